@@ -1,0 +1,212 @@
+//! A service put together: its routes, what every service answers beside them, its background
+//! workers; and how it is served and stopped.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use axum::routing::get;
+use axum::serve::ListenerExt as _;
+use axum::{Json, Router};
+use common::clock::Clock;
+use futures::future::BoxFuture;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::decompression::RequestDecompressionLayer;
+use tracing::Instrument as _;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Components, InfoBuilder, OpenApi, SecurityRequirement};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::health::Health;
+use crate::request::{Observer, observe};
+use crate::{Problem, metrics};
+
+/// The largest body, in bytes, unpacked.
+pub const MAX_BODY: usize = 1_572_864;
+
+/// Requests and workers that are not done within this time are dropped.
+const DRAIN: Duration = Duration::from_secs(10);
+
+type Worker = Box<dyn FnOnce(CancellationToken) -> BoxFuture<'static, ()> + Send>;
+
+/// A service, ready to be served.
+pub struct App {
+    /// The service's name.
+    pub name: &'static str,
+    /// Everything it answers.
+    pub router: Router,
+    workers: Vec<(&'static str, Worker)>,
+}
+
+impl App {
+    /// Adds to a service's routes what every service answers: health, metrics, `OpenAPI`, and
+    /// problems for what it does not know.
+    #[must_use]
+    pub fn new(
+        name: &'static str,
+        about: &str,
+        api: OpenApiRouter,
+        health: Health,
+        clock: Clock,
+    ) -> Self {
+        let (api, openapi) = api.split_for_parts();
+        let openapi = describe(openapi, name, about);
+        let docs = utoipa_swagger_ui::SwaggerUi::new("/docs").url("/openapi.json", openapi);
+        let recorder = metrics::recorder();
+        let observer = Observer {
+            service: name,
+            clock,
+        };
+        let router = api
+            .merge(docs)
+            .route("/health", get(async move || health.report(name).await))
+            .route(
+                "/health/live",
+                get(async || Json(serde_json::json!({"status": "ok"}))),
+            )
+            .route("/metrics", get(async || recorder.render()))
+            .fallback(async || Problem::not_found("there is no such path; /docs lists them"))
+            .method_not_allowed_fallback(method_not_allowed)
+            .layer(DefaultBodyLimit::max(MAX_BODY))
+            .layer(RequestDecompressionLayer::new())
+            .layer(CatchPanicLayer::custom(|_| {
+                axum::response::IntoResponse::into_response(panicked())
+            }))
+            .layer(from_fn_with_state(observer, observe));
+        let workers = vec![];
+        Self {
+            name,
+            router,
+            workers,
+        }
+    }
+
+    /// Adds a background worker; it must end soon after its token is cancelled, which happens
+    /// when the last request has been answered.
+    #[must_use]
+    pub fn worker<F>(
+        mut self,
+        name: &'static str,
+        run: impl FnOnce(CancellationToken) -> F + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.workers
+            .push((name, Box::new(|stop| Box::pin(run(stop)))));
+        self
+    }
+
+    /// Serves until `shutdown`: then stops accepting, finishes what was accepted, lets the
+    /// workers end, and returns.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<()> {
+        let span = tracing::info_span!("service", name = self.name);
+        let workers = TaskTracker::new();
+        let stop = CancellationToken::new();
+        for (worker, run) in self.workers {
+            let span = tracing::info_span!(parent: &span, "worker", worker);
+            workers.spawn(run(stop.clone()).instrument(span));
+        }
+        let upkeep = keep_metrics_small(stop.clone());
+        workers.spawn(upkeep);
+        workers.close();
+
+        let address = listener
+            .local_addr()
+            .context("the listener has no address")?;
+        tracing::info!(service = self.name, port = address.port(), "listening");
+        let listener = listener.tap_io(|stream| {
+            // Answers are small; waiting to fill a packet would only delay them.
+            let _ = stream.set_nodelay(true);
+        });
+        let drained = axum::serve(listener, self.router)
+            .with_graceful_shutdown(shutdown.clone().cancelled_owned());
+        let in_time = async {
+            shutdown.cancelled().await;
+            tokio::time::sleep(DRAIN).await;
+        };
+        tokio::select! {
+            served = drained => served.context("serving failed")?,
+            () = in_time => tracing::warn!(service = self.name, "requests dropped after {DRAIN:?}"),
+        }
+        stop.cancel();
+        if tokio::time::timeout(DRAIN, workers.wait()).await.is_err() {
+            tracing::warn!(service = self.name, "workers dropped after {DRAIN:?}");
+        }
+        tracing::info!(service = self.name, "stopped");
+        Ok(())
+    }
+}
+
+/// Listens on every address of both families; on IPv4 alone where the machine has no IPv6.
+pub fn listen(port: u16) -> anyhow::Result<TcpListener> {
+    use socket2::{Domain, Protocol, Socket, Type};
+    let bind = |domain, address: SocketAddr| -> std::io::Result<TcpListener> {
+        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+        if domain == Domain::IPV6 {
+            socket.set_only_v6(false)?;
+        }
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(4096)?;
+        TcpListener::from_std(socket.into())
+    };
+    let every = SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, port));
+    bind(Domain::IPV6, every)
+        .or_else(|error| match error.kind() {
+            std::io::ErrorKind::AddrInUse | std::io::ErrorKind::PermissionDenied => Err(error),
+            _ => bind(Domain::IPV4, (Ipv4Addr::UNSPECIFIED, port).into()),
+        })
+        .with_context(|| format!("port {port} cannot be listened on"))
+}
+
+/// Histograms gather samples until somebody reads them; nobody may.
+async fn keep_metrics_small(stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(5)) => metrics::recorder().run_upkeep(),
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+fn describe(mut openapi: OpenApi, name: &str, about: &str) -> OpenApi {
+    openapi.info = InfoBuilder::new()
+        .title(name)
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(about))
+        .build();
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("JWT")
+        .build();
+    let components = openapi.components.get_or_insert_with(Components::new);
+    components.add_security_scheme("token", SecurityScheme::Http(bearer));
+    openapi.security = Some(vec![SecurityRequirement::new(
+        "token",
+        Vec::<String>::new(),
+    )]);
+    openapi
+}
+
+async fn method_not_allowed() -> Problem {
+    let detail = "this path does not take that method; /docs lists them";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", detail)
+}
+
+fn panicked() -> Problem {
+    tracing::error!("a handler panicked");
+    let detail = "something went wrong here; the log knows it by the request id";
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", detail)
+}

@@ -1,0 +1,75 @@
+//! Who may call what: a bearer token with the right scope (RFC 6750).
+
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use common::jwt::{Scope, TokenError, Verifier};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::Problem;
+
+#[derive(Clone)]
+struct Guard {
+    verifier: Verifier,
+    scope: Scope,
+}
+
+/// Lets only requests with a token for `scope` reach the routes of `router`. The body of others
+/// is never read.
+pub fn require<S>(router: OpenApiRouter<S>, verifier: &Verifier, scope: Scope) -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    let guard = Guard {
+        verifier: verifier.clone(),
+        scope,
+    };
+    router.route_layer(from_fn_with_state(guard, check))
+}
+
+async fn check(
+    State(guard): State<Guard>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let token = bearer(&request)?;
+    let claims = guard.verifier.verify(token).map_err(refused)?;
+    if !claims.scope.allow(guard.scope) {
+        let detail = format!("the token lacks the scope {}", guard.scope);
+        return Err(Problem::new(StatusCode::FORBIDDEN, "SCOPE_MISSING", detail)
+            .field("authorization")
+            .authenticate(r#"Bearer error="insufficient_scope""#));
+    }
+    request.extensions_mut().insert(claims);
+    Ok(next.run(request).await)
+}
+
+fn bearer(request: &Request) -> Result<&str, Problem> {
+    request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim())
+        .ok_or_else(|| {
+            let detail = "send a token: Authorization: Bearer …";
+            Problem::new(StatusCode::UNAUTHORIZED, "TOKEN_REQUIRED", detail)
+                .field("authorization")
+                .authenticate("Bearer")
+        })
+}
+
+fn refused(error: TokenError) -> Problem {
+    let code = match error {
+        TokenError::Invalid => "TOKEN_INVALID",
+        TokenError::Algorithm => "TOKEN_ALGORITHM",
+        TokenError::Expired => "TOKEN_EXPIRED",
+        TokenError::NotYet => "TOKEN_NOT_YET_VALID",
+        TokenError::Audience => "TOKEN_AUDIENCE",
+    };
+    Problem::new(StatusCode::UNAUTHORIZED, code, error.to_string())
+        .field("authorization")
+        .authenticate(r#"Bearer error="invalid_token""#)
+}

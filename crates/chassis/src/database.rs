@@ -1,0 +1,120 @@
+//! The pool of connections to PostgreSQL, and migrations.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::PgPool;
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::health::Finding;
+use crate::settings::secret;
+
+/// Where the database is.
+#[derive(Clone, Debug, clap::Args)]
+pub struct DatabaseArgs {
+    /// The PostgreSQL database, as `postgres://user:password@host:5432/name`.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_parser = secret)]
+    pub database_url: SecretString,
+    /// The most connections to hold.
+    #[arg(long, env = "DATABASE_CONNECTIONS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=500))]
+    pub database_connections: u32,
+}
+
+/// The database's address cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("DATABASE_URL is no address of a PostgreSQL database: {0}")]
+pub struct BadAddress(sqlx::Error);
+
+impl DatabaseArgs {
+    /// A pool that connects when it is first used, so that a service starts while its database
+    /// does. `application` is shown in `pg_stat_activity`.
+    pub fn pool(&self, application: &str) -> Result<PgPool, BadAddress> {
+        let options: PgConnectOptions = self
+            .database_url
+            .expose_secret()
+            .parse()
+            .map_err(BadAddress)?;
+        Ok(pool(
+            options.application_name(application),
+            self.database_connections,
+        ))
+    }
+}
+
+/// A pool with the settings that this system's reads need: on solid-state disks random pages cost
+/// no more than others, and compiling a query takes longer than running it.
+#[must_use]
+pub fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
+    use sqlx::ConnectOptions as _;
+    let options = options
+        .options([("random_page_cost", "1.1"), ("jit", "off")])
+        .disable_statement_logging();
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(5))
+        .connect_lazy_with(options)
+}
+
+/// Brings the schema to the newest version. Each service keeps its list of applied migrations in
+/// its own schema, since they share one database.
+pub async fn migrate(
+    pool: &PgPool,
+    schema: &'static str,
+    migrator: Migrator,
+) -> Result<(), MigrateError> {
+    let mut migrator = migrator;
+    migrator.create_schema(schema);
+    migrator.dangerous_set_table_name(format!("{schema}._sqlx_migrations"));
+    migrator.run(pool).await
+}
+
+/// For `GET /health`: whether the database answers and has the newest migration of `migrator`.
+pub async fn check(pool: PgPool, schema: &'static str, newest: i64) -> Finding {
+    let question = format!("select max(version) from {schema}._sqlx_migrations where success");
+    // Only the schema's name, a constant of the service, is put into the text.
+    let question = sqlx::query_scalar::<_, Option<i64>>(sqlx::AssertSqlSafe(question));
+    match question.fetch_one(&pool).await {
+        Ok(Some(version)) if version >= newest => Finding::ok("connected"),
+        Ok(_) => Finding::unavailable("the schema is old: run the service's `migrate` command"),
+        Err(error) if is_undefined_table(&error) => {
+            Finding::unavailable("the schema is missing: run the service's `migrate` command")
+        }
+        Err(_) => Finding::unavailable("no connection"),
+    }
+}
+
+fn is_undefined_table(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code)
+        .as_deref()
+        == Some("42P01")
+}
+
+/// The newest version in `migrator`.
+#[must_use]
+pub fn newest(migrator: &Migrator) -> i64 {
+    migrator.iter().map(|m| m.version).max().unwrap_or(0)
+}
+
+/// Whether the database was out of reach (or out of room), so that the same may succeed later.
+/// Anything else is our mistake or the data's.
+#[must_use]
+pub fn is_away(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            // Connection exceptions, insufficient resources, operator intervention, system
+            // errors, serialization failures and deadlocks (PostgreSQL, appendix A).
+            ["08", "53", "57", "58", "40"].contains(&&code[..2.min(code.len())])
+        }),
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::BeginFailed
+        | sqlx::Error::WorkerCrashed => true,
+        _ => false,
+    }
+}

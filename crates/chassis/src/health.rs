@@ -1,0 +1,114 @@
+//! `GET /health`: whether the service can serve, and how each thing it depends on is.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::StatusCode;
+use futures::future::{BoxFuture, join_all};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A dependency that does not answer within this time is down.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How a dependency is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// As it should be.
+    Ok,
+    /// Something is worse than it should be, and yet it serves.
+    Degraded,
+    /// It cannot serve.
+    Unavailable,
+}
+
+/// What a look at a dependency found.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Finding {
+    /// How it is.
+    pub status: Status,
+    /// Why, or what is there.
+    pub detail: String,
+}
+
+/// The answer of `GET /health`.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Report {
+    /// The service's name.
+    pub service: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// The worst of what counts.
+    pub status: Status,
+    /// Each dependency.
+    pub checks: BTreeMap<&'static str, Finding>,
+}
+
+type Look = Arc<dyn Fn() -> BoxFuture<'static, Finding> + Send + Sync>;
+
+/// The checks of a service.
+#[derive(Clone, Default)]
+pub struct Health {
+    checks: Vec<(&'static str, Look)>,
+}
+
+impl Finding {
+    /// All is well.
+    pub fn ok(detail: impl Into<String>) -> Self {
+        Self::new(Status::Ok, detail)
+    }
+
+    /// It works, but not as it should.
+    pub fn degraded(detail: impl Into<String>) -> Self {
+        Self::new(Status::Degraded, detail)
+    }
+
+    /// The service cannot serve without this.
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        Self::new(Status::Unavailable, detail)
+    }
+
+    fn new(status: Status, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self { status, detail }
+    }
+}
+
+impl Health {
+    /// Adds a dependency and how to look at it.
+    #[must_use]
+    pub fn check<F, L>(mut self, name: &'static str, look: L) -> Self
+    where
+        F: Future<Output = Finding> + Send + 'static,
+        L: Fn() -> F + Send + Sync + 'static,
+    {
+        self.checks.push((name, Arc::new(move || Box::pin(look()))));
+        self
+    }
+
+    /// Looks at everything at once: 503 where something that is needed is away.
+    pub async fn report(&self, service: &'static str) -> (StatusCode, Json<Report>) {
+        let looks = self.checks.iter().map(async |(name, look)| {
+            let finding = tokio::time::timeout(PATIENCE, look()).await;
+            let silent = |_| Finding::unavailable("does not answer");
+            (*name, finding.unwrap_or_else(silent))
+        });
+        let checks: BTreeMap<_, _> = join_all(looks).await.into_iter().collect();
+        let worst = checks.values().map(|finding| finding.status).max();
+        let status = worst.unwrap_or(Status::Ok);
+        let http = match status {
+            Status::Ok | Status::Degraded => StatusCode::OK,
+            Status::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let report = Report {
+            service,
+            version: env!("CARGO_PKG_VERSION"),
+            status,
+            checks,
+        };
+        (http, Json(report))
+    }
+}

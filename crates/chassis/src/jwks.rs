@@ -1,0 +1,46 @@
+//! Public keys from an issuer's key set, kept fresh.
+
+use std::time::Duration;
+
+use common::jwt::Verifier;
+use jsonwebtoken::jwk::JwkSet;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+const FRESH: Duration = Duration::from_mins(5);
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Fetches the key set at `url` now and every five minutes until `shutdown`; what was fetched
+/// last stays trusted while the issuer is away.
+pub async fn keep_fresh(
+    url: Url,
+    verifier: Verifier,
+    http: reqwest::Client,
+    shutdown: CancellationToken,
+) {
+    loop {
+        let wait = match fetch(&url, &http).await {
+            Ok(set) => {
+                let keys = verifier.keys().set_public_keys(&set);
+                // A key that was withdrawn must not live on in what was verified with it.
+                verifier.forget();
+                tracing::info!(keys, "key set fetched");
+                FRESH
+            }
+            Err(error) => {
+                let error = error.without_url();
+                tracing::warn!(%error, "key set not fetched");
+                RETRY
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = shutdown.cancelled() => return,
+        }
+    }
+}
+
+async fn fetch(url: &Url, http: &reqwest::Client) -> Result<JwkSet, reqwest::Error> {
+    let response = http.get(url.clone()).send().await?;
+    response.error_for_status()?.json().await
+}

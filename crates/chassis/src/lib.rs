@@ -1,0 +1,21 @@
+//! How a service runs: settings, telemetry, problems, auth, health, metrics, outgoing HTTP,
+//! database pool, start and shutdown. What a service does is not its business.
+#![forbid(unsafe_code)]
+
+pub mod app;
+pub mod auth;
+pub mod database;
+pub mod extract;
+pub mod health;
+pub mod http_client;
+pub mod jwks;
+pub mod metrics;
+pub mod peer;
+pub mod problem;
+pub mod process;
+pub mod request;
+pub mod settings;
+pub mod telemetry;
+
+pub use app::App;
+pub use problem::Problem;

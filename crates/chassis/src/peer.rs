@@ -1,0 +1,150 @@
+//! Calling another service: a token of our own, the request's id, a time-out, a circuit breaker.
+
+use std::time::Duration;
+
+use common::jwt::Minter;
+use recloser::{AsyncRecloser, Recloser};
+use reqwest::StatusCode;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use crate::request;
+
+/// Another service of the house.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    http: reqwest::Client,
+    base: Url,
+    minter: std::sync::Arc<Minter>,
+    patience: Duration,
+    breaker: AsyncRecloser,
+}
+
+/// Why a call to a peer brought nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum PeerError {
+    /// It did not answer, or the breaker is open because it did not answer before.
+    #[error("the service is away: {0}")]
+    Away(String),
+    /// It answered with an error.
+    #[error("the service answered {status} {code}")]
+    Refused {
+        /// The HTTP status.
+        status: StatusCode,
+        /// The problem's code, where it sent one.
+        code: String,
+    },
+    /// Its answer is not what its contract says.
+    #[error("the service's answer cannot be read: {0}")]
+    Unreadable(String),
+}
+
+impl PeerError {
+    /// Whether the same call may succeed later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Away(_) | Self::Unreadable(_) => true,
+            Self::Refused { status, .. } => {
+                // 401 and 403 pass when keys have been rotated everywhere.
+                status.is_server_error() || matches!(status.as_u16(), 401 | 403 | 408 | 429)
+            }
+        }
+    }
+}
+
+impl Peer {
+    /// The service at `base`, called with tokens from `minter`, given up after `patience`.
+    #[must_use]
+    pub fn new(http: reqwest::Client, base: Url, minter: Minter, patience: Duration) -> Self {
+        let breaker = Recloser::custom()
+            .error_rate(0.5)
+            .closed_len(10)
+            .half_open_len(2)
+            .open_wait(Duration::from_secs(2))
+            .build();
+        Self {
+            http,
+            base,
+            minter: minter.into(),
+            patience,
+            breaker: AsyncRecloser::from(breaker),
+        }
+    }
+
+    /// Posts JSON and reads JSON.
+    pub async fn post<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+        idempotency_key: Option<&str>,
+    ) -> Result<T, PeerError> {
+        let call = self.send(path, body, idempotency_key);
+        self.breaker
+            .call_with(is_failure, call)
+            .await
+            .map_err(|error| match error {
+                recloser::Error::Inner(error) => error,
+                recloser::Error::Rejected => PeerError::Away("not asked for a while".into()),
+            })
+    }
+
+    async fn send<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+        idempotency_key: Option<&str>,
+    ) -> Result<T, PeerError> {
+        let url = self
+            .base
+            .join(path)
+            .map_err(|e| PeerError::Away(e.to_string()))?;
+        let mut call = self.http.post(url).timeout(self.patience).json(body);
+        if let Some(token) = self.minter.token() {
+            call = call.bearer_auth(token);
+        }
+        if let Some(key) = idempotency_key {
+            call = call.header("idempotency-key", key);
+        }
+        if let Some(context) = request::current() {
+            call = call.header(request::REQUEST_ID, context.id);
+            if let Some(trace) = context.traceparent {
+                call = call.header(request::TRACEPARENT, trace);
+            }
+        }
+        let response = call.send().await.map_err(|error| away(&error))?;
+        let status = response.status();
+        if !status.is_success() {
+            let code = problem_code(response).await;
+            return Err(PeerError::Refused { status, code });
+        }
+        let unreadable =
+            |error: reqwest::Error| PeerError::Unreadable(error.without_url().to_string());
+        response.json().await.map_err(unreadable)
+    }
+}
+
+/// What the breaker counts: silence and 5xx, not a refusal that is our own fault.
+fn is_failure(error: &PeerError) -> bool {
+    match error {
+        PeerError::Away(_) | PeerError::Unreadable(_) => true,
+        PeerError::Refused { status, .. } => status.is_server_error(),
+    }
+}
+
+fn away(error: &reqwest::Error) -> PeerError {
+    let what = if error.is_timeout() {
+        "no answer in time"
+    } else if error.is_connect() {
+        "no connection"
+    } else {
+        "the connection broke"
+    };
+    PeerError::Away(what.into())
+}
+
+async fn problem_code(response: reqwest::Response) -> String {
+    let body: serde_json::Value = response.json().await.unwrap_or_default();
+    body["code"].as_str().unwrap_or_default().to_owned()
+}

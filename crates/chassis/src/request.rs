@@ -1,0 +1,124 @@
+//! What happens around every request: its id, a line in the log, its metrics, a time limit.
+
+use std::time::{Duration, Instant};
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use common::clock::Clock;
+
+use crate::Problem;
+
+/// The header that names a request across services.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The W3C trace context, passed along as it came.
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// A request that takes longer is given up.
+const LIMIT: Duration = Duration::from_secs(30);
+/// Longer ids are replaced.
+const LONGEST_ID: usize = 64;
+
+/// What outgoing calls carry on from the request that caused them.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The request's id.
+    pub id: HeaderValue,
+    /// The caller's trace context, where it sent one.
+    pub traceparent: Option<HeaderValue>,
+}
+
+tokio::task_local! {
+    static CURRENT: Context;
+}
+
+/// The present request's id.
+#[must_use]
+pub fn current_id() -> Option<String> {
+    current().and_then(|context| Some(context.id.to_str().ok()?.to_owned()))
+}
+
+/// The present request's context, inside a request.
+#[must_use]
+pub fn current() -> Option<Context> {
+    CURRENT.try_with(Clone::clone).ok()
+}
+
+/// Who observes: the service's name and its clock.
+#[derive(Clone, Debug)]
+pub struct Observer {
+    /// The service's name.
+    pub service: &'static str,
+    /// Ids are made from its time.
+    pub clock: Clock,
+}
+
+/// The middleware. Never logs a path, query or address: only the route.
+pub async fn observe(State(observer): State<Observer>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let context = context(request.headers(), &observer.clock);
+    let id = context.id.clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("(no such path)", MatchedPath::as_str);
+    let route = route.to_owned();
+    let method = request.method().clone();
+    let answer = CURRENT.scope(context, async {
+        match tokio::time::timeout(LIMIT, next.run(request)).await {
+            Ok(response) => response,
+            Err(_) => timed_out().into_response(),
+        }
+    });
+    let mut response = answer.await;
+    let status = response.status();
+    let took = started.elapsed();
+    let request_id = id.to_str().unwrap_or_default();
+    let ms = took.as_secs_f64() * 1e3;
+    // Probes by the platform would drown the rest.
+    if matches!(route.as_str(), "/health" | "/health/live" | "/metrics") {
+        tracing::debug!(service = observer.service, %method, route, status = status.as_u16(), ms, request_id, "request");
+    } else {
+        tracing::info!(service = observer.service, %method, route, status = status.as_u16(), ms, request_id, "request");
+    }
+    metrics::histogram!("http_request_duration_seconds",
+        "service" => observer.service, "method" => method_label(&method),
+        "route" => route, "status" => status_label(status))
+    .record(took.as_secs_f64());
+    response.headers_mut().insert(REQUEST_ID, id);
+    response
+}
+
+fn context(headers: &HeaderMap, clock: &Clock) -> Context {
+    let given = headers.get(REQUEST_ID).filter(|id| {
+        let bytes = id.as_bytes();
+        (1..=LONGEST_ID).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic)
+    });
+    let id = given.cloned().unwrap_or_else(|| {
+        HeaderValue::try_from(clock.new_id().to_string()).expect("a UUID is plain ASCII")
+    });
+    let traceparent = headers.get(TRACEPARENT).cloned();
+    Context { id, traceparent }
+}
+
+fn timed_out() -> Problem {
+    tracing::error!("request given up after {LIMIT:?}");
+    Problem::busy("this took too long; try again")
+}
+
+/// Labels must not grow without bound: methods that HTTP does not know are one.
+fn method_label(method: &axum::http::Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
+}
+
+fn status_label(status: StatusCode) -> String {
+    status.as_u16().to_string()
+}

@@ -1,0 +1,119 @@
+//! What `geo` answers.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// The most addresses that one `POST /geolocate` may ask for.
+pub const MAX_BATCH: usize = 1_000;
+
+/// Where an address is, as far as it is known.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "ip": "81.2.69.142", "network": "81.2.69.142/31", "continent_code": "EU",
+    "country_code": "GB", "country": "United Kingdom", "is_in_european_union": false,
+    "region_code": "ENG", "region": "England", "city": "London", "postal_code": null,
+    "latitude": 51.5142, "longitude": -0.0931, "accuracy_radius_km": 10,
+    "time_zone": "Europe/London", "asn": 20712, "as_organization": "Andrews & Arnold Ltd",
+    "is_anonymous": null, "is_hosting_provider": null,
+    "sources": [{"provider": "mmdb", "database": "GeoIP2-City", "build_date": "2026-11-17"}]
+}))]
+pub struct Location {
+    /// The address asked for.
+    pub ip: String,
+    /// The network (CIDR) the answer holds for.
+    pub network: Option<String>,
+    /// Continent, two letters.
+    pub continent_code: Option<String>,
+    /// Country, ISO 3166-1 alpha-2.
+    pub country_code: Option<String>,
+    /// Country, in English.
+    pub country: Option<String>,
+    /// Whether the country is a member of the European Union.
+    pub is_in_european_union: Option<bool>,
+    /// Region, ISO 3166-2 without the country.
+    pub region_code: Option<String>,
+    /// Region, in English.
+    pub region: Option<String>,
+    /// City, in English.
+    pub city: Option<String>,
+    /// Postal code.
+    pub postal_code: Option<String>,
+    /// Degrees north.
+    pub latitude: Option<f64>,
+    /// Degrees east.
+    pub longitude: Option<f64>,
+    /// The true place lies within this many kilometres.
+    pub accuracy_radius_km: Option<u16>,
+    /// IANA time zone.
+    pub time_zone: Option<String>,
+    /// Number of the autonomous system.
+    pub asn: Option<u32>,
+    /// Who runs the autonomous system.
+    pub as_organization: Option<String>,
+    /// Whether the address hides its user (VPN, proxy, Tor).
+    pub is_anonymous: Option<bool>,
+    /// Whether the address belongs to a hosting provider.
+    pub is_hosting_provider: Option<bool>,
+    /// Which databases said so.
+    pub sources: Vec<Source>,
+}
+
+/// Where a piece of a location came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Source {
+    /// The kind of provider: `mmdb` or `embedded`.
+    pub provider: String,
+    /// The database's own name.
+    pub database: String,
+    /// The day it was built.
+    pub build_date: Option<String>,
+}
+
+/// `POST /geolocate`: many addresses at once.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"ips": ["81.2.69.142", "10.0.0.1"]}))]
+pub struct BatchRequest {
+    /// At most [`MAX_BATCH`] addresses.
+    #[schema(max_items = 1000)]
+    pub ips: Vec<String>,
+}
+
+/// The answer to a [`BatchRequest`], in the order asked.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct BatchResponse {
+    /// One result for each address.
+    pub results: Vec<BatchResult>,
+}
+
+/// One address of a batch: a location or an error.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct BatchResult {
+    /// The address as it was asked for.
+    pub ip: String,
+    /// Where it is.
+    pub location: Option<Location>,
+    /// Why that is not known.
+    pub error: Option<ItemError>,
+}
+
+/// What is wrong with one item of a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ItemError {
+    /// A stable code, such as `IP_ADDRESS_RESERVED`.
+    pub code: String,
+    /// The same for people.
+    pub detail: String,
+}
+
+impl Location {
+    /// A location of which nothing but the address is known.
+    #[must_use]
+    pub fn of(ip: IpAddr) -> Self {
+        Self {
+            ip: ip.to_string(),
+            ..Self::default()
+        }
+    }
+}

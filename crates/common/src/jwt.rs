@@ -1,0 +1,14 @@
+//! JWT (RFC 7519) between the services and their clients: what a token grants ([`Claims`]),
+//! who may sign ([`Keyring`]), checking ([`Verifier`]) and making ([`Minter`]) tokens.
+
+mod claims;
+mod keyring;
+mod minter;
+mod scope;
+mod verifier;
+
+pub use claims::Claims;
+pub use keyring::{KeyError, Keyring};
+pub use minter::Minter;
+pub use scope::{AUDIENCES, Scope, Scopes, UnknownScope};
+pub use verifier::{TokenError, Verifier};

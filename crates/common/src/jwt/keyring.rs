@@ -1,0 +1,127 @@
+//! The keys that sign and verify.
+
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+
+use jsonwebtoken::jwk::JwkSet;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::Claims;
+
+/// A secret shorter than this can be guessed (RFC 7518 §3.2 asks for 256 bits).
+const SECRET_BYTES: usize = 32;
+
+/// Why a set of keys cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// Neither a secret nor a key set was given.
+    #[error("no keys: set JWT_SECRETS (32 characters or more) or JWKS_URL")]
+    Missing,
+    /// A shared secret is too short.
+    #[error(
+        "JWT_SECRETS: secret {0} has fewer than 32 characters; `openssl rand -hex 32` makes a good one"
+    )]
+    Short(usize),
+    /// The private key is not Ed25519 in PKCS#8 PEM.
+    #[error(
+        "JWT_PRIVATE_KEY: not an Ed25519 key in PKCS#8 PEM; `openssl genpkey -algorithm ed25519` makes one"
+    )]
+    Private,
+}
+
+/// Every key a service knows: shared secrets (HS256, the first signs, all verify), public keys of
+/// a key set (`EdDSA`), and perhaps a private key of its own.
+pub struct Keyring {
+    secrets: Vec<DecodingKey>,
+    public: RwLock<Arc<HashMap<String, DecodingKey>>>,
+    signer: Option<(Header, EncodingKey)>,
+}
+
+impl std::fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keyring")
+            .field("secrets", &self.secrets.len())
+            .field("can_sign", &self.signer.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Keyring {
+    /// Takes the shared secrets, and a private key (PEM) with its key id where the service signs
+    /// with Ed25519. `has_key_set` tells that public keys will come from a key set.
+    pub fn new(
+        secrets: &[SecretString],
+        private: Option<(&str, &SecretString)>,
+        has_key_set: bool,
+    ) -> Result<Self, KeyError> {
+        if secrets.is_empty() && !has_key_set {
+            return Err(KeyError::Missing);
+        }
+        let bytes = |secret: &SecretString| secret.expose_secret().as_bytes().to_vec();
+        if let Some(short) = secrets.iter().position(|s| bytes(s).len() < SECRET_BYTES) {
+            return Err(KeyError::Short(short + 1));
+        }
+        let signer = match private {
+            Some((kid, pem)) => {
+                let key = EncodingKey::from_ed_pem(pem.expose_secret().as_bytes())
+                    .map_err(|_| KeyError::Private)?;
+                let mut header = Header::new(Algorithm::EdDSA);
+                header.kid = Some(kid.to_owned());
+                Some((header, key))
+            }
+            None => secrets.first().map(|secret| {
+                let key = EncodingKey::from_secret(&bytes(secret));
+                (Header::new(Algorithm::HS256), key)
+            }),
+        };
+        Ok(Self {
+            secrets: secrets
+                .iter()
+                .map(|s| DecodingKey::from_secret(&bytes(s)))
+                .collect(),
+            public: RwLock::default(),
+            signer,
+        })
+    }
+
+    /// Replaces the public keys by those of a key set (RFC 7517); only Ed25519 signature keys
+    /// with an id are taken. Returns how many there are.
+    pub fn set_public_keys(&self, set: &JwkSet) -> usize {
+        let keys: HashMap<_, _> = set
+            .keys
+            .iter()
+            .filter_map(|jwk| {
+                let key = DecodingKey::from_jwk(jwk).ok()?;
+                let ed25519 = key.family() == jsonwebtoken::AlgorithmFamily::Ed;
+                Some((jwk.common.key_id.clone()?, key)).filter(|_| ed25519)
+            })
+            .collect();
+        let count = keys.len();
+        *self.public.write().expect(NOT_POISONED) = Arc::new(keys);
+        count
+    }
+
+    /// Whether this ring can make tokens.
+    #[must_use]
+    pub fn can_sign(&self) -> bool {
+        self.signer.is_some()
+    }
+
+    /// Signs `claims`, or `None` where there is no key to sign with.
+    #[must_use]
+    pub fn sign(&self, claims: &Claims) -> Option<String> {
+        let (header, key) = self.signer.as_ref()?;
+        jsonwebtoken::encode(header, claims, key).ok()
+    }
+
+    pub(super) fn secrets(&self) -> &[DecodingKey] {
+        &self.secrets
+    }
+
+    pub(super) fn public(&self, kid: &str) -> Option<DecodingKey> {
+        self.public.read().expect(NOT_POISONED).get(kid).cloned()
+    }
+}
+
+const NOT_POISONED: &str = "no code panics while it holds this lock";

@@ -1,0 +1,73 @@
+//! Making tokens.
+
+use std::sync::{Arc, Mutex};
+
+use super::{Claims, Keyring, Scope, Scopes};
+use crate::clock::Clock;
+
+/// Tokens between services live this many seconds.
+const LIFETIME: i64 = 300;
+/// A token is renewed when fewer seconds than this are left.
+const RENEW: i64 = 60;
+
+/// Makes a service's short-lived tokens for one peer, and keeps the present one.
+#[derive(Debug)]
+pub struct Minter {
+    keys: Arc<Keyring>,
+    clock: Clock,
+    subject: &'static str,
+    scopes: Scopes,
+    current: Mutex<Option<(i64, Arc<str>)>>,
+}
+
+impl Minter {
+    /// Makes tokens in which the service `subject` is allowed `scope`.
+    #[must_use]
+    pub fn new(keys: Arc<Keyring>, clock: Clock, subject: &'static str, scope: Scope) -> Self {
+        Self {
+            keys,
+            clock,
+            subject,
+            scopes: [scope].into_iter().collect(),
+            current: Mutex::new(None),
+        }
+    }
+
+    /// A token that is good for at least another minute; `None` where no key can sign.
+    pub fn token(&self) -> Option<Arc<str>> {
+        let now = self.clock.now().timestamp();
+        let mut current = self.current.lock().expect("minting does not panic");
+        if let Some((exp, token)) = current.as_ref()
+            && *exp > now + RENEW
+        {
+            return Some(token.clone());
+        }
+        let claims = Claims::new(self.subject, self.scopes, now, LIFETIME);
+        let token: Arc<str> = self.keys.sign(&claims)?.into();
+        *current = Some((claims.exp, token.clone()));
+        Some(token)
+    }
+}
+
+impl Claims {
+    /// Claims for `subject`, meant for every service that honours one of `scopes`, from `now`
+    /// (seconds since the epoch) for `lifetime` seconds.
+    #[must_use]
+    pub fn new(subject: &str, scopes: Scopes, now: i64, lifetime: i64) -> Self {
+        let mut aud: Vec<String> = Vec::new();
+        for audience in scopes.iter().flat_map(Scope::audiences) {
+            if !aud.iter().any(|known| known == audience) {
+                aud.push((*audience).to_owned());
+            }
+        }
+        Self {
+            iss: Some("tetralto".into()),
+            sub: subject.to_owned(),
+            aud,
+            exp: now + lifetime,
+            nbf: None,
+            iat: now,
+            scope: scopes,
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What `notification` takes and answers.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// `POST /notify`: something worth telling, with an `Idempotency-Key` header.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"event": "deploy.finished", "message": "Version 12 is live."}))]
+pub struct NotifyRequest {
+    /// What happened, such as `visitor.arrived`.
+    pub event: String,
+    /// A headline, for channels that show one.
+    #[serde(default)]
+    pub title: Option<String>,
+    /// What to say; without it the event's own template speaks.
+    #[serde(default)]
+    pub message: Option<String>,
+    /// What templates and rules may use.
+    #[serde(default)]
+    pub data: Map<String, Value>,
+    /// Delivery channels; without them the rules choose.
+    #[serde(default)]
+    pub channels: Option<Vec<String>>,
+    /// Recipients; without them the rules choose.
+    #[serde(default)]
+    pub to: Option<Vec<String>>,
+    /// Notifications with the same key say the same thing.
+    #[serde(default)]
+    pub dedupe_key: Option<String>,
+    /// How urgent it is.
+    #[serde(default)]
+    pub priority: Priority,
+}
+
+/// How urgent a notification is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Priority {
+    /// Can wait.
+    Low,
+    /// As usual.
+    #[default]
+    Normal,
+    /// Before the others.
+    High,
+    /// Now, whatever the hour.
+    Urgent,
+}
+
+/// 202: what became of a notification.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NotifyResponse {
+    /// The notification's id.
+    pub id: Uuid,
+    /// Whether it goes out.
+    pub status: NotificationStatus,
+    /// Why it does not go out, or not yet.
+    pub reason: Option<String>,
+    /// One for each recipient and channel.
+    pub deliveries: Vec<DeliveryReceipt>,
+}
+
+/// Whether a notification goes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum NotificationStatus {
+    /// Its deliveries are on their way.
+    Queued,
+    /// Nobody is told.
+    Suppressed,
+    /// It waits for others to be told together.
+    Digested,
+}
+
+/// One delivery, as the sender of a notification sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeliveryReceipt {
+    /// The delivery's id.
+    pub id: Uuid,
+    /// `sms`, `log` …
+    pub channel: String,
+    /// To whom; phone numbers are masked.
+    pub recipient: String,
+    /// `pending`, `sending`, `sent`, `dead`.
+    pub status: String,
+}
