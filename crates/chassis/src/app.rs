@@ -12,6 +12,7 @@ use axum::routing::get;
 use axum::serve::ListenerExt as _;
 use axum::{Json, Router};
 use common::clock::Clock;
+use common::jwt::Verifier;
 use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +26,8 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::health::Health;
 use crate::request::{Observer, observe};
-use crate::{Problem, metrics};
+use crate::settings::KeyArgs;
+use crate::{Problem, http_client, jwks, metrics};
 
 /// The largest body, in bytes, unpacked.
 pub const MAX_BODY: usize = 1_572_864;
@@ -101,6 +103,15 @@ impl App {
         self.workers
             .push((name, Box::new(|stop| Box::pin(run(stop)))));
         self
+    }
+
+    /// Keeps the public keys behind `verifier` fresh, where the settings name a key set.
+    pub fn trusting(self, keys: &KeyArgs, verifier: Verifier) -> reqwest::Result<Self> {
+        let Some(url) = keys.jwks_url.clone() else {
+            return Ok(self);
+        };
+        let http = http_client::build("tetralto")?;
+        Ok(self.worker("keys", |stop| jwks::keep_fresh(url, verifier, http, stop)))
     }
 
     /// Serves until `shutdown`: then stops accepting, finishes what was accepted, lets the

@@ -1,0 +1,203 @@
+//! Addresses, and those of them that are nowhere.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{Ipv4Net, Ipv6Net};
+
+/// Why there is no location for what was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LocateError {
+    /// Nothing was asked.
+    #[error("give an address: ?ip=81.2.69.142")]
+    Required,
+    /// It is no address.
+    #[error("this is no IPv4 or IPv6 address")]
+    Invalid,
+    /// The address belongs to no place.
+    #[error("the address is {0}; such addresses have no place")]
+    Reserved(Reserved),
+    /// No database knows the address.
+    #[error("no database knows this address")]
+    NotFound,
+}
+
+/// What an address is set aside for, after the IANA special-purpose address registries
+/// (RFC 6890 and its updates) and the multicast ranges (RFC 5771, RFC 4291).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reserved {
+    /// `0.0.0.0/8`, `::`.
+    Unspecified,
+    /// RFC 1918.
+    Private,
+    /// RFC 6598: shared by a carrier's customers.
+    CarrierGradeNat,
+    /// `127.0.0.0/8`, `::1`.
+    Loopback,
+    /// RFC 3927, RFC 4291.
+    LinkLocal,
+    /// RFC 4193.
+    UniqueLocal,
+    /// RFC 5737, RFC 3849, RFC 9637.
+    Documentation,
+    /// RFC 2544, RFC 5180.
+    Benchmarking,
+    /// One to many.
+    Multicast,
+    /// To all on the link.
+    Broadcast,
+    /// RFC 6666: discarded.
+    DiscardOnly,
+    /// Kept by IANA for protocols or for later.
+    Protocol,
+}
+
+impl fmt::Display for Reserved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unspecified => "unspecified",
+            Self::Private => "private",
+            Self::CarrierGradeNat => "shared behind a carrier (CGNAT)",
+            Self::Loopback => "loopback",
+            Self::LinkLocal => "link-local",
+            Self::UniqueLocal => "unique-local",
+            Self::Documentation => "for documentation",
+            Self::Benchmarking => "for benchmarking",
+            Self::Multicast => "multicast",
+            Self::Broadcast => "broadcast",
+            Self::DiscardOnly => "discard-only",
+            Self::Protocol => "kept by IANA",
+        })
+    }
+}
+
+const fn v4(a: u8, b: u8, c: u8, d: u8, length: u8) -> Ipv4Net {
+    Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), length)
+}
+
+const fn v6(a: u16, b: u16, c: u16, length: u8) -> Ipv6Net {
+    Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0), length)
+}
+
+/// In the order to look: narrower before wider.
+const V4: [(Ipv4Net, Reserved); 15] = [
+    (v4(255, 255, 255, 255, 32), Reserved::Broadcast),
+    (v4(0, 0, 0, 0, 8), Reserved::Unspecified),
+    (v4(10, 0, 0, 0, 8), Reserved::Private),
+    (v4(100, 64, 0, 0, 10), Reserved::CarrierGradeNat),
+    (v4(127, 0, 0, 0, 8), Reserved::Loopback),
+    (v4(169, 254, 0, 0, 16), Reserved::LinkLocal),
+    (v4(172, 16, 0, 0, 12), Reserved::Private),
+    (v4(192, 0, 0, 0, 24), Reserved::Protocol),
+    (v4(192, 0, 2, 0, 24), Reserved::Documentation),
+    (v4(192, 168, 0, 0, 16), Reserved::Private),
+    (v4(198, 18, 0, 0, 15), Reserved::Benchmarking),
+    (v4(198, 51, 100, 0, 24), Reserved::Documentation),
+    (v4(203, 0, 113, 0, 24), Reserved::Documentation),
+    (v4(224, 0, 0, 0, 4), Reserved::Multicast),
+    (v4(240, 0, 0, 0, 4), Reserved::Protocol),
+];
+
+const V6: [(Ipv6Net, Reserved); 9] = [
+    (v6(0x100, 0, 0, 64), Reserved::DiscardOnly),
+    (v6(0x2001, 2, 0, 48), Reserved::Benchmarking),
+    (v6(0x2001, 0x10, 0, 28), Reserved::Protocol),
+    (v6(0x2001, 0xdb8, 0, 32), Reserved::Documentation),
+    (v6(0x3fff, 0, 0, 20), Reserved::Documentation),
+    (v6(0x5f00, 0, 0, 16), Reserved::Protocol),
+    (v6(0xfc00, 0, 0, 7), Reserved::UniqueLocal),
+    (v6(0xfe80, 0, 0, 10), Reserved::LinkLocal),
+    (v6(0xff00, 0, 0, 8), Reserved::Multicast),
+];
+
+/// Reads an address that can have a place. IPv4 in IPv6 (`::ffff:81.2.69.142`) is read as IPv4.
+pub fn parse(text: &str) -> Result<IpAddr, LocateError> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(LocateError::Required);
+    }
+    let address: IpAddr = text.parse().map_err(|_| LocateError::Invalid)?;
+    let address = address.to_canonical();
+    match reserved(address) {
+        Some(kind) => Err(LocateError::Reserved(kind)),
+        None => Ok(address),
+    }
+}
+
+fn reserved(address: IpAddr) -> Option<Reserved> {
+    match address {
+        IpAddr::V4(ip) => first(&V4, |net| net.contains(&ip)),
+        IpAddr::V6(ip) if ip.is_loopback() => Some(Reserved::Loopback),
+        IpAddr::V6(ip) if ip.is_unspecified() => Some(Reserved::Unspecified),
+        IpAddr::V6(ip) => first(&V6, |net| net.contains(&ip)),
+    }
+}
+
+fn first<N>(registry: &[(N, Reserved)], contains: impl Fn(&N) -> bool) -> Option<Reserved> {
+    registry
+        .iter()
+        .find(|(net, _)| contains(net))
+        .map(|(_, kind)| *kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_reserved_address_is_named() {
+        let cases = [
+            ("0.1.2.3", Reserved::Unspecified),
+            ("10.1.2.3", Reserved::Private),
+            ("172.31.255.255", Reserved::Private),
+            ("192.168.0.1", Reserved::Private),
+            ("100.127.0.1", Reserved::CarrierGradeNat),
+            ("127.0.0.1", Reserved::Loopback),
+            ("::1", Reserved::Loopback),
+            ("::", Reserved::Unspecified),
+            ("169.254.169.254", Reserved::LinkLocal),
+            ("fe80::1", Reserved::LinkLocal),
+            ("fd12::1", Reserved::UniqueLocal),
+            ("192.0.2.7", Reserved::Documentation),
+            ("2001:db8::1", Reserved::Documentation),
+            ("3fff::1", Reserved::Documentation),
+            ("198.19.0.1", Reserved::Benchmarking),
+            ("2001:2::1", Reserved::Benchmarking),
+            ("239.0.0.1", Reserved::Multicast),
+            ("ff02::1", Reserved::Multicast),
+            ("255.255.255.255", Reserved::Broadcast),
+            ("250.0.0.1", Reserved::Protocol),
+            ("100::1", Reserved::DiscardOnly),
+            ("::ffff:10.0.0.1", Reserved::Private),
+        ];
+        for (text, kind) in cases {
+            assert_eq!(parse(text), Err(LocateError::Reserved(kind)), "{text}");
+        }
+    }
+
+    #[test]
+    fn neighbours_of_reserved_ranges_are_places() {
+        for text in [
+            "9.255.255.255",
+            "11.0.0.0",
+            "172.32.0.0",
+            "100.128.0.0",
+            "198.20.0.0",
+            "2001:db9::1",
+        ] {
+            assert_eq!(parse(text), Ok(text.parse().unwrap()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        assert_eq!(parse(" "), Err(LocateError::Required));
+        for text in ["1.2.3", "1.2.3.4.5", "localhost", "1.2.3.4/24", "01.2.3.4"] {
+            assert_eq!(parse(text), Err(LocateError::Invalid), "{text}");
+        }
+        assert_eq!(
+            parse(" ::ffff:81.2.69.142 "),
+            Ok("81.2.69.142".parse().unwrap())
+        );
+    }
+}

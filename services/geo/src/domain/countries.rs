@@ -1,0 +1,45 @@
+//! What the world agrees on about countries (see `data/README.md`).
+
+/// A country by its ISO 3166-1 alpha-2 code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Country {
+    /// The continent's two letters.
+    pub continent_code: &'static str,
+    /// The English name.
+    pub name: &'static str,
+    /// Whether it is a member of the European Union.
+    pub is_in_european_union: bool,
+}
+
+/// One line a country, sorted by code: code, continent, `1` for EU members, name.
+const TABLE: &str = include_str!("../../data/countries.tsv");
+
+/// The country with this code.
+#[must_use]
+pub fn find(code: &str) -> Option<Country> {
+    let mut columns = TABLE
+        .lines()
+        .map(|line| line.split('\t'))
+        .find_map(|mut columns| (columns.next() == Some(code)).then_some(columns))?;
+    Some(Country {
+        continent_code: columns.next()?,
+        is_in_european_union: columns.next()? == "1",
+        name: columns.next()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_union_has_27_members_and_every_line_can_be_read() {
+        let codes = TABLE.lines().map(|line| &line[..2]);
+        let countries: Vec<_> = codes.filter_map(find).collect();
+        assert_eq!(countries.len(), TABLE.lines().count());
+        let members = countries.iter().filter(|c| c.is_in_european_union);
+        assert_eq!(members.count(), 27);
+        assert_eq!(find("GB").unwrap().name, "United Kingdom");
+        assert_eq!(find("??"), None);
+    }
+}

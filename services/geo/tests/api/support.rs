@@ -1,0 +1,97 @@
+//! Starts geo on a port of its own.
+
+use std::path::PathBuf;
+
+use common::clock::Clock;
+use common::jwt::{Claims, Scope};
+use geo::config::Config;
+use reqwest::{RequestBuilder, Response};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+pub const SECRET: &str = "a-secret-of-the-tests-with-32-characters";
+
+pub struct Geo {
+    pub base: String,
+    pub http: reqwest::Client,
+    pub token: String,
+    stop: CancellationToken,
+}
+
+impl Drop for Geo {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+pub fn database(name: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "tests/data", name]
+        .iter()
+        .collect()
+}
+
+pub fn config(databases: &[PathBuf]) -> Config {
+    let list: Vec<_> = databases.iter().map(|p| p.display().to_string()).collect();
+    let mut args = vec!["geo".into(), format!("--jwt-secrets={SECRET}")];
+    if !list.is_empty() {
+        args.push(format!("--geoip-databases={}", list.join(",")));
+    }
+    chassis::settings::try_parse(args).unwrap()
+}
+
+/// A token for `scopes` that lives as long as said, in seconds.
+pub fn token(scopes: &[Scope], lifetime: i64) -> String {
+    let keys = config(&[]).service.keys.ring().unwrap();
+    let now = Clock::system().now().timestamp();
+    let claims = Claims::new("test", scopes.iter().copied().collect(), now, lifetime);
+    keys.sign(&claims).unwrap()
+}
+
+pub async fn start(databases: &[&str]) -> Geo {
+    let files: Vec<_> = databases.iter().map(|name| database(name)).collect();
+    let app = geo::build(&config(&files), Clock::system()).unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let stop = CancellationToken::new();
+    tokio::spawn(app.serve(listener, stop.clone()));
+    let http = chassis::http_client::build("test").unwrap();
+    let token = token(&[Scope::GeoRead], 60);
+    Geo {
+        base,
+        http,
+        token,
+        stop,
+    }
+}
+
+impl Geo {
+    pub fn get(&self, path: &str) -> RequestBuilder {
+        self.http
+            .get(format!("{}{path}", self.base))
+            .bearer_auth(&self.token)
+    }
+
+    pub fn post(&self, path: &str) -> RequestBuilder {
+        self.http
+            .post(format!("{}{path}", self.base))
+            .bearer_auth(&self.token)
+    }
+}
+
+/// Status and JSON of an answer.
+pub async fn answer(response: Response) -> (u16, Value) {
+    (response.status().as_u16(), response.json().await.unwrap())
+}
+
+/// Status, code and field of a problem.
+pub async fn problem(request: RequestBuilder) -> (u16, String, String) {
+    let response = request.send().await.unwrap();
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/problem+json"
+    );
+    let (status, body) = answer(response).await;
+    assert_eq!(body["status"], status);
+    let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+    (status, text("code"), text("field"))
+}
