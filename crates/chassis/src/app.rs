@@ -67,12 +67,21 @@ impl App {
         };
         let router = api
             .merge(docs)
-            .route("/health", get(async move || health.report(name).await))
+            .route("/health", {
+                let health = health.clone();
+                get(async move || health.report(name).await)
+            })
             .route(
                 "/health/live",
                 get(async || Json(serde_json::json!({"status": "ok"}))),
             )
-            .route("/metrics", get(async || recorder.render()))
+            .route("/metrics", {
+                get(async move || {
+                    // Looking at a dependency also sets its gauges.
+                    let _ = health.report(name).await;
+                    recorder.render()
+                })
+            })
             .fallback(async || Problem::not_found("there is no such path; /docs lists them"))
             .method_not_allowed_fallback(method_not_allowed)
             .layer(DefaultBodyLimit::max(MAX_BODY))

@@ -118,6 +118,12 @@ impl Problem {
         self.code
     }
 
+    /// The field, parameter or header that is wrong.
+    #[must_use]
+    pub fn field_name(&self) -> Option<&str> {
+        self.field.as_deref()
+    }
+
     /// The explanation.
     #[must_use]
     pub fn detail(&self) -> &str {

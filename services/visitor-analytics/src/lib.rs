@@ -1,1 +1,131 @@
-//! Placeholder.
+//! `visitor-analytics`: who visits, from where, and what they do.
+//!
+//! `POST /visits` is answered when the visits are committed, exactly once; see `docs/` for one
+//! visit's way through the house.
+#![forbid(unsafe_code)]
+
+pub mod clients;
+pub mod config;
+pub mod domain;
+pub mod health;
+pub mod http;
+pub mod ingest;
+pub mod store;
+pub mod workers;
+
+use std::sync::Arc;
+
+use chassis::App;
+use chassis::peer::Peer;
+use common::clock::Clock;
+use common::jwt::{Keyring, Minter, Scope};
+use sqlx::PgPool;
+use sqlx::migrate::Migrator;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::clients::geo::{Locator, PATIENCE};
+use crate::clients::notification::Notifier;
+use crate::config::Config;
+use crate::ingest::Ingest;
+use crate::store::Store;
+use crate::workers::announcer::Announcer;
+use crate::workers::housekeeping;
+use crate::workers::locations::Payer;
+use crate::workers::recorder::Recorder;
+
+/// The service's name, and the audience of its tokens.
+pub const NAME: &str = "visitor-analytics";
+
+/// The service's schema.
+pub const SCHEMA: &str = "visitor_analytics";
+
+/// The schema's history.
+#[must_use]
+pub fn migrator() -> Migrator {
+    sqlx::migrate!("../../migrations/visitor-analytics")
+}
+
+/// How long notification may take to answer.
+const NOTIFICATION_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Puts the service together. Fails on keys or addresses that cannot be used.
+pub fn build(config: &Config, clock: Clock) -> anyhow::Result<App> {
+    let pool = config.database.pool(NAME)?;
+    assemble(config, &pool, clock)
+}
+
+/// The same on a given pool.
+pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<App> {
+    let verifier = config.service.keys.verifier(NAME, &clock)?;
+    let keys = config.service.keys.ring()?;
+    anyhow::ensure!(
+        keys.can_sign(),
+        "JWT_SECRETS or JWT_PRIVATE_KEY must be set: this service calls geo and notification"
+    );
+    let http = chassis::http_client::build("tetralto-visitor-analytics")?;
+    let minter = |scope| minter(&keys, &clock, scope);
+    let geo = Peer::new(
+        http.clone(),
+        config.geo_service_url.clone(),
+        minter(Scope::GeoRead),
+        PATIENCE,
+    );
+    let notification = Peer::new(
+        http,
+        config.notification_service_url.clone(),
+        minter(Scope::NotifySend),
+        NOTIFICATION_PATIENCE,
+    );
+    let store = Store::new(pool.clone());
+    let (locator, gatherer) = Locator::new(geo);
+    let (recorder, writer) = Recorder::new(store.clone(), clock.clone(), config.notify_max_age);
+    let state = http::State {
+        ingest: Arc::new(Ingest::new(store.clone(), locator.clone(), recorder)),
+        store: store.clone(),
+        clock: clock.clone(),
+    };
+    let announcer = Announcer {
+        store: store.clone(),
+        notifier: Notifier::new(notification),
+        clock: clock.clone(),
+    };
+    let payer = Payer {
+        store: store.clone(),
+        locator,
+        clock: clock.clone(),
+    };
+    let api = http::router(state, &verifier);
+    let health = health::checks(pool, &store, &clock);
+    let about = "Who visits, from where, and what they do.";
+    let app = App::new(NAME, about, api, health, clock.clone())
+        .worker("gatherer", |stop| gatherer.run(stop))
+        .worker("recorder", |stop| writer.run(stop))
+        .worker("announcer", |stop| announcer.run(stop))
+        .worker("locations", |stop| payer.run(stop))
+        .worker("housekeeping", |stop| housekeeping::run(store, clock, stop));
+    Ok(app.trusting(&config.service.keys, verifier)?)
+}
+
+fn minter(keys: &Arc<Keyring>, clock: &Clock, scope: Scope) -> Minter {
+    Minter::new(keys.clone(), clock.clone(), NAME, scope)
+}
+
+/// Brings the database's schema to this version.
+pub async fn migrate(config: &Config) -> anyhow::Result<()> {
+    let pool = config.database.pool(NAME)?;
+    chassis::database::migrate(&pool, SCHEMA, migrator()).await?;
+    tracing::info!(service = NAME, "schema is up to date");
+    Ok(())
+}
+
+/// Serves until `shutdown`.
+pub async fn serve(
+    config: &Config,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    build(config, Clock::system())?
+        .serve(listener, shutdown)
+        .await
+}

@@ -1,0 +1,164 @@
+//! Asking geo where addresses are: remembered, many at once, and never for long.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::peer::{Peer, PeerError};
+use common::geo::{BatchRequest, BatchResponse, Location, MAX_BATCH};
+use futures::future::join_all;
+use moka::sync::Cache;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::domain::classified::Place;
+
+/// How long a call to geo may take.
+pub const PATIENCE: Duration = Duration::from_millis(250);
+/// How long a visit waits for its place, its time in the queue included.
+const VISIT_PATIENCE: Duration = Duration::from_millis(400);
+/// Answers that are remembered, about half a kilobyte each, and for how long.
+const REMEMBERED: u64 = 20_000;
+const FRESH: Duration = Duration::from_hours(1);
+/// Questions that may wait; more visits than that keep their place owed.
+const WAITING: usize = 4_096;
+/// Calls to geo at the same time.
+const CALLS: usize = 4;
+
+/// Where an address is; `None` when it has no place.
+pub type Answer = Option<Arc<Location>>;
+
+type Question = (IpAddr, oneshot::Sender<Answer>);
+
+/// Finds places.
+#[derive(Clone, Debug)]
+pub struct Locator {
+    peer: Peer,
+    known: Cache<IpAddr, Answer>,
+    questions: mpsc::Sender<Question>,
+}
+
+/// The locator's other half, which gathers questions and asks geo.
+#[derive(Debug)]
+pub struct Gatherer {
+    locator: Locator,
+    questions: mpsc::Receiver<Question>,
+}
+
+impl Locator {
+    /// Over a peer whose tokens may read places; the gatherer must run for answers to come.
+    #[must_use]
+    pub fn new(peer: Peer) -> (Self, Gatherer) {
+        let (sender, questions) = mpsc::channel(WAITING);
+        let known = Cache::builder()
+            .max_capacity(REMEMBERED)
+            .time_to_live(FRESH)
+            .build();
+        let locator = Self {
+            peer,
+            known,
+            questions: sender,
+        };
+        let gatherer = Gatherer {
+            locator: locator.clone(),
+            questions,
+        };
+        (locator, gatherer)
+    }
+
+    /// Where these addresses are, in their order. What geo does not say in time is owed.
+    pub async fn places(&self, ips: &[IpAddr]) -> Vec<Place> {
+        join_all(ips.iter().map(|ip| self.place(*ip))).await
+    }
+
+    async fn place(&self, ip: IpAddr) -> Place {
+        let answer = match self.known.get(&ip) {
+            Some(answer) => Some(answer),
+            None => self.wait_for(ip).await,
+        };
+        match answer {
+            Some(Some(location)) => Place::Known(location),
+            Some(None) => Place::Unknown,
+            None => Place::Owed,
+        }
+    }
+
+    async fn wait_for(&self, ip: IpAddr) -> Option<Answer> {
+        let (sender, answer) = oneshot::channel();
+        self.questions.try_send((ip, sender)).ok()?;
+        tokio::time::timeout(VISIT_PATIENCE, answer)
+            .await
+            .ok()?
+            .ok()
+    }
+
+    /// Asks geo for up to [`MAX_BATCH`] addresses at once, and remembers.
+    pub async fn ask(&self, ips: Vec<IpAddr>) -> Result<HashMap<IpAddr, Answer>, PeerError> {
+        let request = BatchRequest {
+            ips: ips.iter().map(IpAddr::to_string).collect(),
+        };
+        let response: BatchResponse = self.peer.post("/geolocate", &request, None).await?;
+        if response.results.len() != ips.len() {
+            return Err(PeerError::Unreadable("results are missing".into()));
+        }
+        let locations = response
+            .results
+            .into_iter()
+            .map(|r| r.location.map(Arc::new));
+        let answers: HashMap<_, _> = ips.into_iter().zip(locations).collect();
+        for (ip, answer) in &answers {
+            self.known.insert(*ip, answer.clone());
+        }
+        Ok(answers)
+    }
+}
+
+impl Gatherer {
+    /// Gathers what is asked while geo is busy, and asks it together, until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let calls = Arc::new(Semaphore::new(CALLS));
+        let tasks = TaskTracker::new();
+        let mut batch = vec![];
+        loop {
+            let permit = calls.clone().acquire_owned().await;
+            tokio::select! {
+                count = self.questions.recv_many(&mut batch, MAX_BATCH) => if count == 0 { break },
+                () = stop.cancelled() => break,
+            }
+            let questions = std::mem::take(&mut batch);
+            let locator = self.locator.clone();
+            tasks.spawn(async move {
+                let _permit = permit;
+                answer(&locator, questions).await;
+            });
+        }
+        tasks.close();
+        tasks.wait().await;
+    }
+}
+
+/// Asks for each address once and answers everybody who asked for it. When geo is away, the
+/// questions are dropped, and those who asked know.
+async fn answer(locator: &Locator, questions: Vec<Question>) {
+    let mut waiting: HashMap<IpAddr, Vec<oneshot::Sender<Answer>>> = HashMap::new();
+    for (ip, sender) in questions {
+        waiting.entry(ip).or_default().push(sender);
+    }
+    let answers = match locator.ask(waiting.keys().copied().collect()).await {
+        Ok(answers) => answers,
+        Err(error) => {
+            metrics::counter!("visits_locations_owed_total").increment(waiting.len() as u64);
+            tracing::debug!(%error, "geo did not answer; places are owed");
+            return;
+        }
+    };
+    for (ip, senders) in waiting {
+        let answer = answers.get(&ip).cloned().flatten();
+        for sender in senders {
+            // Who does not wait any more has his place owed.
+            let _ = sender.send(answer.clone());
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Decides: what a valid visit is, who visits, from where they came, and whether they are people.
+//! No I/O.
+
+pub mod agent;
+pub mod bot;
+pub mod classified;
+pub mod session;
+pub mod source;
+pub mod visit;
+pub mod visitor;

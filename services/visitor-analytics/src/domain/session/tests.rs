@@ -1,0 +1,154 @@
+use std::collections::BTreeMap;
+
+use super::*;
+
+fn at(minute: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_795_176_000, 0).unwrap() + TimeDelta::minutes(minute)
+}
+
+fn arrival(minute: i64) -> Arrival {
+    Arrival {
+        timestamp: at(minute),
+        id: Clock::id_at(at(minute)),
+        is_bot: false,
+        is_fresh: true,
+    }
+}
+
+/// A small generator (xorshift), so that a failure can be repeated.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+}
+
+/// What a database would hold after a plan.
+fn apply(sessions: &mut Vec<Session>, plan: &Plan) {
+    sessions.retain(|s| !plan.merged.iter().any(|(gone, _)| gone.id == s.id));
+    for (_, changed) in &plan.changed {
+        let session = sessions.iter_mut().find(|s| s.id == changed.id).unwrap();
+        *session = changed.clone();
+    }
+    sessions.extend(plan.new.iter().cloned());
+}
+
+/// The definition: sort, and cut where the gap is 30 minutes or more.
+fn defined(mut visits: Vec<Arrival>) -> Vec<(DateTime<Utc>, DateTime<Utc>, u32, bool)> {
+    visits.sort();
+    let groups = visits.chunk_by(|a, b| b.timestamp - a.timestamp < GAP);
+    groups
+        .map(|group| {
+            let (first, last) = (group[0].timestamp, group[group.len() - 1].timestamp);
+            let is_bot = group.iter().any(|visit| visit.is_bot);
+            (first, last, u32::try_from(group.len()).unwrap(), is_bot)
+        })
+        .collect()
+}
+
+#[test]
+fn thirty_minutes_end_a_session_and_less_does_not() {
+    let visits = [arrival(0), arrival(29), arrival(59)];
+    let plan = assign(vec![], &visits);
+    assert_eq!(plan.new.len(), 2);
+    assert_eq!(plan.of_arrivals[0], plan.of_arrivals[1]);
+    assert_ne!(plan.of_arrivals[1], plan.of_arrivals[2]);
+    assert_eq!(plan.new[0].visits, 2);
+}
+
+#[test]
+fn a_late_visit_bridges_two_sessions_into_the_earlier_one() {
+    let mut sessions = assign(vec![], &[arrival(0), arrival(40)]).new;
+    let ids: Vec<_> = sessions.iter().map(|s| s.id).collect();
+    let plan = assign(sessions.clone(), &[arrival(20)]);
+    assert_eq!(plan.merged.len(), 1);
+    assert_eq!(plan.merged[0].1, ids[0]);
+    assert_eq!(plan.of_arrivals, [ids[0]]);
+    assert!(plan.announce.is_empty(), "both were told of before");
+    apply(&mut sessions, &plan);
+    assert_eq!(sessions.len(), 1);
+    assert_eq!(
+        (sessions[0].entry.0, sessions[0].exit.0, sessions[0].visits),
+        (at(0), at(40), 3)
+    );
+}
+
+#[test]
+fn a_session_is_told_of_once_by_its_first_fresh_genuine_visit() {
+    let stale = Arrival {
+        is_fresh: false,
+        ..arrival(0)
+    };
+    let mut sessions = vec![];
+    let plan = assign(vec![], &[stale]);
+    assert!(plan.announce.is_empty());
+    apply(&mut sessions, &plan);
+    let fresh = arrival(5);
+    let plan = assign(sessions.clone(), &[fresh, arrival(6)]);
+    assert_eq!(plan.announce, [(sessions[0].id, fresh)]);
+    apply(&mut sessions, &plan);
+    assert!(assign(sessions, &[arrival(7)]).announce.is_empty());
+}
+
+#[test]
+fn a_bots_session_is_never_told_of() {
+    let bot = Arrival {
+        is_bot: true,
+        ..arrival(0)
+    };
+    let plan = assign(vec![], &[bot, arrival(1)]);
+    assert!(plan.new[0].is_bot);
+    assert!(plan.announce.is_empty());
+}
+
+#[test]
+fn any_order_and_any_batches_give_the_sessions_of_the_definition() {
+    for seed in 1..=300 {
+        let mut random = Random(seed);
+        let count = 1 + random.below(40);
+        let mut visits: Vec<Arrival> = (0..count)
+            .map(|_| Arrival {
+                is_bot: random.below(10) == 0,
+                ..arrival(i64::try_from(random.below(400)).unwrap())
+            })
+            .collect();
+        let expected = defined(visits.clone());
+        for i in (1..visits.len()).rev() {
+            let j = usize::try_from(random.below(i as u64 + 1)).unwrap();
+            visits.swap(i, j);
+        }
+        let mut sessions: Vec<Session> = vec![];
+        let mut of_visit: BTreeMap<Uuid, Uuid> = BTreeMap::new();
+        let mut rest = visits.as_slice();
+        while !rest.is_empty() {
+            let size = usize::try_from(1 + random.below(5))
+                .unwrap()
+                .min(rest.len());
+            let (batch, later) = rest.split_at(size);
+            rest = later;
+            let plan = assign(sessions.clone(), batch);
+            for (gone, into) in &plan.merged {
+                for session in of_visit.values_mut().filter(|s| **s == gone.id) {
+                    *session = *into;
+                }
+            }
+            let ids = batch.iter().map(|visit| visit.id);
+            of_visit.extend(ids.zip(plan.of_arrivals.iter().copied()));
+            apply(&mut sessions, &plan);
+        }
+        sessions.sort_by_key(|s| s.entry);
+        let found: Vec<_> = sessions
+            .iter()
+            .map(|s| (s.entry.0, s.exit.0, s.visits, s.is_bot))
+            .collect();
+        assert_eq!(found, expected, "seed {seed}");
+        for session in &sessions {
+            let visits = of_visit.values().filter(|s| **s == session.id).count();
+            assert_eq!(visits, session.visits as usize, "seed {seed}");
+        }
+    }
+}

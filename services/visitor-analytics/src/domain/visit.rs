@@ -1,0 +1,358 @@
+//! A visit as a client sends it, and as the service accepts it.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use common::clock::{Clock, moment_of};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use url::Url;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// Clients' clocks may be ahead of ours by this much.
+const AHEAD: TimeDelta = TimeDelta::minutes(5);
+/// The Web's first year; an earlier time is a client's mistake.
+const EARLIEST: i64 = 631_152_000;
+
+const LONGEST_URL: usize = 4_096;
+const LONGEST_ID: usize = 128;
+const LONGEST_TEXT: usize = 1_024;
+const LONGEST_PROPERTIES: usize = 8_192;
+const MOST_HEADERS: usize = 64;
+
+/// One visit of `POST /visits`. Only `url`, `ip` and `user_agent` are required.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "id": "019a0000-0000-7000-8000-000000000001", "timestamp": "2026-11-20T12:00:00Z",
+    "url": "https://example.com/pricing?utm_source=news", "ip": "81.2.69.142",
+    "user_agent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:144.0) Gecko/20100101 Firefox/144.0",
+    "referrer": "https://www.google.com/", "status_code": 200,
+    "headers": {"accept": "text/html", "accept-language": "en-GB,en;q=0.5"}
+}))]
+pub struct Submitted {
+    /// Makes the visit safe to send again; best a `UUIDv7`.
+    pub id: Option<Uuid>,
+    /// The site; without it the URL's host.
+    pub site: Option<String>,
+    /// When the page was asked for; without it now, or the time inside `id`.
+    pub timestamp: Option<DateTime<Utc>>,
+    /// The page's full address.
+    pub url: String,
+    /// The visitor's address.
+    pub ip: String,
+    /// The visitor's user agent; `null` where the visitor sent none.
+    #[serde(deserialize_with = "present")]
+    #[schema(required)]
+    pub user_agent: Option<String>,
+    /// The page that led here.
+    pub referrer: Option<String>,
+    /// The page's title.
+    pub title: Option<String>,
+    /// The request's method; `GET` without it.
+    pub method: Option<String>,
+    /// What the site answered.
+    pub status_code: Option<u16>,
+    /// How long it took the site, in milliseconds.
+    pub response_time_ms: Option<u32>,
+    /// The HTTP version the visitor spoke.
+    pub http_version: Option<String>,
+    /// The visitor's request headers, names in any case.
+    pub headers: Option<HashMap<String, String>>,
+    /// The site's own id for the visitor, instead of the daily one.
+    pub visitor_id: Option<String>,
+    /// The site's own id for a user who is logged in.
+    pub user_id: Option<String>,
+    /// Whatever else the site wants to keep.
+    pub properties: Option<Map<String, Value>>,
+}
+
+/// A field may be null, but it may not be missing.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Option::deserialize(deserializer)
+}
+
+/// Why a visit is not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    /// No such URL can be visited.
+    #[error("the URL must be absolute, http or https, with a host, of at most 4096 bytes: {0}")]
+    Url(String),
+    /// The address is none.
+    #[error("this is no IPv4 or IPv6 address")]
+    Ip,
+    /// The site is no host name.
+    #[error("a site is a host name such as example.com")]
+    Site,
+    /// A visit that is sent again must land in the same place.
+    #[error(
+        "an id that is no UUIDv7 needs a timestamp beside it, else sending again would record it twice"
+    )]
+    TimestampRequired,
+    /// The client's clock is wrong.
+    #[error("the time lies more than 5 minutes ahead of {0}")]
+    TimestampInFuture(DateTime<Utc>),
+    /// The client's clock is very wrong.
+    #[error("the time lies before 1990")]
+    TimestampTooOld,
+    /// Not a method of HTTP.
+    #[error("a method has at most 16 letters")]
+    Method,
+    /// Not a status of HTTP.
+    #[error("a status code lies between 100 and 599")]
+    StatusCode,
+    /// Too many headers, or too long ones.
+    #[error("at most 64 headers, each at most 1024 bytes")]
+    Headers,
+    /// An id of the site's own that cannot be kept.
+    #[error("at most 128 bytes, without control characters, and not empty")]
+    Id(&'static str),
+    /// Properties that cannot be kept.
+    #[error("properties may have 8192 bytes as JSON, and no U+0000")]
+    Properties,
+}
+
+impl Invalid {
+    /// A stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Url(_) => "URL_INVALID",
+            Self::Ip => "IP_INVALID",
+            Self::Site => "SITE_INVALID",
+            Self::TimestampRequired => "TIMESTAMP_REQUIRED",
+            Self::TimestampInFuture(_) => "TIMESTAMP_IN_FUTURE",
+            Self::TimestampTooOld => "TIMESTAMP_TOO_OLD",
+            Self::Method => "METHOD_INVALID",
+            Self::StatusCode => "STATUS_CODE_INVALID",
+            Self::Headers => "HEADERS_INVALID",
+            Self::Id(_) => "ID_INVALID",
+            Self::Properties => "PROPERTIES_INVALID",
+        }
+    }
+
+    /// The field that is wrong.
+    #[must_use]
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::Url(_) => "url",
+            Self::Ip => "ip",
+            Self::Site => "site",
+            Self::TimestampRequired | Self::TimestampInFuture(_) | Self::TimestampTooOld => {
+                "timestamp"
+            }
+            Self::Method => "method",
+            Self::StatusCode => "status_code",
+            Self::Headers => "headers",
+            Self::Id(field) => field,
+            Self::Properties => "properties",
+        }
+    }
+}
+
+/// A visit that can be recorded.
+#[derive(Clone, Debug)]
+pub struct NewVisit {
+    /// The visit's id, the client's or a new one.
+    pub id: Uuid,
+    /// When it happened, in microseconds' precision.
+    pub timestamp: DateTime<Utc>,
+    /// The site's domain, in lower case.
+    pub site: String,
+    /// The page, without fragment and credentials.
+    pub url: Url,
+    /// The visitor's address; IPv4 in IPv6 is IPv4.
+    pub ip: IpAddr,
+    /// The visitor's user agent; empty where there was none.
+    pub user_agent: String,
+    /// The page that led here, where it is a URL.
+    pub referrer: Option<Url>,
+    /// The page's title.
+    pub title: Option<String>,
+    /// The request's method.
+    pub method: String,
+    /// What the site answered.
+    pub status_code: Option<u16>,
+    /// How long it took the site, in milliseconds.
+    pub response_time_ms: Option<u32>,
+    /// The visitor's request headers; `None` where the client sent none.
+    pub headers: Option<Headers>,
+    /// The site's own id for the visitor.
+    pub visitor_id: Option<String>,
+    /// The site's own id for the user.
+    pub user_id: Option<String>,
+    /// What else the site wants to keep.
+    pub properties: Map<String, Value>,
+}
+
+/// Request headers, by name in lower case.
+#[derive(Clone, Debug, Default)]
+pub struct Headers(HashMap<String, String>);
+
+impl Headers {
+    fn accept(given: HashMap<String, String>) -> Result<Self, Invalid> {
+        let long = |(name, value): (&String, &String)| name.len().max(value.len()) > LONGEST_TEXT;
+        if given.len() > MOST_HEADERS || given.iter().any(long) {
+            return Err(Invalid::Headers);
+        }
+        let lower = |(name, value): (String, String)| (name.to_ascii_lowercase(), value);
+        Ok(Self(given.into_iter().map(lower).collect()))
+    }
+
+    /// The value of a header; the name is in lower case.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+}
+
+impl<const N: usize> From<[(&str, &str); N]> for Headers {
+    fn from(pairs: [(&str, &str); N]) -> Self {
+        let owned = |(name, value): (&str, &str)| (name.to_ascii_lowercase(), value.to_owned());
+        Self(pairs.into_iter().map(owned).collect())
+    }
+}
+
+impl NewVisit {
+    /// Accepts a visit at `now`, or says what is wrong with it.
+    pub fn accept(from: Submitted, now: DateTime<Utc>) -> Result<Self, Invalid> {
+        let (id, timestamp) = place_in_time(from.id, from.timestamp, now)?;
+        let url = page(&from.url)?;
+        let site = match from.site {
+            Some(site) => site,
+            None => url.host_str().unwrap_or_default().to_owned(),
+        };
+        let ip: IpAddr = from.ip.trim().parse().map_err(|_| Invalid::Ip)?;
+        Ok(Self {
+            id,
+            timestamp,
+            site: domain(&site)?,
+            url,
+            ip: ip.to_canonical(),
+            user_agent: text(from.user_agent.unwrap_or_default()),
+            referrer: from.referrer.as_deref().and_then(referring_page),
+            title: from.title.map(text).filter(|title| !title.is_empty()),
+            method: method(from.method)?,
+            status_code: status_code(from.status_code)?,
+            response_time_ms: from.response_time_ms.map(|ms| ms.min(i32::MAX as u32)),
+            headers: from.headers.map(Headers::accept).transpose()?,
+            visitor_id: from
+                .visitor_id
+                .map(|id| own_id(id, "visitor_id"))
+                .transpose()?,
+            user_id: from.user_id.map(|id| own_id(id, "user_id")).transpose()?,
+            properties: properties(from.properties.unwrap_or_default())?,
+        })
+    }
+
+    /// The day, in UTC, on which it happened.
+    #[must_use]
+    pub fn day(&self) -> NaiveDate {
+        self.timestamp.date_naive()
+    }
+}
+
+fn place_in_time(
+    id: Option<Uuid>,
+    timestamp: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Result<(Uuid, DateTime<Utc>), Invalid> {
+    let timestamp = match (timestamp, id) {
+        (Some(timestamp), _) => timestamp,
+        (None, Some(id)) => moment_of(id).ok_or(Invalid::TimestampRequired)?,
+        (None, None) => now,
+    };
+    if timestamp > now + AHEAD {
+        return Err(Invalid::TimestampInFuture(now));
+    }
+    if timestamp.timestamp() < EARLIEST {
+        return Err(Invalid::TimestampTooOld);
+    }
+    // PostgreSQL keeps microseconds; more would make a visit differ from itself.
+    let timestamp = DateTime::from_timestamp_micros(timestamp.timestamp_micros())
+        .ok_or(Invalid::TimestampTooOld)?;
+    Ok((id.unwrap_or_else(|| Clock::id_at(timestamp)), timestamp))
+}
+
+fn page(text: &str) -> Result<Url, Invalid> {
+    if text.len() > LONGEST_URL {
+        return Err(Invalid::Url("too long".into()));
+    }
+    let url = Url::parse(text).map_err(|error| Invalid::Url(error.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(Invalid::Url(format!("not {}", url.scheme())));
+    }
+    Ok(without_private_parts(url))
+}
+
+/// What browsers send as a referrer: a page, or an Android app.
+fn referring_page(text: &str) -> Option<Url> {
+    let url = Url::parse(text)
+        .ok()
+        .filter(|_| text.len() <= LONGEST_URL)?;
+    let known = matches!(url.scheme(), "http" | "https" | "android-app");
+    (known && url.has_host()).then(|| without_private_parts(url))
+}
+
+fn without_private_parts(mut url: Url) -> Url {
+    url.set_fragment(None);
+    // These fail only for URLs without a host.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url
+}
+
+fn domain(site: &str) -> Result<String, Invalid> {
+    let site = site.trim().trim_end_matches('.').to_lowercase();
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
+    if site.is_empty() || site.len() > 253 || !site.chars().all(plain) {
+        return Err(Invalid::Site);
+    }
+    Ok(site)
+}
+
+fn method(method: Option<String>) -> Result<String, Invalid> {
+    let Some(method) = method else {
+        return Ok("GET".into());
+    };
+    let letters = method.bytes().all(|b| b.is_ascii_alphabetic());
+    if method.is_empty() || method.len() > 16 || !letters {
+        return Err(Invalid::Method);
+    }
+    Ok(method.to_ascii_uppercase())
+}
+
+fn status_code(code: Option<u16>) -> Result<Option<u16>, Invalid> {
+    match code {
+        Some(code) if !(100..=599).contains(&code) => Err(Invalid::StatusCode),
+        code => Ok(code),
+    }
+}
+
+fn own_id(id: String, field: &'static str) -> Result<String, Invalid> {
+    if id.is_empty() || id.len() > LONGEST_ID || id.contains(char::is_control) {
+        return Err(Invalid::Id(field));
+    }
+    Ok(id)
+}
+
+fn properties(properties: Map<String, Value>) -> Result<Map<String, Value>, Invalid> {
+    let json = serde_json::to_string(&properties).map_err(|_| Invalid::Properties)?;
+    // PostgreSQL's JSON cannot hold U+0000.
+    if json.len() > LONGEST_PROPERTIES || json.contains("\\u0000") {
+        return Err(Invalid::Properties);
+    }
+    Ok(properties)
+}
+
+/// Text of strangers: without control characters, and not longer than is useful.
+fn text(text: String) -> String {
+    let mut text = if text.contains(char::is_control) {
+        text.replace(char::is_control, "")
+    } else {
+        text
+    };
+    text.truncate(text.floor_char_boundary(LONGEST_TEXT));
+    text
+}

@@ -1,0 +1,58 @@
+//! What `GET /health` looks at.
+
+use chassis::database;
+use chassis::health::{Finding, Health};
+use chrono::TimeDelta;
+use common::clock::Clock;
+use sqlx::PgPool;
+
+use crate::store::Store;
+use crate::{SCHEMA, migrator};
+
+/// An outbox that is further behind than this is worth a look.
+const LATE: TimeDelta = TimeDelta::minutes(1);
+
+/// The service's checks.
+#[must_use]
+pub fn checks(pool: &PgPool, store: &Store, clock: &Clock) -> Health {
+    let newest = database::newest(&migrator());
+    let pool = pool.clone();
+    let (outbox, time, places) = (store.clone(), clock.clone(), store.clone());
+    Health::default()
+        .check("database", move || {
+            database::check(pool.clone(), SCHEMA, newest)
+        })
+        .check("outbox", move || {
+            look_at_outbox(outbox.clone(), time.clone())
+        })
+        .check("locations", move || look_at_locations(places.clone()))
+}
+
+async fn look_at_outbox(store: Store, clock: Clock) -> Finding {
+    let Ok(lag) = store.outbox_lag().await else {
+        return Finding::degraded("cannot be read");
+    };
+    metrics::gauge!("visits_outbox_waiting").set(lag.waiting as f64);
+    let behind = lag.oldest_due.map(|due| clock.now() - due);
+    let behind = behind.unwrap_or_default().max(TimeDelta::zero());
+    metrics::gauge!("visits_outbox_lag_seconds").set(behind.as_seconds_f64());
+    let detail = format!(
+        "{} waiting, {} seconds behind, {} given up",
+        lag.waiting,
+        behind.num_seconds(),
+        lag.given_up
+    );
+    if behind > LATE || lag.given_up > 0 {
+        Finding::degraded(detail)
+    } else {
+        Finding::ok(detail)
+    }
+}
+
+async fn look_at_locations(store: Store) -> Finding {
+    match store.count_owed_locations().await {
+        Ok(0) => Finding::ok("none owed"),
+        Ok(owed) => Finding::degraded(format!("{owed} visits without their place yet")),
+        Err(_) => Finding::degraded("cannot be read"),
+    }
+}

@@ -1,0 +1,39 @@
+//! Translates between HTTP and the domain.
+
+mod error;
+mod list;
+mod submit;
+mod visits;
+
+use std::sync::Arc;
+
+use chassis::auth;
+use common::clock::Clock;
+use common::jwt::{Scope, Verifier};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::ingest::Ingest;
+use crate::store::Store;
+
+/// What the handlers work with.
+#[derive(Clone)]
+pub struct State {
+    /// Takes visits in.
+    pub ingest: Arc<Ingest>,
+    /// Where visits are.
+    pub store: Store,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// Every route of the service.
+pub fn router(state: State, verifier: &Verifier) -> OpenApiRouter {
+    let write = OpenApiRouter::new().routes(routes!(submit::submit));
+    let read = OpenApiRouter::new()
+        .routes(routes!(visits::list))
+        .routes(routes!(visits::one));
+    auth::require(write, verifier, Scope::VisitsWrite)
+        .merge(auth::require(read, verifier, Scope::VisitsRead))
+        .with_state(state)
+}

@@ -1,0 +1,107 @@
+//! Lists: parameters, pages and cursors.
+
+use axum::http::StatusCode;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use chassis::Problem;
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use crate::store::{BotFilter, VisitQuery};
+
+const DEFAULT_LIMIT: i64 = 50;
+const MOST: i64 = 1_000;
+
+/// The parameters of `GET /visits`.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Parameters {
+    /// Only this site's visits.
+    site: Option<String>,
+    /// Not earlier than this (RFC 3339).
+    from: Option<DateTime<Utc>>,
+    /// Earlier than this (RFC 3339).
+    to: Option<DateTime<Utc>>,
+    /// Whether bots' visits are listed.
+    include_bots: Option<IncludeBots>,
+    /// At most so many, 1 to 1,000; 50 without it.
+    limit: Option<i64>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum IncludeBots {
+    /// People only.
+    False,
+    /// Everybody.
+    True,
+    /// Bots only.
+    Only,
+}
+
+impl Parameters {
+    pub(super) fn query(self) -> Result<VisitQuery, Problem> {
+        let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
+        if !(1..=MOST).contains(&limit) {
+            return Err(wrong("limit", "a limit lies between 1 and 1000"));
+        }
+        if let (Some(from), Some(to)) = (self.from, self.to)
+            && from > to
+        {
+            return Err(wrong("from", "from lies after to"));
+        }
+        let after = self.cursor.map(|text| {
+            read_cursor(&text).ok_or_else(|| wrong("cursor", "this is no cursor of this list"))
+        });
+        Ok(VisitQuery {
+            site: self.site.map(|site| site.to_lowercase()),
+            from: self.from,
+            to: self.to,
+            bots: match self.include_bots {
+                None | Some(IncludeBots::False) => BotFilter::Exclude,
+                Some(IncludeBots::True) => BotFilter::Include,
+                Some(IncludeBots::Only) => BotFilter::Only,
+            },
+            after: after.transpose()?,
+            limit,
+        })
+    }
+}
+
+fn wrong(field: &str, detail: &str) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "QUERY_INVALID", detail).field(field)
+}
+
+/// A cursor holds the moment and id of the last visit of a page.
+pub(super) fn cursor(timestamp: DateTime<Utc>, id: Uuid) -> String {
+    let mut bytes = timestamp.timestamp_micros().to_be_bytes().to_vec();
+    bytes.extend(id.as_bytes());
+    BASE64.encode(bytes)
+}
+
+fn read_cursor(text: &str) -> Option<(DateTime<Utc>, Uuid)> {
+    let bytes = BASE64.decode(text).ok()?;
+    let (moment, id) = bytes.split_first_chunk::<8>()?;
+    let moment = DateTime::from_timestamp_micros(i64::from_be_bytes(*moment))?;
+    Some((moment, Uuid::from_slice(id).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_survives_its_text_and_nonsense_does_not() {
+        let at = DateTime::from_timestamp_micros(1_795_176_000_123_456).unwrap();
+        let id = Uuid::from_u128(7);
+        assert_eq!(read_cursor(&cursor(at, id)), Some((at, id)));
+        for nonsense in ["", "?", "AAAA", &"A".repeat(33)] {
+            assert_eq!(read_cursor(nonsense), None);
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! `POST /visits`: one visit, or many.
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use chassis::Problem;
+use chassis::extract::{json_bytes, parse_json};
+use chassis::problem::ProblemBody;
+use chrono::{DateTime, Utc};
+use common::geo::{ItemError, Location};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::error;
+use crate::domain::visit::{NewVisit, Submitted};
+use crate::ingest::Received;
+use crate::store::Outcome;
+
+/// The most visits of one request.
+const MOST: usize = 1_000;
+
+/// The answer about one visit.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(super) struct Answer {
+    id: Option<Uuid>,
+    status: Status,
+    session_id: Option<Uuid>,
+    visitor_id: Option<String>,
+    is_new_session: Option<bool>,
+    is_bot: Option<bool>,
+    /// 0 (a person) to 100 (a bot).
+    bot_score: Option<u8>,
+    /// Stable codes of the rules that fired.
+    bot_reasons: Vec<&'static str>,
+    location: Option<Location>,
+}
+
+/// The answer about one visit of a list.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(super) struct Item {
+    #[serde(flatten)]
+    answer: Answer,
+    /// Why the visit was rejected; the rest is null then.
+    error: Option<ItemError>,
+}
+
+/// What became of a visit.
+#[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    /// It is stored.
+    Recorded,
+    /// It was stored before; nothing changed.
+    Duplicate,
+    /// It is not stored.
+    #[default]
+    Rejected,
+}
+
+/// The answer about many visits, in their order.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Answers {
+    results: Vec<Item>,
+}
+
+/// Records one visit (201), or up to 1,000 in a list (200, an answer each).
+///
+/// What is answered with `recorded` or `duplicate` is committed. A visit with an `id` can be sent
+/// again safely, after any error.
+#[utoipa::path(post, path = "/visits", tag = "visits", request_body = Submitted,
+    responses(
+        (status = 201, body = Answer, description = "One visit was recorded, or was before"),
+        (status = 200, body = Answers, description = "A list: one bad visit does not cost the others"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json",
+            description = "The visit cannot be accepted; `field` names why"),
+        (status = 503, body = ProblemBody, content_type = "application/problem+json",
+            description = "Nothing was stored; send again after `Retry-After`"),
+    ))]
+pub(super) async fn submit(
+    State(state): State<super::State>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let body = json_bytes(request, &()).await?;
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return many(&state, &body).await;
+    }
+    let now = state.clock.now();
+    let visit = NewVisit::accept(parse_json(&body)?, now).map_err(|e| error::invalid(&e))?;
+    let received = state.ingest.receive(vec![visit], now).await;
+    let received = received.map_err(|e| error::record(&e))?;
+    let answer = received.into_iter().next().map(Answer::from);
+    Ok((StatusCode::CREATED, axum::Json(answer)).into_response())
+}
+
+async fn many(state: &super::State, body: &[u8]) -> Result<Response, Problem> {
+    let items: Vec<&RawValue> = parse_json(body)?;
+    if items.len() > MOST {
+        let detail = format!("at most {MOST} visits at once");
+        return Err(Problem::invalid("body", "TOO_MANY_VISITS", detail));
+    }
+    let now = state.clock.now();
+    let (accepted, rejected): (Vec<_>, Vec<_>) = items
+        .iter()
+        .map(|item| accept(item, now))
+        .enumerate()
+        .partition(|(_, result)| result.is_ok());
+    let (places, visits): (Vec<_>, Vec<_>) = accepted
+        .into_iter()
+        .filter_map(|(index, result)| Some((index, result.ok()?)))
+        .unzip();
+    let received = state.ingest.receive(visits, now).await;
+    let received = received.map_err(|e| error::record(&e))?;
+    let mut results: Vec<Item> = items.iter().map(|_| Item::default()).collect();
+    for (index, one) in places.into_iter().zip(received) {
+        results[index].answer = Answer::from(one);
+    }
+    for (index, result) in rejected {
+        results[index].error = result.err().map(|problem| error::item(&problem));
+    }
+    Ok(axum::Json(Answers { results }).into_response())
+}
+
+fn accept(item: &RawValue, now: DateTime<Utc>) -> Result<NewVisit, Problem> {
+    let submitted = parse_json(item.get().as_bytes())?;
+    NewVisit::accept(submitted, now).map_err(|e| error::invalid(&e))
+}
+
+impl From<Received> for Answer {
+    fn from(received: Received) -> Self {
+        let recorded = received.recorded;
+        Self {
+            id: Some(received.id),
+            status: match recorded.outcome {
+                Outcome::Recorded => Status::Recorded,
+                Outcome::Duplicate => Status::Duplicate,
+            },
+            session_id: Some(recorded.session_id),
+            visitor_id: Some(recorded.visitor_id),
+            is_new_session: Some(recorded.is_new_session),
+            is_bot: Some(received.verdict.is_bot),
+            bot_score: Some(received.verdict.score),
+            bot_reasons: received.verdict.reasons.iter().map(|r| r.code()).collect(),
+            location: received.location.map(std::sync::Arc::unwrap_or_clone),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! `GET /visits` and `GET /visits/{id}`.
+
+use axum::Json;
+use axum::extract::State;
+use chassis::Problem;
+use chassis::extract::{Path, Query};
+use chassis::problem::ProblemBody;
+use common::visitor_analytics::Visit;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::error;
+use super::list::{Parameters, cursor};
+
+/// A page of visits.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Page {
+    /// The visits, the newest first.
+    data: Vec<Visit>,
+    /// Leads to the next page; `null` on the last.
+    next_cursor: Option<String>,
+}
+
+/// Recorded visits, the newest first.
+#[utoipa::path(get, path = "/visits", tag = "visits", params(Parameters),
+    responses(
+        (status = 200, body = Page, description = "A page of visits"),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json",
+            description = "A parameter is wrong; `field` names it"),
+    ))]
+pub(super) async fn list(
+    State(state): State<super::State>,
+    Query(parameters): Query<Parameters>,
+) -> Result<Json<Page>, Problem> {
+    let query = parameters.query()?;
+    let found = state
+        .store
+        .visits(&query)
+        .await
+        .map_err(|e| error::store(&e))?;
+    let last = found.visits.last().filter(|_| found.more);
+    Ok(Json(Page {
+        next_cursor: last.map(|visit| cursor(visit.timestamp, visit.id)),
+        data: found.visits,
+    }))
+}
+
+/// One visit.
+#[utoipa::path(get, path = "/visits/{id}", tag = "visits",
+    params(("id" = Uuid, Path, description = "The visit's id")),
+    responses(
+        (status = 200, body = Visit, description = "The visit"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "There is no such visit"),
+    ))]
+pub(super) async fn one(
+    State(state): State<super::State>,
+    Path(id): Path<Uuid>,
+) -> Result<Json<Visit>, Problem> {
+    let found = state.store.visit(id).await.map_err(|e| error::store(&e))?;
+    let missing = || Problem::not_found("there is no visit with this id");
+    found.map(Json).ok_or_else(missing)
+}

@@ -1,0 +1,136 @@
+//! A visit's way in: read the user agent, find the place and the visitor, and record.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use common::geo::Location;
+use moka::sync::Cache;
+
+use crate::clients::geo::Locator;
+use crate::domain::agent::AgentReader;
+use crate::domain::bot::{Crawlers, Verdict, judge_agent};
+use crate::domain::classified::{AgentFindings, Classified, Place};
+use crate::domain::visit::NewVisit;
+use crate::domain::visitor::{Salt, daily_id};
+use crate::store::{Recorded, Store, StoreError};
+use crate::workers::recorder::{RecordError, Recorder};
+
+/// User agents that are remembered, at most about two kilobytes each.
+const AGENTS: u64 = 4_096;
+
+/// Takes visits in.
+pub struct Ingest {
+    reader: AgentReader,
+    crawlers: Crawlers,
+    agents: Cache<String, Arc<AgentFindings>>,
+    locator: Locator,
+    store: Store,
+    recorder: Recorder,
+}
+
+/// What is answered about a visit.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// The visit's id.
+    pub id: uuid::Uuid,
+    /// What became of it.
+    pub recorded: Recorded,
+    /// The judgement.
+    pub verdict: Verdict,
+    /// Where the visitor is.
+    pub location: Option<Arc<Location>>,
+}
+
+impl Ingest {
+    /// Compiles the lists, which takes a moment.
+    #[must_use]
+    pub fn new(store: Store, locator: Locator, recorder: Recorder) -> Self {
+        Self {
+            reader: AgentReader::new(),
+            crawlers: Crawlers::new(),
+            agents: Cache::new(AGENTS),
+            locator,
+            store,
+            recorder,
+        }
+    }
+
+    /// Records visits at `now`; one answer each, in their order.
+    pub async fn receive(
+        &self,
+        visits: Vec<NewVisit>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Received>, RecordError> {
+        let classified = self.classify(visits, now).await?;
+        let summaries: Vec<_> = classified.iter().map(summary).collect();
+        let recorded = self.recorder.record(classified).await?;
+        let received = summaries.into_iter().zip(recorded);
+        Ok(received
+            .map(|((id, verdict, location), recorded)| Received {
+                id,
+                recorded,
+                verdict,
+                location,
+            })
+            .collect())
+    }
+
+    async fn classify(
+        &self,
+        visits: Vec<NewVisit>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Classified>, RecordError> {
+        let ips: Vec<IpAddr> = visits.iter().map(|visit| visit.ip).collect();
+        let salts = self.salts(&visits, now).await.map_err(Arc::new)?;
+        let places = self.locator.places(&ips).await;
+        let visits = visits.into_iter().zip(places);
+        let classified = visits.map(|(visit, place)| {
+            let visitor_id = match (&visit.visitor_id, salts.get(&visit.day())) {
+                (Some(own), _) => own.clone(),
+                (None, Some(salt)) => daily_id(salt, &visit.site, visit.ip, &visit.user_agent),
+                (None, None) => unreachable!("each day without ids of its own has its salt"),
+            };
+            let findings = self.findings(&visit.user_agent);
+            Classified::new(visit, visitor_id, findings, place)
+        });
+        Ok(classified.collect())
+    }
+
+    async fn salts(
+        &self,
+        visits: &[NewVisit],
+        now: DateTime<Utc>,
+    ) -> Result<BTreeMap<NaiveDate, Salt>, StoreError> {
+        let mut salts = BTreeMap::new();
+        for visit in visits.iter().filter(|visit| visit.visitor_id.is_none()) {
+            let day = visit.day();
+            if let Entry::Vacant(place) = salts.entry(day) {
+                place.insert(self.store.salt(day, now).await?);
+            }
+        }
+        Ok(salts)
+    }
+
+    fn findings(&self, user_agent: &str) -> Arc<AgentFindings> {
+        if let Some(known) = self.agents.get(user_agent) {
+            return known;
+        }
+        let findings = Arc::new(AgentFindings {
+            agent: self.reader.read(user_agent),
+            verdict: judge_agent(&self.crawlers, user_agent),
+        });
+        self.agents.insert(user_agent.to_owned(), findings.clone());
+        findings
+    }
+}
+
+fn summary(visit: &Classified) -> (uuid::Uuid, Verdict, Option<Arc<Location>>) {
+    let location = match &visit.place {
+        Place::Known(location) => Some(location.clone()),
+        Place::Unknown | Place::Owed => None,
+    };
+    (visit.visit.id, visit.verdict.clone(), location)
+}

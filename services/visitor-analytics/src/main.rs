@@ -1,0 +1,17 @@
+//! `visitor-analytics` as a process of its own.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use visitor_analytics::config::{Command, Config};
+
+fn main() -> ExitCode {
+    let config: Config = chassis::settings::parse();
+    chassis::process::run(async |shutdown| match config.command.unwrap_or_default() {
+        Command::Migrate => visitor_analytics::migrate(&config).await,
+        Command::Serve => {
+            let listener = chassis::app::listen(config.service.port)?;
+            visitor_analytics::serve(&config, listener, shutdown).await
+        }
+    })
+}

@@ -1,0 +1,72 @@
+//! Keeps: every SQL statement of the service, one file per table.
+
+mod outbox;
+mod owed_location;
+mod partition;
+mod record;
+mod salt;
+mod session;
+mod site;
+mod visit;
+
+use sqlx::PgPool;
+
+pub use outbox::{Announcement, Lag};
+pub use owed_location::Owed;
+pub use record::{Outcome, Recorded};
+pub use visit::{BotFilter, Found, VisitQuery};
+
+/// Why the database did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database is out of reach; the same may succeed later.
+    #[error("the database is away")]
+    Away(#[source] sqlx::Error),
+    /// The database refuses these data.
+    #[error("the database refuses the data")]
+    Refused(#[source] sqlx::Error),
+    /// Our statement or its result is wrong.
+    #[error("the database and this program disagree")]
+    Broken(#[source] sqlx::Error),
+    /// What was stored does not look as this program stores it.
+    #[error("what is stored cannot be read: {0}")]
+    Unreadable(&'static str),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        if chassis::database::is_away(&error) {
+            return Self::Away(error);
+        }
+        let code = error
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code);
+        match code.as_deref().map(|code| &code[..2.min(code.len())]) {
+            // Data exceptions and violated constraints (PostgreSQL, appendix A).
+            Some("22" | "23") => Self::Refused(error),
+            _ => Self::Broken(error),
+        }
+    }
+}
+
+/// The service's tables.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: PgPool,
+    sites: site::Sites,
+    salts: salt::Salts,
+    partitions: partition::Partitions,
+}
+
+impl Store {
+    /// Over a pool of connections to a migrated database.
+    #[must_use]
+    pub fn new(pool: PgPool) -> Self {
+        Self {
+            pool,
+            sites: site::Sites::new(),
+            salts: salt::Salts::default(),
+            partitions: partition::Partitions::default(),
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Visitors that notification is still to be told about.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use common::visitor_analytics::{ArrivedSession, ArrivedVisitor, VisitorArrived};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{Store, StoreError};
+use crate::domain::session::Arrival;
+
+/// Who has taken an entry must be done with it within this time.
+const LEASE: TimeDelta = TimeDelta::seconds(30);
+/// A message without a place waits this long for geo to come back.
+const WAIT_FOR_PLACE: TimeDelta = TimeDelta::seconds(20);
+
+/// Something to tell, taken from the outbox for [`LEASE`].
+#[derive(Clone, Debug)]
+pub struct Announcement {
+    /// The entry's number.
+    pub id: i64,
+    /// Telling it twice tells it once: the session it is about.
+    pub session_id: Uuid,
+    /// How often it was tried, this time included.
+    pub attempts: i32,
+    /// What to tell; `None` where the visit has been erased meanwhile.
+    pub arrived: Option<Box<VisitorArrived>>,
+}
+
+/// How far the outbox is behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lag {
+    /// How many entries wait.
+    pub waiting: i64,
+    /// How many were refused for good.
+    pub given_up: i64,
+    /// When the oldest waiting entry was due.
+    pub oldest_due: Option<DateTime<Utc>>,
+}
+
+/// Adds what is to be told. `owed` tells whether a visit's place is not known yet.
+pub(super) async fn insert(
+    connection: &mut PgConnection,
+    announce: &[(Uuid, Arrival, bool)],
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    if announce.is_empty() {
+        return Ok(());
+    }
+    let sessions: Vec<_> = announce.iter().map(|(session, ..)| *session).collect();
+    let visits: Vec<_> = announce.iter().map(|(_, visit, _)| visit.id).collect();
+    let moments: Vec<_> = announce
+        .iter()
+        .map(|(_, visit, _)| visit.timestamp)
+        .collect();
+    let wait = |owed: bool| {
+        if owed {
+            WAIT_FOR_PLACE
+        } else {
+            TimeDelta::zero()
+        }
+    };
+    let due: Vec<_> = announce
+        .iter()
+        .map(|(.., owed)| now + wait(*owed))
+        .collect();
+    sqlx::query!(
+        "insert into visitor_analytics.outbox (session_id, visit_id, visit_timestamp, created_at,
+             due_at)
+         select session_id, visit_id, moment, $5, due_at
+         from unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[])
+             as n (session_id, visit_id, moment, due_at)
+         on conflict on constraint outbox_session_key do nothing",
+        &sessions,
+        &visits,
+        &moments,
+        &due,
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+impl Store {
+    /// Takes entries that are due; nobody else takes them until the lease is over.
+    pub async fn claim_announcements(
+        &self,
+        now: DateTime<Utc>,
+        limit: i64,
+    ) -> Result<Vec<Announcement>, StoreError> {
+        let rows = sqlx::query!(
+            "update visitor_analytics.outbox o set due_at = $2, attempts = o.attempts + 1
+             from (select id from visitor_analytics.outbox
+                   where gave_up_at is null and due_at <= $1
+                   order by due_at limit $3 for update skip locked) d
+             where o.id = d.id
+             returning o.id, o.session_id, o.visit_id, o.visit_timestamp, o.attempts",
+            now,
+            now + LEASE,
+            limit,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut claimed = vec![];
+        for row in rows {
+            claimed.push(Announcement {
+                id: row.id,
+                session_id: row.session_id,
+                attempts: row.attempts,
+                arrived: self
+                    .arrived(row.visit_id, row.visit_timestamp)
+                    .await?
+                    .map(Box::new),
+            });
+        }
+        Ok(claimed)
+    }
+
+    async fn arrived(
+        &self,
+        visit_id: Uuid,
+        timestamp: DateTime<Utc>,
+    ) -> Result<Option<VisitorArrived>, StoreError> {
+        let Some(visit) = self.visit_at(visit_id, timestamp).await? else {
+            return Ok(None);
+        };
+        let row = sqlx::query!(
+            r#"select s.id, s.started_at, s.visits,
+                      (select count(*) from visitor_analytics.session earlier
+                       where earlier.visitor_id = s.visitor_id and earlier.site_id = s.site_id
+                         and earlier.started_at < s.started_at) as "previous!"
+               from visitor_analytics.session s where s.id = $1"#,
+            visit.session_id,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(VisitorArrived {
+            session: ArrivedSession {
+                id: row.id,
+                started_at: row.started_at,
+                visits: row.visits.try_into().unwrap_or_default(),
+            },
+            visitor: ArrivedVisitor {
+                id: visit.visitor_id.clone(),
+                returning: row.previous > 0,
+                previous_sessions: row.previous.try_into().unwrap_or(u32::MAX),
+            },
+            visit,
+        }))
+    }
+
+    /// Removes what has been told, or what is not to be told any more.
+    pub async fn announced(&self, id: i64) -> Result<(), StoreError> {
+        sqlx::query!("delete from visitor_analytics.outbox where id = $1", id)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Puts an entry off until `due_at`.
+    pub async fn announce_later(
+        &self,
+        id: i64,
+        due_at: DateTime<Utc>,
+        error: &str,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "update visitor_analytics.outbox set due_at = $2, last_error = $3 where id = $1",
+            id,
+            due_at,
+            error,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Keeps an entry that was refused for good, to be looked at.
+    pub async fn give_up_announcing(
+        &self,
+        id: i64,
+        now: DateTime<Utc>,
+        error: &str,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "update visitor_analytics.outbox set gave_up_at = $2, last_error = $3 where id = $1",
+            id,
+            now,
+            error,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// How far the outbox is behind.
+    pub async fn outbox_lag(&self) -> Result<Lag, StoreError> {
+        let row = sqlx::query!(
+            r#"select count(*) filter (where gave_up_at is null) as "waiting!",
+                      count(*) filter (where gave_up_at is not null) as "given_up!",
+                      min(due_at) filter (where gave_up_at is null) as oldest_due
+               from visitor_analytics.outbox"#,
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(Lag {
+            waiting: row.waiting,
+            given_up: row.given_up,
+            oldest_due: row.oldest_due,
+        })
+    }
+}

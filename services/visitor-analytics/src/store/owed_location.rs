@@ -1,0 +1,158 @@
+//! Visits whose place is still to be found.
+
+use std::net::IpAddr;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use common::geo::Location;
+use sqlx::PgConnection;
+use sqlx::types::ipnet::IpNet;
+use uuid::Uuid;
+
+use super::{Store, StoreError};
+use crate::domain::classified::{Classified, Place};
+
+/// An address is not kept longer than this, even if its place was never found.
+const LIFETIME: TimeDelta = TimeDelta::hours(48);
+
+/// A visit whose place is owed.
+#[derive(Clone, Debug)]
+pub struct Owed {
+    /// The visit.
+    pub visit_id: Uuid,
+    /// When it happened.
+    pub timestamp: DateTime<Utc>,
+    /// The visitor's address.
+    pub ip: IpAddr,
+}
+
+pub(super) async fn insert(
+    connection: &mut PgConnection,
+    visits: &[&Classified],
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let owed = || visits.iter().filter(|visit| visit.place == Place::Owed);
+    if owed().next().is_none() {
+        return Ok(());
+    }
+    let ids: Vec<_> = owed().map(|v| v.visit.id).collect();
+    let timestamps: Vec<_> = owed().map(|v| v.visit.timestamp).collect();
+    let ips: Vec<IpNet> = owed().map(|v| v.visit.ip.into()).collect();
+    sqlx::query!(
+        "insert into visitor_analytics.owed_location (visit_id, visit_timestamp, ip, created_at)
+         select id, moment, ip, $4 from unnest($1::uuid[], $2::timestamptz[], $3::inet[])
+             as n (id, moment, ip)",
+        &ids,
+        &timestamps,
+        &ips,
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+impl Store {
+    /// The oldest visits whose place is owed.
+    pub async fn owed_locations(&self, limit: i64) -> Result<Vec<Owed>, StoreError> {
+        let rows = sqlx::query!(
+            r#"select visit_id, visit_timestamp, ip as "ip: IpNet"
+               from visitor_analytics.owed_location order by created_at limit $1"#,
+            limit,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let owed = rows.into_iter().map(|row| Owed {
+            visit_id: row.visit_id,
+            timestamp: row.visit_timestamp,
+            ip: row.ip.addr(),
+        });
+        Ok(owed.collect())
+    }
+
+    /// How many visits' places are owed.
+    pub async fn count_owed_locations(&self) -> Result<i64, StoreError> {
+        let count = sqlx::query_scalar!("select count(*) from visitor_analytics.owed_location")
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(count.unwrap_or(0))
+    }
+
+    /// Pays what was owed: writes the places (`None` where there is none), forgets the addresses,
+    /// and lets notifications go that waited for a place.
+    pub async fn pay_locations(
+        &self,
+        found: &[(Owed, Option<std::sync::Arc<Location>>)],
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let ids: Vec<_> = found.iter().map(|(owed, _)| owed.visit_id).collect();
+        let timestamps: Vec<_> = found.iter().map(|(owed, _)| owed.timestamp).collect();
+        let column = |f: fn(&Location) -> Option<String>| -> Vec<Option<String>> {
+            found.iter().map(|(_, l)| f(l.as_deref()?)).collect()
+        };
+        let degrees = |f: fn(&Location) -> Option<f64>| -> Vec<Option<f64>> {
+            found.iter().map(|(_, l)| f(l.as_deref()?)).collect()
+        };
+        let asn: Vec<Option<i64>> = found
+            .iter()
+            .map(|(_, l)| l.as_deref()?.asn.map(i64::from))
+            .collect();
+        let mut transaction = self.pool.begin().await?;
+        sqlx::query!(
+            "update visitor_analytics.visit v
+             set country_code = n.country_code, country = n.country, region_code = n.region_code,
+                 region = n.region, city = n.city, latitude = n.latitude,
+                 longitude = n.longitude, time_zone = n.time_zone, asn = n.asn,
+                 as_organization = n.as_organization
+             from unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::text[],
+                 $6::text[], $7::text[], $8::float8[], $9::float8[], $10::text[], $11::bigint[],
+                 $12::text[])
+                 as n (id, moment, country_code, country, region_code, region, city, latitude,
+                       longitude, time_zone, asn, as_organization)
+             where v.id = n.id and v.timestamp = n.moment",
+            &ids,
+            &timestamps,
+            &column(|l| l.country_code.clone()) as _,
+            &column(|l| l.country.clone()) as _,
+            &column(|l| l.region_code.clone()) as _,
+            &column(|l| l.region.clone()) as _,
+            &column(|l| l.city.clone()) as _,
+            &degrees(|l| l.latitude) as _,
+            &degrees(|l| l.longitude) as _,
+            &column(|l| l.time_zone.clone()) as _,
+            &asn as _,
+            &column(|l| l.as_organization.clone()) as _,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query!(
+            "delete from visitor_analytics.owed_location o
+             using unnest($1::uuid[], $2::timestamptz[]) as n (id, moment)
+             where o.visit_id = n.id and o.visit_timestamp = n.moment",
+            &ids,
+            &timestamps,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query!(
+            "update visitor_analytics.outbox set due_at = least(due_at, $2)
+             where visit_id = any($1) and attempts = 0",
+            &ids,
+            now,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Forgets addresses that were kept long enough; their visits stay without a place.
+    pub async fn forget_old_addresses(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        let done = sqlx::query!(
+            "delete from visitor_analytics.owed_location where created_at <= $1",
+            now - LIFETIME,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected())
+    }
+}

@@ -1,0 +1,62 @@
+//! Sites: a domain and the number that stands for it in other tables.
+
+use std::collections::{BTreeSet, HashMap};
+
+use chrono::{DateTime, Utc};
+use moka::sync::Cache;
+
+use super::{Store, StoreError};
+
+/// The sites already met, by domain.
+#[derive(Clone, Debug)]
+pub(super) struct Sites(Cache<String, i32>);
+
+impl Sites {
+    pub(super) fn new() -> Self {
+        Self(Cache::new(10_000))
+    }
+}
+
+impl Store {
+    /// The numbers of sites by domain; a site that is new gets one.
+    pub(super) async fn site_ids<'a>(
+        &self,
+        domains: impl Iterator<Item = &'a str>,
+        now: DateTime<Utc>,
+    ) -> Result<HashMap<&'a str, i32>, StoreError> {
+        let mut ids = HashMap::new();
+        let mut missing = BTreeSet::new();
+        for domain in domains {
+            match self.sites.0.get(domain) {
+                Some(id) => _ = ids.insert(domain, id),
+                None => _ = missing.insert(domain),
+            }
+        }
+        if missing.is_empty() {
+            return Ok(ids);
+        }
+        let names: Vec<String> = missing.iter().map(|name| (*name).to_owned()).collect();
+        sqlx::query!(
+            "insert into visitor_analytics.site (domain, created_at)
+             select domain, $2 from unnest($1::text[]) domain
+             on conflict on constraint site_domain_key do nothing",
+            &names,
+            now,
+        )
+        .execute(&self.pool)
+        .await?;
+        let rows = sqlx::query!(
+            "select id, domain from visitor_analytics.site where domain = any($1)",
+            &names,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        for row in rows {
+            if let Some(domain) = missing.get(row.domain.as_str()) {
+                ids.insert(*domain, row.id);
+            }
+            self.sites.0.insert(row.domain, row.id);
+        }
+        Ok(ids)
+    }
+}

@@ -1,0 +1,170 @@
+//! Visits.
+
+mod insert;
+pub(super) mod row;
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use common::visitor_analytics::Visit;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+pub(super) use insert::insert;
+use row::{VisitRow, select_visits};
+
+use super::{Store, StoreError};
+use crate::domain::classified::Classified;
+
+/// What makes a visit itself.
+pub(super) type VisitKey = (Uuid, DateTime<Utc>);
+
+pub(super) fn key(visit: &Classified) -> VisitKey {
+    (visit.visit.id, visit.visit.timestamp)
+}
+
+/// What is answered about a visit that was there already.
+pub(super) struct Known {
+    pub(super) session_id: Uuid,
+    pub(super) visitor_id: String,
+}
+
+/// Those of a batch that are stored already.
+pub(super) async fn known(
+    connection: &mut PgConnection,
+    batch: &[Classified],
+) -> Result<HashMap<VisitKey, Known>, StoreError> {
+    let ids: Vec<_> = batch.iter().map(|v| v.visit.id).collect();
+    let moments: Vec<_> = batch.iter().map(|v| v.visit.timestamp).collect();
+    let rows = sqlx::query!(
+        r#"select v.id, v.timestamp, v.session_id, v.visitor_id
+           from unnest($1::uuid[], $2::timestamptz[]) as n (id, moment)
+           join visitor_analytics.visit v on v.id = n.id and v.timestamp = n.moment"#,
+        &ids,
+        &moments,
+    )
+    .fetch_all(connection)
+    .await?;
+    let known = rows.into_iter().map(|row| {
+        let known = Known {
+            session_id: row.session_id,
+            visitor_id: row.visitor_id,
+        };
+        ((row.id, row.timestamp), known)
+    });
+    Ok(known.collect())
+}
+
+/// Which visits to list, the newest first.
+#[derive(Clone, Debug)]
+pub struct VisitQuery {
+    /// Only this site's.
+    pub site: Option<String>,
+    /// Not earlier than this.
+    pub from: Option<DateTime<Utc>>,
+    /// Earlier than this.
+    pub to: Option<DateTime<Utc>>,
+    /// Whether bots' visits count.
+    pub bots: BotFilter,
+    /// Only after this one, in the order of the list.
+    pub after: Option<(DateTime<Utc>, Uuid)>,
+    /// At most so many.
+    pub limit: i64,
+}
+
+/// Whether bots' visits count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BotFilter {
+    /// People only.
+    #[default]
+    Exclude,
+    /// Everybody.
+    Include,
+    /// Bots only.
+    Only,
+}
+
+impl BotFilter {
+    /// What `is_bot` has to be, if it matters.
+    fn wanted(self) -> Option<bool> {
+        match self {
+            Self::Exclude => Some(false),
+            Self::Include => None,
+            Self::Only => Some(true),
+        }
+    }
+}
+
+/// A page of visits.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The visits, the newest first.
+    pub visits: Vec<Visit>,
+    /// Whether there are more after them.
+    pub more: bool,
+}
+
+impl Store {
+    /// The visit with this id.
+    pub async fn visit(&self, id: Uuid) -> Result<Option<Visit>, StoreError> {
+        let row = select_visits!(
+            "from visitor_analytics.visit v join visitor_analytics.site s on s.id = v.site_id
+             where v.id = $1 limit 1",
+            id
+        );
+        row.fetch_optional(&self.pool)
+            .await?
+            .map(Visit::try_from)
+            .transpose()
+    }
+
+    /// The visit with this id at this moment; looks into one partition only.
+    pub(super) async fn visit_at(
+        &self,
+        id: Uuid,
+        timestamp: DateTime<Utc>,
+    ) -> Result<Option<Visit>, StoreError> {
+        let row = select_visits!(
+            "from visitor_analytics.visit v join visitor_analytics.site s on s.id = v.site_id
+             where v.id = $1 and v.timestamp = $2",
+            id,
+            timestamp
+        );
+        row.fetch_optional(&self.pool)
+            .await?
+            .map(Visit::try_from)
+            .transpose()
+    }
+
+    /// Visits, the newest first. Each site's are read in the order of its index.
+    pub async fn visits(&self, query: &VisitQuery) -> Result<Found, StoreError> {
+        let (after, after_id) = query.after.unzip();
+        let rows = select_visits!(
+            "from visitor_analytics.site s cross join lateral (
+                 select * from visitor_analytics.visit
+                 where site_id = s.id
+                   and timestamp >= coalesce($2::timestamptz, '-infinity')
+                   and timestamp < coalesce($3::timestamptz, 'infinity')
+                   and ($4::bool is null or is_bot = $4)
+                   and ($5::timestamptz is null or (timestamp, id) < ($5, $6))
+                 order by timestamp desc, id desc limit $7) v
+             where $1::text is null or s.domain = $1
+             order by v.timestamp desc, v.id desc limit $7",
+            query.site.as_deref(),
+            query.from,
+            query.to,
+            query.bots.wanted(),
+            after,
+            after_id,
+            query.limit + 1
+        );
+        let rows = rows.fetch_all(&self.pool).await?;
+        let limit = usize::try_from(query.limit).unwrap_or_default();
+        let more = rows.len() > limit;
+        let visits = rows.into_iter().take(limit).map(Visit::try_from);
+        Ok(Found {
+            visits: visits.collect::<Result<_, _>>()?,
+            more,
+        })
+    }
+}

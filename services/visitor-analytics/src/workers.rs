@@ -1,0 +1,6 @@
+//! Background loops.
+
+pub mod announcer;
+pub mod housekeeping;
+pub mod locations;
+pub mod recorder;

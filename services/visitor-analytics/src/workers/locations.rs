@@ -1,0 +1,68 @@
+//! Pays the places that are owed, when geo is back.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use common::clock::Clock;
+use tokio_util::sync::CancellationToken;
+
+use crate::clients::geo::Locator;
+use crate::store::{Owed, Store, StoreError};
+
+/// How often it is looked for what is owed.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How many visits are served at once.
+const BATCH: i64 = 500;
+
+/// Fills in places.
+pub struct Payer {
+    /// Where the debts are.
+    pub store: Store,
+    /// Who knows places.
+    pub locator: Locator,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl Payer {
+    /// Runs until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        loop {
+            let paid = self.pay().await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "owed places cannot be filled in");
+                0
+            });
+            let more = i64::try_from(paid).is_ok_and(|paid| paid == BATCH);
+            if stop.is_cancelled() {
+                return;
+            }
+            if !more {
+                tokio::select! {
+                    () = tokio::time::sleep(PAUSE) => {}
+                    () = stop.cancelled() => return,
+                }
+            }
+        }
+    }
+
+    /// Pays a batch, the oldest first. Returns how many visits were served.
+    async fn pay(&self) -> Result<usize, StoreError> {
+        let owed = self.store.owed_locations(BATCH).await?;
+        if owed.is_empty() {
+            return Ok(0);
+        }
+        let ips: HashSet<IpAddr> = owed.iter().map(|one| one.ip).collect();
+        let Ok(answers) = self.locator.ask(ips.into_iter().collect()).await else {
+            return Ok(0);
+        };
+        let answer = |one: Owed| {
+            let found = answers.get(&one.ip).cloned().flatten();
+            (one, found)
+        };
+        let found: Vec<_> = owed.into_iter().map(answer).collect();
+        self.store.pay_locations(&found, self.clock.now()).await?;
+        tracing::info!(visits = found.len(), "owed places filled in");
+        Ok(found.len())
+    }
+}

@@ -1,0 +1,155 @@
+//! Neighbours that are away, and a database that goes: what was answered well stays.
+
+use chrono::TimeDelta;
+use futures::future::join_all;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use crate::neighbours::by_key;
+use crate::support::{answer, noon, start, until, visit};
+
+#[sqlx::test(migrations = false)]
+async fn places_are_owed_while_geo_is_away_and_paid_when_it_is_back(pool: PgPool) {
+    let system = start(pool).await;
+    system.geo.leave();
+    let answered = system.record(&visit(json!({}))).await;
+    assert_eq!(answered["location"], Value::Null);
+    let nowhere = system.record(&visit(json!({"ip": "203.0.113.9"}))).await;
+    assert_eq!(system.count("owed_location").await, 2);
+    let health = system.read("/health").await;
+    assert_eq!(health["checks"]["locations"]["status"], "degraded");
+
+    system.geo.come_back();
+    until("the place", async || {
+        (system.count("owed_location").await == 0).then_some(())
+    })
+    .await;
+    let path = |answer: &Value| format!("/visits/{}", answer["id"].as_str().unwrap());
+    assert_eq!(system.read(&path(&answered)).await["city"], "London");
+    assert_eq!(
+        system.read(&path(&nowhere)).await["country_code"],
+        Value::Null
+    );
+    // The message waited for the place.
+    let told = until("the announcement", async || {
+        let asked = system.notification.asked();
+        asked
+            .into_iter()
+            .map(|(_, body)| body)
+            .find(|b| b["data"]["visit"]["id"] == answered["id"])
+    })
+    .await;
+    assert_eq!(told["data"]["visit"]["city"], "London");
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_message_does_not_wait_for_its_place_for_ever(pool: PgPool) {
+    let system = start(pool).await;
+    system.geo.leave();
+    system.record(&visit(json!({}))).await;
+    system.clock.advance(TimeDelta::seconds(21));
+    until("the announcement", async || {
+        (system.notification.asked().len() == 1).then_some(())
+    })
+    .await;
+    let (_, told) = &system.notification.asked()[0];
+    assert_eq!(told["data"]["visit"]["city"], Value::Null);
+}
+
+#[sqlx::test(migrations = false)]
+async fn visitors_are_announced_once_when_notification_is_back(pool: PgPool) {
+    let system = start(pool).await;
+    system.notification.leave();
+    for n in 0..20 {
+        system
+            .record(&visit(json!({"ip": format!("81.2.69.{n}")})))
+            .await;
+    }
+    until("a try that failed", async || {
+        let failed = "select count(*) from visitor_analytics.outbox where last_error is not null";
+        let failed: i64 = sqlx::query_scalar(failed)
+            .fetch_one(&system.pool)
+            .await
+            .unwrap();
+        (failed > 0).then_some(())
+    })
+    .await;
+    system.notification.come_back();
+    until("an empty outbox", async || {
+        system.clock.advance(TimeDelta::seconds(10));
+        (system.count("outbox").await == 0).then_some(())
+    })
+    .await;
+    let heard = by_key(&system.notification);
+    assert_eq!(heard.len(), 20);
+    assert!(heard.values().all(|times| *times == 1), "{heard:?}");
+}
+
+#[sqlx::test(migrations = false)]
+async fn connections_that_are_cut_lose_and_double_nothing(pool: PgPool) {
+    let system = start(pool.clone()).await;
+    // Another connection cuts all others again and again, while visits come and are sent again
+    // until they are answered well.
+    let cutter = tokio::spawn(async move {
+        let cut = "select count(pg_terminate_backend(pid)) from pg_stat_activity
+                   where datname = current_database() and pid <> pg_backend_pid()";
+        for _ in 0..12 {
+            let _: Result<i64, _> = sqlx::query_scalar(cut).fetch_one(&pool).await;
+            tokio::time::sleep(std::time::Duration::from_millis(40)).await;
+        }
+    });
+    let send = async |n: usize| -> u32 {
+        let id = format!("01a1f600-0000-7000-8000-{n:012x}");
+        let ip = format!("81.2.{}.{}", n / 200, n % 200);
+        let body = visit(json!({"id": id, "timestamp": noon(), "ip": ip}));
+        for tries in 1..400 {
+            let (status, body) = answer(system.post(&body).send().await.unwrap()).await;
+            match status {
+                201 => return tries,
+                503 => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+                _ => panic!("{status} {body}"),
+            }
+        }
+        panic!("never recorded");
+    };
+    let mut refused = 0;
+    for round in 0..15 {
+        let tries = join_all((0..40).map(|n| send(round * 40 + n))).await;
+        refused += tries.iter().filter(|tries| **tries > 1).count();
+    }
+    cutter.await.unwrap();
+    assert!(
+        refused > 0,
+        "no connection was cut in the middle of anything"
+    );
+    assert_eq!(system.count("visit").await, 600);
+    assert_eq!(system.count("session").await, 600);
+    let announced = "select count(*) from visitor_analytics.session where announced";
+    let announced: i64 = sqlx::query_scalar(announced)
+        .fetch_one(&system.pool)
+        .await
+        .unwrap();
+    assert_eq!(announced, 600);
+    until("an empty outbox", async || {
+        system.clock.advance(TimeDelta::seconds(10));
+        (system.count("outbox").await == 0).then_some(())
+    })
+    .await;
+    assert_eq!(by_key(&system.notification).len(), 600);
+}
+
+#[sqlx::test(migrations = false)]
+async fn without_its_schema_the_service_says_what_to_do(pool: PgPool) {
+    let system = start(pool).await;
+    let drop = "drop schema visitor_analytics cascade";
+    sqlx::query(drop).execute(&system.pool).await.unwrap();
+    let response = system.get("/health").send().await.unwrap();
+    let (status, body) = answer(response).await;
+    assert_eq!((status, &body["status"]), (503, &json!("unavailable")));
+    let detail = body["checks"]["database"]["detail"].as_str().unwrap();
+    assert!(detail.contains("`migrate`"), "{detail}");
+    let response = system.post(&visit(json!({}))).send().await.unwrap();
+    let (status, body) = answer(response).await;
+    assert_eq!((status, &body["code"]), (500, &json!("INTERNAL")));
+    assert!(!body.to_string().contains("visitor_analytics"), "{body}");
+}

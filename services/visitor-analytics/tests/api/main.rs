@@ -1,0 +1,12 @@
+//! The real router on a real port and a real PostgreSQL; geo and notification are played.
+#![forbid(unsafe_code)]
+#![recursion_limit = "256"]
+#![allow(clippy::unwrap_used, reason = "a test ends where something is wrong")]
+
+mod bad_input;
+mod faults;
+mod neighbours;
+mod reading;
+mod recording;
+mod sessions;
+mod support;

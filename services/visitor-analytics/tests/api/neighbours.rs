@@ -1,0 +1,114 @@
+//! geo and notification, played by small servers that speak their contract.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use std::sync::Mutex;
+
+/// A neighbour that can be switched off and remembers what it was asked.
+#[derive(Clone, Default)]
+pub struct Neighbour {
+    pub url: String,
+    away: Arc<AtomicBool>,
+    asked: Arc<Mutex<Vec<(HeaderMap, Value)>>>,
+}
+
+impl Neighbour {
+    pub fn leave(&self) {
+        self.away.store(true, Ordering::SeqCst);
+    }
+
+    pub fn come_back(&self) {
+        self.away.store(false, Ordering::SeqCst);
+    }
+
+    /// Every question that was answered well: its headers and body.
+    pub fn asked(&self) -> Vec<(HeaderMap, Value)> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    fn hear(&self, headers: HeaderMap, body: Value) -> Result<(), StatusCode> {
+        if self.away.load(Ordering::SeqCst) {
+            return Err(StatusCode::SERVICE_UNAVAILABLE);
+        }
+        self.asked.lock().unwrap().push((headers, body));
+        Ok(())
+    }
+}
+
+async fn start(path: &str, route: axum::routing::MethodRouter<Neighbour>) -> Neighbour {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let neighbour = Neighbour {
+        url: format!("http://{}", listener.local_addr().unwrap()),
+        ..Neighbour::default()
+    };
+    let router = Router::new()
+        .route(path, route)
+        .with_state(neighbour.clone());
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    neighbour
+}
+
+pub async fn geo() -> Neighbour {
+    start("/geolocate", post(geolocate)).await
+}
+
+pub async fn notification() -> Neighbour {
+    start("/notify", post(notify)).await
+}
+
+/// London answers everything; addresses of documentation have no place.
+async fn geolocate(
+    State(geo): State<Neighbour>,
+    headers: HeaderMap,
+    Json(body): Json<Value>,
+) -> Result<Json<Value>, StatusCode> {
+    geo.hear(headers, body.clone())?;
+    let result = |ip: &Value| {
+        if ip.as_str().unwrap().starts_with("203.0.113.") {
+            let error = json!({"code": "IP_ADDRESS_RESERVED", "detail": "for documentation"});
+            return json!({"ip": ip, "location": null, "error": error});
+        }
+        json!({"ip": ip, "location": london(ip.as_str().unwrap()), "error": null})
+    };
+    let results: Vec<_> = body["ips"].as_array().unwrap().iter().map(result).collect();
+    Ok(Json(json!({"results": results})))
+}
+
+pub fn london(ip: &str) -> Value {
+    json!({
+        "ip": ip, "network": null, "continent_code": "EU", "country_code": "GB",
+        "country": "United Kingdom", "is_in_european_union": false, "region_code": "ENG",
+        "region": "England", "city": "London", "postal_code": null, "latitude": 51.5142,
+        "longitude": -0.0931, "accuracy_radius_km": 10, "time_zone": "Europe/London",
+        "asn": 20712, "as_organization": "Andrews & Arnold Ltd", "is_anonymous": null,
+        "is_hosting_provider": null, "sources": []
+    })
+}
+
+async fn notify(
+    State(notification): State<Neighbour>,
+    headers: HeaderMap,
+    Json(body): Json<Value>,
+) -> Result<(StatusCode, Json<Value>), StatusCode> {
+    notification.hear(headers, body)?;
+    let id = "019a0000-0000-7000-8000-00000000000a";
+    let answer = json!({"id": id, "status": "queued", "reason": null, "deliveries": []});
+    Ok((StatusCode::ACCEPTED, Json(answer)))
+}
+
+/// How often each idempotency key was heard.
+pub fn by_key(notification: &Neighbour) -> HashMap<String, usize> {
+    let mut heard = HashMap::new();
+    for (headers, _) in notification.asked() {
+        let key = headers["idempotency-key"].to_str().unwrap().to_owned();
+        *heard.entry(key).or_default() += 1;
+    }
+    heard
+}

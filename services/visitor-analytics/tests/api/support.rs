@@ -1,0 +1,170 @@
+//! Starts visitor-analytics with its neighbours, at a moment that stands still.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use common::clock::Clock;
+use common::jwt::{Claims, Scope};
+use reqwest::{RequestBuilder, Response};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+use visitor_analytics::config::Config;
+
+use crate::neighbours::{Neighbour, geo, notification};
+
+pub const SECRET: &str = "a-secret-of-the-tests-with-32-characters";
+pub const FIREFOX: &str =
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:144.0) Gecko/20100101 Firefox/144.0";
+
+pub struct System {
+    pub base: String,
+    pub http: reqwest::Client,
+    pub token: String,
+    pub pool: PgPool,
+    pub clock: Clock,
+    pub geo: Neighbour,
+    pub notification: Neighbour,
+    stop: CancellationToken,
+}
+
+impl Drop for System {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Noon of a day, UTC.
+pub fn noon() -> DateTime<Utc> {
+    "2026-11-20T12:00:00Z".parse().unwrap()
+}
+
+pub fn config(geo: &str, notification: &str) -> Config {
+    chassis::settings::try_parse([
+        "visitor-analytics".to_owned(),
+        format!("--jwt-secrets={SECRET}"),
+        "--database-url=postgres://unused".to_owned(),
+        format!("--geo-service-url={geo}"),
+        format!("--notification-service-url={notification}"),
+    ])
+    .unwrap()
+}
+
+pub fn token(clock: &Clock, scopes: &[Scope], lifetime: i64) -> String {
+    let keys = config("http://a", "http://b").service.keys.ring().unwrap();
+    let now = clock.now().timestamp();
+    let claims = Claims::new("test", scopes.iter().copied().collect(), now, lifetime);
+    keys.sign(&claims).unwrap()
+}
+
+pub async fn start(pool: PgPool) -> System {
+    let (geo, notification) = (geo().await, notification().await);
+    start_beside(pool, geo, notification).await
+}
+
+/// One more replica beside the same neighbours.
+pub async fn start_beside(pool: PgPool, geo: Neighbour, notification: Neighbour) -> System {
+    let history = visitor_analytics::migrator();
+    let migrated = chassis::database::migrate(&pool, visitor_analytics::SCHEMA, history).await;
+    migrated.unwrap();
+    let clock = Clock::by_hand(noon());
+    let config = config(&geo.url, &notification.url);
+    let app = visitor_analytics::assemble(&config, &pool, clock.clone()).unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let stop = CancellationToken::new();
+    tokio::spawn(app.serve(listener, stop.clone()));
+    System {
+        base,
+        http: chassis::http_client::build("test").unwrap(),
+        token: token(&clock, &[Scope::VisitsWrite, Scope::VisitsRead], 86_400),
+        pool,
+        clock,
+        geo,
+        notification,
+        stop,
+    }
+}
+
+/// A visit of a person, with a few fields changed.
+pub fn visit(changes: Value) -> Value {
+    let mut visit = json!({
+        "url": "https://shop.example/pricing", "ip": "81.2.69.142", "user_agent": FIREFOX,
+        "headers": {"Accept": "text/html", "Accept-Language": "en-GB,en;q=0.5"}
+    });
+    let fields = visit.as_object_mut().unwrap();
+    fields.extend(changes.as_object().unwrap().clone());
+    visit
+}
+
+impl System {
+    pub fn get(&self, path: &str) -> RequestBuilder {
+        self.http
+            .get(format!("{}{path}", self.base))
+            .bearer_auth(&self.token)
+    }
+
+    pub fn post(&self, body: &Value) -> RequestBuilder {
+        self.post_to("/visits").json(body)
+    }
+
+    pub fn post_to(&self, path: &str) -> RequestBuilder {
+        self.http
+            .post(format!("{}{path}", self.base))
+            .bearer_auth(&self.token)
+    }
+
+    /// Records a visit and returns the answer.
+    pub async fn record(&self, visit: &Value) -> Value {
+        let (status, body) = answer(self.post(visit).send().await.unwrap()).await;
+        assert_eq!(status, 201, "{body}");
+        body
+    }
+
+    /// The answer to a `GET` that succeeds.
+    pub async fn read(&self, path: &str) -> Value {
+        let (status, body) = answer(self.get(path).send().await.unwrap()).await;
+        assert_eq!(status, 200, "{body}");
+        body
+    }
+
+    pub async fn count(&self, table: &str) -> i64 {
+        let statement = format!("select count(*) from visitor_analytics.{table}");
+        let statement = sqlx::AssertSqlSafe(statement);
+        sqlx::query_scalar(statement)
+            .fetch_one(&self.pool)
+            .await
+            .unwrap()
+    }
+}
+
+/// Status and JSON of an answer.
+pub async fn answer(response: Response) -> (u16, Value) {
+    let status = response.status().as_u16();
+    let text = response.text().await.unwrap();
+    (
+        status,
+        serde_json::from_str(&text).unwrap_or_else(|_| panic!("no JSON: {text}")),
+    )
+}
+
+/// Status, code and field of a problem.
+pub async fn problem(request: RequestBuilder) -> (u16, String, String) {
+    let response = request.send().await.unwrap();
+    let kind = response.headers()["content-type"].clone();
+    let (status, body) = answer(response).await;
+    assert_eq!(kind, "application/problem+json", "{body}");
+    let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+    (status, text("code"), text("field"))
+}
+
+/// Asks again until the answer is there; gives up after a time that no machine needs.
+pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    for _ in 0..600 {
+        if let Some(found) = ask().await {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("never happened: {what}");
+}
