@@ -48,7 +48,11 @@ impl DatabaseArgs {
 pub fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
     use sqlx::ConnectOptions as _;
     let options = options
-        .options([("random_page_cost", "1.1"), ("jit", "off")])
+        .options([
+            ("random_page_cost", "1.1"),
+            ("jit", "off"),
+            ("client_min_messages", "warning"),
+        ])
         .disable_statement_logging();
     PgPoolOptions::new()
         .max_connections(connections)

@@ -1,0 +1,25 @@
+//! The whole system in one process: PostgreSQL, geo, visitor-analytics and notification, talking
+//! REST over loopback as they do in production.
+
+mod cli;
+mod postgres;
+mod system;
+mod throwaway;
+mod token;
+
+use std::process::ExitCode;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli: Cli = chassis::settings::parse();
+    let done = match &cli.command {
+        None => system::run(&cli.system),
+        Some(Command::Postgres { command }) => throwaway::run(&command[0], &command[1..]),
+        Some(Command::Token(wanted)) => token::print(&cli.system, wanted),
+    };
+    done.unwrap_or_else(|error| {
+        cli::complain(&error);
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,137 @@
+//! Whom PostgreSQL runs as: it refuses root.
+
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt as _, lchown},
+    path::Path,
+    process::Command,
+};
+
+use super::{
+    environment::sudo_caller,
+    error::{PostgresError, at},
+};
+
+/// A user and its group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Account {
+    /// The user's number, never root's.
+    pub uid: u32,
+    /// The group's number.
+    pub gid: u32,
+}
+
+impl Account {
+    /// Whom to become for the cluster of a folder: nobody else when this process is not root,
+    /// the folder's owner when it exists, else who called `sudo`, `postgres` or `nobody`.
+    pub fn for_cluster(data_dir: &Path) -> Result<Option<Self>, PostgresError> {
+        if !rustix::process::geteuid().is_root() {
+            return Ok(None);
+        }
+        let owner = fs::metadata(data_dir).ok().map(|found| Self {
+            uid: found.uid(),
+            gid: found.gid(),
+        });
+        let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
+        owner
+            .filter(|owner| owner.uid != 0)
+            .or_else(Self::behind_sudo)
+            .or_else(|| Self::named("postgres", &passwd))
+            .or_else(|| Self::named("nobody", &passwd))
+            .map(Some)
+            .ok_or(PostgresError::NoAccount)
+    }
+
+    fn behind_sudo() -> Option<Self> {
+        let (uid, gid) = sudo_caller()?;
+        (uid != 0).then_some(Self { uid, gid })
+    }
+
+    /// Finds a user in the text of `/etc/passwd` (passwd(5)).
+    fn named(name: &str, passwd: &str) -> Option<Self> {
+        let line = passwd
+            .lines()
+            .find(|line| line.split(':').next() == Some(name))?;
+        let mut numbers = line.split(':').skip(2).map(|field| {
+            // macOS writes nobody's -2 where the kernel means its complement.
+            let signed = field.parse::<i32>().ok().map(i32::cast_unsigned);
+            field.parse::<u32>().ok().or(signed)
+        });
+        let account = Self {
+            uid: numbers.next()??,
+            gid: numbers.next()??,
+        };
+        (account.uid != 0).then_some(account)
+    }
+
+    /// Whether this account may pass through a folder and all above it.
+    pub fn can_reach(self, folder: &Path) -> bool {
+        folder.ancestors().all(|folder| {
+            fs::metadata(folder).is_ok_and(|found| {
+                let bit = if found.uid() == self.uid {
+                    0o100
+                } else if found.gid() == self.gid {
+                    0o010
+                } else {
+                    0o001
+                };
+                found.mode() & bit != 0
+            })
+        })
+    }
+
+    /// Makes a command run as this account, without any of root's groups.
+    pub fn apply(self, command: &mut Command) {
+        use std::os::unix::process::CommandExt as _;
+        // The standard library empties the supplementary groups when root changes the user.
+        command.uid(self.uid).gid(self.gid);
+    }
+}
+
+/// Gives a folder or file to the account the cluster runs as, if that is another one.
+pub fn give(path: &Path, account: Option<Account>) -> Result<(), PostgresError> {
+    let Some(Account { uid, gid }) = account else {
+        return Ok(());
+    };
+    lchown(path, Some(uid), Some(gid)).map_err(at("hand over", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn users_are_found_by_name() {
+        let passwd = "root:x:0:0::/root:/bin/sh\nnobody:*:-2:-2::/:/usr/bin/false\n\
+                      postgres:x:101:104::/var/lib/postgresql:/bin/bash\n";
+        let account = |uid, gid| Some(Account { uid, gid });
+        assert_eq!(Account::named("postgres", passwd), account(101, 104));
+        assert_eq!(
+            Account::named("nobody", passwd),
+            account(4_294_967_294, 4_294_967_294)
+        );
+        assert_eq!(Account::named("root", passwd), None);
+        assert_eq!(Account::named("post", passwd), None);
+    }
+
+    #[test]
+    fn every_folder_above_must_be_passable() {
+        let base = tempfile::tempdir().unwrap();
+        let inner = base.path().join("inner");
+        fs::create_dir(&inner).unwrap();
+        fs::set_permissions(base.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        let found = fs::metadata(&inner).unwrap();
+        let owner = Account {
+            uid: found.uid(),
+            gid: found.gid(),
+        };
+        let stranger = Account {
+            uid: owner.uid + 1,
+            gid: owner.gid + 1,
+        };
+        assert!(owner.can_reach(&inner));
+        assert!(!stranger.can_reach(&inner));
+    }
+}

@@ -1,0 +1,94 @@
+//! Makes a new cluster.
+
+use std::{
+    fs,
+    io::{ErrorKind, Write as _},
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use super::{
+    NAME,
+    account::Account,
+    binaries::Binaries,
+    error::{PostgresError, at, last_lines},
+    place::beside,
+    server::command,
+    socket::make_private,
+};
+
+/// Compares bytes, as Rust does, and still knows letters beyond ASCII.
+const CHARACTER_TYPE: &str = if cfg!(target_os = "macos") {
+    "UTF-8"
+} else {
+    "C.UTF-8"
+};
+
+/// Makes the cluster with its database in a folder beside and moves it to its place when it is
+/// complete, so that an interrupted start leaves nothing half done.
+pub fn initialize(
+    binaries: &Binaries,
+    data_dir: &Path,
+    account: Option<Account>,
+    durable: bool,
+) -> Result<(), PostgresError> {
+    let fresh = beside(data_dir, "new");
+    match fs::remove_dir_all(&fresh) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            return Err(at("delete", &fresh)(error));
+        }
+        _ => make_private(&fresh, account)?,
+    }
+
+    let initdb = binaries.program("initdb");
+    let mut command_line = command(&initdb, account);
+    command_line
+        .arg("-D")
+        .arg(&fresh)
+        .args(["--username", NAME, "--auth=trust", "--encoding=UTF8"])
+        .args(["--locale=C", "--lc-ctype", CHARACTER_TYPE]);
+    if !durable {
+        command_line.arg("--no-sync");
+    }
+    run(&initdb, command_line, "")?;
+
+    // The server without a socket, for one statement.
+    let postgres = binaries.program("postgres");
+    let mut command_line = command(&postgres, account);
+    command_line.arg("--single").arg("-D").arg(&fresh);
+    if !durable {
+        command_line.args(["-c", "fsync=off"]);
+    }
+    command_line.arg("postgres");
+    run(
+        &postgres,
+        command_line,
+        &format!("create database {NAME}\n"),
+    )?;
+
+    fs::rename(&fresh, data_dir).map_err(at("move into place", data_dir))
+}
+
+fn run(program: &Path, mut command: Command, input: &str) -> Result<(), PostgresError> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(at("run", program))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // One that ended without reading says why in its output.
+        let _ = stdin.write_all(input.as_bytes());
+    }
+    let output = child.wait_with_output().map_err(at("run", program))?;
+    let said = [output.stdout, output.stderr].concat();
+    // A failed statement does not fail the single-user server: it only says so.
+    if output.status.success() && !String::from_utf8_lossy(&said).contains("ERROR:") {
+        return Ok(());
+    }
+    Err(PostgresError::Failed {
+        program: program.to_path_buf(),
+        status: output.status,
+        output: last_lines(&said),
+    })
+}

@@ -1,0 +1,234 @@
+//! The server process: started, waited for, stopped.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read as _, Seek as _, SeekFrom},
+    os::unix::{fs::OpenOptionsExt as _, process::CommandExt as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{
+    account::{Account, give},
+    error::{PostgresError, at, last_lines},
+    lifeline::end_with_parent,
+    place::beside,
+};
+
+/// How often a condition is looked at.
+pub const POLL: Duration = Duration::from_millis(10);
+/// How long a start may take; recovering after a crash is part of it.
+const START: Duration = Duration::from_mins(2);
+/// How long the processes of a killed server may hold on to its shared memory.
+const RELEASE: Duration = Duration::from_secs(10);
+/// The log starts anew when it has grown beyond this.
+const LOG_LIMIT: u64 = 10 << 20;
+
+/// What the log must not keep: rows in the details of an error, statements with values in them.
+const SETTINGS: [&str; 11] = [
+    "listen_addresses=",
+    "unix_socket_permissions=0700",
+    "port=5432",
+    "shared_buffers=64MB",
+    "max_connections=100",
+    "max_wal_size=1GB",
+    "jit=off",
+    "timezone=UTC",
+    "log_timezone=UTC",
+    "log_error_verbosity=terse",
+    "log_min_error_statement=panic",
+];
+const NOT_DURABLE: [&str; 3] = [
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+];
+
+/// What a server is started with.
+pub struct Start<'a> {
+    /// The path of `postgres`.
+    pub program: &'a Path,
+    /// The cluster's folder.
+    pub data_dir: &'a Path,
+    /// Where its socket goes.
+    pub socket_folder: &'a Path,
+    /// Whether commits wait for the disk.
+    pub durable: bool,
+    /// Whom to run it as.
+    pub account: Option<Account>,
+}
+
+/// A running server. Dropping it stops it and waits for its end.
+pub struct Server(Child);
+
+impl Server {
+    /// Whether it has ended, for whatever reason.
+    pub fn ended(&mut self) -> bool {
+        !matches!(self.0.try_wait(), Ok(None))
+    }
+}
+
+impl Drop for Server {
+    /// Fast (transactions are rolled back), then at once (the next start recovers), then by force.
+    fn drop(&mut self) {
+        for (signal, patience) in [(Signal::INT, 30), (Signal::QUIT, 10)] {
+            if self.ended() {
+                return;
+            }
+            // It has not been waited for, so the number is still its own.
+            let _ = kill_process(Pid::from_child(&self.0), signal);
+            let start = Instant::now();
+            while !self.ended() && start.elapsed() < Duration::from_secs(patience) {
+                thread::sleep(POLL);
+            }
+        }
+        if !self.ended() {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+}
+
+/// Starts a server and returns once it takes connections.
+pub fn start(start: &Start) -> Result<Server, PostgresError> {
+    let begun = Instant::now();
+    loop {
+        let mut log = Log::open(start)?;
+        let mut server = Server(spawn(start, &log)?);
+        match wait_until_ready(&mut server, start.data_dir) {
+            Ok(None) => return Ok(server),
+            Ok(Some(status)) => {
+                let output = log.since_start();
+                if begun.elapsed() > RELEASE || !is_held(&output) {
+                    return Err(PostgresError::Failed {
+                        program: start.program.to_path_buf(),
+                        status,
+                        output,
+                    });
+                }
+                thread::sleep(POLL * 10);
+            }
+            Err(source) => {
+                drop(server);
+                if source.kind() != io::ErrorKind::TimedOut {
+                    return Err(at("wait for", start.program)(source));
+                }
+                return Err(PostgresError::TooSlow {
+                    seconds: START.as_secs(),
+                    output: log.since_start(),
+                });
+            }
+        }
+    }
+}
+
+/// Whether a server gave up because parts of an earlier one have not ended yet.
+fn is_held(output: &str) -> bool {
+    output.contains("lock file") || output.contains("pre-existing shared memory block")
+}
+
+/// A command of PostgreSQL's: in its own process group, because Ctrl-C is the launcher's to
+/// handle, and bound to the launcher's life.
+pub fn command(program: &Path, account: Option<Account>) -> Command {
+    let mut command = Command::new(program);
+    // Its own folder may be closed to the account; a broken locale stops it on macOS.
+    command.current_dir("/").env("LC_ALL", "C").process_group(0);
+    if let Some(account) = account {
+        account.apply(&mut command);
+    }
+    end_with_parent(&mut command, Signal::INT);
+    command
+}
+
+fn spawn(start: &Start, log: &Log) -> Result<Child, PostgresError> {
+    let mut socket = std::ffi::OsString::from("unix_socket_directories=");
+    socket.push(start.socket_folder);
+    let not_durable = if start.durable { &[][..] } else { &NOT_DURABLE };
+
+    let mut command = command(start.program, start.account);
+    command
+        .arg("-D")
+        .arg(start.data_dir)
+        .arg("-c")
+        .arg(socket)
+        .args(SETTINGS.iter().chain(not_durable).flat_map(|s| ["-c", s]))
+        .stdin(Stdio::null())
+        .stdout(log.handle()?)
+        .stderr(log.handle()?);
+    command.spawn().map_err(at("run", start.program))
+}
+
+/// Waits until the server is ready (`None`) or has ended.
+fn wait_until_ready(server: &mut Server, data_dir: &Path) -> io::Result<Option<ExitStatus>> {
+    let begun = Instant::now();
+    while begun.elapsed() < START {
+        if let Some(status) = server.0.try_wait()? {
+            return Ok(Some(status));
+        }
+        if is_ready(data_dir, server.0.id()) {
+            return Ok(None);
+        }
+        thread::sleep(POLL);
+    }
+    Err(io::ErrorKind::TimedOut.into())
+}
+
+/// Reads the status as `pg_ctl` does: the first line is the process, the eighth its state
+/// (PostgreSQL's miscadmin.h, "postmaster.pid").
+fn is_ready(data_dir: &Path, pid: u32) -> bool {
+    let text = fs::read_to_string(pid_file(data_dir)).unwrap_or_default();
+    let mut lines = text.lines().map(str::trim);
+    lines.next() == Some(&pid.to_string()) && lines.nth(6) == Some("ready")
+}
+
+/// The file in which a running server names itself.
+pub fn pid_file(data_dir: &Path) -> PathBuf {
+    data_dir.join("postmaster.pid")
+}
+
+/// The server's log, and where this start begins in it.
+struct Log {
+    file: File,
+    path: PathBuf,
+    begin: u64,
+}
+
+impl Log {
+    fn open(start: &Start) -> Result<Self, PostgresError> {
+        let path = beside(start.data_dir, "log");
+        let file = OpenOptions::new()
+            .create(true)
+            .read(true)
+            .append(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(at("open", &path))?;
+        give(&path, start.account)?;
+        let mut begin = file.metadata().map_err(at("look at", &path))?.len();
+        if begin > LOG_LIMIT {
+            file.set_len(0).map_err(at("empty", &path))?;
+            begin = 0;
+        }
+        Ok(Self { file, path, begin })
+    }
+
+    fn handle(&self) -> Result<File, PostgresError> {
+        self.file.try_clone().map_err(at("open", &self.path))
+    }
+
+    fn since_start(&mut self) -> String {
+        let mut output = Vec::new();
+        let read = self
+            .file
+            .seek(SeekFrom::Start(self.begin))
+            .and_then(|_| (&self.file).take(1 << 20).read_to_end(&mut output));
+        match read {
+            Ok(_) => last_lines(&output),
+            Err(error) => format!("(cannot read {}: {error})", self.path.display()),
+        }
+    }
+}

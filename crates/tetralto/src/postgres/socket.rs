@@ -1,0 +1,130 @@
+//! The folder of the cluster's socket: short, because the path of a socket is limited to about a
+//! hundred bytes (unix(7)), and private, because whoever reaches it is let in.
+
+use std::{
+    env,
+    fmt::Write as _,
+    fs::{self, DirBuilder},
+    io::ErrorKind,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
+    path::{Path, PathBuf},
+};
+
+use super::{
+    account::{Account, give},
+    error::{PostgresError, at},
+    place::short_name,
+};
+
+/// The longest folder that leaves room for `/.s.PGSQL.5432` in macOS's 104 bytes.
+const LONGEST: usize = 88;
+
+/// The folder, deleted with all that a server may leave in it.
+pub struct SocketFolder(pub PathBuf);
+
+impl SocketFolder {
+    /// Makes the folder, empty of what a server has left there whose launcher was killed.
+    pub fn make(data_dir: &Path, account: Option<Account>) -> Result<Self, PostgresError> {
+        let folder = folder_for(data_dir, account, &env::temp_dir());
+        make_private(&folder, account)?;
+        for name in [".s.PGSQL.5432", ".s.PGSQL.5432.lock"] {
+            let left = folder.join(name);
+            match fs::remove_file(&left) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(at("delete", &left)(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for SocketFolder {
+    fn drop(&mut self) {
+        // The next start copes with what is left.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn folder_for(data_dir: &Path, account: Option<Account>, temp_dir: &Path) -> PathBuf {
+    let name = format!("tetralto-{}", short_name(data_dir));
+    let folder = temp_dir.join(&name);
+    let reachable = account.is_none_or(|account| account.can_reach(temp_dir));
+    if reachable && folder.as_os_str().len() <= LONGEST {
+        folder
+    } else {
+        Path::new("/tmp").join(name)
+    }
+}
+
+/// Makes a folder that only the account may enter. One that exists must be exactly that: another
+/// user could have made it, or a link, to be let in.
+pub fn make_private(folder: &Path, account: Option<Account>) -> Result<(), PostgresError> {
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            return Err(at("make", folder)(error));
+        }
+        _ => {}
+    }
+    let found = fs::symlink_metadata(folder).map_err(at("look at", folder))?;
+    let owned = found.uid() == rustix::process::geteuid().as_raw()
+        || account.is_some_and(|account| account.uid == found.uid());
+    if !(found.is_dir() && owned && found.mode().trailing_zeros() >= 6) {
+        return Err(PostgresError::NotPrivate(folder.to_path_buf()));
+    }
+    give(folder, account)
+}
+
+/// A path as the value of a URL's parameter (RFC 3986, unreserved characters and `/` stay).
+pub fn percent_encoded(path: &Path) -> String {
+    let mut text = String::new();
+    for &byte in path.as_os_str().as_encoded_bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            write!(text, "%{byte:02X}").expect("a string takes everything");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_folder_that_is_not_private_is_refused() {
+        let base = tempfile::tempdir().unwrap();
+        let folder = base.path().join("socket");
+        make_private(&folder, None).unwrap();
+        make_private(&folder, None).unwrap();
+
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+        let open = make_private(&folder, None);
+        assert!(matches!(open, Err(PostgresError::NotPrivate(_))));
+
+        let link = base.path().join("link");
+        symlink(base.path(), &link).unwrap();
+        let linked = make_private(&link, None);
+        assert!(matches!(linked, Err(PostgresError::NotPrivate(_))));
+    }
+
+    #[test]
+    fn a_long_temporary_folder_is_avoided() {
+        let data_dir = Path::new("/data/postgres");
+        let short = folder_for(data_dir, None, Path::new("/var/tmp"));
+        assert!(short.starts_with("/var/tmp"));
+        let long = format!("/{}", "x".repeat(80));
+        let long = folder_for(data_dir, None, Path::new(&long));
+        assert!(long.starts_with("/tmp"));
+    }
+
+    #[test]
+    fn paths_survive_in_a_url() {
+        let encoded = percent_encoded(Path::new("/a b/c+d/é&x"));
+        assert_eq!(encoded, "/a%20b/c%2Bd/%C3%A9%26x");
+    }
+}

@@ -1,0 +1,159 @@
+//! Clusters that are started, killed, and started again.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use rustix::{
+    fs::{FlockOperation, flock},
+    process::{Pid, Signal, kill_process},
+};
+
+use super::{Cluster, ClusterOptions, PostgresError, server::pid_file};
+
+fn start(data_dir: &Path) -> Result<Cluster, PostgresError> {
+    Cluster::start(&ClusterOptions {
+        data_dir: data_dir.to_path_buf(),
+        durable: true,
+    })
+}
+
+/// A folder that the cluster's account can pass through, as the project's own would be.
+fn folder() -> tempfile::TempDir {
+    tempfile::Builder::new()
+        .permissions(fs::Permissions::from_mode(0o711))
+        .tempdir()
+        .unwrap()
+}
+
+/// What a statement answers, through the machine's own client.
+fn ask(cluster: &Cluster, statement: &str) -> String {
+    let said = Command::new(cluster.binaries.program("psql"))
+        .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"])
+        .args(["-c", statement, &cluster.url()])
+        .output()
+        .unwrap();
+    assert!(said.status.success(), "{statement}: {said:?}");
+    String::from_utf8(said.stdout).unwrap().trim().to_owned()
+}
+
+fn kill(cluster: &Cluster) {
+    let text = fs::read_to_string(pid_file(cluster.data_dir())).unwrap();
+    let pid = text.lines().next().unwrap().parse().unwrap();
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+}
+
+#[test]
+fn what_was_written_is_there_after_a_stop_and_after_a_kill() {
+    let folder = folder();
+    let data_dir = folder.path().join("data").join("postgres");
+
+    let cluster = start(&data_dir).unwrap();
+    assert_eq!(ask(&cluster, "show server_encoding"), "UTF8");
+    assert_eq!(ask(&cluster, "show listen_addresses"), "");
+    assert_eq!(ask(&cluster, "show fsync"), "on");
+    assert_eq!(
+        ask(&cluster, "select lower('É') || current_user"),
+        "étetralto"
+    );
+    assert!(ask(&cluster, "show server_version").starts_with(cluster.version()));
+    ask(&cluster, "create table kept (n int)");
+    ask(&cluster, "insert into kept values (1)");
+    cluster.stop();
+    assert!(!pid_file(&data_dir).exists());
+
+    let cluster = start(&data_dir).unwrap();
+    ask(&cluster, "insert into kept values (2)");
+    kill(&cluster);
+    drop(cluster);
+
+    let cluster = start(&data_dir).unwrap();
+    assert_eq!(ask(&cluster, "select sum(n) from kept"), "3");
+}
+
+#[test]
+fn a_second_launcher_is_refused_and_the_first_goes_on() {
+    let folder = folder();
+    let data_dir = folder.path().join("postgres");
+    let first = start(&data_dir).unwrap();
+    assert!(matches!(start(&data_dir), Err(PostgresError::InUse(_))));
+    assert_eq!(ask(&first, "select 1"), "1");
+}
+
+#[test]
+fn a_server_that_outlived_its_launcher_is_replaced() {
+    let folder = folder();
+    let data_dir = folder.path().join("postgres");
+    let first = start(&data_dir).unwrap();
+    // What kill -9 does to a launcher where the kernel does not end its children.
+    flock(&first.lock, FlockOperation::Unlock).unwrap();
+    std::mem::forget(first);
+
+    let second = start(&data_dir).unwrap();
+    assert_eq!(ask(&second, "select 1"), "1");
+}
+
+#[test]
+fn a_process_that_came_by_the_servers_number_does_not_block() {
+    let folder = folder();
+    let data_dir = folder.path().join("postgres");
+    start(&data_dir).unwrap().stop();
+    let ours = std::process::id();
+    fs::write(pid_file(&data_dir), format!("{ours}\n")).unwrap();
+
+    let cluster = start(&data_dir).unwrap();
+    assert_eq!(ask(&cluster, "select 1"), "1");
+}
+
+#[test]
+fn an_interrupted_first_start_is_begun_again() {
+    let folder = folder();
+    let data_dir = folder.path().join("postgres");
+    let half = folder.path().join("postgres.new");
+    fs::create_dir(&half).unwrap();
+    fs::write(half.join("PG_VERSION"), "").unwrap();
+    assert_eq!(ask(&start(&data_dir).unwrap(), "select 1"), "1");
+}
+
+#[test]
+fn a_folder_with_a_long_name_works() {
+    let folder = folder();
+    let deep: PathBuf = [&"d".repeat(60), &"e f'%".repeat(12), "postgres"]
+        .iter()
+        .collect();
+    let cluster = start(&folder.path().join(deep)).unwrap();
+    assert_eq!(ask(&cluster, "select 1"), "1");
+}
+
+#[test]
+fn a_folder_only_its_owner_can_enter_works() {
+    let folder = folder();
+    let closed = folder.path().join("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
+    let data_dir = closed.join("postgres");
+
+    let cluster = start(&data_dir).unwrap();
+    assert_eq!(ask(&cluster, "select 1"), "1");
+    let moved = rustix::process::geteuid().is_root();
+    assert_eq!(cluster.data_dir() != data_dir, moved);
+    cluster.remove().unwrap();
+    assert!(!data_dir.exists());
+}
+
+#[test]
+fn a_start_that_fails_says_what_the_server_said() {
+    let folder = folder();
+    let data_dir = folder.path().join("postgres");
+    start(&data_dir).unwrap().stop();
+    fs::write(
+        data_dir.join("postgresql.auto.conf"),
+        "no_such_setting = 1\n",
+    )
+    .unwrap();
+    let error = start(&data_dir).err().unwrap().to_string();
+    assert!(error.contains("no_such_setting"), "{error}");
+}

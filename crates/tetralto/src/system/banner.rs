@@ -1,0 +1,105 @@
+//! What is said when everything runs.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+
+use super::services::TOKEN_DAYS;
+use crate::postgres::Cluster;
+
+/// What runs where, and how to try it.
+pub struct Banner<'a> {
+    /// The ports of geo, visitor-analytics and notification.
+    pub ports: [u16; 3],
+    /// Which database it is.
+    pub database: &'a str,
+    /// What is not the real thing.
+    pub stand_ins: Vec<String>,
+    /// A token with every scope.
+    pub token: &'a str,
+    /// Where the token is written.
+    pub data_dir: &'a Path,
+}
+
+/// Which database it is, for people.
+pub fn describe(cluster: Option<&Cluster>, data_dir: &Path) -> String {
+    let Some(cluster) = cluster else {
+        return "PostgreSQL at DATABASE_URL".into();
+    };
+    let place = cluster.data_dir();
+    let folder = data_dir.join("postgres");
+    let usual = folder.canonicalize().is_ok_and(|folder| folder == place);
+    let place = if usual { &folder } else { place };
+    let version = cluster.version();
+    format!("PostgreSQL {version}, private, in {}", place.display())
+}
+
+impl Banner<'_> {
+    pub fn print(&self) -> anyhow::Result<()> {
+        // A token belongs on a person's screen, not in a platform's log.
+        let for_a_person = std::io::stdout().is_terminal();
+        let mut out = std::io::stdout().lock();
+        out.write_all(self.text(for_a_person).as_bytes())?;
+        out.flush()?;
+        Ok(())
+    }
+
+    fn text(&self, with_token: bool) -> String {
+        let [geo, visits, notification] = self.ports;
+        let file = self.data_dir.join("token");
+        let file = file.display();
+        let stand_ins = if self.stand_ins.is_empty() {
+            "  none: everything is real\n".to_owned()
+        } else {
+            let line = |text: &String| format!("  {text}\n");
+            self.stand_ins.iter().map(line).collect()
+        };
+        let token = if with_token {
+            format!(
+                "Token, every scope, {TOKEN_DAYS} days, also in {file}\n  {}\n",
+                self.token
+            )
+        } else {
+            format!("Token, every scope, {TOKEN_DAYS} days\n  in the file {file}\n")
+        };
+        format!(
+            r#"
+TetraltoRail is running. Ctrl-C stops it.
+
+  geo                 http://localhost:{geo}/docs
+  visitor-analytics   http://localhost:{visits}/docs
+  notification        http://localhost:{notification}/docs
+  database            {database}
+
+Stand-ins
+{stand_ins}
+{token}
+Try it: a visitor from London arrives
+  curl -s localhost:{visits}/visits -H "Authorization: Bearer $(cat {file})" \
+    -H 'Content-Type: application/json' -d '{{"url": "https://example.com/pricing",
+      "ip": "81.2.69.142", "user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0"}}'
+
+"#,
+            database = self.database,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_is_shown_to_people_only() {
+        let banner = Banner {
+            ports: [8001, 8002, 8003],
+            database: "PostgreSQL",
+            stand_ins: vec!["SMS: printed".into()],
+            token: "a.b.c",
+            data_dir: Path::new("./data"),
+        };
+        assert!(banner.text(true).contains("\n  a.b.c\n"));
+        let log = banner.text(false);
+        assert!(!log.contains("a.b.c") && log.contains("./data/token"));
+        assert!(log.contains("\n  SMS: printed\n"));
+    }
+}

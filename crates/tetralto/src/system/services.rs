@@ -1,0 +1,126 @@
+//! The three services: configured, migrated, served, stopped.
+
+use chassis::app::listen;
+use chassis::settings::{KeyArgs, try_parse};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::banner::Banner;
+use super::{argument, folder};
+use crate::cli::SystemArgs;
+use crate::token;
+use common::jwt::{Keyring, Scope};
+
+/// How many days the token in the data folder lives; each start makes a new one.
+pub const TOKEN_DAYS: i64 = 365;
+
+/// What the services need.
+pub struct Services {
+    pub args: SystemArgs,
+    pub keys: KeyArgs,
+    pub database_url: SecretString,
+    /// Which database it is, for people.
+    pub database: String,
+}
+
+struct Configs {
+    geo: geo::config::Config,
+    visitor_analytics: visitor_analytics::config::Config,
+    notification: notification::config::Config,
+}
+
+impl Services {
+    /// Runs until `stop`. visitor-analytics goes first, since it needs the others to finish what
+    /// it has accepted.
+    pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let geo_port = listen(self.args.geo_port)?;
+        let visits_port = listen(self.args.visitor_analytics_port)?;
+        let notification_port = listen(self.args.notification_port)?;
+        let configs = self.configure(&geo_port, &notification_port)?;
+        tokio::try_join!(
+            visitor_analytics::migrate(&configs.visitor_analytics),
+            notification::migrate(&configs.notification),
+        )?;
+        self.announce([&geo_port, &visits_port, &notification_port], &configs)?;
+
+        let others = CancellationToken::new();
+        let visits = async {
+            let served =
+                visitor_analytics::serve(&configs.visitor_analytics, visits_port, stop.clone());
+            let served = served.await;
+            others.cancel();
+            served
+        };
+        let geo = geo::serve(&configs.geo, geo_port, others.clone());
+        let notification =
+            notification::serve(&configs.notification, notification_port, others.clone());
+        let stopped = |ended: anyhow::Result<()>| {
+            // One that cannot go on takes the others with it.
+            stop.cancel();
+            ended
+        };
+        tokio::try_join!(visits, async { stopped(geo.await) }, async {
+            stopped(notification.await)
+        })?;
+        Ok(())
+    }
+
+    fn configure(&self, geo: &TcpListener, notification: &TcpListener) -> anyhow::Result<Configs> {
+        let keys = self.key_arguments();
+        let database = argument("database-url", &self.database_url);
+        let with = |name: &str, more: &[String]| -> Vec<String> {
+            let own = [name.to_owned(), "--port=0".to_owned()];
+            own.into_iter()
+                .chain(keys.clone())
+                .chain(more.to_vec())
+                .collect()
+        };
+        let peers = [
+            format!("--geo-service-url=http://127.0.0.1:{}", port(geo)?),
+            format!(
+                "--notification-service-url=http://127.0.0.1:{}",
+                port(notification)?
+            ),
+            database.clone(),
+        ];
+        Ok(Configs {
+            geo: try_parse(with("geo", &[]))?,
+            visitor_analytics: try_parse(with("visitor-analytics", &peers))?,
+            notification: try_parse(with("notification", &[database]))?,
+        })
+    }
+
+    fn key_arguments(&self) -> Vec<String> {
+        let secrets = self.keys.jwt_secrets.iter();
+        let mut arguments: Vec<_> = secrets.map(|s| argument("jwt-secrets", s)).collect();
+        let private = self.keys.jwt_private_key.iter();
+        arguments.extend(private.map(|pem| argument("jwt-private-key", pem)));
+        arguments
+    }
+
+    fn announce(&self, listeners: [&TcpListener; 3], configs: &Configs) -> anyhow::Result<()> {
+        let keys = self.keys.ring()?;
+        let token = self.write_token(&keys)?;
+        let [geo, visitor_analytics, notification] = listeners;
+        let stand_ins = configs.geo.stand_ins().into_iter();
+        Banner {
+            ports: [port(geo)?, port(visitor_analytics)?, port(notification)?],
+            database: &self.database,
+            stand_ins: stand_ins.chain(configs.notification.stand_ins()).collect(),
+            token: token.expose_secret(),
+            data_dir: &self.args.data_dir,
+        }
+        .print()
+    }
+
+    fn write_token(&self, keys: &Keyring) -> anyhow::Result<SecretString> {
+        let token = token::make(keys, "owner", &Scope::ALL, TOKEN_DAYS)?;
+        folder::write_secret(&self.args.data_dir.join("token"), &token)?;
+        Ok(token.into())
+    }
+}
+
+fn port(listener: &TcpListener) -> anyhow::Result<u16> {
+    Ok(listener.local_addr()?.port())
+}

@@ -1,0 +1,228 @@
+//! The only reader of the environment.
+
+use std::time::Duration;
+
+use chassis::database::DatabaseArgs;
+use chassis::settings::{ServiceArgs, secret};
+use clap::{Parser, Subcommand, ValueEnum};
+use secrecy::SecretString;
+use url::Url;
+
+use crate::clients::twilio::{Sender, Settings as Twilio};
+use crate::domain::decision::Defaults;
+use crate::domain::phone::PhoneNumber;
+
+/// Says it: the right message, once, on time.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "notification", version)]
+pub struct Config {
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "its text would become the program's description"
+    )]
+    pub service: ServiceArgs,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "its text would become the program's description"
+    )]
+    pub database: DatabaseArgs,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "its text would become the program's description"
+    )]
+    pub sms: SmsArgs,
+    /// What to do; without it, serve.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What the process does.
+#[derive(Clone, Copy, Debug, Default, Subcommand)]
+pub enum Command {
+    /// Answer requests and send what is due.
+    #[default]
+    Serve,
+    /// Bring the database's schema to the newest version.
+    Migrate,
+}
+
+/// How text messages go out.
+#[derive(Clone, Debug, clap::Args)]
+pub struct SmsArgs {
+    /// Who sends text messages; twilio where its key is set, else log, which only prints them.
+    #[arg(long, env = "SMS_PROVIDER")]
+    pub sms_provider: Option<SmsProvider>,
+    /// Twilio's auth token, or the secret of an API key of the account.
+    #[arg(long, env = "SMS_API_KEY", hide_env_values = true, value_parser = secret)]
+    pub sms_api_key: Option<SecretString>,
+    /// The sender: a number such as +15550100067, or a messaging service (MG…).
+    #[arg(long, env = "SMS_FROM", hide_env_values = true)]
+    pub sms_from: Option<String>,
+    /// How many seconds the provider may take to answer.
+    #[arg(long, env = "SMS_TIMEOUT", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=20))]
+    pub sms_timeout: u64,
+    /// The Twilio account (AC…).
+    #[arg(long, env = "TWILIO_ACCOUNT_SID", value_parser = sid("AC"))]
+    pub twilio_account_sid: Option<String>,
+    /// The API key (SK…) whose secret is given instead of the auth token.
+    #[arg(long, env = "TWILIO_API_KEY_SID", value_parser = sid("SK"))]
+    pub twilio_api_key_sid: Option<String>,
+    /// Where Twilio's API is.
+    #[arg(
+        long,
+        env = "TWILIO_BASE_URL",
+        default_value = "https://api.twilio.com"
+    )]
+    pub twilio_base_url: Url,
+    /// The phone that is texted where a request names no recipient, such as +15550100067; without
+    /// it the message is printed to the log.
+    #[arg(long, env = "NOTIFICATION_PHONE_NUMBER", hide_env_values = true)]
+    pub notification_phone_number: Option<String>,
+}
+
+/// Who sends text messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SmsProvider {
+    /// Nobody: they are printed to the log.
+    Log,
+    /// Twilio.
+    Twilio,
+}
+
+/// Settings that do not fit together or cannot be used. Phone numbers are not repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// Twilio needs this, too.
+    #[error("{0} is not set; to send text messages by Twilio it must be")]
+    Missing(&'static str),
+    /// The sender can be neither.
+    #[error("SMS_FROM is neither a number such as +15550100067 nor a messaging service (MG…)")]
+    Sender,
+    /// The recipient cannot be texted.
+    #[error("NOTIFICATION_PHONE_NUMBER is no phone number in E.164, such as +15550100067")]
+    Phone,
+    /// Twilio cannot be there.
+    #[error("TWILIO_BASE_URL is no address that starts with https:// or http://")]
+    BaseUrl,
+}
+
+impl Config {
+    /// What is a stand-in for something better, for people.
+    #[must_use]
+    pub fn stand_ins(&self) -> Vec<String> {
+        let texts = match (self.sms.provider(), &self.sms.sms_api_key) {
+            (SmsProvider::Twilio, _) => None,
+            (SmsProvider::Log, None) => Some("texts: printed to the log (no SMS_API_KEY)"),
+            (SmsProvider::Log, Some(_)) => Some("texts: printed to the log (SMS_PROVIDER is log)"),
+        };
+        let phone = self.sms.notification_phone_number.is_none();
+        let phone = phone.then_some(
+            "recipient: the log, where a request names none (no NOTIFICATION_PHONE_NUMBER)",
+        );
+        texts.into_iter().chain(phone).map(Into::into).collect()
+    }
+}
+
+impl SmsArgs {
+    /// Who sends text messages.
+    #[must_use]
+    pub fn provider(&self) -> SmsProvider {
+        let by_key = match self.sms_api_key {
+            Some(_) => SmsProvider::Twilio,
+            None => SmsProvider::Log,
+        };
+        self.sms_provider.unwrap_or(by_key)
+    }
+
+    /// What Twilio needs, where it sends.
+    pub fn twilio(&self) -> Result<Option<Twilio>, ConfigError> {
+        if self.provider() == SmsProvider::Log {
+            return Ok(None);
+        }
+        let secret = self.sms_api_key.clone();
+        let account = self.twilio_account_sid.clone();
+        let from = self.sms_from.as_deref();
+        if !matches!(self.twilio_base_url.scheme(), "https" | "http") {
+            return Err(ConfigError::BaseUrl);
+        }
+        Ok(Some(Twilio {
+            base: self.twilio_base_url.clone(),
+            account: account.ok_or(ConfigError::Missing("TWILIO_ACCOUNT_SID"))?,
+            api_key: self.twilio_api_key_sid.clone(),
+            secret: secret.ok_or(ConfigError::Missing("SMS_API_KEY"))?,
+            sender: sender(from.ok_or(ConfigError::Missing("SMS_FROM"))?)?,
+            patience: Duration::from_secs(self.sms_timeout),
+        }))
+    }
+
+    /// Whom to tell where a request names nobody.
+    pub fn defaults(&self) -> Result<Defaults, ConfigError> {
+        let number = self.notification_phone_number.as_deref();
+        let phone = number.map(str::parse::<PhoneNumber>).transpose();
+        let phone = phone.map_err(|_| ConfigError::Phone)?;
+        Ok(Defaults { phone })
+    }
+}
+
+fn sender(text: &str) -> Result<Sender, ConfigError> {
+    if is_sid("MG", text) {
+        return Ok(Sender::Service(text.to_owned()));
+    }
+    let number = text.parse().map(Sender::Number);
+    number.map_err(|_| ConfigError::Sender)
+}
+
+/// For `value_parser`: a Twilio SID that begins with `prefix`.
+fn sid(prefix: &'static str) -> impl Fn(&str) -> Result<String, String> + Clone + Send + Sync {
+    move |text| {
+        let good = is_sid(prefix, text).then(|| text.to_owned());
+        good.ok_or_else(|| format!("it is {prefix} and 32 hexadecimal digits"))
+    }
+}
+
+fn is_sid(prefix: &str, text: &str) -> bool {
+    let digits = text.strip_prefix(prefix).unwrap_or_default();
+    digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sms(more: &[&str]) -> SmsArgs {
+        let mut args = vec!["notification", "--database-url", "postgres://localhost/x"];
+        args.extend(more);
+        Config::try_parse_from(args).unwrap().sms
+    }
+
+    #[test]
+    fn twilio_is_chosen_by_its_key_and_complete_or_refused() {
+        let account = &format!("--twilio-account-sid=AC{}", "0".repeat(32));
+        assert_eq!(sms(&[]).provider(), SmsProvider::Log);
+        let missing = |more: &[&str]| sms(more).twilio().map(|_| ()).unwrap_err();
+        let key = "--sms-api-key=k";
+        assert_eq!(missing(&[key]), ConfigError::Missing("TWILIO_ACCOUNT_SID"));
+        assert_eq!(missing(&[key, account]), ConfigError::Missing("SMS_FROM"));
+        assert_eq!(
+            missing(&[key, account, "--sms-from=Shop"]),
+            ConfigError::Sender
+        );
+        let complete = sms(&[key, account, "--sms-from=+15550100001"]);
+        assert!(complete.twilio().unwrap().is_some());
+        let log = sms(&[key, "--sms-provider=log"]);
+        assert!(log.twilio().unwrap().is_none());
+    }
+
+    #[test]
+    fn the_phone_is_a_phone() {
+        let phone = |number| sms(&["--notification-phone-number", number]).defaults();
+        assert!(phone("+15550100067").is_ok());
+        assert_eq!(
+            phone("555-0100").map(|_| ()).unwrap_err(),
+            ConfigError::Phone
+        );
+    }
+}

@@ -1,0 +1,199 @@
+//! One try to send a delivery, and what follows from it.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+use super::backoff;
+use super::target::Target;
+
+/// A provider cannot make us wait longer than this.
+const LONGEST_WAIT: TimeDelta = TimeDelta::hours(24);
+
+/// A delivery that was claimed to be sent now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    /// The delivery's id.
+    pub id: Uuid,
+    /// To whom.
+    pub target: Target,
+    /// What to say.
+    pub body: String,
+    /// This attempt's number, from 1.
+    pub number: i32,
+    /// How many there were since it was last made due by hand, this one included.
+    pub tries: i32,
+    /// Since then an attempt may have reached the recipient: look before sending.
+    pub unknown_since: Option<DateTime<Utc>>,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The provider took the message.
+    Sent,
+    /// It turned out that the provider had taken it before; nothing was sent now.
+    Found,
+    /// It was not sent, and may be later; not before the wait that the provider asked for.
+    Transient(Option<TimeDelta>),
+    /// It was not sent and never will be.
+    Permanent,
+    /// Nobody knows whether it was sent.
+    Unknown,
+}
+
+impl Outcome {
+    /// The name, as the API, the database and the metrics have it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Found => "found",
+            Self::Transient(_) => "transient",
+            Self::Permanent => "permanent",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What a provider said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// What it means.
+    pub outcome: Outcome,
+    /// The same in words that hold no address and no number; `None` where all went well.
+    pub detail: Option<String>,
+    /// The HTTP status, where there was one.
+    pub http_status: Option<u16>,
+    /// The provider's own code.
+    pub code: Option<i32>,
+    /// The provider's id of the message.
+    pub message_id: Option<String>,
+}
+
+impl Answer {
+    /// An answer that came without HTTP.
+    #[must_use]
+    pub fn plain(outcome: Outcome, detail: Option<&str>) -> Self {
+        Self {
+            outcome,
+            detail: detail.map(Into::into),
+            http_status: None,
+            code: None,
+            message_id: None,
+        }
+    }
+}
+
+/// An attempt that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempted {
+    /// The delivery.
+    pub delivery: Claimed,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// How long it took, in milliseconds.
+    pub latency_ms: i32,
+    /// Who was asked to send.
+    pub provider: &'static str,
+    /// What the provider said.
+    pub answer: Answer,
+}
+
+/// What a delivery is after an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It went out.
+    Sent,
+    /// It is tried again at that moment.
+    Again(DateTime<Utc>),
+    /// It is a dead letter.
+    Dead,
+}
+
+impl Attempted {
+    /// What follows, at `now`.
+    #[must_use]
+    pub fn next(&self, now: DateTime<Utc>, jitter: f64) -> Next {
+        let asked = match self.answer.outcome {
+            Outcome::Sent | Outcome::Found => return Next::Sent,
+            Outcome::Permanent => return Next::Dead,
+            Outcome::Transient(asked) => asked.unwrap_or_default().min(LONGEST_WAIT),
+            Outcome::Unknown => TimeDelta::zero(),
+        };
+        match backoff::wait(self.delivery.tries, jitter) {
+            Some(wait) => Next::Again(now + wait.max(asked)),
+            None => Next::Dead,
+        }
+    }
+
+    /// Since when the recipient may have the message without our knowing.
+    #[must_use]
+    pub fn unknown_since(&self) -> Option<DateTime<Utc>> {
+        match self.answer.outcome {
+            Outcome::Sent | Outcome::Found => None,
+            // What a look-up did not find may still turn up there: keep looking.
+            Outcome::Transient(_) | Outcome::Permanent => self.delivery.unknown_since,
+            Outcome::Unknown => self.delivery.unknown_since.or(Some(self.started_at)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_795_176_000 + seconds, 0).unwrap()
+    }
+
+    fn attempted(outcome: Outcome, tries: i32) -> Attempted {
+        Attempted {
+            delivery: Claimed {
+                id: Uuid::nil(),
+                target: Target::Log,
+                body: "hello".into(),
+                number: tries,
+                tries,
+                unknown_since: None,
+            },
+            started_at: at(0),
+            latency_ms: 1,
+            provider: "log",
+            answer: Answer::plain(outcome, None),
+        }
+    }
+
+    #[test]
+    fn each_outcome_leads_on() {
+        let next = |outcome, tries| attempted(outcome, tries).next(at(1), 0.0);
+        assert_eq!(next(Outcome::Sent, 1), Next::Sent);
+        assert_eq!(next(Outcome::Found, 1), Next::Sent);
+        assert_eq!(next(Outcome::Permanent, 1), Next::Dead);
+        assert_eq!(next(Outcome::Unknown, 2), Next::Again(at(31)));
+        assert_eq!(next(Outcome::Transient(None), 7), Next::Again(at(86_401)));
+        assert_eq!(next(Outcome::Transient(None), 8), Next::Dead);
+    }
+
+    #[test]
+    fn the_provider_may_ask_to_wait_longer_but_not_forever() {
+        let asked = |seconds| {
+            let outcome = Outcome::Transient(Some(TimeDelta::seconds(seconds)));
+            attempted(outcome, 1).next(at(0), 0.0)
+        };
+        assert_eq!(asked(2), Next::Again(at(5)));
+        assert_eq!(asked(60), Next::Again(at(60)));
+        assert_eq!(asked(1_000_000), Next::Again(at(86_400)));
+    }
+
+    #[test]
+    fn a_doubt_stays_until_the_message_is_known_to_be_sent() {
+        let mut attempt = attempted(Outcome::Unknown, 1);
+        assert_eq!(attempt.unknown_since(), Some(at(0)));
+        attempt.delivery.unknown_since = Some(at(-9));
+        assert_eq!(attempt.unknown_since(), Some(at(-9)));
+        attempt.answer.outcome = Outcome::Transient(None);
+        assert_eq!(attempt.unknown_since(), Some(at(-9)));
+        attempt.answer.outcome = Outcome::Found;
+        assert_eq!(attempt.unknown_since(), None);
+    }
+}

@@ -1,0 +1,84 @@
+//! Phone numbers.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// At least this many characters of a masked number are hidden.
+const HIDDEN: usize = 5;
+
+/// A phone number in E.164: `+`, then 7 to 15 digits, the first not 0. Shows itself masked.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct PhoneNumber(String);
+
+/// A text that is no phone number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a phone number in E.164, such as +15550100067")]
+pub struct NotAPhoneNumber;
+
+impl PhoneNumber {
+    /// The whole number; for the provider and the database only.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for PhoneNumber {
+    type Err = NotAPhoneNumber;
+
+    fn from_str(text: &str) -> Result<Self, NotAPhoneNumber> {
+        let digits = text.strip_prefix('+').ok_or(NotAPhoneNumber)?;
+        let good = (7..=15).contains(&digits.len())
+            && digits.bytes().all(|byte| byte.is_ascii_digit())
+            && !digits.starts_with('0');
+        good.then(|| Self(text.to_owned())).ok_or(NotAPhoneNumber)
+    }
+}
+
+impl fmt::Display for PhoneNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let end = self.0.len() - 2;
+        let start = end.saturating_sub(HIDDEN).min(5);
+        write!(f, "{}•••{}", &self.0[..start], &self.0[end..])
+    }
+}
+
+impl fmt::Debug for PhoneNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_numbers_in_e164_are_taken() {
+        for good in ["+15550100067", "+4930123456", "+123456789012345"] {
+            assert_eq!(good.parse::<PhoneNumber>().unwrap().as_str(), good);
+        }
+        let bad = [
+            "",
+            "+",
+            "15550100067",
+            "+05550100067",
+            "+1 555 0100067",
+            "+123456",
+            "+1234567890123456",
+            "+1555010006٧",
+        ];
+        for bad in bad {
+            assert_eq!(bad.parse::<PhoneNumber>(), Err(NotAPhoneNumber), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_number_shows_itself_masked() {
+        let masked = |text: &str| text.parse::<PhoneNumber>().unwrap().to_string();
+        assert_eq!(masked("+15550100067"), "+1555•••67");
+        assert_eq!(masked("+1234567"), "+•••67");
+        let debug = format!("{:?}", "+15550100067".parse::<PhoneNumber>());
+        assert_eq!(debug, "Ok(+1555•••67)");
+    }
+}

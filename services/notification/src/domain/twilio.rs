@@ -1,0 +1,94 @@
+//! What Twilio's answers mean (its REST API's error dictionary).
+
+use chrono::TimeDelta;
+
+use super::attempt::{Answer, Outcome};
+
+/// Reads a refusal: the HTTP status, Twilio's code and `Retry-After` where they were sent.
+#[must_use]
+pub fn refusal(status: u16, code: Option<i32>, retry_after: Option<TimeDelta>) -> Answer {
+    let meaning = code.and_then(meaning);
+    let outcome = match (status, meaning.map(|(class, _)| class)) {
+        // Refused before anything was done.
+        (429, _) | (400..=499, Some(Class::Transient)) => Outcome::Transient(retry_after),
+        (_, Some(Class::Permanent)) => Outcome::Permanent,
+        // The answer may be from a proxy that does not know what became of the request.
+        (408 | 500.., _) => Outcome::Unknown,
+        _ => Outcome::Permanent,
+    };
+    let code_text = code.map(|code| format!(", code {code}"));
+    let words = meaning.map(|(_, words)| format!(": {words}"));
+    let detail = [
+        format!("HTTP {status}"),
+        code_text.unwrap_or_default(),
+        words.unwrap_or_default(),
+    ];
+    Answer {
+        outcome,
+        detail: Some(detail.concat()),
+        http_status: Some(status),
+        code,
+        message_id: None,
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Class {
+    Permanent,
+    Transient,
+}
+
+/// Our own words: Twilio's message repeats the phone number.
+fn meaning(code: i32) -> Option<(Class, &'static str)> {
+    use Class::{Permanent, Transient};
+    Some(match code {
+        20003 => (Permanent, "the account or its key is not accepted"),
+        21211 => (Permanent, "the recipient's number is not valid"),
+        21212 | 21606 => (Permanent, "the sender cannot be used"),
+        21408 => (Permanent, "the recipient's region is not enabled"),
+        21610 => (Permanent, "the recipient has opted out"),
+        21614 => (Permanent, "the recipient's number is not a mobile one"),
+        30004 => (Permanent, "the recipient is blocked"),
+        30005 => (Permanent, "the recipient is unknown"),
+        30006 => (Permanent, "the recipient is a landline"),
+        30007 => (Permanent, "the message was filtered"),
+        21611 | 30001 => (Transient, "the sender's queue is full"),
+        30003 => (Transient, "the recipient's phone is out of reach"),
+        30008 => (Transient, "the carrier gave no reason"),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_permanent_transient_or_unknown() {
+        let wait = Some(TimeDelta::seconds(7));
+        let of = |status, code| refusal(status, code, wait).outcome;
+        assert_eq!(of(429, Some(20429)), Outcome::Transient(wait));
+        assert_eq!(of(400, Some(21611)), Outcome::Transient(wait));
+        for code in [21211, 21212, 21606, 21408, 21610, 21614, 30004, 30007] {
+            assert_eq!(of(400, Some(code)), Outcome::Permanent);
+        }
+        for status in [301, 400, 401, 403, 404, 405] {
+            assert_eq!(of(status, None), Outcome::Permanent, "{status}");
+        }
+        assert_eq!(of(500, Some(30001)), Outcome::Unknown);
+        for status in [408, 500, 502, 503, 504] {
+            assert_eq!(of(status, None), Outcome::Unknown, "{status}");
+        }
+    }
+
+    #[test]
+    fn the_detail_is_in_our_words() {
+        let detail = |code| refusal(400, code, None).detail.unwrap();
+        assert_eq!(
+            detail(Some(21610)),
+            "HTTP 400, code 21610: the recipient has opted out"
+        );
+        assert_eq!(detail(Some(1)), "HTTP 400, code 1");
+        assert_eq!(detail(None), "HTTP 400");
+    }
+}

@@ -1,0 +1,47 @@
+//! Translates between HTTP, the rules and the store.
+
+mod dead_letters;
+mod error;
+mod idempotency;
+mod notifications;
+mod notify;
+mod page;
+
+use std::sync::Arc;
+
+use chassis::auth;
+use common::clock::Clock;
+use common::jwt::{Scope, Verifier};
+use sqlx::PgPool;
+use tokio::sync::Notify;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::domain::decision::Defaults;
+
+/// What every handler may use.
+#[derive(Clone)]
+pub struct Shared {
+    /// Where things are kept.
+    pub pool: PgPool,
+    /// What time it is.
+    pub clock: Clock,
+    /// Whom to tell where a request names nobody.
+    pub defaults: Arc<Defaults>,
+    /// Wakes the dispatcher.
+    pub wake: Arc<Notify>,
+}
+
+/// Every route of the service.
+pub fn router(shared: Shared, verifier: &Verifier) -> OpenApiRouter {
+    let send = OpenApiRouter::new().routes(routes!(notify::notify));
+    let read = OpenApiRouter::new()
+        .routes(routes!(notifications::list))
+        .routes(routes!(notifications::get))
+        .routes(routes!(dead_letters::list));
+    let write = OpenApiRouter::new().routes(routes!(notifications::retry));
+    auth::require(send, verifier, Scope::NotifySend)
+        .merge(auth::require(read, verifier, Scope::NotifyRead))
+        .merge(auth::require(write, verifier, Scope::NotifyWrite))
+        .with_state(shared)
+}

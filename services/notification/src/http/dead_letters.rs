@@ -1,0 +1,96 @@
+//! `/dead-letters`: deliveries that were given up.
+
+use axum::Json as Answer;
+use axum::extract::State;
+use chassis::Problem;
+use chassis::extract::Query;
+use chassis::problem::ProblemBody;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::Shared;
+use super::page::{Limit, Page};
+use crate::store::dead_letter;
+
+/// Which dead letters to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    /// How many: 1 to 500, 50 unless told.
+    #[serde(default)]
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
+    limit: Limit,
+    /// `next_cursor` of the page before.
+    cursor: Option<Uuid>,
+}
+
+/// A delivery that was given up.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct DeadLetter {
+    /// The delivery's id.
+    id: Uuid,
+    /// The notification it belongs to, which can be sent again.
+    notification_id: Uuid,
+    /// What happened.
+    event: String,
+    /// `sms`, `log` …
+    channel: &'static str,
+    /// To whom; phone numbers are masked.
+    recipient: String,
+    /// What was to be said.
+    text: String,
+    /// How many attempts there were.
+    attempts: i32,
+    /// Why the last one failed.
+    last_error: Option<String>,
+    /// Since then the recipient may have it without our knowing.
+    unknown_since: Option<DateTime<Utc>>,
+    /// When it was accepted.
+    created_at: DateTime<Utc>,
+}
+
+/// Deliveries that were given up, the newest first. `POST /notifications/{id}/retry` sends them
+/// again.
+#[utoipa::path(get, path = "/dead-letters", tag = "notifications", params(Asked),
+    responses(
+        (status = 200, body = Page<DeadLetter>, description = "A page of them",
+            example = json!({"data": [{"id": "019ab3a0-6c00-7000-8000-000000000002",
+                "notification_id": "019ab3a0-6c00-7000-8000-000000000001",
+                "event": "deploy.finished", "channel": "sms", "recipient": "+1555•••67",
+                "text": "Version 12 is live.", "attempts": 1,
+                "last_error": "HTTP 400, code 21610: the recipient has opted out",
+                "unknown_since": null, "created_at": "2026-11-20T12:00:00Z"}],
+                "next_cursor": null})),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json",
+            description = "`QUERY_INVALID`"),
+    ))]
+pub(super) async fn list(
+    State(shared): State<Shared>,
+    Query(asked): Query<Asked>,
+) -> Result<Answer<Page<DeadLetter>>, Problem> {
+    let limit = asked.limit;
+    let mut rows = dead_letter::list(&shared.pool, asked.cursor, limit.and_one()).await?;
+    let next_cursor = limit.cut(&mut rows, |row| row.id);
+    let data = rows.into_iter().map(DeadLetter::from).collect();
+    Ok(Answer(Page { data, next_cursor }))
+}
+
+impl From<dead_letter::DeadLetter> for DeadLetter {
+    fn from(row: dead_letter::DeadLetter) -> Self {
+        Self {
+            id: row.id,
+            notification_id: row.notification_id,
+            event: row.event,
+            channel: row.target.channel().as_str(),
+            recipient: row.target.to_string(),
+            text: row.body,
+            attempts: row.attempts,
+            last_error: row.last_error,
+            unknown_since: row.unknown_since,
+            created_at: row.created_at,
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! `/notifications`: what was asked for, and what became of it.
+
+mod view;
+
+use axum::Json as Answer;
+use axum::extract::State;
+use axum::http::StatusCode;
+use chassis::Problem;
+use chassis::extract::{Path, Query};
+use chassis::problem::ProblemBody;
+use common::notification::NotificationStatus;
+use serde::Deserialize;
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use self::view::{Detail, Summary};
+use super::page::{Limit, Page};
+use super::{Shared, error};
+use crate::store::notification::{Filter, Row};
+use crate::store::{attempt, delivery, notification};
+
+/// Which notifications to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    /// Only those with this status.
+    status: Option<NotificationStatus>,
+    /// Only those about this event.
+    event: Option<String>,
+    /// How many: 1 to 500, 50 unless told.
+    #[serde(default)]
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
+    limit: Limit,
+    /// `next_cursor` of the page before.
+    cursor: Option<Uuid>,
+}
+
+/// The notifications, the newest first.
+#[utoipa::path(get, path = "/notifications", tag = "notifications", params(Asked),
+    responses(
+        (status = 200, body = Page<Summary>, description = "A page of them",
+            example = json!({"data": [{"id": "019ab3a0-6c00-7000-8000-000000000001",
+                "event": "deploy.finished", "title": null, "message": "Version 12 is live.",
+                "priority": "normal", "dedupe_key": null, "status": "queued", "reason": null,
+                "created_at": "2026-11-20T12:00:00Z", "deliveries": [{
+                    "id": "019ab3a0-6c00-7000-8000-000000000002", "channel": "sms",
+                    "recipient": "+1555•••67", "status": "sent"}]}], "next_cursor": null})),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json",
+            description = "`QUERY_INVALID`"),
+    ))]
+pub(super) async fn list(
+    State(shared): State<Shared>,
+    Query(asked): Query<Asked>,
+) -> Result<Answer<Page<Summary>>, Problem> {
+    let filter = Filter {
+        status: asked.status,
+        event: asked.event,
+        before: asked.cursor,
+    };
+    let mut rows = notification::list(&shared.pool, &filter, asked.limit.and_one()).await?;
+    let next_cursor = asked.limit.cut(&mut rows, |row| row.id);
+    let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+    let deliveries = delivery::of(&shared.pool, &ids).await?;
+    Ok(Answer(Page {
+        data: Summary::all(rows, &deliveries),
+        next_cursor,
+    }))
+}
+
+/// One notification, with its deliveries and every attempt.
+#[utoipa::path(get, path = "/notifications/{id}", tag = "notifications",
+    params(("id" = Uuid, Path, description = "The notification's id")),
+    responses(
+        (status = 200, body = Detail, description = "The whole story"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "`NOT_FOUND`"),
+    ))]
+pub(super) async fn get(
+    State(shared): State<Shared>,
+    Path(id): Path<Uuid>,
+) -> Result<Answer<Detail>, Problem> {
+    Ok(Answer(detail(&shared, id).await?))
+}
+
+/// Sends its dead deliveries again, with a fresh schedule.
+#[utoipa::path(post, path = "/notifications/{id}/retry", tag = "notifications",
+    params(("id" = Uuid, Path, description = "The notification's id")),
+    responses(
+        (status = 202, body = Detail, description = "They are due now"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "`NOT_FOUND`"),
+        (status = 409, body = ProblemBody, content_type = "application/problem+json",
+            description = "`NOTHING_DEAD`"),
+    ))]
+pub(super) async fn retry(
+    State(shared): State<Shared>,
+    Path(id): Path<Uuid>,
+) -> Result<(StatusCode, Answer<Detail>), Problem> {
+    let revived = delivery::revive(&shared.pool, id, shared.clock.now()).await?;
+    let detail = detail(&shared, id).await?;
+    if revived == 0 {
+        return Err(error::nothing_dead());
+    }
+    shared.wake.notify_one();
+    Ok((StatusCode::ACCEPTED, Answer(detail)))
+}
+
+async fn detail(shared: &Shared, id: Uuid) -> Result<Detail, Problem> {
+    let found: Option<Row> = notification::get(&shared.pool, id).await?;
+    let row = found.ok_or_else(error::no_such_notification)?;
+    let deliveries = delivery::of(&shared.pool, &[id]).await?;
+    let ids: Vec<_> = deliveries.iter().map(|delivery| delivery.id).collect();
+    let attempts = attempt::of(&shared.pool, &ids).await?;
+    Ok(Detail::new(row, deliveries, attempts))
+}

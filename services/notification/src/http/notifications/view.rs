@@ -1,0 +1,217 @@
+//! Notifications on the wire. Recipients are masked.
+
+use chrono::{DateTime, Utc};
+use common::notification::{DeliveryReceipt, NotificationStatus, Priority};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::store::{attempt, delivery, notification};
+
+/// A notification in a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Summary {
+    /// The notification's id.
+    id: Uuid,
+    /// What happened.
+    event: String,
+    /// A headline.
+    title: Option<String>,
+    /// The message that was asked for.
+    message: Option<String>,
+    /// How urgent it is.
+    priority: Priority,
+    /// Notifications with the same key say the same thing.
+    dedupe_key: Option<String>,
+    /// Whether it goes out.
+    status: NotificationStatus,
+    /// Why not.
+    reason: Option<String>,
+    /// When it was accepted.
+    created_at: DateTime<Utc>,
+    /// One for each recipient and channel, as it stands.
+    deliveries: Vec<DeliveryReceipt>,
+}
+
+/// A notification with its whole story.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Detail {
+    /// The notification's id.
+    id: Uuid,
+    /// What happened.
+    event: String,
+    /// A headline.
+    title: Option<String>,
+    /// The message that was asked for.
+    message: Option<String>,
+    /// What came with the event.
+    #[schema(value_type = Object)]
+    data: Value,
+    /// How urgent it is.
+    priority: Priority,
+    /// Notifications with the same key say the same thing.
+    dedupe_key: Option<String>,
+    /// Whether it goes out.
+    status: NotificationStatus,
+    /// Why not.
+    reason: Option<String>,
+    /// When it was accepted.
+    created_at: DateTime<Utc>,
+    /// One for each recipient and channel.
+    deliveries: Vec<Delivery>,
+}
+
+/// One notification to one recipient on one channel.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeliveryDetail)]
+pub(crate) struct Delivery {
+    /// The delivery's id.
+    id: Uuid,
+    /// `sms`, `log` …
+    channel: &'static str,
+    /// To whom; phone numbers are masked.
+    recipient: String,
+    /// `pending`, `sending`, `sent`, `dead`.
+    status: String,
+    /// What is said.
+    text: String,
+    /// When it is tried next; null where it is not.
+    due_at: Option<DateTime<Utc>>,
+    /// Since then the recipient may have it without our knowing.
+    unknown_since: Option<DateTime<Utc>>,
+    /// Who sent it, or tried last.
+    provider: Option<String>,
+    /// The provider's id of the message.
+    provider_message_id: Option<String>,
+    /// Why the last attempt failed.
+    last_error: Option<String>,
+    /// When it was accepted.
+    created_at: DateTime<Utc>,
+    /// When it was sent.
+    sent_at: Option<DateTime<Utc>>,
+    /// Every try to send it.
+    attempts: Vec<Attempt>,
+}
+
+/// One try to send a delivery.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Attempt {
+    /// From 1.
+    number: i32,
+    /// When it began.
+    started_at: DateTime<Utc>,
+    /// Who was asked; null where the process ended in the middle.
+    provider: Option<String>,
+    /// `sent`, `found` (an earlier try had been successful), `transient`, `permanent`, `unknown`.
+    outcome: String,
+    /// The same in words.
+    detail: Option<String>,
+    /// The HTTP status of the provider's answer.
+    http_status: Option<i16>,
+    /// The provider's own code.
+    provider_code: Option<i32>,
+    /// The provider's id of the message.
+    provider_message_id: Option<String>,
+    /// How long it took, in milliseconds.
+    latency_ms: Option<i32>,
+}
+
+impl Summary {
+    /// Notifications with what there is of their deliveries in `deliveries`.
+    pub fn all(rows: Vec<notification::Row>, deliveries: &[delivery::Row]) -> Vec<Self> {
+        let of = |id| {
+            let own = deliveries.iter().filter(move |d| d.notification_id == id);
+            own.map(receipt).collect()
+        };
+        let summary = |row: notification::Row| Self {
+            deliveries: of(row.id),
+            id: row.id,
+            event: row.event,
+            title: row.title,
+            message: row.message,
+            priority: row.priority,
+            dedupe_key: row.dedupe_key,
+            status: row.status,
+            reason: row.reason,
+            created_at: row.created_at,
+        };
+        rows.into_iter().map(summary).collect()
+    }
+}
+
+fn receipt(row: &delivery::Row) -> DeliveryReceipt {
+    DeliveryReceipt {
+        id: row.id,
+        channel: row.target.channel().as_str().into(),
+        recipient: row.target.to_string(),
+        status: row.status.clone(),
+    }
+}
+
+impl Detail {
+    /// A notification with its deliveries and all their attempts.
+    pub fn new(
+        row: notification::Row,
+        deliveries: Vec<delivery::Row>,
+        attempts: Vec<attempt::Row>,
+    ) -> Self {
+        let mut deliveries: Vec<_> = deliveries.into_iter().map(Delivery::from).collect();
+        for attempt in attempts {
+            let own = deliveries.iter_mut().find(|d| d.id == attempt.delivery_id);
+            if let Some(delivery) = own {
+                delivery.attempts.push(attempt.into());
+            }
+        }
+        Self {
+            id: row.id,
+            event: row.event,
+            title: row.title,
+            message: row.message,
+            data: row.data,
+            priority: row.priority,
+            dedupe_key: row.dedupe_key,
+            status: row.status,
+            reason: row.reason,
+            created_at: row.created_at,
+            deliveries,
+        }
+    }
+}
+
+impl From<delivery::Row> for Delivery {
+    fn from(row: delivery::Row) -> Self {
+        let waits = matches!(row.status.as_str(), "pending" | "sending");
+        Self {
+            id: row.id,
+            channel: row.target.channel().as_str(),
+            recipient: row.target.to_string(),
+            status: row.status,
+            text: row.body,
+            due_at: waits.then_some(row.due_at),
+            unknown_since: row.unknown_since,
+            provider: row.provider,
+            provider_message_id: row.provider_message_id,
+            last_error: row.last_error,
+            created_at: row.created_at,
+            sent_at: row.sent_at,
+            attempts: vec![],
+        }
+    }
+}
+
+impl From<attempt::Row> for Attempt {
+    fn from(row: attempt::Row) -> Self {
+        Self {
+            number: row.number,
+            started_at: row.started_at,
+            provider: row.provider,
+            outcome: row.outcome,
+            detail: row.detail,
+            http_status: row.http_status,
+            provider_code: row.provider_code,
+            provider_message_id: row.provider_message_id,
+            latency_ms: row.latency_ms,
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! `notification` as a process of its own.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use notification::config::{Command, Config};
+
+fn main() -> ExitCode {
+    let config: Config = chassis::settings::parse();
+    chassis::process::run(async |shutdown| match config.command.unwrap_or_default() {
+        Command::Serve => {
+            let listener = chassis::app::listen(config.service.port)?;
+            notification::serve(&config, listener, shutdown).await
+        }
+        Command::Migrate => notification::migrate(&config).await,
+    })
+}

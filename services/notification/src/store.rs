@@ -1,0 +1,21 @@
+//! Keeps: every SQL statement, one file per table; [`accept`] and [`queue`] hold the transactions
+//! that span several.
+
+pub mod accept;
+pub mod attempt;
+pub mod dead_letter;
+pub mod delivery;
+pub mod idempotency_key;
+pub mod notification;
+pub mod queue;
+
+/// Why something could not be kept or read.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database said no, or nothing.
+    #[error("database: {0}")]
+    Database(#[from] sqlx::Error),
+    /// A row holds what no version of this service writes.
+    #[error("a row of {0} cannot be read")]
+    Corrupt(&'static str),
+}

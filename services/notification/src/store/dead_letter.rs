@@ -1,0 +1,66 @@
+//! Dead letters: deliveries that were given up, with the events of their notifications.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::StoreError;
+use super::delivery::target;
+use crate::domain::target::Target;
+
+/// A delivery that was given up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeadLetter {
+    /// The delivery's id.
+    pub id: Uuid,
+    /// The notification it belongs to.
+    pub notification_id: Uuid,
+    /// What happened.
+    pub event: String,
+    /// To whom.
+    pub target: Target,
+    /// What was to be said.
+    pub body: String,
+    /// How many attempts there were.
+    pub attempts: i32,
+    /// Since then the recipient may have the message without our knowing.
+    pub unknown_since: Option<DateTime<Utc>>,
+    /// Why the last attempt failed.
+    pub last_error: Option<String>,
+    /// When it was accepted.
+    pub created_at: DateTime<Utc>,
+}
+
+/// At most `limit` dead letters older than `before`, the newest first.
+pub async fn list(
+    pool: &PgPool,
+    before: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<DeadLetter>, StoreError> {
+    let rows = sqlx::query!(
+        "select d.id, d.notification_id, n.event, d.channel, d.recipient, d.body, d.attempts,
+             d.unknown_since, d.last_error, d.created_at
+         from notification.delivery d
+         join notification.notification n on n.id = d.notification_id
+         where d.status = 'dead' and d.id < $1 order by d.id desc limit $2",
+        before.unwrap_or(Uuid::max()),
+        limit,
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(DeadLetter {
+                id: row.id,
+                notification_id: row.notification_id,
+                event: row.event,
+                target: target(&row.channel, &row.recipient)?,
+                body: row.body,
+                attempts: row.attempts,
+                unknown_since: row.unknown_since,
+                last_error: row.last_error,
+                created_at: row.created_at,
+            })
+        })
+        .collect()
+}

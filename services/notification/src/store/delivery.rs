@@ -1,0 +1,177 @@
+//! The table `delivery`.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::StoreError;
+use crate::domain::notification::Notification;
+use crate::domain::target::Target;
+
+/// A delivery as it is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Its id.
+    pub id: Uuid,
+    /// The notification it belongs to.
+    pub notification_id: Uuid,
+    /// To whom.
+    pub target: Target,
+    /// What is said.
+    pub body: String,
+    /// `pending`, `sending`, `sent` or `dead`.
+    pub status: String,
+    /// How many attempts there were.
+    pub attempts: i32,
+    /// When the next one is due.
+    pub due_at: DateTime<Utc>,
+    /// Since then the recipient may have the message without our knowing.
+    pub unknown_since: Option<DateTime<Utc>>,
+    /// Who sent it, or tried last.
+    pub provider: Option<String>,
+    /// The provider's id of the message.
+    pub provider_message_id: Option<String>,
+    /// Why the last attempt failed.
+    pub last_error: Option<String>,
+    /// When it was accepted.
+    pub created_at: DateTime<Utc>,
+    /// When it was sent.
+    pub sent_at: Option<DateTime<Utc>>,
+}
+
+/// How much waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Depth {
+    /// Deliveries that are neither sent nor dead.
+    pub waiting: i64,
+    /// Since when the oldest of them should have been sent; may lie in the future.
+    pub oldest_due: Option<DateTime<Utc>>,
+}
+
+impl Depth {
+    /// How long the oldest has been overdue at `now`; zero where none is.
+    #[must_use]
+    pub fn late(&self, now: DateTime<Utc>) -> TimeDelta {
+        let late = self.oldest_due.map(|due| now - due).unwrap_or_default();
+        late.max(TimeDelta::zero())
+    }
+}
+
+pub(super) async fn insert(
+    transaction: &mut PgConnection,
+    new: &Notification,
+) -> Result<(), StoreError> {
+    if new.deliveries.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<_> = new.deliveries.iter().map(|(id, _)| *id).collect();
+    let targets = || new.deliveries.iter().map(|(_, target)| target);
+    let channels: Vec<_> = targets().map(|t| t.channel().as_str().to_owned()).collect();
+    let recipients: Vec<_> = targets().map(|t| t.address().to_owned()).collect();
+    sqlx::query!(
+        "insert into notification.delivery
+             (id, notification_id, channel, recipient, body, due_at, created_at)
+         select id, $4, channel, recipient, $5, $6, $6
+         from unnest($1::uuid[], $2::text[], $3::text[]) as new (id, channel, recipient)",
+        &ids,
+        &channels,
+        &recipients,
+        new.id,
+        new.text,
+        new.created_at,
+    )
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+/// The deliveries of these notifications, in the order they were made.
+pub async fn of(pool: &PgPool, notifications: &[Uuid]) -> Result<Vec<Row>, StoreError> {
+    let raw = sqlx::query_as!(
+        Raw,
+        "select id, notification_id, channel, recipient, body, status, attempts, due_at,
+             unknown_since, provider, provider_message_id, last_error, created_at, sent_at
+         from notification.delivery where notification_id = any($1) order by id",
+        notifications,
+    )
+    .fetch_all(pool)
+    .await?;
+    raw.into_iter().map(Row::try_from).collect()
+}
+
+/// Makes the dead deliveries of a notification due at `now`, with a fresh schedule; returns how
+/// many there were.
+pub async fn revive(
+    pool: &PgPool,
+    notification: Uuid,
+    now: DateTime<Utc>,
+) -> Result<u64, StoreError> {
+    let done = sqlx::query!(
+        "update notification.delivery set status = 'pending', due_at = $2, tries = 0
+         where notification_id = $1 and status = 'dead'",
+        notification,
+        now,
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// How much waits.
+pub async fn depth(pool: &PgPool) -> Result<Depth, StoreError> {
+    let depth = sqlx::query_as!(
+        Depth,
+        r#"select count(*) as "waiting!", min(coalesce(leased_until, due_at)) as oldest_due
+         from notification.delivery where status in ('pending', 'sending')"#,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(depth)
+}
+
+struct Raw {
+    id: Uuid,
+    notification_id: Uuid,
+    channel: String,
+    recipient: String,
+    body: String,
+    status: String,
+    attempts: i32,
+    due_at: DateTime<Utc>,
+    unknown_since: Option<DateTime<Utc>>,
+    provider: Option<String>,
+    provider_message_id: Option<String>,
+    last_error: Option<String>,
+    created_at: DateTime<Utc>,
+    sent_at: Option<DateTime<Utc>>,
+}
+
+impl TryFrom<Raw> for Row {
+    type Error = StoreError;
+
+    fn try_from(raw: Raw) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: raw.id,
+            notification_id: raw.notification_id,
+            target: target(&raw.channel, &raw.recipient)?,
+            body: raw.body,
+            status: raw.status,
+            attempts: raw.attempts,
+            due_at: raw.due_at,
+            unknown_since: raw.unknown_since,
+            provider: raw.provider,
+            provider_message_id: raw.provider_message_id,
+            last_error: raw.last_error,
+            created_at: raw.created_at,
+            sent_at: raw.sent_at,
+        })
+    }
+}
+
+/// Reads a recipient back.
+pub(super) fn target(channel: &str, recipient: &str) -> Result<Target, StoreError> {
+    let target = recipient.parse::<Target>().ok();
+    target
+        .filter(|target| target.channel().as_str() == channel)
+        .ok_or(StoreError::Corrupt("delivery"))
+}

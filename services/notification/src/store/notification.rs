@@ -1,0 +1,168 @@
+//! The table `notification`.
+
+use chrono::{DateTime, Utc};
+use common::notification::{NotificationStatus, Priority};
+use serde_json::Value;
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::StoreError;
+use crate::domain::notification::Notification;
+
+/// A notification as it is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Its id.
+    pub id: Uuid,
+    /// What happened.
+    pub event: String,
+    /// A headline.
+    pub title: Option<String>,
+    /// The message that was asked for.
+    pub message: Option<String>,
+    /// What came with the event.
+    pub data: Value,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// Kept for deduplication.
+    pub dedupe_key: Option<String>,
+    /// Whether it goes out.
+    pub status: NotificationStatus,
+    /// Why not.
+    pub reason: Option<String>,
+    /// When it was accepted.
+    pub created_at: DateTime<Utc>,
+}
+
+/// Which notifications to list, the newest first.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only those with this status.
+    pub status: Option<NotificationStatus>,
+    /// Only those about this event.
+    pub event: Option<String>,
+    /// Only those older than this one.
+    pub before: Option<Uuid>,
+}
+
+pub(super) async fn insert(
+    transaction: &mut PgConnection,
+    new: &Notification,
+) -> Result<(), StoreError> {
+    let command = &new.command;
+    sqlx::query!(
+        "insert into notification.notification
+             (id, event, title, message, data, priority, dedupe_key, status, reason, created_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        new.id,
+        command.event,
+        command.title,
+        command.message,
+        sqlx::types::Json(&command.data) as _,
+        priority_text(command.priority),
+        command.dedupe_key,
+        status_text(new.status),
+        new.reason,
+        new.created_at,
+    )
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+/// One notification, where there is one with this id.
+pub async fn get(pool: &PgPool, id: Uuid) -> Result<Option<Row>, StoreError> {
+    let raw = sqlx::query_as!(
+        Raw,
+        "select id, event, title, message, data, priority, dedupe_key, status, reason, created_at
+         from notification.notification where id = $1",
+        id,
+    )
+    .fetch_optional(pool)
+    .await?;
+    raw.map(Row::try_from).transpose()
+}
+
+/// At most `limit` notifications, the newest first.
+pub async fn list(pool: &PgPool, filter: &Filter, limit: i64) -> Result<Vec<Row>, StoreError> {
+    let raw = sqlx::query_as!(
+        Raw,
+        "select id, event, title, message, data, priority, dedupe_key, status, reason, created_at
+         from notification.notification
+         where id < $1 and ($2::text is null or status = $2) and ($3::text is null or event = $3)
+         order by id desc limit $4",
+        filter.before.unwrap_or(Uuid::max()),
+        filter.status.map(status_text),
+        filter.event,
+        limit,
+    )
+    .fetch_all(pool)
+    .await?;
+    raw.into_iter().map(Row::try_from).collect()
+}
+
+struct Raw {
+    id: Uuid,
+    event: String,
+    title: Option<String>,
+    message: Option<String>,
+    data: Value,
+    priority: String,
+    dedupe_key: Option<String>,
+    status: String,
+    reason: Option<String>,
+    created_at: DateTime<Utc>,
+}
+
+impl TryFrom<Raw> for Row {
+    type Error = StoreError;
+
+    fn try_from(raw: Raw) -> Result<Self, StoreError> {
+        let corrupt = StoreError::Corrupt("notification");
+        let known = priority(&raw.priority).zip(status(&raw.status));
+        let (priority, status) = known.ok_or(corrupt)?;
+        Ok(Self {
+            id: raw.id,
+            event: raw.event,
+            title: raw.title,
+            message: raw.message,
+            data: raw.data,
+            priority,
+            dedupe_key: raw.dedupe_key,
+            status,
+            reason: raw.reason,
+            created_at: raw.created_at,
+        })
+    }
+}
+
+const fn priority_text(priority: Priority) -> &'static str {
+    match priority {
+        Priority::Low => "low",
+        Priority::Normal => "normal",
+        Priority::High => "high",
+        Priority::Urgent => "urgent",
+    }
+}
+
+fn priority(text: &str) -> Option<Priority> {
+    use Priority::{High, Low, Normal, Urgent};
+    [Low, Normal, High, Urgent]
+        .into_iter()
+        .find(|priority| priority_text(*priority) == text)
+}
+
+const fn status_text(status: NotificationStatus) -> &'static str {
+    match status {
+        NotificationStatus::Queued => "queued",
+        NotificationStatus::Suppressed => "suppressed",
+        NotificationStatus::Digested => "digested",
+    }
+}
+
+fn status(text: &str) -> Option<NotificationStatus> {
+    use NotificationStatus::{Digested, Queued, Suppressed};
+    [Queued, Suppressed, Digested]
+        .into_iter()
+        .find(|status| status_text(*status) == text)
+}

@@ -1,0 +1,4 @@
+//! Background loops.
+
+pub mod dispatcher;
+pub mod upkeep;

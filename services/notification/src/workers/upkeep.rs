@@ -1,0 +1,34 @@
+//! Keeps the queue's metrics and deletes old idempotency keys.
+
+use std::time::Duration;
+
+use common::clock::Clock;
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+
+use crate::store::{StoreError, delivery, idempotency_key};
+
+const EVERY: Duration = Duration::from_secs(10);
+
+/// Runs until `stop`.
+pub async fn run(pool: PgPool, clock: Clock, stop: CancellationToken) {
+    loop {
+        if let Err(error) = once(&pool, &clock).await {
+            tracing::warn!(%error, "upkeep failed");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(EVERY) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+async fn once(pool: &PgPool, clock: &Clock) -> Result<(), StoreError> {
+    let now = clock.now();
+    idempotency_key::delete_old(pool, now).await?;
+    let depth = delivery::depth(pool).await?;
+    #[expect(clippy::cast_precision_loss, reason = "a gauge needs no more")]
+    metrics::gauge!("notification_queue_depth").set(depth.waiting as f64);
+    metrics::gauge!("notification_oldest_due_seconds").set(depth.late(now).as_seconds_f64());
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! Where nobody knows whether a message went out, it is looked up before it is sent again.
+
+use chrono::TimeDelta;
+use common::notification::NotifyRequest;
+use notification::domain::attempt::{Answer, Attempted, Next, Outcome};
+use notification::domain::command::Command;
+use notification::domain::decision::{Defaults, decide};
+use notification::domain::notification::Notification;
+use notification::store::accept::accept;
+use notification::store::queue::{self, Settled};
+use notification::store::{attempt, delivery};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use crate::support::{PHONE, Service, clock, doomed, start_of_time, until};
+use crate::twilio::{Reply, Twilio};
+
+fn hello() -> Value {
+    json!({"event": "e", "message": "hello"})
+}
+
+/// Twilio took the message but its answer did not arrive: the message is found, not sent twice.
+async fn found_not_sent_twice(pool: PgPool, reply: Reply, error: &str) {
+    let clock = clock();
+    let twilio = Twilio::start(&clock, &[reply]).await;
+    let mut args = twilio.args();
+    args.push("--sms-timeout=1".into());
+    let service = Service::with(&pool, &clock, &args).await;
+    service.notify(hello()).await;
+    let delivery = service.delivery_after(1).await;
+    assert_eq!(delivery["status"], "pending");
+    assert_eq!(delivery["attempts"][0]["outcome"], "unknown");
+    assert_eq!(delivery["last_error"], error);
+    assert_eq!(delivery["unknown_since"], json!(start_of_time()));
+
+    clock.advance(TimeDelta::seconds(5));
+    let delivery = service.delivery(|d| d["status"] == "sent").await;
+    assert_eq!(delivery["attempts"][1]["outcome"], "found");
+    assert_eq!(delivery["unknown_since"], Value::Null);
+    assert_eq!(delivery["provider_message_id"], twilio.messages()[0]["sid"]);
+    assert_eq!(twilio.posts().len(), 1);
+    let [lookup] = &twilio.lookups()[..] else {
+        panic!("one look-up");
+    };
+    assert_eq!(lookup["To"], PHONE);
+    let day = (start_of_time() - TimeDelta::seconds(60)).format("%Y-%m-%d");
+    assert_eq!(lookup["DateSent>"], day.to_string());
+}
+
+#[sqlx::test(migrator = "notification::MIGRATOR")]
+async fn after_a_500(pool: PgPool) {
+    found_not_sent_twice(pool, Reply::AcceptThenFail(500), "HTTP 500").await;
+}
+
+#[sqlx::test(migrator = "notification::MIGRATOR")]
+async fn after_a_503(pool: PgPool) {
+    found_not_sent_twice(pool, Reply::AcceptThenFail(503), "HTTP 503").await;
+}
+
+#[sqlx::test(migrator = "notification::MIGRATOR")]
+async fn after_a_broken_connection(pool: PgPool) {
+    found_not_sent_twice(pool, Reply::AcceptThenBreak, "the connection broke").await;
+}
+
+#[sqlx::test(migrator = "notification::MIGRATOR")]
+async fn after_a_time_out(pool: PgPool) {
+    found_not_sent_twice(pool, Reply::AcceptThenSilence, "no answer in time").await;
+}
+
+#[sqlx::test(migrator = "notification::MIGRATOR")]
+async fn what_is_not_found_is_sent(pool: PgPool) {
+    let clock = clock();
+    let twilio = Twilio::start(&clock, &[Reply::Fail(500)]).await;
+    let service = Service::with(&pool, &clock, &twilio.args()).await;
+    service.notify(hello()).await;
+    service.delivery_after(1).await;
+    clock.advance(TimeDelta::seconds(5));
+    service.delivery(|d| d["status"] == "sent").await;
+    assert_eq!((twilio.posts().len(), twilio.lookups().len()), (2, 1));
+    assert_eq!(twilio.messages().len(), 1);
+}
+
+#[sqlx::test(migrator = "notification::MIGRATOR")]
+async fn the_same_text_for_another_notification_is_not_mistaken_for_it(pool: PgPool) {
+    let clock = clock();
+    let twilio = Twilio::start(&clock, &[Reply::Accept, Reply::Fail(500)]).await;
+    let service = Service::with(&pool, &clock, &twilio.args()).await;
+    service.notify(hello()).await;
+    service.delivery(|d| d["status"] == "sent").await;
+    service.notify(hello()).await;
+    service
+        .delivery(|d| d["attempts"][0]["outcome"] == "unknown")
+        .await;
+    clock.advance(TimeDelta::seconds(5));
+    let delivery = service.delivery(|d| d["status"] == "sent").await;
+    assert_eq!(delivery["attempts"][1]["outcome"], "sent");
+    assert_eq!(twilio.messages().len(), 2);
+}
+
+#[sqlx::test(migrator = "notification::MIGRATOR")]
+async fn a_process_killed_while_sending_leaves_nothing_lost_or_doubled(pool: PgPool) {
+    let clock = clock();
+    let twilio = Twilio::start(&clock, &[Reply::AcceptThenSilence]).await;
+    let (runtime, own_pool) = doomed(&pool);
+    let args = twilio.args();
+    let victim = Service::start_on(runtime.handle(), &own_pool, &clock, &args).await;
+    let (status, _) = victim.notify(hello()).await;
+    assert_eq!(status, 202);
+    until(async || (twilio.messages().len() == 1).then_some(())).await;
+    runtime.shutdown_background();
+
+    let successor = Service::with(&pool, &clock, &args).await;
+    clock.advance(TimeDelta::seconds(60));
+    let delivery = successor.delivery(|d| d["status"] == "sent").await;
+    assert_eq!(delivery["attempts"][0]["outcome"], "unknown");
+    assert_eq!(delivery["attempts"][0]["provider"], Value::Null);
+    assert_eq!(delivery["attempts"][1]["outcome"], "found");
+    assert_eq!((twilio.posts().len(), twilio.lookups().len()), (1, 1));
+}
+
+#[sqlx::test(migrator = "notification::MIGRATOR")]
+async fn an_outcome_that_comes_after_the_lease_does_not_undo_the_next_claim(pool: PgPool) {
+    let now = start_of_time();
+    let request = serde_json::from_value::<NotifyRequest>(hello()).unwrap();
+    let command = Command::try_from(request).unwrap();
+    let decision = decide(&command, &Defaults::default()).unwrap();
+    let new = Notification::new(command, decision, &clock());
+    accept(&pool, &new, None).await.unwrap();
+
+    let slow = queue::claim(&pool, now, 9).await.unwrap().remove(0);
+    assert_eq!(queue::claim(&pool, now, 9).await.unwrap(), []);
+    let later = now + queue::LEASE;
+    let next = queue::claim(&pool, later, 9).await.unwrap().remove(0);
+    assert_eq!((next.number, next.unknown_since), (2, Some(now)));
+
+    let refused = Settled {
+        attempted: Attempted {
+            delivery: slow,
+            started_at: now,
+            latency_ms: 60_000,
+            provider: "twilio",
+            answer: Answer::plain(Outcome::Permanent, Some("too late")),
+        },
+        next: Next::Dead,
+    };
+    queue::settle(&pool, &[refused], later).await.unwrap();
+    let [delivery] = &delivery::of(&pool, &[new.id]).await.unwrap()[..] else {
+        panic!("one delivery");
+    };
+    assert_eq!(
+        (delivery.status.as_str(), delivery.attempts),
+        ("sending", 2)
+    );
+    let [attempt] = &attempt::of(&pool, &[delivery.id]).await.unwrap()[..] else {
+        panic!("one attempt has ended");
+    };
+    assert_eq!((attempt.number, attempt.outcome.as_str()), (1, "permanent"));
+}

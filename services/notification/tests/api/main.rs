@@ -1,0 +1,13 @@
+//! The service as its callers and Twilio meet it: the real router on a real PostgreSQL.
+#![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod access;
+mod delivery;
+mod doubt;
+mod health;
+mod idempotency;
+mod notifications;
+mod notify;
+mod support;
+mod twilio;

@@ -1,0 +1,213 @@
+//! A running service, and how to talk to it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use common::clock::Clock;
+use common::jwt::{Claims, Keyring, Scope, Scopes};
+use notification::config::Config;
+use reqwest::Method;
+use serde_json::Value;
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+use tokio::net::TcpListener;
+use tokio::runtime::{Handle, Runtime};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+pub const SECRET: &str = "a-secret-for-tests-of-32-characters-or-more";
+/// The configured recipient.
+pub const PHONE: &str = "+15550100067";
+pub const MASKED: &str = "+1555•••67";
+
+pub fn start_of_time() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_795_176_000, 0).unwrap()
+}
+
+pub fn clock() -> Clock {
+    Clock::by_hand(start_of_time())
+}
+
+/// The service on a port of its own; it stops when this is dropped.
+pub struct Service {
+    pub base: String,
+    pub clock: Clock,
+    pub http: reqwest::Client,
+    _stop: DropGuard,
+}
+
+/// Status and body of an answer.
+pub type Answer = (u16, Value);
+
+impl Service {
+    /// Texts `PHONE` by the log.
+    pub async fn start(pool: &PgPool) -> Self {
+        Self::with(
+            pool,
+            &clock(),
+            &[format!("--notification-phone-number={PHONE}")],
+        )
+        .await
+    }
+
+    pub async fn with(pool: &PgPool, clock: &Clock, args: &[String]) -> Self {
+        Self::start_on(&Handle::current(), pool, clock, args).await
+    }
+
+    /// On a runtime that can be torn down under it.
+    pub async fn start_on(at: &Handle, pool: &PgPool, clock: &Clock, args: &[String]) -> Self {
+        let config = config(args);
+        let stop = CancellationToken::new();
+        let shutdown = stop.clone();
+        let (pool, timer) = (pool.clone(), clock.clone());
+        let (tell, address) = tokio::sync::oneshot::channel();
+        at.spawn(async move {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            tell.send(listener.local_addr().unwrap()).unwrap();
+            let app = notification::build_on(pool, &config, timer, || 0.0).unwrap();
+            app.serve(listener, shutdown).await.unwrap();
+        });
+        Self {
+            base: format!("http://{}", address.await.unwrap()),
+            clock: clock.clone(),
+            http: chassis::http_client::build("tests").unwrap(),
+            _stop: stop.drop_guard(),
+        }
+    }
+
+    pub fn token(&self, scopes: &[Scope]) -> String {
+        self.token_of("tests", scopes)
+    }
+
+    pub fn token_of(&self, subject: &str, scopes: &[Scope]) -> String {
+        let scopes: Scopes = scopes.iter().copied().collect();
+        let now = self.clock.now().timestamp();
+        keyring()
+            .sign(&Claims::new(subject, scopes, now, 60))
+            .unwrap()
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        let token = self.token(&[Scope::NotifyRead]);
+        self.call(Method::GET, path, &token, None, &[]).await
+    }
+
+    pub async fn notify(&self, body: Value) -> Answer {
+        let token = self.token(&[Scope::NotifySend]);
+        self.call(Method::POST, "/notify", &token, Some(body), &[])
+            .await
+    }
+
+    pub async fn notify_with_key(&self, key: &str, body: Value) -> Answer {
+        let token = self.token(&[Scope::NotifySend]);
+        let headers = [("idempotency-key", key)];
+        self.call(Method::POST, "/notify", &token, Some(body), &headers)
+            .await
+    }
+
+    pub async fn retry(&self, id: &str) -> Answer {
+        let token = self.token(&[Scope::NotifyWrite]);
+        let path = format!("/notifications/{id}/retry");
+        self.call(Method::POST, &path, &token, None, &[]).await
+    }
+
+    /// The only notification's only delivery, once it is as `wanted`.
+    pub async fn delivery(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+        until(async || {
+            let (_, list) = self.get("/notifications").await;
+            let id = list["data"][0]["id"].as_str()?.to_owned();
+            let (_, detail) = self.get(&format!("/notifications/{id}")).await;
+            Some(detail["deliveries"][0].clone()).filter(|delivery| wanted(delivery))
+        })
+        .await
+    }
+
+    /// The same, once that many attempts have ended.
+    pub async fn delivery_after(&self, attempts: usize) -> Value {
+        let ended = |delivery: &Value| delivery["attempts"].as_array().unwrap().len() == attempts;
+        self.delivery(|delivery| delivery["status"] != "sending" && ended(delivery))
+            .await
+    }
+
+    pub async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        body: Option<Value>,
+        headers: &[(&'static str, &str)],
+    ) -> Answer {
+        let mut request = self
+            .http
+            .request(method, format!("{}{path}", self.base))
+            .bearer_auth(token);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        answer(request).await
+    }
+}
+
+pub async fn answer(request: reqwest::RequestBuilder) -> Answer {
+    let response = request.send().await.unwrap();
+    let status = response.status().as_u16();
+    let text = response.text().await.unwrap();
+    (
+        status,
+        serde_json::from_str(&text).unwrap_or(Value::String(text)),
+    )
+}
+
+pub fn keyring() -> Arc<Keyring> {
+    Arc::new(Keyring::new(&[SECRET.into()], None, false).unwrap())
+}
+
+pub fn config(more: &[String]) -> Config {
+    let fixed = [
+        "notification",
+        "--database-url=postgres://127.0.0.1:1/unused",
+        "--jwt-secrets",
+        SECRET,
+    ];
+    let args = fixed.into_iter().map(str::to_owned);
+    chassis::settings::try_parse(args.chain(more.iter().cloned())).unwrap()
+}
+
+/// Asks until there is an answer; gives up after a while that no machine needs.
+pub async fn until<T>(look: impl AsyncFn() -> Option<T>) -> T {
+    for _ in 0..3_000 {
+        if let Some(found) = look().await {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("what was waited for did not come");
+}
+
+/// A runtime whose end is as sudden as `kill -9`, and a pool that lives on it.
+pub fn doomed(pool: &PgPool) -> (Runtime, PgPool) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let guard = runtime.enter();
+    let options = (*pool.connect_options()).clone();
+    let own = PgPoolOptions::new()
+        .max_connections(3)
+        .connect_lazy_with(options);
+    drop(guard);
+    (runtime, own)
+}
+
+/// How many rows a table of the schema has.
+pub async fn rows(pool: &PgPool, table: &str) -> i64 {
+    let count = format!("select count(*) from notification.{table}");
+    sqlx::query_scalar(sqlx::AssertSqlSafe(count))
+        .fetch_one(pool)
+        .await
+        .unwrap()
+}

@@ -1,0 +1,208 @@
+//! Twilio, played by a small server that keeps to its protocol.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use axum::extract::{Form, Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use common::clock::Clock;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::support::PHONE;
+
+pub const ACCOUNT: &str = "AC00000000000000000000000000000001";
+pub const FROM: &str = "+15550100001";
+
+/// How the next message is answered; without a script messages are accepted.
+#[derive(Clone, Copy, Debug)]
+pub enum Reply {
+    Accept,
+    Refuse(u16, i32),
+    /// 429 with this `Retry-After`.
+    Wait(u32),
+    /// A 5xx without JSON, as from a proxy, and no message.
+    Fail(u16),
+    AcceptThenFail(u16),
+    AcceptThenBreak,
+    AcceptThenSilence,
+    AcceptWhenReleased,
+}
+
+/// A request to send.
+#[derive(Clone, Debug)]
+pub struct Post {
+    pub account: String,
+    pub authorization: String,
+    pub form: HashMap<String, String>,
+}
+
+#[derive(Debug)]
+struct World {
+    clock: Clock,
+    script: VecDeque<Reply>,
+    posts: Vec<Post>,
+    lookups: Vec<HashMap<String, String>>,
+    messages: Vec<Value>,
+    gate: Arc<Notify>,
+}
+
+type Shared = Arc<Mutex<World>>;
+
+pub struct Twilio {
+    base: String,
+    world: Shared,
+    _server: AbortOnDropHandle<()>,
+}
+
+impl Twilio {
+    pub async fn start(clock: &Clock, script: &[Reply]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_on(listener, clock, script)
+    }
+
+    pub fn start_on(listener: TcpListener, clock: &Clock, script: &[Reply]) -> Self {
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let world = Arc::new(Mutex::new(World {
+            clock: clock.clone(),
+            script: script.iter().copied().collect(),
+            posts: vec![],
+            lookups: vec![],
+            messages: vec![],
+            gate: Arc::default(),
+        }));
+        let path = "/2010-04-01/Accounts/{account}/Messages.json";
+        let router = Router::new()
+            .route(path, post(create).get(list))
+            .with_state(world.clone());
+        let server = tokio::spawn(async { axum::serve(listener, router).await.unwrap() });
+        Self {
+            base,
+            world,
+            _server: AbortOnDropHandle::new(server),
+        }
+    }
+
+    pub fn args(&self) -> Vec<String> {
+        args(&self.base)
+    }
+
+    pub fn posts(&self) -> Vec<Post> {
+        self.world.lock().unwrap().posts.clone()
+    }
+
+    pub fn lookups(&self) -> Vec<HashMap<String, String>> {
+        self.world.lock().unwrap().lookups.clone()
+    }
+
+    /// Lets one message go that waits for it.
+    pub fn release(&self) {
+        self.world.lock().unwrap().gate.notify_one();
+    }
+
+    /// What people got.
+    pub fn messages(&self) -> Vec<Value> {
+        self.world.lock().unwrap().messages.clone()
+    }
+}
+
+/// The service's settings for Twilio at `base`.
+pub fn args(base: &str) -> Vec<String> {
+    vec![
+        "--sms-api-key=the-auth-token".into(),
+        format!("--twilio-account-sid={ACCOUNT}"),
+        format!("--sms-from={FROM}"),
+        format!("--twilio-base-url={base}"),
+        format!("--notification-phone-number={PHONE}"),
+    ]
+}
+
+async fn create(
+    State(world): State<Shared>,
+    Path(account): Path<String>,
+    headers: HeaderMap,
+    Form(form): Form<HashMap<String, String>>,
+) -> Response {
+    let reply = {
+        let mut world = world.lock().unwrap();
+        let authorization = headers["authorization"].to_str().unwrap().to_owned();
+        world.posts.push(Post {
+            account,
+            authorization,
+            form: form.clone(),
+        });
+        world.script.pop_front().unwrap_or(Reply::Accept)
+    };
+    if let Reply::AcceptWhenReleased = reply {
+        let gate = world.lock().unwrap().gate.clone();
+        gate.notified().await;
+    }
+    match reply {
+        Reply::Accept | Reply::AcceptWhenReleased => {
+            (StatusCode::CREATED, Json(accept(&world, &form))).into_response()
+        }
+        Reply::Refuse(status, code) => refusal(status, code),
+        Reply::Wait(seconds) => {
+            let mut response = refusal(429, 20429);
+            response.headers_mut().insert("retry-after", seconds.into());
+            response
+        }
+        Reply::Fail(status) => failure(status),
+        Reply::AcceptThenFail(status) => {
+            accept(&world, &form);
+            failure(status)
+        }
+        Reply::AcceptThenBreak => {
+            accept(&world, &form);
+            // Ends the connection's task, and with it the connection, without a message.
+            std::panic::resume_unwind(Box::new(()))
+        }
+        Reply::AcceptThenSilence => {
+            accept(&world, &form);
+            std::future::pending().await
+        }
+    }
+}
+
+fn accept(world: &Shared, form: &HashMap<String, String>) -> Value {
+    let mut world = world.lock().unwrap();
+    let message = json!({
+        "sid": format!("SM{:032x}", world.messages.len() + 1),
+        "account_sid": ACCOUNT, "to": form["To"], "from": form.get("From"), "body": form["Body"],
+        "status": "queued", "error_code": null, "error_message": null, "num_segments": "1",
+        "price": null, "date_created": world.clock.now().to_rfc2822(), "date_sent": null,
+    });
+    world.messages.push(message.clone());
+    message
+}
+
+fn refusal(status: u16, code: i32) -> Response {
+    let body = json!({
+        "code": code, "message": format!("The number {PHONE} was not accepted"),
+        "more_info": format!("https://www.twilio.com/docs/errors/{code}"), "status": status,
+    });
+    let status = StatusCode::from_u16(status).unwrap();
+    (status, Json(body)).into_response()
+}
+
+fn failure(status: u16) -> Response {
+    let status = StatusCode::from_u16(status).unwrap();
+    (status, "<html>upstream error</html>").into_response()
+}
+
+async fn list(
+    State(world): State<Shared>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Json<Value> {
+    let mut world = world.lock().unwrap();
+    world.lookups.push(query.clone());
+    let newest_first = world.messages.iter().rev();
+    let to = newest_first.filter(|message| message["to"] == query["To"].as_str());
+    let messages: Vec<_> = to.cloned().collect();
+    Json(json!({"messages": messages, "page": 0, "next_page_uri": null}))
+}
