@@ -1,0 +1,99 @@
+"""Which address a visitor came from, believing only proxies that are trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+RAILWAY = "railway"
+UNIX = "unix"
+
+# Railway's edge reaches a service from shared address space (RFC 6598) or over the private
+# network, which is made of unique local addresses (RFC 4193).
+_RAILWAY_NETWORKS = (ip_network("100.64.0.0/10"), ip_network("fd00::/8"))
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedProxies:
+    """The peers whose forwarding headers are believed."""
+
+    networks: tuple[Network, ...] = ()
+    unix_socket: bool = False
+    """Whether a peer without an address (a Unix socket) is a proxy."""
+    real_ip_first: bool = False
+    """Whether ``X-Real-IP`` goes before ``X-Forwarded-For``: it does on Railway, whose edge
+    always sets it. Elsewhere a proxy may pass on an ``X-Real-IP`` that the client made up."""
+
+    @classmethod
+    def parse(cls, entries: Iterable[str]) -> TrustedProxies:
+        """Read CIDRs, ``"railway"`` and ``"unix"``; ``ValueError`` names the first bad entry."""
+        names = [entry.strip() for entry in entries]
+        networks: list[Network] = []
+        for name in names:
+            if name == RAILWAY:
+                networks.extend(_RAILWAY_NETWORKS)
+            elif name != UNIX:
+                networks.append(_network(name))
+        return cls(tuple(networks), UNIX in names, RAILWAY in names)
+
+    def trusts(self, address: Address | None) -> bool:
+        """Whether this peer is a proxy of ours; ``None`` is a peer without an address."""
+        if address is None:
+            return self.unix_socket
+        return any(address in network for network in self.networks)
+
+
+def visitor_address(
+    peer: str, real_ip: str, forwarded_for: str, proxies: TrustedProxies
+) -> Address | None:
+    """Choose the visitor's address; ``None`` when nothing trustworthy names one.
+
+    ``peer`` is ``REMOTE_ADDR``, the others are header values (empty when absent). Only what a
+    trusted peer says is believed, and of ``X-Forwarded-For`` only the rightmost address that is
+    not itself a trusted proxy: everything left of it was written by the client.
+    """
+    direct = parse_address(peer)
+    if not proxies.trusts(direct):
+        return direct
+    stated = parse_address(real_ip)
+    forwarded = _rightmost_untrusted(forwarded_for, proxies)
+    first, second = (stated, forwarded) if proxies.real_ip_first else (forwarded, stated)
+    return first or second or direct
+
+
+def parse_address(text: str) -> Address | None:
+    """Read an address as proxies write it: with brackets, port or zone, IPv4 mapped into IPv6."""
+    text = text.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _rightmost_untrusted(forwarded_for: str, proxies: TrustedProxies) -> Address | None:
+    """Walk from our side towards the client; a chain of trusted hops yields its far end."""
+    nearest: Address | None = None
+    for hop in reversed(forwarded_for.split(",")):
+        address = parse_address(hop)
+        if address is None:
+            break
+        nearest = address
+        if not proxies.trusts(address):
+            break
+    return nearest
+
+
+def _network(text: str) -> Network:
+    network = ip_network(text)
+    if network.prefixlen == 0:
+        raise ValueError(f"{text!r} would believe everybody")
+    return network

@@ -1,0 +1,37 @@
+"""The counters that tell what became of the visits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(slots=True)
+class Stats:
+    """What happened to this process's visits since it started; every field is a count."""
+
+    queued: int = 0
+    """Visits that were put into the queue."""
+    waiting: int = 0
+    """Visits in memory now: queued or on their way, not yet answered."""
+    recorded: int = 0
+    """Visits the service answered with ``recorded``."""
+    duplicate: int = 0
+    """Visits the service already had: sent again after an answer got lost."""
+    rejected: int = 0
+    """Visits the service would not take, one by one."""
+    refused: int = 0
+    """Visits in batches that were refused as a whole (a wrong token, for example)."""
+    dropped: int = 0
+    """Visits that found the queue full."""
+    lost: int = 0
+    """Visits that were still in memory when the process ended."""
+    failed: int = 0
+    """Visits that could not be built."""
+    retries: int = 0
+    """Batches that had to be sent again."""
+
+    def __add__(self, other: Stats) -> Stats:
+        """Add field by field."""
+        return Stats(
+            *(getattr(self, field.name) + getattr(other, field.name) for field in fields(Stats))
+        )

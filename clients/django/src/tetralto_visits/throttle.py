@@ -1,0 +1,34 @@
+"""Log lines about trouble, at most one a minute for each kind."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+_log = logging.getLogger("tetralto_visits")
+
+_SECONDS_BETWEEN = 60.0
+
+
+class Throttle:
+    """Remembers when each kind of trouble was last logged. Kinds are few and fixed."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._last: dict[str, float] = {}
+        self._kept_back: dict[str, int] = {}
+
+    def warn(self, kind: str, message: str) -> None:
+        """Log the message unless this kind was logged within the last minute."""
+        with self._lock:
+            now = self._clock()
+            last = self._last.get(kind)
+            if last is not None and now - last < _SECONDS_BETWEEN:
+                self._kept_back[kind] = self._kept_back.get(kind, 0) + 1
+                return
+            self._last[kind] = now
+            kept_back = self._kept_back.pop(kind, 0)
+        _log.warning("%s%s", message, f" ({kept_back} more since)" if kept_back else "")

@@ -1,0 +1,142 @@
+"""A small HTTP server that plays visitor-analytics: records what is posted, and can refuse."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter, deque
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any
+
+from polling import until
+
+HANG = "hang"
+HANG_UP = "X-Hang-Up"
+"""With this header in an answer the connection is closed after it, without a word."""
+
+
+@dataclass(frozen=True)
+class Post:
+    """One request to ``POST /visits``."""
+
+    path: str
+    headers: dict[str, str]
+    visits: list[dict[str, Any]]
+    client: tuple[str, int]
+    at: float
+    """Monotonic seconds."""
+    answered: int | str
+
+    @property
+    def ids(self) -> list[str]:
+        return [visit["id"] for visit in self.visits]
+
+
+class Analytics:
+    """Answers 200 as the contract says; ``script`` holds other answers to give first."""
+
+    def __init__(self, port: int = 0) -> None:
+        self.posts: list[Post] = []
+        self.script: deque[tuple[int, dict[str, str]] | str] = deque()
+        self._stored: set[str] = set()
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._server = _Server(("127.0.0.1", port), _Handler)
+        self._server.analytics = self
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Analytics:  # noqa: PYI034 - Self is not in Python 3.10
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._closing.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def stored(self) -> list[dict[str, Any]]:
+        """Visits of the batches that were answered with success, in the order of arrival."""
+        with self._lock:
+            return [visit for post in self.posts if post.answered == 200 for visit in post.visits]
+
+    def paths(self) -> Counter[str]:
+        return Counter(visit["url"].split("/", 3)[3] for visit in self.stored())
+
+    def wait_for(self, count: int) -> list[dict[str, Any]]:
+        return until(lambda: v if len(v := self.stored()) >= count else [], f"{count} visits")
+
+    def note(self, handler: _Handler, body: bytes) -> int | str:
+        """Record the request and decide what it is answered with."""
+        with self._lock:
+            planned = self.script.popleft() if self.script else (200, {})
+            status = planned if isinstance(planned, str) else planned[0]
+            post = Post(
+                handler.path,
+                {name.lower(): value for name, value in handler.headers.items()},
+                json.loads(body),
+                handler.client_address,
+                time.monotonic(),
+                status,
+            )
+            self.posts.append(post)
+            if status == HANG:
+                return HANG
+            results = [self._judge(visit) for visit in post.visits] if status == 200 else None
+        headers = {} if isinstance(planned, str) else planned[1]
+        handler.answer(int(status), headers, {"results": results})
+        return status
+
+    def hang(self) -> None:
+        self._closing.wait()
+
+    def _judge(self, visit: dict[str, Any]) -> dict[str, Any]:
+        if "unwanted" in visit["url"]:
+            error = {"code": "URL_INVALID", "detail": "no"}
+            return {"status": "rejected", "error": error}
+        is_known = visit["id"] in self._stored
+        self._stored.add(visit["id"])
+        return {"status": "duplicate" if is_known else "recorded", "error": None}
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    analytics: Analytics
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        assert isinstance(self.server, _Server)
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.server.analytics.note(self, body) == HANG:
+            self.server.analytics.hang()
+            self.close_connection = True
+
+    def answer(self, status: int, headers: dict[str, str], content: dict[str, Any]) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+        self.close_connection = HANG_UP in headers
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Keep quiet."""

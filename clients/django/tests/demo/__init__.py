@@ -1,0 +1,1 @@
+"""A small Django site that the tests start as a real server."""

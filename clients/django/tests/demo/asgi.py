@@ -1,0 +1,10 @@
+"""The demo site for ASGI servers."""
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+from tetralto_visits.asgi import flush_on_shutdown
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "demo.settings")
+application = flush_on_shutdown(get_asgi_application())

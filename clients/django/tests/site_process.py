@@ -1,0 +1,120 @@
+"""The demo site as a real server process, and a browser for it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from polling import free_port, until
+
+HERE = Path(__file__).parent
+
+BROWSER = {
+    "Host": "www.example.com",
+    "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
+    "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+    "Accept-Language": "en-GB,en;q=0.7",
+    "Accept-Encoding": "gzip, deflate",
+    "Sec-Fetch-Dest": "document",
+    "Sec-Fetch-Mode": "navigate",
+    "Sec-Fetch-Site": "cross-site",
+    "Sec-Fetch-User": "?1",
+    "Upgrade-Insecure-Requests": "1",
+}
+
+
+@dataclass(frozen=True)
+class Server:
+    """How to start a server on a port, and which signal ends it in order."""
+
+    arguments: tuple[str, ...]
+    stop_signal: signal.Signals = signal.SIGTERM
+
+
+_GUNICORN = ("gunicorn", "--bind=127.0.0.1:{port}", "--no-control-socket", "demo.wsgi")
+SERVERS = {
+    "gunicorn": Server(_GUNICORN),
+    "gunicorn-threads": Server((*_GUNICORN, "--threads=4")),
+    "gunicorn-preload": Server((*_GUNICORN, "--preload", "--workers=3")),
+    "uvicorn": Server(
+        (
+            "uvicorn",
+            "--host=127.0.0.1",
+            "--port={port}",
+            "--no-proxy-headers",
+            "demo.asgi:application",
+        )
+    ),
+    "runserver": Server(("django", "runserver", "--noreload", "127.0.0.1:{port}"), signal.SIGINT),
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the site answered."""
+
+    status: int
+    body: bytes
+
+    def json(self) -> Any:  # noqa: ANN401
+        return json.loads(self.body)
+
+
+class Site:
+    """A running site; ``log`` is where its output goes."""
+
+    def __init__(self, server: Server, log: Path, environ: Mapping[str, str]) -> None:
+        self.log = log
+        self._port = free_port()
+        self._stop_signal = server.stop_signal
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", *(a.format(port=self._port) for a in server.arguments)],
+                cwd=HERE,
+                env={
+                    **os.environ,
+                    "PYTHONPATH": str(HERE),
+                    "DJANGO_SETTINGS_MODULE": "demo.settings",
+                    **environ,
+                },
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        until(self._is_listening, "the demo site")
+
+    def ask(self, method: str, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        try:
+            connection.request(method, path, headers={**BROWSER, **(headers or {})})
+            response = connection.getresponse()
+            return Answer(response.status, response.read())
+        finally:
+            connection.close()
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+        return self.ask("GET", path, headers)
+
+    def stats(self) -> dict[str, int]:
+        counted: dict[str, int] = self.get("/stats/").json()
+        return counted
+
+    def stop(self) -> None:
+        """End the server in order and wait for it."""
+        if self._process.poll() is None:
+            self._process.send_signal(self._stop_signal)
+        self._process.wait(timeout=30)
+
+    def _is_listening(self) -> bool:
+        assert self._process.poll() is None, self.log.read_text()
+        try:
+            return self.get("/data.json").status == 200
+        except OSError:
+            return False
