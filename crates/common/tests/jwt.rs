@@ -1,5 +1,8 @@
 //! Tokens as the services meet them: good ones, and each way of being bad.
 
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a test ends where something is wrong")]
+
 use std::sync::Arc;
 
 use base64::Engine as _;

@@ -25,6 +25,10 @@ pub enum Reason {
     HeadlessBrowser,
     /// The user agent calls itself a bot, crawler, spider or the like.
     BotWord,
+    /// The user agent says whom to complain to, as bots do.
+    ContactAddress,
+    /// The user agent does not begin as any browser's does.
+    UnlikeABrowser,
     /// There is no user agent.
     EmptyUserAgent,
     /// No browser's user agent is so short.
@@ -46,6 +50,8 @@ impl Reason {
             Self::HttpTool => "http_tool",
             Self::HeadlessBrowser => "headless_browser",
             Self::BotWord => "bot_word",
+            Self::ContactAddress => "contact_address",
+            Self::UnlikeABrowser => "unlike_a_browser",
             Self::EmptyUserAgent => "empty_user_agent",
             Self::ShortUserAgent => "short_user_agent",
             Self::NoAcceptLanguage => "no_accept_language",
@@ -59,8 +65,8 @@ impl Reason {
     pub const fn weight(self) -> u8 {
         match self {
             Self::KnownCrawler | Self::HttpTool | Self::EmptyUserAgent => 100,
-            Self::HeadlessBrowser | Self::BotWord | Self::Prefetch => 90,
-            Self::ShortUserAgent => 60,
+            Self::HeadlessBrowser | Self::BotWord | Self::ContactAddress | Self::Prefetch => 90,
+            Self::ShortUserAgent | Self::UnlikeABrowser => 60,
             Self::NoAcceptLanguage => 50,
             Self::NoAccept => 30,
         }

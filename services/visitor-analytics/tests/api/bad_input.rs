@@ -93,11 +93,11 @@ async fn a_visit_that_cannot_be_accepted_names_its_field(pool: PgPool) {
         (json!({"properties": []}), "BODY_INVALID", "properties"),
     ];
     for (change, code, field) in cases {
-        let found = problem(system.post(&visit(change.clone()))).await;
+        let found = problem(system.post(&visit(&change))).await;
         assert_eq!(found, expect(422, code, field), "{change}");
     }
     for missing in ["url", "ip", "user_agent"] {
-        let mut body = visit(json!({}));
+        let mut body = visit(&json!({}));
         body.as_object_mut().unwrap().remove(missing);
         let response = system.post(&body).send().await.unwrap();
         assert_eq!(response.status(), 422);
@@ -126,7 +126,7 @@ async fn a_body_that_is_no_visit_is_refused(pool: PgPool) {
     }
     let found = problem(send("7".into())).await;
     assert_eq!(found, expect(422, "BODY_INVALID", "body"));
-    let many = json!(vec![visit(json!({})); 1_001]);
+    let many = json!(vec![visit(&json!({})); 1_001]);
     let found = problem(system.post(&many)).await;
     assert_eq!(found, expect(422, "TOO_MANY_VISITS", "body"));
     let large = format!("[\"{}\"]", "x".repeat(2_000_000));
@@ -162,7 +162,7 @@ async fn a_token_that_does_not_hold_stores_nothing(pool: PgPool) {
     ];
     for (token, status, code) in cases {
         let post = system.http.post(format!("{}/visits", system.base));
-        let found = problem(post.bearer_auth(token).json(&visit(json!({})))).await;
+        let found = problem(post.bearer_auth(token).json(&visit(&json!({})))).await;
         assert_eq!(found, expect(status, code, "authorization"));
     }
     assert_eq!(system.count("visit").await, 0);

@@ -12,9 +12,9 @@ use crate::support::{answer, noon, start, until, visit};
 async fn places_are_owed_while_geo_is_away_and_paid_when_it_is_back(pool: PgPool) {
     let system = start(pool).await;
     system.geo.leave();
-    let answered = system.record(&visit(json!({}))).await;
+    let answered = system.record(&visit(&json!({}))).await;
     assert_eq!(answered["location"], Value::Null);
-    let nowhere = system.record(&visit(json!({"ip": "203.0.113.9"}))).await;
+    let nowhere = system.record(&visit(&json!({"ip": "203.0.113.9"}))).await;
     assert_eq!(system.count("owed_location").await, 2);
     let health = system.read("/health").await;
     assert_eq!(health["checks"]["locations"]["status"], "degraded");
@@ -46,7 +46,7 @@ async fn places_are_owed_while_geo_is_away_and_paid_when_it_is_back(pool: PgPool
 async fn a_message_does_not_wait_for_its_place_for_ever(pool: PgPool) {
     let system = start(pool).await;
     system.geo.leave();
-    system.record(&visit(json!({}))).await;
+    system.record(&visit(&json!({}))).await;
     system.clock.advance(TimeDelta::seconds(21));
     until("the announcement", async || {
         (system.notification.asked().len() == 1).then_some(())
@@ -62,7 +62,7 @@ async fn visitors_are_announced_once_when_notification_is_back(pool: PgPool) {
     system.notification.leave();
     for n in 0..20 {
         system
-            .record(&visit(json!({"ip": format!("81.2.69.{n}")})))
+            .record(&visit(&json!({"ip": format!("81.2.69.{n}")})))
             .await;
     }
     until("a try that failed", async || {
@@ -101,7 +101,7 @@ async fn connections_that_are_cut_lose_and_double_nothing(pool: PgPool) {
     let send = async |n: usize| -> u32 {
         let id = format!("01a1f600-0000-7000-8000-{n:012x}");
         let ip = format!("81.2.{}.{}", n / 200, n % 200);
-        let body = visit(json!({"id": id, "timestamp": noon(), "ip": ip}));
+        let body = visit(&json!({"id": id, "timestamp": noon(), "ip": ip}));
         for tries in 1..400 {
             let (status, body) = answer(system.post(&body).send().await.unwrap()).await;
             match status {
@@ -148,7 +148,7 @@ async fn without_its_schema_the_service_says_what_to_do(pool: PgPool) {
     assert_eq!((status, &body["status"]), (503, &json!("unavailable")));
     let detail = body["checks"]["database"]["detail"].as_str().unwrap();
     assert!(detail.contains("`migrate`"), "{detail}");
-    let response = system.post(&visit(json!({}))).send().await.unwrap();
+    let response = system.post(&visit(&json!({}))).send().await.unwrap();
     let (status, body) = answer(response).await;
     assert_eq!((status, &body["code"]), (500, &json!("INTERNAL")));
     assert!(!body.to_string().contains("visitor_analytics"), "{body}");

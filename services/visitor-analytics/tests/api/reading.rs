@@ -22,7 +22,7 @@ async fn filled(pool: PgPool) -> System {
         let moment = noon() - TimeDelta::hours(n);
         let sent = json!({"site": site, "timestamp": moment, "user_agent": agent,
                           "url": format!("https://a.example/{n}")});
-        system.record(&visit(sent)).await;
+        system.record(&visit(&sent)).await;
     }
     system
 }

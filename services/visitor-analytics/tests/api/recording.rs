@@ -12,7 +12,7 @@ use crate::support::{answer, noon, start, start_beside, until, visit};
 async fn a_visit_is_judged_located_and_stored(pool: PgPool) {
     let system = start(pool).await;
     let id = "01a1f600-0000-7000-8000-000000000001";
-    let sent = visit(json!({
+    let sent = visit(&json!({
         "id": id, "timestamp": "2026-11-20T11:59:58.5Z", "title": "Prices",
         "url": "https://me:secret@Shop.Example/pricing?utm_source=News&x=1#top",
         "referrer": "https://www.google.com/search?q=x", "status_code": 200,
@@ -70,7 +70,7 @@ async fn the_smallest_visit_is_enough(pool: PgPool) {
 #[sqlx::test(migrations = false)]
 async fn a_visit_sent_again_changes_nothing(pool: PgPool) {
     let system = start(pool).await;
-    let sent = visit(json!({"id": "01a1f600-0000-7000-8000-000000000002", "timestamp": noon()}));
+    let sent = visit(&json!({"id": "01a1f600-0000-7000-8000-000000000002", "timestamp": noon()}));
     let first = system.record(&sent).await;
     let before = system.read("/visits").await;
     system.clock.advance(TimeDelta::minutes(2));
@@ -93,7 +93,7 @@ async fn a_visit_sent_again_changes_nothing(pool: PgPool) {
 async fn the_time_inside_an_id_is_the_visits_time(pool: PgPool) {
     let system = start(pool).await;
     let id = common::clock::Clock::id_at(noon() - TimeDelta::hours(3));
-    let sent = visit(json!({"id": id}));
+    let sent = visit(&json!({"id": id}));
     assert_eq!(system.record(&sent).await["status"], "recorded");
     system.clock.advance(TimeDelta::hours(1));
     assert_eq!(system.record(&sent).await["status"], "duplicate");
@@ -108,7 +108,7 @@ async fn copies_that_arrive_at_the_same_moment_land_once(pool: PgPool) {
     // Every copy claims another address, so that nothing but the id makes them equal.
     let copy = |n: usize| {
         let id = format!("01a1f600-0000-7000-8000-{:012x}", n % 5);
-        visit(json!({"id": id, "timestamp": noon(), "ip": format!("81.2.69.{}", 1 + n)}))
+        visit(&json!({"id": id, "timestamp": noon(), "ip": format!("81.2.69.{}", 1 + n)}))
     };
     let copies: Vec<Value> = (0..100).map(copy).collect();
     let replica = |n: usize| if n.is_multiple_of(2) { &one } else { &other };
@@ -127,12 +127,12 @@ async fn a_list_answers_each_visit_and_a_bad_one_costs_no_other(pool: PgPool) {
     let system = start(pool).await;
     let id = "01a1f600-0000-7000-8000-000000000003";
     let list = json!([
-        visit(json!({"id": id})),
+        visit(&json!({"id": id})),
         {"url": "https://shop.example/", "ip": "81.2.69.142"},
-        visit(json!({"ip": "nowhere"})),
-        visit(json!({"id": id})),
+        visit(&json!({"ip": "nowhere"})),
+        visit(&json!({"id": id})),
         "a visit",
-        visit(json!({"user_agent": "curl/8.5.0"})),
+        visit(&json!({"user_agent": "curl/8.5.0"})),
     ]);
     let (status, body) = answer(system.post(&list).send().await.unwrap()).await;
     assert_eq!(status, 200);
@@ -164,12 +164,12 @@ async fn a_genuine_session_is_announced_once_and_a_bots_or_an_old_one_never(pool
     let system = start(pool).await;
     let old = noon() - TimeDelta::minutes(16);
     let list = json!([
-        visit(json!({"timestamp": noon()})),
+        visit(&json!({"timestamp": noon()})),
         visit(
-            json!({"timestamp": noon() + TimeDelta::seconds(30), "url": "https://shop.example/2"})
+            &json!({"timestamp": noon() + TimeDelta::seconds(30), "url": "https://shop.example/2"})
         ),
-        visit(json!({"ip": "81.2.69.200", "user_agent": "Googlebot/2.1"})),
-        visit(json!({"ip": "81.2.69.201", "timestamp": old})),
+        visit(&json!({"ip": "81.2.69.200", "user_agent": "Googlebot/2.1"})),
+        visit(&json!({"ip": "81.2.69.201", "timestamp": old})),
     ]);
     let (_, body) = answer(system.post(&list).send().await.unwrap()).await;
     let session = body["results"][0]["session_id"]
@@ -196,7 +196,7 @@ async fn a_genuine_session_is_announced_once_and_a_bots_or_an_old_one_never(pool
     );
 
     system.clock.advance(TimeDelta::minutes(45));
-    system.record(&visit(json!({}))).await;
+    system.record(&visit(&json!({}))).await;
     until("the second session's announcement", async || {
         (system.notification.asked().len() == 2).then_some(())
     })

@@ -9,7 +9,7 @@ use crate::support::{noon, start, start_beside, visit};
 
 fn at(minute: i64, url: &str) -> Value {
     let moment = noon() - TimeDelta::hours(6) + TimeDelta::minutes(minute);
-    visit(json!({"timestamp": moment, "url": format!("https://shop.example{url}")}))
+    visit(&json!({"timestamp": moment, "url": format!("https://shop.example{url}")}))
 }
 
 #[derive(Debug, PartialEq, Eq, sqlx::FromRow)]
@@ -97,7 +97,7 @@ async fn a_month_turns_within_a_session(pool: PgPool) {
     for moment in moments {
         // Its own visitor id, since the daily one ends with the day.
         system
-            .record(&visit(json!({"timestamp": moment, "visitor_id": "v-1"})))
+            .record(&visit(&json!({"timestamp": moment, "visitor_id": "v-1"})))
             .await;
     }
     assert_eq!(

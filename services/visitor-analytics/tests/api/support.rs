@@ -87,7 +87,7 @@ pub async fn start_beside(pool: PgPool, geo: Neighbour, notification: Neighbour)
 }
 
 /// A visit of a person, with a few fields changed.
-pub fn visit(changes: Value) -> Value {
+pub fn visit(changes: &Value) -> Value {
     let mut visit = json!({
         "url": "https://shop.example/pricing", "ip": "81.2.69.142", "user_agent": FIREFOX,
         "headers": {"Accept": "text/html", "Accept-Language": "en-GB,en;q=0.5"}

@@ -7,8 +7,8 @@ static CRAWLERS: LazyLock<Crawlers> = LazyLock::new(Crawlers::new);
 const FIREFOX: &str =
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:144.0) Gecko/20100101 Firefox/144.0";
 
-fn verdict(user_agent: &str, headers: Option<Headers>) -> Verdict {
-    judge(&judge_agent(&CRAWLERS, user_agent), headers.as_ref())
+fn verdict(user_agent: &str, headers: Option<&Headers>) -> Verdict {
+    judge(&judge_agent(&CRAWLERS, user_agent), headers)
 }
 
 #[test]
@@ -33,6 +33,11 @@ fn programs_and_driven_browsers_are_bots() {
         ("", Reason::EmptyUserAgent),
         ("-", Reason::EmptyUserAgent),
         ("Mozilla/5.0", Reason::ShortUserAgent),
+        (
+            "Mozilla/5.0 (compatible; Ezooms/1.0; help@moz.com)",
+            Reason::ContactAddress,
+        ),
+        ("portscout/0.8.1", Reason::UnlikeABrowser),
         ("Acme site-spider 1.0 from acme.example", Reason::BotWord),
     ];
     for (user_agent, reason) in cases {
@@ -50,19 +55,17 @@ fn programs_and_driven_browsers_are_bots() {
 fn people_stay_people() {
     let browser = Headers::from([("Accept", "text/html"), ("Accept-Language", "de")]);
     let cubot = "Mozilla/5.0 (Linux; Android 11; CUBOT X30) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Mobile Safari/537.36";
-    for user_agent in [FIREFOX, cubot] {
+    let text_browser = "Lynx/2.9.2 libwww-FM/2.14 SSL-MM/1.4.1";
+    let old_phone = "QS304 Profile/MIDP-2.0 Configuration/CLDC-1.1";
+    for user_agent in [FIREFOX, cubot, text_browser, old_phone] {
         assert_eq!(verdict(user_agent, None).score, 0, "{user_agent}");
-        assert_eq!(
-            verdict(user_agent, Some(browser.clone())).score,
-            0,
-            "{user_agent}"
-        );
+        assert_eq!(verdict(user_agent, Some(&browser)).score, 0, "{user_agent}");
     }
 }
 
 #[test]
 fn a_browser_with_a_programs_headers_is_a_bot_but_only_when_headers_were_sent() {
-    let like_curl = verdict(FIREFOX, Some([("accept", "*/*")].into()));
+    let like_curl = verdict(FIREFOX, Some(&[("accept", "*/*")].into()));
     assert_eq!(like_curl.reasons, [Reason::NoAcceptLanguage]);
     assert!(like_curl.is_bot);
     assert!(!verdict(FIREFOX, None).is_bot);
@@ -72,12 +75,12 @@ fn a_browser_with_a_programs_headers_is_a_bot_but_only_when_headers_were_sent() 
         ("sec-purpose", "prefetch;prerender"),
     ];
     assert_eq!(
-        verdict(FIREFOX, Some(prefetch.into())).reasons,
+        verdict(FIREFOX, Some(&prefetch.into())).reasons,
         [Reason::Prefetch]
     );
 }
 
 #[test]
 fn a_score_never_passes_100() {
-    assert_eq!(verdict("curl/8.5.0", Some(Headers::default())).score, 100);
+    assert_eq!(verdict("curl/8.5.0", Some(&Headers::default())).score, 100);
 }

@@ -43,7 +43,7 @@ const HEADLESS: [&str; 7] = [
 ];
 
 /// What bots call themselves.
-const WORDS: [&str; 12] = [
+const WORDS: [&str; 13] = [
     "bot",
     "crawl",
     "spider",
@@ -55,11 +55,40 @@ const WORDS: [&str; 12] = [
     "+http",
     "http-client",
     "subscriber",
+    "favicon",
     "preview",
 ];
 
+/// Bots say whom to complain to; browsers have no such address in them.
+const CONTACTS: [&str; 4] = ["http://", "https://", "www.", "@"];
+
+/// How browsers begin their user agents: nearly all as the first browser did, the rest are those
+/// of text terminals and of phones from before.
+const BROWSERS: [&str; 17] = [
+    "mozilla/",
+    "opera/",
+    "lynx/",
+    "links ",
+    "elinks",
+    "w3m/",
+    "dillo/",
+    "netsurf/",
+    "nokia",
+    "samsung",
+    "sonyericsson",
+    "blackberry",
+    "lg-",
+    "mot-",
+    "docomo/",
+    "kddi-",
+    "ucweb/",
+];
+
+/// What browsers of phones from before carry somewhere.
+const FEATURE_PHONES: [&str; 4] = ["midp-", "wap ", "up.browser", "opera mini"];
+
 /// Real browsers in whose user agents such a word stands.
-const INNOCENT: [&str; 2] = ["cubot", "duckduckgo/"];
+const INNOCENT: [&str; 3] = ["cubot", "duckduckgo/", "bsalsa.com"];
 
 pub(super) fn judge(user_agent: &str) -> Option<Reason> {
     let text = user_agent.to_ascii_lowercase();
@@ -70,8 +99,12 @@ pub(super) fn judge(user_agent: &str) -> Option<Reason> {
         Some(Reason::HeadlessBrowser)
     } else if any(&WORDS) && !any(&INNOCENT) {
         Some(Reason::BotWord)
+    } else if any(&CONTACTS) && !any(&INNOCENT) {
+        Some(Reason::ContactAddress)
     } else if text.len() < SHORTEST {
         Some(Reason::ShortUserAgent)
+    } else if !BROWSERS.iter().any(|mark| text.starts_with(mark)) && !any(&FEATURE_PHONES) {
+        Some(Reason::UnlikeABrowser)
     } else {
         None
     }

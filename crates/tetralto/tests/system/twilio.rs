@@ -1,0 +1,81 @@
+//! Twilio, played: it takes every message and remembers it.
+
+use std::sync::{Arc, Mutex};
+
+use axum::extract::{Form, State};
+use axum::http::StatusCode;
+use axum::routing::post;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+/// A message that was taken: to whom, and what it says.
+pub type Message = (String, String);
+
+#[derive(Clone, Default)]
+pub struct Twilio {
+    pub url: String,
+    messages: Arc<Mutex<Vec<Message>>>,
+}
+
+impl Twilio {
+    pub async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let twilio = Self {
+            url: format!("http://{}", listener.local_addr().unwrap()),
+            ..Self::default()
+        };
+        let path = "/2010-04-01/Accounts/{account}/Messages.json";
+        let router = Router::new()
+            .route(path, post(take).get(list))
+            .with_state(twilio.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        twilio
+    }
+
+    pub fn messages(&self) -> Vec<Message> {
+        self.messages.lock().unwrap().clone()
+    }
+
+    /// The settings that make the system text by this Twilio.
+    pub fn settings(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("TWILIO_BASE_URL", self.url.clone()),
+            ("TWILIO_ACCOUNT_SID", format!("AC{}", "0".repeat(32))),
+            ("SMS_API_KEY", "the-auth-token-of-the-test".into()),
+            ("SMS_FROM", "+15550100001".into()),
+            ("NOTIFICATION_PHONE_NUMBER", "+15550100002".into()),
+        ]
+    }
+}
+
+async fn take(
+    State(twilio): State<Twilio>,
+    Form(form): Form<Vec<(String, String)>>,
+) -> (StatusCode, Json<Value>) {
+    let field = |name: &str| form.iter().find(|(n, _)| n == name).unwrap().1.clone();
+    let mut messages = twilio.messages.lock().unwrap();
+    messages.push((field("To"), field("Body")));
+    (
+        StatusCode::CREATED,
+        Json(message(messages.len(), &field("To"), &field("Body"))),
+    )
+}
+
+/// What was sent, for whoever is not sure.
+async fn list(State(twilio): State<Twilio>) -> Json<Value> {
+    let messages = twilio.messages.lock().unwrap();
+    let listed = messages.iter().enumerate();
+    let listed: Vec<_> = listed
+        .map(|(n, (to, body))| message(n + 1, to, body))
+        .collect();
+    Json(json!({"messages": listed, "next_page_uri": null}))
+}
+
+fn message(number: usize, to: &str, body: &str) -> Value {
+    json!({
+        "sid": format!("SM{number:032x}"), "status": "queued", "to": to, "body": body,
+        "error_code": null, "error_message": null, "num_segments": "1", "price": null,
+        "date_created": "Fri, 20 Nov 2026 12:00:00 +0000",
+        "date_sent": "Fri, 20 Nov 2026 12:00:00 +0000"
+    })
+}
