@@ -68,6 +68,11 @@ class Answer:
         return json.loads(self.body)
 
 
+def _hear_ctrl_c() -> None:
+    """Undo what a shell does: it starts its background deaf to SIGINT, and children inherit it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Site:
     """A running site; ``log`` is where its output goes."""
 
@@ -87,6 +92,7 @@ class Site:
                 },
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                preexec_fn=_hear_ctrl_c,
             )
         until(self._is_listening, "the demo site")
 

@@ -63,9 +63,9 @@ pub struct Location {
 /// Where a piece of a location came from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Source {
-    /// The kind of provider: `mmdb` or `embedded`.
+    /// The kind of provider: `mmdb`, `maxmind` (its web service) or `embedded`.
     pub provider: String,
-    /// The database's own name.
+    /// The database's own name, or that of the service.
     pub database: String,
     /// The day it was built.
     pub build_date: Option<String>,

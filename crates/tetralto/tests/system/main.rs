@@ -5,6 +5,7 @@
 
 mod faults;
 mod lifecycle;
+mod readme;
 mod replay;
 mod running;
 mod twilio;

@@ -1,0 +1,20 @@
+# One service a build: docker build --build-arg SERVICE=geo .
+# On Railway the service's name says which: geo, visitor-analytics or notification.
+FROM rust:1.95-slim-bookworm AS build
+ARG RAILWAY_SERVICE_NAME
+ARG SERVICE=$RAILWAY_SERVICE_NAME
+WORKDIR /src
+COPY . .
+RUN test -n "$SERVICE" || { echo "say which: --build-arg SERVICE=geo" >&2; exit 1; } \
+ && cargo build --release --locked --package "$SERVICE" \
+ && cp "target/release/$SERVICE" /service
+
+FROM debian:bookworm-slim
+# Outgoing TLS needs the roots.
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends ca-certificates \
+ && rm -rf /var/lib/apt/lists/*
+COPY --from=build /service /usr/local/bin/service
+USER 65534:65534
+EXPOSE 8000
+ENTRYPOINT ["service"]

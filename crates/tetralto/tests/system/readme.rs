@@ -1,0 +1,79 @@
+//! The README's examples: each command is run, and what it answers is what the README shows.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::running::{Running, folder, json, start, until};
+
+/// The commands that are followed by their answers, in their order.
+fn examples() -> Vec<(String, Value)> {
+    let readme = include_str!("../../../../README.md");
+    let shell = readme.split("```sh\n").skip(1);
+    let examples = shell.filter_map(|rest| {
+        let (command, after) = rest.split_once("\n```\n")?;
+        let answer = after.trim_start().strip_prefix("```json\n")?;
+        let (answer, _) = answer.split_once("\n```")?;
+        Some((command.to_owned(), serde_json::from_str(answer).unwrap()))
+    });
+    examples.collect()
+}
+
+fn run(system: &Running, folder: &Path, command: &str) -> Value {
+    let mut command = command.to_owned();
+    for (documented, port) in [8001, 8002, 8003].iter().zip(system.ports) {
+        let (from, to) = (format!("localhost:{documented}"), format!("localhost:{port}"));
+        command = command.replace(&from, &to);
+    }
+    let script = format!("TOKEN=$(cat .tetralto/token)\n{command}");
+    let mut bash = Command::new("bash");
+    let said = bash.args(["-euo", "pipefail", "-c", &script]).current_dir(folder).output().unwrap();
+    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    serde_json::from_str(&text).unwrap_or_else(|_| panic!("{command}\n{text}"))
+}
+
+/// Whether two answers are the same but for ids, moments and times taken.
+fn same(shown: &Value, real: &Value) -> bool {
+    match (shown, real) {
+        (Value::Object(a), Value::Object(b)) => {
+            let field = |(name, value): (&String, &Value)| {
+                let other = b.get(name);
+                other.is_some_and(|other| name == "latency_ms" || same(value, other))
+            };
+            a.len() == b.len() && a.iter().all(field)
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
+        }
+        (Value::String(a), Value::String(b)) => a == b || (changes(a) && changes(b)),
+        _ => shown == real,
+    }
+}
+
+/// Ids, hashes and moments differ from run to run.
+fn changes(text: &str) -> bool {
+    let hexadecimal = |c: char| c.is_ascii_hexdigit() || c == '-';
+    let id = text.len() >= 32 && text.chars().all(hexadecimal);
+    id || text.parse::<chrono::DateTime<chrono::Utc>>().is_ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_example_answers_what_it_shows() {
+    let folder = folder();
+    let system = start(&folder.path().join(".tetralto"), &[]).await;
+    let examples = examples();
+    assert!(examples.len() > 10);
+    for (command, shown) in examples {
+        let real = run(&system, folder.path(), &command);
+        assert!(same(&shown, &real), "{command}\nshown {shown}\nreal  {real}");
+        // The README's reader is slower than this test: what was accepted has been sent by then.
+        until("everything sent", async || {
+            let health = json(system.get(2, "/health")).await;
+            let detail = health["checks"]["delivery"]["detail"].as_str()?.to_owned();
+            detail.starts_with("0 waiting").then_some(())
+        })
+        .await;
+    }
+    assert!(system.stop().await.success());
+}
