@@ -28,6 +28,9 @@ pub enum Command {
     Token(TokenArgs),
     /// Runs a command with a throw-away database in `DATABASE_URL`.
     Postgres {
+        /// Wait for the disk at each commit, as in production; for benchmarks.
+        #[arg(long)]
+        durable: bool,
         /// The command and its arguments, after `--`.
         #[arg(required = true, last = true)]
         command: Vec<OsString>,

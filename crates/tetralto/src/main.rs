@@ -15,7 +15,7 @@ fn main() -> ExitCode {
     let cli: Cli = chassis::settings::parse();
     let done = match &cli.command {
         None => system::run(&cli.system),
-        Some(Command::Postgres { command }) => throwaway::run(&command[0], &command[1..]),
+        Some(Command::Postgres { durable, command }) => throwaway::run(command, *durable),
         Some(Command::Token(wanted)) => token::print(&cli.system, wanted),
     };
     done.unwrap_or_else(|error| {

@@ -19,15 +19,20 @@ use crate::postgres::{Cluster, ClusterOptions, end_with_parent};
 
 /// Runs a command with `DATABASE_URL` set to a new, empty database, and with PostgreSQL's
 /// programs (`psql` among them) at the end of `PATH`. Returns the command's exit code, 128 + n
-/// when signal n ended it. Must be called on the main thread.
-pub fn run(program: &OsString, arguments: &[OsString]) -> anyhow::Result<ExitCode> {
+/// when signal n ended it. Must be called on the main thread. The first word is the program.
+pub fn run(words: &[OsString], durable: bool) -> anyhow::Result<ExitCode> {
+    let (program, arguments) = words.split_first().context("no command is given")?;
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?
-        .block_on(run_in_runtime(program, arguments))
+        .block_on(run_in_runtime(program, arguments, durable))
 }
 
-async fn run_in_runtime(program: &OsString, arguments: &[OsString]) -> anyhow::Result<ExitCode> {
+async fn run_in_runtime(
+    program: &OsString,
+    arguments: &[OsString],
+    durable: bool,
+) -> anyhow::Result<ExitCode> {
     // Listened for from here on, so that a signal during the start does not leave the folder.
     let mut signals = Signals::listen()?;
     let folder = tempfile::Builder::new()
@@ -37,7 +42,7 @@ async fn run_in_runtime(program: &OsString, arguments: &[OsString]) -> anyhow::R
         .tempdir()?;
     let cluster = Cluster::start(&ClusterOptions {
         data_dir: folder.path().join("postgres"),
-        durable: false,
+        durable,
     })?;
 
     let mut command = Command::new(program);

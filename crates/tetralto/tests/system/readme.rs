@@ -23,12 +23,19 @@ fn examples() -> Vec<(String, Value)> {
 fn run(system: &Running, folder: &Path, command: &str) -> Value {
     let mut command = command.to_owned();
     for (documented, port) in [8001, 8002, 8003].iter().zip(system.ports) {
-        let (from, to) = (format!("localhost:{documented}"), format!("localhost:{port}"));
+        let (from, to) = (
+            format!("localhost:{documented}"),
+            format!("localhost:{port}"),
+        );
         command = command.replace(&from, &to);
     }
     let script = format!("TOKEN=$(cat .tetralto/token)\n{command}");
     let mut bash = Command::new("bash");
-    let said = bash.args(["-euo", "pipefail", "-c", &script]).current_dir(folder).output().unwrap();
+    let said = bash
+        .args(["-euo", "pipefail", "-c", &script])
+        .current_dir(folder)
+        .output()
+        .unwrap();
     let text = String::from_utf8_lossy(&said.stdout).into_owned();
     serde_json::from_str(&text).unwrap_or_else(|_| panic!("{command}\n{text}"))
 }
@@ -66,7 +73,10 @@ async fn every_example_answers_what_it_shows() {
     assert!(examples.len() > 10);
     for (command, shown) in examples {
         let real = run(&system, folder.path(), &command);
-        assert!(same(&shown, &real), "{command}\nshown {shown}\nreal  {real}");
+        assert!(
+            same(&shown, &real),
+            "{command}\nshown {shown}\nreal  {real}"
+        );
         // The README's reader is slower than this test: what was accepted has been sent by then.
         until("everything sent", async || {
             let health = json(system.get(2, "/health")).await;

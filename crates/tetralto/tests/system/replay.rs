@@ -97,6 +97,7 @@ async fn a_thousand_real_page_views() {
         .iter()
         .filter(|visit| visit["is_bot"] == true)
         .count();
+    assert_eq!(bots, BOTS);
 
     let mut found: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for visit in &visits {
