@@ -1,6 +1,9 @@
-//! Decides: which addresses can be located at all, and what is known about countries.
+//! Decides: which addresses can be located at all, what is known about countries, and whether a
+//! provider that costs something may be asked.
 
 mod address;
+mod allowance;
 pub mod countries;
 
 pub use address::{LocateError, Reserved, parse};
+pub use allowance::{Allowance, State, Trouble};

@@ -4,10 +4,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use common::geo::{Location, Source};
-use tor_geoip::GeoipDb;
+use tor_geoip::{CountryCode, GeoipDb};
 
+use super::count;
 use crate::domain::countries;
 
+const PROVIDER: &str = "embedded";
 const NAME: &str = "IPFire";
 /// The day of the export in `tor-geoip-db` 0.1.1.
 const BUILD_DATE: &str = "2026-09-23";
@@ -19,22 +21,22 @@ impl Embedded {
         Self(GeoipDb::new_embedded())
     }
 
-    /// Fills the country and what follows from it.
+    /// Fills the country and what follows from it. The database's pseudo-countries, such as `EU`
+    /// for networks used all over Europe, are no answer.
     pub(super) fn fill(&self, ip: IpAddr, location: &mut Location) {
-        let Some(code) = self
-            .0
-            .lookup_country_code(ip)
-            .map(tor_geoip::CountryCode::get)
-        else {
+        let code = self.0.lookup_country_code(ip).map(CountryCode::get);
+        let known = code.and_then(|code| Some((code, countries::find(code)?)));
+        let Some((code, country)) = known else {
+            count(PROVIDER, "not_found");
             return;
         };
-        let country = countries::find(code);
+        count(PROVIDER, "found");
         location.country_code = Some(code.to_owned());
-        location.country = country.map(|c| c.name.to_owned());
-        location.continent_code = country.map(|c| c.continent_code.to_owned());
-        location.is_in_european_union = country.map(|c| c.is_in_european_union);
+        location.country = Some(country.name.to_owned());
+        location.continent_code = Some(country.continent_code.to_owned());
+        location.is_in_european_union = Some(country.is_in_european_union);
         location.sources.push(Source {
-            provider: "embedded".into(),
+            provider: PROVIDER.into(),
             database: NAME.into(),
             build_date: Some(BUILD_DATE.into()),
         });

@@ -50,6 +50,8 @@ pub enum Reserved {
     DiscardOnly,
     /// Kept by IANA for protocols or for later.
     Protocol,
+    /// Only a provider says that it is set aside, not for what.
+    Elsewhere,
 }
 
 impl fmt::Display for Reserved {
@@ -67,6 +69,7 @@ impl fmt::Display for Reserved {
             Self::Broadcast => "broadcast",
             Self::DiscardOnly => "discard-only",
             Self::Protocol => "kept by IANA",
+            Self::Elsewhere => "reserved",
         })
     }
 }

@@ -34,7 +34,7 @@ pub(super) async fn one(
     State(locator): State<Arc<Locator>>,
     Query(asked): Query<Asked>,
 ) -> Result<Answer<Location>, Problem> {
-    let found = locator.locate(&asked.ip).map_err(error::problem)?;
+    let found = locator.locate(&asked.ip).await.map_err(error::problem)?;
     Ok(Answer(found))
 }
 
@@ -53,16 +53,14 @@ pub(super) async fn many(
         let detail = format!("at most {MAX_BATCH} addresses at once");
         return Err(Problem::invalid("ips", "TOO_MANY_ADDRESSES", detail));
     }
-    let results = asked.ips.into_iter().map(|ip| {
-        let found = locator.locate(&ip);
-        result(ip, found)
-    });
+    let found = locator.locate_many(&asked.ips).await;
+    let results = asked.ips.into_iter().zip(found);
     Ok(Answer(BatchResponse {
-        results: results.collect(),
+        results: results.map(result).collect(),
     }))
 }
 
-fn result(ip: String, found: Result<Location, LocateError>) -> BatchResult {
+fn result((ip, found): (String, Result<Location, LocateError>)) -> BatchResult {
     let (location, error) = match found {
         Ok(location) => (Some(location), None),
         Err(error) => (None, Some(error::item(error))),

@@ -4,4 +4,8 @@
 
 mod bad_input;
 mod geolocate;
+mod maxmind;
+mod maxmind_faults;
+mod maxmind_log;
+mod maxmind_settings;
 mod support;

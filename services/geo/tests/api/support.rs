@@ -1,6 +1,9 @@
 //! Starts geo on a port of its own.
 
+pub mod maxmind;
+
 use std::path::PathBuf;
+use std::time::Duration;
 
 use common::clock::Clock;
 use common::jwt::{Claims, Scope};
@@ -14,7 +17,7 @@ pub const SECRET: &str = "a-secret-of-the-tests-with-32-characters";
 pub struct Geo {
     pub base: String,
     pub http: reqwest::Client,
-    pub token: String,
+    clock: Clock,
     stop: CancellationToken,
 }
 
@@ -31,51 +34,81 @@ pub fn database(name: &str) -> PathBuf {
 }
 
 pub fn config(databases: &[PathBuf]) -> Config {
+    try_config(databases, &[]).unwrap()
+}
+
+/// The settings with more arguments, or what is wrong with them.
+pub fn try_config(databases: &[PathBuf], more: &[String]) -> Result<Config, String> {
     let list: Vec<_> = databases.iter().map(|p| p.display().to_string()).collect();
     let mut args = vec!["geo".into(), format!("--jwt-secrets={SECRET}")];
     if !list.is_empty() {
         args.push(format!("--geoip-databases={}", list.join(",")));
     }
-    chassis::settings::try_parse(args).unwrap()
+    args.extend_from_slice(more);
+    chassis::settings::try_parse(args).map_err(|error| error.to_string())
 }
 
 /// A token for `scopes` that lives as long as said, in seconds.
 pub fn token(scopes: &[Scope], lifetime: i64) -> String {
+    token_at(&Clock::system(), scopes, lifetime)
+}
+
+fn token_at(clock: &Clock, scopes: &[Scope], lifetime: i64) -> String {
     let keys = config(&[]).service.keys.ring().unwrap();
-    let now = Clock::system().now().timestamp();
+    let now = clock.now().timestamp();
     let claims = Claims::new("test", scopes.iter().copied().collect(), now, lifetime);
     keys.sign(&claims).unwrap()
 }
 
 pub async fn start(databases: &[&str]) -> Geo {
+    start_with(databases, &[], Clock::system()).await
+}
+
+/// Starts with more arguments and a clock.
+pub async fn start_with(databases: &[&str], more: &[String], clock: Clock) -> Geo {
     let files: Vec<_> = databases.iter().map(|name| database(name)).collect();
-    let app = geo::build(&config(&files), Clock::system()).unwrap();
+    let config = try_config(&files, more).unwrap();
+    let app = geo::build(&config, clock.clone()).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     let stop = CancellationToken::new();
     tokio::spawn(app.serve(listener, stop.clone()));
     let http = chassis::http_client::build("test").unwrap();
-    let token = token(&[Scope::GeoRead], 60);
     Geo {
         base,
         http,
-        token,
+        clock,
         stop,
     }
 }
 
 impl Geo {
+    fn token(&self) -> String {
+        token_at(&self.clock, &[Scope::GeoRead], 60)
+    }
+
     pub fn get(&self, path: &str) -> RequestBuilder {
         self.http
             .get(format!("{}{path}", self.base))
-            .bearer_auth(&self.token)
+            .bearer_auth(self.token())
     }
 
     pub fn post(&self, path: &str) -> RequestBuilder {
         self.http
             .post(format!("{}{path}", self.base))
-            .bearer_auth(&self.token)
+            .bearer_auth(self.token())
     }
+}
+
+/// Waits until something holds.
+pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    for _ in 0..500 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{what}: did not happen within 10 seconds");
 }
 
 /// Status and JSON of an answer.

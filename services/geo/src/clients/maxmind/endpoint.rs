@@ -1,0 +1,128 @@
+//! One question to MaxMind's web service
+//! (<https://dev.maxmind.com/geoip/docs/web-services/requests/>).
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use reqwest::Response;
+use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use url::Url;
+
+use super::{Answer, Settings};
+use crate::domain::Trouble;
+
+/// The service that is asked: the finest that free and paid accounts both have.
+pub(super) const SERVICE: &str = "city";
+
+/// An answer that takes longer will not come.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The largest answer in bytes; real ones have about 3,000.
+const LARGEST: usize = 65_536;
+
+/// Where and as whom to ask.
+pub(super) struct Endpoint {
+    http: reqwest::Client,
+    host: Url,
+    account_id: u32,
+    api_key: SecretString,
+}
+
+#[derive(Deserialize)]
+struct ErrorBody {
+    code: String,
+}
+
+impl Endpoint {
+    pub(super) fn new(settings: Settings) -> reqwest::Result<Self> {
+        Ok(Self {
+            http: chassis::http_client::build("tetralto-geo")?,
+            host: settings.host,
+            account_id: settings.account_id,
+            api_key: settings.api_key,
+        })
+    }
+
+    /// Its name, for people.
+    pub(super) fn host(&self) -> &str {
+        self.host.host_str().unwrap_or_default()
+    }
+
+    /// Asks once. The status alone decides where an error may come without a body.
+    pub(super) async fn ask(&self, ip: IpAddr) -> Result<Answer, Trouble> {
+        let response = self.send(ip).await?;
+        match response.status().as_u16() {
+            200 => found(response).await,
+            400 | 404 => refused(response).await,
+            401 => Err(Trouble::Unauthorized),
+            402 | 403 => Err(Trouble::Unpaid),
+            429 | 503 => Err(Trouble::Busy),
+            408 | 500..=599 => Err(Trouble::Away),
+            _ => Err(Trouble::Foreign),
+        }
+    }
+
+    async fn send(&self, ip: IpAddr) -> Result<Response, Trouble> {
+        let mut url = self.host.clone();
+        url.set_path(&format!("/geoip/v2.1/{SERVICE}/{ip}"));
+        let request = self
+            .http
+            .get(url)
+            .basic_auth(self.account_id, Some(self.api_key.expose_secret()))
+            .header(ACCEPT, "application/json")
+            .timeout(PATIENCE);
+        // The error's own text would name the address.
+        request.send().await.map_err(|_| Trouble::Away)
+    }
+}
+
+async fn found(response: Response) -> Result<Answer, Trouble> {
+    if !is_json(&response) {
+        return Err(Trouble::Foreign);
+    }
+    let body = body(response).await?;
+    let record = serde_json::from_slice(&body).map_err(|_| Trouble::Foreign)?;
+    Ok(Answer::Found(Box::new(record)))
+}
+
+/// What is known about an address that the service refuses. A 404 in another form than
+/// MaxMind's comes from somebody else's server.
+async fn refused(response: Response) -> Result<Answer, Trouble> {
+    let is_not_found = response.status().as_u16() == 404;
+    if is_not_found && !response.headers().contains_key(CONTENT_TYPE) {
+        return Ok(Answer::NotFound);
+    }
+    if !is_json(&response) {
+        return Err(Trouble::Foreign);
+    }
+    let body = body(response).await?;
+    let error: ErrorBody = serde_json::from_slice(&body).map_err(|_| Trouble::Foreign)?;
+    match error.code.as_str() {
+        "IP_ADDRESS_RESERVED" => Ok(Answer::Reserved),
+        "IP_ADDRESS_NOT_FOUND" | "IP_ADDRESS_INVALID" | "IP_ADDRESS_REQUIRED" => {
+            Ok(Answer::NotFound)
+        }
+        _ => Err(Trouble::Foreign),
+    }
+}
+
+/// `application/vnd.maxmind.com-city+json; charset=UTF-8; version=2.1` and the like.
+fn is_json(response: &Response) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim_end();
+    kind == "application/json" || kind.ends_with("+json")
+}
+
+async fn body(mut response: Response) -> Result<Vec<u8>, Trouble> {
+    let mut body = vec![];
+    while let Some(chunk) = response.chunk().await.map_err(|_| Trouble::Away)? {
+        if body.len() + chunk.len() > LARGEST {
+            return Err(Trouble::Foreign);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}

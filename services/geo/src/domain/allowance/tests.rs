@@ -1,0 +1,89 @@
+use super::*;
+
+fn noon() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_795_176_000, 0).unwrap()
+}
+
+fn paused(trouble: Trouble, from: DateTime<Utc>) -> State {
+    let until = from + trouble.pause();
+    State::Paused { until, trouble }
+}
+
+#[test]
+fn a_budget_lasts_a_day_of_utc() {
+    let mut allowance = Allowance::new(2, noon());
+    assert!(allowance.admit(noon()));
+    assert!(allowance.admit(noon()));
+    assert!(!allowance.admit(noon()));
+    assert_eq!(allowance.state(noon()), State::Spent);
+    assert_eq!(allowance.usage(noon()), "2 of 2");
+    let midnight = noon() + TimeDelta::hours(12);
+    assert!(!allowance.admit(midnight - TimeDelta::seconds(1)));
+    assert_eq!(allowance.usage(midnight), "0 of 2");
+    assert!(allowance.admit(midnight));
+    assert_eq!(allowance.usage(midnight), "1 of 2");
+}
+
+#[test]
+fn what_is_certain_pauses_at_once_and_is_news_once() {
+    for trouble in [Trouble::Unauthorized, Trouble::Unpaid, Trouble::Busy] {
+        let mut allowance = Allowance::new(9, noon());
+        assert!(allowance.failed(trouble, noon()));
+        assert!(!allowance.failed(trouble, noon()));
+        assert_eq!(allowance.state(noon()), paused(trouble, noon()));
+        let end = noon() + trouble.pause();
+        assert_eq!(allowance.state(end), State::Ready);
+    }
+}
+
+#[test]
+fn silence_pauses_when_it_lasts() {
+    let mut allowance = Allowance::new(9, noon());
+    for _ in 1..IN_A_ROW {
+        assert!(!allowance.failed(Trouble::Away, noon()));
+    }
+    assert!(!allowance.succeeded());
+    for _ in 1..IN_A_ROW {
+        assert!(!allowance.failed(Trouble::Away, noon()));
+    }
+    assert_eq!(allowance.state(noon()), State::Ready);
+    assert!(allowance.failed(Trouble::Away, noon()));
+    assert_eq!(allowance.state(noon()), paused(Trouble::Away, noon()));
+}
+
+#[test]
+fn after_a_pause_one_question_finds_out() {
+    let mut allowance = Allowance::new(9, noon());
+    allowance.failed(Trouble::Busy, noon());
+    let end = noon() + Trouble::Busy.pause();
+    assert!(allowance.admit(end));
+    assert!(!allowance.admit(end), "a second one before the outcome");
+    assert!(!allowance.failed(Trouble::Busy, end), "no news");
+    assert_eq!(allowance.state(end), paused(Trouble::Busy, end));
+    let end = end + Trouble::Busy.pause();
+    assert!(allowance.admit(end));
+    assert!(allowance.succeeded());
+    assert!(allowance.admit(end));
+}
+
+#[test]
+fn what_was_under_way_neither_ends_nor_shortens_a_pause() {
+    let mut allowance = Allowance::new(9, noon());
+    allowance.failed(Trouble::Unauthorized, noon());
+    assert!(!allowance.succeeded());
+    assert!(!allowance.failed(Trouble::Busy, noon()));
+    assert_eq!(
+        allowance.state(noon()),
+        paused(Trouble::Unauthorized, noon())
+    );
+}
+
+#[test]
+fn a_new_cause_is_news() {
+    let mut allowance = Allowance::new(9, noon());
+    allowance.failed(Trouble::Busy, noon());
+    let end = noon() + Trouble::Busy.pause();
+    assert!(allowance.admit(end));
+    assert!(allowance.failed(Trouble::Unauthorized, end));
+    assert_eq!(allowance.state(end), paused(Trouble::Unauthorized, end));
+}
