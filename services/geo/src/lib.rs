@@ -15,8 +15,6 @@ use std::sync::Arc;
 use chassis::App;
 use chassis::health::{Finding, Health};
 use common::clock::Clock;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use crate::clients::{Databases, Locator, MaxMind};
 use crate::config::Config;
@@ -37,17 +35,6 @@ pub fn build(config: &Config, clock: Clock) -> anyhow::Result<App> {
     let api = http::router(locator, &verifier);
     let app = App::new(NAME, "Where an address is.", api, health, clock);
     Ok(app.trusting(keys, verifier)?)
-}
-
-/// Serves until `shutdown`.
-pub async fn serve(
-    config: &Config,
-    listener: TcpListener,
-    shutdown: CancellationToken,
-) -> anyhow::Result<()> {
-    build(config, Clock::system())?
-        .serve(listener, shutdown)
-        .await
 }
 
 fn health(locator: Arc<Locator>, web: Option<Arc<MaxMind>>) -> Health {

@@ -3,12 +3,14 @@
 
 use std::process::ExitCode;
 
+use common::clock::Clock;
 use geo::config::Config;
 
 fn main() -> ExitCode {
     let config: Config = chassis::settings::parse();
     chassis::process::run(async |shutdown| {
         let listener = chassis::app::listen(config.service.port)?;
-        geo::serve(&config, listener, shutdown).await
+        let app = geo::build(&config, Clock::system())?;
+        app.serve(listener, shutdown).await
     })
 }

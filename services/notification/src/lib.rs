@@ -20,9 +20,7 @@ use chrono::TimeDelta;
 use common::clock::Clock;
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
-use tokio::net::TcpListener;
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
 use crate::clients::twilio::Twilio;
 use crate::clients::{Provider, Providers, log::Log};
@@ -82,17 +80,6 @@ pub fn build_on(
         .worker("dispatcher", |stop| dispatcher.run(stop))
         .worker("upkeep", |stop| upkeep::run(pool, clock, stop));
     Ok(app.trusting(keys, verifier)?)
-}
-
-/// Serves until `shutdown`.
-pub async fn serve(
-    config: &Config,
-    listener: TcpListener,
-    shutdown: CancellationToken,
-) -> anyhow::Result<()> {
-    build(config, Clock::system())?
-        .serve(listener, shutdown)
-        .await
 }
 
 /// Brings the database's schema to the newest version.

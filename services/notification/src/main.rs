@@ -3,6 +3,7 @@
 
 use std::process::ExitCode;
 
+use common::clock::Clock;
 use notification::config::{Command, Config};
 
 fn main() -> ExitCode {
@@ -10,7 +11,8 @@ fn main() -> ExitCode {
     chassis::process::run(async |shutdown| match config.command.unwrap_or_default() {
         Command::Serve => {
             let listener = chassis::app::listen(config.service.port)?;
-            notification::serve(&config, listener, shutdown).await
+            let app = notification::build(&config, Clock::system())?;
+            app.serve(listener, shutdown).await
         }
         Command::Migrate => notification::migrate(&config).await,
     })

@@ -21,8 +21,6 @@ use common::clock::Clock;
 use common::jwt::{Keyring, Minter, Scope};
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use crate::clients::geo::{Locator, PATIENCE};
 use crate::clients::notification::Notifier;
@@ -117,15 +115,4 @@ pub async fn migrate(config: &Config) -> anyhow::Result<()> {
     chassis::database::migrate(&pool, SCHEMA, migrator()).await?;
     tracing::info!(service = NAME, "schema is up to date");
     Ok(())
-}
-
-/// Serves until `shutdown`.
-pub async fn serve(
-    config: &Config,
-    listener: TcpListener,
-    shutdown: CancellationToken,
-) -> anyhow::Result<()> {
-    build(config, Clock::system())?
-        .serve(listener, shutdown)
-        .await
 }

@@ -3,6 +3,7 @@
 
 use std::process::ExitCode;
 
+use common::clock::Clock;
 use visitor_analytics::config::{Command, Config};
 
 fn main() -> ExitCode {
@@ -11,7 +12,8 @@ fn main() -> ExitCode {
         Command::Migrate => visitor_analytics::migrate(&config).await,
         Command::Serve => {
             let listener = chassis::app::listen(config.service.port)?;
-            visitor_analytics::serve(&config, listener, shutdown).await
+            let app = visitor_analytics::build(&config, Clock::system())?;
+            app.serve(listener, shutdown).await
         }
     })
 }

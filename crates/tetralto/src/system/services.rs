@@ -10,6 +10,7 @@ use super::banner::Banner;
 use super::{argument, folder};
 use crate::cli::SystemArgs;
 use crate::token;
+use common::clock::Clock;
 use common::jwt::{Keyring, Scope};
 
 /// How many days the token in the data folder lives; each start makes a new one.
@@ -38,6 +39,10 @@ impl Services {
         let visits_port = listen(self.args.visitor_analytics_port)?;
         let notification_port = listen(self.args.notification_port)?;
         let configs = self.configure(&geo_port, &notification_port)?;
+        let clock = Clock::system();
+        let geo = geo::build(&configs.geo, clock.clone())?;
+        let visits = visitor_analytics::build(&configs.visitor_analytics, clock.clone())?;
+        let notification = notification::build(&configs.notification, clock)?;
         tokio::try_join!(
             visitor_analytics::migrate(&configs.visitor_analytics),
             notification::migrate(&configs.notification),
@@ -46,23 +51,19 @@ impl Services {
 
         let others = CancellationToken::new();
         let visits = async {
-            let served =
-                visitor_analytics::serve(&configs.visitor_analytics, visits_port, stop.clone());
-            let served = served.await;
+            let served = visits.serve(visits_port, stop.clone()).await;
             others.cancel();
             served
         };
-        let geo = geo::serve(&configs.geo, geo_port, others.clone());
-        let notification =
-            notification::serve(&configs.notification, notification_port, others.clone());
         let stopped = |ended: anyhow::Result<()>| {
             // One that cannot go on takes the others with it.
             stop.cancel();
             ended
         };
-        tokio::try_join!(visits, async { stopped(geo.await) }, async {
-            stopped(notification.await)
-        })?;
+        let geo = async { stopped(geo.serve(geo_port, others.clone()).await) };
+        let notification =
+            async { stopped(notification.serve(notification_port, others.clone()).await) };
+        tokio::try_join!(visits, geo, notification)?;
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! Visitors that notification is still to be told about.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use common::visitor_analytics::{ArrivedSession, ArrivedVisitor, VisitorArrived};
 use sqlx::PgConnection;
@@ -13,7 +15,7 @@ const LEASE: TimeDelta = TimeDelta::seconds(30);
 /// A message without a place waits this long for geo to come back.
 const WAIT_FOR_PLACE: TimeDelta = TimeDelta::seconds(20);
 
-/// Something to tell, taken from the outbox for [`LEASE`].
+/// Something to tell, taken from the outbox for 30 seconds.
 #[derive(Clone, Debug)]
 pub struct Announcement {
     /// The entry's number.
@@ -86,7 +88,7 @@ impl Store {
     pub async fn claim_announcements(
         &self,
         now: DateTime<Utc>,
-        limit: i64,
+        limit: usize,
     ) -> Result<Vec<Announcement>, StoreError> {
         let rows = sqlx::query!(
             "update visitor_analytics.outbox o set due_at = $2, attempts = o.attempts + 1
@@ -97,64 +99,78 @@ impl Store {
              returning o.id, o.session_id, o.visit_id, o.visit_timestamp, o.attempts",
             now,
             now + LEASE,
-            limit,
+            i64::try_from(limit).unwrap_or(i64::MAX),
         )
         .fetch_all(&self.pool)
         .await?;
-        let mut claimed = vec![];
-        for row in rows {
-            claimed.push(Announcement {
-                id: row.id,
-                session_id: row.session_id,
-                attempts: row.attempts,
-                arrived: self
-                    .arrived(row.visit_id, row.visit_timestamp)
-                    .await?
-                    .map(Box::new),
-            });
+        if rows.is_empty() {
+            return Ok(vec![]);
         }
-        Ok(claimed)
+        let visits: Vec<_> = rows
+            .iter()
+            .map(|r| (r.visit_id, r.visit_timestamp))
+            .collect();
+        let mut arrived = self.arrived(&visits).await?;
+        let claimed = rows.into_iter().map(|row| Announcement {
+            id: row.id,
+            session_id: row.session_id,
+            attempts: row.attempts,
+            arrived: arrived.remove(&row.visit_id).map(Box::new),
+        });
+        Ok(claimed.collect())
     }
 
+    /// What to tell about visits, by visit; those that were erased are missing.
     async fn arrived(
         &self,
-        visit_id: Uuid,
-        timestamp: DateTime<Utc>,
-    ) -> Result<Option<VisitorArrived>, StoreError> {
-        let Some(visit) = self.visit_at(visit_id, timestamp).await? else {
-            return Ok(None);
-        };
-        let row = sqlx::query!(
+        visits: &[(Uuid, DateTime<Utc>)],
+    ) -> Result<HashMap<Uuid, VisitorArrived>, StoreError> {
+        let visits = self.visits_at(visits).await?;
+        let ids: Vec<Uuid> = visits.iter().map(|visit| visit.session_id).collect();
+        let rows = sqlx::query!(
             r#"select s.id, s.started_at, s.visits,
                       (select count(*) from visitor_analytics.session earlier
                        where earlier.visitor_id = s.visitor_id and earlier.site_id = s.site_id
                          and earlier.started_at < s.started_at) as "previous!"
-               from visitor_analytics.session s where s.id = $1"#,
-            visit.session_id,
+               from visitor_analytics.session s where s.id = any($1)"#,
+            &ids,
         )
-        .fetch_optional(&self.pool)
+        .fetch_all(&self.pool)
         .await?;
-        let Some(row) = row else { return Ok(None) };
-        Ok(Some(VisitorArrived {
-            session: ArrivedSession {
+        let sessions: HashMap<_, _> = rows.into_iter().map(|row| (row.id, row)).collect();
+        let arrived = visits.into_iter().filter_map(|visit| {
+            let row = sessions.get(&visit.session_id)?;
+            let session = ArrivedSession {
                 id: row.id,
                 started_at: row.started_at,
                 visits: row.visits.try_into().unwrap_or_default(),
-            },
-            visitor: ArrivedVisitor {
+            };
+            let visitor = ArrivedVisitor {
                 id: visit.visitor_id.clone(),
                 returning: row.previous > 0,
                 previous_sessions: row.previous.try_into().unwrap_or(u32::MAX),
-            },
-            visit,
-        }))
+            };
+            let id = visit.id;
+            Some((
+                id,
+                VisitorArrived {
+                    visit,
+                    session,
+                    visitor,
+                },
+            ))
+        });
+        Ok(arrived.collect())
     }
 
     /// Removes what has been told, or what is not to be told any more.
-    pub async fn announced(&self, id: i64) -> Result<(), StoreError> {
-        sqlx::query!("delete from visitor_analytics.outbox where id = $1", id)
-            .execute(&self.pool)
-            .await?;
+    pub async fn announced(&self, ids: &[i64]) -> Result<(), StoreError> {
+        sqlx::query!(
+            "delete from visitor_analytics.outbox where id = any($1)",
+            ids
+        )
+        .execute(&self.pool)
+        .await?;
         Ok(())
     }
 

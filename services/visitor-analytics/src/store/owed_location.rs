@@ -53,11 +53,11 @@ pub(super) async fn insert(
 
 impl Store {
     /// The oldest visits whose place is owed.
-    pub async fn owed_locations(&self, limit: i64) -> Result<Vec<Owed>, StoreError> {
+    pub async fn owed_locations(&self, limit: usize) -> Result<Vec<Owed>, StoreError> {
         let rows = sqlx::query!(
             r#"select visit_id, visit_timestamp, ip as "ip: IpNet"
                from visitor_analytics.owed_location order by created_at limit $1"#,
-            limit,
+            i64::try_from(limit).unwrap_or(i64::MAX),
         )
         .fetch_all(&self.pool)
         .await?;

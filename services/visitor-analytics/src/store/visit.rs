@@ -118,22 +118,18 @@ impl Store {
             .transpose()
     }
 
-    /// The visit with this id at this moment; looks into one partition only.
-    pub(super) async fn visit_at(
-        &self,
-        id: Uuid,
-        timestamp: DateTime<Utc>,
-    ) -> Result<Option<Visit>, StoreError> {
-        let row = select_visits!(
-            "from visitor_analytics.visit v join visitor_analytics.site s on s.id = v.site_id
-             where v.id = $1 and v.timestamp = $2",
-            id,
-            timestamp
+    /// The visits with these keys, in any order; those that are not there are left out.
+    pub(super) async fn visits_at(&self, keys: &[VisitKey]) -> Result<Vec<Visit>, StoreError> {
+        let (ids, moments): (Vec<Uuid>, Vec<DateTime<Utc>>) = keys.iter().copied().unzip();
+        let rows = select_visits!(
+            "from unnest($1::uuid[], $2::timestamptz[]) as n (id, moment)
+             join visitor_analytics.visit v on v.id = n.id and v.timestamp = n.moment
+             join visitor_analytics.site s on s.id = v.site_id",
+            &ids,
+            &moments
         );
-        row.fetch_optional(&self.pool)
-            .await?
-            .map(Visit::try_from)
-            .transpose()
+        let rows = rows.fetch_all(&self.pool).await?;
+        rows.into_iter().map(Visit::try_from).collect()
     }
 
     /// Visits, the newest first. Each site's are read in the order of its index.

@@ -2,18 +2,20 @@
 
 use std::time::Duration;
 
+use chassis::peer::PeerError;
 use chrono::TimeDelta;
 use common::clock::Clock;
 use futures::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
+use super::repeat;
 use crate::clients::notification::Notifier;
 use crate::store::{Announcement, Store, StoreError};
 
 /// How often the outbox is looked into.
 const PAUSE: Duration = Duration::from_millis(200);
 /// How many are taken at once, and how many calls are under way at once.
-const CLAIM: i64 = 50;
+const CLAIM: usize = 50;
 const CALLS: usize = 8;
 /// An announcement that could not be made within this many tries is kept aside.
 const TRIES: i32 = 100;
@@ -31,61 +33,57 @@ pub struct Announcer {
 impl Announcer {
     /// Runs until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        loop {
-            let told = self.round().await.unwrap_or_else(|error| {
-                tracing::warn!(%error, "the outbox cannot be read");
-                0
-            });
-            let busy = i64::try_from(told).is_ok_and(|told| told == CLAIM);
-            if stop.is_cancelled() {
-                return;
-            }
-            if !busy {
-                tokio::select! {
-                    () = tokio::time::sleep(PAUSE) => {}
-                    () = stop.cancelled() => return,
-                }
-            }
-        }
+        repeat("announcing visitors", PAUSE, stop, async || {
+            self.round().await
+        })
+        .await;
     }
 
-    /// Takes what is due and tells it. Returns how many were taken.
-    async fn round(&self) -> Result<usize, StoreError> {
+    /// Takes what is due and tells it. Returns whether there may be more.
+    async fn round(&self) -> Result<bool, StoreError> {
         let due = self
             .store
             .claim_announcements(self.clock.now(), CLAIM)
             .await?;
-        let count = due.len();
+        let more = due.len() == CLAIM;
         let told = futures::stream::iter(due).map(|one| self.tell(one));
-        let results: Vec<_> = told.buffer_unordered(CALLS).collect().await;
-        results.into_iter().collect::<Result<Vec<()>, _>>()?;
-        Ok(count)
+        let told: Vec<_> = told.buffer_unordered(CALLS).collect().await;
+        let (done, failed): (Vec<_>, Vec<_>) = told.into_iter().partition(Result::is_ok);
+        let done: Vec<i64> = done.into_iter().flatten().collect();
+        self.store.announced(&done).await?;
+        for (one, error) in failed.into_iter().filter_map(Result::err) {
+            self.put_off(&one, &error).await?;
+        }
+        Ok(more)
     }
 
-    async fn tell(&self, one: Announcement) -> Result<(), StoreError> {
+    /// Returns the entry that is done with.
+    async fn tell(&self, one: Announcement) -> Result<i64, (Announcement, PeerError)> {
         let Some(arrived) = &one.arrived else {
-            return self.store.announced(one.id).await;
+            count("erased");
+            return Ok(one.id);
         };
-        let now = self.clock.now();
         match self.notifier.tell(one.session_id, arrived).await {
             Ok(()) => {
                 count("told");
-                self.store.announced(one.id).await
+                Ok(one.id)
             }
-            Err(error) if error.is_transient() && one.attempts < TRIES => {
-                count("put_off");
-                let again = now + backoff(one.attempts);
-                self.store
-                    .announce_later(one.id, again, &error.to_string())
-                    .await
-            }
-            Err(error) => {
-                count("given_up");
-                tracing::error!(%error, session = %one.session_id, "a visitor is not announced");
-                let error = error.to_string();
-                self.store.give_up_announcing(one.id, now, &error).await
-            }
+            Err(error) => Err((one, error)),
         }
+    }
+
+    async fn put_off(&self, one: &Announcement, error: &PeerError) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        if error.is_transient() && one.attempts < TRIES {
+            count("put_off");
+            let again = now + backoff(one.attempts);
+            let error = error.to_string();
+            return self.store.announce_later(one.id, again, &error).await;
+        }
+        count("given_up");
+        tracing::error!(%error, session = %one.session_id, "a visitor is not announced");
+        let error = error.to_string();
+        self.store.give_up_announcing(one.id, now, &error).await
     }
 }
 

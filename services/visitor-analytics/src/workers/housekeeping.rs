@@ -5,30 +5,18 @@ use std::time::Duration;
 use common::clock::Clock;
 use tokio_util::sync::CancellationToken;
 
+use super::repeat;
 use crate::store::{Store, StoreError};
 
-const PAUSE: Duration = Duration::from_mins(10);
-const RETRY: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_mins(1);
 
 /// Keeps house until `stop`.
 pub async fn run(store: Store, clock: Clock, stop: CancellationToken) {
-    loop {
-        let wait = match tidy(&store, &clock).await {
-            Ok(()) => PAUSE,
-            Err(error) => {
-                tracing::warn!(%error, "housekeeping put off");
-                RETRY
-            }
-        };
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = stop.cancelled() => return,
-        }
-    }
+    repeat("keeping house", PAUSE, stop, || tidy(&store, &clock)).await;
 }
 
-/// One round.
-pub async fn tidy(store: &Store, clock: &Clock) -> Result<(), StoreError> {
+/// There is never more to do at once.
+async fn tidy(store: &Store, clock: &Clock) -> Result<bool, StoreError> {
     let now = clock.now();
     store.prepare_months(now).await?;
     store.delete_old_salts(now).await?;
@@ -36,5 +24,5 @@ pub async fn tidy(store: &Store, clock: &Clock) -> Result<(), StoreError> {
     if forgotten > 0 {
         tracing::warn!(visits = forgotten, "these visits stay without a place");
     }
-    Ok(())
+    Ok(false)
 }

@@ -7,13 +7,14 @@ use std::time::Duration;
 use common::clock::Clock;
 use tokio_util::sync::CancellationToken;
 
+use super::repeat;
 use crate::clients::geo::Locator;
 use crate::store::{Owed, Store, StoreError};
 
 /// How often it is looked for what is owed.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How many visits are served at once.
-const BATCH: i64 = 500;
+const BATCH: usize = 500;
 
 /// Fills in places.
 pub struct Payer {
@@ -28,33 +29,18 @@ pub struct Payer {
 impl Payer {
     /// Runs until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        loop {
-            let paid = self.pay().await.unwrap_or_else(|error| {
-                tracing::warn!(%error, "owed places cannot be filled in");
-                0
-            });
-            let more = i64::try_from(paid).is_ok_and(|paid| paid == BATCH);
-            if stop.is_cancelled() {
-                return;
-            }
-            if !more {
-                tokio::select! {
-                    () = tokio::time::sleep(PAUSE) => {}
-                    () = stop.cancelled() => return,
-                }
-            }
-        }
+        repeat("filling in places", PAUSE, stop, || self.pay()).await;
     }
 
-    /// Pays a batch, the oldest first. Returns how many visits were served.
-    async fn pay(&self) -> Result<usize, StoreError> {
+    /// Pays a batch, the oldest first. Returns whether there may be more.
+    async fn pay(&self) -> Result<bool, StoreError> {
         let owed = self.store.owed_locations(BATCH).await?;
         if owed.is_empty() {
-            return Ok(0);
+            return Ok(false);
         }
         let ips: HashSet<IpAddr> = owed.iter().map(|one| one.ip).collect();
         let Ok(answers) = self.locator.ask(ips.into_iter().collect()).await else {
-            return Ok(0);
+            return Ok(false);
         };
         let answer = |one: Owed| {
             let found = answers.get(&one.ip).cloned().flatten();
@@ -63,6 +49,6 @@ impl Payer {
         let found: Vec<_> = owed.into_iter().map(answer).collect();
         self.store.pay_locations(&found, self.clock.now()).await?;
         tracing::info!(visits = found.len(), "owed places filled in");
-        Ok(found.len())
+        Ok(found.len() == BATCH)
     }
 }
