@@ -70,7 +70,9 @@ pub async fn migrate(
     let mut migrator = migrator;
     migrator.create_schema(schema);
     migrator.dangerous_set_table_name(format!("{schema}._sqlx_migrations"));
-    migrator.run(pool).await
+    migrator.run(pool).await?;
+    tracing::info!(schema, "the schema is up to date");
+    Ok(())
 }
 
 /// For `GET /health`: whether the database answers and has the newest migration of `migrator`.

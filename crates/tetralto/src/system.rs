@@ -51,6 +51,7 @@ fn database(args: &SystemArgs) -> anyhow::Result<(Option<Cluster>, SecretString)
     if let Some(url) = &args.database_url {
         return Ok((None, url.clone()));
     }
+    tracing::info!("starting PostgreSQL");
     let cluster = Cluster::start(&ClusterOptions {
         data_dir: args.data_dir.join("postgres"),
         durable: true,

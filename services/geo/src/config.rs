@@ -54,9 +54,8 @@ impl Config {
     #[must_use]
     pub fn stand_ins(&self) -> Vec<String> {
         let has_cities = !self.geoip_databases.is_empty() || self.maxmind.settings().is_some();
-        let embedded = "places: countries only, from the embedded database; for cities set \
-                        MAXMIND_ACCOUNT_ID and MAXMIND_API_KEY, or GEOIP_DATABASES \
-                        (README: MaxMind)";
+        let embedded = "places: countries only; for cities set MAXMIND_ACCOUNT_ID and \
+                        MAXMIND_API_KEY (README: MaxMind)";
         Vec::from_iter((!has_cities).then(|| embedded.into()))
     }
 }

@@ -113,6 +113,5 @@ fn minter(keys: &Arc<Keyring>, clock: &Clock, scope: Scope) -> Minter {
 pub async fn migrate(config: &Config) -> anyhow::Result<()> {
     let pool = config.database.pool(NAME)?;
     chassis::database::migrate(&pool, SCHEMA, migrator()).await?;
-    tracing::info!(service = NAME, "schema is up to date");
     Ok(())
 }
