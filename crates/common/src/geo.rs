@@ -16,7 +16,10 @@ pub const MAX_BATCH: usize = 1_000;
     "region_code": "ENG", "region": "England", "city": "London", "postal_code": null,
     "latitude": 51.5142, "longitude": -0.0931, "accuracy_radius_km": 10,
     "time_zone": "Europe/London", "asn": 20712, "as_organization": "Andrews & Arnold Ltd",
-    "is_anonymous": null, "is_hosting_provider": null,
+    "is_anonymous": null, "is_hosting_provider": null, "isp": null, "organization": null,
+    "domain": null, "connection_type": null, "user_type": null, "is_anonymous_vpn": null,
+    "is_public_proxy": null, "is_residential_proxy": null, "is_tor_exit_node": null,
+    "anonymizer_confidence": null, "anonymizer_provider": null, "anonymizer_last_seen": null,
     "sources": [{"provider": "mmdb", "database": "GeoIP2-City", "build_date": "2026-11-17"}]
 }))]
 pub struct Location {
@@ -28,15 +31,15 @@ pub struct Location {
     pub continent_code: Option<String>,
     /// Country, ISO 3166-1 alpha-2.
     pub country_code: Option<String>,
-    /// Country, in English.
+    /// Country, in English or the language asked for.
     pub country: Option<String>,
     /// Whether the country is a member of the European Union.
     pub is_in_european_union: Option<bool>,
     /// Region, ISO 3166-2 without the country.
     pub region_code: Option<String>,
-    /// Region, in English.
+    /// Region, in English or the language asked for.
     pub region: Option<String>,
-    /// City, in English.
+    /// City, in English or the language asked for.
     pub city: Option<String>,
     /// Postal code.
     pub postal_code: Option<String>,
@@ -56,6 +59,30 @@ pub struct Location {
     pub is_anonymous: Option<bool>,
     /// Whether the address belongs to a hosting provider.
     pub is_hosting_provider: Option<bool>,
+    /// Who gives access to the internet there.
+    pub isp: Option<String>,
+    /// Who uses the address, where that is not the provider.
+    pub organization: Option<String>,
+    /// The second-level domain that goes with the address.
+    pub domain: Option<String>,
+    /// MaxMind's word for the kind of line: `Cable/DSL`, `Cellular`, `Corporate`, `Satellite` …
+    pub connection_type: Option<String>,
+    /// MaxMind's word for the kind of user: `residential`, `business`, `hosting`, `school` …
+    pub user_type: Option<String>,
+    /// Whether the address is an anonymous VPN's.
+    pub is_anonymous_vpn: Option<bool>,
+    /// Whether the address is an open proxy's.
+    pub is_public_proxy: Option<bool>,
+    /// Whether the address is a private line that somebody resells as a proxy.
+    pub is_residential_proxy: Option<bool>,
+    /// Whether Tor's traffic leaves there.
+    pub is_tor_exit_node: Option<bool>,
+    /// How sure it is that the network is a VPN's just now, in percent.
+    pub anonymizer_confidence: Option<u8>,
+    /// Whose VPN it is.
+    pub anonymizer_provider: Option<String>,
+    /// The day on which the network was last seen to hide its users, `2026-11-17`.
+    pub anonymizer_last_seen: Option<String>,
     /// Which databases said so.
     pub sources: Vec<Source>,
 }
