@@ -16,8 +16,9 @@ pub(super) struct Partitions {
 
 const NOT_POISONED: &str = "no code panics while it holds this lock";
 
-/// The tables that are partitioned by month.
-const TABLES: [&str; 2] = ["visit", "session"];
+/// The tables that are partitioned by month, and how their partitions are stored: sessions grow
+/// visit by visit, and find room for that where they are.
+const TABLES: [(&str, &str); 2] = [("visit", ""), ("session", "with (fillfactor = 70)")];
 
 impl Partitions {
     fn missing(&self, months: &BTreeSet<NaiveDate>) -> Vec<NaiveDate> {
@@ -62,10 +63,10 @@ async fn make(pool: &PgPool, month: NaiveDate) -> Result<(), StoreError> {
     sqlx::query!("select pg_advisory_xact_lock(hashtext('visitor_analytics.partition'))")
         .execute(&mut *transaction)
         .await?;
-    for table in TABLES {
+    for (table, storage) in TABLES {
         let statement = format!(
             "create table if not exists visitor_analytics.{table}_{:04}_{:02} \
-             partition of visitor_analytics.{table} for values from ('{from}') to ('{to}')",
+             partition of visitor_analytics.{table} for values from ('{from}') to ('{to}') {storage}",
             month.year(),
             month.month(),
         );
