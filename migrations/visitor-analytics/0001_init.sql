@@ -62,6 +62,10 @@ create table visitor_analytics.visit (
     constraint visit_bot_score_range check (bot_score between 0 and 100)
 ) partition by range ("timestamp");
 
+-- What is imported from before the months begin: one partition, so that their number stays small.
+create table visitor_analytics.visit_past partition of visitor_analytics.visit
+    for values from (minvalue) to ('2024-01-01 00:00:00+00');
+
 create index visit_site_timestamp_idx on visitor_analytics.visit (site_id, "timestamp", id);
 
 -- A visitor's visits with gaps under 30 minutes. What a session shares with its first and last
@@ -81,6 +85,9 @@ create table visitor_analytics.session (
     constraint session_period check (started_at <= last_seen_at),
     constraint session_has_visits check (visits > 0)
 ) partition by range (started_at);
+
+create table visitor_analytics.session_past partition of visitor_analytics.session
+    for values from (minvalue) to ('2024-01-01 00:00:00+00') with (fillfactor = 70);
 
 -- Not on last_seen_at: a column that moves with every visit would be written to the index each time.
 create index session_visitor_idx on visitor_analytics.session (visitor_id, started_at);

@@ -77,6 +77,7 @@ def system() -> Iterator[System]:
     environ = {
         **os.environ,
         "TETRALTO_DATA_DIR": str(folder / "data"),
+        "GEOIP_UPDATE": "off",
         "GEO_PORT": str(free_port()),
         "VISITOR_ANALYTICS_PORT": str(port),
         "NOTIFICATION_PORT": str(free_port()),

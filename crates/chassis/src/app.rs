@@ -9,14 +9,13 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
-use axum::serve::ListenerExt as _;
 use axum::{Json, Router};
 use common::clock::Clock;
 use common::jwt::Verifier;
 use futures::future::BoxFuture;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::decompression::RequestDecompressionLayer;
 use tracing::Instrument as _;
@@ -27,7 +26,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::health::Health;
 use crate::request::{Observer, observe};
 use crate::settings::KeyArgs;
-use crate::{Problem, http_client, jwks, metrics};
+use crate::{Problem, connections, http_client, jwks, metrics};
 
 /// The largest body, in bytes, unpacked.
 pub const MAX_BODY: usize = 1_572_864;
@@ -85,7 +84,7 @@ impl App {
             .fallback(async || Problem::not_found("there is no such path; /docs lists them"))
             .method_not_allowed_fallback(method_not_allowed)
             .layer(DefaultBodyLimit::max(MAX_BODY))
-            .layer(RequestDecompressionLayer::new())
+            .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
             .layer(CatchPanicLayer::custom(|_| {
                 axum::response::IntoResponse::into_response(panicked())
             }))
@@ -124,46 +123,47 @@ impl App {
     }
 
     /// Serves until `shutdown`: then stops accepting, finishes what was accepted, lets the
-    /// workers end, and returns.
+    /// workers end, and returns. A worker that ends before is an error: without it the service
+    /// would only seem to run.
     pub async fn serve(
         self,
         listener: TcpListener,
         shutdown: CancellationToken,
     ) -> anyhow::Result<()> {
-        let span = tracing::info_span!("service", name = self.name);
-        let workers = TaskTracker::new();
+        let name = self.name;
+        let span = tracing::info_span!("service", name);
+        let mut workers = JoinSet::new();
         let stop = CancellationToken::new();
         for (worker, run) in self.workers {
             let span = tracing::info_span!(parent: &span, "worker", worker);
             workers.spawn(run(stop.clone()).instrument(span));
         }
-        let upkeep = keep_metrics_small(stop.clone());
-        workers.spawn(upkeep);
-        workers.close();
+        workers.spawn(keep_metrics_small(stop.clone()));
 
         let address = listener
             .local_addr()
             .context("the listener has no address")?;
-        tracing::info!(service = self.name, port = address.port(), "listening");
-        let listener = listener.tap_io(|stream| {
-            // Answers are small; waiting to fill a packet would only delay them.
-            let _ = stream.set_nodelay(true);
-        });
-        let drained = axum::serve(listener, self.router)
-            .with_graceful_shutdown(shutdown.clone().cancelled_owned());
+        tracing::info!(service = name, port = address.port(), "listening");
         let in_time = async {
             shutdown.cancelled().await;
             tokio::time::sleep(DRAIN).await;
         };
         tokio::select! {
-            served = drained => served.context("serving failed")?,
-            () = in_time => tracing::warn!(service = self.name, "requests dropped after {DRAIN:?}"),
+            () = connections::serve(listener, self.router, shutdown.clone()) => {}
+            () = in_time => tracing::warn!(service = name, "requests dropped after {DRAIN:?}"),
+            ended = workers.join_next() => {
+                ended.transpose().with_context(|| format!("a worker of {name} broke off"))?;
+                anyhow::bail!("a worker of {name} ended");
+            }
         }
         stop.cancel();
-        if tokio::time::timeout(DRAIN, workers.wait()).await.is_err() {
-            tracing::warn!(service = self.name, "workers dropped after {DRAIN:?}");
+        let ended = tokio::time::timeout(DRAIN, async {
+            while workers.join_next().await.is_some() {}
+        });
+        if ended.await.is_err() {
+            tracing::warn!(service = name, "workers dropped after {DRAIN:?}");
         }
-        tracing::info!(service = self.name, "stopped");
+        tracing::info!(service = name, "stopped");
         Ok(())
     }
 }
@@ -226,7 +226,10 @@ async fn method_not_allowed() -> Problem {
 }
 
 fn panicked() -> Problem {
-    tracing::error!("a handler panicked");
+    tracing::error!(
+        request_id = crate::request::current_id(),
+        "a handler panicked"
+    );
     let detail = "something went wrong here; the log knows it by the request id";
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", detail)
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
-use sqlx::PgPool;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection as _, PgConnection, PgPool};
 
 use crate::health::Finding;
 use crate::settings::secret;
@@ -17,7 +17,18 @@ pub struct DatabaseArgs {
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_parser = secret)]
     pub database_url: SecretString,
     /// The most connections to hold.
-    #[arg(long, env = "DATABASE_CONNECTIONS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=500))]
+    #[arg(long, env = "DATABASE_CONNECTIONS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=200))]
+    pub database_connections: u32,
+}
+
+/// Where the database is, for a service that can do without one.
+#[derive(Clone, Debug, clap::Args)]
+pub struct OptionalDatabaseArgs {
+    /// The PostgreSQL database, as `postgres://user:password@host:5432/name`; empty means none.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_parser = secret)]
+    pub database_url: Option<SecretString>,
+    /// The most connections to hold.
+    #[arg(long, env = "DATABASE_CONNECTIONS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=200))]
     pub database_connections: u32,
 }
 
@@ -30,15 +41,30 @@ impl DatabaseArgs {
     /// A pool that connects when it is first used, so that a service starts while its database
     /// does. `application` is shown in `pg_stat_activity`.
     pub fn pool(&self, application: &str) -> Result<PgPool, BadAddress> {
-        let options: PgConnectOptions = self
-            .database_url
-            .expose_secret()
-            .parse()
-            .map_err(BadAddress)?;
+        let address = self.database_url.expose_secret();
+        let scheme = address.split("://").next().unwrap_or_default();
+        if !matches!(scheme, "postgres" | "postgresql") {
+            let other = sqlx::Error::Configuration("it begins with postgres://".into());
+            return Err(BadAddress(other));
+        }
+        let options: PgConnectOptions = address.parse().map_err(BadAddress)?;
         Ok(pool(
             options.application_name(application),
             self.database_connections,
         ))
+    }
+}
+
+impl OptionalDatabaseArgs {
+    /// The same as [`DatabaseArgs::pool`], where an address is set.
+    pub fn pool(&self, application: &str) -> Result<Option<PgPool>, BadAddress> {
+        let given = self.database_url.clone();
+        let given = given.filter(|url| !url.expose_secret().is_empty());
+        let given = given.map(|database_url| DatabaseArgs {
+            database_url,
+            database_connections: self.database_connections,
+        });
+        given.map(|given| given.pool(application)).transpose()
     }
 }
 
@@ -60,17 +86,34 @@ pub fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
         .connect_lazy_with(options)
 }
 
+/// The schema could not be brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    /// The database does not answer.
+    #[error("the database at DATABASE_URL cannot be reached")]
+    Away(#[source] sqlx::Error),
+    /// A migration failed.
+    #[error("the database at DATABASE_URL cannot be migrated")]
+    Failed(#[source] MigrateError),
+}
+
 /// Brings the schema to the newest version. Each service keeps its list of applied migrations in
 /// its own schema, since they share one database.
 pub async fn migrate(
     pool: &PgPool,
     schema: &'static str,
     migrator: Migrator,
-) -> Result<(), MigrateError> {
+) -> Result<(), SchemaError> {
+    // Not from the pool, which would wait and not say why.
+    let options = pool.connect_options();
+    let mut connection = PgConnection::connect_with(&options)
+        .await
+        .map_err(SchemaError::Away)?;
     let mut migrator = migrator;
     migrator.create_schema(schema);
     migrator.dangerous_set_table_name(format!("{schema}._sqlx_migrations"));
-    migrator.run(pool).await?;
+    let migrated = migrator.run(&mut connection).await;
+    migrated.map_err(SchemaError::Failed)?;
     tracing::info!(schema, "the schema is up to date");
     Ok(())
 }

@@ -1,14 +1,20 @@
 //! axum's extractors, refusing with a [`Problem`] that names the field.
 
+use std::time::Duration;
+
 use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::Problem;
+use crate::app::MAX_BODY;
+
+/// A body must have come within this time.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A JSON body.
 #[derive(Debug)]
@@ -26,41 +32,72 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        Ok(Self(parse_json(&json_bytes(request, state).await?)?))
+        parse_object(&json_bytes(request, state).await?).map(Self)
     }
 }
 
-/// The body of a request that says it is JSON, within the size limit.
+/// The body of a request that says it is JSON, within the limits of size and time.
 pub async fn json_bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
-    let content_type = request.headers().get(header::CONTENT_TYPE);
-    let is_json = content_type
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .is_some_and(|kind| {
-            let kind = kind.trim().to_ascii_lowercase();
-            kind == "application/json" || kind.ends_with("+json")
-        });
-    if !is_json {
-        let detail = "send JSON, with the header Content-Type: application/json";
-        return Err(
-            Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "BODY_NOT_JSON", detail)
-                .field("content-type"),
-        );
+    check_headers(request.headers())?;
+    match tokio::time::timeout(PATIENCE, Bytes::from_request(request, state)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)))) => {
+            Err(too_large())
+        }
+        Ok(Err(_)) => Err(incomplete(StatusCode::BAD_REQUEST)),
+        Err(_) => Err(incomplete(StatusCode::REQUEST_TIMEOUT)),
     }
-    Bytes::from_request(request, state)
-        .await
-        .map_err(|rejection| match rejection {
-            BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
-                let detail = format!("the body may have {} bytes at most", crate::app::MAX_BODY);
-                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", detail).field("body")
-            }
-            _ => Problem::new(
-                StatusCode::BAD_REQUEST,
-                "BODY_INCOMPLETE",
-                "the body could not be read to its end",
-            )
-            .field("body"),
-        })
+}
+
+/// Refuses before the body is read what its headers rule out.
+fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let kind = header(header::CONTENT_TYPE).and_then(|value| value.split(';').next());
+    let kind = kind.unwrap_or_default().trim().to_ascii_lowercase();
+    if kind != "application/json" && !kind.ends_with("+json") {
+        let detail = "send JSON, with the header Content-Type: application/json";
+        return Err(unsupported("BODY_NOT_JSON", detail).field("content-type"));
+    }
+    // What can be unpacked has been by now, and the header is gone.
+    if header(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+        let detail = "send the body as it is, or with Content-Encoding: gzip";
+        return Err(unsupported("CODING_UNKNOWN", detail).field("content-encoding"));
+    }
+    let length = header(header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
+    if length.is_some_and(|length| length > MAX_BODY as u64) {
+        return Err(too_large());
+    }
+    Ok(())
+}
+
+fn unsupported(code: &'static str, detail: &str) -> Problem {
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, code, detail)
+}
+
+fn too_large() -> Problem {
+    let detail = format!("the body may have {MAX_BODY} bytes at most");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", detail).field("body")
+}
+
+fn incomplete(status: StatusCode) -> Problem {
+    let detail = "the body could not be read to its end";
+    Problem::new(status, "BODY_INCOMPLETE", detail).field("body")
+}
+
+/// Reads a JSON object; serde would also take a list of its fields.
+pub fn parse_object<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
+    if matches!(
+        bytes.trim_ascii_start().first(),
+        Some(b'[' | b'"' | b'0'..=b'9' | b'-')
+    ) {
+        parse_json::<serde::de::IgnoredAny>(bytes)?;
+        return Err(Problem::invalid(
+            "body",
+            "BODY_INVALID",
+            "this must be an object",
+        ));
+    }
+    parse_json(bytes)
 }
 
 /// Reads JSON: 400 where it is no JSON, 422 with the path where it is not what is expected.
@@ -100,6 +137,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let query = parts.uri.query().unwrap_or_default();
         let pairs = url::form_urlencoded::parse(query.as_bytes());
+        // No text that is stored or compared has it, and PostgreSQL refuses it.
+        if let Some((name, _)) = pairs.clone().find(|(_, value)| value.contains('\0')) {
+            let detail = "U+0000 stands in no value";
+            return Err(Problem::new(StatusCode::BAD_REQUEST, "QUERY_INVALID", detail).field(name));
+        }
         let deserializer = serde_urlencoded::Deserializer::new(pairs);
         serde_path_to_error::deserialize(deserializer)
             .map(Self)
@@ -124,8 +166,8 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
         axum::extract::Path::from_request_parts(parts, state)
             .await
             .map(|axum::extract::Path(value)| Self(value))
-            .map_err(|error| {
-                let detail = error.body_text();
+            .map_err(|_| {
+                let detail = "a part of the path is not what stands there, such as an id";
                 Problem::new(StatusCode::BAD_REQUEST, "PATH_INVALID", detail).field("path")
             })
     }

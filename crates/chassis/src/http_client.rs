@@ -12,7 +12,7 @@ pub fn build(user_agent: &'static str) -> Result<reqwest::Client, reqwest::Error
         .user_agent(user_agent)
         .connect_timeout(Duration::from_secs(2))
         .timeout(Duration::from_secs(10))
-        .pool_idle_timeout(Duration::from_mins(1))
+        .pool_idle_timeout(Duration::from_secs(20))
         .redirect(reqwest::redirect::Policy::none())
         .build()
 }

@@ -4,12 +4,14 @@
 
 pub mod app;
 pub mod auth;
+mod connections;
 pub mod database;
 pub mod extract;
 pub mod health;
 pub mod http_client;
 pub mod jwks;
 pub mod metrics;
+pub mod page;
 pub mod peer;
 pub mod problem;
 pub mod process;

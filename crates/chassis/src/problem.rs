@@ -71,7 +71,11 @@ impl Problem {
 
     /// 500; `cause` goes to the log only.
     pub fn internal(cause: &(dyn std::error::Error + 'static)) -> Self {
-        tracing::error!(error = cause, "internal error");
+        tracing::error!(
+            error = chain(cause),
+            request_id = request::current_id(),
+            "internal error"
+        );
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "INTERNAL",
@@ -81,8 +85,12 @@ impl Problem {
 
     /// 503 that asks to come again after a second; `cause` goes to the log only.
     pub fn unavailable(cause: &(dyn std::error::Error + 'static)) -> Self {
-        tracing::warn!(error = cause, "unavailable");
-        Self::busy("a part this request needs is away; nothing was stored; try again")
+        tracing::warn!(
+            error = chain(cause),
+            request_id = request::current_id(),
+            "unavailable"
+        );
+        Self::busy("a part this request needs is away; try again, with the same ids")
     }
 
     /// 503 with `Retry-After: 1`.
@@ -96,6 +104,13 @@ impl Problem {
     #[must_use]
     pub fn field(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into());
+        self
+    }
+
+    /// Says when to come again, in whole seconds.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
         self
     }
 
@@ -129,6 +144,13 @@ impl Problem {
     pub fn detail(&self) -> &str {
         &self.detail
     }
+}
+
+/// An error with what caused it.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let texts: Vec<_> = causes.map(ToString::to_string).collect();
+    texts.join(": ")
 }
 
 impl IntoResponse for Problem {

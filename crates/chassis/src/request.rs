@@ -101,7 +101,10 @@ fn context(headers: &HeaderMap, clock: &Clock) -> Context {
 }
 
 fn timed_out() -> Problem {
-    tracing::error!("request given up after {LIMIT:?}");
+    tracing::error!(
+        request_id = current_id(),
+        "request given up after {LIMIT:?}"
+    );
     Problem::busy("this took too long; try again")
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use uuid::{ContextV7, Timestamp, Uuid};
+use uuid::{ClockSequence, ContextV7, NoContext, Timestamp, Uuid};
 
 /// Tells the time: the system's, or one that a test sets and moves.
 #[derive(Clone, Debug, Default)]
@@ -55,24 +55,23 @@ impl Clock {
     /// A new `UUIDv7` (RFC 9562 §5.7) that carries this clock's time; later ones sort after it.
     #[must_use]
     pub fn new_id(&self) -> Uuid {
-        Self::id_at(self.now())
-    }
-
-    /// A new `UUIDv7` that carries `at`, for things that happened earlier than now.
-    #[must_use]
-    pub fn id_at(at: DateTime<Utc>) -> Uuid {
         thread_local! {
             static CONTEXT: ContextV7 = const { ContextV7::new() };
         }
-        let seconds = u64::try_from(at.timestamp()).unwrap_or(0);
-        CONTEXT.with(|context| {
-            Uuid::new_v7(Timestamp::from_unix(
-                context,
-                seconds,
-                at.timestamp_subsec_nanos(),
-            ))
-        })
+        CONTEXT.with(|context| id(self.now(), context))
     }
+
+    /// A new `UUIDv7` that carries `at`, for things that happened at another time than now.
+    #[must_use]
+    pub fn id_at(at: DateTime<Utc>) -> Uuid {
+        id(at, NoContext)
+    }
+}
+
+fn id(at: DateTime<Utc>, context: impl ClockSequence<Output = impl Into<u128>>) -> Uuid {
+    let seconds = u64::try_from(at.timestamp()).unwrap_or(0);
+    let at = Timestamp::from_unix(context, seconds, at.timestamp_subsec_nanos());
+    Uuid::new_v7(at)
 }
 
 /// The moment inside a `UUIDv7` (milliseconds), or `None` for other kinds of id.
@@ -100,5 +99,12 @@ mod tests {
             Some(start + TimeDelta::milliseconds(5))
         );
         assert_eq!(moment_of(Uuid::nil()), None);
+        // Neither the past nor the future rubs off on other ids.
+        for days in [-3_000, 1, -1] {
+            let at = start + TimeDelta::days(days);
+            assert_eq!(moment_of(Clock::id_at(at)), Some(at));
+        }
+        let next = start + TimeDelta::milliseconds(5);
+        assert_eq!(moment_of(clock.new_id()), Some(next));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use chrono::{DateTime, FixedOffset};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -15,7 +16,8 @@ pub const MAX_BATCH: usize = 1_000;
     "country_code": "GB", "country": "United Kingdom", "is_in_european_union": false,
     "region_code": "ENG", "region": "England", "city": "London", "postal_code": null,
     "latitude": 51.5142, "longitude": -0.0931, "accuracy_radius_km": 10,
-    "time_zone": "Europe/London", "asn": 20712, "as_organization": "Andrews & Arnold Ltd",
+    "time_zone": "Europe/London", "local_time": "2026-11-20T12:00:00Z",
+    "distance_km": 342.9, "asn": 20712, "as_organization": "Andrews & Arnold Ltd",
     "is_anonymous": null, "is_hosting_provider": null, "isp": null, "organization": null,
     "domain": null, "connection_type": null, "user_type": null, "is_anonymous_vpn": null,
     "is_public_proxy": null, "is_residential_proxy": null, "is_tor_exit_node": null,
@@ -51,6 +53,10 @@ pub struct Location {
     pub accuracy_radius_km: Option<u16>,
     /// IANA time zone.
     pub time_zone: Option<String>,
+    /// What time it was there when this was answered (RFC 3339).
+    pub local_time: Option<DateTime<FixedOffset>>,
+    /// Kilometres to the business (`BUSINESS_LOCATION`).
+    pub distance_km: Option<f64>,
     /// Number of the autonomous system.
     pub asn: Option<u32>,
     /// Who runs the autonomous system.

@@ -153,3 +153,26 @@ fn a_minter_keeps_its_token_until_it_is_nearly_over() {
     assert_eq!(claims.sub, "visitor-analytics");
     assert!(claims.scope.allow(Scope::GeoRead) && !claims.scope.allow(Scope::GeoWrite));
 }
+
+#[test]
+fn times_may_have_fractions_and_what_is_critical_is_refused() {
+    let verifier = Verifier::new(ring(&[NEW]), "geo", Clock::by_hand(now()));
+    let key = EncodingKey::from_secret(NEW.as_bytes());
+    let body = |exp: f64| serde_json::json!({"sub": "x", "aud": "geo", "exp": exp, "iat": null});
+    let sign = |header: &jsonwebtoken::Header, exp: f64| {
+        jsonwebtoken::encode(header, &body(exp), &key).unwrap()
+    };
+    let plain = jsonwebtoken::Header::new(Algorithm::HS256);
+    let soon = 1_795_176_060.5;
+    assert!(verifier.verify(&sign(&plain, soon)).is_ok());
+    assert_eq!(
+        verifier.verify(&sign(&plain, 1.5)),
+        Err(TokenError::Expired)
+    );
+    let mut critical = plain;
+    critical.crit = Some(vec!["b64".into()]);
+    assert_eq!(
+        verifier.verify(&sign(&critical, soon)),
+        Err(TokenError::Invalid)
+    );
+}

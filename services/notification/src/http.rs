@@ -5,7 +5,6 @@ mod error;
 mod idempotency;
 mod notifications;
 mod notify;
-mod page;
 
 use std::sync::Arc;
 

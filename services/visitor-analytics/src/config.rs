@@ -50,6 +50,9 @@ pub enum Command {
     Migrate,
 }
 
+/// Ten years, in seconds.
+const LONGEST: u64 = 315_576_000;
+
 /// A whole number with a unit: `s`, `m`, `h` or `d`.
 fn duration(text: &str) -> Result<TimeDelta, &'static str> {
     let wrong = "a duration is a whole number with a unit: 90s, 15m, 2h or 1d";
@@ -63,7 +66,10 @@ fn duration(text: &str) -> Result<TimeDelta, &'static str> {
     };
     let number = &text[..text.len() - 1];
     let number: u64 = number.parse().map_err(|_| wrong)?;
-    let whole = number.checked_mul(seconds).ok_or(wrong)?;
+    let whole = number
+        .checked_mul(seconds)
+        .filter(|whole| *whole <= LONGEST);
+    let whole = whole.ok_or("at most ten years")?;
     TimeDelta::from_std(Duration::from_secs(whole)).map_err(|_| wrong)
 }
 

@@ -1,11 +1,9 @@
 //! A visit's way in: read the user agent, find the place and the visitor, and record.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use common::geo::Location;
 use moka::sync::Cache;
 
@@ -14,8 +12,8 @@ use crate::domain::agent::AgentReader;
 use crate::domain::bot::{Crawlers, Verdict, judge_agent};
 use crate::domain::classified::{AgentFindings, Classified, Place};
 use crate::domain::visit::NewVisit;
-use crate::domain::visitor::{Salt, daily_id};
-use crate::store::{Recorded, Store, StoreError};
+use crate::domain::visitor::daily_id;
+use crate::store::{Recorded, Store};
 use crate::workers::recorder::{RecordError, Recorder};
 
 /// User agents that are remembered, at most about two kilobytes each.
@@ -84,7 +82,11 @@ impl Ingest {
         now: DateTime<Utc>,
     ) -> Result<Vec<Classified>, RecordError> {
         let ips: Vec<IpAddr> = visits.iter().map(|visit| visit.ip).collect();
-        let salts = self.salts(&visits, now).await.map_err(Arc::new)?;
+        let moments = visits.iter().map(|visit| visit.timestamp);
+        self.store.make_room(moments).await.map_err(Arc::new)?;
+        let nameless = visits.iter().filter(|visit| visit.visitor_id.is_none());
+        let days = nameless.map(NewVisit::day).collect();
+        let salts = self.store.salts(days, now).await.map_err(Arc::new)?;
         let places = self.locator.places(&ips).await;
         let visits = visits.into_iter().zip(places);
         let classified = visits.map(|(visit, place)| {
@@ -97,21 +99,6 @@ impl Ingest {
             Classified::new(visit, visitor_id, findings, place)
         });
         Ok(classified.collect())
-    }
-
-    async fn salts(
-        &self,
-        visits: &[NewVisit],
-        now: DateTime<Utc>,
-    ) -> Result<BTreeMap<NaiveDate, Salt>, StoreError> {
-        let mut salts = BTreeMap::new();
-        for visit in visits.iter().filter(|visit| visit.visitor_id.is_none()) {
-            let day = visit.day();
-            if let Entry::Vacant(place) = salts.entry(day) {
-                place.insert(self.store.salt(day, now).await?);
-            }
-        }
-        Ok(salts)
     }
 
     fn findings(&self, user_agent: &str) -> Arc<AgentFindings> {

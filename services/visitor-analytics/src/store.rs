@@ -22,6 +22,9 @@ pub enum StoreError {
     /// The database is out of reach; the same may succeed later.
     #[error("the database is away")]
     Away(#[source] sqlx::Error),
+    /// The database does not answer; whether it did what it was asked is not known.
+    #[error("the database is silent")]
+    Silent,
     /// The database refuses these data.
     #[error("the database refuses the data")]
     Refused(#[source] sqlx::Error),

@@ -16,13 +16,22 @@ pub struct Claims {
     #[serde(deserialize_with = "one_or_many")]
     pub aud: Vec<String>,
     /// When it ends.
+    #[serde(deserialize_with = "seconds")]
     pub exp: i64,
     /// When it begins, where that is not at once.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "perhaps_seconds"
+    )]
     pub nbf: Option<i64>,
     /// When it was made.
-    #[serde(default)]
-    pub iat: i64,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "perhaps_seconds"
+    )]
+    pub iat: Option<i64>,
     /// What it allows.
     #[serde(default)]
     pub scope: Scopes,
@@ -40,4 +49,37 @@ fn one_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<
         OneOrMany::One(one) => vec![one],
         OneOrMany::Many(many) => many,
     })
+}
+
+/// A `NumericDate` (RFC 7519 §2) may have a fraction.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum NumericDate {
+    Whole(i64),
+    Fraction(f64),
+}
+
+impl From<NumericDate> for i64 {
+    fn from(date: NumericDate) -> Self {
+        match date {
+            NumericDate::Whole(seconds) => seconds,
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "the fraction does not matter"
+            )]
+            NumericDate::Fraction(seconds) => seconds as Self,
+        }
+    }
+}
+
+fn seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    NumericDate::deserialize(deserializer).map(Into::into)
+}
+
+fn perhaps_seconds<'de, D>(deserializer: D) -> Result<Option<i64>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+{
+    let date = Option::<NumericDate>::deserialize(deserializer)?;
+    Ok(date.map(Into::into))
 }

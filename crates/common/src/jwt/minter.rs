@@ -66,7 +66,7 @@ impl Claims {
             aud,
             exp: now + lifetime,
             nbf: None,
-            iat: now,
+            iat: Some(now),
             scope: scopes,
         }
     }

@@ -75,6 +75,9 @@ impl Verifier {
             return Err(TokenError::Invalid);
         }
         let claims = Arc::new(self.decode(token)?);
+        if claims.sub.contains(char::is_control) {
+            return Err(TokenError::Invalid);
+        }
         self.in_time(&claims)?;
         if !claims.aud.iter().any(|aud| aud == self.audience) {
             return Err(TokenError::Audience);
@@ -90,7 +93,7 @@ impl Verifier {
 
     fn in_time(&self, claims: &Claims) -> Result<(), TokenError> {
         let now = self.clock.now().timestamp();
-        if claims.exp <= now - LEEWAY {
+        if claims.exp.saturating_add(LEEWAY) <= now {
             return Err(TokenError::Expired);
         }
         match claims.nbf {
@@ -105,6 +108,10 @@ impl Verifier {
             ErrorKind::Json(_) => TokenError::Algorithm,
             _ => TokenError::Invalid,
         })?;
+        // Nothing that could be called critical is understood here (RFC 7515 §4.1.11).
+        if header.crit.is_some() {
+            return Err(TokenError::Invalid);
+        }
         match header.alg {
             Algorithm::HS256 => self
                 .keys

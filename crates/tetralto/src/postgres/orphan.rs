@@ -21,9 +21,11 @@ use super::{
 /// process which is something else (numbers come round again) would block PostgreSQL for good.
 pub fn stop(data_dir: &Path) -> Result<(), PostgresError> {
     let path = pid_file(data_dir);
-    let Ok(text) = fs::read_to_string(&path) else {
+    let Ok(bytes) = fs::read(&path) else {
         return Ok(());
     };
+    // The folder's name stands in it, which need not be UTF-8.
+    let text = String::from_utf8_lossy(&bytes);
     let Some(pid) = text.lines().next().and_then(|line| line.parse().ok()) else {
         return Ok(());
     };

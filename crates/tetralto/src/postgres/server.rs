@@ -34,7 +34,7 @@ const SETTINGS: [&str; 11] = [
     "unix_socket_permissions=0700",
     "port=5432",
     "shared_buffers=64MB",
-    "max_connections=100",
+    "max_connections=500",
     "max_wal_size=1GB",
     "jit=off",
     "timezone=UTC",
@@ -180,7 +180,9 @@ fn wait_until_ready(server: &mut Server, data_dir: &Path) -> io::Result<Option<E
 /// Reads the status as `pg_ctl` does: the first line is the process, the eighth its state
 /// (PostgreSQL's miscadmin.h, "postmaster.pid").
 fn is_ready(data_dir: &Path, pid: u32) -> bool {
-    let text = fs::read_to_string(pid_file(data_dir)).unwrap_or_default();
+    // The folder's name stands in it, which need not be UTF-8.
+    let bytes = fs::read(pid_file(data_dir)).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
     let mut lines = text.lines().map(str::trim);
     lines.next() == Some(&pid.to_string()) && lines.nth(6) == Some("ready")
 }

@@ -4,6 +4,7 @@ use axum::Json as Answer;
 use axum::extract::State;
 use chassis::Problem;
 use chassis::extract::Query;
+use chassis::page::{Limit, Page};
 use chassis::problem::ProblemBody;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,6 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::Shared;
-use super::page::{Limit, Page};
 use crate::store::dead_letter;
 
 /// Which dead letters to list.

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use chassis::Problem;
 use chassis::extract::{Path, Query};
+use chassis::page::{Limit, Page};
 use chassis::problem::ProblemBody;
 use common::notification::NotificationStatus;
 use serde::Deserialize;
@@ -14,7 +15,6 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use self::view::{Detail, Summary};
-use super::page::{Limit, Page};
 use super::{Shared, error};
 use crate::store::notification::{Filter, Row};
 use crate::store::{attempt, delivery, notification};

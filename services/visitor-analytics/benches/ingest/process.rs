@@ -77,6 +77,7 @@ impl System {
             let mut command = Command::new(folder.join(name));
             command
                 .env("RUST_LOG", "warn")
+                .env("GEOIP_UPDATE", "off")
                 .env("JWT_SECRETS", SECRET)
                 .env("DATABASE_URL", database)
                 .env("PORT", port.to_string());

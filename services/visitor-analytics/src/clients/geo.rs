@@ -103,10 +103,12 @@ impl Locator {
         if response.results.len() != ips.len() {
             return Err(PeerError::Unreadable("results are missing".into()));
         }
-        let locations = response
-            .results
-            .into_iter()
-            .map(|r| r.location.map(Arc::new));
+        let locations = response.results.into_iter().map(|result| {
+            let mut location = result.location?;
+            // It is remembered, and time goes on.
+            location.local_time = None;
+            Some(Arc::new(location))
+        });
         let answers: HashMap<_, _> = ips.into_iter().zip(locations).collect();
         for (ip, answer) in &answers {
             self.known.insert(*ip, answer.clone());

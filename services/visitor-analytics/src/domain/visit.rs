@@ -17,6 +17,7 @@ const AHEAD: TimeDelta = TimeDelta::minutes(5);
 const EARLIEST: i64 = 631_152_000;
 
 const LONGEST_URL: usize = 4_096;
+const LONGEST_HOST: usize = 253;
 const LONGEST_ID: usize = 128;
 const LONGEST_TEXT: usize = 1_024;
 const LONGEST_PROPERTIES: usize = 8_192;
@@ -219,15 +220,13 @@ impl NewVisit {
     pub fn accept(from: Submitted, now: DateTime<Utc>) -> Result<Self, Invalid> {
         let (id, timestamp) = place_in_time(from.id, from.timestamp, now)?;
         let url = page(&from.url)?;
-        let site = match from.site {
-            Some(site) => site,
-            None => url.host_str().unwrap_or_default().to_owned(),
-        };
+        let host = url.host_str().unwrap_or_default();
+        let site = site(from.site.as_deref().unwrap_or(host))?;
         let ip: IpAddr = from.ip.trim().parse().map_err(|_| Invalid::Ip)?;
         Ok(Self {
             id,
             timestamp,
-            site: domain(&site)?,
+            site,
             url,
             ip: ip.to_canonical(),
             user_agent: text(from.user_agent.unwrap_or_default()),
@@ -303,13 +302,15 @@ fn without_private_parts(mut url: Url) -> Url {
     url
 }
 
-fn domain(site: &str) -> Result<String, Invalid> {
-    let site = site.trim().trim_end_matches('.').to_lowercase();
-    let plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
-    if site.is_empty() || site.len() > 253 || !site.chars().all(plain) {
+/// A site's name as it is stored: a host, in lower case, international ones in ASCII as in URLs.
+pub fn site(name: &str) -> Result<String, Invalid> {
+    let name = name.trim().trim_end_matches('.');
+    let host = url::Host::parse(name).map_err(|_| Invalid::Site)?;
+    let host = host.to_string();
+    if host.len() > LONGEST_HOST {
         return Err(Invalid::Site);
     }
-    Ok(site)
+    Ok(host)
 }
 
 fn method(method: Option<String>) -> Result<String, Invalid> {
@@ -339,11 +340,24 @@ fn own_id(id: String, field: &'static str) -> Result<String, Invalid> {
 
 fn properties(properties: Map<String, Value>) -> Result<Map<String, Value>, Invalid> {
     let json = serde_json::to_string(&properties).map_err(|_| Invalid::Properties)?;
-    // PostgreSQL's JSON cannot hold U+0000.
-    if json.len() > LONGEST_PROPERTIES || json.contains("\\u0000") {
+    if json.len() > LONGEST_PROPERTIES || has_nul(&properties) {
         return Err(Invalid::Properties);
     }
     Ok(properties)
+}
+
+/// PostgreSQL's JSON cannot hold U+0000. The parser bounds the depth.
+fn has_nul(object: &Map<String, Value>) -> bool {
+    fn in_value(value: &Value) -> bool {
+        match value {
+            Value::String(text) => text.contains('\0'),
+            Value::Array(values) => values.iter().any(in_value),
+            Value::Object(object) => has_nul(object),
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        }
+    }
+    let field = |(name, value): (&String, &Value)| name.contains('\0') || in_value(value);
+    object.iter().any(field)
 }
 
 /// Text of strangers: without control characters, and not longer than is useful.

@@ -1,16 +1,21 @@
 //! Lists: parameters, pages and cursors.
 
+use std::ops::RangeInclusive;
+
 use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use chassis::Problem;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike as _, Utc};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
+use crate::domain::visit::site;
 use crate::store::{BotFilter, VisitQuery};
 
+/// What PostgreSQL and RFC 3339 can both say.
+const YEARS: RangeInclusive<i32> = 1..=9_999;
 const DEFAULT_LIMIT: i64 = 50;
 const MOST: i64 = 1_000;
 
@@ -50,6 +55,11 @@ impl Parameters {
         if !(1..=MOST).contains(&limit) {
             return Err(wrong("limit", "a limit lies between 1 and 1000"));
         }
+        for (name, moment) in [("from", self.from), ("to", self.to)] {
+            if moment.is_some_and(|moment| !YEARS.contains(&moment.year())) {
+                return Err(wrong(name, "a year lies between 1 and 9999"));
+            }
+        }
         if let (Some(from), Some(to)) = (self.from, self.to)
             && from > to
         {
@@ -59,7 +69,7 @@ impl Parameters {
             read_cursor(&text).ok_or_else(|| wrong("cursor", "this is no cursor of this list"))
         });
         Ok(VisitQuery {
-            site: self.site.map(|site| site.to_lowercase()),
+            site: self.site.as_deref().map(named_site).transpose()?,
             from: self.from,
             to: self.to,
             bots: match self.include_bots {
@@ -71,6 +81,10 @@ impl Parameters {
             limit,
         })
     }
+}
+
+fn named_site(name: &str) -> Result<String, Problem> {
+    site(name).map_err(|error| wrong("site", &error.to_string()))
 }
 
 fn wrong(field: &str, detail: &str) -> Problem {
@@ -88,6 +102,7 @@ fn read_cursor(text: &str) -> Option<(DateTime<Utc>, Uuid)> {
     let bytes = BASE64.decode(text).ok()?;
     let (moment, id) = bytes.split_first_chunk::<8>()?;
     let moment = DateTime::from_timestamp_micros(i64::from_be_bytes(*moment))?;
+    let moment = Some(moment).filter(|moment| YEARS.contains(&moment.year()))?;
     Some((moment, Uuid::from_slice(id).ok()?))
 }
 

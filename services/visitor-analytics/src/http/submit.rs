@@ -4,7 +4,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use chassis::Problem;
-use chassis::extract::{json_bytes, parse_json};
+use chassis::extract::{json_bytes, parse_json, parse_object};
 use chassis::problem::ProblemBody;
 use chrono::{DateTime, Utc};
 use common::geo::{ItemError, Location};
@@ -87,7 +87,7 @@ pub(super) async fn submit(
         return many(&state, &body).await;
     }
     let now = state.clock.now();
-    let visit = NewVisit::accept(parse_json(&body)?, now).map_err(|e| error::invalid(&e))?;
+    let visit = NewVisit::accept(parse_object(&body)?, now).map_err(|e| error::invalid(&e))?;
     let received = state.ingest.receive(vec![visit], now).await;
     let received = received.map_err(|e| error::record(&e))?;
     let answer = received.into_iter().next().map(Answer::from);
@@ -123,7 +123,7 @@ async fn many(state: &super::State, body: &[u8]) -> Result<Response, Problem> {
 }
 
 fn accept(item: &RawValue, now: DateTime<Utc>) -> Result<NewVisit, Problem> {
-    let submitted = parse_json(item.get().as_bytes())?;
+    let submitted = parse_object(item.get().as_bytes())?;
     NewVisit::accept(submitted, now).map_err(|e| error::invalid(&e))
 }
 

@@ -16,6 +16,9 @@ pub(super) struct Partitions {
 
 const NOT_POISONED: &str = "no code panics while it holds this lock";
 
+/// Earlier months share a partition that the migration makes.
+const FIRST: NaiveDate = NaiveDate::from_ymd_opt(2024, 1, 1).expect("this day exists");
+
 /// The tables that are partitioned by month, and how their partitions are stored: sessions grow
 /// visit by visit, and find room for that where they are.
 const TABLES: [(&str, &str); 2] = [("visit", ""), ("session", "with (fillfactor = 70)")];
@@ -29,11 +32,14 @@ impl Partitions {
 
 impl Store {
     /// Makes sure that visits at these moments have a place. Cheap when they have one.
-    pub(super) async fn make_room(
+    pub async fn make_room(
         &self,
         moments: impl Iterator<Item = DateTime<Utc>>,
     ) -> Result<(), StoreError> {
-        let months: BTreeSet<_> = moments.map(month_of).collect();
+        let months: BTreeSet<_> = moments
+            .map(month_of)
+            .filter(|month| *month >= FIRST)
+            .collect();
         for month in self.partitions.missing(&months) {
             make(&self.pool, month).await?;
             let mut known = self.partitions.known.lock().expect(NOT_POISONED);

@@ -43,7 +43,8 @@ pub enum Outcome {
 }
 
 impl Store {
-    /// Records a batch at `now`, all of it or none. Sessions whose first genuine visit is younger
+    /// Records a batch at `now`, all of it or none; its months have their partitions
+    /// ([`Store::make_room`]). Sessions whose first genuine visit is younger
     /// than `max_age` are put into the outbox.
     pub async fn record(
         &self,
@@ -51,8 +52,6 @@ impl Store {
         now: DateTime<Utc>,
         max_age: TimeDelta,
     ) -> Result<Vec<Recorded>, StoreError> {
-        self.make_room(batch.iter().map(|v| v.visit.timestamp))
-            .await?;
         let domains = batch.iter().map(|v| v.visit.site.as_str());
         let sites = self.site_ids(domains, now).await?;
         let keys: Vec<VisitorKey> = batch
@@ -65,7 +64,7 @@ impl Store {
                 batch,
                 keys: &keys,
                 now,
-                fresh_since: now - max_age,
+                fresh_since: now.checked_sub_signed(max_age).unwrap_or(now),
             };
             if let Some(recorded) = attempt.run(transaction).await? {
                 return Ok(recorded);
@@ -195,7 +194,10 @@ impl Attempt<'_> {
         new: &[usize],
         sessions: &HashMap<VisitKey, (Uuid, bool)>,
     ) -> Vec<Recorded> {
-        let new: HashSet<usize> = new.iter().copied().collect();
+        let first: HashMap<VisitKey, usize> = new
+            .iter()
+            .map(|&index| (visit::key(&self.batch[index]), index))
+            .collect();
         let answers = self.batch.iter().enumerate().map(|(index, visit)| {
             let key = visit::key(visit);
             if let Some(known) = known.get(&key) {
@@ -207,7 +209,9 @@ impl Attempt<'_> {
                 };
             }
             let (session_id, begins) = sessions[&key];
-            let is_new = new.contains(&index);
+            // Of equal visits in one batch the first was recorded.
+            let recorded = first[&key];
+            let is_new = recorded == index;
             Recorded {
                 outcome: if is_new {
                     Outcome::Recorded
@@ -215,7 +219,7 @@ impl Attempt<'_> {
                     Outcome::Duplicate
                 },
                 session_id,
-                visitor_id: visit.visitor_id.clone(),
+                visitor_id: self.batch[recorded].visitor_id.clone(),
                 is_new_session: is_new && begins,
             }
         });

@@ -14,6 +14,9 @@ pub(super) type VisitorKey = (i32, String);
 
 /// The sessions of visitors that lie within a gap of their new visits, by visitor. `periods` has
 /// each visitor with its first and last new visit.
+///
+/// A session that has gone on for 31 days is not looked for: it ends, and another begins. So no
+/// more than a few partitions are read, however many there are.
 pub(super) async fn near(
     connection: &mut PgConnection,
     periods: &[(VisitorKey, DateTime<Utc>, DateTime<Utc>)],
@@ -29,7 +32,8 @@ pub(super) async fn near(
                 as p (site_id, visitor_id, earliest, latest)
            join visitor_analytics.session s
              on s.visitor_id = p.visitor_id and s.site_id = p.site_id
-            and s.last_seen_at > p.earliest and s.started_at < p.latest"#,
+            and s.last_seen_at > p.earliest and s.started_at < p.latest
+            and s.started_at > p.earliest - interval '31 days'"#,
         &sites,
         &visitors,
         &from,

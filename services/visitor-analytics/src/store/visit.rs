@@ -5,7 +5,8 @@ pub(super) mod row;
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use common::clock::moment_of;
 use common::visitor_analytics::Visit;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -105,8 +106,21 @@ pub struct Found {
 }
 
 impl Store {
-    /// The visit with this id.
+    /// The visit with this id; looked for first around the moment that the id carries, where most
+    /// are.
     pub async fn visit(&self, id: Uuid) -> Result<Option<Visit>, StoreError> {
+        let around = moment_of(id).and_then(|moment| {
+            let day = TimeDelta::days(1);
+            Some((
+                moment.checked_sub_signed(day)?,
+                moment.checked_add_signed(day)?,
+            ))
+        });
+        if let Some((from, to)) = around
+            && let Some(found) = self.visit_between(id, from, to).await?
+        {
+            return Ok(Some(found));
+        }
         let row = select_visits!(
             "from visitor_analytics.visit v join visitor_analytics.site s on s.id = v.site_id
              where v.id = $1 limit 1",
@@ -116,6 +130,23 @@ impl Store {
             .await?
             .map(Visit::try_from)
             .transpose()
+    }
+
+    async fn visit_between(
+        &self,
+        id: Uuid,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+    ) -> Result<Option<Visit>, StoreError> {
+        let row = select_visits!(
+            "from visitor_analytics.visit v join visitor_analytics.site s on s.id = v.site_id
+             where v.id = $1 and v.timestamp between $2 and $3 limit 1",
+            id,
+            from,
+            to
+        );
+        let row = row.fetch_optional(&self.pool).await?;
+        row.map(Visit::try_from).transpose()
     }
 
     /// The visits with these keys, in any order; those that are not there are left out.

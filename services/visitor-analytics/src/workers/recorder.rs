@@ -2,6 +2,7 @@
 //! answered when its visits are committed, and not before.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use common::clock::Clock;
@@ -15,6 +16,8 @@ use crate::store::{Recorded, Store, StoreError};
 const BATCH: usize = 500;
 /// Visits that may wait; each takes about two kilobytes.
 const WAITING: usize = 10_000;
+/// A database that does not answer within this time must not keep everybody waiting.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Requests that may wait.
 const JOBS: usize = 4_096;
 
@@ -122,6 +125,8 @@ impl Writer {
             count += job.visits.len();
             jobs.push(job);
         }
+        // Whoever has been told that it took too long must not find the visits stored.
+        jobs.retain(|job| !job.answer.is_closed());
         let mut sizes = vec![];
         let mut answers = vec![];
         let mut visits = Vec::with_capacity(count);
@@ -143,7 +148,9 @@ impl Writer {
     /// database refuses cost only the job that brought them.
     async fn record(&self, visits: &[Classified], sizes: &[usize]) -> Vec<Answer> {
         let now = self.clock.now();
-        match self.store.record(visits, now, self.max_age).await {
+        let recording = self.store.record(visits, now, self.max_age);
+        let recorded = tokio::time::timeout(PATIENCE, recording).await;
+        match recorded.unwrap_or(Err(StoreError::Silent)) {
             Ok(all) => {
                 let mut all = all.into_iter();
                 let of_job = |size: &usize| Ok(all.by_ref().take(*size).collect());

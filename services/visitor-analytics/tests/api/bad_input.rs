@@ -126,12 +126,18 @@ async fn a_body_that_is_no_visit_is_refused(pool: PgPool) {
     }
     let found = problem(send("7".into())).await;
     assert_eq!(found, expect(422, "BODY_INVALID", "body"));
+    let fields = "[[null,null,null,\"https://a.example/\",\"81.2.69.142\",\"x\"]]";
+    let (_, answers) = crate::support::answer(send(fields.into()).send().await.unwrap()).await;
+    assert_eq!(answers["results"][0]["error"]["code"], "BODY_INVALID");
     let many = json!(vec![visit(&json!({})); 1_001]);
     let found = problem(system.post(&many)).await;
     assert_eq!(found, expect(422, "TOO_MANY_VISITS", "body"));
     let large = format!("[\"{}\"]", "x".repeat(2_000_000));
     let found = problem(send(large)).await;
     assert_eq!(found, expect(413, "BODY_TOO_LARGE", "body"));
+    let coded = send("{}".into()).header("content-encoding", "br");
+    let expected = expect(415, "CODING_UNKNOWN", "content-encoding");
+    assert_eq!(problem(coded).await, expected);
     let form = system.post_to("/visits").form(&[("url", "x")]);
     assert_eq!(
         problem(form).await,

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use axum::{Json, Router};
+use common::geo::Location;
 use serde_json::{Value, json};
 use std::sync::Mutex;
 
@@ -82,14 +83,16 @@ async fn geolocate(
 }
 
 pub fn london(ip: &str) -> Value {
-    json!({
+    let london: Location = serde_json::from_value(json!({
         "ip": ip, "network": null, "continent_code": "EU", "country_code": "GB",
         "country": "United Kingdom", "is_in_european_union": false, "region_code": "ENG",
         "region": "England", "city": "London", "postal_code": null, "latitude": 51.5142,
         "longitude": -0.0931, "accuracy_radius_km": 10, "time_zone": "Europe/London",
         "asn": 20712, "as_organization": "Andrews & Arnold Ltd", "is_anonymous": null,
         "is_hosting_provider": null, "sources": []
-    })
+    }))
+    .unwrap();
+    serde_json::to_value(london).unwrap()
 }
 
 async fn notify(

@@ -40,7 +40,7 @@ async fn lists_are_filtered_and_the_newest_comes_first(pool: PgPool) {
         ("", "/0/1/2/3/5/6/7/8/9"),
         ("?include_bots=true", "/0/1/2/3/4/5/6/7/8/9"),
         ("?include_bots=only", "/4"),
-        ("?site=EVEN.example", "/0/2/6/8"),
+        ("?site=EVEN.example.", "/0/2/6/8"),
         ("?site=nobody.example", ""),
         ("?from=2026-11-20T09:00:00Z&to=2026-11-20T11:00:00Z", "/2/3"),
     ];
@@ -79,6 +79,11 @@ async fn wrong_parameters_are_named(pool: PgPool) {
         ("include_bots=maybe", "include_bots"),
         ("cursor=x", "cursor"),
         ("colour=blue", "colour"),
+        ("site=%00", "site"),
+        ("site=a%20b", "site"),
+        ("from=-4713-01-01T00:00:00Z", "from"),
+        ("to=-262143-01-01T00:00:00Z", "to"),
+        ("cursor=jFWMV0zXgAAAAAAAAAAAAAAAAAAAAAAA", "cursor"),
     ];
     for (query, field) in cases {
         let found = problem(system.get(&format!("/visits?{query}"))).await;

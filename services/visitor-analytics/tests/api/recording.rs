@@ -231,3 +231,50 @@ async fn gzip_is_understood(pool: PgPool) {
     let (status, answered) = answer(request.send().await.unwrap()).await;
     assert_eq!(status, 201, "{answered}");
 }
+
+#[sqlx::test(migrations = false)]
+async fn the_far_past_can_be_imported_at_once(pool: PgPool) {
+    let system = start(pool).await;
+    let moment = |year: i32, month: i32| format!("{year}-{month:02}-15T12:00:00Z");
+    let years = (1990..2026).flat_map(|year| (1..=12).map(move |month| moment(year, month)));
+    let list: Vec<Value> = years
+        .map(|moment| visit(&json!({"timestamp": moment})))
+        .collect();
+    let (status, body) = answer(system.post(&json!(list)).send().await.unwrap()).await;
+    assert_eq!(status, 200, "{body}");
+    assert_eq!(system.count("visit").await, 432);
+    assert_eq!(system.count("session").await, 432);
+    assert_eq!(system.count("visit_past").await, 34 * 12);
+    // One that came without an id is found by the id that it was given.
+    let id = body["results"][0]["id"].as_str().unwrap();
+    let found = system.read(&format!("/visits/{id}")).await;
+    assert_eq!(found["timestamp"], "1990-01-15T12:00:00Z");
+    let again = json!({"id": id});
+    assert_eq!(system.record(&visit(&again)).await["status"], "duplicate");
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_site_is_the_same_in_every_spelling(pool: PgPool) {
+    let system = start(pool).await;
+    let spellings = [
+        json!({"url": "https://Bücher.example/"}),
+        json!({"site": "bücher.example"}),
+        json!({"site": "XN--BCHER-KVA.example."}),
+    ];
+    for spelling in spellings {
+        system.record(&visit(&spelling)).await;
+    }
+    assert_eq!(system.count("site").await, 1);
+    let page = system.read("/visits?site=b%C3%BCcher.example").await;
+    assert_eq!(page["data"].as_array().unwrap().len(), 3);
+}
+
+#[sqlx::test(migrations = false)]
+async fn text_that_only_looks_forbidden_is_kept(pool: PgPool) {
+    let system = start(pool).await;
+    let answered = system
+        .record(&visit(&json!({"properties": {"x": "\\u0000"}})))
+        .await;
+    let path = format!("/visits/{}", answered["id"].as_str().unwrap());
+    assert_eq!(system.read(&path).await["properties"]["x"], "\\u0000");
+}

@@ -10,7 +10,7 @@ const MOST: u16 = 500;
 /// How many items a page has: 1 to 500, 50 unless told.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(try_from = "u16")]
-pub(super) struct Limit(u16);
+pub struct Limit(u16);
 
 impl Default for Limit {
     fn default() -> Self {
@@ -31,6 +31,7 @@ impl TryFrom<u16> for Limit {
 
 impl Limit {
     /// One more than the page has, which tells whether another follows.
+    #[must_use]
     pub fn and_one(self) -> i64 {
         i64::from(self.0) + 1
     }
@@ -45,7 +46,7 @@ impl Limit {
 
 /// A page of a list.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Page<T> {
+pub struct Page<T> {
     /// The items, the newest first.
     pub data: Vec<T>,
     /// To be sent as `cursor` for the next page; null on the last one.
