@@ -57,7 +57,8 @@ fn people_stay_people() {
     let cubot = "Mozilla/5.0 (Linux; Android 11; CUBOT X30) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Mobile Safari/537.36";
     let text_browser = "Lynx/2.9.2 libwww-FM/2.14 SSL-MM/1.4.1";
     let old_phone = "QS304 Profile/MIDP-2.0 Configuration/CLDC-1.1";
-    for user_agent in [FIREFOX, cubot, text_browser, old_phone] {
+    let ecosia = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0 Mobile Safari/537.36 (Ecosia android@150.0.0.0)";
+    for user_agent in [FIREFOX, cubot, text_browser, old_phone, ecosia] {
         assert_eq!(verdict(user_agent, None).score, 0, "{user_agent}");
         assert_eq!(verdict(user_agent, Some(&browser)).score, 0, "{user_agent}");
     }

@@ -60,7 +60,7 @@ const WORDS: [&str; 13] = [
 ];
 
 /// Bots say whom to complain to; browsers have no such address in them.
-const CONTACTS: [&str; 4] = ["http://", "https://", "www.", "@"];
+const CONTACTS: [&str; 3] = ["http://", "https://", "www."];
 
 /// How browsers begin their user agents: nearly all as the first browser did, the rest are those
 /// of text terminals and of phones from before.
@@ -99,7 +99,7 @@ pub(super) fn judge(user_agent: &str) -> Option<Reason> {
         Some(Reason::HeadlessBrowser)
     } else if any(&WORDS) && !any(&INNOCENT) {
         Some(Reason::BotWord)
-    } else if any(&CONTACTS) && !any(&INNOCENT) {
+    } else if (any(&CONTACTS) || has_mail_address(&text)) && !any(&INNOCENT) {
         Some(Reason::ContactAddress)
     } else if text.len() < SHORTEST {
         Some(Reason::ShortUserAgent)
@@ -108,4 +108,13 @@ pub(super) fn judge(user_agent: &str) -> Option<Reason> {
     } else {
         None
     }
+}
+
+/// `help@example.com`, but not a browser's `android@150.0.0.0`.
+fn has_mail_address(text: &str) -> bool {
+    let parts = |c: char| c.is_whitespace() || ";,()<>[]".contains(c);
+    text.split(parts).any(|word| {
+        let domain = word.split_once('@').map_or("", |(_, domain)| domain);
+        domain.starts_with(|c: char| c.is_ascii_alphabetic()) && domain.contains('.')
+    })
 }
