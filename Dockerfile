@@ -6,7 +6,7 @@ ARG SERVICE=$RAILWAY_SERVICE_NAME
 WORKDIR /src
 COPY . .
 RUN test -n "$SERVICE" || { echo "say which: --build-arg SERVICE=geo" >&2; exit 1; } \
- && cargo build --release --locked --package "$SERVICE" \
+ && cargo build --release --locked --manifest-path "services/$SERVICE/Cargo.toml" \
  && cp "target/release/$SERVICE" /service
 
 FROM debian:bookworm-slim
@@ -15,6 +15,9 @@ RUN apt-get update \
  && apt-get install --yes --no-install-recommends ca-certificates \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=build /service /usr/local/bin/service
+# What geo downloads; mount something lasting here to keep it over deployments.
+RUN install --directory --owner 65534 --group 65534 /data
+ENV GEOIP_DATA_DIR=/data/geoip
 USER 65534:65534
 EXPOSE 8000
 ENTRYPOINT ["service"]

@@ -6,13 +6,18 @@ mod locator;
 pub mod maxmind;
 mod mmdb;
 mod record;
+pub mod updates;
 
-pub use databases::{Databases, OpenError};
+pub use databases::{Databases, OpenError, Watch};
 pub use locator::Locator;
 pub use maxmind::MaxMind;
+pub use mmdb::DatabaseError;
 
 /// Counts a provider's answer for `/metrics`.
 fn count(provider: &'static str, outcome: &'static str) {
+    counter(provider, outcome).increment(1);
+}
+
+fn counter(provider: &'static str, outcome: &'static str) -> metrics::Counter {
     metrics::counter!("geo_lookups_total", "provider" => provider, "outcome" => outcome)
-        .increment(1);
 }

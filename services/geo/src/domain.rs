@@ -3,7 +3,14 @@
 
 mod address;
 mod allowance;
+pub mod areas;
 pub mod countries;
+mod enrichment;
+mod freshness;
+mod language;
 
 pub use address::{LocateError, Reserved, parse};
 pub use allowance::{Allowance, State, Trouble};
+pub use enrichment::enrich;
+pub use freshness::is_stale;
+pub use language::{Language, UnknownLanguage};

@@ -1,7 +1,10 @@
 //! Translates between HTTP and the locator.
 
+mod check;
 mod error;
 mod geolocate;
+mod service_areas;
+mod shape;
 
 use std::sync::Arc;
 
@@ -12,10 +15,28 @@ use utoipa_axum::routes;
 
 use crate::clients::Locator;
 
-/// Every route of the service.
-pub fn router(locator: Arc<Locator>, verifier: &Verifier) -> OpenApiRouter {
+pub use service_areas::Areas;
+
+/// Every route of the service; without `areas` those about service areas say that they are off.
+pub fn router(locator: Arc<Locator>, areas: Option<Areas>, verifier: &Verifier) -> OpenApiRouter {
     let read = OpenApiRouter::new()
         .routes(routes!(geolocate::one, geolocate::many))
-        .with_state(locator);
-    auth::require(read, verifier, Scope::GeoRead)
+        .with_state(locator.clone());
+    let check = OpenApiRouter::new()
+        .routes(routes!(check::check))
+        .with_state((areas.clone(), locator));
+    let read_areas = OpenApiRouter::new()
+        .routes(routes!(service_areas::list))
+        .routes(routes!(service_areas::get))
+        .with_state(areas.clone());
+    let write_areas = OpenApiRouter::new()
+        .routes(routes!(service_areas::create))
+        .routes(routes!(service_areas::replace, service_areas::delete))
+        .with_state(areas);
+    let read = read.merge(check).merge(read_areas);
+    auth::require(read, verifier, Scope::GeoRead).merge(auth::require(
+        write_areas,
+        verifier,
+        Scope::GeoWrite,
+    ))
 }

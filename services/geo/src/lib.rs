@@ -9,38 +9,133 @@ pub mod clients;
 pub mod config;
 pub mod domain;
 pub mod http;
+pub mod store;
+pub mod workers;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use chassis::App;
-use chassis::health::{Finding, Health};
+use chassis::health::{Finding, Health, Status};
+use chassis::{App, database};
 use common::clock::Clock;
+use futures::future::BoxFuture;
+use sqlx::PgPool;
+use sqlx::migrate::Migrator;
 
+use crate::clients::updates::Folder;
 use crate::clients::{Databases, Locator, MaxMind};
 use crate::config::Config;
+use crate::http::Areas;
+use crate::store::Store;
+use crate::workers::follower::Follower;
+use crate::workers::updater::Updater;
 
-/// The service's name, and the audience of its tokens.
+/// The service's name, the audience of its tokens, and its schema in the database.
 pub const NAME: &str = "geo";
+
+/// The schema's history.
+#[must_use]
+pub fn migrator() -> Migrator {
+    sqlx::migrate!("../../migrations/geo")
+}
 
 /// Puts the service together. Fails on keys or databases that cannot be used.
 pub fn build(config: &Config, clock: Clock) -> anyhow::Result<App> {
+    let pool = config.database.pool(NAME)?;
+    assemble(config, pool.as_ref(), clock)
+}
+
+/// The same on a given pool, or without one.
+pub fn assemble(config: &Config, pool: Option<&PgPool>, clock: Clock) -> anyhow::Result<App> {
     let keys = &config.service.keys;
     let verifier = keys.verifier(NAME, &clock)?;
-    let databases = Databases::open(&config.geoip_databases)?;
+    let downloads = config.updates.data_dir();
+    let (databases, watch) = Databases::open(&config.geoip_databases, &downloads)?;
     let account = config.maxmind.settings();
     let web = account.map(|account| MaxMind::new(account, clock.clone()));
     let web = web.transpose()?;
-    let locator = Arc::new(Locator::new(databases, web.clone()));
-    let health = health(locator.clone(), web);
-    let api = http::router(locator, &verifier);
+    let business = config.business_location;
+    let locator = Locator::new(databases, web.clone(), business, clock.clone());
+    let locator = Arc::new(locator);
+    let updater = updater(config, &clock)?;
+    let health = health(locator.clone(), web, updater.clone(), clock.clone());
+    let areas = pool.map(|pool| areas(pool, &clock));
+    let health = health.check("service-areas", look_at_areas(pool));
+    let api = http::router(locator, areas.clone(), &verifier);
     let app = App::new(NAME, "Where an address is.", api, health, clock);
+    let app = match areas {
+        Some(areas) => app.worker("service-areas", |stop| areas.follower.run(stop)),
+        None => app,
+    };
+    let interval = Duration::from_millis(config.updates.geoip_watch_interval);
+    let app = app.worker("databases", move |stop| {
+        workers::watcher::run(watch, interval, stop)
+    });
+    let app = match updater {
+        Some(updater) => app.worker("updater", |stop| updater.run(stop)),
+        None => app,
+    };
     Ok(app.trusting(keys, verifier)?)
 }
 
-fn health(locator: Arc<Locator>, web: Option<Arc<MaxMind>>) -> Health {
+/// Brings the database's schema to this version, where there is a database.
+pub async fn migrate(config: &Config) -> anyhow::Result<()> {
+    let Some(pool) = config.database.pool(NAME)? else {
+        tracing::info!("DATABASE_URL is not set: there is no schema to migrate");
+        return Ok(());
+    };
+    database::migrate(&pool, NAME, migrator()).await?;
+    Ok(())
+}
+
+fn areas(pool: &PgPool, clock: &Clock) -> Areas {
+    let store = Store::new(pool.clone());
+    Areas {
+        follower: Arc::new(Follower::new(store.clone())),
+        store,
+        clock: clock.clone(),
+    }
+}
+
+/// Without its database geo still knows where addresses are, and the last service areas.
+fn look_at_areas(pool: Option<&PgPool>) -> impl Fn() -> BoxFuture<'static, Finding> + use<> {
+    let pool = pool.cloned();
+    let newest = database::newest(&migrator());
+    move || {
+        let pool = pool.clone();
+        Box::pin(async move {
+            let Some(pool) = pool else {
+                return Finding::ok("off: DATABASE_URL is not set");
+            };
+            let found = database::check(pool, NAME, newest).await;
+            match found.status {
+                Status::Unavailable => Finding::degraded(found.detail),
+                Status::Ok | Status::Degraded => found,
+            }
+        })
+    }
+}
+
+fn updater(config: &Config, clock: &Clock) -> reqwest::Result<Option<Arc<Updater>>> {
+    let folder = Folder::new(config.updates.data_dir());
+    let publisher = config.publisher();
+    let updater = publisher.map(|publisher| Updater::new(publisher, folder, clock.clone()));
+    updater.transpose()
+}
+
+fn health(
+    locator: Arc<Locator>,
+    web: Option<Arc<MaxMind>>,
+    updater: Option<Arc<Updater>>,
+    clock: Clock,
+) -> Health {
     let health = Health::default().check("databases", move || {
-        std::future::ready(Finding::ok(locator.description()))
+        std::future::ready(locator.finding(clock.now()))
     });
+    let health = match updater {
+        Some(updater) => health.check("updates", move || std::future::ready(updater.finding())),
+        None => health,
+    };
     match web {
         Some(web) => health.check("maxmind", move || std::future::ready(web.finding())),
         None => health,

@@ -44,6 +44,7 @@ impl Services {
         let visits = visitor_analytics::build(&configs.visitor_analytics, clock.clone())?;
         let notification = notification::build(&configs.notification, clock)?;
         tokio::try_join!(
+            geo::migrate(&configs.geo),
             visitor_analytics::migrate(&configs.visitor_analytics),
             notification::migrate(&configs.notification),
         )?;
@@ -67,7 +68,7 @@ impl Services {
         Ok(())
     }
 
-    fn configure(&self, geo: &TcpListener, notification: &TcpListener) -> anyhow::Result<Configs> {
+    fn configure(&self, geo_port: &TcpListener, notification: &TcpListener) -> anyhow::Result<Configs> {
         let keys = self.key_arguments();
         let database = argument("database-url", &self.database_url);
         let with = |name: &str, more: &[String]| -> Vec<String> {
@@ -78,15 +79,18 @@ impl Services {
                 .collect()
         };
         let peers = [
-            format!("--geo-service-url=http://127.0.0.1:{}", port(geo)?),
+            format!("--geo-service-url=http://127.0.0.1:{}", port(geo_port)?),
             format!(
                 "--notification-service-url=http://127.0.0.1:{}",
                 port(notification)?
             ),
             database.clone(),
         ];
+        let mut geo: geo::config::Config = try_parse(with("geo", std::slice::from_ref(&database)))?;
+        let downloads = || self.args.data_dir.join("geoip");
+        geo.updates.geoip_data_dir.get_or_insert_with(downloads);
         Ok(Configs {
-            geo: try_parse(with("geo", &[]))?,
+            geo,
             visitor_analytics: try_parse(with("visitor-analytics", &peers))?,
             notification: try_parse(with("notification", &[database]))?,
         })

@@ -36,6 +36,7 @@ pub fn command(data_dir: &Path, settings: &[(&str, String)]) -> Command {
     command
         .env_remove("DATABASE_URL")
         .env("TETRALTO_DATA_DIR", data_dir)
+        .env("GEOIP_UPDATE", "off")
         .envs([
             ("GEO_PORT", "0"),
             ("VISITOR_ANALYTICS_PORT", "0"),

@@ -1,15 +1,42 @@
-//! The local databases of `GEOIP_DATABASES` together.
+//! The local databases together: those of `GEOIP_DATABASES` and those that were downloaded.
+
+mod files;
+mod watch;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
+use chassis::health::Finding;
+use chrono::{DateTime, Utc};
 use common::geo::Location;
+use ipnetwork::IpNetwork;
+use metrics::Counter;
 
-use super::count;
+use super::counter;
 use super::mmdb::{Database, DatabaseError};
+use crate::domain::{Language, is_stale};
 
-/// Local databases, in the order to ask.
-pub struct Databases(Vec<Database>);
+pub use watch::Watch;
+
+/// Local databases, in the order to ask. They are replaced as a whole, while those who ask keep
+/// what they have begun with.
+#[derive(Default)]
+pub struct Databases(RwLock<Arc<Shelf>>);
+
+/// The databases of a moment.
+#[derive(Default)]
+pub(super) struct Shelf {
+    databases: Vec<Arc<Database>>,
+    /// Files that should have been read and could not.
+    troubles: Vec<String>,
+    /// Found, and not; looking them up each time would cost as much as a tenth of an answer.
+    counts: OnceLock<[Counter; 2]>,
+}
+
+fn counters() -> [Counter; 2] {
+    ["found", "not_found"].map(|outcome| counter("mmdb", outcome))
+}
 
 /// `GEOIP_DATABASES` names something that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -27,51 +54,91 @@ pub enum OpenError {
 
 impl Databases {
     /// Opens and verifies the databases; folders stand for the .mmdb files in them, by name.
-    pub fn open(paths: &[PathBuf]) -> Result<Self, OpenError> {
-        let mut databases = vec![];
-        for path in paths {
-            for file in files(path)? {
-                let database =
-                    Database::open(&file).map_err(|error| OpenError::Unsound(file, error))?;
-                databases.push(database);
-            }
-        }
-        Ok(Self(databases))
+    /// After those of the settings come those in the folder of downloads, which need not be there
+    /// nor sound. The second value notices what changes from then on.
+    pub fn open(paths: &[PathBuf], downloads: &Path) -> Result<(Arc<Self>, Watch), OpenError> {
+        let databases = Arc::new(Self::default());
+        let watch = Watch::open(paths, downloads, databases.clone())?;
+        Ok((databases, watch))
     }
 
-    /// Each database fills what those before it left open.
-    pub(super) fn fill(&self, ip: IpAddr, location: &mut Location) {
-        if self.0.is_empty() {
-            return;
-        }
-        for database in &self.0 {
-            database.fill(ip, location);
-        }
-        let found = !location.sources.is_empty();
-        count("mmdb", if found { "found" } else { "not_found" });
+    pub(super) fn now(&self) -> Arc<Shelf> {
+        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        current.clone()
     }
 
-    /// What each is, for people.
-    pub(super) fn descriptions(&self) -> impl Iterator<Item = String> {
-        self.0.iter().map(Database::description)
+    fn replace(&self, fresh: Shelf) {
+        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::replace(&mut *current, Arc::new(fresh));
+        drop(current);
+        // Giving back the memory takes its time, in which nobody should wait.
+        drop(old);
     }
 }
 
-fn files(path: &Path) -> Result<Vec<PathBuf>, OpenError> {
-    let unreadable = |error| OpenError::Unreadable(path.to_owned(), error);
-    if !path.is_dir() {
-        return Ok(vec![path.to_owned()]);
+impl Shelf {
+    /// Each database fills what those before it left open. The answer holds for the narrowest of
+    /// their networks.
+    pub(super) fn fill(&self, ip: IpAddr, language: Language, to: &mut Location) {
+        if self.databases.is_empty() {
+            return;
+        }
+        let mut narrowest: Option<IpNetwork> = None;
+        for database in &self.databases {
+            let network = database.fill(ip, language, to);
+            let is_narrower = |found: &IpNetwork| {
+                narrowest.is_none_or(|narrowest| found.prefix() > narrowest.prefix())
+            };
+            narrowest = network.filter(is_narrower).or(narrowest);
+        }
+        to.network = narrowest.map(|network| network.to_string());
+        let [found, not_found] = self.counts.get_or_init(counters);
+        let count = if narrowest.is_some() {
+            found
+        } else {
+            not_found
+        };
+        count.increment(1);
     }
-    let mut found = vec![];
-    for entry in path.read_dir().map_err(unreadable)? {
-        let file = entry.map_err(unreadable)?.path();
-        if file.extension().is_some_and(|ending| ending == "mmdb") {
-            found.push(file);
+
+    /// How the databases are; `more` names one that is always there.
+    pub(super) fn finding(&self, now: DateTime<Utc>, more: String) -> Finding {
+        let mut worries = self.troubles.clone();
+        let mut names = vec![];
+        for database in &self.databases {
+            let (name, built_at) = (database.name(), database.built_at());
+            measure(name, built_at, now);
+            let day = built_at.date_naive();
+            let credit = credit(name);
+            names.push(format!("{name} ({day}{credit})"));
+            if is_stale(built_at, now) {
+                let days = (now - built_at).num_days();
+                worries.push(format!("{name} is {days} days old"));
+            }
+        }
+        names.push(more);
+        let names = names.join(", ");
+        if worries.is_empty() {
+            Finding::ok(names)
+        } else {
+            Finding::degraded(format!("{names}; {}", worries.join("; ")))
         }
     }
-    if found.is_empty() {
-        return Err(OpenError::Empty(path.to_owned()));
+}
+
+/// What a licence wants to be said beside the data.
+fn credit(name: &str) -> &'static str {
+    if name.starts_with("DBIP") {
+        ", IP Geolocation by DB-IP, https://db-ip.com, CC BY 4.0"
+    } else {
+        ""
     }
-    found.sort();
-    Ok(found)
+}
+
+fn measure(name: &str, built_at: DateTime<Utc>, now: DateTime<Utc>) {
+    let name = name.to_owned();
+    let built = metrics::gauge!("geo_database_build_timestamp_seconds", "database" => name.clone());
+    built.set(built_at.timestamp() as f64);
+    let age = metrics::gauge!("geo_database_age_seconds", "database" => name);
+    age.set((now - built_at).num_seconds() as f64);
 }

@@ -4,13 +4,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chassis::health::Finding;
+use chrono::{DateTime, Utc};
+use common::clock::Clock;
 use common::geo::Location;
 use tokio::time::Instant;
 
-use super::Databases;
+use super::databases::{Databases, Shelf};
 use super::embedded::Embedded;
 use super::maxmind::{Answer, Lookup, MaxMind};
-use crate::domain::{LocateError, Reserved, parse};
+use crate::domain::areas::Point;
+use crate::domain::{Language, LocateError, Reserved, countries, enrich, parse};
 
 /// A single question waits this long for the web service.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -21,55 +25,77 @@ const BATCH_PATIENCE: Duration = Duration::from_millis(200);
 /// Every source of locations, the best first: local databases, MaxMind's web service where none
 /// of them knows the city, and the embedded database where nobody knows the country.
 pub struct Locator {
-    databases: Databases,
+    databases: Arc<Databases>,
     web: Option<Arc<MaxMind>>,
     embedded: Embedded,
+    business: Option<Point>,
+    clock: Clock,
 }
 
 /// What the local databases know, and what the web service was asked for the rest.
 struct Begun {
     ip: IpAddr,
-    location: Location,
+    /// Large, and handed on several times.
+    location: Box<Location>,
     lookup: Option<Lookup>,
 }
 
 impl Locator {
     /// The chain of these providers; without an account at MaxMind its web service is left out.
+    /// Where a `business` has its place, answers tell how far away it is.
     #[must_use]
-    pub fn new(databases: Databases, web: Option<Arc<MaxMind>>) -> Self {
+    pub fn new(
+        databases: Arc<Databases>,
+        web: Option<Arc<MaxMind>>,
+        business: Option<Point>,
+        clock: Clock,
+    ) -> Self {
         let embedded = Embedded::new();
         Self {
             databases,
             web,
             embedded,
+            business,
+            clock,
         }
     }
 
-    /// Where an address is. A provider that fails or is late is as one that does not know.
-    pub async fn locate(&self, text: &str) -> Result<Location, LocateError> {
+    /// Where an address is, with names in a language as far as there are any. A provider that
+    /// fails or is late is as one that does not know.
+    pub async fn locate(&self, text: &str, language: Language) -> Result<Location, LocateError> {
         let deadline = Instant::now() + PATIENCE;
-        self.finish(self.begin(text)?, deadline).await
+        let begun = self.begin(text, language, &self.databases.now())?;
+        Ok(*self.finish(begun, language, deadline).await?)
     }
 
-    /// Where many addresses are, in the order asked. What the web service does not say soon is
-    /// answered without it, while its answers are still awaited for the next time.
-    pub async fn locate_many(&self, texts: &[String]) -> Vec<Result<Location, LocateError>> {
+    /// Where many addresses are, in the order asked, all from the same databases. What the web
+    /// service does not say soon is answered without it, while its answers are still awaited for
+    /// the next time.
+    pub async fn locate_many(
+        &self,
+        texts: &[String],
+        language: Language,
+    ) -> Vec<Result<Box<Location>, LocateError>> {
         let deadline = Instant::now() + BATCH_PATIENCE;
-        let begun: Vec<_> = texts.iter().map(|text| self.begin(text)).collect();
-        let mut found = Vec::with_capacity(begun.len());
-        for begun in begun {
+        let loaded = self.databases.now();
+        let texts = texts.iter();
+        let all: Vec<_> = texts
+            .map(|text| self.begin(text, language, &loaded))
+            .collect();
+        let mut found = Vec::with_capacity(all.len());
+        for begun in all {
             found.push(match begun {
-                Ok(begun) => self.finish(begun, deadline).await,
+                Ok(begun) => self.finish(begun, language, deadline).await,
                 Err(error) => Err(error),
             });
         }
         found
     }
 
-    fn begin(&self, text: &str) -> Result<Begun, LocateError> {
+    fn begin(&self, text: &str, language: Language, loaded: &Shelf) -> Result<Begun, LocateError> {
         let ip = parse(text)?;
-        let mut location = Location::of(ip);
-        self.databases.fill(ip, &mut location);
+        let mut location = Box::new(Location::of(ip));
+        loaded.fill(ip, language, &mut location);
         let is_coarse = location.city.is_none() && location.latitude.is_none();
         let web = self.web.as_ref().filter(|_| is_coarse);
         let lookup = web.and_then(|web| web.begin(ip));
@@ -80,7 +106,12 @@ impl Locator {
         })
     }
 
-    async fn finish(&self, begun: Begun, deadline: Instant) -> Result<Location, LocateError> {
+    async fn finish(
+        &self,
+        begun: Begun,
+        language: Language,
+        deadline: Instant,
+    ) -> Result<Box<Location>, LocateError> {
         let Begun {
             ip,
             mut location,
@@ -92,7 +123,8 @@ impl Locator {
         };
         match answer {
             Some(Answer::Found(record)) => {
-                record.fill(&mut location);
+                record.fill(&mut location, language);
+                narrow(&mut location.network, record.network());
                 location.sources.push(MaxMind::source());
             }
             Some(Answer::Reserved) if location.sources.is_empty() => {
@@ -106,14 +138,40 @@ impl Locator {
         if location.sources.is_empty() {
             return Err(LocateError::NotFound);
         }
+        complete(&mut location);
+        enrich(&mut location, self.business, self.clock.now());
         Ok(location)
     }
 
-    /// The databases that are asked, for people.
+    /// How the databases are, for `/health`.
     #[must_use]
-    pub fn description(&self) -> String {
-        let names = self.databases.descriptions();
-        let all: Vec<_> = names.chain([Embedded::description()]).collect();
-        all.join(", ")
+    pub fn finding(&self, now: DateTime<Utc>) -> Finding {
+        self.databases.now().finding(now, Embedded::description())
+    }
+}
+
+/// Fills what follows from the country alone; flat databases say no more than its code.
+fn complete(location: &mut Location) {
+    let is_complete = location.country.is_some()
+        && location.continent_code.is_some()
+        && location.is_in_european_union.is_some();
+    let code = location.country_code.as_deref().filter(|_| !is_complete);
+    let Some(country) = code.and_then(countries::find) else {
+        return;
+    };
+    let name = || country.name.to_owned();
+    location.country.get_or_insert_with(name);
+    let continent = || country.continent_code.to_owned();
+    location.continent_code.get_or_insert_with(continent);
+    location
+        .is_in_european_union
+        .get_or_insert(country.is_in_european_union);
+}
+
+/// An answer holds for the narrowest network (CIDR) among its sources.
+fn narrow(known: &mut Option<String>, network: Option<&str>) {
+    let prefix = |text: &str| text.rsplit_once('/')?.1.parse::<u8>().ok();
+    if known.as_deref().and_then(prefix) < network.and_then(prefix) {
+        *known = network.map(Into::into);
     }
 }

@@ -19,7 +19,7 @@ use url::Url;
 
 use self::endpoint::{Endpoint, SERVICE};
 use super::count;
-use super::record::Record;
+use super::record::WebRecord;
 use crate::domain::{Allowance, State, Trouble};
 
 const PROVIDER: &str = "maxmind";
@@ -63,7 +63,7 @@ pub struct MaxMind {
 /// What the service says about an address.
 pub(super) enum Answer {
     /// What is known.
-    Found(Box<Record<String>>),
+    Found(Box<WebRecord>),
     /// Nothing is known.
     NotFound,
     /// The address belongs to no place.

@@ -1,24 +1,38 @@
 //! Databases in MaxMind's format (<https://maxmind.github.io/MaxMind-DB/>).
 
+mod layout;
+mod source;
+
 use std::net::IpAddr;
 use std::path::Path;
 
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use common::geo::{Location, Source};
+use ipnetwork::IpNetwork;
 use maxminddb::{MaxMindDbError, Reader};
 
-use super::record::{Record, fill, narrow};
+use self::layout::Layout;
+use super::record::{English, Flat, Localized, Network, Places, deny_marks};
+use crate::domain::Language;
 
 /// One database, read into memory and verified.
 pub(super) struct Database {
     reader: Reader<Vec<u8>>,
+    layout: Layout,
     source: Source,
+    /// When it was built.
+    built_at: DateTime<Utc>,
+    /// It says "no" about anonymity by leaving out.
+    denies: bool,
 }
 
 /// A file is no sound database.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    /// It cannot be read, is no database, or is damaged.
+    /// It cannot be read.
+    #[error("cannot be read: {0}")]
+    Unreadable(#[from] std::io::Error),
+    /// It is no database, or is damaged.
     #[error("not a sound .mmdb database: {0}")]
     Unsound(#[from] MaxMindDbError),
     /// It holds something else than places and networks.
@@ -30,47 +44,76 @@ impl Database {
     /// Reads and verifies a file. It is not mapped: a mapped file that is replaced in place ends
     /// the process.
     pub(super) fn open(path: &Path) -> Result<Self, DatabaseError> {
-        let reader = Reader::open_readfile(path)?;
+        let reader = source::read(path)?;
         reader.verify()?;
         let metadata = reader.metadata();
         let kind = metadata.database_type.clone();
-        let known = ["City", "Country", "Enterprise", "ASN", "ISP", "Anonymous"];
-        if !known.iter().any(|part| kind.contains(part)) {
+        let Some(layout) = Layout::of(&reader) else {
             return Err(DatabaseError::Foreign(kind));
-        }
-        let built = i64::try_from(metadata.build_epoch).ok();
-        let built = built.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
-        let source = Source {
-            provider: "mmdb".into(),
-            database: kind,
-            build_date: built.map(|built| built.date_naive().to_string()),
         };
-        Ok(Self { reader, source })
+        let built_at = i64::try_from(metadata.build_epoch).ok();
+        let built_at = built_at.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+        let built_at = built_at.unwrap_or_default();
+        Ok(Self {
+            layout,
+            denies: kind.contains("Anonymous"),
+            source: Source {
+                provider: "mmdb".into(),
+                database: kind,
+                build_date: Some(built_at.date_naive().to_string()),
+            },
+            built_at,
+            reader,
+        })
     }
 
-    /// Fills what `location` leaves open. A record that cannot be read is as one that is missing.
-    pub(super) fn fill(&self, ip: IpAddr, location: &mut Location) {
-        if self.fill_from_record(ip, location).is_some() {
-            location.sources.push(self.source.clone());
+    /// Fills what `to` leaves open, and tells the network that it knows something about. A record
+    /// that cannot be read is as one that is missing.
+    pub(super) fn fill(
+        &self,
+        ip: IpAddr,
+        language: Language,
+        to: &mut Location,
+    ) -> Option<IpNetwork> {
+        let network = self.fill_from_record(ip, language, to);
+        if network.is_some() {
+            to.sources.push(self.source.clone());
         }
-        // An Anonymous-IP database says "no" by leaving out.
-        if self.source.database.contains("Anonymous") {
-            fill(&mut location.is_anonymous, || Some(false));
-            fill(&mut location.is_hosting_provider, || Some(false));
+        if self.denies {
+            deny_marks(to);
         }
+        network
     }
 
-    fn fill_from_record(&self, ip: IpAddr, location: &mut Location) -> Option<()> {
+    fn fill_from_record(
+        &self,
+        ip: IpAddr,
+        language: Language,
+        to: &mut Location,
+    ) -> Option<IpNetwork> {
         let found = self.reader.lookup(ip).ok()?;
-        let record = found.decode::<Record<&str>>().ok()??;
-        let network = found.network().ok()?;
-        narrow(&mut location.network, network.to_string());
-        record.fill(location);
-        Some(())
+        match self.layout {
+            Layout::Places if language == Language::English => {
+                let record = found.decode::<Places<&str, English<&str>>>().ok()??;
+                record.fill(to, language);
+            }
+            Layout::Places => {
+                let record = found.decode::<Places<&str, Localized<&str>>>().ok()??;
+                record.fill(to, language);
+            }
+            Layout::Network => found.decode::<Network<&str>>().ok()??.fill(to),
+            Layout::Flat => found.decode::<Flat>().ok()??.fill(to),
+        }
+        found.network().ok()
     }
 
-    pub(super) fn description(&self) -> String {
-        let built = self.source.build_date.as_deref().unwrap_or("unknown date");
-        format!("{} ({built})", self.source.database)
+    /// Its own name for what it is, such as `GeoLite2-City`.
+    pub(super) fn name(&self) -> &str {
+        &self.source.database
+    }
+
+    /// When it was built.
+    pub(super) fn built_at(&self) -> DateTime<Utc> {
+        self.built_at
     }
 }

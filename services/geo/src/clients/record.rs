@@ -6,13 +6,10 @@ mod network;
 mod places;
 
 use common::geo::Location;
-use serde::de::DeserializeOwned;
-
-use crate::domain::Language;
 
 pub(super) use flat::Flat;
 pub(super) use names::{English, Localized};
-pub(super) use network::Network;
+pub(super) use network::{Network, deny_marks};
 pub(super) use places::Places;
 
 /// What MaxMind's web service answers.
@@ -22,6 +19,17 @@ pub(super) type WebRecord = Places<String, Localized<String>>;
 fn fill<T>(field: &mut Option<T>, value: impl FnOnce() -> Option<T>) {
     if field.is_none() {
         *field = value();
+    }
+}
+
+/// Coordinates go together, and lie on the globe.
+fn fill_point(to: &mut Location, latitude: Option<f64>, longitude: Option<f64>) {
+    let latitude = latitude.filter(|degrees| degrees.abs() <= 90.0);
+    let longitude = longitude.filter(|degrees| degrees.abs() <= 180.0);
+    let is_open = to.latitude.is_none() && to.longitude.is_none();
+    if is_open && latitude.is_some() && longitude.is_some() {
+        to.latitude = latitude;
+        to.longitude = longitude;
     }
 }
 

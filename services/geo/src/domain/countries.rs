@@ -1,5 +1,7 @@
 //! What the world agrees on about countries (see `data/README.md`).
 
+use std::sync::LazyLock;
+
 /// A country by its ISO 3166-1 alpha-2 code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Country {
@@ -14,18 +16,26 @@ pub struct Country {
 /// One line a country, sorted by code: code, continent, `1` for EU members, name.
 const TABLE: &str = include_str!("../../data/countries.tsv");
 
+/// The table read once, since every answer from a flat database needs it.
+static COUNTRIES: LazyLock<Vec<(&str, Country)>> =
+    LazyLock::new(|| TABLE.lines().filter_map(read).collect());
+
 /// The country with this code.
 #[must_use]
 pub fn find(code: &str) -> Option<Country> {
-    let mut columns = TABLE
-        .lines()
-        .map(|line| line.split('\t'))
-        .find_map(|mut columns| (columns.next() == Some(code)).then_some(columns))?;
-    Some(Country {
+    let found = COUNTRIES.binary_search_by_key(&code, |(code, _)| code);
+    Some(COUNTRIES[found.ok()?].1)
+}
+
+fn read(line: &'static str) -> Option<(&'static str, Country)> {
+    let mut columns = line.split('\t');
+    let code = columns.next()?;
+    let country = Country {
         continent_code: columns.next()?,
         is_in_european_union: columns.next()? == "1",
         name: columns.next()?,
-    })
+    };
+    Some((code, country))
 }
 
 #[cfg(test)]

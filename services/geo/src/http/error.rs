@@ -1,10 +1,17 @@
-//! Errors on the wire carry MaxMind's own codes.
+//! Errors on the wire; those about addresses carry MaxMind's own codes.
+
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use chassis::Problem;
 use common::geo::ItemError;
 
 use crate::domain::LocateError;
+use crate::domain::areas::Invalid;
+use crate::store::{StoreError, WriteError};
+
+/// When to come again.
+const SOON: Duration = Duration::from_secs(1);
 
 /// The stable code of an error.
 fn code(error: LocateError) -> (StatusCode, &'static str) {
@@ -26,4 +33,44 @@ pub(super) fn item(error: LocateError) -> ItemError {
         code: code(error).1.into(),
         detail: error.to_string(),
     }
+}
+
+/// The problem with a service area.
+pub(super) fn invalid_area(invalid: &Invalid) -> Problem {
+    Problem::invalid(invalid.field(), invalid.code(), invalid.to_string())
+}
+
+/// There is no database to keep service areas in.
+pub(super) fn no_database() -> Problem {
+    unavailable("service areas need a database: set DATABASE_URL")
+}
+
+/// The database has been away since the start.
+pub(super) fn areas_unknown() -> Problem {
+    unavailable("the service areas have not been read yet; try again").retry_after(SOON)
+}
+
+pub(super) fn store(error: &StoreError) -> Problem {
+    match error {
+        StoreError::Away(_) => {
+            tracing::warn!(error = error as &dyn std::error::Error, "unavailable");
+            unavailable("the database is away; nothing was changed; try again").retry_after(SOON)
+        }
+        StoreError::Broken(_) => Problem::internal(error),
+    }
+}
+
+pub(super) fn write(error: &WriteError) -> Problem {
+    let (field, code) = match error {
+        WriteError::Store(error) => return store(error),
+        WriteError::TooManyAreas => ("body", "TOO_MANY_SERVICE_AREAS"),
+        WriteError::TooManyVertices => ("geometry.coordinates", "TOO_MANY_VERTICES_IN_ALL"),
+        WriteError::TooManyPostalCodes => ("postal_codes", "TOO_MANY_POSTAL_CODES_IN_ALL"),
+    };
+    Problem::invalid(field, code, error.to_string())
+}
+
+fn unavailable(detail: &str) -> Problem {
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    Problem::new(status, "SERVICE_AREAS_UNAVAILABLE", detail)
 }

@@ -4,15 +4,21 @@ use std::sync::Arc;
 
 use axum::Json as Answer;
 use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse as _, Response};
 use chassis::Problem;
 use chassis::extract::{Json, Query};
 use chassis::problem::ProblemBody;
-use common::geo::{BatchRequest, BatchResponse, BatchResult, Location, MAX_BATCH};
-use serde::Deserialize;
+use common::geo::{BatchRequest, BatchResponse, ItemError, Location, MAX_BATCH};
+use serde::{Deserialize, Serialize};
 
 use super::error;
+use super::shape::{Shape, Shown, Wanted};
 use crate::clients::Locator;
 use crate::domain::LocateError;
+
+/// About as many bytes as one location has in a batch.
+const ITEM: usize = 1_024;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Asked {
@@ -20,52 +26,91 @@ pub(super) struct Asked {
     ip: String,
 }
 
+/// A [`BatchResponse`] of which only some fields may be shown.
+#[derive(Serialize)]
+pub(super) struct Results {
+    results: Vec<Item>,
+}
+
+#[derive(Serialize)]
+struct Item {
+    ip: String,
+    location: Option<Shown>,
+    error: Option<ItemError>,
+}
+
 /// Where one address is.
 #[utoipa::path(get, path = "/geolocate", tag = "geolocate",
-    params(("ip" = String, Query, description = "An IPv4 or IPv6 address", example = "81.2.69.142")),
+    params(
+        ("ip" = String, Query, description = "An IPv4 or IPv6 address", example = "81.2.69.142"),
+        ("lang" = Option<String>, Query, description = "The language of names where they are \
+            known in it, else English: de, en, es, fr, ja, pt-BR, ru, zh-CN"),
+        ("fields" = Option<String>, Query, description = "Only these fields, parted by commas",
+            example = "country_code,city"),
+    ),
     responses(
         (status = 200, body = Location, description = "What is known; the rest is null"),
         (status = 400, body = ProblemBody, content_type = "application/problem+json",
-            description = "`IP_ADDRESS_REQUIRED`, `IP_ADDRESS_INVALID` or `IP_ADDRESS_RESERVED`"),
+            description = "`IP_ADDRESS_REQUIRED`, `IP_ADDRESS_INVALID`, `IP_ADDRESS_RESERVED`, \
+                `LANG_UNKNOWN` or `FIELD_UNKNOWN`"),
         (status = 404, body = ProblemBody, content_type = "application/problem+json",
             description = "`IP_ADDRESS_NOT_FOUND`"),
     ))]
 pub(super) async fn one(
     State(locator): State<Arc<Locator>>,
     Query(asked): Query<Asked>,
-) -> Result<Answer<Location>, Problem> {
-    let found = locator.locate(&asked.ip).await.map_err(error::problem)?;
-    Ok(Answer(found))
+    Query(wanted): Query<Wanted>,
+) -> Result<Answer<Shown>, Problem> {
+    let shape = Shape::try_from(wanted)?;
+    let found = locator.locate(&asked.ip, shape.language).await;
+    Ok(Answer(shape.show(Box::new(found.map_err(error::problem)?))))
 }
 
 /// Where many addresses are, in the order asked; an address that has no answer has an error.
 #[utoipa::path(post, path = "/geolocate", tag = "geolocate", request_body = BatchRequest,
+    params(
+        ("lang" = Option<String>, Query, description = "As for one address"),
+        ("fields" = Option<String>, Query, description = "As for one address"),
+    ),
     responses(
         (status = 200, body = BatchResponse, description = "One result for each address"),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json",
+            description = "`LANG_UNKNOWN`, `FIELD_UNKNOWN` or `BODY_NOT_JSON`"),
         (status = 422, body = ProblemBody, content_type = "application/problem+json",
             description = "`TOO_MANY_ADDRESSES` or `BODY_INVALID`"),
     ))]
 pub(super) async fn many(
     State(locator): State<Arc<Locator>>,
+    Query(wanted): Query<Wanted>,
     Json(asked): Json<BatchRequest>,
-) -> Result<Answer<BatchResponse>, Problem> {
+) -> Result<Response, Problem> {
+    let shape = Shape::try_from(wanted)?;
     if asked.ips.len() > MAX_BATCH {
         let detail = format!("at most {MAX_BATCH} addresses at once");
         return Err(Problem::invalid("ips", "TOO_MANY_ADDRESSES", detail));
     }
-    let found = locator.locate_many(&asked.ips).await;
+    let found = locator.locate_many(&asked.ips, shape.language).await;
     let results = asked.ips.into_iter().zip(found);
-    Ok(Answer(BatchResponse {
-        results: results.map(result).collect(),
-    }))
+    let item = |(ip, found)| item(&shape, ip, found);
+    let results = results.map(item).collect();
+    json(&Results { results })
 }
 
-fn result((ip, found): (String, Result<Location, LocateError>)) -> BatchResult {
+/// JSON in one piece of memory that is large enough from the start; axum's own grows and copies
+/// it, which in a large batch takes as long as everything else.
+fn json(results: &Results) -> Result<Response, Problem> {
+    let mut body = Vec::with_capacity(ITEM * (results.results.len() + 1));
+    serde_json::to_writer(&mut body, results).map_err(|error| Problem::internal(&error))?;
+    let kind = [(CONTENT_TYPE, "application/json")];
+    Ok((kind, body).into_response())
+}
+
+fn item(shape: &Shape, ip: String, found: Result<Box<Location>, LocateError>) -> Item {
     let (location, error) = match found {
-        Ok(location) => (Some(location), None),
+        Ok(location) => (Some(shape.show(location)), None),
         Err(error) => (None, Some(error::item(error))),
     };
-    BatchResult {
+    Item {
         ip,
         location,
         error,

@@ -1,8 +1,9 @@
 //! Answers, from each kind of database.
 
+use common::clock::Clock;
 use serde_json::{Value, json};
 
-use crate::support::{answer, config, database, start};
+use crate::support::{answer, config, database, start, start_with};
 
 const ALL: [&str; 4] = [
     "GeoIP2-City-Test.mmdb",
@@ -35,11 +36,29 @@ async fn a_city_database_answers_every_field_it_knows() {
             "continent_code": "EU", "country_code": "GB", "country": "United Kingdom",
             "is_in_european_union": false, "region_code": "ENG", "region": "England",
             "city": "London", "postal_code": null, "latitude": 51.5142, "longitude": -0.0931,
-            "accuracy_radius_km": 10, "time_zone": "Europe/London", "asn": null,
+            "accuracy_radius_km": 10, "time_zone": "Europe/London",
+            "local_time": london["local_time"], "distance_km": null, "asn": null,
             "as_organization": null, "is_anonymous": null, "is_hosting_provider": null,
+            "isp": null, "organization": null, "domain": null, "connection_type": null,
+            "user_type": null, "is_anonymous_vpn": null, "is_public_proxy": null,
+            "is_residential_proxy": null, "is_tor_exit_node": null,
+            "anonymizer_confidence": null, "anonymizer_provider": null,
+            "anonymizer_last_seen": null,
             "sources": [{"provider": "mmdb", "database": "GeoIP2-City", "build_date": build_date}]
         })
     );
+}
+
+#[tokio::test]
+async fn an_answer_tells_the_time_there_and_the_way_to_the_business() {
+    let now = "2026-07-20T12:00:00Z".parse().unwrap();
+    let settings = ["--business-location=48.8566,2.3522".to_owned()];
+    let clock = Clock::by_hand(now);
+    let geo = start_with(&["GeoIP2-City-Test.mmdb"], &settings, clock).await;
+    let path = "/geolocate?ip=81.2.69.142&fields=distance_km,local_time";
+    let (status, found) = answer(geo.get(path).send().await.unwrap()).await;
+    let expected = json!({"local_time": "2026-07-20T13:00:00+01:00", "distance_km": 342.9});
+    assert_eq!((status, found), (200, expected));
 }
 
 #[tokio::test]
@@ -120,9 +139,11 @@ async fn health_names_the_databases_without_a_token() {
         .await
         .unwrap();
     let (status, body) = answer(response).await;
-    assert_eq!((status, &body["status"]), (200, &json!("ok")));
+    assert_eq!((status, &body["status"]), (200, &json!("degraded")));
     let detail = body["checks"]["databases"]["detail"].as_str().unwrap();
     assert!(detail.starts_with("GeoIP2-City (20"), "{detail}");
+    // The test databases were built long ago.
+    assert!(detail.contains("; GeoIP2-City is "), "{detail}");
 }
 
 #[test]
@@ -137,7 +158,8 @@ fn a_damaged_missing_or_foreign_database_stops_the_start() {
             "not a sound .mmdb database",
         ),
         ("LICENSE-MIT", "not a sound .mmdb database"),
-        ("nothing.mmdb", "not a sound .mmdb database"),
+        ("nothing.mmdb", "cannot be read"),
+        ("MaxMind-DB-test-mixed-24.mmdb", "says nothing about places"),
     ];
     for (name, reason) in cases {
         let error = geo::build(&config(&[database(name)]), common::clock::Clock::system())

@@ -4,8 +4,17 @@
 
 mod bad_input;
 mod geolocate;
+mod layouts;
 mod maxmind;
 mod maxmind_faults;
 mod maxmind_log;
 mod maxmind_settings;
+mod records;
+mod reload;
+mod service_areas;
+mod service_areas_check;
+mod service_areas_faults;
+mod soundness;
 mod support;
+mod updates;
+mod updates_killed;

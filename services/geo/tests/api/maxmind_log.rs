@@ -34,6 +34,7 @@ impl Process {
             .env("MAXMIND_ACCOUNT_ID", ACCOUNT)
             .env("MAXMIND_API_KEY", KEY)
             .env("MAXMIND_HOST", &maxmind.base)
+            .env("GEOIP_UPDATE", "off")
             .stdout(File::create(&log).unwrap())
             .spawn()
             .unwrap();

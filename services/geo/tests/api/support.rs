@@ -1,15 +1,18 @@
 //! Starts geo on a port of its own.
 
 pub mod maxmind;
+pub mod publisher;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chassis::App;
 use common::clock::Clock;
 use common::jwt::{Claims, Scope};
 use geo::config::Config;
 use reqwest::{RequestBuilder, Response};
 use serde_json::Value;
+use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 pub const SECRET: &str = "a-secret-of-the-tests-with-32-characters";
@@ -44,6 +47,15 @@ pub fn try_config(databases: &[PathBuf], more: &[String]) -> Result<Config, Stri
     if !list.is_empty() {
         args.push(format!("--geoip-databases={}", list.join(",")));
     }
+    // Only tests of the updates have somebody to ask.
+    if !more
+        .iter()
+        .any(|argument| argument.starts_with("--geoip-update="))
+    {
+        args.push("--geoip-update=off".into());
+    }
+    // Whoever runs the tests has one; those of service areas bring their own.
+    args.push("--database-url=".into());
     args.extend_from_slice(more);
     chassis::settings::try_parse(args).map_err(|error| error.to_string())
 }
@@ -67,8 +79,24 @@ pub async fn start(databases: &[&str]) -> Geo {
 /// Starts with more arguments and a clock.
 pub async fn start_with(databases: &[&str], more: &[String], clock: Clock) -> Geo {
     let files: Vec<_> = databases.iter().map(|name| database(name)).collect();
-    let config = try_config(&files, more).unwrap();
-    let app = geo::build(&config, clock.clone()).unwrap();
+    start_from(&files, more, clock).await
+}
+
+/// Starts with databases that lie anywhere.
+pub async fn start_from(files: &[PathBuf], more: &[String], clock: Clock) -> Geo {
+    let config = try_config(files, more).unwrap();
+    serve(geo::build(&config, clock.clone()).unwrap(), clock).await
+}
+
+/// Starts a replica on a migrated database.
+pub async fn start_on(pool: &PgPool, files: &[PathBuf]) -> Geo {
+    let config = try_config(files, &[]).unwrap();
+    let clock = Clock::system();
+    let app = geo::assemble(&config, Some(pool), clock.clone()).unwrap();
+    serve(app, clock).await
+}
+
+async fn serve(app: App, clock: Clock) -> Geo {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     let stop = CancellationToken::new();
@@ -97,6 +125,22 @@ impl Geo {
         self.http
             .post(format!("{}{path}", self.base))
             .bearer_auth(self.token())
+    }
+}
+
+impl Geo {
+    /// A check of `/health`: its status and its detail.
+    pub async fn check(&self, name: &str) -> (String, String) {
+        let request = self.http.get(format!("{}/health", self.base));
+        let body: Value = request.send().await.unwrap().json().await.unwrap();
+        let check = &body["checks"][name];
+        let text = |name: &str| check[name].as_str().unwrap_or_default().to_owned();
+        (text("status"), text("detail"))
+    }
+
+    pub async fn metrics(&self) -> String {
+        let request = self.http.get(format!("{}/metrics", self.base));
+        request.send().await.unwrap().text().await.unwrap()
     }
 }
 

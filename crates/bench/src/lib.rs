@@ -1,0 +1,28 @@
+//! What the benchmarks share. Nothing that is shipped uses it.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a benchmark may end where something is wrong")]
+
+mod load;
+mod process;
+
+pub use load::{Load, Outcome, get, post};
+pub use process::{Process, free_port, process_time};
+
+/// A small generator (xorshift), so that every run does the same. Its seed is not 0.
+pub struct Random(pub u64);
+
+impl Random {
+    /// A number below `limit`.
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+
+    /// A number from `low` up to `high`.
+    pub fn between(&mut self, low: f64, high: f64) -> f64 {
+        let part = f64::from(u32::try_from(self.below(1 << 32)).unwrap());
+        low + (high - low) * part / f64::from(u32::MAX)
+    }
+}

@@ -1,0 +1,155 @@
+//! A load that costs little itself: plain HTTP/1.1 over kept connections.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// Requests to send to a port of this machine, again and again.
+pub struct Load {
+    port: u16,
+    requests: Arc<Vec<Vec<u8>>>,
+    items_each: usize,
+}
+
+/// What came of it.
+pub struct Outcome {
+    /// Items that were answered well.
+    pub items: usize,
+    length: Duration,
+    /// Sorted times of answers, in microseconds.
+    times: Vec<u32>,
+}
+
+/// A `GET` with a token.
+#[must_use]
+pub fn get(path: &str, token: &str) -> Vec<u8> {
+    let head =
+        format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n");
+    head.into_bytes()
+}
+
+/// A `POST` of JSON with a token.
+#[must_use]
+pub fn post(path: &str, token: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), body].concat()
+}
+
+impl Load {
+    /// `items_each` is what one request counts for.
+    #[must_use]
+    pub fn new(port: u16, requests: Vec<Vec<u8>>, items_each: usize) -> Self {
+        Self {
+            port,
+            requests: Arc::new(requests),
+            items_each,
+        }
+    }
+
+    /// Sends over so many connections for `length`, after a second that does not count.
+    pub async fn run_warm(&self, connections: usize, length: Duration) -> Outcome {
+        self.run(connections, Duration::from_secs(1)).await;
+        self.run(connections, length).await
+    }
+
+    /// Sends over so many connections for `length`.
+    pub async fn run(&self, connections: usize, length: Duration) -> Outcome {
+        let next = Arc::new(AtomicUsize::new(0));
+        let started = Instant::now();
+        let clients: Vec<_> = (0..connections)
+            .map(|_| {
+                let (requests, next, port) = (self.requests.clone(), next.clone(), self.port);
+                tokio::spawn(async move {
+                    let mut connection = Connection::open(port).await;
+                    let mut times = vec![];
+                    while started.elapsed() < length {
+                        let index = next.fetch_add(1, Ordering::Relaxed) % requests.len();
+                        let sent = Instant::now();
+                        connection.ask(&requests[index]).await;
+                        times.push(u32::try_from(sent.elapsed().as_micros()).unwrap());
+                    }
+                    times
+                })
+            })
+            .collect();
+        let mut times = vec![];
+        for client in clients {
+            times.extend(client.await.unwrap());
+        }
+        times.sort_unstable();
+        Outcome {
+            items: times.len() * self.items_each,
+            length: started.elapsed(),
+            times,
+        }
+    }
+}
+
+impl Outcome {
+    /// Items a second.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "nobody reads so many digits")]
+    pub fn rate(&self) -> f64 {
+        self.items as f64 / self.length.as_secs_f64()
+    }
+
+    /// So many of a thousand requests were answered within these milliseconds.
+    #[must_use]
+    pub fn per_mille(&self, part: usize) -> f64 {
+        let last = self.times.len().saturating_sub(1);
+        f64::from(self.times[last * part / 1_000]) / 1e3
+    }
+}
+
+struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    async fn open(port: u16) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let buffer = Vec::with_capacity(1 << 16);
+        Self { stream, buffer }
+    }
+
+    async fn ask(&mut self, request: &[u8]) {
+        self.stream.write_all(request).await.unwrap();
+        self.buffer.clear();
+        let mut whole = None;
+        while whole.is_none_or(|whole| self.buffer.len() < whole) {
+            let read = self.stream.read_buf(&mut self.buffer).await.unwrap();
+            assert!(read > 0, "the connection was closed");
+            whole = whole.or_else(|| answer_length(&self.buffer));
+        }
+        let well = self.buffer.starts_with(b"HTTP/1.1 2");
+        assert!(well, "{}", String::from_utf8_lossy(&self.buffer));
+    }
+}
+
+/// Head and body together, once the head is there.
+fn answer_length(buffer: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    let mut body = 0;
+    loop {
+        let length = buffer[from..].iter().position(|byte| *byte == b'\n')?;
+        let line = buffer[from..from + length].trim_ascii_end();
+        from += length + 1;
+        if line.is_empty() {
+            return Some(from + body);
+        }
+        let name = b"content-length:";
+        if line.len() > name.len() && line[..name.len()].eq_ignore_ascii_case(name) {
+            let value = std::str::from_utf8(&line[name.len()..]).unwrap();
+            body = value.trim().parse().unwrap();
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! The probe: a bare axum handler that looks up the same and answers the same bytes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::extract::{Query, State};
+use axum::routing::get;
+use axum::{Json, Router};
+use common::clock::Clock;
+use common::geo::Location;
+use geo::clients::{Databases, Locator};
+use geo::domain::Language;
+use serde::Deserialize;
+
+/// Makes this program serve the probe; a port and a database follow.
+pub const FLAG: &str = "--serve-bare-handler";
+
+#[derive(Deserialize)]
+struct Asked {
+    ip: String,
+}
+
+pub async fn serve() {
+    let mut arguments = std::env::args()
+        .skip_while(|argument| argument != FLAG)
+        .skip(1);
+    let address = format!("127.0.0.1:{}", arguments.next().unwrap());
+    let database = PathBuf::from(arguments.next().unwrap());
+    let (databases, _) = Databases::open(&[database], Path::new("/nonexistent")).unwrap();
+    let locator = Locator::new(databases, None, None, Clock::system());
+    let router = Router::new()
+        .route("/geolocate", get(answer))
+        .with_state(Arc::new(locator));
+    let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+    axum::serve(listener, router).await.unwrap();
+}
+
+async fn answer(State(locator): State<Arc<Locator>>, Query(asked): Query<Asked>) -> Json<Location> {
+    Json(
+        locator
+            .locate(&asked.ip, Language::default())
+            .await
+            .unwrap(),
+    )
+}

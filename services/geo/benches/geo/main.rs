@@ -1,0 +1,162 @@
+//! `./dev bench geo`: requests, batches, memory and service areas, beside what the machine can do.
+//!
+//! Drives the release binary over real connections, with a City database of 3 million networks. In
+//! the same run a bare handler that looks up the same and answers the same bytes tells the limit.
+//! Machines are noisy; the ratios are what counts.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a benchmark prints, and may end"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "it is started by hand, with an environment"
+)]
+
+mod areas;
+mod database;
+mod handler;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use bench::{Load, Outcome, Process, Random, free_port, get, post};
+use common::clock::Clock;
+use common::jwt::{Claims, Keyring, Scope};
+use serde_json::json;
+
+/// How long each measurement takes, after a second of warming up.
+const LENGTH: Duration = Duration::from_secs(6);
+const CONNECTIONS: usize = 32;
+/// Measurements alternate, since machines slow down and speed up.
+const ROUNDS: usize = 3;
+const SECRET: &str = "a-secret-of-the-benchmark-with-32-characters";
+
+fn main() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    if std::env::args().any(|argument| argument == handler::FLAG) {
+        return runtime.block_on(handler::serve());
+    }
+    runtime.block_on(measure());
+    areas::measure();
+}
+
+async fn measure() {
+    let database = database();
+    let size = std::fs::metadata(&database).unwrap().len() as f64 / 1e6;
+    let networks = database::NETWORKS;
+    println!("the database: {networks} networks, {size:.1} MB");
+    let bare = bare(&database).await;
+    let geo = geo(&database).await;
+    println!(
+        "memory after the start: {:.1} MB, at most {:.1} MB",
+        geo.memory(),
+        geo.peak_memory()
+    );
+    println!();
+    println!("                                    a second   p50 ms   p99 ms   CPU µs each");
+
+    let token = token();
+    let questions: Vec<_> = addresses(20_000);
+    let path = |ip: &String| get(&format!("/geolocate?ip={ip}"), &token);
+    let single: Vec<_> = questions.iter().map(path).collect();
+    let mut ratios = vec![];
+    for _ in 0..ROUNDS {
+        let bare = run("bare handler", &bare, &single, 1, CONNECTIONS).await;
+        let own = run("GET /geolocate", &geo, &single, 1, CONNECTIONS).await;
+        ratios.push(own.rate() / bare.rate());
+    }
+    let batch = |ips: &[String]| {
+        post(
+            "/geolocate",
+            &token,
+            json!({"ips": ips}).to_string().as_bytes(),
+        )
+    };
+    let batches: Vec<_> = questions.chunks(1_000).map(batch).collect();
+    for _ in 0..ROUNDS {
+        run("POST /geolocate, 1,000 at once", &geo, &batches, 1_000, 4).await;
+    }
+    println!();
+    let ratios: Vec<_> = ratios.iter().map(|ratio| format!("{ratio:.2}")).collect();
+    println!("of the bare handler: {}", ratios.join(", "));
+    println!(
+        "memory after the load: {:.1} MB, at most {:.1} MB",
+        geo.memory(),
+        geo.peak_memory()
+    );
+    println!();
+}
+
+async fn run(
+    name: &str,
+    process: &Process,
+    requests: &[Vec<u8>],
+    each: usize,
+    connections: usize,
+) -> Outcome {
+    let load = Load::new(process.port, requests.to_vec(), each);
+    load.run(connections, Duration::from_secs(1)).await;
+    let used = process.cpu();
+    let outcome = load.run(connections, LENGTH).await;
+    let used = process.cpu().saturating_sub(used).as_secs_f64() * 1e6 / outcome.items as f64;
+    let (half, most) = (outcome.per_mille(500), outcome.per_mille(990));
+    println!(
+        "{name:<33} {:>10.0} {half:>8.2} {most:>8.2} {used:>10.2}",
+        outcome.rate()
+    );
+    outcome
+}
+
+/// `GEO_BENCH_DATABASE` names another one.
+fn database() -> PathBuf {
+    if let Some(given) = std::env::var_os("GEO_BENCH_DATABASE") {
+        return given.into();
+    }
+    let binary = Path::new(env!("CARGO_BIN_EXE_geo"));
+    let target = binary.parent().and_then(Path::parent).unwrap();
+    database::make(&target.join("bench"))
+}
+
+async fn bare(database: &Path) -> Process {
+    let port = free_port();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args([handler::FLAG, &port.to_string()])
+        .arg(database);
+    Process::start(command, port).await
+}
+
+async fn geo(database: &Path) -> Process {
+    let port = free_port();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_geo"));
+    command
+        .env("RUST_LOG", "warn")
+        .env("JWT_SECRETS", SECRET)
+        .env("PORT", port.to_string())
+        .env("GEOIP_DATABASES", database)
+        .env("GEOIP_UPDATE", "off")
+        .env_remove("DATABASE_URL");
+    Process::start(command, port).await
+}
+
+fn token() -> String {
+    let keys = Keyring::new(&[SECRET.into()], None, false).unwrap();
+    let now = Clock::system().now().timestamp();
+    let scopes = [Scope::GeoRead].into_iter().collect();
+    keys.sign(&Claims::new("bench", scopes, now, 86_400))
+        .unwrap()
+}
+
+/// Addresses that are not reserved.
+fn addresses(count: usize) -> Vec<String> {
+    let mut random = Random(0x7e7a);
+    (0..count)
+        .map(|_| {
+            let mut byte = || random.below(256);
+            let (b, c, d) = (byte(), byte(), byte());
+            format!("{}.{b}.{c}.{d}", 11 + random.below(80))
+        })
+        .collect()
+}

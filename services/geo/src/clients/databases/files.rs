@@ -1,0 +1,62 @@
+//! Files as they lie there: which there are, and whether one has changed.
+
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// Tells a file from another that took its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    modified: SystemTime,
+    size: u64,
+    inode: u64,
+}
+
+impl Stamp {
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
+        let metadata = path.metadata()?;
+        Ok(Self {
+            modified: metadata.modified()?,
+            size: metadata.len(),
+            inode: metadata.ino(),
+        })
+    }
+}
+
+/// Where databases are looked for.
+#[derive(Clone, Debug)]
+pub(super) enum Root {
+    /// A file, or a folder of them, from the settings.
+    Named(PathBuf),
+    /// The folder of downloads.
+    Downloads(PathBuf),
+}
+
+impl Root {
+    pub(super) fn path(&self) -> &Path {
+        match self {
+            Self::Named(path) | Self::Downloads(path) => path,
+        }
+    }
+
+    /// The .mmdb files in it, by name.
+    pub(super) fn files(&self) -> io::Result<Vec<PathBuf>> {
+        let path = self.path();
+        if !path.is_dir() {
+            return match self {
+                Self::Named(_) => Ok(vec![path.to_owned()]),
+                Self::Downloads(_) => Ok(vec![]),
+            };
+        }
+        let mut found = vec![];
+        for entry in path.read_dir()? {
+            let file = entry?.path();
+            if file.extension().is_some_and(|ending| ending == "mmdb") {
+                found.push(file);
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+}

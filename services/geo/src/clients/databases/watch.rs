@@ -1,0 +1,176 @@
+//! Notices changed files, and puts sound ones on the shelf.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::files::{Root, Stamp};
+use super::{Database, Databases, OpenError, Shelf};
+
+/// Watches the files behind the [`Databases`]. A file is read again when two looks in a row have
+/// seen it changed alike, so that nobody reads what is still being written. One that is not sound
+/// is told in `/health`, and what was read from it before goes on answering.
+pub struct Watch {
+    databases: Arc<Databases>,
+    roots: Vec<(Root, Vec<Watched>)>,
+}
+
+struct Watched {
+    path: PathBuf,
+    /// What the last attempt to read has seen.
+    read: Option<Stamp>,
+    /// What the last look has seen, where that is something else.
+    seen: Option<Stamp>,
+    database: Option<Arc<Database>>,
+    trouble: Option<String>,
+}
+
+impl Watch {
+    pub(super) fn open(
+        paths: &[PathBuf],
+        downloads: &Path,
+        databases: Arc<Databases>,
+    ) -> Result<Self, OpenError> {
+        let mut roots = vec![];
+        for path in paths {
+            let root = Root::Named(path.clone());
+            let files = root.files();
+            let files = files.map_err(|error| OpenError::Unreadable(path.clone(), error))?;
+            if files.is_empty() {
+                return Err(OpenError::Empty(path.clone()));
+            }
+            let watched = files.into_iter().map(Watched::open);
+            roots.push((root, watched.collect::<Result<_, _>>()?));
+        }
+        roots.push((Root::Downloads(downloads.to_owned()), vec![]));
+        let mut watch = Self { databases, roots };
+        watch.publish();
+        // Downloads are found as if they were new, and read at the second look.
+        watch.look();
+        watch.look();
+        Ok(watch)
+    }
+
+    /// Looks once. Reading a database takes up to seconds.
+    pub fn look(&mut self) {
+        for index in 0..self.roots.len() {
+            self.list(index);
+            for file in 0..self.roots[index].1.len() {
+                if self.roots[index].1[file].look() {
+                    // One by one, so that no more than one is there twice.
+                    self.publish();
+                }
+            }
+        }
+    }
+
+    /// Takes up new files of a folder, and forgets those that have left it, unless all have.
+    fn list(&mut self, index: usize) {
+        let (root, watched) = &mut self.roots[index];
+        let Ok(paths) = root.files() else { return };
+        if paths.is_empty() {
+            return;
+        }
+        let before = watched.len();
+        let mut old = std::mem::take(watched);
+        let mut is_same = paths.len() == before;
+        for path in paths {
+            let known = old.iter().position(|file| file.path == path);
+            is_same &= known.is_some();
+            watched.push(known.map_or_else(|| Watched::new(path), |at| old.swap_remove(at)));
+        }
+        if !is_same {
+            self.publish();
+        }
+    }
+
+    fn publish(&self) {
+        let files = || self.roots.iter().flat_map(|(_, files)| files);
+        self.databases.replace(Shelf {
+            databases: files().filter_map(|file| file.database.clone()).collect(),
+            troubles: files().filter_map(|file| file.trouble.clone()).collect(),
+            ..Shelf::default()
+        });
+    }
+}
+
+impl Watched {
+    fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            read: None,
+            seen: None,
+            database: None,
+            trouble: None,
+        }
+    }
+
+    fn open(path: PathBuf) -> Result<Self, OpenError> {
+        let read = Stamp::of(&path).ok();
+        match Database::open(&path) {
+            Ok(database) => Ok(Self {
+                read,
+                database: Some(Arc::new(database)),
+                ..Self::new(path)
+            }),
+            Err(error) => Err(OpenError::Unsound(path, error)),
+        }
+    }
+
+    /// Reads the file where it is new and at rest; whether anything has changed with it.
+    fn look(&mut self) -> bool {
+        let now = match Stamp::of(&self.path) {
+            Ok(stamp) => stamp,
+            Err(error) => {
+                (self.read, self.seen) = (None, None);
+                return self.worry(&format!("cannot be read: {error}"));
+            }
+        };
+        let is_read = self.read == Some(now);
+        let rests = self.seen.replace(now) == Some(now);
+        if is_read || !rests {
+            return false;
+        }
+        let opened = Database::open(&self.path);
+        if Stamp::of(&self.path).ok() != Some(now) {
+            // It changed again meanwhile.
+            return false;
+        }
+        self.read = Some(now);
+        match opened {
+            Ok(database) => {
+                count("read");
+                tracing::info!(
+                    database = database.name(),
+                    built = %database.built_at(),
+                    "database read"
+                );
+                self.database = Some(Arc::new(database));
+                self.trouble = None;
+                true
+            }
+            Err(error) => {
+                count("refused");
+                self.worry(&error.to_string())
+            }
+        }
+    }
+
+    fn worry(&mut self, what: &str) -> bool {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let kept = match self.database {
+            Some(_) => "what was read before still answers",
+            None => "it does not answer",
+        };
+        let trouble = Some(format!("{name}: {what}; {kept}"));
+        if self.trouble == trouble {
+            return false;
+        }
+        self.trouble = trouble;
+        tracing::warn!(file = %name, "a database was not read: {what}; {kept}");
+        true
+    }
+}
+
+fn count(outcome: &'static str) {
+    metrics::counter!("geo_database_reads_total", "outcome" => outcome).increment(1);
+}

@@ -1,0 +1,183 @@
+//! Flat layouts: one level of fields, as in the DB-IP databases of ip-location-db and in
+//! IPinfo's. Numbers and marks may come as texts, an unknown value as an empty one.
+
+use std::fmt;
+use std::str::FromStr;
+
+use common::geo::Location;
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+
+use super::{agree, fill, fill_point, owned};
+
+/// A record of a flat database. Sources: <https://github.com/sapics/ip-location-db>,
+/// <https://ipinfo.io/developers/database-types>.
+#[derive(serde::Deserialize)]
+pub(in crate::clients) struct Flat<'a> {
+    /// The two letters in IPinfo's older databases, the name in newer ones.
+    continent: Option<&'a str>,
+    continent_code: Option<&'a str>,
+    /// The two letters in IPinfo's older databases, the name in newer ones.
+    country: Option<&'a str>,
+    country_code: Option<&'a str>,
+    country_name: Option<&'a str>,
+    #[serde(alias = "state1")]
+    region: Option<&'a str>,
+    region_code: Option<&'a str>,
+    city: Option<&'a str>,
+    #[serde(alias = "postcode", alias = "postal")]
+    postal_code: Option<&'a str>,
+    #[serde(alias = "lat")]
+    latitude: Option<Number<f64>>,
+    #[serde(alias = "lng")]
+    longitude: Option<Number<f64>>,
+    #[serde(alias = "radius")]
+    accuracy_radius: Option<Number<u16>>,
+    #[serde(alias = "time_zone")]
+    timezone: Option<&'a str>,
+    asn: Option<Number<u32>>,
+    #[serde(alias = "name")]
+    as_name: Option<&'a str>,
+    #[serde(alias = "domain")]
+    as_domain: Option<&'a str>,
+    vpn: Option<Number<bool>>,
+    proxy: Option<Number<bool>>,
+    tor: Option<Number<bool>>,
+    relay: Option<Number<bool>>,
+    hosting: Option<Number<bool>>,
+}
+
+impl Flat<'_> {
+    /// Fills what `to` leaves open.
+    pub(in crate::clients) fn fill(&self, to: &mut Location) {
+        let code = self.country_code.filter(|code| is_code(code));
+        let code = code.or(self.country.filter(|text| is_code(text)));
+        if agree(to.country_code.as_ref(), code) {
+            self.fill_place(to, code);
+        }
+        fill(&mut to.asn, || number(self.asn));
+        fill(&mut to.as_organization, || owned(self.as_name.as_ref()));
+        fill(&mut to.domain, || owned(self.as_domain.as_ref()));
+        fill(&mut to.is_anonymous_vpn, || number(self.vpn));
+        fill(&mut to.is_public_proxy, || number(self.proxy));
+        fill(&mut to.is_tor_exit_node, || number(self.tor));
+        fill(&mut to.is_hosting_provider, || number(self.hosting));
+        fill(&mut to.is_anonymous, || {
+            let marks = [self.vpn, self.proxy, self.tor, self.relay];
+            marks.into_iter().filter_map(number).reduce(|a, b| a || b)
+        });
+    }
+
+    fn fill_place(&self, to: &mut Location, code: Option<&str>) {
+        let continent = self.continent_code.or(self.continent);
+        let continent = continent.filter(|text| is_code(text));
+        fill(&mut to.continent_code, || continent.map(Into::into));
+        fill(&mut to.country_code, || code.map(Into::into));
+        let name = self.country.filter(|text| !is_code(text));
+        fill(&mut to.country, || {
+            owned(self.country_name.or(name).as_ref())
+        });
+        fill(&mut to.region, || owned(self.region.as_ref()));
+        fill(&mut to.region_code, || owned(self.region_code.as_ref()));
+        fill(&mut to.city, || owned(self.city.as_ref()));
+        fill(&mut to.postal_code, || owned(self.postal_code.as_ref()));
+        fill_point(to, number(self.latitude), number(self.longitude));
+        fill(&mut to.accuracy_radius_km, || number(self.accuracy_radius));
+        fill(&mut to.time_zone, || owned(self.timezone.as_ref()));
+    }
+}
+
+/// Two capitals, as ISO 3166-1 and the codes of continents.
+fn is_code(text: &str) -> bool {
+    text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase())
+}
+
+/// A number or mark that may be written as a text; `None` where the text is another or empty.
+#[derive(Clone, Copy)]
+struct Number<T>(Option<T>);
+
+fn number<T>(read: Option<Number<T>>) -> Option<T> {
+    read?.0
+}
+
+/// What a [`Number`] can be.
+trait Parsed: FromStr {
+    fn from_number(value: f64) -> Option<Self>;
+}
+
+impl Parsed for f64 {
+    fn from_number(value: f64) -> Option<Self> {
+        value.is_finite().then_some(value)
+    }
+}
+
+impl Parsed for u32 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the range is checked, and whole numbers of it are exact"
+    )]
+    fn from_number(value: f64) -> Option<Self> {
+        let is_one = value.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&value);
+        is_one.then_some(value as u32)
+    }
+}
+
+impl Parsed for u16 {
+    fn from_number(value: f64) -> Option<Self> {
+        u32::from_number(value.ceil())?.try_into().ok()
+    }
+}
+
+impl Parsed for bool {
+    fn from_number(value: f64) -> Option<Self> {
+        Some(value != 0.0)
+    }
+}
+
+impl<'de, T: Parsed> Deserialize<'de> for Number<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NumberVisitor(std::marker::PhantomData))
+    }
+}
+
+struct NumberVisitor<T>(std::marker::PhantomData<T>);
+
+impl<T: Parsed> Visitor<'_> for NumberVisitor<T> {
+    type Value = Number<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number, a mark, or a text of one")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Number<T>, E> {
+        // `AS64496`
+        let text = text.strip_prefix("AS").unwrap_or(text);
+        Ok(Number(match text.parse() {
+            Ok(value) => T::from_number(value),
+            Err(_) => text.parse().ok(),
+        }))
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Number<T>, E> {
+        Ok(Number(T::from_number(f64::from(u8::from(value)))))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Number<T>, E> {
+        Ok(Number(T::from_number(value as f64)))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Number<T>, E> {
+        Ok(Number(T::from_number(value as f64)))
+    }
+
+    fn visit_f32<E: Error>(self, value: f32) -> Result<Number<T>, E> {
+        self.visit_f64(value.into())
+    }
+
+    /// Some were single precision once (`46.92190170288086`), which has about seven digits; four
+    /// behind the point of a degree are 11 metres.
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Number<T>, E> {
+        let value = (value * 10_000.0).round() / 10_000.0;
+        Ok(Number(T::from_number(value)))
+    }
+}

@@ -1,0 +1,55 @@
+//! Names of places in several languages.
+
+use serde::Deserialize;
+
+use crate::domain::Language;
+
+/// The names of a place.
+pub(in crate::clients) trait Names<T> {
+    /// The name in a language, else the English one.
+    fn pick(&self, language: Language) -> Option<&T>;
+}
+
+/// The English name alone. The others are not even read: in a database they lie far apart, and
+/// reading them would take longer than everything else.
+#[derive(Deserialize)]
+pub(in crate::clients) struct English<T> {
+    en: Option<T>,
+}
+
+/// The names in each of MaxMind's languages.
+#[derive(Deserialize)]
+pub(in crate::clients) struct Localized<T> {
+    de: Option<T>,
+    en: Option<T>,
+    es: Option<T>,
+    fr: Option<T>,
+    ja: Option<T>,
+    #[serde(rename = "pt-BR")]
+    pt_br: Option<T>,
+    ru: Option<T>,
+    #[serde(rename = "zh-CN")]
+    zh_cn: Option<T>,
+}
+
+impl<T> Names<T> for English<T> {
+    fn pick(&self, _: Language) -> Option<&T> {
+        self.en.as_ref()
+    }
+}
+
+impl<T> Names<T> for Localized<T> {
+    fn pick(&self, language: Language) -> Option<&T> {
+        let name = match language {
+            Language::German => &self.de,
+            Language::English => &self.en,
+            Language::Spanish => &self.es,
+            Language::French => &self.fr,
+            Language::Japanese => &self.ja,
+            Language::BrazilianPortuguese => &self.pt_br,
+            Language::Russian => &self.ru,
+            Language::SimplifiedChinese => &self.zh_cn,
+        };
+        name.as_ref().or(self.en.as_ref())
+    }
+}

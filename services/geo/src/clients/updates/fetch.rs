@@ -1,0 +1,146 @@
+//! Downloads, with redirects that never carry credentials to another host.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use reqwest::header::LOCATION;
+use reqwest::{Client, Response};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use tempfile::NamedTempFile;
+use url::{Host, Url};
+
+use super::UpdateError;
+
+/// The largest download in bytes; MaxMind's largest has a third of it.
+const LARGEST: u64 = 512 << 20;
+
+/// The largest answer that is not a download, in bytes.
+const LARGEST_ANSWER: usize = 65_536;
+
+/// A download may take so long altogether.
+const PATIENCE: Duration = Duration::from_mins(30);
+
+/// Nothing at all for so long is a broken connection.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// MaxMind's downloads redirect once.
+const REDIRECTS: usize = 5;
+
+/// The number and the key of an account, for Basic authentication.
+#[derive(Clone, Copy)]
+pub(super) struct Account<'a>(pub(super) u32, pub(super) &'a SecretString);
+
+/// A small answer.
+pub(super) async fn text(
+    http: &Client,
+    url: Url,
+    account: Account<'_>,
+) -> Result<Vec<u8>, UpdateError> {
+    let mut response = get(http, url, Some(account)).await?;
+    small_body(&mut response).await
+}
+
+/// Saves what is at `url`.
+pub(super) async fn save(
+    http: &Client,
+    url: Url,
+    account: Option<Account<'_>>,
+    to: &mut NamedTempFile,
+) -> Result<(), UpdateError> {
+    let mut response = get(http, url, account).await?;
+    let mut size = 0;
+    while let Some(chunk) = chunk(&mut response).await? {
+        size += chunk.len() as u64;
+        if size > LARGEST {
+            return Err(UpdateError::Foreign("too large"));
+        }
+        // Small writes into the page cache: they do not block for long.
+        let written = to.write_all(&chunk);
+        written.map_err(|error| UpdateError::Disk(to.path().to_owned(), error))?;
+    }
+    Ok(())
+}
+
+async fn get(
+    http: &Client,
+    url: Url,
+    account: Option<Account<'_>>,
+) -> Result<Response, UpdateError> {
+    let origin = url.origin();
+    let mut url = url;
+    for _ in 0..=REDIRECTS {
+        let mut request = http.get(url.clone()).timeout(PATIENCE);
+        if let Some(Account(id, key)) = account
+            && url.origin() == origin
+        {
+            request = request.basic_auth(id, Some(key.expose_secret()));
+        }
+        // The error's own text would name the address, which may hold a signature.
+        let sent = tokio::time::timeout(SILENCE, request.send()).await;
+        let response = sent.map_err(|_| UpdateError::Away)?;
+        let response = response.map_err(|_| UpdateError::Away)?;
+        match response.status().as_u16() {
+            200 => return Ok(response),
+            301 | 302 | 303 | 307 | 308 => url = target(&url, &response)?,
+            _ => return Err(refusal(response).await),
+        }
+    }
+    Err(UpdateError::Foreign("too many redirects"))
+}
+
+/// Where a redirect points, as long as nobody can listen on the way.
+fn target(from: &Url, response: &Response) -> Result<Url, UpdateError> {
+    let target = response.headers().get(LOCATION);
+    let target = target.and_then(|target| target.to_str().ok());
+    let target = target.and_then(|target| from.join(target).ok());
+    let target = target.ok_or(UpdateError::Foreign("a redirect to nowhere"))?;
+    let is_here = match target.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    };
+    match target.scheme() {
+        "https" => Ok(target),
+        "http" if is_here => Ok(target),
+        _ => Err(UpdateError::Foreign("a redirect away from HTTPS")),
+    }
+}
+
+#[derive(Deserialize)]
+struct ErrorBody {
+    code: String,
+}
+
+async fn refusal(mut response: Response) -> UpdateError {
+    match response.status().as_u16() {
+        401 => UpdateError::Unauthorized,
+        429 => {
+            let body = small_body(&mut response).await.unwrap_or_default();
+            match serde_json::from_slice(&body) {
+                Ok(ErrorBody { code }) if code == "LIMIT_EXCEEDED" => UpdateError::Limit,
+                _ => UpdateError::Away,
+            }
+        }
+        408 | 500..=599 => UpdateError::Away,
+        status => UpdateError::Refused(status),
+    }
+}
+
+async fn small_body(response: &mut Response) -> Result<Vec<u8>, UpdateError> {
+    let mut body = vec![];
+    while let Some(chunk) = chunk(response).await? {
+        if body.len() + chunk.len() > LARGEST_ANSWER {
+            return Err(UpdateError::Foreign("too large"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+async fn chunk(response: &mut Response) -> Result<Option<bytes::Bytes>, UpdateError> {
+    let chunk = tokio::time::timeout(SILENCE, response.chunk()).await;
+    let chunk = chunk.map_err(|_| UpdateError::Away)?;
+    chunk.map_err(|_| UpdateError::Away)
+}

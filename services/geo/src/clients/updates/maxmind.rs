@@ -1,0 +1,79 @@
+//! MaxMind's update service (<https://dev.maxmind.com/geoip/updating-databases/>).
+
+use reqwest::Client;
+use serde::Deserialize;
+use url::Url;
+
+use super::fetch::{self, Account};
+use super::folder::{Arrival, Locked};
+use super::unpack::Pack;
+use super::{Brought, Outcome, UpdateError};
+
+#[derive(Deserialize)]
+struct Metadata {
+    databases: Vec<Offer>,
+}
+
+/// The newest database of an edition.
+#[derive(Deserialize)]
+struct Offer {
+    edition_id: String,
+    /// Of the database itself, not of its archive.
+    md5: String,
+    /// `2026-11-17`
+    date: String,
+}
+
+pub(super) async fn bring(
+    http: &Client,
+    host: &Url,
+    account: Account<'_>,
+    edition: &str,
+    folder: &mut Locked,
+) -> Outcome {
+    let offer = offer(http, host, account, edition).await?;
+    let have = folder.md5(edition).await?;
+    if have.is_some_and(|have| have.eq_ignore_ascii_case(&offer.md5)) {
+        return Ok(Brought::Nothing);
+    }
+    let mut url = at(host, &["geoip", "databases", edition, "download"]);
+    url.query_pairs_mut()
+        .append_pair("date", &offer.date.replace('-', ""))
+        .append_pair("suffix", "tar.gz");
+    let mut archive = folder.temporary()?;
+    fetch::save(http, url, Some(account), &mut archive).await?;
+    let arrival = Arrival {
+        archive,
+        pack: Pack::TarGz,
+        md5: Some(offer.md5),
+        release: offer.date,
+    };
+    folder.install(edition, arrival).await?;
+    Ok(Brought::New)
+}
+
+async fn offer(
+    http: &Client,
+    host: &Url,
+    account: Account<'_>,
+    edition: &str,
+) -> Result<Offer, UpdateError> {
+    let mut url = at(host, &["geoip", "updates", "metadata"]);
+    url.query_pairs_mut().append_pair("edition_id", edition);
+    let body = fetch::text(http, url, account).await?;
+    let metadata: Metadata =
+        serde_json::from_slice(&body).map_err(|_| UpdateError::Foreign("no metadata"))?;
+    let mut offers = metadata.databases.into_iter();
+    match (offers.next(), offers.next()) {
+        (Some(offer), None) if offer.edition_id == edition => Ok(offer),
+        _ => Err(UpdateError::Foreign("metadata of something else")),
+    }
+}
+
+fn at(host: &Url, segments: &[&str]) -> Url {
+    let mut url = host.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.clear().extend(segments);
+    }
+    url
+}

@@ -1,0 +1,106 @@
+//! Archives: gzip, and the plain form of tar that MaxMind's have.
+
+use std::fs::File;
+use std::io::{self, BufReader, Error, ErrorKind, Read, Write};
+
+use flate2::bufread::MultiGzDecoder;
+use md5::{Digest as _, Md5};
+
+/// The largest database in bytes; no archive unpacks to more.
+const LARGEST: u64 = 1 << 30;
+
+/// Tar comes in blocks of so many bytes.
+const BLOCK: usize = 512;
+
+/// How a database is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pack {
+    /// gzip
+    Gz,
+    /// A tar archive with one `.mmdb` file among others, in gzip.
+    TarGz,
+}
+
+/// Unpacks the database in an archive, and tells its md5 in hexadecimal.
+pub(super) fn unpack(archive: File, pack: Pack, to: &mut impl Write) -> io::Result<String> {
+    let mut unpacked = MultiGzDecoder::new(BufReader::new(archive));
+    let size = match pack {
+        Pack::Gz => LARGEST,
+        Pack::TarGz => find(&mut unpacked)?,
+    };
+    let mut to = Hashing {
+        to,
+        md5: Md5::new(),
+    };
+    let copied = io::copy(&mut unpacked.by_ref().take(size), &mut to)?;
+    let is_cut = match pack {
+        Pack::Gz => unpacked.read(&mut [0])? > 0,
+        Pack::TarGz => copied < size,
+    };
+    if is_cut {
+        return Err(Error::new(ErrorKind::InvalidData, "too long or too short"));
+    }
+    Ok(hexadecimal(to.md5))
+}
+
+/// The md5 of a file.
+pub(super) fn md5_of(mut file: File) -> io::Result<String> {
+    let mut to = Hashing {
+        to: io::sink(),
+        md5: Md5::new(),
+    };
+    io::copy(&mut file, &mut to)?;
+    Ok(hexadecimal(to.md5))
+}
+
+/// Reads up to the content of the first regular file whose name ends in `.mmdb`; its size.
+fn find(tar: &mut impl Read) -> io::Result<u64> {
+    let mut header = [0; BLOCK];
+    loop {
+        tar.read_exact(&mut header)?;
+        let size = octal(&header[124..136])?;
+        let name = header[..100].split(|byte| *byte == 0).next();
+        let is_file = matches!(header[156], b'0' | 0);
+        if is_file && name.is_some_and(|name| name.ends_with(b".mmdb")) {
+            return Ok(size);
+        }
+        let padded = size.div_ceil(BLOCK as u64) * BLOCK as u64;
+        let skipped = io::copy(&mut tar.by_ref().take(padded), &mut io::sink())?;
+        // Two empty blocks end an archive.
+        if skipped < padded || header.iter().all(|byte| *byte == 0) {
+            return Err(Error::new(ErrorKind::InvalidData, "no .mmdb in it"));
+        }
+    }
+}
+
+fn octal(field: &[u8]) -> io::Result<u64> {
+    let text = std::str::from_utf8(field).unwrap_or("?");
+    let text = text.trim_matches(['\0', ' ']);
+    let text = if text.is_empty() { "0" } else { text };
+    let size = u64::from_str_radix(text, 8).ok();
+    let size = size.filter(|size| *size <= LARGEST);
+    size.ok_or_else(|| Error::new(ErrorKind::InvalidData, "a size that cannot be"))
+}
+
+fn hexadecimal(md5: Md5) -> String {
+    let digest: [u8; 16] = md5.finalize().into();
+    format!("{:032x}", u128::from_be_bytes(digest))
+}
+
+/// Hashes what is written.
+struct Hashing<W> {
+    to: W,
+    md5: Md5,
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.to.write(bytes)?;
+        self.md5.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}

@@ -1,0 +1,229 @@
+//! A service area as it is sent and stored, and what may be wrong with it.
+
+use geojson::Geometry;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::polygon::{BadGeometry, read, vertices};
+use super::shape::{Circle, Polygon, border_on_antimeridian};
+use super::{Area, CountryCode, EARTH_KM, OutOfRange, Point, PostalArea, Region};
+
+/// The most postal codes of an area.
+pub const MAX_POSTAL_CODES: usize = 1_000;
+/// The most regions, and the most countries, of an area.
+pub const MAX_NAMES: usize = 300;
+/// The longest name, in characters.
+const LONGEST_NAME: usize = 200;
+/// A circle with this radius covers the globe.
+const MAX_RADIUS_KM: f64 = 20_020.0;
+
+/// A service area: the union of a geometry, a circle, postal codes, regions and countries, of
+/// which it has at least one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"name": "Inner London", "enabled": true, "geometry": null,
+    "center": {"latitude": 51.5074, "longitude": -0.1278}, "radius_km": 8.0,
+    "postal_codes": ["GB:SE10"], "regions": [], "countries": []}))]
+pub struct Draft {
+    /// What people call it, 1 to 200 characters.
+    pub name: String,
+    /// Whether checks look at it; true unless told.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// A GeoJSON Polygon or MultiPolygon (RFC 7946), 10,000 positions at most.
+    #[schema(value_type = Option<Object>)]
+    pub geometry: Option<Geometry>,
+    /// The middle of a circle.
+    pub center: Option<Center>,
+    /// The circle's radius in kilometres.
+    pub radius_km: Option<f64>,
+    /// At most 1,000 postal codes, in one country (`US:94107`) or wherever they are (`94107`).
+    #[serde(default)]
+    pub postal_codes: Vec<String>,
+    /// At most 300 regions, ISO 3166-2, such as `US-TX`.
+    #[serde(default)]
+    pub regions: Vec<String>,
+    /// At most 300 countries, ISO 3166-1 alpha-2.
+    #[serde(default)]
+    pub countries: Vec<String>,
+}
+
+/// The middle of a circle.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Center {
+    /// Degrees north.
+    pub latitude: f64,
+    /// Degrees east.
+    pub longitude: f64,
+}
+
+/// Why a draft is no service area.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Invalid {
+    /// The name is empty, too long, or not one line.
+    #[error("a name is one line of 1 to {LONGEST_NAME} characters")]
+    Name,
+    /// It says nowhere.
+    #[error("an area needs a geometry, a circle, postal codes, regions or countries")]
+    Nowhere,
+    /// The geometry is wrong.
+    #[error(transparent)]
+    Geometry(#[from] BadGeometry),
+    /// The middle of the circle is nowhere.
+    #[error(transparent)]
+    Center(#[from] OutOfRange),
+    /// A radius without a centre.
+    #[error("a circle needs its center, too")]
+    CenterMissing,
+    /// A centre without a radius.
+    #[error("a circle needs its radius_km, too")]
+    RadiusMissing,
+    /// The radius is none.
+    #[error("a radius is more than 0 and at most {MAX_RADIUS_KM} km")]
+    Radius,
+    /// A postal code cannot be one.
+    #[error(
+        "a postal code is 1 to 16 letters, digits, spaces and hyphens, such as 94107 or US:94107"
+    )]
+    PostalCode(usize),
+    /// A region cannot be one.
+    #[error("a region is an ISO 3166-2 code, such as US-TX")]
+    Region(usize),
+    /// A country is none.
+    #[error("a country is an ISO 3166-1 alpha-2 code, such as US")]
+    Country(usize),
+    /// A list is too long.
+    #[error("{0} has {1} entries at most")]
+    TooMany(&'static str, usize),
+}
+
+impl Draft {
+    /// The same without what says nothing: spaces around the name, and members of the geometry
+    /// that GeoJSON does not know.
+    #[must_use]
+    pub fn tidy(mut self) -> Self {
+        self.name = self.name.trim().to_owned();
+        self.geometry = self.geometry.map(|geometry| Geometry::new(geometry.value));
+        self
+    }
+
+    /// Checks everything and makes it ready to be asked. Takes up to a second for a large geometry
+    /// that tangles much.
+    pub fn check(&self) -> Result<Area, Invalid> {
+        let name = self.name.trim();
+        let sound = (1..=LONGEST_NAME).contains(&name.chars().count());
+        if !sound || name.chars().any(char::is_control) {
+            return Err(Invalid::Name);
+        }
+        let rings = self.geometry.as_ref().map(|geometry| read(&geometry.value));
+        let rings = rings.transpose()?.unwrap_or_default();
+        let vertices = vertices(&rings);
+        let polygons: Vec<_> = rings.into_iter().map(Polygon::new).collect();
+        let area = Area {
+            border: border_on_antimeridian(&polygons),
+            polygons,
+            circle: self.circle()?,
+            postal_codes: each(
+                ("postal_codes", MAX_POSTAL_CODES),
+                &self.postal_codes,
+                PostalArea::parse,
+                Invalid::PostalCode,
+            )?,
+            regions: each(
+                ("regions", MAX_NAMES),
+                &self.regions,
+                Region::parse,
+                Invalid::Region,
+            )?,
+            countries: each(
+                ("countries", MAX_NAMES),
+                &self.countries,
+                CountryCode::parse,
+                Invalid::Country,
+            )?,
+            vertices,
+        };
+        let is_nowhere = area.polygons.is_empty()
+            && area.circle.is_none()
+            && area.postal_codes.is_empty()
+            && area.regions.is_empty()
+            && area.countries.is_empty();
+        if is_nowhere {
+            return Err(Invalid::Nowhere);
+        }
+        Ok(area)
+    }
+
+    fn circle(&self) -> Result<Option<Circle>, Invalid> {
+        let (center, radius) = match (self.center, self.radius_km) {
+            (None, None) => return Ok(None),
+            (None, Some(_)) => return Err(Invalid::CenterMissing),
+            (Some(_), None) => return Err(Invalid::RadiusMissing),
+            (Some(center), Some(radius)) => (center, radius),
+        };
+        let center = Point::new(center.latitude, center.longitude)?;
+        if !(radius > 0.0 && radius <= MAX_RADIUS_KM) {
+            return Err(Invalid::Radius);
+        }
+        Ok(Some(Circle::new(center, radius / EARTH_KM)))
+    }
+}
+
+impl Invalid {
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Name => "NAME_INVALID",
+            Self::Nowhere => "CRITERION_REQUIRED",
+            Self::Geometry(geometry) => geometry.code(),
+            Self::Center(OutOfRange::Latitude) => "LATITUDE_OUT_OF_RANGE",
+            Self::Center(OutOfRange::Longitude) => "LONGITUDE_OUT_OF_RANGE",
+            Self::CenterMissing => "CENTER_REQUIRED",
+            Self::RadiusMissing => "RADIUS_REQUIRED",
+            Self::Radius => "RADIUS_INVALID",
+            Self::PostalCode(_) => "POSTAL_CODE_INVALID",
+            Self::Region(_) => "REGION_INVALID",
+            Self::Country(_) => "COUNTRY_UNKNOWN",
+            Self::TooMany("postal_codes", _) => "TOO_MANY_POSTAL_CODES",
+            Self::TooMany("regions", _) => "TOO_MANY_REGIONS",
+            Self::TooMany(..) => "TOO_MANY_COUNTRIES",
+        }
+    }
+
+    /// The field that is wrong.
+    #[must_use]
+    pub fn field(&self) -> String {
+        match self {
+            Self::Name => "name".into(),
+            Self::Nowhere => "body".into(),
+            Self::Geometry(geometry) => geometry.field().into(),
+            Self::Center(OutOfRange::Latitude) => "center.latitude".into(),
+            Self::Center(OutOfRange::Longitude) => "center.longitude".into(),
+            Self::CenterMissing => "center".into(),
+            Self::RadiusMissing | Self::Radius => "radius_km".into(),
+            Self::PostalCode(n) => format!("postal_codes[{n}]"),
+            Self::Region(n) => format!("regions[{n}]"),
+            Self::Country(n) => format!("countries[{n}]"),
+            Self::TooMany(list, _) => (*list).into(),
+        }
+    }
+}
+
+fn each<T>(
+    (list, most): (&'static str, usize),
+    texts: &[String],
+    parse: impl Fn(&str) -> Option<T>,
+    wrong: impl Fn(usize) -> Invalid,
+) -> Result<Vec<T>, Invalid> {
+    if texts.len() > most {
+        return Err(Invalid::TooMany(list, most));
+    }
+    let parsed = texts.iter().enumerate();
+    parsed
+        .map(|(n, text)| parse(text).ok_or_else(|| wrong(n)))
+        .collect()
+}
+
+fn yes() -> bool {
+    true
+}

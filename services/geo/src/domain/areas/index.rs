@@ -1,0 +1,315 @@
+//! All areas at once, arranged so that few of them are asked.
+//!
+//! The index only finds those that may hold a place; [`Area::judge`] decides.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use geo_types::Rect;
+use rstar::primitives::{GeomWithData, Rectangle};
+use rstar::{AABB, PointDistance, RTree, RTreeObject};
+use uuid::Uuid;
+
+use super::extent::{self, Extent};
+use super::sphere::{Ball, Direction, chord};
+use super::{Answer, Area, CIRCLE, CountryCode, EARTH_KM, Place, Point, Region};
+
+/// The most areas that an answer lists.
+pub const LISTED: usize = 100;
+
+/// An area with its names.
+#[derive(Clone, Debug)]
+pub struct Named {
+    /// The area's id.
+    pub id: Uuid,
+    /// What people call it.
+    pub name: String,
+    /// Where it is.
+    pub area: Area,
+}
+
+/// What is known about a place.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Whether it lies in one of the areas.
+    pub verdict: Answer,
+    /// Those that made the verdict, up to [`LISTED`]: the areas that hold it, or where that is
+    /// uncertain, those that may.
+    pub areas: Vec<Arc<Named>>,
+    /// The nearest area with a shape.
+    pub nearest: Option<Nearest>,
+}
+
+/// The nearest area of a place.
+#[derive(Clone, Debug)]
+pub struct Nearest {
+    /// Which it is.
+    pub area: Arc<Named>,
+    /// How far it is to its border; 0 inside.
+    pub distance_km: f64,
+}
+
+type Numbers<K> = HashMap<K, Vec<usize>>;
+
+/// Service areas, by where they are and by the names they have. An area is known by its number in
+/// the list.
+#[derive(Debug, Default)]
+pub struct Index {
+    areas: Vec<Arc<Named>>,
+    /// Shapes on the globe, as boxes in space around them.
+    globe: RTree<Shape>,
+    /// Shapes on the map, by longitude and latitude.
+    map: RTree<GeomWithData<Rectangle<[f64; 2]>, usize>>,
+    countries: Numbers<CountryCode>,
+    regions: Numbers<Region>,
+    regions_of: Numbers<CountryCode>,
+    postal_codes: Numbers<String>,
+    postal_codes_of: Numbers<Option<CountryCode>>,
+    /// Those with any name.
+    named: Vec<usize>,
+}
+
+/// A polygon or circle of an area.
+#[derive(Clone, Debug)]
+struct Shape {
+    area: usize,
+    part: usize,
+    ball: Ball,
+}
+
+impl RTreeObject for Shape {
+    type Envelope = AABB<Direction>;
+
+    fn envelope(&self) -> Self::Envelope {
+        // A hair wider, against rounding.
+        let half = chord(self.ball.radius) + 1e-9;
+        let [x, y, z] = self.ball.centre;
+        AABB::from_corners(
+            [x - half, y - half, z - half],
+            [x + half, y + half, z + half],
+        )
+    }
+}
+
+impl PointDistance for Shape {
+    fn distance_2(&self, point: &Direction) -> f64 {
+        self.envelope().distance_2(point)
+    }
+}
+
+impl Index {
+    /// Arranges areas.
+    #[must_use]
+    pub fn new(areas: Vec<Arc<Named>>) -> Self {
+        let mut index = Self::default();
+        let (mut globe, mut map) = (vec![], vec![]);
+        for (number, named) in areas.iter().enumerate() {
+            let area = &named.area;
+            let parts = area.polygons.iter().map(|part| part.ball).enumerate();
+            let circle = area.circle.map(|circle| (CIRCLE, circle.ball));
+            globe.extend(parts.chain(circle).map(|(part, ball)| Shape {
+                area: number,
+                part,
+                ball,
+            }));
+            map.extend(area.bounds().map(|bounds| {
+                let (low, high) = (bounds.min(), bounds.max());
+                let corners = Rectangle::from_corners([low.x, low.y], [high.x, high.y]);
+                GeomWithData::new(corners, number)
+            }));
+            index.name(number, area);
+        }
+        index.globe = RTree::bulk_load(globe);
+        index.map = RTree::bulk_load(map);
+        index.areas = areas;
+        index
+    }
+
+    fn name(&mut self, number: usize, area: &Area) {
+        for country in &area.countries {
+            put(&mut self.countries, *country, number);
+        }
+        for region in &area.regions {
+            put(&mut self.regions, region.clone(), number);
+            put(&mut self.regions_of, region.country, number);
+        }
+        for postal in &area.postal_codes {
+            put(
+                &mut self.postal_codes,
+                postal.code.text().to_owned(),
+                number,
+            );
+            put(
+                &mut self.postal_codes,
+                postal.code.head().to_owned(),
+                number,
+            );
+            put(&mut self.postal_codes_of, postal.country, number);
+        }
+        let lists = (&area.countries, &area.regions, &area.postal_codes);
+        if !(lists.0.is_empty() && lists.1.is_empty() && lists.2.is_empty()) {
+            self.named.push(number);
+        }
+    }
+
+    /// How many areas there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.areas.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.areas.is_empty()
+    }
+
+    /// Whether a place is served, and by which areas.
+    #[must_use]
+    pub fn check(&self, place: &Place) -> Found {
+        let sure = self.first(self.likely(place), place, Answer::Yes);
+        let (verdict, areas) = if sure.is_empty() {
+            let possible = self.likely(place).chain(self.possible(place));
+            let unsure = self.first(possible, place, Answer::Maybe);
+            let verdict = Answer::from(!unsure.is_empty()).min(Answer::Maybe);
+            (verdict, unsure)
+        } else {
+            (Answer::Yes, sure)
+        };
+        Found {
+            verdict,
+            areas,
+            nearest: place.point.and_then(|point| self.nearest(point)),
+        }
+    }
+
+    /// The first of these that answer so, in the order of the list.
+    fn first(
+        &self,
+        numbers: impl Iterator<Item = usize>,
+        place: &Place,
+        answer: Answer,
+    ) -> Vec<Arc<Named>> {
+        let (mut asked, mut found) = (BTreeSet::new(), BTreeSet::new());
+        for number in numbers {
+            if asked.insert(number) && self.areas[number].area.judge(place) == answer {
+                found.insert(number);
+                if found.len() == LISTED {
+                    break;
+                }
+            }
+        }
+        found.iter().map(|n| self.areas[*n].clone()).collect()
+    }
+
+    /// Every area that can hold a place for sure, and some that cannot.
+    fn likely(&self, place: &Place) -> impl Iterator<Item = usize> {
+        let point = place.point.map(Point::position).into_iter();
+        let on_map = point.flat_map(|at| self.on_map(Rect::new(at, at)));
+        let country = place.country.iter();
+        let countries = country.flat_map(|country| at(&self.countries, country));
+        let region = place.region.iter();
+        let regions = region.flat_map(|region| at(&self.regions, region));
+        let postal_code = place.postal_code.iter();
+        let postal_codes = postal_code.flat_map(|code| {
+            let whole = at(&self.postal_codes, code.text());
+            whole.chain(at(&self.postal_codes, code.head()))
+        });
+        on_map.chain(countries).chain(regions).chain(postal_codes)
+    }
+
+    /// Every area that may hold a place, beside the likely ones.
+    fn possible(&self, place: &Place) -> impl Iterator<Item = usize> {
+        let reach = place.accuracy_km / EARTH_KM;
+        let near = place.point.into_iter().flat_map(move |point| {
+            let by_distance = self.by_distance(point.direction());
+            by_distance.take_while(move |(least, _)| *least <= reach)
+        });
+        let near = near.map(|(_, shape)| shape.area);
+        let in_country = place
+            .point
+            .is_none()
+            .then(|| self.in_country(place.country));
+        // Regions and postal codes that are not known, or not believed, may be any.
+        let named = match place.country {
+            Some(country) => {
+                let regions = at(&self.regions_of, &country);
+                let own = at(&self.postal_codes_of, &Some(country));
+                let any = at(&self.postal_codes_of, &None);
+                Some(regions.chain(own).chain(any))
+            }
+            None => None,
+        };
+        let nameless = place
+            .country
+            .is_none()
+            .then_some(self.named.iter().copied());
+        near.chain(in_country.into_iter().flatten())
+            .chain(named.into_iter().flatten())
+            .chain(nameless.into_iter().flatten())
+    }
+
+    fn in_country(&self, country: Option<CountryCode>) -> impl Iterator<Item = usize> {
+        let extent = country.and_then(extent::of);
+        let somewhere = extent.into_iter().flat_map(Extent::rectangles);
+        let somewhere = somewhere.flat_map(|rectangle| self.on_map(rectangle));
+        let everywhere = extent
+            .is_none()
+            .then(|| self.map.iter().map(|shape| shape.data));
+        somewhere.chain(everywhere.into_iter().flatten())
+    }
+
+    /// The areas with a shape on this part of the map, which may be a turn further on it.
+    fn on_map(&self, part: Rect<f64>) -> impl Iterator<Item = usize> {
+        let turns = [-360.0, 0.0, 360.0].into_iter();
+        turns.flat_map(move |turn| {
+            let (low, high) = (part.min(), part.max());
+            let corners = AABB::from_corners([low.x + turn, low.y], [high.x + turn, high.y]);
+            let shapes = self.map.locate_in_envelope_intersecting(&corners);
+            shapes.map(|shape| shape.data).collect::<Vec<_>>()
+        })
+    }
+
+    /// The shapes, each with an angle that it is not nearer than, in the order of these.
+    fn by_distance(&self, from: Direction) -> impl Iterator<Item = (f64, &Shape)> {
+        let nearest = self.globe.nearest_neighbor_iter_with_distance_2(&from);
+        nearest.map(|(shape, chord_2)| (2.0 * (chord_2.sqrt() / 2.0).min(1.0).asin(), shape))
+    }
+
+    fn nearest(&self, point: Point) -> Option<Nearest> {
+        let from = point.direction();
+        let mut best = (f64::MAX, usize::MAX);
+        for (least, shape) in self.by_distance(from) {
+            if least > best.0 {
+                break;
+            }
+            if shape.ball.least_angle(from) > best.0 {
+                continue;
+            }
+            let area = &self.areas[shape.area].area;
+            let angle = area.angle_to(shape.part, point, best.0);
+            let inside_earlier = angle <= 0.0 && shape.area < best.1;
+            if angle < best.0 || inside_earlier {
+                best = (angle, shape.area);
+            }
+        }
+        let area = self.areas.get(best.1)?.clone();
+        let distance_km = best.0 * EARTH_KM;
+        Some(Nearest { area, distance_km })
+    }
+}
+
+fn put<K: std::hash::Hash + Eq>(numbers: &mut Numbers<K>, key: K, number: usize) {
+    let list = numbers.entry(key).or_default();
+    if list.last() != Some(&number) {
+        list.push(number);
+    }
+}
+
+fn at<'a, K, Q>(numbers: &'a Numbers<K>, key: &Q) -> impl Iterator<Item = usize> + use<'a, K, Q>
+where
+    K: std::borrow::Borrow<Q> + std::hash::Hash + Eq,
+    Q: std::hash::Hash + Eq + ?Sized,
+{
+    numbers.get(key).into_iter().flatten().copied()
+}

@@ -1,0 +1,186 @@
+//! Places by their names: countries, regions, postal codes.
+
+use super::{Answer, Place};
+use crate::domain::countries;
+
+/// The longest postal code, in characters.
+const LONGEST: usize = 16;
+
+/// A country, ISO 3166-1 alpha-2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CountryCode([u8; 2]);
+
+impl CountryCode {
+    /// Reads a code, of any case, of a country that there is.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let code: [u8; 2] = text.as_bytes().try_into().ok()?;
+        let code = Self(code.map(|letter| letter.to_ascii_uppercase()));
+        countries::find(code.as_str()).map(|_| code)
+    }
+
+    /// The two letters.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+/// A region, ISO 3166-2, such as `US-TX`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Region {
+    /// Its country.
+    pub country: CountryCode,
+    /// What follows the hyphen.
+    pub code: String,
+}
+
+impl Region {
+    /// Reads `US-TX`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (country, code) = text.split_once('-')?;
+        Self::of(CountryCode::parse(country)?, code)
+    }
+
+    /// The region of a country by the part after the hyphen.
+    #[must_use]
+    pub fn of(country: CountryCode, code: &str) -> Option<Self> {
+        let sound =
+            (1..=3).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_alphanumeric());
+        let code = code.to_ascii_uppercase();
+        sound.then_some(Self { country, code })
+    }
+
+    pub(super) fn judge(&self, place: &Place) -> Answer {
+        match (&place.country, &place.region) {
+            (Some(country), _) if *country != self.country => Answer::No,
+            (Some(_), Some(region)) if place.knows_its_region() => {
+                Answer::from(region.code == self.code)
+            }
+            _ => place.may_be_in(self.country),
+        }
+    }
+}
+
+/// A postal code as it is written, compared without its gaps.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PostalCode {
+    /// Letters and digits.
+    text: String,
+    /// How many of them stand before the first gap.
+    head: usize,
+}
+
+impl PostalCode {
+    /// Reads letters and digits in groups, parted by a space or hyphen.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '-');
+        if text.len() > LONGEST || !text.chars().all(sound) {
+            return None;
+        }
+        let mut groups = text.split([' ', '-']).filter(|group| !group.is_empty());
+        let first = groups.next()?.to_ascii_uppercase();
+        let head = first.len();
+        let text = groups.fold(first, |text, group| text + &group.to_ascii_uppercase());
+        Some(Self { text, head })
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The first group.
+    pub(super) fn head(&self) -> &str {
+        &self.text[..self.head]
+    }
+
+    fn is_one_group(&self) -> bool {
+        self.head == self.text.len()
+    }
+
+    /// Whether a place with the code `known` lies in this one. `SW1A` holds `SW1A 1AA`; of a place
+    /// of which only `SW1A` is known, it is uncertain whether it lies in `SW1A 1AA`.
+    fn holds(&self, known: &Self) -> Answer {
+        if self.text == known.text || (self.is_one_group() && self.text == known.head()) {
+            Answer::Yes
+        } else if known.is_one_group() && known.text == self.head() {
+            Answer::Maybe
+        } else {
+            Answer::No
+        }
+    }
+}
+
+/// Where a postal code counts: in one country or in every one that has it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PostalArea {
+    /// Its country, where it was said.
+    pub country: Option<CountryCode>,
+    /// The code.
+    pub code: PostalCode,
+}
+
+impl PostalArea {
+    /// Reads `94107` or `US:94107`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (country, code) = match text.split_once(':') {
+            Some((country, code)) => (Some(CountryCode::parse(country.trim())?), code),
+            None => (None, text),
+        };
+        let code = PostalCode::parse(code)?;
+        Some(Self { country, code })
+    }
+
+    pub(super) fn judge(&self, place: &Place) -> Answer {
+        let in_country = match (self.country, place.country) {
+            (Some(own), Some(known)) if own != known => return Answer::No,
+            (Some(own), None) => place.may_be_in(own),
+            _ => Answer::Yes,
+        };
+        match &place.postal_code {
+            Some(known) if place.knows_its_postal_code() => self.code.holds(known).min(in_country),
+            _ => in_country.min(Answer::Maybe),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_in_any_case_and_wrong_ones_refused() {
+        assert_eq!(CountryCode::parse("gb").unwrap().as_str(), "GB");
+        for wrong in ["", "G", "GBR", "ZZ", "g€", "1A"] {
+            assert_eq!(CountryCode::parse(wrong), None, "{wrong}");
+        }
+        assert_eq!(Region::parse("us-tx").unwrap().code, "TX");
+        for wrong in ["US", "US-", "US-TEXAS", "TX", "ZZ-TX", "US-T X", "US-é"] {
+            assert_eq!(Region::parse(wrong), None, "{wrong}");
+        }
+        assert!(PostalArea::parse("PT: 1000-205").unwrap().country.is_some());
+        for wrong in ["", "-", "US:", "ZZ:1", "12345678901234567", "12/34", "ß"] {
+            assert_eq!(PostalArea::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn postal_codes_hold_finer_ones_and_may_hold_coarser_ones() {
+        let code = |text| PostalCode::parse(text).unwrap();
+        let cases = [
+            ("SW1A 1AA", "sw1a1aa", Answer::Yes),
+            ("SW1A", "SW1A 1AA", Answer::Yes),
+            ("SW1A 1AA", "SW1A", Answer::Maybe),
+            ("94107", "94107-1234", Answer::Yes),
+            ("SW1", "SW1A 1AA", Answer::No),
+            ("94107", "94108", Answer::No),
+        ];
+        for (own, known, answer) in cases {
+            assert_eq!(code(own).holds(&code(known)), answer, "{own} {known}");
+        }
+    }
+}

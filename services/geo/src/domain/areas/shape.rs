@@ -1,0 +1,234 @@
+//! Polygons and circles as the index asks them: is a place inside, and how far is the border.
+
+use geo_types::Rect;
+
+use super::polygon::Rings;
+use super::sphere::{Ball, Direction, Point, Position, edge_angle, max, min};
+
+/// So many edges that follow each other share a bounding box.
+const RUN: usize = 16;
+
+/// A polygon, with bounds around each few edges so that most of them need not be looked at.
+#[derive(Clone, Debug)]
+pub(super) struct Polygon {
+    rings: Rings,
+    runs: Vec<Run>,
+    /// Its longitudes and latitudes.
+    pub bounds: Rect<f64>,
+    /// All of it.
+    pub ball: Ball,
+}
+
+/// Edges `from..to` of a ring.
+#[derive(Clone, Debug)]
+struct Run {
+    ring: usize,
+    from: usize,
+    to: usize,
+    least: Position,
+    most: Position,
+    ball: Ball,
+}
+
+/// On which side of a line a place lies: positive to the left, negative to the right, and exactly
+/// 0 on it (Shewchuk 1997).
+pub(super) fn side(from: Position, to: Position, at: Position) -> f64 {
+    let [from, to, at] = [from, to, at].map(|p| robust::Coord { x: p.x, y: p.y });
+    robust::orient2d(from, to, at)
+}
+
+impl Polygon {
+    pub fn new(rings: Rings) -> Self {
+        let runs: Vec<_> = (0..rings.len()).flat_map(|n| runs(&rings, n)).collect();
+        let least = runs.iter().map(|run| run.least).reduce(min);
+        let most = runs.iter().map(|run| run.most).reduce(max);
+        let bounds = Rect::new(least.unwrap_or_default(), most.unwrap_or_default());
+        let ball = Ball::around(bounds.min(), bounds.max());
+        Self {
+            rings,
+            runs,
+            bounds,
+            ball,
+        }
+    }
+
+    /// Whether a place is inside or on the border.
+    pub fn contains(&self, point: Point) -> bool {
+        let at = point.position();
+        let turns = [-360.0, 0.0, 360.0].into_iter();
+        let mut images = turns.map(|turn| Position {
+            x: at.x + turn,
+            y: at.y,
+        });
+        images.any(|at| {
+            let (least, most) = (self.bounds.min(), self.bounds.max());
+            let within = least.x <= at.x && at.x <= most.x && least.y <= at.y && at.y <= most.y;
+            within && self.covers(at)
+        })
+    }
+
+    /// By the number of edges that a ray eastward crosses.
+    pub fn covers(&self, at: Position) -> bool {
+        let mut inside = false;
+        for run in &self.runs {
+            if at.y < run.least.y || run.most.y < at.y || run.most.x < at.x {
+                continue;
+            }
+            for (a, b) in self.edges(run) {
+                let upward = a.y <= b.y;
+                let (low, high) = if upward { (a, b) } else { (b, a) };
+                if at.y < low.y || high.y < at.y || a.x.max(b.x) < at.x {
+                    continue;
+                }
+                let side = side(low, high, at);
+                if side == 0.0 && a.x.min(b.x) <= at.x {
+                    return true;
+                }
+                // The upper end does not count, so that a corner counts once.
+                if side > 0.0 && at.y < high.y {
+                    inside = !inside;
+                }
+            }
+        }
+        inside
+    }
+
+    /// The angle to the nearest place of the polygon, from a place outside; no more than `best`.
+    pub fn angle_to(&self, from: Direction, best: f64) -> f64 {
+        self.nearest(from, best, |_, _| true)
+    }
+
+    /// The angle to the nearest place of the border, without what lies along the antimeridian or
+    /// in a pole; no more than `best`.
+    pub fn angle_to_border(&self, from: Direction, best: f64) -> f64 {
+        self.nearest(from, best, |a, b| !is_seam(a, b))
+    }
+
+    fn nearest(
+        &self,
+        from: Direction,
+        best: f64,
+        counts: impl Fn(Position, Position) -> bool,
+    ) -> f64 {
+        let bounds = self.runs.iter().map(|run| run.ball.least_angle(from));
+        let bounds: Vec<f64> = bounds.collect();
+        let look = |best: f64, run: &Run| {
+            let edges = self.edges(run).filter(|(a, b)| counts(*a, *b));
+            edges.fold(best, |best, (a, b)| edge_angle(from, a, b, best))
+        };
+        // The most promising one first: it makes most others needless.
+        let first = (0..bounds.len()).min_by(|a, b| bounds[*a].total_cmp(&bounds[*b]));
+        let best = first.map_or(best, |first| look(best, &self.runs[first]));
+        let others = self.runs.iter().zip(&bounds);
+        others.fold(
+            best,
+            |best, (run, least)| {
+                if *least < best { look(best, run) } else { best }
+            },
+        )
+    }
+
+    fn edges(&self, run: &Run) -> impl Iterator<Item = (Position, Position)> {
+        let ends = self.rings[run.ring][run.from..=run.to].windows(2);
+        ends.map(|ends| (ends[0], ends[1]))
+    }
+
+    /// The edges along the antimeridian, as latitudes; `true` for those on its western side.
+    pub fn seams(&self) -> impl Iterator<Item = (bool, f64, f64)> {
+        let pairs = self.rings.iter().flat_map(|ring| ring.windows(2));
+        let seams = pairs.filter(|ends| is_on_antimeridian(ends[0], ends[1]));
+        seams.map(|ends| {
+            let (low, high) = (ends[0].y.min(ends[1].y), ends[0].y.max(ends[1].y));
+            (ends[0].x > 0.0, low, high)
+        })
+    }
+}
+
+fn runs(rings: &Rings, ring: usize) -> impl Iterator<Item = Run> {
+    let positions = &rings[ring];
+    let edges = positions.len() - 1;
+    (0..edges).step_by(RUN).map(move |from| {
+        let to = edges.min(from + RUN);
+        let corners = &positions[from..=to];
+        let least = corners.iter().copied().fold(corners[0], min);
+        let most = corners.iter().copied().fold(corners[0], max);
+        Run {
+            ring,
+            from,
+            to,
+            least,
+            most,
+            ball: Ball::around(least, most),
+        }
+    })
+}
+
+/// Such edges come from the map, which ends there, and the globe does not.
+fn is_seam(a: Position, b: Position) -> bool {
+    is_on_antimeridian(a, b) || (a.y.abs() >= 90.0 && b.y.abs() >= 90.0)
+}
+
+#[expect(clippy::float_cmp, reason = "polygons are cut at exactly ±180")]
+fn is_on_antimeridian(a: Position, b: Position) -> bool {
+    a.x == b.x && a.x.abs() == 180.0
+}
+
+/// The parts of the antimeridian that are a border: those with the area on one side only.
+pub(super) fn border_on_antimeridian(polygons: &[Polygon]) -> Vec<(Position, Position)> {
+    let seams: Vec<_> = polygons.iter().flat_map(Polygon::seams).collect();
+    let mut latitudes: Vec<f64> = seams.iter().flat_map(|seam| [seam.1, seam.2]).collect();
+    latitudes.sort_by(f64::total_cmp);
+    latitudes.dedup();
+    let sides = |low: f64, high: f64, west: bool| {
+        let spans = |seam: &&(bool, f64, f64)| seam.0 == west && seam.1 <= low && high <= seam.2;
+        seams.iter().filter(spans).count() % 2
+    };
+    let pieces = latitudes.windows(2).map(|ends| (ends[0], ends[1]));
+    pieces
+        .filter(|(low, high)| sides(*low, *high, true) != sides(*low, *high, false))
+        .map(|(low, high)| {
+            (
+                Position { x: 180.0, y: low },
+                Position { x: 180.0, y: high },
+            )
+        })
+        .collect()
+}
+
+/// All within a radius of a centre.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Circle {
+    pub ball: Ball,
+    /// Its longitudes and latitudes.
+    pub bounds: Rect<f64>,
+}
+
+impl Circle {
+    pub fn new(centre: Point, radius: f64) -> Self {
+        let at = centre.position();
+        let reach = radius.to_degrees();
+        let (south, north) = (at.y - reach, at.y + reach);
+        // A circle that reaches a pole reaches every meridian.
+        let width = if south <= -90.0 || north >= 90.0 {
+            180.0
+        } else {
+            let sine = radius.sin() / at.y.to_radians().cos();
+            sine.min(1.0).asin().to_degrees()
+        };
+        let low = Position {
+            x: at.x - width,
+            y: south.max(-90.0),
+        };
+        let high = Position {
+            x: at.x + width,
+            y: north.min(90.0),
+        };
+        Self {
+            ball: Ball {
+                centre: centre.direction(),
+                radius,
+            },
+            bounds: Rect::new(low, high),
+        }
+    }
+}

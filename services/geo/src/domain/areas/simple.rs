@@ -1,0 +1,107 @@
+//! Whether a polygon's edges keep out of each other's way.
+
+use geo_types::Line;
+use rstar::primitives::GeomWithData;
+use rstar::{RTree, RTreeObject as _};
+
+use super::polygon::{BadGeometry, Rings};
+use super::shape::{Polygon, side};
+use super::sphere::{Position, max, min};
+
+/// Which edge it is: the ring and the number in it.
+type Edge = GeomWithData<Line<f64>, (usize, usize)>;
+
+/// Refuses rings that cross or touch themselves, rings that cross or lie along each other, and
+/// holes outside the outer ring. Rings may touch each other in a point (OGC 06-103r4, §6.1.11).
+pub(super) fn check(field: &str, rings: &Rings) -> Result<(), BadGeometry> {
+    let edges = rings.iter().enumerate().flat_map(|(ring, positions)| {
+        let pairs = positions.windows(2).enumerate();
+        pairs.map(move |(n, ends)| Edge::new(Line::new(ends[0], ends[1]), (ring, n)))
+    });
+    let edges = RTree::bulk_load(edges.collect());
+    for edge in &edges {
+        for other in edges.locate_in_envelope_intersecting(&edge.envelope()) {
+            if edge.data < other.data
+                && let Some(at) = conflict(edge, other, rings)
+            {
+                return Err(BadGeometry::Crossing(field.into(), within_range(at)));
+            }
+        }
+    }
+    let outer = Polygon::new(vec![rings[0].clone()]);
+    for (n, hole) in rings.iter().enumerate().skip(1) {
+        if !hole.iter().all(|at| outer.covers(*at)) {
+            return Err(BadGeometry::HoleOutside(format!("{field}[{n}]")));
+        }
+    }
+    Ok(())
+}
+
+/// Where two edges meet that should not.
+fn conflict(a: &Edge, b: &Edge, rings: &Rings) -> Option<Position> {
+    let ((ring, first), (other_ring, second)) = (a.data, b.data);
+    let last = rings[ring].len() - 2;
+    let neighbours = first.abs_diff(second) == 1 || (first, second) == (0, last);
+    match meeting(*a.geom(), *b.geom())? {
+        Meeting::Along(at) | Meeting::Crossing(at) => Some(at),
+        Meeting::Touch(at) => {
+            let allowed = ring != other_ring || neighbours;
+            (!allowed).then_some(at)
+        }
+    }
+}
+
+/// How two edges meet.
+enum Meeting {
+    /// In a point inside both.
+    Crossing(Position),
+    /// In a point that is an end of one.
+    Touch(Position),
+    /// In more than a point, which begins here.
+    Along(Position),
+}
+
+/// By the sides on which the ends of each lie of the other.
+fn meeting(a: Line<f64>, b: Line<f64>) -> Option<Meeting> {
+    let of_b = [a.start, a.end].map(|at| side(b.start, b.end, at));
+    let of_a = [b.start, b.end].map(|at| side(a.start, a.end, at));
+    if of_a == [0.0, 0.0] && of_b == [0.0, 0.0] {
+        // On one line: what they share lies between the inner ends.
+        let least = max(min(a.start, a.end), min(b.start, b.end));
+        let most = min(max(a.start, a.end), max(b.start, b.end));
+        let ends = [a.start, a.end, b.start, b.end];
+        let on_both = ends.into_iter().find(|at| between(*at, least, most))?;
+        let point = least == most;
+        return Some(if point {
+            Meeting::Touch(on_both)
+        } else {
+            Meeting::Along(on_both)
+        });
+    }
+    if of_b[0] * of_b[1] < 0.0 && of_a[0] * of_a[1] < 0.0 {
+        let part = of_b[0] / (of_b[0] - of_b[1]);
+        return Some(Meeting::Crossing(a.start + (a.end - a.start) * part));
+    }
+    let ends = [
+        (a.start, of_b[0], b),
+        (a.end, of_b[1], b),
+        (b.start, of_a[0], a),
+        (b.end, of_a[1], a),
+    ];
+    let touch = ends.into_iter().find(|(at, side, line)| {
+        *side == 0.0 && between(*at, min(line.start, line.end), max(line.start, line.end))
+    });
+    touch.map(|(at, ..)| Meeting::Touch(at))
+}
+
+fn between(at: Position, least: Position, most: Position) -> bool {
+    (least.x..=most.x).contains(&at.x) && (least.y..=most.y).contains(&at.y)
+}
+
+fn within_range(at: Position) -> Position {
+    let turns = ((at.x + 180.0) / 360.0).floor();
+    Position {
+        x: at.x - 360.0 * turns,
+        y: at.y,
+    }
+}

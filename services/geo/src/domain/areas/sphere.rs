@@ -1,0 +1,265 @@
+//! The globe as a sphere. Positions are degrees, angles between them radians.
+//!
+//! A polygon's edge is what RFC 7946 (§3.1.1) says: a straight line in longitude and latitude, not
+//! the shortest way over the globe. Distances over the sphere differ from those over the ellipsoid
+//! by 0.5 % at most.
+
+use geo_types::Coord;
+
+/// The mean radius of the Earth in kilometres (IUGG).
+pub const EARTH_KM: f64 = 6371.0088;
+
+/// Longitude (`x`) and latitude (`y`); a longitude may lie beyond ±180 where a polygon crosses
+/// the antimeridian.
+pub(super) type Position = Coord<f64>;
+
+/// A direction from the middle of the Earth, of length 1.
+pub(super) type Direction = [f64; 3];
+
+/// Edges longer than this, in degrees, are halved before they are taken for straight.
+const STRAIGHT: f64 = 0.5;
+
+/// A place on the globe.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point {
+    latitude: f64,
+    longitude: f64,
+}
+
+/// A coordinate beyond its range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OutOfRange {
+    /// Beyond a pole.
+    #[error("a latitude lies between -90 and 90")]
+    Latitude,
+    /// Beyond the antimeridian.
+    #[error("a longitude lies between -180 and 180")]
+    Longitude,
+}
+
+impl Point {
+    /// A point by its degrees north and east.
+    pub fn new(latitude: f64, longitude: f64) -> Result<Self, OutOfRange> {
+        if !(-90.0..=90.0).contains(&latitude) {
+            return Err(OutOfRange::Latitude);
+        }
+        if !(-180.0..=180.0).contains(&longitude) {
+            return Err(OutOfRange::Longitude);
+        }
+        Ok(Self {
+            latitude,
+            longitude,
+        })
+    }
+
+    /// Degrees north.
+    #[must_use]
+    pub fn latitude(self) -> f64 {
+        self.latitude
+    }
+
+    /// Degrees east.
+    #[must_use]
+    pub fn longitude(self) -> f64 {
+        self.longitude
+    }
+
+    /// Kilometres to another point (great circle).
+    #[must_use]
+    pub fn distance_km(self, other: Self) -> f64 {
+        angle(self.direction(), other.direction()) * EARTH_KM
+    }
+
+    pub(super) fn position(self) -> Position {
+        Position {
+            x: self.longitude,
+            y: self.latitude,
+        }
+    }
+
+    pub(super) fn direction(self) -> Direction {
+        direction(self.position())
+    }
+}
+
+pub(super) fn direction(at: Position) -> Direction {
+    let (sin_x, cos_x) = at.x.to_radians().sin_cos();
+    let (sin_y, cos_y) = at.y.to_radians().sin_cos();
+    [cos_y * cos_x, cos_y * sin_x, sin_y]
+}
+
+/// The angle between two directions; by their chord, which is exact for small ones.
+pub(super) fn angle(a: Direction, b: Direction) -> f64 {
+    let chord = minus(a, b);
+    2.0 * (dot(chord, chord).sqrt() / 2.0).min(1.0).asin()
+}
+
+/// The chord that belongs to an angle.
+pub(super) fn chord(angle: f64) -> f64 {
+    2.0 * (angle.min(std::f64::consts::PI) / 2.0).sin()
+}
+
+/// All that lies within `radius` of `centre`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ball {
+    pub centre: Direction,
+    pub radius: f64,
+}
+
+impl Ball {
+    /// A ball around a rectangle of longitudes and latitudes. From its middle every place in it
+    /// is reached along the middle's parallel and then along a meridian.
+    pub fn around(least: Position, most: Position) -> Self {
+        let middle = (least + most) / 2.0;
+        let (width, height) = (most.x - least.x, most.y - least.y);
+        let way = width * middle.y.to_radians().cos() + height;
+        Self {
+            centre: direction(middle),
+            radius: (way / 2.0).to_radians(),
+        }
+    }
+
+    /// Nothing in the ball is nearer than this.
+    pub fn least_angle(&self, from: Direction) -> f64 {
+        (angle(from, self.centre) - self.radius).max(0.0)
+    }
+}
+
+/// The least angle between `from` and a place on the edge from `a` to `b`, or `best` where that is
+/// less.
+pub(super) fn edge_angle(from: Direction, a: Position, b: Position, best: f64) -> f64 {
+    let (least, most) = (min(a, b), max(a, b));
+    let ball = Ball::around(least, most);
+    if ball.least_angle(from) >= best {
+        return best;
+    }
+    if (most.x - least.x).max(most.y - least.y) <= STRAIGHT {
+        return best.min(straight_angle(from, a, b));
+    }
+    let middle = (a + b) / 2.0;
+    let first = angle(from, direction((a + middle) / 2.0));
+    let second = angle(from, direction((middle + b) / 2.0));
+    let (near, far) = if first <= second {
+        ((a, middle), (middle, b))
+    } else {
+        ((middle, b), (a, middle))
+    };
+    let best = edge_angle(from, near.0, near.1, best);
+    edge_angle(from, far.0, far.1, best)
+}
+
+/// The same for a short edge. The foot on the straight line through space tells where on the edge
+/// to look; looking again at a part around it makes up for the curve.
+fn straight_angle(from: Direction, a: Position, b: Position) -> f64 {
+    let (mut low, mut high) = (0.0_f64, 1.0_f64);
+    let at = |part: f64| a + (b - a) * part;
+    let mut found = f64::MAX;
+    for narrower in [8.0, 64.0, 512.0] {
+        let (start, end) = (direction(at(low)), direction(at(high)));
+        let line = minus(end, start);
+        let length = dot(line, line);
+        let foot = if length > 0.0 {
+            (dot(minus(from, start), line) / length).clamp(0.0, 1.0)
+        } else {
+            0.0
+        };
+        let foot = low + (high - low) * foot;
+        found = found.min(angle(from, direction(at(foot))));
+        (low, high) = (
+            (foot - 1.0 / narrower).max(0.0),
+            (foot + 1.0 / narrower).min(1.0),
+        );
+    }
+    found
+}
+
+pub(super) fn min(a: Position, b: Position) -> Position {
+    Position {
+        x: a.x.min(b.x),
+        y: a.y.min(b.y),
+    }
+}
+
+pub(super) fn max(a: Position, b: Position) -> Position {
+    Position {
+        x: a.x.max(b.x),
+        y: a.y.max(b.y),
+    }
+}
+
+fn minus(a: Direction, b: Direction) -> Direction {
+    [a[0] - b[0], a[1] - b[1], a[2] - b[2]]
+}
+
+fn dot(a: Direction, b: Direction) -> f64 {
+    a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(x: f64, y: f64) -> Position {
+        Position { x, y }
+    }
+
+    /// The definition, in degrees north and east.
+    fn haversine_km(from: (f64, f64), to: (f64, f64)) -> f64 {
+        let half = |a: f64, b: f64| ((b - a).to_radians() / 2.0).sin().powi(2);
+        let cosines = from.0.to_radians().cos() * to.0.to_radians().cos();
+        let part = half(from.0, to.0) + cosines * half(from.1, to.1);
+        2.0 * EARTH_KM * part.sqrt().min(1.0).asin()
+    }
+
+    /// The definition, by many places on the edge.
+    fn sampled(from: Direction, a: Position, b: Position) -> f64 {
+        let places = (0..=100_000).map(|n| direction(a + (b - a) * (f64::from(n) / 1e5)));
+        places
+            .map(|place| angle(from, place))
+            .fold(f64::MAX, f64::min)
+    }
+
+    #[test]
+    fn distances_are_haversine() {
+        let pairs = [
+            ((51.5, -0.1), (48.9, 2.35)),
+            ((0.0, 179.9), (0.0, -179.9)),
+            ((90.0, 0.0), (-90.0, 0.0)),
+            ((10.0, 20.0), (10.0, 20.000_01)),
+        ];
+        for ((a, b), (c, d)) in pairs {
+            let ours = Point::new(a, b)
+                .unwrap()
+                .distance_km(Point::new(c, d).unwrap());
+            let theirs = haversine_km((a, b), (c, d));
+            assert!(
+                (ours - theirs).abs() < 1e-6 * theirs.max(1e-3),
+                "{ours} {theirs}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_distance_to_an_edge_is_that_to_its_nearest_place() {
+        let edges = [
+            (at(-0.5, 51.3), at(0.3, 51.7)),
+            (at(-123.0, 49.0), at(-95.0, 49.0)),
+            (at(0.0, 0.0), at(0.0, 90.0)),
+            (at(170.0, -40.0), at(190.0, -41.0)),
+            (at(10.0, 80.0), at(10.4, 80.4)),
+            (at(-60.0, 89.0), at(60.0, 89.0)),
+            (at(5.0, 5.0), at(5.0, 5.0)),
+        ];
+        for (a, b) in edges {
+            for x in [-179.0, -100.0, -0.2, 10.2, 60.0, 180.0] {
+                for y in [-90.0, -40.5, 0.0, 49.5, 51.5, 80.2, 89.5] {
+                    let from = direction(at(x, y));
+                    let (ours, real) = (edge_angle(from, a, b, f64::MAX), sampled(from, a, b));
+                    let metres = (ours - real).abs() * EARTH_KM * 1e3;
+                    // The samples themselves are up to 20 m apart on the longest edge.
+                    assert!(metres < 15.0, "{a:?} {b:?} from {x} {y}: {metres} m");
+                }
+            }
+        }
+    }
+}

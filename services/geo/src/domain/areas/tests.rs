@@ -1,0 +1,59 @@
+//! Verdicts: by example, and by generated areas and places against their definition.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::*;
+
+mod examples;
+mod generated;
+mod validation;
+
+/// The area that JSON describes.
+fn area(draft: Value) -> Area {
+    draft_of(draft).check().unwrap()
+}
+
+fn draft_of(mut draft: Value) -> Draft {
+    let fields = draft.as_object_mut().unwrap();
+    fields.entry("name").or_insert("test".into());
+    serde_json::from_value(draft).unwrap()
+}
+
+fn point(latitude: f64, longitude: f64) -> Place {
+    located(latitude, longitude, 0.0)
+}
+
+fn located(latitude: f64, longitude: f64, accuracy_km: f64) -> Place {
+    Place {
+        point: Some(Point::new(latitude, longitude).unwrap()),
+        accuracy_km,
+        ..Place::default()
+    }
+}
+
+fn index(areas: Vec<Area>) -> Index {
+    let named = areas.into_iter().enumerate().map(|(n, area)| Named {
+        id: Uuid::from_u128(n as u128),
+        name: format!("area {n}"),
+        area,
+    });
+    Index::new(named.map(Arc::new).collect())
+}
+
+/// A rectangle as one ring.
+fn rectangle(west: f64, south: f64, east: f64, north: f64) -> Value {
+    json!([
+        [west, south],
+        [east, south],
+        [east, north],
+        [west, north],
+        [west, south]
+    ])
+}
+
+fn polygon(rings: &[Value]) -> Value {
+    json!({"geometry": {"type": "Polygon", "coordinates": rings}})
+}

@@ -1,0 +1,216 @@
+//! `/service-areas`: where the business serves.
+
+use std::sync::Arc;
+
+use axum::Json as Answer;
+use axum::extract::State;
+use axum::http::{HeaderName, StatusCode, header};
+use chassis::Problem;
+use chassis::extract::{Json, Path, Query};
+use chassis::page::{Limit, Page};
+use chassis::problem::ProblemBody;
+use chrono::{DateTime, Utc};
+use common::clock::Clock;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::error;
+use crate::domain::areas::Draft;
+use crate::store::{Checked, ServiceArea, Store};
+use crate::workers::follower::Follower;
+
+/// What the handlers work with; `None` where there is no database.
+pub(super) type Shared = Option<Areas>;
+
+/// Service areas in the database and in memory.
+#[derive(Clone)]
+pub struct Areas {
+    /// Where they are kept.
+    pub store: Store,
+    /// Where they are asked.
+    pub follower: Arc<Follower>,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// A stored service area.
+#[derive(Serialize, ToSchema)]
+pub(super) struct View {
+    id: Uuid,
+    #[serde(flatten)]
+    draft: Draft,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl From<ServiceArea> for View {
+    fn from(area: ServiceArea) -> Self {
+        Self {
+            id: area.id,
+            draft: area.draft,
+            created_at: area.created_at,
+            updated_at: area.updated_at,
+        }
+    }
+}
+
+/// Which page of the list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    /// How many: 1 to 500, 50 unless told.
+    #[serde(default)]
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
+    limit: Limit,
+    /// `next_cursor` of the page before.
+    cursor: Option<Uuid>,
+}
+
+/// The service areas, the newest first.
+#[utoipa::path(get, path = "/service-areas", tag = "service areas", params(Asked),
+    responses(
+        (status = 200, body = Page<View>, description = "A page of them"),
+        (status = 503, body = ProblemBody, content_type = "application/problem+json",
+            description = "`SERVICE_AREAS_UNAVAILABLE`"),
+    ))]
+pub(super) async fn list(
+    State(shared): State<Shared>,
+    Query(asked): Query<Asked>,
+) -> Result<Answer<Page<View>>, Problem> {
+    let areas = here(shared)?;
+    let found = areas.store.areas(asked.cursor, asked.limit.and_one()).await;
+    let mut found = found.map_err(|error| error::store(&error))?;
+    let next_cursor = asked.limit.cut(&mut found, |area| area.id);
+    let data = found.into_iter().map(Into::into).collect();
+    Ok(Answer(Page { data, next_cursor }))
+}
+
+/// Adds a service area.
+#[utoipa::path(post, path = "/service-areas", tag = "service areas", request_body = Draft,
+    responses(
+        (status = 201, body = View, description = "It is stored; checks here know it at once, \
+            those of other replicas within a second or two"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json",
+            description = "It is no area; `code` and `field` say why (docs/service-areas.md)"),
+        (status = 503, body = ProblemBody, content_type = "application/problem+json",
+            description = "`SERVICE_AREAS_UNAVAILABLE`"),
+    ))]
+pub(super) async fn create(
+    State(shared): State<Shared>,
+    Json(draft): Json<Draft>,
+) -> Result<(StatusCode, [(HeaderName, String); 1], Answer<View>), Problem> {
+    let areas = here(shared)?;
+    let (draft, vertices) = checked(draft).await?;
+    let now = areas.clock.now();
+    let new = Checked {
+        id: Clock::id_at(now),
+        draft: &draft,
+        vertices,
+        now,
+    };
+    let kept = areas.store.create_area(&new).await;
+    let kept = kept.map_err(|error| error::write(&error))?;
+    areas.renew().await;
+    let location = [(header::LOCATION, format!("/service-areas/{}", kept.id))];
+    Ok((StatusCode::CREATED, location, Answer(kept.into())))
+}
+
+/// One service area.
+#[utoipa::path(get, path = "/service-areas/{id}", tag = "service areas",
+    params(("id" = Uuid, Path, description = "The area's id")),
+    responses(
+        (status = 200, body = View, description = "The area"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "`NOT_FOUND`"),
+    ))]
+pub(super) async fn get(
+    State(shared): State<Shared>,
+    Path(id): Path<Uuid>,
+) -> Result<Answer<View>, Problem> {
+    let found = here(shared)?.store.areas_by_id(&[id]).await;
+    let found = found.map_err(|error| error::store(&error))?;
+    let found = found.into_iter().next().ok_or_else(no_such_area)?;
+    Ok(Answer(found.into()))
+}
+
+/// Replaces a service area.
+#[utoipa::path(put, path = "/service-areas/{id}", tag = "service areas", request_body = Draft,
+    params(("id" = Uuid, Path, description = "The area's id")),
+    responses(
+        (status = 200, body = View, description = "The area as it is now"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "`NOT_FOUND`"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json",
+            description = "It is no area; `code` and `field` say why (docs/service-areas.md)"),
+    ))]
+pub(super) async fn replace(
+    State(shared): State<Shared>,
+    Path(id): Path<Uuid>,
+    Json(draft): Json<Draft>,
+) -> Result<Answer<View>, Problem> {
+    let areas = here(shared)?;
+    let (draft, vertices) = checked(draft).await?;
+    let new = Checked {
+        id,
+        draft: &draft,
+        vertices,
+        now: areas.clock.now(),
+    };
+    let kept = areas.store.replace_area(&new).await;
+    let kept = kept.map_err(|error| error::write(&error))?;
+    let kept = kept.ok_or_else(no_such_area)?;
+    areas.renew().await;
+    Ok(Answer(kept.into()))
+}
+
+/// Removes a service area.
+#[utoipa::path(delete, path = "/service-areas/{id}", tag = "service areas",
+    params(("id" = Uuid, Path, description = "The area's id")),
+    responses(
+        (status = 204, description = "It is gone"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "`NOT_FOUND`"),
+    ))]
+pub(super) async fn delete(
+    State(shared): State<Shared>,
+    Path(id): Path<Uuid>,
+) -> Result<StatusCode, Problem> {
+    let areas = here(shared)?;
+    let deleted = areas.store.delete_area(id).await;
+    if !deleted.map_err(|error| error::store(&error))? {
+        return Err(no_such_area());
+    }
+    areas.renew().await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+impl Areas {
+    /// Makes a change known to this replica's checks. It is stored already: where it cannot be
+    /// read back now, it will be soon.
+    async fn renew(&self) {
+        if let Err(error) = self.follower.renew().await {
+            tracing::warn!(%error, "a change of service areas is not in use yet");
+        }
+    }
+}
+
+pub(super) fn here(shared: Shared) -> Result<Areas, Problem> {
+    shared.ok_or_else(error::no_database)
+}
+
+/// Large geometries take their time.
+async fn checked(draft: Draft) -> Result<(Draft, usize), Problem> {
+    let draft = draft.tidy();
+    let check = tokio::task::spawn_blocking(move || {
+        let vertices = draft.check()?.vertices();
+        Ok((draft, vertices))
+    });
+    let checked = check.await.map_err(|error| Problem::internal(&error))?;
+    checked.map_err(|invalid| error::invalid_area(&invalid))
+}
+
+fn no_such_area() -> Problem {
+    Problem::not_found("there is no such service area")
+}

@@ -1,0 +1,88 @@
+//! How an answer is wanted: `lang` and `fields`.
+
+use std::sync::LazyLock;
+
+use axum::http::StatusCode;
+use chassis::Problem;
+use common::geo::Location;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::domain::{Language, UnknownLanguage};
+
+/// The parameters as they come.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Wanted {
+    #[serde(default)]
+    lang: String,
+    #[serde(default)]
+    fields: String,
+}
+
+/// The language of names, and the fields to show.
+#[derive(Debug)]
+pub(super) struct Shape {
+    pub(super) language: Language,
+    /// Empty means all.
+    fields: Vec<&'static str>,
+}
+
+/// A location as it is shown.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Shown {
+    Whole(Box<Location>),
+    Part(Map<String, Value>),
+}
+
+/// The names of everything an answer has.
+static FIELDS: LazyLock<Vec<String>> = LazyLock::new(|| match value(&Location::default()) {
+    Value::Object(fields) => fields.into_iter().map(|(name, _)| name).collect(),
+    _ => vec![],
+});
+
+fn value(location: &Location) -> Value {
+    serde_json::to_value(location).expect("its keys are texts")
+}
+
+impl TryFrom<Wanted> for Shape {
+    type Error = Problem;
+
+    fn try_from(wanted: Wanted) -> Result<Self, Problem> {
+        let language = match wanted.lang.trim() {
+            "" => Ok(Language::default()),
+            tag => tag.parse().map_err(unknown_language),
+        };
+        let names = wanted.fields.split(',').map(str::trim);
+        let fields = names.filter(|name| !name.is_empty()).map(field);
+        Ok(Self {
+            language: language?,
+            fields: fields.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+fn field(name: &str) -> Result<&'static str, Problem> {
+    let known = FIELDS.iter().find(|known| *known == name);
+    known.map(String::as_str).ok_or_else(|| {
+        let detail = format!("an answer has no such field; it has {}", FIELDS.join(", "));
+        Problem::new(StatusCode::BAD_REQUEST, "FIELD_UNKNOWN", detail).field("fields")
+    })
+}
+
+fn unknown_language(error: UnknownLanguage) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "LANG_UNKNOWN", error.to_string()).field("lang")
+}
+
+impl Shape {
+    pub(super) fn show(&self, location: Box<Location>) -> Shown {
+        if self.fields.is_empty() {
+            return Shown::Whole(location);
+        }
+        let Value::Object(mut all) = value(&location) else {
+            return Shown::Part(Map::new());
+        };
+        all.retain(|name, _| self.fields.contains(&name.as_str()));
+        Shown::Part(all)
+    }
+}

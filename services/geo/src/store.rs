@@ -1,0 +1,44 @@
+//! Keeps: every SQL statement of the service.
+
+mod service_area;
+
+use sqlx::PgPool;
+
+pub use service_area::{
+    Checked, MAX_AREAS, MAX_POSTAL_CODES_IN_ALL, MAX_VERTICES_IN_ALL, ServiceArea, WriteError,
+};
+
+/// Why the database did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database is out of reach; the same may succeed later.
+    #[error("the database is away")]
+    Away(#[source] sqlx::Error),
+    /// Our statement or its result is wrong.
+    #[error("the database and this program disagree")]
+    Broken(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        if chassis::database::is_away(&error) {
+            Self::Away(error)
+        } else {
+            Self::Broken(error)
+        }
+    }
+}
+
+/// The service's tables.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: PgPool,
+}
+
+impl Store {
+    /// Over a pool of connections to a migrated database.
+    #[must_use]
+    pub fn new(pool: PgPool) -> Self {
+        Self { pool }
+    }
+}

@@ -1,0 +1,274 @@
+//! Service areas, and the count of their changes.
+
+use chrono::{DateTime, Utc};
+use geojson::Geometry;
+use sqlx::types::Json;
+use sqlx::{Postgres, Transaction};
+use uuid::Uuid;
+
+use super::{Store, StoreError};
+use crate::domain::areas::{Center, Draft};
+
+/// The most areas there may be.
+pub const MAX_AREAS: i64 = 10_000;
+/// The most positions that all geometries may have together.
+pub const MAX_VERTICES_IN_ALL: i64 = 500_000;
+/// The most postal codes that all areas may have together.
+pub const MAX_POSTAL_CODES_IN_ALL: i64 = 200_000;
+
+/// A stored service area.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceArea {
+    /// Its id.
+    pub id: Uuid,
+    /// What was sent.
+    pub draft: Draft,
+    /// The table's version that it came with.
+    pub version: i64,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it was changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// An area to be kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Checked<'a> {
+    /// Its id.
+    pub id: Uuid,
+    /// What was sent, after [`Draft::check`].
+    pub draft: &'a Draft,
+    /// How many positions its geometry has.
+    pub vertices: usize,
+    /// The present moment.
+    pub now: DateTime<Utc>,
+}
+
+/// Why an area was not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// There are too many.
+    #[error("there are {MAX_AREAS} service areas at most")]
+    TooManyAreas,
+    /// The geometries are too large together.
+    #[error("all geometries together have {MAX_VERTICES_IN_ALL} positions at most")]
+    TooManyVertices,
+    /// There are too many postal codes.
+    #[error("all service areas together have {MAX_POSTAL_CODES_IN_ALL} postal codes at most")]
+    TooManyPostalCodes,
+    /// The database did not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for WriteError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+struct Row {
+    id: Uuid,
+    name: String,
+    enabled: bool,
+    geometry: Option<Json<Geometry>>,
+    center_latitude: Option<f64>,
+    center_longitude: Option<f64>,
+    radius_km: Option<f64>,
+    postal_codes: Vec<String>,
+    regions: Vec<String>,
+    countries: Vec<String>,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl From<Row> for ServiceArea {
+    fn from(row: Row) -> Self {
+        let center = row.center_latitude.zip(row.center_longitude);
+        Self {
+            id: row.id,
+            draft: Draft {
+                name: row.name,
+                enabled: row.enabled,
+                geometry: row.geometry.map(|geometry| geometry.0),
+                center: center.map(|(latitude, longitude)| Center {
+                    latitude,
+                    longitude,
+                }),
+                radius_km: row.radius_km,
+                postal_codes: row.postal_codes,
+                regions: row.regions,
+                countries: row.countries,
+            },
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+impl Store {
+    /// At most `limit` areas older than `before`, the newest first.
+    pub async fn areas(
+        &self,
+        before: Option<Uuid>,
+        limit: i64,
+    ) -> Result<Vec<ServiceArea>, StoreError> {
+        let rows = sqlx::query_as!(
+            Row,
+            r#"select id, name, enabled, geometry as "geometry: Json<Geometry>", center_latitude,
+                 center_longitude, radius_km, postal_codes, regions, countries, version,
+                 created_at, updated_at
+               from geo.service_area where id < $1 order by id desc limit $2"#,
+            before.unwrap_or(Uuid::max()),
+            limit,
+        );
+        let rows = rows.fetch_all(&self.pool).await?;
+        Ok(rows.into_iter().map(Into::into).collect())
+    }
+
+    /// The areas with these ids, as far as there are such.
+    pub async fn areas_by_id(&self, ids: &[Uuid]) -> Result<Vec<ServiceArea>, StoreError> {
+        let rows = sqlx::query_as!(
+            Row,
+            r#"select id, name, enabled, geometry as "geometry: Json<Geometry>", center_latitude,
+                 center_longitude, radius_km, postal_codes, regions, countries, version,
+                 created_at, updated_at
+               from geo.service_area where id = any($1)"#,
+            ids,
+        );
+        let rows = rows.fetch_all(&self.pool).await?;
+        Ok(rows.into_iter().map(Into::into).collect())
+    }
+
+    /// How often areas were changed.
+    pub async fn areas_version(&self) -> Result<i64, StoreError> {
+        let version = sqlx::query_scalar!("select version from geo.service_area_version");
+        Ok(version.fetch_one(&self.pool).await?)
+    }
+
+    /// Every area with the version it came with.
+    pub async fn area_versions(&self) -> Result<Vec<(Uuid, i64)>, StoreError> {
+        let rows = sqlx::query!("select id, version from geo.service_area");
+        let rows = rows.fetch_all(&self.pool).await?;
+        Ok(rows.into_iter().map(|row| (row.id, row.version)).collect())
+    }
+
+    /// Keeps a new area.
+    pub async fn create_area(&self, area: &Checked<'_>) -> Result<ServiceArea, WriteError> {
+        let mut transaction = self.pool.begin().await?;
+        let kept = put(&mut transaction, area).await?;
+        transaction.commit().await?;
+        Ok(kept)
+    }
+
+    /// Replaces an area; `None` where there is none with this id.
+    pub async fn replace_area(
+        &self,
+        area: &Checked<'_>,
+    ) -> Result<Option<ServiceArea>, WriteError> {
+        let mut transaction = self.pool.begin().await?;
+        // Held to the end, so that it is not deleted in between.
+        let known = sqlx::query_scalar!(
+            "select id from geo.service_area where id = $1 for update",
+            area.id
+        );
+        if known.fetch_optional(&mut *transaction).await?.is_none() {
+            return Ok(None);
+        }
+        let kept = put(&mut transaction, area).await?;
+        transaction.commit().await?;
+        Ok(Some(kept))
+    }
+
+    /// Forgets an area; whether there was one.
+    pub async fn delete_area(&self, id: Uuid) -> Result<bool, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        next_version(&mut transaction).await?;
+        let deleted = sqlx::query!("delete from geo.service_area where id = $1", id);
+        let deleted = deleted.execute(&mut *transaction).await?.rows_affected() > 0;
+        transaction.commit().await?;
+        Ok(deleted)
+    }
+}
+
+async fn put(
+    transaction: &mut Transaction<'_, Postgres>,
+    area: &Checked<'_>,
+) -> Result<ServiceArea, WriteError> {
+    let Checked {
+        id,
+        draft,
+        vertices,
+        now,
+    } = *area;
+    let version = next_version(transaction).await?;
+    let geometry = draft.geometry.as_ref().map(Json);
+    let vertices = i32::try_from(vertices).map_err(|_| WriteError::TooManyVertices)?;
+    let created_at = sqlx::query_scalar!(
+        "insert into geo.service_area (id, name, enabled, geometry, center_latitude,
+             center_longitude, radius_km, postal_codes, regions, countries, vertices, version,
+             created_at, updated_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13)
+         on conflict on constraint service_area_pkey do update
+         set name = excluded.name, enabled = excluded.enabled, geometry = excluded.geometry,
+             center_latitude = excluded.center_latitude,
+             center_longitude = excluded.center_longitude, radius_km = excluded.radius_km,
+             postal_codes = excluded.postal_codes, regions = excluded.regions,
+             countries = excluded.countries, vertices = excluded.vertices,
+             version = excluded.version, updated_at = excluded.updated_at
+         returning created_at",
+        id,
+        draft.name,
+        draft.enabled,
+        geometry as _,
+        draft.center.map(|center| center.latitude),
+        draft.center.map(|center| center.longitude),
+        draft.radius_km,
+        &draft.postal_codes,
+        &draft.regions,
+        &draft.countries,
+        vertices,
+        version,
+        now,
+    );
+    let created_at = created_at.fetch_one(&mut **transaction).await?;
+    check_sums(transaction).await?;
+    Ok(ServiceArea {
+        id,
+        draft: draft.clone(),
+        version,
+        created_at,
+        updated_at: now,
+    })
+}
+
+/// Counts a change, and lets nobody else make one before the transaction ends.
+async fn next_version(transaction: &mut Transaction<'_, Postgres>) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
+        "update geo.service_area_version set version = version + 1 returning version"
+    )
+    .fetch_one(&mut **transaction)
+    .await
+}
+
+/// Every replica holds every area, so there must not be too much of them.
+async fn check_sums(transaction: &mut Transaction<'_, Postgres>) -> Result<(), WriteError> {
+    let sums = sqlx::query!(
+        r#"select count(*) as "areas!", coalesce(sum(vertices), 0)::bigint as "vertices!",
+             coalesce(sum(cardinality(postal_codes)), 0)::bigint as "postal_codes!"
+           from geo.service_area"#
+    );
+    let sums = sums.fetch_one(&mut **transaction).await?;
+    if sums.areas > MAX_AREAS {
+        return Err(WriteError::TooManyAreas);
+    }
+    if sums.vertices > MAX_VERTICES_IN_ALL {
+        return Err(WriteError::TooManyVertices);
+    }
+    if sums.postal_codes > MAX_POSTAL_CODES_IN_ALL {
+        return Err(WriteError::TooManyPostalCodes);
+    }
+    Ok(())
+}

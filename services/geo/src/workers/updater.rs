@@ -1,0 +1,244 @@
+//! Keeps downloaded databases fresh.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chassis::health::Finding;
+use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
+use common::clock::Clock;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::clients::updates::{Brought, Folder, Locked, Publisher, UpdateError};
+
+/// How often something newer is asked for. MaxMind publishes twice a week, DB-IP monthly.
+const EVERY: TimeDelta = TimeDelta::hours(24);
+
+/// After the first failure, and as long again after each further one up to [`EVERY`].
+const PAUSE: TimeDelta = TimeDelta::hours(1);
+
+/// What may pass is tried again for so long.
+const BUDGET: Duration = Duration::from_mins(5);
+
+/// The longest wait between two such attempts.
+const LONGEST: Duration = Duration::from_mins(1);
+
+/// A machine that sleeps does not count the time; the clock is looked at again after so long.
+const LOOK: Duration = Duration::from_mins(1);
+
+/// Asks a publisher for newer databases and puts them into a folder, where the watcher finds them.
+pub struct Updater {
+    publisher: Publisher,
+    folder: Folder,
+    http: reqwest::Client,
+    clock: Clock,
+    /// How each edition is.
+    states: Mutex<BTreeMap<String, State>>,
+}
+
+#[derive(Clone, Default)]
+struct State {
+    failures: u32,
+    /// What went wrong the last time, and whether somebody has to do something.
+    trouble: Option<(String, bool)>,
+    next: Option<DateTime<Utc>>,
+}
+
+impl Updater {
+    /// Fails where no HTTP client can be made.
+    pub fn new(publisher: Publisher, folder: Folder, clock: Clock) -> reqwest::Result<Arc<Self>> {
+        Ok(Arc::new(Self {
+            publisher,
+            folder,
+            http: chassis::http_client::build("tetralto-geo")?,
+            clock,
+            states: Mutex::default(),
+        }))
+    }
+
+    /// Asks again and again until `stop`.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let go_on = async {
+            loop {
+                self.round().await;
+                let pause = self.pause().clamp(Duration::from_secs(1), LOOK);
+                tokio::time::sleep(pause).await;
+            }
+        };
+        tokio::select! {
+            () = go_on => {}
+            () = stop.cancelled() => {}
+        }
+    }
+
+    /// Looks after every edition that is due.
+    async fn round(&self) {
+        if self.pause() > Duration::ZERO {
+            return;
+        }
+        let mut folder = match self.folder.lock() {
+            Ok(Some(folder)) => folder,
+            // Another process is about it; what it brings is found at the next look.
+            Ok(None) => return,
+            Err(error) => {
+                for edition in self.publisher.editions() {
+                    self.failed(&edition, &error);
+                }
+                return;
+            }
+        };
+        let editions = self.publisher.editions();
+        for edition in &editions {
+            if let Some(until) = self.waits(edition, &folder) {
+                self.state(edition, |state| state.next = Some(until));
+                continue;
+            }
+            match self.bring(edition, &mut folder).await {
+                Ok(brought) => self.succeeded(edition, brought, &mut folder),
+                Err(error) => {
+                    let next = self.failed(edition, &error);
+                    if matches!(error, UpdateError::Limit) {
+                        self.note(folder.ask_again(edition, next));
+                    }
+                }
+            }
+        }
+        if editions.iter().all(|edition| folder.has(edition)) {
+            self.note(folder.keep_only(&editions));
+        }
+    }
+
+    /// Until when an edition is not asked for.
+    fn waits(&self, edition: &str, folder: &Locked) -> Option<DateTime<Utc>> {
+        let now = self.clock.now();
+        let known = self.state(edition, |state| state.next);
+        let known = known.filter(|next| *next > now);
+        known.or_else(|| folder.waits_until(edition, now))
+    }
+
+    /// Asks, and again while that may help.
+    async fn bring(&self, edition: &str, folder: &mut Locked) -> Result<Brought, UpdateError> {
+        let end = Instant::now() + BUDGET;
+        let mut wait = Duration::from_secs(1);
+        loop {
+            let now = self.clock.now();
+            let asked = self.publisher.bring(&self.http, edition, folder, now);
+            match asked.await {
+                Err(error) if error.may_pass() && Instant::now() + wait < end => {
+                    self.state(edition, |state| {
+                        state.trouble = Some((error.to_string(), false));
+                    });
+                    count(edition, "repeated");
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(LONGEST);
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn succeeded(&self, edition: &str, brought: Brought, folder: &mut Locked) {
+        let next = self.clock.now() + EVERY;
+        self.state(edition, |state| {
+            *state = State {
+                next: Some(next),
+                ..State::default()
+            };
+        });
+        self.note(folder.ask_again(edition, next));
+        match brought {
+            Brought::New => {
+                tracing::info!(edition, "a new database was downloaded");
+                count(edition, "new");
+            }
+            Brought::Nothing => count(edition, "nothing_new"),
+        }
+    }
+
+    /// Notes a failure and tells it once; when to ask again.
+    fn failed(&self, edition: &str, error: &UpdateError) -> DateTime<Utc> {
+        count(edition, "failed");
+        let now = self.clock.now();
+        let next = |failures: u32| match error {
+            UpdateError::Limit => tomorrow(now),
+            _ => now + (PAUSE * 2_i32.pow(failures.min(5))).min(EVERY),
+        };
+        let trouble = error.to_string();
+        let (is_news, next) = self.state(edition, |state| {
+            let next = next(state.failures);
+            let is_news = state.failures == 0;
+            state.failures = state.failures.saturating_add(1);
+            state.trouble = Some((trouble.clone(), error.needs_people()));
+            state.next = Some(next);
+            (is_news, next)
+        });
+        let (publisher, until) = (self.publisher.name(), next.format("%F %H:%M UTC"));
+        if is_news {
+            tracing::warn!(edition, "{publisher}: {trouble}; asked again at {until}");
+        }
+        next
+    }
+
+    /// Where nothing can be remembered, downloading still works.
+    fn note(&self, remembered: Result<(), UpdateError>) {
+        if let Err(error) = remembered {
+            tracing::warn!("{}: {error}", self.publisher.name());
+        }
+    }
+
+    /// How long nothing is due.
+    fn pause(&self) -> Duration {
+        let now = self.clock.now();
+        let editions = self.publisher.editions();
+        let next = |edition: &String| self.state(edition, |state| state.next);
+        // One that was never asked for comes first.
+        let next = editions.iter().map(next).min().flatten();
+        let pause = next.map_or(TimeDelta::zero(), |next| next - now);
+        pause.to_std().unwrap_or_default()
+    }
+
+    fn state<T>(&self, edition: &str, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        change(states.entry(edition.to_owned()).or_default())
+    }
+
+    /// How the updates are, for `/health`. That nobody answers is no cause for alarm before a
+    /// database has grown old.
+    #[must_use]
+    pub fn finding(&self) -> Finding {
+        let states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        let editions = self.publisher.editions();
+        let mut is_bad = false;
+        let describe = |edition: &String| {
+            let state = states.get(edition).cloned().unwrap_or_default();
+            let when = state.next.map(|next| next.format("%F %H:%M UTC"));
+            let when = when.map_or("now".into(), |when| format!("at {when}"));
+            match state.trouble {
+                Some((trouble, is_for_people)) => {
+                    is_bad |= is_for_people;
+                    format!("{edition}: {trouble}; asked again {when}")
+                }
+                None => format!("{edition}: asked again {when}"),
+            }
+        };
+        let told: Vec<_> = editions.iter().map(describe).collect();
+        let told = format!("{}; {}", self.publisher.name(), told.join("; "));
+        if is_bad {
+            Finding::degraded(told)
+        } else {
+            Finding::ok(told)
+        }
+    }
+}
+
+/// Shortly after the next midnight (UTC).
+fn tomorrow(now: DateTime<Utc>) -> DateTime<Utc> {
+    let day = now.date_naive() + Days::new(1);
+    day.and_time(NaiveTime::MIN).and_utc() + TimeDelta::minutes(5)
+}
+
+fn count(edition: &str, outcome: &'static str) {
+    let edition = edition.to_owned();
+    metrics::counter!("geo_updates_total", "edition" => edition, "outcome" => outcome).increment(1);
+}
