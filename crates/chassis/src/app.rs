@@ -2,6 +2,7 @@
 //! workers; and how it is served and stopped.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -60,10 +61,7 @@ impl App {
         let openapi = describe(openapi, name, about);
         let docs = utoipa_swagger_ui::SwaggerUi::new("/docs").url("/openapi.json", openapi);
         let recorder = metrics::recorder();
-        let observer = Observer {
-            service: name,
-            clock,
-        };
+        let observer = Arc::new(Observer::new(name, clock));
         let router = api
             .merge(docs)
             .route("/health", {

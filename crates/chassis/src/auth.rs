@@ -1,5 +1,7 @@
 //! Who may call what: a bearer token with the right scope (RFC 6750).
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
@@ -9,7 +11,6 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::Problem;
 
-#[derive(Clone)]
 struct Guard {
     verifier: Verifier,
     scope: Scope,
@@ -21,15 +22,15 @@ pub fn require<S>(router: OpenApiRouter<S>, verifier: &Verifier, scope: Scope) -
 where
     S: Clone + Send + Sync + 'static,
 {
-    let guard = Guard {
+    let guard = Arc::new(Guard {
         verifier: verifier.clone(),
         scope,
-    };
+    });
     router.route_layer(from_fn_with_state(guard, check))
 }
 
 async fn check(
-    State(guard): State<Guard>,
+    State(guard): State<Arc<Guard>>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {

@@ -1,12 +1,15 @@
 //! What happens around every request: its id, a line in the log, its metrics, a time limit.
 
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use common::clock::Clock;
+use metrics::Histogram;
 
 use crate::Problem;
 
@@ -45,23 +48,58 @@ pub fn current() -> Option<Context> {
     CURRENT.try_with(Clone::clone).ok()
 }
 
-/// Who observes: the service's name and its clock.
-#[derive(Clone, Debug)]
+/// Who observes: the service's name, its clock, and the histograms of its requests.
 pub struct Observer {
-    /// The service's name.
-    pub service: &'static str,
+    service: &'static str,
     /// Ids are made from its time.
-    pub clock: Clock,
+    clock: Clock,
+    /// By route, method and status. To find a histogram by its labels costs more than the rest of
+    /// observing a request.
+    times: RwLock<HashMap<String, Outcomes>>,
+}
+
+/// The histograms of a route, by method and status.
+type Outcomes = HashMap<(&'static str, StatusCode), Histogram>;
+
+impl Observer {
+    /// Observes a service's requests.
+    #[must_use]
+    pub fn new(service: &'static str, clock: Clock) -> Self {
+        let times = RwLock::default();
+        Self {
+            service,
+            clock,
+            times,
+        }
+    }
+
+    fn record(&self, route: &str, method: &Method, status: StatusCode, took: Duration) {
+        let key = (method_label(method), status);
+        let known = self.times.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(histogram) = known.get(route).and_then(|route| route.get(&key)) {
+            return histogram.record(took.as_secs_f64());
+        }
+        drop(known);
+        let histogram = metrics::histogram!("http_request_duration_seconds",
+            "service" => self.service, "method" => key.0,
+            "route" => route.to_owned(), "status" => status.as_u16().to_string());
+        histogram.record(took.as_secs_f64());
+        let mut known = self.times.write().unwrap_or_else(PoisonError::into_inner);
+        known.entry(route.to_owned()).or_default().insert(key, histogram);
+    }
 }
 
 /// The middleware. Never logs a path, query or address: only the route.
-pub async fn observe(State(observer): State<Observer>, request: Request, next: Next) -> Response {
+pub async fn observe(
+    State(observer): State<Arc<Observer>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let started = Instant::now();
     let context = context(request.headers(), &observer.clock);
     let id = context.id.clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("(no such path)", MatchedPath::as_str);
-    let route = route.to_owned();
     let method = request.method().clone();
     let answer = CURRENT.scope(context, async {
         match tokio::time::timeout(LIMIT, next.run(request)).await {
@@ -75,15 +113,12 @@ pub async fn observe(State(observer): State<Observer>, request: Request, next: N
     let request_id = id.to_str().unwrap_or_default();
     let ms = took.as_micros() as f64 / 1e3;
     // Probes by the platform would drown the rest.
-    if matches!(route.as_str(), "/health" | "/health/live" | "/metrics") {
+    if matches!(route, "/health" | "/health/live" | "/metrics") {
         tracing::debug!(service = observer.service, %method, route, status = status.as_u16(), ms, request_id, "request");
     } else {
         tracing::info!(service = observer.service, %method, route, status = status.as_u16(), ms, request_id, "request");
     }
-    metrics::histogram!("http_request_duration_seconds",
-        "service" => observer.service, "method" => method_label(&method),
-        "route" => route, "status" => status_label(status))
-    .record(took.as_secs_f64());
+    observer.record(route, &method, status, took);
     response.headers_mut().insert(REQUEST_ID, id);
     response
 }
@@ -109,7 +144,7 @@ fn timed_out() -> Problem {
 }
 
 /// Labels must not grow without bound: methods that HTTP does not know are one.
-fn method_label(method: &axum::http::Method) -> &'static str {
+fn method_label(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",
         "HEAD" => "HEAD",
@@ -120,8 +155,4 @@ fn method_label(method: &axum::http::Method) -> &'static str {
         "OPTIONS" => "OPTIONS",
         _ => "other",
     }
-}
-
-fn status_label(status: StatusCode) -> String {
-    status.as_u16().to_string()
 }

@@ -73,7 +73,7 @@ fn area(number: u128, random: &mut Random) -> Named {
         8 => {
             draft["postal_codes"] = (0..20)
                 .map(|_| json!(format!("US:{:05}", random.below(100_000))))
-                .collect()
+                .collect();
         }
         _ => draft["regions"] = json!([format!("US-{}", random.below(900))]),
     }

@@ -148,10 +148,10 @@ impl Data {
         self.pair("city", |data| {
             data.map(2);
             data.pair("geoname_id", |data| {
-                data.number(6, 1_000_000 + number as u64)
+                data.number(6, 1_000_000 + number as u64);
             });
             data.pair("names", |data| {
-                data.names(&format!("Greater Town {number}"))
+                data.names(&format!("Greater Town {number}"));
             });
         });
         self.pair("continent", |data| data.pointer(continent_at));
@@ -161,14 +161,14 @@ impl Data {
             data.pair("accuracy_radius", |data| data.number(5, 5));
             data.pair("latitude", |data| data.double(random.between(-60.0, 70.0)));
             data.pair("longitude", |data| {
-                data.double(random.between(-180.0, 180.0))
+                data.double(random.between(-180.0, 180.0));
             });
             data.pair("time_zone", |data| data.text(zone));
         });
         self.pair("postal", |data| {
             data.map(1);
             data.pair("code", |data| {
-                data.text(&format!("{:05}", number % 100_000))
+                data.text(&format!("{:05}", number % 100_000));
             });
         });
         self.pair("subdivisions", |data| data.pointer(region_at));
