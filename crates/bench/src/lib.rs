@@ -1,6 +1,9 @@
 //! What the benchmarks share. Nothing that is shipped uses it.
 #![forbid(unsafe_code)]
-#![allow(clippy::unwrap_used, reason = "a benchmark may end where something is wrong")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a benchmark may end where something is wrong"
+)]
 
 mod load;
 mod process;

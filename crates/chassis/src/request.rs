@@ -85,7 +85,10 @@ impl Observer {
             "route" => route.to_owned(), "status" => status.as_u16().to_string());
         histogram.record(took.as_secs_f64());
         let mut known = self.times.write().unwrap_or_else(PoisonError::into_inner);
-        known.entry(route.to_owned()).or_default().insert(key, histogram);
+        known
+            .entry(route.to_owned())
+            .or_default()
+            .insert(key, histogram);
     }
 }
 

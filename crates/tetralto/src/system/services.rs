@@ -68,7 +68,11 @@ impl Services {
         Ok(())
     }
 
-    fn configure(&self, geo_port: &TcpListener, notification: &TcpListener) -> anyhow::Result<Configs> {
+    fn configure(
+        &self,
+        geo_port: &TcpListener,
+        notification: &TcpListener,
+    ) -> anyhow::Result<Configs> {
         let keys = self.key_arguments();
         let database = argument("database-url", &self.database_url);
         let with = |name: &str, more: &[String]| -> Vec<String> {
