@@ -9,7 +9,7 @@ mod load;
 mod process;
 
 pub use load::{Load, Outcome, get, post};
-pub use process::{Process, free_port, process_time};
+pub use process::{Cpu, Process, free_port};
 
 /// A small generator (xorshift), so that every run does the same. Its seed is not 0.
 pub struct Random(pub u64);

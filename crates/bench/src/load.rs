@@ -12,6 +12,7 @@ pub struct Load {
     port: u16,
     requests: Arc<Vec<Vec<u8>>>,
     items_each: usize,
+    failure: Option<&'static str>,
 }
 
 /// What came of it.
@@ -50,13 +51,20 @@ impl Load {
             port,
             requests: Arc::new(requests),
             items_each,
+            failure: None,
         }
     }
 
-    /// Sends over so many connections for `length`, after a second that does not count.
-    pub async fn run_warm(&self, connections: usize, length: Duration) -> Outcome {
+    /// A text that no answer may have, whatever its status.
+    #[must_use]
+    pub fn never(mut self, failure: &'static str) -> Self {
+        self.failure = Some(failure);
+        self
+    }
+
+    /// Sends for a second that does not count.
+    pub async fn warm_up(&self, connections: usize) {
         self.run(connections, Duration::from_secs(1)).await;
-        self.run(connections, length).await
     }
 
     /// Sends over so many connections for `length`.
@@ -66,13 +74,14 @@ impl Load {
         let clients: Vec<_> = (0..connections)
             .map(|_| {
                 let (requests, next, port) = (self.requests.clone(), next.clone(), self.port);
+                let failure = self.failure;
                 tokio::spawn(async move {
                     let mut connection = Connection::open(port).await;
                     let mut times = vec![];
                     while started.elapsed() < length {
                         let index = next.fetch_add(1, Ordering::Relaxed) % requests.len();
                         let sent = Instant::now();
-                        connection.ask(&requests[index]).await;
+                        connection.ask(&requests[index], failure).await;
                         times.push(u32::try_from(sent.elapsed().as_micros()).unwrap());
                     }
                     times
@@ -83,16 +92,23 @@ impl Load {
         for client in clients {
             times.extend(client.await.unwrap());
         }
-        times.sort_unstable();
-        Outcome {
-            items: times.len() * self.items_each,
-            length: started.elapsed(),
-            times,
-        }
+        Outcome::new(times.len() * self.items_each, started.elapsed(), times)
     }
 }
 
 impl Outcome {
+    /// So many items were answered well in so much time; each request took its own, in
+    /// microseconds.
+    #[must_use]
+    pub fn new(items: usize, length: Duration, mut times: Vec<u32>) -> Self {
+        times.sort_unstable();
+        Self {
+            items,
+            length,
+            times,
+        }
+    }
+
     /// Items a second.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "nobody reads so many digits")]
@@ -121,7 +137,7 @@ impl Connection {
         Self { stream, buffer }
     }
 
-    async fn ask(&mut self, request: &[u8]) {
+    async fn ask(&mut self, request: &[u8], failure: Option<&str>) {
         self.stream.write_all(request).await.unwrap();
         self.buffer.clear();
         let mut whole = None;
@@ -130,7 +146,11 @@ impl Connection {
             assert!(read > 0, "the connection was closed");
             whole = whole.or_else(|| answer_length(&self.buffer));
         }
-        let well = self.buffer.starts_with(b"HTTP/1.1 2");
+        let failed = failure.is_some_and(|text| {
+            let mut parts = self.buffer.windows(text.len());
+            parts.any(|part| part == text.as_bytes())
+        });
+        let well = self.buffer.starts_with(b"HTTP/1.1 2") && !failed;
         assert!(well, "{}", String::from_utf8_lossy(&self.buffer));
     }
 }

@@ -34,10 +34,16 @@ impl Process {
         process
     }
 
+    /// Its number.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Processor time used so far.
     #[must_use]
-    pub fn cpu(&self) -> Duration {
-        process_time(self.child.id())
+    pub fn cpu(&self) -> Cpu {
+        Cpu::of(self.child.id())
     }
 
     /// Resident memory now, in MB (10⁶ bytes).
@@ -60,15 +66,49 @@ impl Process {
     }
 }
 
-/// proc(5): fields 14 to 17 of `stat` are ticks of 10 ms, children that have ended included.
-#[must_use]
-pub fn process_time(pid: u32) -> Duration {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name before may hold anything.
-    let fields = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
-    let ticks = fields.split(' ').skip(11).take(4);
-    let ticks = ticks.map(|field| field.parse::<u64>().unwrap_or(0));
-    Duration::from_millis(ticks.sum::<u64>() * 10)
+/// Processor time of a process, its children that have ended included.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cpu {
+    /// In the program.
+    pub user: Duration,
+    /// In the kernel for it, where the network's work is done.
+    pub system: Duration,
+}
+
+impl Cpu {
+    /// Used so far by the process with this number; nothing where there is none.
+    #[must_use]
+    pub fn of(pid: u32) -> Self {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // The name before may hold anything.
+        let fields = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+        // proc(5): fields 14 to 17 are ticks of 10 ms.
+        let ticks = fields.split(' ').skip(11).take(4);
+        let ticks: Vec<u64> = ticks.map(|field| field.parse().unwrap_or(0)).collect();
+        let time = |own: usize| {
+            let count = |n: usize| ticks.get(n).copied().unwrap_or(0);
+            Duration::from_millis((count(own) + count(own + 2)) * 10)
+        };
+        Self {
+            user: time(0),
+            system: time(1),
+        }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn total(self) -> Duration {
+        self.user + self.system
+    }
+
+    /// What was used after `before`.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            user: self.user.saturating_sub(before.user),
+            system: self.system.saturating_sub(before.system),
+        }
+    }
 }
 
 /// A port that nobody listens on.

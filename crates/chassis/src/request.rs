@@ -1,15 +1,21 @@
 //! What happens around every request: its id, a line in the log, its metrics, a time limit.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use common::clock::Clock;
+use futures::FutureExt as _;
 use metrics::Histogram;
+use tower::{Layer as _, ServiceExt as _, service_fn};
+use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::Problem;
 
@@ -105,7 +111,7 @@ pub async fn observe(
     let route = route.as_ref().map_or("(no such path)", MatchedPath::as_str);
     let method = request.method().clone();
     let answer = CURRENT.scope(context, async {
-        match tokio::time::timeout(LIMIT, next.run(request)).await {
+        match tokio::time::timeout(LIMIT, run(next, request)).await {
             Ok(response) => response,
             Err(_) => timed_out().into_response(),
         }
@@ -126,6 +132,33 @@ pub async fn observe(
     response
 }
 
+/// Unpacks the body where it is packed, and turns a panic into a problem.
+async fn run(next: Next, request: Request) -> Response {
+    let is_packed = request.headers().contains_key(header::CONTENT_ENCODING);
+    let answer = AssertUnwindSafe(async {
+        if is_packed {
+            unpack(next, request).await
+        } else {
+            next.run(request).await
+        }
+    });
+    let answer = answer.catch_unwind().await;
+    answer.unwrap_or_else(|_| panicked().into_response())
+}
+
+async fn unpack(next: Next, request: Request) -> Response {
+    let inner = service_fn(|request: axum::http::Request<_>| {
+        let next = next.clone();
+        async move { Ok(next.run(request.map(Body::new)).await) }
+    });
+    let layer = RequestDecompressionLayer::new().pass_through_unaccepted(true);
+    let answer: Result<_, Infallible> = layer.layer(inner).oneshot(request).await;
+    match answer {
+        Ok(response) => response.into_response(),
+        Err(never) => match never {},
+    }
+}
+
 fn context(headers: &HeaderMap, clock: &Clock) -> Context {
     let given = headers.get(REQUEST_ID).filter(|id| {
         let bytes = id.as_bytes();
@@ -136,6 +169,12 @@ fn context(headers: &HeaderMap, clock: &Clock) -> Context {
     });
     let traceparent = headers.get(TRACEPARENT).cloned();
     Context { id, traceparent }
+}
+
+fn panicked() -> Problem {
+    tracing::error!(request_id = current_id(), "a handler panicked");
+    let detail = "something went wrong here; the log knows it by the request id";
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", detail)
 }
 
 fn timed_out() -> Problem {

@@ -28,7 +28,7 @@ use serde_json::json;
 
 /// How long each measurement takes, after a second of warming up.
 const LENGTH: Duration = Duration::from_secs(6);
-const CONNECTIONS: usize = 32;
+const CONNECTIONS: usize = 64;
 /// Measurements alternate, since machines slow down and speed up.
 const ROUNDS: usize = 3;
 const SECRET: &str = "a-secret-of-the-benchmark-with-32-characters";
@@ -49,13 +49,11 @@ async fn measure() {
     println!("the database: {networks} networks, {size:.1} MB");
     let bare = bare(&database).await;
     let geo = geo(&database).await;
-    println!(
-        "memory after the start: {:.1} MB, at most {:.1} MB",
-        geo.memory(),
-        geo.peak_memory()
-    );
+    remember("the start", &geo);
     println!();
-    println!("                                    a second   p50 ms   p99 ms   CPU µs each");
+    println!(
+        "                                    a second   p50 ms   p99 ms   CPU µs     user   system"
+    );
 
     let token = token();
     let questions: Vec<_> = addresses(20_000);
@@ -67,6 +65,7 @@ async fn measure() {
         let own = run("GET /geolocate", &geo, &single, 1, CONNECTIONS).await;
         ratios.push(own.rate() / bare.rate());
     }
+    remember("GET /geolocate", &geo);
     let batch = |ips: &[String]| {
         post(
             "/geolocate",
@@ -81,12 +80,13 @@ async fn measure() {
     println!();
     let ratios: Vec<_> = ratios.iter().map(|ratio| format!("{ratio:.2}")).collect();
     println!("of the bare handler: {}", ratios.join(", "));
-    println!(
-        "memory after the load: {:.1} MB, at most {:.1} MB",
-        geo.memory(),
-        geo.peak_memory()
-    );
+    remember("batches", &geo);
     println!();
+}
+
+fn remember(load: &str, geo: &Process) {
+    let (now, most) = (geo.memory(), geo.peak_memory());
+    println!("memory after {load}: {now:.1} MB, at most {most:.1} MB");
 }
 
 async fn run(
@@ -97,14 +97,18 @@ async fn run(
     connections: usize,
 ) -> Outcome {
     let load = Load::new(process.port, requests.to_vec(), each);
-    load.run(connections, Duration::from_secs(1)).await;
-    let used = process.cpu();
+    load.warm_up(connections).await;
+    let before = process.cpu();
     let outcome = load.run(connections, LENGTH).await;
-    let used = process.cpu().saturating_sub(used).as_secs_f64() * 1e6 / outcome.items as f64;
+    let used = process.cpu().since(before);
+    let each = |time: Duration| time.as_secs_f64() * 1e6 / outcome.items as f64;
     let (half, most) = (outcome.per_mille(500), outcome.per_mille(990));
     println!(
-        "{name:<33} {:>10.0} {half:>8.2} {most:>8.2} {used:>10.2}",
-        outcome.rate()
+        "{name:<33} {:>10.0} {half:>8.2} {most:>8.2} {:>8.2} {:>8.2} {:>8.2}",
+        outcome.rate(),
+        each(used.total()),
+        each(used.user),
+        each(used.system),
     );
     outcome
 }

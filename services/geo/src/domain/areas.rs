@@ -17,7 +17,7 @@ mod sphere;
 mod tests;
 
 pub use draft::{Center, Draft, Invalid, MAX_NAMES, MAX_POSTAL_CODES};
-pub use index::{Found, Index, LISTED, Named, Nearest};
+pub use index::{Found, HITS, Index, Named, Nearest, POSSIBLE};
 pub use names::{CountryCode, PostalArea, PostalCode, Region};
 pub use place::Place;
 pub use polygon::{BadGeometry, MAX_VERTICES};

@@ -48,8 +48,8 @@ pub(super) struct Checked {
     /// `inside`, `outside` or `uncertain`.
     #[schema(value_type = String)]
     verdict: areas::Answer,
-    /// The areas that made the verdict, at most 100: those that hold the place, or where that is
-    /// uncertain, those that may.
+    /// The areas that made the verdict: those that hold the place, at most 100, or where that is
+    /// uncertain, those that may, at most 20.
     areas: Vec<Area>,
     /// The nearest area with a geometry or circle, where the place has coordinates.
     nearest: Option<Nearest>,

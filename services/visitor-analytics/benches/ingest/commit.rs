@@ -3,13 +3,12 @@
 
 use std::time::{Duration, Instant};
 
+use bench::Outcome;
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
 use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
-
-use crate::client::Outcome;
 
 const ROWS: usize = 500;
 

@@ -15,7 +15,6 @@
     reason = "it is started by hand, with an environment"
 )]
 
-mod client;
 mod commit;
 mod handler;
 mod process;
@@ -24,8 +23,8 @@ mod visits;
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{Load, Outcome};
-use process::{Postgres, Service};
+use bench::{Load, Outcome, Process, post};
+use process::Postgres;
 
 /// How long each measurement takes, after a second of warming up.
 const LENGTH: Duration = Duration::from_secs(8);
@@ -42,43 +41,45 @@ fn main() {
 async fn measure() {
     let database = std::env::var("DATABASE_URL").expect("run it by ./dev bench ingest");
     let visits = Arc::new(visits::generate(20_000));
-    let handler = Service::bare_handler().await;
+    let handler = process::bare_handler().await;
     let system = process::System::start(&database).await;
     let postgres = Postgres::of(&database).await;
     println!("idle memory: {}", system.memory());
     println!();
-    println!("{}", Outcome::HEADING);
+    println!("                                   visits/s   p50 ms   p99 ms   CPU µs a visit");
 
     let single = visits::single(&visits);
-    let load = Load::new(&handler, "", &single, 1);
-    load.warm_up(64).await;
-    let bare = load.run(64, LENGTH).await;
-    bare.print("bare handler, 64 connections", &[]);
+    let requests = load(&handler, "", &single, 1);
+    requests.warm_up(64).await;
+    let bare = requests.run(64, LENGTH).await;
+    print("bare handler, 64 connections", &bare, &[]);
     let probe = commit::run(&database, &visits, LENGTH).await;
-    probe.print("bare group commit of 500", &[]);
+    print("bare group commit of 500", &probe, &[]);
 
     let mut first = None;
     for connections in [64, 256] {
-        let load = Load::new(&system.visitor_analytics, &system.token, &single, 1);
-        load.warm_up(connections).await;
+        let requests = load(&system.visitor_analytics, &system.token, &single, 1);
+        requests.warm_up(connections).await;
         let used = system.cpu(&postgres);
-        let outcome = load.run(connections, LENGTH).await;
+        let outcome = requests.run(connections, LENGTH).await;
         let used = system.cpu(&postgres).since(&used);
-        outcome.print(
+        print(
             &format!("POST /visits, {connections} connections"),
-            &used.per_visit(outcome.visits),
+            &outcome,
+            &used.per_visit(outcome.items),
         );
         first.get_or_insert(outcome.rate());
     }
     let lists = visits::lists(&visits, 100);
-    let load = Load::new(&system.visitor_analytics, &system.token, &lists, 100);
-    load.warm_up(8).await;
+    let requests = load(&system.visitor_analytics, &system.token, &lists, 100);
+    requests.warm_up(8).await;
     let used = system.cpu(&postgres);
-    let outcome = load.run(8, LENGTH).await;
+    let outcome = requests.run(8, LENGTH).await;
     let used = system.cpu(&postgres).since(&used);
-    outcome.print(
+    print(
         "lists of 100, 8 connections",
-        &used.per_visit(outcome.visits),
+        &outcome,
+        &used.per_visit(outcome.items),
     );
 
     let single_rate = first.unwrap_or_default();
@@ -97,4 +98,24 @@ async fn measure() {
     );
     println!("peak memory: {}", system.memory());
     system.check(&database).await;
+}
+
+/// One bad visit of a list does not cost the others, so the status alone says little.
+fn load(service: &Process, token: &str, bodies: &[Vec<u8>], visits_each: usize) -> Load {
+    let requests = bodies.iter().map(|body| post("/visits", token, body));
+    let load = Load::new(service.port, requests.collect(), visits_each);
+    load.never(r#""status":"rejected""#)
+}
+
+fn print(name: &str, outcome: &Outcome, costs: &[(&str, f64)]) {
+    let costs = costs
+        .iter()
+        .map(|(who, micros)| format!("{who} {micros:.1}"));
+    println!(
+        "{name:<33} {:>10.0} {:>8.2} {:>8.2}   {}",
+        outcome.rate(),
+        outcome.per_mille(500),
+        outcome.per_mille(990),
+        costs.collect::<Vec<_>>().join(", ")
+    );
 }

@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
+use bench::{Cpu, Process, free_port};
 use common::clock::Clock;
 use common::jwt::{Claims, Keyring, Scope};
 use sqlx::{Connection as _, PgConnection};
@@ -13,59 +14,20 @@ use crate::handler;
 
 const SECRET: &str = "a-secret-of-the-benchmark-with-32-characters";
 
-/// A process with a port.
-pub struct Service {
-    child: Child,
-    pub port: u16,
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Service {
-    pub async fn bare_handler() -> Self {
-        let program = std::env::current_exe().unwrap();
-        let port = free_port();
-        let mut command = Command::new(program);
-        command.args([handler::FLAG, &port.to_string()]);
-        Self::start(command, port).await
-    }
-
-    async fn start(mut command: Command, port: u16) -> Self {
-        let child = command.stdout(Stdio::null()).spawn().unwrap();
-        while tokio::net::TcpStream::connect(("127.0.0.1", port))
-            .await
-            .is_err()
-        {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        Self { child, port }
-    }
-
-    fn memory(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let peak = status
-            .lines()
-            .find(|line| line.starts_with("VmHWM"))
-            .unwrap();
-        peak.split_whitespace()
-            .nth(1)
-            .unwrap()
-            .parse::<u64>()
-            .unwrap()
-            / 1024
-    }
+/// The first probe, which is this program, too.
+pub async fn bare_handler() -> Process {
+    let program = std::env::current_exe().unwrap();
+    let port = free_port();
+    let mut command = Command::new(program);
+    command.args([handler::FLAG, &port.to_string()]);
+    Process::start(command, port).await
 }
 
 /// The three services, each a release binary.
 pub struct System {
-    geo: Service,
-    notification: Service,
-    pub visitor_analytics: Service,
+    geo: Process,
+    notification: Process,
+    pub visitor_analytics: Process,
     pub token: String,
 }
 
@@ -92,7 +54,7 @@ impl System {
                     format!("http://127.0.0.1:{notification}"),
                 );
         };
-        for name in ["notification", "visitor-analytics"] {
+        for name in ["geo", "notification", "visitor-analytics"] {
             let mut migrate = command(name, 0);
             peers(&mut migrate);
             assert!(migrate.arg("migrate").status().unwrap().success());
@@ -101,9 +63,9 @@ impl System {
         let mut visits = command("visitor-analytics", port);
         peers(&mut visits);
         Self {
-            geo: Service::start(command("geo", geo), geo).await,
-            notification: Service::start(command("notification", notification), notification).await,
-            visitor_analytics: Service::start(visits, port).await,
+            geo: Process::start(command("geo", geo), geo).await,
+            notification: Process::start(command("notification", notification), notification).await,
+            visitor_analytics: Process::start(visits, port).await,
             token: token(),
         }
     }
@@ -111,17 +73,17 @@ impl System {
     /// Peak resident memory, in MB.
     pub fn memory(&self) -> String {
         format!(
-            "visitor-analytics {} MB, geo {} MB, notification {} MB",
-            self.visitor_analytics.memory(),
-            self.geo.memory(),
-            self.notification.memory()
+            "visitor-analytics {:.0} MB, geo {:.0} MB, notification {:.0} MB",
+            self.visitor_analytics.peak_memory(),
+            self.geo.peak_memory(),
+            self.notification.peak_memory()
         )
     }
 
     /// Processor time used so far.
-    pub fn cpu(&self, postgres: &Postgres) -> Cpu {
-        let of = |service: &Service| process_time(service.child.id());
-        Cpu(vec![
+    pub fn cpu(&self, postgres: &Postgres) -> Shares {
+        let of = |service: &Process| service.cpu().total();
+        Shares(vec![
             ("visitor-analytics", of(&self.visitor_analytics)),
             ("geo", of(&self.geo)),
             ("notification", of(&self.notification)),
@@ -159,14 +121,14 @@ impl Postgres {
         let processes = fs::read_dir("/proc").unwrap();
         let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
         let children = pids.filter(|pid| parent(*pid) == Some(self.0));
-        children.map(process_time).sum::<Duration>() + process_time(self.0)
+        children.map(time).sum::<Duration>() + time(self.0)
     }
 }
 
 /// Processor time by process.
-pub struct Cpu(Vec<(&'static str, Duration)>);
+pub struct Shares(Vec<(&'static str, Duration)>);
 
-impl Cpu {
+impl Shares {
     pub fn since(&self, before: &Self) -> Self {
         let pairs = self.0.iter().zip(&before.0);
         Self(
@@ -186,15 +148,8 @@ impl Cpu {
     }
 }
 
-/// proc(5): fields 14 to 17 of `stat` are ticks of 10 ms, children that have ended included.
-fn process_time(pid: u32) -> Duration {
-    let ticks = stat(pid).map_or(0, |fields| {
-        fields[11..15]
-            .iter()
-            .map(|field| field.parse::<u64>().unwrap_or(0))
-            .sum()
-    });
-    Duration::from_millis(ticks * 10)
+fn time(pid: u32) -> Duration {
+    Cpu::of(pid).total()
 }
 
 fn parent(pid: u32) -> Option<u32> {
@@ -214,9 +169,4 @@ fn token() -> String {
     let scopes = [Scope::VisitsWrite].into_iter().collect();
     keys.sign(&Claims::new("bench", scopes, now, 86_400))
         .unwrap()
-}
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }

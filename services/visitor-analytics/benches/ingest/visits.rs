@@ -1,18 +1,7 @@
 //! Visits as a busy site sends them: 2,000 user agents, 500 paths, random addresses.
 
+use bench::Random;
 use serde_json::{Value, json};
-
-/// A small generator (xorshift), so that every run sends the same.
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
-}
 
 pub fn generate(count: usize) -> Vec<Value> {
     let mut random = Random(0x7e7a);

@@ -14,8 +14,10 @@ use super::extent::{self, Extent};
 use super::sphere::{Ball, Direction, chord};
 use super::{Answer, Area, CIRCLE, CountryCode, EARTH_KM, Place, Point, Region};
 
-/// The most areas that an answer lists.
-pub const LISTED: usize = 100;
+/// The most areas that an answer lists which hold the place.
+pub const HITS: usize = 100;
+/// The most areas that an answer lists which may hold the place.
+pub const POSSIBLE: usize = 20;
 
 /// An area with its names.
 #[derive(Clone, Debug)]
@@ -33,8 +35,8 @@ pub struct Named {
 pub struct Found {
     /// Whether it lies in one of the areas.
     pub verdict: Answer,
-    /// Those that made the verdict, up to [`LISTED`]: the areas that hold it, or where that is
-    /// uncertain, those that may.
+    /// Those that made the verdict: up to [`HITS`] areas that hold it, or where that is uncertain,
+    /// up to [`POSSIBLE`] that may, the nearest first to be taken.
     pub areas: Vec<Arc<Named>>,
     /// The nearest area with a shape.
     pub nearest: Option<Nearest>,
@@ -167,10 +169,10 @@ impl Index {
     /// Whether a place is served, and by which areas.
     #[must_use]
     pub fn check(&self, place: &Place) -> Found {
-        let sure = self.first(self.likely(place), place, Answer::Yes);
+        let sure = self.first(HITS, self.likely(place), place, Answer::Yes);
         let (verdict, areas) = if sure.is_empty() {
             let possible = self.likely(place).chain(self.possible(place));
-            let unsure = self.first(possible, place, Answer::Maybe);
+            let unsure = self.first(POSSIBLE, possible, place, Answer::Maybe);
             let verdict = Answer::from(!unsure.is_empty()).min(Answer::Maybe);
             (verdict, unsure)
         } else {
@@ -183,9 +185,10 @@ impl Index {
         }
     }
 
-    /// The first of these that answer so, in the order of the list.
+    /// The first of these that answer so, as many as are wanted, in the order of the list.
     fn first(
         &self,
+        wanted: usize,
         numbers: impl Iterator<Item = usize>,
         place: &Place,
         answer: Answer,
@@ -194,7 +197,7 @@ impl Index {
         for number in numbers {
             if asked.insert(number) && self.areas[number].area.judge(place) == answer {
                 found.insert(number);
-                if found.len() == LISTED {
+                if found.len() == wanted {
                     break;
                 }
             }
