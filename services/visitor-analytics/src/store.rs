@@ -1,5 +1,6 @@
 //! Keeps: every SQL statement of the service, one file per table.
 
+mod dimension;
 mod outbox;
 mod owed_location;
 mod partition;
@@ -56,6 +57,7 @@ impl From<sqlx::Error> for StoreError {
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: PgPool,
+    dimensions: dimension::Dimensions,
     sites: site::Sites,
     salts: salt::Salts,
     partitions: partition::Partitions,
@@ -67,6 +69,7 @@ impl Store {
     pub fn new(pool: PgPool) -> Self {
         Self {
             pool,
+            dimensions: dimension::Dimensions::new(),
             sites: site::Sites::new(),
             salts: salt::Salts::default(),
             partitions: partition::Partitions::default(),

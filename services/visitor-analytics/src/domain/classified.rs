@@ -68,16 +68,6 @@ impl Classified {
         }
     }
 
-    /// The device's kind; whoever is a bot holds no device.
-    #[must_use]
-    pub fn device_type(&self) -> &'static str {
-        if self.verdict.is_bot {
-            "bot"
-        } else {
-            self.findings.agent.device_type.as_str()
-        }
-    }
-
     /// The location, where it is known.
     #[must_use]
     pub fn location(&self) -> Option<&Location> {

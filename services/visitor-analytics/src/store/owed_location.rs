@@ -86,41 +86,21 @@ impl Store {
     ) -> Result<(), StoreError> {
         let ids: Vec<_> = found.iter().map(|(owed, _)| owed.visit_id).collect();
         let timestamps: Vec<_> = found.iter().map(|(owed, _)| owed.timestamp).collect();
-        let column = |f: fn(&Location) -> Option<String>| -> Vec<Option<String>> {
-            found.iter().map(|(_, l)| f(l.as_deref()?)).collect()
-        };
-        let degrees = |f: fn(&Location) -> Option<f64>| -> Vec<Option<f64>> {
-            found.iter().map(|(_, l)| f(l.as_deref()?)).collect()
-        };
-        let asn: Vec<Option<i64>> = found
-            .iter()
-            .map(|(_, l)| l.as_deref()?.asn.map(i64::from))
-            .collect();
+        let locations: Vec<_> = found.iter().map(|(_, place)| place.as_deref()).collect();
         let mut transaction = self.pool.begin().await?;
+        let located = self
+            .dimensions
+            .located(&mut transaction, &locations)
+            .await?;
         sqlx::query!(
-            "update visitor_analytics.visit v
-             set country_code = n.country_code, country = n.country, region_code = n.region_code,
-                 region = n.region, city = n.city, latitude = n.latitude,
-                 longitude = n.longitude, time_zone = n.time_zone, asn = n.asn,
-                 as_organization = n.as_organization
-             from unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::text[],
-                 $6::text[], $7::text[], $8::float8[], $9::float8[], $10::text[], $11::bigint[],
-                 $12::text[])
-                 as n (id, moment, country_code, country, region_code, region, city, latitude,
-                       longitude, time_zone, asn, as_organization)
+            "update visitor_analytics.visit v set place_id = n.place_id, network_id = n.network_id
+             from unnest($1::uuid[], $2::timestamptz[], $3::int[], $4::int[])
+                 as n (id, moment, place_id, network_id)
              where v.id = n.id and v.timestamp = n.moment",
             &ids,
             &timestamps,
-            &column(|l| l.country_code.clone()) as _,
-            &column(|l| l.country.clone()) as _,
-            &column(|l| l.region_code.clone()) as _,
-            &column(|l| l.region.clone()) as _,
-            &column(|l| l.city.clone()) as _,
-            &degrees(|l| l.latitude) as _,
-            &degrees(|l| l.longitude) as _,
-            &column(|l| l.time_zone.clone()) as _,
-            &asn as _,
-            &column(|l| l.as_organization.clone()) as _,
+            &located.places.ids as _,
+            &located.networks.ids as _,
         )
         .execute(&mut *transaction)
         .await?;

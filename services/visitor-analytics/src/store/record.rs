@@ -1,23 +1,24 @@
 //! Recording: a batch of visits, their sessions, what is owed and what is to be told, in one
 //! transaction. What it answers is committed, exactly once.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+mod locks;
+mod plan;
+
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
-use super::session::VisitorKey;
+pub(super) use self::plan::Planned;
+use self::plan::{plan, sessions_by_visit};
+use super::dimension::Numbers;
+use super::session::{Sessions, VisitorKey};
 use super::visit::{self, Known, VisitKey};
 use super::{Store, StoreError, outbox, owed_location, session};
 use crate::domain::classified::{Classified, Place};
-use crate::domain::session::{Arrival, Plan, assign};
 
-/// Visitors share this many locks: one each would fill PostgreSQL's lock table.
-const LOCKS: u64 = 256;
-/// The first half of the locks' names, so that they meet no others.
-const LOCK_CLASS: i32 = 0x7e7a;
-/// A batch is tried again when a copy of one of its visits lands at the same moment elsewhere.
+/// A batch is tried again when one of its visits is there already and nobody could tell at first.
 const TRIES: usize = 3;
 
 /// What became of a visit.
@@ -58,14 +59,16 @@ impl Store {
             .iter()
             .map(|v| (sites[v.visit.site.as_str()], v.visitor_id.clone()))
             .collect();
-        for _ in 0..TRIES {
-            let transaction = self.pool.begin().await?;
+        for round in 0..TRIES {
             let attempt = Attempt {
+                store: self,
                 batch,
                 keys: &keys,
                 now,
                 fresh_since: now.checked_sub_signed(max_age).unwrap_or(now),
+                is_first: round == 0,
             };
+            let transaction = locks::begin(&self.pool, &keys).await?;
             if let Some(recorded) = attempt.run(transaction).await? {
                 return Ok(recorded);
             }
@@ -76,31 +79,57 @@ impl Store {
 
 /// One try at recording a batch.
 struct Attempt<'a> {
+    store: &'a Store,
     batch: &'a [Classified],
     keys: &'a [VisitorKey],
     now: DateTime<Utc>,
     fresh_since: DateTime<Utc>,
+    is_first: bool,
 }
 
 impl Attempt<'_> {
-    /// `None` when another writer landed one of the visits first.
+    /// `None` when one of the visits was there already, and has to be looked for.
     async fn run(
         &self,
         mut transaction: Transaction<'_, Postgres>,
     ) -> Result<Option<Vec<Recorded>>, StoreError> {
         let connection = &mut *transaction;
-        lock_visitors(connection, self.keys).await?;
-        let known = visit::known(connection, self.batch).await?;
+        let near = session::near(connection, self.keys, self.batch).await?;
+        let known = self.known(connection, &near).await?;
         let new = self.new_visits(&known);
-        let plans = self.plan(connection, &new).await?;
+        let plans = plan(self.batch, self.keys, &new, near, self.fresh_since);
         let sessions = sessions_by_visit(&plans);
-        if !self.write_visits(connection, &new, &sessions).await? {
+        let visits: Vec<_> = new.iter().map(|&index| &self.batch[index]).collect();
+        let numbers = self.store.dimensions.of(connection, &visits).await?;
+        if !self
+            .write_visits(connection, &new, &sessions, &numbers)
+            .await?
+        {
             return Ok(None);
         }
-        write_sessions(connection, &plans).await?;
+        session::write(connection, &plans).await?;
+        owed_location::insert(connection, &visits, self.now).await?;
         self.write_announcements(connection, &plans).await?;
         transaction.commit().await?;
+        self.store.dimensions.remember(&numbers);
         Ok(Some(self.answer(&known, &new, &sessions)))
+    }
+
+    /// Those that are stored already. At first only the visits are looked up that happened within
+    /// a session of their visitor, where a copy would be: most visits follow or begin one. A copy
+    /// that got another visitor since (its day's salt was forgotten) is found when it is written.
+    async fn known(
+        &self,
+        connection: &mut PgConnection,
+        near: &Sessions,
+    ) -> Result<HashMap<VisitKey, Known>, StoreError> {
+        let suspects = self.keys.iter().zip(self.batch).filter(|(key, visit)| {
+            let moment = visit.visit.timestamp;
+            let mut sessions = near.get(*key).into_iter().flatten();
+            !self.is_first || sessions.any(|s| s.entry.0 <= moment && moment <= s.exit.0)
+        });
+        let suspects: Vec<_> = suspects.map(|(_, visit)| visit::key(visit)).collect();
+        visit::known(connection, &suspects).await
     }
 
     /// The places in the batch of visits that are not stored yet, the first of equal ones.
@@ -114,54 +143,23 @@ impl Attempt<'_> {
         new.collect()
     }
 
-    async fn plan(
-        &self,
-        connection: &mut PgConnection,
-        new: &[usize],
-    ) -> Result<Vec<Planned>, StoreError> {
-        let mut arrivals: HashMap<&VisitorKey, Vec<Arrival>> = HashMap::new();
-        for &index in new {
-            let visit = &self.batch[index];
-            let arrival = Arrival {
-                timestamp: visit.visit.timestamp,
-                id: visit.visit.id,
-                is_bot: visit.verdict.is_bot,
-                is_fresh: visit.visit.timestamp >= self.fresh_since,
-            };
-            arrivals.entry(&self.keys[index]).or_default().push(arrival);
-        }
-        let periods: Vec<_> = arrivals
-            .iter()
-            .map(|(key, list)| period(key, list))
-            .collect();
-        let mut near = session::near(connection, &periods).await?;
-        let planned = arrivals.into_iter().map(|(key, arrivals)| {
-            let existing = near.remove(key).unwrap_or_default();
-            Planned {
-                plan: assign(existing, &arrivals),
-                key: key.clone(),
-                arrivals,
-            }
-        });
-        Ok(planned.collect())
-    }
-
     /// Whether all were new indeed.
     async fn write_visits(
         &self,
         connection: &mut PgConnection,
         new: &[usize],
         sessions: &HashMap<VisitKey, (Uuid, bool)>,
+        numbers: &Numbers,
     ) -> Result<bool, StoreError> {
+        if new.is_empty() {
+            return Ok(true);
+        }
         let visits: Vec<_> = new.iter().map(|&index| &self.batch[index]).collect();
         let sites: Vec<_> = new.iter().map(|&index| self.keys[index].0).collect();
         let of_visit: Vec<_> = visits.iter().map(|v| sessions[&visit::key(v)].0).collect();
-        let inserted = visit::insert(connection, &visits, &sites, &of_visit, self.now).await?;
-        if inserted != visits.len() {
-            return Ok(false);
-        }
-        owed_location::insert(connection, &visits, self.now).await?;
-        Ok(true)
+        let inserted =
+            visit::insert(connection, &visits, &sites, &of_visit, numbers, self.now).await?;
+        Ok(inserted == visits.len())
     }
 
     async fn write_announcements(
@@ -225,83 +223,4 @@ impl Attempt<'_> {
         });
         answers.collect()
     }
-}
-
-/// A visitor's new visits and what becomes of the sessions.
-struct Planned {
-    key: VisitorKey,
-    arrivals: Vec<Arrival>,
-    plan: Plan,
-}
-
-/// Each new visit's session, and whether the session began with it.
-fn sessions_by_visit(plans: &[Planned]) -> HashMap<VisitKey, (Uuid, bool)> {
-    let begun: HashSet<(Uuid, Uuid)> = plans
-        .iter()
-        .flat_map(|planned| &planned.plan.new)
-        .map(|session| (session.id, session.entry.1))
-        .collect();
-    let visits = plans.iter().flat_map(|planned| {
-        let arrivals = planned.arrivals.iter();
-        arrivals.zip(&planned.plan.of_arrivals)
-    });
-    visits
-        .map(|(arrival, session)| {
-            let begins = begun.contains(&(*session, arrival.id));
-            ((arrival.id, arrival.timestamp), (*session, begins))
-        })
-        .collect()
-}
-
-async fn write_sessions(
-    connection: &mut PgConnection,
-    plans: &[Planned],
-) -> Result<(), StoreError> {
-    let with_key = |planned: &'_ Planned| planned.key.clone();
-    let keys: Vec<VisitorKey> = plans.iter().map(with_key).collect();
-    let pairs = || keys.iter().zip(plans);
-    let merged: Vec<_> = pairs()
-        .flat_map(|(key, p)| p.plan.merged.iter().map(move |m| (key, m)))
-        .collect();
-    let changed: Vec<_> = plans.iter().flat_map(|p| &p.plan.changed).collect();
-    let new: Vec<_> = pairs()
-        .flat_map(|(key, p)| p.plan.new.iter().map(move |s| (key, s)))
-        .collect();
-    session::merge(connection, &merged).await?;
-    session::update(connection, &changed).await?;
-    session::insert(connection, &new).await
-}
-
-fn period(key: &VisitorKey, visits: &[Arrival]) -> (VisitorKey, DateTime<Utc>, DateTime<Utc>) {
-    let moments = || visits.iter().map(|visit| visit.timestamp);
-    let first = moments().min().unwrap_or_default();
-    let last = moments().max().unwrap_or_default();
-    (key.clone(), first, last)
-}
-
-/// Keeps other writers away from these visitors' sessions until the transaction ends. Locks are
-/// taken in order, so that two writers never wait for each other.
-async fn lock_visitors(
-    connection: &mut PgConnection,
-    keys: &[VisitorKey],
-) -> Result<(), StoreError> {
-    let locks: BTreeSet<i32> = keys.iter().map(lock_of).collect();
-    let locks: Vec<i32> = locks.into_iter().collect();
-    sqlx::query!(
-        "select pg_advisory_xact_lock($1, lock) from unnest($2::int[]) lock",
-        LOCK_CLASS,
-        &locks,
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// The visitor's lock, the same on every replica (FNV-1a).
-fn lock_of((site, visitor): &VisitorKey) -> i32 {
-    let bytes = site.to_le_bytes().into_iter().chain(visitor.bytes());
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    i32::try_from(hash % LOCKS).unwrap_or_default()
 }

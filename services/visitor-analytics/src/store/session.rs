@@ -7,24 +7,35 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::StoreError;
+use super::record::Planned;
+use crate::domain::classified::Classified;
 use crate::domain::session::{GAP, Session};
 
 /// A visitor of a site.
 pub(super) type VisitorKey = (i32, String);
 
-/// The sessions of visitors that lie within a gap of their new visits, by visitor. `periods` has
-/// each visitor with its first and last new visit.
+/// Sessions by their visitor.
+pub(super) type Sessions = HashMap<VisitorKey, Vec<Session>>;
+
+/// The sessions that lie within a gap of these visits; `keys` has each visit's visitor.
 ///
 /// A session that has gone on for 31 days is not looked for: it ends, and another begins. So no
 /// more than a few partitions are read, however many there are.
 pub(super) async fn near(
     connection: &mut PgConnection,
-    periods: &[(VisitorKey, DateTime<Utc>, DateTime<Utc>)],
-) -> Result<HashMap<VisitorKey, Vec<Session>>, StoreError> {
-    let sites: Vec<i32> = periods.iter().map(|(key, ..)| key.0).collect();
-    let visitors: Vec<String> = periods.iter().map(|(key, ..)| key.1.clone()).collect();
-    let from: Vec<_> = periods.iter().map(|(_, first, _)| *first - GAP).collect();
-    let to: Vec<_> = periods.iter().map(|(.., last)| *last + GAP).collect();
+    keys: &[VisitorKey],
+    visits: &[Classified],
+) -> Result<Sessions, StoreError> {
+    let mut periods: HashMap<&VisitorKey, (DateTime<Utc>, DateTime<Utc>)> = HashMap::new();
+    for (key, visit) in keys.iter().zip(visits) {
+        let moment = visit.visit.timestamp;
+        let period = periods.entry(key).or_insert((moment, moment));
+        *period = (period.0.min(moment), period.1.max(moment));
+    }
+    let sites: Vec<i32> = periods.keys().map(|key| key.0).collect();
+    let visitors: Vec<&str> = periods.keys().map(|key| key.1.as_str()).collect();
+    let from: Vec<_> = periods.values().map(|(first, _)| *first - GAP).collect();
+    let to: Vec<_> = periods.values().map(|(_, last)| *last + GAP).collect();
     let rows = sqlx::query!(
         r#"select s.site_id, s.visitor_id, s.id, s.started_at, s.last_seen_at, s.entry_visit_id,
                   s.exit_visit_id, s.visits, s.is_bot, s.announced
@@ -35,13 +46,13 @@ pub(super) async fn near(
             and s.last_seen_at > p.earliest and s.started_at < p.latest
             and s.started_at > p.earliest - interval '31 days'"#,
         &sites,
-        &visitors,
+        &visitors as _,
         &from,
         &to,
     )
     .fetch_all(connection)
     .await?;
-    let mut found: HashMap<VisitorKey, Vec<Session>> = HashMap::new();
+    let mut found = Sessions::new();
     for row in rows {
         let session = Session {
             id: row.id,
@@ -57,8 +68,27 @@ pub(super) async fn near(
     Ok(found)
 }
 
+/// Writes what becomes of sessions.
+pub(super) async fn write(
+    connection: &mut PgConnection,
+    plans: &[Planned],
+) -> Result<(), StoreError> {
+    let merged: Vec<_> = plans
+        .iter()
+        .flat_map(|p| p.plan.merged.iter().map(|m| (&p.key, m)))
+        .collect();
+    let changed: Vec<_> = plans.iter().flat_map(|p| &p.plan.changed).collect();
+    let new: Vec<_> = plans
+        .iter()
+        .flat_map(|p| p.plan.new.iter().map(|s| (&p.key, s)))
+        .collect();
+    merge(connection, &merged).await?;
+    update(connection, &changed).await?;
+    insert(connection, &new).await
+}
+
 /// Adds sessions.
-pub(super) async fn insert(
+async fn insert(
     connection: &mut PgConnection,
     sessions: &[(&VisitorKey, &Session)],
 ) -> Result<(), StoreError> {
@@ -66,7 +96,7 @@ pub(super) async fn insert(
         return Ok(());
     }
     let sites: Vec<i32> = sessions.iter().map(|(key, _)| key.0).collect();
-    let visitors: Vec<String> = sessions.iter().map(|(key, _)| key.1.clone()).collect();
+    let visitors: Vec<&str> = sessions.iter().map(|(key, _)| key.1.as_str()).collect();
     let columns = Columns::of(sessions.iter().map(|(_, session)| *session));
     sqlx::query!(
         "insert into visitor_analytics.session (site_id, visitor_id, id, started_at, last_seen_at,
@@ -74,7 +104,7 @@ pub(super) async fn insert(
          select * from unnest($1::int[], $2::text[], $3::uuid[], $4::timestamptz[],
              $5::timestamptz[], $6::uuid[], $7::uuid[], $8::int[], $9::bool[], $10::bool[])",
         &sites,
-        &visitors,
+        &visitors as _,
         &columns.ids,
         &columns.started_at,
         &columns.last_seen_at,
@@ -90,7 +120,7 @@ pub(super) async fn insert(
 }
 
 /// Writes changed sessions; each comes with the moment at which it began until now.
-pub(super) async fn update(
+async fn update(
     connection: &mut PgConnection,
     sessions: &[&(DateTime<Utc>, Session)],
 ) -> Result<(), StoreError> {
@@ -125,7 +155,7 @@ pub(super) async fn update(
 }
 
 /// Removes sessions that are part of others now, and gives their visits to those.
-pub(super) async fn merge(
+async fn merge(
     connection: &mut PgConnection,
     merged: &[(&VisitorKey, &(Session, Uuid))],
 ) -> Result<(), StoreError> {

@@ -30,13 +30,15 @@ pub(super) struct Known {
     pub(super) visitor_id: String,
 }
 
-/// Those of a batch that are stored already.
+/// Those visits that are stored already.
 pub(super) async fn known(
     connection: &mut PgConnection,
-    batch: &[Classified],
+    visits: &[VisitKey],
 ) -> Result<HashMap<VisitKey, Known>, StoreError> {
-    let ids: Vec<_> = batch.iter().map(|v| v.visit.id).collect();
-    let moments: Vec<_> = batch.iter().map(|v| v.visit.timestamp).collect();
+    if visits.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let (ids, moments): (Vec<Uuid>, Vec<DateTime<Utc>>) = visits.iter().copied().unzip();
     let rows = sqlx::query!(
         r#"select v.id, v.timestamp, v.session_id, v.visitor_id
            from unnest($1::uuid[], $2::timestamptz[]) as n (id, moment)
@@ -121,11 +123,7 @@ impl Store {
         {
             return Ok(Some(found));
         }
-        let row = select_visits!(
-            "from visitor_analytics.visit v join visitor_analytics.site s on s.id = v.site_id
-             where v.id = $1 limit 1",
-            id
-        );
+        let row = select_visits!("visitor_analytics.visit v", "where v.id = $1 limit 1", id);
         row.fetch_optional(&self.pool)
             .await?
             .map(Visit::try_from)
@@ -139,8 +137,8 @@ impl Store {
         to: DateTime<Utc>,
     ) -> Result<Option<Visit>, StoreError> {
         let row = select_visits!(
-            "from visitor_analytics.visit v join visitor_analytics.site s on s.id = v.site_id
-             where v.id = $1 and v.timestamp between $2 and $3 limit 1",
+            "visitor_analytics.visit v",
+            "where v.id = $1 and v.timestamp between $2 and $3 limit 1",
             id,
             from,
             to
@@ -153,9 +151,9 @@ impl Store {
     pub(super) async fn visits_at(&self, keys: &[VisitKey]) -> Result<Vec<Visit>, StoreError> {
         let (ids, moments): (Vec<Uuid>, Vec<DateTime<Utc>>) = keys.iter().copied().unzip();
         let rows = select_visits!(
-            "from unnest($1::uuid[], $2::timestamptz[]) as n (id, moment)
-             join visitor_analytics.visit v on v.id = n.id and v.timestamp = n.moment
-             join visitor_analytics.site s on s.id = v.site_id",
+            "unnest($1::uuid[], $2::timestamptz[]) as k (id, moment)
+             join visitor_analytics.visit v on v.id = k.id and v.timestamp = k.moment",
+            "",
             &ids,
             &moments
         );
@@ -167,15 +165,15 @@ impl Store {
     pub async fn visits(&self, query: &VisitQuery) -> Result<Found, StoreError> {
         let (after, after_id) = query.after.unzip();
         let rows = select_visits!(
-            "from visitor_analytics.site s cross join lateral (
+            "visitor_analytics.site of cross join lateral (
                  select * from visitor_analytics.visit
-                 where site_id = s.id
+                 where site_id = of.id
                    and timestamp >= coalesce($2::timestamptz, '-infinity')
                    and timestamp < coalesce($3::timestamptz, 'infinity')
                    and ($4::bool is null or is_bot = $4)
                    and ($5::timestamptz is null or (timestamp, id) < ($5, $6))
-                 order by timestamp desc, id desc limit $7) v
-             where $1::text is null or s.domain = $1
+                 order by timestamp desc, id desc limit $7) v",
+            "where $1::text is null or of.domain = $1
              order by v.timestamp desc, v.id desc limit $7",
             query.site.as_deref(),
             query.from,

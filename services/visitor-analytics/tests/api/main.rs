@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod faults;
+mod migrating;
 mod neighbours;
 mod reading;
 mod recording;

@@ -23,10 +23,12 @@ struct Stored {
 async fn stored(pool: &PgPool) -> Vec<Stored> {
     let statement = "
         select (extract(epoch from s.last_seen_at - s.started_at) / 60)::bigint as minutes,
-               s.visits, a.path as entry, b.path as exit
+               s.visits, p.path as entry, q.path as exit
         from visitor_analytics.session s
         join visitor_analytics.visit a on (a.id, a.timestamp) = (s.entry_visit_id, s.started_at)
         join visitor_analytics.visit b on (b.id, b.timestamp) = (s.exit_visit_id, s.last_seen_at)
+        join visitor_analytics.page p on p.id = a.page_id
+        join visitor_analytics.page q on q.id = b.page_id
         order by s.started_at";
     sqlx::query_as(statement).fetch_all(pool).await.unwrap()
 }

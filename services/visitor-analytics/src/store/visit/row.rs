@@ -8,23 +8,36 @@ use uuid::Uuid;
 
 use crate::store::StoreError;
 
-/// The columns of a visit, from whatever the rest of the statement calls `v` and `s`.
+/// Visits with what they hold the numbers of. The argument is what follows `from`: whatever gives
+/// visits as `v`; and the rest of the statement, after the joins.
 macro_rules! select_visits {
-    ($tail:literal $(, $argument:expr)*) => {
+    ($visits:literal, $rest:literal $(, $argument:expr)*) => {
         sqlx::query_as!(
             VisitRow,
             r#"select v.id as "id!", v.timestamp as "timestamp!", v.received_at as "received_at!",
                s.domain as "site!", v.session_id as "session_id!", v.visitor_id as "visitor_id!",
-               v.user_id, v.url as "url!", v.path as "path!", v.title, v.referrer,
-               v.source as "source!", v.medium as "medium!", v.channel, v.utm_source,
-               v.utm_medium, v.utm_campaign, v.utm_term, v.utm_content, v.method as "method!",
-               v.status_code, v.response_time_ms, v.browser, v.browser_version, v.os,
-               v.os_version, v.device_type as "device_type!", v.language, v.country_code,
-               v.country, v.region_code, v.region, v.city, v.latitude, v.longitude, v.time_zone,
-               v.asn, v.as_organization, v.is_bot as "is_bot!", v.bot_name,
-               v.bot_score as "bot_score!", v.bot_reasons as "bot_reasons!",
-               v.ruleset as "ruleset!", v.engagement_seconds, v.scroll_depth,
-               v.properties as "properties: crate::store::visit::row::Properties" "# + $tail
+               v.user_id, p.base || coalesce('?' || v.query, '') as "url!", p.path as "path!",
+               p.title, o.referrer, o.source as "source!", o.medium as "medium!", o.channel,
+               o.utm_source, o.utm_medium, o.utm_campaign, o.utm_term, o.utm_content,
+               v.method as "method!", v.status_code, v.response_time_ms, a.browser,
+               a.browser_version, a.os, a.os_version,
+               case when v.is_bot then 'bot' else a.device_type end as "device_type!",
+               v.language, l.country_code as "country_code?", l.country as "country?",
+               l.region_code as "region_code?", l.region as "region?", l.city as "city?",
+               l.latitude as "latitude?", l.longitude as "longitude?",
+               l.time_zone as "time_zone?", n.asn as "asn?",
+               n.as_organization as "as_organization?", v.is_bot as "is_bot!", j.bot_name,
+               j.score as "bot_score!", j.reasons as "bot_reasons!", j.ruleset as "ruleset!",
+               v.engagement_seconds, v.scroll_depth,
+               v.properties as "properties: crate::store::visit::row::Properties"
+               from "# + $visits + "
+               join visitor_analytics.site s on s.id = v.site_id
+               join visitor_analytics.page p on p.id = v.page_id
+               join visitor_analytics.origin o on o.id = v.origin_id
+               join visitor_analytics.agent a on a.id = v.agent_id
+               join visitor_analytics.verdict j on j.id = v.verdict_id
+               left join visitor_analytics.place l on l.id = v.place_id
+               left join visitor_analytics.network n on n.id = v.network_id " + $rest
             $(, $argument)*
         )
     };

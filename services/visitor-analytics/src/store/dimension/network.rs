@@ -1,0 +1,48 @@
+//! Who runs a visitor's network.
+
+use common::geo::Location;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{Dimension, Number, bytes, column, key};
+use crate::store::StoreError;
+
+pub(super) struct Network;
+
+impl Dimension for Network {
+    type Value = Location;
+
+    fn key(location: &Location) -> Option<Uuid> {
+        let organization = location.as_organization.as_ref();
+        if location.asn.is_none() && organization.is_none() {
+            return None;
+        }
+        let asn = location.asn.map(|asn| i64::from(asn).to_be_bytes());
+        let asn = asn.as_ref().map(|bits| &bits[..]);
+        Some(key([asn, bytes(organization)]))
+    }
+
+    async fn add(
+        connection: &mut PgConnection,
+        keys: &[Uuid],
+        locations: &[&Location],
+    ) -> Result<Vec<Number>, StoreError> {
+        let asns = column(locations, |l| l.asn.map(i64::from));
+        let organizations = column(locations, |l| l.as_organization.as_deref());
+        let numbers = sqlx::query_as!(
+            Number,
+            r#"with added as (
+                   insert into visitor_analytics.network (key, asn, as_organization)
+                   select * from unnest($1::uuid[], $2::bigint[], $3::text[])
+                   on conflict on constraint network_key_key do nothing
+                   returning key, id)
+               select key as "key!", id as "id!" from added
+               union all
+               select key, id from visitor_analytics.network where key = any($1)"#,
+            keys,
+            &asns as _,
+            &organizations as _,
+        );
+        Ok(numbers.fetch_all(connection).await?)
+    }
+}

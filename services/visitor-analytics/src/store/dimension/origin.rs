@@ -1,0 +1,72 @@
+//! What led to a page: referrer and campaign, and what they mean.
+
+use sqlx::PgConnection;
+use url::Url;
+use uuid::Uuid;
+
+use super::{Dimension, Number, bytes, column, key};
+use crate::domain::classified::Classified;
+use crate::store::StoreError;
+
+pub(super) struct Origin;
+
+fn referrer(visit: &Classified) -> Option<&str> {
+    visit.visit.referrer.as_ref().map(Url::as_str)
+}
+
+impl Dimension for Origin {
+    type Value = Classified;
+
+    fn key(visit: &Classified) -> Option<Uuid> {
+        let (origin, utm) = (&visit.origin, &visit.origin.utm);
+        Some(key([
+            referrer(visit).map(str::as_bytes),
+            Some(origin.source.as_bytes()),
+            Some(origin.medium.as_bytes()),
+            None,
+            bytes(utm.source.as_ref()),
+            bytes(utm.medium.as_ref()),
+            bytes(utm.campaign.as_ref()),
+            bytes(utm.term.as_ref()),
+            bytes(utm.content.as_ref()),
+        ]))
+    }
+
+    async fn add(
+        connection: &mut PgConnection,
+        keys: &[Uuid],
+        visits: &[&Classified],
+    ) -> Result<Vec<Number>, StoreError> {
+        let referrers = column(visits, referrer);
+        let sources: Vec<&str> = column(visits, |v| v.origin.source.as_str());
+        let mediums: Vec<&str> = column(visits, |v| v.origin.medium.as_str());
+        let utm_sources = column(visits, |v| v.origin.utm.source.as_deref());
+        let utm_mediums = column(visits, |v| v.origin.utm.medium.as_deref());
+        let utm_campaigns = column(visits, |v| v.origin.utm.campaign.as_deref());
+        let utm_terms = column(visits, |v| v.origin.utm.term.as_deref());
+        let utm_contents = column(visits, |v| v.origin.utm.content.as_deref());
+        let numbers = sqlx::query_as!(
+            Number,
+            r#"with added as (
+                   insert into visitor_analytics.origin (key, referrer, source, medium, utm_source,
+                       utm_medium, utm_campaign, utm_term, utm_content)
+                   select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[],
+                       $6::text[], $7::text[], $8::text[], $9::text[])
+                   on conflict on constraint origin_key_key do nothing
+                   returning key, id)
+               select key as "key!", id as "id!" from added
+               union all
+               select key, id from visitor_analytics.origin where key = any($1)"#,
+            keys,
+            &referrers as _,
+            &sources as _,
+            &mediums as _,
+            &utm_sources as _,
+            &utm_mediums as _,
+            &utm_campaigns as _,
+            &utm_terms as _,
+            &utm_contents as _,
+        );
+        Ok(numbers.fetch_all(connection).await?)
+    }
+}

@@ -1,0 +1,50 @@
+//! Pages: a URL up to its query, with its title.
+
+use sqlx::PgConnection;
+use url::{Position, Url};
+use uuid::Uuid;
+
+use super::{Dimension, Number, bytes, column, key};
+use crate::domain::classified::Classified;
+use crate::store::StoreError;
+
+pub(super) struct Page;
+
+fn base(url: &Url) -> &str {
+    &url[..Position::AfterPath]
+}
+
+impl Dimension for Page {
+    type Value = Classified;
+
+    fn key(visit: &Classified) -> Option<Uuid> {
+        let base = base(&visit.visit.url).as_bytes();
+        Some(key([Some(base), bytes(visit.visit.title.as_ref())]))
+    }
+
+    async fn add(
+        connection: &mut PgConnection,
+        keys: &[Uuid],
+        visits: &[&Classified],
+    ) -> Result<Vec<Number>, StoreError> {
+        let bases: Vec<&str> = column(visits, |v| base(&v.visit.url));
+        let paths: Vec<&str> = column(visits, |v| v.visit.url.path());
+        let titles = column(visits, |v| v.visit.title.as_deref());
+        let numbers = sqlx::query_as!(
+            Number,
+            r#"with added as (
+                   insert into visitor_analytics.page (key, base, path, title)
+                   select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[])
+                   on conflict on constraint page_key_key do nothing
+                   returning key, id)
+               select key as "key!", id as "id!" from added
+               union all
+               select key, id from visitor_analytics.page where key = any($1)"#,
+            keys,
+            &bases as _,
+            &paths as _,
+            &titles as _,
+        );
+        Ok(numbers.fetch_all(connection).await?)
+    }
+}

@@ -1,0 +1,63 @@
+//! Judgements, each with the rules it was made by.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{Dimension, Number, bytes, column, key};
+use crate::domain::bot::{self, RULESET};
+use crate::store::StoreError;
+
+pub(super) struct Verdict;
+
+/// The codes in one text: PostgreSQL's arrays of arrays are rectangles.
+fn reasons(verdict: &bot::Verdict) -> String {
+    let codes: Vec<_> = verdict.reasons.iter().map(|r| r.code()).collect();
+    codes.join(" ")
+}
+
+impl Dimension for Verdict {
+    type Value = bot::Verdict;
+
+    fn key(verdict: &bot::Verdict) -> Option<Uuid> {
+        Some(key([
+            Some(&i16::from(verdict.is_bot).to_be_bytes()),
+            Some(&i16::from(verdict.score).to_be_bytes()),
+            Some(&RULESET.to_be_bytes()),
+            bytes(verdict.name.as_ref()),
+            Some(reasons(verdict).as_bytes()),
+        ]))
+    }
+
+    async fn add(
+        connection: &mut PgConnection,
+        keys: &[Uuid],
+        verdicts: &[&bot::Verdict],
+    ) -> Result<Vec<Number>, StoreError> {
+        let bots: Vec<bool> = column(verdicts, |v| v.is_bot);
+        let scores: Vec<i16> = column(verdicts, |v| i16::from(v.score));
+        let reasons: Vec<String> = column(verdicts, reasons);
+        let names = column(verdicts, |v| v.name.as_deref());
+        let numbers = sqlx::query_as!(
+            Number,
+            r#"with added as (
+                   insert into visitor_analytics.verdict (key, is_bot, score, reasons, bot_name,
+                       ruleset)
+                   select key, is_bot, score,
+                       coalesce(string_to_array(nullif(reasons, ''), ' '), '{}'), bot_name, $6
+                   from unnest($1::uuid[], $2::bool[], $3::smallint[], $4::text[], $5::text[])
+                       as n (key, is_bot, score, reasons, bot_name)
+                   on conflict on constraint verdict_key_key do nothing
+                   returning key, id)
+               select key as "key!", id as "id!" from added
+               union all
+               select key, id from visitor_analytics.verdict where key = any($1)"#,
+            keys,
+            &bots,
+            &scores,
+            &reasons,
+            &names as _,
+            RULESET.cast_signed(),
+        );
+        Ok(numbers.fetch_all(connection).await?)
+    }
+}

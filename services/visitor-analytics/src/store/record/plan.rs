@@ -1,0 +1,68 @@
+//! What becomes of the sessions of a batch's visitors.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::domain::classified::Classified;
+use crate::domain::session::{Arrival, Plan, assign};
+use crate::store::session::{Sessions, VisitorKey};
+use crate::store::visit::VisitKey;
+
+/// A visitor's new visits and what becomes of the sessions.
+pub(in crate::store) struct Planned {
+    pub(in crate::store) key: VisitorKey,
+    pub(in crate::store) plan: Plan,
+    arrivals: Vec<Arrival>,
+}
+
+/// A plan for each visitor that has new visits. `new` holds their places in the batch; visits
+/// since `fresh_since` may be told of.
+pub(super) fn plan(
+    batch: &[Classified],
+    keys: &[VisitorKey],
+    new: &[usize],
+    mut near: Sessions,
+    fresh_since: DateTime<Utc>,
+) -> Vec<Planned> {
+    let mut arrivals: HashMap<&VisitorKey, Vec<Arrival>> = HashMap::new();
+    for &index in new {
+        let visit = &batch[index];
+        let arrival = Arrival {
+            timestamp: visit.visit.timestamp,
+            id: visit.visit.id,
+            is_bot: visit.verdict.is_bot,
+            is_fresh: visit.visit.timestamp >= fresh_since,
+        };
+        arrivals.entry(&keys[index]).or_default().push(arrival);
+    }
+    let planned = arrivals.into_iter().map(|(key, arrivals)| {
+        let existing = near.remove(key).unwrap_or_default();
+        Planned {
+            plan: assign(existing, &arrivals),
+            key: key.clone(),
+            arrivals,
+        }
+    });
+    planned.collect()
+}
+
+/// Each new visit's session, and whether the session began with it.
+pub(super) fn sessions_by_visit(plans: &[Planned]) -> HashMap<VisitKey, (Uuid, bool)> {
+    let begun: HashSet<(Uuid, Uuid)> = plans
+        .iter()
+        .flat_map(|planned| &planned.plan.new)
+        .map(|session| (session.id, session.entry.1))
+        .collect();
+    let visits = plans.iter().flat_map(|planned| {
+        let arrivals = planned.arrivals.iter();
+        arrivals.zip(&planned.plan.of_arrivals)
+    });
+    visits
+        .map(|(arrival, session)| {
+            let begins = begun.contains(&(*session, arrival.id));
+            ((arrival.id, arrival.timestamp), (*session, begins))
+        })
+        .collect()
+}

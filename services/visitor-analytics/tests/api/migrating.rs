@@ -1,0 +1,83 @@
+//! Databases of earlier versions.
+
+use serde_json::Value;
+use sqlx::PgPool;
+
+use crate::support::start;
+
+/// As version 1 wrote them: two people with the same browser, one of them twice, and a bot of 2019.
+const FIRST_VERSION: &str = "
+    insert into visitor_analytics.site (domain, created_at) values ('shop.example', now());
+    insert into visitor_analytics.visit (id, timestamp, received_at, site_id, session_id,
+        visitor_id, url, path, title, referrer, source, medium, utm_source, method, user_agent,
+        browser, os, device_type, language, country_code, country, city, latitude, longitude, asn,
+        as_organization, is_bot, bot_name, bot_score, bot_reasons, ruleset, properties)
+    select ('00000000-0000-0000-0000-00000000000' || n)::uuid, moment, moment, 1,
+        '00000000-0000-0000-0000-0000000000aa', visitor, url, '/pricing', title, referrer,
+        source, 'referral', utm, 'GET', agent, browser, 'Windows', device, 'en', country_code,
+        country, city, latitude, 0.5, asn, 'Example Ltd', browser is null, bot, score,
+        reasons, 1, '{\"plan\": \"pro\"}'
+    from (values
+        (1, '2026-02-27T10:00:00Z'::timestamptz, 'a', 'https://shop.example/pricing?a=1&b=?', 'Prices',
+         'https://news.example/x', 'news.example', null, 'Firefox', 'Firefox', 'desktop', 'GB',
+         'United Kingdom', 'London', 51.5, 20712, null, 0, '{}'::text[]),
+        (2, '2026-03-01T00:00:00Z', 'a', 'https://shop.example/pricing', null, null, '(direct)',
+         'News', 'Firefox', 'Firefox', 'desktop', null, null, null, null, null, null, 10, '{}'),
+        (3, '2019-01-01T10:00:00Z', 'b', 'https://shop.example/pricing', null, null, '(direct)',
+         null, 'Googlebot', null, 'bot', 'US', 'United States', null, null, 15169, 'Googlebot',
+         100, '{known_crawler,bot_word}'))
+        as v (n, moment, visitor, url, title, referrer, source, utm, agent, browser, device,
+              country_code, country, city, latitude, asn, bot, score, reasons)";
+
+const SHOWN: [&str; 22] = [
+    "id",
+    "timestamp",
+    "visitor_id",
+    "url",
+    "path",
+    "title",
+    "referrer",
+    "source",
+    "utm_source",
+    "browser",
+    "device_type",
+    "country_code",
+    "country",
+    "city",
+    "latitude",
+    "asn",
+    "as_organization",
+    "is_bot",
+    "bot_name",
+    "bot_score",
+    "bot_reasons",
+    "properties",
+];
+
+#[sqlx::test(migrations = false)]
+async fn visits_of_the_first_version_read_the_same(pool: PgPool) {
+    let months = "
+        create table visitor_analytics.visit_2026_02 partition of visitor_analytics.visit
+            for values from ('2026-02-01 00:00:00+00') to ('2026-03-01 00:00:00+00');
+        create table visitor_analytics.visit_2026_03 partition of visitor_analytics.visit
+            for values from ('2026-03-01 00:00:00+00') to ('2026-04-01 00:00:00+00');";
+    let mut first = visitor_analytics::migrator();
+    first.create_schema(visitor_analytics::SCHEMA);
+    first.dangerous_set_table_name(format!("{}._sqlx_migrations", visitor_analytics::SCHEMA));
+    first.run_to(1, &pool).await.unwrap();
+    for statements in [months, FIRST_VERSION] {
+        sqlx::raw_sql(statements).execute(&pool).await.unwrap();
+    }
+
+    let system = start(pool).await;
+    let page = system.read("/visits?include_bots=true").await;
+    let shown = |visit: &Value| SHOWN.map(|name| visit[name].to_string()).join(" ");
+    let visits: Vec<_> = page["data"].as_array().unwrap().iter().map(shown).collect();
+    let expected = [
+        r#""00000000-0000-0000-0000-000000000002" "2026-03-01T00:00:00Z" "a" "https://shop.example/pricing" "/pricing" null null "(direct)" "News" "Firefox" "desktop" null null null null null "Example Ltd" false null 10 [] {"plan":"pro"}"#,
+        r#""00000000-0000-0000-0000-000000000001" "2026-02-27T10:00:00Z" "a" "https://shop.example/pricing?a=1&b=?" "/pricing" "Prices" "https://news.example/x" "news.example" null "Firefox" "desktop" "GB" "United Kingdom" "London" 51.5 20712 "Example Ltd" false null 0 [] {"plan":"pro"}"#,
+        r#""00000000-0000-0000-0000-000000000003" "2019-01-01T10:00:00Z" "b" "https://shop.example/pricing" "/pricing" null null "(direct)" null null "bot" "US" "United States" null null 15169 "Example Ltd" true "Googlebot" 100 ["known_crawler","bot_word"] {"plan":"pro"}"#,
+    ];
+    assert_eq!(visits, expected);
+    assert_eq!(system.count("agent").await, 2);
+}
