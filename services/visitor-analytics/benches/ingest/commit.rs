@@ -1,14 +1,16 @@
-//! The second probe: the same rows in transactions of 500, into a table with two indexes, with
-//! nothing decided and nobody answered.
+//! The second probe: the same rows in transactions of up to 500, into a table with two indexes,
+//! with nothing found out and nothing decided.
 
-use std::time::{Duration, Instant};
-
-use bench::Outcome;
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::post;
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
-use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};
+use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
+use visitor_analytics::domain::visit::Submitted;
 
 const ROWS: usize = 500;
 
@@ -32,45 +34,51 @@ const INSERT: &str = "
         as n (id, moment, session_id, visitor_id, url, path, referrer, user_agent)
     on conflict do nothing";
 
-pub async fn run(database: &str, visits: &[Value], length: Duration) -> Outcome {
-    let mut connection = PgConnection::connect(database).await.unwrap();
+type Job = (Submitted, oneshot::Sender<()>);
+
+/// A handler that answers when its visit is committed.
+pub async fn router() -> axum::Router {
+    let database = std::env::var("DATABASE_URL").unwrap();
+    let mut connection = PgConnection::connect(&database).await.unwrap();
     sqlx::raw_sql(TABLE).execute(&mut connection).await.unwrap();
-    commit(&mut connection, visits, Duration::from_secs(1)).await;
-    let outcome = commit(&mut connection, visits, length).await;
-    let drop = sqlx::raw_sql("drop table public.commit_probe");
-    drop.execute(&mut connection).await.unwrap();
-    outcome
+    let (jobs, waiting) = mpsc::channel(10_000);
+    tokio::spawn(commit(connection, waiting));
+    axum::Router::new()
+        .route("/visits", post(take))
+        .with_state(jobs)
 }
 
-async fn commit(connection: &mut PgConnection, visits: &[Value], length: Duration) -> Outcome {
+async fn take(State(jobs): State<mpsc::Sender<Job>>, Json(visit): Json<Submitted>) -> StatusCode {
+    let (done, committed) = oneshot::channel();
+    jobs.send((visit, done)).await.unwrap();
+    committed.await.unwrap();
+    StatusCode::ACCEPTED
+}
+
+async fn commit(mut connection: PgConnection, mut waiting: mpsc::Receiver<Job>) {
     let clock = Clock::system();
-    let started = Instant::now();
-    let (mut count, mut times) = (0, vec![]);
-    let text = |visit: &Value, name: &str| visit[name].as_str().unwrap_or_default().to_owned();
-    let mut batches = visits.chunks(ROWS).cycle();
-    while started.elapsed() < length {
-        let batch = batches.next().unwrap();
-        let sent = Instant::now();
+    let mut jobs = vec![];
+    while waiting.recv_many(&mut jobs, ROWS).await > 0 {
+        let (batch, done): (Vec<_>, Vec<_>) = jobs.drain(..).unzip();
         let ids: Vec<Uuid> = batch.iter().map(|_| clock.new_id()).collect();
         let moments: Vec<DateTime<Utc>> = batch.iter().map(|_| clock.now()).collect();
         let visitors: Vec<String> = ids.iter().map(|id| id.simple().to_string()).collect();
-        let column = |name: &str| batch.iter().map(|v| text(v, name)).collect::<Vec<String>>();
+        let column =
+            |field: fn(&Submitted) -> Option<&str>| batch.iter().map(field).collect::<Vec<_>>();
         let mut transaction = connection.begin().await.unwrap();
-        sqlx::query(INSERT)
+        let insert = sqlx::query(INSERT)
             .bind(&ids)
             .bind(&moments)
             .bind(&ids)
             .bind(&visitors)
-            .bind(column("url"))
-            .bind(column("url"))
-            .bind(column("referrer"))
-            .bind(column("user_agent"))
-            .execute(&mut *transaction)
-            .await
-            .unwrap();
+            .bind(column(|visit| Some(&visit.url)))
+            .bind(column(|visit| Some(&visit.url)))
+            .bind(column(|visit| visit.referrer.as_deref()))
+            .bind(column(|visit| visit.user_agent.as_deref()));
+        insert.execute(&mut *transaction).await.unwrap();
         transaction.commit().await.unwrap();
-        count += batch.len();
-        times.push(u32::try_from(sent.elapsed().as_micros()).unwrap());
+        for done in done {
+            let _ = done.send(());
+        }
     }
-    Outcome::new(count, started.elapsed(), times)
 }

@@ -1,8 +1,8 @@
 //! `./dev bench ingest`: how many visits a second, beside what the machine can do at all.
 //!
 //! Drives the release binaries over real connections, each answered after the commit. In the same
-//! run two probes tell the limit: a bare handler that parses the same JSON and answers 202, and a
-//! bare group commit of the same rows into a table with two indexes. Machines are noisy; the
+//! run two probes tell the limit: a bare handler that parses the same JSON and answers 202, and one
+//! that commits the same rows in groups into a table with two indexes, and answers then. Machines are noisy; the
 //! ratios are what counts. Needs a database in `DATABASE_URL`, which must be durable to mean
 //! anything.
 #![allow(
@@ -16,93 +16,100 @@
 )]
 
 mod commit;
-mod handler;
+mod probes;
 mod process;
 mod visits;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bench::{Load, Outcome, Process, post};
-use process::Postgres;
+use process::{Postgres, Shares, System};
+use visits::Crowd;
 
 /// How long each measurement takes, after a second of warming up.
 const LENGTH: Duration = Duration::from_secs(8);
+/// So many that few are sent twice within a measurement.
+const VISITS: usize = 240_000;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    if arguments.iter().any(|argument| argument == handler::FLAG) {
-        return runtime.block_on(handler::serve());
+    if runtime.block_on(probes::serve(&arguments)) {
+        return;
     }
     runtime.block_on(measure());
 }
 
 async fn measure() {
     let database = std::env::var("DATABASE_URL").expect("run it by ./dev bench ingest");
-    let visits = Arc::new(visits::generate(20_000));
-    let handler = process::bare_handler().await;
-    let system = process::System::start(&database).await;
+    let mixed = |seed| visits::generate(Crowd::Mixed, VISITS, seed);
     let postgres = Postgres::of(&database).await;
+    let system = System::start(&database).await;
     println!("idle memory: {}", system.memory());
     println!();
     println!("                                   visits/s   p50 ms   p99 ms   CPU µs a visit");
 
-    let single = visits::single(&visits);
-    let requests = load(&handler, "", &single, 1);
-    requests.warm_up(64).await;
-    let bare = requests.run(64, LENGTH).await;
-    print("bare handler, 64 connections", &bare, &[]);
-    let probe = commit::run(&database, &visits, LENGTH).await;
-    print("bare group commit of 500", &probe, &[]);
+    let single = mixed(1);
+    let bare = probe(probes::HANDLER, "bare handler", &single, &postgres).await;
+    let commit = probe(probes::COMMIT, "bare group commit", &single, &postgres).await;
+    let first = run(&system, &postgres, "POST /visits", &single, 1, 64).await;
+    run(&system, &postgres, "POST /visits", &mixed(2), 1, 256).await;
+    let lists = visits::lists(&mixed(3), 100);
+    let listed = run(&system, &postgres, "lists of 100", &lists, 100, 8).await;
+    let new = visits::generate(Crowd::New, VISITS, 4);
+    run(&system, &postgres, "new people only", &new, 1, 64).await;
 
-    let mut first = None;
-    for connections in [64, 256] {
-        let requests = load(&system.visitor_analytics, &system.token, &single, 1);
-        requests.warm_up(connections).await;
-        let used = system.cpu(&postgres);
-        let outcome = requests.run(connections, LENGTH).await;
-        let used = system.cpu(&postgres).since(&used);
-        print(
-            &format!("POST /visits, {connections} connections"),
-            &outcome,
-            &used.per_visit(outcome.items),
-        );
-        first.get_or_insert(outcome.rate());
-    }
-    let lists = visits::lists(&visits, 100);
-    let requests = load(&system.visitor_analytics, &system.token, &lists, 100);
-    requests.warm_up(8).await;
-    let used = system.cpu(&postgres);
-    let outcome = requests.run(8, LENGTH).await;
-    let used = system.cpu(&postgres).since(&used);
-    print(
-        "lists of 100, 8 connections",
-        &outcome,
-        &used.per_visit(outcome.items),
-    );
-
-    let single_rate = first.unwrap_or_default();
     println!();
-    println!(
-        "of the bare group commit  {:>6.2}",
-        single_rate / probe.rate()
-    );
-    println!(
-        "of the bare handler       {:>6.2}",
-        single_rate / bare.rate()
-    );
-    println!(
-        "lists of 100 to single    {:>6.2}",
-        outcome.rate() / single_rate
-    );
+    println!("of the bare group commit  {:>6.2}", first / commit);
+    println!("of the bare handler       {:>6.2}", first / bare);
+    println!("lists of 100 to single    {:>6.2}", listed / first);
     println!("peak memory: {}", system.memory());
     system.check(&database).await;
 }
 
+async fn probe(flag: &str, name: &str, bodies: &[String], postgres: &Postgres) -> f64 {
+    let process = probes::start(flag).await;
+    let requests = load(&process, "", bodies, 1);
+    requests.warm_up(64).await;
+    let (before, stored) = (process.cpu(), postgres.cpu());
+    let outcome = requests.run(64, LENGTH).await;
+    let used = Shares::new(vec![
+        ("probe", process.cpu().since(before).total()),
+        ("PostgreSQL", postgres.cpu().saturating_sub(stored)),
+    ]);
+    let name = format!("{name}, 64 connections");
+    print(&name, &outcome, &used.per_visit(outcome.items));
+    outcome.rate()
+}
+
+async fn run(
+    system: &System,
+    postgres: &Postgres,
+    name: &str,
+    bodies: &[String],
+    visits_each: usize,
+    connections: usize,
+) -> f64 {
+    let requests = load(
+        &system.visitor_analytics,
+        &system.token,
+        bodies,
+        visits_each,
+    );
+    requests.warm_up(connections).await;
+    let used = system.cpu(postgres);
+    let outcome = requests.run(connections, LENGTH).await;
+    let used = system.cpu(postgres).since(&used);
+    let name = format!("{name}, {connections} connections");
+    print(&name, &outcome, &used.per_visit(outcome.items));
+    outcome.rate()
+}
+
 /// One bad visit of a list does not cost the others, so the status alone says little.
-fn load(service: &Process, token: &str, bodies: &[Vec<u8>], visits_each: usize) -> Load {
-    let requests = bodies.iter().map(|body| post("/visits", token, body));
+fn load(service: &Process, token: &str, bodies: &[String], visits_each: usize) -> Load {
+    let requests = bodies
+        .iter()
+        .map(|body| post("/visits", token, body.as_bytes()));
     let load = Load::new(service.port, requests.collect(), visits_each);
     load.never(r#""status":"rejected""#)
 }

@@ -1,27 +1,15 @@
 //! The processes that are measured: started, asked what they used, stopped.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use bench::{Cpu, Process, free_port};
+use bench::{Cpu, Process, free_port, parent};
 use common::clock::Clock;
 use common::jwt::{Claims, Keyring, Scope};
 use sqlx::{Connection as _, PgConnection};
 
-use crate::handler;
-
 const SECRET: &str = "a-secret-of-the-benchmark-with-32-characters";
-
-/// The first probe, which is this program, too.
-pub async fn bare_handler() -> Process {
-    let program = std::env::current_exe().unwrap();
-    let port = free_port();
-    let mut command = Command::new(program);
-    command.args([handler::FLAG, &port.to_string()]);
-    Process::start(command, port).await
-}
 
 /// The three services, each a release binary.
 pub struct System {
@@ -35,10 +23,12 @@ impl System {
     pub async fn start(database: &str) -> Self {
         let own = Path::new(env!("CARGO_BIN_EXE_visitor-analytics"));
         let folder: PathBuf = own.parent().unwrap().into();
+        let city = bench::city_database(&folder.with_file_name("bench"));
         let command = |name: &str, port: u16| {
             let mut command = Command::new(folder.join(name));
             command
                 .env("RUST_LOG", "warn")
+                .env("GEOIP_DATABASES", &city)
                 .env("GEOIP_UPDATE", "off")
                 .env("JWT_SECRETS", SECRET)
                 .env("DATABASE_URL", database)
@@ -102,6 +92,12 @@ impl System {
             .unwrap();
         assert_eq!(visits, in_sessions);
         println!("{visits} visits are stored, and the sessions count as many");
+        let waiting = "select count(*) from visitor_analytics.outbox";
+        let waiting: i64 = sqlx::query_scalar(waiting)
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        println!("{waiting} announcements still wait");
     }
 }
 
@@ -117,11 +113,8 @@ impl Postgres {
     }
 
     /// Its own time, that of its children, and of those that have ended.
-    fn cpu(&self) -> Duration {
-        let processes = fs::read_dir("/proc").unwrap();
-        let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-        let children = pids.filter(|pid| parent(*pid) == Some(self.0));
-        children.map(time).sum::<Duration>() + time(self.0)
+    pub fn cpu(&self) -> Duration {
+        Cpu::of_family(self.0).total()
     }
 }
 
@@ -129,6 +122,10 @@ impl Postgres {
 pub struct Shares(Vec<(&'static str, Duration)>);
 
 impl Shares {
+    pub fn new(times: Vec<(&'static str, Duration)>) -> Self {
+        Self(times)
+    }
+
     pub fn since(&self, before: &Self) -> Self {
         let pairs = self.0.iter().zip(&before.0);
         Self(
@@ -146,21 +143,6 @@ impl Shares {
             .map(|(name, time)| (*name, micros(time)))
             .collect()
     }
-}
-
-fn time(pid: u32) -> Duration {
-    Cpu::of(pid).total()
-}
-
-fn parent(pid: u32) -> Option<u32> {
-    stat(pid)?[1].parse().ok()
-}
-
-/// The fields after the name, which may hold anything.
-fn stat(pid: u32) -> Option<Vec<String>> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, rest) = text.rsplit_once(") ")?;
-    Some(rest.split(' ').map(str::to_owned).collect())
 }
 
 fn token() -> String {

@@ -3,13 +3,35 @@
 use bench::Random;
 use serde_json::{Value, json};
 
-pub fn generate(count: usize) -> Vec<Value> {
-    let mut random = Random(0x7e7a);
-    (0..count).map(|_| visit(&mut random)).collect()
+/// Who makes the visits.
+#[derive(Clone, Copy)]
+pub enum Crowd {
+    /// One visitor in five is a bot, and each looks at three pages, others in between.
+    Mixed,
+    /// Every visit is the first of a person: a session and an announcement each.
+    New,
 }
 
-/// Without an id, so that each sending is a new visit.
-fn visit(random: &mut Random) -> Value {
+/// Visitors who are on the site at the same time.
+const AT_ONCE: usize = 1_000;
+
+/// So many visits as JSON, other ones for every seed. They have no ids, so that each sending is a
+/// new visit.
+pub fn generate(crowd: Crowd, count: usize, seed: u64) -> Vec<String> {
+    let mut random = Random(0x7e7a + seed);
+    let mut visitors = vec![(String::new(), String::new()); AT_ONCE];
+    let visits = (0..count).map(|index| {
+        let visitor = &mut visitors[index % AT_ONCE];
+        if matches!(crowd, Crowd::New) || (index / AT_ONCE).is_multiple_of(3) {
+            let is_bot = matches!(crowd, Crowd::Mixed) && random.below(5) == 0;
+            *visitor = (address(&mut random), user_agent(&mut random, is_bot));
+        }
+        visit(&mut random, &visitor.0, &visitor.1).to_string()
+    });
+    visits.collect()
+}
+
+fn visit(random: &mut Random, ip: &str, user_agent: &str) -> Value {
     let campaign = if random.below(5) == 0 {
         "?utm_source=news&utm_medium=email"
     } else {
@@ -22,11 +44,8 @@ fn visit(random: &mut Random) -> Value {
     };
     json!({
         "url": format!("https://shop.example/products/{}{campaign}", random.below(500)),
-        "ip": format!("{}.{}.{}.{}", 11 + random.below(80), random.below(256),
-            random.below(256), 1 + random.below(254)),
-        "user_agent": user_agent(random),
-        "referrer": referrer, "method": "GET", "status_code": 200,
-        "response_time_ms": random.below(200), "http_version": "2",
+        "ip": ip, "user_agent": user_agent, "referrer": referrer, "method": "GET",
+        "status_code": 200, "response_time_ms": random.below(200), "http_version": "2",
         "headers": {
             "accept": "text/html,application/xhtml+xml", "accept-language": "en-GB,en;q=0.5",
             "accept-encoding": "gzip, deflate, br", "sec-fetch-mode": "navigate",
@@ -35,9 +54,24 @@ fn visit(random: &mut Random) -> Value {
     })
 }
 
-fn user_agent(random: &mut Random) -> String {
+fn address(random: &mut Random) -> String {
+    format!(
+        "{}.{}.{}.{}",
+        11 + random.below(80),
+        random.below(256),
+        random.below(256),
+        1 + random.below(254)
+    )
+}
+
+fn user_agent(random: &mut Random, is_bot: bool) -> String {
     let version = 100 + random.below(100);
     let build = random.below(5);
+    if is_bot {
+        return format!(
+            "Mozilla/5.0 (compatible; ExampleBot/{version}.{build}; +https://bot.example/)"
+        );
+    }
     match random.below(4) {
         0 => format!(
             "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:{version}.{build}) Gecko/20100101 Firefox/{version}.{build}"
@@ -54,18 +88,8 @@ fn user_agent(random: &mut Random) -> String {
     }
 }
 
-/// A request body a visit.
-pub fn single(visits: &[Value]) -> Vec<Vec<u8>> {
-    visits
-        .iter()
-        .map(|visit| visit.to_string().into_bytes())
-        .collect()
-}
-
-/// A request body for so many visits each.
-pub fn lists(visits: &[Value], size: usize) -> Vec<Vec<u8>> {
+/// A list of so many visits each.
+pub fn lists(visits: &[String], size: usize) -> Vec<String> {
     let lists = visits.chunks(size);
-    lists
-        .map(|list| Value::from(list.to_vec()).to_string().into_bytes())
-        .collect()
+    lists.map(|list| format!("[{}]", list.join(","))).collect()
 }

@@ -1,7 +1,7 @@
 //! Telling notification about visitors.
 
 use chassis::peer::{Peer, PeerError};
-use common::notification::{NotifyRequest, NotifyResponse};
+use common::notification::{NotifyRequest, NotifyResults};
 use common::visitor_analytics::{VISITOR_ARRIVED, VisitorArrived};
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -17,16 +17,30 @@ impl Notifier {
         Self(peer)
     }
 
-    /// Tells that a visitor has arrived; a session that was told already is not told again.
-    pub async fn tell(&self, session: Uuid, arrived: &VisitorArrived) -> Result<(), PeerError> {
-        let request = NotifyRequest {
+    /// Tells of visitors who have arrived, each with the session that makes it known: one that was
+    /// told already is not told again. Returns for each why it was refused for good, if it was.
+    pub async fn tell(
+        &self,
+        news: &[(Uuid, &VisitorArrived)],
+    ) -> Result<Vec<Option<String>>, PeerError> {
+        if news.is_empty() {
+            return Ok(vec![]);
+        }
+        let requests = news.iter().map(|(session, arrived)| NotifyRequest {
             event: VISITOR_ARRIVED.into(),
             data: object(arrived),
+            idempotency_key: Some(format!("{VISITOR_ARRIVED}:{session}")),
             ..NotifyRequest::default()
-        };
-        let key = format!("{VISITOR_ARRIVED}:{session}");
-        let _: NotifyResponse = self.0.post("/notify", &request, Some(&key)).await?;
-        Ok(())
+        });
+        let requests: Vec<_> = requests.collect();
+        let response: NotifyResults = self.0.post("/notify", &requests, None).await?;
+        if response.results.len() != news.len() {
+            return Err(PeerError::Unreadable("results are missing".into()));
+        }
+        let refusals = response.results.into_iter().map(|result| result.error);
+        Ok(refusals
+            .map(|error| error.map(|error| error.detail))
+            .collect())
     }
 }
 

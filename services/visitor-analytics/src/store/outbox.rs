@@ -174,17 +174,18 @@ impl Store {
         Ok(())
     }
 
-    /// Puts an entry off until `due_at`.
+    /// Puts entries off, each until its moment.
     pub async fn announce_later(
         &self,
-        id: i64,
-        due_at: DateTime<Utc>,
+        entries: &[(i64, DateTime<Utc>)],
         error: &str,
     ) -> Result<(), StoreError> {
+        let (ids, moments): (Vec<i64>, Vec<DateTime<Utc>>) = entries.iter().copied().unzip();
         sqlx::query!(
-            "update visitor_analytics.outbox set due_at = $2, last_error = $3 where id = $1",
-            id,
-            due_at,
+            "update visitor_analytics.outbox o set due_at = n.due_at, last_error = $3
+             from unnest($1::bigint[], $2::timestamptz[]) as n (id, due_at) where o.id = n.id",
+            &ids,
+            &moments,
             error,
         )
         .execute(&self.pool)

@@ -5,18 +5,16 @@ use std::time::Duration;
 use chassis::peer::PeerError;
 use chrono::TimeDelta;
 use common::clock::Clock;
-use futures::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
 use super::repeat;
 use crate::clients::notification::Notifier;
 use crate::store::{Announcement, Store, StoreError};
 
-/// How often the outbox is looked into.
+/// How often the outbox is looked into, and how many are taken then. Together they are the pace:
+/// when thousands arrive at once, telling of them must not slow down recording them.
 const PAUSE: Duration = Duration::from_millis(200);
-/// How many are taken at once, and how many calls are under way at once.
-const CLAIM: usize = 50;
-const CALLS: usize = 8;
+const CLAIM: usize = 200;
 /// An announcement that could not be made within this many tries is kept aside.
 const TRIES: i32 = 100;
 
@@ -39,56 +37,80 @@ impl Announcer {
         .await;
     }
 
-    /// Takes what is due and tells it. Returns whether there may be more.
+    /// Takes what is due and tells it. What is left waits for the next round.
     async fn round(&self) -> Result<bool, StoreError> {
-        let due = self
-            .store
-            .claim_announcements(self.clock.now(), CLAIM)
-            .await?;
-        let more = due.len() == CLAIM;
-        let told = futures::stream::iter(due).map(|one| self.tell(one));
-        let told: Vec<_> = told.buffer_unordered(CALLS).collect().await;
-        let (done, failed): (Vec<_>, Vec<_>) = told.into_iter().partition(Result::is_ok);
-        let done: Vec<i64> = done.into_iter().flatten().collect();
-        self.store.announced(&done).await?;
-        for (one, error) in failed.into_iter().filter_map(Result::err) {
-            self.put_off(&one, &error).await?;
-        }
-        Ok(more)
-    }
-
-    /// Returns the entry that is done with.
-    async fn tell(&self, one: Announcement) -> Result<i64, (Announcement, PeerError)> {
-        let Some(arrived) = &one.arrived else {
-            count("erased");
-            return Ok(one.id);
-        };
-        match self.notifier.tell(one.session_id, arrived).await {
-            Ok(()) => {
-                count("told");
-                Ok(one.id)
-            }
-            Err(error) => Err((one, error)),
-        }
-    }
-
-    async fn put_off(&self, one: &Announcement, error: &PeerError) -> Result<(), StoreError> {
         let now = self.clock.now();
-        if error.is_transient() && one.attempts < TRIES {
-            count("put_off");
-            let again = now + backoff(one.attempts);
-            let error = error.to_string();
-            return self.store.announce_later(one.id, again, &error).await;
+        let due = self.store.claim_announcements(now, CLAIM).await?;
+        let (due, erased): (Vec<_>, Vec<_>) =
+            due.into_iter().partition(|one| one.arrived.is_some());
+        count("erased", erased.len());
+        let mut done = self.tell(&due).await?;
+        count("told", done.len());
+        done.extend(erased.iter().map(|one| one.id));
+        self.store.announced(&done).await?;
+        Ok(false)
+    }
+
+    /// Returns the entries that are done with. A list that is refused as a whole (it may be too
+    /// large) is told in two halves.
+    async fn tell(&self, due: &[Announcement]) -> Result<Vec<i64>, StoreError> {
+        let news: Vec<_> = due
+            .iter()
+            .filter_map(|one| Some((one.session_id, one.arrived.as_deref()?)))
+            .collect();
+        match self.notifier.tell(&news).await {
+            Ok(refusals) => {
+                let mut done = vec![];
+                for (one, refusal) in due.iter().zip(refusals) {
+                    match refusal {
+                        None => done.push(one.id),
+                        Some(refusal) => self.give_up(one, &refusal).await?,
+                    }
+                }
+                Ok(done)
+            }
+            Err(error) if !error.is_transient() && due.len() > 1 => {
+                let (first, second) = due.split_at(due.len() / 2);
+                let mut done = Box::pin(self.tell(first)).await?;
+                done.extend(Box::pin(self.tell(second)).await?);
+                Ok(done)
+            }
+            Err(error) => {
+                self.put_off(due, &error).await?;
+                Ok(vec![])
+            }
         }
-        count("given_up");
+    }
+
+    /// Nobody could be told now.
+    async fn put_off(&self, due: &[Announcement], error: &PeerError) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let error_text = error.to_string();
+        let (again, never): (Vec<_>, Vec<_>) = due
+            .iter()
+            .partition(|one| error.is_transient() && one.attempts < TRIES);
+        for one in never {
+            self.give_up(one, &error_text).await?;
+        }
+        count("put_off", again.len());
+        let later = again
+            .iter()
+            .map(|one| (one.id, now + backoff(one.attempts)));
+        let later: Vec<_> = later.collect();
+        self.store.announce_later(&later, &error_text).await
+    }
+
+    async fn give_up(&self, one: &Announcement, error: &str) -> Result<(), StoreError> {
+        count("given_up", 1);
         tracing::error!(%error, session = %one.session_id, "a visitor is not announced");
-        let error = error.to_string();
-        self.store.give_up_announcing(one.id, now, &error).await
+        let now = self.clock.now();
+        self.store.give_up_announcing(one.id, now, error).await
     }
 }
 
-fn count(outcome: &'static str) {
-    metrics::counter!("visits_announcements_total", "outcome" => outcome).increment(1);
+fn count(outcome: &'static str, number: usize) {
+    let counter = metrics::counter!("visits_announcements_total", "outcome" => outcome);
+    counter.increment(number as u64);
 }
 
 /// Twice as long after each try, from 1 second to 5 minutes.

@@ -32,10 +32,8 @@ async fn places_are_owed_while_geo_is_away_and_paid_when_it_is_back(pool: PgPool
     );
     // The message waited for the place.
     let told = until("the announcement", async || {
-        let asked = system.notification.asked();
-        asked
-            .into_iter()
-            .map(|(_, body)| body)
+        let told = system.notification.notified();
+        told.into_iter()
             .find(|b| b["data"]["visit"]["id"] == answered["id"])
     })
     .await;
@@ -49,10 +47,10 @@ async fn a_message_does_not_wait_for_its_place_for_ever(pool: PgPool) {
     system.record(&visit(&json!({}))).await;
     system.clock.advance(TimeDelta::seconds(21));
     until("the announcement", async || {
-        (system.notification.asked().len() == 1).then_some(())
+        (system.notification.notified().len() == 1).then_some(())
     })
     .await;
-    let (_, told) = &system.notification.asked()[0];
+    let told = &system.notification.notified()[0];
     assert_eq!(told["data"]["visit"]["city"], Value::Null);
 }
 
@@ -83,6 +81,33 @@ async fn visitors_are_announced_once_when_notification_is_back(pool: PgPool) {
     let heard = by_key(&system.notification);
     assert_eq!(heard.len(), 20);
     assert!(heard.values().all(|times| *times == 1), "{heard:?}");
+}
+
+#[sqlx::test(migrations = false)]
+async fn news_too_large_for_one_request_is_told_in_parts(pool: PgPool) {
+    let system = start(pool).await;
+    system.notification.leave();
+    let large = "x".repeat(8_000);
+    let visits: Vec<_> = (0..250)
+        .map(|n| {
+            let properties = json!({"note": large});
+            let url = format!("https://shop.example/{}", "y".repeat(4_000));
+            visit(&json!({"visitor_id": n.to_string(), "properties": properties, "url": url}))
+        })
+        .collect();
+    for list in visits.chunks(50) {
+        let sent = system.post(&json!(list)).send().await.unwrap();
+        assert_eq!(sent.status(), 200);
+    }
+    system.notification.come_back();
+    until("an empty outbox", async || {
+        system.clock.advance(TimeDelta::seconds(60));
+        (system.count("outbox").await == 0).then_some(())
+    })
+    .await;
+    let told = by_key(&system.notification);
+    assert_eq!(told.len(), 250);
+    assert!(told.values().all(|times| *times == 1));
 }
 
 #[sqlx::test(migrations = false)]

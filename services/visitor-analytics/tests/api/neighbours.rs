@@ -99,18 +99,37 @@ async fn notify(
     State(notification): State<Neighbour>,
     headers: HeaderMap,
     Json(body): Json<Value>,
-) -> Result<(StatusCode, Json<Value>), StatusCode> {
+) -> Result<Json<Value>, StatusCode> {
+    let results: Vec<_> = list(&body).iter().map(|_| accepted()).collect();
     notification.hear(headers, body)?;
-    let id = "019a0000-0000-7000-8000-00000000000a";
-    let answer = json!({"id": id, "status": "queued", "reason": null, "deliveries": []});
-    Ok((StatusCode::ACCEPTED, Json(answer)))
+    Ok(Json(json!({"results": results})))
+}
+
+fn accepted() -> Value {
+    json!({"id": "019a0000-0000-7000-8000-00000000000a", "status": "queued", "reason": null,
+        "deliveries": [], "error": null})
+}
+
+fn list(body: &Value) -> &Vec<Value> {
+    body.as_array().unwrap()
+}
+
+impl Neighbour {
+    /// The notifications that were posted, in lists or not.
+    pub fn notified(&self) -> Vec<Value> {
+        let asked = self.asked();
+        asked
+            .iter()
+            .flat_map(|(_, body)| list(body).clone())
+            .collect()
+    }
 }
 
 /// How often each idempotency key was heard.
 pub fn by_key(notification: &Neighbour) -> HashMap<String, usize> {
     let mut heard = HashMap::new();
-    for (headers, _) in notification.asked() {
-        let key = headers["idempotency-key"].to_str().unwrap().to_owned();
+    for one in notification.notified() {
+        let key = one["idempotency_key"].as_str().unwrap().to_owned();
         *heard.entry(key).or_default() += 1;
     }
     heard

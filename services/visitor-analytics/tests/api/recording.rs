@@ -176,13 +176,13 @@ async fn a_genuine_session_is_announced_once_and_a_bots_or_an_old_one_never(pool
         .as_str()
         .unwrap()
         .to_owned();
-    let asked = until("the announcement", async || {
-        Some(system.notification.asked()).filter(|asked| !asked.is_empty())
+    let told = until("the announcement", async || {
+        Some(system.notification.notified()).filter(|told| !told.is_empty())
     })
     .await;
-    let (headers, told) = &asked[0];
+    let told = &told[0];
     assert_eq!(
-        headers["idempotency-key"],
+        told["idempotency_key"],
         format!("visitor.arrived:{session}").as_str()
     );
     assert_eq!(told["event"], "visitor.arrived");
@@ -198,10 +198,10 @@ async fn a_genuine_session_is_announced_once_and_a_bots_or_an_old_one_never(pool
     system.clock.advance(TimeDelta::minutes(45));
     system.record(&visit(&json!({}))).await;
     until("the second session's announcement", async || {
-        (system.notification.asked().len() == 2).then_some(())
+        (system.notification.notified().len() == 2).then_some(())
     })
     .await;
-    let (_, told) = &system.notification.asked()[1];
+    let told = &system.notification.notified()[1];
     let visitor = &told["data"]["visitor"];
     assert_eq!(
         (&visitor["returning"], &visitor["previous_sessions"]),

@@ -1,0 +1,44 @@
+//! What the machine can do at all: servers that do less. This program is them, too.
+
+use std::process::Command;
+
+use axum::http::StatusCode;
+use axum::routing::post;
+use axum::{Json, Router};
+use bench::{Process, free_port};
+use visitor_analytics::domain::visit::Submitted;
+
+use crate::commit;
+
+/// A bare axum handler that parses the same JSON and answers 202.
+pub const HANDLER: &str = "--serve-bare-handler";
+/// The same, answered when the visit is committed.
+pub const COMMIT: &str = "--serve-bare-commit";
+
+/// Starts a probe as a process of its own.
+pub async fn start(probe: &str) -> Process {
+    let port = free_port();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args([probe, &port.to_string()]);
+    Process::start(command, port).await
+}
+
+/// Whether this program is a probe; then it serves.
+pub async fn serve(arguments: &[String]) -> bool {
+    let [_, probe, port, ..] = arguments else {
+        return false;
+    };
+    let router = match probe.as_str() {
+        HANDLER => Router::new().route("/visits", post(take)),
+        COMMIT => commit::router().await,
+        _ => return false,
+    };
+    let address = format!("127.0.0.1:{port}");
+    let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+    axum::serve(listener, router).await.unwrap();
+    true
+}
+
+async fn take(Json(visit): Json<Submitted>) -> (StatusCode, Json<usize>) {
+    (StatusCode::ACCEPTED, Json(visit.url.len()))
+}
