@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use bench::Random;
+use crate::Random;
 
 /// As many networks as the large databases have.
 pub const NETWORKS: u32 = 3_000_000;
@@ -28,8 +28,9 @@ const COUNTRIES: [(&str, &str, &str, &str, &str); 6] = [
     ("AU", "Australia", "OC", "Oceania", "Australia/Sydney"),
 ];
 
-/// Where the database is; it is made when it is not there.
-pub fn make(folder: &Path) -> PathBuf {
+/// Where the City database is, in `folder`; it is made when it is not there.
+#[must_use]
+pub fn city_database(folder: &Path) -> PathBuf {
     let path = folder.join("made-up-City-3.mmdb");
     if !path.exists() {
         std::fs::create_dir_all(folder).unwrap();

@@ -5,11 +5,13 @@
     reason = "a benchmark may end where something is wrong"
 )]
 
+mod city;
 mod load;
 mod process;
 
+pub use city::{NETWORKS, city_database};
 pub use load::{Load, Outcome, get, post};
-pub use process::{Cpu, Process, free_port};
+pub use process::{Cpu, Process, free_port, parent};
 
 /// A small generator (xorshift), so that every run does the same. Its seed is not 0.
 pub struct Random(pub u64);

@@ -13,6 +13,8 @@ pub struct Load {
     requests: Arc<Vec<Vec<u8>>>,
     items_each: usize,
     failure: Option<&'static str>,
+    /// Where the next run goes on.
+    next: Arc<AtomicUsize>,
 }
 
 /// What came of it.
@@ -52,6 +54,7 @@ impl Load {
             requests: Arc::new(requests),
             items_each,
             failure: None,
+            next: Arc::default(),
         }
     }
 
@@ -69,11 +72,10 @@ impl Load {
 
     /// Sends over so many connections for `length`.
     pub async fn run(&self, connections: usize, length: Duration) -> Outcome {
-        let next = Arc::new(AtomicUsize::new(0));
         let started = Instant::now();
         let clients: Vec<_> = (0..connections)
             .map(|_| {
-                let (requests, next, port) = (self.requests.clone(), next.clone(), self.port);
+                let (requests, next, port) = (self.requests.clone(), self.next.clone(), self.port);
                 let failure = self.failure;
                 tokio::spawn(async move {
                     let mut connection = Connection::open(port).await;

@@ -95,6 +95,18 @@ impl Cpu {
         }
     }
 
+    /// The same of a process and its children, such as a database server's.
+    #[must_use]
+    pub fn of_family(pid: u32) -> Self {
+        let processes = fs::read_dir("/proc").unwrap();
+        let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let children = pids.filter(|child| parent(*child) == Some(pid));
+        children.map(Self::of).fold(Self::of(pid), |sum, one| Self {
+            user: sum.user + one.user,
+            system: sum.system + one.system,
+        })
+    }
+
     /// Both together.
     #[must_use]
     pub fn total(self) -> Duration {
@@ -109,6 +121,14 @@ impl Cpu {
             system: self.system.saturating_sub(before.system),
         }
     }
+}
+
+/// The number of the process that started this one; `None` where there is none.
+#[must_use]
+pub fn parent(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(") ")?;
+    rest.split(' ').nth(1)?.parse().ok()
 }
 
 /// A port that nobody listens on.

@@ -1,9 +1,7 @@
 //! What `geo` answers.
 
-use std::net::IpAddr;
-
-use chrono::{DateTime, FixedOffset};
-use serde::{Deserialize, Serialize};
+use chrono::{DateTime, FixedOffset, SecondsFormat};
+use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 
 /// The most addresses that one `POST /geolocate` may ask for.
@@ -54,6 +52,7 @@ pub struct Location {
     /// IANA time zone.
     pub time_zone: Option<String>,
     /// What time it was there when this was answered (RFC 3339).
+    #[serde(serialize_with = "rfc3339")]
     pub local_time: Option<DateTime<FixedOffset>>,
     /// Kilometres to the business (`BUSINESS_LOCATION`).
     pub distance_km: Option<f64>,
@@ -91,6 +90,16 @@ pub struct Location {
     pub anonymizer_last_seen: Option<String>,
     /// Which databases said so.
     pub sources: Vec<Source>,
+}
+
+/// As chrono does it itself, but not letter by letter into the answer.
+#[expect(clippy::ref_option, reason = "so serde calls it")]
+fn rfc3339<S: Serializer>(
+    time: &Option<DateTime<FixedOffset>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let text = time.map(|time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true));
+    text.serialize(serializer)
 }
 
 /// Where a piece of a location came from.
@@ -138,15 +147,4 @@ pub struct ItemError {
     pub code: String,
     /// The same for people.
     pub detail: String,
-}
-
-impl Location {
-    /// A location of which nothing but the address is known.
-    #[must_use]
-    pub fn of(ip: IpAddr) -> Self {
-        Self {
-            ip: ip.to_string(),
-            ..Self::default()
-        }
-    }
 }

@@ -5,7 +5,12 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// `POST /notify`: something worth telling, with an `Idempotency-Key` header.
+use crate::geo::ItemError;
+
+/// The most notifications in one list.
+pub const MAX_NOTIFICATIONS: usize = 1_000;
+
+/// `POST /notify`: something worth telling; alone or in a list of at most [`MAX_NOTIFICATIONS`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"event": "deploy.finished", "message": "Version 12 is live."}))]
@@ -33,6 +38,10 @@ pub struct NotifyRequest {
     /// How urgent it is.
     #[serde(default)]
     pub priority: Priority,
+    /// The same as the header `Idempotency-Key`, which a list cannot have: the same key with the
+    /// same content is one notification.
+    #[serde(default)]
+    pub idempotency_key: Option<String>,
 }
 
 /// How urgent a notification is.
@@ -50,7 +59,7 @@ pub enum Priority {
     Urgent,
 }
 
-/// 202: what became of a notification.
+/// 202: what became of one notification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NotifyResponse {
     /// The notification's id.
@@ -61,6 +70,40 @@ pub struct NotifyResponse {
     pub reason: Option<String>,
     /// One for each recipient and channel.
     pub deliveries: Vec<DeliveryReceipt>,
+}
+
+/// 200: what became of a list, in its order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NotifyResults {
+    /// One for each notification.
+    pub results: Vec<NotifyResult>,
+}
+
+/// What became of one notification of a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NotifyResult {
+    /// The notification's id; null where it was not accepted.
+    pub id: Option<Uuid>,
+    /// Whether it goes out; null where it was not accepted.
+    pub status: Option<NotificationStatus>,
+    /// Why it does not go out, or not yet.
+    pub reason: Option<String>,
+    /// One for each recipient and channel.
+    pub deliveries: Vec<DeliveryReceipt>,
+    /// Why it was not accepted; sending it again brings the same.
+    pub error: Option<ItemError>,
+}
+
+impl From<NotifyResponse> for NotifyResult {
+    fn from(accepted: NotifyResponse) -> Self {
+        Self {
+            id: Some(accepted.id),
+            status: Some(accepted.status),
+            reason: accepted.reason,
+            deliveries: accepted.deliveries,
+            error: None,
+        }
+    }
 }
 
 /// Whether a notification goes out.

@@ -1,16 +1,13 @@
-//! Those who carry messages: one file per provider, alike behind [`Provider`].
+//! Those who carry messages: one file per provider, alike behind [`Provider`]; and the log.
 
 pub mod body;
 pub mod log;
 pub mod twilio;
 
-use std::sync::Arc;
-
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 
 use crate::domain::attempt::{Answer, Claimed};
-use crate::domain::target::Channel;
 
 /// Carries messages of one channel.
 pub trait Provider: Send + Sync {
@@ -27,24 +24,4 @@ pub trait Provider: Send + Sync {
         delivery: &'a Claimed,
         since: DateTime<Utc>,
     ) -> BoxFuture<'a, Result<Vec<String>, Answer>>;
-}
-
-/// The provider of each channel.
-#[derive(Clone)]
-pub struct Providers {
-    /// Text messages.
-    pub sms: Arc<dyn Provider>,
-    /// The log.
-    pub log: Arc<dyn Provider>,
-}
-
-impl Providers {
-    /// The provider of a channel.
-    #[must_use]
-    pub fn of(&self, channel: Channel) -> &dyn Provider {
-        match channel {
-            Channel::Sms => self.sms.as_ref(),
-            Channel::Log => self.log.as_ref(),
-        }
-    }
 }

@@ -5,6 +5,7 @@ mod error;
 mod idempotency;
 mod notifications;
 mod notify;
+mod receipt;
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use chassis::auth;
 use common::clock::Clock;
 use common::jwt::{Scope, Verifier};
 use sqlx::PgPool;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -27,8 +28,8 @@ pub struct Shared {
     pub clock: Clock,
     /// Whom to tell where a request names nobody.
     pub defaults: Arc<Defaults>,
-    /// Wakes the dispatcher.
-    pub wake: Arc<Notify>,
+    /// Wakes the workers that send.
+    pub wake: watch::Sender<()>,
 }
 
 /// Every route of the service.

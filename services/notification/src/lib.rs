@@ -1,8 +1,9 @@
 //! `notification`: says it, once, on time.
 //!
 //! A request becomes a notification with a delivery for each recipient, stored in one transaction
-//! and answered with 202. The dispatcher claims what is due, hands it to the channel's provider
+//! and answered with 202. A dispatcher claims what is due on its channel, hands it to the provider
 //! and records every attempt; what fails is tried again on a schedule and ends as a dead letter.
+//! What the log is told needs no provider, and many are told in one transaction.
 #![forbid(unsafe_code)]
 
 pub mod clients;
@@ -20,13 +21,14 @@ use chrono::TimeDelta;
 use common::clock::Clock;
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use crate::clients::twilio::Twilio;
-use crate::clients::{Provider, Providers, log::Log};
+use crate::clients::{Provider, log};
 use crate::config::Config;
 use crate::domain::backoff::Jitter;
-use crate::workers::{dispatcher::Dispatcher, upkeep};
+use crate::domain::target::Channel;
+use crate::workers::{dispatcher::Dispatcher, teller::Teller, upkeep};
 
 /// The service's name, the audience of its tokens, and its schema in the database.
 pub const NAME: &str = "notification";
@@ -58,27 +60,45 @@ pub fn build_on(
 ) -> anyhow::Result<App> {
     let keys = &config.service.keys;
     let verifier = keys.verifier(NAME, &clock)?;
-    let providers = providers(config)?;
-    let wake = Arc::new(Notify::new());
+    let (wake, due) = watch::channel(());
     let state = http::Shared {
         pool: pool.clone(),
         clock: clock.clone(),
         defaults: Arc::new(config.sms.defaults()?),
-        wake: wake.clone(),
+        wake,
     };
     let api = http::router(state, &verifier);
-    let health = health(&pool, &clock, providers.sms.name());
-    let dispatcher = Dispatcher {
+    let provider = sms_provider(config)?;
+    let health = health(
+        &pool,
+        &clock,
+        provider.as_ref().map_or(log::NAME, |p| p.name()),
+    );
+    let teller = |channel| Teller {
+        channel,
         pool: pool.clone(),
-        providers,
         clock: clock.clone(),
-        wake,
-        jitter,
+        wake: due.clone(),
     };
+    let logged = teller(Channel::Log);
     let about = "Says it: the right message, once, on time.";
-    let app = App::new(NAME, about, api, health, clock.clone())
-        .worker("dispatcher", |stop| dispatcher.run(stop))
-        .worker("upkeep", |stop| upkeep::run(pool, clock, stop));
+    let app =
+        App::new(NAME, about, api, health, clock.clone()).worker("log", |stop| logged.run(stop));
+    let app = if let Some(provider) = provider {
+        let dispatcher = Dispatcher {
+            channel: Channel::Sms,
+            provider,
+            pool: pool.clone(),
+            clock: clock.clone(),
+            wake: due,
+            jitter,
+        };
+        app.worker("sms", |stop| dispatcher.run(stop))
+    } else {
+        let texts = teller(Channel::Sms);
+        app.worker("sms", |stop| texts.run(stop))
+    };
+    let app = app.worker("upkeep", |stop| upkeep::run(pool, clock, stop));
     Ok(app.trusting(keys, verifier)?)
 }
 
@@ -89,13 +109,13 @@ pub async fn migrate(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn providers(config: &Config) -> anyhow::Result<Providers> {
-    let sms: Arc<dyn Provider> = match config.sms.twilio()? {
-        Some(settings) => Arc::new(Twilio::new(http_client::build(NAME)?, settings)),
-        None => Arc::new(Log),
+/// Who sends text messages; without one they are told to the log.
+fn sms_provider(config: &Config) -> anyhow::Result<Option<Arc<dyn Provider>>> {
+    let Some(settings) = config.sms.twilio()? else {
+        return Ok(None);
     };
-    let log = Arc::new(Log);
-    Ok(Providers { sms, log })
+    let twilio = Twilio::new(http_client::build(NAME)?, settings);
+    Ok(Some(Arc::new(twilio)))
 }
 
 fn health(pool: &PgPool, clock: &Clock, sms: &'static str) -> Health {

@@ -1,4 +1,10 @@
 //! Background loops.
 
 pub mod dispatcher;
+pub mod teller;
 pub mod upkeep;
+
+use std::time::Duration;
+
+/// How long to wait before looking at the queue again, where nobody wakes the worker.
+const POLL: Duration = Duration::from_secs(1);

@@ -14,7 +14,7 @@
 )]
 
 mod areas;
-mod database;
+
 mod handler;
 
 use std::path::{Path, PathBuf};
@@ -45,7 +45,7 @@ fn main() {
 async fn measure() {
     let database = database();
     let size = std::fs::metadata(&database).unwrap().len() as f64 / 1e6;
-    let networks = database::NETWORKS;
+    let networks = bench::NETWORKS;
     println!("the database: {networks} networks, {size:.1} MB");
     let bare = bare(&database).await;
     let geo = geo(&database).await;
@@ -120,7 +120,7 @@ fn database() -> PathBuf {
     }
     let binary = Path::new(env!("CARGO_BIN_EXE_geo"));
     let target = binary.parent().and_then(Path::parent).unwrap();
-    database::make(&target.join("bench"))
+    bench::city_database(&target.join("bench"))
 }
 
 async fn bare(database: &Path) -> Process {

@@ -2,6 +2,8 @@
 
 use axum::http::StatusCode;
 use chassis::{Problem, database};
+use common::geo::ItemError;
+use common::notification::MAX_NOTIFICATIONS;
 
 use crate::domain::command::Invalid;
 use crate::store::StoreError;
@@ -45,7 +47,18 @@ pub(super) fn nothing_dead() -> Problem {
     Problem::new(StatusCode::CONFLICT, "NOTHING_DEAD", detail)
 }
 
-pub(super) fn key_reused() -> Problem {
-    let detail = "this key came with another body; a new notification needs a new key";
-    Problem::invalid("idempotency-key", "IDEMPOTENCY_KEY_REUSED", detail)
+pub(super) fn too_many() -> Problem {
+    let detail = format!("at most {MAX_NOTIFICATIONS} notifications at once");
+    Problem::invalid("body", "TOO_MANY_NOTIFICATIONS", detail)
+}
+
+/// The problem with one notification of a list.
+pub(super) fn item(problem: &Problem) -> ItemError {
+    ItemError {
+        code: problem.code().into(),
+        detail: match problem.field_name() {
+            Some(field) => format!("{field}: {}", problem.detail()),
+            None => problem.detail().into(),
+        },
+    }
 }

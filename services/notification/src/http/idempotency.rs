@@ -1,53 +1,120 @@
-//! The header `Idempotency-Key`.
+//! Idempotency keys: the header `Idempotency-Key`, or a field of the body.
 
 use aws_lc_rs::digest::{SHA256, digest};
-use axum::extract::FromRequestParts;
-use axum::http::StatusCode;
-use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
 use chassis::Problem;
-use common::notification::NotifyRequest;
+use common::notification::{NotifyRequest, Priority};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::store::idempotency_key::Key;
 
 const HEADER: &str = "idempotency-key";
+const FIELD: &str = "idempotency_key";
 const LONGEST: usize = 255;
 
 /// The header's value, where it was sent.
-#[derive(Debug)]
-pub(super) struct IdempotencyKey(Option<String>);
-
-impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let mut values = parts.headers.get_all(HEADER).iter();
-        let Some(first) = values.next() else {
-            return Ok(Self(None));
-        };
-        let printable = |text: &&str| {
-            (1..=LONGEST).contains(&text.len()) && text.bytes().all(|b| (b' '..=b'~').contains(&b))
-        };
-        let alone = values.next().is_none();
-        let key = first.to_str().ok().filter(printable).filter(|_| alone);
-        key.map(|key| Self(Some(key.to_owned()))).ok_or_else(|| {
-            let detail = format!("send one key of 1 to {LONGEST} printable ASCII characters");
-            Problem::new(StatusCode::BAD_REQUEST, "IDEMPOTENCY_KEY_INVALID", detail).field(HEADER)
-        })
-    }
+pub(super) fn header(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut values = headers.get_all(HEADER).iter();
+    let Some(first) = values.next() else {
+        return Ok(None);
+    };
+    let alone = values.next().is_none();
+    let key = first.to_str().ok().filter(|key| alone && is_key(key));
+    key.map(|key| Some(key.to_owned()))
+        .ok_or_else(|| invalid(HEADER, StatusCode::BAD_REQUEST))
 }
 
-impl IdempotencyKey {
-    /// The key of this caller for this request. The body counts by what it says: order of fields
-    /// and blanks do not matter.
-    pub fn of(self, subject: &str, request: &NotifyRequest) -> Option<Key> {
-        let mut canonical = serde_json::to_value(request).unwrap_or_default();
-        canonical.sort_all_objects();
-        let sum = digest(&SHA256, canonical.to_string().as_bytes());
-        let body_sha256 = sum.as_ref().try_into().expect("SHA-256 has 32 bytes");
-        Some(Key {
-            subject: subject.to_owned(),
-            key: self.0?,
-            body_sha256,
-        })
+/// Refuses the header for a list.
+pub(super) fn no_header(headers: &HeaderMap) -> Result<(), Problem> {
+    if !headers.contains_key(HEADER) {
+        return Ok(());
+    }
+    let detail = format!("in a list each notification has its own key, in its field `{FIELD}`");
+    let status = StatusCode::BAD_REQUEST;
+    Err(Problem::new(status, "IDEMPOTENCY_KEY_INVALID", detail).field(HEADER))
+}
+
+/// The key of a notification, by its field or else by the header; both may be given where they
+/// are the same.
+pub(super) fn key(
+    header: Option<String>,
+    request: &mut NotifyRequest,
+) -> Result<Option<Key>, Problem> {
+    let field = request.idempotency_key.take();
+    if field.as_deref().is_some_and(|key| !is_key(key)) {
+        return Err(invalid(FIELD, StatusCode::UNPROCESSABLE_ENTITY));
+    }
+    if let (Some(header), Some(field)) = (&header, &field)
+        && header != field
+    {
+        let detail = "the header `Idempotency-Key` and this field differ; send one of them";
+        return Err(Problem::invalid(FIELD, "IDEMPOTENCY_KEY_CONFLICT", detail));
+    }
+    Ok(header.or(field).map(|key| Key {
+        key,
+        body_sha256: sum(request),
+    }))
+}
+
+/// Another notification came before with the same key.
+pub(super) fn reused(by_header: bool) -> Problem {
+    let detail = "this key came with another body; a new notification needs a new key";
+    let place = if by_header { HEADER } else { FIELD };
+    Problem::invalid(place, "IDEMPOTENCY_KEY_REUSED", detail)
+}
+
+fn is_key(text: &str) -> bool {
+    (1..=LONGEST).contains(&text.len()) && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+}
+
+fn invalid(place: &str, status: StatusCode) -> Problem {
+    let detail = format!("send one key of 1 to {LONGEST} printable ASCII characters");
+    Problem::new(status, "IDEMPOTENCY_KEY_INVALID", detail).field(place)
+}
+
+/// The SHA-256 of what the body says: order of fields and blanks do not matter, nor does the key.
+fn sum(request: &mut NotifyRequest) -> [u8; 32] {
+    /// In the order of their names; keys are kept over a change of versions.
+    #[derive(Serialize)]
+    struct Canonical<'a> {
+        channels: &'a Option<Vec<String>>,
+        data: &'a Map<String, Value>,
+        dedupe_key: &'a Option<String>,
+        event: &'a str,
+        message: &'a Option<String>,
+        priority: Priority,
+        title: &'a Option<String>,
+        to: &'a Option<Vec<String>>,
+    }
+    request.data.sort_keys();
+    request.data.values_mut().for_each(Value::sort_all_objects);
+    let canonical = serde_json::to_vec(&Canonical {
+        channels: &request.channels,
+        data: &request.data,
+        dedupe_key: &request.dedupe_key,
+        event: &request.event,
+        message: &request.message,
+        priority: request.priority,
+        title: &request.title,
+        to: &request.to,
+    });
+    let canonical = canonical.expect("texts, lists and maps with text keys become JSON");
+    let sum = digest(&SHA256, &canonical);
+    sum.as_ref().try_into().expect("SHA-256 has 32 bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_sum_is_over_what_is_said_in_the_order_of_names() {
+        let asked = json!({"to": ["log"], "message": "m", "event": "e",
+            "data": {"b": [{"d": 1, "c": null}], "a": 2}, "idempotency_key": "k"});
+        let mut request: NotifyRequest = serde_json::from_value(asked).unwrap();
+        let text = r#"{"channels":null,"data":{"a":2,"b":[{"c":null,"d":1}]},"dedupe_key":null,"event":"e","message":"m","priority":"normal","title":null,"to":["log"]}"#;
+        assert_eq!(sum(&mut request), digest(&SHA256, text.as_bytes()).as_ref());
     }
 }

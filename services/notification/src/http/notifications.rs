@@ -102,7 +102,7 @@ pub(super) async fn retry(
     if revived == 0 {
         return Err(error::nothing_dead());
     }
-    shared.wake.notify_one();
+    shared.wake.send_replace(());
     Ok((StatusCode::ACCEPTED, Answer(detail)))
 }
 

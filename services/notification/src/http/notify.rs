@@ -1,94 +1,140 @@
-//! `POST /notify`.
+//! `POST /notify`: one notification, or many.
 
 use std::sync::Arc;
 
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::{Extension, Json as Answer};
+use axum::Extension;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
 use chassis::Problem;
-use chassis::extract::Json;
+use chassis::extract::{json_bytes, parse_json, parse_object};
 use chassis::problem::ProblemBody;
 use common::jwt::Claims;
-use common::notification::{DeliveryReceipt, NotifyRequest, NotifyResponse};
-use uuid::Uuid;
+use common::notification::{
+    MAX_NOTIFICATIONS, NotifyRequest, NotifyResponse, NotifyResult, NotifyResults,
+};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
-use super::idempotency::IdempotencyKey;
-use super::{Shared, error};
+use super::receipt::accepted;
+use super::{Shared, error, idempotency};
 use crate::domain::command::Command;
 use crate::domain::decision::decide;
 use crate::domain::notification::Notification;
-use crate::domain::target::Target;
-use crate::store::accept::{Acceptance, accept};
-use crate::store::{StoreError, delivery, notification};
+use crate::store::accept::Asked;
+
+/// One notification, or a list of at most 1,000.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(
+    dead_code,
+    reason = "for the documentation; the first character decides"
+)]
+pub(super) enum Body {
+    One(NotifyRequest),
+    Many(Vec<NotifyRequest>),
+}
 
 /// Says something: `message` to `to`, or what is known about `event` to whom it concerns.
 ///
 /// The answer tells what was accepted, not what was sent: `GET /notifications/{id}` tells how it
-/// stands. The same request with the same key gets the same answer for 24 hours.
-#[utoipa::path(post, path = "/notify", tag = "notify", request_body = NotifyRequest,
+/// stands. The same request with the same key gets the same answer for 24 hours. In a list each
+/// notification has its own key, in `idempotency_key`, and its own answer: one that cannot be
+/// accepted does not cost the others.
+#[utoipa::path(post, path = "/notify", tag = "notify",
+    request_body(content = Body, example =
+        json!({"event": "deploy.finished", "message": "Version 12 is live."})),
     params(("Idempotency-Key" = Option<String>, Header, example = "visit-019a3b7e",
-        description = "1 to 255 printable ASCII characters that name this notification")),
+        description = "1 to 255 printable ASCII characters that name this notification; \
+            not for lists")),
     responses(
-        (status = 202, body = NotifyResponse, description = "Stored, and on its way",
+        (status = 202, body = NotifyResponse, description = "One: stored, and on its way",
             example = json!({"id": "019ab3a0-6c00-7000-8000-000000000001", "status": "queued",
                 "reason": null, "deliveries": [{"id": "019ab3a0-6c00-7000-8000-000000000002",
                     "channel": "sms", "recipient": "+1555•••67", "status": "pending"}]})),
+        (status = 200, body = NotifyResults, description = "A list: one answer each, in its order",
+            example = json!({"results": [
+                {"id": "019ab3a0-6c00-7000-8000-000000000001", "status": "queued",
+                    "reason": null, "deliveries": [{"id": "019ab3a0-6c00-7000-8000-000000000002",
+                    "channel": "sms", "recipient": "+1555•••67", "status": "pending"}],
+                    "error": null},
+                {"id": null, "status": null, "reason": null, "deliveries": [], "error": {
+                    "code": "IDEMPOTENCY_KEY_REUSED", "detail": "idempotency_key: this key came \
+                    with another body; a new notification needs a new key"}}]})),
         (status = 400, body = ProblemBody, content_type = "application/problem+json",
             description = "`BODY_NOT_JSON` or `IDEMPOTENCY_KEY_INVALID`"),
         (status = 422, body = ProblemBody, content_type = "application/problem+json",
-            description = "`IDEMPOTENCY_KEY_REUSED`, or a field that cannot be accepted"),
+            description = "`IDEMPOTENCY_KEY_REUSED`, `IDEMPOTENCY_KEY_CONFLICT`, \
+                `TOO_MANY_NOTIFICATIONS`, or a field that cannot be accepted"),
+        (status = 503, body = ProblemBody, content_type = "application/problem+json",
+            description = "Nothing was stored; send again after `Retry-After`"),
     ))]
 pub(super) async fn notify(
     State(shared): State<Shared>,
     Extension(claims): Extension<Arc<Claims>>,
-    key: IdempotencyKey,
-    Json(request): Json<NotifyRequest>,
-) -> Result<(StatusCode, Answer<NotifyResponse>), Problem> {
-    let key = key.of(&claims.sub, &request);
+    request: Request,
+) -> Result<Response, Problem> {
+    let headers = request.headers().clone();
+    let body = json_bytes(request, &()).await?;
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        idempotency::no_header(&headers)?;
+        return many(&shared, &claims.sub, &body).await;
+    }
+    one(&shared, &claims.sub, &headers, &body).await
+}
+
+async fn one(
+    shared: &Shared,
+    subject: &str,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Response, Problem> {
+    let header = idempotency::header(headers)?;
+    let by_header = header.is_some();
+    let asked = asked(shared, header, body)?;
+    let answers = accepted(shared, subject, &[asked]).await?;
+    let answer = answers.into_iter().next().transpose();
+    let answer = answer.map_err(|_| idempotency::reused(by_header))?;
+    Ok((StatusCode::ACCEPTED, axum::Json(answer)).into_response())
+}
+
+async fn many(shared: &Shared, subject: &str, body: &[u8]) -> Result<Response, Problem> {
+    let items: Vec<&RawValue> = parse_json(body)?;
+    if items.len() > MAX_NOTIFICATIONS {
+        return Err(error::too_many());
+    }
+    let mut results: Vec<NotifyResult> = Vec::with_capacity(items.len());
+    let (mut places, mut good) = (vec![], vec![]);
+    for (place, item) in items.iter().enumerate() {
+        results.push(match asked(shared, None, item.get().as_bytes()) {
+            Ok(asked) => {
+                places.push(place);
+                good.push(asked);
+                NotifyResult::default()
+            }
+            Err(problem) => refused(&problem),
+        });
+    }
+    let answers = accepted(shared, subject, &good).await?;
+    for (place, answer) in places.into_iter().zip(answers) {
+        let reused = |_| refused(&idempotency::reused(false));
+        results[place] = answer.map_or_else(reused, NotifyResult::from);
+    }
+    Ok(axum::Json(NotifyResults { results }).into_response())
+}
+
+fn refused(problem: &Problem) -> NotifyResult {
+    NotifyResult {
+        error: Some(error::item(problem)),
+        ..NotifyResult::default()
+    }
+}
+
+fn asked(shared: &Shared, header: Option<String>, body: &[u8]) -> Result<Asked, Problem> {
+    let mut request = parse_object(body)?;
+    let key = idempotency::key(header, &mut request)?;
     let command = Command::try_from(request)?;
     let decision = decide(&command, &shared.defaults)?;
     let new = Notification::new(command, decision, &shared.clock);
-    let answer = match accept(&shared.pool, &new, key.as_ref()).await? {
-        Acceptance::New => accepted(&new),
-        Acceptance::Before(id) => accepted_before(&shared, id).await?,
-        Acceptance::OtherBody => return Err(error::key_reused()),
-    };
-    shared.wake.notify_one();
-    Ok((StatusCode::ACCEPTED, Answer(answer)))
-}
-
-fn accepted(new: &Notification) -> NotifyResponse {
-    let deliveries = new.deliveries.iter();
-    NotifyResponse {
-        id: new.id,
-        status: new.status,
-        reason: new.reason.map(Into::into),
-        deliveries: deliveries.map(|(id, to)| receipt(*id, to)).collect(),
-    }
-}
-
-/// The answer that was given before.
-async fn accepted_before(shared: &Shared, id: Uuid) -> Result<NotifyResponse, Problem> {
-    let gone = StoreError::Corrupt("idempotency_key");
-    let before = notification::get(&shared.pool, id).await?.ok_or(gone)?;
-    let deliveries = delivery::of(&shared.pool, &[id]).await?;
-    Ok(NotifyResponse {
-        id,
-        status: before.status,
-        reason: before.reason,
-        deliveries: deliveries
-            .iter()
-            .map(|d| receipt(d.id, &d.target))
-            .collect(),
-    })
-}
-
-/// A delivery at the moment it was accepted.
-fn receipt(id: Uuid, target: &Target) -> DeliveryReceipt {
-    DeliveryReceipt {
-        id,
-        channel: target.channel().as_str().into(),
-        recipient: target.to_string(),
-        status: "pending".into(),
-    }
+    Ok(Asked { new, key })
 }

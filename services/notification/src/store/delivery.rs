@@ -1,11 +1,10 @@
 //! The table `delivery`.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::domain::notification::Notification;
 use crate::domain::target::Target;
 
 /// A delivery as it is kept.
@@ -55,34 +54,6 @@ impl Depth {
         let late = self.oldest_due.map(|due| now - due).unwrap_or_default();
         late.max(TimeDelta::zero())
     }
-}
-
-pub(super) async fn insert(
-    transaction: &mut PgConnection,
-    new: &Notification,
-) -> Result<(), StoreError> {
-    if new.deliveries.is_empty() {
-        return Ok(());
-    }
-    let ids: Vec<_> = new.deliveries.iter().map(|(id, _)| *id).collect();
-    let targets = || new.deliveries.iter().map(|(_, target)| target);
-    let channels: Vec<_> = targets().map(|t| t.channel().as_str().to_owned()).collect();
-    let recipients: Vec<_> = targets().map(|t| t.address().to_owned()).collect();
-    sqlx::query!(
-        "insert into notification.delivery
-             (id, notification_id, channel, recipient, body, due_at, created_at)
-         select id, $4, channel, recipient, $5, $6, $6
-         from unnest($1::uuid[], $2::text[], $3::text[]) as new (id, channel, recipient)",
-        &ids,
-        &channels,
-        &recipients,
-        new.id,
-        new.text,
-        new.created_at,
-    )
-    .execute(transaction)
-    .await?;
-    Ok(())
 }
 
 /// The deliveries of these notifications, in the order they were made.

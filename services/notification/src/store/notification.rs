@@ -3,11 +3,10 @@
 use chrono::{DateTime, Utc};
 use common::notification::{NotificationStatus, Priority};
 use serde_json::Value;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::domain::notification::Notification;
 
 /// A notification as it is kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,31 +44,6 @@ pub struct Filter {
     pub before: Option<Uuid>,
 }
 
-pub(super) async fn insert(
-    transaction: &mut PgConnection,
-    new: &Notification,
-) -> Result<(), StoreError> {
-    let command = &new.command;
-    sqlx::query!(
-        "insert into notification.notification
-             (id, event, title, message, data, priority, dedupe_key, status, reason, created_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-        new.id,
-        command.event,
-        command.title,
-        command.message,
-        sqlx::types::Json(&command.data) as _,
-        priority_text(command.priority),
-        command.dedupe_key,
-        status_text(new.status),
-        new.reason,
-        new.created_at,
-    )
-    .execute(transaction)
-    .await?;
-    Ok(())
-}
-
 /// One notification, where there is one with this id.
 pub async fn get(pool: &PgPool, id: Uuid) -> Result<Option<Row>, StoreError> {
     let raw = sqlx::query_as!(
@@ -81,6 +55,19 @@ pub async fn get(pool: &PgPool, id: Uuid) -> Result<Option<Row>, StoreError> {
     .fetch_optional(pool)
     .await?;
     raw.map(Row::try_from).transpose()
+}
+
+/// Those of these notifications that there are, in no order.
+pub async fn of(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<Row>, StoreError> {
+    let raw = sqlx::query_as!(
+        Raw,
+        "select id, event, title, message, data, priority, dedupe_key, status, reason, created_at
+         from notification.notification where id = any($1)",
+        ids,
+    )
+    .fetch_all(pool)
+    .await?;
+    raw.into_iter().map(Row::try_from).collect()
 }
 
 /// At most `limit` notifications, the newest first.
@@ -136,7 +123,7 @@ impl TryFrom<Raw> for Row {
     }
 }
 
-const fn priority_text(priority: Priority) -> &'static str {
+pub(super) const fn priority_text(priority: Priority) -> &'static str {
     match priority {
         Priority::Low => "low",
         Priority::Normal => "normal",
@@ -152,7 +139,7 @@ fn priority(text: &str) -> Option<Priority> {
         .find(|priority| priority_text(*priority) == text)
 }
 
-const fn status_text(status: NotificationStatus) -> &'static str {
+pub(super) const fn status_text(status: NotificationStatus) -> &'static str {
     match status {
         NotificationStatus::Queued => "queued",
         NotificationStatus::Suppressed => "suppressed",

@@ -1,35 +1,37 @@
-//! Sends what is due: claims, sends outside any transaction, records.
+//! Sends what is due on one channel: claims, sends outside any transaction, records.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use common::clock::Clock;
 use sqlx::PgPool;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use crate::clients::{Provider, Providers};
+use super::POLL;
+use crate::clients::Provider;
 use crate::domain::attempt::{Answer, Attempted, Claimed, Outcome};
 use crate::domain::backoff::Jitter;
+use crate::domain::target::Channel;
 use crate::store::queue::{self, Settled};
 
 /// How many messages are on their way at the same time.
 const IN_FLIGHT: usize = 32;
-/// How long to wait before looking again, where nobody wakes the dispatcher.
-const POLL: Duration = Duration::from_secs(1);
 
-/// Sends deliveries until it is stopped; several may run beside each other.
+/// Sends a channel's deliveries until it is stopped; several may run beside each other.
 pub struct Dispatcher {
+    /// What is sent.
+    pub channel: Channel,
+    /// Who carries the messages.
+    pub provider: Arc<dyn Provider>,
     /// Where the queue is.
     pub pool: PgPool,
-    /// Who carries the messages.
-    pub providers: Providers,
     /// What time it is.
     pub clock: Clock,
-    /// Told when something has become due.
-    pub wake: Arc<Notify>,
+    /// Changes when something has become due.
+    pub wake: watch::Receiver<()>,
     /// Spreads what failed together.
     pub jitter: Jitter,
 }
@@ -37,6 +39,7 @@ pub struct Dispatcher {
 impl Dispatcher {
     /// Sends until `stop`, then finishes what is on its way.
     pub async fn run(self, stop: CancellationToken) {
+        let mut wake = self.wake.clone();
         let this = Arc::new(self);
         let mut sending = JoinSet::new();
         let mut done = Vec::new();
@@ -47,7 +50,7 @@ impl Dispatcher {
             if recorded && free > 0 && !stop.is_cancelled() {
                 let claimed = this.claim(free).await;
                 if claimed.len() == free {
-                    this.wake.notify_one();
+                    wake.mark_changed();
                 }
                 for delivery in claimed {
                     let attempt = this.clone().attempt(delivery).in_current_span();
@@ -65,7 +68,7 @@ impl Dispatcher {
                         this.settle(&mut done, next);
                     }
                 }
-                () = this.wake.notified(), if recorded && sending.len() < IN_FLIGHT => {}
+                _ = wake.changed(), if recorded && sending.len() < IN_FLIGHT => {}
                 () = tokio::time::sleep(POLL) => {}
                 () = stop.cancelled(), if !stop.is_cancelled() => {}
             }
@@ -74,7 +77,7 @@ impl Dispatcher {
 
     async fn claim(&self, limit: usize) -> Vec<Claimed> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let claimed = queue::claim(&self.pool, self.clock.now(), limit).await;
+        let claimed = queue::claim(&self.pool, self.channel, self.clock.now(), limit).await;
         claimed.unwrap_or_else(|error| {
             tracing::warn!(%error, "nothing claimed");
             vec![]
@@ -83,7 +86,7 @@ impl Dispatcher {
 
     /// Looks where an earlier attempt may have been successful, else sends.
     async fn attempt(self: Arc<Self>, delivery: Claimed) -> Attempted {
-        let provider = self.providers.of(delivery.target.channel());
+        let provider = self.provider.as_ref();
         let started_at = self.clock.now();
         let started = Instant::now();
         let answer = match self.found(provider, &delivery).await {

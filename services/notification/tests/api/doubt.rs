@@ -6,7 +6,8 @@ use notification::domain::attempt::{Answer, Attempted, Next, Outcome};
 use notification::domain::command::Command;
 use notification::domain::decision::{Defaults, decide};
 use notification::domain::notification::Notification;
-use notification::store::accept::accept;
+use notification::domain::target::Channel;
+use notification::store::accept::{Asked, accept};
 use notification::store::queue::{self, Settled};
 use notification::store::{attempt, delivery};
 use serde_json::{Value, json};
@@ -123,14 +124,18 @@ async fn an_outcome_that_comes_after_the_lease_does_not_undo_the_next_claim(pool
     let now = start_of_time();
     let request = serde_json::from_value::<NotifyRequest>(hello()).unwrap();
     let command = Command::try_from(request).unwrap();
-    let decision = decide(&command, &Defaults::default()).unwrap();
+    let phone = Some(PHONE.parse().unwrap());
+    let decision = decide(&command, &Defaults { phone }).unwrap();
     let new = Notification::new(command, decision, &clock());
-    accept(&pool, &new, None).await.unwrap();
+    let id = new.id;
+    let asked = Asked { new, key: None };
+    accept(&pool, "tests", &[asked], now).await.unwrap();
 
-    let slow = queue::claim(&pool, now, 9).await.unwrap().remove(0);
-    assert_eq!(queue::claim(&pool, now, 9).await.unwrap(), []);
+    let claim = async |at| queue::claim(&pool, Channel::Sms, at, 9).await;
+    let slow = claim(now).await.unwrap().remove(0);
+    assert_eq!(claim(now).await.unwrap(), []);
     let later = now + queue::LEASE;
-    let next = queue::claim(&pool, later, 9).await.unwrap().remove(0);
+    let next = claim(later).await.unwrap().remove(0);
     assert_eq!((next.number, next.unknown_since), (2, Some(now)));
 
     let refused = Settled {
@@ -144,7 +149,7 @@ async fn an_outcome_that_comes_after_the_lease_does_not_undo_the_next_claim(pool
         next: Next::Dead,
     };
     queue::settle(&pool, &[refused], later).await.unwrap();
-    let [delivery] = &delivery::of(&pool, &[new.id]).await.unwrap()[..] else {
+    let [delivery] = &delivery::of(&pool, &[id]).await.unwrap()[..] else {
         panic!("one delivery");
     };
     assert_eq!(
@@ -155,4 +160,36 @@ async fn an_outcome_that_comes_after_the_lease_does_not_undo_the_next_claim(pool
         panic!("one attempt has ended");
     };
     assert_eq!((attempt.number, attempt.outcome.as_str()), (1, "permanent"));
+}
+
+#[sqlx::test(migrator = "notification::MIGRATOR")]
+async fn what_another_process_did_not_come_back_with_is_told_to_the_log(pool: PgPool) {
+    let clock = clock();
+    let service = Service::with(&pool, &clock, &[]).await;
+    service.notify(hello()).await;
+    service.delivery(|d| d["status"] == "sent").await;
+    // As a process leaves it that ends while it sends.
+    let lost =
+        "update notification.delivery set status = 'sending', sent_at = null, leased_until = $1";
+    let lease = start_of_time() + queue::LEASE;
+    sqlx::query(lost).bind(lease).execute(&pool).await.unwrap();
+    sqlx::query("delete from notification.attempt")
+        .execute(&pool)
+        .await
+        .unwrap();
+    clock.advance(queue::LEASE);
+    let delivery = service.delivery(|d| d["status"] == "sent").await;
+    let told = |n: usize| {
+        (
+            &delivery["attempts"][n]["outcome"],
+            &delivery["attempts"][n]["provider"],
+        )
+    };
+    assert_eq!(told(0), (&json!("unknown"), &Value::Null));
+    assert_eq!(told(1), (&json!("sent"), &json!("log")));
+    assert_eq!(
+        delivery["attempts"][0]["started_at"],
+        json!(start_of_time())
+    );
+    assert_eq!(delivery["unknown_since"], Value::Null);
 }

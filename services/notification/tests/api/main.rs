@@ -7,6 +7,7 @@ mod delivery;
 mod doubt;
 mod health;
 mod idempotency;
+mod lists;
 mod notifications;
 mod notify;
 mod support;

@@ -1,0 +1,94 @@
+//! What is answered about notifications at the moment they are accepted.
+
+use std::collections::HashMap;
+
+use common::notification::{DeliveryReceipt, NotifyResponse};
+use uuid::Uuid;
+
+use super::Shared;
+use crate::domain::notification::Notification;
+use crate::domain::target::Target;
+use crate::store::accept::{Acceptance, Asked, accept};
+use crate::store::{StoreError, delivery, notification};
+
+/// The key came before, with another body.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reused;
+
+/// Accepts what `subject` asks, and answers in its order.
+pub(super) async fn accepted(
+    shared: &Shared,
+    subject: &str,
+    asked: &[Asked],
+) -> Result<Vec<Result<NotifyResponse, Reused>>, StoreError> {
+    if asked.is_empty() {
+        return Ok(vec![]);
+    }
+    let accepted = accept(&shared.pool, subject, asked, shared.clock.now()).await?;
+    shared.wake.send_replace(());
+    let before = before(shared, &accepted).await?;
+    let answer = |(asked, acceptance): (&Asked, Acceptance)| match acceptance {
+        Acceptance::New => Ok(Ok(new(&asked.new))),
+        Acceptance::Before(id) => {
+            let answer = before.get(&id).cloned();
+            answer.map(Ok).ok_or(StoreError::Corrupt("idempotency_key"))
+        }
+        Acceptance::OtherBody => Ok(Err(Reused)),
+    };
+    asked.iter().zip(accepted).map(answer).collect()
+}
+
+fn new(new: &Notification) -> NotifyResponse {
+    let deliveries = new.deliveries.iter();
+    NotifyResponse {
+        id: new.id,
+        status: new.status,
+        reason: new.reason.map(Into::into),
+        deliveries: deliveries.map(|(id, to)| receipt(*id, to)).collect(),
+    }
+}
+
+/// The answers that were given before, by the notification's id.
+async fn before(
+    shared: &Shared,
+    accepted: &[Acceptance],
+) -> Result<HashMap<Uuid, NotifyResponse>, StoreError> {
+    let ids: Vec<_> = accepted
+        .iter()
+        .filter_map(|acceptance| match acceptance {
+            Acceptance::Before(id) => Some(*id),
+            Acceptance::New | Acceptance::OtherBody => None,
+        })
+        .collect();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let answer = |row: notification::Row| {
+        let answer = NotifyResponse {
+            id: row.id,
+            status: row.status,
+            reason: row.reason,
+            deliveries: vec![],
+        };
+        (row.id, answer)
+    };
+    let notifications = notification::of(&shared.pool, &ids).await?;
+    let mut answers: HashMap<_, _> = notifications.into_iter().map(answer).collect();
+    for delivery in delivery::of(&shared.pool, &ids).await? {
+        if let Some(answer) = answers.get_mut(&delivery.notification_id) {
+            let receipt = receipt(delivery.id, &delivery.target);
+            answer.deliveries.push(receipt);
+        }
+    }
+    Ok(answers)
+}
+
+/// A delivery at the moment it was accepted.
+fn receipt(id: Uuid, target: &Target) -> DeliveryReceipt {
+    DeliveryReceipt {
+        id,
+        channel: target.channel().as_str().into(),
+        recipient: target.to_string(),
+        status: "pending".into(),
+    }
+}

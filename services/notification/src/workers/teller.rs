@@ -1,0 +1,61 @@
+//! Tells what is due to the log.
+
+use std::time::Duration;
+
+use common::clock::Clock;
+use sqlx::PgPool;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::POLL;
+use crate::clients::log;
+use crate::domain::target::Channel;
+use crate::store::queue;
+
+/// How many are told in one transaction.
+const AT_ONCE: i64 = 500;
+/// How long more may gather before the first of them is told: many cost little more than one.
+const GATHER: Duration = Duration::from_millis(10);
+
+/// Tells a channel's deliveries to the log until it is stopped; several may run beside each other.
+pub struct Teller {
+    /// What is told to the log.
+    pub channel: Channel,
+    /// Where the queue is.
+    pub pool: PgPool,
+    /// What time it is.
+    pub clock: Clock,
+    /// Changes when something has become due.
+    pub wake: watch::Receiver<()>,
+}
+
+impl Teller {
+    /// Tells until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            if self.tell().await {
+                continue;
+            }
+            tokio::select! {
+                _ = self.wake.changed() => tokio::time::sleep(GATHER).await,
+                () = tokio::time::sleep(POLL) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    /// Tells as many as there may be at once; whether there may be more.
+    async fn tell(&self) -> bool {
+        let (now, channel) = (self.clock.now(), self.channel);
+        let print = |told: &_| log::print(channel, told);
+        let told = queue::tell(&self.pool, channel, log::NAME, now, AT_ONCE, print).await;
+        let told = told.unwrap_or_else(|error| {
+            tracing::warn!(%error, "nothing told");
+            0
+        });
+        let counted = metrics::counter!("notification_deliveries_total",
+            "channel" => channel.as_str(), "outcome" => "sent");
+        counted.increment(told as u64);
+        i64::try_from(told) == Ok(AT_ONCE)
+    }
+}
