@@ -68,6 +68,9 @@ impl OptionalDatabaseArgs {
     }
 }
 
+/// A connection that was not used for so long may have died meanwhile.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// A pool with the settings that this system's reads need: on solid-state disks random pages cost
 /// no more than others, and compiling a query takes longer than running it.
 #[must_use]
@@ -83,6 +86,16 @@ pub fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(Duration::from_secs(5))
+        // Whether a connection still lives is asked after a pause, not before every statement.
+        .test_before_acquire(false)
+        .before_acquire(|connection, used| {
+            Box::pin(async move {
+                if used.idle_for > PAUSE {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_lazy_with(options)
 }
 

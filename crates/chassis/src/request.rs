@@ -137,7 +137,8 @@ async fn run(next: Next, request: Request) -> Response {
     let is_packed = request.headers().contains_key(header::CONTENT_ENCODING);
     let answer = AssertUnwindSafe(async {
         if is_packed {
-            unpack(next, request).await
+            // Apart: it is seldom needed, and large; every request would carry its room along.
+            Box::pin(unpack(next, request)).await
         } else {
             next.run(request).await
         }

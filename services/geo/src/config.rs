@@ -84,6 +84,11 @@ pub struct UpdateArgs {
     /// Where downloaded databases are kept: .tetralto/geoip where nothing is said.
     #[arg(long, env = "GEOIP_DATA_DIR")]
     pub geoip_data_dir: Option<PathBuf>,
+    /// Whether downloads are kept in PostgreSQL, too, where there is one: for machines whose disk
+    /// does not last, and for replicas, which then download once for all of them. On where nothing
+    /// is said.
+    #[arg(long, env = "GEOIP_KEEP_IN_POSTGRES")]
+    pub geoip_keep_in_postgres: Option<Switch>,
     /// How often changed files are looked for, in milliseconds.
     #[arg(long, hide = true, default_value_t = 2_000)]
     pub geoip_watch_interval: u64,
@@ -95,6 +100,12 @@ impl UpdateArgs {
     pub fn data_dir(&self) -> PathBuf {
         let set = self.geoip_data_dir.clone();
         set.unwrap_or_else(|| ".tetralto/geoip".into())
+    }
+
+    /// Whether downloads are kept in PostgreSQL, too, where there is one.
+    #[must_use]
+    pub fn keeps_in_postgres(&self) -> bool {
+        self.geoip_keep_in_postgres != Some(Switch::Off)
     }
 }
 

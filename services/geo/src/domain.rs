@@ -9,7 +9,7 @@ mod enrichment;
 mod freshness;
 mod language;
 
-pub use address::{LocateError, Reserved, parse};
+pub use address::{LocateError, Reserved, parse, spelled};
 pub use allowance::{Allowance, State, Trouble};
 pub use enrichment::enrich;
 pub use freshness::is_stale;

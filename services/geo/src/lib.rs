@@ -28,7 +28,7 @@ use crate::config::Config;
 use crate::http::Areas;
 use crate::store::Store;
 use crate::workers::follower::Follower;
-use crate::workers::updater::Updater;
+use crate::workers::updater::{Copies, Updater};
 
 /// The service's name, the audience of its tokens, and its schema in the database.
 pub const NAME: &str = "geo";
@@ -57,9 +57,10 @@ pub fn assemble(config: &Config, pool: Option<&PgPool>, clock: Clock) -> anyhow:
     let business = config.business_location;
     let locator = Locator::new(databases, web.clone(), business, clock.clone());
     let locator = Arc::new(locator);
-    let updater = updater(config, &clock)?;
+    let store = pool.map(|pool| Store::new(pool.clone()));
+    let updater = updater(config, store.as_ref(), &clock)?;
     let health = health(locator.clone(), web, updater.clone(), clock.clone());
-    let areas = pool.map(|pool| areas(pool, &clock));
+    let areas = store.map(|store| areas(store, &clock));
     let health = health.check("service-areas", look_at_areas(pool));
     let api = http::router(locator, areas.clone(), &verifier);
     let app = App::new(NAME, "Where an address is.", api, health, clock);
@@ -88,8 +89,7 @@ pub async fn migrate(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn areas(pool: &PgPool, clock: &Clock) -> Areas {
-    let store = Store::new(pool.clone());
+fn areas(store: Store, clock: &Clock) -> Areas {
     Areas {
         follower: Arc::new(Follower::new(store.clone())),
         store,
@@ -116,10 +116,16 @@ fn look_at_areas(pool: Option<&PgPool>) -> impl Fn() -> BoxFuture<'static, Findi
     }
 }
 
-fn updater(config: &Config, clock: &Clock) -> reqwest::Result<Option<Arc<Updater>>> {
+fn updater(
+    config: &Config,
+    store: Option<&Store>,
+    clock: &Clock,
+) -> reqwest::Result<Option<Arc<Updater>>> {
     let folder = Folder::new(config.updates.data_dir());
+    let store = store.filter(|_| config.updates.keeps_in_postgres());
+    let copies = store.cloned().map(Copies::new);
     let publisher = config.publisher();
-    let updater = publisher.map(|publisher| Updater::new(publisher, folder, clock.clone()));
+    let updater = publisher.map(|publisher| Updater::new(publisher, folder, copies, clock.clone()));
     updater.transpose()
 }
 

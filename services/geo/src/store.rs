@@ -1,9 +1,11 @@
 //! Keeps: every SQL statement of the service.
 
+mod download;
 mod service_area;
 
 use sqlx::PgPool;
 
+pub use download::{Download, Keeping, LARGEST_PART, Turn};
 pub use service_area::{
     Checked, MAX_AREAS, MAX_POSTAL_CODES_IN_ALL, MAX_VERTICES_IN_ALL, ServiceArea, WriteError,
 };

@@ -93,6 +93,11 @@ impl Services {
         let mut geo: geo::config::Config = try_parse(with("geo", std::slice::from_ref(&database)))?;
         let downloads = || self.args.data_dir.join("geoip");
         geo.updates.geoip_data_dir.get_or_insert_with(downloads);
+        if self.args.database_url.is_none() {
+            // The private database is on the same disk.
+            let keeps = &mut geo.updates.geoip_keep_in_postgres;
+            keeps.get_or_insert(geo::config::Switch::Off);
+        }
         Ok(Configs {
             geo,
             visitor_analytics: try_parse(with("visitor-analytics", &peers))?,

@@ -14,7 +14,7 @@ use super::databases::{Databases, Shelf};
 use super::embedded::Embedded;
 use super::maxmind::{Answer, Lookup, MaxMind};
 use crate::domain::areas::Point;
-use crate::domain::{Language, LocateError, Reserved, countries, enrich, parse};
+use crate::domain::{Language, LocateError, Reserved, countries, enrich, parse, spelled};
 
 /// A single question waits this long for the web service.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -94,7 +94,10 @@ impl Locator {
 
     fn begin(&self, text: &str, language: Language, loaded: &Shelf) -> Result<Begun, LocateError> {
         let ip = parse(text)?;
-        let mut location = Box::new(Location::of(ip));
+        let mut location = Box::new(Location {
+            ip: spelled(text, ip),
+            ..Location::default()
+        });
         loaded.fill(ip, language, &mut location);
         let is_coarse = location.city.is_none() && location.latitude.is_none();
         let web = self.web.as_ref().filter(|_| is_coarse);

@@ -1,5 +1,6 @@
 //! Fetches databases from those who publish them.
 
+mod copy;
 mod dbip;
 mod fetch;
 mod folder;
@@ -15,6 +16,7 @@ use url::Url;
 
 use super::mmdb::DatabaseError;
 
+pub use copy::Installed;
 pub use folder::{Folder, Locked};
 
 type Outcome = Result<Brought, UpdateError>;

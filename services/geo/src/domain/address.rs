@@ -127,6 +127,16 @@ pub fn parse(text: &str) -> Result<IpAddr, LocateError> {
     }
 }
 
+/// How an address is spelled, which was read from `text`. For IPv4 there is one way only.
+#[must_use]
+pub fn spelled(text: &str, ip: IpAddr) -> String {
+    if text.contains(':') {
+        ip.to_string()
+    } else {
+        text.trim().to_owned()
+    }
+}
+
 fn reserved(address: IpAddr) -> Option<Reserved> {
     match address {
         IpAddr::V4(ip) => first(&V4, |net| net.contains(&ip)),
@@ -202,5 +212,16 @@ mod tests {
             parse(" ::ffff:81.2.69.142 "),
             Ok("81.2.69.142".parse().unwrap())
         );
+    }
+
+    #[test]
+    fn an_address_has_one_spelling() {
+        for (text, spelling) in [
+            (" 81.2.69.142 ", "81.2.69.142"),
+            ("::ffff:81.2.69.142", "81.2.69.142"),
+            ("2A02:D0C0:0::1", "2a02:d0c0::1"),
+        ] {
+            assert_eq!(spelled(text, parse(text).unwrap()), spelling);
+        }
     }
 }

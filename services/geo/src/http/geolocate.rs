@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
@@ -10,21 +9,15 @@ use chassis::Problem;
 use chassis::extract::{Json, Query};
 use chassis::problem::ProblemBody;
 use common::geo::{BatchRequest, BatchResponse, ItemError, Location, MAX_BATCH};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::error;
 use super::shape::{Shape, Shown, Wanted};
 use crate::clients::Locator;
 use crate::domain::LocateError;
 
-/// About as many bytes as one location has in a batch.
+/// About as many bytes as one location has.
 const ITEM: usize = 1_024;
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Asked {
-    #[serde(default)]
-    ip: String,
-}
 
 /// A [`BatchResponse`] of which only some fields may be shown.
 #[derive(Serialize)]
@@ -58,12 +51,12 @@ struct Item {
     ))]
 pub(super) async fn one(
     State(locator): State<Arc<Locator>>,
-    Query(asked): Query<Asked>,
     Query(wanted): Query<Wanted>,
-) -> Result<Answer<Shown>, Problem> {
-    let shape = Shape::try_from(wanted)?;
-    let found = locator.locate(&asked.ip, shape.language).await;
-    Ok(Answer(shape.show(Box::new(found.map_err(error::problem)?))))
+) -> Result<Response, Problem> {
+    let shape = Shape::try_from(&wanted)?;
+    let found = locator.locate(&wanted.ip, shape.language).await;
+    let location = Box::new(found.map_err(error::problem)?);
+    json(&shape.show(location), ITEM)
 }
 
 /// Where many addresses are, in the order asked; an address that has no answer has an error.
@@ -84,7 +77,7 @@ pub(super) async fn many(
     Query(wanted): Query<Wanted>,
     Json(asked): Json<BatchRequest>,
 ) -> Result<Response, Problem> {
-    let shape = Shape::try_from(wanted)?;
+    let shape = Shape::try_from(&wanted)?;
     if asked.ips.len() > MAX_BATCH {
         let detail = format!("at most {MAX_BATCH} addresses at once");
         return Err(Problem::invalid("ips", "TOO_MANY_ADDRESSES", detail));
@@ -92,15 +85,16 @@ pub(super) async fn many(
     let found = locator.locate_many(&asked.ips, shape.language).await;
     let results = asked.ips.into_iter().zip(found);
     let item = |(ip, found)| item(&shape, ip, found);
-    let results = results.map(item).collect();
-    json(&Results { results })
+    let results: Vec<_> = results.map(item).collect();
+    let room = ITEM * (results.len() + 1);
+    json(&Results { results }, room)
 }
 
-/// JSON in one piece of memory that is large enough from the start; axum's own grows and copies
-/// it, which in a large batch takes as long as everything else.
-fn json(results: &Results) -> Result<Response, Problem> {
-    let mut body = Vec::with_capacity(ITEM * (results.results.len() + 1));
-    serde_json::to_writer(&mut body, results).map_err(|error| Problem::internal(&error))?;
+/// JSON in one piece of memory that has `room` from the start; axum's own grows and copies it,
+/// which in a large batch takes as long as everything else.
+fn json(answer: &impl Serialize, room: usize) -> Result<Response, Problem> {
+    let mut body = Vec::with_capacity(room);
+    serde_json::to_writer(&mut body, answer).map_err(|error| Problem::internal(&error))?;
     let kind = [(CONTENT_TYPE, "application/json")];
     Ok((kind, body).into_response())
 }

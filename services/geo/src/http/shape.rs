@@ -13,6 +13,9 @@ use crate::domain::{Language, UnknownLanguage};
 /// The parameters as they come.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Wanted {
+    /// The address, where it is one.
+    #[serde(default)]
+    pub(super) ip: String,
     #[serde(default)]
     lang: String,
     #[serde(default)]
@@ -45,10 +48,10 @@ fn value(location: &Location) -> Value {
     serde_json::to_value(location).expect("its keys are texts")
 }
 
-impl TryFrom<Wanted> for Shape {
+impl TryFrom<&Wanted> for Shape {
     type Error = Problem;
 
-    fn try_from(wanted: Wanted) -> Result<Self, Problem> {
+    fn try_from(wanted: &Wanted) -> Result<Self, Problem> {
         let language = match wanted.lang.trim() {
             "" => Ok(Language::default()),
             tag => tag.parse().map_err(unknown_language),

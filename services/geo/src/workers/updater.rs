@@ -1,5 +1,7 @@
 //! Keeps downloaded databases fresh.
 
+mod copies;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,6 +12,8 @@ use common::clock::Clock;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use self::copies::Copies;
+use self::copies::Round;
 use crate::clients::updates::{Brought, Folder, Locked, Publisher, UpdateError};
 
 /// How often something newer is asked for. MaxMind publishes twice a week, DB-IP monthly.
@@ -31,6 +35,7 @@ const LOOK: Duration = Duration::from_mins(1);
 pub struct Updater {
     publisher: Publisher,
     folder: Folder,
+    copies: Option<Copies>,
     http: reqwest::Client,
     clock: Clock,
     /// How each edition is.
@@ -46,11 +51,17 @@ struct State {
 }
 
 impl Updater {
-    /// Fails where no HTTP client can be made.
-    pub fn new(publisher: Publisher, folder: Folder, clock: Clock) -> reqwest::Result<Arc<Self>> {
+    /// With `copies`, downloads are kept there, too. Fails where no HTTP client can be made.
+    pub fn new(
+        publisher: Publisher,
+        folder: Folder,
+        copies: Option<Copies>,
+        clock: Clock,
+    ) -> reqwest::Result<Arc<Self>> {
         Ok(Arc::new(Self {
             publisher,
             folder,
+            copies,
             http: chassis::http_client::build("tetralto-geo")?,
             clock,
             states: Mutex::default(),
@@ -74,7 +85,8 @@ impl Updater {
 
     /// Looks after every edition that is due.
     async fn round(&self) {
-        if self.pause() > Duration::ZERO {
+        let is_behind = self.copies.as_ref().is_some_and(Copies::is_behind);
+        if self.pause() > Duration::ZERO && !is_behind {
             return;
         }
         let mut folder = match self.folder.lock() {
@@ -89,9 +101,15 @@ impl Updater {
             }
         };
         let editions = self.publisher.editions();
+        let copies = self.restore(&editions, &mut folder).await;
+        let is_ours = copies.as_ref().is_none_or(|(_, round)| round.is_ours());
         for edition in &editions {
             if let Some(until) = self.waits(edition, &folder) {
                 self.state(edition, |state| state.next = Some(until));
+                continue;
+            }
+            if !is_ours {
+                // What another replica brings is found at the next look.
                 continue;
             }
             match self.bring(edition, &mut folder).await {
@@ -107,6 +125,19 @@ impl Updater {
         if editions.iter().all(|edition| folder.has(edition)) {
             self.note(folder.keep_only(&editions));
         }
+        if let Some((copies, round)) = copies.filter(|_| is_ours) {
+            copies.keep(round, &editions, &folder).await;
+        }
+    }
+
+    /// Takes what other replicas, or earlier lives of this one, have kept.
+    async fn restore(&self, editions: &[String], folder: &mut Locked) -> Option<(&Copies, Round)> {
+        let copies = self.copies.as_ref()?;
+        let mut round = copies.begin().await?;
+        for edition in copies.restore(&mut round, editions, folder).await {
+            self.state(&edition, |state| *state = State::default());
+        }
+        Some((copies, round))
     }
 
     /// Until when an edition is not asked for.

@@ -17,4 +17,5 @@ mod service_areas_faults;
 mod soundness;
 mod support;
 mod updates;
+mod updates_kept;
 mod updates_killed;

@@ -90,8 +90,12 @@ pub async fn start_from(files: &[PathBuf], more: &[String], clock: Clock) -> Geo
 
 /// Starts a replica on a migrated database.
 pub async fn start_on(pool: &PgPool, files: &[PathBuf]) -> Geo {
-    let config = try_config(files, &[]).unwrap();
-    let clock = Clock::system();
+    start_replica(pool, files, &[], Clock::system()).await
+}
+
+/// The same with more arguments and a clock.
+pub async fn start_replica(pool: &PgPool, files: &[PathBuf], more: &[String], clock: Clock) -> Geo {
+    let config = try_config(files, more).unwrap();
     let app = geo::assemble(&config, Some(pool), clock.clone()).unwrap();
     serve(app, clock).await
 }

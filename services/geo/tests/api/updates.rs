@@ -59,7 +59,7 @@ impl Updating {
         ])
     }
 
-    fn dbip(&self) -> Vec<String> {
+    pub fn dbip(&self) -> Vec<String> {
         self.arguments(&[&format!("--dbip-host={}", self.publisher.base)])
     }
 
@@ -91,13 +91,13 @@ impl Updating {
 }
 
 /// Which database says where London is.
-async fn source(geo: &Geo) -> Value {
+pub async fn source(geo: &Geo) -> Value {
     let request = geo.get("/geolocate?ip=81.2.69.142");
     let (_, body) = answer(request.send().await.unwrap()).await;
     body["sources"][0]["database"].clone()
 }
 
-async fn told(geo: &Geo, status: &str, what: &str) {
+pub async fn told(geo: &Geo, status: &str, what: &str) {
     eventually(what, async || {
         let (found, detail) = geo.check("updates").await;
         found == status && detail.contains(what)

@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 
 use super::super::mmdb::{Database, DatabaseError};
 use super::UpdateError;
-use super::ledger::Ledger;
+use super::ledger::{Entry, Ledger};
 use super::unpack::{Pack, md5_of, unpack};
 
 /// How the names of unfinished files begin.
@@ -80,7 +80,7 @@ impl Locked {
     /// When to ask for an edition next, if that is not now.
     #[must_use]
     pub fn waits_until(&self, edition: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let entry = self.ledger.0.get(edition)?;
+        let entry = self.entry(edition)?;
         let is_lost = entry.release.is_some() && !self.has(edition);
         entry.waits_until(now).filter(|_| !is_lost)
     }
@@ -117,12 +117,16 @@ impl Locked {
         }
     }
 
+    pub(super) fn entry(&self, edition: &str) -> Option<&Entry> {
+        self.ledger.0.get(edition)
+    }
+
     fn remember(&self) -> Result<(), UpdateError> {
         let written = self.ledger.write(&self.path);
         written.map_err(|error| UpdateError::Disk(self.path.clone(), error))
     }
 
-    fn file(&self, edition: &str) -> PathBuf {
+    pub(super) fn file(&self, edition: &str) -> PathBuf {
         self.path.join(format!("{edition}.mmdb"))
     }
 
@@ -144,13 +148,13 @@ impl Locked {
         edition: &str,
     ) -> Result<Option<String>, UpdateError> {
         let md5 = self.md5(edition).await?;
-        let entry = self.ledger.0.get(edition);
+        let entry = self.entry(edition);
         let entry = entry.filter(|entry| md5.is_some() && entry.md5 == md5);
         Ok(entry.and_then(|entry| entry.release.clone()))
     }
 
     /// A file that goes away by itself.
-    pub(super) fn temporary(&self) -> Result<NamedTempFile, UpdateError> {
+    pub fn temporary(&self) -> Result<NamedTempFile, UpdateError> {
         let file = NamedTempFile::with_prefix_in(TEMPORARY, &self.path);
         file.map_err(|error| UpdateError::Disk(self.path.clone(), error))
     }
@@ -196,7 +200,7 @@ fn place(arrival: Arrival, mut fresh: NamedTempFile, file: &Path) -> Result<Stri
 }
 
 /// Runs what would hold up others.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     run: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     spawn_blocking(run).await.map_err(io::Error::other)?

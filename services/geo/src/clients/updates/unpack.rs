@@ -3,7 +3,9 @@
 use std::fs::File;
 use std::io::{self, BufReader, Error, ErrorKind, Read, Write};
 
+use flate2::Compression;
 use flate2::bufread::MultiGzDecoder;
+use flate2::write::GzEncoder;
 use md5::{Digest as _, Md5};
 
 /// The largest database in bytes; no archive unpacks to more.
@@ -40,6 +42,17 @@ pub(super) fn unpack(archive: File, pack: Pack, to: &mut impl Write) -> io::Resu
     if is_cut {
         return Err(Error::new(ErrorKind::InvalidData, "too long or too short"));
     }
+    Ok(hexadecimal(to.md5))
+}
+
+/// Packs a database as [`Pack::Gz`], and tells its md5 in hexadecimal.
+pub(super) fn pack(mut database: File, to: impl Write) -> io::Result<String> {
+    let mut to = Hashing {
+        to: GzEncoder::new(to, Compression::fast()),
+        md5: Md5::new(),
+    };
+    io::copy(&mut database, &mut to)?;
+    to.to.finish()?;
     Ok(hexadecimal(to.md5))
 }
 
