@@ -1,5 +1,7 @@
 //! What `visitor-analytics` tells: a visit, and the event about a new visitor.
 
+use std::net::IpAddr;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -56,6 +58,9 @@ pub struct Visit {
     pub session_id: Uuid,
     /// The site's own name for the user.
     pub user_id: Option<String>,
+    /// The visitor's address, as far as the owner keeps it.
+    #[schema(value_type = Option<String>)]
+    pub ip: Option<IpAddr>,
     /// Country, ISO 3166-1 alpha-2.
     pub country_code: Option<String>,
     /// Country, in English.

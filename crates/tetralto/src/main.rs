@@ -11,6 +11,11 @@ use std::process::ExitCode;
 
 use cli::{Cli, Command};
 
+/// Requests go from thread to thread and take their memory with them, which glibc's allocator
+/// makes them wait for (`./dev bench ingest`).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli: Cli = chassis::settings::parse();
     let done = match &cli.command {

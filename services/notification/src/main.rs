@@ -6,6 +6,11 @@ use std::process::ExitCode;
 use common::clock::Clock;
 use notification::config::{Command, Config};
 
+/// Requests go from thread to thread and take their memory with them, which glibc's allocator
+/// makes them wait for (`./dev bench notify`).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let config: Config = chassis::settings::parse();
     chassis::process::run(async |shutdown| match config.command.unwrap_or_default() {

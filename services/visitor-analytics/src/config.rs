@@ -7,6 +7,10 @@ use chassis::settings::ServiceArgs;
 use chrono::TimeDelta;
 use url::Url;
 
+use crate::domain::policy::{Policy, Retention, StoreIp};
+use crate::domain::visitor::VisitorIds;
+use crate::verify::Wanted;
+
 /// Who visits, from where, and what they do: the visitor-analytics service.
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "visitor-analytics", version)]
@@ -38,16 +42,73 @@ pub struct Config {
     /// A visit older than this when it arrives tells nobody: `15m`, `2h`, `1d`.
     #[arg(long, env = "NOTIFY_MAX_AGE", default_value = "15m", value_parser = duration)]
     pub notify_max_age: TimeDelta,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "its text would become the program's description"
+    )]
+    pub privacy: PrivacyArgs,
+}
+
+/// What is kept of visitors, and for how long.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct PrivacyArgs {
+    /// How long a visitor keeps the same id, where the site gives none: the key that makes it of
+    /// an address is deleted afterwards.
+    #[arg(long, env = "VISITOR_ID", value_enum, default_value_t)]
+    pub visitor_id: VisitorIds,
+    /// What is kept of a visitor's address with each visit.
+    #[arg(long, env = "STORE_IP", value_enum, default_value_t)]
+    pub store_ip: StoreIp,
+    /// Whether a visitor who sends `DNT: 1` or `Sec-GPC: 1` is not followed: each visit counts as
+    /// a visitor of its own, without address and user id, and nobody is told of it.
+    #[arg(long, env = "RESPECT_DNT", value_enum, default_value_t)]
+    pub respect_dnt: Switch,
+    /// Visits older than this are removed, a month at a time, and not taken in any more. Without
+    /// it they stay for ever.
+    #[arg(long, env = "RETENTION_DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub retention_days: Option<u32>,
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Switch {
+    /// Yes.
+    On,
+    /// No.
+    #[default]
+    Off,
+}
+
+impl Config {
+    /// What is kept of visitors.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        Policy {
+            visitor_ids: self.privacy.visitor_id,
+            store_ip: self.privacy.store_ip,
+            respect_dnt: self.privacy.respect_dnt == Switch::On,
+            retention: Retention::days(self.privacy.retention_days),
+        }
+    }
 }
 
 /// What to do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::Subcommand)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Subcommand)]
 pub enum Command {
     /// Answer requests (the default).
     #[default]
     Serve,
     /// Bring the database's schema to this version, and end.
     Migrate,
+    /// Remove what is older than `RETENTION_DAYS` now, as `serve` does by itself; show what there is.
+    Retention {
+        /// Only show what would go, and when.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Compute the numbers of days again from their visits, and tell which differ.
+    Verify(Wanted),
 }
 
 /// Ten years, in seconds.

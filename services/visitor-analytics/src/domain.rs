@@ -4,6 +4,10 @@
 pub mod agent;
 pub mod bot;
 pub mod classified;
+pub mod day;
+pub mod dimension;
+pub mod fold;
+pub mod policy;
 pub mod session;
 pub mod source;
 pub mod visit;

@@ -3,6 +3,7 @@
 mod error;
 mod list;
 mod submit;
+mod visitors;
 mod visits;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use common::jwt::{Scope, Verifier};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::domain::policy::Policy;
 use crate::ingest::Ingest;
 use crate::store::Store;
 
@@ -23,16 +25,21 @@ pub struct State {
     pub ingest: Arc<Ingest>,
     /// Where visits are.
     pub store: Store,
+    /// What is kept of visitors.
+    pub policy: Policy,
     /// The time.
     pub clock: Clock,
 }
 
 /// Every route of the service.
 pub fn router(state: State, verifier: &Verifier) -> OpenApiRouter {
-    let write = OpenApiRouter::new().routes(routes!(submit::submit));
+    let write = OpenApiRouter::new()
+        .routes(routes!(submit::submit))
+        .routes(routes!(visitors::erase));
     let read = OpenApiRouter::new()
         .routes(routes!(visits::list))
-        .routes(routes!(visits::one));
+        .routes(routes!(visits::one))
+        .routes(routes!(visitors::one));
     auth::require(write, verifier, Scope::VisitsWrite)
         .merge(auth::require(read, verifier, Scope::VisitsRead))
         .with_state(state)

@@ -12,7 +12,7 @@ use crate::domain::agent::AgentReader;
 use crate::domain::bot::{Crawlers, Verdict, judge_agent};
 use crate::domain::classified::{AgentFindings, Classified, Place};
 use crate::domain::visit::NewVisit;
-use crate::domain::visitor::daily_id;
+use crate::domain::visitor::VisitorIds;
 use crate::store::{Recorded, Store};
 use crate::workers::recorder::{RecordError, Recorder};
 
@@ -27,6 +27,7 @@ pub struct Ingest {
     locator: Locator,
     store: Store,
     recorder: Recorder,
+    visitor_ids: VisitorIds,
 }
 
 /// What is answered about a visit.
@@ -45,7 +46,12 @@ pub struct Received {
 impl Ingest {
     /// Compiles the lists, which takes a moment.
     #[must_use]
-    pub fn new(store: Store, locator: Locator, recorder: Recorder) -> Self {
+    pub fn new(
+        store: Store,
+        locator: Locator,
+        recorder: Recorder,
+        visitor_ids: VisitorIds,
+    ) -> Self {
         Self {
             reader: AgentReader::new(),
             crawlers: Crawlers::new(),
@@ -53,6 +59,7 @@ impl Ingest {
             locator,
             store,
             recorder,
+            visitor_ids,
         }
     }
 
@@ -85,15 +92,19 @@ impl Ingest {
         let moments = visits.iter().map(|visit| visit.timestamp);
         self.store.make_room(moments).await.map_err(Arc::new)?;
         let nameless = visits.iter().filter(|visit| visit.visitor_id.is_none());
-        let days = nameless.map(NewVisit::day).collect();
-        let salts = self.store.salts(days, now).await.map_err(Arc::new)?;
+        let period = |visit: &NewVisit| self.visitor_ids.period(visit.timestamp);
+        let periods = nameless.map(period).collect();
+        let salts = self.store.salts(periods, now).await.map_err(Arc::new)?;
         let places = self.locator.places(&ips).await;
         let visits = visits.into_iter().zip(places);
         let classified = visits.map(|(visit, place)| {
-            let visitor_id = match (&visit.visitor_id, salts.get(&visit.day())) {
+            let period = period(&visit);
+            let visitor_id = match (&visit.visitor_id, salts.get(&period)) {
                 (Some(own), _) => own.clone(),
-                (None, Some(salt)) => daily_id(salt, &visit.site, visit.ip, &visit.user_agent),
-                (None, None) => unreachable!("each day without ids of its own has its salt"),
+                (None, Some(salt)) => {
+                    period.visitor_id(salt, &visit.site, visit.ip, &visit.user_agent)
+                }
+                (None, None) => unreachable!("each period without ids of its own has its salt"),
             };
             let findings = self.findings(&visit.user_agent);
             Classified::new(visit, visitor_id, findings, place)

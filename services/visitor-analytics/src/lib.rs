@@ -10,7 +10,9 @@ pub mod domain;
 pub mod health;
 pub mod http;
 pub mod ingest;
+pub mod retention;
 pub mod store;
+pub mod verify;
 pub mod workers;
 
 use std::sync::Arc;
@@ -28,6 +30,7 @@ use crate::config::Config;
 use crate::ingest::Ingest;
 use crate::store::Store;
 use crate::workers::announcer::Announcer;
+use crate::workers::folder::Folder;
 use crate::workers::housekeeping;
 use crate::workers::locations::Payer;
 use crate::workers::recorder::Recorder;
@@ -76,16 +79,27 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
         NOTIFICATION_PATIENCE,
     );
     let store = Store::new(pool.clone());
+    let policy = config.policy();
     let (locator, gatherer) = Locator::new(geo);
     let (recorder, writer) = Recorder::new(store.clone(), clock.clone(), config.notify_max_age);
     let state = http::State {
-        ingest: Arc::new(Ingest::new(store.clone(), locator.clone(), recorder)),
+        ingest: Arc::new(Ingest::new(
+            store.clone(),
+            locator.clone(),
+            recorder,
+            policy.visitor_ids,
+        )),
         store: store.clone(),
+        policy,
         clock: clock.clone(),
     };
     let announcer = Announcer {
         store: store.clone(),
         notifier: Notifier::new(notification),
+        clock: clock.clone(),
+    };
+    let folder = Folder {
+        store: store.clone(),
         clock: clock.clone(),
     };
     let payer = Payer {
@@ -101,7 +115,10 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
         .worker("recorder", |stop| writer.run(stop))
         .worker("announcer", |stop| announcer.run(stop))
         .worker("locations", |stop| payer.run(stop))
-        .worker("housekeeping", |stop| housekeeping::run(store, clock, stop));
+        .worker("folder", |stop| folder.run(stop))
+        .worker("housekeeping", move |stop| {
+            housekeeping::run(store, policy.retention, clock, stop)
+        });
     Ok(app.trusting(&config.service.keys, verifier)?)
 }
 

@@ -1,19 +1,38 @@
 //! `visitor-analytics` as a process of its own.
 #![forbid(unsafe_code)]
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use common::clock::Clock;
 use visitor_analytics::config::{Command, Config};
 
+/// Requests go from thread to thread and take their memory with them, which glibc's allocator
+/// makes them wait for (`./dev bench ingest`).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let config: Config = chassis::settings::parse();
-    chassis::process::run(async |shutdown| match config.command.unwrap_or_default() {
-        Command::Migrate => visitor_analytics::migrate(&config).await,
-        Command::Serve => {
-            let listener = chassis::app::listen(config.service.port)?;
-            let app = visitor_analytics::build(&config, Clock::system())?;
-            app.serve(listener, shutdown).await
-        }
-    })
+    chassis::process::run(
+        async |shutdown| match config.command.clone().unwrap_or_default() {
+            Command::Migrate => visitor_analytics::migrate(&config).await,
+            Command::Retention { dry_run } => {
+                let said =
+                    visitor_analytics::retention::run(&config, &Clock::system(), dry_run).await?;
+                Ok(std::io::stdout().write_all(said.as_bytes())?)
+            }
+            Command::Verify(wanted) => {
+                let report = visitor_analytics::verify::run(&config, &wanted).await?;
+                write!(std::io::stdout(), "{report}")?;
+                anyhow::ensure!(report.different == 0, "rollups differ from the visits");
+                Ok(())
+            }
+            Command::Serve => {
+                let listener = chassis::app::listen(config.service.port)?;
+                let app = visitor_analytics::build(&config, Clock::system())?;
+                app.serve(listener, shutdown).await
+            }
+        },
+    )
 }

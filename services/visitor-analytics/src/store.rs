@@ -5,17 +5,23 @@ mod outbox;
 mod owed_location;
 mod partition;
 mod record;
+mod retention;
+mod rollup;
 mod salt;
 mod session;
 mod site;
 mod visit;
+mod visitor;
 
 use sqlx::PgPool;
 
 pub use outbox::{Announcement, Lag};
 pub use owed_location::Owed;
 pub use record::{Outcome, Recorded};
+pub use retention::{Expired, Partition, Rows};
+pub use rollup::{DayOfSite, Difference, DueDay, Row, Verdict};
 pub use visit::{BotFilter, Found, VisitQuery};
+pub use visitor::{Erased, Visitor};
 
 /// Why the database did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +64,7 @@ impl From<sqlx::Error> for StoreError {
 pub struct Store {
     pool: PgPool,
     dimensions: dimension::Dimensions,
+    rollups: rollup::Marks,
     sites: site::Sites,
     salts: salt::Salts,
     partitions: partition::Partitions,
@@ -70,6 +77,7 @@ impl Store {
         Self {
             pool,
             dimensions: dimension::Dimensions::new(),
+            rollups: rollup::Marks::default(),
             sites: site::Sites::new(),
             salts: salt::Salts::default(),
             partitions: partition::Partitions::default(),

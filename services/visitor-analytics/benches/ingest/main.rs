@@ -4,7 +4,7 @@
 //! run two probes tell the limit: a bare handler that parses the same JSON and answers 202, and one
 //! that commits the same rows in groups into a table with two indexes, and answers then. Machines are noisy; the
 //! ratios are what counts. Needs a database in `DATABASE_URL`, which must be durable to mean
-//! anything.
+//! anything. `./dev bench ingest NAME` measures one of `single`, `many`, `lists` and `new`.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -37,10 +37,11 @@ fn main() {
     if runtime.block_on(probes::serve(&arguments)) {
         return;
     }
-    runtime.block_on(measure());
+    let only = arguments.iter().skip(1).find(|name| !name.starts_with('-'));
+    runtime.block_on(measure(only.map(String::as_str)));
 }
 
-async fn measure() {
+async fn measure(only: Option<&str>) {
     let database = std::env::var("DATABASE_URL").expect("run it by ./dev bench ingest");
     let mixed = |seed| visits::generate(Crowd::Mixed, VISITS, seed);
     let postgres = Postgres::of(&database).await;
@@ -49,20 +50,32 @@ async fn measure() {
     println!();
     println!("                                   visits/s   p50 ms   p99 ms   CPU µs a visit");
 
+    let wanted = |name: &str| only.is_none_or(|only| only == name);
     let single = mixed(1);
     let bare = probe(probes::HANDLER, "bare handler", &single, &postgres).await;
     let commit = probe(probes::COMMIT, "bare group commit", &single, &postgres).await;
-    let first = run(&system, &postgres, "POST /visits", &single, 1, 64).await;
-    run(&system, &postgres, "POST /visits", &mixed(2), 1, 256).await;
-    let lists = visits::lists(&mixed(3), 100);
-    let listed = run(&system, &postgres, "lists of 100", &lists, 100, 8).await;
-    let new = visits::generate(Crowd::New, VISITS, 4);
-    run(&system, &postgres, "new people only", &new, 1, 64).await;
+    let mut rates = vec![];
+    if wanted("single") {
+        rates.push(run(&system, &postgres, "POST /visits", &single, 1, 64).await);
+    }
+    if wanted("many") {
+        run(&system, &postgres, "POST /visits", &mixed(2), 1, 256).await;
+    }
+    if wanted("lists") {
+        let lists = visits::lists(&mixed(3), 100);
+        rates.push(run(&system, &postgres, "lists of 100", &lists, 100, 8).await);
+    }
+    if wanted("new") {
+        let new = visits::generate(Crowd::New, VISITS, 4);
+        run(&system, &postgres, "new people only", &new, 1, 64).await;
+    }
 
     println!();
-    println!("of the bare group commit  {:>6.2}", first / commit);
-    println!("of the bare handler       {:>6.2}", first / bare);
-    println!("lists of 100 to single    {:>6.2}", listed / first);
+    if let [first, listed] = rates[..] {
+        println!("of the bare group commit  {:>6.2}", first / commit);
+        println!("of the bare handler       {:>6.2}", first / bare);
+        println!("lists of 100 to single    {:>6.2}", listed / first);
+    }
     println!("peak memory: {}", system.memory());
     system.check(&database).await;
 }

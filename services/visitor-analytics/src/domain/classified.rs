@@ -61,10 +61,14 @@ impl Classified {
             verdict: judge(&findings.verdict, visit.headers.as_ref()),
             origin: Origin::of(&visit.url, visit.referrer.as_ref()),
             language: visit.headers.as_ref().and_then(first_language),
-            visit,
             visitor_id,
             findings,
-            place,
+            place: match place {
+                // What is owed is kept with the address, until it is paid.
+                Place::Owed if visit.opted_out => Place::Unknown,
+                place => place,
+            },
+            visit,
         }
     }
 

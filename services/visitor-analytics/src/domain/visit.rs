@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use common::clock::{Clock, moment_of};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use url::Url;
 use utoipa::ToSchema;
 use uuid::Uuid;
+
+use super::policy::{Policy, Retention};
 
 /// Clients' clocks may be ahead of ours by this much.
 const AHEAD: TimeDelta = TimeDelta::minutes(5);
@@ -61,7 +63,7 @@ pub struct Submitted {
     pub http_version: Option<String>,
     /// The visitor's request headers, names in any case.
     pub headers: Option<HashMap<String, String>>,
-    /// The site's own id for the visitor, instead of the daily one.
+    /// The site's own id for the visitor, instead of one that is made here.
     pub visitor_id: Option<String>,
     /// The site's own id for a user who is logged in.
     pub user_id: Option<String>,
@@ -97,6 +99,9 @@ pub enum Invalid {
     /// The client's clock is very wrong.
     #[error("the time lies before 1990")]
     TimestampTooOld,
+    /// Such visits are not kept any more, and one sent again would be recorded twice.
+    #[error("visits from before {0} are not kept any more")]
+    TimestampBeyondRetention(DateTime<Utc>),
     /// Not a method of HTTP.
     #[error("a method has at most 16 letters")]
     Method,
@@ -125,6 +130,7 @@ impl Invalid {
             Self::TimestampRequired => "TIMESTAMP_REQUIRED",
             Self::TimestampInFuture(_) => "TIMESTAMP_IN_FUTURE",
             Self::TimestampTooOld => "TIMESTAMP_TOO_OLD",
+            Self::TimestampBeyondRetention(_) => "TIMESTAMP_BEYOND_RETENTION",
             Self::Method => "METHOD_INVALID",
             Self::StatusCode => "STATUS_CODE_INVALID",
             Self::Headers => "HEADERS_INVALID",
@@ -140,9 +146,10 @@ impl Invalid {
             Self::Url(_) => "url",
             Self::Ip => "ip",
             Self::Site => "site",
-            Self::TimestampRequired | Self::TimestampInFuture(_) | Self::TimestampTooOld => {
-                "timestamp"
-            }
+            Self::TimestampRequired
+            | Self::TimestampInFuture(_)
+            | Self::TimestampTooOld
+            | Self::TimestampBeyondRetention(_) => "timestamp",
             Self::Method => "method",
             Self::StatusCode => "status_code",
             Self::Headers => "headers",
@@ -165,6 +172,11 @@ pub struct NewVisit {
     pub url: Url,
     /// The visitor's address; IPv4 in IPv6 is IPv4.
     pub ip: IpAddr,
+    /// What is kept of the address.
+    pub kept_ip: Option<IpAddr>,
+    /// The visitor asked not to be followed: the visit is a visitor of its own, nobody is told of
+    /// it, and its address is not kept.
+    pub opted_out: bool,
     /// The visitor's user agent; empty where there was none.
     pub user_agent: String,
     /// The page that led here, where it is a URL.
@@ -179,7 +191,7 @@ pub struct NewVisit {
     pub response_time_ms: Option<u32>,
     /// The visitor's request headers; `None` where the client sent none.
     pub headers: Option<Headers>,
-    /// The site's own id for the visitor.
+    /// The site's own id for the visitor; the visit's where the visitor opted out.
     pub visitor_id: Option<String>,
     /// The site's own id for the user.
     pub user_id: Option<String>,
@@ -216,45 +228,51 @@ impl<const N: usize> From<[(&str, &str); N]> for Headers {
 }
 
 impl NewVisit {
-    /// Accepts a visit at `now`, or says what is wrong with it.
-    pub fn accept(from: Submitted, now: DateTime<Utc>) -> Result<Self, Invalid> {
-        let (id, timestamp) = place_in_time(from.id, from.timestamp, now)?;
+    /// Accepts a visit at `now`, or says what is wrong with it. What the `policy` does not let be
+    /// kept is left out.
+    pub fn accept(from: Submitted, policy: &Policy, now: DateTime<Utc>) -> Result<Self, Invalid> {
+        let (id, timestamp) = place_in_time(from.id, from.timestamp, policy.retention, now)?;
         let url = page(&from.url)?;
         let host = url.host_str().unwrap_or_default();
         let site = site(from.site.as_deref().unwrap_or(host))?;
         let ip: IpAddr = from.ip.trim().parse().map_err(|_| Invalid::Ip)?;
+        let ip = ip.to_canonical();
+        let own = |id: Option<String>, field| id.map(|id| own_id(id, field)).transpose();
+        let visitor_id = own(from.visitor_id, "visitor_id")?;
+        let user_id = own(from.user_id, "user_id")?;
+        let headers = from.headers.map(Headers::accept).transpose()?;
+        let opted_out = policy.opted_out(headers.as_ref());
         Ok(Self {
             id,
             timestamp,
             site,
             url,
-            ip: ip.to_canonical(),
+            ip,
+            kept_ip: policy.store_ip.kept(ip).filter(|_| !opted_out),
+            opted_out,
             user_agent: text(from.user_agent.unwrap_or_default()),
             referrer: from.referrer.as_deref().and_then(referring_page),
             title: from.title.map(text).filter(|title| !title.is_empty()),
             method: method(from.method)?,
             status_code: status_code(from.status_code)?,
             response_time_ms: from.response_time_ms.map(|ms| ms.min(i32::MAX as u32)),
-            headers: from.headers.map(Headers::accept).transpose()?,
-            visitor_id: from
-                .visitor_id
-                .map(|id| own_id(id, "visitor_id"))
-                .transpose()?,
-            user_id: from.user_id.map(|id| own_id(id, "user_id")).transpose()?,
+            headers,
+            // The visit's own id ties it to no other, and is the same when it is sent again.
+            visitor_id: if opted_out {
+                Some(id.simple().to_string())
+            } else {
+                visitor_id
+            },
+            user_id: user_id.filter(|_| !opted_out),
             properties: properties(from.properties.unwrap_or_default())?,
         })
-    }
-
-    /// The day, in UTC, on which it happened.
-    #[must_use]
-    pub fn day(&self) -> NaiveDate {
-        self.timestamp.date_naive()
     }
 }
 
 fn place_in_time(
     id: Option<Uuid>,
     timestamp: Option<DateTime<Utc>>,
+    retention: Retention,
     now: DateTime<Utc>,
 ) -> Result<(Uuid, DateTime<Utc>), Invalid> {
     let timestamp = match (timestamp, id) {
@@ -267,6 +285,9 @@ fn place_in_time(
     }
     if timestamp.timestamp() < EARLIEST {
         return Err(Invalid::TimestampTooOld);
+    }
+    if let Some(earliest) = retention.earliest(now).filter(|e| timestamp < *e) {
+        return Err(Invalid::TimestampBeyondRetention(earliest));
     }
     // PostgreSQL keeps microseconds; more would make a visit differ from itself.
     let timestamp = DateTime::from_timestamp_micros(timestamp.timestamp_micros())
@@ -331,7 +352,8 @@ fn status_code(code: Option<u16>) -> Result<Option<u16>, Invalid> {
     }
 }
 
-fn own_id(id: String, field: &'static str) -> Result<String, Invalid> {
+/// An id that a site gives: what it is of is named by `field`.
+pub fn own_id(id: String, field: &'static str) -> Result<String, Invalid> {
     if id.is_empty() || id.len() > LONGEST_ID || id.contains(char::is_control) {
         return Err(Invalid::Id(field));
     }

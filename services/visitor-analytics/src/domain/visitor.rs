@@ -1,54 +1,165 @@
 //! Telling visitors apart without knowing them.
 
+use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use aws_lc_rs::hmac;
+use chrono::{DateTime, Datelike as _, Months, NaiveDate, NaiveTime, TimeDelta, Utc};
 
-/// A day's random key; who does not have it cannot go from a visitor id back to an address.
+/// A period's random key; who does not have it cannot go from a visitor id back to an address.
 pub type Salt = [u8; 32];
 
-/// A visitor's id for a day: a keyed hash (HMAC-SHA-256, 128 bits of it, in hex) of site, address
-/// and user agent.
-#[must_use]
-pub fn daily_id(salt: &Salt, site: &str, ip: IpAddr, user_agent: &str) -> String {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, salt);
-    let mut hash = hmac::Context::with_key(&key);
-    // The parts cannot run into each other: no site or address contains a line's end.
-    hash.update(site.as_bytes());
-    hash.update(b"\n");
-    hash.update(ip.to_string().as_bytes());
-    hash.update(b"\n");
-    hash.update(user_agent.as_bytes());
-    let tag = hash.sign();
-    let mut id = String::with_capacity(32);
-    for byte in &tag.as_ref()[..16] {
-        id.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or_default());
-        id.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or_default());
+/// How long a salt outlives its making, or its month.
+const GRACE: TimeDelta = TimeDelta::hours(48);
+
+const EPOCH: NaiveDate = NaiveDate::from_ymd_opt(1970, 1, 1).expect("this day exists");
+
+/// How long a visitor without an id of the site's own keeps the same id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum)]
+pub enum VisitorIds {
+    /// For a day (UTC).
+    #[default]
+    Daily,
+    /// For a month (UTC).
+    Monthly,
+    /// For good.
+    Persistent,
+}
+
+impl VisitorIds {
+    /// The name as it is stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Daily => "daily",
+            Self::Monthly => "monthly",
+            Self::Persistent => "persistent",
+        }
     }
-    id
+
+    /// The period of `moment`.
+    #[must_use]
+    pub fn period(self, moment: DateTime<Utc>) -> Period {
+        let day = moment.date_naive();
+        let first_day = match self {
+            Self::Daily => day,
+            Self::Monthly => day.with_day(1).unwrap_or(day),
+            Self::Persistent => EPOCH,
+        };
+        Period {
+            kind: self,
+            first_day,
+        }
+    }
+}
+
+/// The time for which a visitor keeps the same id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Period {
+    /// A day, a month, or for good.
+    pub kind: VisitorIds,
+    /// Its first day; 1970-01-01 where it has none.
+    pub first_day: NaiveDate,
+}
+
+impl Period {
+    /// When a salt is deleted that was made at `made_at`; `None` where it stays. Late visits of a
+    /// period whose salt is gone get a new one.
+    #[must_use]
+    pub fn forgotten_at(self, made_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        match self.kind {
+            VisitorIds::Daily => Some(made_at + GRACE),
+            VisitorIds::Monthly => {
+                let next = self.first_day.checked_add_months(Months::new(1));
+                let next = next.unwrap_or(self.first_day).and_time(NaiveTime::MIN);
+                Some(made_at.max(next.and_utc()) + GRACE)
+            }
+            VisitorIds::Persistent => None,
+        }
+    }
+
+    /// A visitor's id in this period, 32 hex digits: 4 of the period's number (its first day,
+    /// counted from 1970), then 28 of a keyed hash (HMAC-SHA-256) of site, address and user agent.
+    ///
+    /// The number comes first so that the ids of a period lie beside each other in the index of
+    /// sessions: with ten million of them, an entry in a random place costs more than all the rest.
+    #[must_use]
+    pub fn visitor_id(self, salt: &Salt, site: &str, ip: IpAddr, user_agent: &str) -> String {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, salt);
+        let mut hash = hmac::Context::with_key(&key);
+        // The parts cannot run into each other: no site or address contains a line's end.
+        hash.update(site.as_bytes());
+        hash.update(b"\n");
+        hash.update(ip.to_string().as_bytes());
+        hash.update(b"\n");
+        hash.update(user_agent.as_bytes());
+        let tag = hash.sign();
+        let number = self.first_day.signed_duration_since(EPOCH).num_days() & 0xffff;
+        let mut id = String::with_capacity(32);
+        // Writing to a string does not fail.
+        let _ = write!(id, "{number:04x}");
+        for byte in &tag.as_ref()[..14] {
+            id.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or_default());
+            id.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or_default());
+        }
+        id
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
     #[test]
-    fn site_address_agent_and_day_each_make_another_visitor() {
+    fn site_address_agent_and_salt_each_make_another_visitor() {
         let ip: IpAddr = "81.2.69.142".parse().unwrap();
-        let id = daily_id(&[1; 32], "a.example", ip, "Firefox");
-        assert_eq!(id.len(), 32);
-        assert_eq!(id, daily_id(&[1; 32], "a.example", ip, "Firefox"));
+        let other: IpAddr = "81.2.69.143".parse().unwrap();
+        let day = VisitorIds::Daily.period(at("2026-11-20T23:59:59Z"));
+        let id = day.visitor_id(&[1; 32], "a.example", ip, "Firefox");
+        assert_eq!(id, day.visitor_id(&[1; 32], "a.example", ip, "Firefox"));
         let others = [
-            daily_id(&[2; 32], "a.example", ip, "Firefox"),
-            daily_id(&[1; 32], "b.example", ip, "Firefox"),
-            daily_id(
-                &[1; 32],
-                "a.example",
-                "81.2.69.143".parse().unwrap(),
-                "Firefox",
-            ),
-            daily_id(&[1; 32], "a.example", ip, "Chrome"),
+            day.visitor_id(&[2; 32], "a.example", ip, "Firefox"),
+            day.visitor_id(&[1; 32], "b.example", ip, "Firefox"),
+            day.visitor_id(&[1; 32], "a.example", other, "Firefox"),
+            day.visitor_id(&[1; 32], "a.example", ip, "Chrome"),
         ];
         assert!(others.iter().all(|other| *other != id));
+    }
+
+    #[test]
+    fn an_id_begins_with_its_period() {
+        let moment = at("2026-11-20T12:00:00Z");
+        let id = |ids: VisitorIds| {
+            let ip = "81.2.69.142".parse().unwrap();
+            ids.period(moment).visitor_id(&[1; 32], "a.example", ip, "")
+        };
+        let cases = [
+            (VisitorIds::Daily, "5129"),
+            (VisitorIds::Monthly, "5116"),
+            (VisitorIds::Persistent, "0000"),
+        ];
+        for (ids, number) in cases {
+            let id = id(ids);
+            assert_eq!((id.len(), &id[..4]), (32, number));
+            assert!(id.bytes().all(|b| b.is_ascii_hexdigit()));
+        }
+    }
+
+    #[test]
+    fn a_salt_is_forgotten_two_days_after_its_day_or_month_or_never() {
+        let made = at("2026-11-20T12:00:00Z");
+        let forgotten = |ids: VisitorIds, of: &str| ids.period(at(of)).forgotten_at(made);
+        let day = Some(at("2026-11-22T12:00:00Z"));
+        let now = "2026-11-20T00:00:00Z";
+        assert_eq!(forgotten(VisitorIds::Daily, now), day);
+        assert_eq!(forgotten(VisitorIds::Daily, "2026-03-01T00:00:00Z"), day);
+        let month = Some(at("2026-12-03T00:00:00Z"));
+        assert_eq!(forgotten(VisitorIds::Monthly, now), month);
+        assert_eq!(forgotten(VisitorIds::Monthly, "2026-03-01T00:00:00Z"), day);
+        assert_eq!(forgotten(VisitorIds::Persistent, now), None);
     }
 }

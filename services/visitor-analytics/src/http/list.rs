@@ -83,7 +83,7 @@ impl Parameters {
     }
 }
 
-fn named_site(name: &str) -> Result<String, Problem> {
+pub(super) fn named_site(name: &str) -> Result<String, Problem> {
     site(name).map_err(|error| wrong("site", &error.to_string()))
 }
 

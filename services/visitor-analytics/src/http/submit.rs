@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::error;
+use crate::domain::policy::Policy;
 use crate::domain::visit::{NewVisit, Submitted};
 use crate::ingest::Received;
 use crate::store::Outcome;
@@ -87,7 +88,7 @@ pub(super) async fn submit(
         return many(&state, &body).await;
     }
     let now = state.clock.now();
-    let visit = NewVisit::accept(parse_object(&body)?, now).map_err(|e| error::invalid(&e))?;
+    let visit = accept(&state.policy, parse_object(&body)?, now)?;
     let received = state.ingest.receive(vec![visit], now).await;
     let received = received.map_err(|e| error::record(&e))?;
     let answer = received.into_iter().next().map(Answer::from);
@@ -103,7 +104,7 @@ async fn many(state: &super::State, body: &[u8]) -> Result<Response, Problem> {
     let now = state.clock.now();
     let (accepted, rejected): (Vec<_>, Vec<_>) = items
         .iter()
-        .map(|item| accept(item, now))
+        .map(|item| accept(&state.policy, parse_object(item.get().as_bytes())?, now))
         .enumerate()
         .partition(|(_, result)| result.is_ok());
     let (places, visits): (Vec<_>, Vec<_>) = accepted
@@ -122,9 +123,8 @@ async fn many(state: &super::State, body: &[u8]) -> Result<Response, Problem> {
     Ok(axum::Json(Answers { results }).into_response())
 }
 
-fn accept(item: &RawValue, now: DateTime<Utc>) -> Result<NewVisit, Problem> {
-    let submitted = parse_object(item.get().as_bytes())?;
-    NewVisit::accept(submitted, now).map_err(|e| error::invalid(&e))
+fn accept(policy: &Policy, visit: Submitted, now: DateTime<Utc>) -> Result<NewVisit, Problem> {
+    NewVisit::accept(visit, policy, now).map_err(|e| error::invalid(&e))
 }
 
 impl From<Received> for Answer {

@@ -202,7 +202,7 @@ async fn added<D: Dimension>(
 }
 
 /// The first half of the SHA-256 over a value's parts, whose ends UTF-8 cannot contain.
-fn key<const N: usize>(parts: [Option<&[u8]>; N]) -> Uuid {
+pub(super) fn key<const N: usize>(parts: [Option<&[u8]>; N]) -> Uuid {
     let mut hash = Context::new(&SHA256);
     for part in parts {
         match part {

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use common::visitor_analytics::{ArrivedSession, ArrivedVisitor, VisitorArrived};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Store, StoreError};
@@ -39,48 +38,29 @@ pub struct Lag {
     pub oldest_due: Option<DateTime<Utc>>,
 }
 
-/// Adds what is to be told. `owed` tells whether a visit's place is not known yet.
-pub(super) async fn insert(
-    connection: &mut PgConnection,
-    announce: &[(Uuid, Arrival, bool)],
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    if announce.is_empty() {
-        return Ok(());
-    }
-    let sessions: Vec<_> = announce.iter().map(|(session, ..)| *session).collect();
-    let visits: Vec<_> = announce.iter().map(|(_, visit, _)| visit.id).collect();
-    let moments: Vec<_> = announce
-        .iter()
-        .map(|(_, visit, _)| visit.timestamp)
-        .collect();
-    let wait = |owed: bool| {
-        if owed {
+/// Entries as PostgreSQL takes them in one statement: an array a column.
+#[derive(Default)]
+pub(super) struct Columns {
+    pub(super) sessions: Vec<Uuid>,
+    pub(super) visits: Vec<Uuid>,
+    pub(super) moments: Vec<DateTime<Utc>>,
+    pub(super) due_at: Vec<DateTime<Utc>>,
+}
+
+impl Columns {
+    /// Adds what is to be told of a session from `now` on. `owed` tells whether the visit's place
+    /// is not known yet.
+    pub(super) fn add(&mut self, session: Uuid, visit: &Arrival, owed: bool, now: DateTime<Utc>) {
+        let wait = if owed {
             WAIT_FOR_PLACE
         } else {
             TimeDelta::zero()
-        }
-    };
-    let due: Vec<_> = announce
-        .iter()
-        .map(|(.., owed)| now + wait(*owed))
-        .collect();
-    sqlx::query!(
-        "insert into visitor_analytics.outbox (session_id, visit_id, visit_timestamp, created_at,
-             due_at)
-         select session_id, visit_id, moment, $5, due_at
-         from unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[])
-             as n (session_id, visit_id, moment, due_at)
-         on conflict on constraint outbox_session_key do nothing",
-        &sessions,
-        &visits,
-        &moments,
-        &due,
-        now,
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
+        };
+        self.sessions.push(session);
+        self.visits.push(visit.id);
+        self.moments.push(visit.timestamp);
+        self.due_at.push(now + wait);
+    }
 }
 
 impl Store {

@@ -1,5 +1,6 @@
 //! Visits whose place is still to be found.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -8,6 +9,7 @@ use sqlx::PgConnection;
 use sqlx::types::ipnet::IpNet;
 use uuid::Uuid;
 
+use super::rollup::Period;
 use super::{Store, StoreError};
 use crate::domain::classified::{Classified, Place};
 
@@ -51,6 +53,44 @@ pub(super) async fn insert(
     Ok(())
 }
 
+/// A visit that got its place.
+struct Located {
+    site_id: i32,
+    session_id: Uuid,
+    timestamp: DateTime<Utc>,
+}
+
+/// What a place changes: the visit's day, and those on which its session goes on, since the place
+/// is no longer met there first. None of those can be over within a day of the visit.
+async fn touched(
+    connection: &mut PgConnection,
+    visits: Vec<Located>,
+    now: DateTime<Utc>,
+) -> Result<Vec<Period>, StoreError> {
+    let old = visits
+        .iter()
+        .filter(|visit| visit.timestamp < now - TimeDelta::days(1));
+    let old: Vec<Uuid> = old.map(|visit| visit.session_id).collect();
+    let ends = sqlx::query!(
+        "select id, last_seen_at from visitor_analytics.session where id = any($1)",
+        &old
+    );
+    let ends = if old.is_empty() {
+        vec![]
+    } else {
+        ends.fetch_all(connection).await?
+    };
+    let ends: HashMap<_, _> = ends.into_iter().map(|s| (s.id, s.last_seen_at)).collect();
+    let periods = visits.into_iter().map(|visit| Period {
+        site_id: visit.site_id,
+        from: visit.timestamp,
+        to: ends
+            .get(&visit.session_id)
+            .map_or(visit.timestamp, |end| visit.timestamp.max(*end)),
+    });
+    Ok(periods.collect())
+}
+
 impl Store {
     /// The oldest visits whose place is owed.
     pub async fn owed_locations(&self, limit: usize) -> Result<Vec<Owed>, StoreError> {
@@ -92,17 +132,19 @@ impl Store {
             .dimensions
             .located(&mut transaction, &locations)
             .await?;
-        sqlx::query!(
+        let visits = sqlx::query_as!(
+            Located,
             "update visitor_analytics.visit v set place_id = n.place_id, network_id = n.network_id
              from unnest($1::uuid[], $2::timestamptz[], $3::int[], $4::int[])
                  as n (id, moment, place_id, network_id)
-             where v.id = n.id and v.timestamp = n.moment",
+             where v.id = n.id and v.timestamp = n.moment
+             returning v.site_id, v.session_id, v.timestamp",
             &ids,
             &timestamps,
             &located.places.ids as _,
             &located.networks.ids as _,
         )
-        .execute(&mut *transaction)
+        .fetch_all(&mut *transaction)
         .await?;
         sqlx::query!(
             "delete from visitor_analytics.owed_location o
@@ -121,7 +163,13 @@ impl Store {
         )
         .execute(&mut *transaction)
         .await?;
+        let touched = touched(&mut transaction, visits, now).await?;
+        let marked = self
+            .rollups
+            .mark(&mut transaction, touched.into_iter(), now)
+            .await?;
         transaction.commit().await?;
+        self.rollups.remember(marked);
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveTime, Utc};
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 use super::{Store, StoreError};
 
@@ -17,7 +17,7 @@ pub(super) struct Partitions {
 const NOT_POISONED: &str = "no code panics while it holds this lock";
 
 /// Earlier months share a partition that the migration makes.
-const FIRST: NaiveDate = NaiveDate::from_ymd_opt(2024, 1, 1).expect("this day exists");
+pub(super) const FIRST: NaiveDate = NaiveDate::from_ymd_opt(2024, 1, 1).expect("this day exists");
 
 /// The tables that are partitioned by month, and how their partitions are stored: sessions grow
 /// visit by visit, and find room for that where they are.
@@ -49,7 +49,9 @@ impl Store {
     }
 
     /// Makes the partitions of the month of `now` and of the next, so that no visit has to wait.
+    /// What was known is looked at again: somebody may have dropped a month by hand.
     pub async fn prepare_months(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.partitions.known.lock().expect(NOT_POISONED).clear();
         let next = now.checked_add_months(Months::new(1)).unwrap_or(now);
         self.make_room([now, next].into_iter()).await
     }
@@ -60,24 +62,41 @@ fn month_of(moment: DateTime<Utc>) -> NaiveDate {
     day.with_day(1).unwrap_or(day)
 }
 
+pub(super) fn name(table: &str, month: NaiveDate) -> String {
+    format!("{table}_{:04}_{:02}", month.year(), month.month())
+}
+
+/// The month of a partition; `None` for what lies before the months.
+pub(super) fn month(name: &str) -> Option<NaiveDate> {
+    let (rest, month) = name.rsplit_once('_')?;
+    let (_, year) = rest.rsplit_once('_')?;
+    NaiveDate::from_ymd_opt(year.parse().ok()?, month.parse().ok()?, 1)
+}
+
 /// Makes a month's partitions, once, however many replicas try.
 async fn make(pool: &PgPool, month: NaiveDate) -> Result<(), StoreError> {
-    let next = month.checked_add_months(Months::new(1)).unwrap_or(month);
-    let (from, to) = (midnight(month), midnight(next));
     let mut transaction = pool.begin().await?;
-    // One maker at a time: `create table if not exists` still fails where two race.
+    if missing(&mut transaction, month).await?.is_empty() {
+        return Ok(());
+    }
+    // One maker at a time: two that race would both make it, and one fail.
     sqlx::query!("select pg_advisory_xact_lock(hashtext('visitor_analytics.partition'))")
         .execute(&mut *transaction)
         .await?;
-    for (table, storage) in TABLES {
+    let next = month.checked_add_months(Months::new(1)).unwrap_or(month);
+    let (from, to) = (midnight(month), midnight(next));
+    for (table, storage) in missing(&mut transaction, month).await? {
+        let name = name(table, month);
+        // Made apart and then attached, which lets others read and write meanwhile; `partition of`
+        // would wait for the longest report, and every visit for it.
         let statement = format!(
-            "create table if not exists visitor_analytics.{table}_{:04}_{:02} \
-             partition of visitor_analytics.{table} for values from ('{from}') to ('{to}') {storage}",
-            month.year(),
-            month.month(),
+            "create table visitor_analytics.{name}
+                 (like visitor_analytics.{table} including all) {storage};
+             alter table visitor_analytics.{table} attach partition visitor_analytics.{name}
+                 for values from ('{from}') to ('{to}')"
         );
         // A partition's name and bounds cannot be parameters; both are made of numbers here.
-        sqlx::query(AssertSqlSafe(statement))
+        sqlx::raw_sql(AssertSqlSafe(statement))
             .execute(&mut *transaction)
             .await?;
     }
@@ -85,6 +104,37 @@ async fn make(pool: &PgPool, month: NaiveDate) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn midnight(day: NaiveDate) -> String {
+/// Those of [`TABLES`] that have no partition for a month.
+async fn missing(
+    connection: &mut PgConnection,
+    month: NaiveDate,
+) -> Result<Vec<(&'static str, &'static str)>, StoreError> {
+    let names = TABLES.map(|(table, _)| name(table, month));
+    let found = sqlx::query_scalar!(
+        r#"select relname::text as "name!" from pg_class
+           where relnamespace = 'visitor_analytics'::regnamespace and relname = any($1)"#,
+        &names as _,
+    )
+    .fetch_all(connection)
+    .await?;
+    let tables = TABLES.into_iter().zip(names);
+    let missing = tables.filter(|(_, name)| !found.contains(name));
+    Ok(missing.map(|(table, _)| table).collect())
+}
+
+pub(super) fn midnight(day: NaiveDate) -> String {
     day.and_time(NaiveTime::MIN).and_utc().to_rfc3339()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_is_named_after_its_month() {
+        let march = NaiveDate::from_ymd_opt(2026, 3, 1).unwrap();
+        assert_eq!(name("visit", march), "visit_2026_03");
+        assert_eq!(month("visit_2026_03"), Some(march));
+        assert_eq!(month("visit_past"), None);
+    }
 }

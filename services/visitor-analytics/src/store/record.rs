@@ -1,8 +1,9 @@
 //! Recording: a batch of visits, their sessions, what is owed and what is to be told, in one
 //! transaction. What it answers is committed, exactly once.
 
-mod locks;
+pub(super) mod locks;
 mod plan;
+mod write;
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,12 +12,12 @@ use sqlx::{PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
 pub(super) use self::plan::Planned;
-use self::plan::{plan, sessions_by_visit};
-use super::dimension::Numbers;
+use self::plan::{periods, plan, sessions_by_visit};
+use self::write::News;
 use super::session::{Sessions, VisitorKey};
 use super::visit::{self, Known, VisitKey};
-use super::{Store, StoreError, outbox, owed_location, session};
-use crate::domain::classified::{Classified, Place};
+use super::{Store, StoreError, session};
+use crate::domain::classified::Classified;
 
 /// A batch is tried again when one of its visits is there already and nobody could tell at first.
 const TRIES: usize = 3;
@@ -101,17 +102,21 @@ impl Attempt<'_> {
         let sessions = sessions_by_visit(&plans);
         let visits: Vec<_> = new.iter().map(|&index| &self.batch[index]).collect();
         let numbers = self.store.dimensions.of(connection, &visits).await?;
-        if !self
-            .write_visits(connection, &new, &sessions, &numbers)
-            .await?
-        {
+        let news = News {
+            sites: new.iter().map(|&index| self.keys[index].0).collect(),
+            sessions: visits.iter().map(|v| sessions[&visit::key(v)].0).collect(),
+            visits,
+            numbers: &numbers,
+            plans: &plans,
+        };
+        if !news.write(connection, self.now).await? {
             return Ok(None);
         }
-        session::write(connection, &plans).await?;
-        owed_location::insert(connection, &visits, self.now).await?;
-        self.write_announcements(connection, &plans).await?;
+        let marks = &self.store.rollups;
+        let marked = marks.mark(connection, periods(&plans), self.now).await?;
         transaction.commit().await?;
         self.store.dimensions.remember(&numbers);
+        self.store.rollups.remember(marked);
         Ok(Some(self.answer(&known, &new, &sessions)))
     }
 
@@ -141,49 +146,6 @@ impl Attempt<'_> {
             !known.contains_key(&key) && met.insert(key)
         });
         new.collect()
-    }
-
-    /// Whether all were new indeed.
-    async fn write_visits(
-        &self,
-        connection: &mut PgConnection,
-        new: &[usize],
-        sessions: &HashMap<VisitKey, (Uuid, bool)>,
-        numbers: &Numbers,
-    ) -> Result<bool, StoreError> {
-        if new.is_empty() {
-            return Ok(true);
-        }
-        let visits: Vec<_> = new.iter().map(|&index| &self.batch[index]).collect();
-        let sites: Vec<_> = new.iter().map(|&index| self.keys[index].0).collect();
-        let of_visit: Vec<_> = visits.iter().map(|v| sessions[&visit::key(v)].0).collect();
-        let inserted =
-            visit::insert(connection, &visits, &sites, &of_visit, numbers, self.now).await?;
-        Ok(inserted == visits.len())
-    }
-
-    async fn write_announcements(
-        &self,
-        connection: &mut PgConnection,
-        plans: &[Planned],
-    ) -> Result<(), StoreError> {
-        let owed: HashSet<VisitKey> = self
-            .batch
-            .iter()
-            .filter(|visit| visit.place == Place::Owed)
-            .map(visit::key)
-            .collect();
-        let announced = plans.iter().flat_map(|planned| &planned.plan.announce);
-        let entries: Vec<_> = announced
-            .map(|(session, visit)| {
-                (
-                    *session,
-                    *visit,
-                    owed.contains(&(visit.id, visit.timestamp)),
-                )
-            })
-            .collect();
-        outbox::insert(connection, &entries, self.now).await
     }
 
     fn answer(

@@ -1,105 +1,120 @@
-//! The daily salts of visitor ids.
+//! The salts of visitor ids.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
 use aws_lc_rs::rand;
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 
 use super::{Store, StoreError};
-use crate::domain::visitor::Salt;
+use crate::domain::visitor::{Period, Salt};
 
-/// A salt is deleted when it is this old; then nobody can tie the day's visitors to addresses.
-const LIFETIME: TimeDelta = TimeDelta::hours(48);
-
-/// The salts in use, with the moment each was made.
+/// The salts in use, with the moment at which each is forgotten; then nobody can tie the period's
+/// visitors to addresses.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Salts {
-    known: Arc<Mutex<HashMap<NaiveDate, Known>>>,
+    known: Arc<Mutex<HashMap<Period, Known>>>,
 }
 
-type Known = (Salt, DateTime<Utc>);
+type Known = (Salt, Option<DateTime<Utc>>);
 
 impl Salts {
-    /// The salts that are known, and the days that have none.
+    /// The salts that are known, and the periods that have none.
     fn known(
         &self,
-        days: BTreeSet<NaiveDate>,
+        periods: BTreeSet<Period>,
         now: DateTime<Utc>,
-    ) -> (BTreeMap<NaiveDate, Salt>, Vec<NaiveDate>) {
+    ) -> (BTreeMap<Period, Salt>, Vec<Period>) {
         let mut known = self.known.lock().expect(NOT_POISONED);
-        known.retain(|_, (_, created_at)| now - *created_at < LIFETIME);
+        known.retain(|_, (_, expires_at)| expires_at.is_none_or(|end| now < end));
         let mut salts = BTreeMap::new();
         let mut missing = vec![];
-        for day in days {
-            match known.get(&day) {
-                Some((salt, _)) => _ = salts.insert(day, *salt),
-                None => missing.push(day),
+        for period in periods {
+            match known.get(&period) {
+                Some((salt, _)) => _ = salts.insert(period, *salt),
+                None => missing.push(period),
             }
         }
         (salts, missing)
     }
 
-    fn remember(&self, day: NaiveDate, salt: Salt, created_at: DateTime<Utc>) {
-        let mut known = self.known.lock().expect(NOT_POISONED);
-        known.insert(day, (salt, created_at));
+    fn remember(&self, period: Period, known: Known) {
+        let mut all = self.known.lock().expect(NOT_POISONED);
+        all.insert(period, known);
     }
 }
 
 const NOT_POISONED: &str = "no code panics while it holds this lock";
 
 impl Store {
-    /// The salts of days, the same on every replica; made when they are first asked for.
+    /// The salts of periods, the same on every replica; made when they are first asked for.
     pub async fn salts(
         &self,
-        days: BTreeSet<NaiveDate>,
+        periods: BTreeSet<Period>,
         now: DateTime<Utc>,
-    ) -> Result<BTreeMap<NaiveDate, Salt>, StoreError> {
-        let (mut salts, missing) = self.salts.known(days, now);
+    ) -> Result<BTreeMap<Period, Salt>, StoreError> {
+        let (mut salts, missing) = self.salts.known(periods, now);
         if missing.is_empty() {
             return Ok(salts);
         }
-        for (day, salt, created_at) in self.shared_salts(&missing, now).await? {
-            self.salts.remember(day, salt, created_at);
-            salts.insert(day, salt);
+        self.make_salts(&missing, now).await?;
+        for (period, known) in self.shared_salts(&missing).await? {
+            self.salts.remember(period, known);
+            salts.insert(period, known.0);
         }
         Ok(salts)
     }
 
-    async fn shared_salts(
-        &self,
-        days: &[NaiveDate],
-        now: DateTime<Utc>,
-    ) -> Result<Vec<(NaiveDate, Salt, DateTime<Utc>)>, StoreError> {
+    /// Makes the salts of periods that have none, or one whose time is over.
+    async fn make_salts(&self, periods: &[Period], now: DateTime<Utc>) -> Result<(), StoreError> {
         let mut fresh = vec![];
-        for _ in days {
+        for _ in periods {
             let mut salt = Salt::default();
             rand::fill(&mut salt).map_err(|_| StoreError::Unreadable("no randomness"))?;
             fresh.push(salt.to_vec());
         }
+        let (kinds, days) = columns(periods);
+        let ends: Vec<_> = periods.iter().map(|p| p.forgotten_at(now)).collect();
         sqlx::query!(
-            "insert into visitor_analytics.salt as known (day, salt, created_at)
-             select day, salt, $3 from unnest($1::date[], $2::bytea[]) as n (day, salt)
-             order by day
+            "insert into visitor_analytics.salt as known (kind, day, salt, expires_at, created_at)
+             select kind, day, salt, expires_at, $5
+             from unnest($1::text[], $2::date[], $3::bytea[], $4::timestamptz[])
+                 as n (kind, day, salt, expires_at)
+             order by kind, day
              on conflict on constraint salt_pkey do update
-             set salt = excluded.salt, created_at = excluded.created_at
-             where known.created_at <= $4",
-            days,
+             set salt = excluded.salt, expires_at = excluded.expires_at,
+                 created_at = excluded.created_at
+             where known.expires_at <= excluded.created_at",
+            &kinds as _,
+            &days,
             &fresh,
+            &ends as _,
             now,
-            now - LIFETIME,
         )
         .execute(&self.pool)
         .await?;
+        Ok(())
+    }
+
+    async fn shared_salts(&self, periods: &[Period]) -> Result<Vec<(Period, Known)>, StoreError> {
+        let (kinds, days) = columns(periods);
         let rows = sqlx::query!(
-            "select day, salt, created_at from visitor_analytics.salt where day = any($1)",
-            days,
+            r#"select n.place as "place!", s.salt, s.expires_at
+               from unnest($1::text[], $2::date[]) with ordinality as n (kind, day, place)
+               join visitor_analytics.salt s on s.kind = n.kind and s.day = n.day"#,
+            &kinds as _,
+            &days,
         )
         .fetch_all(&self.pool)
         .await?;
+        if rows.len() < periods.len() {
+            // Another replica has just deleted one.
+            return Err(StoreError::Unreadable("a salt that is there and is not"));
+        }
         let salts = rows.into_iter().map(|row| {
             let salt = Salt::try_from(row.salt).map_err(|_| StoreError::Unreadable("salt"))?;
-            Ok((row.day, salt, row.created_at))
+            let place = usize::try_from(row.place - 1).unwrap_or_default();
+            Ok((periods[place], (salt, row.expires_at)))
         });
         salts.collect()
     }
@@ -107,11 +122,16 @@ impl Store {
     /// Deletes the salts that have lived long enough.
     pub async fn delete_old_salts(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
         let done = sqlx::query!(
-            "delete from visitor_analytics.salt where created_at <= $1",
-            now - LIFETIME,
+            "delete from visitor_analytics.salt where expires_at <= $1",
+            now
         )
         .execute(&self.pool)
         .await?;
         Ok(done.rows_affected())
     }
+}
+
+fn columns(periods: &[Period]) -> (Vec<&'static str>, Vec<NaiveDate>) {
+    let columns = periods.iter().map(|p| (p.kind.as_str(), p.first_day));
+    columns.unzip()
 }

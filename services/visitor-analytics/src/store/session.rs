@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -13,6 +13,9 @@ use crate::domain::session::{GAP, Session};
 
 /// A visitor of a site.
 pub(super) type VisitorKey = (i32, String);
+
+/// No session is looked for that began longer ago; it says so in the statement, too.
+const LONGEST: TimeDelta = TimeDelta::days(31);
 
 /// Sessions by their visitor.
 pub(super) type Sessions = HashMap<VisitorKey, Vec<Session>>;
@@ -36,6 +39,9 @@ pub(super) async fn near(
     let visitors: Vec<&str> = periods.keys().map(|key| key.1.as_str()).collect();
     let from: Vec<_> = periods.values().map(|(first, _)| *first - GAP).collect();
     let to: Vec<_> = periods.values().map(|(_, last)| *last + GAP).collect();
+    // The period of all visitors keeps other months' partitions from being opened.
+    let earliest = from.iter().min().map(|first| *first - LONGEST);
+    let latest = to.iter().max();
     let rows = sqlx::query!(
         r#"select s.site_id, s.visitor_id, s.id, s.started_at, s.last_seen_at, s.entry_visit_id,
                   s.exit_visit_id, s.visits, s.is_bot, s.announced
@@ -44,11 +50,14 @@ pub(super) async fn near(
            join visitor_analytics.session s
              on s.visitor_id = p.visitor_id and s.site_id = p.site_id
             and s.last_seen_at > p.earliest and s.started_at < p.latest
-            and s.started_at > p.earliest - interval '31 days'"#,
+            and s.started_at > p.earliest - interval '31 days'
+           where s.started_at > $5 and s.started_at < $6"#,
         &sites,
         &visitors as _,
         &from,
         &to,
+        earliest,
+        latest,
     )
     .fetch_all(connection)
     .await?;
@@ -68,97 +77,15 @@ pub(super) async fn near(
     Ok(found)
 }
 
-/// Writes what becomes of sessions.
-pub(super) async fn write(
+/// Removes sessions that are part of others now, and gives their visits to those.
+pub(super) async fn merge(
     connection: &mut PgConnection,
     plans: &[Planned],
 ) -> Result<(), StoreError> {
-    let merged: Vec<_> = plans
+    let merged = plans
         .iter()
-        .flat_map(|p| p.plan.merged.iter().map(|m| (&p.key, m)))
-        .collect();
-    let changed: Vec<_> = plans.iter().flat_map(|p| &p.plan.changed).collect();
-    let new: Vec<_> = plans
-        .iter()
-        .flat_map(|p| p.plan.new.iter().map(|s| (&p.key, s)))
-        .collect();
-    merge(connection, &merged).await?;
-    update(connection, &changed).await?;
-    insert(connection, &new).await
-}
-
-/// Adds sessions.
-async fn insert(
-    connection: &mut PgConnection,
-    sessions: &[(&VisitorKey, &Session)],
-) -> Result<(), StoreError> {
-    if sessions.is_empty() {
-        return Ok(());
-    }
-    let sites: Vec<i32> = sessions.iter().map(|(key, _)| key.0).collect();
-    let visitors: Vec<&str> = sessions.iter().map(|(key, _)| key.1.as_str()).collect();
-    let columns = Columns::of(sessions.iter().map(|(_, session)| *session));
-    sqlx::query!(
-        "insert into visitor_analytics.session (site_id, visitor_id, id, started_at, last_seen_at,
-             entry_visit_id, exit_visit_id, visits, is_bot, announced)
-         select * from unnest($1::int[], $2::text[], $3::uuid[], $4::timestamptz[],
-             $5::timestamptz[], $6::uuid[], $7::uuid[], $8::int[], $9::bool[], $10::bool[])",
-        &sites,
-        &visitors as _,
-        &columns.ids,
-        &columns.started_at,
-        &columns.last_seen_at,
-        &columns.entries,
-        &columns.exits,
-        &columns.visits,
-        &columns.bots,
-        &columns.announced,
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// Writes changed sessions; each comes with the moment at which it began until now.
-async fn update(
-    connection: &mut PgConnection,
-    sessions: &[&(DateTime<Utc>, Session)],
-) -> Result<(), StoreError> {
-    if sessions.is_empty() {
-        return Ok(());
-    }
-    let before: Vec<_> = sessions.iter().map(|(before, _)| *before).collect();
-    let columns = Columns::of(sessions.iter().map(|(_, session)| session));
-    sqlx::query!(
-        "update visitor_analytics.session s
-         set started_at = n.started_at, last_seen_at = n.last_seen_at,
-             entry_visit_id = n.entry_visit_id, exit_visit_id = n.exit_visit_id,
-             visits = n.visits, is_bot = n.is_bot, announced = n.announced
-         from unnest($1::timestamptz[], $2::uuid[], $3::timestamptz[], $4::timestamptz[],
-             $5::uuid[], $6::uuid[], $7::int[], $8::bool[], $9::bool[])
-             as n (before, id, started_at, last_seen_at, entry_visit_id, exit_visit_id, visits,
-                   is_bot, announced)
-         where s.id = n.id and s.started_at = n.before",
-        &before,
-        &columns.ids,
-        &columns.started_at,
-        &columns.last_seen_at,
-        &columns.entries,
-        &columns.exits,
-        &columns.visits,
-        &columns.bots,
-        &columns.announced,
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// Removes sessions that are part of others now, and gives their visits to those.
-async fn merge(
-    connection: &mut PgConnection,
-    merged: &[(&VisitorKey, &(Session, Uuid))],
-) -> Result<(), StoreError> {
+        .flat_map(|p| p.plan.merged.iter().map(|m| (&p.key, m)));
+    let merged: Vec<_> = merged.collect();
     if merged.is_empty() {
         return Ok(());
     }
@@ -193,19 +120,19 @@ async fn merge(
 
 /// Sessions as PostgreSQL takes them in one statement: an array a column.
 #[derive(Default)]
-struct Columns {
-    ids: Vec<Uuid>,
-    started_at: Vec<DateTime<Utc>>,
-    last_seen_at: Vec<DateTime<Utc>>,
-    entries: Vec<Uuid>,
-    exits: Vec<Uuid>,
-    visits: Vec<i32>,
-    bots: Vec<bool>,
-    announced: Vec<bool>,
+pub(super) struct Columns {
+    pub(super) ids: Vec<Uuid>,
+    pub(super) started_at: Vec<DateTime<Utc>>,
+    pub(super) last_seen_at: Vec<DateTime<Utc>>,
+    pub(super) entries: Vec<Uuid>,
+    pub(super) exits: Vec<Uuid>,
+    pub(super) visits: Vec<i32>,
+    pub(super) bots: Vec<bool>,
+    pub(super) announced: Vec<bool>,
 }
 
 impl Columns {
-    fn of<'a>(sessions: impl Iterator<Item = &'a Session>) -> Self {
+    pub(super) fn of<'a>(sessions: impl Iterator<Item = &'a Session>) -> Self {
         let mut columns = Self::default();
         for session in sessions {
             columns.ids.push(session.id);

@@ -1,6 +1,6 @@
 //! Visits.
 
-mod insert;
+mod columns;
 pub(super) mod row;
 
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use common::visitor_analytics::Visit;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-pub(super) use insert::insert;
+pub(super) use columns::Columns;
 use row::{VisitRow, select_visits};
 
 use super::{Store, StoreError};
@@ -158,7 +158,10 @@ impl Store {
             &moments
         );
         let rows = rows.fetch_all(&self.pool).await?;
-        rows.into_iter().map(Visit::try_from).collect()
+        let visits = rows.into_iter().map(Visit::try_from);
+        // What is read here is told to notification, and an address stays where the visit is.
+        let without_address = |visit| Visit { ip: None, ..visit };
+        visits.map(|visit| visit.map(without_address)).collect()
     }
 
     /// Visits, the newest first. Each site's are read in the order of its index.

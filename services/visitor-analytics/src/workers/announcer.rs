@@ -14,7 +14,7 @@ use crate::store::{Announcement, Store, StoreError};
 /// How often the outbox is looked into, and how many are taken then. Together they are the pace:
 /// when thousands arrive at once, telling of them must not slow down recording them.
 const PAUSE: Duration = Duration::from_millis(200);
-const CLAIM: usize = 200;
+const CLAIM: usize = 100;
 /// An announcement that could not be made within this many tries is kept aside.
 const TRIES: i32 = 100;
 

@@ -1,4 +1,5 @@
-//! What has to be done now and then: partitions ahead of time, salts and addresses forgotten.
+//! What has to be done now and then: partitions ahead of time; salts, addresses and old visits
+//! forgotten.
 
 use std::time::Duration;
 
@@ -6,23 +7,31 @@ use common::clock::Clock;
 use tokio_util::sync::CancellationToken;
 
 use super::repeat;
+use crate::domain::policy::Retention;
 use crate::store::{Store, StoreError};
 
 const PAUSE: Duration = Duration::from_mins(1);
 
 /// Keeps house until `stop`.
-pub async fn run(store: Store, clock: Clock, stop: CancellationToken) {
-    repeat("keeping house", PAUSE, stop, || tidy(&store, &clock)).await;
+pub async fn run(store: Store, retention: Retention, clock: Clock, stop: CancellationToken) {
+    let round = || tidy(&store, retention, &clock);
+    repeat("keeping house", PAUSE, stop, round).await;
 }
 
 /// There is never more to do at once.
-async fn tidy(store: &Store, clock: &Clock) -> Result<bool, StoreError> {
+async fn tidy(store: &Store, retention: Retention, clock: &Clock) -> Result<bool, StoreError> {
     let now = clock.now();
     store.prepare_months(now).await?;
     store.delete_old_salts(now).await?;
     let forgotten = store.forget_old_addresses(now).await?;
     if forgotten > 0 {
         tracing::warn!(visits = forgotten, "these visits stay without a place");
+    }
+    if let Some(border) = retention.border(now) {
+        let expired = store.expire(border, now).await?;
+        if expired != crate::store::Expired::default() {
+            tracing::info!(%border, ?expired, "old visits removed");
+        }
     }
     Ok(false)
 }

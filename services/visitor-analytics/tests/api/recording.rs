@@ -40,6 +40,7 @@ async fn a_visit_is_judged_located_and_stored(pool: PgPool) {
             "utm_medium": null, "utm_campaign": null, "utm_term": null, "utm_content": null,
             "method": "GET", "status_code": 200, "response_time_ms": 12,
             "visitor_id": visitor, "session_id": session, "user_id": "u-1",
+            "ip": null,
             "country_code": "GB", "country": "United Kingdom", "region_code": "ENG",
             "region": "England", "city": "London", "latitude": 51.5142, "longitude": -0.0931,
             "time_zone": "Europe/London", "asn": 20712,

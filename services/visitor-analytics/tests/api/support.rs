@@ -40,14 +40,19 @@ pub fn noon() -> DateTime<Utc> {
 }
 
 pub fn config(geo: &str, notification: &str) -> Config {
-    chassis::settings::try_parse([
+    config_with(geo, notification, &[])
+}
+
+fn config_with(geo: &str, notification: &str, settings: &[&str]) -> Config {
+    let usual = [
         "visitor-analytics".to_owned(),
         format!("--jwt-secrets={SECRET}"),
         "--database-url=postgres://unused".to_owned(),
         format!("--geo-service-url={geo}"),
         format!("--notification-service-url={notification}"),
-    ])
-    .unwrap()
+    ];
+    let settings = settings.iter().map(|setting| (*setting).to_owned());
+    chassis::settings::try_parse(usual.into_iter().chain(settings)).unwrap()
 }
 
 pub fn token(clock: &Clock, scopes: &[Scope], lifetime: i64) -> String {
@@ -62,13 +67,28 @@ pub async fn start(pool: PgPool) -> System {
     start_beside(pool, geo, notification).await
 }
 
+/// With more settings, such as `--store-ip=full`.
+pub async fn start_with(pool: PgPool, settings: &[&str]) -> System {
+    let (geo, notification) = (geo().await, notification().await);
+    start_as(pool, geo, notification, settings).await
+}
+
 /// One more replica beside the same neighbours.
 pub async fn start_beside(pool: PgPool, geo: Neighbour, notification: Neighbour) -> System {
+    start_as(pool, geo, notification, &[]).await
+}
+
+async fn start_as(
+    pool: PgPool,
+    geo: Neighbour,
+    notification: Neighbour,
+    settings: &[&str],
+) -> System {
     let history = visitor_analytics::migrator();
     let migrated = chassis::database::migrate(&pool, visitor_analytics::SCHEMA, history).await;
     migrated.unwrap();
     let clock = Clock::by_hand(noon());
-    let config = config(&geo.url, &notification.url);
+    let config = config_with(&geo.url, &notification.url, settings);
     let app = visitor_analytics::assemble(&config, &pool, clock.clone()).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
@@ -101,6 +121,12 @@ impl System {
     pub fn get(&self, path: &str) -> RequestBuilder {
         self.http
             .get(format!("{}{path}", self.base))
+            .bearer_auth(&self.token)
+    }
+
+    pub fn delete(&self, path: &str) -> RequestBuilder {
+        self.http
+            .delete(format!("{}{path}", self.base))
             .bearer_auth(&self.token)
     }
 

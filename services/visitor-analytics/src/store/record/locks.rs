@@ -15,7 +15,7 @@ const LOCK_CLASS: i32 = 0x7e7a;
 
 /// Begins a transaction that keeps other writers away from these visitors' sessions until it ends.
 /// Locks are taken in order, so that two writers never wait for each other.
-pub(super) async fn begin(
+pub(in crate::store) async fn begin(
     pool: &PgPool,
     keys: &[VisitorKey],
 ) -> Result<Transaction<'static, Postgres>, StoreError> {

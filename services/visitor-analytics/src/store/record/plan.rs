@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::domain::classified::Classified;
 use crate::domain::session::{Arrival, Plan, assign};
+use crate::store::rollup::Period;
 use crate::store::session::{Sessions, VisitorKey};
 use crate::store::visit::VisitKey;
 
@@ -33,7 +34,7 @@ pub(super) fn plan(
             timestamp: visit.visit.timestamp,
             id: visit.visit.id,
             is_bot: visit.verdict.is_bot,
-            is_fresh: visit.visit.timestamp >= fresh_since,
+            is_fresh: visit.visit.timestamp >= fresh_since && !visit.visit.opted_out,
         };
         arrivals.entry(&keys[index]).or_default().push(arrival);
     }
@@ -46,6 +47,18 @@ pub(super) fn plan(
         }
     });
     planned.collect()
+}
+
+/// When the sessions take place that are new or changed; those that are merged are parts of them.
+pub(super) fn periods(plans: &[Planned]) -> impl Iterator<Item = Period> {
+    plans.iter().flat_map(|planned| {
+        let changed = planned.plan.changed.iter().map(|(_, session)| session);
+        changed.chain(&planned.plan.new).map(|session| Period {
+            site_id: planned.key.0,
+            from: session.entry.0,
+            to: session.exit.0,
+        })
+    })
 }
 
 /// Each new visit's session, and whether the session began with it.

@@ -16,7 +16,7 @@ macro_rules! select_visits {
             VisitRow,
             r#"select v.id as "id!", v.timestamp as "timestamp!", v.received_at as "received_at!",
                s.domain as "site!", v.session_id as "session_id!", v.visitor_id as "visitor_id!",
-               v.user_id, p.base || coalesce('?' || v.query, '') as "url!", p.path as "path!",
+               v.user_id, v.ip as "ip: crate::store::visit::row::Address", p.base || coalesce('?' || v.query, '') as "url!", p.path as "path!",
                p.title, o.referrer, o.source as "source!", o.medium as "medium!", o.channel,
                o.utm_source, o.utm_medium, o.utm_campaign, o.utm_term, o.utm_content,
                v.method as "method!", v.status_code, v.response_time_ms, a.browser,
@@ -46,6 +46,8 @@ pub(super) use select_visits;
 
 pub(super) type Properties = Json<Map<String, Value>>;
 
+pub(super) type Address = sqlx::types::ipnet::IpNet;
+
 pub(super) struct VisitRow {
     pub(super) id: Uuid,
     pub(super) timestamp: DateTime<Utc>,
@@ -54,6 +56,7 @@ pub(super) struct VisitRow {
     pub(super) session_id: Uuid,
     pub(super) visitor_id: String,
     pub(super) user_id: Option<String>,
+    pub(super) ip: Option<Address>,
     pub(super) url: String,
     pub(super) path: String,
     pub(super) title: Option<String>,
@@ -131,6 +134,7 @@ impl TryFrom<VisitRow> for Visit {
             visitor_id: row.visitor_id,
             session_id: row.session_id,
             user_id: row.user_id,
+            ip: row.ip.map(|ip| ip.addr()),
             country_code: row.country_code,
             country: row.country,
             region_code: row.region_code,

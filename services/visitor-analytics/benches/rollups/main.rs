@@ -1,0 +1,174 @@
+//! `./dev bench rollups`: what it costs to mark and to fold a visit, and what its numbers take.
+//!
+//! Records 200,000 visits of five days and folds the days, which are compared with the visits at
+//! the end. Needs a database of its own in `DATABASE_URL`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a benchmark is started by hand, prints, and may end"
+)]
+
+#[path = "../ingest/visits.rs"]
+#[allow(dead_code, reason = "not all of it is needed here")]
+mod visits;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bench::{Cpu, Random, parent};
+use chrono::{DateTime, TimeDelta, Utc};
+use common::geo::Location;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use visitor_analytics::domain::agent::AgentReader;
+use visitor_analytics::domain::bot::{Crawlers, judge_agent};
+use visitor_analytics::domain::classified::{AgentFindings, Classified, Place};
+use visitor_analytics::domain::policy::Policy;
+use visitor_analytics::domain::visit::NewVisit;
+use visitor_analytics::store::Store;
+use visitor_analytics::verify::{self, Wanted};
+
+const DAYS: i64 = 5;
+const VISITS_A_DAY: usize = 40_000;
+/// Visits come in the first 12 hours of a day.
+const APART: TimeDelta = TimeDelta::milliseconds(1_080);
+const BATCH: usize = 500;
+
+#[tokio::main]
+async fn main() {
+    let database = std::env::var("DATABASE_URL").expect("run it by ./dev bench rollups");
+    let pool = chassis::database::pool(database.parse().unwrap(), 10);
+    let history = visitor_analytics::migrator();
+    chassis::database::migrate(&pool, visitor_analytics::SCHEMA, history)
+        .await
+        .unwrap();
+    let postgres = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&pool);
+    let postgres = parent(postgres.await.map(i32::cast_unsigned).unwrap()).unwrap();
+    let used = || {
+        (
+            Instant::now(),
+            Cpu::of(std::process::id()).total(),
+            Cpu::of_family(postgres).total(),
+        )
+    };
+
+    let store = Store::new(pool.clone());
+    let now: DateTime<Utc> = "2026-11-20T12:00:00Z".parse().unwrap();
+    let visits = visits(now - TimeDelta::days(DAYS));
+    let months = visits.iter().map(|visit| visit.visit.timestamp);
+    store.make_room(months).await.unwrap();
+    let before = used();
+    for batch in visits.chunks(BATCH) {
+        store.record(batch, now, TimeDelta::zero()).await.unwrap();
+    }
+    print("recording, days closed", before, used(), visits.len());
+    sqlx::raw_sql("vacuum analyze")
+        .execute(&pool)
+        .await
+        .unwrap();
+
+    let later = now + TimeDelta::days(2);
+    for name in ["folding", "folding again"] {
+        let before = used();
+        let mut rows = 0;
+        for due in store.days_to_fold(later, 100).await.unwrap() {
+            rows += store.fold(&due).await.unwrap().unwrap();
+        }
+        print(name, before, used(), visits.len());
+        println!("  {rows} rows");
+        size(&pool, visits.len()).await;
+        sqlx::raw_sql(
+            "insert into visitor_analytics.unfolded_day (site_id, day, due_at)
+                       select distinct site_id, day, now() from visitor_analytics.rollup_day",
+        )
+        .execute(&pool)
+        .await
+        .unwrap();
+    }
+    sqlx::raw_sql("delete from visitor_analytics.unfolded_day")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let before = used();
+    let report = verify::compare(&store, &Wanted::default()).await.unwrap();
+    print("verifying", before, used(), visits.len());
+    print!("{report}");
+}
+
+type Used = (Instant, Duration, Duration);
+
+fn print(what: &str, before: Used, after: Used, visits: usize) {
+    let micros = |time: Duration| time.as_secs_f64() * 1e6 / visits as f64;
+    println!(
+        "{what:<24} {:>6.2} s, CPU µs a visit: own {:.2}, PostgreSQL {:.2}",
+        (after.0 - before.0).as_secs_f64(),
+        micros(after.1.saturating_sub(before.1)),
+        micros(after.2.saturating_sub(before.2)),
+    );
+}
+
+async fn size(pool: &PgPool, visits: usize) {
+    let tables = ["visit", "rollup_day", "rollup_value"];
+    for table in tables {
+        let bytes = "select coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint from pg_class c
+                     where c.relnamespace = 'visitor_analytics'::regnamespace
+                       and c.relkind = 'r' and c.relname ~ ('^' || $1 || '(_[0-9_]+|_past)?$')";
+        let bytes: i64 = sqlx::query_scalar(bytes)
+            .bind(table)
+            .fetch_one(pool)
+            .await
+            .unwrap();
+        let millions = visits as f64 / 1e6;
+        println!(
+            "  {table:<13} {:>7.1} MB for a million visits",
+            bytes as f64 / 1e6 / millions
+        );
+    }
+}
+
+fn visits(start: DateTime<Utc>) -> Vec<Classified> {
+    let (reader, crawlers) = (AgentReader::new(), Crawlers::new());
+    let mut random = Random(11);
+    let mut visits = vec![];
+    for day in 0..DAYS {
+        let seed = 20 + day.cast_unsigned();
+        let sent = visits::generate(visits::Crowd::Mixed, VISITS_A_DAY, seed);
+        let mut moment = start
+            .date_naive()
+            .and_time(chrono::NaiveTime::MIN)
+            .and_utc();
+        moment += TimeDelta::days(day);
+        for text in sent {
+            moment += APART;
+            let mut visit: Value = serde_json::from_str(&text).unwrap();
+            visit["timestamp"] = json!(moment);
+            let visitor = format!("{day}-{}", visit["ip"].as_str().unwrap());
+            let visit = serde_json::from_value(visit).unwrap();
+            let visit = NewVisit::accept(visit, &Policy::default(), moment).unwrap();
+            let findings = AgentFindings {
+                agent: reader.read(&visit.user_agent),
+                verdict: judge_agent(&crawlers, &visit.user_agent),
+            };
+            let place = Place::Known(Arc::new(place(&mut random)));
+            visits.push(Classified::new(visit, visitor, Arc::new(findings), place));
+        }
+    }
+    visits
+}
+
+/// One of 3,000 cities, some of them large.
+fn place(random: &mut Random) -> Location {
+    let city = random.below(3_000) * random.below(3_000) / 3_000;
+    let (region, country) = (city / 10, city / 60);
+    serde_json::from_value(json!({
+        "ip": "81.2.69.142", "network": null, "continent_code": null,
+        "country_code": format!("C{country}"), "country": format!("Country {country}"),
+        "is_in_european_union": null, "region_code": format!("R{region}"), "region": null,
+        "city": format!("City {city}"), "postal_code": null, "latitude": 1.0, "longitude": 1.0,
+        "accuracy_radius_km": null, "time_zone": null, "asn": random.below(500),
+        "as_organization": format!("Network {}", random.below(500)), "is_anonymous": null,
+        "is_hosting_provider": null, "sources": []
+    }))
+    .unwrap()
+}

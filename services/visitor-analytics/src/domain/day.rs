@@ -1,0 +1,139 @@
+//! Days as a site's clock tells them.
+
+use chrono::{DateTime, Days, MappedLocalTime, NaiveDate, NaiveTime, Offset as _, TimeDelta};
+use chrono::{TimeZone as _, Utc};
+use chrono_tz::Tz;
+
+/// A day in a time zone: from its midnight to the next one, 23 to 25 hours later as a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Day {
+    /// Which day.
+    pub date: NaiveDate,
+    /// The first moment.
+    pub from: DateTime<Utc>,
+    /// The first moment of the next day.
+    pub to: DateTime<Utc>,
+}
+
+impl Day {
+    /// The day with this date.
+    #[must_use]
+    pub fn new(zone: Tz, date: NaiveDate) -> Self {
+        Self {
+            date,
+            from: midnight(zone, date),
+            to: midnight(zone, date + Days::new(1)),
+        }
+    }
+
+    /// The day that a moment lies on.
+    #[must_use]
+    pub fn of(zone: Tz, moment: DateTime<Utc>) -> Self {
+        let date = moment.with_timezone(&zone).date_naive();
+        let day = Self::new(zone, date);
+        // Where the clock was put back over midnight it tells a date twice.
+        if moment < day.from {
+            Self::new(zone, date - Days::new(1))
+        } else if moment >= day.to {
+            Self::new(zone, date + Days::new(1))
+        } else {
+            day
+        }
+    }
+
+    /// The days from that of one moment to that of another, which is not earlier.
+    pub fn between(zone: Tz, from: DateTime<Utc>, to: DateTime<Utc>) -> impl Iterator<Item = Self> {
+        let next = move |day: &Self| Some(Self::new(zone, day.date + Days::new(1)));
+        std::iter::successors(Some(Self::of(zone, from)), next)
+            .take_while(move |day| day.from <= to)
+    }
+
+    /// Whether a moment lies on it.
+    #[must_use]
+    pub fn contains(&self, moment: DateTime<Utc>) -> bool {
+        self.from <= moment && moment < self.to
+    }
+}
+
+/// The hour on the clock, and how far the clock is from UTC, which tells apart the two hours
+/// of the same name when it is put back: `01+02:00`.
+#[must_use]
+pub fn hour(zone: Tz, moment: DateTime<Utc>) -> String {
+    moment.with_timezone(&zone).format("%H%:z").to_string()
+}
+
+/// As PostgreSQL reads a date at a time zone: of two midnights the later one; where the clock was
+/// put forward over midnight, as if that had not happened yet.
+fn midnight(zone: Tz, date: NaiveDate) -> DateTime<Utc> {
+    let local = date.and_time(NaiveTime::MIN);
+    match zone.from_local_datetime(&local) {
+        MappedLocalTime::Single(moment) | MappedLocalTime::Ambiguous(_, moment) => {
+            moment.with_timezone(&Utc)
+        }
+        MappedLocalTime::None => {
+            let before = zone.offset_from_utc_datetime(&(local - TimeDelta::days(1)));
+            let offset = before.fix().local_minus_utc();
+            local.and_utc() - TimeDelta::seconds(offset.into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn days_follow_the_clock() {
+        let of = |zone: Tz, moment| {
+            let day = Day::of(zone, at(moment));
+            (day.date.to_string(), (day.to - day.from).num_minutes())
+        };
+        let day = |date: &str, minutes| (date.to_owned(), minutes);
+        assert_eq!(of(Tz::UTC, "2026-11-20T23:59:59Z"), day("2026-11-20", 1440));
+        let kolkata = Tz::Asia__Kolkata;
+        assert_eq!(of(kolkata, "2026-11-20T18:29:59Z"), day("2026-11-20", 1440));
+        assert_eq!(of(kolkata, "2026-11-20T18:30:00Z"), day("2026-11-21", 1440));
+        let berlin = Tz::Europe__Berlin;
+        assert_eq!(of(berlin, "2026-10-25T12:00:00Z"), day("2026-10-25", 1500));
+        assert_eq!(of(berlin, "2026-03-29T12:00:00Z"), day("2026-03-29", 1380));
+        // Midnight did not exist.
+        let brazil = Tz::America__Sao_Paulo;
+        assert_eq!(of(brazil, "2018-11-04T12:00:00Z"), day("2018-11-04", 1380));
+        // The clock was put back from one past midnight to the evening before.
+        let canada = Tz::America__St_Johns;
+        assert_eq!(of(canada, "2010-11-07T02:30:30Z"), day("2010-11-06", 1500));
+        assert_eq!(of(canada, "2010-11-07T03:30:00Z"), day("2010-11-07", 1440));
+    }
+
+    #[test]
+    fn every_moment_has_one_day_and_days_follow_each_other() {
+        let zones = [
+            Tz::Australia__Lord_Howe,
+            Tz::America__St_Johns,
+            Tz::Pacific__Apia,
+            Tz::Africa__Cairo,
+        ];
+        for zone in zones {
+            let (from, to) = (at("2009-12-30T00:00:00Z"), at("2012-01-05T00:00:00Z"));
+            let days: Vec<Day> = Day::between(zone, from, to).collect();
+            assert!(days.windows(2).all(|pair| pair[0].to == pair[1].from));
+            let mut moment = from;
+            while moment < to {
+                let day = Day::of(zone, moment);
+                assert!(day.contains(moment), "{zone} {moment} {day:?}");
+                moment += TimeDelta::minutes(29);
+            }
+        }
+    }
+
+    #[test]
+    fn an_hour_that_comes_twice_has_two_names() {
+        let hour = |moment| hour(Tz::Europe__Berlin, at(moment));
+        assert_eq!(hour("2026-10-25T00:30:00Z"), "02+02:00");
+        assert_eq!(hour("2026-10-25T01:30:00Z"), "02+01:00");
+    }
+}

@@ -1,0 +1,116 @@
+//! `GET` and `DELETE /visitors/{id}`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use chassis::Problem;
+use chassis::extract::{Path, Query};
+use chassis::problem::ProblemBody;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::error;
+use super::list::named_site;
+use crate::domain::visit::own_id;
+
+/// The parameters of both.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Parameters {
+    /// Only on this site; without it on all.
+    site: Option<String>,
+}
+
+/// What is known of a visitor.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Visitor {
+    id: String,
+    /// When the first visit was.
+    first_seen_at: DateTime<Utc>,
+    /// When the last visit was.
+    last_seen_at: DateTime<Utc>,
+    sessions: u64,
+    visits: u64,
+    /// The sites' domains, in alphabetical order.
+    sites: Vec<String>,
+}
+
+/// What an erasure removed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Erased {
+    id: String,
+    visits: u64,
+    sessions: u64,
+    /// Announcements that had not been made.
+    announcements: u64,
+    /// Addresses that waited for their place.
+    owed_locations: u64,
+}
+
+/// A visitor, as far as one can be told from another.
+#[utoipa::path(get, path = "/visitors/{id}", tag = "visitors",
+    params(("id" = String, Path, description = "The visitor's id"), Parameters),
+    responses(
+        (status = 200, body = Visitor, description = "The visitor"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "There is no such visitor"),
+    ))]
+pub(super) async fn one(
+    State(state): State<super::State>,
+    Path(id): Path<String>,
+    Query(parameters): Query<Parameters>,
+) -> Result<Json<Visitor>, Problem> {
+    let (id, site) = named(id, &parameters)?;
+    let found = state.store.visitor(&id, site.as_deref()).await;
+    let found = found.map_err(|e| error::store(&e))?.ok_or_else(missing)?;
+    Ok(Json(Visitor {
+        id,
+        first_seen_at: found.first_seen_at,
+        last_seen_at: found.last_seen_at,
+        sessions: found.sessions,
+        visits: found.visits,
+        sites: found.sites,
+    }))
+}
+
+/// Erases a visitor: visits, sessions, and what waits to be told.
+///
+/// For whoever may record visits, since a visitor asks the site, and the site asks here.
+#[utoipa::path(delete, path = "/visitors/{id}", tag = "visitors",
+    params(("id" = String, Path, description = "The visitor's id"), Parameters),
+    responses(
+        (status = 200, body = Erased, description = "What was removed"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "There is no such visitor"),
+    ))]
+pub(super) async fn erase(
+    State(state): State<super::State>,
+    Path(id): Path<String>,
+    Query(parameters): Query<Parameters>,
+) -> Result<Json<Erased>, Problem> {
+    let (id, site) = named(id, &parameters)?;
+    let now = state.clock.now();
+    let erased = state.store.erase_visitor(&id, site.as_deref(), now).await;
+    let erased = erased.map_err(|e| error::store(&e))?.ok_or_else(missing)?;
+    Ok(Json(Erased {
+        id,
+        visits: erased.visits,
+        sessions: erased.sessions,
+        announcements: erased.announcements,
+        owed_locations: erased.owed_locations,
+    }))
+}
+
+fn named(id: String, parameters: &Parameters) -> Result<(String, Option<String>), Problem> {
+    let wrong = |error: crate::domain::visit::Invalid| {
+        Problem::new(StatusCode::BAD_REQUEST, "PATH_INVALID", error.to_string()).field("id")
+    };
+    let site = parameters.site.as_deref().map(named_site).transpose()?;
+    Ok((own_id(id, "id").map_err(wrong)?, site))
+}
+
+fn missing() -> Problem {
+    Problem::not_found("there is no visitor with this id")
+}

@@ -1,0 +1,103 @@
+//! The `retention` command: what is kept, what goes, and when.
+
+use std::fmt::Write as _;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use common::clock::Clock;
+
+use crate::NAME;
+use crate::config::Config;
+use crate::domain::policy::Retention;
+use crate::store::{Expired, Partition, Rows, Store};
+
+/// What is to be printed: a table of the partitions and, unless this is a `dry_run`, what was
+/// removed.
+pub async fn run(config: &Config, clock: &Clock, dry_run: bool) -> anyhow::Result<String> {
+    let store = Store::new(config.database.pool(NAME)?);
+    let retention = config.policy().retention;
+    report(&store, retention, clock.now(), dry_run).await
+}
+
+/// The same over a given store, at `now`.
+pub async fn report(
+    store: &Store,
+    retention: Retention,
+    now: DateTime<Utc>,
+    dry_run: bool,
+) -> anyhow::Result<String> {
+    let partitions = store.partitions().await?;
+    let mut text = table(&partitions, retention, now);
+    let Some(border) = retention.border(now) else {
+        text.push_str("RETENTION_DAYS is not set: everything is kept.\n");
+        return Ok(text);
+    };
+    let rows = store.count_shared(border).await?;
+    // Writing to a string does not fail.
+    let _ = writeln!(
+        text,
+        "What lies before {border} goes; in partitions of more than a month that is {rows} rows."
+    );
+    if !dry_run {
+        text.push_str(&done(&store.expire(border, now).await?));
+    }
+    Ok(text)
+}
+
+fn done(expired: &Expired) -> String {
+    let mut text = String::new();
+    let lines = [
+        ("Removed", &expired.partitions),
+        ("In use, try again", &expired.put_off),
+    ];
+    for (what, names) in lines.into_iter().filter(|(_, names)| !names.is_empty()) {
+        let _ = writeln!(text, "{what}: {}.", names.join(", "));
+    }
+    if expired.rows > 0 {
+        let _ = writeln!(text, "Removed: {} rows.", expired.rows);
+    }
+    if text.is_empty() {
+        text.push_str("Nothing was due.\n");
+    }
+    text
+}
+
+fn table(partitions: &[Partition], retention: Retention, now: DateTime<Utc>) -> String {
+    let head = ["partition", "rows (~ estimated)", "bytes", "goes"].map(str::to_owned);
+    let line = |partition: &Partition| {
+        let rows = match partition.rows {
+            Rows::Exactly(rows) => rows.to_string(),
+            Rows::About(rows) => format!("~{rows}"),
+        };
+        let bytes = partition.bytes.to_string();
+        [
+            partition.name.clone(),
+            rows,
+            bytes,
+            goes(partition, retention, now),
+        ]
+    };
+    let lines: Vec<[String; 4]> = [head]
+        .into_iter()
+        .chain(partitions.iter().map(line))
+        .collect();
+    let width = |column: usize| lines.iter().map(|line| line[column].len()).max();
+    let [name, rows, bytes] = [0, 1, 2].map(|column| width(column).unwrap_or_default());
+    lines.iter().fold(String::new(), |mut text, line| {
+        let [a, b, c, d] = line;
+        let _ = writeln!(text, "{a:<name$}  {b:>rows$}  {c:>bytes$}  {d}");
+        text
+    })
+}
+
+/// When a partition goes.
+fn goes(partition: &Partition, retention: Retention, now: DateTime<Utc>) -> String {
+    let is_reached = |end: NaiveDate| retention.border(now).is_some_and(|border| end <= border);
+    match retention.reached(partition.end) {
+        None => "never".into(),
+        Some(_) if is_reached(partition.end) => "now".into(),
+        Some(when) if partition.is_shared => {
+            format!("month by month until {}", when.format("%Y-%m-%d %H:%M"))
+        }
+        Some(when) => when.format("%Y-%m-%d %H:%M").to_string(),
+    }
+}

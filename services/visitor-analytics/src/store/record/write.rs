@@ -1,0 +1,165 @@
+//! Writing a batch down: visits, sessions and outbox in one statement, since each round trip costs
+//! as much as a few visits.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::Planned;
+use crate::domain::classified::{Classified, Place};
+use crate::domain::session::Session;
+use crate::store::dimension::Numbers;
+use crate::store::visit::{self, VisitKey};
+use crate::store::{StoreError, outbox, owed_location, session};
+
+/// What is new in a batch. The visits have their sites, sessions and dimensions beside them.
+pub(super) struct News<'a> {
+    pub(super) visits: Vec<&'a Classified>,
+    pub(super) sites: Vec<i32>,
+    pub(super) sessions: Vec<Uuid>,
+    pub(super) numbers: &'a Numbers,
+    pub(super) plans: &'a [Planned],
+}
+
+impl News<'_> {
+    /// Whether all visits were new indeed; else the transaction must not be committed.
+    pub(super) async fn write(
+        &self,
+        connection: &mut PgConnection,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        if self.visits.is_empty() {
+            return Ok(true);
+        }
+        session::merge(connection, self.plans).await?;
+        match self.insert(connection, now).await {
+            Err(sqlx::Error::Database(error)) if error.constraint().is_some_and(is_visits_key) => {
+                return Ok(false);
+            }
+            other => other?,
+        }
+        owed_location::insert(connection, &self.visits, now).await?;
+        Ok(true)
+    }
+
+    async fn insert(
+        &self,
+        connection: &mut PgConnection,
+        now: DateTime<Utc>,
+    ) -> Result<(), sqlx::Error> {
+        let visits = visit::Columns::of(&self.visits);
+        let new = || {
+            let plans = self.plans.iter();
+            plans.flat_map(|p| p.plan.new.iter().map(|session| (&p.key, session)))
+        };
+        let new_sites: Vec<i32> = new().map(|(key, _)| key.0).collect();
+        let new_visitors: Vec<&str> = new().map(|(key, _)| key.1.as_str()).collect();
+        let begun = session::Columns::of(new().map(|(_, session)| session));
+        let changed = || self.plans.iter().flat_map(|planned| &planned.plan.changed);
+        let before: Vec<DateTime<Utc>> = changed().map(|(before, _)| *before).collect();
+        let gone_on = session::Columns::of(changed().map(|(_, session): &(_, Session)| session));
+        let told = self.announcements(now);
+        sqlx::query!(
+            "with begun as (
+                 insert into visitor_analytics.session (site_id, visitor_id, id, started_at,
+                     last_seen_at, entry_visit_id, exit_visit_id, visits, is_bot, announced)
+                 select * from unnest($22::int[], $23::text[], $24::uuid[], $25::timestamptz[],
+                     $26::timestamptz[], $27::uuid[], $28::uuid[], $29::int[], $30::bool[],
+                     $31::bool[])),
+             gone_on as (
+                 update visitor_analytics.session s
+                 set started_at = n.started_at, last_seen_at = n.last_seen_at,
+                     entry_visit_id = n.entry_visit_id, exit_visit_id = n.exit_visit_id,
+                     visits = n.visits, is_bot = n.is_bot, announced = n.announced
+                 from unnest($32::timestamptz[], $33::uuid[], $34::timestamptz[],
+                     $35::timestamptz[], $36::uuid[], $37::uuid[], $38::int[], $39::bool[],
+                     $40::bool[])
+                     as n (before, id, started_at, last_seen_at, entry_visit_id, exit_visit_id,
+                           visits, is_bot, announced)
+                 where s.id = n.id and s.started_at = n.before
+                   -- Keeps other months' partitions from being opened.
+                   and s.started_at between $41 and $42),
+             told as (
+                 insert into visitor_analytics.outbox (session_id, visit_id, visit_timestamp,
+                     due_at, created_at)
+                 select n.*, $1 from unnest($43::uuid[], $44::uuid[], $45::timestamptz[],
+                     $46::timestamptz[]) n
+                 on conflict on constraint outbox_session_key do nothing)
+             insert into visitor_analytics.visit (received_at, id, timestamp, site_id, session_id,
+                 page_id, origin_id, agent_id, verdict_id, place_id, network_id, visitor_id,
+                 user_id, query, method, status_code, response_time_ms, language, is_bot,
+                 properties, ip)
+             select $1, * from unnest($2::uuid[], $3::timestamptz[], $4::int[], $5::uuid[],
+                 $6::int[], $7::int[], $8::int[], $9::int[], $10::int[], $11::int[], $12::text[],
+                 $13::text[], $14::text[], $15::text[], $16::smallint[], $17::int[], $18::text[],
+                 $19::bool[], $20::jsonb[], $21::inet[])",
+            now,
+            &visits.ids,
+            &visits.moments,
+            &self.sites,
+            &self.sessions,
+            &self.numbers.pages.ids as _,
+            &self.numbers.origins.ids as _,
+            &self.numbers.agents.ids as _,
+            &self.numbers.verdicts.ids as _,
+            &self.numbers.located.places.ids as _,
+            &self.numbers.located.networks.ids as _,
+            &visits.visitors as _,
+            &visits.users as _,
+            &visits.queries as _,
+            &visits.methods as _,
+            &visits.statuses as _,
+            &visits.times as _,
+            &visits.languages as _,
+            &visits.bots,
+            &visits.properties as _,
+            &visits.ips as _,
+            &new_sites,
+            &new_visitors as _,
+            &begun.ids,
+            &begun.started_at,
+            &begun.last_seen_at,
+            &begun.entries,
+            &begun.exits,
+            &begun.visits,
+            &begun.bots,
+            &begun.announced,
+            &before,
+            &gone_on.ids,
+            &gone_on.started_at,
+            &gone_on.last_seen_at,
+            &gone_on.entries,
+            &gone_on.exits,
+            &gone_on.visits,
+            &gone_on.bots,
+            &gone_on.announced,
+            before.iter().min(),
+            before.iter().max(),
+            &told.sessions,
+            &told.visits,
+            &told.moments,
+            &told.due_at,
+        )
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+
+    fn announcements(&self, now: DateTime<Utc>) -> outbox::Columns {
+        let owed = self.visits.iter().filter(|v| v.place == Place::Owed);
+        let owed: HashSet<VisitKey> = owed.map(|visit| visit::key(visit)).collect();
+        let mut told = outbox::Columns::default();
+        for (session, visit) in self.plans.iter().flat_map(|p| &p.plan.announce) {
+            let is_owed = owed.contains(&(visit.id, visit.timestamp));
+            told.add(*session, visit, is_owed, now);
+        }
+        told
+    }
+}
+
+/// A partition's key is named after the partition.
+fn is_visits_key(constraint: &str) -> bool {
+    constraint.starts_with("visit_") && constraint.ends_with("_pkey")
+}

@@ -1,0 +1,280 @@
+//! What is old goes: whole months at once, and rows only where a partition holds years.
+
+use chrono::{DateTime, Months, NaiveDate, NaiveTime, Utc};
+use sqlx::AssertSqlSafe;
+use uuid::Uuid;
+
+use super::partition::{self, FIRST};
+use super::record::locks;
+use super::rollup::{self, Period};
+use super::session::VisitorKey;
+use super::{Store, StoreError};
+
+/// Sessions that are cut in one transaction, and rows that are deleted in one.
+const CUT: i64 = 500;
+const DELETE: u64 = 10_000;
+
+/// `PostgreSQL`, appendix A.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+const UNDEFINED_TABLE: &str = "42P01";
+
+/// The partitions of what lies before the months. Sessions go first: what is left to do is seen
+/// by the visits.
+const SHARED: [(&str, &str); 2] = [("session_past", "started_at"), ("visit_past", "timestamp")];
+
+/// A part of the tables of visits and sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Partition {
+    /// Its name.
+    pub name: String,
+    /// The day after its last.
+    pub end: NaiveDate,
+    /// Whether it is of more than a month, so that a part of it may go.
+    pub is_shared: bool,
+    /// How many rows it holds.
+    pub rows: Rows,
+    /// What it takes on disk, with its indexes.
+    pub bytes: u64,
+}
+
+/// How many rows there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// Counted.
+    Exactly(u64),
+    /// `PostgreSQL`'s estimate, from when it last looked.
+    About(u64),
+}
+
+/// What went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Expired {
+    /// Partitions that were dropped, or emptied where they stay.
+    pub partitions: Vec<String>,
+    /// Visits and sessions that were deleted from partitions that hold newer ones too.
+    pub rows: u64,
+    /// Partitions that were in use, or come after one that was: they go when this is tried again.
+    pub put_off: Vec<String>,
+}
+
+impl Store {
+    /// The partitions, the oldest first. Rows are counted where there is no estimate yet.
+    pub async fn partitions(&self) -> Result<Vec<Partition>, StoreError> {
+        let found = sqlx::query!(
+            r#"select c.relname::text as "name!", c.reltuples::bigint as "rows!",
+                      coalesce(pg_total_relation_size(c.oid), 0) as "bytes!"
+               from pg_inherits i join pg_class c on c.oid = i.inhrelid
+               where i.inhparent in ('visitor_analytics.session'::regclass,
+                                     'visitor_analytics.visit'::regclass)"#,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut partitions = vec![];
+        for row in found {
+            let month = partition::month(&row.name);
+            let end = month.and_then(|month| month.checked_add_months(Months::new(1)));
+            let rows = match u64::try_from(row.rows) {
+                Ok(rows) => Rows::About(rows),
+                Err(_) => match self.count_rows(&row.name, "true").await {
+                    Ok(rows) => Rows::Exactly(rows),
+                    // It went meanwhile.
+                    Err(error) if has_code(&error, UNDEFINED_TABLE) => continue,
+                    Err(error) => return Err(error.into()),
+                },
+            };
+            partitions.push(Partition {
+                end: end.unwrap_or(FIRST),
+                is_shared: end.is_none(),
+                rows,
+                bytes: row.bytes.cast_unsigned(),
+                name: row.name,
+            });
+        }
+        partitions.sort_by(|a, b| (a.end, &a.name).cmp(&(b.end, &b.name)));
+        Ok(partitions)
+    }
+
+    /// How many visits and sessions of before `border` lie in partitions of more than a month.
+    pub async fn count_shared(&self, border: NaiveDate) -> Result<u64, StoreError> {
+        let mut rows = 0;
+        for (name, column) in SHARED {
+            rows += self.count_rows(name, &before(column, border)).await?;
+        }
+        Ok(rows)
+    }
+
+    async fn count_rows(&self, partition: &str, which: &str) -> Result<u64, sqlx::Error> {
+        let statement = format!("select count(*) from visitor_analytics.{partition} where {which}");
+        // The name is one of our partitions', the condition this file's.
+        let count = sqlx::query_scalar::<_, i64>(AssertSqlSafe(statement));
+        Ok(count.fetch_one(&self.pool).await?.cast_unsigned())
+    }
+
+    /// Removes the visits and sessions of before `border`, the first day of a month. A session
+    /// that reaches beyond it begins after it from then on. May be tried at any time, by several
+    /// at once. Numbers of days that were folded stay.
+    pub async fn expire(
+        &self,
+        border: NaiveDate,
+        now: DateTime<Utc>,
+    ) -> Result<Expired, StoreError> {
+        let mut old = self.months_before(border).await?;
+        let shared = self.shared_reaches_before(border).await?;
+        if old.is_empty() && !shared {
+            return Ok(Expired::default());
+        }
+        let mut connection = self.pool.acquire().await?;
+        rollup::dropped_before(&mut connection, midnight(border)).await?;
+        drop(connection);
+        while self.cut_sessions(midnight(border), now).await? {}
+        let mut expired = Expired::default();
+        if shared && border < FIRST {
+            for (name, column) in SHARED {
+                expired.rows += self.delete_rows(name, &before(column, border)).await?;
+            }
+        } else if shared {
+            old.extend(SHARED.map(|(name, _)| name.to_owned()));
+        }
+        for name in old {
+            if expired.put_off.is_empty() && self.remove(&name).await? {
+                expired.partitions.push(name);
+            } else {
+                expired.put_off.push(name);
+            }
+        }
+        Ok(expired)
+    }
+
+    /// The months' partitions with nothing but what lies before `border`.
+    async fn months_before(&self, border: NaiveDate) -> Result<Vec<String>, StoreError> {
+        let names = sqlx::query_scalar!(
+            r#"select c.relname::text as "name!"
+               from pg_inherits i join pg_class c on c.oid = i.inhrelid
+               where i.inhparent in ('visitor_analytics.session'::regclass,
+                                     'visitor_analytics.visit'::regclass)
+               order by c.relname"#,
+        );
+        let names = names.fetch_all(&self.pool).await?.into_iter();
+        let old = |name: &String| partition::month(name).is_some_and(|month| month < border);
+        Ok(names.filter(old).collect())
+    }
+
+    async fn shared_reaches_before(&self, border: NaiveDate) -> Result<bool, StoreError> {
+        // Site by site, as the index goes.
+        let reaches = sqlx::query_scalar!(
+            r#"select exists (select from visitor_analytics.site s where exists (
+                   select from visitor_analytics.visit_past v
+                   where v.site_id = s.id and v.timestamp < $1)) as "reaches!""#,
+            midnight(border),
+        );
+        Ok(reaches.fetch_one(&self.pool).await?)
+    }
+
+    /// Lets sessions that began before `border`, and did not end there, begin with their first
+    /// visit after it. Returns whether there may be more.
+    async fn cut_sessions(
+        &self,
+        border: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let found = sqlx::query!(
+            "select id, site_id, visitor_id, last_seen_at from visitor_analytics.session
+             where started_at < $1 and last_seen_at >= $1 limit $2",
+            border,
+            CUT,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        if found.is_empty() {
+            return Ok(false);
+        }
+        let ids: Vec<Uuid> = found.iter().map(|row| row.id).collect();
+        let (keys, periods): (Vec<VisitorKey>, Vec<Period>) = found
+            .into_iter()
+            .map(|row| {
+                let period = Period {
+                    site_id: row.site_id,
+                    from: border,
+                    to: row.last_seen_at,
+                };
+                ((row.site_id, row.visitor_id), period)
+            })
+            .unzip();
+        let mut transaction = locks::begin(&self.pool, &keys).await?;
+        let cut = sqlx::query!(
+            "update visitor_analytics.session s
+             set started_at = k.started_at, entry_visit_id = k.visit_ids[1], visits = k.visits
+             from (select s.id, s.started_at as before, min(v.timestamp) as started_at,
+                          array_agg(v.id order by v.timestamp, v.id) as visit_ids,
+                          count(*)::int as visits
+                   from visitor_analytics.session s
+                   join visitor_analytics.visit v
+                     on v.site_id = s.site_id and v.session_id = s.id
+                    and v.timestamp >= $1 and v.timestamp between s.started_at and s.last_seen_at
+                   where s.id = any($2) and s.started_at < $1
+                   group by s.id, s.started_at) k
+             where s.id = k.id and s.started_at = k.before",
+            border,
+            &ids,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        let marked = self
+            .rollups
+            .mark(&mut transaction, periods.into_iter(), now);
+        let marked = marked.await?;
+        transaction.commit().await?;
+        self.rollups.remember(marked);
+        Ok(cut.rows_affected() > 0)
+    }
+
+    async fn delete_rows(&self, partition: &str, which: &str) -> Result<u64, StoreError> {
+        let statement = format!(
+            "delete from visitor_analytics.{partition} where ctid = any(array(
+                 select ctid from visitor_analytics.{partition} where {which} limit {DELETE}))"
+        );
+        let mut all = 0;
+        loop {
+            let done = sqlx::query(AssertSqlSafe(statement.clone()));
+            let rows = done.execute(&self.pool).await?.rows_affected();
+            all += rows;
+            if rows < DELETE {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Drops a partition, or empties the one that has to be there. Returns whether it could: where
+    /// a report reads the table the lock is not waited for, since every visit would wait behind.
+    async fn remove(&self, partition: &str) -> Result<bool, StoreError> {
+        let what = match partition::month(partition) {
+            Some(_) => "drop table if exists",
+            None => "truncate",
+        };
+        let statement =
+            format!("set local lock_timeout = '250ms'; {what} visitor_analytics.{partition}");
+        let mut transaction = self.pool.begin().await?;
+        let done = sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *transaction);
+        match done.await {
+            Err(error) if has_code(&error, LOCK_NOT_AVAILABLE) => return Ok(false),
+            done => done?,
+        };
+        transaction.commit().await?;
+        Ok(true)
+    }
+}
+
+fn has_code(error: &sqlx::Error, wanted: &str) -> bool {
+    let code = error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code);
+    code.as_deref() == Some(wanted)
+}
+
+fn before(column: &str, border: NaiveDate) -> String {
+    format!("{column} < '{}'", partition::midnight(border))
+}
+
+fn midnight(day: NaiveDate) -> DateTime<Utc> {
+    day.and_time(NaiveTime::MIN).and_utc()
+}

@@ -1,0 +1,136 @@
+//! Rollups: numbers of days that are over, in step with the visits.
+//!
+//! A day is folded or it is not. Whoever changes something marks its days ([`Marks`]); a day that
+//! has been over for a while is folded from its visits ([`Store::fold_day`]) and loses its mark
+//! with the same transaction that writes its numbers. A report adds the numbers of folded days and
+//! folds the visits of the others itself.
+
+mod lexicon;
+mod mark;
+mod read;
+mod verify;
+mod write;
+mod zone;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+pub(super) use mark::{Marks, Period};
+pub use verify::{DayOfSite, Difference, Verdict};
+
+use super::{Store, StoreError};
+use crate::domain::day::Day;
+use crate::domain::dimension::Dimension;
+use crate::domain::fold::Numbers;
+
+/// A day is folded when it has been over for this long. Processes take a day for open an hour
+/// less, so that their clocks need not agree and what they have begun is long committed.
+const REST: TimeDelta = TimeDelta::hours(2);
+/// Who folds a day must be done with it within this time; a day that is touched after its end is
+/// left alone for as long.
+const LEASE: TimeDelta = TimeDelta::minutes(10);
+
+/// A day that is due to be folded, taken for ten minutes.
+#[derive(Clone, Copy, Debug)]
+pub struct DueDay {
+    /// Whose.
+    pub site_id: i32,
+    /// Which.
+    pub date: NaiveDate,
+    /// What it was touched by last.
+    change: Uuid,
+}
+
+/// The numbers of one value on one day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Of which dimension.
+    pub dimension: Dimension,
+    /// Whether of bots' sessions.
+    pub is_bot: bool,
+    /// The value; `None` where visits have none.
+    pub value: Option<Arc<str>>,
+    /// The numbers.
+    pub numbers: Numbers,
+}
+
+impl Store {
+    /// Takes days that are due, at most `limit`; nobody else takes them until the lease is over.
+    pub async fn days_to_fold(
+        &self,
+        now: DateTime<Utc>,
+        limit: i64,
+    ) -> Result<Vec<DueDay>, StoreError> {
+        let days = sqlx::query_as!(
+            DueDay,
+            "update visitor_analytics.unfolded_day u set due_at = $2
+             from (select site_id, day from visitor_analytics.unfolded_day where due_at <= $1
+                   order by due_at limit $3 for update skip locked) d
+             where u.site_id = d.site_id and u.day = d.day
+             returning u.site_id, u.day as date, u.change",
+            now,
+            now + LEASE,
+            limit,
+        );
+        Ok(days.fetch_all(&self.pool).await?)
+    }
+
+    /// Folds a day that was taken. Returns how many rows were written; `None` where somebody
+    /// touched the day meanwhile, which leaves it to be folded again.
+    pub async fn fold(&self, due: &DueDay) -> Result<Option<usize>, StoreError> {
+        let day = self.day(due.site_id, due.date).await?;
+        if self.is_dropped(&day).await? {
+            // What is left of it would only take the place of what was folded.
+            return Ok(write::unmark(&self.pool, due).await?.then_some(0));
+        }
+        let rows = self.fold_day(due.site_id, due.date).await?;
+        self.replace_day(due, &rows).await
+    }
+
+    /// Writes the numbers of a day that was taken before they were read. Returns how many rows
+    /// were written; `None`, with nothing done, where somebody touched the day meanwhile.
+    pub async fn replace_day(
+        &self,
+        due: &DueDay,
+        rows: &[Row],
+    ) -> Result<Option<usize>, StoreError> {
+        write::replace(&self.pool, due, rows).await
+    }
+
+    /// The numbers of a day, folded from its visits.
+    pub async fn fold_day(&self, site_id: i32, date: NaiveDate) -> Result<Vec<Row>, StoreError> {
+        let zone = self.zone(site_id).await?;
+        read::fold(&self.pool, site_id, zone, Day::new(zone, date)).await
+    }
+
+    async fn day(&self, site_id: i32, date: NaiveDate) -> Result<Day, StoreError> {
+        Ok(Day::new(self.zone(site_id).await?, date))
+    }
+
+    /// Whether visits of this day have been dropped.
+    async fn is_dropped(&self, day: &Day) -> Result<bool, StoreError> {
+        let kept = sqlx::query_scalar!("select kept_since from visitor_analytics.visit_horizon");
+        let kept = kept.fetch_optional(&self.pool).await?;
+        Ok(kept.is_some_and(|kept| day.from < kept))
+    }
+}
+
+/// Tells that the visits before `kept_since` are being dropped: the days are not folded any more,
+/// and keep their numbers as they are.
+pub(super) async fn dropped_before(
+    connection: &mut PgConnection,
+    kept_since: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into visitor_analytics.visit_horizon as h (kept_since) values ($1)
+         on conflict on constraint visit_horizon_pkey
+         do update set kept_since = greatest(h.kept_since, excluded.kept_since)",
+        kept_since,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}

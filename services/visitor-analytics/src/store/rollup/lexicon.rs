@@ -1,0 +1,167 @@
+//! The texts of a day: each once, and what the numbers in its visits stand for.
+
+mod tables;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use sqlx::PgPool;
+
+use super::read::VisitRow;
+use crate::domain::day;
+use crate::domain::dimension::Dimension;
+use crate::domain::fold::{Key, NONE, Value, Visit};
+use crate::store::StoreError;
+
+/// All zones have been whole quarters of an hour from UTC since before the first visit.
+const QUARTER: i64 = 900;
+
+/// What the numbers in visits stand for, learned as they are met.
+pub(super) struct Lexicon {
+    zone: Tz,
+    texts: Texts,
+    pages: Known,
+    origins: Known,
+    agents: Known,
+    verdicts: Known,
+    places: Known,
+    networks: Known,
+    hours: HashMap<i64, Value>,
+    /// Of a visit without a place or without a network.
+    nowhere: Arc<[Key]>,
+    no_network: Arc<[Key]>,
+}
+
+/// The values behind the numbers of one table.
+type Known = HashMap<i32, Arc<[Key]>>;
+
+/// Texts with their numbers, which begin at 1.
+#[derive(Default)]
+struct Texts {
+    numbers: HashMap<Arc<str>, Value>,
+    texts: Vec<Arc<str>>,
+}
+
+impl Texts {
+    fn number(&mut self, text: &str) -> Value {
+        if let Some(number) = self.numbers.get(text) {
+            return *number;
+        }
+        let text: Arc<str> = text.into();
+        self.texts.push(text.clone());
+        let number = Value::try_from(self.texts.len()).expect("memory ends before");
+        self.numbers.insert(text, number);
+        number
+    }
+
+    fn key(&mut self, dimension: Dimension, text: Option<&str>) -> Key {
+        Key::new(dimension, text.map_or(NONE, |text| self.number(text)))
+    }
+
+    fn keys<const N: usize>(&mut self, values: [(Dimension, Option<&str>); N]) -> Arc<[Key]> {
+        values
+            .map(|(dimension, text)| self.key(dimension, text))
+            .into()
+    }
+}
+
+impl Lexicon {
+    pub(super) fn new(zone: Tz) -> Self {
+        use Dimension::{AsOrganization, City, Country, Region};
+        let nothing = |dimension| Key::new(dimension, NONE);
+        Self {
+            zone,
+            texts: Texts::default(),
+            pages: Known::new(),
+            origins: Known::new(),
+            agents: Known::new(),
+            verdicts: Known::new(),
+            places: Known::new(),
+            networks: Known::new(),
+            hours: HashMap::new(),
+            nowhere: [Country, Region, City].map(nothing).into(),
+            no_network: [AsOrganization].map(nothing).into(),
+        }
+    }
+
+    /// The text of a value.
+    pub(super) fn text(&self, value: Value) -> Option<Arc<str>> {
+        let place = value.checked_sub(1)? as usize;
+        self.texts.texts.get(place).cloned()
+    }
+
+    /// Looks up the numbers in these visits that were not met before.
+    pub(super) async fn learn(
+        &mut self,
+        pool: &PgPool,
+        visits: &[VisitRow],
+    ) -> Result<(), StoreError> {
+        let pages = new(&self.pages, visits, |v| Some(v.page_id));
+        self.learn_pages(pool, &pages).await?;
+        let origins = new(&self.origins, visits, |v| Some(v.origin_id));
+        self.learn_origins(pool, &origins).await?;
+        let agents = new(&self.agents, visits, |v| Some(v.agent_id));
+        self.learn_agents(pool, &agents).await?;
+        let verdicts = new(&self.verdicts, visits, |v| Some(v.verdict_id));
+        self.learn_verdicts(pool, &verdicts).await?;
+        let places = new(&self.places, visits, |v| v.place_id);
+        self.learn_places(pool, &places).await?;
+        let networks = new(&self.networks, visits, |v| v.network_id);
+        self.learn_networks(pool, &networks).await
+    }
+
+    /// A visit whose numbers have been learned.
+    pub(super) fn read(&mut self, row: &VisitRow) -> Visit {
+        let page = &self.pages[&row.page_id];
+        let place = row.place_id.map_or(&self.nowhere, |id| &self.places[&id]);
+        let network = row.network_id;
+        let network = network.map_or(&self.no_network, |id| &self.networks[&id]);
+        let shared = [
+            page,
+            &self.agents[&row.agent_id],
+            &self.verdicts[&row.verdict_id],
+            place,
+            network,
+        ];
+        let mut own = Vec::with_capacity(24);
+        own.extend(shared.into_iter().flat_map(|keys| keys.iter()).copied());
+        let (visited, origin) = (page[0].value, self.origins[&row.origin_id].clone());
+        if row.is_bot {
+            // Whatever the user agent says.
+            let bot = self.texts.key(Dimension::DeviceType, Some("bot"));
+            let device = own.iter_mut().find(|key| key.dimension == bot.dimension);
+            if let Some(device) = device {
+                *device = bot;
+            }
+        }
+        let status = row.status_code.map(|status| status.to_string());
+        let texts = &mut self.texts;
+        own.push(texts.key(Dimension::StatusCode, status.as_deref()));
+        own.push(texts.key(Dimension::Language, row.language.as_deref()));
+        own.push(self.hour(row.timestamp));
+        Visit {
+            at: row.timestamp.timestamp(),
+            is_bot: row.is_bot,
+            page: visited,
+            own,
+            origin,
+        }
+    }
+
+    fn hour(&mut self, moment: DateTime<Utc>) -> Key {
+        let quarter = moment.timestamp().div_euclid(QUARTER);
+        let (zone, texts) = (self.zone, &mut self.texts);
+        let hour = self.hours.entry(quarter);
+        let value = hour.or_insert_with(|| texts.number(&day::hour(zone, moment)));
+        Key::new(Dimension::Hour, *value)
+    }
+}
+
+/// The numbers in visits that are not known yet, each once.
+fn new(known: &Known, visits: &[VisitRow], id: impl Fn(&VisitRow) -> Option<i32>) -> Vec<i32> {
+    let ids = visits.iter().filter_map(id);
+    let new: BTreeSet<i32> = ids.filter(|id| !known.contains_key(id)).collect();
+    new.into_iter().collect()
+}

@@ -1,0 +1,112 @@
+//! A day's visits, read once and folded on the way.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+use futures::TryStreamExt as _;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::Row;
+use super::lexicon::Lexicon;
+use crate::domain::day::Day;
+use crate::domain::fold::Fold;
+use crate::domain::session::GAP;
+use crate::store::StoreError;
+
+/// Visits whose values are looked up together.
+const CHUNK: usize = 4_000;
+
+/// A visit with the numbers of its values.
+pub(super) struct VisitRow {
+    pub(super) visitor_id: String,
+    pub(super) session_id: Uuid,
+    pub(super) timestamp: DateTime<Utc>,
+    pub(super) is_bot: bool,
+    pub(super) page_id: i32,
+    pub(super) origin_id: i32,
+    pub(super) agent_id: i32,
+    pub(super) verdict_id: i32,
+    pub(super) place_id: Option<i32>,
+    pub(super) network_id: Option<i32>,
+    pub(super) status_code: Option<i16>,
+    pub(super) language: Option<String>,
+}
+
+/// Folds a site's day. A change between the statements is a change of the day, and whoever writes
+/// the numbers learns of it.
+pub(super) async fn fold(
+    pool: &PgPool,
+    site_id: i32,
+    zone: Tz,
+    day: Day,
+) -> Result<Vec<Row>, StoreError> {
+    let (crossing, from, to) = crossing(pool, site_id, &day).await?;
+    let visits = sqlx::query_as!(
+        VisitRow,
+        r#"select visitor_id, session_id, timestamp, is_bot, page_id, origin_id, agent_id,
+                  verdict_id, place_id, network_id, status_code, language
+           from visitor_analytics.visit
+           where site_id = $1 and timestamp >= $2 and timestamp <= $3
+             and (timestamp >= $4 and timestamp < $5 or session_id = any($6))
+           order by visitor_id collate "C", session_id, timestamp, id"#,
+        site_id,
+        from,
+        to,
+        day.from,
+        day.to,
+        &crossing,
+    );
+    let mut chunks = visits.fetch(pool).try_chunks(CHUNK);
+    let mut lexicon = Lexicon::new(zone);
+    let mut fold = Fold::new(day.from.timestamp()..day.to.timestamp());
+    while let Some(visits) = chunks.try_next().await.map_err(|error| error.1)? {
+        lexicon.learn(pool, &visits).await?;
+        for visit in visits {
+            let known = lexicon.read(&visit);
+            fold.add(&visit.visitor_id, visit.session_id, known);
+        }
+    }
+    let rows = fold
+        .finish()
+        .into_iter()
+        .map(|((key, is_bot), numbers)| Row {
+            dimension: key.dimension,
+            is_bot,
+            value: lexicon.text(key.value),
+            numbers,
+        });
+    Ok(rows.collect())
+}
+
+/// The sessions that begin before the day or go on after it (and perhaps some that only come near
+/// it), and the period in which the day and all of them lie.
+async fn crossing(
+    pool: &PgPool,
+    site_id: i32,
+    day: &Day,
+) -> Result<(Vec<Uuid>, DateTime<Utc>, DateTime<Utc>), StoreError> {
+    let sessions = sqlx::query_scalar!(
+        "select distinct session_id from visitor_analytics.visit
+         where site_id = $1 and (timestamp >= $2 and timestamp < $3
+                              or timestamp >= $4 and timestamp < $5)",
+        site_id,
+        day.from - GAP,
+        day.from,
+        day.to,
+        day.to + GAP,
+    );
+    let sessions = sessions.fetch_all(pool).await?;
+    let period = sqlx::query!(
+        "select min(started_at) as earliest, max(last_seen_at) as latest
+         from visitor_analytics.session where id = any($1)
+           and last_seen_at >= $2 and started_at < $3",
+        &sessions,
+        day.from,
+        day.to,
+    );
+    let period = period.fetch_one(pool).await?;
+    let last = day.to - TimeDelta::microseconds(1);
+    let from = period.earliest.map_or(day.from, |at| at.min(day.from));
+    let to = period.latest.map_or(last, |at| at.max(last));
+    Ok((sessions, from, to))
+}

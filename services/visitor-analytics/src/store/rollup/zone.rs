@@ -1,0 +1,88 @@
+//! Whose day begins when.
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use sqlx::PgConnection;
+
+use super::REST;
+use super::mark::OPEN;
+use crate::store::{Store, StoreError};
+
+impl Store {
+    /// The time zone of a site.
+    pub(super) async fn zone(&self, site_id: i32) -> Result<Tz, StoreError> {
+        let name = sqlx::query_scalar!(
+            "select time_zone from visitor_analytics.site where id = $1",
+            site_id
+        );
+        Ok(zone(&name.fetch_one(&self.pool).await?))
+    }
+
+    /// Gives a site another time zone: all its days are folded again, but for those whose visits
+    /// have been dropped. They wait for an hour, until every process knows of it.
+    pub async fn set_time_zone(
+        &self,
+        site_id: i32,
+        zone: Tz,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        sqlx::query!(
+            "update visitor_analytics.site set time_zone = $2 where id = $1",
+            site_id,
+            zone.name(),
+        )
+        .execute(&mut *transaction)
+        .await?;
+        let rest = i32::try_from(REST.num_hours()).unwrap_or(i32::MAX);
+        sqlx::query!(
+            "insert into visitor_analytics.unfolded_day as u (site_id, day, due_at)
+             select $1, day, greatest($3::timestamptz,
+                 (day + 1)::timestamp at time zone $2 + make_interval(hours => $4))
+             from (select distinct d.day + beside as day
+                   from (select day from visitor_analytics.rollup_day
+                         where site_id = $1 and dimension = 0
+                         union select day from visitor_analytics.unfolded_day where site_id = $1) d
+                   cross join generate_series(-1, 1) beside) days
+             where not exists (select from visitor_analytics.visit_horizon
+                               where kept_since > day::timestamp at time zone $2)
+             order by day
+             on conflict on constraint unfolded_day_pkey
+             do update set change = gen_random_uuid(),
+                           due_at = greatest(u.due_at, excluded.due_at)",
+            site_id,
+            zone.name(),
+            now + OPEN,
+            rest,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+}
+
+/// The time zones of sites.
+pub(super) async fn zones(
+    connection: &mut PgConnection,
+    sites: &[i32],
+) -> Result<Vec<(i32, Tz)>, StoreError> {
+    if sites.is_empty() {
+        return Ok(vec![]);
+    }
+    let rows = sqlx::query!(
+        "select id, time_zone from visitor_analytics.site where id = any($1)",
+        sites
+    );
+    let rows = rows.fetch_all(connection).await?.into_iter();
+    Ok(rows.map(|row| (row.id, zone(&row.time_zone))).collect())
+}
+
+/// The zone with this name. PostgreSQL has accepted it; where it knows more than this program does
+/// the site has UTC, and no visit is lost.
+fn zone(name: &str) -> Tz {
+    name.parse().unwrap_or_else(|_| {
+        tracing::error!(name, "this time zone is not known: UTC is used");
+        Tz::UTC
+    })
+}

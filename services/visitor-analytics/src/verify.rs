@@ -1,0 +1,149 @@
+//! The `verify` command: whether the numbers of folded days are what the visits say.
+
+use std::fmt::Write as _;
+
+use chrono::NaiveDate;
+
+use crate::NAME;
+use crate::config::Config;
+use crate::store::{DayOfSite, Difference, Store, Verdict};
+
+/// Differences that are shown; all are counted.
+const SHOWN: usize = 200;
+/// Characters of a value that are shown.
+const WIDEST: usize = 60;
+
+/// Which days to look at.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub struct Wanted {
+    /// Only this site, by its domain.
+    #[arg(long)]
+    pub site: Option<String>,
+    /// From this day on, as `2026-11-20`.
+    #[arg(long)]
+    pub from: Option<NaiveDate>,
+    /// Up to this day, and it too.
+    #[arg(long)]
+    pub to: Option<NaiveDate>,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Folded days whose numbers were compared.
+    pub days: usize,
+    /// How many numbers.
+    pub numbers: usize,
+    /// How many differ.
+    pub different: usize,
+    /// Days that are not folded: their numbers are read from their visits.
+    pub unfolded: usize,
+    /// Days whose visits have been dropped, at least in part.
+    pub dropped: usize,
+    /// The first differences, a line each.
+    lines: Vec<[String; 7]>,
+}
+
+/// Compares the days that are wanted with their visits.
+pub async fn run(config: &Config, wanted: &Wanted) -> anyhow::Result<Report> {
+    let store = Store::new(config.database.pool(NAME)?);
+    compare(&store, wanted).await
+}
+
+/// The same over a given store.
+pub async fn compare(store: &Store, wanted: &Wanted) -> anyhow::Result<Report> {
+    let mut report = Report::default();
+    let site = wanted.site.as_deref();
+    for day in store.days_to_verify(site, wanted.from, wanted.to).await? {
+        if day.is_dropped {
+            report.dropped += 1;
+            continue;
+        }
+        match store.verify_day(&day).await? {
+            Verdict::Unfolded => report.unfolded += 1,
+            Verdict::Compared(numbers, differences) => {
+                report.days += 1;
+                report.numbers += numbers;
+                report.different += differences.len();
+                let room = SHOWN - report.lines.len();
+                let lines = differences.iter().take(room).map(|one| line(&day, one));
+                report.lines.extend(lines);
+            }
+        }
+    }
+    Ok(report)
+}
+
+fn line(day: &DayOfSite, one: &Difference) -> [String; 7] {
+    let number = |number: Option<i64>| number.map_or("-".to_owned(), |n| n.to_string());
+    let value = one.value.as_deref().unwrap_or("-");
+    let who = if one.is_bot { " (bots)" } else { "" };
+    [
+        day.site.clone(),
+        day.date.to_string(),
+        format!("{}{who}", one.dimension),
+        value.chars().take(WIDEST).collect(),
+        one.number.to_owned(),
+        number(one.folded),
+        number(one.counted),
+    ]
+}
+
+impl std::fmt::Display for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.different > 0 {
+            write!(f, "{}", table(&self.lines))?;
+            let hidden = self.different - self.lines.len();
+            if hidden > 0 {
+                writeln!(f, "… and {hidden} more")?;
+            }
+        }
+        write!(f, "{} days, {} numbers: ", self.days, self.numbers)?;
+        match self.different {
+            0 => writeln!(f, "all equal")?,
+            different => writeln!(f, "{different} differ")?,
+        }
+        if self.unfolded > 0 {
+            writeln!(
+                f,
+                "{} days are not folded (yet), and skipped",
+                self.unfolded
+            )?;
+        }
+        if self.dropped > 0 {
+            let dropped = self.dropped;
+            writeln!(
+                f,
+                "{dropped} days are skipped: their visits have been dropped"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn table(lines: &[[String; 7]]) -> String {
+    let head = [
+        "site",
+        "day",
+        "dimension",
+        "value",
+        "number",
+        "rollup",
+        "visits",
+    ];
+    let head = [head.map(str::to_owned)];
+    let lines: Vec<&[String; 7]> = head.iter().chain(lines).collect();
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max();
+    let widths: [usize; 7] = std::array::from_fn(|column| width(column).unwrap_or_default());
+    let mut text = String::new();
+    for line in &lines {
+        let cells = line.iter().zip(widths).enumerate();
+        let cells = cells.map(|(column, (cell, width))| match column {
+            5.. => format!("{cell:>width$}"),
+            _ => format!("{cell:<width$}"),
+        });
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "{}", cells.collect::<Vec<_>>().join("  ").trim_end());
+    }
+    text
+}

@@ -1,0 +1,61 @@
+//! Folds days that are over.
+
+use std::time::Duration;
+
+use common::clock::Clock;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::repeat;
+use crate::store::{DueDay, Store, StoreError};
+
+/// How often it is looked for days.
+const PAUSE: Duration = Duration::from_secs(2);
+/// Days that are taken at once: few, so that each is done within its lease.
+const CLAIM: i64 = 4;
+
+/// Folds days.
+pub struct Folder {
+    /// Where they are.
+    pub store: Store,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl Folder {
+    /// Runs until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let round = || self.round(&stop);
+        repeat("folding days", PAUSE, stop.clone(), round).await;
+    }
+
+    /// Folds the days that have been due for longest. Returns whether there may be more.
+    async fn round(&self, stop: &CancellationToken) -> Result<bool, StoreError> {
+        let due = self.store.days_to_fold(self.clock.now(), CLAIM).await?;
+        for day in &due {
+            let begun = Instant::now();
+            stop.run_until_cancelled(self.fold(day)).await;
+            // It rests for as long as it worked, so that the visits of others never wait for long.
+            let rest = tokio::time::sleep(begun.elapsed());
+            stop.run_until_cancelled(rest).await;
+        }
+        Ok(!due.is_empty())
+    }
+
+    /// Where this fails, the day is folded when its lease is over; the others need not wait.
+    async fn fold(&self, day: &DueDay) {
+        let (site, date) = (day.site_id, day.date);
+        let outcome = match self.store.fold(day).await {
+            Ok(Some(rows)) => {
+                tracing::debug!(site, %date, rows, "folded");
+                "folded"
+            }
+            Ok(None) => "touched",
+            Err(error) => {
+                tracing::warn!(site, %date, %error, "this day is folded later");
+                "failed"
+            }
+        };
+        metrics::counter!("visits_days_total", "outcome" => outcome).increment(1);
+    }
+}

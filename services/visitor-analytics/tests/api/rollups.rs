@@ -1,0 +1,390 @@
+//! Rollups are what the visits say, whatever comes late and whoever writes.
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono_tz::Tz;
+use common::jwt::Scope;
+use futures::future::join_all;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use visitor_analytics::domain::day::Day;
+use visitor_analytics::domain::dimension::Dimension;
+use visitor_analytics::store::{Row, Store};
+use visitor_analytics::verify::{self, Report, Wanted};
+
+use crate::support::{FIREFOX, System, answer, noon, start, start_beside, token, until, visit};
+
+const SITES: [(&str, &str); 3] = [
+    ("utc.example", "UTC"),
+    ("berlin.example", "Europe/Berlin"),
+    ("kolkata.example", "Asia/Kolkata"),
+];
+const AGENTS: [&str; 4] = [
+    FIREFOX,
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.1 Mobile/15E148 Safari/604.1",
+    "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+    "curl/8.5.0",
+];
+/// A clock is put back, a month turns, and the day itself; each from its midnight in UTC.
+const PERIODS: [&str; 3] = [
+    "2026-10-24T20:00:00Z",
+    "2026-10-31T20:00:00Z",
+    "2026-11-19T20:00:00Z",
+];
+
+/// A small generator (xorshift), so that a failure can be repeated.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: i64) -> i64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        i64::try_from(self.0 % limit.cast_unsigned()).unwrap()
+    }
+
+    fn of<T: Copy, const N: usize>(&mut self, choice: [T; N]) -> T {
+        choice[usize::try_from(self.below(N.try_into().unwrap())).unwrap()]
+    }
+
+    fn visit(&mut self) -> Value {
+        let start: DateTime<Utc> = self.of(PERIODS).parse().unwrap();
+        let seconds = self.below(14 * 3_600) * 1_000 + self.below(1_000);
+        let referrers = ["https://www.google.com/", "https://news.example/story", ""];
+        let query = self.of([
+            "",
+            "",
+            "?utm_source=news&utm_medium=email",
+            "?utm_campaign=x",
+        ]);
+        visit(&json!({
+            "timestamp": start + TimeDelta::milliseconds(seconds),
+            "site": self.of(SITES).0,
+            "url": format!("https://shop.example/{}{query}", self.below(6)),
+            "title": self.of([None, Some("Prices"), Some("Home")]),
+            "referrer": self.of(referrers),
+            "ip": self.of(["81.2.69.142", "203.0.113.9"]),
+            "user_agent": self.of(AGENTS),
+            "status_code": self.of([None, Some(200), Some(404)]),
+            "visitor_id": format!("v-{}", self.below(12)),
+        }))
+    }
+
+    fn visits(&mut self, count: usize) -> Vec<Value> {
+        (0..count).map(|_| self.visit()).collect()
+    }
+}
+
+async fn with_zones(pool: PgPool) -> System {
+    let system = start(pool).await;
+    for (domain, zone) in SITES {
+        set_zone(&system, domain, zone).await;
+    }
+    system
+}
+
+async fn set_zone(system: &System, domain: &str, zone: &str) {
+    let insert = "insert into visitor_analytics.site (domain, created_at, time_zone)
+                  values ($1, now(), $2)";
+    let insert = sqlx::query(insert).bind(domain).bind(zone);
+    insert.execute(&system.pool).await.unwrap();
+}
+
+async fn send(replicas: &[&System], visits: &[Value]) {
+    let lists = visits.chunks(25).enumerate().map(async |(n, list)| {
+        let replica = replicas[n % replicas.len()];
+        let sent = replica.post(&json!(list)).send().await.unwrap();
+        let (status, body) = answer(sent).await;
+        assert_eq!(status, 200, "{body}");
+        for result in body["results"].as_array().unwrap() {
+            assert_eq!(result["status"], "recorded", "{result}");
+        }
+    });
+    join_all(lists).await;
+}
+
+/// Lets time go by until nothing is left to be folded.
+async fn fold_all(replicas: &mut [&mut System], by: TimeDelta) {
+    for replica in replicas.iter_mut() {
+        replica.clock.advance(by);
+        replica.token = token(
+            &replica.clock,
+            &[Scope::VisitsWrite, Scope::VisitsRead],
+            86_400,
+        );
+    }
+    until("every day folded", async || {
+        (replicas[0].count("unfolded_day").await == 0).then_some(())
+    })
+    .await;
+}
+
+async fn compare(pool: &PgPool) -> Report {
+    let wanted = Wanted::default();
+    verify::compare(&Store::new(pool.clone()), &wanted)
+        .await
+        .unwrap()
+}
+
+#[sqlx::test(migrations = false)]
+async fn rollups_equal_the_visits_whatever_comes_late(pool: PgPool) {
+    let mut one = with_zones(pool.clone()).await;
+    let (geo, notification) = (one.geo.clone(), one.notification.clone());
+    let mut other = start_beside(pool.clone(), geo, notification).await;
+    let mut random = Random(7);
+    send(&[&one, &other], &random.visits(500)).await;
+    let report = compare(&pool).await;
+    assert_eq!((report.days, report.different), (0, 0), "{report}");
+    assert!(report.unfolded >= 12, "{report}");
+
+    fold_all(&mut [&mut one, &mut other], TimeDelta::days(2)).await;
+    let folded = compare(&pool).await;
+    assert_eq!((folded.unfolded, folded.different), (0, 0), "{folded}");
+    assert_eq!(folded.days, report.unfolded);
+    assert!(folded.numbers > 5_000, "{folded}");
+    assert!(folded.to_string().ends_with("all equal\n"), "{folded}");
+
+    // Late visits lengthen and bridge sessions of folded days; each round of them comes while the
+    // one before is being folded.
+    for _ in 0..3 {
+        send(&[&one, &other], &random.visits(100)).await;
+        assert!(one.count("unfolded_day").await > 0);
+        for replica in [&one, &other] {
+            replica.clock.advance(TimeDelta::minutes(11));
+        }
+    }
+    fold_all(&mut [&mut one, &mut other], TimeDelta::days(1)).await;
+    let again = compare(&pool).await;
+    assert_eq!((again.unfolded, again.different), (0, 0), "{again}");
+    assert!(again.numbers > folded.numbers);
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_difference_is_found_and_shown(pool: PgPool) {
+    let mut system = with_zones(pool.clone()).await;
+    send(&[&system], &Random(3).visits(50)).await;
+    fold_all(&mut [&mut system], TimeDelta::days(2)).await;
+    let tamper = "
+        update visitor_analytics.rollup_day r set bounces = bounces + 1000
+        from visitor_analytics.rollup_value v, visitor_analytics.site s
+        where v.id = r.value_id and v.text = 'Prices' and r.day = '2026-10-25'
+          and s.id = r.site_id and s.domain = 'kolkata.example';
+        delete from visitor_analytics.rollup_day where dimension = 24 and day = '2026-11-20';";
+    sqlx::raw_sql(tamper).execute(&pool).await.unwrap();
+    let text = compare(&pool).await.to_string();
+    let words: Vec<Vec<&str>> = text
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(
+        words[0],
+        [
+            "site",
+            "day",
+            "dimension",
+            "value",
+            "number",
+            "rollup",
+            "visits"
+        ]
+    );
+    let found = words
+        .iter()
+        .find(|words| words[0] == "kolkata.example")
+        .unwrap();
+    assert_eq!(&found[..2], ["kolkata.example", "2026-10-25"], "{text}");
+    assert!(text.contains("hour"), "{text}");
+    assert!(text.trim_end().ends_with("differ"), "{text}");
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_day_that_is_touched_while_it_is_folded_stays_unfolded(pool: PgPool) {
+    let system = start(pool.clone()).await;
+    let at = |minute| noon() - TimeDelta::days(3) + TimeDelta::minutes(minute);
+    let sent = |minute| visit(&json!({"timestamp": at(minute), "visitor_id": "v"}));
+    system.record(&sent(0)).await;
+
+    // This one's clock is ahead: the system's own folder does not take the day yet.
+    let store = Store::new(pool.clone());
+    let later = noon() + TimeDelta::minutes(11);
+    let due = store.days_to_fold(later, 10).await.unwrap();
+    assert_eq!(due.len(), 1);
+    assert!(
+        store.days_to_fold(later, 10).await.unwrap().is_empty(),
+        "it is taken"
+    );
+    let rows = store.fold_day(due[0].site_id, due[0].date).await.unwrap();
+    system.record(&sent(5)).await;
+    assert_eq!(store.replace_day(&due[0], &rows).await.unwrap(), None);
+    assert_eq!(system.count("rollup_day").await, 0);
+
+    let later = noon() + TimeDelta::minutes(22);
+    let due = store.days_to_fold(later, 10).await.unwrap();
+    assert!(store.fold(&due[0]).await.unwrap().is_some());
+    assert_eq!(
+        store.fold(&due[0]).await.unwrap(),
+        None,
+        "it is folded already"
+    );
+    let report = compare(&pool).await;
+    assert_eq!((report.days, report.different), (1, 0), "{report}");
+
+    system.record(&sent(40)).await;
+    assert_eq!(system.count("unfolded_day").await, 1);
+    let report = compare(&pool).await;
+    assert_eq!((report.days, report.unfolded), (0, 1), "{report}");
+}
+
+#[sqlx::test(migrations = false)]
+async fn owed_places_reach_the_rollups(pool: PgPool) {
+    let mut system = start(pool.clone()).await;
+    system.geo.leave();
+    let yesterday = noon() - TimeDelta::days(1);
+    system
+        .record(&visit(&json!({"timestamp": yesterday})))
+        .await;
+    fold_all(&mut [&mut system], TimeDelta::hours(3)).await;
+    assert_eq!(countries(&pool).await, [None]);
+    system.geo.come_back();
+    until("the place", async || {
+        (system.count("owed_location").await == 0).then_some(())
+    })
+    .await;
+    fold_all(&mut [&mut system], TimeDelta::hours(3)).await;
+    assert_eq!(countries(&pool).await, [Some("GB".to_owned())]);
+    assert_eq!(compare(&pool).await.different, 0);
+}
+
+async fn countries(pool: &PgPool) -> Vec<Option<String>> {
+    let statement = "select v.text from visitor_analytics.rollup_day r
+                     left join visitor_analytics.rollup_value v on v.id = r.value_id
+                     where r.dimension = $1";
+    let statement = sqlx::query_scalar(statement).bind(Dimension::Country.code());
+    statement.fetch_all(pool).await.unwrap()
+}
+
+#[sqlx::test(migrations = false)]
+async fn another_time_zone_makes_other_days(pool: PgPool) {
+    let mut system = with_zones(pool.clone()).await;
+    send(&[&system], &Random(5).visits(200)).await;
+    fold_all(&mut [&mut system], TimeDelta::days(2)).await;
+    let store = Store::new(pool.clone());
+    let zone = Tz::America__Los_Angeles;
+    store
+        .set_time_zone(2, zone, system.clock.now())
+        .await
+        .unwrap();
+    // The service still has the time zone of before in mind.
+    send(&[&system], &Random(6).visits(50)).await;
+    let report = compare(&pool).await;
+    assert_eq!(report.different, 0, "{report}");
+    fold_all(&mut [&mut system], TimeDelta::days(1)).await;
+    let report = compare(&pool).await;
+    assert_eq!((report.unfolded, report.different), (0, 0), "{report}");
+    let hours = "select count(*) from visitor_analytics.rollup_value where text like '__-08:00'";
+    let hours: i64 = sqlx::query_scalar(hours).fetch_one(&pool).await.unwrap();
+    assert!(hours > 0);
+}
+
+/// What a failed transaction marked is not taken for marked.
+#[sqlx::test(migrations = false)]
+async fn a_transaction_that_fails_marks_nothing(pool: PgPool) {
+    let system = start(pool.clone()).await;
+    let refuse = "create function refuse() returns trigger language plpgsql as $$
+                      begin raise exception 'no' using errcode = '23514'; end $$;
+                  create constraint trigger refuse after insert on visitor_analytics.unfolded_day
+                      deferrable initially deferred for each row execute function refuse();";
+    sqlx::raw_sql(refuse).execute(&pool).await.unwrap();
+    let (status, body) = answer(system.post(&visit(&json!({}))).send().await.unwrap()).await;
+    assert_ne!(status, 201, "{body}");
+    sqlx::raw_sql("drop function refuse cascade")
+        .execute(&pool)
+        .await
+        .unwrap();
+    system.record(&visit(&json!({}))).await;
+    assert_eq!(system.count("unfolded_day").await, 1);
+    // It is marked; the next one of the day need not say so again.
+    sqlx::raw_sql(refuse).execute(&pool).await.unwrap();
+    system.record(&visit(&json!({}))).await;
+}
+
+/// The days that lose their numbers are not only those of the visits that come.
+#[sqlx::test(migrations = false)]
+async fn a_late_visit_changes_the_days_beside_its_own(pool: PgPool) {
+    let mut system = start(pool.clone()).await;
+    let at = |moment: &str, page: &str| {
+        let url = format!("https://shop.example/{page}");
+        visit(&json!({"timestamp": moment, "url": url, "visitor_id": "v"}))
+    };
+    system.record(&at("2026-11-17T23:50:00Z", "a")).await;
+    system.record(&at("2026-11-18T00:30:00Z", "c")).await;
+    fold_all(&mut [&mut system], TimeDelta::hours(1)).await;
+    let late = [
+        // Between two sessions; after their end; before their beginning.
+        ("2026-11-18T00:10:00Z", "b"),
+        ("2026-11-18T00:50:00Z", "d"),
+        ("2026-11-17T23:30:00Z", "e"),
+    ];
+    for (moment, page) in late {
+        system.record(&at(moment, page)).await;
+        assert_eq!(system.count("unfolded_day").await, 2, "{page}");
+        fold_all(&mut [&mut system], TimeDelta::hours(1)).await;
+        let report = compare(&pool).await;
+        assert_eq!((report.days, report.different), (2, 0), "{report}");
+    }
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_session_over_midnight_is_counted_once(pool: PgPool) {
+    use Dimension::{EntryPage, ExitPage, Hour, Page, Total};
+    let mut system = start(pool.clone()).await;
+    let kolkata = "kolkata.example";
+    set_zone(&system, kolkata, "Asia/Kolkata").await;
+    // Midnight there is half past six in the evening here.
+    for (moment, page) in [("18:10:00", "a"), ("18:29:58.9", "b"), ("18:40:00.1", "a")] {
+        let timestamp = format!("2026-11-18T{moment}Z");
+        let url = format!("https://{kolkata}/{page}");
+        let sent = json!({"timestamp": timestamp, "url": url, "visitor_id": "v"});
+        system.record(&visit(&sent)).await;
+    }
+    fold_all(&mut [&mut system], TimeDelta::hours(1)).await;
+    let store = Store::new(pool.clone());
+    let numbers = async |day: u32, dimension: Dimension, value: Option<&str>| {
+        let date = NaiveDate::from_ymd_opt(2026, 11, day).unwrap();
+        let rows = store.fold_day(1, date).await.unwrap();
+        let is_it = |row: &&Row| row.dimension == dimension && row.value.as_deref() == value;
+        let n = rows.iter().find(is_it).unwrap().numbers;
+        [n.visits, n.visitors, n.sessions, n.bounces, n.seconds]
+    };
+    assert_eq!(numbers(18, Total, None).await, [2, 1, 1, 0, 1_800]);
+    assert_eq!(numbers(19, Total, None).await, [1, 1, 0, 0, 0]);
+    assert_eq!(numbers(18, Page, Some("/b")).await, [1, 1, 1, 0, 602]);
+    assert_eq!(numbers(19, Page, Some("/a")).await, [1, 1, 0, 0, 0]);
+    assert_eq!(numbers(18, ExitPage, Some("/a")).await, [2, 1, 1, 0, 1_800]);
+    assert_eq!(numbers(19, EntryPage, Some("/a")).await, [1, 1, 0, 0, 0]);
+    assert_eq!(numbers(19, Hour, Some("00+05:30")).await, [1, 1, 1, 0, 0]);
+    assert_eq!(compare(&pool).await.different, 0);
+}
+
+#[sqlx::test(migrations = false)]
+async fn days_begin_where_postgresql_says(pool: PgPool) {
+    let zones = [
+        Tz::UTC,
+        Tz::Europe__Berlin,
+        Tz::Asia__Kolkata,
+        Tz::America__Sao_Paulo,
+        Tz::America__St_Johns,
+        Tz::Australia__Lord_Howe,
+        Tz::Pacific__Apia,
+        Tz::Africa__Cairo,
+        Tz::Asia__Beirut,
+    ];
+    for zone in zones {
+        let statement = "select day::date, day at time zone $1 from generate_series(
+                         '1990-01-02'::timestamp, '2026-01-01', interval '1 day') day";
+        let statement = sqlx::query_as(statement).bind(zone.name());
+        let days: Vec<(NaiveDate, DateTime<Utc>)> = statement.fetch_all(&pool).await.unwrap();
+        for (date, start) in days {
+            assert_eq!(Day::new(zone, date).from, start, "{zone} {date}");
+        }
+    }
+}
