@@ -2,6 +2,7 @@
 //! database pool, start and shutdown. What a service does is not its business.
 #![forbid(unsafe_code)]
 
+pub mod answer;
 pub mod app;
 pub mod auth;
 mod connections;

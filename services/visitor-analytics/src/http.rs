@@ -18,11 +18,13 @@ use crate::domain::policy::Policy;
 use crate::ingest::Ingest;
 use crate::store::Store;
 
-/// What the handlers work with.
-#[derive(Clone)]
-pub struct State {
+/// What the handlers work with; axum clones it several times a request.
+pub type State = Arc<Shared>;
+
+/// The same, once for all requests.
+pub struct Shared {
     /// Takes visits in.
-    pub ingest: Arc<Ingest>,
+    pub ingest: Ingest,
     /// Where visits are.
     pub store: Store,
     /// What is kept of visitors.

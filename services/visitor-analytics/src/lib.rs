@@ -82,13 +82,8 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
     let policy = config.policy();
     let (locator, gatherer) = Locator::new(geo);
     let (recorder, writer) = Recorder::new(store.clone(), clock.clone(), config.notify_max_age);
-    let state = http::State {
-        ingest: Arc::new(Ingest::new(
-            store.clone(),
-            locator.clone(),
-            recorder,
-            policy.visitor_ids,
-        )),
+    let state = http::Shared {
+        ingest: Ingest::new(store.clone(), locator.clone(), recorder, policy.visitor_ids),
         store: store.clone(),
         policy,
         clock: clock.clone(),
@@ -107,7 +102,7 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
         locator,
         clock: clock.clone(),
     };
-    let api = http::router(state, &verifier);
+    let api = http::router(Arc::new(state), &verifier);
     let health = health::checks(pool, &store, &clock);
     let about = "Who visits, from where, and what they do.";
     let app = App::new(NAME, about, api, health, clock.clone())

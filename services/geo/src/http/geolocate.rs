@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse as _, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use chassis::Problem;
+use chassis::answer::json;
 use chassis::extract::{Json, Query};
 use chassis::problem::ProblemBody;
 use common::geo::{BatchRequest, BatchResponse, ItemError, Location, MAX_BATCH};
@@ -56,7 +57,7 @@ pub(super) async fn one(
     let shape = Shape::try_from(&wanted)?;
     let found = locator.locate(&wanted.ip, shape.language).await;
     let location = Box::new(found.map_err(error::problem)?);
-    json(&shape.show(location), ITEM)
+    json(StatusCode::OK, &shape.show(location), ITEM)
 }
 
 /// Where many addresses are, in the order asked; an address that has no answer has an error.
@@ -87,16 +88,7 @@ pub(super) async fn many(
     let item = |(ip, found)| item(&shape, ip, found);
     let results: Vec<_> = results.map(item).collect();
     let room = ITEM * (results.len() + 1);
-    json(&Results { results }, room)
-}
-
-/// JSON in one piece of memory that has `room` from the start; axum's own grows and copies it,
-/// which in a large batch takes as long as everything else.
-fn json(answer: &impl Serialize, room: usize) -> Result<Response, Problem> {
-    let mut body = Vec::with_capacity(room);
-    serde_json::to_writer(&mut body, answer).map_err(|error| Problem::internal(&error))?;
-    let kind = [(CONTENT_TYPE, "application/json")];
-    Ok((kind, body).into_response())
+    json(StatusCode::OK, &Results { results }, room)
 }
 
 fn item(shape: &Shape, ip: String, found: Result<Box<Location>, LocateError>) -> Item {

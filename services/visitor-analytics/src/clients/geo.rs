@@ -26,6 +26,9 @@ const FRESH: Duration = Duration::from_hours(1);
 const WAITING: usize = 4_096;
 /// Calls to geo at the same time.
 const CALLS: usize = 4;
+/// How long more questions may gather before the first of them is asked: a call costs as much as
+/// ten addresses in it.
+const GATHER: Duration = Duration::from_millis(1);
 
 /// Where an address is; `None` when it has no place.
 pub type Answer = Option<Arc<Location>>;
@@ -128,6 +131,12 @@ impl Gatherer {
             tokio::select! {
                 count = self.questions.recv_many(&mut batch, MAX_BATCH) => if count == 0 { break },
                 () = stop.cancelled() => break,
+            }
+            tokio::time::sleep(GATHER).await;
+            while batch.len() < MAX_BATCH
+                && let Ok(question) = self.questions.try_recv()
+            {
+                batch.push(question);
             }
             let questions = std::mem::take(&mut batch);
             let locator = self.locator.clone();

@@ -2,12 +2,25 @@
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 use chrono::{DateTime, Datelike as _, Months, NaiveDate, NaiveTime, TimeDelta, Utc};
 
 /// A period's random key; who does not have it cannot go from a visitor id back to an address.
-pub type Salt = [u8; 32];
+#[derive(Clone, Debug)]
+pub struct Salt(Arc<hmac::Key>);
+
+impl Salt {
+    /// Over random bytes.
+    #[must_use]
+    pub fn new(random: &[u8; SALT_LENGTH]) -> Self {
+        Self(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, random)))
+    }
+}
+
+/// The random bytes of a salt.
+pub const SALT_LENGTH: usize = 32;
 
 /// How long a salt outlives its making, or its month.
 const GRACE: TimeDelta = TimeDelta::hours(48);
@@ -85,8 +98,7 @@ impl Period {
     /// sessions: with ten million of them, an entry in a random place costs more than all the rest.
     #[must_use]
     pub fn visitor_id(self, salt: &Salt, site: &str, ip: IpAddr, user_agent: &str) -> String {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, salt);
-        let mut hash = hmac::Context::with_key(&key);
+        let mut hash = hmac::Context::with_key(&salt.0);
         // The parts cannot run into each other: no site or address contains a line's end.
         hash.update(site.as_bytes());
         hash.update(b"\n");
@@ -119,13 +131,16 @@ mod tests {
         let ip: IpAddr = "81.2.69.142".parse().unwrap();
         let other: IpAddr = "81.2.69.143".parse().unwrap();
         let day = VisitorIds::Daily.period(at("2026-11-20T23:59:59Z"));
-        let id = day.visitor_id(&[1; 32], "a.example", ip, "Firefox");
-        assert_eq!(id, day.visitor_id(&[1; 32], "a.example", ip, "Firefox"));
+        let id = day.visitor_id(&Salt::new(&[1; 32]), "a.example", ip, "Firefox");
+        assert_eq!(
+            id,
+            day.visitor_id(&Salt::new(&[1; 32]), "a.example", ip, "Firefox")
+        );
         let others = [
-            day.visitor_id(&[2; 32], "a.example", ip, "Firefox"),
-            day.visitor_id(&[1; 32], "b.example", ip, "Firefox"),
-            day.visitor_id(&[1; 32], "a.example", other, "Firefox"),
-            day.visitor_id(&[1; 32], "a.example", ip, "Chrome"),
+            day.visitor_id(&Salt::new(&[2; 32]), "a.example", ip, "Firefox"),
+            day.visitor_id(&Salt::new(&[1; 32]), "b.example", ip, "Firefox"),
+            day.visitor_id(&Salt::new(&[1; 32]), "a.example", other, "Firefox"),
+            day.visitor_id(&Salt::new(&[1; 32]), "a.example", ip, "Chrome"),
         ];
         assert!(others.iter().all(|other| *other != id));
     }
@@ -135,7 +150,8 @@ mod tests {
         let moment = at("2026-11-20T12:00:00Z");
         let id = |ids: VisitorIds| {
             let ip = "81.2.69.142".parse().unwrap();
-            ids.period(moment).visitor_id(&[1; 32], "a.example", ip, "")
+            ids.period(moment)
+                .visitor_id(&Salt::new(&[1; 32]), "a.example", ip, "")
         };
         let cases = [
             (VisitorIds::Daily, "5129"),

@@ -2,8 +2,9 @@
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use chassis::Problem;
+use chassis::answer::json;
 use chassis::extract::{json_bytes, parse_json, parse_object};
 use chassis::problem::ProblemBody;
 use chrono::{DateTime, Utc};
@@ -46,6 +47,9 @@ pub(super) struct Item {
     /// Why the visit was rejected; the rest is null then.
     error: Option<ItemError>,
 }
+
+/// What an answer about one visit takes, in bytes.
+const ROOM: usize = 1_200;
 
 /// What became of a visit.
 #[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
@@ -92,7 +96,7 @@ pub(super) async fn submit(
     let received = state.ingest.receive(vec![visit], now).await;
     let received = received.map_err(|e| error::record(&e))?;
     let answer = received.into_iter().next().map(Answer::from);
-    Ok((StatusCode::CREATED, axum::Json(answer)).into_response())
+    json(StatusCode::CREATED, &answer, ROOM)
 }
 
 async fn many(state: &super::State, body: &[u8]) -> Result<Response, Problem> {
@@ -120,7 +124,8 @@ async fn many(state: &super::State, body: &[u8]) -> Result<Response, Problem> {
     for (index, result) in rejected {
         results[index].error = result.err().map(|problem| error::item(&problem));
     }
-    Ok(axum::Json(Answers { results }).into_response())
+    let room = ROOM * results.len();
+    json(StatusCode::OK, &Answers { results }, room)
 }
 
 fn accept(policy: &Policy, visit: Submitted, now: DateTime<Utc>) -> Result<NewVisit, Problem> {

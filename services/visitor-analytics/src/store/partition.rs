@@ -41,7 +41,8 @@ impl Store {
             .filter(|month| *month >= FIRST)
             .collect();
         for month in self.partitions.missing(&months) {
-            make(&self.pool, month).await?;
+            // In a box: every request would carry the room for what is done once a month.
+            Box::pin(make(&self.pool, month)).await?;
             let mut known = self.partitions.known.lock().expect(NOT_POISONED);
             known.insert(month);
         }

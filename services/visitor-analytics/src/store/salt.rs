@@ -7,7 +7,7 @@ use aws_lc_rs::rand;
 use chrono::{DateTime, NaiveDate, Utc};
 
 use super::{Store, StoreError};
-use crate::domain::visitor::{Period, Salt};
+use crate::domain::visitor::{Period, SALT_LENGTH, Salt};
 
 /// The salts in use, with the moment at which each is forgotten; then nobody can tie the period's
 /// visitors to addresses.
@@ -31,7 +31,7 @@ impl Salts {
         let mut missing = vec![];
         for period in periods {
             match known.get(&period) {
-                Some((salt, _)) => _ = salts.insert(period, *salt),
+                Some((salt, _)) => _ = salts.insert(period, salt.clone()),
                 None => missing.push(period),
             }
         }
@@ -57,10 +57,11 @@ impl Store {
         if missing.is_empty() {
             return Ok(salts);
         }
-        self.make_salts(&missing, now).await?;
-        for (period, known) in self.shared_salts(&missing).await? {
+        // In boxes: every request would carry the room for what is done once a day.
+        Box::pin(self.make_salts(&missing, now)).await?;
+        for (period, known) in Box::pin(self.shared_salts(&missing)).await? {
+            salts.insert(period, known.0.clone());
             self.salts.remember(period, known);
-            salts.insert(period, known.0);
         }
         Ok(salts)
     }
@@ -69,7 +70,7 @@ impl Store {
     async fn make_salts(&self, periods: &[Period], now: DateTime<Utc>) -> Result<(), StoreError> {
         let mut fresh = vec![];
         for _ in periods {
-            let mut salt = Salt::default();
+            let mut salt = [0; SALT_LENGTH];
             rand::fill(&mut salt).map_err(|_| StoreError::Unreadable("no randomness"))?;
             fresh.push(salt.to_vec());
         }
@@ -112,7 +113,8 @@ impl Store {
             return Err(StoreError::Unreadable("a salt that is there and is not"));
         }
         let salts = rows.into_iter().map(|row| {
-            let salt = Salt::try_from(row.salt).map_err(|_| StoreError::Unreadable("salt"))?;
+            let salt = row.salt.as_slice().try_into();
+            let salt = Salt::new(salt.map_err(|_| StoreError::Unreadable("salt"))?);
             let place = usize::try_from(row.place - 1).unwrap_or_default();
             Ok((periods[place], (salt, row.expires_at)))
         });
