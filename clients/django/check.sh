@@ -1,25 +1,26 @@
 #!/bin/sh
-# Checks the package: lint, format, types, tests. Usage: check.sh [VENV] (default: .venv here).
-# PYTHON chooses the interpreter of a new environment, TETRALTO_BIN the system to test against.
+# Checks the package: lint, format, types, wheel, tests. Usage: check.sh [VENV]; see environment.sh.
+# TETRALTO_BIN names the system to test against. The test in a browser runs where there is one.
 set -eu
-
-venv=${1:-$(dirname "$0")/.venv}
-case $venv in /*) ;; *) venv=$PWD/$venv ;; esac
-case ${TETRALTO_BIN:-/} in /*) ;; *) export TETRALTO_BIN="$PWD/$TETRALTO_BIN" ;; esac
-cd "$(dirname "$0")"
-
-if [ ! -x "$venv/bin/pip" ]; then
-    "${PYTHON:-python3}" -m venv "$venv" || {
-        echo "check.sh: no virtual environment; on Debian: apt-get install python3-venv" >&2
-        exit 1
-    }
-fi
-if [ ! "$venv/.installed" -nt pyproject.toml ]; then
-    "$venv/bin/pip" install --quiet --disable-pip-version-check --editable '.[test]'
-    touch "$venv/.installed"
-fi
+. "$(dirname "$0")/environment.sh"
 
 "$venv/bin/ruff" check .
 "$venv/bin/ruff" format --check .
 "$venv/bin/mypy"
-"$venv/bin/pytest" -q
+wheel=$(mktemp -d)
+trap 'rm -rf "$wheel"' EXIT
+"$venv/bin/python" -m build --wheel --outdir "$wheel" . >/dev/null
+"$venv/bin/python" -m zipfile -l "$wheel"/*.whl >"$wheel/content"
+for name in page.js py.typed management/commands/tetralto_check.py templatetags/tetralto.py; do
+    grep -q "tetralto_visits/$name" "$wheel/content" || {
+        echo "check.sh: the wheel lacks $name" >&2
+        exit 1
+    }
+done
+
+if PYTHONPATH=tests "$venv/bin/python" -c 'import browser; browser.find_browser()' 2>/dev/null; then
+    "$venv/bin/pytest" -q
+else
+    echo "check.sh: no Chromium here, so the page script is not tried in a browser" >&2
+    "$venv/bin/pytest" -q -m "not browser"
+fi

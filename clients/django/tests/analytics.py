@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import re
 import threading
 import time
 from collections import Counter, deque
@@ -13,6 +15,8 @@ from typing import Any
 
 from polling import until
 
+_ENGAGEMENT = re.compile(r"/visits/([0-9a-f-]{36})/engagement")
+
 HANG = "hang"
 HANG_UP = "X-Hang-Up"
 """With this header in an answer the connection is closed after it, without a word."""
@@ -20,7 +24,7 @@ HANG_UP = "X-Hang-Up"
 
 @dataclass(frozen=True)
 class Post:
-    """One request to ``POST /visits``."""
+    """One request; what is posted as one object is a list of one here."""
 
     path: str
     headers: dict[str, str]
@@ -36,9 +40,13 @@ class Post:
 
 
 class Analytics:
-    """Answers 200 as the contract says; ``script`` holds other answers to give first."""
+    """Answers as the contract says; ``script`` holds other answers to give first.
 
-    def __init__(self, port: int = 0) -> None:
+    ``knows_events`` says whether there is more than ``POST /visits``.
+    """
+
+    def __init__(self, port: int = 0, *, knows_events: bool = True) -> None:
+        self.knows_events = knows_events
         self.posts: list[Post] = []
         self.script: deque[tuple[int, dict[str, str]] | str] = deque()
         self._stored: set[str] = set()
@@ -62,31 +70,50 @@ class Analytics:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._closing.set()
+        with self._lock:
+            self._closing.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
-    def stored(self) -> list[dict[str, Any]]:
-        """Visits of the batches that were answered with success, in the order of arrival."""
+    def stored(self, path: str = "/visits") -> list[dict[str, Any]]:
+        """List what was posted there and answered with success, in the order of arrival."""
         with self._lock:
-            return [visit for post in self.posts if post.answered == 200 for visit in post.visits]
+            return [
+                visit
+                for post in self.posts
+                if post.answered == 200 and post.path == path
+                for visit in post.visits
+            ]
+
+    def engagements(self) -> dict[str, dict[str, Any]]:
+        """Give the last engagement of each visit, by the visit's id."""
+        with self._lock:
+            return {
+                match[1]: post.visits[0]
+                for post in self.posts
+                if post.answered == 200 and (match := _ENGAGEMENT.fullmatch(post.path))
+            }
 
     def paths(self) -> Counter[str]:
         return Counter(visit["url"].split("/", 3)[3] for visit in self.stored())
 
-    def wait_for(self, count: int) -> list[dict[str, Any]]:
-        return until(lambda: v if len(v := self.stored()) >= count else [], f"{count} visits")
+    def wait_for(self, count: int, path: str = "/visits") -> list[dict[str, Any]]:
+        return until(
+            lambda: v if len(v := self.stored(path)) >= count else [], f"{count} of {path}"
+        )
 
     def note(self, handler: _Handler, body: bytes) -> int | str:
         """Record the request and decide what it is answered with."""
         with self._lock:
-            planned = self.script.popleft() if self.script else (200, {})
+            if self._closing.is_set():  # a connection from before
+                return HANG
+            planned = self.script.popleft() if self.script else self._usual(handler.path)
             status = planned if isinstance(planned, str) else planned[0]
             post = Post(
                 handler.path,
                 {name.lower(): value for name, value in handler.headers.items()},
-                json.loads(body),
+                content if isinstance(content := json.loads(body), list) else [content],
                 handler.client_address,
                 time.monotonic(),
                 status,
@@ -99,15 +126,18 @@ class Analytics:
         handler.answer(int(status), headers, {"results": results})
         return status
 
+    def _usual(self, path: str) -> tuple[int, dict[str, str]]:
+        return (200 if path == "/visits" or self.knows_events else 404), {}
+
     def hang(self) -> None:
         self._closing.wait()
 
     def _judge(self, visit: dict[str, Any]) -> dict[str, Any]:
-        if "unwanted" in visit["url"]:
+        if "unwanted" in visit.get("url", ""):
             error = {"code": "URL_INVALID", "detail": "no"}
             return {"status": "rejected", "error": error}
-        is_known = visit["id"] in self._stored
-        self._stored.add(visit["id"])
+        is_known = visit.get("id") in self._stored
+        self._stored.add(visit.get("id", ""))
         return {"status": "duplicate" if is_known else "recorded", "error": None}
 
 
@@ -123,6 +153,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         assert isinstance(self.server, _Server)
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers["Content-Encoding"] == "gzip":
+            body = gzip.decompress(body)
         if self.server.analytics.note(self, body) == HANG:
             self.server.analytics.hang()
             self.close_connection = True

@@ -32,6 +32,7 @@ def start_site(tmp_path: Path) -> Iterator[StartSite]:
         environ = {
             "VISITOR_ANALYTICS_SERVICE_URL": service_url,
             "VISITOR_ANALYTICS_TOKEN": "a-token",
+            "TETRALTO_SPOOL": str(tmp_path / "spool"),
             **environ,
         }
         started.append(Site(SERVERS[server], log, environ))

@@ -44,6 +44,8 @@ SERVERS = {
     "gunicorn": Server(_GUNICORN),
     "gunicorn-threads": Server((*_GUNICORN, "--threads=4")),
     "gunicorn-preload": Server((*_GUNICORN, "--preload", "--workers=3")),
+    "gunicorn-workers": Server((*_GUNICORN, "--workers=3")),
+    "gunicorn-gevent": Server((*_GUNICORN, "--worker-class=gevent")),
     "uvicorn": Server(
         (
             "uvicorn",
@@ -63,6 +65,7 @@ class Answer:
 
     status: int
     body: bytes
+    headers: Mapping[str, str]
 
     def json(self) -> Any:  # noqa: ANN401
         return json.loads(self.body)
@@ -96,12 +99,22 @@ class Site:
             )
         until(self._is_listening, "the demo site")
 
-    def ask(self, method: str, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
         try:
-            connection.request(method, path, headers={**BROWSER, **(headers or {})})
+            connection.request(method, path, body, headers={**BROWSER, **(headers or {})})
             response = connection.getresponse()
-            return Answer(response.status, response.read())
+            return Answer(response.status, response.read(), dict(response.getheaders()))
         finally:
             connection.close()
 
@@ -112,6 +125,16 @@ class Site:
         counted: dict[str, int] = self.get("/stats/").json()
         return counted
 
+    def reload(self) -> None:
+        """Have the server replace its workers."""
+        self._process.send_signal(signal.SIGHUP)
+
+    def kill_worker(self) -> None:
+        """Kill -9 the worker that happens to answer."""
+        pid: int = self.get("/pid/").json()["pid"]
+        assert pid != self._process.pid, "the server itself"
+        os.kill(pid, signal.SIGKILL)
+
     def stop(self) -> None:
         """End the server in order and wait for it."""
         if self._process.poll() is None:
@@ -121,6 +144,6 @@ class Site:
     def _is_listening(self) -> bool:
         assert self._process.poll() is None, self.log.read_text()
         try:
-            return self.get("/data.json").status == 200
+            return self.get("/data.json").status in (200, 404)  # the example has no such page
         except OSError:
             return False

@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
+import threading
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
 import pytest
+from django.core.management import CommandError, call_command
+from django.test import override_settings
 
 from conftest import StartSite
 from polling import free_port, until
@@ -48,63 +53,86 @@ class System:
 
     def visits(self, prefix: str) -> list[dict[str, Any]]:
         """All visits whose path starts with the prefix, bots included."""
-        query = urlencode({"include_bots": "true", "limit": 100})
-        request = urllib.request.Request(
-            f"{self.url}/visits?{query}", headers={"Authorization": f"Bearer {self.token}"}
-        )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            found = json.load(answer)["data"]
+        found: list[dict[str, Any]] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            query = {"include_bots": "true", "limit": 100} | ({"cursor": cursor} if cursor else {})
+            request = urllib.request.Request(
+                f"{self.url}/visits?{urlencode(query)}",
+                headers={"Authorization": f"Bearer {self.token}"},
+            )
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                page = json.load(answer)
+            found += page["data"]
+            cursor = page["next_cursor"]
         return [visit for visit in found if visit["path"].startswith(prefix)]
 
 
+class Start:
+    """Starts the system on a data folder of its own, also again after it has ended."""
+
+    def __init__(self, folder: Path) -> None:
+        binary = os.environ.get("TETRALTO_BIN", "")
+        assert binary, (
+            "TETRALTO_BIN is not set. Build the system with `cargo build` at the project's root "
+            "and set TETRALTO_BIN to target/debug/tetralto, or run `./dev test`, which does both."
+        )
+        assert os.access(binary, os.X_OK), f"TETRALTO_BIN: {binary} cannot be run"
+        self._binary = Path(binary).resolve()
+        self._folder = folder
+        self._port = free_port()
+        self._environ = {
+            **os.environ,
+            "TETRALTO_DATA_DIR": str(folder / "data"),
+            "GEOIP_UPDATE": "off",
+            "GEO_PORT": str(free_port()),
+            "VISITOR_ANALYTICS_PORT": str(self._port),
+            "NOTIFICATION_PORT": str(free_port()),
+        }
+        self._environ.pop("DATABASE_URL", None)  # the system keeps its own database
+        self.running: list[System] = []
+
+    def __call__(self) -> System:
+        log = self._folder / f"log-{len(self.running)}"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [self._binary],
+                cwd=self._folder,
+                env=self._environ,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        token_file = self._folder / "data" / "token"
+        system = System(process, f"http://127.0.0.1:{self._port}", token_file, log)
+        self.running.append(system)
+        until(system.is_healthy, "the system", seconds=120)
+        return system
+
+
 @pytest.fixture
-def system() -> Iterator[System]:
-    """Start the system on a data folder of its own.
+def start_system() -> Iterator[Start]:
+    """Give the means to start it.
 
     The folder is not pytest's: PostgreSQL may run as another user, who must be able to pass
     every parent folder.
     """
-    binary = os.environ.get("TETRALTO_BIN", "")
-    assert binary, (
-        "TETRALTO_BIN is not set. Build the system with `cargo build` at the project's root and "
-        "set TETRALTO_BIN to target/debug/tetralto, or run `./dev test`, which does both."
-    )
-    assert os.access(binary, os.X_OK), f"TETRALTO_BIN: {binary} cannot be run"
     folder = Path(tempfile.mkdtemp(prefix="tv-"))
     folder.chmod(0o755)
-    log = folder / "log"
-    port = free_port()
-    environ = {
-        **os.environ,
-        "TETRALTO_DATA_DIR": str(folder / "data"),
-        "GEOIP_UPDATE": "off",
-        "GEO_PORT": str(free_port()),
-        "VISITOR_ANALYTICS_PORT": str(port),
-        "NOTIFICATION_PORT": str(free_port()),
-    }
-    environ.pop("DATABASE_URL", None)  # the system keeps its own database
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [Path(binary).resolve()],
-            cwd=folder,
-            env=environ,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    running = System(process, f"http://127.0.0.1:{port}", folder / "data" / "token", log)
+    start = Start(folder)
     try:
-        until(running.is_healthy, "the system", seconds=120)
-        yield running
+        yield start
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=60)
-        finally:
-            process.kill()
+        for system in start.running:
+            system.process.terminate()
+            try:
+                system.process.wait(timeout=60)
+            finally:
+                system.process.kill()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_page_views_arrive_exactly_once(system: System, start_site: StartSite) -> None:
+def test_page_views_arrive_exactly_once(start_system: Start, start_site: StartSite) -> None:
+    system = start_system()
     site = start_site(
         system.url,
         VISITOR_ANALYTICS_TOKEN=system.token,
@@ -134,3 +162,58 @@ def test_page_views_arrive_exactly_once(system: System, start_site: StartSite) -
 
     system.process.terminate()
     assert system.process.wait(timeout=60) == 0, system.log.read_text(errors="replace")
+
+
+def test_no_visit_is_lost_or_doubled_while_the_system_restarts(
+    start_system: Start, start_site: StartSite
+) -> None:
+    system = start_system()
+    site = start_site(
+        system.url,
+        "gunicorn-workers",
+        VISITOR_ANALYTICS_TOKEN=system.token,
+        TETRALTO_TRUSTED_PROXIES="127.0.0.0/8",
+    )
+    marker = f"/products/{uuid4().hex}"
+    seen: list[str] = []
+    done = threading.Event()
+
+    def browse() -> None:
+        while not done.is_set():
+            seen.append(f"{marker}-{len(seen)}/")
+            assert site.get(seen[-1], VISITOR).status == 200
+
+    browser = threading.Thread(target=browse)
+    browser.start()
+    try:
+        for stop in (signal.SIGTERM, signal.SIGKILL):
+            until(lambda: len(system.visits(marker)) > 0, "visits before")  # noqa: B023
+            system.process.send_signal(stop)
+            system.process.wait(timeout=60)
+            met = len(seen)
+            until(lambda: len(seen) > met + 20, "visits meanwhile")  # noqa: B023
+            system = start_system()
+    finally:
+        done.set()
+        browser.join()
+    site.stop()
+    # What the workers could not deliver at their end is sent by whoever comes next.
+    environ = {"VISITOR_ANALYTICS_TOKEN": system.token, "TETRALTO_TRUSTED_PROXIES": "127.0.0.0/8"}
+    start_site(system.url, **environ).get("/?next", VISITOR)
+    until(lambda: len(system.visits(marker)) >= len(seen), "every visit", seconds=90)
+    assert Counter(visit["path"] for visit in system.visits(marker)) == Counter(seen)
+
+
+def test_the_check_against_the_real_service(start_system: Start) -> None:
+    system = start_system()
+    output = StringIO()
+    settings = {"SERVICE_URL": system.url, "TOKEN": system.token, "SPOOL": "off"}
+    with override_settings(TETRALTO=settings):
+        call_command("tetralto_check", stdout=output)
+    assert "HTTP 201 after " in output.getvalue()
+    assert '"is_bot": true' in output.getvalue()
+    with (
+        override_settings(TETRALTO=settings | {"TOKEN": "nonsense"}),
+        pytest.raises(CommandError, match="is not a token of this service"),
+    ):
+        call_command("tetralto_check", stdout=output)

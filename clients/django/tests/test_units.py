@@ -5,7 +5,7 @@ import logging
 import threading
 from itertools import pairwise
 from types import SimpleNamespace
-from uuid import RFC_4122
+from uuid import RFC_4122, UUID
 
 import pytest
 from asgiref.sync import iscoroutinefunction
@@ -15,31 +15,39 @@ from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
 
 from tetralto_visits import config
+from tetralto_visits.checks import check_settings
 from tetralto_visits.delivery import courier_for, stats
 from tetralto_visits.ids import rfc3339, uuid7
 from tetralto_visits.link import seconds_to_wait
 from tetralto_visits.middleware import VisitMiddleware
+from tetralto_visits.patterns import Patterns
 from tetralto_visits.throttle import Throttle
 
 URL, TOKEN = "http://127.0.0.1:9", "a-token"
-GOOD = {"VISITOR_ANALYTICS_SERVICE_URL": URL, "VISITOR_ANALYTICS_TOKEN": TOKEN}
+GOOD = {
+    "VISITOR_ANALYTICS_SERVICE_URL": URL,
+    "VISITOR_ANALYTICS_TOKEN": TOKEN,
+    "TETRALTO_SPOOL": "off",
+}
 
 
 def test_uuid7_has_the_layout_of_rfc_9562() -> None:
     # The time and random bits of the example in appendix A.6.
     at_ns = 0x017F22E279B0 * 1_000_000
     made = uuid7(at_ns, bytes.fromhex("18c4dc0c0c07398f"))
-    assert str(made) == "017f22e2-79b0-7000-98c4-dc0c0c07398f"
-    assert (made.version, made.variant) == (7, RFC_4122)
+    assert made == "017f22e2-79b0-7000-98c4-dc0c0c07398f"
+    assert (UUID(made).version, UUID(made).variant) == (7, RFC_4122)
     full = uuid7(at_ns + 999_999, b"\xff" * 8)
-    assert str(full) == "017f22e2-79b0-7fff-bfff-ffffffffffff"
+    assert full == "017f22e2-79b0-7fff-bfff-ffffffffffff"
 
 
 def test_uuid7_sorts_by_time() -> None:
     start = 1_795_000_000_000_000_000
     made = [uuid7(start + step * 500, b"\x00" * 8) for step in range(10_000)]
     assert all(earlier < later for earlier, later in pairwise(made))
-    assert [u.int >> 80 for u in made] == [(start + n * 500) // 1_000_000 for n in range(10_000)]
+    assert [UUID(one).int >> 80 for one in made] == [
+        (start + n * 500) // 1_000_000 for n in range(10_000)
+    ]
 
 
 def test_rfc3339() -> None:
@@ -63,7 +71,8 @@ def test_settings_go_before_the_environment() -> None:
     parsed, problems = config.read(settings, GOOD)
     assert problems == []
     assert parsed is not None
-    assert parsed.target == config.Target("https://analytics.example.com/base", "own", 5, 5.0)
+    assert parsed.target.service_url == "https://analytics.example.com/base"
+    assert (parsed.target.token, parsed.target.queue_size) == ("own", 5)
     assert "own" not in repr(parsed)
 
 
@@ -80,6 +89,10 @@ def test_settings_go_before_the_environment() -> None:
         (GOOD, {"QUEUE_SIZE": "many"}, "E005", "TETRALTO_QUEUE_SIZE"),
         (GOOD, {"TIMEOUT_SECONDS": 0}, "E005", "TETRALTO_TIMEOUT_SECONDS"),
         (GOOD, {"TOKE": "x"}, "E006", "TOKE"),
+        (GOOD, {"RESPECT_DNT": "perhaps"}, "E005", "TETRALTO_RESPECT_DNT"),
+        (GOOD, {"CONSENT": "demo.nowhere.asked"}, "E007", "TETRALTO_CONSENT"),
+        (GOOD, {"RECORD_IF": "demo.views.PAGE"}, "E007", "cannot be called"),
+        (GOOD, {"STATUS_CODES": ["2xx", "7xx"]}, "E008", "7xx"),
     ],
 )
 def test_each_bad_setting_is_named(
@@ -102,9 +115,15 @@ def test_manage_py_check_reports_them(monkeypatch: pytest.MonkeyPatch) -> None:
         call_command("check")
 
 
+def test_manage_py_check_misses_the_middleware() -> None:
+    with override_settings(TETRALTO={"SERVICE_URL": URL, "TOKEN": TOKEN}, MIDDLEWARE=[]):
+        assert [message.id for message in check_settings(None)] == ["tetralto_visits.W009"]
+
+
 def test_excluded_paths() -> None:
-    rules = config.PathRules.parse(["/health", "/internal/*"])
+    rules = Patterns.parse_paths(["/health", "/internal/*", "/blog/*/print/"])
     assert all(map(rules.match, ["/health", "/health/", "/internal/", "/internal/a/b"]))
+    assert all(map(rules.match, ["/blog/a/print/", "/blog/a/print"]))
     assert not any(map(rules.match, ["/healthy", "/health/tips/", "/internal", "/"]))
 
 

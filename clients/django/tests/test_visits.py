@@ -8,6 +8,7 @@ import pytest
 
 from analytics import Analytics
 from conftest import StartSite
+from site_process import HERE
 
 SHAPE = {
     "id",
@@ -29,7 +30,9 @@ SHAPE = {
 }
 
 
-@pytest.mark.parametrize("server", ["gunicorn", "gunicorn-threads", "uvicorn", "runserver"])
+@pytest.mark.parametrize(
+    "server", ["gunicorn", "gunicorn-threads", "gunicorn-gevent", "uvicorn", "runserver"]
+)
 def test_each_page_view_is_one_visit(
     analytics: Analytics, start_site: StartSite, server: str
 ) -> None:
@@ -142,6 +145,21 @@ def test_a_client_that_sends_nothing_and_one_that_sends_too_much(
     assert len(heavy["url"]) == len(heavy["referrer"]) == 2048
     assert len(heavy["user_agent"]) == 1024
     assert len(heavy["headers"]["accept"]) == 512
+
+
+def test_the_example_is_tracked(analytics: Analytics, start_site: StartSite) -> None:
+    site = start_site(
+        analytics.url,
+        "runserver",
+        PYTHONPATH=str(HERE.parent / "example"),
+        DJANGO_SETTINGS_MODULE="shop.settings",
+        TETRALTO_INCLUDE_PATHS="/,/pricing",
+    )
+    home = site.get("/").body.decode()
+    site.get("/pricing/?plan=pro")
+    first, second = analytics.wait_for(2)
+    assert f'data-visit="{first["id"]}" data-to="/v/engagement"' in home
+    assert second["properties"] == {"route": "pricing", "plan": "pro"}
 
 
 def test_without_a_url_the_site_works_and_says_so_once(start_site: StartSite) -> None:

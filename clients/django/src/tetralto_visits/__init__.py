@@ -5,6 +5,7 @@ Add ``tetralto_visits.middleware.VisitMiddleware`` to ``MIDDLEWARE``; see the RE
 
 from tetralto_visits.delivery import stats
 from tetralto_visits.stats import Stats
+from tetralto_visits.visit import Visit, track
 
-__all__ = ["Stats", "stats"]
-__version__ = "0.1.0"
+__all__ = ["Stats", "Visit", "stats", "track"]
+__version__ = "0.2.0"

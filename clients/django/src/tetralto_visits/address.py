@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any, NamedTuple
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -45,6 +47,37 @@ class TrustedProxies:
         if address is None:
             return self.unix_socket
         return any(address in network for network in self.networks)
+
+
+class Peer(NamedTuple):
+    """Who sent a request."""
+
+    address: str
+    """The visitor's."""
+    is_proxy: bool
+    """Whether the visitor came through a trusted proxy."""
+
+
+class Peers:
+    """Finds out who sent requests, and remembers it for a while."""
+
+    def __init__(self, proxies: TrustedProxies) -> None:
+        self._proxies = proxies
+        self._find = lru_cache(maxsize=512)(self._look)
+
+    def of(self, meta: Mapping[str, Any]) -> Peer:
+        """Look at ``request.META``; ``ValueError`` when nothing trustworthy names an address."""
+        return self._find(
+            meta.get("REMOTE_ADDR") or "",
+            meta.get("HTTP_X_REAL_IP", ""),
+            meta.get("HTTP_X_FORWARDED_FOR", ""),
+        )
+
+    def _look(self, peer: str, real_ip: str, forwarded_for: str) -> Peer:
+        found = visitor_address(peer, real_ip, forwarded_for, self._proxies)
+        if found is None:
+            raise ValueError("no address: is the proxy missing in TETRALTO_TRUSTED_PROXIES?")
+        return Peer(str(found), self._proxies.trusts(parse_address(peer)))
 
 
 def visitor_address(

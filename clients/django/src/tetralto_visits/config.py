@@ -1,26 +1,45 @@
-"""The settings: the only place that reads Django's settings and the environment.
-
-A value is looked for in ``TETRALTO`` first, then among Django's settings, then in the
-environment.
-"""
+"""The settings: the only place that reads Django's settings and the environment."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import os
+import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from tetralto_visits.address import TrustedProxies
+from tetralto_visits.patterns import Patterns, parse_statuses
+from tetralto_visits.values import Problem, Values
 
+__all__ = ["Config", "Problem", "Rules", "Target", "read"]
+
+_KEYS = (
+    "TRUSTED_PROXIES",
+    "HTTP_VERSION_HEADER",
+    "INCLUDE_PATHS",
+    "EXCLUDE_PATHS",
+    "EXCLUDE_VIEWS",
+    "CONTENT_TYPES",
+    "STATUS_CODES",
+    "RECORD_PREFETCHES",
+    "RECORD_IF",
+    "RECORD_USER_ID",
+    "RESPECT_DNT",
+    "CONSENT",
+    "QUEUE_SIZE",
+    "TIMEOUT_SECONDS",
+    "SPOOL",
+    "SPOOL_MEGABYTES",
+    "ENGAGEMENT_PER_MINUTE",
+)
 # Key of TETRALTO -> name as a Django setting and as an environment variable.
 _NAMES = {
     "SERVICE_URL": "VISITOR_ANALYTICS_SERVICE_URL",
     "TOKEN": "VISITOR_ANALYTICS_TOKEN",
-    "TRUSTED_PROXIES": "TETRALTO_TRUSTED_PROXIES",
-    "EXCLUDE_PATHS": "TETRALTO_EXCLUDE_PATHS",
-    "QUEUE_SIZE": "TETRALTO_QUEUE_SIZE",
-    "TIMEOUT_SECONDS": "TETRALTO_TIMEOUT_SECONDS",
+    **{key: f"TETRALTO_{key}" for key in _KEYS},
 }
 
 HEALTH_CHECKS = (
@@ -35,47 +54,37 @@ HEALTH_CHECKS = (
     "/ping",
     "/readyz",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong with the settings."""
-
-    code: str
-    message: str
-    hint: str
-    is_error: bool = True
+# Of a redirect the page it leads to counts; 304 is the same page seen again.
+_STATUS_CODES = ("2xx", "304", "4xx", "5xx")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where visits are sent and how much memory may wait for it."""
+    """Where visits are sent, and where they wait for it."""
 
     service_url: str
     token: str = field(repr=False)
-    queue_size: int
-    timeout_seconds: float
+    queue_size: int = 10_000
+    timeout_seconds: float = 5.0
+    spool_folders: tuple[Path, ...] = ()
+    """Folders to keep visits in while the service is away; the first that can be had is used."""
+    spool_bytes: int = 45_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class PathRules:
-    """Paths that are never recorded: exact ones (a trailing slash does not matter) and prefixes."""
+class Rules:
+    """Which answers are page views, and of whom they may be told."""
 
-    exact: frozenset[str]
-    prefixes: tuple[str, ...]
-
-    @classmethod
-    def parse(cls, patterns: Iterable[str]) -> PathRules:
-        """Read paths; one that ends in ``*`` is a prefix."""
-        listed = list(patterns)
-        return cls(
-            frozenset(pattern.rstrip("/") for pattern in listed if not pattern.endswith("*")),
-            tuple(pattern[:-1] for pattern in listed if pattern.endswith("*")),
-        )
-
-    def match(self, path: str) -> bool:
-        """Whether the path is one of them."""
-        return path.rstrip("/") in self.exact or path.startswith(self.prefixes)
+    included: Patterns
+    """Empty for all paths."""
+    excluded: Patterns
+    excluded_views: Patterns
+    content_types: tuple[str, ...]
+    statuses: frozenset[int]
+    prefetches: bool
+    decide: Callable[..., bool | None] | None
+    respect_dnt: bool
+    consent: Callable[..., bool] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,134 +93,108 @@ class Config:
 
     target: Target
     proxies: TrustedProxies
-    excluded: PathRules
+    rules: Rules
+    user_id: bool
+    """Whether the id of a user who is logged in is sent."""
+    http_version_key: str | None
+    """The key in ``META`` where a trusted proxy says which HTTP version the visitor spoke."""
+    engagement_per_minute: int
 
 
 def read(settings: object, environ: Mapping[str, str]) -> tuple[Config | None, list[Problem]]:
     """Read the settings: either a config, or the problems that keep it from being one."""
-    values = _Values(settings, environ)
+    values = Values(_NAMES, settings, environ)
+    url = values.url("SERVICE_URL")
+    version_header = values.text("HTTP_VERSION_HEADER").upper().replace("-", "_")
     config = Config(
         Target(
-            service_url=values.service_url(),
-            token=values.token(),
+            service_url=url,
+            token=_token(values),
             queue_size=int(values.number("QUEUE_SIZE", 10_000, smallest=1)),
             timeout_seconds=values.number("TIMEOUT_SECONDS", 5, smallest=0.1),
+            spool_folders=_spool_folders(values.text("SPOOL"), url, settings, environ),
+            spool_bytes=int(values.number("SPOOL_MEGABYTES", 45, smallest=1) * 1_000_000),
         ),
-        values.proxies(),
-        PathRules.parse((*HEALTH_CHECKS, *values.texts("EXCLUDE_PATHS"))),
+        _proxies(values),
+        _rules(values),
+        user_id=values.switch("RECORD_USER_ID"),
+        http_version_key=f"HTTP_{version_header}" if version_header else None,
+        engagement_per_minute=int(values.number("ENGAGEMENT_PER_MINUTE", 60, smallest=1)),
     )
     return (None if values.problems else config), values.problems
 
 
-class _Values:
-    """Looks settings up and parses them, noting every problem on the way."""
-
-    def __init__(self, settings: object, environ: Mapping[str, str]) -> None:
-        self.problems: list[Problem] = []
-        self._settings = settings
-        self._environ = environ
-        own = getattr(settings, "TETRALTO", None) or {}
-        self._own: Mapping[str, Any] = own if isinstance(own, Mapping) else {}
-        if self._own is not own or not self._own.keys() <= _NAMES.keys():
-            unknown = sorted(map(str, self._own.keys() - _NAMES.keys()))
-            self._note(
-                "E006",
-                f"TETRALTO has unknown keys: {', '.join(unknown)}."
-                if unknown
-                else "TETRALTO is not a dictionary.",
-                f"It is a dictionary with these keys: {', '.join(_NAMES)}.",
-            )
-
-    def service_url(self) -> str:
-        url = str(self._find("SERVICE_URL") or "").strip().rstrip("/")
-        if not url:
-            self._note(
-                "W001",
-                "VISITOR_ANALYTICS_SERVICE_URL is not set: no visits are recorded.",
-                "Set it to the address of visitor-analytics, such as http://127.0.0.1:8002, as a "
-                "Django setting or an environment variable.",
-                is_error=False,
-            )
-        elif not _is_http_url(url):
-            self._note(
-                "E003",
-                "VISITOR_ANALYTICS_SERVICE_URL is not an address that can be posted to.",
-                "It looks like http://visitor-analytics.railway.internal:8000: http or https, a "
-                "host, no user name, no query.",
-            )
-        return url
-
-    def token(self) -> str:
-        token = str(self._find("TOKEN") or "").strip()
-        if self._find("SERVICE_URL") and not token:
-            self._note(
-                "E002",
-                "VISITOR_ANALYTICS_TOKEN is not set: the service would refuse every visit.",
-                "Make one with: tetralto token --sub django --scope visits:write --days 365",
-            )
-        elif not (token.isascii() and " " not in token and (token.isprintable())):
-            self._note(
-                "E002",
-                "VISITOR_ANALYTICS_TOKEN holds characters that no token has.",
-                "Copy it again, without spaces and line breaks.",
-            )
-        return token
-
-    def proxies(self) -> TrustedProxies:
-        try:
-            return TrustedProxies.parse(self.texts("TRUSTED_PROXIES"))
-        except ValueError as error:
-            self._note(
-                "E004",
-                f"TETRALTO_TRUSTED_PROXIES: {error}.",
-                'List the networks of your own proxies, such as ["10.0.0.0/8"], or "railway", or '
-                '"unix" for a proxy on a Unix socket.',
-            )
-            return TrustedProxies()
-
-    def number(self, key: str, default: float, *, smallest: float) -> float:
-        value = self._find(key)
-        try:
-            number = float(default if value is None else value)
-        except (TypeError, ValueError):
-            number = 0.0
-        if not smallest <= number < 1_000_000_000:
-            self._note(
-                "E005",
-                f"{_NAMES[key]} is not a number of at least {smallest:g}.",
-                f"Leave it out to have {default:g}.",
-            )
-            return default
-        return number
-
-    def texts(self, key: str) -> list[str]:
-        """Read a list of texts; one text is split at commas."""
-        value = self._find(key) or ()
-        listed = value.split(",") if isinstance(value, str) else value
-        if not isinstance(listed, list | tuple | set | frozenset):
-            self._note("E005", f"{_NAMES[key]} is not a list.", 'Write ["first", "second"].')
-            return []
-        return [text for entry in listed if (text := str(entry).strip())]
-
-    def _find(self, key: str) -> Any:  # noqa: ANN401
-        name = _NAMES[key]
-        for value in (self._own.get(key), getattr(self._settings, name, None)):
-            if value is not None:
-                return value
-        return self._environ.get(name) or None
-
-    def _note(self, code: str, message: str, hint: str, *, is_error: bool = True) -> None:
-        self.problems.append(Problem(code, message, hint, is_error))
-
-
-def _is_http_url(url: str) -> bool:
+def _rules(values: Values) -> Rules:
     try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return False
-    return (
-        parts.scheme in ("http", "https")
-        and bool(parts.hostname)
-        and not (parts.username or parts.query or parts.fragment)
+        statuses = parse_statuses(values.texts("STATUS_CODES", _STATUS_CODES))
+    except ValueError as error:
+        statuses = frozenset()
+        values.note("E008", f"TETRALTO_STATUS_CODES: {error}.", 'Write ["2xx", 304, 404].')
+    return Rules(
+        included=Patterns.parse_paths(values.texts("INCLUDE_PATHS")),
+        excluded=Patterns.parse_paths((*HEALTH_CHECKS, *values.texts("EXCLUDE_PATHS"))),
+        excluded_views=Patterns.parse(values.texts("EXCLUDE_VIEWS")),
+        content_types=values.texts("CONTENT_TYPES", ("text/html",)),
+        statuses=statuses,
+        prefetches=values.switch("RECORD_PREFETCHES"),
+        decide=values.function("RECORD_IF"),
+        respect_dnt=values.switch("RESPECT_DNT"),
+        consent=values.function("CONSENT"),
     )
+
+
+def _token(values: Values) -> str:
+    token = values.text("TOKEN")
+    if values.find("SERVICE_URL") and not token:
+        values.note(
+            "E002",
+            "VISITOR_ANALYTICS_TOKEN is not set: the service would refuse every visit.",
+            "Make one with: tetralto token --sub django --scope visits:write --days 365",
+        )
+    elif not (token.isascii() and " " not in token and token.isprintable()):
+        values.note(
+            "E002",
+            "VISITOR_ANALYTICS_TOKEN holds characters that no token has.",
+            "Copy it again, without spaces and line breaks.",
+        )
+    return token
+
+
+def _proxies(values: Values) -> TrustedProxies:
+    try:
+        return TrustedProxies.parse(values.texts("TRUSTED_PROXIES"))
+    except ValueError as error:
+        values.note(
+            "E004",
+            f"TETRALTO_TRUSTED_PROXIES: {error}.",
+            'List the networks of your own proxies, such as ["10.0.0.0/8"], or "railway", or '
+            '"unix" for a proxy on a Unix socket.',
+        )
+        return TrustedProxies()
+
+
+def _spool_folders(
+    given: str, url: str, settings: object, environ: Mapping[str, str]
+) -> tuple[Path, ...]:
+    """Find where visits may wait: what is given (``"off"`` for nowhere), else folders of the user.
+
+    A folder is shared by the processes of one project, and by no other.
+    """
+    if given.lower() == "off":
+        return ()
+    if given:
+        return (Path(given),)
+    project: tuple[Any, ...] = (
+        url,
+        getattr(settings, "BASE_DIR", ""),
+        getattr(settings, "ROOT_URLCONF", ""),
+    )
+    name = sha256(repr(tuple(map(str, project))).encode()).hexdigest()[:16]
+    homes = (
+        environ.get("XDG_STATE_HOME"),
+        environ.get("HOME") and f"{environ['HOME']}/.local/state",
+    )
+    state = next((Path(home) for home in homes if home), None)
+    folders = (state / "tetralto-visits" / name,) if state else ()
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    return (*folders, Path(tempfile.gettempdir()) / f"tetralto-visits-{user}-{name}")

@@ -1,63 +1,66 @@
-"""A bounded queue of visits and the thread that delivers them."""
+"""The thread that delivers what requests have noted."""
 
 from __future__ import annotations
 
-import random
 import threading
 import time
-from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import count
 
+from tetralto_visits.answers import Accepted, Answer, Refused, Unavailable, judge
+from tetralto_visits.backoff import Backoff
 from tetralto_visits.config import Target
-from tetralto_visits.link import Accepted, Link, Refused, Unavailable
+from tetralto_visits.depot import Depot
+from tetralto_visits.link import Link
+from tetralto_visits.parcel import LARGEST_BATCH, Parcel, body_of
 from tetralto_visits.stats import Stats
 from tetralto_visits.throttle import Throttle
+from tetralto_visits.waiting import Waiting
 
-LARGEST_BATCH = 100
-_LARGEST_BODY = 512 * 1024
-_LARGEST_QUEUE_BYTES = 16 * 1024 * 1024
 _SECONDS_BETWEEN_BATCHES = 1.0
-_FIRST_PAUSE, _LONGEST_PAUSE, _LONGEST_ASKED_PAUSE = 0.5, 60.0, 600.0
-# A batch that makes the service fail each time must not block the others for ever.
+_SECONDS_BETWEEN_LOOKS = 30.0
+# A parcel that makes the service fail each time must not block the others for ever: after so many
+# errors they go one by one, and the one that is to blame is given up.
 _MOST_ERRORS_500 = 10
 
 
 class Courier:
-    """Takes visits from requests and posts them from a daemon thread, started by the first one.
+    """Takes parcels from requests and posts them from a daemon thread, started by the first one.
 
-    Belongs to one process: a forked child makes its own (see ``delivery``).
+    While the service is away they wait in the depot, where there is one, else in memory. Belongs
+    to one process: a forked child makes its own (see ``delivery``).
     """
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, clock: Callable[[], float] = time.monotonic) -> None:
         self._target = target
+        self._clock = clock
         self._link = Link(target.service_url, target.token)
         self._throttle = Throttle()
+        self._backoff = Backoff(clock)
         self._changed = threading.Condition()
-        self._queue: deque[bytes] = deque()
-        self._queue_bytes = 0
-        self._under_way = 0
+        self._waiting = Waiting(target.queue_size)
+        self._depot: Depot | None = None
         self._thread: threading.Thread | None = None
-        self._next_batch_at = 0.0  # monotonic
-        self._deadline: float | None = None  # monotonic; set when the process is ending
+        self._next_batch_at = 0.0  # by the clock, like what follows
+        self._next_look_at = 0.0
+        self._deadline: float | None = None  # set when the process is ending
+        self._errors_500 = 0
+        self._one_by_one = 0
         self._stats = Stats()
 
-    def put(self, visit: bytes) -> None:
-        """Queue one visit as JSON, or drop it when the queue is full; never waits for the network.
+    def put(self, parcel: Parcel) -> None:
+        """Queue one parcel, or drop it when the queue is full; never waits for network or disk.
 
         ``RuntimeError`` when no thread can be started.
         """
         with self._changed:
-            fits = (
-                len(self._queue) + self._under_way < self._target.queue_size
-                and self._queue_bytes + len(visit) <= _LARGEST_QUEUE_BYTES
-            )
-            if fits:
+            if not self._waiting.queued:
                 self._start_thread()
-                self._queue.append(visit)
-                self._queue_bytes += len(visit)
+            fits = self._waiting.add(parcel)
+            if fits:
                 self._stats.queued += 1
-                if len(self._queue) in (1, LARGEST_BATCH):
+                self._note()
+                if self._waiting.queued in (1, LARGEST_BATCH):
                     self._changed.notify()
             else:
                 self._stats.dropped += 1
@@ -65,7 +68,7 @@ class Courier:
             self._throttle.warn("dropped", "The queue is full: visits are being dropped.")
 
     def could_not_build(self, error: Exception) -> None:
-        """Count a visit that could not be written down. The message may hold an address."""
+        """Count what could not be written down. The message of the error may hold an address."""
         with self._changed:
             self._stats.failed += 1
         self._throttle.warn("failed", f"A visit could not be noted: {type(error).__name__}.")
@@ -73,22 +76,27 @@ class Courier:
     def stats(self) -> Stats:
         """Copy the counters."""
         with self._changed:
-            return replace(self._stats, waiting=len(self._queue) + self._under_way)
+            return replace(self._stats, waiting=len(self._waiting))
 
     def close(self, seconds: float) -> None:
-        """Deliver what waits within so many seconds; the rest is counted and logged as lost."""
+        """Deliver what waits within so many seconds; keep the rest on disk, or count it as lost."""
         with self._changed:
             if self._is_ending():
                 return
-            self._deadline = time.monotonic() + seconds
+            self._deadline = self._clock() + seconds
             self._changed.notify_all()
         if self._thread is not None:
             self._thread.join(seconds)
         with self._changed:
-            left = len(self._queue) + self._under_way
-            self._stats.lost += left
-        if left:
-            self._throttle.warn("lost", f"The process ends with {left} visits undelivered.")
+            left = self._waiting.take_all()
+        if left and self._depot is None:  # the thread never came to it
+            self._depot = Depot(self._target, self._throttle)
+        if left and not self._keep(left):
+            with self._changed:
+                self._stats.lost += len(left)
+            self._throttle.warn("lost", f"The process ends with {len(left)} visits undelivered.")
+        if self._depot is not None:
+            self._depot.close()
 
     def _start_thread(self) -> None:
         if self._thread is None or not self._thread.is_alive():
@@ -97,92 +105,180 @@ class Courier:
             self._thread = thread
 
     def _run(self) -> None:
-        while batch := self._take():
-            try:
-                is_done = self._deliver(b"[" + b",".join(batch) + b"]", len(batch))
-            except Exception as error:  # noqa: BLE001 - the thread must outlive a bad batch
-                self._refused(len(batch), type(error).__name__)
-                is_done = True
-            if not is_done:
-                break
-            with self._changed:
-                self._under_way = 0
+        self._depot = self._depot or Depot(self._target, self._throttle)
+        with self._changed:
+            self._note()
+        while not self._is_ending():
+            self._wait()
+            self._work()
+        self._post_waiting()
         self._link.close()
 
-    def _take(self) -> list[bytes]:
-        """Wait for visits and gather them until a batch is full or a second after the last one.
-
-        So a visit on a quiet site leaves at once. Empty when it is time to end.
-        """
+    def _wait(self) -> None:
+        """Wait until there is something to do."""
         with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._is_ending())
-            self._changed.wait_for(
-                lambda: len(self._queue) >= LARGEST_BATCH or self._is_ending(),
-                self._next_batch_at - time.monotonic(),
-            )
-            self._next_batch_at = time.monotonic() + _SECONDS_BETWEEN_BATCHES
-            batch: list[bytes] = []
-            size = 0
-            while self._queue and len(batch) < LARGEST_BATCH:
-                size += len(self._queue[0])
-                if batch and size > _LARGEST_BODY:
-                    break
-                batch.append(self._queue.popleft())
-                self._queue_bytes -= len(batch[-1])
-            self._under_way = len(batch)
-            return batch
+            while not self._is_ending() and (seconds := self._seconds_to_wait()) > 0:
+                self._changed.wait(seconds)
 
-    def _deliver(self, body: bytes, visits: int) -> bool:
-        """Post until there is an answer; false when the process ends before that."""
-        errors_500 = 0
-        for attempt in count():
-            answer = self._link.post(body, self._timeout())
-            if isinstance(answer, Accepted):
-                self._accepted(answer)
-                return True
-            errors_500 += answer.reason == "HTTP 500"
-            if isinstance(answer, Refused) or errors_500 >= _MOST_ERRORS_500:
-                self._refused(visits, answer.reason)
-                return True
-            if not self._pause(attempt, answer):
-                return False
-        raise AssertionError("count() does not end")
+    def _work(self) -> None:
+        """Post what waits, or keep it while the service is away."""
+        if self._is_ending():
+            return
+        try:
+            if self._backoff.seconds_left:
+                self._keep_waiting()
+            else:
+                self._post_waiting()
+            if not self._backoff.seconds_left:
+                self._post_kept()
+        except Exception as error:  # noqa: BLE001 - the thread must outlive a bad parcel
+            self._given_up(self._settled(), "Visits", type(error).__name__)
+
+    def _seconds_to_wait(self) -> float:
+        """See how long there is nothing to do.
+
+        A batch is gathered until it is full or a second after the last one, so a visit on a quiet
+        site leaves at once.
+        """
+        now = self._clock()
+        pause = self._backoff.seconds_left
+        if not self._waiting.queued:
+            return max(pause, self._next_look_at - now)
+        if pause and not self._can_keep():
+            return pause
+        if not pause and self._waiting.queued >= LARGEST_BATCH:
+            return 0.0
+        return min(self._next_batch_at - now, max(pause, self._next_look_at - now))
+
+    def _post_waiting(self) -> None:
+        """Post what is queued at this moment, batch by batch, until one fails."""
+        self._next_batch_at = self._clock() + _SECONDS_BETWEEN_BATCHES
+        left = self._waiting.queued
+        while left > 0 and not self._backoff.seconds_left:
+            with self._changed:
+                batch = self._waiting.take(self._most())
+            if not batch:
+                return
+            left -= len(batch)
+            if not isinstance(self._post(batch), Unavailable):
+                self._settled()
+            elif not self._keep(batch):
+                self._put_back()
+
+    def _keep_waiting(self) -> None:
+        with self._changed:
+            batch = self._waiting.take_all()
+            self._next_batch_at = self._clock() + _SECONDS_BETWEEN_BATCHES
+        if not self._keep(batch):
+            self._put_back()
+
+    def _post_kept(self) -> None:
+        """Post what has been kept longest, of this process or another, when it is time to."""
+        if self._depot is None or self._clock() < self._next_look_at:
+            return
+        kept = self._depot.oldest(self._most())
+        if not kept:
+            self._depot.leave()
+            self._next_look_at = self._clock() + _SECONDS_BETWEEN_LOOKS
+            self._count_lost(self._depot.take_lost())
+        elif isinstance(self._post([one.parcel for one in kept]), Unavailable):
+            self._depot.leave()
+        else:
+            self._depot.remove(kept)
+
+    def _keep(self, batch: list[Parcel]) -> bool:
+        """Keep on disk what is under way; false when that is impossible."""
+        if self._depot is None or not self._depot.put(batch):
+            return False
+        self._next_look_at = 0.0
+        self._settled()
+        with self._changed:
+            self._stats.spooled += len(batch)
+        return True
+
+    def _can_keep(self) -> bool:
+        return self._depot is not None and self._depot.is_usable
+
+    def _post(self, parcels: Sequence[Parcel]) -> Answer:
+        path = parcels[0].path
+        reply = self._link.post(path, body_of(parcels), self._timeout())
+        answer = self._blame(judge(reply, path, len(parcels)), len(parcels))
+        if isinstance(answer, Accepted):
+            self._accepted(answer)
+        elif isinstance(answer, Refused):
+            self._given_up(len(parcels), parcels[0].kind, answer.reason)
+        else:
+            self._failed(answer)
+        return answer
+
+    def _blame(self, answer: Answer, parcels: int) -> Answer:
+        """Find out which parcel makes the service fail, if it is one."""
+        if isinstance(answer, Unavailable) and answer.reason == "HTTP 500":
+            self._errors_500 += 1
+            if self._errors_500 >= _MOST_ERRORS_500:
+                self._one_by_one = self._one_by_one or LARGEST_BATCH
+                if parcels == 1:
+                    answer = Refused(answer.reason)
+        if not isinstance(answer, Unavailable):
+            self._one_by_one = max(0, self._one_by_one - 1)
+            if not self._one_by_one:
+                self._errors_500 = 0
+        return answer
+
+    def _most(self) -> int:
+        return 1 if self._one_by_one else LARGEST_BATCH
 
     def _timeout(self) -> float:
         left = self._target.timeout_seconds
         if self._deadline is not None:
-            left = min(left, self._deadline - time.monotonic())
+            left = min(left, self._deadline - self._clock())
         return max(left, 0.05)
-
-    def _pause(self, attempt: int, answer: Unavailable) -> bool:
-        """Wait before the same batch goes again; false when the process is ending."""
-        self._throttle.warn(
-            "unavailable", f"Visits cannot be delivered ({answer.reason}); trying again."
-        )
-        longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempt, 16))
-        seconds = longest * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
-        seconds = max(seconds, min(answer.retry_after, _LONGEST_ASKED_PAUSE))
-        with self._changed:
-            if self._is_ending():
-                return False
-            self._stats.retries += 1
-            self._changed.wait_for(self._is_ending, seconds)
-            return True
 
     def _is_ending(self) -> bool:
         return self._deadline is not None
 
-    def _accepted(self, answer: Accepted) -> None:
-        statuses = [result.get("status") for result in answer.results]
+    def _settled(self) -> int:
         with self._changed:
-            self._stats.recorded += statuses.count("recorded")
-            self._stats.duplicate += statuses.count("duplicate")
-            self._stats.rejected += statuses.count("rejected")
-        if "rejected" in statuses:
-            error = answer.results[statuses.index("rejected")].get("error") or {}
-            self._throttle.warn("rejected", f"Visits were rejected: {error.get('code')}.")
+            settled = len(self._waiting.under_way)
+            self._waiting.settle()
+            self._note()
+        return settled
 
-    def _refused(self, visits: int, reason: str) -> None:
+    def _put_back(self) -> None:
         with self._changed:
-            self._stats.refused += visits
-        self._throttle.warn("refused", f"Visits were refused and dropped: {reason}.")
+            self._waiting.put_back()
+
+    def _note(self) -> None:
+        if self._depot is not None:
+            self._depot.note(len(self._waiting))
+
+    def _accepted(self, answer: Accepted) -> None:
+        self._backoff.succeeded()
+        with self._changed:
+            self._stats.recorded += answer.recorded
+            self._stats.duplicate += answer.duplicate
+            self._stats.rejected += answer.rejected
+        if answer.rejected:
+            self._throttle.warn("rejected", f"Visits were rejected: {answer.code}.")
+
+    def _given_up(self, parcels: int, kind: str, reason: str) -> None:
+        self._backoff.succeeded()
+        with self._changed:
+            self._stats.refused += parcels
+        self._throttle.warn(f"refused {kind}", f"{kind} were refused and dropped: {reason}.")
+
+    def _failed(self, answer: Unavailable) -> None:
+        self._backoff.failed(answer.retry_after)
+        with self._changed:
+            self._stats.retries += 1
+        self._throttle.warn(
+            "unavailable", f"Visits cannot be delivered ({answer.reason}); trying again."
+        )
+
+    def _count_lost(self, parcels: int) -> None:
+        if parcels:
+            with self._changed:
+                self._stats.lost += parcels
+            self._throttle.warn(
+                "killed", f"{parcels} visits were only in memory when a process was killed."
+            )

@@ -1,12 +1,12 @@
 """Identifiers and times of visits."""
 
-import uuid
 from datetime import datetime, timezone
+from functools import lru_cache
 
 _NS_PER_MS = 1_000_000
 
 
-def uuid7(at_ns: int, entropy: bytes) -> uuid.UUID:
+def uuid7(at_ns: int, entropy: bytes) -> str:
     """Make a UUID version 7 (RFC 9562, section 5.7).
 
     ``at_ns`` is Unix time in nanoseconds. What lies below the millisecond fills ``rand_a``
@@ -16,13 +16,17 @@ def uuid7(at_ns: int, entropy: bytes) -> uuid.UUID:
     milliseconds, below = divmod(at_ns, _NS_PER_MS)
     fraction = below * 4096 // _NS_PER_MS
     random = int.from_bytes(entropy[:8], "big") & ((1 << 62) - 1)
-    return uuid.UUID(
-        int=(milliseconds & ((1 << 48) - 1)) << 80 | 7 << 76 | fraction << 64 | 2 << 62 | random
-    )
+    head = f"{milliseconds & ((1 << 48) - 1):012x}"
+    tail = f"{2 << 62 | random:016x}"
+    return f"{head[:8]}-{head[8:]}-7{fraction:03x}-{tail[:4]}-{tail[4:]}"
 
 
 def rfc3339(at_ns: int) -> str:
     """Write Unix time in nanoseconds as RFC 3339 in UTC, to the millisecond."""
     seconds, below = divmod(at_ns, 1_000_000_000)
-    moment = datetime.fromtimestamp(seconds, tz=timezone.utc)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{below // _NS_PER_MS:03d}Z"
+    return f"{_second(seconds)}.{below // _NS_PER_MS:03d}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, tz=timezone.utc):%Y-%m-%dT%H:%M:%S}"

@@ -1,47 +1,39 @@
-"""One keep-alive connection to visitor-analytics, and what its answers mean."""
+"""One keep-alive connection to visitor-analytics."""
 
 from __future__ import annotations
 
+import gzip
 import http.client
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from time import time
-from typing import Any
 from urllib.parse import urlsplit
 
 _LARGEST_ANSWER = 1 << 20
+_SMALLEST_TO_PACK = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
-    """The batch was taken; each result has a ``status`` and perhaps an ``error``."""
+class Reply:
+    """What the service said."""
 
-    results: list[dict[str, Any]]
+    status: int
+    content: bytes
+    retry_after: float
+    """Seconds to wait, as the service asks; 0 when it does not."""
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """The batch as a whole will never be taken."""
+class NoReply:
+    """The service said nothing that can be read."""
 
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unavailable:
-    """The batch may be taken later; ``retry_after`` is what the service asked for, in seconds."""
-
-    reason: str
-    retry_after: float = 0.0
-
-
-Answer = Accepted | Refused | Unavailable
 
 
 class Link:
-    """Posts to ``{service_url}/visits``; used by one thread only."""
+    """Posts JSON to the service; used by one thread only."""
 
     def __init__(self, service_url: str, token: str, now: Callable[[], float] = time) -> None:
         parts = urlsplit(service_url)
@@ -49,7 +41,7 @@ class Link:
             http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         )
         self._connection = kind(parts.hostname or "", parts.port)
-        self._path = f"{parts.path}/visits"
+        self._prefix = parts.path
         self._headers = {
             "Authorization": f"Bearer {token}",
             "Content-Type": "application/json",
@@ -57,50 +49,44 @@ class Link:
         }
         self._now = now
 
-    def post(self, body: bytes, timeout: float) -> Answer:
-        """Send a JSON array; never raises for what the network or the service does."""
+    def post(self, path: str, body: bytes, timeout: float) -> Reply | NoReply:
+        """Send JSON; never raises for what the network or the service does.
+
+        ``timeout`` in seconds is for each step: to connect, to send, each wait for an answer.
+        """
         is_reused = self._connection.sock is not None
         try:
             try:
-                return self._exchange(body, timeout)
+                return self._exchange(path, body, timeout)
             except ConnectionError:
                 # The service closes idle connections; ids make it safe to send at once again.
                 if not is_reused:
                     raise
                 self.close()
-                return self._exchange(body, timeout)
+                return self._exchange(path, body, timeout)
         except (OSError, http.client.HTTPException) as error:
             self.close()
-            return Unavailable(type(error).__name__)
+            return NoReply(type(error).__name__)
 
     def close(self) -> None:
         """Close the connection; the next post opens another."""
         self._connection.close()
 
-    def _exchange(self, body: bytes, timeout: float) -> Answer:
+    def _exchange(self, path: str, body: bytes, timeout: float) -> Reply:
+        headers = self._headers
+        if len(body) >= _SMALLEST_TO_PACK:
+            body = gzip.compress(body, 5)
+            headers = {**headers, "Content-Encoding": "gzip"}
         self._connection.timeout = timeout
         if self._connection.sock is not None:
             self._connection.sock.settimeout(timeout)
-        self._connection.request("POST", self._path, body, self._headers)
+        self._connection.request("POST", self._prefix + path, body, headers)
         response = self._connection.getresponse()
         content = response.read(_LARGEST_ANSWER)
         if not response.isclosed():
             self.close()
-        return _read(response.status, response.getheader("Retry-After"), content, self._now())
-
-
-def _read(status: int, retry_after: str | None, content: bytes, now: float) -> Answer:
-    if status == 429 or status >= 500:
-        return Unavailable(f"HTTP {status}", seconds_to_wait(retry_after, now))
-    if not 200 <= status < 300:
-        return Refused(f"HTTP {status}")
-    try:
-        results = json.loads(content)["results"]
-        if all(isinstance(result, dict) for result in results):
-            return Accepted(list(results))
-    except (ValueError, KeyError, TypeError):
-        pass
-    return Refused("an answer that is not visitor-analytics's")
+        wait = seconds_to_wait(response.getheader("Retry-After"), self._now())
+        return Reply(response.status, content, wait)
 
 
 def seconds_to_wait(retry_after: str | None, now: float) -> float:

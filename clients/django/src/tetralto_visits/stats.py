@@ -10,7 +10,7 @@ class Stats:
     """What happened to this process's visits since it started; every field is a count."""
 
     queued: int = 0
-    """Visits that were put into the queue."""
+    """Visits, events and engagements that were put into the queue: below, all are visits."""
     waiting: int = 0
     """Visits in memory now: queued or on their way, not yet answered."""
     recorded: int = 0
@@ -20,15 +20,17 @@ class Stats:
     rejected: int = 0
     """Visits the service would not take, one by one."""
     refused: int = 0
-    """Visits in batches that were refused as a whole (a wrong token, for example)."""
+    """Visits that were refused as a whole batch, and given up."""
     dropped: int = 0
     """Visits that found the queue full."""
+    spooled: int = 0
+    """Visits that were put on disk. When they are sent they count again, perhaps elsewhere."""
     lost: int = 0
-    """Visits that were still in memory when the process ended."""
+    """Visits that were only in memory when this process ended, or another was killed."""
     failed: int = 0
     """Visits that could not be built."""
     retries: int = 0
-    """Batches that had to be sent again."""
+    """Batches that could not be delivered, and are tried again."""
 
     def __add__(self, other: Stats) -> Stats:
         """Add field by field."""

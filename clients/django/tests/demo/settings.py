@@ -1,5 +1,6 @@
 """Settings of the demo site; the package reads its own from the environment."""
 
+import os
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -33,16 +34,20 @@ MIDDLEWARE = [
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [HERE / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
                 "django.template.context_processors.request",
+                "demo.csp.nonce",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
             ]
         },
     }
 ]
+if os.environ.get("TETRALTO_DEMO_CSP"):
+    MIDDLEWARE.append("demo.csp.OnlyWithNonce")
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
 TETRALTO = {"EXCLUDE_PATHS": ["/internal/*"]}
 LOGGING = {

@@ -1,0 +1,191 @@
+"""Runs every measurement and prints it. Machines are noisy; the differences count."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+from uuid import UUID
+
+from tetralto_visits.config import Target
+from tetralto_visits.courier import Courier
+from tetralto_visits.ids import rfc3339, uuid7
+from tetralto_visits.parcel import VISITS, Parcel
+
+HERE = Path(__file__).parent.parent
+_ROUNDS = 3
+_DAY = 86_400
+_DAY_BEGAN_NS = 1_795_132_800_000_000_000
+
+
+def say(text: str = "") -> None:
+    """Print a line at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Measure everything."""
+    logging.disable(logging.CRITICAL)
+    folder = Path(tempfile.mkdtemp(prefix="tetralto-bench-"))
+    try:
+        with sink() as up, hanging() as hangs:
+            services = {"without": up, "up": up, "refusing": refusing(), "hanging": hangs}
+            pages(services, folder, "one request after the other", 0.0, 4000)
+            pages(services, folder, "a request every 5 ms", 0.005, 800)
+            memory(hangs)
+        day(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def pages(services: dict[str, str], folder: Path, what: str, pause: float, count: int) -> None:
+    """Compare the time of a page in turns, so that what disturbs one disturbs all."""
+    found: dict[str, dict[str, list[float]]] = {
+        mode: {"took": [], "busy": [], "cpu": []} for mode in services
+    }
+    for number in range(_ROUNDS):
+        for mode, url in services.items():
+            spool = folder / f"{mode}-{number}-{pause}"
+            said = json.loads(run("bench.pages", mode, url, str(spool), str(pause), str(count)))
+            found[mode]["took"] += said["took"]
+            found[mode]["busy"] += said["busy"]
+            found[mode]["cpu"].append(said["cpu"])
+    say(f"\nA page, {what} ({_ROUNDS} rounds of {count}), µs and what is added:")
+    say(f"{'analytics':<10}" + "".join(f"{name:>18}" for name in _COLUMNS))
+    base = figures(found["without"])
+    for mode, samples in found.items():
+        columns = zip(figures(samples), base, strict=True)
+        say(f"{mode:<10}" + "".join(f"{f:>10.0f}{f - b:>+8.0f}" for f, b in columns))
+
+
+_COLUMNS = ("median", "p99", "median running", "p99 running", "CPU of process")
+
+
+def figures(samples: dict[str, list[float]]) -> list[float]:
+    """Give the figures of the columns."""
+    took, busy = (quantiles(samples[name], n=100) for name in ("took", "busy"))
+    return [took[49], took[98], busy[49], busy[98], median(samples["cpu"])]
+
+
+def memory(url: str) -> None:
+    """Compare resident memory with the queue full."""
+    sizes = {
+        m: median(int(run("bench.memory", m, url)) for _ in range(3)) for m in ("without", "full")
+    }
+    say(f"\nMemory with the queue full: {(sizes['full'] - sizes['without']) / 1e6:.1f} MB more")
+
+
+def day(folder: Path) -> None:
+    """Keep a day of a visit a second on disk, and have the next process send it."""
+    spool = folder / "day"
+    lines = (HERE / "tests" / "visits.jsonl").read_text().splitlines()
+    away = Courier(Target(refusing(), "a-token", spool_folders=(spool,)))
+    started = time.process_time()
+    for second in range(_DAY):
+        away.put(Parcel(VISITS, visit_of(lines[second % len(lines)], second)))
+        if second % 500 == 0:
+            while away.stats().waiting > 1000:
+                time.sleep(0.01)
+    while away.stats().waiting:
+        time.sleep(0.05)
+    cpu = (time.process_time() - started) / _DAY * 1e6
+    counted = away.stats()
+    size = sum(file.stat().st_size for file in spool.iterdir())
+    away.close(0)
+    say(f"\nA day of a visit a second with the service away: {size / 1e6:.1f} MB on disk")
+    say(f"{counted.spooled} kept, {counted.dropped} dropped, {cpu:.0f} µs of CPU a visit")
+
+    with sink() as url:
+        began = time.monotonic()
+        following = Courier(Target(url, "a-token", spool_folders=(spool,)))
+        following.put(Parcel(VISITS, visit_of(lines[0], _DAY)))
+        while (found := counts(url))["distinct"] <= _DAY and time.monotonic() - began < 300:
+            time.sleep(0.1)
+        took = time.monotonic() - began
+        following.close(2)
+        size = sum(file.stat().st_size for file in spool.iterdir())
+    say(f"sent by the next process in {took:.0f} s: {found['received']} received,")
+    say(f"{found['distinct']} distinct of {_DAY + 1}; {size / 1e6:.2f} MB on disk are left")
+
+
+def visit_of(line: str, second: int) -> bytes:
+    """Give a line of the browsers' visits the id and the time of that second of the day."""
+    visit = json.loads(line)
+    at_ns = _DAY_BEGAN_NS + second * 1_000_000_000
+    entropy = UUID(visit["id"]).bytes[8:] if second == 0 else hash_of(second)
+    visit["id"] = uuid7(at_ns, entropy)
+    visit["timestamp"] = rfc3339(at_ns)
+    visit["ip"] = ".".join(str(byte % 224 + 1) for byte in entropy[:4])
+    return json.dumps(visit, separators=(",", ":")).encode()
+
+
+def hash_of(number: int) -> bytes:
+    """Make bytes that cannot be packed."""
+    return sha256(str(number).encode()).digest()
+
+
+def run(module: str, *arguments: str) -> str:
+    """Run a module of this package in a process of its own."""
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(command, cwd=HERE, check=True, capture_output=True, text=True).stdout
+
+
+@contextmanager
+def sink() -> Iterator[str]:
+    """Run a service that takes everything."""
+    port = free_port()
+    process = subprocess.Popen([sys.executable, "-m", "bench.sink", str(port)], cwd=HERE)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        while not counts(url):
+            time.sleep(0.05)
+        yield url
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def counts(url: str) -> dict[str, Any]:
+    """Ask the sink what it has; nothing when it is not there yet."""
+    try:
+        with urllib.request.urlopen(f"{url}/") as answer:
+            found: dict[str, Any] = json.load(answer)
+            return found
+    except OSError:
+        return {}
+
+
+@contextmanager
+def hanging() -> Iterator[str]:
+    """Accept connections and never answer."""
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def refusing() -> str:
+    """Give an address at which nobody listens."""
+    return f"http://127.0.0.1:{free_port()}"
+
+
+def free_port() -> int:
+    """Find a port that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+if __name__ == "__main__":
+    main()

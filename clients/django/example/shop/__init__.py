@@ -1,0 +1,1 @@
+"""A shop of three pages that shows how the package is used."""

@@ -1,0 +1,25 @@
+#!/bin/sh
+# Tests the package on every pair of Python and Django that it is for, as far as the interpreters
+# are here. Usage: matrix.sh FOLDER, where the environments go; the rest is passed to pytest.
+set -eu
+folder=${1:?usage: matrix.sh FOLDER [PYTEST ARGUMENTS]}
+shift
+case ${TETRALTO_BIN:-/} in /*) ;; *) export TETRALTO_BIN="$PWD/$TETRALTO_BIN" ;; esac
+mkdir -p "$folder"
+folder=$(cd "$folder" && pwd)
+cd "$(dirname "$0")"
+
+for pair in 3.10:4.2 3.10:5.2 3.11:4.2 3.11:5.2 3.12:4.2 3.12:5.2 3.12:6.0 3.13:5.2 3.13:6.0; do
+    python=python${pair%:*}
+    django=${pair#*:}
+    "$python" --version >/dev/null 2>&1 || {
+        echo "== $python is not here" >&2
+        continue
+    }
+    venv=$folder/$pair
+    [ -x "$venv/bin/pip" ] || "$python" -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --editable '.[test]' \
+        "django~=$django.0"
+    echo "== Python ${pair%:*}, Django $django"
+    "$venv/bin/pytest" -q -p no:cacheprovider "$@"
+done

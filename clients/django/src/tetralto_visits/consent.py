@@ -1,0 +1,16 @@
+"""Whether anything may be told about a visitor at all."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest
+
+from tetralto_visits.config import Rules
+
+
+def may_tell(request: HttpRequest, rules: Rules) -> bool:
+    """Ask the visitor's browser (``DNT``, ``Sec-GPC``) and the site's ``CONSENT``, where set."""
+    if rules.respect_dnt:
+        meta = request.META
+        if meta.get("HTTP_DNT") == "1" or meta.get("HTTP_SEC_GPC") == "1":
+            return False
+    return rules.consent is None or bool(rules.consent(request))

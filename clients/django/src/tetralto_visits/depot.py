@@ -1,0 +1,132 @@
+"""What survives the process: the spool, the ledger, and who empties the spool."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import IO
+
+from tetralto_visits.config import Target
+from tetralto_visits.ledger import Ledger, take_lost
+from tetralto_visits.locks import try_lock
+from tetralto_visits.parcel import LARGEST_BATCH, Parcel
+from tetralto_visits.spool import Spool, Stored
+from tetralto_visits.throttle import Throttle
+
+_ERRORS = (OSError, sqlite3.Error)
+
+
+class Depot:
+    """Keeps parcels on disk. Where that is impossible it says so in the log, and keeps nothing."""
+
+    def __init__(self, target: Target, throttle: Throttle) -> None:
+        self._throttle = throttle
+        self._folder = find_folder(target.spool_folders)
+        self._spool = Spool(self._folder, target.spool_bytes) if self._folder else None
+        self._ledger: Ledger | None = None
+        self._emptying: IO[bytes] | None = None
+        if self._folder:
+            try:
+                self._ledger = Ledger(self._folder)
+            except _ERRORS as error:
+                self._warn(error)
+        elif target.spool_folders:
+            throttle.warn("spool", "There is no folder to keep visits in: TETRALTO_SPOOL.")
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether parcels can be kept at all."""
+        return self._spool is not None
+
+    def note(self, parcels: int) -> None:
+        """Write down how many parcels are only in memory."""
+        if self._ledger is not None:
+            self._ledger.note(parcels)
+
+    def take_lost(self) -> int:
+        """Count what killed processes had only in memory; each is counted once."""
+        if self._folder is None:
+            return 0
+        try:
+            return take_lost(self._folder)
+        except _ERRORS as error:
+            self._warn(error)
+            return 0
+
+    def put(self, parcels: Sequence[Parcel]) -> bool:
+        """Keep the parcels; false when that is impossible."""
+        if self._spool is None:
+            return False
+        try:
+            self._spool.put(parcels)
+        except _ERRORS as error:
+            self._warn(error)
+            return False
+        return True
+
+    def oldest(self, most: int = LARGEST_BATCH) -> list[Stored]:
+        """Read the first parcels that can be posted together.
+
+        Empty when there are none, or while another process is sending them.
+        """
+        try:
+            if self._spool is None or self._spool.is_empty() or not self._may_empty():
+                return []
+            return self._spool.oldest(most)
+        except _ERRORS as error:
+            self._warn(error)
+            return []
+
+    def remove(self, stored: Iterable[Stored]) -> None:
+        """Forget parcels that have arrived. Those that cannot be removed are sent once more."""
+        if self._spool is not None:
+            try:
+                self._spool.remove([one.number for one in stored])
+            except _ERRORS as error:
+                self._warn(error)
+
+    def leave(self) -> None:
+        """Let another process send what is here."""
+        if self._emptying is not None:
+            self._emptying.close()
+            self._emptying = None
+
+    def close(self) -> None:
+        """End in order: what is not here is accounted for elsewhere."""
+        self.leave()
+        if self._ledger is not None:
+            self._ledger.close()
+
+    def _may_empty(self) -> bool:
+        if self._emptying is None and self._folder is not None:
+            file = (self._folder / "sending.lock").open("ab")
+            if not try_lock(file):
+                file.close()
+                return False
+            self._emptying = file
+        return True
+
+    def _warn(self, error: Exception) -> None:
+        # The kind alone: a message may hold a path.
+        kind = type(error).__name__
+        self._throttle.warn("spool", f"Visits cannot be kept on disk ({kind}).")
+
+
+def find_folder(candidates: Iterable[Path]) -> Path | None:
+    """Find the first folder that is ours alone, or can be made so."""
+    return next((folder for folder in candidates if _is_ours(folder)), None)
+
+
+def _is_ours(folder: Path) -> bool:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.lstat()
+    except OSError:
+        return False
+    # In a folder that all may write to, somebody else could have been here before.
+    is_owner = not hasattr(os, "getuid") or found.st_uid == os.getuid()
+    is_closed = not found.st_mode & stat.S_IWOTH
+    return stat.S_ISDIR(found.st_mode) and is_owner and is_closed and os.access(folder, os.W_OK)

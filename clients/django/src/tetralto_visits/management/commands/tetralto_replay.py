@@ -1,0 +1,121 @@
+"""``manage.py tetralto_replay access.log``: sends what an access log tells of the past."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import sys
+import time
+from argparse import ArgumentParser
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from io import TextIOWrapper
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from tetralto_visits import access_log, config
+from tetralto_visits.answers import Accepted, Refused, judge
+from tetralto_visits.backoff import Backoff
+from tetralto_visits.link import Link
+from tetralto_visits.pages import asset_paths
+from tetralto_visits.parcel import VISITS, Parcel, body_of
+
+_BATCH = 500
+_TIMEOUT_SECONDS = 60.0
+_MOST_TRIES = 8
+
+
+class Command(BaseCommand):
+    """Reads logs in the combined format, plain or gzip, and posts their page views in order."""
+
+    help = (
+        "Send the page views of an access log in the combined format. A line is recorded once, "
+        "however often it is sent, so an interrupted run can simply be started again."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Name what may be chosen."""
+        parser.add_argument("logs", nargs="+", help="files, also .gz; - is standard input")
+        parser.add_argument("--site", required=True, help="such as https://www.example.com")
+        parser.add_argument("--dry-run", action="store_true", help="count only, send nothing")
+
+    def handle(self, *_args: Any, **options: Any) -> None:  # noqa: ANN401
+        """Read, choose, send, and print what became of it."""
+        parsed, problems = config.read(settings, os.environ)
+        if parsed is None:
+            raise CommandError("\n".join(f"{p.message} {p.hint}" for p in problems))
+        site = options["site"].rstrip("/")
+        if urlsplit(site).scheme not in ("http", "https") or not urlsplit(site).hostname:
+            raise CommandError("--site is like https://www.example.com")
+        counts: Counter[str] = Counter()
+        link = Link(parsed.target.service_url, parsed.target.token)
+        for name in options["logs"]:
+            with closing(link), _opened(name) as file:
+                visits = _page_views(file, site, parsed.rules, counts)
+                while batch := list(islice(visits, _BATCH)):
+                    if options["dry_run"]:
+                        counts["page views"] += len(batch)
+                    else:
+                        _send(link, batch, counts)
+        self.stdout.write(", ".join(f"{n} {what}" for what, n in counts.items()) or "nothing")
+
+
+def _page_views(
+    file: IO[str], site: str, rules: config.Rules, counts: Counter[str]
+) -> Iterator[Parcel]:
+    for line in access_log.read(file):
+        if line is None:
+            counts["unreadable"] += 1
+        elif _is_page_view(line, rules):
+            yield Parcel(VISITS, line.visit(site))
+        else:
+            counts["no page views"] += 1
+
+
+def _is_page_view(line: access_log.Line, rules: config.Rules) -> bool:
+    assets = asset_paths(settings.STATIC_URL, settings.MEDIA_URL)
+    return (
+        line.method == "GET"
+        and line.status in rules.statuses
+        and not line.is_asset
+        and not line.path.startswith(assets)
+        and not rules.excluded.match(line.path)
+        and (not rules.included or rules.included.match(line.path))
+    )
+
+
+def _send(link: Link, batch: list[Parcel], counts: Counter[str]) -> None:
+    backoff, reason = Backoff(), ""
+    for _ in range(_MOST_TRIES):
+        reply = link.post(VISITS, body_of(batch), _TIMEOUT_SECONDS)
+        answer = judge(reply, VISITS, len(batch))
+        if isinstance(answer, Accepted):
+            for what in ("recorded", "duplicate", "rejected"):
+                counts[what] += getattr(answer, what)
+            return
+        reason = answer.reason
+        if isinstance(answer, Refused):
+            break
+        backoff.failed(answer.retry_after)
+        time.sleep(backoff.seconds_left)
+    sent = ", ".join(f"{n} {what}" for what, n in counts.items())
+    raise CommandError(f"The service does not take it: {reason}. So far: {sent or 'none'}.")
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[IO[str]]:
+    if name == "-":
+        yield TextIOWrapper(sys.stdin.buffer, "utf-8", "replace")
+        return
+    path = Path(name)
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            yield TextIOWrapper(file, "utf-8", "replace")
+    except OSError as error:
+        raise CommandError(f"{name} cannot be read: {error.strerror or error}") from error

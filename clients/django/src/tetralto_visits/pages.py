@@ -1,0 +1,70 @@
+"""What counts as a page view."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from tetralto_visits.config import Rules
+
+
+def is_page_view(request: HttpRequest, response: HttpResponseBase, rules: Rules) -> bool:
+    """Whether a person asked for a page and got one; what the site's own function says goes."""
+    if rules.decide is not None:
+        decision = rules.decide(request, response)
+        if decision is not None:
+            return bool(decision)
+    return (
+        response.status_code in rules.statuses
+        and _is_content(request, response, rules.content_types)
+        and is_wanted(request, rules)
+    )
+
+
+def is_wanted(request: HttpRequest, rules: Rules) -> bool:
+    """Whether the answer to the request is a page view, if it is a page."""
+    return (
+        request.method == "GET"
+        and not request.path.startswith(asset_paths(settings.STATIC_URL, settings.MEDIA_URL))
+        and not rules.excluded.match(request.path_info)
+        and (not rules.included or rules.included.match(request.path_info))
+        and not _is_excluded_view(request, rules)
+        and (rules.prefetches or not _is_prefetch(request))
+    )
+
+
+def _is_content(
+    request: HttpRequest, response: HttpResponseBase, content_types: tuple[str, ...]
+) -> bool:
+    if response.status_code == 304:  # such an answer has no type
+        return "text/html" in request.META.get("HTTP_ACCEPT", "")
+    return response.get("Content-Type", "").startswith(content_types)
+
+
+def _is_excluded_view(request: HttpRequest, rules: Rules) -> bool:
+    match = request.resolver_match
+    if match is None:
+        return False
+    return "admin" in match.app_names or rules.excluded_views.match(match.view_name)
+
+
+def _is_prefetch(request: HttpRequest) -> bool:
+    """Whether a browser loads the page before anybody asked for it."""
+    meta = request.META
+    return "prefetch" in (
+        meta.get("HTTP_SEC_PURPOSE", "").partition(";")[0],
+        meta.get("HTTP_PURPOSE"),
+        meta.get("HTTP_X_PURPOSE"),
+        meta.get("HTTP_X_MOZ"),
+    )
+
+
+@lru_cache(maxsize=8)
+def asset_paths(*urls: str | None) -> tuple[str, ...]:
+    """Find the paths below which there are files, no pages."""
+    paths = (urlsplit(url or "").path for url in urls)
+    return tuple(path for path in paths if path.strip("/"))

@@ -1,0 +1,86 @@
+"""Takes down visits, events and engagements, and hands them to this process's courier."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import DisallowedHost
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from tetralto_visits.address import Peers
+from tetralto_visits.config import Config
+from tetralto_visits.consent import may_tell
+from tetralto_visits.courier import Courier
+from tetralto_visits.delivery import courier_for
+from tetralto_visits.pages import is_page_view
+from tetralto_visits.parcel import EVENTS, VISITS, Parcel, engagement_path
+from tetralto_visits.visit import Visit
+from tetralto_visits.wire import BadPropertiesError, write_event, write_object, write_visit
+
+
+class Recorder:
+    """Knows the settings. Nothing that it does raises: the page matters more than its visit."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.peers = Peers(config.proxies)
+
+    @property
+    def courier(self) -> Courier:
+        """The courier of this process."""
+        return courier_for(self.config.target)
+
+    def wants(self, request: HttpRequest, response: HttpResponseBase, visit: Visit) -> bool:
+        """Whether this is a visit to record."""
+        try:
+            rules = self.config.rules
+            return (
+                not visit.is_skipped
+                and is_page_view(request, response, rules)
+                and may_tell(request, rules)
+            )
+        except Exception as error:  # noqa: BLE001
+            self.courier.could_not_build(error)
+            return False
+
+    def visit(self, request: HttpRequest, response: HttpResponseBase, visit: Visit) -> None:
+        """Note a visit."""
+        try:
+            body = self._write(request, visit, response.status_code)
+            self.courier.put(Parcel(VISITS, body))
+        except DisallowedHost:
+            pass  # no page of ours
+        except Exception as error:  # noqa: BLE001
+            self.courier.could_not_build(error)
+
+    def event(
+        self, request: HttpRequest, visit: Visit, event_type: str, metadata: dict[str, Any]
+    ) -> None:
+        """Note an event."""
+        try:
+            if may_tell(request, self.config.rules):
+                body = write_event(request, visit, event_type, metadata, self.peers)
+                self.courier.put(Parcel(EVENTS, body))
+        except DisallowedHost:
+            pass
+        except Exception as error:  # noqa: BLE001
+            self.courier.could_not_build(error)
+
+    def engagement(self, visit: UUID, seconds: int, scroll_depth: int) -> None:
+        """Note how long a page was looked at, and how much of it (0 to 100)."""
+        try:
+            body = write_object({"engagement_seconds": seconds, "scroll_depth": scroll_depth})
+            self.courier.put(Parcel(engagement_path(visit), body.encode()))
+        except Exception as error:  # noqa: BLE001
+            self.courier.could_not_build(error)
+
+    def _write(self, request: HttpRequest, visit: Visit, status_code: int) -> bytes:
+        key = self.config.http_version_key
+        try:
+            return write_visit(request, visit, status_code, self.peers, key)
+        except BadPropertiesError as error:  # the visit itself is worth having
+            self.courier.could_not_build(error)
+            visit.properties = {}
+            return write_visit(request, visit, status_code, self.peers, key)

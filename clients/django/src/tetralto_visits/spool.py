@@ -1,0 +1,147 @@
+"""What waits on disk: a bounded SQLite file that all processes of a site share."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from tetralto_visits.parcel import LARGEST_BODY, Parcel
+
+# Parcels are packed one by one, since they come one by one. They are much alike, so zlib is told
+# beforehand what they look like (RFC 1950, section 2.2); what is most frequent stands last. Another
+# dictionary needs another name of the file.
+_NAME = "spool-1.sqlite3"
+_DICTIONARY = (
+    b'{"event_type":"site":"visitor_id":null,"ip":,"user_agent":,"metadata":{},'
+    b'"engagement_seconds":,"scroll_depth":'
+    b"Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like "
+    b"Gecko) Version/26.0 Mobile/15E148 Safari/604.1"
+    b"Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0"
+    b"Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) "
+    b"Chrome/142.0.0.0 Mobile Safari/537.36"
+    b"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) "
+    b'"sec-fetch-site":"same-origin""sec-fetch-site":"cross-site"'
+    b'"sec-ch-ua-mobile":"?1","sec-ch-ua-platform":"\\"Android\\"""\\"macOS\\"""\\"Linux\\""'
+    b'"sec-purpose":"prefetch","dnt":"1","sec-gpc":"1",'
+    b'{"id":"01","site":null,"timestamp":"2027-01-01T00:00:00.000Z","url":"https://www.",'
+    b'"ip":"1","user_agent":"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 '
+    b'(KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36","referrer":"https://www.google.com/",'
+    b'"referrer":null,"title":null,"method":"GET","status_code":200,"response_time_ms":12,'
+    b'"http_version":null,"http_version":"1.1","headers":{"accept":"text/html,'
+    b"application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8,"
+    b'application/signed-exchange;v=b3;q=0.7","accept-language":"en-US,en;q=0.9",'
+    b'"accept-encoding":"gzip, deflate, br, zstd","sec-fetch-dest":"document",'
+    b'"sec-fetch-mode":"navigate","sec-fetch-site":"none","sec-fetch-user":"?1",'
+    b'"sec-ch-ua":"\\"Chromium\\";v=\\"142\\", \\"Google Chrome\\";v=\\"142\\", '
+    b'\\"Not_A Brand\\";v=\\"99\\"","sec-ch-ua-mobile":"?0","sec-ch-ua-platform":'
+    b'"\\"Windows\\"","upgrade-insecure-requests":"1"},"visitor_id":null,"user_id":null,'
+    b'"properties":{"route":"'
+)
+_SELECT = "select number, path, body from parcel"
+_PAGE = 4096
+_PATIENCE_SECONDS = 2.0
+
+
+class Stored(NamedTuple):
+    """A parcel on disk."""
+
+    number: int
+    parcel: Parcel
+
+
+class Spool:
+    """Parcels in the order in which they were put there.
+
+    Each call opens the file anew and closes it: connections of SQLite must not live through a
+    fork. All calls raise ``sqlite3.Error`` or ``OSError`` when the file cannot be used, ``put``
+    also when it is full.
+    """
+
+    def __init__(self, folder: Path, most_bytes: int) -> None:
+        self._path = folder / _NAME
+        self._most_pages = max(8, most_bytes // _PAGE)
+
+    def put(self, parcels: Sequence[Parcel]) -> None:
+        """Store all of them, or none."""
+        if not self._path.exists():
+            # It holds addresses: nobody else may read it, nor the journal that inherits its mode.
+            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+        rows = [(parcel.path, _pack(parcel.body)) for parcel in parcels]
+        with self._open() as connection:
+            connection.executemany("insert into parcel (path, body) values (?, ?)", rows)
+
+    def oldest(self, most: int) -> list[Stored]:
+        """Read the first parcel, and those after it that can be posted with it."""
+        if self.is_empty():
+            return []
+        with self._open() as connection:
+            first = connection.execute(f"{_SELECT} order by number limit 1").fetchall()
+            rows = first
+            if first and Parcel(first[0][1], b"").is_listed:
+                asked = (first[0][1], most)
+                rows = connection.execute(
+                    f"{_SELECT} where path = ? order by number limit ?", asked
+                ).fetchall()
+        return _within_a_body(rows)
+
+    def remove(self, numbers: Sequence[int]) -> None:
+        """Forget parcels that have arrived."""
+        with self._open() as connection:
+            connection.executemany("delete from parcel where number = ?", [(n,) for n in numbers])
+
+    def count(self) -> int:
+        """Count the parcels."""
+        if self.is_empty():
+            return 0
+        with self._open() as connection:
+            found: int = connection.execute("select count(*) from parcel").fetchone()[0]
+        return found
+
+    def is_empty(self) -> bool:
+        """Whether there was never anything to keep; needs no SQLite."""
+        return not self._path.exists() or self._path.stat().st_size == 0
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        connection = sqlite3.connect(self._path, timeout=_PATIENCE_SECONDS)
+        try:
+            # The file shrinks with what it holds, and what was removed cannot be read any more.
+            connection.execute("pragma auto_vacuum = full")
+            connection.execute("pragma secure_delete = on")
+            connection.execute(f"pragma max_page_count = {self._most_pages}")
+            with connection:
+                connection.execute(
+                    "create table if not exists parcel"
+                    " (number integer primary key autoincrement, path text not null,"
+                    " body blob not null)"
+                )
+                yield connection
+        finally:
+            connection.close()
+
+
+def _within_a_body(rows: Sequence[tuple[int, str, bytes]]) -> list[Stored]:
+    found: list[Stored] = []
+    size = 0
+    for number, path, packed in rows:
+        body = _unpack(packed)
+        size += len(body)
+        if found and size > LARGEST_BODY:
+            break
+        found.append(Stored(number, Parcel(path, body)))
+    return found
+
+
+def _pack(body: bytes) -> bytes:
+    packer = zlib.compressobj(level=9, zdict=_DICTIONARY)
+    return packer.compress(body) + packer.flush()
+
+
+def _unpack(packed: bytes) -> bytes:
+    unpacker = zlib.decompressobj(zdict=_DICTIONARY)
+    return unpacker.decompress(packed) + unpacker.flush()

@@ -1,0 +1,50 @@
+"""``{% load tetralto %}{% tetralto_script %}``: the page script, for the end of a page."""
+
+from __future__ import annotations
+
+from django import template
+from django.template import Context
+from django.urls import NoReverseMatch, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from tetralto_visits.consent import may_tell
+from tetralto_visits.pages import is_wanted
+from tetralto_visits.views import page_script
+from tetralto_visits.visit import Visit
+
+register = template.Library()
+
+
+@register.simple_tag(takes_context=True)
+def tetralto_script(context: Context, nonce: object = None) -> SafeString:
+    """Write the script's tag; nothing where the visit is not recorded or must not be told.
+
+    The nonce is the one given, or that of Django's or django-csp's own.
+    """
+    request = context.get("request")
+    visit: Visit | None = getattr(request, "visit", None)
+    recorder = visit.recorder if visit else None
+    empty = SafeString("")
+    if request is None or visit is None or recorder is None or visit.is_skipped:
+        return empty
+    try:
+        rules = recorder.config.rules
+        if not (is_wanted(request, rules) and may_tell(request, rules)):
+            return empty
+        script = reverse("tetralto_visits:script")
+        to = reverse("tetralto_visits:engagement")
+    except NoReverseMatch as error:
+        recorder.courier.could_not_build(error)
+        return empty
+    for found in (context.get("csp_nonce"), getattr(request, "csp_nonce", None)):
+        nonce = found if nonce is None else nonce
+    return format_html(
+        '<script defer src="{}?v={}" data-visit="{}" data-to="{}"{}></script>',
+        script,
+        page_script().version,
+        visit.id,
+        to,
+        # A lazy nonce comes into being, and into the header, when it is read.
+        SafeString("") if nonce is None else format_html(' nonce="{}"', str(nonce)),
+    )

@@ -1,0 +1,131 @@
+"""The page script, and the reports that it sends to its own site."""
+
+from __future__ import annotations
+
+import json
+import time
+from functools import lru_cache
+from hashlib import sha256
+from importlib.resources import files
+from typing import NamedTuple
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST, require_safe
+
+from tetralto_visits.allowance import Allowance
+from tetralto_visits.consent import may_tell
+from tetralto_visits.recorder import Recorder
+from tetralto_visits.visit import Visit
+
+_LONGEST_REPORT = 512
+_LONGEST_LOOK = 24 * 3600
+_CLOCKS_APART = 300
+
+_allowance = Allowance()
+
+
+class Script(NamedTuple):
+    """The page script and the name of this version of it."""
+
+    content: bytes
+    version: str
+
+
+class Report(NamedTuple):
+    """What the page script tells of a visit."""
+
+    visit: UUID
+    seconds: int
+    scroll_depth: int
+
+
+@lru_cache(maxsize=1)
+def page_script() -> Script:
+    """Read the script."""
+    content = files("tetralto_visits").joinpath("page.js").read_bytes()
+    return Script(content, sha256(content).hexdigest()[:12])
+
+
+@require_safe
+def script(request: HttpRequest) -> HttpResponse:
+    """Serve the script; under the address that the template tag writes it never changes."""
+    found = page_script()
+    is_this = request.GET.get("v") == found.version
+    response = HttpResponse(found.content, content_type="text/javascript; charset=utf-8")
+    response["Cache-Control"] = (
+        "public, max-age=31536000, immutable" if is_this else "public, max-age=3600"
+    )
+    response["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+@csrf_exempt  # nothing is done in anybody's name; other sites are turned away below
+@require_POST
+def engagement(request: HttpRequest) -> HttpResponse:
+    """Take a report and forward it: 204, whatever becomes of it."""
+    visit: Visit | None = getattr(request, "visit", None)
+    recorder = visit.recorder if visit else None
+    if recorder is None:
+        return _answer(204)
+    if not _is_same_origin(request):
+        return _answer(403)
+    if not _may_report(request, recorder):
+        response = _answer(429)
+        response["Retry-After"] = "60"
+        return response
+    try:
+        report = read_report(_body(request), time.time())
+    except ValueError:
+        return _answer(400)
+    if may_tell(request, recorder.config.rules):
+        recorder.engagement(*report)
+    return _answer(204)
+
+
+def read_report(body: bytes, now: float) -> Report:
+    """Parse a report; ``ValueError`` when it is none. ``now`` is Unix time in seconds.
+
+    Nobody looks at a page for longer than since it was asked for.
+    """
+    content = json.loads(body)
+    if not isinstance(content, dict):
+        raise ValueError("no object")  # noqa: TRY004 - one error for all
+    visit = UUID(str(content.get("visit")))
+    age = now - (visit.int >> 80) / 1000
+    if visit.version != 7 or not -_CLOCKS_APART <= age <= _LONGEST_LOOK:
+        raise ValueError("no visit of today")
+    seconds, depth = content.get("engagement_seconds"), content.get("scroll_depth")
+    if type(seconds) is not int or type(depth) is not int or seconds < 0 or depth < 0:
+        raise ValueError("no numbers")
+    return Report(visit, min(seconds, max(0, round(age)) + 1), min(depth, 100))
+
+
+def _body(request: HttpRequest) -> bytes:
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    if not length.isdecimal() or int(length) > _LONGEST_REPORT:
+        raise ValueError("too long")
+    return request.read(_LONGEST_REPORT)
+
+
+def _is_same_origin(request: HttpRequest) -> bool:
+    if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+        return False
+    origin = request.headers.get("Origin")
+    return origin is None or urlsplit(origin).netloc == request.get_host()
+
+
+def _may_report(request: HttpRequest, recorder: Recorder) -> bool:
+    try:
+        address = recorder.peers.of(request.META).address
+    except ValueError:
+        return False
+    return _allowance.take(address, recorder.config.engagement_per_minute)
+
+
+def _answer(status: int) -> HttpResponse:
+    response = HttpResponse(status=status)
+    response["Cache-Control"] = "no-store"
+    return response

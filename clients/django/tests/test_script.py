@@ -1,0 +1,185 @@
+"""The page script: how it is served, what it may report, and a real browser that runs it."""
+
+import gzip
+import json
+import subprocess
+import time
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from django.http import HttpResponse
+from django.template import Context, Template
+from django.test import RequestFactory, override_settings
+
+from analytics import Analytics
+from browser import find_browser
+from conftest import StartSite
+from polling import until
+from tetralto_visits.allowance import Allowance
+from tetralto_visits.ids import uuid7
+from tetralto_visits.middleware import VisitMiddleware
+from tetralto_visits.views import page_script, read_report
+
+NOW_NS = 1_795_176_000_000_000_000
+VISIT = uuid7(NOW_NS, b"12345678")
+SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin", "Content-Type": "text/plain"}
+
+
+def rendered(own: dict[str, object], path: str = "/", **context: object) -> str:
+    """Render the tag on a page of a site with these settings."""
+    template = Template("{% load tetralto %}{% tetralto_script %}")
+    request = RequestFactory().get(path, headers={"DNT": "1"})
+    good = {"SERVICE_URL": "http://127.0.0.1:9", "TOKEN": "t", "SPOOL": "off"}
+    found = []
+    with override_settings(TETRALTO=good | own):
+
+        def view(request: object) -> HttpResponse:
+            found.append(template.render(Context({"request": request, **context})))
+            return HttpResponse(content_type="text/plain")
+
+        VisitMiddleware(view)(request)
+    return found[0]
+
+
+def test_the_tag_names_the_visit() -> None:
+    tag = rendered({})
+    assert tag.startswith('<script defer src="/visits/script.js?v=')
+    assert 'data-to="/visits/engagement"' in tag
+    assert "nonce" not in tag
+    assert ' nonce="r4nd&lt;m"' in rendered({}, csp_nonce="r4nd<m")
+
+
+@pytest.mark.parametrize(
+    ("own", "path"),
+    [
+        ({"RESPECT_DNT": True}, "/"),
+        ({"CONSENT": lambda _request: False}, "/"),
+        ({"SERVICE_URL": ""}, "/"),
+        ({"EXCLUDE_PATHS": ["/no/*"]}, "/no/page/"),
+    ],
+)
+def test_the_tag_is_empty_where_nothing_is_recorded(own: dict[str, object], path: str) -> None:
+    assert rendered(own, path) == ""
+
+
+def test_the_tag_works_without_a_request() -> None:
+    assert Template("{% load tetralto %}{% tetralto_script %}").render(Context()) == ""
+
+
+def test_the_script_is_small_and_cached(start_site: StartSite) -> None:
+    assert len(gzip.compress(page_script().content)) <= 1024
+    site = start_site("")
+    named = site.get(f"/visits/script.js?v={page_script().version}")
+    assert named.body == page_script().content
+    assert named.headers["Content-Type"].startswith("text/javascript")
+    assert named.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert site.get("/visits/script.js").headers["Cache-Control"] == "public, max-age=3600"
+    assert site.ask("POST", "/visits/script.js").status == 405
+
+
+def report(seconds: object = 12, depth: object = 50, visit: str | None = None) -> bytes:
+    visit = visit or uuid7(time.time_ns(), b"12345678")
+    content = {"visit": visit, "engagement_seconds": seconds, "scroll_depth": depth}
+    return json.dumps(content).encode()
+
+
+def test_reports_are_forwarded(analytics: Analytics, start_site: StartSite) -> None:
+    site = start_site(analytics.url)
+    body = report(0, 200)
+    answer = site.ask("POST", "/visits/engagement", SAME_ORIGIN, body)
+    assert (answer.status, answer.headers["Cache-Control"]) == (204, "no-store")
+    engagements = until(analytics.engagements, "the engagement")
+    expected = {"engagement_seconds": 0, "scroll_depth": 100}
+    assert engagements == {json.loads(body)["visit"]: expected}
+    assert analytics.stored() == []
+
+
+def test_a_report_that_the_service_does_not_know_costs_no_visit(start_site: StartSite) -> None:
+    with Analytics(knows_events=False) as analytics:
+        site = start_site(analytics.url)
+        site.ask("POST", "/visits/engagement", SAME_ORIGIN, report())
+        site.get("/")
+        analytics.wait_for(1)
+        assert site.stats()["refused"] == 1
+
+
+NO_REPORTS: list[tuple[dict[str, str], bytes, int]] = [
+    ({"Sec-Fetch-Site": "cross-site"}, report(), 403),
+    ({"Origin": "https://evil.example"}, report(), 403),
+    ({}, b"x" * 1000, 400),
+    ({}, b"", 400),
+    ({}, b"[]", 400),
+    ({}, b"[" * 500, 400),
+    ({}, report("12"), 400),
+    ({}, report(-1), 400),
+    ({}, report(True), 400),
+    ({}, report(visit=str(uuid4())), 400),
+    ({}, report(visit="01890000-0000-7000-8000-000000000000"), 400),
+    ({}, report(visit="../../sites"), 400),
+]
+
+
+def test_what_is_no_report_is_refused(analytics: Analytics, start_site: StartSite) -> None:
+    site = start_site(analytics.url)
+    for headers, body, status in NO_REPORTS:
+        answer = site.ask("POST", "/visits/engagement", {**SAME_ORIGIN, **headers}, body)
+        assert (answer.status, headers, body) == (status, headers, body)
+    assert site.stats()["queued"] == 0
+
+
+def test_nobody_looks_for_longer_than_since_the_visit() -> None:
+    now = NOW_NS / 1e9
+    assert read_report(report(12, 50, VISIT), now + 60).seconds == 12
+    assert read_report(report(9999, 50, VISIT), now + 60).seconds == 61
+    with pytest.raises(ValueError, match="today"):
+        read_report(report(12, 50, VISIT), now + 25 * 3600)
+
+
+def test_an_address_may_report_so_often(analytics: Analytics, start_site: StartSite) -> None:
+    site = start_site(analytics.url, TETRALTO_ENGAGEMENT_PER_MINUTE="2")
+    answers = [site.ask("POST", "/visits/engagement", SAME_ORIGIN, report()) for _ in range(6)]
+    statuses = [answer.status for answer in answers]
+    assert 2 <= statuses.count(204) <= 4, "a minute may begin meanwhile"
+    assert statuses.count(204) + statuses.count(429) == 6
+    assert {a.headers.get("Retry-After") for a in answers if a.status == 429} == {"60"}
+
+
+def test_the_allowance_is_bounded() -> None:
+    times = iter([0.0] * 5002 + [60.0])
+    allowance = Allowance(lambda: next(times))
+    assert sum(allowance.take(str(n), 1) for n in range(5000)) == 4096
+    assert [allowance.take("0", 1), allowance.take("0", 2), allowance.take("0", 1)] == [
+        False,
+        True,
+        True,
+    ]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("server", ["gunicorn-threads", "uvicorn"])
+def test_a_real_browser_reports_its_engagement(
+    analytics: Analytics, start_site: StartSite, tmp_path: Path, server: str
+) -> None:
+    site = start_site(analytics.url, server, TETRALTO_DEMO_CSP="1")
+    arguments = [
+        find_browser(),
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        f"--user-data-dir={tmp_path / 'profile'}",
+        f"--host-resolver-rules=MAP www.example.com {site.url.removeprefix('http://')}",
+        "http://www.example.com/tall/",
+    ]
+    with (tmp_path / "browser.log").open("wb") as log:
+        browser = subprocess.Popen(arguments, stdout=log, stderr=log)
+        try:
+            engagements = until(analytics.engagements, "the engagement", seconds=60)
+        finally:
+            browser.terminate()
+            browser.wait(timeout=30)
+    visit = next(v for v in analytics.stored() if v["url"].endswith("/tall/"))
+    engagement = engagements[visit["id"]]
+    assert 4 <= engagement["engagement_seconds"] <= 60
+    assert 40 <= engagement["scroll_depth"] <= 90, "it has scrolled half way"

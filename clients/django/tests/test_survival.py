@@ -1,0 +1,274 @@
+"""What outlives a process: the spool, the count of what was only in memory, and who sends."""
+
+import itertools
+import json
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from analytics import Analytics
+from conftest import StartSite
+from polling import free_port, until
+from site_process import HERE, Site
+from tetralto_visits.answers import Accepted, Refused, Unavailable
+from tetralto_visits.config import Target
+from tetralto_visits.courier import Courier
+from tetralto_visits.depot import find_folder
+from tetralto_visits.ledger import Ledger, take_lost
+from tetralto_visits.parcel import EVENTS, VISITS, Parcel
+from tetralto_visits.spool import Spool
+
+
+def parcel(number: int, path: str = VISITS) -> Parcel:
+    visit = {"id": f"{number:032x}", "url": f"http://www.example.com/{number}"}
+    return Parcel(path, json.dumps(visit).encode())
+
+
+def test_the_spool_gives_back_what_it_was_given_in_order(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 1_000_000)
+    assert (spool.oldest(10), spool.count()) == ([], 0)
+    spool.put(
+        [parcel(1), parcel(2, EVENTS), parcel(3), parcel(4, f"/visits/{'0' * 36}/engagement")]
+    )
+    kept = spool.oldest(10)
+    assert [one.parcel for one in kept] == [parcel(1), parcel(3)]
+    spool.remove([one.number for one in kept])
+    (event,) = spool.oldest(10)
+    assert event.parcel == parcel(2, EVENTS)
+    spool.remove([event.number])
+    spool.put([parcel(5, f"/visits/{'1' * 36}/engagement")])
+    assert len(spool.oldest(10)) == 1, "engagements go one by one"
+    assert spool.count() == 2
+
+
+def test_the_spool_is_private_bounded_and_shrinks(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 200_000)
+    spool.put([parcel(0)])
+    (file,) = tmp_path.iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        for start in itertools.count(1, 100):
+            spool.put([parcel(number) for number in range(start, start + 100)])
+    assert file.stat().st_size <= 200_000
+    kept = spool.count()
+    assert kept % 100 == 1, "all of a batch or none"
+    while stored := spool.oldest(100):
+        spool.remove([one.number for one in stored])
+    assert file.stat().st_size < 20_000
+    assert b"example" not in file.read_bytes()
+
+
+def test_a_visit_of_a_second_is_small_on_disk(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 45_000_000)
+    lines = (HERE / "visits.jsonl").read_text().splitlines()
+    spool.put([Parcel(VISITS, line.encode()) for line in lines] * 100)
+    size = sum(file.stat().st_size for file in tmp_path.iterdir())
+    assert size / (len(lines) * 100) < 500, "a day of 86,400 fits into 45 MB"
+
+
+@pytest.mark.parametrize("content", [b"", b"this is no database" * 1000])
+def test_a_spool_that_cannot_be_used_leaves_the_memory(
+    analytics: Analytics, start_site: StartSite, tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "spool").mkdir(mode=0o700)
+    (tmp_path / "spool" / "spool-1.sqlite3").write_bytes(content)
+    analytics.script += [(503, {})] * 3
+    site = start_site(analytics.url)
+    site.get("/?kept")
+    analytics.wait_for(1)
+    assert analytics.paths() == {"?kept": 1}
+    assert ("cannot be kept on disk" in site.log.read_text()) == bool(content)
+
+
+def test_only_a_folder_of_our_own_will_do(tmp_path: Path) -> None:
+    everybodys = tmp_path / "everybodys"
+    everybodys.mkdir()
+    everybodys.chmod(0o777)
+    (tmp_path / "link").symlink_to(tmp_path)
+    (tmp_path / "file").touch()
+    candidates = [everybodys, tmp_path / "link", tmp_path / "file" / "below"]
+    assert find_folder(candidates) is None
+    assert find_folder([*candidates, tmp_path / "new" / "own"]) == tmp_path / "new" / "own"
+    assert stat.S_IMODE((tmp_path / "new" / "own").stat().st_mode) == 0o700
+
+
+def test_a_full_spool_leaves_the_memory(analytics: Analytics, tmp_path: Path) -> None:
+    analytics.script += [(503, {})]
+    target = Target(analytics.url, "a-token", 1_000, 5.0, (tmp_path / "spool",), 1)
+    courier = Courier(target)
+    for number in range(1000):
+        courier.put(parcel(number))
+    analytics.wait_for(1000)
+    assert len(analytics.paths()) == 1000
+    courier.close(5)
+
+
+DYING = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[3])
+from test_survival import parcel
+from tetralto_visits.config import Target
+from tetralto_visits.courier import Courier
+from polling import until
+
+courier = Courier(Target(sys.argv[1], "a-token", 100, 600.0, (Path(sys.argv[2]),)))
+courier.put(parcel(1))
+{until}
+for number in range(2, 12):
+    courier.put(parcel(number))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def die(url: str, folder: Path, condition: str) -> None:
+    code = DYING.replace("{until}", f'until(lambda: {condition}, "it")')
+    arguments = [sys.executable, "-W", "ignore", "-c", code, url, str(folder), str(HERE)]
+    assert subprocess.run(arguments, check=False, timeout=60).returncode == -9
+
+
+def test_what_a_killed_process_kept_is_sent_by_the_next(
+    analytics: Analytics, tmp_path: Path
+) -> None:
+    die(f"http://127.0.0.1:{free_port()}", tmp_path / "spool", "courier.stats().spooled == 1")
+    courier = Courier(Target(analytics.url, "a-token", spool_folders=(tmp_path / "spool",)))
+    courier.put(parcel(100))
+    analytics.wait_for(2)
+    until(lambda: courier.stats().lost == 10, "the count of what is lost")
+    assert analytics.paths() == {"1": 1, "100": 1}
+    courier.close(5)
+    assert [file.suffix for file in (tmp_path / "spool").glob("*.memory*")] == []
+
+
+def test_a_ledger_is_taken_once_and_only_from_the_dead(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.note(7)
+    assert take_lost(tmp_path) == 0
+    code = (
+        "import sys, pathlib; from tetralto_visits.ledger import Ledger, take_lost;"
+        "folder = pathlib.Path(sys.argv[1]); assert take_lost(folder) == 0;"
+        "Ledger(folder).note(3)"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path], check=True, timeout=60)
+    assert [take_lost(tmp_path) for _ in range(2)] == [3, 0]
+    ledger.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def browse(site: Site, seen: Counter[str], done: threading.Event, name: str) -> None:
+    """Ask for pages, each under its own address, and note those that were answered."""
+    for number in itertools.count():
+        if done.is_set():
+            return
+        try:
+            answer = site.get(f"/?{name}-{number}")
+        except OSError:  # the worker was killed
+            continue
+        assert answer.status == 200
+        seen[f"?{name}-{number}"] += 1
+
+
+def browse_while(site: Site, disturb: threading.Thread) -> Counter[str]:
+    seen: Counter[str] = Counter()
+    done = threading.Event()
+    browsers = [
+        threading.Thread(target=browse, args=(site, seen, done, name)) for name in ("a", "b")
+    ]
+    for thread in browsers:
+        thread.start()
+    disturb.start()
+    disturb.join()
+    done.set()
+    for thread in browsers:
+        thread.join()
+    return seen
+
+
+def test_reloading_the_server_under_load_loses_and_doubles_nothing(
+    analytics: Analytics, start_site: StartSite
+) -> None:
+    site = start_site(analytics.url, "gunicorn-workers")
+
+    def reload() -> None:
+        for _ in range(3):
+            before = site.get("/pid/").json()["pid"]
+            site.reload()
+            until(lambda: site.get("/pid/").json()["pid"] > before, "new workers")  # noqa: B023
+
+    seen = browse_while(site, threading.Thread(target=reload))
+    site.stop()
+    found = analytics.paths()
+    assert len(seen) > 20
+    assert {path: found[path] for path in seen} == seen
+    assert max(found.values()) == 1
+
+
+def test_the_service_away_under_load_loses_and_doubles_nothing(start_site: StartSite) -> None:
+    port = free_port()
+    site = start_site(f"http://127.0.0.1:{port}", "gunicorn-workers")
+    found: dict[str, str] = {}  # the service, too, tells visits by their ids
+
+    def note(analytics: Analytics) -> bool:
+        found.update({visit["id"]: visit["url"] for visit in analytics.stored()})
+        return True
+
+    def come_and_go() -> None:
+        for _ in range(3):
+            with Analytics(port) as analytics:
+                analytics.wait_for(1)
+            note(analytics)
+
+    seen = browse_while(site, threading.Thread(target=come_and_go))
+    with Analytics(port) as analytics:
+        site.stop()
+        start_site(analytics.url).get("/?last")
+        until(lambda: note(analytics) and len(found) > len(seen), "every visit")
+    paths = Counter(url.rpartition("/")[2] for url in found.values())
+    assert {path: paths[path] for path in seen} == seen
+
+
+@pytest.mark.parametrize("spool", ["", "off"])
+def test_killing_workers_loses_only_what_is_counted(
+    analytics: Analytics, start_site: StartSite, spool: str
+) -> None:
+    environ = {"TETRALTO_SPOOL": spool} if spool else {}
+    site = start_site(analytics.url, "gunicorn-workers", **environ)
+
+    def kill() -> None:
+        for _ in range(5):
+            met = len(analytics.posts)
+            until(lambda: len(analytics.posts) > met, "some visits")  # noqa: B023
+            site.kill_worker()
+
+    seen = browse_while(site, threading.Thread(target=kill))
+    site.stop()
+    next_site = start_site(analytics.url, **environ)
+    next_site.get("/?last")
+    until(lambda: analytics.paths()["?last"], "the last visit")
+    found = analytics.paths()
+    assert max(found.values()) == 1
+    missing = [path for path in seen if not found[path]]
+    if not spool:
+        lines = (site.log.read_text() + next_site.log.read_text()).splitlines()
+        reports = [line for line in lines if "only in memory" in line]
+        counted = sum(int(line.split()[0]) for line in reports)
+        assert len(missing) <= counted
+
+
+def test_a_visit_that_breaks_the_service_does_not_block_the_others() -> None:
+    courier = Courier(Target("http://127.0.0.1:9", "a-token"))
+    broken = Unavailable("HTTP 500")
+    away = Unavailable("HTTP 503")
+    assert all(courier._blame(broken, 100) is broken for _ in range(10))
+    assert courier._most() == 1, "from now on one by one"
+    assert courier._blame(away, 1) is away, "an outage costs none"
+    assert courier._blame(broken, 1) == Refused("HTTP 500")
+    assert all(courier._blame(Accepted(1), 1) == Accepted(1) for _ in range(99))
+    assert courier._most() == 100
+    assert courier._blame(broken, 1) is broken, "counted anew"
