@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use common::geo::Location;
-use moka::sync::Cache;
+use quick_cache::sync::Cache;
 
 use crate::clients::geo::Locator;
 use crate::domain::agent::AgentReader;
@@ -17,7 +17,7 @@ use crate::store::{Recorded, Store};
 use crate::workers::recorder::{RecordError, Recorder};
 
 /// User agents that are remembered, at most about two kilobytes each.
-const AGENTS: u64 = 4_096;
+const AGENTS: usize = 4_096;
 
 /// Takes visits in.
 pub struct Ingest {

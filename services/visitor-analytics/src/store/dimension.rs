@@ -8,10 +8,11 @@ mod place;
 mod verdict;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use common::geo::Location;
-use moka::sync::Cache;
+use quick_cache::sync::Cache;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -19,7 +20,7 @@ use super::StoreError;
 use crate::domain::classified::Classified;
 
 /// Numbers that are remembered for each table, about 100 bytes each.
-const REMEMBERED: u64 = 50_000;
+const REMEMBERED: usize = 50_000;
 /// A value that somebody else adds at the same moment is seen by the next statement.
 const TRIES: usize = 3;
 
@@ -143,11 +144,11 @@ impl Dimensions {
 
 /// The numbers of one table, by key.
 #[derive(Clone, Debug)]
-struct Known(Cache<Uuid, i32>);
+struct Known(Arc<Cache<Uuid, i32>>);
 
 impl Known {
     fn new() -> Self {
-        Self(Cache::new(REMEMBERED))
+        Self(Arc::new(Cache::new(REMEMBERED)))
     }
 
     async fn of<D: Dimension>(

@@ -1,19 +1,20 @@
 //! Sites: a domain and the number that stands for it in other tables.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use moka::sync::Cache;
+use quick_cache::sync::Cache;
 
 use super::{Store, StoreError};
 
 /// The sites already met, by domain.
 #[derive(Clone, Debug)]
-pub(super) struct Sites(Cache<String, i32>);
+pub(super) struct Sites(Arc<Cache<String, i32>>);
 
 impl Sites {
     pub(super) fn new() -> Self {
-        Self(Cache::new(10_000))
+        Self(Arc::new(Cache::new(10_000)))
     }
 }
 

@@ -8,8 +8,9 @@ use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
 use crate::store::StoreError;
 use crate::store::session::VisitorKey;
 
-/// Visitors share this many locks: one each would fill PostgreSQL's lock table.
-const LOCKS: u64 = 256;
+/// Visitors share this many locks: one each would fill PostgreSQL's lock table, and with few, two
+/// transactions always wait for each other.
+const LOCKS: u64 = 4_096;
 /// The first half of the locks' names, so that they meet no others.
 const LOCK_CLASS: i32 = 0x7e7a;
 
