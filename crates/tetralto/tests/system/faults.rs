@@ -99,7 +99,7 @@ async fn send(http: &reqwest::Client, address: &Address, visit: &Value) -> bool 
 }
 
 /// The postmaster of the system's private PostgreSQL.
-fn postmaster(folder: &Path) -> Option<Pid> {
+pub fn postmaster(folder: &Path) -> Option<Pid> {
     let file = fs::read_to_string(folder.join("postgres/postmaster.pid")).ok()?;
     Pid::from_raw(file.lines().next()?.parse().ok()?)
 }

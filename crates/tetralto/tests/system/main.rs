@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where something is wrong")]
 
 mod faults;
+mod kills;
 mod lifecycle;
 mod readme;
 mod replay;

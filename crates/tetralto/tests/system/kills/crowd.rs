@@ -1,0 +1,100 @@
+//! What a client sends: new people, and regulars whose visits come late and in any order.
+
+use bench::Random;
+use chrono::{DateTime, TimeDelta, Utc};
+use common::clock::Clock;
+use serde_json::{Value, json};
+use sqlx::types::Uuid;
+
+const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0";
+const CURL: &str = "curl/8.5.0";
+const SITES: [&str; 2] = ["shop.example", "blog.example"];
+/// How many days ago the regulars were there; the last is another month.
+const DAYS: [i64; 4] = [0, 1, 2, 45];
+/// So many regulars at a time, the same for all clients, who share them for so many steps. Each
+/// has then about thirty visits in half a day: their gaps lie around half an hour.
+const REGULARS: u64 = 10;
+const STEPS: u64 = 24;
+/// The most visits of one list.
+const LIST: u64 = 40;
+
+/// One request.
+pub struct Parcel {
+    pub ids: Vec<Uuid>,
+    pub body: Value,
+    /// Whether both replicas get it at the same moment.
+    pub to_both: bool,
+    /// Whether it is a person who has just come, and is to be announced.
+    pub is_arrival: bool,
+}
+
+/// The visits of one client.
+pub struct Crowd {
+    client: u64,
+    step: u64,
+    random: Random,
+    start: DateTime<Utc>,
+}
+
+impl Crowd {
+    pub fn new(client: u64) -> Self {
+        let now = Clock::system().now();
+        Self {
+            client,
+            step: 0,
+            random: Random(0x7e7a + client),
+            // Whole minutes, so that some gaps are of thirty exactly.
+            start: DateTime::from_timestamp(now.timestamp() / 60 * 60, 0).unwrap(),
+        }
+    }
+
+    pub fn next(&mut self) -> Parcel {
+        let kind = self.step % 4;
+        let visits = match kind {
+            0 => vec![self.arrival()],
+            1 => vec![self.regular()],
+            _ => (0..=self.random.below(LIST))
+                .map(|_| self.regular())
+                .collect(),
+        };
+        self.step += 1;
+        let (ids, mut visits): (Vec<_>, Vec<_>) = visits.into_iter().unzip();
+        Parcel {
+            ids,
+            body: if kind < 2 {
+                visits.remove(0)
+            } else {
+                visits.into()
+            },
+            to_both: kind == 3,
+            is_arrival: kind == 0,
+        }
+    }
+
+    fn arrival(&self) -> (Uuid, Value) {
+        let (client, step, now) = (self.client, self.step, Clock::system().now());
+        let id = Clock::id_at(now);
+        let visit = json!({
+            "id": id, "timestamp": now, "url": format!("https://shop.example/{client}/{step}"),
+            "ip": format!("81.{client}.{}.{}", step / 250, step % 250), "user_agent": FIREFOX
+        });
+        (id, visit)
+    }
+
+    fn regular(&mut self) -> (Uuid, Value) {
+        let who = self.step / STEPS * REGULARS + self.random.below(REGULARS);
+        let site = SITES[usize::from(self.random.below(2) == 0)];
+        let days = DAYS[usize::try_from(self.random.below(4)).unwrap()];
+        // Too old to be announced.
+        let minutes = 20 + self.random.below(720).cast_signed();
+        let moment = self.start - TimeDelta::days(days) - TimeDelta::minutes(minutes);
+        let id = Clock::id_at(moment);
+        let visit = json!({
+            "id": id, "timestamp": moment, "visitor_id": format!("regular-{who}"),
+            "url": format!("https://{site}/{}", self.random.below(50)),
+            "ip": format!("81.2.69.{}", who % 250),
+            "user_agent": if who.is_multiple_of(5) { CURL } else { FIREFOX }
+        });
+        (id, visit)
+    }
+}

@@ -1,0 +1,63 @@
+//! What can happen to the system's private PostgreSQL; its launcher starts it again.
+
+use std::fs;
+use std::path::Path;
+
+use rustix::process::{Signal, kill_process};
+use sqlx::{Connection as _, PgConnection};
+
+use crate::faults::postmaster;
+
+/// What happens to it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It is stopped in order; transactions are rolled back.
+    Stop,
+    /// It is killed by SIGKILL, and recovers when it starts.
+    Kill,
+    /// It stays, and all connections are cut.
+    Cut,
+}
+
+pub const FAULTS: [Fault; 3] = [Fault::Stop, Fault::Kill, Fault::Cut];
+
+impl Fault {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stop => "PostgreSQL stopped (fast shutdown)",
+            Self::Kill => "PostgreSQL killed (-9)",
+            Self::Cut => "all connections to PostgreSQL cut",
+        }
+    }
+
+    pub async fn strike(self, data_dir: &Path) {
+        let signal = match self {
+            Self::Stop => Signal::INT,
+            Self::Kill => Signal::KILL,
+            Self::Cut => return cut(data_dir).await,
+        };
+        kill_process(postmaster(data_dir).unwrap(), signal).unwrap();
+    }
+}
+
+async fn cut(data_dir: &Path) {
+    let cut = "select count(pg_terminate_backend(pid)) from pg_stat_activity
+               where datname = current_database() and pid <> pg_backend_pid()";
+    let cut: i64 = sqlx::query_scalar(cut)
+        .fetch_one(&mut connect(data_dir).await)
+        .await
+        .unwrap();
+    assert!(cut > 0, "nobody was connected");
+}
+
+/// A connection of the test's own.
+pub async fn connect(data_dir: &Path) -> PgConnection {
+    PgConnection::connect(&url(data_dir)).await.unwrap()
+}
+
+/// Where it is: the fifth line of its file is the folder of its socket (PostgreSQL's miscadmin.h).
+pub fn url(data_dir: &Path) -> String {
+    let file = fs::read_to_string(data_dir.join("postgres/postmaster.pid")).unwrap();
+    let socket = file.lines().nth(4).unwrap();
+    format!("postgres://tetralto@localhost/tetralto?host={socket}")
+}

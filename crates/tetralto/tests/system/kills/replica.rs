@@ -1,0 +1,82 @@
+//! visitor-analytics as a process of its own, beside a system whose neighbours and database it uses.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use bench::{Process, free_port};
+
+use crate::running::Running;
+
+/// How replicas are started.
+pub struct Settings {
+    program: PathBuf,
+    variables: Vec<(&'static str, String)>,
+}
+
+impl Settings {
+    /// Beside the system of this data folder.
+    pub fn new(system: &Running, data_dir: &Path) -> Self {
+        let program = Path::new(env!("CARGO_BIN_EXE_tetralto")).with_file_name("visitor-analytics");
+        let build = "`cargo build --workspace --bin visitor-analytics` makes it";
+        assert!(
+            program.exists(),
+            "{} is missing: {build}",
+            program.display()
+        );
+        let peer = |service: usize| format!("http://127.0.0.1:{}", system.ports[service]);
+        let secret = fs::read_to_string(data_dir.join("jwt-secret")).unwrap();
+        let variables = vec![
+            ("DATABASE_URL", super::postgres::url(data_dir)),
+            ("GEO_SERVICE_URL", peer(0)),
+            ("NOTIFICATION_SERVICE_URL", peer(2)),
+            ("JWT_SECRETS", secret.trim().to_owned()),
+            ("RUST_LOG", "warn".to_owned()),
+        ];
+        Self { program, variables }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// What `visitor-analytics verify` says.
+    pub fn verify(&self) -> Output {
+        self.command().arg("verify").output().unwrap()
+    }
+}
+
+/// A replica, always on the same port.
+pub struct Replica<'a> {
+    settings: &'a Settings,
+    process: Option<Process>,
+    port: u16,
+}
+
+impl<'a> Replica<'a> {
+    pub async fn start(settings: &'a Settings) -> Self {
+        let mut replica = Self {
+            settings,
+            process: None,
+            port: free_port(),
+        };
+        replica.kill_and_start().await;
+        replica
+    }
+
+    /// Where it takes visits.
+    pub fn address(&self) -> String {
+        format!("http://127.0.0.1:{}/visits", self.port)
+    }
+
+    /// Ends it by SIGKILL, waits for its end, and starts another. Returns when that listens.
+    pub async fn kill_and_start(&mut self) {
+        // Dropping it kills.
+        self.process = None;
+        let mut command = self.settings.command();
+        command.env("PORT", self.port.to_string());
+        self.process = Some(Process::start(command, self.port).await);
+    }
+}

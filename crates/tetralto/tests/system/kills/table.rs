@@ -1,0 +1,38 @@
+//! What was counted, and what it should have been.
+
+use std::fmt;
+
+/// Lines of a name, a count, and what the count must be, where that is known.
+#[derive(Default)]
+pub struct Table(Vec<(String, i64, Option<i64>)>);
+
+impl Table {
+    pub fn count(&mut self, name: &str, count: i64) {
+        self.0.push((name.into(), count, None));
+    }
+
+    pub fn must(&mut self, name: &str, count: i64, wanted: i64) {
+        self.0.push((name.into(), count, Some(wanted)));
+    }
+
+    pub fn is_right(&self) -> bool {
+        let mut lines = self.0.iter();
+        lines.all(|(_, count, wanted)| wanted.is_none_or(|wanted| wanted == *count))
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let widest = self.0.iter().map(|(name, ..)| name.len()).max();
+        let width = widest.unwrap_or_default();
+        for (name, count, wanted) in &self.0 {
+            write!(f, "{name:<width$}  {count:>8}")?;
+            match wanted {
+                Some(wanted) if wanted == count => writeln!(f, "  as it must be")?,
+                Some(wanted) => writeln!(f, "  WRONG: must be {wanted}")?,
+                None => writeln!(f)?,
+            }
+        }
+        Ok(())
+    }
+}
