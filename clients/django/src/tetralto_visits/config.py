@@ -66,7 +66,7 @@ class Target:
     token: str = field(repr=False)
     queue_size: int = 10_000
     timeout_seconds: float = 5.0
-    spool_folders: tuple[Path, ...] = ()
+    spool_folders: tuple[Path, ...] = field(default=(), hash=False)  # that takes long
     """Folders to keep visits in while the service is away; the first that can be had is used."""
     spool_bytes: int = 45_000_000
 
@@ -75,8 +75,8 @@ class Target:
 class Rules:
     """Which answers are page views, and of whom they may be told."""
 
-    included: Patterns
-    """Empty for all paths."""
+    included: Patterns | None
+    """``None`` for all paths."""
     excluded: Patterns
     excluded_views: Patterns
     content_types: tuple[str, ...]
@@ -131,7 +131,7 @@ def _rules(values: Values) -> Rules:
         statuses = frozenset()
         values.note("E008", f"TETRALTO_STATUS_CODES: {error}.", 'Write ["2xx", 304, 404].')
     return Rules(
-        included=Patterns.parse_paths(values.texts("INCLUDE_PATHS")),
+        included=Patterns.parse_paths(values.texts("INCLUDE_PATHS")) or None,
         excluded=Patterns.parse_paths((*HEALTH_CHECKS, *values.texts("EXCLUDE_PATHS"))),
         excluded_views=Patterns.parse(values.texts("EXCLUDE_VIEWS")),
         content_types=values.texts("CONTENT_TYPES", ("text/html",)),

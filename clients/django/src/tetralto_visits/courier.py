@@ -37,7 +37,8 @@ class Courier:
         self._link = Link(target.service_url, target.token)
         self._throttle = Throttle()
         self._backoff = Backoff(clock)
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._waiting = Waiting(target.queue_size)
         self._depot: Depot | None = None
         self._thread: threading.Thread | None = None
@@ -53,14 +54,16 @@ class Courier:
 
         ``RuntimeError`` when no thread can be started.
         """
-        with self._changed:
-            if not self._waiting.queued:
+        waiting = self._waiting
+        with self._lock:  # entered faster than the condition
+            if not waiting.queued:
                 self._start_thread()
-            fits = self._waiting.add(parcel)
+            fits = waiting.add(parcel)
             if fits:
                 self._stats.queued += 1
-                self._note()
-                if self._waiting.queued in (1, LARGEST_BATCH):
+                if self._depot is not None:
+                    self._depot.note(len(waiting))
+                if waiting.queued in (1, LARGEST_BATCH):
                     self._changed.notify()
             else:
                 self._stats.dropped += 1

@@ -15,10 +15,11 @@ def uuid7(at_ns: int, entropy: bytes) -> str:
     """
     milliseconds, below = divmod(at_ns, _NS_PER_MS)
     fraction = below * 4096 // _NS_PER_MS
-    random = int.from_bytes(entropy[:8], "big") & ((1 << 62) - 1)
-    head = f"{milliseconds & ((1 << 48) - 1):012x}"
-    tail = f"{2 << 62 | random:016x}"
-    return f"{head[:8]}-{head[8:]}-7{fraction:03x}-{tail[:4]}-{tail[4:]}"
+    first = (milliseconds & ((1 << 48) - 1)) << 16 | 7 << 12 | fraction
+    head = first.to_bytes(8, "big").hex()
+    tail = entropy.hex()
+    variant = "89ab"[entropy[0] >> 4 & 3]
+    return f"{head[:8]}-{head[8:12]}-{head[12:]}-{variant}{tail[1:4]}-{tail[4:16]}"
 
 
 def rfc3339(at_ns: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Awaitable, Callable
-from typing import cast
+from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
@@ -36,7 +36,8 @@ class VisitMiddleware:
         if parsed is None:
             _log.warning("Visits are not recorded: %s", " ".join(p.message for p in problems))
         self._recorder = Recorder(parsed) if parsed else None
-        self._get_response = get_response
+        # What it gives depends on the mode: an answer, or something to await.
+        self._get_response: Callable[[HttpRequest], Any] = get_response
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
@@ -46,7 +47,7 @@ class VisitMiddleware:
         if self._is_async:
             return self._answer_async(request)
         visit = self._begin(request)
-        response = cast("HttpResponseBase", self._get_response(request))
+        response: HttpResponseBase = self._get_response(request)
         recorder = self._recorder
         if recorder is not None and recorder.wants(request, response, visit):
             if recorder.config.user_id and visit.user_id is None:
@@ -56,7 +57,7 @@ class VisitMiddleware:
 
     async def _answer_async(self, request: HttpRequest) -> HttpResponseBase:
         visit = self._begin(request)
-        response = await cast("Awaitable[HttpResponseBase]", self._get_response(request))
+        response: HttpResponseBase = await self._get_response(request)
         recorder = self._recorder
         if recorder is not None and recorder.wants(request, response, visit):
             if recorder.config.user_id and visit.user_id is None:

@@ -11,6 +11,8 @@ from django.http.response import HttpResponseBase
 
 from tetralto_visits.config import Rules
 
+_PREFETCH_KEYS = ("HTTP_SEC_PURPOSE", "HTTP_PURPOSE", "HTTP_X_PURPOSE", "HTTP_X_MOZ")
+
 
 def is_page_view(request: HttpRequest, response: HttpResponseBase, rules: Rules) -> bool:
     """Whether a person asked for a page and got one; what the site's own function says goes."""
@@ -31,7 +33,7 @@ def is_wanted(request: HttpRequest, rules: Rules) -> bool:
         request.method == "GET"
         and not request.path.startswith(asset_paths(settings.STATIC_URL, settings.MEDIA_URL))
         and not rules.excluded.match(request.path_info)
-        and (not rules.included or rules.included.match(request.path_info))
+        and (rules.included is None or rules.included.match(request.path_info))
         and not _is_excluded_view(request, rules)
         and (rules.prefetches or not _is_prefetch(request))
     )
@@ -42,7 +44,7 @@ def _is_content(
 ) -> bool:
     if response.status_code == 304:  # such an answer has no type
         return "text/html" in request.META.get("HTTP_ACCEPT", "")
-    return response.get("Content-Type", "").startswith(content_types)
+    return response.headers.get("Content-Type", "").startswith(content_types)
 
 
 def _is_excluded_view(request: HttpRequest, rules: Rules) -> bool:
@@ -55,12 +57,9 @@ def _is_excluded_view(request: HttpRequest, rules: Rules) -> bool:
 def _is_prefetch(request: HttpRequest) -> bool:
     """Whether a browser loads the page before anybody asked for it."""
     meta = request.META
-    return "prefetch" in (
-        meta.get("HTTP_SEC_PURPOSE", "").partition(";")[0],
-        meta.get("HTTP_PURPOSE"),
-        meta.get("HTTP_X_PURPOSE"),
-        meta.get("HTTP_X_MOZ"),
-    )
+    if meta.keys().isdisjoint(_PREFETCH_KEYS):  # as nearly always
+        return False
+    return any(meta.get(key, "").partition(";")[0] == "prefetch" for key in _PREFETCH_KEYS)
 
 
 @lru_cache(maxsize=8)

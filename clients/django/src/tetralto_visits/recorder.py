@@ -48,8 +48,7 @@ class Recorder:
     def visit(self, request: HttpRequest, response: HttpResponseBase, visit: Visit) -> None:
         """Note a visit."""
         try:
-            body = self._write(request, visit, response.status_code)
-            self.courier.put(Parcel(VISITS, body))
+            self.courier.put(Parcel(VISITS, self._write(request, visit, response.status_code)))
         except DisallowedHost:
             pass  # no page of ours
         except Exception as error:  # noqa: BLE001

@@ -27,7 +27,8 @@ class Waiting:
     def add(self, parcel: Parcel) -> bool:
         """Queue the parcel; false when there is no room."""
         weight = parcel.weight
-        if len(self) >= self._most or self._weight + weight > _LARGEST_WEIGHT:
+        waiting = self.queued + len(self.under_way)
+        if waiting >= self._most or self._weight + weight > _LARGEST_WEIGHT:
             return False
         self._queue(parcel).append(parcel)
         self.queued += 1
@@ -73,8 +74,8 @@ class Waiting:
         self.under_way = []
 
     def _queue(self, parcel: Parcel) -> deque[Parcel]:
-        kind = parcel.path if parcel.is_listed else ""
-        queue = self._queues.get(kind)
+        queue = self._queues.get(parcel.path)
         if queue is None:
-            queue = self._queues[kind] = deque()
+            kind = parcel.path if parcel.is_listed else ""
+            queue = self._queues.setdefault(kind, deque())
         return queue
