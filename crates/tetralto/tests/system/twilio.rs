@@ -6,6 +6,7 @@ use axum::extract::{Form, State};
 use axum::http::StatusCode;
 use axum::routing::post;
 use axum::{Json, Router};
+use common::clock::Clock;
 use serde_json::{Value, json};
 
 /// A message that was taken: to whom, and what it says.
@@ -14,7 +15,8 @@ pub type Message = (String, String);
 #[derive(Clone, Default)]
 pub struct Twilio {
     pub url: String,
-    messages: Arc<Mutex<Vec<Message>>>,
+    /// Each with the moment it was taken (RFC 2822).
+    messages: Arc<Mutex<Vec<(Message, String)>>>,
 }
 
 impl Twilio {
@@ -33,7 +35,11 @@ impl Twilio {
     }
 
     pub fn messages(&self) -> Vec<Message> {
-        self.messages.lock().unwrap().clone()
+        let messages = self.messages.lock().unwrap();
+        messages
+            .iter()
+            .map(|(message, _)| message.clone())
+            .collect()
     }
 
     /// The settings that make the system text by this Twilio.
@@ -54,28 +60,25 @@ async fn take(
 ) -> (StatusCode, Json<Value>) {
     let field = |name: &str| form.iter().find(|(n, _)| n == name).unwrap().1.clone();
     let mut messages = twilio.messages.lock().unwrap();
-    messages.push((field("To"), field("Body")));
-    (
-        StatusCode::CREATED,
-        Json(message(messages.len(), &field("To"), &field("Body"))),
-    )
+    let taken = (field("To"), field("Body"));
+    messages.push((taken, Clock::system().now().to_rfc2822()));
+    let number = messages.len();
+    let created = message(number, &messages[number - 1]);
+    (StatusCode::CREATED, Json(created))
 }
 
 /// What was sent, for whoever is not sure.
 async fn list(State(twilio): State<Twilio>) -> Json<Value> {
     let messages = twilio.messages.lock().unwrap();
     let listed = messages.iter().enumerate();
-    let listed: Vec<_> = listed
-        .map(|(n, (to, body))| message(n + 1, to, body))
-        .collect();
+    let listed: Vec<_> = listed.map(|(n, taken)| message(n + 1, taken)).collect();
     Json(json!({"messages": listed, "next_page_uri": null}))
 }
 
-fn message(number: usize, to: &str, body: &str) -> Value {
+fn message(number: usize, ((to, body), taken_at): &(Message, String)) -> Value {
     json!({
         "sid": format!("SM{number:032x}"), "status": "queued", "to": to, "body": body,
         "error_code": null, "error_message": null, "num_segments": "1", "price": null,
-        "date_created": "Fri, 20 Nov 2026 12:00:00 +0000",
-        "date_sent": "Fri, 20 Nov 2026 12:00:00 +0000"
+        "date_created": taken_at, "date_sent": taken_at
     })
 }
