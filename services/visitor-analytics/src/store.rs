@@ -63,6 +63,9 @@ impl From<sqlx::Error> for StoreError {
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: PgPool,
+    /// What is recorded goes over one connection, whose process in PostgreSQL then has all it needs
+    /// at hand: a pool would take its connections in turn.
+    recording: PgPool,
     dimensions: dimension::Dimensions,
     rollups: rollup::Marks,
     sites: site::Sites,
@@ -75,6 +78,7 @@ impl Store {
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
         Self {
+            recording: chassis::database::by_keys(&pool),
             pool,
             dimensions: dimension::Dimensions::new(),
             rollups: rollup::Marks::default(),

@@ -69,7 +69,7 @@ impl Store {
                 fresh_since: now.checked_sub_signed(max_age).unwrap_or(now),
                 is_first: round == 0,
             };
-            let transaction = locks::begin(&self.pool, &keys).await?;
+            let transaction = locks::begin(&self.recording, &keys).await?;
             if let Some(recorded) = attempt.run(transaction).await? {
                 return Ok(recorded);
             }
