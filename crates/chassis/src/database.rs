@@ -99,20 +99,16 @@ pub fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
         .connect_lazy_with(options)
 }
 
-/// A connection of its own beside a pool's, made when it is first used and again when it is lost,
-/// for statements that find every row by its key. They are planned once, and by the keys' indexes
-/// even when the tables were empty at that time.
+/// How to connect to a pool's database for statements that find every row by its key. They are
+/// planned once, and by the keys' indexes even when the tables were empty at that time.
 #[must_use]
-pub fn by_keys(pool: &PgPool) -> PgPool {
-    let options = (*pool.connect_options()).clone();
-    let options = options.options([
+pub fn by_keys(pool: &PgPool) -> PgConnectOptions {
+    (*pool.connect_options()).clone().options([
         ("plan_cache_mode", "force_generic_plan"),
         ("enable_seqscan", "off"),
         ("enable_hashjoin", "off"),
         ("enable_mergejoin", "off"),
-    ]);
-    let pool = pool.options().clone().max_connections(1);
-    pool.connect_lazy_with(options)
+    ])
 }
 
 /// The schema could not be brought up to date.

@@ -13,7 +13,10 @@ mod site;
 mod visit;
 mod visitor;
 
+use std::sync::Arc;
+
 use sqlx::PgPool;
+use tokio::sync::Mutex;
 
 pub use outbox::{Announcement, Lag};
 pub use owed_location::Owed;
@@ -65,7 +68,7 @@ pub struct Store {
     pool: PgPool,
     /// What is recorded goes over one connection, whose process in PostgreSQL then has all it needs
     /// at hand: a pool would take its connections in turn.
-    recording: PgPool,
+    recording: Arc<Mutex<record::Recording>>,
     dimensions: dimension::Dimensions,
     rollups: rollup::Marks,
     sites: site::Sites,
@@ -78,7 +81,9 @@ impl Store {
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
         Self {
-            recording: chassis::database::by_keys(&pool),
+            recording: Arc::new(Mutex::new(record::Recording::new(
+                chassis::database::by_keys(&pool),
+            ))),
             pool,
             dimensions: dimension::Dimensions::new(),
             rollups: rollup::Marks::default(),

@@ -72,9 +72,10 @@ pub(super) struct Located {
     pub(super) networks: Column,
 }
 
-/// A value's number for each visit, and those that nobody has remembered yet.
+/// A value's key and number for each visit, and the numbers that nobody has remembered yet.
 #[derive(Default)]
 pub(super) struct Column {
+    keys: Vec<Option<Uuid>>,
     pub(super) ids: Vec<Option<i32>>,
     new: Vec<Number>,
 }
@@ -91,44 +92,69 @@ impl Dimensions {
         }
     }
 
-    /// The numbers of everything that these visits share with others; adds what is new. Tables and
-    /// keys are gone through in one order, so that two writers never wait for each other.
-    pub(super) async fn of(
-        &self,
+    /// What is remembered of everything that these visits share with others.
+    pub(super) fn look_up(&self, visits: &[&Classified]) -> Numbers {
+        let locations: Vec<_> = visits.iter().map(|visit| visit.location()).collect();
+        let each = || visits.iter().map(|visit| Some(*visit));
+        Numbers {
+            pages: self.pages.look_up::<page::Page>(each()),
+            origins: self.origins.look_up::<origin::Origin>(each()),
+            agents: self.agents.look_up::<agent::Agent>(each()),
+            verdicts: {
+                let verdicts = visits.iter().map(|v| Some(&v.verdict));
+                self.verdicts.look_up::<verdict::Verdict>(verdicts)
+            },
+            located: self.look_up_located(&locations),
+        }
+    }
+
+    /// Adds what is missing. Tables and keys are gone through in one order, so that two writers
+    /// never wait for each other.
+    pub(super) async fn complete(
         connection: &mut PgConnection,
+        numbers: &mut Numbers,
         visits: &[&Classified],
-    ) -> Result<Numbers, StoreError> {
+    ) -> Result<(), StoreError> {
+        if numbers.are_whole() {
+            return Ok(());
+        }
         let each: Vec<_> = visits.iter().map(|visit| Some(*visit)).collect();
         let verdicts: Vec<_> = visits.iter().map(|v| Some(&v.verdict)).collect();
         let locations: Vec<_> = visits.iter().map(|visit| visit.location()).collect();
-        Ok(Numbers {
-            pages: self.pages.of::<page::Page>(connection, &each).await?,
-            origins: self.origins.of::<origin::Origin>(connection, &each).await?,
-            agents: self.agents.of::<agent::Agent>(connection, &each).await?,
-            verdicts: self
-                .verdicts
-                .of::<verdict::Verdict>(connection, &verdicts)
-                .await?,
-            located: self.located(connection, &locations).await?,
-        })
+        numbers
+            .pages
+            .complete::<page::Page>(connection, &each)
+            .await?;
+        let origins = &mut numbers.origins;
+        origins
+            .complete::<origin::Origin>(connection, &each)
+            .await?;
+        let agents = &mut numbers.agents;
+        agents.complete::<agent::Agent>(connection, &each).await?;
+        let judged = &mut numbers.verdicts;
+        judged
+            .complete::<verdict::Verdict>(connection, &verdicts)
+            .await?;
+        numbers.located.complete(connection, &locations).await
     }
 
-    /// The numbers of places and networks.
+    /// The numbers of places and networks; adds what is new.
     pub(super) async fn located(
         &self,
         connection: &mut PgConnection,
         locations: &[Option<&Location>],
     ) -> Result<Located, StoreError> {
-        Ok(Located {
-            places: self
-                .places
-                .of::<place::Place>(connection, locations)
-                .await?,
-            networks: self
-                .networks
-                .of::<network::Network>(connection, locations)
-                .await?,
-        })
+        let mut located = self.look_up_located(locations);
+        located.complete(connection, locations).await?;
+        Ok(located)
+    }
+
+    fn look_up_located(&self, locations: &[Option<&Location>]) -> Located {
+        let each = || locations.iter().copied();
+        Located {
+            places: self.places.look_up::<place::Place>(each()),
+            networks: self.networks.look_up::<network::Network>(each()),
+        }
     }
 
     /// Remembers numbers, whose transaction must be committed.
@@ -151,33 +177,77 @@ impl Known {
         Self(Arc::new(Cache::new(REMEMBERED)))
     }
 
-    async fn of<D: Dimension>(
+    fn look_up<'a, D: Dimension>(
         &self,
-        connection: &mut PgConnection,
-        values: &[Option<&D::Value>],
-    ) -> Result<Column, StoreError> {
-        let keys: Vec<_> = values.iter().map(|value| value.and_then(D::key)).collect();
-        let mut ids = HashMap::new();
-        let mut missing = HashMap::new();
-        for (key, value) in keys.iter().zip(values) {
-            let (Some(key), Some(value)) = (*key, *value) else {
-                continue;
-            };
-            match self.0.get(&key) {
-                Some(id) => _ = ids.insert(key, id),
-                None => _ = missing.insert(key, value),
-            }
+        values: impl Iterator<Item = Option<&'a D::Value>>,
+    ) -> Column
+    where
+        D::Value: 'a,
+    {
+        let keys: Vec<_> = values.map(|value| value.and_then(D::key)).collect();
+        let known = |key: &Option<Uuid>| key.and_then(|key| self.0.get(&key));
+        Column {
+            ids: keys.iter().map(known).collect(),
+            keys,
+            new: vec![],
         }
-        let new = added::<D>(connection, missing).await?;
-        ids.extend(new.iter().map(|number| (number.key, number.id)));
-        let ids = keys.iter().map(|key| key.map(|key| ids[&key])).collect();
-        Ok(Column { ids, new })
     }
 
     fn remember(&self, column: &Column) {
         for number in &column.new {
             self.0.insert(number.key, number.id);
         }
+    }
+}
+
+impl Numbers {
+    /// Whether there is nothing to add.
+    pub(super) fn are_whole(&self) -> bool {
+        let shared = [&self.pages, &self.origins, &self.agents, &self.verdicts];
+        let located = [&self.located.places, &self.located.networks];
+        shared.into_iter().chain(located).all(Column::is_whole)
+    }
+}
+
+impl Located {
+    async fn complete(
+        &mut self,
+        connection: &mut PgConnection,
+        locations: &[Option<&Location>],
+    ) -> Result<(), StoreError> {
+        let places = &mut self.places;
+        places
+            .complete::<place::Place>(connection, locations)
+            .await?;
+        let networks = &mut self.networks;
+        networks
+            .complete::<network::Network>(connection, locations)
+            .await
+    }
+}
+
+impl Column {
+    fn is_whole(&self) -> bool {
+        let mut each = self.keys.iter().zip(&self.ids);
+        each.all(|(key, id)| key.is_some() == id.is_some())
+    }
+
+    async fn complete<D: Dimension>(
+        &mut self,
+        connection: &mut PgConnection,
+        values: &[Option<&D::Value>],
+    ) -> Result<(), StoreError> {
+        let each = self.keys.iter().zip(&self.ids).zip(values);
+        let missing: HashMap<_, _> = each
+            .filter(|((_, id), _)| id.is_none())
+            .filter_map(|((key, _), value)| Some(((*key)?, (*value)?)))
+            .collect();
+        self.new = added::<D>(connection, missing).await?;
+        let ids: HashMap<Uuid, i32> = self.new.iter().map(|n| (n.key, n.id)).collect();
+        for (key, id) in self.keys.iter().zip(&mut self.ids) {
+            *id = id.or_else(|| ids.get(key.as_ref()?).copied());
+        }
+        Ok(())
     }
 }
 

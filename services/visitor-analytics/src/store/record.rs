@@ -1,23 +1,30 @@
 //! Recording: a batch of visits, their sessions, what is owed and what is to be told, in one
 //! transaction. What it answers is committed, exactly once.
 
+mod line;
 pub(super) mod locks;
 mod plan;
+mod recent;
 mod write;
 
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
+use self::line::Line;
+pub(super) use self::line::Recording;
 pub(super) use self::plan::Planned;
 use self::plan::{periods, plan, sessions_by_visit};
+use self::recent::Recent;
 use self::write::News;
+use super::dimension::{Dimensions, Numbers};
+use super::rollup::Marked;
 use super::session::{Sessions, VisitorKey};
 use super::visit::{self, Known, VisitKey};
 use super::{Store, StoreError, session};
-use crate::domain::classified::Classified;
+use crate::domain::classified::{Classified, Place};
 
 /// A batch is tried again when one of its visits is there already and nobody could tell at first.
 const TRIES: usize = 3;
@@ -60,25 +67,32 @@ impl Store {
             .iter()
             .map(|v| (sites[v.visit.site.as_str()], v.visitor_id.clone()))
             .collect();
-        for round in 0..TRIES {
-            let attempt = Attempt {
-                store: self,
-                batch,
-                keys: &keys,
-                now,
-                fresh_since: now.checked_sub_signed(max_age).unwrap_or(now),
-                is_first: round == 0,
-            };
-            let transaction = locks::begin(&self.recording, &keys).await?;
-            if let Some(recorded) = attempt.run(transaction).await? {
-                return Ok(recorded);
-            }
+        let attempt = Attempt {
+            store: self,
+            batch,
+            keys: &keys,
+            now,
+            fresh_since: now.checked_sub_signed(max_age).unwrap_or(now),
+            is_first: true,
+        };
+        let mut recording = self.recording.lock().await;
+        let mut line = recording.take(now).await?;
+        let recorded = attempt.run(&mut line).await;
+        // After any other error it is not known in what state the connection is.
+        if matches!(recorded, Ok(_) | Err(StoreError::Refused(_))) {
+            recording.put_back(line);
         }
-        Err(StoreError::Unreadable("a visit that is there and is not"))
+        recorded
+    }
+
+    /// To be called a few times a second, so that other processes can record, too.
+    pub async fn tend_recording(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.recording.lock().await.tend(now).await
     }
 }
 
 /// One try at recording a batch.
+#[derive(Clone, Copy)]
 struct Attempt<'a> {
     store: &'a Store,
     batch: &'a [Classified],
@@ -88,36 +102,135 @@ struct Attempt<'a> {
     is_first: bool,
 }
 
-impl Attempt<'_> {
-    /// `None` when one of the visits was there already, and has to be looked for.
-    async fn run(
+/// What is going to be written.
+struct Draft<'a> {
+    known: HashMap<VisitKey, Known>,
+    /// The places in the batch of visits that are not stored yet.
+    new: Vec<usize>,
+    visits: Vec<&'a Classified>,
+    plans: Vec<Planned>,
+    /// Each new visit's session, and whether it began with it.
+    sessions: HashMap<VisitKey, (Uuid, bool)>,
+    numbers: Numbers,
+}
+
+impl<'a> Attempt<'a> {
+    async fn run(mut self, line: &mut Line) -> Result<Vec<Recorded>, StoreError> {
+        if let Some(recent) = &mut line.recent {
+            if let Some(recorded) = self.alone(&mut line.connection, recent).await? {
+                return Ok(recorded);
+            }
+            self.is_first = false;
+            line.give_back().await?;
+        }
+        for _ in 0..TRIES {
+            if let Some(recorded) = self.among_others(&mut line.connection).await? {
+                return Ok(recorded);
+            }
+            self.is_first = false;
+        }
+        Err(StoreError::Unreadable("a visit that is there and is not"))
+    }
+
+    /// In a transaction that keeps others away from the visitors' sessions. `None` when one of the
+    /// visits was there already, and has to be looked for.
+    async fn among_others(
         &self,
-        mut transaction: Transaction<'_, Postgres>,
+        connection: &mut PgConnection,
     ) -> Result<Option<Vec<Recorded>>, StoreError> {
-        let connection = &mut *transaction;
-        let near = session::near(connection, self.keys, self.batch).await?;
+        let mut transaction = connection.begin_with(locks::begin(self.keys)).await?;
+        let moments = self.batch.iter().map(|visit| visit.visit.timestamp);
+        let near = session::near(&mut transaction, self.keys.iter().zip(moments)).await?;
+        let mut draft = self.draft(&mut transaction, near).await?;
+        let Some(marked) = self.write(&mut transaction, &mut draft).await? else {
+            return Ok(None);
+        };
+        transaction.commit().await?;
+        Ok(Some(self.committed(&draft, marked)))
+    }
+
+    /// The same by the only writer, who need not ask for what he wrote; most batches are one
+    /// statement then, which is a transaction of its own.
+    async fn alone(
+        &self,
+        connection: &mut PgConnection,
+        recent: &mut Recent,
+    ) -> Result<Option<Vec<Recorded>>, StoreError> {
+        let near = recent.near(connection, self.keys, self.batch, self.now);
+        let near = near.await?;
+        let mut draft = self.draft(connection, near).await?;
+        let marked = if self.is_one_statement(&draft) {
+            self.write(connection, &mut draft).await?
+        } else {
+            let mut transaction = connection.begin().await?;
+            let marked = self.write(&mut transaction, &mut draft).await?;
+            if marked.is_some() {
+                transaction.commit().await?;
+            }
+            marked
+        };
+        let Some(marked) = marked else {
+            return Ok(None);
+        };
+        recent.learn(&draft.plans);
+        Ok(Some(self.committed(&draft, marked)))
+    }
+
+    async fn draft(
+        &self,
+        connection: &mut PgConnection,
+        near: Sessions,
+    ) -> Result<Draft<'a>, StoreError> {
         let known = self.known(connection, &near).await?;
         let new = self.new_visits(&known);
         let plans = plan(self.batch, self.keys, &new, near, self.fresh_since);
-        let sessions = sessions_by_visit(&plans);
         let visits: Vec<_> = new.iter().map(|&index| &self.batch[index]).collect();
-        let numbers = self.store.dimensions.of(connection, &visits).await?;
-        let news = News {
-            sites: new.iter().map(|&index| self.keys[index].0).collect(),
-            sessions: visits.iter().map(|v| sessions[&visit::key(v)].0).collect(),
+        Ok(Draft {
+            sessions: sessions_by_visit(&plans),
+            numbers: self.store.dimensions.look_up(&visits),
+            known,
+            new,
             visits,
-            numbers: &numbers,
-            plans: &plans,
+            plans,
+        })
+    }
+
+    fn is_one_statement(&self, draft: &Draft) -> bool {
+        let mut plans = draft.plans.iter();
+        draft.numbers.are_whole()
+            && plans.all(|planned| planned.plan.merged.is_empty())
+            && draft.visits.iter().all(|visit| visit.place != Place::Owed)
+            && self.store.rollups.cover(periods(&draft.plans), self.now)
+    }
+
+    /// `None` when one of the visits was there already; what was written must not be committed then.
+    async fn write(
+        &self,
+        connection: &mut PgConnection,
+        draft: &mut Draft<'_>,
+    ) -> Result<Option<Marked>, StoreError> {
+        Dimensions::complete(connection, &mut draft.numbers, &draft.visits).await?;
+        let news = News {
+            sites: draft.new.iter().map(|&index| self.keys[index].0).collect(),
+            sessions: (draft.visits.iter())
+                .map(|visit| draft.sessions[&visit::key(visit)].0)
+                .collect(),
+            visits: &draft.visits,
+            numbers: &draft.numbers,
+            plans: &draft.plans,
         };
         if !news.write(connection, self.now).await? {
             return Ok(None);
         }
         let marks = &self.store.rollups;
-        let marked = marks.mark(connection, periods(&plans), self.now).await?;
-        transaction.commit().await?;
-        self.store.dimensions.remember(&numbers);
+        let marked = marks.mark(connection, periods(&draft.plans), self.now);
+        marked.await.map(Some)
+    }
+
+    fn committed(&self, draft: &Draft, marked: Marked) -> Vec<Recorded> {
+        self.store.dimensions.remember(&draft.numbers);
         self.store.rollups.remember(marked);
-        Ok(Some(self.answer(&known, &new, &sessions)))
+        self.answer(&draft.known, &draft.new, &draft.sessions)
     }
 
     /// Those that are stored already. At first only the visits are looked up that happened within

@@ -200,7 +200,7 @@ impl Store {
                 ((row.site_id, row.visitor_id), period)
             })
             .unzip();
-        let mut transaction = locks::begin(&self.pool, &keys).await?;
+        let mut transaction = self.pool.begin_with(locks::begin(&keys)).await?;
         let cut = sqlx::query!(
             "update visitor_analytics.session s
              set started_at = k.started_at, entry_visit_id = k.visit_ids[1], visits = k.visits

@@ -18,7 +18,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-pub(super) use mark::{Marks, Period};
+pub(super) use mark::{Marked, Marks, Period};
 pub use verify::{DayOfSite, Difference, Verdict};
 
 use super::{Store, StoreError};

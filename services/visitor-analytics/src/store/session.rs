@@ -8,30 +8,28 @@ use uuid::Uuid;
 
 use super::StoreError;
 use super::record::Planned;
-use crate::domain::classified::Classified;
 use crate::domain::session::{GAP, Session};
 
 /// A visitor of a site.
 pub(super) type VisitorKey = (i32, String);
 
 /// No session is looked for that began longer ago; it says so in the statement, too.
-const LONGEST: TimeDelta = TimeDelta::days(31);
+pub(super) const LONGEST: TimeDelta = TimeDelta::days(31);
 
 /// Sessions by their visitor.
 pub(super) type Sessions = HashMap<VisitorKey, Vec<Session>>;
 
-/// The sessions that lie within a gap of these visits; `keys` has each visit's visitor.
+/// The sessions that lie within a gap of these moments, or of any between the first and the last
+/// of a visitor.
 ///
 /// A session that has gone on for 31 days is not looked for: it ends, and another begins. So no
 /// more than a few partitions are read, however many there are.
-pub(super) async fn near(
+pub(super) async fn near<'a>(
     connection: &mut PgConnection,
-    keys: &[VisitorKey],
-    visits: &[Classified],
+    moments: impl Iterator<Item = (&'a VisitorKey, DateTime<Utc>)>,
 ) -> Result<Sessions, StoreError> {
     let mut periods: HashMap<&VisitorKey, (DateTime<Utc>, DateTime<Utc>)> = HashMap::new();
-    for (key, visit) in keys.iter().zip(visits) {
-        let moment = visit.visit.timestamp;
+    for (key, moment) in moments {
         let period = periods.entry(key).or_insert((moment, moment));
         *period = (period.0.min(moment), period.1.max(moment));
     }

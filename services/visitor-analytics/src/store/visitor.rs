@@ -86,7 +86,7 @@ impl Store {
             return Ok(None);
         }
         let keys: Vec<VisitorKey> = sites.iter().map(|site| (*site, id.to_owned())).collect();
-        let mut transaction = locks::begin(&self.pool, &keys).await?;
+        let mut transaction = self.pool.begin_with(locks::begin(&keys)).await?;
         let sessions = erase_sessions(&mut transaction, id, &sites).await?;
         let gone = erase_visits(&mut transaction, id, &sessions).await?;
         let erased = Erased {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use common::clock::Clock;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::classified::Classified;
@@ -18,6 +19,8 @@ const BATCH: usize = 500;
 const WAITING: usize = 10_000;
 /// A database that does not answer within this time must not keep everybody waiting.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often others are asked whether they want to record, too.
+const TEND: Duration = Duration::from_millis(250);
 /// Requests that may wait.
 const JOBS: usize = 4_096;
 
@@ -100,8 +103,11 @@ impl Recorder {
 impl Writer {
     /// Commits what comes until `stop`, and then what is still waiting.
     pub async fn run(mut self, stop: CancellationToken) {
+        let mut tick = tokio::time::interval(TEND);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
+                _ = tick.tick() => self.tend().await,
                 job = self.jobs.recv() => match job {
                     Some(job) => self.commit(job).await,
                     None => return,
@@ -112,6 +118,14 @@ impl Writer {
         self.jobs.close();
         while let Some(job) = self.jobs.recv().await {
             self.commit(job).await;
+        }
+    }
+
+    async fn tend(&self) {
+        let now = self.clock.now();
+        let tended = tokio::time::timeout(PATIENCE, self.store.tend_recording(now)).await;
+        if let Err(error) = tended.unwrap_or(Err(StoreError::Silent)) {
+            tracing::debug!(%error, "the recording connection is lost");
         }
     }
 

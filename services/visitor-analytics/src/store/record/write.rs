@@ -16,7 +16,7 @@ use crate::store::{StoreError, outbox, owed_location, session};
 
 /// What is new in a batch. The visits have their sites, sessions and dimensions beside them.
 pub(super) struct News<'a> {
-    pub(super) visits: Vec<&'a Classified>,
+    pub(super) visits: &'a [&'a Classified],
     pub(super) sites: Vec<i32>,
     pub(super) sessions: Vec<Uuid>,
     pub(super) numbers: &'a Numbers,
@@ -40,7 +40,7 @@ impl News<'_> {
             }
             other => other?,
         }
-        owed_location::insert(connection, &self.visits, now).await?;
+        owed_location::insert(connection, self.visits, now).await?;
         Ok(true)
     }
 
@@ -49,7 +49,7 @@ impl News<'_> {
         connection: &mut PgConnection,
         now: DateTime<Utc>,
     ) -> Result<(), sqlx::Error> {
-        let visits = visit::Columns::of(&self.visits);
+        let visits = visit::Columns::of(self.visits);
         let new = || {
             let plans = self.plans.iter();
             plans.flat_map(|p| p.plan.new.iter().map(|session| (&p.key, session)))

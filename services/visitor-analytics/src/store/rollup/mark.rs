@@ -108,6 +108,15 @@ impl Marks {
         Ok(Marked(sites))
     }
 
+    /// Whether nothing has to be marked for these periods.
+    pub(in crate::store) fn cover(
+        &self,
+        periods: impl Iterator<Item = Period>,
+        now: DateTime<Utc>,
+    ) -> bool {
+        self.unknown(periods, now).0.is_empty()
+    }
+
     /// Remembers what was marked; its transaction must be committed.
     pub(in crate::store) fn remember(&self, marked: Marked) {
         if marked.0.is_empty() {

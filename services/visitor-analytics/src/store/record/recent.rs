@@ -1,0 +1,179 @@
+//! What the only writer knows of sessions without asking: who came lately, and the sessions of
+//! those who came last. Both are kept in two generations; the older goes when the younger is full.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgConnection;
+
+use super::Planned;
+use super::locks::hash;
+use crate::domain::classified::Classified;
+use crate::domain::session::{GAP, Session};
+use crate::store::StoreError;
+use crate::store::session::{self, Sessions, VisitorKey};
+
+/// A visit's time lies ahead of its arrival by this much at most (5 minutes are accepted; another
+/// replica's clock may be ahead, too).
+const AHEAD: TimeDelta = TimeDelta::minutes(6);
+/// How far back the visits are read that others recorded.
+const READ: TimeDelta = TimeDelta::minutes(70);
+/// The most visits to read; where there are more, their visitors are asked for one by one.
+const MOST_READ: i64 = 50_000;
+/// How long a generation of visitors lasts: longer than a gap, so that one is always enough.
+const LASTS: TimeDelta = TimeDelta::minutes(40);
+/// Visitors of a generation, about 10 bytes each.
+const VISITORS: usize = 500_000;
+/// Visitors of a generation whose sessions are kept as well, about 250 bytes each.
+const WITH_SESSIONS: usize = 25_000;
+
+/// Every visitor who has a session that ends after `since` is among `visitors`. Where `sessions`
+/// has a visitor, it has all of his sessions that end after `since`.
+#[derive(Debug)]
+pub(super) struct Recent {
+    since: DateTime<Utc>,
+    /// When the younger generation of visitors began.
+    began: DateTime<Utc>,
+    visitors: Generations<HashSet<u64>>,
+    sessions: Generations<HashMap<VisitorKey, Vec<Session>>>,
+}
+
+#[derive(Debug, Default)]
+struct Generations<T> {
+    younger: T,
+    older: T,
+}
+
+impl Recent {
+    /// Reads who came lately. From now on nobody else may change sessions.
+    pub(super) async fn read(
+        connection: &mut PgConnection,
+        now: DateTime<Utc>,
+    ) -> Result<Self, StoreError> {
+        let since = now - READ;
+        let rows = sqlx::query!(
+            "select s.id as site_id, v.visitor_id
+             from visitor_analytics.site s cross join lateral (
+                 select visitor_id from visitor_analytics.visit
+                 where site_id = s.id and timestamp > $1 order by timestamp desc limit $2) v
+             limit $2",
+            since,
+            MOST_READ,
+        )
+        .fetch_all(connection)
+        .await?;
+        let are_all = i64::try_from(rows.len()).is_ok_and(|rows| rows < MOST_READ);
+        let visitors = rows.into_iter().map(|row| (row.site_id, row.visitor_id));
+        let younger = visitors.map(|key| hash(&key)).collect();
+        Ok(Self {
+            since: if are_all { since } else { now + AHEAD },
+            began: now,
+            visitors: Generations {
+                younger,
+                older: HashSet::new(),
+            },
+            sessions: Generations::default(),
+        })
+    }
+
+    /// The sessions that lie within a gap of these visits; `keys` has each visit's visitor. The
+    /// database is asked only about visitors whose sessions are not known.
+    pub(super) async fn near(
+        &mut self,
+        connection: &mut PgConnection,
+        keys: &[VisitorKey],
+        visits: &[Classified],
+        now: DateTime<Utc>,
+    ) -> Result<Sessions, StoreError> {
+        let mut near = Sessions::new();
+        let mut unknown = HashSet::new();
+        for (key, visit) in keys.iter().zip(visits) {
+            if visit.visit.timestamp - GAP < self.since {
+                unknown.insert(key);
+            } else if let Some(sessions) = self.sessions.of(key) {
+                let earliest = visit.visit.timestamp - GAP - session::LONGEST;
+                let sessions = sessions.iter().filter(|s| s.entry.0 > earliest);
+                near.insert(key.clone(), sessions.cloned().collect());
+            } else if self.visitors.contain(hash(key)) {
+                unknown.insert(key);
+            }
+        }
+        if unknown.is_empty() {
+            return Ok(near);
+        }
+        let asked = keys
+            .iter()
+            .zip(visits)
+            .filter(|(key, _)| unknown.contains(key));
+        let moments = asked.map(|(key, visit)| (key, visit.visit.timestamp));
+        // All that end after `since`, so that they are known from now on.
+        let latest = now + AHEAD;
+        let moments: Vec<_> = moments
+            .chain(
+                unknown
+                    .iter()
+                    .flat_map(|key| [(*key, self.since), (*key, latest)]),
+            )
+            .collect();
+        let found = session::near(connection, moments.into_iter()).await?;
+        for key in unknown {
+            let sessions = found.get(key).cloned().unwrap_or_default();
+            self.keep(key, sessions);
+        }
+        near.extend(found);
+        Ok(near)
+    }
+
+    /// What has been committed.
+    pub(super) fn learn(&mut self, plans: &[Planned]) {
+        for planned in plans {
+            self.visitors.younger.insert(hash(&planned.key));
+            let plan = &planned.plan;
+            let gone = |id| {
+                let merged = plan.merged.iter().any(|(gone, _)| gone.id == id);
+                merged || plan.changed.iter().any(|(_, changed)| changed.id == id)
+            };
+            let mut sessions = self.sessions.of(&planned.key).cloned().unwrap_or_default();
+            sessions.retain(|session| !gone(session.id));
+            let changed = plan.changed.iter().map(|(_, session)| session);
+            sessions.extend(changed.chain(&plan.new).cloned());
+            self.keep(&planned.key, sessions);
+        }
+    }
+
+    /// Forgets what is too old to matter, or too much.
+    pub(super) fn age(&mut self, now: DateTime<Utc>) {
+        if self.visitors.younger.len() >= VISITORS || now - self.began >= LASTS {
+            self.visitors.turn();
+            self.since = self.since.max(self.began + AHEAD);
+            self.began = now;
+        }
+        if self.sessions.younger.len() >= WITH_SESSIONS {
+            self.sessions.turn();
+        }
+    }
+
+    fn keep(&mut self, key: &VisitorKey, mut sessions: Vec<Session>) {
+        sessions.retain(|session| session.exit.0 > self.since);
+        self.sessions.older.remove(key);
+        self.sessions.younger.insert(key.clone(), sessions);
+    }
+}
+
+impl<T: Default> Generations<T> {
+    fn turn(&mut self) {
+        self.older = std::mem::take(&mut self.younger);
+    }
+}
+
+impl Generations<HashSet<u64>> {
+    fn contain(&self, visitor: u64) -> bool {
+        self.younger.contains(&visitor) || self.older.contains(&visitor)
+    }
+}
+
+impl Generations<HashMap<VisitorKey, Vec<Session>>> {
+    fn of(&self, key: &VisitorKey) -> Option<&Vec<Session>> {
+        self.younger.get(key).or_else(|| self.older.get(key))
+    }
+}
