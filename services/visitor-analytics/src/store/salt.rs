@@ -14,6 +14,8 @@ use crate::domain::visitor::{Period, SALT_LENGTH, Salt};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Salts {
     known: Arc<Mutex<HashMap<Period, Known>>>,
+    /// One request makes what is missing, while the others wait for it.
+    making: Arc<tokio::sync::Mutex<()>>,
 }
 
 type Known = (Salt, Option<DateTime<Utc>>);
@@ -22,7 +24,7 @@ impl Salts {
     /// The salts that are known, and the periods that have none.
     fn known(
         &self,
-        periods: BTreeSet<Period>,
+        periods: &BTreeSet<Period>,
         now: DateTime<Utc>,
     ) -> (BTreeMap<Period, Salt>, Vec<Period>) {
         let mut known = self.known.lock().expect(NOT_POISONED);
@@ -30,9 +32,9 @@ impl Salts {
         let mut salts = BTreeMap::new();
         let mut missing = vec![];
         for period in periods {
-            match known.get(&period) {
-                Some((salt, _)) => _ = salts.insert(period, salt.clone()),
-                None => missing.push(period),
+            match known.get(period) {
+                Some((salt, _)) => _ = salts.insert(*period, salt.clone()),
+                None => missing.push(*period),
             }
         }
         (salts, missing)
@@ -53,13 +55,26 @@ impl Store {
         periods: BTreeSet<Period>,
         now: DateTime<Utc>,
     ) -> Result<BTreeMap<Period, Salt>, StoreError> {
+        let (salts, missing) = self.salts.known(&periods, now);
+        if missing.is_empty() {
+            return Ok(salts);
+        }
+        // In a box: every request would carry the room for what is done once a day.
+        Box::pin(self.missing_salts(&periods, now)).await
+    }
+
+    async fn missing_salts(
+        &self,
+        periods: &BTreeSet<Period>,
+        now: DateTime<Utc>,
+    ) -> Result<BTreeMap<Period, Salt>, StoreError> {
+        let _turn = self.salts.making.lock().await;
         let (mut salts, missing) = self.salts.known(periods, now);
         if missing.is_empty() {
             return Ok(salts);
         }
-        // In boxes: every request would carry the room for what is done once a day.
-        Box::pin(self.make_salts(&missing, now)).await?;
-        for (period, known) in Box::pin(self.shared_salts(&missing)).await? {
+        self.make_salts(&missing, now).await?;
+        for (period, known) in self.shared_salts(&missing).await? {
             salts.insert(period, known.0.clone());
             self.salts.remember(period, known);
         }

@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod faults;
+mod lease;
 mod migrating;
 mod neighbours;
 mod privacy;

@@ -1,0 +1,166 @@
+//! One process that records without a pause does so alone, until another wants to.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::future::join_all;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use crate::support::{System, noon, start, start_beside, until, visit};
+
+/// A visit before noon, `seconds` earlier.
+fn before(seconds: i64, visitor: &str) -> Value {
+    let moment = noon() - TimeDelta::seconds(seconds);
+    visit(&json!({"timestamp": moment, "visitor_id": visitor}))
+}
+
+/// Records until the process does so alone.
+async fn alone(pool: PgPool) -> System {
+    let system = start(pool).await;
+    for second in 0..25 {
+        system.record(&before(second, "early")).await;
+    }
+    assert!(is_leased(&system.pool).await);
+    system
+}
+
+async fn is_leased(pool: &PgPool) -> bool {
+    let statement = "
+        select count(*) > 0 from pg_locks
+        where locktype = 'advisory' and mode = 'ExclusiveLock' and granted and classid = 32379
+          and database = (select oid from pg_database where datname = current_database())";
+    sqlx::query_scalar(statement).fetch_one(pool).await.unwrap()
+}
+
+/// By visitor: when each session began and ended, and how many visits it has.
+type Sessions = Vec<(String, DateTime<Utc>, DateTime<Utc>, i32)>;
+
+async fn sessions(pool: &PgPool) -> Sessions {
+    let statement = "
+        select visitor_id, started_at, last_seen_at, visits from visitor_analytics.session
+        where visitor_id <> 'early' order by visitor_id, started_at";
+    sqlx::query_as(statement).fetch_all(pool).await.unwrap()
+}
+
+/// The definition: a pause of 30 minutes ends a session.
+fn by_definition(visits: &[(i64, String)]) -> Sessions {
+    let mut moments: BTreeMap<&str, Vec<DateTime<Utc>>> = BTreeMap::new();
+    for (seconds, visitor) in visits {
+        let moment = noon() - TimeDelta::seconds(*seconds);
+        moments.entry(visitor).or_default().push(moment);
+    }
+    let mut sessions = Sessions::new();
+    for (visitor, mut moments) in moments {
+        moments.sort();
+        let mut last: Option<DateTime<Utc>> = None;
+        for moment in moments {
+            if last.is_some_and(|last| moment - last < TimeDelta::minutes(30)) {
+                let session = sessions.last_mut().unwrap();
+                (session.2, session.3) = (moment, session.3 + 1);
+            } else {
+                sessions.push((visitor.to_owned(), moment, moment, 1));
+            }
+            last = Some(moment);
+        }
+    }
+    sessions
+}
+
+/// Visits of a few visitors over four hours, the same each time, in no order.
+fn scattered(count: u64) -> Vec<(i64, String)> {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut below = |limit: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 11) % limit
+    };
+    let visits = (0..count).map(|_| {
+        let seconds = i64::try_from(below(14_400)).unwrap();
+        (seconds, format!("v-{}", below(40)))
+    });
+    visits.collect()
+}
+
+#[sqlx::test(migrations = false)]
+async fn who_records_alone_keeps_to_the_definition(pool: PgPool) {
+    let system = alone(pool).await;
+    let visits = scattered(400);
+    for some in visits.chunks(20) {
+        let sent = some
+            .iter()
+            .map(|(seconds, visitor)| before(*seconds, visitor));
+        let sent: Vec<_> = sent.collect();
+        join_all(sent.iter().map(|visit| system.record(visit))).await;
+    }
+    assert!(is_leased(&system.pool).await);
+    assert_eq!(sessions(&system.pool).await, by_definition(&visits));
+}
+
+#[sqlx::test(migrations = false)]
+async fn another_replica_gets_its_turn(pool: PgPool) {
+    let one = alone(pool.clone()).await;
+    let other = start_beside(pool, one.geo.clone(), one.notification.clone()).await;
+    let visits = scattered(200);
+    for some in visits.chunks(20) {
+        let sent: Vec<_> = some.iter().map(|(s, v)| before(*s, v)).collect();
+        let replica = |n: usize| if n.is_multiple_of(2) { &one } else { &other };
+        join_all(sent.iter().enumerate().map(|(n, v)| replica(n).record(v))).await;
+    }
+    assert_eq!(sessions(&one.pool).await, by_definition(&visits));
+}
+
+#[sqlx::test(migrations = false)]
+async fn an_erased_visitor_is_not_remembered(pool: PgPool) {
+    let system = alone(pool).await;
+    let first = system.record(&before(600, "v-1")).await;
+    let erased = system.delete("/visitors/v-1").send().await.unwrap();
+    assert!(erased.status().is_success());
+    let next = system.record(&before(300, "v-1")).await;
+    assert_ne!(next["session_id"], first["session_id"]);
+    assert_eq!(next["is_new_session"], true);
+    let moment = noon() - TimeDelta::seconds(300);
+    let stored = sessions(&system.pool).await;
+    assert_eq!(stored, [("v-1".to_owned(), moment, moment, 1)]);
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_copy_is_found_by_who_records_alone(pool: PgPool) {
+    let system = alone(pool).await;
+    let mut sent = before(600, "v-1");
+    sent["id"] = json!("019a9a3c-0000-7000-8000-000000000001");
+    let first = system.record(&sent).await;
+    let again = system.record(&sent).await;
+    assert_eq!(again["status"], "duplicate");
+    assert_eq!(again["session_id"], first["session_id"]);
+    // Under another visitor's name nobody can tell before it is written.
+    let mut renamed = sent.clone();
+    renamed["visitor_id"] = json!("v-2");
+    let again = system.record(&renamed).await;
+    assert_eq!(again["status"], "duplicate");
+    assert_eq!(again["session_id"], first["session_id"]);
+    assert_eq!(system.count("session").await, 2);
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_lost_connection_loses_the_lease_and_nothing_else(pool: PgPool) {
+    let system = alone(pool).await;
+    system.record(&before(900, "v-1")).await;
+    let kill = "select count(pg_terminate_backend(pid)) from pg_locks
+        where locktype = 'advisory' and classid = 32379 and granted
+          and database = (select oid from pg_database where datname = current_database())";
+    let killed: i64 = sqlx::query_scalar(kill)
+        .fetch_one(&system.pool)
+        .await
+        .unwrap();
+    assert_eq!(killed, 1);
+    let sent = before(300, "v-1");
+    until("the visit is recorded", async || {
+        let answered = system.post(&sent).send().await.unwrap();
+        (answered.status() == 201).then_some(())
+    })
+    .await;
+    let visits = [(900, "v-1".to_owned()), (300, "v-1".to_owned())];
+    assert_eq!(sessions(&system.pool).await, by_definition(&visits));
+}
