@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chassis::peer::{Peer, PeerError};
 use common::geo::{BatchRequest, BatchResponse, Location, MAX_BATCH};
 use futures::future::join_all;
-use moka::sync::Cache;
+use quick_cache::sync::Cache;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -20,7 +20,7 @@ pub const PATIENCE: Duration = Duration::from_millis(250);
 /// How long a visit waits for its place, its time in the queue included.
 const VISIT_PATIENCE: Duration = Duration::from_millis(400);
 /// Answers that are remembered, about half a kilobyte each, and for how long.
-const REMEMBERED: u64 = 20_000;
+const REMEMBERED: usize = 20_000;
 const FRESH: Duration = Duration::from_hours(1);
 /// Questions that may wait; more visits than that keep their place owed.
 const WAITING: usize = 4_096;
@@ -39,7 +39,8 @@ type Question = (IpAddr, oneshot::Sender<Answer>);
 #[derive(Clone, Debug)]
 pub struct Locator {
     peer: Peer,
-    known: Cache<IpAddr, Answer>,
+    /// With the moment from which geo is asked again.
+    known: Arc<Cache<IpAddr, (Answer, Instant)>>,
     questions: mpsc::Sender<Question>,
 }
 
@@ -55,13 +56,9 @@ impl Locator {
     #[must_use]
     pub fn new(peer: Peer) -> (Self, Gatherer) {
         let (sender, questions) = mpsc::channel(WAITING);
-        let known = Cache::builder()
-            .max_capacity(REMEMBERED)
-            .time_to_live(FRESH)
-            .build();
         let locator = Self {
             peer,
-            known,
+            known: Arc::new(Cache::new(REMEMBERED)),
             questions: sender,
         };
         let gatherer = Gatherer {
@@ -78,8 +75,8 @@ impl Locator {
 
     async fn place(&self, ip: IpAddr) -> Place {
         let answer = match self.known.get(&ip) {
-            Some(answer) => Some(answer),
-            None => self.wait_for(ip).await,
+            Some((answer, until)) if Instant::now() < until => Some(answer),
+            _ => self.wait_for(ip).await,
         };
         match answer {
             Some(Some(location)) => Place::Known(location),
@@ -113,8 +110,9 @@ impl Locator {
             Some(Arc::new(location))
         });
         let answers: HashMap<_, _> = ips.into_iter().zip(locations).collect();
+        let until = Instant::now() + FRESH;
         for (ip, answer) in &answers {
-            self.known.insert(*ip, answer.clone());
+            self.known.insert(*ip, (answer.clone(), until));
         }
         Ok(answers)
     }

@@ -1,5 +1,7 @@
 //! `POST /visits`: one visit, or many.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -9,7 +11,7 @@ use chassis::extract::{json_bytes, parse_json, parse_object};
 use chassis::problem::ProblemBody;
 use chrono::{DateTime, Utc};
 use common::geo::{ItemError, Location};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -36,7 +38,18 @@ pub(super) struct Answer {
     bot_score: Option<u8>,
     /// Stable codes of the rules that fired.
     bot_reasons: Vec<&'static str>,
-    location: Option<Location>,
+    #[serde(serialize_with = "shared")]
+    #[schema(value_type = Option<Location>)]
+    location: Option<Arc<Location>>,
+}
+
+/// A place that many visits share is not copied for each answer.
+#[expect(clippy::ref_option, reason = "serde calls it so")]
+fn shared<S: Serializer>(
+    location: &Option<Arc<Location>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    location.as_deref().serialize(serializer)
 }
 
 /// The answer about one visit of a list.
@@ -147,7 +160,7 @@ impl From<Received> for Answer {
             is_bot: Some(received.verdict.is_bot),
             bot_score: Some(received.verdict.score),
             bot_reasons: received.verdict.reasons.iter().map(|r| r.code()).collect(),
-            location: received.location.map(std::sync::Arc::unwrap_or_clone),
+            location: received.location,
         }
     }
 }
