@@ -8,8 +8,8 @@ use common::geo::Location;
 use quick_cache::sync::Cache;
 
 use crate::clients::geo::Locator;
-use crate::domain::agent::AgentReader;
-use crate::domain::bot::{Crawlers, Verdict, judge_agent};
+use crate::domain::agent::{AgentReader, Hints};
+use crate::domain::bot::{AgentJudge, Verdict};
 use crate::domain::classified::{AgentFindings, Classified, Place};
 use crate::domain::visit::NewVisit;
 use crate::domain::visitor::VisitorIds;
@@ -22,8 +22,8 @@ const AGENTS: usize = 4_096;
 /// Takes visits in.
 pub struct Ingest {
     reader: AgentReader,
-    crawlers: Crawlers,
-    agents: Cache<String, Arc<AgentFindings>>,
+    judge: AgentJudge,
+    agents: Cache<(String, Option<Hints>), Arc<AgentFindings>>,
     locator: Locator,
     store: Store,
     recorder: Recorder,
@@ -54,7 +54,7 @@ impl Ingest {
     ) -> Self {
         Self {
             reader: AgentReader::new(),
-            crawlers: Crawlers::new(),
+            judge: AgentJudge::new(),
             agents: Cache::new(AGENTS),
             locator,
             store,
@@ -106,21 +106,23 @@ impl Ingest {
                 }
                 (None, None) => unreachable!("each period without ids of its own has its salt"),
             };
-            let findings = self.findings(&visit.user_agent);
+            let hints = visit.headers.as_ref().and_then(Hints::of);
+            let findings = self.findings(&visit.user_agent, hints);
             Classified::new(visit, visitor_id, findings, place)
         });
         Ok(classified.collect())
     }
 
-    fn findings(&self, user_agent: &str) -> Arc<AgentFindings> {
-        if let Some(known) = self.agents.get(user_agent) {
+    fn findings(&self, user_agent: &str, hints: Option<Hints>) -> Arc<AgentFindings> {
+        let key = (user_agent.to_owned(), hints);
+        if let Some(known) = self.agents.get(&key) {
             return known;
         }
         let findings = Arc::new(AgentFindings {
-            agent: self.reader.read(user_agent),
-            verdict: judge_agent(&self.crawlers, user_agent),
+            agent: self.reader.read(user_agent, key.1.as_ref()),
+            verdict: self.judge.judge(user_agent),
         });
-        self.agents.insert(user_agent.to_owned(), findings.clone());
+        self.agents.insert(key, findings.clone());
         findings
     }
 }

@@ -22,7 +22,7 @@ use common::geo::Location;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use visitor_analytics::domain::agent::AgentReader;
-use visitor_analytics::domain::bot::{Crawlers, judge_agent};
+use visitor_analytics::domain::bot::AgentJudge;
 use visitor_analytics::domain::classified::{AgentFindings, Classified, Place};
 use visitor_analytics::domain::policy::Policy;
 use visitor_analytics::domain::visit::NewVisit;
@@ -128,7 +128,7 @@ async fn size(pool: &PgPool, visits: usize) {
 }
 
 fn visits(start: DateTime<Utc>) -> Vec<Classified> {
-    let (reader, crawlers) = (AgentReader::new(), Crawlers::new());
+    let (reader, judge) = (AgentReader::new(), AgentJudge::new());
     let mut random = Random(11);
     let mut visits = vec![];
     for day in 0..DAYS {
@@ -147,8 +147,8 @@ fn visits(start: DateTime<Utc>) -> Vec<Classified> {
             let visit = serde_json::from_value(visit).unwrap();
             let visit = NewVisit::accept(visit, &Policy::default(), moment).unwrap();
             let findings = AgentFindings {
-                agent: reader.read(&visit.user_agent),
-                verdict: judge_agent(&crawlers, &visit.user_agent),
+                agent: reader.read(&visit.user_agent, None),
+                verdict: judge.judge(&visit.user_agent),
             };
             let place = Place::Known(Arc::new(place(&mut random)));
             visits.push(Classified::new(visit, visitor, Arc::new(findings), place));

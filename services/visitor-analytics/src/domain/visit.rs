@@ -222,6 +222,12 @@ impl Headers {
 
 impl<const N: usize> From<[(&str, &str); N]> for Headers {
     fn from(pairs: [(&str, &str); N]) -> Self {
+        pairs.into_iter().collect()
+    }
+}
+
+impl<'a> FromIterator<(&'a str, &'a str)> for Headers {
+    fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(pairs: I) -> Self {
         let owned = |(name, value): (&str, &str)| (name.to_ascii_lowercase(), value.to_owned());
         Self(pairs.into_iter().map(owned).collect())
     }
