@@ -8,6 +8,7 @@ use chrono::TimeDelta;
 use url::Url;
 
 use crate::domain::policy::{Policy, Retention, StoreIp};
+use crate::domain::source::Parameters;
 use crate::domain::visitor::VisitorIds;
 use crate::verify::Wanted;
 
@@ -51,7 +52,7 @@ pub struct Config {
 }
 
 /// What is kept of visitors, and for how long.
-#[derive(Clone, Copy, Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct PrivacyArgs {
     /// How long a visitor keeps the same id, where the site gives none: the key that makes it of
     /// an address is deleted afterwards.
@@ -68,6 +69,11 @@ pub struct PrivacyArgs {
     /// it they stay for ever.
     #[arg(long, env = "RETENTION_DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub retention_days: Option<u32>,
+    /// Parameters of pages' addresses that are kept beside those of campaigns and of lists
+    /// (`page`, `sort`, `lang` …): names with commas between them, `*` for all. The others are
+    /// dropped before anything is stored, and so is what looks like an e-mail address.
+    #[arg(long, env = "KEEP_PARAMETERS", default_value = "")]
+    pub keep_parameters: Parameters,
 }
 
 /// On or off.
@@ -89,6 +95,7 @@ impl Config {
             store_ip: self.privacy.store_ip,
             respect_dnt: self.privacy.respect_dnt == Switch::On,
             retention: Retention::days(self.privacy.retention_days),
+            parameters: self.privacy.keep_parameters.clone(),
         }
     }
 }

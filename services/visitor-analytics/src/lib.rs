@@ -80,6 +80,7 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
     );
     let store = Store::new(pool.clone());
     let policy = config.policy();
+    let retention = policy.retention;
     let (locator, gatherer) = Locator::new(geo);
     let (recorder, writer) = Recorder::new(store.clone(), clock.clone(), config.notify_max_age);
     let state = http::Shared {
@@ -112,7 +113,7 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
         .worker("locations", |stop| payer.run(stop))
         .worker("folder", |stop| folder.run(stop))
         .worker("housekeeping", move |stop| {
-            housekeeping::run(store, policy.retention, clock, stop)
+            housekeeping::run(store, retention, clock, stop)
         });
     Ok(app.trusting(&config.service.keys, verifier)?)
 }

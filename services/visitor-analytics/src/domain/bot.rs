@@ -15,6 +15,9 @@ pub use reason::{Evidence, Reason};
 
 use common::geo::Location;
 
+use url::Url;
+
+use super::source::is_spam;
 use super::visit::Headers;
 
 /// The version of these rules; a change of a rule or a list makes it grow.
@@ -70,6 +73,8 @@ pub struct Circumstances<'a> {
     pub is_secure: bool,
     /// The page's path.
     pub path: &'a str,
+    /// The page that led there.
+    pub referrer: Option<&'a Url>,
     /// The number of the network, where known.
     pub asn: Option<u32>,
     /// Whether the network is a hosting provider's, where known.
@@ -175,6 +180,8 @@ pub fn judge(agent: &AgentVerdict, circumstances: &Circumstances) -> Verdict {
     reasons.extend(headers::judge(circumstances));
     reasons.extend(network::judge(circumstances));
     reasons.extend(path::judge(circumstances.path));
+    let spam = circumstances.referrer.is_some_and(is_spam);
+    reasons.extend(spam.then_some(Reason::SpamReferrer));
     let category = agent.category.or_else(|| {
         let probes = reasons.contains(&Reason::ProbePath);
         probes.then_some(Category::SecurityScanner)

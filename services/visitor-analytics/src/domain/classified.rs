@@ -66,11 +66,12 @@ impl Classified {
             headers: visit.headers.as_ref(),
             is_secure: visit.url.scheme() == "https",
             path: visit.url.path(),
+            referrer: visit.referrer.as_ref(),
             ..Circumstances::default()
         };
         Self {
             verdict: judge(&findings.verdict, &circumstances.at(location)),
-            origin: Origin::of(&visit.url, visit.referrer.as_ref()),
+            origin: Origin::of(&visit.url, visit.referrer.as_ref(), visit.click),
             language: visit.headers.as_ref().and_then(first_language),
             visitor_id,
             findings,

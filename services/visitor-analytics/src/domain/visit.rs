@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::policy::{Policy, Retention};
+use super::source::Click;
 
 /// Clients' clocks may be ahead of ours by this much.
 const AHEAD: TimeDelta = TimeDelta::minutes(5);
@@ -168,8 +169,10 @@ pub struct NewVisit {
     pub timestamp: DateTime<Utc>,
     /// The site's domain, in lower case.
     pub site: String,
-    /// The page, without fragment and credentials.
+    /// The page, without fragment, credentials and the parameters that are not kept.
     pub url: Url,
+    /// Whose click led here, where the page's parameters told.
+    pub click: Option<Click>,
     /// The visitor's address; IPv4 in IPv6 is IPv4.
     pub ip: IpAddr,
     /// What is kept of the address.
@@ -238,7 +241,10 @@ impl NewVisit {
     /// kept is left out.
     pub fn accept(from: Submitted, policy: &Policy, now: DateTime<Utc>) -> Result<Self, Invalid> {
         let (id, timestamp) = place_in_time(from.id, from.timestamp, policy.retention, now)?;
-        let url = page(&from.url)?;
+        let mut url = page(&from.url)?;
+        let click = Click::of(&url);
+        policy.parameters.strip(&mut url);
+        let referrer = from.referrer.as_deref().and_then(referring_page);
         let host = url.host_str().unwrap_or_default();
         let site = site(from.site.as_deref().unwrap_or(host))?;
         let ip: IpAddr = from.ip.trim().parse().map_err(|_| Invalid::Ip)?;
@@ -253,11 +259,15 @@ impl NewVisit {
             timestamp,
             site,
             url,
+            click,
             ip,
             kept_ip: policy.store_ip.kept(ip).filter(|_| !opted_out),
             opted_out,
             user_agent: text(from.user_agent.unwrap_or_default()),
-            referrer: from.referrer.as_deref().and_then(referring_page),
+            referrer: referrer.map(|mut page| {
+                policy.parameters.strip(&mut page);
+                page
+            }),
             title: from.title.map(text).filter(|title| !title.is_empty()),
             method: method(from.method)?,
             status_code: status_code(from.status_code)?,

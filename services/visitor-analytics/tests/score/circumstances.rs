@@ -45,6 +45,7 @@ fn spoofed_browsers_are_caught_and_unusual_people_are_not() {
             asn: case.asn,
             is_hosting: case.is_hosting,
             is_anonymous: case.is_anonymous,
+            referrer: None,
         };
         let verdict = judge(&rules.judge(&case.user_agent), &circumstances);
         let codes: Vec<_> = verdict.reasons.iter().map(|r| r.code()).collect();

@@ -45,6 +45,8 @@ pub enum Reason {
     AnonymousNetwork,
     /// Nobody is led to such a path; scanners try them.
     ProbePath,
+    /// A site sends such visits to stand in statistics.
+    SpamReferrer,
     /// More pages in a time than a person asks for.
     HighRate,
     /// Many pages in a row that are not there.
@@ -78,7 +80,7 @@ pub enum Evidence {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::KnownCrawler,
         Self::HttpTool,
         Self::HeadlessBrowser,
@@ -100,6 +102,7 @@ impl Reason {
         Self::HostingNetwork,
         Self::AnonymousNetwork,
         Self::ProbePath,
+        Self::SpamReferrer,
         Self::HighRate,
         Self::ManyMisses,
         Self::MachineRhythm,
@@ -163,6 +166,7 @@ impl Reason {
             Self::HostingNetwork => ("hosting_network", 30, Network, "the address belongs to a hosting provider"),
             Self::AnonymousNetwork => ("anonymous_network", 10, Address, "the address hides its user"),
             Self::ProbePath => ("probe_path", 100, Page, "scanners try this path, and nothing leads to it"),
+            Self::SpamReferrer => ("spam_referrer", 90, Page, "a site sends such visits to stand in statistics"),
             Self::HighRate => ("high_rate", 60, Behaviour, "more pages in a time than a person asks for"),
             Self::ManyMisses => ("many_misses", 60, Behaviour, "many pages in a row that are not there"),
             Self::MachineRhythm => ("machine_rhythm", 60, Behaviour, "pages at a machine's rhythm"),
