@@ -4,6 +4,7 @@
 pub mod agent;
 pub mod bot;
 pub mod classified;
+pub mod classifier;
 pub mod day;
 pub mod dimension;
 pub mod fold;

@@ -5,25 +5,19 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use common::geo::Location;
-use quick_cache::sync::Cache;
 
 use crate::clients::geo::Locator;
-use crate::domain::agent::{AgentReader, Hints};
-use crate::domain::bot::{AgentJudge, Verdict};
-use crate::domain::classified::{AgentFindings, Classified, Place};
+use crate::domain::bot::Verdict;
+use crate::domain::classified::{Classified, Place};
+use crate::domain::classifier::Classifier;
 use crate::domain::visit::NewVisit;
 use crate::domain::visitor::VisitorIds;
 use crate::store::{Recorded, Store};
 use crate::workers::recorder::{RecordError, Recorder};
 
-/// User agents that are remembered, at most about two kilobytes each.
-const AGENTS: usize = 4_096;
-
 /// Takes visits in.
 pub struct Ingest {
-    reader: AgentReader,
-    judge: AgentJudge,
-    agents: Cache<(String, Option<Hints>), Arc<AgentFindings>>,
+    classifier: Classifier,
     locator: Locator,
     store: Store,
     recorder: Recorder,
@@ -53,9 +47,7 @@ impl Ingest {
         visitor_ids: VisitorIds,
     ) -> Self {
         Self {
-            reader: AgentReader::new(),
-            judge: AgentJudge::new(),
-            agents: Cache::new(AGENTS),
+            classifier: Classifier::new(),
             locator,
             store,
             recorder,
@@ -106,24 +98,9 @@ impl Ingest {
                 }
                 (None, None) => unreachable!("each period without ids of its own has its salt"),
             };
-            let hints = visit.headers.as_ref().and_then(Hints::of);
-            let findings = self.findings(&visit.user_agent, hints);
-            Classified::new(visit, visitor_id, findings, place)
+            self.classifier.classify(visit, visitor_id, place)
         });
         Ok(classified.collect())
-    }
-
-    fn findings(&self, user_agent: &str, hints: Option<Hints>) -> Arc<AgentFindings> {
-        let key = (user_agent.to_owned(), hints);
-        if let Some(known) = self.agents.get(&key) {
-            return known;
-        }
-        let findings = Arc::new(AgentFindings {
-            agent: self.reader.read(user_agent, key.1.as_ref()),
-            verdict: self.judge.judge(user_agent),
-        });
-        self.agents.insert(key, findings.clone());
-        findings
     }
 }
 

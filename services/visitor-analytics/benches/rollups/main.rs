@@ -21,9 +21,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use common::geo::Location;
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use visitor_analytics::domain::agent::AgentReader;
-use visitor_analytics::domain::bot::AgentJudge;
-use visitor_analytics::domain::classified::{AgentFindings, Classified, Place};
+use visitor_analytics::domain::classified::{Classified, Place};
+use visitor_analytics::domain::classifier::Classifier;
 use visitor_analytics::domain::policy::Policy;
 use visitor_analytics::domain::visit::NewVisit;
 use visitor_analytics::store::Store;
@@ -128,7 +127,7 @@ async fn size(pool: &PgPool, visits: usize) {
 }
 
 fn visits(start: DateTime<Utc>) -> Vec<Classified> {
-    let (reader, judge) = (AgentReader::new(), AgentJudge::new());
+    let classifier = Classifier::new();
     let mut random = Random(11);
     let mut visits = vec![];
     for day in 0..DAYS {
@@ -146,12 +145,8 @@ fn visits(start: DateTime<Utc>) -> Vec<Classified> {
             let visitor = format!("{day}-{}", visit["ip"].as_str().unwrap());
             let visit = serde_json::from_value(visit).unwrap();
             let visit = NewVisit::accept(visit, &Policy::default(), moment).unwrap();
-            let findings = AgentFindings {
-                agent: reader.read(&visit.user_agent, None),
-                verdict: judge.judge(&visit.user_agent),
-            };
             let place = Place::Known(Arc::new(place(&mut random)));
-            visits.push(Classified::new(visit, visitor, Arc::new(findings), place));
+            visits.push(classifier.classify(visit, visitor, place));
         }
     }
     visits
