@@ -8,6 +8,7 @@ use chrono::TimeDelta;
 use url::Url;
 
 use crate::domain::policy::{Policy, Retention, StoreIp};
+use crate::domain::session::{NotifyWhen, Telling};
 use crate::domain::source::Parameters;
 use crate::domain::visitor::VisitorIds;
 use crate::verify::Wanted;
@@ -43,6 +44,10 @@ pub struct Config {
     /// A visit older than this when it arrives tells nobody: `15m`, `2h`, `1d`.
     #[arg(long, env = "NOTIFY_MAX_AGE", default_value = "15m", value_parser = duration)]
     pub notify_max_age: TimeDelta,
+    /// When somebody is told of a person's session: at its first visit, or at a second signal that
+    /// it is a person's. Once a session at most.
+    #[arg(long, env = "NOTIFY_WHEN", value_enum, default_value_t)]
+    pub notify_when: NotifyWhen,
     #[command(flatten)]
     #[expect(
         missing_docs,
@@ -87,6 +92,15 @@ pub enum Switch {
 }
 
 impl Config {
+    /// Which sessions are told of.
+    #[must_use]
+    pub fn telling(&self) -> Telling {
+        Telling {
+            max_age: self.notify_max_age,
+            when: self.notify_when,
+        }
+    }
+
     /// What is kept of visitors.
     #[must_use]
     pub fn policy(&self) -> Policy {

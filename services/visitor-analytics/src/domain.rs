@@ -7,6 +7,7 @@ pub mod classified;
 pub mod classifier;
 pub mod day;
 pub mod dimension;
+pub mod explanation;
 pub mod fold;
 pub mod policy;
 pub mod session;

@@ -14,6 +14,7 @@ use crate::domain::visit::NewVisit;
 use crate::domain::visitor::VisitorIds;
 use crate::store::{Recorded, Store};
 use crate::workers::recorder::{RecordError, Recorder};
+use crate::workers::watcher::Watch;
 
 /// Takes visits in.
 pub struct Ingest {
@@ -22,6 +23,7 @@ pub struct Ingest {
     store: Store,
     recorder: Recorder,
     visitor_ids: VisitorIds,
+    watch: Watch,
 }
 
 /// What is answered about a visit.
@@ -45,6 +47,7 @@ impl Ingest {
         locator: Locator,
         recorder: Recorder,
         visitor_ids: VisitorIds,
+        watch: Watch,
     ) -> Self {
         Self {
             classifier: Classifier::new(),
@@ -52,6 +55,7 @@ impl Ingest {
             store,
             recorder,
             visitor_ids,
+            watch,
         }
     }
 
@@ -61,9 +65,13 @@ impl Ingest {
         visits: Vec<NewVisit>,
         now: DateTime<Utc>,
     ) -> Result<Vec<Received>, RecordError> {
-        let classified = self.classify(visits, now).await?;
+        let mut classified = self.classify(visits, now).await?;
+        let glimpses: Vec<_> = classified.iter_mut().map(|v| self.watch.look(v)).collect();
         let summaries: Vec<_> = classified.iter().map(summary).collect();
         let recorded = self.recorder.record(classified).await?;
+        for (glimpse, recorded) in glimpses.into_iter().zip(&recorded) {
+            self.watch.saw(glimpse, recorded);
+        }
         let received = summaries.into_iter().zip(recorded);
         Ok(received
             .map(|((id, verdict, location), recorded)| Received {

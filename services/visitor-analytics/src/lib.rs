@@ -34,6 +34,7 @@ use crate::workers::folder::Folder;
 use crate::workers::housekeeping;
 use crate::workers::locations::Payer;
 use crate::workers::recorder::Recorder;
+use crate::workers::watcher::Watch;
 
 /// The service's name, and the audience of its tokens.
 pub const NAME: &str = "visitor-analytics";
@@ -82,9 +83,12 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
     let policy = config.policy();
     let retention = policy.retention;
     let (locator, gatherer) = Locator::new(geo);
-    let (recorder, writer) = Recorder::new(store.clone(), clock.clone(), config.notify_max_age);
+    let (recorder, writer) = Recorder::new(store.clone(), clock.clone(), config.telling());
+    let (watch, watcher) = Watch::new(store.clone(), clock.clone());
+    let visitor_ids = policy.visitor_ids;
     let state = http::Shared {
-        ingest: Ingest::new(store.clone(), locator.clone(), recorder, policy.visitor_ids),
+        ingest: Ingest::new(store.clone(), locator.clone(), recorder, visitor_ids, watch),
+        telling: config.telling(),
         store: store.clone(),
         policy,
         clock: clock.clone(),
@@ -109,6 +113,7 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
     let app = App::new(NAME, about, api, health, clock.clone())
         .worker("gatherer", |stop| gatherer.run(stop))
         .worker("recorder", |stop| writer.run(stop))
+        .worker("watcher", |stop| watcher.run(stop))
         .worker("announcer", |stop| announcer.run(stop))
         .worker("locations", |stop| payer.run(stop))
         .worker("folder", |stop| folder.run(stop))

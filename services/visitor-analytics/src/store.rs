@@ -1,10 +1,13 @@
 //! Keeps: every SQL statement of the service, one file per table.
 
+mod behaviour;
 mod dimension;
+mod explain;
 mod outbox;
 mod owed_location;
 mod partition;
 mod record;
+mod rejudge;
 mod retention;
 mod rollup;
 mod salt;
@@ -18,6 +21,7 @@ use std::sync::Arc;
 use sqlx::PgPool;
 use tokio::sync::Mutex;
 
+pub use explain::{Announced, Facts, SessionFacts};
 pub use outbox::{Announcement, Lag};
 pub use owed_location::Owed;
 pub use record::{Outcome, Recorded};

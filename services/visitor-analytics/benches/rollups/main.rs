@@ -24,6 +24,7 @@ use sqlx::PgPool;
 use visitor_analytics::domain::classified::{Classified, Place};
 use visitor_analytics::domain::classifier::Classifier;
 use visitor_analytics::domain::policy::Policy;
+use visitor_analytics::domain::session::{NotifyWhen, Telling};
 use visitor_analytics::domain::visit::NewVisit;
 use visitor_analytics::store::Store;
 use visitor_analytics::verify::{self, Wanted};
@@ -53,13 +54,17 @@ async fn main() {
     };
 
     let store = Store::new(pool.clone());
+    let telling = Telling {
+        max_age: TimeDelta::zero(),
+        when: NotifyWhen::default(),
+    };
     let now: DateTime<Utc> = "2026-11-20T12:00:00Z".parse().unwrap();
     let visits = visits(now - TimeDelta::days(DAYS));
     let months = visits.iter().map(|visit| visit.visit.timestamp);
     store.make_room(months).await.unwrap();
     let before = used();
     for batch in visits.chunks(BATCH) {
-        store.record(batch, now, TimeDelta::zero()).await.unwrap();
+        store.record(batch, now, telling).await.unwrap();
     }
     print("recording, days closed", before, used(), visits.len());
     sqlx::raw_sql("vacuum analyze")

@@ -1,5 +1,6 @@
 //! Whether a visitor is a bot: small rules, each with a weight; together a score with reasons.
 
+pub mod behaviour;
 mod category;
 mod crawlers;
 mod headers;
@@ -11,6 +12,7 @@ mod shape;
 
 pub use category::Category;
 pub use crawlers::{Crawler, Crawlers};
+pub use headers::is_prefetch;
 pub use reason::{Evidence, Reason};
 
 use common::geo::Location;
@@ -24,7 +26,7 @@ use super::visit::Headers;
 pub const RULESET: u16 = 2;
 
 /// From this score on a visitor is a bot.
-const THRESHOLD: u8 = 50;
+pub const THRESHOLD: u8 = 50;
 
 /// As much of a user agent is looked at; browsers' are shorter.
 const LONGEST: usize = 512;

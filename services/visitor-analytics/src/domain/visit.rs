@@ -11,6 +11,7 @@ use url::Url;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::bot::is_prefetch;
 use super::policy::{Policy, Retention};
 use super::source::Click;
 
@@ -194,7 +195,8 @@ pub struct NewVisit {
     pub response_time_ms: Option<u32>,
     /// The visitor's request headers; `None` where the client sent none.
     pub headers: Option<Headers>,
-    /// The site's own id for the visitor; the visit's where the visitor opted out.
+    /// The site's own id for the visitor; the visit's where the visitor opted out, and where the
+    /// page was fetched for later.
     pub visitor_id: Option<String>,
     /// The site's own id for the user.
     pub user_id: Option<String>,
@@ -272,14 +274,15 @@ impl NewVisit {
             method: method(from.method)?,
             status_code: status_code(from.status_code)?,
             response_time_ms: from.response_time_ms.map(|ms| ms.min(i32::MAX as u32)),
-            headers,
-            // The visit's own id ties it to no other, and is the same when it is sent again.
-            visitor_id: if opted_out {
+            // The visit's own id ties it to no other, and is the same when it is sent again. What is
+            // fetched for later is no visit of the person, and must not make their session a bot's.
+            visitor_id: if opted_out || headers.as_ref().is_some_and(is_prefetch) {
                 Some(id.simple().to_string())
             } else {
                 visitor_id
             },
             user_id: user_id.filter(|_| !opted_out),
+            headers,
             properties: properties(from.properties.unwrap_or_default())?,
         })
     }

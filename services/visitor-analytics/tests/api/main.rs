@@ -15,3 +15,4 @@ mod retention;
 mod rollups;
 mod sessions;
 mod support;
+mod verdicts;

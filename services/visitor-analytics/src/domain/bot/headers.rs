@@ -44,7 +44,10 @@ pub(super) fn judge(circumstances: &Circumstances) -> Vec<Reason> {
     fired.map(|(reason, _)| reason).collect()
 }
 
-fn is_prefetch(headers: &Headers) -> bool {
+/// Whether a browser asks for a page in case somebody wants it later: `Sec-Purpose` (WHATWG Fetch),
+/// and what browsers sent before it.
+#[must_use]
+pub fn is_prefetch(headers: &Headers) -> bool {
     let says = |name: &str, word: &str| {
         let value = headers.get(name);
         value.is_some_and(|value| value.to_ascii_lowercase().contains(word))
