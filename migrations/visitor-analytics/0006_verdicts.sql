@@ -9,7 +9,7 @@ alter table visitor_analytics.agent
 -- How far the visits have been judged again by a ruleset.
 create table visitor_analytics.reclassification (
     ruleset smallint not null,
-    -- The last visit that was judged, in the order of (timestamp, id).
+    -- The last visit that was judged, in the order of (id, timestamp).
     through_timestamp timestamptz not null,
     through_id uuid not null,
     visits bigint not null,

@@ -128,8 +128,25 @@ pub enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Judge the stored visits again by the rules of this version, correct sessions and the numbers
+    /// of days, and tell what changed. May be stopped, and goes on where it was.
+    Reclassify(Reclassify),
     /// Compute the numbers of days again from their visits, and tell which differ.
     Verify(Wanted),
+}
+
+/// How visits are judged again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
+pub struct Reclassify {
+    /// Only tell what would change.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Begin with the first visit, also where these rules have judged them all.
+    #[arg(long)]
+    pub again: bool,
+    /// Visits in one transaction.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub batch: u16,
 }
 
 /// Ten years, in seconds.

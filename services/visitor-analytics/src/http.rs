@@ -1,5 +1,6 @@
 //! Translates between HTTP and the domain.
 
+mod bots;
 mod error;
 mod explain;
 mod list;
@@ -46,6 +47,7 @@ pub fn router(state: State, verifier: &Verifier) -> OpenApiRouter {
         .routes(routes!(visits::list))
         .routes(routes!(visits::one))
         .routes(routes!(explain::explain))
+        .routes(routes!(bots::bots))
         .routes(routes!(visitors::one));
     auth::require(write, verifier, Scope::VisitsWrite)
         .merge(auth::require(read, verifier, Scope::VisitsRead))

@@ -10,6 +10,7 @@ pub mod domain;
 pub mod health;
 pub mod http;
 pub mod ingest;
+pub mod reclassify;
 pub mod retention;
 pub mod store;
 pub mod verify;

@@ -149,7 +149,9 @@ impl AgentJudge {
 impl Verdict {
     /// The sum of these reasons' weights.
     #[must_use]
-    pub fn of(reasons: Vec<Reason>, name: Option<String>, category: Option<Category>) -> Self {
+    pub fn of(mut reasons: Vec<Reason>, name: Option<String>, category: Option<Category>) -> Self {
+        reasons.sort_unstable();
+        reasons.dedup();
         let score = reasons.iter().map(|r| u32::from(r.weight())).sum::<u32>();
         let score = u8::try_from(score.min(100)).unwrap_or(100);
         let is_bot = score >= THRESHOLD;
@@ -166,11 +168,7 @@ impl Verdict {
     #[must_use]
     pub fn with(&self, more: impl IntoIterator<Item = Reason>) -> Self {
         let mut reasons = self.reasons.clone();
-        for reason in more {
-            if !reasons.contains(&reason) {
-                reasons.push(reason);
-            }
-        }
+        reasons.extend(more);
         Self::of(reasons, self.name.clone(), self.category)
     }
 }
@@ -189,6 +187,24 @@ pub fn judge(agent: &AgentVerdict, circumstances: &Circumstances) -> Verdict {
         probes.then_some(Category::SecurityScanner)
     });
     Verdict::of(reasons, agent.name.clone(), category)
+}
+
+/// Judges a visit again by what is stored of it: what its headers, its address and its session gave
+/// away is not there to be looked at again, and is kept.
+#[must_use]
+pub fn judge_again(
+    agent: &AgentVerdict,
+    circumstances: &Circumstances,
+    before: &[Reason],
+) -> Verdict {
+    let is_kept = |reason: &Reason| {
+        let evidence = reason.evidence();
+        matches!(
+            evidence,
+            Evidence::Headers | Evidence::Address | Evidence::Behaviour
+        )
+    };
+    judge(agent, circumstances).with(before.iter().copied().filter(is_kept))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The rules' names and weights.
 
 /// A rule that fired.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reason {
     /// The user agent is on the list of crawlers.
     KnownCrawler,

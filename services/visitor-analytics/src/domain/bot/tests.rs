@@ -237,6 +237,19 @@ fn probes_are_known_by_their_paths() {
 }
 
 #[test]
+fn what_cannot_be_looked_at_again_is_kept() {
+    let before = [
+        Reason::BotWord,
+        Reason::Prefetch,
+        Reason::HostingNetwork,
+        Reason::HighRate,
+    ];
+    let again = judge_again(&JUDGE.judge(FIREFOX), &Circumstances::default(), &before);
+    assert_eq!(again.reasons, [Reason::Prefetch, Reason::HighRate]);
+    assert!(again.is_bot);
+}
+
+#[test]
 fn a_score_never_passes_100() {
     assert_eq!(verdict("curl/8.5.0", Some(&Headers::default())).score, 100);
 }
