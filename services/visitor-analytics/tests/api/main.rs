@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod faults;
+mod judging_again;
 mod lease;
 mod migrating;
 mod neighbours;
