@@ -61,7 +61,9 @@ pub async fn over(store: &Store, clock: &Clock, how: Reclassify) -> anyhow::Resu
         let visits = store.visits_to_judge(after, how.batch).await?;
         let last = visits.last().map(StoredVisit::cursor);
         let judged: Vec<Judged> = visits.into_iter().map(|v| again(&classifier, v)).collect();
-        judged.iter().for_each(|one| report.add(one));
+        for one in &judged {
+            report.add(one);
+        }
         if !how.dry_run {
             let outdated = judged
                 .into_iter()

@@ -107,16 +107,15 @@ fn cpu(classifier: &Classifier, visits: &[NewVisit], forget: bool) -> f64 {
         Cpu::of(std::process::id()).total().saturating_sub(before)
     };
     let classify = |visit| {
-        drop(black_box(classifier.classify(
-            visit,
-            String::new(),
-            Place::Unknown,
-        )))
+        let done = classifier.classify(visit, String::new(), Place::Unknown);
+        drop(black_box(done));
     };
     spent(1, &classify);
     let rounds = if forget { ROUNDS } else { ROUNDS * 20 };
     let all = spent(rounds, &classify);
-    let copies = spent(rounds, &|visit| drop(black_box(visit)));
+    let copies = spent(rounds, &|visit| {
+        drop(black_box(visit));
+    });
     all.saturating_sub(copies).as_secs_f64() * 1e6 / (rounds * few.len()) as f64
 }
 

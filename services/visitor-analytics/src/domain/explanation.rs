@@ -22,10 +22,20 @@ pub struct Session {
     pub visits: u32,
     /// Whether it was told of, or is to be.
     pub announced: bool,
-    /// Whether it waits in the outbox.
-    pub waits: bool,
-    /// Whether it was refused for good.
-    pub gave_up: bool,
+    /// What is in the outbox.
+    pub outbox: Outbox,
+}
+
+/// What is still to be told of a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Outbox {
+    /// Nothing, or nothing any more.
+    #[default]
+    Empty,
+    /// It waits.
+    Waiting,
+    /// It was refused for good.
+    Refused,
 }
 
 /// Whether somebody was told, and why not.
@@ -83,8 +93,8 @@ impl Told {
 pub fn told(visit: &Circumstances, telling: Telling) -> Told {
     match visit.session {
         None => Told::Gone,
-        Some(session) if session.gave_up => Told::Refused,
-        Some(session) if session.waits => Told::Waiting,
+        Some(session) if session.outbox == Outbox::Refused => Told::Refused,
+        Some(session) if session.outbox == Outbox::Waiting => Told::Waiting,
         Some(session) if session.announced && !session.is_bot => Told::Told,
         Some(_) if visit.is_bot => Told::Bot,
         Some(session) if session.is_bot => Told::BotSession,
@@ -107,8 +117,7 @@ mod tests {
             is_bot: false,
             visits: 1,
             announced: false,
-            waits: false,
-            gave_up: false,
+            outbox: Outbox::Empty,
         };
         let visit = |is_bot, opted_out, session| Circumstances {
             is_bot,
@@ -126,7 +135,7 @@ mod tests {
         };
         assert_eq!(why(visit(false, false, Some(announced)), first), Told::Told);
         let waits = Session {
-            waits: true,
+            outbox: Outbox::Waiting,
             ..announced
         };
         assert_eq!(why(visit(false, false, Some(waits)), first), Told::Waiting);

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::error;
 use crate::domain::bot::{Reason, THRESHOLD};
-use crate::domain::explanation::{Circumstances, Session, Told, told};
+use crate::domain::explanation::{Circumstances, Outbox, Session, Told, told};
 use crate::domain::session::Telling;
 use crate::store::{Facts, SessionFacts};
 
@@ -211,8 +211,13 @@ impl Notified {
                     is_bot: session.is_bot,
                     visits: session.visits,
                     announced: session.announced,
-                    waits: waiting.is_some(),
-                    gave_up: waiting.is_some_and(|entry| entry.gave_up),
+                    outbox: waiting.map_or(Outbox::Empty, |entry| {
+                        if entry.gave_up {
+                            Outbox::Refused
+                        } else {
+                            Outbox::Waiting
+                        }
+                    }),
                 }),
             },
             telling,

@@ -193,7 +193,6 @@ impl<'a> Attempt<'a> {
             near,
             (self.fresh_since, self.when),
         );
-        let sessions = sessions_by_visit(&plans);
         let visits: Vec<_> = new.iter().map(|&index| &self.batch[index]).collect();
         Ok(Draft {
             sessions: sessions_by_visit(&plans),

@@ -27,7 +27,10 @@ const FIRST_LOOK: u32 = 8;
 const SITES: usize = 6;
 const SITES_WITHIN: TimeDelta = TimeDelta::minutes(1);
 
+/// A site and a visitor of it.
 type Visitor = (String, String);
+/// Sites by their hashes, since when.
+type Sites = (DateTime<Utc>, Vec<u64>);
 
 /// What is known of sessions that go on. It is each process's own: what is judged is what is stored.
 #[derive(Clone, Debug)]
@@ -36,7 +39,7 @@ pub struct Watch {
     /// Visitors found out, until when.
     bots: Arc<Cache<Visitor, DateTime<Utc>>>,
     /// The sites of a visitor's address and user agent, since when.
-    sites: Arc<Cache<u64, (DateTime<Utc>, Vec<u64>)>>,
+    sites: Arc<Cache<u64, Sites>>,
     hasher: RandomState,
     suspects: mpsc::Sender<Suspect>,
 }

@@ -11,6 +11,10 @@ use crate::{corpus, told};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are the columns of a list"
+)]
 struct Case {
     is_bot: bool,
     what: String,

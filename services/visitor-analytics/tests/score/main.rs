@@ -7,6 +7,7 @@
 mod agents;
 mod bots;
 mod circumstances;
+mod hostile;
 mod origins;
 
 use std::io::Write as _;

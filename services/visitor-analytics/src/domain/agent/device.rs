@@ -110,11 +110,10 @@ impl Devices {
             Some(DeviceType::Tablet) => DeviceType::Tablet,
             _ if is_android => match hints.and_then(Hints::is_mobile) {
                 Some(true) => DeviceType::Smartphone,
-                Some(false) => DeviceType::Tablet,
                 None if user_agent.contains("Mobi") || user_agent.contains("Opera Mini") => {
                     DeviceType::Smartphone
                 }
-                None => DeviceType::Tablet,
+                _ => DeviceType::Tablet,
             },
             Some(DeviceType::Smartphone) => DeviceType::Smartphone,
             _ if user_agent.contains("Mobile") => DeviceType::Smartphone,

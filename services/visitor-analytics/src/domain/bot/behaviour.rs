@@ -102,7 +102,9 @@ mod tests {
     #[test]
     fn a_page_that_reloads_itself_is_no_machine() {
         let mut same = steps(&[30_000; 40], 200);
-        same.iter_mut().for_each(|step| step.page = 1);
+        for step in &mut same {
+            step.page = 1;
+        }
         assert_eq!(judge(&same), []);
     }
 }

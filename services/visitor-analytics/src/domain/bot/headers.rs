@@ -96,8 +96,7 @@ fn contradicts(user_agent: &str, chromium: Option<u32>, headers: &Headers) -> bo
     let platform = hint("sec-ch-ua-platform").unwrap_or_default();
     let other_system = match platform {
         "Windows" => user_agent.contains("Macintosh") || user_agent.contains("iPhone"),
-        "macOS" => user_agent.contains("Windows NT") || user_agent.contains("iPhone"),
-        "Android" => user_agent.contains("Windows NT") || user_agent.contains("iPhone"),
+        "macOS" | "Android" => user_agent.contains("Windows NT") || user_agent.contains("iPhone"),
         "Linux" => user_agent.contains("Windows NT") || user_agent.contains("Macintosh"),
         _ => false,
     };

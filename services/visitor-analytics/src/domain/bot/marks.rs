@@ -181,10 +181,8 @@ struct Met {
     hint: Option<(Range<usize>, Category)>,
     words: i32,
     contacts: i32,
-    is_like_browser: bool,
-    is_phone: bool,
-    is_build: bool,
-    is_compatible: bool,
+    /// Senses that are met or not, each once.
+    others: Vec<Sense>,
 }
 
 impl Default for Marks {
@@ -231,22 +229,27 @@ impl Met {
             Sense::Innocent => self.words -= 1,
             Sense::Contact => self.contacts += 1,
             Sense::InnocentContact => self.contacts -= 1,
-            Sense::Browser if at.start == 0 => self.is_like_browser = true,
-            Sense::Engine => self.is_like_browser = true,
-            Sense::Phone => (self.is_phone, self.is_like_browser) = (true, true),
-            Sense::Build => self.is_build = true,
-            Sense::Compatible => self.is_compatible = true,
             Sense::Hint(category) => _ = self.hint.get_or_insert((at, category)),
-            Sense::Tool | Sense::Browser => {}
+            Sense::Tool => {}
+            Sense::Browser if at.start > 0 => {}
+            other if self.has(other) => {}
+            other => self.others.push(other),
         }
     }
 
+    fn has(&self, sense: Sense) -> bool {
+        self.others.contains(&sense)
+    }
+
     fn judge(self, text: &str) -> Marked {
-        let is_like_browser = self.is_like_browser;
+        let is_phone = self.has(Sense::Phone);
+        let is_like_browser = is_phone || self.has(Sense::Engine) || self.has(Sense::Browser);
+        let is_compatible = self.has(Sense::Compatible);
+        let is_build = self.has(Sense::Build);
         let word = self.word.filter(|_| self.words > 0);
-        let hint = self.hint.filter(|_| !self.is_phone || self.is_compatible);
+        let hint = self.hint.filter(|_| !is_phone || is_compatible);
         let word = word.or(hint);
-        let has_contact = self.contacts > 0 && (!self.is_build || self.is_compatible);
+        let has_contact = self.contacts > 0 && (!is_build || is_compatible);
         let fired = self
             .tool
             .map(|at| (Reason::HttpTool, at, HttpLibrary))
@@ -272,7 +275,6 @@ impl Met {
             name: product(text),
             category: has_contact.then_some(Other),
             is_like_browser,
-            ..Marked::default()
         }
     }
 }

@@ -57,8 +57,6 @@ pub enum Reason {
     ManySites,
     /// A later visit of the session gave it away.
     SessionOfBot,
-    /// The address lies in a range that the bot's owner has published.
-    VerifiedCrawler,
 }
 
 /// What a rule looks at: what is kept with a visit can be judged again.
@@ -80,7 +78,7 @@ pub enum Evidence {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 27] = [
         Self::KnownCrawler,
         Self::HttpTool,
         Self::HeadlessBrowser,
@@ -108,7 +106,6 @@ impl Reason {
         Self::MachineRhythm,
         Self::ManySites,
         Self::SessionOfBot,
-        Self::VerifiedCrawler,
     ];
 
     /// The stable code.
@@ -172,7 +169,6 @@ impl Reason {
             Self::MachineRhythm => ("machine_rhythm", 60, Behaviour, "pages at a machine's rhythm"),
             Self::ManySites => ("many_sites", 60, Behaviour, "one visitor on many sites at once"),
             Self::SessionOfBot => ("session_of_bot", 100, Behaviour, "another visit of the session gave it away"),
-            Self::VerifiedCrawler => ("verified_crawler", 100, Address, "the address lies in a range that the bot's owner has published"),
         }
     }
 }

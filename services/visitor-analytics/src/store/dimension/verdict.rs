@@ -42,7 +42,7 @@ impl Dimension for Verdict {
         let scores: Vec<i16> = column(verdicts, |v| i16::from(v.score));
         let reasons: Vec<String> = column(verdicts, reasons);
         let names = column(verdicts, |v| v.name.as_deref());
-        let categories = column(verdicts, |verdict| category(verdict));
+        let categories = column(verdicts, category);
         let numbers = sqlx::query_as!(
             Number,
             r#"with added as (
