@@ -77,8 +77,8 @@ fn nothing_that_a_visitor_sends_breaks_anything() {
             ..Submitted::default()
         };
         let visit = NewVisit::accept(submitted, &Policy::default(), now).unwrap();
-        let classified = classifier.classify(visit, "v".into(), Place::Unknown);
-        let verdict = &classified.verdict;
+        let done = classifier.classify(visit, "v".into(), Place::Unknown);
+        let verdict = &done.verdict;
         let again = Verdict::of(
             verdict.reasons.clone(),
             verdict.name.clone(),
@@ -87,10 +87,10 @@ fn nothing_that_a_visitor_sends_breaks_anything() {
         assert_eq!(*verdict, again);
         assert!(verdict.score <= 100 && verdict.is_bot == (verdict.score >= 50));
         assert!(verdict.name.as_ref().is_none_or(|name| name.len() <= 40));
-        let agent = &classified.findings.agent;
+        let agent = &done.findings.agent;
         for kept in [&agent.brand, &agent.model, &agent.browser, &agent.os] {
             assert!(kept.as_ref().is_none_or(|text| text.len() <= 1_024));
         }
-        assert!(classified.origin.source.len() <= 4_096);
+        assert!(done.origin.source.len() <= 4_096);
     }
 }
