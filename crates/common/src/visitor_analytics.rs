@@ -30,11 +30,11 @@ pub struct Visit {
     pub title: Option<String>,
     /// The page that led here.
     pub referrer: Option<String>,
-    /// Where the visitor came from: `utm_source`, a host, or `(direct)`.
+    /// Where the visitor came from: `utm_source`, a name such as `google`, a host, or `(direct)`.
     pub source: String,
-    /// How: `utm_medium`, `referral` or `(none)`.
+    /// How: `utm_medium`, `cpc`, `organic`, `social`, `ai-assistant`, `referral` or `(none)`.
     pub medium: String,
-    /// The acquisition channel.
+    /// The acquisition channel, such as `Organic Search`.
     pub channel: Option<String>,
     /// `utm_source` of the URL.
     pub utm_source: Option<String>,
@@ -91,12 +91,18 @@ pub struct Visit {
     pub os_version: Option<String>,
     /// `desktop`, `smartphone`, `tablet`, `tv`, `console`, `wearable`, `bot` or `other`.
     pub device_type: String,
+    /// Who makes the device, where known.
+    pub brand: Option<String>,
+    /// Which model it is, where known.
+    pub model: Option<String>,
     /// The language asked for first, such as `de` or `pt-BR`.
     pub language: Option<String>,
     /// Whether a bot asked for the page.
     pub is_bot: bool,
     /// Which bot, where known.
     pub bot_name: Option<String>,
+    /// What kind of bot, such as `search_engine`, where known.
+    pub bot_category: Option<String>,
     /// From 0 (a person) to 100 (a bot).
     pub bot_score: u8,
     /// Stable codes of the rules that fired.

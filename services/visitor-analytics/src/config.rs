@@ -8,6 +8,8 @@ use chrono::TimeDelta;
 use url::Url;
 
 use crate::domain::policy::{Policy, Retention, StoreIp};
+use crate::domain::session::{NotifyWhen, Telling};
+use crate::domain::source::Parameters;
 use crate::domain::visitor::VisitorIds;
 use crate::verify::Wanted;
 
@@ -42,6 +44,10 @@ pub struct Config {
     /// A visit older than this when it arrives tells nobody: `15m`, `2h`, `1d`.
     #[arg(long, env = "NOTIFY_MAX_AGE", default_value = "15m", value_parser = duration)]
     pub notify_max_age: TimeDelta,
+    /// When somebody is told of a person's session: at its first visit, or at a second signal that
+    /// it is a person's. Once a session at most.
+    #[arg(long, env = "NOTIFY_WHEN", value_enum, default_value_t)]
+    pub notify_when: NotifyWhen,
     #[command(flatten)]
     #[expect(
         missing_docs,
@@ -51,7 +57,7 @@ pub struct Config {
 }
 
 /// What is kept of visitors, and for how long.
-#[derive(Clone, Copy, Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct PrivacyArgs {
     /// How long a visitor keeps the same id, where the site gives none: the key that makes it of
     /// an address is deleted afterwards.
@@ -68,6 +74,11 @@ pub struct PrivacyArgs {
     /// it they stay for ever.
     #[arg(long, env = "RETENTION_DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub retention_days: Option<u32>,
+    /// Parameters of pages' addresses that are kept beside those of campaigns and of lists
+    /// (`page`, `sort`, `lang` …): names with commas between them, `*` for all. The others are
+    /// dropped before anything is stored, and so is what looks like an e-mail address.
+    #[arg(long, env = "KEEP_PARAMETERS", default_value = "")]
+    pub keep_parameters: Parameters,
 }
 
 /// On or off.
@@ -81,6 +92,15 @@ pub enum Switch {
 }
 
 impl Config {
+    /// Which sessions are told of.
+    #[must_use]
+    pub fn telling(&self) -> Telling {
+        Telling {
+            max_age: self.notify_max_age,
+            when: self.notify_when,
+        }
+    }
+
     /// What is kept of visitors.
     #[must_use]
     pub fn policy(&self) -> Policy {
@@ -89,6 +109,7 @@ impl Config {
             store_ip: self.privacy.store_ip,
             respect_dnt: self.privacy.respect_dnt == Switch::On,
             retention: Retention::days(self.privacy.retention_days),
+            parameters: self.privacy.keep_parameters.clone(),
         }
     }
 }
@@ -107,8 +128,25 @@ pub enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Judge the stored visits again by the rules of this version, correct sessions and the numbers
+    /// of days, and tell what changed. May be stopped, and goes on where it was.
+    Reclassify(Reclassify),
     /// Compute the numbers of days again from their visits, and tell which differ.
     Verify(Wanted),
+}
+
+/// How visits are judged again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
+pub struct Reclassify {
+    /// Only tell what would change.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Begin with the first visit, also where these rules have judged them all.
+    #[arg(long)]
+    pub again: bool,
+    /// Visits in one transaction.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub batch: u16,
 }
 
 /// Ten years, in seconds.

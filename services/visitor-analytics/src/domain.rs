@@ -4,8 +4,10 @@
 pub mod agent;
 pub mod bot;
 pub mod classified;
+pub mod classifier;
 pub mod day;
 pub mod dimension;
+pub mod explanation;
 pub mod fold;
 pub mod policy;
 pub mod session;

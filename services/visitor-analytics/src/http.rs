@@ -1,6 +1,8 @@
 //! Translates between HTTP and the domain.
 
+mod bots;
 mod error;
+mod explain;
 mod list;
 mod submit;
 mod visitors;
@@ -15,6 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::domain::policy::Policy;
+use crate::domain::session::Telling;
 use crate::ingest::Ingest;
 use crate::store::Store;
 
@@ -29,6 +32,8 @@ pub struct Shared {
     pub store: Store,
     /// What is kept of visitors.
     pub policy: Policy,
+    /// Which sessions are told of.
+    pub telling: Telling,
     /// The time.
     pub clock: Clock,
 }
@@ -41,6 +46,8 @@ pub fn router(state: State, verifier: &Verifier) -> OpenApiRouter {
     let read = OpenApiRouter::new()
         .routes(routes!(visits::list))
         .routes(routes!(visits::one))
+        .routes(routes!(explain::explain))
+        .routes(routes!(bots::bots))
         .routes(routes!(visitors::one));
     auth::require(write, verifier, Scope::VisitsWrite)
         .merge(auth::require(read, verifier, Scope::VisitsRead))

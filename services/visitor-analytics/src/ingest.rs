@@ -5,29 +5,25 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use common::geo::Location;
-use quick_cache::sync::Cache;
 
 use crate::clients::geo::Locator;
-use crate::domain::agent::AgentReader;
-use crate::domain::bot::{Crawlers, Verdict, judge_agent};
-use crate::domain::classified::{AgentFindings, Classified, Place};
+use crate::domain::bot::Verdict;
+use crate::domain::classified::{Classified, Place};
+use crate::domain::classifier::Classifier;
 use crate::domain::visit::NewVisit;
 use crate::domain::visitor::VisitorIds;
 use crate::store::{Recorded, Store};
 use crate::workers::recorder::{RecordError, Recorder};
-
-/// User agents that are remembered, at most about two kilobytes each.
-const AGENTS: usize = 4_096;
+use crate::workers::watcher::Watch;
 
 /// Takes visits in.
 pub struct Ingest {
-    reader: AgentReader,
-    crawlers: Crawlers,
-    agents: Cache<String, Arc<AgentFindings>>,
+    classifier: Classifier,
     locator: Locator,
     store: Store,
     recorder: Recorder,
     visitor_ids: VisitorIds,
+    watch: Watch,
 }
 
 /// What is answered about a visit.
@@ -51,15 +47,15 @@ impl Ingest {
         locator: Locator,
         recorder: Recorder,
         visitor_ids: VisitorIds,
+        watch: Watch,
     ) -> Self {
         Self {
-            reader: AgentReader::new(),
-            crawlers: Crawlers::new(),
-            agents: Cache::new(AGENTS),
+            classifier: Classifier::new(),
             locator,
             store,
             recorder,
             visitor_ids,
+            watch,
         }
     }
 
@@ -69,9 +65,13 @@ impl Ingest {
         visits: Vec<NewVisit>,
         now: DateTime<Utc>,
     ) -> Result<Vec<Received>, RecordError> {
-        let classified = self.classify(visits, now).await?;
+        let mut classified = self.classify(visits, now).await?;
+        let glimpses: Vec<_> = classified.iter_mut().map(|v| self.watch.look(v)).collect();
         let summaries: Vec<_> = classified.iter().map(summary).collect();
         let recorded = self.recorder.record(classified).await?;
+        for (glimpse, recorded) in glimpses.into_iter().zip(&recorded) {
+            self.watch.saw(glimpse, recorded);
+        }
         let received = summaries.into_iter().zip(recorded);
         Ok(received
             .map(|((id, verdict, location), recorded)| Received {
@@ -106,22 +106,9 @@ impl Ingest {
                 }
                 (None, None) => unreachable!("each period without ids of its own has its salt"),
             };
-            let findings = self.findings(&visit.user_agent);
-            Classified::new(visit, visitor_id, findings, place)
+            self.classifier.classify(visit, visitor_id, place)
         });
         Ok(classified.collect())
-    }
-
-    fn findings(&self, user_agent: &str) -> Arc<AgentFindings> {
-        if let Some(known) = self.agents.get(user_agent) {
-            return known;
-        }
-        let findings = Arc::new(AgentFindings {
-            agent: self.reader.read(user_agent),
-            verdict: judge_agent(&self.crawlers, user_agent),
-        });
-        self.agents.insert(user_agent.to_owned(), findings.clone());
-        findings
     }
 }
 

@@ -10,6 +10,7 @@ pub mod domain;
 pub mod health;
 pub mod http;
 pub mod ingest;
+pub mod reclassify;
 pub mod retention;
 pub mod store;
 pub mod verify;
@@ -34,6 +35,7 @@ use crate::workers::folder::Folder;
 use crate::workers::housekeeping;
 use crate::workers::locations::Payer;
 use crate::workers::recorder::Recorder;
+use crate::workers::watcher::Watch;
 
 /// The service's name, and the audience of its tokens.
 pub const NAME: &str = "visitor-analytics";
@@ -80,10 +82,14 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
     );
     let store = Store::new(pool.clone());
     let policy = config.policy();
+    let retention = policy.retention;
     let (locator, gatherer) = Locator::new(geo);
-    let (recorder, writer) = Recorder::new(store.clone(), clock.clone(), config.notify_max_age);
+    let (recorder, writer) = Recorder::new(store.clone(), clock.clone(), config.telling());
+    let (watch, watcher) = Watch::new(store.clone(), clock.clone());
+    let visitor_ids = policy.visitor_ids;
     let state = http::Shared {
-        ingest: Ingest::new(store.clone(), locator.clone(), recorder, policy.visitor_ids),
+        ingest: Ingest::new(store.clone(), locator.clone(), recorder, visitor_ids, watch),
+        telling: config.telling(),
         store: store.clone(),
         policy,
         clock: clock.clone(),
@@ -108,11 +114,12 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
     let app = App::new(NAME, about, api, health, clock.clone())
         .worker("gatherer", |stop| gatherer.run(stop))
         .worker("recorder", |stop| writer.run(stop))
+        .worker("watcher", |stop| watcher.run(stop))
         .worker("announcer", |stop| announcer.run(stop))
         .worker("locations", |stop| payer.run(stop))
         .worker("folder", |stop| folder.run(stop))
         .worker("housekeeping", move |stop| {
-            housekeeping::run(store, policy.retention, clock, stop)
+            housekeeping::run(store, retention, clock, stop)
         });
     Ok(app.trusting(&config.service.keys, verifier)?)
 }

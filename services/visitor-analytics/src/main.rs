@@ -22,6 +22,11 @@ fn main() -> ExitCode {
                     visitor_analytics::retention::run(&config, &Clock::system(), dry_run).await?;
                 Ok(std::io::stdout().write_all(said.as_bytes())?)
             }
+            Command::Reclassify(how) => {
+                let report =
+                    visitor_analytics::reclassify::run(&config, &Clock::system(), how).await?;
+                Ok(write!(std::io::stdout(), "{report}")?)
+            }
             Command::Verify(wanted) => {
                 let report = visitor_analytics::verify::run(&config, &wanted).await?;
                 write!(std::io::stdout(), "{report}")?;

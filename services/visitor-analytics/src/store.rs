@@ -1,10 +1,15 @@
 //! Keeps: every SQL statement of the service, one file per table.
 
+mod behaviour;
+mod bots;
 mod dimension;
+mod explain;
 mod outbox;
 mod owed_location;
 mod partition;
+mod reclassify;
 mod record;
+mod rejudge;
 mod retention;
 mod rollup;
 mod salt;
@@ -18,8 +23,11 @@ use std::sync::Arc;
 use sqlx::PgPool;
 use tokio::sync::Mutex;
 
+pub use bots::{Bots, BotsQuery, Interval, Share};
+pub use explain::{Announced, Facts, SessionFacts};
 pub use outbox::{Announcement, Lag};
 pub use owed_location::Owed;
+pub use reclassify::{Cursor, Judged, Progress, StoredVisit};
 pub use record::{Outcome, Recorded};
 pub use retention::{Expired, Partition, Rows};
 pub use rollup::{DayOfSite, Difference, DueDay, Row, Verdict};

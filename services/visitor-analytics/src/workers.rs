@@ -5,6 +5,7 @@ pub mod folder;
 pub mod housekeeping;
 pub mod locations;
 pub mod recorder;
+pub mod watcher;
 
 use std::time::Duration;
 

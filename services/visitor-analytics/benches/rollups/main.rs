@@ -21,10 +21,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use common::geo::Location;
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use visitor_analytics::domain::agent::AgentReader;
-use visitor_analytics::domain::bot::{Crawlers, judge_agent};
-use visitor_analytics::domain::classified::{AgentFindings, Classified, Place};
+use visitor_analytics::domain::classified::{Classified, Place};
+use visitor_analytics::domain::classifier::Classifier;
 use visitor_analytics::domain::policy::Policy;
+use visitor_analytics::domain::session::{NotifyWhen, Telling};
 use visitor_analytics::domain::visit::NewVisit;
 use visitor_analytics::store::Store;
 use visitor_analytics::verify::{self, Wanted};
@@ -54,13 +54,17 @@ async fn main() {
     };
 
     let store = Store::new(pool.clone());
+    let telling = Telling {
+        max_age: TimeDelta::zero(),
+        when: NotifyWhen::default(),
+    };
     let now: DateTime<Utc> = "2026-11-20T12:00:00Z".parse().unwrap();
     let visits = visits(now - TimeDelta::days(DAYS));
     let months = visits.iter().map(|visit| visit.visit.timestamp);
     store.make_room(months).await.unwrap();
     let before = used();
     for batch in visits.chunks(BATCH) {
-        store.record(batch, now, TimeDelta::zero()).await.unwrap();
+        store.record(batch, now, telling).await.unwrap();
     }
     print("recording, days closed", before, used(), visits.len());
     sqlx::raw_sql("vacuum analyze")
@@ -128,7 +132,7 @@ async fn size(pool: &PgPool, visits: usize) {
 }
 
 fn visits(start: DateTime<Utc>) -> Vec<Classified> {
-    let (reader, crawlers) = (AgentReader::new(), Crawlers::new());
+    let classifier = Classifier::new();
     let mut random = Random(11);
     let mut visits = vec![];
     for day in 0..DAYS {
@@ -146,12 +150,8 @@ fn visits(start: DateTime<Utc>) -> Vec<Classified> {
             let visitor = format!("{day}-{}", visit["ip"].as_str().unwrap());
             let visit = serde_json::from_value(visit).unwrap();
             let visit = NewVisit::accept(visit, &Policy::default(), moment).unwrap();
-            let findings = AgentFindings {
-                agent: reader.read(&visit.user_agent),
-                verdict: judge_agent(&crawlers, &visit.user_agent),
-            };
             let place = Place::Known(Arc::new(place(&mut random)));
-            visits.push(Classified::new(visit, visitor, Arc::new(findings), place));
+            visits.push(classifier.classify(visit, visitor, place));
         }
     }
     visits

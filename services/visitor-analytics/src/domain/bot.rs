@@ -1,76 +1,41 @@
 //! Whether a visitor is a bot: small rules, each with a weight; together a score with reasons.
 
+pub mod behaviour;
+mod category;
 mod crawlers;
 mod headers;
-mod tools;
+mod marks;
+mod network;
+mod path;
+mod reason;
+mod shape;
 
+pub use category::Category;
 pub use crawlers::{Crawler, Crawlers};
+pub use headers::is_prefetch;
+pub use reason::{Evidence, Reason};
 
+use common::geo::Location;
+
+use url::Url;
+
+use super::source::is_spam;
 use super::visit::Headers;
 
 /// The version of these rules; a change of a rule or a list makes it grow.
-pub const RULESET: u16 = 1;
+pub const RULESET: u16 = 2;
 
 /// From this score on a visitor is a bot.
-const THRESHOLD: u8 = 50;
+pub const THRESHOLD: u8 = 50;
 
-/// A rule that fired.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// The user agent is on the list of crawlers.
-    KnownCrawler,
-    /// The user agent is that of a program or library, not of a browser.
-    HttpTool,
-    /// The browser says of itself that a program drives it.
-    HeadlessBrowser,
-    /// The user agent calls itself a bot, crawler, spider or the like.
-    BotWord,
-    /// The user agent says whom to complain to, as bots do.
-    ContactAddress,
-    /// The user agent does not begin as any browser's does.
-    UnlikeABrowser,
-    /// There is no user agent.
-    EmptyUserAgent,
-    /// No browser's user agent is so short.
-    ShortUserAgent,
-    /// Every browser sends `Accept-Language`.
-    NoAcceptLanguage,
-    /// Every browser sends `Accept`.
-    NoAccept,
-    /// The browser fetches the page in case somebody wants it later.
-    Prefetch,
-}
+/// As much of a user agent is looked at; browsers' are shorter.
+const LONGEST: usize = 512;
 
-impl Reason {
-    /// The stable code.
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::KnownCrawler => "known_crawler",
-            Self::HttpTool => "http_tool",
-            Self::HeadlessBrowser => "headless_browser",
-            Self::BotWord => "bot_word",
-            Self::ContactAddress => "contact_address",
-            Self::UnlikeABrowser => "unlike_a_browser",
-            Self::EmptyUserAgent => "empty_user_agent",
-            Self::ShortUserAgent => "short_user_agent",
-            Self::NoAcceptLanguage => "no_accept_language",
-            Self::NoAccept => "no_accept",
-            Self::Prefetch => "prefetch",
-        }
-    }
-
-    /// What it adds to the score.
-    #[must_use]
-    pub const fn weight(self) -> u8 {
-        match self {
-            Self::KnownCrawler | Self::HttpTool | Self::EmptyUserAgent => 100,
-            Self::HeadlessBrowser | Self::BotWord | Self::ContactAddress | Self::Prefetch => 90,
-            Self::ShortUserAgent | Self::UnlikeABrowser => 60,
-            Self::NoAcceptLanguage => 50,
-            Self::NoAccept => 30,
-        }
-    }
+/// Recognises bots by their user agents.
+#[derive(Default)]
+pub struct AgentJudge {
+    crawlers: Crawlers,
+    marks: marks::Marks,
 }
 
 /// What the user agent alone tells; the same for every visit with it.
@@ -80,10 +45,12 @@ pub struct AgentVerdict {
     pub reasons: Vec<Reason>,
     /// Which bot it is, where it says so.
     pub name: Option<String>,
+    /// What kind of bot it is.
+    pub category: Option<Category>,
 }
 
 /// The judgement on a visit.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
     /// Whether it counts as a bot's.
     pub is_bot: bool,
@@ -93,41 +60,151 @@ pub struct Verdict {
     pub reasons: Vec<Reason>,
     /// Which bot.
     pub name: Option<String>,
+    /// What kind of bot.
+    pub category: Option<Category>,
 }
 
-/// Judges a user agent.
-#[must_use]
-pub fn judge_agent(crawlers: &Crawlers, user_agent: &str) -> AgentVerdict {
-    let user_agent = user_agent.trim();
-    if user_agent.is_empty() || user_agent == "-" {
-        return AgentVerdict {
-            reasons: vec![Reason::EmptyUserAgent],
-            name: None,
+/// What a visit is judged by, beside its user agent.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Circumstances<'a> {
+    /// The user agent itself, which the headers may contradict.
+    pub user_agent: &'a str,
+    /// The request's headers, where the client sent them.
+    pub headers: Option<&'a Headers>,
+    /// Whether the page was asked for over HTTPS: some headers are sent only there.
+    pub is_secure: bool,
+    /// The page's path.
+    pub path: &'a str,
+    /// The page that led there.
+    pub referrer: Option<&'a Url>,
+    /// The number of the network, where known.
+    pub asn: Option<u32>,
+    /// Whether the network is a hosting provider's, where known.
+    pub is_hosting: bool,
+    /// Whether the address hides its user, where known.
+    pub is_anonymous: bool,
+}
+
+impl<'a> Circumstances<'a> {
+    /// With what geo knows about the address.
+    #[must_use]
+    pub fn at(self, location: Option<&'a Location>) -> Self {
+        let Some(location) = location else {
+            return self;
         };
-    }
-    let crawler = crawlers.find(user_agent);
-    let mut reasons = Vec::from_iter(crawler.as_ref().map(Crawler::reason));
-    reasons.extend(tools::judge(user_agent));
-    reasons.dedup();
-    AgentVerdict {
-        reasons,
-        name: crawler.map(|crawler| crawler.name),
+        let is_hosting = location.is_hosting_provider == Some(true)
+            || location.user_type.as_deref() == Some("hosting");
+        Self {
+            asn: location.asn,
+            is_hosting,
+            is_anonymous: location.is_anonymous == Some(true),
+            ..self
+        }
     }
 }
 
-/// Judges a visit: what its user agent told, and its headers where the client sent them.
-#[must_use]
-pub fn judge(agent: &AgentVerdict, headers: Option<&Headers>) -> Verdict {
-    let mut reasons = agent.reasons.clone();
-    reasons.extend(headers.into_iter().flat_map(headers::judge));
-    let score = reasons.iter().map(|r| u32::from(r.weight())).sum::<u32>();
-    let score = u8::try_from(score.min(100)).unwrap_or(100);
-    Verdict {
-        is_bot: score >= THRESHOLD,
-        score,
-        reasons,
-        name: agent.name.clone(),
+impl AgentJudge {
+    /// Compiles the lists.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
     }
+
+    /// The same with another list of crawlers.
+    #[must_use]
+    pub fn knowing(crawlers: Crawlers) -> Self {
+        Self {
+            crawlers,
+            ..Self::default()
+        }
+    }
+
+    /// Judges a user agent.
+    #[must_use]
+    pub fn judge(&self, user_agent: &str) -> AgentVerdict {
+        // Some programs wrap what they copy into quotation marks.
+        let user_agent = user_agent.trim_matches(|c: char| c.is_whitespace() || "'\"=".contains(c));
+        if user_agent.is_empty() || user_agent == "-" {
+            return AgentVerdict {
+                reasons: vec![Reason::EmptyUserAgent],
+                ..AgentVerdict::default()
+            };
+        }
+        let head = &user_agent[..user_agent.floor_char_boundary(LONGEST)];
+        let crawler = self.crawlers.find(head);
+        let marked = self.marks.find(head);
+        let mut reasons = Vec::from_iter(crawler.as_ref().map(Crawler::reason));
+        reasons.extend(marked.reason.filter(|reason| !reasons.contains(reason)));
+        reasons.extend(shape::judge(user_agent, &marked));
+        let found = crawler.map(|crawler| (Some(crawler.name), Some(crawler.category)));
+        let (name, category) = found.unwrap_or((marked.name, marked.category));
+        AgentVerdict {
+            reasons,
+            name,
+            category,
+        }
+    }
+}
+
+impl Verdict {
+    /// The sum of these reasons' weights.
+    #[must_use]
+    pub fn of(mut reasons: Vec<Reason>, name: Option<String>, category: Option<Category>) -> Self {
+        reasons.sort_unstable();
+        reasons.dedup();
+        let score = reasons.iter().map(|r| u32::from(r.weight())).sum::<u32>();
+        let score = u8::try_from(score.min(100)).unwrap_or(100);
+        let is_bot = score >= THRESHOLD;
+        Self {
+            is_bot,
+            score,
+            reasons,
+            name: name.filter(|_| is_bot),
+            category: category.filter(|_| is_bot),
+        }
+    }
+
+    /// The same with more reasons, each once.
+    #[must_use]
+    pub fn with(&self, more: impl IntoIterator<Item = Reason>) -> Self {
+        let mut reasons = self.reasons.clone();
+        reasons.extend(more);
+        Self::of(reasons, self.name.clone(), self.category)
+    }
+}
+
+/// Judges a visit: what its user agent told, and everything else that is known.
+#[must_use]
+pub fn judge(agent: &AgentVerdict, circumstances: &Circumstances) -> Verdict {
+    let mut reasons = agent.reasons.clone();
+    reasons.extend(headers::judge(circumstances));
+    reasons.extend(network::judge(circumstances));
+    reasons.extend(path::judge(circumstances.path));
+    let spam = circumstances.referrer.is_some_and(is_spam);
+    reasons.extend(spam.then_some(Reason::SpamReferrer));
+    let category = agent.category.or_else(|| {
+        let probes = reasons.contains(&Reason::ProbePath);
+        probes.then_some(Category::SecurityScanner)
+    });
+    Verdict::of(reasons, agent.name.clone(), category)
+}
+
+/// Judges a visit again by what is stored of it: what its headers, its address and its session gave
+/// away is not there to be looked at again, and is kept.
+#[must_use]
+pub fn judge_again(
+    agent: &AgentVerdict,
+    circumstances: &Circumstances,
+    before: &[Reason],
+) -> Verdict {
+    let is_kept = |reason: &Reason| {
+        let evidence = reason.evidence();
+        matches!(
+            evidence,
+            Evidence::Headers | Evidence::Address | Evidence::Behaviour
+        )
+    };
+    judge(agent, circumstances).with(before.iter().copied().filter(is_kept))
 }
 
 #[cfg(test)]

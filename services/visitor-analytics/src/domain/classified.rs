@@ -5,7 +5,7 @@ use std::sync::Arc;
 use common::geo::Location;
 
 use super::agent::Agent;
-use super::bot::{AgentVerdict, Verdict, judge};
+use super::bot::{AgentVerdict, Circumstances, Verdict, judge};
 use super::source::Origin;
 use super::visit::{Headers, NewVisit};
 
@@ -57,9 +57,21 @@ impl Classified {
         findings: Arc<AgentFindings>,
         place: Place,
     ) -> Self {
+        let location = match &place {
+            Place::Known(location) => Some(&**location),
+            Place::Unknown | Place::Owed => None,
+        };
+        let circumstances = Circumstances {
+            user_agent: &visit.user_agent,
+            headers: visit.headers.as_ref(),
+            is_secure: visit.url.scheme() == "https",
+            path: visit.url.path(),
+            referrer: visit.referrer.as_ref(),
+            ..Circumstances::default()
+        };
         Self {
-            verdict: judge(&findings.verdict, visit.headers.as_ref()),
-            origin: Origin::of(&visit.url, visit.referrer.as_ref()),
+            verdict: judge(&findings.verdict, &circumstances.at(location)),
+            origin: Origin::of(&visit.url, visit.referrer.as_ref(), visit.click),
             language: visit.headers.as_ref().and_then(first_language),
             visitor_id,
             findings,

@@ -5,11 +5,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use chrono::{DateTime, Datelike as _, NaiveDate, TimeDelta, Utc};
 
 use super::session::GAP;
+use super::source::Parameters;
 use super::visit::Headers;
 use super::visitor::VisitorIds;
 
 /// What is kept of a visitor, and for how long.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Policy {
     /// How long a visitor keeps the same id.
     pub visitor_ids: VisitorIds,
@@ -19,6 +20,8 @@ pub struct Policy {
     pub respect_dnt: bool,
     /// How long visits are kept.
     pub retention: Retention,
+    /// Which parameters of a page's address are kept.
+    pub parameters: Parameters,
 }
 
 impl Policy {

@@ -10,6 +10,38 @@ use uuid::Uuid;
 /// A pause this long ends a session.
 pub const GAP: TimeDelta = TimeDelta::minutes(30);
 
+/// Which sessions are told of, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Telling {
+    /// A visit that is older when it arrives tells nobody.
+    pub max_age: TimeDelta,
+    /// What has to have happened.
+    pub when: NotifyWhen,
+}
+
+/// What makes a session worth telling, beside its being a person's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum NotifyWhen {
+    /// The first visit.
+    #[default]
+    #[value(name = "first_visit")]
+    FirstVisit,
+    /// A second visit: who looks at one page only may be a bot that nothing gave away.
+    #[value(name = "second_signal")]
+    SecondSignal,
+}
+
+impl NotifyWhen {
+    /// How many visits a session must have.
+    #[must_use]
+    pub const fn visits(self) -> u32 {
+        match self {
+            Self::FirstVisit => 1,
+            Self::SecondSignal => 2,
+        }
+    }
+}
+
 /// A session of one visitor on one site.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
@@ -58,7 +90,7 @@ pub struct Plan {
 /// Gives each arrival its session. `existing` holds every session of the visitor that lies within
 /// [`GAP`] of an arrival; the others do not matter.
 #[must_use]
-pub fn assign(existing: Vec<Session>, arrivals: &[Arrival]) -> Plan {
+pub fn assign(existing: Vec<Session>, arrivals: &[Arrival], when: NotifyWhen) -> Plan {
     let mut pieces: Vec<Piece> = existing.into_iter().map(Piece::Known).collect();
     pieces.extend(arrivals.iter().copied().map(Piece::New));
     pieces.sort_by_key(|piece| (piece.start(), piece.end()));
@@ -71,14 +103,14 @@ pub fn assign(existing: Vec<Session>, arrivals: &[Arrival]) -> Plan {
     let mut end = DateTime::<Utc>::MIN_UTC;
     for piece in pieces {
         if !group.is_empty() && piece.start().0 - end >= GAP {
-            settle(std::mem::take(&mut group), arrivals, &mut plan);
+            settle(std::mem::take(&mut group), arrivals, when, &mut plan);
             end = DateTime::<Utc>::MIN_UTC;
         }
         end = end.max(piece.end().0);
         group.push(piece);
     }
     if !group.is_empty() {
-        settle(group, arrivals, &mut plan);
+        settle(group, arrivals, when, &mut plan);
     }
     plan
 }
@@ -106,7 +138,7 @@ impl Piece {
 
 /// Pieces that belong together become one session: the earliest known one goes on, with the
 /// others and the arrivals in it.
-fn settle(group: Vec<Piece>, arrivals: &[Arrival], plan: &mut Plan) {
+fn settle(group: Vec<Piece>, arrivals: &[Arrival], when: NotifyWhen, plan: &mut Plan) {
     let (known, new) = split(group);
     if new.is_empty() {
         return;
@@ -129,6 +161,7 @@ fn settle(group: Vec<Piece>, arrivals: &[Arrival], plan: &mut Plan) {
     let genuine = |arrival: &&Arrival| arrival.is_fresh && !arrival.is_bot;
     if !session.announced
         && !session.is_bot
+        && session.visits >= when.visits()
         && let Some(arrival) = new.iter().find(genuine)
     {
         session.announced = true;

@@ -1,15 +1,31 @@
 //! Where a visitor came from.
 
+mod channel;
+mod click;
+mod lists;
+mod parameters;
+mod spam;
+
+pub use channel::Channel;
+pub use click::Click;
+pub use parameters::Parameters;
+pub use spam::is_spam;
+
 use url::Url;
+
+use lists::Source;
 
 /// What the landing URL and the referrer tell. `source` and `medium` follow the words that
 /// `utm_source` and `utm_medium` made common.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// `utm_source`, else the referrer's host, else `(direct)`.
+    /// `utm_source`, else whose click it was, else the referrer's name (`google`) or host, else
+    /// `(direct)`.
     pub source: String,
-    /// `utm_medium`, else `referral`, else `(none)`.
+    /// `utm_medium`, else `cpc`, `organic`, `social`, `ai-assistant`, `referral` or `(none)`.
     pub medium: String,
+    /// The acquisition channel.
+    pub channel: Channel,
     /// The campaign parameters as they were.
     pub utm: Utm,
 }
@@ -32,21 +48,40 @@ pub struct Utm {
 const LONGEST: usize = 200;
 
 impl Origin {
-    /// The origin of a visit to `url` that was led there by `referrer`; the site's own pages lead
-    /// nobody there.
+    /// The origin of a visit to `url` that was led there by `referrer`, or by a click that the URL
+    /// told about. The site's own pages lead nobody there, and neither do spammers.
     #[must_use]
-    pub fn of(url: &Url, referrer: Option<&Url>) -> Self {
+    pub fn of(url: &Url, referrer: Option<&Url>, click: Option<Click>) -> Self {
         let utm = Utm::of(url);
-        let own = bare_host(url);
-        let host = referrer.map(bare_host).filter(|host| *host != own);
-        let source = utm.source.clone().map(|source| source.to_lowercase());
-        let medium = utm.medium.clone().map(|medium| medium.to_lowercase());
-        let by_link = if host.is_some() { "referral" } else { "(none)" };
+        let referrer = referrer.filter(|page| !is_own(url, page) && !is_spam(page));
+        let found = referrer.and_then(lists::referrer);
+        let host = referrer.map(|page| bare_host(page).to_owned());
+        let source = utm.source.as_deref().map(str::to_lowercase);
+        let medium = utm.medium.as_deref().map(str::to_lowercase);
+        let named = source.as_deref().and_then(lists::word);
+        // Facebook marks links in Instagram too, and the referrer knows better.
+        let click = click.filter(|click| !click.is_less_than(found.as_ref()));
+        let clicked = click.map(Click::source);
+        let medium = medium
+            .or_else(|| click.map(|click| click.medium(found.as_ref()).to_owned()))
+            .or_else(|| found.as_ref().map(|source| source.kind.medium().to_owned()))
+            .or_else(|| host.as_ref().map(|_| "referral".to_owned()))
+            .unwrap_or_else(|| "(none)".to_owned());
+        let by_link = |source: &Source| source.name.to_owned();
+        let kind = match (&source, click) {
+            (Some(_), _) => named.map(|source| source.kind),
+            (None, Some(click)) => click.kind(),
+            (None, None) => found.as_ref().map(|source| source.kind),
+        };
+        let source = source
+            .or_else(|| clicked.map(str::to_owned))
+            .or_else(|| found.as_ref().map(by_link))
+            .or(host)
+            .unwrap_or_else(|| "(direct)".to_owned());
         Self {
-            medium: medium.unwrap_or_else(|| by_link.to_owned()),
-            source: source
-                .or(host.map(str::to_owned))
-                .unwrap_or_else(|| "(direct)".to_owned()),
+            channel: channel::of(&source, &medium, utm.campaign.as_deref(), kind),
+            source,
+            medium,
             utm,
         }
     }
@@ -82,54 +117,12 @@ fn bare_host(url: &Url) -> &str {
     host.strip_prefix("www.").unwrap_or(host)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn origin(url: &str, referrer: Option<&str>) -> (String, String) {
-        let referrer = referrer.map(|text| Url::parse(text).unwrap());
-        let origin = Origin::of(&Url::parse(url).unwrap(), referrer.as_ref());
-        (origin.source, origin.medium)
-    }
-
-    #[test]
-    fn campaigns_come_before_referrers_and_referrers_before_nothing() {
-        let cases = [
-            ("https://a.example/", None, "(direct)", "(none)"),
-            (
-                "https://a.example/",
-                Some("https://www.google.com/"),
-                "google.com",
-                "referral",
-            ),
-            (
-                "https://a.example/",
-                Some("https://www.a.example/x"),
-                "(direct)",
-                "(none)",
-            ),
-            (
-                "https://a.example/?utm_source=News&utm_medium=Email",
-                None,
-                "news",
-                "email",
-            ),
-            (
-                "https://a.example/?utm_source=x",
-                Some("https://b.example/"),
-                "x",
-                "referral",
-            ),
-            (
-                "https://a.example/?utm_source=%20",
-                None,
-                "(direct)",
-                "(none)",
-            ),
-        ];
-        for (url, referrer, source, medium) in cases {
-            let found = origin(url, referrer);
-            assert_eq!(found, (source.into(), medium.into()), "{url} {referrer:?}");
-        }
-    }
+/// Whether both are pages of one registered domain (by the public suffix list).
+fn is_own(url: &Url, referrer: &Url) -> bool {
+    let (own, other) = (bare_host(url), bare_host(referrer));
+    own == other
+        || psl::domain_str(own).is_some_and(|domain| Some(domain) == psl::domain_str(other))
 }
+
+#[cfg(test)]
+mod tests;

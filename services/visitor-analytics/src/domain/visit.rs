@@ -11,7 +11,9 @@ use url::Url;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::bot::is_prefetch;
 use super::policy::{Policy, Retention};
+use super::source::Click;
 
 /// Clients' clocks may be ahead of ours by this much.
 const AHEAD: TimeDelta = TimeDelta::minutes(5);
@@ -168,8 +170,10 @@ pub struct NewVisit {
     pub timestamp: DateTime<Utc>,
     /// The site's domain, in lower case.
     pub site: String,
-    /// The page, without fragment and credentials.
+    /// The page, without fragment, credentials and the parameters that are not kept.
     pub url: Url,
+    /// Whose click led here, where the page's parameters told.
+    pub click: Option<Click>,
     /// The visitor's address; IPv4 in IPv6 is IPv4.
     pub ip: IpAddr,
     /// What is kept of the address.
@@ -191,7 +195,8 @@ pub struct NewVisit {
     pub response_time_ms: Option<u32>,
     /// The visitor's request headers; `None` where the client sent none.
     pub headers: Option<Headers>,
-    /// The site's own id for the visitor; the visit's where the visitor opted out.
+    /// The site's own id for the visitor; the visit's where the visitor opted out, and where the
+    /// page was fetched for later.
     pub visitor_id: Option<String>,
     /// The site's own id for the user.
     pub user_id: Option<String>,
@@ -222,6 +227,12 @@ impl Headers {
 
 impl<const N: usize> From<[(&str, &str); N]> for Headers {
     fn from(pairs: [(&str, &str); N]) -> Self {
+        pairs.into_iter().collect()
+    }
+}
+
+impl<'a> FromIterator<(&'a str, &'a str)> for Headers {
+    fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(pairs: I) -> Self {
         let owned = |(name, value): (&str, &str)| (name.to_ascii_lowercase(), value.to_owned());
         Self(pairs.into_iter().map(owned).collect())
     }
@@ -232,7 +243,10 @@ impl NewVisit {
     /// kept is left out.
     pub fn accept(from: Submitted, policy: &Policy, now: DateTime<Utc>) -> Result<Self, Invalid> {
         let (id, timestamp) = place_in_time(from.id, from.timestamp, policy.retention, now)?;
-        let url = page(&from.url)?;
+        let mut url = page(&from.url)?;
+        let click = Click::of(&url);
+        policy.parameters.strip(&mut url);
+        let referrer = from.referrer.as_deref().and_then(referring_page);
         let host = url.host_str().unwrap_or_default();
         let site = site(from.site.as_deref().unwrap_or(host))?;
         let ip: IpAddr = from.ip.trim().parse().map_err(|_| Invalid::Ip)?;
@@ -247,23 +261,28 @@ impl NewVisit {
             timestamp,
             site,
             url,
+            click,
             ip,
             kept_ip: policy.store_ip.kept(ip).filter(|_| !opted_out),
             opted_out,
             user_agent: text(from.user_agent.unwrap_or_default()),
-            referrer: from.referrer.as_deref().and_then(referring_page),
+            referrer: referrer.map(|mut page| {
+                policy.parameters.strip(&mut page);
+                page
+            }),
             title: from.title.map(text).filter(|title| !title.is_empty()),
             method: method(from.method)?,
             status_code: status_code(from.status_code)?,
             response_time_ms: from.response_time_ms.map(|ms| ms.min(i32::MAX as u32)),
-            headers,
-            // The visit's own id ties it to no other, and is the same when it is sent again.
-            visitor_id: if opted_out {
+            // The visit's own id ties it to no other, and is the same when it is sent again. What is
+            // fetched for later is no visit of the person, and must not make their session a bot's.
+            visitor_id: if opted_out || headers.as_ref().is_some_and(is_prefetch) {
                 Some(id.simple().to_string())
             } else {
                 visitor_id
             },
             user_id: user_id.filter(|_| !opted_out),
+            headers,
             properties: properties(from.properties.unwrap_or_default())?,
         })
     }

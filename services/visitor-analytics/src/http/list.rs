@@ -87,7 +87,7 @@ pub(super) fn named_site(name: &str) -> Result<String, Problem> {
     site(name).map_err(|error| wrong("site", &error.to_string()))
 }
 
-fn wrong(field: &str, detail: &str) -> Problem {
+pub(super) fn wrong(field: &str, detail: &str) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "QUERY_INVALID", detail).field(field)
 }
 

@@ -157,6 +157,25 @@ impl Dimensions {
         }
     }
 
+    /// The numbers of verdicts.
+    pub(super) async fn judged(
+        &self,
+        connection: &mut PgConnection,
+        verdicts: &[Option<&crate::domain::bot::Verdict>],
+    ) -> Result<Column, StoreError> {
+        let values = verdicts.iter().copied();
+        let mut column = self.verdicts.look_up::<verdict::Verdict>(values);
+        column
+            .complete::<verdict::Verdict>(connection, verdicts)
+            .await?;
+        Ok(column)
+    }
+
+    /// Remembers the numbers of verdicts, whose transaction must be committed.
+    pub(super) fn remember_judged(&self, verdicts: &Column) {
+        self.verdicts.remember(verdicts);
+    }
+
     /// Remembers numbers, whose transaction must be committed.
     pub(super) fn remember(&self, numbers: &Numbers) {
         self.pages.remember(&numbers.pages);

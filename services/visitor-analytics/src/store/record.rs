@@ -9,7 +9,7 @@ mod write;
 
 use std::collections::{HashMap, HashSet};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
@@ -25,6 +25,7 @@ use super::session::{Sessions, VisitorKey};
 use super::visit::{self, Known, VisitKey};
 use super::{Store, StoreError, session};
 use crate::domain::classified::{Classified, Place};
+use crate::domain::session::{NotifyWhen, Telling};
 
 /// A batch is tried again when one of its visits is there already and nobody could tell at first.
 const TRIES: usize = 3;
@@ -53,13 +54,13 @@ pub enum Outcome {
 
 impl Store {
     /// Records a batch at `now`, all of it or none; its months have their partitions
-    /// ([`Store::make_room`]). Sessions whose first genuine visit is younger
-    /// than `max_age` are put into the outbox.
+    /// ([`Store::make_room`]). Sessions that are worth `telling` of are put
+    /// into the outbox.
     pub async fn record(
         &self,
         batch: &[Classified],
         now: DateTime<Utc>,
-        max_age: TimeDelta,
+        telling: Telling,
     ) -> Result<Vec<Recorded>, StoreError> {
         let domains = batch.iter().map(|v| v.visit.site.as_str());
         let sites = self.site_ids(domains, now).await?;
@@ -72,7 +73,8 @@ impl Store {
             batch,
             keys: &keys,
             now,
-            fresh_since: now.checked_sub_signed(max_age).unwrap_or(now),
+            fresh_since: now.checked_sub_signed(telling.max_age).unwrap_or(now),
+            when: telling.when,
             is_first: true,
         };
         let mut recording = self.recording.lock().await;
@@ -99,6 +101,7 @@ struct Attempt<'a> {
     keys: &'a [VisitorKey],
     now: DateTime<Utc>,
     fresh_since: DateTime<Utc>,
+    when: NotifyWhen,
     is_first: bool,
 }
 
@@ -183,7 +186,13 @@ impl<'a> Attempt<'a> {
     ) -> Result<Draft<'a>, StoreError> {
         let known = self.known(connection, &near).await?;
         let new = self.new_visits(&known);
-        let plans = plan(self.batch, self.keys, &new, near, self.fresh_since);
+        let plans = plan(
+            self.batch,
+            self.keys,
+            &new,
+            near,
+            (self.fresh_since, self.when),
+        );
         let visits: Vec<_> = new.iter().map(|&index| &self.batch[index]).collect();
         Ok(Draft {
             sessions: sessions_by_visit(&plans),

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use common::clock::Clock;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::classified::Classified;
+use crate::domain::session::Telling;
 use crate::store::{Recorded, Store, StoreError};
 
 /// Visits in one transaction: enough to share its cost, few enough to keep answers quick.
@@ -58,15 +58,15 @@ pub struct Recorder {
 pub struct Writer {
     store: Store,
     clock: Clock,
-    max_age: TimeDelta,
+    telling: Telling,
     jobs: mpsc::Receiver<Job>,
 }
 
 impl Recorder {
-    /// A recorder and its writer, which must run for visits to be recorded. Sessions whose first
-    /// genuine visit is younger than `max_age` are announced.
+    /// A recorder and its writer, which must run for visits to be recorded. Sessions that are worth
+    /// `telling` of are announced.
     #[must_use]
-    pub fn new(store: Store, clock: Clock, max_age: TimeDelta) -> (Self, Writer) {
+    pub fn new(store: Store, clock: Clock, telling: Telling) -> (Self, Writer) {
         let (sender, jobs) = mpsc::channel(JOBS);
         let recorder = Self {
             jobs: sender,
@@ -75,7 +75,7 @@ impl Recorder {
         let writer = Writer {
             store,
             clock,
-            max_age,
+            telling,
             jobs,
         };
         (recorder, writer)
@@ -162,7 +162,7 @@ impl Writer {
     /// database refuses cost only the job that brought them.
     async fn record(&self, visits: &[Classified], sizes: &[usize]) -> Vec<Answer> {
         let now = self.clock.now();
-        let recording = self.store.record(visits, now, self.max_age);
+        let recording = self.store.record(visits, now, self.telling);
         let recorded = tokio::time::timeout(PATIENCE, recording).await;
         match recorded.unwrap_or(Err(StoreError::Silent)) {
             Ok(all) => {

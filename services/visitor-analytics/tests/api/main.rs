@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod faults;
+mod judging_again;
 mod lease;
 mod migrating;
 mod neighbours;
@@ -15,3 +16,4 @@ mod retention;
 mod rollups;
 mod sessions;
 mod support;
+mod verdicts;

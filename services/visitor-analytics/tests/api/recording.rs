@@ -34,9 +34,9 @@ async fn a_visit_is_judged_located_and_stored(pool: PgPool) {
         json!({
             "id": id, "site": "shop.example", "timestamp": "2026-11-20T11:59:58.500Z",
             "received_at": "2026-11-20T12:00:00Z",
-            "url": "https://shop.example/pricing?utm_source=News&x=1", "path": "/pricing",
-            "title": "Prices", "referrer": "https://www.google.com/search?q=x",
-            "source": "news", "medium": "referral", "channel": null, "utm_source": "News",
+            "url": "https://shop.example/pricing?utm_source=News", "path": "/pricing",
+            "title": "Prices", "referrer": "https://www.google.com/search",
+            "source": "news", "medium": "organic", "channel": "Organic Search", "utm_source": "News",
             "utm_medium": null, "utm_campaign": null, "utm_term": null, "utm_content": null,
             "method": "GET", "status_code": 200, "response_time_ms": 12,
             "visitor_id": visitor, "session_id": session, "user_id": "u-1",
@@ -46,8 +46,8 @@ async fn a_visit_is_judged_located_and_stored(pool: PgPool) {
             "time_zone": "Europe/London", "asn": 20712,
             "as_organization": "Andrews & Arnold Ltd", "browser": "Firefox",
             "browser_version": "144.0", "os": "Windows", "os_version": "10",
-            "device_type": "desktop", "language": "en-GB", "is_bot": false, "bot_name": null,
-            "bot_score": 0, "bot_reasons": [], "ruleset": 1, "engagement_seconds": null,
+            "device_type": "desktop", "brand": null, "model": null, "language": "en-GB", "is_bot": false, "bot_name": null, "bot_category": null,
+            "bot_score": 0, "bot_reasons": [], "ruleset": 2, "engagement_seconds": null,
             "scroll_depth": null, "properties": {"plan": "pro"}
         })
     );

@@ -3,12 +3,12 @@
 use regex_filtered::{Builder, Regexes};
 use serde::Deserialize;
 
-use super::Reason;
+use super::{Category, Reason};
 
 /// Finds crawlers in one pass over the user agent, however many patterns there are.
 pub struct Crawlers {
     patterns: Regexes,
-    kinds: Vec<Reason>,
+    categories: Vec<Category>,
 }
 
 /// A crawler that was recognised.
@@ -16,7 +16,8 @@ pub struct Crawlers {
 pub struct Crawler {
     /// What it calls itself.
     pub name: String,
-    kind: Reason,
+    /// What it is for.
+    pub category: Category,
 }
 
 #[derive(Deserialize)]
@@ -27,24 +28,47 @@ struct Line {
 
 const LONGEST_NAME: usize = 40;
 
+/// Those that fetch a page because a person has just asked for it, by how their names begin
+/// (<https://platform.openai.com/docs/bots>, <https://docs.perplexity.ai/guides/bots>,
+/// <https://support.anthropic.com/en/articles/8896518>, <https://docs.mistral.ai/robots>).
+const ASSISTANTS: [&str; 10] = [
+    "ChatGPT-User",
+    "Claude-User",
+    "Perplexity-User",
+    "MistralAI-User",
+    "DuckAssistBot",
+    "Google-NotebookLM",
+    "Gemini-Deep-Research",
+    "meta-externalfetcher",
+    "Meta-ExternalFetcher",
+    "YouBot",
+];
+
 impl Crawlers {
     /// Compiles the vendored list (see `data/README.md`).
     #[must_use]
     pub fn new() -> Self {
+        Self::of(include_str!("../../../data/crawlers.jsonl").lines())
+    }
+
+    /// Compiles a list of this form, such as a part of the vendored one.
+    #[must_use]
+    pub fn of<'a>(lines: impl Iterator<Item = &'a str>) -> Self {
         let mut builder = Builder::new();
-        let mut kinds = vec![];
-        for line in include_str!("../../../data/crawlers.jsonl").lines() {
+        let mut categories = vec![];
+        for line in lines {
             let line: Line = serde_json::from_str(line)
                 .expect("the vendored list is well-formed; a test reads it");
             builder = builder
                 .push(&line.pattern)
                 .expect("the vendored patterns compile; a test compiles them");
-            kinds.push(kind(&line.tags));
+            let tag = line.tags.first().map_or("", String::as_str);
+            categories.push(Category::tagged(tag));
         }
         let patterns = builder.build();
         Self {
             patterns: patterns.expect("the vendored patterns make a filter; a test makes it"),
-            kinds,
+            categories,
         }
     }
 
@@ -60,9 +84,14 @@ impl Crawlers {
             });
         let (name, index) = found.max_by_key(|(name, _)| name.len())?;
         let end = name.floor_char_boundary(LONGEST_NAME);
+        let is_assistant = ASSISTANTS.iter().any(|one| name.starts_with(one));
         Some(Crawler {
             name: name[..end].to_owned(),
-            kind: self.kinds[index],
+            category: if is_assistant {
+                Category::AiAssistant
+            } else {
+                self.categories[index]
+            },
         })
     }
 }
@@ -75,17 +104,10 @@ impl Default for Crawlers {
 
 impl Crawler {
     pub(super) fn reason(&self) -> Reason {
-        self.kind
-    }
-}
-
-fn kind(tags: &[String]) -> Reason {
-    let tagged = |name: &str| tags.iter().any(|tag| tag == name);
-    if tagged("http-library") {
-        Reason::HttpTool
-    } else if tagged("browser-automation") {
-        Reason::HeadlessBrowser
-    } else {
-        Reason::KnownCrawler
+        match self.category {
+            Category::HttpLibrary => Reason::HttpTool,
+            Category::HeadlessBrowser => Reason::HeadlessBrowser,
+            _ => Reason::KnownCrawler,
+        }
     }
 }

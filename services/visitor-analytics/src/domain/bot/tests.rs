@@ -2,13 +2,21 @@ use std::sync::LazyLock;
 
 use super::*;
 
-static CRAWLERS: LazyLock<Crawlers> = LazyLock::new(Crawlers::new);
+static JUDGE: LazyLock<AgentJudge> = LazyLock::new(AgentJudge::new);
 
 const FIREFOX: &str =
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:144.0) Gecko/20100101 Firefox/144.0";
+const CHROME: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36";
 
 fn verdict(user_agent: &str, headers: Option<&Headers>) -> Verdict {
-    judge(&judge_agent(&CRAWLERS, user_agent), headers)
+    let circumstances = Circumstances {
+        user_agent,
+        headers,
+        is_secure: true,
+        path: "/",
+        ..Circumstances::default()
+    };
+    judge(&JUDGE.judge(user_agent), &circumstances)
 }
 
 #[test]
@@ -17,8 +25,46 @@ fn crawlers_are_named() {
     let found = verdict(google, None);
     assert!(found.is_bot);
     assert_eq!(found.name.as_deref(), Some("Googlebot"));
+    assert_eq!(found.category, Some(Category::SearchEngine));
     assert_eq!(found.reasons[0], Reason::KnownCrawler);
     assert_eq!(found.score, 100);
+}
+
+#[test]
+fn kinds_of_bots_are_told_apart() {
+    let cases = [
+        (
+            "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko); compatible; ChatGPT-User/1.0; +https://openai.com/bot",
+            "ai_assistant",
+        ),
+        (
+            "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; GPTBot/1.2; +https://openai.com/gptbot)",
+            "ai_crawler",
+        ),
+        ("curl/8.5.0", "http_library"),
+        (
+            "Mozilla/5.0 (compatible; AhrefsBot/7.0; +http://ahrefs.com/robot/)",
+            "seo_tool",
+        ),
+        (
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/120.0 Safari/537.36",
+            "headless_browser",
+        ),
+        ("AcmeFeedReader/1.0", "feed_reader"),
+        ("Acme-Uptime-Monitor/1.0", "monitor"),
+        ("AcmeBot/1.0", "other"),
+    ];
+    for (user_agent, category) in cases {
+        let found = verdict(user_agent, None).category;
+        assert_eq!(found.map(Category::as_str), Some(category), "{user_agent}");
+    }
+    assert_eq!(
+        verdict("AcmeBot/1.0", None).name.as_deref(),
+        Some("AcmeBot")
+    );
+    for category in Category::ALL {
+        assert_eq!(Category::named(category.as_str()), Some(category));
+    }
 }
 
 #[test]
@@ -34,11 +80,24 @@ fn programs_and_driven_browsers_are_bots() {
         ("-", Reason::EmptyUserAgent),
         ("Mozilla/5.0", Reason::ShortUserAgent),
         (
-            "Mozilla/5.0 (compatible; Ezooms/1.0; help@moz.com)",
+            "Mozilla/5.0 (X11; Linux) Ezooms/1.0; help@moz.example",
             Reason::ContactAddress,
         ),
-        ("portscout/0.8.1", Reason::UnlikeABrowser),
+        ("portseek/0.8.1", Reason::UnlikeABrowser),
+        ("Mozilla/5.0 (compatible; Acme/1.0)", Reason::UnlikeABrowser),
         ("Acme site-spider 1.0 from acme.example", Reason::BotWord),
+        (
+            "Mozilla/5.0 (Windows NT 12.0; Win64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
+            Reason::NeverExisted,
+        ),
+        (
+            "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/9999.0.0.0 Safari/537.36",
+            Reason::NeverExisted,
+        ),
+        (
+            "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Safari/605.1.15",
+            Reason::NeverExisted,
+        ),
     ];
     for (user_agent, reason) in cases {
         let found = verdict(user_agent, None);
@@ -49,16 +108,17 @@ fn programs_and_driven_browsers_are_bots() {
             found.reasons
         );
     }
+    let long = format!("{FIREFOX} {}", "x ".repeat(500));
+    assert_eq!(verdict(&long, None).reasons, [Reason::LongUserAgent]);
 }
 
 #[test]
 fn people_stay_people() {
     let browser = Headers::from([("Accept", "text/html"), ("Accept-Language", "de")]);
-    let cubot = "Mozilla/5.0 (Linux; Android 11; CUBOT X30) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Mobile Safari/537.36";
+    let cubot = "Mozilla/5.0 (Linux; Android 6; CUBOT X30) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/70.0.3538.80 Mobile Safari/537.36";
     let text_browser = "Lynx/2.9.2 libwww-FM/2.14 SSL-MM/1.4.1";
     let old_phone = "QS304 Profile/MIDP-2.0 Configuration/CLDC-1.1";
-    let ecosia = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0 Mobile Safari/537.36 (Ecosia android@150.0.0.0)";
-    for user_agent in [FIREFOX, cubot, text_browser, old_phone, ecosia] {
+    for user_agent in [FIREFOX, cubot, text_browser, old_phone] {
         assert_eq!(verdict(user_agent, None).score, 0, "{user_agent}");
         assert_eq!(verdict(user_agent, Some(&browser)).score, 0, "{user_agent}");
     }
@@ -67,7 +127,10 @@ fn people_stay_people() {
 #[test]
 fn a_browser_with_a_programs_headers_is_a_bot_but_only_when_headers_were_sent() {
     let like_curl = verdict(FIREFOX, Some(&[("accept", "*/*")].into()));
-    assert_eq!(like_curl.reasons, [Reason::NoAcceptLanguage]);
+    assert_eq!(
+        like_curl.reasons,
+        [Reason::NoAcceptLanguage, Reason::AcceptsAnything]
+    );
     assert!(like_curl.is_bot);
     assert!(!verdict(FIREFOX, None).is_bot);
     let prefetch = [
@@ -82,6 +145,119 @@ fn a_browser_with_a_programs_headers_is_a_bot_but_only_when_headers_were_sent() 
 }
 
 #[test]
+fn headers_that_contradict_each_other_give_a_spoofed_browser_away() {
+    let with = |user_agent, more: (&'static str, &'static str)| {
+        let headers = [
+            ("accept", "text/html"),
+            ("accept-language", "en"),
+            ("sec-fetch-mode", "navigate"),
+            ("sec-fetch-site", "none"),
+            (
+                "sec-ch-ua",
+                r#""Chromium";v="142", "Google Chrome";v="142""#,
+            ),
+            ("sec-ch-ua-mobile", "?0"),
+            ("sec-ch-ua-platform", "\"Windows\""),
+            more,
+        ];
+        verdict(user_agent, Some(&headers.into())).reasons
+    };
+    assert_eq!(with(CHROME, ("dnt", "1")), []);
+    let contradicted = [Reason::ContradictingHeaders];
+    let headless = r#""Chromium";v="142", "HeadlessChrome";v="142""#;
+    assert_eq!(with(CHROME, ("sec-ch-ua", headless)), contradicted);
+    let other = r#""Chromium";v="120", "Google Chrome";v="120""#;
+    assert_eq!(with(CHROME, ("sec-ch-ua", other)), contradicted);
+    assert_eq!(
+        with(CHROME, ("sec-ch-ua-platform", "\"Linux\"")),
+        contradicted
+    );
+    assert_eq!(with(CHROME, ("sec-ch-ua-mobile", "?1")), contradicted);
+    assert_eq!(with(CHROME, ("sec-fetch-dest", "image")), contradicted);
+    assert_eq!(with(FIREFOX, ("dnt", "1")), contradicted);
+}
+
+#[test]
+fn a_network_alone_makes_nobody_a_bot_but_adds_to_other_signs() {
+    let chrome = |headers: &Headers, asn| {
+        let circumstances = Circumstances {
+            user_agent: CHROME,
+            headers: Some(headers),
+            is_secure: true,
+            asn: Some(asn),
+            ..Circumstances::default()
+        };
+        judge(&JUDGE.judge(CHROME), &circumstances)
+    };
+    let behind_vpn = Headers::from([
+        ("accept", "text/html"),
+        ("accept-language", "en"),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-ch-ua", r#""Chromium";v="142""#),
+    ]);
+    assert_eq!(
+        chrome(&behind_vpn, 24_940).reasons,
+        [Reason::HostingNetwork]
+    );
+    assert!(!chrome(&behind_vpn, 24_940).is_bot);
+    let spoofed = Headers::from([("accept", "text/html"), ("accept-language", "en")]);
+    assert!(chrome(&spoofed, 24_940).is_bot);
+    assert!(!chrome(&spoofed, 3_320).is_bot);
+}
+
+#[test]
+fn probes_are_known_by_their_paths() {
+    let at = |path| {
+        let circumstances = Circumstances {
+            path,
+            ..Circumstances::default()
+        };
+        judge(&JUDGE.judge(FIREFOX), &circumstances)
+    };
+    for path in [
+        "/wp-login.php",
+        "/.env",
+        "/.git/config",
+        "/blog/.ENV",
+        "/old/WP-login.php",
+        "/cgi-bin/x",
+    ] {
+        assert_eq!(at(path).reasons, [Reason::ProbePath], "{path}");
+        assert_eq!(at(path).category, Some(Category::SecurityScanner));
+    }
+    for path in [
+        "/",
+        "/environment",
+        "/wordpress-hosting",
+        "/.well-known/x",
+        "/git/about",
+    ] {
+        assert_eq!(at(path).score, 0, "{path}");
+    }
+}
+
+#[test]
+fn what_cannot_be_looked_at_again_is_kept() {
+    let before = [
+        Reason::BotWord,
+        Reason::Prefetch,
+        Reason::HostingNetwork,
+        Reason::HighRate,
+    ];
+    let again = judge_again(&JUDGE.judge(FIREFOX), &Circumstances::default(), &before);
+    assert_eq!(again.reasons, [Reason::Prefetch, Reason::HighRate]);
+    assert!(again.is_bot);
+}
+
+#[test]
 fn a_score_never_passes_100() {
     assert_eq!(verdict("curl/8.5.0", Some(&Headers::default())).score, 100);
+}
+
+#[test]
+fn codes_lead_back_to_their_rules() {
+    for reason in Reason::ALL {
+        assert_eq!(Reason::with_code(reason.code()), Some(reason));
+        assert!(reason.weight() <= 100 && !reason.about().is_empty());
+    }
 }

@@ -53,7 +53,7 @@ fn defined(mut visits: Vec<Arrival>) -> Vec<(DateTime<Utc>, DateTime<Utc>, u32, 
 #[test]
 fn thirty_minutes_end_a_session_and_less_does_not() {
     let visits = [arrival(0), arrival(29), arrival(59)];
-    let plan = assign(vec![], &visits);
+    let plan = assign(vec![], &visits, NotifyWhen::FirstVisit);
     assert_eq!(plan.new.len(), 2);
     assert_eq!(plan.of_arrivals[0], plan.of_arrivals[1]);
     assert_ne!(plan.of_arrivals[1], plan.of_arrivals[2]);
@@ -62,9 +62,9 @@ fn thirty_minutes_end_a_session_and_less_does_not() {
 
 #[test]
 fn a_late_visit_bridges_two_sessions_into_the_earlier_one() {
-    let mut sessions = assign(vec![], &[arrival(0), arrival(40)]).new;
+    let mut sessions = assign(vec![], &[arrival(0), arrival(40)], NotifyWhen::FirstVisit).new;
     let ids: Vec<_> = sessions.iter().map(|s| s.id).collect();
-    let plan = assign(sessions.clone(), &[arrival(20)]);
+    let plan = assign(sessions.clone(), &[arrival(20)], NotifyWhen::FirstVisit);
     assert_eq!(plan.merged.len(), 1);
     assert_eq!(plan.merged[0].1, ids[0]);
     assert_eq!(plan.of_arrivals, [ids[0]]);
@@ -84,14 +84,22 @@ fn a_session_is_told_of_once_by_its_first_fresh_genuine_visit() {
         ..arrival(0)
     };
     let mut sessions = vec![];
-    let plan = assign(vec![], &[stale]);
+    let plan = assign(vec![], &[stale], NotifyWhen::FirstVisit);
     assert!(plan.announce.is_empty());
     apply(&mut sessions, &plan);
     let fresh = arrival(5);
-    let plan = assign(sessions.clone(), &[fresh, arrival(6)]);
+    let plan = assign(
+        sessions.clone(),
+        &[fresh, arrival(6)],
+        NotifyWhen::FirstVisit,
+    );
     assert_eq!(plan.announce, [(sessions[0].id, fresh)]);
     apply(&mut sessions, &plan);
-    assert!(assign(sessions, &[arrival(7)]).announce.is_empty());
+    assert!(
+        assign(sessions, &[arrival(7)], NotifyWhen::FirstVisit)
+            .announce
+            .is_empty()
+    );
 }
 
 #[test]
@@ -100,7 +108,7 @@ fn a_bots_session_is_never_told_of() {
         is_bot: true,
         ..arrival(0)
     };
-    let plan = assign(vec![], &[bot, arrival(1)]);
+    let plan = assign(vec![], &[bot, arrival(1)], NotifyWhen::FirstVisit);
     assert!(plan.new[0].is_bot);
     assert!(plan.announce.is_empty());
 }
@@ -130,7 +138,7 @@ fn any_order_and_any_batches_give_the_sessions_of_the_definition() {
                 .min(rest.len());
             let (batch, later) = rest.split_at(size);
             rest = later;
-            let plan = assign(sessions.clone(), batch);
+            let plan = assign(sessions.clone(), batch, NotifyWhen::FirstVisit);
             for (gone, into) in &plan.merged {
                 for session in of_visit.values_mut().filter(|s| **s == gone.id) {
                     *session = *into;
@@ -151,4 +159,24 @@ fn any_order_and_any_batches_give_the_sessions_of_the_definition() {
             assert_eq!(visits, session.visits as usize, "seed {seed}");
         }
     }
+}
+
+#[test]
+fn a_second_signal_is_waited_for_where_that_is_wanted() {
+    let tell =
+        |existing, arrivals: &[Arrival]| assign(existing, arrivals, NotifyWhen::SecondSignal);
+    let first = tell(vec![], &[arrival(0)]);
+    assert!(first.announce.is_empty() && !first.new[0].announced);
+    let second = tell(first.new, &[arrival(3)]);
+    assert_eq!(second.announce.len(), 1);
+    let session = second.changed[0].1.clone();
+    assert!(session.announced);
+    assert!(tell(vec![session], &[arrival(4)]).announce.is_empty());
+    // Both at once, and a bot's second page.
+    assert_eq!(tell(vec![], &[arrival(0), arrival(1)]).announce.len(), 1);
+    let bot = Arrival {
+        is_bot: true,
+        ..arrival(1)
+    };
+    assert!(tell(vec![], &[arrival(0), bot]).announce.is_empty());
 }

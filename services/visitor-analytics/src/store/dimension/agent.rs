@@ -1,9 +1,9 @@
-//! User agents, each as it was read when it was first met.
+//! User agents, each as it was read when it was first met, with the client hints beside it.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Dimension, Number, column, key};
+use super::{Dimension, Number, bytes, column, key};
 use crate::domain::classified::Classified;
 use crate::store::StoreError;
 
@@ -13,7 +13,23 @@ impl Dimension for Agent {
     type Value = Classified;
 
     fn key(visit: &Classified) -> Option<Uuid> {
-        Some(key([Some(visit.visit.user_agent.as_bytes())]))
+        let user_agent = Some(visit.visit.user_agent.as_bytes());
+        let agent = &visit.findings.agent;
+        // Most visits' user agents say everything; client hints make one read in several ways.
+        Some(if agent.is_hinted {
+            key([
+                user_agent,
+                bytes(agent.browser.as_ref()),
+                bytes(agent.browser_version.as_ref()),
+                bytes(agent.os.as_ref()),
+                bytes(agent.os_version.as_ref()),
+                Some(agent.device_type.as_str().as_bytes()),
+                bytes(agent.brand.as_ref()),
+                bytes(agent.model.as_ref()),
+            ])
+        } else {
+            key([user_agent])
+        })
     }
 
     async fn add(
@@ -27,13 +43,15 @@ impl Dimension for Agent {
         let systems = column(visits, |v| v.findings.agent.os.as_deref());
         let system_versions = column(visits, |v| v.findings.agent.os_version.as_deref());
         let devices: Vec<&str> = column(visits, |v| v.findings.agent.device_type.as_str());
+        let brands = column(visits, |v| v.findings.agent.brand.as_deref());
+        let models = column(visits, |v| v.findings.agent.model.as_deref());
         let numbers = sqlx::query_as!(
             Number,
             r#"with added as (
                    insert into visitor_analytics.agent (key, user_agent, browser, browser_version,
-                       os, os_version, device_type)
+                       os, os_version, device_type, brand, model)
                    select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[],
-                       $6::text[], $7::text[])
+                       $6::text[], $7::text[], $8::text[], $9::text[])
                    on conflict on constraint agent_key_key do nothing
                    returning key, id)
                select key as "key!", id as "id!" from added
@@ -46,6 +64,8 @@ impl Dimension for Agent {
             &systems as _,
             &system_versions as _,
             &devices as _,
+            &brands as _,
+            &models as _,
         );
         Ok(numbers.fetch_all(connection).await?)
     }

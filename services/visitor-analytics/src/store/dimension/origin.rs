@@ -23,7 +23,7 @@ impl Dimension for Origin {
             referrer(visit).map(str::as_bytes),
             Some(origin.source.as_bytes()),
             Some(origin.medium.as_bytes()),
-            None,
+            Some(origin.channel.as_str().as_bytes()),
             bytes(utm.source.as_ref()),
             bytes(utm.medium.as_ref()),
             bytes(utm.campaign.as_ref()),
@@ -40,6 +40,7 @@ impl Dimension for Origin {
         let referrers = column(visits, referrer);
         let sources: Vec<&str> = column(visits, |v| v.origin.source.as_str());
         let mediums: Vec<&str> = column(visits, |v| v.origin.medium.as_str());
+        let channels: Vec<&str> = column(visits, |v| v.origin.channel.as_str());
         let utm_sources = column(visits, |v| v.origin.utm.source.as_deref());
         let utm_mediums = column(visits, |v| v.origin.utm.medium.as_deref());
         let utm_campaigns = column(visits, |v| v.origin.utm.campaign.as_deref());
@@ -48,10 +49,10 @@ impl Dimension for Origin {
         let numbers = sqlx::query_as!(
             Number,
             r#"with added as (
-                   insert into visitor_analytics.origin (key, referrer, source, medium, utm_source,
-                       utm_medium, utm_campaign, utm_term, utm_content)
+                   insert into visitor_analytics.origin (key, referrer, source, medium, channel,
+                       utm_source, utm_medium, utm_campaign, utm_term, utm_content)
                    select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[],
-                       $6::text[], $7::text[], $8::text[], $9::text[])
+                       $6::text[], $7::text[], $8::text[], $9::text[], $10::text[])
                    on conflict on constraint origin_key_key do nothing
                    returning key, id)
                select key as "key!", id as "id!" from added
@@ -61,6 +62,7 @@ impl Dimension for Origin {
             &referrers as _,
             &sources as _,
             &mediums as _,
+            &channels as _,
             &utm_sources as _,
             &utm_mediums as _,
             &utm_campaigns as _,

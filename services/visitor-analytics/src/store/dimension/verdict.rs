@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Dimension, Number, bytes, column, key};
-use crate::domain::bot::{self, RULESET};
+use crate::domain::bot::{self, Category, RULESET};
 use crate::store::StoreError;
 
 pub(super) struct Verdict;
@@ -13,6 +13,10 @@ pub(super) struct Verdict;
 fn reasons(verdict: &bot::Verdict) -> String {
     let codes: Vec<_> = verdict.reasons.iter().map(|r| r.code()).collect();
     codes.join(" ")
+}
+
+fn category(verdict: &bot::Verdict) -> Option<&'static str> {
+    verdict.category.map(Category::as_str)
 }
 
 impl Dimension for Verdict {
@@ -25,6 +29,7 @@ impl Dimension for Verdict {
             Some(&RULESET.to_be_bytes()),
             bytes(verdict.name.as_ref()),
             Some(reasons(verdict).as_bytes()),
+            category(verdict).map(str::as_bytes),
         ]))
     }
 
@@ -37,15 +42,18 @@ impl Dimension for Verdict {
         let scores: Vec<i16> = column(verdicts, |v| i16::from(v.score));
         let reasons: Vec<String> = column(verdicts, reasons);
         let names = column(verdicts, |v| v.name.as_deref());
+        let categories = column(verdicts, category);
         let numbers = sqlx::query_as!(
             Number,
             r#"with added as (
                    insert into visitor_analytics.verdict (key, is_bot, score, reasons, bot_name,
-                       ruleset)
+                       category, ruleset)
                    select key, is_bot, score,
-                       coalesce(string_to_array(nullif(reasons, ''), ' '), '{}'), bot_name, $6
-                   from unnest($1::uuid[], $2::bool[], $3::smallint[], $4::text[], $5::text[])
-                       as n (key, is_bot, score, reasons, bot_name)
+                       coalesce(string_to_array(nullif(reasons, ''), ' '), '{}'), bot_name,
+                       category, $7
+                   from unnest($1::uuid[], $2::bool[], $3::smallint[], $4::text[], $5::text[],
+                       $6::text[])
+                       as n (key, is_bot, score, reasons, bot_name, category)
                    on conflict on constraint verdict_key_key do nothing
                    returning key, id)
                select key as "key!", id as "id!" from added
@@ -56,6 +64,7 @@ impl Dimension for Verdict {
             &scores,
             &reasons,
             &names as _,
+            &categories as _,
             RULESET.cast_signed(),
         );
         Ok(numbers.fetch_all(connection).await?)

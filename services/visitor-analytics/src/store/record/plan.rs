@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::domain::classified::Classified;
-use crate::domain::session::{Arrival, Plan, assign};
+use crate::domain::session::{Arrival, NotifyWhen, Plan, assign};
 use crate::store::rollup::Period;
 use crate::store::session::{Sessions, VisitorKey};
 use crate::store::visit::VisitKey;
@@ -19,13 +19,13 @@ pub(in crate::store) struct Planned {
 }
 
 /// A plan for each visitor that has new visits. `new` holds their places in the batch; visits
-/// since `fresh_since` may be told of.
+/// since `fresh_since` may be told of, as soon as `when` says.
 pub(super) fn plan(
     batch: &[Classified],
     keys: &[VisitorKey],
     new: &[usize],
     mut near: Sessions,
-    fresh_since: DateTime<Utc>,
+    (fresh_since, when): (DateTime<Utc>, NotifyWhen),
 ) -> Vec<Planned> {
     let mut arrivals: HashMap<&VisitorKey, Vec<Arrival>> = HashMap::new();
     for &index in new {
@@ -41,7 +41,7 @@ pub(super) fn plan(
     let planned = arrivals.into_iter().map(|(key, arrivals)| {
         let existing = near.remove(key).unwrap_or_default();
         Planned {
-            plan: assign(existing, &arrivals),
+            plan: assign(existing, &arrivals, when),
             key: key.clone(),
             arrivals,
         }

@@ -1,0 +1,112 @@
+//! Visits that are made to cost much.
+
+use bench::Random;
+use serde_json::{Value, json};
+
+/// What user agents are made of, so that patterns begin to match and do not end.
+const PIECES: [&str; 32] = [
+    "Mozilla/5.0 ",
+    "(compatible; ",
+    "compatible;",
+    "bot",
+    "crawl",
+    "spider",
+    "http://",
+    "www.",
+    "@a.b",
+    "Chrome/1",
+    " Chrome/52.0.8062.1449",
+    "Android ",
+    "Linux; ",
+    "Build/",
+    "Windows NT ",
+    "iPhone",
+    "Version/",
+    "Mobile ",
+    "Safari/",
+    "(KHTML, like Gecko)",
+    "((((",
+    "))))",
+    "; ",
+    ";;;;",
+    "....",
+    "1234567890",
+    "AAAA",
+    "éééé",
+    "Opera Mini/",
+    "SAMSUNG-",
+    "Nokia",
+    "MIDP-2.0",
+];
+const LONGEST: usize = 1_024;
+const STEPS: usize = 6_000;
+
+/// Looks for the user agent that takes `cost` the longest: changes one again and again, and goes on
+/// with what took longer.
+pub fn search(cost: impl Fn(&str) -> f64) -> (String, f64) {
+    let mut random = Random(42);
+    let mut worst = (String::new(), 0.0);
+    for _ in 0..STEPS {
+        let text = change(&worst.0, &mut random);
+        let took = cost(&text);
+        if took > worst.1 {
+            worst = (text, took);
+        }
+    }
+    // Once more, without luck.
+    let again = cost(&worst.0);
+    (worst.0, again)
+}
+
+fn change(text: &str, random: &mut Random) -> String {
+    let mut pick = |limit: usize| usize::try_from(random.below(limit as u64)).unwrap();
+    let at = text.floor_char_boundary(pick(text.len() + 1));
+    let to = text.ceil_char_boundary((at + pick(60)).min(text.len()));
+    let piece = PIECES[pick(PIECES.len())].repeat(1 + pick(20));
+    let mut changed = format!("{}{piece}{}", &text[..at], &text[to..]);
+    changed.truncate(changed.floor_char_boundary(LONGEST));
+    changed
+}
+
+/// Long and odd ones, by name.
+pub fn visits() -> Vec<(&'static str, Value)> {
+    let visit = |more: Value| {
+        let mut visit =
+            json!({"url": "https://a.example/", "ip": "81.2.69.142", "user_agent": "x"});
+        for (name, value) in more.as_object().unwrap() {
+            visit[name] = value.clone();
+        }
+        visit
+    };
+    let long = |piece: &str, length: usize| piece.repeat(length / piece.len());
+    let query = |piece: &str| format!("https://a.example/?{}", long(piece, 4_000));
+    vec![
+        (
+            "an address of 4,000 bytes of parameters",
+            visit(json!({"url": query("utm_source=x&")})),
+        ),
+        (
+            "an address of 2,000 parameters without names",
+            visit(json!({"url": query("&")})),
+        ),
+        (
+            "a path of 4,000 bytes",
+            visit(json!({"url": format!("https://a.example/{}", long("/.git-wp", 4_000))})),
+        ),
+        (
+            "a referrer of 120 labels",
+            visit(json!({"referrer": format!("https://{}b.example/", long("a.", 240))})),
+        ),
+        (
+            "a referrer's path of 4,000 bytes",
+            visit(json!({"referrer": format!("https://google.com/{}", long("a/", 4_000))})),
+        ),
+        (
+            "client hints of 1,000 bytes each",
+            visit(json!({"user_agent": "Mozilla/5.0 Chrome/1", "headers": {
+            "sec-ch-ua": long("\"Chromium\";v=", 1_000), "sec-ch-ua-full-version-list": long("\"Brave", 1_000),
+            "sec-ch-ua-model": long("a", 1_000), "sec-ch-ua-platform-version": long("1.", 1_000),
+            "accept": "x", "accept-language": long("a,", 1_000)}})),
+        ),
+    ]
+}

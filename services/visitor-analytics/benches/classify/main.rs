@@ -1,0 +1,136 @@
+//! `./dev bench classify`: what it costs to find out what a visit tells, with its user agent known
+//! and not, and for the worst visits that a search among hostile ones finds.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a benchmark is started by hand, prints, and may end"
+)]
+
+mod hostile;
+#[path = "../ingest/visits.rs"]
+#[allow(dead_code, reason = "not all of it is needed here")]
+mod visits;
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use bench::Cpu;
+use chrono::Utc;
+use serde_json::{Value, json};
+use visitor_analytics::domain::classified::Place;
+use visitor_analytics::domain::classifier::Classifier;
+use visitor_analytics::domain::policy::Policy;
+use visitor_analytics::domain::visit::NewVisit;
+
+const VISITS: usize = 20_000;
+const ROUNDS: usize = 20;
+
+fn main() {
+    let classifier = Classifier::new();
+    let real = real();
+    let warm = cpu(&classifier, &real, false);
+    let cold = cpu(&classifier, &real, true);
+    println!("real browsers and crawlers, user agent known    {warm:>6.2} µs of CPU a visit");
+    println!("real browsers and crawlers, user agent not known{cold:>6.2} µs of CPU a visit");
+    let (worst, micros) = hostile::search(|text| once(&classifier, &accepted(text, true), true));
+    println!("the worst user agent found, not known           {micros:>6.2} µs");
+    println!(
+        "    {} bytes: {}",
+        worst.len(),
+        &worst[..worst.floor_char_boundary(120)]
+    );
+    for (name, sent) in hostile::visits() {
+        let visit = accept(sent);
+        let cold = once(&classifier, &visit, true);
+        let warm = once(&classifier, &visit, false);
+        println!("{name:<48}{cold:>6.2} µs, {warm:>6.2} µs when known");
+    }
+}
+
+/// The corpus, each with the headers of a browser of its kind.
+fn real() -> Vec<NewVisit> {
+    let mut visits = vec![];
+    for name in [
+        "people-scored.txt",
+        "people-seen.txt",
+        "bots-scored.txt",
+        "bots-seen.txt",
+    ] {
+        let path = format!("{}/corpus/{name}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).unwrap();
+        let agents = text
+            .lines()
+            .map(|line| line.split_once('\t').map_or(line, |(_, a)| a));
+        visits.extend(agents.map(|agent| accepted(agent, false)));
+    }
+    visits
+}
+
+fn accepted(user_agent: &str, is_plain: bool) -> NewVisit {
+    let mut sent = json!({
+        "url": "https://shop.example/products/42?utm_source=news&utm_medium=email&gclid=x",
+        "ip": "81.2.69.142", "user_agent": user_agent, "referrer": "https://www.google.com/",
+    });
+    if !is_plain {
+        sent["headers"] = json!({
+            "accept": "text/html,application/xhtml+xml", "accept-language": "en-GB,en;q=0.5",
+            "accept-encoding": "gzip, deflate, br", "sec-fetch-mode": "navigate",
+            "sec-fetch-site": "none", "sec-fetch-dest": "document",
+            "sec-ch-ua": "\"Chromium\";v=\"142\", \"Google Chrome\";v=\"142\", \"Not_A Brand\";v=\"99\"",
+            "sec-ch-ua-mobile": "?0", "sec-ch-ua-platform": "\"Windows\"",
+        });
+    }
+    accept(sent)
+}
+
+fn accept(sent: Value) -> NewVisit {
+    let sent = serde_json::from_value(sent).unwrap();
+    NewVisit::accept(sent, &Policy::default(), Utc::now()).unwrap()
+}
+
+/// Microseconds of CPU a visit, over many.
+fn cpu(classifier: &Classifier, visits: &[NewVisit], forget: bool) -> f64 {
+    let few = &visits[..visits.len().min(VISITS)];
+    // Known user agents are fewer than the cache holds.
+    let few = if forget { few } else { &few[..2_000] };
+    let spent = |rounds: usize, work: &dyn Fn(NewVisit)| {
+        let before = Cpu::of(std::process::id()).total();
+        for _ in 0..rounds {
+            for visit in few {
+                work(visit.clone());
+            }
+            if forget {
+                classifier.forget();
+            }
+        }
+        Cpu::of(std::process::id()).total().saturating_sub(before)
+    };
+    let classify = |visit| {
+        let done = classifier.classify(visit, String::new(), Place::Unknown);
+        drop(black_box(done));
+    };
+    spent(1, &classify);
+    let rounds = if forget { ROUNDS } else { ROUNDS * 20 };
+    let all = spent(rounds, &classify);
+    let copies = spent(rounds, &|visit| {
+        drop(black_box(visit));
+    });
+    all.saturating_sub(copies).as_secs_f64() * 1e6 / (rounds * few.len()) as f64
+}
+
+/// Microseconds for one visit, the least of several tries.
+fn once(classifier: &Classifier, visit: &NewVisit, forget: bool) -> f64 {
+    let mut least = Duration::MAX;
+    for _ in 0..9 {
+        if forget {
+            classifier.forget();
+        }
+        let copy = visit.clone();
+        let start = Instant::now();
+        let done = black_box(classifier.classify(copy, String::new(), Place::Unknown));
+        least = least.min(start.elapsed());
+        drop(done);
+    }
+    least.as_secs_f64() * 1e6
+}

@@ -1,0 +1,154 @@
+//! Client hints (<https://wicg.github.io/ua-client-hints/>): what browsers of the Chromium family
+//! tell beside a user agent that is frozen to `Windows NT 10.0`, `Android 10; K` and `10_15_7`.
+
+use super::Agent;
+use crate::domain::visit::Headers;
+
+/// Longer names are no model's.
+const LONGEST_MODEL: usize = 64;
+
+/// The hints of a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Hints {
+    /// `Sec-CH-UA-Platform`.
+    platform: String,
+    /// `Sec-CH-UA-Platform-Version`.
+    platform_version: String,
+    /// `Sec-CH-UA-Model`.
+    model: String,
+    /// `Sec-CH-UA-Form-Factors`.
+    form_factors: String,
+    /// `Sec-CH-UA`, or the list with full versions.
+    brands: String,
+    /// `Sec-CH-UA-Mobile`.
+    is_mobile: Option<bool>,
+}
+
+/// What brands call themselves, and what their browsers are called here.
+const BROWSERS: [(&str, &str); 8] = [
+    ("Brave", "Brave"),
+    ("Microsoft Edge", "Edge"),
+    ("Opera GX", "Opera GX"),
+    ("Opera", "Opera"),
+    ("Vivaldi", "Vivaldi"),
+    ("YaBrowser", "Yandex Browser"),
+    ("DuckDuckGo", "DuckDuckGo"),
+    ("Samsung Internet", "Samsung Internet"),
+];
+
+impl Hints {
+    /// The hints among these headers, if there are any that tell more than the user agent.
+    #[must_use]
+    pub fn of(headers: &Headers) -> Option<Self> {
+        let text = |name| {
+            let value = headers.get(name).unwrap_or_default().trim();
+            value.trim_matches('"').trim().to_owned()
+        };
+        let brands = headers.get("sec-ch-ua-full-version-list");
+        let hints = Self {
+            platform: text("sec-ch-ua-platform"),
+            platform_version: text("sec-ch-ua-platform-version"),
+            model: text("sec-ch-ua-model"),
+            form_factors: text("sec-ch-ua-form-factors"),
+            brands: brands.or(headers.get("sec-ch-ua"))?.to_owned(),
+            is_mobile: match headers.get("sec-ch-ua-mobile").map(str::trim) {
+                Some("?1") => Some(true),
+                Some("?0") => Some(false),
+                _ => None,
+            },
+        };
+        Some(hints)
+    }
+
+    /// The model, where it is told.
+    pub(super) fn model(&self) -> Option<&str> {
+        let sound = !self.model.is_empty() && self.model.len() <= LONGEST_MODEL;
+        let plain = !self
+            .model
+            .contains(|c: char| c.is_control() || "()\\;".contains(c));
+        (sound && plain && self.model != "K").then_some(self.model.as_str())
+    }
+
+    /// Whether a form factor is among those told.
+    pub(super) fn has_form(&self, form: &str) -> bool {
+        self.form_factors.contains(form)
+    }
+
+    pub(super) fn is_mobile(&self) -> Option<bool> {
+        self.is_mobile
+    }
+
+    /// Puts what the hints say in the place of what the user agent says.
+    pub(super) fn correct(&self, agent: &mut Agent) {
+        let before = agent.clone();
+        if let Some((os, version)) = self.system() {
+            if agent.os.as_deref() != Some(os) {
+                agent.os_version = None;
+            }
+            agent.os = Some(os.to_owned());
+            agent.os_version = version.or(agent.os_version.take());
+        }
+        let told = BROWSERS
+            .iter()
+            .find(|(brand, _)| self.version_of(brand).is_some());
+        if let Some((brand, browser)) = told
+            && before
+                .browser
+                .as_deref()
+                .is_some_and(|name| name.starts_with("Chrome"))
+        {
+            agent.browser = Some((*browser).to_owned());
+            agent.browser_version = self.version_of(brand).map(short);
+        }
+        agent.is_hinted = *agent != before || self.model().is_some();
+    }
+
+    /// The operating system and its version, where told.
+    fn system(&self) -> Option<(&'static str, Option<String>)> {
+        let mut parts = self.platform_version.split('.').map(str::parse::<u32>);
+        let major = parts.next().and_then(Result::ok);
+        let minor = parts.next().and_then(Result::ok);
+        let version = major.map(|major| match minor {
+            Some(minor) if minor > 0 => format!("{major}.{minor}"),
+            _ => major.to_string(),
+        });
+        match self.platform.as_str() {
+            "Windows" => Some(("Windows", windows(major, minor))),
+            "macOS" => Some(("Mac OS X", version)),
+            "Android" => Some(("Android", version)),
+            "iOS" => Some(("iOS", version)),
+            "Chrome OS" | "Chromium OS" => Some(("Chrome OS", version)),
+            _ => None,
+        }
+    }
+
+    /// `"Brave";v="142.0.1.2"` → `142.0.1.2`.
+    fn version_of(&self, brand: &str) -> Option<&str> {
+        let mut entries = self.brands.split(',');
+        entries.find_map(|entry| {
+            let rest = entry.trim().strip_prefix('"')?.strip_prefix(brand)?;
+            let rest = rest.strip_prefix("\";v=\"")?;
+            rest.split('"').next()
+        })
+    }
+}
+
+/// `142.0.1.2` → `142.0`.
+fn short(version: &str) -> String {
+    let parts: Vec<&str> = version.split('.').take(2).collect();
+    parts.join(".")
+}
+
+/// Windows by the version of its API contract
+/// (<https://learn.microsoft.com/microsoft-edge/web-platform/how-to-detect-win11>).
+fn windows(major: Option<u32>, minor: Option<u32>) -> Option<String> {
+    let name = match (major?, minor) {
+        (0, Some(1)) => "7",
+        (0, Some(2)) => "8",
+        (0, Some(3)) => "8.1",
+        (0, _) => return None,
+        (1..=12, _) => "10",
+        _ => "11",
+    };
+    Some(name.to_owned())
+}

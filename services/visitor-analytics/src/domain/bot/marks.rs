@@ -1,0 +1,331 @@
+//! What user agents call themselves, found in one pass over the text: the words of bots, and those
+//! of browsers which look like them.
+
+use std::ops::Range;
+
+use aho_corasick::{AhoCorasick, MatchKind};
+
+use super::{Category, Reason};
+use Category::{
+    AiAssistant, Archiver, FeedReader, HeadlessBrowser, HttpLibrary, LinkPreview, Monitor, Other,
+    SearchEngine, SecurityScanner, SeoTool,
+};
+
+/// What a mark means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sense {
+    /// At the beginning, the name of a program or library.
+    Tool,
+    /// A browser that is driven by a program.
+    Headless,
+    /// The name of a service that looks like a browser otherwise.
+    Service(Category),
+    /// What bots call themselves.
+    Word(Category),
+    /// What bots call themselves, and what phones and their apps may be called too.
+    Hint(Category),
+    /// A real browser's name or phone in which such a word stands once.
+    Innocent,
+    /// Bots say whom to complain to.
+    Contact,
+    /// Such an address in a real browser's user agent.
+    InnocentContact,
+    /// At the beginning, how browsers begin.
+    Browser,
+    /// Somewhere, what only browsers say.
+    Engine,
+    /// Somewhere, what only phones and other devices of people say.
+    Phone,
+    /// In the browsers of phones, whose makers write what they like beside it.
+    Build,
+    /// How bots begin what they say of themselves.
+    Compatible,
+}
+
+#[rustfmt::skip]
+const MARKS: &[(Sense, &[&str])] = &[
+    (Sense::Tool, &[
+        "curl", "wget", "python", "aiohttp", "httpx", "go-http-client", "go ", "java/", "java1",
+        "okhttp", "apache-httpclient", "jakarta", "libwww", "lwp", "ruby", "php", "guzzle", "axios",
+        "node", "undici", "got/", "got ", "postman", "insomnia", "reqwest", "powershell", "perl",
+        "http", "rest-client", "restsharp", "faraday", "typhoeus", "winhttp", "colly", "scrapy",
+        "hyper/", "ureq", "deno/", "bun/", "dart/", "jersey", "unirest", "cpp-httplib", "lua-",
+        "libcurl", "pycurl", "urllib", "mechanize", "zgrab", "nmap", "masscan", "sqlmap", "nikto",
+        "microsoft url control", "microsoft-webdav", "rpt-http", "ab/",
+    ]),
+    (Sense::Headless, &[
+        "headless", "phantomjs", "puppeteer", "playwright", "selenium", "webdriver", "slimerjs",
+        "htmlunit", "jsdom", "zombie.js", "nightmare", "wkhtmlto", "casperjs", "cypress",
+        "cutycapt", "rendertron", "prerender",
+    ]),
+    (Sense::Service(Monitor), &[
+        "ptst", "dareboost", "catchpoint", "gtmetrix", "dejaclick", "dmbrowser", "statuscake",
+        "gomezagent", "pingdom", "site24x7", "alertsite", "ruxitsynthetic", "thousandeyes",
+        "newrelic", "synthetic", "lighthouse", "page speed", "pagespeed", "speedcurve", "datadog",
+        "appdynamics", "websitepulse", "uptime", "keynote", "yottaa", 
+        "watchmouse", "revealuptime", "panopta", "nagios", "zabbix", "healthcheck", "health-check", "health check", "healthchecker",
+    ]),
+    (Sense::Service(LinkPreview), &[
+        "websnapr", "iframely", "embedly", "thumbnail", "screenshot", "webshot",
+        "facebookexternal", "skypeuripreview", "onebox", "linkexpand", "imgproxy",
+        "imageproxy", "link check", "linkcheck", "outbrain", "vkshare",
+    ]),
+    (Sense::Service(SeoTool), &[
+        "brandverity", "adbeat", "datanyze", "builtwith", "wappalyzer", "seostats", "semrush",
+        "ahrefs", "majestic", "moz.com", "sistrix", "seokicks", "screaming frog", "adsbot",
+        "backlink", "siteaudit", "site audit", "domaintools", "silktide", "siteimprove", "foregenix", "scope3",
+    ]),
+    (Sense::Service(SecurityScanner), &[
+        "burpcollaborator", "netcraft", "nessus", "acunetix", "qualys", "censys", "shodan",
+        "zgrab", "nuclei", "wpscan", "netsystemsresearch", "internet-measurement", "expanse",
+        "palo alto", "detectify", "sucuri", "nimbostratus", "(select ", "${jndi", "<script",
+        "sniff", "clamav", "openvas", "watchtowr", "jorgee",
+    ]),
+    (Sense::Service(Archiver), &["archivebox", "heritrix", "httrack", "webcopier", "teleport", "webzip"]),
+    (Sense::Service(AiAssistant), &["chatgpt-user", "claude-user", "perplexity-user", "mistralai-user"]),
+    (Sense::Service(SearchEngine), &[
+        "slurp", "teoma", "ask jeeves", "yandex.com/bots", "yandex.translate", "google favicon", "google-", "googleother",
+        "google web", "google search console", "apis-google", "feedburner", "mediapartners",
+        "duplexweb", "scoutjet", "yeti/", "daum/", "daum ", "ichiro", "naverbot", "infoseek",
+        "altavista", "lycos", "inktomi", "gigablast",
+    ]),
+    (Sense::Service(HttpLibrary), &[
+        "httpclient", "http-client", "http client", "http_client", "http_request", "libwww-perl",
+        "winhttprequest", "nutch", "larbin", "scrapy", "guzzlehttp", "webclient",
+        "urllib", "node-fetch", "axios", "indy library", "snoopy", "simplepie", "magpierss",
+    ]),
+    (Sense::Word(Other), &["bot", "crawl", "spider", "fetch", "scrap", "+http", "webmaster"]),
+    (Sense::Word(Monitor), &["monitor", "pinger"]),
+    (Sense::Word(FeedReader), &["feed", "subscriber"]),
+    (Sense::Word(SecurityScanner), &["scan"]),
+    (Sense::Word(Archiver), &["archiv"]),
+    (Sense::Word(LinkPreview), &["preview"]),
+    (Sense::Hint(Other), &[
+        "spyder", "slurp", "harvest", "indexer",
+        "collector", "downloader", "extract", "grabber", "ripper", "siphon", "sweep", "parser",
+        "validat", "checker", "verif", "tracker", "inspect", "survey", "research", "agent/",
+        "useragent", "user-agent", "user agent", "automat", "script", "library",
+        "search engine", "linksleuth", "link sleuth", "worm", "mirror", "finder", "locator",
+        "compatible;)", "reader/", "reaper", "explorador", "searcher", "searchengine", "webster",
+        "favicon", "import", "explorer_", "discover", "classif",
+        "lookup", "detector", "watcher", "mapper", "trawl", "sitemap", "whois", "optimizer", "analyz", "analys", "probe", "antivirus", "nikto",
+        "-agent", "imgproxy", "emailproxy", "rb.gy", "(at)", "shots", "-snapshot",
+    ]),
+    (Sense::Hint(FeedReader), &["rss", "podcast", "aggregator", "atom/", "newsreader"]),
+    (Sense::Hint(Monitor), &["heartbeat", "status"]),
+    (Sense::Hint(SecurityScanner), &["vulnerab", "pentest"]),
+    (Sense::Hint(SeoTool), &["seo"]),
+    (Sense::Innocent, &[
+        "cubot", "bothnia", "mozacfetch", "feeddaemon", "mozilladeveloperpreview",
+    ]),
+    (Sense::Build, &["build/", "midp", "j2me"]),
+    (Sense::Compatible, &["compatible;"]),
+    (Sense::Contact, &["http://", "https://", "www."]),
+    (Sense::InnocentContact, &[
+        "http://bsalsa.com", "www.bsalsa.com", "www.proxomitron.de", "http://www.avantbrowser.com",
+    ]),
+    (Sense::Browser, &[
+        "opera/", "opera ", "lynx", "links ", "elinks", "w3m/", "dillo/", "netsurf",
+        "ibrowse", "amiga", "voyager", "ncsa_mosaic", "ncsa mosaic", "icab", "ucweb/", "qupzilla",
+        "microsoft office", "outlook-", "konqueror", "browsex", "emacs", "offbyone",
+        "hotjava", "galeon", "epiphany", "android ", "midori", "arora", "surf/", "juc", "lg", "sony", "gt-", "asus",
+        "kyocera", "itunes/", "audiovox", "archos", "(sony", "acer", "kwc-", "lumia", "edbrowse",
+        "quicktime", "cyberdog", "ice browser", "avant browser", "chrome", "firefox", "offline",
+    ]),
+    (Sense::Engine, &[
+        "gecko", "applewebkit", "msie", "trident", "khtml", "presto/", "browser", "mmp/", "wap",
+        "netfront", "msoffice", "windows", "win9", "win1", "win3", "winnt", "macintosh", "mac_",
+        "x11", "linux", "unix", "bsd", "sunos", "os/2", "amiga", "morphos", "beos", "haiku",
+        "risc os", "inferno", "opera", "netscape", "[en]", "psp", "plan9", "qnx", "warp", "foma", "dreamcast", "rim9",
+    ]),
+    (Sense::Phone, &[
+        "midp-", "midp/", "cldc", "up.browser", "up.link", "opera mini", "android",
+        "iphone", "ipad", "ipod", "ios/", "ios ", "watchos", "tvos", "darwin/", "symbian",
+        "series60", "series40", "blackberry", "obigo", "teleca", "j2me", "windows ce",
+        "windows phone", "iemobile", "playstation", "nintendo", "webos", "web0s", "tizen",
+        "dalvik/", "brew", "bada", "dolfin", "openwave", "polaris", "jasmine", "maui",
+        "nokia", "samsung", "sonyericsson", "motorola", "mot-", "lg-", "lge-", "sie-", "sec-",
+        "alcatel", "docomo/", "kddi-", "softbank", "vodafone", "j-phone", "sharp", "panasonic",
+        "philips", "sagem", "pantech", "huawei", "zte", "htc", "xiaomi", "lenovo", "mtk", "nucleus",
+        "roku", "smarttv", "smart-tv", "appletv", "apple tv", "hbbtv", "kaios", "palm", "danger",
+        "jig browser", "avantgo", "upg1", "coolpad", "spreadtrum", "browserng",
+        "ucbrowser", "wave/", "240x320", "haier", "amoi", "bird", "gionee", "k-touch", "dopod",
+    ]),
+];
+
+/// The automaton over all marks.
+pub(super) struct Marks {
+    automaton: AhoCorasick,
+    senses: Vec<Sense>,
+}
+
+/// What the marks of a user agent come to.
+#[derive(Debug, Default)]
+pub(super) struct Marked {
+    /// The rule that fires.
+    pub(super) reason: Option<Reason>,
+    /// The word in which the mark stands, without its version.
+    pub(super) name: Option<String>,
+    pub(super) category: Option<Category>,
+    /// Whether it begins as a browser's, or says what only devices do.
+    pub(super) is_like_browser: bool,
+}
+
+/// What was met in one text.
+#[derive(Default)]
+struct Met {
+    tool: Option<Range<usize>>,
+    headless: Option<Range<usize>>,
+    service: Option<(Range<usize>, Category)>,
+    word: Option<(Range<usize>, Category)>,
+    hint: Option<(Range<usize>, Category)>,
+    words: i32,
+    contacts: i32,
+    /// Senses that are met or not, each once.
+    others: Vec<Sense>,
+}
+
+impl Default for Marks {
+    fn default() -> Self {
+        let of_sense = |(sense, words): &(Sense, &'static [&'static str])| {
+            let sense = *sense;
+            words.iter().map(move |word| (sense, *word))
+        };
+        let (senses, words): (Vec<_>, Vec<_>) = MARKS.iter().flat_map(of_sense).unzip();
+        let automaton = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .match_kind(MatchKind::Standard)
+            .build(words);
+        Self {
+            automaton: automaton.expect("a few hundred short words make an automaton"),
+            senses,
+        }
+    }
+}
+
+impl Marks {
+    pub(super) fn find(&self, text: &str) -> Marked {
+        let mut met = Met::default();
+        for found in self.automaton.find_overlapping_iter(text) {
+            met.add(self.senses[found.pattern().as_usize()], found.range());
+        }
+        if met.contacts <= 0 && has_mail_address(text) {
+            met.contacts = 1;
+        }
+        met.judge(text)
+    }
+}
+
+impl Met {
+    fn add(&mut self, sense: Sense, at: Range<usize>) {
+        match sense {
+            Sense::Tool if at.start == 0 => self.tool = Some(at),
+            Sense::Headless => self.headless = Some(at),
+            Sense::Service(category) => _ = self.service.get_or_insert((at, category)),
+            Sense::Word(category) => {
+                self.words += 1;
+                self.word.get_or_insert((at, category));
+            }
+            Sense::Innocent => self.words -= 1,
+            Sense::Contact => self.contacts += 1,
+            Sense::InnocentContact => self.contacts -= 1,
+            Sense::Hint(category) => _ = self.hint.get_or_insert((at, category)),
+            Sense::Tool => {}
+            Sense::Browser if at.start > 0 => {}
+            other if self.has(other) => {}
+            other => self.others.push(other),
+        }
+    }
+
+    fn has(&self, sense: Sense) -> bool {
+        self.others.contains(&sense)
+    }
+
+    fn judge(self, text: &str) -> Marked {
+        let is_phone = self.has(Sense::Phone);
+        let is_like_browser = is_phone || self.has(Sense::Engine) || self.has(Sense::Browser);
+        let is_compatible = self.has(Sense::Compatible);
+        let is_build = self.has(Sense::Build);
+        let word = self.word.filter(|_| self.words > 0);
+        let hint = self.hint.filter(|_| !is_phone || is_compatible);
+        let word = word.or(hint);
+        let has_contact = self.contacts > 0 && (!is_build || is_compatible);
+        let fired = self
+            .tool
+            .map(|at| (Reason::HttpTool, at, HttpLibrary))
+            .or_else(|| {
+                self.headless
+                    .map(|at| (Reason::HeadlessBrowser, at, HeadlessBrowser))
+            })
+            .or_else(|| {
+                self.service
+                    .map(|(at, kind)| (Reason::KnownCrawler, at, kind))
+            })
+            .or_else(|| word.map(|(at, kind)| (Reason::BotWord, at, kind)));
+        if let Some((reason, at, category)) = fired {
+            return Marked {
+                reason: Some(reason),
+                name: name_around(text, at).or_else(|| product(text)),
+                category: Some(category),
+                is_like_browser,
+            };
+        }
+        Marked {
+            reason: has_contact.then_some(Reason::ContactAddress),
+            name: product(text),
+            category: has_contact.then_some(Other),
+            is_like_browser,
+        }
+    }
+}
+
+const LONGEST_NAME: usize = 40;
+
+/// The product's name in which a mark stands: `AcmeBot` of `AcmeBot/1.0`.
+fn name_around(text: &str, mark: Range<usize>) -> Option<String> {
+    let ends = |c: char| !(c.is_alphanumeric() || "-_.!".contains(c));
+    let from = text[..mark.start].rfind(ends);
+    let from = from.map_or(0, |at| {
+        at + text[at..].chars().next().map_or(1, char::len_utf8)
+    });
+    let to = text[mark.end..]
+        .find(ends)
+        .map_or(text.len(), |at| mark.end + at);
+    let name = text[from..to].trim_matches(|c: char| !c.is_alphanumeric());
+    let named = name.contains(char::is_alphabetic) && name.len() <= LONGEST_NAME;
+    named.then(|| name.to_owned())
+}
+
+/// What it calls itself first: `Acme` of `Acme/1.0` and of `Mozilla/5.0 (compatible; Acme/1.0)`.
+fn product(text: &str) -> Option<String> {
+    let named = |text: &str| {
+        let text = text.trim_start();
+        let end = text.find(['/', ' ', ';', '(', ')', ',']);
+        let name = &text[..end.unwrap_or(text.len())];
+        let sound = name.contains(char::is_alphabetic) && name.len() <= LONGEST_NAME;
+        sound.then(|| name.to_owned())
+    };
+    if text.starts_with("Mozilla") {
+        let (_, after) = text.rsplit_once("ompatible;")?;
+        return named(after);
+    }
+    named(text)
+}
+
+/// `help@example.com`, but not a browser's `android@150.0.0.0`.
+fn has_mail_address(text: &str) -> bool {
+    if !text.contains('@') {
+        return false;
+    }
+    let parts = |c: char| c.is_whitespace() || ";,()<>[]".contains(c);
+    text.split(parts).any(|word| {
+        let domain = word.split_once('@').map_or("", |(_, domain)| domain);
+        let end = domain.rsplit_once('.').map_or("", |(_, end)| end);
+        domain.starts_with(|c: char| c.is_ascii_alphabetic())
+            && domain
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.')
+            && (2..=12).contains(&end.len())
+            && end.bytes().all(|b| b.is_ascii_alphabetic())
+    })
+}

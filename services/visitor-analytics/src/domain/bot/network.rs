@@ -1,0 +1,76 @@
+//! What the visitor's network gives away. People sit behind VPNs in data centres too: alone it
+//! makes nobody a bot.
+
+use super::{Circumstances, Reason};
+
+/// Networks from which servers call and hardly any person does, by the numbers that their owners
+/// have registered (the regional registries' databases; `data/README.md`).
+const HOSTING: [u32; 48] = [
+    2635,    // Automattic
+    3598,    // Microsoft
+    7506,    // GMO Internet
+    8068,    // Microsoft
+    8075,    // Microsoft Azure
+    8100,    // QuadraNet
+    8560,    // IONOS
+    9009,    // M247
+    12876,   // Scaleway
+    13238,   // Yandex
+    13335,   // Cloudflare
+    14061,   // DigitalOcean
+    14618,   // Amazon Web Services
+    15169,   // Google
+    16276,   // OVH
+    16509,   // Amazon Web Services
+    16625,   // Akamai
+    19527,   // Google
+    19551,   // Imperva
+    20454,   // Secured Servers
+    20473,   // Vultr
+    20860,   // Iomart
+    20940,   // Akamai
+    21859,   // Zenlayer
+    24940,   // Hetzner
+    26496,   // GoDaddy
+    29802,   // HIVELOCITY
+    31898,   // Oracle
+    32613,   // iWeb
+    32934,   // Meta
+    34788,   // Neue Medien Münnich
+    35916,   // MULTACOM
+    36351,   // IBM SoftLayer
+    36352,   // HostPapa
+    37963,   // Alibaba
+    39351,   // 31173 Services
+    40021,   // Contabo
+    40676,   // Psychz
+    45102,   // Alibaba
+    46606,   // Unified Layer
+    47583,   // Hostinger
+    51167,   // Contabo
+    53667,   // FranTech
+    54113,   // Fastly
+    60781,   // LeaseWeb
+    63949,   // Akamai (Linode)
+    132_203, // Tencent
+    396_982, // Google Cloud
+];
+
+pub(super) fn judge(circumstances: &Circumstances) -> Vec<Reason> {
+    let listed = |asn: u32| HOSTING.binary_search(&asn).is_ok();
+    let is_hosting = circumstances.is_hosting || circumstances.asn.is_some_and(listed);
+    let rules = [
+        (Reason::HostingNetwork, is_hosting),
+        (Reason::AnonymousNetwork, circumstances.is_anonymous),
+    ];
+    let fired = rules.into_iter().filter(|(_, fires)| *fires);
+    fired.map(|(reason, _)| reason).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_list_is_in_order() {
+        assert!(super::HOSTING.is_sorted());
+    }
+}

@@ -1,0 +1,66 @@
+//! Finds out what a visit tells: pure CPU, and a user agent is looked at once.
+
+use std::sync::Arc;
+
+use quick_cache::sync::Cache;
+
+use super::agent::{AgentReader, Hints};
+use super::bot::AgentJudge;
+use super::classified::{AgentFindings, Classified, Place};
+use super::visit::NewVisit;
+
+/// User agents that are remembered, each with its client hints, at most about three kilobytes.
+const AGENTS: usize = 4_096;
+
+/// Classifies visits.
+pub struct Classifier {
+    reader: AgentReader,
+    judge: AgentJudge,
+    agents: Cache<(String, Option<Hints>), Arc<AgentFindings>>,
+}
+
+impl Classifier {
+    /// Compiles the lists, which takes a moment.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            reader: AgentReader::new(),
+            judge: AgentJudge::new(),
+            agents: Cache::new(AGENTS),
+        }
+    }
+
+    /// A visit with everything that can be found out about it.
+    #[must_use]
+    pub fn classify(&self, visit: NewVisit, visitor_id: String, place: Place) -> Classified {
+        let hints = visit.headers.as_ref().and_then(Hints::of);
+        let findings = self.findings(&visit.user_agent, hints);
+        Classified::new(visit, visitor_id, findings, place)
+    }
+
+    /// What a user agent and its client hints tell.
+    #[must_use]
+    pub fn findings(&self, user_agent: &str, hints: Option<Hints>) -> Arc<AgentFindings> {
+        let key = (user_agent.to_owned(), hints);
+        if let Some(known) = self.agents.get(&key) {
+            return known;
+        }
+        let findings = Arc::new(AgentFindings {
+            agent: self.reader.read(user_agent, key.1.as_ref()),
+            verdict: self.judge.judge(user_agent),
+        });
+        self.agents.insert(key, findings.clone());
+        findings
+    }
+
+    /// Forgets every user agent.
+    pub fn forget(&self) {
+        self.agents.clear();
+    }
+}
+
+impl Default for Classifier {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,163 @@
+//! Why somebody was told of a visit's session, or was not.
+
+use super::session::Telling;
+
+/// What is known of a visit when it is asked why.
+#[derive(Clone, Copy, Debug)]
+pub struct Circumstances {
+    /// Whether the visit is a bot's.
+    pub is_bot: bool,
+    /// Whether the visitor asked not to be followed: each visit is a visitor of its own.
+    pub opted_out: bool,
+    /// The session's, where it is still there.
+    pub session: Option<Session>,
+}
+
+/// The visit's session.
+#[derive(Clone, Copy, Debug)]
+pub struct Session {
+    /// Whether one of its visits is a bot's.
+    pub is_bot: bool,
+    /// How many visits it has.
+    pub visits: u32,
+    /// Whether it was told of, or is to be.
+    pub announced: bool,
+    /// What is in the outbox.
+    pub outbox: Outbox,
+}
+
+/// What is still to be told of a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Outbox {
+    /// Nothing, or nothing any more.
+    #[default]
+    Empty,
+    /// It waits.
+    Waiting,
+    /// It was refused for good.
+    Refused,
+}
+
+/// Whether somebody was told, and why not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// notification took it.
+    Told,
+    /// It is to be told.
+    Waiting,
+    /// notification refused it for good.
+    Refused,
+    /// The visit is a bot's.
+    Bot,
+    /// Another visit of the session is a bot's.
+    BotSession,
+    /// The visitor asked not to be followed.
+    OptedOut,
+    /// It was old when it arrived.
+    TooOld,
+    /// A second signal is waited for.
+    NoSecondSignal,
+    /// The session is not there any more.
+    Gone,
+}
+
+impl Told {
+    /// `told`, `waiting`, `refused` or `not_told`.
+    #[must_use]
+    pub const fn status(self) -> &'static str {
+        match self {
+            Self::Told => "told",
+            Self::Waiting => "waiting",
+            Self::Refused => "refused",
+            _ => "not_told",
+        }
+    }
+
+    /// A stable code, where nobody was told.
+    #[must_use]
+    pub const fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Told | Self::Waiting | Self::Refused => None,
+            Self::Bot => Some("bot"),
+            Self::BotSession => Some("bot_session"),
+            Self::OptedOut => Some("opted_out"),
+            Self::TooOld => Some("too_old"),
+            Self::NoSecondSignal => Some("no_second_signal"),
+            Self::Gone => Some("session_gone"),
+        }
+    }
+}
+
+/// What became of telling somebody, and why.
+#[must_use]
+pub fn told(visit: &Circumstances, telling: Telling) -> Told {
+    match visit.session {
+        None => Told::Gone,
+        Some(session) if session.outbox == Outbox::Refused => Told::Refused,
+        Some(session) if session.outbox == Outbox::Waiting => Told::Waiting,
+        Some(session) if session.announced && !session.is_bot => Told::Told,
+        Some(_) if visit.is_bot => Told::Bot,
+        Some(session) if session.is_bot => Told::BotSession,
+        Some(_) if visit.opted_out => Told::OptedOut,
+        Some(session) if session.visits < telling.when.visits() => Told::NoSecondSignal,
+        Some(_) => Told::TooOld,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::domain::session::NotifyWhen;
+
+    #[test]
+    fn the_reason_is_the_first_that_fits() {
+        let person = Session {
+            is_bot: false,
+            visits: 1,
+            announced: false,
+            outbox: Outbox::Empty,
+        };
+        let visit = |is_bot, opted_out, session| Circumstances {
+            is_bot,
+            opted_out,
+            session,
+        };
+        let why = |visit: Circumstances, when| {
+            let max_age = TimeDelta::minutes(15);
+            told(&visit, Telling { max_age, when })
+        };
+        let first = NotifyWhen::FirstVisit;
+        let announced = Session {
+            announced: true,
+            ..person
+        };
+        assert_eq!(why(visit(false, false, Some(announced)), first), Told::Told);
+        let waits = Session {
+            outbox: Outbox::Waiting,
+            ..announced
+        };
+        assert_eq!(why(visit(false, false, Some(waits)), first), Told::Waiting);
+        let bots = Session {
+            is_bot: true,
+            ..person
+        };
+        assert_eq!(why(visit(true, false, Some(bots)), first), Told::Bot);
+        assert_eq!(
+            why(visit(false, false, Some(bots)), first),
+            Told::BotSession
+        );
+        assert_eq!(why(visit(false, true, Some(person)), first), Told::OptedOut);
+        assert_eq!(why(visit(false, false, Some(person)), first), Told::TooOld);
+        let second = NotifyWhen::SecondSignal;
+        assert_eq!(
+            why(visit(false, false, Some(person)), second),
+            Told::NoSecondSignal
+        );
+        assert_eq!(
+            why(visit(false, false, None), second).reason(),
+            Some("session_gone")
+        );
+    }
+}

@@ -1,0 +1,144 @@
+//! The acquisition channel, by GA4's default channel group
+//! (<https://support.google.com/analytics/answer/9756891>), with assistants as a channel of their own.
+
+use super::lists::Kind;
+
+/// A channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "their names say what they are")]
+pub enum Channel {
+    Direct,
+    CrossNetwork,
+    PaidShopping,
+    PaidSearch,
+    PaidSocial,
+    PaidVideo,
+    Display,
+    PaidOther,
+    AiAssistants,
+    OrganicShopping,
+    OrganicSocial,
+    OrganicVideo,
+    OrganicSearch,
+    Referral,
+    Email,
+    Affiliates,
+    Audio,
+    Sms,
+    MobilePush,
+    Unassigned,
+}
+
+impl Channel {
+    /// The name in reports.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Direct => "Direct",
+            Self::CrossNetwork => "Cross-network",
+            Self::PaidShopping => "Paid Shopping",
+            Self::PaidSearch => "Paid Search",
+            Self::PaidSocial => "Paid Social",
+            Self::PaidVideo => "Paid Video",
+            Self::Display => "Display",
+            Self::PaidOther => "Paid Other",
+            Self::AiAssistants => "AI Assistants",
+            Self::OrganicShopping => "Organic Shopping",
+            Self::OrganicSocial => "Organic Social",
+            Self::OrganicVideo => "Organic Video",
+            Self::OrganicSearch => "Organic Search",
+            Self::Referral => "Referral",
+            Self::Email => "Email",
+            Self::Affiliates => "Affiliates",
+            Self::Audio => "Audio",
+            Self::Sms => "SMS",
+            Self::MobilePush => "Mobile Push Notifications",
+            Self::Unassigned => "Unassigned",
+        }
+    }
+}
+
+/// The channel of a source and medium, both in lower case; `kind` is what the source is known as.
+/// The first rule that fits decides.
+pub(super) fn of(
+    source: &str,
+    medium: &str,
+    campaign: Option<&str>,
+    kind: Option<Kind>,
+) -> Channel {
+    let campaign = campaign.unwrap_or_default().to_lowercase();
+    let is_shop = kind == Some(Kind::Shopping) || is_shopping(&campaign);
+    let is = |wanted: Kind| kind == Some(wanted);
+    let is_paid = medium.contains("cp")
+        || medium == "ppc"
+        || medium == "retargeting"
+        || medium.starts_with("paid");
+    let one_of = |words: &[&str]| words.contains(&medium);
+    let mail = ["email", "e-mail", "e_mail", "e mail"];
+    let rules = [
+        (
+            Channel::Direct,
+            source == "(direct)" && one_of(&["(none)", "(not set)"]),
+        ),
+        (Channel::CrossNetwork, campaign.contains("cross-network")),
+        (Channel::PaidShopping, is_paid && is_shop),
+        (Channel::PaidSearch, is_paid && is(Kind::Search)),
+        (Channel::PaidSocial, is_paid && is(Kind::Social)),
+        (Channel::PaidVideo, is_paid && is(Kind::Video)),
+        (
+            Channel::Display,
+            one_of(&["display", "banner", "expandable", "interstitial", "cpm"]),
+        ),
+        (Channel::PaidOther, is_paid),
+        (
+            Channel::AiAssistants,
+            is(Kind::Assistant) || medium == "ai-assistant",
+        ),
+        (Channel::OrganicShopping, is_shop),
+        (
+            Channel::OrganicSocial,
+            is(Kind::Social)
+                || one_of(&[
+                    "social",
+                    "social-network",
+                    "social-media",
+                    "sm",
+                    "social network",
+                    "social media",
+                ]),
+        ),
+        (
+            Channel::OrganicVideo,
+            is(Kind::Video) || medium.contains("video"),
+        ),
+        (
+            Channel::OrganicSearch,
+            is(Kind::Search) || medium == "organic",
+        ),
+        (
+            Channel::Email,
+            mail.contains(&source) || mail.contains(&medium),
+        ),
+        (Channel::Affiliates, one_of(&["affiliate", "affiliates"])),
+        (Channel::Audio, medium == "audio"),
+        (Channel::Sms, source == "sms" || medium == "sms"),
+        (
+            Channel::MobilePush,
+            medium.ends_with("push")
+                || medium.contains("mobile")
+                || medium.contains("notification")
+                || source == "firebase",
+        ),
+        (Channel::Referral, one_of(&["referral", "app", "link"])),
+    ];
+    let fits = rules.into_iter().find(|(_, fits)| *fits);
+    fits.map_or(Channel::Unassigned, |(channel, _)| channel)
+}
+
+/// `shop` not after a letter other than `e`, as in `workshop`; or `shopping`.
+fn is_shopping(campaign: &str) -> bool {
+    let before = |at: usize| campaign[..at].chars().next_back();
+    let mut places = campaign.match_indices("shop").map(|(at, _)| at);
+    campaign.contains("shopping")
+        || places.any(|at| before(at).is_none_or(|c| c == 'e' || !c.is_ascii_alphabetic()))
+}

@@ -1,0 +1,150 @@
+//! Search engines, social networks, assistants, shops and sites of videos, by host and by the words
+//! that campaigns use for them (see `data/README.md`).
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use url::Url;
+
+/// What a source is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Search,
+    Social,
+    Video,
+    Shopping,
+    Assistant,
+}
+
+/// A source that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Source {
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+}
+
+impl Kind {
+    /// How somebody comes from there who was not led by a campaign.
+    pub(super) const fn medium(self) -> &'static str {
+        match self {
+            Self::Search => "organic",
+            Self::Social => "social",
+            Self::Assistant => "ai-assistant",
+            Self::Video | Self::Shopping => "referral",
+        }
+    }
+}
+
+static LISTS: LazyLock<HashMap<&'static str, Source>> = LazyLock::new(|| {
+    let lines = include_str!("../../../data/sources.tsv").lines();
+    let listed = lines.filter_map(|line| {
+        let mut parts = line.split('\t');
+        let (key, kind, name) = (parts.next()?, parts.next()?, parts.next()?);
+        let kind = match kind {
+            "search" => Kind::Search,
+            "social" => Kind::Social,
+            "video" => Kind::Video,
+            "shopping" => Kind::Shopping,
+            _ => Kind::Assistant,
+        };
+        Some((key, Source { name, kind }))
+    });
+    listed.collect()
+});
+
+/// What stands before a search engine's domain where it is still the search engine.
+const SEARCH_PREFIXES: [&str; 12] = [
+    "m", "search", "images", "image", "lite", "html", "start", "amp", "suche", "web", "r", "l",
+];
+
+/// Android's apps name their packages instead of a page.
+const APPS: [(&str, &str); 18] = [
+    ("com.google.android.googlequicksearchbox", "google"),
+    ("com.google.android.youtube", "youtube"),
+    ("com.facebook.katana", "facebook"),
+    ("com.facebook.lite", "facebook"),
+    ("com.facebook.orca", "facebook"),
+    ("com.instagram.android", "instagram"),
+    ("com.instagram.barcelona", "threads"),
+    ("com.twitter.android", "twitter"),
+    ("com.linkedin.android", "linkedin"),
+    ("com.pinterest", "pinterest"),
+    ("com.reddit.frontpage", "reddit"),
+    ("com.snapchat.android", "snapchat"),
+    ("com.zhiliaoapp.musically", "tiktok"),
+    ("org.telegram.messenger", "telegram"),
+    ("com.whatsapp", "whatsapp"),
+    ("com.openai.chatgpt", "chatgpt"),
+    ("ai.perplexity.app.android", "perplexity"),
+    ("com.anthropic.claude", "claude"),
+];
+
+/// The source that a campaign means by a word, or by a host.
+pub(super) fn word(word: &str) -> Option<Source> {
+    LISTS.get(word).copied().or_else(|| {
+        if word.contains('.') {
+            host(word, "/")
+        } else {
+            None
+        }
+    })
+}
+
+/// The source whose page led here.
+pub(super) fn referrer(page: &Url) -> Option<Source> {
+    let name = page.host_str()?;
+    if page.scheme() == "android-app" {
+        let app = APPS.iter().find(|(package, _)| *package == name);
+        return app.and_then(|(_, name)| LISTS.get(name).copied());
+    }
+    host(name, page.path())
+}
+
+fn host(name: &str, path: &str) -> Option<Source> {
+    let name = name.strip_prefix("www.").unwrap_or(name);
+    if let Some(found) = with_path(name, path) {
+        return Some(found);
+    }
+    if let Some(found) = LISTS.get(name).copied().or_else(|| of_country(name)) {
+        return Some(found);
+    }
+    let mut rest = name;
+    while let Some((prefix, parent)) = rest.split_once('.') {
+        if !parent.contains('.') {
+            return None;
+        }
+        let found = LISTS.get(parent).copied().or_else(|| of_country(parent));
+        // Google's mail is no search, and neither is its page for developers.
+        let is_same = |source: &Source| {
+            source.kind != Kind::Search || SEARCH_PREFIXES.contains(&prefix) || prefix.len() == 2
+        };
+        if found.is_some() {
+            return found.filter(is_same);
+        }
+        rest = parent;
+    }
+    None
+}
+
+/// Some sources are a part of a site: `x.com/i/grok`.
+fn with_path(host: &str, path: &str) -> Option<Source> {
+    let parts: Vec<&str> = path.trim_matches('/').split('/').take(3).collect();
+    let (&first, _) = parts.split_first().filter(|(first, _)| !first.is_empty())?;
+    let two = parts
+        .get(1)
+        .map(|second| format!("{host}/{first}/{second}"));
+    let longer = two.and_then(|key| LISTS.get(key.as_str()).copied());
+    longer.or_else(|| LISTS.get(format!("{host}/{first}").as_str()).copied())
+}
+
+/// `google.co.uk` and `de.search.yahoo.com`: `{}` in the list stands for a country.
+fn of_country(host: &str) -> Option<Source> {
+    let suffix = psl::suffix_str(host)?;
+    let stem = host.strip_suffix(suffix)?;
+    if let Some(found) = LISTS.get(format!("{stem}{{}}").as_str()) {
+        return Some(*found);
+    }
+    let (first, rest) = host.split_once('.')?;
+    let is_country = first.len() == 2;
+    is_country.then(|| LISTS.get(format!("{{}}.{rest}").as_str()).copied())?
+}

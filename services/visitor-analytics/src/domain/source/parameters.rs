@@ -1,0 +1,112 @@
+//! Which parameters of a page's address are kept: others may hold what is nobody's business.
+
+use std::collections::BTreeSet;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use url::Url;
+
+/// What says what a page shows, or which campaign led to it.
+const KEPT: [&str; 22] = [
+    "utm_source",
+    "utm_medium",
+    "utm_campaign",
+    "utm_term",
+    "utm_content",
+    "utm_id",
+    "utm_source_platform",
+    "utm_creative_format",
+    "utm_marketing_tactic",
+    "ref",
+    "source",
+    "campaign",
+    "page",
+    "p",
+    "lang",
+    "language",
+    "sort",
+    "order",
+    "category",
+    "tag",
+    "tab",
+    "view",
+];
+
+/// The parameters that are kept beside those that always are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parameters {
+    more: Arc<BTreeSet<String>>,
+    all: bool,
+}
+
+impl FromStr for Parameters {
+    type Err = std::convert::Infallible;
+
+    /// Names with commas between them; `*` keeps them all.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let names = text
+            .split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty());
+        let more: BTreeSet<String> = names.map(str::to_lowercase).collect();
+        Ok(Self {
+            all: more.contains("*"),
+            more: Arc::new(more),
+        })
+    }
+}
+
+impl Parameters {
+    /// Drops what is not kept from a page's address. An e-mail address is kept nowhere.
+    pub fn strip(&self, url: &mut Url) {
+        let Some(query) = url.query() else {
+            return;
+        };
+        let kept: Vec<&str> = query.split('&').filter(|pair| self.keeps(pair)).collect();
+        if kept.len() == query.split('&').count() {
+            return;
+        }
+        let kept = kept.join("&");
+        url.set_query(Some(kept.as_str()).filter(|kept| !kept.is_empty()));
+    }
+
+    fn keeps(&self, pair: &str) -> bool {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let listed = || {
+            let name = name.to_ascii_lowercase();
+            KEPT.contains(&name.as_str()) || self.more.contains(&name)
+        };
+        let is_mail = value.contains('@') || value.contains("%40");
+        !name.is_empty() && !is_mail && (self.all || listed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_listed_is_kept() {
+        let kept = |setting: &str, query: &str| {
+            let mut url = Url::parse(&format!("https://a.example/x?{query}")).unwrap();
+            setting.parse::<Parameters>().unwrap().strip(&mut url);
+            url.query().map(str::to_owned)
+        };
+        let all = "utm_source=n&token=secret&email=a%40b.example&Page=2";
+        assert_eq!(kept("", all).as_deref(), Some("utm_source=n&Page=2"));
+        assert_eq!(
+            kept("token", all).as_deref(),
+            Some("utm_source=n&token=secret&Page=2")
+        );
+        assert_eq!(
+            kept("*", all).as_deref(),
+            Some("utm_source=n&token=secret&Page=2")
+        );
+        assert_eq!(kept("", "ref=a@b.example&token=x"), None);
+        assert_eq!(
+            kept("", "utm_term=a%20b").as_deref(),
+            Some("utm_term=a%20b")
+        );
+        assert_eq!(kept("", "gclid=x"), None);
+    }
+}

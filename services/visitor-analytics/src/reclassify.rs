@@ -1,0 +1,196 @@
+//! The `reclassify` command: stored visits judged again by the rules of this version.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use common::clock::Clock;
+use url::Url;
+
+use crate::NAME;
+use crate::config::{Config, Reclassify};
+use crate::domain::bot::{Category, Circumstances, RULESET, Reason, Verdict, judge_again};
+use crate::domain::classifier::Classifier;
+use crate::store::{Cursor, Judged, Progress, Store, StoredVisit};
+
+/// What changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Whether it was only looked at.
+    pub dry_run: bool,
+    /// Whether these rules had judged all visits before.
+    pub was_finished: bool,
+    /// Visits that an earlier run, which was stopped, has judged.
+    pub before: i64,
+    /// Visits judged.
+    pub visits: i64,
+    /// Visits with another verdict than before, beside its version.
+    pub changed: i64,
+    /// People who are bots now.
+    pub became_bots: i64,
+    /// Bots who are people now.
+    pub became_people: i64,
+    /// By code: visits for which a rule fires now and did not, and the other way round.
+    pub reasons: BTreeMap<String, (i64, i64)>,
+}
+
+/// Judges all visits, or those that are left.
+pub async fn run(config: &Config, clock: &Clock, how: Reclassify) -> anyhow::Result<Report> {
+    let store = Store::new(config.database.pool(NAME)?);
+    over(&store, clock, how).await
+}
+
+/// The same over a given store.
+pub async fn over(store: &Store, clock: &Clock, how: Reclassify) -> anyhow::Result<Report> {
+    let classifier = Classifier::new();
+    let progress = store
+        .reclassified()
+        .await?
+        .filter(|_| !how.again && !how.dry_run);
+    let mut report = Report {
+        dry_run: how.dry_run,
+        was_finished: progress.is_some_and(|progress| progress.is_finished),
+        before: progress.map_or(0, |progress| progress.visits),
+        ..Report::default()
+    };
+    if report.was_finished {
+        return Ok(report);
+    }
+    let changed_before = progress.map_or(0, |progress| progress.changed);
+    let mut after = progress.map(|progress| progress.through);
+    loop {
+        let visits = store.visits_to_judge(after, how.batch).await?;
+        let last = visits.last().map(StoredVisit::cursor);
+        let judged: Vec<Judged> = visits.into_iter().map(|v| again(&classifier, v)).collect();
+        for one in &judged {
+            report.add(one);
+        }
+        if !how.dry_run {
+            let outdated = judged
+                .into_iter()
+                .filter(|one| one.differs || one.is_outdated());
+            let outdated: Vec<Judged> = outdated.collect();
+            store.judge_again(&outdated, clock.now()).await?;
+            if let Some(through) = last.or(after) {
+                let progress = Progress {
+                    through,
+                    visits: report.before + report.visits,
+                    changed: changed_before + report.changed,
+                    is_finished: last.is_none(),
+                };
+                store.note_reclassified(progress, clock.now()).await?;
+            }
+        }
+        if last.is_none() {
+            return Ok(report);
+        }
+        after = last;
+    }
+}
+
+fn again(classifier: &Classifier, visit: StoredVisit) -> Judged {
+    let findings = classifier.findings(&visit.user_agent, None);
+    let referrer = visit
+        .referrer
+        .as_deref()
+        .and_then(|text| Url::parse(text).ok());
+    let circumstances = Circumstances {
+        user_agent: &visit.user_agent,
+        path: &visit.path,
+        referrer: referrer.as_ref(),
+        asn: visit.asn.and_then(|asn| u32::try_from(asn).ok()),
+        ..Circumstances::default()
+    };
+    let before: Vec<Reason> = visit
+        .reasons
+        .iter()
+        .filter_map(|c| Reason::with_code(c))
+        .collect();
+    // Only geo knew that it was a hosting provider's, where the list does not.
+    let circumstances = Circumstances {
+        is_hosting: before.contains(&Reason::HostingNetwork) && visit.asn.is_none(),
+        ..circumstances
+    };
+    let verdict = judge_again(&findings.verdict, &circumstances, &before);
+    Judged {
+        differs: !is_same(&visit, &verdict),
+        verdict,
+        visit,
+    }
+}
+
+fn is_same(visit: &StoredVisit, verdict: &Verdict) -> bool {
+    let mut codes: Vec<&str> = verdict.reasons.iter().map(|reason| reason.code()).collect();
+    let mut before: Vec<&str> = visit.reasons.iter().map(String::as_str).collect();
+    codes.sort_unstable();
+    before.sort_unstable();
+    visit.is_bot == verdict.is_bot
+        && visit.score == i16::from(verdict.score)
+        && codes == before
+        && visit.bot_name == verdict.name
+        && visit.category.as_deref() == verdict.category.map(Category::as_str)
+}
+
+impl StoredVisit {
+    fn cursor(&self) -> Cursor {
+        Cursor {
+            id: self.id,
+            timestamp: self.timestamp,
+        }
+    }
+}
+
+impl Judged {
+    fn is_outdated(&self) -> bool {
+        self.visit.ruleset != RULESET.cast_signed()
+    }
+}
+
+impl Report {
+    fn add(&mut self, one: &Judged) {
+        self.visits += 1;
+        self.changed += i64::from(one.differs);
+        let (was, is) = (one.visit.is_bot, one.verdict.is_bot);
+        self.became_bots += i64::from(is && !was);
+        self.became_people += i64::from(was && !is);
+        let codes: Vec<&str> = one
+            .verdict
+            .reasons
+            .iter()
+            .map(|reason| reason.code())
+            .collect();
+        let before = &one.visit.reasons;
+        for code in codes
+            .iter()
+            .filter(|code| before.iter().all(|b| b != *code))
+        {
+            self.reasons.entry((*code).to_owned()).or_default().0 += 1;
+        }
+        for code in before.iter().filter(|code| !codes.contains(&code.as_str())) {
+            self.reasons.entry(code.clone()).or_default().1 += 1;
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        if self.was_finished {
+            return writeln!(
+                f,
+                "ruleset {RULESET} has judged all visits; --again begins anew"
+            );
+        }
+        let would = if self.dry_run { "would be " } else { "" };
+        if self.before > 0 {
+            writeln!(f, "{} visits had been judged before", self.before)?;
+        }
+        writeln!(
+            f,
+            "ruleset {RULESET}: {} visits {would}judged, {} {would}changed: {} people are bots, {} bots are people",
+            self.visits, self.changed, self.became_bots, self.became_people
+        )?;
+        for (code, (more, less)) in &self.reasons {
+            writeln!(f, "  {code:<24} +{more} -{less}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,86 @@
+//! Sessions as a whole, and what they give away.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::rejudge::{Change, stored};
+use super::{Store, StoreError};
+use crate::domain::bot::Reason;
+use crate::domain::bot::behaviour::{Step, judge};
+
+/// Visits of a session that are looked at, the last ones.
+const MOST: i64 = 2_000;
+
+struct Row {
+    id: Uuid,
+    timestamp: DateTime<Utc>,
+    page_id: i32,
+    status_code: Option<i16>,
+    is_bot: bool,
+    verdict_id: i32,
+    reasons: Vec<String>,
+    bot_name: Option<String>,
+    category: Option<String>,
+    site_id: i32,
+    visitor_id: String,
+}
+
+impl Store {
+    /// Judges a session by its visits together, and by what is known already. Where it is a bot's,
+    /// each of its visits becomes one. Returns the reasons.
+    pub async fn judge_session(
+        &self,
+        session: Uuid,
+        known: Option<Reason>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Reason>, StoreError> {
+        let mut rows = sqlx::query_as!(
+            Row,
+            r#"select v.id, v.timestamp, v.page_id, v.status_code, v.is_bot, v.verdict_id,
+                      j.reasons, j.bot_name, j.category, v.site_id, v.visitor_id
+               from visitor_analytics.session s
+               join visitor_analytics.visit v on v.site_id = s.site_id and v.session_id = s.id
+                and v.timestamp between s.started_at and s.last_seen_at
+               join visitor_analytics.verdict j on j.id = v.verdict_id
+               where s.id = $1 order by v.timestamp desc, v.id desc limit $2"#,
+            session,
+            MOST,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.reverse();
+        let steps: Vec<Step> = rows.iter().map(Row::step).collect();
+        let mut reasons = judge(&steps);
+        reasons.extend(known.filter(|reason| !reasons.contains(reason)));
+        if reasons.is_empty() {
+            return Ok(reasons);
+        }
+        let people = rows.into_iter().filter(|row| !row.is_bot);
+        let changes: Vec<Change> = people.map(|row| row.raised(session, &reasons)).collect();
+        self.rejudge(&changes, now).await?;
+        Ok(reasons)
+    }
+}
+
+impl Row {
+    fn step(&self) -> Step {
+        Step {
+            timestamp: self.timestamp,
+            page: self.page_id,
+            status: self.status_code.and_then(|code| u16::try_from(code).ok()),
+        }
+    }
+
+    fn raised(self, session_id: Uuid, reasons: &[Reason]) -> Change {
+        let before = stored(&self.reasons, self.bot_name, self.category.as_deref());
+        Change {
+            visitor: (self.site_id, self.visitor_id),
+            session_id,
+            id: self.id,
+            timestamp: self.timestamp,
+            before: self.verdict_id,
+            verdict: before.with(reasons.iter().copied()),
+            is_counted: true,
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What is stored about one visit beside the visit itself.
+
+use chrono::{DateTime, Utc};
+use common::visitor_analytics::Visit;
+use uuid::Uuid;
+
+use super::{Store, StoreError};
+
+/// A visit, and what stands elsewhere about it.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The visit.
+    pub visit: Visit,
+    /// Whether its place is still to be found.
+    pub place_is_owed: bool,
+    /// Its session; `None` where that went with its month.
+    pub session: Option<SessionFacts>,
+}
+
+/// A visit's session.
+#[derive(Clone, Debug)]
+pub struct SessionFacts {
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// When its last visit so far was.
+    pub last_seen_at: DateTime<Utc>,
+    /// How many visits.
+    pub visits: u32,
+    /// Whether one of them was a bot's.
+    pub is_bot: bool,
+    /// Its first visit.
+    pub entry_visit_id: Uuid,
+    /// Whether somebody has been told, or is being told.
+    pub announced: bool,
+    /// What is still in the outbox.
+    pub waiting: Option<Announced>,
+}
+
+/// An entry of the outbox.
+#[derive(Clone, Debug)]
+pub struct Announced {
+    /// The visit that made the session worth telling.
+    pub visit_id: Uuid,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it is tried next.
+    pub due_at: DateTime<Utc>,
+    /// Whether it was refused for good.
+    pub gave_up: bool,
+    /// Why the last try failed.
+    pub last_error: Option<String>,
+}
+
+impl Store {
+    /// Everything that is stored about a visit.
+    pub async fn facts(&self, id: Uuid) -> Result<Option<Facts>, StoreError> {
+        let Some(visit) = self.visit(id).await? else {
+            return Ok(None);
+        };
+        let row = sqlx::query!(
+            r#"select exists (select from visitor_analytics.owed_location
+                              where visit_id = $1 and visit_timestamp = $2) as "owed!",
+                      s.started_at as "started_at?", s.last_seen_at as "last_seen_at?",
+                      s.visits as "visits?", s.is_bot as "is_bot?",
+                      s.entry_visit_id as "entry_visit_id?", s.announced as "announced?",
+                      o.visit_id as "told_visit_id?", o.attempts as "attempts?",
+                      o.due_at as "due_at?", o.gave_up_at, o.last_error
+               from (select $3::uuid as id) w
+               left join visitor_analytics.session s on s.id = w.id
+               left join visitor_analytics.outbox o on o.session_id = w.id"#,
+            id,
+            visit.timestamp,
+            visit.session_id,
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        let waiting = || {
+            Some(Announced {
+                visit_id: row.told_visit_id?,
+                attempts: row.attempts?.try_into().unwrap_or_default(),
+                due_at: row.due_at?,
+                gave_up: row.gave_up_at.is_some(),
+                last_error: row.last_error.clone(),
+            })
+        };
+        let session = || {
+            Some(SessionFacts {
+                started_at: row.started_at?,
+                last_seen_at: row.last_seen_at?,
+                visits: row.visits?.try_into().unwrap_or_default(),
+                is_bot: row.is_bot?,
+                entry_visit_id: row.entry_visit_id?,
+                announced: row.announced?,
+                waiting: waiting(),
+            })
+        };
+        Ok(Some(Facts {
+            place_is_owed: row.owed,
+            session: session(),
+            visit,
+        }))
+    }
+}

@@ -1,0 +1,183 @@
+//! Stored visits, to be judged again.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::rejudge::Change;
+use super::{Store, StoreError};
+use crate::domain::bot::{RULESET, Verdict};
+
+/// The last visit that was judged, in the order of the visits' key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// Its id.
+    pub id: Uuid,
+    /// When it happened.
+    pub timestamp: DateTime<Utc>,
+}
+
+/// How far the current rules have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// After this visit it goes on.
+    pub through: Cursor,
+    /// Visits judged.
+    pub visits: i64,
+    /// Visits that got another verdict.
+    pub changed: i64,
+    /// Whether that were all.
+    pub is_finished: bool,
+}
+
+/// What is stored of a visit, as far as it is judged by it.
+#[derive(Clone, Debug)]
+pub struct StoredVisit {
+    /// Its id.
+    pub id: Uuid,
+    /// When it happened.
+    pub timestamp: DateTime<Utc>,
+    /// Its site.
+    pub site_id: i32,
+    /// Its visitor.
+    pub visitor_id: String,
+    /// Its session.
+    pub session_id: Uuid,
+    /// Its verdict's number.
+    pub verdict_id: i32,
+    /// The page's address, without its query.
+    pub base: String,
+    /// Its path.
+    pub path: String,
+    /// What led there.
+    pub referrer: Option<String>,
+    /// The visitor's user agent.
+    pub user_agent: String,
+    /// The visitor's network.
+    pub asn: Option<i64>,
+    /// The verdict so far.
+    pub is_bot: bool,
+    /// Its score.
+    pub score: i16,
+    /// Its reasons' codes.
+    pub reasons: Vec<String>,
+    /// The bot's name.
+    pub bot_name: Option<String>,
+    /// The bot's category.
+    pub category: Option<String>,
+    /// By which rules.
+    pub ruleset: i16,
+}
+
+/// A visit with its new verdict.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// The visit.
+    pub visit: StoredVisit,
+    /// What the current rules say.
+    pub verdict: Verdict,
+    /// Whether they say something else than the verdict so far, beside their version.
+    pub differs: bool,
+}
+
+impl Store {
+    /// How far the current rules have come; `None` where they have not begun.
+    pub async fn reclassified(&self) -> Result<Option<Progress>, StoreError> {
+        let row = sqlx::query!(
+            r#"select through_timestamp, through_id, visits, changed,
+                      finished_at is not null as "is_finished!"
+               from visitor_analytics.reclassification where ruleset = $1"#,
+            RULESET.cast_signed(),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(|row| Progress {
+            through: Cursor {
+                id: row.through_id,
+                timestamp: row.through_timestamp,
+            },
+            visits: row.visits,
+            changed: row.changed,
+            is_finished: row.is_finished,
+        }))
+    }
+
+    /// Remembers how far they have come.
+    pub async fn note_reclassified(
+        &self,
+        progress: Progress,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "insert into visitor_analytics.reclassification (ruleset, through_timestamp,
+                 through_id, visits, changed, finished_at)
+             values ($1, $2, $3, $4, $5, $6)
+             on conflict on constraint reclassification_pkey do update
+             set through_timestamp = excluded.through_timestamp,
+                 through_id = excluded.through_id, visits = excluded.visits,
+                 changed = excluded.changed, finished_at = excluded.finished_at",
+            RULESET.cast_signed(),
+            progress.through.timestamp,
+            progress.through.id,
+            progress.visits,
+            progress.changed,
+            progress.is_finished.then_some(now),
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// The visits after one, in the order of their key.
+    pub async fn visits_to_judge(
+        &self,
+        after: Option<Cursor>,
+        limit: u16,
+    ) -> Result<Vec<StoredVisit>, StoreError> {
+        let rows = sqlx::query_as!(
+            StoredVisit,
+            r#"select v.id as "id!", v.timestamp as "timestamp!", v.site_id as "site_id!",
+                      v.visitor_id as "visitor_id!", v.session_id as "session_id!",
+                      v.verdict_id as "verdict_id!", p.base, p.path, o.referrer, a.user_agent,
+                      n.asn as "asn?", v.is_bot as "is_bot!", j.score, j.reasons, j.bot_name,
+                      j.category, j.ruleset
+               from (select * from visitor_analytics.visit
+                     where $1::uuid is null or (id, timestamp) > ($1, $2)
+                     order by id, timestamp limit $3) v
+               join visitor_analytics.page p on p.id = v.page_id
+               join visitor_analytics.origin o on o.id = v.origin_id
+               join visitor_analytics.agent a on a.id = v.agent_id
+               join visitor_analytics.verdict j on j.id = v.verdict_id
+               left join visitor_analytics.network n on n.id = v.network_id
+               order by v.id, v.timestamp"#,
+            after.map(|cursor| cursor.id),
+            after.map(|cursor| cursor.timestamp),
+            i64::from(limit),
+        );
+        Ok(rows.fetch_all(&self.pool).await?)
+    }
+
+    /// Gives visits the verdicts of the current rules, and corrects what follows from them.
+    pub async fn judge_again(
+        &self,
+        judged: &[Judged],
+        now: DateTime<Utc>,
+    ) -> Result<u64, StoreError> {
+        let changes: Vec<Change> = judged.iter().map(Judged::change).collect();
+        self.rejudge(&changes, now).await
+    }
+}
+
+impl Judged {
+    fn change(&self) -> Change {
+        let visit = &self.visit;
+        Change {
+            visitor: (visit.site_id, visit.visitor_id.clone()),
+            session_id: visit.session_id,
+            id: visit.id,
+            timestamp: visit.timestamp,
+            before: visit.verdict_id,
+            verdict: self.verdict.clone(),
+            is_counted: self.differs,
+        }
+    }
+}

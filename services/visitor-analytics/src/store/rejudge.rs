@@ -1,0 +1,105 @@
+//! Verdicts that change after their visits were recorded: with them change the sessions, the days'
+//! numbers and what waits to be told.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::record::locks;
+use super::rollup::Period;
+use super::session::VisitorKey;
+use super::{Store, StoreError};
+use crate::domain::bot::{Category, Reason, Verdict};
+
+/// A visit whose verdict is another one now.
+#[derive(Clone, Debug)]
+pub(super) struct Change {
+    pub(super) visitor: VisitorKey,
+    pub(super) session_id: Uuid,
+    pub(super) id: Uuid,
+    pub(super) timestamp: DateTime<Utc>,
+    /// The number of the verdict that this is about; who has got another one meanwhile keeps it.
+    pub(super) before: i32,
+    pub(super) verdict: Verdict,
+    /// Whether numbers of days change with it.
+    pub(super) is_counted: bool,
+}
+
+/// A stored verdict, as far as the rules know its reasons still.
+pub(super) fn stored(reasons: &[String], name: Option<String>, category: Option<&str>) -> Verdict {
+    let known = reasons.iter().filter_map(|code| Reason::with_code(code));
+    Verdict::of(known.collect(), name, category.and_then(Category::named))
+}
+
+impl Store {
+    /// Gives visits other verdicts, all in one transaction with what follows from it. Returns how
+    /// many got theirs.
+    pub(super) async fn rejudge(
+        &self,
+        changes: &[Change],
+        now: DateTime<Utc>,
+    ) -> Result<u64, StoreError> {
+        if changes.is_empty() {
+            return Ok(0);
+        }
+        let visitors: Vec<VisitorKey> = changes.iter().map(|c| c.visitor.clone()).collect();
+        let mut transaction = self.pool.begin_with(locks::begin(&visitors)).await?;
+        let verdicts: Vec<_> = changes.iter().map(|change| Some(&change.verdict)).collect();
+        let numbers = self.dimensions.judged(&mut transaction, &verdicts).await?;
+        let ids: Vec<Uuid> = changes.iter().map(|change| change.id).collect();
+        let moments: Vec<_> = changes.iter().map(|change| change.timestamp).collect();
+        let before: Vec<i32> = changes.iter().map(|change| change.before).collect();
+        let bots: Vec<bool> = changes.iter().map(|change| change.verdict.is_bot).collect();
+        let done = sqlx::query!(
+            "update visitor_analytics.visit v set verdict_id = n.verdict_id, is_bot = n.is_bot
+             from unnest($1::uuid[], $2::timestamptz[], $3::int[], $4::int[], $5::bool[])
+                 as n (id, moment, before, verdict_id, is_bot)
+             where v.id = n.id and v.timestamp = n.moment and v.verdict_id = n.before
+               and v.timestamp between $6 and $7",
+            &ids,
+            &moments,
+            &before,
+            &numbers.ids as _,
+            &bots,
+            moments.iter().min(),
+            moments.iter().max(),
+        )
+        .execute(&mut *transaction)
+        .await?
+        .rows_affected();
+        let mut counted: HashMap<Uuid, i32> = HashMap::new();
+        for change in changes.iter().filter(|change| change.is_counted) {
+            counted.insert(change.session_id, change.visitor.0);
+        }
+        let sessions: Vec<Uuid> = counted.keys().copied().collect();
+        let corrected = sqlx::query!(
+            r#"with judged as (
+                   select s.id, s.started_at, s.last_seen_at, s.site_id, exists (
+                       select from visitor_analytics.visit v
+                       where v.site_id = s.site_id and v.session_id = s.id and v.is_bot
+                         and v.timestamp between s.started_at and s.last_seen_at) as is_bot
+                   from visitor_analytics.session s where s.id = any($1)),
+               corrected as (
+                   update visitor_analytics.session s set is_bot = j.is_bot from judged j
+                   where s.id = j.id and s.started_at = j.started_at and s.is_bot <> j.is_bot),
+               untold as (
+                   delete from visitor_analytics.outbox o using judged j
+                   where o.session_id = j.id and j.is_bot and o.attempts = 0)
+               select site_id, started_at, last_seen_at from judged"#,
+            &sessions,
+        )
+        .fetch_all(&mut *transaction)
+        .await?;
+        let touched = corrected.into_iter().map(|session| Period {
+            site_id: session.site_id,
+            from: session.started_at,
+            to: session.last_seen_at,
+        });
+        let marked = self.rollups.mark(&mut transaction, touched, now).await?;
+        transaction.commit().await?;
+        self.dimensions.remember_judged(&numbers);
+        self.rollups.remember(marked);
+        Ok(done)
+    }
+}

@@ -1,0 +1,187 @@
+//! Watches what visitors do: a session that grows is judged as a whole, and when it is a bot's, the
+//! visits that follow are known from the beginning.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use common::clock::Clock;
+use quick_cache::sync::Cache;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::domain::bot::Reason;
+use crate::domain::classified::Classified;
+use crate::domain::session::GAP;
+use crate::store::{Outcome, Recorded, Store};
+
+/// Sessions and visitors that are remembered, each about 100 bytes.
+const REMEMBERED: usize = 20_000;
+/// Sessions that may wait to be judged; more are judged when they have grown further.
+const WAITING: usize = 256;
+/// A session is judged when it has this many visits, and whenever it has doubled.
+const FIRST_LOOK: u32 = 8;
+/// So many sites within so long.
+const SITES: usize = 6;
+const SITES_WITHIN: TimeDelta = TimeDelta::minutes(1);
+
+/// A site and a visitor of it.
+type Visitor = (String, String);
+/// Sites by their hashes, since when.
+type Sites = (DateTime<Utc>, Vec<u64>);
+
+/// What is known of sessions that go on. It is each process's own: what is judged is what is stored.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    sessions: Arc<Cache<Uuid, u32>>,
+    /// Visitors found out, until when.
+    bots: Arc<Cache<Visitor, DateTime<Utc>>>,
+    /// The sites of a visitor's address and user agent, since when.
+    sites: Arc<Cache<u64, Sites>>,
+    hasher: RandomState,
+    suspects: mpsc::Sender<Suspect>,
+}
+
+/// A session to be judged.
+#[derive(Debug)]
+struct Suspect {
+    session: Uuid,
+    visitor: Visitor,
+    seen_at: DateTime<Utc>,
+    known: Option<Reason>,
+}
+
+/// The one that judges.
+#[derive(Debug)]
+pub struct Watcher {
+    watch: Watch,
+    store: Store,
+    clock: Clock,
+    suspects: mpsc::Receiver<Suspect>,
+}
+
+/// What is remembered of a visit until it is recorded.
+#[derive(Clone, Debug)]
+pub struct Glimpse {
+    visitor: Visitor,
+    timestamp: DateTime<Utc>,
+    is_bot: bool,
+    crosses_sites: bool,
+}
+
+impl Watch {
+    /// A watch and its watcher, which must run for sessions to be judged.
+    #[must_use]
+    pub fn new(store: Store, clock: Clock) -> (Self, Watcher) {
+        let (suspects, receiver) = mpsc::channel(WAITING);
+        let watch = Self {
+            sessions: Arc::new(Cache::new(REMEMBERED)),
+            bots: Arc::new(Cache::new(REMEMBERED)),
+            sites: Arc::new(Cache::new(REMEMBERED)),
+            hasher: RandomState::new(),
+            suspects,
+        };
+        let watcher = Watcher {
+            watch: watch.clone(),
+            store,
+            clock,
+            suspects: receiver,
+        };
+        (watch, watcher)
+    }
+
+    /// Looks at a visit before it is recorded: one of a session that was found out is a bot's.
+    #[must_use]
+    pub fn look(&self, visit: &mut Classified) -> Glimpse {
+        let visitor = (visit.visit.site.clone(), visit.visitor_id.clone());
+        let timestamp = visit.visit.timestamp;
+        if !self.bots.is_empty()
+            && self
+                .bots
+                .get(&visitor)
+                .is_some_and(|until| timestamp < until)
+        {
+            visit.verdict = visit.verdict.with([Reason::SessionOfBot]);
+            self.bots.insert(visitor.clone(), timestamp + GAP);
+        }
+        Glimpse {
+            crosses_sites: self.crosses_sites(visit),
+            is_bot: visit.verdict.is_bot,
+            visitor,
+            timestamp,
+        }
+    }
+
+    /// Takes note of a visit that was recorded.
+    pub fn saw(&self, glimpse: Glimpse, recorded: &Recorded) {
+        if glimpse.is_bot || recorded.outcome == Outcome::Duplicate {
+            return;
+        }
+        let session = recorded.session_id;
+        let count = self.sessions.get(&session).unwrap_or(0) + 1;
+        self.sessions.insert(session, count);
+        let is_due = count >= FIRST_LOOK && count.is_power_of_two();
+        if is_due || glimpse.crosses_sites {
+            let suspect = Suspect {
+                session,
+                visitor: glimpse.visitor,
+                seen_at: glimpse.timestamp,
+                known: glimpse.crosses_sites.then_some(Reason::ManySites),
+            };
+            // When too many wait, it is judged when it has grown further.
+            let _ = self.suspects.try_send(suspect);
+        }
+    }
+
+    fn crosses_sites(&self, visit: &Classified) -> bool {
+        let visit = &visit.visit;
+        let who = self.hasher.hash_one((visit.ip, &visit.user_agent));
+        let site = self.hasher.hash_one(&visit.site);
+        let (since, mut sites) = self.sites.get(&who).unwrap_or((visit.timestamp, vec![]));
+        if (visit.timestamp - since).abs() > SITES_WITHIN {
+            self.sites.insert(who, (visit.timestamp, vec![site]));
+            return false;
+        }
+        if !sites.contains(&site) && sites.len() < SITES {
+            sites.push(site);
+            self.sites.insert(who, (since, sites.clone()));
+        }
+        sites.len() >= SITES
+    }
+}
+
+impl Watcher {
+    /// Judges sessions until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        loop {
+            let next = stop.run_until_cancelled(self.suspects.recv()).await;
+            let Some(Some(suspect)) = next else {
+                return;
+            };
+            self.judge(suspect).await;
+        }
+    }
+
+    async fn judge(&self, suspect: Suspect) {
+        let now = self.clock.now();
+        let judged = self
+            .store
+            .judge_session(suspect.session, suspect.known, now)
+            .await;
+        match judged {
+            Ok(reasons) if reasons.is_empty() => {}
+            Ok(reasons) => {
+                let codes: Vec<_> = reasons.iter().map(|reason| reason.code()).collect();
+                tracing::info!(session = %suspect.session, ?codes, "a session is a bot's");
+                metrics::counter!("visits_sessions_found_out_total").increment(1);
+                let until = suspect.seen_at + GAP;
+                self.watch.bots.insert(suspect.visitor, until);
+            }
+            Err(error) => {
+                tracing::warn!(session = %suspect.session, %error, "a session is judged later");
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Stored visits, judged again by newer rules; and what was filtered, counted.
+
+use chrono::TimeDelta;
+use common::clock::Clock;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use visitor_analytics::config::Reclassify;
+use visitor_analytics::reclassify::{self, Report};
+use visitor_analytics::store::Store;
+
+use crate::support::{System, answer, noon, problem, start, visit};
+
+const HOW: Reclassify = Reclassify {
+    dry_run: false,
+    again: false,
+    batch: 2,
+};
+
+async fn again(system: &System, how: Reclassify) -> Report {
+    let store = Store::new(system.pool.clone());
+    let clock = Clock::by_hand(noon());
+    reclassify::over(&store, &clock, how).await.unwrap()
+}
+
+/// As rules of before judged: a crawler that they did not know, and a person whom they did not
+/// believe.
+async fn judged_otherwise(system: &System) {
+    let statements = "
+        update visitor_analytics.verdict set key = gen_random_uuid(), ruleset = 1,
+               is_bot = not is_bot, score = 100 - score,
+               reasons = case when is_bot then '{}' else array['forgotten_rule'] end,
+               bot_name = null, category = null;
+        update visitor_analytics.visit v set is_bot = j.is_bot
+               from visitor_analytics.verdict j where j.id = v.verdict_id;
+        update visitor_analytics.session s set is_bot = exists (
+               select from visitor_analytics.visit v where v.session_id = s.id and v.is_bot);
+        delete from visitor_analytics.unfolded_day";
+    sqlx::raw_sql(statements)
+        .execute(&system.pool)
+        .await
+        .unwrap();
+}
+
+async fn recorded(pool: PgPool) -> System {
+    let system = start(pool).await;
+    let google = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)";
+    for n in 0..3 {
+        let url = format!("https://shop.example/{n}");
+        let bot = json!({"url": url, "user_agent": google, "ip": "81.2.69.7"});
+        system.record(&visit(&bot)).await;
+        system.record(&visit(&json!({"url": url}))).await;
+    }
+    system
+}
+
+async fn bots(system: &System) -> (i64, i64) {
+    let visits = system.count("visit where is_bot").await;
+    (visits, system.count("session where is_bot").await)
+}
+
+#[sqlx::test(migrations = false)]
+async fn verdicts_sessions_and_days_follow_the_rules(pool: PgPool) {
+    let system = recorded(pool).await;
+    let before = system.read("/visits?include_bots=true").await;
+    judged_otherwise(&system).await;
+    assert_eq!(bots(&system).await, (3, 1));
+    let dry = Reclassify {
+        dry_run: true,
+        ..HOW
+    };
+    let looked = again(&system, dry).await;
+    assert_eq!((looked.visits, looked.changed), (6, 6));
+    assert_eq!((looked.became_bots, looked.became_people), (3, 3));
+    assert_eq!(system.count("reclassification").await, 0);
+    let done = again(&system, HOW).await;
+    assert_eq!(
+        done,
+        Report {
+            dry_run: false,
+            ..looked
+        }
+    );
+    assert_eq!(done.reasons["forgotten_rule"], (0, 3));
+    assert_eq!(done.reasons["known_crawler"], (3, 0));
+    assert_eq!(bots(&system).await, (3, 1));
+    assert_eq!(system.read("/visits?include_bots=true").await, before);
+    assert_eq!(system.count("unfolded_day").await, 1);
+    let text = done.to_string();
+    assert!(text.contains("6 visits judged, 6 changed"), "{text}");
+    // There is nothing left to do, unless it is wanted.
+    assert!(again(&system, HOW).await.was_finished);
+    let anew = again(&system, Reclassify { again: true, ..HOW }).await;
+    assert_eq!((anew.visits, anew.changed), (6, 0));
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_run_that_was_stopped_goes_on(pool: PgPool) {
+    let system = recorded(pool).await;
+    judged_otherwise(&system).await;
+    let store = Store::new(system.pool.clone());
+    let third = store.visits_to_judge(None, 3).await.unwrap().pop().unwrap();
+    let stopped = "insert into visitor_analytics.reclassification
+                   (ruleset, through_timestamp, through_id, visits, changed)
+                   values ($1, $2, $3, 3, 3)";
+    let stopped = sqlx::query(stopped)
+        .bind(2_i16)
+        .bind(third.timestamp)
+        .bind(third.id);
+    stopped.execute(&system.pool).await.unwrap();
+    let rest = again(&system, HOW).await;
+    assert_eq!((rest.before, rest.visits, rest.changed), (3, 3, 3));
+    let progress = store.reclassified().await.unwrap().unwrap();
+    assert_eq!(
+        (progress.visits, progress.changed, progress.is_finished),
+        (6, 6, true)
+    );
+}
+
+#[sqlx::test(migrations = false)]
+async fn what_was_filtered_can_be_counted(pool: PgPool) {
+    let system = recorded(pool).await;
+    let curl = json!({"user_agent": "curl/8.5.0", "timestamp": noon() - TimeDelta::days(1)});
+    system.record(&visit(&curl)).await;
+    let value = |value: &str, visits: i64| json!({"value": value, "visits": visits});
+    let late = noon() + TimeDelta::seconds(1);
+    let late = late.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    let found = system
+        .read(&format!("/analytics/bots?site=shop.example&to={late}"))
+        .await;
+    assert_eq!(
+        (&found["visits"], &found["bot_visits"]),
+        (&json!(7), &json!(4))
+    );
+    assert_eq!(
+        found["by_name"],
+        json!([value("Googlebot", 3), value("curl", 1)])
+    );
+    let categories = [value("search_engine", 3), value("http_library", 1)];
+    assert_eq!(found["by_category"], Value::from(categories.to_vec()));
+    let reasons = found["by_reason"].as_array().unwrap();
+    assert!(reasons.contains(&value("known_crawler", 3)));
+    assert_eq!(
+        found["over_time"],
+        json!([
+            {"time": "2026-11-19T00:00:00Z", "visits": 1},
+            {"time": "2026-11-20T00:00:00Z", "visits": 3}
+        ])
+    );
+    for (query, field) in [
+        ("limit=0", "limit"),
+        ("time_zone=Nowhere", "time_zone"),
+        ("from=2026-11-20T00:00:00Z&to=2026-11-19T00:00:00Z", "from"),
+        ("from=1990-01-01T00:00:00Z&interval=hour", "interval"),
+    ] {
+        let path = format!("/analytics/bots?{query}");
+        let (status, code, named) = problem(system.get(&path)).await;
+        assert_eq!(
+            (status, code.as_str(), named.as_str()),
+            (400, "QUERY_INVALID", field)
+        );
+    }
+    let (status, _) = answer(
+        system
+            .get("/analytics/bots?interval=year")
+            .send()
+            .await
+            .unwrap(),
+    )
+    .await;
+    assert_eq!(status, 400);
+}

@@ -1,0 +1,186 @@
+//! What is found out about visits, then and later.
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use crate::support::{System, noon, start, start_with, until, visit};
+
+fn page(n: i64, moment: i64, status: u16) -> Value {
+    let url = format!("https://shop.example/{n}");
+    let at = noon() - TimeDelta::minutes(2) + TimeDelta::milliseconds(moment);
+    visit(&json!({"url": url, "timestamp": at, "status_code": status}))
+}
+
+async fn explained(system: &System, recorded: &Value) -> Value {
+    let id = recorded["id"].as_str().unwrap();
+    system.read(&format!("/visits/{id}/explain")).await
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_session_that_goes_like_a_machine_becomes_a_bots_as_a_whole(pool: PgPool) {
+    let system = start_with(pool, &["--notify-when", "second_signal"]).await;
+    let first = system.record(&page(0, 0, 200)).await;
+    assert_eq!(first["is_bot"], false);
+    for n in 1..16 {
+        system.record(&page(n, n * 5_000, 200)).await;
+    }
+    until("a session that is found out", async || {
+        let people = system.read("/visits").await;
+        people["data"].as_array().unwrap().is_empty().then_some(())
+    })
+    .await;
+    let story = explained(&system, &first).await;
+    assert_eq!(story["verdict"]["is_bot"], true);
+    assert_eq!(story["verdict"]["rules"][0]["code"], "machine_rhythm");
+    assert_eq!(story["verdict"]["rules"][0]["weight"], 60);
+    assert_eq!(story["session"]["is_bot"], true);
+    assert_eq!(story["session"]["visits"], 16);
+    assert_eq!(system.count("session where is_bot").await, 1);
+    // What follows is known from the beginning.
+    let next = system.record(&page(99, 100_000, 200)).await;
+    assert_eq!(next["is_bot"], true);
+    assert_eq!(next["bot_reasons"], json!(["session_of_bot"]));
+    assert_eq!(system.count("unfolded_day").await, 1);
+}
+
+#[sqlx::test(migrations = false)]
+async fn many_pages_that_are_not_there_give_a_visitor_away(pool: PgPool) {
+    let system = start(pool).await;
+    for n in 0..16 {
+        system
+            .record(&page(n, n * 3_000 + (n * 7_919) % 2_900, 404))
+            .await;
+    }
+    until("a session that is found out", async || {
+        (system.count("visit where is_bot").await == 16).then_some(())
+    })
+    .await;
+    let bots = system.read("/visits?include_bots=only&limit=1").await;
+    assert_eq!(bots["data"][0]["bot_reasons"], json!(["many_misses"]));
+}
+
+#[sqlx::test(migrations = false)]
+async fn one_visitor_on_many_sites_at_once_is_a_bot(pool: PgPool) {
+    let system = start(pool).await;
+    for n in 0..6 {
+        let url = format!("https://site-{n}.example/");
+        system.record(&visit(&json!({"url": url}))).await;
+    }
+    until("a visitor who is found out", async || {
+        (system.count("visit where is_bot").await >= 1).then_some(())
+    })
+    .await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_second_signal_is_waited_for_and_a_session_is_told_of_once(pool: PgPool) {
+    let system = start_with(pool, &["--notify-when", "second_signal"]).await;
+    let first = system.record(&visit(&json!({}))).await;
+    let story = explained(&system, &first).await;
+    assert_eq!(story["notification"]["status"], "not_told");
+    assert_eq!(story["notification"]["reason"], "no_second_signal");
+    assert_eq!(system.count("outbox").await, 0);
+    for n in 0..3 {
+        let url = format!("https://shop.example/{n}");
+        system.record(&visit(&json!({"url": url}))).await;
+    }
+    until("the announcement", async || {
+        (system.notification.notified().len() == 1).then_some(())
+    })
+    .await;
+    until("an empty outbox", async || {
+        (system.count("outbox").await == 0).then_some(())
+    })
+    .await;
+    assert_eq!(system.notification.notified().len(), 1);
+    let story = explained(&system, &first).await;
+    assert_eq!(story["notification"]["status"], "told");
+}
+
+#[sqlx::test(migrations = false)]
+async fn the_whole_story_of_a_visit_can_be_read(pool: PgPool) {
+    let system = start(pool).await;
+    let bot = system
+        .record(&visit(&json!({
+            "user_agent": "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+            "referrer": "https://www.bing.com/"
+        })))
+        .await;
+    let story = explained(&system, &bot).await;
+    assert_eq!(story["status"], "recorded");
+    assert_eq!(story["verdict"]["name"], "Googlebot");
+    assert_eq!(story["verdict"]["category"], "search_engine");
+    assert_eq!(story["verdict"]["threshold"], 50);
+    assert_eq!(story["verdict"]["rules"][0]["code"], "known_crawler");
+    assert_eq!(story["location"]["status"], "located");
+    assert_eq!(story["origin"]["channel"], "Organic Search");
+    assert_eq!(story["session"]["begins"], true);
+    assert_eq!(story["notification"]["reason"], "bot");
+    let old = noon() - TimeDelta::hours(1);
+    let late = system
+        .record(&visit(&json!({"timestamp": old, "ip": "81.2.69.7"})))
+        .await;
+    let story = explained(&system, &late).await;
+    assert_eq!(story["notification"]["reason"], "too_old");
+    let (status, code, _) =
+        crate::support::problem(system.get("/visits/01a1f600-0000-7000-8000-0000000000ff/explain"))
+            .await;
+    assert_eq!((status, code.as_str()), (404, "NOT_FOUND"));
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_page_that_is_fetched_for_later_does_not_make_its_person_a_bot(pool: PgPool) {
+    let system = start(pool).await;
+    let headers = json!({
+        "accept": "text/html", "accept-language": "en", "sec-purpose": "prefetch"
+    });
+    let ahead = system
+        .record(&visit(&json!({"headers": headers, "visitor_id": "v"})))
+        .await;
+    assert_eq!(ahead["bot_reasons"], json!(["prefetch"]));
+    let opened = system.record(&visit(&json!({"visitor_id": "v"}))).await;
+    assert_eq!(opened["is_bot"], false);
+    assert_ne!(opened["session_id"], ahead["session_id"]);
+    until("the announcement", async || {
+        (system.notification.notified().len() == 1).then_some(())
+    })
+    .await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn client_hints_and_personal_parameters(pool: PgPool) {
+    let system = start(pool).await;
+    let chrome = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36";
+    let with = |version: &str, model: &str| {
+        visit(&json!({
+            "url": "https://shop.example/?email=a%40b.example&token=x&page=2&gclid=y",
+            "user_agent": chrome,
+            "headers": {
+                "accept": "text/html", "accept-language": "en", "sec-fetch-mode": "navigate",
+                "sec-ch-ua": "\"Chromium\";v=\"142\"", "sec-ch-ua-mobile": "?1",
+                "sec-ch-ua-platform": "\"Android\"", "sec-ch-ua-model": format!("\"{model}\""),
+                "sec-ch-ua-platform-version": format!("\"{version}\"")
+            }
+        }))
+    };
+    for (version, model, brand) in [
+        ("14.0.0", "Pixel 8", "Google"),
+        ("13.0.0", "SM-A515F", "Samsung"),
+    ] {
+        let recorded = system.record(&with(version, model)).await;
+        let id = recorded["id"].as_str().unwrap();
+        let stored = system.read(&format!("/visits/{id}")).await;
+        assert_eq!(stored["os_version"], version.split('.').next().unwrap());
+        assert_eq!(
+            (&stored["brand"], &stored["model"]),
+            (&json!(brand), &json!(model))
+        );
+        assert_eq!(stored["is_bot"], false, "{stored}");
+        assert_eq!(stored["url"], "https://shop.example/?page=2");
+        assert_eq!(
+            (&stored["source"], &stored["channel"]),
+            (&json!("google"), &json!("Paid Search"))
+        );
+    }
+}
