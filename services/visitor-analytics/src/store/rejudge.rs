@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use sqlx::{Connection as _, Postgres, Transaction};
 use uuid::Uuid;
 
 use super::record::locks;
@@ -44,7 +45,27 @@ impl Store {
             return Ok(0);
         }
         let visitors: Vec<VisitorKey> = changes.iter().map(|c| c.visitor.clone()).collect();
-        let mut transaction = self.pool.begin_with(locks::begin(&visitors)).await?;
+        let begin = locks::begin(&visitors);
+        let mut recording = self.recording.lock().await;
+        // Who records alone would have to give that up for every session that is found out.
+        let Some(mut line) = recording.take_leased() else {
+            drop(recording);
+            let transaction = self.pool.begin_with(begin).await?;
+            return self.rejudge_in(transaction, changes, now).await;
+        };
+        let transaction = line.connection.begin_with(begin).await?;
+        let done = self.rejudge_in(transaction, changes, now).await?;
+        line.forget(&visitors);
+        recording.put_back(line);
+        Ok(done)
+    }
+
+    async fn rejudge_in(
+        &self,
+        mut transaction: Transaction<'_, Postgres>,
+        changes: &[Change],
+        now: DateTime<Utc>,
+    ) -> Result<u64, StoreError> {
         let verdicts: Vec<_> = changes.iter().map(|change| Some(&change.verdict)).collect();
         let numbers = self.dimensions.judged(&mut transaction, &verdicts).await?;
         let ids: Vec<Uuid> = changes.iter().map(|change| change.id).collect();

@@ -164,3 +164,33 @@ async fn a_lost_connection_loses_the_lease_and_nothing_else(pool: PgPool) {
     let visits = [(900, "v-1".to_owned()), (300, "v-1".to_owned())];
     assert_eq!(sessions(&system.pool).await, by_definition(&visits));
 }
+
+#[sqlx::test(migrations = false)]
+async fn a_session_that_is_found_out_stays_a_bots(pool: PgPool) {
+    let system = alone(pool).await;
+    // A page every ten seconds, each another one.
+    let step = |n: i64| {
+        let mut sent = before(900 - 10 * n, "robot");
+        sent["url"] = json!(format!("https://shop.example/{n}"));
+        sent
+    };
+    for n in 0..16 {
+        system.record(&step(n)).await;
+    }
+    until("the session is found out", async || {
+        let statement = "select is_bot from visitor_analytics.session where visitor_id = 'robot'";
+        let is_bot = sqlx::query_scalar::<_, bool>(statement);
+        let is_bot = is_bot.fetch_one(&system.pool).await;
+        is_bot.unwrap().then_some(())
+    })
+    .await;
+    assert!(is_leased(&system.pool).await);
+    system.record(&step(16)).await;
+    let statement =
+        "select visits, is_bot from visitor_analytics.session where visitor_id = 'robot'";
+    let stored: (i32, bool) = sqlx::query_as(statement)
+        .fetch_one(&system.pool)
+        .await
+        .unwrap();
+    assert_eq!(stored, (17, true));
+}

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::locks::LEASE;
 use super::recent::Recent;
 use crate::store::StoreError;
+use crate::store::session::VisitorKey;
 
 /// A connection must be made within this time.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -39,8 +40,8 @@ pub(in crate::store) struct Recording {
 
 /// A connection, with what is remembered while it holds the lease.
 #[derive(Debug)]
-pub(super) struct Line {
-    pub(super) connection: PgConnection,
+pub(in crate::store) struct Line {
+    pub(in crate::store) connection: PgConnection,
     pub(super) recent: Option<Recent>,
     used_at: Instant,
     streak: u32,
@@ -69,8 +70,13 @@ impl Recording {
         Ok(line)
     }
 
+    /// The connection, if it holds the lease.
+    pub(in crate::store) fn take_leased(&mut self) -> Option<Line> {
+        self.line.take_if(|line| line.recent.is_some())
+    }
+
     /// The connection is sound, and its transaction over.
-    pub(super) fn put_back(&mut self, line: Line) {
+    pub(in crate::store) fn put_back(&mut self, line: Line) {
         self.line = Some(line);
     }
 
@@ -122,6 +128,13 @@ impl Recording {
 }
 
 impl Line {
+    /// These visitors' sessions have changed.
+    pub(in crate::store) fn forget(&mut self, visitors: &[VisitorKey]) {
+        if let Some(recent) = &mut self.recent {
+            recent.forget(visitors);
+        }
+    }
+
     /// Lets others change sessions; what is remembered of them holds no longer.
     pub(super) async fn give_back(&mut self) -> Result<(), StoreError> {
         if self.recent.take().is_none() {

@@ -141,6 +141,14 @@ impl Recent {
         }
     }
 
+    /// These visitors' sessions are asked for when they matter again.
+    pub(super) fn forget(&mut self, visitors: &[VisitorKey]) {
+        for key in visitors {
+            self.sessions.younger.remove(key);
+            self.sessions.older.remove(key);
+        }
+    }
+
     /// Forgets what is too old to matter, or too much.
     pub(super) fn age(&mut self, now: DateTime<Utc>) {
         if self.visitors.younger.len() >= VISITORS || now - self.began >= LASTS {
