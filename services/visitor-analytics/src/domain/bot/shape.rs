@@ -36,15 +36,15 @@ const TOLERANCE: u32 = 120;
 const CHROME_LIMIT: u32 = 1_000;
 
 pub(super) fn judge(user_agent: &str, marked: &Marked) -> Option<Reason> {
-    let is_short = user_agent.len() < SHORTEST;
-    if is_short && (!marked.is_like_browser || is_bare(user_agent)) {
-        return Some(Reason::ShortUserAgent);
-    }
     if user_agent.len() > LONGEST {
         return Some(Reason::LongUserAgent);
     }
     if marked.reason.is_some() {
         return None;
+    }
+    let is_short = user_agent.len() < SHORTEST;
+    if is_short && (!marked.is_like_browser || is_bare(user_agent)) {
+        return Some(Reason::ShortUserAgent);
     }
     if !marked.is_like_browser || is_compatible_stranger(user_agent) || is_bare(user_agent) {
         return Some(Reason::UnlikeABrowser);
