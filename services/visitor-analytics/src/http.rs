@@ -1,5 +1,6 @@
 //! Translates between HTTP and the domain.
 
+mod analytics;
 mod bots;
 mod error;
 mod explain;
@@ -48,7 +49,10 @@ pub fn router(state: State, verifier: &Verifier) -> OpenApiRouter {
         .routes(routes!(visits::one))
         .routes(routes!(explain::explain))
         .routes(routes!(bots::bots))
-        .routes(routes!(visitors::one));
+        .routes(routes!(visitors::one))
+        .routes(routes!(analytics::summary::summary))
+        .routes(routes!(analytics::timeseries::timeseries))
+        .routes(routes!(analytics::breakdown::breakdown));
     auth::require(write, verifier, Scope::VisitsWrite)
         .merge(auth::require(read, verifier, Scope::VisitsRead))
         .with_state(state)

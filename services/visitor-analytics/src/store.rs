@@ -10,6 +10,7 @@ mod partition;
 mod reclassify;
 mod record;
 mod rejudge;
+mod report;
 mod retention;
 mod rollup;
 mod salt;
@@ -29,8 +30,9 @@ pub use outbox::{Announcement, Lag};
 pub use owed_location::Owed;
 pub use reclassify::{Cursor, Judged, Progress, StoredVisit};
 pub use record::{Outcome, Recorded};
+pub use report::{Answered, Asked, Breakdown, Order, SiteOfReport, Value};
 pub use retention::{Expired, Partition, Rows};
-pub use rollup::{DayOfSite, Difference, DueDay, Row, Verdict};
+pub use rollup::{DayOfSite, Difference, DueDay, Folded, Row, Verdict};
 pub use visit::{BotFilter, Found, VisitQuery};
 pub use visitor::{Erased, Visitor};
 
@@ -82,6 +84,7 @@ pub struct Store {
     sites: site::Sites,
     salts: salt::Salts,
     partitions: partition::Partitions,
+    days: report::Days,
 }
 
 impl Store {
@@ -98,6 +101,7 @@ impl Store {
             sites: site::Sites::new(),
             salts: salt::Salts::default(),
             partitions: partition::Partitions::default(),
+            days: report::Days::new(),
         }
     }
 }

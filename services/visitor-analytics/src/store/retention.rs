@@ -126,6 +126,7 @@ impl Store {
         let mut connection = self.pool.acquire().await?;
         rollup::dropped_before(&mut connection, midnight(border)).await?;
         drop(connection);
+        rollup::drop_packs_before(&self.pool, midnight(border)).await?;
         while self.cut_sessions(midnight(border), now).await? {}
         let mut expired = Expired::default();
         if shared && border < FIRST {
