@@ -7,6 +7,8 @@ pub mod classified;
 pub mod classifier;
 pub mod day;
 pub mod dimension;
+pub mod engagement;
+pub mod event;
 pub mod explanation;
 pub mod fold;
 pub mod pack;

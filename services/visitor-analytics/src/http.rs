@@ -2,7 +2,9 @@
 
 mod analytics;
 mod bots;
+mod engagement;
 mod error;
+mod events;
 mod explain;
 mod list;
 mod submit;
@@ -43,6 +45,8 @@ pub struct Shared {
 pub fn router(state: State, verifier: &Verifier) -> OpenApiRouter {
     let write = OpenApiRouter::new()
         .routes(routes!(submit::submit))
+        .routes(routes!(events::submit))
+        .routes(routes!(engagement::grow))
         .routes(routes!(visitors::erase));
     let read = OpenApiRouter::new()
         .routes(routes!(visits::list))
@@ -50,6 +54,10 @@ pub fn router(state: State, verifier: &Verifier) -> OpenApiRouter {
         .routes(routes!(explain::explain))
         .routes(routes!(bots::bots))
         .routes(routes!(visitors::one))
+        .routes(routes!(events::read::list))
+        .routes(routes!(events::read::by_type))
+        .routes(routes!(events::read::date_range))
+        .routes(routes!(events::read::of_user))
         .routes(routes!(analytics::summary::summary))
         .routes(routes!(analytics::timeseries::timeseries))
         .routes(routes!(analytics::breakdown::breakdown));

@@ -3,6 +3,7 @@
 mod behaviour;
 mod bots;
 mod dimension;
+mod event;
 mod explain;
 mod outbox;
 mod owed_location;
@@ -25,6 +26,7 @@ use sqlx::PgPool;
 use tokio::sync::Mutex;
 
 pub use bots::{Bots, BotsQuery, Interval, Share};
+pub use event::{Event, EventQuery, OfType};
 pub use explain::{Announced, Facts, SessionFacts};
 pub use outbox::{Announcement, Lag};
 pub use owed_location::Owed;

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where something is wrong")]
 
 mod bad_input;
+mod events;
 mod faults;
 mod judging_again;
 mod lease;
