@@ -60,7 +60,10 @@ pub fn router(state: State, verifier: &Verifier) -> OpenApiRouter {
         .routes(routes!(events::read::of_user))
         .routes(routes!(analytics::summary::summary))
         .routes(routes!(analytics::timeseries::timeseries))
-        .routes(routes!(analytics::breakdown::breakdown));
+        .routes(routes!(analytics::breakdown::breakdown))
+        .routes(routes!(analytics::journeys::journeys))
+        .routes(routes!(analytics::funnel::funnel))
+        .routes(routes!(analytics::retention::retention));
     auth::require(write, verifier, Scope::VisitsWrite)
         .merge(auth::require(read, verifier, Scope::VisitsRead))
         .with_state(state)

@@ -32,7 +32,10 @@ pub use outbox::{Announcement, Lag};
 pub use owed_location::Owed;
 pub use reclassify::{Cursor, Judged, Progress, StoredVisit};
 pub use record::{Outcome, Recorded};
-pub use report::{Answered, Asked, Breakdown, Order, SiteOfReport, Value};
+pub use report::{
+    Answered, AroundPage, Asked, Breakdown, Counted, Neighbours, Order, SiteOfReport, Step, Value,
+    WayTaken,
+};
 pub use retention::{Expired, Partition, Rows};
 pub use rollup::{DayOfSite, Difference, DueDay, Folded, Row, Verdict};
 pub use visit::{BotFilter, Found, VisitQuery};

@@ -35,6 +35,12 @@ impl Pattern {
         Ok(Self { parts })
     }
 
+    /// What no text matches.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self { parts: vec![] }
+    }
+
     /// Whether it is the empty text, which stands for a value that is missing.
     #[must_use]
     pub fn is_missing(&self) -> bool {

@@ -66,7 +66,7 @@ impl<P: AsRef<Pack>> Prepared<P> {
 
 /// The sessions of packs in an order in which each visitor's stand together. A session that lies
 /// in several packs comes once: it is whole in each.
-pub fn in_order<P: AsRef<Pack>>(packs: &[Prepared<P>]) -> Vec<(usize, Run<'_>)> {
+fn in_order<P: AsRef<Pack>>(packs: &[Prepared<P>]) -> Vec<(usize, Run<'_>)> {
     let runs = packs.iter().enumerate();
     let runs = runs.flat_map(|(index, one)| one.pack.as_ref().runs().map(move |run| (index, run)));
     let mut runs: Vec<(usize, Run<'_>)> = runs.collect();
@@ -77,6 +77,24 @@ pub fn in_order<P: AsRef<Pack>>(packs: &[Prepared<P>]) -> Vec<(usize, Run<'_>)> 
         run.begins_visitor = last.replace(run.visitor) != Some(run.visitor);
     }
     runs
+}
+
+/// Gives each session of a day's packs to `take`, each visitor's after each other. `mixed` tells
+/// that visitors may lie in several packs.
+pub fn each_session<P: AsRef<Pack>>(
+    packs: &[Prepared<P>],
+    mixed: bool,
+    mut take: impl FnMut(&Prepared<P>, Run<'_>),
+) {
+    if mixed {
+        for (index, run) in in_order(packs) {
+            take(&packs[index], run);
+        }
+    } else {
+        for one in packs {
+            one.pack.as_ref().runs().for_each(|run| take(one, run));
+        }
+    }
 }
 
 /// Numbers by value, of people's sessions and of bots'.
@@ -107,17 +125,7 @@ impl Counts {
     /// Adds a day's visits that lie within `period` (seconds since 1970) and pass. A visitor
     /// counts once a call and class.
     pub fn add<P: AsRef<Pack>>(&mut self, packs: &[Prepared<P>], period: &Range<i64>, mixed: bool) {
-        if mixed {
-            for (index, run) in in_order(packs) {
-                self.session(&packs[index], run, period);
-            }
-            return;
-        }
-        for one in packs {
-            for run in one.pack.as_ref().runs() {
-                self.session(one, run, period);
-            }
-        }
+        each_session(packs, mixed, |one, run| self.session(one, run, period));
     }
 
     fn session<P: AsRef<Pack>>(&mut self, one: &Prepared<P>, run: Run<'_>, period: &Range<i64>) {

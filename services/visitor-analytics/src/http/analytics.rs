@@ -1,7 +1,10 @@
 //! Reports: `GET /analytics/…`.
 
 pub(super) mod breakdown;
+pub(super) mod funnel;
+pub(super) mod journeys;
 mod question;
+pub(super) mod retention;
 pub(super) mod summary;
 pub(super) mod timeseries;
 
@@ -82,6 +85,12 @@ fn of_class(is_bot: Option<bool>, [people, bots]: [Numbers; 2]) -> Numbers {
         Some(true) => bots,
         None => people + bots,
     }
+}
+
+/// Four million of them are held in memory, and no more.
+fn too_much() -> Problem {
+    let detail = "too many visits to count at once: shorten the period, or add filters";
+    Problem::invalid("from", "TOO_MUCH", detail)
 }
 
 fn wrong(field: &str, detail: impl Into<String>) -> Problem {

@@ -3,6 +3,7 @@
 
 mod breakdown;
 mod packed;
+mod paths;
 mod series;
 mod unfolded;
 
@@ -14,6 +15,7 @@ use chrono_tz::Tz;
 use uuid::Uuid;
 
 pub use breakdown::{Breakdown, Order, Value};
+pub use paths::{AroundPage, Counted, Neighbours, Step, WayTaken};
 pub(in crate::store) use unfolded::Days;
 
 use super::rollup::zone_named;

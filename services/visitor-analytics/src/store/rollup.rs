@@ -22,6 +22,7 @@ use uuid::Uuid;
 pub(super) use lexicon::Lexicon;
 pub(super) use mark::{Marked, Marks, OPEN, Period};
 pub(super) use pack::{drop_before as drop_packs_before, load as load_packs};
+pub(super) use read::visitor_key;
 pub use verify::{DayOfSite, Difference, Verdict};
 pub(super) use write::values;
 pub(super) use zone::named as zone_named;

@@ -10,6 +10,7 @@ mod judging_again;
 mod lease;
 mod migrating;
 mod neighbours;
+mod paths;
 mod plainly;
 mod privacy;
 mod reading;

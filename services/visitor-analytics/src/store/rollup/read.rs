@@ -93,7 +93,7 @@ pub(super) async fn fold(
 }
 
 /// Half of the key that other tables of values have.
-fn visitor_key(visitor: &str) -> u64 {
+pub(in crate::store) fn visitor_key(visitor: &str) -> u64 {
     key([Some(visitor.as_bytes())]).as_u64_pair().0
 }
 
