@@ -20,6 +20,7 @@ pub mod question;
 pub mod retention;
 pub mod scan;
 pub mod session;
+pub mod site;
 pub mod source;
 pub mod visit;
 pub mod visitor;

@@ -7,6 +7,7 @@ mod error;
 mod events;
 mod explain;
 mod list;
+mod sites;
 mod submit;
 mod visitors;
 mod visits;
@@ -50,6 +51,7 @@ pub fn router(state: State, verifier: &Verifier) -> OpenApiRouter {
         .routes(routes!(visitors::erase));
     let read = OpenApiRouter::new()
         .routes(routes!(visits::list))
+        .routes(routes!(sites::list))
         .routes(routes!(visits::one))
         .routes(routes!(explain::explain))
         .routes(routes!(bots::bots))
@@ -64,7 +66,11 @@ pub fn router(state: State, verifier: &Verifier) -> OpenApiRouter {
         .routes(routes!(analytics::journeys::journeys))
         .routes(routes!(analytics::funnel::funnel))
         .routes(routes!(analytics::retention::retention));
+    let settings = OpenApiRouter::new()
+        .routes(routes!(sites::add))
+        .routes(routes!(sites::change));
     auth::require(write, verifier, Scope::VisitsWrite)
         .merge(auth::require(read, verifier, Scope::VisitsRead))
+        .merge(auth::require(settings, verifier, Scope::Admin))
         .with_state(state)
 }

@@ -38,6 +38,7 @@ pub use report::{
 };
 pub use retention::{Expired, Partition, Rows};
 pub use rollup::{DayOfSite, Difference, DueDay, Folded, Row, Verdict};
+pub use site::{Changed, Site};
 pub use visit::{BotFilter, Found, VisitQuery};
 pub use visitor::{Erased, Visitor};
 

@@ -125,6 +125,12 @@ pub enum Invalid {
     /// Not a name of a kind of event.
     #[error("a kind of event has 1 to 128 bytes, without control characters")]
     EventType,
+    /// Not a time zone.
+    #[error("a time zone has an IANA name such as Europe/Berlin")]
+    TimeZone,
+    /// Not other domains of a site.
+    #[error("aliases are at most 100 host names, and not the domain itself")]
+    Aliases,
     /// Not a part of a page.
     #[error("a depth lies between 0 and 100")]
     ScrollDepth,
@@ -152,6 +158,8 @@ impl Invalid {
             Self::Properties => "PROPERTIES_INVALID",
             Self::Metadata => "METADATA_INVALID",
             Self::EventType => "EVENT_TYPE_INVALID",
+            Self::TimeZone => "TIME_ZONE_INVALID",
+            Self::Aliases => "ALIASES_INVALID",
             Self::ScrollDepth => "SCROLL_DEPTH_INVALID",
             Self::VisitorRequired => "VISITOR_REQUIRED",
         }
@@ -175,6 +183,8 @@ impl Invalid {
             Self::Properties => "properties",
             Self::Metadata => "metadata",
             Self::EventType => "event_type",
+            Self::TimeZone => "time_zone",
+            Self::Aliases => "aliases",
             Self::ScrollDepth => "scroll_depth",
             Self::VisitorRequired => "visitor_id",
         }

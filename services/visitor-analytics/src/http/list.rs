@@ -94,7 +94,7 @@ pub(super) fn limit(text: Option<&str>) -> Result<i64, Problem> {
     within(text.map(|text| text.parse().unwrap_or_default()))
 }
 
-fn within(limit: Option<i64>) -> Result<i64, Problem> {
+pub(super) fn within(limit: Option<i64>) -> Result<i64, Problem> {
     let limit = limit.unwrap_or(DEFAULT_LIMIT);
     let is_within = (1..=MOST).contains(&limit);
     let refuse = || wrong("limit", "a limit lies between 1 and 1000");

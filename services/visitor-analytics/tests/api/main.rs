@@ -19,5 +19,6 @@ mod reports;
 mod retention;
 mod rollups;
 mod sessions;
+mod sites;
 mod support;
 mod verdicts;
