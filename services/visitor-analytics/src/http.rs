@@ -7,6 +7,7 @@ mod error;
 mod events;
 mod explain;
 mod list;
+mod sessions;
 mod sites;
 mod submit;
 mod visitors;
@@ -52,6 +53,8 @@ pub fn router(state: State, verifier: &Verifier) -> OpenApiRouter {
     let read = OpenApiRouter::new()
         .routes(routes!(visits::list))
         .routes(routes!(sites::list))
+        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::one))
         .routes(routes!(visits::one))
         .routes(routes!(explain::explain))
         .routes(routes!(bots::bots))
@@ -63,6 +66,7 @@ pub fn router(state: State, verifier: &Verifier) -> OpenApiRouter {
         .routes(routes!(analytics::summary::summary))
         .routes(routes!(analytics::timeseries::timeseries))
         .routes(routes!(analytics::breakdown::breakdown))
+        .routes(routes!(analytics::realtime::realtime))
         .routes(routes!(analytics::journeys::journeys))
         .routes(routes!(analytics::funnel::funnel))
         .routes(routes!(analytics::retention::retention));

@@ -33,11 +33,12 @@ pub use owed_location::Owed;
 pub use reclassify::{Cursor, Judged, Progress, StoredVisit};
 pub use record::{Outcome, Recorded};
 pub use report::{
-    Answered, AroundPage, Asked, Breakdown, Counted, Neighbours, Order, SiteOfReport, Step, Value,
-    WayTaken,
+    Answered, AroundPage, Asked, Breakdown, Counted, Neighbours, Order, REALTIME_MINUTES, Realtime,
+    SiteOfReport, Step, Value, WayTaken,
 };
 pub use retention::{Expired, Partition, Rows};
 pub use rollup::{DayOfSite, Difference, DueDay, Folded, Row, Verdict};
+pub use session::{SessionFound, Stop};
 pub use site::{Changed, Site};
 pub use visit::{BotFilter, Found, VisitQuery};
 pub use visitor::{Erased, Visitor};

@@ -49,6 +49,17 @@ pub(super) enum IncludeBots {
     Only,
 }
 
+impl IncludeBots {
+    /// The class that counts; `None` for both.
+    pub(super) fn class(wanted: Option<Self>) -> Option<bool> {
+        match wanted {
+            None | Some(Self::False) => Some(false),
+            Some(Self::True) => None,
+            Some(Self::Only) => Some(true),
+        }
+    }
+}
+
 impl Parameters {
     pub(super) fn query(self) -> Result<VisitQuery, Problem> {
         let limit = within(self.limit)?;

@@ -4,6 +4,7 @@
 mod breakdown;
 mod packed;
 mod paths;
+mod realtime;
 mod series;
 mod unfolded;
 
@@ -16,6 +17,7 @@ use uuid::Uuid;
 
 pub use breakdown::{Breakdown, Order, Value};
 pub use paths::{AroundPage, Counted, Neighbours, Step, WayTaken};
+pub use realtime::{MINUTES as REALTIME_MINUTES, Realtime};
 pub(in crate::store) use unfolded::Days;
 
 use super::rollup::zone_named;

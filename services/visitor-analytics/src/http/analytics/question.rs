@@ -169,7 +169,7 @@ fn add(
     Ok(())
 }
 
-async fn site(store: &Store, name: Option<String>) -> Result<SiteOfReport, Problem> {
+pub(super) async fn site(store: &Store, name: Option<String>) -> Result<SiteOfReport, Problem> {
     let name = name.as_deref().map(named_site).transpose()?;
     let found = store.site_of_report(name.as_deref()).await;
     let found = found.map_err(|e| error::store(&e))?;
