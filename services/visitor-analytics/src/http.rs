@@ -1,9 +1,14 @@
 //! Translates between HTTP and the domain.
 
+mod analytics;
 mod bots;
+mod engagement;
 mod error;
+mod events;
 mod explain;
 mod list;
+mod sessions;
+mod sites;
 mod submit;
 mod visitors;
 mod visits;
@@ -42,14 +47,34 @@ pub struct Shared {
 pub fn router(state: State, verifier: &Verifier) -> OpenApiRouter {
     let write = OpenApiRouter::new()
         .routes(routes!(submit::submit))
+        .routes(routes!(events::submit))
+        .routes(routes!(engagement::grow))
         .routes(routes!(visitors::erase));
     let read = OpenApiRouter::new()
         .routes(routes!(visits::list))
+        .routes(routes!(sites::list))
+        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::one))
         .routes(routes!(visits::one))
         .routes(routes!(explain::explain))
         .routes(routes!(bots::bots))
-        .routes(routes!(visitors::one));
+        .routes(routes!(visitors::one))
+        .routes(routes!(events::read::list))
+        .routes(routes!(events::read::by_type))
+        .routes(routes!(events::read::date_range))
+        .routes(routes!(events::read::of_user))
+        .routes(routes!(analytics::summary::summary))
+        .routes(routes!(analytics::timeseries::timeseries))
+        .routes(routes!(analytics::breakdown::breakdown))
+        .routes(routes!(analytics::realtime::realtime))
+        .routes(routes!(analytics::journeys::journeys))
+        .routes(routes!(analytics::funnel::funnel))
+        .routes(routes!(analytics::retention::retention));
+    let settings = OpenApiRouter::new()
+        .routes(routes!(sites::add))
+        .routes(routes!(sites::change));
     auth::require(write, verifier, Scope::VisitsWrite)
         .merge(auth::require(read, verifier, Scope::VisitsRead))
+        .merge(auth::require(settings, verifier, Scope::Admin))
         .with_state(state)
 }

@@ -3,6 +3,7 @@
 mod behaviour;
 mod bots;
 mod dimension;
+mod event;
 mod explain;
 mod outbox;
 mod owed_location;
@@ -10,6 +11,7 @@ mod partition;
 mod reclassify;
 mod record;
 mod rejudge;
+mod report;
 mod retention;
 mod rollup;
 mod salt;
@@ -24,13 +26,20 @@ use sqlx::PgPool;
 use tokio::sync::Mutex;
 
 pub use bots::{Bots, BotsQuery, Interval, Share};
+pub use event::{Event, EventQuery, OfType};
 pub use explain::{Announced, Facts, SessionFacts};
 pub use outbox::{Announcement, Lag};
 pub use owed_location::Owed;
 pub use reclassify::{Cursor, Judged, Progress, StoredVisit};
 pub use record::{Outcome, Recorded};
+pub use report::{
+    Answered, AroundPage, Asked, Breakdown, Counted, Neighbours, Order, REALTIME_MINUTES, Realtime,
+    SiteOfReport, Step, Value, WayTaken,
+};
 pub use retention::{Expired, Partition, Rows};
-pub use rollup::{DayOfSite, Difference, DueDay, Row, Verdict};
+pub use rollup::{DayOfSite, Difference, DueDay, Folded, Row, Verdict};
+pub use session::{SessionFound, Stop};
+pub use site::{Changed, Site};
 pub use visit::{BotFilter, Found, VisitQuery};
 pub use visitor::{Erased, Visitor};
 
@@ -82,6 +91,7 @@ pub struct Store {
     sites: site::Sites,
     salts: salt::Salts,
     partitions: partition::Partitions,
+    days: report::Days,
 }
 
 impl Store {
@@ -98,6 +108,7 @@ impl Store {
             sites: site::Sites::new(),
             salts: salt::Salts::default(),
             partitions: partition::Partitions::default(),
+            days: report::Days::new(),
         }
     }
 }

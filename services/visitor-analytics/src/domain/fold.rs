@@ -75,6 +75,25 @@ pub struct Numbers {
     pub seconds: i64,
 }
 
+impl std::ops::AddAssign for Numbers {
+    fn add_assign(&mut self, other: Self) {
+        self.visits += other.visits;
+        self.visitors += other.visitors;
+        self.sessions += other.sessions;
+        self.bounces += other.bounces;
+        self.seconds += other.seconds;
+    }
+}
+
+impl std::ops::Add for Numbers {
+    type Output = Self;
+
+    fn add(mut self, other: Self) -> Self {
+        self += other;
+        self
+    }
+}
+
 /// Numbers by value, bots' (true) and people's apart.
 pub type Totals = HashMap<(Key, bool), Numbers>;
 

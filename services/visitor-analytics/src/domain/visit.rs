@@ -119,6 +119,24 @@ pub enum Invalid {
     /// Properties that cannot be kept.
     #[error("properties may have 8192 bytes as JSON, and no U+0000")]
     Properties,
+    /// An event's properties that cannot be kept.
+    #[error("metadata may have 8192 bytes as JSON, and no U+0000")]
+    Metadata,
+    /// Not a name of a kind of event.
+    #[error("a kind of event has 1 to 128 bytes, without control characters")]
+    EventType,
+    /// Not a time zone.
+    #[error("a time zone has an IANA name such as Europe/Berlin")]
+    TimeZone,
+    /// Not other domains of a site.
+    #[error("aliases are at most 100 host names, and not the domain itself")]
+    Aliases,
+    /// Not a part of a page.
+    #[error("a depth lies between 0 and 100")]
+    ScrollDepth,
+    /// Nobody did it.
+    #[error("a visitor_id is needed, or ip and user_agent, or a user_id")]
+    VisitorRequired,
 }
 
 impl Invalid {
@@ -138,6 +156,12 @@ impl Invalid {
             Self::Headers => "HEADERS_INVALID",
             Self::Id(_) => "ID_INVALID",
             Self::Properties => "PROPERTIES_INVALID",
+            Self::Metadata => "METADATA_INVALID",
+            Self::EventType => "EVENT_TYPE_INVALID",
+            Self::TimeZone => "TIME_ZONE_INVALID",
+            Self::Aliases => "ALIASES_INVALID",
+            Self::ScrollDepth => "SCROLL_DEPTH_INVALID",
+            Self::VisitorRequired => "VISITOR_REQUIRED",
         }
     }
 
@@ -157,6 +181,12 @@ impl Invalid {
             Self::Headers => "headers",
             Self::Id(field) => field,
             Self::Properties => "properties",
+            Self::Metadata => "metadata",
+            Self::EventType => "event_type",
+            Self::TimeZone => "time_zone",
+            Self::Aliases => "aliases",
+            Self::ScrollDepth => "scroll_depth",
+            Self::VisitorRequired => "visitor_id",
         }
     }
 }
@@ -288,7 +318,7 @@ impl NewVisit {
     }
 }
 
-fn place_in_time(
+pub(super) fn place_in_time(
     id: Option<Uuid>,
     timestamp: Option<DateTime<Utc>>,
     retention: Retention,
@@ -379,7 +409,7 @@ pub fn own_id(id: String, field: &'static str) -> Result<String, Invalid> {
     Ok(id)
 }
 
-fn properties(properties: Map<String, Value>) -> Result<Map<String, Value>, Invalid> {
+pub(super) fn properties(properties: Map<String, Value>) -> Result<Map<String, Value>, Invalid> {
     let json = serde_json::to_string(&properties).map_err(|_| Invalid::Properties)?;
     if json.len() > LONGEST_PROPERTIES || has_nul(&properties) {
         return Err(Invalid::Properties);
@@ -402,7 +432,7 @@ fn has_nul(object: &Map<String, Value>) -> bool {
 }
 
 /// Text of strangers: without control characters, and not longer than is useful.
-fn text(text: String) -> String {
+pub(super) fn text(text: String) -> String {
     let mut text = if text.contains(char::is_control) {
         text.replace(char::is_control, "")
     } else {

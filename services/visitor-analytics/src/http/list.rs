@@ -49,12 +49,20 @@ pub(super) enum IncludeBots {
     Only,
 }
 
+impl IncludeBots {
+    /// The class that counts; `None` for both.
+    pub(super) fn class(wanted: Option<Self>) -> Option<bool> {
+        match wanted {
+            None | Some(Self::False) => Some(false),
+            Some(Self::True) => None,
+            Some(Self::Only) => Some(true),
+        }
+    }
+}
+
 impl Parameters {
     pub(super) fn query(self) -> Result<VisitQuery, Problem> {
-        let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
-        if !(1..=MOST).contains(&limit) {
-            return Err(wrong("limit", "a limit lies between 1 and 1000"));
-        }
+        let limit = within(self.limit)?;
         for (name, moment) in [("from", self.from), ("to", self.to)] {
             if moment.is_some_and(|moment| !YEARS.contains(&moment.year())) {
                 return Err(wrong(name, "a year lies between 1 and 9999"));
@@ -91,6 +99,26 @@ pub(super) fn wrong(field: &str, detail: &str) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "QUERY_INVALID", detail).field(field)
 }
 
+/// A limit as text.
+pub(super) fn limit(text: Option<&str>) -> Result<i64, Problem> {
+    // What is no number is out of bounds.
+    within(text.map(|text| text.parse().unwrap_or_default()))
+}
+
+pub(super) fn within(limit: Option<i64>) -> Result<i64, Problem> {
+    let limit = limit.unwrap_or(DEFAULT_LIMIT);
+    let is_within = (1..=MOST).contains(&limit);
+    let refuse = || wrong("limit", "a limit lies between 1 and 1000");
+    is_within.then_some(limit).ok_or_else(refuse)
+}
+
+/// A moment as text.
+pub(super) fn moment(name: &str, text: &str) -> Result<DateTime<Utc>, Problem> {
+    let moment = text.parse::<DateTime<Utc>>().ok();
+    let moment = moment.filter(|moment| YEARS.contains(&moment.year()));
+    moment.ok_or_else(|| wrong(name, "a moment such as 2026-11-20T12:00:00Z (RFC 3339)"))
+}
+
 /// A cursor holds the moment and id of the last visit of a page.
 pub(super) fn cursor(timestamp: DateTime<Utc>, id: Uuid) -> String {
     let mut bytes = timestamp.timestamp_micros().to_be_bytes().to_vec();
@@ -98,7 +126,7 @@ pub(super) fn cursor(timestamp: DateTime<Utc>, id: Uuid) -> String {
     BASE64.encode(bytes)
 }
 
-fn read_cursor(text: &str) -> Option<(DateTime<Utc>, Uuid)> {
+pub(super) fn read_cursor(text: &str) -> Option<(DateTime<Utc>, Uuid)> {
     let bytes = BASE64.decode(text).ok()?;
     let (moment, id) = bytes.split_first_chunk::<8>()?;
     let moment = DateTime::from_timestamp_micros(i64::from_be_bytes(*moment))?;

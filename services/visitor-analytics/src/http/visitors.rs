@@ -47,6 +47,7 @@ pub(super) struct Erased {
     announcements: u64,
     /// Addresses that waited for their place.
     owed_locations: u64,
+    events: u64,
 }
 
 /// A visitor, as far as one can be told from another.
@@ -100,6 +101,7 @@ pub(super) async fn erase(
         sessions: erased.sessions,
         announcements: erased.announcements,
         owed_locations: erased.owed_locations,
+        events: erased.events,
     }))
 }
 

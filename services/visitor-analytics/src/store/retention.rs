@@ -126,6 +126,9 @@ impl Store {
         let mut connection = self.pool.acquire().await?;
         rollup::dropped_before(&mut connection, midnight(border)).await?;
         drop(connection);
+        rollup::drop_packs_before(&self.pool, midnight(border)).await?;
+        let most = i64::try_from(DELETE).unwrap_or(i64::MAX);
+        while self.delete_events(midnight(border), most).await? > 0 {}
         while self.cut_sessions(midnight(border), now).await? {}
         let mut expired = Expired::default();
         if shared && border < FIRST {

@@ -7,6 +7,7 @@
 
 mod lexicon;
 mod mark;
+mod pack;
 mod read;
 mod verify;
 mod write;
@@ -18,13 +19,19 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-pub(super) use mark::{Marked, Marks, Period};
+pub(super) use lexicon::Lexicon;
+pub(super) use mark::{Marked, Marks, OPEN, Period};
+pub(super) use pack::{drop_before as drop_packs_before, load as load_packs};
+pub(super) use read::visitor_key;
 pub use verify::{DayOfSite, Difference, Verdict};
+pub(super) use write::values;
+pub(super) use zone::named as zone_named;
 
 use super::{Store, StoreError};
 use crate::domain::day::Day;
 use crate::domain::dimension::Dimension;
 use crate::domain::fold::Numbers;
+use crate::domain::pack::Pack;
 
 /// A day is folded when it has been over for this long. Processes take a day for open an hour
 /// less, so that their clocks need not agree and what they have begun is long committed.
@@ -57,6 +64,17 @@ pub struct Row {
     pub numbers: Numbers,
 }
 
+/// What a day's visits are once they are folded.
+#[derive(Clone, Debug)]
+pub struct Folded {
+    /// The numbers.
+    pub rows: Vec<Row>,
+    /// The visits, packed.
+    pub packs: Vec<Pack>,
+    /// The day's first moment.
+    start: DateTime<Utc>,
+}
+
 impl Store {
     /// Takes days that are due, at most `limit`; nobody else takes them until the lease is over.
     pub async fn days_to_fold(
@@ -86,8 +104,8 @@ impl Store {
             // What is left of it would only take the place of what was folded.
             return Ok(write::unmark(&self.pool, due).await?.then_some(0));
         }
-        let rows = self.fold_day(due.site_id, due.date).await?;
-        self.replace_day(due, &rows).await
+        let folded = self.fold_day(due.site_id, due.date).await?;
+        self.replace_day(due, &folded).await
     }
 
     /// Writes the numbers of a day that was taken before they were read. Returns how many rows
@@ -95,13 +113,13 @@ impl Store {
     pub async fn replace_day(
         &self,
         due: &DueDay,
-        rows: &[Row],
+        folded: &Folded,
     ) -> Result<Option<usize>, StoreError> {
-        write::replace(&self.pool, due, rows).await
+        write::replace(&self.pool, due, folded).await
     }
 
     /// The numbers of a day, folded from its visits.
-    pub async fn fold_day(&self, site_id: i32, date: NaiveDate) -> Result<Vec<Row>, StoreError> {
+    pub async fn fold_day(&self, site_id: i32, date: NaiveDate) -> Result<Folded, StoreError> {
         let zone = self.zone(site_id).await?;
         read::fold(&self.pool, site_id, zone, Day::new(zone, date)).await
     }

@@ -1,10 +1,14 @@
 //! Sessions.
 
+mod read;
+
 use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
+
+pub use read::{SessionFound, Stop};
 
 use super::StoreError;
 use super::record::Planned;

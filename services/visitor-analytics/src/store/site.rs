@@ -1,10 +1,14 @@
 //! Sites: a domain and the number that stands for it in other tables.
 
+mod settings;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use quick_cache::sync::Cache;
+
+pub use settings::{Changed, Site};
 
 use super::{Store, StoreError};
 
@@ -40,6 +44,7 @@ impl Store {
         sqlx::query!(
             "insert into visitor_analytics.site (domain, created_at)
              select domain, $2 from unnest($1::text[]) domain
+             where domain not in (select domain from visitor_analytics.site_alias)
              on conflict on constraint site_domain_key do nothing",
             &names,
             now,
@@ -47,7 +52,10 @@ impl Store {
         .execute(&self.pool)
         .await?;
         let rows = sqlx::query!(
-            "select id, domain from visitor_analytics.site where domain = any($1)",
+            r#"select id as "id!", domain as "domain!" from visitor_analytics.site
+               where domain = any($1)
+               union all
+               select site_id, domain from visitor_analytics.site_alias where domain = any($1)"#,
             &names,
         )
         .fetch_all(&self.pool)

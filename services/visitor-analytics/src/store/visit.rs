@@ -1,6 +1,7 @@
 //! Visits.
 
 mod columns;
+mod engagement;
 pub(super) mod row;
 
 use std::collections::HashMap;

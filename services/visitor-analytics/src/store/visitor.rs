@@ -35,6 +35,8 @@ pub struct Erased {
     pub announcements: u64,
     /// Addresses that waited for their place.
     pub owed_locations: u64,
+    /// Events.
+    pub events: u64,
 }
 
 /// The visits that an erasure removes: they lie within the visitor's sessions, where the index by
@@ -95,6 +97,7 @@ impl Store {
             // In the order in which owed places are paid, so that the two never wait for each other.
             owed_locations: erase_owed_locations(&mut transaction, &gone).await?,
             announcements: erase_announcements(&mut transaction, &gone).await?,
+            events: erase_events(&mut transaction, id, &sites).await?,
         };
         let periods = sessions.into_iter();
         let marked = self.rollups.mark(&mut transaction, periods, now).await?;
@@ -105,9 +108,13 @@ impl Store {
 
     async fn sites_of(&self, visitor: &str, site: Option<&str>) -> Result<Vec<i32>, StoreError> {
         let sites = sqlx::query_scalar!(
-            "select distinct v.site_id from visitor_analytics.session v
+            "select distinct v.site_id as \"site_id!\" from visitor_analytics.session v
              join visitor_analytics.site s on s.id = v.site_id
-             where v.visitor_id = $1 and ($2::text is null or s.domain = $2)",
+             where v.visitor_id = $1 and ($2::text is null or s.domain = $2)
+             union
+             select e.site_id from visitor_analytics.event e
+             join visitor_analytics.site s on s.id = e.site_id
+             where e.visitor_id = $1 and ($2::text is null or s.domain = $2)",
             visitor,
             site,
         );
@@ -169,6 +176,19 @@ async fn erase_owed_locations(
          where o.visit_id = n.id and o.visit_timestamp = n.moment",
         &gone.ids,
         &gone.moments,
+    );
+    Ok(done.execute(connection).await?.rows_affected())
+}
+
+async fn erase_events(
+    connection: &mut PgConnection,
+    visitor: &str,
+    sites: &[i32],
+) -> Result<u64, StoreError> {
+    let done = sqlx::query!(
+        "delete from visitor_analytics.event where visitor_id = $1 and site_id = any($2)",
+        visitor,
+        sites,
     );
     Ok(done.execute(connection).await?.rows_affected())
 }

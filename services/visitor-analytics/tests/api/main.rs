@@ -4,16 +4,23 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where something is wrong")]
 
 mod bad_input;
+mod events;
 mod faults;
 mod judging_again;
 mod lease;
 mod migrating;
 mod neighbours;
+mod paths;
+mod plainly;
 mod privacy;
 mod reading;
+mod realtime;
 mod recording;
+mod reports;
 mod retention;
 mod rollups;
+mod session_list;
 mod sessions;
+mod sites;
 mod support;
 mod verdicts;

@@ -185,7 +185,7 @@ async fn a_visitor_is_shown_and_erased(pool: PgPool) {
         (
             200,
             json!({"id": "me", "visits": 1, "sessions": 1, "announcements": 1,
-                     "owed_locations": 1})
+                     "owed_locations": 1, "events": 0})
         )
     );
     assert_eq!(erase("/visitors/me?site=b.example").await.0, 404);
@@ -194,7 +194,7 @@ async fn a_visitor_is_shown_and_erased(pool: PgPool) {
         (
             200,
             json!({"id": "me", "visits": 2, "sessions": 1, "announcements": 1,
-                     "owed_locations": 2})
+                     "owed_locations": 2, "events": 0})
         )
     );
     assert_eq!(erase("/visitors/me").await.0, 404);

@@ -13,7 +13,7 @@ use visitor_analytics::verify::{self, Report, Wanted};
 
 use crate::support::{FIREFOX, System, answer, noon, start, start_beside, token, until, visit};
 
-const SITES: [(&str, &str); 3] = [
+pub const SITES: [(&str, &str); 3] = [
     ("utc.example", "UTC"),
     ("berlin.example", "Europe/Berlin"),
     ("kolkata.example", "Asia/Kolkata"),
@@ -32,17 +32,17 @@ const PERIODS: [&str; 3] = [
 ];
 
 /// A small generator (xorshift), so that a failure can be repeated.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, limit: i64) -> i64 {
+    pub fn below(&mut self, limit: i64) -> i64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         i64::try_from(self.0 % limit.cast_unsigned()).unwrap()
     }
 
-    fn of<T: Copy, const N: usize>(&mut self, choice: [T; N]) -> T {
+    pub fn of<T: Copy, const N: usize>(&mut self, choice: [T; N]) -> T {
         choice[usize::try_from(self.below(N.try_into().unwrap())).unwrap()]
     }
 
@@ -69,12 +69,12 @@ impl Random {
         }))
     }
 
-    fn visits(&mut self, count: usize) -> Vec<Value> {
+    pub fn visits(&mut self, count: usize) -> Vec<Value> {
         (0..count).map(|_| self.visit()).collect()
     }
 }
 
-async fn with_zones(pool: PgPool) -> System {
+pub async fn with_zones(pool: PgPool) -> System {
     let system = start(pool).await;
     for (domain, zone) in SITES {
         set_zone(&system, domain, zone).await;
@@ -89,7 +89,7 @@ async fn set_zone(system: &System, domain: &str, zone: &str) {
     insert.execute(&system.pool).await.unwrap();
 }
 
-async fn send(replicas: &[&System], visits: &[Value]) {
+pub async fn send(replicas: &[&System], visits: &[Value]) {
     let lists = visits.chunks(25).enumerate().map(async |(n, list)| {
         let replica = replicas[n % replicas.len()];
         let sent = replica.post(&json!(list)).send().await.unwrap();
@@ -103,7 +103,7 @@ async fn send(replicas: &[&System], visits: &[Value]) {
 }
 
 /// Lets time go by until nothing is left to be folded.
-async fn fold_all(replicas: &mut [&mut System], by: TimeDelta) {
+pub async fn fold_all(replicas: &mut [&mut System], by: TimeDelta) {
     for replica in replicas.iter_mut() {
         replica.clock.advance(by);
         replica.token = token(
@@ -350,7 +350,7 @@ async fn a_session_over_midnight_is_counted_once(pool: PgPool) {
     let store = Store::new(pool.clone());
     let numbers = async |day: u32, dimension: Dimension, value: Option<&str>| {
         let date = NaiveDate::from_ymd_opt(2026, 11, day).unwrap();
-        let rows = store.fold_day(1, date).await.unwrap();
+        let rows = store.fold_day(1, date).await.unwrap().rows;
         let is_it = |row: &&Row| row.dimension == dimension && row.value.as_deref() == value;
         let n = rows.iter().find(is_it).unwrap().numbers;
         [n.visits, n.visitors, n.sessions, n.bounces, n.seconds]

@@ -1,5 +1,6 @@
 //! The texts of a day: each once, and what the numbers in its visits stand for.
 
+mod numbers;
 mod tables;
 
 use std::collections::{BTreeSet, HashMap};
@@ -19,7 +20,7 @@ use crate::store::StoreError;
 const QUARTER: i64 = 900;
 
 /// What the numbers in visits stand for, learned as they are met.
-pub(super) struct Lexicon {
+pub(in crate::store) struct Lexicon {
     zone: Tz,
     texts: Texts,
     pages: Known,
@@ -29,6 +30,7 @@ pub(super) struct Lexicon {
     places: Known,
     networks: Known,
     hours: HashMap<i64, Value>,
+    languages: HashMap<u32, Value>,
     /// Of a visit without a place or without a network.
     nowhere: Arc<[Key]>,
     no_network: Arc<[Key]>,
@@ -68,7 +70,7 @@ impl Texts {
 }
 
 impl Lexicon {
-    pub(super) fn new(zone: Tz) -> Self {
+    pub(in crate::store) fn new(zone: Tz) -> Self {
         use Dimension::{AsOrganization, City, Country, Region};
         let nothing = |dimension| Key::new(dimension, NONE);
         Self {
@@ -81,13 +83,14 @@ impl Lexicon {
             places: Known::new(),
             networks: Known::new(),
             hours: HashMap::new(),
+            languages: HashMap::new(),
             nowhere: [Country, Region, City].map(nothing).into(),
             no_network: [AsOrganization].map(nothing).into(),
         }
     }
 
     /// The text of a value.
-    pub(super) fn text(&self, value: Value) -> Option<Arc<str>> {
+    pub(in crate::store) fn text(&self, value: Value) -> Option<Arc<str>> {
         let place = value.checked_sub(1)? as usize;
         self.texts.texts.get(place).cloned()
     }

@@ -14,7 +14,7 @@ use crate::domain::day::Day;
 use crate::store::StoreError;
 
 /// A day stays open for this long after its end: nobody folds it yet.
-pub(super) const OPEN: TimeDelta = TimeDelta::hours(1);
+pub(in crate::store) const OPEN: TimeDelta = TimeDelta::hours(1);
 /// A site's time zone is looked up again when it is this old, well within [`OPEN`].
 const ZONE_AGE: TimeDelta = TimeDelta::minutes(10);
 /// Sites that are remembered, each about 200 bytes.

@@ -1,17 +1,22 @@
 //! A day's visits, read once and folded on the way.
 
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use futures::TryStreamExt as _;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::Row;
 use super::lexicon::Lexicon;
+use super::{Folded, Row, write};
 use crate::domain::day::Day;
 use crate::domain::fold::Fold;
+use crate::domain::pack::{self, Packer};
 use crate::domain::session::GAP;
 use crate::store::StoreError;
+use crate::store::dimension::key;
 
 /// Visits whose values are looked up together.
 const CHUNK: usize = 4_000;
@@ -39,7 +44,7 @@ pub(super) async fn fold(
     site_id: i32,
     zone: Tz,
     day: Day,
-) -> Result<Vec<Row>, StoreError> {
+) -> Result<Folded, StoreError> {
     let (crossing, from, to) = crossing(pool, site_id, &day).await?;
     let visits = sqlx::query_as!(
         VisitRow,
@@ -59,10 +64,15 @@ pub(super) async fn fold(
     let mut chunks = visits.fetch(pool).try_chunks(CHUNK);
     let mut lexicon = Lexicon::new(zone);
     let mut fold = Fold::new(day.from.timestamp()..day.to.timestamp());
+    let mut packer = Packer::new(day.from.timestamp());
+    let mut languages = HashMap::new();
     while let Some(visits) = chunks.try_next().await.map_err(|error| error.1)? {
         lexicon.learn(pool, &visits).await?;
+        learn_languages(pool, &mut languages, &visits).await?;
         for visit in visits {
             let known = lexicon.read(&visit);
+            let row = packed(&visit, &languages);
+            packer.add(&visit.visitor_id, visit.session_id, row, visitor_key);
             fold.add(&visit.visitor_id, visit.session_id, known);
         }
     }
@@ -75,7 +85,48 @@ pub(super) async fn fold(
             value: lexicon.text(key.value),
             numbers,
         });
-    Ok(rows.collect())
+    Ok(Folded {
+        rows: rows.collect(),
+        packs: packer.finish(),
+        start: day.from,
+    })
+}
+
+/// Half of the key that other tables of values have.
+pub(in crate::store) fn visitor_key(visitor: &str) -> u64 {
+    key([Some(visitor.as_bytes())]).as_u64_pair().0
+}
+
+fn packed(visit: &VisitRow, languages: &HashMap<Arc<str>, i32>) -> pack::Row {
+    let id = |id: Option<i32>| id.map_or(0, i32::cast_unsigned);
+    let language = visit.language.as_deref();
+    pack::Row {
+        at: visit.timestamp.timestamp(),
+        is_bot: visit.is_bot,
+        page: id(Some(visit.page_id)),
+        origin: id(Some(visit.origin_id)),
+        agent: id(Some(visit.agent_id)),
+        verdict: id(Some(visit.verdict_id)),
+        place: id(visit.place_id),
+        network: id(visit.network_id),
+        language: id(language.and_then(|text| languages.get(text).copied())),
+        status: visit
+            .status_code
+            .map_or(0, |code| u32::from(code.cast_unsigned())),
+    }
+}
+
+/// Finds the numbers of languages that were not met before.
+async fn learn_languages(
+    pool: &PgPool,
+    known: &mut HashMap<Arc<str>, i32>,
+    visits: &[VisitRow],
+) -> Result<(), StoreError> {
+    let met = visits.iter().filter_map(|visit| visit.language.as_deref());
+    let new: BTreeSet<&str> = met.filter(|text| !known.contains_key(*text)).collect();
+    let new: Vec<Arc<str>> = new.into_iter().map(Arc::from).collect();
+    known.extend(write::values(pool, new.iter()).await?);
+    Ok(())
 }
 
 /// The sessions that begin before the day or go on after it (and perhaps some that only come near

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{DueDay, Row};
+use super::{DueDay, Folded, Row, pack};
 use crate::domain::dimension::Dimension;
 use crate::store::StoreError;
 use crate::store::dimension::key;
@@ -21,9 +21,11 @@ const TRIES: usize = 3;
 pub(super) async fn replace(
     pool: &PgPool,
     due: &DueDay,
-    rows: &[Row],
+    folded: &Folded,
 ) -> Result<Option<usize>, StoreError> {
-    let ids = values(pool, rows).await?;
+    let rows = &folded.rows;
+    let texts = rows.iter().filter_map(|row| row.value.as_ref());
+    let ids = values(pool, texts).await?;
     let mut transaction = pool.begin().await?;
     if !unmark(&mut *transaction, due).await? {
         return Ok(None);
@@ -44,6 +46,7 @@ pub(super) async fn replace(
     for lines in lines.chunks(CHUNK) {
         insert(&mut transaction, due, lines).await?;
     }
+    pack::replace(&mut transaction, due, folded).await?;
     transaction.commit().await?;
     Ok(Some(rows.len()))
 }
@@ -106,8 +109,10 @@ async fn insert(
 
 /// The numbers of the values' texts. They are added outside the transaction: one that nothing
 /// refers to does no harm.
-async fn values(pool: &PgPool, rows: &[Row]) -> Result<HashMap<Arc<str>, i32>, StoreError> {
-    let texts = rows.iter().filter_map(|row| row.value.as_ref());
+pub(in crate::store) async fn values(
+    pool: &PgPool,
+    texts: impl Iterator<Item = &Arc<str>>,
+) -> Result<HashMap<Arc<str>, i32>, StoreError> {
     let texts: BTreeMap<Uuid, &Arc<str>> = texts
         .map(|text| (key([Some(text.as_bytes())]), text))
         .collect();

@@ -15,7 +15,7 @@ impl Store {
             "select time_zone from visitor_analytics.site where id = $1",
             site_id
         );
-        Ok(zone(&name.fetch_one(&self.pool).await?))
+        Ok(named(&name.fetch_one(&self.pool).await?))
     }
 
     /// Gives a site another time zone: all its days are folded again, but for those whose visits
@@ -75,12 +75,12 @@ pub(super) async fn zones(
         sites
     );
     let rows = rows.fetch_all(connection).await?.into_iter();
-    Ok(rows.map(|row| (row.id, zone(&row.time_zone))).collect())
+    Ok(rows.map(|row| (row.id, named(&row.time_zone))).collect())
 }
 
 /// The zone with this name. PostgreSQL has accepted it; where it knows more than this program does
 /// the site has UTC, and no visit is lost.
-fn zone(name: &str) -> Tz {
+pub(in crate::store) fn named(name: &str) -> Tz {
     name.parse().unwrap_or_else(|_| {
         tracing::error!(name, "this time zone is not known: UTC is used");
         Tz::UTC

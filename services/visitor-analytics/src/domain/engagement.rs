@@ -1,0 +1,42 @@
+//! How long a page was looked at, and how much of it.
+
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::visit::Invalid;
+
+/// A page that is looked at for longer was forgotten in a tab.
+const LONGEST: u32 = 86_400;
+
+/// What a page tells of itself: so far, since each report holds the ones before it.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[schema(as = SubmittedEngagement,
+    example = json!({"engagement_seconds": 34, "scroll_depth": 80}))]
+pub struct Submitted {
+    /// Seconds for which the page was visible.
+    pub engagement_seconds: u32,
+    /// How much of it was, in per cent.
+    pub scroll_depth: u8,
+}
+
+/// What is kept with a visit; it only grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Engagement {
+    /// Seconds, at most a day.
+    pub seconds: u32,
+    /// Per cent.
+    pub depth: u8,
+}
+
+impl Engagement {
+    /// Accepts a report, or says what is wrong with it.
+    pub fn accept(from: Submitted) -> Result<Self, Invalid> {
+        if from.scroll_depth > 100 {
+            return Err(Invalid::ScrollDepth);
+        }
+        Ok(Self {
+            seconds: from.engagement_seconds.min(LONGEST),
+            depth: from.scroll_depth,
+        })
+    }
+}

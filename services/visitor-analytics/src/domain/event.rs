@@ -1,0 +1,174 @@
+//! An event as a client sends it, and as the service accepts it: something that a visitor did
+//! beside looking at a page.
+
+use std::net::IpAddr;
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::policy::Policy;
+use super::visit::{self, Invalid, own_id};
+
+/// The longest name of a kind of event, in bytes.
+const LONGEST_TYPE: usize = 128;
+
+/// One event of `POST /analytics/events`. Only `event_type`, `site` and a visitor (`visitor_id`, or
+/// `ip` and `user_agent`) or a user are required.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[schema(as = SubmittedEvent, example = json!({
+    "id": "019a0000-0000-7000-8000-000000000002", "event_type": "signup", "site": "example.com",
+    "timestamp": "2026-11-20T12:00:00Z", "user_id": "42", "visitor_id": "v-1",
+    "metadata": {"plan": "pro"}
+}))]
+pub struct Submitted {
+    /// Makes the event safe to send again; best a `UUIDv7`.
+    pub id: Option<Uuid>,
+    /// What happened, such as `signup`.
+    pub event_type: String,
+    /// The site.
+    pub site: String,
+    /// The site's own id for a user who is logged in.
+    pub user_id: Option<String>,
+    /// The visitor's id; without it one is made of `ip` and `user_agent`, as for a visit.
+    pub visitor_id: Option<String>,
+    /// The visitor's address; it is not kept.
+    pub ip: Option<String>,
+    /// The visitor's user agent.
+    pub user_agent: Option<String>,
+    /// When it happened; without it now, or the time inside `id`.
+    pub timestamp: Option<DateTime<Utc>>,
+    /// Whatever the site wants to tell.
+    pub metadata: Option<Map<String, Value>>,
+}
+
+/// Who did it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// By an id.
+    Named(String),
+    /// By address and user agent.
+    Seen(IpAddr, String),
+}
+
+/// An event that can be recorded.
+#[derive(Clone, Debug)]
+pub struct NewEvent {
+    /// Its id, the client's or a new one.
+    pub id: Uuid,
+    /// When it happened.
+    pub timestamp: DateTime<Utc>,
+    /// The site's domain, in lower case.
+    pub site: String,
+    /// What happened.
+    pub event_type: String,
+    /// Who did it.
+    pub who: Who,
+    /// The site's own id for the user.
+    pub user_id: Option<String>,
+    /// What the site tells.
+    pub metadata: Map<String, Value>,
+}
+
+impl NewEvent {
+    /// Accepts an event at `now`, or says what is wrong with it.
+    pub fn accept(from: Submitted, policy: &Policy, now: DateTime<Utc>) -> Result<Self, Invalid> {
+        let (id, timestamp) = visit::place_in_time(from.id, from.timestamp, policy.retention, now)?;
+        let own = |id: Option<String>, field| id.map(|id| own_id(id, field)).transpose();
+        let user_id = own(from.user_id, "user_id")?;
+        let who = match (
+            own(from.visitor_id, "visitor_id")?,
+            from.ip,
+            from.user_agent,
+        ) {
+            (Some(visitor), _, _) => Who::Named(visitor),
+            (None, Some(ip), Some(user_agent)) => {
+                let ip: IpAddr = ip.trim().parse().map_err(|_| Invalid::Ip)?;
+                Who::Seen(ip.to_canonical(), visit::text(user_agent))
+            }
+            // A user is a visitor, too, whom nothing else tells from others.
+            (None, _, _) => Who::Named(user_id.clone().ok_or(Invalid::VisitorRequired)?),
+        };
+        Ok(Self {
+            id,
+            timestamp,
+            site: visit::site(&from.site)?,
+            event_type: event_type(from.event_type)?,
+            who,
+            user_id,
+            metadata: visit::properties(from.metadata.unwrap_or_default())
+                .map_err(|_| Invalid::Metadata)?,
+        })
+    }
+}
+
+/// What a kind of event may be called.
+pub fn event_type(name: String) -> Result<String, Invalid> {
+    let is_bad = name.is_empty() || name.len() > LONGEST_TYPE || name.contains(char::is_control);
+    if is_bad {
+        Err(Invalid::EventType)
+    } else {
+        Ok(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accept(change: impl FnOnce(&mut Submitted)) -> Result<NewEvent, Invalid> {
+        let mut event = Submitted {
+            event_type: "signup".into(),
+            site: "Example.com".into(),
+            visitor_id: Some("v".into()),
+            ..Submitted::default()
+        };
+        change(&mut event);
+        let now = "2026-11-20T12:00:00Z".parse().unwrap();
+        NewEvent::accept(event, &Policy::default(), now)
+    }
+
+    #[test]
+    fn an_event_needs_somebody_who_did_it() {
+        assert_eq!(accept(|_| ()).unwrap().site, "example.com");
+        let seen = accept(|event| {
+            event.visitor_id = None;
+            event.ip = Some("::ffff:81.2.69.142".into());
+            event.user_agent = Some("curl".into());
+        });
+        let ip = "81.2.69.142".parse().unwrap();
+        assert_eq!(seen.unwrap().who, Who::Seen(ip, "curl".into()));
+        let user = accept(|event| {
+            event.visitor_id = None;
+            event.user_id = Some("42".into());
+        });
+        assert_eq!(user.unwrap().who, Who::Named("42".into()));
+        let nobody = accept(|event| event.visitor_id = None);
+        assert_eq!(nobody.unwrap_err().field(), "visitor_id");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let field = |change: fn(&mut Submitted)| accept(change).unwrap_err().field();
+        assert_eq!(
+            field(|event| event.event_type = String::new()),
+            "event_type"
+        );
+        assert_eq!(
+            field(|event| event.event_type = "x".repeat(129)),
+            "event_type"
+        );
+        assert_eq!(field(|event| event.site = "?".into()), "site");
+        assert_eq!(
+            field(|event| event.id = Some(Uuid::from_u128(1))),
+            "timestamp"
+        );
+        let long = |event: &mut Submitted| {
+            let text = Value::String("x".repeat(8_192));
+            event.metadata = Some(Map::from_iter([("text".to_owned(), text)]));
+        };
+        assert_eq!(field(long), "metadata");
+    }
+}

@@ -1,0 +1,175 @@
+//! Packs as bytes: numbers one after the other, little end first.
+
+use super::{Column, Field, Pack, Places, Session, Visitor};
+
+impl Pack {
+    /// Visitors and sessions.
+    #[must_use]
+    pub fn runs_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(4 + self.visitors.len() * 12 + self.sessions.len() * 13);
+        put(&mut bytes, self.visitors.len());
+        for visitor in &self.visitors {
+            bytes.extend(visitor.key.to_le_bytes());
+            bytes.extend(visitor.sessions.to_le_bytes());
+        }
+        for session in &self.sessions {
+            bytes.extend(session.key.to_le_bytes());
+            bytes.extend(session.visits.to_le_bytes());
+            bytes.push(session.is_bot.into());
+        }
+        bytes
+    }
+
+    /// When each visit was, and how long it lasted.
+    #[must_use]
+    pub fn times_bytes(&self) -> Vec<u8> {
+        let at = self.at.iter().flat_map(|at| at.to_le_bytes());
+        let seconds = self
+            .seconds
+            .iter()
+            .flat_map(|seconds| seconds.to_le_bytes());
+        at.chain(seconds).collect()
+    }
+
+    /// A column.
+    #[must_use]
+    pub fn column_bytes(&self, field: Field) -> Vec<u8> {
+        self.column(field).bytes()
+    }
+
+    /// What was written; `None` where these are not a pack's bytes. Columns may be left out.
+    #[must_use]
+    pub fn read(start: i64, runs: &[u8], times: &[u8], columns: &[(Field, &[u8])]) -> Option<Self> {
+        let (count, rest) = take(runs)?;
+        let (visitors, sessions) = rest.split_at_checked(count.checked_mul(12)?)?;
+        let visitors: Vec<Visitor> = visitors.chunks_exact(12).map(visitor).collect();
+        let sessions: Vec<Session> = sessions.chunks_exact(13).map(session).collect();
+        let of_visitors: u64 = visitors.iter().map(|v| u64::from(v.sessions)).sum();
+        let visits: u64 = sessions.iter().map(|s| u64::from(s.visits)).sum();
+        let (at, seconds) = times.split_at_checked(times.len() / 2)?;
+        let is_whole = of_visitors == sessions.len() as u64 && visits * 8 == times.len() as u64;
+        if !is_whole {
+            return None;
+        }
+        let rows = |field: Field| {
+            if field.is_of_session() {
+                sessions.len()
+            } else {
+                at.len() / 4
+            }
+        };
+        let mut read: [Column; Field::KEPT.len()] = Default::default();
+        for (field, bytes) in columns {
+            let column = Column::read(bytes).filter(|column| column.rows() == rows(*field))?;
+            *read.get_mut(*field as usize)? = column;
+        }
+        Some(Self {
+            start,
+            at: words(at).map(u32::cast_signed).collect(),
+            seconds: words(seconds).collect(),
+            visitors,
+            sessions,
+            columns: read,
+        })
+    }
+}
+
+impl Column {
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.size() + 5);
+        put(&mut bytes, self.numbers.len());
+        bytes.extend(self.numbers.iter().flat_map(|number| number.to_le_bytes()));
+        match &self.places {
+            Places::One(places) => {
+                bytes.push(1);
+                bytes.extend(places);
+            }
+            Places::Two(places) => {
+                bytes.push(2);
+                bytes.extend(places.iter().flat_map(|place| place.to_le_bytes()));
+            }
+            Places::Four(places) => {
+                bytes.push(4);
+                bytes.extend(places.iter().flat_map(|place| place.to_le_bytes()));
+            }
+        }
+        bytes
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (count, rest) = take(bytes)?;
+        let (numbers, rest) = rest.split_at_checked(count.checked_mul(4)?)?;
+        let numbers: Vec<u32> = words(numbers).collect();
+        let (width, rest) = rest.split_first()?;
+        let places = match width {
+            1 => Places::One(rest.to_vec()),
+            2 => {
+                let pair = |pair: &[u8]| u16::from_le_bytes([pair[0], pair[1]]);
+                Places::Two(rest.chunks_exact(2).map(pair).collect())
+            }
+            4 => Places::Four(words(rest).collect()),
+            _ => return None,
+        };
+        let column = Self { numbers, places };
+        let known = column.numbers.len();
+        let is_sound = match &column.places {
+            Places::One(places) => places.iter().all(|place| usize::from(*place) < known),
+            Places::Two(places) => places.iter().all(|place| usize::from(*place) < known),
+            Places::Four(places) => places.iter().all(|place| (*place as usize) < known),
+        };
+        is_sound.then_some(column)
+    }
+
+    fn rows(&self) -> usize {
+        match &self.places {
+            Places::One(places) => places.len(),
+            Places::Two(places) => places.len(),
+            Places::Four(places) => places.len(),
+        }
+    }
+}
+
+fn put(bytes: &mut Vec<u8>, count: usize) {
+    let count = u32::try_from(count).expect("packs are full before");
+    bytes.extend(count.to_le_bytes());
+}
+
+fn take(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let (count, rest) = bytes.split_first_chunk::<4>()?;
+    Some((u32::from_le_bytes(*count) as usize, rest))
+}
+
+fn words(bytes: &[u8]) -> impl Iterator<Item = u32> {
+    bytes
+        .chunks_exact(4)
+        .map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]))
+}
+
+fn long(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .rev()
+        .fold(0, |long, byte| long << 8 | u64::from(*byte))
+}
+
+fn short(bytes: &[u8]) -> u32 {
+    bytes
+        .iter()
+        .rev()
+        .fold(0, |short, byte| short << 8 | u32::from(*byte))
+}
+
+fn visitor(bytes: &[u8]) -> Visitor {
+    Visitor {
+        key: long(&bytes[..8]),
+        sessions: short(&bytes[8..12]),
+    }
+}
+
+fn session(bytes: &[u8]) -> Session {
+    Session {
+        key: long(&bytes[..8]),
+        visits: short(&bytes[8..12]),
+        is_bot: bytes[12] != 0,
+    }
+}

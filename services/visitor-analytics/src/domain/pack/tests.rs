@@ -1,0 +1,83 @@
+use uuid::Uuid;
+
+use super::*;
+
+fn row(at: i64, page: u32) -> Row {
+    Row {
+        at,
+        is_bot: page == 9,
+        page,
+        origin: page + 1,
+        agent: 3,
+        verdict: 1,
+        place: 0,
+        network: 0,
+        language: 2,
+        status: 200,
+    }
+}
+
+fn pack(rows: u32) -> Pack {
+    let mut packer = Packer::new(1_000);
+    for number in 0..rows {
+        let (visitor, session) = (number / 7, number / 3);
+        let name = format!("v{visitor:05}");
+        let id = Uuid::from_u128((u128::from(visitor) << 32) + u128::from(session));
+        let row = row(990 + i64::from(number), number % 700);
+        packer.add(&name, id, row, |name| {
+            name.len() as u64 + u64::from(visitor)
+        });
+    }
+    let mut packs = packer.finish();
+    assert_eq!(packs.len(), 1);
+    packs.remove(0)
+}
+
+#[test]
+fn a_pack_tells_what_was_put_in() {
+    let pack = pack(21);
+    let runs: Vec<_> = pack.runs().collect();
+    assert_eq!(pack.visitors.len(), 3);
+    assert_eq!(runs.iter().filter(|run| run.begins_visitor).count(), 3);
+    let pages: Vec<u32> = (0..21)
+        .map(|row| pack.column(Field::Page).number(row))
+        .collect();
+    assert_eq!(pages, (0..21).collect::<Vec<u32>>());
+    // The first session has rows 0 to 2, and nobody's next visit lies in another session.
+    assert_eq!(runs[0].visits, 0..3);
+    assert_eq!(&pack.seconds[..4], [1, 1, 0, 1]);
+    assert_eq!(pack.at[0], -10);
+    let number = |field, row| pack.column(field).number(row);
+    assert_eq!([number(Field::Entry, 0), number(Field::Exit, 0)], [0, 2]);
+    assert_eq!(number(Field::Origin, 1), 4);
+    assert_eq!(number(Field::Agent, 9), 3 | OF_BOT);
+    assert!(runs.iter().any(|run| run.session.is_bot));
+}
+
+#[test]
+fn a_pack_survives_its_bytes_and_damage_is_told() {
+    for rows in [1, 300, 2_000] {
+        let pack = pack(rows);
+        let columns: Vec<_> = Field::KEPT
+            .map(|field| (field, pack.column_bytes(field)))
+            .into();
+        let columns: Vec<_> = columns.iter().map(|(f, bytes)| (*f, &bytes[..])).collect();
+        let (runs, times) = (pack.runs_bytes(), pack.times_bytes());
+        let read = |runs: &[u8], times: &[u8]| Pack::read(1_000, runs, times, &columns);
+        assert_eq!(read(&runs, &times).as_ref(), Some(&pack));
+        assert_eq!(read(&runs[..runs.len() - 13], &times), None);
+        assert_eq!(read(&runs, &times[8..]), None);
+        assert_eq!(read(&[], &[]), None);
+        let broken = [(Field::Page, &columns[0].1[1..])];
+        assert_eq!(Pack::read(1_000, &runs, &times, &broken), None);
+    }
+}
+
+#[test]
+fn parts_of_hours_are_computed() {
+    let pack = pack(5);
+    let minutes = pack.parts(60);
+    let minutes: Vec<u32> = (0..5).map(|row| minutes.number(row)).collect();
+    assert_eq!(minutes, [16; 5]);
+    assert_eq!(pack.parts(900).numbers, [1]);
+}

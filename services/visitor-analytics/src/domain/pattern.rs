@@ -1,0 +1,104 @@
+//! Patterns that values are compared with.
+
+/// The longest, in bytes.
+const LONGEST: usize = 1_024;
+
+/// A text in which `*` stands for any characters, or none. A backslash takes its meaning from the
+/// character after it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Pattern {
+    /// What lies between the wildcards: one part is a text without any.
+    parts: Vec<String>,
+}
+
+/// Longer than is useful.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a value has at most 1024 bytes")]
+pub struct TooLong;
+
+impl Pattern {
+    /// Reads a pattern.
+    pub fn parse(text: &str) -> Result<Self, TooLong> {
+        if text.len() > LONGEST {
+            return Err(TooLong);
+        }
+        let mut parts = vec![String::new()];
+        let mut characters = text.chars();
+        while let Some(character) = characters.next() {
+            match (character, parts.last_mut()) {
+                ('*', _) => parts.push(String::new()),
+                ('\\', Some(part)) => part.push(characters.next().unwrap_or('\\')),
+                (other, Some(part)) => part.push(other),
+                (_, None) => {}
+            }
+        }
+        Ok(Self { parts })
+    }
+
+    /// What no text matches.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self { parts: vec![] }
+    }
+
+    /// Whether it is the empty text, which stands for a value that is missing.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        self.parts.len() == 1 && self.parts[0].is_empty()
+    }
+
+    /// Whether all of `text` is so. Takes time in proportion to `text` and the pattern.
+    #[must_use]
+    pub fn matches(&self, text: &str) -> bool {
+        let [first, middle @ .., last] = &self.parts[..] else {
+            return self.parts.first().is_some_and(|only| only == text);
+        };
+        let Some(mut rest) = text.strip_prefix(&first[..]) else {
+            return false;
+        };
+        for part in middle {
+            match rest.find(&part[..]) {
+                Some(found) => rest = &rest[found + part.len()..],
+                None => return false,
+            }
+        }
+        rest.ends_with(&last[..])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wildcard_stands_for_anything() {
+        let matches = |pattern: &str, text: &str| Pattern::parse(pattern).unwrap().matches(text);
+        for (pattern, text) in [
+            ("/blog/*", "/blog/"),
+            ("/blog/*", "/blog/a/b"),
+            ("*", ""),
+            ("*", "x"),
+            ("*.html", "/a.html"),
+            ("/*/edit", "/7/edit"),
+            ("a*b*c", "a-b-b-c"),
+            ("a\\*", "a*"),
+            ("\\\\*", "\\x"),
+            ("100%", "100%"),
+            ("a**b", "ab"),
+        ] {
+            assert!(matches(pattern, text), "{pattern} {text}");
+        }
+        for (pattern, text) in [
+            ("/blog/*", "/blog"),
+            ("a*b*c", "a-c-b"),
+            ("ab*ba", "aba"),
+            ("a\\*", "ax"),
+            ("a", "A"),
+            ("", "x"),
+            ("_", "x"),
+        ] {
+            assert!(!matches(pattern, text), "{pattern} {text}");
+        }
+        assert!(Pattern::parse(&"x".repeat(1_025)).is_err());
+    }
+}

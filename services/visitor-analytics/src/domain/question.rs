@@ -1,0 +1,293 @@
+//! What a report is asked: about whom, and when.
+
+use std::ops::Range;
+
+use chrono::{DateTime, Datelike as _, NaiveDate, TimeDelta, Utc};
+use chrono_tz::Tz;
+
+use super::day::{self, Day};
+use super::dimension::Dimension;
+use super::fold::Numbers;
+use super::pack::Field;
+use super::pattern::Pattern;
+
+/// What visits are grouped and filtered by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// A dimension; [`Dimension::Hour`] means the hour on the clock, `00` to `23`.
+    Of(Dimension),
+    /// `1` (Monday) to `7`.
+    Weekday,
+}
+
+impl Subject {
+    /// The subject with this name, or one of the names that a visit's fields have.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let dimension = match name {
+            "total" => return None,
+            "weekday" => return Some(Self::Weekday),
+            "path" => Dimension::Page,
+            "entry_path" => Dimension::EntryPage,
+            "exit_path" => Dimension::ExitPage,
+            "country_code" => Dimension::Country,
+            "region_code" => Dimension::Region,
+            "bot_reasons" => Dimension::BotReason,
+            _ => Dimension::ALL.into_iter().find(|one| one.name() == name)?,
+        };
+        Some(Self::Of(dimension))
+    }
+
+    /// Its name in the API.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Of(dimension) => dimension.name(),
+            Self::Weekday => "weekday",
+        }
+    }
+
+    /// The column of packs that tells it.
+    #[must_use]
+    pub fn field(self) -> Field {
+        use Dimension as D;
+        let Self::Of(dimension) = self else {
+            return Field::Quarter;
+        };
+        match dimension {
+            D::Total | D::Page | D::Title => Field::Page,
+            D::EntryPage => Field::Entry,
+            D::ExitPage => Field::Exit,
+            D::Referrer
+            | D::Source
+            | D::Medium
+            | D::Channel
+            | D::UtmSource
+            | D::UtmMedium
+            | D::UtmCampaign
+            | D::UtmTerm
+            | D::UtmContent => Field::Origin,
+            D::Country | D::Region | D::City => Field::Place,
+            D::Browser | D::BrowserVersion | D::Os | D::OsVersion | D::DeviceType => Field::Agent,
+            D::Language => Field::Language,
+            D::StatusCode => Field::Status,
+            D::Hour => Field::Quarter,
+            D::BotName | D::BotReason => Field::Verdict,
+            D::AsOrganization => Field::Network,
+        }
+    }
+
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let dimensions = Dimension::ALL.into_iter().skip(1).map(Self::Of);
+        dimensions.chain([Self::Weekday])
+    }
+}
+
+/// Which values of a subject count.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Filter {
+    /// What is compared.
+    pub subject: Subject,
+    /// One of these has to match, where there are any.
+    pub any: Vec<Pattern>,
+    /// None of these may match.
+    pub none: Vec<Pattern>,
+}
+
+impl Filter {
+    /// Whether a visit with these values counts; `None` is a value that is missing, which only
+    /// the empty pattern matches.
+    #[must_use]
+    pub fn passes(&self, values: &[Option<&str>]) -> bool {
+        let matches = |pattern: &Pattern| {
+            values.iter().any(|value| match value {
+                Some(text) => pattern.matches(text),
+                None => pattern.is_missing(),
+            })
+        };
+        (self.any.is_empty() || self.any.iter().any(matches)) && !self.none.iter().any(matches)
+    }
+}
+
+/// A period as a clock tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Period {
+    /// Whose midnights count.
+    pub zone: Tz,
+    /// The first moment.
+    pub from: DateTime<Utc>,
+    /// The first moment after it.
+    pub to: DateTime<Utc>,
+}
+
+impl Period {
+    /// Whole days, from one to another and that one too.
+    #[must_use]
+    pub fn days_of(zone: Tz, first: NaiveDate, last: NaiveDate) -> Self {
+        Self {
+            zone,
+            from: Day::new(zone, first).from,
+            to: Day::new(zone, last).to,
+        }
+    }
+
+    /// Its days; the first and the last may be cut.
+    pub fn days(&self) -> impl Iterator<Item = Day> {
+        let (from, to) = (self.from, self.to);
+        let last = (to - TimeDelta::microseconds(1)).max(from);
+        let days = Day::between(self.zone, from, last).filter(move |_| from < to);
+        days.filter(move |day| day.from < to).map(move |day| Day {
+            date: day.date,
+            from: day.from.max(from),
+            to: day.to.min(to),
+        })
+    }
+
+    /// Whether it consists of whole days.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let begins = |moment| Day::of(self.zone, moment).from == moment;
+        begins(self.from) && begins(self.to)
+    }
+
+    /// The period before it, as long: as many days, or as much time.
+    #[must_use]
+    pub fn before(&self) -> Self {
+        if !self.is_whole() {
+            return Self {
+                from: self.from - (self.to - self.from),
+                to: self.from,
+                ..*self
+            };
+        }
+        let first = Day::of(self.zone, self.from).date;
+        let days = self.days().count() as u64;
+        let earlier = first - chrono::Days::new(days);
+        Self {
+            from: Day::new(self.zone, earlier).from,
+            to: self.from,
+            ..*self
+        }
+    }
+
+    /// The same a year earlier on the calendar.
+    #[must_use]
+    pub fn year_before(&self) -> Self {
+        let earlier = |moment: DateTime<Utc>| {
+            let day = Day::of(self.zone, moment);
+            let date = day.date.with_year(day.date.year() - 1);
+            // The 29th of February's is the 28th.
+            let date = date.unwrap_or(day.date - chrono::Days::new(366));
+            Day::new(self.zone, date).from + (moment - day.from)
+        };
+        Self {
+            from: earlier(self.from),
+            to: earlier(self.to),
+            ..*self
+        }
+    }
+}
+
+/// A day's seconds since 1970.
+#[must_use]
+pub fn seconds(day: &Day) -> Range<i64> {
+    day.from.timestamp()..day.to.timestamp()
+}
+
+/// How long the parts of a series are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "their names say what they are")]
+pub enum Interval {
+    Minute,
+    Hour,
+    Day,
+    Week,
+    Month,
+}
+
+/// A part of a series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// Its first moment, which may lie before the period.
+    pub start: DateTime<Utc>,
+    /// The numbers of people's and bots' sessions.
+    pub numbers: [Numbers; 2],
+}
+
+impl Interval {
+    /// The first moment of the part in which a moment lies.
+    #[must_use]
+    pub fn start(self, zone: Tz, moment: DateTime<Utc>) -> DateTime<Utc> {
+        let day = Day::of(zone, moment);
+        let date = match self {
+            Self::Minute => return floor(moment, day.from, 60),
+            Self::Hour => return hour_start(zone, &day, moment),
+            Self::Day => return day.from,
+            Self::Week => {
+                let since = day.date.weekday().num_days_from_monday();
+                day.date - chrono::Days::new(since.into())
+            }
+            Self::Month => day.date.with_day(1).unwrap_or(day.date),
+        };
+        Day::new(zone, date).from
+    }
+
+    /// The parts of a period, all empty.
+    pub fn buckets(self, period: &Period) -> impl Iterator<Item = Bucket> {
+        let (zone, to) = (period.zone, period.to);
+        let first = (period.from < to).then(|| self.start(zone, period.from));
+        let starts = std::iter::successors(first, move |start| Some(self.next(zone, *start)));
+        starts
+            .take_while(move |start| *start < to)
+            .map(|start| Bucket {
+                start,
+                numbers: [Numbers::default(); 2],
+            })
+    }
+
+    fn next(self, zone: Tz, start: DateTime<Utc>) -> DateTime<Utc> {
+        match self {
+            Self::Minute => start + TimeDelta::minutes(1),
+            Self::Hour => {
+                // Clocks are moved by quarters of an hour at least, and rarely.
+                let mut next = start + TimeDelta::minutes(15);
+                while self.start(zone, next) == start {
+                    next += TimeDelta::minutes(15);
+                }
+                next
+            }
+            Self::Day | Self::Week | Self::Month => {
+                let days = match self {
+                    Self::Week => 7,
+                    Self::Month => 31,
+                    _ => 1,
+                };
+                let date = Day::of(zone, start).date + chrono::Days::new(days);
+                self.start(zone, Day::new(zone, date).from)
+            }
+        }
+    }
+}
+
+fn floor(moment: DateTime<Utc>, from: DateTime<Utc>, seconds: i64) -> DateTime<Utc> {
+    let since = (moment - from).num_seconds().rem_euclid(seconds);
+    let whole = moment - TimeDelta::seconds(since);
+    DateTime::from_timestamp(whole.timestamp(), 0).unwrap_or(whole)
+}
+
+/// The first quarter of an hour on the day with the same hour on the clock.
+fn hour_start(zone: Tz, day: &Day, moment: DateTime<Utc>) -> DateTime<Utc> {
+    let label = day::hour(zone, moment);
+    let mut start = floor(moment, day.from, 900);
+    loop {
+        let before = start - TimeDelta::minutes(15);
+        if before < day.from || day::hour(zone, before) != label {
+            return start;
+        }
+        start = before;
+    }
+}
+
+#[cfg(test)]
+mod tests;

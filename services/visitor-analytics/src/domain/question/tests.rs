@@ -1,0 +1,124 @@
+use super::*;
+
+fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+fn date(text: &str) -> NaiveDate {
+    text.parse().unwrap()
+}
+
+fn period(zone: Tz, from: &str, to: &str) -> Period {
+    Period {
+        zone,
+        from: at(from),
+        to: at(to),
+    }
+}
+
+#[test]
+fn a_period_has_its_days() {
+    let zone = Tz::Europe__Berlin;
+    let week = Period::days_of(zone, date("2026-10-19"), date("2026-10-25"));
+    assert!(week.is_whole());
+    assert_eq!(week.days().count(), 7);
+    assert_eq!((week.to - week.from).num_hours(), 7 * 24 + 1);
+    let cut = period(zone, "2026-10-24T12:00:00Z", "2026-10-25T12:00:00Z");
+    assert!(!cut.is_whole());
+    let days: Vec<Day> = cut.days().collect();
+    assert_eq!(days.len(), 2);
+    assert_eq!(days[0].from, cut.from);
+    assert_eq!(days[0].to, days[1].from);
+    assert_eq!(days[1].to, cut.to);
+    let nothing = period(zone, "2026-10-24T12:00:00Z", "2026-10-24T12:00:00Z");
+    assert_eq!(nothing.days().count(), 0);
+    assert_eq!(Interval::Day.buckets(&nothing).count(), 0);
+}
+
+#[test]
+fn comparisons_go_by_the_calendar() {
+    let zone = Tz::Europe__Berlin;
+    let week = Period::days_of(zone, date("2026-10-19"), date("2026-10-25"));
+    let before = Period::days_of(zone, date("2026-10-12"), date("2026-10-18"));
+    assert_eq!(week.before(), before);
+    let year = Period::days_of(zone, date("2025-10-19"), date("2025-10-25"));
+    assert_eq!(week.year_before(), year);
+    let leap = Period::days_of(zone, date("2028-02-29"), date("2028-02-29"));
+    let year = Period::days_of(zone, date("2027-02-28"), date("2027-02-28"));
+    assert_eq!(leap.year_before(), year);
+    let hours = period(zone, "2026-10-24T12:00:00Z", "2026-10-24T15:00:00Z");
+    let before = period(zone, "2026-10-24T09:00:00Z", "2026-10-24T12:00:00Z");
+    assert_eq!(hours.before(), before);
+}
+
+#[test]
+fn hours_follow_the_clock() {
+    let starts = |zone, day: &str| -> Vec<String> {
+        let day = Period::days_of(zone, date(day), date(day));
+        let buckets = Interval::Hour.buckets(&day);
+        buckets
+            .map(|bucket| bucket.start.format("%H:%M").to_string())
+            .collect()
+    };
+    assert_eq!(starts(Tz::UTC, "2026-10-25").len(), 24);
+    let berlin = starts(Tz::Europe__Berlin, "2026-10-25");
+    assert_eq!(berlin.len(), 25);
+    assert_eq!(berlin[..4], ["22:00", "23:00", "00:00", "01:00"]);
+    assert_eq!(starts(Tz::Europe__Berlin, "2026-03-29").len(), 23);
+    assert_eq!(
+        starts(Tz::Asia__Kolkata, "2026-03-29")[..2],
+        ["18:30", "19:30"]
+    );
+    // The clock is put back by half an hour.
+    assert_eq!(starts(Tz::Australia__Lord_Howe, "2026-04-05").len(), 25);
+}
+
+#[test]
+fn weeks_begin_on_mondays_and_months_on_the_first() {
+    let period = Period::days_of(Tz::UTC, date("2026-10-28"), date("2026-12-01"));
+    let starts = |interval: Interval| -> Vec<String> {
+        let buckets = interval.buckets(&period);
+        buckets
+            .map(|bucket| bucket.start.date_naive().to_string())
+            .collect()
+    };
+    assert_eq!(
+        starts(Interval::Month),
+        ["2026-10-01", "2026-11-01", "2026-12-01"]
+    );
+    let weeks = starts(Interval::Week);
+    assert_eq!([&weeks[0], &weeks[5]], ["2026-10-26", "2026-11-30"]);
+    assert_eq!(weeks.len(), 6);
+    assert_eq!(starts(Interval::Day).len(), 35);
+    assert_eq!(Interval::Minute.buckets(&period).count(), 35 * 1_440);
+}
+
+#[test]
+fn a_filter_takes_any_of_and_none_of() {
+    let pattern = |text: &&str| Pattern::parse(text).unwrap();
+    let passes = |any: &[&str], none: &[&str], values: &[Option<&str>]| {
+        let filter = Filter {
+            subject: Subject::Weekday,
+            any: any.iter().map(pattern).collect(),
+            none: none.iter().map(pattern).collect(),
+        };
+        filter.passes(values)
+    };
+    assert!(passes(&["a", "b*"], &[], &[Some("bc")]));
+    assert!(!passes(&["a", "b*"], &["bc"], &[Some("bc")]));
+    assert!(!passes(&["a"], &[], &[None]));
+    assert!(passes(&[], &["a"], &[None]));
+    assert!(passes(&[""], &[], &[None]));
+    assert!(!passes(&[], &[""], &[None]));
+    assert!(!passes(&["*"], &[], &[None]));
+    assert!(!passes(&[], &["a"], &[Some("a"), Some("b")]));
+}
+
+#[test]
+fn subjects_have_names_of_their_own() {
+    for subject in Subject::all() {
+        assert_eq!(Subject::named(subject.name()), Some(subject));
+    }
+    assert_eq!(Subject::named("total"), None);
+    assert_eq!(Subject::named("path"), Some(Subject::Of(Dimension::Page)));
+}

@@ -1,0 +1,145 @@
+//! `GET /analytics/breakdown`.
+
+use axum::Json;
+use axum::extract::State;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use chassis::Problem;
+use chassis::extract::Query;
+use chassis::problem::ProblemBody;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::super::error;
+use super::question::{Pairs, Question};
+use super::{Scope, ratio, wrong};
+use crate::domain::question::Subject;
+use crate::store::{Breakdown, Order, Value};
+
+const USUAL: i64 = 50;
+const MOST: i64 = 1_000;
+
+/// Numbers value by value.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Breakdown)]
+pub(in crate::http) struct Body {
+    #[serde(flatten)]
+    scope: Scope,
+    /// The dimension.
+    by: &'static str,
+    /// In the order that was asked for.
+    data: Vec<Line>,
+    /// Leads to the next page; `null` on the last.
+    next_cursor: Option<String>,
+}
+
+/// A value of the dimension.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct Line {
+    /// `null` where visits have none.
+    value: Option<String>,
+    /// Those who made visits with the value, each counted once a day.
+    visitors: i64,
+    /// Sessions with the value that began in the period.
+    sessions: i64,
+    /// Page views with the value.
+    visits: i64,
+    /// The part of the sessions that had one visit: 0 to 1.
+    bounce_rate: Option<f64>,
+    /// How long a visit lasted, until the session's next.
+    average_seconds: Option<f64>,
+}
+
+/// A site's numbers by the values of a dimension.
+#[utoipa::path(get, path = "/analytics/breakdown", tag = "analytics",
+    params(
+        super::Shared,
+        ("by" = String, Query, description = "The dimension"),
+        ("sort" = Option<String>, Query,
+            description = "`visitors` (without it), `sessions`, `visits`, `bounce_rate`, \
+                           `average_seconds`, the largest first, or `value`"),
+        ("limit" = Option<i64>, Query, minimum = 1, maximum = 1000,
+            description = "At most so many; 50 without it"),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+    ),
+    responses(
+        (status = 200, body = Body, description = "The numbers"),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json",
+            description = "A parameter is wrong; `field` names it"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "There is no such site"),
+    ))]
+pub(in crate::http) async fn breakdown(
+    State(state): State<crate::http::State>,
+    Query(pairs): Query<Pairs>,
+) -> Result<Json<Body>, Problem> {
+    let own = ["by", "sort", "limit", "cursor"];
+    let question = Question::read(&state.store, state.clock.now(), pairs, &own).await?;
+    let (wanted, fingerprint) = wanted(&question)?;
+    let found = state.store.breakdown(&question.asked, &wanted).await;
+    let found = found.map_err(|e| error::store(&e))?;
+    let limit = usize::try_from(wanted.limit).unwrap_or_default();
+    let more = found.answer.len() > limit;
+    Ok(Json(Body {
+        by: wanted.subject.name(),
+        next_cursor: more.then(|| cursor(fingerprint, wanted.offset + wanted.limit)),
+        data: found.answer.into_iter().take(limit).map(line).collect(),
+        scope: Scope::of(&question, found.as_of),
+    }))
+}
+
+fn wanted(question: &Question) -> Result<(Breakdown, u64), Problem> {
+    let by = question
+        .own("by")
+        .ok_or_else(|| wrong("by", "say by which dimension"))?;
+    let subject = Subject::named(by).ok_or_else(|| wrong("by", "there is no such dimension"))?;
+    let order = match question.own("sort").unwrap_or("visitors") {
+        "visitors" => Order::Visitors,
+        "sessions" => Order::Sessions,
+        "visits" => Order::Visits,
+        "bounce_rate" => Order::BounceRate,
+        "average_seconds" => Order::AverageSeconds,
+        "value" => Order::Value,
+        _ => return Err(wrong("sort", "a number of the report, or value")),
+    };
+    let fingerprint = question.fingerprint((subject, order));
+    let offset = match question.own("cursor") {
+        None => 0,
+        Some(text) => read_cursor(text, fingerprint)
+            .ok_or_else(|| wrong("cursor", "this is no cursor of this question"))?,
+    };
+    let wanted = Breakdown {
+        subject,
+        is_bot: question.is_bot,
+        order,
+        offset,
+        limit: question.limit(USUAL, MOST)?,
+    };
+    Ok((wanted, fingerprint))
+}
+
+/// A cursor holds the question it belongs to and how many values came before.
+fn cursor(fingerprint: u64, offset: i64) -> String {
+    let bytes = [fingerprint.to_be_bytes(), offset.to_be_bytes()];
+    BASE64.encode(bytes.concat())
+}
+
+fn read_cursor(text: &str, fingerprint: u64) -> Option<i64> {
+    let bytes = BASE64.decode(text).ok()?;
+    let (question, offset) = bytes.split_first_chunk::<8>()?;
+    let offset = i64::from_be_bytes(offset.try_into().ok()?);
+    let is_own = u64::from_be_bytes(*question) == fingerprint && offset >= 0;
+    is_own.then_some(offset)
+}
+
+fn line(value: Value) -> Line {
+    let numbers = value.numbers;
+    Line {
+        value: value.value.map(|text| text.to_string()),
+        visitors: numbers.visitors,
+        sessions: numbers.sessions,
+        visits: numbers.visits,
+        bounce_rate: ratio(numbers.bounces, numbers.sessions, 4),
+        average_seconds: ratio(numbers.seconds, numbers.visits, 1),
+    }
+}

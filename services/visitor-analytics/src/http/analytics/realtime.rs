@@ -1,0 +1,122 @@
+//! `GET /analytics/realtime`.
+
+use std::collections::HashMap;
+
+use axum::Json;
+use axum::extract::State;
+use chassis::Problem;
+use chassis::extract::Query;
+use chassis::problem::ProblemBody;
+use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::super::error;
+use super::super::list::IncludeBots;
+use super::question;
+use crate::store::{REALTIME_MINUTES, Realtime};
+
+/// The parameters.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct Parameters {
+    /// Which site; needed where there are several.
+    site: Option<String>,
+    /// Whether visits that were judged as bots' count.
+    include_bots: Option<IncludeBots>,
+}
+
+/// What is going on now.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Realtime)]
+pub(in crate::http) struct Body {
+    /// The site's domain.
+    site: String,
+    /// When this was so.
+    now: DateTime<Utc>,
+    /// Who has visited a page within five minutes.
+    visitors_now: i64,
+    /// The last 30 minutes and what has passed of this one, the oldest first.
+    minutes: Vec<Minute>,
+    /// What was visited in this time, at most ten.
+    pages: Vec<Line>,
+    /// ISO 3166-1; `null` where it is not known.
+    countries: Vec<Line>,
+    /// Where the sessions came from that began in this time.
+    sources: Vec<Line>,
+}
+
+/// A minute.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct Minute {
+    start: DateTime<Utc>,
+    visitors: i64,
+    visits: i64,
+}
+
+/// A value.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RealtimeLine)]
+pub(in crate::http) struct Line {
+    value: Option<String>,
+    visitors: i64,
+    visits: i64,
+}
+
+/// Who is on the site, and what happened in the last half hour.
+#[utoipa::path(get, path = "/analytics/realtime", tag = "analytics", params(Parameters),
+    responses(
+        (status = 200, body = Body, description = "What is going on"),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json",
+            description = "A parameter is wrong; `field` names it"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "There is no such site"),
+    ))]
+pub(in crate::http) async fn realtime(
+    State(state): State<crate::http::State>,
+    Query(parameters): Query<Parameters>,
+) -> Result<Json<Body>, Problem> {
+    let now = state.clock.now();
+    let site = question::site(&state.store, parameters.site).await?;
+    let is_bot = IncludeBots::class(parameters.include_bots);
+    let found = state.store.realtime(&site, is_bot, now).await;
+    let found = found.map_err(|e| error::store(&e))?;
+    Ok(Json(Body {
+        site: site.domain,
+        now,
+        visitors_now: found.visitors_now,
+        minutes: minutes(&found, now),
+        pages: lines(found.pages),
+        countries: lines(found.countries),
+        sources: lines(found.sources),
+    }))
+}
+
+fn minutes(found: &Realtime, now: DateTime<Utc>) -> Vec<Minute> {
+    let known: HashMap<_, _> = found
+        .minutes
+        .iter()
+        .map(|(m, a, b)| (*m, (*a, *b)))
+        .collect();
+    let this = now.duration_trunc(TimeDelta::minutes(1)).unwrap_or(now);
+    let minute = |ago| {
+        let start = this - TimeDelta::minutes(ago);
+        let (visitors, visits) = known.get(&start).copied().unwrap_or_default();
+        Minute {
+            start,
+            visitors,
+            visits,
+        }
+    };
+    (0..=REALTIME_MINUTES).rev().map(minute).collect()
+}
+
+fn lines(of: Vec<(Option<String>, i64, i64)>) -> Vec<Line> {
+    let line = |(value, visitors, visits)| Line {
+        value,
+        visitors,
+        visits,
+    };
+    of.into_iter().map(line).collect()
+}

@@ -1,0 +1,103 @@
+//! `GET /analytics/retention`.
+
+use axum::Json;
+use axum::extract::State;
+use chassis::Problem;
+use chassis::extract::Query;
+use chassis::problem::ProblemBody;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::super::error;
+use super::question::{Pairs, Question};
+use super::{Scope, too_much, wrong};
+use crate::domain::question::Interval;
+use crate::domain::retention::MOST_PERIODS;
+use crate::store::Counted;
+
+/// Who comes again.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Retention)]
+pub(in crate::http) struct Body {
+    #[serde(flatten)]
+    scope: Scope,
+    /// As it was asked for.
+    interval: String,
+    /// One for each part of the period.
+    data: Vec<Cohort>,
+}
+
+/// The visitors who came first in a part of the period.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct Cohort {
+    /// When the part begins.
+    start: DateTime<Utc>,
+    /// How many there are.
+    visitors: i64,
+    /// How many of them came in this part, the next one, and so on to the last.
+    retained: Vec<i64>,
+}
+
+/// How many visitors of a day, week or month come again in later ones.
+///
+/// First means first within the period, and visitors are told apart as far as their ids go: with
+/// ids that change daily nobody comes again on another day.
+#[utoipa::path(get, path = "/analytics/retention", tag = "analytics",
+    params(
+        super::Shared,
+        ("interval" = Option<String>, Query,
+            description = "`day`, `week` (without it, from Monday), `month`; 31 of them at most"),
+    ),
+    responses(
+        (status = 200, body = Body, description = "The cohorts"),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json",
+            description = "A parameter is wrong; `field` names it"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "There is no such site"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json",
+            description = "There is too much to count"),
+    ))]
+pub(in crate::http) async fn retention(
+    State(state): State<crate::http::State>,
+    Query(pairs): Query<Pairs>,
+) -> Result<Json<Body>, Problem> {
+    let now = state.clock.now();
+    let question = Question::read(&state.store, now, pairs, &["interval"]).await?;
+    let name = question.own("interval").unwrap_or("week").to_owned();
+    let interval = match &*name {
+        "day" => Interval::Day,
+        "week" => Interval::Week,
+        "month" => Interval::Month,
+        _ => return Err(wrong("interval", "one of day, week, month")),
+    };
+    let buckets = interval.buckets(&question.asked.period);
+    let starts: Vec<_> = buckets
+        .map(|bucket| bucket.start)
+        .take(MOST_PERIODS + 1)
+        .collect();
+    if starts.len() > MOST_PERIODS {
+        return Err(wrong("interval", format!("at most {MOST_PERIODS} of them")));
+    }
+    let found = state
+        .store
+        .retention(&question.asked, question.is_bot, interval)
+        .await;
+    let found = found.map_err(|e| error::store(&e))?;
+    let Counted::Fits(cohorts) = found.answer else {
+        return Err(too_much());
+    };
+    let data = starts
+        .into_iter()
+        .zip(cohorts)
+        .map(|(start, retained)| Cohort {
+            start,
+            visitors: retained.first().copied().unwrap_or_default(),
+            retained,
+        });
+    Ok(Json(Body {
+        scope: Scope::of(&question, found.as_of),
+        interval: name,
+        data: data.collect(),
+    }))
+}

@@ -1,0 +1,147 @@
+//! `GET /analytics/summary`.
+
+use axum::Json;
+use axum::extract::State;
+use chassis::Problem;
+use chassis::extract::Query;
+use chassis::problem::ProblemBody;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::super::error;
+use super::question::{Pairs, Question};
+use super::{Scope, of_class, ratio, wrong};
+use crate::domain::fold::Numbers;
+use crate::domain::question::{Interval, Period};
+use crate::store::{Asked, Store};
+
+/// A site's numbers in a period.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Summary)]
+pub(in crate::http) struct Body {
+    #[serde(flatten)]
+    scope: Scope,
+    #[serde(flatten)]
+    numbers: Figures,
+    /// The same of the period that is compared with.
+    previous: Option<Previous>,
+}
+
+/// The period that is compared with.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct Previous {
+    /// The first moment.
+    from: chrono::DateTime<chrono::Utc>,
+    /// The first moment after it.
+    to: chrono::DateTime<chrono::Utc>,
+    #[serde(flatten)]
+    numbers: Figures,
+}
+
+/// What is told of a period.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+pub(in crate::http) struct Figures {
+    /// Visitors, each counted once a day.
+    visitors: i64,
+    /// Sessions that began in the period.
+    sessions: i64,
+    /// Page views.
+    visits: i64,
+    /// The part of the sessions that had one visit: 0 to 1.
+    bounce_rate: Option<f64>,
+    /// Seconds from a session's first to its last visit.
+    average_session_seconds: Option<f64>,
+    visits_per_session: Option<f64>,
+    /// Page views in bots' sessions, whether they are counted above or not.
+    bot_visits: i64,
+    /// The part of all page views that these are: 0 to 1.
+    bot_share: Option<f64>,
+}
+
+impl Figures {
+    fn of(is_bot: Option<bool>, both: [Numbers; 2]) -> Self {
+        let numbers = of_class(is_bot, both);
+        let all = both[0].visits + both[1].visits;
+        Self {
+            visitors: numbers.visitors,
+            sessions: numbers.sessions,
+            visits: numbers.visits,
+            bounce_rate: ratio(numbers.bounces, numbers.sessions, 4),
+            average_session_seconds: ratio(numbers.seconds, numbers.sessions, 1),
+            visits_per_session: ratio(numbers.visits, numbers.sessions, 2),
+            bot_visits: both[1].visits,
+            bot_share: ratio(both[1].visits, all, 4),
+        }
+    }
+}
+
+/// A site's numbers in a period, and in one to compare with.
+#[utoipa::path(get, path = "/analytics/summary", tag = "analytics",
+    params(
+        super::Shared,
+        ("compare" = Option<String>, Query,
+            description = "`previous_period` or `previous_year`"),
+    ),
+    responses(
+        (status = 200, body = Body, description = "The numbers"),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json",
+            description = "A parameter is wrong; `field` names it"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "There is no such site"),
+    ))]
+pub(in crate::http) async fn summary(
+    State(state): State<crate::http::State>,
+    Query(pairs): Query<Pairs>,
+) -> Result<Json<Body>, Problem> {
+    let now = state.clock.now();
+    let question = Question::read(&state.store, now, pairs, &["compare"]).await?;
+    let asked = &question.asked;
+    let compared = match question.own("compare") {
+        None => None,
+        Some("previous_period") => Some(asked.period.before()),
+        Some("previous_year") => Some(asked.period.year_before()),
+        Some(_) => return Err(wrong("compare", "previous_period or previous_year")),
+    };
+    let (numbers, as_of) = figures(&state.store, asked, question.is_bot).await?;
+    let previous = match compared {
+        Some(period) => Some(previous(&state.store, asked, period, question.is_bot).await?),
+        None => None,
+    };
+    Ok(Json(Body {
+        scope: Scope::of(&question, as_of),
+        numbers,
+        previous,
+    }))
+}
+
+async fn figures(
+    store: &Store,
+    asked: &Asked,
+    is_bot: Option<bool>,
+) -> Result<(Figures, chrono::DateTime<chrono::Utc>), Problem> {
+    let series = store.series(asked, Interval::Day).await;
+    let series = series.map_err(|e| error::store(&e))?;
+    let mut both = [Numbers::default(); 2];
+    for bucket in &series.answer {
+        both[0] += bucket.numbers[0];
+        both[1] += bucket.numbers[1];
+    }
+    Ok((Figures::of(is_bot, both), series.as_of))
+}
+
+async fn previous(
+    store: &Store,
+    asked: &Asked,
+    period: Period,
+    is_bot: Option<bool>,
+) -> Result<Previous, Problem> {
+    let asked = Asked {
+        period,
+        ..asked.clone()
+    };
+    Ok(Previous {
+        from: period.from,
+        to: period.to,
+        numbers: figures(store, &asked, is_bot).await?.0,
+    })
+}

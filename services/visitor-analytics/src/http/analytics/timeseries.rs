@@ -1,0 +1,116 @@
+//! `GET /analytics/timeseries`.
+
+use axum::Json;
+use axum::extract::State;
+use chassis::Problem;
+use chassis::extract::Query;
+use chassis::problem::ProblemBody;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::super::error;
+use super::question::{Pairs, Question};
+use super::{Scope, of_class, ratio, wrong};
+use crate::domain::question::{Bucket, Interval};
+
+const MOST_HOURS: i64 = 5_000;
+/// Visits are counted one by one for them.
+const MOST_MINUTES: i64 = 2 * 24 * 60;
+
+/// Numbers part by part.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Timeseries)]
+pub(in crate::http) struct Body {
+    #[serde(flatten)]
+    scope: Scope,
+    /// As it was asked for.
+    interval: String,
+    /// In their order, those without visits too.
+    data: Vec<Part>,
+}
+
+/// A minute, hour, day, week or month.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct Part {
+    /// When it begins; the first may begin before `from`, and has what came after it.
+    start: DateTime<Utc>,
+    /// The same on the clock.
+    local: String,
+    /// Visitors, each counted once a day, or once a minute or hour where these are asked for.
+    visitors: i64,
+    /// Sessions that began then; of minutes and hours those that had visits then.
+    sessions: i64,
+    /// Page views.
+    visits: i64,
+    /// The part of the sessions that had one visit: 0 to 1.
+    bounce_rate: Option<f64>,
+    /// How long a session lasted here.
+    average_session_seconds: Option<f64>,
+}
+
+/// A site's numbers minute by minute, up to month by month.
+#[utoipa::path(get, path = "/analytics/timeseries", tag = "analytics",
+    params(
+        super::Shared,
+        ("interval" = Option<String>, Query,
+            description = "`minute`, `hour`, `day` (without it), `week` (from Monday), `month`"),
+    ),
+    responses(
+        (status = 200, body = Body, description = "The numbers"),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json",
+            description = "A parameter is wrong; `field` names it"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "There is no such site"),
+    ))]
+pub(in crate::http) async fn timeseries(
+    State(state): State<crate::http::State>,
+    Query(pairs): Query<Pairs>,
+) -> Result<Json<Body>, Problem> {
+    let now = state.clock.now();
+    let question = Question::read(&state.store, now, pairs, &["interval"]).await?;
+    let (name, interval) = interval(&question)?;
+    let series = state.store.series(&question.asked, interval).await;
+    let series = series.map_err(|e| error::store(&e))?;
+    let part = |bucket: &Bucket| part(bucket, &question);
+    Ok(Json(Body {
+        data: series.answer.iter().map(part).collect(),
+        interval: name,
+        scope: Scope::of(&question, series.as_of),
+    }))
+}
+
+fn interval(question: &Question) -> Result<(String, Interval), Problem> {
+    let name = question.own("interval").unwrap_or("day");
+    let interval = match name {
+        "minute" => Interval::Minute,
+        "hour" => Interval::Hour,
+        "day" => Interval::Day,
+        "week" => Interval::Week,
+        "month" => Interval::Month,
+        _ => return Err(wrong("interval", "one of minute, hour, day, week, month")),
+    };
+    let period = &question.asked.period;
+    let minutes = (period.to - period.from).num_minutes();
+    if interval == Interval::Minute && minutes > MOST_MINUTES {
+        return Err(wrong("interval", "minutes are told for two days at most"));
+    }
+    if interval == Interval::Hour && minutes / 60 > MOST_HOURS {
+        return Err(wrong("interval", "hours are told for 208 days at most"));
+    }
+    Ok((name.to_owned(), interval))
+}
+
+fn part(bucket: &Bucket, question: &Question) -> Part {
+    let numbers = of_class(question.is_bot, bucket.numbers);
+    let local = bucket.start.with_timezone(&question.asked.period.zone);
+    Part {
+        start: bucket.start,
+        local: local.format("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+        visitors: numbers.visitors,
+        sessions: numbers.sessions,
+        visits: numbers.visits,
+        bounce_rate: ratio(numbers.bounces, numbers.sessions, 4),
+        average_session_seconds: ratio(numbers.seconds, numbers.sessions, 1),
+    }
+}

@@ -1,0 +1,50 @@
+//! `POST /visits/{id}/engagement`.
+
+use axum::extract::State;
+use chassis::Problem;
+use chassis::extract::{Json, Path};
+use chassis::problem::ProblemBody;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::error;
+use crate::domain::engagement::{Engagement, Submitted};
+
+/// What is known now.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EngagementAnswer)]
+pub(super) struct Answer {
+    /// The visit's id.
+    id: Uuid,
+    engagement_seconds: u32,
+    scroll_depth: u8,
+}
+
+/// Tells how long a page was looked at, and how much of it.
+///
+/// The larger number stays, so that a report may come twice, late, or in another order.
+#[utoipa::path(post, path = "/visits/{id}/engagement", tag = "visits", request_body = Submitted,
+    params(("id" = Uuid, Path, description = "The visit's id")),
+    responses(
+        (status = 200, body = Answer, description = "What is known now"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "There is no such visit"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json",
+            description = "The report cannot be accepted; `field` names why"),
+    ))]
+pub(super) async fn grow(
+    State(state): State<super::State>,
+    Path(id): Path<Uuid>,
+    Json(report): Json<Submitted>,
+) -> Result<axum::Json<Answer>, Problem> {
+    let report = Engagement::accept(report).map_err(|e| error::invalid(&e))?;
+    let known = state.store.engage(id, report).await;
+    let known = known.map_err(|e| error::store(&e))?;
+    let known = known.ok_or_else(|| Problem::not_found("there is no visit with this id"))?;
+    Ok(axum::Json(Answer {
+        id,
+        engagement_seconds: known.seconds,
+        scroll_depth: known.depth,
+    }))
+}

@@ -1,0 +1,182 @@
+//! `POST /analytics/events`: one event, or many.
+
+pub(super) mod read;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use chassis::Problem;
+use chassis::extract::{json_bytes, parse_json, parse_object};
+use chassis::problem::ProblemBody;
+use chrono::{DateTime, Utc};
+use common::geo::ItemError;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::error;
+use crate::domain::event::{NewEvent, Submitted, Who};
+use crate::domain::visitor::{Period, Salt};
+use crate::store::Event;
+
+/// The most events of one request.
+const MOST: usize = 1_000;
+
+/// The answer about one event.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = EventAnswer)]
+pub(super) struct Answer {
+    id: Option<Uuid>,
+    status: Status,
+    visitor_id: Option<String>,
+}
+
+/// The answer about one event of a list.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = EventItem)]
+pub(super) struct Item {
+    #[serde(flatten)]
+    answer: Answer,
+    /// Why the event was rejected; the rest is null then.
+    error: Option<ItemError>,
+}
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = EventStatus)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    /// It is stored.
+    Recorded,
+    /// It was stored before; nothing changed.
+    Duplicate,
+    /// It is not stored.
+    #[default]
+    Rejected,
+}
+
+/// The answer about many events, in their order.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EventAnswers)]
+pub(super) struct Answers {
+    results: Vec<Item>,
+}
+
+/// Records one event (201), or up to 1,000 in a list (200, an answer each).
+///
+/// What is answered with `recorded` or `duplicate` is committed. An event with an `id` can be sent
+/// again safely, after any error.
+#[utoipa::path(post, path = "/analytics/events", tag = "events", request_body = Submitted,
+    responses(
+        (status = 201, body = Answer, description = "One event was recorded, or was before"),
+        (status = 200, body = Answers, description = "A list: one bad event does not cost the others"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json",
+            description = "The event cannot be accepted; `field` names why"),
+        (status = 503, body = ProblemBody, content_type = "application/problem+json",
+            description = "Nothing was stored; send again after `Retry-After`"),
+    ))]
+pub(super) async fn submit(
+    State(state): State<super::State>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let body = json_bytes(request, &()).await?;
+    let now = state.clock.now();
+    if body.trim_ascii_start().first() != Some(&b'[') {
+        let event = accept(&state, parse_object(&body)?, now)?;
+        let answer = record(&state, vec![event], now).await?.pop();
+        return Ok((StatusCode::CREATED, Json(answer)).into_response());
+    }
+    let items: Vec<&RawValue> = parse_json(&body)?;
+    if items.len() > MOST {
+        let detail = format!("at most {MOST} events at once");
+        return Err(Problem::invalid("body", "TOO_MANY_EVENTS", detail));
+    }
+    let mut results: Vec<Item> = items.iter().map(|_| Item::default()).collect();
+    let (mut places, mut events) = (vec![], vec![]);
+    for (place, item) in items.iter().enumerate() {
+        let event = parse_object(item.get().as_bytes()).and_then(|e| accept(&state, e, now));
+        match event {
+            Ok(event) => {
+                places.push(place);
+                events.push(event);
+            }
+            Err(problem) => results[place].error = Some(error::item(&problem)),
+        }
+    }
+    for (place, answer) in places.into_iter().zip(record(&state, events, now).await?) {
+        results[place].answer = answer;
+    }
+    Ok(Json(Answers { results }).into_response())
+}
+
+fn accept(state: &super::State, event: Submitted, now: DateTime<Utc>) -> Result<NewEvent, Problem> {
+    NewEvent::accept(event, &state.policy, now).map_err(|e| error::invalid(&e))
+}
+
+async fn record(
+    state: &super::State,
+    events: Vec<NewEvent>,
+    now: DateTime<Utc>,
+) -> Result<Vec<Answer>, Problem> {
+    if events.is_empty() {
+        return Ok(vec![]);
+    }
+    let period = |event: &NewEvent| state.policy.visitor_ids.period(event.timestamp);
+    let seen = events
+        .iter()
+        .filter(|event| matches!(event.who, Who::Seen(..)));
+    let periods: BTreeSet<Period> = seen.map(period).collect();
+    let salts = state
+        .store
+        .salts(periods, now)
+        .await
+        .map_err(|e| error::store(&e))?;
+    let events = events.into_iter().map(|event| {
+        let period = period(&event);
+        named(event, period, &salts, now)
+    });
+    let events: Vec<Event> = events.collect();
+    let is_new = state.store.record_events(&events, now).await;
+    let is_new = is_new.map_err(|e| error::store(&e))?;
+    let answers = events
+        .into_iter()
+        .zip(is_new)
+        .map(|(event, is_new)| Answer {
+            id: Some(event.id),
+            status: if is_new {
+                Status::Recorded
+            } else {
+                Status::Duplicate
+            },
+            visitor_id: Some(event.visitor_id),
+        });
+    Ok(answers.collect())
+}
+
+/// The event with its visitor's id, the same that a visit would have.
+fn named(
+    event: NewEvent,
+    period: Period,
+    salts: &BTreeMap<Period, Salt>,
+    now: DateTime<Utc>,
+) -> Event {
+    let visitor_id = match (event.who, salts.get(&period)) {
+        (Who::Named(id), _) => id,
+        (Who::Seen(ip, agent), Some(salt)) => period.visitor_id(salt, &event.site, ip, &agent),
+        (Who::Seen(..), None) => unreachable!("each period of such events has its salt"),
+    };
+    Event {
+        id: event.id,
+        timestamp: event.timestamp,
+        received_at: now,
+        site: event.site,
+        event_type: event.event_type,
+        visitor_id,
+        user_id: event.user_id,
+        metadata: event.metadata,
+    }
+}

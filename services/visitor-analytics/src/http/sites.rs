@@ -1,0 +1,161 @@
+//! `GET`, `POST` and `PATCH /sites`.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use chassis::Problem;
+use chassis::extract::{Json, Path, Query};
+use chassis::problem::ProblemBody;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::error;
+use super::list::{named_site, within, wrong};
+use crate::domain::site::{Settings, Submitted, SubmittedSettings};
+use crate::domain::visit;
+use crate::store::{Changed, Site};
+
+/// The parameters of the list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Parameters {
+    /// At most so many, 1 to 1,000; 50 without it.
+    limit: Option<i64>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// A page of sites.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SitePage)]
+pub(super) struct Page {
+    /// In alphabetical order.
+    data: Vec<Line>,
+    /// Leads to the next page; `null` on the last.
+    next_cursor: Option<String>,
+}
+
+/// A site.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Site)]
+pub(super) struct Line {
+    domain: String,
+    /// Whose days are the site's days.
+    time_zone: String,
+    /// Other domains: what is recorded for them is the site's.
+    aliases: Vec<String>,
+    created_at: DateTime<Utc>,
+}
+
+/// Sites, those that visits have brought along too.
+#[utoipa::path(get, path = "/sites", tag = "sites", params(Parameters),
+    responses(
+        (status = 200, body = Page, description = "A page of sites"),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json",
+            description = "A parameter is wrong; `field` names it"),
+    ))]
+pub(super) async fn list(
+    State(state): State<super::State>,
+    Query(parameters): Query<Parameters>,
+) -> Result<axum::Json<Page>, Problem> {
+    let limit = within(parameters.limit)?;
+    let after = parameters.cursor.map(|cursor| {
+        let text = BASE64
+            .decode(cursor)
+            .ok()
+            .and_then(|bytes| String::from_utf8(bytes).ok());
+        let text = text.filter(|text| !text.contains('\0'));
+        text.ok_or_else(|| wrong("cursor", "this is no cursor of this list"))
+    });
+    let found = state
+        .store
+        .sites(after.transpose()?.as_deref(), limit)
+        .await;
+    let mut found = found.map_err(|e| error::store(&e))?;
+    let limit = usize::try_from(limit).unwrap_or_default();
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let last = found.last().filter(|_| more);
+    Ok(axum::Json(Page {
+        next_cursor: last.map(|site| BASE64.encode(&site.domain)),
+        data: found.into_iter().map(line).collect(),
+    }))
+}
+
+/// Adds a site before its first visit.
+#[utoipa::path(post, path = "/sites", tag = "sites", request_body = Submitted,
+    responses(
+        (status = 201, body = Line, description = "The site"),
+        (status = 409, body = ProblemBody, content_type = "application/problem+json",
+            description = "The domain, or an alias, is a site's already; `field` names which"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json",
+            description = "The site cannot be accepted; `field` names why"),
+    ))]
+pub(super) async fn add(
+    State(state): State<super::State>,
+    Json(wanted): Json<Submitted>,
+) -> Result<(StatusCode, axum::Json<Line>), Problem> {
+    let domain = visit::site(&wanted.domain)
+        .map_err(|e| Problem::invalid("domain", "SITE_INVALID", e.to_string()))?;
+    let settings = Settings::accept(&domain, wanted.settings).map_err(|e| error::invalid(&e))?;
+    let done = state
+        .store
+        .add_site(&domain, &settings, state.clock.now())
+        .await;
+    Ok((
+        StatusCode::CREATED,
+        changed(done.map_err(|e| error::store(&e))?)?,
+    ))
+}
+
+/// Changes a site.
+///
+/// With another time zone all its days are made anew, in the background; reports tell the new
+/// days at once.
+#[utoipa::path(patch, path = "/sites/{domain}", tag = "sites", request_body = SubmittedSettings,
+    params(("domain" = String, Path, description = "The site's domain")),
+    responses(
+        (status = 200, body = Line, description = "The site"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "There is no such site"),
+        (status = 409, body = ProblemBody, content_type = "application/problem+json",
+            description = "An alias is a site's already"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json",
+            description = "The settings cannot be accepted; `field` names why"),
+    ))]
+pub(super) async fn change(
+    State(state): State<super::State>,
+    Path(domain): Path<String>,
+    Json(wanted): Json<SubmittedSettings>,
+) -> Result<axum::Json<Line>, Problem> {
+    let domain = named_site(&domain)?;
+    let settings = Settings::accept(&domain, wanted).map_err(|e| error::invalid(&e))?;
+    let done = state
+        .store
+        .change_site(&domain, &settings, state.clock.now())
+        .await;
+    changed(done.map_err(|e| error::store(&e))?)
+}
+
+fn changed(done: Changed) -> Result<axum::Json<Line>, Problem> {
+    match done {
+        Changed::Done(site) => Ok(axum::Json(line(site))),
+        Changed::Taken(field) => {
+            let detail = "this domain is a site's already";
+            Err(Problem::new(StatusCode::CONFLICT, "SITE_EXISTS", detail).field(field))
+        }
+        Changed::Missing => Err(Problem::not_found("there is no such site")),
+    }
+}
+
+fn line(site: Site) -> Line {
+    Line {
+        domain: site.domain,
+        time_zone: site.time_zone,
+        aliases: site.aliases,
+        created_at: site.created_at,
+    }
+}

@@ -1,0 +1,140 @@
+//! Reports: numbers of a site's visits, from rollups where a day's are there, else from the packed
+//! visits. All of them add up over days.
+
+mod breakdown;
+mod packed;
+mod paths;
+mod realtime;
+mod series;
+mod unfolded;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Tz;
+use uuid::Uuid;
+
+pub use breakdown::{Breakdown, Order, Value};
+pub use paths::{AroundPage, Counted, Neighbours, Step, WayTaken};
+pub use realtime::{MINUTES as REALTIME_MINUTES, Realtime};
+pub(in crate::store) use unfolded::Days;
+
+use super::rollup::zone_named;
+use super::{Store, StoreError};
+use crate::domain::day::Day;
+use crate::domain::question::{Filter, Period};
+
+/// A site as reports need it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SiteOfReport {
+    /// Its number.
+    pub id: i32,
+    /// Its domain.
+    pub domain: String,
+    /// Its time zone.
+    pub zone: Tz,
+}
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Of which site.
+    pub site: SiteOfReport,
+    /// When.
+    pub period: Period,
+    /// Which visits.
+    pub filters: Arc<[Filter]>,
+    /// The moment of asking.
+    pub now: DateTime<Utc>,
+}
+
+/// What is answered, and up to when its visits are in it.
+#[derive(Clone, Debug)]
+pub struct Answered<T> {
+    /// The answer.
+    pub answer: T,
+    /// What was recorded before this moment is in it.
+    pub as_of: DateTime<Utc>,
+}
+
+/// How the days of a question are answered.
+struct Plan {
+    /// Whole days, folded: their numbers are in `rollup_day`, but for those of `left_out`.
+    folded: Option<(NaiveDate, NaiveDate)>,
+    /// Days within `folded` that are not.
+    left_out: Vec<NaiveDate>,
+    /// Whole days that are not folded.
+    open: Vec<NaiveDate>,
+    /// Days of which a part is asked, or some visits.
+    scanned: Vec<Day>,
+    unfolded: Unfolded,
+}
+
+/// The days that are not folded, and what they were touched by last.
+type Unfolded = BTreeMap<NaiveDate, Uuid>;
+
+impl Store {
+    /// The site with this domain; without one the only site there is. `None` where there is none,
+    /// or not only one.
+    pub async fn site_of_report(
+        &self,
+        domain: Option<&str>,
+    ) -> Result<Option<SiteOfReport>, StoreError> {
+        let rows = sqlx::query!(
+            "select id, domain, time_zone from visitor_analytics.site
+             where $1::text is null or domain = $1 limit 2",
+            domain,
+        );
+        let mut rows = rows.fetch_all(&self.pool).await?;
+        let only = rows.pop().filter(|_| rows.is_empty());
+        Ok(only.map(|row| SiteOfReport {
+            id: row.id,
+            domain: row.domain,
+            zone: zone_named(&row.time_zone),
+        }))
+    }
+
+    /// The days of a period that are not folded.
+    async fn unfolded_days(
+        &self,
+        site: &SiteOfReport,
+        period: &Period,
+    ) -> Result<Unfolded, StoreError> {
+        let last = period.to - chrono::TimeDelta::microseconds(1);
+        let rows = sqlx::query!(
+            "select day, change from visitor_analytics.unfolded_day
+             where site_id = $1 and day between $2 and $3",
+            site.id,
+            Day::of(site.zone, period.from).date,
+            Day::of(site.zone, last).date,
+        );
+        let rows = rows.fetch_all(&self.pool).await?.into_iter();
+        Ok(rows.map(|row| (row.day, row.change)).collect())
+    }
+
+    async fn plan(&self, asked: &Asked) -> Result<Plan, StoreError> {
+        let unfolded = self.unfolded_days(&asked.site, &asked.period).await?;
+        let mut plan = Plan {
+            folded: None,
+            left_out: vec![],
+            open: vec![],
+            scanned: vec![],
+            unfolded,
+        };
+        let of_rollups = asked.filters.is_empty() && asked.period.zone == asked.site.zone;
+        for day in asked.period.days() {
+            if !of_rollups || Day::new(asked.site.zone, day.date) != day {
+                plan.scanned.push(day);
+                continue;
+            }
+            let (_, last) = plan.folded.get_or_insert((day.date, day.date));
+            *last = day.date;
+            if plan.unfolded.contains_key(&day.date) {
+                plan.left_out.push(day.date);
+                plan.open.push(day.date);
+            }
+        }
+        Ok(plan)
+    }
+}

@@ -1,0 +1,142 @@
+//! Packs of folded days: the table `visit_pack`.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use sqlx::{PgConnection, PgPool};
+
+use super::{DueDay, Folded};
+use crate::domain::pack::{Field, Pack};
+use crate::store::StoreError;
+
+/// Replaces the packs of a day, within the transaction that replaces its numbers.
+pub(super) async fn replace(
+    connection: &mut PgConnection,
+    due: &DueDay,
+    folded: &Folded,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "delete from visitor_analytics.visit_pack where site_id = $1 and day = $2",
+        due.site_id,
+        due.date,
+    )
+    .execute(&mut *connection)
+    .await?;
+    for (part, pack) in folded.packs.iter().enumerate() {
+        let [
+            page,
+            agent,
+            verdict,
+            place,
+            network,
+            language,
+            status,
+            origin,
+            entry,
+            exit,
+        ] = Field::KEPT.map(|field| pack.column_bytes(field));
+        sqlx::query!(
+            "insert into visitor_analytics.visit_pack (site_id, day, part, start, runs, times,
+                 page, agent, verdict, place, network, language, status, origin, entry, exit)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+            due.site_id,
+            due.date,
+            i16::try_from(part).map_err(|_| StoreError::Unreadable("a day of too many visits"))?,
+            folded.start,
+            &pack.runs_bytes(),
+            &pack.times_bytes(),
+            &page,
+            &agent,
+            &verdict,
+            &place,
+            &network,
+            &language,
+            &status,
+            &origin,
+            &entry,
+            &exit,
+        )
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+/// The packs of a folded day, with these columns.
+pub(in crate::store) async fn load(
+    pool: &PgPool,
+    site_id: i32,
+    date: NaiveDate,
+    fields: &[Field],
+) -> Result<Vec<Arc<Pack>>, StoreError> {
+    let [
+        page,
+        agent,
+        verdict,
+        place,
+        network,
+        language,
+        status,
+        origin,
+        entry,
+        exit,
+    ] = Field::KEPT.map(|field| fields.contains(&field));
+    // Columns that are not asked for are not read from the disk.
+    let rows = sqlx::query!(
+        "select start, runs, times, case when $3 then page end as page,
+                case when $4 then agent end as agent, case when $5 then verdict end as verdict,
+                case when $6 then place end as place, case when $7 then network end as network,
+                case when $8 then language end as language,
+                case when $9 then status end as status,
+                case when $10 then origin end as origin, case when $11 then entry end as entry,
+                case when $12 then exit end as exit
+         from visitor_analytics.visit_pack where site_id = $1 and day = $2 order by part",
+        site_id,
+        date,
+        page,
+        agent,
+        verdict,
+        place,
+        network,
+        language,
+        status,
+        origin,
+        entry,
+        exit,
+    );
+    let rows = rows.fetch_all(pool).await?.into_iter().map(|row| {
+        let columns = [
+            row.page,
+            row.agent,
+            row.verdict,
+            row.place,
+            row.network,
+            row.language,
+            row.status,
+            row.origin,
+            row.entry,
+            row.exit,
+        ];
+        let columns = Field::KEPT.into_iter().zip(&columns);
+        let columns = columns.filter_map(|(field, bytes)| Some((field, bytes.as_deref()?)));
+        let columns: Vec<_> = columns.collect();
+        let pack = Pack::read(row.start.timestamp(), &row.runs, &row.times, &columns);
+        let pack = pack.ok_or(StoreError::Unreadable("a day's packed visits"))?;
+        Ok(Arc::new(pack))
+    });
+    rows.collect()
+}
+
+/// Removes the packs of days that begin before this moment: their visits are being dropped.
+pub(in crate::store) async fn drop_before(
+    pool: &PgPool,
+    border: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "delete from visitor_analytics.visit_pack where start < $1",
+        border,
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}

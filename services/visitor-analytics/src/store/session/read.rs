@@ -1,0 +1,172 @@
+//! Sessions as they are told.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use common::visitor_analytics::Visit;
+use uuid::Uuid;
+
+use crate::store::visit::VisitKey;
+use crate::store::{BotFilter, Store, StoreError, VisitQuery};
+
+/// Steps of a journey that are told.
+const MOST_STEPS: i64 = 1_000;
+
+/// A session with its first and its last visit.
+#[derive(Clone, Debug)]
+pub struct SessionFound {
+    /// Its id.
+    pub id: Uuid,
+    /// When it began and ended, so far.
+    pub period: (DateTime<Utc>, DateTime<Utc>),
+    /// How many visits.
+    pub visits: u32,
+    /// How many events its visitor caused from its beginning until half an hour after its end.
+    pub events: i64,
+    /// Whether one of its visits is a bot's.
+    pub is_bot: bool,
+    /// The first visit.
+    pub entry: Visit,
+    /// The last visit.
+    pub exit: Visit,
+}
+
+/// A visit of a journey.
+#[derive(Clone, Debug)]
+pub struct Stop {
+    /// When.
+    pub timestamp: DateTime<Utc>,
+    /// The page's path.
+    pub path: String,
+    /// Its title.
+    pub title: Option<String>,
+    /// Seconds until the next one; of the last one those for which the page was seen, if known.
+    pub seconds: Option<i64>,
+}
+
+/// A session as it is read.
+struct Found {
+    id: Uuid,
+    started_at: DateTime<Utc>,
+    last_seen_at: DateTime<Utc>,
+    entry_visit_id: Uuid,
+    exit_visit_id: Uuid,
+    visits: i32,
+    is_bot: bool,
+    events: i64,
+}
+
+impl Store {
+    /// Sessions, the newest first; one more than the limit where there are more. They are found by
+    /// their first visits, in the order of the visits' index.
+    pub async fn sessions(&self, query: &VisitQuery) -> Result<Vec<SessionFound>, StoreError> {
+        let (after, after_id) = query.after.unzip();
+        let is_bot = match query.bots {
+            BotFilter::Exclude => Some(false),
+            BotFilter::Include => None,
+            BotFilter::Only => Some(true),
+        };
+        let rows = sqlx::query_as!(
+            Found,
+            r#"select s.id as "id!", s.started_at as "started_at!",
+                      s.last_seen_at as "last_seen_at!", s.entry_visit_id as "entry_visit_id!",
+                      s.exit_visit_id as "exit_visit_id!", s.visits as "visits!",
+                      s.is_bot as "is_bot!",
+                      (select count(*) from visitor_analytics.event e
+                       where e.visitor_id = s.visitor_id and e.site_id = s.site_id
+                         and e.timestamp >= s.started_at
+                         and e.timestamp < s.last_seen_at + interval '30 minutes') as "events!"
+               from visitor_analytics.site of cross join lateral (
+                   select s.* from visitor_analytics.visit v
+                   join visitor_analytics.session s on s.visitor_id = v.visitor_id
+                       and s.started_at = v.timestamp and s.entry_visit_id = v.id
+                       and s.site_id = v.site_id
+                   where v.site_id = of.id
+                     and v.timestamp >= coalesce($2::timestamptz, '-infinity')
+                     and v.timestamp < coalesce($3::timestamptz, 'infinity')
+                     and ($4::bool is null or s.is_bot = $4)
+                     and ($5::timestamptz is null or (v.timestamp, v.id) < ($5, $6::uuid))
+                   order by v.timestamp desc, v.id desc limit $7) s
+               where $1::text is null or of.domain = $1
+               order by s.started_at desc, s.entry_visit_id desc limit $7"#,
+            query.site.as_deref(),
+            query.from,
+            query.to,
+            is_bot,
+            after,
+            after_id,
+            query.limit + 1,
+        );
+        let found = rows.fetch_all(&self.pool).await?;
+        self.with_visits(found).await
+    }
+
+    /// One session.
+    pub async fn session(&self, id: Uuid) -> Result<Option<SessionFound>, StoreError> {
+        let rows = sqlx::query_as!(
+            Found,
+            r#"select s.id, s.started_at, s.last_seen_at, s.entry_visit_id, s.exit_visit_id,
+                      s.visits, s.is_bot,
+                      (select count(*) from visitor_analytics.event e
+                       where e.visitor_id = s.visitor_id and e.site_id = s.site_id
+                         and e.timestamp >= s.started_at
+                         and e.timestamp < s.last_seen_at + interval '30 minutes') as "events!"
+               from visitor_analytics.session s where s.id = $1 limit 1"#,
+            id,
+        );
+        let found = rows.fetch_all(&self.pool).await?;
+        Ok(self.with_visits(found).await?.pop())
+    }
+
+    /// A session's visits, in their order; at most 1,000.
+    pub async fn journey(&self, session: &SessionFound) -> Result<Vec<Stop>, StoreError> {
+        let rows = sqlx::query!(
+            r#"select v.timestamp, p.path, p.title, v.engagement_seconds,
+                      lead(v.timestamp) over (order by v.timestamp, v.id) as next
+               from visitor_analytics.visit v
+               join visitor_analytics.page p on p.id = v.page_id
+               where v.site_id = (select id from visitor_analytics.site where domain = $1)
+                 and v.timestamp between $2 and $3 and v.session_id = $4
+               order by v.timestamp, v.id limit $5"#,
+            session.entry.site,
+            session.period.0,
+            session.period.1,
+            session.id,
+            MOST_STEPS,
+        );
+        let rows = rows.fetch_all(&self.pool).await?.into_iter();
+        let stops = rows.map(|row| Stop {
+            seconds: match row.next {
+                Some(next) => Some(next.timestamp() - row.timestamp.timestamp()),
+                None => row.engagement_seconds.map(i64::from),
+            },
+            timestamp: row.timestamp,
+            path: row.path,
+            title: row.title,
+        });
+        Ok(stops.collect())
+    }
+
+    async fn with_visits(&self, found: Vec<Found>) -> Result<Vec<SessionFound>, StoreError> {
+        let entry = |s: &Found| -> VisitKey { (s.entry_visit_id, s.started_at) };
+        let exit = |s: &Found| -> VisitKey { (s.exit_visit_id, s.last_seen_at) };
+        let keys: Vec<VisitKey> = found.iter().flat_map(|s| [entry(s), exit(s)]).collect();
+        let visits = self.visits_at(&keys).await?.into_iter();
+        let visits: HashMap<VisitKey, Visit> = visits
+            .map(|visit| ((visit.id, visit.timestamp), visit))
+            .collect();
+        // One that was erased meanwhile is left out.
+        let whole = found.into_iter().filter_map(|session| {
+            Some(SessionFound {
+                entry: visits.get(&entry(&session))?.clone(),
+                exit: visits.get(&exit(&session))?.clone(),
+                id: session.id,
+                period: (session.started_at, session.last_seen_at),
+                visits: session.visits.try_into().unwrap_or_default(),
+                events: session.events,
+                is_bot: session.is_bot,
+            })
+        });
+        Ok(whole.collect())
+    }
+}

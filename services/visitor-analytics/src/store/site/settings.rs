@@ -1,0 +1,160 @@
+//! What is known of sites, and what may be changed.
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use sqlx::{PgConnection, Postgres, Transaction};
+
+use crate::domain::site::Settings;
+use crate::store::{Store, StoreError};
+
+/// A site.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Its domain.
+    pub domain: String,
+    /// The IANA name of its time zone.
+    pub time_zone: String,
+    /// Its other domains, in alphabetical order.
+    pub aliases: Vec<String>,
+    /// Since when it is known.
+    pub created_at: DateTime<Utc>,
+}
+
+/// What became of a change.
+#[derive(Clone, Debug)]
+pub enum Changed {
+    /// It is done.
+    Done(Site),
+    /// The domain, or an alias, is another site's.
+    Taken(&'static str),
+    /// There is no such site.
+    Missing,
+}
+
+impl Store {
+    /// Sites by domain, after one of them; one more than the limit where there are more.
+    pub async fn sites(&self, after: Option<&str>, limit: i64) -> Result<Vec<Site>, StoreError> {
+        let sites = sqlx::query_as!(
+            Site,
+            r#"select s.domain, s.time_zone, s.created_at,
+                      array(select a.domain from visitor_analytics.site_alias a
+                            where a.site_id = s.id order by a.domain) as "aliases!"
+               from visitor_analytics.site s where $1::text is null or s.domain > $1
+               order by s.domain limit $2"#,
+            after,
+            limit + 1,
+        );
+        Ok(sites.fetch_all(&self.pool).await?)
+    }
+
+    /// Adds a site.
+    pub async fn add_site(
+        &self,
+        domain: &str,
+        settings: &Settings,
+        now: DateTime<Utc>,
+    ) -> Result<Changed, StoreError> {
+        let mut transaction = self.change_sites().await?;
+        let added = sqlx::query_scalar!(
+            "insert into visitor_analytics.site (domain, created_at, time_zone)
+             select $1, $2, $3
+             where not exists (select from visitor_analytics.site_alias where domain = $1)
+             on conflict on constraint site_domain_key do nothing returning id",
+            domain,
+            now,
+            settings.zone.unwrap_or(Tz::UTC).name(),
+        );
+        let Some(id) = added.fetch_optional(&mut *transaction).await? else {
+            return Ok(Changed::Taken("domain"));
+        };
+        if !set_aliases(&mut transaction, id, settings).await? {
+            return Ok(Changed::Taken("aliases"));
+        }
+        transaction.commit().await?;
+        self.changed(domain).await
+    }
+
+    /// Changes a site. Another time zone makes other days: all of them are folded again.
+    pub async fn change_site(
+        &self,
+        domain: &str,
+        settings: &Settings,
+        now: DateTime<Utc>,
+    ) -> Result<Changed, StoreError> {
+        let mut transaction = self.change_sites().await?;
+        let site = sqlx::query!(
+            "select id, time_zone from visitor_analytics.site where domain = $1",
+            domain
+        );
+        let Some(site) = site.fetch_optional(&mut *transaction).await? else {
+            return Ok(Changed::Missing);
+        };
+        if !set_aliases(&mut transaction, site.id, settings).await? {
+            return Ok(Changed::Taken("aliases"));
+        }
+        transaction.commit().await?;
+        if let Some(zone) = settings.zone.filter(|zone| zone.name() != site.time_zone) {
+            self.set_time_zone(site.id, zone, now).await?;
+        }
+        self.changed(domain).await
+    }
+
+    /// One change at a time: no domain becomes two sites'.
+    async fn change_sites(&self) -> Result<Transaction<'_, Postgres>, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        sqlx::query!("lock table visitor_analytics.site_alias in share row exclusive mode")
+            .execute(&mut *transaction)
+            .await?;
+        Ok(transaction)
+    }
+
+    async fn changed(&self, domain: &str) -> Result<Changed, StoreError> {
+        let site = sqlx::query_as!(
+            Site,
+            r#"select s.domain, s.time_zone, s.created_at,
+                      array(select a.domain from visitor_analytics.site_alias a
+                            where a.site_id = s.id order by a.domain) as "aliases!"
+               from visitor_analytics.site s where s.domain = $1"#,
+            domain,
+        );
+        let site = site.fetch_optional(&self.pool).await?;
+        Ok(site.map_or(Changed::Missing, Changed::Done))
+    }
+}
+
+/// Returns whether none of them is another site's.
+async fn set_aliases(
+    connection: &mut PgConnection,
+    site_id: i32,
+    settings: &Settings,
+) -> Result<bool, StoreError> {
+    let Some(aliases) = &settings.aliases else {
+        return Ok(true);
+    };
+    let aliases: Vec<String> = aliases.iter().cloned().collect();
+    let taken = sqlx::query_scalar!(
+        r#"select exists (select from visitor_analytics.site where domain = any($1))
+               or exists (select from visitor_analytics.site_alias
+                          where domain = any($1) and site_id <> $2) as "taken!""#,
+        &aliases,
+        site_id,
+    );
+    if taken.fetch_one(&mut *connection).await? {
+        return Ok(false);
+    }
+    sqlx::query!(
+        "delete from visitor_analytics.site_alias where site_id = $1",
+        site_id
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "insert into visitor_analytics.site_alias (domain, site_id)
+         select domain, $2 from unnest($1::text[]) domain",
+        &aliases,
+        site_id,
+    )
+    .execute(connection)
+    .await?;
+    Ok(true)
+}

@@ -1,0 +1,67 @@
+//! How long a page was looked at, and how much of it.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use common::clock::moment_of;
+use uuid::Uuid;
+
+use crate::domain::engagement::Engagement;
+use crate::store::{Store, StoreError};
+
+impl Store {
+    /// Lets a visit's engagement grow to this, and tells what it is then; `None` where there is no
+    /// such visit. A visit whose id carries no moment is looked for everywhere.
+    pub async fn engage(
+        &self,
+        id: Uuid,
+        engagement: Engagement,
+    ) -> Result<Option<Engagement>, StoreError> {
+        if let Some(moment) = moment_of(id) {
+            let day = TimeDelta::days(1);
+            let found = self
+                .engage_between(id, engagement, (Some(moment - day), Some(moment + day)))
+                .await?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        self.engage_between(id, engagement, (None, None)).await
+    }
+
+    async fn engage_between(
+        &self,
+        id: Uuid,
+        engagement: Engagement,
+        (from, to): (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
+    ) -> Result<Option<Engagement>, StoreError> {
+        // Nothing is written where nothing grows: the page's last report often comes twice.
+        let row = sqlx::query!(
+            r#"with old as materialized (
+                   select id, timestamp, engagement_seconds as seconds, scroll_depth as depth
+                   from visitor_analytics.visit
+                   where id = $1 and timestamp >= coalesce($2::timestamptz, '-infinity')
+                     and timestamp < coalesce($3::timestamptz, 'infinity')),
+               grown as (
+                   update visitor_analytics.visit v
+                   set engagement_seconds = greatest(v.engagement_seconds, $4),
+                       scroll_depth = greatest(v.scroll_depth, $5)
+                   from old
+                   where v.id = old.id and v.timestamp = old.timestamp
+                     and (v.engagement_seconds is null or v.engagement_seconds < $4
+                          or v.scroll_depth is null or v.scroll_depth < $5)
+                   returning v.engagement_seconds, v.scroll_depth)
+               select coalesce((select engagement_seconds from grown), seconds) as "seconds!",
+                      coalesce((select scroll_depth from grown), depth) as "depth!"
+               from old limit 1"#,
+            id,
+            from,
+            to,
+            i32::try_from(engagement.seconds).unwrap_or(i32::MAX),
+            i16::from(engagement.depth),
+        );
+        let row = row.fetch_optional(&self.pool).await?;
+        Ok(row.map(|row| Engagement {
+            seconds: row.seconds.cast_unsigned(),
+            depth: u8::try_from(row.depth).unwrap_or(u8::MAX),
+        }))
+    }
+}
