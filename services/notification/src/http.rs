@@ -6,6 +6,9 @@ mod idempotency;
 mod notifications;
 mod notify;
 mod receipt;
+mod recipients;
+mod rule_test;
+mod rules;
 
 use std::sync::Arc;
 
@@ -18,6 +21,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::domain::decision::Defaults;
+use crate::workers::reader::Shelf;
 
 /// What every handler may use.
 #[derive(Clone)]
@@ -28,6 +32,8 @@ pub struct Shared {
     pub clock: Clock,
     /// Whom to tell where a request names nobody.
     pub defaults: Arc<Defaults>,
+    /// Rules and recipients.
+    pub shelf: Shelf,
     /// Wakes the workers that send.
     pub wake: watch::Sender<()>,
 }
@@ -39,7 +45,18 @@ pub fn router(shared: Shared, verifier: &Verifier) -> OpenApiRouter {
         .routes(routes!(notifications::list))
         .routes(routes!(notifications::get))
         .routes(routes!(dead_letters::list));
-    let write = OpenApiRouter::new().routes(routes!(notifications::retry));
+    let write = OpenApiRouter::new()
+        .routes(routes!(notifications::retry))
+        .routes(routes!(notifications::acknowledge))
+        .routes(routes!(rules::list, rules::create))
+        .routes(routes!(rules::get, rules::update, rules::delete))
+        .routes(routes!(rule_test::test))
+        .routes(routes!(recipients::list, recipients::create))
+        .routes(routes!(
+            recipients::get,
+            recipients::update,
+            recipients::delete
+        ));
     auth::require(send, verifier, Scope::NotifySend)
         .merge(auth::require(read, verifier, Scope::NotifyRead))
         .merge(auth::require(write, verifier, Scope::NotifyWrite))

@@ -28,6 +28,8 @@ use crate::clients::{Provider, log};
 use crate::config::Config;
 use crate::domain::backoff::Jitter;
 use crate::domain::target::Channel;
+use crate::workers::digests::Digests;
+use crate::workers::reader::Shelf;
 use crate::workers::{dispatcher::Dispatcher, teller::Teller, upkeep};
 
 /// The service's name, the audience of its tokens, and its schema in the database.
@@ -61,10 +63,20 @@ pub fn build_on(
     let keys = &config.service.keys;
     let verifier = keys.verifier(NAME, &clock)?;
     let (wake, due) = watch::channel(());
+    let shelf = Shelf::new(pool.clone());
+    let defaults = Arc::new(config.sms.defaults()?);
+    let digests = Digests {
+        pool: pool.clone(),
+        clock: clock.clone(),
+        shelf: shelf.clone(),
+        defaults: defaults.clone(),
+        wake: wake.clone(),
+    };
     let state = http::Shared {
         pool: pool.clone(),
         clock: clock.clone(),
-        defaults: Arc::new(config.sms.defaults()?),
+        defaults,
+        shelf: shelf.clone(),
         wake,
     };
     let api = http::router(state, &verifier);
@@ -98,6 +110,9 @@ pub fn build_on(
         let texts = teller(Channel::Sms);
         app.worker("sms", |stop| texts.run(stop))
     };
+    let app = app
+        .worker("rules", |stop| shelf.run(stop))
+        .worker("digests", |stop| digests.run(stop));
     let app = app.worker("upkeep", |stop| upkeep::run(pool, clock, stop));
     Ok(app.trusting(keys, verifier)?)
 }

@@ -1,6 +1,8 @@
 //! Background loops.
 
+pub mod digests;
 pub mod dispatcher;
+pub mod reader;
 pub mod teller;
 pub mod upkeep;
 

@@ -150,7 +150,7 @@ mod tests {
         Attempted {
             delivery: Claimed {
                 id: Uuid::nil(),
-                target: Target::Log,
+                target: Target::log(),
                 body: "hello".into(),
                 number: tries,
                 tries,

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::phone::PhoneNumber;
+use super::phone::{self, PhoneNumber};
 
 /// A way to tell somebody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Channel {
     /// A text message.
     Sms,
@@ -37,35 +37,48 @@ impl Channel {
 }
 
 /// A recipient on the channel that reaches it. Shows itself masked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// A phone, by text message.
-    Sms(PhoneNumber),
-    /// Whoever reads the log.
-    Log,
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Target {
+    channel: Channel,
+    address: String,
 }
 
-/// A text that names no recipient.
+/// How an address is written.
+pub const FORMS: &str = "a phone number in E.164, such as +15550100067, or `log`";
+
+/// A text that is no address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a recipient: a phone number in E.164, such as +15550100067, or `log`")]
+#[error("no address; write {FORMS}")]
 pub struct NoTarget;
 
 impl Target {
+    /// Whoever reads the log.
+    #[must_use]
+    pub fn log() -> Self {
+        Self {
+            channel: Channel::Log,
+            address: "log".into(),
+        }
+    }
+
     /// The channel that reaches it.
     #[must_use]
     pub const fn channel(&self) -> Channel {
-        match self {
-            Self::Sms(_) => Channel::Sms,
-            Self::Log => Channel::Log,
-        }
+        self.channel
     }
 
     /// The whole address; for the provider and the database only.
     #[must_use]
     pub fn address(&self) -> &str {
-        match self {
-            Self::Sms(number) => number.as_str(),
-            Self::Log => "log",
+        &self.address
+    }
+}
+
+impl From<PhoneNumber> for Target {
+    fn from(number: PhoneNumber) -> Self {
+        Self {
+            channel: Channel::Sms,
+            address: number.as_str().to_owned(),
         }
     }
 }
@@ -75,17 +88,26 @@ impl FromStr for Target {
 
     fn from_str(text: &str) -> Result<Self, NoTarget> {
         match text {
-            "log" => Ok(Self::Log),
-            number => number.parse().map(Self::Sms).map_err(|_| NoTarget),
+            "log" => Ok(Self::log()),
+            number => {
+                let number = number.parse::<PhoneNumber>();
+                number.map(Self::from).map_err(|_| NoTarget)
+            }
         }
     }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Sms(number) => number.fmt(f),
-            Self::Log => f.write_str("log"),
+        match self.channel {
+            Channel::Sms => f.write_str(&phone::mask(&self.address)),
+            Channel::Log => f.write_str(&self.address),
         }
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }

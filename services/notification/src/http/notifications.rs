@@ -106,6 +106,22 @@ pub(super) async fn retry(
     Ok((StatusCode::ACCEPTED, Answer(detail)))
 }
 
+/// Says that somebody saw it: whom the rules would tell next is not told.
+#[utoipa::path(post, path = "/notifications/{id}/acknowledge", tag = "notifications",
+    params(("id" = Uuid, Path, description = "The notification's id")),
+    responses(
+        (status = 200, body = Detail, description = "It is acknowledged"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "`NOT_FOUND`"),
+    ))]
+pub(super) async fn acknowledge(
+    State(shared): State<Shared>,
+    Path(id): Path<Uuid>,
+) -> Result<Answer<Detail>, Problem> {
+    notification::acknowledge(&shared.pool, id, shared.clock.now()).await?;
+    Ok(Answer(detail(&shared, id).await?))
+}
+
 async fn detail(shared: &Shared, id: Uuid) -> Result<Detail, Problem> {
     let found: Option<Row> = notification::get(&shared.pool, id).await?;
     let row = found.ok_or_else(error::no_such_notification)?;

@@ -18,8 +18,14 @@ pub struct Row {
     pub target: Target,
     /// What is said.
     pub body: String,
-    /// `pending`, `sending`, `sent` or `dead`.
+    /// The headline.
+    pub title: Option<String>,
+    /// 0 for those told at once; later ones only where nobody acknowledges.
+    pub step: i16,
+    /// `pending`, `sending`, `sent`, `dead`, `suppressed` or `canceled`.
     pub status: String,
+    /// Why it is not sent, or not yet.
+    pub reason: Option<String>,
     /// How many attempts there were.
     pub attempts: i32,
     /// When the next one is due.
@@ -60,8 +66,8 @@ impl Depth {
 pub async fn of(pool: &PgPool, notifications: &[Uuid]) -> Result<Vec<Row>, StoreError> {
     let raw = sqlx::query_as!(
         Raw,
-        "select id, notification_id, channel, recipient, body, status, attempts, due_at,
-             unknown_since, provider, provider_message_id, last_error, created_at, sent_at
+        "select id, notification_id, channel, recipient, body, title, step, status, reason,
+             attempts, due_at, unknown_since, provider, provider_message_id, last_error, created_at, sent_at
          from notification.delivery where notification_id = any($1) order by id",
         notifications,
     )
@@ -106,7 +112,10 @@ struct Raw {
     channel: String,
     recipient: String,
     body: String,
+    title: Option<String>,
+    step: i16,
     status: String,
+    reason: Option<String>,
     attempts: i32,
     due_at: DateTime<Utc>,
     unknown_since: Option<DateTime<Utc>>,
@@ -126,7 +135,10 @@ impl TryFrom<Raw> for Row {
             notification_id: raw.notification_id,
             target: target(&raw.channel, &raw.recipient)?,
             body: raw.body,
+            title: raw.title,
+            step: raw.step,
             status: raw.status,
+            reason: raw.reason,
             attempts: raw.attempts,
             due_at: raw.due_at,
             unknown_since: raw.unknown_since,

@@ -1,4 +1,4 @@
-//! Keeps the queue's metrics and deletes old idempotency keys.
+//! Keeps the queue's metrics and deletes old idempotency keys and tallies.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use common::clock::Clock;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{StoreError, delivery, idempotency_key};
+use crate::store::{StoreError, delivery, gates, idempotency_key};
 
 const EVERY: Duration = Duration::from_secs(10);
 
@@ -26,6 +26,7 @@ pub async fn run(pool: PgPool, clock: Clock, stop: CancellationToken) {
 async fn once(pool: &PgPool, clock: &Clock) -> Result<(), StoreError> {
     let now = clock.now();
     idempotency_key::delete_old(pool, now).await?;
+    gates::delete_old(pool, now).await?;
     let depth = delivery::depth(pool).await?;
     #[expect(clippy::cast_precision_loss, reason = "a gauge needs no more")]
     metrics::gauge!("notification_queue_depth").set(depth.waiting as f64);

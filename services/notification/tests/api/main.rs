@@ -10,5 +10,8 @@ mod idempotency;
 mod lists;
 mod notifications;
 mod notify;
+mod recipients;
+mod rules;
+mod rules_windows;
 mod support;
 mod twilio;

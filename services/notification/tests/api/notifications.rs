@@ -65,15 +65,21 @@ async fn one_notification_tells_its_whole_story(pool: PgPool) {
     let expected = json!({
         "id": id, "event": "e", "title": "t", "message": "m", "data": {"n": 1},
         "priority": "high", "dedupe_key": "k", "status": "queued", "reason": null,
-        "created_at": now, "deliveries": [{
-            "id": accepted["deliveries"][0]["id"], "channel": "sms", "recipient": MASKED,
-            "status": "sent", "text": "m", "due_at": null, "unknown_since": null,
-            "provider": "log", "provider_message_id": null, "last_error": null,
-            "created_at": now, "sent_at": now, "attempts": [{
-                "number": 1, "started_at": now, "provider": "log", "outcome": "sent",
-                "detail": null, "http_status": null, "provider_code": null,
-                "provider_message_id": null, "latency_ms": attempt["latency_ms"]}]}]});
-    assert_eq!(detail, expected);
+        "rules": [], "acknowledged_at": null, "created_at": now});
+    let expected_delivery = json!({
+        "id": accepted["deliveries"][0]["id"], "channel": "sms", "recipient": MASKED,
+        "status": "sent", "reason": null, "step": 0, "title": "t", "text": "m",
+        "due_at": null, "unknown_since": null, "provider": "log", "provider_message_id": null,
+        "last_error": null, "created_at": now, "sent_at": now, "attempts": [{
+            "number": 1, "started_at": now, "provider": "log", "outcome": "sent",
+            "detail": null, "http_status": null, "provider_code": null,
+            "provider_message_id": null, "latency_ms": attempt["latency_ms"]}]});
+    let names = |object: &Value| object.as_object().unwrap().len();
+    assert_eq!(names(&detail), names(&expected) + 1);
+    for (name, value) in expected.as_object().unwrap() {
+        assert_eq!(&detail[name], value, "{name}");
+    }
+    assert_eq!(delivery, &expected_delivery);
 }
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]

@@ -111,6 +111,28 @@ impl Service {
         self.call(Method::POST, &path, &token, None, &[]).await
     }
 
+    /// With the scope to write.
+    pub async fn write(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let token = self.token(&[Scope::NotifyWrite]);
+        self.call(method, path, &token, body, &[]).await
+    }
+
+    /// The same, where it makes something; its id.
+    pub async fn make(&self, path: &str, body: Value) -> String {
+        let (status, made) = self.write(Method::POST, path, Some(body)).await;
+        assert_eq!(status, 201, "{made}");
+        made["id"].as_str().unwrap().to_owned()
+    }
+
+    /// One notification, whole.
+    pub async fn story(&self, id: &Value) -> Value {
+        let (status, story) = self
+            .get(&format!("/notifications/{}", id.as_str().unwrap()))
+            .await;
+        assert_eq!(status, 200, "{story}");
+        story
+    }
+
     /// The only notification's only delivery, once it is as `wanted`.
     pub async fn delivery(&self, wanted: impl Fn(&Value) -> bool) -> Value {
         until(async || {

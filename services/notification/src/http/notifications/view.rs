@@ -7,6 +7,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::domain::finding::Finding;
 use crate::store::{attempt, delivery, notification};
 
 /// A notification in a list.
@@ -56,6 +57,10 @@ pub(crate) struct Detail {
     status: NotificationStatus,
     /// Why not.
     reason: Option<String>,
+    /// What each rule said that is about this event.
+    rules: Vec<Finding>,
+    /// When somebody said they saw it.
+    acknowledged_at: Option<DateTime<Utc>>,
     /// When it was accepted.
     created_at: DateTime<Utc>,
     /// One for each recipient and channel.
@@ -72,8 +77,14 @@ pub(crate) struct Delivery {
     channel: &'static str,
     /// To whom; phone numbers are masked.
     recipient: String,
-    /// `pending`, `sending`, `sent`, `dead`.
+    /// `pending`, `sending`, `sent`, `dead`, `suppressed`, `canceled`.
     status: String,
+    /// Why it is not sent, or not yet.
+    reason: Option<String>,
+    /// 0 for those told at once; later ones only where nobody acknowledges.
+    step: i16,
+    /// The headline.
+    title: Option<String>,
     /// What is said.
     text: String,
     /// When it is tried next; null where it is not.
@@ -173,6 +184,8 @@ impl Detail {
             dedupe_key: row.dedupe_key,
             status: row.status,
             reason: row.reason,
+            rules: row.findings,
+            acknowledged_at: row.acknowledged_at,
             created_at: row.created_at,
             deliveries,
         }
@@ -187,6 +200,9 @@ impl From<delivery::Row> for Delivery {
             channel: row.target.channel().as_str(),
             recipient: row.target.to_string(),
             status: row.status,
+            reason: row.reason,
+            step: row.step,
+            title: row.title,
             text: row.body,
             due_at: waits.then_some(row.due_at),
             unknown_since: row.unknown_since,
