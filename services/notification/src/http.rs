@@ -5,10 +5,12 @@ mod error;
 mod idempotency;
 mod notifications;
 mod notify;
+mod push;
 mod receipt;
 mod recipients;
 mod rule_test;
 mod rules;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -16,12 +18,13 @@ use chassis::auth;
 use common::clock::Clock;
 use common::jwt::{Scope, Verifier};
 use sqlx::PgPool;
-use tokio::sync::watch;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::domain::decision::Defaults;
+use crate::domain::web_push::Vapid;
 use crate::workers::reader::Shelf;
+use crate::workers::wake::Wake;
 
 /// What every handler may use.
 #[derive(Clone)]
@@ -32,10 +35,12 @@ pub struct Shared {
     pub clock: Clock,
     /// Whom to tell where a request names nobody.
     pub defaults: Arc<Defaults>,
+    /// Who sends to browsers, where the settings name somebody.
+    pub vapid: Option<Arc<Vapid>>,
     /// Rules and recipients.
     pub shelf: Shelf,
     /// Wakes the workers that send.
-    pub wake: watch::Sender<()>,
+    pub wake: Wake,
 }
 
 /// Every route of the service.
@@ -51,6 +56,12 @@ pub fn router(shared: Shared, verifier: &Verifier) -> OpenApiRouter {
         .routes(routes!(rules::list, rules::create))
         .routes(routes!(rules::get, rules::update, rules::delete))
         .routes(routes!(rule_test::test))
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::update, webhooks::delete))
+        .routes(routes!(webhooks::rotate))
+        .routes(routes!(push::key))
+        .routes(routes!(push::subscribe))
+        .routes(routes!(push::unsubscribe))
         .routes(routes!(recipients::list, recipients::create))
         .routes(routes!(
             recipients::get,

@@ -7,6 +7,7 @@ pub mod book;
 pub mod dead_letter;
 pub mod delivery;
 pub mod digest;
+pub mod endpoint;
 pub mod gates;
 pub mod idempotency_key;
 pub mod notification;

@@ -5,6 +5,7 @@ pub mod dispatcher;
 pub mod reader;
 pub mod teller;
 pub mod upkeep;
+pub mod wake;
 
 use std::time::Duration;
 

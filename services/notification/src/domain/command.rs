@@ -65,7 +65,9 @@ pub enum Invalid {
     #[error("the character NUL is not accepted")]
     Nul(&'static str),
     /// There is no such channel.
-    #[error("there is no such channel; the channels are sms and log")]
+    #[error(
+        "there is no such channel; the channels are sms, email, push, webhook, slack, discord, telegram, ntfy, fcm and log"
+    )]
     Channel(usize),
     /// Nobody can be reached by that.
     #[error("{1}")]

@@ -140,6 +140,7 @@ fn direct(
     let on = |channel: &Channel| match channel {
         Channel::Sms => phone().ok_or(Invalid::NobodyOn(Channel::Sms)),
         Channel::Log => Ok(Target::log()),
+        other => Err(Invalid::NobodyOn(*other)),
     };
     let targets: Vec<Target> = if !to.is_empty() {
         to.into_iter().map(|one| one.target).collect()
@@ -339,7 +340,7 @@ impl Asked<'_> {
         };
         let text = match channel {
             Channel::Sms => sms::cut(text, rule.sms_segments),
-            Channel::Log => text,
+            _ => text,
         };
         let text = if text.is_empty() {
             command.event.clone()

@@ -87,6 +87,33 @@ pub(super) fn too_many_recipients() -> Problem {
     Problem::new(StatusCode::CONFLICT, "TOO_MANY_RECIPIENTS", detail)
 }
 
+pub(super) fn url_invalid() -> Problem {
+    let detail = "no address such as https://example.com/hooks, of 2,000 bytes at most";
+    Problem::invalid("url", "URL_INVALID", detail)
+}
+
+pub(super) fn keys_invalid() -> Problem {
+    let detail = "p256dh is a point of P-256 and auth 16 bytes, both in base64url";
+    Problem::invalid("keys", "KEYS_INVALID", detail)
+}
+
+pub(super) fn too_many_endpoints() -> Problem {
+    let detail = "there are as many as there may be";
+    Problem::new(StatusCode::CONFLICT, "TOO_MANY_ENDPOINTS", detail)
+}
+
+pub(super) fn no_such_webhook() -> Problem {
+    Problem::not_found("there is no such webhook")
+}
+
+pub(super) fn no_such_subscription() -> Problem {
+    Problem::not_found("there is no such subscription")
+}
+
+pub(super) fn no_push_key() -> Problem {
+    Problem::not_found("there is no VAPID_PRIVATE_KEY, so that browsers cannot subscribe")
+}
+
 pub(super) fn notification_required() -> Problem {
     let detail = "send either `notification` or `notification_id`";
     Problem::invalid("notification", "NOTIFICATION_REQUIRED", detail)

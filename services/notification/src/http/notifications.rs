@@ -102,7 +102,7 @@ pub(super) async fn retry(
     if revived == 0 {
         return Err(error::nothing_dead());
     }
-    shared.wake.send_replace(());
+    shared.wake.wake_all();
     Ok((StatusCode::ACCEPTED, Answer(detail)))
 }
 

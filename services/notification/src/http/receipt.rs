@@ -1,6 +1,6 @@
 //! What is answered about notifications at the moment they are accepted.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use common::notification::{DeliveryReceipt, NotifyResponse};
 use uuid::Uuid;
@@ -26,7 +26,7 @@ pub(super) async fn accepted(
         return Ok(vec![]);
     }
     let accepted = accept(&shared.pool, subject, asked, &shared.clock).await?;
-    shared.wake.send_replace(());
+    wake(shared, asked);
     let before = before(shared, &accepted).await?;
     let answer = |(asked, acceptance): (&Asked, Acceptance)| match acceptance {
         Acceptance::New => Ok(Ok(new(&asked.new))),
@@ -38,6 +38,15 @@ pub(super) async fn accepted(
     };
     let asked: &[Asked] = asked;
     asked.iter().zip(accepted).map(answer).collect()
+}
+
+/// Wakes who sends on the channels of these.
+fn wake(shared: &Shared, asked: &[Asked]) {
+    let all = asked.iter().flat_map(|asked| asked.new.deliveries());
+    let channels: HashSet<_> = all.map(|draft| draft.target.channel()).collect();
+    for channel in channels {
+        shared.wake.wake(channel);
+    }
 }
 
 fn new(new: &Notification) -> NotifyResponse {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use common::clock::Clock;
 use serde_json::{Map, json};
 use sqlx::PgPool;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::POLL;
 use super::reader::Shelf;
+use super::wake::Wake;
 use crate::domain::book::Book;
 use crate::domain::command::Command;
 use crate::domain::decision::{self, Defaults};
@@ -30,7 +30,7 @@ pub struct Digests {
     /// Whom to tell where nobody else is named.
     pub defaults: Arc<Defaults>,
     /// Wakes the workers that send.
-    pub wake: watch::Sender<()>,
+    pub wake: Wake,
 }
 
 impl Digests {
@@ -40,7 +40,7 @@ impl Digests {
             match self.close().await {
                 Ok(0) => {}
                 Ok(_) => {
-                    self.wake.send_replace(());
+                    self.wake.wake_all();
                     continue;
                 }
                 Err(error) => tracing::warn!(%error, "no digest told"),

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use common::clock::Clock;
 use sqlx::PgPool;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::POLL;
+use super::wake::Wake;
 use crate::clients::log;
 use crate::domain::target::Channel;
 use crate::store::queue;
@@ -26,18 +26,19 @@ pub struct Teller {
     /// What time it is.
     pub clock: Clock,
     /// Changes when something has become due.
-    pub wake: watch::Receiver<()>,
+    pub wake: Wake,
 }
 
 impl Teller {
     /// Tells until `stop`.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub async fn run(self, stop: CancellationToken) {
+        let mut wake = self.wake.subscribe(self.channel);
         while !stop.is_cancelled() {
             if self.tell().await {
                 continue;
             }
             tokio::select! {
-                _ = self.wake.changed() => tokio::time::sleep(GATHER).await,
+                _ = wake.changed() => tokio::time::sleep(GATHER).await,
                 () = tokio::time::sleep(POLL) => {}
                 () = stop.cancelled() => {}
             }

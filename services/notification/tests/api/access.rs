@@ -25,7 +25,7 @@ async fn every_documented_path_wants_a_token(pool: PgPool) {
             asked += 1;
         }
     }
-    assert_eq!(asked, 17);
+    assert_eq!(asked, 25);
     assert_eq!(rows(&pool, "notification").await, 0);
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod access;
+mod channels;
 mod delivery;
 mod doubt;
 mod health;
@@ -10,8 +11,10 @@ mod idempotency;
 mod lists;
 mod notifications;
 mod notify;
+mod played;
 mod recipients;
 mod rules;
 mod rules_windows;
+mod smtp;
 mod support;
 mod twilio;

@@ -8,7 +8,7 @@ use common::clock::Clock;
 use common::jwt::{Claims, Keyring, Scope, Scopes};
 use notification::config::Config;
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use tokio::net::TcpListener;
@@ -171,6 +171,18 @@ impl Service {
         }
         answer(request).await
     }
+}
+
+/// The first attempt to say hello there, once it has ended.
+pub async fn attempt(service: &Service, to: &str) -> Value {
+    let body = json!({"event": "e", "message": "hello", "data": {"n": 1}, "to": [to]});
+    let (status, sent) = service.notify(body).await;
+    assert_eq!(status, 202, "{sent}");
+    until(async || {
+        let story = service.story(&sent["id"]).await;
+        story["deliveries"][0]["attempts"].get(0).cloned()
+    })
+    .await
 }
 
 pub async fn answer(request: reqwest::RequestBuilder) -> Answer {
