@@ -82,6 +82,10 @@ pub struct SmsArgs {
     /// The API key (SK…) whose secret is given instead of the auth token.
     #[arg(long, env = "TWILIO_API_KEY_SID", value_parser = sid("SK"))]
     pub twilio_api_key_sid: Option<String>,
+    /// The account's auth token, which Twilio signs its callbacks with; needed where `SMS_API_KEY`
+    /// is an API key's secret.
+    #[arg(long, env = "TWILIO_AUTH_TOKEN", hide_env_values = true, value_parser = secret)]
+    pub twilio_auth_token: Option<SecretString>,
     /// Where Twilio's API is.
     #[arg(
         long,
@@ -95,6 +99,9 @@ pub struct SmsArgs {
     /// Vonage's API secret.
     #[arg(long, env = "VONAGE_API_SECRET", hide_env_values = true, value_parser = secret)]
     pub vonage_api_secret: Option<SecretString>,
+    /// What Vonage signs its callbacks with, by sha256hmac.
+    #[arg(long, env = "VONAGE_SIGNATURE_SECRET", hide_env_values = true, value_parser = secret)]
+    pub vonage_signature_secret: Option<SecretString>,
     /// Where Vonage's API is.
     #[arg(
         long,
@@ -166,6 +173,39 @@ impl Config {
     }
 }
 
+/// What callbacks are checked with.
+#[derive(Clone, Debug, Default)]
+pub struct CallbackKeys {
+    /// Where this service is reached from the internet.
+    pub public_url: Option<Url>,
+    /// The auth token of the Twilio account.
+    pub twilio: Option<SecretString>,
+    /// What Vonage signs with.
+    pub vonage: Option<SecretString>,
+}
+
+impl Config {
+    /// What callbacks are checked with.
+    #[must_use]
+    pub fn callback_keys(&self) -> CallbackKeys {
+        let own = self.sms.sms_api_key.clone();
+        let own = own.filter(|_| self.sms.twilio_api_key_sid.is_none());
+        CallbackKeys {
+            public_url: self.channels.public_url.clone(),
+            twilio: self.sms.twilio_auth_token.clone().or(own),
+            vonage: self.sms.vonage_signature_secret.clone(),
+        }
+    }
+
+    /// Where a provider tells what became of messages.
+    #[must_use]
+    pub fn callback(&self, provider: &str) -> Option<Url> {
+        let public = self.channels.public_url.as_ref()?;
+        let base = public.as_str().trim_end_matches('/');
+        Url::parse(&format!("{base}/callbacks/{provider}")).ok()
+    }
+}
+
 impl SmsArgs {
     /// Who sends text messages, in the order they are asked; never empty.
     #[must_use]
@@ -216,6 +256,7 @@ impl SmsArgs {
             account: account.ok_or(ConfigError::Missing("TWILIO_ACCOUNT_SID"))?,
             api_key: self.twilio_api_key_sid.clone(),
             secret: secret.ok_or(ConfigError::Missing("SMS_API_KEY"))?,
+            callback: None,
             sender: sender(from.ok_or(ConfigError::Missing("SMS_FROM"))?)?,
             patience: Duration::from_secs(self.sms_timeout),
         }))

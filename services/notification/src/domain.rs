@@ -15,6 +15,7 @@ pub mod notification;
 pub mod phone;
 pub mod public_address;
 pub mod quiet;
+pub mod receipt;
 pub mod recipient;
 pub mod rule;
 pub mod sms;

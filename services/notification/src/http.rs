@@ -1,5 +1,6 @@
 //! Translates between HTTP, the rules and the store.
 
+mod callbacks;
 mod dead_letters;
 mod error;
 mod idempotency;
@@ -10,6 +11,7 @@ mod receipt;
 mod recipients;
 mod rule_test;
 mod rules;
+mod suppressions;
 mod webhooks;
 
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use sqlx::PgPool;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::config::CallbackKeys;
 use crate::domain::decision::Defaults;
 use crate::domain::web_push::Vapid;
 use crate::workers::reader::Shelf;
@@ -37,6 +40,8 @@ pub struct Shared {
     pub defaults: Arc<Defaults>,
     /// Who sends to browsers, where the settings name somebody.
     pub vapid: Option<Arc<Vapid>>,
+    /// What callbacks are checked with.
+    pub callbacks: Arc<CallbackKeys>,
     /// Rules and recipients.
     pub shelf: Shelf,
     /// Wakes the workers that send.
@@ -45,6 +50,10 @@ pub struct Shared {
 
 /// Every route of the service.
 pub fn router(shared: Shared, verifier: &Verifier) -> OpenApiRouter {
+    // These carry signatures instead of tokens.
+    let signed = OpenApiRouter::new()
+        .routes(routes!(callbacks::by_twilio))
+        .routes(routes!(callbacks::by_vonage));
     let send = OpenApiRouter::new().routes(routes!(notify::notify));
     let read = OpenApiRouter::new()
         .routes(routes!(notifications::list))
@@ -59,6 +68,8 @@ pub fn router(shared: Shared, verifier: &Verifier) -> OpenApiRouter {
         .routes(routes!(webhooks::list, webhooks::create))
         .routes(routes!(webhooks::update, webhooks::delete))
         .routes(routes!(webhooks::rotate))
+        .routes(routes!(suppressions::list, suppressions::create))
+        .routes(routes!(suppressions::delete))
         .routes(routes!(push::key))
         .routes(routes!(push::subscribe))
         .routes(routes!(push::unsubscribe))
@@ -71,5 +82,6 @@ pub fn router(shared: Shared, verifier: &Verifier) -> OpenApiRouter {
     auth::require(send, verifier, Scope::NotifySend)
         .merge(auth::require(read, verifier, Scope::NotifyRead))
         .merge(auth::require(write, verifier, Scope::NotifyWrite))
+        .merge(signed)
         .with_state(shared)
 }

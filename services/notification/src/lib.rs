@@ -80,6 +80,7 @@ pub fn build_on(
         clock: clock.clone(),
         defaults,
         vapid,
+        callbacks: Arc::new(config.callback_keys()),
         shelf: shelf.clone(),
         wake: wake.clone(),
     };

@@ -84,13 +84,15 @@ fn sms(config: &Config) -> anyhow::Result<Vec<Arc<dyn Provider>>> {
         match provider {
             SmsProvider::Log => {}
             SmsProvider::Twilio => {
-                if let Some(settings) = config.sms.twilio()? {
+                if let Some(mut settings) = config.sms.twilio()? {
+                    settings.callback = config.callback("twilio");
                     let http = http_client::build(NAME)?;
                     providers.push(Arc::new(Twilio::new(http, settings)));
                 }
             }
             SmsProvider::Vonage => {
-                if let Some(settings) = config.sms.vonage()? {
+                if let Some(mut settings) = config.sms.vonage()? {
+                    settings.callback = config.callback("vonage");
                     let http = http_client::build(NAME)?;
                     providers.push(Arc::new(Vonage::new(http, settings)));
                 }

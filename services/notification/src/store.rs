@@ -12,8 +12,10 @@ pub mod gates;
 pub mod idempotency_key;
 pub mod notification;
 pub mod queue;
+pub mod receipt;
 pub mod recipient;
 pub mod rule;
+pub mod suppression;
 
 /// Why something could not be kept or read.
 #[derive(Debug, thiserror::Error)]

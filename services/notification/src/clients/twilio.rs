@@ -42,6 +42,8 @@ pub struct Settings {
     pub api_key: Option<String>,
     /// The API key's secret, or the account's auth token.
     pub secret: SecretString,
+    /// Where Twilio tells what became of messages.
+    pub callback: Option<Url>,
     /// Who sends.
     pub sender: Sender,
     /// How long a call may take.
@@ -92,11 +94,14 @@ impl Twilio {
             Sender::Number(number) => ("From", number.as_str()),
             Sender::Service(sid) => ("MessagingServiceSid", sid.as_str()),
         };
-        let form = [
+        let mut form = vec![
             ("To", delivery.target.address()),
             sender,
             ("Body", &delivery.body),
         ];
+        if let Some(callback) = &self.settings.callback {
+            form.push(("StatusCallback", callback.as_str()));
+        }
         let request = self.http.post(self.messages.clone()).form(&form);
         match self.call(request).await {
             Ok(response) if response.status().is_success() => sent(response).await,
@@ -120,7 +125,10 @@ impl Twilio {
         if response.status() != StatusCode::OK {
             let refused = refused(response).await;
             let outcome = match refused.outcome {
-                outcome @ (Outcome::Permanent | Outcome::Gone | Outcome::Config) => outcome,
+                outcome @ (Outcome::Permanent
+                | Outcome::Gone
+                | Outcome::Config
+                | Outcome::Suppressed) => outcome,
                 Outcome::Transient(wait) => Outcome::Transient(wait),
                 Outcome::Sent | Outcome::Found | Outcome::Unknown => Outcome::Unknown,
             };

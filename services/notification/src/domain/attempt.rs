@@ -35,6 +35,8 @@ pub struct Claimed {
     pub created_at: DateTime<Utc>,
     /// Who tried last.
     pub provider: Option<String>,
+    /// Why nothing may be sent there.
+    pub suppressed: Option<String>,
     /// This attempt's number, from 1.
     pub number: i32,
     /// How many there were since it was last made due by hand, this one included.
@@ -67,6 +69,8 @@ pub enum Outcome {
     Gone,
     /// The provider refuses us, not the message: a key, the account, the sender.
     Config,
+    /// It was not sent, as nothing may be sent there, or nothing more today.
+    Suppressed,
     /// Nobody knows whether it was sent.
     Unknown,
 }
@@ -82,6 +86,7 @@ impl Outcome {
             Self::Permanent => "permanent",
             Self::Gone => "gone",
             Self::Config => "config",
+            Self::Suppressed => "suppressed",
             Self::Unknown => "unknown",
         }
     }
@@ -140,6 +145,8 @@ pub enum Next {
     Again(DateTime<Utc>),
     /// It is a dead letter.
     Dead,
+    /// It is not sent, and nobody is to look at it.
+    Suppressed,
 }
 
 impl Attempted {
@@ -153,6 +160,7 @@ impl Attempted {
             Outcome::Sent | Outcome::Found => return Next::Sent,
             Outcome::Transient(_) | Outcome::Config if others => return Next::Again(now),
             Outcome::Permanent | Outcome::Gone | Outcome::Config => return Next::Dead,
+            Outcome::Suppressed => return Next::Suppressed,
             Outcome::Transient(asked) => asked.unwrap_or_default().min(LONGEST_WAIT),
             Outcome::Unknown => TimeDelta::zero(),
         };
@@ -169,9 +177,11 @@ impl Attempted {
         match self.answer.outcome {
             Outcome::Sent | Outcome::Found => None,
             // What a look-up did not find may still turn up there: keep looking.
-            Outcome::Transient(_) | Outcome::Permanent | Outcome::Gone | Outcome::Config => {
-                self.delivery.unknown_since
-            }
+            Outcome::Transient(_)
+            | Outcome::Permanent
+            | Outcome::Gone
+            | Outcome::Config
+            | Outcome::Suppressed => self.delivery.unknown_since,
             Outcome::Unknown => self.delivery.unknown_since.or(Some(self.started_at)),
         }
     }
@@ -199,6 +209,7 @@ mod tests {
                 endpoint: None,
                 created_at: at(0),
                 provider: None,
+                suppressed: None,
                 number: tries,
                 tries,
                 unknown_since: None,

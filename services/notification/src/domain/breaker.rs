@@ -42,6 +42,7 @@ impl Breaker {
             Outcome::Sent | Outcome::Found | Outcome::Permanent | Outcome::Gone => {
                 *state = State::default();
             }
+            Outcome::Suppressed => {}
         }
     }
 

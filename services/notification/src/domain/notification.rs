@@ -1,6 +1,6 @@
 //! A notification that was accepted.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
@@ -67,6 +67,19 @@ impl Notification {
         if let Some(finding) = &mut branch.finding {
             finding.outcome = outcome;
             finding.detail = Some(reason);
+        }
+    }
+
+    /// Takes over which deliveries go to addresses that nothing is sent to, and why.
+    pub fn suppress(&mut self, why: &HashMap<Uuid, String>) {
+        if why.is_empty() {
+            return;
+        }
+        for draft in self.branches.iter_mut().flat_map(|b| &mut b.drafts) {
+            if let Some(reason) = why.get(&draft.id) {
+                draft.suppressed = true;
+                draft.reason = Some(reason.clone());
+            }
         }
     }
 

@@ -11,6 +11,7 @@ pub fn refusal(status: u16, code: Option<i32>, retry_after: Option<TimeDelta>) -
     let outcome = match (status, meaning.map(|(class, _)| class)) {
         // Refused before anything was done.
         (429, _) | (400..=499, Some(Class::Transient)) => Outcome::Transient(retry_after),
+        (_, Some(Class::Gone)) => Outcome::Gone,
         (_, Some(Class::Permanent)) => Outcome::Permanent,
         // The answer may be from a proxy that does not know what became of the request.
         (408 | 500.., _) => Outcome::Unknown,
@@ -38,17 +39,24 @@ enum Class {
     Permanent,
     Transient,
     Config,
+    Gone,
+}
+
+/// What a code means, in our own words.
+#[must_use]
+pub fn words(code: i32) -> Option<&'static str> {
+    meaning(code).map(|(_, words)| words)
 }
 
 /// Our own words: Twilio's message repeats the phone number.
 fn meaning(code: i32) -> Option<(Class, &'static str)> {
-    use Class::{Config, Permanent, Transient};
+    use Class::{Config, Gone, Permanent, Transient};
     Some(match code {
         20003 => (Config, "the account or its key is not accepted"),
         21211 => (Permanent, "the recipient's number is not valid"),
         21212 | 21606 => (Config, "the sender cannot be used"),
         21408 => (Permanent, "the recipient's region is not enabled"),
-        21610 => (Permanent, "the recipient has opted out"),
+        21610 => (Gone, "the recipient has opted out"),
         21614 => (Permanent, "the recipient's number is not a mobile one"),
         30004 => (Permanent, "the recipient is blocked"),
         30005 => (Permanent, "the recipient is unknown"),
@@ -74,7 +82,8 @@ mod tests {
         for code in [21212, 21606] {
             assert_eq!(of(400, Some(code)), Outcome::Config);
         }
-        for code in [21211, 21408, 21610, 21614, 30004, 30007] {
+        assert_eq!(of(400, Some(21610)), Outcome::Gone);
+        for code in [21211, 21408, 21614, 30004, 30007] {
             assert_eq!(of(400, Some(code)), Outcome::Permanent);
         }
         for status in [401, 403] {

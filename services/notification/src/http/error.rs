@@ -7,6 +7,7 @@ use common::notification::MAX_NOTIFICATIONS;
 
 use crate::domain::book::{RECIPIENTS, RULES};
 use crate::domain::command::Invalid;
+use crate::domain::target::NoTarget;
 use crate::domain::{recipient, rule};
 use crate::store::StoreError;
 
@@ -112,6 +113,28 @@ pub(super) fn no_such_subscription() -> Problem {
 
 pub(super) fn no_push_key() -> Problem {
     Problem::not_found("there is no VAPID_PRIVATE_KEY, so that browsers cannot subscribe")
+}
+
+pub(super) fn address_invalid(error: NoTarget) -> Problem {
+    Problem::invalid("address", "ADDRESS_INVALID", error.to_string())
+}
+
+pub(super) fn reason_invalid() -> Problem {
+    let detail = "a reason has 200 characters at most";
+    Problem::invalid("reason", "REASON_INVALID", detail)
+}
+
+pub(super) fn no_such_suppression() -> Problem {
+    Problem::not_found("there is no such suppression")
+}
+
+pub(super) fn no_callbacks() -> Problem {
+    Problem::not_found("the settings name nothing to check such callbacks with")
+}
+
+pub(super) fn signature_invalid() -> Problem {
+    let detail = "this is not signed by the provider for this address";
+    Problem::new(StatusCode::FORBIDDEN, "SIGNATURE_INVALID", detail)
 }
 
 pub(super) fn notification_required() -> Problem {

@@ -42,6 +42,42 @@ pub(super) struct Kept {
     body_sha256: Vec<u8>,
 }
 
+/// What a statement that stores says.
+#[derive(Default)]
+pub(super) struct Stored {
+    kept: Vec<Kept>,
+    /// Deliveries to addresses that nothing is sent to, and why.
+    suppressed: HashMap<Uuid, String>,
+}
+
+/// What is kept for a key, or a delivery that is suppressed.
+struct Line {
+    key: Option<String>,
+    notification_id: Option<Uuid>,
+    body_sha256: Option<Vec<u8>>,
+    suppressed: Option<Uuid>,
+    why: Option<String>,
+}
+
+impl From<Vec<Line>> for Stored {
+    fn from(lines: Vec<Line>) -> Self {
+        let mut stored = Self::default();
+        for line in lines {
+            if let (Some(key), Some(notification_id), Some(body_sha256)) =
+                (line.key, line.notification_id, line.body_sha256)
+            {
+                stored.kept.push(Kept {
+                    key,
+                    notification_id,
+                    body_sha256,
+                });
+            }
+            stored.suppressed.extend(line.suppressed.zip(line.why));
+        }
+        stored
+    }
+}
+
 /// Stores all of what `subject` asks now, at once or not at all, and tells for each what became of
 /// it. Of requests with the same key at the same moment one is stored; the others wait for it.
 /// Gates are passed and digests joined on the way, which may close branches of what is stored.
@@ -56,13 +92,17 @@ pub async fn accept(
         let mut all = asked.new.branches.iter();
         all.any(|branch| !branch.gates.is_empty() || branch.gather.is_some())
     };
-    let kept = if asked.iter().any(branches) {
+    let stored = if asked.iter().any(branches) {
         in_windows(pool, subject, asked, clock).await?
     } else {
         let first = first_with_each_key(asked);
         insert(pool, subject, &first, now).await?
     };
-    let kept: HashMap<_, _> = kept.iter().map(|kept| (kept.key.as_str(), kept)).collect();
+    for asked in &mut *asked {
+        asked.new.suppress(&stored.suppressed);
+    }
+    let kept = stored.kept.iter();
+    let kept: HashMap<_, _> = kept.map(|kept| (kept.key.as_str(), kept)).collect();
     let each = asked.iter();
     each.map(|asked| acceptance(asked, &kept)).collect()
 }
@@ -89,7 +129,7 @@ async fn in_windows(
     subject: &str,
     asked: &mut [Asked],
     clock: &Clock,
-) -> Result<Vec<Kept>, StoreError> {
+) -> Result<Stored, StoreError> {
     let now = clock.now();
     let mut transaction = pool.begin().await?;
     let keys: Vec<_> = asked.iter().filter_map(|a| a.key.as_ref()).collect();
@@ -117,17 +157,17 @@ async fn in_windows(
     gates::pass(&mut transaction, &mut new, now).await?;
     gates::gather(&mut transaction, &mut new, clock).await?;
     let first = first_with_each_key(asked);
-    let kept = insert(&mut *transaction, subject, &first, now).await?;
-    let stored: HashSet<_> = kept.iter().map(|kept| kept.notification_id).collect();
-    let stored = |asked: &&&Asked| asked.key.is_none() || stored.contains(&asked.new.id);
-    let stored: Vec<_> = first
+    let stored = insert(&mut *transaction, subject, &first, now).await?;
+    let ids: HashSet<_> = stored.kept.iter().map(|k| k.notification_id).collect();
+    let is_new = |asked: &&&Asked| asked.key.is_none() || ids.contains(&asked.new.id);
+    let new: Vec<_> = first
         .iter()
-        .filter(stored)
+        .filter(is_new)
         .map(|asked| &asked.new)
         .collect();
-    gates::keep_items(&mut transaction, &stored).await?;
+    gates::keep_items(&mut transaction, &new).await?;
     transaction.commit().await?;
-    Ok(kept)
+    Ok(stored)
 }
 
 /// A statement writes no row twice.
@@ -140,6 +180,14 @@ fn first_with_each_key(asked: &[Asked]) -> Vec<&Asked> {
     asked.iter().filter(|asked| is_first(&asked.key)).collect()
 }
 
+fn of_each<'a, T>(drafts: &[(Uuid, &'a Draft)], part: impl Fn(&'a Draft) -> T) -> Vec<T> {
+    drafts.iter().map(|(_, draft)| part(draft)).collect()
+}
+
+fn each<'a, T>(asked: &[&'a Asked], part: impl Fn(&'a Notification) -> T) -> Vec<T> {
+    asked.iter().map(|asked| part(&asked.new)).collect()
+}
+
 /// Returns what is kept for each key: it, or what came before. The keys are written in their
 /// order, so that two lists with the same ones wait for each other and never both.
 pub(super) async fn insert(
@@ -147,13 +195,7 @@ pub(super) async fn insert(
     subject: &str,
     asked: &[&Asked],
     now: DateTime<Utc>,
-) -> Result<Vec<Kept>, StoreError> {
-    fn of_each<'a, T>(drafts: &[(Uuid, &'a Draft)], part: impl Fn(&'a Draft) -> T) -> Vec<T> {
-        drafts.iter().map(|(_, draft)| part(draft)).collect()
-    }
-    fn each<'a, T>(asked: &[&'a Asked], part: impl Fn(&'a Notification) -> T) -> Vec<T> {
-        asked.iter().map(|asked| part(&asked.new)).collect()
-    }
+) -> Result<Stored, StoreError> {
     let keys = |asked: &&Asked| asked.key.as_ref().map(|key| key.key.clone());
     let keys: Vec<_> = asked.iter().map(keys).collect();
     let sums = |asked: &&Asked| asked.key.as_ref().map(|key| key.body_sha256.to_vec());
@@ -164,9 +206,9 @@ pub(super) async fn insert(
         let all: Vec<&Finding> = new.findings().collect();
         (!all.is_empty()).then_some(Json(all))
     });
-    let kept = sqlx::query_as!(
-        Kept,
-        "with asked as materialized (
+    let rows = sqlx::query_as!(
+        Line,
+        r#"with asked as materialized (
              select * from unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::json[],
                  $8::text[], $9::text[], $10::text[], $11::text[], $12::json[],
                  $13::timestamptz[], $14::text[], $15::bytea[])
@@ -185,10 +227,28 @@ pub(super) async fn insert(
                  created_at = case when kept.created_at <= $2
                      then excluded.created_at else kept.created_at end
              returning key, notification_id, body_sha256),
+         wanted as materialized (
+             select new.id, notification_id, channel, recipient, new.title, body, html, due_at,
+                 step, case when status = 'pending' and s.address is not null
+                     then 'suppressed' else status end as status,
+                 case when status = 'pending' and s.address is not null
+                     then 'suppressed: ' || s.reason else new.reason end as reason
+             from unnest($16::uuid[], $17::uuid[], $18::text[], $19::text[], $20::text[],
+                 $21::text[], $22::text[], $23::timestamptz[], $24::smallint[], $25::text[],
+                 $26::text[])
+                 as new (id, notification_id, channel, recipient, title, body, html, due_at, step,
+                     status, reason)
+             left join notification.suppression s on s.address = new.recipient),
          accepted as (
              insert into notification.notification (id, event, title, message, data, priority,
                  dedupe_key, status, reason, findings, created_at)
-             select id, event, title, message, data, priority, dedupe_key, status, reason,
+             select id, event, title, message, data, priority, dedupe_key,
+                 case when status = 'queued' and not id in
+                         (select notification_id from wanted where status = 'pending')
+                     then 'suppressed' else status end,
+                 case when status = 'queued' and not id in
+                         (select notification_id from wanted where status = 'pending')
+                     then 'all recipients are suppressed' else reason end,
                  findings, created_at
              from asked where key is null or id in (select notification_id from kept)
              returning id),
@@ -196,16 +256,15 @@ pub(super) async fn insert(
              insert into notification.delivery
                  (id, notification_id, channel, recipient, title, body, html, due_at, step,
                      status, reason, created_at)
-             select new.id, asked.id, channel, recipient, new.title, body, html, due_at, step,
-                 new.status, new.reason, created_at
-             from unnest($16::uuid[], $17::uuid[], $18::text[], $19::text[], $20::text[],
-                 $21::text[], $22::text[], $23::timestamptz[], $24::smallint[], $25::text[],
-                 $26::text[])
-                 as new (id, notification_id, channel, recipient, title, body, html, due_at, step,
-                     status, reason)
-             join asked on asked.id = new.notification_id
+             select wanted.id, asked.id, channel, recipient, wanted.title, body, html, due_at,
+                 step, wanted.status, wanted.reason, created_at
+             from wanted join asked on asked.id = wanted.notification_id
              where asked.id in (select id from accepted))
-         select key, notification_id, body_sha256 from kept",
+         select key as "key?", notification_id as "notification_id?",
+             body_sha256 as "body_sha256?", null::uuid as suppressed, null as why from kept
+         union all
+         select null, null, null, id, reason from wanted
+         where status = 'suppressed' and reason like 'suppressed: %'"#,
         subject,
         now - KEPT,
         &each(asked, |new| new.id),
@@ -235,5 +294,5 @@ pub(super) async fn insert(
     )
     .fetch_all(executor)
     .await?;
-    Ok(kept)
+    Ok(rows.into())
 }

@@ -64,7 +64,9 @@ pub async fn claim(
          returning d.id, d.notification_id, d.recipient, d.title, d.body, d.html, d.attempts,
              d.tries, d.unknown_since, d.provider, n.event, n.created_at,
              case when $2 = 'webhook' then n.data end as data,
-             e.url as "url?", e.keys as "keys?""#,
+             e.url as "url?", e.keys as "keys?",
+             (select reason from notification.suppression s where s.address = d.recipient)
+                 as suppressed"#,
         now,
         channel.as_str(),
         limit,
@@ -93,6 +95,7 @@ pub async fn claim(
                 .map(|(url, keys)| Endpoint { url, keys }),
             created_at: row.created_at,
             provider: row.provider,
+            suppressed: row.suppressed,
             number: row.attempts,
             tries: row.tries,
             unknown_since: row.unknown_since,
@@ -142,7 +145,8 @@ pub async fn settle(
              unknown_since = next_unknown_since, provider = settled.provider,
              provider_message_id =
                  coalesce(settled.provider_message_id, d.provider_message_id),
-             last_error = detail
+             last_error = detail,
+             reason = case when next_status = 'suppressed' then detail else d.reason end
          from settled
          where d.id = delivery_id and d.status = 'sending' and d.attempts = number",
         now,
@@ -235,12 +239,13 @@ const fn status(next: &Next) -> &'static str {
         Next::Sent => "sent",
         Next::Again(_) => "pending",
         Next::Dead => "dead",
+        Next::Suppressed => "suppressed",
     }
 }
 
 const fn due_at(next: &Next) -> Option<DateTime<Utc>> {
     match next {
         Next::Again(at) => Some(*at),
-        Next::Sent | Next::Dead => None,
+        Next::Sent | Next::Dead | Next::Suppressed => None,
     }
 }

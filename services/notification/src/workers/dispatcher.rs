@@ -16,8 +16,8 @@ use crate::domain::attempt::{Answer, Attempted, Claimed, Next, Outcome};
 use crate::domain::backoff::Jitter;
 use crate::domain::breaker::Breaker;
 use crate::domain::target::Channel;
-use crate::store::endpoint;
 use crate::store::queue::{self, Settled};
+use crate::store::{endpoint, suppression};
 
 /// How many messages are on their way at the same time.
 const IN_FLIGHT: usize = 32;
@@ -107,7 +107,10 @@ impl Dispatcher {
         let started = Instant::now();
         let (provider, answer) = match self.found(&delivery).await {
             Some(found) => found,
-            None => self.send(&delivery).await,
+            None => match self.held_back(&delivery) {
+                Some(held) => held,
+                None => self.send(&delivery).await,
+            },
         };
         Attempted {
             started_at,
@@ -116,6 +119,14 @@ impl Dispatcher {
             delivery,
             answer,
         }
+    }
+
+    /// What to answer where nothing may be sent.
+    fn held_back(&self, delivery: &Claimed) -> Option<(&'static str, Answer)> {
+        let reason = delivery.suppressed.as_ref()?;
+        let detail = format!("suppressed: {reason}");
+        let name = self.providers[0].provider.name();
+        Some((name, Answer::plain(Outcome::Suppressed, Some(&detail))))
     }
 
     /// Asks the one whose turn it is, or the next one that may be asked.
@@ -202,7 +213,8 @@ impl Dispatcher {
 }
 
 impl Dispatcher {
-    /// Ends what is gone for good: a webhook that wants no more is disabled, a browser forgotten.
+    /// Ends what is gone for good: a webhook that wants no more is disabled, a browser forgotten,
+    /// any other address suppressed.
     async fn clean_up(&self, done: &[Settled]) {
         for settled in done {
             let Attempted {
@@ -210,7 +222,15 @@ impl Dispatcher {
             } = &settled.attempted;
             if answer.outcome == Outcome::Gone {
                 let address = delivery.target.address();
-                let ended = endpoint::gone(&self.pool, address).await;
+                let ended = match self.channel {
+                    Channel::Webhook | Channel::Push => endpoint::gone(&self.pool, address).await,
+                    _ => {
+                        let (id, now) = (self.clock.new_id(), self.clock.now());
+                        let detail = answer.detail.as_deref().unwrap_or("gone");
+                        let kept = suppression::insert(&self.pool, id, address, detail, now);
+                        kept.await.map(|_| ())
+                    }
+                };
                 if let Err(error) = ended {
                     tracing::warn!(%error, "an endpoint that is gone is still there");
                 }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use common::clock::Clock;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{StoreError, delivery, gates, idempotency_key};
+use crate::store::{StoreError, delivery, gates, idempotency_key, receipt};
 
 const EVERY: Duration = Duration::from_secs(10);
 
@@ -27,6 +28,8 @@ async fn once(pool: &PgPool, clock: &Clock) -> Result<(), StoreError> {
     let now = clock.now();
     idempotency_key::delete_old(pool, now).await?;
     gates::delete_old(pool, now).await?;
+    receipt::tell_failures(pool).await?;
+    receipt::give_up(pool, now - TimeDelta::days(1)).await?;
     let depth = delivery::depth(pool).await?;
     #[expect(clippy::cast_precision_loss, reason = "a gauge needs no more")]
     metrics::gauge!("notification_queue_depth").set(depth.waiting as f64);

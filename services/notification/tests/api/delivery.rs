@@ -19,16 +19,16 @@ fn due_at(delivery: &Value) -> DateTime<Utc> {
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]
 async fn a_permanent_refusal_makes_a_dead_letter_that_can_be_sent_again(pool: PgPool) {
-    let twilio = Twilio::start(&clock(), &[Reply::Refuse(400, 21610)]).await;
+    let twilio = Twilio::start(&clock(), &[Reply::Refuse(400, 21614)]).await;
     let service = Service::with(&pool, &clock(), &twilio.args()).await;
     let (_, sent) = service.notify(hello()).await;
     let id = sent["id"].as_str().unwrap();
     let delivery = service.delivery(|d| d["status"] == "dead").await;
-    let error = "HTTP 400, code 21610: the recipient has opted out";
+    let error = "HTTP 400, code 21614: the recipient's number is not a mobile one";
     assert_eq!(delivery["last_error"], error);
     assert_eq!(delivery["due_at"], Value::Null);
     assert_eq!(delivery["attempts"][0]["outcome"], "permanent");
-    assert_eq!(delivery["attempts"][0]["provider_code"], 21610);
+    assert_eq!(delivery["attempts"][0]["provider_code"], 21614);
 
     let (status, dead) = service.get("/dead-letters").await;
     assert_eq!(status, 200);

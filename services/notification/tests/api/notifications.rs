@@ -70,7 +70,7 @@ async fn one_notification_tells_its_whole_story(pool: PgPool) {
         "id": accepted["deliveries"][0]["id"], "channel": "sms", "recipient": MASKED,
         "status": "sent", "reason": null, "step": 0, "title": "t", "text": "m",
         "due_at": null, "unknown_since": null, "provider": "log", "provider_message_id": null,
-        "last_error": null, "created_at": now, "sent_at": now, "attempts": [{
+        "provider_status": null, "provider_status_at": null, "last_error": null, "created_at": now, "sent_at": now, "attempts": [{
             "number": 1, "started_at": now, "provider": "log", "outcome": "sent",
             "detail": null, "http_status": null, "provider_code": null,
             "provider_message_id": null, "latency_ms": attempt["latency_ms"]}]});

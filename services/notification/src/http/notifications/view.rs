@@ -95,6 +95,10 @@ pub(crate) struct Delivery {
     provider: Option<String>,
     /// The provider's id of the message.
     provider_message_id: Option<String>,
+    /// What the provider said later, such as `delivered`.
+    provider_status: Option<String>,
+    /// When it said so.
+    provider_status_at: Option<DateTime<Utc>>,
     /// Why the last attempt failed.
     last_error: Option<String>,
     /// When it was accepted.
@@ -208,6 +212,8 @@ impl From<delivery::Row> for Delivery {
             unknown_since: row.unknown_since,
             provider: row.provider,
             provider_message_id: row.provider_message_id,
+            provider_status: row.provider_status,
+            provider_status_at: row.provider_status_at,
             last_error: row.last_error,
             created_at: row.created_at,
             sent_at: row.sent_at,
