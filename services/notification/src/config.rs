@@ -1,6 +1,7 @@
 //! The only reader of the environment.
 
 mod channels;
+mod limits;
 
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::domain::decision::Defaults;
 use crate::domain::phone::PhoneNumber;
 
 pub use self::channels::ChannelArgs;
+pub use self::limits::LimitArgs;
 
 /// Says it: the right message, once, on time.
 #[derive(Clone, Debug, Parser)]
@@ -45,6 +47,12 @@ pub struct Config {
         reason = "its text would become the program's description"
     )]
     pub channels: ChannelArgs,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "its text would become the program's description"
+    )]
+    pub limits: LimitArgs,
     /// What to do; without it, serve.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -141,6 +149,12 @@ pub enum ConfigError {
     /// The recipient cannot be texted.
     #[error("NOTIFICATION_PHONE_NUMBER is no phone number in E.164, such as +15550100067")]
     Phone,
+    /// A limit cannot be read.
+    #[error("LIMIT_PER_CHANNEL is no list such as sms=200,email=1000")]
+    Limits,
+    /// What text messages may cost cannot be read.
+    #[error("SMS_COST_CAP needs SMS_SEGMENT_PRICE, and both are numbers above 0")]
+    Cost,
     /// Twilio cannot be there.
     #[error("TWILIO_BASE_URL is no address that starts with https:// or http://")]
     BaseUrl,

@@ -11,6 +11,7 @@ pub mod decision;
 pub mod event_pattern;
 pub mod finding;
 pub mod gate;
+pub mod limit;
 pub mod notification;
 pub mod phone;
 pub mod public_address;

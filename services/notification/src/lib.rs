@@ -29,6 +29,7 @@ use crate::domain::backoff::Jitter;
 use crate::domain::target::Channel;
 use crate::providers::Providers;
 use crate::workers::digests::Digests;
+use crate::workers::limiter::Limiter;
 use crate::workers::reader::Shelf;
 use crate::workers::wake::Wake;
 use crate::workers::{dispatcher::Dispatcher, teller::Teller, upkeep};
@@ -68,6 +69,14 @@ pub fn build_on(
     let providers = Providers::new(config, &clock, vapid.as_ref())?;
     let shelf = Shelf::new(pool.clone());
     let defaults = Arc::new(config.sms.defaults()?);
+    let limiter = Limiter {
+        limits: config.limits.limits()?,
+        pool: pool.clone(),
+        clock: clock.clone(),
+        shelf: shelf.clone(),
+        defaults: defaults.clone(),
+        wake: wake.clone(),
+    };
     let digests = Digests {
         pool: pool.clone(),
         clock: clock.clone(),
@@ -113,6 +122,7 @@ pub fn build_on(
                 pool,
                 clock,
                 wake,
+                limiter: limiter.clone(),
                 jitter,
             };
             app.worker(name, |stop| dispatcher.run(stop))

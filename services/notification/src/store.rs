@@ -15,6 +15,7 @@ pub mod queue;
 pub mod receipt;
 pub mod recipient;
 pub mod rule;
+pub mod spent;
 pub mod suppression;
 
 /// Why something could not be kept or read.

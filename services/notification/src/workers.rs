@@ -2,6 +2,7 @@
 
 pub mod digests;
 pub mod dispatcher;
+pub mod limiter;
 pub mod reader;
 pub mod teller;
 pub mod upkeep;

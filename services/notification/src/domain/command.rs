@@ -3,6 +3,7 @@
 use common::notification::{NotifyRequest, Priority};
 use serde_json::{Map, Value};
 
+use super::limit::REACHED;
 use super::target::Channel;
 use super::whom::{NoOne, Whom};
 
@@ -44,7 +45,7 @@ pub struct Command {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
     /// The event's name has another form.
-    #[error("an event is 1 to {EVENT_CHARS} of the characters a-z 0-9 _ . : -")]
+    #[error("an event is 1 to {EVENT_CHARS} of the characters a-z 0-9 _ . : -, but not {REACHED}")]
     Event,
     /// The title is too long.
     #[error("a title has {TITLE_CHARS} characters at most")]
@@ -116,7 +117,8 @@ impl TryFrom<NotifyRequest> for Command {
 fn event(name: &str) -> Result<(), Invalid> {
     let known = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.' | b':' | b'-');
     let good = (1..=EVENT_CHARS).contains(&name.len()) && name.bytes().all(known);
-    good.then_some(()).ok_or(Invalid::Event)
+    let ours = name == REACHED;
+    (good && !ours).then_some(()).ok_or(Invalid::Event)
 }
 
 fn title(title: Option<&str>) -> Result<(), Invalid> {

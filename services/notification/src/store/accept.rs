@@ -184,6 +184,11 @@ fn of_each<'a, T>(drafts: &[(Uuid, &'a Draft)], part: impl Fn(&'a Draft) -> T) -
     drafts.iter().map(|(_, draft)| part(draft)).collect()
 }
 
+fn each_key<T>(asked: &[&Asked], part: impl Fn(&Key) -> T) -> Vec<Option<T>> {
+    let part = |asked: &&Asked| asked.key.as_ref().map(&part);
+    asked.iter().map(part).collect()
+}
+
 fn each<'a, T>(asked: &[&'a Asked], part: impl Fn(&'a Notification) -> T) -> Vec<T> {
     asked.iter().map(|asked| part(&asked.new)).collect()
 }
@@ -196,12 +201,11 @@ pub(super) async fn insert(
     asked: &[&Asked],
     now: DateTime<Utc>,
 ) -> Result<Stored, StoreError> {
-    let keys = |asked: &&Asked| asked.key.as_ref().map(|key| key.key.clone());
-    let keys: Vec<_> = asked.iter().map(keys).collect();
-    let sums = |asked: &&Asked| asked.key.as_ref().map(|key| key.body_sha256.to_vec());
-    let sums: Vec<_> = asked.iter().map(sums).collect();
-    let drafts = each(asked, |new| new.deliveries().map(|d| (new.id, d)));
-    let drafts: Vec<_> = drafts.into_iter().flatten().collect();
+    let keys = each_key(asked, |key| key.key.clone());
+    let sums = each_key(asked, |key| key.body_sha256.to_vec());
+    let drafts = asked.iter().map(|asked| &asked.new);
+    let drafts = drafts.flat_map(|new| new.deliveries().map(|draft| (new.id, draft)));
+    let drafts: Vec<_> = drafts.collect();
     let findings = each(asked, |new| {
         let all: Vec<&Finding> = new.findings().collect();
         (!all.is_empty()).then_some(Json(all))

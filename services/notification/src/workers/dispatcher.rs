@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::POLL;
+use super::limiter::Limiter;
 use super::wake::Wake;
 use crate::clients::Provider;
 use crate::domain::attempt::{Answer, Attempted, Claimed, Next, Outcome};
@@ -49,6 +50,8 @@ pub struct Dispatcher {
     pub clock: Clock,
     /// Changes when something has become due.
     pub wake: Wake,
+    /// Keeps back what is over a day's limit.
+    pub limiter: Limiter,
     /// Spreads what failed together.
     pub jitter: Jitter,
 }
@@ -95,10 +98,12 @@ impl Dispatcher {
     async fn claim(&self, limit: usize) -> Vec<Claimed> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let claimed = queue::claim(&self.pool, self.channel, self.clock.now(), limit).await;
-        claimed.unwrap_or_else(|error| {
+        let mut claimed = claimed.unwrap_or_else(|error| {
             tracing::warn!(%error, "nothing claimed");
             vec![]
-        })
+        });
+        self.limiter.mark(&mut claimed).await;
+        claimed
     }
 
     /// Looks where an earlier attempt may have been successful, else sends.

@@ -7,7 +7,7 @@ use common::clock::Clock;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{StoreError, delivery, gates, idempotency_key, receipt};
+use crate::store::{StoreError, delivery, gates, idempotency_key, receipt, spent};
 
 const EVERY: Duration = Duration::from_secs(10);
 
@@ -28,6 +28,7 @@ async fn once(pool: &PgPool, clock: &Clock) -> Result<(), StoreError> {
     let now = clock.now();
     idempotency_key::delete_old(pool, now).await?;
     gates::delete_old(pool, now).await?;
+    spent::delete_old(pool, now).await?;
     receipt::tell_failures(pool).await?;
     receipt::give_up(pool, now - TimeDelta::days(1)).await?;
     let depth = delivery::depth(pool).await?;

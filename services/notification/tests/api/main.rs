@@ -9,6 +9,7 @@ mod delivery;
 mod doubt;
 mod health;
 mod idempotency;
+mod limits;
 mod lists;
 mod notifications;
 mod notify;
