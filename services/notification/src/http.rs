@@ -61,6 +61,7 @@ pub fn router(shared: Shared, verifier: &Verifier) -> OpenApiRouter {
         .routes(routes!(dead_letters::list));
     let write = OpenApiRouter::new()
         .routes(routes!(notifications::retry))
+        .routes(routes!(dead_letters::retry))
         .routes(routes!(notifications::acknowledge))
         .routes(routes!(rules::list, rules::create))
         .routes(routes!(rules::get, rules::update, rules::delete))

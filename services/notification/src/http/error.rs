@@ -137,6 +137,10 @@ pub(super) fn signature_invalid() -> Problem {
     Problem::new(StatusCode::FORBIDDEN, "SIGNATURE_INVALID", detail)
 }
 
+pub(super) fn nul(field: &str) -> Problem {
+    Problem::invalid(field, "NUL_CHARACTER", "the character NUL is not accepted")
+}
+
 pub(super) fn notification_required() -> Problem {
     let detail = "send either `notification` or `notification_id`";
     Problem::invalid("notification", "NOTIFICATION_REQUIRED", detail)

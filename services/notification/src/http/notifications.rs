@@ -9,6 +9,7 @@ use chassis::Problem;
 use chassis::extract::{Path, Query};
 use chassis::page::{Limit, Page};
 use chassis::problem::ProblemBody;
+use chrono::{DateTime, Utc};
 use common::notification::NotificationStatus;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -28,6 +29,14 @@ pub(super) struct Asked {
     status: Option<NotificationStatus>,
     /// Only those about this event.
     event: Option<String>,
+    /// Only those with a delivery on this channel.
+    channel: Option<String>,
+    /// Only those with a delivery to this address, as it is written in whole.
+    recipient: Option<String>,
+    /// Only those accepted at that time or later.
+    from: Option<DateTime<Utc>>,
+    /// Only those accepted before that time.
+    to: Option<DateTime<Utc>>,
     /// How many: 1 to 500, 50 unless told.
     #[serde(default)]
     #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
@@ -56,6 +65,10 @@ pub(super) async fn list(
     let filter = Filter {
         status: asked.status,
         event: asked.event,
+        channel: asked.channel,
+        recipient: asked.recipient,
+        from: asked.from,
+        to: asked.to,
         before: asked.cursor,
     };
     let mut rows = notification::list(&shared.pool, &filter, asked.limit.and_one()).await?;

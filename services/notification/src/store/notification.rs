@@ -1,6 +1,6 @@
 //! The table `notification`.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use common::notification::{NotificationStatus, Priority};
 use serde_json::Value;
 use sqlx::types::Json;
@@ -10,6 +10,9 @@ use uuid::Uuid;
 use super::StoreError;
 use crate::domain::finding::Finding;
 use crate::domain::notification::priority_text;
+
+/// A digest's id is so much older than the digest at most.
+const LONGEST_WINDOW: TimeDelta = TimeDelta::days(31);
 
 /// A notification as it is kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +50,14 @@ pub struct Filter {
     pub status: Option<NotificationStatus>,
     /// Only those about this event.
     pub event: Option<String>,
+    /// Only those with a delivery on this channel.
+    pub channel: Option<String>,
+    /// Only those with a delivery to this address.
+    pub recipient: Option<String>,
+    /// Only those accepted at that time or later.
+    pub from: Option<DateTime<Utc>>,
+    /// Only those accepted before that time.
+    pub to: Option<DateTime<Utc>>,
     /// Only those older than this one.
     pub before: Option<Uuid>,
 }
@@ -87,15 +98,39 @@ pub async fn list(pool: &PgPool, filter: &Filter, limit: i64) -> Result<Vec<Row>
              findings as "findings: Json<Vec<Finding>>", acknowledged_at, created_at
          from notification.notification
          where id < $1 and ($2::text is null or status = $2) and ($3::text is null or event = $3)
+             and id >= $5 and id < $6
+             and ($7::timestamptz is null or created_at >= $7)
+             and ($8::timestamptz is null or created_at < $8)
+             and ($9::text is null or id in (select notification_id from notification.delivery
+                 where recipient = $9 and ($10::text is null or channel = $10)))
+             and ($9 is not null or $10::text is null or exists (
+                 select from notification.delivery d
+                 where d.notification_id = notification.id and d.channel = $10))
          order by id desc limit $4"#,
         filter.before.unwrap_or(Uuid::max()),
         filter.status.map(status_text),
         filter.event,
         limit,
+        filter
+            .from
+            .map_or(Uuid::nil(), |from| first_id(from - LONGEST_WINDOW)),
+        filter
+            .to
+            .map_or(Uuid::max(), |to| first_id(to + TimeDelta::seconds(1))),
+        filter.from,
+        filter.to,
+        filter.recipient,
+        filter.channel,
     )
     .fetch_all(pool)
     .await?;
     raw.into_iter().map(Row::try_from).collect()
+}
+
+/// The first id that a notification of that time may have: it begins with the milliseconds.
+fn first_id(at: DateTime<Utc>) -> Uuid {
+    let millis = u128::try_from(at.timestamp_millis()).unwrap_or(0);
+    Uuid::from_u128(millis << 80)
 }
 
 struct Raw {

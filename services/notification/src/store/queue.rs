@@ -31,6 +31,8 @@ pub struct Told {
     pub recipient: String,
     /// What is said.
     pub body: String,
+    /// When it was accepted.
+    pub created_at: DateTime<Utc>,
 }
 
 /// Claims at most `limit` deliveries of `channel` that are due at `now`, the longest due first.
@@ -203,7 +205,7 @@ pub async fn tell(
          set status = 'sent', leased_until = null, attempts = attempts + 1, tries = tries + 1,
              sent_at = $1, unknown_since = null, provider = $4, last_error = null
          from due where d.id = due.id
-         returning d.id, recipient, body",
+         returning d.id, recipient, body, created_at",
         now,
         channel.as_str(),
         limit,

@@ -255,6 +255,12 @@ fn tell(attempted: &Attempted) {
     let outcome = answer.outcome.as_str();
     metrics::counter!("notification_deliveries_total", "channel" => channel, "outcome" => outcome)
         .increment(1);
+    if answer.outcome == Outcome::Sent {
+        let took = attempted.started_at - delivery.created_at;
+        let seconds = took.as_seconds_f64() + f64::from(attempted.latency_ms) / 1_000.0;
+        metrics::histogram!("notification_accept_to_sent_seconds", "channel" => channel)
+            .record(seconds);
+    }
     let detail = answer.detail.as_deref();
     tracing::info!(delivery = %delivery.id, number = delivery.number, channel, provider, outcome, detail, "attempt");
 }

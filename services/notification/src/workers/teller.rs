@@ -10,7 +10,7 @@ use super::POLL;
 use super::wake::Wake;
 use crate::clients::log;
 use crate::domain::target::Channel;
-use crate::store::queue;
+use crate::store::queue::{self, Told};
 
 /// How many are told in one transaction.
 const AT_ONCE: i64 = 500;
@@ -48,7 +48,12 @@ impl Teller {
     /// Tells as many as there may be at once; whether there may be more.
     async fn tell(&self) -> bool {
         let (now, channel) = (self.clock.now(), self.channel);
-        let print = |told: &_| log::print(channel, told);
+        let waits = metrics::histogram!("notification_accept_to_sent_seconds",
+            "channel" => channel.as_str());
+        let print = |told: &Told| {
+            log::print(channel, told);
+            waits.record((now - told.created_at).as_seconds_f64());
+        };
         let told = queue::tell(&self.pool, channel, log::NAME, now, AT_ONCE, print).await;
         let told = told.unwrap_or_else(|error| {
             tracing::warn!(%error, "nothing told");

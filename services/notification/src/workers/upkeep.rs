@@ -7,7 +7,7 @@ use common::clock::Clock;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{StoreError, delivery, gates, idempotency_key, receipt, spent};
+use crate::store::{StoreError, dead_letter, delivery, gates, idempotency_key, receipt, spent};
 
 const EVERY: Duration = Duration::from_secs(10);
 
@@ -31,6 +31,9 @@ async fn once(pool: &PgPool, clock: &Clock) -> Result<(), StoreError> {
     spent::delete_old(pool, now).await?;
     receipt::tell_failures(pool).await?;
     receipt::give_up(pool, now - TimeDelta::days(1)).await?;
+    let dead = dead_letter::count(pool).await?;
+    #[expect(clippy::cast_precision_loss, reason = "a gauge needs no more")]
+    metrics::gauge!("notification_dead_letters").set(dead as f64);
     let depth = delivery::depth(pool).await?;
     #[expect(clippy::cast_precision_loss, reason = "a gauge needs no more")]
     metrics::gauge!("notification_queue_depth").set(depth.waiting as f64);

@@ -203,3 +203,38 @@ async fn two_services_beside_each_other_send_each_message_once(pool: PgPool) {
         .collect();
     assert_eq!((sent.len(), texts), (100, messages));
 }
+
+#[sqlx::test(migrator = "notification::MIGRATOR")]
+async fn dead_letters_are_sent_again_by_filter(pool: PgPool) {
+    let twilio = Twilio::start(&clock(), &[Reply::Refuse(400, 21211); 3]).await;
+    let service = Service::with(&pool, &clock(), &twilio.args()).await;
+    for event in ["a", "a", "b"] {
+        let body = json!({"event": event, "message": "m"});
+        service.notify(body).await;
+    }
+    let dead = async |count: usize| {
+        until(async || {
+            let (_, dead) = service.get("/dead-letters").await;
+            (dead["data"].as_array()?.len() == count).then_some(())
+        })
+        .await;
+    };
+    dead(3).await;
+    let again = async |filter: Value| {
+        let path = "/dead-letters/retry";
+        let answer = service
+            .write(reqwest::Method::POST, path, Some(filter))
+            .await;
+        (answer.0, answer.1["count"].clone())
+    };
+    assert_eq!(again(json!({"channel": "email"})).await, (202, json!(0)));
+    assert_eq!(
+        again(json!({"event": "a", "provider": "twilio"})).await,
+        (202, json!(2))
+    );
+    dead(1).await;
+    assert_eq!(again(json!({})).await, (202, json!(1)));
+    dead(0).await;
+    assert_eq!(twilio.messages().len(), 3);
+    assert_eq!(again(json!({"colour": "red"})).await.0, 422);
+}
