@@ -1,5 +1,8 @@
 //! The only reader of the environment.
 
+mod channels;
+mod limits;
+
 use std::time::Duration;
 
 use chassis::database::DatabaseArgs;
@@ -9,8 +12,12 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::clients::twilio::{Sender, Settings as Twilio};
+use crate::clients::vonage::Settings as Vonage;
 use crate::domain::decision::Defaults;
 use crate::domain::phone::PhoneNumber;
+
+pub use self::channels::ChannelArgs;
+pub use self::limits::LimitArgs;
 
 /// Says it: the right message, once, on time.
 #[derive(Clone, Debug, Parser)]
@@ -34,6 +41,18 @@ pub struct Config {
         reason = "its text would become the program's description"
     )]
     pub sms: SmsArgs,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "its text would become the program's description"
+    )]
+    pub channels: ChannelArgs,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "its text would become the program's description"
+    )]
+    pub limits: LimitArgs,
     /// What to do; without it, serve.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -52,9 +71,10 @@ pub enum Command {
 /// How text messages go out.
 #[derive(Clone, Debug, clap::Args)]
 pub struct SmsArgs {
-    /// Who sends text messages; twilio where its key is set, else log, which only prints them.
-    #[arg(long, env = "SMS_PROVIDER")]
-    pub sms_provider: Option<SmsProvider>,
+    /// Who sends text messages: log, which only prints them, or twilio, vonage or both, with a
+    /// comma, in the order they are asked; without it twilio where its key is set, else log.
+    #[arg(long, env = "SMS_PROVIDER", value_delimiter = ',')]
+    pub sms_provider: Vec<SmsProvider>,
     /// Twilio's auth token, or the secret of an API key of the account.
     #[arg(long, env = "SMS_API_KEY", hide_env_values = true, value_parser = secret)]
     pub sms_api_key: Option<SecretString>,
@@ -70,6 +90,10 @@ pub struct SmsArgs {
     /// The API key (SK…) whose secret is given instead of the auth token.
     #[arg(long, env = "TWILIO_API_KEY_SID", value_parser = sid("SK"))]
     pub twilio_api_key_sid: Option<String>,
+    /// The account's auth token, which Twilio signs its callbacks with; needed where `SMS_API_KEY`
+    /// is an API key's secret.
+    #[arg(long, env = "TWILIO_AUTH_TOKEN", hide_env_values = true, value_parser = secret)]
+    pub twilio_auth_token: Option<SecretString>,
     /// Where Twilio's API is.
     #[arg(
         long,
@@ -77,6 +101,22 @@ pub struct SmsArgs {
         default_value = "https://api.twilio.com"
     )]
     pub twilio_base_url: Url,
+    /// Vonage's API key.
+    #[arg(long, env = "VONAGE_API_KEY", hide_env_values = true)]
+    pub vonage_api_key: Option<String>,
+    /// Vonage's API secret.
+    #[arg(long, env = "VONAGE_API_SECRET", hide_env_values = true, value_parser = secret)]
+    pub vonage_api_secret: Option<SecretString>,
+    /// What Vonage signs its callbacks with, by sha256hmac.
+    #[arg(long, env = "VONAGE_SIGNATURE_SECRET", hide_env_values = true, value_parser = secret)]
+    pub vonage_signature_secret: Option<SecretString>,
+    /// Where Vonage's API is.
+    #[arg(
+        long,
+        env = "VONAGE_BASE_URL",
+        default_value = "https://rest.nexmo.com"
+    )]
+    pub vonage_base_url: Url,
     /// The phone that is texted where a request names no recipient, such as +15550100067; without
     /// it the message is printed to the log.
     #[arg(long, env = "NOTIFICATION_PHONE_NUMBER", hide_env_values = true)]
@@ -90,6 +130,8 @@ pub enum SmsProvider {
     Log,
     /// Twilio.
     Twilio,
+    /// Vonage.
+    Vonage,
 }
 
 /// Settings that do not fit together or cannot be used. Phone numbers are not repeated.
@@ -98,12 +140,21 @@ pub enum ConfigError {
     /// Twilio needs this, too.
     #[error("{0} is not set; to send text messages by Twilio it must be")]
     Missing(&'static str),
+    /// Vonage needs this, too.
+    #[error("{0} is not set; to send text messages by Vonage it must be")]
+    MissingForVonage(&'static str),
     /// The sender can be neither.
     #[error("SMS_FROM is neither a number such as +15550100067 nor a messaging service (MG…)")]
     Sender,
     /// The recipient cannot be texted.
     #[error("NOTIFICATION_PHONE_NUMBER is no phone number in E.164, such as +15550100067")]
     Phone,
+    /// A limit cannot be read.
+    #[error("LIMIT_PER_CHANNEL is no list such as sms=200,email=1000")]
+    Limits,
+    /// What text messages may cost cannot be read.
+    #[error("SMS_COST_CAP needs SMS_SEGMENT_PRICE, and both are numbers above 0")]
+    Cost,
     /// Twilio cannot be there.
     #[error("TWILIO_BASE_URL is no address that starts with https:// or http://")]
     BaseUrl,
@@ -113,33 +164,99 @@ impl Config {
     /// What is a stand-in for something better, for people.
     #[must_use]
     pub fn stand_ins(&self) -> Vec<String> {
-        let texts = match (self.sms.provider(), &self.sms.sms_api_key) {
-            (SmsProvider::Twilio, _) => None,
-            (SmsProvider::Log, None) => Some("texts: printed to the log (no SMS_API_KEY)"),
-            (SmsProvider::Log, Some(_)) => Some("texts: printed to the log (SMS_PROVIDER is log)"),
+        let texts = match (
+            self.sms.providers()[..] == [SmsProvider::Log],
+            &self.sms.sms_api_key,
+        ) {
+            (false, _) => None,
+            (true, None) => Some("texts: printed to the log (no SMS_API_KEY)"),
+            (true, Some(_)) => Some("texts: printed to the log (SMS_PROVIDER is log)"),
         };
+        let emails = self.channels.smtp_url.is_none();
+        let emails = emails.then_some("emails: printed to the log (no SMTP_URL)");
         let phone = self.sms.notification_phone_number.is_none();
         let phone = phone.then_some(
             "recipient: the log, where a request names none (no NOTIFICATION_PHONE_NUMBER)",
         );
-        texts.into_iter().chain(phone).map(Into::into).collect()
+        texts
+            .into_iter()
+            .chain(emails)
+            .chain(phone)
+            .map(Into::into)
+            .collect()
+    }
+}
+
+/// What callbacks are checked with.
+#[derive(Clone, Debug, Default)]
+pub struct CallbackKeys {
+    /// Where this service is reached from the internet.
+    pub public_url: Option<Url>,
+    /// The auth token of the Twilio account.
+    pub twilio: Option<SecretString>,
+    /// What Vonage signs with.
+    pub vonage: Option<SecretString>,
+}
+
+impl Config {
+    /// What callbacks are checked with.
+    #[must_use]
+    pub fn callback_keys(&self) -> CallbackKeys {
+        let own = self.sms.sms_api_key.clone();
+        let own = own.filter(|_| self.sms.twilio_api_key_sid.is_none());
+        CallbackKeys {
+            public_url: self.channels.public_url.clone(),
+            twilio: self.sms.twilio_auth_token.clone().or(own),
+            vonage: self.sms.vonage_signature_secret.clone(),
+        }
+    }
+
+    /// Where a provider tells what became of messages.
+    #[must_use]
+    pub fn callback(&self, provider: &str) -> Option<Url> {
+        let public = self.channels.public_url.as_ref()?;
+        let base = public.as_str().trim_end_matches('/');
+        Url::parse(&format!("{base}/callbacks/{provider}")).ok()
     }
 }
 
 impl SmsArgs {
-    /// Who sends text messages.
+    /// Who sends text messages, in the order they are asked; never empty.
     #[must_use]
-    pub fn provider(&self) -> SmsProvider {
-        let by_key = match self.sms_api_key {
-            Some(_) => SmsProvider::Twilio,
-            None => SmsProvider::Log,
-        };
-        self.sms_provider.unwrap_or(by_key)
+    pub fn providers(&self) -> Vec<SmsProvider> {
+        match (&self.sms_provider[..], &self.sms_api_key) {
+            ([], Some(_)) => vec![SmsProvider::Twilio],
+            ([], None) => vec![SmsProvider::Log],
+            (named, _) if named.contains(&SmsProvider::Log) => vec![SmsProvider::Log],
+            (named, _) => named.to_vec(),
+        }
+    }
+
+    /// What Vonage needs, where it sends.
+    pub fn vonage(&self) -> Result<Option<Vonage>, ConfigError> {
+        if !self.providers().contains(&SmsProvider::Vonage) {
+            return Ok(None);
+        }
+        let missing = ConfigError::MissingForVonage;
+        Ok(Some(Vonage {
+            base: self.vonage_base_url.clone(),
+            key: self
+                .vonage_api_key
+                .clone()
+                .ok_or(missing("VONAGE_API_KEY"))?,
+            secret: self
+                .vonage_api_secret
+                .clone()
+                .ok_or(missing("VONAGE_API_SECRET"))?,
+            from: self.sms_from.clone().ok_or(missing("SMS_FROM"))?,
+            callback: None,
+            patience: Duration::from_secs(self.sms_timeout),
+        }))
     }
 
     /// What Twilio needs, where it sends.
     pub fn twilio(&self) -> Result<Option<Twilio>, ConfigError> {
-        if self.provider() == SmsProvider::Log {
+        if !self.providers().contains(&SmsProvider::Twilio) {
             return Ok(None);
         }
         let secret = self.sms_api_key.clone();
@@ -153,6 +270,7 @@ impl SmsArgs {
             account: account.ok_or(ConfigError::Missing("TWILIO_ACCOUNT_SID"))?,
             api_key: self.twilio_api_key_sid.clone(),
             secret: secret.ok_or(ConfigError::Missing("SMS_API_KEY"))?,
+            callback: None,
             sender: sender(from.ok_or(ConfigError::Missing("SMS_FROM"))?)?,
             patience: Duration::from_secs(self.sms_timeout),
         }))
@@ -201,7 +319,7 @@ mod tests {
     #[test]
     fn twilio_is_chosen_by_its_key_and_complete_or_refused() {
         let account = &format!("--twilio-account-sid=AC{}", "0".repeat(32));
-        assert_eq!(sms(&[]).provider(), SmsProvider::Log);
+        assert_eq!(sms(&[]).providers(), [SmsProvider::Log]);
         let missing = |more: &[&str]| sms(more).twilio().map(|_| ()).unwrap_err();
         let key = "--sms-api-key=k";
         assert_eq!(missing(&[key]), ConfigError::Missing("TWILIO_ACCOUNT_SID"));

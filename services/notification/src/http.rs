@@ -1,11 +1,18 @@
 //! Translates between HTTP, the rules and the store.
 
+mod callbacks;
 mod dead_letters;
 mod error;
 mod idempotency;
 mod notifications;
 mod notify;
+mod push;
 mod receipt;
+mod recipients;
+mod rule_test;
+mod rules;
+mod suppressions;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -13,11 +20,14 @@ use chassis::auth;
 use common::clock::Clock;
 use common::jwt::{Scope, Verifier};
 use sqlx::PgPool;
-use tokio::sync::watch;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::config::CallbackKeys;
 use crate::domain::decision::Defaults;
+use crate::domain::web_push::Vapid;
+use crate::workers::reader::Shelf;
+use crate::workers::wake::Wake;
 
 /// What every handler may use.
 #[derive(Clone)]
@@ -28,20 +38,51 @@ pub struct Shared {
     pub clock: Clock,
     /// Whom to tell where a request names nobody.
     pub defaults: Arc<Defaults>,
+    /// Who sends to browsers, where the settings name somebody.
+    pub vapid: Option<Arc<Vapid>>,
+    /// What callbacks are checked with.
+    pub callbacks: Arc<CallbackKeys>,
+    /// Rules and recipients.
+    pub shelf: Shelf,
     /// Wakes the workers that send.
-    pub wake: watch::Sender<()>,
+    pub wake: Wake,
 }
 
 /// Every route of the service.
 pub fn router(shared: Shared, verifier: &Verifier) -> OpenApiRouter {
+    // These carry signatures instead of tokens.
+    let signed = OpenApiRouter::new()
+        .routes(routes!(callbacks::by_twilio))
+        .routes(routes!(callbacks::by_vonage));
     let send = OpenApiRouter::new().routes(routes!(notify::notify));
     let read = OpenApiRouter::new()
         .routes(routes!(notifications::list))
         .routes(routes!(notifications::get))
         .routes(routes!(dead_letters::list));
-    let write = OpenApiRouter::new().routes(routes!(notifications::retry));
+    let write = OpenApiRouter::new()
+        .routes(routes!(notifications::retry))
+        .routes(routes!(dead_letters::retry))
+        .routes(routes!(notifications::acknowledge))
+        .routes(routes!(rules::list, rules::create))
+        .routes(routes!(rules::get, rules::update, rules::delete))
+        .routes(routes!(rule_test::test))
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::update, webhooks::delete))
+        .routes(routes!(webhooks::rotate))
+        .routes(routes!(suppressions::list, suppressions::create))
+        .routes(routes!(suppressions::delete))
+        .routes(routes!(push::key))
+        .routes(routes!(push::subscribe))
+        .routes(routes!(push::unsubscribe))
+        .routes(routes!(recipients::list, recipients::create))
+        .routes(routes!(
+            recipients::get,
+            recipients::update,
+            recipients::delete
+        ));
     auth::require(send, verifier, Scope::NotifySend)
         .merge(auth::require(read, verifier, Scope::NotifyRead))
         .merge(auth::require(write, verifier, Scope::NotifyWrite))
+        .merge(signed)
         .with_state(shared)
 }

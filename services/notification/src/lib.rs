@@ -10,24 +10,28 @@ pub mod clients;
 pub mod config;
 pub mod domain;
 pub mod http;
+mod providers;
 pub mod store;
 pub mod workers;
 
 use std::sync::Arc;
 
 use chassis::health::{Finding, Health};
-use chassis::{App, database, http_client};
+use chassis::{App, database};
 use chrono::TimeDelta;
 use common::clock::Clock;
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
-use tokio::sync::watch;
 
-use crate::clients::twilio::Twilio;
-use crate::clients::{Provider, log};
+use crate::clients::log;
 use crate::config::Config;
 use crate::domain::backoff::Jitter;
 use crate::domain::target::Channel;
+use crate::providers::Providers;
+use crate::workers::digests::Digests;
+use crate::workers::limiter::Limiter;
+use crate::workers::reader::Shelf;
+use crate::workers::wake::Wake;
 use crate::workers::{dispatcher::Dispatcher, teller::Teller, upkeep};
 
 /// The service's name, the audience of its tokens, and its schema in the database.
@@ -60,44 +64,73 @@ pub fn build_on(
 ) -> anyhow::Result<App> {
     let keys = &config.service.keys;
     let verifier = keys.verifier(NAME, &clock)?;
-    let (wake, due) = watch::channel(());
+    let wake = Wake::default();
+    let vapid = providers::vapid(config)?;
+    let providers = Providers::new(config, &clock, vapid.as_ref())?;
+    let shelf = Shelf::new(pool.clone());
+    let defaults = Arc::new(config.sms.defaults()?);
+    let limiter = Limiter {
+        limits: config.limits.limits()?,
+        pool: pool.clone(),
+        clock: clock.clone(),
+        shelf: shelf.clone(),
+        defaults: defaults.clone(),
+        wake: wake.clone(),
+    };
+    let digests = Digests {
+        pool: pool.clone(),
+        clock: clock.clone(),
+        shelf: shelf.clone(),
+        defaults: defaults.clone(),
+        wake: wake.clone(),
+    };
     let state = http::Shared {
         pool: pool.clone(),
         clock: clock.clone(),
-        defaults: Arc::new(config.sms.defaults()?),
-        wake,
+        defaults,
+        vapid,
+        callbacks: Arc::new(config.callback_keys()),
+        shelf: shelf.clone(),
+        wake: wake.clone(),
     };
     let api = http::router(state, &verifier);
-    let provider = sms_provider(config)?;
-    let health = health(
-        &pool,
-        &clock,
-        provider.as_ref().map_or(log::NAME, |p| p.name()),
-    );
-    let teller = |channel| Teller {
-        channel,
-        pool: pool.clone(),
-        clock: clock.clone(),
-        wake: due.clone(),
-    };
-    let logged = teller(Channel::Log);
-    let about = "Says it: the right message, once, on time.";
-    let app =
-        App::new(NAME, about, api, health, clock.clone()).worker("log", |stop| logged.run(stop));
-    let app = if let Some(provider) = provider {
-        let dispatcher = Dispatcher {
-            channel: Channel::Sms,
-            provider,
-            pool: pool.clone(),
-            clock: clock.clone(),
-            wake: due,
-            jitter,
-        };
-        app.worker("sms", |stop| dispatcher.run(stop))
+    let sms = providers.of(Channel::Sms);
+    let sms: Vec<_> = sms.iter().map(|asked| asked.provider.name()).collect();
+    let sms = if sms.is_empty() {
+        log::NAME.to_owned()
     } else {
-        let texts = teller(Channel::Sms);
-        app.worker("sms", |stop| texts.run(stop))
+        sms.join(", ")
     };
+    let health = health(&pool, &clock, sms);
+    let about = "Says it: the right message, once, on time.";
+    let mut app = App::new(NAME, about, api, health, clock.clone());
+    for (channel, providers) in providers.0 {
+        let (pool, clock, wake) = (pool.clone(), clock.clone(), wake.clone());
+        let name = channel.as_str();
+        app = if providers.is_empty() {
+            let teller = Teller {
+                channel,
+                pool,
+                clock,
+                wake,
+            };
+            app.worker(name, |stop| teller.run(stop))
+        } else {
+            let dispatcher = Dispatcher {
+                channel,
+                providers,
+                pool,
+                clock,
+                wake,
+                limiter: limiter.clone(),
+                jitter,
+            };
+            app.worker(name, |stop| dispatcher.run(stop))
+        };
+    }
+    let app = app
+        .worker("rules", |stop| shelf.run(stop))
+        .worker("digests", |stop| digests.run(stop));
     let app = app.worker("upkeep", |stop| upkeep::run(pool, clock, stop));
     Ok(app.trusting(keys, verifier)?)
 }
@@ -109,16 +142,7 @@ pub async fn migrate(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Who sends text messages; without one they are told to the log.
-fn sms_provider(config: &Config) -> anyhow::Result<Option<Arc<dyn Provider>>> {
-    let Some(settings) = config.sms.twilio()? else {
-        return Ok(None);
-    };
-    let twilio = Twilio::new(http_client::build(NAME)?, settings);
-    Ok(Some(Arc::new(twilio)))
-}
-
-fn health(pool: &PgPool, clock: &Clock, sms: &'static str) -> Health {
+fn health(pool: &PgPool, clock: &Clock, sms: String) -> Health {
     let newest = database::newest(&MIGRATOR);
     let database = pool.clone();
     let (pool, clock) = (pool.clone(), clock.clone());
@@ -127,7 +151,7 @@ fn health(pool: &PgPool, clock: &Clock, sms: &'static str) -> Health {
             database::check(database.clone(), NAME, newest)
         })
         .check("delivery", move || delivery(pool.clone(), clock.clone()))
-        .check("sms", move || std::future::ready(Finding::ok(sms)))
+        .check("sms", move || std::future::ready(Finding::ok(sms.clone())))
 }
 
 async fn delivery(pool: PgPool, clock: Clock) -> Finding {

@@ -3,11 +3,20 @@
 
 pub mod accept;
 pub mod attempt;
+pub mod book;
 pub mod dead_letter;
 pub mod delivery;
+pub mod digest;
+pub mod endpoint;
+pub mod gates;
 pub mod idempotency_key;
 pub mod notification;
 pub mod queue;
+pub mod receipt;
+pub mod recipient;
+pub mod rule;
+pub mod spent;
+pub mod suppression;
 
 /// Why something could not be kept or read.
 #[derive(Debug, thiserror::Error)]

@@ -1,8 +1,12 @@
 //! Background loops.
 
+pub mod digests;
 pub mod dispatcher;
+pub mod limiter;
+pub mod reader;
 pub mod teller;
 pub mod upkeep;
+pub mod wake;
 
 use std::time::Duration;
 

@@ -5,12 +5,12 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use reqwest::{RequestBuilder, Response, StatusCode, header};
+use reqwest::{RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use super::{Provider, body};
+use super::{Provider, answer, body};
 use crate::domain::attempt::{Answer, Claimed, Outcome};
 use crate::domain::phone::PhoneNumber;
 use crate::domain::twilio::refusal;
@@ -42,6 +42,8 @@ pub struct Settings {
     pub api_key: Option<String>,
     /// The API key's secret, or the account's auth token.
     pub secret: SecretString,
+    /// Where Twilio tells what became of messages.
+    pub callback: Option<Url>,
     /// Who sends.
     pub sender: Sender,
     /// How long a call may take.
@@ -92,26 +94,19 @@ impl Twilio {
             Sender::Number(number) => ("From", number.as_str()),
             Sender::Service(sid) => ("MessagingServiceSid", sid.as_str()),
         };
-        let form = [
+        let mut form = vec![
             ("To", delivery.target.address()),
             sender,
             ("Body", &delivery.body),
         ];
+        if let Some(callback) = &self.settings.callback {
+            form.push(("StatusCallback", callback.as_str()));
+        }
         let request = self.http.post(self.messages.clone()).form(&form);
         match self.call(request).await {
             Ok(response) if response.status().is_success() => sent(response).await,
             Ok(response) => refused(response).await,
-            // No connection, no message.
-            Err(error) if error.is_connect() => {
-                Answer::plain(Outcome::Transient(None), Some("no connection"))
-            }
-            Err(error) if error.is_builder() => {
-                Answer::plain(Outcome::Permanent, Some("the request cannot be made"))
-            }
-            Err(error) if error.is_timeout() => {
-                Answer::plain(Outcome::Unknown, Some("no answer in time"))
-            }
-            Err(_) => Answer::plain(Outcome::Unknown, Some("the connection broke")),
+            Err(error) => answer::broken(&error),
         }
     }
 
@@ -130,7 +125,10 @@ impl Twilio {
         if response.status() != StatusCode::OK {
             let refused = refused(response).await;
             let outcome = match refused.outcome {
-                Outcome::Permanent => Outcome::Permanent,
+                outcome @ (Outcome::Permanent
+                | Outcome::Gone
+                | Outcome::Config
+                | Outcome::Suppressed) => outcome,
                 Outcome::Transient(wait) => Outcome::Transient(wait),
                 Outcome::Sent | Outcome::Found | Outcome::Unknown => Outcome::Unknown,
             };
@@ -214,14 +212,8 @@ async fn refused(response: Response) -> Answer {
         code: Option<i32>,
     }
     let status = response.status().as_u16();
-    let wait = retry_after(&response);
+    let wait = answer::retry_after(&response);
     let json = body::read(response, LONGEST_ANSWER).await;
     let refusal_body: Option<Refusal> = json.and_then(|json| serde_json::from_slice(&json).ok());
     refusal(status, refusal_body.and_then(|body| body.code), wait)
-}
-
-/// The form in seconds (RFC 9110 §10.2.3); Twilio sends no dates.
-fn retry_after(response: &Response) -> Option<TimeDelta> {
-    let value = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
-    TimeDelta::try_seconds(value.trim().parse::<u32>().ok()?.into())
 }

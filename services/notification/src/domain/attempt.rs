@@ -1,6 +1,7 @@
 //! One try to send a delivery, and what follows from it.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::backoff;
@@ -16,14 +17,41 @@ pub struct Claimed {
     pub id: Uuid,
     /// To whom.
     pub target: Target,
+    /// The notification it belongs to.
+    pub notification: Uuid,
+    /// What happened.
+    pub event: String,
+    /// The headline.
+    pub title: Option<String>,
     /// What to say.
     pub body: String,
+    /// The same as HTML.
+    pub html: Option<String>,
+    /// What came with the event; for webhooks only.
+    pub data: Option<Value>,
+    /// Where webhooks and browsers are reached.
+    pub endpoint: Option<Endpoint>,
+    /// When the notification was accepted.
+    pub created_at: DateTime<Utc>,
+    /// Who tried last.
+    pub provider: Option<String>,
+    /// Why nothing may be sent there.
+    pub suppressed: Option<String>,
     /// This attempt's number, from 1.
     pub number: i32,
     /// How many there were since it was last made due by hand, this one included.
     pub tries: i32,
     /// Since then an attempt may have reached the recipient: look before sending.
     pub unknown_since: Option<DateTime<Utc>>,
+}
+
+/// Where webhooks and browsers are reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Its address in the web.
+    pub url: String,
+    /// The signing secrets of a webhook, the newest first; p256dh and auth of a browser.
+    pub keys: Vec<String>,
 }
 
 /// How an attempt ended.
@@ -37,6 +65,12 @@ pub enum Outcome {
     Transient(Option<TimeDelta>),
     /// It was not sent and never will be.
     Permanent,
+    /// The recipient is gone for good.
+    Gone,
+    /// The provider refuses us, not the message: a key, the account, the sender.
+    Config,
+    /// It was not sent, as nothing may be sent there, or nothing more today.
+    Suppressed,
     /// Nobody knows whether it was sent.
     Unknown,
 }
@@ -50,6 +84,9 @@ impl Outcome {
             Self::Found => "found",
             Self::Transient(_) => "transient",
             Self::Permanent => "permanent",
+            Self::Gone => "gone",
+            Self::Config => "config",
+            Self::Suppressed => "suppressed",
             Self::Unknown => "unknown",
         }
     }
@@ -108,19 +145,27 @@ pub enum Next {
     Again(DateTime<Utc>),
     /// It is a dead letter.
     Dead,
+    /// It is not sent, and nobody is to look at it.
+    Suppressed,
 }
 
 impl Attempted {
-    /// What follows, at `now`.
+    /// What follows, at `now`, where one of so many providers was asked in turn. The next one is
+    /// asked at once; all of them are asked again after a wait.
     #[must_use]
-    pub fn next(&self, now: DateTime<Utc>, jitter: f64) -> Next {
+    pub fn next(&self, providers: i32, now: DateTime<Utc>, jitter: f64) -> Next {
+        let providers = providers.max(1);
+        let others = self.delivery.tries % providers != 0;
         let asked = match self.answer.outcome {
             Outcome::Sent | Outcome::Found => return Next::Sent,
-            Outcome::Permanent => return Next::Dead,
+            Outcome::Transient(_) | Outcome::Config if others => return Next::Again(now),
+            Outcome::Permanent | Outcome::Gone | Outcome::Config => return Next::Dead,
+            Outcome::Suppressed => return Next::Suppressed,
             Outcome::Transient(asked) => asked.unwrap_or_default().min(LONGEST_WAIT),
             Outcome::Unknown => TimeDelta::zero(),
         };
-        match backoff::wait(self.delivery.tries, jitter) {
+        let rounds = (self.delivery.tries + providers - 1) / providers;
+        match backoff::wait(rounds, jitter) {
             Some(wait) => Next::Again(now + wait.max(asked)),
             None => Next::Dead,
         }
@@ -132,7 +177,11 @@ impl Attempted {
         match self.answer.outcome {
             Outcome::Sent | Outcome::Found => None,
             // What a look-up did not find may still turn up there: keep looking.
-            Outcome::Transient(_) | Outcome::Permanent => self.delivery.unknown_since,
+            Outcome::Transient(_)
+            | Outcome::Permanent
+            | Outcome::Gone
+            | Outcome::Config
+            | Outcome::Suppressed => self.delivery.unknown_since,
             Outcome::Unknown => self.delivery.unknown_since.or(Some(self.started_at)),
         }
     }
@@ -150,8 +199,17 @@ mod tests {
         Attempted {
             delivery: Claimed {
                 id: Uuid::nil(),
-                target: Target::Log,
+                target: Target::log(),
+                notification: Uuid::nil(),
+                event: "e".into(),
+                title: None,
                 body: "hello".into(),
+                html: None,
+                data: None,
+                endpoint: None,
+                created_at: at(0),
+                provider: None,
+                suppressed: None,
                 number: tries,
                 tries,
                 unknown_since: None,
@@ -165,20 +223,34 @@ mod tests {
 
     #[test]
     fn each_outcome_leads_on() {
-        let next = |outcome, tries| attempted(outcome, tries).next(at(1), 0.0);
+        let next = |outcome, tries| attempted(outcome, tries).next(1, at(1), 0.0);
         assert_eq!(next(Outcome::Sent, 1), Next::Sent);
         assert_eq!(next(Outcome::Found, 1), Next::Sent);
         assert_eq!(next(Outcome::Permanent, 1), Next::Dead);
         assert_eq!(next(Outcome::Unknown, 2), Next::Again(at(31)));
         assert_eq!(next(Outcome::Transient(None), 7), Next::Again(at(86_401)));
         assert_eq!(next(Outcome::Transient(None), 8), Next::Dead);
+        assert_eq!(next(Outcome::Config, 1), Next::Dead);
+        assert_eq!(next(Outcome::Gone, 1), Next::Dead);
+    }
+
+    #[test]
+    fn providers_are_asked_in_turn_and_all_again_after_a_wait() {
+        let next = |outcome, tries| attempted(outcome, tries).next(2, at(0), 0.0);
+        assert_eq!(next(Outcome::Transient(None), 1), Next::Again(at(0)));
+        assert_eq!(next(Outcome::Config, 1), Next::Again(at(0)));
+        assert_eq!(next(Outcome::Permanent, 1), Next::Dead);
+        assert_eq!(next(Outcome::Unknown, 1), Next::Again(at(5)));
+        assert_eq!(next(Outcome::Transient(None), 2), Next::Again(at(5)));
+        assert_eq!(next(Outcome::Transient(None), 4), Next::Again(at(30)));
+        assert_eq!(next(Outcome::Config, 2), Next::Dead);
     }
 
     #[test]
     fn the_provider_may_ask_to_wait_longer_but_not_forever() {
         let asked = |seconds| {
             let outcome = Outcome::Transient(Some(TimeDelta::seconds(seconds)));
-            attempted(outcome, 1).next(at(0), 0.0)
+            attempted(outcome, 1).next(1, at(0), 0.0)
         };
         assert_eq!(asked(2), Next::Again(at(5)));
         assert_eq!(asked(60), Next::Again(at(60)));

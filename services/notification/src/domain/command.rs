@@ -3,7 +3,9 @@
 use common::notification::{NotifyRequest, Priority};
 use serde_json::{Map, Value};
 
-use super::target::{Channel, Target};
+use super::limit::REACHED;
+use super::target::Channel;
+use super::whom::{NoOne, Whom};
 
 /// The longest event name, in characters.
 pub const EVENT_CHARS: usize = 100;
@@ -35,15 +37,15 @@ pub struct Command {
     pub dedupe_key: Option<String>,
     /// The channels asked for; empty where the rules choose.
     pub channels: Vec<Channel>,
-    /// The recipients asked for, each on one of `channels`; empty where the rules choose.
-    pub to: Vec<Target>,
+    /// The recipients asked for; empty where the rules choose.
+    pub to: Vec<Whom>,
 }
 
 /// What is wrong with a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
     /// The event's name has another form.
-    #[error("an event is 1 to {EVENT_CHARS} of the characters a-z 0-9 _ . : -")]
+    #[error("an event is 1 to {EVENT_CHARS} of the characters a-z 0-9 _ . : -, but not {REACHED}")]
     Event,
     /// The title is too long.
     #[error("a title has {TITLE_CHARS} characters at most")]
@@ -64,11 +66,16 @@ pub enum Invalid {
     #[error("the character NUL is not accepted")]
     Nul(&'static str),
     /// There is no such channel.
-    #[error("there is no such channel; the channels are sms and log")]
+    #[error(
+        "there is no such channel; the channels are sms, email, push, webhook, slack, discord, telegram, ntfy, fcm and log"
+    )]
     Channel(usize),
     /// Nobody can be reached by that.
     #[error("{1}")]
-    Recipient(usize, super::target::NoTarget),
+    Recipient(usize, NoOne),
+    /// There is nobody of that name.
+    #[error("there is no such recipient and no such group")]
+    Nobody(usize),
     /// None of the channels asked for reaches this recipient.
     #[error("none of the channels asked for reaches this recipient")]
     Unreachable(usize),
@@ -110,7 +117,8 @@ impl TryFrom<NotifyRequest> for Command {
 fn event(name: &str) -> Result<(), Invalid> {
     let known = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.' | b':' | b'-');
     let good = (1..=EVENT_CHARS).contains(&name.len()) && name.bytes().all(known);
-    good.then_some(()).ok_or(Invalid::Event)
+    let ours = name == REACHED;
+    (good && !ours).then_some(()).ok_or(Invalid::Event)
 }
 
 fn title(title: Option<&str>) -> Result<(), Invalid> {
@@ -188,8 +196,8 @@ fn channels(names: Option<&[String]>) -> Result<Vec<Channel>, Invalid> {
     }
 }
 
-/// Each recipient goes out on the channel that reaches it, which must be one of those asked for.
-fn recipients(texts: Option<&[String]>, channels: &[Channel]) -> Result<Vec<Target>, Invalid> {
+/// An address must be on one of the channels asked for, and each of those must reach somebody.
+fn recipients(texts: Option<&[String]>, channels: &[Channel]) -> Result<Vec<Whom>, Invalid> {
     let Some(texts) = texts else {
         return Ok(vec![]);
     };
@@ -198,19 +206,28 @@ fn recipients(texts: Option<&[String]>, channels: &[Channel]) -> Result<Vec<Targ
         1..=RECIPIENTS => {}
         _ => return Err(Invalid::TooMany),
     }
-    let mut to: Vec<Target> = Vec::with_capacity(texts.len());
+    let mut to: Vec<Whom> = Vec::with_capacity(texts.len());
     for (at, text) in texts.iter().enumerate() {
-        let target: Target = text
+        let whom: Whom = text
             .parse()
             .map_err(|error| Invalid::Recipient(at, error))?;
-        if !channels.is_empty() && !channels.contains(&target.channel()) {
+        if let Whom::Target(target) = &whom
+            && !channels.is_empty()
+            && !channels.contains(&target.channel())
+        {
             return Err(Invalid::Unreachable(at));
         }
-        if !to.contains(&target) {
-            to.push(target);
+        if !to.contains(&whom) {
+            to.push(whom);
         }
     }
-    let reached = |channel: &Channel| to.iter().any(|target| target.channel() == *channel);
+    // Whom a name stands for is known later.
+    let reached = |channel: &Channel| {
+        to.iter().any(|whom| match whom {
+            Whom::Target(target) => target.channel() == *channel,
+            Whom::Default | Whom::Recipient(_) | Whom::Group(_) => true,
+        })
+    };
     match channels.iter().find(|channel| !reached(channel)) {
         Some(channel) => Err(Invalid::NobodyOn(*channel)),
         None => Ok(to),
@@ -228,7 +245,7 @@ mod tests {
         }
     }
 
-    fn to(channels: &[&str], to: &[&str]) -> Result<Vec<Target>, Invalid> {
+    fn to(channels: &[&str], to: &[&str]) -> Result<Vec<Whom>, Invalid> {
         let list = |texts: &[&str]| texts.iter().map(|t| (*t).into()).collect();
         let mut request = request("deploy.finished");
         request.channels = (!channels.is_empty()).then(|| list(channels));
@@ -263,6 +280,11 @@ mod tests {
             to(&["log", "sms"], &["log"]),
             Err(Invalid::NobodyOn(Channel::Sms))
         );
+        assert_eq!(to(&["sms"], &["recipient:ann"]).unwrap().len(), 1);
+        assert!(matches!(
+            to(&[], &["group:"]),
+            Err(Invalid::Recipient(0, _))
+        ));
         assert_eq!(to(&["pigeon"], &["log"]), Err(Invalid::Channel(0)));
         assert_eq!(to(&[], &[]), Err(Invalid::Empty("to")));
     }

@@ -1,106 +1,384 @@
-//! What is said about an event, and to whom.
+//! What is said about an event, to whom and when, and why not.
 
+use chrono::{DateTime, TimeDelta, Utc};
+use common::notification::Priority;
 use common::visitor_analytics::VISITOR_ARRIVED;
+use uuid::Uuid;
 
 use super::arrival;
-use super::command::{Command, Invalid};
+use super::book::{Addressee, Book};
+use super::command::{Command, Invalid, MESSAGE_CHARS};
+use super::condition::Known;
+use super::finding::{Finding, Outcome};
+use super::gate::{Gate, Gather};
+use super::notification::priority_text;
 use super::phone::PhoneNumber;
+use super::quiet::{self, Verdict};
+use super::rule::Rule;
+use super::sms;
 use super::target::{Channel, Target};
+use super::template::{Digest, Failed, Scope};
 
-/// Whom to tell where a request names nobody.
+/// Whom to tell where nobody else is named.
 #[derive(Clone, Debug, Default)]
 pub struct Defaults {
     /// The phone that is texted; without one the log is told.
     pub phone: Option<PhoneNumber>,
 }
 
-/// What comes of a request.
+impl Defaults {
+    /// The phone, or the log.
+    #[must_use]
+    pub fn target(&self) -> Target {
+        let phone = self.phone.clone().map(Target::from);
+        phone.unwrap_or_else(Target::log)
+    }
+}
+
+/// A message to somebody, as it is to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// `text` goes to each of `targets`.
-    Send {
-        /// What is said.
-        text: String,
-        /// To whom; never empty.
-        targets: Vec<Target>,
-    },
-    /// Nobody is told.
-    Suppress {
-        /// Why.
-        reason: &'static str,
-    },
+pub struct Draft {
+    /// The delivery's id.
+    pub id: Uuid,
+    /// To whom.
+    pub target: Target,
+    /// The headline.
+    pub title: Option<String>,
+    /// What is said.
+    pub text: String,
+    /// The same as HTML.
+    pub html: Option<String>,
+    /// When it is to be sent.
+    pub due_at: DateTime<Utc>,
+    /// 0 for those told at once; later ones only where nobody acknowledges.
+    pub step: i16,
+    /// Whether it is not to be sent at all.
+    pub suppressed: bool,
+    /// Why not, or not yet.
+    pub reason: Option<String>,
 }
 
-/// A message is sent as it is; `visitor.arrived` has a message of its own; of other events nobody
-/// is told.
-pub fn decide(command: &Command, defaults: &Defaults) -> Result<Decision, Invalid> {
-    let text = match (&command.message, command.event.as_str()) {
-        (Some(message), _) => message.clone(),
-        (None, VISITOR_ARRIVED) => arrival::message(&command.data),
-        (None, _) => {
-            let reason = "no rule matches";
-            return Ok(Decision::Suppress { reason });
+impl Draft {
+    /// What the delivery is at first.
+    #[must_use]
+    pub const fn status(&self) -> &'static str {
+        if self.suppressed {
+            "suppressed"
+        } else {
+            "pending"
         }
-    };
-    let targets = targets(command, defaults)?;
-    Ok(Decision::Send { text, targets })
+    }
 }
 
-fn targets(command: &Command, defaults: &Defaults) -> Result<Vec<Target>, Invalid> {
-    let phone = || defaults.phone.clone().map(Target::Sms);
-    if !command.to.is_empty() {
-        return Ok(command.to.clone());
+/// What follows from one rule, or from a message that needs none.
+#[derive(Clone, Debug)]
+pub struct Branch {
+    /// What the rule said; `None` for a message that needs none.
+    pub finding: Option<Finding>,
+    /// The messages; empty where nobody is told, or not now.
+    pub drafts: Vec<Draft>,
+    /// What may still hold it back, in order.
+    pub gates: Vec<Gate>,
+    /// With what it is told together.
+    pub gather: Option<Gather>,
+}
+
+/// What follows for a request at `now`: a message is sent as it is; else the rules decide.
+pub fn decide(
+    command: &Command,
+    book: &Book,
+    defaults: &Defaults,
+    now: DateTime<Utc>,
+) -> Result<Vec<Branch>, Invalid> {
+    let to = addressees(command, book, defaults)?;
+    if command.message.is_some() {
+        return Ok(vec![direct(command, to, defaults, now)?]);
     }
-    if command.channels.is_empty() {
-        return Ok(vec![phone().unwrap_or(Target::Log)]);
+    let asked = Asked {
+        command,
+        book,
+        defaults,
+        now,
+        to: &to,
+    };
+    let known = Known::of(command);
+    let rules = book.about(&command.event);
+    Ok(rules.map(|rule| asked.follow(rule, &known)).collect())
+}
+
+fn addressees(
+    command: &Command,
+    book: &Book,
+    defaults: &Defaults,
+) -> Result<Vec<Addressee>, Invalid> {
+    let mut all = Vec::new();
+    for (at, whom) in command.to.iter().enumerate() {
+        if !book.knows(whom) {
+            return Err(Invalid::Nobody(at));
+        }
+        let mut some = book.addressees(whom, defaults);
+        some.retain(|one| on(&command.channels, &one.target));
+        if some.is_empty() {
+            return Err(Invalid::Unreachable(at));
+        }
+        all.extend(some);
     }
+    Ok(all)
+}
+
+fn on(channels: &[Channel], target: &Target) -> bool {
+    channels.is_empty() || channels.contains(&target.channel())
+}
+
+fn direct(
+    command: &Command,
+    to: Vec<Addressee>,
+    defaults: &Defaults,
+    now: DateTime<Utc>,
+) -> Result<Branch, Invalid> {
+    let phone = || defaults.phone.clone().map(Target::from);
     let on = |channel: &Channel| match channel {
         Channel::Sms => phone().ok_or(Invalid::NobodyOn(Channel::Sms)),
-        Channel::Log => Ok(Target::Log),
+        Channel::Log => Ok(Target::log()),
+        other => Err(Invalid::NobodyOn(*other)),
     };
-    command.channels.iter().map(on).collect()
+    let targets: Vec<Target> = if !to.is_empty() {
+        to.into_iter().map(|one| one.target).collect()
+    } else if command.channels.is_empty() {
+        vec![defaults.target()]
+    } else {
+        command.channels.iter().map(on).collect::<Result<_, _>>()?
+    };
+    let draft = |target| Draft {
+        id: Uuid::nil(),
+        target,
+        title: command.title.clone(),
+        text: command.message.clone().unwrap_or_default(),
+        html: None,
+        due_at: now,
+        step: 0,
+        suppressed: false,
+        reason: None,
+    };
+    Ok(Branch {
+        finding: None,
+        drafts: targets.into_iter().map(draft).collect(),
+        gates: vec![],
+        gather: None,
+    })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use common::notification::NotifyRequest;
+/// What is told together at the end of a digest's window, to whom the rule names, at `now`.
+#[must_use]
+pub fn digest(
+    rule: &Rule,
+    command: &Command,
+    digest: Digest,
+    book: &Book,
+    defaults: &Defaults,
+    now: DateTime<Utc>,
+) -> Branch {
+    let asked = Asked {
+        command,
+        book,
+        defaults,
+        now,
+        to: &[],
+    };
+    asked.say(rule, Some(digest))
+}
 
-    const PHONE: &str = "+15550100067";
+/// A request, and what is known where it came.
+struct Asked<'a> {
+    command: &'a Command,
+    book: &'a Book,
+    defaults: &'a Defaults,
+    now: DateTime<Utc>,
+    /// Whom the request names, instead of the rule.
+    to: &'a [Addressee],
+}
 
-    fn ask(json: serde_json::Value, phone: Option<&str>) -> Result<Decision, Invalid> {
-        let request: NotifyRequest = serde_json::from_value(json).unwrap();
-        let phone = phone.map(|number| number.parse().unwrap());
-        decide(&Command::try_from(request)?, &Defaults { phone })
-    }
-
-    fn targets_of(decision: Result<Decision, Invalid>) -> Vec<String> {
-        match decision.unwrap() {
-            Decision::Send { targets, .. } => {
-                targets.iter().map(|t| t.address().to_owned()).collect()
+impl Asked<'_> {
+    fn follow(&self, rule: &Rule, known: &Known) -> Branch {
+        let closed = |outcome, detail| Branch {
+            finding: Some(Finding::of(rule, outcome, detail)),
+            drafts: vec![],
+            gates: vec![],
+            gather: None,
+        };
+        match rule.condition.as_ref().map(|c| c.holds(known.facts())) {
+            Some(Ok(false)) => return closed(Outcome::ConditionFalse, None),
+            Some(Err(error)) => {
+                return closed(Outcome::ConditionFailed, Some(error.to_string()));
             }
-            Decision::Suppress { .. } => vec![],
+            Some(Ok(true)) | None => {}
+        }
+        let gates = Gate::of(rule, self.command, known);
+        if let Some(window) = &rule.digest
+            && self.priority(rule) != Priority::Urgent
+        {
+            let channel = Channel::Log;
+            let text = self.text(rule, channel, None, None).unwrap_or_default().1;
+            return Branch {
+                gates,
+                gather: Some(Gather::new(rule, window, known, &text)),
+                ..closed(Outcome::Digested, None)
+            };
+        }
+        Branch {
+            gates,
+            ..self.say(rule, None)
         }
     }
 
-    #[test]
-    fn a_visitor_is_told_to_the_phone_or_else_to_the_log() {
-        let arrived = serde_json::json!({"event": "visitor.arrived"});
-        assert_eq!(targets_of(ask(arrived.clone(), Some(PHONE))), [PHONE]);
-        assert_eq!(targets_of(ask(arrived, None)), ["log"]);
+    fn priority(&self, rule: &Rule) -> Priority {
+        rule.priority.unwrap_or(self.command.priority)
     }
 
-    #[test]
-    fn an_event_without_message_and_rule_is_suppressed() {
-        let other = serde_json::json!({"event": "deploy.finished", "to": [PHONE]});
-        let reason = "no rule matches";
-        assert_eq!(ask(other, Some(PHONE)), Ok(Decision::Suppress { reason }));
+    fn say(&self, rule: &Rule, digest: Option<Digest>) -> Branch {
+        let (mut drafts, mut failed) = (vec![], None);
+        for (place, step) in rule.steps.iter().enumerate() {
+            let named = || {
+                let all = step.recipients.iter();
+                all.flat_map(|whom| self.book.addressees(whom, self.defaults))
+            };
+            let to = match (place, self.to) {
+                (_, []) => named()
+                    .filter(|one| on(&step.channels, &one.target))
+                    .collect(),
+                (0, to) => to.to_vec(),
+                // Whoever names the recipients wants no others.
+                _ => vec![],
+            };
+            for one in to {
+                if !on(&self.command.channels, &one.target) {
+                    continue;
+                }
+                let step_number = i16::try_from(place).unwrap_or(i16::MAX);
+                match self.draft(rule, one, step.after, digest) {
+                    Ok(draft) => drafts.push(Draft {
+                        step: step_number,
+                        ..draft
+                    }),
+                    Err(error) => failed = Some(error.to_string()),
+                }
+            }
+        }
+        let (outcome, detail) = match (drafts.is_empty(), failed) {
+            (true, Some(error)) => (Outcome::TemplateFailed, Some(error)),
+            (true, None) => (Outcome::Nobody, None),
+            (false, failed) => (Outcome::Matched, failed),
+        };
+        Branch {
+            finding: Some(Finding::of(rule, outcome, detail)),
+            drafts,
+            gates: vec![],
+            gather: None,
+        }
     }
 
-    #[test]
-    fn a_channel_without_recipients_needs_the_default_phone() {
-        let both = serde_json::json!({"event": "e", "message": "m", "channels": ["log", "sms"]});
-        assert_eq!(targets_of(ask(both.clone(), Some(PHONE))), ["log", PHONE]);
-        assert_eq!(ask(both, None), Err(Invalid::NobodyOn(Channel::Sms)));
+    fn draft(
+        &self,
+        rule: &Rule,
+        to: Addressee,
+        after: TimeDelta,
+        digest: Option<Digest>,
+    ) -> Result<Draft, Failed> {
+        let channel = to.target.channel();
+        let (title, text, html) = self.text(rule, channel, to.language.as_deref(), digest)?;
+        let due = self.now + after;
+        let verdict = match self.priority(rule) {
+            Priority::Urgent => Verdict::Send,
+            _ => quiet::verdict(&rule.quiet, due, to.time_zone),
+        };
+        let (due_at, reason) = match verdict {
+            Verdict::Send => (due, None),
+            Verdict::Hold(until) => {
+                let until_text = until.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+                (until, Some(format!("quiet hours: held until {until_text}")))
+            }
+            Verdict::Drop => (due, Some("quiet hours: dropped".to_owned())),
+        };
+        Ok(Draft {
+            id: Uuid::nil(),
+            target: to.target,
+            title,
+            text,
+            html,
+            due_at,
+            step: 0,
+            suppressed: verdict == Verdict::Drop,
+            reason,
+        })
     }
+
+    /// Headline, text and HTML for that channel and language.
+    fn text(
+        &self,
+        rule: &Rule,
+        channel: Channel,
+        language: Option<&str>,
+        digest: Option<Digest>,
+    ) -> Result<(Option<String>, String, Option<String>), Failed> {
+        let command = self.command;
+        let scope = Scope {
+            event: &command.event,
+            title: command.title.as_deref(),
+            priority: priority_text(self.priority(rule)),
+            data: &command.data,
+            digest,
+        };
+        let (title, text, html) = match (rule.texts.best(channel, language), digest) {
+            (Some(variant), _) => {
+                let render = |t: &super::template::Template| t.render(&scope);
+                let title = variant.title.as_ref().map(render).transpose()?;
+                let html = variant.html.as_ref().map(render).transpose()?;
+                (title, variant.text.render(&scope)?.trim().to_owned(), html)
+            }
+            (None, Some(digest)) => (None, gathered(&command.event, digest), None),
+            (None, None) => (command.title.clone(), unsaid(command), None),
+        };
+        let text = match channel {
+            Channel::Sms => sms::cut(text, rule.sms_segments),
+            _ => text,
+        };
+        let text = if text.is_empty() {
+            command.event.clone()
+        } else {
+            text.chars().take(LONGEST_TEXT).collect()
+        };
+        let title = title.or_else(|| command.title.clone());
+        Ok((title, text, html))
+    }
+}
+
+/// The longest text of a template, in characters; channels cut further.
+const LONGEST_TEXT: usize = 10 * MESSAGE_CHARS;
+
+/// What is known about an event that nobody wrote a template for.
+fn unsaid(command: &Command) -> String {
+    match command.event.as_str() {
+        VISITOR_ARRIVED => arrival::message(&command.data),
+        event => command.title.clone().unwrap_or_else(|| event.to_owned()),
+    }
+}
+
+/// `7 visitor.arrived in the last hour:` and the first of them, one line each.
+fn gathered(event: &str, digest: Digest) -> String {
+    let what = match event {
+        VISITOR_ARRIVED if digest.count == 1 => "visitor",
+        VISITOR_ARRIVED => "visitors",
+        event => event,
+    };
+    let mut text = format!("{} {what} in the last {}:", digest.count, digest.window);
+    for line in digest.texts {
+        let first = line.lines().next().unwrap_or_default();
+        text.push_str("\n- ");
+        text.extend(first.chars().take(100));
+    }
+    let more = digest.count - i64::try_from(digest.texts.len()).unwrap_or(0);
+    if more > 0 {
+        text.extend(["\nand ", &more.to_string(), " more"]);
+    }
+    text
 }

@@ -1,13 +1,15 @@
 //! A notification that was accepted.
 
+use std::collections::{HashMap, HashSet};
+
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
-use common::notification::NotificationStatus;
+use common::notification::{NotificationStatus, Priority};
 use uuid::Uuid;
 
 use super::command::Command;
-use super::decision::Decision;
-use super::target::Target;
+use super::decision::{Branch, Draft};
+use super::finding::{Finding, Outcome};
 
 /// Something to be said, and the deliveries that say it.
 #[derive(Clone, Debug)]
@@ -16,14 +18,8 @@ pub struct Notification {
     pub id: Uuid,
     /// What was asked for.
     pub command: Command,
-    /// Whether it goes out.
-    pub status: NotificationStatus,
-    /// Why not.
-    pub reason: Option<&'static str>,
-    /// What is said; empty where nobody is told.
-    pub text: String,
-    /// To whom, each with the delivery's id.
-    pub deliveries: Vec<(Uuid, Target)>,
+    /// What follows from it.
+    pub branches: Vec<Branch>,
     /// When it was accepted.
     pub created_at: DateTime<Utc>,
 }
@@ -31,26 +27,108 @@ pub struct Notification {
 impl Notification {
     /// Gives what was decided its ids and time.
     #[must_use]
-    pub fn new(command: Command, decision: Decision, clock: &Clock) -> Self {
-        let (status, reason, text, targets) = match decision {
-            Decision::Send { text, targets } => (NotificationStatus::Queued, None, text, targets),
-            Decision::Suppress { reason } => (
-                NotificationStatus::Suppressed,
-                Some(reason),
-                String::new(),
-                vec![],
-            ),
-        };
+    pub fn new(command: Command, mut branches: Vec<Branch>, clock: &Clock) -> Self {
         let id = clock.new_id();
-        let deliveries = targets.into_iter().map(|target| (clock.new_id(), target));
+        let mut told = HashSet::new();
+        for branch in &mut branches {
+            // Who is told by one rule is not told by the next one, too.
+            branch
+                .drafts
+                .retain(|draft| told.insert((draft.target.clone(), draft.step)));
+            for draft in &mut branch.drafts {
+                draft.id = clock.new_id();
+            }
+        }
         Self {
             id,
             command,
-            status,
-            reason,
-            text,
-            deliveries: deliveries.collect(),
+            branches,
             created_at: clock.now(),
         }
+    }
+
+    /// One for each recipient and channel.
+    pub fn deliveries(&self) -> impl Iterator<Item = &Draft> {
+        self.branches.iter().flat_map(|branch| &branch.drafts)
+    }
+
+    /// What the rules said.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.branches.iter().filter_map(|b| b.finding.as_ref())
+    }
+
+    /// Closes a branch: nobody is told by it.
+    pub fn close(&mut self, branch: usize, outcome: Outcome, reason: String) {
+        let Some(branch) = self.branches.get_mut(branch) else {
+            return;
+        };
+        branch.drafts.clear();
+        branch.gather = None;
+        if let Some(finding) = &mut branch.finding {
+            finding.outcome = outcome;
+            finding.detail = Some(reason);
+        }
+    }
+
+    /// Takes over which deliveries go to addresses that nothing is sent to, and why.
+    pub fn suppress(&mut self, why: &HashMap<Uuid, String>) {
+        if why.is_empty() {
+            return;
+        }
+        for draft in self.branches.iter_mut().flat_map(|b| &mut b.drafts) {
+            if let Some(reason) = why.get(&draft.id) {
+                draft.suppressed = true;
+                draft.reason = Some(reason.clone());
+            }
+        }
+    }
+
+    /// Whether it goes out.
+    #[must_use]
+    pub fn status(&self) -> NotificationStatus {
+        if self.deliveries().any(|draft| !draft.suppressed) {
+            NotificationStatus::Queued
+        } else if self.branches.iter().any(|branch| branch.gather.is_some()) {
+            NotificationStatus::Digested
+        } else {
+            NotificationStatus::Suppressed
+        }
+    }
+
+    /// Why it does not go out, or not yet.
+    #[must_use]
+    pub fn reason(&self) -> Option<String> {
+        let found = |outcome| self.findings().find(move |f| f.outcome == outcome);
+        match self.status() {
+            NotificationStatus::Queued => {
+                let mut all = self.deliveries().filter(|draft| draft.step == 0);
+                let first = all.next()?.reason.clone()?;
+                all.all(|draft| draft.reason.is_some()).then_some(first)
+            }
+            NotificationStatus::Digested => found(Outcome::Digested)?.detail.clone(),
+            NotificationStatus::Suppressed => {
+                let dropped = self.deliveries().find_map(|draft| draft.reason.clone());
+                let closed = self
+                    .findings()
+                    .filter(|f| f.outcome != Outcome::ConditionFalse);
+                let closed = closed.map(|f| match (&f.detail, f.outcome) {
+                    (Some(detail), _) => detail.clone(),
+                    (None, _) => "the rule names nobody who could be told".into(),
+                });
+                let reason = dropped.or_else(|| closed.into_iter().next());
+                Some(reason.unwrap_or_else(|| "no rule matches".into()))
+            }
+        }
+    }
+}
+
+/// A priority's name.
+#[must_use]
+pub const fn priority_text(priority: Priority) -> &'static str {
+    match priority {
+        Priority::Low => "low",
+        Priority::Normal => "normal",
+        Priority::High => "high",
+        Priority::Urgent => "urgent",
     }
 }

@@ -37,10 +37,15 @@ impl FromStr for PhoneNumber {
 
 impl fmt::Display for PhoneNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let end = self.0.len() - 2;
-        let start = end.saturating_sub(HIDDEN).min(5);
-        write!(f, "{}•••{}", &self.0[..start], &self.0[end..])
+        f.write_str(&mask(&self.0))
     }
+}
+
+/// A number with its middle hidden.
+pub(super) fn mask(number: &str) -> String {
+    let end = number.len().saturating_sub(2);
+    let start = end.saturating_sub(HIDDEN).min(5);
+    format!("{}•••{}", &number[..start], &number[end..])
 }
 
 impl fmt::Debug for PhoneNumber {

@@ -3,26 +3,67 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::phone::PhoneNumber;
+use url::Url;
+use uuid::Uuid;
+
+use super::phone::{self, PhoneNumber};
+
+/// The longest address, in bytes.
+const LONGEST: usize = 500;
 
 /// A way to tell somebody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Channel {
     /// A text message.
     Sms,
+    /// An email.
+    Email,
+    /// A notification of a browser (Web Push).
+    Push,
+    /// A signed request to an address of ours to know.
+    Webhook,
+    /// A channel of Slack.
+    Slack,
+    /// A channel of Discord.
+    Discord,
+    /// A chat of Telegram.
+    Telegram,
+    /// A topic of ntfy.
+    Ntfy,
+    /// A phone's app, by Firebase Cloud Messaging.
+    Fcm,
     /// A line in the service's log.
     Log,
 }
 
 impl Channel {
     /// Every channel there is.
-    pub const ALL: [Self; 2] = [Self::Sms, Self::Log];
+    pub const ALL: [Self; 10] = [
+        Self::Sms,
+        Self::Email,
+        Self::Push,
+        Self::Webhook,
+        Self::Slack,
+        Self::Discord,
+        Self::Telegram,
+        Self::Ntfy,
+        Self::Fcm,
+        Self::Log,
+    ];
 
     /// The name, as the API and the database have it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Sms => "sms",
+            Self::Email => "email",
+            Self::Push => "push",
+            Self::Webhook => "webhook",
+            Self::Slack => "slack",
+            Self::Discord => "discord",
+            Self::Telegram => "telegram",
+            Self::Ntfy => "ntfy",
+            Self::Fcm => "fcm",
             Self::Log => "log",
         }
     }
@@ -37,35 +78,59 @@ impl Channel {
 }
 
 /// A recipient on the channel that reaches it. Shows itself masked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// A phone, by text message.
-    Sms(PhoneNumber),
-    /// Whoever reads the log.
-    Log,
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Target {
+    channel: Channel,
+    address: String,
 }
 
-/// A text that names no recipient.
+/// How an address is written.
+pub const FORMS: &str = "a phone number in E.164, such as +15550100067, an email address, \
+    `webhook:ID`, `push:ID`, `slack:URL`, `discord:URL`, `telegram:CHAT`, `ntfy:TOPIC`, `fcm:TOKEN` \
+    or `log`";
+
+/// A text that is no address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a recipient: a phone number in E.164, such as +15550100067, or `log`")]
+#[error("no address; write {FORMS}")]
 pub struct NoTarget;
 
 impl Target {
+    /// Whoever reads the log.
+    #[must_use]
+    pub fn log() -> Self {
+        Self {
+            channel: Channel::Log,
+            address: "log".into(),
+        }
+    }
+
     /// The channel that reaches it.
     #[must_use]
     pub const fn channel(&self) -> Channel {
-        match self {
-            Self::Sms(_) => Channel::Sms,
-            Self::Log => Channel::Log,
-        }
+        self.channel
     }
 
     /// The whole address; for the provider and the database only.
     #[must_use]
     pub fn address(&self) -> &str {
-        match self {
-            Self::Sms(number) => number.as_str(),
-            Self::Log => "log",
+        &self.address
+    }
+
+    /// The address without the channel's name before it; for the provider only.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        match self.channel {
+            Channel::Sms | Channel::Email | Channel::Log => &self.address,
+            _ => self.address.split_once(':').map_or("", |(_, value)| value),
+        }
+    }
+}
+
+impl From<PhoneNumber> for Target {
+    fn from(number: PhoneNumber) -> Self {
+        Self {
+            channel: Channel::Sms,
+            address: number.as_str().to_owned(),
         }
     }
 }
@@ -74,18 +139,162 @@ impl FromStr for Target {
     type Err = NoTarget;
 
     fn from_str(text: &str) -> Result<Self, NoTarget> {
-        match text {
-            "log" => Ok(Self::Log),
-            number => number.parse().map(Self::Sms).map_err(|_| NoTarget),
+        if text.len() > LONGEST {
+            return Err(NoTarget);
         }
+        if let Ok(number) = text.parse::<PhoneNumber>() {
+            return Ok(number.into());
+        }
+        let of = |channel| {
+            let address = text.to_owned();
+            Some(Self { channel, address })
+        };
+        let found = match text.split_once(':') {
+            _ if text == "log" => Some(Self::log()),
+            None => is_email(text).then(|| of(Channel::Email)).flatten(),
+            Some((name, value)) => Channel::named(name)
+                .filter(|channel| fits(*channel, value))
+                .and_then(of),
+        };
+        found.ok_or(NoTarget)
     }
+}
+
+/// Whether what follows the channel's name is an address on it.
+fn fits(channel: Channel, value: &str) -> bool {
+    let plain = |most: usize, more: &str| {
+        let known = |c: char| c.is_ascii_alphanumeric() || more.contains(c);
+        (1..=most).contains(&value.len()) && value.chars().all(known)
+    };
+    match channel {
+        Channel::Sms | Channel::Email | Channel::Log => false,
+        // One way to write each, as it is compared.
+        Channel::Push | Channel::Webhook => value
+            .parse::<Uuid>()
+            .is_ok_and(|id| id.to_string() == value),
+        Channel::Slack | Channel::Discord => is_web(value),
+        Channel::Telegram => plain(40, "-@_"),
+        Channel::Ntfy => plain(64, "-_"),
+        Channel::Fcm => plain(400, "-_:"),
+    }
+}
+
+/// Whether it is an address in the web that can be sent to.
+#[must_use]
+pub fn is_web(text: &str) -> bool {
+    let url = Url::parse(text).ok();
+    let url = url.filter(|url| matches!(url.scheme(), "https" | "http"));
+    url.is_some_and(|url| url.has_host() && url.username().is_empty() && url.password().is_none())
+}
+
+/// Whether mail can be sent there: `local@domain`, in ASCII, without quotes and comments.
+fn is_email(text: &str) -> bool {
+    let Some((local, domain)) = text.rsplit_once('@') else {
+        return false;
+    };
+    let known = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~.".contains(&b);
+    let dots = |part: &str| part.split('.').all(|word| !word.is_empty());
+    let label = |word: &str| {
+        let known = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        (1..=63).contains(&word.len())
+            && word.bytes().all(known)
+            && !word.starts_with('-')
+            && !word.ends_with('-')
+    };
+    text.len() <= 254
+        && (1..=64).contains(&local.len())
+        && local.bytes().all(known)
+        && dots(local)
+        && domain.split('.').all(label)
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Sms(number) => number.fmt(f),
-            Self::Log => f.write_str("log"),
+        match self.channel {
+            Channel::Sms => f.write_str(&phone::mask(&self.address)),
+            Channel::Email => {
+                let (local, domain) = self.address.rsplit_once('@').unwrap_or_default();
+                let first = &local[..local.len().min(1)];
+                write!(f, "{first}•••@{domain}")
+            }
+            // Their ids are no secrets.
+            Channel::Log | Channel::Push | Channel::Webhook => f.write_str(&self.address),
+            // Whoever knows one of these may write there.
+            channel => {
+                let value = self.value();
+                let shown = value.chars().rev().take(value.len().min(12) / 3);
+                let end: String = shown.collect::<Vec<_>>().into_iter().rev().collect();
+                write!(f, "{}:•••{end}", channel.as_str())
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_address_is_on_its_channel_and_shows_itself_masked() {
+        for (text, channel, masked) in [
+            ("+15550100067", Channel::Sms, "+1555•••67"),
+            ("ann.b@example.com", Channel::Email, "a•••@example.com"),
+            (
+                "slack:https://hooks.slack.com/services/T0/B0/secret",
+                Channel::Slack,
+                "slack:•••cret",
+            ),
+            (
+                "discord:https://discord.com/api/webhooks/1/token",
+                Channel::Discord,
+                "discord:•••oken",
+            ),
+            ("telegram:-100123", Channel::Telegram, "telegram:•••23"),
+            ("ntfy:my-topic", Channel::Ntfy, "ntfy:•••ic"),
+            ("fcm:abc:DEF_gh-ijklmnop", Channel::Fcm, "fcm:•••mnop"),
+            ("log", Channel::Log, "log"),
+        ] {
+            let target: Target = text.parse().unwrap();
+            assert_eq!(target.channel(), channel, "{text}");
+            assert_eq!(target.address(), text);
+            assert_eq!(target.to_string(), masked);
+        }
+        let id = "webhook:01900000-0000-7000-8000-000000000001";
+        assert_eq!(id.parse::<Target>().unwrap().to_string(), id);
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for bad in [
+            "",
+            "555-0100",
+            "ann",
+            "@example.com",
+            "ann@",
+            "a b@example.com",
+            "a..b@example.com",
+            "ann@-example.com",
+            "ann@example..com",
+            "slack:ftp://example.com",
+            "slack:x",
+            "discord:https://user:secret@example.com/",
+            "webhook:1",
+            "webhook:01900000-0000-7000-8000-00000000000A",
+            "telegram:",
+            "ntfy:a/b",
+            "fcm:a b",
+            "log:",
+            "sms:+15550100067",
+            "email:ann@example.com",
+            "pigeon:x",
+        ] {
+            assert_eq!(bad.parse::<Target>(), Err(NoTarget), "{bad}");
         }
     }
 }

@@ -11,9 +11,11 @@ pub fn refusal(status: u16, code: Option<i32>, retry_after: Option<TimeDelta>) -
     let outcome = match (status, meaning.map(|(class, _)| class)) {
         // Refused before anything was done.
         (429, _) | (400..=499, Some(Class::Transient)) => Outcome::Transient(retry_after),
+        (_, Some(Class::Gone)) => Outcome::Gone,
         (_, Some(Class::Permanent)) => Outcome::Permanent,
         // The answer may be from a proxy that does not know what became of the request.
         (408 | 500.., _) => Outcome::Unknown,
+        (_, Some(Class::Config)) | (401 | 403, None) => Outcome::Config,
         _ => Outcome::Permanent,
     };
     let code_text = code.map(|code| format!(", code {code}"));
@@ -36,17 +38,25 @@ pub fn refusal(status: u16, code: Option<i32>, retry_after: Option<TimeDelta>) -
 enum Class {
     Permanent,
     Transient,
+    Config,
+    Gone,
+}
+
+/// What a code means, in our own words.
+#[must_use]
+pub fn words(code: i32) -> Option<&'static str> {
+    meaning(code).map(|(_, words)| words)
 }
 
 /// Our own words: Twilio's message repeats the phone number.
 fn meaning(code: i32) -> Option<(Class, &'static str)> {
-    use Class::{Permanent, Transient};
+    use Class::{Config, Gone, Permanent, Transient};
     Some(match code {
-        20003 => (Permanent, "the account or its key is not accepted"),
+        20003 => (Config, "the account or its key is not accepted"),
         21211 => (Permanent, "the recipient's number is not valid"),
-        21212 | 21606 => (Permanent, "the sender cannot be used"),
+        21212 | 21606 => (Config, "the sender cannot be used"),
         21408 => (Permanent, "the recipient's region is not enabled"),
-        21610 => (Permanent, "the recipient has opted out"),
+        21610 => (Gone, "the recipient has opted out"),
         21614 => (Permanent, "the recipient's number is not a mobile one"),
         30004 => (Permanent, "the recipient is blocked"),
         30005 => (Permanent, "the recipient is unknown"),
@@ -69,10 +79,17 @@ mod tests {
         let of = |status, code| refusal(status, code, wait).outcome;
         assert_eq!(of(429, Some(20429)), Outcome::Transient(wait));
         assert_eq!(of(400, Some(21611)), Outcome::Transient(wait));
-        for code in [21211, 21212, 21606, 21408, 21610, 21614, 30004, 30007] {
+        for code in [21212, 21606] {
+            assert_eq!(of(400, Some(code)), Outcome::Config);
+        }
+        assert_eq!(of(400, Some(21610)), Outcome::Gone);
+        for code in [21211, 21408, 21614, 30004, 30007] {
             assert_eq!(of(400, Some(code)), Outcome::Permanent);
         }
-        for status in [301, 400, 401, 403, 404, 405] {
+        for status in [401, 403] {
+            assert_eq!(of(status, None), Outcome::Config, "{status}");
+        }
+        for status in [301, 400, 404, 405] {
             assert_eq!(of(status, None), Outcome::Permanent, "{status}");
         }
         assert_eq!(of(500, Some(30001)), Outcome::Unknown);

@@ -2,8 +2,9 @@
 
 use axum::Json as Answer;
 use axum::extract::State;
+use axum::http::StatusCode;
 use chassis::Problem;
-use chassis::extract::Query;
+use chassis::extract::{Json, Query};
 use chassis::page::{Limit, Page};
 use chassis::problem::ProblemBody;
 use chrono::{DateTime, Utc};
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::Shared;
+use super::{Shared, error};
 use crate::store::dead_letter;
 
 /// Which dead letters to list.
@@ -76,6 +77,67 @@ pub(super) async fn list(
     let next_cursor = limit.cut(&mut rows, |row| row.id);
     let data = rows.into_iter().map(DeadLetter::from).collect();
     Ok(Answer(Page { data, next_cursor }))
+}
+
+/// The most that are sent again by one request.
+const AT_ONCE: i64 = 10_000;
+
+/// Which dead letters to send again; all where nothing is named.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"channel": "sms", "provider": "twilio"}))]
+pub(super) struct Again {
+    /// Only of notifications about this event.
+    #[serde(default)]
+    event: Option<String>,
+    /// Only on this channel.
+    #[serde(default)]
+    channel: Option<String>,
+    /// Only those that this provider tried last.
+    #[serde(default)]
+    provider: Option<String>,
+    /// Only those accepted at that time or later.
+    #[serde(default)]
+    from: Option<DateTime<Utc>>,
+    /// Only those accepted before that time.
+    #[serde(default)]
+    to: Option<DateTime<Utc>>,
+}
+
+/// How many are sent again.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Revived {
+    /// How many; where there are 10,000 there may be more.
+    count: u64,
+}
+
+/// Sends dead letters again, 10,000 at most, the oldest first, each with a fresh schedule.
+#[utoipa::path(post, path = "/dead-letters/retry", tag = "notifications", request_body = Again,
+    responses(
+        (status = 202, body = Revived, description = "They are due now",
+            example = json!({"count": 12})),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json",
+            description = "`BODY_INVALID` or `NUL_CHARACTER`"),
+    ))]
+pub(super) async fn retry(
+    State(shared): State<Shared>,
+    Json(again): Json<Again>,
+) -> Result<(StatusCode, Answer<Revived>), Problem> {
+    let texts = [&again.event, &again.channel, &again.provider];
+    if texts.into_iter().flatten().any(|text| text.contains('\0')) {
+        return Err(error::nul("body"));
+    }
+    let filter = dead_letter::Filter {
+        event: again.event,
+        channel: again.channel,
+        provider: again.provider,
+        from: again.from,
+        to: again.to,
+    };
+    let now = shared.clock.now();
+    let count = dead_letter::revive(&shared.pool, &filter, now, AT_ONCE).await?;
+    shared.wake.wake_all();
+    Ok((StatusCode::ACCEPTED, Answer(Revived { count })))
 }
 
 impl From<dead_letter::DeadLetter> for DeadLetter {

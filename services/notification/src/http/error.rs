@@ -5,7 +5,10 @@ use chassis::{Problem, database};
 use common::geo::ItemError;
 use common::notification::MAX_NOTIFICATIONS;
 
+use crate::domain::book::{RECIPIENTS, RULES};
 use crate::domain::command::Invalid;
+use crate::domain::target::NoTarget;
+use crate::domain::{recipient, rule};
 use crate::store::StoreError;
 
 impl From<StoreError> for Problem {
@@ -29,6 +32,7 @@ impl From<Invalid> for Problem {
             Invalid::Nul(field) => ((*field).into(), "NUL_CHARACTER"),
             Invalid::Channel(at) => (format!("channels[{at}]"), "CHANNEL_UNKNOWN"),
             Invalid::Recipient(at, _) => (format!("to[{at}]"), "RECIPIENT_INVALID"),
+            Invalid::Nobody(at) => (format!("to[{at}]"), "RECIPIENT_UNKNOWN"),
             Invalid::Unreachable(at) => (format!("to[{at}]"), "RECIPIENT_UNREACHABLE"),
             Invalid::NobodyOn(_) => ("to".into(), "RECIPIENT_REQUIRED"),
             Invalid::Empty(field) => ((*field).into(), "LIST_EMPTY"),
@@ -36,6 +40,110 @@ impl From<Invalid> for Problem {
         };
         Self::invalid(field, code, error.to_string())
     }
+}
+
+impl From<rule::Invalid> for Problem {
+    fn from(error: rule::Invalid) -> Self {
+        let (field, code) = error.place();
+        Self::invalid(field, code, error.to_string())
+    }
+}
+
+impl From<recipient::Invalid> for Problem {
+    fn from(error: recipient::Invalid) -> Self {
+        use recipient::Invalid;
+        let (field, code) = match &error {
+            Invalid::Name => ("name".into(), "NAME_INVALID"),
+            Invalid::Addresses => ("addresses".into(), "ADDRESSES_INVALID"),
+            Invalid::Address(at, _) => (format!("addresses[{at}]"), "ADDRESS_INVALID"),
+            Invalid::Groups => ("groups".into(), "LIST_TOO_LONG"),
+            Invalid::Group(at) => (format!("groups[{at}]"), "NAME_INVALID"),
+            Invalid::TimeZone => ("time_zone".into(), "TIME_ZONE_UNKNOWN"),
+            Invalid::Language => ("language".into(), "LANGUAGE_INVALID"),
+        };
+        Self::invalid(field, code, error.to_string())
+    }
+}
+
+pub(super) fn no_such_rule() -> Problem {
+    Problem::not_found("there is no such rule")
+}
+
+pub(super) fn too_many_rules() -> Problem {
+    let detail = format!("there are {RULES} rules at most");
+    Problem::new(StatusCode::CONFLICT, "TOO_MANY_RULES", detail)
+}
+
+pub(super) fn no_such_recipient() -> Problem {
+    Problem::not_found("there is no such recipient")
+}
+
+pub(super) fn name_taken() -> Problem {
+    let detail = "another recipient has that name";
+    Problem::new(StatusCode::CONFLICT, "NAME_TAKEN", detail).field("name")
+}
+
+pub(super) fn too_many_recipients() -> Problem {
+    let detail = format!("there are {RECIPIENTS} recipients at most");
+    Problem::new(StatusCode::CONFLICT, "TOO_MANY_RECIPIENTS", detail)
+}
+
+pub(super) fn url_invalid() -> Problem {
+    let detail = "no address such as https://example.com/hooks, of 2,000 bytes at most";
+    Problem::invalid("url", "URL_INVALID", detail)
+}
+
+pub(super) fn keys_invalid() -> Problem {
+    let detail = "p256dh is a point of P-256 and auth 16 bytes, both in base64url";
+    Problem::invalid("keys", "KEYS_INVALID", detail)
+}
+
+pub(super) fn too_many_endpoints() -> Problem {
+    let detail = "there are as many as there may be";
+    Problem::new(StatusCode::CONFLICT, "TOO_MANY_ENDPOINTS", detail)
+}
+
+pub(super) fn no_such_webhook() -> Problem {
+    Problem::not_found("there is no such webhook")
+}
+
+pub(super) fn no_such_subscription() -> Problem {
+    Problem::not_found("there is no such subscription")
+}
+
+pub(super) fn no_push_key() -> Problem {
+    Problem::not_found("there is no VAPID_PRIVATE_KEY, so that browsers cannot subscribe")
+}
+
+pub(super) fn address_invalid(error: NoTarget) -> Problem {
+    Problem::invalid("address", "ADDRESS_INVALID", error.to_string())
+}
+
+pub(super) fn reason_invalid() -> Problem {
+    let detail = "a reason has 200 characters at most";
+    Problem::invalid("reason", "REASON_INVALID", detail)
+}
+
+pub(super) fn no_such_suppression() -> Problem {
+    Problem::not_found("there is no such suppression")
+}
+
+pub(super) fn no_callbacks() -> Problem {
+    Problem::not_found("the settings name nothing to check such callbacks with")
+}
+
+pub(super) fn signature_invalid() -> Problem {
+    let detail = "this is not signed by the provider for this address";
+    Problem::new(StatusCode::FORBIDDEN, "SIGNATURE_INVALID", detail)
+}
+
+pub(super) fn nul(field: &str) -> Problem {
+    Problem::invalid(field, "NUL_CHARACTER", "the character NUL is not accepted")
+}
+
+pub(super) fn notification_required() -> Problem {
+    let detail = "send either `notification` or `notification_id`";
+    Problem::invalid("notification", "NOTIFICATION_REQUIRED", detail)
 }
 
 pub(super) fn no_such_notification() -> Problem {

@@ -9,6 +9,7 @@ use chassis::Problem;
 use chassis::extract::{Path, Query};
 use chassis::page::{Limit, Page};
 use chassis::problem::ProblemBody;
+use chrono::{DateTime, Utc};
 use common::notification::NotificationStatus;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -28,6 +29,14 @@ pub(super) struct Asked {
     status: Option<NotificationStatus>,
     /// Only those about this event.
     event: Option<String>,
+    /// Only those with a delivery on this channel.
+    channel: Option<String>,
+    /// Only those with a delivery to this address, as it is written in whole.
+    recipient: Option<String>,
+    /// Only those accepted at that time or later.
+    from: Option<DateTime<Utc>>,
+    /// Only those accepted before that time.
+    to: Option<DateTime<Utc>>,
     /// How many: 1 to 500, 50 unless told.
     #[serde(default)]
     #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
@@ -56,6 +65,10 @@ pub(super) async fn list(
     let filter = Filter {
         status: asked.status,
         event: asked.event,
+        channel: asked.channel,
+        recipient: asked.recipient,
+        from: asked.from,
+        to: asked.to,
         before: asked.cursor,
     };
     let mut rows = notification::list(&shared.pool, &filter, asked.limit.and_one()).await?;
@@ -102,8 +115,24 @@ pub(super) async fn retry(
     if revived == 0 {
         return Err(error::nothing_dead());
     }
-    shared.wake.send_replace(());
+    shared.wake.wake_all();
     Ok((StatusCode::ACCEPTED, Answer(detail)))
+}
+
+/// Says that somebody saw it: whom the rules would tell next is not told.
+#[utoipa::path(post, path = "/notifications/{id}/acknowledge", tag = "notifications",
+    params(("id" = Uuid, Path, description = "The notification's id")),
+    responses(
+        (status = 200, body = Detail, description = "It is acknowledged"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "`NOT_FOUND`"),
+    ))]
+pub(super) async fn acknowledge(
+    State(shared): State<Shared>,
+    Path(id): Path<Uuid>,
+) -> Result<Answer<Detail>, Problem> {
+    notification::acknowledge(&shared.pool, id, shared.clock.now()).await?;
+    Ok(Answer(detail(&shared, id).await?))
 }
 
 async fn detail(shared: &Shared, id: Uuid) -> Result<Detail, Problem> {

@@ -18,6 +18,7 @@ use utoipa::ToSchema;
 
 use super::receipt::accepted;
 use super::{Shared, error, idempotency};
+use crate::domain::book::Book;
 use crate::domain::command::Command;
 use crate::domain::decision::decide;
 use crate::domain::notification::Notification;
@@ -91,8 +92,9 @@ async fn one(
 ) -> Result<Response, Problem> {
     let header = idempotency::header(headers)?;
     let by_header = header.is_some();
-    let asked = asked(shared, header, body)?;
-    let answers = accepted(shared, subject, &[asked]).await?;
+    let book = shared.shelf.book().await?;
+    let asked = asked(shared, &book, header, body)?;
+    let answers = accepted(shared, subject, &mut [asked]).await?;
     let answer = answers.into_iter().next().transpose();
     let answer = answer.map_err(|_| idempotency::reused(by_header))?;
     Ok((StatusCode::ACCEPTED, axum::Json(answer)).into_response())
@@ -103,10 +105,11 @@ async fn many(shared: &Shared, subject: &str, body: &[u8]) -> Result<Response, P
     if items.len() > MAX_NOTIFICATIONS {
         return Err(error::too_many());
     }
+    let book = shared.shelf.book().await?;
     let mut results: Vec<NotifyResult> = Vec::with_capacity(items.len());
     let (mut places, mut good) = (vec![], vec![]);
     for (place, item) in items.iter().enumerate() {
-        results.push(match asked(shared, None, item.get().as_bytes()) {
+        results.push(match asked(shared, &book, None, item.get().as_bytes()) {
             Ok(asked) => {
                 places.push(place);
                 good.push(asked);
@@ -115,7 +118,7 @@ async fn many(shared: &Shared, subject: &str, body: &[u8]) -> Result<Response, P
             Err(problem) => refused(&problem),
         });
     }
-    let answers = accepted(shared, subject, &good).await?;
+    let answers = accepted(shared, subject, &mut good).await?;
     for (place, answer) in places.into_iter().zip(answers) {
         let reused = |_| refused(&idempotency::reused(false));
         results[place] = answer.map_or_else(reused, NotifyResult::from);
@@ -130,11 +133,16 @@ fn refused(problem: &Problem) -> NotifyResult {
     }
 }
 
-fn asked(shared: &Shared, header: Option<String>, body: &[u8]) -> Result<Asked, Problem> {
+fn asked(
+    shared: &Shared,
+    book: &Book,
+    header: Option<String>,
+    body: &[u8],
+) -> Result<Asked, Problem> {
     let mut request = parse_object(body)?;
     let key = idempotency::key(header, &mut request)?;
     let command = Command::try_from(request)?;
-    let decision = decide(&command, &shared.defaults)?;
-    let new = Notification::new(command, decision, &shared.clock);
+    let branches = decide(&command, book, &shared.defaults, shared.clock.now())?;
+    let new = Notification::new(command, branches, &shared.clock);
     Ok(Asked { new, key })
 }

@@ -1,11 +1,12 @@
 //! What is answered about notifications at the moment they are accepted.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use common::notification::{DeliveryReceipt, NotifyResponse};
 use uuid::Uuid;
 
 use super::Shared;
+use crate::domain::decision::Draft;
 use crate::domain::notification::Notification;
 use crate::domain::target::Target;
 use crate::store::accept::{Acceptance, Asked, accept};
@@ -19,13 +20,13 @@ pub(super) struct Reused;
 pub(super) async fn accepted(
     shared: &Shared,
     subject: &str,
-    asked: &[Asked],
+    asked: &mut [Asked],
 ) -> Result<Vec<Result<NotifyResponse, Reused>>, StoreError> {
     if asked.is_empty() {
         return Ok(vec![]);
     }
-    let accepted = accept(&shared.pool, subject, asked, shared.clock.now()).await?;
-    shared.wake.send_replace(());
+    let accepted = accept(&shared.pool, subject, asked, &shared.clock).await?;
+    wake(shared, asked);
     let before = before(shared, &accepted).await?;
     let answer = |(asked, acceptance): (&Asked, Acceptance)| match acceptance {
         Acceptance::New => Ok(Ok(new(&asked.new))),
@@ -35,16 +36,27 @@ pub(super) async fn accepted(
         }
         Acceptance::OtherBody => Ok(Err(Reused)),
     };
+    let asked: &[Asked] = asked;
     asked.iter().zip(accepted).map(answer).collect()
 }
 
+/// Wakes who sends on the channels of these.
+fn wake(shared: &Shared, asked: &[Asked]) {
+    let all = asked.iter().flat_map(|asked| asked.new.deliveries());
+    let channels: HashSet<_> = all.map(|draft| draft.target.channel()).collect();
+    for channel in channels {
+        shared.wake.wake(channel);
+    }
+}
+
 fn new(new: &Notification) -> NotifyResponse {
-    let deliveries = new.deliveries.iter();
+    let first = |draft: &&Draft| draft.step == 0;
+    let receipt = |draft: &Draft| receipt(draft.id, &draft.target, draft.status());
     NotifyResponse {
         id: new.id,
-        status: new.status,
-        reason: new.reason.map(Into::into),
-        deliveries: deliveries.map(|(id, to)| receipt(*id, to)).collect(),
+        status: new.status(),
+        reason: new.reason(),
+        deliveries: new.deliveries().filter(first).map(receipt).collect(),
     }
 }
 
@@ -76,19 +88,26 @@ async fn before(
     let mut answers: HashMap<_, _> = notifications.into_iter().map(answer).collect();
     for delivery in delivery::of(&shared.pool, &ids).await? {
         if let Some(answer) = answers.get_mut(&delivery.notification_id) {
-            let receipt = receipt(delivery.id, &delivery.target);
-            answer.deliveries.push(receipt);
+            // As it was at first.
+            let status = match delivery.status.as_str() {
+                "suppressed" => "suppressed",
+                _ => "pending",
+            };
+            if delivery.step == 0 {
+                let receipt = receipt(delivery.id, &delivery.target, status);
+                answer.deliveries.push(receipt);
+            }
         }
     }
     Ok(answers)
 }
 
 /// A delivery at the moment it was accepted.
-fn receipt(id: Uuid, target: &Target) -> DeliveryReceipt {
+fn receipt(id: Uuid, target: &Target, status: &str) -> DeliveryReceipt {
     DeliveryReceipt {
         id,
         channel: target.channel().as_str().into(),
         recipient: target.to_string(),
-        status: "pending".into(),
+        status: status.into(),
     }
 }

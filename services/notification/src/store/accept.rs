@@ -3,15 +3,17 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use common::clock::Clock;
 use sqlx::types::Json;
+use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
-use super::StoreError;
 use super::idempotency_key::{KEPT, Key};
-use super::notification::{priority_text, status_text};
-use crate::domain::notification::Notification;
-use crate::domain::target::Target;
+use super::notification::status_text;
+use super::{StoreError, gates};
+use crate::domain::decision::Draft;
+use crate::domain::finding::Finding;
+use crate::domain::notification::{Notification, priority_text};
 
 /// What is to be accepted.
 #[derive(Clone, Debug)]
@@ -33,38 +35,139 @@ pub enum Acceptance {
     OtherBody,
 }
 
-struct Kept {
+/// What is kept for an idempotency key.
+pub(super) struct Kept {
     key: String,
     notification_id: Uuid,
     body_sha256: Vec<u8>,
 }
 
-/// Stores all of what `subject` asks at `now`, in one statement, and tells for each what became of
+/// What a statement that stores says.
+#[derive(Default)]
+pub(super) struct Stored {
+    kept: Vec<Kept>,
+    /// Deliveries to addresses that nothing is sent to, and why.
+    suppressed: HashMap<Uuid, String>,
+}
+
+/// What is kept for a key, or a delivery that is suppressed.
+struct Line {
+    key: Option<String>,
+    notification_id: Option<Uuid>,
+    body_sha256: Option<Vec<u8>>,
+    suppressed: Option<Uuid>,
+    why: Option<String>,
+}
+
+impl From<Vec<Line>> for Stored {
+    fn from(lines: Vec<Line>) -> Self {
+        let mut stored = Self::default();
+        for line in lines {
+            if let (Some(key), Some(notification_id), Some(body_sha256)) =
+                (line.key, line.notification_id, line.body_sha256)
+            {
+                stored.kept.push(Kept {
+                    key,
+                    notification_id,
+                    body_sha256,
+                });
+            }
+            stored.suppressed.extend(line.suppressed.zip(line.why));
+        }
+        stored
+    }
+}
+
+/// Stores all of what `subject` asks now, at once or not at all, and tells for each what became of
 /// it. Of requests with the same key at the same moment one is stored; the others wait for it.
+/// Gates are passed and digests joined on the way, which may close branches of what is stored.
 pub async fn accept(
     pool: &PgPool,
     subject: &str,
-    asked: &[Asked],
-    now: DateTime<Utc>,
+    asked: &mut [Asked],
+    clock: &Clock,
 ) -> Result<Vec<Acceptance>, StoreError> {
-    let first = first_with_each_key(asked);
-    let kept = insert(pool, subject, &first, now).await?;
-    let kept: HashMap<_, _> = kept.iter().map(|kept| (kept.key.as_str(), kept)).collect();
-    let acceptance = |asked: &Asked| {
-        let Some(key) = &asked.key else {
-            return Ok(Acceptance::New);
-        };
-        let missing = StoreError::Corrupt("idempotency_key");
-        let kept = kept.get(key.key.as_str()).ok_or(missing)?;
-        Ok(if kept.body_sha256 != key.body_sha256 {
-            Acceptance::OtherBody
-        } else if kept.notification_id == asked.new.id {
-            Acceptance::New
-        } else {
-            Acceptance::Before(kept.notification_id)
-        })
+    let now = clock.now();
+    let branches = |asked: &Asked| {
+        let mut all = asked.new.branches.iter();
+        all.any(|branch| !branch.gates.is_empty() || branch.gather.is_some())
     };
-    asked.iter().map(acceptance).collect()
+    let stored = if asked.iter().any(branches) {
+        in_windows(pool, subject, asked, clock).await?
+    } else {
+        let first = first_with_each_key(asked);
+        insert(pool, subject, &first, now).await?
+    };
+    for asked in &mut *asked {
+        asked.new.suppress(&stored.suppressed);
+    }
+    let kept = stored.kept.iter();
+    let kept: HashMap<_, _> = kept.map(|kept| (kept.key.as_str(), kept)).collect();
+    let each = asked.iter();
+    each.map(|asked| acceptance(asked, &kept)).collect()
+}
+
+fn acceptance(asked: &Asked, kept: &HashMap<&str, &Kept>) -> Result<Acceptance, StoreError> {
+    let Some(key) = &asked.key else {
+        return Ok(Acceptance::New);
+    };
+    let missing = StoreError::Corrupt("idempotency_key");
+    let kept = kept.get(key.key.as_str()).ok_or(missing)?;
+    Ok(if kept.body_sha256 != key.body_sha256 {
+        Acceptance::OtherBody
+    } else if kept.notification_id == asked.new.id {
+        Acceptance::New
+    } else {
+        Acceptance::Before(kept.notification_id)
+    })
+}
+
+/// Where something is counted or gathered it takes a transaction. What came before is not counted
+/// again.
+async fn in_windows(
+    pool: &PgPool,
+    subject: &str,
+    asked: &mut [Asked],
+    clock: &Clock,
+) -> Result<Stored, StoreError> {
+    let now = clock.now();
+    let mut transaction = pool.begin().await?;
+    let keys: Vec<_> = asked.iter().filter_map(|a| a.key.as_ref()).collect();
+    let keys: Vec<_> = keys.iter().map(|key| key.key.clone()).collect();
+    let before = sqlx::query_scalar!(
+        "select key from notification.idempotency_key
+         where subject = $1 and key = any($2) and created_at > $3",
+        subject,
+        &keys,
+        now - KEPT,
+    );
+    let mut seen: HashSet<_> = before
+        .fetch_all(&mut *transaction)
+        .await?
+        .into_iter()
+        .collect();
+    let mut new: Vec<_> = asked
+        .iter_mut()
+        .filter(|asked| {
+            let key = asked.key.as_ref().map(|key| key.key.clone());
+            key.is_none_or(|key| seen.insert(key))
+        })
+        .map(|asked| &mut asked.new)
+        .collect();
+    gates::pass(&mut transaction, &mut new, now).await?;
+    gates::gather(&mut transaction, &mut new, clock).await?;
+    let first = first_with_each_key(asked);
+    let stored = insert(&mut *transaction, subject, &first, now).await?;
+    let ids: HashSet<_> = stored.kept.iter().map(|k| k.notification_id).collect();
+    let is_new = |asked: &&&Asked| asked.key.is_none() || ids.contains(&asked.new.id);
+    let new: Vec<_> = first
+        .iter()
+        .filter(is_new)
+        .map(|asked| &asked.new)
+        .collect();
+    gates::keep_items(&mut transaction, &new).await?;
+    transaction.commit().await?;
+    Ok(stored)
 }
 
 /// A statement writes no row twice.
@@ -77,32 +180,44 @@ fn first_with_each_key(asked: &[Asked]) -> Vec<&Asked> {
     asked.iter().filter(|asked| is_first(&asked.key)).collect()
 }
 
+fn of_each<'a, T>(drafts: &[(Uuid, &'a Draft)], part: impl Fn(&'a Draft) -> T) -> Vec<T> {
+    drafts.iter().map(|(_, draft)| part(draft)).collect()
+}
+
+fn each_key<T>(asked: &[&Asked], part: impl Fn(&Key) -> T) -> Vec<Option<T>> {
+    let part = |asked: &&Asked| asked.key.as_ref().map(&part);
+    asked.iter().map(part).collect()
+}
+
+fn each<'a, T>(asked: &[&'a Asked], part: impl Fn(&'a Notification) -> T) -> Vec<T> {
+    asked.iter().map(|asked| part(&asked.new)).collect()
+}
+
 /// Returns what is kept for each key: it, or what came before. The keys are written in their
 /// order, so that two lists with the same ones wait for each other and never both.
-async fn insert(
-    pool: &PgPool,
+pub(super) async fn insert(
+    executor: impl PgExecutor<'_>,
     subject: &str,
     asked: &[&Asked],
     now: DateTime<Utc>,
-) -> Result<Vec<Kept>, StoreError> {
-    fn each<'a, T>(asked: &[&'a Asked], part: impl Fn(&'a Notification) -> T) -> Vec<T> {
-        asked.iter().map(|asked| part(&asked.new)).collect()
-    }
-    let keys = |asked: &&Asked| asked.key.as_ref().map(|key| key.key.clone());
-    let keys: Vec<_> = asked.iter().map(keys).collect();
-    let sums = |asked: &&Asked| asked.key.as_ref().map(|key| key.body_sha256.to_vec());
-    let sums: Vec<_> = asked.iter().map(sums).collect();
-    let deliveries = each(asked, |new| new.deliveries.iter().map(|d| (new.id, d)));
-    let deliveries: Vec<_> = deliveries.into_iter().flatten().collect();
-    let targets = || deliveries.iter().map(|(_, (_, target))| target);
-    let kept = sqlx::query_as!(
-        Kept,
-        "with asked as materialized (
+) -> Result<Stored, StoreError> {
+    let keys = each_key(asked, |key| key.key.clone());
+    let sums = each_key(asked, |key| key.body_sha256.to_vec());
+    let drafts = asked.iter().map(|asked| &asked.new);
+    let drafts = drafts.flat_map(|new| new.deliveries().map(|draft| (new.id, draft)));
+    let drafts: Vec<_> = drafts.collect();
+    let findings = each(asked, |new| {
+        let all: Vec<&Finding> = new.findings().collect();
+        (!all.is_empty()).then_some(Json(all))
+    });
+    let rows = sqlx::query_as!(
+        Line,
+        r#"with asked as materialized (
              select * from unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::json[],
-                 $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
+                 $8::text[], $9::text[], $10::text[], $11::text[], $12::json[],
                  $13::timestamptz[], $14::text[], $15::bytea[])
                  as asked (id, event, title, message, data, priority, dedupe_key, status, reason,
-                     body, created_at, key, body_sha256)),
+                     findings, created_at, key, body_sha256)),
          kept as (
              insert into notification.idempotency_key as kept
                  (subject, key, body_sha256, notification_id, created_at)
@@ -116,22 +231,44 @@ async fn insert(
                  created_at = case when kept.created_at <= $2
                      then excluded.created_at else kept.created_at end
              returning key, notification_id, body_sha256),
+         wanted as materialized (
+             select new.id, notification_id, channel, recipient, new.title, body, html, due_at,
+                 step, case when status = 'pending' and s.address is not null
+                     then 'suppressed' else status end as status,
+                 case when status = 'pending' and s.address is not null
+                     then 'suppressed: ' || s.reason else new.reason end as reason
+             from unnest($16::uuid[], $17::uuid[], $18::text[], $19::text[], $20::text[],
+                 $21::text[], $22::text[], $23::timestamptz[], $24::smallint[], $25::text[],
+                 $26::text[])
+                 as new (id, notification_id, channel, recipient, title, body, html, due_at, step,
+                     status, reason)
+             left join notification.suppression s on s.address = new.recipient),
          accepted as (
              insert into notification.notification (id, event, title, message, data, priority,
-                 dedupe_key, status, reason, created_at)
-             select id, event, title, message, data, priority, dedupe_key, status, reason,
-                 created_at
+                 dedupe_key, status, reason, findings, created_at)
+             select id, event, title, message, data, priority, dedupe_key,
+                 case when status = 'queued' and not id in
+                         (select notification_id from wanted where status = 'pending')
+                     then 'suppressed' else status end,
+                 case when status = 'queued' and not id in
+                         (select notification_id from wanted where status = 'pending')
+                     then 'all recipients are suppressed' else reason end,
+                 findings, created_at
              from asked where key is null or id in (select notification_id from kept)
              returning id),
          delivered as (
              insert into notification.delivery
-                 (id, notification_id, channel, recipient, body, due_at, created_at)
-             select new.id, asked.id, channel, recipient, body, created_at, created_at
-             from unnest($16::uuid[], $17::uuid[], $18::text[], $19::text[])
-                 as new (id, notification_id, channel, recipient)
-             join asked on asked.id = new.notification_id
+                 (id, notification_id, channel, recipient, title, body, html, due_at, step,
+                     status, reason, created_at)
+             select wanted.id, asked.id, channel, recipient, wanted.title, body, html, due_at,
+                 step, wanted.status, wanted.reason, created_at
+             from wanted join asked on asked.id = wanted.notification_id
              where asked.id in (select id from accepted))
-         select key, notification_id, body_sha256 from kept",
+         select key as "key?", notification_id as "notification_id?",
+             body_sha256 as "body_sha256?", null::uuid as suppressed, null as why from kept
+         union all
+         select null, null, null, id, reason from wanted
+         where status = 'suppressed' and reason like 'suppressed: %'"#,
         subject,
         now - KEPT,
         &each(asked, |new| new.id),
@@ -141,21 +278,25 @@ async fn insert(
         each(asked, |new| Json(&new.command.data)) as _,
         each(asked, |new| priority_text(new.command.priority)) as _,
         each(asked, |new| new.command.dedupe_key.as_deref()) as _,
-        each(asked, |new| status_text(new.status)) as _,
-        each(asked, |new| new.reason) as _,
-        each(asked, |new| new.text.as_str()) as _,
+        each(asked, |new| status_text(new.status())) as _,
+        &each(asked, Notification::reason) as &[Option<String>],
+        findings as _,
         &each(asked, |new| new.created_at),
         &keys as &[Option<String>],
         &sums as &[Option<Vec<u8>>],
-        &deliveries
-            .iter()
-            .map(|(_, (id, _))| *id)
-            .collect::<Vec<_>>(),
-        &deliveries.iter().map(|(of, _)| *of).collect::<Vec<_>>(),
-        targets().map(|t| t.channel().as_str()).collect::<Vec<_>>() as _,
-        targets().map(Target::address).collect::<Vec<_>>() as _,
+        &of_each(&drafts, |draft| draft.id),
+        &drafts.iter().map(|(of, _)| *of).collect::<Vec<_>>(),
+        of_each(&drafts, |draft| draft.target.channel().as_str()) as _,
+        of_each(&drafts, |draft| draft.target.address()) as _,
+        of_each(&drafts, |draft| draft.title.as_deref()) as _,
+        of_each(&drafts, |draft| draft.text.as_str()) as _,
+        of_each(&drafts, |draft| draft.html.as_deref()) as _,
+        &of_each(&drafts, |draft| draft.due_at),
+        &of_each(&drafts, |draft| draft.step),
+        of_each(&drafts, Draft::status) as _,
+        of_each(&drafts, |draft| draft.reason.as_deref()) as _,
     )
-    .fetch_all(pool)
+    .fetch_all(executor)
     .await?;
-    Ok(kept)
+    Ok(rows.into())
 }

@@ -31,6 +31,59 @@ pub struct DeadLetter {
     pub created_at: DateTime<Utc>,
 }
 
+/// Which dead letters are meant; all where nothing is named.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only of notifications about this event.
+    pub event: Option<String>,
+    /// Only on this channel.
+    pub channel: Option<String>,
+    /// Only those that this provider tried last.
+    pub provider: Option<String>,
+    /// Only those accepted at that time or later.
+    pub from: Option<DateTime<Utc>>,
+    /// Only those accepted before that time.
+    pub to: Option<DateTime<Utc>>,
+}
+
+/// Makes at most `limit` dead letters due at `now`, the oldest first, with a fresh schedule;
+/// returns how many there were.
+pub async fn revive(
+    pool: &PgPool,
+    filter: &Filter,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> Result<u64, StoreError> {
+    let done = sqlx::query!(
+        "update notification.delivery set status = 'pending', due_at = $1, tries = 0
+         where id in (
+             select d.id from notification.delivery d
+             join notification.notification n on n.id = d.notification_id
+             where d.status = 'dead' and ($3::text is null or n.event = $3)
+                 and ($4::text is null or d.channel = $4)
+                 and ($5::text is null or d.provider = $5)
+                 and ($6::timestamptz is null or d.created_at >= $6)
+                 and ($7::timestamptz is null or d.created_at < $7)
+             order by d.id limit $2 for update of d skip locked)",
+        now,
+        limit,
+        filter.event,
+        filter.channel,
+        filter.provider,
+        filter.from,
+        filter.to,
+    );
+    Ok(done.execute(pool).await?.rows_affected())
+}
+
+/// How many there are.
+pub async fn count(pool: &PgPool) -> Result<i64, StoreError> {
+    let count = sqlx::query_scalar!(
+        r#"select count(*) as "count!" from notification.delivery where status = 'dead'"#
+    );
+    Ok(count.fetch_one(pool).await?)
+}
+
 /// At most `limit` dead letters older than `before`, the newest first.
 pub async fn list(
     pool: &PgPool,

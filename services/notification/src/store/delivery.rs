@@ -18,8 +18,14 @@ pub struct Row {
     pub target: Target,
     /// What is said.
     pub body: String,
-    /// `pending`, `sending`, `sent` or `dead`.
+    /// The headline.
+    pub title: Option<String>,
+    /// 0 for those told at once; later ones only where nobody acknowledges.
+    pub step: i16,
+    /// `pending`, `sending`, `sent`, `dead`, `suppressed` or `canceled`.
     pub status: String,
+    /// Why it is not sent, or not yet.
+    pub reason: Option<String>,
     /// How many attempts there were.
     pub attempts: i32,
     /// When the next one is due.
@@ -36,6 +42,10 @@ pub struct Row {
     pub created_at: DateTime<Utc>,
     /// When it was sent.
     pub sent_at: Option<DateTime<Utc>>,
+    /// What the provider said later, such as `delivered`.
+    pub provider_status: Option<String>,
+    /// When it said so.
+    pub provider_status_at: Option<DateTime<Utc>>,
 }
 
 /// How much waits.
@@ -60,9 +70,14 @@ impl Depth {
 pub async fn of(pool: &PgPool, notifications: &[Uuid]) -> Result<Vec<Row>, StoreError> {
     let raw = sqlx::query_as!(
         Raw,
-        "select id, notification_id, channel, recipient, body, status, attempts, due_at,
-             unknown_since, provider, provider_message_id, last_error, created_at, sent_at
-         from notification.delivery where notification_id = any($1) order by id",
+        r#"select id, notification_id, channel, recipient, body, title, step, d.status, reason,
+             attempts, due_at, unknown_since, d.provider, provider_message_id, last_error,
+             created_at, sent_at, r.status as "provider_status?",
+             r.received_at as "provider_status_at?"
+         from notification.delivery d
+         left join notification.receipt r
+             on r.provider = d.provider and r.message_id = d.provider_message_id
+         where notification_id = any($1) order by id"#,
         notifications,
     )
     .fetch_all(pool)
@@ -106,7 +121,10 @@ struct Raw {
     channel: String,
     recipient: String,
     body: String,
+    title: Option<String>,
+    step: i16,
     status: String,
+    reason: Option<String>,
     attempts: i32,
     due_at: DateTime<Utc>,
     unknown_since: Option<DateTime<Utc>>,
@@ -115,6 +133,8 @@ struct Raw {
     last_error: Option<String>,
     created_at: DateTime<Utc>,
     sent_at: Option<DateTime<Utc>>,
+    provider_status: Option<String>,
+    provider_status_at: Option<DateTime<Utc>>,
 }
 
 impl TryFrom<Raw> for Row {
@@ -126,7 +146,10 @@ impl TryFrom<Raw> for Row {
             notification_id: raw.notification_id,
             target: target(&raw.channel, &raw.recipient)?,
             body: raw.body,
+            title: raw.title,
+            step: raw.step,
             status: raw.status,
+            reason: raw.reason,
             attempts: raw.attempts,
             due_at: raw.due_at,
             unknown_since: raw.unknown_since,
@@ -135,6 +158,8 @@ impl TryFrom<Raw> for Row {
             last_error: raw.last_error,
             created_at: raw.created_at,
             sent_at: raw.sent_at,
+            provider_status: raw.provider_status,
+            provider_status_at: raw.provider_status_at,
         })
     }
 }

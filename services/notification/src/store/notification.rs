@@ -1,12 +1,18 @@
 //! The table `notification`.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use common::notification::{NotificationStatus, Priority};
 use serde_json::Value;
-use sqlx::PgPool;
+use sqlx::types::Json;
+use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
 use super::StoreError;
+use crate::domain::finding::Finding;
+use crate::domain::notification::priority_text;
+
+/// A digest's id is so much older than the digest at most.
+const LONGEST_WINDOW: TimeDelta = TimeDelta::days(31);
 
 /// A notification as it is kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +35,10 @@ pub struct Row {
     pub status: NotificationStatus,
     /// Why not.
     pub reason: Option<String>,
+    /// What the rules said.
+    pub findings: Vec<Finding>,
+    /// When somebody said they saw it.
+    pub acknowledged_at: Option<DateTime<Utc>>,
     /// When it was accepted.
     pub created_at: DateTime<Utc>,
 }
@@ -40,19 +50,28 @@ pub struct Filter {
     pub status: Option<NotificationStatus>,
     /// Only those about this event.
     pub event: Option<String>,
+    /// Only those with a delivery on this channel.
+    pub channel: Option<String>,
+    /// Only those with a delivery to this address.
+    pub recipient: Option<String>,
+    /// Only those accepted at that time or later.
+    pub from: Option<DateTime<Utc>>,
+    /// Only those accepted before that time.
+    pub to: Option<DateTime<Utc>>,
     /// Only those older than this one.
     pub before: Option<Uuid>,
 }
 
 /// One notification, where there is one with this id.
-pub async fn get(pool: &PgPool, id: Uuid) -> Result<Option<Row>, StoreError> {
+pub async fn get(executor: impl PgExecutor<'_>, id: Uuid) -> Result<Option<Row>, StoreError> {
     let raw = sqlx::query_as!(
         Raw,
-        "select id, event, title, message, data, priority, dedupe_key, status, reason, created_at
-         from notification.notification where id = $1",
+        r#"select id, event, title, message, data, priority, dedupe_key, status, reason,
+             findings as "findings: Json<Vec<Finding>>", acknowledged_at, created_at
+         from notification.notification where id = $1"#,
         id,
     )
-    .fetch_optional(pool)
+    .fetch_optional(executor)
     .await?;
     raw.map(Row::try_from).transpose()
 }
@@ -61,8 +80,9 @@ pub async fn get(pool: &PgPool, id: Uuid) -> Result<Option<Row>, StoreError> {
 pub async fn of(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<Row>, StoreError> {
     let raw = sqlx::query_as!(
         Raw,
-        "select id, event, title, message, data, priority, dedupe_key, status, reason, created_at
-         from notification.notification where id = any($1)",
+        r#"select id, event, title, message, data, priority, dedupe_key, status, reason,
+             findings as "findings: Json<Vec<Finding>>", acknowledged_at, created_at
+         from notification.notification where id = any($1)"#,
         ids,
     )
     .fetch_all(pool)
@@ -74,18 +94,43 @@ pub async fn of(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<Row>, StoreError> {
 pub async fn list(pool: &PgPool, filter: &Filter, limit: i64) -> Result<Vec<Row>, StoreError> {
     let raw = sqlx::query_as!(
         Raw,
-        "select id, event, title, message, data, priority, dedupe_key, status, reason, created_at
+        r#"select id, event, title, message, data, priority, dedupe_key, status, reason,
+             findings as "findings: Json<Vec<Finding>>", acknowledged_at, created_at
          from notification.notification
          where id < $1 and ($2::text is null or status = $2) and ($3::text is null or event = $3)
-         order by id desc limit $4",
+             and id >= $5 and id < $6
+             and ($7::timestamptz is null or created_at >= $7)
+             and ($8::timestamptz is null or created_at < $8)
+             and ($9::text is null or id in (select notification_id from notification.delivery
+                 where recipient = $9 and ($10::text is null or channel = $10)))
+             and ($9 is not null or $10::text is null or exists (
+                 select from notification.delivery d
+                 where d.notification_id = notification.id and d.channel = $10))
+         order by id desc limit $4"#,
         filter.before.unwrap_or(Uuid::max()),
         filter.status.map(status_text),
         filter.event,
         limit,
+        filter
+            .from
+            .map_or(Uuid::nil(), |from| first_id(from - LONGEST_WINDOW)),
+        filter
+            .to
+            .map_or(Uuid::max(), |to| first_id(to + TimeDelta::seconds(1))),
+        filter.from,
+        filter.to,
+        filter.recipient,
+        filter.channel,
     )
     .fetch_all(pool)
     .await?;
     raw.into_iter().map(Row::try_from).collect()
+}
+
+/// The first id that a notification of that time may have: it begins with the milliseconds.
+fn first_id(at: DateTime<Utc>) -> Uuid {
+    let millis = u128::try_from(at.timestamp_millis()).unwrap_or(0);
+    Uuid::from_u128(millis << 80)
 }
 
 struct Raw {
@@ -98,6 +143,8 @@ struct Raw {
     dedupe_key: Option<String>,
     status: String,
     reason: Option<String>,
+    findings: Option<Json<Vec<Finding>>>,
+    acknowledged_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
 }
 
@@ -118,17 +165,10 @@ impl TryFrom<Raw> for Row {
             dedupe_key: raw.dedupe_key,
             status,
             reason: raw.reason,
+            findings: raw.findings.map(|findings| findings.0).unwrap_or_default(),
+            acknowledged_at: raw.acknowledged_at,
             created_at: raw.created_at,
         })
-    }
-}
-
-pub(super) const fn priority_text(priority: Priority) -> &'static str {
-    match priority {
-        Priority::Low => "low",
-        Priority::Normal => "normal",
-        Priority::High => "high",
-        Priority::Urgent => "urgent",
     }
 }
 
@@ -152,4 +192,22 @@ fn status(text: &str) -> Option<NotificationStatus> {
     [Queued, Suppressed, Digested]
         .into_iter()
         .find(|status| status_text(*status) == text)
+}
+
+/// Keeps that somebody saw a notification, and cancels what would follow where nobody did; whether
+/// there is one with this id. The first one counts.
+pub async fn acknowledge(pool: &PgPool, id: Uuid, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        "with seen as (
+             update notification.notification
+             set acknowledged_at = coalesce(acknowledged_at, $2) where id = $1 returning id),
+         canceled as (
+             update notification.delivery set status = 'canceled', reason = 'acknowledged'
+             where notification_id = (select id from seen) and step > 0
+                 and status in ('pending', 'suppressed'))
+         select id from seen",
+        id,
+        now,
+    );
+    Ok(done.fetch_optional(pool).await?.is_some())
 }

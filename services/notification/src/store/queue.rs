@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::StoreError;
 use super::delivery::target;
-use crate::domain::attempt::{Attempted, Claimed, Next};
+use crate::domain::attempt::{Attempted, Claimed, Endpoint, Next};
 use crate::domain::target::Channel;
 
 /// A claimed delivery that was not recorded after this time is claimed again. Longer than a
@@ -31,6 +31,8 @@ pub struct Told {
     pub recipient: String,
     /// What is said.
     pub body: String,
+    /// When it was accepted.
+    pub created_at: DateTime<Utc>,
 }
 
 /// Claims at most `limit` deliveries of `channel` that are due at `now`, the longest due first.
@@ -43,7 +45,7 @@ pub async fn claim(
     limit: i64,
 ) -> Result<Vec<Claimed>, StoreError> {
     let rows = sqlx::query!(
-        "with due as materialized (
+        r#"with due as materialized (
              select id, attempts as made, leased_until - make_interval(secs => $5) as lost_since
              from notification.delivery
              where status in ('pending', 'sending') and channel = $2
@@ -55,10 +57,18 @@ pub async fn claim(
              from due where lost_since is not null
              on conflict on constraint attempt_pkey do nothing)
          update notification.delivery d
-         set status = 'sending', leased_until = $4, attempts = attempts + 1, tries = tries + 1,
-             unknown_since = coalesce(unknown_since, lost_since)
-         from due where d.id = due.id
-         returning d.id, recipient, body, attempts, tries, unknown_since",
+         set status = 'sending', leased_until = $4, attempts = d.attempts + 1, tries = d.tries + 1,
+             unknown_since = coalesce(d.unknown_since, lost_since)
+         from due join notification.delivery claimed using (id)
+             join notification.notification n on n.id = claimed.notification_id
+             left join notification.endpoint e on e.address = claimed.recipient and e.enabled
+         where d.id = due.id
+         returning d.id, d.notification_id, d.recipient, d.title, d.body, d.html, d.attempts,
+             d.tries, d.unknown_since, d.provider, n.event, n.created_at,
+             case when $2 = 'webhook' then n.data end as data,
+             e.url as "url?", e.keys as "keys?",
+             (select reason from notification.suppression s where s.address = d.recipient)
+                 as suppressed"#,
         now,
         channel.as_str(),
         limit,
@@ -75,7 +85,19 @@ pub async fn claim(
         Some(Claimed {
             id: row.id,
             target,
+            notification: row.notification_id,
+            event: row.event,
+            title: row.title,
             body: row.body,
+            html: row.html,
+            data: row.data,
+            endpoint: row
+                .url
+                .zip(row.keys)
+                .map(|(url, keys)| Endpoint { url, keys }),
+            created_at: row.created_at,
+            provider: row.provider,
+            suppressed: row.suppressed,
             number: row.attempts,
             tries: row.tries,
             unknown_since: row.unknown_since,
@@ -125,7 +147,8 @@ pub async fn settle(
              unknown_since = next_unknown_since, provider = settled.provider,
              provider_message_id =
                  coalesce(settled.provider_message_id, d.provider_message_id),
-             last_error = detail
+             last_error = detail,
+             reason = case when next_status = 'suppressed' then detail else d.reason end
          from settled
          where d.id = delivery_id and d.status = 'sending' and d.attempts = number",
         now,
@@ -182,7 +205,7 @@ pub async fn tell(
          set status = 'sent', leased_until = null, attempts = attempts + 1, tries = tries + 1,
              sent_at = $1, unknown_since = null, provider = $4, last_error = null
          from due where d.id = due.id
-         returning d.id, recipient, body",
+         returning d.id, recipient, body, created_at",
         now,
         channel.as_str(),
         limit,
@@ -218,12 +241,13 @@ const fn status(next: &Next) -> &'static str {
         Next::Sent => "sent",
         Next::Again(_) => "pending",
         Next::Dead => "dead",
+        Next::Suppressed => "suppressed",
     }
 }
 
 const fn due_at(next: &Next) -> Option<DateTime<Utc>> {
     match next {
         Next::Again(at) => Some(*at),
-        Next::Sent | Next::Dead => None,
+        Next::Sent | Next::Dead | Next::Suppressed => None,
     }
 }

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use common::clock::Clock;
 use sqlx::PgPool;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::POLL;
+use super::wake::Wake;
 use crate::clients::log;
 use crate::domain::target::Channel;
-use crate::store::queue;
+use crate::store::queue::{self, Told};
 
 /// How many are told in one transaction.
 const AT_ONCE: i64 = 500;
@@ -26,18 +26,19 @@ pub struct Teller {
     /// What time it is.
     pub clock: Clock,
     /// Changes when something has become due.
-    pub wake: watch::Receiver<()>,
+    pub wake: Wake,
 }
 
 impl Teller {
     /// Tells until `stop`.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub async fn run(self, stop: CancellationToken) {
+        let mut wake = self.wake.subscribe(self.channel);
         while !stop.is_cancelled() {
             if self.tell().await {
                 continue;
             }
             tokio::select! {
-                _ = self.wake.changed() => tokio::time::sleep(GATHER).await,
+                _ = wake.changed() => tokio::time::sleep(GATHER).await,
                 () = tokio::time::sleep(POLL) => {}
                 () = stop.cancelled() => {}
             }
@@ -47,7 +48,12 @@ impl Teller {
     /// Tells as many as there may be at once; whether there may be more.
     async fn tell(&self) -> bool {
         let (now, channel) = (self.clock.now(), self.channel);
-        let print = |told: &_| log::print(channel, told);
+        let waits = metrics::histogram!("notification_accept_to_sent_seconds",
+            "channel" => channel.as_str());
+        let print = |told: &Told| {
+            log::print(channel, told);
+            waits.record((now - told.created_at).as_seconds_f64());
+        };
         let told = queue::tell(&self.pool, channel, log::NAME, now, AT_ONCE, print).await;
         let told = told.unwrap_or_else(|error| {
             tracing::warn!(%error, "nothing told");

@@ -14,6 +14,10 @@ async fn every_documented_path_wants_a_token(pool: PgPool) {
     let (_, openapi) = answer(service.http.get(format!("{}/openapi.json", service.base))).await;
     let mut asked = 0;
     for (path, methods) in openapi["paths"].as_object().unwrap() {
+        // These carry signatures.
+        if path.starts_with("/callbacks/") {
+            continue;
+        }
         let url = service.base.clone() + &path.replace("{id}", &service.clock.new_id().to_string());
         for method in methods.as_object().unwrap().keys() {
             let method: Method = method.to_uppercase().parse().unwrap();
@@ -25,7 +29,7 @@ async fn every_documented_path_wants_a_token(pool: PgPool) {
             asked += 1;
         }
     }
-    assert_eq!(asked, 5);
+    assert_eq!(asked, 29);
     assert_eq!(rows(&pool, "notification").await, 0);
 }
 

@@ -19,16 +19,16 @@ fn due_at(delivery: &Value) -> DateTime<Utc> {
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]
 async fn a_permanent_refusal_makes_a_dead_letter_that_can_be_sent_again(pool: PgPool) {
-    let twilio = Twilio::start(&clock(), &[Reply::Refuse(400, 21610)]).await;
+    let twilio = Twilio::start(&clock(), &[Reply::Refuse(400, 21614)]).await;
     let service = Service::with(&pool, &clock(), &twilio.args()).await;
     let (_, sent) = service.notify(hello()).await;
     let id = sent["id"].as_str().unwrap();
     let delivery = service.delivery(|d| d["status"] == "dead").await;
-    let error = "HTTP 400, code 21610: the recipient has opted out";
+    let error = "HTTP 400, code 21614: the recipient's number is not a mobile one";
     assert_eq!(delivery["last_error"], error);
     assert_eq!(delivery["due_at"], Value::Null);
     assert_eq!(delivery["attempts"][0]["outcome"], "permanent");
-    assert_eq!(delivery["attempts"][0]["provider_code"], 21610);
+    assert_eq!(delivery["attempts"][0]["provider_code"], 21614);
 
     let (status, dead) = service.get("/dead-letters").await;
     assert_eq!(status, 200);
@@ -102,6 +102,8 @@ async fn what_may_pass_is_tried_again_on_schedule_until_it_is_given_up(pool: PgP
 
     let (_, list) = service.get("/dead-letters").await;
     let id = list["data"][0]["notification_id"].as_str().unwrap();
+    // After so many failures the provider is left alone for a while.
+    service.clock.advance(TimeDelta::seconds(30));
     service.retry(id).await;
     service.delivery(|d| d["status"] == "sent").await;
 }
@@ -200,4 +202,39 @@ async fn two_services_beside_each_other_send_each_message_once(pool: PgPool) {
         .map(|m| m["body"].as_str().unwrap().into())
         .collect();
     assert_eq!((sent.len(), texts), (100, messages));
+}
+
+#[sqlx::test(migrator = "notification::MIGRATOR")]
+async fn dead_letters_are_sent_again_by_filter(pool: PgPool) {
+    let twilio = Twilio::start(&clock(), &[Reply::Refuse(400, 21211); 3]).await;
+    let service = Service::with(&pool, &clock(), &twilio.args()).await;
+    for event in ["a", "a", "b"] {
+        let body = json!({"event": event, "message": "m"});
+        service.notify(body).await;
+    }
+    let dead = async |count: usize| {
+        until(async || {
+            let (_, dead) = service.get("/dead-letters").await;
+            (dead["data"].as_array()?.len() == count).then_some(())
+        })
+        .await;
+    };
+    dead(3).await;
+    let again = async |filter: Value| {
+        let path = "/dead-letters/retry";
+        let answer = service
+            .write(reqwest::Method::POST, path, Some(filter))
+            .await;
+        (answer.0, answer.1["count"].clone())
+    };
+    assert_eq!(again(json!({"channel": "email"})).await, (202, json!(0)));
+    assert_eq!(
+        again(json!({"event": "a", "provider": "twilio"})).await,
+        (202, json!(2))
+    );
+    dead(1).await;
+    assert_eq!(again(json!({})).await, (202, json!(1)));
+    dead(0).await;
+    assert_eq!(twilio.messages().len(), 3);
+    assert_eq!(again(json!({"colour": "red"})).await.0, 422);
 }

@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 use common::notification::NotifyRequest;
 use notification::domain::attempt::{Answer, Attempted, Next, Outcome};
+use notification::domain::book::Book;
 use notification::domain::command::Command;
 use notification::domain::decision::{Defaults, decide};
 use notification::domain::notification::Notification;
@@ -125,11 +126,14 @@ async fn an_outcome_that_comes_after_the_lease_does_not_undo_the_next_claim(pool
     let request = serde_json::from_value::<NotifyRequest>(hello()).unwrap();
     let command = Command::try_from(request).unwrap();
     let phone = Some(PHONE.parse().unwrap());
-    let decision = decide(&command, &Defaults { phone }).unwrap();
+    let defaults = Defaults { phone };
+    let decision = decide(&command, &Book::default(), &defaults, now).unwrap();
     let new = Notification::new(command, decision, &clock());
     let id = new.id;
     let asked = Asked { new, key: None };
-    accept(&pool, "tests", &[asked], now).await.unwrap();
+    accept(&pool, "tests", &mut [asked], &clock())
+        .await
+        .unwrap();
 
     let claim = async |at| queue::claim(&pool, Channel::Sms, at, 9).await;
     let slow = claim(now).await.unwrap().remove(0);

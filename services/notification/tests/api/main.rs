@@ -3,12 +3,20 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod access;
+mod callbacks;
+mod channels;
 mod delivery;
 mod doubt;
 mod health;
 mod idempotency;
+mod limits;
 mod lists;
 mod notifications;
 mod notify;
+mod played;
+mod recipients;
+mod rules;
+mod rules_windows;
+mod smtp;
 mod support;
 mod twilio;

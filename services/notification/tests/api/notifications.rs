@@ -65,15 +65,21 @@ async fn one_notification_tells_its_whole_story(pool: PgPool) {
     let expected = json!({
         "id": id, "event": "e", "title": "t", "message": "m", "data": {"n": 1},
         "priority": "high", "dedupe_key": "k", "status": "queued", "reason": null,
-        "created_at": now, "deliveries": [{
-            "id": accepted["deliveries"][0]["id"], "channel": "sms", "recipient": MASKED,
-            "status": "sent", "text": "m", "due_at": null, "unknown_since": null,
-            "provider": "log", "provider_message_id": null, "last_error": null,
-            "created_at": now, "sent_at": now, "attempts": [{
-                "number": 1, "started_at": now, "provider": "log", "outcome": "sent",
-                "detail": null, "http_status": null, "provider_code": null,
-                "provider_message_id": null, "latency_ms": attempt["latency_ms"]}]}]});
-    assert_eq!(detail, expected);
+        "rules": [], "acknowledged_at": null, "created_at": now});
+    let expected_delivery = json!({
+        "id": accepted["deliveries"][0]["id"], "channel": "sms", "recipient": MASKED,
+        "status": "sent", "reason": null, "step": 0, "title": "t", "text": "m",
+        "due_at": null, "unknown_since": null, "provider": "log", "provider_message_id": null,
+        "provider_status": null, "provider_status_at": null, "last_error": null, "created_at": now, "sent_at": now, "attempts": [{
+            "number": 1, "started_at": now, "provider": "log", "outcome": "sent",
+            "detail": null, "http_status": null, "provider_code": null,
+            "provider_message_id": null, "latency_ms": attempt["latency_ms"]}]});
+    let names = |object: &Value| object.as_object().unwrap().len();
+    assert_eq!(names(&detail), names(&expected) + 1);
+    for (name, value) in expected.as_object().unwrap() {
+        assert_eq!(&detail[name], value, "{name}");
+    }
+    assert_eq!(delivery, &expected_delivery);
 }
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]
@@ -106,4 +112,41 @@ async fn a_notification_that_does_not_exist_is_not_found(pool: PgPool) {
     let id = service.clock.new_id().to_string();
     assert_eq!(service.get(&format!("/notifications/{id}")).await.0, 404);
     assert_eq!(service.retry(&id).await.0, 404);
+}
+
+#[sqlx::test(migrator = "notification::MIGRATOR")]
+async fn channel_recipient_and_time_narrow_the_list(pool: PgPool) {
+    let service = Service::start(&pool).await;
+    let send = async |to: &str| {
+        let body = json!({"event": "e", "message": "m", "to": [to]});
+        let (_, sent) = service.notify(body).await;
+        service.clock.advance(chrono::TimeDelta::minutes(1));
+        sent["id"].clone()
+    };
+    let text = send("+15550100011").await;
+    let line = send("log").await;
+    let other = send("+15550100012").await;
+    let found = async |query: &str| {
+        let (status, list) = service.get(&format!("/notifications?{query}")).await;
+        assert_eq!(status, 200, "{list}");
+        let data = list["data"].as_array().unwrap().iter();
+        data.map(|n| n["id"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(found("channel=sms").await, [other.clone(), text.clone()]);
+    assert_eq!(found("channel=log").await, std::slice::from_ref(&line));
+    let own = found("recipient=%2B15550100011").await;
+    assert_eq!(own, std::slice::from_ref(&text));
+    assert!(
+        found("recipient=%2B15550100011&channel=log")
+            .await
+            .is_empty()
+    );
+    assert_eq!(
+        found("from=2026-11-20T12:01:00Z").await,
+        [other.clone(), line.clone()]
+    );
+    assert_eq!(found("to=2026-11-20T12:01:00Z").await, [text]);
+    let between = "from=2026-11-20T12:01:00Z&to=2026-11-20T12:02:00Z";
+    assert_eq!(found(between).await, [line]);
+    assert!(found("to=2026-11-20T12:00:00Z").await.is_empty());
 }

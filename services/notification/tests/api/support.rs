@@ -8,7 +8,7 @@ use common::clock::Clock;
 use common::jwt::{Claims, Keyring, Scope, Scopes};
 use notification::config::Config;
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use tokio::net::TcpListener;
@@ -111,6 +111,28 @@ impl Service {
         self.call(Method::POST, &path, &token, None, &[]).await
     }
 
+    /// With the scope to write.
+    pub async fn write(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let token = self.token(&[Scope::NotifyWrite]);
+        self.call(method, path, &token, body, &[]).await
+    }
+
+    /// The same, where it makes something; its id.
+    pub async fn make(&self, path: &str, body: Value) -> String {
+        let (status, made) = self.write(Method::POST, path, Some(body)).await;
+        assert_eq!(status, 201, "{made}");
+        made["id"].as_str().unwrap().to_owned()
+    }
+
+    /// One notification, whole.
+    pub async fn story(&self, id: &Value) -> Value {
+        let (status, story) = self
+            .get(&format!("/notifications/{}", id.as_str().unwrap()))
+            .await;
+        assert_eq!(status, 200, "{story}");
+        story
+    }
+
     /// The only notification's only delivery, once it is as `wanted`.
     pub async fn delivery(&self, wanted: impl Fn(&Value) -> bool) -> Value {
         until(async || {
@@ -149,6 +171,18 @@ impl Service {
         }
         answer(request).await
     }
+}
+
+/// The first attempt to say hello there, once it has ended.
+pub async fn attempt(service: &Service, to: &str) -> Value {
+    let body = json!({"event": "e", "message": "hello", "data": {"n": 1}, "to": [to]});
+    let (status, sent) = service.notify(body).await;
+    assert_eq!(status, 202, "{sent}");
+    until(async || {
+        let story = service.story(&sent["id"]).await;
+        story["deliveries"][0]["attempts"].get(0).cloned()
+    })
+    .await
 }
 
 pub async fn answer(request: reqwest::RequestBuilder) -> Answer {

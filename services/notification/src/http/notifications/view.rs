@@ -7,6 +7,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::domain::finding::Finding;
 use crate::store::{attempt, delivery, notification};
 
 /// A notification in a list.
@@ -56,6 +57,10 @@ pub(crate) struct Detail {
     status: NotificationStatus,
     /// Why not.
     reason: Option<String>,
+    /// What each rule said that is about this event.
+    rules: Vec<Finding>,
+    /// When somebody said they saw it.
+    acknowledged_at: Option<DateTime<Utc>>,
     /// When it was accepted.
     created_at: DateTime<Utc>,
     /// One for each recipient and channel.
@@ -72,8 +77,14 @@ pub(crate) struct Delivery {
     channel: &'static str,
     /// To whom; phone numbers are masked.
     recipient: String,
-    /// `pending`, `sending`, `sent`, `dead`.
+    /// `pending`, `sending`, `sent`, `dead`, `suppressed`, `canceled`.
     status: String,
+    /// Why it is not sent, or not yet.
+    reason: Option<String>,
+    /// 0 for those told at once; later ones only where nobody acknowledges.
+    step: i16,
+    /// The headline.
+    title: Option<String>,
     /// What is said.
     text: String,
     /// When it is tried next; null where it is not.
@@ -84,6 +95,10 @@ pub(crate) struct Delivery {
     provider: Option<String>,
     /// The provider's id of the message.
     provider_message_id: Option<String>,
+    /// What the provider said later, such as `delivered`.
+    provider_status: Option<String>,
+    /// When it said so.
+    provider_status_at: Option<DateTime<Utc>>,
     /// Why the last attempt failed.
     last_error: Option<String>,
     /// When it was accepted.
@@ -173,6 +188,8 @@ impl Detail {
             dedupe_key: row.dedupe_key,
             status: row.status,
             reason: row.reason,
+            rules: row.findings,
+            acknowledged_at: row.acknowledged_at,
             created_at: row.created_at,
             deliveries,
         }
@@ -187,11 +204,16 @@ impl From<delivery::Row> for Delivery {
             channel: row.target.channel().as_str(),
             recipient: row.target.to_string(),
             status: row.status,
+            reason: row.reason,
+            step: row.step,
+            title: row.title,
             text: row.body,
             due_at: waits.then_some(row.due_at),
             unknown_since: row.unknown_since,
             provider: row.provider,
             provider_message_id: row.provider_message_id,
+            provider_status: row.provider_status,
+            provider_status_at: row.provider_status_at,
             last_error: row.last_error,
             created_at: row.created_at,
             sent_at: row.sent_at,

@@ -1,0 +1,48 @@
+//! What answers over HTTP have in common.
+
+use chrono::TimeDelta;
+use reqwest::{Response, header};
+
+use crate::domain::attempt::{Answer, Outcome};
+
+/// The form in seconds (RFC 9110 §10.2.3); none of the providers sends dates.
+#[must_use]
+pub fn retry_after(response: &Response) -> Option<TimeDelta> {
+    let value = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
+    TimeDelta::try_seconds(value.trim().parse::<u32>().ok()?.into())
+}
+
+/// What a call means that brought no answer.
+#[must_use]
+pub fn broken(error: &reqwest::Error) -> Answer {
+    // No connection, no message.
+    if error.is_connect() {
+        return Answer::plain(Outcome::Transient(None), Some("no connection"));
+    }
+    if error.is_builder() {
+        return Answer::plain(Outcome::Permanent, Some("the request cannot be made"));
+    }
+    let detail = if error.is_timeout() {
+        "no answer in time"
+    } else {
+        "the connection broke"
+    };
+    Answer::plain(Outcome::Unknown, Some(detail))
+}
+
+/// An answer by its status, with what it means in our words: what others say may hold addresses.
+#[must_use]
+pub fn by_status(status: u16, outcome: Outcome, words: Option<&str>) -> Answer {
+    let detail = match (outcome, words) {
+        (Outcome::Sent, _) => None,
+        (_, Some(words)) => Some(format!("HTTP {status}: {words}")),
+        (_, None) => Some(format!("HTTP {status}")),
+    };
+    Answer {
+        outcome,
+        detail,
+        http_status: Some(status),
+        code: None,
+        message_id: None,
+    }
+}

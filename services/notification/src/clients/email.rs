@@ -1,0 +1,160 @@
+//! Email by SMTP (RFC 5321).
+
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use lettre::message::{Mailbox, MultiPart, SinglePart, header};
+use lettre::transport::smtp::{Error, PoolConfig};
+use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
+
+use super::Provider;
+use crate::domain::attempt::{Answer, Claimed, Outcome};
+use crate::domain::smtp::meaning;
+
+/// How long each step of the talk may take.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// How many talks there may be at once.
+const TALKS: u32 = 4;
+/// The longest subject, in characters.
+const SUBJECT: usize = 150;
+
+/// Sends mail through a server.
+pub struct Email {
+    transport: AsyncSmtpTransport<Tokio1Executor>,
+    from: Mailbox,
+    /// What people are told to write to who want no more, such as `mailto:…`.
+    unsubscribe: String,
+}
+
+/// Settings that cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// The server's address.
+    #[error(
+        "SMTP_URL is none such as smtps://user:password@mail.example.com or \
+         smtp://mail.example.com:587?tls=required"
+    )]
+    Url,
+    /// The sender.
+    #[error("EMAIL_FROM is no sender such as Shop <shop@example.com>")]
+    From,
+}
+
+impl Email {
+    /// A client for the server at `url`: `smtps://` for TLS from the beginning,
+    /// `smtp://…?tls=required` for STARTTLS, `smtp://` without any.
+    pub fn new(url: &str, from: &str) -> Result<Self, Unusable> {
+        let from: Mailbox = from.parse().map_err(|_| Unusable::From)?;
+        let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url);
+        let transport = builder
+            .map_err(|_| Unusable::Url)?
+            .timeout(Some(PATIENCE))
+            .pool_config(PoolConfig::new().max_size(TALKS))
+            .build();
+        Ok(Self {
+            transport,
+            unsubscribe: format!("<mailto:{}?subject=unsubscribe>", from.email),
+            from,
+        })
+    }
+
+    async fn post(&self, delivery: &Claimed) -> Answer {
+        let Some(message) = self.message(delivery) else {
+            let detail = "the address or the message is not accepted";
+            return Answer::plain(Outcome::Permanent, Some(detail));
+        };
+        match self.transport.send(message).await {
+            Ok(response) => Answer {
+                code: Some(i32::from(u16::from(response.code()))),
+                message_id: Some(message_id(delivery)),
+                ..Answer::plain(Outcome::Sent, None)
+            },
+            Err(error) => refused(&error),
+        }
+    }
+
+    fn message(&self, delivery: &Claimed) -> Option<Message> {
+        let to = delivery.target.address().parse().ok()?;
+        let subject = delivery.title.as_deref().unwrap_or_else(|| {
+            let first = delivery.body.lines().next();
+            first.unwrap_or(&delivery.event)
+        });
+        let subject: String = subject.chars().filter(|c| !c.is_control()).collect();
+        let builder = Message::builder()
+            .from(self.from.clone())
+            .to(Mailbox::new(None, to))
+            .subject(super::cut(&subject, SUBJECT))
+            // The same over all attempts, so that mailboxes can tell a second one.
+            .message_id(Some(message_id(delivery)))
+            .header(Unsubscribe(self.unsubscribe.clone()));
+        let message = match &delivery.html {
+            Some(html) => builder.multipart(MultiPart::alternative_plain_html(
+                delivery.body.clone(),
+                html.clone(),
+            )),
+            None => builder.singlepart(SinglePart::plain(delivery.body.clone())),
+        };
+        message.ok()
+    }
+}
+
+fn message_id(delivery: &Claimed) -> String {
+    format!("<{}@notification.invalid>", delivery.id)
+}
+
+fn refused(error: &Error) -> Answer {
+    let code = error.status().map(u16::from);
+    if let Some(code) = code {
+        let (outcome, words) = meaning(code, &error.to_string());
+        return Answer {
+            code: Some(code.into()),
+            detail: Some(format!("SMTP {code}: {words}")),
+            ..Answer::plain(outcome, None)
+        };
+    }
+    let (outcome, words) = if error.is_tls() {
+        (Outcome::Config, "no encryption that can be trusted")
+    } else if error.is_client() {
+        (Outcome::Config, "the server does not offer what is needed")
+    } else if error.is_timeout() || error.is_response() {
+        (Outcome::Unknown, "no answer that can be read in time")
+    } else if error
+        .to_string()
+        .to_ascii_lowercase()
+        .contains("connection error")
+    {
+        (Outcome::Transient(None), "no connection")
+    } else {
+        (Outcome::Unknown, "the connection broke")
+    };
+    Answer::plain(outcome, Some(words))
+}
+
+/// `List-Unsubscribe` (RFC 2369).
+#[derive(Clone)]
+struct Unsubscribe(String);
+
+impl header::Header for Unsubscribe {
+    fn name() -> header::HeaderName {
+        header::HeaderName::new_from_ascii_str("List-Unsubscribe")
+    }
+
+    fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self(text.to_owned()))
+    }
+
+    fn display(&self) -> header::HeaderValue {
+        header::HeaderValue::new(Self::name(), self.0.clone())
+    }
+}
+
+impl Provider for Email {
+    fn name(&self) -> &'static str {
+        "smtp"
+    }
+
+    fn send<'a>(&'a self, delivery: &'a Claimed) -> BoxFuture<'a, Answer> {
+        self.post(delivery).boxed()
+    }
+}

@@ -1,0 +1,121 @@
+//! An HTTP client for addresses that strangers name: it reaches the public internet only.
+
+use std::error::Error;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::{Client, RequestBuilder, Response};
+use url::{Host, Url};
+
+use super::answer;
+use crate::domain::attempt::{Answer, Outcome};
+use crate::domain::public_address::is_public;
+
+const CONNECT: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Sends to the public internet, and to private networks where the settings allow it.
+#[derive(Clone)]
+pub struct Guarded {
+    http: Client,
+    rule: Arc<Allowed>,
+}
+
+/// The private networks that may be reached.
+struct Allowed(Vec<IpNet>);
+
+/// An address that may not be reached.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the address is not public")]
+struct NotPublic;
+
+impl Allowed {
+    fn permits(&self, address: IpAddr) -> bool {
+        is_public(address) || self.0.iter().any(|net| net.contains(&address))
+    }
+}
+
+/// Looks names up and leaves out what may not be reached, at the moment of each connection.
+struct Resolver(Arc<Allowed>);
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let rule = self.0.clone();
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let found: Vec<SocketAddr> = found.filter(|at| rule.permits(at.ip())).collect();
+            if found.is_empty() {
+                return Err(NotPublic.into());
+            }
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
+    }
+}
+
+impl Guarded {
+    /// A client that also reaches these private networks. No proxy is used, as it would resolve
+    /// names itself, and no redirect is followed.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the common client knows no guard; this one has the same limits"
+    )]
+    pub fn new(private: Vec<IpNet>) -> reqwest::Result<Self> {
+        let rule = Arc::new(Allowed(private));
+        let http = Client::builder()
+            .user_agent("notification")
+            .connect_timeout(CONNECT)
+            .timeout(PATIENCE)
+            .pool_max_idle_per_host(2)
+            .pool_idle_timeout(Duration::from_secs(20))
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .dns_resolver(Resolver(rule.clone()))
+            .build()?;
+        Ok(Self { http, rule })
+    }
+
+    /// Posts there what `fill` puts into the request.
+    pub async fn post(
+        &self,
+        url: &str,
+        fill: impl FnOnce(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Response, Answer> {
+        let url = Url::parse(url);
+        let url = url.map_err(|_| Answer::plain(Outcome::Permanent, Some("no address")))?;
+        // A name is looked up by the resolver; an address is not.
+        let literal = match url.host() {
+            Some(Host::Ipv4(v4)) => Some(IpAddr::V4(v4)),
+            Some(Host::Ipv6(v6)) => Some(IpAddr::V6(v6)),
+            Some(Host::Domain(_)) | None => None,
+        };
+        if literal.is_some_and(|address| !self.rule.permits(address)) {
+            return Err(private());
+        }
+        let sent = fill(self.http.post(url)).send().await;
+        sent.map_err(|error| {
+            if is_private(&error) {
+                private()
+            } else {
+                answer::broken(&error)
+            }
+        })
+    }
+}
+
+fn private() -> Answer {
+    Answer::plain(Outcome::Permanent, Some("the address is not public"))
+}
+
+fn is_private(error: &reqwest::Error) -> bool {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<NotPublic>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}

@@ -1,0 +1,95 @@
+//! Telegram's bots: <https://core.telegram.org/bots/api#sendmessage>.
+
+use chrono::TimeDelta;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use reqwest::{Client, Response};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde_json::json;
+use url::Url;
+
+use super::{Provider, answer, body, cut, whole};
+use crate::domain::attempt::{Answer, Claimed, Outcome};
+
+/// The longest message, in characters.
+const LONGEST: usize = 4_096;
+/// A longer answer, in bytes, is not read.
+const LONGEST_ANSWER: usize = 1 << 16;
+
+/// Writes to chats of Telegram as a bot.
+pub struct Telegram {
+    /// Calls with limits.
+    pub http: Client,
+    /// Where its API is.
+    pub base: Url,
+    /// The bot's token.
+    pub token: SecretString,
+}
+
+#[derive(Default, Deserialize)]
+struct Said {
+    result: Option<Message>,
+    error_code: Option<i32>,
+    parameters: Option<Parameters>,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    message_id: i64,
+}
+
+#[derive(Deserialize)]
+struct Parameters {
+    retry_after: Option<u32>,
+}
+
+impl Telegram {
+    async fn post(&self, delivery: &Claimed) -> Answer {
+        let base = self.base.as_str().trim_end_matches('/');
+        let url = format!("{base}/bot{}/sendMessage", self.token.expose_secret());
+        let body = json!({"chat_id": delivery.target.value(),
+            "text": cut(&whole(delivery), LONGEST)});
+        match self.http.post(url).json(&body).send().await {
+            Ok(response) => read(response).await,
+            Err(error) => answer::broken(&error),
+        }
+    }
+}
+
+async fn read(response: Response) -> Answer {
+    let status = response.status().as_u16();
+    let json = body::read(response, LONGEST_ANSWER).await;
+    let said: Option<Said> = json.and_then(|json| serde_json::from_slice(&json).ok());
+    let said = said.unwrap_or_default();
+    let wait = said
+        .parameters
+        .and_then(|parameters| parameters.retry_after);
+    let wait = wait.map(|seconds| TimeDelta::seconds(seconds.into()));
+    let (outcome, words) = match status {
+        200..=299 => (Outcome::Sent, None),
+        401 | 404 => (Outcome::Config, Some("the bot's token is not accepted")),
+        403 => (Outcome::Gone, Some("the chat wants no messages of the bot")),
+        429 => (Outcome::Transient(wait), None),
+        500.. => (Outcome::Unknown, None),
+        _ => (
+            Outcome::Permanent,
+            Some("the chat or the message is not accepted"),
+        ),
+    };
+    Answer {
+        code: said.error_code,
+        message_id: said.result.map(|message| message.message_id.to_string()),
+        ..answer::by_status(status, outcome, words)
+    }
+}
+
+impl Provider for Telegram {
+    fn name(&self) -> &'static str {
+        "telegram"
+    }
+
+    fn send<'a>(&'a self, delivery: &'a Claimed) -> BoxFuture<'a, Answer> {
+        self.post(delivery).boxed()
+    }
+}

@@ -1,0 +1,133 @@
+//! Vonage's SMS API: <https://developer.vonage.com/en/api/sms>.
+
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use reqwest::{Client, Response};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use url::Url;
+
+use super::{Provider, answer, body};
+use crate::domain::attempt::{Answer, Claimed, Outcome};
+use crate::domain::sms::Encoding;
+use crate::domain::vonage::meaning;
+
+/// A longer answer, in bytes, is not read.
+const LONGEST_ANSWER: usize = 1 << 18;
+
+/// What Vonage needs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where its API is.
+    pub base: Url,
+    /// The account's key.
+    pub key: String,
+    /// The account's secret.
+    pub secret: SecretString,
+    /// Who sends: a number or a name.
+    pub from: String,
+    /// Where Vonage tells what became of messages.
+    pub callback: Option<Url>,
+    /// How long a call may take.
+    pub patience: Duration,
+}
+
+/// Sends text messages through Vonage.
+pub struct Vonage {
+    http: Client,
+    settings: Settings,
+}
+
+#[derive(Deserialize)]
+struct Said {
+    messages: Vec<Part>,
+}
+
+#[derive(Deserialize)]
+struct Part {
+    status: String,
+    #[serde(rename = "message-id")]
+    message_id: Option<String>,
+}
+
+impl Vonage {
+    /// A client for these settings.
+    #[must_use]
+    pub fn new(http: Client, settings: Settings) -> Self {
+        Self { http, settings }
+    }
+
+    async fn post(&self, delivery: &Claimed) -> Answer {
+        let settings = &self.settings;
+        let base = settings.base.as_str().trim_end_matches('/');
+        let kind = match Encoding::of(&delivery.body) {
+            Encoding::Gsm7 => "text",
+            Encoding::Ucs2 => "unicode",
+        };
+        let mut form = vec![
+            ("api_key", settings.key.as_str()),
+            ("api_secret", settings.secret.expose_secret()),
+            ("from", settings.from.trim_start_matches('+')),
+            ("to", delivery.target.address().trim_start_matches('+')),
+            ("text", &delivery.body),
+            ("type", kind),
+        ];
+        if let Some(callback) = &settings.callback {
+            form.push(("callback", callback.as_str()));
+        }
+        let request = self.http.post(format!("{base}/sms/json")).form(&form);
+        match request.timeout(settings.patience).send().await {
+            Ok(response) => read(response).await,
+            Err(error) => answer::broken(&error),
+        }
+    }
+}
+
+/// Errors are told part by part, with the status 200; the first that failed counts.
+async fn read(response: Response) -> Answer {
+    let status = response.status().as_u16();
+    let wait = answer::retry_after(&response);
+    let ok = response.status().is_success();
+    let json = body::read(response, LONGEST_ANSWER).await;
+    let said: Option<Said> = json.and_then(|json| serde_json::from_slice(&json).ok());
+    let parts = said.map(|said| said.messages).unwrap_or_default();
+    let id = parts.iter().find_map(|part| part.message_id.clone());
+    if parts.is_empty() {
+        let outcome = match status {
+            401 | 403 => Outcome::Config,
+            429 => Outcome::Transient(wait),
+            _ if ok || status >= 500 => Outcome::Unknown,
+            _ => Outcome::Permanent,
+        };
+        return answer::by_status(status, outcome, Some("no answer that can be read"));
+    }
+    let failed = parts.iter().find(|part| part.status != "0");
+    let sent = parts.iter().any(|part| part.status == "0");
+    let code = failed.and_then(|part| part.status.parse().ok());
+    let (outcome, words) = match failed {
+        None => (Outcome::Sent, None),
+        // Sent again, the parts that went out would come twice.
+        Some(_) if sent => (Outcome::Permanent, Some("a part of it was refused")),
+        Some(_) => {
+            let (outcome, words) = meaning(code.unwrap_or_default());
+            (outcome, Some(words))
+        }
+    };
+    Answer {
+        code,
+        message_id: id.filter(|_| sent),
+        ..answer::by_status(status, outcome, words)
+    }
+}
+
+impl Provider for Vonage {
+    fn name(&self) -> &'static str {
+        "vonage"
+    }
+
+    fn send<'a>(&'a self, delivery: &'a Claimed) -> BoxFuture<'a, Answer> {
+        self.post(delivery).boxed()
+    }
+}

@@ -1,0 +1,63 @@
+//! What channels other than text messages need.
+
+use chassis::settings::secret;
+use ipnet::IpNet;
+use secrecy::SecretString;
+use url::Url;
+
+/// What channels other than text messages need.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ChannelArgs {
+    /// The mail server: `smtps://user:password@host` for TLS, `smtp://…:587?tls=required` for
+    /// STARTTLS; without it emails are printed to the log.
+    #[arg(long, env = "SMTP_URL", hide_env_values = true, value_parser = secret, requires = "email_from")]
+    pub smtp_url: Option<SecretString>,
+    /// Who writes emails, such as Shop <shop@example.com>.
+    #[arg(long, env = "EMAIL_FROM", hide_env_values = true)]
+    pub email_from: Option<String>,
+    /// Where this service is reached from the internet, for what providers say back.
+    #[arg(long, env = "PUBLIC_URL")]
+    pub public_url: Option<Url>,
+    /// The private key of Web Push: 32 bytes in base64url; without it messages for browsers are
+    /// printed to the log.
+    #[arg(long, env = "VAPID_PRIVATE_KEY", hide_env_values = true, value_parser = secret)]
+    pub vapid_private_key: Option<SecretString>,
+    /// Whom push services write to: a mailto: or https: address.
+    #[arg(
+        long,
+        env = "VAPID_SUBJECT",
+        default_value = "https://github.com/tetraltorail"
+    )]
+    pub vapid_subject: String,
+    /// The token of Telegram's bot; without it its messages are printed to the log.
+    #[arg(long, env = "TELEGRAM_BOT_TOKEN", hide_env_values = true, value_parser = secret)]
+    pub telegram_bot_token: Option<SecretString>,
+    /// Where Telegram's API is.
+    #[arg(
+        long,
+        env = "TELEGRAM_BASE_URL",
+        default_value = "https://api.telegram.org"
+    )]
+    pub telegram_base_url: Url,
+    /// The server of ntfy.
+    #[arg(long, env = "NTFY_URL", default_value = "https://ntfy.sh")]
+    pub ntfy_url: Url,
+    /// An access token for ntfy's server.
+    #[arg(long, env = "NTFY_TOKEN", hide_env_values = true, value_parser = secret)]
+    pub ntfy_token: Option<SecretString>,
+    /// A service account of Firebase, as its JSON; without it messages for apps are printed to the
+    /// log.
+    #[arg(long, env = "FCM_CREDENTIALS", hide_env_values = true, value_parser = secret)]
+    pub fcm_credentials: Option<SecretString>,
+    /// Where Firebase Cloud Messaging is.
+    #[arg(
+        long,
+        env = "FCM_BASE_URL",
+        default_value = "https://fcm.googleapis.com"
+    )]
+    pub fcm_base_url: Url,
+    /// Private networks that webhooks may be in, such as 10.1.0.0/16, with commas; none unless
+    /// told.
+    #[arg(long, env = "WEBHOOK_PRIVATE_NETWORKS", value_delimiter = ',')]
+    pub webhook_private_networks: Vec<IpNet>,
+}

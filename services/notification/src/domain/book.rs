@@ -1,0 +1,116 @@
+//! All rules and recipients, as they are looked up for each notification.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chrono_tz::Tz;
+use uuid::Uuid;
+
+use super::decision::Defaults;
+use super::recipient::Recipient;
+use super::rule::Rule;
+use super::target::Target;
+use super::whom::Whom;
+
+/// The most rules there may be.
+pub const RULES: i64 = 500;
+/// The most recipients there may be.
+pub const RECIPIENTS: i64 = 10_000;
+
+/// Rules in the order they were made, and recipients by name and group.
+#[derive(Clone, Debug, Default)]
+pub struct Book {
+    rules: Vec<Arc<Rule>>,
+    recipients: HashMap<String, Recipient>,
+    groups: HashMap<String, Vec<String>>,
+}
+
+/// Somebody to be told, with what is known of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addressee {
+    /// Where.
+    pub target: Target,
+    /// For quiet hours.
+    pub time_zone: Option<Tz>,
+    /// For templates.
+    pub language: Option<String>,
+}
+
+impl Book {
+    /// A book of these rules, in their order, and these recipients with their names and groups.
+    #[must_use]
+    pub fn new(rules: Vec<Arc<Rule>>, recipients: Vec<(String, Vec<String>, Recipient)>) -> Self {
+        let mut book = Self {
+            rules,
+            ..Self::default()
+        };
+        for (name, groups, recipient) in recipients {
+            for group in groups {
+                book.groups.entry(group).or_default().push(name.clone());
+            }
+            book.recipients.insert(name, recipient);
+        }
+        book
+    }
+
+    /// The same recipients with that rule alone.
+    #[must_use]
+    pub fn with_only(&self, rule: Arc<Rule>) -> Self {
+        Self {
+            rules: vec![rule],
+            ..self.clone()
+        }
+    }
+
+    /// The rules that are followed for this event.
+    pub fn about<'a>(&'a self, event: &'a str) -> impl Iterator<Item = &'a Arc<Rule>> {
+        let about = move |rule: &&Arc<Rule>| rule.active && rule.event.matches(event);
+        self.rules.iter().filter(about)
+    }
+
+    /// The rule with that id.
+    #[must_use]
+    pub fn rule(&self, id: Uuid) -> Option<&Arc<Rule>> {
+        self.rules.iter().find(|rule| rule.id == id)
+    }
+
+    /// Whether there is somebody of that name.
+    #[must_use]
+    pub fn knows(&self, whom: &Whom) -> bool {
+        match whom {
+            Whom::Default | Whom::Target(_) => true,
+            Whom::Recipient(name) => self.recipients.contains_key(name),
+            Whom::Group(name) => self.groups.contains_key(name),
+        }
+    }
+
+    /// Everybody that is meant; nobody where the name is not known.
+    #[must_use]
+    pub fn addressees(&self, whom: &Whom, defaults: &Defaults) -> Vec<Addressee> {
+        let unknown = |target: Target| Addressee {
+            target,
+            time_zone: None,
+            language: None,
+        };
+        match whom {
+            Whom::Default => vec![unknown(defaults.target())],
+            Whom::Target(target) => vec![unknown(target.clone())],
+            Whom::Recipient(name) => self.of(name).collect(),
+            Whom::Group(name) => {
+                let names = self.groups.get(name).into_iter().flatten();
+                names.flat_map(|name| self.of(name)).collect()
+            }
+        }
+    }
+
+    fn of(&self, name: &str) -> impl Iterator<Item = Addressee> {
+        let recipient = self.recipients.get(name).into_iter();
+        recipient.flat_map(|recipient| {
+            recipient.targets.iter().map(|target| Addressee {
+                target: target.clone(),
+                time_zone: recipient.time_zone,
+                language: recipient.language.clone(),
+            })
+        })
+    }
+}

@@ -1,0 +1,423 @@
+//! Expressions in CEL (<https://cel.dev>) over `event`, `priority` and `data`, compiled once, with
+//! an upper bound on what one evaluation costs.
+
+use std::cell::OnceCell;
+use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr};
+use cel::common::value::{CowVal, Val};
+use cel::context::VariableResolver;
+use cel::objects::{Key, Map};
+use cel::parser::Parser;
+use cel::{Context, Value};
+use serde_json::Value as Json;
+
+use super::command::Command;
+use super::notification::priority_text;
+
+/// The longest expression, in characters.
+pub const EXPRESSION_CHARS: usize = 1_000;
+/// What one evaluation may use up, in bytes that are looked at.
+const FUEL: i64 = 8_000_000;
+/// What each lookup and each turn of a loop uses up, beside the size of the data.
+const STEP: i64 = 64;
+/// How deep an expression may be nested; evaluating it recurses.
+const DEPTH: usize = 50;
+/// What the parser may need, in bytes; only what is used is taken.
+const STACK: usize = 64 << 20;
+/// The longest text an expression may yield, in characters.
+const TEXT_CHARS: usize = 200;
+/// A name that no expression can hold: each turn of a loop looks it up.
+const TURN: &str = "@turn";
+
+/// A compiled expression.
+#[derive(Clone)]
+pub struct Expression {
+    source: String,
+    tree: IdedExpr,
+}
+
+/// Why an expression cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// It is too long.
+    #[error("an expression has {EXPRESSION_CHARS} characters at most")]
+    TooLong,
+    /// It is no CEL.
+    #[error("line {line}, column {column}: {message}")]
+    Syntax {
+        /// From 1.
+        line: isize,
+        /// From 1.
+        column: isize,
+        /// What is wrong there.
+        message: String,
+    },
+    /// It uses a part of CEL that has no bounded cost here.
+    #[error("{0} cannot be used here")]
+    Part(&'static str),
+}
+
+/// Why an expression had no value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failed {
+    /// It used up what an evaluation may cost.
+    #[error("it costs too much on this data")]
+    Costly,
+    /// It met something it cannot work with, such as a field that is not there.
+    #[error("{0}")]
+    Value(String),
+}
+
+impl Expression {
+    /// Compiles an expression.
+    pub fn new(source: &str) -> Result<Self, Unusable> {
+        if source.chars().nth(EXPRESSION_CHARS).is_some() {
+            return Err(Unusable::TooLong);
+        }
+        if nesting(source) > DEPTH {
+            return Err(Unusable::Part("so deep a nesting"));
+        }
+        // The parser recurses, and needs much of the stack for each level.
+        let text = source.to_owned();
+        let parser = std::thread::Builder::new().stack_size(STACK);
+        let parsed = parser.spawn(move || parse(&text));
+        let tree = parsed.map(std::thread::JoinHandle::join);
+        let Ok(Ok(tree)) = tree else {
+            return Err(Unusable::Part("this"));
+        };
+        Ok(Self {
+            source: source.to_owned(),
+            tree: tree?,
+        })
+    }
+
+    /// Whether it holds.
+    pub fn holds(&self, facts: &Facts) -> Result<bool, Failed> {
+        match self.value(facts)? {
+            Value::Bool(holds) => Ok(holds),
+            other => Err(Failed::Value(format!(
+                "it is {}, not a bool",
+                other.type_of()
+            ))),
+        }
+    }
+
+    /// Its value as a text.
+    pub fn text(&self, facts: &Facts) -> Result<String, Failed> {
+        let text = match self.value(facts)? {
+            Value::String(text) => text.to_string(),
+            Value::Int(number) => number.to_string(),
+            Value::UInt(number) => number.to_string(),
+            Value::Float(number) => number.to_string(),
+            Value::Bool(is) => is.to_string(),
+            Value::Null => String::new(),
+            other => {
+                let kind = other.type_of();
+                return Err(Failed::Value(format!("it is a {kind}, not a text")));
+            }
+        };
+        Ok(text.chars().take(TEXT_CHARS).collect())
+    }
+
+    fn value(&self, facts: &Facts) -> Result<Value, Failed> {
+        let tank = Tank {
+            facts,
+            left: AtomicI64::new(FUEL),
+        };
+        let mut context = Context::default();
+        context.set_variable_resolver(&tank);
+        let value = Value::resolve(&self.tree, &context);
+        if tank.left.load(Ordering::Relaxed) < 0 {
+            return Err(Failed::Costly);
+        }
+        value.map_err(|error| {
+            let text: String = error.to_string().chars().take(TEXT_CHARS).collect();
+            Failed::Value(text)
+        })
+    }
+}
+
+fn parse(source: &str) -> Result<IdedExpr, Unusable> {
+    let mut tree = Parser::new().parse(source).map_err(|errors| {
+        let first = errors.errors.into_iter().next();
+        let (position, message) = first.map_or(((1, 1), String::new()), |e| (e.pos, e.msg));
+        Unusable::Syntax {
+            line: position.0.max(1),
+            column: position.1.max(1),
+            message,
+        }
+    })?;
+    meter(&mut tree, DEPTH)?;
+    Ok(tree)
+}
+
+/// How deep brackets are nested, those in texts included.
+fn nesting(source: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    for byte in source.bytes() {
+        match byte {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
+}
+
+impl fmt::Debug for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.source.fmt(f)
+    }
+}
+
+/// What is known about a request, made ready where an expression looks at it.
+pub struct Known<'a> {
+    command: &'a Command,
+    facts: OnceCell<Facts>,
+}
+
+impl<'a> Known<'a> {
+    /// What is known about this one.
+    #[must_use]
+    pub fn of(command: &'a Command) -> Self {
+        let facts = OnceCell::new();
+        Self { command, facts }
+    }
+
+    /// The facts.
+    pub fn facts(&self) -> &Facts {
+        self.facts.get_or_init(|| Facts::new(self.command))
+    }
+}
+
+/// What expressions may look at.
+pub struct Facts {
+    event: Box<dyn Val>,
+    priority: Box<dyn Val>,
+    data: Box<dyn Val>,
+    turn: Box<dyn Val>,
+    /// About the size of the data, in bytes.
+    weight: i64,
+}
+
+impl Facts {
+    /// What is known about a notification.
+    #[must_use]
+    pub fn new(command: &Command) -> Self {
+        let mut weight = 0;
+        let data = command.data.iter();
+        let data = data.map(|(key, value)| (Key::from(key.as_str()), convert(value, &mut weight)));
+        let data = Value::Map(Map {
+            map: std::sync::Arc::new(data.collect()),
+        });
+        Self {
+            event: boxed(Value::from(command.event.as_str())),
+            priority: boxed(Value::from(priority_text(command.priority))),
+            data: boxed(data),
+            turn: boxed(Value::Bool(true)),
+            weight,
+        }
+    }
+}
+
+fn boxed(value: Value) -> Box<dyn Val> {
+    Box::<dyn Val>::try_from(value).expect("texts, bools and maps are values of CEL")
+}
+
+/// Whole numbers become `int`, so that they can be compared and added up with literals.
+fn convert(json: &Json, weight: &mut i64) -> Value {
+    *weight += 16;
+    match json {
+        Json::Null => Value::Null,
+        Json::Bool(is) => Value::Bool(*is),
+        Json::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(whole), _) => Value::Int(whole),
+            (None, Some(large)) => Value::UInt(large),
+            (None, None) => number.as_f64().map_or(Value::Null, Value::Float),
+        },
+        Json::String(text) => {
+            *weight += i64::try_from(text.len()).unwrap_or(i64::MAX / 2);
+            Value::from(text.as_str())
+        }
+        Json::Array(items) => {
+            let items: Vec<_> = items.iter().map(|item| convert(item, weight)).collect();
+            Value::List(items.into())
+        }
+        Json::Object(fields) => {
+            let fields = fields.iter();
+            let fields =
+                fields.map(|(key, value)| (Key::from(key.as_str()), convert(value, weight)));
+            Value::Map(Map {
+                map: std::sync::Arc::new(fields.collect()),
+            })
+        }
+    }
+}
+
+/// Answers lookups until the fuel is used up.
+struct Tank<'a> {
+    facts: &'a Facts,
+    left: AtomicI64,
+}
+
+impl VariableResolver for Tank<'_> {
+    fn resolve<'b>(&'b self, name: &str) -> Option<CowVal<'b, 'b>> {
+        let value = match name {
+            "event" => &self.facts.event,
+            "priority" => &self.facts.priority,
+            "data" => &self.facts.data,
+            TURN => &self.facts.turn,
+            _ => return None,
+        };
+        // Whatever is done with a value until the next lookup costs about its size.
+        let cost = STEP + self.facts.weight;
+        let left = self.left.fetch_sub(cost, Ordering::Relaxed) - cost;
+        (left >= 0).then(|| CowVal::Borrowed(value.as_ref()))
+    }
+}
+
+/// Makes each turn of a loop a lookup, and refuses what builds lists of its own in a loop and what
+/// is nested deeper than `depth`.
+fn meter(tree: &mut IdedExpr, depth: usize) -> Result<(), Unusable> {
+    let Some(depth) = depth.checked_sub(1) else {
+        return Err(Unusable::Part("so deep a nesting"));
+    };
+    let deeper = |part: &mut IdedExpr| meter(part, depth);
+    match &mut tree.expr {
+        Expr::Literal(_) | Expr::Ident(_) => Ok(()),
+        Expr::Select(select) => deeper(&mut select.operand),
+        Expr::Call(call) => {
+            let target = call.target.iter_mut().map(|target| &mut **target);
+            target.chain(&mut call.args).try_for_each(deeper)
+        }
+        Expr::List(list) => list.elements.iter_mut().try_for_each(deeper),
+        Expr::Map(map) => {
+            let mut entries = map.entries.iter_mut();
+            entries.try_for_each(|entry| match &mut entry.expr {
+                EntryExpr::MapEntry(entry) => {
+                    deeper(&mut entry.key)?;
+                    deeper(&mut entry.value)
+                }
+                EntryExpr::StructField(_) => Err(Unusable::Part("a message type")),
+            })
+        }
+        Expr::Comprehension(comprehension) => {
+            if matches!(comprehension.accu_init.expr, Expr::List(_)) {
+                return Err(Unusable::Part("map() or filter()"));
+            }
+            deeper(&mut comprehension.iter_range)?;
+            deeper(&mut comprehension.loop_step)?;
+            count_turns(comprehension);
+            Ok(())
+        }
+        Expr::Struct(_) | Expr::Unspecified => Err(Unusable::Part("a message type")),
+    }
+}
+
+fn count_turns(comprehension: &mut ComprehensionExpr) {
+    let condition = std::mem::take(&mut comprehension.loop_cond);
+    let turn = IdedExpr {
+        id: condition.id,
+        expr: Expr::Ident(TURN.into()),
+    };
+    comprehension.loop_cond = IdedExpr {
+        id: condition.id,
+        expr: Expr::Call(CallExpr {
+            func_name: cel::common::ast::operators::LOGICAL_AND.into(),
+            target: None,
+            args: vec![turn, condition],
+        }),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use common::notification::NotifyRequest;
+    use serde_json::json;
+
+    fn facts(data: &Json) -> Facts {
+        let request = NotifyRequest {
+            event: "visitor.arrived".into(),
+            data: data.as_object().unwrap().clone(),
+            ..NotifyRequest::default()
+        };
+        Facts::new(&Command::try_from(request).unwrap())
+    }
+
+    fn holds(source: &str, data: &Json) -> Result<bool, Failed> {
+        Expression::new(source).unwrap().holds(&facts(data))
+    }
+
+    #[test]
+    fn conditions_look_at_the_event_and_its_data() {
+        let data = json!({"visit": {"country_code": "GB", "n": 3, "tags": ["a", "b"]}});
+        for yes in [
+            "event == 'visitor.arrived' && priority == 'normal'",
+            "data.visit.country_code in ['GB', 'DE']",
+            "data.visit.n + 1 == 4 && data.visit.n > 2",
+            "data.visit.tags.exists(tag, tag == 'b')",
+            "has(data.visit.n) && !has(data.visit.m)",
+            "event.startsWith('visitor.') && size(data.visit.tags) == 2",
+        ] {
+            assert_eq!(holds(yes, &data), Ok(true), "{yes}");
+        }
+        assert_eq!(holds("data.visit.n < 3", &data), Ok(false));
+        assert!(matches!(
+            holds("data.visit.m == 1", &data),
+            Err(Failed::Value(_))
+        ));
+        assert!(matches!(
+            holds("data.visit.n", &data),
+            Err(Failed::Value(_))
+        ));
+        let text = Expression::new("data.visit.country_code").unwrap();
+        assert_eq!(text.text(&facts(&data)), Ok("GB".into()));
+    }
+
+    #[test]
+    fn what_cannot_be_compiled_is_refused_with_the_position() {
+        let wrong = Expression::new("data.a ==\n  && true").unwrap_err();
+        let Unusable::Syntax { line, column, .. } = wrong else {
+            panic!("{wrong}");
+        };
+        assert_eq!((line, column), (2, 3));
+        assert!(matches!(Expression::new(""), Err(Unusable::Syntax { .. })));
+        let long = "a".repeat(EXPRESSION_CHARS + 1);
+        assert_eq!(Expression::new(&long).unwrap_err(), Unusable::TooLong);
+        for deep in [
+            "(".repeat(400) + "1" + &")".repeat(400),
+            "1".to_owned() + &"+1".repeat(400),
+            "!".repeat(900) + "true",
+            "true?1:".repeat(140) + "1",
+            "a".to_owned() + &".a".repeat(400),
+            "[".repeat(900),
+            "-(".repeat(300),
+        ] {
+            // Some of it is no more than odd; none of it takes the process along.
+            if let Ok(expression) = Expression::new(&deep) {
+                let _ = expression.holds(&facts(&json!({})));
+            }
+        }
+        let listed = Expression::new("data.a.map(x, [x, x]) == []").unwrap_err();
+        assert_eq!(listed, Unusable::Part("map() or filter()"));
+        assert!(Expression::new("Thing{a: 1} == 1").is_err());
+    }
+
+    #[test]
+    fn a_bomb_runs_out_of_fuel() {
+        let many = json!({"l": vec![1; 5_000], "s": "x".repeat(20_000)});
+        let nested = "data.l.all(a, data.l.all(b, data.l.all(c, a == b)))";
+        assert_eq!(holds(nested, &many), Err(Failed::Costly));
+        let literals = format!(
+            "[{}].all(a, data.s != data.s + data.s)",
+            "1,".repeat(300) + "1"
+        );
+        assert_eq!(holds(&literals, &many), Err(Failed::Costly));
+        let hidden = "data.l.all(a, data.l.all(b, a == b)) || true";
+        assert_eq!(holds(hidden, &many), Err(Failed::Costly));
+    }
+}

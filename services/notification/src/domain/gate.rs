@@ -1,0 +1,167 @@
+//! What holds back a notification that a rule would send: windows in which things are counted.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+use super::command::Command;
+use super::condition::Known;
+use super::finding::Outcome;
+use super::rule::{Rule, Window};
+
+/// What a gate is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The same thing is said once.
+    Dedupe,
+    /// So many at most.
+    Throttle,
+}
+
+impl Kind {
+    /// In the order they are asked.
+    pub const ALL: [Self; 2] = [Self::Dedupe, Self::Throttle];
+
+    /// What a rule says whose gate of this kind is shut.
+    #[must_use]
+    pub const fn outcome(self) -> Outcome {
+        match self {
+            Self::Dedupe => Outcome::Duplicate,
+            Self::Throttle => Outcome::Throttled,
+        }
+    }
+
+    /// The name, as the database has it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Dedupe => "dedupe",
+            Self::Throttle => "throttle",
+        }
+    }
+}
+
+/// Lets so many of a kind through in a stretch of time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gate {
+    /// Whose.
+    pub rule: Uuid,
+    /// What it is for.
+    pub kind: Kind,
+    /// What is counted together.
+    pub key: String,
+    /// The most there may be.
+    pub limit: i32,
+    /// In how long.
+    pub length: TimeDelta,
+}
+
+impl Gate {
+    /// The gates that a rule puts up for a notification.
+    pub(super) fn of(rule: &Rule, command: &Command, known: &Known) -> Vec<Self> {
+        let gate = |kind, window: &Window, key| Self {
+            rule: rule.id,
+            kind,
+            key,
+            limit: window.limit,
+            length: window.length,
+        };
+        let dedupe = rule.dedupe.as_ref().map(|window| {
+            let key = match &window.by {
+                Some(_) => key(window, known),
+                None => same(command),
+            };
+            gate(Kind::Dedupe, window, key)
+        });
+        let throttle = rule.throttle.as_ref();
+        let throttle = throttle.map(|window| gate(Kind::Throttle, window, key(window, known)));
+        dedupe.into_iter().chain(throttle).collect()
+    }
+
+    /// Why it is shut, until the window ends.
+    #[must_use]
+    pub fn reason(&self, ends_at: DateTime<Utc>) -> String {
+        let ends = ends_at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        match self.kind {
+            Kind::Dedupe => format!("the same was said before; again from {ends}"),
+            Kind::Throttle => format!("throttled: {} were sent; again from {ends}", self.limit),
+        }
+    }
+}
+
+/// What a notification is gathered with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gather {
+    /// Whose digest.
+    pub rule: Uuid,
+    /// What is gathered together.
+    pub key: String,
+    /// For how long.
+    pub length: TimeDelta,
+    /// What is said about this one.
+    pub text: String,
+    /// The digest, once it is open.
+    pub digest: Option<Uuid>,
+}
+
+impl Gather {
+    pub(super) fn new(rule: &Rule, window: &Window, known: &Known, text: &str) -> Self {
+        Self {
+            rule: rule.id,
+            key: key(window, known),
+            length: window.length,
+            text: text.chars().take(500).collect(),
+            digest: None,
+        }
+    }
+}
+
+/// Those for which the expression has no value are counted together.
+fn key(window: &Window, known: &Known) -> String {
+    let by = window.by.as_ref();
+    let value = by.and_then(|by| by.text(known.facts()).ok());
+    value.unwrap_or_default().replace('\0', "")
+}
+
+/// What is the same where nobody says it: the key that came with it, else event and data.
+fn same(command: &Command) -> String {
+    if let Some(key) = &command.dedupe_key {
+        return key.clone();
+    }
+    let said = serde_json::to_vec(&(&command.event, &command.data)).unwrap_or_default();
+    let sum = digest(&SHA256, &said);
+    let hex = sum.as_ref().iter().map(|byte| format!("{byte:02x}"));
+    format!("sha256:{}", hex.collect::<String>())
+}
+
+/// How long a window is, in words.
+#[must_use]
+pub fn in_words(length: TimeDelta) -> String {
+    let seconds = length.num_seconds();
+    let units = [
+        ("day", 86_400),
+        ("hour", 3_600),
+        ("minute", 60),
+        ("second", 1),
+    ];
+    let fits = |(_, unit): &&(&str, i64)| seconds % unit == 0;
+    let (name, unit) = units.iter().find(fits).unwrap_or(&("second", 1));
+    match seconds / unit {
+        1 => (*name).to_owned(),
+        count => format!("{count} {name}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_in_words() {
+        let words = |seconds| in_words(TimeDelta::seconds(seconds));
+        assert_eq!(words(3_600), "hour");
+        assert_eq!(words(900), "15 minutes");
+        assert_eq!(words(172_800), "2 days");
+        assert_eq!(words(61), "61 seconds");
+    }
+}

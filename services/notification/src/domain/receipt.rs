@@ -1,0 +1,186 @@
+//! What providers say about messages later, and what people answer.
+
+use aws_lc_rs::hmac::{HMAC_SHA1_FOR_LEGACY_USE_ONLY, HMAC_SHA256, Key, verify};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+/// A form as it came, in its order.
+pub type Form = Vec<(String, String)>;
+
+/// A word about a message that was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The provider's id of the message.
+    pub message_id: String,
+    /// The provider's word.
+    pub status: String,
+    /// A status may only be followed by one of a higher rank.
+    pub rank: i16,
+    /// Whether the message will not arrive.
+    pub failed: bool,
+    /// The provider's code, where it failed.
+    pub code: Option<i32>,
+}
+
+/// What came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// A word about a message.
+    Receipt(Receipt),
+    /// Somebody at this number wants no more.
+    Stop(String),
+    /// Somebody at this number wants messages again.
+    Start(String),
+    /// Nothing that concerns us.
+    Other,
+}
+
+/// The value of a field.
+#[must_use]
+pub fn field<'a>(form: &'a Form, name: &str) -> Option<&'a str> {
+    let found = form.iter().find(|(key, _)| key == name);
+    found.map(|(_, value)| value.as_str())
+}
+
+/// What Twilio said: <https://www.twilio.com/docs/messaging/guides/track-outbound-message-status>.
+#[must_use]
+pub fn twilio(form: &Form) -> Said {
+    if let (Some(id), Some(status)) = (field(form, "MessageSid"), field(form, "MessageStatus")) {
+        let (rank, failed) = match status {
+            "accepted" | "scheduled" => (1, false),
+            "queued" => (2, false),
+            "sending" => (3, false),
+            "sent" => (4, false),
+            "delivered" => (5, false),
+            "undelivered" | "failed" | "canceled" => (5, true),
+            "read" => (6, false),
+            _ => return Said::Other,
+        };
+        return Said::Receipt(Receipt {
+            message_id: id.to_owned(),
+            status: status.to_owned(),
+            rank,
+            failed,
+            code: field(form, "ErrorCode").and_then(|code| code.parse().ok()),
+        });
+    }
+    let word = field(form, "OptOutType").or_else(|| field(form, "Body"));
+    answer(field(form, "From"), word)
+}
+
+/// What Vonage said: <https://developer.vonage.com/en/messaging/sms/guides/delivery-receipts>.
+#[must_use]
+pub fn vonage(form: &Form) -> Said {
+    if let (Some(id), Some(status)) = (field(form, "messageId"), field(form, "status")) {
+        let (rank, failed) = match status {
+            "buffered" => (2, false),
+            "accepted" => (3, false),
+            "delivered" => (5, false),
+            "expired" | "failed" | "rejected" | "deleted" => (5, true),
+            _ => return Said::Other,
+        };
+        let code = field(form, "err-code").and_then(|code| code.parse().ok());
+        return Said::Receipt(Receipt {
+            message_id: id.to_owned(),
+            status: status.to_owned(),
+            rank,
+            failed,
+            code: code.filter(|_| failed),
+        });
+    }
+    let from = field(form, "msisdn").map(|from| format!("+{}", from.trim_start_matches('+')));
+    answer(from.as_deref(), field(form, "text"))
+}
+
+/// The words of the carriers' rules; only alone do they count.
+fn answer(from: Option<&str>, word: Option<&str>) -> Said {
+    let (Some(from), Some(word)) = (from, word) else {
+        return Said::Other;
+    };
+    match word.trim().to_ascii_uppercase().as_str() {
+        "STOP" | "STOPALL" | "UNSUBSCRIBE" | "CANCEL" | "END" | "QUIT" => {
+            Said::Stop(from.to_owned())
+        }
+        "START" | "UNSTOP" | "YES" => Said::Start(from.to_owned()),
+        _ => Said::Other,
+    }
+}
+
+/// Whether Twilio signed this form for one of these addresses:
+/// <https://www.twilio.com/docs/usage/webhooks/webhooks-security>.
+#[must_use]
+pub fn is_twilios(token: &str, urls: &[String], form: &Form, signature: &str) -> bool {
+    let Ok(signature) = STANDARD.decode(signature) else {
+        return false;
+    };
+    let key = Key::new(HMAC_SHA1_FOR_LEGACY_USE_ONLY, token.as_bytes());
+    let mut sorted: Vec<_> = form.iter().collect();
+    sorted.sort();
+    let fields: String = sorted.iter().flat_map(|(k, v)| [k.as_str(), v]).collect();
+    urls.iter()
+        .any(|url| verify(&key, format!("{url}{fields}").as_bytes(), &signature).is_ok())
+}
+
+/// Whether Vonage signed this form (method `sha256hmac`):
+/// <https://developer.vonage.com/en/getting-started/concepts/signing-messages>.
+#[must_use]
+pub fn is_vonages(secret: &str, form: &Form) -> bool {
+    let Some(given) = field(form, "sig") else {
+        return false;
+    };
+    let mut sorted: Vec<_> = form.iter().filter(|(key, _)| key != "sig").collect();
+    sorted.sort();
+    let clean = |text: &str| text.replace(['&', '='], "_");
+    let text = sorted.iter().map(|(k, v)| format!("&{k}={}", clean(v)));
+    let text: String = text.collect();
+    let key = Key::new(HMAC_SHA256, secret.as_bytes());
+    let given = unhex(given).unwrap_or_default();
+    verify(&key, text.as_bytes(), &given).is_ok()
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes().chunks(2);
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    digits.map(byte).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form(fields: &[(&str, &str)]) -> Form {
+        let own = |(k, v): &(&str, &str)| ((*k).to_owned(), (*v).to_owned());
+        fields.iter().map(own).collect()
+    }
+
+    #[test]
+    fn the_published_signature_of_twilio() {
+        let mut form = form(&[
+            ("CallSid", "CA1234567890ABCDE"),
+            ("Caller", "+14158675309"),
+            ("From", "+14158675309"),
+            ("Digits", "1234"),
+            ("To", "+18005551212"),
+        ]);
+        let urls = ["https://mycompany.com/myapp.php?foo=1&bar=2".to_owned()];
+        let signature = "RSOYDt4T1cUTdK1PDd93/VVr8B8=";
+        assert!(is_twilios("12345", &urls, &form, signature));
+        assert!(!is_twilios("12346", &urls, &form, signature));
+        assert!(!is_twilios("12345", &urls, &form, "nonsense"));
+        form.push(("More".into(), "1".into()));
+        assert!(!is_twilios("12345", &urls, &form, signature));
+    }
+
+    #[test]
+    fn a_keyword_counts_alone() {
+        let inbound = |body| twilio(&form(&[("From", "+15550100067"), ("Body", body)]));
+        assert_eq!(inbound(" stop "), Said::Stop("+15550100067".into()));
+        assert_eq!(inbound("Start"), Said::Start("+15550100067".into()));
+        assert_eq!(inbound("do not stop"), Said::Other);
+        assert_eq!(inbound("HELP"), Said::Other);
+        let typed = form(&[("From", "+1"), ("Body", "arrêt"), ("OptOutType", "STOP")]);
+        assert_eq!(twilio(&typed), Said::Stop("+1".into()));
+        let other = form(&[("msisdn", "15550100067"), ("text", "STOP")]);
+        assert_eq!(vonage(&other), Said::Stop("+15550100067".into()));
+    }
+}

@@ -1,0 +1,215 @@
+//! Makes a rule of its specification, part by part.
+
+use chrono::{NaiveTime, TimeDelta};
+use chrono_tz::Tz;
+use uuid::Uuid;
+
+use super::invalid::{LONGEST, MOST, NAME_CHARS};
+use super::{Invalid, QuietHours, Rule, Spec, TemplateSpec, Window};
+use crate::domain::condition::Expression;
+use crate::domain::quiet::Quiet;
+use crate::domain::recipient::is_language;
+use crate::domain::target::Channel;
+use crate::domain::template::{Template, Unusable};
+use crate::domain::whom::Whom;
+
+/// Who is told, and when.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// So long after the notification came.
+    pub after: TimeDelta,
+    /// Only on these channels; empty for all.
+    pub channels: Vec<Channel>,
+    /// Who is told; never empty.
+    pub recipients: Vec<Whom>,
+}
+
+/// What is said, for channels and languages.
+#[derive(Clone, Debug, Default)]
+pub struct Texts(Vec<Variant>);
+
+/// What is said on a channel in a language.
+#[derive(Clone, Debug)]
+pub struct Variant {
+    channel: Option<Channel>,
+    language: Option<String>,
+    /// The headline.
+    pub title: Option<Template>,
+    /// The text.
+    pub text: Template,
+    /// The same as HTML.
+    pub html: Option<Template>,
+}
+
+impl Texts {
+    /// The one that fits best: the channel counts more than the language.
+    #[must_use]
+    pub fn best(&self, channel: Channel, language: Option<&str>) -> Option<&Variant> {
+        let fit = |variant: &&Variant| {
+            let on = variant.channel.is_none_or(|own| own == channel);
+            let own = variant.language.as_deref();
+            on && own.is_none_or(|own| Some(own) == language)
+        };
+        let rank = |v: &&Variant| (v.channel.is_some(), v.language.is_some());
+        self.0.iter().rev().filter(fit).max_by_key(rank)
+    }
+}
+
+pub(super) fn rule(id: Uuid, spec: &Spec) -> Result<Rule, Invalid> {
+    let known = |c: char| !c.is_control();
+    let length = spec.name.chars().take(NAME_CHARS + 1).count();
+    if !(1..=NAME_CHARS).contains(&length) || !spec.name.chars().all(known) {
+        return Err(Invalid::Name);
+    }
+    if !(1..=10).contains(&spec.sms_segments) {
+        return Err(Invalid::Segments);
+    }
+    let throttle = spec.throttle.as_ref();
+    if throttle.is_some_and(|throttle| !(1..=1_000_000).contains(&throttle.limit)) {
+        return Err(Invalid::Limit);
+    }
+    let throttle = throttle.map(|t| window(t.limit, t.seconds, t.by.as_deref(), "throttle"));
+    let dedupe = spec.dedupe.as_ref();
+    let dedupe = dedupe.map(|d| window(1, d.seconds, d.by.as_deref(), "dedupe"));
+    let digest = spec.digest.as_ref();
+    let digest = digest.map(|d| window(i32::MAX, d.seconds, d.by.as_deref(), "digest"));
+    Ok(Rule {
+        id,
+        name: spec.name.clone(),
+        event: spec.event.parse().map_err(Invalid::Event)?,
+        condition: expression(spec.condition.as_deref(), "condition")?,
+        steps: steps(spec)?,
+        texts: texts(&spec.templates)?,
+        priority: spec.priority,
+        throttle: throttle.transpose()?,
+        dedupe: dedupe.transpose()?,
+        digest: digest.transpose()?,
+        quiet: quiet(&spec.quiet_hours)?,
+        sms_segments: spec.sms_segments,
+        active: spec.active,
+    })
+}
+
+fn expression(source: Option<&str>, field: &'static str) -> Result<Option<Expression>, Invalid> {
+    let compiled = source.map(Expression::new).transpose();
+    compiled.map_err(|error| Invalid::Expression(field, error))
+}
+
+fn window(
+    limit: i32,
+    seconds: i64,
+    by: Option<&str>,
+    field: &'static str,
+) -> Result<Window, Invalid> {
+    let by_field = match field {
+        "throttle" => "throttle.by",
+        "dedupe" => "dedupe.by",
+        _ => "digest.by",
+    };
+    Ok(Window {
+        limit,
+        length: length(seconds, || format!("{field}.seconds"))?,
+        by: expression(by, by_field)?,
+    })
+}
+
+fn length(seconds: i64, field: impl Fn() -> String) -> Result<TimeDelta, Invalid> {
+    let good = (1..=LONGEST).contains(&seconds);
+    good.then(|| TimeDelta::seconds(seconds))
+        .ok_or_else(|| Invalid::Seconds(field()))
+}
+
+fn steps(spec: &Spec) -> Result<Vec<Step>, Invalid> {
+    few(spec.escalation.len(), "escalation")?;
+    let mut steps = vec![Step {
+        after: TimeDelta::zero(),
+        channels: channels(&spec.channels, "channels")?,
+        recipients: recipients(&spec.recipients, "recipients")?,
+    }];
+    for (at, step) in spec.escalation.iter().enumerate() {
+        let field = |name: &str| format!("escalation[{at}].{name}");
+        let after = length(step.after_seconds, || field("after_seconds"))?;
+        if steps.last().is_some_and(|before| before.after >= after) {
+            return Err(Invalid::Order(field("after_seconds")));
+        }
+        steps.push(Step {
+            after,
+            channels: channels(&step.channels, &field("channels"))?,
+            recipients: recipients(&step.recipients, &field("recipients"))?,
+        });
+    }
+    Ok(steps)
+}
+
+fn few(length: usize, field: &str) -> Result<(), Invalid> {
+    let few = length <= MOST;
+    few.then_some(())
+        .ok_or_else(|| Invalid::TooMany(field.into()))
+}
+
+fn channels(names: &[String], field: &str) -> Result<Vec<Channel>, Invalid> {
+    few(names.len(), field)?;
+    let channel = |(at, name): (usize, &String)| {
+        Channel::named(name).ok_or_else(|| Invalid::Channel(format!("{field}[{at}]")))
+    };
+    names.iter().enumerate().map(channel).collect()
+}
+
+fn recipients(texts: &[String], field: &str) -> Result<Vec<Whom>, Invalid> {
+    few(texts.len(), field)?;
+    if texts.is_empty() {
+        return Err(Invalid::Empty(field.into()));
+    }
+    let parse = |(at, text): (usize, &String)| {
+        let whom = text.parse::<Whom>();
+        whom.map_err(|error| Invalid::Recipient(format!("{field}[{at}]"), error))
+    };
+    texts.iter().enumerate().map(parse).collect()
+}
+
+fn texts(specs: &[TemplateSpec]) -> Result<Texts, Invalid> {
+    few(specs.len(), "templates")?;
+    let variant = |(at, spec): (usize, &TemplateSpec)| {
+        let field = |name: &str| format!("templates[{at}].{name}");
+        let named =
+            |name: &String| Channel::named(name).ok_or_else(|| Invalid::Channel(field("channel")));
+        let language = spec.language.clone();
+        if language.as_deref().is_some_and(|code| !is_language(code)) {
+            return Err(Invalid::Language(field("language")));
+        }
+        let wrong = |name: &'static str| move |e: Unusable| Invalid::Template(field(name), e);
+        let title = spec.title.as_deref().map(Template::text).transpose();
+        let html = spec.html.as_deref().map(Template::html).transpose();
+        Ok(Variant {
+            channel: spec.channel.as_ref().map(named).transpose()?,
+            language,
+            title: title.map_err(wrong("title"))?,
+            text: Template::text(&spec.text).map_err(wrong("text"))?,
+            html: html.map_err(wrong("html"))?,
+        })
+    };
+    let variants = specs.iter().enumerate().map(variant);
+    variants.collect::<Result<_, _>>().map(Texts)
+}
+
+fn quiet(specs: &[QuietHours]) -> Result<Vec<Quiet>, Invalid> {
+    few(specs.len(), "quiet_hours")?;
+    let quiet = |(at, spec): (usize, &QuietHours)| {
+        let field = |name: &str| format!("quiet_hours[{at}].{name}");
+        let time = |text: &str, name| {
+            let time = NaiveTime::parse_from_str(text, "%H:%M");
+            time.map_err(|_| Invalid::Time(field(name)))
+        };
+        let zone = spec.time_zone.as_deref().map(str::parse::<Tz>).transpose();
+        Ok(Quiet {
+            from: time(&spec.from, "from")?,
+            to: time(&spec.to, "to")?,
+            days: spec.days.clone(),
+            time_zone: zone
+                .map_err(|_| Invalid::TimeZone(field("time_zone")))?
+                .unwrap_or(Tz::UTC),
+            mode: spec.mode,
+        })
+    };
+    specs.iter().enumerate().map(quiet).collect()
+}

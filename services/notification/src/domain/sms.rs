@@ -1,0 +1,135 @@
+//! How many segments a text message has, and how to cut it (3GPP TS 23.038).
+
+/// The characters of the basic set of GSM-7, but for the escape.
+const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?\
+                     ¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
+/// Characters that take two units.
+const EXTENDED: &str = "\u{c}^{}\\[~]|€";
+
+/// How a text is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// 160 units in one segment, 153 in each of several.
+    Gsm7,
+    /// 70 units of 16 bits in one segment, 67 in each of several.
+    Ucs2,
+}
+
+impl Encoding {
+    /// The encoding that a text needs.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        let gsm = text.chars().all(|c| gsm7(c).is_some());
+        if gsm { Self::Gsm7 } else { Self::Ucs2 }
+    }
+
+    /// The name, as the API has it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gsm7 => "GSM-7",
+            Self::Ucs2 => "UCS-2",
+        }
+    }
+
+    /// Units in one segment alone, and in each of several.
+    const fn room(self) -> (usize, usize) {
+        match self {
+            Self::Gsm7 => (160, 153),
+            Self::Ucs2 => (70, 67),
+        }
+    }
+
+    fn units(self, c: char) -> usize {
+        match self {
+            Self::Gsm7 => gsm7(c).unwrap_or(1),
+            Self::Ucs2 => c.len_utf16(),
+        }
+    }
+}
+
+fn gsm7(c: char) -> Option<usize> {
+    match c {
+        ' '..='Z' | 'a'..='z' | '\n' if c != '`' => Some(1),
+        c if BASIC.contains(c) => Some(1),
+        c if EXTENDED.contains(c) => Some(2),
+        _ => None,
+    }
+}
+
+/// How many segments a text takes. A character is never split between two.
+#[must_use]
+pub fn segments(text: &str) -> usize {
+    let encoding = Encoding::of(text);
+    let (alone, each) = encoding.room();
+    let total: usize = text.chars().map(|c| encoding.units(c)).sum();
+    if total <= alone {
+        return 1;
+    }
+    let (mut segments, mut used) = (1, 0);
+    for c in text.chars() {
+        let units = encoding.units(c);
+        if used + units > each {
+            segments += 1;
+            used = 0;
+        }
+        used += units;
+    }
+    segments
+}
+
+/// The text, cut with `...` so that it takes at most `most` segments.
+#[must_use]
+pub fn cut(text: String, most: usize) -> String {
+    if segments(&text) <= most {
+        return text;
+    }
+    let starts: Vec<_> = text.char_indices().map(|(at, _)| at).collect();
+    let cut = |chars: usize| text[..starts[chars]].trim_end().to_owned() + "...";
+    // Fewer characters never need more segments.
+    let fits = |chars: &usize| segments(&cut(*chars)) <= most;
+    let all: Vec<_> = (0..starts.len()).collect();
+    let fit = all.partition_point(fits);
+    cut(fit.saturating_sub(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_of_gsm7_and_ucs2() {
+        for (text, expected) in [
+            ("a".repeat(160), 1),
+            ("a".repeat(161), 2),
+            ("a".repeat(306), 2),
+            ("a".repeat(307), 3),
+            ("€".repeat(80), 1),
+            ("€".repeat(81), 2),
+            // 152 + 2 do not fit into 153.
+            ("a".repeat(152) + "€" + &"a".repeat(151), 2),
+            ("a".repeat(152) + "€" + &"a".repeat(152), 3),
+            ("ж".repeat(70), 1),
+            ("ж".repeat(71), 2),
+            ("🙂".repeat(35), 1),
+            ("🙂".repeat(36), 2),
+            ("ж".repeat(134), 2),
+            ("ж".repeat(135), 3),
+            (String::new(), 1),
+        ] {
+            assert_eq!(segments(&text), expected, "{text}");
+        }
+        assert_eq!(Encoding::of("Grüße, 5 € {ok}"), Encoding::Gsm7);
+        assert_eq!(Encoding::of("`"), Encoding::Ucs2);
+        assert_eq!(BASIC.chars().filter(|c| gsm7(*c) == Some(1)).count(), 127);
+    }
+
+    #[test]
+    fn a_long_text_is_cut_to_its_cap() {
+        assert_eq!(cut("short".into(), 1), "short");
+        let gsm = cut("word ".repeat(100), 2);
+        assert!(gsm.ends_with("...") && segments(&gsm) == 2, "{gsm}");
+        let ucs = cut("🙂".repeat(500), 1);
+        assert_eq!((segments(&ucs), ucs.chars().count()), (1, 33 + 3));
+    }
+}

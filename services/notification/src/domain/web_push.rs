@@ -1,0 +1,156 @@
+//! Encryption of push messages for a browser (RFC 8291), and who sends them (VAPID, RFC 8292).
+
+use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::agreement::{ECDH_P256, PrivateKey, UnparsedPublicKey, agree};
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
+use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde::Serialize;
+
+/// The longest message, in bytes: a push service takes 4,096 with what encryption adds.
+pub const LONGEST: usize = 3_900;
+/// How many bytes the secret of a browser has.
+const AUTH: usize = 16;
+/// How many bytes a public key has.
+const PUBLIC: usize = 65;
+/// How long a token holds, in seconds; 24 h at most.
+const HOLDS: i64 = 12 * 3_600;
+
+/// Keys that cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the keys cannot be used")]
+pub struct BadKeys;
+
+/// What a browser gave for its messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keys {
+    public: Vec<u8>,
+    auth: Vec<u8>,
+}
+
+impl Keys {
+    /// The keys `p256dh` and `auth` of a subscription, in base64url.
+    pub fn new(p256dh: &str, auth: &str) -> Result<Self, BadKeys> {
+        let decode = |text: &str| {
+            let text = text.trim_end_matches('=');
+            URL_SAFE_NO_PAD.decode(text).map_err(|_| BadKeys)
+        };
+        let (public, auth) = (decode(p256dh)?, decode(auth)?);
+        let good = public.len() == PUBLIC && public[0] == 4 && auth.len() == AUTH;
+        good.then_some(Self { public, auth }).ok_or(BadKeys)
+    }
+
+    /// The message's body with `Content-Encoding: aes128gcm`, by a key pair and a salt that are
+    /// used once.
+    pub fn encrypt(
+        &self,
+        plain: &[u8],
+        pair: &PrivateKey,
+        salt: [u8; 16],
+    ) -> Result<Vec<u8>, BadKeys> {
+        let own = pair.compute_public_key().map_err(|_| BadKeys)?;
+        let theirs = UnparsedPublicKey::new(&ECDH_P256, &self.public);
+        let prk = agree(pair, theirs, BadKeys, |shared| {
+            Ok(sign(&Key::new(HMAC_SHA256, &self.auth), shared))
+        })?;
+        let info = [b"WebPush: info\0", &self.public[..], own.as_ref(), &[1]].concat();
+        let secret = sign(&Key::new(HMAC_SHA256, prk.as_ref()), &info);
+        let prk = sign(&Key::new(HMAC_SHA256, &salt), secret.as_ref());
+        let derive = |info: &[u8]| sign(&Key::new(HMAC_SHA256, prk.as_ref()), info);
+        let key = derive(b"Content-Encoding: aes128gcm\0\x01");
+        let nonce = derive(b"Content-Encoding: nonce\0\x01");
+        let key = UnboundKey::new(&AES_128_GCM, &key.as_ref()[..16]).map_err(|_| BadKeys)?;
+        let nonce = Nonce::try_assume_unique_for_key(&nonce.as_ref()[..12]).map_err(|_| BadKeys)?;
+        // 2 ends the last record.
+        let mut sealed = [plain, &[2]].concat();
+        let key = LessSafeKey::new(key);
+        key.seal_in_place_append_tag(nonce, Aad::empty(), &mut sealed)
+            .map_err(|_| BadKeys)?;
+        let record_size = 4_096_u32.to_be_bytes();
+        let length = u8::try_from(PUBLIC).map_err(|_| BadKeys)?;
+        Ok([&salt, &record_size[..], &[length], own.as_ref(), &sealed].concat())
+    }
+}
+
+/// Who sends, to push services.
+pub struct Vapid {
+    key: EncodingKey,
+    /// The public key, in base64url, which browsers subscribe with.
+    pub public: String,
+    subject: String,
+}
+
+impl Vapid {
+    /// The private key is 32 bytes in base64url; `subject` is a `mailto:` or `https:` address.
+    pub fn new(private: &str, subject: String) -> Result<Self, BadKeys> {
+        let bytes = URL_SAFE_NO_PAD.decode(private.trim_end_matches('='));
+        let pair = PrivateKey::from_private_key(&ECDH_P256, &bytes.map_err(|_| BadKeys)?);
+        let pair = pair.map_err(|_| BadKeys)?;
+        let der: Pkcs8V1Der = pair.as_der().map_err(|_| BadKeys)?;
+        let public = pair.compute_public_key().map_err(|_| BadKeys)?;
+        Ok(Self {
+            key: EncodingKey::from_ec_der(der.as_ref()),
+            public: URL_SAFE_NO_PAD.encode(public.as_ref()),
+            subject,
+        })
+    }
+
+    /// The header `Authorization` for a push service, such as `https://push.example`.
+    pub fn authorization(&self, origin: &str, now: DateTime<Utc>) -> Result<String, BadKeys> {
+        #[derive(Serialize)]
+        struct Claims<'a> {
+            aud: &'a str,
+            exp: i64,
+            sub: &'a str,
+        }
+        let claims = Claims {
+            aud: origin,
+            exp: now.timestamp() + HOLDS,
+            sub: &self.subject,
+        };
+        let header = Header::new(Algorithm::ES256);
+        let token = jsonwebtoken::encode(&header, &claims, &self.key).map_err(|_| BadKeys)?;
+        Ok(format!("vapid t={token}, k={}", self.public))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_vector_of_rfc_8291_appendix_a() {
+        let bytes = |text: &str| URL_SAFE_NO_PAD.decode(text).unwrap();
+        let keys = Keys::new(
+            "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
+            "BTBZMqHH6r4Tts7J_aSIgg",
+        )
+        .unwrap();
+        let private = bytes("yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw");
+        let pair = PrivateKey::from_private_key(&ECDH_P256, &private).unwrap();
+        let salt = bytes("DGv6ra1nlYgDCS1FRnbzlw").try_into().unwrap();
+        let plain = b"When I grow up, I want to be a watermelon";
+        let body = keys.encrypt(plain, &pair, salt).unwrap();
+        let expected = "DGv6ra1nlYgDCS1FRnbzlwAAEABBBP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIg\
+            Dll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A_yl95bQpu6cVPTpK4Mqgkf1CXztLVBSt2Ks3oZwbuw\
+            XPXLWyouBWLVWGNWQexSgSxsj_Qulcy4a-fN";
+        assert_eq!(URL_SAFE_NO_PAD.encode(body), expected);
+    }
+
+    #[test]
+    fn keys_that_are_none_are_refused() {
+        assert_eq!(Keys::new("AAAA", "BTBZMqHH6r4Tts7J_aSIgg"), Err(BadKeys));
+        let subject = || "mailto:ops@example.com".to_owned();
+        assert!(Vapid::new("AAAA", subject()).is_err());
+        let vapid = Vapid::new("yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw", subject()).unwrap();
+        let now = DateTime::from_timestamp(1_795_176_000, 0).unwrap();
+        let header = vapid.authorization("https://push.example", now).unwrap();
+        assert!(
+            header.starts_with("vapid t=ey") && header.contains(", k=BP4z"),
+            "{header}"
+        );
+    }
+}

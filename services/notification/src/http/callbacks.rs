@@ -1,0 +1,154 @@
+//! `/callbacks`: what providers say back, signed by them.
+
+use axum::body::Bytes;
+use axum::extract::{OriginalUri, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use chassis::Problem;
+use chassis::problem::ProblemBody;
+use secrecy::ExposeSecret as _;
+use url::Url;
+
+use super::{Shared, error};
+use crate::config::CallbackKeys;
+use crate::domain::receipt::{self, Form, Receipt, Said, field};
+use crate::domain::target::Target;
+use crate::domain::{twilio, vonage};
+use crate::store::receipt as kept;
+use crate::store::{StoreError, suppression};
+
+/// Why an address is kept that answered STOP.
+const STOPPED: &str = "answered STOP";
+/// A form of Vonage's is taken for so many seconds.
+const FRESH: i64 = 300;
+
+/// What became of a message, or what somebody answered, by Twilio. A status may only move forward;
+/// STOP and START keep the list of suppressions.
+#[utoipa::path(post, path = "/callbacks/twilio", tag = "callbacks",
+    request_body(content = String, content_type = "application/x-www-form-urlencoded"),
+    params(("X-Twilio-Signature" = String, Header, description = "Twilio's, over `PUBLIC_URL`")),
+    responses(
+        (status = 200, description = "It is kept", content_type = "text/xml"),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json",
+            description = "`SIGNATURE_INVALID`"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "`NOT_FOUND`: there is no `PUBLIC_URL`, or no auth token"),
+    ))]
+pub(super) async fn by_twilio(
+    State(shared): State<Shared>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let CallbackKeys {
+        public_url: Some(public),
+        twilio: Some(token),
+        ..
+    } = shared.callbacks.as_ref()
+    else {
+        return Err(error::no_callbacks());
+    };
+    let form = form(&body);
+    let given = headers.get("x-twilio-signature");
+    let given = given
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let urls = urls(
+        public,
+        uri.path_and_query().map_or("", |path| path.as_str()),
+    );
+    if !receipt::is_twilios(token.expose_secret(), &urls, &form, given) {
+        return Err(error::signature_invalid());
+    }
+    keep(&shared, "twilio", receipt::twilio(&form)).await?;
+    // Twilio answers STOP and HELP itself.
+    let nothing = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response/>";
+    Ok(([(header::CONTENT_TYPE, "text/xml")], nothing).into_response())
+}
+
+/// The same by Vonage, with signed callbacks of the method `sha256hmac`.
+#[utoipa::path(post, path = "/callbacks/vonage", tag = "callbacks",
+    request_body(content = String, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, description = "It is kept"),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json",
+            description = "`SIGNATURE_INVALID`"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "`NOT_FOUND`: there is no `VONAGE_SIGNATURE_SECRET`"),
+    ))]
+pub(super) async fn by_vonage(
+    State(shared): State<Shared>,
+    body: Bytes,
+) -> Result<StatusCode, Problem> {
+    let Some(secret) = &shared.callbacks.vonage else {
+        return Err(error::no_callbacks());
+    };
+    let form = either(&body);
+    let at = field(&form, "timestamp").and_then(|at| at.parse::<i64>().ok());
+    let fresh = at.is_some_and(|at| (shared.clock.now().timestamp() - at).abs() <= FRESH);
+    if !fresh || !receipt::is_vonages(secret.expose_secret(), &form) {
+        return Err(error::signature_invalid());
+    }
+    keep(&shared, "vonage", receipt::vonage(&form)).await?;
+    Ok(StatusCode::OK)
+}
+
+fn form(body: &[u8]) -> Form {
+    url::form_urlencoded::parse(body).into_owned().collect()
+}
+
+/// Vonage sends what the account is set to: a form, or JSON with texts.
+fn either(body: &[u8]) -> Form {
+    match serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body) {
+        Ok(object) => object
+            .into_iter()
+            .map(|(key, value)| {
+                let text = value.as_str().map(ToOwned::to_owned);
+                (key, text.unwrap_or_else(|| value.to_string()))
+            })
+            .collect(),
+        Err(_) => form(body),
+    }
+}
+
+/// The address that was signed, with its port and without.
+fn urls(public: &Url, path: &str) -> Vec<String> {
+    let base = public.as_str().trim_end_matches('/');
+    let mut with_port = vec![format!("{base}{path}")];
+    let port = public.port_or_known_default();
+    if let (None, Some(port), Some(host)) = (public.port(), port, public.host_str()) {
+        let rest = public.path().trim_end_matches('/');
+        with_port.push(format!("{}://{host}:{port}{rest}{path}", public.scheme()));
+    }
+    with_port
+}
+
+async fn keep(shared: &Shared, provider: &str, said: Said) -> Result<(), StoreError> {
+    let (id, now) = (shared.clock.new_id(), shared.clock.now());
+    match said {
+        Said::Receipt(receipt) => {
+            let detail = receipt.failed.then(|| detail(provider, &receipt));
+            kept::keep(&shared.pool, provider, &receipt, detail.as_deref(), now).await
+        }
+        Said::Stop(address) => {
+            // Nothing else is an address of ours.
+            if address.parse::<Target>().is_ok() {
+                suppression::insert(&shared.pool, id, &address, STOPPED, now).await?;
+            }
+            Ok(())
+        }
+        Said::Start(address) => suppression::start(&shared.pool, &address, STOPPED).await,
+        Said::Other => Ok(()),
+    }
+}
+
+fn detail(provider: &str, receipt: &Receipt) -> String {
+    let words = match provider {
+        "twilio" => receipt.code.and_then(twilio::words),
+        _ => receipt.code.map(|code| vonage::meaning(code).1),
+    };
+    let code = receipt.code.map(|code| format!(", code {code}"));
+    let words = words.map(|words| format!(": {words}"));
+    let status = receipt.status.clone();
+    [status, code.unwrap_or_default(), words.unwrap_or_default()].concat()
+}

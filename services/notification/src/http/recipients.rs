@@ -1,0 +1,161 @@
+//! `/recipients`: people and the addresses they are reached at.
+
+use axum::Json as Answer;
+use axum::extract::State;
+use axum::http::StatusCode;
+use chassis::Problem;
+use chassis::extract::{Json, Path, Query};
+use chassis::page::{Limit, Page};
+use chassis::problem::ProblemBody;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::{Shared, error};
+use crate::domain::recipient::{Recipient as Reached, Spec};
+use crate::store::recipient::{self, Kept};
+
+/// Which page of recipients to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    /// How many: 1 to 500, 50 unless told.
+    #[serde(default)]
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
+    limit: Limit,
+    /// `next_cursor` of the page before.
+    cursor: Option<Uuid>,
+}
+
+/// A recipient.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Recipient {
+    /// Its id.
+    id: Uuid,
+    /// When it was made.
+    created_at: DateTime<Utc>,
+    /// When it was changed last.
+    updated_at: DateTime<Utc>,
+    /// Who it is.
+    #[serde(flatten)]
+    spec: Spec,
+}
+
+impl From<recipient::Row> for Recipient {
+    fn from(row: recipient::Row) -> Self {
+        Self {
+            id: row.id,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            spec: row.spec.0,
+        }
+    }
+}
+
+fn answer(kept: Kept) -> Result<Answer<Recipient>, Problem> {
+    match kept {
+        Kept::Row(row) => Ok(Answer(row.into())),
+        Kept::NameTaken => Err(error::name_taken()),
+        Kept::Full => Err(error::too_many_recipients()),
+        Kept::Missing => Err(error::no_such_recipient()),
+    }
+}
+
+/// The recipients, the newest first.
+#[utoipa::path(get, path = "/recipients", tag = "recipients", params(Asked),
+    responses(
+        (status = 200, body = Page<Recipient>, description = "A page of them"),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json",
+            description = "`QUERY_INVALID`"),
+    ))]
+pub(super) async fn list(
+    State(shared): State<Shared>,
+    Query(asked): Query<Asked>,
+) -> Result<Answer<Page<Recipient>>, Problem> {
+    let mut rows = recipient::list(&shared.pool, asked.cursor, asked.limit.and_one()).await?;
+    let next_cursor = asked.limit.cut(&mut rows, |row| row.id);
+    let data = rows.into_iter().map(Recipient::from).collect();
+    Ok(Answer(Page { data, next_cursor }))
+}
+
+/// Makes a recipient, whom rules and requests call `recipient:NAME` or by one of its groups.
+#[utoipa::path(post, path = "/recipients", tag = "recipients", request_body = Spec,
+    responses(
+        (status = 201, body = Recipient, description = "It can be told"),
+        (status = 409, body = ProblemBody, content_type = "application/problem+json",
+            description = "`NAME_TAKEN` or `TOO_MANY_RECIPIENTS`"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json",
+            description = "A field that cannot be accepted"),
+    ))]
+pub(super) async fn create(
+    State(shared): State<Shared>,
+    Json(spec): Json<Spec>,
+) -> Result<(StatusCode, Answer<Recipient>), Problem> {
+    Reached::try_from(&spec)?;
+    let (id, now) = (shared.clock.new_id(), shared.clock.now());
+    let kept = recipient::insert(&shared.pool, id, &spec, now).await?;
+    let made = answer(kept)?;
+    shared.shelf.refresh().await?;
+    Ok((StatusCode::CREATED, made))
+}
+
+/// One recipient.
+#[utoipa::path(get, path = "/recipients/{id}", tag = "recipients",
+    params(("id" = Uuid, Path, description = "The recipient's id")),
+    responses(
+        (status = 200, body = Recipient, description = "Who it is"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "`NOT_FOUND`"),
+    ))]
+pub(super) async fn get(
+    State(shared): State<Shared>,
+    Path(id): Path<Uuid>,
+) -> Result<Answer<Recipient>, Problem> {
+    let row = recipient::get(&shared.pool, id).await?;
+    answer(row.map_or(Kept::Missing, Kept::Row))
+}
+
+/// Changes a recipient.
+#[utoipa::path(put, path = "/recipients/{id}", tag = "recipients", request_body = Spec,
+    params(("id" = Uuid, Path, description = "The recipient's id")),
+    responses(
+        (status = 200, body = Recipient, description = "It is as it says now"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "`NOT_FOUND`"),
+        (status = 409, body = ProblemBody, content_type = "application/problem+json",
+            description = "`NAME_TAKEN`"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json",
+            description = "A field that cannot be accepted"),
+    ))]
+pub(super) async fn update(
+    State(shared): State<Shared>,
+    Path(id): Path<Uuid>,
+    Json(spec): Json<Spec>,
+) -> Result<Answer<Recipient>, Problem> {
+    Reached::try_from(&spec)?;
+    let kept = recipient::update(&shared.pool, id, &spec, shared.clock.now()).await?;
+    let changed = answer(kept)?;
+    shared.shelf.refresh().await?;
+    Ok(changed)
+}
+
+/// Deletes a recipient. Rules that name it tell the others.
+#[utoipa::path(delete, path = "/recipients/{id}", tag = "recipients",
+    params(("id" = Uuid, Path, description = "The recipient's id")),
+    responses(
+        (status = 204, description = "It is gone"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "`NOT_FOUND`"),
+    ))]
+pub(super) async fn delete(
+    State(shared): State<Shared>,
+    Path(id): Path<Uuid>,
+) -> Result<StatusCode, Problem> {
+    if !recipient::delete(&shared.pool, id).await? {
+        return Err(error::no_such_recipient());
+    }
+    shared.shelf.refresh().await?;
+    Ok(StatusCode::NO_CONTENT)
+}

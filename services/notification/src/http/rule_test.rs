@@ -1,0 +1,234 @@
+//! `POST /rules/test`: what would be said to whom when, and why not. Nothing is sent or counted.
+
+use axum::Json as Answer;
+use axum::extract::State;
+use chassis::Problem;
+use chassis::extract::Json;
+use chassis::problem::ProblemBody;
+use chrono::{DateTime, Utc};
+use common::notification::{NotificationStatus, NotifyRequest};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{Shared, error};
+use crate::domain::book::Book;
+use crate::domain::command::Command;
+use crate::domain::decision::{Branch, Draft, decide};
+use crate::domain::finding::Finding;
+use crate::domain::notification::Notification;
+use crate::domain::rule::{Rule, Spec};
+use crate::domain::sms::{Encoding, segments};
+use crate::domain::target::Channel;
+use crate::store::{gates, notification};
+
+/// What is to be tried.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"notification": {"event": "order.paid", "data": {"total": 1200}},
+    "rule": {"name": "Big orders", "event": "order.*", "condition": "data.total > 1000"}}))]
+pub(super) struct Trial {
+    /// A notification as it would be sent; or else name a stored one.
+    notification: Option<NotifyRequest>,
+    /// The id of a stored notification.
+    notification_id: Option<Uuid>,
+    /// A rule that is not kept yet, which is tried alone; without it the rules that are followed.
+    rule: Option<Spec>,
+    /// When it would come; now unless told.
+    at: Option<DateTime<Utc>>,
+}
+
+/// What would happen.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Verdict {
+    /// Whether it would go out.
+    status: NotificationStatus,
+    /// Why not, or not yet.
+    reason: Option<String>,
+    /// What each rule says that is about this event.
+    rules: Vec<Finding>,
+    /// What would hold it back, with what was counted so far.
+    gates: Vec<GateView>,
+    /// What would be said to whom.
+    deliveries: Vec<Preview>,
+}
+
+/// A window that lets so many through.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Gate)]
+pub(super) struct GateView {
+    /// Whose.
+    rule_id: Uuid,
+    /// `dedupe` or `throttle`.
+    kind: &'static str,
+    /// What is counted together.
+    key: String,
+    /// The most there may be.
+    limit: i32,
+    /// How many there were in the window that is open now.
+    count: i32,
+    /// When that window ends.
+    ends_at: Option<DateTime<Utc>>,
+    /// Whether it would be held back.
+    shut: bool,
+}
+
+/// A message as it would be sent.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Preview {
+    /// `sms`, `log` …
+    channel: &'static str,
+    /// To whom; phone numbers are masked.
+    recipient: String,
+    /// The headline.
+    title: Option<String>,
+    /// What is said.
+    text: String,
+    /// The same as HTML.
+    html: Option<String>,
+    /// When it would be sent.
+    due_at: DateTime<Utc>,
+    /// 0 for those told at once; later ones only where nobody acknowledges.
+    step: i16,
+    /// `pending` or `suppressed`.
+    status: &'static str,
+    /// Why not, or not yet.
+    reason: Option<String>,
+    /// What a text message takes; null on other channels.
+    sms: Option<SmsPreview>,
+}
+
+/// What a text message takes.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SmsPreview {
+    /// `GSM-7` or `UCS-2`.
+    encoding: &'static str,
+    /// How many segments are paid for.
+    segments: usize,
+}
+
+/// Tries rules on a notification: which match, what would be said to whom when, and what holds it
+/// back. Nothing is sent, stored or counted.
+#[utoipa::path(post, path = "/rules/test", tag = "rules", request_body = Trial,
+    responses(
+        (status = 200, body = Verdict, description = "What would happen"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "`NOT_FOUND`: there is no such notification"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json",
+            description = "`NOTIFICATION_REQUIRED`, or a field that cannot be accepted"),
+    ))]
+pub(super) async fn test(
+    State(shared): State<Shared>,
+    Json(trial): Json<Trial>,
+) -> Result<Answer<Verdict>, Problem> {
+    let command = command(&shared, trial.notification, trial.notification_id).await?;
+    let followed = shared.shelf.book().await?;
+    let book = match &trial.rule {
+        Some(spec) => {
+            let active = Spec {
+                active: true,
+                ..spec.clone()
+            };
+            let rule = Rule::new(shared.clock.new_id(), &active)?;
+            followed.with_only(rule)
+        }
+        None => Book::clone(&followed),
+    };
+    let now = trial.at.unwrap_or_else(|| shared.clock.now());
+    let branches = decide(&command, &book, &shared.defaults, now)?;
+    let new = Notification::new(command, branches, &shared.clock);
+    verdict(&shared, new, now).await.map(Answer)
+}
+
+async fn command(
+    shared: &Shared,
+    given: Option<NotifyRequest>,
+    stored: Option<Uuid>,
+) -> Result<Command, Problem> {
+    let request = match (given, stored) {
+        (Some(request), None) => request,
+        (None, Some(id)) => {
+            let row = notification::get(&shared.pool, id).await?;
+            let row = row.ok_or_else(error::no_such_notification)?;
+            NotifyRequest {
+                event: row.event,
+                title: row.title,
+                message: row.message,
+                data: row.data.as_object().cloned().unwrap_or_default(),
+                priority: row.priority,
+                dedupe_key: row.dedupe_key,
+                ..NotifyRequest::default()
+            }
+        }
+        _ => return Err(error::notification_required()),
+    };
+    Ok(Command::try_from(request)?)
+}
+
+async fn verdict(
+    shared: &Shared,
+    mut new: Notification,
+    now: DateTime<Utc>,
+) -> Result<Verdict, Problem> {
+    let mut views = Vec::new();
+    for (place, branch) in new.branches.clone().iter().enumerate() {
+        for gate in &branch.gates {
+            let open = gates::look(&shared.pool, gate, now).await?;
+            let (count, ends_at) = open.map_or((0, None), |(count, ends)| (count, Some(ends)));
+            let shut = count >= gate.limit;
+            if shut {
+                let reason = gate.reason(ends_at.unwrap_or(now));
+                new.close(place, gate.kind.outcome(), reason);
+            }
+            views.push(GateView {
+                rule_id: gate.rule,
+                kind: gate.kind.as_str(),
+                key: gate.key.clone(),
+                limit: gate.limit,
+                count,
+                ends_at,
+                shut,
+            });
+        }
+        hold_in_digest(branch, &mut new, place, now);
+    }
+    Ok(Verdict {
+        status: new.status(),
+        reason: new.reason(),
+        rules: new.findings().cloned().collect(),
+        gates: views,
+        deliveries: new.deliveries().map(Preview::from).collect(),
+    })
+}
+
+/// Says until when it would wait for others.
+fn hold_in_digest(branch: &Branch, new: &mut Notification, place: usize, now: DateTime<Utc>) {
+    let open = new.branches.get_mut(place);
+    let finding = open.and_then(|open| open.gather.as_ref().and(open.finding.as_mut()));
+    if let (Some(gather), Some(finding)) = (&branch.gather, finding) {
+        let due = (now + gather.length).to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        let detail = format!("told together with others at {due} at the latest");
+        finding.detail = Some(detail);
+    }
+}
+
+impl From<&Draft> for Preview {
+    fn from(draft: &Draft) -> Self {
+        let channel = draft.target.channel();
+        Self {
+            channel: channel.as_str(),
+            recipient: draft.target.to_string(),
+            title: draft.title.clone(),
+            text: draft.text.clone(),
+            html: draft.html.clone(),
+            due_at: draft.due_at,
+            step: draft.step,
+            status: draft.status(),
+            reason: draft.reason.clone(),
+            sms: (channel == Channel::Sms).then(|| SmsPreview {
+                encoding: Encoding::of(&draft.text).as_str(),
+                segments: segments(&draft.text),
+            }),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! `/rules`: which events are told to whom, how, when, and how often.
+
+use axum::Json as Answer;
+use axum::extract::State;
+use axum::http::StatusCode;
+use chassis::Problem;
+use chassis::extract::{Json, Path, Query};
+use chassis::page::{Limit, Page};
+use chassis::problem::ProblemBody;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::{Shared, error};
+use crate::domain::rule::{Rule as Followed, Spec};
+use crate::store::rule;
+
+/// Which page of rules to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    /// How many: 1 to 500, 50 unless told.
+    #[serde(default)]
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
+    limit: Limit,
+    /// `next_cursor` of the page before.
+    cursor: Option<Uuid>,
+}
+
+/// A rule.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Rule {
+    /// Its id.
+    id: Uuid,
+    /// When it was made.
+    created_at: DateTime<Utc>,
+    /// When it was changed last.
+    updated_at: DateTime<Utc>,
+    /// What it says.
+    #[serde(flatten)]
+    spec: Spec,
+}
+
+impl From<rule::Row> for Rule {
+    fn from(row: rule::Row) -> Self {
+        Self {
+            id: row.id,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            spec: row.spec.0,
+        }
+    }
+}
+
+/// The rules, the newest first. They are followed in the order they were made; who is told by one
+/// is not told by the next one, too.
+#[utoipa::path(get, path = "/rules", tag = "rules", params(Asked),
+    responses(
+        (status = 200, body = Page<Rule>, description = "A page of them"),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json",
+            description = "`QUERY_INVALID`"),
+    ))]
+pub(super) async fn list(
+    State(shared): State<Shared>,
+    Query(asked): Query<Asked>,
+) -> Result<Answer<Page<Rule>>, Problem> {
+    let mut rows = rule::list(&shared.pool, asked.cursor, asked.limit.and_one()).await?;
+    let next_cursor = asked.limit.cut(&mut rows, |row| row.id);
+    let data = rows.into_iter().map(Rule::from).collect();
+    Ok(Answer(Page { data, next_cursor }))
+}
+
+/// Makes a rule. It is followed at once by the process that answers, and within a second or two by
+/// all others.
+#[utoipa::path(post, path = "/rules", tag = "rules", request_body = Spec,
+    responses(
+        (status = 201, body = Rule, description = "It is followed"),
+        (status = 409, body = ProblemBody, content_type = "application/problem+json",
+            description = "`TOO_MANY_RULES`"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json",
+            description = "A field that cannot be accepted, such as `EXPRESSION_INVALID` with the \
+                position"),
+    ))]
+pub(super) async fn create(
+    State(shared): State<Shared>,
+    Json(spec): Json<Spec>,
+) -> Result<(StatusCode, Answer<Rule>), Problem> {
+    let id = shared.clock.new_id();
+    Followed::new(id, &spec)?;
+    let row = rule::insert(&shared.pool, id, &spec, shared.clock.now()).await?;
+    let row = row.ok_or_else(error::too_many_rules)?;
+    shared.shelf.refresh().await?;
+    Ok((StatusCode::CREATED, Answer(row.into())))
+}
+
+/// One rule.
+#[utoipa::path(get, path = "/rules/{id}", tag = "rules",
+    params(("id" = Uuid, Path, description = "The rule's id")),
+    responses(
+        (status = 200, body = Rule, description = "What it says"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "`NOT_FOUND`"),
+    ))]
+pub(super) async fn get(
+    State(shared): State<Shared>,
+    Path(id): Path<Uuid>,
+) -> Result<Answer<Rule>, Problem> {
+    let row = rule::get(&shared.pool, id).await?;
+    let row = row.ok_or_else(error::no_such_rule)?;
+    Ok(Answer(row.into()))
+}
+
+/// Changes a rule.
+#[utoipa::path(put, path = "/rules/{id}", tag = "rules", request_body = Spec,
+    params(("id" = Uuid, Path, description = "The rule's id")),
+    responses(
+        (status = 200, body = Rule, description = "It is followed as it is now"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "`NOT_FOUND`"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json",
+            description = "A field that cannot be accepted"),
+    ))]
+pub(super) async fn update(
+    State(shared): State<Shared>,
+    Path(id): Path<Uuid>,
+    Json(spec): Json<Spec>,
+) -> Result<Answer<Rule>, Problem> {
+    Followed::new(id, &spec)?;
+    let row = rule::update(&shared.pool, id, &spec, shared.clock.now()).await?;
+    let row = row.ok_or_else(error::no_such_rule)?;
+    shared.shelf.refresh().await?;
+    Ok(Answer(row.into()))
+}
+
+/// Deletes a rule. What it gathered is told no more.
+#[utoipa::path(delete, path = "/rules/{id}", tag = "rules",
+    params(("id" = Uuid, Path, description = "The rule's id")),
+    responses(
+        (status = 204, description = "It is gone"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "`NOT_FOUND`"),
+    ))]
+pub(super) async fn delete(
+    State(shared): State<Shared>,
+    Path(id): Path<Uuid>,
+) -> Result<StatusCode, Problem> {
+    if !rule::delete(&shared.pool, id).await? {
+        return Err(error::no_such_rule());
+    }
+    shared.shelf.refresh().await?;
+    Ok(StatusCode::NO_CONTENT)
+}

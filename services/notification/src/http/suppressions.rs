@@ -1,0 +1,124 @@
+//! `/suppressions`: who wants no more.
+
+use axum::Json as Answer;
+use axum::extract::State;
+use axum::http::StatusCode;
+use chassis::Problem;
+use chassis::extract::{Json, Path, Query};
+use chassis::page::{Limit, Page};
+use chassis::problem::ProblemBody;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::{Shared, error};
+use crate::domain::target::Target;
+use crate::store::suppression::{self, Row};
+
+/// The longest reason, in characters.
+const REASON_CHARS: usize = 200;
+
+/// Which page to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    /// How many: 1 to 500, 50 unless told.
+    #[serde(default)]
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
+    limit: Limit,
+    /// `next_cursor` of the page before.
+    cursor: Option<Uuid>,
+}
+
+/// Who is to get nothing more.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SuppressionRequest, example = json!({"address": "+15550100067"}))]
+pub(super) struct Spec {
+    /// An address of any channel.
+    address: String,
+    /// Why.
+    #[serde(default)]
+    reason: Option<String>,
+}
+
+/// An address that nothing is sent to.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Suppression {
+    /// Its id.
+    id: Uuid,
+    /// The address.
+    address: String,
+    /// Why.
+    reason: String,
+    /// Since when.
+    created_at: DateTime<Utc>,
+}
+
+impl From<Row> for Suppression {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id,
+            address: row.address,
+            reason: row.reason,
+            created_at: row.created_at,
+        }
+    }
+}
+
+/// The addresses that nothing is sent to, the newest first.
+#[utoipa::path(get, path = "/suppressions", tag = "suppressions", params(Asked),
+    responses(
+        (status = 200, body = Page<Suppression>, description = "A page of them"),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json",
+            description = "`QUERY_INVALID`"),
+    ))]
+pub(super) async fn list(
+    State(shared): State<Shared>,
+    Query(asked): Query<Asked>,
+) -> Result<Answer<Page<Suppression>>, Problem> {
+    let mut rows = suppression::list(&shared.pool, asked.cursor, asked.limit.and_one()).await?;
+    let next_cursor = asked.limit.cut(&mut rows, |row| row.id);
+    let data = rows.into_iter().map(Suppression::from).collect();
+    Ok(Answer(Page { data, next_cursor }))
+}
+
+/// Sends nothing more to an address, by whatever provider. One that is kept already stays as it is.
+#[utoipa::path(post, path = "/suppressions", tag = "suppressions", request_body = Spec,
+    responses(
+        (status = 201, body = Suppression, description = "It gets nothing"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json",
+            description = "`ADDRESS_INVALID` or `REASON_INVALID`"),
+    ))]
+pub(super) async fn create(
+    State(shared): State<Shared>,
+    Json(spec): Json<Spec>,
+) -> Result<(StatusCode, Answer<Suppression>), Problem> {
+    let target: Target = spec.address.parse().map_err(error::address_invalid)?;
+    let reason = spec.reason.unwrap_or_else(|| "by hand".into());
+    if reason.contains('\0') || reason.chars().nth(REASON_CHARS).is_some() {
+        return Err(error::reason_invalid());
+    }
+    let (id, now) = (shared.clock.new_id(), shared.clock.now());
+    let row = suppression::insert(&shared.pool, id, target.address(), &reason, now).await?;
+    Ok((StatusCode::CREATED, Answer(row.into())))
+}
+
+/// Sends to an address again.
+#[utoipa::path(delete, path = "/suppressions/{id}", tag = "suppressions",
+    params(("id" = Uuid, Path, description = "The suppression's id")),
+    responses(
+        (status = 204, description = "It gets messages again"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "`NOT_FOUND`"),
+    ))]
+pub(super) async fn delete(
+    State(shared): State<Shared>,
+    Path(id): Path<Uuid>,
+) -> Result<StatusCode, Problem> {
+    let deleted = suppression::delete(&shared.pool, id).await?;
+    let there = deleted.then_some(StatusCode::NO_CONTENT);
+    there.ok_or_else(error::no_such_suppression)
+}

@@ -1,0 +1,195 @@
+//! `/webhooks`: who gets signed requests.
+
+use axum::Json as Answer;
+use axum::extract::State;
+use axum::http::StatusCode;
+use chassis::Problem;
+use chassis::extract::{Json, Path, Query};
+use chassis::page::{Limit, Page};
+use chassis::problem::ProblemBody;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::{Shared, error};
+use crate::domain::target::is_web;
+use crate::domain::webhook::{SECRET_BYTES, secret};
+use crate::store::endpoint::{self, Kind, Row};
+
+/// The longest address, in bytes.
+const LONGEST: usize = 2_000;
+
+/// Which page of webhooks to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    /// How many: 1 to 500, 50 unless told.
+    #[serde(default)]
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
+    limit: Limit,
+    /// `next_cursor` of the page before.
+    cursor: Option<Uuid>,
+}
+
+/// Who is to get requests.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = WebhookRequest, example = json!({"url": "https://example.com/hooks/visitors"}))]
+pub(super) struct Spec {
+    /// Its address in the public internet.
+    url: String,
+    /// Whether it is sent to.
+    #[serde(default = "yes")]
+    enabled: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// Who gets requests.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Webhook {
+    /// Its id.
+    id: Uuid,
+    /// What rules and requests call it.
+    address: String,
+    /// Its address in the web.
+    url: String,
+    /// Whether it is sent to.
+    enabled: bool,
+    /// Why not.
+    disabled_reason: Option<String>,
+    /// What requests are signed with; shown once, where it is new.
+    secret: Option<String>,
+    /// When it was made.
+    created_at: DateTime<Utc>,
+}
+
+impl Webhook {
+    fn new(row: Row, secret: Option<String>) -> Self {
+        Self {
+            id: row.id,
+            address: row.address,
+            url: row.url,
+            enabled: row.enabled,
+            disabled_reason: row.disabled_reason,
+            secret,
+            created_at: row.created_at,
+        }
+    }
+}
+
+fn checked(spec: &Spec) -> Result<(), Problem> {
+    let good = spec.url.len() <= LONGEST && !spec.url.contains('\0') && is_web(&spec.url);
+    good.then_some(()).ok_or_else(error::url_invalid)
+}
+
+fn new_secret() -> Result<String, Problem> {
+    let mut bytes = [0; SECRET_BYTES];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|error| Problem::internal(&error))?;
+    Ok(secret(&bytes))
+}
+
+/// The webhooks, the newest first, without their secrets.
+#[utoipa::path(get, path = "/webhooks", tag = "channels", params(Asked),
+    responses(
+        (status = 200, body = Page<Webhook>, description = "A page of them"),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json",
+            description = "`QUERY_INVALID`"),
+    ))]
+pub(super) async fn list(
+    State(shared): State<Shared>,
+    Query(asked): Query<Asked>,
+) -> Result<Answer<Page<Webhook>>, Problem> {
+    let mut rows = endpoint::webhooks(&shared.pool, asked.cursor, asked.limit.and_one()).await?;
+    let next_cursor = asked.limit.cut(&mut rows, |row| row.id);
+    let data = rows
+        .into_iter()
+        .map(|row| Webhook::new(row, None))
+        .collect();
+    Ok(Answer(Page { data, next_cursor }))
+}
+
+/// Makes a webhook, which rules and requests call by its `address`. Requests to it are signed as
+/// Standard Webhooks says, with the `secret` that this answer shows and no other.
+#[utoipa::path(post, path = "/webhooks", tag = "channels", request_body = Spec,
+    responses(
+        (status = 201, body = Webhook, description = "It can be told"),
+        (status = 409, body = ProblemBody, content_type = "application/problem+json",
+            description = "`TOO_MANY_ENDPOINTS`"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json",
+            description = "`URL_INVALID`"),
+    ))]
+pub(super) async fn create(
+    State(shared): State<Shared>,
+    Json(spec): Json<Spec>,
+) -> Result<(StatusCode, Answer<Webhook>), Problem> {
+    checked(&spec)?;
+    let secret = new_secret()?;
+    let (id, now) = (shared.clock.new_id(), shared.clock.now());
+    let keys = std::slice::from_ref(&secret);
+    let row = endpoint::insert(&shared.pool, Kind::Webhook, id, &spec.url, keys, now).await?;
+    let row = row.ok_or_else(error::too_many_endpoints)?;
+    let made = Webhook::new(row, Some(secret));
+    Ok((StatusCode::CREATED, Answer(made)))
+}
+
+/// Changes a webhook, or enables one that was disabled.
+#[utoipa::path(put, path = "/webhooks/{id}", tag = "channels", request_body = Spec,
+    params(("id" = Uuid, Path, description = "The webhook's id")),
+    responses(
+        (status = 200, body = Webhook, description = "It is as it says now"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "`NOT_FOUND`"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json",
+            description = "`URL_INVALID`"),
+    ))]
+pub(super) async fn update(
+    State(shared): State<Shared>,
+    Path(id): Path<Uuid>,
+    Json(spec): Json<Spec>,
+) -> Result<Answer<Webhook>, Problem> {
+    checked(&spec)?;
+    let row = endpoint::update(&shared.pool, id, &spec.url, spec.enabled).await?;
+    let row = row.ok_or_else(error::no_such_webhook)?;
+    Ok(Answer(Webhook::new(row, None)))
+}
+
+/// Gives a webhook a new secret. Requests are signed with it and the one before, until the next
+/// rotation, so that the receiver can change in between.
+#[utoipa::path(post, path = "/webhooks/{id}/rotate", tag = "channels",
+    params(("id" = Uuid, Path, description = "The webhook's id")),
+    responses(
+        (status = 200, body = Webhook, description = "With its new secret"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "`NOT_FOUND`"),
+    ))]
+pub(super) async fn rotate(
+    State(shared): State<Shared>,
+    Path(id): Path<Uuid>,
+) -> Result<Answer<Webhook>, Problem> {
+    let secret = new_secret()?;
+    let row = endpoint::rotate(&shared.pool, id, &secret).await?;
+    let row = row.ok_or_else(error::no_such_webhook)?;
+    Ok(Answer(Webhook::new(row, Some(secret))))
+}
+
+/// Deletes a webhook. What is on its way to it becomes a dead letter.
+#[utoipa::path(delete, path = "/webhooks/{id}", tag = "channels",
+    params(("id" = Uuid, Path, description = "The webhook's id")),
+    responses(
+        (status = 204, description = "It is gone"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "`NOT_FOUND`"),
+    ))]
+pub(super) async fn delete(
+    State(shared): State<Shared>,
+    Path(id): Path<Uuid>,
+) -> Result<StatusCode, Problem> {
+    let deleted = endpoint::delete(&shared.pool, Kind::Webhook, id).await?;
+    let there = deleted.then_some(StatusCode::NO_CONTENT);
+    there.ok_or_else(error::no_such_webhook)
+}

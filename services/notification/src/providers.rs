@@ -1,0 +1,146 @@
+//! Who carries what, by the settings.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use chassis::http_client;
+use common::clock::Clock;
+use secrecy::ExposeSecret as _;
+
+use crate::NAME;
+use crate::clients::Provider;
+use crate::clients::discord::Discord;
+use crate::clients::email::Email;
+use crate::clients::fcm::Fcm;
+use crate::clients::guarded::Guarded;
+use crate::clients::ntfy::Ntfy;
+use crate::clients::slack::Slack;
+use crate::clients::telegram::Telegram;
+use crate::clients::twilio::Twilio;
+use crate::clients::vonage::Vonage;
+use crate::clients::web_push::WebPush;
+use crate::clients::webhook::Webhook;
+use crate::config::{Config, SmsProvider};
+use crate::domain::target::Channel;
+use crate::domain::web_push::Vapid;
+use crate::workers::dispatcher::Asked;
+
+/// The providers of each channel, in the order they are asked; none where the log is told.
+pub struct Providers(pub Vec<(Channel, Vec<Asked>)>);
+
+/// Who sends to browsers, where there is a key.
+pub fn vapid(config: &Config) -> anyhow::Result<Option<Arc<Vapid>>> {
+    let subject = config.channels.vapid_subject.clone();
+    let key = config.channels.vapid_private_key.as_ref();
+    let vapid = key.map(|key| Vapid::new(key.expose_secret(), subject));
+    let vapid = vapid.transpose();
+    let vapid = vapid.context("VAPID_PRIVATE_KEY is no key: 32 bytes in base64url")?;
+    Ok(vapid.map(Arc::new))
+}
+
+impl Providers {
+    /// The providers that the settings name.
+    pub fn new(config: &Config, clock: &Clock, vapid: Option<&Arc<Vapid>>) -> anyhow::Result<Self> {
+        let guarded = Guarded::new(config.channels.webhook_private_networks.clone())?;
+        let each = Channel::ALL.into_iter().map(|channel| {
+            let providers: Vec<Arc<dyn Provider>> = match channel {
+                Channel::Log => vec![],
+                Channel::Sms => sms(config)?,
+                Channel::Email => email(config)?,
+                Channel::Telegram => telegram(config)?,
+                Channel::Fcm => fcm(config, clock)?,
+                Channel::Push => push(&guarded, vapid, clock),
+                Channel::Webhook => vec![Arc::new(Webhook {
+                    http: guarded.clone(),
+                    clock: clock.clone(),
+                })],
+                Channel::Slack => vec![Arc::new(Slack {
+                    http: guarded.clone(),
+                })],
+                Channel::Discord => vec![Arc::new(Discord {
+                    http: guarded.clone(),
+                })],
+                Channel::Ntfy => vec![Arc::new(Ntfy {
+                    http: http_client::build(NAME)?,
+                    base: config.channels.ntfy_url.clone(),
+                    token: config.channels.ntfy_token.clone(),
+                })],
+            };
+            Ok((channel, providers.into_iter().map(Asked::from).collect()))
+        });
+        each.collect::<anyhow::Result<_>>().map(Self)
+    }
+
+    /// Those of a channel.
+    pub fn of(&self, channel: Channel) -> &[Asked] {
+        let own = self.0.iter().find(|(own, _)| *own == channel);
+        own.map_or(&[], |(_, providers)| providers)
+    }
+}
+
+fn sms(config: &Config) -> anyhow::Result<Vec<Arc<dyn Provider>>> {
+    let mut providers: Vec<Arc<dyn Provider>> = vec![];
+    for provider in config.sms.providers() {
+        match provider {
+            SmsProvider::Log => {}
+            SmsProvider::Twilio => {
+                if let Some(mut settings) = config.sms.twilio()? {
+                    settings.callback = config.callback("twilio");
+                    let http = http_client::build(NAME)?;
+                    providers.push(Arc::new(Twilio::new(http, settings)));
+                }
+            }
+            SmsProvider::Vonage => {
+                if let Some(mut settings) = config.sms.vonage()? {
+                    settings.callback = config.callback("vonage");
+                    let http = http_client::build(NAME)?;
+                    providers.push(Arc::new(Vonage::new(http, settings)));
+                }
+            }
+        }
+    }
+    Ok(providers)
+}
+
+fn email(config: &Config) -> anyhow::Result<Vec<Arc<dyn Provider>>> {
+    let settings = &config.channels;
+    let Some((url, from)) = settings.smtp_url.as_ref().zip(settings.email_from.as_ref()) else {
+        return Ok(vec![]);
+    };
+    Ok(vec![Arc::new(Email::new(url.expose_secret(), from)?)])
+}
+
+fn telegram(config: &Config) -> anyhow::Result<Vec<Arc<dyn Provider>>> {
+    let Some(token) = config.channels.telegram_bot_token.clone() else {
+        return Ok(vec![]);
+    };
+    Ok(vec![Arc::new(Telegram {
+        http: http_client::build(NAME)?,
+        base: config.channels.telegram_base_url.clone(),
+        token,
+    })])
+}
+
+fn fcm(config: &Config, clock: &Clock) -> anyhow::Result<Vec<Arc<dyn Provider>>> {
+    let Some(credentials) = &config.channels.fcm_credentials else {
+        return Ok(vec![]);
+    };
+    // serde's error would show a part of them.
+    let credentials = serde_json::from_str(credentials.expose_secret())
+        .map_err(|_| anyhow::anyhow!("FCM_CREDENTIALS is no service account of Firebase"))?;
+    let base = config.channels.fcm_base_url.clone();
+    let fcm = Fcm::new(http_client::build(NAME)?, base, credentials, clock.clone());
+    let fcm = fcm.context("the private key in FCM_CREDENTIALS cannot be used")?;
+    Ok(vec![Arc::new(fcm)])
+}
+
+fn push(guarded: &Guarded, vapid: Option<&Arc<Vapid>>, clock: &Clock) -> Vec<Arc<dyn Provider>> {
+    let Some(vapid) = vapid else {
+        return vec![];
+    };
+    vec![Arc::new(WebPush {
+        http: guarded.clone(),
+        vapid: vapid.clone(),
+        clock: clock.clone(),
+    })]
+}

@@ -1,0 +1,97 @@
+//! Digests whose time has come: the tables `digest` and `digest_item`.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::accept::{Asked, insert};
+use super::{StoreError, notification};
+use crate::domain::notification::Notification;
+
+/// The most digests that are told in one transaction.
+const AT_ONCE: i64 = 20;
+/// The texts of the first so many are told.
+const TEXTS: i64 = 5;
+
+/// Notifications that are to be told together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Due {
+    /// The id of the notification that tells them.
+    pub id: Uuid,
+    /// Whose digest.
+    pub rule: Uuid,
+    /// How long they were gathered.
+    pub length: TimeDelta,
+    /// How many there are.
+    pub count: i64,
+    /// The texts of the first of them.
+    pub texts: Vec<String>,
+    /// The first of them.
+    pub first: notification::Row,
+}
+
+/// Stores what `tell` makes of digests that are due at `now`, and closes them; returns how many.
+pub async fn close(
+    pool: &PgPool,
+    now: DateTime<Utc>,
+    tell: impl Fn(Due) -> Notification,
+) -> Result<usize, StoreError> {
+    let mut transaction = pool.begin().await?;
+    let open = sqlx::query!(
+        "select id, rule_id, opened_at, due_at from notification.digest
+         where due_at <= $1 order by due_at limit $2 for update skip locked",
+        now,
+        AT_ONCE,
+    );
+    let open = open.fetch_all(&mut *transaction).await?;
+    let mut told = Vec::with_capacity(open.len());
+    for row in &open {
+        let found = gathered(&mut transaction, row.id).await?;
+        let Some((count, texts, first)) = found else {
+            continue;
+        };
+        let new = tell(Due {
+            id: row.id,
+            rule: row.rule_id,
+            length: row.due_at - row.opened_at,
+            count,
+            texts,
+            first,
+        });
+        told.push(Asked { new, key: None });
+    }
+    if !told.is_empty() {
+        let all: Vec<_> = told.iter().collect();
+        insert(&mut *transaction, "", &all, now).await?;
+    }
+    let ids: Vec<_> = open.iter().map(|row| row.id).collect();
+    sqlx::query!("delete from notification.digest where id = any($1)", &ids)
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(open.len())
+}
+
+async fn gathered(
+    connection: &mut PgConnection,
+    digest: Uuid,
+) -> Result<Option<(i64, Vec<String>, notification::Row)>, StoreError> {
+    let count = sqlx::query_scalar!(
+        r#"select count(*) as "count!" from notification.digest_item where digest_id = $1"#,
+        digest,
+    );
+    let count = count.fetch_one(&mut *connection).await?;
+    let items = sqlx::query!(
+        "select notification_id, text from notification.digest_item
+         where digest_id = $1 order by notification_id limit $2",
+        digest,
+        TEXTS,
+    );
+    let items = items.fetch_all(&mut *connection).await?;
+    let Some(first) = items.first() else {
+        return Ok(None);
+    };
+    let first = notification::get(&mut *connection, first.notification_id).await?;
+    let texts = items.into_iter().map(|item| item.text).collect();
+    Ok(first.map(|first| (count, texts, first)))
+}

@@ -1,0 +1,149 @@
+//! The table `endpoint`: where webhooks and browsers are reached.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::StoreError;
+
+/// The most there may be of a kind.
+const MOST: i64 = 100_000;
+
+/// An endpoint as it is kept, without its keys.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Its id.
+    pub id: Uuid,
+    /// What rules and requests call it.
+    pub address: String,
+    /// Its address in the web.
+    pub url: String,
+    /// Whether it is sent to.
+    pub enabled: bool,
+    /// Why not.
+    pub disabled_reason: Option<String>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+}
+
+/// What an endpoint is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It gets signed requests.
+    Webhook,
+    /// A browser.
+    Push,
+}
+
+impl Kind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Webhook => "webhook",
+            Self::Push => "push",
+        }
+    }
+}
+
+/// At most `limit` webhooks older than `before`, the newest first.
+pub async fn webhooks(
+    pool: &PgPool,
+    before: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Row>, StoreError> {
+    let rows = sqlx::query_as!(
+        Row,
+        "select id, address, url, enabled, disabled_reason, created_at
+         from notification.endpoint where kind = 'webhook' and id < $1 order by id desc limit $2",
+        before.unwrap_or(Uuid::max()),
+        limit,
+    );
+    Ok(rows.fetch_all(pool).await?)
+}
+
+/// Keeps an endpoint. A browser that is known keeps its id and gets the new keys. `None` where
+/// there are as many as there may be.
+pub async fn insert(
+    pool: &PgPool,
+    kind: Kind,
+    id: Uuid,
+    url: &str,
+    keys: &[String],
+    now: DateTime<Utc>,
+) -> Result<Option<Row>, StoreError> {
+    let row = sqlx::query_as!(
+        Row,
+        "insert into notification.endpoint (address, id, kind, url, keys, created_at)
+         select $1 || ':' || $2::uuid, $2, $1, $3, $4, $5
+         where (select count(*) from notification.endpoint where kind = $1) < $6
+         on conflict (url) where kind = 'push'
+         do update set keys = excluded.keys, enabled = true, disabled_reason = null
+         returning id, address, url, enabled, disabled_reason, created_at",
+        kind.as_str(),
+        id,
+        url,
+        keys,
+        now,
+        MOST,
+    );
+    Ok(row.fetch_optional(pool).await?)
+}
+
+/// Changes a webhook, where there is one.
+pub async fn update(
+    pool: &PgPool,
+    id: Uuid,
+    url: &str,
+    enabled: bool,
+) -> Result<Option<Row>, StoreError> {
+    let row = sqlx::query_as!(
+        Row,
+        "update notification.endpoint
+         set url = $2, enabled = $3,
+             disabled_reason = case when $3 then null else coalesce(disabled_reason, 'by hand') end
+         where id = $1 and kind = 'webhook'
+         returning id, address, url, enabled, disabled_reason, created_at",
+        id,
+        url,
+        enabled,
+    );
+    Ok(row.fetch_optional(pool).await?)
+}
+
+/// Puts a new secret before the one a webhook has; what was before that one ends. Whether there is
+/// such a webhook.
+pub async fn rotate(pool: &PgPool, id: Uuid, secret: &str) -> Result<Option<Row>, StoreError> {
+    let row = sqlx::query_as!(
+        Row,
+        "update notification.endpoint set keys = array[$2, keys[1]]
+         where id = $1 and kind = 'webhook'
+         returning id, address, url, enabled, disabled_reason, created_at",
+        id,
+        secret,
+    );
+    Ok(row.fetch_optional(pool).await?)
+}
+
+/// Deletes an endpoint of that kind; whether there was one.
+pub async fn delete(pool: &PgPool, kind: Kind, id: Uuid) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        "delete from notification.endpoint where id = $1 and kind = $2",
+        id,
+        kind.as_str(),
+    );
+    Ok(done.execute(pool).await?.rows_affected() > 0)
+}
+
+/// Ends what is gone for good: a webhook is disabled, a browser is forgotten.
+pub async fn gone(pool: &PgPool, address: &str) -> Result<(), StoreError> {
+    sqlx::query!(
+        "with forgotten as (
+             delete from notification.endpoint where address = $1 and kind = 'push')
+         update notification.endpoint
+         set enabled = false, disabled_reason = 'the receiver answered 410 Gone'
+         where address = $1 and kind = 'webhook'",
+        address,
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,214 @@
+//! Gates and digests at the moment a notification is accepted: the tables `tally` and `digest`.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use common::clock::Clock;
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::StoreError;
+use crate::domain::gate::{Gate, Kind};
+use crate::domain::notification::Notification;
+
+/// The most tallies that are deleted at once.
+const AT_ONCE: i64 = 10_000;
+
+/// Closes the branches whose gates are shut, and counts the others.
+pub(super) async fn pass(
+    connection: &mut PgConnection,
+    all: &mut [&mut Notification],
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    for kind in Kind::ALL {
+        // In the order of their keys, so that two lists wait for each other and never both.
+        let mut waiting: BTreeMap<(Uuid, String), Vec<Place>> = BTreeMap::new();
+        for (at, notification) in all.iter().enumerate() {
+            for (branch, open) in notification.branches.iter().enumerate() {
+                let shut = open.drafts.is_empty() && open.gather.is_none();
+                let gate = open.gates.iter().find(|gate| gate.kind == kind);
+                if let Some(gate) = gate.filter(|_| !shut) {
+                    let key = (gate.rule, gate.key.clone());
+                    let place = (at, branch, gate.clone());
+                    waiting.entry(key).or_default().push(place);
+                }
+            }
+        }
+        for counted in count(connection, kind, waiting, now).await? {
+            let numbers = counted.before..;
+            for (number, (at, branch, gate)) in numbers.zip(counted.places) {
+                if number >= gate.limit {
+                    all[at].close(branch, kind.outcome(), gate.reason(counted.ends_at));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Which notification, which of its branches, and the gate.
+type Place = (usize, usize, Gate);
+
+/// Those that wait at the same gate.
+struct Counted {
+    places: Vec<Place>,
+    /// How many came before them.
+    before: i32,
+    /// When the gate opens again.
+    ends_at: DateTime<Utc>,
+}
+
+async fn count(
+    connection: &mut PgConnection,
+    kind: Kind,
+    mut waiting: BTreeMap<(Uuid, String), Vec<Place>>,
+    now: DateTime<Utc>,
+) -> Result<Vec<Counted>, StoreError> {
+    if waiting.is_empty() {
+        return Ok(vec![]);
+    }
+    let (mut rules, mut keys, mut counts, mut ends) = (vec![], vec![], vec![], vec![]);
+    for ((rule, key), places) in &waiting {
+        rules.push(*rule);
+        keys.push(key.clone());
+        counts.push(i32::try_from(places.len()).unwrap_or(i32::MAX));
+        ends.push(places.first().map_or(now, |(_, _, gate)| now + gate.length));
+    }
+    let rows = sqlx::query!(
+        "insert into notification.tally as t (rule_id, kind, key, count, ends_at)
+         select rule_id, $1, key, count, ends_at
+         from unnest($2::uuid[], $3::text[], $4::int[], $5::timestamptz[])
+             as new (rule_id, key, count, ends_at)
+         order by rule_id, key
+         on conflict on constraint tally_pkey do update
+         set count = case when t.ends_at <= $6 then excluded.count
+                 else least(t.count::bigint + excluded.count, 2000000000)::int end,
+             ends_at = case when t.ends_at <= $6 then excluded.ends_at else t.ends_at end
+         returning rule_id, key, count, ends_at",
+        kind.as_str(),
+        &rules,
+        &keys,
+        &counts,
+        &ends,
+        now,
+    );
+    let rows = rows.fetch_all(connection).await?;
+    let counted = rows.into_iter().filter_map(|row| {
+        let places = waiting.remove(&(row.rule_id, row.key))?;
+        let new = i32::try_from(places.len()).unwrap_or(i32::MAX);
+        Some(Counted {
+            before: row.count - new,
+            ends_at: row.ends_at,
+            places,
+        })
+    });
+    Ok(counted.collect())
+}
+
+/// How many were counted in the window that is open at `now`, and when it ends.
+pub async fn look(
+    pool: &PgPool,
+    gate: &Gate,
+    now: DateTime<Utc>,
+) -> Result<Option<(i32, DateTime<Utc>)>, StoreError> {
+    let row = sqlx::query!(
+        "select count, ends_at from notification.tally
+         where rule_id = $1 and kind = $2 and key = $3 and ends_at > $4",
+        gate.rule,
+        gate.kind.as_str(),
+        gate.key,
+        now,
+    );
+    let row = row.fetch_optional(pool).await?;
+    Ok(row.map(|row| (row.count, row.ends_at)))
+}
+
+/// Opens the digests that notifications are gathered in, or finds them open.
+pub(super) async fn gather(
+    connection: &mut PgConnection,
+    all: &mut [&mut Notification],
+    clock: &Clock,
+) -> Result<(), StoreError> {
+    let now = clock.now();
+    let mut wanted = BTreeMap::new();
+    let branches = all.iter().flat_map(|one| &one.branches);
+    for gather in branches.filter_map(|branch| branch.gather.as_ref()) {
+        wanted.insert((gather.rule, gather.key.clone()), now + gather.length);
+    }
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let rows = sqlx::query!(
+        "insert into notification.digest as d (id, rule_id, key, opened_at, due_at)
+         select id, rule_id, key, $4, due_at
+         from unnest($1::uuid[], $2::uuid[], $3::text[], $5::timestamptz[])
+             as new (id, rule_id, key, due_at) order by rule_id, key
+         on conflict on constraint digest_open_once do update set key = excluded.key
+         returning id, rule_id, key, due_at",
+        &wanted.keys().map(|_| clock.new_id()).collect::<Vec<_>>(),
+        &wanted.keys().map(|(rule, _)| *rule).collect::<Vec<_>>(),
+        &wanted
+            .keys()
+            .map(|(_, key)| key.clone())
+            .collect::<Vec<_>>(),
+        now,
+        &wanted.values().copied().collect::<Vec<_>>(),
+    );
+    let rows = rows.fetch_all(connection).await?.into_iter();
+    let open: HashMap<_, _> = rows
+        .map(|row| ((row.rule_id, row.key), (row.id, row.due_at)))
+        .collect();
+    for branch in all.iter_mut().flat_map(|one| &mut one.branches) {
+        let Some(gather) = &mut branch.gather else {
+            continue;
+        };
+        if let Some((id, due_at)) = open.get(&(gather.rule, gather.key.clone())) {
+            gather.digest = Some(*id);
+            let due = due_at.to_rfc3339_opts(SecondsFormat::Secs, true);
+            let detail = format!("told together with others at {due}, as notification {id}");
+            if let Some(finding) = &mut branch.finding {
+                finding.detail = Some(detail);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Keeps with which digests these notifications are told.
+pub(super) async fn keep_items(
+    connection: &mut PgConnection,
+    all: &[&Notification],
+) -> Result<(), StoreError> {
+    let (mut digests, mut ids, mut texts) = (vec![], vec![], vec![]);
+    for one in all {
+        for gather in one.branches.iter().filter_map(|b| b.gather.as_ref()) {
+            if let Some(digest) = gather.digest {
+                digests.push(digest);
+                ids.push(one.id);
+                texts.push(gather.text.clone());
+            }
+        }
+    }
+    sqlx::query!(
+        "insert into notification.digest_item (digest_id, notification_id, text)
+         select * from unnest($1::uuid[], $2::uuid[], $3::text[])",
+        &digests,
+        &ids,
+        &texts,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Deletes tallies whose time has ended; returns how many.
+pub async fn delete_old(pool: &PgPool, now: DateTime<Utc>) -> Result<u64, StoreError> {
+    let done = sqlx::query!(
+        "delete from notification.tally where (rule_id, kind, key) in (
+             select rule_id, kind, key from notification.tally
+             where ends_at <= $1 order by ends_at limit $2 for update skip locked)",
+        now,
+        AT_ONCE,
+    );
+    Ok(done.execute(pool).await?.rows_affected())
+}

@@ -1,0 +1,117 @@
+//! The table `recipient`.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::StoreError;
+use crate::domain::book::RECIPIENTS;
+use crate::domain::recipient::Spec;
+
+/// A recipient as it is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Its id.
+    pub id: Uuid,
+    /// What it says.
+    pub spec: Json<Spec>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it was changed last.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// What became of a recipient that was to be kept.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kept {
+    /// It is.
+    Row(Row),
+    /// Another one has that name.
+    NameTaken,
+    /// There are as many as there may be.
+    Full,
+    /// There is none to be changed.
+    Missing,
+}
+
+/// At most `limit` recipients older than `before`, the newest first.
+pub async fn list(pool: &PgPool, before: Option<Uuid>, limit: i64) -> Result<Vec<Row>, StoreError> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select id, spec as "spec: Json<Spec>", created_at, updated_at
+         from notification.recipient where id < $1 order by id desc limit $2"#,
+        before.unwrap_or(Uuid::max()),
+        limit,
+    );
+    Ok(rows.fetch_all(pool).await?)
+}
+
+/// One recipient.
+pub async fn get(pool: &PgPool, id: Uuid) -> Result<Option<Row>, StoreError> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"select id, spec as "spec: Json<Spec>", created_at, updated_at
+         from notification.recipient where id = $1"#,
+        id,
+    );
+    Ok(row.fetch_optional(pool).await?)
+}
+
+/// Keeps a new recipient.
+pub async fn insert(
+    pool: &PgPool,
+    id: Uuid,
+    spec: &Spec,
+    now: DateTime<Utc>,
+) -> Result<Kept, StoreError> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"insert into notification.recipient (id, name, spec, created_at, updated_at)
+         select $1, $2, $3, $4, $4 where (select count(*) from notification.recipient) < $5
+         returning id, spec as "spec: Json<Spec>", created_at, updated_at"#,
+        id,
+        spec.name,
+        Json(spec) as _,
+        now,
+        RECIPIENTS,
+    );
+    kept(row.fetch_optional(pool).await, Kept::Full)
+}
+
+/// Changes a recipient, where there is one.
+pub async fn update(
+    pool: &PgPool,
+    id: Uuid,
+    spec: &Spec,
+    now: DateTime<Utc>,
+) -> Result<Kept, StoreError> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"update notification.recipient set name = $2, spec = $3, updated_at = $4 where id = $1
+         returning id, spec as "spec: Json<Spec>", created_at, updated_at"#,
+        id,
+        spec.name,
+        Json(spec) as _,
+        now,
+    );
+    kept(row.fetch_optional(pool).await, Kept::Missing)
+}
+
+fn kept(row: sqlx::Result<Option<Row>>, none: Kept) -> Result<Kept, StoreError> {
+    match row {
+        Ok(row) => Ok(row.map_or(none, Kept::Row)),
+        Err(sqlx::Error::Database(error))
+            if error.constraint() == Some("recipient_name_unique") =>
+        {
+            Ok(Kept::NameTaken)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Deletes a recipient; whether there was one.
+pub async fn delete(pool: &PgPool, id: Uuid) -> Result<bool, StoreError> {
+    let done = sqlx::query!("delete from notification.recipient where id = $1", id);
+    Ok(done.execute(pool).await?.rows_affected() > 0)
+}

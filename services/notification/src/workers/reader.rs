@@ -1,0 +1,76 @@
+//! Keeps rules and recipients at hand, and reads them again when they change.
+
+use std::sync::Arc;
+
+use sqlx::PgPool;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::POLL;
+use crate::domain::book::Book;
+use crate::store::{StoreError, book};
+
+/// The book as it was read last.
+#[derive(Clone)]
+pub struct Shelf {
+    pool: PgPool,
+    /// `None` before it was read once.
+    read: watch::Sender<Option<i64>>,
+    book: watch::Sender<Arc<Book>>,
+}
+
+impl Shelf {
+    /// An empty one, to be filled from there.
+    #[must_use]
+    pub fn new(pool: PgPool) -> Self {
+        Self {
+            pool,
+            read: watch::Sender::new(None),
+            book: watch::Sender::default(),
+        }
+    }
+
+    /// The book; the first time, and where that failed before, it is read.
+    pub async fn book(&self) -> Result<Arc<Book>, StoreError> {
+        if self.read.borrow().is_none() {
+            self.refresh().await?;
+        }
+        Ok(self.book.borrow().clone())
+    }
+
+    /// Reads the book again.
+    pub async fn refresh(&self) -> Result<(), StoreError> {
+        let (edition, book) = book::read(&self.pool).await?;
+        // Two readers may end in another order than they began.
+        self.read.send_if_modified(|read| {
+            let newer = read.is_none_or(|read| read <= edition);
+            if newer {
+                *read = Some(edition);
+                self.book.send_replace(Arc::new(book));
+            }
+            newer
+        });
+        Ok(())
+    }
+
+    /// Reads it again whenever it has changed, until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        loop {
+            if let Err(error) = self.look().await {
+                tracing::warn!(%error, "the rules cannot be read");
+            }
+            tokio::select! {
+                () = tokio::time::sleep(POLL) => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    async fn look(&self) -> Result<(), StoreError> {
+        let known = *self.read.borrow();
+        if known == Some(book::edition(&self.pool).await?) {
+            return Ok(());
+        }
+        self.refresh().await
+    }
+}
