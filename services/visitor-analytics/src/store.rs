@@ -22,6 +22,7 @@ mod visitor;
 
 use std::sync::Arc;
 
+use quick_cache::sync::Cache;
 use sqlx::PgPool;
 use tokio::sync::Mutex;
 
@@ -79,6 +80,9 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
+/// Texts that are remembered, of at most four kilobytes each, as a rule of a hundred bytes.
+const VALUES: usize = 20_000;
+
 /// The service's tables.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -92,6 +96,8 @@ pub struct Store {
     salts: salt::Salts,
     partitions: partition::Partitions,
     days: report::Days,
+    /// The numbers of texts in `rollup_value`.
+    values: Arc<Cache<Arc<str>, i32>>,
 }
 
 impl Store {
@@ -109,6 +115,7 @@ impl Store {
             salts: salt::Salts::default(),
             partitions: partition::Partitions::default(),
             days: report::Days::new(),
+            values: Arc::new(Cache::new(VALUES)),
         }
     }
 }

@@ -60,10 +60,9 @@ pub struct Answered<T> {
 
 /// How the days of a question are answered.
 struct Plan {
-    /// Whole days, folded: their numbers are in `rollup_day`, but for those of `left_out`.
+    /// From the first to the last whole day that is folded: the numbers are in `rollup_day`, but
+    /// for those of `open`.
     folded: Option<(NaiveDate, NaiveDate)>,
-    /// Days within `folded` that are not.
-    left_out: Vec<NaiveDate>,
     /// Whole days that are not folded.
     open: Vec<NaiveDate>,
     /// Days of which a part is asked, or some visits.
@@ -117,7 +116,6 @@ impl Store {
         let unfolded = self.unfolded_days(&asked.site, &asked.period).await?;
         let mut plan = Plan {
             folded: None,
-            left_out: vec![],
             open: vec![],
             scanned: vec![],
             unfolded,
@@ -128,11 +126,11 @@ impl Store {
                 plan.scanned.push(day);
                 continue;
             }
-            let (_, last) = plan.folded.get_or_insert((day.date, day.date));
-            *last = day.date;
             if plan.unfolded.contains_key(&day.date) {
-                plan.left_out.push(day.date);
                 plan.open.push(day.date);
+            } else {
+                let (_, last) = plan.folded.get_or_insert((day.date, day.date));
+                *last = day.date;
             }
         }
         Ok(plan)

@@ -131,7 +131,7 @@ impl Store {
         let Some((first, last)) = plan.folded else {
             return Ok(vec![]);
         };
-        let ids = values(&self.pool, sums.keys().flatten()).await?;
+        let ids = self.value_ids(sums.keys().flatten()).await?;
         let (mut added, mut numbers) = (vec![], vec![]);
         for (text, of) in sums {
             added.push(text.as_ref().map_or(0, |text| ids[text]));
@@ -175,7 +175,7 @@ impl Store {
             dimension.code(),
             first,
             last,
-            &plan.left_out,
+            &plan.open,
             wanted.is_bot,
             &added,
             &column(|n| n.visits),
@@ -200,6 +200,26 @@ impl Store {
                 },
             })
             .collect())
+    }
+
+    /// The numbers of texts, which never change: most are remembered.
+    async fn value_ids<'a>(
+        &self,
+        texts: impl Iterator<Item = &'a Arc<str>>,
+    ) -> Result<HashMap<Arc<str>, i32>, StoreError> {
+        let mut ids = HashMap::new();
+        let mut missing = vec![];
+        for text in texts {
+            match self.values.get(text) {
+                Some(id) => _ = ids.insert(text.clone(), id),
+                None => missing.push(text),
+            }
+        }
+        for (text, id) in values(&self.pool, missing.into_iter()).await? {
+            self.values.insert(text.clone(), id);
+            ids.insert(text, id);
+        }
+        Ok(ids)
     }
 
     /// Hours of the day and days of the week: sums over a series.

@@ -56,7 +56,7 @@ impl Store {
                 asked.site.id,
                 first,
                 last,
-                &plan.left_out,
+                &plan.open,
             );
             for row in rows.fetch_all(&self.pool).await? {
                 let numbers = Numbers {
@@ -111,7 +111,7 @@ impl Store {
                 Dimension::Hour.code(),
                 first,
                 last,
-                &plan.left_out,
+                &plan.open,
             );
             for row in rows.fetch_all(&self.pool).await? {
                 let numbers = Numbers {

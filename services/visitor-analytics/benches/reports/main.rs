@@ -1,0 +1,123 @@
+//! `./dev bench reports [VISITS]`: how long reports take over 10 million visits (or so many) of 90
+//! days and three sites, and the same questions as plain SQL over the visits.
+//!
+//! Needs a database of its own in `DATABASE_URL`; what it finds there is not made again.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a benchmark is started by hand, prints, and may end"
+)]
+
+mod questions;
+
+use std::time::{Duration, Instant};
+
+use bench::{Cpu, parent};
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::{AssertSqlSafe, PgPool};
+use visitor_analytics::store::Store;
+
+const FILL: &str = include_str!("fill.sql");
+
+#[tokio::main]
+async fn main() {
+    let visits = std::env::args().skip(1).find_map(|text| text.parse().ok());
+    let visits: u32 = visits.unwrap_or(10_000_000);
+    let database = std::env::var("DATABASE_URL").expect("run it by ./dev bench reports");
+    let pool = chassis::database::pool(database.parse().unwrap(), 10);
+    let history = visitor_analytics::migrator();
+    let migrated = chassis::database::migrate(&pool, visitor_analytics::SCHEMA, history);
+    migrated.await.unwrap();
+    let store = Store::new(pool.clone());
+    // The last day with visits is not over.
+    let now: DateTime<Utc> = "2026-11-20T23:30:00Z".parse().unwrap();
+    if count(&pool, "site").await == 0 {
+        let months = (0..5).map(|month| now - TimeDelta::days(30 * month));
+        store
+            .make_room(months.chain([now + TimeDelta::days(2)]))
+            .await
+            .unwrap();
+        let begun = Instant::now();
+        let fill = FILL.replace(":visits", &visits.to_string());
+        sqlx::raw_sql(AssertSqlSafe(fill))
+            .execute(&pool)
+            .await
+            .unwrap();
+        sqlx::raw_sql("vacuum analyze")
+            .execute(&pool)
+            .await
+            .unwrap();
+        println!("visits made in {:.0} s", begun.elapsed().as_secs_f64());
+    }
+    let visits = count(&pool, "visit").await;
+    fold(&pool, &store, now, visits).await;
+    size(&pool, visits).await;
+    questions::ask_all(&pool, &store, now).await;
+}
+
+async fn count(pool: &PgPool, table: &str) -> i64 {
+    let statement = AssertSqlSafe(format!("select count(*) from visitor_analytics.{table}"));
+    sqlx::query_scalar(statement).fetch_one(pool).await.unwrap()
+}
+
+/// Folds the days that are over.
+async fn fold(pool: &PgPool, store: &Store, now: DateTime<Utc>, visits: i64) {
+    // Who fills the tables by SQL has marked all days; two are not over.
+    let due = "update visitor_analytics.unfolded_day
+               set due_at = (day + 1)::timestamp at time zone 'UTC' + interval '6 hours'";
+    sqlx::raw_sql(due).execute(pool).await.unwrap();
+    let postgres = sqlx::query_scalar("select pg_backend_pid()").fetch_one(pool);
+    let postgres = parent(postgres.await.map(i32::cast_unsigned).unwrap()).unwrap();
+    let used = || {
+        (
+            Cpu::of(std::process::id()).total(),
+            Cpu::of_family(postgres).total(),
+        )
+    };
+    let (begun, before, mut days) = (Instant::now(), used(), 0);
+    loop {
+        let due = store.days_to_fold(now, 10).await.unwrap();
+        if due.is_empty() {
+            break;
+        }
+        for day in &due {
+            store.fold(day).await.unwrap();
+            days += 1;
+        }
+    }
+    if days == 0 {
+        return;
+    }
+    let after = used();
+    let micros =
+        |after: Duration, before| after.saturating_sub(before).as_secs_f64() * 1e6 / visits as f64;
+    println!(
+        "{days} days folded in {:.0} s, CPU µs a visit: own {:.1}, PostgreSQL {:.1}",
+        begun.elapsed().as_secs_f64(),
+        micros(after.0, before.0),
+        micros(after.1, before.1),
+    );
+    sqlx::raw_sql("vacuum analyze").execute(pool).await.unwrap();
+}
+
+async fn size(pool: &PgPool, visits: i64) {
+    for table in [
+        "visit",
+        "session",
+        "rollup_day",
+        "rollup_value",
+        "visit_pack",
+    ] {
+        let bytes = "select coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint from pg_class c
+                     where c.relnamespace = 'visitor_analytics'::regnamespace
+                       and c.relkind = 'r' and c.relname ~ ('^' || $1 || '(_[0-9_]+|_past)?$')";
+        let bytes: i64 = sqlx::query_scalar(bytes)
+            .bind(table)
+            .fetch_one(pool)
+            .await
+            .unwrap();
+        let each = bytes as f64 / visits as f64;
+        println!("  {table:<13} {each:>7.1} MB for a million visits");
+    }
+}
