@@ -30,12 +30,15 @@ pub struct Providers(pub Vec<(Channel, Vec<Asked>)>);
 
 /// Who sends to browsers, where there is a key.
 pub fn vapid(config: &Config) -> anyhow::Result<Option<Arc<Vapid>>> {
-    let subject = config.channels.vapid_subject.clone();
-    let key = config.channels.vapid_private_key.as_ref();
-    let vapid = key.map(|key| Vapid::new(key.expose_secret(), subject));
-    let vapid = vapid.transpose();
+    let Some(key) = &config.channels.vapid_private_key else {
+        return Ok(None);
+    };
+    let public = config.channels.public_url.as_ref().map(ToString::to_string);
+    let subject = config.channels.vapid_subject.clone().or(public);
+    let subject = subject.context("VAPID_PRIVATE_KEY needs VAPID_SUBJECT or PUBLIC_URL")?;
+    let vapid = Vapid::new(key.expose_secret(), subject);
     let vapid = vapid.context("VAPID_PRIVATE_KEY is no key: 32 bytes in base64url")?;
-    Ok(vapid.map(Arc::new))
+    Ok(Some(Arc::new(vapid)))
 }
 
 impl Providers {

@@ -22,13 +22,9 @@ pub struct ChannelArgs {
     /// printed to the log.
     #[arg(long, env = "VAPID_PRIVATE_KEY", hide_env_values = true, value_parser = secret)]
     pub vapid_private_key: Option<SecretString>,
-    /// Whom push services write to: a mailto: or https: address.
-    #[arg(
-        long,
-        env = "VAPID_SUBJECT",
-        default_value = "https://github.com/tetraltorail"
-    )]
-    pub vapid_subject: String,
+    /// Whom push services write to: a mailto: or https: address; without it `PUBLIC_URL`.
+    #[arg(long, env = "VAPID_SUBJECT")]
+    pub vapid_subject: Option<String>,
     /// The token of Telegram's bot; without it its messages are printed to the log.
     #[arg(long, env = "TELEGRAM_BOT_TOKEN", hide_env_values = true, value_parser = secret)]
     pub telegram_bot_token: Option<SecretString>,

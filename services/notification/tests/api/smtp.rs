@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::support::{Service, attempt, clock};
+use crate::support::{Service, allow_again, attempt, clock};
 
 #[derive(Default)]
 struct World {
@@ -161,6 +161,9 @@ async fn each_reply_of_a_mail_server_means_something(pool: PgPool) {
         let made = attempt(&service, "ann@example.com").await;
         assert_eq!(made["outcome"], outcome, "{reply}: {made}");
         assert!(!made.to_string().contains("ann@example.com"), "{made}");
+        if outcome == "gone" {
+            allow_again(&service).await;
+        }
     }
     let messages = [
         ("451 4.3.0 later", "transient"),

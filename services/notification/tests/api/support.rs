@@ -185,6 +185,16 @@ pub async fn attempt(service: &Service, to: &str) -> Value {
     .await
 }
 
+/// Waits until an address that is gone is suppressed, and allows it again.
+pub async fn allow_again(service: &Service) {
+    let id = until(async || {
+        let (_, list) = service.write(Method::GET, "/suppressions", None).await;
+        Some(list["data"].get(0)?["id"].as_str()?.to_owned())
+    });
+    let path = format!("/suppressions/{}", id.await);
+    assert_eq!(service.write(Method::DELETE, &path, None).await.0, 204);
+}
+
 pub async fn answer(request: reqwest::RequestBuilder) -> Answer {
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();
