@@ -163,6 +163,8 @@ impl Recent {
 
     fn keep(&mut self, key: &VisitorKey, mut sessions: Vec<Session>) {
         sessions.retain(|session| session.exit.0 > self.since);
+        // Mostly one, in room for four.
+        sessions.shrink_to_fit();
         self.sessions.older.remove(key);
         self.sessions.younger.insert(key.clone(), sessions);
     }
