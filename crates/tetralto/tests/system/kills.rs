@@ -1,4 +1,5 @@
-//! Two replicas of visitor-analytics and their PostgreSQL, killed again and again under load.
+//! Replicas of visitor-analytics and their PostgreSQL, killed again and again under load: two that
+//! record beside each other, and one that records alone, which is another way (the lease).
 //!
 //! `./dev kill [N]` is the long form. Each round kills one replica, and then stops PostgreSQL,
 //! kills it, or cuts its connections, while clients send on and closed days are folded. At the end
@@ -32,20 +33,40 @@ fn rounds() -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn replicas_that_are_killed_under_load_lose_double_and_halve_nothing() {
+    let table = kill(2).await;
+    println!("\n{table}");
+    assert!(table.is_right(), "\n{table}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_records_alone_is_killed_and_loses_doubles_and_halves_nothing() {
+    let table = kill(1).await;
+    println!("\n{table}");
+    assert!(table.is_right(), "\n{table}");
+}
+
+/// So many replicas, and what was counted.
+async fn kill(count: usize) -> Table {
     let (folder, twilio) = (folder(), Twilio::start().await);
     let system = start(folder.path(), &twilio.settings()).await;
     let settings = Settings::new(&system, folder.path());
-    let mut replicas = [
-        Replica::start(&settings).await,
-        Replica::start(&settings).await,
-    ];
-    let addresses = replicas.each_ref().map(Replica::address);
+    let mut replicas = vec![];
+    for _ in 0..count {
+        replicas.push(Replica::start(&settings).await);
+    }
+    let addresses: Vec<_> = replicas.iter().map(Replica::address).collect();
     let load = Load::start(&addresses, &system.token);
     let rounds = rounds();
     for round in 0..rounds {
         load.more(BETWEEN).await;
-        replicas[round % 2].kill_and_start().await;
+        if count == 1 {
+            postgres::until_leased(folder.path()).await;
+        }
+        replicas[round % count].kill_and_start().await;
         load.more(BETWEEN).await;
+        if count == 1 {
+            postgres::until_leased(folder.path()).await;
+        }
         let mut database = postgres::connect(folder.path()).await;
         checks::fold_now(&mut database).await;
         FAULTS[round % FAULTS.len()].strike(folder.path()).await;
@@ -54,20 +75,23 @@ async fn replicas_that_are_killed_under_load_lose_double_and_halve_nothing() {
     let sent = load.finish().await;
 
     let mut table = Table::default();
+    table.count("replicas", number(count));
     table.count("visitor-analytics killed (-9)", number(rounds));
+    if count == 1 {
+        table.count("  each while it recorded alone", number(rounds));
+    }
     for (place, fault) in FAULTS.iter().enumerate() {
         let times = (rounds + FAULTS.len() - 1 - place) / FAULTS.len();
         table.count(fault.name(), number(times));
     }
     table.count("requests answered well", number(sent.answered));
-    table.count("  to both replicas at once", number(sent.to_both));
+    table.count("  sent twice at once", number(sent.to_both));
     table.count("  sent once more much later", number(sent.echoes));
     table.count("requests answered with 503", number(sent.refused));
     table.count("requests that nobody answered", number(sent.broken));
     checks::check(&sent, folder.path(), &settings, &mut table).await;
-    println!("\n{table}");
-    assert!(table.is_right(), "\n{table}");
     assert!(twilio.messages().len() <= sent.arrivals);
     drop(replicas);
     assert!(system.stop().await.success());
+    table
 }

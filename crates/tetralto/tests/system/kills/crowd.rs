@@ -22,7 +22,7 @@ const LIST: u64 = 40;
 pub struct Parcel {
     pub ids: Vec<Uuid>,
     pub body: Value,
-    /// Whether both replicas get it at the same moment.
+    /// Whether it is sent twice at the same moment, to different replicas if there are two.
     pub to_both: bool,
     /// Whether it is a person who has just come, and is to be announced.
     pub is_arrival: bool,

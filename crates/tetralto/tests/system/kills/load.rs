@@ -38,7 +38,7 @@ pub struct Sent {
     pub visits: HashMap<Uuid, usize>,
     /// People who are to be announced.
     pub arrivals: usize,
-    /// Requests that both replicas got at the same moment.
+    /// Requests that were sent twice at the same moment, to different replicas if there are two.
     pub to_both: usize,
     /// Requests that were sent again after they had been answered well.
     pub echoes: usize,
@@ -49,13 +49,13 @@ pub struct Sent {
 }
 
 impl Load {
-    /// Sends to both of these addresses.
-    pub fn start(addresses: &[String; 2], token: &str) -> Self {
+    /// Sends to these addresses.
+    pub fn start(addresses: &[String], token: &str) -> Self {
         let shared = Arc::new(Shared::default());
         let client = |number| {
             let client = Client {
                 http: chassis::http_client::build("test").unwrap(),
-                addresses: addresses.clone(),
+                addresses: addresses.to_vec(),
                 token: token.to_owned(),
                 shared: shared.clone(),
                 sent: Sent::default(),
@@ -97,7 +97,7 @@ impl Load {
 
 struct Client {
     http: reqwest::Client,
-    addresses: [String; 2],
+    addresses: Vec<String>,
     token: String,
     shared: Arc<Shared>,
     sent: Sent,
@@ -123,7 +123,7 @@ impl Client {
     async fn deliver(&mut self, parcel: &Parcel, replica: usize) {
         let first = self.send(parcel, replica);
         let is_new = if parcel.to_both {
-            let (one, other) = tokio::join!(first, self.send(parcel, 1 - replica));
+            let (one, other) = tokio::join!(first, self.send(parcel, replica + 1));
             [one, other].concat()
         } else {
             first.await
@@ -135,8 +135,8 @@ impl Client {
         self.sent.to_both += usize::from(parcel.to_both);
     }
 
-    /// Sends until it is answered well, now to this replica and now to the other. Returns which of
-    /// its visits were recorded by the last sending.
+    /// Sends until it is answered well, to this replica, the next, and so on. Returns which of its
+    /// visits were recorded by the last sending.
     async fn send(&self, parcel: &Parcel, mut replica: usize) -> Vec<bool> {
         loop {
             if let Some(answer) = self.try_once(parcel, replica).await {
@@ -146,13 +146,15 @@ impl Client {
                 assert_eq!(results.len(), parcel.ids.len());
                 return results.iter().map(is_recorded).collect();
             }
-            replica = 1 - replica;
+            replica += 1;
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
     async fn try_once(&self, parcel: &Parcel, replica: usize) -> Option<Value> {
-        let request = self.http.post(&self.addresses[replica]);
+        let request = self
+            .http
+            .post(&self.addresses[replica % self.addresses.len()]);
         let request = request.bearer_auth(&self.token).json(&parcel.body);
         let Ok(answer) = request.send().await else {
             self.shared.broken.fetch_add(1, SeqCst);

@@ -7,6 +7,7 @@ use rustix::process::{Signal, kill_process};
 use sqlx::{Connection as _, PgConnection};
 
 use crate::faults::postmaster;
+use crate::running::until;
 
 /// What happens to it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,6 +49,21 @@ async fn cut(data_dir: &Path) {
         .await
         .unwrap();
     assert!(cut > 0, "nobody was connected");
+}
+
+/// Waits until a process records alone.
+pub async fn until_leased(data_dir: &Path) {
+    let mut database = connect(data_dir).await;
+    let leased = "select exists (select from pg_locks where locktype = 'advisory'
+                  and classid = 32379 and objid = 0 and mode = 'ExclusiveLock' and granted)";
+    until("a process that records alone", async || {
+        let leased: bool = sqlx::query_scalar(leased)
+            .fetch_one(&mut database)
+            .await
+            .unwrap();
+        leased.then_some(())
+    })
+    .await;
 }
 
 /// A connection of the test's own.
