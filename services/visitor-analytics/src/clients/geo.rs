@@ -20,7 +20,7 @@ pub const PATIENCE: Duration = Duration::from_millis(250);
 /// How long a visit waits for its place, its time in the queue included.
 const VISIT_PATIENCE: Duration = Duration::from_millis(400);
 /// Answers that are remembered, about a kilobyte each, and for how long.
-const REMEMBERED: usize = 10_000;
+const REMEMBERED: usize = 5_000;
 const FRESH: Duration = Duration::from_hours(1);
 /// Questions that may wait; more visits than that keep their place owed.
 const WAITING: usize = 4_096;

@@ -20,7 +20,7 @@ use super::StoreError;
 use crate::domain::classified::Classified;
 
 /// Numbers that are remembered for each table, about 100 bytes each.
-const REMEMBERED: usize = 50_000;
+const REMEMBERED: usize = 20_000;
 /// A value that somebody else adds at the same moment is seen by the next statement.
 const TRIES: usize = 3;
 

@@ -18,7 +18,7 @@ use crate::domain::session::GAP;
 use crate::store::{Outcome, Recorded, Store};
 
 /// Sessions and visitors that are remembered, each about 100 bytes.
-const REMEMBERED: usize = 20_000;
+const REMEMBERED: usize = 10_000;
 /// Sessions that may wait to be judged; more are judged when they have grown further.
 const WAITING: usize = 256;
 /// A session is judged when it has this many visits, and whenever it has doubled.

@@ -25,7 +25,7 @@ const LASTS: TimeDelta = TimeDelta::minutes(40);
 /// Visitors of a generation, about 10 bytes each.
 const VISITORS: usize = 500_000;
 /// Visitors of a generation whose sessions are kept as well, about 250 bytes each.
-const WITH_SESSIONS: usize = 25_000;
+const WITH_SESSIONS: usize = 12_500;
 
 /// Every visitor who has a session that ends after `since` is among `visitors`. Where `sessions`
 /// has a visitor, it has all of his sessions that end after `since`.
