@@ -136,7 +136,6 @@ async fn geo(database: &Path) -> Process {
     let port = free_port();
     let mut command = Command::new(env!("CARGO_BIN_EXE_geo"));
     command
-        .env("RUST_LOG", "warn")
         .env("JWT_SECRETS", SECRET)
         .env("PORT", port.to_string())
         .env("GEOIP_DATABASES", database)

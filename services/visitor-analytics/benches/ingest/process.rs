@@ -27,7 +27,6 @@ impl System {
         let command = |name: &str, port: u16| {
             let mut command = Command::new(folder.join(name));
             command
-                .env("RUST_LOG", "warn")
                 .env("GEOIP_DATABASES", &city)
                 .env("GEOIP_UPDATE", "off")
                 .env("JWT_SECRETS", SECRET)
