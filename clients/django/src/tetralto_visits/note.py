@@ -70,7 +70,7 @@ _BROWSER = slice(_HOST.stop, None)
 _LONGEST_HEADER = 512
 _NULL = "null"
 # What Python needs for a note beside its texts, and JSON for the names of the fields.
-_OVERHEAD = 700
+_OVERHEAD = 600
 
 
 @dataclass(slots=True)
