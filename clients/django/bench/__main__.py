@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from statistics import median, quantiles
-from typing import Any
+from typing import Any, TypedDict
 from uuid import UUID
 
 from tetralto_visits.config import Target
@@ -25,7 +25,7 @@ from tetralto_visits.ids import rfc3339, uuid7
 from tetralto_visits.parcel import VISITS, Parcel
 
 HERE = Path(__file__).parent.parent
-_ROUNDS = 3
+_ROUNDS = 8
 _DAY = 86_400
 _DAY_BEGAN_NS = 1_795_132_800_000_000_000
 
@@ -43,8 +43,8 @@ def main() -> None:
     try:
         with sink() as up, hanging() as hangs:
             services = {"without": up, "up": up, "refusing": refusing(), "hanging": hangs}
-            pages(services, folder, "one request after the other", 0.0, 4000)
-            pages(services, folder, "a request every 5 ms", 0.005, 800)
+            pages(services, folder, "one request after the other", 0.0, 1500)
+            pages(services, folder, "a request every 5 ms", 0.005, 400)
             memory(hangs)
         day(folder)
     finally:
@@ -53,31 +53,40 @@ def main() -> None:
 
 def pages(services: dict[str, str], folder: Path, what: str, pause: float, count: int) -> None:
     """Compare the time of a page in turns, so that what disturbs one disturbs all."""
-    found: dict[str, dict[str, list[float]]] = {
-        mode: {"took": [], "busy": [], "cpu": []} for mode in services
-    }
+    found: dict[str, list[Round]] = {mode: [] for mode in services}
     for number in range(_ROUNDS):
         for mode, url in services.items():
             spool = folder / f"{mode}-{number}-{pause}"
-            said = json.loads(run("bench.pages", mode, url, str(spool), str(pause), str(count)))
-            found[mode]["took"] += said["took"]
-            found[mode]["busy"] += said["busy"]
-            found[mode]["cpu"].append(said["cpu"])
+            found[mode].append(
+                json.loads(run("bench.pages", mode, url, str(spool), str(pause), str(count)))
+            )
     say(f"\nA page, {what} ({_ROUNDS} rounds of {count}), µs and what is added:")
     say(f"{'analytics':<10}" + "".join(f"{name:>18}" for name in _COLUMNS))
     base = figures(found["without"])
-    for mode, samples in found.items():
-        columns = zip(figures(samples), base, strict=True)
+    for mode, rounds in found.items():
+        columns = zip(figures(rounds), base, strict=True)
         say(f"{mode:<10}" + "".join(f"{f:>10.0f}{f - b:>+8.0f}" for f, b in columns))
 
 
-_COLUMNS = ("median", "p99", "median running", "p99 running", "CPU of process")
+_COLUMNS = ("median", "p99", "p99 undisturbed", "median running", "p99 running", "CPU of process")
 
 
-def figures(samples: dict[str, list[float]]) -> list[float]:
+class Round(TypedDict):
+    """What one process has measured, in microseconds."""
+
+    took: list[float]
+    undisturbed: list[float]
+    busy: list[float]
+    cpu: float
+
+
+def figures(rounds: list[Round]) -> list[float]:
     """Give the figures of the columns."""
-    took, busy = (quantiles(samples[name], n=100) for name in ("took", "busy"))
-    return [took[49], took[98], busy[49], busy[98], median(samples["cpu"])]
+    took = quantiles((micros for one in rounds for micros in one["took"]), n=100)
+    undisturbed = quantiles((micros for one in rounds for micros in one["undisturbed"]), n=100)
+    busy = quantiles((micros for one in rounds for micros in one["busy"]), n=100)
+    cpu = median(one["cpu"] for one in rounds)
+    return [took[49], took[98], undisturbed[98], busy[49], busy[98], cpu]
 
 
 def memory(url: str) -> None:

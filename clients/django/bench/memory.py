@@ -1,6 +1,7 @@
 """Resident memory of a site: ``python -m bench.memory MODE URL``, in bytes on standard output.
 
-With the middleware the service hangs and there is no disk, so the queue is full.
+With the middleware the service hangs and there is no disk, so the queue is full. No two visits have
+a browser or a page in common.
 """
 
 from __future__ import annotations
@@ -11,9 +12,19 @@ import os
 import sys
 from pathlib import Path
 
-from bench.site import Site
+from bench.site import ENVIRON, Site
 
 _REQUESTS = 12_000
+
+
+def no_other_has(number: int) -> dict[str, str]:
+    """Make a browser and a page up."""
+    return {
+        "HTTP_USER_AGENT": f"{ENVIRON['HTTP_USER_AGENT']} {number}",
+        "HTTP_REFERER": f"https://www.example.com/products/lamp-{number}/",
+        "PATH_INFO": f"/products/lamp-{number}/",
+        "QUERY_STRING": f"utm_source=newsletter-{number}",
+    }
 
 
 def main(mode: str, url: str) -> None:
@@ -21,8 +32,8 @@ def main(mode: str, url: str) -> None:
     logging.disable(logging.CRITICAL)
     own = {"SERVICE_URL": url, "TOKEN": "a-token", "SPOOL": "off", "TIMEOUT_SECONDS": 600}
     site = Site(None if mode == "without" else own)
-    for _ in range(_REQUESTS):
-        site.ask()
+    for number in range(_REQUESTS):
+        site.ask(**no_other_has(number))
     if mode != "without":
         import tetralto_visits
 

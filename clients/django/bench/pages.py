@@ -1,8 +1,8 @@
 """Times requests in a process of its own: ``python -m bench.pages MODE URL SPOOL PAUSE COUNT``.
 
-Prints as JSON how many microseconds each request took, how many of them its thread was running
-(which does not depend on what else runs on the machine), the CPU of the whole process by request,
-and the counters of the middleware.
+Prints as JSON how many microseconds each request took, those of the requests during which no other
+process took the processor away (waiting for a thread of the same process counts), how many its
+thread was running, the CPU of the whole process by request, and the counters of the middleware.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import logging
 import sys
 import time
 from dataclasses import asdict
+from resource import RUSAGE_THREAD, getrusage
 
 from bench.site import Site
 
@@ -27,22 +28,26 @@ def main(mode: str, url: str, spool: str, pause: float, count: int) -> None:
     for _ in range(_WARMING_UP):
         site.ask()
     gc.collect()
-    took, busy = [], []
+    took, undisturbed, busy = [], [], []
     cpu = time.process_time()
     for _ in range(count):
         if pause:
             time.sleep(pause)
+        preempted = getrusage(RUSAGE_THREAD).ru_nivcsw
         began, started = time.thread_time_ns(), time.perf_counter_ns()
         site.ask()
         took.append((time.perf_counter_ns() - started) / 1000)
         busy.append((time.thread_time_ns() - began) / 1000)
+        if getrusage(RUSAGE_THREAD).ru_nivcsw == preempted:
+            undisturbed.append(took[-1])
     cpu = (time.process_time() - cpu) / count * 1e6
     counted = {}
     if mode != "without":
         import tetralto_visits
 
         counted = asdict(tetralto_visits.stats())
-    json.dump({"took": took, "busy": busy, "cpu": cpu, "stats": counted}, sys.stdout)
+    found = {"took": took, "undisturbed": undisturbed, "busy": busy, "cpu": cpu, "stats": counted}
+    json.dump(found, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -86,8 +86,9 @@ class Site:
         django.setup()
         self._handler = WSGIHandler()
 
-    def ask(self) -> None:
+    def ask(self, **other: str) -> None:
         """Answer one request, as a WSGI server has it answered."""
-        response = self._handler({**ENVIRON, "wsgi.input": BytesIO()}, lambda *_: None)
+        environ = {**ENVIRON, **other, "wsgi.input": BytesIO()}
+        response = self._handler(environ, lambda *_: None)
         b"".join(response)
         response.close()

@@ -15,8 +15,9 @@ from conftest import StartSite
 from tetralto_visits import Visit, config, track
 from tetralto_visits.address import Peers
 from tetralto_visits.middleware import VisitMiddleware
+from tetralto_visits.note import HEADERS, note_visit
 from tetralto_visits.pages import is_page_view
-from tetralto_visits.wire import write_visit
+from tetralto_visits.parcel import LARGEST_BODY
 
 GOOD = {"SERVICE_URL": "http://127.0.0.1:9", "TOKEN": "a-token", "SPOOL": "off"}
 
@@ -113,9 +114,32 @@ def test_a_service_without_events_still_gets_every_visit(start_site: StartSite) 
 
 def written(request: HttpRequest, visit: Visit, **own: object) -> dict[str, Any]:
     settings = parsed(**own)
-    text = write_visit(request, visit, 200, Peers(settings.proxies), settings.http_version_key)
-    content: dict[str, Any] = json.loads(text)
+    note = note_visit(request, visit, 200, Peers(settings.proxies), settings.http_version_key)
+    content: dict[str, Any] = json.loads(note.body)
     return content
+
+
+def test_a_visit_is_written_the_same_each_time() -> None:
+    visit = Visit(None)
+    request = RequestFactory().get("/caf\u00e9/?q=%C3%BC", headers={"Referer": "x" * 5000})
+    note = note_visit(request, visit, 200, Peers(parsed().proxies), None)
+    content = json.loads(note.body)
+    assert note.body == note.body
+    assert content["id"] == visit.id
+    assert content["url"] == "http://testserver/caf%C3%A9/?q=%C3%BC"
+    assert len(content["referrer"]) == 2048
+
+
+def test_no_visit_is_too_long_for_the_service() -> None:
+    long = "\u00ff" * 9000
+    headers = dict.fromkeys((*HEADERS, "referer", "user-agent"), long)
+    request = RequestFactory().get(f"/{long}?{long}", headers=headers)
+    visit = Visit(None)
+    visit.title = visit.user_id = visit.visitor_id = long
+    visit.properties = {"text": "x" * 8000}
+    note = note_visit(request, visit, 200, Peers(parsed().proxies), None)
+    batch = max(1, LARGEST_BODY // note.weight)
+    assert batch * len(note.body) < 1_500_000, "the service takes 1.5 MB"
 
 
 def test_the_http_version_is_what_the_edge_saw() -> None:

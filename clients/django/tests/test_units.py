@@ -19,6 +19,7 @@ from tetralto_visits.checks import check_settings
 from tetralto_visits.delivery import courier_for, stats
 from tetralto_visits.ids import rfc3339, uuid7
 from tetralto_visits.link import seconds_to_wait
+from tetralto_visits.memo import Memo
 from tetralto_visits.middleware import VisitMiddleware
 from tetralto_visits.patterns import Patterns
 from tetralto_visits.throttle import Throttle
@@ -52,6 +53,16 @@ def test_uuid7_sorts_by_time() -> None:
 
 def test_rfc3339() -> None:
     assert rfc3339(1_795_176_000_007_999_999) == "2026-11-20T12:00:00.007Z"
+
+
+def test_what_visitors_send_does_not_fill_the_memory() -> None:
+    memo: Memo[int] = Memo()
+    assert memo.keep(("x" * 5000, None), 1) == 1
+    assert memo == {}
+    for number in range(1000):
+        memo.keep((str(number), None), number)
+        assert memo.get((str(number), None)) == number
+        assert len(memo) <= 256
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, NamedTuple
 
+from tetralto_visits.memo import Memo
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
+
+PEER_KEYS = ("REMOTE_ADDR", "HTTP_X_REAL_IP", "HTTP_X_FORWARDED_FOR")
+"""What tells in ``META`` who sent a request."""
 
 RAILWAY = "railway"
 UNIX = "unix"
@@ -63,18 +67,19 @@ class Peers:
 
     def __init__(self, proxies: TrustedProxies) -> None:
         self._proxies = proxies
-        self._find = lru_cache(maxsize=512)(self._look)
+        self._found: Memo[Peer] = Memo()
 
     def of(self, meta: Mapping[str, Any]) -> Peer:
         """Look at ``request.META``; ``ValueError`` when nothing trustworthy names an address."""
-        return self._find(
-            meta.get("REMOTE_ADDR") or "",
-            meta.get("HTTP_X_REAL_IP", ""),
-            meta.get("HTTP_X_FORWARDED_FOR", ""),
-        )
+        return self.find(tuple(map(meta.get, PEER_KEYS)))
 
-    def _look(self, peer: str, real_ip: str, forwarded_for: str) -> Peer:
-        found = visitor_address(peer, real_ip, forwarded_for, self._proxies)
+    def find(self, named: tuple[str | None, ...]) -> Peer:
+        """Do the same with the values of ``PEER_KEYS``."""
+        return self._found.get(named) or self._found.keep(named, self._look(*named))
+
+    def _look(self, peer: str | None, real_ip: str | None, forwarded_for: str | None) -> Peer:
+        peer = peer or ""
+        found = visitor_address(peer, real_ip or "", forwarded_for or "", self._proxies)
         if found is None:
             raise ValueError("no address: is the proxy missing in TETRALTO_TRUSTED_PROXIES?")
         return Peer(str(found), self._proxies.trusts(parse_address(peer)))

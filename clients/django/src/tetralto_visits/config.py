@@ -78,7 +78,8 @@ class Rules:
     included: Patterns | None
     """``None`` for all paths."""
     excluded: Patterns
-    excluded_views: Patterns
+    excluded_views: Patterns | None
+    """``None`` for no view."""
     content_types: tuple[str, ...]
     statuses: frozenset[int]
     prefetches: bool
@@ -133,7 +134,7 @@ def _rules(values: Values) -> Rules:
     return Rules(
         included=Patterns.parse_paths(values.texts("INCLUDE_PATHS")) or None,
         excluded=Patterns.parse_paths((*HEALTH_CHECKS, *values.texts("EXCLUDE_PATHS"))),
-        excluded_views=Patterns.parse(values.texts("EXCLUDE_VIEWS")),
+        excluded_views=Patterns.parse(values.texts("EXCLUDE_VIEWS")) or None,
         content_types=values.texts("CONTENT_TYPES", ("text/html",)),
         statuses=statuses,
         prefetches=values.switch("RECORD_PREFETCHES"),

@@ -12,7 +12,7 @@ from tetralto_visits.backoff import Backoff
 from tetralto_visits.config import Target
 from tetralto_visits.depot import Depot
 from tetralto_visits.link import Link
-from tetralto_visits.parcel import LARGEST_BATCH, Parcel, body_of
+from tetralto_visits.parcel import LARGEST_BATCH, Sendable, body_of
 from tetralto_visits.stats import Stats
 from tetralto_visits.throttle import Throttle
 from tetralto_visits.waiting import Waiting
@@ -49,7 +49,7 @@ class Courier:
         self._one_by_one = 0
         self._stats = Stats()
 
-    def put(self, parcel: Parcel) -> None:
+    def put(self, parcel: Sendable) -> None:
         """Queue one parcel, or drop it when the queue is full; never waits for network or disk.
 
         ``RuntimeError`` when no thread can be started.
@@ -189,7 +189,7 @@ class Courier:
         else:
             self._depot.remove(kept)
 
-    def _keep(self, batch: list[Parcel]) -> bool:
+    def _keep(self, batch: list[Sendable]) -> bool:
         """Keep on disk what is under way; false when that is impossible."""
         if self._depot is None or not self._depot.put(batch):
             return False
@@ -202,7 +202,7 @@ class Courier:
     def _can_keep(self) -> bool:
         return self._depot is not None and self._depot.is_usable
 
-    def _post(self, parcels: Sequence[Parcel]) -> Answer:
+    def _post(self, parcels: Sequence[Sendable]) -> Answer:
         path = parcels[0].path
         reply = self._link.post(path, body_of(parcels), self._timeout())
         answer = self._blame(judge(reply, path, len(parcels)), len(parcels))

@@ -12,7 +12,7 @@ from typing import IO
 from tetralto_visits.config import Target
 from tetralto_visits.ledger import Ledger, take_lost
 from tetralto_visits.locks import try_lock
-from tetralto_visits.parcel import LARGEST_BATCH, Parcel
+from tetralto_visits.parcel import LARGEST_BATCH, Sendable
 from tetralto_visits.spool import Spool, Stored
 from tetralto_visits.throttle import Throttle
 
@@ -56,7 +56,7 @@ class Depot:
             self._warn(error)
             return 0
 
-    def put(self, parcels: Sequence[Parcel]) -> bool:
+    def put(self, parcels: Sequence[Sendable]) -> bool:
         """Keep the parcels; false when that is impossible."""
         if self._spool is None:
             return False

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from tetralto_visits.locks import try_lock
 
-_NUMBER = struct.Struct("<Q")
+_NUMBER = struct.Struct("=Q")
 _SUFFIX = ".memory"
 
 _own: set[str] = set()
@@ -32,13 +32,13 @@ class Ledger:
         self._file: IO[bytes] = unlocked.open("w+b")
         try_lock(self._file)
         self._file.truncate(_NUMBER.size)
-        self._memory = mmap.mmap(self._file.fileno(), _NUMBER.size)
+        self._number = memoryview(mmap.mmap(self._file.fileno(), _NUMBER.size)).cast("Q")
         _own.add(name)
         unlocked.rename(self._path)
 
     def note(self, parcels: int) -> None:
         """Write down how many parcels are only in memory."""
-        _NUMBER.pack_into(self._memory, 0, parcels)
+        self._number[0] = parcels
 
     def close(self) -> None:
         """Remove the file: the process ends in order."""

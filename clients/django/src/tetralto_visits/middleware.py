@@ -46,7 +46,7 @@ class VisitMiddleware:
         """Answer the request, then note the visit."""
         if self._is_async:
             return self._answer_async(request)
-        visit = self._begin(request)
+        visit = request.visit = Visit(self._recorder)  # type: ignore[attr-defined]
         response: HttpResponseBase = self._get_response(request)
         recorder = self._recorder
         if recorder is not None and recorder.wants(request, response, visit):
@@ -56,7 +56,7 @@ class VisitMiddleware:
         return response
 
     async def _answer_async(self, request: HttpRequest) -> HttpResponseBase:
-        visit = self._begin(request)
+        visit = request.visit = Visit(self._recorder)  # type: ignore[attr-defined]
         response: HttpResponseBase = await self._get_response(request)
         recorder = self._recorder
         if recorder is not None and recorder.wants(request, response, visit):
@@ -64,8 +64,3 @@ class VisitMiddleware:
                 visit.user_id = await users.id_of_async(request)
             recorder.visit(request, response, visit)
         return response
-
-    def _begin(self, request: HttpRequest) -> Visit:
-        visit = Visit(self._recorder)
-        request.visit = visit  # type: ignore[attr-defined]
-        return visit

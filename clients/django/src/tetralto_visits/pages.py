@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.urls import ResolverMatch
 
 from tetralto_visits.config import Rules
 
@@ -34,8 +37,13 @@ def is_wanted(request: HttpRequest, rules: Rules) -> bool:
         and not request.path.startswith(asset_paths(settings.STATIC_URL, settings.MEDIA_URL))
         and not rules.excluded.match(request.path_info)
         and (rules.included is None or rules.included.match(request.path_info))
-        and not _is_excluded_view(request, rules)
-        and (rules.prefetches or not _is_prefetch(request))
+        and not ((match := request.resolver_match) and _is_excluded_view(match, rules))
+        # Next to no request has such headers, which is seen at once.
+        and (
+            request.META.keys().isdisjoint(_PREFETCH_KEYS)
+            or rules.prefetches
+            or not _is_prefetch(request.META)
+        )
     )
 
 
@@ -44,21 +52,19 @@ def _is_content(
 ) -> bool:
     if response.status_code == 304:  # such an answer has no type
         return "text/html" in request.META.get("HTTP_ACCEPT", "")
-    return response.headers.get("Content-Type", "").startswith(content_types)
-
-
-def _is_excluded_view(request: HttpRequest, rules: Rules) -> bool:
-    match = request.resolver_match
-    if match is None:
+    try:  # get() would go through three functions more
+        return response.headers["Content-Type"].startswith(content_types)
+    except KeyError:
         return False
-    return "admin" in match.app_names or rules.excluded_views.match(match.view_name)
 
 
-def _is_prefetch(request: HttpRequest) -> bool:
+def _is_excluded_view(match: ResolverMatch, rules: Rules) -> bool:
+    views = rules.excluded_views
+    return "admin" in match.app_names or (views is not None and views.match(match.view_name))
+
+
+def _is_prefetch(meta: Mapping[str, Any]) -> bool:
     """Whether a browser loads the page before anybody asked for it."""
-    meta = request.META
-    if meta.keys().isdisjoint(_PREFETCH_KEYS):  # as nearly always
-        return False
     return any(meta.get(key, "").partition(";")[0] == "prefetch" for key in _PREFETCH_KEYS)
 
 

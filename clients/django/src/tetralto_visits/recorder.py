@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import getpid
 from typing import Any
 from uuid import UUID
 
@@ -14,10 +15,11 @@ from tetralto_visits.config import Config
 from tetralto_visits.consent import may_tell
 from tetralto_visits.courier import Courier
 from tetralto_visits.delivery import courier_for
+from tetralto_visits.note import note_visit
 from tetralto_visits.pages import is_page_view
-from tetralto_visits.parcel import EVENTS, VISITS, Parcel, engagement_path
+from tetralto_visits.parcel import EVENTS, Parcel, engagement_path
 from tetralto_visits.visit import Visit
-from tetralto_visits.wire import BadPropertiesError, write_event, write_object, write_visit
+from tetralto_visits.wire import BadPropertiesError, write_event, write_object
 
 
 class Recorder:
@@ -26,11 +28,16 @@ class Recorder:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.peers = Peers(config.proxies)
+        self._courier: tuple[int, Courier] | None = None
 
     @property
     def courier(self) -> Courier:
-        """The courier of this process."""
-        return courier_for(self.config.target)
+        """The courier of this process, which may have been forked since it was last asked for."""
+        pid = getpid()
+        found = self._courier
+        if found is None or found[0] != pid:
+            found = self._courier = (pid, courier_for(self.config.target))
+        return found[1]
 
     def wants(self, request: HttpRequest, response: HttpResponseBase, visit: Visit) -> bool:
         """Whether this is a visit to record."""
@@ -48,7 +55,14 @@ class Recorder:
     def visit(self, request: HttpRequest, response: HttpResponseBase, visit: Visit) -> None:
         """Note a visit."""
         try:
-            self.courier.put(Parcel(VISITS, self._write(request, visit, response.status_code)))
+            key = self.config.http_version_key
+            try:
+                note = note_visit(request, visit, response.status_code, self.peers, key)
+            except BadPropertiesError as error:  # the visit itself is worth having
+                self.courier.could_not_build(error)
+                visit.properties = {}
+                note = note_visit(request, visit, response.status_code, self.peers, key)
+            self.courier.put(note)
         except DisallowedHost:
             pass  # no page of ours
         except Exception as error:  # noqa: BLE001
@@ -74,12 +88,3 @@ class Recorder:
             self.courier.put(Parcel(engagement_path(visit), body.encode()))
         except Exception as error:  # noqa: BLE001
             self.courier.could_not_build(error)
-
-    def _write(self, request: HttpRequest, visit: Visit, status_code: int) -> bytes:
-        key = self.config.http_version_key
-        try:
-            return write_visit(request, visit, status_code, self.peers, key)
-        except BadPropertiesError as error:  # the visit itself is worth having
-            self.courier.could_not_build(error)
-            visit.properties = {}
-            return write_visit(request, visit, status_code, self.peers, key)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from tetralto_visits.parcel import LARGEST_BODY, Parcel
+from tetralto_visits.parcel import LARGEST_BODY, Parcel, Sendable
 
 # Parcels are packed one by one, since they come one by one. They are much alike, so zlib is told
 # beforehand what they look like (RFC 1950, section 2.2); what is most frequent stands last. Another
@@ -66,7 +66,7 @@ class Spool:
         self._path = folder / _NAME
         self._most_pages = max(8, most_bytes // _PAGE)
 
-    def put(self, parcels: Sequence[Parcel]) -> None:
+    def put(self, parcels: Sequence[Sendable]) -> None:
         """Store all of them, or none."""
         if not self._path.exists():
             # It holds addresses: nobody else may read it, nor the journal that inherits its mode.

@@ -24,7 +24,7 @@ class Visit:
         "_recorder",
         "_started",
         "at_ns",
-        "id",
+        "entropy",
         "is_skipped",
         "name",
         "properties",
@@ -38,8 +38,8 @@ class Visit:
         self._started = perf_counter()
         self.at_ns = time_ns()
         """When the request came: Unix time in nanoseconds."""
-        self.id = uuid7(self.at_ns, urandom(8))
-        """Under this id it can be found in visitor-analytics."""
+        self.entropy = urandom(8)
+        """What makes its id differ from those of other visits of the time."""
         self.is_skipped = False
         self.title: str | None = None
         """The title of the page."""
@@ -51,6 +51,11 @@ class Visit:
         """The site's own id of a user who is logged in."""
         self.visitor_id: str | None = None
         """The site's own id of the visitor, instead of the daily one."""
+
+    @property
+    def id(self) -> str:
+        """Under this id it can be found in visitor-analytics."""
+        return uuid7(self.at_ns, self.entropy)
 
     @property
     def recorder(self) -> Recorder | None:

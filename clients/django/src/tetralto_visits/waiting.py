@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from tetralto_visits.parcel import LARGEST_BODY, Parcel
+from tetralto_visits.parcel import LARGEST_BODY, Sendable
 
 _LARGEST_WEIGHT = 7_000_000
 
@@ -14,17 +14,17 @@ class Waiting:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._queues: dict[str, deque[Parcel]] = {}
+        self._queues: dict[str, deque[Sendable]] = {}
         self.queued = 0
         """How many are not under way."""
-        self.under_way: list[Parcel] = []
+        self.under_way: list[Sendable] = []
         self._weight = self._weight_under_way = 0
 
     def __len__(self) -> int:
         """Count what is in memory."""
         return self.queued + len(self.under_way)
 
-    def add(self, parcel: Parcel) -> bool:
+    def add(self, parcel: Sendable) -> bool:
         """Queue the parcel; false when there is no room."""
         weight = parcel.weight
         waiting = self.queued + len(self.under_way)
@@ -35,14 +35,14 @@ class Waiting:
         self._weight += weight
         return True
 
-    def take(self, most: int) -> list[Parcel]:
+    def take(self, most: int) -> list[Sendable]:
         """Put a batch of one kind under way, of each kind in turn."""
         kind = next((kind for kind, queue in self._queues.items() if queue), None)
         if kind is not None:
             queue = self._queues[kind] = self._queues.pop(kind)  # now the last
             size = 0
             while queue and len(self.under_way) < (most if queue[0].is_listed else 1):
-                size += len(queue[0].body)
+                size += queue[0].weight
                 if self.under_way and size > LARGEST_BODY:
                     break
                 self.under_way.append(queue.popleft())
@@ -50,7 +50,7 @@ class Waiting:
                 self.queued -= 1
         return list(self.under_way)
 
-    def take_all(self) -> list[Parcel]:
+    def take_all(self) -> list[Sendable]:
         """Put everything under way."""
         for queue in self._queues.values():
             self.under_way += queue
@@ -73,7 +73,7 @@ class Waiting:
         self._weight_under_way = 0
         self.under_way = []
 
-    def _queue(self, parcel: Parcel) -> deque[Parcel]:
+    def _queue(self, parcel: Sendable) -> deque[Sendable]:
         queue = self._queues.get(parcel.path)
         if queue is None:
             kind = parcel.path if parcel.is_listed else ""
