@@ -28,6 +28,8 @@ use crate::config::Config;
 use crate::domain::backoff::Jitter;
 use crate::domain::target::Channel;
 use crate::providers::Providers;
+use crate::store::accept;
+use crate::workers::accepter::Accepter;
 use crate::workers::digests::Digests;
 use crate::workers::limiter::Limiter;
 use crate::workers::reader::Shelf;
@@ -84,6 +86,7 @@ pub fn build_on(
         defaults: defaults.clone(),
         wake: wake.clone(),
     };
+    let (accepter, writer) = Accepter::new(accept::lane(&pool), clock.clone());
     let state = http::Shared {
         pool: pool.clone(),
         clock: clock.clone(),
@@ -91,6 +94,7 @@ pub fn build_on(
         vapid,
         callbacks: Arc::new(config.callback_keys()),
         shelf: shelf.clone(),
+        accepter,
         wake: wake.clone(),
     };
     let api = http::router(state, &verifier);
@@ -129,6 +133,7 @@ pub fn build_on(
         };
     }
     let app = app
+        .worker("accept", |stop| writer.run(stop))
         .worker("rules", |stop| shelf.run(stop))
         .worker("digests", |stop| digests.run(stop));
     let app = app.worker("upkeep", |stop| upkeep::run(pool, clock, stop));

@@ -1,5 +1,6 @@
 //! Background loops.
 
+pub mod accepter;
 pub mod digests;
 pub mod dispatcher;
 pub mod limiter;

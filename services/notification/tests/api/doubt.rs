@@ -131,9 +131,7 @@ async fn an_outcome_that_comes_after_the_lease_does_not_undo_the_next_claim(pool
     let new = Notification::new(command, decision, &clock());
     let id = new.id;
     let asked = Asked { new, key: None };
-    accept(&pool, "tests", &mut [asked], &clock())
-        .await
-        .unwrap();
+    accept(&pool, &mut [asked], &clock()).await.unwrap();
 
     let claim = async |at| queue::claim(&pool, Channel::Sms, at, 9).await;
     let slow = claim(now).await.unwrap().remove(0);

@@ -7,6 +7,7 @@ mod callbacks;
 mod channels;
 mod delivery;
 mod doubt;
+mod gather;
 mod health;
 mod idempotency;
 mod limits;
