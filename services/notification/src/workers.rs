@@ -5,6 +5,7 @@ pub mod digests;
 pub mod dispatcher;
 pub mod limiter;
 pub mod reader;
+pub mod sender;
 pub mod teller;
 pub mod upkeep;
 pub mod wake;
