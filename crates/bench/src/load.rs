@@ -70,6 +70,14 @@ impl Load {
         self.run(connections, Duration::from_secs(1)).await;
     }
 
+    /// Sends each request once.
+    pub async fn once(&self) {
+        let mut connection = Connection::open(self.port).await;
+        for request in self.requests.iter() {
+            connection.ask(request, self.failure).await;
+        }
+    }
+
     /// Sends over so many connections for `length`.
     pub async fn run(&self, connections: usize, length: Duration) -> Outcome {
         let started = Instant::now();

@@ -19,7 +19,7 @@ use chrono::{DateTime, Utc};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
-use crate::domain::attempt::{Answer, Claimed};
+use crate::domain::attempt::{Answer, Claimed, Doubt};
 
 /// Carries messages of one channel.
 pub trait Provider: Send + Sync {
@@ -29,9 +29,13 @@ pub trait Provider: Send + Sync {
     /// Sends it, once.
     fn send<'a>(&'a self, delivery: &'a Claimed) -> BoxFuture<'a, Answer>;
 
-    /// The ids of messages sent since then that say the same to the same recipient. The error is
-    /// the answer to give where that cannot be told. Most providers have nothing to look at: what
-    /// is in doubt there is sent again, and each attempt says so.
+    /// What follows where nobody knows whether it took a message. Most have nothing to look at.
+    fn doubt(&self) -> Doubt {
+        Doubt::Leave
+    }
+
+    /// The ids of messages sent since then that say the same to the same recipient, for those who
+    /// can be asked ([`Doubt::LookUp`]). The error is the answer to give where that cannot be told.
     fn look_up<'a>(
         &'a self,
         delivery: &'a Claimed,

@@ -1,6 +1,7 @@
 //! The only reader of the environment.
 
 mod channels;
+mod flow;
 mod limits;
 
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::domain::decision::Defaults;
 use crate::domain::phone::PhoneNumber;
 
 pub use self::channels::ChannelArgs;
+pub use self::flow::FlowArgs;
 pub use self::limits::LimitArgs;
 
 /// Says it: the right message, once, on time.
@@ -53,6 +55,12 @@ pub struct Config {
         reason = "its text would become the program's description"
     )]
     pub limits: LimitArgs,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "its text would become the program's description"
+    )]
+    pub flow: FlowArgs,
     /// What to do; without it, serve.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -117,6 +125,13 @@ pub struct SmsArgs {
         default_value = "https://rest.nexmo.com"
     )]
     pub vonage_base_url: Url,
+    /// Where Vonage's Reports API is, which is asked what became of a message in doubt.
+    #[arg(
+        long,
+        env = "VONAGE_REPORTS_URL",
+        default_value = "https://api.nexmo.com"
+    )]
+    pub vonage_reports_url: Url,
     /// The phone that is texted where a request names no recipient, such as +15550100067; without
     /// it the message is printed to the log.
     #[arg(long, env = "NOTIFICATION_PHONE_NUMBER", hide_env_values = true)]
@@ -152,6 +167,9 @@ pub enum ConfigError {
     /// A limit cannot be read.
     #[error("LIMIT_PER_CHANNEL is no list such as sms=200,email=1000")]
     Limits,
+    /// How fast channels send cannot be read.
+    #[error("{0} is no list such as {1}")]
+    Flow(&'static str, &'static str),
     /// What text messages may cost cannot be read.
     #[error("SMS_COST_CAP needs SMS_SEGMENT_PRICE, and both are numbers above 0")]
     Cost,
@@ -240,6 +258,7 @@ impl SmsArgs {
         let missing = ConfigError::MissingForVonage;
         Ok(Some(Vonage {
             base: self.vonage_base_url.clone(),
+            reports: self.vonage_reports_url.clone(),
             key: self
                 .vonage_api_key
                 .clone()

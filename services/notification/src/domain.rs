@@ -13,6 +13,7 @@ pub mod finding;
 pub mod gate;
 pub mod limit;
 pub mod notification;
+pub mod pace;
 pub mod phone;
 pub mod public_address;
 pub mod quiet;

@@ -26,6 +26,7 @@ use utoipa_axum::routes;
 use crate::config::CallbackKeys;
 use crate::domain::decision::Defaults;
 use crate::domain::web_push::Vapid;
+use crate::workers::accepter::Accepter;
 use crate::workers::reader::Shelf;
 use crate::workers::wake::Wake;
 
@@ -44,6 +45,8 @@ pub struct Shared {
     pub callbacks: Arc<CallbackKeys>,
     /// Rules and recipients.
     pub shelf: Shelf,
+    /// Where requests bring what they ask.
+    pub accepter: Accepter,
     /// Wakes the workers that send.
     pub wake: Wake,
 }

@@ -28,9 +28,12 @@ use crate::config::Config;
 use crate::domain::backoff::Jitter;
 use crate::domain::target::Channel;
 use crate::providers::Providers;
+use crate::store::{accept, queue};
+use crate::workers::accepter::Accepter;
 use crate::workers::digests::Digests;
 use crate::workers::limiter::Limiter;
 use crate::workers::reader::Shelf;
+use crate::workers::sender::Sender;
 use crate::workers::wake::Wake;
 use crate::workers::{dispatcher::Dispatcher, teller::Teller, upkeep};
 
@@ -42,6 +45,8 @@ pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations/notification");
 
 /// Deliveries that are overdue by more than this are worth a look.
 const LATE: TimeDelta = TimeDelta::seconds(60);
+/// Health counts no more deliveries than this.
+const MANY: i64 = 1_000;
 
 /// The schema's migrations, to be run with [`database::migrate`].
 #[must_use]
@@ -84,6 +89,7 @@ pub fn build_on(
         defaults: defaults.clone(),
         wake: wake.clone(),
     };
+    let (accepter, writer) = Accepter::new(accept::lane(&pool), clock.clone());
     let state = http::Shared {
         pool: pool.clone(),
         clock: clock.clone(),
@@ -91,6 +97,7 @@ pub fn build_on(
         vapid,
         callbacks: Arc::new(config.callback_keys()),
         shelf: shelf.clone(),
+        accepter,
         wake: wake.clone(),
     };
     let api = http::router(state, &verifier);
@@ -104,8 +111,10 @@ pub fn build_on(
     let health = health(&pool, &clock, sms);
     let about = "Says it: the right message, once, on time.";
     let mut app = App::new(NAME, about, api, health, clock.clone());
+    let flows = config.flow.flows()?;
+    let lane = queue::lane(&pool);
     for (channel, providers) in providers.0 {
-        let (pool, clock, wake) = (pool.clone(), clock.clone(), wake.clone());
+        let (pool, clock, wake) = (lane.clone(), clock.clone(), wake.clone());
         let name = channel.as_str();
         app = if providers.is_empty() {
             let teller = Teller {
@@ -116,9 +125,15 @@ pub fn build_on(
             };
             app.worker(name, |stop| teller.run(stop))
         } else {
+            let own = flows.iter().find(|(own, _)| *own == channel);
             let dispatcher = Dispatcher {
                 channel,
-                providers,
+                sender: Arc::new(Sender {
+                    providers,
+                    pool: pool.clone(),
+                    clock: clock.clone(),
+                }),
+                flow: own.map(|(_, flow)| *flow).unwrap_or_default(),
                 pool,
                 clock,
                 wake,
@@ -129,6 +144,7 @@ pub fn build_on(
         };
     }
     let app = app
+        .worker("accept", |stop| writer.run(stop))
         .worker("rules", |stop| shelf.run(stop))
         .worker("digests", |stop| digests.run(stop));
     let app = app.worker("upkeep", |stop| upkeep::run(pool, clock, stop));
@@ -155,12 +171,13 @@ fn health(pool: &PgPool, clock: &Clock, sms: String) -> Health {
 }
 
 async fn delivery(pool: PgPool, clock: Clock) -> Finding {
-    match store::delivery::depth(&pool).await {
+    match store::delivery::depth(&pool, MANY).await {
         Ok(depth) => {
             let late = depth.late(clock.now());
             let waiting = depth.waiting;
+            let more = if waiting == MANY { " or more" } else { "" };
             let detail = format!(
-                "{waiting} waiting, the oldest {} s late",
+                "{waiting}{more} waiting, the oldest {} s late",
                 late.num_seconds()
             );
             if late > LATE {

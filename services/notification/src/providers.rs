@@ -23,7 +23,7 @@ use crate::clients::webhook::Webhook;
 use crate::config::{Config, SmsProvider};
 use crate::domain::target::Channel;
 use crate::domain::web_push::Vapid;
-use crate::workers::dispatcher::Asked;
+use crate::workers::sender::Asked;
 
 /// The providers of each channel, in the order they are asked; none where the log is told.
 pub struct Providers(pub Vec<(Channel, Vec<Asked>)>);
@@ -48,7 +48,7 @@ impl Providers {
         let each = Channel::ALL.into_iter().map(|channel| {
             let providers: Vec<Arc<dyn Provider>> = match channel {
                 Channel::Log => vec![],
-                Channel::Sms => sms(config)?,
+                Channel::Sms => sms(config, clock)?,
                 Channel::Email => email(config)?,
                 Channel::Telegram => telegram(config)?,
                 Channel::Fcm => fcm(config, clock)?,
@@ -81,7 +81,7 @@ impl Providers {
     }
 }
 
-fn sms(config: &Config) -> anyhow::Result<Vec<Arc<dyn Provider>>> {
+fn sms(config: &Config, clock: &Clock) -> anyhow::Result<Vec<Arc<dyn Provider>>> {
     let mut providers: Vec<Arc<dyn Provider>> = vec![];
     for provider in config.sms.providers() {
         match provider {
@@ -97,7 +97,7 @@ fn sms(config: &Config) -> anyhow::Result<Vec<Arc<dyn Provider>>> {
                 if let Some(mut settings) = config.sms.vonage()? {
                     settings.callback = config.callback("vonage");
                     let http = http_client::build(NAME)?;
-                    providers.push(Arc::new(Vonage::new(http, settings)));
+                    providers.push(Arc::new(Vonage::new(http, settings, clock.clone())));
                 }
             }
         }

@@ -24,7 +24,23 @@ pub enum StoreError {
     /// The database said no, or nothing.
     #[error("database: {0}")]
     Database(#[from] sqlx::Error),
+    /// It does not answer; whether it did what it was asked is not known.
+    #[error("the database is silent")]
+    Silent,
     /// A row holds what no version of this service writes.
     #[error("a row of {0} cannot be read")]
     Corrupt(&'static str),
+}
+
+impl StoreError {
+    /// Whether the database refuses these data, while others may be welcome: data exceptions and
+    /// violated constraints (PostgreSQL, appendix A).
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        let Self::Database(sqlx::Error::Database(error)) = self else {
+            return false;
+        };
+        let code = error.code().unwrap_or_default();
+        code.starts_with("22") || code.starts_with("23")
+    }
 }

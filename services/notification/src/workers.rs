@@ -1,9 +1,11 @@
 //! Background loops.
 
+pub mod accepter;
 pub mod digests;
 pub mod dispatcher;
 pub mod limiter;
 pub mod reader;
+pub mod sender;
 pub mod teller;
 pub mod upkeep;
 pub mod wake;

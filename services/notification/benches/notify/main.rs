@@ -1,8 +1,11 @@
-//! `./dev bench notify`: what a notification to the log costs, from accept to told.
+//! `./dev bench notify`: what a notification costs, from accept to handed to the provider.
 //!
 //! Drives the release binary over real connections, one by one and in lists of 100, each with a
-//! key of its own, until the last one is told. Machines are noisy; the processor's time for each
-//! is what counts. Needs a database in `DATABASE_URL`, which must be durable to mean anything.
+//! key of its own; first held by quiet hours, so that accepting is measured alone, then told to the
+//! log. In the same run a bare insert tells the limit ([`bare`]). Then what was held is delivered
+//! to a server of ntfy on this machine. Machines are noisy; the ratios and the processor's time for
+//! each are what counts. Needs a database in `DATABASE_URL`, which must be durable to mean
+//! anything.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -13,122 +16,200 @@
     reason = "it is started by hand, with an environment"
 )]
 
+mod bare;
 mod requests;
+mod service;
+mod sink;
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bench::{Cpu, Load, Process, free_port, parent};
-use common::clock::Clock;
-use common::jwt::{Claims, Keyring, Scope};
-use sqlx::{Connection as _, PgConnection};
+use bench::{Load, Outcome, Process, free_port, post};
+use service::Service;
+use sink::Sink;
 
 /// How long each measurement takes, after a second of warming up.
 const LENGTH: Duration = Duration::from_secs(5);
 /// Requests for more than any machine asks in that time; none is sent twice.
-const SINGLE: usize = 80_000;
+const SINGLE: usize = 100_000;
 const LISTED: usize = 200_000;
-const SECRET: &str = "a-secret-of-the-benchmark-with-32-characters";
+/// What is sent while nothing else is, one every 20 ms.
+const ALONE: usize = 200;
 
 fn main() {
-    tokio::runtime::Runtime::new().unwrap().block_on(measure());
+    let arguments: Vec<String> = std::env::args().collect();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    if !runtime.block_on(bare::serve(&arguments)) {
+        runtime.block_on(measure());
+    }
 }
 
 async fn measure() {
     let database = std::env::var("DATABASE_URL").expect("run it by ./dev bench notify");
-    let mut connection = PgConnection::connect(&database).await.unwrap();
-    let backend = sqlx::query_scalar::<_, i32>("select pg_backend_pid()");
-    let backend = backend.fetch_one(&mut connection).await.unwrap();
-    let postgres = parent(backend.cast_unsigned()).unwrap();
-    let service = start(&database).await;
-    println!("idle memory: {:.0} MB", service.memory());
+    let sink = Sink::start().await;
+    let mut service = Service::start(&database, sink.port).await;
+    println!("idle memory: {:.0} MB", service.process.memory());
+    idle(&service, &sink).await;
     println!();
     println!(
-        "                                    a second   p50 ms   p99 ms   CPU µs a notification"
+        "                                      a second   p50 ms   p99 ms   CPU µs a notification"
     );
-    let mut measurement = Measurement {
-        token: token(),
-        service,
-        connection,
-        postgres,
-    };
-    measurement.run("one by one, 64 connections", 64, 1).await;
-    measurement.run("lists of 100, 4 connections", 4, 100).await;
-    println!("peak memory: {:.0} MB", measurement.service.peak_memory());
+    let limit = limit(&service).await;
+    hold(&service).await;
+    let held = single(&mut service, requests::HELD, "held, one by one").await;
+    listed(&mut service, requests::HELD, "held, lists of 100").await;
+    deliver(&mut service).await;
+    single(&mut service, requests::TOLD, "told, one by one").await;
+    listed(&mut service, requests::TOLD, "told, lists of 100").await;
+    println!();
+    println!("of the bare insert: {:.2}", held / limit);
+    println!("peak memory: {:.0} MB", service.process.peak_memory());
 }
 
-struct Measurement {
-    token: String,
-    service: Process,
-    connection: PgConnection,
-    /// The number of the database server's first process.
-    postgres: u32,
-}
-
-impl Measurement {
-    async fn run(&mut self, name: &str, connections: usize, each: usize) {
-        let load = |run: &str, items| {
-            let requests = requests::make(run, items, each, &self.token);
-            Load::new(self.service.port, requests, each).never(r#""error":{"#)
-        };
-        let (warming, total) = match each {
-            1 => (load("warm-single", SINGLE / 4), SINGLE),
-            _ => (load("warm-lists", LISTED / 4), LISTED),
-        };
-        let load = load(&format!("lists of {each}"), total);
-        warming.warm_up(connections).await;
-        self.until_told().await;
-        let before = (self.service.cpu(), Cpu::of_family(self.postgres));
-        let outcome = load.run(connections, LENGTH).await;
-        assert!(outcome.items < total, "more requests are needed");
-        let late = self.until_told().await;
-        let micros = |used: Cpu| used.total().as_secs_f64() * 1e6 / outcome.items as f64;
-        println!(
-            "{name:<33} {:>10.0} {:>8.2} {:>8.2}   notification {:.1}, PostgreSQL {:.1}; \
-             the last told {late:?} after",
-            outcome.rate(),
-            outcome.per_mille(500),
-            outcome.per_mille(990),
-            micros(self.service.cpu().since(before.0)),
-            micros(Cpu::of_family(self.postgres).since(before.1)),
-        );
-    }
-
-    /// How long it took until nothing waited.
-    async fn until_told(&mut self) -> Duration {
-        let started = std::time::Instant::now();
-        let waiting = "select exists(select from notification.delivery
-                       where status in ('pending', 'sending'))";
-        let waits = sqlx::query_scalar::<_, bool>;
-        while waits(waiting)
-            .fetch_one(&mut self.connection)
-            .await
-            .unwrap()
-        {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        started.elapsed()
-    }
-}
-
-async fn start(database: &str) -> Process {
+/// The bare insert, a process of its own.
+async fn limit(service: &Service) -> f64 {
     let port = free_port();
-    let command = || {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_notification"));
-        command
-            .env("JWT_SECRETS", SECRET)
-            .env("DATABASE_URL", database)
-            .env("PORT", port.to_string());
-        command
-    };
-    assert!(command().arg("migrate").status().unwrap().success());
-    Process::start(command(), port).await
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args([bare::FLAG, &port.to_string()]);
+    let process = Process::start(command, port).await;
+    let requests = requests::make("bare", requests::HELD, SINGLE, 1, &service.token);
+    let load = Load::new(port, requests, 1);
+    load.warm_up(64).await;
+    let before = (process.cpu(), service.used());
+    let outcome = load.run(64, LENGTH).await;
+    let own = process.cpu().since(before.0).total().as_secs_f64() * 1e6 / outcome.items as f64;
+    let costs = service.costs(before.1, outcome.items);
+    let costs = costs.rsplit(", ").next().unwrap();
+    print(
+        "bare insert",
+        64,
+        &outcome,
+        &format!("it {own:.1}, {costs}"),
+    );
+    outcome.rate()
 }
 
-fn token() -> String {
-    let keys = Keyring::new(&[SECRET.into()], None, false).unwrap();
-    let now = Clock::system().now().timestamp();
-    let scopes = [Scope::NotifySend].into_iter().collect();
-    keys.sign(&Claims::new("bench", scopes, now, 86_400))
-        .unwrap()
+/// Makes a rule for what is accepted and not sent.
+async fn hold(service: &Service) {
+    let rule = r#"{"name": "Held", "event": "bench.held", "recipients": ["ntfy:bench"],
+        "templates": [{"text": "{{ data.visit.city }}"}],
+        "quiet_hours": [{"from": "00:00", "to": "00:00"}]}"#;
+    let request = post("/rules", &service.token, rule.as_bytes());
+    let load = Load::new(service.process.port, vec![request], 1);
+    load.once().await;
+}
+
+async fn single(service: &mut Service, event: &str, name: &str) -> f64 {
+    run(service, event, name, 64, 1, SINGLE).await
+}
+
+async fn listed(service: &mut Service, event: &str, name: &str) -> f64 {
+    run(service, event, name, 4, 100, LISTED).await
+}
+
+async fn run(
+    service: &mut Service,
+    event: &str,
+    name: &str,
+    connections: usize,
+    each: usize,
+    total: usize,
+) -> f64 {
+    let load = |run: &str, items| {
+        let requests = requests::make(run, event, items, each, &service.token);
+        Load::new(service.process.port, requests, each).never(r#""error":{"#)
+    };
+    let warming = load(&format!("warm {name}"), total / 4);
+    let load = load(name, total);
+    warming.warm_up(connections).await;
+    until_sent(service).await;
+    let before = service.used();
+    let outcome = load.run(connections, LENGTH).await;
+    assert!(outcome.items < total, "more requests are needed");
+    let late = until_sent(service).await.as_millis();
+    let mut costs = service.costs(before, outcome.items);
+    if event == requests::TOLD {
+        costs += &format!("; the last told after {late} ms");
+    }
+    print(name, connections, &outcome, &costs);
+    outcome.rate()
+}
+
+/// How long it takes until nothing is due.
+async fn until_sent(service: &mut Service) -> Duration {
+    let started = Instant::now();
+    let waiting = "select exists(select from notification.delivery
+                   where status in ('pending', 'sending') and due_at <= now())";
+    let waits = sqlx::query_scalar::<_, bool>;
+    let connection = &mut service.connection;
+    while waits(waiting).fetch_one(&mut *connection).await.unwrap() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    started.elapsed()
+}
+
+/// Lets go what was held.
+async fn deliver(service: &mut Service) {
+    let now = "update notification.delivery set due_at = now() where status = 'pending'
+               and id in (select id from notification.delivery where status = 'pending' limit $1)";
+    sqlx::raw_sql("vacuum analyze notification.delivery")
+        .execute(&mut service.connection)
+        .await
+        .unwrap();
+    let before_release = 50_000;
+    let released = sqlx::query(now).bind(i64::from(before_release));
+    let released = released.execute(&mut service.connection).await.unwrap();
+    let before = service.used();
+    let took = until_sent(service).await.as_secs_f64();
+    let items = usize::try_from(released.rows_affected()).unwrap();
+    let costs = service.costs(before, items);
+    let rate = items as f64 / took;
+    println!(
+        "{:<35} {rate:>10.0} {:>17}   {costs}",
+        "delivered to ntfy", ""
+    );
+    let rest = "delete from notification.delivery where status = 'pending'";
+    sqlx::raw_sql(rest)
+        .execute(&mut service.connection)
+        .await
+        .unwrap();
+}
+
+/// From asked to handed over while nothing else is done.
+async fn idle(service: &Service, sink: &Sink) {
+    let mut times = vec![];
+    let started = Instant::now();
+    for number in 0..ALONE {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let text = format!("alone {number}");
+        let body =
+            format!(r#"{{"event": "bench.alone", "message": "{text}", "to": ["ntfy:bench"]}}"#);
+        let request = post("/notify", &service.token, body.as_bytes());
+        let asked = Instant::now();
+        let load = Load::new(service.process.port, vec![request], 1);
+        load.once().await;
+        let arrived = loop {
+            if let Some(arrived) = sink.arrivals.lock().unwrap().remove(&text) {
+                break arrived;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        };
+        times.push(u32::try_from((arrived - asked).as_micros()).unwrap());
+    }
+    let outcome = Outcome::new(ALONE, started.elapsed(), times);
+    println!(
+        "idle, from asked to handed over: p50 {:.1} ms, p95 {:.1} ms",
+        outcome.per_mille(500),
+        outcome.per_mille(950)
+    );
+}
+
+fn print(name: &str, connections: usize, outcome: &Outcome, costs: &str) {
+    println!(
+        "{:<35} {:>10.0} {:>8.2} {:>8.2}   {costs}",
+        format!("{name}, {connections} connections"),
+        outcome.rate(),
+        outcome.per_mille(500),
+        outcome.per_mille(990),
+    );
 }

@@ -2,22 +2,27 @@
 
 use common::clock::Clock;
 
-/// Requests for so many notifications, `each` in one; no two have the same key.
-pub fn make(run: &str, items: usize, each: usize, token: &str) -> Vec<Vec<u8>> {
+/// An event that is told to the log at once.
+pub const TOLD: &str = "visitor.arrived";
+/// An event that is told later.
+pub const HELD: &str = "bench.held";
+
+/// Requests for so many notifications of an event, `each` in one; no two have the same key.
+pub fn make(run: &str, event: &str, items: usize, each: usize, token: &str) -> Vec<Vec<u8>> {
     let clock = Clock::system();
     let requests = 0..items / each;
     if each == 1 {
         return requests
             .map(|n| {
                 let key = format!("Idempotency-Key: {run}:{n}\r\n");
-                post(token, &key, &format!("{{{}}}", arrived(&clock)))
+                post(token, &key, &format!("{{{}}}", arrived(event, &clock)))
             })
             .collect();
     }
     requests
         .map(|n| {
             let item = |place: usize| {
-                let about = arrived(&clock);
+                let about = arrived(event, &clock);
                 format!("{{{about},\"idempotency_key\":\"{run}:{n}:{place}\"}}")
             };
             let items: Vec<_> = (0..each).map(item).collect();
@@ -36,11 +41,11 @@ fn post(token: &str, header: &str, body: &str) -> Vec<u8> {
 }
 
 /// The fields of a notification, with every field that a visit has.
-fn arrived(clock: &Clock) -> String {
+fn arrived(event: &str, clock: &Clock) -> String {
     let (visit, session) = (clock.new_id(), clock.new_id());
     let now = clock.now().to_rfc3339();
     format!(
-        r#""event":"visitor.arrived","data":{{"visit":{{"id":"{visit}","site":"shop.example",
+        r#""event":"{event}","data":{{"visit":{{"id":"{visit}","site":"shop.example",
 "timestamp":"{now}","received_at":"{now}","url":"https://shop.example/products/17?utm_source=news",
 "path":"/products/17","title":null,"referrer":"https://news.example/story","source":"news",
 "medium":"email","channel":"email","utm_source":"news","utm_medium":"email","utm_campaign":null,

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{Provider, answer, body};
-use crate::domain::attempt::{Answer, Claimed, Outcome};
+use crate::domain::attempt::{Answer, Claimed, Doubt, Outcome};
 use crate::domain::phone::PhoneNumber;
 use crate::domain::twilio::refusal;
 
@@ -151,6 +151,10 @@ impl Twilio {
 impl Provider for Twilio {
     fn name(&self) -> &'static str {
         "twilio"
+    }
+
+    fn doubt(&self) -> Doubt {
+        Doubt::LookUp
     }
 
     fn send<'a>(&'a self, delivery: &'a Claimed) -> BoxFuture<'a, Answer> {

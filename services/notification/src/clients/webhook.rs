@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::guarded::Guarded;
 use super::{Provider, answer};
-use crate::domain::attempt::{Answer, Claimed, Outcome};
+use crate::domain::attempt::{Answer, Claimed, Doubt, Outcome};
 use crate::domain::webhook::signature;
 
 /// Posts signed requests.
@@ -73,6 +73,10 @@ impl Webhook {
 impl Provider for Webhook {
     fn name(&self) -> &'static str {
         "webhook"
+    }
+
+    fn doubt(&self) -> Doubt {
+        Doubt::SendAgain
     }
 
     fn send<'a>(&'a self, delivery: &'a Claimed) -> BoxFuture<'a, Answer> {

@@ -121,6 +121,17 @@ impl Answer {
     }
 }
 
+/// What follows where nobody knows whether a provider took a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// It is looked up before anything is sent again.
+    LookUp,
+    /// It is sent again: the receiver can tell a second one.
+    SendAgain,
+    /// There is nothing to look at: it is not sent again, unless by hand.
+    Leave,
+}
+
 /// An attempt that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempted {
@@ -132,8 +143,21 @@ pub struct Attempted {
     pub latency_ms: i32,
     /// Who was asked to send.
     pub provider: &'static str,
+    /// What follows from doubt there.
+    pub doubt: Doubt,
     /// What the provider said.
     pub answer: Answer,
+}
+
+/// A claimed delivery that was not tried: who would carry it is left alone for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldBack {
+    /// The delivery's id.
+    pub id: Uuid,
+    /// The number that its attempt would have had.
+    pub number: i32,
+    /// Until when.
+    pub until: DateTime<Utc>,
 }
 
 /// What a delivery is after an attempt.
@@ -145,6 +169,8 @@ pub enum Next {
     Again(DateTime<Utc>),
     /// It is a dead letter.
     Dead,
+    /// The recipient may have it or not, and nobody can tell.
+    Unknown,
     /// It is not sent, and nobody is to look at it.
     Suppressed,
 }
@@ -161,6 +187,7 @@ impl Attempted {
             Outcome::Transient(_) | Outcome::Config if others => return Next::Again(now),
             Outcome::Permanent | Outcome::Gone | Outcome::Config => return Next::Dead,
             Outcome::Suppressed => return Next::Suppressed,
+            Outcome::Unknown if self.doubt == Doubt::Leave => return Next::Unknown,
             Outcome::Transient(asked) => asked.unwrap_or_default().min(LONGEST_WAIT),
             Outcome::Unknown => TimeDelta::zero(),
         };
@@ -217,6 +244,7 @@ mod tests {
             started_at: at(0),
             latency_ms: 1,
             provider: "log",
+            doubt: Doubt::LookUp,
             answer: Answer::plain(outcome, None),
         }
     }
@@ -232,6 +260,11 @@ mod tests {
         assert_eq!(next(Outcome::Transient(None), 8), Next::Dead);
         assert_eq!(next(Outcome::Config, 1), Next::Dead);
         assert_eq!(next(Outcome::Gone, 1), Next::Dead);
+        let mut lost = attempted(Outcome::Unknown, 1);
+        lost.doubt = Doubt::Leave;
+        assert_eq!(lost.next(1, at(1), 0.0), Next::Unknown);
+        lost.doubt = Doubt::SendAgain;
+        assert_eq!(lost.next(1, at(1), 0.0), Next::Again(at(6)));
     }
 
     #[test]

@@ -18,14 +18,38 @@ pub struct Breaker(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     failures: u32,
-    open_until: Option<DateTime<Utc>>,
+    shut_until: Option<DateTime<Utc>>,
+}
+
+/// Whether a provider may be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// Like any other.
+    Open,
+    /// Once, to see whether it is well again.
+    Ajar,
+    /// Not before that moment.
+    Shut(DateTime<Utc>),
 }
 
 impl Breaker {
-    /// Until when the provider is left alone; `None` where it may be asked.
+    /// Whether the provider may be asked at `now`.
     #[must_use]
-    pub fn open_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.state().open_until.filter(|until| *until > now)
+    pub fn door(&self, now: DateTime<Utc>) -> Door {
+        match self.state().shut_until {
+            Some(until) if until > now => Door::Shut(until),
+            Some(_) => Door::Ajar,
+            None => Door::Open,
+        }
+    }
+
+    /// The same for who asks at once: through a door that is ajar one goes, and it is shut.
+    pub fn enter(&self, now: DateTime<Utc>) -> Door {
+        let door = self.door(now);
+        if door == Door::Ajar {
+            self.state().shut_until = Some(now + PAUSE);
+        }
+        door
     }
 
     /// Counts an outcome. What is wrong with a message or its recipient is no fault of the
@@ -36,7 +60,7 @@ impl Breaker {
             Outcome::Transient(_) | Outcome::Config | Outcome::Unknown => {
                 state.failures = state.failures.saturating_add(1);
                 if state.failures >= FAILURES {
-                    state.open_until = Some(now + PAUSE);
+                    state.shut_until = Some(now + PAUSE);
                 }
             }
             Outcome::Sent | Outcome::Found | Outcome::Permanent | Outcome::Gone => {
@@ -57,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_opens_after_failures_in_a_row_and_tries_again() {
+    fn it_shuts_after_failures_in_a_row_and_lets_one_try() {
         let breaker = Breaker::default();
         let at = |seconds: i64| DateTime::from_timestamp(1_795_176_000 + seconds, 0).unwrap();
         for _ in 0..4 {
@@ -67,14 +91,17 @@ mod tests {
         for _ in 0..4 {
             breaker.record(Outcome::Transient(None), at(0));
         }
-        assert_eq!(breaker.open_until(at(0)), None);
+        assert_eq!(breaker.enter(at(0)), Door::Open);
         breaker.record(Outcome::Config, at(0));
-        assert_eq!(breaker.open_until(at(29)), Some(at(30)));
-        assert_eq!(breaker.open_until(at(30)), None);
-        breaker.record(Outcome::Unknown, at(31));
-        assert_eq!(breaker.open_until(at(32)), Some(at(61)));
+        assert_eq!(breaker.enter(at(29)), Door::Shut(at(30)));
+        assert_eq!(breaker.door(at(30)), Door::Ajar);
+        assert_eq!(breaker.enter(at(31)), Door::Ajar);
+        assert_eq!(breaker.enter(at(31)), Door::Shut(at(61)));
+        breaker.record(Outcome::Unknown, at(32));
+        assert_eq!(breaker.door(at(32)), Door::Shut(at(62)));
+        assert_eq!(breaker.enter(at(62)), Door::Ajar);
         breaker.record(Outcome::Sent, at(62));
         breaker.record(Outcome::Unknown, at(63));
-        assert_eq!(breaker.open_until(at(63)), None);
+        assert_eq!(breaker.door(at(63)), Door::Open);
     }
 }

@@ -10,12 +10,29 @@ use crate::domain::command::Invalid;
 use crate::domain::target::NoTarget;
 use crate::domain::{recipient, rule};
 use crate::store::StoreError;
+use crate::workers::accepter::AcceptError;
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
+        (&error).into()
+    }
+}
+
+impl From<&StoreError> for Problem {
+    fn from(error: &StoreError) -> Self {
+        match error {
+            StoreError::Database(cause) if database::is_away(cause) => Self::unavailable(error),
+            StoreError::Silent => Self::unavailable(error),
+            StoreError::Database(_) | StoreError::Corrupt(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<AcceptError> for Problem {
+    fn from(error: AcceptError) -> Self {
         match &error {
-            StoreError::Database(cause) if database::is_away(cause) => Self::unavailable(&error),
-            StoreError::Database(_) | StoreError::Corrupt(_) => Self::internal(&error),
+            AcceptError::Full | AcceptError::Stopping => Self::unavailable(&error),
+            AcceptError::Store(error) => error.as_ref().into(),
         }
     }
 }

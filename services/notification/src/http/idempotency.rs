@@ -35,9 +35,10 @@ pub(super) fn no_header(headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::new(status, "IDEMPOTENCY_KEY_INVALID", detail).field(HEADER))
 }
 
-/// The key of a notification, by its field or else by the header; both may be given where they
+/// The key of a notification of `subject`'s, by its field or else by the header; both may be given where they
 /// are the same.
 pub(super) fn key(
+    subject: &str,
     header: Option<String>,
     request: &mut NotifyRequest,
 ) -> Result<Option<Key>, Problem> {
@@ -52,6 +53,7 @@ pub(super) fn key(
         return Err(Problem::invalid(FIELD, "IDEMPOTENCY_KEY_CONFLICT", detail));
     }
     Ok(header.or(field).map(|key| Key {
+        subject: subject.to_owned(),
         key,
         body_sha256: sum(request),
     }))

@@ -93,8 +93,8 @@ async fn one(
     let header = idempotency::header(headers)?;
     let by_header = header.is_some();
     let book = shared.shelf.book().await?;
-    let asked = asked(shared, &book, header, body)?;
-    let answers = accepted(shared, subject, &mut [asked]).await?;
+    let asked = asked(shared, &book, subject, header, body)?;
+    let answers = accepted(shared, vec![asked], body.len()).await?;
     let answer = answers.into_iter().next().transpose();
     let answer = answer.map_err(|_| idempotency::reused(by_header))?;
     Ok((StatusCode::ACCEPTED, axum::Json(answer)).into_response())
@@ -109,16 +109,18 @@ async fn many(shared: &Shared, subject: &str, body: &[u8]) -> Result<Response, P
     let mut results: Vec<NotifyResult> = Vec::with_capacity(items.len());
     let (mut places, mut good) = (vec![], vec![]);
     for (place, item) in items.iter().enumerate() {
-        results.push(match asked(shared, &book, None, item.get().as_bytes()) {
-            Ok(asked) => {
-                places.push(place);
-                good.push(asked);
-                NotifyResult::default()
-            }
-            Err(problem) => refused(&problem),
-        });
+        results.push(
+            match asked(shared, &book, subject, None, item.get().as_bytes()) {
+                Ok(asked) => {
+                    places.push(place);
+                    good.push(asked);
+                    NotifyResult::default()
+                }
+                Err(problem) => refused(&problem),
+            },
+        );
     }
-    let answers = accepted(shared, subject, &mut good).await?;
+    let answers = accepted(shared, good, body.len()).await?;
     for (place, answer) in places.into_iter().zip(answers) {
         let reused = |_| refused(&idempotency::reused(false));
         results[place] = answer.map_or_else(reused, NotifyResult::from);
@@ -136,11 +138,12 @@ fn refused(problem: &Problem) -> NotifyResult {
 fn asked(
     shared: &Shared,
     book: &Book,
+    subject: &str,
     header: Option<String>,
     body: &[u8],
 ) -> Result<Asked, Problem> {
     let mut request = parse_object(body)?;
-    let key = idempotency::key(header, &mut request)?;
+    let key = idempotency::key(subject, header, &mut request)?;
     let command = Command::try_from(request)?;
     let branches = decide(&command, book, &shared.defaults, shared.clock.now())?;
     let new = Notification::new(command, branches, &shared.clock);

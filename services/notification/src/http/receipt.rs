@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use chassis::Problem;
 use common::notification::{DeliveryReceipt, NotifyResponse};
 use uuid::Uuid;
 
@@ -9,40 +10,43 @@ use super::Shared;
 use crate::domain::decision::Draft;
 use crate::domain::notification::Notification;
 use crate::domain::target::Target;
-use crate::store::accept::{Acceptance, Asked, accept};
+use crate::store::accept::{Acceptance, Asked};
 use crate::store::{StoreError, delivery, notification};
+use crate::workers::accepter::Accepted;
 
 /// The key came before, with another body.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reused;
 
-/// Accepts what `subject` asks, and answers in its order.
+/// Accepts what is asked, of so many bytes, and answers in its order.
 pub(super) async fn accepted(
     shared: &Shared,
-    subject: &str,
-    asked: &mut [Asked],
-) -> Result<Vec<Result<NotifyResponse, Reused>>, StoreError> {
+    asked: Vec<Asked>,
+    bytes: usize,
+) -> Result<Vec<Result<NotifyResponse, Reused>>, Problem> {
     if asked.is_empty() {
         return Ok(vec![]);
     }
-    let accepted = accept(&shared.pool, subject, asked, &shared.clock).await?;
-    wake(shared, asked);
+    let accepted = shared.accepter.accept(asked, bytes).await?;
+    wake(shared, &accepted);
     let before = before(shared, &accepted).await?;
-    let answer = |(asked, acceptance): (&Asked, Acceptance)| match acceptance {
+    let answer = |(asked, acceptance): &Accepted| match acceptance {
         Acceptance::New => Ok(Ok(new(&asked.new))),
         Acceptance::Before(id) => {
-            let answer = before.get(&id).cloned();
-            answer.map(Ok).ok_or(StoreError::Corrupt("idempotency_key"))
+            let answer = before.get(id).cloned();
+            let missing = || StoreError::Corrupt("idempotency_key").into();
+            answer.map(Ok).ok_or_else(missing)
         }
         Acceptance::OtherBody => Ok(Err(Reused)),
     };
-    let asked: &[Asked] = asked;
-    asked.iter().zip(accepted).map(answer).collect()
+    accepted.iter().map(answer).collect()
 }
 
 /// Wakes who sends on the channels of these.
-fn wake(shared: &Shared, asked: &[Asked]) {
-    let all = asked.iter().flat_map(|asked| asked.new.deliveries());
+fn wake(shared: &Shared, accepted: &[Accepted]) {
+    let all = accepted
+        .iter()
+        .flat_map(|(asked, _)| asked.new.deliveries());
     let channels: HashSet<_> = all.map(|draft| draft.target.channel()).collect();
     for channel in channels {
         shared.wake.wake(channel);
@@ -63,11 +67,11 @@ fn new(new: &Notification) -> NotifyResponse {
 /// The answers that were given before, by the notification's id.
 async fn before(
     shared: &Shared,
-    accepted: &[Acceptance],
+    accepted: &[Accepted],
 ) -> Result<HashMap<Uuid, NotifyResponse>, StoreError> {
     let ids: Vec<_> = accepted
         .iter()
-        .filter_map(|acceptance| match acceptance {
+        .filter_map(|(_, acceptance)| match acceptance {
             Acceptance::Before(id) => Some(*id),
             Acceptance::New | Acceptance::OtherBody => None,
         })

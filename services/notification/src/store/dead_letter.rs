@@ -1,4 +1,4 @@
-//! Dead letters: deliveries that were given up, with the events of their notifications.
+//! Dead letters: deliveries that were given up, or of which nobody can tell whether they were sent, with the events of their notifications.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
@@ -55,11 +55,12 @@ pub async fn revive(
     limit: i64,
 ) -> Result<u64, StoreError> {
     let done = sqlx::query!(
-        "update notification.delivery set status = 'pending', due_at = $1, tries = 0
+        "update notification.delivery set status = 'pending', due_at = $1, tries = 0,
+             unknown_since = case when status = 'dead' then unknown_since end
          where id in (
              select d.id from notification.delivery d
              join notification.notification n on n.id = d.notification_id
-             where d.status = 'dead' and ($3::text is null or n.event = $3)
+             where d.status in ('dead', 'unknown') and ($3::text is null or n.event = $3)
                  and ($4::text is null or d.channel = $4)
                  and ($5::text is null or d.provider = $5)
                  and ($6::timestamptz is null or d.created_at >= $6)
@@ -79,7 +80,7 @@ pub async fn revive(
 /// How many there are.
 pub async fn count(pool: &PgPool) -> Result<i64, StoreError> {
     let count = sqlx::query_scalar!(
-        r#"select count(*) as "count!" from notification.delivery where status = 'dead'"#
+        r#"select count(*) as "count!" from notification.delivery where status in ('dead', 'unknown')"#
     );
     Ok(count.fetch_one(pool).await?)
 }
@@ -95,7 +96,7 @@ pub async fn list(
              d.unknown_since, d.last_error, d.created_at
          from notification.delivery d
          join notification.notification n on n.id = d.notification_id
-         where d.status = 'dead' and d.id < $1 order by d.id desc limit $2",
+         where d.status in ('dead', 'unknown') and d.id < $1 order by d.id desc limit $2",
         before.unwrap_or(Uuid::max()),
         limit,
     )

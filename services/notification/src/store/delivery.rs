@@ -5,7 +5,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::domain::target::Target;
+use crate::domain::target::{Channel, Target};
 
 /// A delivery as it is kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,7 +22,7 @@ pub struct Row {
     pub title: Option<String>,
     /// 0 for those told at once; later ones only where nobody acknowledges.
     pub step: i16,
-    /// `pending`, `sending`, `sent`, `dead`, `suppressed` or `canceled`.
+    /// `pending`, `sending`, `sent`, `dead`, `unknown`, `suppressed` or `canceled`.
     pub status: String,
     /// Why it is not sent, or not yet.
     pub reason: Option<String>,
@@ -86,15 +86,16 @@ pub async fn of(pool: &PgPool, notifications: &[Uuid]) -> Result<Vec<Row>, Store
 }
 
 /// Makes the dead deliveries of a notification due at `now`, with a fresh schedule; returns how
-/// many there were.
+/// many there were. What nobody can tell is sent as if it had not been.
 pub async fn revive(
     pool: &PgPool,
     notification: Uuid,
     now: DateTime<Utc>,
 ) -> Result<u64, StoreError> {
     let done = sqlx::query!(
-        "update notification.delivery set status = 'pending', due_at = $2, tries = 0
-         where notification_id = $1 and status = 'dead'",
+        "update notification.delivery set status = 'pending', due_at = $2, tries = 0,
+             unknown_since = case when status = 'dead' then unknown_since end
+         where notification_id = $1 and status in ('dead', 'unknown')",
         notification,
         now,
     )
@@ -103,12 +104,20 @@ pub async fn revive(
     Ok(done.rows_affected())
 }
 
-/// How much waits.
-pub async fn depth(pool: &PgPool) -> Result<Depth, StoreError> {
+/// How much waits; no more than `most` are counted.
+pub async fn depth(pool: &PgPool, most: i64) -> Result<Depth, StoreError> {
+    let channels = Channel::ALL.map(|channel| channel.as_str().to_owned());
     let depth = sqlx::query_as!(
         Depth,
-        r#"select count(*) as "waiting!", min(coalesce(leased_until, due_at)) as oldest_due
-         from notification.delivery where status in ('pending', 'sending')"#,
+        r#"select (select count(*) from (
+                 select from notification.delivery where status in ('pending', 'sending')
+                 limit $1) waiting) as "waiting!",
+             (select min(first.due) from unnest($2::text[]) as c (channel), lateral (
+                 select coalesce(leased_until, due_at) as due from notification.delivery d
+                 where d.status in ('pending', 'sending') and d.channel = c.channel
+                 order by coalesce(leased_until, due_at) limit 1) first) as oldest_due"#,
+        most,
+        &channels,
     )
     .fetch_one(pool)
     .await?;

@@ -62,7 +62,7 @@ pub async fn close(
     }
     if !told.is_empty() {
         let all: Vec<_> = told.iter().collect();
-        insert(&mut *transaction, "", &all, now).await?;
+        insert(&mut *transaction, &all, now).await?;
     }
     let ids: Vec<_> = open.iter().map(|row| row.id).collect();
     sqlx::query!("delete from notification.digest where id = any($1)", &ids)

@@ -13,10 +13,19 @@ const AT_ONCE: i64 = 10_000;
 /// An idempotency key, and what it was used for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
-    /// What the caller named it. Callers do not share keys.
+    /// Whose it is. Callers do not share keys.
+    pub subject: String,
+    /// What the caller named it.
     pub key: String,
     /// The SHA-256 of the request's body in its canonical form.
     pub body_sha256: [u8; 32],
+}
+
+impl Key {
+    /// What no two of them share.
+    pub(super) fn name(&self) -> (&str, &str) {
+        (&self.subject, &self.key)
+    }
 }
 
 /// Deletes keys that need no longer be kept; returns how many.

@@ -1,49 +1,38 @@
-//! Sends what is due on one channel: claims, sends outside any transaction, records.
+//! Sends what is due on one channel: claims, sends outside any transaction, records; each for many
+//! at once.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use common::clock::Clock;
 use sqlx::PgPool;
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::POLL;
 use super::limiter::Limiter;
+use super::sender::Sender;
 use super::wake::Wake;
-use crate::clients::Provider;
-use crate::domain::attempt::{Answer, Attempted, Claimed, Next, Outcome};
+use crate::domain::attempt::{Attempted, Claimed, HeldBack, Next, Outcome};
 use crate::domain::backoff::Jitter;
-use crate::domain::breaker::Breaker;
+use crate::domain::pace::{Flow, Pace};
 use crate::domain::target::Channel;
 use crate::store::queue::{self, Settled};
-use crate::store::{endpoint, suppression};
+use crate::store::{StoreError, endpoint, suppression};
 
-/// How many messages are on their way at the same time.
-const IN_FLIGHT: usize = 32;
-
-/// A provider, and whether it may be asked just now.
-pub struct Asked {
-    /// Who carries the messages.
-    pub provider: Arc<dyn Provider>,
-    /// Leaves it alone where it fails again and again.
-    pub breaker: Breaker,
-}
-
-impl From<Arc<dyn Provider>> for Asked {
-    fn from(provider: Arc<dyn Provider>) -> Self {
-        let breaker = Breaker::default();
-        Self { provider, breaker }
-    }
-}
+/// How long what has ended waits for others to be recorded with.
+const GATHER: Duration = Duration::from_millis(5);
 
 /// Sends a channel's deliveries until it is stopped; several may run beside each other.
 pub struct Dispatcher {
     /// What is sent.
     pub channel: Channel,
-    /// Who carries the messages, in the order they are asked; never empty.
-    pub providers: Vec<Asked>,
+    /// Who sends it.
+    pub sender: Arc<Sender>,
+    /// How fast.
+    pub flow: Flow,
     /// Where the queue is.
     pub pool: PgPool,
     /// What time it is.
@@ -56,43 +45,73 @@ pub struct Dispatcher {
     pub jitter: Jitter,
 }
 
+type Sending = JoinSet<Result<Attempted, HeldBack>>;
+
+/// What has ended and is to be recorded.
+#[derive(Default)]
+struct Done {
+    settled: Vec<Settled>,
+    held_back: Vec<HeldBack>,
+}
+
+impl Done {
+    fn len(&self) -> usize {
+        self.settled.len() + self.held_back.len()
+    }
+}
+
 impl Dispatcher {
     /// Sends until `stop`, then finishes what is on its way.
     pub async fn run(self, stop: CancellationToken) {
         let mut wake = self.wake.subscribe(self.channel);
-        let this = Arc::new(self);
-        let mut sending = JoinSet::new();
-        let mut done = Vec::new();
+        let now = self.clock.now();
+        let mut pace = self.flow.per_second.map(|rate| Pace::new(rate, now));
+        let mut sending = Sending::new();
+        let mut done = Done::default();
         loop {
-            let recorded = this.record(&mut done).await;
-            let free = IN_FLIGHT - sending.len();
+            let recorded = self.record(&mut done).await;
             // What cannot be recorded would be sent again: no more is claimed until it is.
-            if recorded && free > 0 && !stop.is_cancelled() {
-                let claimed = this.claim(free).await;
-                if claimed.len() == free {
+            let room = self.room(sending.len(), pace.as_mut());
+            if recorded && room > 0 && !stop.is_cancelled() {
+                let claimed = self.claim(room).await;
+                if let Some(pace) = &mut pace {
+                    pace.take(claimed.len());
+                }
+                if claimed.len() == room {
                     wake.mark_changed();
                 }
                 for delivery in claimed {
-                    let attempt = this.clone().attempt(delivery).in_current_span();
-                    sending.spawn(attempt);
+                    let attempt = self.sender.clone().attempt(delivery);
+                    sending.spawn(attempt.in_current_span());
                 }
             }
-            if stop.is_cancelled() && sending.is_empty() && done.is_empty() {
+            if stop.is_cancelled() && sending.is_empty() && done.len() == 0 {
                 return;
             }
+            let room = self.room(sending.len(), pace.as_mut());
+            let nap = pace.as_ref().filter(|_| room == 0).map(Pace::wait);
+            let nap = nap.and_then(|wait| wait.to_std().ok()).unwrap_or(POLL);
             tokio::select! {
                 Some(first) = sending.join_next() => {
-                    this.settle(&mut done, first);
-                    // What else is done by now is recorded in the same statement.
-                    while let Some(next) = sending.try_join_next() {
-                        this.settle(&mut done, next);
-                    }
+                    self.settle(&mut done, first);
+                    self.gather(&mut sending, &mut done).await;
                 }
-                _ = wake.changed(), if recorded && sending.len() < IN_FLIGHT => {}
-                () = tokio::time::sleep(POLL) => {}
+                _ = wake.changed(), if recorded && room > 0 => {}
+                () = tokio::time::sleep(nap.min(POLL)) => {}
                 () = stop.cancelled(), if !stop.is_cancelled() => {}
             }
         }
+    }
+
+    /// How many may be claimed: none before there is room for many, as one costs nearly as much.
+    fn room(&self, on_their_way: usize, pace: Option<&mut Pace>) -> usize {
+        let most = self.flow.concurrency;
+        let free = most.saturating_sub(on_their_way);
+        let allowed = pace.map_or(usize::MAX, |pace| pace.room(self.clock.now()));
+        if free * 2 < most {
+            return 0;
+        }
+        free.min(allowed).min(self.sender.room(on_their_way))
     }
 
     async fn claim(&self, limit: usize) -> Vec<Claimed> {
@@ -106,114 +125,62 @@ impl Dispatcher {
         claimed
     }
 
-    /// Looks where an earlier attempt may have been successful, else sends.
-    async fn attempt(self: Arc<Self>, delivery: Claimed) -> Attempted {
-        let started_at = self.clock.now();
-        let started = Instant::now();
-        let (provider, answer) = match self.found(&delivery).await {
-            Some(found) => found,
-            None => match self.held_back(&delivery) {
-                Some(held) => held,
-                None => self.send(&delivery).await,
-            },
-        };
-        Attempted {
-            started_at,
-            latency_ms: i32::try_from(started.elapsed().as_millis()).unwrap_or(i32::MAX),
-            provider,
-            delivery,
-            answer,
+    /// Waits for others that end soon.
+    async fn gather(&self, sending: &mut Sending, done: &mut Done) {
+        let until = Instant::now() + GATHER;
+        while done.len() * 2 < self.flow.concurrency {
+            let next = tokio::time::timeout_at(until, sending.join_next());
+            let Ok(Some(next)) = next.await else {
+                break;
+            };
+            self.settle(done, next);
+        }
+        while let Some(next) = sending.try_join_next() {
+            self.settle(done, next);
         }
     }
 
-    /// What to answer where nothing may be sent.
-    fn held_back(&self, delivery: &Claimed) -> Option<(&'static str, Answer)> {
-        let reason = delivery.suppressed.as_ref()?;
-        let detail = format!("suppressed: {reason}");
-        let name = self.providers[0].provider.name();
-        Some((name, Answer::plain(Outcome::Suppressed, Some(&detail))))
-    }
-
-    /// Asks the one whose turn it is, or the next one that may be asked.
-    async fn send(&self, delivery: &Claimed) -> (&'static str, Answer) {
-        let turn = usize::try_from(delivery.tries - 1).unwrap_or(0) % self.providers.len();
-        let (before, after) = self.providers.split_at(turn);
-        let now = self.clock.now();
-        let mut in_turn = after.iter().chain(before);
-        let Some(asked) = in_turn.find(|asked| asked.breaker.open_until(now).is_none()) else {
-            let name = self.providers[turn].provider.name();
-            let pause = self.providers[turn].breaker.open_until(now);
-            let wait = pause.map(|until| until - now);
-            let detail = "the provider failed again and again, and is left alone";
-            return (name, Answer::plain(Outcome::Transient(wait), Some(detail)));
-        };
-        let answer = asked.provider.send(delivery).await;
-        asked.breaker.record(answer.outcome, self.clock.now());
-        (asked.provider.name(), answer)
-    }
-
-    /// What to answer without sending: the message was found, or it cannot be told. All are asked
-    /// who may have it: the one that tried last, or each where the process ended in between.
-    async fn found(&self, delivery: &Claimed) -> Option<(&'static str, Answer)> {
-        let since = delivery.unknown_since?;
-        for Asked { provider, .. } in &self.providers {
-            let name = provider.name();
-            let ids = match provider.look_up(delivery, since).await {
-                Ok(ids) => ids,
-                Err(answer) => return Some((name, answer)),
-            };
-            // The same text may have gone to the same recipient for another notification.
-            let Ok(taken) = queue::taken(&self.pool, name, &ids).await else {
-                let detail = "the look-up cannot be compared";
-                return Some((name, Answer::plain(Outcome::Unknown, Some(detail))));
-            };
-            if let Some(id) = ids.into_iter().find(|id| !taken.contains(id)) {
-                let found = Answer {
-                    message_id: Some(id),
-                    ..Answer::plain(Outcome::Found, None)
-                };
-                return Some((name, found));
-            }
-        }
-        None
-    }
-
-    fn settle(&self, done: &mut Vec<Settled>, attempted: Result<Attempted, JoinError>) {
-        match attempted {
-            Ok(attempted) => {
+    fn settle(&self, done: &mut Done, ended: Result<Result<Attempted, HeldBack>, JoinError>) {
+        match ended {
+            Ok(Ok(attempted)) => {
                 tell(&attempted);
-                let providers = i32::try_from(self.providers.len()).unwrap_or(i32::MAX);
+                let providers = i32::try_from(self.sender.providers.len()).unwrap_or(i32::MAX);
                 let next = attempted.next(providers, self.clock.now(), (self.jitter)());
-                done.push(Settled { attempted, next });
+                done.settled.push(Settled { attempted, next });
             }
+            Ok(Err(held_back)) => done.held_back.push(held_back),
             // Its lease will end, and it will be looked up.
             Err(error) => tracing::error!(%error, "an attempt broke off"),
         }
     }
 
     /// Records what is done; what cannot be recorded stays for the next time.
-    async fn record(&self, done: &mut Vec<Settled>) -> bool {
-        if done.is_empty() {
-            return true;
+    async fn record(&self, done: &mut Done) -> bool {
+        let recorded = self.try_record(done).await;
+        if let Err(error) = &recorded {
+            tracing::warn!(%error, "outcomes not recorded yet");
         }
-        match queue::settle(&self.pool, done, self.clock.now()).await {
-            Ok(()) => {
-                self.clean_up(done).await;
-                // What is due at once was not so when the next one was claimed.
-                if done
-                    .iter()
-                    .any(|s| matches!(s.next, Next::Again(at) if at <= self.clock.now()))
-                {
-                    self.wake.wake(self.channel);
-                }
-                done.clear();
-                true
-            }
-            Err(error) => {
-                tracing::warn!(%error, "outcomes not recorded yet");
-                false
-            }
+        recorded.is_ok()
+    }
+
+    async fn try_record(&self, done: &mut Done) -> Result<(), StoreError> {
+        if !done.held_back.is_empty() {
+            queue::release(&self.pool, &done.held_back).await?;
+            done.held_back.clear();
         }
+        if done.settled.is_empty() {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        queue::settle(&self.pool, &done.settled, now).await?;
+        self.clean_up(&done.settled).await;
+        // What is due at once was not so when the next one was claimed.
+        let at_once = |settled: &Settled| matches!(settled.next, Next::Again(at) if at <= now);
+        if done.settled.iter().any(at_once) {
+            self.wake.wake(self.channel);
+        }
+        done.settled.clear();
+        Ok(())
     }
 }
 

@@ -86,7 +86,7 @@ impl Limiter {
         };
         let new = Notification::new(command, branches, &self.clock);
         let mut asked = [Asked { new, key: None }];
-        accept(&self.pool, "", &mut asked, &self.clock).await?;
+        accept(&self.pool, &mut asked, &self.clock).await?;
         self.wake.wake(self.defaults.target().channel());
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use common::notification::NotifyRequest;
-use notification::domain::attempt::{Answer, Attempted, Next, Outcome};
+use notification::domain::attempt::{Answer, Attempted, Doubt, Next, Outcome};
 use notification::domain::book::Book;
 use notification::domain::command::Command;
 use notification::domain::decision::{Defaults, decide};
@@ -131,9 +131,7 @@ async fn an_outcome_that_comes_after_the_lease_does_not_undo_the_next_claim(pool
     let new = Notification::new(command, decision, &clock());
     let id = new.id;
     let asked = Asked { new, key: None };
-    accept(&pool, "tests", &mut [asked], &clock())
-        .await
-        .unwrap();
+    accept(&pool, &mut [asked], &clock()).await.unwrap();
 
     let claim = async |at| queue::claim(&pool, Channel::Sms, at, 9).await;
     let slow = claim(now).await.unwrap().remove(0);
@@ -148,6 +146,7 @@ async fn an_outcome_that_comes_after_the_lease_does_not_undo_the_next_claim(pool
             started_at: now,
             latency_ms: 60_000,
             provider: "twilio",
+            doubt: Doubt::LookUp,
             answer: Answer::plain(Outcome::Permanent, Some("too late")),
         },
         next: Next::Dead,

@@ -77,7 +77,8 @@ pub(crate) struct Delivery {
     channel: &'static str,
     /// To whom; phone numbers are masked.
     recipient: String,
-    /// `pending`, `sending`, `sent`, `dead`, `suppressed`, `canceled`.
+    /// `pending`, `sending`, `sent`, `dead`, `unknown` (the recipient may have it), `suppressed`,
+    /// `canceled`.
     status: String,
     /// Why it is not sent, or not yet.
     reason: Option<String>,

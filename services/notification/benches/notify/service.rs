@@ -1,0 +1,82 @@
+//! The service that is measured, and the database's server.
+
+use std::process::{Command, Stdio};
+
+use bench::{Cpu, Process, free_port, parent};
+use common::clock::Clock;
+use common::jwt::{Claims, Keyring, Scope};
+use sqlx::{Connection as _, PgConnection};
+
+const SECRET: &str = "a-secret-of-the-benchmark-with-32-characters";
+
+/// The release binary over the database that is measured with it.
+pub struct Service {
+    pub process: Process,
+    pub token: String,
+    pub connection: PgConnection,
+    /// The number of the database server's first process.
+    postgres: u32,
+}
+
+/// Processor time of the service and of PostgreSQL.
+#[derive(Clone, Copy)]
+pub struct Used {
+    own: Cpu,
+    postgres: Cpu,
+}
+
+impl Service {
+    /// Starts it; ntfy is that port of this machine.
+    pub async fn start(database: &str, ntfy: u16) -> Self {
+        let mut connection = PgConnection::connect(database).await.unwrap();
+        let backend = sqlx::query_scalar::<_, i32>("select pg_backend_pid()");
+        let backend = backend.fetch_one(&mut connection).await.unwrap();
+        let port = free_port();
+        let command = || {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_notification"));
+            command
+                .env("JWT_SECRETS", SECRET)
+                .env("DATABASE_URL", database)
+                .env("NTFY_URL", format!("http://127.0.0.1:{ntfy}"))
+                .env("PORT", port.to_string());
+            command
+        };
+        let mut migrate = command();
+        migrate.arg("migrate").stdout(Stdio::null());
+        assert!(migrate.status().unwrap().success());
+        Self {
+            process: Process::start(command(), port).await,
+            token: token(),
+            connection,
+            postgres: parent(backend.cast_unsigned()).unwrap(),
+        }
+    }
+
+    pub fn used(&self) -> Used {
+        Used {
+            own: self.process.cpu(),
+            postgres: Cpu::of_family(self.postgres),
+        }
+    }
+
+    /// What was used since then, in microseconds for each of so many.
+    pub fn costs(&self, before: Used, items: usize) -> String {
+        let micros = |used: Cpu| used.total().as_secs_f64() * 1e6 / items as f64;
+        let now = self.used();
+        format!(
+            "notification {:.1}, PostgreSQL {:.1}",
+            micros(now.own.since(before.own)),
+            micros(now.postgres.since(before.postgres))
+        )
+    }
+}
+
+fn token() -> String {
+    let keys = Keyring::new(&[SECRET.into()], None, false).unwrap();
+    let now = Clock::system().now().timestamp();
+    let scopes = [Scope::NotifySend, Scope::NotifyWrite]
+        .into_iter()
+        .collect();
+    keys.sign(&Claims::new("bench", scopes, now, 86_400))
+        .unwrap()
+}

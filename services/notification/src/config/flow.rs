@@ -1,0 +1,76 @@
+//! How fast channels send.
+
+use super::ConfigError;
+use crate::domain::pace::Flow;
+use crate::domain::target::Channel;
+
+/// How fast channels send, in each process.
+#[derive(Clone, Debug, clap::Args)]
+pub struct FlowArgs {
+    /// How many messages of a channel may be on their way at once, such as sms=8,email=4; 64 unless
+    /// told.
+    #[arg(long, env = "CHANNEL_CONCURRENCY", value_delimiter = ',')]
+    pub channel_concurrency: Vec<String>,
+    /// How many messages of a channel each process begins to send in a second, such as
+    /// sms=1,telegram=25; as many as there are unless told.
+    #[arg(long, env = "CHANNEL_RATE", value_delimiter = ',')]
+    pub channel_rate: Vec<String>,
+}
+
+impl FlowArgs {
+    /// Those of each channel.
+    pub fn flows(&self) -> Result<Vec<(Channel, Flow)>, ConfigError> {
+        let mut flows = Channel::ALL.map(|channel| (channel, Flow::default()));
+        let wrong = ConfigError::Flow("CHANNEL_CONCURRENCY", "sms=8,email=4");
+        for text in &self.channel_concurrency {
+            let (flow, value) = entry(&mut flows, text).ok_or(wrong)?;
+            let count = value
+                .parse()
+                .ok()
+                .filter(|count| (1..=1_000).contains(count));
+            flow.concurrency = count.ok_or(wrong)?;
+        }
+        let wrong = ConfigError::Flow("CHANNEL_RATE", "sms=1,telegram=25");
+        for text in &self.channel_rate {
+            let (flow, value) = entry(&mut flows, text).ok_or(wrong)?;
+            let rate = value.parse().ok();
+            let rate = rate.filter(|rate: &f64| (0.001..=1e6).contains(rate));
+            flow.per_second = Some(rate.ok_or(wrong)?);
+        }
+        Ok(flows.into())
+    }
+}
+
+fn entry<'a>(flows: &'a mut [(Channel, Flow)], text: &'a str) -> Option<(&'a mut Flow, &'a str)> {
+    let (name, value) = text.split_once('=')?;
+    let channel = Channel::named(name.trim())?;
+    let own = flows.iter_mut().find(|(own, _)| *own == channel)?;
+    Some((&mut own.1, value.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_channel_has_its_own() {
+        let args = |concurrency: &str, rate: &str| FlowArgs {
+            channel_concurrency: vec![concurrency.into()],
+            channel_rate: vec![rate.into()],
+        };
+        let flows = args("sms=8", "sms = 0.5").flows().unwrap();
+        let of = |channel| flows.iter().find(|(own, _)| *own == channel).unwrap().1;
+        let sms = Flow {
+            concurrency: 8,
+            per_second: Some(0.5),
+        };
+        assert_eq!(of(Channel::Sms), sms);
+        assert_eq!(of(Channel::Email), Flow::default());
+        for (concurrency, rate) in [("sms=0", "sms=1"), ("sms", "sms=1"), ("fax=1", "sms=1")] {
+            assert!(args(concurrency, rate).flows().is_err(), "{concurrency}");
+        }
+        for rate in ["sms=0", "sms=-1", "sms=NaN", "sms=", "pigeon=1"] {
+            assert!(args("sms=1", rate).flows().is_err(), "{rate}");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The statement that stores notifications with their keys and deliveries.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgExecutor;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::Asked;
+use crate::domain::decision::Draft;
+use crate::domain::finding::Finding;
+use crate::domain::notification::{Notification, priority_text};
+use crate::store::StoreError;
+use crate::store::idempotency_key::{KEPT, Key};
+use crate::store::notification::status_text;
+
+/// What is kept for an idempotency key.
+pub(super) struct Kept {
+    pub subject: String,
+    pub key: String,
+    pub notification_id: Uuid,
+    pub body_sha256: Vec<u8>,
+}
+
+/// What a statement that stores says.
+#[derive(Default)]
+pub(in crate::store) struct Stored {
+    pub(super) kept: Vec<Kept>,
+    /// Deliveries to addresses that nothing is sent to, and why.
+    pub(super) suppressed: HashMap<Uuid, String>,
+}
+
+/// What is kept for a key, or a delivery that is suppressed.
+struct Line {
+    subject: Option<String>,
+    key: Option<String>,
+    notification_id: Option<Uuid>,
+    body_sha256: Option<Vec<u8>>,
+    suppressed: Option<Uuid>,
+    why: Option<String>,
+}
+
+impl From<Vec<Line>> for Stored {
+    fn from(lines: Vec<Line>) -> Self {
+        let mut stored = Self::default();
+        for line in lines {
+            if let (Some(subject), Some(key), Some(notification_id), Some(body_sha256)) = (
+                line.subject,
+                line.key,
+                line.notification_id,
+                line.body_sha256,
+            ) {
+                stored.kept.push(Kept {
+                    subject,
+                    key,
+                    notification_id,
+                    body_sha256,
+                });
+            }
+            stored.suppressed.extend(line.suppressed.zip(line.why));
+        }
+        stored
+    }
+}
+
+fn of_each<'a, T>(drafts: &[(&Asked, &'a Draft)], part: impl Fn(&'a Draft) -> T) -> Vec<T> {
+    drafts.iter().map(|(_, draft)| part(draft)).collect()
+}
+
+fn of_owners<T>(drafts: &[(&Asked, &Draft)], part: impl Fn(&Asked) -> T) -> Vec<T> {
+    drafts.iter().map(|(of, _)| part(of)).collect()
+}
+
+fn findings(new: &Notification) -> Option<Json<Vec<&Finding>>> {
+    let all: Vec<&Finding> = new.findings().collect();
+    (!all.is_empty()).then_some(Json(all))
+}
+
+fn each_key<T>(asked: &[&Asked], part: impl Fn(&Key) -> T) -> Vec<Option<T>> {
+    let part = |asked: &&Asked| asked.key.as_ref().map(&part);
+    asked.iter().map(part).collect()
+}
+
+fn each<'a, T>(asked: &[&'a Asked], part: impl Fn(&'a Notification) -> T) -> Vec<T> {
+    asked.iter().map(|asked| part(&asked.new)).collect()
+}
+
+/// Returns what is kept for each key: it, or what came before. The keys are written in their
+/// order, so that two lists with the same ones wait for each other and never both.
+pub(in crate::store) async fn insert(
+    executor: impl PgExecutor<'_>,
+    asked: &[&Asked],
+    now: DateTime<Utc>,
+) -> Result<Stored, StoreError> {
+    let drafts = asked.iter();
+    let drafts = drafts.flat_map(|asked| asked.new.deliveries().map(move |draft| (*asked, draft)));
+    let drafts: Vec<_> = drafts.collect();
+    let rows = sqlx::query_as!(
+        Line,
+        r#"with asked as materialized (
+             select * from unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::json[],
+                 $8::text[], $9::text[], $10::text[], $11::text[], $12::json[],
+                 $13::timestamptz[], $1::text[], $14::text[], $15::bytea[])
+                 as asked (id, event, title, message, data, priority, dedupe_key, status, reason,
+                     findings, created_at, subject, key, body_sha256)),
+         kept as (
+             insert into notification.idempotency_key as kept
+                 (subject, key, body_sha256, notification_id, created_at)
+             select subject, key, body_sha256, id, created_at from asked
+             where key is not null order by subject, key
+             on conflict on constraint idempotency_key_pkey do update
+             set body_sha256 = case when kept.created_at <= $2
+                     then excluded.body_sha256 else kept.body_sha256 end,
+                 notification_id = case when kept.created_at <= $2
+                     then excluded.notification_id else kept.notification_id end,
+                 created_at = case when kept.created_at <= $2
+                     then excluded.created_at else kept.created_at end
+             returning subject, key, notification_id, body_sha256),
+         wanted as materialized (
+             select new.id, notification_id, channel, recipient, title, body, html, due_at,
+                 step, case when status = 'pending' and s.address is not null
+                     then 'suppressed' else status end as status,
+                 case when status = 'pending' and s.address is not null
+                     then 'suppressed: ' || s.reason else new.reason end as reason,
+                 new.created_at, has_key
+             from unnest($16::uuid[], $17::uuid[], $18::text[], $19::text[], $20::text[],
+                 $21::text[], $22::text[], $23::timestamptz[], $24::smallint[], $25::text[],
+                 $26::text[], $27::timestamptz[], $28::bool[])
+                 as new (id, notification_id, channel, recipient, title, body, html, due_at, step,
+                     status, reason, created_at, has_key)
+             left join notification.suppression s on s.address = new.recipient),
+         accepted as (
+             insert into notification.notification (id, event, title, message, data, priority,
+                 dedupe_key, status, reason, findings, created_at)
+             select id, event, title, message, data, priority, dedupe_key,
+                 case when status = 'queued' and not id in
+                         (select notification_id from wanted where status = 'pending')
+                     then 'suppressed' else status end,
+                 case when status = 'queued' and not id in
+                         (select notification_id from wanted where status = 'pending')
+                     then 'all recipients are suppressed' else reason end,
+                 findings, created_at
+             from asked where key is null or id in (select notification_id from kept)),
+         delivered as (
+             insert into notification.delivery
+                 (id, notification_id, channel, recipient, title, body, html, due_at, step,
+                     status, reason, created_at)
+             select id, notification_id, channel, recipient, title, body, html, due_at,
+                 step, status, reason, created_at
+             from wanted
+             where not has_key or notification_id in (select notification_id from kept))
+         select subject as "subject?", key as "key?", notification_id as "notification_id?",
+             body_sha256 as "body_sha256?", null::uuid as suppressed, null as why from kept
+         union all
+         select null, null, null, null, id, reason from wanted
+         where status = 'suppressed' and reason like 'suppressed: %'"#,
+        &each_key(asked, |key| key.subject.clone()) as &[Option<String>],
+        now - KEPT,
+        &each(asked, |new| new.id),
+        each(asked, |new| new.command.event.as_str()) as _,
+        each(asked, |new| new.command.title.as_deref()) as _,
+        each(asked, |new| new.command.message.as_deref()) as _,
+        each(asked, |new| Json(&new.command.data)) as _,
+        each(asked, |new| priority_text(new.command.priority)) as _,
+        each(asked, |new| new.command.dedupe_key.as_deref()) as _,
+        each(asked, |new| status_text(new.status())) as _,
+        &each(asked, Notification::reason) as &[Option<String>],
+        each(asked, findings) as _,
+        &each(asked, |new| new.created_at),
+        &each_key(asked, |key| key.key.clone()) as &[Option<String>],
+        &each_key(asked, |key| key.body_sha256.to_vec()) as &[Option<Vec<u8>>],
+        &of_each(&drafts, |draft| draft.id),
+        &of_owners(&drafts, |of| of.new.id),
+        of_each(&drafts, |draft| draft.target.channel().as_str()) as _,
+        of_each(&drafts, |draft| draft.target.address()) as _,
+        of_each(&drafts, |draft| draft.title.as_deref()) as _,
+        of_each(&drafts, |draft| draft.text.as_str()) as _,
+        of_each(&drafts, |draft| draft.html.as_deref()) as _,
+        &of_each(&drafts, |draft| draft.due_at),
+        &of_each(&drafts, |draft| draft.step),
+        of_each(&drafts, Draft::status) as _,
+        of_each(&drafts, |draft| draft.reason.as_deref()) as _,
+        &of_owners(&drafts, |of| of.new.created_at),
+        &of_owners(&drafts, |of| of.key.is_some()),
+    )
+    .fetch_all(executor)
+    .await?;
+    Ok(rows.into())
+}

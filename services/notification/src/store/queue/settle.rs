@@ -1,0 +1,117 @@
+//! Keeping what became of claimed deliveries.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::domain::attempt::{Attempted, HeldBack, Next};
+use crate::store::StoreError;
+
+/// An attempt, and what its delivery is after it.
+#[derive(Clone, Debug)]
+pub struct Settled {
+    /// What was done.
+    pub attempted: Attempted,
+    /// What follows.
+    pub next: Next,
+}
+
+/// Keeps in one statement what became of claimed deliveries at `now`. An attempt that was thought
+/// lost is told as it truly ended. A delivery whose lease ended and that was claimed again keeps
+/// the attempt, but its state is the new claimant's.
+pub async fn settle(
+    pool: &PgPool,
+    settled: &[Settled],
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    fn each<T>(settled: &[Settled], part: impl Fn(&Settled) -> T) -> Vec<T> {
+        settled.iter().map(part).collect()
+    }
+    let http_status = |s: &Settled| {
+        let status = s.attempted.answer.http_status;
+        status.and_then(|status| i16::try_from(status).ok())
+    };
+    sqlx::query!(
+        "with settled as materialized (
+             select * from unnest($2::uuid[], $3::int[], $4::timestamptz[], $5::text[],
+                 $6::text[], $7::text[], $8::smallint[], $9::int[], $10::text[], $11::int[],
+                 $12::text[], $13::timestamptz[], $14::timestamptz[])
+                 as settled (delivery_id, number, started_at, provider, outcome, detail,
+                     http_status, provider_code, provider_message_id, latency_ms,
+                     next_status, next_due_at, next_unknown_since)),
+         made as (
+             insert into notification.attempt (delivery_id, number, started_at, provider, outcome,
+                 detail, http_status, provider_code, provider_message_id, latency_ms)
+             select delivery_id, number, started_at, provider, outcome, detail, http_status,
+                 provider_code, provider_message_id, latency_ms
+             from settled
+             on conflict on constraint attempt_pkey do update
+             set provider = excluded.provider, outcome = excluded.outcome,
+                 detail = excluded.detail, http_status = excluded.http_status,
+                 provider_code = excluded.provider_code,
+                 provider_message_id = excluded.provider_message_id,
+                 latency_ms = excluded.latency_ms)
+         update notification.delivery d
+         set status = next_status, leased_until = null, due_at = coalesce(next_due_at, d.due_at),
+             sent_at = case when next_status = 'sent' then $1::timestamptz end,
+             unknown_since = next_unknown_since, provider = settled.provider,
+             provider_message_id =
+                 coalesce(settled.provider_message_id, d.provider_message_id),
+             last_error = detail,
+             reason = case when next_status = 'suppressed' then detail else d.reason end
+         from settled
+         where d.id = delivery_id and d.status = 'sending' and d.attempts = number",
+        now,
+        &each(settled, |s| s.attempted.delivery.id),
+        &each(settled, |s| s.attempted.delivery.number),
+        &each(settled, |s| s.attempted.started_at),
+        &each(settled, |s| s.attempted.provider.to_owned()),
+        &each(settled, |s| s.attempted.answer.outcome.as_str().to_owned()),
+        &each(settled, |s| s.attempted.answer.detail.clone()) as &[Option<String>],
+        &each(settled, http_status) as &[Option<i16>],
+        &each(settled, |s| s.attempted.answer.code) as &[Option<i32>],
+        &each(settled, |s| s.attempted.answer.message_id.clone()) as &[Option<String>],
+        &each(settled, |s| s.attempted.latency_ms),
+        &each(settled, |s| status(&s.next).to_owned()),
+        &each(settled, |s| due_at(&s.next)) as &[Option<DateTime<Utc>>],
+        &each(settled, |s| s.attempted.unknown_since()) as &[Option<DateTime<Utc>>],
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Gives back what was claimed and not tried: it is as it was before, and due later.
+pub async fn release(pool: &PgPool, held_back: &[HeldBack]) -> Result<(), StoreError> {
+    let ids: Vec<Uuid> = held_back.iter().map(|held| held.id).collect();
+    sqlx::query!(
+        "update notification.delivery d
+         set status = 'pending', leased_until = null, due_at = until,
+             attempts = d.attempts - 1, tries = d.tries - 1
+         from unnest($1::uuid[], $2::int[], $3::timestamptz[]) as held (id, number, until)
+         where d.id = held.id and d.status = 'sending' and d.attempts = held.number",
+        &ids,
+        &held_back.iter().map(|h| h.number).collect::<Vec<_>>(),
+        &held_back.iter().map(|h| h.until).collect::<Vec<_>>(),
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+const fn status(next: &Next) -> &'static str {
+    match next {
+        Next::Sent => "sent",
+        Next::Again(_) => "pending",
+        Next::Dead => "dead",
+        Next::Unknown => "unknown",
+        Next::Suppressed => "suppressed",
+    }
+}
+
+const fn due_at(next: &Next) -> Option<DateTime<Utc>> {
+    match next {
+        Next::Again(at) => Some(*at),
+        Next::Sent | Next::Dead | Next::Unknown | Next::Suppressed => None,
+    }
+}

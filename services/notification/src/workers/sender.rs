@@ -1,0 +1,142 @@
+//! Sends a delivery: looks where an earlier attempt may have been successful, then asks a provider.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use common::clock::Clock;
+use sqlx::PgPool;
+
+use crate::clients::Provider;
+use crate::domain::attempt::{Answer, Attempted, Claimed, Doubt, HeldBack, Outcome};
+use crate::domain::breaker::{Breaker, Door};
+use crate::store::queue;
+
+/// A provider, and whether it may be asked just now.
+pub struct Asked {
+    /// Who carries the messages.
+    pub provider: Arc<dyn Provider>,
+    /// Leaves it alone where it fails again and again.
+    pub breaker: Breaker,
+}
+
+impl From<Arc<dyn Provider>> for Asked {
+    fn from(provider: Arc<dyn Provider>) -> Self {
+        let breaker = Breaker::default();
+        Self { provider, breaker }
+    }
+}
+
+/// Who sends on a channel.
+pub struct Sender {
+    /// Who carries the messages, in the order they are asked; never empty.
+    pub providers: Vec<Asked>,
+    /// Where it is kept what was sent.
+    pub pool: PgPool,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+/// Who was asked, and the answer.
+type Told<'a> = (&'a dyn Provider, Answer);
+
+impl Sender {
+    /// How many may be sent besides those that are on their way: one, where all providers fail and
+    /// one of them is to be tried.
+    #[must_use]
+    pub fn room(&self, on_their_way: usize) -> usize {
+        let now = self.clock.now();
+        let doors = || self.providers.iter().map(|asked| asked.breaker.door(now));
+        if doors().any(|door| door == Door::Open) {
+            usize::MAX
+        } else if doors().any(|door| door == Door::Ajar) {
+            1_usize.saturating_sub(on_their_way)
+        } else {
+            0
+        }
+    }
+
+    /// Tries once. What is held back was not tried.
+    pub async fn attempt(self: Arc<Self>, delivery: Claimed) -> Result<Attempted, HeldBack> {
+        let started_at = self.clock.now();
+        let started = Instant::now();
+        let (provider, answer) = match self.found(&delivery).await {
+            Some(found) => found,
+            None => match self.suppressed(&delivery) {
+                Some(suppressed) => suppressed,
+                None => self.send(&delivery).await.map_err(|until| HeldBack {
+                    id: delivery.id,
+                    number: delivery.number,
+                    until,
+                })?,
+            },
+        };
+        Ok(Attempted {
+            started_at,
+            latency_ms: i32::try_from(started.elapsed().as_millis()).unwrap_or(i32::MAX),
+            provider: provider.name(),
+            doubt: provider.doubt(),
+            delivery,
+            answer,
+        })
+    }
+
+    /// What to answer where nothing may be sent.
+    fn suppressed(&self, delivery: &Claimed) -> Option<Told<'_>> {
+        let reason = delivery.suppressed.as_ref()?;
+        let detail = format!("suppressed: {reason}");
+        let answer = Answer::plain(Outcome::Suppressed, Some(&detail));
+        Some((&*self.providers[0].provider, answer))
+    }
+
+    /// Asks the one whose turn it is, or the next one that may be asked; the error is the moment
+    /// when one of them may be.
+    async fn send(&self, delivery: &Claimed) -> Result<Told<'_>, DateTime<Utc>> {
+        let turn = usize::try_from(delivery.tries - 1).unwrap_or(0) % self.providers.len();
+        let (before, after) = self.providers.split_at(turn);
+        let now = self.clock.now();
+        let mut soonest: Option<DateTime<Utc>> = None;
+        for Asked { provider, breaker } in after.iter().chain(before) {
+            if let Door::Shut(until) = breaker.enter(now) {
+                soonest = Some(soonest.map_or(until, |soonest| soonest.min(until)));
+                continue;
+            }
+            let answer = provider.send(delivery).await;
+            breaker.record(answer.outcome, self.clock.now());
+            return Ok((&**provider, answer));
+        }
+        Err(soonest.unwrap_or(now))
+    }
+
+    /// What to answer without sending: the message was found, or nobody can tell. All are asked who
+    /// may have it: the one that tried last, or each where the process ended in between.
+    async fn found(&self, delivery: &Claimed) -> Option<Told<'_>> {
+        let since = delivery.unknown_since?;
+        for Asked { provider, .. } in &self.providers {
+            let told = |answer| Some((&**provider, answer));
+            let unknown = |words| told(Answer::plain(Outcome::Unknown, Some(words)));
+            match provider.doubt() {
+                Doubt::LookUp => {}
+                Doubt::SendAgain => continue,
+                Doubt::Leave => {
+                    return unknown("it may have been sent before, which cannot be looked up");
+                }
+            }
+            let ids = match provider.look_up(delivery, since).await {
+                Ok(ids) => ids,
+                Err(answer) => return told(answer),
+            };
+            // The same text may have gone to the same recipient for another notification.
+            let Ok(taken) = queue::taken(&self.pool, provider.name(), &ids).await else {
+                return unknown("the look-up cannot be compared");
+            };
+            if let Some(id) = ids.into_iter().find(|id| !taken.contains(id)) {
+                return told(Answer {
+                    message_id: Some(id),
+                    ..Answer::plain(Outcome::Found, None)
+                });
+            }
+        }
+        None
+    }
+}
