@@ -12,6 +12,7 @@ Note the versions in README.md.
 """
 
 import csv
+import itertools
 import json
 import pathlib
 import re
@@ -46,6 +47,10 @@ NARROWED = {
     "Fluid": None,
 }
 
+
+# Bounds of hundreds of letters, which keep other engines from going back and forth, would only make
+# the expressions larger here.
+BOUND = re.compile(r"\{([01]),\d{3,}\}")
 
 # Pages of a portal that Matomo knows as a search engine by their parameters alone, and webmail.
 NO_SOURCES = re.compile(r"^(www\.)?cnn\.com$|msnbc|^(e?mail|webmail)\.|^login\.live")
@@ -105,6 +110,8 @@ def main(crawlers: pathlib.Path, ua_parser: pathlib.Path, attribution: pathlib.P
     ]
     (HERE / "crawlers.jsonl").write_text("\n".join(lines) + "\n")
     regexes = yaml.safe_load((ua_parser / "uap-core" / "regexes.yaml").read_text())
+    for entry in itertools.chain(*regexes.values()):
+        entry["regex"] = BOUND.sub(lambda bound: "*+"[int(bound[1])], entry["regex"])
     text = json.dumps(regexes, ensure_ascii=False, separators=(",", ":"))
     (HERE / "uap-core.json").write_text(text + "\n")
     (HERE / "sources.tsv").write_text("\n".join(sources(attribution)) + "\n")

@@ -10,6 +10,7 @@ pub mod dimension;
 pub mod engagement;
 pub mod event;
 pub mod explanation;
+mod expressions;
 pub mod fold;
 pub mod funnel;
 pub mod journey;

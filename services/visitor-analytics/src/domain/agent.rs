@@ -2,11 +2,11 @@
 
 mod device;
 mod hints;
+mod lists;
 
 pub use device::DeviceType;
 pub use hints::Hints;
-
-use ua_parser::{Extractor, Regexes};
+pub use lists::{Candidates, Found, List, Lists};
 
 /// A user agent, read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,77 +32,98 @@ pub struct Agent {
 /// As much of a user agent is looked at; browsers' are shorter.
 const LONGEST: usize = 512;
 
-/// Reads user agents with the expressions of uap-core (see `data/README.md`).
+/// Reads user agents.
+#[derive(Default)]
 pub struct AgentReader {
-    expressions: Extractor<'static>,
+    lists: Lists,
     devices: device::Devices,
 }
 
 impl AgentReader {
-    /// Compiles the expressions; takes about 27 MB.
+    /// Prepares the lists.
     #[must_use]
     pub fn new() -> Self {
-        let list: Regexes<'static> = serde_json::from_str(include_str!("../../data/uap-core.json"))
-            .expect("the vendored list is complete; a test reads it");
-        let expressions = Extractor::try_from(list);
-        Self {
-            expressions: expressions
-                .expect("the vendored expressions compile; a test compiles them"),
-            devices: device::Devices::default(),
-        }
+        Self::default()
     }
 
     /// Reads one user agent; what client hints say takes its place.
     #[must_use]
     pub fn read(&self, user_agent: &str, hints: Option<&Hints>) -> Agent {
-        let user_agent = &user_agent[..user_agent.floor_char_boundary(LONGEST)];
-        let browser = self.expressions.ua.extract(user_agent);
-        let os = self.expressions.os.extract(user_agent);
-        let known = |family: &str| family != "Other" && !family.is_empty();
-        let browser = browser.filter(|found| known(&found.family));
-        let os = os.filter(|found| known(&found.os));
-        let mut agent = Agent {
-            browser_version: browser
-                .as_ref()
-                .and_then(|found| version(&[found.major, found.minor])),
-            browser: browser.map(|found| found.family.into_owned()),
-            os_version: os
-                .as_ref()
-                .and_then(|found| version(&[found.major.as_deref(), found.minor.as_deref()])),
-            os: os.map(|found| found.os.into_owned()),
+        let user_agent = head(user_agent);
+        let found = self.lists.candidates(user_agent);
+        let (browser, browser_version) = named(found.find(List::Browsers));
+        let agent = Agent {
+            browser,
+            browser_version,
             ..Agent::default()
         };
-        (agent.brand, agent.model) = self.device(user_agent);
+        self.complete(agent, &found, user_agent, hints)
+    }
+
+    /// Reads a bot's user agent: its name stands for the browser that it claims to be.
+    #[must_use]
+    pub fn read_bot(&self, name: Option<&str>, user_agent: &str, hints: Option<&Hints>) -> Agent {
+        let user_agent = head(user_agent);
+        let agent = Agent {
+            browser: name.map(str::to_owned),
+            ..Agent::default()
+        };
+        let found = self.lists.candidates(user_agent);
+        self.complete(agent, &found, user_agent, hints)
+    }
+
+    /// Adds everything but the browser.
+    fn complete(
+        &self,
+        mut agent: Agent,
+        found: &Candidates,
+        user_agent: &str,
+        hints: Option<&Hints>,
+    ) -> Agent {
+        (agent.os, agent.os_version) = named(found.find(List::Systems));
+        (agent.brand, agent.model) = device(found);
         if let Some(hints) = hints {
             hints.correct(&mut agent);
             if let Some(model) = hints.model() {
-                agent.brand = self.device(&as_user_agent(model)).0.or(agent.brand);
+                let brand = device(&self.lists.candidates(&as_user_agent(model))).0;
+                agent.brand = brand.or(agent.brand);
                 agent.model = Some(model.to_owned());
             }
         }
         agent.device_type = self.devices.of(user_agent, &agent, hints);
         agent
     }
-
-    /// Brand and model. Chrome hides the model of a phone behind the letter `K`.
-    fn device(&self, user_agent: &str) -> (Option<String>, Option<String>) {
-        let Some(found) = self.expressions.dev.extract(user_agent) else {
-            return (None, None);
-        };
-        let text = |text: std::borrow::Cow<str>| {
-            let name = text.trim();
-            let tells =
-                !matches!(name, "" | "K" | "Spider" | "Desktop") && !name.starts_with("Generic");
-            tells.then(|| name.to_owned())
-        };
-        (found.brand.and_then(text), found.model.and_then(text))
-    }
 }
 
-impl Default for AgentReader {
-    fn default() -> Self {
-        Self::new()
-    }
+fn head(user_agent: &str) -> &str {
+    &user_agent[..user_agent.floor_char_boundary(LONGEST)]
+}
+
+/// A name, and as much of its version as is of interest: `17.4`.
+fn named(found: Option<Found>) -> (Option<String>, Option<String>) {
+    let found = found.filter(|(name, _)| !name.is_empty() && name != "Other");
+    let Some((name, [major, minor, ..])) = found else {
+        return (None, None);
+    };
+    let version = major.map(|major| match minor {
+        Some(minor) => format!("{major}.{minor}"),
+        None => major,
+    });
+    (Some(name), version)
+}
+
+/// Brand and model. Chrome hides the model of a phone behind the letter `K`.
+fn device(found: &Candidates) -> (Option<String>, Option<String>) {
+    let Some((_, [brand, model, ..])) = found.find(List::Devices) else {
+        return (None, None);
+    };
+    let telling = |text: String| {
+        let name = text.trim();
+        let tells =
+            !matches!(name, "" | "K" | "Spider" | "Desktop") && !name.starts_with("Generic");
+        tells.then(|| name.to_owned())
+    };
+    (brand.and_then(telling), model.and_then(telling))
 }
 
 /// A user agent in which the expressions look for a model.
@@ -110,12 +131,6 @@ fn as_user_agent(model: &str) -> String {
     format!(
         "Mozilla/5.0 (Linux; Android 14; {model}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Mobile Safari/537.36"
     )
-}
-
-/// `["17", "4"]` → `17.4`; a missing part ends it.
-fn version(parts: &[Option<&str>]) -> Option<String> {
-    let given: Vec<&str> = parts.iter().map_while(|part| *part).collect();
-    (!given.is_empty()).then(|| given.join("."))
 }
 
 #[cfg(test)]

@@ -146,6 +146,14 @@ impl AgentJudge {
     }
 }
 
+impl AgentVerdict {
+    /// Whether the user agent alone gives a bot away.
+    #[must_use]
+    pub fn is_bot(&self) -> bool {
+        Verdict::of(self.reasons.clone(), None, None).is_bot
+    }
+}
+
 impl Verdict {
     /// The sum of these reasons' weights.
     #[must_use]

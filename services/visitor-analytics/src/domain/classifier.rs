@@ -45,10 +45,15 @@ impl Classifier {
         if let Some(known) = self.agents.get(&key) {
             return known;
         }
-        let findings = Arc::new(AgentFindings {
-            agent: self.reader.read(user_agent, key.1.as_ref()),
-            verdict: self.judge.judge(user_agent),
-        });
+        let verdict = self.judge.judge(user_agent);
+        let hints = key.1.as_ref();
+        let agent = if verdict.is_bot() {
+            let name = verdict.name.as_deref();
+            self.reader.read_bot(name, user_agent, hints)
+        } else {
+            self.reader.read(user_agent, hints)
+        };
+        let findings = Arc::new(AgentFindings { agent, verdict });
         self.agents.insert(key, findings.clone());
         findings
     }

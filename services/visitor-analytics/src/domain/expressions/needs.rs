@@ -1,0 +1,137 @@
+//! The words without which an expression cannot match.
+
+use regex_syntax::hir::{Class, Hir, HirKind};
+
+/// Words of which one must be in the text, in lower case.
+pub(super) type Set = Vec<Vec<u8>>;
+
+/// Shorter words are in every text.
+const SHORTEST: usize = 2;
+/// More words than this tell nothing.
+const MOST: usize = 32;
+
+/// What is known of the texts that a part of an expression matches.
+enum Needs {
+    /// All of them.
+    Exactly(Set),
+    /// That they have one word of each set.
+    Sets(Vec<Set>),
+}
+use Needs::{Exactly, Sets};
+
+/// The sets of an expression.
+pub(super) fn of(hir: &Hir) -> Vec<Set> {
+    let mut sets = needs(hir).sets();
+    sets.sort_unstable();
+    sets.dedup();
+    sets
+}
+
+impl Needs {
+    fn sets(self) -> Vec<Set> {
+        match self {
+            Exactly(words) => useful(words).into_iter().collect(),
+            Sets(sets) => sets,
+        }
+    }
+}
+
+fn useful(mut words: Set) -> Option<Set> {
+    words.sort_unstable();
+    words.dedup();
+    let tells = !words.is_empty() && words.iter().all(|word| word.len() >= SHORTEST);
+    tells.then_some(words)
+}
+
+fn needs(hir: &Hir) -> Needs {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => Exactly(vec![vec![]]),
+        HirKind::Literal(literal) => Exactly(vec![literal.0.to_ascii_lowercase()]),
+        HirKind::Class(Class::Bytes(class)) => {
+            let letters = class.iter().flat_map(|range| range.start()..=range.end());
+            let mut words: Set = letters
+                .take(MOST)
+                .map(|letter| vec![letter.to_ascii_lowercase()])
+                .collect();
+            words.sort_unstable();
+            words.dedup();
+            // A class of many letters would only multiply the words.
+            if words.len() <= 4 {
+                Exactly(words)
+            } else {
+                Sets(vec![])
+            }
+        }
+        HirKind::Class(Class::Unicode(_)) => Sets(vec![]),
+        HirKind::Repetition(repetition) => match (repetition.min, repetition.max) {
+            (0, Some(1)) => match needs(&repetition.sub) {
+                Exactly(mut words) => {
+                    words.push(vec![]);
+                    Exactly(words)
+                }
+                Sets(_) => Sets(vec![]),
+            },
+            (0, _) => Sets(vec![]),
+            _ => Sets(needs(&repetition.sub).sets()),
+        },
+        HirKind::Capture(capture) => needs(&capture.sub),
+        HirKind::Concat(parts) => concat(parts),
+        HirKind::Alternation(ways) => alternation(ways),
+    }
+}
+
+fn concat(parts: &[Hir]) -> Needs {
+    let mut run: Set = vec![vec![]];
+    let mut sets: Option<Vec<Set>> = None;
+    for part in parts {
+        match needs(part) {
+            Exactly(words) if words.len() * run.len() <= MOST => {
+                let longer = |word: &Vec<u8>| {
+                    let ends = words.iter();
+                    ends.map(|end| [word.as_slice(), end].concat())
+                        .collect::<Set>()
+                };
+                run = run.iter().flat_map(longer).collect();
+            }
+            Exactly(words) => {
+                sets.get_or_insert_default()
+                    .extend(useful(std::mem::replace(&mut run, words)));
+            }
+            Sets(more) => {
+                let sets = sets.get_or_insert_default();
+                sets.extend(useful(std::mem::replace(&mut run, vec![vec![]])));
+                sets.extend(more);
+            }
+        }
+    }
+    match sets {
+        None => Exactly(run),
+        Some(mut sets) => {
+            sets.extend(useful(run));
+            Sets(sets)
+        }
+    }
+}
+
+fn alternation(ways: &[Hir]) -> Needs {
+    let ways: Vec<Needs> = ways.iter().map(needs).collect();
+    if ways.iter().all(|way| matches!(way, Exactly(_))) {
+        let words = ways.into_iter().flat_map(|way| match way {
+            Exactly(words) => words,
+            Sets(_) => vec![],
+        });
+        return Exactly(words.collect());
+    }
+    // Of each way the set whose shortest word is the longest.
+    let best = ways.into_iter().map(|way| {
+        let sets = way.sets().into_iter();
+        sets.max_by_key(|set| set.iter().map(Vec::len).min())
+    });
+    let best: Option<Vec<Set>> = best.collect();
+    Sets(
+        best.map(|sets| sets.concat())
+            .and_then(useful)
+            .into_iter()
+            .collect(),
+    )
+}
