@@ -1,7 +1,9 @@
 //! Days as a site's clock tells them.
 
+use std::fmt;
+
 use chrono::{DateTime, Days, MappedLocalTime, NaiveDate, NaiveTime, Offset as _, TimeDelta};
-use chrono::{TimeZone as _, Utc};
+use chrono::{TimeZone as _, Timelike as _, Utc};
 use chrono_tz::Tz;
 
 /// A day in a time zone: from its midnight to the next one, 23 to 25 hours later as a rule.
@@ -55,11 +57,47 @@ impl Day {
     }
 }
 
-/// The hour on the clock, and how far the clock is from UTC, which tells apart the two hours
-/// of the same name when it is put back: `01+02:00`.
-#[must_use]
-pub fn hour(zone: Tz, moment: DateTime<Utc>) -> String {
-    moment.with_timezone(&zone).format("%H%:z").to_string()
+/// The hour on a clock, and how far the clock is from UTC, which tells apart the two hours of the
+/// same name when it is put back. As text it is `01+02:00`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Hour {
+    hour: u32,
+    /// In minutes.
+    offset: i32,
+}
+
+impl Hour {
+    /// The hour in which a moment lies.
+    #[must_use]
+    pub fn of(zone: Tz, moment: DateTime<Utc>) -> Self {
+        let local = moment.with_timezone(&zone);
+        Self {
+            hour: local.hour(),
+            offset: local.offset().fix().local_minus_utc() / 60,
+        }
+    }
+
+    /// What was written as text.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        let (hour, offset) = text.split_at_checked(2)?;
+        let (sign, offset) = offset.split_at_checked(1)?;
+        let (hours, minutes) = offset.split_once(':')?;
+        let offset = hours.parse::<i32>().ok()? * 60 + minutes.parse::<i32>().ok()?;
+        Some(Self {
+            hour: hour.parse().ok()?,
+            offset: if sign == "-" { -offset } else { offset },
+        })
+    }
+}
+
+impl fmt::Display for Hour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.offset < 0 { '-' } else { '+' };
+        let offset = self.offset.abs();
+        let (hours, minutes) = (offset / 60, offset % 60);
+        write!(f, "{:02}{sign}{hours:02}:{minutes:02}", self.hour)
+    }
 }
 
 /// As PostgreSQL reads a date at a time zone: of two midnights the later one; where the clock was
@@ -132,8 +170,16 @@ mod tests {
 
     #[test]
     fn an_hour_that_comes_twice_has_two_names() {
-        let hour = |moment| hour(Tz::Europe__Berlin, at(moment));
-        assert_eq!(hour("2026-10-25T00:30:00Z"), "02+02:00");
-        assert_eq!(hour("2026-10-25T01:30:00Z"), "02+01:00");
+        for (zone, moment, text) in [
+            (Tz::Europe__Berlin, "2026-10-25T00:30:00Z", "02+02:00"),
+            (Tz::Europe__Berlin, "2026-10-25T01:30:00Z", "02+01:00"),
+            (Tz::America__St_Johns, "2026-11-20T12:00:00Z", "08-03:30"),
+        ] {
+            let hour = Hour::of(zone, at(moment));
+            assert_eq!(hour.to_string(), text);
+            assert_eq!(Hour::read(text), Some(hour));
+        }
+        assert_eq!(Hour::read("é"), None);
+        assert_eq!(Hour::read(""), None);
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use chrono::{DateTime, Datelike as _, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 
-use super::day::{self, Day};
+use super::day::{Day, Hour};
 use super::dimension::Dimension;
 use super::fold::Numbers;
 use super::pack::Field;
@@ -206,6 +206,15 @@ pub enum Interval {
     Month,
 }
 
+impl Bucket {
+    /// Adds numbers of people's and bots' sessions.
+    pub fn add(&mut self, both: [Numbers; 2]) {
+        for (sum, numbers) in self.numbers.iter_mut().zip(both) {
+            *sum += numbers;
+        }
+    }
+}
+
 /// A part of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bucket {
@@ -234,40 +243,57 @@ impl Interval {
     }
 
     /// The parts of a period, all empty.
-    pub fn buckets(self, period: &Period) -> impl Iterator<Item = Bucket> {
-        let (zone, to) = (period.zone, period.to);
-        let first = (period.from < to).then(|| self.start(zone, period.from));
-        let starts = std::iter::successors(first, move |start| Some(self.next(zone, *start)));
-        starts
-            .take_while(move |start| *start < to)
-            .map(|start| Bucket {
-                start,
-                numbers: [Numbers::default(); 2],
-            })
+    #[must_use]
+    pub fn buckets(self, period: &Period) -> Vec<Bucket> {
+        let starts = if period.from >= period.to {
+            vec![]
+        } else if self == Self::Hour {
+            hours(period)
+        } else {
+            let first = self.start(period.zone, period.from);
+            let starts =
+                std::iter::successors(Some(first), |start| Some(self.next(period.zone, *start)));
+            starts.take_while(|start| *start < period.to).collect()
+        };
+        let empty = |start| Bucket {
+            start,
+            numbers: [Numbers::default(); 2],
+        };
+        starts.into_iter().map(empty).collect()
     }
 
     fn next(self, zone: Tz, start: DateTime<Utc>) -> DateTime<Utc> {
-        match self {
-            Self::Minute => start + TimeDelta::minutes(1),
-            Self::Hour => {
-                // Clocks are moved by quarters of an hour at least, and rarely.
-                let mut next = start + TimeDelta::minutes(15);
-                while self.start(zone, next) == start {
-                    next += TimeDelta::minutes(15);
-                }
-                next
+        let days = match self {
+            Self::Minute => return start + TimeDelta::minutes(1),
+            Self::Hour | Self::Day => 1,
+            Self::Week => 7,
+            Self::Month => 31,
+        };
+        let date = Day::of(zone, start).date + chrono::Days::new(days);
+        self.start(zone, Day::new(zone, date).from)
+    }
+}
+
+/// The first moments of the hours of a period; the first may lie before it.
+fn hours(period: &Period) -> Vec<DateTime<Utc>> {
+    let zone = period.zone;
+    let mut starts = vec![];
+    let last = period.to - TimeDelta::microseconds(1);
+    for day in Day::between(zone, period.from, last) {
+        let (mut known, mut moment) = (None, day.from);
+        while moment < day.to.min(period.to) {
+            // Clocks are moved by quarters of an hour at least.
+            let hour = Some(Hour::of(zone, moment));
+            if hour != known {
+                known = hour;
+                starts.push(moment);
             }
-            Self::Day | Self::Week | Self::Month => {
-                let days = match self {
-                    Self::Week => 7,
-                    Self::Month => 31,
-                    _ => 1,
-                };
-                let date = Day::of(zone, start).date + chrono::Days::new(days);
-                self.start(zone, Day::new(zone, date).from)
-            }
+            moment += TimeDelta::minutes(15);
         }
     }
+    let before = starts.partition_point(|start| *start <= period.from);
+    starts.drain(..before.saturating_sub(1));
+    starts
 }
 
 fn floor(moment: DateTime<Utc>, from: DateTime<Utc>, seconds: i64) -> DateTime<Utc> {
@@ -278,11 +304,11 @@ fn floor(moment: DateTime<Utc>, from: DateTime<Utc>, seconds: i64) -> DateTime<U
 
 /// The first quarter of an hour on the day with the same hour on the clock.
 fn hour_start(zone: Tz, day: &Day, moment: DateTime<Utc>) -> DateTime<Utc> {
-    let label = day::hour(zone, moment);
+    let hour = Hour::of(zone, moment);
     let mut start = floor(moment, day.from, 900);
     loop {
         let before = start - TimeDelta::minutes(15);
-        if before < day.from || day::hour(zone, before) != label {
+        if before < day.from || Hour::of(zone, before) != hour {
             return start;
         }
         start = before;

@@ -2,9 +2,12 @@
 //! visits. All of them add up over days.
 
 mod breakdown;
+mod clock;
+mod hours;
 mod packed;
 mod paths;
 mod realtime;
+mod recent;
 mod series;
 mod unfolded;
 
@@ -24,6 +27,8 @@ use super::rollup::zone_named;
 use super::{Store, StoreError};
 use crate::domain::day::Day;
 use crate::domain::question::{Filter, Period};
+
+const UNREADABLE: StoreError = StoreError::Unreadable("the numbers of days");
 
 /// A site as reports need it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +66,7 @@ pub struct Answered<T> {
 /// How the days of a question are answered.
 struct Plan {
     /// From the first to the last whole day that is folded: the numbers are in `rollup_day`, but
-    /// for those of `open`.
+    /// for those of `open` and `scanned`.
     folded: Option<(NaiveDate, NaiveDate)>,
     /// Whole days that are not folded.
     open: Vec<NaiveDate>,

@@ -5,8 +5,10 @@
 //! with the same transaction that writes its numbers. A report adds the numbers of folded days and
 //! folds the visits of the others itself.
 
+mod clock;
 mod lexicon;
 mod mark;
+mod month;
 mod pack;
 mod read;
 mod verify;
@@ -19,12 +21,14 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+pub(super) use clock::{DayByClock, of_days as clocks};
 pub(super) use lexicon::Lexicon;
 pub(super) use mark::{Marked, Marks, OPEN, Period};
+pub(super) use month::sums;
 pub(super) use pack::{drop_before as drop_packs_before, load as load_packs};
 pub(super) use read::visitor_key;
 pub use verify::{DayOfSite, Difference, Verdict};
-pub(super) use write::values;
+pub(super) use write::{Numbers as DayNumbers, numbers as as_bytes, values};
 pub(super) use zone::named as zone_named;
 
 use super::{Store, StoreError};
@@ -70,9 +74,9 @@ pub struct Folded {
     /// The numbers.
     pub rows: Vec<Row>,
     /// The visits, packed.
-    pub packs: Vec<Pack>,
-    /// The day's first moment.
-    start: DateTime<Utc>,
+    pub packs: Vec<Arc<Pack>>,
+    /// The day.
+    pub day: Day,
 }
 
 impl Store {

@@ -81,3 +81,50 @@ async fn visits_of_the_first_version_read_the_same(pool: PgPool) {
     assert_eq!(visits, expected);
     assert_eq!(system.count("agent").await, 2);
 }
+
+/// As the version before wrote them: a row a value. The visits of these days have been dropped.
+const ROWS: &str = "
+    insert into visitor_analytics.site (domain, created_at) values ('shop.example', now());
+    insert into visitor_analytics.rollup_value (key, text)
+    select gen_random_uuid(), 'page ' || n from generate_series(1, 700) n;
+    insert into visitor_analytics.rollup_day (site_id, dimension, day, is_bot, value_id, visits,
+        visitors, sessions, bounces, seconds)
+    select 1, 1, day::date, is_bot, n, n * 1000, n, n * 3, n / 2, n::bigint * 1000000
+    from generate_series(0, 700, 7) n, generate_series(0, 1) bot,
+        lateral (select bot = 1 as is_bot) b,
+        generate_series('2026-02-01'::timestamp, '2026-02-03', interval '1 day') day
+    where not is_bot or n > 300;
+    insert into visitor_analytics.rollup_day (site_id, dimension, day, is_bot, value_id, visits,
+        visitors, sessions, bounces, seconds)
+    values (1, 0, '2026-02-01', false, 0, 128, 3, 4, 5, 127);
+    insert into visitor_analytics.visit_horizon (kept_since) values ('2026-03-01T00:00:00Z');";
+
+#[sqlx::test(migrations = false)]
+async fn rollups_of_earlier_versions_read_the_same(pool: PgPool) {
+    let mut before = visitor_analytics::migrator();
+    before.create_schema(visitor_analytics::SCHEMA);
+    before.dangerous_set_table_name(format!("{}._sqlx_migrations", visitor_analytics::SCHEMA));
+    before.run_to(12, &pool).await.unwrap();
+    sqlx::raw_sql(ROWS).execute(&pool).await.unwrap();
+
+    let system = start(pool).await;
+    assert_eq!(system.count("unfolded_day").await, 0);
+    let days = "from=2026-02-01&to=2026-02-28";
+    let total = system.read(&format!("/analytics/summary?{days}")).await;
+    assert_eq!(
+        [&total["visits"], &total["visitors"], &total["sessions"]],
+        [128, 3, 4]
+    );
+    for (class, lines) in [("false", 101), ("only", 58)] {
+        let path = format!("by=page&limit=1000&{days}&include_bots={class}");
+        let body = system.read(&format!("/analytics/breakdown?{path}")).await;
+        let data = body["data"].as_array().unwrap();
+        assert_eq!(data.len(), lines);
+        for line in data {
+            let name = line["value"].as_str().unwrap_or("page 0");
+            let n: i64 = name.strip_prefix("page ").unwrap().parse().unwrap();
+            let numbers = ["visits", "visitors", "sessions"].map(|name| line[name].as_i64());
+            assert_eq!(numbers, [n * 3_000, n * 3, n * 9].map(Some), "{line}");
+        }
+    }
+}

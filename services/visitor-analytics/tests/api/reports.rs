@@ -52,7 +52,7 @@ fn one<'a>(visit: &'a Visit, name: &str) -> Option<&'a str> {
     visit.values[name][0].as_deref()
 }
 
-const QUESTIONS: [Asked; 9] = [
+const QUESTIONS: [Asked; 11] = [
     Asked {
         parameters: "",
         zone: None,
@@ -74,6 +74,18 @@ const QUESTIONS: [Asked; 9] = [
     Asked {
         parameters: "&time_zone=America/Los_Angeles",
         zone: Some(Tz::America__Los_Angeles),
+        class: Some(false),
+        passes: |_| true,
+    },
+    Asked {
+        parameters: "&time_zone=Asia/Tokyo&include_bots=true",
+        zone: Some(Tz::Asia__Tokyo),
+        class: None,
+        passes: |_| true,
+    },
+    Asked {
+        parameters: "&time_zone=Australia/Lord_Howe",
+        zone: Some(Tz::Australia__Lord_Howe),
         class: Some(false),
         passes: |_| true,
     },
@@ -115,15 +127,20 @@ const QUESTIONS: [Asked; 9] = [
     },
 ];
 
-/// Periods, as they are asked, and as moments on a clock.
-fn periods(zone: Tz) -> Vec<(String, DateTime<Utc>, DateTime<Utc>)> {
+/// Periods, as they are asked, and as moments on a clock; the last one is cut, at a quarter of an
+/// hour or not.
+fn periods(zone: Tz, at_quarters: bool) -> Vec<(String, DateTime<Utc>, DateTime<Utc>)> {
     let date = |text: &str| text.parse::<NaiveDate>().unwrap();
     let days = [("2026-10-24", "2026-10-25"), ("2026-10-20", "2026-11-20")];
     let days = days.map(|(from, to)| {
         let (start, end) = (Day::new(zone, date(from)), Day::new(zone, date(to)));
         (format!("from={from}&to={to}"), start.from, end.to)
     });
-    let cut = ["2026-10-24T23:10:00Z", "2026-11-20T03:30:00Z"];
+    let cut = if at_quarters {
+        ["2026-10-24T17:45:00Z", "2026-11-20T03:00:00Z"]
+    } else {
+        ["2026-10-24T23:10:00Z", "2026-11-20T03:30:00Z"]
+    };
     let [from, to] = cut.map(|text| text.parse().unwrap());
     let cut = (format!("from={}&to={}", cut[0], cut[1]), from, to);
     days.into_iter().chain([cut]).collect()
@@ -164,9 +181,9 @@ fn assert_close(told: Numbers, right: Numbers, what: &str) {
 async fn check_all(system: &System, site: &str, zone: Tz) {
     let visits = plainly::visits(&system.pool, site).await;
     let mut turn = site.len();
-    for asked in &QUESTIONS {
+    for (place, asked) in QUESTIONS.iter().enumerate() {
         let zone = asked.zone.unwrap_or(zone);
-        for (period, from, to) in periods(zone) {
+        for (period, from, to) in periods(zone, place % 2 == 0) {
             let question = format!("site={site}&{period}{}", asked.parameters);
             let right = |values: &dyn Fn(&Visit) -> Vec<Option<String>>| {
                 plainly::numbers(

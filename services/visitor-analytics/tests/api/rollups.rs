@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use visitor_analytics::domain::day::Day;
 use visitor_analytics::domain::dimension::Dimension;
+use visitor_analytics::domain::sums::{self, Sums};
 use visitor_analytics::store::{Row, Store};
 use visitor_analytics::verify::{self, Report, Wanted};
 
@@ -164,11 +165,20 @@ async fn a_difference_is_found_and_shown(pool: PgPool) {
     send(&[&system], &Random(3).visits(50)).await;
     fold_all(&mut [&mut system], TimeDelta::days(2)).await;
     let tamper = "
-        update visitor_analytics.rollup_day r set bounces = bounces + 1000
-        from visitor_analytics.rollup_value v, visitor_analytics.site s
-        where v.id = r.value_id and v.text = 'Prices' and r.day = '2026-10-25'
-          and s.id = r.site_id and s.domain = 'kolkata.example';
-        delete from visitor_analytics.rollup_day where dimension = 24 and day = '2026-11-20';";
+        update visitor_analytics.rollup_day r set numbers = other.numbers
+        from visitor_analytics.rollup_day other, visitor_analytics.site s
+        where r.site_id = s.id and s.domain = 'kolkata.example' and r.day = '2026-10-25'
+          and r.dimension = 2 and other.dimension = 2 and other.site_id = s.id
+          and other.day = '2026-11-20';
+        delete from visitor_analytics.rollup_day where dimension = 24 and day = '2026-11-20';
+        update visitor_analytics.rollup_month m set numbers = other.numbers
+        from visitor_analytics.rollup_month other
+        where other.site_id = m.site_id and m.dimension = 0 and other.dimension = 22;
+        update visitor_analytics.visit_pack set times = set_byte(times, 0, 1 + get_byte(times, 0) % 255)
+        where site_id = (select id from visitor_analytics.site where domain = 'berlin.example');
+        update visitor_analytics.rollup_clock c set quarters = other.quarters
+        from visitor_analytics.rollup_clock other
+        where other.site_id = c.site_id and c.day = '2026-11-01' and other.day = '2026-10-31';";
     sqlx::raw_sql(tamper).execute(&pool).await.unwrap();
     let text = compare(&pool).await.to_string();
     let words: Vec<Vec<&str>> = text
@@ -192,7 +202,9 @@ async fn a_difference_is_found_and_shown(pool: PgPool) {
         .find(|words| words[0] == "kolkata.example")
         .unwrap();
     assert_eq!(&found[..2], ["kolkata.example", "2026-10-25"], "{text}");
-    assert!(text.contains("hour"), "{text}");
+    for what in ["hour", "month", "packed visits", "by the clock"] {
+        assert!(text.contains(what), "{what}: {text}");
+    }
     assert!(text.trim_end().ends_with("differ"), "{text}");
 }
 
@@ -255,11 +267,20 @@ async fn owed_places_reach_the_rollups(pool: PgPool) {
 }
 
 async fn countries(pool: &PgPool) -> Vec<Option<String>> {
-    let statement = "select v.text from visitor_analytics.rollup_day r
-                     left join visitor_analytics.rollup_value v on v.id = r.value_id
-                     where r.dimension = $1";
+    let statement = "select numbers from visitor_analytics.rollup_day where dimension = $1";
     let statement = sqlx::query_scalar(statement).bind(Dimension::Country.code());
-    statement.fetch_all(pool).await.unwrap()
+    let numbers: Vec<Vec<u8>> = statement.fetch_all(pool).await.unwrap();
+    let mut sums = <[Sums; 2]>::default();
+    for bytes in numbers {
+        sums::add_bytes(&mut sums, &bytes, None).unwrap();
+    }
+    let mut texts = vec![];
+    for (value, _) in sums[0].lines() {
+        let text = "select text from visitor_analytics.rollup_value where id = $1";
+        let text = sqlx::query_scalar(text).bind(value.cast_signed());
+        texts.push(text.fetch_optional(pool).await.unwrap());
+    }
+    texts
 }
 
 #[sqlx::test(migrations = false)]

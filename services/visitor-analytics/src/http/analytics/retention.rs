@@ -73,6 +73,7 @@ pub(in crate::http) async fn retention(
     };
     let buckets = interval.buckets(&question.asked.period);
     let starts: Vec<_> = buckets
+        .iter()
         .map(|bucket| bucket.start)
         .take(MOST_PERIODS + 1)
         .collect();

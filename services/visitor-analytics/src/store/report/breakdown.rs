@@ -6,12 +6,14 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::packed::{By, Reader};
+use super::unfolded::Want;
 use super::{Answered, Asked, Plan};
 use crate::domain::dimension::Dimension;
 use crate::domain::fold::Numbers;
 use crate::domain::question::{Interval, Subject, seconds};
 use crate::domain::scan::Counts;
-use crate::store::rollup::values;
+use crate::domain::sums::Sums;
+use crate::store::rollup::{sums, values};
 use crate::store::{Store, StoreError};
 
 /// Which values come first.
@@ -51,8 +53,8 @@ pub struct Value {
     pub numbers: Numbers,
 }
 
-/// Numbers by value.
-type Sums = HashMap<Option<Arc<str>>, Numbers>;
+/// Numbers by the values' texts.
+type Texts = HashMap<Option<Arc<str>>, Numbers>;
 
 impl Store {
     /// The values of a subject, in order; one more than the limit where there are more.
@@ -69,28 +71,71 @@ impl Store {
             Subject::Of(dimension) => dimension,
         };
         let plan = self.plan(asked).await?;
-        let mut sums = Sums::new();
+        let mut texts = Texts::new();
         let mut as_of = self
-            .add_scanned_values(asked, &plan, wanted, &mut sums)
+            .add_scanned_values(asked, &plan, wanted, &mut texts)
             .await?;
-        for date in &plan.open {
-            let day = self
-                .unfolded(&asked.site, *date, plan.unfolded[date], asked.now)
-                .await?;
-            as_of = as_of.min(day.as_of);
-            let rows = day.rows(dimension).iter();
-            for row in rows.filter(|row| wanted.is_bot.is_none_or(|is_bot| row.is_bot == is_bot)) {
-                *sums.entry(row.value.clone()).or_default() += row.numbers;
-            }
-        }
-        let answer = match plan.folded {
-            None => wanted.cut(sums),
-            Some(_) => {
-                self.with_folded(asked, &plan, wanted, dimension, &sums)
-                    .await?
-            }
+        let answer = if plan.folded.is_none() && plan.open.is_empty() {
+            wanted.first(texts)
+        } else {
+            let (sums, at) = self.sums(asked, &plan, wanted, dimension).await?;
+            as_of = as_of.min(at);
+            self.with_texts(wanted, sums, texts).await?
         };
         Ok(Answered { answer, as_of })
+    }
+
+    /// The sums of whole days.
+    async fn sums(
+        &self,
+        asked: &Asked,
+        plan: &Plan,
+        wanted: &Breakdown,
+        dimension: Dimension,
+    ) -> Result<(Sums, DateTime<Utc>), StoreError> {
+        let (mut both, mut as_of) = (<[Sums; 2]>::default(), asked.now);
+        if let Some(period) = plan.folded {
+            let which = (asked.site.id, dimension);
+            both = sums(&self.pool, which, period, &plan.open, wanted.is_bot).await?;
+        }
+        for date in &plan.open {
+            let day = (*date, plan.unfolded[date]);
+            let day = self
+                .unfolded(&asked.site, day, asked.now, Want::Numbers)
+                .await?;
+            as_of = as_of.min(day.as_of);
+            day.add_to(&mut both, dimension, wanted.is_bot)?;
+        }
+        let [mut sum, of_bots] = both;
+        sum.add(of_bots.into_lines());
+        Ok((sum, as_of))
+    }
+
+    /// The values that are wanted of sums and of what was scanned beside them.
+    async fn with_texts(
+        &self,
+        wanted: &Breakdown,
+        mut sums: Sums,
+        scanned: Texts,
+    ) -> Result<Vec<Value>, StoreError> {
+        let ids = self.value_ids(scanned.keys().flatten()).await?;
+        let id = |text: Option<Arc<str>>| text.map_or(0, |text| ids[&text].cast_unsigned());
+        let scanned = scanned.into_iter();
+        let scanned: Sums = scanned.map(|(text, numbers)| (id(text), numbers)).collect();
+        sums.add(scanned.into_lines());
+        if wanted.order == Order::Value {
+            let texts = self.texts(sums.lines().iter().map(|line| line.0)).await?;
+            let lines = sums.into_lines().into_iter();
+            let named = lines.map(|(id, numbers)| (texts.get(&id).cloned(), numbers));
+            return Ok(wanted.first(named));
+        }
+        let first = wanted.in_order(sums.into_lines());
+        let texts = self.texts(first.iter().map(|line| line.0)).await?;
+        let values = first.into_iter().map(|(id, numbers)| Value {
+            value: texts.get(&id).cloned(),
+            numbers,
+        });
+        Ok(values.collect())
     }
 
     async fn add_scanned_values(
@@ -98,7 +143,7 @@ impl Store {
         asked: &Asked,
         plan: &Plan,
         wanted: &Breakdown,
-        sums: &mut Sums,
+        sums: &mut Texts,
     ) -> Result<DateTime<Utc>, StoreError> {
         let subject = wanted.subject;
         let mut reader = Reader::new(self, asked, &plan.unfolded, &[subject.field()]);
@@ -119,91 +164,8 @@ impl Store {
         Ok(reader.as_of)
     }
 
-    /// Adds what was folded, in the database, which gives back only what is wanted.
-    async fn with_folded(
-        &self,
-        asked: &Asked,
-        plan: &Plan,
-        wanted: &Breakdown,
-        dimension: Dimension,
-        sums: &Sums,
-    ) -> Result<Vec<Value>, StoreError> {
-        let Some((first, last)) = plan.folded else {
-            return Ok(vec![]);
-        };
-        let ids = self.value_ids(sums.keys().flatten()).await?;
-        let (mut added, mut numbers) = (vec![], vec![]);
-        for (text, of) in sums {
-            added.push(text.as_ref().map_or(0, |text| ids[text]));
-            numbers.push(*of);
-        }
-        let column = |of: fn(&Numbers) -> i64| numbers.iter().map(of).collect::<Vec<i64>>();
-        let rows = sqlx::query!(
-            r#"with sums as (
-                   select value_id, sum(visits)::bigint as visits,
-                          sum(visitors)::bigint as visitors, sum(sessions)::bigint as sessions,
-                          sum(bounces)::bigint as bounces, sum(seconds)::bigint as seconds
-                   from (select value_id, visits, visitors, sessions, bounces, seconds
-                         from visitor_analytics.rollup_day
-                         where site_id = $1 and dimension = $2 and day between $3 and $4
-                           and day <> all($5) and ($6::bool is null or is_bot = $6)
-                         union all
-                         select * from unnest($7::int[], $8::bigint[], $9::bigint[],
-                             $10::bigint[], $11::bigint[], $12::bigint[])) parts
-                   group by value_id),
-               first as (
-                   select * from sums
-                   order by case $13::int
-                       when 0 then visitors when 1 then sessions when 2 then visits
-                       when 3 then bounces::double precision / nullif(sessions, 0)
-                       when 4 then seconds::double precision / nullif(visits, 0) end
-                       desc nulls last, value_id
-                   offset case when $13 < 5 then $14::bigint else 0 end
-                   limit case when $13 < 5 then $15::bigint end)
-               select v.text as "text?", f.visits as "visits!", f.visitors as "visitors!",
-                      f.sessions as "sessions!", f.bounces as "bounces!", f.seconds as "seconds!"
-               from first f left join visitor_analytics.rollup_value v on v.id = f.value_id
-               order by case $13::int
-                       when 0 then visitors when 1 then sessions when 2 then visits
-                       when 3 then bounces::double precision / nullif(sessions, 0)
-                       when 4 then seconds::double precision / nullif(visits, 0) end
-                       desc nulls last,
-                   case when $13 = 5 then v.text end collate "C" nulls first, value_id
-               offset case when $13 < 5 then 0 else $14::bigint end
-               limit case when $13 < 5 then null else $15::bigint end"#,
-            asked.site.id,
-            dimension.code(),
-            first,
-            last,
-            &plan.open,
-            wanted.is_bot,
-            &added,
-            &column(|n| n.visits),
-            &column(|n| n.visitors),
-            &column(|n| n.sessions),
-            &column(|n| n.bounces),
-            &column(|n| n.seconds),
-            wanted.order as i32,
-            wanted.offset,
-            wanted.limit + 1,
-        );
-        let rows = rows.fetch_all(&self.pool).await?.into_iter();
-        Ok(rows
-            .map(|row| Value {
-                value: row.text.map(Arc::from),
-                numbers: Numbers {
-                    visits: row.visits,
-                    visitors: row.visitors,
-                    sessions: row.sessions,
-                    bounces: row.bounces,
-                    seconds: row.seconds,
-                },
-            })
-            .collect())
-    }
-
     /// The numbers of texts, which never change: most are remembered.
-    async fn value_ids<'a>(
+    pub(super) async fn value_ids<'a>(
         &self,
         texts: impl Iterator<Item = &'a Arc<str>>,
     ) -> Result<HashMap<Arc<str>, i32>, StoreError> {
@@ -222,6 +184,21 @@ impl Store {
         Ok(ids)
     }
 
+    /// The texts with these numbers; there is none with the number 0.
+    pub(super) async fn texts(
+        &self,
+        ids: impl Iterator<Item = u32>,
+    ) -> Result<HashMap<u32, Arc<str>>, StoreError> {
+        let ids: Vec<i32> = ids.filter(|id| *id != 0).map(u32::cast_signed).collect();
+        let rows = sqlx::query!(
+            "select id, text from visitor_analytics.rollup_value where id = any($1)",
+            &ids
+        );
+        let rows = rows.fetch_all(&self.pool).await?.into_iter();
+        let texts = rows.map(|row| (row.id.cast_unsigned(), Arc::from(row.text)));
+        Ok(texts.collect())
+    }
+
     /// Hours of the day and days of the week: sums over a series.
     async fn by_clock(
         &self,
@@ -231,7 +208,7 @@ impl Store {
         format: &str,
     ) -> Result<Answered<Vec<Value>>, StoreError> {
         let series = self.series(asked, interval).await?;
-        let mut sums = Sums::new();
+        let mut sums = Texts::new();
         for bucket in &series.answer {
             let numbers = wanted.of_class(bucket.numbers);
             if numbers.visits > 0 {
@@ -241,7 +218,7 @@ impl Store {
             }
         }
         Ok(Answered {
-            answer: wanted.cut(sums),
+            answer: wanted.first(sums),
             as_of: series.as_of,
         })
     }
@@ -256,15 +233,18 @@ impl Breakdown {
         }
     }
 
-    /// The values that are wanted, in order.
-    fn cut(&self, sums: Sums) -> Vec<Value> {
-        let values = sums
-            .into_iter()
-            .map(|(value, numbers)| Value { value, numbers });
-        let mut values: Vec<Value> = values.collect();
+    /// The values that are wanted.
+    fn first(&self, values: impl IntoIterator<Item = (Option<Arc<str>>, Numbers)>) -> Vec<Value> {
+        let first = self.in_order(values.into_iter().collect()).into_iter();
+        let values = first.map(|(value, numbers)| Value { value, numbers });
+        values.collect()
+    }
+
+    /// What is wanted of these, in order; where they are equal the first value comes first.
+    fn in_order<V: Ord>(&self, mut values: Vec<(V, Numbers)>) -> Vec<(V, Numbers)> {
         values.sort_by(|a, b| {
-            let by_number = self.rank(&b.numbers).total_cmp(&self.rank(&a.numbers));
-            by_number.then_with(|| a.value.cmp(&b.value))
+            let by_number = self.rank(&b.1).total_cmp(&self.rank(&a.1));
+            by_number.then_with(|| a.0.cmp(&b.0))
         });
         let length = |number: i64| usize::try_from(number).unwrap_or_default();
         let rest = values.into_iter().skip(length(self.offset));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::task::JoinHandle;
 
+use super::unfolded::Want;
 use super::{Asked, Unfolded};
 use crate::domain::day::Day;
 use crate::domain::fold::Value;
@@ -184,10 +185,10 @@ async fn load(source: Arc<Source>, day: Day) -> Result<Loaded, StoreError> {
     for of_site in Day::between(asked.site.zone, day.from, last) {
         if let Some(change) = source.unfolded.get(&of_site.date) {
             let found = store
-                .unfolded(&asked.site, of_site.date, *change, asked.now)
+                .unfolded(&asked.site, (of_site.date, *change), asked.now, Want::Packs)
                 .await?;
             as_of = as_of.min(found.as_of);
-            packs.extend(found.packs.iter().cloned());
+            packs.extend(found.packs().iter().cloned());
         } else {
             let (site, fields) = (asked.site.id, &source.fields);
             packs.extend(load_packs(&store.pool, site, of_site.date, fields).await?);

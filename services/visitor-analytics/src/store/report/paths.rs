@@ -244,6 +244,7 @@ impl Store {
         let zone = asked.period.zone;
         let starts: Vec<_> = interval
             .buckets(&asked.period)
+            .iter()
             .map(|bucket| bucket.start)
             .collect();
         let mut comings = Comings::default();

@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use chrono::{DateTime, NaiveDate, Utc};
 
 use super::packed::{By, Reader};
-use super::{Answered, Asked, Plan};
-use crate::domain::day::{self, Day};
-use crate::domain::dimension::Dimension;
+use super::unfolded::Want;
+use super::{Answered, Asked, Plan, UNREADABLE};
+use crate::domain::day::Day;
 use crate::domain::fold::{Numbers, Value};
 use crate::domain::pack::Field;
 use crate::domain::question::{Bucket, Interval, seconds};
 use crate::domain::scan::Counts;
+use crate::domain::sums::{Sums, add_bytes};
 use crate::store::{Store, StoreError};
 
 impl Store {
@@ -25,13 +26,13 @@ impl Store {
         interval: Interval,
     ) -> Result<Answered<Vec<Bucket>>, StoreError> {
         let mut plan = self.plan(asked).await?;
-        let buckets: Vec<Bucket> = interval.buckets(&asked.period).collect();
+        let buckets: Vec<Bucket> = interval.buckets(&asked.period);
         let mut series = Series::new(interval, buckets);
         let mut as_of = asked.now;
         match interval {
             Interval::Minute => plan.scan_all(asked),
-            Interval::Hour => as_of = self.add_hours(asked, &plan, &mut series).await?,
-            _ => as_of = self.add_days(asked, &plan, &mut series).await?,
+            Interval::Hour => as_of = self.add_hours(asked, &mut plan, &mut series).await?,
+            _ => as_of = self.add_days(asked, &mut plan, &mut series).await?,
         }
         as_of = as_of.min(self.add_scanned(asked, &plan, &mut series).await?);
         Ok(Answered {
@@ -43,14 +44,13 @@ impl Store {
     async fn add_days(
         &self,
         asked: &Asked,
-        plan: &Plan,
+        plan: &mut Plan,
         series: &mut Series,
     ) -> Result<DateTime<Utc>, StoreError> {
-        let mut as_of = asked.now;
+        let mut as_of = self.add_by_clock(asked, plan, series).await?;
         if let Some((first, last)) = plan.folded {
             let rows = sqlx::query!(
-                "select day, is_bot, visits, visitors, sessions, bounces, seconds
-                 from visitor_analytics.rollup_day
+                "select day, numbers from visitor_analytics.rollup_day
                  where site_id = $1 and dimension = 0 and day between $2 and $3
                    and day <> all($4)",
                 asked.site.id,
@@ -59,80 +59,18 @@ impl Store {
                 &plan.open,
             );
             for row in rows.fetch_all(&self.pool).await? {
-                let numbers = Numbers {
-                    visits: row.visits.into(),
-                    visitors: row.visitors.into(),
-                    sessions: row.sessions.into(),
-                    bounces: row.bounces.into(),
-                    seconds: row.seconds,
-                };
-                series.add_day(asked, row.day, usize::from(row.is_bot), numbers);
+                let mut sums = <[Sums; 2]>::default();
+                add_bytes(&mut sums, &row.numbers, None).ok_or(UNREADABLE)?;
+                series.add_day(asked, row.day, sums.map(|sums| sums.total()));
             }
         }
         for date in &plan.open {
+            let day = (*date, plan.unfolded[date]);
             let day = self
-                .unfolded(&asked.site, *date, plan.unfolded[date], asked.now)
+                .unfolded(&asked.site, day, asked.now, Want::Numbers)
                 .await?;
             as_of = as_of.min(day.as_of);
-            for (class, numbers) in day.total().into_iter().enumerate() {
-                series.add_day(asked, *date, class, numbers);
-            }
-        }
-        Ok(as_of)
-    }
-
-    async fn add_hours(
-        &self,
-        asked: &Asked,
-        plan: &Plan,
-        series: &mut Series,
-    ) -> Result<DateTime<Utc>, StoreError> {
-        let mut as_of = asked.now;
-        let zone = asked.site.zone;
-        let hours = series.buckets.iter().enumerate().map(|(place, bucket)| {
-            let date = Day::of(zone, bucket.start).date;
-            ((date, day::hour(zone, bucket.start)), place)
-        });
-        let hours: HashMap<(NaiveDate, String), usize> = hours.collect();
-        let mut add = |date, hour: &str, is_bot: bool, numbers| {
-            if let Some(place) = hours.get(&(date, hour.to_owned())) {
-                series.buckets[*place].numbers[usize::from(is_bot)] += numbers;
-            }
-        };
-        if let Some((first, last)) = plan.folded {
-            let rows = sqlx::query!(
-                "select r.day, r.is_bot, v.text, r.visits, r.visitors, r.sessions, r.bounces,
-                        r.seconds
-                 from visitor_analytics.rollup_day r
-                 join visitor_analytics.rollup_value v on v.id = r.value_id
-                 where r.site_id = $1 and r.dimension = $2 and r.day between $3 and $4
-                   and r.day <> all($5)",
-                asked.site.id,
-                Dimension::Hour.code(),
-                first,
-                last,
-                &plan.open,
-            );
-            for row in rows.fetch_all(&self.pool).await? {
-                let numbers = Numbers {
-                    visits: row.visits.into(),
-                    visitors: row.visitors.into(),
-                    sessions: row.sessions.into(),
-                    bounces: row.bounces.into(),
-                    seconds: row.seconds,
-                };
-                add(row.day, &row.text, row.is_bot, numbers);
-            }
-        }
-        for date in &plan.open {
-            let day = self
-                .unfolded(&asked.site, *date, plan.unfolded[date], asked.now)
-                .await?;
-            as_of = as_of.min(day.as_of);
-            for row in day.rows(Dimension::Hour) {
-                let hour = row.value.as_deref().unwrap_or_default();
-                add(*date, hour, row.is_bot, row.numbers);
-            }
+            series.add_day(asked, *date, day.total()?);
         }
         Ok(as_of)
     }
@@ -166,17 +104,13 @@ impl Store {
                 let done = std::mem::take(&mut counts);
                 counts.grow(0);
                 for (_, numbers) in done.values() {
-                    for (class, numbers) in numbers.into_iter().enumerate() {
-                        series.add_day(asked, day.day.date, class, numbers);
-                    }
+                    series.add_day(asked, day.day.date, numbers);
                 }
             }
         };
         reader.each(days, &by, count).await?;
         for (value, numbers) in counts.values().filter(|_| !of_day) {
-            let bucket = &mut series.buckets[value as usize];
-            bucket.numbers[0] += numbers[0];
-            bucket.numbers[1] += numbers[1];
+            series.buckets[value as usize].add(numbers);
         }
         Ok(reader.as_of)
     }
@@ -192,9 +126,9 @@ impl Plan {
 }
 
 /// A series that grows.
-struct Series {
+pub(super) struct Series {
     interval: Interval,
-    buckets: Vec<Bucket>,
+    pub(super) buckets: Vec<Bucket>,
     places: HashMap<DateTime<Utc>, usize>,
 }
 
@@ -210,11 +144,11 @@ impl Series {
         }
     }
 
-    fn add_day(&mut self, asked: &Asked, date: NaiveDate, class: usize, numbers: Numbers) {
+    pub(super) fn add_day(&mut self, asked: &Asked, date: NaiveDate, both: [Numbers; 2]) {
         let zone = asked.period.zone;
         let start = self.interval.start(zone, Day::new(zone, date).from);
         if let Some(place) = self.places.get(&start) {
-            self.buckets[*place].numbers[class] += numbers;
+            self.buckets[*place].add(both);
         }
     }
 }

@@ -6,18 +6,20 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use quick_cache::Weighter;
-use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::SiteOfReport;
+use super::recent::Recent;
 use crate::domain::day::Day;
 use crate::domain::dimension::Dimension;
 use crate::domain::fold::Numbers;
 use crate::domain::pack::Pack;
-use crate::store::rollup::{OPEN, Row};
+use crate::domain::quarters::Quarters;
+use crate::domain::question::seconds;
+use crate::domain::sums::{Sums, add_bytes};
+use crate::store::rollup::{DayNumbers, OPEN, as_bytes};
 use crate::store::{Store, StoreError};
 
 /// A day of so many visits, or fewer, is folded each time.
@@ -29,18 +31,22 @@ const REST: u32 = 4;
 /// Numbers older than this are not told: who asks waits.
 const STALE: Duration = Duration::from_mins(5);
 /// What is remembered, in bytes.
-const ROOM: u64 = 256 << 20;
+const ROOM: usize = 16 << 20;
+/// The visits of a day are remembered with its numbers if they take no more.
+const LARGEST: usize = ROOM / 2;
 /// Days that are folded at a time.
 const AT_ONCE: usize = 2;
 
 const NOT_POISONED: &str = "no code panics while it holds this lock";
 
 /// A day's numbers and visits at a moment.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Unfolded {
-    rows: HashMap<Dimension, Vec<Row>>,
-    /// The visits.
-    pub(super) packs: Vec<Arc<Pack>>,
+    numbers: DayNumbers,
+    /// By quarters of an hour; `None` where the day does not consist of them.
+    pub(super) quarters: Option<Quarters>,
+    /// The visits; `None` where there are too many to be remembered.
+    packs: Option<Vec<Arc<Pack>>>,
     /// When they were read.
     pub(super) as_of: DateTime<Utc>,
     begun: Instant,
@@ -51,25 +57,49 @@ pub(super) struct Unfolded {
 }
 
 impl Unfolded {
-    /// The numbers of a dimension's values.
-    pub(super) fn rows(&self, dimension: Dimension) -> &[Row] {
-        self.rows.get(&dimension).map_or(&[], Vec::as_slice)
+    /// Adds the numbers of a dimension's values.
+    pub(super) fn add_to(
+        &self,
+        sums: &mut [Sums; 2],
+        dimension: Dimension,
+        is_bot: Option<bool>,
+    ) -> Result<(), StoreError> {
+        let Some(bytes) = self.numbers.get(&dimension) else {
+            return Ok(());
+        };
+        let added = add_bytes(sums, bytes, is_bot);
+        added.ok_or(StoreError::Unreadable("the numbers of a day"))
     }
 
-    /// Numbers without a value.
-    pub(super) fn total(&self) -> [Numbers; 2] {
-        let mut total = [Numbers::default(); 2];
-        for row in self.rows(Dimension::Total) {
-            total[usize::from(row.is_bot)] = row.numbers;
-        }
-        total
+    /// The numbers of all visits.
+    pub(super) fn total(&self) -> Result<[Numbers; 2], StoreError> {
+        let mut sums = <[Sums; 2]>::default();
+        self.add_to(&mut sums, Dimension::Total, None)?;
+        Ok(sums.map(|sums| sums.total()))
     }
 
-    fn weight(&self) -> u64 {
-        let rows: usize = self.rows.values().map(Vec::len).sum();
-        let packs: usize = self.packs.iter().map(|pack| pack.size()).sum();
-        (rows * 120 + packs + 1_000) as u64
+    /// The visits, where they were wanted.
+    pub(super) fn packs(&self) -> &[Arc<Pack>] {
+        self.packs.as_deref().unwrap_or_default()
     }
+
+    /// About how many bytes it takes.
+    fn size(&self) -> usize {
+        let numbers: usize = self.numbers.values().map(Vec::len).sum();
+        numbers + packs_size(self.packs()) + 16_000
+    }
+}
+
+fn packs_size(packs: &[Arc<Pack>]) -> usize {
+    packs.iter().map(|pack| pack.size()).sum()
+}
+
+/// What is wanted of a day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Want {
+    Numbers,
+    /// The visits as well.
+    Packs,
 }
 
 type Key = (i32, NaiveDate);
@@ -77,27 +107,37 @@ type Key = (i32, NaiveDate);
 /// What was folded lately.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct Days {
-    known: Arc<Cache<Key, Arc<Unfolded>, Weight>>,
+    known: Arc<Mutex<Recent<Key, Arc<Unfolded>>>>,
     busy: Arc<Mutex<HashMap<Key, Arc<tokio::sync::Mutex<()>>>>>,
     turns: Arc<Semaphore>,
-}
-
-#[derive(Clone, Debug)]
-struct Weight;
-
-impl Weighter<Key, Arc<Unfolded>> for Weight {
-    fn weight(&self, _: &Key, day: &Arc<Unfolded>) -> u64 {
-        day.weight()
-    }
 }
 
 impl Days {
     pub(in crate::store) fn new() -> Self {
         Self {
-            known: Arc::new(Cache::with_weighter(1_000, ROOM, Weight)),
+            known: Arc::new(Mutex::new(Recent::new(ROOM))),
             busy: Arc::default(),
             turns: Arc::new(Semaphore::new(AT_ONCE)),
         }
+    }
+
+    fn get(&self, key: Key, want: Want) -> Option<Arc<Unfolded>> {
+        let known = self.known.lock().expect(NOT_POISONED).get(&key);
+        known.filter(|day| want == Want::Numbers || day.packs.is_some())
+    }
+
+    fn remember(&self, key: Key, day: &Arc<Unfolded>) {
+        let day = if packs_size(day.packs()) > LARGEST {
+            Arc::new(Unfolded {
+                packs: None,
+                ..Unfolded::clone(day)
+            })
+        } else {
+            day.clone()
+        };
+        let size = day.size();
+        let mut known = self.known.lock().expect(NOT_POISONED);
+        known.insert(key, day, size);
     }
 
     fn lock(&self, key: Key) -> Arc<tokio::sync::Mutex<()>> {
@@ -122,15 +162,15 @@ impl Store {
     pub(super) async fn unfolded(
         &self,
         site: &SiteOfReport,
-        date: NaiveDate,
-        change: Uuid,
+        (date, change): (NaiveDate, Uuid),
         now: DateTime<Utc>,
+        want: Want,
     ) -> Result<Arc<Unfolded>, StoreError> {
         let key = (site.id, date);
         let is_over = Day::new(site.zone, date).to + OPEN <= now;
         let change = is_over.then_some(change);
         let asked = Instant::now();
-        if let Some(known) = self.days.known.get(&key) {
+        if let Some(known) = self.days.get(key, want) {
             match use_of(&known, change) {
                 Use::Tell => return Ok(known),
                 Use::TellAndFold => {
@@ -152,7 +192,7 @@ impl Store {
             let lock = store.days.lock(key);
             let _turn = lock.lock().await;
             // Somebody else may have folded it since it was asked.
-            let known = store.days.known.get(&key);
+            let known = store.days.get(key, want);
             if let Some(known) = known.filter(|k| k.begun >= asked && k.change == change) {
                 return Ok(known);
             }
@@ -173,20 +213,19 @@ impl Store {
         let _turn = self.days.turns.acquire().await;
         let begun = Instant::now();
         let folded = self.fold_day(site.id, date).await?;
-        let mut rows: HashMap<Dimension, Vec<Row>> = HashMap::new();
-        for row in folded.rows {
-            rows.entry(row.dimension).or_default().push(row);
-        }
+        let texts = folded.rows.iter().filter_map(|row| row.value.as_ref());
+        let ids = self.value_ids(texts).await?;
         let day = Arc::new(Unfolded {
-            rows,
+            numbers: as_bytes(&folded.rows, &ids),
+            quarters: Quarters::of(&folded.packs, &seconds(&folded.day)),
             visits: folded.packs.iter().map(|pack| pack.at.len()).sum(),
-            packs: folded.packs.into_iter().map(Arc::new).collect(),
+            packs: Some(folded.packs),
             as_of: now,
             begun,
             took: begun.elapsed(),
             change,
         });
-        self.days.known.insert((site.id, date), day.clone());
+        self.days.remember((site.id, date), &day);
         Ok(day)
     }
 }

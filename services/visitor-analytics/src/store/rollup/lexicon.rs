@@ -11,13 +11,11 @@ use chrono_tz::Tz;
 use sqlx::PgPool;
 
 use super::read::VisitRow;
-use crate::domain::day;
+use crate::domain::day::Hour;
 use crate::domain::dimension::Dimension;
 use crate::domain::fold::{Key, NONE, Value, Visit};
+use crate::domain::quarters::QUARTER;
 use crate::store::StoreError;
-
-/// All zones have been whole quarters of an hour from UTC since before the first visit.
-const QUARTER: i64 = 900;
 
 /// What the numbers in visits stand for, learned as they are met.
 pub(in crate::store) struct Lexicon {
@@ -157,7 +155,7 @@ impl Lexicon {
         let quarter = moment.timestamp().div_euclid(QUARTER);
         let (zone, texts) = (self.zone, &mut self.texts);
         let hour = self.hours.entry(quarter);
-        let value = hour.or_insert_with(|| texts.number(&day::hour(zone, moment)));
+        let value = hour.or_insert_with(|| texts.number(&Hour::of(zone, moment).to_string()));
         Key::new(Dimension::Hour, *value)
     }
 }

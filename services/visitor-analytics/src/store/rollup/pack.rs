@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 
 use super::{DueDay, Folded};
 use crate::domain::pack::{Field, Pack};
@@ -42,7 +42,7 @@ pub(super) async fn replace(
             due.site_id,
             due.date,
             i16::try_from(part).map_err(|_| StoreError::Unreadable("a day of too many visits"))?,
-            folded.start,
+            folded.day.from,
             &pack.runs_bytes(),
             &pack.times_bytes(),
             &page,
@@ -64,7 +64,7 @@ pub(super) async fn replace(
 
 /// The packs of a folded day, with these columns.
 pub(in crate::store) async fn load(
-    pool: &PgPool,
+    executor: impl PgExecutor<'_>,
     site_id: i32,
     date: NaiveDate,
     fields: &[Field],
@@ -104,7 +104,7 @@ pub(in crate::store) async fn load(
         entry,
         exit,
     );
-    let rows = rows.fetch_all(pool).await?.into_iter().map(|row| {
+    let rows = rows.fetch_all(executor).await?.into_iter().map(|row| {
         let columns = [
             row.page,
             row.agent,

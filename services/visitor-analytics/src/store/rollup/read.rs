@@ -87,8 +87,8 @@ pub(super) async fn fold(
         });
     Ok(Folded {
         rows: rows.collect(),
-        packs: packer.finish(),
-        start: day.from,
+        packs: packer.finish().into_iter().map(Arc::new).collect(),
+        day,
     })
 }
 

@@ -1,10 +1,19 @@
-//! The numbers of folded days once more, by plain SQL over the visits: nothing here is shared with
-//! what folds them.
+//! The numbers and visits of folded days once more, by plain SQL over the visits: nothing here is
+//! shared with what folds them.
 
-use chrono::NaiveDate;
+mod visits;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{Datelike as _, NaiveDate};
+use sqlx::PgConnection;
 
 use crate::domain::dimension::Dimension;
+use crate::domain::fold::Numbers;
+use crate::domain::sums::{Sums, add_bytes};
 use crate::store::{Store, StoreError};
+
+const UNREADABLE: StoreError = StoreError::Unreadable("the numbers of days");
 
 /// A day of a site that has visits or was folded.
 #[derive(Clone, Debug)]
@@ -31,7 +40,7 @@ pub enum Verdict {
 /// A number that is not what the visits say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// The dimension's name.
+    /// The dimension's name, or what else was compared.
     pub dimension: &'static str,
     /// The value.
     pub value: Option<String>,
@@ -44,6 +53,9 @@ pub struct Difference {
     /// What the visits say; `None` without any.
     pub counted: Option<i64>,
 }
+
+/// Numbers by dimension, value and class.
+type Lines = BTreeMap<(i16, bool, Option<String>), Numbers>;
 
 impl Store {
     /// The days of a site, or of all, from one date to another, both included.
@@ -86,35 +98,172 @@ impl Store {
         Ok(days.fetch_all(&self.pool).await?)
     }
 
-    /// Compares what was folded of a day with its visits, at one moment.
+    /// Compares what was folded of a day with its visits, at one moment; and with the first day of
+    /// a month the month's numbers with those of its days.
     pub async fn verify_day(&self, day: &DayOfSite) -> Result<Verdict, StoreError> {
-        let rows = sqlx::query_file!("src/store/rollup/verify.sql", day.site_id, day.date);
-        let (mut numbers, mut differences) = (0, vec![]);
-        for row in rows.fetch_all(&self.pool).await? {
-            if row.is_unfolded {
-                return Ok(Verdict::Unfolded);
-            }
-            let dimension = i16::try_from(row.dimension).ok();
-            let dimension = dimension.and_then(Dimension::with_code);
-            let dimension = dimension.map_or("unknown", Dimension::name);
-            let pairs = row.folded.into_iter().zip(row.counted);
-            for (number, (folded, counted)) in NUMBERS.into_iter().zip(pairs) {
-                numbers += 1;
-                if folded != counted {
-                    differences.push(Difference {
-                        dimension,
-                        value: row.value.clone(),
-                        is_bot: row.is_bot,
-                        number,
-                        folded,
-                        counted,
-                    });
-                }
+        let mut transaction = self.pool.begin().await?;
+        sqlx::query!("set transaction isolation level repeatable read, read only")
+            .execute(&mut *transaction)
+            .await?;
+        let is_unfolded = sqlx::query_scalar!(
+            r#"select exists (select from visitor_analytics.unfolded_day
+                              where site_id = $1 and day = $2) as "is!""#,
+            day.site_id,
+            day.date,
+        );
+        if is_unfolded.fetch_one(&mut *transaction).await? {
+            return Ok(Verdict::Unfolded);
+        }
+        let mut comparison = Comparison::default();
+        let folded = folded(&mut transaction, day).await?;
+        let counted = counted(&mut transaction, day).await?;
+        comparison.lines("", &folded, &counted);
+        if day.date.day() == 1 {
+            let (month, days) = month(&mut transaction, day).await?;
+            if !month.is_empty() {
+                comparison.lines("month", &month, &days);
             }
         }
-        Ok(Verdict::Compared(numbers, differences))
+        self.compare_visits(&mut transaction, day, &mut comparison)
+            .await?;
+        Ok(Verdict::Compared(
+            comparison.numbers,
+            comparison.differences,
+        ))
     }
 }
 
-/// In the order in which the statement gives them.
-const NUMBERS: [&str; 5] = ["visits", "visitors", "sessions", "bounces", "seconds"];
+/// What was compared so far.
+#[derive(Debug, Default)]
+struct Comparison {
+    numbers: usize,
+    differences: Vec<Difference>,
+}
+
+impl Comparison {
+    /// Compares lines; `what` names them instead of their dimension, where it is something.
+    fn lines(&mut self, what: &'static str, folded: &Lines, counted: &Lines) {
+        let keys: BTreeSet<_> = folded.keys().chain(counted.keys()).collect();
+        for key in keys {
+            let dimension = Dimension::with_code(key.0).map_or("unknown", Dimension::name);
+            let name = if what.is_empty() { dimension } else { what };
+            let pair = (folded.get(key), counted.get(key));
+            self.numbers(name, key.2.as_deref(), key.1, pair);
+        }
+    }
+
+    fn numbers(
+        &mut self,
+        dimension: &'static str,
+        value: Option<&str>,
+        is_bot: bool,
+        (folded, counted): (Option<&Numbers>, Option<&Numbers>),
+    ) {
+        type NumberOf = fn(&Numbers) -> i64;
+        let names: [(&'static str, NumberOf); 5] = [
+            ("visits", |n| n.visits),
+            ("visitors", |n| n.visitors),
+            ("sessions", |n| n.sessions),
+            ("bounces", |n| n.bounces),
+            ("seconds", |n| n.seconds),
+        ];
+        for (number, of) in names {
+            self.numbers += 1;
+            let (folded, counted) = (folded.map(of), counted.map(of));
+            if folded != counted {
+                self.differences.push(Difference {
+                    dimension,
+                    value: value.map(str::to_owned),
+                    is_bot,
+                    number,
+                    folded,
+                    counted,
+                });
+            }
+        }
+    }
+}
+
+async fn counted(connection: &mut PgConnection, day: &DayOfSite) -> Result<Lines, StoreError> {
+    let rows = sqlx::query_file!("src/store/rollup/verify/numbers.sql", day.site_id, day.date);
+    let rows = rows.fetch_all(connection).await?.into_iter().map(|row| {
+        let dimension = i16::try_from(row.dimension).unwrap_or(i16::MAX);
+        let numbers = Numbers {
+            visits: row.visits,
+            visitors: row.visitors,
+            sessions: row.sessions,
+            bounces: row.bounces,
+            seconds: row.seconds,
+        };
+        ((dimension, row.is_bot, row.value), numbers)
+    });
+    Ok(rows.collect())
+}
+
+async fn folded(connection: &mut PgConnection, day: &DayOfSite) -> Result<Lines, StoreError> {
+    let rows = sqlx::query!(
+        "select dimension, numbers from visitor_analytics.rollup_day
+         where site_id = $1 and day = $2 and dimension between 0 and 99",
+        day.site_id,
+        day.date,
+    );
+    let rows = rows.fetch_all(&mut *connection).await?.into_iter();
+    lines(connection, rows.map(|row| (row.dimension, row.numbers))).await
+}
+
+/// The numbers of a month, and those of its days together.
+async fn month(
+    connection: &mut PgConnection,
+    first: &DayOfSite,
+) -> Result<(Lines, Lines), StoreError> {
+    let rows = sqlx::query!(
+        "select dimension, numbers from visitor_analytics.rollup_month
+         where site_id = $1 and month = $2 and dimension between 0 and 99",
+        first.site_id,
+        first.date,
+    );
+    let months = rows.fetch_all(&mut *connection).await?.into_iter();
+    let months = months.map(|row| (row.dimension, row.numbers));
+    let months = lines(connection, months).await?;
+    let rows = sqlx::query!(
+        "select dimension, numbers from visitor_analytics.rollup_day
+         where site_id = $1 and day >= $2 and day < $2 + interval '1 month'
+           and dimension between 0 and 99",
+        first.site_id,
+        first.date,
+    );
+    let days = rows.fetch_all(&mut *connection).await?.into_iter();
+    let days = lines(connection, days.map(|row| (row.dimension, row.numbers))).await?;
+    Ok((months, days))
+}
+
+/// What these bytes say, added up.
+async fn lines(
+    connection: &mut PgConnection,
+    rows: impl Iterator<Item = (i16, Vec<u8>)>,
+) -> Result<Lines, StoreError> {
+    let mut all: BTreeMap<i16, [Sums; 2]> = BTreeMap::new();
+    for (dimension, bytes) in rows {
+        let sums = all.entry(dimension).or_default();
+        add_bytes(sums, &bytes, None).ok_or(UNREADABLE)?;
+    }
+    let sums = all.values().flatten().flat_map(Sums::lines);
+    let ids: BTreeSet<i32> = sums.map(|(id, _)| id.cast_signed()).collect();
+    let ids: Vec<i32> = ids.into_iter().collect();
+    let texts = sqlx::query!(
+        "select id, text from visitor_analytics.rollup_value where id = any($1)",
+        &ids
+    );
+    let texts = texts.fetch_all(connection).await?.into_iter();
+    let texts: BTreeMap<i32, String> = texts.map(|row| (row.id, row.text)).collect();
+    let mut lines = Lines::new();
+    for (dimension, classes) in all {
+        for (class, sums) in classes.into_iter().enumerate() {
+            for (id, numbers) in sums.into_lines() {
+                let text = texts.get(&id.cast_signed()).cloned();
+                lines.insert((dimension, class == 1, text), numbers);
+            }
+        }
+    }
+    Ok(lines)
+}

@@ -3,20 +3,27 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use chrono::NaiveDate;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{DueDay, Folded, Row, pack};
+use super::{DueDay, Folded, Row, clock, month, pack};
 use crate::domain::dimension::Dimension;
+use crate::domain::sums::{self, Sums};
 use crate::store::StoreError;
 use crate::store::dimension::key;
 
-/// Rows and values in one statement.
+/// Values in one statement.
 const CHUNK: usize = 5_000;
 /// A value that somebody else adds at the same moment is seen by the next statement.
 const TRIES: usize = 3;
+/// The first half of the locks that are taken while a day of a site is written.
+const LOCKS: i32 = 0x666f_6c64;
 
-/// Replaces what was folded before, and takes the day's mark away. Returns how many rows were
+/// A day's numbers by dimension, as bytes.
+pub(in crate::store) type Numbers = BTreeMap<Dimension, Vec<u8>>;
+
+/// Replaces what was folded before, and takes the day's mark away. Returns how many lines were
 /// written; `None`, with nothing done, if the day was touched since it was taken.
 pub(super) async fn replace(
     pool: &PgPool,
@@ -25,28 +32,20 @@ pub(super) async fn replace(
 ) -> Result<Option<usize>, StoreError> {
     let rows = &folded.rows;
     let texts = rows.iter().filter_map(|row| row.value.as_ref());
-    let ids = values(pool, texts).await?;
+    let numbers = numbers(rows, &values(pool, texts).await?);
     let mut transaction = pool.begin().await?;
+    // Months and overlaps are made of several days: a site's days are written one by one.
+    sqlx::query!("select pg_advisory_xact_lock($1, $2)", LOCKS, due.site_id)
+        .execute(&mut *transaction)
+        .await?;
+    day(&mut transaction, due.site_id, due.date, &numbers).await?;
+    month::replace(&mut transaction, due).await?;
+    clock::replace(&mut transaction, due, folded).await?;
+    pack::replace(&mut transaction, due, folded).await?;
+    // Last, since whoever touches the day meanwhile waits for it.
     if !unmark(&mut *transaction, due).await? {
         return Ok(None);
     }
-    let dimensions = Dimension::ALL.map(Dimension::code);
-    sqlx::query!(
-        "delete from visitor_analytics.rollup_day
-         where site_id = $1 and dimension = any($2) and day = $3",
-        due.site_id,
-        &dimensions[..],
-        due.date,
-    )
-    .execute(&mut *transaction)
-    .await?;
-    let mut lines: Vec<Line> = rows.iter().map(|row| (place(row, &ids), row)).collect();
-    // In the order of the index, so that a dimension's rows lie together.
-    lines.sort_unstable_by_key(|(place, _)| *place);
-    for lines in lines.chunks(CHUNK) {
-        insert(&mut transaction, due, lines).await?;
-    }
-    pack::replace(&mut transaction, due, folded).await?;
     transaction.commit().await?;
     Ok(Some(rows.len()))
 }
@@ -68,39 +67,47 @@ pub(super) async fn unmark(
     Ok(done.rows_affected() == 1)
 }
 
-/// Where a row stands within its day: dimension, class, value.
-type Place = (i16, bool, i32);
-type Line<'a> = (Place, &'a Row);
-
-fn place(row: &Row, ids: &HashMap<Arc<str>, i32>) -> Place {
-    let value = row.value.as_ref().map_or(0, |text| ids[text]);
-    (row.dimension.code(), row.is_bot, value)
+/// Rows as bytes, by the numbers of their values' texts.
+pub(in crate::store) fn numbers(rows: &[Row], ids: &HashMap<Arc<str>, i32>) -> Numbers {
+    let mut lines: BTreeMap<Dimension, [Vec<sums::Line>; 2]> = BTreeMap::new();
+    for row in rows {
+        let id = row.value.as_ref().map_or(0, |text| ids[text]);
+        let classes = lines.entry(row.dimension).or_default();
+        classes[usize::from(row.is_bot)].push((id.cast_unsigned(), row.numbers));
+    }
+    let lines = lines.into_iter();
+    let bytes = lines.map(|(dimension, classes)| {
+        let classes: [Sums; 2] = classes.map(|lines| lines.into_iter().collect());
+        (dimension, sums::write(&classes))
+    });
+    bytes.collect()
 }
 
-async fn insert(
+async fn day(
     connection: &mut PgConnection,
-    due: &DueDay,
-    lines: &[Line<'_>],
+    site_id: i32,
+    date: NaiveDate,
+    numbers: &Numbers,
 ) -> Result<(), StoreError> {
-    let dimensions: Vec<i16> = lines.iter().map(|(place, _)| place.0).collect();
-    let bots: Vec<bool> = lines.iter().map(|(place, _)| place.1).collect();
-    let values: Vec<i32> = lines.iter().map(|(place, _)| place.2).collect();
-    let numbers = |of: fn(&Row) -> i64| lines.iter().map(|(_, row)| of(row)).collect::<Vec<_>>();
+    let all = Dimension::ALL.map(Dimension::code);
     sqlx::query!(
-        "insert into visitor_analytics.rollup_day (site_id, day, dimension, is_bot, value_id,
-             visits, visitors, sessions, bounces, seconds)
-         select $1, $2, n.* from unnest($3::smallint[], $4::bool[], $5::int[], $6::bigint[],
-             $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[]) n",
-        due.site_id,
-        due.date,
+        "delete from visitor_analytics.rollup_day
+         where site_id = $1 and dimension = any($2) and day = $3",
+        site_id,
+        &all[..],
+        date,
+    )
+    .execute(&mut *connection)
+    .await?;
+    let dimensions: Vec<i16> = numbers.keys().map(|dimension| dimension.code()).collect();
+    let bytes: Vec<&[u8]> = numbers.values().map(Vec::as_slice).collect();
+    sqlx::query!(
+        "insert into visitor_analytics.rollup_day (site_id, day, dimension, numbers)
+         select $1, $2, n.* from unnest($3::smallint[], $4::bytea[]) n",
+        site_id,
+        date,
         &dimensions,
-        &bots,
-        &values,
-        &numbers(|row| row.numbers.visits),
-        &numbers(|row| row.numbers.visitors),
-        &numbers(|row| row.numbers.sessions),
-        &numbers(|row| row.numbers.bounces),
-        &numbers(|row| row.numbers.seconds),
+        &bytes as _,
     )
     .execute(connection)
     .await?;

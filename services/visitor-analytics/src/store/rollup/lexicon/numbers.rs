@@ -3,10 +3,11 @@
 use chrono::{DateTime, Datelike as _};
 use sqlx::PgPool;
 
-use super::{Known, Lexicon, QUARTER};
+use super::{Known, Lexicon};
 use crate::domain::dimension::Dimension;
 use crate::domain::fold::{NONE, Value};
 use crate::domain::pack::{Field, OF_BOT};
+use crate::domain::quarters::QUARTER;
 use crate::domain::question::Subject;
 use crate::store::StoreError;
 

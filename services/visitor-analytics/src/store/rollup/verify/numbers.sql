@@ -1,4 +1,4 @@
--- The numbers of a day ($2) of a site ($1) as they were folded, and as the visits say.
+-- The numbers of a day ($2) of a site ($1), as the visits say.
 with day as materialized (
     select $2::date::timestamp at time zone time_zone as start,
            ($2::date + 1)::timestamp at time zone time_zone as stop, time_zone
@@ -72,29 +72,11 @@ valued as materialized (
         (25, w.bot_name), (27, w.as_organization)
       union all select distinct 26, reason
       from unnest(case w.reasons when '{}' then array[null] else w.reasons end) reason
-    ) as x (dimension, value)),
-counted as materialized (
-    select dimension, of_bot, value, count(*) as visits,
-           count(distinct visitor_id) as visitors,
-           count(*) filter (where is_first) as sessions,
-           count(*) filter (where is_first and session_visits = 1) as bounces,
-           sum(seconds)::bigint as seconds
-    from valued, day where timestamp >= day.start and timestamp < day.stop
-    group by dimension, of_bot, value),
-folded as materialized (
-    select r.*, t.text as value from visitor_analytics.rollup_day r
-    left join visitor_analytics.rollup_value t on t.id = r.value_id
-    where r.site_id = $1 and r.day = $2 and r.dimension between 0 and 99)
-select coalesce(f.dimension::int, c.dimension) as "dimension!",
-       coalesce(f.is_bot, c.of_bot) as "is_bot!", coalesce(f.value, c.value) as value,
-       array[f.visits, f.visitors, f.sessions, f.bounces, f.seconds]::bigint[]
-           as "folded!: Vec<Option<i64>>",
-       array[c.visits, c.visitors, c.sessions, c.bounces, c.seconds]::bigint[]
-           as "counted!: Vec<Option<i64>>",
-       exists (select from visitor_analytics.unfolded_day
-               where site_id = $1 and day = $2) as "is_unfolded!"
-from counted c full join folded f
-  on c.dimension = f.dimension and c.of_bot = f.is_bot
- and (c.value is null) = (f.value is null)
- and coalesce(c.value, '') = coalesce(f.value, '')
-order by 1, 2, 3
+    ) as x (dimension, value))
+select dimension as "dimension!", of_bot as "is_bot!", value, count(*) as "visits!",
+       count(distinct visitor_id) as "visitors!",
+       count(*) filter (where is_first) as "sessions!",
+       count(*) filter (where is_first and session_visits = 1) as "bounces!",
+       sum(seconds)::bigint as "seconds!"
+from valued, day where timestamp >= day.start and timestamp < day.stop
+group by dimension, of_bot, value

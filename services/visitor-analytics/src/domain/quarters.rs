@@ -1,0 +1,315 @@
+//! A day by quarters of an hour: enough to tell the numbers of a day of any other time zone, since
+//! all of them have been whole quarters from UTC for decades.
+//!
+//! Visits, seconds, sessions and bounces add up. Visitors do not: of those who come in a part of a
+//! day only the ones of its beginning (by when they come first) and of its end (by when they come
+//! last) can be told. A day of another time zone is the end of one day and the beginning of the
+//! next, less those who come in both: [`Overlap`].
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::fold::Numbers;
+use super::pack::Pack;
+use super::varint::{put, take};
+
+/// A quarter of an hour, in seconds.
+pub const QUARTER: i64 = 900;
+/// A day never has more: clocks are put back by an hour, once by three.
+const MOST: u64 = 128;
+
+/// A quarter's numbers; those of visitors are about the day.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Quarter {
+    visits: u64,
+    seconds: u64,
+    /// Sessions that begin.
+    sessions: u64,
+    bounces: u64,
+    /// Visitors who come first in it.
+    first: u64,
+    /// Visitors who come last in it.
+    last: u64,
+}
+
+/// A day's numbers by quarters of an hour, people's and bots'.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Quarters([Vec<Quarter>; 2]);
+
+impl Quarters {
+    /// Of a day's packs; `None` where the day does not begin and end with a quarter.
+    #[must_use]
+    pub fn of(packs: &[Arc<Pack>], day: &Range<i64>) -> Option<Self> {
+        let mut quarters = Self::without_visits(day)?;
+        for pack in packs {
+            let mut seen = [None; 2];
+            for run in pack.runs() {
+                if run.begins_visitor {
+                    quarters.visitor(std::mem::take(&mut seen));
+                }
+                let class = usize::from(run.session.is_bot);
+                for row in run.visits.clone() {
+                    let at = pack.start + i64::from(pack.at[row]);
+                    let Some(place) = place(day, at) else {
+                        continue;
+                    };
+                    let quarter = &mut quarters.0[class][place];
+                    quarter.visits += 1;
+                    quarter.seconds += u64::from(pack.seconds[row]);
+                    if row == run.visits.start {
+                        quarter.sessions += 1;
+                        quarter.bounces += u64::from(run.session.visits == 1);
+                    }
+                    seen[class] = Some(wider(seen[class], place));
+                }
+            }
+            quarters.visitor(seen);
+        }
+        Some(quarters)
+    }
+
+    /// Of a day that nobody comes on.
+    #[must_use]
+    pub fn without_visits(day: &Range<i64>) -> Option<Self> {
+        let is_whole = day.start.rem_euclid(QUARTER) == 0 && day.end.rem_euclid(QUARTER) == 0;
+        let length = usize::try_from((day.end - day.start) / QUARTER).ok()?;
+        is_whole.then(|| Self([(); 2].map(|()| vec![Quarter::default(); length])))
+    }
+
+    fn visitor(&mut self, seen: [Option<(usize, usize)>; 2]) {
+        for (quarters, seen) in self.0.iter_mut().zip(seen) {
+            if let Some((first, last)) = seen {
+                quarters[first].first += 1;
+                quarters[last].last += 1;
+            }
+        }
+    }
+
+    /// How many quarters the day has.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.0[0].len()
+    }
+
+    /// Whether nobody came.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().flatten().all(|quarter| quarter.visits == 0)
+    }
+
+    /// The numbers of a part of the day, without visitors.
+    fn part(&self, class: usize, part: Range<usize>) -> Numbers {
+        let quarters = self.0[class][part].iter();
+        quarters.fold(Numbers::default(), |sum, quarter| {
+            sum + Numbers {
+                visits: quarter.visits.cast_signed(),
+                visitors: 0,
+                sessions: quarter.sessions.cast_signed(),
+                bounces: quarter.bounces.cast_signed(),
+                seconds: quarter.seconds.cast_signed(),
+            }
+        })
+    }
+
+    /// Visitors who come before this quarter.
+    fn before(&self, class: usize, end: usize) -> i64 {
+        let quarters = self.0[class][..end].iter();
+        quarters.map(|quarter| quarter.first.cast_signed()).sum()
+    }
+
+    /// Visitors who come in this quarter or later.
+    fn since(&self, class: usize, start: usize) -> i64 {
+        let quarters = self.0[class][start..].iter();
+        quarters.map(|quarter| quarter.last.cast_signed()).sum()
+    }
+
+    /// The numbers of a part of this day. `None` where it lies within, so that its visitors cannot
+    /// be told.
+    #[must_use]
+    pub fn numbers(&self, part: Range<usize>) -> Option<[Numbers; 2]> {
+        let (is_head, is_tail) = (part.start == 0, part.end == self.length());
+        let is_told = (is_head || is_tail) && part.start <= part.end && part.end <= self.length();
+        is_told.then(|| {
+            [0, 1].map(|class| Numbers {
+                visitors: if is_head {
+                    self.before(class, part.end)
+                } else {
+                    self.since(class, part.start)
+                },
+                ..self.part(class, part.clone())
+            })
+        })
+    }
+
+    /// The numbers from a quarter of this day to one of the next, not included. `None` where they
+    /// are not as far from each other as midnights are.
+    #[must_use]
+    pub fn over_midnight(
+        &self,
+        next: &Self,
+        overlap: &Overlap,
+        (from, to): (usize, usize),
+    ) -> Option<[Numbers; 2]> {
+        if from > self.length() || to > next.length() {
+            return None;
+        }
+        let both = overlap.visitors(from, self.length() - from + to)?;
+        Some([0, 1].map(|class| {
+            let parts = self.part(class, from..self.length()) + next.part(class, 0..to);
+            Numbers {
+                visitors: self.since(class, from) + next.before(class, to) - both[class],
+                ..parts
+            }
+        }))
+    }
+
+    /// As bytes.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(2_000);
+        put(&mut bytes, self.length() as u64);
+        for one in self.0.iter().flatten() {
+            let numbers = [
+                one.visits,
+                one.seconds,
+                one.sessions,
+                one.bounces,
+                one.first,
+                one.last,
+            ];
+            for number in numbers {
+                put(&mut bytes, number);
+            }
+        }
+        bytes
+    }
+
+    /// What was written; `None` where these are not such bytes.
+    #[must_use]
+    pub fn read(mut bytes: &[u8]) -> Option<Self> {
+        let bytes = &mut bytes;
+        let length = take(bytes).filter(|length| *length <= MOST)?;
+        let mut classes = <[Vec<Quarter>; 2]>::default();
+        for quarters in &mut classes {
+            for _ in 0..length {
+                quarters.push(Quarter {
+                    visits: take(bytes)?,
+                    seconds: take(bytes)?,
+                    sessions: take(bytes)?,
+                    bounces: take(bytes)?,
+                    first: take(bytes)?,
+                    last: take(bytes)?,
+                });
+            }
+        }
+        bytes.is_empty().then_some(Self(classes))
+    }
+}
+
+/// The quarter of a day in which a moment lies.
+fn place(day: &Range<i64>, at: i64) -> Option<usize> {
+    let is_within = day.contains(&at);
+    let place = usize::try_from((at - day.start) / QUARTER).ok();
+    place.filter(|_| is_within)
+}
+
+fn wider(seen: Option<(usize, usize)>, place: usize) -> (usize, usize) {
+    seen.map_or((place, place), |(first, last)| {
+        (first.min(place), last.max(place))
+    })
+}
+
+/// How many quarters lie between two midnights: 23, 24 or 25 hours.
+const LENGTHS: [usize; 3] = [92, 96, 100];
+
+/// How many visitors come both late on one day and early on the next: for each quarter of the first
+/// day those who come in it or later, and again before as much time is over as lies between two
+/// midnights.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overlap([[Vec<u64>; 2]; LENGTHS.len()]);
+
+impl Overlap {
+    /// Of the packs of two days that follow each other.
+    #[must_use]
+    pub fn of(
+        (packs, day): (&[Arc<Pack>], &Range<i64>),
+        (next_packs, next_day): (&[Arc<Pack>], &Range<i64>),
+    ) -> Self {
+        let mut overlap = Self::default();
+        let mut left: HashMap<(u64, bool), usize> = HashMap::new();
+        each_visit(packs, day, |who, place| {
+            let last = left.entry(who).or_default();
+            *last = place.max(*last);
+        });
+        let mut come: HashMap<(u64, bool), usize> = HashMap::new();
+        each_visit(next_packs, next_day, |who, place| {
+            if left.contains_key(&who) {
+                let first = come.entry(who).or_insert(place);
+                *first = place.min(*first);
+            }
+        });
+        let length = usize::try_from((day.end - day.start) / QUARTER).unwrap_or_default();
+        for (who, first) in come {
+            for (counts, hours) in overlap.0.iter_mut().zip(LENGTHS) {
+                let counts = &mut counts[usize::from(who.1)];
+                counts.resize(length, 0);
+                let earliest = (length + first + 1).saturating_sub(hours);
+                let both = counts.get_mut(earliest..=left[&who]);
+                both.into_iter().flatten().for_each(|count| *count += 1);
+            }
+        }
+        overlap
+    }
+
+    /// Of people and of bots, from this quarter of the first day on, over so many quarters.
+    #[must_use]
+    pub fn visitors(&self, from: usize, length: usize) -> Option<[i64; 2]> {
+        let place = LENGTHS.iter().position(|known| *known == length)?;
+        let count = |counts: &Vec<u64>| counts.get(from).map_or(0, |count| count.cast_signed());
+        Some(self.0[place].each_ref().map(count))
+    }
+
+    /// As bytes.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![];
+        for counts in self.0.iter().flatten() {
+            put(&mut bytes, counts.len() as u64);
+            for count in counts {
+                put(&mut bytes, *count);
+            }
+        }
+        bytes
+    }
+
+    /// What was written; `None` where these are not such bytes.
+    #[must_use]
+    pub fn read(mut bytes: &[u8]) -> Option<Self> {
+        let bytes = &mut bytes;
+        let mut overlap = Self::default();
+        for counts in overlap.0.iter_mut().flatten() {
+            let length = take(bytes).filter(|length| *length <= MOST)?;
+            for _ in 0..length {
+                counts.push(take(bytes)?);
+            }
+        }
+        bytes.is_empty().then_some(overlap)
+    }
+}
+
+/// Gives who makes each visit of a day, by class, and in which quarter.
+fn each_visit(packs: &[Arc<Pack>], day: &Range<i64>, mut take: impl FnMut((u64, bool), usize)) {
+    for pack in packs {
+        for run in pack.runs() {
+            for row in run.visits {
+                if let Some(place) = place(day, pack.start + i64::from(pack.at[row])) {
+                    take((run.visitor, run.session.is_bot), place);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,51 @@
+//! Small numbers in few bytes: seven bits a byte, the lowest first; all but the last byte of a
+//! number have their highest bit set (LEB128).
+
+/// Writes a number.
+pub fn put(bytes: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        bytes.push(number.to_le_bytes()[0] | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number.to_le_bytes()[0]);
+}
+
+/// Takes a number off the front of `bytes`; `None` where they end before it does, or it is too
+/// large.
+pub fn take(bytes: &mut &[u8]) -> Option<u64> {
+    let (mut number, mut shift) = (0_u64, 0);
+    loop {
+        let (byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        number |= u64::from(byte & 0x7f).checked_shl(shift)?;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+        shift += 7;
+        if shift > 63 {
+            return None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_come_back() {
+        let numbers = [0, 1, 127, 128, 300, u64::from(u32::MAX), u64::MAX];
+        let mut bytes = vec![];
+        for number in numbers {
+            put(&mut bytes, number);
+        }
+        assert_eq!(bytes[..4], [0, 1, 127, 0x80]);
+        let mut rest = &bytes[..];
+        for number in numbers {
+            assert_eq!(take(&mut rest), Some(number));
+        }
+        assert_eq!(take(&mut rest), None);
+        assert_eq!(take(&mut &[0x80][..]), None);
+        assert_eq!(take(&mut &[0xff; 11][..]), None);
+    }
+}

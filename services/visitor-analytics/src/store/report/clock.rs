@@ -1,0 +1,171 @@
+//! Days of other time zones, and days of which the beginning or the end is asked, from what days
+//! are by quarters of an hour.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+
+use super::series::Series;
+use super::unfolded::Want;
+use super::{Asked, Plan};
+use crate::domain::day::Day;
+use crate::domain::fold::Numbers;
+use crate::domain::pack::Pack;
+use crate::domain::quarters::{Overlap, QUARTER, Quarters};
+use crate::domain::question::seconds;
+use crate::store::rollup::{DayByClock, clocks, load_packs};
+use crate::store::{Store, StoreError};
+
+/// The site's days in which the days of a question lie.
+struct ByClock {
+    days: BTreeMap<NaiveDate, DayByClock>,
+    as_of: DateTime<Utc>,
+}
+
+impl Store {
+    /// Adds the days of a plan that would be scanned, as far as they can be told without; these are
+    /// taken off the plan.
+    pub(super) async fn add_by_clock(
+        &self,
+        asked: &Asked,
+        plan: &mut Plan,
+        series: &mut Series,
+    ) -> Result<DateTime<Utc>, StoreError> {
+        if !asked.filters.is_empty() || plan.scanned.is_empty() {
+            return Ok(asked.now);
+        }
+        let known = self.days_by_clock(asked, plan).await?;
+        for day in std::mem::take(&mut plan.scanned) {
+            match self.numbers_by_clock(asked, plan, &known, &day).await? {
+                Some(numbers) => series.add_day(asked, day.date, numbers),
+                None => plan.scanned.push(day),
+            }
+        }
+        Ok(known.as_of)
+    }
+
+    async fn days_by_clock(&self, asked: &Asked, plan: &Plan) -> Result<ByClock, StoreError> {
+        let zone = asked.site.zone;
+        let last = asked.period.to - TimeDelta::microseconds(1);
+        let dates = (
+            Day::of(zone, asked.period.from).date,
+            Day::of(zone, last).date,
+        );
+        let mut known = ByClock {
+            days: clocks(&self.pool, asked.site.id, dates).await?,
+            as_of: asked.now,
+        };
+        let touched: Vec<Day> = plan.scanned.iter().flat_map(|d| parts(asked, d)).collect();
+        for (date, change) in &plan.unfolded {
+            known.days.remove(date);
+            if touched.iter().all(|day| day.date != *date) {
+                continue;
+            }
+            let day = (*date, *change);
+            let found = self
+                .unfolded(&asked.site, day, asked.now, Want::Numbers)
+                .await?;
+            known.as_of = known.as_of.min(found.as_of);
+            if let Some(quarters) = found.quarters.clone() {
+                let overlap = None;
+                known.days.insert(*date, DayByClock { quarters, overlap });
+            }
+        }
+        Ok(known)
+    }
+
+    /// The numbers of a day, or a part of it. `None` where its visits have to be looked at.
+    async fn numbers_by_clock(
+        &self,
+        asked: &Asked,
+        plan: &Plan,
+        known: &ByClock,
+        wanted: &Day,
+    ) -> Result<Option<[Numbers; 2]>, StoreError> {
+        let days: Vec<Day> = parts(asked, wanted).collect();
+        let (Some(day), Some(last)) = (days.first(), days.last()) else {
+            return Ok(None);
+        };
+        let from = quarters_between(day.from, wanted.from);
+        let to = quarters_between(last.from, wanted.to);
+        let (Some(from), Some(to)) = (from, to) else {
+            return Ok(None);
+        };
+        let quarters = |day: &Day| known.quarters(day);
+        Ok(match &days[..] {
+            [day] => quarters(day).and_then(|quarters| quarters.numbers(from..to)),
+            [day, next] => {
+                let (Some(this), Some(after)) = (quarters(day), quarters(next)) else {
+                    return Ok(None);
+                };
+                let told = known.days.get(&day.date).and_then(|d| d.overlap.clone());
+                let is_folded = !plan.unfolded.contains_key(&next.date);
+                let overlap = match told.filter(|_| is_folded) {
+                    Some(overlap) => overlap,
+                    None if this.is_empty() || after.is_empty() => Overlap::default(),
+                    None => self.overlap(asked, plan, day, next).await?,
+                };
+                this.over_midnight(&after, &overlap, (from, to))
+            }
+            _ => None,
+        })
+    }
+
+    /// Who comes on both of two days, of which one is not folded.
+    async fn overlap(
+        &self,
+        asked: &Asked,
+        plan: &Plan,
+        day: &Day,
+        next: &Day,
+    ) -> Result<Overlap, StoreError> {
+        let packs = self.packs_of(asked, plan, day.date).await?;
+        let next_packs = self.packs_of(asked, plan, next.date).await?;
+        let both = (
+            (&packs[..], &seconds(day)),
+            (&next_packs[..], &seconds(next)),
+        );
+        Ok(Overlap::of(both.0, both.1))
+    }
+
+    async fn packs_of(
+        &self,
+        asked: &Asked,
+        plan: &Plan,
+        date: NaiveDate,
+    ) -> Result<Vec<Arc<Pack>>, StoreError> {
+        let Some(change) = plan.unfolded.get(&date) else {
+            return load_packs(&self.pool, asked.site.id, date, &[]).await;
+        };
+        let day = (date, *change);
+        let found = self
+            .unfolded(&asked.site, day, asked.now, Want::Packs)
+            .await?;
+        Ok(found.packs().to_vec())
+    }
+}
+
+impl ByClock {
+    /// A day's quarters; nobody came where it is neither folded nor marked.
+    fn quarters(&self, day: &Day) -> Option<Quarters> {
+        let seconds: Range<i64> = seconds(day);
+        let known = self.days.get(&day.date).map(|day| day.quarters.clone());
+        let empty = Quarters::without_visits(&seconds)?;
+        let length = empty.length();
+        Some(known.unwrap_or(empty)).filter(|quarters| quarters.length() == length)
+    }
+}
+
+/// The site's days in which a day of the question lies.
+fn parts(asked: &Asked, day: &Day) -> impl Iterator<Item = Day> + use<> {
+    let last = day.to - TimeDelta::microseconds(1);
+    Day::between(asked.site.zone, day.from, last)
+}
+
+fn quarters_between(from: DateTime<Utc>, to: DateTime<Utc>) -> Option<usize> {
+    let seconds = (to - from).num_seconds();
+    let quarters = usize::try_from(seconds / QUARTER).ok()?;
+    (seconds % QUARTER == 0).then_some(quarters)
+}

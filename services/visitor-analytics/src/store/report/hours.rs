@@ -1,0 +1,143 @@
+//! Numbers hour by hour, from the rollups of hours. They serve every time zone whose hours begin
+//! when the site's do.
+
+use std::collections::{BTreeSet, HashMap};
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use futures::TryStreamExt as _;
+
+use super::series::Series;
+use super::unfolded::Want;
+use super::{Asked, Plan, UNREADABLE};
+use crate::domain::day::{Day, Hour};
+use crate::domain::dimension::Dimension;
+use crate::domain::question::Bucket;
+use crate::domain::sums::{Sums, add_bytes};
+use crate::store::{Store, StoreError};
+
+/// The places of the site's hours in a series.
+type Places = HashMap<(NaiveDate, Hour), usize>;
+
+impl Store {
+    /// Adds the days of a plan whose hours are the site's; the others are scanned.
+    pub(super) async fn add_hours(
+        &self,
+        asked: &Asked,
+        plan: &mut Plan,
+        series: &mut Series,
+    ) -> Result<DateTime<Utc>, StoreError> {
+        if !asked.filters.is_empty() {
+            return Ok(asked.now);
+        }
+        let mut places = Places::new();
+        plan.scanned.clear();
+        for day in asked.period.days() {
+            match hours_of_site(asked, &series.buckets, &day) {
+                Some(hours) => places.extend(hours),
+                None => plan.scanned.push(day),
+            }
+        }
+        let dates: BTreeSet<NaiveDate> = places.keys().map(|(date, _)| *date).collect();
+        let mut days = self.folded_hours(asked, plan, &dates).await?;
+        let mut as_of = asked.now;
+        for (date, change) in &plan.unfolded {
+            if dates.contains(date) {
+                let day = (*date, *change);
+                let day = self
+                    .unfolded(&asked.site, day, asked.now, Want::Numbers)
+                    .await?;
+                as_of = as_of.min(day.as_of);
+                let mut sums = <[Sums; 2]>::default();
+                day.add_to(&mut sums, Dimension::Hour, None)?;
+                days.push((*date, sums));
+            }
+        }
+        let names = self.hour_names(&days).await?;
+        for (date, classes) in days {
+            for (class, sums) in classes.into_iter().enumerate() {
+                for (value, numbers) in sums.into_lines() {
+                    let hour = names.get(&value);
+                    if let Some(place) = hour.and_then(|hour| places.get(&(date, *hour))) {
+                        series.buckets[*place].numbers[class] += numbers;
+                    }
+                }
+            }
+        }
+        Ok(as_of)
+    }
+
+    async fn folded_hours(
+        &self,
+        asked: &Asked,
+        plan: &Plan,
+        dates: &BTreeSet<NaiveDate>,
+    ) -> Result<Vec<(NaiveDate, [Sums; 2])>, StoreError> {
+        let is_folded = |date: &&NaiveDate| !plan.unfolded.contains_key(date);
+        let dates: Vec<NaiveDate> = dates.iter().filter(is_folded).copied().collect();
+        let rows = sqlx::query!(
+            "select day, numbers from visitor_analytics.rollup_day
+             where site_id = $1 and dimension = $2 and day = any($3)",
+            asked.site.id,
+            Dimension::Hour.code(),
+            &dates,
+        );
+        let (mut rows, mut days) = (rows.fetch(&self.pool), vec![]);
+        while let Some(row) = rows.try_next().await? {
+            let mut sums = <[Sums; 2]>::default();
+            add_bytes(&mut sums, &row.numbers, None).ok_or(UNREADABLE)?;
+            days.push((row.day, sums));
+        }
+        Ok(days)
+    }
+
+    /// The hours that these values stand for.
+    async fn hour_names(
+        &self,
+        days: &[(NaiveDate, [Sums; 2])],
+    ) -> Result<HashMap<u32, Hour>, StoreError> {
+        let classes = days.iter().flat_map(|(_, classes)| classes);
+        let lines = classes.flat_map(Sums::lines);
+        let values: BTreeSet<u32> = lines.map(|(value, _)| *value).collect();
+        let texts = self.texts(values.into_iter()).await?.into_iter();
+        let hours = texts.filter_map(|(value, text)| Some((value, Hour::read(&text)?)));
+        Ok(hours.collect())
+    }
+}
+
+/// The places of the site's hours that make up a day. `None` where it has other hours.
+fn hours_of_site(
+    asked: &Asked,
+    buckets: &[Bucket],
+    day: &Day,
+) -> Option<Vec<((NaiveDate, Hour), usize)>> {
+    let (site, zone) = (asked.site.zone, asked.period.zone);
+    let first = buckets.partition_point(|bucket| bucket.start < day.from);
+    let after = buckets.partition_point(|bucket| bucket.start < day.to);
+    let is_whole = |moment| Day::of(zone, moment).from == moment;
+    // A day of the site's own has its hours, however long they are.
+    let is_own = site == zone && is_whole(day.from) && is_whole(day.to);
+    let mut of_site = Day::of(site, day.from);
+    let mut hours = vec![];
+    for place in first..after {
+        let start = buckets[place].start;
+        let end = buckets.get(place + 1).map_or(day.to, |next| next.start);
+        if !of_site.contains(start) {
+            of_site = Day::of(site, start);
+        }
+        let hour = Hour::of(site, start);
+        let quarter = TimeDelta::minutes(15);
+        let begins = start == of_site.from || Hour::of(site, start - quarter) != hour;
+        let is_hour = begins
+            && end.min(day.to) - start == TimeDelta::hours(1)
+            && Hour::of(site, end - quarter) == hour;
+        if !is_own && !is_hour {
+            return None;
+        }
+        hours.push(((of_site.date, hour), place));
+    }
+    // Where the first hour is cut its part begins before the day does.
+    let is_cut = hours
+        .first()
+        .is_none_or(|(_, place)| buckets[*place].start != day.from);
+    (!is_cut).then_some(hours)
+}

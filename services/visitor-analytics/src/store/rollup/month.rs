@@ -1,0 +1,112 @@
+//! Months: the sums of their days, so that a long period takes few rows.
+
+use chrono::{Datelike as _, Months, NaiveDate};
+use futures::TryStreamExt as _;
+use sqlx::{PgConnection, PgPool};
+
+use super::DueDay;
+use crate::domain::dimension::Dimension;
+use crate::domain::sums::{self, Sums};
+use crate::store::StoreError;
+
+const UNREADABLE: StoreError = StoreError::Unreadable("the numbers of days");
+
+/// The first day of a date's month, and the first after it.
+fn month(date: NaiveDate) -> (NaiveDate, NaiveDate) {
+    let first = date.with_day(1).unwrap_or(date);
+    (first, first + Months::new(1))
+}
+
+/// Adds the days of a month up, within the transaction that writes one of them. While another day
+/// of the month is not folded it has no sum.
+pub(super) async fn replace(connection: &mut PgConnection, due: &DueDay) -> Result<(), StoreError> {
+    let (first, after) = month(due.date);
+    sqlx::query!(
+        "delete from visitor_analytics.rollup_month where site_id = $1 and month = $2
+             and dimension = any($3)",
+        due.site_id,
+        first,
+        &Dimension::ALL.map(Dimension::code)[..],
+    )
+    .execute(&mut *connection)
+    .await?;
+    let is_open = sqlx::query_scalar!(
+        r#"select exists (select from visitor_analytics.unfolded_day
+                          where site_id = $1 and day >= $2 and day < $3 and day <> $4) as "is!""#,
+        due.site_id,
+        first,
+        after,
+        due.date,
+    );
+    if is_open.fetch_one(&mut *connection).await? {
+        return Ok(());
+    }
+    for dimension in Dimension::ALL {
+        let mut all = <[Sums; 2]>::default();
+        let days = sqlx::query_scalar!(
+            "select numbers from visitor_analytics.rollup_day
+             where site_id = $1 and dimension = $2 and day >= $3 and day < $4",
+            due.site_id,
+            dimension.code(),
+            first,
+            after,
+        );
+        let mut days = days.fetch(&mut *connection);
+        while let Some(numbers) = days.try_next().await? {
+            sums::add_bytes(&mut all, &numbers, None).ok_or(UNREADABLE)?;
+        }
+        drop(days);
+        sqlx::query!(
+            "insert into visitor_analytics.rollup_month (site_id, dimension, month, numbers)
+             values ($1, $2, $3, $4)",
+            due.site_id,
+            dimension.code(),
+            first,
+            &sums::write(&all),
+        )
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+/// The sums of a dimension from one day to another, both included, but for those of `open`: of
+/// people and of bots, as far as they are wanted (`None` wants both).
+pub(in crate::store) async fn sums(
+    pool: &PgPool,
+    (site_id, dimension): (i32, Dimension),
+    (first, last): (NaiveDate, NaiveDate),
+    open: &[NaiveDate],
+    is_bot: Option<bool>,
+) -> Result<[Sums; 2], StoreError> {
+    // Whole months without such a day; one statement, so that no month goes meanwhile.
+    let starts = std::iter::successors(Some(month(first).0), |start| Some(month(*start).1));
+    let months = starts.take_while(|start| *start <= last).filter(|start| {
+        let (_, after) = month(*start);
+        let is_open = |day: &NaiveDate| (*start..after).contains(day);
+        *start >= first && after.pred_opt() <= Some(last) && !open.iter().any(is_open)
+    });
+    let months: Vec<NaiveDate> = months.collect();
+    let rows = sqlx::query_scalar!(
+        r#"with whole as materialized (
+               select month, numbers from visitor_analytics.rollup_month
+               where site_id = $1 and dimension = $2 and month = any($3))
+           select numbers as "numbers!" from whole
+           union all
+           select numbers from visitor_analytics.rollup_day
+           where site_id = $1 and dimension = $2 and day between $4 and $5 and day <> all($6)
+             and date_trunc('month', day::timestamp)::date not in (select month from whole)"#,
+        site_id,
+        dimension.code(),
+        &months,
+        first,
+        last,
+        open,
+    );
+    let mut all = <[Sums; 2]>::default();
+    let mut rows = rows.fetch(pool);
+    while let Some(numbers) = rows.try_next().await? {
+        sums::add_bytes(&mut all, &numbers, is_bot).ok_or(UNREADABLE)?;
+    }
+    Ok(all)
+}

@@ -1,0 +1,251 @@
+//! Packs and quarters of folded days beside the visits.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
+
+use sqlx::PgConnection;
+
+use super::{Comparison, DayOfSite, Difference};
+use crate::domain::day::Day;
+use crate::domain::fold::Numbers;
+use crate::domain::pack::{Field, OF_BOT, Pack, Run};
+use crate::domain::quarters::{Overlap, QUARTER, Quarters};
+use crate::domain::question::seconds;
+use crate::store::rollup::{pack, visitor_key};
+use crate::store::{Store, StoreError};
+
+/// A visit as a pack has it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Packed {
+    visitor: u64,
+    session: u64,
+    of_bot: bool,
+    at: i64,
+    seconds: i64,
+    /// In the order of [`Field::KEPT`].
+    columns: [u32; Field::KEPT.len()],
+}
+
+impl Store {
+    pub(super) async fn compare_visits(
+        &self,
+        connection: &mut PgConnection,
+        day: &DayOfSite,
+        comparison: &mut Comparison,
+    ) -> Result<(), StoreError> {
+        let visits = visits(connection, day).await?;
+        let packs = pack::load(&mut *connection, day.site_id, day.date, &Field::KEPT).await?;
+        let mut counts: HashMap<Packed, i64> = HashMap::new();
+        for visit in &visits {
+            *counts.entry(visit.clone()).or_default() += 1;
+        }
+        let zone = self.zone(day.site_id).await?;
+        let this = Day::new(zone, day.date);
+        for visit in packs
+            .iter()
+            .flat_map(|pack| unpacked(pack, &seconds(&this)))
+        {
+            *counts.entry(visit).or_default() -= 1;
+        }
+        comparison.numbers += visits.len();
+        let too_many: i64 = counts
+            .values()
+            .filter(|count| **count < 0)
+            .map(|n| -n)
+            .sum();
+        let missing: i64 = counts.values().filter(|count| **count > 0).sum();
+        if too_many + missing > 0 {
+            comparison.differences.push(Difference {
+                dimension: "packed visits",
+                value: None,
+                is_bot: false,
+                number: "not in the other",
+                folded: Some(too_many),
+                counted: Some(missing),
+            });
+        }
+        let row = sqlx::query!(
+            "select quarters, overlap from visitor_analytics.rollup_clock
+             where site_id = $1 and day = $2",
+            day.site_id,
+            day.date,
+        );
+        let Some(row) = row.fetch_optional(&mut *connection).await? else {
+            return Ok(());
+        };
+        let unreadable = || StoreError::Unreadable("a day's quarters");
+        let quarters = Quarters::read(&row.quarters).ok_or_else(unreadable)?;
+        for (name, part) in parts(&seconds(&this)) {
+            let places = place(&this, part.start)..place(&this, part.end);
+            let folded = quarters.numbers(places);
+            let counted = plainly(&visits, &part);
+            for class in [0, 1] {
+                let folded = folded.as_ref().map(|both| &both[class]);
+                let pair = (folded, Some(&counted[class]));
+                comparison.numbers("by the clock", Some(&name), class == 1, pair);
+            }
+        }
+        let Some(overlap) = row.overlap else {
+            return Ok(());
+        };
+        let overlap = Overlap::read(&overlap).ok_or_else(unreadable)?;
+        let Some(date) = day.date.succ_opt() else {
+            return Ok(());
+        };
+        let next = DayOfSite {
+            date,
+            ..day.clone()
+        };
+        let next_visits = self::visits(connection, &next).await?;
+        let next = Day::new(zone, date);
+        comparison.numbers += 96;
+        let told = |from| overlap.visitors(from, 96).unwrap_or_default();
+        for from in 0..place(&this, this.to.timestamp()) {
+            let start = this.from.timestamp() + i64::try_from(from).unwrap_or_default() * QUARTER;
+            let late = who(&visits, &(start..this.to.timestamp()));
+            let early = who(&next_visits, &(next.from.timestamp()..start + 96 * QUARTER));
+            let both = late.intersection(&early);
+            let counted = both.fold([0, 0], |mut counts: [i64; 2], (_, class)| {
+                counts[usize::from(*class)] += 1;
+                counts
+            });
+            if counted != told(from) {
+                comparison.differences.push(Difference {
+                    dimension: "over midnight",
+                    value: Some(from.to_string()),
+                    is_bot: false,
+                    number: "visitors",
+                    folded: Some(told(from).iter().sum()),
+                    counted: Some(counted.iter().sum()),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn place(day: &Day, second: i64) -> usize {
+    usize::try_from((second - day.from.timestamp()) / QUARTER).unwrap_or_default()
+}
+
+/// Every fourth hour of a day: what lies before, and what comes after it.
+fn parts(day: &Range<i64>) -> Vec<(String, Range<i64>)> {
+    let cuts = (day.start..=day.end).step_by(usize::try_from(16 * QUARTER).unwrap_or(1));
+    let both = |cut| {
+        let hours = (cut - day.start) / 3_600;
+        [
+            (format!("before {hours} hours"), day.start..cut),
+            (format!("after {hours} hours"), cut..day.end),
+        ]
+    };
+    cuts.flat_map(both).collect()
+}
+
+fn plainly(visits: &[Packed], period: &Range<i64>) -> [Numbers; 2] {
+    let mut sums = <[Numbers; 2]>::default();
+    let mut sessions: BTreeMap<u64, (&Packed, i64)> = BTreeMap::new();
+    for visit in visits {
+        // In the order of time: the first of each session stays.
+        sessions.entry(visit.session).or_insert((visit, 0)).1 += 1;
+        if period.contains(&visit.at) {
+            let sum = &mut sums[usize::from(visit.of_bot)];
+            sum.visits += 1;
+            sum.seconds += visit.seconds;
+        }
+    }
+    for (first, count) in sessions.values() {
+        if period.contains(&first.at) {
+            let sum = &mut sums[usize::from(first.of_bot)];
+            sum.sessions += 1;
+            sum.bounces += i64::from(*count == 1);
+        }
+    }
+    for (_, of_bot) in who(visits, period) {
+        sums[usize::from(of_bot)].visitors += 1;
+    }
+    sums
+}
+
+fn who(visits: &[Packed], period: &Range<i64>) -> BTreeSet<(u64, bool)> {
+    let within = visits.iter().filter(|visit| period.contains(&visit.at));
+    within.map(|visit| (visit.visitor, visit.of_bot)).collect()
+}
+
+/// In the order of time.
+async fn visits(connection: &mut PgConnection, day: &DayOfSite) -> Result<Vec<Packed>, StoreError> {
+    let rows = sqlx::query_file!("src/store/rollup/verify/visits.sql", day.site_id, day.date);
+    let rows = rows.fetch_all(&mut *connection).await?;
+    let texts: BTreeSet<&str> = rows
+        .iter()
+        .filter_map(|row| row.language.as_deref())
+        .collect();
+    let texts: Vec<String> = texts.into_iter().map(str::to_owned).collect();
+    let languages = sqlx::query!(
+        "select id, text from visitor_analytics.rollup_value where text = any($1)",
+        &texts
+    );
+    let languages = languages.fetch_all(connection).await?.into_iter();
+    let languages: BTreeMap<String, i32> = languages.map(|row| (row.text, row.id)).collect();
+    let visits = rows.into_iter().map(|row| {
+        let language = row.language.and_then(|text| languages.get(&text).copied());
+        let agent = row.agent_id.cast_unsigned() | if row.is_bot { OF_BOT } else { 0 };
+        let [
+            page,
+            verdict,
+            place,
+            network,
+            language,
+            status,
+            origin,
+            entry,
+            exit,
+        ] = [
+            row.page_id,
+            row.verdict_id,
+            row.place_id,
+            row.network_id,
+            language.unwrap_or_default(),
+            row.status,
+            row.origin_id,
+            row.entry_id,
+            row.exit_id,
+        ]
+        .map(i32::cast_unsigned);
+        Packed {
+            visitor: visitor_key(&row.visitor_id),
+            session: row.session_id.as_u64_pair().1,
+            of_bot: row.of_bot,
+            at: row.at,
+            seconds: row.seconds,
+            columns: [
+                page, agent, verdict, place, network, language, status, origin, entry, exit,
+            ],
+        }
+    });
+    let mut visits: Vec<Packed> = visits.collect();
+    visits.sort_by_key(|visit| visit.at);
+    Ok(visits)
+}
+
+/// The visits of the sessions that touch the day; some that only come near it may be there.
+fn unpacked(pack: &Pack, day: &Range<i64>) -> Vec<Packed> {
+    let mut visits = vec![];
+    let at = |row: usize| pack.start + i64::from(pack.at[row]);
+    let touches = |run: &Run<'_>| run.visits.clone().any(|row| day.contains(&at(row)));
+    for run in pack.runs().filter(touches) {
+        for row in run.visits.clone() {
+            visits.push(Packed {
+                visitor: run.visitor,
+                session: run.session.key,
+                of_bot: run.session.is_bot,
+                at: at(row),
+                seconds: pack.seconds[row].into(),
+                columns: Field::KEPT.map(|field| {
+                    let row = if field.is_of_session() { run.row } else { row };
+                    pack.column(field).number(row)
+                }),
+            });
+        }
+    }
+    visits
+}
