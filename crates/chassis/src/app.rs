@@ -43,6 +43,7 @@ pub struct App {
     /// Everything it answers.
     pub router: Router,
     workers: Vec<(&'static str, Worker)>,
+    closing: CancellationToken,
 }
 
 impl App {
@@ -91,7 +92,16 @@ impl App {
             name,
             router,
             workers,
+            closing: CancellationToken::new(),
         }
+    }
+
+    /// Cancels `closing` when the service begins to stop, so that answers which never end by
+    /// themselves do.
+    #[must_use]
+    pub fn closing(mut self, closing: CancellationToken) -> Self {
+        self.closing = closing;
+        self
     }
 
     /// Adds a background worker; it must end soon after its token is cancelled, which happens
@@ -143,6 +153,7 @@ impl App {
         tracing::info!(service = name, port = address.port(), "listening");
         let in_time = async {
             shutdown.cancelled().await;
+            self.closing.cancel();
             tokio::time::sleep(DRAIN).await;
         };
         tokio::select! {

@@ -6,7 +6,10 @@ mod engagement;
 mod error;
 mod events;
 mod explain;
+mod export;
 mod list;
+mod live;
+mod pick;
 mod sessions;
 mod sites;
 mod submit;
@@ -18,6 +21,8 @@ use std::sync::Arc;
 use chassis::auth;
 use common::clock::Clock;
 use common::jwt::{Scope, Verifier};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -25,6 +30,7 @@ use crate::domain::policy::Policy;
 use crate::domain::session::Telling;
 use crate::ingest::Ingest;
 use crate::store::Store;
+use crate::workers::live::Hub;
 
 /// What the handlers work with; axum clones it several times a request.
 pub type State = Arc<Shared>;
@@ -41,6 +47,12 @@ pub struct Shared {
     pub telling: Telling,
     /// The time.
     pub clock: Clock,
+    /// Where visits are heard of as they come.
+    pub hub: Hub,
+    /// How many exports may be under way.
+    pub exports: Arc<Semaphore>,
+    /// Ends what would not end by itself, when the service stops.
+    pub closing: CancellationToken,
 }
 
 /// Every route of the service.
@@ -52,6 +64,8 @@ pub fn router(state: State, verifier: &Verifier) -> OpenApiRouter {
         .routes(routes!(visitors::erase));
     let read = OpenApiRouter::new()
         .routes(routes!(visits::list))
+        .routes(routes!(live::live))
+        .routes(routes!(export::export))
         .routes(routes!(sites::list))
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::one))

@@ -24,6 +24,8 @@ use common::clock::Clock;
 use common::jwt::{Keyring, Minter, Scope};
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::clients::geo::{Locator, PATIENCE};
 use crate::clients::notification::Notifier;
@@ -33,6 +35,7 @@ use crate::store::Store;
 use crate::workers::announcer::Announcer;
 use crate::workers::folder::Folder;
 use crate::workers::housekeeping;
+use crate::workers::live::Live;
 use crate::workers::locations::Payer;
 use crate::workers::recorder::Recorder;
 use crate::workers::watcher::Watch;
@@ -51,6 +54,9 @@ pub fn migrator() -> Migrator {
 
 /// How long notification may take to answer.
 const NOTIFICATION_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Exports at a time; each takes at most 100 MB.
+const EXPORTS: usize = 3;
 
 /// Puts the service together. Fails on keys or addresses that cannot be used.
 pub fn build(config: &Config, clock: Clock) -> anyhow::Result<App> {
@@ -84,7 +90,9 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
     let policy = config.policy();
     let retention = policy.retention;
     let (locator, gatherer) = Locator::new(geo);
-    let (recorder, writer) = Recorder::new(store.clone(), clock.clone(), config.telling());
+    let (teller, hub, live) = Live::new(&store);
+    let closing = CancellationToken::new();
+    let (recorder, writer) = Recorder::new(store.clone(), clock.clone(), config.telling(), teller);
     let (watch, watcher) = Watch::new(store.clone(), clock.clone());
     let visitor_ids = policy.visitor_ids;
     let state = http::Shared {
@@ -93,6 +101,9 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
         store: store.clone(),
         policy,
         clock: clock.clone(),
+        hub,
+        exports: Arc::new(Semaphore::new(EXPORTS)),
+        closing: closing.clone(),
     };
     let announcer = Announcer {
         store: store.clone(),
@@ -114,6 +125,8 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
     let app = App::new(NAME, about, api, health, clock.clone())
         .worker("gatherer", |stop| gatherer.run(stop))
         .worker("recorder", |stop| writer.run(stop))
+        .closing(closing)
+        .worker("live", |stop| live.run(stop))
         .worker("watcher", |stop| watcher.run(stop))
         .worker("announcer", |stop| announcer.run(stop))
         .worker("locations", |stop| payer.run(stop))

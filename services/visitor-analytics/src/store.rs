@@ -5,6 +5,7 @@ mod bots;
 mod dimension;
 mod event;
 mod explain;
+mod live;
 mod outbox;
 mod owed_location;
 mod partition;
@@ -29,6 +30,7 @@ use tokio::sync::Mutex;
 pub use bots::{Bots, BotsQuery, Interval, Share};
 pub use event::{Event, EventQuery, OfType};
 pub use explain::{Announced, Facts, SessionFacts};
+pub use live::{Ear, Heard, LATE};
 pub use outbox::{Announcement, Lag};
 pub use owed_location::Owed;
 pub use reclassify::{Cursor, Judged, Progress, StoredVisit};
@@ -41,7 +43,7 @@ pub use retention::{Expired, Partition, Rows};
 pub use rollup::{DayOfSite, Difference, DueDay, Folded, Row, Verdict};
 pub use session::{SessionFound, Stop};
 pub use site::{Changed, Site};
-pub use visit::{BotFilter, Found, VisitQuery};
+pub use visit::{BotFilter, ExportQuery, Found, VisitQuery};
 pub use visitor::{Erased, Visitor};
 
 /// Why the database did not do what it was asked.

@@ -3,6 +3,7 @@
 pub mod announcer;
 pub mod folder;
 pub mod housekeeping;
+pub mod live;
 pub mod locations;
 pub mod recorder;
 pub mod watcher;

@@ -3,7 +3,7 @@
 pub(super) mod breakdown;
 pub(super) mod funnel;
 pub(super) mod journeys;
-mod question;
+pub(super) mod question;
 pub(super) mod realtime;
 pub(super) mod retention;
 pub(super) mod summary;

@@ -2,7 +2,9 @@
 
 mod columns;
 mod engagement;
+mod export;
 pub(super) mod row;
+mod since;
 
 use std::collections::HashMap;
 
@@ -13,6 +15,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 pub(super) use columns::Columns;
+pub use export::ExportQuery;
 use row::{VisitRow, select_visits};
 
 use super::{Store, StoreError};

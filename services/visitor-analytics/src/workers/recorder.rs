@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::classified::Classified;
 use crate::domain::session::Telling;
-use crate::store::{Recorded, Store, StoreError};
+use crate::store::{Outcome, Recorded, Store, StoreError};
+use crate::workers::live::Teller;
 
 /// Visits in one transaction: enough to share its cost, few enough to keep answers quick.
 const BATCH: usize = 500;
@@ -59,14 +60,15 @@ pub struct Writer {
     store: Store,
     clock: Clock,
     telling: Telling,
+    live: Teller,
     jobs: mpsc::Receiver<Job>,
 }
 
 impl Recorder {
     /// A recorder and its writer, which must run for visits to be recorded. Sessions that are worth
-    /// `telling` of are announced.
+    /// `telling` of are announced; every visit is left with `live`.
     #[must_use]
-    pub fn new(store: Store, clock: Clock, telling: Telling) -> (Self, Writer) {
+    pub fn new(store: Store, clock: Clock, telling: Telling, live: Teller) -> (Self, Writer) {
         let (sender, jobs) = mpsc::channel(JOBS);
         let recorder = Self {
             jobs: sender,
@@ -76,6 +78,7 @@ impl Recorder {
             store,
             clock,
             telling,
+            live,
             jobs,
         };
         (recorder, writer)
@@ -166,6 +169,10 @@ impl Writer {
         let recorded = tokio::time::timeout(PATIENCE, recording).await;
         match recorded.unwrap_or(Err(StoreError::Silent)) {
             Ok(all) => {
+                let told = visits.iter().zip(&all);
+                let told = told.filter(|(_, recorded)| recorded.outcome == Outcome::Recorded);
+                let told = told.map(|(visit, _)| (visit.visit.id, visit.visit.timestamp));
+                self.live.tell(told, now);
                 let mut all = all.into_iter();
                 let of_job = |size: &usize| Ok(all.by_ref().take(*size).collect());
                 sizes.iter().map(of_job).collect()

@@ -5,9 +5,11 @@
 
 mod bad_input;
 mod events;
+mod export;
 mod faults;
 mod judging_again;
 mod lease;
+mod live;
 mod migrating;
 mod neighbours;
 mod paths;

@@ -110,7 +110,7 @@ impl Question {
 type Sorted = (BTreeMap<String, String>, Arc<[Filter]>);
 
 /// Separates what every report knows from filters, and refuses the rest.
-fn sort(pairs: Pairs, own: &[&str]) -> Result<Sorted, Problem> {
+pub(in crate::http) fn sort(pairs: Pairs, own: &[&str]) -> Result<Sorted, Problem> {
     let mut rest = BTreeMap::new();
     let mut filters: Vec<Filter> = vec![];
     let mut values = 0;

@@ -1,0 +1,192 @@
+//! Which visits are wanted, judged one by one by what each tells itself.
+
+use chrono_tz::Tz;
+use common::visitor_analytics::Visit;
+
+use super::dimension::Dimension;
+use super::question::{Filter, Subject};
+
+/// What a visit has to be.
+#[derive(Clone, Debug)]
+pub struct Pick {
+    /// The site's domain; any without it.
+    pub site: Option<String>,
+    /// A bot's, a person's, or either.
+    pub is_bot: Option<bool>,
+    /// All of them have to pass; their subjects are such as [`is_told_by_a_visit`].
+    pub filters: Vec<Filter>,
+    /// Whose clock tells hours and days of the week.
+    pub zone: Tz,
+}
+
+impl Pick {
+    /// Whether a visit is wanted.
+    #[must_use]
+    pub fn takes(&self, visit: &Visit) -> bool {
+        self.site.as_ref().is_none_or(|site| *site == visit.site)
+            && self.is_bot.is_none_or(|is_bot| is_bot == visit.is_bot)
+            && self.filters.iter().all(|filter| self.passes(filter, visit))
+    }
+
+    fn passes(&self, filter: &Filter, visit: &Visit) -> bool {
+        use Dimension as D;
+        let one = |value: &Option<String>| filter.passes(&[value.as_deref()]);
+        let text = |value: &str| filter.passes(&[Some(value)]);
+        let Subject::Of(dimension) = filter.subject else {
+            let local = visit.timestamp.with_timezone(&self.zone);
+            return text(&local.format("%u").to_string());
+        };
+        match dimension {
+            D::Page => text(&visit.path),
+            D::Title => one(&visit.title),
+            D::Referrer => one(&visit.referrer),
+            D::Source => text(&visit.source),
+            D::Medium => text(&visit.medium),
+            D::Channel => one(&visit.channel),
+            D::UtmSource => one(&visit.utm_source),
+            D::UtmMedium => one(&visit.utm_medium),
+            D::UtmCampaign => one(&visit.utm_campaign),
+            D::UtmTerm => one(&visit.utm_term),
+            D::UtmContent => one(&visit.utm_content),
+            D::Country => one(&visit.country_code),
+            D::Region => one(&region(visit)),
+            D::City => one(&city(visit)),
+            D::Browser => one(&visit.browser),
+            D::BrowserVersion => one(&version(
+                visit.browser.as_deref(),
+                visit.browser_version.as_deref(),
+            )),
+            D::Os => one(&visit.os),
+            D::OsVersion => one(&version(visit.os.as_deref(), visit.os_version.as_deref())),
+            D::DeviceType => text(&visit.device_type),
+            D::Language => one(&visit.language),
+            D::StatusCode => one(&visit.status_code.map(|code| code.to_string())),
+            D::Hour => text(
+                &visit
+                    .timestamp
+                    .with_timezone(&self.zone)
+                    .format("%H")
+                    .to_string(),
+            ),
+            D::BotName => one(&visit.bot_name),
+            D::BotReason if visit.bot_reasons.is_empty() => one(&None),
+            D::BotReason => {
+                let reasons = visit.bot_reasons.iter().map(String::as_str);
+                filter.passes(&reasons.map(Some).collect::<Vec<_>>())
+            }
+            D::AsOrganization => one(&visit.as_organization),
+            D::Total | D::EntryPage | D::ExitPage => false,
+        }
+    }
+}
+
+/// Whether a visit alone tells its value; its session's entry and exit page it does not.
+#[must_use]
+pub fn is_told_by_a_visit(subject: Subject) -> bool {
+    use Dimension as D;
+    !matches!(subject, Subject::Of(D::Total | D::EntryPage | D::ExitPage))
+}
+
+/// As rollups name it: `GB-ENG`.
+fn region(visit: &Visit) -> Option<String> {
+    let country = visit.country_code.as_deref().unwrap_or_default();
+    let code = visit.region_code.as_deref()?;
+    Some(format!("{country}-{code}"))
+}
+
+/// As rollups name it: `GB-ENG/London`.
+fn city(visit: &Visit) -> Option<String> {
+    let city = visit.city.as_deref()?;
+    let within = region(visit).or_else(|| visit.country_code.clone());
+    Some(format!("{}/{city}", within.unwrap_or_default()))
+}
+
+/// A version with what it is a version of.
+fn version(name: Option<&str>, version: Option<&str>) -> Option<String> {
+    let version = version?;
+    Some(name.map_or_else(|| version.to_owned(), |name| format!("{name} {version}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::pattern::Pattern;
+
+    fn visit() -> Visit {
+        let all = json!({
+            "id": "019a0000-0000-7000-8000-000000000001", "site": "shop.example",
+            "timestamp": "2026-11-20T23:30:00Z", "received_at": "2026-11-20T23:30:00Z",
+            "url": "https://shop.example/blog/a", "path": "/blog/a", "source": "google",
+            "medium": "organic", "method": "GET", "visitor_id": "v",
+            "session_id": "019a0000-0000-7000-8000-000000000002", "device_type": "desktop",
+            "country_code": "GB", "region_code": "ENG", "city": "London", "browser": "Firefox",
+            "browser_version": "144.0", "is_bot": false, "bot_score": 15,
+            "bot_reasons": ["a", "b"], "ruleset": 2, "properties": {}, "status_code": 404,
+        });
+        serde_json::from_value(all).unwrap()
+    }
+
+    fn takes(name: &str, value: &str) -> bool {
+        let pattern = Pattern::parse(value.trim_start_matches('!')).unwrap();
+        let (any, none) = if value.starts_with('!') {
+            (vec![], vec![pattern])
+        } else {
+            (vec![pattern], vec![])
+        };
+        let subject = Subject::named(name).unwrap();
+        assert!(is_told_by_a_visit(subject), "{name}");
+        let pick = Pick {
+            site: Some("shop.example".into()),
+            is_bot: Some(false),
+            filters: vec![Filter { subject, any, none }],
+            zone: Tz::Europe__Berlin,
+        };
+        pick.takes(&visit())
+    }
+
+    #[test]
+    fn a_visit_is_judged_by_what_it_tells() {
+        for (name, value) in [
+            ("page", "/blog/*"),
+            ("path", "/blog/a"),
+            ("country_code", "GB"),
+            ("region", "GB-ENG"),
+            ("city", "GB-ENG/London"),
+            ("browser_version", "Firefox 144.0"),
+            ("status_code", "404"),
+            ("bot_reasons", "b"),
+            ("os_version", ""),
+            ("hour", "00"),
+            ("weekday", "6"),
+            ("medium", "!cpc"),
+        ] {
+            assert!(takes(name, value), "{name} {value}");
+        }
+        for (name, value) in [
+            ("page", "/blog"),
+            ("country", "DE"),
+            ("bot_reason", "!a"),
+            ("utm_source", "x"),
+            ("title", "!"),
+            ("hour", "23"),
+        ] {
+            assert!(!takes(name, value), "{name} {value}");
+        }
+        assert!(!is_told_by_a_visit(Subject::named("entry_page").unwrap()));
+    }
+
+    #[test]
+    fn site_and_class_count_too() {
+        let pick = |site: Option<&str>, is_bot| Pick {
+            site: site.map(str::to_owned),
+            is_bot,
+            filters: vec![],
+            zone: Tz::UTC,
+        };
+        assert!(pick(None, None).takes(&visit()));
+        assert!(!pick(Some("other.example"), None).takes(&visit()));
+        assert!(!pick(None, Some(true)).takes(&visit()));
+    }
+}

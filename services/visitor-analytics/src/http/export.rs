@@ -1,0 +1,211 @@
+//! `GET /export/visits`.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::{
+    ACCEPT_ENCODING, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TYPE, VARY,
+};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::Response;
+use chassis::Problem;
+use chassis::extract::Query;
+use chassis::problem::ProblemBody;
+use tokio::sync::OwnedSemaphorePermit;
+use utoipa::IntoParams;
+
+use super::analytics::question::Pairs;
+use super::list::wrong;
+use super::{error, pick};
+use crate::domain::export::{Exported, Format, WriteError, Writer};
+use crate::domain::pick::Pick;
+use crate::store::{ExportQuery, Store, StoreError};
+
+/// What an export has beside the parameters that pick visits.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it only describes")]
+pub(super) struct Parameters {
+    /// `csv` (without it), `ndjson` or `parquet`.
+    format: Option<String>,
+    /// The first day (`2026-11-20`, on the clock of the time zone) or moment (RFC 3339).
+    from: Option<String>,
+    /// The last day, which belongs to the period, or the moment at which it ends.
+    to: Option<String>,
+}
+
+/// Visits as a file: the oldest first, all columns of a visit and its user agent.
+///
+/// The answer is written while it is read, compressed where the request accepts gzip (Parquet is
+/// compressed by itself). When something fails in the middle, the connection is cut.
+#[utoipa::path(get, path = "/export/visits", tag = "export", params(pick::Parameters, Parameters),
+    responses(
+        (status = 200, description = "The file", content(
+            (String = "text/csv"), (String = "application/x-ndjson"),
+            (String = "application/vnd.apache.parquet"))),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json",
+            description = "A parameter is wrong; `field` names it"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "There is no such site"),
+        (status = 503, body = ProblemBody, content_type = "application/problem+json",
+            description = "Others are exporting; come again later"),
+    ))]
+pub(super) async fn export(
+    State(state): State<super::State>,
+    headers: HeaderMap,
+    Query(pairs): Query<Pairs>,
+) -> Result<Response, Problem> {
+    let (pick, format, query) = read(pairs)?;
+    if let Some(site) = &pick.site {
+        let found = state.store.site_of_report(Some(site)).await;
+        let missing = || Problem::not_found("there is no such site").field("site");
+        found.map_err(|e| error::store(&e))?.ok_or_else(missing)?;
+    }
+    let place = state.exports.clone().try_acquire_owned();
+    let place = place.map_err(|_| Problem::busy("others are exporting; come again later"))?;
+    let is_gzip = format != Format::Parquet && accepts_gzip(&headers);
+    let writer = Writer::new(format, is_gzip).map_err(|e| Problem::internal(&e))?;
+    let mut file = File {
+        store: state.store.clone(),
+        pick,
+        query,
+        writer: Some(writer),
+        _place: place,
+    };
+    // What fails at the beginning is told as a problem.
+    let first = file.next().await.map_err(|error| match &error {
+        ExportError::Store(error) => error::store(error),
+        ExportError::Write(_) | ExportError::Broken => Problem::internal(&error),
+    })?;
+    let rest = futures::stream::unfold(file, async |mut file| {
+        let piece = file.next().await.transpose()?;
+        Some((piece, file))
+    });
+    let first = futures::stream::iter(first.map(Ok));
+    let body = Body::from_stream(futures::StreamExt::chain(first, rest));
+    Ok(answer(format, is_gzip, body))
+}
+
+fn answer(format: Format, is_gzip: bool, body: Body) -> Response {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
+    let name = format!("attachment; filename=\"visits.{}\"", format.extension());
+    if let Ok(name) = HeaderValue::try_from(name) {
+        headers.insert(CONTENT_DISPOSITION, name);
+    }
+    headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    if is_gzip {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response
+}
+
+fn read(pairs: Pairs) -> Result<(Pick, Format, ExportQuery), Problem> {
+    let (pick, mut rest) = pick::read_with(pairs, &["format"])?;
+    let format = match rest.remove("format") {
+        None => Format::Csv,
+        Some(name) => {
+            Format::named(&name).ok_or_else(|| wrong("format", "one of csv, ndjson, parquet"))?
+        }
+    };
+    let (from, to) = pick::period(&mut rest, pick.zone)?;
+    let query = ExportQuery {
+        site: pick.site.clone(),
+        from,
+        to,
+        is_bot: pick.is_bot,
+        after: None,
+        limit: format.page(),
+    };
+    Ok((pick, format, query))
+}
+
+/// Whether the request accepts gzip (RFC 9110 §12.5.3).
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(ACCEPT_ENCODING).into_iter();
+    let mut codings = accepted
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    codings.any(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, "q=1"));
+        let weight = weight.trim().trim_start_matches("q=").parse();
+        let is_wanted = weight.is_ok_and(|weight: f32| weight > 0.0);
+        is_wanted && matches!(name.trim(), "gzip" | "x-gzip" | "*")
+    })
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ExportError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    #[error("the writer broke off")]
+    Broken,
+}
+
+/// A file that is being written.
+struct File {
+    store: Store,
+    pick: Pick,
+    query: ExportQuery,
+    /// `None` when the file is complete.
+    writer: Option<Writer>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl File {
+    /// The next piece, which is not empty; `None` at the end.
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, ExportError> {
+        while let Some(writer) = self.writer.take() {
+            let page = self.store.export_visits(&self.query).await?;
+            let is_last = i64::try_from(page.len()).unwrap_or(i64::MAX) < self.query.limit;
+            if let Some(last) = page.last() {
+                self.query.after = Some((last.visit.timestamp, last.visit.id));
+            }
+            let wanted = page.into_iter().filter(|one| self.pick.takes(&one.visit));
+            let wanted: Vec<Exported> = wanted.collect();
+            // Takes milliseconds, in which nothing else would be served.
+            let written = tokio::task::spawn_blocking(move || write(writer, &wanted, is_last));
+            let piece;
+            (piece, self.writer) = written.await.map_err(|_| ExportError::Broken)??;
+            if !piece.is_empty() {
+                return Ok(Some(piece));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn write(
+    mut writer: Writer,
+    visits: &[Exported],
+    is_last: bool,
+) -> Result<(Vec<u8>, Option<Writer>), WriteError> {
+    let mut piece = writer.write(visits)?;
+    if is_last {
+        piece.extend(writer.finish()?);
+        return Ok((piece, None));
+    }
+    Ok((piece, Some(writer)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gzip_is_sent_to_who_takes_it() {
+        let accepts = |value: &'static str| {
+            let value = HeaderValue::from_static(value);
+            accepts_gzip(&HeaderMap::from_iter([(ACCEPT_ENCODING, value)]))
+        };
+        for value in ["gzip", "br, gzip;q=0.5", "*", "deflate , x-gzip"] {
+            assert!(accepts(value), "{value}");
+        }
+        for value in ["", "br", "gzip;q=0", "identity", "gzip;q=x"] {
+            assert!(!accepts(value), "{value}");
+        }
+        assert!(!accepts_gzip(&HeaderMap::new()));
+    }
+}

@@ -1,0 +1,174 @@
+//! `GET /visits/live`.
+
+use std::collections::{HashSet, VecDeque};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use chassis::Problem;
+use chassis::extract::Query;
+use chassis::problem::ProblemBody;
+use chrono::{DateTime, TimeDelta, Utc};
+use common::jwt::Claims;
+use common::visitor_analytics::Visit;
+use futures::Stream;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::analytics::question::Pairs;
+use super::list::{cursor, read_cursor, wrong};
+use super::pick;
+use crate::domain::pick::Pick;
+use crate::workers::live::{Listening, Told};
+
+/// A comment is sent after so long without an event: proxies close what is silent for a minute.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How long a browser waits before it comes back.
+const RETRY: Duration = Duration::from_secs(3);
+/// Who comes back later than this is not told what happened meanwhile.
+const FORGOTTEN: TimeDelta = TimeDelta::hours(1);
+
+/// Visits as they are recorded, on any replica: server-sent events.
+///
+/// Each `visit` event has a visit as `GET /visits/{id}` tells it, and an id: sent back as
+/// `Last-Event-ID` within an hour, the stream begins with what was recorded after it (at most 250
+/// visits). A `missed` event says that there were visits which are not told, such as after a
+/// reader was too slow; `GET /visits` has them. Filters are parameters as in reports, except
+/// `entry_page` and `exit_page`; a source is that of the visit itself. The stream ends when the
+/// token does.
+#[utoipa::path(get, path = "/visits/live", tag = "visits",
+    params(pick::Parameters,
+        ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that came")),
+    responses(
+        (status = 200, body = String, content_type = "text/event-stream",
+            description = "Events: `visit`, whose data is a visit, and `missed`"),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json",
+            description = "A parameter is wrong; `field` names it"),
+        (status = 503, body = ProblemBody, content_type = "application/problem+json",
+            description = "A hundred listen to this process already; come again later"),
+    ))]
+pub(super) async fn live(
+    State(state): State<super::State>,
+    Extension(claims): Extension<Arc<Claims>>,
+    Query(pairs): Query<Pairs>,
+    headers: HeaderMap,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
+    let now = state.clock.now();
+    let pick = pick::read(pairs)?;
+    let after = last_event(&headers)?.unwrap_or((now, Uuid::nil()));
+    let listening = state.hub.listen();
+    let listening = listening.map_err(|_| Problem::busy("too many listen already"))?;
+    let lifetime = u64::try_from(claims.exp - now.timestamp()).unwrap_or(0);
+    let listener = Listener {
+        listening,
+        pick,
+        after: Some(after),
+        opened_at: now,
+        due: VecDeque::from([Event::default().comment("listening").retry(RETRY)]),
+        known: HashSet::new(),
+        ends_at: Instant::now() + Duration::from_secs(lifetime),
+        closing: state.closing.clone(),
+    };
+    let events = futures::stream::unfold(listener, async |mut listener| {
+        let event = listener.next().await?;
+        Some((Ok(event), listener))
+    });
+    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT)))
+}
+
+fn last_event(headers: &HeaderMap) -> Result<Option<(DateTime<Utc>, Uuid)>, Problem> {
+    let Some(id) = headers.get("last-event-id").filter(|id| !id.is_empty()) else {
+        return Ok(None);
+    };
+    let found = id.to_str().ok().and_then(read_cursor);
+    let refuse = || wrong("last-event-id", "this is no id of an event of this stream");
+    found.map(Some).ok_or_else(refuse)
+}
+
+/// One who listens.
+struct Listener {
+    listening: Listening,
+    pick: Pick,
+    /// What was told last; until what came meanwhile has been read.
+    after: Option<(DateTime<Utc>, Uuid)>,
+    opened_at: DateTime<Utc>,
+    /// To be told before anything that is heard.
+    due: VecDeque<Event>,
+    /// Visits that were read and may be heard once more.
+    known: HashSet<Uuid>,
+    ends_at: Instant,
+    closing: CancellationToken,
+}
+
+impl Listener {
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.due.pop_front() {
+                return Some(event);
+            }
+            let closing = self.closing.clone();
+            tokio::select! {
+                () = closing.cancelled() => return None,
+                () = tokio::time::sleep_until(self.ends_at) => return None,
+                heard = self.hear() => heard?,
+            }
+        }
+    }
+
+    /// Makes something due, or not, where a visit is not wanted; `None` ends the stream.
+    async fn hear(&mut self) -> Option<()> {
+        if let Some(after) = self.after {
+            self.due = self.catch_up(after).await;
+            self.after = None;
+            return Some(());
+        }
+        match self.listening.next().await? {
+            Told::Missed => self.due.push_back(missed()),
+            Told::Visit(visit) => {
+                if self.pick.takes(&visit) && !self.known.remove(&visit.id) {
+                    self.due.push_back(event(&visit));
+                }
+            }
+        }
+        Some(())
+    }
+
+    async fn catch_up(&mut self, (after, id): (DateTime<Utc>, Uuid)) -> VecDeque<Event> {
+        let earliest = self.opened_at - FORGOTTEN;
+        let from = (after.max(earliest), id);
+        let site = self.pick.site.as_deref();
+        let mut due = VecDeque::new();
+        match self.listening.since(site, from).await {
+            Ok((visits, is_more)) => {
+                if is_more || after < earliest {
+                    due.push_back(missed());
+                }
+                let wanted = visits.iter().filter(|visit| self.pick.takes(visit));
+                due.extend(wanted.map(event));
+                self.known = visits.iter().map(|visit| visit.id).collect();
+            }
+            Err(error) => {
+                tracing::warn!(%error, "visits were not read for a listener");
+                due.push_back(missed());
+            }
+        }
+        due
+    }
+}
+
+fn event(visit: &Visit) -> Event {
+    let event = Event::default().event("visit");
+    // What is stored as JSON or text becomes JSON.
+    let data = serde_json::to_string(visit).unwrap_or_default();
+    event.id(cursor(visit.received_at, visit.id)).data(data)
+}
+
+fn missed() -> Event {
+    let detail = r#"{"detail":"there were visits that are not told; GET /visits has them"}"#;
+    Event::default().event("missed").data(detail)
+}

@@ -1,0 +1,97 @@
+//! The parameters that pick visits one by one.
+
+use std::collections::BTreeMap;
+
+use chassis::Problem;
+use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
+use chrono_tz::Tz;
+use utoipa::IntoParams;
+
+use super::analytics::question::{Pairs, sort};
+use super::list::{moment, named_site, wrong};
+use crate::domain::day::Day;
+use crate::domain::pick::{Pick, is_told_by_a_visit};
+
+/// Parameters that pick visits. Every dimension is one, too.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it only describes; `read` reads")]
+pub(super) struct Parameters {
+    /// Only this site's visits.
+    site: Option<String>,
+    /// Bots' visits: `false` (without it), `true` or `only`.
+    include_bots: Option<String>,
+    /// An IANA name: whose clock tells `hour` and `weekday`; `UTC` without it.
+    time_zone: Option<String>,
+    /// Filters: any dimension, such as `country=US&country=CA` (one of them),
+    /// `device_type=!smartphone` (not), `page=/blog/*` (wildcard), `utm_source=` (missing).
+    #[param(style = Form, explode = true)]
+    filters: Option<BTreeMap<String, String>>,
+}
+
+/// Reads the parameters of a stream that has no others.
+pub(super) fn read(pairs: Pairs) -> Result<Pick, Problem> {
+    let (pick, rest) = read_with(pairs, &[])?;
+    match rest.into_keys().next() {
+        Some(name) => Err(wrong(&name, "there is no such parameter here")),
+        None => Ok(pick),
+    }
+}
+
+/// Reads the parameters, and returns those of `own`, and `from` and `to`, beside.
+pub(super) fn read_with(
+    pairs: Pairs,
+    own: &[&str],
+) -> Result<(Pick, BTreeMap<String, String>), Problem> {
+    let (mut rest, filters) = sort(pairs, own)?;
+    if let Some(filter) = filters.iter().find(|f| !is_told_by_a_visit(f.subject)) {
+        let detail = "a visit alone does not tell this";
+        return Err(wrong(filter.subject.name(), detail));
+    }
+    let is_bot = match rest.remove("include_bots").as_deref() {
+        None | Some("false") => Some(false),
+        Some("true") => None,
+        Some("only") => Some(true),
+        Some(_) => return Err(wrong("include_bots", "one of false, true, only")),
+    };
+    let zone = rest.remove("time_zone").map(|name| {
+        let zone: Result<Tz, _> = name.parse();
+        zone.map_err(|_| wrong("time_zone", "an IANA name such as Europe/Berlin"))
+    });
+    let site = rest.remove("site").map(|name| named_site(&name));
+    let pick = Pick {
+        site: site.transpose()?,
+        is_bot,
+        filters: filters.to_vec(),
+        zone: zone.transpose()?.unwrap_or(Tz::UTC),
+    };
+    Ok((pick, rest))
+}
+
+/// Where a period begins or ends, if it does.
+type Edge = Option<DateTime<Utc>>;
+
+/// Takes `from` and `to` out of the parameters: a day on the clock of `zone`, the last of which
+/// belongs to the period, or a moment.
+pub(super) fn period(
+    rest: &mut BTreeMap<String, String>,
+    zone: Tz,
+) -> Result<(Edge, Edge), Problem> {
+    let mut edge = |name: &str, of: fn(Day) -> DateTime<Utc>| {
+        let text = rest.remove(name)?;
+        let day: Option<NaiveDate> = text.parse().ok();
+        let day = day.filter(|day| (1990..=2200).contains(&day.year()));
+        Some(match day {
+            Some(day) => Ok(of(Day::new(zone, day))),
+            None => moment(name, &text),
+        })
+    };
+    let from = edge("from", |day| day.from).transpose()?;
+    let to = edge("to", |day| day.to).transpose()?;
+    if let (Some(from), Some(to)) = (from, to)
+        && from >= to
+    {
+        return Err(wrong("from", "the period ends before it begins"));
+    }
+    Ok((from, to))
+}

@@ -1,0 +1,148 @@
+//! What has just been recorded, told from process to process (`listen` and `notify`).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
+use chrono::{DateTime, TimeDelta, Utc};
+use common::visitor_analytics::Visit;
+use sqlx::postgres::{PgListener, PgPoolOptions};
+use uuid::Uuid;
+
+use super::visit::VisitKey;
+use super::{Store, StoreError};
+
+/// What listens holds this lock, shared, for as long as its connection lives.
+const LISTENING: (i32, i32) = (0x7e7c, 0);
+const CHANNEL: &str = "visitor_analytics_live";
+/// A payload has less than 8,000 bytes (`PostgreSQL`, NOTIFY); a visit takes 32.
+const MOST: usize = 240;
+/// Stands for visits that are not told.
+const LOST: &str = "!";
+/// A visit older than this when it is recorded is not told live.
+pub const LATE: TimeDelta = TimeDelta::minutes(5);
+
+/// A connection that hears what is told.
+#[derive(Debug)]
+pub struct Ear(PgListener);
+
+/// What was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// These visits were recorded.
+    Visits(Vec<(Uuid, DateTime<Utc>)>),
+    /// Visits were recorded that nobody names.
+    Lost,
+}
+
+impl Store {
+    /// Whether any process listens.
+    pub async fn is_heard(&self) -> Result<bool, StoreError> {
+        let heard = sqlx::query_scalar!(
+            r#"select exists (select from pg_locks
+               where locktype = 'advisory' and classid::int8 = $1 and objid::int8 = $2
+                 and objsubid = 2 and granted
+                 and database = (select oid from pg_database where datname = current_database()))
+               as "heard!""#,
+            i64::from(LISTENING.0),
+            i64::from(LISTENING.1),
+        );
+        Ok(heard.fetch_one(&self.pool).await?)
+    }
+
+    /// Tells those who listen of visits; `lost` says that there were more.
+    pub async fn tell(&self, visits: &[VisitKey], lost: bool) -> Result<(), StoreError> {
+        let mut payloads: Vec<String> = visits.chunks(MOST).map(payload).collect();
+        if lost {
+            payloads.push(LOST.to_owned());
+        }
+        sqlx::query!(
+            "select pg_notify($1, payload) from unnest($2::text[]) payload",
+            CHANNEL,
+            &payloads
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Begins to listen, over a connection of its own.
+    pub async fn listen(&self) -> Result<Ear, StoreError> {
+        let options = (*self.pool.connect_options()).clone();
+        let one = PgPoolOptions::new().max_connections(1);
+        let mut listener = PgListener::connect_with(&one.connect_lazy_with(options)).await?;
+        // Whoever has lost the connection may have missed something, and begins anew.
+        listener.eager_reconnect(false);
+        listener.listen(CHANNEL).await?;
+        sqlx::query!(
+            "select pg_advisory_lock_shared($1, $2)",
+            LISTENING.0,
+            LISTENING.1
+        )
+        .execute(&mut listener)
+        .await?;
+        Ok(Ear(listener))
+    }
+
+    /// The visits with these keys, as they were recorded one after the other.
+    pub async fn told_visits(&self, keys: &[VisitKey]) -> Result<Vec<Visit>, StoreError> {
+        let mut visits = self.visits_at(keys).await?;
+        visits.sort_by_key(|visit| (visit.received_at, visit.id));
+        Ok(visits)
+    }
+}
+
+impl Ear {
+    /// What is told next. The connection does not live any more when this fails.
+    pub async fn hear(&mut self) -> Result<Heard, StoreError> {
+        let told = self.0.try_recv().await?;
+        let told = told.ok_or(StoreError::Silent)?;
+        read(told.payload()).ok_or(StoreError::Unreadable("what was told"))
+    }
+}
+
+fn payload(visits: &[VisitKey]) -> String {
+    let mut bytes = Vec::with_capacity(visits.len() * 24);
+    for (id, moment) in visits {
+        bytes.extend(id.as_bytes());
+        bytes.extend(moment.timestamp_micros().to_be_bytes());
+    }
+    BASE64.encode(bytes)
+}
+
+fn read(payload: &str) -> Option<Heard> {
+    if payload == LOST {
+        return Some(Heard::Lost);
+    }
+    let bytes = BASE64.decode(payload).ok()?;
+    let (visits, []) = bytes.as_chunks::<24>() else {
+        return None;
+    };
+    let visit = |bytes: &[u8; 24]| {
+        let (id, moment) = bytes.split_first_chunk::<16>()?;
+        let moment = i64::from_be_bytes(moment.try_into().ok()?);
+        Some((
+            Uuid::from_bytes(*id),
+            DateTime::from_timestamp_micros(moment)?,
+        ))
+    };
+    let visits: Option<Vec<_>> = visits.iter().map(visit).collect();
+    visits.map(Heard::Visits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_is_heard() {
+        let at = DateTime::from_timestamp_micros(1_795_176_000_123_456).unwrap();
+        let visits: Vec<_> = (0..MOST as u128)
+            .map(|n| (Uuid::from_u128(n), at))
+            .collect();
+        let text = payload(&visits);
+        assert!(text.len() < 8_000);
+        assert_eq!(read(&text), Some(Heard::Visits(visits)));
+        assert_eq!(read(LOST), Some(Heard::Lost));
+        assert_eq!(read("AAAA"), None);
+        assert_eq!(read("?"), None);
+    }
+}

@@ -1,0 +1,40 @@
+//! Visits as they are recorded, told to whoever listens on any replica.
+//!
+//! A recorder hands the keys of its visits to its process's [`Teller`], which passes them on through
+//! PostgreSQL's `notify`, and only while some process listens. The [`Hub`] of a process that has
+//! listeners hears them over one connection, reads the visits once, and shares them.
+
+mod hub;
+mod teller;
+
+pub use hub::{Hub, Listening, Refused, Told};
+pub use teller::Teller;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::store::Store;
+
+/// Both ends' background work.
+pub struct Live {
+    telling: teller::Telling,
+    hearing: hub::Hearing,
+}
+
+impl Live {
+    /// What recorders tell, what listeners hear, and what has to run for it.
+    #[must_use]
+    pub fn new(store: &Store) -> (Teller, Hub, Self) {
+        let (teller, telling) = Teller::new(store.clone());
+        let (hub, hearing) = Hub::new(store.clone());
+        (teller, hub, Self { telling, hearing })
+    }
+
+    /// Tells and hears until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        tokio::select! {
+            () = self.telling.run() => {}
+            () = self.hearing.run() => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}

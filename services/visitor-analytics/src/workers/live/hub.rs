@@ -1,0 +1,194 @@
+//! Hearing what is recorded, on behalf of a process's listeners.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use common::visitor_analytics::Visit;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast, mpsc, watch};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::teller::ASK;
+use crate::store::{Ear, Heard, Store, StoreError};
+
+/// Listeners of a process.
+const LISTENERS: usize = 100;
+/// Visits that a listener may lag behind, shared by all; each takes about three kilobytes.
+const LAG: usize = 1_024;
+/// Lists of visits that were heard and not read yet.
+const UNREAD: usize = 16;
+/// Visits that are read again for a listener who comes back.
+const AGAIN: usize = 250;
+/// How long the connection is kept without listeners.
+const IDLE: Duration = Duration::from_secs(10);
+/// A pause after the connection was lost.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Where listeners come.
+#[derive(Clone, Debug)]
+pub struct Hub {
+    store: Store,
+    room: Arc<Semaphore>,
+    told: broadcast::Sender<Told>,
+    wanted: Arc<Notify>,
+    /// From when on everything is heard.
+    settled: watch::Receiver<Option<Instant>>,
+}
+
+/// What a listener hears.
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// A visit.
+    Visit(Arc<Visit>),
+    /// There were visits that are not told.
+    Missed,
+}
+
+/// There is no room for another listener.
+#[derive(Debug, thiserror::Error)]
+#[error("too many listen already")]
+pub struct Refused;
+
+/// A listener's end.
+#[derive(Debug)]
+pub struct Listening {
+    hub: Hub,
+    told: broadcast::Receiver<Told>,
+    _place: OwnedSemaphorePermit,
+}
+
+/// The one that hears.
+#[derive(Debug)]
+pub(super) struct Hearing {
+    store: Store,
+    told: broadcast::Sender<Told>,
+    wanted: Arc<Notify>,
+    settled: watch::Sender<Option<Instant>>,
+}
+
+impl Hub {
+    pub(super) fn new(store: Store) -> (Self, Hearing) {
+        let (told, _) = broadcast::channel(LAG);
+        let (settled, is_settled) = watch::channel(None);
+        let hub = Self {
+            store: store.clone(),
+            room: Arc::new(Semaphore::new(LISTENERS)),
+            told: told.clone(),
+            wanted: Arc::default(),
+            settled: is_settled,
+        };
+        let hearing = Hearing {
+            store,
+            told,
+            wanted: hub.wanted.clone(),
+            settled,
+        };
+        (hub, hearing)
+    }
+
+    /// One more listener.
+    pub fn listen(&self) -> Result<Listening, Refused> {
+        let place = self.room.clone().try_acquire_owned();
+        let listening = Listening {
+            hub: self.clone(),
+            told: self.told.subscribe(),
+            _place: place.map_err(|_| Refused)?,
+        };
+        self.wanted.notify_one();
+        Ok(listening)
+    }
+}
+
+impl Listening {
+    /// What was recorded after a visit (when, and which) while nobody listened here; and whether
+    /// there was more than is read. Waits until whatever is recorded later is heard.
+    pub async fn since(
+        &mut self,
+        site: Option<&str>,
+        after: (DateTime<Utc>, Uuid),
+    ) -> Result<(Vec<Visit>, bool), StoreError> {
+        let settled = self.hub.settled.wait_for(Option::is_some).await;
+        let settled = settled.map(|moment| *moment).ok().flatten();
+        tokio::time::sleep_until(settled.unwrap_or_else(Instant::now)).await;
+        let most = i64::try_from(AGAIN + 1).unwrap_or(i64::MAX);
+        let mut visits = self.hub.store.visits_since(site, after, most).await?;
+        let is_more = visits.len() > AGAIN;
+        if is_more {
+            visits.remove(0);
+        }
+        Ok((visits, is_more))
+    }
+
+    /// What is told next; `None` when nothing will be.
+    pub async fn next(&mut self) -> Option<Told> {
+        match self.told.recv().await {
+            Ok(told) => Some(told),
+            Err(broadcast::error::RecvError::Lagged(_)) => Some(Told::Missed),
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+}
+
+impl Hearing {
+    pub(super) async fn run(self) {
+        loop {
+            while self.told.receiver_count() == 0 {
+                self.wanted.notified().await;
+            }
+            let ended = self.listen().await;
+            self.settled.send_replace(None);
+            if let Err(error) = ended {
+                tracing::warn!(%error, "visits are not heard live");
+                // Nobody may be there to hear it.
+                let _ = self.told.send(Told::Missed);
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+
+    /// Hears until nobody listens here any more.
+    async fn listen(&self) -> Result<(), StoreError> {
+        let ear = self.store.listen().await?;
+        // By then every recorder has asked whether somebody listens.
+        self.settled.send_replace(Some(Instant::now() + 2 * ASK));
+        let (sender, unread) = mpsc::channel(UNREAD);
+        tokio::select! {
+            ended = self.hear(ear, sender) => ended,
+            ended = self.read(unread) => ended,
+            () = self.until_idle() => Ok(()),
+        }
+    }
+
+    /// What comes faster than it is read is left out, so that it piles up nowhere.
+    async fn hear(&self, mut ear: Ear, unread: mpsc::Sender<Heard>) -> Result<(), StoreError> {
+        loop {
+            if unread.try_send(ear.hear().await?).is_err() {
+                let _ = self.told.send(Told::Missed);
+            }
+        }
+    }
+
+    async fn read(&self, mut unread: mpsc::Receiver<Heard>) -> Result<(), StoreError> {
+        while let Some(heard) = unread.recv().await {
+            match heard {
+                Heard::Visits(keys) => {
+                    for visit in self.store.told_visits(&keys).await? {
+                        let _ = self.told.send(Told::Visit(Arc::new(visit)));
+                    }
+                }
+                Heard::Lost => _ = self.told.send(Told::Missed),
+            }
+        }
+        Ok(())
+    }
+
+    async fn until_idle(&self) {
+        loop {
+            tokio::time::sleep(IDLE).await;
+            if self.told.receiver_count() == 0 {
+                return;
+            }
+        }
+    }
+}
