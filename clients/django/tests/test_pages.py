@@ -71,6 +71,20 @@ def test_what_is_a_page_view(
 
 
 @pytest.mark.parametrize(
+    ("destination", "expected"),
+    [("document", True), ("iframe", True), ("empty", True), ("image", False), ("script", False)],
+)
+def test_a_part_of_a_page_is_none(destination: str, expected: bool) -> None:
+    assert is_recorded("/", {}, 404, {"Sec-Fetch-Dest": destination}) == expected
+
+
+def test_what_browsers_ask_for_by_themselves_is_no_page() -> None:
+    request = RequestFactory().get("/favicon.ico")
+    response = HttpResponse("Not found", status=404)
+    assert not is_page_view(request, response, parsed().rules)
+
+
+@pytest.mark.parametrize(
     ("header", "value"),
     [("Sec-Purpose", "prefetch;prerender"), ("Purpose", "prefetch"), ("X-Moz", "prefetch")],
 )
