@@ -1,6 +1,7 @@
 #!/bin/sh
 # Checks the package: lint, format, types, wheel, tests. Usage: check.sh [VENV]; see environment.sh.
-# TETRALTO_BIN names the system to test against. The test in a browser runs where there is one.
+# TETRALTO_BIN names the system to test against. What needs Chromium, eventlet or uWSGI is tested
+# where they are.
 set -eu
 . "$(dirname "$0")/environment.sh"
 
@@ -18,9 +19,5 @@ for name in page.js py.typed management/commands/tetralto_check.py templatetags/
     }
 done
 
-if PYTHONPATH=tests "$venv/bin/python" -c 'import browser; browser.find_browser()' 2>/dev/null; then
-    "$venv/bin/pytest" -q
-else
-    echo "check.sh: no Chromium here, so the page script is not tried in a browser" >&2
-    "$venv/bin/pytest" -q -m "not browser"
-fi
+. ./markers.sh
+"$venv/bin/pytest" -q -m "$markers"

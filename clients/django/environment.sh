@@ -13,6 +13,7 @@ if [ ! -x "$venv/bin/pip" ]; then
     }
 fi
 if [ ! "$venv/.installed" -nt pyproject.toml ]; then
+    echo "$0: installing what the package is developed with" >&2
     "$venv/bin/pip" install --quiet --disable-pip-version-check \
         --editable '.[test]' "django${DJANGO:-}"
     touch "$venv/.installed"

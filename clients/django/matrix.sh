@@ -16,10 +16,12 @@ for pair in 3.10:4.2 3.10:5.2 3.11:4.2 3.11:5.2 3.12:4.2 3.12:5.2 3.12:6.0 3.13:
         echo "== $python is not here" >&2
         continue
     }
-    venv=$folder/$pair
+    venv=$folder/python${pair%:*}-django$django
     [ -x "$venv/bin/pip" ] || "$python" -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check --editable '.[test]' \
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --editable '.[test,servers]' \
         "django~=$django.0"
+    . ./markers.sh
+    [ -n "${TETRALTO_BIN:-}" ] || without "built system (TETRALTO_BIN)" system
     echo "== Python ${pair%:*}, Django $django"
-    "$venv/bin/pytest" -q -p no:cacheprovider "$@"
+    "$venv/bin/pytest" -q -p no:cacheprovider -m "$markers" "$@"
 done

@@ -38,16 +38,35 @@ class Server:
     arguments: tuple[str, ...]
     stop_signal: signal.Signals = signal.SIGTERM
 
+    def command(self, port: int) -> list[str]:
+        return [argument.format(port=port) for argument in self.arguments]
 
-_GUNICORN = ("gunicorn", "--bind=127.0.0.1:{port}", "--no-control-socket", "demo.wsgi")
+
+_PYTHON = (sys.executable, "-m")
+_GUNICORN = (*_PYTHON, "gunicorn", "--bind=127.0.0.1:{port}", "--no-control-socket", "demo.wsgi")
 SERVERS = {
     "gunicorn": Server(_GUNICORN),
     "gunicorn-threads": Server((*_GUNICORN, "--threads=4")),
     "gunicorn-preload": Server((*_GUNICORN, "--preload", "--workers=3")),
     "gunicorn-workers": Server((*_GUNICORN, "--workers=3")),
     "gunicorn-gevent": Server((*_GUNICORN, "--worker-class=gevent")),
+    "eventlet": Server((*_PYTHON, "demo.eventlet_server", "{port}")),
+    "uwsgi": Server(
+        (
+            str(Path(sys.executable).with_name("uwsgi")),
+            f"--virtualenv={sys.prefix}",
+            "--http-socket=127.0.0.1:{port}",
+            "--module=demo.wsgi",
+            "--master",
+            "--processes=3",
+            "--enable-threads",
+            "--die-on-term",
+            "--need-app",
+        )
+    ),
     "uvicorn": Server(
         (
+            *_PYTHON,
             "uvicorn",
             "--host=127.0.0.1",
             "--port={port}",
@@ -55,7 +74,19 @@ SERVERS = {
             "demo.asgi:application",
         )
     ),
-    "runserver": Server(("django", "runserver", "--noreload", "127.0.0.1:{port}"), signal.SIGINT),
+    "example": Server(
+        (
+            *_PYTHON,
+            "uvicorn",
+            "--app-dir=../example",
+            "--host=127.0.0.1",
+            "--port={port}",
+            "shop.asgi:application",
+        )
+    ),
+    "runserver": Server(
+        (*_PYTHON, "django", "runserver", "--noreload", "127.0.0.1:{port}"), signal.SIGINT
+    ),
 }
 
 
@@ -85,7 +116,7 @@ class Site:
         self._stop_signal = server.stop_signal
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", *(a.format(port=self._port) for a in server.arguments)],
+                server.command(self._port),
                 cwd=HERE,
                 env={
                     **os.environ,

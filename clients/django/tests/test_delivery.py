@@ -114,7 +114,15 @@ def test_what_the_service_refuses_costs_nothing_else(
 
 
 @pytest.mark.parametrize(
-    "server", ["gunicorn", "gunicorn-threads", "gunicorn-gevent", "uvicorn", "runserver"]
+    "server",
+    [
+        "gunicorn",
+        "gunicorn-threads",
+        "gunicorn-gevent",
+        pytest.param("eventlet", marks=pytest.mark.eventlet),
+        "uvicorn",
+        "runserver",
+    ],
 )
 def test_what_waits_is_delivered_when_the_server_stops(
     analytics: Analytics, start_site: StartSite, server: str
@@ -154,6 +162,17 @@ def test_forked_workers_deliver_each_for_itself(
         site.get(f"/?{n}")
     site.stop()
     assert analytics.paths() == {f"?{n}": 1 for n in range(30)}
+
+
+@pytest.mark.uwsgi
+def test_uwsgi_forks_without_telling_python(analytics: Analytics, start_site: StartSite) -> None:
+    site = start_site(analytics.url, "uwsgi")
+    for n in range(30):
+        site.get(f"/?{n}")
+    # Not at the end: uWSGI runs no exit handlers in a worker that it takes for busy.
+    analytics.wait_for(30)
+    assert analytics.paths() == {f"?{n}": 1 for n in range(30)}
+    site.stop()
 
 
 FORKING = """

@@ -18,6 +18,7 @@ from tetralto_visits.middleware import VisitMiddleware
 from tetralto_visits.note import HEADERS, note_visit
 from tetralto_visits.pages import is_page_view
 from tetralto_visits.parcel import LARGEST_BODY
+from tetralto_visits.wire import write_event
 
 GOOD = {"SERVICE_URL": "http://127.0.0.1:9", "TOKEN": "a-token", "SPOOL": "off"}
 
@@ -68,6 +69,20 @@ def test_what_is_a_page_view(
     path: str, own: dict[str, object], status: int, expected: bool
 ) -> None:
     assert is_recorded(path, own, status) == expected
+
+
+@pytest.mark.parametrize(
+    ("destination", "expected"),
+    [("document", True), ("iframe", True), ("empty", True), ("image", False), ("script", False)],
+)
+def test_a_part_of_a_page_is_none(destination: str, expected: bool) -> None:
+    assert is_recorded("/", {}, 404, {"Sec-Fetch-Dest": destination}) == expected
+
+
+def test_what_browsers_ask_for_by_themselves_is_no_page() -> None:
+    request = RequestFactory().get("/favicon.ico")
+    response = HttpResponse("Not found", status=404)
+    assert not is_page_view(request, response, parsed().rules)
 
 
 @pytest.mark.parametrize(
@@ -128,6 +143,24 @@ def test_a_visit_is_written_the_same_each_time() -> None:
     assert content["id"] == visit.id
     assert content["url"] == "http://testserver/caf%C3%A9/?q=%C3%BC"
     assert len(content["referrer"]) == 2048
+
+
+def test_numbers_as_ids_are_told_as_texts() -> None:
+    visit = Visit(None)
+    visit.user_id, visit.visitor_id = 42, 43  # type: ignore[assignment]
+    request = RequestFactory().get("/")
+    event = json.loads(write_event(request, visit, "seen", {}, Peers(parsed().proxies)))
+    for told in (event, written(request, visit)):
+        assert (told["user_id"], told["visitor_id"]) == ("42", "43")
+
+
+def test_what_is_no_unicode_costs_no_batch() -> None:
+    request = RequestFactory().get("/")
+    request.path = "/\udcff/"
+    request.META["QUERY_STRING"] = "\udcff"
+    request.META["HTTP_USER_AGENT"] = "\udcff"
+    note = note_visit(request, Visit(None), 200, Peers(parsed().proxies), None)
+    assert json.loads(note.body)["url"] == "http://testserver/%3F/??"
 
 
 def test_no_visit_is_too_long_for_the_service() -> None:

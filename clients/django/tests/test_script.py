@@ -13,7 +13,7 @@ from django.template import Context, Template
 from django.test import RequestFactory, override_settings
 
 from analytics import Analytics
-from browser import find_browser
+from browser import command
 from conftest import StartSite
 from polling import until
 from tetralto_visits.allowance import Allowance
@@ -57,6 +57,7 @@ def test_the_tag_names_the_visit() -> None:
         ({"CONSENT": lambda _request: False}, "/"),
         ({"SERVICE_URL": ""}, "/"),
         ({"EXCLUDE_PATHS": ["/no/*"]}, "/no/page/"),
+        ({"CONSENT": lambda _request: 1 / 0}, "/"),
     ],
 )
 def test_the_tag_is_empty_where_nothing_is_recorded(own: dict[str, object], path: str) -> None:
@@ -107,6 +108,12 @@ def test_a_report_that_the_service_does_not_know_costs_no_visit(start_site: Star
 NO_REPORTS: list[tuple[dict[str, str], bytes, int]] = [
     ({"Sec-Fetch-Site": "cross-site"}, report(), 403),
     ({"Origin": "https://evil.example"}, report(), 403),
+    ({"Origin": "http://["}, report(), 403),
+    ({"Origin": "null"}, report(), 403),
+    ({"Content-Length": "9" * 5000}, b"", 400),
+    ({"Content-Length": "-1"}, b"", 400),
+    ({}, b"\xff\xfe", 400),
+    ({}, b'{"visit":1e999}', 400),
     ({}, b"x" * 1000, 400),
     ({}, b"", 400),
     ({}, b"[]", 400),
@@ -162,16 +169,11 @@ def test_a_real_browser_reports_its_engagement(
     analytics: Analytics, start_site: StartSite, tmp_path: Path, server: str
 ) -> None:
     site = start_site(analytics.url, server, TETRALTO_DEMO_CSP="1")
-    arguments = [
-        find_browser(),
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        f"--user-data-dir={tmp_path / 'profile'}",
+    arguments = command(
+        tmp_path / "profile",
         f"--host-resolver-rules=MAP www.example.com {site.url.removeprefix('http://')}",
         "http://www.example.com/tall/",
-    ]
+    )
     with (tmp_path / "browser.log").open("wb") as log:
         browser = subprocess.Popen(arguments, stdout=log, stderr=log)
         try:

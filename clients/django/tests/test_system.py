@@ -23,8 +23,11 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import override_settings
 
+from browser import Browser
 from conftest import StartSite
 from polling import free_port, until
+
+pytestmark = pytest.mark.system
 
 # A visitor with a public address, behind a proxy that the site trusts.
 VISITOR = {"X-Forwarded-For": "81.2.69.142", "Referer": "https://www.google.com/"}
@@ -53,19 +56,24 @@ class System:
 
     def visits(self, prefix: str) -> list[dict[str, Any]]:
         """All visits whose path starts with the prefix, bots included."""
+        visits = self.read("/visits", include_bots="true")
+        return [visit for visit in visits if visit["path"].startswith(prefix)]
+
+    def read(self, path: str, **asked: str) -> list[dict[str, Any]]:
+        """All that a list holds."""
         found: list[dict[str, Any]] = []
         cursor: str | None = ""
         while cursor is not None:
-            query = {"include_bots": "true", "limit": 100} | ({"cursor": cursor} if cursor else {})
+            query = {**asked, "limit": "100"} | ({"cursor": cursor} if cursor else {})
             request = urllib.request.Request(
-                f"{self.url}/visits?{urlencode(query)}",
+                f"{self.url}{path}?{urlencode(query)}",
                 headers={"Authorization": f"Bearer {self.token}"},
             )
             with urllib.request.urlopen(request, timeout=30) as answer:
                 page = json.load(answer)
             found += page["data"]
             cursor = page["next_cursor"]
-        return [visit for visit in found if visit["path"].startswith(prefix)]
+        return found
 
 
 class Start:
@@ -217,3 +225,46 @@ def test_the_check_against_the_real_service(start_system: Start) -> None:
         pytest.raises(CommandError, match="is not a token of this service"),
     ):
         call_command("tetralto_check", stdout=output)
+
+
+@pytest.mark.browser
+def test_a_real_browser_walks_the_example(
+    start_system: Start, start_site: StartSite, tmp_path: Path
+) -> None:
+    system = start_system()
+    example = {"DJANGO_SETTINGS_MODULE": "shop.settings", "VISITOR_ANALYTICS_TOKEN": system.token}
+    site = start_site(system.url, "example", **example)
+    browser = Browser(tmp_path)
+
+    def pages() -> list[dict[str, Any]]:
+        visits = system.visits("/")
+        return [visit for visit in visits if visit["path"] != "/data.json"]  # is it up?
+
+    def walk(click: str, title: str) -> None:
+        browser.evaluate(f"document.querySelector({click!r}).click()")
+        until(lambda: browser.evaluate("document.title") == title, title)
+
+    try:
+        browser.open(f"{site.url}/")
+        until(lambda: browser.evaluate("document.title") == "Welcome", "the first page")
+        walk("a[href^='/pricing']", "Pricing")
+        until(lambda: browser.evaluate("performance.now() > 2000"), "a look at the page")
+        walk("button", "Welcome")
+        until(lambda: len(pages()) == 3, "the visits")
+        until(lambda: engaged(system, "/pricing/"), "the engagement")
+    finally:
+        browser.close()
+    visits = pages()
+    assert [visit["path"] for visit in reversed(visits)] == ["/", "/pricing/", "/"]
+    pricing = visits[1]
+    assert (pricing["title"], pricing["scroll_depth"]) == ("Pricing", 100)
+    assert pricing["properties"] == {"plan": "pro", "route": "pricing"}
+    assert len({visit["session_id"] for visit in visits}) == 1
+    until(lambda: system.read("/analytics/events"), "the event")
+    (event,) = system.read("/analytics/events")
+    assert (event["event_type"], event["metadata"]) == ("quote_requested", {"rooms": 3})
+
+
+def engaged(system: System, path: str) -> bool:
+    (visit,) = system.visits(path)
+    return bool(visit["engagement_seconds"])

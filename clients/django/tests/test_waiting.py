@@ -1,6 +1,15 @@
 """The queue in memory: bounded in number and weight, each kind in its turn."""
 
+import gc
+import tracemalloc
+
+from django.http import HttpRequest
+from django.test import RequestFactory
+
+from tetralto_visits.address import Peers, TrustedProxies
+from tetralto_visits.note import note_visit
 from tetralto_visits.parcel import EVENTS, LARGEST_BODY, VISITS, Parcel
+from tetralto_visits.visit import Visit
 from tetralto_visits.waiting import Waiting
 
 
@@ -57,3 +66,28 @@ def test_heavy_parcels_fill_it_earlier_and_go_in_smaller_batches() -> None:
     waiting.take_all()
     waiting.settle()
     assert sum(waiting.add(heavy) for _ in range(1000)) == taken, "nothing is left of the weight"
+
+
+def test_a_queue_full_of_visits_that_share_nothing_keeps_its_bound() -> None:
+    """10 MB is promised for the whole package; its modules take 2 to 3."""
+    waiting, peers, number = Waiting(10_000), Peers(TrustedProxies()), 0
+    tracemalloc.start()
+    try:
+        while waiting.add(note_visit(unlike_others(number), Visit(None), 200, peers, None)):
+            number += 1
+        gc.collect()
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert number > 4000
+    assert taken < 7_500_000
+
+
+def unlike_others(number: int) -> HttpRequest:
+    headers = {
+        "User-Agent": f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 {number}",
+        "Accept": f"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8;n={number}",
+        "Accept-Language": f"en-GB,en-US;q=0.9,en;q=0.8;n={number}",
+        "Referer": f"https://www.example.com/products/lamp-{number}/",
+    }
+    return RequestFactory().get(f"/products/lamp-{number}/?n={number}", headers=headers)

@@ -1,1 +1,1 @@
-"""A shop of three pages that shows how the package is used."""
+"""A small shop that shows how the package is used."""

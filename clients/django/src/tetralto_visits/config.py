@@ -54,6 +54,8 @@ HEALTH_CHECKS = (
     "/ping",
     "/readyz",
 )
+# Asked for by browsers by themselves; where there are none the answer is a page that says so.
+ICONS = ("/favicon.ico", "/apple-touch-icon.png", "/apple-touch-icon-precomposed.png")
 # Of a redirect the page it leads to counts; 304 is the same page seen again.
 _STATUS_CODES = ("2xx", "304", "4xx", "5xx")
 
@@ -133,7 +135,7 @@ def _rules(values: Values) -> Rules:
         values.note("E008", f"TETRALTO_STATUS_CODES: {error}.", 'Write ["2xx", 304, 404].')
     return Rules(
         included=Patterns.parse_paths(values.texts("INCLUDE_PATHS")) or None,
-        excluded=Patterns.parse_paths((*HEALTH_CHECKS, *values.texts("EXCLUDE_PATHS"))),
+        excluded=Patterns.parse_paths((*HEALTH_CHECKS, *ICONS, *values.texts("EXCLUDE_PATHS"))),
         excluded_views=Patterns.parse(values.texts("EXCLUDE_VIEWS")) or None,
         content_types=values.texts("CONTENT_TYPES", ("text/html",)),
         statuses=statuses,

@@ -212,4 +212,7 @@ def _version(text: str) -> str:
 
 def _target(path: str, query: str) -> str:
     """Write path and query as in a URL."""
-    return f"{escape_uri_path(path)}?{iri_to_uri(query)}" if query else escape_uri_path(path)
+    try:
+        return f"{escape_uri_path(path)}?{iri_to_uri(query)}" if query else escape_uri_path(path)
+    except UnicodeError:  # lone surrogates: how a server may pass on bytes that are no UTF-8
+        return _target(*(text.encode("utf-8", "replace").decode() for text in (path, query)))

@@ -14,6 +14,28 @@ from django.urls import ResolverMatch
 
 from tetralto_visits.config import Rules
 
+# What of ``Sec-Fetch-Dest`` (W3C Fetch Metadata) is a part of a page; where it is missing, the
+# answer is HTML, too. Not among them is "empty": scripts load whole pages as well.
+_PARTS = frozenset(
+    (
+        "audio",
+        "audioworklet",
+        "font",
+        "image",
+        "json",
+        "manifest",
+        "paintworklet",
+        "report",
+        "script",
+        "serviceworker",
+        "sharedworker",
+        "style",
+        "track",
+        "video",
+        "worker",
+        "xslt",
+    )
+)
 _PREFETCH_KEYS = ("HTTP_SEC_PURPOSE", "HTTP_PURPOSE", "HTTP_X_PURPOSE", "HTTP_X_MOZ")
 
 
@@ -34,6 +56,7 @@ def is_wanted(request: HttpRequest, rules: Rules) -> bool:
     """Whether the answer to the request is a page view, if it is a page."""
     return (
         request.method == "GET"
+        and request.META.get("HTTP_SEC_FETCH_DEST") not in _PARTS
         and not request.path.startswith(asset_paths(settings.STATIC_URL, settings.MEDIA_URL))
         and not rules.excluded.match(request.path_info)
         and (rules.included is None or rules.included.match(request.path_info))

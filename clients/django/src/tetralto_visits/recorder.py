@@ -39,6 +39,14 @@ class Recorder:
             found = self._courier = (pid, courier_for(self.config.target))
         return found[1]
 
+    def may_tell(self, request: HttpRequest) -> bool:
+        """Whether anything may be told of the visitor; no, when the site's own function fails."""
+        try:
+            return may_tell(request, self.config.rules)
+        except Exception as error:  # noqa: BLE001
+            self.courier.could_not_build(error)
+            return False
+
     def wants(self, request: HttpRequest, response: HttpResponseBase, visit: Visit) -> bool:
         """Whether this is a visit to record."""
         try:

@@ -16,7 +16,6 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 
 from tetralto_visits.allowance import Allowance
-from tetralto_visits.consent import may_tell
 from tetralto_visits.recorder import Recorder
 from tetralto_visits.visit import Visit
 
@@ -78,9 +77,9 @@ def engagement(request: HttpRequest) -> HttpResponse:
         return response
     try:
         report = read_report(_body(request), time.time())
-    except ValueError:
+    except (ValueError, RecursionError, OSError):  # the last when the visitor is gone
         return _answer(400)
-    if may_tell(request, recorder.config.rules):
+    if recorder.may_tell(request):
         recorder.engagement(*report)
     return _answer(204)
 
@@ -114,7 +113,12 @@ def _is_same_origin(request: HttpRequest) -> bool:
     if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
         return False
     origin = request.headers.get("Origin")
-    return origin is None or urlsplit(origin).netloc == request.get_host()
+    if origin is None:
+        return True
+    try:
+        return urlsplit(origin).netloc == request.get_host()
+    except ValueError:
+        return False
 
 
 def _may_report(request: HttpRequest, recorder: Recorder) -> bool:

@@ -8,7 +8,6 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from tetralto_visits.consent import may_tell
 from tetralto_visits.pages import is_wanted
 from tetralto_visits.views import page_script
 from tetralto_visits.visit import Visit
@@ -29,8 +28,7 @@ def tetralto_script(context: Context, nonce: object = None) -> SafeString:
     if request is None or visit is None or recorder is None or visit.is_skipped:
         return empty
     try:
-        rules = recorder.config.rules
-        if not (is_wanted(request, rules) and may_tell(request, rules)):
+        if not (is_wanted(request, recorder.config.rules) and recorder.may_tell(request)):
             return empty
         script = reverse("tetralto_visits:script")
         to = reverse("tetralto_visits:engagement")
