@@ -25,6 +25,7 @@ pub mod smtp;
 pub mod target;
 pub mod template;
 pub mod twilio;
+pub mod vault;
 pub mod vonage;
 pub mod web_push;
 pub mod webhook;

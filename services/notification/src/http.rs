@@ -25,6 +25,7 @@ use utoipa_axum::routes;
 
 use crate::config::CallbackKeys;
 use crate::domain::decision::Defaults;
+use crate::domain::vault::Vault;
 use crate::domain::web_push::Vapid;
 use crate::workers::accepter::Accepter;
 use crate::workers::reader::Shelf;
@@ -41,6 +42,8 @@ pub struct Shared {
     pub defaults: Arc<Defaults>,
     /// Who sends to browsers, where the settings name somebody.
     pub vapid: Option<Arc<Vapid>>,
+    /// Seals secrets.
+    pub vault: Arc<Vault>,
     /// What callbacks are checked with.
     pub callbacks: Arc<CallbackKeys>,
     /// Rules and recipients.

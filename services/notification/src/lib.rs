@@ -35,7 +35,7 @@ use crate::workers::limiter::Limiter;
 use crate::workers::reader::Shelf;
 use crate::workers::sender::Sender;
 use crate::workers::wake::Wake;
-use crate::workers::{dispatcher::Dispatcher, teller::Teller, upkeep};
+use crate::workers::{dispatcher::Dispatcher, teller::Teller, upkeep::Upkeep};
 
 /// The service's name, the audience of its tokens, and its schema in the database.
 pub const NAME: &str = "notification";
@@ -71,7 +71,8 @@ pub fn build_on(
     let verifier = keys.verifier(NAME, &clock)?;
     let wake = Wake::default();
     let vapid = providers::vapid(config)?;
-    let providers = Providers::new(config, &clock, vapid.as_ref())?;
+    let vault = providers::vault(config)?;
+    let providers = Providers::new(config, &clock, vapid.as_ref(), &vault)?;
     let shelf = Shelf::new(pool.clone());
     let defaults = Arc::new(config.sms.defaults()?);
     let limiter = Limiter {
@@ -95,6 +96,7 @@ pub fn build_on(
         clock: clock.clone(),
         defaults,
         vapid,
+        vault: vault.clone(),
         callbacks: Arc::new(config.callback_keys()),
         shelf: shelf.clone(),
         accepter,
@@ -147,7 +149,15 @@ pub fn build_on(
         .worker("accept", |stop| writer.run(stop))
         .worker("rules", |stop| shelf.run(stop))
         .worker("digests", |stop| digests.run(stop));
-    let app = app.worker("upkeep", |stop| upkeep::run(pool, clock, stop));
+    let kept = config.notification_retention_days;
+    let upkeep = Upkeep {
+        pool,
+        lane,
+        clock,
+        kept: kept.map(|days| TimeDelta::days(days.into())),
+        vault,
+    };
+    let app = app.worker("upkeep", |stop| upkeep.run(stop));
     Ok(app.trusting(keys, verifier)?)
 }
 

@@ -22,6 +22,7 @@ use crate::clients::web_push::WebPush;
 use crate::clients::webhook::Webhook;
 use crate::config::{Config, SmsProvider};
 use crate::domain::target::Channel;
+use crate::domain::vault::Vault;
 use crate::domain::web_push::Vapid;
 use crate::workers::sender::Asked;
 
@@ -41,9 +42,23 @@ pub fn vapid(config: &Config) -> anyhow::Result<Option<Arc<Vapid>>> {
     Ok(Some(Arc::new(vapid)))
 }
 
+/// Who seals secrets.
+pub fn vault(config: &Config) -> anyhow::Result<Arc<Vault>> {
+    let key = config.channels.webhook_secrets_key.as_ref();
+    let vault = key.map(|key| Vault::new(key.expose_secret()));
+    let vault = vault.transpose();
+    let vault = vault.context("WEBHOOK_SECRETS_KEY is no key: 32 bytes in base64")?;
+    Ok(Arc::new(vault.unwrap_or_default()))
+}
+
 impl Providers {
     /// The providers that the settings name.
-    pub fn new(config: &Config, clock: &Clock, vapid: Option<&Arc<Vapid>>) -> anyhow::Result<Self> {
+    pub fn new(
+        config: &Config,
+        clock: &Clock,
+        vapid: Option<&Arc<Vapid>>,
+        vault: &Arc<Vault>,
+    ) -> anyhow::Result<Self> {
         let guarded = Guarded::new(config.channels.webhook_private_networks.clone())?;
         let each = Channel::ALL.into_iter().map(|channel| {
             let providers: Vec<Arc<dyn Provider>> = match channel {
@@ -56,6 +71,7 @@ impl Providers {
                 Channel::Webhook => vec![Arc::new(Webhook {
                     http: guarded.clone(),
                     clock: clock.clone(),
+                    vault: vault.clone(),
                 })],
                 Channel::Slack => vec![Arc::new(Slack {
                     http: guarded.clone(),
@@ -110,7 +126,12 @@ fn email(config: &Config) -> anyhow::Result<Vec<Arc<dyn Provider>>> {
     let Some((url, from)) = settings.smtp_url.as_ref().zip(settings.email_from.as_ref()) else {
         return Ok(vec![]);
     };
-    Ok(vec![Arc::new(Email::new(url.expose_secret(), from)?)])
+    let authorities = settings.smtp_ca_file.as_ref().map(std::fs::read);
+    let authorities = authorities
+        .transpose()
+        .context("SMTP_CA_FILE cannot be read")?;
+    let email = Email::new(url.expose_secret(), from, authorities.as_deref())?;
+    Ok(vec![Arc::new(email)])
 }
 
 fn telegram(config: &Config) -> anyhow::Result<Vec<Arc<dyn Provider>>> {

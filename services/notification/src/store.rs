@@ -14,6 +14,7 @@ pub mod notification;
 pub mod queue;
 pub mod receipt;
 pub mod recipient;
+pub mod retention;
 pub mod rule;
 pub mod spent;
 pub mod suppression;

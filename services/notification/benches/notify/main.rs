@@ -5,7 +5,7 @@
 //! log. In the same run a bare insert tells the limit ([`bare`]). Then what was held is delivered
 //! to a server of ntfy on this machine. Machines are noisy; the ratios and the processor's time for
 //! each are what counts. Needs a database in `DATABASE_URL`, which must be durable to mean
-//! anything.
+//! anything. `./dev bench notify claims` measures claims from a queue of a million instead.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -17,6 +17,7 @@
 )]
 
 mod bare;
+mod claims;
 mod requests;
 mod service;
 mod sink;
@@ -39,15 +40,21 @@ const ALONE: usize = 200;
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    if !runtime.block_on(bare::serve(&arguments)) {
-        runtime.block_on(measure());
+    if runtime.block_on(bare::serve(&arguments)) {
+        return;
+    }
+    let database = std::env::var("DATABASE_URL").expect("run it by ./dev bench notify");
+    if arguments.iter().any(|argument| argument == "claims") {
+        service::migrate(&database);
+        runtime.block_on(claims::measure(&database));
+    } else {
+        runtime.block_on(measure(&database));
     }
 }
 
-async fn measure() {
-    let database = std::env::var("DATABASE_URL").expect("run it by ./dev bench notify");
+async fn measure(database: &str) {
     let sink = Sink::start().await;
-    let mut service = Service::start(&database, sink.port).await;
+    let mut service = Service::start(database, sink.port).await;
     println!("idle memory: {:.0} MB", service.process.memory());
     idle(&service, &sink).await;
     println!();
@@ -127,10 +134,11 @@ async fn run(
     let outcome = load.run(connections, LENGTH).await;
     assert!(outcome.items < total, "more requests are needed");
     let late = until_sent(service).await.as_millis();
-    let mut costs = service.costs(before, outcome.items);
-    if event == requests::TOLD {
-        costs += &format!("; the last told after {late} ms");
-    }
+    let costs = service.costs(before, outcome.items);
+    let costs = match event {
+        requests::TOLD => format!("{costs}; the last told after {late} ms"),
+        _ => costs,
+    };
     print(name, connections, &outcome, &costs);
     outcome.rate()
 }

@@ -32,20 +32,13 @@ impl Service {
         let backend = sqlx::query_scalar::<_, i32>("select pg_backend_pid()");
         let backend = backend.fetch_one(&mut connection).await.unwrap();
         let port = free_port();
-        let command = || {
-            let mut command = Command::new(env!("CARGO_BIN_EXE_notification"));
-            command
-                .env("JWT_SECRETS", SECRET)
-                .env("DATABASE_URL", database)
-                .env("NTFY_URL", format!("http://127.0.0.1:{ntfy}"))
-                .env("PORT", port.to_string());
-            command
-        };
-        let mut migrate = command();
-        migrate.arg("migrate").stdout(Stdio::null());
-        assert!(migrate.status().unwrap().success());
+        migrate(database);
+        let mut command = command(database);
+        command
+            .env("NTFY_URL", format!("http://127.0.0.1:{ntfy}"))
+            .env("PORT", port.to_string());
         Self {
-            process: Process::start(command(), port).await,
+            process: Process::start(command, port).await,
             token: token(),
             connection,
             postgres: parent(backend.cast_unsigned()).unwrap(),
@@ -69,6 +62,21 @@ impl Service {
             micros(now.postgres.since(before.postgres))
         )
     }
+}
+
+/// Brings the schema to its newest version.
+pub fn migrate(database: &str) {
+    let mut migrate = command(database);
+    migrate.arg("migrate").stdout(Stdio::null());
+    assert!(migrate.status().unwrap().success());
+}
+
+fn command(database: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_notification"));
+    command
+        .env("JWT_SECRETS", SECRET)
+        .env("DATABASE_URL", database);
+    command
 }
 
 fn token() -> String {

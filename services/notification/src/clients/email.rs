@@ -5,8 +5,10 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use lettre::message::{Mailbox, MultiPart, SinglePart, header};
+use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::transport::smtp::{Error, PoolConfig};
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
+use url::Url;
 
 use super::Provider;
 use crate::domain::attempt::{Answer, Claimed, Outcome};
@@ -36,6 +38,9 @@ pub enum Unusable {
          smtp://mail.example.com:587?tls=required"
     )]
     Url,
+    /// Those who may sign the server's certificate.
+    #[error("SMTP_CA_FILE holds no certificates in PEM")]
+    Authorities,
     /// The sender.
     #[error("EMAIL_FROM is no sender such as Shop <shop@example.com>")]
     From,
@@ -43,17 +48,19 @@ pub enum Unusable {
 
 impl Email {
     /// A client for the server at `url`: `smtps://` for TLS from the beginning,
-    /// `smtp://…?tls=required` for STARTTLS, `smtp://` without any.
-    pub fn new(url: &str, from: &str) -> Result<Self, Unusable> {
+    /// `smtp://…?tls=required` for STARTTLS, `smtp://` without any. `authorities`, in PEM, may sign
+    /// its certificate besides those that the system trusts.
+    pub fn new(url: &str, from: &str, authorities: Option<&[u8]>) -> Result<Self, Unusable> {
         let from: Mailbox = from.parse().map_err(|_| Unusable::From)?;
-        let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url);
-        let transport = builder
+        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
             .map_err(|_| Unusable::Url)?
             .timeout(Some(PATIENCE))
-            .pool_config(PoolConfig::new().max_size(TALKS))
-            .build();
+            .pool_config(PoolConfig::new().max_size(TALKS));
+        if let Some(pem) = authorities {
+            builder = builder.tls(trusting(url, pem)?);
+        }
         Ok(Self {
-            transport,
+            transport: builder.build(),
             unsubscribe: format!("<mailto:{}?subject=unsubscribe>", from.email),
             from,
         })
@@ -99,6 +106,26 @@ impl Email {
     }
 }
 
+/// The encryption that `url` asks for, with more authorities.
+fn trusting(url: &str, pem: &[u8]) -> Result<Tls, Unusable> {
+    let url = Url::parse(url).map_err(|_| Unusable::Url)?;
+    let host = url.host_str().ok_or(Unusable::Url)?;
+    let authorities = Certificate::from_pem(pem).map_err(|_| Unusable::Authorities)?;
+    let parameters = TlsParameters::builder(host.into())
+        .add_root_certificate(authorities)
+        .build()
+        .map_err(|_| Unusable::Authorities)?;
+    let asked = url.query_pairs().find(|(name, _)| name == "tls");
+    Ok(
+        match (url.scheme(), asked.as_ref().map(|(_, how)| &**how)) {
+            ("smtps", _) => Tls::Wrapper(parameters),
+            (_, Some("required")) => Tls::Required(parameters),
+            (_, Some("opportunistic")) => Tls::Opportunistic(parameters),
+            _ => Tls::None,
+        },
+    )
+}
+
 fn message_id(delivery: &Claimed) -> String {
     format!("<{}@notification.invalid>", delivery.id)
 }
@@ -113,17 +140,14 @@ fn refused(error: &Error) -> Answer {
             ..Answer::plain(outcome, None)
         };
     }
-    let (outcome, words) = if error.is_tls() {
+    let words = error.to_string().to_ascii_lowercase();
+    let (outcome, words) = if error.is_tls() || words.contains("peer certificate") {
         (Outcome::Config, "no encryption that can be trusted")
     } else if error.is_client() {
         (Outcome::Config, "the server does not offer what is needed")
     } else if error.is_timeout() || error.is_response() {
         (Outcome::Unknown, "no answer that can be read in time")
-    } else if error
-        .to_string()
-        .to_ascii_lowercase()
-        .contains("connection error")
-    {
+    } else if words.contains("connection error") {
         (Outcome::Transient(None), "no connection")
     } else {
         (Outcome::Unknown, "the connection broke")

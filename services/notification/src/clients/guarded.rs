@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use ipnet::IpNet;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, RequestBuilder, Response};
@@ -38,15 +39,22 @@ impl Allowed {
     }
 }
 
+/// Where a name is.
+type LookUp = fn(String) -> BoxFuture<'static, std::io::Result<Vec<SocketAddr>>>;
+
+fn look_up(name: String) -> BoxFuture<'static, std::io::Result<Vec<SocketAddr>>> {
+    Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) })
+}
+
 /// Looks names up and leaves out what may not be reached, at the moment of each connection.
-struct Resolver(Arc<Allowed>);
+struct Resolver(Arc<Allowed>, LookUp);
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let rule = self.0.clone();
+        let (rule, found) = (self.0.clone(), (self.1)(name.as_str().to_owned()));
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let found: Vec<SocketAddr> = found.filter(|at| rule.permits(at.ip())).collect();
+            let mut found = found.await?;
+            found.retain(|at| rule.permits(at.ip()));
             if found.is_empty() {
                 return Err(NotPublic.into());
             }
@@ -72,7 +80,7 @@ impl Guarded {
             .pool_idle_timeout(Duration::from_secs(20))
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
-            .dns_resolver(Resolver(rule.clone()))
+            .dns_resolver(Resolver(rule.clone(), look_up))
             .build()?;
         Ok(Self { http, rule })
     }
@@ -118,4 +126,34 @@ fn is_private(error: &reqwest::Error) -> bool {
         cause = error.source();
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// In the public internet at first, later in the cloud's metadata, then in both.
+    fn changing(_: String) -> BoxFuture<'static, std::io::Result<Vec<SocketAddr>>> {
+        static ASKED: AtomicUsize = AtomicUsize::new(0);
+        let public = SocketAddr::from(([93, 184, 215, 14], 0));
+        let metadata = SocketAddr::from(([169, 254, 169, 254], 0));
+        let found = match ASKED.fetch_add(1, Ordering::Relaxed) {
+            0 => vec![public],
+            1 => vec![metadata],
+            _ => vec![metadata, public],
+        };
+        Box::pin(std::future::ready(Ok(found)))
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_elsewhere_later_is_not_followed_there() {
+        let resolver = Resolver(Arc::new(Allowed(vec![])), changing);
+        let look = || resolver.resolve("hooks.example.com".parse().unwrap());
+        let public = [SocketAddr::from(([93, 184, 215, 14], 0))];
+        assert_eq!(look().await.unwrap().collect::<Vec<_>>(), public);
+        assert!(look().await.err().unwrap().is::<NotPublic>());
+        assert_eq!(look().await.unwrap().collect::<Vec<_>>(), public);
+    }
 }

@@ -1,5 +1,7 @@
 //! Webhooks: <https://www.standardwebhooks.com>.
 
+use std::sync::Arc;
+
 use common::clock::Clock;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -8,6 +10,7 @@ use serde_json::json;
 use super::guarded::Guarded;
 use super::{Provider, answer};
 use crate::domain::attempt::{Answer, Claimed, Doubt, Outcome};
+use crate::domain::vault::Vault;
 use crate::domain::webhook::signature;
 
 /// Posts signed requests.
@@ -16,6 +19,8 @@ pub struct Webhook {
     pub http: Guarded,
     /// What time it is.
     pub clock: Clock,
+    /// Opens secrets.
+    pub vault: Arc<Vault>,
 }
 
 impl Webhook {
@@ -35,10 +40,16 @@ impl Webhook {
             },
         })
         .to_string();
+        let owner = delivery.target.address();
+        let secrets = endpoint.keys.iter().map(|key| self.vault.open(owner, key));
+        let Ok(secrets) = secrets.collect::<Result<Vec<_>, _>>() else {
+            let detail = "its secret was sealed with another key than WEBHOOK_SECRETS_KEY";
+            return Answer::plain(Outcome::Config, Some(detail));
+        };
         // The same over all attempts, so that the receiver can tell a second one.
         let id = format!("msg_{}", delivery.id.simple());
         let now = self.clock.now().timestamp();
-        let signature = signature(&endpoint.keys, &id, now, body.as_bytes());
+        let signature = signature(&secrets, &id, now, body.as_bytes());
         let posted = self.http.post(&endpoint.url, |request| {
             request
                 .header("content-type", "application/json")

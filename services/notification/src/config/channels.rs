@@ -1,5 +1,7 @@
 //! What channels other than text messages need.
 
+use std::path::PathBuf;
+
 use chassis::settings::secret;
 use ipnet::IpNet;
 use secrecy::SecretString;
@@ -12,6 +14,10 @@ pub struct ChannelArgs {
     /// STARTTLS; without it emails are printed to the log.
     #[arg(long, env = "SMTP_URL", hide_env_values = true, value_parser = secret, requires = "email_from")]
     pub smtp_url: Option<SecretString>,
+    /// A file with certificates in PEM of those who may sign the mail server's, besides those that
+    /// the system trusts.
+    #[arg(long, env = "SMTP_CA_FILE")]
+    pub smtp_ca_file: Option<PathBuf>,
     /// Who writes emails, such as Shop <shop@example.com>.
     #[arg(long, env = "EMAIL_FROM", hide_env_values = true)]
     pub email_from: Option<String>,
@@ -52,6 +58,10 @@ pub struct ChannelArgs {
         default_value = "https://fcm.googleapis.com"
     )]
     pub fcm_base_url: Url,
+    /// What the secrets of webhooks are sealed with in the database: 32 bytes in base64; without it
+    /// they are kept as they are.
+    #[arg(long, env = "WEBHOOK_SECRETS_KEY", hide_env_values = true, value_parser = secret)]
+    pub webhook_secrets_key: Option<SecretString>,
     /// Private networks that webhooks may be in, such as 10.1.0.0/16, with commas; none unless
     /// told.
     #[arg(long, env = "WEBHOOK_PRIVATE_NETWORKS", value_delimiter = ',')]

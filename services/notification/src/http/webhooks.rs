@@ -93,6 +93,12 @@ fn new_secret() -> Result<String, Problem> {
     Ok(secret(&bytes))
 }
 
+/// A webhook's secret as it is kept.
+fn sealed(shared: &Shared, id: Uuid, secret: &str) -> Result<String, Problem> {
+    let sealed = shared.vault.seal(&Kind::Webhook.address(id), secret);
+    sealed.map_err(|error| Problem::internal(&error))
+}
+
 /// The webhooks, the newest first, without their secrets.
 #[utoipa::path(get, path = "/webhooks", tag = "channels", params(Asked),
     responses(
@@ -130,8 +136,8 @@ pub(super) async fn create(
     checked(&spec)?;
     let secret = new_secret()?;
     let (id, now) = (shared.clock.new_id(), shared.clock.now());
-    let keys = std::slice::from_ref(&secret);
-    let row = endpoint::insert(&shared.pool, Kind::Webhook, id, &spec.url, keys, now).await?;
+    let keys = [sealed(&shared, id, &secret)?];
+    let row = endpoint::insert(&shared.pool, Kind::Webhook, id, &spec.url, &keys, now).await?;
     let row = row.ok_or_else(error::too_many_endpoints)?;
     let made = Webhook::new(row, Some(secret));
     Ok((StatusCode::CREATED, Answer(made)))
@@ -172,7 +178,8 @@ pub(super) async fn rotate(
     Path(id): Path<Uuid>,
 ) -> Result<Answer<Webhook>, Problem> {
     let secret = new_secret()?;
-    let row = endpoint::rotate(&shared.pool, id, &secret).await?;
+    let kept = sealed(&shared, id, &secret)?;
+    let row = endpoint::rotate(&shared.pool, id, &kept).await?;
     let row = row.ok_or_else(error::no_such_webhook)?;
     Ok(Answer(Webhook::new(row, Some(secret))))
 }

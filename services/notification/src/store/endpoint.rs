@@ -5,6 +5,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::StoreError;
+use crate::domain::vault::{SEALED, Vault};
 
 /// The most there may be of a kind.
 const MOST: i64 = 100_000;
@@ -36,6 +37,12 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// What rules and requests call an endpoint with that id.
+    #[must_use]
+    pub fn address(self, id: Uuid) -> String {
+        format!("{}:{id}", self.as_str())
+    }
+
     const fn as_str(self) -> &'static str {
         match self {
             Self::Webhook => "webhook",
@@ -121,6 +128,34 @@ pub async fn rotate(pool: &PgPool, id: Uuid, secret: &str) -> Result<Option<Row>
         secret,
     );
     Ok(row.fetch_optional(pool).await?)
+}
+
+/// Seals the secrets of webhooks that were kept as they are, where there is a key.
+pub async fn seal(pool: &PgPool, vault: &Vault) -> Result<(), StoreError> {
+    if !vault.has_key() {
+        return Ok(());
+    }
+    let rows = sqlx::query!(
+        "select address, keys from notification.endpoint
+         where kind = 'webhook' and not keys[1] like $1 limit 1000",
+        format!("{SEALED}%"),
+    );
+    for row in rows.fetch_all(pool).await? {
+        let closed = |_| StoreError::Corrupt("endpoint");
+        let opened = row.keys.iter().map(|key| vault.open(&row.address, key));
+        let sealed = opened.map(|key| key.and_then(|key| vault.seal(&row.address, &key)));
+        let sealed = sealed.collect::<Result<Vec<_>, _>>().map_err(closed)?;
+        // Unless they were rotated meanwhile.
+        sqlx::query!(
+            "update notification.endpoint set keys = $3 where address = $1 and keys = $2",
+            row.address,
+            &row.keys,
+            &sealed,
+        )
+        .execute(pool)
+        .await?;
+    }
+    Ok(())
 }
 
 /// Deletes an endpoint of that kind; whether there was one.

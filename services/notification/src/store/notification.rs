@@ -12,7 +12,7 @@ use crate::domain::finding::Finding;
 use crate::domain::notification::priority_text;
 
 /// A digest's id is so much older than the digest at most.
-const LONGEST_WINDOW: TimeDelta = TimeDelta::days(31);
+pub(super) const LONGEST_WINDOW: TimeDelta = TimeDelta::days(31);
 
 /// A notification as it is kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -128,7 +128,7 @@ pub async fn list(pool: &PgPool, filter: &Filter, limit: i64) -> Result<Vec<Row>
 }
 
 /// The first id that a notification of that time may have: it begins with the milliseconds.
-fn first_id(at: DateTime<Utc>) -> Uuid {
+pub(super) fn first_id(at: DateTime<Utc>) -> Uuid {
     let millis = u128::try_from(at.timestamp_millis()).unwrap_or(0);
     Uuid::from_u128(millis << 80)
 }

@@ -1,0 +1,94 @@
+//! Whether claims slow down when much is queued: the service's own statement, without the service.
+
+use std::time::{Duration, Instant};
+
+use bench::{Cpu, Outcome, parent};
+use common::clock::Clock;
+use notification::domain::attempt::{Answer, Attempted, Claimed, Doubt, Next, Outcome as Sent};
+use notification::domain::target::Channel;
+use notification::store::queue::{self, Settled};
+use sqlx::PgPool;
+
+/// How much is queued.
+const QUEUED: [i32; 2] = [20_000, 1_000_000];
+/// How many claims are measured, each of so many deliveries, which are then settled.
+const CLAIMS: usize = 500;
+const EACH: i64 = 32;
+
+const FILL: &str = "
+    with new as (
+        insert into notification.notification (id, event, data, priority, status, created_at)
+        select gen_random_uuid(), 'bench', '{}', 'normal', 'queued', now()
+        from generate_series(1, $1) returning id)
+    insert into notification.delivery
+        (id, notification_id, channel, recipient, body, due_at, created_at)
+    select gen_random_uuid(), id, 'sms', '+15550100067', 'New visitor from London',
+        now() - random() * interval '1 hour', now() from new";
+
+/// Prints what a claim takes from a short queue and from a long one.
+pub async fn measure(database: &str) {
+    let pool = PgPool::connect(database).await.unwrap();
+    let backend = sqlx::query_scalar::<_, i32>("select pg_backend_pid()");
+    let backend = backend.fetch_one(&pool).await.unwrap();
+    let postgres = parent(backend.cast_unsigned()).unwrap();
+    println!(
+        "a claim of {EACH}, with settling        p50 ms   p95 ms   CPU µs of PostgreSQL for both"
+    );
+    let mut medians = vec![];
+    for queued in QUEUED {
+        let emptied = "truncate notification.notification, notification.delivery,
+            notification.attempt";
+        sqlx::raw_sql(emptied).execute(&pool).await.unwrap();
+        sqlx::query(FILL).bind(queued).execute(&pool).await.unwrap();
+        let settled = "vacuum analyze notification.delivery; checkpoint";
+        for statement in settled.split("; ") {
+            sqlx::raw_sql(sqlx::AssertSqlSafe(statement))
+                .execute(&pool)
+                .await
+                .unwrap();
+        }
+        let lane = queue::lane(&pool);
+        run(&lane, CLAIMS / 10).await;
+        let before = Cpu::of_family(postgres);
+        let outcome = run(&lane, CLAIMS).await;
+        let used = Cpu::of_family(postgres).since(before).total();
+        println!(
+            "{:<33} {:>8.2} {:>8.2} {:>8.0}",
+            format!("{queued} queued"),
+            outcome.per_mille(500),
+            outcome.per_mille(950),
+            used.as_secs_f64() * 1e6 / CLAIMS as f64
+        );
+        medians.push(outcome.per_mille(500));
+    }
+    println!("long to short: {:.2}", medians[1] / medians[0]);
+}
+
+async fn run(lane: &PgPool, claims: usize) -> Outcome {
+    let clock = Clock::system();
+    let mut times = vec![];
+    for _ in 0..claims {
+        let started = Instant::now();
+        let claimed = queue::claim(lane, Channel::Sms, clock.now(), EACH).await;
+        times.push(u32::try_from(started.elapsed().as_micros()).unwrap());
+        let sent: Vec<_> = claimed.unwrap().into_iter().map(sent).collect();
+        assert_eq!(sent.len(), usize::try_from(EACH).unwrap());
+        queue::settle(lane, &sent, clock.now()).await.unwrap();
+    }
+    Outcome::new(claims, Duration::ZERO, times)
+}
+
+fn sent(delivery: Claimed) -> Settled {
+    let attempted = Attempted {
+        started_at: delivery.created_at,
+        latency_ms: 1,
+        provider: "bench",
+        doubt: Doubt::Leave,
+        answer: Answer::plain(Sent::Sent, None),
+        delivery,
+    };
+    Settled {
+        attempted,
+        next: Next::Sent,
+    }
+}

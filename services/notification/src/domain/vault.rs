@@ -1,0 +1,86 @@
+//! Secrets as they are kept: sealed by AES-256-GCM, where there is a key.
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+/// What a sealed text begins with; base64 of nonce and sealed text follow.
+pub const SEALED: &str = "aes256gcm:";
+/// How many bytes the key has.
+pub const KEY_BYTES: usize = 32;
+
+/// Seals and opens.
+#[derive(Debug, Default)]
+pub struct Vault(Option<RandomizedNonceKey>);
+
+/// It cannot be opened: the key is not there, or is another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a secret cannot be opened")]
+pub struct Closed;
+
+impl Vault {
+    /// With a key in base64; the error says that it is none.
+    pub fn new(key: &str) -> Result<Self, Closed> {
+        let key = STANDARD.decode(key.trim()).map_err(|_| Closed)?;
+        let key = RandomizedNonceKey::new(&AES_256_GCM, &key).map_err(|_| Closed)?;
+        Ok(Self(Some(key)))
+    }
+
+    /// Whether there is a key.
+    #[must_use]
+    pub const fn has_key(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// As it is to be kept for `owner`, who is needed to open it; as it is without a key.
+    pub fn seal(&self, owner: &str, secret: &str) -> Result<String, Closed> {
+        let Some(key) = &self.0 else {
+            return Ok(secret.to_owned());
+        };
+        let mut sealed = secret.as_bytes().to_vec();
+        let nonce = key.seal_in_place_append_tag(Aad::from(owner), &mut sealed);
+        let mut whole = nonce.map_err(|_| Closed)?.as_ref().to_vec();
+        whole.append(&mut sealed);
+        Ok(format!("{SEALED}{}", STANDARD.encode(whole)))
+    }
+
+    /// Opens what was kept for `owner`; what was never sealed is as it is.
+    pub fn open(&self, owner: &str, kept: &str) -> Result<String, Closed> {
+        let Some(sealed) = kept.strip_prefix(SEALED) else {
+            return Ok(kept.to_owned());
+        };
+        let key = self.0.as_ref().ok_or(Closed)?;
+        let mut whole = STANDARD.decode(sealed).map_err(|_| Closed)?;
+        let (nonce, sealed) = whole.split_at_mut_checked(NONCE_LEN).ok_or(Closed)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| Closed)?;
+        let opened = key.open_in_place(nonce, Aad::from(owner), sealed);
+        let opened = opened.map_err(|_| Closed)?;
+        String::from_utf8(opened.to_vec()).map_err(|_| Closed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sealed_is_opened_by_the_same_key_for_the_same_owner() {
+        let key = |byte: u8| Vault::new(&STANDARD.encode([byte; KEY_BYTES])).unwrap();
+        let sealed = key(1).seal("webhook:a", "whsec_x").unwrap();
+        assert!(sealed.starts_with(SEALED) && !sealed.contains("whsec"));
+        assert_ne!(key(1).seal("webhook:a", "whsec_x").unwrap(), sealed);
+        assert_eq!(key(1).open("webhook:a", &sealed).unwrap(), "whsec_x");
+        assert_eq!(key(1).open("webhook:b", &sealed), Err(Closed));
+        assert_eq!(key(2).open("webhook:a", &sealed), Err(Closed));
+        assert_eq!(Vault::default().open("webhook:a", &sealed), Err(Closed));
+        assert_eq!(key(1).open("webhook:a", "aes256gcm:AAAA"), Err(Closed));
+    }
+
+    #[test]
+    fn without_a_key_it_stays_as_it_is() {
+        let vault = Vault::default();
+        assert_eq!(vault.seal("webhook:a", "whsec_x").unwrap(), "whsec_x");
+        assert_eq!(vault.open("webhook:a", "whsec_x").unwrap(), "whsec_x");
+        assert!(Vault::new("c2hvcnQ=").is_err());
+    }
+}

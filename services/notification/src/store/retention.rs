@@ -1,0 +1,52 @@
+//! What is no longer kept.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgPool;
+
+use super::StoreError;
+use super::notification::{LONGEST_WINDOW, first_id};
+
+/// The most notifications that are deleted at once, so that nobody waits for it.
+pub const AT_ONCE: i64 = 1_000;
+
+/// Deletes notifications that were accepted before that time, with their deliveries, attempts and
+/// receipts, the oldest first; returns how many. Those that are still to be told stay, and so do
+/// those that a digest may still tell of.
+pub async fn delete_old(pool: &PgPool, before: DateTime<Utc>) -> Result<u64, StoreError> {
+    let done = sqlx::query!(
+        "with old as materialized (
+             select id from notification.notification n
+             where id < $1 and created_at < $2
+                 and (status <> 'digested' or created_at < $3)
+                 and not exists (select from notification.delivery d
+                     where d.notification_id = n.id and d.status in ('pending', 'sending'))
+             order by id limit $4 for update skip locked),
+         delivered as (
+             delete from notification.delivery d using old where d.notification_id = old.id
+             returning d.id, d.provider, d.provider_message_id),
+         tried as (
+             delete from notification.attempt a using delivered where a.delivery_id = delivered.id),
+         said as (
+             delete from notification.receipt r using delivered
+             where r.provider = delivered.provider
+                 and r.message_id = delivered.provider_message_id)
+         delete from notification.notification n using old where n.id = old.id",
+        first_id(before + TimeDelta::seconds(1)),
+        before,
+        before - LONGEST_WINDOW,
+        AT_ONCE,
+    );
+    Ok(done.execute(pool).await?.rows_affected())
+}
+
+/// Deletes what providers said before that time of messages that are not ours; returns how much.
+pub async fn delete_old_receipts(pool: &PgPool, before: DateTime<Utc>) -> Result<u64, StoreError> {
+    let done = sqlx::query!(
+        "delete from notification.receipt where (provider, message_id) in (
+             select provider, message_id from notification.receipt
+             where received_at < $1 order by received_at limit $2 for update skip locked)",
+        before,
+        AT_ONCE,
+    );
+    Ok(done.execute(pool).await?.rows_affected())
+}
