@@ -7,6 +7,7 @@ mod error;
 mod events;
 mod explain;
 mod export;
+mod imports;
 mod list;
 mod live;
 mod pick;
@@ -61,10 +62,14 @@ pub fn router(state: State, verifier: &Verifier) -> OpenApiRouter {
         .routes(routes!(submit::submit))
         .routes(routes!(events::submit))
         .routes(routes!(engagement::grow))
+        .routes(routes!(imports::import))
+        .routes(routes!(imports::remove))
         .routes(routes!(visitors::erase));
     let read = OpenApiRouter::new()
         .routes(routes!(visits::list))
         .routes(routes!(live::live))
+        .routes(routes!(imports::list))
+        .routes(routes!(imports::one))
         .routes(routes!(export::export))
         .routes(routes!(sites::list))
         .routes(routes!(sessions::list))

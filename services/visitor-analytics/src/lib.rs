@@ -9,6 +9,7 @@ pub mod config;
 pub mod domain;
 pub mod health;
 pub mod http;
+pub mod import;
 pub mod ingest;
 pub mod reclassify;
 pub mod retention;

@@ -7,6 +7,7 @@ mod bad_input;
 mod events;
 mod export;
 mod faults;
+mod imports;
 mod judging_again;
 mod lease;
 mod live;
