@@ -16,6 +16,7 @@ use crate::domain::visit::{Invalid, NewVisit, Submitted};
 use crate::ingest::Ingest;
 use crate::store::{Advance, Counts, Import, LineError, Outcome, Store, StoreError};
 use crate::workers::recorder::RecordError;
+use crate::workers::wishes::Wishes;
 
 /// Visits that are recorded together.
 const BATCH: usize = 500;
@@ -70,6 +71,8 @@ pub struct Importer<'a> {
     pub store: &'a Store,
     /// What is kept of visitors.
     pub policy: &'a Policy,
+    /// Which visits sites do not want.
+    pub wishes: &'a Wishes,
     /// The time.
     pub clock: &'a Clock,
     /// Ends the import between two batches.
@@ -256,11 +259,19 @@ impl Run<'_> {
             Said::Visit(submitted) => {
                 let submitted = self.named(*submitted, text).map_err(invalid)?;
                 let visit = NewVisit::accept(submitted, policy, now).map_err(invalid)?;
-                self.visits.push(visit);
+                if self.importer.wishes.ignore(&visit) {
+                    self.step.counts.ignored += 1;
+                } else {
+                    self.visits.push(visit);
+                }
             }
             Said::Exported(exported) => {
                 let visit = Restored::accept(*exported, policy, now).map_err(invalid)?;
-                self.restored.push(visit);
+                if self.importer.wishes.ignore(visit.visit()) {
+                    self.step.counts.ignored += 1;
+                } else {
+                    self.restored.push(visit);
+                }
             }
         }
         Ok(())

@@ -105,6 +105,7 @@ pub(super) async fn import(
         ingest: &state.ingest,
         store: &state.store,
         policy: &state.policy,
+        wishes: &state.wishes,
         clock: &state.clock,
         closing: &state.closing,
     };
@@ -129,7 +130,11 @@ pub(super) async fn list(
         let number = text.parse::<i32>().ok();
         number.ok_or_else(|| wrong("cursor", "this is no cursor of this list"))
     });
-    let found = state.store.imports(None, before.transpose()?, limit).await;
+    let site = parameters.site.as_deref().map(named_site).transpose()?;
+    let found = state
+        .store
+        .imports(site.as_deref(), before.transpose()?, limit);
+    let found = found.await;
     let mut found = found.map_err(|e| error::store(&e))?;
     let limit = usize::try_from(limit).unwrap_or_default();
     let more = found.len() > limit;
@@ -147,6 +152,8 @@ pub(super) async fn list(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListParameters {
+    /// Only of this site.
+    site: Option<String>,
     /// At most so many, 1 to 1,000; 50 without it.
     limit: Option<i64>,
     /// `next_cursor` of the page before.

@@ -10,6 +10,7 @@ mod faults;
 mod imports;
 mod judging_again;
 mod lease;
+mod limits;
 mod live;
 mod migrating;
 mod neighbours;
