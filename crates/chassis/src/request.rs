@@ -1,8 +1,10 @@
 //! What happens around every request: its id, a line in the log, its metrics, a time limit.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -38,6 +40,8 @@ pub struct Context {
     pub id: HeaderValue,
     /// The caller's trace context, where it sent one.
     pub traceparent: Option<HeaderValue>,
+    /// Whether the request may take as long as it does.
+    unhurried: Cell<bool>,
 }
 
 tokio::task_local! {
@@ -54,6 +58,13 @@ pub fn current_id() -> Option<String> {
 #[must_use]
 pub fn current() -> Option<Context> {
     CURRENT.try_with(Clone::clone).ok()
+}
+
+/// Lets the present request take longer than others, such as one whose body is a large file.
+/// Whoever calls this sees to it that it ends when nothing happens any more.
+pub fn take_time() {
+    // Outside a request there is nothing to hurry.
+    let _ = CURRENT.try_with(|context| context.unhurried.set(true));
 }
 
 /// Who observes: the service's name, its clock, and the histograms of its requests.
@@ -113,8 +124,10 @@ pub async fn observe(
     let route = route.as_ref().map_or("(no such path)", MatchedPath::as_str);
     let method = request.method().clone();
     let answer = CURRENT.scope(context, async {
-        match tokio::time::timeout(LIMIT, run(next, request)).await {
+        let mut answer = pin!(run(next, request));
+        match tokio::time::timeout(LIMIT, &mut answer).await {
             Ok(response) => response,
+            Err(_) if CURRENT.with(|context| context.unhurried.get()) => answer.await,
             Err(_) => timed_out().into_response(),
         }
     });
@@ -171,7 +184,11 @@ fn context(headers: &HeaderMap, clock: &Clock) -> Context {
         HeaderValue::try_from(clock.new_id().to_string()).expect("a UUID is plain ASCII")
     });
     let traceparent = headers.get(TRACEPARENT).cloned();
-    Context { id, traceparent }
+    Context {
+        id,
+        traceparent,
+        unhurried: Cell::new(false),
+    }
 }
 
 fn panicked() -> Problem {

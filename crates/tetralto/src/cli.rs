@@ -67,9 +67,19 @@ pub struct TokenArgs {
     /// What it allows; several times for several scopes.
     #[arg(long, required = true, value_parser = scope)]
     pub scope: Vec<Scope>,
+    /// The domain of a site that it is about, and about no other; several times for several sites.
+    /// Without it the token is about all.
+    #[arg(long, value_parser = site)]
+    pub site: Vec<String>,
     /// How many days it lives.
     #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(i64).range(1..=3_650))]
     pub days: i64,
+}
+
+/// As visits name their sites.
+fn site(name: &str) -> Result<String, url::ParseError> {
+    let name = name.trim().trim_end_matches('.');
+    url::Host::parse(name).map(|host| host.to_string())
 }
 
 fn scope(name: &str) -> Result<Scope, common::jwt::UnknownScope> {

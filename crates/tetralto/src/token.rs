@@ -16,15 +16,22 @@ const DAY: i64 = 86_400;
 /// they are set, else with the key that the all-in-one system keeps in its folder.
 pub fn print(system: &SystemArgs, wanted: &TokenArgs) -> anyhow::Result<ExitCode> {
     let keys = keys::own_or_given(system)?.ring()?;
-    let token = make(&keys, &wanted.sub, &wanted.scope, wanted.days)?;
+    let token = make(&keys, &wanted.sub, &wanted.scope, &wanted.site, wanted.days)?;
     writeln!(std::io::stdout(), "{token}")?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// A token for `sub`, from now for so many days.
-pub fn make(keys: &Keyring, sub: &str, scopes: &[Scope], days: i64) -> anyhow::Result<String> {
+/// A token for `sub`, from now for so many days, about these sites or about all.
+pub fn make(
+    keys: &Keyring,
+    sub: &str,
+    scopes: &[Scope],
+    sites: &[String],
+    days: i64,
+) -> anyhow::Result<String> {
     let now = Clock::system().now().timestamp();
     let claims = Claims::new(sub, scopes.iter().copied().collect(), now, days * DAY);
+    let claims = claims.limited_to(sites);
     keys.sign(&claims)
         .context("no key to sign with: set JWT_SECRETS or JWT_PRIVATE_KEY")
 }

@@ -14,6 +14,7 @@ pub mod export;
 mod expressions;
 pub mod fold;
 pub mod funnel;
+pub mod import;
 pub mod journey;
 pub mod pack;
 pub mod pattern;

@@ -7,6 +7,8 @@ mod error;
 mod events;
 mod explain;
 mod export;
+mod imports;
+mod limits;
 mod list;
 mod live;
 mod pick;
@@ -18,6 +20,7 @@ mod visits;
 
 use std::sync::Arc;
 
+use axum::middleware::from_fn_with_state;
 use chassis::auth;
 use common::clock::Clock;
 use common::jwt::{Scope, Verifier};
@@ -31,6 +34,7 @@ use crate::domain::session::Telling;
 use crate::ingest::Ingest;
 use crate::store::Store;
 use crate::workers::live::Hub;
+use crate::workers::wishes::Wishes;
 
 /// What the handlers work with; axum clones it several times a request.
 pub type State = Arc<Shared>;
@@ -47,6 +51,8 @@ pub struct Shared {
     pub telling: Telling,
     /// The time.
     pub clock: Clock,
+    /// Which visits sites do not want.
+    pub wishes: Wishes,
     /// Where visits are heard of as they come.
     pub hub: Hub,
     /// How many exports may be under way.
@@ -59,12 +65,17 @@ pub struct Shared {
 pub fn router(state: State, verifier: &Verifier) -> OpenApiRouter {
     let write = OpenApiRouter::new()
         .routes(routes!(submit::submit))
-        .routes(routes!(events::submit))
+        .routes(routes!(events::submit));
+    let change = OpenApiRouter::new()
         .routes(routes!(engagement::grow))
+        .routes(routes!(imports::import))
+        .routes(routes!(imports::remove))
         .routes(routes!(visitors::erase));
     let read = OpenApiRouter::new()
         .routes(routes!(visits::list))
         .routes(routes!(live::live))
+        .routes(routes!(imports::list))
+        .routes(routes!(imports::one))
         .routes(routes!(export::export))
         .routes(routes!(sites::list))
         .routes(routes!(sessions::list))
@@ -87,7 +98,13 @@ pub fn router(state: State, verifier: &Verifier) -> OpenApiRouter {
     let settings = OpenApiRouter::new()
         .routes(routes!(sites::add))
         .routes(routes!(sites::change));
+    // Each layer costs: those that take most requests look for themselves.
+    let limited = |router: OpenApiRouter<State>| {
+        router.route_layer(from_fn_with_state(state.clone(), limits::limit))
+    };
+    let (change, read, settings) = (limited(change), limited(read), limited(settings));
     auth::require(write, verifier, Scope::VisitsWrite)
+        .merge(auth::require(change, verifier, Scope::VisitsWrite))
         .merge(auth::require(read, verifier, Scope::VisitsRead))
         .merge(auth::require(settings, verifier, Scope::Admin))
         .with_state(state)

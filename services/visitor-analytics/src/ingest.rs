@@ -2,19 +2,30 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use common::geo::Location;
 
 use crate::clients::geo::Locator;
 use crate::domain::bot::Verdict;
 use crate::domain::classified::{Classified, Place};
 use crate::domain::classifier::Classifier;
+use crate::domain::import::Restored;
+use crate::domain::session::{NotifyWhen, Telling};
 use crate::domain::visit::NewVisit;
 use crate::domain::visitor::VisitorIds;
-use crate::store::{Recorded, Store};
+use crate::store::{Recorded, Store, StoreError};
 use crate::workers::recorder::{RecordError, Recorder};
 use crate::workers::watcher::Watch;
+
+/// No visit is fresh enough, whenever it was.
+const NOBODY_IS_TOLD: Telling = Telling {
+    max_age: TimeDelta::days(-36_500),
+    when: NotifyWhen::FirstVisit,
+};
+/// A database that does not answer within this time is away.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Takes visits in.
 pub struct Ingest {
@@ -81,6 +92,24 @@ impl Ingest {
                 location,
             })
             .collect())
+    }
+
+    /// Records visits of a file, of which nobody is told; one answer each, in their order.
+    pub async fn import(
+        &self,
+        visits: Vec<NewVisit>,
+        restored: Vec<Restored>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Recorded>, RecordError> {
+        let mut classified = self.classify(visits, now).await?;
+        let moments = restored.iter().map(|restored| restored.visit().timestamp);
+        self.store.make_room(moments).await.map_err(Arc::new)?;
+        let restored = restored.into_iter();
+        classified.extend(restored.map(|visit| visit.classified(&self.classifier)));
+        let recording = self.store.record(&classified, now, NOBODY_IS_TOLD);
+        let recorded = tokio::time::timeout(PATIENCE, recording).await;
+        let recorded = recorded.unwrap_or(Err(StoreError::Silent));
+        Ok(recorded.map_err(Arc::new)?)
     }
 
     async fn classify(

@@ -9,6 +9,7 @@ pub mod config;
 pub mod domain;
 pub mod health;
 pub mod http;
+pub mod import;
 pub mod ingest;
 pub mod reclassify;
 pub mod retention;
@@ -39,6 +40,7 @@ use crate::workers::live::Live;
 use crate::workers::locations::Payer;
 use crate::workers::recorder::Recorder;
 use crate::workers::watcher::Watch;
+use crate::workers::wishes::Wishes;
 
 /// The service's name, and the audience of its tokens.
 pub const NAME: &str = "visitor-analytics";
@@ -92,6 +94,8 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
     let (locator, gatherer) = Locator::new(geo);
     let (teller, hub, live) = Live::new(&store);
     let closing = CancellationToken::new();
+    let wishes = Wishes::default();
+    let of_wishes = store.clone();
     let (recorder, writer) = Recorder::new(store.clone(), clock.clone(), config.telling(), teller);
     let (watch, watcher) = Watch::new(store.clone(), clock.clone());
     let visitor_ids = policy.visitor_ids;
@@ -102,6 +106,7 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
         policy,
         clock: clock.clone(),
         hub,
+        wishes: wishes.clone(),
         exports: Arc::new(Semaphore::new(EXPORTS)),
         closing: closing.clone(),
     };
@@ -127,6 +132,7 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
         .worker("recorder", |stop| writer.run(stop))
         .closing(closing)
         .worker("live", |stop| live.run(stop))
+        .worker("wishes", |stop| wishes.run(of_wishes, stop))
         .worker("watcher", |stop| watcher.run(stop))
         .worker("announcer", |stop| announcer.run(stop))
         .worker("locations", |stop| payer.run(stop))

@@ -7,6 +7,7 @@ pub mod live;
 pub mod locations;
 pub mod recorder;
 pub mod watcher;
+pub mod wishes;
 
 use std::time::Duration;
 

@@ -35,6 +35,9 @@ pub struct Claims {
     /// What it allows.
     #[serde(default)]
     pub scope: Scopes,
+    /// The only sites that it is about, by their domains; all of them without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sites: Option<Vec<String>>,
 }
 
 /// `aud` is a string or a list of strings.

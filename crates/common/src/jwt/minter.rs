@@ -68,6 +68,14 @@ impl Claims {
             nbf: None,
             iat: Some(now),
             scope: scopes,
+            sites: None,
         }
+    }
+
+    /// The same, about these sites only (their domains); about all where there are none.
+    #[must_use]
+    pub fn limited_to(mut self, sites: &[String]) -> Self {
+        self.sites = (!sites.is_empty()).then(|| sites.to_vec());
+        self
     }
 }

@@ -129,7 +129,7 @@ impl Services {
     }
 
     fn write_token(&self, keys: &Keyring) -> anyhow::Result<SecretString> {
-        let token = token::make(keys, "owner", &Scope::ALL, TOKEN_DAYS)?;
+        let token = token::make(keys, "owner", &Scope::ALL, &[], TOKEN_DAYS)?;
         folder::write_secret(&self.args.data_dir.join("token"), &token)?;
         Ok(token.into())
     }

@@ -20,7 +20,8 @@ pub struct Exported {
     /// The visit.
     #[serde(flatten)]
     pub visit: Visit,
-    /// The user agent as it was.
+    /// The user agent as it was; empty where the visitor sent none.
+    #[serde(default)]
     pub user_agent: String,
 }
 

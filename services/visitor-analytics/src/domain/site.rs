@@ -1,15 +1,20 @@
 //! A site's settings.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use chrono_tz::Tz;
+use ipnet::IpNet;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::pattern::Pattern;
 use super::visit::{self, Invalid};
 
 /// Other domains of a site.
 const MOST_ALIASES: usize = 100;
+/// Networks that a site ignores, and paths.
+const MOST_IGNORED: usize = 100;
 
 /// A new site.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -33,6 +38,10 @@ pub struct SubmittedSettings {
     pub time_zone: Option<String>,
     /// All of its other domains: what is recorded for them is the site's from then on.
     pub aliases: Option<Vec<String>>,
+    /// All addresses and networks (CIDR) whose visits are not stored, such as an office's.
+    pub ignored_addresses: Option<Vec<String>>,
+    /// All paths whose visits are not stored; `*` stands for anything.
+    pub ignored_paths: Option<Vec<String>>,
 }
 
 /// Settings that can be kept; `None` stays as it is.
@@ -42,6 +51,61 @@ pub struct Settings {
     pub zone: Option<Tz>,
     /// Other domains.
     pub aliases: Option<BTreeSet<String>>,
+    /// Networks whose visits are not stored.
+    pub ignored_addresses: Option<Vec<String>>,
+    /// Patterns of paths whose visits are not stored.
+    pub ignored_paths: Option<Vec<String>>,
+}
+
+/// The visits that a site does not want.
+#[derive(Clone, Debug, Default)]
+pub struct Ignored {
+    networks: Vec<IpNet>,
+    paths: Vec<Pattern>,
+}
+
+impl Ignored {
+    /// From settings that were accepted.
+    #[must_use]
+    pub fn of(addresses: &[String], paths: &[String]) -> Self {
+        Self {
+            networks: addresses.iter().filter_map(|text| network(text)).collect(),
+            paths: paths
+                .iter()
+                .filter_map(|path| Pattern::parse(path).ok())
+                .collect(),
+        }
+    }
+
+    /// Whether a visit from `ip` to `path` is one of them.
+    #[must_use]
+    pub fn holds(&self, ip: IpAddr, path: &str) -> bool {
+        self.networks.iter().any(|network| network.contains(&ip))
+            || self.paths.iter().any(|pattern| pattern.matches(path))
+    }
+}
+
+/// An address is a network of one.
+fn network(text: &str) -> Option<IpNet> {
+    let address = text.parse::<IpAddr>().ok();
+    let address = address.map(|ip| IpNet::from(ip.to_canonical()));
+    address.or_else(|| text.parse::<IpNet>().ok().map(|network| network.trunc()))
+}
+
+fn ignored_addresses(texts: &[String]) -> Result<Vec<String>, Invalid> {
+    let networks = texts.iter().map(|text| network(text.trim()));
+    let networks: Option<Vec<IpNet>> = networks.collect();
+    let networks = networks.filter(|networks| networks.len() <= MOST_IGNORED);
+    let networks = networks.ok_or(Invalid::IgnoredAddresses)?;
+    Ok(networks.iter().map(ToString::to_string).collect())
+}
+
+fn ignored_paths(paths: Vec<String>) -> Result<Vec<String>, Invalid> {
+    let is_good = |path: &String| {
+        path.starts_with(['/', '*']) && !path.contains('\0') && Pattern::parse(path).is_ok()
+    };
+    let are_good = paths.len() <= MOST_IGNORED && paths.iter().all(is_good);
+    are_good.then_some(paths).ok_or(Invalid::IgnoredPaths)
 }
 
 impl Settings {
@@ -57,9 +121,40 @@ impl Settings {
             let is_good = aliases.len() <= MOST_ALIASES && !aliases.contains(domain);
             is_good.then_some(aliases).ok_or(Invalid::Aliases)
         });
+        let addresses = from.ignored_addresses.as_deref().map(ignored_addresses);
         Ok(Self {
             zone: zone.transpose()?,
             aliases: aliases.transpose()?,
+            ignored_addresses: addresses.transpose()?,
+            ignored_paths: from.ignored_paths.map(ignored_paths).transpose()?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_site_does_not_want_is_known_by_address_and_path() {
+        let ignored = Ignored::of(
+            &["81.2.69.142".into(), "2a02:6b8::/32".into()],
+            &["/admin*".into(), "*.json".into()],
+        );
+        let holds = |ip: &str, path: &str| ignored.holds(ip.parse().unwrap(), path);
+        assert!(holds("81.2.69.142", "/"));
+        assert!(holds("2a02:6b8:1::7", "/"));
+        assert!(holds("1.1.1.1", "/admin/users"));
+        assert!(holds("1.1.1.1", "/api/a.json"));
+        assert!(!holds("81.2.69.143", "/"));
+        assert!(!holds("1.1.1.1", "/"));
+        assert_eq!(
+            ignored_addresses(&["10.1.2.3/8".into(), "::ffff:1.2.3.4".into()]).unwrap(),
+            ["10.0.0.0/8", "1.2.3.4/32"]
+        );
+        for wrong in ["", "10.0.0.0/33", "example.com"] {
+            assert!(ignored_addresses(&[wrong.into()]).is_err(), "{wrong}");
+        }
+        assert!(ignored_paths(vec!["admin".into()]).is_err());
     }
 }

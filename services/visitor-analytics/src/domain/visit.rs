@@ -131,6 +131,12 @@ pub enum Invalid {
     /// Not other domains of a site.
     #[error("aliases are at most 100 host names, and not the domain itself")]
     Aliases,
+    /// Not networks.
+    #[error("at most 100 addresses or networks such as 203.0.113.0/24")]
+    IgnoredAddresses,
+    /// Not paths.
+    #[error("at most 100 paths such as /admin/*")]
+    IgnoredPaths,
     /// Not a part of a page.
     #[error("a depth lies between 0 and 100")]
     ScrollDepth,
@@ -159,6 +165,8 @@ impl Invalid {
             Self::Metadata => "METADATA_INVALID",
             Self::EventType => "EVENT_TYPE_INVALID",
             Self::TimeZone => "TIME_ZONE_INVALID",
+            Self::IgnoredAddresses => "IGNORED_ADDRESSES_INVALID",
+            Self::IgnoredPaths => "IGNORED_PATHS_INVALID",
             Self::Aliases => "ALIASES_INVALID",
             Self::ScrollDepth => "SCROLL_DEPTH_INVALID",
             Self::VisitorRequired => "VISITOR_REQUIRED",
@@ -184,6 +192,8 @@ impl Invalid {
             Self::Metadata => "metadata",
             Self::EventType => "event_type",
             Self::TimeZone => "time_zone",
+            Self::IgnoredAddresses => "ignored_addresses",
+            Self::IgnoredPaths => "ignored_paths",
             Self::Aliases => "aliases",
             Self::ScrollDepth => "scroll_depth",
             Self::VisitorRequired => "visitor_id",

@@ -3,6 +3,7 @@
 pub(super) mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -13,12 +14,13 @@ use chassis::extract::{json_bytes, parse_json, parse_object};
 use chassis::problem::ProblemBody;
 use chrono::{DateTime, Utc};
 use common::geo::ItemError;
+use common::jwt::Claims;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::error;
+use super::{error, limits};
 use crate::domain::event::{NewEvent, Submitted, Who};
 use crate::domain::visitor::{Period, Salt};
 use crate::store::Event;
@@ -83,10 +85,12 @@ pub(super) async fn submit(
     State(state): State<super::State>,
     request: Request,
 ) -> Result<Response, Problem> {
+    let claims = request.extensions().get::<Arc<Claims>>().cloned();
+    let claims = claims.as_deref();
     let body = json_bytes(request, &()).await?;
     let now = state.clock.now();
     if body.trim_ascii_start().first() != Some(&b'[') {
-        let event = accept(&state, parse_object(&body)?, now)?;
+        let event = accept(&state, claims, parse_object(&body)?, now)?;
         let answer = record(&state, vec![event], now).await?.pop();
         return Ok((StatusCode::CREATED, Json(answer)).into_response());
     }
@@ -98,7 +102,8 @@ pub(super) async fn submit(
     let mut results: Vec<Item> = items.iter().map(|_| Item::default()).collect();
     let (mut places, mut events) = (vec![], vec![]);
     for (place, item) in items.iter().enumerate() {
-        let event = parse_object(item.get().as_bytes()).and_then(|e| accept(&state, e, now));
+        let event =
+            parse_object(item.get().as_bytes()).and_then(|e| accept(&state, claims, e, now));
         match event {
             Ok(event) => {
                 places.push(place);
@@ -113,8 +118,17 @@ pub(super) async fn submit(
     Ok(Json(Answers { results }).into_response())
 }
 
-fn accept(state: &super::State, event: Submitted, now: DateTime<Utc>) -> Result<NewEvent, Problem> {
-    NewEvent::accept(event, &state.policy, now).map_err(|e| error::invalid(&e))
+fn accept(
+    state: &super::State,
+    claims: Option<&Claims>,
+    event: Submitted,
+    now: DateTime<Utc>,
+) -> Result<NewEvent, Problem> {
+    let event = NewEvent::accept(event, &state.policy, now).map_err(|e| error::invalid(&e))?;
+    if let Some(claims) = claims {
+        limits::check(claims, &event.site)?;
+    }
+    Ok(event)
 }
 
 async fn record(

@@ -25,6 +25,8 @@ pub(super) struct Explanation {
     status: &'static str,
     timestamp: DateTime<Utc>,
     received_at: DateTime<Utc>,
+    /// The import that brought it, if one did (`GET /imports/{id}`).
+    import_id: Option<Uuid>,
     verdict: Judged,
     location: Located,
     origin: Led,
@@ -123,11 +125,16 @@ pub(super) async fn explain(
     let facts = state.store.facts(id).await.map_err(|e| error::store(&e))?;
     let missing = || Problem::not_found("there is no visit with this id");
     let facts = facts.ok_or_else(missing)?;
-    Ok(Json(Explanation::of(facts, state.telling)))
+    let import = state
+        .store
+        .import_of(id)
+        .await
+        .map_err(|e| error::store(&e))?;
+    Ok(Json(Explanation::of(facts, import, state.telling)))
 }
 
 impl Explanation {
-    fn of(facts: Facts, telling: Telling) -> Self {
+    fn of(facts: Facts, import_id: Option<Uuid>, telling: Telling) -> Self {
         let notification = Notified::of(&facts, telling);
         let visit = facts.visit;
         let in_session = |session: SessionFacts| InSession {
@@ -144,6 +151,7 @@ impl Explanation {
             status: "recorded",
             timestamp: visit.timestamp,
             received_at: visit.received_at,
+            import_id,
             verdict: Judged::of(&visit),
             location: Located::of(&visit, facts.place_is_owed),
             origin: Led {

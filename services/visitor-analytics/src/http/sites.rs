@@ -1,5 +1,8 @@
 //! `GET`, `POST` and `PATCH /sites`.
 
+use std::sync::Arc;
+
+use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
 use base64::Engine as _;
@@ -8,11 +11,12 @@ use chassis::Problem;
 use chassis::extract::{Json, Path, Query};
 use chassis::problem::ProblemBody;
 use chrono::{DateTime, Utc};
+use common::jwt::Claims;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::error;
 use super::list::{named_site, within, wrong};
+use super::{error, limits};
 use crate::domain::site::{Settings, Submitted, SubmittedSettings};
 use crate::domain::visit;
 use crate::store::{Changed, Site};
@@ -47,6 +51,12 @@ pub(super) struct Line {
     time_zone: String,
     /// Other domains: what is recorded for them is the site's.
     aliases: Vec<String>,
+    /// Networks (CIDR) whose visits are not stored.
+    ignored_addresses: Vec<String>,
+    /// Paths whose visits are not stored; `*` stands for anything.
+    ignored_paths: Vec<String>,
+    /// Visits that came and were not stored; a few seconds old.
+    ignored_visits: i64,
     created_at: DateTime<Utc>,
 }
 
@@ -59,6 +69,7 @@ pub(super) struct Line {
     ))]
 pub(super) async fn list(
     State(state): State<super::State>,
+    Extension(claims): Extension<Arc<Claims>>,
     Query(parameters): Query<Parameters>,
 ) -> Result<axum::Json<Page>, Problem> {
     let limit = within(parameters.limit)?;
@@ -81,7 +92,11 @@ pub(super) async fn list(
     let last = found.last().filter(|_| more);
     Ok(axum::Json(Page {
         next_cursor: last.map(|site| BASE64.encode(&site.domain)),
-        data: found.into_iter().map(line).collect(),
+        data: found
+            .into_iter()
+            .filter(|site| limits::allows(&claims, &site.domain))
+            .map(line)
+            .collect(),
     }))
 }
 
@@ -105,6 +120,7 @@ pub(super) async fn add(
         .store
         .add_site(&domain, &settings, state.clock.now())
         .await;
+    refresh(&state).await?;
     Ok((
         StatusCode::CREATED,
         changed(done.map_err(|e| error::store(&e))?)?,
@@ -137,7 +153,14 @@ pub(super) async fn change(
         .store
         .change_site(&domain, &settings, state.clock.now())
         .await;
+    refresh(&state).await?;
     changed(done.map_err(|e| error::store(&e))?)
+}
+
+/// What was asked for holds here at once, and on other replicas within seconds.
+async fn refresh(state: &super::State) -> Result<(), Problem> {
+    let refreshed = state.wishes.refresh(&state.store).await;
+    refreshed.map_err(|e| error::store(&e))
 }
 
 fn changed(done: Changed) -> Result<axum::Json<Line>, Problem> {
@@ -156,6 +179,9 @@ fn line(site: Site) -> Line {
         domain: site.domain,
         time_zone: site.time_zone,
         aliases: site.aliases,
+        ignored_addresses: site.ignored_addresses,
+        ignored_paths: site.ignored_paths,
+        ignored_visits: site.ignored_visits,
         created_at: site.created_at,
     }
 }

@@ -11,13 +11,13 @@ use chassis::extract::{json_bytes, parse_json, parse_object};
 use chassis::problem::ProblemBody;
 use chrono::{DateTime, Utc};
 use common::geo::{ItemError, Location};
+use common::jwt::Claims;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::error;
-use crate::domain::policy::Policy;
+use super::{error, limits};
 use crate::domain::visit::{NewVisit, Submitted};
 use crate::ingest::Received;
 use crate::store::Outcome;
@@ -72,6 +72,8 @@ enum Status {
     Recorded,
     /// It was stored before; nothing changed.
     Duplicate,
+    /// Its site does not want it: it is counted, and not stored.
+    Ignored,
     /// It is not stored.
     #[default]
     Rejected,
@@ -100,49 +102,82 @@ pub(super) async fn submit(
     State(state): State<super::State>,
     request: Request,
 ) -> Result<Response, Problem> {
+    let claims = request.extensions().get::<Arc<Claims>>().cloned();
     let body = json_bytes(request, &()).await?;
+    let door = Door {
+        state: &state,
+        claims: claims.as_deref(),
+        now: state.clock.now(),
+    };
     if body.trim_ascii_start().first() == Some(&b'[') {
-        return many(&state, &body).await;
+        return door.many(&body).await;
     }
-    let now = state.clock.now();
-    let visit = accept(&state.policy, parse_object(&body)?, now)?;
-    let received = state.ingest.receive(vec![visit], now).await;
+    let visit = door.accept(parse_object(&body)?)?;
+    if state.wishes.ignore(&visit) {
+        return json(StatusCode::CREATED, &Answer::ignored(visit.id), ROOM);
+    }
+    let received = state.ingest.receive(vec![visit], door.now).await;
     let received = received.map_err(|e| error::record(&e))?;
     let answer = received.into_iter().next().map(Answer::from);
     json(StatusCode::CREATED, &answer, ROOM)
 }
 
-async fn many(state: &super::State, body: &[u8]) -> Result<Response, Problem> {
-    let items: Vec<&RawValue> = parse_json(body)?;
-    if items.len() > MOST {
-        let detail = format!("at most {MOST} visits at once");
-        return Err(Problem::invalid("body", "TOO_MANY_VISITS", detail));
-    }
-    let now = state.clock.now();
-    let (accepted, rejected): (Vec<_>, Vec<_>) = items
-        .iter()
-        .map(|item| accept(&state.policy, parse_object(item.get().as_bytes())?, now))
-        .enumerate()
-        .partition(|(_, result)| result.is_ok());
-    let (places, visits): (Vec<_>, Vec<_>) = accepted
-        .into_iter()
-        .filter_map(|(index, result)| Some((index, result.ok()?)))
-        .unzip();
-    let received = state.ingest.receive(visits, now).await;
-    let received = received.map_err(|e| error::record(&e))?;
-    let mut results: Vec<Item> = items.iter().map(|_| Item::default()).collect();
-    for (index, one) in places.into_iter().zip(received) {
-        results[index].answer = Answer::from(one);
-    }
-    for (index, result) in rejected {
-        results[index].error = result.err().map(|problem| error::item(&problem));
-    }
-    let room = ROOM * results.len();
-    json(StatusCode::OK, &Answers { results }, room)
+/// What a request's visits have to pass.
+struct Door<'a> {
+    state: &'a super::State,
+    claims: Option<&'a Claims>,
+    now: DateTime<Utc>,
 }
 
-fn accept(policy: &Policy, visit: Submitted, now: DateTime<Utc>) -> Result<NewVisit, Problem> {
-    NewVisit::accept(visit, policy, now).map_err(|e| error::invalid(&e))
+impl Door<'_> {
+    async fn many(&self, body: &[u8]) -> Result<Response, Problem> {
+        let items: Vec<&RawValue> = parse_json(body)?;
+        if items.len() > MOST {
+            let detail = format!("at most {MOST} visits at once");
+            return Err(Problem::invalid("body", "TOO_MANY_VISITS", detail));
+        }
+        let mut results: Vec<Item> = items.iter().map(|_| Item::default()).collect();
+        let (mut places, mut visits) = (vec![], Vec::with_capacity(items.len()));
+        for (place, item) in items.iter().enumerate() {
+            let visit = parse_object(item.get().as_bytes()).and_then(|visit| self.accept(visit));
+            match visit {
+                Ok(visit) if self.state.wishes.ignore(&visit) => {
+                    results[place].answer = Answer::ignored(visit.id);
+                }
+                Ok(visit) => {
+                    places.push(place);
+                    visits.push(visit);
+                }
+                Err(problem) => results[place].error = Some(error::item(&problem)),
+            }
+        }
+        let received = self.state.ingest.receive(visits, self.now).await;
+        let received = received.map_err(|e| error::record(&e))?;
+        for (place, one) in places.into_iter().zip(received) {
+            results[place].answer = Answer::from(one);
+        }
+        let room = ROOM * results.len();
+        json(StatusCode::OK, &Answers { results }, room)
+    }
+
+    fn accept(&self, visit: Submitted) -> Result<NewVisit, Problem> {
+        let visit = NewVisit::accept(visit, &self.state.policy, self.now);
+        let visit = visit.map_err(|e| error::invalid(&e))?;
+        if let Some(claims) = self.claims {
+            limits::check(claims, &visit.site)?;
+        }
+        Ok(visit)
+    }
+}
+
+impl Answer {
+    fn ignored(id: Uuid) -> Self {
+        Self {
+            id: Some(id),
+            status: Status::Ignored,
+            ..Self::default()
+        }
+    }
 }
 
 impl From<Received> for Answer {

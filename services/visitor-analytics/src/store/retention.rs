@@ -129,6 +129,12 @@ impl Store {
         rollup::drop_packs_before(&self.pool, midnight(border)).await?;
         let most = i64::try_from(DELETE).unwrap_or(i64::MAX);
         while self.delete_events(midnight(border), most).await? > 0 {}
+        sqlx::query!(
+            "delete from visitor_analytics.imported_visit where visit_timestamp < $1",
+            midnight(border)
+        )
+        .execute(&self.pool)
+        .await?;
         while self.cut_sessions(midnight(border), now).await? {}
         let mut expired = Expired::default();
         if shared && border < FIRST {

@@ -1,5 +1,6 @@
 //! Sites: a domain and the number that stands for it in other tables.
 
+mod ignored;
 mod settings;
 
 use std::collections::{BTreeSet, HashMap};

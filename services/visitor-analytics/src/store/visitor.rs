@@ -41,9 +41,9 @@ pub struct Erased {
 
 /// The visits that an erasure removes: they lie within the visitor's sessions, where the index by
 /// site and time finds them.
-struct Gone {
-    ids: Vec<Uuid>,
-    moments: Vec<DateTime<Utc>>,
+pub(super) struct Gone {
+    pub(super) ids: Vec<Uuid>,
+    pub(super) moments: Vec<DateTime<Utc>>,
 }
 
 impl Store {
@@ -99,6 +99,7 @@ impl Store {
             announcements: erase_announcements(&mut transaction, &gone).await?,
             events: erase_events(&mut transaction, id, &sites).await?,
         };
+        forget_imported(&mut transaction, &gone).await?;
         let periods = sessions.into_iter();
         let marked = self.rollups.mark(&mut transaction, periods, now).await?;
         transaction.commit().await?;
@@ -166,7 +167,7 @@ async fn erase_visits(
     })
 }
 
-async fn erase_owed_locations(
+pub(super) async fn erase_owed_locations(
     connection: &mut PgConnection,
     gone: &Gone,
 ) -> Result<u64, StoreError> {
@@ -193,7 +194,7 @@ async fn erase_events(
     Ok(done.execute(connection).await?.rows_affected())
 }
 
-async fn erase_announcements(
+pub(super) async fn erase_announcements(
     connection: &mut PgConnection,
     gone: &Gone,
 ) -> Result<u64, StoreError> {
@@ -205,4 +206,20 @@ async fn erase_announcements(
         &gone.moments,
     );
     Ok(done.execute(connection).await?.rows_affected())
+}
+
+pub(super) async fn forget_imported(
+    connection: &mut PgConnection,
+    gone: &Gone,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "delete from visitor_analytics.imported_visit v
+         using unnest($1::uuid[], $2::timestamptz[]) as n (id, moment)
+         where v.visit_id = n.id and v.visit_timestamp = n.moment",
+        &gone.ids,
+        &gone.moments,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }

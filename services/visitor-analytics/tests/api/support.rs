@@ -62,6 +62,15 @@ pub fn token(clock: &Clock, scopes: &[Scope], lifetime: i64) -> String {
     keys.sign(&claims).unwrap()
 }
 
+/// The same, limited to sites.
+pub fn token_for(clock: &Clock, scopes: &[Scope], sites: &[&str]) -> String {
+    let keys = config("http://a", "http://b").service.keys.ring().unwrap();
+    let now = clock.now().timestamp();
+    let claims = Claims::new("test", scopes.iter().copied().collect(), now, 86_400);
+    let sites: Vec<String> = sites.iter().map(|site| (*site).to_owned()).collect();
+    keys.sign(&claims.limited_to(&sites)).unwrap()
+}
+
 pub async fn start(pool: PgPool) -> System {
     let (geo, notification) = (geo().await, notification().await);
     start_beside(pool, geo, notification).await

@@ -30,6 +30,38 @@ pub enum Channel {
 }
 
 impl Channel {
+    /// All of them.
+    pub const ALL: [Self; 20] = [
+        Self::Direct,
+        Self::CrossNetwork,
+        Self::PaidShopping,
+        Self::PaidSearch,
+        Self::PaidSocial,
+        Self::PaidVideo,
+        Self::Display,
+        Self::PaidOther,
+        Self::AiAssistants,
+        Self::OrganicShopping,
+        Self::OrganicSocial,
+        Self::OrganicVideo,
+        Self::OrganicSearch,
+        Self::Referral,
+        Self::Email,
+        Self::Affiliates,
+        Self::Audio,
+        Self::Sms,
+        Self::MobilePush,
+        Self::Unassigned,
+    ];
+
+    /// The channel with this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|channel| channel.as_str() == name)
+    }
+
     /// The name in reports.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -16,6 +16,12 @@ pub struct Site {
     pub time_zone: String,
     /// Its other domains, in alphabetical order.
     pub aliases: Vec<String>,
+    /// Networks whose visits are not stored.
+    pub ignored_addresses: Vec<String>,
+    /// Paths whose visits are not stored.
+    pub ignored_paths: Vec<String>,
+    /// How many visits came that were not stored.
+    pub ignored_visits: i64,
     /// Since when it is known.
     pub created_at: DateTime<Utc>,
 }
@@ -36,7 +42,8 @@ impl Store {
     pub async fn sites(&self, after: Option<&str>, limit: i64) -> Result<Vec<Site>, StoreError> {
         let sites = sqlx::query_as!(
             Site,
-            r#"select s.domain, s.time_zone, s.created_at,
+            r#"select s.domain, s.time_zone, s.created_at, s.ignored_addresses, s.ignored_paths,
+                      s.ignored_visits,
                       array(select a.domain from visitor_analytics.site_alias a
                             where a.site_id = s.id order by a.domain) as "aliases!"
                from visitor_analytics.site s where $1::text is null or s.domain > $1
@@ -70,6 +77,7 @@ impl Store {
         if !set_aliases(&mut transaction, id, settings).await? {
             return Ok(Changed::Taken("aliases"));
         }
+        set_ignored(&mut transaction, id, settings).await?;
         transaction.commit().await?;
         self.changed(domain).await
     }
@@ -92,6 +100,7 @@ impl Store {
         if !set_aliases(&mut transaction, site.id, settings).await? {
             return Ok(Changed::Taken("aliases"));
         }
+        set_ignored(&mut transaction, site.id, settings).await?;
         transaction.commit().await?;
         if let Some(zone) = settings.zone.filter(|zone| zone.name() != site.time_zone) {
             self.set_time_zone(site.id, zone, now).await?;
@@ -111,7 +120,8 @@ impl Store {
     async fn changed(&self, domain: &str) -> Result<Changed, StoreError> {
         let site = sqlx::query_as!(
             Site,
-            r#"select s.domain, s.time_zone, s.created_at,
+            r#"select s.domain, s.time_zone, s.created_at, s.ignored_addresses, s.ignored_paths,
+                      s.ignored_visits,
                       array(select a.domain from visitor_analytics.site_alias a
                             where a.site_id = s.id order by a.domain) as "aliases!"
                from visitor_analytics.site s where s.domain = $1"#,
@@ -157,4 +167,23 @@ async fn set_aliases(
     .execute(connection)
     .await?;
     Ok(true)
+}
+
+async fn set_ignored(
+    connection: &mut PgConnection,
+    site_id: i32,
+    settings: &Settings,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update visitor_analytics.site
+         set ignored_addresses = coalesce($2, ignored_addresses),
+             ignored_paths = coalesce($3, ignored_paths)
+         where id = $1",
+        site_id,
+        settings.ignored_addresses.as_deref(),
+        settings.ignored_paths.as_deref(),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }

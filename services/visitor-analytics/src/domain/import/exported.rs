@@ -1,0 +1,151 @@
+//! Visits as they were exported: what was found out about them then is kept.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use common::geo::Location;
+use common::visitor_analytics::Visit;
+
+use crate::domain::agent::Agent;
+use crate::domain::bot::{Category, Reason, Verdict};
+use crate::domain::classified::{AgentFindings, Classified, Place};
+use crate::domain::classifier::Classifier;
+use crate::domain::engagement::Engagement;
+use crate::domain::export::Exported;
+use crate::domain::policy::Policy;
+use crate::domain::source::Channel;
+use crate::domain::visit::{Invalid, NewVisit, Submitted};
+
+/// An address that nobody has, where none was kept.
+const NOBODY: &str = "::";
+
+/// An exported visit, to be recorded once more.
+#[derive(Clone, Debug)]
+pub struct Restored {
+    visit: NewVisit,
+    was: Exported,
+}
+
+impl Restored {
+    /// Accepts an exported visit at `now`, or says what is wrong with it.
+    pub fn accept(was: Exported, policy: &Policy, now: DateTime<Utc>) -> Result<Self, Invalid> {
+        let from = was.visit.clone();
+        let submitted = Submitted {
+            id: Some(from.id),
+            site: Some(from.site),
+            timestamp: Some(from.timestamp),
+            url: from.url,
+            ip: from.ip.map_or_else(|| NOBODY.into(), |ip| ip.to_string()),
+            user_agent: Some(was.user_agent.clone()).filter(|agent| !agent.is_empty()),
+            referrer: from.referrer,
+            title: from.title,
+            method: Some(from.method),
+            status_code: from.status_code,
+            response_time_ms: from.response_time_ms,
+            visitor_id: Some(from.visitor_id),
+            user_id: from.user_id,
+            properties: Some(from.properties),
+            ..Submitted::default()
+        };
+        let mut visit = NewVisit::accept(submitted, policy, now)?;
+        visit.kept_ip = visit.kept_ip.filter(|_| from.ip.is_some());
+        Ok(Self { visit, was })
+    }
+
+    /// The visit.
+    #[must_use]
+    pub fn visit(&self) -> &NewVisit {
+        &self.visit
+    }
+
+    /// How long the page was looked at, where that was known.
+    #[must_use]
+    pub fn engagement(&self) -> Option<Engagement> {
+        let visit = &self.was.visit;
+        let is_known = visit.engagement_seconds.is_some() || visit.scroll_depth.is_some();
+        is_known.then(|| Engagement {
+            seconds: visit.engagement_seconds.unwrap_or_default(),
+            depth: visit.scroll_depth.unwrap_or_default(),
+        })
+    }
+
+    /// The visit with what was found out about it.
+    #[must_use]
+    pub fn classified(self, classifier: &Classifier) -> Classified {
+        let was = self.was.visit;
+        let findings = classifier.findings(&self.visit.user_agent, None);
+        let findings = read_as(&findings, &was);
+        let place = place(&was);
+        let verdict = verdict(&was);
+        let mut visit = Classified::new(self.visit, was.visitor_id, findings, place);
+        visit.verdict = verdict;
+        visit.language = was.language;
+        if let Some(channel) = was.channel.as_deref().and_then(Channel::named) {
+            visit.origin.channel = channel;
+            visit.origin.source = was.source;
+            visit.origin.medium = was.medium;
+        }
+        visit
+    }
+}
+
+/// The user agent with what client hints told beside it.
+fn read_as(findings: &Arc<AgentFindings>, was: &Visit) -> Arc<AgentFindings> {
+    let own = &findings.agent;
+    let agent = Agent {
+        browser: was.browser.clone(),
+        browser_version: was.browser_version.clone(),
+        os: was.os.clone(),
+        os_version: was.os_version.clone(),
+        brand: was.brand.clone(),
+        model: was.model.clone(),
+        is_hinted: false,
+        ..*own
+    };
+    if agent
+        == (Agent {
+            is_hinted: false,
+            ..own.clone()
+        })
+    {
+        return findings.clone();
+    }
+    Arc::new(AgentFindings {
+        agent: Agent {
+            is_hinted: true,
+            ..agent
+        },
+        verdict: findings.verdict.clone(),
+    })
+}
+
+fn place(was: &Visit) -> Place {
+    let location = Location {
+        country_code: was.country_code.clone(),
+        country: was.country.clone(),
+        region_code: was.region_code.clone(),
+        region: was.region.clone(),
+        city: was.city.clone(),
+        latitude: was.latitude,
+        longitude: was.longitude,
+        time_zone: was.time_zone.clone(),
+        asn: was.asn,
+        as_organization: was.as_organization.clone(),
+        ..Location::default()
+    };
+    if location == Location::default() {
+        return Place::Unknown;
+    }
+    Place::Known(Arc::new(location))
+}
+
+fn verdict(was: &Visit) -> Verdict {
+    let reasons = was.bot_reasons.iter();
+    Verdict {
+        is_bot: was.is_bot,
+        score: was.bot_score.min(100),
+        reasons: reasons.filter_map(|code| Reason::with_code(code)).collect(),
+        name: was.bot_name.clone(),
+        category: was.bot_category.as_deref().and_then(Category::named),
+    }
+}

@@ -1,0 +1,63 @@
+//! A file in pieces, line by line.
+
+/// The longest line; longer ones are none.
+pub const LONGEST: usize = 65_536;
+
+/// A line of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// Its text, without its end.
+    Text(String),
+    /// It is longer than [`LONGEST`], or no UTF-8.
+    Unreadable,
+}
+
+/// Gathers pieces, and gives lines.
+#[derive(Debug, Default)]
+pub struct Lines {
+    pieces: Vec<u8>,
+    /// Where the next line begins.
+    start: usize,
+    /// Whether a line that is too long goes on.
+    is_too_long: bool,
+}
+
+impl Lines {
+    /// Adds a piece. The lines before it should have been taken.
+    pub fn add(&mut self, piece: &[u8]) {
+        self.pieces.drain(..self.start);
+        self.start = 0;
+        self.pieces.extend_from_slice(piece);
+    }
+
+    /// The next line that is complete.
+    pub fn take(&mut self) -> Option<Line> {
+        let rest = &self.pieces[self.start..];
+        let Some(length) = rest.iter().position(|byte| *byte == b'\n') else {
+            if rest.len() > LONGEST {
+                self.is_too_long = true;
+                self.start = self.pieces.len();
+            }
+            return None;
+        };
+        let text = &rest[..length];
+        let line = line(text, std::mem::take(&mut self.is_too_long));
+        self.start += length + 1;
+        Some(line)
+    }
+
+    /// What follows the last end of a line.
+    #[must_use]
+    pub fn last(self) -> Option<Line> {
+        let rest = &self.pieces[self.start..];
+        (!rest.is_empty() || self.is_too_long).then(|| line(rest, self.is_too_long))
+    }
+}
+
+fn line(text: &[u8], is_too_long: bool) -> Line {
+    let text = text.strip_suffix(b"\r").unwrap_or(text);
+    match std::str::from_utf8(text) {
+        Ok(text) if !is_too_long && text.len() <= LONGEST => Line::Text(text.to_owned()),
+        _ => Line::Unreadable,
+    }
+}

@@ -1,0 +1,109 @@
+use super::*;
+
+fn read(line: &str) -> Result<Said, BadLine> {
+    Reader::new(Format::Combined, Some("shop.example".into())).read(line)
+}
+
+const LINE: &str = r#"81.2.69.142 - anna [20/Nov/2026:13:00:00 +0100] "GET /a?x=1 HTTP/1.1" 200 512 "https://www.google.com/" "Mozilla/5.0 \"X\" \\ \x41""#;
+
+#[test]
+fn a_line_of_an_access_log_is_a_visit() {
+    let Ok(Said::Visit(visit)) = read(LINE) else {
+        panic!("{:?}", read(LINE));
+    };
+    assert_eq!(visit.url, "https://shop.example/a?x=1");
+    assert_eq!(visit.ip, "81.2.69.142");
+    assert_eq!(
+        visit.timestamp.unwrap().to_rfc3339(),
+        "2026-11-20T12:00:00+00:00"
+    );
+    assert_eq!(visit.user_agent.as_deref(), Some("Mozilla/5.0 \"X\" \\ A"));
+    assert_eq!(visit.referrer.as_deref(), Some("https://www.google.com/"));
+    assert_eq!(visit.user_id.as_deref(), Some("anna"));
+    assert_eq!(visit.status_code, Some(200));
+}
+
+#[test]
+fn what_is_no_page_view_is_skipped() {
+    for (from, to) in [
+        ("GET /a?x=1", "POST /a"),
+        ("GET /a?x=1", "GET /style.css?v=2"),
+        ("GET /a?x=1", "GET /Logo.PNG"),
+        ("GET /a?x=1", "GET http://other.example/"),
+        ("200 512", "301 -"),
+    ] {
+        let line = LINE.replace(from, to);
+        assert!(matches!(read(&line), Ok(Said::Skipped)), "{line}");
+    }
+    assert!(matches!(read("  "), Ok(Said::Skipped)));
+    let fresh = LINE.replace("200 512", "304 -");
+    assert!(matches!(read(&fresh), Ok(Said::Visit(_))));
+    for end in 0..LINE.len() {
+        // Whatever is cut off, nothing breaks.
+        let _ = read(&LINE[..end]);
+    }
+    assert!(matches!(read("nonsense"), Err(BadLine::Log)));
+    assert!(matches!(
+        read(&LINE.replace("20/Nov", "32/Nov")),
+        Err(BadLine::Log)
+    ));
+}
+
+#[test]
+fn lines_are_found_wherever_a_file_is_cut() {
+    let long = "x".repeat(LONGEST + 1);
+    let file = format!("a\r\n\nb\n{long}\nc\nlast");
+    let text = |text: &str| Line::Text(text.to_owned());
+    let expected = [text("a"), text(""), text("b"), Line::Unreadable, text("c")];
+    for size in [1, 2, 7, 1_000, 70_000] {
+        let mut lines = Lines::default();
+        let mut found = vec![];
+        for piece in file.as_bytes().chunks(size) {
+            lines.add(piece);
+            while let Some(line) = lines.take() {
+                found.push(line);
+            }
+        }
+        assert_eq!(found, expected, "{size}");
+        assert_eq!(lines.last(), Some(text("last")));
+    }
+    let mut lines = Lines::default();
+    lines.add(b"\xff\n");
+    assert_eq!(lines.take(), Some(Line::Unreadable));
+    assert_eq!(lines.last(), None);
+}
+
+#[test]
+fn ids_are_the_same_each_time_and_differ_line_by_line() {
+    let import = id_of(Format::Combined, Some("shop.example"), &["a".into()]);
+    assert_eq!(
+        import,
+        id_of(Format::Combined, Some("shop.example"), &["a".into()])
+    );
+    assert_ne!(
+        import,
+        id_of(Format::Combined, Some("b.example"), &["a".into()])
+    );
+    let at = DateTime::from_timestamp(1_795_176_000, 0).unwrap();
+    let id = visit_id(import, 1, "a", at);
+    assert_eq!(id, visit_id(import, 1, "a", at));
+    assert_ne!(id, visit_id(import, 2, "a", at));
+    assert_ne!(id, visit_id(import, 1, "b", at));
+    assert_eq!(common::clock::moment_of(id), Some(at));
+}
+
+#[test]
+fn what_is_wrong_with_json_is_said_without_its_values() {
+    let mut reader = Reader::new(Format::Ndjson, None);
+    let message = |line: &str, reader: &mut Reader| reader.read(line).unwrap_err().to_string();
+    assert_eq!(
+        message("{\"url\": \"x\", \"user_agent\": null}", &mut reader),
+        "the field ip is missing"
+    );
+    assert_eq!(message("secret", &mut reader), "this is no JSON object");
+    let wrong = message(
+        "{\"url\": \"x\", \"ip\": {\"a\": \"secret\"}, \"user_agent\": \"\"}",
+        &mut reader,
+    );
+    assert!(!wrong.contains("secret"), "{wrong}");
+}

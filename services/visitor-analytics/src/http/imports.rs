@@ -1,0 +1,270 @@
+//! `POST /import`, and `GET` and `DELETE /imports`.
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use chassis::Problem;
+use chassis::extract::{Path, Query};
+use chassis::problem::ProblemBody;
+use chassis::request::take_time;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::error;
+use super::list::{named_site, within, wrong};
+use crate::domain::import::Format;
+use crate::import::{ImportError, Importer, Wanted};
+use crate::store::{self, LineError};
+
+/// What is imported.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Parameters {
+    /// `combined` (an access log of Apache or nginx), `csv` or `ndjson` (as exported, or, `ndjson`,
+    /// a visit a line as `POST /visits` takes it).
+    format: String,
+    /// Whose visits these are; a log does not say it, other lines' own sites are overruled.
+    site: Option<String>,
+    /// The import's id, for when two files begin with the same lines.
+    id: Option<Uuid>,
+}
+
+/// An import.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Import)]
+pub(super) struct Body {
+    id: Uuid,
+    format: String,
+    site: Option<String>,
+    /// `running`, `done`, or `interrupted`: send the file again, and it goes on.
+    state: &'static str,
+    created_at: DateTime<Utc>,
+    finished_at: Option<DateTime<Utc>>,
+    /// Lines of the file that are done.
+    lines: i64,
+    /// Visits that it brought.
+    recorded: i64,
+    /// Visits that were there already.
+    duplicates: i64,
+    /// Lines that are no page views: style sheets, pictures, redirections, names of columns.
+    skipped: i64,
+    /// Visits that the site does not want.
+    ignored: i64,
+    /// Lines that could not be read or accepted.
+    rejected: i64,
+    /// The first 20 of them.
+    errors: Vec<LineError>,
+}
+
+/// A page of imports.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ImportPage)]
+pub(super) struct Page {
+    /// The newest first.
+    data: Vec<Body>,
+    /// Leads to the next page; `null` on the last.
+    next_cursor: Option<String>,
+}
+
+/// What was removed.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ImportRemoved)]
+pub(super) struct Removed {
+    /// How many visits.
+    visits: u64,
+}
+
+/// Imports a file of visits, of any length.
+///
+/// The answer comes when the file has been read; `GET /imports/{id}` tells meanwhile how far it is.
+/// Sending the same file again, also when it broke off or has grown, goes on where it was and
+/// records nothing twice. Nobody is told of these visits.
+#[utoipa::path(post, path = "/import", tag = "import", params(Parameters),
+    request_body(description = "The file", content(
+        (String = "text/plain"), (String = "text/csv"), (String = "application/x-ndjson"))),
+    responses(
+        (status = 200, body = Body, description = "The whole file was read"),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json",
+            description = "A parameter is wrong, or the file broke off"),
+        (status = 409, body = ProblemBody, content_type = "application/problem+json",
+            description = "The file is being imported, or another one was with this beginning"),
+        (status = 503, body = ProblemBody, content_type = "application/problem+json",
+            description = "Send the file again after `Retry-After`; it goes on"),
+    ))]
+pub(super) async fn import(
+    State(state): State<super::State>,
+    Query(parameters): Query<Parameters>,
+    request: Request,
+) -> Result<Json<Body>, Problem> {
+    let wanted = parameters.wanted()?;
+    take_time();
+    let importer = Importer {
+        ingest: &state.ingest,
+        store: &state.store,
+        policy: &state.policy,
+        wishes: &state.wishes,
+        clock: &state.clock,
+        closing: &state.closing,
+    };
+    let file = request.into_body().into_data_stream();
+    let import = importer.run(wanted, file).await.map_err(|e| refused(&e))?;
+    Ok(Json(body(import, state.clock.now())))
+}
+
+/// Imports, the newest first.
+#[utoipa::path(get, path = "/imports", tag = "import", params(ListParameters),
+    responses(
+        (status = 200, body = Page, description = "A page of imports"),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json",
+            description = "A parameter is wrong; `field` names it"),
+    ))]
+pub(super) async fn list(
+    State(state): State<super::State>,
+    Query(parameters): Query<ListParameters>,
+) -> Result<Json<Page>, Problem> {
+    let limit = within(parameters.limit)?;
+    let before = parameters.cursor.map(|text| {
+        let number = text.parse::<i32>().ok();
+        number.ok_or_else(|| wrong("cursor", "this is no cursor of this list"))
+    });
+    let site = parameters.site.as_deref().map(named_site).transpose()?;
+    let found = state
+        .store
+        .imports(site.as_deref(), before.transpose()?, limit);
+    let found = found.await;
+    let mut found = found.map_err(|e| error::store(&e))?;
+    let limit = usize::try_from(limit).unwrap_or_default();
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let last = found.last().filter(|_| more);
+    let now = state.clock.now();
+    Ok(Json(Page {
+        next_cursor: last.map(|import| import.number.to_string()),
+        data: found.into_iter().map(|import| body(import, now)).collect(),
+    }))
+}
+
+/// The parameters of the list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListParameters {
+    /// Only of this site.
+    site: Option<String>,
+    /// At most so many, 1 to 1,000; 50 without it.
+    limit: Option<i64>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// How far an import is.
+#[utoipa::path(get, path = "/imports/{id}", tag = "import",
+    params(("id" = Uuid, Path, description = "The import's id")),
+    responses(
+        (status = 200, body = Body, description = "The import"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "There is no such import"),
+    ))]
+pub(super) async fn one(
+    State(state): State<super::State>,
+    Path(id): Path<Uuid>,
+) -> Result<Json<Body>, Problem> {
+    let import = found(&state, id).await?;
+    Ok(Json(body(import, state.clock.now())))
+}
+
+/// Removes an import with all visits it brought.
+///
+/// Sessions are what they would be without them. What was there before the import stays.
+#[utoipa::path(delete, path = "/imports/{id}", tag = "import",
+    params(("id" = Uuid, Path, description = "The import's id")),
+    responses(
+        (status = 200, body = Removed, description = "It is gone"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "There is no such import"),
+        (status = 409, body = ProblemBody, content_type = "application/problem+json",
+            description = "The file is being imported"),
+    ))]
+pub(super) async fn remove(
+    State(state): State<super::State>,
+    Path(id): Path<Uuid>,
+) -> Result<Json<Removed>, Problem> {
+    let import = found(&state, id).await?;
+    if import.is_running(state.clock.now()) {
+        return Err(refused(&ImportError::Running));
+    }
+    take_time();
+    let mut visits = 0;
+    loop {
+        let removed = state.store.remove_imported(&import, state.clock.now());
+        match removed.await.map_err(|e| error::store(&e))? {
+            0 => return Ok(Json(Removed { visits })),
+            some => visits += some,
+        }
+        if state.closing.is_cancelled() {
+            return Err(refused(&ImportError::Stopping));
+        }
+    }
+}
+
+async fn found(state: &super::State, id: Uuid) -> Result<store::Import, Problem> {
+    let found = state.store.import(id).await.map_err(|e| error::store(&e))?;
+    found.ok_or_else(|| Problem::not_found("there is no import with this id"))
+}
+
+impl Parameters {
+    fn wanted(self) -> Result<Wanted, Problem> {
+        let format = Format::named(&self.format);
+        let format = format.ok_or_else(|| wrong("format", "one of combined, csv, ndjson"))?;
+        let site = self.site.as_deref().map(named_site).transpose()?;
+        if format == Format::Combined && site.is_none() {
+            return Err(wrong("site", "a log does not say whose it is"));
+        }
+        Ok(Wanted {
+            id: self.id,
+            format,
+            site,
+        })
+    }
+}
+
+fn refused(why: &ImportError) -> Problem {
+    let conflict = |code, detail: String| Problem::new(StatusCode::CONFLICT, code, detail);
+    match why {
+        ImportError::Running => conflict("IMPORT_RUNNING", why.to_string()),
+        ImportError::Differs => conflict("IMPORT_DIFFERS", why.to_string()).field("id"),
+        ImportError::Incomplete => {
+            let detail = "the file could not be read to its end; send it again, and it goes on";
+            Problem::new(StatusCode::BAD_REQUEST, "BODY_INCOMPLETE", detail).field("body")
+        }
+        ImportError::Stopping => Problem::unavailable(why),
+        ImportError::Record(error) => error::record(error),
+        ImportError::Store(error) => error::store(error),
+    }
+}
+
+fn body(import: store::Import, now: DateTime<Utc>) -> Body {
+    let state = match import.finished_at {
+        _ if import.is_running(now) => "running",
+        Some(_) => "done",
+        None => "interrupted",
+    };
+    Body {
+        id: import.id,
+        format: import.format,
+        site: import.site,
+        state,
+        created_at: import.created_at,
+        finished_at: import.finished_at,
+        lines: import.lines,
+        recorded: import.counts.recorded,
+        duplicates: import.counts.duplicates,
+        skipped: import.counts.skipped,
+        ignored: import.counts.ignored,
+        rejected: import.counts.rejected,
+        errors: import.errors,
+    }
+}

@@ -1,0 +1,328 @@
+//! Taking a file in: line by line, in batches, each of which is kept before the next is read.
+
+use aws_lc_rs::digest::{Context, SHA256};
+use axum::body::Bytes;
+use chrono::{DateTime, Utc};
+use common::clock::Clock;
+use futures::{Stream, StreamExt as _};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::domain::import::{
+    BadLine, Format, Line, Lines, Reader, Restored, Said, id_of, visit_id,
+};
+use crate::domain::policy::Policy;
+use crate::domain::visit::{Invalid, NewVisit, Submitted};
+use crate::ingest::Ingest;
+use crate::store::{Advance, Counts, Import, LineError, Outcome, Store, StoreError};
+use crate::workers::recorder::RecordError;
+use crate::workers::wishes::Wishes;
+
+/// Visits that are recorded together.
+const BATCH: usize = 500;
+/// Lines that are read before it is kept how far the import is.
+const LINES: i64 = 10_000;
+/// Rejected lines that are told.
+const TOLD: usize = 20;
+/// Lines that tell files apart.
+const BEGINNING: usize = 2;
+/// Somebody who sends nothing for so long is gone.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// What is to be imported.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The import's id; made of the file's beginning without it.
+    pub id: Option<Uuid>,
+    /// The file's format.
+    pub format: Format,
+    /// Whose visits these are.
+    pub site: Option<String>,
+}
+
+/// Why an import broke off. What was recorded stays, and the file can be sent again.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// Somebody is at it.
+    #[error("this file is being imported")]
+    Running,
+    /// It begins with other lines than those that were imported.
+    #[error("another file was imported with this id, or with this beginning")]
+    Differs,
+    /// The file did not come to its end.
+    #[error("the file broke off")]
+    Incomplete,
+    /// The service is stopping.
+    #[error("the service is stopping")]
+    Stopping,
+    /// The visits were not recorded.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The database did not do what it was asked.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Takes files in.
+pub struct Importer<'a> {
+    /// Records visits.
+    pub ingest: &'a Ingest,
+    /// Where imports are kept.
+    pub store: &'a Store,
+    /// What is kept of visitors.
+    pub policy: &'a Policy,
+    /// Which visits sites do not want.
+    pub wishes: &'a Wishes,
+    /// The time.
+    pub clock: &'a Clock,
+    /// Ends the import between two batches.
+    pub closing: &'a CancellationToken,
+}
+
+impl Importer<'_> {
+    /// Imports a file; lines that were imported before are passed over.
+    pub async fn run(
+        &self,
+        wanted: Wanted,
+        file: impl Stream<Item = Result<Bytes, axum::Error>> + Unpin,
+    ) -> Result<Import, ImportError> {
+        let mut source = Source {
+            file,
+            lines: Some(Lines::default()),
+        };
+        let mut head = vec![];
+        while head.len() < BEGINNING
+            && let Some(line) = source.next().await?
+        {
+            head.push(line);
+        }
+        let site = wanted.site.as_deref();
+        let beginning: Vec<String> = head.iter().map(|(line, _)| text(line).to_owned()).collect();
+        let id = wanted
+            .id
+            .unwrap_or_else(|| id_of(wanted.format, site, &beginning));
+        let runner = self.clock.new_id();
+        let what = (wanted.format.name(), site);
+        let begun = self.store.begin_import(id, what, runner, self.clock.now());
+        let import = begun.await?.ok_or(ImportError::Running)?;
+        let key = (import.number, runner);
+        let mut run = Run {
+            importer: self,
+            key,
+            id,
+            reader: Reader::new(wanted.format, wanted.site.clone()),
+            is_csv: wanted.format == Format::Csv,
+            digest: Context::new(&SHA256),
+            number: 0,
+            visits: vec![],
+            restored: vec![],
+            step: Advance {
+                lines: import.lines,
+                errors: import.errors.clone(),
+                ..Advance::default()
+            },
+            before: import,
+        };
+        let done = run.all(head, &mut source).await;
+        // What was read before something broke off is kept.
+        let flushed = match &done {
+            Ok(()) | Err(ImportError::Incomplete | ImportError::Stopping) => run.flush().await,
+            Err(_) => Ok(()),
+        };
+        let is_finished = done.is_ok() && flushed.is_ok();
+        self.store
+            .leave_import(key, is_finished, self.clock.now())
+            .await?;
+        done.and(flushed)?;
+        self.store.import(id).await?.ok_or(ImportError::Running)
+    }
+}
+
+/// A file's lines, and whether each is complete.
+struct Source<S> {
+    file: S,
+    /// `None` after the end.
+    lines: Option<Lines>,
+}
+
+impl<S: Stream<Item = Result<Bytes, axum::Error>> + Unpin> Source<S> {
+    async fn next(&mut self) -> Result<Option<(Line, bool)>, ImportError> {
+        loop {
+            let Some(lines) = &mut self.lines else {
+                return Ok(None);
+            };
+            if let Some(line) = lines.take() {
+                return Ok(Some((line, true)));
+            }
+            match tokio::time::timeout(PATIENCE, self.file.next()).await {
+                Ok(Some(Ok(piece))) => lines.add(&piece),
+                Ok(None) => {
+                    let last = self.lines.take().and_then(Lines::last);
+                    return Ok(last.map(|line| (line, false)));
+                }
+                Ok(Some(Err(_))) | Err(_) => return Err(ImportError::Incomplete),
+            }
+        }
+    }
+}
+
+fn text(line: &Line) -> &str {
+    match line {
+        Line::Text(text) => text,
+        Line::Unreadable => "",
+    }
+}
+
+/// An import under way.
+struct Run<'a> {
+    importer: &'a Importer<'a>,
+    key: (i32, Uuid),
+    id: Uuid,
+    before: Import,
+    reader: Reader,
+    is_csv: bool,
+    digest: Context,
+    number: i64,
+    visits: Vec<NewVisit>,
+    restored: Vec<Restored>,
+    step: Advance,
+}
+
+impl Run<'_> {
+    async fn all<S: Stream<Item = Result<Bytes, axum::Error>> + Unpin>(
+        &mut self,
+        head: Vec<(Line, bool)>,
+        source: &mut Source<S>,
+    ) -> Result<(), ImportError> {
+        for (line, is_whole) in head {
+            self.line(&line, is_whole)?;
+        }
+        while let Some((line, is_whole)) = source.next().await? {
+            self.line(&line, is_whole)?;
+            let waiting = self.visits.len() + self.restored.len();
+            let is_far = self.step.lines > self.before.lines && self.step.lines % LINES == 0;
+            if waiting >= BATCH || is_far {
+                self.flush().await?;
+                if self.importer.closing.is_cancelled() {
+                    return Err(ImportError::Stopping);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A last line without its end is taken, but may be longer when the file is sent again.
+    fn line(&mut self, line: &Line, is_whole: bool) -> Result<(), ImportError> {
+        self.number += 1;
+        if is_whole {
+            self.digest.update(text(line).as_bytes());
+            self.digest.update(b"\n");
+        }
+        if self.number <= self.before.lines {
+            if self.number == 1 && self.is_csv {
+                // The names of the columns; they were good the first time.
+                let _ = self.reader.read(text(line));
+            }
+            let digest = self.digest.clone().finish();
+            let is_end = self.number == self.before.lines;
+            if is_end && self.before.digest.as_deref() != Some(digest.as_ref()) {
+                return Err(ImportError::Differs);
+            }
+            return Ok(());
+        }
+        if is_whole {
+            self.step.lines = self.number;
+        }
+        if let Err((code, detail)) = self.take(line) {
+            self.step.counts.rejected += 1;
+            if self.step.errors.len() < TOLD {
+                self.step.errors.push(LineError {
+                    line: self.number,
+                    code: code.to_owned(),
+                    detail,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, line: &Line) -> Result<(), (&'static str, String)> {
+        let Line::Text(text) = line else {
+            return Err(("LINE_UNREADABLE", "too long, or no UTF-8".to_owned()));
+        };
+        let said = self.reader.read(text);
+        let said = said.map_err(|e: BadLine| ("LINE_INVALID", e.to_string()))?;
+        let invalid = |e: Invalid| (e.code(), format!("{}: {e}", e.field()));
+        let (policy, now) = (self.importer.policy, self.importer.clock.now());
+        match said {
+            Said::Skipped => self.step.counts.skipped += 1,
+            Said::Visit(submitted) => {
+                let submitted = self.named(*submitted, text).map_err(invalid)?;
+                let visit = NewVisit::accept(submitted, policy, now).map_err(invalid)?;
+                if self.importer.wishes.ignore(&visit) {
+                    self.step.counts.ignored += 1;
+                } else {
+                    self.visits.push(visit);
+                }
+            }
+            Said::Exported(exported) => {
+                let visit = Restored::accept(*exported, policy, now).map_err(invalid)?;
+                if self.importer.wishes.ignore(visit.visit()) {
+                    self.step.counts.ignored += 1;
+                } else {
+                    self.restored.push(visit);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A visit without an id gets one of its line.
+    fn named(&self, submitted: Submitted, line: &str) -> Result<Submitted, Invalid> {
+        if submitted.id.is_some() {
+            return Ok(submitted);
+        }
+        let moment = submitted.timestamp.ok_or(Invalid::TimestampRequired)?;
+        let id = visit_id(self.id, self.number.cast_unsigned(), line, moment);
+        Ok(Submitted {
+            id: Some(id),
+            ..submitted
+        })
+    }
+
+    /// Records what waits, and keeps how far the import is.
+    async fn flush(&mut self) -> Result<(), ImportError> {
+        let (importer, now) = (self.importer, self.importer.clock.now());
+        let visits = std::mem::take(&mut self.visits);
+        let restored = std::mem::take(&mut self.restored);
+        if !(visits.is_empty() && restored.is_empty()) {
+            let all = visits.iter().chain(restored.iter().map(Restored::visit));
+            let keys: Vec<(Uuid, DateTime<Utc>)> = all.map(|v| (v.id, v.timestamp)).collect();
+            let engaged = restored.iter().filter_map(|visit| {
+                let key = (visit.visit().id, visit.visit().timestamp);
+                Some((key, visit.engagement()?))
+            });
+            let engaged: Vec<_> = engaged.collect();
+            importer.store.expect_imported(self.key.0, &keys).await?;
+            let recorded = importer.ingest.import(visits, restored, now).await?;
+            let new = recorded
+                .iter()
+                .filter(|one| one.outcome == Outcome::Recorded);
+            let new = i64::try_from(new.count()).unwrap_or(i64::MAX);
+            self.step.counts.recorded += new;
+            self.step.counts.duplicates += i64::try_from(recorded.len()).unwrap_or(i64::MAX) - new;
+            importer.store.engage_imported(&engaged).await?;
+        }
+        if self.step.lines > self.before.lines {
+            self.step.digest = self.digest.clone().finish().as_ref().to_vec();
+        } else {
+            self.step.digest = self.before.digest.clone().unwrap_or_default();
+        }
+        let is_ours = importer
+            .store
+            .step_import(self.key, &self.step, now)
+            .await?;
+        self.step.counts = Counts::default();
+        is_ours.then_some(()).ok_or(ImportError::Running)
+    }
+}

@@ -1,0 +1,319 @@
+//! Imports: how far each is, and which visits it brought.
+
+mod remove;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use sqlx::types::Json;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::visit::VisitKey;
+use super::{Store, StoreError};
+use crate::domain::engagement::Engagement;
+
+/// Whoever is at an import shows it at least this often, or is gone.
+const GONE: TimeDelta = TimeDelta::minutes(1);
+
+/// An import.
+#[derive(Clone, Debug)]
+pub struct Import {
+    /// Stands for it in other tables.
+    pub number: i32,
+    /// Its id.
+    pub id: Uuid,
+    /// The file's format.
+    pub format: String,
+    /// Whose visits these are, where the import said so.
+    pub site: Option<String>,
+    /// When it was begun.
+    pub created_at: DateTime<Utc>,
+    /// When somebody last did something about it.
+    pub touched_at: DateTime<Utc>,
+    /// When the file's end was reached.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// Who is at it.
+    pub runner: Option<Uuid>,
+    /// Lines that are done.
+    pub lines: i64,
+    /// The SHA-256 of these lines.
+    pub digest: Option<Vec<u8>>,
+    /// What became of lines.
+    pub counts: Counts,
+    /// The first lines that were rejected.
+    pub errors: Vec<LineError>,
+}
+
+/// What became of lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "their names say what they are")]
+pub struct Counts {
+    pub recorded: i64,
+    pub duplicates: i64,
+    pub skipped: i64,
+    pub ignored: i64,
+    pub rejected: i64,
+}
+
+/// Why a line was rejected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LineError {
+    /// Its number, from 1.
+    pub line: i64,
+    /// A stable code.
+    pub code: String,
+    /// What is wrong.
+    pub detail: String,
+}
+
+/// What has been done since the last time.
+#[derive(Clone, Debug, Default)]
+pub struct Advance {
+    /// Lines that are done in all.
+    pub lines: i64,
+    /// Their SHA-256.
+    pub digest: Vec<u8>,
+    /// What became of those that are new.
+    pub counts: Counts,
+    /// All that were rejected, as far as they are told.
+    pub errors: Vec<LineError>,
+}
+
+impl Import {
+    /// Whether somebody is at it.
+    #[must_use]
+    pub fn is_running(&self, now: DateTime<Utc>) -> bool {
+        self.runner.is_some() && self.touched_at > now - GONE
+    }
+}
+
+struct Row {
+    number: i32,
+    id: Uuid,
+    format: String,
+    site: Option<String>,
+    created_at: DateTime<Utc>,
+    touched_at: DateTime<Utc>,
+    finished_at: Option<DateTime<Utc>>,
+    runner: Option<Uuid>,
+    lines: i64,
+    digest: Option<Vec<u8>>,
+    recorded: i64,
+    duplicates: i64,
+    skipped: i64,
+    ignored: i64,
+    rejected: i64,
+    errors: Json<Vec<LineError>>,
+}
+
+impl From<Row> for Import {
+    fn from(row: Row) -> Self {
+        Self {
+            number: row.number,
+            id: row.id,
+            format: row.format,
+            site: row.site,
+            created_at: row.created_at,
+            touched_at: row.touched_at,
+            finished_at: row.finished_at,
+            runner: row.runner,
+            lines: row.lines,
+            digest: row.digest,
+            counts: Counts {
+                recorded: row.recorded,
+                duplicates: row.duplicates,
+                skipped: row.skipped,
+                ignored: row.ignored,
+                rejected: row.rejected,
+            },
+            errors: row.errors.0,
+        }
+    }
+}
+
+impl Store {
+    /// Begins an import as `runner`, or goes on with it; `None` while somebody else is at it.
+    pub async fn begin_import(
+        &self,
+        id: Uuid,
+        (format, site): (&str, Option<&str>),
+        runner: Uuid,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Import>, StoreError> {
+        let row = sqlx::query_as!(
+            Row,
+            r#"insert into visitor_analytics.import as i
+                   (id, format, site, created_at, touched_at, runner)
+               values ($1, $2, $3, $4, $4, $5)
+               on conflict on constraint import_id_key do update
+               set runner = $5, touched_at = $4, finished_at = null
+               where i.runner is null or i.touched_at <= $6
+               returning number, id, format, site, created_at, touched_at, finished_at, runner,
+                   lines, digest, recorded, duplicates, skipped, ignored, rejected,
+                   errors as "errors: _""#,
+            id,
+            format,
+            site,
+            now,
+            runner,
+            now - GONE,
+        );
+        Ok(row.fetch_optional(&self.pool).await?.map(Import::from))
+    }
+
+    /// Keeps how far an import is. Returns whether it is still `runner`'s.
+    pub async fn step_import(
+        &self,
+        (number, runner): (i32, Uuid),
+        step: &Advance,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let counts = step.counts;
+        let done = sqlx::query!(
+            "update visitor_analytics.import
+             set lines = $3, digest = $4, touched_at = $5, recorded = recorded + $6,
+                 duplicates = duplicates + $7, skipped = skipped + $8, ignored = ignored + $9,
+                 rejected = rejected + $10, errors = $11
+             where number = $1 and runner = $2",
+            number,
+            runner,
+            step.lines,
+            &step.digest,
+            now,
+            counts.recorded,
+            counts.duplicates,
+            counts.skipped,
+            counts.ignored,
+            counts.rejected,
+            Json(&step.errors) as _,
+        );
+        Ok(done.execute(&self.pool).await?.rows_affected() == 1)
+    }
+
+    /// Nobody is at the import any more; where it `is_finished`, the file's end was reached.
+    pub async fn leave_import(
+        &self,
+        (number, runner): (i32, Uuid),
+        is_finished: bool,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        // Where somebody broke off, some visits were counted as duplicates the next time.
+        sqlx::query!(
+            "update visitor_analytics.import i
+             set runner = null, touched_at = $3::timestamptz, finished_at = case when $4::bool then $3::timestamptz end,
+                 recorded = (select count(*) from visitor_analytics.imported_visit v
+                             where v.import_number = i.number)
+             where number = $1 and runner = $2",
+            number,
+            runner,
+            now,
+            is_finished,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// The import with this id.
+    pub async fn import(&self, id: Uuid) -> Result<Option<Import>, StoreError> {
+        let row = sqlx::query_as!(
+            Row,
+            r#"select number, id, format, site, created_at, touched_at, finished_at, runner,
+                   lines, digest, recorded, duplicates, skipped, ignored, rejected,
+                   errors as "errors: _"
+               from visitor_analytics.import where id = $1"#,
+            id,
+        );
+        Ok(row.fetch_optional(&self.pool).await?.map(Import::from))
+    }
+
+    /// Imports, the newest first, before one of them; one more than the limit where there are more.
+    pub async fn imports(
+        &self,
+        site: Option<&str>,
+        before: Option<i32>,
+        limit: i64,
+    ) -> Result<Vec<Import>, StoreError> {
+        let rows = sqlx::query_as!(
+            Row,
+            r#"select number, id, format, site, created_at, touched_at, finished_at, runner,
+                   lines, digest, recorded, duplicates, skipped, ignored, rejected,
+                   errors as "errors: _"
+               from visitor_analytics.import
+               where ($1::text is null or site = $1) and ($2::int is null or number < $2)
+               order by number desc limit $3"#,
+            site,
+            before,
+            limit + 1,
+        );
+        let rows = rows.fetch_all(&self.pool).await?;
+        Ok(rows.into_iter().map(Import::from).collect())
+    }
+
+    /// Marks visits as an import's before they are recorded; those that are there already are not.
+    pub async fn expect_imported(
+        &self,
+        number: i32,
+        visits: &[VisitKey],
+    ) -> Result<(), StoreError> {
+        let (ids, moments): (Vec<Uuid>, Vec<DateTime<Utc>>) = visits.iter().copied().unzip();
+        sqlx::query!(
+            "insert into visitor_analytics.imported_visit (visit_id, visit_timestamp, import_number)
+             select n.id, n.moment, $3
+             from unnest($1::uuid[], $2::timestamptz[]) as n (id, moment)
+             where not exists (select from visitor_analytics.visit v
+                               where v.id = n.id and v.timestamp = n.moment)
+             on conflict on constraint imported_visit_pkey do nothing",
+            &ids,
+            &moments,
+            number,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Lets visits' engagement grow to what an export said.
+    pub async fn engage_imported(
+        &self,
+        visits: &[(VisitKey, Engagement)],
+    ) -> Result<(), StoreError> {
+        if visits.is_empty() {
+            return Ok(());
+        }
+        let keys = visits.iter().map(|(key, _)| *key);
+        let (ids, moments): (Vec<Uuid>, Vec<DateTime<Utc>>) = keys.unzip();
+        let seconds = visits.iter().map(|(_, engagement)| engagement.seconds);
+        let seconds: Vec<i32> = seconds
+            .map(|seconds| i32::try_from(seconds).unwrap_or(i32::MAX))
+            .collect();
+        let depths = visits.iter().map(|(_, engagement)| engagement.depth);
+        let depths: Vec<i16> = depths.map(i16::from).collect();
+        sqlx::query!(
+            "update visitor_analytics.visit v
+             set engagement_seconds = greatest(v.engagement_seconds, n.seconds),
+                 scroll_depth = greatest(v.scroll_depth, n.depth)
+             from unnest($1::uuid[], $2::timestamptz[], $3::int[], $4::smallint[])
+                 as n (id, moment, seconds, depth)
+             where v.id = n.id and v.timestamp = n.moment",
+            &ids,
+            &moments,
+            &seconds,
+            &depths,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// The import that brought a visit.
+    pub async fn import_of(&self, visit: Uuid) -> Result<Option<Uuid>, StoreError> {
+        let import = sqlx::query_scalar!(
+            "select i.id from visitor_analytics.imported_visit v
+             join visitor_analytics.import i on i.number = v.import_number
+             where v.visit_id = $1 limit 1",
+            visit,
+        );
+        Ok(import.fetch_optional(&self.pool).await?)
+    }
+}

@@ -1,0 +1,224 @@
+//! Removing what an import brought.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::Import;
+use crate::domain::session::{Arrival, NotifyWhen, Session, assign};
+use crate::store::record::locks;
+use crate::store::rollup::Period;
+use crate::store::session::{Columns, VisitorKey};
+use crate::store::visitor::{Gone, erase_announcements, erase_owed_locations, forget_imported};
+use crate::store::{Store, StoreError};
+
+/// Visits that are removed in one transaction.
+const PART: i64 = 500;
+
+impl Store {
+    /// Removes some visits of an import, and corrects their sessions; returns how many. The import
+    /// itself goes with the last.
+    pub async fn remove_imported(
+        &self,
+        import: &Import,
+        now: DateTime<Utc>,
+    ) -> Result<u64, StoreError> {
+        let visits = self.imported(import.number).await?;
+        if visits.is_empty() {
+            sqlx::query!(
+                "delete from visitor_analytics.import where number = $1",
+                import.number
+            )
+            .execute(&self.pool)
+            .await?;
+            return Ok(0);
+        }
+        let visitors: BTreeSet<&VisitorKey> =
+            visits.iter().filter_map(|v| v.visitor.as_ref()).collect();
+        let visitors: Vec<VisitorKey> = visitors.into_iter().cloned().collect();
+        let gone = Gone {
+            ids: visits.iter().map(|visit| visit.id).collect(),
+            moments: visits.iter().map(|visit| visit.moment).collect(),
+        };
+        let mut transaction = self.pool.begin_with(locks::begin(&visitors)).await?;
+        let sessions = delete_visits(&mut transaction, &gone).await?;
+        let before = take_sessions(&mut transaction, &sessions).await?;
+        let left = left_visits(&mut transaction, &before).await?;
+        for (key, arrivals) in &left {
+            let old: Vec<&Session> = of_visitor(&before, key).collect();
+            settle(&mut transaction, key, &old, arrivals).await?;
+        }
+        erase_owed_locations(&mut transaction, &gone).await?;
+        erase_announcements(&mut transaction, &gone).await?;
+        forget_imported(&mut transaction, &gone).await?;
+        let periods = before.iter().map(|(key, session)| Period {
+            site_id: key.0,
+            from: session.entry.0,
+            to: session.exit.0,
+        });
+        let marked = self.rollups.mark(&mut transaction, periods, now).await?;
+        transaction.commit().await?;
+        self.rollups.remember(marked);
+        Ok(gone.ids.len() as u64)
+    }
+
+    /// The next visits of an import; the visitor of one that was never recorded is not known.
+    async fn imported(&self, number: i32) -> Result<Vec<Imported>, StoreError> {
+        let rows = sqlx::query!(
+            r#"select i.visit_id, i.visit_timestamp, v.site_id as "site_id?",
+                      v.visitor_id as "visitor_id?"
+               from (select * from visitor_analytics.imported_visit where import_number = $1
+                     order by visit_timestamp limit $2) i
+               left join visitor_analytics.visit v
+                 on v.id = i.visit_id and v.timestamp = i.visit_timestamp"#,
+            number,
+            PART,
+        );
+        let rows = rows.fetch_all(&self.pool).await?.into_iter();
+        let visits = rows.map(|row| Imported {
+            id: row.visit_id,
+            moment: row.visit_timestamp,
+            visitor: row.site_id.zip(row.visitor_id),
+        });
+        Ok(visits.collect())
+    }
+}
+
+struct Imported {
+    id: Uuid,
+    moment: DateTime<Utc>,
+    visitor: Option<VisitorKey>,
+}
+
+type Found = Vec<(VisitorKey, Session)>;
+
+fn of_visitor<'a>(found: &'a Found, key: &'a VisitorKey) -> impl Iterator<Item = &'a Session> {
+    let of = found.iter().filter(move |(of, _)| of == key);
+    of.map(|(_, session)| session)
+}
+
+/// Returns the sessions they were in.
+async fn delete_visits(
+    connection: &mut PgConnection,
+    gone: &Gone,
+) -> Result<Vec<Uuid>, StoreError> {
+    let sessions = sqlx::query_scalar!(
+        "delete from visitor_analytics.visit v
+         using unnest($1::uuid[], $2::timestamptz[]) as n (id, moment)
+         where v.id = n.id and v.timestamp = n.moment
+         returning v.session_id",
+        &gone.ids,
+        &gone.moments,
+    );
+    let sessions = sessions.fetch_all(connection).await?;
+    let sessions: BTreeSet<Uuid> = sessions.into_iter().collect();
+    Ok(sessions.into_iter().collect())
+}
+
+async fn take_sessions(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Found, StoreError> {
+    let rows = sqlx::query!(
+        "delete from visitor_analytics.session where id = any($1)
+         returning site_id, visitor_id, id, started_at, last_seen_at, entry_visit_id,
+             exit_visit_id, visits, is_bot, announced",
+        ids,
+    );
+    let rows = rows.fetch_all(connection).await?.into_iter();
+    let sessions = rows.map(|row| {
+        let session = Session {
+            id: row.id,
+            entry: (row.started_at, row.entry_visit_id),
+            exit: (row.last_seen_at, row.exit_visit_id),
+            visits: row.visits.cast_unsigned(),
+            is_bot: row.is_bot,
+            announced: row.announced,
+        };
+        ((row.site_id, row.visitor_id), session)
+    });
+    Ok(sessions.collect())
+}
+
+/// The visits of these sessions that are still there.
+async fn left_visits(
+    connection: &mut PgConnection,
+    sessions: &Found,
+) -> Result<BTreeMap<VisitorKey, Vec<Arrival>>, StoreError> {
+    let sites: Vec<i32> = sessions.iter().map(|(key, _)| key.0).collect();
+    let columns = Columns::of(sessions.iter().map(|(_, session)| session));
+    let rows = sqlx::query!(
+        "select v.site_id, v.visitor_id, v.id, v.timestamp, v.is_bot
+         from unnest($1::int[], $2::uuid[], $3::timestamptz[], $4::timestamptz[])
+             as s (site_id, id, started_at, last_seen_at)
+         join visitor_analytics.visit v
+           on v.site_id = s.site_id and v.session_id = s.id
+          and v.timestamp between s.started_at and s.last_seen_at",
+        &sites,
+        &columns.ids,
+        &columns.started_at,
+        &columns.last_seen_at,
+    );
+    let mut left: BTreeMap<VisitorKey, Vec<Arrival>> = BTreeMap::new();
+    for row in rows.fetch_all(connection).await? {
+        let arrivals = left.entry((row.site_id, row.visitor_id)).or_default();
+        arrivals.push(Arrival {
+            timestamp: row.timestamp,
+            id: row.id,
+            is_bot: row.is_bot,
+            is_fresh: false,
+        });
+    }
+    Ok(left)
+}
+
+/// Makes a visitor's sessions anew from the visits that are left.
+async fn settle(
+    connection: &mut PgConnection,
+    (site_id, visitor_id): &VisitorKey,
+    before: &[&Session],
+    arrivals: &[Arrival],
+) -> Result<(), StoreError> {
+    let plan = assign(vec![], arrivals, NotifyWhen::FirstVisit);
+    // Nobody is told twice.
+    let announced = before.iter().any(|session| session.announced);
+    let sessions: Vec<Session> = plan
+        .new
+        .into_iter()
+        .map(|session| Session {
+            announced,
+            ..session
+        })
+        .collect();
+    let columns = Columns::of(sessions.iter());
+    sqlx::query!(
+        "insert into visitor_analytics.session (site_id, visitor_id, id, started_at, last_seen_at,
+             entry_visit_id, exit_visit_id, visits, is_bot, announced)
+         select $1, $2, * from unnest($3::uuid[], $4::timestamptz[], $5::timestamptz[],
+             $6::uuid[], $7::uuid[], $8::int[], $9::bool[], $10::bool[])",
+        site_id,
+        visitor_id,
+        &columns.ids,
+        &columns.started_at,
+        &columns.last_seen_at,
+        &columns.entries,
+        &columns.exits,
+        &columns.visits,
+        &columns.bots,
+        &columns.announced,
+    )
+    .execute(&mut *connection)
+    .await?;
+    let ids: Vec<Uuid> = arrivals.iter().map(|arrival| arrival.id).collect();
+    let moments: Vec<DateTime<Utc>> = arrivals.iter().map(|arrival| arrival.timestamp).collect();
+    sqlx::query!(
+        "update visitor_analytics.visit v set session_id = n.session
+         from unnest($1::uuid[], $2::timestamptz[], $3::uuid[]) as n (id, moment, session)
+         where v.id = n.id and v.timestamp = n.moment",
+        &ids,
+        &moments,
+        &plan.of_arrivals,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}

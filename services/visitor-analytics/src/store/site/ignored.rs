@@ -1,0 +1,48 @@
+//! What sites do not want.
+
+use std::collections::HashMap;
+
+use crate::domain::site::Ignored;
+use crate::store::{Store, StoreError};
+
+impl Store {
+    /// What sites do not want, by their domains and aliases.
+    pub async fn ignored(&self) -> Result<HashMap<String, Ignored>, StoreError> {
+        let rows = sqlx::query!(
+            r#"select s.ignored_addresses, s.ignored_paths,
+                      array(select a.domain from visitor_analytics.site_alias a
+                            where a.site_id = s.id) || s.domain as "domains!"
+               from visitor_analytics.site s
+               where s.ignored_addresses <> '{}' or s.ignored_paths <> '{}'"#,
+        );
+        let rows = rows.fetch_all(&self.pool).await?.into_iter();
+        let ignored = rows.flat_map(|row| {
+            let ignored = Ignored::of(&row.ignored_addresses, &row.ignored_paths);
+            let domains = row.domains.into_iter();
+            domains.map(move |domain| (domain, ignored.clone()))
+        });
+        Ok(ignored.collect())
+    }
+
+    /// Counts visits that were ignored.
+    pub async fn count_ignored(&self, counts: &HashMap<String, i64>) -> Result<(), StoreError> {
+        let (domains, counts): (Vec<String>, Vec<i64>) = counts
+            .iter()
+            .map(|(domain, count)| (domain.clone(), *count))
+            .unzip();
+        sqlx::query!(
+            "update visitor_analytics.site s set ignored_visits = s.ignored_visits + n.visits
+             from (select coalesce(a.site_id, o.id) as id, sum(c.visits)::bigint as visits
+                   from unnest($1::text[], $2::bigint[]) as c (domain, visits)
+                   left join visitor_analytics.site o on o.domain = c.domain
+                   left join visitor_analytics.site_alias a on a.domain = c.domain
+                   group by 1) n
+             where s.id = n.id",
+            &domains,
+            &counts,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+}

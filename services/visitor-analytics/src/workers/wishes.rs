@@ -1,0 +1,84 @@
+//! What sites do not want: known to each process, and counted.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::site::Ignored;
+use crate::domain::visit::NewVisit;
+use crate::store::{Store, StoreError};
+
+/// How often other processes' changes are looked for.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// What sites do not want.
+#[derive(Clone, Debug, Default)]
+pub struct Wishes {
+    ignored: Arc<RwLock<HashMap<String, Ignored>>>,
+    /// Visits by the domain they named, which is one of the above.
+    counts: Arc<Mutex<HashMap<String, i64>>>,
+}
+
+impl Wishes {
+    /// Whether a visit is not to be stored; it is counted then.
+    #[must_use]
+    pub fn ignore(&self, visit: &NewVisit) -> bool {
+        let known = self.ignored.read().unwrap_or_else(PoisonError::into_inner);
+        if known.is_empty() {
+            return false;
+        }
+        let ignored = known.get(&visit.site);
+        if !ignored.is_some_and(|ignored| ignored.holds(visit.ip, visit.url.path())) {
+            return false;
+        }
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry(visit.site.clone()).or_default() += 1;
+        true
+    }
+
+    /// Looks what sites want now.
+    pub async fn refresh(&self, store: &Store) -> Result<(), StoreError> {
+        let ignored = store.ignored().await?;
+        *self.ignored.write().unwrap_or_else(PoisonError::into_inner) = ignored;
+        Ok(())
+    }
+
+    /// Keeps what was counted.
+    pub async fn flush(&self, store: &Store) -> Result<(), StoreError> {
+        let counts = {
+            let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *counts)
+        };
+        if counts.is_empty() {
+            return Ok(());
+        }
+        let kept = store.count_ignored(&counts).await;
+        if kept.is_err() {
+            let mut now = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+            for (domain, count) in counts {
+                *now.entry(domain).or_default() += count;
+            }
+        }
+        kept
+    }
+
+    /// Keeps both up to date until `stop`.
+    pub async fn run(self, store: Store, stop: CancellationToken) {
+        loop {
+            if let Err(error) = self.refresh(&store).await {
+                tracing::debug!(%error, "what sites want is not known anew");
+            }
+            if let Err(error) = self.flush(&store).await {
+                tracing::debug!(%error, "ignored visits wait to be counted");
+            }
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                () = stop.cancelled() => break,
+            }
+        }
+        // What cannot be kept now is lost.
+        let _ = self.flush(&store).await;
+    }
+}
