@@ -9,7 +9,7 @@ mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
 cd "$(dirname "$0")"
 
-for pair in 3.10:4.2 3.10:5.2 3.11:4.2 3.11:5.2 3.12:4.2 3.12:5.2 3.12:6.0 3.13:5.2 3.13:6.0; do
+for pair in 3.10:4.2 3.10:5.2 3.11:4.2 3.11:5.2 3.12:4.2 3.12:5.2 3.12:6.0 3.13:5.2 3.13:6.0 3.13:6.1; do
     python=python${pair%:*}
     django=${pair#*:}
     "$python" --version >/dev/null 2>&1 || {
