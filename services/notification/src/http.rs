@@ -19,12 +19,14 @@ use std::sync::Arc;
 use chassis::auth;
 use common::clock::Clock;
 use common::jwt::{Scope, Verifier};
+use serde::{Deserialize as _, Deserializer};
 use sqlx::PgPool;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::config::CallbackKeys;
 use crate::domain::decision::Defaults;
+use crate::domain::target::Channel;
 use crate::domain::vault::Vault;
 use crate::domain::web_push::Vapid;
 use crate::workers::accepter::Accepter;
@@ -52,6 +54,16 @@ pub struct Shared {
     pub accepter: Accepter,
     /// Wakes the workers that send.
     pub wake: Wake,
+}
+
+/// For `deserialize_with`: a channel's name.
+fn channel<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let name = Option::<String>::deserialize(deserializer)?;
+    let known = name
+        .as_ref()
+        .is_none_or(|name| Channel::named(name).is_some());
+    let unknown = || serde::de::Error::custom("there is no such channel");
+    known.then_some(name).ok_or_else(unknown)
 }
 
 /// Every route of the service.

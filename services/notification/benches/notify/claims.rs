@@ -9,8 +9,9 @@ use notification::domain::target::Channel;
 use notification::store::queue::{self, Settled};
 use sqlx::PgPool;
 
-/// How much is queued.
-const QUEUED: [i32; 2] = [20_000, 1_000_000];
+/// How much is queued, and whether it is due in the order in which it came, as it is unless much
+/// was held or put off.
+const QUEUED: [(i32, bool); 3] = [(20_000, true), (1_000_000, true), (1_000_000, false)];
 /// How many claims are measured, each of so many deliveries, which are then settled.
 const CLAIMS: usize = 500;
 const EACH: i64 = 32;
@@ -18,12 +19,14 @@ const EACH: i64 = 32;
 const FILL: &str = "
     with new as (
         insert into notification.notification (id, event, data, priority, status, created_at)
-        select gen_random_uuid(), 'bench', '{}', 'normal', 'queued', now()
-        from generate_series(1, $1) returning id)
+        select ('01900000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'bench', '{}',
+            'normal', 'queued', now() - interval '1 hour' + n * interval '1 ms'
+        from generate_series(1, $1) n returning id, created_at)
     insert into notification.delivery
         (id, notification_id, channel, recipient, body, due_at, created_at)
-    select gen_random_uuid(), id, 'sms', '+15550100067', 'New visitor from London',
-        now() - random() * interval '1 hour', now() from new";
+    select id, id, 'sms', '+15550100067', 'New visitor from London',
+        case when $2 then created_at else now() - random() * interval '1 hour' end, created_at
+    from new";
 
 /// Prints what a claim takes from a short queue and from a long one.
 pub async fn measure(database: &str) {
@@ -35,11 +38,12 @@ pub async fn measure(database: &str) {
         "a claim of {EACH}, with settling        p50 ms   p95 ms   CPU µs of PostgreSQL for both"
     );
     let mut medians = vec![];
-    for queued in QUEUED {
+    for (queued, in_order) in QUEUED {
         let emptied = "truncate notification.notification, notification.delivery,
             notification.attempt";
         sqlx::raw_sql(emptied).execute(&pool).await.unwrap();
-        sqlx::query(FILL).bind(queued).execute(&pool).await.unwrap();
+        let fill = sqlx::query(FILL).bind(queued).bind(in_order);
+        fill.execute(&pool).await.unwrap();
         let settled = "vacuum analyze notification.delivery; checkpoint";
         for statement in settled.split("; ") {
             sqlx::raw_sql(sqlx::AssertSqlSafe(statement))
@@ -54,7 +58,10 @@ pub async fn measure(database: &str) {
         let used = Cpu::of_family(postgres).since(before).total();
         println!(
             "{:<33} {:>8.2} {:>8.2} {:>8.0}",
-            format!("{queued} queued"),
+            format!(
+                "{queued} queued{}",
+                if in_order { "" } else { ", in no order" }
+            ),
             outcome.per_mille(500),
             outcome.per_mille(950),
             used.as_secs_f64() * 1e6 / CLAIMS as f64

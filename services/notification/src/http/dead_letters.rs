@@ -91,7 +91,7 @@ pub(super) struct Again {
     #[serde(default)]
     event: Option<String>,
     /// Only on this channel.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::channel")]
     channel: Option<String>,
     /// Only those that this provider tried last.
     #[serde(default)]

@@ -30,6 +30,7 @@ pub(super) struct Asked {
     /// Only those about this event.
     event: Option<String>,
     /// Only those with a delivery on this channel.
+    #[serde(default, deserialize_with = "super::channel")]
     channel: Option<String>,
     /// Only those with a delivery to this address, as it is written in whole.
     recipient: Option<String>,

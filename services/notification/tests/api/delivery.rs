@@ -237,4 +237,5 @@ async fn dead_letters_are_sent_again_by_filter(pool: PgPool) {
     dead(0).await;
     until(async || (twilio.messages().len() == 3).then_some(())).await;
     assert_eq!(again(json!({"colour": "red"})).await.0, 422);
+    assert_eq!(again(json!({"channel": "pigeon"})).await.0, 422);
 }

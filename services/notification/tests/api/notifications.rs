@@ -92,6 +92,7 @@ async fn what_cannot_be_asked_is_refused_by_name(pool: PgPool) {
         ("/notifications?cursor=x", "cursor"),
         ("/notifications?status=lost", "status"),
         ("/notifications?state=queued", "state"),
+        ("/notifications?channel=pigeon", "channel"),
         ("/dead-letters?limit=0", "limit"),
         ("/dead-letters?cursor=x", "cursor"),
         ("/notifications/1", "path"),
