@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod events;
+mod examples;
 mod export;
 mod faults;
 mod imports;

@@ -192,3 +192,35 @@ impl Hearing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_is_too_slow_is_told_so() {
+        let options = sqlx::postgres::PgPoolOptions::new();
+        let pool = options.connect_lazy("postgres://nobody").unwrap();
+        let (hub, _hearing) = Hub::new(Store::new(pool));
+        let mut slow = hub.listen().unwrap();
+        for _ in 0..LAG {
+            hub.told.send(Told::Missed).unwrap();
+        }
+        let visit = serde_json::json!({
+            "id": Uuid::nil(), "site": "a", "timestamp": "2026-11-20T12:00:00Z",
+            "received_at": "2026-11-20T12:00:00Z", "url": "https://a/", "path": "/",
+            "source": "a", "medium": "a", "method": "GET", "visitor_id": "v",
+            "session_id": Uuid::nil(), "device_type": "other", "is_bot": false, "bot_score": 0,
+            "bot_reasons": [], "ruleset": 1, "properties": {},
+        });
+        let visit: Arc<Visit> = Arc::new(serde_json::from_value(visit).unwrap());
+        // One more than is held for the slowest.
+        for _ in 0..=LAG {
+            hub.told.send(Told::Visit(visit.clone())).unwrap();
+        }
+        assert!(matches!(slow.next().await, Some(Told::Missed)));
+        for _ in 0..LAG {
+            assert!(matches!(slow.next().await, Some(Told::Visit(_))));
+        }
+    }
+}
