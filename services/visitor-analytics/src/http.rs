@@ -7,11 +7,13 @@ mod error;
 mod events;
 mod explain;
 mod export;
+mod goals;
 mod imports;
 mod limits;
 mod list;
 mod live;
 mod pick;
+mod segments;
 mod sessions;
 mod sites;
 mod submit;
@@ -78,6 +80,8 @@ pub fn router(state: State, verifier: &Verifier) -> OpenApiRouter {
         .routes(routes!(imports::one))
         .routes(routes!(export::export))
         .routes(routes!(sites::list))
+        .routes(routes!(segments::list))
+        .routes(routes!(goals::list))
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::one))
         .routes(routes!(visits::one))
@@ -96,6 +100,11 @@ pub fn router(state: State, verifier: &Verifier) -> OpenApiRouter {
         .routes(routes!(analytics::funnel::funnel))
         .routes(routes!(analytics::retention::retention));
     let settings = OpenApiRouter::new()
+        .routes(routes!(segments::add))
+        .routes(routes!(segments::change))
+        .routes(routes!(segments::remove))
+        .routes(routes!(goals::add))
+        .routes(routes!(goals::remove))
         .routes(routes!(sites::add))
         .routes(routes!(sites::change));
     // Each layer costs: those that take most requests look for themselves.

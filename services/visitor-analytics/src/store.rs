@@ -2,9 +2,11 @@
 
 mod behaviour;
 mod bots;
+mod condition;
 mod dimension;
 mod event;
 mod explain;
+mod goal;
 mod import;
 mod live;
 mod outbox;
@@ -17,6 +19,7 @@ mod report;
 mod retention;
 mod rollup;
 mod salt;
+mod segment;
 mod session;
 mod site;
 mod visit;
@@ -31,6 +34,7 @@ use tokio::sync::Mutex;
 pub use bots::{Bots, BotsQuery, Interval, Share};
 pub use event::{Event, EventQuery, OfType};
 pub use explain::{Announced, Facts, SessionFacts};
+pub use goal::Goal;
 pub use import::{Advance, Counts, Import, LineError};
 pub use live::{Ear, Heard, LATE};
 pub use outbox::{Announcement, Lag};
@@ -43,6 +47,7 @@ pub use report::{
 };
 pub use retention::{Expired, Partition, Rows};
 pub use rollup::{DayOfSite, Difference, DueDay, Folded, Row, Verdict};
+pub use segment::{Kept, Segment};
 pub use session::{SessionFound, Stop};
 pub use site::{Changed, Site};
 pub use visit::{BotFilter, ExportQuery, Found, VisitQuery};

@@ -1,7 +1,9 @@
 //! `./dev bench reports [VISITS]`: how long reports take over 10 million visits (or so many) of 90
-//! days and three sites, and the same questions as plain SQL over the visits.
+//! days and three sites, beside a tenth of them, beside the same questions as plain SQL over the
+//! visits, and beside `DuckDB` over an export of them.
 //!
-//! Needs a database of its own in `DATABASE_URL`; what it finds there is not made again.
+//! Makes databases of its own beside the one in `DATABASE_URL`; what it finds there is not made
+//! again. `DUCKDB_PYTHON` is a Python that has `DuckDB`; without it that column stays empty.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -9,23 +11,46 @@
     reason = "a benchmark is started by hand, prints, and may end"
 )]
 
+mod duck;
 mod questions;
 
 use std::time::{Duration, Instant};
 
 use bench::{Cpu, parent};
 use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, PgPool};
 use visitor_analytics::store::Store;
 
 const FILL: &str = include_str!("fill.sql");
 
+/// Visits of three sites and the moment of asking.
+struct Made {
+    pool: PgPool,
+    store: Store,
+    now: DateTime<Utc>,
+    visits: i64,
+}
+
 #[tokio::main]
 async fn main() {
     let visits = std::env::args().skip(1).find_map(|text| text.parse().ok());
     let visits: u32 = visits.unwrap_or(10_000_000);
+    let small = make(visits / 10).await;
+    let large = make(visits).await;
+    let duck = duck::ask(&large).await;
+    questions::ask_all(&small, &large, &duck).await;
+}
+
+async fn make(visits: u32) -> Made {
     let database = std::env::var("DATABASE_URL").expect("run it by ./dev bench reports");
-    let pool = chassis::database::pool(database.parse().unwrap(), 10);
+    let options: PgConnectOptions = database.parse().unwrap();
+    let name = format!("reports_{visits}");
+    let created = format!("create database {name}");
+    let server = chassis::database::pool(options.clone(), 1);
+    // It may be there already.
+    let _ = sqlx::raw_sql(AssertSqlSafe(created)).execute(&server).await;
+    let pool = chassis::database::pool(options.database(&name), 10);
     let history = visitor_analytics::migrator();
     let migrated = chassis::database::migrate(&pool, visitor_analytics::SCHEMA, history);
     migrated.await.unwrap();
@@ -51,9 +76,15 @@ async fn main() {
         println!("visits made in {:.0} s", begun.elapsed().as_secs_f64());
     }
     let visits = count(&pool, "visit").await;
+    println!("{visits} visits");
     fold(&pool, &store, now, visits).await;
     size(&pool, visits).await;
-    questions::ask_all(&pool, &store, now).await;
+    Made {
+        pool,
+        store,
+        now,
+        visits,
+    }
 }
 
 async fn count(pool: &PgPool, table: &str) -> i64 {
@@ -106,6 +137,8 @@ async fn size(pool: &PgPool, visits: i64) {
         "visit",
         "session",
         "rollup_day",
+        "rollup_month",
+        "rollup_clock",
         "rollup_value",
         "visit_pack",
     ] {

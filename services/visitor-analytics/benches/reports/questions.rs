@@ -1,5 +1,6 @@
 //! What is asked.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -8,6 +9,8 @@ use visitor_analytics::domain::dimension::Dimension;
 use visitor_analytics::domain::pattern::Pattern;
 use visitor_analytics::domain::question::{Filter, Interval, Period, Subject};
 use visitor_analytics::store::{Asked, Breakdown, Order, SiteOfReport, Store};
+
+use crate::Made;
 
 /// How often each question is asked.
 const TIMES: usize = 30;
@@ -18,15 +21,18 @@ enum Report {
     By(Subject),
 }
 
-pub async fn ask_all(pool: &PgPool, store: &Store, now: DateTime<Utc>) {
-    let site = store
-        .site_of_report(Some("shop.example"))
-        .await
-        .unwrap()
-        .unwrap();
+/// Asks both, and tells their times beside each other.
+pub(crate) async fn ask_all(small: &Made, large: &Made, duck: &HashMap<String, Duration>) {
+    let site = "shop.example";
     println!(
-        "{:<44} {:>9} {:>9} {:>11}",
-        "shop.example", "p50", "p95", "plain SQL"
+        "{:<44} {:>8} {:>8} {:>8} {:>8} {:>9} {:>8}",
+        format!("{site}, ms"),
+        "a tenth",
+        "p95",
+        "all",
+        "p95",
+        "plain SQL",
+        "DuckDB"
     );
     let reports = [
         ("summary", Report::Series(Interval::Day)),
@@ -37,51 +43,99 @@ pub async fn ask_all(pool: &PgPool, store: &Store, now: DateTime<Utc>) {
         ("browser", Report::By(Subject::Of(Dimension::Browser))),
         ("weekday", Report::By(Subject::Weekday)),
     ];
-    let (city, page) = (Dimension::Country, Dimension::Page);
     let filters = [
         ("", vec![]),
-        (", country=C1", vec![filter(city, "C1")]),
-        (", page=/p/1*", vec![filter(page, "/p/1*")]),
+        (", country=C1", vec![filter(Dimension::Country, "C1")]),
+        (", page=/p/1*", vec![filter(Dimension::Page, "/p/1*")]),
     ];
     for (name, filters) in filters {
         for days in [1, 7, 90] {
             for (report, what) in &reports {
-                let asked = asked(&site, days, filters.clone(), now);
-                let times = ask(store, &asked, what).await;
-                let plain = plain(pool, &asked, what, name).await;
-                let plain = plain.map_or(String::new(), |time| format!("{:.0} ms", ms(time)));
-                let what = format!("{report}, {days} days{name}");
-                let (p50, p95) = (ms(times[TIMES / 2]), ms(times[TIMES * 95 / 100]));
-                println!("{what:<44} {p50:>6.1} ms {p95:>6.1} ms {plain:>11}");
+                let asked = asked(&large.store, site, days, filters.clone(), large.now).await;
+                let plain = plain(&large.pool, &asked, what, name).await;
+                let what = (format!("{report}, {days} days{name}"), what);
+                tell(small, large, &asked, &what, plain, duck).await;
             }
         }
     }
-    let minutes = ask(
-        store,
-        &asked(&site, 1, vec![], now),
-        &Report::Series(Interval::Minute),
-    )
-    .await;
-    println!(
-        "minutes, today {:>37.1} ms {:>6.1} ms",
-        ms(minutes[TIMES / 2]),
-        ms(minutes[TIMES * 95 / 100])
-    );
-    let mut cut = asked(&site, 7, vec![], now);
+    let today = asked(&large.store, site, 0, vec![], large.now).await;
+    let week = asked(&large.store, site, 7, vec![], large.now).await;
+    let all = asked(&large.store, site, 90, vec![], large.now).await;
+    let mut cut = week.clone();
     cut.period.from += TimeDelta::hours(5);
-    let cut = ask(store, &cut, &Report::Series(Interval::Day)).await;
+    let elsewhere = |asked: &Asked, zone| {
+        let date = |moment: DateTime<Utc>| moment.with_timezone(&asked.site.zone).date_naive();
+        let last = date(asked.period.to - TimeDelta::seconds(1));
+        Asked {
+            period: Period::days_of(zone, date(asked.period.from), last),
+            ..asked.clone()
+        }
+    };
+    let with_today = Asked {
+        period: Period {
+            to: today.period.to,
+            ..all.period
+        },
+        ..all.clone()
+    };
+    let page = Report::By(Subject::Of(Dimension::Page));
+    let others = [
+        ("summary, today", &today, Report::Series(Interval::Day)),
+        ("page, 90 days and today", &with_today, page),
+        ("minutes, today", &today, Report::Series(Interval::Minute)),
+        (
+            "summary, 7 days less 5 hours",
+            &cut,
+            Report::Series(Interval::Day),
+        ),
+        (
+            "by hour, 7 days less 5 hours",
+            &cut,
+            Report::Series(Interval::Hour),
+        ),
+        (
+            "summary, 90 days in Tokyo",
+            &elsewhere(&all, chrono_tz::Tz::Asia__Tokyo),
+            Report::Series(Interval::Day),
+        ),
+        (
+            "by hour, 90 days in Tokyo",
+            &elsewhere(&all, chrono_tz::Tz::Asia__Tokyo),
+            Report::Series(Interval::Hour),
+        ),
+        (
+            "summary, 90 days in New York",
+            &elsewhere(&all, chrono_tz::Tz::America__New_York),
+            Report::Series(Interval::Day),
+        ),
+    ];
+    for (name, asked, report) in others {
+        let what = (name.to_owned(), &report);
+        tell(small, large, asked, &what, None, duck).await;
+    }
+}
+
+async fn tell(
+    small: &Made,
+    large: &Made,
+    asked: &Asked,
+    (name, report): &(String, &Report),
+    plain: Option<Duration>,
+    duck: &HashMap<String, Duration>,
+) {
+    // Sites have the same numbers in both.
+    let of_small = ask(&small.store, asked, report).await;
+    let of_large = ask(&large.store, asked, report).await;
+    let cell =
+        |time: Option<Duration>| time.map_or(String::new(), |time| format!("{:.1}", ms(time)));
     println!(
-        "summary, 7 days less 5 hours {:>23.1} ms {:>6.1} ms",
-        ms(cut[TIMES / 2]),
-        ms(cut[TIMES * 95 / 100])
-    );
-    let mut other = asked(&site, 90, vec![], now);
-    other.period.zone = chrono_tz::Tz::Asia__Tokyo;
-    let other = ask(store, &other, &Report::Series(Interval::Day)).await;
-    println!(
-        "summary, 90 days in another zone {:>19.1} ms {:>6.1} ms",
-        ms(other[TIMES / 2]),
-        ms(other[TIMES * 95 / 100])
+        "{name:<44} {:>8.1} {:>8.1} {:>8.1} {:>8.1} {:>9} {:>8}",
+        ms(of_small[TIMES / 2]),
+        ms(of_small[TIMES * 95 / 100]),
+        ms(of_large[TIMES / 2]),
+        ms(of_large[TIMES * 95 / 100]),
+        cell(plain),
+        cell(duck.get(name).copied()),
     );
 }
 
@@ -97,12 +151,27 @@ fn filter(dimension: Dimension, pattern: &str) -> Filter {
     }
 }
 
-fn asked(site: &SiteOfReport, days: i64, filters: Vec<Filter>, now: DateTime<Utc>) -> Asked {
-    let last = now.with_timezone(&site.zone).date_naive() - TimeDelta::days(1);
+/// The last days that are over, so many; with none of them today, which is not.
+async fn asked(
+    store: &Store,
+    site: &str,
+    days: i64,
+    filters: Vec<Filter>,
+    now: DateTime<Utc>,
+) -> Asked {
+    let site: SiteOfReport = store.site_of_report(Some(site)).await.unwrap().unwrap();
+    let today = now.with_timezone(&site.zone).date_naive();
+    let last = if days == 0 {
+        today
+    } else {
+        today - TimeDelta::days(1)
+    };
+    let first = last - TimeDelta::days((days - 1).max(0));
     Asked {
-        site: site.clone(),
-        period: Period::days_of(site.zone, last - TimeDelta::days(days - 1), last),
+        period: Period::days_of(site.zone, first, last),
+        site,
         filters: filters.into(),
+        reach: None,
         now,
     }
 }

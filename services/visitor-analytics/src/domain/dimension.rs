@@ -41,11 +41,13 @@ pub enum Dimension {
     /// A visit may have several.
     BotReason = 26,
     AsOrganization = 27,
+    /// Who made the device: `Apple`.
+    Brand = 28,
 }
 
 impl Dimension {
     /// Each once, in the order of their numbers.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Total,
         Self::Page,
         Self::Title,
@@ -74,6 +76,7 @@ impl Dimension {
         Self::BotName,
         Self::BotReason,
         Self::AsOrganization,
+        Self::Brand,
     ];
 
     /// The number that is stored.
@@ -121,6 +124,7 @@ impl Dimension {
             Self::BotName => "bot_name",
             Self::BotReason => "bot_reason",
             Self::AsOrganization => "as_organization",
+            Self::Brand => "brand",
         }
     }
 }
@@ -135,7 +139,7 @@ mod tests {
             assert_eq!(usize::try_from(dimension.code()), Ok(place));
             assert_eq!(Dimension::with_code(dimension.code()), Some(dimension));
         }
-        assert_eq!(Dimension::with_code(28), None);
+        assert_eq!(Dimension::with_code(29), None);
         assert_eq!(Dimension::with_code(-1), None);
     }
 }

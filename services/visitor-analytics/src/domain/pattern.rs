@@ -47,6 +47,19 @@ impl Pattern {
         self.parts.len() == 1 && self.parts[0].is_empty()
     }
 
+    /// The same for PostgreSQL's `like`, whose escape is the backslash.
+    #[must_use]
+    pub fn as_like(&self) -> String {
+        let escaped = self.parts.iter().map(|part| {
+            let escape = |character| match character {
+                '%' | '_' | '\\' => format!("\\{character}"),
+                other => other.to_string(),
+            };
+            part.chars().map(escape).collect::<String>()
+        });
+        escaped.collect::<Vec<_>>().join("%")
+    }
+
     /// Whether all of `text` is so. Takes time in proportion to `text` and the pattern.
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {
@@ -100,5 +113,7 @@ mod tests {
             assert!(!matches(pattern, text), "{pattern} {text}");
         }
         assert!(Pattern::parse(&"x".repeat(1_025)).is_err());
+        let like = Pattern::parse("/a_b%*\\*\\\\").unwrap().as_like();
+        assert_eq!(like, "/a\\_b\\%%*\\\\");
     }
 }

@@ -59,6 +59,7 @@ impl Pick {
             D::Os => one(&visit.os),
             D::OsVersion => one(&version(visit.os.as_deref(), visit.os_version.as_deref())),
             D::DeviceType => text(&visit.device_type),
+            D::Brand => one(&visit.brand),
             D::Language => one(&visit.language),
             D::StatusCode => one(&visit.status_code.map(|code| code.to_string())),
             D::Hour => text(

@@ -68,7 +68,9 @@ impl Subject {
             | D::UtmTerm
             | D::UtmContent => Field::Origin,
             D::Country | D::Region | D::City => Field::Place,
-            D::Browser | D::BrowserVersion | D::Os | D::OsVersion | D::DeviceType => Field::Agent,
+            D::Browser | D::BrowserVersion | D::Os | D::OsVersion | D::DeviceType | D::Brand => {
+                Field::Agent
+            }
             D::Language => Field::Language,
             D::StatusCode => Field::Status,
             D::Hour => Field::Quarter,

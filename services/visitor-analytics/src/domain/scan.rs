@@ -4,8 +4,10 @@
 //! session counts where its first visit that passes, with the value, lies within the period.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::fold::Numbers;
+use super::goal::Happened;
 use super::pack::{Column, Field, Pack, Run};
 
 /// Which of a column's numbers pass; by their place in the column.
@@ -26,6 +28,17 @@ pub enum Groups {
     Of(Field, Vec<Vec<u32>>),
 }
 
+/// Which sessions count.
+#[derive(Clone, Debug)]
+pub enum Reaching {
+    /// All of them.
+    Anything,
+    /// Those with a visit of a page that passes; by its place in the column.
+    Page(Vec<bool>),
+    /// Those whose visitor caused one of these events, until half an hour after their end.
+    Event(Arc<Happened>),
+}
+
 /// A pack, and what is asked of its visits.
 #[derive(Clone, Debug)]
 pub struct Prepared<P> {
@@ -37,12 +50,36 @@ pub struct Prepared<P> {
     pub tests: Vec<Test>,
     /// What they are grouped by.
     pub groups: Groups,
+    /// Which sessions count.
+    pub reaching: Reaching,
 }
+
+/// For how long after a session its visitor's events belong to it, in seconds.
+const AFTER: i64 = 30 * 60;
 
 impl<P: AsRef<Pack>> Prepared<P> {
     /// Whether a session may have visits that pass.
     pub fn passes_session(&self, run: &Run<'_>) -> bool {
-        self.passes(run.row, true)
+        self.passes(run.row, true) && self.reaches(run)
+    }
+
+    fn reaches(&self, run: &Run<'_>) -> bool {
+        let pack = self.pack.as_ref();
+        match &self.reaching {
+            Reaching::Anything => true,
+            Reaching::Page(passes) => {
+                let column = pack.column(Field::Page);
+                run.visits.clone().any(|row| passes[column.place(row)])
+            }
+            Reaching::Event(happened) => {
+                let at = |row: usize| pack.start + i64::from(pack.at[row]);
+                let from = at(run.visits.start);
+                let to = at(run.visits.end - 1) + AFTER;
+                let moments = happened.get(&run.visitor).map_or(&[][..], Vec::as_slice);
+                let next = moments.partition_point(|moment| *moment < from);
+                moments.get(next).is_some_and(|moment| *moment < to)
+            }
+        }
     }
 
     /// Whether a visit of such a session passes.

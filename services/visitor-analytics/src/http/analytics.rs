@@ -19,6 +19,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use self::question::Question;
 use crate::domain::fold::Numbers;
+use crate::store::Goal;
 
 /// Parameters that every report has. Every dimension is one, too.
 #[derive(Debug, IntoParams)]
@@ -40,6 +41,34 @@ pub(super) struct Shared {
     /// `device_type=!smartphone` (not), `page=/blog/*` (wildcard), `utm_source=` (missing).
     #[param(style = Form, explode = true)]
     filters: Option<BTreeMap<String, String>>,
+    /// A segment, by its name or id: its filters have to pass as well.
+    segment: Option<String>,
+}
+
+/// What sessions came to, where a `goal` was asked for; else all are `null`.
+#[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
+pub(super) struct Reached {
+    /// Sessions that reached the goal.
+    conversions: Option<i64>,
+    /// The part of the sessions that did: 0 to 1.
+    conversion_rate: Option<f64>,
+    /// What that is worth, where the goal has a value.
+    conversion_value: Option<f64>,
+}
+
+impl Reached {
+    fn new(goal: &Goal, sessions: i64, reached: i64) -> Self {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "sessions are far fewer than 2^52"
+        )]
+        let value = goal.value.map(|value| value * reached as f64);
+        Self {
+            conversions: Some(reached),
+            conversion_rate: ratio(reached, sessions, 4),
+            conversion_value: value,
+        }
+    }
 }
 
 /// What was asked, as it was understood.

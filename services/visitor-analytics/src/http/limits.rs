@@ -53,8 +53,10 @@ fn about(method: &Method, route: &str) -> About {
         | "/analytics/realtime"
         | "/analytics/journeys"
         | "/analytics/retention" => About::Parameter,
-        "/sites" if !method.is_safe() => About::Nothing,
-        "/analytics/funnel" | "/sites" => About::Content,
+        "/goals" if method.is_safe() => About::Parameter,
+        "/sites" | "/segments" if !method.is_safe() => About::Nothing,
+        // Segments are no site's.
+        "/analytics/funnel" | "/sites" | "/segments" => About::Content,
         _ => About::Nothing,
     }
 }

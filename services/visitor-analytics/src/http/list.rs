@@ -1,5 +1,6 @@
 //! Lists: parameters, pages and cursors.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use axum::http::StatusCode;
@@ -7,22 +8,24 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use chassis::Problem;
 use chrono::{DateTime, Datelike as _, Utc};
+use chrono_tz::Tz;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
+use super::analytics::question::{Pairs, segment, sort};
 use crate::domain::visit::site;
-use crate::store::{BotFilter, VisitQuery};
+use crate::store::{BotFilter, Store, VisitQuery};
 
 /// What PostgreSQL and RFC 3339 can both say.
 const YEARS: RangeInclusive<i32> = 1..=9_999;
 const DEFAULT_LIMIT: i64 = 50;
 const MOST: i64 = 1_000;
 
-/// The parameters of `GET /visits`.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
+/// The parameters of `GET /visits`. Every dimension is one, too.
+#[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it only describes; `query` reads")]
 pub(super) struct Parameters {
     /// Only this site's visits.
     site: Option<String>,
@@ -32,6 +35,14 @@ pub(super) struct Parameters {
     to: Option<DateTime<Utc>>,
     /// Whether bots' visits are listed.
     include_bots: Option<IncludeBots>,
+    /// An IANA name: whose clock tells `hour` and `weekday`; `UTC` without it.
+    time_zone: Option<String>,
+    /// Filters: any dimension, such as `country=US&country=CA` (one of them),
+    /// `device_type=!smartphone` (not), `page=/blog/*` (wildcard), `utm_source=` (missing).
+    #[param(style = Form, explode = true)]
+    filters: Option<BTreeMap<String, String>>,
+    /// A segment, by its name or id: its filters have to pass as well.
+    segment: Option<String>,
     /// At most so many, 1 to 1,000; 50 without it.
     limit: Option<i64>,
     /// `next_cursor` of the page before.
@@ -60,35 +71,44 @@ impl IncludeBots {
     }
 }
 
-impl Parameters {
-    pub(super) fn query(self) -> Result<VisitQuery, Problem> {
-        let limit = within(self.limit)?;
-        for (name, moment) in [("from", self.from), ("to", self.to)] {
-            if moment.is_some_and(|moment| !YEARS.contains(&moment.year())) {
-                return Err(wrong(name, "a year lies between 1 and 9999"));
-            }
-        }
-        if let (Some(from), Some(to)) = (self.from, self.to)
-            && from > to
-        {
-            return Err(wrong("from", "from lies after to"));
-        }
-        let after = self.cursor.map(|text| {
-            read_cursor(&text).ok_or_else(|| wrong("cursor", "this is no cursor of this list"))
-        });
-        Ok(VisitQuery {
-            site: self.site.as_deref().map(named_site).transpose()?,
-            from: self.from,
-            to: self.to,
-            bots: match self.include_bots {
-                None | Some(IncludeBots::False) => BotFilter::Exclude,
-                Some(IncludeBots::True) => BotFilter::Include,
-                Some(IncludeBots::Only) => BotFilter::Only,
-            },
-            after: after.transpose()?,
-            limit,
-        })
+/// Reads the parameters of `GET /visits`.
+pub(super) async fn query(store: &Store, pairs: Pairs) -> Result<VisitQuery, Problem> {
+    let (mut rest, filters) = sort(pairs, &["limit", "cursor"])?;
+    let mut filters = filters.to_vec();
+    if let Some(name) = rest.remove("segment") {
+        filters.extend(segment(store, &name).await?);
     }
+    let limit = limit(rest.get("limit").map(String::as_str))?;
+    let mut edge = |name: &str| rest.remove(name).map(|text| moment(name, &text));
+    let (from, to) = (edge("from").transpose()?, edge("to").transpose()?);
+    if let (Some(from), Some(to)) = (from, to)
+        && from > to
+    {
+        return Err(wrong("from", "from lies after to"));
+    }
+    let after = rest.get("cursor").map(|text| {
+        read_cursor(text).ok_or_else(|| wrong("cursor", "this is no cursor of this list"))
+    });
+    let zone = rest.get("time_zone").map(|name| {
+        let zone: Result<Tz, _> = name.parse();
+        zone.map_err(|_| wrong("time_zone", "an IANA name such as Europe/Berlin"))
+    });
+    let site = rest.get("site").map(|name| named_site(name));
+    Ok(VisitQuery {
+        site: site.transpose()?,
+        from,
+        to,
+        bots: match rest.get("include_bots").map(String::as_str) {
+            None | Some("false") => BotFilter::Exclude,
+            Some("true") => BotFilter::Include,
+            Some("only") => BotFilter::Only,
+            Some(_) => return Err(wrong("include_bots", "one of false, true, only")),
+        },
+        after: after.transpose()?,
+        limit,
+        filters,
+        zone: zone.transpose()?.unwrap_or(Tz::UTC),
+    })
 }
 
 pub(super) fn named_site(name: &str) -> Result<String, Problem> {

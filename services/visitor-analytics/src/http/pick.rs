@@ -44,6 +44,9 @@ pub(super) fn read_with(
     own: &[&str],
 ) -> Result<(Pick, BTreeMap<String, String>), Problem> {
     let (mut rest, filters) = sort(pairs, own)?;
+    if rest.contains_key("segment") {
+        return Err(wrong("segment", "there is no such parameter here"));
+    }
     if let Some(filter) = filters.iter().find(|f| !is_told_by_a_visit(f.subject)) {
         let detail = "a visit alone does not tell this";
         return Err(wrong(filter.subject.name(), detail));

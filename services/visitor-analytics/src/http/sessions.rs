@@ -11,8 +11,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::analytics::question::Pairs;
 use super::error;
-use super::list::{Parameters, cursor};
+use super::list::{self, Parameters, cursor};
 use crate::store::{SessionFound, Stop};
 
 /// A page of sessions.
@@ -99,9 +100,9 @@ pub(super) struct Step {
     ))]
 pub(super) async fn list(
     State(state): State<super::State>,
-    Query(parameters): Query<Parameters>,
+    Query(pairs): Query<Pairs>,
 ) -> Result<Json<Page>, Problem> {
-    let query = parameters.query()?;
+    let query = list::query(&state.store, pairs).await?;
     let mut found = state
         .store
         .sessions(&query)

@@ -10,8 +10,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::analytics::question::Pairs;
 use super::error;
-use super::list::{Parameters, cursor};
+use super::list::{self, Parameters, cursor};
 
 /// A page of visits.
 #[derive(Debug, Serialize, ToSchema)]
@@ -31,9 +32,9 @@ pub(super) struct Page {
     ))]
 pub(super) async fn list(
     State(state): State<super::State>,
-    Query(parameters): Query<Parameters>,
+    Query(pairs): Query<Pairs>,
 ) -> Result<Json<Page>, Problem> {
-    let query = parameters.query()?;
+    let query = list::query(&state.store, pairs).await?;
     let found = state
         .store
         .visits(&query)

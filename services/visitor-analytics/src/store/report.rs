@@ -26,6 +26,7 @@ pub(in crate::store) use unfolded::Days;
 use super::rollup::zone_named;
 use super::{Store, StoreError};
 use crate::domain::day::Day;
+use crate::domain::goal::Reach;
 use crate::domain::question::{Filter, Period};
 
 const UNREADABLE: StoreError = StoreError::Unreadable("the numbers of days");
@@ -50,8 +51,17 @@ pub struct Asked {
     pub period: Period,
     /// Which visits.
     pub filters: Arc<[Filter]>,
+    /// Which sessions: those that reach this, where it is something.
+    pub reach: Option<Reach>,
     /// The moment of asking.
     pub now: DateTime<Utc>,
+}
+
+impl Asked {
+    /// Whether all visits count, so that rollups can answer.
+    fn is_of_all(&self) -> bool {
+        self.filters.is_empty() && self.reach.is_none()
+    }
 }
 
 /// What is answered, and up to when its visits are in it.
@@ -125,7 +135,7 @@ impl Store {
             scanned: vec![],
             unfolded,
         };
-        let of_rollups = asked.filters.is_empty() && asked.period.zone == asked.site.zone;
+        let of_rollups = asked.is_of_all() && asked.period.zone == asked.site.zone;
         for day in asked.period.days() {
             if !of_rollups || Day::new(asked.site.zone, day.date) != day {
                 plan.scanned.push(day);

@@ -3,12 +3,14 @@
 mod columns;
 mod engagement;
 mod export;
+mod filtered;
 pub(super) mod row;
 mod since;
 
 use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
 use common::clock::moment_of;
 use common::visitor_analytics::Visit;
 use sqlx::PgConnection;
@@ -16,10 +18,12 @@ use uuid::Uuid;
 
 pub(super) use columns::Columns;
 pub use export::ExportQuery;
+pub(super) use filtered::between;
 use row::{VisitRow, select_visits};
 
 use super::{Store, StoreError};
 use crate::domain::classified::Classified;
+use crate::domain::question::Filter;
 
 /// What makes a visit itself.
 pub(super) type VisitKey = (Uuid, DateTime<Utc>);
@@ -77,6 +81,10 @@ pub struct VisitQuery {
     pub after: Option<(DateTime<Utc>, Uuid)>,
     /// At most so many.
     pub limit: i64,
+    /// All of them have to pass.
+    pub filters: Vec<Filter>,
+    /// Whose clock tells hours and days of the week.
+    pub zone: Tz,
 }
 
 /// Whether bots' visits count.
@@ -93,7 +101,7 @@ pub enum BotFilter {
 
 impl BotFilter {
     /// What `is_bot` has to be, if it matters.
-    fn wanted(self) -> Option<bool> {
+    pub(super) fn wanted(self) -> Option<bool> {
         match self {
             Self::Exclude => Some(false),
             Self::Include => None,
@@ -170,6 +178,9 @@ impl Store {
 
     /// Visits, the newest first. Each site's are read in the order of its index.
     pub async fn visits(&self, query: &VisitQuery) -> Result<Found, StoreError> {
+        if !query.filters.is_empty() {
+            return self.filtered_visits(query).await;
+        }
         let (after, after_id) = query.after.unzip();
         let rows = select_visits!(
             "visitor_analytics.site of cross join lateral (

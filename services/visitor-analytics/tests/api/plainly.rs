@@ -21,7 +21,7 @@ pub struct Visit {
 /// visits, visitors, sessions, bounces, seconds
 pub type Numbers = [i64; 5];
 
-const OF_VISIT: [&str; 16] = [
+const OF_VISIT: [&str; 17] = [
     "page",
     "title",
     "country",
@@ -32,6 +32,7 @@ const OF_VISIT: [&str; 16] = [
     "os",
     "os_version",
     "device_type",
+    "brand",
     "language",
     "status_code",
     "bot_name",
@@ -60,7 +61,7 @@ pub async fn visits(pool: &PgPool, site: &str) -> Vec<Visit> {
                    l.country_code, '') || '/' || l.city end as city,
                a.browser, a.browser || ' ' || a.browser_version as browser_version, a.os,
                a.os || ' ' || a.os_version as os_version,
-               case when v.is_bot then 'bot' else a.device_type end as device_type, v.language,
+               case when v.is_bot then 'bot' else a.device_type end as device_type, a.brand, v.language,
                v.status_code::text, j.bot_name, n.as_organization, null::text as total,
                null::text as at, j.reasons,
                o.referrer, o.source, o.medium, o.channel, o.utm_source, o.utm_medium,

@@ -12,7 +12,7 @@ use crate::plainly::{self, Numbers, Visit};
 use crate::rollups::{Random, SITES, fold_all, send, with_zones};
 use crate::support::{System, noon, problem, start, visit};
 
-const DIMENSIONS: [&str; 25] = [
+const DIMENSIONS: [&str; 26] = [
     "page",
     "title",
     "entry_page",
@@ -34,6 +34,7 @@ const DIMENSIONS: [&str; 25] = [
     "os",
     "os_version",
     "device_type",
+    "brand",
     "language",
     "status_code",
     "bot_name",

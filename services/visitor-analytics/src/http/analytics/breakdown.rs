@@ -1,5 +1,7 @@
 //! `GET /analytics/breakdown`.
 
+use std::collections::HashMap;
+
 use axum::Json;
 use axum::extract::State;
 use base64::Engine as _;
@@ -12,9 +14,10 @@ use utoipa::ToSchema;
 
 use super::super::error;
 use super::question::{Pairs, Question};
-use super::{Scope, ratio, wrong};
-use crate::domain::question::Subject;
-use crate::store::{Breakdown, Order, Value};
+use super::{Reached, Scope, of_class, ratio, wrong};
+use crate::domain::fold::Numbers;
+use crate::domain::question::{Interval, Subject};
+use crate::store::{Asked, Breakdown, Order, Store, Value};
 
 const USUAL: i64 = 50;
 const MOST: i64 = 1_000;
@@ -48,13 +51,17 @@ pub(in crate::http) struct Line {
     bounce_rate: Option<f64>,
     /// How long a visit lasted, until the session's next.
     average_seconds: Option<f64>,
+    #[serde(flatten)]
+    reached: Reached,
 }
 
 /// A site's numbers by the values of a dimension.
 #[utoipa::path(get, path = "/analytics/breakdown", tag = "analytics",
     params(
         super::Shared,
-        ("by" = String, Query, description = "The dimension"),
+        ("by" = String, Query, description = "The dimension, or `goal`: the sessions that reach each"),
+        ("goal" = Option<String>, Query,
+            description = "A goal, by its name or id: how many sessions reach it"),
         ("sort" = Option<String>, Query,
             description = "`visitors` (without it), `sessions`, `visits`, `bounce_rate`, \
                            `average_seconds`, the largest first, or `value`"),
@@ -73,18 +80,76 @@ pub(in crate::http) async fn breakdown(
     State(state): State<crate::http::State>,
     Query(pairs): Query<Pairs>,
 ) -> Result<Json<Body>, Problem> {
-    let own = ["by", "sort", "limit", "cursor"];
+    let own = ["by", "sort", "limit", "cursor", "goal"];
     let question = Question::read(&state.store, state.clock.now(), pairs, &own).await?;
+    if question.own("by") == Some("goal") {
+        return by_goal(&state.store, &question).await;
+    }
     let (wanted, fingerprint) = wanted(&question)?;
     let found = state.store.breakdown(&question.asked, &wanted).await;
     let found = found.map_err(|e| error::store(&e))?;
     let limit = usize::try_from(wanted.limit).unwrap_or_default();
     let more = found.answer.len() > limit;
+    let mut data: Vec<Line> = found.answer.into_iter().take(limit).map(line).collect();
+    if let Some((goal, asked)) = question.goal(&state.store).await? {
+        let all = Breakdown {
+            offset: 0,
+            limit: i64::MAX - 1,
+            ..wanted
+        };
+        let reached = state.store.breakdown(&asked, &all).await;
+        let reached = reached.map_err(|e| error::store(&e))?.answer.into_iter();
+        let sessions: HashMap<Option<String>, i64> = reached
+            .map(|of| (of.value.map(|text| text.to_string()), of.numbers.sessions))
+            .collect();
+        for line in &mut data {
+            let reached = sessions.get(&line.value).copied().unwrap_or_default();
+            line.reached = Reached::new(&goal, line.sessions, reached);
+        }
+    }
     Ok(Json(Body {
         by: wanted.subject.name(),
         next_cursor: more.then(|| cursor(fingerprint, wanted.offset + wanted.limit)),
-        data: found.answer.into_iter().take(limit).map(line).collect(),
+        data,
         scope: Scope::of(&question, found.as_of),
+    }))
+}
+
+/// The sessions that reach each of the site's goals, the most frequent first.
+async fn by_goal(store: &Store, question: &Question) -> Result<Json<Body>, Problem> {
+    for name in ["goal", "sort", "cursor"] {
+        if question.own(name).is_some() {
+            return Err(wrong(name, "a breakdown by goal has no such parameter"));
+        }
+    }
+    let limit = question.limit(USUAL, MOST)?;
+    let total = async |asked: &Asked| {
+        let series = store.series(asked, Interval::Day).await;
+        let series = series.map_err(|e| error::store(&e))?;
+        let numbers = series.answer.iter().map(|part| part.numbers);
+        let numbers = numbers.map(|both| of_class(question.is_bot, both));
+        let sum = numbers.fold(Numbers::default(), std::ops::Add::add);
+        Ok::<_, Problem>((sum, series.as_of))
+    };
+    let (all, as_of) = total(&question.asked).await?;
+    let goals = store.goals(Some(&question.asked.site.domain)).await;
+    let mut data = vec![];
+    for goal in goals.map_err(|e| error::store(&e))? {
+        let asked = question.reaching(store, &goal).await?;
+        let (numbers, _) = total(&asked).await?;
+        let value = Some(goal.name.as_str().into());
+        data.push(Line {
+            reached: Reached::new(&goal, all.sessions, numbers.sessions),
+            ..line(Value { value, numbers })
+        });
+    }
+    data.sort_by_key(|line| std::cmp::Reverse(line.sessions));
+    data.truncate(usize::try_from(limit).unwrap_or_default());
+    Ok(Json(Body {
+        by: "goal",
+        next_cursor: None,
+        data,
+        scope: Scope::of(question, as_of),
     }))
 }
 
@@ -141,5 +206,6 @@ fn line(value: Value) -> Line {
         visits: numbers.visits,
         bounce_rate: ratio(numbers.bounces, numbers.sessions, 4),
         average_seconds: ratio(numbers.seconds, numbers.visits, 1),
+        reached: Reached::default(),
     }
 }

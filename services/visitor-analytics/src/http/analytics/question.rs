@@ -10,14 +10,15 @@ use chrono_tz::Tz;
 
 use super::super::error;
 use super::super::list::named_site;
-use super::wrong;
+use super::{too_much, wrong};
 use crate::domain::day::Day;
+use crate::domain::filters;
+use crate::domain::goal::{Reach, Target};
 use crate::domain::pattern::Pattern;
-use crate::domain::question::{Filter, Period, Subject};
-use crate::store::{Asked, SiteOfReport, Store};
+use crate::domain::question::{Filter, Period};
+use crate::domain::segment;
+use crate::store::{Asked, Counted, Goal, SiteOfReport, Store};
 
-/// Values in all filters of a question.
-const MOST_VALUES: usize = 100;
 /// Days without a `from`.
 const USUAL_DAYS: u64 = 7;
 /// Ten years.
@@ -37,7 +38,7 @@ pub(in crate::http) struct Question {
 }
 
 /// The parameters that all reports have.
-const SHARED: [&str; 5] = ["site", "from", "to", "time_zone", "include_bots"];
+const SHARED: [&str; 6] = ["site", "from", "to", "time_zone", "include_bots", "segment"];
 
 impl Question {
     /// Reads the parameters; `own` names those that this report has beside the shared ones.
@@ -47,7 +48,11 @@ impl Question {
         pairs: Pairs,
         own: &[&str],
     ) -> Result<Self, Problem> {
-        let (mut rest, filters) = sort(pairs, own)?;
+        let (mut rest, mut filters) = sort(pairs, own)?;
+        if let Some(name) = rest.remove("segment") {
+            let of_segment = segment(store, &name).await?;
+            filters = filters.iter().cloned().chain(of_segment).collect();
+        }
         let is_bot = match rest.remove("include_bots").as_deref() {
             None | Some("false") => Some(false),
             Some("true") => None,
@@ -69,6 +74,7 @@ impl Question {
                 site,
                 period,
                 filters,
+                reach: None,
                 now,
             },
             is_bot,
@@ -89,6 +95,46 @@ impl Question {
         let limit: Option<i64> = text.parse().ok();
         let limit = limit.filter(|limit| (1..=most).contains(limit));
         limit.ok_or_else(|| wrong("limit", format!("a limit lies between 1 and {most}")))
+    }
+
+    /// The goal that was asked for, and the same question about the sessions that reach it.
+    pub(in crate::http) async fn goal(
+        &self,
+        store: &Store,
+    ) -> Result<Option<(Goal, Asked)>, Problem> {
+        let Some(name) = self.own("goal") else {
+            return Ok(None);
+        };
+        let goals = store.goals(Some(&self.asked.site.domain)).await;
+        let mut goals = goals.map_err(|e| error::store(&e))?.into_iter();
+        let goal = goals.find(|goal| goal.name == name || goal.id.to_string() == name);
+        let goal = goal.ok_or_else(|| wrong("goal", "the site has no such goal"))?;
+        let asked = self.reaching(store, &goal).await?;
+        Ok(Some((goal, asked)))
+    }
+
+    /// The same question about the sessions that reach a goal.
+    pub(in crate::http) async fn reaching(
+        &self,
+        store: &Store,
+        goal: &Goal,
+    ) -> Result<Asked, Problem> {
+        let broken = || Problem::not_found("this goal cannot be told");
+        let target = Target::accept(goal.page.clone(), goal.event_type.clone());
+        let reach = match target.map_err(|_| broken())? {
+            Target::Page(page) => Reach::Page(Pattern::parse(&page).map_err(|_| broken())?),
+            Target::Event(kind) => {
+                let happened = store.happened(&self.asked, &kind).await;
+                match happened.map_err(|e| error::store(&e))? {
+                    Counted::Fits(happened) => Reach::Event(Arc::new(happened)),
+                    Counted::TooMuch => return Err(too_much()),
+                }
+            }
+        };
+        Ok(Asked {
+            reach: Some(reach),
+            ..self.asked.clone()
+        })
     }
 
     /// Tells questions apart, so that a cursor is used with its own.
@@ -113,7 +159,6 @@ type Sorted = (BTreeMap<String, String>, Arc<[Filter]>);
 pub(in crate::http) fn sort(pairs: Pairs, own: &[&str]) -> Result<Sorted, Problem> {
     let mut rest = BTreeMap::new();
     let mut filters: Vec<Filter> = vec![];
-    let mut values = 0;
     for (name, value) in pairs {
         if SHARED.contains(&&*name) || own.contains(&&*name) {
             if rest.insert(name.clone(), value).is_some() {
@@ -121,52 +166,18 @@ pub(in crate::http) fn sort(pairs: Pairs, own: &[&str]) -> Result<Sorted, Proble
             }
             continue;
         }
-        let Some(subject) = Subject::named(&name) else {
-            return Err(wrong(
-                &name,
-                "this report has no such parameter or dimension",
-            ));
-        };
-        values += 1;
-        if values > MOST_VALUES {
-            let detail = format!("at most {MOST_VALUES} values in all filters");
-            return Err(wrong(&name, detail));
-        }
-        add(&mut filters, subject, &name, &value)?;
+        let added = filters::add(&mut filters, &name, &value);
+        added.map_err(|error| wrong(&name, error.to_string()))?;
     }
     Ok((rest, filters.into()))
 }
 
-fn add(
-    filters: &mut Vec<Filter>,
-    subject: Subject,
-    name: &str,
-    value: &str,
-) -> Result<(), Problem> {
-    let (is_not, text) = value
-        .strip_prefix('!')
-        .map_or((false, value), |text| (true, text));
-    let pattern = Pattern::parse(text).map_err(|error| wrong(name, error.to_string()))?;
-    let place = filters.iter().position(|filter| filter.subject == subject);
-    let place = place.unwrap_or_else(|| {
-        filters.push(Filter {
-            subject,
-            any: vec![],
-            none: vec![],
-        });
-        filters.len() - 1
-    });
-    let filter = &mut filters[place];
-    let (same, other) = if is_not {
-        (&mut filter.none, &filter.any)
-    } else {
-        (&mut filter.any, &filter.none)
-    };
-    if other.contains(&pattern) {
-        return Err(wrong(name, "the same value is asked for and ruled out"));
-    }
-    same.push(pattern);
-    Ok(())
+/// The filters of the segment with this name or id.
+pub(in crate::http) async fn segment(store: &Store, name: &str) -> Result<Vec<Filter>, Problem> {
+    let found = store.segment(name).await.map_err(|e| error::store(&e))?;
+    let found = found.ok_or_else(|| wrong("segment", "there is no such segment"))?;
+    // A dimension may have gone since it was accepted.
+    segment::read(&found.filters).map_err(|error| wrong("segment", error.to_string()))
 }
 
 pub(super) async fn site(store: &Store, name: Option<String>) -> Result<SiteOfReport, Problem> {

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::super::error;
 use super::question::{Pairs, Question};
-use super::{Scope, of_class, ratio, wrong};
+use super::{Reached, Scope, of_class, ratio, wrong};
 use crate::domain::fold::Numbers;
 use crate::domain::question::{Interval, Period};
 use crate::store::{Asked, Store};
@@ -23,6 +23,8 @@ pub(in crate::http) struct Body {
     scope: Scope,
     #[serde(flatten)]
     numbers: Figures,
+    #[serde(flatten)]
+    reached: Reached,
     /// The same of the period that is compared with.
     previous: Option<Previous>,
 }
@@ -81,6 +83,8 @@ impl Figures {
         super::Shared,
         ("compare" = Option<String>, Query,
             description = "`previous_period` or `previous_year`"),
+        ("goal" = Option<String>, Query,
+            description = "A goal, by its name or id: how many sessions reach it"),
     ),
     responses(
         (status = 200, body = Body, description = "The numbers"),
@@ -94,7 +98,7 @@ pub(in crate::http) async fn summary(
     Query(pairs): Query<Pairs>,
 ) -> Result<Json<Body>, Problem> {
     let now = state.clock.now();
-    let question = Question::read(&state.store, now, pairs, &["compare"]).await?;
+    let question = Question::read(&state.store, now, pairs, &["compare", "goal"]).await?;
     let asked = &question.asked;
     let compared = match question.own("compare") {
         None => None,
@@ -103,6 +107,13 @@ pub(in crate::http) async fn summary(
         Some(_) => return Err(wrong("compare", "previous_period or previous_year")),
     };
     let (numbers, as_of) = figures(&state.store, asked, question.is_bot).await?;
+    let reached = match question.goal(&state.store).await? {
+        Some((goal, asked)) => {
+            let (of_them, _) = figures(&state.store, &asked, question.is_bot).await?;
+            Reached::new(&goal, numbers.sessions, of_them.sessions)
+        }
+        None => Reached::default(),
+    };
     let previous = match compared {
         Some(period) => Some(previous(&state.store, asked, period, question.is_bot).await?),
         None => None,
@@ -110,6 +121,7 @@ pub(in crate::http) async fn summary(
     Ok(Json(Body {
         scope: Scope::of(&question, as_of),
         numbers,
+        reached,
         previous,
     }))
 }

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::super::error;
 use super::question::{Pairs, Question};
-use super::{Scope, of_class, ratio, wrong};
+use super::{Reached, Scope, of_class, ratio, wrong};
 use crate::domain::question::{Bucket, Interval};
 
 const MOST_HOURS: i64 = 5_000;
@@ -47,6 +47,8 @@ pub(in crate::http) struct Part {
     bounce_rate: Option<f64>,
     /// How long a session lasted here.
     average_session_seconds: Option<f64>,
+    #[serde(flatten)]
+    reached: Reached,
 }
 
 /// A site's numbers minute by minute, up to month by month.
@@ -55,6 +57,8 @@ pub(in crate::http) struct Part {
         super::Shared,
         ("interval" = Option<String>, Query,
             description = "`minute`, `hour`, `day` (without it), `week` (from Monday), `month`"),
+        ("goal" = Option<String>, Query,
+            description = "A goal, by its name or id: how many sessions reach it"),
     ),
     responses(
         (status = 200, body = Body, description = "The numbers"),
@@ -68,13 +72,25 @@ pub(in crate::http) async fn timeseries(
     Query(pairs): Query<Pairs>,
 ) -> Result<Json<Body>, Problem> {
     let now = state.clock.now();
-    let question = Question::read(&state.store, now, pairs, &["interval"]).await?;
+    let question = Question::read(&state.store, now, pairs, &["interval", "goal"]).await?;
     let (name, interval) = interval(&question)?;
     let series = state.store.series(&question.asked, interval).await;
     let series = series.map_err(|e| error::store(&e))?;
-    let part = |bucket: &Bucket| part(bucket, &question);
+    let mut data: Vec<Part> = series
+        .answer
+        .iter()
+        .map(|bucket| part(bucket, &question))
+        .collect();
+    if let Some((goal, asked)) = question.goal(&state.store).await? {
+        let reached = state.store.series(&asked, interval).await;
+        let reached = reached.map_err(|e| error::store(&e))?.answer;
+        for (part, bucket) in data.iter_mut().zip(reached) {
+            let sessions = of_class(question.is_bot, bucket.numbers).sessions;
+            part.reached = Reached::new(&goal, part.sessions, sessions);
+        }
+    }
     Ok(Json(Body {
-        data: series.answer.iter().map(part).collect(),
+        data,
         interval: name,
         scope: Scope::of(&question, series.as_of),
     }))
@@ -112,5 +128,6 @@ fn part(bucket: &Bucket, question: &Question) -> Part {
         visits: numbers.visits,
         bounce_rate: ratio(numbers.bounces, numbers.sessions, 4),
         average_session_seconds: ratio(numbers.seconds, numbers.sessions, 1),
+        reached: Reached::default(),
     }
 }

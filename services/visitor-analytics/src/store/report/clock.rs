@@ -33,7 +33,7 @@ impl Store {
         plan: &mut Plan,
         series: &mut Series,
     ) -> Result<DateTime<Utc>, StoreError> {
-        if !asked.filters.is_empty() || plan.scanned.is_empty() {
+        if !asked.is_of_all() || plan.scanned.is_empty() {
             return Ok(asked.now);
         }
         let known = self.days_by_clock(asked, plan).await?;

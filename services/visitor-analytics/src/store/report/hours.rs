@@ -26,7 +26,7 @@ impl Store {
         plan: &mut Plan,
         series: &mut Series,
     ) -> Result<DateTime<Utc>, StoreError> {
-        if !asked.filters.is_empty() {
+        if !asked.is_of_all() {
             return Ok(asked.now);
         }
         let mut places = Places::new();

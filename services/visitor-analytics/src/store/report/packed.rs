@@ -9,10 +9,12 @@ use tokio::task::JoinHandle;
 use super::unfolded::Want;
 use super::{Asked, Unfolded};
 use crate::domain::day::Day;
+use crate::domain::dimension::Dimension;
 use crate::domain::fold::Value;
+use crate::domain::goal::Reach;
 use crate::domain::pack::{Field, Pack};
 use crate::domain::question::{Filter, Subject};
-use crate::domain::scan::{Groups, Prepared, Test};
+use crate::domain::scan::{Groups, Prepared, Reaching, Test};
 use crate::store::rollup::{Lexicon, load_packs};
 use crate::store::{Store, StoreError};
 
@@ -46,7 +48,10 @@ impl Reader {
     pub(super) fn new(store: &Store, asked: &Asked, unfolded: &Unfolded, more: &[Field]) -> Self {
         let filters = asked.filters.iter().map(|filter| filter.subject.field());
         let source = Source {
-            fields: filters.chain(more.iter().copied()).collect(),
+            fields: filters
+                .chain(more.iter().copied())
+                .chain(matches!(asked.reach, Some(Reach::Page(_))).then_some(Field::Page))
+                .collect(),
             store: store.clone(),
             asked: asked.clone(),
             unfolded: unfolded.clone(),
@@ -101,6 +106,7 @@ impl Reader {
             computed: vec![],
             tests: vec![],
             groups: Groups::None,
+            reaching: Reaching::Anything,
             pack,
         };
         let source = self.source.clone();
@@ -127,6 +133,20 @@ impl Reader {
             }
         });
         one.tests = tests.collect();
+        one.reaching = match &source.asked.reach {
+            None => Reaching::Anything,
+            Some(Reach::Event(happened)) => Reaching::Event(happened.clone()),
+            Some(Reach::Page(pattern)) => {
+                let numbers = one.column(Field::Page).numbers.iter();
+                let page = Subject::Of(Dimension::Page);
+                let mut is_it = |number: &u32| {
+                    let values = self.lexicon.values(page, *number).into_iter();
+                    let mut paths = values.filter_map(|value| self.lexicon.text(value));
+                    paths.any(|path| pattern.matches(&path))
+                };
+                Reaching::Page(numbers.map(&mut is_it).collect())
+            }
+        };
         one.groups = match by {
             By::Nothing => Groups::None,
             By::Subject(subject) => {

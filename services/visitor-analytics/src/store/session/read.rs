@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use common::visitor_analytics::Visit;
+use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
-use crate::store::visit::VisitKey;
-use crate::store::{BotFilter, Store, StoreError, VisitQuery};
+use crate::store::visit::{VisitKey, between};
+use crate::store::{Store, StoreError, VisitQuery, condition};
 
 /// Steps of a journey that are told.
 const MOST_STEPS: i64 = 1_000;
@@ -60,12 +61,10 @@ impl Store {
     /// Sessions, the newest first; one more than the limit where there are more. They are found by
     /// their first visits, in the order of the visits' index.
     pub async fn sessions(&self, query: &VisitQuery) -> Result<Vec<SessionFound>, StoreError> {
+        if !query.filters.is_empty() {
+            return self.filtered_sessions(query).await;
+        }
         let (after, after_id) = query.after.unzip();
-        let is_bot = match query.bots {
-            BotFilter::Exclude => Some(false),
-            BotFilter::Include => None,
-            BotFilter::Only => Some(true),
-        };
         let rows = sqlx::query_as!(
             Found,
             r#"select s.id as "id!", s.started_at as "started_at!",
@@ -92,10 +91,52 @@ impl Store {
             query.site.as_deref(),
             query.from,
             query.to,
-            is_bot,
+            query.bots.wanted(),
             after,
             after_id,
             query.limit + 1,
+        );
+        let found = rows.fetch_all(&self.pool).await?;
+        self.with_visits(found).await
+    }
+
+    /// The same, of those whose first visit passes the filters: first which, then what they are.
+    async fn filtered_sessions(&self, query: &VisitQuery) -> Result<Vec<SessionFound>, StoreError> {
+        let mut select = QueryBuilder::<Postgres>::new(
+            "select v.session_id, v.timestamp from visitor_analytics.site of cross join lateral (
+                 select v.session_id, v.timestamp, v.id from visitor_analytics.visit v
+                 join visitor_analytics.session s on s.visitor_id = v.visitor_id
+                     and s.started_at = v.timestamp and s.entry_visit_id = v.id
+                     and s.site_id = v.site_id
+                 where v.site_id = of.id",
+        );
+        between(&mut select, query);
+        if let Some(is_bot) = query.bots.wanted() {
+            select.push(" and s.is_bot = ").push_bind(is_bot);
+        }
+        condition::push(&mut select, &query.filters, query.zone);
+        select.push(" order by v.timestamp desc, v.id desc limit ");
+        select.push_bind(query.limit + 1).push(") v");
+        if let Some(site) = &query.site {
+            select.push(" where of.domain = ").push_bind(site);
+        }
+        select.push(" order by v.timestamp desc, v.id desc limit ");
+        select.push_bind(query.limit + 1);
+        let keys: Vec<VisitKey> = select.build_query_as().fetch_all(&self.pool).await?;
+        let (ids, moments): (Vec<Uuid>, Vec<DateTime<Utc>>) = keys.into_iter().unzip();
+        let rows = sqlx::query_as!(
+            Found,
+            r#"select s.id, s.started_at, s.last_seen_at, s.entry_visit_id, s.exit_visit_id,
+                      s.visits, s.is_bot,
+                      (select count(*) from visitor_analytics.event e
+                       where e.visitor_id = s.visitor_id and e.site_id = s.site_id
+                         and e.timestamp >= s.started_at
+                         and e.timestamp < s.last_seen_at + interval '30 minutes') as "events!"
+               from unnest($1::uuid[], $2::timestamptz[]) as k (id, moment)
+               join visitor_analytics.session s on s.id = k.id and s.started_at = k.moment
+               order by s.started_at desc, s.entry_visit_id desc"#,
+            &ids,
+            &moments,
         );
         let found = rows.fetch_all(&self.pool).await?;
         self.with_visits(found).await

@@ -72,7 +72,7 @@ impl Lexicon {
             return Ok(());
         }
         let rows = sqlx::query!(
-            "select id, browser, browser_version, os, os_version, device_type
+            "select id, browser, browser_version, os, os_version, device_type, brand
              from visitor_analytics.agent where id = any($1)",
             ids
         );
@@ -85,6 +85,7 @@ impl Lexicon {
                 (Dimension::Os, row.os.as_deref()),
                 (Dimension::OsVersion, os_version.as_deref()),
                 (Dimension::DeviceType, Some(&row.device_type)),
+                (Dimension::Brand, row.brand.as_deref()),
             ]);
             self.agents.insert(row.id, keys);
         }

@@ -15,7 +15,7 @@ visits as materialized (
            v.timestamp at time zone 'UTC' as utc_time, p.path, p.title, o.referrer,
            o.source, o.medium, o.channel, o.utm_source, o.utm_medium, o.utm_campaign,
            o.utm_term, o.utm_content, a.browser, a.browser_version, a.os, a.os_version,
-           a.device_type, l.country_code, l.region_code, l.city, n.as_organization,
+           a.device_type, a.brand, l.country_code, l.region_code, l.city, n.as_organization,
            j.bot_name, j.reasons
     from visitor_analytics.visit v cross join day cross join reach
     join visitor_analytics.page p on p.id = v.page_id
@@ -69,7 +69,7 @@ valued as materialized (
              || case when w.local_time < w.utc_time then '-' else '+' end
              || to_char(greatest(w.local_time - w.utc_time, w.utc_time - w.local_time),
                         'HH24:MI')),
-        (25, w.bot_name), (27, w.as_organization)
+        (25, w.bot_name), (27, w.as_organization), (28, w.brand)
       union all select distinct 26, reason
       from unnest(case w.reasons when '{}' then array[null] else w.reasons end) reason
     ) as x (dimension, value))

@@ -1,0 +1,57 @@
+//! Filters as they are written: a dimension's name and a value.
+
+use super::pattern::Pattern;
+use super::question::{Filter, Subject};
+
+/// Values in all filters of a question, or of a segment.
+const MOST: usize = 100;
+
+/// Why a filter is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "their texts say what they are")]
+pub enum FilterError {
+    #[error("there is no such parameter or dimension")]
+    Unknown,
+    #[error("at most {MOST} values in all filters")]
+    TooMany,
+    #[error("a value has at most 1024 bytes, and no NUL")]
+    Value,
+    #[error("the same value is asked for and ruled out")]
+    Contradiction,
+}
+
+/// Adds a value to the filters: one that is asked for, or after a `!` one that is ruled out.
+pub fn add(filters: &mut Vec<Filter>, name: &str, value: &str) -> Result<(), FilterError> {
+    let subject = Subject::named(name).ok_or(FilterError::Unknown)?;
+    let known: usize = filters.iter().map(|f| f.any.len() + f.none.len()).sum();
+    if known >= MOST {
+        return Err(FilterError::TooMany);
+    }
+    let (is_not, text) = value
+        .strip_prefix('!')
+        .map_or((false, value), |text| (true, text));
+    if text.contains('\0') {
+        return Err(FilterError::Value);
+    }
+    let pattern = Pattern::parse(text).map_err(|_| FilterError::Value)?;
+    let place = filters.iter().position(|filter| filter.subject == subject);
+    let place = place.unwrap_or_else(|| {
+        filters.push(Filter {
+            subject,
+            any: vec![],
+            none: vec![],
+        });
+        filters.len() - 1
+    });
+    let filter = &mut filters[place];
+    let (same, other) = if is_not {
+        (&mut filter.none, &filter.any)
+    } else {
+        (&mut filter.any, &filter.none)
+    };
+    if other.contains(&pattern) {
+        return Err(FilterError::Contradiction);
+    }
+    same.push(pattern);
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! Goals: what a session may come to.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::pattern::Pattern;
+
+/// The longest kind of event, in bytes.
+const LONGEST_TYPE: usize = 128;
+
+/// A new goal: either `page` or `event_type` is there.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SubmittedGoal, example = json!({
+    "site": "example.com", "name": "Order", "page": "/thanks*", "event_type": null, "value": 40.0
+}))]
+pub struct Submitted {
+    /// The site's domain.
+    pub site: String,
+    /// What it is called; no other goal of the site is.
+    pub name: String,
+    /// A page, with wildcards.
+    pub page: Option<String>,
+    /// A kind of event.
+    pub event_type: Option<String>,
+    /// What reaching it once is worth.
+    pub value: Option<f64>,
+}
+
+/// What has to happen in a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A visit of such a page.
+    Page(String),
+    /// Such an event of its visitor, until half an hour after it.
+    Event(String),
+}
+
+impl Target {
+    /// Accepts what was submitted; `Err` names the wrong field, and says why.
+    pub fn accept(
+        page: Option<String>,
+        event_type: Option<String>,
+    ) -> Result<Self, (&'static str, &'static str)> {
+        let is_text = |text: &str| !text.is_empty() && !text.contains('\0');
+        match (page, event_type) {
+            (Some(page), None) if is_text(&page) && Pattern::parse(&page).is_ok() => {
+                Ok(Self::Page(page))
+            }
+            (None, Some(kind)) if is_text(&kind) && kind.len() <= LONGEST_TYPE => {
+                Ok(Self::Event(kind))
+            }
+            (Some(_), None) => Err(("page", "a path of 1 to 1024 bytes, perhaps with wildcards")),
+            (None, Some(_)) => Err(("event_type", "1 to 128 bytes")),
+            _ => Err(("page", "either a page or a kind of event")),
+        }
+    }
+}
+
+/// A goal's value, if it is one.
+#[must_use]
+pub fn is_value(value: f64) -> bool {
+    (0.0..=1e12).contains(&value)
+}
+
+/// When whom something happened: moments in order (seconds since 1970) by a visitor's key.
+pub type Happened = HashMap<u64, Vec<i64>>;
+
+/// What sessions have to reach to count.
+#[derive(Clone, Debug)]
+pub enum Reach {
+    /// A visit of such a page.
+    Page(Pattern),
+    /// One of these events.
+    Event(Arc<Happened>),
+}

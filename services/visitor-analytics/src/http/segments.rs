@@ -1,0 +1,148 @@
+//! `GET`, `POST`, `PATCH` and `DELETE /segments`.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use chassis::Problem;
+use chassis::extract::{Json, Path};
+use chassis::problem::ProblemBody;
+use chrono::{DateTime, Utc};
+use common::clock::Clock;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::error;
+use crate::domain::segment::{self, Change, Submitted, Written, Wrong};
+use crate::store::{Kept, Segment};
+
+/// All segments.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SegmentPage)]
+pub(super) struct Page {
+    /// By name.
+    data: Vec<Line>,
+    /// Always `null`: there are a thousand at most.
+    next_cursor: Option<String>,
+}
+
+/// A segment.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Segment)]
+pub(super) struct Line {
+    id: Uuid,
+    name: String,
+    /// Values by dimension, as they are written in a question.
+    filters: Written,
+    created_at: DateTime<Utc>,
+}
+
+/// Filters with names, which every report takes as `segment`.
+#[utoipa::path(get, path = "/segments", tag = "segments",
+    responses((status = 200, body = Page, description = "All segments")))]
+pub(super) async fn list(State(state): State<super::State>) -> Result<axum::Json<Page>, Problem> {
+    let found = state.store.segments().await;
+    let found = found.map_err(|e| error::store(&e))?;
+    Ok(axum::Json(Page {
+        data: found.into_iter().map(line).collect(),
+        next_cursor: None,
+    }))
+}
+
+/// Adds a segment.
+#[utoipa::path(post, path = "/segments", tag = "segments", request_body = Submitted,
+    responses(
+        (status = 201, body = Line, description = "The segment"),
+        (status = 409, body = ProblemBody, content_type = "application/problem+json",
+            description = "Another one has this name, or there are a thousand"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json",
+            description = "The segment cannot be accepted; `field` names why"),
+    ))]
+pub(super) async fn add(
+    State(state): State<super::State>,
+    Json(wanted): Json<Submitted>,
+) -> Result<(StatusCode, axum::Json<Line>), Problem> {
+    let name = segment::name(&wanted.name).map_err(|e| invalid(&e))?;
+    segment::read(&wanted.filters).map_err(|e| invalid(&e))?;
+    let now = state.clock.now();
+    let added = state
+        .store
+        .add_segment(Clock::id_at(now), &name, &wanted.filters, now)
+        .await;
+    let added = kept(added.map_err(|e| error::store(&e))?, "segment")?;
+    Ok((StatusCode::CREATED, axum::Json(line(added))))
+}
+
+/// Changes a segment; what is left out stays as it is.
+#[utoipa::path(patch, path = "/segments/{id}", tag = "segments", request_body = Change,
+    params(("id" = Uuid, Path, description = "The segment's id")),
+    responses(
+        (status = 200, body = Line, description = "The segment"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "There is no such segment"),
+        (status = 409, body = ProblemBody, content_type = "application/problem+json",
+            description = "Another one has this name"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json",
+            description = "The change cannot be accepted; `field` names why"),
+    ))]
+pub(super) async fn change(
+    State(state): State<super::State>,
+    Path(id): Path<Uuid>,
+    Json(wanted): Json<Change>,
+) -> Result<axum::Json<Line>, Problem> {
+    let name = wanted.name.as_deref().map(segment::name).transpose();
+    let name = name.map_err(|e| invalid(&e))?;
+    let filters = wanted.filters.as_ref();
+    let read = filters.map(segment::read).transpose();
+    read.map_err(|e| invalid(&e))?;
+    let changed = state.store.change_segment(id, name.as_deref(), filters);
+    let changed = changed.await.map_err(|e| error::store(&e))?;
+    Ok(axum::Json(line(kept(changed, "segment")?)))
+}
+
+/// Removes a segment.
+#[utoipa::path(delete, path = "/segments/{id}", tag = "segments",
+    params(("id" = Uuid, Path, description = "The segment's id")),
+    responses(
+        (status = 204, description = "It is gone"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "There is no such segment"),
+    ))]
+pub(super) async fn remove(
+    State(state): State<super::State>,
+    Path(id): Path<Uuid>,
+) -> Result<StatusCode, Problem> {
+    let removed = state.store.remove_segment(id).await;
+    let removed = removed.map_err(|e| error::store(&e))?;
+    let missing = || Problem::not_found("there is no such segment");
+    removed
+        .then_some(StatusCode::NO_CONTENT)
+        .ok_or_else(missing)
+}
+
+/// What was kept, or why not.
+pub(super) fn kept<T>(kept: Kept<T>, what: &str) -> Result<T, Problem> {
+    let conflict = |code: &'static str, detail: String| {
+        Err(Problem::new(StatusCode::CONFLICT, code, detail).field("name"))
+    };
+    match kept {
+        Kept::Done(one) => Ok(one),
+        Kept::Taken => conflict("NAME_TAKEN", format!("another {what} has this name")),
+        Kept::Full => conflict("TOO_MANY", format!("no {what} more can be kept")),
+        Kept::Missing => Err(Problem::not_found(format!(
+            "there is no such {what}, or site"
+        ))),
+    }
+}
+
+pub(super) fn invalid(error: &Wrong) -> Problem {
+    Problem::invalid(error.field(), "SEGMENT_INVALID", error.to_string())
+}
+
+fn line(segment: Segment) -> Line {
+    Line {
+        id: segment.id,
+        name: segment.name,
+        filters: segment.filters.0,
+        created_at: segment.created_at,
+    }
+}

@@ -1,0 +1,169 @@
+//! Filters as conditions on a row `v` of the table of visits. What is written here is all the SQL
+//! there is: values are parameters.
+
+use chrono_tz::Tz;
+use sqlx::{Postgres, QueryBuilder};
+
+use crate::domain::dimension::Dimension;
+use crate::domain::pattern::Pattern;
+use crate::domain::question::{Filter, Subject};
+
+/// Adds ` and` each filter. A visit is judged by its own values, `hour` and `weekday` by the clock
+/// of `zone`; its session's first and last page are the session's.
+pub(super) fn push(query: &mut QueryBuilder<Postgres>, filters: &[Filter], zone: Tz) {
+    for filter in filters {
+        query.push(" and ");
+        one(query, filter, zone);
+    }
+}
+
+fn one(query: &mut QueryBuilder<Postgres>, filter: &Filter, zone: Tz) {
+    use Dimension as D;
+    let of = |table, column| (table, column);
+    let (table, value) = match filter.subject {
+        Subject::Weekday => return clock(query, filter, zone, "ID"),
+        Subject::Of(D::Hour) => return clock(query, filter, zone, "HH24"),
+        Subject::Of(D::Language) => return compare(query, filter, "v.language"),
+        Subject::Of(D::StatusCode) => return compare(query, filter, "v.status_code::text"),
+        Subject::Of(D::EntryPage) => return session(query, filter, "entry_visit_id", "started_at"),
+        Subject::Of(D::ExitPage) => return session(query, filter, "exit_visit_id", "last_seen_at"),
+        Subject::Of(D::BotReason) => return reasons(query, filter),
+        Subject::Of(dimension) => match dimension {
+            D::Page => of("page", "t.path"),
+            D::Title => of("page", "t.title"),
+            D::Referrer => of("origin", "t.referrer"),
+            D::Source => of("origin", "t.source"),
+            D::Medium => of("origin", "t.medium"),
+            D::Channel => of("origin", "t.channel"),
+            D::UtmSource => of("origin", "t.utm_source"),
+            D::UtmMedium => of("origin", "t.utm_medium"),
+            D::UtmCampaign => of("origin", "t.utm_campaign"),
+            D::UtmTerm => of("origin", "t.utm_term"),
+            D::UtmContent => of("origin", "t.utm_content"),
+            D::Country => of("place", "t.country_code"),
+            D::Region => of("place", REGION),
+            D::City => of("place", CITY),
+            D::Browser => of("agent", "t.browser"),
+            D::BrowserVersion => of(
+                "agent",
+                "coalesce(t.browser || ' ', '') || t.browser_version",
+            ),
+            D::Os => of("agent", "t.os"),
+            D::OsVersion => of("agent", "coalesce(t.os || ' ', '') || t.os_version"),
+            D::DeviceType => of("agent", "t.device_type"),
+            D::Brand => of("agent", "t.brand"),
+            D::BotName => of("verdict", "t.bot_name"),
+            D::AsOrganization => of("network", "t.as_organization"),
+            // These have no table; they returned above.
+            D::Total
+            | D::Hour
+            | D::Language
+            | D::StatusCode
+            | D::EntryPage
+            | D::ExitPage
+            | D::BotReason => return,
+        },
+    };
+    if filter.subject == Subject::Of(D::DeviceType) {
+        // Whatever the user agent says.
+        query.push("case when v.is_bot then ");
+        query
+            .push_bind(filter.passes(&[Some("bot")]))
+            .push(" else ");
+        shared(query, filter, table, value);
+        query.push(" end");
+    } else {
+        shared(query, filter, table, value);
+    }
+}
+
+const REGION: &str = "coalesce(t.country_code, '') || '-' || t.region_code";
+const CITY: &str = "coalesce(coalesce(t.country_code, '') || '-' || t.region_code, \
+                    t.country_code, '') || '/' || t.city";
+
+/// A value that many visits share: its numbers are looked up once.
+fn shared(
+    query: &mut QueryBuilder<Postgres>,
+    filter: &Filter,
+    table: &'static str,
+    value: &'static str,
+) {
+    // A visit without such a number has no value.
+    query
+        .push("case when v.")
+        .push(table)
+        .push("_id is null then ");
+    query.push_bind(filter.passes(&[None]));
+    query.push(" else v.").push(table);
+    query.push("_id = any(array(select t.id from visitor_analytics.");
+    query.push(table).push(" t where ");
+    compare(query, filter, value);
+    query.push(")) end");
+}
+
+fn clock(query: &mut QueryBuilder<Postgres>, filter: &Filter, zone: Tz, format: &'static str) {
+    // The zone's name is one of those that this program knows.
+    let local = format!(
+        "to_char(v.timestamp at time zone '{}', '{format}')",
+        zone.name()
+    );
+    compare(query, filter, &local);
+}
+
+fn session(
+    query: &mut QueryBuilder<Postgres>,
+    filter: &Filter,
+    id: &'static str,
+    moment: &'static str,
+) {
+    query.push(
+        "exists (select from visitor_analytics.session s
+                 join visitor_analytics.visit e on e.id = s.",
+    );
+    query.push(id).push(" and e.timestamp = s.").push(moment);
+    query.push(
+        " join visitor_analytics.page t on t.id = e.page_id
+          where s.id = v.session_id and ",
+    );
+    compare(query, filter, "t.path");
+    query.push(")");
+}
+
+fn reasons(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
+    let reasons = "exists (select from unnest(case t.reasons when '{}' then array[null]
+                   else t.reasons end) r where ";
+    query.push("v.verdict_id = any(array(select t.id from visitor_analytics.verdict t where true");
+    if !filter.any.is_empty() {
+        query.push(" and ").push(reasons);
+        matching(query, &filter.any, "r");
+        query.push(")");
+    }
+    if !filter.none.is_empty() {
+        query.push(" and not ").push(reasons);
+        matching(query, &filter.none, "r");
+        query.push(")");
+    }
+    query.push("))");
+}
+
+/// A value has to be one of some and none of others.
+fn compare(query: &mut QueryBuilder<Postgres>, filter: &Filter, value: &str) {
+    query.push("true");
+    if !filter.any.is_empty() {
+        query.push(" and ");
+        matching(query, &filter.any, value);
+    }
+    if !filter.none.is_empty() {
+        query.push(" and not ");
+        matching(query, &filter.none, value);
+    }
+}
+
+/// Whether a value is so; one that is missing is where a pattern says so.
+fn matching(query: &mut QueryBuilder<Postgres>, patterns: &[Pattern], value: &str) {
+    let is_missing = patterns.iter().any(Pattern::is_missing);
+    let patterns: Vec<String> = patterns.iter().map(Pattern::as_like).collect();
+    query.push("coalesce(").push(value).push(" like any(");
+    query.push_bind(patterns).push("), ");
+    query.push_bind(is_missing).push(")");
+}

@@ -1,0 +1,128 @@
+//! Goals.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::TryStreamExt as _;
+use uuid::Uuid;
+
+use super::rollup::visitor_key;
+use super::segment::Kept;
+use super::{Asked, Counted, Store, StoreError};
+use crate::domain::goal::{Happened, Target};
+
+/// Goals of a site that can be kept.
+const MOST: i64 = 20;
+/// Events that are held in memory for one question.
+const MOST_EVENTS: usize = 1_000_000;
+/// A session that touches a period begins and ends no further from it, as a rule.
+const AROUND: TimeDelta = TimeDelta::days(1);
+
+/// A goal, as it is stored.
+#[derive(Clone, Debug)]
+pub struct Goal {
+    /// Its id.
+    pub id: Uuid,
+    /// The site's domain.
+    pub site: String,
+    /// What it is called.
+    pub name: String,
+    /// The page, where it is one.
+    pub page: Option<String>,
+    /// The kind of event, where it is one.
+    pub event_type: Option<String>,
+    /// What reaching it once is worth.
+    pub value: Option<f64>,
+    /// Since when it is there.
+    pub created_at: DateTime<Utc>,
+}
+
+impl Store {
+    /// The goals of a site, or of all, by site and name.
+    pub async fn goals(&self, site: Option<&str>) -> Result<Vec<Goal>, StoreError> {
+        let goals = sqlx::query_as!(
+            Goal,
+            "select g.id, s.domain as site, g.name, g.page, g.event_type, g.value, g.created_at
+             from visitor_analytics.goal g
+             join visitor_analytics.site s on s.id = g.site_id
+             where $1::text is null or s.domain = $1
+             order by s.domain, g.name limit 10000",
+            site,
+        );
+        Ok(goals.fetch_all(&self.pool).await?)
+    }
+
+    /// Adds a goal.
+    pub async fn add_goal(
+        &self,
+        (id, site, name): (Uuid, &str, &str),
+        target: &Target,
+        value: Option<f64>,
+        now: DateTime<Utc>,
+    ) -> Result<Kept<Goal>, StoreError> {
+        let (page, event_type) = match target {
+            Target::Page(page) => (Some(page.as_str()), None),
+            Target::Event(kind) => (None, Some(kind.as_str())),
+        };
+        let known = sqlx::query!(
+            r#"select s.id, (select count(*) from visitor_analytics.goal g
+                             where g.site_id = s.id) as "goals!"
+               from visitor_analytics.site s where s.domain = $1"#,
+            site,
+        );
+        let Some(known) = known.fetch_optional(&self.pool).await? else {
+            return Ok(Kept::Missing);
+        };
+        if known.goals >= MOST {
+            return Ok(Kept::Full);
+        }
+        let added = sqlx::query_as!(
+            Goal,
+            r#"insert into visitor_analytics.goal
+                   (id, site_id, name, page, event_type, value, created_at)
+               values ($1, $2, $3, $4, $5, $6, $7) on conflict on constraint goal_name_key do nothing
+               returning id, $8::text as "site!", name, page, event_type, value, created_at"#,
+            id,
+            known.id,
+            name,
+            page,
+            event_type,
+            value,
+            now,
+            site,
+        );
+        let added = added.fetch_optional(&self.pool).await?;
+        Ok(added.map_or(Kept::Taken, Kept::Done))
+    }
+
+    /// Removes a goal. Returns whether it was there.
+    pub async fn remove_goal(&self, id: Uuid) -> Result<bool, StoreError> {
+        let removed = sqlx::query!("delete from visitor_analytics.goal where id = $1", id);
+        Ok(removed.execute(&self.pool).await?.rows_affected() > 0)
+    }
+
+    /// Who caused such events in or around the period of a question, and when.
+    pub async fn happened(
+        &self,
+        asked: &Asked,
+        event_type: &str,
+    ) -> Result<Counted<Happened>, StoreError> {
+        let rows = sqlx::query!(
+            "select visitor_id, timestamp from visitor_analytics.event
+             where site_id = $1 and timestamp >= $2 and timestamp < $3 and event_type = $4
+             order by timestamp",
+            asked.site.id,
+            asked.period.from - AROUND,
+            asked.period.to + AROUND,
+            event_type,
+        );
+        let (mut rows, mut happened, mut count) = (rows.fetch(&self.pool), Happened::new(), 0);
+        while let Some(row) = rows.try_next().await? {
+            count += 1;
+            if count > MOST_EVENTS {
+                return Ok(Counted::TooMuch);
+            }
+            let moments = happened.entry(visitor_key(&row.visitor_id)).or_default();
+            moments.push(row.timestamp.timestamp());
+        }
+        Ok(Counted::Fits(happened))
+    }
+}

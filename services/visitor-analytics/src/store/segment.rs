@@ -1,0 +1,121 @@
+//! Segments.
+
+use chrono::{DateTime, Utc};
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::{Store, StoreError};
+use crate::domain::segment::Written;
+
+/// Segments that can be kept.
+const MOST: i64 = 1_000;
+
+/// A segment, as it is stored.
+#[derive(Clone, Debug)]
+pub struct Segment {
+    /// Its id.
+    pub id: Uuid,
+    /// What it is called.
+    pub name: String,
+    /// Its filters.
+    pub filters: Json<Written>,
+    /// Since when it is there.
+    pub created_at: DateTime<Utc>,
+}
+
+/// What became of adding or changing something that has a name.
+#[derive(Clone, Debug)]
+pub enum Kept<T> {
+    /// It is there now.
+    Done(T),
+    /// Another one has this name.
+    Taken,
+    /// There are as many as can be kept.
+    Full,
+    /// There is none to be changed, or no such site.
+    Missing,
+}
+
+impl Store {
+    /// All segments, by name.
+    pub async fn segments(&self) -> Result<Vec<Segment>, StoreError> {
+        let segments = sqlx::query_as!(
+            Segment,
+            r#"select id, name, filters as "filters: Json<Written>", created_at
+               from visitor_analytics.segment order by name limit $1"#,
+            MOST,
+        );
+        Ok(segments.fetch_all(&self.pool).await?)
+    }
+
+    /// The segment with this name, or with this id.
+    pub async fn segment(&self, named: &str) -> Result<Option<Segment>, StoreError> {
+        let segment = sqlx::query_as!(
+            Segment,
+            r#"select id, name, filters as "filters: Json<Written>", created_at
+               from visitor_analytics.segment where name = $1 or id = $2
+               order by name = $1 desc limit 1"#,
+            named,
+            named.parse::<Uuid>().ok(),
+        );
+        Ok(segment.fetch_optional(&self.pool).await?)
+    }
+
+    /// Adds a segment.
+    pub async fn add_segment(
+        &self,
+        id: Uuid,
+        name: &str,
+        filters: &Written,
+        now: DateTime<Utc>,
+    ) -> Result<Kept<Segment>, StoreError> {
+        let count =
+            sqlx::query_scalar!(r#"select count(*) as "count!" from visitor_analytics.segment"#);
+        if count.fetch_one(&self.pool).await? >= MOST {
+            return Ok(Kept::Full);
+        }
+        let added = sqlx::query_as!(
+            Segment,
+            r#"insert into visitor_analytics.segment (id, name, filters, created_at)
+               values ($1, $2, $3, $4) on conflict on constraint segment_name_key do nothing
+               returning id, name, filters as "filters: Json<Written>", created_at"#,
+            id,
+            name,
+            Json(filters) as _,
+            now,
+        );
+        let added = added.fetch_optional(&self.pool).await?;
+        Ok(added.map_or(Kept::Taken, Kept::Done))
+    }
+
+    /// Changes a segment; what is `None` stays.
+    pub async fn change_segment(
+        &self,
+        id: Uuid,
+        name: Option<&str>,
+        filters: Option<&Written>,
+    ) -> Result<Kept<Segment>, StoreError> {
+        let changed = sqlx::query_as!(
+            Segment,
+            r#"update visitor_analytics.segment
+               set name = coalesce($2, name), filters = coalesce($3, filters)
+               where id = $1 and not exists (select from visitor_analytics.segment
+                                             where name = $2 and id <> $1)
+               returning id, name, filters as "filters: Json<Written>", created_at"#,
+            id,
+            name,
+            filters.map(Json) as _,
+        );
+        if let Some(segment) = changed.fetch_optional(&self.pool).await? {
+            return Ok(Kept::Done(segment));
+        }
+        let is_there = self.segment(&id.to_string()).await?.is_some();
+        Ok(if is_there { Kept::Taken } else { Kept::Missing })
+    }
+
+    /// Removes a segment. Returns whether it was there.
+    pub async fn remove_segment(&self, id: Uuid) -> Result<bool, StoreError> {
+        let removed = sqlx::query!("delete from visitor_analytics.segment where id = $1", id);
+        Ok(removed.execute(&self.pool).await?.rows_affected() > 0)
+    }
+}

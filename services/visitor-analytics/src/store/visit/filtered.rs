@@ -1,0 +1,66 @@
+//! Visits that pass filters.
+
+use chrono::{DateTime, Utc};
+use common::visitor_analytics::Visit;
+use sqlx::{Postgres, QueryBuilder};
+use uuid::Uuid;
+
+use super::row::{VisitRow, select_visits};
+use super::{Found, VisitKey, VisitQuery};
+use crate::store::{Store, StoreError, condition};
+
+impl Store {
+    /// Visits that pass, the newest first: first which, then what they are.
+    pub(super) async fn filtered_visits(&self, query: &VisitQuery) -> Result<Found, StoreError> {
+        let mut select = QueryBuilder::<Postgres>::new(
+            "select v.id, v.timestamp from visitor_analytics.site of cross join lateral (
+                 select v.id, v.timestamp from visitor_analytics.visit v
+                 where v.site_id = of.id",
+        );
+        between(&mut select, query);
+        if let Some(is_bot) = query.bots.wanted() {
+            select.push(" and v.is_bot = ").push_bind(is_bot);
+        }
+        condition::push(&mut select, &query.filters, query.zone);
+        select.push(" order by v.timestamp desc, v.id desc limit ");
+        select.push_bind(query.limit + 1).push(") v");
+        if let Some(site) = &query.site {
+            select.push(" where of.domain = ").push_bind(site);
+        }
+        select.push(" order by v.timestamp desc, v.id desc limit ");
+        select.push_bind(query.limit + 1);
+        let mut keys: Vec<VisitKey> = select.build_query_as().fetch_all(&self.pool).await?;
+        let limit = usize::try_from(query.limit).unwrap_or_default();
+        let more = keys.len() > limit;
+        keys.truncate(limit);
+        let (ids, moments): (Vec<Uuid>, Vec<DateTime<Utc>>) = keys.into_iter().unzip();
+        let rows = select_visits!(
+            "unnest($1::uuid[], $2::timestamptz[]) as k (id, moment)
+             join visitor_analytics.visit v on v.id = k.id and v.timestamp = k.moment",
+            "order by v.timestamp desc, v.id desc",
+            &ids,
+            &moments
+        );
+        let visits = rows.fetch_all(&self.pool).await?.into_iter();
+        let visits = visits.map(Visit::try_from).collect::<Result<_, _>>()?;
+        Ok(Found { visits, more })
+    }
+}
+
+/// The period of a list, and its page.
+pub(in crate::store) fn between(select: &mut QueryBuilder<Postgres>, query: &VisitQuery) {
+    if let Some(from) = query.from {
+        select.push(" and v.timestamp >= ").push_bind(from);
+    }
+    if let Some(to) = query.to {
+        select.push(" and v.timestamp < ").push_bind(to);
+    }
+    if let Some((timestamp, id)) = query.after {
+        select.push(" and (v.timestamp, v.id) < (");
+        select
+            .push_bind(timestamp)
+            .push(", ")
+            .push_bind(id)
+            .push(")");
+    }
+}
