@@ -4,7 +4,8 @@
     refresh.py CRAWLERS_PACKAGE UA_PARSER_CRATE ATTRIBUTION_FOLDER
 
 CRAWLERS_PACKAGE is the unpacked npm package crawler-user-agents, UA_PARSER_CRATE the unpacked
-crate ua-parser; each is brought by its ordinary client (`npm pack`, `cargo vendor`).
+crate ua-parser (its uap-core is newer than npm's); each is brought by its ordinary client: `npm pack`,
+and `cargo vendor` in an empty project that depends on the crate.
 ATTRIBUTION_FOLDER holds Matomo's lists as matomo-search.jsonl, matomo-social.jsonl and
 matomo-ai-assistant.jsonl (`{"kind","name","domains"}` a line), and GA4's source categories as
 ga4-source-categories.csv (`source,source_category`). Needs PyYAML.

@@ -1,12 +1,15 @@
 //! The only reader of the environment.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use chassis::database::DatabaseArgs;
 use chassis::settings::ServiceArgs;
 use chrono::TimeDelta;
 use url::Url;
 
+use crate::domain::bot::Ranges;
 use crate::domain::policy::{Policy, Retention, StoreIp};
 use crate::domain::session::{NotifyWhen, Telling};
 use crate::domain::source::Parameters;
@@ -48,6 +51,11 @@ pub struct Config {
     /// it is a person's. Once a session at most.
     #[arg(long, env = "NOTIFY_WHEN", value_enum, default_value_t)]
     pub notify_when: NotifyWhen,
+    /// Files with the addresses from which crawlers come, as their owners publish them:
+    /// `Googlebot=googlebot.json,bingbot=bingbot.json`. Who has such a crawler's user agent and
+    /// comes from elsewhere is called a pretender.
+    #[arg(long, env = "CRAWLER_RANGES", value_delimiter = ',', value_parser = published)]
+    pub crawler_ranges: Vec<(String, PathBuf)>,
     #[command(flatten)]
     #[expect(
         missing_docs,
@@ -101,6 +109,17 @@ impl Config {
         }
     }
 
+    /// Reads the files with crawlers' addresses.
+    pub fn ranges(&self) -> anyhow::Result<Ranges> {
+        let mut ranges = Ranges::default();
+        for (name, path) in &self.crawler_ranges {
+            let unusable = || format!("CRAWLER_RANGES: {name}={}", path.display());
+            let published = std::fs::read_to_string(path).with_context(unusable)?;
+            ranges.add(name, &published).with_context(unusable)?;
+        }
+        Ok(ranges)
+    }
+
     /// What is kept of visitors.
     #[must_use]
     pub fn policy(&self) -> Policy {
@@ -147,6 +166,16 @@ pub struct Reclassify {
     /// Visits in one transaction.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub batch: u16,
+}
+
+/// `Googlebot=path`: a crawler and its file.
+fn published(text: &str) -> Result<(String, PathBuf), &'static str> {
+    let (name, path) = text.split_once('=').unwrap_or_default();
+    let (name, path) = (name.trim(), path.trim());
+    if name.is_empty() || path.is_empty() {
+        return Err("a crawler's name and its file: Googlebot=googlebot.json");
+    }
+    Ok((name.to_owned(), PathBuf::from(path)))
 }
 
 /// Ten years, in seconds.

@@ -51,9 +51,10 @@ pub struct Received {
 }
 
 impl Ingest {
-    /// Compiles the lists, which takes a moment.
+    /// Puts the way together.
     #[must_use]
     pub fn new(
+        classifier: Classifier,
         store: Store,
         locator: Locator,
         recorder: Recorder,
@@ -61,7 +62,7 @@ impl Ingest {
         watch: Watch,
     ) -> Self {
         Self {
-            classifier: Classifier::new(),
+            classifier,
             locator,
             store,
             recorder,

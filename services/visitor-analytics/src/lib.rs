@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clients::geo::{Locator, PATIENCE};
 use crate::clients::notification::Notifier;
 use crate::config::Config;
+use crate::domain::classifier::Classifier;
 use crate::ingest::Ingest;
 use crate::store::Store;
 use crate::workers::announcer::Announcer;
@@ -100,7 +101,14 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
     let (watch, watcher) = Watch::new(store.clone(), clock.clone());
     let visitor_ids = policy.visitor_ids;
     let state = http::Shared {
-        ingest: Ingest::new(store.clone(), locator.clone(), recorder, visitor_ids, watch),
+        ingest: Ingest::new(
+            Classifier::knowing(config.ranges()?),
+            store.clone(),
+            locator.clone(),
+            recorder,
+            visitor_ids,
+            watch,
+        ),
         telling: config.telling(),
         store: store.clone(),
         policy,

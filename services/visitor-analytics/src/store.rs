@@ -3,6 +3,7 @@
 mod behaviour;
 mod bots;
 mod condition;
+mod confirm;
 mod dimension;
 mod event;
 mod explain;

@@ -23,6 +23,10 @@ use visitor_analytics::domain::classifier::Classifier;
 use visitor_analytics::domain::policy::Policy;
 use visitor_analytics::domain::visit::NewVisit;
 
+/// As the service has it: glibc gives memory back and takes it again in each round.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const VISITS: usize = 20_000;
 const ROUNDS: usize = 20;
 

@@ -30,7 +30,7 @@ pub struct Agent {
 }
 
 /// As much of a user agent is looked at; browsers' are shorter.
-const LONGEST: usize = 512;
+const LONGEST: usize = 400;
 
 /// Reads user agents.
 #[derive(Default)]

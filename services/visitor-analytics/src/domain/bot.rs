@@ -7,12 +7,14 @@ mod headers;
 mod marks;
 mod network;
 mod path;
+mod ranges;
 mod reason;
 mod shape;
 
 pub use category::Category;
 pub use crawlers::{Crawler, Crawlers};
 pub use headers::is_prefetch;
+pub use ranges::{Ranges, Unusable};
 pub use reason::{Evidence, Reason};
 
 use common::geo::Location;
@@ -23,13 +25,13 @@ use super::source::is_spam;
 use super::visit::Headers;
 
 /// The version of these rules; a change of a rule or a list makes it grow.
-pub const RULESET: u16 = 2;
+pub const RULESET: u16 = 3;
 
 /// From this score on a visitor is a bot.
 pub const THRESHOLD: u8 = 50;
 
 /// As much of a user agent is looked at; browsers' are shorter.
-const LONGEST: usize = 512;
+const LONGEST: usize = 400;
 
 /// Recognises bots by their user agents.
 #[derive(Default)]
@@ -155,19 +157,22 @@ impl AgentVerdict {
 }
 
 impl Verdict {
-    /// The sum of these reasons' weights.
+    /// The sum of these reasons' weights, between 0 and 100.
     #[must_use]
     pub fn of(mut reasons: Vec<Reason>, name: Option<String>, category: Option<Category>) -> Self {
         reasons.sort_unstable();
         reasons.dedup();
-        let score = reasons.iter().map(|r| u32::from(r.weight())).sum::<u32>();
-        let score = u8::try_from(score.min(100)).unwrap_or(100);
+        let score: i32 = reasons.iter().map(|r| i32::from(r.weight())).sum();
+        let score = u8::try_from(score.clamp(0, 100)).unwrap_or(100);
         let is_bot = score >= THRESHOLD;
+        // It is not what it calls itself, and what it is nobody knows.
+        let pretends = reasons.contains(&Reason::CrawlerPretender);
+        let category = category.map(|known| if pretends { Category::Other } else { known });
         Self {
             is_bot,
             score,
             reasons,
-            name: name.filter(|_| is_bot),
+            name: name.filter(|_| is_bot && !pretends),
             category: category.filter(|_| is_bot),
         }
     }

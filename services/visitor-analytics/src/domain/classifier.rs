@@ -5,7 +5,7 @@ use std::sync::Arc;
 use quick_cache::sync::Cache;
 
 use super::agent::{AgentReader, Hints};
-use super::bot::AgentJudge;
+use super::bot::{AgentJudge, Ranges};
 use super::classified::{AgentFindings, Classified, Place};
 use super::visit::NewVisit;
 
@@ -16,16 +16,24 @@ const AGENTS: usize = 4_096;
 pub struct Classifier {
     reader: AgentReader,
     judge: AgentJudge,
+    ranges: Ranges,
     agents: Cache<(String, Option<Hints>), Arc<AgentFindings>>,
 }
 
 impl Classifier {
-    /// Compiles the lists, which takes a moment.
+    /// Prepares the lists, which takes a moment.
     #[must_use]
     pub fn new() -> Self {
+        Self::knowing(Ranges::default())
+    }
+
+    /// One that knows where some crawlers come from.
+    #[must_use]
+    pub fn knowing(ranges: Ranges) -> Self {
         Self {
             reader: AgentReader::new(),
             judge: AgentJudge::new(),
+            ranges,
             agents: Cache::new(AGENTS),
         }
     }
@@ -35,7 +43,13 @@ impl Classifier {
     pub fn classify(&self, visit: NewVisit, visitor_id: String, place: Place) -> Classified {
         let hints = visit.headers.as_ref().and_then(Hints::of);
         let findings = self.findings(&visit.user_agent, hints);
-        Classified::new(visit, visitor_id, findings, place)
+        let name = findings.verdict.name.as_deref();
+        let proof = name.and_then(|name| self.ranges.judge(name, visit.ip));
+        let mut classified = Classified::new(visit, visitor_id, findings, place);
+        if let Some(proof) = proof.filter(|_| classified.verdict.is_bot) {
+            classified.verdict = classified.verdict.with([proof]);
+        }
+        classified
     }
 
     /// What a user agent and its client hints tell.

@@ -29,6 +29,12 @@ pub struct Engagement {
 }
 
 impl Engagement {
+    /// Whether it confirms that a browser showed the page to somebody, for a second at least.
+    #[must_use]
+    pub const fn confirms(self) -> bool {
+        self.seconds > 0
+    }
+
     /// Accepts a report, or says what is wrong with it.
     pub fn accept(from: Submitted) -> Result<Self, Invalid> {
         if from.scroll_depth > 100 {

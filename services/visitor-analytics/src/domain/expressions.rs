@@ -6,11 +6,15 @@
 
 mod needs;
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use aho_corasick::AhoCorasick;
-use regex_automata::meta::{BuildError, Regex};
+use regex_automata::meta::{self, Regex};
+use regex_automata::nfa::thompson::backtrack::BoundedBacktracker;
+use regex_automata::nfa::thompson::{self, WhichCaptures};
+use regex_automata::util::captures::Captures;
 use regex_automata::util::syntax;
+use regex_automata::{Anchored, Input, Span};
 
 use needs::Set;
 
@@ -32,13 +36,22 @@ pub(super) struct Pattern {
 
 struct Expression {
     pattern: Pattern,
-    compiled: OnceLock<Regex>,
+    finder: OnceLock<Finder>,
+    /// Finds the groups of a match; few expressions ever match.
+    groups: OnceLock<BoundedBacktracker>,
     /// Sets of words by number, the rarest first; a text must have one word of each.
     needs: Vec<Vec<usize>>,
 }
 
-/// What an expression has worked out about texts is kept up to so many bytes in each thread.
-const REMEMBERED: usize = 512 << 10;
+/// Finds matches. Threads share what is worked out about texts, which is the most of its memory, and
+/// have it for a microsecond.
+struct Finder {
+    regex: Regex,
+    known: Mutex<meta::Cache>,
+}
+
+/// What a finder works out is kept up to so many bytes, twice.
+const REMEMBERED: usize = 256 << 10;
 
 impl Pattern {
     fn syntax(&self) -> syntax::Config {
@@ -48,15 +61,31 @@ impl Pattern {
             .case_insensitive(self.is_caseless)
     }
 
-    fn compile(&self) -> Result<Regex, Box<BuildError>> {
+    fn finder(&self) -> Finder {
         let engine = Regex::config()
             .utf8_empty(false)
+            .which_captures(WhichCaptures::Implicit)
+            .onepass(false)
             .hybrid_cache_capacity(REMEMBERED);
         let mut builder = Regex::builder();
         let builder = builder.configure(engine).syntax(self.syntax());
-        builder.build(&self.text).map_err(Box::new)
+        let regex = builder.build(&self.text).expect(COMPILES);
+        Finder {
+            known: Mutex::new(regex.create_cache()),
+            regex,
+        }
+    }
+
+    fn groups(&self) -> BoundedBacktracker {
+        let mut builder = BoundedBacktracker::builder();
+        let builder = builder
+            .syntax(self.syntax())
+            .thompson(thompson::Config::new().utf8(false));
+        builder.build(&self.text).expect(COMPILES)
     }
 }
+
+const COMPILES: &str = "the vendored expressions compile; a test compiles them all";
 
 impl Expressions {
     /// Prepares the search. What cannot be parsed needs no word, and panics where it is tried.
@@ -86,7 +115,8 @@ impl Expressions {
             }
             all.push(Expression {
                 pattern,
-                compiled: OnceLock::new(),
+                finder: OnceLock::new(),
+                groups: OnceLock::new(),
                 needs,
             });
         }
@@ -120,13 +150,29 @@ impl Expressions {
         watched
     }
 
-    /// The expression at a place.
-    pub(super) fn get(&self, place: usize) -> &Regex {
+    /// Where the expression at a place matches.
+    pub(super) fn find(&self, place: usize, text: &str) -> Option<Span> {
         let expression = &self.all[place];
-        expression.compiled.get_or_init(|| {
-            let compiled = expression.pattern.compile();
-            compiled.expect("the vendored expressions compile; a test compiles them all")
-        })
+        let finder = &expression.finder;
+        let finder = finder.get_or_init(|| expression.pattern.finder());
+        // What a search that panicked left behind is cleared by the next.
+        let known = &mut finder.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = finder.regex.search_with(known, &Input::new(text));
+        found.map(|found| found.span())
+    }
+
+    /// The groups of what was found there.
+    pub(super) fn groups(&self, place: usize, text: &str, found: Span) -> Option<Captures> {
+        let expression = &self.all[place];
+        let groups = expression
+            .groups
+            .get_or_init(|| expression.pattern.groups());
+        let input = Input::new(text).span(found).anchored(Anchored::Yes);
+        let mut captures = groups.create_captures();
+        let mut cache = groups.create_cache();
+        let searched = groups.try_search_slots(&mut cache, &input, captures.slots_mut());
+        captures.set_pattern(searched.ok().flatten());
+        captures.is_match().then_some(captures)
     }
 }
 
@@ -157,7 +203,20 @@ mod tests {
         assert_eq!(all.candidates("Chrome/1 Mobile"), [1, 2]);
         assert_eq!(all.candidates("OPERA-MINI"), [2, 3]);
         assert_eq!(all.candidates("foo"), [2, 4]);
-        assert!(!all.get(4).is_match("foo") && all.get(3).is_match("OPERA-MINI"));
+        assert!(all.find(4, "foo").is_none() && all.find(3, "OPERA-MINI").is_some());
+    }
+
+    #[test]
+    fn groups_are_those_of_the_match() {
+        let all = of(&["b(.)(?:(x)|y)"]);
+        let text = "éaabcybdx";
+        let found = all.find(0, text).unwrap();
+        let groups = all.groups(0, text, found).unwrap();
+        let group = |number| groups.get_group(number).map(|span| &text[span.range()]);
+        assert_eq!(
+            [group(0), group(1), group(2)],
+            [Some("bcy"), Some("c"), None]
+        );
     }
 
     #[test]
@@ -179,7 +238,7 @@ mod tests {
             let all = of(&[pattern]);
             for text in texts {
                 assert!(
-                    !all.get(0).is_match(text) || all.candidates(text) == [0],
+                    all.find(0, text).is_none() || all.candidates(text) == [0],
                     "{pattern} {text}"
                 );
             }

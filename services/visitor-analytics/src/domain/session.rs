@@ -26,13 +26,14 @@ pub enum NotifyWhen {
     #[default]
     #[value(name = "first_visit")]
     FirstVisit,
-    /// A second visit: who looks at one page only may be a bot that nothing gave away.
+    /// A second visit, or the word of the page's script that the page is looked at: who asks for one
+    /// page only may be a bot that nothing gave away.
     #[value(name = "second_signal")]
     SecondSignal,
 }
 
 impl NotifyWhen {
-    /// How many visits a session must have.
+    /// How many visits a session must have that no script confirmed.
     #[must_use]
     pub const fn visits(self) -> u32 {
         match self {

@@ -93,7 +93,7 @@ impl Utm {
         if url.query().is_none_or(|query| !query.contains("utm_")) {
             return utm;
         }
-        for (name, value) in url.query_pairs() {
+        for (name, value) in url.query_pairs().take(parameters::MOST) {
             let field = match &*name {
                 "utm_source" => &mut utm.source,
                 "utm_medium" => &mut utm.medium,
@@ -113,8 +113,15 @@ impl Utm {
 }
 
 fn bare_host(url: &Url) -> &str {
-    let host = url.host_str().unwrap_or_default();
-    host.strip_prefix("www.").unwrap_or(host)
+    bare(url.host_str().unwrap_or_default())
+}
+
+/// A host without `www.`, and without what stands in front of its last eight labels.
+fn bare(host: &str) -> &str {
+    const LABELS: usize = 8;
+    let host = host.strip_prefix("www.").unwrap_or(host);
+    let cut = host.rmatch_indices('.').nth(LABELS - 1);
+    cut.map_or(host, |(at, _)| &host[at + 1..])
 }
 
 /// Whether both are pages of one registered domain (by the public suffix list).

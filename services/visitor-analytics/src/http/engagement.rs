@@ -23,7 +23,9 @@ pub(super) struct Answer {
 
 /// Tells how long a page was looked at, and how much of it.
 ///
-/// The larger number stays, so that a report may come twice, late, or in another order.
+/// The larger number stays, so that a report may come twice, late, or in another order. A second
+/// of it confirms that a browser shows the page: what spoke against a person weighs less, and with
+/// `NOTIFY_WHEN=second_signal` it is the second signal.
 #[utoipa::path(post, path = "/visits/{id}/engagement", tag = "visits", request_body = Submitted,
     params(("id" = Uuid, Path, description = "The visit's id")),
     responses(
@@ -41,7 +43,13 @@ pub(super) async fn grow(
     let report = Engagement::accept(report).map_err(|e| error::invalid(&e))?;
     let known = state.store.engage(id, report).await;
     let known = known.map_err(|e| error::store(&e))?;
-    let known = known.ok_or_else(|| Problem::not_found("there is no visit with this id"))?;
+    let missing = || Problem::not_found("there is no visit with this id");
+    let (known, moment) = known.ok_or_else(missing)?;
+    if known.confirms() {
+        let now = state.clock.now();
+        let confirmed = state.store.confirm((id, moment), state.telling, now).await;
+        confirmed.map_err(|e| error::store(&e))?;
+    }
     Ok(axum::Json(Answer {
         id,
         engagement_seconds: known.seconds,

@@ -40,7 +40,7 @@ pub(super) struct Explanation {
 #[derive(Debug, Serialize, ToSchema)]
 struct Judged {
     is_bot: bool,
-    /// The sum of the weights, 100 at most.
+    /// The sum of the weights, between 0 and 100.
     score: u8,
     /// From this score on it is a bot's.
     threshold: u8,
@@ -56,8 +56,8 @@ struct Judged {
 #[derive(Debug, Serialize, ToSchema)]
 struct Rule {
     code: String,
-    /// What it added to the score; `null` where today's rules do not know it.
-    weight: Option<u8>,
+    /// What it added to the score, or took from it; `null` where today's rules do not know it.
+    weight: Option<i8>,
     /// What it says.
     about: Option<&'static str>,
 }

@@ -27,6 +27,39 @@ pub(super) struct Change {
     pub(super) is_counted: bool,
 }
 
+/// A session that is worth telling of if it is a person's, and the visit that makes it so.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tell {
+    pub(super) session_id: Uuid,
+    pub(super) visit_id: Uuid,
+    pub(super) timestamp: DateTime<Utc>,
+}
+
+impl Tell {
+    async fn put_into_outbox(
+        &self,
+        transaction: &mut Transaction<'_, Postgres>,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "with told as (
+                 update visitor_analytics.session set announced = true
+                 where id = $1 and not is_bot and not announced returning id)
+             insert into visitor_analytics.outbox (session_id, visit_id, visit_timestamp, due_at,
+                 created_at)
+             select id, $2, $3, $4, $4 from told
+             on conflict on constraint outbox_session_key do nothing",
+            self.session_id,
+            self.visit_id,
+            self.timestamp,
+            now,
+        )
+        .execute(&mut **transaction)
+        .await?;
+        Ok(())
+    }
+}
+
 /// A stored verdict, as far as the rules know its reasons still.
 pub(super) fn stored(reasons: &[String], name: Option<String>, category: Option<&str>) -> Verdict {
     let known = reasons.iter().filter_map(|code| Reason::with_code(code));
@@ -41,21 +74,32 @@ impl Store {
         changes: &[Change],
         now: DateTime<Utc>,
     ) -> Result<u64, StoreError> {
-        if changes.is_empty() {
+        let visitors: Vec<VisitorKey> = changes.iter().map(|c| c.visitor.clone()).collect();
+        self.rejudge_and_tell(&visitors, changes, None, now).await
+    }
+
+    /// The same, and then tells of a session that nobody has been told of, where it is a person's.
+    pub(super) async fn rejudge_and_tell(
+        &self,
+        visitors: &[VisitorKey],
+        changes: &[Change],
+        tell: Option<&Tell>,
+        now: DateTime<Utc>,
+    ) -> Result<u64, StoreError> {
+        if changes.is_empty() && tell.is_none() {
             return Ok(0);
         }
-        let visitors: Vec<VisitorKey> = changes.iter().map(|c| c.visitor.clone()).collect();
-        let begin = locks::begin(&visitors);
+        let begin = locks::begin(visitors);
         let mut recording = self.recording.lock().await;
         // Who records alone would have to give that up for every session that is found out.
         let Some(mut line) = recording.take_leased() else {
             drop(recording);
             let transaction = self.pool.begin_with(begin).await?;
-            return self.rejudge_in(transaction, changes, now).await;
+            return self.rejudge_in(transaction, changes, tell, now).await;
         };
         let transaction = line.connection.begin_with(begin).await?;
-        let done = self.rejudge_in(transaction, changes, now).await?;
-        line.forget(&visitors);
+        let done = self.rejudge_in(transaction, changes, tell, now).await?;
+        line.forget(visitors);
         recording.put_back(line);
         Ok(done)
     }
@@ -64,6 +108,7 @@ impl Store {
         &self,
         mut transaction: Transaction<'_, Postgres>,
         changes: &[Change],
+        tell: Option<&Tell>,
         now: DateTime<Utc>,
     ) -> Result<u64, StoreError> {
         let verdicts: Vec<_> = changes.iter().map(|change| Some(&change.verdict)).collect();
@@ -118,6 +163,9 @@ impl Store {
             to: session.last_seen_at,
         });
         let marked = self.rollups.mark(&mut transaction, touched, now).await?;
+        if let Some(tell) = tell {
+            tell.put_into_outbox(&mut transaction, now).await?;
+        }
         transaction.commit().await?;
         self.dimensions.remember_judged(&numbers);
         self.rollups.remember(marked);

@@ -103,7 +103,7 @@ async fn a_run_that_was_stopped_goes_on(pool: PgPool) {
                    (ruleset, through_timestamp, through_id, visits, changed)
                    values ($1, $2, $3, 3, 3)";
     let stopped = sqlx::query(stopped)
-        .bind(2_i16)
+        .bind(3_i16)
         .bind(third.timestamp)
         .bind(third.id);
     stopped.execute(&system.pool).await.unwrap();

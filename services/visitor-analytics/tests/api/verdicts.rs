@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::support::{System, noon, start, start_with, until, visit};
+use crate::support::{System, answer, noon, start, start_with, until, visit};
 
 fn page(n: i64, moment: i64, status: u16) -> Value {
     let url = format!("https://shop.example/{n}");
@@ -96,6 +96,97 @@ async fn a_second_signal_is_waited_for_and_a_session_is_told_of_once(pool: PgPoo
     assert_eq!(system.notification.notified().len(), 1);
     let story = explained(&system, &first).await;
     assert_eq!(story["notification"]["status"], "told");
+}
+
+/// What the script of a visit's page tells.
+async fn engage(system: &System, recorded: &Value, seconds: u32) {
+    let path = format!("/visits/{}/engagement", recorded["id"].as_str().unwrap());
+    let report = json!({"engagement_seconds": seconds, "scroll_depth": 10});
+    let (status, body) = answer(system.post_to(&path).json(&report).send().await.unwrap()).await;
+    assert_eq!(status, 200, "{body}");
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_pages_script_is_a_second_signal(pool: PgPool) {
+    let system = start_with(pool, &["--notify-when", "second_signal"]).await;
+    let first = system.record(&visit(&json!({}))).await;
+    let old = noon() - TimeDelta::hours(1);
+    let late = system
+        .record(&visit(&json!({"timestamp": old, "ip": "81.2.69.7"})))
+        .await;
+    let bot = json!({"user_agent": "curl/8.5.0", "ip": "81.2.69.8"});
+    let bot = system.record(&visit(&bot)).await;
+    engage(&system, &first, 0).await;
+    for recorded in [&late, &bot] {
+        engage(&system, recorded, 5).await;
+    }
+    assert_eq!(system.count("outbox").await, 0);
+    for seconds in [5, 20] {
+        engage(&system, &first, seconds).await;
+    }
+    system.record(&visit(&json!({}))).await;
+    until("the announcement", async || {
+        (system.notification.notified().len() == 1).then_some(())
+    })
+    .await;
+    until("an empty outbox", async || {
+        (system.count("outbox").await == 0).then_some(())
+    })
+    .await;
+    engage(&system, &first, 40).await;
+    assert_eq!(system.count("outbox").await, 0);
+    assert_eq!(system.notification.notified().len(), 1);
+    let story = explained(&system, &first).await;
+    assert_eq!(story["notification"]["status"], "told");
+    assert_eq!(story["verdict"]["rules"], json!([]));
+}
+
+#[sqlx::test(migrations = false)]
+async fn who_was_doubted_is_told_of_when_a_browser_confirms_it(pool: PgPool) {
+    let system = start(pool).await;
+    let odd = json!({"headers": {"accept": "text/html"}});
+    let recorded = system.record(&visit(&odd)).await;
+    assert_eq!(recorded["is_bot"], true);
+    engage(&system, &recorded, 3).await;
+    let story = explained(&system, &recorded).await;
+    assert_eq!(story["verdict"]["is_bot"], false);
+    assert_eq!(story["verdict"]["score"], 30);
+    assert_eq!(story["verdict"]["rules"][1]["code"], "browser_confirmed");
+    assert_eq!(story["verdict"]["rules"][1]["weight"], -20);
+    assert_eq!(story["session"]["is_bot"], false);
+    until("the announcement", async || {
+        (system.notification.notified().len() == 1).then_some(())
+    })
+    .await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn crawlers_are_verified_by_their_addresses(pool: PgPool) {
+    let folder = std::env::temp_dir().join(format!("ranges-{}", std::process::id()));
+    std::fs::create_dir(&folder).unwrap();
+    let file = folder.join("googlebot.json");
+    let published = r#"{"creationTime": "2026-11-01T00:00:00", "prefixes": [
+        {"ipv6Prefix": "2001:4860:4801::/48"}, {"ipv4Prefix": "66.249.64.0/27"}]}"#;
+    std::fs::write(&file, published).unwrap();
+    let setting = format!("--crawler-ranges=Googlebot={}", file.display());
+    let system = start_with(pool, &[&setting]).await;
+    std::fs::remove_dir_all(folder).unwrap();
+    let google = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)";
+    for (ip, proof, name) in [
+        ("66.249.64.9", "verified_crawler", json!("Googlebot")),
+        ("81.2.69.142", "crawler_pretender", Value::Null),
+    ] {
+        let recorded = system
+            .record(&visit(&json!({"ip": ip, "user_agent": google})))
+            .await;
+        let story = explained(&system, &recorded).await;
+        assert_eq!(story["verdict"]["name"], name);
+        let rules = story["verdict"]["rules"].as_array().unwrap();
+        assert_eq!(rules.last().unwrap()["code"], proof);
+    }
+    let other = json!({"user_agent": "Mozilla/5.0 (compatible; bingbot/2.0)"});
+    let other = system.record(&visit(&other)).await;
+    assert_eq!(other["bot_reasons"], json!(["known_crawler", "bot_word"]));
 }
 
 #[sqlx::test(migrations = false)]

@@ -8,9 +8,12 @@ use crate::domain::expressions::{Expressions, Pattern};
 /// uap-core's three lists.
 #[derive(Deserialize)]
 struct File {
-    user_agent_parsers: Vec<Entry>,
-    os_parsers: Vec<Entry>,
-    device_parsers: Vec<Entry>,
+    #[serde(rename = "user_agent_parsers")]
+    browsers: Vec<Entry>,
+    #[serde(rename = "os_parsers")]
+    systems: Vec<Entry>,
+    #[serde(rename = "device_parsers")]
+    devices: Vec<Entry>,
 }
 
 /// An expression, and what takes the place of its groups.
@@ -98,11 +101,7 @@ impl Lists {
     pub fn new() -> Self {
         let file: File = serde_json::from_str(include_str!("../../../data/uap-core.json"))
             .expect("the vendored list is complete; a test reads it");
-        let lists = [
-            file.user_agent_parsers,
-            file.os_parsers,
-            file.device_parsers,
-        ];
+        let lists = [file.browsers, file.systems, file.devices];
         let mut ends = [0; 3];
         let mut fields = vec![];
         for (list, entries) in lists.iter().enumerate() {
@@ -151,15 +150,13 @@ impl Candidates<'_> {
         let text = self.user_agent;
         // Nobody's user agent needs more; what does is made for it.
         let most = list.effort() / text.len().max(1);
-        let regex = |place: usize| self.lists.expressions.get(place);
-        let place = *places
-            .take(most)
-            .find(|place| regex(**place).is_match(text))?;
-        let mut groups = regex(place).create_captures();
-        regex(place).captures(text, &mut groups);
-        let mut told = self.lists.fields[place]
-            .iter()
-            .map(|field| field.fill(text, &groups));
+        let expressions = &self.lists.expressions;
+        let mut tried = places.take(most);
+        let found = |place: &usize| Some((*place, expressions.find(*place, text)?));
+        let (place, found) = tried.find_map(found)?;
+        let groups = expressions.groups(place, text, found)?;
+        let fields = self.lists.fields[place].iter();
+        let mut told = fields.map(|field| field.fill(text, &groups));
         let name = told.next().flatten().unwrap_or_default();
         Some((name, std::array::from_fn(|_| told.next().flatten())))
     }
@@ -234,7 +231,9 @@ mod tests {
     fn every_expression_compiles() {
         let lists = Lists::new();
         for place in 0..lists.fields.len() {
-            lists.expressions.get(place);
+            if let Some(found) = lists.expressions.find(place, "") {
+                lists.expressions.groups(place, "", found);
+            }
         }
     }
 }

@@ -80,7 +80,7 @@ impl Crawlers {
         let places = self.patterns.candidates(user_agent);
         let most = EFFORT / user_agent.len().max(1);
         let found = places.into_iter().take(most).filter_map(|place| {
-            let span = self.patterns.get(place).find(user_agent)?;
+            let span = self.patterns.find(place, user_agent)?;
             let name = user_agent.get(span.range())?;
             Some((name.trim_matches(|c: char| !c.is_alphanumeric()), place))
         });
@@ -122,7 +122,7 @@ mod tests {
     fn every_pattern_compiles() {
         let crawlers = Crawlers::new();
         for place in 0..crawlers.categories.len() {
-            crawlers.patterns.get(place);
+            crawlers.patterns.find(place, "");
         }
     }
 }

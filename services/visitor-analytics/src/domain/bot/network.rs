@@ -5,7 +5,7 @@ use super::{Circumstances, Reason};
 
 /// Networks from which servers call and hardly any person does, by the numbers that their owners
 /// have registered (the regional registries' databases; `data/README.md`).
-const HOSTING: [u32; 48] = [
+const HOSTING: [u32; 61] = [
     2635,    // Automattic
     3598,    // Microsoft
     7506,    // GMO Internet
@@ -14,6 +14,7 @@ const HOSTING: [u32; 48] = [
     8100,    // QuadraNet
     8560,    // IONOS
     9009,    // M247
+    9370,    // SAKURA Internet
     12876,   // Scaleway
     13238,   // Yandex
     13335,   // Cloudflare
@@ -32,10 +33,14 @@ const HOSTING: [u32; 48] = [
     21859,   // Zenlayer
     24940,   // Hetzner
     26496,   // GoDaddy
+    28753,   // Leaseweb
     29802,   // HIVELOCITY
+    30633,   // Leaseweb
     31898,   // Oracle
+    32244,   // Liquid Web
     32613,   // iWeb
     32934,   // Meta
+    33070,   // Rackspace
     34788,   // Neue Medien Münnich
     35916,   // MULTACOM
     36351,   // IBM SoftLayer
@@ -44,15 +49,23 @@ const HOSTING: [u32; 48] = [
     39351,   // 31173 Services
     40021,   // Contabo
     40676,   // Psychz
+    45090,   // Tencent
     45102,   // Alibaba
     46606,   // Unified Layer
     47583,   // Hostinger
+    49505,   // Selectel
     51167,   // Contabo
     53667,   // FranTech
     54113,   // Fastly
+    54290,   // Hostwinds
+    54825,   // Equinix Metal
+    55286,   // ServerMania
+    60068,   // Datacamp
     60781,   // LeaseWeb
+    62240,   // Clouvider
     63949,   // Akamai (Linode)
     132_203, // Tencent
+    202_053, // UpCloud
     396_982, // Google Cloud
 ];
 

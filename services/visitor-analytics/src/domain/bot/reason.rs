@@ -25,6 +25,8 @@ pub enum Reason {
     NeverExisted,
     /// A build of Chrome that its version has hardly had.
     UnlikelyVersion,
+    /// Behind a desktop browser's user agent stands a word that browsers do not write there.
+    StrangeEnding,
     /// Every browser sends `Accept-Language`.
     NoAcceptLanguage,
     /// Every browser sends `Accept`.
@@ -57,6 +59,12 @@ pub enum Reason {
     ManySites,
     /// A later visit of the session gave it away.
     SessionOfBot,
+    /// The page's script told that the page was looked at: this speaks for a person.
+    BrowserConfirmed,
+    /// The address is one of those from which the crawler comes that the user agent names.
+    VerifiedCrawler,
+    /// The address is none of those.
+    CrawlerPretender,
 }
 
 /// What a rule looks at: what is kept with a visit can be judged again.
@@ -78,7 +86,7 @@ pub enum Evidence {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 31] = [
         Self::KnownCrawler,
         Self::HttpTool,
         Self::HeadlessBrowser,
@@ -90,6 +98,7 @@ impl Reason {
         Self::LongUserAgent,
         Self::NeverExisted,
         Self::UnlikelyVersion,
+        Self::StrangeEnding,
         Self::NoAcceptLanguage,
         Self::NoAccept,
         Self::AcceptsAnything,
@@ -106,6 +115,9 @@ impl Reason {
         Self::MachineRhythm,
         Self::ManySites,
         Self::SessionOfBot,
+        Self::BrowserConfirmed,
+        Self::VerifiedCrawler,
+        Self::CrawlerPretender,
     ];
 
     /// The stable code.
@@ -114,9 +126,9 @@ impl Reason {
         self.rule().0
     }
 
-    /// What it adds to the score.
+    /// What it adds to the score; what speaks for a person takes from it.
     #[must_use]
-    pub const fn weight(self) -> u8 {
+    pub const fn weight(self) -> i8 {
         self.rule().1
     }
 
@@ -139,7 +151,7 @@ impl Reason {
     }
 
     #[rustfmt::skip]
-    const fn rule(self) -> (&'static str, u8, Evidence, &'static str) {
+    const fn rule(self) -> (&'static str, i8, Evidence, &'static str) {
         use Evidence::{Address, Behaviour, Headers, Network, Page, UserAgent};
         match self {
             Self::KnownCrawler => ("known_crawler", 100, UserAgent, "the user agent is on the list of crawlers"),
@@ -153,6 +165,7 @@ impl Reason {
             Self::LongUserAgent => ("long_user_agent", 60, UserAgent, "no browser's user agent is so long"),
             Self::NeverExisted => ("never_existed", 60, UserAgent, "there has never been this version of the browser or system"),
             Self::UnlikelyVersion => ("unlikely_version", 45, UserAgent, "Chrome's version has hardly had this build"),
+            Self::StrangeEnding => ("strange_ending", 45, UserAgent, "behind the browser stands a word that browsers do not write there"),
             Self::NoAcceptLanguage => ("no_accept_language", 50, Headers, "every browser sends Accept-Language"),
             Self::NoAccept => ("no_accept", 30, Headers, "every browser sends Accept"),
             Self::AcceptsAnything => ("accepts_anything", 30, Headers, "who opens a page asks for HTML"),
@@ -169,6 +182,9 @@ impl Reason {
             Self::MachineRhythm => ("machine_rhythm", 60, Behaviour, "pages at a machine's rhythm"),
             Self::ManySites => ("many_sites", 60, Behaviour, "one visitor on many sites at once"),
             Self::SessionOfBot => ("session_of_bot", 100, Behaviour, "another visit of the session gave it away"),
+            Self::BrowserConfirmed => ("browser_confirmed", -20, Behaviour, "the page's script told that the page was looked at"),
+            Self::VerifiedCrawler => ("verified_crawler", 100, Address, "the address is one of the crawler's"),
+            Self::CrawlerPretender => ("crawler_pretender", 100, Address, "the address is none of the crawler's that the user agent names"),
         }
     }
 }

@@ -46,14 +46,16 @@ pub(super) fn judge(user_agent: &str, marked: &Marked) -> Option<Reason> {
     if is_short && (!marked.is_like_browser || is_bare(user_agent)) {
         return Some(Reason::ShortUserAgent);
     }
-    if !marked.is_like_browser || is_compatible_stranger(user_agent) || is_bare(user_agent) {
+    let ending = ending(user_agent);
+    let is_strange = is_compatible_stranger(user_agent) || ending == Some(Ending::Domain);
+    if !marked.is_like_browser || is_strange || is_bare(user_agent) {
         return Some(Reason::UnlikeABrowser);
     }
     let never = never_windows(user_agent) || never_safari(user_agent);
     match chrome(user_agent) {
         Some(Reason::NeverExisted) => Some(Reason::NeverExisted),
         _ if never => Some(Reason::NeverExisted),
-        other => other,
+        other => other.or(ending.map(|_| Reason::StrangeEnding)),
     }
 }
 
@@ -87,6 +89,47 @@ fn is_compatible_stranger(user_agent: &str) -> bool {
         return names.any(stranger);
     }
     false
+}
+
+/// What programs that use a browser write behind its user agent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// Their owner's domain.
+    Domain,
+    /// Their name, without a version; a few makers of browsers do so, too.
+    Word,
+}
+
+/// Browsers of the desk end with a product and its version.
+fn ending(user_agent: &str) -> Option<Ending> {
+    const DESKS: [&str; 3] = ["Windows NT", "Macintosh", "X11"];
+    const SHELLS: [&str; 3] = ["App", "Brave", "Safari"];
+    const DOMAINS: [&str; 10] = [
+        "com", "net", "org", "io", "ai", "dev", "co", "eu", "de", "fr",
+    ];
+    let system = user_agent.strip_prefix("Mozilla/5.0 (")?;
+    let (before, last) = user_agent.rsplit_once(' ')?;
+    let is_modern = before.contains(" Chrome/") || before.contains(" Firefox/");
+    let follows = before
+        .rsplit(' ')
+        .next()
+        .is_some_and(|word| word.contains('/') && !word.ends_with([')', ']']));
+    if !follows || !is_modern || !DESKS.iter().any(|desk| system.starts_with(desk)) {
+        return None;
+    }
+    let name = last.split('/').next().unwrap_or_default();
+    let is_word = |c: char| c.is_ascii_alphabetic() || c == '-' || c == '.';
+    if !name.chars().all(is_word) {
+        return None;
+    }
+    // `com.example.app` is the name of an app.
+    let (first, rest) = name.split_once('.').unwrap_or((name, ""));
+    let end = rest.rsplit('.').next().unwrap_or_default();
+    if DOMAINS.contains(&end) && !DOMAINS.contains(&first) {
+        return Some(Ending::Domain);
+    }
+    let is_bare = name == last && !SHELLS.iter().any(|shell| last.ends_with(shell));
+    is_bare.then_some(Ending::Word)
 }
 
 /// Nothing after the first product.

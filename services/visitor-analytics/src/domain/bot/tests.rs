@@ -250,6 +250,62 @@ fn what_cannot_be_looked_at_again_is_kept() {
 }
 
 #[test]
+fn what_programs_write_behind_a_browsers_user_agent_is_seen() {
+    let ends = |end: &str| verdict(&format!("{CHROME}{end}"), None);
+    for strange in [" Acmeshot", " Edg/142.0.0.0 AcmeHttpAgent"] {
+        let found = ends(strange);
+        assert_eq!(
+            (found.is_bot, found.reasons),
+            (false, vec![Reason::StrangeEnding])
+        );
+        let headers = Headers::from([("accept", "text/html")]);
+        assert!(verdict(&format!("{CHROME}{strange}"), Some(&headers)).is_bot);
+    }
+    for domain in [" acme.com/2.0", " www.acme.fr"] {
+        assert!(ends(domain).is_bot, "{domain}");
+    }
+    for usual in [
+        "",
+        " Edg/142.0.0.0",
+        " Acme/1.0",
+        " Brave",
+        " AcmeApp",
+        " [FB_IAB/FB4A]",
+        " com.acme.shop/1",
+    ] {
+        assert_eq!(ends(usual), Verdict::default(), "{usual}");
+    }
+    let webview = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36 Acme";
+    assert!(!verdict(webview, None).is_bot);
+    assert_eq!(
+        verdict(&format!("{CHROME} Acme-User/1.0"), None).category,
+        Some(Category::AiAssistant)
+    );
+}
+
+#[test]
+fn what_a_browser_confirms_takes_from_the_score() {
+    let doubtful = Verdict::of(vec![Reason::NoAcceptLanguage], None, None);
+    assert!(doubtful.is_bot);
+    let confirmed = doubtful.with([Reason::BrowserConfirmed]);
+    assert_eq!((confirmed.is_bot, confirmed.score), (false, 30));
+    let sure = Verdict::of(vec![Reason::HeadlessBrowser], None, None);
+    assert!(sure.with([Reason::BrowserConfirmed]).is_bot);
+    let person = Verdict::default().with([Reason::BrowserConfirmed]);
+    assert_eq!((person.is_bot, person.score), (false, 0));
+}
+
+#[test]
+fn a_pretender_loses_its_name() {
+    let google = verdict("Mozilla/5.0 (compatible; Googlebot/2.1)", None);
+    let verified = google.with([Reason::VerifiedCrawler]);
+    assert_eq!(verified.name.as_deref(), Some("Googlebot"));
+    let pretender = google.with([Reason::CrawlerPretender]);
+    assert_eq!((pretender.is_bot, pretender.name), (true, None));
+    assert_eq!(pretender.category, Some(Category::Other));
+}
+
+#[test]
 fn a_score_never_passes_100() {
     assert_eq!(verdict("curl/8.5.0", Some(&Headers::default())).score, 100);
 }
@@ -258,6 +314,6 @@ fn a_score_never_passes_100() {
 fn codes_lead_back_to_their_rules() {
     for reason in Reason::ALL {
         assert_eq!(Reason::with_code(reason.code()), Some(reason));
-        assert!(reason.weight() <= 100 && !reason.about().is_empty());
+        assert!((-100..=100).contains(&reason.weight()) && !reason.about().is_empty());
     }
 }

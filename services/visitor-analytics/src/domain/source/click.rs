@@ -4,6 +4,7 @@
 use url::Url;
 
 use super::lists::{Kind, Source};
+use super::parameters::MOST;
 
 /// Whose click led here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +64,8 @@ impl Click {
     #[must_use]
     pub fn of(url: &Url) -> Option<Self> {
         let query = url.query()?;
-        let names = query.split('&').filter_map(|pair| pair.split('=').next());
+        let pairs = query.split('&').take(MOST);
+        let names = pairs.filter_map(|pair| pair.split('=').next());
         let places =
             names.filter_map(|name| IDS.iter().position(|(id, _)| name.eq_ignore_ascii_case(id)));
         places.min().map(|place| IDS[place].1)

@@ -83,7 +83,7 @@ const APPS: [(&str, &str); 18] = [
 pub(super) fn word(word: &str) -> Option<Source> {
     LISTS.get(word).copied().or_else(|| {
         if word.contains('.') {
-            host(word, "/")
+            host(super::bare(word), "/")
         } else {
             None
         }
@@ -92,7 +92,7 @@ pub(super) fn word(word: &str) -> Option<Source> {
 
 /// The source whose page led here.
 pub(super) fn referrer(page: &Url) -> Option<Source> {
-    let name = page.host_str()?;
+    let name = super::bare_host(page);
     if page.scheme() == "android-app" {
         let app = APPS.iter().find(|(package, _)| *package == name);
         return app.and_then(|(_, name)| LISTS.get(name).copied());
@@ -101,7 +101,6 @@ pub(super) fn referrer(page: &Url) -> Option<Source> {
 }
 
 fn host(name: &str, path: &str) -> Option<Source> {
-    let name = name.strip_prefix("www.").unwrap_or(name);
     if let Some(found) = with_path(name, path) {
         return Some(found);
     }

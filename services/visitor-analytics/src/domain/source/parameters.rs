@@ -32,6 +32,9 @@ const KEPT: [&str; 22] = [
     "view",
 ];
 
+/// More parameters are not looked at, and not kept.
+pub(super) const MOST: usize = 64;
+
 /// The parameters that are kept beside those that always are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parameters {
@@ -62,7 +65,8 @@ impl Parameters {
         let Some(query) = url.query() else {
             return;
         };
-        let kept: Vec<&str> = query.split('&').filter(|pair| self.keeps(pair)).collect();
+        let pairs = query.split('&').take(MOST);
+        let kept: Vec<&str> = pairs.filter(|pair| self.keeps(pair)).collect();
         if kept.len() == query.split('&').count() {
             return;
         }
@@ -108,5 +112,7 @@ mod tests {
             Some("utm_term=a%20b")
         );
         assert_eq!(kept("", "gclid=x"), None);
+        let many = "p=1&".repeat(100);
+        assert_eq!(kept("*", &many).unwrap().split('&').count(), MOST);
     }
 }

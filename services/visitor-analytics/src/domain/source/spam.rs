@@ -29,7 +29,7 @@ const DOMAINS: &[&str] = &[
 /// Whether a referrer is a spammer's page.
 #[must_use]
 pub fn is_spam(referrer: &Url) -> bool {
-    let domain = referrer.host_str().and_then(psl::domain_str);
+    let domain = psl::domain_str(super::bare_host(referrer));
     domain.is_some_and(|domain| DOMAINS.binary_search(&domain).is_ok())
 }
 

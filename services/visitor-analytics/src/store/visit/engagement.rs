@@ -8,13 +8,13 @@ use crate::domain::engagement::Engagement;
 use crate::store::{Store, StoreError};
 
 impl Store {
-    /// Lets a visit's engagement grow to this, and tells what it is then; `None` where there is no
-    /// such visit. A visit whose id carries no moment is looked for everywhere.
+    /// Lets a visit's engagement grow to this, and tells what it is then, and when the visit was;
+    /// `None` where there is no such visit. A visit whose id carries no moment is looked for everywhere.
     pub async fn engage(
         &self,
         id: Uuid,
         engagement: Engagement,
-    ) -> Result<Option<Engagement>, StoreError> {
+    ) -> Result<Option<(Engagement, DateTime<Utc>)>, StoreError> {
         if let Some(moment) = moment_of(id) {
             let day = TimeDelta::days(1);
             let found = self
@@ -32,7 +32,7 @@ impl Store {
         id: Uuid,
         engagement: Engagement,
         (from, to): (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
-    ) -> Result<Option<Engagement>, StoreError> {
+    ) -> Result<Option<(Engagement, DateTime<Utc>)>, StoreError> {
         // Nothing is written where nothing grows: the page's last report often comes twice.
         let row = sqlx::query!(
             r#"with old as materialized (
@@ -50,7 +50,8 @@ impl Store {
                           or v.scroll_depth is null or v.scroll_depth < $5)
                    returning v.engagement_seconds, v.scroll_depth)
                select coalesce((select engagement_seconds from grown), seconds) as "seconds!",
-                      coalesce((select scroll_depth from grown), depth) as "depth!"
+                      coalesce((select scroll_depth from grown), depth) as "depth!",
+                      timestamp
                from old limit 1"#,
             id,
             from,
@@ -59,9 +60,12 @@ impl Store {
             i16::from(engagement.depth),
         );
         let row = row.fetch_optional(&self.pool).await?;
-        Ok(row.map(|row| Engagement {
-            seconds: row.seconds.cast_unsigned(),
-            depth: u8::try_from(row.depth).unwrap_or(u8::MAX),
+        Ok(row.map(|row| {
+            let known = Engagement {
+                seconds: row.seconds.cast_unsigned(),
+                depth: u8::try_from(row.depth).unwrap_or(u8::MAX),
+            };
+            (known, row.timestamp)
         }))
     }
 }

@@ -1,0 +1,181 @@
+//! From where crawlers come: the address ranges that their owners publish.
+
+use std::net::IpAddr;
+
+use serde::Deserialize;
+
+use super::Reason;
+
+/// Published ranges, by the name of the crawler.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ranges {
+    /// Names in lower case; first and last addresses, in order and without overlaps.
+    of: Vec<(String, Vec<(u128, u128)>)>,
+}
+
+/// A file as Google, Bing, `OpenAI`, Apple and others publish theirs.
+#[derive(Deserialize)]
+struct Published {
+    prefixes: Vec<Prefix>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Prefix {
+    ipv4_prefix: Option<String>,
+    ipv6_prefix: Option<String>,
+}
+
+/// Why a file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    /// It has another form.
+    #[error(
+        "it is not of the form {{\"prefixes\": [{{\"ipv4Prefix\": …}}, {{\"ipv6Prefix\": …}}]}}: {0}"
+    )]
+    Form(#[from] serde_json::Error),
+    /// A range is none.
+    #[error("{0:?} is no address range")]
+    Range(String),
+    /// It names none, and everybody would be a pretender.
+    #[error("it has no ranges")]
+    Empty,
+}
+
+impl Ranges {
+    /// Adds what is published about a crawler; a crawler may have several files.
+    pub fn add(&mut self, name: &str, published: &str) -> Result<(), Unusable> {
+        let published: Published = serde_json::from_str(published)?;
+        let prefixes = published.prefixes.into_iter();
+        let texts = prefixes.flat_map(|prefix| [prefix.ipv4_prefix, prefix.ipv6_prefix]);
+        let parse = |text: String| range(&text).ok_or(Unusable::Range(text));
+        let mut ranges = texts.flatten().map(parse).collect::<Result<Vec<_>, _>>()?;
+        if ranges.is_empty() {
+            return Err(Unusable::Empty);
+        }
+        let name = name.to_ascii_lowercase();
+        if let Some(known) = self.of.iter().position(|(one, _)| *one == name) {
+            ranges.extend(self.of.swap_remove(known).1);
+        }
+        ranges.sort_unstable();
+        ranges.dedup_by(|next, last| {
+            let overlap = next.0 <= last.1;
+            last.1 = if overlap { last.1.max(next.1) } else { last.1 };
+            overlap
+        });
+        self.of.push((name, ranges));
+        Ok(())
+    }
+
+    /// Whether who calls himself `name` comes from where that crawler comes from; `None` where
+    /// nothing is known about it. `Googlebot` also stands for `Googlebot-Image`.
+    #[must_use]
+    pub fn judge(&self, name: &str, ip: IpAddr) -> Option<Reason> {
+        let is_of = |one: &str| {
+            let start = name.get(..one.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(one))
+        };
+        let known = self.of.iter().filter(|(one, _)| is_of(one));
+        let (_, ranges) = known.max_by_key(|(one, _)| one.len())?;
+        let ip = number(ip);
+        let after = ranges.partition_point(|(first, _)| *first <= ip);
+        let is_inside = after > 0 && ip <= ranges[after - 1].1;
+        Some(if is_inside {
+            Reason::VerifiedCrawler
+        } else {
+            Reason::CrawlerPretender
+        })
+    }
+}
+
+/// IPv4 addresses are numbered as those of IPv6 that stand for them.
+fn number(ip: IpAddr) -> u128 {
+    match ip {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(ip) => ip.to_bits(),
+    }
+}
+
+/// First and last address of `66.249.64.0/27`.
+fn range(text: &str) -> Option<(u128, u128)> {
+    let (address, length) = text.split_once('/')?;
+    let address: IpAddr = address.parse().ok()?;
+    let length: u32 = length.parse().ok()?;
+    let width = if address.is_ipv4() { 32 } else { 128 };
+    let free = width - Some(length).filter(|length| *length <= width)?;
+    let inside = 1_u128.checked_shl(free).map_or(u128::MAX, |size| size - 1);
+    let first = number(address) & !inside;
+    Some((first, first | inside))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_comes_from_elsewhere_is_a_pretender() {
+        let mut ranges = Ranges::default();
+        let google = r#"{"creationTime": "2026-11-01T00:00:00", "prefixes": [
+            {"ipv6Prefix": "2001:4860:4801:10::/64"}, {"ipv4Prefix": "66.249.64.32/27"},
+            {"ipv4Prefix": "66.249.64.0/27"}]}"#;
+        ranges.add("Googlebot", google).unwrap();
+        ranges
+            .add(
+                "googlebot",
+                r#"{"prefixes": [{"ipv4Prefix": "192.0.2.0/24"}]}"#,
+            )
+            .unwrap();
+        ranges
+            .add("All", r#"{"prefixes": [{"ipv6Prefix": "::/0"}]}"#)
+            .unwrap();
+        let judge = |name: &str, ip: &str| ranges.judge(name, ip.parse().unwrap());
+        for (name, ip) in [
+            ("Googlebot", "66.249.64.0"),
+            ("googlebot", "66.249.64.63"),
+            ("Googlebot-Image", "192.0.2.255"),
+            ("Googlebot", "2001:4860:4801:10:ffff::1"),
+            ("All", "203.0.113.9"),
+        ] {
+            assert_eq!(
+                judge(name, ip),
+                Some(Reason::VerifiedCrawler),
+                "{name} {ip}"
+            );
+        }
+        for ip in [
+            "66.249.64.64",
+            "66.249.63.255",
+            "2001:4860:4801:11::",
+            "::42f9:4001",
+        ] {
+            assert_eq!(
+                judge("Googlebot", ip),
+                Some(Reason::CrawlerPretender),
+                "{ip}"
+            );
+        }
+        assert_eq!(judge("Google", "66.249.64.0"), None);
+        assert_eq!(judge("bingbot", "66.249.64.0"), None);
+    }
+
+    #[test]
+    fn what_is_not_of_the_form_is_refused() {
+        let mut ranges = Ranges::default();
+        let with = |range: &str| format!(r#"{{"prefixes": [{{"ipv4Prefix": "{range}"}}]}}"#);
+        for wrong in [
+            "10.0.0.0",
+            "10.0.0.0/33",
+            "10.0.0/8",
+            "::/129",
+            "a/8",
+            "10.0.0.0/-1",
+        ] {
+            let refused = ranges.add("a", &with(wrong));
+            assert!(matches!(refused, Err(Unusable::Range(_))), "{wrong}");
+        }
+        assert!(matches!(ranges.add("a", "[]"), Err(Unusable::Form(_))));
+        let empty = ranges.add("a", r#"{"prefixes": []}"#);
+        assert!(matches!(empty, Err(Unusable::Empty)));
+        assert_eq!(ranges, Ranges::default());
+    }
+}
