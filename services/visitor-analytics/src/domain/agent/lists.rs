@@ -7,6 +7,7 @@ use crate::domain::expressions::{Expressions, Pattern};
 
 /// uap-core's three lists.
 #[derive(Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the list's own names")]
 struct File {
     user_agent_parsers: Vec<Entry>,
     os_parsers: Vec<Entry>,
