@@ -7,7 +7,6 @@ use crate::domain::expressions::{Expressions, Pattern};
 
 /// uap-core's three lists.
 #[derive(Deserialize)]
-#[expect(clippy::struct_field_names, reason = "the list's own names")]
 struct File {
     #[serde(rename = "user_agent_parsers")]
     browsers: Vec<Entry>,
