@@ -24,11 +24,11 @@ for name, condition in FILTERS.items():
         start = end - datetime.timedelta(days=days)
         for report, value in REPORTS.items():
             query = f"""
-                select {value}, count(*), count(distinct (visitor_id, at::date)),
+                select {value}, count(*), count(distinct (visitor_id, "at"::date)),
                     count(distinct session_id),
                     count(distinct session_id) filter (where session_visits = 1)
                 from visit
-                where at >= ? and at < ? and not is_bot and {condition}
+                where "at" >= ? and "at" < ? and not is_bot and {condition}
                 group by 1 order by 3 desc limit 50"""
             times = []
             for _ in range(3):

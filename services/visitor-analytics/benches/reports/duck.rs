@@ -33,7 +33,9 @@ pub(crate) async fn ask(made: &Made) -> HashMap<String, Duration> {
     }
     drop(rows);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/reports/duck.py");
-    let last_day = made.now.date_naive().to_string();
+    // As the site's clock tells it.
+    let zone = chrono_tz::Tz::Europe__Berlin;
+    let last_day = made.now.with_timezone(&zone).date_naive().to_string();
     let told = tokio::process::Command::new(python)
         .args([script, path.to_str().unwrap(), &last_day])
         .output()
