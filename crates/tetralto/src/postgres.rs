@@ -22,7 +22,7 @@ mod tests;
 use std::{
     env::{self, JoinPathsError},
     ffi::OsString,
-    fs::{self, File},
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -30,7 +30,7 @@ use account::Account;
 use binaries::Binaries;
 pub use error::PostgresError;
 pub use lifeline::end_with_parent;
-use place::Place;
+use place::{Lock, Place};
 use server::Server;
 use socket::SocketFolder;
 
@@ -55,7 +55,7 @@ pub struct Cluster {
     data_dir: PathBuf,
     account: Option<Account>,
     durable: bool,
-    lock: File,
+    lock: Lock,
 }
 
 impl Cluster {

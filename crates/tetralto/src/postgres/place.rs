@@ -61,8 +61,19 @@ pub fn beside(data_dir: &Path, extension: &str) -> PathBuf {
     data_dir.with_added_extension(extension)
 }
 
-/// Takes the cluster's lock, which lasts as long as the file is open, so kill -9 frees it too.
-pub fn lock(data_dir: &Path, account: Option<Account>) -> Result<File, PostgresError> {
+/// A cluster's lock, which lasts as long as the file is open, so kill -9 frees it too.
+pub struct Lock(pub(super) File);
+
+impl Drop for Lock {
+    /// A program that is just being started has the file open as well, until it is another program.
+    fn drop(&mut self) {
+        // What fails here is over when the file is closed.
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
+/// Takes the cluster's lock.
+pub fn lock(data_dir: &Path, account: Option<Account>) -> Result<Lock, PostgresError> {
     let path = beside(data_dir, "lock");
     let file = OpenOptions::new()
         .create(true)
@@ -71,7 +82,7 @@ pub fn lock(data_dir: &Path, account: Option<Account>) -> Result<File, PostgresE
         .map_err(at("open", &path))?;
     give(&path, account)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(Errno::WOULDBLOCK) => Err(PostgresError::InUse(data_dir.to_path_buf())),
         Err(error) => Err(at("lock", &path)(error.into())),
     }

@@ -89,7 +89,7 @@ fn a_server_that_outlived_its_launcher_is_replaced() {
     let data_dir = folder.path().join("postgres");
     let first = start(&data_dir).unwrap();
     // What kill -9 does to a launcher where the kernel does not end its children.
-    flock(&first.lock, FlockOperation::Unlock).unwrap();
+    flock(&first.lock.0, FlockOperation::Unlock).unwrap();
     std::mem::forget(first);
 
     let second = start(&data_dir).unwrap();

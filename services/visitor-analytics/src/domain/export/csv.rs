@@ -55,7 +55,7 @@ fn cell(text: &mut String, value: &str) {
     }
 }
 
-/// The values of a line, without the guards of [`line`]; `None` where a quoted one does not end.
+/// The values of a line, without the guards of [`line()`]; `None` where a quoted one does not end.
 #[must_use]
 pub fn read(line: &str) -> Option<Vec<String>> {
     let mut values = vec![];
