@@ -11,13 +11,13 @@ pub(super) mod timeseries;
 
 use std::collections::BTreeMap;
 
-use axum::http::StatusCode;
 use chassis::Problem;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use self::question::Question;
+use super::list::wrong;
 use crate::domain::fold::Numbers;
 use crate::store::Goal;
 
@@ -121,8 +121,4 @@ fn of_class(is_bot: Option<bool>, [people, bots]: [Numbers; 2]) -> Numbers {
 fn too_much() -> Problem {
     let detail = "too many visits to count at once: shorten the period, or add filters";
     Problem::invalid("from", "TOO_MUCH", detail)
-}
-
-fn wrong(field: &str, detail: impl Into<String>) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "QUERY_INVALID", detail).field(field)
 }

@@ -89,33 +89,43 @@ pub(super) async fn query(store: &Store, pairs: Pairs) -> Result<VisitQuery, Pro
     let after = rest.get("cursor").map(|text| {
         read_cursor(text).ok_or_else(|| wrong("cursor", "this is no cursor of this list"))
     });
-    let zone = rest.get("time_zone").map(|name| {
-        let zone: Result<Tz, _> = name.parse();
-        zone.map_err(|_| wrong("time_zone", "an IANA name such as Europe/Berlin"))
-    });
+    let zone = zone(&mut rest)?;
     let site = rest.get("site").map(|name| named_site(name));
     Ok(VisitQuery {
         site: site.transpose()?,
         from,
         to,
-        bots: match rest.get("include_bots").map(String::as_str) {
-            None | Some("false") => BotFilter::Exclude,
-            Some("true") => BotFilter::Include,
-            Some("only") => BotFilter::Only,
-            Some(_) => return Err(wrong("include_bots", "one of false, true, only")),
-        },
+        bots: bots(&mut rest)?,
         after: after.transpose()?,
         limit,
         filters,
-        zone: zone.transpose()?.unwrap_or(Tz::UTC),
+        zone: zone.unwrap_or(Tz::UTC),
     })
 }
 
 pub(super) fn named_site(name: &str) -> Result<String, Problem> {
-    site(name).map_err(|error| wrong("site", &error.to_string()))
+    site(name).map_err(|error| wrong("site", error.to_string()))
 }
 
-pub(super) fn wrong(field: &str, detail: &str) -> Problem {
+/// Whose visits count.
+pub(super) fn bots(rest: &mut BTreeMap<String, String>) -> Result<BotFilter, Problem> {
+    match rest.remove("include_bots").as_deref() {
+        None | Some("false") => Ok(BotFilter::Exclude),
+        Some("true") => Ok(BotFilter::Include),
+        Some("only") => Ok(BotFilter::Only),
+        Some(_) => Err(wrong("include_bots", "one of false, true, only")),
+    }
+}
+
+/// Whose clock counts, where it is named.
+pub(super) fn zone(rest: &mut BTreeMap<String, String>) -> Result<Option<Tz>, Problem> {
+    let zone = rest.remove("time_zone").map(|name| name.parse());
+    let zone = zone.transpose();
+    zone.map_err(|_| wrong("time_zone", "an IANA name such as Europe/Berlin"))
+}
+
+/// A parameter that cannot be read.
+pub(super) fn wrong(field: &str, detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "QUERY_INVALID", detail).field(field)
 }
 

@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 use utoipa::IntoParams;
 
 use super::analytics::question::{Pairs, sort};
-use super::list::{moment, named_site, wrong};
+use super::list::{self, moment, named_site, wrong};
 use crate::domain::day::Day;
 use crate::domain::pick::{Pick, is_told_by_a_visit};
 
@@ -51,22 +51,14 @@ pub(super) fn read_with(
         let detail = "a visit alone does not tell this";
         return Err(wrong(filter.subject.name(), detail));
     }
-    let is_bot = match rest.remove("include_bots").as_deref() {
-        None | Some("false") => Some(false),
-        Some("true") => None,
-        Some("only") => Some(true),
-        Some(_) => return Err(wrong("include_bots", "one of false, true, only")),
-    };
-    let zone = rest.remove("time_zone").map(|name| {
-        let zone: Result<Tz, _> = name.parse();
-        zone.map_err(|_| wrong("time_zone", "an IANA name such as Europe/Berlin"))
-    });
+    let is_bot = list::bots(&mut rest)?.wanted();
+    let zone = list::zone(&mut rest)?;
     let site = rest.remove("site").map(|name| named_site(&name));
     let pick = Pick {
         site: site.transpose()?,
         is_bot,
         filters: filters.to_vec(),
-        zone: zone.transpose()?.unwrap_or(Tz::UTC),
+        zone: zone.unwrap_or(Tz::UTC),
     };
     Ok((pick, rest))
 }

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 pub(super) use columns::Columns;
 pub use export::ExportQuery;
-pub(super) use filtered::between;
+pub(super) use filtered::{between, newest};
 use row::{VisitRow, select_visits};
 
 use super::{Store, StoreError};
@@ -101,7 +101,8 @@ pub enum BotFilter {
 
 impl BotFilter {
     /// What `is_bot` has to be, if it matters.
-    pub(super) fn wanted(self) -> Option<bool> {
+    #[must_use]
+    pub fn wanted(self) -> Option<bool> {
         match self {
             Self::Exclude => Some(false),
             Self::Include => None,

@@ -9,7 +9,7 @@ use chrono::{DateTime, Datelike as _, Days, NaiveDate, Utc};
 use chrono_tz::Tz;
 
 use super::super::error;
-use super::super::list::named_site;
+use super::super::list::{self, named_site};
 use super::{too_much, wrong};
 use crate::domain::day::Day;
 use crate::domain::filters;
@@ -53,17 +53,8 @@ impl Question {
             let of_segment = segment(store, &name).await?;
             filters = filters.iter().cloned().chain(of_segment).collect();
         }
-        let is_bot = match rest.remove("include_bots").as_deref() {
-            None | Some("false") => Some(false),
-            Some("true") => None,
-            Some("only") => Some(true),
-            Some(_) => return Err(wrong("include_bots", "one of false, true, only")),
-        };
-        let zone = rest.remove("time_zone").map(|name| {
-            let zone: Result<Tz, _> = name.parse();
-            zone.map_err(|_| wrong("time_zone", "an IANA name such as Europe/Berlin"))
-        });
-        let zone = zone.transpose()?;
+        let is_bot = list::bots(&mut rest)?.wanted();
+        let zone = list::zone(&mut rest)?;
         let (from, to) = (rest.remove("from"), rest.remove("to"));
         let from = from.map(|text| Edge::read("from", &text)).transpose()?;
         let to = to.map(|text| Edge::read("to", &text)).transpose()?;

@@ -200,7 +200,7 @@ pub(in crate::http) async fn of_user(
     if pairs.iter().any(|(name, _)| name == "user_id") {
         return Err(wrong("user_id", "the path says which user"));
     }
-    let user = own_id(user, "user_id").map_err(|e| wrong("user_id", &e.to_string()))?;
+    let user = own_id(user, "user_id").map_err(|e| wrong("user_id", e.to_string()))?;
     let query = EventQuery {
         user_id: Some(user),
         ..query(pairs)?
@@ -243,7 +243,7 @@ fn query(pairs: Pairs) -> Result<EventQuery, Problem> {
         if query.metadata.len() + query.types.len() >= MOST_VALUES {
             return Err(wrong(&name, "at most 20 values in all conditions"));
         }
-        let own = |value, field| own_id(value, field).map_err(|e| wrong(field, &e.to_string()));
+        let own = |value, field| own_id(value, field).map_err(|e| wrong(field, e.to_string()));
         if name != "event_type" && !met.insert(name.clone()) {
             return Err(wrong(&name, "it is there twice"));
         }
@@ -260,7 +260,7 @@ fn query(pairs: Pairs) -> Result<EventQuery, Problem> {
             }
             "event_type" => {
                 let name = event_type(value);
-                let name = name.map_err(|e| wrong("event_type", &e.to_string()))?;
+                let name = name.map_err(|e| wrong("event_type", e.to_string()))?;
                 query.types.push(name);
             }
             _ => query.metadata.push(condition(&name, &value)?),

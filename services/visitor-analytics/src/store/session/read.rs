@@ -7,8 +7,8 @@ use common::visitor_analytics::Visit;
 use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
-use crate::store::visit::{VisitKey, between};
-use crate::store::{Store, StoreError, VisitQuery, condition};
+use crate::store::visit::{VisitKey, between, newest};
+use crate::store::{Store, StoreError, VisitQuery};
 
 /// Steps of a journey that are told.
 const MOST_STEPS: i64 = 1_000;
@@ -114,14 +114,7 @@ impl Store {
         if let Some(is_bot) = query.bots.wanted() {
             select.push(" and s.is_bot = ").push_bind(is_bot);
         }
-        condition::push(&mut select, &query.filters, query.zone);
-        select.push(" order by v.timestamp desc, v.id desc limit ");
-        select.push_bind(query.limit + 1).push(") v");
-        if let Some(site) = &query.site {
-            select.push(" where of.domain = ").push_bind(site);
-        }
-        select.push(" order by v.timestamp desc, v.id desc limit ");
-        select.push_bind(query.limit + 1);
+        newest(&mut select, query);
         let keys: Vec<VisitKey> = select.build_query_as().fetch_all(&self.pool).await?;
         let (ids, moments): (Vec<Uuid>, Vec<DateTime<Utc>>) = keys.into_iter().unzip();
         let rows = sqlx::query_as!(

@@ -21,14 +21,7 @@ impl Store {
         if let Some(is_bot) = query.bots.wanted() {
             select.push(" and v.is_bot = ").push_bind(is_bot);
         }
-        condition::push(&mut select, &query.filters, query.zone);
-        select.push(" order by v.timestamp desc, v.id desc limit ");
-        select.push_bind(query.limit + 1).push(") v");
-        if let Some(site) = &query.site {
-            select.push(" where of.domain = ").push_bind(site);
-        }
-        select.push(" order by v.timestamp desc, v.id desc limit ");
-        select.push_bind(query.limit + 1);
+        newest(&mut select, query);
         let mut keys: Vec<VisitKey> = select.build_query_as().fetch_all(&self.pool).await?;
         let limit = usize::try_from(query.limit).unwrap_or_default();
         let more = keys.len() > limit;
@@ -45,6 +38,22 @@ impl Store {
         let visits = visits.map(Visit::try_from).collect::<Result<_, _>>()?;
         Ok(Found { visits, more })
     }
+}
+
+/// The end of a statement over each site's visits: those that pass the filters, the newest of them,
+/// and of all sites or the one that is wanted the newest again.
+pub(in crate::store) fn newest(select: &mut QueryBuilder<Postgres>, query: &VisitQuery) {
+    let page = |select: &mut QueryBuilder<Postgres>| {
+        select.push(" order by v.timestamp desc, v.id desc limit ");
+        select.push_bind(query.limit + 1);
+    };
+    condition::push(select, &query.filters, query.zone);
+    page(select);
+    select.push(") v");
+    if let Some(site) = &query.site {
+        select.push(" where of.domain = ").push_bind(site.clone());
+    }
+    page(select);
 }
 
 /// The period of a list, and its page.
