@@ -1,7 +1,6 @@
 //! Translates between HTTP and the domain.
 
 mod analytics;
-mod bots;
 mod engagement;
 mod error;
 mod events;
@@ -86,7 +85,7 @@ pub fn router(state: State, verifier: &Verifier) -> OpenApiRouter {
         .routes(routes!(sessions::one))
         .routes(routes!(visits::one))
         .routes(routes!(explain::explain))
-        .routes(routes!(bots::bots))
+        .routes(routes!(analytics::bots::bots))
         .routes(routes!(visitors::one))
         .routes(routes!(events::read::list))
         .routes(routes!(events::read::by_type))

@@ -1,7 +1,6 @@
 //! Keeps: every SQL statement of the service, one file per table.
 
 mod behaviour;
-mod bots;
 mod condition;
 mod confirm;
 mod dimension;
@@ -32,7 +31,6 @@ use quick_cache::sync::Cache;
 use sqlx::PgPool;
 use tokio::sync::Mutex;
 
-pub use bots::{Bots, BotsQuery, Interval, Share};
 pub use event::{Event, EventQuery, OfType};
 pub use explain::{Announced, Facts, SessionFacts};
 pub use goal::Goal;

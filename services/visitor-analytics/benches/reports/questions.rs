@@ -145,6 +145,7 @@ fn ms(time: Duration) -> f64 {
 
 fn filter(dimension: Dimension, pattern: &str) -> Filter {
     Filter {
+        property: None,
         subject: Subject::Of(dimension),
         any: vec![Pattern::parse(pattern).unwrap()],
         none: vec![],
@@ -184,6 +185,7 @@ async fn ask(store: &Store, asked: &Asked, report: &Report) -> Vec<Duration> {
             Report::Series(interval) => _ = store.series(asked, *interval).await.unwrap(),
             Report::By(subject) => {
                 let wanted = Breakdown {
+                    property: None,
                     subject: *subject,
                     is_bot: Some(false),
                     order: Order::Visitors,

@@ -43,11 +43,16 @@ pub enum Dimension {
     AsOrganization = 27,
     /// Who made the device: `Apple`.
     Brand = 28,
+    /// What kind of bot: `search_engine`.
+    BotCategory = 29,
+    /// Those that the site has named, each with its value: `plan=pro`. A visit may have several, or
+    /// none.
+    Property = 30,
 }
 
 impl Dimension {
     /// Each once, in the order of their numbers.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 31] = [
         Self::Total,
         Self::Page,
         Self::Title,
@@ -77,6 +82,8 @@ impl Dimension {
         Self::BotReason,
         Self::AsOrganization,
         Self::Brand,
+        Self::BotCategory,
+        Self::Property,
     ];
 
     /// The number that is stored.
@@ -125,6 +132,8 @@ impl Dimension {
             Self::BotReason => "bot_reason",
             Self::AsOrganization => "as_organization",
             Self::Brand => "brand",
+            Self::BotCategory => "bot_category",
+            Self::Property => "property",
         }
     }
 }
@@ -139,7 +148,7 @@ mod tests {
             assert_eq!(usize::try_from(dimension.code()), Ok(place));
             assert_eq!(Dimension::with_code(dimension.code()), Some(dimension));
         }
-        assert_eq!(Dimension::with_code(29), None);
+        assert_eq!(Dimension::with_code(31), None);
         assert_eq!(Dimension::with_code(-1), None);
     }
 }

@@ -1,5 +1,6 @@
 //! Filters as they are written: a dimension's name and a value.
 
+use super::dimension::Dimension;
 use super::pattern::Pattern;
 use super::question::{Filter, Subject};
 
@@ -12,6 +13,8 @@ const MOST: usize = 100;
 pub enum FilterError {
     #[error("there is no such parameter or dimension")]
     Unknown,
+    #[error("say which property: property:plan=pro")]
+    WhichProperty,
     #[error("at most {MOST} values in all filters")]
     TooMany,
     #[error("a value has at most 1024 bytes, and no NUL")]
@@ -22,7 +25,10 @@ pub enum FilterError {
 
 /// Adds a value to the filters: one that is asked for, or after a `!` one that is ruled out.
 pub fn add(filters: &mut Vec<Filter>, name: &str, value: &str) -> Result<(), FilterError> {
-    let subject = Subject::named(name).ok_or(FilterError::Unknown)?;
+    let (subject, property) = Subject::with_property(name).ok_or(FilterError::Unknown)?;
+    if subject == Subject::Of(Dimension::Property) && property.is_none() {
+        return Err(FilterError::WhichProperty);
+    }
     let known: usize = filters.iter().map(|f| f.any.len() + f.none.len()).sum();
     if known >= MOST {
         return Err(FilterError::TooMany);
@@ -34,10 +40,13 @@ pub fn add(filters: &mut Vec<Filter>, name: &str, value: &str) -> Result<(), Fil
         return Err(FilterError::Value);
     }
     let pattern = Pattern::parse(text).map_err(|_| FilterError::Value)?;
-    let place = filters.iter().position(|filter| filter.subject == subject);
+    let is_same =
+        |filter: &Filter| filter.subject == subject && filter.property.as_deref() == property;
+    let place = filters.iter().position(is_same);
     let place = place.unwrap_or_else(|| {
         filters.push(Filter {
             subject,
+            property: property.map(str::to_owned),
             any: vec![],
             none: vec![],
         });

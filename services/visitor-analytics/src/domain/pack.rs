@@ -30,6 +30,8 @@ pub enum Field {
     Language,
     /// The visit's status code, itself.
     Status,
+    /// The visit's properties, by the number that `rollup_value` has for all of them as JSON.
+    Properties,
     /// What led to the session.
     Origin,
     /// The session's first page.
@@ -47,7 +49,7 @@ pub const OF_BOT: u32 = 1 << 31;
 
 impl Field {
     /// Those that are kept, in their order.
-    pub const KEPT: [Self; 10] = [
+    pub const KEPT: [Self; 11] = [
         Self::Page,
         Self::Agent,
         Self::Verdict,
@@ -55,6 +57,7 @@ impl Field {
         Self::Network,
         Self::Language,
         Self::Status,
+        Self::Properties,
         Self::Origin,
         Self::Entry,
         Self::Exit,

@@ -2,9 +2,13 @@
 
 use chrono_tz::Tz;
 use common::visitor_analytics::Visit;
+use serde_json::Value;
 
 use super::dimension::Dimension;
 use super::question::{Filter, Subject};
+
+/// Characters of a property's value that are compared.
+const LONGEST_PROPERTY: usize = 200;
 
 /// What a visit has to be.
 #[derive(Clone, Debug)]
@@ -75,7 +79,19 @@ impl Pick {
                 let reasons = visit.bot_reasons.iter().map(String::as_str);
                 filter.passes(&reasons.map(Some).collect::<Vec<_>>())
             }
+            D::BotCategory => one(&visit.bot_category),
             D::AsOrganization => one(&visit.as_organization),
+            D::Property => {
+                let named = filter.property.iter();
+                let texts = named.filter_map(|name| property(visit, name));
+                filter.passes(
+                    &texts
+                        .collect::<Vec<_>>()
+                        .iter()
+                        .map(|t| Some(&**t))
+                        .collect::<Vec<_>>(),
+                )
+            }
             D::Total | D::EntryPage | D::ExitPage => false,
         }
     }
@@ -102,6 +118,16 @@ fn city(visit: &Visit) -> Option<String> {
     Some(format!("{}/{city}", within.unwrap_or_default()))
 }
 
+/// As rollups name it: `plan=pro`.
+fn property(visit: &Visit, name: &str) -> Option<String> {
+    let text = match visit.properties.get(name)? {
+        Value::String(text) => text.chars().take(LONGEST_PROPERTY).collect(),
+        value @ (Value::Number(_) | Value::Bool(_)) => value.to_string(),
+        _ => return None,
+    };
+    Some(format!("{name}={text}"))
+}
+
 /// A version with what it is a version of.
 fn version(name: Option<&str>, version: Option<&str>) -> Option<String> {
     let version = version?;
@@ -124,7 +150,8 @@ mod tests {
             "session_id": "019a0000-0000-7000-8000-000000000002", "device_type": "desktop",
             "country_code": "GB", "region_code": "ENG", "city": "London", "browser": "Firefox",
             "browser_version": "144.0", "is_bot": false, "bot_score": 15,
-            "bot_reasons": ["a", "b"], "ruleset": 2, "properties": {}, "status_code": 404,
+            "bot_reasons": ["a", "b"], "ruleset": 2, "status_code": 404,
+            "properties": {"plan": "pro", "seats": 3, "list": [1]},
         });
         serde_json::from_value(all).unwrap()
     }
@@ -136,12 +163,17 @@ mod tests {
         } else {
             (vec![pattern], vec![])
         };
-        let subject = Subject::named(name).unwrap();
+        let (subject, property) = Subject::with_property(name).unwrap();
         assert!(is_told_by_a_visit(subject), "{name}");
         let pick = Pick {
             site: Some("shop.example".into()),
             is_bot: Some(false),
-            filters: vec![Filter { subject, any, none }],
+            filters: vec![Filter {
+                subject,
+                property: property.map(str::to_owned),
+                any,
+                none,
+            }],
             zone: Tz::Europe__Berlin,
         };
         pick.takes(&visit())
@@ -162,6 +194,10 @@ mod tests {
             ("hour", "00"),
             ("weekday", "6"),
             ("medium", "!cpc"),
+            ("property:plan", "p*"),
+            ("property:seats", "3"),
+            ("property:list", ""),
+            ("property:theme", "!dark"),
         ] {
             assert!(takes(name, value), "{name} {value}");
         }
@@ -171,6 +207,8 @@ mod tests {
             ("bot_reason", "!a"),
             ("utm_source", "x"),
             ("title", "!"),
+            ("property:plan", "free"),
+            ("property:seats", "!3"),
             ("hour", "23"),
         ] {
             assert!(!takes(name, value), "{name} {value}");

@@ -38,6 +38,16 @@ impl Subject {
         Some(Self::Of(dimension))
     }
 
+    /// The subject with this name; of `property:plan` the property's name, too.
+    #[must_use]
+    pub fn with_property(name: &str) -> Option<(Self, Option<&str>)> {
+        match name.strip_prefix("property:") {
+            Some("") => None,
+            Some(property) => Some((Self::Of(Dimension::Property), Some(property))),
+            None => Some((Self::named(name)?, None)),
+        }
+    }
+
     /// Its name in the API.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -74,8 +84,9 @@ impl Subject {
             D::Language => Field::Language,
             D::StatusCode => Field::Status,
             D::Hour => Field::Quarter,
-            D::BotName | D::BotReason => Field::Verdict,
+            D::BotName | D::BotCategory | D::BotReason => Field::Verdict,
             D::AsOrganization => Field::Network,
+            D::Property => Field::Properties,
         }
     }
 
@@ -91,6 +102,8 @@ impl Subject {
 pub struct Filter {
     /// What is compared.
     pub subject: Subject,
+    /// Of properties, which one: its values are compared.
+    pub property: Option<String>,
     /// One of these has to match, where there are any.
     pub any: Vec<Pattern>,
     /// None of these may match.
@@ -102,6 +115,7 @@ impl Filter {
     /// the empty pattern matches.
     #[must_use]
     pub fn passes(&self, values: &[Option<&str>]) -> bool {
+        let values = self.values(values);
         let matches = |pattern: &Pattern| {
             values.iter().any(|value| match value {
                 Some(text) => pattern.matches(text),
@@ -110,6 +124,21 @@ impl Filter {
         };
         (self.any.is_empty() || self.any.iter().any(matches)) && !self.none.iter().any(matches)
     }
+
+    fn values<'a>(&self, of_visit: &[Option<&'a str>]) -> Vec<Option<&'a str>> {
+        let Some(property) = &self.property else {
+            return of_visit.to_vec();
+        };
+        let own = of_visit.iter().flatten();
+        let mut own = own.filter_map(|text| value_of(property, text));
+        vec![own.next()]
+    }
+}
+
+/// The value in `plan=pro`, if that is of this property.
+#[must_use]
+pub fn value_of<'a>(property: &str, text: &'a str) -> Option<&'a str> {
+    text.strip_prefix(property)?.strip_prefix('=')
 }
 
 /// A period as a clock tells it.

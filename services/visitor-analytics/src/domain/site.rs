@@ -16,6 +16,10 @@ const MOST_ALIASES: usize = 100;
 /// Networks that a site ignores, and paths.
 const MOST_IGNORED: usize = 100;
 
+/// Properties that a site counts, and the bytes of their names.
+const MOST_PROPERTIES: usize = 10;
+const LONGEST_PROPERTY: usize = 64;
+
 /// A new site.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -42,6 +46,9 @@ pub struct SubmittedSettings {
     pub ignored_addresses: Option<Vec<String>>,
     /// All paths whose visits are not stored; `*` stands for anything.
     pub ignored_paths: Option<Vec<String>>,
+    /// All properties of visits that reports count, by name: ten at most. All days are counted
+    /// anew when they change.
+    pub properties: Option<Vec<String>>,
 }
 
 /// Settings that can be kept; `None` stays as it is.
@@ -55,6 +62,8 @@ pub struct Settings {
     pub ignored_addresses: Option<Vec<String>>,
     /// Patterns of paths whose visits are not stored.
     pub ignored_paths: Option<Vec<String>>,
+    /// Properties that are counted, each once.
+    pub properties: Option<Vec<String>>,
 }
 
 /// The visits that a site does not want.
@@ -108,6 +117,15 @@ fn ignored_paths(paths: Vec<String>) -> Result<Vec<String>, Invalid> {
     are_good.then_some(paths).ok_or(Invalid::IgnoredPaths)
 }
 
+fn properties(names: Vec<String>) -> Result<Vec<String>, Invalid> {
+    let is_good =
+        |name: &String| (1..=LONGEST_PROPERTY).contains(&name.len()) && !name.contains(['=', '\0']);
+    let names: BTreeSet<String> = names.into_iter().collect();
+    let are_good = names.len() <= MOST_PROPERTIES && names.iter().all(is_good);
+    let names = are_good.then(|| names.into_iter().collect());
+    names.ok_or(Invalid::SiteProperties)
+}
+
 impl Settings {
     /// Accepts settings of a site, or says what is wrong with them.
     pub fn accept(domain: &str, from: SubmittedSettings) -> Result<Self, Invalid> {
@@ -127,6 +145,7 @@ impl Settings {
             aliases: aliases.transpose()?,
             ignored_addresses: addresses.transpose()?,
             ignored_paths: from.ignored_paths.map(ignored_paths).transpose()?,
+            properties: from.properties.map(properties).transpose()?,
         })
     }
 }
@@ -156,5 +175,17 @@ mod tests {
             assert!(ignored_addresses(&[wrong.into()]).is_err(), "{wrong}");
         }
         assert!(ignored_paths(vec!["admin".into()]).is_err());
+    }
+
+    #[test]
+    fn properties_are_few_and_their_names_are_no_pairs() {
+        let named = |names: &[&str]| properties(names.iter().map(|n| (*n).to_owned()).collect());
+        assert_eq!(named(&["plan", "a b", "plan"]).unwrap(), ["a b", "plan"]);
+        let long = "a".repeat(65);
+        for wrong in ["", "a=b", "a\0", &long] {
+            assert!(named(&[wrong]).is_err(), "{wrong}");
+        }
+        let many: Vec<String> = (0..11).map(|n| n.to_string()).collect();
+        assert!(properties(many).is_err());
     }
 }

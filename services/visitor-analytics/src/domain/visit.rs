@@ -137,6 +137,9 @@ pub enum Invalid {
     /// Not paths.
     #[error("at most 100 paths such as /admin/*")]
     IgnoredPaths,
+    /// Not names of properties.
+    #[error("at most 10 names of properties, each of 1 to 64 bytes, without =")]
+    SiteProperties,
     /// Not a part of a page.
     #[error("a depth lies between 0 and 100")]
     ScrollDepth,
@@ -161,7 +164,7 @@ impl Invalid {
             Self::StatusCode => "STATUS_CODE_INVALID",
             Self::Headers => "HEADERS_INVALID",
             Self::Id(_) => "ID_INVALID",
-            Self::Properties => "PROPERTIES_INVALID",
+            Self::Properties | Self::SiteProperties => "PROPERTIES_INVALID",
             Self::Metadata => "METADATA_INVALID",
             Self::EventType => "EVENT_TYPE_INVALID",
             Self::TimeZone => "TIME_ZONE_INVALID",
@@ -188,7 +191,7 @@ impl Invalid {
             Self::StatusCode => "status_code",
             Self::Headers => "headers",
             Self::Id(field) => field,
-            Self::Properties => "properties",
+            Self::Properties | Self::SiteProperties => "properties",
             Self::Metadata => "metadata",
             Self::EventType => "event_type",
             Self::TimeZone => "time_zone",

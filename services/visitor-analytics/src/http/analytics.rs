@@ -1,5 +1,6 @@
 //! Reports: `GET /analytics/…`.
 
+pub(super) mod bots;
 pub(super) mod breakdown;
 pub(super) mod funnel;
 pub(super) mod journeys;

@@ -55,6 +55,8 @@ pub(super) struct Line {
     ignored_addresses: Vec<String>,
     /// Paths whose visits are not stored; `*` stands for anything.
     ignored_paths: Vec<String>,
+    /// Properties of visits that reports count.
+    properties: Vec<String>,
     /// Visits that came and were not stored; a few seconds old.
     ignored_visits: i64,
     created_at: DateTime<Utc>,
@@ -129,8 +131,8 @@ pub(super) async fn add(
 
 /// Changes a site.
 ///
-/// With another time zone all its days are made anew, in the background; reports tell the new
-/// days at once.
+/// With another time zone or other properties all its days are made anew, in the background;
+/// reports tell the new days at once.
 #[utoipa::path(patch, path = "/sites/{domain}", tag = "sites", request_body = SubmittedSettings,
     params(("domain" = String, Path, description = "The site's domain")),
     responses(
@@ -181,6 +183,7 @@ fn line(site: Site) -> Line {
         aliases: site.aliases,
         ignored_addresses: site.ignored_addresses,
         ignored_paths: site.ignored_paths,
+        properties: site.properties,
         ignored_visits: site.ignored_visits,
         created_at: site.created_at,
     }

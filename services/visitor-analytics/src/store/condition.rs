@@ -28,6 +28,7 @@ fn one(query: &mut QueryBuilder<Postgres>, filter: &Filter, zone: Tz) {
         Subject::Of(D::EntryPage) => return session(query, filter, "entry_visit_id", "started_at"),
         Subject::Of(D::ExitPage) => return session(query, filter, "exit_visit_id", "last_seen_at"),
         Subject::Of(D::BotReason) => return reasons(query, filter),
+        Subject::Of(D::Property) => return property(query, filter),
         Subject::Of(dimension) => match dimension {
             D::Page => of("page", "t.path"),
             D::Title => of("page", "t.title"),
@@ -53,6 +54,7 @@ fn one(query: &mut QueryBuilder<Postgres>, filter: &Filter, zone: Tz) {
             D::DeviceType => of("agent", "t.device_type"),
             D::Brand => of("agent", "t.brand"),
             D::BotName => of("verdict", "t.bot_name"),
+            D::BotCategory => of("verdict", "t.category"),
             D::AsOrganization => of("network", "t.as_organization"),
             // These have no table; they returned above.
             D::Total
@@ -61,7 +63,8 @@ fn one(query: &mut QueryBuilder<Postgres>, filter: &Filter, zone: Tz) {
             | D::StatusCode
             | D::EntryPage
             | D::ExitPage
-            | D::BotReason => return,
+            | D::BotReason
+            | D::Property => return,
         },
     };
     if filter.subject == Subject::Of(D::DeviceType) {
@@ -126,6 +129,20 @@ fn session(
           where s.id = v.session_id and ",
     );
     compare(query, filter, "t.path");
+    query.push(")");
+}
+
+fn property(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
+    // One row, whose value is null where the visit has none.
+    query.push(
+        "exists (select from (select case
+             when jsonb_typeof(v.properties -> n.name) in ('string', 'number', 'boolean')
+             then left(v.properties ->> n.name, 200) end as value
+         from (values (",
+    );
+    query.push_bind(filter.property.clone().unwrap_or_default());
+    query.push(")) n (name)) p where ");
+    compare(query, filter, "p.value");
     query.push(")");
 }
 

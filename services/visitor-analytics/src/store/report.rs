@@ -40,6 +40,8 @@ pub struct SiteOfReport {
     pub domain: String,
     /// Its time zone.
     pub zone: Tz,
+    /// The properties that it counts.
+    pub properties: Vec<String>,
 }
 
 /// What is asked.
@@ -96,7 +98,7 @@ impl Store {
         domain: Option<&str>,
     ) -> Result<Option<SiteOfReport>, StoreError> {
         let rows = sqlx::query!(
-            "select id, domain, time_zone from visitor_analytics.site
+            "select id, domain, time_zone, properties from visitor_analytics.site
              where $1::text is null or domain = $1 limit 2",
             domain,
         );
@@ -106,6 +108,7 @@ impl Store {
             id: row.id,
             domain: row.domain,
             zone: zone_named(&row.time_zone),
+            properties: row.properties,
         }))
     }
 

@@ -29,7 +29,7 @@ pub(super) use pack::{drop_before as drop_packs_before, load as load_packs};
 pub(super) use read::visitor_key;
 pub use verify::{DayOfSite, Difference, Verdict};
 pub(super) use write::{Numbers as DayNumbers, numbers as as_bytes, values};
-pub(super) use zone::named as zone_named;
+pub(super) use zone::{mark_all, named as zone_named};
 
 use super::{Store, StoreError};
 use crate::domain::day::Day;

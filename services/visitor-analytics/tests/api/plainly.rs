@@ -21,7 +21,7 @@ pub struct Visit {
 /// visits, visitors, sessions, bounces, seconds
 pub type Numbers = [i64; 5];
 
-const OF_VISIT: [&str; 17] = [
+const OF_VISIT: [&str; 18] = [
     "page",
     "title",
     "country",
@@ -36,6 +36,7 @@ const OF_VISIT: [&str; 17] = [
     "language",
     "status_code",
     "bot_name",
+    "bot_category",
     "as_organization",
     "total",
     "at",
@@ -62,8 +63,9 @@ pub async fn visits(pool: &PgPool, site: &str) -> Vec<Visit> {
                a.browser, a.browser || ' ' || a.browser_version as browser_version, a.os,
                a.os || ' ' || a.os_version as os_version,
                case when v.is_bot then 'bot' else a.device_type end as device_type, a.brand, v.language,
-               v.status_code::text, j.bot_name, n.as_organization, null::text as total,
-               null::text as at, j.reasons,
+               v.status_code::text, j.bot_name, j.category as bot_category, n.as_organization, null::text as total,
+               null::text as at, j.reasons, case when v.properties ->> 'plan' not like '[%' then v.properties ->> 'plan' end as plan,
+               v.properties ->> 'seats' as seats,
                o.referrer, o.source, o.medium, o.channel, o.utm_source, o.utm_medium,
                o.utm_campaign, o.utm_term, o.utm_content
         from visitor_analytics.visit v
@@ -106,6 +108,9 @@ pub async fn visits(pool: &PgPool, site: &str) -> Vec<Visit> {
             reasons.push(None);
         }
         values.insert("bot_reason", reasons);
+        for name in ["plan", "seats"] {
+            values.insert(name, vec![row.get::<Option<String>, _>(name)]);
+        }
         visits.push(Visit {
             at: row.get("timestamp"),
             visitor: row.get("visitor_id"),

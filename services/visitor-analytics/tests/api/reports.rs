@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
+use common::jwt::Scope;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use visitor_analytics::domain::day::Day;
 
 use crate::plainly::{self, Numbers, Visit};
 use crate::rollups::{Random, SITES, fold_all, send, with_zones};
-use crate::support::{System, noon, problem, start, visit};
+use crate::support::{System, noon, problem, start, token, visit};
 
-const DIMENSIONS: [&str; 26] = [
+const DIMENSIONS: [&str; 27] = [
     "page",
     "title",
     "entry_page",
@@ -38,6 +39,7 @@ const DIMENSIONS: [&str; 26] = [
     "language",
     "status_code",
     "bot_name",
+    "bot_category",
     "bot_reason",
 ];
 
@@ -53,7 +55,21 @@ fn one<'a>(visit: &'a Visit, name: &str) -> Option<&'a str> {
     visit.values[name][0].as_deref()
 }
 
-const QUESTIONS: [Asked; 11] = [
+const QUESTIONS: [Asked; 13] = [
+    Asked {
+        parameters: "&property:plan=p*&property:seats=!3",
+        zone: None,
+        class: Some(false),
+        passes: |v| {
+            one(v, "plan").is_some_and(|p| p.starts_with('p')) && one(v, "seats") != Some("3")
+        },
+    },
+    Asked {
+        parameters: "&property:plan=&include_bots=true",
+        zone: None,
+        class: None,
+        passes: |v| one(v, "plan").is_none(),
+    },
     Asked {
         parameters: "",
         zone: None,
@@ -215,6 +231,9 @@ async fn check_all(system: &System, site: &str, zone: Tz) {
                 let right = right(&|visit| visit.values[*dimension].clone());
                 breakdown(system, &question, dimension, right).await;
             }
+            let mut right = right(&|visit| visit.values["seats"].clone());
+            right.remove(&None);
+            breakdown(system, &question, "property:seats", right).await;
             series(system, &question, zone, (from, to), &visits, asked).await;
         }
     }
@@ -315,6 +334,61 @@ async fn reports_say_what_the_visits_say(pool: PgPool) {
     for (site, zone) in SITES {
         check_all(&system, site, zone.parse().unwrap()).await;
     }
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_site_counts_the_properties_that_it_names(pool: PgPool) {
+    let mut system = start(pool).await;
+    for (plan, visitor) in [("pro", "a"), ("pro", "b"), ("free", "c")] {
+        let properties = json!({"plan": plan, "theme": "dark"});
+        system
+            .record(&visit(
+                &json!({"visitor_id": visitor, "properties": properties}),
+            ))
+            .await;
+    }
+    fold_all(&mut [&mut system], TimeDelta::days(2)).await;
+    let days = "from=2026-11-20&to=2026-11-20";
+    let by_plan = format!("/analytics/breakdown?{days}&by=property:plan");
+    let filtered = format!("/analytics/summary?{days}&property:plan=free");
+    for (path, field) in [(&by_plan, "by"), (&filtered, "property:plan")] {
+        let (status, _, named) = problem(system.get(path)).await;
+        assert_eq!((status, named.as_str()), (400, field));
+    }
+    // Of a list each visit is judged by itself.
+    let listed = system
+        .read("/visits?property:theme=d*&property:plan=!free")
+        .await;
+    assert_eq!(listed["data"].as_array().unwrap().len(), 2);
+    let named = json!({"properties": ["plan", "theme"]});
+    let reader = std::mem::replace(&mut system.token, token(&system.clock, &[Scope::Admin], 60));
+    let changed = system.patch("shop.example", &named).send().await.unwrap();
+    assert_eq!(changed.status(), 200);
+    system.token = reader;
+    assert!(system.count("unfolded_day").await > 0);
+    for _ in 0..2 {
+        let lines = system.read(&by_plan).await;
+        let visits = |line: &Value| (line["value"].clone(), line["visits"].clone());
+        let lines: Vec<_> = lines["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(visits)
+            .collect();
+        assert_eq!(lines, [(json!("pro"), json!(2)), (json!("free"), json!(1))]);
+        assert_eq!(system.read(&filtered).await["visits"], 1);
+        let all = system
+            .read(&format!("/analytics/breakdown?{days}&by=property"))
+            .await;
+        let first = &all["data"][0];
+        assert_eq!(
+            (&first["value"], &first["visits"]),
+            (&json!("theme=dark"), &json!(3))
+        );
+        fold_all(&mut [&mut system], TimeDelta::days(1)).await;
+    }
+    let nameless = format!("/analytics/summary?{days}&property=x");
+    assert_eq!(problem(system.get(&nameless)).await.2, "property");
 }
 
 #[sqlx::test(migrations = false)]

@@ -67,6 +67,9 @@ impl Random {
             "user_agent": self.of(AGENTS),
             "status_code": self.of([None, Some(200), Some(404)]),
             "visitor_id": format!("v-{}", self.below(12)),
+            "properties": self.of([None, Some(r#"{"plan": "pro"}"#), Some(r#"{"plan": "free", "seats": 3}"#),
+                Some(r#"{"plan": ["pro"], "seats": 40, "more": "x"}"#)])
+                .map(|text| serde_json::from_str::<Value>(text).unwrap()),
         }))
     }
 
@@ -84,8 +87,8 @@ pub async fn with_zones(pool: PgPool) -> System {
 }
 
 async fn set_zone(system: &System, domain: &str, zone: &str) {
-    let insert = "insert into visitor_analytics.site (domain, created_at, time_zone)
-                  values ($1, now(), $2)";
+    let insert = "insert into visitor_analytics.site (domain, created_at, time_zone, properties)
+                  values ($1, now(), $2, '{plan,seats}')";
     let insert = sqlx::query(insert).bind(domain).bind(zone);
     insert.execute(&system.pool).await.unwrap();
 }

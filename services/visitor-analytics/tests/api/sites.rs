@@ -14,7 +14,7 @@ async fn admin(pool: PgPool) -> System {
 }
 
 impl System {
-    fn patch(&self, domain: &str, body: &Value) -> reqwest::RequestBuilder {
+    pub fn patch(&self, domain: &str, body: &Value) -> reqwest::RequestBuilder {
         let request = self.http.patch(format!("{}/sites/{domain}", self.base));
         request.bearer_auth(&self.token).json(body)
     }

@@ -37,7 +37,15 @@ impl Pack {
         self.column(field).bytes()
     }
 
-    /// What was written; `None` where these are not a pack's bytes. Columns may be left out.
+    /// A column, where any of its numbers is something.
+    #[must_use]
+    pub fn column_bytes_of_some(&self, field: Field) -> Option<Vec<u8>> {
+        let column = self.column(field);
+        (column.numbers != [0]).then(|| column.bytes())
+    }
+
+    /// What was written; `None` where these are not a pack's bytes. Columns may be left out: that of
+    /// the properties then says that no visit has any.
     #[must_use]
     pub fn read(start: i64, runs: &[u8], times: &[u8], columns: &[(Field, &[u8])]) -> Option<Self> {
         let (count, rest) = take(runs)?;
@@ -59,6 +67,7 @@ impl Pack {
             }
         };
         let mut read: [Column; Field::KEPT.len()] = Default::default();
+        read[Field::Properties as usize] = Column::of(std::iter::repeat_n(0, at.len() / 4));
         for (field, bytes) in columns {
             let column = Column::read(bytes).filter(|column| column.rows() == rows(*field))?;
             *read.get_mut(*field as usize)? = column;

@@ -23,6 +23,7 @@ pub struct Row {
     pub network: u32,
     pub language: u32,
     pub status: u32,
+    pub properties: u32,
 }
 
 type NumberOf = fn(&Row) -> u32;
@@ -115,13 +116,14 @@ impl Packer {
             }
         }
         let agent = |row: &Row| row.agent | if row.is_bot { OF_BOT } else { 0 };
-        let visits: [(Field, NumberOf); 6] = [
+        let visits: [(Field, NumberOf); 7] = [
             (Field::Page, |row| row.page),
             (Field::Verdict, |row| row.verdict),
             (Field::Place, |row| row.place),
             (Field::Network, |row| row.network),
             (Field::Language, |row| row.language),
             (Field::Status, |row| row.status),
+            (Field::Properties, |row| row.properties),
         ];
         for (field, number) in visits {
             let column = Column::of(rows.iter().map(number));

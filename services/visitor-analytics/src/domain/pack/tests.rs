@@ -14,6 +14,7 @@ fn row(at: i64, page: u32) -> Row {
         network: 0,
         language: 2,
         status: 200,
+        properties: 0,
     }
 }
 

@@ -55,6 +55,7 @@ fn packs(visits: &BTreeMap<u64, Vec<Visit>>, day: &Range<i64>) -> Vec<Arc<Pack>>
                 network: 0,
                 language: 0,
                 status: 0,
+                properties: 0,
             };
             let name = visitor.to_string();
             packer.add(&name, Uuid::from_u128((*session).into()), row, |name| {

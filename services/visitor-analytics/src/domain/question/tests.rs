@@ -100,6 +100,7 @@ fn a_filter_takes_any_of_and_none_of() {
     let pattern = |text: &&str| Pattern::parse(text).unwrap();
     let passes = |any: &[&str], none: &[&str], values: &[Option<&str>]| {
         let filter = Filter {
+            property: None,
             subject: Subject::Weekday,
             any: any.iter().map(pattern).collect(),
             none: none.iter().map(pattern).collect(),

@@ -59,7 +59,8 @@ pub(in crate::http) struct Line {
 #[utoipa::path(get, path = "/analytics/breakdown", tag = "analytics",
     params(
         super::Shared,
-        ("by" = String, Query, description = "The dimension, or `goal`: the sessions that reach each"),
+        ("by" = String, Query, description = "The dimension; `property:plan`: the values of a property that the \
+                           site counts; or `goal`: the sessions that reach each"),
         ("goal" = Option<String>, Query,
             description = "A goal, by its name or id: how many sessions reach it"),
         ("sort" = Option<String>, Query,
@@ -95,7 +96,7 @@ pub(in crate::http) async fn breakdown(
         let all = Breakdown {
             offset: 0,
             limit: i64::MAX - 1,
-            ..wanted
+            ..wanted.clone()
         };
         let reached = state.store.breakdown(&asked, &all).await;
         let reached = reached.map_err(|e| error::store(&e))?.answer.into_iter();
@@ -157,7 +158,9 @@ fn wanted(question: &Question) -> Result<(Breakdown, u64), Problem> {
     let by = question
         .own("by")
         .ok_or_else(|| wrong("by", "say by which dimension"))?;
-    let subject = Subject::named(by).ok_or_else(|| wrong("by", "there is no such dimension"))?;
+    let named = Subject::with_property(by);
+    let (subject, property) = named.ok_or_else(|| wrong("by", "there is no such dimension"))?;
+    question.counts(property, "by")?;
     let order = match question.own("sort").unwrap_or("visitors") {
         "visitors" => Order::Visitors,
         "sessions" => Order::Sessions,
@@ -167,7 +170,7 @@ fn wanted(question: &Question) -> Result<(Breakdown, u64), Problem> {
         "value" => Order::Value,
         _ => return Err(wrong("sort", "a number of the report, or value")),
     };
-    let fingerprint = question.fingerprint((subject, order));
+    let fingerprint = question.fingerprint((subject, property, order));
     let offset = match question.own("cursor") {
         None => 0,
         Some(text) => read_cursor(text, fingerprint)
@@ -175,6 +178,7 @@ fn wanted(question: &Question) -> Result<(Breakdown, u64), Problem> {
     };
     let wanted = Breakdown {
         subject,
+        property: property.map(str::to_owned),
         is_bot: question.is_bot,
         order,
         offset,

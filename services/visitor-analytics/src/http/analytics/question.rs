@@ -60,7 +60,7 @@ impl Question {
         let to = to.map(|text| Edge::read("to", &text)).transpose()?;
         let site = site(store, rest.remove("site")).await?;
         let period = period(zone.unwrap_or(site.zone), from, to, now)?;
-        Ok(Self {
+        let question = Self {
             asked: Asked {
                 site,
                 period,
@@ -70,7 +70,26 @@ impl Question {
             },
             is_bot,
             rest,
-        })
+        };
+        for filter in question.asked.filters.iter() {
+            let name = filter.property.as_deref();
+            question.counts(name, &format!("property:{}", name.unwrap_or_default()))?;
+        }
+        Ok(question)
+    }
+
+    /// Refuses a property that the site does not count.
+    pub(in crate::http) fn counts(
+        &self,
+        property: Option<&str>,
+        field: &str,
+    ) -> Result<(), Problem> {
+        let named = &self.asked.site.properties;
+        if property.is_none_or(|name| named.iter().any(|known| known == name)) {
+            return Ok(());
+        }
+        let detail = "the site does not count this property: PATCH /sites/{domain} names those";
+        Err(wrong(field, detail))
     }
 
     /// A parameter of this report.

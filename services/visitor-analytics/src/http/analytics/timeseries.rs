@@ -96,7 +96,7 @@ pub(in crate::http) async fn timeseries(
     }))
 }
 
-fn interval(question: &Question) -> Result<(String, Interval), Problem> {
+pub(super) fn interval(question: &Question) -> Result<(String, Interval), Problem> {
     let name = question.own("interval").unwrap_or("day");
     let interval = match name {
         "minute" => Interval::Minute,

@@ -9,8 +9,8 @@ use super::packed::{By, Reader};
 use super::unfolded::Want;
 use super::{Answered, Asked, Plan};
 use crate::domain::dimension::Dimension;
-use crate::domain::fold::Numbers;
-use crate::domain::question::{Interval, Subject, seconds};
+use crate::domain::fold::{NONE, Numbers};
+use crate::domain::question::{Interval, Subject, seconds, value_of};
 use crate::domain::scan::Counts;
 use crate::domain::sums::Sums;
 use crate::store::rollup::{sums, values};
@@ -30,10 +30,12 @@ pub enum Order {
 }
 
 /// What is wanted of the values.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Breakdown {
     /// What visits are grouped by.
     pub subject: Subject,
+    /// Of properties, which one; without it all of them.
+    pub property: Option<String>,
     /// Which sessions count: bots', people's, or both.
     pub is_bot: Option<bool>,
     /// What comes first; otherwise the largest number.
@@ -123,7 +125,7 @@ impl Store {
         let scanned = scanned.into_iter();
         let scanned: Sums = scanned.map(|(text, numbers)| (id(text), numbers)).collect();
         sums.add(scanned.into_lines());
-        if wanted.order == Order::Value {
+        if wanted.order == Order::Value || wanted.property.is_some() {
             let texts = self.texts(sums.lines().iter().map(|line| line.0)).await?;
             let lines = sums.into_lines().into_iter();
             let named = lines.map(|(id, numbers)| (texts.get(&id).cloned(), numbers));
@@ -155,9 +157,10 @@ impl Store {
         reader
             .each(&plan.scanned, &By::Subject(subject), count)
             .await?;
+        let may_miss = subject != Subject::Of(Dimension::Property);
         for (value, numbers) in counts.values() {
             let numbers = wanted.of_class(numbers);
-            if numbers.visits > 0 {
+            if numbers.visits > 0 && (may_miss || value != NONE) {
                 *sums.entry(reader.lexicon.text(value)).or_default() += numbers;
             }
         }
@@ -235,7 +238,13 @@ impl Breakdown {
 
     /// The values that are wanted.
     fn first(&self, values: impl IntoIterator<Item = (Option<Arc<str>>, Numbers)>) -> Vec<Value> {
-        let first = self.in_order(values.into_iter().collect()).into_iter();
+        let values = values
+            .into_iter()
+            .filter_map(|(value, numbers)| match &self.property {
+                None => Some((value, numbers)),
+                Some(property) => Some((Some(value_of(property, &value?)?.into()), numbers)),
+            });
+        let first = self.in_order(values.collect()).into_iter();
         let values = first.map(|(value, numbers)| Value { value, numbers });
         values.collect()
     }

@@ -29,6 +29,7 @@ pub(in crate::store) struct Lexicon {
     networks: Known,
     hours: HashMap<i64, Value>,
     languages: HashMap<u32, Value>,
+    properties: HashMap<u32, Vec<Value>>,
     /// Of a visit without a place or without a network.
     nowhere: Arc<[Key]>,
     no_network: Arc<[Key]>,
@@ -82,6 +83,7 @@ impl Lexicon {
             networks: Known::new(),
             hours: HashMap::new(),
             languages: HashMap::new(),
+            properties: HashMap::new(),
             nowhere: [Country, Region, City].map(nothing).into(),
             no_network: [AsOrganization].map(nothing).into(),
         }
@@ -141,6 +143,8 @@ impl Lexicon {
         let texts = &mut self.texts;
         own.push(texts.key(Dimension::StatusCode, status.as_deref()));
         own.push(texts.key(Dimension::Language, row.language.as_deref()));
+        let properties = row.properties.iter().flatten();
+        own.extend(properties.map(|text| texts.key(Dimension::Property, Some(text))));
         own.push(self.hour(row.timestamp));
         Visit {
             at: row.timestamp.timestamp(),

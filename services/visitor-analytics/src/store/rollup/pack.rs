@@ -31,14 +31,17 @@ pub(super) async fn replace(
             network,
             language,
             status,
+            _,
             origin,
             entry,
             exit,
         ] = Field::KEPT.map(|field| pack.column_bytes(field));
+        let properties = pack.column_bytes_of_some(Field::Properties);
         sqlx::query!(
             "insert into visitor_analytics.visit_pack (site_id, day, part, start, runs, times,
-                 page, agent, verdict, place, network, language, status, origin, entry, exit)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+                 page, agent, verdict, place, network, language, status, origin, entry, exit,
+                 properties)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
             due.site_id,
             due.date,
             i16::try_from(part).map_err(|_| StoreError::Unreadable("a day of too many visits"))?,
@@ -55,6 +58,7 @@ pub(super) async fn replace(
             &origin,
             &entry,
             &exit,
+            properties,
         )
         .execute(&mut *connection)
         .await?;
@@ -77,6 +81,7 @@ pub(in crate::store) async fn load(
         network,
         language,
         status,
+        properties,
         origin,
         entry,
         exit,
@@ -89,7 +94,8 @@ pub(in crate::store) async fn load(
                 case when $8 then language end as language,
                 case when $9 then status end as status,
                 case when $10 then origin end as origin, case when $11 then entry end as entry,
-                case when $12 then exit end as exit
+                case when $12 then exit end as exit,
+                case when $13 then properties end as properties
          from visitor_analytics.visit_pack where site_id = $1 and day = $2 order by part",
         site_id,
         date,
@@ -103,6 +109,7 @@ pub(in crate::store) async fn load(
         origin,
         entry,
         exit,
+        properties,
     );
     let rows = rows.fetch_all(executor).await?.into_iter().map(|row| {
         let columns = [
@@ -113,6 +120,7 @@ pub(in crate::store) async fn load(
             row.network,
             row.language,
             row.status,
+            row.properties,
             row.origin,
             row.entry,
             row.exit,

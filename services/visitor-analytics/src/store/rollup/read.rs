@@ -35,6 +35,16 @@ pub(super) struct VisitRow {
     pub(super) network_id: Option<i32>,
     pub(super) status_code: Option<i16>,
     pub(super) language: Option<String>,
+    /// Those that the site has named, such as `plan=pro`.
+    pub(super) properties: Option<Vec<String>>,
+}
+
+impl VisitRow {
+    /// The properties in one text; `None` where there are none.
+    fn set_of_properties(&self) -> Option<String> {
+        let properties = self.properties.as_ref().filter(|all| !all.is_empty())?;
+        serde_json::to_string(properties).ok()
+    }
 }
 
 /// Folds a site's day. A change between the statements is a change of the day, and whoever writes
@@ -46,10 +56,15 @@ pub(super) async fn fold(
     day: Day,
 ) -> Result<Folded, StoreError> {
     let (crossing, from, to) = crossing(pool, site_id, &day).await?;
+    let named = properties(pool, site_id).await?;
     let visits = sqlx::query_as!(
         VisitRow,
         r#"select visitor_id, session_id, timestamp, is_bot, page_id, origin_id, agent_id,
-                  verdict_id, place_id, network_id, status_code, language
+                  verdict_id, place_id, network_id, status_code, language,
+                  case when properties is not null and $7::text[] <> '{}' then array(
+                      select name || '=' || left(properties ->> name, 200) from unnest($7::text[]) name
+                      where jsonb_typeof(properties -> name) in ('string', 'number', 'boolean')
+                      order by name collate "C") end as "properties: Vec<String>"
            from visitor_analytics.visit
            where site_id = $1 and timestamp >= $2 and timestamp <= $3
              and (timestamp >= $4 and timestamp < $5 or session_id = any($6))
@@ -60,18 +75,19 @@ pub(super) async fn fold(
         day.from,
         day.to,
         &crossing,
+        &named,
     );
     let mut chunks = visits.fetch(pool).try_chunks(CHUNK);
     let mut lexicon = Lexicon::new(zone);
     let mut fold = Fold::new(day.from.timestamp()..day.to.timestamp());
     let mut packer = Packer::new(day.from.timestamp());
-    let mut languages = HashMap::new();
+    let mut texts = HashMap::new();
     while let Some(visits) = chunks.try_next().await.map_err(|error| error.1)? {
         lexicon.learn(pool, &visits).await?;
-        learn_languages(pool, &mut languages, &visits).await?;
+        learn_texts(pool, &mut texts, &visits).await?;
         for visit in visits {
             let known = lexicon.read(&visit);
-            let row = packed(&visit, &languages);
+            let row = packed(&visit, &texts);
             packer.add(&visit.visitor_id, visit.session_id, row, visitor_key);
             fold.add(&visit.visitor_id, visit.session_id, known);
         }
@@ -92,14 +108,23 @@ pub(super) async fn fold(
     })
 }
 
+/// The properties that a site has named.
+async fn properties(pool: &PgPool, site_id: i32) -> Result<Vec<String>, StoreError> {
+    let named = sqlx::query_scalar!(
+        "select properties from visitor_analytics.site where id = $1",
+        site_id
+    );
+    Ok(named.fetch_one(pool).await?)
+}
+
 /// Half of the key that other tables of values have.
 pub(in crate::store) fn visitor_key(visitor: &str) -> u64 {
     key([Some(visitor.as_bytes())]).as_u64_pair().0
 }
 
-fn packed(visit: &VisitRow, languages: &HashMap<Arc<str>, i32>) -> pack::Row {
+fn packed(visit: &VisitRow, texts: &HashMap<Arc<str>, i32>) -> pack::Row {
     let id = |id: Option<i32>| id.map_or(0, i32::cast_unsigned);
-    let language = visit.language.as_deref();
+    let number = |text: Option<&str>| id(text.and_then(|text| texts.get(text).copied()));
     pack::Row {
         at: visit.timestamp.timestamp(),
         is_bot: visit.is_bot,
@@ -109,20 +134,26 @@ fn packed(visit: &VisitRow, languages: &HashMap<Arc<str>, i32>) -> pack::Row {
         verdict: id(Some(visit.verdict_id)),
         place: id(visit.place_id),
         network: id(visit.network_id),
-        language: id(language.and_then(|text| languages.get(text).copied())),
+        language: number(visit.language.as_deref()),
         status: visit
             .status_code
             .map_or(0, |code| u32::from(code.cast_unsigned())),
+        properties: number(visit.set_of_properties().as_deref()),
     }
 }
 
-/// Finds the numbers of languages that were not met before.
-async fn learn_languages(
+/// Finds the numbers of languages and of sets of properties that were not met before.
+async fn learn_texts(
     pool: &PgPool,
     known: &mut HashMap<Arc<str>, i32>,
     visits: &[VisitRow],
 ) -> Result<(), StoreError> {
-    let met = visits.iter().filter_map(|visit| visit.language.as_deref());
+    let sets: Vec<String> = visits
+        .iter()
+        .filter_map(VisitRow::set_of_properties)
+        .collect();
+    let languages = visits.iter().filter_map(|visit| visit.language.as_deref());
+    let met = languages.chain(sets.iter().map(String::as_str));
     let new: BTreeSet<&str> = met.filter(|text| !known.contains_key(*text)).collect();
     let new: Vec<Arc<str>> = new.into_iter().map(Arc::from).collect();
     known.extend(write::values(pool, new.iter()).await?);

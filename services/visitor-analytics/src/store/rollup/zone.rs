@@ -18,8 +18,8 @@ impl Store {
         Ok(named(&name.fetch_one(&self.pool).await?))
     }
 
-    /// Gives a site another time zone: all its days are folded again, but for those whose visits
-    /// have been dropped. They wait for an hour, until every process knows of it.
+    /// Gives a site another time zone: all its days are folded again, after an hour, when every
+    /// process knows of it.
     pub async fn set_time_zone(
         &self,
         site_id: i32,
@@ -34,9 +34,23 @@ impl Store {
         )
         .execute(&mut *transaction)
         .await?;
-        let rest = i32::try_from(REST.num_hours()).unwrap_or(i32::MAX);
-        sqlx::query!(
-            "insert into visitor_analytics.unfolded_day as u (site_id, day, due_at)
+        mark_all(&mut transaction, site_id, zone, now + OPEN).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+}
+
+/// Lets all days of a site be folded again, from a moment on, but for those whose visits have been
+/// dropped.
+pub(in crate::store) async fn mark_all(
+    connection: &mut PgConnection,
+    site_id: i32,
+    zone: Tz,
+    due_at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let rest = i32::try_from(REST.num_hours()).unwrap_or(i32::MAX);
+    sqlx::query!(
+        "insert into visitor_analytics.unfolded_day as u (site_id, day, due_at)
              select $1, day, greatest($3::timestamptz,
                  (day + 1)::timestamp at time zone $2 + make_interval(hours => $4))
              from (select distinct d.day + beside as day
@@ -50,16 +64,14 @@ impl Store {
              on conflict on constraint unfolded_day_pkey
              do update set change = gen_random_uuid(),
                            due_at = greatest(u.due_at, excluded.due_at)",
-            site_id,
-            zone.name(),
-            now + OPEN,
-            rest,
-        )
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(())
-    }
+        site_id,
+        zone.name(),
+        due_at,
+        rest,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// The time zones of sites.

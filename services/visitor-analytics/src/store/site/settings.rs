@@ -5,6 +5,7 @@ use chrono_tz::Tz;
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use crate::domain::site::Settings;
+use crate::store::rollup::{mark_all, zone_named};
 use crate::store::{Store, StoreError};
 
 /// A site.
@@ -20,6 +21,8 @@ pub struct Site {
     pub ignored_addresses: Vec<String>,
     /// Paths whose visits are not stored.
     pub ignored_paths: Vec<String>,
+    /// Properties of visits that reports count.
+    pub properties: Vec<String>,
     /// How many visits came that were not stored.
     pub ignored_visits: i64,
     /// Since when it is known.
@@ -43,7 +46,7 @@ impl Store {
         let sites = sqlx::query_as!(
             Site,
             r#"select s.domain, s.time_zone, s.created_at, s.ignored_addresses, s.ignored_paths,
-                      s.ignored_visits,
+                      s.ignored_visits, s.properties,
                       array(select a.domain from visitor_analytics.site_alias a
                             where a.site_id = s.id order by a.domain) as "aliases!"
                from visitor_analytics.site s where $1::text is null or s.domain > $1
@@ -77,12 +80,13 @@ impl Store {
         if !set_aliases(&mut transaction, id, settings).await? {
             return Ok(Changed::Taken("aliases"));
         }
-        set_ignored(&mut transaction, id, settings).await?;
+        set_lists(&mut transaction, id, settings).await?;
         transaction.commit().await?;
         self.changed(domain).await
     }
 
-    /// Changes a site. Another time zone makes other days: all of them are folded again.
+    /// Changes a site. Another time zone makes other days, and other properties other numbers: all
+    /// days are folded again.
     pub async fn change_site(
         &self,
         domain: &str,
@@ -91,7 +95,7 @@ impl Store {
     ) -> Result<Changed, StoreError> {
         let mut transaction = self.change_sites().await?;
         let site = sqlx::query!(
-            "select id, time_zone from visitor_analytics.site where domain = $1",
+            "select id, time_zone, properties from visitor_analytics.site where domain = $1",
             domain
         );
         let Some(site) = site.fetch_optional(&mut *transaction).await? else {
@@ -100,7 +104,12 @@ impl Store {
         if !set_aliases(&mut transaction, site.id, settings).await? {
             return Ok(Changed::Taken("aliases"));
         }
-        set_ignored(&mut transaction, site.id, settings).await?;
+        set_lists(&mut transaction, site.id, settings).await?;
+        let properties = settings.properties.as_ref();
+        if properties.is_some_and(|names| *names != site.properties) {
+            let zone = zone_named(&site.time_zone);
+            mark_all(&mut transaction, site.id, zone, now).await?;
+        }
         transaction.commit().await?;
         if let Some(zone) = settings.zone.filter(|zone| zone.name() != site.time_zone) {
             self.set_time_zone(site.id, zone, now).await?;
@@ -121,7 +130,7 @@ impl Store {
         let site = sqlx::query_as!(
             Site,
             r#"select s.domain, s.time_zone, s.created_at, s.ignored_addresses, s.ignored_paths,
-                      s.ignored_visits,
+                      s.ignored_visits, s.properties,
                       array(select a.domain from visitor_analytics.site_alias a
                             where a.site_id = s.id order by a.domain) as "aliases!"
                from visitor_analytics.site s where s.domain = $1"#,
@@ -169,7 +178,7 @@ async fn set_aliases(
     Ok(true)
 }
 
-async fn set_ignored(
+async fn set_lists(
     connection: &mut PgConnection,
     site_id: i32,
     settings: &Settings,
@@ -177,11 +186,13 @@ async fn set_ignored(
     sqlx::query!(
         "update visitor_analytics.site
          set ignored_addresses = coalesce($2, ignored_addresses),
-             ignored_paths = coalesce($3, ignored_paths)
+             ignored_paths = coalesce($3, ignored_paths),
+             properties = coalesce($4, properties)
          where id = $1",
         site_id,
         settings.ignored_addresses.as_deref(),
         settings.ignored_paths.as_deref(),
+        settings.properties.as_deref(),
     )
     .execute(connection)
     .await?;

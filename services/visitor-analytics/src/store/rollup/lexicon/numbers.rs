@@ -39,25 +39,27 @@ impl Lexicon {
             Field::Place => self.learn_places(pool, &ids(&self.places)).await,
             Field::Network => self.learn_networks(pool, &ids(&self.networks)).await,
             Field::Language => self.learn_languages(pool, numbers).await,
+            Field::Properties => self.learn_properties(pool, numbers).await,
             Field::Status | Field::Quarter | Field::Minute => Ok(()),
         }
     }
 
-    async fn learn_languages(&mut self, pool: &PgPool, numbers: &[u32]) -> Result<(), StoreError> {
-        let new = numbers
-            .iter()
-            .filter(|n| **n != 0 && !self.languages.contains_key(n));
-        let new: Vec<i32> = new.map(|number| number.cast_signed()).collect();
-        if new.is_empty() {
-            return Ok(());
+    async fn learn_properties(&mut self, pool: &PgPool, numbers: &[u32]) -> Result<(), StoreError> {
+        let known = &self.properties;
+        for (number, text) in texts(pool, numbers, |n| known.contains_key(&n)).await? {
+            let all: Vec<String> = serde_json::from_str(&text)
+                .map_err(|_| StoreError::Unreadable("a set of properties"))?;
+            let values = all.iter().map(|text| self.texts.number(text)).collect();
+            self.properties.insert(number, values);
         }
-        let rows = sqlx::query!(
-            "select id, text from visitor_analytics.rollup_value where id = any($1)",
-            &new
-        );
-        for row in rows.fetch_all(pool).await? {
-            let value = self.texts.number(&row.text);
-            self.languages.insert(row.id.cast_unsigned(), value);
+        Ok(())
+    }
+
+    async fn learn_languages(&mut self, pool: &PgPool, numbers: &[u32]) -> Result<(), StoreError> {
+        let known = &self.languages;
+        for (number, text) in texts(pool, numbers, |n| known.contains_key(&n)).await? {
+            let value = self.texts.number(&text);
+            self.languages.insert(number, value);
         }
         Ok(())
     }
@@ -78,6 +80,10 @@ impl Lexicon {
             Field::Network => &self.networks,
             Field::Language => {
                 return vec![self.languages.get(&number).copied().unwrap_or(NONE)];
+            }
+            Field::Properties => {
+                let values = self.properties.get(&number);
+                return values.map_or_else(|| vec![NONE], Clone::clone);
             }
             Field::Status if number == 0 => return vec![NONE],
             Field::Status => return vec![self.texts.number(&number.to_string())],
@@ -113,4 +119,23 @@ impl Lexicon {
 
 fn id(number: u32) -> i32 {
     (number & !OF_BOT).cast_signed()
+}
+
+/// The texts of numbers that were not met before.
+async fn texts(
+    pool: &PgPool,
+    numbers: &[u32],
+    is_known: impl Fn(u32) -> bool,
+) -> Result<Vec<(u32, String)>, StoreError> {
+    let new = numbers.iter().filter(|n| **n != 0 && !is_known(**n));
+    let new: Vec<i32> = new.map(|number| number.cast_signed()).collect();
+    if new.is_empty() {
+        return Ok(vec![]);
+    }
+    let rows = sqlx::query!(
+        "select id, text from visitor_analytics.rollup_value where id = any($1)",
+        &new
+    );
+    let rows = rows.fetch_all(pool).await?.into_iter();
+    Ok(rows.map(|row| (row.id.cast_unsigned(), row.text)).collect())
 }

@@ -101,7 +101,8 @@ impl Lexicon {
             return Ok(());
         }
         let rows = sqlx::query!(
-            "select id, bot_name, reasons from visitor_analytics.verdict where id = any($1)",
+            "select id, bot_name, category, reasons from visitor_analytics.verdict
+             where id = any($1)",
             ids
         );
         for row in rows.fetch_all(pool).await? {
@@ -111,7 +112,10 @@ impl Lexicon {
                 reasons.insert(None);
             }
             let texts = &mut self.texts;
-            let mut keys = vec![texts.key(Dimension::BotName, row.bot_name.as_deref())];
+            let mut keys = vec![
+                texts.key(Dimension::BotName, row.bot_name.as_deref()),
+                texts.key(Dimension::BotCategory, row.category.as_deref()),
+            ];
             let reasons = reasons.into_iter();
             keys.extend(reasons.map(|reason| texts.key(Dimension::BotReason, reason)));
             self.verdicts.insert(row.id, keys.into());

@@ -1,7 +1,7 @@
 -- The numbers of a day ($2) of a site ($1), as the visits say.
 with day as materialized (
     select $2::date::timestamp at time zone time_zone as start,
-           ($2::date + 1)::timestamp at time zone time_zone as stop, time_zone
+           ($2::date + 1)::timestamp at time zone time_zone as stop, time_zone, properties as named
     from visitor_analytics.site where id = $1),
 touched as materialized (
     select distinct v.session_id as id from visitor_analytics.visit v, day
@@ -16,7 +16,7 @@ visits as materialized (
            o.source, o.medium, o.channel, o.utm_source, o.utm_medium, o.utm_campaign,
            o.utm_term, o.utm_content, a.browser, a.browser_version, a.os, a.os_version,
            a.device_type, a.brand, l.country_code, l.region_code, l.city, n.as_organization,
-           j.bot_name, j.reasons
+           j.bot_name, j.category, j.reasons, v.properties, day.named
     from visitor_analytics.visit v cross join day cross join reach
     join visitor_analytics.page p on p.id = v.page_id
     join visitor_analytics.origin o on o.id = v.origin_id
@@ -69,9 +69,12 @@ valued as materialized (
              || case when w.local_time < w.utc_time then '-' else '+' end
              || to_char(greatest(w.local_time - w.utc_time, w.utc_time - w.local_time),
                         'HH24:MI')),
-        (25, w.bot_name), (27, w.as_organization), (28, w.brand)
+        (25, w.bot_name), (27, w.as_organization), (28, w.brand), (29, w.category)
       union all select distinct 26, reason
       from unnest(case w.reasons when '{}' then array[null] else w.reasons end) reason
+      union all select 30, name || '=' || left(w.properties ->> name, 200)
+      from unnest(w.named) name
+      where jsonb_typeof(w.properties -> name) in ('string', 'number', 'boolean')
     ) as x (dimension, value))
 select dimension as "dimension!", of_bot as "is_bot!", value, count(*) as "visits!",
        count(distinct visitor_id) as "visitors!",

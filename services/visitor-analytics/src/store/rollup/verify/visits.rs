@@ -175,19 +175,32 @@ fn who(visits: &[Packed], period: &Range<i64>) -> BTreeSet<(u64, bool)> {
 async fn visits(connection: &mut PgConnection, day: &DayOfSite) -> Result<Vec<Packed>, StoreError> {
     let rows = sqlx::query_file!("src/store/rollup/verify/visits.sql", day.site_id, day.date);
     let rows = rows.fetch_all(&mut *connection).await?;
-    let texts: BTreeSet<&str> = rows
+    let set = |all: &Vec<String>| serde_json::to_string(all).unwrap_or_default();
+    let texts: BTreeSet<String> = rows
         .iter()
-        .filter_map(|row| row.language.as_deref())
+        .flat_map(|row| {
+            row.language
+                .clone()
+                .into_iter()
+                .chain([set(&row.properties)])
+        })
         .collect();
-    let texts: Vec<String> = texts.into_iter().map(str::to_owned).collect();
-    let languages = sqlx::query!(
+    let texts: Vec<String> = texts.into_iter().collect();
+    let known = sqlx::query!(
         "select id, text from visitor_analytics.rollup_value where text = any($1)",
         &texts
     );
-    let languages = languages.fetch_all(connection).await?.into_iter();
-    let languages: BTreeMap<String, i32> = languages.map(|row| (row.text, row.id)).collect();
+    let known = known.fetch_all(connection).await?.into_iter();
+    let known: BTreeMap<String, i32> = known.map(|row| (row.text, row.id)).collect();
+    let number = |text: &str| known.get(text).copied().unwrap_or_default();
     let visits = rows.into_iter().map(|row| {
-        let language = row.language.and_then(|text| languages.get(&text).copied());
+        let language = row.language.as_deref().map(number);
+        let has_any = !row.properties.is_empty();
+        let properties = if has_any {
+            number(&set(&row.properties))
+        } else {
+            0
+        };
         let agent = row.agent_id.cast_unsigned() | if row.is_bot { OF_BOT } else { 0 };
         let [
             page,
@@ -196,6 +209,7 @@ async fn visits(connection: &mut PgConnection, day: &DayOfSite) -> Result<Vec<Pa
             network,
             language,
             status,
+            properties,
             origin,
             entry,
             exit,
@@ -206,6 +220,7 @@ async fn visits(connection: &mut PgConnection, day: &DayOfSite) -> Result<Vec<Pa
             row.network_id,
             language.unwrap_or_default(),
             row.status,
+            properties,
             row.origin_id,
             row.entry_id,
             row.exit_id,
@@ -218,7 +233,8 @@ async fn visits(connection: &mut PgConnection, day: &DayOfSite) -> Result<Vec<Pa
             at: row.at,
             seconds: row.seconds,
             columns: [
-                page, agent, verdict, place, network, language, status, origin, entry, exit,
+                page, agent, verdict, place, network, language, status, properties, origin, entry,
+                exit,
             ],
         }
     });

@@ -1,0 +1,126 @@
+//! `GET /analytics/bots`.
+
+use axum::Json;
+use axum::extract::State;
+use chassis::Problem;
+use chassis::extract::Query;
+use chassis::problem::ProblemBody;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::super::error;
+use super::Scope;
+use super::question::{Pairs, Question};
+use super::timeseries::interval;
+use crate::domain::dimension::Dimension;
+use crate::domain::question::Subject;
+use crate::store::{Breakdown, Order, Store};
+
+const USUAL: i64 = 50;
+const MOST: i64 = 1_000;
+
+/// What was filtered.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct Bots {
+    #[serde(flatten)]
+    scope: Scope,
+    /// All visits, people's too.
+    visits: i64,
+    /// Those of sessions in which a visit is a bot's.
+    bot_visits: i64,
+    /// By the bot's name; `null` where none is known.
+    by_name: Vec<Value>,
+    /// By category, such as `search_engine`.
+    by_category: Vec<Value>,
+    /// By the code of a rule; a visit may have several.
+    by_reason: Vec<Value>,
+    /// Points in time, those without any too.
+    over_time: Vec<Point>,
+}
+
+/// A value and its visits.
+#[derive(Debug, Serialize, ToSchema)]
+struct Value {
+    value: Option<String>,
+    visits: i64,
+}
+
+/// A point in time and its visits.
+#[derive(Debug, Serialize, ToSchema)]
+struct Point {
+    time: DateTime<Utc>,
+    visits: i64,
+}
+
+/// Bots' visits, which other reports leave out: by name, category and reason, and over time.
+///
+/// `include_bots` changes nothing here.
+#[utoipa::path(get, path = "/analytics/bots", tag = "analytics",
+    params(
+        super::Shared,
+        ("interval" = Option<String>, Query,
+            description = "`minute`, `hour`, `day` (without it), `week` (from Monday), `month`"),
+        ("limit" = Option<i64>, Query, minimum = 1, maximum = 1000,
+            description = "At most so many values of each kind; 50 without it"),
+    ),
+    responses(
+        (status = 200, body = Bots, description = "What was filtered"),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json",
+            description = "A parameter is wrong; `field` names it"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json",
+            description = "There is no such site"),
+    ))]
+pub(in crate::http) async fn bots(
+    State(state): State<crate::http::State>,
+    Query(pairs): Query<Pairs>,
+) -> Result<Json<Bots>, Problem> {
+    let own = ["interval", "limit"];
+    let question = Question::read(&state.store, state.clock.now(), pairs, &own).await?;
+    let limit = question.limit(USUAL, MOST)?;
+    let (_, interval) = interval(&question)?;
+    let series = state.store.series(&question.asked, interval).await;
+    let series = series.map_err(|e| error::store(&e))?;
+    let of = async |dimension| values(&state.store, &question, dimension, limit).await;
+    let buckets = || series.answer.iter();
+    Ok(Json(Bots {
+        scope: Scope::of(&question, series.as_of),
+        visits: buckets().flat_map(|b| b.numbers).map(|n| n.visits).sum(),
+        bot_visits: buckets().map(|b| b.numbers[1].visits).sum(),
+        by_name: of(Dimension::BotName).await?,
+        by_category: of(Dimension::BotCategory).await?,
+        by_reason: of(Dimension::BotReason).await?,
+        over_time: buckets()
+            .map(|bucket| Point {
+                time: bucket.start,
+                visits: bucket.numbers[1].visits,
+            })
+            .collect(),
+    }))
+}
+
+/// The values that most of the bots' visits have.
+async fn values(
+    store: &Store,
+    question: &Question,
+    dimension: Dimension,
+    limit: i64,
+) -> Result<Vec<Value>, Problem> {
+    let wanted = Breakdown {
+        subject: Subject::Of(dimension),
+        property: None,
+        is_bot: Some(true),
+        order: Order::Visits,
+        offset: 0,
+        limit,
+    };
+    let found = store.breakdown(&question.asked, &wanted).await;
+    let found = found.map_err(|e| error::store(&e))?.answer.into_iter();
+    // A breakdown tells one more where there are more.
+    let first = found.take(usize::try_from(limit).unwrap_or_default());
+    let values = first.map(|one| Value {
+        value: one.value.map(|text| text.to_string()),
+        visits: one.numbers.visits,
+    });
+    Ok(values.collect())
+}
