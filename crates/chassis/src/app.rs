@@ -19,25 +19,16 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
 use tracing::Instrument as _;
-use utoipa::PartialSchema;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{
-    Components, ContentBuilder, InfoBuilder, OpenApi, Ref, RefOr, ResponseBuilder,
-    SecurityRequirement,
-};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::health::Health;
-use crate::problem::ProblemBody;
+use crate::openapi::describe;
 use crate::request::{Observer, observe};
 use crate::settings::KeyArgs;
 use crate::{Problem, connections, http_client, jwks, metrics};
 
 /// The largest body, in bytes, unpacked.
 pub const MAX_BODY: usize = 1_572_864;
-
-/// The schema of problems.
-const PROBLEM: &str = "Problem";
 
 /// Requests and workers that are not done within this time are dropped.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -213,51 +204,6 @@ async fn keep_metrics_small(stop: CancellationToken) {
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(1)) => metrics::recorder().run_upkeep(),
             () = stop.cancelled() => return,
-        }
-    }
-}
-
-fn describe(mut openapi: OpenApi, name: &str, about: &str) -> OpenApi {
-    openapi.info = InfoBuilder::new()
-        .title(name)
-        .version(env!("CARGO_PKG_VERSION"))
-        .description(Some(about))
-        .build();
-    let bearer = HttpBuilder::new()
-        .scheme(HttpAuthScheme::Bearer)
-        .bearer_format("JWT")
-        .build();
-    refuse_with_problems(&mut openapi);
-    let components = openapi.components.get_or_insert_with(Components::new);
-    let problem = <ProblemBody as PartialSchema>::schema();
-    components.schemas.insert(PROBLEM.to_owned(), problem);
-    components.add_security_scheme("token", SecurityScheme::Http(bearer));
-    openapi.security = Some(vec![SecurityRequirement::new(
-        "token",
-        Vec::<String>::new(),
-    )]);
-    openapi
-}
-
-/// What any operation may answer beside what it names itself: no token, a body that is too large, a
-/// part that is away …
-fn refuse_with_problems(openapi: &mut OpenApi) {
-    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(PROBLEM)));
-    let refusal = ResponseBuilder::new()
-        .description("Any refusal or failure; `code` tells them apart")
-        .content("application/problem+json", content.build())
-        .build();
-    for path in openapi.paths.paths.values_mut() {
-        let operations = [
-            &mut path.get,
-            &mut path.put,
-            &mut path.post,
-            &mut path.patch,
-            &mut path.delete,
-        ];
-        for operation in operations.into_iter().flatten() {
-            let responses = &mut operation.responses.responses;
-            responses.insert("default".to_owned(), RefOr::T(refusal.clone()));
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod health;
 pub mod http_client;
 pub mod jwks;
 pub mod metrics;
+mod openapi;
 pub mod page;
 pub mod peer;
 pub mod problem;

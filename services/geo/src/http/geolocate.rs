@@ -9,7 +9,7 @@ use chassis::Problem;
 use chassis::answer::json;
 use chassis::extract::{Json, Query};
 use chassis::problem::ProblemBody;
-use common::geo::{BatchRequest, BatchResponse, ItemError, Location, MAX_BATCH};
+use common::geo::{BatchRequest, ItemError, Location, MAX_BATCH};
 use serde::Serialize;
 
 use super::error;
@@ -20,13 +20,15 @@ use crate::domain::LocateError;
 /// About as many bytes as one location has.
 const ITEM: usize = 1_024;
 
-/// A [`BatchResponse`] of which only some fields may be shown.
-#[derive(Serialize)]
+/// A [`BatchResponse`](common::geo::BatchResponse) of which only some fields may be shown.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = BatchResponse)]
 pub(super) struct Results {
     results: Vec<Item>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = BatchItem)]
 struct Item {
     ip: String,
     location: Option<Shown>,
@@ -43,7 +45,7 @@ struct Item {
             example = "country_code,city"),
     ),
     responses(
-        (status = 200, body = Location, description = "What is known; the rest is null"),
+        (status = 200, body = Shown, description = "What is known; the rest is null"),
         (status = 400, body = ProblemBody, content_type = "application/problem+json",
             description = "`IP_ADDRESS_REQUIRED`, `IP_ADDRESS_INVALID`, `IP_ADDRESS_RESERVED`, \
                 `LANG_UNKNOWN` or `FIELD_UNKNOWN`"),
@@ -67,7 +69,7 @@ pub(super) async fn one(
         ("fields" = Option<String>, Query, description = "As for one address"),
     ),
     responses(
-        (status = 200, body = BatchResponse, description = "One result for each address"),
+        (status = 200, body = Results, description = "One result for each address"),
         (status = 400, body = ProblemBody, content_type = "application/problem+json",
             description = "`LANG_UNKNOWN`, `FIELD_UNKNOWN` or `BODY_NOT_JSON`"),
         (status = 422, body = ProblemBody, content_type = "application/problem+json",

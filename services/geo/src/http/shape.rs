@@ -1,5 +1,6 @@
 //! How an answer is wanted: `lang` and `fields`.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use axum::http::StatusCode;
@@ -7,6 +8,9 @@ use chassis::Problem;
 use common::geo::Location;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder};
+use utoipa::openapi::{Ref, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema as _};
 
 use crate::domain::{Language, UnknownLanguage};
 
@@ -36,6 +40,27 @@ pub(super) struct Shape {
 pub(super) enum Shown {
     Whole(Box<Location>),
     Part(Map<String, Value>),
+}
+
+impl utoipa::ToSchema for Shown {
+    fn name() -> Cow<'static, str> {
+        "ShownLocation".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((Location::name().into(), Location::schema()));
+        Location::schemas(schemas);
+    }
+}
+
+impl PartialSchema for Shown {
+    fn schema() -> RefOr<Schema> {
+        let part = ObjectBuilder::new().description(Some("With `fields`: only these"));
+        AnyOfBuilder::new()
+            .item(Ref::from_schema_name(Location::name()))
+            .item(part)
+            .into()
+    }
 }
 
 /// The names of everything an answer has.

@@ -1,0 +1,168 @@
+//! What the OpenAPI of each service says beside its own.
+
+use std::collections::BTreeMap;
+
+use utoipa::PartialSchema;
+use utoipa::openapi::schema::ArrayItems;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{
+    Components, ContentBuilder, InfoBuilder, OpenApi, Ref, RefOr, ResponseBuilder, Schema,
+    SecurityRequirement,
+};
+
+use crate::problem::ProblemBody;
+
+/// The schema of problems.
+const PROBLEM: &str = "Problem";
+
+/// Says what all services' descriptions say.
+pub(crate) fn describe(mut openapi: OpenApi, name: &str, about: &str) -> OpenApi {
+    openapi.info = InfoBuilder::new()
+        .title(name)
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(about))
+        .build();
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("JWT")
+        .build();
+    refuse_with_problems(&mut openapi);
+    open_flattened(&mut openapi);
+    let components = openapi.components.get_or_insert_with(Components::new);
+    let problem = <ProblemBody as PartialSchema>::schema();
+    components.schemas.insert(PROBLEM.to_owned(), problem);
+    components.add_security_scheme("token", SecurityScheme::Http(bearer));
+    openapi.security = Some(vec![SecurityRequirement::new(
+        "token",
+        Vec::<String>::new(),
+    )]);
+    openapi
+}
+
+/// What any operation may answer beside what it names itself: no token, a body that is too large, a
+/// part that is away …
+fn refuse_with_problems(openapi: &mut OpenApi) {
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(PROBLEM)));
+    let refusal = ResponseBuilder::new()
+        .description("Any refusal or failure; `code` tells them apart")
+        .content("application/problem+json", content.build())
+        .build();
+    for path in openapi.paths.paths.values_mut() {
+        let operations = [
+            &mut path.get,
+            &mut path.put,
+            &mut path.post,
+            &mut path.patch,
+            &mut path.delete,
+        ];
+        for operation in operations.into_iter().flatten() {
+            let responses = &mut operation.responses.responses;
+            responses.insert("default".to_owned(), RefOr::T(refusal.clone()));
+        }
+    }
+}
+
+/// Lets what is part of something larger (`#[serde(flatten)]`) have the other fields beside it:
+/// where it is read by itself it refuses fields that it does not know.
+fn open_flattened(openapi: &mut OpenApi) {
+    let Some(components) = &mut openapi.components else {
+        return;
+    };
+    let known = components.schemas.clone();
+    for schema in components.schemas.values_mut() {
+        open_parts(schema, &known);
+    }
+}
+
+type Schemas = BTreeMap<String, RefOr<Schema>>;
+
+fn open_parts(schema: &mut RefOr<Schema>, known: &Schemas) {
+    let RefOr::T(schema) = schema else { return };
+    let inner: Vec<&mut RefOr<Schema>> = match schema {
+        Schema::Object(object) => object.properties.values_mut().collect(),
+        Schema::Array(array) => match &mut array.items {
+            ArrayItems::RefOrSchema(items) => vec![&mut **items],
+            ArrayItems::False => vec![],
+        },
+        Schema::OneOf(one) => one.items.iter_mut().collect(),
+        Schema::AnyOf(any) => any.items.iter_mut().collect(),
+        Schema::AllOf(all) => {
+            for part in &mut all.items {
+                if let Some(open) = opened(part, known) {
+                    *part = open;
+                }
+            }
+            all.items.iter_mut().collect()
+        }
+        _ => vec![],
+    };
+    for schema in inner {
+        open_parts(schema, known);
+    }
+}
+
+/// What a part refers to, if that would refuse what lies beside it; without the refusal.
+fn opened(part: &RefOr<Schema>, known: &Schemas) -> Option<RefOr<Schema>> {
+    let RefOr::Ref(part) = part else { return None };
+    let name = part.ref_location.strip_prefix("#/components/schemas/")?;
+    match known.get(name)? {
+        RefOr::T(Schema::Object(strict)) if strict.additional_properties.is_some() => {
+            let mut open = strict.clone();
+            open.additional_properties = None;
+            Some(RefOr::T(Schema::Object(open)))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+    use utoipa::{OpenApi as _, ToSchema};
+
+    use super::*;
+
+    #[derive(ToSchema)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "it is only described")]
+    struct Asked {
+        name: String,
+    }
+
+    #[derive(ToSchema)]
+    #[expect(dead_code, reason = "it is only described")]
+    struct Told {
+        id: u32,
+        #[serde(flatten)]
+        asked: Asked,
+    }
+
+    #[derive(ToSchema)]
+    #[expect(dead_code, reason = "it is only described")]
+    struct Page {
+        #[schema(inline)]
+        data: Vec<Told>,
+    }
+
+    #[derive(utoipa::OpenApi)]
+    #[openapi(components(schemas(Asked, Told, Page)))]
+    struct Described;
+
+    #[test]
+    fn what_is_told_of_may_have_more_than_what_is_asked() {
+        let described = serde_json::to_value(describe(Described::openapi(), "a", "b")).unwrap();
+        let schemas = &described["components"]["schemas"];
+        assert_eq!(schemas["Asked"]["additionalProperties"], Value::Bool(false));
+        let parts = schemas["Told"]["allOf"].as_array().unwrap();
+        assert!(
+            parts
+                .iter()
+                .any(|part| part["properties"]["name"].is_object())
+        );
+        assert!(
+            parts
+                .iter()
+                .all(|part| part["additionalProperties"].is_null())
+        );
+    }
+}
