@@ -25,7 +25,7 @@ use super::source::is_spam;
 use super::visit::Headers;
 
 /// The version of these rules; a change of a rule or a list makes it grow.
-pub const RULESET: u16 = 3;
+pub const RULESET: u16 = 4;
 
 /// From this score on a visitor is a bot.
 pub const THRESHOLD: u8 = 50;

@@ -5,6 +5,7 @@ use common::clock::Clock;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use visitor_analytics::config::Reclassify;
+use visitor_analytics::domain::bot::RULESET;
 use visitor_analytics::reclassify::{self, Report};
 use visitor_analytics::store::Store;
 
@@ -103,7 +104,7 @@ async fn a_run_that_was_stopped_goes_on(pool: PgPool) {
                    (ruleset, through_timestamp, through_id, visits, changed)
                    values ($1, $2, $3, 3, 3)";
     let stopped = sqlx::query(stopped)
-        .bind(3_i16)
+        .bind(RULESET.cast_signed())
         .bind(third.timestamp)
         .bind(third.id);
     stopped.execute(&system.pool).await.unwrap();

@@ -22,8 +22,11 @@ enum Sense {
     Service(Category),
     /// What bots call themselves.
     Word(Category),
-    /// What bots call themselves, and what phones and their apps may be called too.
+    /// What bots call themselves, and what phones and their apps may be called too; at the end,
+    /// where programs sign, it is a bot's word.
     Hint(Category),
+    /// At the end, how programs sign.
+    Signature(Category),
     /// A real browser's name or phone in which such a word stands once.
     Innocent,
     /// Bots say whom to complain to.
@@ -34,6 +37,8 @@ enum Sense {
     Browser,
     /// Somewhere, what only browsers say.
     Engine,
+    /// Somewhere, what browsers say of the system; so do programs.
+    System,
     /// Somewhere, what only phones and other devices of people say.
     Phone,
     /// In the browsers of phones, whose makers write what they like beside it.
@@ -109,13 +114,17 @@ const MARKS: &[(Sense, &[&str])] = &[
         "compatible;)", "capture", "reader/", "reaper", "explorador", "searcher", "searchengine", "webster",
         "favicon", "import", "explorer_", "discover", "classif",
         "lookup", "detector", "watcher", "mapper", "trawl", "sitemap", "whois", "optimizer", "analyz", "analys", "probe", "antivirus", "nikto",
-        "-agent", "imgproxy", "emailproxy", "rb.gy", "(at)", "shots", "-snapshot",
+        "-agent", "imgproxy", "emailproxy", "rb.gy", "(at)", "shots", "-snapshot", "check", "audit",
+        " test", "-test", "tester", "testing", "speedtest", "pagetest", "index", "domain", "market", "metric", "measur", "statistic", "insight", "intelligence",
+        "performance", "quality", "compliance", "copyright", "plagiar", "threat", "malware", "phish",
+        "spam", "abuse", "advert", "ranking", "render", "hosting", "wordpress", "jetpack", "robo",
     ]),
     (Sense::Hint(AiAssistant), &["-user/"]),
     (Sense::Hint(FeedReader), &["rss", "podcast", "aggregator", "atom/", "newsreader"]),
     (Sense::Hint(Monitor), &["heartbeat", "status"]),
     (Sense::Hint(SecurityScanner), &["vulnerab", "pentest"]),
     (Sense::Hint(SeoTool), &["seo"]),
+    (Sense::Signature(Other), &["agent"]),
     (Sense::Innocent, &[
         "cubot", "bothnia", "mozacfetch", "feeddaemon", "mozilladeveloperpreview",
     ]),
@@ -135,9 +144,12 @@ const MARKS: &[(Sense, &[&str])] = &[
     ]),
     (Sense::Engine, &[
         "gecko", "applewebkit", "msie", "trident", "khtml", "presto/", "browser", "mmp/", "wap",
-        "netfront", "msoffice", "windows", "win9", "win1", "win3", "winnt", "macintosh", "mac_",
+        "netfront", "msoffice", "opera", "netscape", "[en]",
+    ]),
+    (Sense::System, &[
+        "windows", "win9", "win1", "win3", "winnt", "macintosh", "mac_",
         "x11", "linux", "unix", "bsd", "sunos", "os/2", "amiga", "morphos", "beos", "haiku",
-        "risc os", "inferno", "opera", "netscape", "[en]", "psp", "plan9", "qnx", "warp", "foma", "dreamcast", "rim9",
+        "risc os", "inferno", "psp", "plan9", "qnx", "warp", "foma", "dreamcast", "rim9",
     ]),
     (Sense::Phone, &[
         "midp-", "midp/", "cldc", "up.browser", "up.link", "opera mini", "android",
@@ -208,7 +220,13 @@ impl Marks {
     pub(super) fn find(&self, text: &str) -> Marked {
         let mut met = Met::default();
         for found in self.automaton.find_overlapping_iter(text) {
-            met.add(self.senses[found.pattern().as_usize()], found.range());
+            let sense = match self.senses[found.pattern().as_usize()] {
+                Sense::Hint(category) | Sense::Signature(category) if found.end() == text.len() => {
+                    Sense::Word(category)
+                }
+                other => other,
+            };
+            met.add(sense, found.range());
         }
         if met.contacts <= 0 && has_mail_address(text) {
             met.contacts = 1;
@@ -231,7 +249,7 @@ impl Met {
             Sense::Contact => self.contacts += 1,
             Sense::InnocentContact => self.contacts -= 1,
             Sense::Hint(category) => _ = self.hint.get_or_insert((at, category)),
-            Sense::Tool => {}
+            Sense::Tool | Sense::Signature(_) => {}
             Sense::Browser if at.start > 0 => {}
             other if self.has(other) => {}
             other => self.others.push(other),
@@ -244,7 +262,10 @@ impl Met {
 
     fn judge(self, text: &str) -> Marked {
         let is_phone = self.has(Sense::Phone);
-        let is_like_browser = is_phone || self.has(Sense::Engine) || self.has(Sense::Browser);
+        let is_like_browser = is_phone
+            || self.has(Sense::Browser)
+            || self.has(Sense::Engine)
+            || text.starts_with("Mozilla") && self.has(Sense::System);
         let is_compatible = self.has(Sense::Compatible);
         let is_build = self.has(Sense::Build);
         let word = self.word.filter(|_| self.words > 0);

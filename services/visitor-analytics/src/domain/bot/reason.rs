@@ -165,7 +165,7 @@ impl Reason {
             Self::LongUserAgent => ("long_user_agent", 60, UserAgent, "no browser's user agent is so long"),
             Self::NeverExisted => ("never_existed", 60, UserAgent, "there has never been this version of the browser or system"),
             Self::UnlikelyVersion => ("unlikely_version", 45, UserAgent, "Chrome's version has hardly had this build"),
-            Self::StrangeEnding => ("strange_ending", 45, UserAgent, "behind the browser stands a word that browsers do not write there"),
+            Self::StrangeEnding => ("strange_ending", 50, UserAgent, "behind the browser stands a word that browsers do not write there"),
             Self::NoAcceptLanguage => ("no_accept_language", 50, Headers, "every browser sends Accept-Language"),
             Self::NoAccept => ("no_accept", 30, Headers, "every browser sends Accept"),
             Self::AcceptsAnything => ("accepts_anything", 30, Headers, "who opens a page asks for HTML"),

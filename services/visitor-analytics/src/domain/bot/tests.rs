@@ -250,40 +250,6 @@ fn what_cannot_be_looked_at_again_is_kept() {
 }
 
 #[test]
-fn what_programs_write_behind_a_browsers_user_agent_is_seen() {
-    let ends = |end: &str| verdict(&format!("{CHROME}{end}"), None);
-    for strange in [" Acmeshot", " Edg/142.0.0.0 AcmeHttpAgent"] {
-        let found = ends(strange);
-        assert_eq!(
-            (found.is_bot, found.reasons),
-            (false, vec![Reason::StrangeEnding])
-        );
-        let headers = Headers::from([("accept", "text/html")]);
-        assert!(verdict(&format!("{CHROME}{strange}"), Some(&headers)).is_bot);
-    }
-    for domain in [" acme.com/2.0", " www.acme.fr"] {
-        assert!(ends(domain).is_bot, "{domain}");
-    }
-    for usual in [
-        "",
-        " Edg/142.0.0.0",
-        " Acme/1.0",
-        " Brave",
-        " AcmeApp",
-        " [FB_IAB/FB4A]",
-        " com.acme.shop/1",
-    ] {
-        assert_eq!(ends(usual), Verdict::default(), "{usual}");
-    }
-    let webview = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36 Acme";
-    assert!(!verdict(webview, None).is_bot);
-    assert_eq!(
-        verdict(&format!("{CHROME} Acme-User/1.0"), None).category,
-        Some(Category::AiAssistant)
-    );
-}
-
-#[test]
 fn what_a_browser_confirms_takes_from_the_score() {
     let doubtful = Verdict::of(vec![Reason::NoAcceptLanguage], None, None);
     assert!(doubtful.is_bot);

@@ -1,0 +1,43 @@
+//! What stands behind a browser's user agent.
+
+/// What programs that use a browser write behind its user agent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Their owner's domain.
+    Domain,
+    /// Their name, without a version; a few makers of browsers do so, too.
+    Word,
+}
+
+/// Browsers of the desk end with a product and its version.
+pub(super) fn ending(user_agent: &str) -> Option<Ending> {
+    const DESKS: [&str; 3] = ["Windows NT", "Macintosh", "X11"];
+    // How makers of browsers sign: Safari, SomeBrowser, LBBROWSER, 360SE, App.
+    const SHELLS: [&str; 6] = ["App", "Brave", "Safari", "rowser", "ROWSER", "SE"];
+    const DOMAINS: [&str; 10] = [
+        "com", "net", "org", "io", "ai", "dev", "co", "eu", "de", "fr",
+    ];
+    let system = user_agent.strip_prefix("Mozilla/5.0 (")?;
+    let (before, last) = user_agent.rsplit_once(' ')?;
+    let is_modern = before.contains(" Chrome/") || before.contains(" Firefox/");
+    let follows = before
+        .rsplit(' ')
+        .next()
+        .is_some_and(|word| word.contains('/') && !word.ends_with([')', ']']));
+    if !follows || !is_modern || !DESKS.iter().any(|desk| system.starts_with(desk)) {
+        return None;
+    }
+    let name = last.split('/').next().unwrap_or_default();
+    let is_word = |c: char| c.is_ascii_alphabetic() || c == '-' || c == '.';
+    if !name.chars().all(is_word) {
+        return None;
+    }
+    // `com.example.app` is the name of an app.
+    let (first, rest) = name.split_once('.').unwrap_or((name, ""));
+    let end = rest.rsplit('.').next().unwrap_or_default();
+    if DOMAINS.contains(&end) && !DOMAINS.contains(&first) {
+        return Some(Ending::Domain);
+    }
+    let is_bare = name == last && !SHELLS.iter().any(|shell| last.ends_with(shell));
+    is_bare.then_some(Ending::Word)
+}

@@ -1,0 +1,89 @@
+//! Versions that never were.
+
+use crate::domain::bot::Reason;
+
+/// Every version of Windows NT (<https://learn.microsoft.com/windows/win32/sysinfo/operating-system-version>),
+/// with those that early browsers wrote.
+const WINDOWS_NT: [&str; 13] = [
+    "3.1", "3.5", "3.51", "4.0", "4.1", "5.0", "5.01", "5.1", "5.2", "6.0", "6.1", "6.2", "6.3",
+];
+
+/// Chrome's build numbers, which are one for each version: (version, build), as `data/README.md` says
+/// from where. What lies between is between.
+const CHROME: [(u32, u32); 18] = [
+    (21, 1180),
+    (30, 1599),
+    (35, 1916),
+    (40, 2214),
+    (45, 2454),
+    (52, 2743),
+    (61, 3163),
+    (69, 3497),
+    (80, 3987),
+    (92, 4511),
+    (100, 4896),
+    (110, 5481),
+    (120, 6099),
+    (130, 6723),
+    (140, 7339),
+    (150, 7871),
+    (152, 7977),
+    (159, 8153),
+];
+/// How far a build may be from what its neighbours let expect.
+const TOLERANCE: u32 = 120;
+/// Chrome's version is not that high for decades.
+const CHROME_LIMIT: u32 = 1_000;
+
+pub(super) fn never_windows(user_agent: &str) -> bool {
+    let Some((before, after)) = user_agent.split_once("Windows NT") else {
+        return false;
+    };
+    let after = after.trim_start();
+    let end = after.find(|c: char| !(c.is_ascii_digit() || c == '.'));
+    let version = &after[..end.unwrap_or(after.len())];
+    match version {
+        "" => tells_version(before),
+        "10.0" | "6.4" | "10" => false,
+        other => !WINDOWS_NT.contains(&other),
+    }
+}
+
+/// Whether what stands before the system is of a browser which tells the system's version: those
+/// of `Mozilla/5.0` do, and Internet Explorer since version 7, which runs on NT 5.1 at least.
+fn tells_version(before: &str) -> bool {
+    let explorer = before.rsplit_once("MSIE ");
+    let version = explorer.and_then(|(_, version)| version.split('.').next());
+    version.map_or(before.starts_with("Mozilla/5.0 ("), |version| {
+        version.parse().is_ok_and(|version: u32| version >= 7)
+    })
+}
+
+/// Until version 100 the user agent told the whole version, `52.0.2743.116`; in apps it still does.
+pub(super) fn chrome(user_agent: &str) -> Option<Reason> {
+    let (before, after) = user_agent.split_once(" Chrome/")?;
+    // What Apple lets into its phones calls itself `CriOS`.
+    if before.contains("(iPhone; CPU iPhone OS") {
+        return Some(Reason::NeverExisted);
+    }
+    let mut parts = after.split(|c: char| !c.is_ascii_digit());
+    let mut next = || parts.next().and_then(|part| part.parse::<u32>().ok());
+    let major = next()?;
+    if major == 0 || major > CHROME_LIMIT {
+        return Some(Reason::NeverExisted);
+    }
+    let (minor, build) = (next()?, next()?);
+    let place = CHROME.iter().position(|(version, _)| *version > major)?;
+    if minor != 0 || build == 0 || place == 0 {
+        return None;
+    }
+    let ((v0, b0), (v1, b1)) = (CHROME[place - 1], CHROME[place]);
+    let expected = b0 + (b1 - b0) * (major - v0) / (v1 - v0);
+    (build.abs_diff(expected) > TOLERANCE).then_some(Reason::UnlikelyVersion)
+}
+
+/// Safari on a Mac has told its version since version 3.
+pub(super) fn never_safari(user_agent: &str) -> bool {
+    user_agent.contains("(Macintosh; Intel Mac OS X 10")
+        && user_agent.contains("(KHTML, like Gecko) Safari/")
+}
