@@ -1,9 +1,11 @@
-//! `./dev bench reports [VISITS]`: how long reports take over 10 million visits (or so many) of 90
+//! `./dev bench reports [VISITS] [QUESTION]`: how long reports take over 10 million visits (or so many) of 90
 //! days and three sites, beside a tenth of them, beside the same questions as plain SQL over the
 //! visits, and beside `DuckDB` over an export of them.
 //!
 //! Makes databases of its own beside the one in `DATABASE_URL`; what it finds there is not made
-//! again. `DUCKDB_PYTHON` is a Python that has `DuckDB`; without it that column stays empty.
+//! again: `REPORTS_DATABASE_URL` of a server that stays tells `./dev` to use that one.
+//! `DUCKDB_PYTHON` is a Python that has `DuckDB`; without it that column stays empty. With a part of
+//! a question's name only such questions are asked, and of the reports alone.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -14,6 +16,7 @@
 mod duck;
 mod questions;
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use bench::{Cpu, parent};
@@ -34,12 +37,18 @@ struct Made {
 
 #[tokio::main]
 async fn main() {
-    let visits = std::env::args().skip(1).find_map(|text| text.parse().ok());
+    let words = || std::env::args().skip(1).filter(|word| word != "--bench");
+    let visits = words().find_map(|text| text.parse().ok());
     let visits: u32 = visits.unwrap_or(10_000_000);
+    let only = words().find(|word| word.parse::<u32>().is_err());
+    let only = only.unwrap_or_default();
     let small = make(visits / 10).await;
     let large = make(visits).await;
-    let duck = duck::ask(&large).await;
-    questions::ask_all(&small, &large, &duck).await;
+    let duck = match only.as_str() {
+        "" => duck::ask(&large).await,
+        _ => HashMap::new(),
+    };
+    questions::ask_all(&small, &large, &duck, &only).await;
 }
 
 async fn make(visits: u32) -> Made {

@@ -64,6 +64,17 @@ impl Asked {
     fn is_of_all(&self) -> bool {
         self.filters.is_empty() && self.reach.is_none()
     }
+
+    /// The same, cut into the days of the site's clock.
+    fn by_days_of_site(&self) -> Self {
+        Self {
+            period: Period {
+                zone: self.site.zone,
+                ..self.period
+            },
+            ..self.clone()
+        }
+    }
 }
 
 /// What is answered, and up to when its visits are in it.

@@ -77,11 +77,14 @@ impl Reader {
         while let Some(mut this) = next.take() {
             let loaded = (&mut this.0).await;
             let loaded = loaded.map_err(|_| StoreError::Unreadable("a day's packed visits"))?;
-            let (day, packs, as_of) = loaded?;
+            let Loaded {
+                day,
+                packs,
+                is_mixed,
+                as_of,
+            } = loaded?;
             next = days.next().map(&read);
             self.as_of = self.as_of.min(as_of);
-            let asked = &self.source.asked;
-            let is_mixed = packs.len() > 1 && asked.period.zone != asked.site.zone;
             let mut prepared = vec![];
             for pack in packs {
                 prepared.push(self.prepare(pack, by).await?);
@@ -195,14 +198,22 @@ impl Drop for Ahead {
     }
 }
 
-/// A day, the packs in which its visits lie, and up to when they are known.
-type Loaded = (Day, Vec<Arc<Pack>>, DateTime<Utc>);
+/// A day and the packs in which its visits lie.
+struct Loaded {
+    day: Day,
+    packs: Vec<Arc<Pack>>,
+    /// Whether they are of several of the site's days, so that visitors lie in several packs.
+    is_mixed: bool,
+    /// Up to when they are known.
+    as_of: DateTime<Utc>,
+}
 
 async fn load(source: Arc<Source>, day: Day) -> Result<Loaded, StoreError> {
     let (store, asked) = (&source.store, &source.asked);
     let (mut packs, mut as_of) = (vec![], asked.now);
     let last = day.to - TimeDelta::microseconds(1);
-    for of_site in Day::between(asked.site.zone, day.from, last) {
+    let of_site: Vec<Day> = Day::between(asked.site.zone, day.from, last).collect();
+    for of_site in &of_site {
         if let Some(change) = source.unfolded.get(&of_site.date) {
             let found = store
                 .unfolded(&asked.site, (of_site.date, *change), asked.now, Want::Packs)
@@ -214,5 +225,10 @@ async fn load(source: Arc<Source>, day: Day) -> Result<Loaded, StoreError> {
             packs.extend(load_packs(&store.pool, site, of_site.date, fields).await?);
         }
     }
-    Ok((day, packs, as_of))
+    Ok(Loaded {
+        day,
+        packs,
+        is_mixed: of_site.len() > 1,
+        as_of,
+    })
 }
