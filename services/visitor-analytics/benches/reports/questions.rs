@@ -75,8 +75,7 @@ pub(crate) async fn ask_all(
                     "" => plain(&large.pool, &asked, what, name).await,
                     _ => None,
                 };
-                let what = (title, what);
-                tell(small, large, &asked, &what, plain, duck).await;
+                tell(small, large, &asked, &(title, what), plain, duck).await;
             }
         }
     }
@@ -94,11 +93,10 @@ pub(crate) async fn ask_all(
     };
     let tokyo = elsewhere(&all, chrono_tz::Tz::Asia__Tokyo);
     let new_york = elsewhere(&all, chrono_tz::Tz::America__New_York);
-    let summary = Report::Series(Interval::Day);
-    let hours = Report::Series(Interval::Hour);
-    let minutes = Report::Series(Interval::Minute);
-    let pages = Report::By(Subject::Of(Dimension::Page));
-    let cities = Report::By(Subject::Of(Dimension::City));
+    let series = [Interval::Day, Interval::Hour, Interval::Minute].map(Report::Series);
+    let [summary, hours, minutes] = series;
+    let [pages, cities] =
+        [Dimension::Page, Dimension::City].map(|one| Report::By(Subject::Of(one)));
     for (name, asked, report) in [
         ("summary, today", &today, &summary),
         ("page, 90 days and today", &with_today, &pages),

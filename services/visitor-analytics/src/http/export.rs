@@ -54,7 +54,7 @@ pub(super) async fn export(
     headers: HeaderMap,
     Query(pairs): Query<Pairs>,
 ) -> Result<Response, Problem> {
-    let (pick, format, query) = read(pairs)?;
+    let (pick, format, query) = read(&state.store, pairs).await?;
     if let Some(site) = &pick.site {
         let found = state.store.site_of_report(Some(site)).await;
         let missing = || Problem::not_found("there is no such site").field("site");
@@ -100,8 +100,8 @@ fn answer(format: Format, is_gzip: bool, body: Body) -> Response {
     response
 }
 
-fn read(pairs: Pairs) -> Result<(Pick, Format, ExportQuery), Problem> {
-    let (pick, mut rest) = pick::read_with(pairs, &["format"])?;
+async fn read(store: &Store, pairs: Pairs) -> Result<(Pick, Format, ExportQuery), Problem> {
+    let (pick, mut rest) = pick::read_with(store, pairs, &["format"]).await?;
     let format = match rest.remove("format") {
         None => Format::Csv,
         Some(name) => {

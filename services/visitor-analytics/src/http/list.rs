@@ -13,7 +13,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::analytics::question::{Pairs, segment, sort};
+use super::analytics::question::{Pairs, sorted};
 use crate::domain::visit::site;
 use crate::store::{BotFilter, Store, VisitQuery};
 
@@ -73,11 +73,7 @@ impl IncludeBots {
 
 /// Reads the parameters of `GET /visits`.
 pub(super) async fn query(store: &Store, pairs: Pairs) -> Result<VisitQuery, Problem> {
-    let (mut rest, filters) = sort(pairs, &["limit", "cursor"])?;
-    let mut filters = filters.to_vec();
-    if let Some(name) = rest.remove("segment") {
-        filters.extend(segment(store, &name).await?);
-    }
+    let (mut rest, filters) = sorted(store, pairs, &["limit", "cursor"]).await?;
     let limit = limit(rest.get("limit").map(String::as_str))?;
     let mut edge = |name: &str| rest.remove(name).map(|text| moment(name, &text));
     let (from, to) = (edge("from").transpose()?, edge("to").transpose()?);

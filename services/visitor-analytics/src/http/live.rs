@@ -59,7 +59,7 @@ pub(super) async fn live(
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     let now = state.clock.now();
-    let pick = pick::read(pairs)?;
+    let pick = pick::read(&state.store, pairs).await?;
     let after = last_event(&headers)?.unwrap_or((now, Uuid::nil()));
     let listening = state.hub.listen();
     let listening = listening.map_err(|_| Problem::busy("too many listen already"))?;

@@ -7,10 +7,11 @@ use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
 use chrono_tz::Tz;
 use utoipa::IntoParams;
 
-use super::analytics::question::{Pairs, sort};
+use super::analytics::question::{Pairs, sorted};
 use super::list::{self, moment, named_site, wrong};
 use crate::domain::day::Day;
 use crate::domain::pick::{Pick, is_told_by_a_visit};
+use crate::store::Store;
 
 /// Parameters that pick visits. Every dimension is one, too.
 #[derive(Debug, IntoParams)]
@@ -27,11 +28,13 @@ pub(super) struct Parameters {
     /// `device_type=!smartphone` (not), `page=/blog/*` (wildcard), `utm_source=` (missing).
     #[param(style = Form, explode = true)]
     filters: Option<BTreeMap<String, String>>,
+    /// A segment, by its name or id: its filters have to pass as well.
+    segment: Option<String>,
 }
 
 /// Reads the parameters of a stream that has no others.
-pub(super) fn read(pairs: Pairs) -> Result<Pick, Problem> {
-    let (pick, rest) = read_with(pairs, &[])?;
+pub(super) async fn read(store: &Store, pairs: Pairs) -> Result<Pick, Problem> {
+    let (pick, rest) = read_with(store, pairs, &[]).await?;
     match rest.into_keys().next() {
         Some(name) => Err(wrong(&name, "there is no such parameter here")),
         None => Ok(pick),
@@ -39,14 +42,12 @@ pub(super) fn read(pairs: Pairs) -> Result<Pick, Problem> {
 }
 
 /// Reads the parameters, and returns those of `own`, and `from` and `to`, beside.
-pub(super) fn read_with(
+pub(super) async fn read_with(
+    store: &Store,
     pairs: Pairs,
     own: &[&str],
 ) -> Result<(Pick, BTreeMap<String, String>), Problem> {
-    let (mut rest, filters) = sort(pairs, own)?;
-    if rest.contains_key("segment") {
-        return Err(wrong("segment", "there is no such parameter here"));
-    }
+    let (mut rest, filters) = sorted(store, pairs, own).await?;
     if let Some(filter) = filters.iter().find(|f| !is_told_by_a_visit(f.subject)) {
         let detail = "a visit alone does not tell this";
         return Err(wrong(filter.subject.name(), detail));
@@ -57,7 +58,7 @@ pub(super) fn read_with(
     let pick = Pick {
         site: site.transpose()?,
         is_bot,
-        filters: filters.to_vec(),
+        filters,
         zone: zone.unwrap_or(Tz::UTC),
     };
     Ok((pick, rest))

@@ -71,6 +71,13 @@ async fn a_segment_is_its_filters(pool: PgPool) {
         assert_eq!(segment["data"], plainly["data"], "{list}");
         assert!(!plainly["data"].as_array().unwrap().is_empty());
     }
+    let file = async |which: &str| {
+        let answer = system.get(&format!("/export/visits?format=ndjson&{which}"));
+        answer.send().await.unwrap().text().await.unwrap()
+    };
+    let of_segment = file(&format!("segment={id}")).await;
+    assert_eq!(of_segment, file(written).await);
+    assert!(!of_segment.is_empty());
 }
 
 /// But for the moment of asking, and cursors, which belong to their question.

@@ -48,11 +48,7 @@ impl Question {
         pairs: Pairs,
         own: &[&str],
     ) -> Result<Self, Problem> {
-        let (mut rest, mut filters) = sort(pairs, own)?;
-        if let Some(name) = rest.remove("segment") {
-            let of_segment = segment(store, &name).await?;
-            filters = filters.iter().cloned().chain(of_segment).collect();
-        }
+        let (mut rest, filters) = sorted(store, pairs, own).await?;
         let is_bot = list::bots(&mut rest)?.wanted();
         let zone = list::zone(&mut rest)?;
         let (from, to) = (rest.remove("from"), rest.remove("to"));
@@ -64,7 +60,7 @@ impl Question {
             asked: Asked {
                 site,
                 period,
-                filters,
+                filters: filters.into(),
                 reach: None,
                 now,
             },
@@ -163,10 +159,23 @@ impl Question {
     }
 }
 
-type Sorted = (BTreeMap<String, String>, Arc<[Filter]>);
+type Sorted = (BTreeMap<String, String>, Vec<Filter>);
 
-/// Separates what every report knows from filters, and refuses the rest.
-pub(in crate::http) fn sort(pairs: Pairs, own: &[&str]) -> Result<Sorted, Problem> {
+/// Separates what every report knows from filters, among them those of a segment, and refuses the
+/// rest.
+pub(in crate::http) async fn sorted(
+    store: &Store,
+    pairs: Pairs,
+    own: &[&str],
+) -> Result<Sorted, Problem> {
+    let (mut rest, mut filters) = sort(pairs, own)?;
+    if let Some(name) = rest.remove("segment") {
+        filters.extend(segment(store, &name).await?);
+    }
+    Ok((rest, filters))
+}
+
+fn sort(pairs: Pairs, own: &[&str]) -> Result<Sorted, Problem> {
     let mut rest = BTreeMap::new();
     let mut filters: Vec<Filter> = vec![];
     for (name, value) in pairs {
@@ -179,11 +188,11 @@ pub(in crate::http) fn sort(pairs: Pairs, own: &[&str]) -> Result<Sorted, Proble
         let added = filters::add(&mut filters, &name, &value);
         added.map_err(|error| wrong(&name, error.to_string()))?;
     }
-    Ok((rest, filters.into()))
+    Ok((rest, filters))
 }
 
 /// The filters of the segment with this name or id.
-pub(in crate::http) async fn segment(store: &Store, name: &str) -> Result<Vec<Filter>, Problem> {
+async fn segment(store: &Store, name: &str) -> Result<Vec<Filter>, Problem> {
     let found = store.segment(name).await.map_err(|e| error::store(&e))?;
     let found = found.ok_or_else(|| wrong("segment", "there is no such segment"))?;
     // A dimension may have gone since it was accepted.
