@@ -27,18 +27,26 @@ pub async fn report(
 ) -> anyhow::Result<String> {
     let partitions = store.partitions().await?;
     let mut text = table(&partitions, retention, now);
-    let Some(border) = retention.border(now) else {
+    if let Some(border) = retention.border(now) {
+        let rows = store.count_shared(border).await?;
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            text,
+            "What lies before {border} goes; in partitions of more than a month that is {rows} rows."
+        );
+        if !dry_run {
+            text.push_str(&done(&store.expire(border, now).await?));
+        }
+    } else {
         text.push_str("RETENTION_DAYS is not set: everything is kept.\n");
-        return Ok(text);
-    };
-    let rows = store.count_shared(border).await?;
-    // Writing to a string does not fail.
-    let _ = writeln!(
-        text,
-        "What lies before {border} goes; in partitions of more than a month that is {rows} rows."
-    );
-    if !dry_run {
-        text.push_str(&done(&store.expire(border, now).await?));
+    }
+    for site in store.old_sites(now).await? {
+        let (domain, border) = (&site.domain, site.border.date_naive());
+        let _ = writeln!(text, "{domain} keeps nothing from before {border}.");
+        if !dry_run {
+            let rows = store.expire_site(&site, now).await?;
+            let _ = writeln!(text, "Removed: {rows} rows of {domain}.");
+        }
     }
     Ok(text)
 }

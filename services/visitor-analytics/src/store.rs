@@ -44,7 +44,7 @@ pub use report::{
     Answered, AroundPage, Asked, Breakdown, Counted, Neighbours, Order, REALTIME_MINUTES, Realtime,
     SiteOfReport, Step, Value, WayTaken,
 };
-pub use retention::{Expired, Partition, Rows};
+pub use retention::{Expired, OldSite, Partition, Rows};
 pub use rollup::{DayOfSite, Difference, DueDay, Folded, Row, Verdict};
 pub use segment::{Kept, Segment};
 pub use session::{SessionFound, Stop};

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use ipnet::IpNet;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
 use super::pattern::Pattern;
@@ -49,6 +50,11 @@ pub struct SubmittedSettings {
     /// All properties of visits that reports count, by name: ten at most. All days are counted
     /// anew when they change.
     pub properties: Option<Vec<String>>,
+    /// Visits older than this are removed, a month at a time: 1 to 36,500 days, where that is
+    /// shorter than for all sites; `null` for no time of its own.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 36_500)]
+    pub retention_days: Option<Option<u32>>,
 }
 
 /// Settings that can be kept; `None` stays as it is.
@@ -64,6 +70,8 @@ pub struct Settings {
     pub ignored_paths: Option<Vec<String>>,
     /// Properties that are counted, each once.
     pub properties: Option<Vec<String>>,
+    /// For how many days visits are kept, if the site says so itself.
+    pub retention_days: Option<Option<u32>>,
 }
 
 /// The visits that a site does not want.
@@ -71,25 +79,28 @@ pub struct Settings {
 pub struct Ignored {
     networks: Vec<IpNet>,
     paths: Vec<Pattern>,
+    kept_since: Option<DateTime<Utc>>,
 }
 
 impl Ignored {
-    /// From settings that were accepted.
+    /// From settings that were accepted; what came before `kept_since` is not kept any more.
     #[must_use]
-    pub fn of(addresses: &[String], paths: &[String]) -> Self {
+    pub fn of(addresses: &[String], paths: &[String], kept_since: Option<DateTime<Utc>>) -> Self {
         Self {
             networks: addresses.iter().filter_map(|text| network(text)).collect(),
             paths: paths
                 .iter()
                 .filter_map(|path| Pattern::parse(path).ok())
                 .collect(),
+            kept_since,
         }
     }
 
-    /// Whether a visit from `ip` to `path` is one of them.
+    /// Whether a visit from `ip` to `path` at a moment is one of them.
     #[must_use]
-    pub fn holds(&self, ip: IpAddr, path: &str) -> bool {
-        self.networks.iter().any(|network| network.contains(&ip))
+    pub fn holds(&self, ip: IpAddr, path: &str, at: DateTime<Utc>) -> bool {
+        self.kept_since.is_some_and(|since| at < since)
+            || self.networks.iter().any(|network| network.contains(&ip))
             || self.paths.iter().any(|pattern| pattern.matches(path))
     }
 }
@@ -115,6 +126,20 @@ fn ignored_paths(paths: Vec<String>) -> Result<Vec<String>, Invalid> {
     };
     let are_good = paths.len() <= MOST_IGNORED && paths.iter().all(is_good);
     are_good.then_some(paths).ok_or(Invalid::IgnoredPaths)
+}
+
+/// `null` is something, too (RFC 7396).
+#[expect(
+    clippy::option_option,
+    reason = "left out, null and a number are three things"
+)]
+fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<u32>>, D::Error> {
+    Option::deserialize(from).map(Some)
+}
+
+fn retention_days(days: Option<u32>) -> Result<Option<u32>, Invalid> {
+    let are_good = days.is_none_or(|days| (1..=36_500).contains(&days));
+    are_good.then_some(days).ok_or(Invalid::RetentionDays)
 }
 
 fn properties(names: Vec<String>) -> Result<Vec<String>, Invalid> {
@@ -146,6 +171,7 @@ impl Settings {
             ignored_addresses: addresses.transpose()?,
             ignored_paths: from.ignored_paths.map(ignored_paths).transpose()?,
             properties: from.properties.map(properties).transpose()?,
+            retention_days: from.retention_days.map(retention_days).transpose()?,
         })
     }
 }
@@ -159,8 +185,11 @@ mod tests {
         let ignored = Ignored::of(
             &["81.2.69.142".into(), "2a02:6b8::/32".into()],
             &["/admin*".into(), "*.json".into()],
+            Some(DateTime::UNIX_EPOCH),
         );
-        let holds = |ip: &str, path: &str| ignored.holds(ip.parse().unwrap(), path);
+        let at = |ip: &str, path: &str, at| ignored.holds(ip.parse().unwrap(), path, at);
+        let holds = |ip: &str, path: &str| at(ip, path, DateTime::UNIX_EPOCH);
+        assert!(at("1.1.1.1", "/", DateTime::from_timestamp(-1, 0).unwrap()));
         assert!(holds("81.2.69.142", "/"));
         assert!(holds("2a02:6b8:1::7", "/"));
         assert!(holds("1.1.1.1", "/admin/users"));

@@ -137,6 +137,9 @@ pub enum Invalid {
     /// Not paths.
     #[error("at most 100 paths such as /admin/*")]
     IgnoredPaths,
+    /// Not a time to keep visits.
+    #[error("visits are kept for 1 to 36500 days")]
+    RetentionDays,
     /// Not names of properties.
     #[error("at most 10 names of properties, each of 1 to 64 bytes, without =")]
     SiteProperties,
@@ -170,6 +173,7 @@ impl Invalid {
             Self::TimeZone => "TIME_ZONE_INVALID",
             Self::IgnoredAddresses => "IGNORED_ADDRESSES_INVALID",
             Self::IgnoredPaths => "IGNORED_PATHS_INVALID",
+            Self::RetentionDays => "RETENTION_DAYS_INVALID",
             Self::Aliases => "ALIASES_INVALID",
             Self::ScrollDepth => "SCROLL_DEPTH_INVALID",
             Self::VisitorRequired => "VISITOR_REQUIRED",
@@ -197,6 +201,7 @@ impl Invalid {
             Self::TimeZone => "time_zone",
             Self::IgnoredAddresses => "ignored_addresses",
             Self::IgnoredPaths => "ignored_paths",
+            Self::RetentionDays => "retention_days",
             Self::Aliases => "aliases",
             Self::ScrollDepth => "scroll_depth",
             Self::VisitorRequired => "visitor_id",

@@ -57,6 +57,8 @@ pub(super) struct Line {
     ignored_paths: Vec<String>,
     /// Properties of visits that reports count.
     properties: Vec<String>,
+    /// For how many days its visits are kept, where it says so itself.
+    retention_days: Option<i32>,
     /// Visits that came and were not stored; a few seconds old.
     ignored_visits: i64,
     created_at: DateTime<Utc>,
@@ -184,6 +186,7 @@ fn line(site: Site) -> Line {
         ignored_addresses: site.ignored_addresses,
         ignored_paths: site.ignored_paths,
         properties: site.properties,
+        retention_days: site.retention_days,
         ignored_visits: site.ignored_visits,
         created_at: site.created_at,
     }

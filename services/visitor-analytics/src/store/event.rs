@@ -199,20 +199,24 @@ impl Store {
         Ok(rows.fetch_all(&self.pool).await?)
     }
 
-    /// Removes events of before this moment; at most so many. Returns how many.
+    /// Removes events (of one site, or of all) of before this moment; at most so many. Returns how
+    /// many.
     pub(super) async fn delete_events(
         &self,
+        site: Option<i32>,
         border: DateTime<Utc>,
         limit: i64,
     ) -> Result<u64, StoreError> {
         let done = sqlx::query!(
             "delete from visitor_analytics.event e using (
                  select id, timestamp from visitor_analytics.event
-                 where site_id = any(array(select id from visitor_analytics.site))
+                 where site_id = any(array(select id from visitor_analytics.site
+                                             where $3::int is null or id = $3))
                    and timestamp < $1 limit $2) old
              where e.id = old.id and e.timestamp = old.timestamp",
             border,
             limit,
+            site,
         );
         Ok(done.execute(&self.pool).await?.rows_affected())
     }

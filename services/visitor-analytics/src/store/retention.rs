@@ -1,5 +1,7 @@
 //! What is old goes: whole months at once, and rows only where a partition holds years.
 
+mod site;
+
 use chrono::{DateTime, Months, NaiveDate, NaiveTime, Utc};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
@@ -9,6 +11,8 @@ use super::record::locks;
 use super::rollup::{self, Period};
 use super::session::VisitorKey;
 use super::{Store, StoreError};
+
+pub use site::OldSite;
 
 /// Sessions that are cut in one transaction, and rows that are deleted in one.
 const CUT: i64 = 500;
@@ -128,14 +132,14 @@ impl Store {
         drop(connection);
         rollup::drop_packs_before(&self.pool, midnight(border)).await?;
         let most = i64::try_from(DELETE).unwrap_or(i64::MAX);
-        while self.delete_events(midnight(border), most).await? > 0 {}
+        while self.delete_events(None, midnight(border), most).await? > 0 {}
         sqlx::query!(
             "delete from visitor_analytics.imported_visit where visit_timestamp < $1",
             midnight(border)
         )
         .execute(&self.pool)
         .await?;
-        while self.cut_sessions(midnight(border), now).await? {}
+        while self.cut_sessions(midnight(border), None, now).await? {}
         let mut expired = Expired::default();
         if shared && border < FIRST {
             for (name, column) in SHARED {
@@ -179,18 +183,21 @@ impl Store {
         Ok(reaches.fetch_one(&self.pool).await?)
     }
 
-    /// Lets sessions that began before `border`, and did not end there, begin with their first
-    /// visit after it. Returns whether there may be more.
+    /// Lets sessions (of one site, or of all) that began before `border`, and did not end there,
+    /// begin with their first visit after it. Returns whether there may be more.
     async fn cut_sessions(
         &self,
         border: DateTime<Utc>,
+        site: Option<i32>,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
         let found = sqlx::query!(
             "select id, site_id, visitor_id, last_seen_at from visitor_analytics.session
-             where started_at < $1 and last_seen_at >= $1 limit $2",
+             where started_at < $1 and last_seen_at >= $1 and ($3::int is null or site_id = $3)
+             limit $2",
             border,
             CUT,
+            site,
         )
         .fetch_all(&self.pool)
         .await?;

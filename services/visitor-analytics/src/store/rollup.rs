@@ -104,7 +104,7 @@ impl Store {
     /// touched the day meanwhile, which leaves it to be folded again.
     pub async fn fold(&self, due: &DueDay) -> Result<Option<usize>, StoreError> {
         let day = self.day(due.site_id, due.date).await?;
-        if self.is_dropped(&day).await? {
+        if self.is_dropped(due.site_id, &day).await? {
             // What is left of it would only take the place of what was folded.
             return Ok(write::unmark(&self.pool, due).await?.then_some(0));
         }
@@ -133,9 +133,9 @@ impl Store {
     }
 
     /// Whether visits of this day have been dropped.
-    async fn is_dropped(&self, day: &Day) -> Result<bool, StoreError> {
-        let kept = sqlx::query_scalar!("select kept_since from visitor_analytics.visit_horizon");
-        let kept = kept.fetch_optional(&self.pool).await?;
+    async fn is_dropped(&self, site_id: i32, day: &Day) -> Result<bool, StoreError> {
+        let kept = sqlx::query_scalar!("select visitor_analytics.kept_since($1)", site_id);
+        let kept = kept.fetch_one(&self.pool).await?;
         Ok(kept.is_some_and(|kept| day.from < kept))
     }
 }

@@ -30,7 +30,9 @@ impl Wishes {
             return false;
         }
         let ignored = known.get(&visit.site);
-        if !ignored.is_some_and(|ignored| ignored.holds(visit.ip, visit.url.path())) {
+        if !ignored
+            .is_some_and(|ignored| ignored.holds(visit.ip, visit.url.path(), visit.timestamp))
+        {
             return false;
         }
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,14 +1,16 @@
 //! How old visits go.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use common::jwt::Scope;
 use futures::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::PgPool;
 use visitor_analytics::domain::policy::Retention;
 use visitor_analytics::retention::report;
 use visitor_analytics::store::{Expired, Store};
 
-use crate::support::{System, answer, noon, problem, start, start_with, until, visit};
+use crate::rollups::fold_all;
+use crate::support::{System, answer, noon, problem, start, start_with, token, until, visit};
 
 /// With 30 days, what lies before 1 October goes on 20 November.
 fn days() -> Retention {
@@ -225,4 +227,75 @@ async fn a_dry_run_says_what_would_go_and_when(pool: PgPool) {
         "{done}"
     );
     assert_eq!(left(&system.pool).await.0.len(), 3);
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_site_keeps_its_visits_for_less_long_than_others(pool: PgPool) {
+    let mut system = filled(pool).await;
+    let other = json!({"timestamp": "2026-08-31T23:59:59Z", "site": "other.example"});
+    system.record(&visit(&other)).await;
+    fold_all(&mut [&mut system], TimeDelta::days(2)).await;
+    let days = "/analytics/summary?site=shop.example&from=2026-08-01&to=2026-11-20";
+    let counted = system.read(days).await;
+    let reader = system.token.clone();
+    system.token = token(&system.clock, &[Scope::Admin], 60);
+    for days in [0, 36_501] {
+        let refused = problem(system.patch("shop.example", &json!({"retention_days": days}))).await;
+        assert_eq!((refused.0, refused.2.as_str()), (422, "retention_days"));
+    }
+    let wanted = json!({"retention_days": 30});
+    let site = answer(system.patch("shop.example", &wanted).send().await.unwrap())
+        .await
+        .1;
+    assert_eq!(site["retention_days"], 30);
+    system.token = reader;
+
+    let store = Store::new(system.pool.clone());
+    let text = report(&store, Retention::default(), noon(), false)
+        .await
+        .unwrap();
+    // Four visits in three sessions; the third session is cut.
+    assert!(
+        text.contains("shop.example keeps nothing from before 2026-10-01."),
+        "{text}"
+    );
+    assert!(text.contains("Removed: 6 rows of shop.example."), "{text}");
+    let (visits, sessions) = left(&system.pool).await;
+    assert_eq!(
+        visits,
+        [
+            "2026-08-31 23:59",
+            "2026-10-01 00:10",
+            "2026-10-01 00:20",
+            "2026-11-20 11:59"
+        ]
+    );
+    assert_eq!(
+        sessions,
+        [
+            "2026-08-31 23:59 1",
+            "2026-10-01 00:10 2",
+            "2026-11-20 11:59 1"
+        ]
+    );
+    assert_eq!(store.old_sites(noon()).await.unwrap(), []);
+    // What is kept of days stays, and no visit that comes late takes its place.
+    let late = visit(&json!({"timestamp": "2026-08-31T12:00:00Z"}));
+    until("the late visit ignored", async || {
+        let (_, body) = answer(system.post(&late).send().await.unwrap()).await;
+        (body["status"] == "ignored").then_some(())
+    })
+    .await;
+    fold_all(&mut [&mut system], TimeDelta::days(1)).await;
+    let now = system.read(days).await;
+    let number = |of: &Value, name: &str| of[name].as_i64().unwrap();
+    assert_eq!(number(&now, "visits"), number(&counted, "visits"));
+    // The session that was cut begins on the first day that is kept, too.
+    assert_eq!(number(&now, "sessions"), number(&counted, "sessions") + 1);
+    system.token = token(&system.clock, &[Scope::Admin], 60);
+    let own = json!({"retention_days": null});
+    let site = answer(system.patch("shop.example", &own).send().await.unwrap())
+        .await
+        .1;
+    assert!(site["retention_days"].is_null());
 }

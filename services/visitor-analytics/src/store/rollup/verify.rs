@@ -68,8 +68,7 @@ impl Store {
         let days = sqlx::query_as!(
             DayOfSite,
             r#"select s.id as "site_id!", s.domain as "site!", d.day as "date!",
-                      coalesce(d.start < (select kept_since from visitor_analytics.visit_horizon),
-                               false) as "is_dropped!"
+                      coalesce(d.start < visitor_analytics.kept_since(s.id), false) as "is_dropped!"
                from visitor_analytics.site s
                cross join lateral (
                    select least((min(v.timestamp) at time zone s.time_zone)::date,

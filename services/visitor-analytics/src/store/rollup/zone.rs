@@ -58,8 +58,8 @@ pub(in crate::store) async fn mark_all(
                          where site_id = $1 and dimension = 0
                          union select day from visitor_analytics.unfolded_day where site_id = $1) d
                    cross join generate_series(-1, 1) beside) days
-             where not exists (select from visitor_analytics.visit_horizon
-                               where kept_since > day::timestamp at time zone $2)
+             where coalesce(visitor_analytics.kept_since($1)
+                            <= day::timestamp at time zone $2, true)
              order by day
              on conflict on constraint unfolded_day_pkey
              do update set change = gen_random_uuid(),

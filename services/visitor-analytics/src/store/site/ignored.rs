@@ -9,15 +9,16 @@ impl Store {
     /// What sites do not want, by their domains and aliases.
     pub async fn ignored(&self) -> Result<HashMap<String, Ignored>, StoreError> {
         let rows = sqlx::query!(
-            r#"select s.ignored_addresses, s.ignored_paths,
+            r#"select s.ignored_addresses, s.ignored_paths, s.kept_since,
                       array(select a.domain from visitor_analytics.site_alias a
                             where a.site_id = s.id) || s.domain as "domains!"
                from visitor_analytics.site s
-               where s.ignored_addresses <> '{}' or s.ignored_paths <> '{}'"#,
+               where s.ignored_addresses <> '{}' or s.ignored_paths <> '{}'
+                  or s.kept_since is not null"#,
         );
         let rows = rows.fetch_all(&self.pool).await?.into_iter();
         let ignored = rows.flat_map(|row| {
-            let ignored = Ignored::of(&row.ignored_addresses, &row.ignored_paths);
+            let ignored = Ignored::of(&row.ignored_addresses, &row.ignored_paths, row.kept_since);
             let domains = row.domains.into_iter();
             domains.map(move |domain| (domain, ignored.clone()))
         });

@@ -23,6 +23,8 @@ pub struct Site {
     pub ignored_paths: Vec<String>,
     /// Properties of visits that reports count.
     pub properties: Vec<String>,
+    /// For how many days its visits are kept, where it says so itself.
+    pub retention_days: Option<i32>,
     /// How many visits came that were not stored.
     pub ignored_visits: i64,
     /// Since when it is known.
@@ -46,7 +48,7 @@ impl Store {
         let sites = sqlx::query_as!(
             Site,
             r#"select s.domain, s.time_zone, s.created_at, s.ignored_addresses, s.ignored_paths,
-                      s.ignored_visits, s.properties,
+                      s.ignored_visits, s.properties, s.retention_days,
                       array(select a.domain from visitor_analytics.site_alias a
                             where a.site_id = s.id order by a.domain) as "aliases!"
                from visitor_analytics.site s where $1::text is null or s.domain > $1
@@ -130,7 +132,7 @@ impl Store {
         let site = sqlx::query_as!(
             Site,
             r#"select s.domain, s.time_zone, s.created_at, s.ignored_addresses, s.ignored_paths,
-                      s.ignored_visits, s.properties,
+                      s.ignored_visits, s.properties, s.retention_days,
                       array(select a.domain from visitor_analytics.site_alias a
                             where a.site_id = s.id order by a.domain) as "aliases!"
                from visitor_analytics.site s where s.domain = $1"#,
@@ -187,12 +189,15 @@ async fn set_lists(
         "update visitor_analytics.site
          set ignored_addresses = coalesce($2, ignored_addresses),
              ignored_paths = coalesce($3, ignored_paths),
-             properties = coalesce($4, properties)
+             properties = coalesce($4, properties),
+             retention_days = case when $5 then $6 else retention_days end
          where id = $1",
         site_id,
         settings.ignored_addresses.as_deref(),
         settings.ignored_paths.as_deref(),
         settings.properties.as_deref(),
+        settings.retention_days.is_some(),
+        settings.retention_days.flatten().map(u32::cast_signed),
     )
     .execute(connection)
     .await?;

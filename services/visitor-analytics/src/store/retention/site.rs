@@ -1,0 +1,102 @@
+//! What a site keeps for less long than others goes row by row.
+
+use chrono::{DateTime, Utc};
+
+use super::{CUT, DELETE, midnight};
+use crate::domain::policy::Retention;
+use crate::store::{Store, StoreError};
+
+/// A site of which something is too old.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OldSite {
+    id: i32,
+    /// Its domain.
+    pub domain: String,
+    /// What lies before it goes.
+    pub border: DateTime<Utc>,
+}
+
+impl Store {
+    /// The sites of which something is older than they keep it.
+    pub async fn old_sites(&self, now: DateTime<Utc>) -> Result<Vec<OldSite>, StoreError> {
+        let sites = sqlx::query!(
+            r#"select id, domain, retention_days as "days!" from visitor_analytics.site
+               where retention_days is not null order by id"#,
+        );
+        let mut old = vec![];
+        for site in sites.fetch_all(&self.pool).await? {
+            let retention = Retention::days(u32::try_from(site.days).ok());
+            let Some(border) = retention.border(now).map(midnight) else {
+                continue;
+            };
+            let is_old = sqlx::query_scalar!(
+                r#"select exists (select from visitor_analytics.visit
+                                  where site_id = $1 and timestamp < $2)
+                       or exists (select from visitor_analytics.event
+                                  where site_id = $1 and timestamp < $2) as "is_old!""#,
+                site.id,
+                border,
+            );
+            if is_old.fetch_one(&self.pool).await? {
+                old.push(OldSite {
+                    id: site.id,
+                    domain: site.domain,
+                    border,
+                });
+            }
+        }
+        Ok(old)
+    }
+
+    /// Removes what a site does not keep any more, and returns how many visits, sessions and events
+    /// that were. May be tried at any time, by several at once. Numbers of days that were folded
+    /// stay.
+    pub async fn expire_site(&self, site: &OldSite, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        // Before anything goes, so that no day is folded from what is left of it.
+        sqlx::query!(
+            "with kept as (
+                 update visitor_analytics.site set kept_since = greatest(kept_since, $2)
+                 where id = $1)
+             delete from visitor_analytics.visit_pack where site_id = $1 and start < $2",
+            site.id,
+            site.border,
+        )
+        .execute(&self.pool)
+        .await?;
+        while self.cut_sessions(site.border, Some(site.id), now).await? {}
+        let mut all = 0;
+        loop {
+            let rows = self.delete_old(site).await?;
+            all += rows;
+            if rows == 0 {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Removes some of what is old: events, and visits with their sessions.
+    async fn delete_old(&self, site: &OldSite) -> Result<u64, StoreError> {
+        let most = i64::try_from(DELETE).unwrap_or(CUT);
+        let events = self.delete_events(Some(site.id), site.border, most).await?;
+        let rows = sqlx::query_scalar!(
+            r#"with old as (
+                   delete from visitor_analytics.visit v using (
+                       select id, timestamp from visitor_analytics.visit
+                       where site_id = $1 and timestamp < $2 limit $3) o
+                   where v.id = o.id and v.timestamp = o.timestamp
+                   returning v.id, v.timestamp, v.session_id),
+               imported as (
+                   delete from visitor_analytics.imported_visit i using old
+                   where i.visit_id = old.id and i.visit_timestamp = old.timestamp),
+               sessions as (
+                   delete from visitor_analytics.session
+                   where id in (select session_id from old) and started_at < $2
+                   returning id)
+               select (select count(*) from old) + (select count(*) from sessions) as "rows!""#,
+            site.id,
+            site.border,
+            most,
+        );
+        Ok(events + rows.fetch_one(&self.pool).await?.cast_unsigned())
+    }
+}
