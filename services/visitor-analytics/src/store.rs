@@ -4,6 +4,7 @@ mod behaviour;
 mod bots;
 mod condition;
 mod confirm;
+mod copy;
 mod dimension;
 mod event;
 mod explain;
@@ -34,7 +35,7 @@ use tokio::sync::Mutex;
 
 pub use bots::{Bots, BotsQuery, Interval, Share};
 pub use event::{Event, EventQuery, OfType};
-pub use explain::{Announced, Facts, SessionFacts};
+pub use explain::{Announced, Copies, Facts, SessionFacts};
 pub use goal::Goal;
 pub use import::{Advance, Counts, Import, LineError};
 pub use live::{Ear, Heard, LATE};
