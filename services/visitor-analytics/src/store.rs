@@ -3,6 +3,7 @@
 mod behaviour;
 mod condition;
 mod confirm;
+mod copy;
 mod dimension;
 mod event;
 mod explain;
@@ -32,7 +33,7 @@ use sqlx::PgPool;
 use tokio::sync::Mutex;
 
 pub use event::{Event, EventQuery, OfType};
-pub use explain::{Announced, Facts, SessionFacts};
+pub use explain::{Announced, Copies, Facts, SessionFacts};
 pub use goal::Goal;
 pub use import::{Advance, Counts, Import, LineError};
 pub use live::{Ear, Heard, LATE};

@@ -21,8 +21,12 @@ use crate::store::{Facts, SessionFacts};
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Explanation {
     id: Uuid,
-    /// `recorded`: copies that were sent again changed nothing and are not kept.
+    /// `recorded`: copies that came again changed nothing.
     status: &'static str,
+    /// How many came, each answered as `duplicate`.
+    copies: u64,
+    /// When the last of them came.
+    last_copy_at: Option<DateTime<Utc>>,
     timestamp: DateTime<Utc>,
     received_at: DateTime<Utc>,
     /// The import that brought it, if one did (`GET /imports/{id}`).
@@ -149,6 +153,8 @@ impl Explanation {
         Self {
             id: visit.id,
             status: "recorded",
+            copies: facts.copies.map_or(0, |copies| copies.count),
+            last_copy_at: facts.copies.map(|copies| copies.last_at),
             timestamp: visit.timestamp,
             received_at: visit.received_at,
             import_id,

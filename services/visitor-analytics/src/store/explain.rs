@@ -13,8 +13,19 @@ pub struct Facts {
     pub visit: Visit,
     /// Whether its place is still to be found.
     pub place_is_owed: bool,
+    /// How often it came again; `None` where it never did.
+    pub copies: Option<Copies>,
     /// Its session; `None` where that went with its month.
     pub session: Option<SessionFacts>,
+}
+
+/// What came again of a visit.
+#[derive(Clone, Copy, Debug)]
+pub struct Copies {
+    /// How often.
+    pub count: u64,
+    /// When last.
+    pub last_at: DateTime<Utc>,
 }
 
 /// A visit's session.
@@ -64,10 +75,13 @@ impl Store {
                       s.visits as "visits?", s.is_bot as "is_bot?",
                       s.entry_visit_id as "entry_visit_id?", s.announced as "announced?",
                       o.visit_id as "told_visit_id?", o.attempts as "attempts?",
-                      o.due_at as "due_at?", o.gave_up_at, o.last_error
+                      o.due_at as "due_at?", o.gave_up_at, o.last_error,
+                      c.copies as "copies?", c.last_at as "copied_at?"
                from (select $3::uuid as id) w
                left join visitor_analytics.session s on s.id = w.id
-               left join visitor_analytics.outbox o on o.session_id = w.id"#,
+               left join visitor_analytics.outbox o on o.session_id = w.id
+               left join visitor_analytics.visit_copy c
+                 on c.visit_id = $1 and c.visit_timestamp = $2"#,
             id,
             visit.timestamp,
             visit.session_id,
@@ -83,6 +97,12 @@ impl Store {
                 last_error: row.last_error.clone(),
             })
         };
+        let copies = || {
+            Some(Copies {
+                count: row.copies?.try_into().unwrap_or_default(),
+                last_at: row.copied_at?,
+            })
+        };
         let session = || {
             Some(SessionFacts {
                 started_at: row.started_at?,
@@ -96,6 +116,7 @@ impl Store {
         };
         Ok(Some(Facts {
             place_is_owed: row.owed,
+            copies: copies(),
             session: session(),
             visit,
         }))

@@ -23,7 +23,7 @@ use super::dimension::{Dimensions, Numbers};
 use super::rollup::Marked;
 use super::session::{Sessions, VisitorKey};
 use super::visit::{self, Known, VisitKey};
-use super::{Store, StoreError, session};
+use super::{Store, StoreError, copy, session};
 use crate::domain::classified::{Classified, Place};
 use crate::domain::session::{NotifyWhen, Telling};
 
@@ -110,6 +110,8 @@ struct Draft<'a> {
     known: HashMap<VisitKey, Known>,
     /// The places in the batch of visits that are not stored yet.
     new: Vec<usize>,
+    /// The others.
+    copies: Vec<VisitKey>,
     visits: Vec<&'a Classified>,
     plans: Vec<Planned>,
     /// Each new visit's session, and whether it began with it.
@@ -197,6 +199,7 @@ impl<'a> Attempt<'a> {
         Ok(Draft {
             sessions: sessions_by_visit(&plans),
             numbers: self.store.dimensions.look_up(&visits),
+            copies: self.copies(&new),
             known,
             new,
             visits,
@@ -207,6 +210,7 @@ impl<'a> Attempt<'a> {
     fn is_one_statement(&self, draft: &Draft) -> bool {
         let mut plans = draft.plans.iter();
         draft.numbers.are_whole()
+            && draft.copies.is_empty()
             && plans.all(|planned| planned.plan.merged.is_empty())
             && draft.visits.iter().all(|visit| visit.place != Place::Owed)
             && self.store.rollups.cover(periods(&draft.plans), self.now)
@@ -231,6 +235,7 @@ impl<'a> Attempt<'a> {
         if !news.write(connection, self.now).await? {
             return Ok(None);
         }
+        copy::count(connection, &draft.copies, self.now).await?;
         let marks = &self.store.rollups;
         let marked = marks.mark(connection, periods(&draft.plans), self.now);
         marked.await.map(Some)
@@ -268,6 +273,14 @@ impl<'a> Attempt<'a> {
             !known.contains_key(&key) && met.insert(key)
         });
         new.collect()
+    }
+
+    /// What came again: those at the other places.
+    fn copies(&self, new: &[usize]) -> Vec<VisitKey> {
+        let mut new = new.iter().peekable();
+        let places = self.batch.iter().enumerate();
+        let copies = places.filter(|(index, _)| new.next_if_eq(&index).is_none());
+        copies.map(|(_, visit)| visit::key(visit)).collect()
     }
 
     fn answer(

@@ -139,6 +139,12 @@ impl Store {
         )
         .execute(&self.pool)
         .await?;
+        sqlx::query!(
+            "delete from visitor_analytics.visit_copy where visit_timestamp < $1",
+            midnight(border)
+        )
+        .execute(&self.pool)
+        .await?;
         while self.cut_sessions(midnight(border), None, now).await? {}
         let mut expired = Expired::default();
         if shared && border < FIRST {

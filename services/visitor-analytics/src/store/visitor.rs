@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::record::locks;
 use super::rollup::Period;
 use super::session::VisitorKey;
-use super::{Store, StoreError};
+use super::{Store, StoreError, copy};
 
 /// What is known of a visitor.
 #[derive(Clone, Debug)]
@@ -100,6 +100,7 @@ impl Store {
             events: erase_events(&mut transaction, id, &sites).await?,
         };
         forget_imported(&mut transaction, &gone).await?;
+        copy::forget(&mut transaction, &gone.ids, &gone.moments).await?;
         let periods = sessions.into_iter();
         let marked = self.rollups.mark(&mut transaction, periods, now).await?;
         transaction.commit().await?;

@@ -141,6 +141,7 @@ async fn a_copy_is_found_by_who_records_alone(pool: PgPool) {
     assert_eq!(again["status"], "duplicate");
     assert_eq!(again["session_id"], first["session_id"]);
     assert_eq!(system.count("session").await, 2);
+    assert_eq!(system.count("visit_copy where copies = 2").await, 1);
 }
 
 #[sqlx::test(migrations = false)]

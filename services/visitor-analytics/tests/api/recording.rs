@@ -88,6 +88,22 @@ async fn a_visit_sent_again_changes_nothing(pool: PgPool) {
     }
     assert_eq!(system.read("/visits").await, before);
     assert_eq!(system.count("session").await, 1);
+    let story = system
+        .read("/visits/01a1f600-0000-7000-8000-000000000002/explain")
+        .await;
+    assert_eq!(
+        (&story["status"], &story["copies"], &story["last_copy_at"]),
+        (
+            &json!("recorded"),
+            &json!(2),
+            &json!("2026-11-20T12:02:00Z")
+        )
+    );
+    // They go with the visit.
+    let visitor = first["visitor_id"].as_str().unwrap();
+    let erased = system.delete(&format!("/visitors/{visitor}"));
+    assert_eq!(erased.send().await.unwrap().status(), 200);
+    assert_eq!(system.count("visit_copy").await, 0);
 }
 
 #[sqlx::test(migrations = false)]
@@ -121,6 +137,9 @@ async fn copies_that_arrive_at_the_same_moment_land_once(pool: PgPool) {
     let sum = "select sum(visits)::bigint from visitor_analytics.session";
     let in_sessions: i64 = sqlx::query_scalar(sum).fetch_one(&one.pool).await.unwrap();
     assert_eq!(in_sessions, 5);
+    let sum = "select sum(copies)::bigint from visitor_analytics.visit_copy";
+    let copies: i64 = sqlx::query_scalar(sum).fetch_one(&one.pool).await.unwrap();
+    assert_eq!(copies, 95);
 }
 
 #[sqlx::test(migrations = false)]
@@ -156,6 +175,8 @@ async fn a_list_answers_each_visit_and_a_bad_one_costs_no_other(pool: PgPool) {
     let detail = results[1]["error"]["detail"].as_str().unwrap();
     assert!(detail.contains("user_agent"), "{detail}");
     assert_eq!(system.count("visit").await, 2);
+    let story = system.read(&format!("/visits/{id}/explain")).await;
+    assert_eq!(story["copies"], 1);
     let (status, body) = answer(system.post(&json!([])).send().await.unwrap()).await;
     assert_eq!((status, body), (200, json!({"results": []})));
 }

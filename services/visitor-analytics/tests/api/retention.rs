@@ -70,6 +70,9 @@ async fn partitions(pool: &PgPool) -> Vec<String> {
 async fn whole_months_go_and_a_session_is_cut_where_they_end(pool: PgPool) {
     let system = filled(pool).await;
     assert_eq!(left(&system.pool).await.1.len(), 4);
+    let copies = "insert into visitor_analytics.visit_copy
+                  select id, timestamp, 1, timestamp from visitor_analytics.visit";
+    sqlx::query(copies).execute(&system.pool).await.unwrap();
     let store = Store::new(system.pool.clone());
     let expired = store.expire(border(), noon()).await.unwrap();
     assert_eq!(
@@ -78,6 +81,7 @@ async fn whole_months_go_and_a_session_is_cut_where_they_end(pool: PgPool) {
     );
     assert_eq!((expired.rows, expired.put_off), (0, vec![]));
     let (visits, sessions) = left(&system.pool).await;
+    assert_eq!(system.count("visit_copy").await, 3);
     assert_eq!(
         visits,
         ["2026-10-01 00:10", "2026-10-01 00:20", "2026-11-20 11:59"]

@@ -12,7 +12,7 @@ use crate::store::record::locks;
 use crate::store::rollup::Period;
 use crate::store::session::{Columns, VisitorKey};
 use crate::store::visitor::{Gone, erase_announcements, erase_owed_locations, forget_imported};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, copy};
 
 /// Visits that are removed in one transaction.
 const PART: i64 = 500;
@@ -53,6 +53,7 @@ impl Store {
         erase_owed_locations(&mut transaction, &gone).await?;
         erase_announcements(&mut transaction, &gone).await?;
         forget_imported(&mut transaction, &gone).await?;
+        copy::forget(&mut transaction, &gone.ids, &gone.moments).await?;
         let periods = before.iter().map(|(key, session)| Period {
             site_id: key.0,
             from: session.entry.0,

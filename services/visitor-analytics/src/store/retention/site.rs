@@ -88,6 +88,9 @@ impl Store {
                imported as (
                    delete from visitor_analytics.imported_visit i using old
                    where i.visit_id = old.id and i.visit_timestamp = old.timestamp),
+               copies as (
+                   delete from visitor_analytics.visit_copy c using old
+                   where c.visit_id = old.id and c.visit_timestamp = old.timestamp),
                sessions as (
                    delete from visitor_analytics.session
                    where id in (select session_id from old) and started_at < $2
