@@ -8,6 +8,7 @@ pub mod auth;
 mod connections;
 pub mod database;
 pub mod extract;
+pub mod gather;
 pub mod health;
 pub mod http_client;
 pub mod jwks;

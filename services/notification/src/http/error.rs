@@ -31,7 +31,7 @@ impl From<&StoreError> for Problem {
 impl From<AcceptError> for Problem {
     fn from(error: AcceptError) -> Self {
         match &error {
-            AcceptError::Full | AcceptError::Stopping => Self::unavailable(&error),
+            AcceptError::NotBrought(_) => Self::unavailable(&error),
             AcceptError::Store(error) => error.as_ref().into(),
         }
     }

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chassis::gather::{self, Gatherer, Line, NotBrought};
 use common::clock::Clock;
 use sqlx::PgPool;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::store::StoreError;
@@ -16,20 +16,15 @@ use crate::store::accept::{Acceptance, Asked, accept};
 const BATCH: usize = 250;
 /// Kilobytes of requests that may wait; in memory they take a few times as much.
 const WAITING: usize = 8_192;
-/// Requests that may wait.
-const JOBS: usize = 4_096;
 /// A database that does not answer within this time must not keep everybody waiting.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why nothing was accepted; all of it can be sent again with the same keys.
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptError {
-    /// More comes than can be stored.
-    #[error("too many notifications are waiting")]
-    Full,
-    /// The service is stopping.
-    #[error("the service is stopping")]
-    Stopping,
+    /// It was not even tried.
+    #[error(transparent)]
+    NotBrought(#[from] NotBrought),
     /// The database did not take it.
     #[error(transparent)]
     Store(#[from] Arc<StoreError>),
@@ -40,25 +35,15 @@ pub type Accepted = (Asked, Acceptance);
 
 type Answer = Result<Vec<Accepted>, Arc<StoreError>>;
 
-struct Job {
-    asked: Vec<Asked>,
-    answer: oneshot::Sender<Answer>,
-    /// Given back when the job is answered.
-    room: OwnedSemaphorePermit,
-}
-
 /// Where requests bring what they ask.
 #[derive(Clone, Debug)]
-pub struct Accepter {
-    jobs: mpsc::Sender<Job>,
-    room: Arc<Semaphore>,
-}
+pub struct Accepter(Line<Asked, Answer>);
 
 /// The one that commits.
 pub struct Writer {
     lane: PgPool,
     clock: Clock,
-    jobs: mpsc::Receiver<Job>,
+    asked: Gatherer<Asked, Answer>,
 }
 
 impl Accepter {
@@ -66,12 +51,8 @@ impl Accepter {
     /// as [`lane`](crate::store::accept::lane) makes them.
     #[must_use]
     pub fn new(lane: PgPool, clock: Clock) -> (Self, Writer) {
-        let (sender, jobs) = mpsc::channel(JOBS);
-        let accepter = Self {
-            jobs: sender,
-            room: Arc::new(Semaphore::new(WAITING)),
-        };
-        (accepter, Writer { lane, clock, jobs })
+        let (queue, asked) = gather::line(WAITING, BATCH);
+        (Self(queue), Writer { lane, clock, asked })
     }
 
     /// Accepts a request of so many bytes; when this returns well it is committed.
@@ -80,67 +61,18 @@ impl Accepter {
         asked: Vec<Asked>,
         bytes: usize,
     ) -> Result<Vec<Accepted>, AcceptError> {
-        let kilobytes = u32::try_from(bytes / 1_024 + 1).unwrap_or(u32::MAX);
-        let room = self.room.clone().try_acquire_many_owned(kilobytes);
-        let (answer, answered) = oneshot::channel();
-        let job = Job {
-            asked,
-            answer,
-            room: room.map_err(|_| AcceptError::Full)?,
-        };
-        self.jobs.try_send(job).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => AcceptError::Full,
-            mpsc::error::TrySendError::Closed(_) => AcceptError::Stopping,
-        })?;
-        let accepted = answered.await.map_err(|_| AcceptError::Stopping)?;
-        Ok(accepted?)
+        Ok(self.0.bring(asked, bytes / 1_024 + 1).await??)
     }
 }
 
 impl Writer {
-    /// Commits what comes until `stop`, and then what is still waiting.
+    /// Commits what comes until `stop`, and then what is still waiting. Whoever has gone will send
+    /// again, and with the same key be answered the same.
     pub async fn run(mut self, stop: CancellationToken) {
-        loop {
-            tokio::select! {
-                job = self.jobs.recv() => match job {
-                    Some(job) => self.commit(job).await,
-                    None => return,
-                },
-                () = stop.cancelled() => break,
-            }
-        }
-        self.jobs.close();
-        while let Some(job) = self.jobs.recv().await {
-            self.commit(job).await;
-        }
-    }
-
-    /// Commits a job together with those that came while the last commit was under way.
-    async fn commit(&mut self, first: Job) {
-        let mut count = first.asked.len();
-        let mut jobs = vec![first];
-        while count < BATCH
-            && let Ok(job) = self.jobs.try_recv()
-        {
-            count += job.asked.len();
-            jobs.push(job);
-        }
-        // Whoever has been told that it took too long must not find it stored.
-        jobs.retain(|job| !job.answer.is_closed());
-        let mut sizes = Vec::with_capacity(jobs.len());
-        let mut answers = Vec::with_capacity(jobs.len());
-        let mut asked = Vec::with_capacity(count);
-        for job in jobs {
-            sizes.push(job.asked.len());
-            asked.extend(job.asked);
-            answers.push((job.answer, job.room));
-        }
-        metrics::histogram!("notification_commit_size").record(asked.len() as f64);
-        let accepted = self.accept(asked, &sizes).await;
-        for ((answer, room), result) in answers.into_iter().zip(accepted) {
-            // Whoever has gone will send again, and with the same key be answered the same.
-            let _ = answer.send(result);
-            drop(room);
+        while let Some(batch) = self.asked.next(&stop).await {
+            metrics::histogram!("notification_commit_size").record(batch.things.len() as f64);
+            let accepted = self.accept(batch.things, &batch.sizes).await;
+            batch.waiting.answer(accepted);
         }
     }
 

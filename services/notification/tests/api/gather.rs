@@ -1,5 +1,6 @@
 //! What comes at the same moment is committed together, and answered one by one.
 
+use chassis::gather::NotBrought;
 use futures::FutureExt as _;
 use futures::future::join_all;
 use notification::store::accept;
@@ -92,7 +93,10 @@ async fn more_than_can_wait_is_refused_at_once(pool: PgPool) {
     let mut first = Box::pin(accepter.accept(vec![], 7 * MEGABYTE));
     assert!((&mut first).now_or_never().is_none());
     let refused = accepter.accept(vec![], MEGABYTE).await;
-    assert!(matches!(refused, Err(AcceptError::Full)));
+    assert!(matches!(
+        refused,
+        Err(AcceptError::NotBrought(NotBrought::Full))
+    ));
     let stop = CancellationToken::new();
     let writing = tokio::spawn(writer.run(stop.clone()));
     assert!(first.await.is_ok());
@@ -100,5 +104,8 @@ async fn more_than_can_wait_is_refused_at_once(pool: PgPool) {
     stop.cancel();
     writing.await.unwrap();
     let refused = accepter.accept(vec![], 1).await;
-    assert!(matches!(refused, Err(AcceptError::Stopping)));
+    assert!(matches!(
+        refused,
+        Err(AcceptError::NotBrought(NotBrought::Stopping))
+    ));
 }

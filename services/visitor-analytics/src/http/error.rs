@@ -34,7 +34,7 @@ pub(super) fn store(error: &StoreError) -> Problem {
 
 pub(super) fn record(error: &RecordError) -> Problem {
     match error {
-        RecordError::Full | RecordError::Stopping => Problem::unavailable(error),
+        RecordError::NotBrought(_) => Problem::unavailable(error),
         RecordError::Store(error) => store(error),
     }
 }

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chassis::gather::{self, Batch, Gatherer, Line, NotBrought};
 use common::clock::Clock;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -22,18 +22,13 @@ const WAITING: usize = 10_000;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often others are asked whether they want to record, too.
 const TEND: Duration = Duration::from_millis(250);
-/// Requests that may wait.
-const JOBS: usize = 4_096;
 
 /// Why visits were not recorded; all of them can be sent again.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// More visits come than can be stored.
-    #[error("too many visits are waiting")]
-    Full,
-    /// The recorder has ended, since the service is stopping.
-    #[error("the service is stopping")]
-    Stopping,
+    /// They were not even tried.
+    #[error(transparent)]
+    NotBrought(#[from] NotBrought),
     /// The database did not take them.
     #[error(transparent)]
     Store(#[from] Arc<StoreError>),
@@ -41,19 +36,9 @@ pub enum RecordError {
 
 type Answer = Result<Vec<Recorded>, Arc<StoreError>>;
 
-struct Job {
-    visits: Vec<Classified>,
-    answer: oneshot::Sender<Answer>,
-    /// Given back when the job is answered.
-    room: OwnedSemaphorePermit,
-}
-
 /// Where requests bring their visits.
 #[derive(Clone, Debug)]
-pub struct Recorder {
-    jobs: mpsc::Sender<Job>,
-    room: Arc<Semaphore>,
-}
+pub struct Recorder(Line<Classified, Answer>);
 
 /// The one that commits.
 pub struct Writer {
@@ -61,7 +46,7 @@ pub struct Writer {
     clock: Clock,
     telling: Telling,
     live: Teller,
-    jobs: mpsc::Receiver<Job>,
+    visits: Gatherer<Classified, Answer>,
 }
 
 impl Recorder {
@@ -69,37 +54,21 @@ impl Recorder {
     /// `telling` of are announced; every visit is left with `live`.
     #[must_use]
     pub fn new(store: Store, clock: Clock, telling: Telling, live: Teller) -> (Self, Writer) {
-        let (sender, jobs) = mpsc::channel(JOBS);
-        let recorder = Self {
-            jobs: sender,
-            room: Arc::new(Semaphore::new(WAITING)),
-        };
+        let (queue, visits) = gather::line(WAITING, BATCH);
         let writer = Writer {
             store,
             clock,
             telling,
             live,
-            jobs,
+            visits,
         };
-        (recorder, writer)
+        (Self(queue), writer)
     }
 
     /// Records visits; when this returns well, they are committed.
     pub async fn record(&self, visits: Vec<Classified>) -> Result<Vec<Recorded>, RecordError> {
-        let count = u32::try_from(visits.len()).unwrap_or(u32::MAX);
-        let room = self.room.clone().try_acquire_many_owned(count);
-        let (answer, answered) = oneshot::channel();
-        let job = Job {
-            visits,
-            answer,
-            room: room.map_err(|_| RecordError::Full)?,
-        };
-        self.jobs.try_send(job).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => RecordError::Full,
-            mpsc::error::TrySendError::Closed(_) => RecordError::Stopping,
-        })?;
-        let recorded = answered.await.map_err(|_| RecordError::Stopping)?;
-        Ok(recorded?)
+        let count = visits.len();
+        Ok(self.0.bring(visits, count).await??)
     }
 }
 
@@ -111,16 +80,11 @@ impl Writer {
         loop {
             tokio::select! {
                 _ = tick.tick() => self.tend().await,
-                job = self.jobs.recv() => match job {
-                    Some(job) => self.commit(job).await,
+                batch = self.visits.next(&stop) => match batch {
+                    Some(batch) => self.commit(batch).await,
                     None => return,
                 },
-                () = stop.cancelled() => break,
             }
-        }
-        self.jobs.close();
-        while let Some(job) = self.jobs.recv().await {
-            self.commit(job).await;
         }
     }
 
@@ -132,33 +96,12 @@ impl Writer {
         }
     }
 
-    /// Commits a job together with those that came while the last commit was under way.
-    async fn commit(&mut self, first: Job) {
-        let mut jobs = vec![first];
-        let mut count = jobs[0].visits.len();
-        while count < BATCH
-            && let Ok(job) = self.jobs.try_recv()
-        {
-            count += job.visits.len();
-            jobs.push(job);
-        }
-        // Whoever has been told that it took too long must not find the visits stored.
-        jobs.retain(|job| !job.answer.is_closed());
-        let mut sizes = vec![];
-        let mut answers = vec![];
-        let mut visits = Vec::with_capacity(count);
-        for job in jobs {
-            sizes.push(job.visits.len());
-            visits.extend(job.visits);
-            answers.push((job.answer, job.room));
-        }
-        metrics::histogram!("visits_commit_size").record(visits.len() as f64);
-        let recorded = self.record(&visits, &sizes).await;
-        for ((answer, room), result) in answers.into_iter().zip(recorded) {
-            // Whoever has gone will send again, and be told `duplicate`.
-            let _ = answer.send(result);
-            drop(room);
-        }
+    /// Commits what came while the last commit was under way. Whoever has gone will send again, and
+    /// be told `duplicate`.
+    async fn commit(&mut self, batch: Batch<Classified, Answer>) {
+        metrics::histogram!("visits_commit_size").record(batch.things.len() as f64);
+        let recorded = self.record(&batch.things, &batch.sizes).await;
+        batch.waiting.answer(recorded);
     }
 
     /// Records the visits of several jobs, whose sizes are given; one answer a job. Data that the

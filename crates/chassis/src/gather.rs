@@ -1,0 +1,184 @@
+//! Gathering: what concurrent requests bring is done together, such as in one transaction, and each
+//! request is answered when its own part is done.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+/// Requests that may wait.
+const JOBS: usize = 4_096;
+
+/// Why something was not even begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotBrought {
+    /// More comes than can be done.
+    #[error("too much is waiting")]
+    Full,
+    /// The service is stopping.
+    #[error("the service is stopping")]
+    Stopping,
+}
+
+struct Job<T, A> {
+    things: Vec<T>,
+    answer: oneshot::Sender<A>,
+    /// Given back when the job is answered.
+    room: OwnedSemaphorePermit,
+}
+
+/// Where requests bring things, and wait for their answer.
+#[derive(Debug)]
+pub struct Line<T, A> {
+    jobs: mpsc::Sender<Job<T, A>>,
+    room: Arc<Semaphore>,
+}
+
+/// Where what was brought is taken.
+pub struct Gatherer<T, A> {
+    jobs: mpsc::Receiver<Job<T, A>>,
+    batch: usize,
+}
+
+/// What several requests brought.
+pub struct Batch<T, A> {
+    /// All of it, request after request.
+    pub things: Vec<T>,
+    /// How much of it each request brought.
+    pub sizes: Vec<usize>,
+    /// Those who wait for it.
+    pub waiting: Waiting<A>,
+}
+
+/// A line in which as much may wait as `room` says, and who takes from it: `batch` things at a time
+/// or, where a request brings many, more.
+#[must_use]
+pub fn line<T, A>(room: usize, batch: usize) -> (Line<T, A>, Gatherer<T, A>) {
+    let (sender, jobs) = mpsc::channel(JOBS);
+    let line = Line {
+        jobs: sender,
+        room: Arc::new(Semaphore::new(room)),
+    };
+    (line, Gatherer { jobs, batch })
+}
+
+impl<T, A> Clone for Line<T, A> {
+    fn clone(&self) -> Self {
+        Self {
+            jobs: self.jobs.clone(),
+            room: self.room.clone(),
+        }
+    }
+}
+
+impl<T, A> Line<T, A> {
+    /// Brings things that take so much room, and waits until they are done.
+    pub async fn bring(&self, things: Vec<T>, room: usize) -> Result<A, NotBrought> {
+        let room = u32::try_from(room).unwrap_or(u32::MAX);
+        let room = self.room.clone().try_acquire_many_owned(room);
+        let (answer, answered) = oneshot::channel();
+        let job = Job {
+            things,
+            answer,
+            room: room.map_err(|_| NotBrought::Full)?,
+        };
+        self.jobs.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) => NotBrought::Full,
+            TrySendError::Closed(_) => NotBrought::Stopping,
+        })?;
+        answered.await.map_err(|_| NotBrought::Stopping)
+    }
+}
+
+impl<T, A> Gatherer<T, A> {
+    /// What has come since the last time, once there is something; after `stop` nothing more is let
+    /// in, and when all that was waiting has been taken the answer is `None`. May be cancelled.
+    pub async fn next(&mut self, stop: &CancellationToken) -> Option<Batch<T, A>> {
+        let first = tokio::select! {
+            biased;
+            () = stop.cancelled(), if !self.jobs.is_closed() => {
+                self.jobs.close();
+                self.jobs.recv().await?
+            }
+            job = self.jobs.recv() => job?,
+        };
+        let mut count = first.things.len();
+        let mut jobs = vec![first];
+        while count < self.batch
+            && let Ok(job) = self.jobs.try_recv()
+        {
+            count += job.things.len();
+            jobs.push(job);
+        }
+        // Whoever has been told that it took too long must not find it done.
+        jobs.retain(|job| !job.answer.is_closed());
+        let mut batch = Batch {
+            things: Vec::with_capacity(count),
+            sizes: Vec::with_capacity(jobs.len()),
+            waiting: Waiting(Vec::with_capacity(jobs.len())),
+        };
+        for job in jobs {
+            batch.sizes.push(job.things.len());
+            batch.things.extend(job.things);
+            batch.waiting.0.push((job.answer, job.room));
+        }
+        Some(batch)
+    }
+}
+
+/// Those who wait for what they brought.
+pub struct Waiting<A>(Vec<(oneshot::Sender<A>, OwnedSemaphorePermit)>);
+
+impl<A> Waiting<A> {
+    /// Answers each, in their order.
+    pub fn answer(self, answers: Vec<A>) {
+        for ((waiting, room), answer) in self.0.into_iter().zip(answers) {
+            // Whoever has gone will come again.
+            let _ = waiting.send(answer);
+            drop(room);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn settle() {
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_comes_together_is_done_together_and_each_is_answered() {
+        let (line, mut gatherer) = line::<u8, Vec<u8>>(4, 4);
+        let stop = CancellationToken::new();
+        let bring = |things: Vec<u8>| {
+            let line = line.clone();
+            tokio::spawn(async move { line.bring(things.clone(), things.len()).await })
+        };
+        let (one, gone, other) = (bring(vec![1, 2]), bring(vec![9]), bring(vec![3]));
+        settle().await;
+        assert_eq!(line.bring(vec![4], 1).await, Err(NotBrought::Full));
+        gone.abort();
+        settle().await;
+        let batch = gatherer.next(&stop).await.unwrap();
+        assert_eq!((batch.things, batch.sizes), (vec![1, 2, 3], vec![2, 1]));
+        batch.waiting.answer(vec![vec![10, 20], vec![30]]);
+        assert_eq!(one.await.unwrap(), Ok(vec![10, 20]));
+        assert_eq!(other.await.unwrap(), Ok(vec![30]));
+
+        // There is room again; what waits when the end comes is still done.
+        let last = bring(vec![5, 6, 7, 8]);
+        settle().await;
+        stop.cancel();
+        let batch = gatherer.next(&stop).await.unwrap();
+        assert_eq!(batch.things, [5, 6, 7, 8]);
+        assert_eq!(line.bring(vec![1], 0).await, Err(NotBrought::Stopping));
+        batch.waiting.answer(vec![vec![50]]);
+        assert_eq!(last.await.unwrap(), Ok(vec![50]));
+        assert!(gatherer.next(&stop).await.is_none());
+    }
+}
