@@ -1,4 +1,5 @@
 //! Asks: the services that this one needs.
 
+pub mod dns;
 pub mod geo;
 pub mod notification;

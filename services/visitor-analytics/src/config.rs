@@ -1,5 +1,6 @@
 //! The only reader of the environment.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use chassis::settings::ServiceArgs;
 use chrono::TimeDelta;
 use url::Url;
 
+use crate::clients::dns::Dns;
 use crate::domain::bot::Ranges;
 use crate::domain::policy::{Policy, Retention, StoreIp};
 use crate::domain::session::{NotifyWhen, Telling};
@@ -56,6 +58,13 @@ pub struct Config {
     /// comes from elsewhere is called a pretender.
     #[arg(long, env = "CRAWLER_RANGES", value_delimiter = ',', value_parser = published)]
     pub crawler_ranges: Vec<(String, PathBuf)>,
+    /// Whether the DNS is asked about those who call themselves a crawler whose owner publishes
+    /// its hosts' names, and whose ranges are not given. No visit waits for that.
+    #[arg(long, env = "CRAWLER_DNS", value_enum, default_value_t)]
+    pub crawler_dns: Switch,
+    /// The name server that is asked, `192.0.2.53:53`, instead of the system's.
+    #[arg(long, env = "CRAWLER_DNS_SERVER")]
+    pub crawler_dns_server: Option<SocketAddr>,
     #[command(flatten)]
     #[expect(
         missing_docs,
@@ -118,6 +127,13 @@ impl Config {
             ranges.add(name, &published).with_context(unusable)?;
         }
         Ok(ranges)
+    }
+
+    /// The name servers that are asked about crawlers, if they are.
+    pub fn dns(&self) -> anyhow::Result<Option<Dns>> {
+        let wanted = self.crawler_dns == Switch::On;
+        let dns = wanted.then(|| Dns::new(self.crawler_dns_server));
+        dns.transpose().context("CRAWLER_DNS")
     }
 
     /// What is kept of visitors.

@@ -16,6 +16,7 @@ use crate::domain::session::{NotifyWhen, Telling};
 use crate::domain::visit::NewVisit;
 use crate::domain::visitor::VisitorIds;
 use crate::store::{Recorded, Store, StoreError};
+use crate::workers::crawlers::Proofs;
 use crate::workers::recorder::{RecordError, Recorder};
 use crate::workers::watcher::Watch;
 
@@ -35,6 +36,7 @@ pub struct Ingest {
     recorder: Recorder,
     visitor_ids: VisitorIds,
     watch: Watch,
+    proofs: Option<Proofs>,
 }
 
 /// What is answered about a visit.
@@ -60,6 +62,7 @@ impl Ingest {
         recorder: Recorder,
         visitor_ids: VisitorIds,
         watch: Watch,
+        proofs: Option<Proofs>,
     ) -> Self {
         Self {
             classifier,
@@ -68,6 +71,7 @@ impl Ingest {
             recorder,
             visitor_ids,
             watch,
+            proofs,
         }
     }
 
@@ -78,11 +82,20 @@ impl Ingest {
         now: DateTime<Utc>,
     ) -> Result<Vec<Received>, RecordError> {
         let mut classified = self.classify(visits, now).await?;
+        let claims: Vec<_> = match &self.proofs {
+            Some(proofs) => classified.iter_mut().map(|v| proofs.look(v, now)).collect(),
+            None => vec![],
+        };
         let glimpses: Vec<_> = classified.iter_mut().map(|v| self.watch.look(v)).collect();
         let summaries: Vec<_> = classified.iter().map(summary).collect();
         let recorded = self.recorder.record(classified).await?;
         for (glimpse, recorded) in glimpses.into_iter().zip(&recorded) {
             self.watch.saw(glimpse, recorded);
+        }
+        for (claim, recorded) in claims.into_iter().zip(&recorded) {
+            if let (Some(proofs), Some(claim)) = (&self.proofs, claim) {
+                proofs.doubt(claim, recorded);
+            }
         }
         let received = summaries.into_iter().zip(recorded);
         Ok(received

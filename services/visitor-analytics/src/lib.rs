@@ -35,6 +35,7 @@ use crate::domain::classifier::Classifier;
 use crate::ingest::Ingest;
 use crate::store::Store;
 use crate::workers::announcer::Announcer;
+use crate::workers::crawlers::Proofs;
 use crate::workers::folder::Folder;
 use crate::workers::housekeeping;
 use crate::workers::live::Live;
@@ -99,6 +100,9 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
     let of_wishes = store.clone();
     let (recorder, writer) = Recorder::new(store.clone(), clock.clone(), config.telling(), teller);
     let (watch, watcher) = Watch::new(store.clone(), clock.clone());
+    let proving = config.dns()?;
+    let proving = proving.map(|dns| Proofs::new(dns, store.clone(), clock.clone()));
+    let (proofs, prover) = proving.unzip();
     let visitor_ids = policy.visitor_ids;
     let state = http::Shared {
         ingest: Ingest::new(
@@ -108,6 +112,7 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
             recorder,
             visitor_ids,
             watch,
+            proofs,
         ),
         telling: config.telling(),
         store: store.clone(),
@@ -148,6 +153,10 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
         .worker("housekeeping", move |stop| {
             housekeeping::run(store, retention, clock, stop)
         });
+    let app = match prover {
+        Some(prover) => app.worker("crawlers", |stop| prover.run(stop)),
+        None => app,
+    };
     Ok(app.trusting(&config.service.keys, verifier)?)
 }
 

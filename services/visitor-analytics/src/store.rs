@@ -13,6 +13,7 @@ mod live;
 mod outbox;
 mod owed_location;
 mod partition;
+mod prove;
 mod reclassify;
 mod record;
 mod rejudge;

@@ -1,6 +1,7 @@
 //! Background loops.
 
 pub mod announcer;
+pub mod crawlers;
 pub mod folder;
 pub mod housekeeping;
 pub mod live;

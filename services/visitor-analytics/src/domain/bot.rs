@@ -4,6 +4,7 @@ pub mod behaviour;
 mod category;
 mod crawlers;
 mod headers;
+mod hosts;
 mod marks;
 mod network;
 mod path;
@@ -14,6 +15,7 @@ mod shape;
 pub use category::Category;
 pub use crawlers::{Crawler, Crawlers};
 pub use headers::is_prefetch;
+pub use hosts::{hosts, is_within};
 pub use ranges::{Ranges, Unusable};
 pub use reason::{Evidence, Reason};
 
@@ -175,6 +177,13 @@ impl Verdict {
             name: name.filter(|_| is_bot && !pretends),
             category: category.filter(|_| is_bot),
         }
+    }
+
+    /// Whether it is known to be, or not to be, the crawler that the user agent names.
+    #[must_use]
+    pub fn is_proven(&self) -> bool {
+        let proofs = [Reason::VerifiedCrawler, Reason::CrawlerPretender];
+        proofs.iter().any(|proof| self.reasons.contains(proof))
     }
 
     /// The same with more reasons, each once.

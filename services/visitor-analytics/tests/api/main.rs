@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where something is wrong")]
 
 mod bad_input;
+mod crawlers;
 mod events;
 mod examples;
 mod export;
@@ -16,6 +17,7 @@ mod lease;
 mod limits;
 mod live;
 mod migrating;
+mod name_server;
 mod neighbours;
 mod paths;
 mod plainly;
