@@ -235,7 +235,7 @@ async fn check_all(system: &System, site: &str, zone: Tz) {
                 let right = right(of_site, &|visit| visit.values[*dimension].clone());
                 breakdown(system, &question, dimension, right).await;
             }
-            let mut right = right(&|visit| visit.values["seats"].clone());
+            let mut right = right(of_site, &|visit| visit.values["seats"].clone());
             right.remove(&None);
             breakdown(system, &question, "property:seats", right).await;
             series(system, &question, zone, (from, to), &visits, asked).await;
