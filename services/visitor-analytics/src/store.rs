@@ -106,6 +106,7 @@ pub struct Store {
     salts: salt::Salts,
     partitions: partition::Partitions,
     days: report::Days,
+    answers: report::Answers,
     /// The numbers of texts in `rollup_value`.
     values: Arc<Cache<Arc<str>, i32>>,
 }
@@ -125,6 +126,7 @@ impl Store {
             salts: salt::Salts::default(),
             partitions: partition::Partitions::default(),
             days: report::Days::new(),
+            answers: report::Answers::new(),
             values: Arc::new(Cache::new(VALUES)),
         }
     }

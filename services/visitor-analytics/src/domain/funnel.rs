@@ -17,7 +17,7 @@ pub struct Deed {
 }
 
 /// How steps have to follow each other.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rules {
     /// How many steps there are.
     pub steps: usize,

@@ -1,25 +1,41 @@
 //! The ways that sessions take through a site.
+//!
+//! As bytes a day's or a month's are people's and then bots', each after its length: how many
+//! sessions, and a line for each way: how many sessions took it, twice the number of its pages (and
+//! one more where there are more of them), its pages; all as [`super::varint`].
+
+pub mod around;
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
-use super::fold::Value;
-use super::pack::Pack;
+pub use around::Around;
+
+use super::fold::{NONE, Value};
+use super::pack::{Field, Pack, Run};
 use super::scan::{Groups, Prepared, each_session};
+use super::varint::{put, take};
 
+/// The most pages of a way.
+pub const DEEPEST: usize = 5;
 /// Different ways that are told apart; what comes after them is counted together.
 const MOST: usize = 200_000;
+/// The ways of a day that are kept for each class and depth: the most frequent ones.
+pub const OF_A_DAY: usize = 5_000;
+/// The ways of a month.
+pub const OF_A_MONTH: usize = 20_000;
 
-/// A way: its first pages, and whether there are more.
-pub type Way = (Vec<Value>, bool);
+/// A way: its first pages, [`NONE`] after the last, and whether there are more.
+pub type Way = ([Value; DEEPEST], bool);
 
 /// How often sessions take which way.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Ways {
     /// By way.
     pub counts: HashMap<Way, i64>,
-    /// Sessions whose ways are not told apart.
-    pub others: i64,
+    /// All sessions, those too whose ways are not told apart.
+    pub sessions: i64,
 }
 
 impl Ways {
@@ -33,84 +49,173 @@ impl Ways {
         depth: usize,
     ) {
         each_session(packs, mixed, |one, run| {
-            let pack = one.pack.as_ref();
-            let begins = pack.start + i64::from(pack.at[run.visits.start]);
             let is_wanted = is_bot.is_none_or(|is_bot| run.session.is_bot == is_bot)
-                && period.contains(&begins)
+                && begins(one.pack.as_ref(), &run, period)
                 && one.passes_session(&run)
                 && run.visits.clone().any(|row| one.passes_visit(row));
-            if !is_wanted {
-                return;
+            if is_wanted {
+                let pages = run.visits.map(|row| page(one, row));
+                self.count(cut(&first_pages(pages), depth), 1);
             }
-            let mut pages: Vec<Value> = vec![];
-            let mut goes_on = false;
-            for page in run.visits.map(|row| page(one, row)) {
-                if pages.last() == Some(&page) {
-                    continue;
-                }
-                if pages.len() == depth {
-                    goes_on = true;
-                    break;
-                }
-                pages.push(page);
-            }
-            self.count((pages, goes_on));
         });
     }
 
-    fn count(&mut self, way: Way) {
+    fn count(&mut self, way: Way, sessions: i64) {
+        self.sessions += sessions;
         if let Some(count) = self.counts.get_mut(&way) {
-            *count += 1;
+            *count += sessions;
         } else if self.counts.len() < MOST {
-            self.counts.insert(way, 1);
-        } else {
-            self.others += 1;
+            self.counts.insert(way, sessions);
+        }
+    }
+
+    /// Adds the ways of another, whose pages have other numbers: these.
+    pub fn add_named(&mut self, other: &Self, numbers: &HashMap<Value, Value>) {
+        for ((pages, goes_on), sessions) in &other.counts {
+            let named = pages.map(|page| numbers.get(&page).copied().unwrap_or(NONE));
+            self.count((named, *goes_on), *sessions);
+        }
+        self.sessions += other.sessions - other.counts.values().sum::<i64>();
+    }
+
+    /// The most frequent ones, in order; of those that are equally frequent some.
+    #[must_use]
+    pub fn first(&self, most: usize) -> Vec<(Way, i64)> {
+        let mut ways: Vec<(Way, i64)> = self.counts.iter().map(|(way, n)| (*way, *n)).collect();
+        let rank = |(way, sessions): &(Way, i64)| (std::cmp::Reverse(*sessions), *way);
+        if ways.len() > most {
+            ways.select_nth_unstable_by_key(most, rank);
+            ways.truncate(most);
+        }
+        ways.sort_unstable_by_key(rank);
+        ways
+    }
+
+    /// Adds a day's or a month's; `None` where these are not such bytes.
+    #[must_use]
+    pub fn add_bytes(&mut self, bytes: &[u8], is_bot: Option<bool>) -> Option<()> {
+        for mut bytes in of_classes(bytes, is_bot)?.into_iter().flatten() {
+            let bytes = &mut bytes;
+            let mut rest = number(bytes)?;
+            while !bytes.is_empty() {
+                let (sessions, length) = (number(bytes)?, take(bytes)?);
+                let mut pages = [NONE; DEEPEST];
+                for page in pages.get_mut(..usize::try_from(length / 2).ok()?)? {
+                    *page = Value::try_from(take(bytes)?).ok()?;
+                }
+                self.count((pages, length % 2 == 1), sessions);
+                rest -= sessions;
+            }
+            self.sessions += rest;
+        }
+        Some(())
+    }
+
+    /// The most frequent of people's and of bots' as bytes.
+    #[must_use]
+    pub fn write([people, bots]: [&Self; 2], most: usize) -> Vec<u8> {
+        both([people.bytes(most), bots.bytes(most)])
+    }
+
+    fn bytes(&self, most: usize) -> Vec<u8> {
+        let mut bytes = vec![];
+        put(&mut bytes, self.sessions.cast_unsigned());
+        for ((pages, goes_on), sessions) in self.first(most) {
+            let pages = || pages.iter().take_while(|page| **page != NONE);
+            put(&mut bytes, sessions.cast_unsigned());
+            put(&mut bytes, pages().count() as u64 * 2 + u64::from(goes_on));
+            pages().for_each(|page| put(&mut bytes, (*page).into()));
+        }
+        bytes
+    }
+}
+
+/// The ways of the sessions that begin on a day, for each depth from 1 on, as bytes; `path` tells
+/// the number of a page's path.
+#[must_use]
+pub fn of_day(
+    packs: &[Arc<Pack>],
+    day: &Range<i64>,
+    path: impl Fn(u32) -> Value,
+) -> [Vec<u8>; DEEPEST] {
+    let mut taken: [Vec<[Value; DEEPEST + 1]>; 2] = Default::default();
+    each_of_packs(packs, path, |pack, run, pages| {
+        if begins(pack, run, day) {
+            let pages = run.visits.clone().map(pages);
+            taken[usize::from(run.session.is_bot)].push(first_pages(pages));
+        }
+    });
+    let mut depth = 0;
+    [(); DEEPEST].map(|()| {
+        depth += 1;
+        let ways = taken.each_ref().map(|taken| {
+            let mut ways = Ways::default();
+            for pages in taken {
+                let (way, sessions) = (cut(pages, depth), 1);
+                *ways.counts.entry(way).or_default() += sessions;
+                ways.sessions += sessions;
+            }
+            ways
+        });
+        Ways::write(ways.each_ref(), OF_A_DAY)
+    })
+}
+
+/// The sum of days; `None` where these are not such bytes.
+#[must_use]
+pub fn sum(days: &[Vec<u8>]) -> Option<Vec<u8>> {
+    let of_class = |is_bot| {
+        let mut ways = Ways::default();
+        for day in days {
+            ways.add_bytes(day, Some(is_bot))?;
+        }
+        Some(ways)
+    };
+    let [people, bots] = [of_class(false)?, of_class(true)?];
+    Some(Ways::write([&people, &bots], OF_A_MONTH))
+}
+
+/// Gives each session of some packs, and by which path's number each of its rows is known.
+fn each_of_packs(
+    packs: &[Arc<Pack>],
+    path: impl Fn(u32) -> Value,
+    mut take: impl FnMut(&Pack, &Run<'_>, &dyn Fn(usize) -> Value),
+) {
+    for pack in packs {
+        let column = pack.column(Field::Page);
+        let paths: Vec<Value> = column.numbers.iter().map(|number| path(*number)).collect();
+        for run in pack.runs() {
+            take(pack, &run, &|row| paths[column.place(row)]);
         }
     }
 }
 
-/// What comes before and after a page; `None` where the session begins or ends with it.
-#[derive(Debug, Default)]
-pub struct Around {
-    /// Visits by the page before.
-    pub before: HashMap<Option<Value>, i64>,
-    /// Visits by the page after.
-    pub after: HashMap<Option<Value>, i64>,
-    /// Visits of the page; a page that follows itself counts once.
-    pub visits: i64,
+fn begins(pack: &Pack, run: &Run<'_>, period: &Range<i64>) -> bool {
+    let at = pack.start + i64::from(pack.at[run.visits.start]);
+    period.contains(&at)
 }
 
-impl Around {
-    /// Adds the visits within a period that pass and for whose page `is_it` holds.
-    pub fn add<P: AsRef<Pack>>(
-        &mut self,
-        (packs, mixed): (&[Prepared<P>], bool),
-        period: &Range<i64>,
-        is_bot: Option<bool>,
-        is_it: impl Fn(Value) -> bool,
-    ) {
-        each_session(packs, mixed, |one, run| {
-            let is_wanted = is_bot.is_none_or(|is_bot| run.session.is_bot == is_bot);
-            if !is_wanted || !one.passes_session(&run) {
-                return;
-            }
-            // The first row of each page that does not follow itself.
-            let mut stops: Vec<(usize, Value)> =
-                run.visits.map(|row| (row, page(one, row))).collect();
-            stops.dedup_by_key(|(_, page)| *page);
-            for (place, (row, page)) in stops.iter().enumerate() {
-                let pack = one.pack.as_ref();
-                let at = pack.start + i64::from(pack.at[*row]);
-                if !period.contains(&at) || !is_it(*page) || !one.passes_visit(*row) {
-                    continue;
-                }
-                let page = |place: Option<usize>| Some(stops.get(place?)?.1);
-                *self.before.entry(page(place.checked_sub(1))).or_default() += 1;
-                *self.after.entry(page(place.checked_add(1))).or_default() += 1;
-                self.visits += 1;
-            }
-        });
+/// The first pages, one more than the deepest way has; one that follows itself stands there once.
+fn first_pages(all: impl Iterator<Item = Value>) -> [Value; DEEPEST + 1] {
+    let (mut pages, mut length) = ([NONE; DEEPEST + 1], 0);
+    for page in all {
+        if length > 0 && pages[length - 1] == page {
+            continue;
+        }
+        pages[length] = page;
+        length += 1;
+        if length == pages.len() {
+            break;
+        }
     }
+    pages
+}
+
+/// The way that these pages are, `depth` deep.
+fn cut(pages: &[Value; DEEPEST + 1], depth: usize) -> Way {
+    let mut way = [NONE; DEEPEST];
+    way[..depth].copy_from_slice(&pages[..depth]);
+    (way, pages[depth] != NONE)
 }
 
 /// The page of a visit.
@@ -123,3 +228,30 @@ pub fn page<P: AsRef<Pack>>(one: &Prepared<P>, row: usize) -> Value {
         Groups::None => Value::default(),
     }
 }
+
+/// People's and bots' bytes after each other.
+fn both([people, bots]: [Vec<u8>; 2]) -> Vec<u8> {
+    let mut bytes = vec![];
+    put(&mut bytes, people.len() as u64);
+    bytes.extend(people);
+    bytes.extend(bots);
+    bytes
+}
+
+/// Those of people and of bots, as far as they are wanted.
+fn of_classes(mut bytes: &[u8], is_bot: Option<bool>) -> Option<[Option<&[u8]>; 2]> {
+    let length = usize::try_from(take(&mut bytes)?).ok()?;
+    let (people, bots) = bytes.split_at_checked(length)?;
+    let wanted = |class| is_bot.is_none_or(|is_bot| is_bot == class);
+    Some([
+        Some(people).filter(|_| wanted(false)),
+        Some(bots).filter(|_| wanted(true)),
+    ])
+}
+
+fn number(bytes: &mut &[u8]) -> Option<i64> {
+    i64::try_from(take(bytes)?).ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -47,6 +47,21 @@ impl Pattern {
         self.parts.len() == 1 && self.parts[0].is_empty()
     }
 
+    /// The only text that matches, where it has no wildcards.
+    #[must_use]
+    pub fn as_text(&self) -> Option<&str> {
+        match &self.parts[..] {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
+    /// The bytes of its texts.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.parts.iter().map(|part| part.len() + 24).sum()
+    }
+
     /// The same for PostgreSQL's `like`, whose escape is the backslash.
     #[must_use]
     pub fn as_like(&self) -> String {

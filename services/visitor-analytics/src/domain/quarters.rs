@@ -6,7 +6,7 @@
 //! last) can be told. A day of another time zone is the end of one day and the beginning of the
 //! next, less those who come in both: [`Overlap`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -142,19 +142,18 @@ impl Quarters {
         })
     }
 
-    /// The numbers from a quarter of this day to one of the next, not included. `None` where they
-    /// are not as far from each other as midnights are.
+    /// The numbers from a quarter of this day to one of the next, not included; `both` is how many
+    /// people and bots come on both of these parts. `None` where there are no such quarters.
     #[must_use]
     pub fn over_midnight(
         &self,
         next: &Self,
-        overlap: &Overlap,
+        both: [i64; 2],
         (from, to): (usize, usize),
     ) -> Option<[Numbers; 2]> {
         if from > self.length() || to > next.length() {
             return None;
         }
-        let both = overlap.visitors(from, self.length() - from + to)?;
         Some([0, 1].map(|class| {
             let parts = self.part(class, from..self.length()) + next.part(class, 0..to);
             Numbers {
@@ -295,6 +294,33 @@ impl Overlap {
             }
         }
         bytes.is_empty().then_some(overlap)
+    }
+}
+
+/// How many people and bots come in a part of one day and in a part of the next.
+#[must_use]
+pub fn visitors_of_both(
+    (packs, part): (&[Arc<Pack>], &Range<i64>),
+    (next_packs, next_part): (&[Arc<Pack>], &Range<i64>),
+) -> [i64; 2] {
+    let mut come = HashSet::new();
+    each_visitor(packs, part, |who| _ = come.insert(who));
+    let mut both = [0; 2];
+    each_visitor(next_packs, next_part, |who| {
+        both[usize::from(who.1)] += i64::from(come.remove(&who));
+    });
+    both
+}
+
+/// Gives who comes in a part of a day, by class; perhaps several times.
+fn each_visitor(packs: &[Arc<Pack>], part: &Range<i64>, mut take: impl FnMut((u64, bool))) {
+    for pack in packs {
+        for run in pack.runs() {
+            let mut at = pack.at[run.visits.clone()].iter();
+            if at.any(|at| part.contains(&(pack.start + i64::from(*at)))) {
+                take((run.visitor, run.session.is_bot));
+            }
+        }
     }
 }
 

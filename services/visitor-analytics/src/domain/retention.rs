@@ -1,6 +1,10 @@
 //! Retention: how many visitors of a period come again in later ones.
 
 use std::collections::HashMap;
+use std::ops::Range;
+
+use super::pack::Pack;
+use super::varint::{put, take};
 
 /// Periods that can be told apart.
 pub const MOST_PERIODS: usize = 31;
@@ -31,20 +35,124 @@ impl Comings {
     /// it and in each later one.
     #[must_use]
     pub fn cohorts(&self, periods: usize) -> Vec<Vec<i64>> {
-        let mut cohorts: Vec<Vec<i64>> = (0..periods).map(|n| vec![0; periods - n]).collect();
-        for came in self.0.values() {
-            let first = came.trailing_zeros() as usize;
-            for (later, count) in cohorts[first].iter_mut().enumerate() {
-                *count += i64::from(came >> (first + later) & 1);
+        let mut cohorts = empty(periods);
+        self.0.values().for_each(|came| count(&mut cohorts, *came));
+        cohorts
+    }
+}
+
+fn empty(periods: usize) -> Vec<Vec<i64>> {
+    (0..periods).map(|n| vec![0; periods - n]).collect()
+}
+
+fn count(cohorts: &mut [Vec<i64>], mut came: u32) {
+    let first = came.trailing_zeros();
+    while came != 0 {
+        let later = came.trailing_zeros();
+        cohorts[first as usize][(later - first) as usize] += 1;
+        came &= came - 1;
+    }
+}
+
+/// Bytes of a visitor's key that are kept: of four million visitors two have the same ones once in
+/// forty questions.
+const KEY: usize = 6;
+
+/// The visitors of a pack who come on a day, as bytes: how many bytes people's take, people's,
+/// bots'; the first six bytes of each one's key, in order.
+#[must_use]
+pub fn visitors(pack: &Pack, day: &Range<i64>) -> Vec<u8> {
+    let mut classes = <[Vec<[u8; KEY]>; 2]>::default();
+    for run in pack.runs() {
+        let mut at = pack.at[run.visits.clone()].iter();
+        if at.any(|at| day.contains(&(pack.start + i64::from(*at)))) {
+            let [a, b, c, d, e, f, _, _] = run.visitor.to_be_bytes();
+            classes[usize::from(run.session.is_bot)].push([a, b, c, d, e, f]);
+        }
+    }
+    for keys in &mut classes {
+        keys.sort_unstable();
+        keys.dedup();
+    }
+    let mut bytes = vec![];
+    put(&mut bytes, (classes[0].len() * KEY) as u64);
+    bytes.extend(classes.iter().flatten().flatten());
+    bytes
+}
+
+/// Visitors, in which period they came, and of which class.
+#[derive(Debug, Default)]
+pub struct Lists<'a>(Vec<(usize, &'a [[u8; KEY]])>);
+
+impl<'a> Lists<'a> {
+    /// Adds a pack's visitors to a period, of [`MOST_PERIODS`]; `None` where these are not such
+    /// bytes.
+    #[must_use]
+    pub fn add(&mut self, mut bytes: &'a [u8], period: usize, is_bot: Option<bool>) -> Option<()> {
+        let length = usize::try_from(take(&mut bytes)?).ok()?;
+        let (people, bots) = bytes.split_at_checked(length)?;
+        for (class, bytes) in [(false, people), (true, bots)] {
+            let (keys, rest) = bytes.as_chunks();
+            if !rest.is_empty() {
+                return None;
+            }
+            if is_bot.is_none_or(|is_bot| is_bot == class) {
+                self.0.push((period, keys));
+            }
+        }
+        Some(())
+    }
+
+    /// The same as [`Comings::cohorts`]. Keys with the same first byte are looked at together, so
+    /// that what is known of them fits into the processor's memory.
+    #[must_use]
+    pub fn cohorts(mut self, periods: usize) -> Vec<Vec<i64>> {
+        let mut cohorts = empty(periods);
+        let mut table: Vec<(u64, u32)> = vec![];
+        for first in 0..=u8::MAX {
+            let heads = self.0.iter_mut().map(|(period, keys)| {
+                let (head, rest) = keys.split_at(keys.partition_point(|key| key[0] <= first));
+                *keys = rest;
+                (*period, head)
+            });
+            let heads: Vec<_> = heads.collect();
+            let keys: usize = heads.iter().map(|(_, keys)| keys.len()).sum();
+            table.clear();
+            table.resize((keys * 2).next_power_of_two(), (0, 0));
+            for (period, keys) in heads {
+                for [a, b, c, d, e, f] in keys {
+                    let key = u64::from_be_bytes([0, 0, *a, *b, *c, *d, *e, *f]);
+                    came(&mut table, key, 1 << period);
+                }
+            }
+            for (_, periods) in table.iter().filter(|(_, came)| *came != 0) {
+                count(&mut cohorts, *periods);
             }
         }
         cohorts
     }
 }
 
+/// Notes that the visitor with this key came; the table has room for twice as many.
+fn came(table: &mut [(u64, u32)], key: u64, period: u32) {
+    let mask = table.len() - 1;
+    // Keys are hashes: their last bits will do.
+    let mut place = usize::try_from(key).unwrap_or_default() & mask;
+    loop {
+        let (known, came) = &mut table[place];
+        if *came == 0 || *known == key {
+            *known = key;
+            *came |= period;
+            return;
+        }
+        place = (place + 1) & mask;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::pack::{Packer, Row};
 
     #[test]
     fn a_visitor_belongs_to_the_first_period() {
@@ -54,5 +162,41 @@ mod tests {
         }
         let cohorts = comings.cohorts(3);
         assert_eq!(cohorts, [vec![2, 0, 1], vec![1, 1], vec![0]]);
+    }
+
+    #[test]
+    fn lists_tell_the_same() {
+        let (mut seed, mut comings, mut bytes) = (7_u64, Comings::default(), vec![]);
+        for period in 0..9 {
+            let mut packer = Packer::new(0);
+            for session in 0..500 {
+                seed ^= seed << 13;
+                seed ^= seed >> 7;
+                seed ^= seed << 17;
+                // Some come often, and some after the day.
+                let key = (seed % 700).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                let is_bot = session % 9 == 0;
+                let at = if session % 5 == 0 { 86_400 } else { 5 };
+                let row = Row {
+                    at,
+                    is_bot,
+                    ..Row::default()
+                };
+                let id = uuid::Uuid::from_u128(session);
+                packer.add(&session.to_string(), id, row, |_| key);
+                if at == 5 && !is_bot {
+                    comings.add(key, period);
+                }
+            }
+            let packs = packer.finish();
+            bytes.push(visitors(&packs[0], &(0..86_400)));
+        }
+        let mut lists = Lists::default();
+        for (period, bytes) in bytes.iter().enumerate() {
+            lists.add(bytes, period, Some(false)).unwrap();
+        }
+        assert_eq!(lists.cohorts(9), comings.cohorts(9));
+        assert!(Lists::default().add(&[7, 1], 0, None).is_none());
+        assert!(Lists::default().add(&[0, 1, 2], 0, None).is_none());
     }
 }

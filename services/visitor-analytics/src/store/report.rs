@@ -4,12 +4,15 @@
 mod breakdown;
 mod clock;
 mod hours;
+mod kept;
 mod packed;
 mod paths;
 mod realtime;
 mod recent;
+mod retention;
 mod series;
 mod unfolded;
+mod ways;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,9 +22,11 @@ use chrono_tz::Tz;
 use uuid::Uuid;
 
 pub use breakdown::{Breakdown, Order, Value};
-pub use paths::{AroundPage, Counted, Neighbours, Step, WayTaken};
+pub(in crate::store) use kept::Answers;
+pub use paths::{Counted, Step};
 pub use realtime::{MINUTES as REALTIME_MINUTES, Realtime};
 pub(in crate::store) use unfolded::Days;
+pub use ways::{AroundPage, Neighbours, WayTaken};
 
 use super::rollup::zone_named;
 use super::{Store, StoreError};

@@ -12,9 +12,11 @@ mod month;
 mod pack;
 mod read;
 mod verify;
+mod ways;
 mod write;
 mod zone;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
@@ -25,10 +27,13 @@ pub(super) use clock::{DayByClock, of_days as clocks};
 pub(super) use lexicon::Lexicon;
 pub(super) use mark::{Marked, Marks, OPEN, Period};
 pub(super) use month::sums;
-pub(super) use pack::{drop_before as drop_packs_before, load as load_packs};
+pub(super) use pack::{
+    drop_before as drop_packs_before, load as load_packs, marks as pack_marks, visitors,
+};
 pub(super) use read::visitor_key;
 pub use verify::{DayOfSite, Difference, Verdict};
-pub(super) use write::{Numbers as DayNumbers, numbers as as_bytes, values};
+pub(super) use ways::{DayWays, load as load_ways, of_day as ways_of_day};
+pub(super) use write::{Numbers as DayNumbers, numbers as as_bytes, value, values};
 pub(super) use zone::{mark_all, named as zone_named};
 
 use super::{Store, StoreError};
@@ -75,8 +80,18 @@ pub struct Folded {
     pub rows: Vec<Row>,
     /// The visits, packed.
     pub packs: Vec<Arc<Pack>>,
+    /// The paths of their pages.
+    pub paths: HashMap<u32, Arc<str>>,
     /// The day.
     pub day: Day,
+}
+
+impl Folded {
+    /// The texts whose numbers are needed to write it.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &Arc<str>> {
+        let values = self.rows.iter().filter_map(|row| row.value.as_ref());
+        values.chain(self.paths.values())
+    }
 }
 
 impl Store {

@@ -64,6 +64,38 @@ async fn check_ways(system: &System, sessions: &Sessions<'_>, filter: &str, page
     }
 }
 
+/// Where a day is cut, on another clock, and where the first page is wanted of all.
+async fn check_some(system: &System, sessions: &Sessions<'_>) {
+    let [from, to] = ["2026-10-24T23:10:00Z", "2026-11-19T21:45:30Z"];
+    let cut = format!("from={from}&to={to}&time_zone=America/New_York");
+    let [from, to] = [from, to].map(|text| text.parse::<DateTime<Utc>>().unwrap());
+    let mut right: BTreeMap<Vec<String>, i64> = BTreeMap::new();
+    let begun = |session: &&Vec<&Visit>| from <= session[0].at && session[0].at < to;
+    for session in sessions.iter().filter(begun) {
+        *right
+            .entry(stops(session).into_iter().take(2).collect())
+            .or_default() += 1;
+    }
+    let path = format!("/analytics/journeys?site={SITE}&{cut}&depth=2&limit=200");
+    let body = system.read(&path).await;
+    let mut told: BTreeMap<Vec<String>, i64> = BTreeMap::new();
+    for way in body["data"].as_array().unwrap() {
+        let pages = way["pages"].as_array().unwrap().iter();
+        let pages = pages.map(|page| page.as_str().unwrap().to_owned());
+        *told.entry(pages.collect()).or_default() += way["sessions"].as_i64().unwrap();
+    }
+    assert_eq!(told, right, "{path}");
+    let path = format!("/analytics/journeys?site={SITE}&{cut}&around=/*&limit=200");
+    let body = system.read(&path).await;
+    let visits = sessions.iter().flat_map(|session| {
+        let mut visits = session.clone();
+        visits.dedup_by_key(|visit| page(visit));
+        visits.into_iter().map(|visit| visit.at).collect::<Vec<_>>()
+    });
+    let visits = visits.filter(|at| from <= *at && *at < to).count();
+    assert_eq!(body["total"], visits, "{path}");
+}
+
 async fn check_around(system: &System, sessions: &Sessions<'_>) {
     let mut right = [BTreeMap::new(), BTreeMap::new()];
     for session in sessions {
@@ -120,6 +152,7 @@ async fn check_all(system: &System) {
     let visits = plainly::visits(&system.pool, SITE).await;
     let sessions = sessions(&visits);
     check_ways(system, &sessions, "", None).await;
+    check_some(system, &sessions).await;
     check_ways(system, &sessions, "&page=/3", Some("/3")).await;
     check_around(system, &sessions).await;
     check_retention(system, &visits).await;
@@ -132,6 +165,9 @@ async fn ways_are_those_of_the_visits(pool: PgPool) {
     send(&[&system], &random.visits(500)).await;
     check_all(&system).await;
     fold_all(&mut [&mut system], TimeDelta::days(2)).await;
+    check_all(&system).await;
+    send(&[&system], &random.visits(40)).await;
+    assert!(system.count("unfolded_day").await > 0);
     check_all(&system).await;
     let other = format!("/analytics/journeys?site={SITE}&{PERIOD}&limit=200");
     let here = system.read(&other).await;
@@ -205,6 +241,39 @@ async fn a_funnel_counts_visitors_step_by_step(pool: PgPool) {
         assert_eq!(funnel(&system, &strict).await, [4, 2, 1]);
         let filtered = asked(json!({"filters": {"page": ["!/checkout/1"]}}));
         assert_eq!(funnel(&system, &filtered).await, [4, 2, 1]);
+    }
+}
+
+#[sqlx::test(migrations = false)]
+async fn what_was_told_changes_with_its_days(pool: PgPool) {
+    let mut system = start(pool).await;
+    let period = "from=2026-11-10&to=2026-11-19";
+    let steps = json!({"from": "2026-11-10", "to": "2026-11-19",
+                       "steps": [{"page": "/a"}, {"page": "/b"}]});
+    for (minute, page, reached) in [(0, "a", [1, 0]), (5, "b", [1, 1]), (9, "c", [1, 1])] {
+        let at = noon() - TimeDelta::days(3) + TimeDelta::minutes(minute);
+        let url = format!("https://shop.example/{page}");
+        let sent = json!({"timestamp": at, "url": url, "visitor_id": "v"});
+        system.record(&visit(&sent)).await;
+        // Asked while the day is not folded, and twice when it is.
+        for times in [1, 2] {
+            for _ in 0..times {
+                let pages = format!("/analytics/breakdown?{period}&by=page&page=/*");
+                let pages = system.read(&pages).await;
+                let pages = pages["data"].as_array().unwrap().len();
+                assert_eq!(pages, usize::try_from(minute).unwrap() / 4 + 1);
+                let days = format!("/analytics/timeseries?{period}&interval=week&page=!/b");
+                let days = system.read(&days).await;
+                let visits = days["data"].as_array().unwrap().iter();
+                let visits: i64 = visits.map(|part| part["visits"].as_i64().unwrap()).sum();
+                assert_eq!(visits, 1 + i64::from(minute == 9));
+                assert_eq!(funnel(&system, &steps).await, reached);
+                let weeks = format!("/analytics/retention?{period}&page=/{page}");
+                let weeks = system.read(&weeks).await;
+                assert_eq!(weeks["data"][1]["visitors"], 1);
+            }
+            fold_all(&mut [&mut system], TimeDelta::hours(3)).await;
+        }
     }
 }
 

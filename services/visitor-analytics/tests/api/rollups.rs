@@ -181,7 +181,11 @@ async fn a_difference_is_found_and_shown(pool: PgPool) {
         where site_id = (select id from visitor_analytics.site where domain = 'berlin.example');
         update visitor_analytics.rollup_clock c set quarters = other.quarters
         from visitor_analytics.rollup_clock other
-        where other.site_id = c.site_id and c.day = '2026-11-01' and other.day = '2026-10-31';";
+        where other.site_id = c.site_id and c.day = '2026-11-01' and other.day = '2026-10-31';
+        update visitor_analytics.rollup_ways w set ways = other.ways
+        from visitor_analytics.rollup_ways other
+        where other.site_id = w.site_id and other.depth = w.depth and not other.is_month
+          and w.day = '2026-11-01' and other.day = '2026-10-25';";
     sqlx::raw_sql(tamper).execute(&pool).await.unwrap();
     let text = compare(&pool).await.to_string();
     let words: Vec<Vec<&str>> = text
@@ -205,7 +209,15 @@ async fn a_difference_is_found_and_shown(pool: PgPool) {
         .find(|words| words[0] == "kolkata.example")
         .unwrap();
     assert_eq!(&found[..2], ["kolkata.example", "2026-10-25"], "{text}");
-    for what in ["hour", "month", "packed visits", "by the clock"] {
+    for what in [
+        "hour",
+        "month",
+        "packed visits",
+        "by the clock",
+        "ways",
+        "ways of the month",
+        "around a page",
+    ] {
         assert!(text.contains(what), "{what}: {text}");
     }
     assert!(text.trim_end().ends_with("differ"), "{text}");

@@ -50,8 +50,9 @@ impl Pack {
     pub fn read(start: i64, runs: &[u8], times: &[u8], columns: &[(Field, &[u8])]) -> Option<Self> {
         let (count, rest) = take(runs)?;
         let (visitors, sessions) = rest.split_at_checked(count.checked_mul(12)?)?;
-        let visitors: Vec<Visitor> = visitors.chunks_exact(12).map(visitor).collect();
-        let sessions: Vec<Session> = sessions.chunks_exact(13).map(session).collect();
+        // Of what is too short at the end the sums below do not hold.
+        let visitors: Vec<Visitor> = visitors.as_chunks().0.iter().map(visitor).collect();
+        let sessions: Vec<Session> = sessions.as_chunks().0.iter().map(session).collect();
         let of_visitors: u64 = visitors.iter().map(|v| u64::from(v.sessions)).sum();
         let visits: u64 = sessions.iter().map(|s| u64::from(s.visits)).sum();
         let (at, seconds) = times.split_at_checked(times.len() / 2)?;
@@ -149,36 +150,21 @@ fn take(bytes: &[u8]) -> Option<(usize, &[u8])> {
 }
 
 fn words(bytes: &[u8]) -> impl Iterator<Item = u32> {
-    bytes
-        .chunks_exact(4)
-        .map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]))
+    let words = bytes.as_chunks().0.iter();
+    words.map(|word| u32::from_le_bytes(*word))
 }
 
-fn long(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .rev()
-        .fold(0, |long, byte| long << 8 | u64::from(*byte))
-}
-
-fn short(bytes: &[u8]) -> u32 {
-    bytes
-        .iter()
-        .rev()
-        .fold(0, |short, byte| short << 8 | u32::from(*byte))
-}
-
-fn visitor(bytes: &[u8]) -> Visitor {
+fn visitor([a, b, c, d, e, f, g, h, sessions @ ..]: &[u8; 12]) -> Visitor {
     Visitor {
-        key: long(&bytes[..8]),
-        sessions: short(&bytes[8..12]),
+        key: u64::from_le_bytes([*a, *b, *c, *d, *e, *f, *g, *h]),
+        sessions: u32::from_le_bytes(*sessions),
     }
 }
 
-fn session(bytes: &[u8]) -> Session {
+fn session([a, b, c, d, e, f, g, h, i, j, k, l, is_bot]: &[u8; 13]) -> Session {
     Session {
-        key: long(&bytes[..8]),
-        visits: short(&bytes[8..12]),
-        is_bot: bytes[12] != 0,
+        key: u64::from_le_bytes([*a, *b, *c, *d, *e, *f, *g, *h]),
+        visits: u32::from_le_bytes([*i, *j, *k, *l]),
+        is_bot: *is_bot != 0,
     }
 }

@@ -8,7 +8,7 @@ use super::{Column, Field, OF_BOT, Pack, Session, Visitor};
 const FULL: usize = 250_000;
 
 /// A visit, as far as it is packed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 #[expect(missing_docs, reason = "the columns' names say what they hold")]
 pub struct Row {
     /// Seconds since 1970.

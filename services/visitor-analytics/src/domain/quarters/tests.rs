@@ -119,7 +119,11 @@ fn days_of_other_zones_are_told_exactly() {
             if to == 0 || to > 96 {
                 continue;
             }
-            let numbers = quarters.over_midnight(&next, &overlap, (from, to));
+            let both = overlap.visitors(from, 96 - from + to).unwrap();
+            let (late, early) = (moment(from)..moment(96), moment(96)..moment(96 + to));
+            let counted = visitors_of_both((&packs, &late), (&next_packs, &early));
+            assert_eq!(both, counted, "{from} {to}");
+            let numbers = quarters.over_midnight(&next, both, (from, to));
             let seconds = moment(from)..moment(96 + to);
             let right = plainly(&visits, &seconds);
             assert_eq!(numbers, Some(right), "{seconds:?}");
@@ -130,7 +134,8 @@ fn days_of_other_zones_are_told_exactly() {
     }
     assert!(told > 250 && shared > 1_000, "{told} {shared}");
     assert_eq!(quarters.numbers(3..7), None);
-    assert_eq!(quarters.over_midnight(&next, &overlap, (90, 20)), None);
+    assert_eq!(overlap.visitors(90, 26), None);
+    assert_eq!(quarters.over_midnight(&next, [0; 2], (97, 1)), None);
 }
 
 #[test]

@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::packed::{By, Reader};
+use super::kept::{Found, What, split};
+use super::packed::{By, DayOfPacks, Reader};
 use super::unfolded::Want;
 use super::{Answered, Asked, Plan};
+use crate::domain::day::Day;
 use crate::domain::dimension::Dimension;
-use crate::domain::fold::{NONE, Numbers};
+use crate::domain::fold::Numbers;
 use crate::domain::question::{Interval, Subject, seconds, value_of};
 use crate::domain::scan::Counts;
 use crate::domain::sums::Sums;
-use crate::store::rollup::{sums, values};
+use crate::store::rollup::{Lexicon, sums, values};
 use crate::store::{Store, StoreError};
 
 /// Which values come first.
@@ -57,6 +59,9 @@ pub struct Value {
 
 /// Numbers by the values' texts.
 type Texts = HashMap<Option<Arc<str>>, Numbers>;
+
+/// Numbers of people and of bots by texts.
+type Scanned = Vec<(Option<Arc<str>>, [Numbers; 2])>;
 
 impl Store {
     /// The values of a subject, in order; one more than the limit where there are more.
@@ -149,23 +154,49 @@ impl Store {
         sums: &mut Texts,
     ) -> Result<DateTime<Utc>, StoreError> {
         let subject = wanted.subject;
+        let (folded, open) = split(asked, &plan.unfolded, &plan.scanned);
+        let question = self.question(asked, What::Values(subject), &folded).await?;
+        let found = match self.answers.get(question.as_ref()) {
+            Some(found) => found,
+            None => {
+                let (values, _) = self.scan_values(asked, plan, subject, &folded).await?;
+                let found = Arc::new(Found::Values(values));
+                self.answers.keep(question, &found);
+                found
+            }
+        };
+        let (values, as_of) = self.scan_values(asked, plan, subject, &open).await?;
+        let folded = match &*found {
+            Found::Values(folded) => &folded[..],
+            _ => &[],
+        };
+        let may_miss = subject != Subject::Of(Dimension::Property);
+        for (text, both) in folded.iter().chain(&values) {
+            let numbers = wanted.of_class(*both);
+            if numbers.visits > 0 && (may_miss || text.is_some()) {
+                *sums.entry(text.clone()).or_default() += numbers;
+            }
+        }
+        Ok(as_of)
+    }
+
+    async fn scan_values(
+        &self,
+        asked: &Asked,
+        plan: &Plan,
+        subject: Subject,
+        days: &[Day],
+    ) -> Result<(Scanned, DateTime<Utc>), StoreError> {
         let mut reader = Reader::new(self, asked, &plan.unfolded, &[subject.field()]);
         let mut counts = Counts::default();
-        let count = |day: &super::packed::DayOfPacks, lexicon: &crate::store::rollup::Lexicon| {
+        let count = |day: &DayOfPacks, lexicon: &Lexicon| {
             counts.grow(lexicon.last());
             counts.add(&day.packs, &seconds(&day.day), day.is_mixed);
         };
-        reader
-            .each(&plan.scanned, &By::Subject(subject), count)
-            .await?;
-        let may_miss = subject != Subject::Of(Dimension::Property);
-        for (value, numbers) in counts.values() {
-            let numbers = wanted.of_class(numbers);
-            if numbers.visits > 0 && (may_miss || value != NONE) {
-                *sums.entry(reader.lexicon.text(value)).or_default() += numbers;
-            }
-        }
-        Ok(reader.as_of)
+        reader.each(days, &By::Subject(subject), count).await?;
+        let values = counts.values();
+        let values = values.map(|(value, numbers)| (reader.lexicon.text(value), numbers));
+        Ok((values.collect(), reader.as_of))
     }
 
     /// The numbers of texts, which never change: most are remembered.

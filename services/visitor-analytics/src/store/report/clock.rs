@@ -13,7 +13,7 @@ use super::{Asked, Plan};
 use crate::domain::day::Day;
 use crate::domain::fold::Numbers;
 use crate::domain::pack::Pack;
-use crate::domain::quarters::{Overlap, QUARTER, Quarters};
+use crate::domain::quarters::{QUARTER, Quarters, visitors_of_both};
 use crate::domain::question::seconds;
 use crate::store::rollup::{DayByClock, clocks, load_packs};
 use crate::store::{Store, StoreError};
@@ -100,34 +100,40 @@ impl Store {
                 let (Some(this), Some(after)) = (quarters(day), quarters(next)) else {
                     return Ok(None);
                 };
-                let told = known.days.get(&day.date).and_then(|d| d.overlap.clone());
+                let told = known.days.get(&day.date).and_then(|d| d.overlap.as_ref());
                 let is_folded = !plan.unfolded.contains_key(&next.date);
-                let overlap = match told.filter(|_| is_folded) {
-                    Some(overlap) => overlap,
-                    None if this.is_empty() || after.is_empty() => Overlap::default(),
-                    None => self.overlap(asked, plan, day, next).await?,
+                let length = this.length().saturating_sub(from) + to;
+                let told = told.filter(|_| is_folded);
+                let both = match told.and_then(|overlap| overlap.visitors(from, length)) {
+                    Some(both) => both,
+                    None if this.is_empty() || after.is_empty() => [0; 2],
+                    None => {
+                        self.visitors_of_both(asked, plan, wanted, (day, next))
+                            .await?
+                    }
                 };
-                this.over_midnight(&after, &overlap, (from, to))
+                this.over_midnight(&after, both, (from, to))
             }
             _ => None,
         })
     }
 
-    /// Who comes on both of two days, of which one is not folded.
-    async fn overlap(
+    /// How many come in both parts of a day that lie on these two, where rollups do not tell.
+    async fn visitors_of_both(
         &self,
         asked: &Asked,
         plan: &Plan,
-        day: &Day,
-        next: &Day,
-    ) -> Result<Overlap, StoreError> {
+        wanted: &Day,
+        (day, next): (&Day, &Day),
+    ) -> Result<[i64; 2], StoreError> {
         let packs = self.packs_of(asked, plan, day.date).await?;
         let next_packs = self.packs_of(asked, plan, next.date).await?;
-        let both = (
-            (&packs[..], &seconds(day)),
-            (&next_packs[..], &seconds(next)),
-        );
-        Ok(Overlap::of(both.0, both.1))
+        let wanted = seconds(wanted);
+        let midnight = next.from.timestamp();
+        Ok(visitors_of_both(
+            (&packs, &(wanted.start..midnight)),
+            (&next_packs, &(midnight..wanted.end)),
+        ))
     }
 
     async fn packs_of(

@@ -1,51 +1,26 @@
-//! Ways, funnels and retention: what needs the order of visits.
+//! Funnels: what needs the order of visits over sessions and days.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::kept::{Found, What, split};
 use super::packed::{By, Reader};
-use super::{Answered, Asked};
+use super::{Answered, Asked, Unfolded};
 use crate::domain::day::Day;
 use crate::domain::dimension::Dimension;
 use crate::domain::fold::Value;
 use crate::domain::funnel::{Deed, Rules};
-use crate::domain::journey::{Around, Ways, page};
+use crate::domain::journey::page;
 use crate::domain::pattern::Pattern;
-use crate::domain::question::{Interval, Subject, seconds};
-use crate::domain::retention::Comings;
+use crate::domain::question::{Subject, seconds};
 use crate::domain::scan::each_session;
 use crate::store::rollup::{Lexicon, visitor_key};
 use crate::store::{Store, StoreError};
 
 /// Deeds, or visitors, that are held in memory for one question.
-const MOST: usize = 4_000_000;
-const BY_PAGE: By<'static> = By::Subject(Subject::Of(Dimension::Page));
-const PAGE: crate::domain::pack::Field = crate::domain::pack::Field::Page;
-
-/// A way and how many sessions took it.
-#[derive(Clone, Debug)]
-pub struct WayTaken {
-    /// Its first pages.
-    pub pages: Vec<Arc<str>>,
-    /// Whether there are more.
-    pub goes_on: bool,
-    /// How many sessions.
-    pub sessions: i64,
-}
-
-/// A page, or the begin or end of a session, and how many visits.
-pub type Neighbours = Vec<(Option<Arc<str>>, i64)>;
-
-/// What comes before and after a page.
-#[derive(Clone, Debug)]
-pub struct AroundPage {
-    /// Visits of the page.
-    pub visits: i64,
-    /// By the page before, the most frequent first.
-    pub before: Neighbours,
-    /// By the page after.
-    pub after: Neighbours,
-}
+pub(super) const MOST: usize = 4_000_000;
+pub(super) const BY_PAGE: By<'static> = By::Subject(Subject::Of(Dimension::Page));
+pub(super) const PAGE: crate::domain::pack::Field = crate::domain::pack::Field::Page;
 
 /// A step of a funnel.
 #[derive(Clone, Debug)]
@@ -66,80 +41,6 @@ pub enum Counted<T> {
 }
 
 impl Store {
-    /// The ways that sessions take most often.
-    pub async fn ways(
-        &self,
-        asked: &Asked,
-        is_bot: Option<bool>,
-        depth: usize,
-        limit: usize,
-    ) -> Result<Answered<(Vec<WayTaken>, i64)>, StoreError> {
-        let mut ways = Ways::default();
-        let reader = self
-            .each_day(asked, &BY_PAGE, |day, _| {
-                let packs = (&day.packs[..], day.is_mixed);
-                ways.add(packs, &seconds(&day.day), is_bot, depth);
-            })
-            .await?;
-        let all: i64 = ways.counts.values().sum::<i64>() + ways.others;
-        let text = |page: &Value| reader.lexicon.text(*page).unwrap_or_default();
-        let mut taken: Vec<WayTaken> = ways
-            .counts
-            .iter()
-            .map(|((pages, goes_on), sessions)| WayTaken {
-                pages: pages.iter().map(text).collect(),
-                goes_on: *goes_on,
-                sessions: *sessions,
-            })
-            .collect();
-        taken.sort_by(|a, b| {
-            let by_number = b.sessions.cmp(&a.sessions);
-            by_number.then_with(|| (&a.pages, a.goes_on).cmp(&(&b.pages, b.goes_on)))
-        });
-        taken.truncate(limit);
-        Ok(Answered {
-            answer: (taken, all),
-            as_of: reader.as_of,
-        })
-    }
-
-    /// Where visitors come from before a page, and where they go after it.
-    pub async fn around(
-        &self,
-        asked: &Asked,
-        is_bot: Option<bool>,
-        wanted: &Pattern,
-        limit: usize,
-    ) -> Result<Answered<AroundPage>, StoreError> {
-        let mut around = Around::default();
-        let reader = self
-            .each_day(asked, &BY_PAGE, |day, lexicon| {
-                let packs = (&day.packs[..], day.is_mixed);
-                let is_it = matching(lexicon, std::slice::from_ref(wanted));
-                around.add(packs, &seconds(&day.day), is_bot, |page| {
-                    is_it[page as usize] != 0
-                });
-            })
-            .await?;
-        let list = |counts: &HashMap<Option<Value>, i64>| {
-            let named = |(page, visits): (&Option<Value>, &i64)| {
-                (page.and_then(|page| reader.lexicon.text(page)), *visits)
-            };
-            let mut list: Neighbours = counts.iter().map(named).collect();
-            list.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-            list.truncate(limit);
-            list
-        };
-        Ok(Answered {
-            answer: AroundPage {
-                visits: around.visits,
-                before: list(&around.before),
-                after: list(&around.after),
-            },
-            as_of: reader.as_of,
-        })
-    }
-
     /// How many visitors take each step.
     pub async fn funnel(
         &self,
@@ -156,9 +57,23 @@ impl Store {
                 Step::Event(_) => none.clone(),
             })
             .collect();
+        let (unfolded, days) = self.days_of(asked).await?;
+        let is_of_pages = steps.iter().all(|step| matches!(step, Step::Page(_)));
+        let what = What::Funnel(is_bot, patterns.clone(), rules);
+        let question = match is_of_pages && split(asked, &unfolded, &days).1.is_empty() {
+            true => self.question(asked, what, &days).await?,
+            false => None,
+        };
+        if let Some(Found::Funnel(steps)) = self.answers.get(question.as_ref()).as_deref() {
+            return Ok(Answered {
+                answer: Counted::Fits(steps.clone()),
+                as_of: asked.now,
+            });
+        }
         let mut deeds: Vec<Deed> = vec![];
-        let reader = self
-            .each_day(asked, &BY_PAGE, |day, lexicon| {
+        let mut reader = Reader::new(self, asked, &unfolded, &[PAGE]);
+        reader
+            .each(&days, &BY_PAGE, |day, lexicon| {
                 let steps = matching(lexicon, &patterns);
                 let period = seconds(&day.day);
                 each_session(&day.packs, day.is_mixed, |one, run| {
@@ -188,7 +103,10 @@ impl Store {
         let answer = if deeds.len() > MOST {
             Counted::TooMuch
         } else {
-            Counted::Fits(rules.count(deeds))
+            let steps = rules.count(deeds);
+            let found = Arc::new(Found::Funnel(steps.clone()));
+            self.answers.keep(question, &found);
+            Counted::Fits(steps)
         };
         Ok(Answered {
             answer,
@@ -234,74 +152,14 @@ impl Store {
         Ok(deeds.collect())
     }
 
-    /// How many visitors of each part of the period come again in later ones.
-    pub async fn retention(
-        &self,
-        asked: &Asked,
-        is_bot: Option<bool>,
-        interval: Interval,
-    ) -> Result<Answered<Counted<Vec<Vec<i64>>>>, StoreError> {
-        let zone = asked.period.zone;
-        let starts: Vec<_> = interval
-            .buckets(&asked.period)
-            .iter()
-            .map(|bucket| bucket.start)
-            .collect();
-        let mut comings = Comings::default();
-        let reader = self
-            .each_day(asked, &By::Nothing, |day, _| {
-                let start = interval.start(zone, Day::of(zone, day.day.from).from);
-                let Some(place) = starts.iter().position(|known| *known == start) else {
-                    return;
-                };
-                let period = seconds(&day.day);
-                each_session(&day.packs, day.is_mixed, |one, run| {
-                    let is_wanted = is_bot.is_none_or(|is_bot| run.session.is_bot == is_bot);
-                    if !is_wanted || !one.passes_session(&run) || comings.len() > MOST {
-                        return;
-                    }
-                    let came = run.visits.clone().any(|row| {
-                        let at = one.pack.start + i64::from(one.pack.at[row]);
-                        period.contains(&at) && one.passes_visit(row)
-                    });
-                    if came {
-                        comings.add(run.visitor, place);
-                    }
-                });
-            })
-            .await?;
-        let answer = if comings.len() > MOST {
-            Counted::TooMuch
-        } else {
-            Counted::Fits(comings.cohorts(starts.len()))
-        };
-        Ok(Answered {
-            answer,
-            as_of: reader.as_of,
-        })
-    }
-
-    async fn each_day(
-        &self,
-        asked: &Asked,
-        by: &By<'_>,
-        count: impl FnMut(&super::packed::DayOfPacks, &Lexicon),
-    ) -> Result<Reader, StoreError> {
+    pub(super) async fn days_of(&self, asked: &Asked) -> Result<(Unfolded, Vec<Day>), StoreError> {
         let unfolded = self.unfolded_days(&asked.site, &asked.period).await?;
-        let fields: &[_] = if matches!(by, By::Nothing) {
-            &[]
-        } else {
-            &[PAGE]
-        };
-        let mut reader = Reader::new(self, asked, &unfolded, fields);
-        let days: Vec<Day> = asked.period.days().collect();
-        reader.each(&days, by, count).await?;
-        Ok(reader)
+        Ok((unfolded, asked.period.days().collect()))
     }
 }
 
 /// For each value so far the patterns that it matches, a bit each.
-fn matching(lexicon: &Lexicon, patterns: &[Pattern]) -> Vec<u16> {
+pub(super) fn matching(lexicon: &Lexicon, patterns: &[Pattern]) -> Vec<u16> {
     let of = |value: Value| {
         let text = lexicon.text(value)?;
         let matches = patterns

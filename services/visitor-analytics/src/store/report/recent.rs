@@ -19,7 +19,7 @@ struct Entry<V> {
     used: u64,
 }
 
-impl<K: Copy + Eq + Hash, V: Clone> Recent<K, V> {
+impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
     /// With room for so many bytes.
     pub(super) fn new(room: usize) -> Self {
         Self {
@@ -41,16 +41,16 @@ impl<K: Copy + Eq + Hash, V: Clone> Recent<K, V> {
     /// Remembers a value of so many bytes; what was used least lately makes room. One that is larger
     /// than all the room is not remembered.
     pub(super) fn insert(&mut self, key: K, value: V, size: usize) {
-        self.forget(key);
+        self.forget(&key);
         if size > self.room {
             return;
         }
         while self.size + size > self.room {
             let oldest = self.known.iter().min_by_key(|(_, entry)| entry.used);
-            let Some(oldest) = oldest.map(|(key, _)| *key) else {
+            let Some(oldest) = oldest.map(|(key, _)| key.clone()) else {
                 break;
             };
-            self.forget(oldest);
+            self.forget(&oldest);
         }
         self.uses += 1;
         self.size += size;
@@ -58,8 +58,8 @@ impl<K: Copy + Eq + Hash, V: Clone> Recent<K, V> {
         self.known.insert(key, Entry { value, size, used });
     }
 
-    fn forget(&mut self, key: K) {
-        self.size -= self.known.remove(&key).map_or(0, |entry| entry.size);
+    fn forget(&mut self, key: &K) {
+        self.size -= self.known.remove(key).map_or(0, |entry| entry.size);
     }
 }
 

@@ -1,10 +1,12 @@
 //! Numbers part by part.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use super::packed::{By, Reader};
+use super::kept::{Found, What, split};
+use super::packed::{By, DayOfPacks, Reader};
 use super::unfolded::Want;
 use super::{Answered, Asked, Plan, UNREADABLE};
 use crate::domain::day::Day;
@@ -82,6 +84,37 @@ impl Store {
         plan: &Plan,
         series: &mut Series,
     ) -> Result<DateTime<Utc>, StoreError> {
+        let (folded, open) = split(asked, &plan.unfolded, &plan.scanned);
+        let what = What::Parts(series.interval);
+        let question = self.question(asked, what, &folded).await?;
+        let found = match self.answers.get(question.as_ref()) {
+            Some(found) => found,
+            None => {
+                let (parts, _) = self.scan_parts(asked, plan, series, &folded).await?;
+                let found = Arc::new(Found::Parts(parts));
+                self.answers.keep(question, &found);
+                found
+            }
+        };
+        let (parts, as_of) = self.scan_parts(asked, plan, series, &open).await?;
+        let folded = match &*found {
+            Found::Parts(folded) => &folded[..],
+            _ => &[],
+        };
+        for (place, numbers) in folded.iter().chain(&parts) {
+            series.buckets[*place as usize].add(*numbers);
+        }
+        Ok(as_of)
+    }
+
+    /// The numbers of some days' visits by the places of a series' parts.
+    async fn scan_parts(
+        &self,
+        asked: &Asked,
+        plan: &Plan,
+        series: &Series,
+        days: &[Day],
+    ) -> Result<(Vec<(Value, [Numbers; 2])>, DateTime<Utc>), StoreError> {
         let starts: Vec<i64> = series.buckets.iter().map(|b| b.start.timestamp()).collect();
         let place = |second: i64| -> Option<Value> {
             let place = starts.partition_point(|start| *start <= second);
@@ -97,22 +130,23 @@ impl Store {
         let of_day = matches!(by, By::Nothing);
         let mut counts = Counts::default();
         counts.grow(if of_day { 0 } else { last });
-        let days = &plan.scanned;
-        let count = |day: &super::packed::DayOfPacks, _: &_| {
+        let mut parts = vec![];
+        let count = |day: &DayOfPacks, _: &_| {
             counts.add(&day.packs, &seconds(&day.day), day.is_mixed);
             if of_day {
                 let done = std::mem::take(&mut counts);
                 counts.grow(0);
-                for (_, numbers) in done.values() {
-                    series.add_day(asked, day.day.date, numbers);
-                }
+                let place = series.place(asked, day.day.date);
+                let place = place.and_then(|place| Value::try_from(place).ok());
+                let numbers = done.values().map(|(_, numbers)| numbers);
+                parts.extend(numbers.filter_map(|numbers| Some((place?, numbers))));
             }
         };
         reader.each(days, &by, count).await?;
-        for (value, numbers) in counts.values().filter(|_| !of_day) {
-            series.buckets[value as usize].add(numbers);
+        if !of_day {
+            parts.extend(counts.values());
         }
-        Ok(reader.as_of)
+        Ok((parts, reader.as_of))
     }
 }
 
@@ -145,10 +179,15 @@ impl Series {
     }
 
     pub(super) fn add_day(&mut self, asked: &Asked, date: NaiveDate, both: [Numbers; 2]) {
+        if let Some(place) = self.place(asked, date) {
+            self.buckets[place].add(both);
+        }
+    }
+
+    /// The part in which a day begins.
+    fn place(&self, asked: &Asked, date: NaiveDate) -> Option<usize> {
         let zone = asked.period.zone;
         let start = self.interval.start(zone, Day::new(zone, date).from);
-        if let Some(place) = self.places.get(&start) {
-            self.buckets[*place].add(both);
-        }
+        self.places.get(&start).copied()
     }
 }

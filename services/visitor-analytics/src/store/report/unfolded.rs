@@ -19,7 +19,7 @@ use crate::domain::pack::Pack;
 use crate::domain::quarters::Quarters;
 use crate::domain::question::seconds;
 use crate::domain::sums::{Sums, add_bytes};
-use crate::store::rollup::{DayNumbers, OPEN, as_bytes};
+use crate::store::rollup::{DayNumbers, DayWays, OPEN, as_bytes, ways_of_day};
 use crate::store::{Store, StoreError};
 
 /// A day of so many visits, or fewer, is folded each time.
@@ -43,6 +43,8 @@ const NOT_POISONED: &str = "no code panics while it holds this lock";
 #[derive(Clone, Debug)]
 pub(super) struct Unfolded {
     numbers: DayNumbers,
+    /// The ways of sessions.
+    ways: DayWays,
     /// By quarters of an hour; `None` where the day does not consist of them.
     pub(super) quarters: Option<Quarters>,
     /// The visits; `None` where there are too many to be remembered.
@@ -78,6 +80,11 @@ impl Unfolded {
         Ok(sums.map(|sums| sums.total()))
     }
 
+    /// The ways of sessions at this depth.
+    pub(super) fn ways(&self, depth: usize) -> &[u8] {
+        self.ways.get(depth).map_or(&[], Vec::as_slice)
+    }
+
     /// The visits, where they were wanted.
     pub(super) fn packs(&self) -> &[Arc<Pack>] {
         self.packs.as_deref().unwrap_or_default()
@@ -86,7 +93,8 @@ impl Unfolded {
     /// About how many bytes it takes.
     fn size(&self) -> usize {
         let numbers: usize = self.numbers.values().map(Vec::len).sum();
-        numbers + packs_size(self.packs()) + 16_000
+        let ways: usize = self.ways.iter().map(Vec::len).sum();
+        numbers + ways + packs_size(self.packs()) + 16_000
     }
 }
 
@@ -213,10 +221,10 @@ impl Store {
         let _turn = self.days.turns.acquire().await;
         let begun = Instant::now();
         let folded = self.fold_day(site.id, date).await?;
-        let texts = folded.rows.iter().filter_map(|row| row.value.as_ref());
-        let ids = self.value_ids(texts).await?;
+        let ids = self.value_ids(folded.texts()).await?;
         let day = Arc::new(Unfolded {
             numbers: as_bytes(&folded.rows, &ids),
+            ways: ways_of_day(&folded, &ids),
             quarters: Quarters::of(&folded.packs, &seconds(&folded.day)),
             visits: folded.packs.iter().map(|pack| pack.at.len()).sum(),
             packs: Some(folded.packs),

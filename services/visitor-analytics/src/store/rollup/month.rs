@@ -12,7 +12,7 @@ use crate::store::StoreError;
 const UNREADABLE: StoreError = StoreError::Unreadable("the numbers of days");
 
 /// The first day of a date's month, and the first after it.
-fn month(date: NaiveDate) -> (NaiveDate, NaiveDate) {
+pub(super) fn month(date: NaiveDate) -> (NaiveDate, NaiveDate) {
     let first = date.with_day(1).unwrap_or(date);
     (first, first + Months::new(1))
 }
@@ -30,15 +30,7 @@ pub(super) async fn replace(connection: &mut PgConnection, due: &DueDay) -> Resu
     )
     .execute(&mut *connection)
     .await?;
-    let is_open = sqlx::query_scalar!(
-        r#"select exists (select from visitor_analytics.unfolded_day
-                          where site_id = $1 and day >= $2 and day < $3 and day <> $4) as "is!""#,
-        due.site_id,
-        first,
-        after,
-        due.date,
-    );
-    if is_open.fetch_one(&mut *connection).await? {
+    if !is_folded_with(connection, due).await? {
         return Ok(());
     }
     for dimension in Dimension::ALL {
@@ -70,6 +62,34 @@ pub(super) async fn replace(connection: &mut PgConnection, due: &DueDay) -> Resu
     Ok(())
 }
 
+/// Whether every other day of the month is folded.
+pub(super) async fn is_folded_with(
+    connection: &mut PgConnection,
+    due: &DueDay,
+) -> Result<bool, StoreError> {
+    let (first, after) = month(due.date);
+    let is_open = sqlx::query_scalar!(
+        r#"select exists (select from visitor_analytics.unfolded_day
+                          where site_id = $1 and day >= $2 and day < $3 and day <> $4) as "is!""#,
+        due.site_id,
+        first,
+        after,
+        due.date,
+    );
+    Ok(!is_open.fetch_one(connection).await?)
+}
+
+/// The months that lie between two days, both included, and have none of these.
+pub(super) fn whole(first: NaiveDate, last: NaiveDate, open: &[NaiveDate]) -> Vec<NaiveDate> {
+    let starts = std::iter::successors(Some(month(first).0), |start| Some(month(*start).1));
+    let months = starts.take_while(|start| *start <= last).filter(|start| {
+        let (_, after) = month(*start);
+        let is_open = |day: &NaiveDate| (*start..after).contains(day);
+        *start >= first && after.pred_opt() <= Some(last) && !open.iter().any(is_open)
+    });
+    months.collect()
+}
+
 /// The sums of a dimension from one day to another, both included, but for those of `open`: of
 /// people and of bots, as far as they are wanted (`None` wants both).
 pub(in crate::store) async fn sums(
@@ -79,14 +99,8 @@ pub(in crate::store) async fn sums(
     open: &[NaiveDate],
     is_bot: Option<bool>,
 ) -> Result<[Sums; 2], StoreError> {
-    // Whole months without such a day; one statement, so that no month goes meanwhile.
-    let starts = std::iter::successors(Some(month(first).0), |start| Some(month(*start).1));
-    let months = starts.take_while(|start| *start <= last).filter(|start| {
-        let (_, after) = month(*start);
-        let is_open = |day: &NaiveDate| (*start..after).contains(day);
-        *start >= first && after.pred_opt() <= Some(last) && !open.iter().any(is_open)
-    });
-    let months: Vec<NaiveDate> = months.collect();
+    // One statement, so that no month goes meanwhile.
+    let months = whole(first, last, open);
     let rows = sqlx::query_scalar!(
         r#"with whole as materialized (
                select month, numbers from visitor_analytics.rollup_month

@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{PgConnection, PgExecutor, PgPool};
+use uuid::Uuid;
 
 use super::{DueDay, Folded};
 use crate::domain::pack::{Field, Pack};
+use crate::domain::question::seconds;
+use crate::domain::retention;
 use crate::store::StoreError;
 
 /// Replaces the packs of a day, within the transaction that replaces its numbers.
@@ -40,8 +43,9 @@ pub(super) async fn replace(
         sqlx::query!(
             "insert into visitor_analytics.visit_pack (site_id, day, part, start, runs, times,
                  page, agent, verdict, place, network, language, status, origin, entry, exit,
-                 properties)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+                 properties, change, visitors)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
+                 $18, $19)",
             due.site_id,
             due.date,
             i16::try_from(part).map_err(|_| StoreError::Unreadable("a day of too many visits"))?,
@@ -59,6 +63,8 @@ pub(super) async fn replace(
             &entry,
             &exit,
             properties,
+            due.change,
+            &retention::visitors(pack, &seconds(&folded.day)),
         )
         .execute(&mut *connection)
         .await?;
@@ -133,6 +139,55 @@ pub(in crate::store) async fn load(
         Ok(Arc::new(pack))
     });
     rows.collect()
+}
+
+/// What the days of a site from one to another, both included, had been touched by last when they
+/// were packed.
+pub(in crate::store) async fn marks(
+    pool: &PgPool,
+    site_id: i32,
+    (first, last): (NaiveDate, NaiveDate),
+) -> Result<Vec<(NaiveDate, Option<Uuid>)>, StoreError> {
+    let rows = sqlx::query!(
+        "select day, change from visitor_analytics.visit_pack
+         where site_id = $1 and day between $2 and $3 and part = 0 order by day",
+        site_id,
+        first,
+        last,
+    );
+    let rows = rows.fetch_all(pool).await?.into_iter();
+    Ok(rows.map(|row| (row.day, row.change)).collect())
+}
+
+/// Who came on the days of a site from one to another, both included (domain/retention.rs);
+/// `None` where that takes more than `most` bytes.
+pub(in crate::store) async fn visitors(
+    pool: &PgPool,
+    site_id: i32,
+    (first, last): (NaiveDate, NaiveDate),
+    most: usize,
+) -> Result<Option<Vec<(NaiveDate, Vec<u8>)>>, StoreError> {
+    let length = sqlx::query_scalar!(
+        "select sum(octet_length(visitors)) from visitor_analytics.visit_pack
+         where site_id = $1 and day between $2 and $3",
+        site_id,
+        first,
+        last,
+    );
+    let length = length.fetch_one(pool).await?.unwrap_or_default();
+    if usize::try_from(length).is_ok_and(|length| length > most) {
+        return Ok(None);
+    }
+    let rows = sqlx::query!(
+        "select day, visitors from visitor_analytics.visit_pack
+         where site_id = $1 and day between $2 and $3",
+        site_id,
+        first,
+        last,
+    );
+    let rows = rows.fetch_all(pool).await?.into_iter();
+    let rows = rows.map(|row| Some((row.day, row.visitors?)));
+    Ok(rows.collect())
 }
 
 /// Removes the packs of days that begin before this moment: their visits are being dropped.

@@ -12,8 +12,10 @@ use uuid::Uuid;
 use super::lexicon::Lexicon;
 use super::{Folded, Row, write};
 use crate::domain::day::Day;
+use crate::domain::dimension::Dimension;
 use crate::domain::fold::Fold;
-use crate::domain::pack::{self, Packer};
+use crate::domain::pack::{self, Field, Pack, Packer};
+use crate::domain::question::Subject;
 use crate::domain::session::GAP;
 use crate::store::StoreError;
 use crate::store::dimension::key;
@@ -101,9 +103,21 @@ pub(super) async fn fold(
             value: lexicon.text(key.value),
             numbers,
         });
+    let rows = rows.collect();
+    let packs: Vec<Arc<Pack>> = packer.finish().into_iter().map(Arc::new).collect();
+    let mut paths = HashMap::new();
+    for page in packs
+        .iter()
+        .flat_map(|pack| &pack.column(Field::Page).numbers)
+    {
+        let path = lexicon.values(Subject::Of(Dimension::Page), *page);
+        let path = path.first().and_then(|path| lexicon.text(*path));
+        paths.extend(path.map(|path| (*page, path)));
+    }
     Ok(Folded {
-        rows: rows.collect(),
-        packs: packer.finish().into_iter().map(Arc::new).collect(),
+        rows,
+        packs,
+        paths,
         day,
     })
 }

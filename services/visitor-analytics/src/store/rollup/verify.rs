@@ -2,6 +2,7 @@
 //! shared with what folds them.
 
 mod visits;
+mod ways;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{DueDay, Folded, Row, clock, month, pack};
+use super::{DueDay, Folded, Row, clock, month, pack, ways};
 use crate::domain::dimension::Dimension;
 use crate::domain::sums::{self, Sums};
 use crate::store::StoreError;
@@ -31,8 +31,9 @@ pub(super) async fn replace(
     folded: &Folded,
 ) -> Result<Option<usize>, StoreError> {
     let rows = &folded.rows;
-    let texts = rows.iter().filter_map(|row| row.value.as_ref());
-    let numbers = numbers(rows, &values(pool, texts).await?);
+    let ids = values(pool, folded.texts()).await?;
+    let numbers = numbers(rows, &ids);
+    let day_ways = ways::of_day(folded, &ids);
     let mut transaction = pool.begin().await?;
     // Months and overlaps are made of several days: a site's days are written one by one.
     sqlx::query!("select pg_advisory_xact_lock($1, $2)", LOCKS, due.site_id)
@@ -40,6 +41,7 @@ pub(super) async fn replace(
         .await?;
     day(&mut transaction, due.site_id, due.date, &numbers).await?;
     month::replace(&mut transaction, due).await?;
+    ways::replace(&mut transaction, due, &day_ways).await?;
     clock::replace(&mut transaction, due, folded).await?;
     pack::replace(&mut transaction, due, folded).await?;
     // Last, since whoever touches the day meanwhile waits for it.
@@ -137,6 +139,16 @@ pub(in crate::store) async fn values(
         }
     }
     Ok(ids)
+}
+
+/// The number of a text, if it has one.
+pub(in crate::store) async fn value(pool: &PgPool, text: &str) -> Result<Option<u32>, StoreError> {
+    let id = sqlx::query_scalar!(
+        "select id from visitor_analytics.rollup_value where key = $1",
+        key([Some(text.as_bytes())]),
+    );
+    let id = id.fetch_optional(pool).await?;
+    Ok(id.map(i32::cast_unsigned))
 }
 
 /// Adds values where they are missing. Returns the numbers of all that it could see.

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use sqlx::PgConnection;
 
-use super::{Comparison, DayOfSite, Difference};
+use super::{Comparison, DayOfSite, Difference, ways};
 use crate::domain::day::Day;
 use crate::domain::fold::Numbers;
 use crate::domain::pack::{Field, OF_BOT, Pack, Run};
@@ -16,14 +16,14 @@ use crate::store::{Store, StoreError};
 
 /// A visit as a pack has it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Packed {
+pub(super) struct Packed {
     visitor: u64,
-    session: u64,
-    of_bot: bool,
-    at: i64,
+    pub(super) session: u64,
+    pub(super) of_bot: bool,
+    pub(super) at: i64,
     seconds: i64,
     /// In the order of [`Field::KEPT`].
-    columns: [u32; Field::KEPT.len()],
+    pub(super) columns: [u32; Field::KEPT.len()],
 }
 
 impl Store {
@@ -64,6 +64,7 @@ impl Store {
                 counted: Some(missing),
             });
         }
+        ways::compare(&mut *connection, day, &seconds(&this), &visits, comparison).await?;
         let row = sqlx::query!(
             "select quarters, overlap from visitor_analytics.rollup_clock
              where site_id = $1 and day = $2",

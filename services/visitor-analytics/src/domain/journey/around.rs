@@ -1,0 +1,231 @@
+//! What comes before and after a page.
+//!
+//! As bytes a day's or a month's are people's and then bots', each after its length: what comes
+//! before pages, and after its length what comes after them. Both have a group for each page, in
+//! the order of their numbers: how much larger the page's number is than the one before, visits,
+//! the length of its lines, and these: how much larger the other page's number is, visits. The
+//! number 0 is where a session begins or ends.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::{both, each_of_packs, number, of_classes, page};
+use crate::domain::fold::{NONE, Value};
+use crate::domain::pack::Pack;
+use crate::domain::scan::{Prepared, each_session};
+use crate::domain::varint::{put, take};
+
+/// What comes before and after a page; [`NONE`] where the session begins or ends with it.
+#[derive(Clone, Debug, Default)]
+pub struct Around {
+    /// Visits by the page before.
+    pub before: HashMap<Value, i64>,
+    /// Visits by the page after.
+    pub after: HashMap<Value, i64>,
+    /// Visits of the page; a page that follows itself counts once.
+    pub visits: i64,
+}
+
+impl Around {
+    /// Adds the visits within a period that pass and for whose page `is_it` holds.
+    pub fn add<P: AsRef<Pack>>(
+        &mut self,
+        (packs, mixed): (&[Prepared<P>], bool),
+        period: &Range<i64>,
+        is_bot: Option<bool>,
+        is_it: impl Fn(Value) -> bool,
+    ) {
+        let mut stops = vec![];
+        each_session(packs, mixed, |one, run| {
+            let is_wanted = is_bot.is_none_or(|is_bot| run.session.is_bot == is_bot);
+            if !is_wanted || !one.passes_session(&run) {
+                return;
+            }
+            let pack = one.pack.as_ref();
+            find_stops(&mut stops, run.visits, |row| page(one, row));
+            each_stop(&stops, |row, page, before, after| {
+                let at = pack.start + i64::from(pack.at[row]);
+                if is_it(page) && period.contains(&at) && one.passes_visit(row) {
+                    *self.before.entry(before).or_default() += 1;
+                    *self.after.entry(after).or_default() += 1;
+                    self.visits += 1;
+                }
+            });
+        });
+    }
+
+    /// Adds another, whose pages have other numbers: these.
+    pub fn add_named(&mut self, other: &Self, numbers: &HashMap<Value, Value>) {
+        let sides = [
+            (&mut self.before, &other.before),
+            (&mut self.after, &other.after),
+        ];
+        for (sums, counts) in sides {
+            for (page, visits) in counts {
+                let named = numbers.get(page).copied().unwrap_or(NONE);
+                *sums.entry(named).or_default() += visits;
+            }
+        }
+        self.visits += other.visits;
+    }
+
+    /// Adds a day's or a month's visits of the pages for which `is_it` holds; `None` where these
+    /// are not such bytes.
+    #[must_use]
+    pub fn add_bytes(
+        &mut self,
+        bytes: &[u8],
+        is_bot: Option<bool>,
+        is_it: impl Fn(Value) -> bool,
+    ) -> Option<()> {
+        for class in of_classes(bytes, is_bot)?.into_iter().flatten() {
+            let [before, after] = of_sides(class)?;
+            each_group(before, |page, visits, lines| {
+                if is_it(page) {
+                    self.visits += visits;
+                    return add_lines(&mut self.before, lines);
+                }
+                Some(())
+            })?;
+            each_group(after, |page, _, lines| match is_it(page) {
+                true => add_lines(&mut self.after, lines),
+                false => Some(()),
+            })?;
+        }
+        Some(())
+    }
+}
+
+/// The pages of a day's or a month's bytes; `None` where these are not such bytes.
+#[must_use]
+pub fn pages(bytes: &[u8], mut take: impl FnMut(Value)) -> Option<()> {
+    for class in of_classes(bytes, None)?.into_iter().flatten() {
+        let [before, _] = of_sides(class)?;
+        each_group(before, |page, _, _| {
+            take(page);
+            Some(())
+        })?;
+    }
+    Some(())
+}
+
+/// What lies beside each page on one side.
+type Side = BTreeMap<Value, (i64, HashMap<Value, i64>)>;
+
+/// What a day's visits of people and of bots come from and go to, as bytes; `path` tells the number
+/// of a page's path.
+#[must_use]
+pub fn of_day(packs: &[Arc<Pack>], day: &Range<i64>, path: impl Fn(u32) -> Value) -> Vec<u8> {
+    let mut classes = <[[Side; 2]; 2]>::default();
+    let mut stops = vec![];
+    each_of_packs(packs, path, |pack, run, page| {
+        find_stops(&mut stops, run.visits.clone(), page);
+        let sides = &mut classes[usize::from(run.session.is_bot)];
+        each_stop(&stops, |row, page, before, after| {
+            if !day.contains(&(pack.start + i64::from(pack.at[row]))) {
+                return;
+            }
+            for (side, other) in sides.iter_mut().zip([before, after]) {
+                let (visits, others) = side.entry(page).or_default();
+                *visits += 1;
+                *others.entry(other).or_default() += 1;
+            }
+        });
+    });
+    both(classes.map(|sides| both(sides.each_ref().map(side_bytes))))
+}
+
+/// The sum of days; `None` where these are not such bytes.
+#[must_use]
+pub fn sum(days: &[Vec<u8>]) -> Option<Vec<u8>> {
+    // One after the other: in memory they are ten times as large.
+    let of_side = |is_bot, place: usize| {
+        let mut side = Side::new();
+        for day in days {
+            for class in of_classes(day, Some(is_bot))?.into_iter().flatten() {
+                each_group(of_sides(class)?[place], |page, more, lines| {
+                    let (visits, others) = side.entry(page).or_default();
+                    *visits += more;
+                    add_lines(others, lines)
+                })?;
+            }
+        }
+        Some(side_bytes(&side))
+    };
+    let of_class = |is_bot| Some(both([of_side(is_bot, 0)?, of_side(is_bot, 1)?]));
+    Some(both([of_class(false)?, of_class(true)?]))
+}
+
+fn side_bytes(side: &Side) -> Vec<u8> {
+    let (mut bytes, mut last) = (vec![], NONE);
+    for (page, (visits, others)) in side {
+        let mut others: Vec<_> = others.iter().collect();
+        others.sort_unstable();
+        let (mut lines, mut last_other) = (vec![], NONE);
+        for (other, visits) in others {
+            put(&mut lines, (other - last_other).into());
+            last_other = *other;
+            put(&mut lines, visits.cast_unsigned());
+        }
+        put(&mut bytes, (page - last).into());
+        last = *page;
+        put(&mut bytes, visits.cast_unsigned());
+        put(&mut bytes, lines.len() as u64);
+        bytes.extend(lines);
+    }
+    bytes
+}
+
+/// What comes before pages, and what comes after.
+fn of_sides(bytes: &[u8]) -> Option<[&[u8]; 2]> {
+    let [before, after] = of_classes(bytes, None)?;
+    Some([before?, after?])
+}
+
+/// Gives each page, its visits and its lines.
+fn each_group(
+    mut bytes: &[u8],
+    mut give: impl FnMut(Value, i64, &[u8]) -> Option<()>,
+) -> Option<()> {
+    let (bytes, mut page) = (&mut bytes, NONE);
+    while !bytes.is_empty() {
+        page = page.checked_add(Value::try_from(take(bytes)?).ok()?)?;
+        let visits = number(bytes)?;
+        let length = usize::try_from(take(bytes)?).ok()?;
+        let (lines, rest) = bytes.split_at_checked(length)?;
+        *bytes = rest;
+        give(page, visits, lines)?;
+    }
+    Some(())
+}
+
+fn add_lines(counts: &mut HashMap<Value, i64>, mut lines: &[u8]) -> Option<()> {
+    let (lines, mut other) = (&mut lines, NONE);
+    while !lines.is_empty() {
+        other = other.checked_add(Value::try_from(take(lines)?).ok()?)?;
+        *counts.entry(other).or_default() += number(lines)?;
+    }
+    Some(())
+}
+
+/// The first row of each page that does not follow itself.
+fn find_stops(
+    stops: &mut Vec<(usize, Value)>,
+    visits: Range<usize>,
+    page: impl Fn(usize) -> Value,
+) {
+    stops.clear();
+    stops.extend(visits.map(|row| (row, page(row))));
+    stops.dedup_by_key(|(_, page)| *page);
+}
+
+/// Gives each stop: its row, its page, and the pages before and after it.
+fn each_stop(stops: &[(usize, Value)], mut give: impl FnMut(usize, Value, Value, Value)) {
+    let mut before = NONE;
+    for (place, (row, page)) in stops.iter().enumerate() {
+        let after = stops.get(place + 1).map_or(NONE, |(_, page)| *page);
+        give(*row, *page, before, after);
+        before = *page;
+    }
+}

@@ -1,0 +1,172 @@
+//! The ways of folded days beside the visits, and those of months beside their days.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
+
+use chrono::Datelike as _;
+use sqlx::PgConnection;
+
+use super::visits::Packed;
+use super::{Comparison, DayOfSite, Difference, UNREADABLE};
+use crate::domain::fold::{NONE, Value};
+use crate::domain::journey::{self, Around, DEEPEST, OF_A_DAY, Ways, around};
+use crate::store::StoreError;
+
+/// Compares a day's ways with these visits of its sessions, which are in the order of time.
+pub(super) async fn compare(
+    connection: &mut PgConnection,
+    day: &DayOfSite,
+    seconds: &Range<i64>,
+    visits: &[Packed],
+    comparison: &mut Comparison,
+) -> Result<(), StoreError> {
+    let rows = sqlx::query!(
+        "select depth, ways from visitor_analytics.rollup_ways
+         where site_id = $1 and day = $2 and not is_month",
+        day.site_id,
+        day.date,
+    );
+    let rows = rows.fetch_all(&mut *connection).await?.into_iter();
+    let rows: BTreeMap<i16, Vec<u8>> = rows.map(|row| (row.depth, row.ways)).collect();
+    let paths = paths(&mut *connection, visits).await?;
+    let mut sessions: BTreeMap<u64, Vec<(&Packed, Value)>> = BTreeMap::new();
+    for visit in visits {
+        let path = paths.get(&visit.columns[0]).copied().unwrap_or(NONE);
+        sessions
+            .entry(visit.session)
+            .or_default()
+            .push((visit, path));
+    }
+    for stops in sessions.values_mut() {
+        stops.dedup_by_key(|(_, page)| *page);
+    }
+    let none = journey::sum(&[]).unwrap_or_default();
+    for class in [false, true] {
+        let mine = || sessions.values().filter(|stops| stops[0].0.of_bot == class);
+        for depth in 1..=DEEPEST {
+            let mut right = Ways::default();
+            for stops in mine().filter(|stops| seconds.contains(&stops[0].0.at)) {
+                let mut way = ([NONE; DEEPEST], stops.len() > depth);
+                for (place, (_, page)) in way.0.iter_mut().zip(stops.iter().take(depth)) {
+                    *place = *page;
+                }
+                *right.counts.entry(way).or_default() += 1;
+                right.sessions += 1;
+            }
+            let mut told = Ways::default();
+            let bytes = i16::try_from(depth).ok().and_then(|depth| rows.get(&depth));
+            told.add_bytes(bytes.unwrap_or(&none), Some(class))
+                .ok_or(UNREADABLE)?;
+            comparison.numbers += right.counts.len() + 1;
+            if told.first(OF_A_DAY) != right.first(OF_A_DAY) || told.sessions != right.sessions {
+                comparison
+                    .differences
+                    .push(difference("ways", depth, class, &told, &right));
+            }
+        }
+        let mut right: BTreeMap<Value, Around> = BTreeMap::new();
+        for stops in mine() {
+            let page = |place: usize| stops.get(place).map_or(NONE, |(_, page)| *page);
+            for (place, (visit, _)) in stops.iter().enumerate() {
+                if seconds.contains(&visit.at) {
+                    let around = right.entry(page(place)).or_default();
+                    let before = place.checked_sub(1).map_or(NONE, page);
+                    *around.before.entry(before).or_default() += 1;
+                    *around.after.entry(page(place + 1)).or_default() += 1;
+                    around.visits += 1;
+                }
+            }
+        }
+        let bytes = rows.get(&0).map_or(&[0][..], Vec::as_slice);
+        for (page, right) in right {
+            let mut told = Around::default();
+            told.add_bytes(bytes, Some(class), |one| one == page)
+                .ok_or(UNREADABLE)?;
+            comparison.numbers += right.before.len() + right.after.len();
+            if (&told.before, &told.after) != (&right.before, &right.after) {
+                comparison.differences.push(Difference {
+                    dimension: "around a page",
+                    value: Some(page.to_string()),
+                    is_bot: class,
+                    number: "visits",
+                    folded: Some(told.visits),
+                    counted: Some(right.visits),
+                });
+            }
+        }
+    }
+    if day.date.day() == 1 {
+        months(connection, day, comparison).await?;
+    }
+    Ok(())
+}
+
+async fn months(
+    connection: &mut PgConnection,
+    first: &DayOfSite,
+    comparison: &mut Comparison,
+) -> Result<(), StoreError> {
+    let rows = sqlx::query!(
+        "select depth, ways from visitor_analytics.rollup_ways
+         where site_id = $1 and day = $2 and is_month",
+        first.site_id,
+        first.date,
+    );
+    for row in rows.fetch_all(&mut *connection).await? {
+        let days = sqlx::query_scalar!(
+            "select ways from visitor_analytics.rollup_ways
+             where site_id = $1 and depth = $2 and not is_month
+               and day >= $3 and day < $3 + interval '1 month'",
+            first.site_id,
+            row.depth,
+            first.date,
+        );
+        let days = days.fetch_all(&mut *connection).await?;
+        let sum = match row.depth {
+            0 => around::sum(&days),
+            _ => journey::sum(&days),
+        };
+        comparison.numbers += 1;
+        if sum.ok_or(UNREADABLE)? != row.ways {
+            let depth = usize::try_from(row.depth).unwrap_or_default();
+            let none = Ways::default();
+            let difference = difference("ways of the month", depth, false, &none, &none);
+            comparison.differences.push(difference);
+        }
+    }
+    Ok(())
+}
+
+fn difference(
+    what: &'static str,
+    depth: usize,
+    is_bot: bool,
+    told: &Ways,
+    right: &Ways,
+) -> Difference {
+    Difference {
+        dimension: what,
+        value: Some(depth.to_string()),
+        is_bot,
+        number: "sessions",
+        folded: Some(told.sessions),
+        counted: Some(right.sessions),
+    }
+}
+
+/// The numbers of the texts of these visits' paths.
+async fn paths(
+    connection: &mut PgConnection,
+    visits: &[Packed],
+) -> Result<HashMap<u32, Value>, StoreError> {
+    let pages: BTreeSet<u32> = visits.iter().map(|visit| visit.columns[0]).collect();
+    let pages: Vec<i32> = pages.into_iter().map(u32::cast_signed).collect();
+    let rows = sqlx::query!(
+        "select p.id as page, v.id as path from visitor_analytics.page p
+         join visitor_analytics.rollup_value v on v.text = p.path where p.id = any($1)",
+        &pages
+    );
+    let rows = rows.fetch_all(connection).await?.into_iter();
+    let rows = rows.map(|row| (row.page.cast_unsigned(), row.path.cast_unsigned()));
+    Ok(rows.collect())
+}

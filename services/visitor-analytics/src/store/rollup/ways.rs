@@ -1,0 +1,124 @@
+//! The ways of folded days and months: the table `rollup_ways`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use sqlx::{PgConnection, PgPool};
+
+use super::{DueDay, Folded, month};
+use crate::domain::journey::{self, DEEPEST, around};
+use crate::domain::question::seconds;
+use crate::store::StoreError;
+
+const UNREADABLE: StoreError = StoreError::Unreadable("the ways of days");
+
+/// A day's ways as bytes, by depth; at 0 what comes before and after pages.
+pub(in crate::store) type DayWays = [Vec<u8>; DEEPEST + 1];
+
+/// Of a day, by the numbers of the paths' texts.
+pub(in crate::store) fn of_day(folded: &Folded, ids: &HashMap<Arc<str>, i32>) -> DayWays {
+    let path = |page: u32| {
+        let id = folded.paths.get(&page).and_then(|path| ids.get(path));
+        id.map_or(0, |id| id.cast_unsigned())
+    };
+    let (packs, day) = (&folded.packs, &seconds(&folded.day));
+    let mut ways = journey::of_day(packs, day, path).into_iter();
+    let mut around = Some(around::of_day(packs, day, path));
+    [(); DEEPEST + 1].map(|()| around.take().or_else(|| ways.next()).unwrap_or_default())
+}
+
+/// Replaces a day's rows and its month's, within the transaction that replaces its numbers.
+pub(super) async fn replace(
+    connection: &mut PgConnection,
+    due: &DueDay,
+    ways: &DayWays,
+) -> Result<(), StoreError> {
+    let (first, after) = month::month(due.date);
+    sqlx::query!(
+        "delete from visitor_analytics.rollup_ways
+         where site_id = $1 and (day = $2 and not is_month or day = $3 and is_month)",
+        due.site_id,
+        due.date,
+        first,
+    )
+    .execute(&mut *connection)
+    .await?;
+    insert(connection, due.site_id, (due.date, false), ways).await?;
+    if !month::is_folded_with(connection, due).await? {
+        return Ok(());
+    }
+    let mut months = DayWays::default();
+    for (depth, sum) in months.iter_mut().enumerate() {
+        let days = sqlx::query_scalar!(
+            "select ways from visitor_analytics.rollup_ways
+             where site_id = $1 and depth = $2 and not is_month and day >= $3 and day < $4",
+            due.site_id,
+            code(depth),
+            first,
+            after,
+        );
+        let days = days.fetch_all(&mut *connection).await?;
+        let all = if depth == 0 {
+            around::sum(&days)
+        } else {
+            journey::sum(&days)
+        };
+        *sum = all.ok_or(UNREADABLE)?;
+    }
+    insert(connection, due.site_id, (first, true), &months).await
+}
+
+async fn insert(
+    connection: &mut PgConnection,
+    site_id: i32,
+    (day, is_month): (NaiveDate, bool),
+    ways: &DayWays,
+) -> Result<(), StoreError> {
+    let depths: Vec<i16> = (0..ways.len()).map(code).collect();
+    let ways: Vec<&[u8]> = ways.iter().map(Vec::as_slice).collect();
+    sqlx::query!(
+        "insert into visitor_analytics.rollup_ways (site_id, day, is_month, depth, ways)
+         select $1, $2, $3, w.* from unnest($4::smallint[], $5::bytea[]) w",
+        site_id,
+        day,
+        is_month,
+        &depths,
+        &ways as _,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Those of a depth from one day to another, both included, but for the days of `open`.
+pub(in crate::store) async fn load(
+    pool: &PgPool,
+    (site_id, depth): (i32, usize),
+    (first, last): (NaiveDate, NaiveDate),
+    open: &[NaiveDate],
+) -> Result<Vec<Vec<u8>>, StoreError> {
+    let months = month::whole(first, last, open);
+    let rows = sqlx::query_scalar!(
+        r#"with whole as materialized (
+               select day, ways from visitor_analytics.rollup_ways
+               where site_id = $1 and depth = $2 and is_month and day = any($3))
+           select ways as "ways!" from whole
+           union all
+           select ways from visitor_analytics.rollup_ways
+           where site_id = $1 and depth = $2 and not is_month
+             and day between $4 and $5 and day <> all($6)
+             and date_trunc('month', day::timestamp)::date not in (select day from whole)"#,
+        site_id,
+        code(depth),
+        &months,
+        first,
+        last,
+        open,
+    );
+    Ok(rows.fetch_all(pool).await?)
+}
+
+fn code(depth: usize) -> i16 {
+    i16::try_from(depth).unwrap_or(i16::MAX)
+}
