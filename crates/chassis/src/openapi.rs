@@ -39,8 +39,8 @@ pub(crate) fn describe(mut openapi: OpenApi, name: &str, about: &str) -> OpenApi
     openapi
 }
 
-/// What any operation may answer beside what it names itself: no token, a body that is too large, a
-/// part that is away …
+/// Refusals are problems (RFC 9457): those that an operation names, and what any may answer beside
+/// them: no token, a body that is too large, a part that is away …
 fn refuse_with_problems(openapi: &mut OpenApi) {
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(PROBLEM)));
     let refusal = ResponseBuilder::new()
@@ -57,6 +57,14 @@ fn refuse_with_problems(openapi: &mut OpenApi) {
         ];
         for operation in operations.into_iter().flatten() {
             let responses = &mut operation.responses.responses;
+            for (status, response) in responses.iter_mut() {
+                if let RefOr::T(told) = response
+                    && status.starts_with(['4', '5'])
+                    && told.content.is_empty()
+                {
+                    told.content.clone_from(&refusal.content);
+                }
+            }
             responses.insert("default".to_owned(), RefOr::T(refusal.clone()));
         }
     }
@@ -144,9 +152,24 @@ mod tests {
         data: Vec<Told>,
     }
 
+    #[utoipa::path(get, path = "/", responses((status = 200, body = Told), (status = 404)))]
+    #[expect(dead_code, reason = "it is only described")]
+    fn told() {}
+
     #[derive(utoipa::OpenApi)]
-    #[openapi(components(schemas(Asked, Told, Page)))]
+    #[openapi(paths(told), components(schemas(Asked, Told, Page)))]
     struct Described;
+
+    #[test]
+    fn what_is_refused_is_a_problem() {
+        let described = serde_json::to_value(describe(Described::openapi(), "a", "b")).unwrap();
+        let responses = &described["paths"]["/"]["get"]["responses"];
+        for status in ["404", "default"] {
+            let problem = &responses[status]["content"]["application/problem+json"]["schema"];
+            assert_eq!(problem["$ref"], "#/components/schemas/Problem", "{status}");
+        }
+        assert!(responses["200"]["content"]["application/problem+json"].is_null());
+    }
 
     #[test]
     fn what_is_told_of_may_have_more_than_what_is_asked() {

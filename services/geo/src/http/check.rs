@@ -7,7 +7,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use chassis::Problem;
 use chassis::extract::Query;
-use chassis::problem::ProblemBody;
 use common::geo::Location;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -76,11 +75,10 @@ struct Nearest {
 #[utoipa::path(get, path = "/service-areas/check", tag = "service areas", params(Asked),
     responses(
         (status = 200, body = Checked, description = "The verdict"),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json",
+        (status = 400,
             description = "`PLACE_REQUIRED`, `PLACE_AMBIGUOUS`, `LATITUDE_REQUIRED` …, or as for \
                 `/geolocate`"),
-        (status = 503, body = ProblemBody, content_type = "application/problem+json",
-            description = "`SERVICE_AREAS_UNAVAILABLE`"),
+        (status = 503, description = "`SERVICE_AREAS_UNAVAILABLE`"),
     ))]
 pub(super) async fn check(
     State((shared, locator)): State<(Shared, Arc<Locator>)>,

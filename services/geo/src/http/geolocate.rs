@@ -8,7 +8,6 @@ use axum::response::Response;
 use chassis::Problem;
 use chassis::answer::json;
 use chassis::extract::{Json, Query};
-use chassis::problem::ProblemBody;
 use common::geo::{BatchRequest, ItemError, Location, MAX_BATCH};
 use serde::Serialize;
 
@@ -46,11 +45,10 @@ struct Item {
     ),
     responses(
         (status = 200, body = Shown, description = "What is known; the rest is null"),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json",
+        (status = 400,
             description = "`IP_ADDRESS_REQUIRED`, `IP_ADDRESS_INVALID`, `IP_ADDRESS_RESERVED`, \
                 `LANG_UNKNOWN` or `FIELD_UNKNOWN`"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "`IP_ADDRESS_NOT_FOUND`"),
+        (status = 404, description = "`IP_ADDRESS_NOT_FOUND`"),
     ))]
 pub(super) async fn one(
     State(locator): State<Arc<Locator>>,
@@ -70,10 +68,8 @@ pub(super) async fn one(
     ),
     responses(
         (status = 200, body = Results, description = "One result for each address"),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json",
-            description = "`LANG_UNKNOWN`, `FIELD_UNKNOWN` or `BODY_NOT_JSON`"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json",
-            description = "`TOO_MANY_ADDRESSES` or `BODY_INVALID`"),
+        (status = 400, description = "`LANG_UNKNOWN`, `FIELD_UNKNOWN` or `BODY_NOT_JSON`"),
+        (status = 422, description = "`TOO_MANY_ADDRESSES` or `BODY_INVALID`"),
     ))]
 pub(super) async fn many(
     State(locator): State<Arc<Locator>>,

@@ -8,7 +8,6 @@ use axum::http::{HeaderName, StatusCode, header};
 use chassis::Problem;
 use chassis::extract::{Json, Path, Query};
 use chassis::page::{Limit, Page};
-use chassis::problem::ProblemBody;
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
 use serde::{Deserialize, Serialize};
@@ -72,8 +71,7 @@ pub(super) struct Asked {
 #[utoipa::path(get, path = "/service-areas", tag = "service areas", params(Asked),
     responses(
         (status = 200, body = Page<View>, description = "A page of them"),
-        (status = 503, body = ProblemBody, content_type = "application/problem+json",
-            description = "`SERVICE_AREAS_UNAVAILABLE`"),
+        (status = 503, description = "`SERVICE_AREAS_UNAVAILABLE`"),
     ))]
 pub(super) async fn list(
     State(shared): State<Shared>,
@@ -92,10 +90,9 @@ pub(super) async fn list(
     responses(
         (status = 201, body = View, description = "It is stored; checks here know it at once, \
             those of other replicas within a second or two"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json",
+        (status = 422,
             description = "It is no area; `code` and `field` say why (docs/service-areas.md)"),
-        (status = 503, body = ProblemBody, content_type = "application/problem+json",
-            description = "`SERVICE_AREAS_UNAVAILABLE`"),
+        (status = 503, description = "`SERVICE_AREAS_UNAVAILABLE`"),
     ))]
 pub(super) async fn create(
     State(shared): State<Shared>,
@@ -122,8 +119,7 @@ pub(super) async fn create(
     params(("id" = Uuid, Path, description = "The area's id")),
     responses(
         (status = 200, body = View, description = "The area"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "`NOT_FOUND`"),
+        (status = 404, description = "`NOT_FOUND`"),
     ))]
 pub(super) async fn get(
     State(shared): State<Shared>,
@@ -140,9 +136,8 @@ pub(super) async fn get(
     params(("id" = Uuid, Path, description = "The area's id")),
     responses(
         (status = 200, body = View, description = "The area as it is now"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "`NOT_FOUND`"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json",
+        (status = 404, description = "`NOT_FOUND`"),
+        (status = 422,
             description = "It is no area; `code` and `field` say why (docs/service-areas.md)"),
     ))]
 pub(super) async fn replace(
@@ -170,8 +165,7 @@ pub(super) async fn replace(
     params(("id" = Uuid, Path, description = "The area's id")),
     responses(
         (status = 204, description = "It is gone"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "`NOT_FOUND`"),
+        (status = 404, description = "`NOT_FOUND`"),
     ))]
 pub(super) async fn delete(
     State(shared): State<Shared>,

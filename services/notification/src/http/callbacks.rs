@@ -5,7 +5,6 @@ use axum::extract::{OriginalUri, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chassis::Problem;
-use chassis::problem::ProblemBody;
 use secrecy::ExposeSecret as _;
 use url::Url;
 
@@ -29,10 +28,8 @@ const FRESH: i64 = 300;
     params(("X-Twilio-Signature" = String, Header, description = "Twilio's, over `PUBLIC_URL`")),
     responses(
         (status = 200, description = "It is kept", content_type = "text/xml"),
-        (status = 403, body = ProblemBody, content_type = "application/problem+json",
-            description = "`SIGNATURE_INVALID`"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "`NOT_FOUND`: there is no `PUBLIC_URL`, or no auth token"),
+        (status = 403, description = "`SIGNATURE_INVALID`"),
+        (status = 404, description = "`NOT_FOUND`: there is no `PUBLIC_URL`, or no auth token"),
     ))]
 pub(super) async fn by_twilio(
     State(shared): State<Shared>,
@@ -71,10 +68,8 @@ pub(super) async fn by_twilio(
     request_body(content = String, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "It is kept"),
-        (status = 403, body = ProblemBody, content_type = "application/problem+json",
-            description = "`SIGNATURE_INVALID`"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "`NOT_FOUND`: there is no `VONAGE_SIGNATURE_SECRET`"),
+        (status = 403, description = "`SIGNATURE_INVALID`"),
+        (status = 404, description = "`NOT_FOUND`: there is no `VONAGE_SIGNATURE_SECRET`"),
     ))]
 pub(super) async fn by_vonage(
     State(shared): State<Shared>,

@@ -6,7 +6,6 @@ use axum::http::StatusCode;
 use chassis::Problem;
 use chassis::extract::{Json, Query};
 use chassis::page::{Limit, Page};
-use chassis::problem::ProblemBody;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -65,8 +64,7 @@ pub(super) struct DeadLetter {
                 "last_error": "HTTP 400, code 21610: the recipient has opted out",
                 "unknown_since": null, "created_at": "2026-11-20T12:00:00Z"}],
                 "next_cursor": null})),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json",
-            description = "`QUERY_INVALID`"),
+        (status = 400, description = "`QUERY_INVALID`"),
     ))]
 pub(super) async fn list(
     State(shared): State<Shared>,
@@ -116,8 +114,7 @@ pub(super) struct Revived {
     responses(
         (status = 202, body = Revived, description = "They are due now",
             example = json!({"count": 12})),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json",
-            description = "`BODY_INVALID` or `NUL_CHARACTER`"),
+        (status = 422, description = "`BODY_INVALID` or `NUL_CHARACTER`"),
     ))]
 pub(super) async fn retry(
     State(shared): State<Shared>,

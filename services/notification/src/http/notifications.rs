@@ -8,7 +8,6 @@ use axum::http::StatusCode;
 use chassis::Problem;
 use chassis::extract::{Path, Query};
 use chassis::page::{Limit, Page};
-use chassis::problem::ProblemBody;
 use chrono::{DateTime, Utc};
 use common::notification::NotificationStatus;
 use serde::Deserialize;
@@ -56,8 +55,7 @@ pub(super) struct Asked {
                 "created_at": "2026-11-20T12:00:00Z", "deliveries": [{
                     "id": "019ab3a0-6c00-7000-8000-000000000002", "channel": "sms",
                     "recipient": "+1555•••67", "status": "sent"}]}], "next_cursor": null})),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json",
-            description = "`QUERY_INVALID`"),
+        (status = 400, description = "`QUERY_INVALID`"),
     ))]
 pub(super) async fn list(
     State(shared): State<Shared>,
@@ -87,8 +85,7 @@ pub(super) async fn list(
     params(("id" = Uuid, Path, description = "The notification's id")),
     responses(
         (status = 200, body = Detail, description = "The whole story"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "`NOT_FOUND`"),
+        (status = 404, description = "`NOT_FOUND`"),
     ))]
 pub(super) async fn get(
     State(shared): State<Shared>,
@@ -102,10 +99,8 @@ pub(super) async fn get(
     params(("id" = Uuid, Path, description = "The notification's id")),
     responses(
         (status = 202, body = Detail, description = "They are due now"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "`NOT_FOUND`"),
-        (status = 409, body = ProblemBody, content_type = "application/problem+json",
-            description = "`NOTHING_DEAD`"),
+        (status = 404, description = "`NOT_FOUND`"),
+        (status = 409, description = "`NOTHING_DEAD`"),
     ))]
 pub(super) async fn retry(
     State(shared): State<Shared>,
@@ -125,8 +120,7 @@ pub(super) async fn retry(
     params(("id" = Uuid, Path, description = "The notification's id")),
     responses(
         (status = 200, body = Detail, description = "It is acknowledged"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "`NOT_FOUND`"),
+        (status = 404, description = "`NOT_FOUND`"),
     ))]
 pub(super) async fn acknowledge(
     State(shared): State<Shared>,

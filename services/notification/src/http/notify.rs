@@ -8,7 +8,6 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use chassis::Problem;
 use chassis::extract::{json_bytes, parse_json, parse_object};
-use chassis::problem::ProblemBody;
 use common::jwt::Claims;
 use common::notification::{
     MAX_NOTIFICATIONS, NotifyRequest, NotifyResponse, NotifyResult, NotifyResults,
@@ -62,13 +61,10 @@ pub(super) enum Body {
                 {"id": null, "status": null, "reason": null, "deliveries": [], "error": {
                     "code": "IDEMPOTENCY_KEY_REUSED", "detail": "idempotency_key: this key came \
                     with another body; a new notification needs a new key"}}]})),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json",
-            description = "`BODY_NOT_JSON` or `IDEMPOTENCY_KEY_INVALID`"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json",
-            description = "`IDEMPOTENCY_KEY_REUSED`, `IDEMPOTENCY_KEY_CONFLICT`, \
+        (status = 400, description = "`BODY_NOT_JSON` or `IDEMPOTENCY_KEY_INVALID`"),
+        (status = 422, description = "`IDEMPOTENCY_KEY_REUSED`, `IDEMPOTENCY_KEY_CONFLICT`, \
                 `TOO_MANY_NOTIFICATIONS`, or a field that cannot be accepted"),
-        (status = 503, body = ProblemBody, content_type = "application/problem+json",
-            description = "Nothing was stored; send again after `Retry-After`"),
+        (status = 503, description = "Nothing was stored; send again after `Retry-After`"),
     ))]
 pub(super) async fn notify(
     State(shared): State<Shared>,

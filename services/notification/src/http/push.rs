@@ -5,7 +5,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use chassis::Problem;
 use chassis::extract::{Json, Path};
-use chassis::problem::ProblemBody;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -58,8 +57,7 @@ pub(super) struct Subscription {
 #[utoipa::path(get, path = "/push/key", tag = "channels",
     responses(
         (status = 200, body = PushKey, description = "The key"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "`NOT_FOUND`: there is no `VAPID_PRIVATE_KEY`"),
+        (status = 404, description = "`NOT_FOUND`: there is no `VAPID_PRIVATE_KEY`"),
     ))]
 pub(super) async fn key(State(shared): State<Shared>) -> Result<Answer<PushKey>, Problem> {
     let vapid = shared.vapid.as_ref().ok_or_else(error::no_push_key)?;
@@ -73,10 +71,8 @@ pub(super) async fn key(State(shared): State<Shared>) -> Result<Answer<PushKey>,
     request_body = SubscriptionRequest,
     responses(
         (status = 201, body = Subscription, description = "It can be told"),
-        (status = 409, body = ProblemBody, content_type = "application/problem+json",
-            description = "`TOO_MANY_ENDPOINTS`"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json",
-            description = "`URL_INVALID` or `KEYS_INVALID`"),
+        (status = 409, description = "`TOO_MANY_ENDPOINTS`"),
+        (status = 422, description = "`URL_INVALID` or `KEYS_INVALID`"),
     ))]
 pub(super) async fn subscribe(
     State(shared): State<Shared>,
@@ -106,8 +102,7 @@ pub(super) async fn subscribe(
     params(("id" = Uuid, Path, description = "The subscription's id")),
     responses(
         (status = 204, description = "It is gone"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "`NOT_FOUND`"),
+        (status = 404, description = "`NOT_FOUND`"),
     ))]
 pub(super) async fn unsubscribe(
     State(shared): State<Shared>,

@@ -6,7 +6,6 @@ use axum::http::StatusCode;
 use chassis::Problem;
 use chassis::extract::{Json, Path, Query};
 use chassis::page::{Limit, Page};
-use chassis::problem::ProblemBody;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -67,8 +66,7 @@ fn answer(kept: Kept) -> Result<Answer<Recipient>, Problem> {
 #[utoipa::path(get, path = "/recipients", tag = "recipients", params(Asked),
     responses(
         (status = 200, body = Page<Recipient>, description = "A page of them"),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json",
-            description = "`QUERY_INVALID`"),
+        (status = 400, description = "`QUERY_INVALID`"),
     ))]
 pub(super) async fn list(
     State(shared): State<Shared>,
@@ -84,10 +82,8 @@ pub(super) async fn list(
 #[utoipa::path(post, path = "/recipients", tag = "recipients", request_body = Spec,
     responses(
         (status = 201, body = Recipient, description = "It can be told"),
-        (status = 409, body = ProblemBody, content_type = "application/problem+json",
-            description = "`NAME_TAKEN` or `TOO_MANY_RECIPIENTS`"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json",
-            description = "A field that cannot be accepted"),
+        (status = 409, description = "`NAME_TAKEN` or `TOO_MANY_RECIPIENTS`"),
+        (status = 422, description = "A field that cannot be accepted"),
     ))]
 pub(super) async fn create(
     State(shared): State<Shared>,
@@ -106,8 +102,7 @@ pub(super) async fn create(
     params(("id" = Uuid, Path, description = "The recipient's id")),
     responses(
         (status = 200, body = Recipient, description = "Who it is"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "`NOT_FOUND`"),
+        (status = 404, description = "`NOT_FOUND`"),
     ))]
 pub(super) async fn get(
     State(shared): State<Shared>,
@@ -122,12 +117,9 @@ pub(super) async fn get(
     params(("id" = Uuid, Path, description = "The recipient's id")),
     responses(
         (status = 200, body = Recipient, description = "It is as it says now"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "`NOT_FOUND`"),
-        (status = 409, body = ProblemBody, content_type = "application/problem+json",
-            description = "`NAME_TAKEN`"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json",
-            description = "A field that cannot be accepted"),
+        (status = 404, description = "`NOT_FOUND`"),
+        (status = 409, description = "`NAME_TAKEN`"),
+        (status = 422, description = "A field that cannot be accepted"),
     ))]
 pub(super) async fn update(
     State(shared): State<Shared>,
@@ -146,8 +138,7 @@ pub(super) async fn update(
     params(("id" = Uuid, Path, description = "The recipient's id")),
     responses(
         (status = 204, description = "It is gone"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "`NOT_FOUND`"),
+        (status = 404, description = "`NOT_FOUND`"),
     ))]
 pub(super) async fn delete(
     State(shared): State<Shared>,

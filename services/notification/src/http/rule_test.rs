@@ -4,7 +4,6 @@ use axum::Json as Answer;
 use axum::extract::State;
 use chassis::Problem;
 use chassis::extract::Json;
-use chassis::problem::ProblemBody;
 use chrono::{DateTime, Utc};
 use common::notification::{NotificationStatus, NotifyRequest};
 use serde::{Deserialize, Serialize};
@@ -112,9 +111,8 @@ pub(super) struct SmsPreview {
 #[utoipa::path(post, path = "/rules/test", tag = "rules", request_body = Trial,
     responses(
         (status = 200, body = Verdict, description = "What would happen"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "`NOT_FOUND`: there is no such notification"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json",
+        (status = 404, description = "`NOT_FOUND`: there is no such notification"),
+        (status = 422,
             description = "`NOTIFICATION_REQUIRED`, or a field that cannot be accepted"),
     ))]
 pub(super) async fn test(

@@ -6,7 +6,6 @@ use axum::http::StatusCode;
 use chassis::Problem;
 use chassis::extract::{Json, Path, Query};
 use chassis::page::{Limit, Page};
-use chassis::problem::ProblemBody;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -59,8 +58,7 @@ impl From<rule::Row> for Rule {
 #[utoipa::path(get, path = "/rules", tag = "rules", params(Asked),
     responses(
         (status = 200, body = Page<Rule>, description = "A page of them"),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json",
-            description = "`QUERY_INVALID`"),
+        (status = 400, description = "`QUERY_INVALID`"),
     ))]
 pub(super) async fn list(
     State(shared): State<Shared>,
@@ -77,9 +75,8 @@ pub(super) async fn list(
 #[utoipa::path(post, path = "/rules", tag = "rules", request_body = Spec,
     responses(
         (status = 201, body = Rule, description = "It is followed"),
-        (status = 409, body = ProblemBody, content_type = "application/problem+json",
-            description = "`TOO_MANY_RULES`"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json",
+        (status = 409, description = "`TOO_MANY_RULES`"),
+        (status = 422,
             description = "A field that cannot be accepted, such as `EXPRESSION_INVALID` with the \
                 position"),
     ))]
@@ -100,8 +97,7 @@ pub(super) async fn create(
     params(("id" = Uuid, Path, description = "The rule's id")),
     responses(
         (status = 200, body = Rule, description = "What it says"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "`NOT_FOUND`"),
+        (status = 404, description = "`NOT_FOUND`"),
     ))]
 pub(super) async fn get(
     State(shared): State<Shared>,
@@ -117,10 +113,8 @@ pub(super) async fn get(
     params(("id" = Uuid, Path, description = "The rule's id")),
     responses(
         (status = 200, body = Rule, description = "It is followed as it is now"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "`NOT_FOUND`"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json",
-            description = "A field that cannot be accepted"),
+        (status = 404, description = "`NOT_FOUND`"),
+        (status = 422, description = "A field that cannot be accepted"),
     ))]
 pub(super) async fn update(
     State(shared): State<Shared>,
@@ -139,8 +133,7 @@ pub(super) async fn update(
     params(("id" = Uuid, Path, description = "The rule's id")),
     responses(
         (status = 204, description = "It is gone"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "`NOT_FOUND`"),
+        (status = 404, description = "`NOT_FOUND`"),
     ))]
 pub(super) async fn delete(
     State(shared): State<Shared>,

@@ -6,7 +6,6 @@ use axum::http::StatusCode;
 use chassis::Problem;
 use chassis::extract::{Json, Path, Query};
 use chassis::page::{Limit, Page};
-use chassis::problem::ProblemBody;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -72,8 +71,7 @@ impl From<Row> for Suppression {
 #[utoipa::path(get, path = "/suppressions", tag = "suppressions", params(Asked),
     responses(
         (status = 200, body = Page<Suppression>, description = "A page of them"),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json",
-            description = "`QUERY_INVALID`"),
+        (status = 400, description = "`QUERY_INVALID`"),
     ))]
 pub(super) async fn list(
     State(shared): State<Shared>,
@@ -89,8 +87,7 @@ pub(super) async fn list(
 #[utoipa::path(post, path = "/suppressions", tag = "suppressions", request_body = Spec,
     responses(
         (status = 201, body = Suppression, description = "It gets nothing"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json",
-            description = "`ADDRESS_INVALID` or `REASON_INVALID`"),
+        (status = 422, description = "`ADDRESS_INVALID` or `REASON_INVALID`"),
     ))]
 pub(super) async fn create(
     State(shared): State<Shared>,
@@ -111,8 +108,7 @@ pub(super) async fn create(
     params(("id" = Uuid, Path, description = "The suppression's id")),
     responses(
         (status = 204, description = "It gets messages again"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "`NOT_FOUND`"),
+        (status = 404, description = "`NOT_FOUND`"),
     ))]
 pub(super) async fn delete(
     State(shared): State<Shared>,

@@ -6,7 +6,6 @@ use axum::http::StatusCode;
 use chassis::Problem;
 use chassis::extract::{Json, Path, Query};
 use chassis::page::{Limit, Page};
-use chassis::problem::ProblemBody;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -103,8 +102,7 @@ fn sealed(shared: &Shared, id: Uuid, secret: &str) -> Result<String, Problem> {
 #[utoipa::path(get, path = "/webhooks", tag = "channels", params(Asked),
     responses(
         (status = 200, body = Page<Webhook>, description = "A page of them"),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json",
-            description = "`QUERY_INVALID`"),
+        (status = 400, description = "`QUERY_INVALID`"),
     ))]
 pub(super) async fn list(
     State(shared): State<Shared>,
@@ -124,10 +122,8 @@ pub(super) async fn list(
 #[utoipa::path(post, path = "/webhooks", tag = "channels", request_body = Spec,
     responses(
         (status = 201, body = Webhook, description = "It can be told"),
-        (status = 409, body = ProblemBody, content_type = "application/problem+json",
-            description = "`TOO_MANY_ENDPOINTS`"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json",
-            description = "`URL_INVALID`"),
+        (status = 409, description = "`TOO_MANY_ENDPOINTS`"),
+        (status = 422, description = "`URL_INVALID`"),
     ))]
 pub(super) async fn create(
     State(shared): State<Shared>,
@@ -148,10 +144,8 @@ pub(super) async fn create(
     params(("id" = Uuid, Path, description = "The webhook's id")),
     responses(
         (status = 200, body = Webhook, description = "It is as it says now"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "`NOT_FOUND`"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json",
-            description = "`URL_INVALID`"),
+        (status = 404, description = "`NOT_FOUND`"),
+        (status = 422, description = "`URL_INVALID`"),
     ))]
 pub(super) async fn update(
     State(shared): State<Shared>,
@@ -170,8 +164,7 @@ pub(super) async fn update(
     params(("id" = Uuid, Path, description = "The webhook's id")),
     responses(
         (status = 200, body = Webhook, description = "With its new secret"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "`NOT_FOUND`"),
+        (status = 404, description = "`NOT_FOUND`"),
     ))]
 pub(super) async fn rotate(
     State(shared): State<Shared>,
@@ -189,8 +182,7 @@ pub(super) async fn rotate(
     params(("id" = Uuid, Path, description = "The webhook's id")),
     responses(
         (status = 204, description = "It is gone"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "`NOT_FOUND`"),
+        (status = 404, description = "`NOT_FOUND`"),
     ))]
 pub(super) async fn delete(
     State(shared): State<Shared>,

@@ -3,7 +3,6 @@
 use axum::extract::State;
 use chassis::Problem;
 use chassis::extract::{Json, Path};
-use chassis::problem::ProblemBody;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -30,10 +29,8 @@ pub(super) struct Answer {
     params(("id" = Uuid, Path, description = "The visit's id")),
     responses(
         (status = 200, body = Answer, description = "What is known now"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "There is no such visit"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json",
-            description = "The report cannot be accepted; `field` names why"),
+        (status = 404, description = "There is no such visit"),
+        (status = 422, description = "The report cannot be accepted; `field` names why"),
     ))]
 pub(super) async fn grow(
     State(state): State<super::State>,

@@ -11,7 +11,6 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use chassis::Problem;
 use chassis::extract::{json_bytes, parse_json, parse_object};
-use chassis::problem::ProblemBody;
 use chrono::{DateTime, Utc};
 use common::geo::ItemError;
 use common::jwt::Claims;
@@ -76,10 +75,8 @@ pub(super) struct Answers {
     responses(
         (status = 201, body = Answer, description = "One event was recorded, or was before"),
         (status = 200, body = Answers, description = "A list: one bad event does not cost the others"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json",
-            description = "The event cannot be accepted; `field` names why"),
-        (status = 503, body = ProblemBody, content_type = "application/problem+json",
-            description = "Nothing was stored; send again after `Retry-After`"),
+        (status = 422, description = "The event cannot be accepted; `field` names why"),
+        (status = 503, description = "Nothing was stored; send again after `Retry-After`"),
     ))]
 pub(super) async fn submit(
     State(state): State<super::State>,

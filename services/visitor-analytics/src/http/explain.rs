@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::State;
 use chassis::Problem;
 use chassis::extract::Path;
-use chassis::problem::ProblemBody;
 use chrono::{DateTime, Utc};
 use common::visitor_analytics::Visit;
 use serde::Serialize;
@@ -119,8 +118,7 @@ struct Notified {
     params(("id" = Uuid, Path, description = "The visit's id")),
     responses(
         (status = 200, body = Explanation, description = "The whole story"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "There is no such visit"),
+        (status = 404, description = "There is no such visit"),
     ))]
 pub(super) async fn explain(
     State(state): State<super::State>,

@@ -9,7 +9,6 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use chassis::Problem;
 use chassis::extract::Query;
-use chassis::problem::ProblemBody;
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa::IntoParams;
 
@@ -42,12 +41,9 @@ pub(super) struct Parameters {
         (status = 200, description = "The file", content(
             (String = "text/csv"), (String = "application/x-ndjson"),
             (String = "application/vnd.apache.parquet"))),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json",
-            description = "A parameter is wrong; `field` names it"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "There is no such site"),
-        (status = 503, body = ProblemBody, content_type = "application/problem+json",
-            description = "Others are exporting; come again later"),
+        (status = 400, description = "A parameter is wrong; `field` names it"),
+        (status = 404, description = "There is no such site"),
+        (status = 503, description = "Others are exporting; come again later"),
     ))]
 pub(super) async fn export(
     State(state): State<super::State>,

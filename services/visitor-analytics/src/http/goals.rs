@@ -4,7 +4,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use chassis::Problem;
 use chassis::extract::{Json, Path, Query};
-use chassis::problem::ProblemBody;
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
 use serde::{Deserialize, Serialize};
@@ -60,8 +59,7 @@ pub(super) struct Line {
 #[utoipa::path(get, path = "/goals", tag = "goals", params(Parameters),
     responses(
         (status = 200, body = Page, description = "The goals"),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json",
-            description = "A parameter is wrong; `field` names it"),
+        (status = 400, description = "A parameter is wrong; `field` names it"),
     ))]
 pub(super) async fn list(
     State(state): State<super::State>,
@@ -80,12 +78,9 @@ pub(super) async fn list(
 #[utoipa::path(post, path = "/goals", tag = "goals", request_body = Submitted,
     responses(
         (status = 201, body = Line, description = "The goal"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "There is no such site"),
-        (status = 409, body = ProblemBody, content_type = "application/problem+json",
-            description = "Another goal of the site has this name, or it has twenty"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json",
-            description = "The goal cannot be accepted; `field` names why"),
+        (status = 404, description = "There is no such site"),
+        (status = 409, description = "Another goal of the site has this name, or it has twenty"),
+        (status = 422, description = "The goal cannot be accepted; `field` names why"),
     ))]
 pub(super) async fn add(
     State(state): State<super::State>,
@@ -113,8 +108,7 @@ pub(super) async fn add(
     params(("id" = Uuid, Path, description = "The goal's id")),
     responses(
         (status = 204, description = "It is gone"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "There is no such goal"),
+        (status = 404, description = "There is no such goal"),
     ))]
 pub(super) async fn remove(
     State(state): State<super::State>,

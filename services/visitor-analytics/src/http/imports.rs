@@ -5,7 +5,6 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use chassis::Problem;
 use chassis::extract::{Path, Query};
-use chassis::problem::ProblemBody;
 use chassis::request::take_time;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -87,12 +86,10 @@ pub(super) struct Removed {
         (String = "text/plain"), (String = "text/csv"), (String = "application/x-ndjson"))),
     responses(
         (status = 200, body = Body, description = "The whole file was read"),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json",
-            description = "A parameter is wrong, or the file broke off"),
-        (status = 409, body = ProblemBody, content_type = "application/problem+json",
+        (status = 400, description = "A parameter is wrong, or the file broke off"),
+        (status = 409,
             description = "The file is being imported, or another one was with this beginning"),
-        (status = 503, body = ProblemBody, content_type = "application/problem+json",
-            description = "Send the file again after `Retry-After`; it goes on"),
+        (status = 503, description = "Send the file again after `Retry-After`; it goes on"),
     ))]
 pub(super) async fn import(
     State(state): State<super::State>,
@@ -118,8 +115,7 @@ pub(super) async fn import(
 #[utoipa::path(get, path = "/imports", tag = "import", params(ListParameters),
     responses(
         (status = 200, body = Page, description = "A page of imports"),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json",
-            description = "A parameter is wrong; `field` names it"),
+        (status = 400, description = "A parameter is wrong; `field` names it"),
     ))]
 pub(super) async fn list(
     State(state): State<super::State>,
@@ -165,8 +161,7 @@ pub(super) struct ListParameters {
     params(("id" = Uuid, Path, description = "The import's id")),
     responses(
         (status = 200, body = Body, description = "The import"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "There is no such import"),
+        (status = 404, description = "There is no such import"),
     ))]
 pub(super) async fn one(
     State(state): State<super::State>,
@@ -183,10 +178,8 @@ pub(super) async fn one(
     params(("id" = Uuid, Path, description = "The import's id")),
     responses(
         (status = 200, body = Removed, description = "It is gone"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "There is no such import"),
-        (status = 409, body = ProblemBody, content_type = "application/problem+json",
-            description = "The file is being imported"),
+        (status = 404, description = "There is no such import"),
+        (status = 409, description = "The file is being imported"),
     ))]
 pub(super) async fn remove(
     State(state): State<super::State>,

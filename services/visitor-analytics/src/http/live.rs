@@ -11,7 +11,6 @@ use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use chassis::Problem;
 use chassis::extract::Query;
-use chassis::problem::ProblemBody;
 use chrono::{DateTime, TimeDelta, Utc};
 use common::jwt::Claims;
 use common::visitor_analytics::Visit;
@@ -47,10 +46,8 @@ const FORGOTTEN: TimeDelta = TimeDelta::hours(1);
     responses(
         (status = 200, body = String, content_type = "text/event-stream",
             description = "Events: `visit`, whose data is a visit, and `missed`"),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json",
-            description = "A parameter is wrong; `field` names it"),
-        (status = 503, body = ProblemBody, content_type = "application/problem+json",
-            description = "A hundred listen to this process already; come again later"),
+        (status = 400, description = "A parameter is wrong; `field` names it"),
+        (status = 503, description = "A hundred listen to this process already; come again later"),
     ))]
 pub(super) async fn live(
     State(state): State<super::State>,

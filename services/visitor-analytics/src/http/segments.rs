@@ -4,7 +4,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use chassis::Problem;
 use chassis::extract::{Json, Path};
-use chassis::problem::ProblemBody;
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
 use serde::Serialize;
@@ -52,10 +51,8 @@ pub(super) async fn list(State(state): State<super::State>) -> Result<axum::Json
 #[utoipa::path(post, path = "/segments", tag = "segments", request_body = Submitted,
     responses(
         (status = 201, body = Line, description = "The segment"),
-        (status = 409, body = ProblemBody, content_type = "application/problem+json",
-            description = "Another one has this name, or there are a thousand"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json",
-            description = "The segment cannot be accepted; `field` names why"),
+        (status = 409, description = "Another one has this name, or there are a thousand"),
+        (status = 422, description = "The segment cannot be accepted; `field` names why"),
     ))]
 pub(super) async fn add(
     State(state): State<super::State>,
@@ -77,12 +74,9 @@ pub(super) async fn add(
     params(("id" = Uuid, Path, description = "The segment's id")),
     responses(
         (status = 200, body = Line, description = "The segment"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "There is no such segment"),
-        (status = 409, body = ProblemBody, content_type = "application/problem+json",
-            description = "Another one has this name"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json",
-            description = "The change cannot be accepted; `field` names why"),
+        (status = 404, description = "There is no such segment"),
+        (status = 409, description = "Another one has this name"),
+        (status = 422, description = "The change cannot be accepted; `field` names why"),
     ))]
 pub(super) async fn change(
     State(state): State<super::State>,
@@ -104,8 +98,7 @@ pub(super) async fn change(
     params(("id" = Uuid, Path, description = "The segment's id")),
     responses(
         (status = 204, description = "It is gone"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "There is no such segment"),
+        (status = 404, description = "There is no such segment"),
     ))]
 pub(super) async fn remove(
     State(state): State<super::State>,

@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::State;
 use chassis::Problem;
 use chassis::extract::{Path, Query};
-use chassis::problem::ProblemBody;
 use chrono::{DateTime, Utc};
 use common::visitor_analytics::Visit;
 use serde::Serialize;
@@ -95,8 +94,7 @@ pub(super) struct Step {
 #[utoipa::path(get, path = "/sessions", tag = "sessions", params(Parameters),
     responses(
         (status = 200, body = Page, description = "A page of sessions"),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json",
-            description = "A parameter is wrong; `field` names it"),
+        (status = 400, description = "A parameter is wrong; `field` names it"),
     ))]
 pub(super) async fn list(
     State(state): State<super::State>,
@@ -123,8 +121,7 @@ pub(super) async fn list(
     params(("id" = Uuid, Path, description = "The session's id")),
     responses(
         (status = 200, body = SessionWithJourney, description = "The session"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "There is no such session"),
+        (status = 404, description = "There is no such session"),
     ))]
 pub(super) async fn one(
     State(state): State<super::State>,

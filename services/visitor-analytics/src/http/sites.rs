@@ -9,7 +9,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use chassis::Problem;
 use chassis::extract::{Json, Path, Query};
-use chassis::problem::ProblemBody;
 use chrono::{DateTime, Utc};
 use common::jwt::Claims;
 use serde::{Deserialize, Serialize};
@@ -68,8 +67,7 @@ pub(super) struct Line {
 #[utoipa::path(get, path = "/sites", tag = "sites", params(Parameters),
     responses(
         (status = 200, body = Page, description = "A page of sites"),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json",
-            description = "A parameter is wrong; `field` names it"),
+        (status = 400, description = "A parameter is wrong; `field` names it"),
     ))]
 pub(super) async fn list(
     State(state): State<super::State>,
@@ -108,10 +106,9 @@ pub(super) async fn list(
 #[utoipa::path(post, path = "/sites", tag = "sites", request_body = Submitted,
     responses(
         (status = 201, body = Line, description = "The site"),
-        (status = 409, body = ProblemBody, content_type = "application/problem+json",
+        (status = 409,
             description = "The domain, or an alias, is a site's already; `field` names which"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json",
-            description = "The site cannot be accepted; `field` names why"),
+        (status = 422, description = "The site cannot be accepted; `field` names why"),
     ))]
 pub(super) async fn add(
     State(state): State<super::State>,
@@ -139,12 +136,9 @@ pub(super) async fn add(
     params(("domain" = String, Path, description = "The site's domain")),
     responses(
         (status = 200, body = Line, description = "The site"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "There is no such site"),
-        (status = 409, body = ProblemBody, content_type = "application/problem+json",
-            description = "An alias is a site's already"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json",
-            description = "The settings cannot be accepted; `field` names why"),
+        (status = 404, description = "There is no such site"),
+        (status = 409, description = "An alias is a site's already"),
+        (status = 422, description = "The settings cannot be accepted; `field` names why"),
     ))]
 pub(super) async fn change(
     State(state): State<super::State>,

@@ -5,7 +5,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use chassis::Problem;
 use chassis::extract::{Path, Query};
-use chassis::problem::ProblemBody;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -55,8 +54,7 @@ pub(super) struct Erased {
     params(("id" = String, Path, description = "The visitor's id"), Parameters),
     responses(
         (status = 200, body = Visitor, description = "The visitor"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "There is no such visitor"),
+        (status = 404, description = "There is no such visitor"),
     ))]
 pub(super) async fn one(
     State(state): State<super::State>,
@@ -83,8 +81,7 @@ pub(super) async fn one(
     params(("id" = String, Path, description = "The visitor's id"), Parameters),
     responses(
         (status = 200, body = Erased, description = "What was removed"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "There is no such visitor"),
+        (status = 404, description = "There is no such visitor"),
     ))]
 pub(super) async fn erase(
     State(state): State<super::State>,

@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::State;
 use chassis::Problem;
 use chassis::extract::{Path, Query};
-use chassis::problem::ProblemBody;
 use common::visitor_analytics::Visit;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -27,8 +26,7 @@ pub(super) struct Page {
 #[utoipa::path(get, path = "/visits", tag = "visits", params(Parameters),
     responses(
         (status = 200, body = Page, description = "A page of visits"),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json",
-            description = "A parameter is wrong; `field` names it"),
+        (status = 400, description = "A parameter is wrong; `field` names it"),
     ))]
 pub(super) async fn list(
     State(state): State<super::State>,
@@ -52,8 +50,7 @@ pub(super) async fn list(
     params(("id" = Uuid, Path, description = "The visit's id")),
     responses(
         (status = 200, body = Visit, description = "The visit"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "There is no such visit"),
+        (status = 404, description = "There is no such visit"),
     ))]
 pub(super) async fn one(
     State(state): State<super::State>,

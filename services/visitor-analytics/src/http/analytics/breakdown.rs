@@ -8,7 +8,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use chassis::Problem;
 use chassis::extract::Query;
-use chassis::problem::ProblemBody;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -72,10 +71,8 @@ pub(in crate::http) struct Line {
     ),
     responses(
         (status = 200, body = Body, description = "The numbers"),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json",
-            description = "A parameter is wrong; `field` names it"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "There is no such site"),
+        (status = 400, description = "A parameter is wrong; `field` names it"),
+        (status = 404, description = "There is no such site"),
     ))]
 pub(in crate::http) async fn breakdown(
     State(state): State<crate::http::State>,

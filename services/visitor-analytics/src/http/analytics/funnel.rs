@@ -7,7 +7,6 @@ use axum::Extension;
 use axum::extract::State;
 use chassis::Problem;
 use chassis::extract::Json;
-use chassis::problem::ProblemBody;
 use common::jwt::Claims;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -95,11 +94,9 @@ pub(in crate::http) struct StepTaken {
 #[utoipa::path(post, path = "/analytics/funnel", tag = "analytics", request_body = Submitted,
     responses(
         (status = 200, body = Body, description = "The steps"),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json",
-            description = "A parameter is wrong; `field` names it"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "There is no such site"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json",
+        (status = 400, description = "A parameter is wrong; `field` names it"),
+        (status = 404, description = "There is no such site"),
+        (status = 422,
             description = "A step or the window is wrong, or there is too much to count"),
     ))]
 pub(in crate::http) async fn funnel(

@@ -6,7 +6,6 @@ use axum::Json;
 use axum::extract::State;
 use chassis::Problem;
 use chassis::extract::Query;
-use chassis::problem::ProblemBody;
 use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -68,10 +67,8 @@ pub(in crate::http) struct Line {
 #[utoipa::path(get, path = "/analytics/realtime", tag = "analytics", params(Parameters),
     responses(
         (status = 200, body = Body, description = "What is going on"),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json",
-            description = "A parameter is wrong; `field` names it"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "There is no such site"),
+        (status = 400, description = "A parameter is wrong; `field` names it"),
+        (status = 404, description = "There is no such site"),
     ))]
 pub(in crate::http) async fn realtime(
     State(state): State<crate::http::State>,

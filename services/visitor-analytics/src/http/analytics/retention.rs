@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::State;
 use chassis::Problem;
 use chassis::extract::Query;
-use chassis::problem::ProblemBody;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -51,12 +50,9 @@ pub(in crate::http) struct Cohort {
     ),
     responses(
         (status = 200, body = Body, description = "The cohorts"),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json",
-            description = "A parameter is wrong; `field` names it"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "There is no such site"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json",
-            description = "There is too much to count"),
+        (status = 400, description = "A parameter is wrong; `field` names it"),
+        (status = 404, description = "There is no such site"),
+        (status = 422, description = "There is too much to count"),
     ))]
 pub(in crate::http) async fn retention(
     State(state): State<crate::http::State>,

@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::State;
 use chassis::Problem;
 use chassis::extract::Query;
-use chassis::problem::ProblemBody;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -62,10 +61,8 @@ pub(in crate::http) struct Part {
     ),
     responses(
         (status = 200, body = Body, description = "The numbers"),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json",
-            description = "A parameter is wrong; `field` names it"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json",
-            description = "There is no such site"),
+        (status = 400, description = "A parameter is wrong; `field` names it"),
+        (status = 404, description = "There is no such site"),
     ))]
 pub(in crate::http) async fn timeseries(
     State(state): State<crate::http::State>,

@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::State;
 use chassis::Problem;
 use chassis::extract::{Path, Query};
-use chassis::problem::ProblemBody;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -97,8 +96,7 @@ type Pairs = Vec<(String, String)>;
 #[utoipa::path(get, path = "/analytics/events", tag = "events", params(Parameters),
     responses(
         (status = 200, body = Page, description = "A page of events"),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json",
-            description = "A parameter is wrong; `field` names it"),
+        (status = 400, description = "A parameter is wrong; `field` names it"),
     ))]
 pub(in crate::http) async fn list(
     State(state): State<crate::http::State>,
@@ -111,8 +109,7 @@ pub(in crate::http) async fn list(
 #[utoipa::path(get, path = "/analytics/events/by-type", tag = "events", params(Parameters),
     responses(
         (status = 200, body = Types, description = "The kinds of events"),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json",
-            description = "A parameter is wrong; `field` names it"),
+        (status = 400, description = "A parameter is wrong; `field` names it"),
     ))]
 pub(in crate::http) async fn by_type(
     State(state): State<crate::http::State>,
@@ -150,8 +147,7 @@ pub(in crate::http) async fn by_type(
     ),
     responses(
         (status = 200, body = Page, description = "A page of events"),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json",
-            description = "A parameter is wrong; `field` names it"),
+        (status = 400, description = "A parameter is wrong; `field` names it"),
     ))]
 pub(in crate::http) async fn date_range(
     State(state): State<crate::http::State>,
@@ -189,8 +185,7 @@ pub(in crate::http) async fn date_range(
     params(("user_id" = String, Path, description = "The site's own id for the user"), Parameters),
     responses(
         (status = 200, body = Page, description = "A page of events"),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json",
-            description = "A parameter is wrong; `field` names it"),
+        (status = 400, description = "A parameter is wrong; `field` names it"),
     ))]
 pub(in crate::http) async fn of_user(
     State(state): State<crate::http::State>,
