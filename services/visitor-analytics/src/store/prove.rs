@@ -40,8 +40,8 @@ impl Store {
             timestamp,
             before: found.verdict_id,
             verdict: before.with([proof]),
-            // It has been a bot's before.
-            is_counted: false,
+            // Bots are counted by their names.
+            is_counted: true,
         };
         self.rejudge(&[change], now).await?;
         Ok(())

@@ -4,10 +4,12 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use visitor_analytics::clients::dns::{Confirmed, Dns};
-use visitor_analytics::domain::bot::hosts;
+use visitor_analytics::domain::bot::{Reason, hosts};
+use visitor_analytics::store::Store;
 
 use crate::name_server::{NameServer, TTL};
-use crate::support::{System, start_with, until, visit};
+use crate::rollups::fold_all;
+use crate::support::{System, noon, start, start_with, until, visit};
 
 const GOOGLE: &str = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)";
 
@@ -176,4 +178,31 @@ async fn only_who_names_a_crawler_with_known_hosts_is_looked_up(pool: PgPool) {
     })
     .await;
     assert_eq!(server.asked(), ["1.2.0.192.in-addr.arpa."]);
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_correction_reaches_days_that_were_folded(pool: PgPool) {
+    let mut system = start(pool).await;
+    let moment = noon() - TimeDelta::hours(1);
+    let sent = json!({"user_agent": GOOGLE, "timestamp": moment});
+    let recorded = system.record(&visit(&sent)).await;
+    let id = recorded["id"].as_str().unwrap().parse().unwrap();
+    let names = async |system: &System| {
+        let day = "from=2026-11-20T00:00:00Z&to=2026-11-21T00:00:00Z";
+        let path = format!("/analytics/bots?site=shop.example&{day}");
+        system.read(&path).await["by_name"].clone()
+    };
+    fold_all(&mut [&mut system], TimeDelta::days(2)).await;
+    let named = json!([{"value": "Googlebot", "visits": 1}]);
+    assert_eq!(names(&system).await, named);
+    let store = Store::new(system.pool.clone());
+    let nameless = json!([{"value": null, "visits": 1}]);
+    // What is known is not found out again.
+    for proof in [Reason::CrawlerPretender, Reason::VerifiedCrawler] {
+        let proved = store.prove((id, moment), proof, system.clock.now());
+        proved.await.unwrap();
+        assert_eq!(names(&system).await, nameless);
+    }
+    fold_all(&mut [&mut system], TimeDelta::days(1)).await;
+    assert_eq!(names(&system).await, nameless);
 }

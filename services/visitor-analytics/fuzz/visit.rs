@@ -1,0 +1,102 @@
+//! Feeds texts to all that is found out about a visit: user agent, headers with client hints, page
+//! and referrer; or, where a text begins with a brace, to what reads a visit. Nothing crashes or
+//! hangs, and what is kept is bounded.
+#![no_main]
+
+#[allow(
+    dead_code,
+    unused_imports,
+    unfulfilled_lint_expectations,
+    reason = "the service uses the rest, and has lints of its own"
+)]
+mod domain;
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use chrono::DateTime;
+use libfuzzer_sys::{Corpus, fuzz_target};
+
+use domain::bot::{Ranges, Verdict};
+use domain::classified::Place;
+use domain::classifier::Classifier;
+use domain::policy::Policy;
+use domain::visit::{NewVisit, Submitted};
+
+static CLASSIFIER: LazyLock<Classifier> = LazyLock::new(|| {
+    let mut ranges = Ranges::default();
+    let published = r#"{"prefixes": [{"ipv4Prefix": "66.249.64.0/27"}]}"#;
+    ranges
+        .add("Googlebot", published)
+        .expect("it is of the form");
+    Classifier::knowing(ranges)
+});
+
+/// The headers that are looked at.
+const HEADERS: [&str; 14] = [
+    "accept",
+    "accept-language",
+    "purpose",
+    "sec-ch-ua",
+    "sec-ch-ua-form-factors",
+    "sec-ch-ua-full-version-list",
+    "sec-ch-ua-mobile",
+    "sec-ch-ua-model",
+    "sec-ch-ua-platform",
+    "sec-ch-ua-platform-version",
+    "sec-fetch-dest",
+    "sec-fetch-mode",
+    "sec-purpose",
+    "x-moz",
+];
+
+/// More is not kept of any text: what `Submitted` allows of a URL, which is what becomes longest.
+const LONGEST: usize = 4_096;
+
+fuzz_target!(|text: &str| -> Corpus {
+    let submitted = if text.starts_with('{') {
+        serde_json::from_str(text).ok()
+    } else {
+        Some(of_lines(text))
+    };
+    let now = DateTime::from_timestamp(1_795_176_000, 0).expect("it is a moment");
+    let accept = |submitted| NewVisit::accept(submitted, &Policy::default(), now).ok();
+    let Some(visit) = submitted.and_then(accept) else {
+        return Corpus::Reject;
+    };
+    CLASSIFIER.forget();
+    check(visit);
+    Corpus::Keep
+});
+
+/// A line each: the user agent, the page behind its host, the referrer, and headers.
+fn of_lines(text: &str) -> Submitted {
+    let mut lines = text.lines().map(str::to_owned);
+    let mut next = || lines.next().unwrap_or_default();
+    Submitted {
+        user_agent: Some(next()),
+        url: format!("https://a.example/{}", next()),
+        referrer: Some(next()),
+        ip: "81.2.69.142".into(),
+        headers: Some(HashMap::from(HEADERS.map(|name| (name.to_owned(), next())))),
+        ..Submitted::default()
+    }
+}
+
+fn check(visit: NewVisit) {
+    let done = CLASSIFIER.classify(visit, "v".into(), Place::Unknown);
+    let verdict = &done.verdict;
+    assert!(verdict.score <= 100 && verdict.is_bot == (verdict.score >= 50));
+    assert!(verdict.name.as_ref().is_none_or(|name| name.len() <= 40));
+    let again = Verdict::of(
+        verdict.reasons.clone(),
+        verdict.name.clone(),
+        verdict.category,
+    );
+    assert_eq!(*verdict, again);
+    let agent = &done.findings.agent;
+    for kept in [&agent.brand, &agent.model, &agent.browser, &agent.os] {
+        assert!(kept.as_ref().is_none_or(|text| text.len() <= LONGEST));
+    }
+    assert!(done.origin.source.len() <= LONGEST && done.origin.medium.len() <= LONGEST);
+}
