@@ -115,6 +115,13 @@ pub(crate) async fn ask_all(
             tell(small, large, asked, &(name.to_owned(), report), None, duck).await;
         }
     }
+    let periods = [(7, &week), (90, &all), (91, &with_today)];
+    ask_in_order(small, large, &periods, only).await;
+}
+
+/// What needs the order of visits; the last period ends with today.
+async fn ask_in_order(small: &Made, large: &Made, periods: &[(u8, &Asked)], only: &str) {
+    let duck = HashMap::new();
     let ordered = [
         ("journeys, 3 pages", Report::Ways(3)),
         ("journeys, 5 pages", Report::Ways(5)),
@@ -124,14 +131,14 @@ pub(crate) async fn ask_all(
         ("goal", Report::Goal("/p/20")),
     ];
     for (report, what) in &ordered {
-        for (days, asked) in [(7, &week), (90, &all), (91, &with_today)] {
-            let mut asked = asked.clone();
+        for (days, asked) in periods {
+            let mut asked = (*asked).clone();
             if let Report::Goal(page) = what {
                 asked.reach = Some(Reach::Page(Pattern::parse(page).unwrap()));
             }
             let name = format!("{report}, {days} days");
             if name.contains(only) {
-                tell(small, large, &asked, &(name, what), None, duck).await;
+                tell(small, large, &asked, &(name, what), None, &duck).await;
             }
         }
     }

@@ -66,8 +66,8 @@ pub fn visitors(pack: &Pack, day: &Range<i64>) -> Vec<u8> {
     for run in pack.runs() {
         let mut at = pack.at[run.visits.clone()].iter();
         if at.any(|at| day.contains(&(pack.start + i64::from(*at)))) {
-            let [a, b, c, d, e, f, _, _] = run.visitor.to_be_bytes();
-            classes[usize::from(run.session.is_bot)].push([a, b, c, d, e, f]);
+            let [key @ .., _, _] = run.visitor.to_be_bytes();
+            classes[usize::from(run.session.is_bot)].push(key);
         }
     }
     for keys in &mut classes {
@@ -120,9 +120,10 @@ impl<'a> Lists<'a> {
             table.clear();
             table.resize((keys * 2).next_power_of_two(), (0, 0));
             for (period, keys) in heads {
-                for [a, b, c, d, e, f] in keys {
-                    let key = u64::from_be_bytes([0, 0, *a, *b, *c, *d, *e, *f]);
-                    came(&mut table, key, 1 << period);
+                for key in keys {
+                    let mut long = [0; 8];
+                    long[2..].copy_from_slice(key);
+                    came(&mut table, u64::from_be_bytes(long), 1 << period);
                 }
             }
             for (_, periods) in table.iter().filter(|(_, came)| *came != 0) {

@@ -88,9 +88,11 @@ impl Around {
                 }
                 Some(())
             })?;
-            each_group(after, |page, _, lines| match is_it(page) {
-                true => add_lines(&mut self.after, lines),
-                false => Some(()),
+            each_group(after, |page, _, lines| {
+                if is_it(page) {
+                    return add_lines(&mut self.after, lines);
+                }
+                Some(())
             })?;
         }
         Some(())

@@ -154,17 +154,21 @@ fn words(bytes: &[u8]) -> impl Iterator<Item = u32> {
     words.map(|word| u32::from_le_bytes(*word))
 }
 
-fn visitor([a, b, c, d, e, f, g, h, sessions @ ..]: &[u8; 12]) -> Visitor {
+fn visitor(bytes: &[u8; 12]) -> Visitor {
+    let [key @ .., _, _, _, _] = *bytes;
+    let [_, _, _, _, _, _, _, _, sessions @ ..] = *bytes;
     Visitor {
-        key: u64::from_le_bytes([*a, *b, *c, *d, *e, *f, *g, *h]),
-        sessions: u32::from_le_bytes(*sessions),
+        key: u64::from_le_bytes(key),
+        sessions: u32::from_le_bytes(sessions),
     }
 }
 
-fn session([a, b, c, d, e, f, g, h, i, j, k, l, is_bot]: &[u8; 13]) -> Session {
+fn session(bytes: &[u8; 13]) -> Session {
+    let [key @ .., _, _, _, _, _] = *bytes;
+    let [_, _, _, _, _, _, _, _, visits @ .., is_bot] = *bytes;
     Session {
-        key: u64::from_le_bytes([*a, *b, *c, *d, *e, *f, *g, *h]),
-        visits: u32::from_le_bytes([*i, *j, *k, *l]),
-        is_bot: *is_bot != 0,
+        key: u64::from_le_bytes(key),
+        visits: u32::from_le_bytes(visits),
+        is_bot: is_bot != 0,
     }
 }

@@ -156,14 +156,13 @@ impl Store {
         let subject = wanted.subject;
         let (folded, open) = split(asked, &plan.unfolded, &plan.scanned);
         let question = self.question(asked, What::Values(subject), &folded).await?;
-        let found = match self.answers.get(question.as_ref()) {
-            Some(found) => found,
-            None => {
-                let (values, _) = self.scan_values(asked, plan, subject, &folded).await?;
-                let found = Arc::new(Found::Values(values));
-                self.answers.keep(question, &found);
-                found
-            }
+        let found = if let Some(found) = self.answers.get(question.as_ref()) {
+            found
+        } else {
+            let (values, _) = self.scan_values(asked, plan, subject, &folded).await?;
+            let found = Arc::new(Found::Values(values));
+            self.answers.keep(question, &found);
+            found
         };
         let (values, as_of) = self.scan_values(asked, plan, subject, &open).await?;
         let folded = match &*found {

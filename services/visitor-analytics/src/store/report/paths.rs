@@ -60,9 +60,10 @@ impl Store {
         let (unfolded, days) = self.days_of(asked).await?;
         let is_of_pages = steps.iter().all(|step| matches!(step, Step::Page(_)));
         let what = What::Funnel(is_bot, patterns.clone(), rules);
-        let question = match is_of_pages && split(asked, &unfolded, &days).1.is_empty() {
-            true => self.question(asked, what, &days).await?,
-            false => None,
+        let question = if is_of_pages && split(asked, &unfolded, &days).1.is_empty() {
+            self.question(asked, what, &days).await?
+        } else {
+            None
         };
         if let Some(Found::Funnel(steps)) = self.answers.get(question.as_ref()).as_deref() {
             return Ok(Answered {

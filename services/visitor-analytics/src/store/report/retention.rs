@@ -43,12 +43,11 @@ impl Store {
             return Ok(told);
         }
         let (unfolded, days) = self.days_of(asked).await?;
-        let question = match split(asked, &unfolded, &days).1.is_empty() {
-            true => {
-                let what = What::Retention(is_bot, interval);
-                self.question(asked, what, &days).await?
-            }
-            false => None,
+        let question = if split(asked, &unfolded, &days).1.is_empty() {
+            let what = What::Retention(is_bot, interval);
+            self.question(asked, what, &days).await?
+        } else {
+            None
         };
         if let Some(Found::Retention(cohorts)) = self.answers.get(question.as_ref()).as_deref() {
             return Ok(Answered {

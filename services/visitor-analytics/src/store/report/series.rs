@@ -87,14 +87,13 @@ impl Store {
         let (folded, open) = split(asked, &plan.unfolded, &plan.scanned);
         let what = What::Parts(series.interval);
         let question = self.question(asked, what, &folded).await?;
-        let found = match self.answers.get(question.as_ref()) {
-            Some(found) => found,
-            None => {
-                let (parts, _) = self.scan_parts(asked, plan, series, &folded).await?;
-                let found = Arc::new(Found::Parts(parts));
-                self.answers.keep(question, &found);
-                found
-            }
+        let found = if let Some(found) = self.answers.get(question.as_ref()) {
+            found
+        } else {
+            let (parts, _) = self.scan_parts(asked, plan, series, &folded).await?;
+            let found = Arc::new(Found::Parts(parts));
+            self.answers.keep(question, &found);
+            found
         };
         let (parts, as_of) = self.scan_parts(asked, plan, series, &open).await?;
         let folded = match &*found {
