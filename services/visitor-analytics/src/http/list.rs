@@ -9,7 +9,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use chassis::Problem;
 use chrono::{DateTime, Datelike as _, Utc};
 use chrono_tz::Tz;
-use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
@@ -49,8 +48,9 @@ pub(super) struct Parameters {
     cursor: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, utoipa::ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "it only describes")]
 pub(super) enum IncludeBots {
     /// People only.
     False,
@@ -58,17 +58,6 @@ pub(super) enum IncludeBots {
     True,
     /// Bots only.
     Only,
-}
-
-impl IncludeBots {
-    /// The class that counts; `None` for both.
-    pub(super) fn class(wanted: Option<Self>) -> Option<bool> {
-        match wanted {
-            None | Some(Self::False) => Some(false),
-            Some(Self::True) => None,
-            Some(Self::Only) => Some(true),
-        }
-    }
 }
 
 /// Reads the parameters of `GET /visits`.
@@ -105,7 +94,12 @@ pub(super) fn named_site(name: &str) -> Result<String, Problem> {
 
 /// Whose visits count.
 pub(super) fn bots(rest: &mut BTreeMap<String, String>) -> Result<BotFilter, Problem> {
-    match rest.remove("include_bots").as_deref() {
+    bot_filter(rest.remove("include_bots").as_deref())
+}
+
+/// The same as text.
+pub(super) fn bot_filter(text: Option<&str>) -> Result<BotFilter, Problem> {
+    match text {
         None | Some("false") => Ok(BotFilter::Exclude),
         Some("true") => Ok(BotFilter::Include),
         Some("only") => Ok(BotFilter::Only),

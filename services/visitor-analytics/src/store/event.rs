@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use sqlx::types::Json;
 use uuid::Uuid;
 
+use super::visit::BotFilter;
 use super::{Store, StoreError};
 
 /// An event, as it is stored.
@@ -45,6 +46,8 @@ pub struct EventQuery {
     pub user_id: Option<String>,
     /// Only this visitor's.
     pub visitor_id: Option<String>,
+    /// Whether those of bots' sessions count.
+    pub bots: BotFilter,
     /// Each with one of these two in its metadata.
     pub metadata: Vec<(Value, Value)>,
     /// Only after this one, in the order of the list.
@@ -137,6 +140,16 @@ impl Store {
                      and ($6::text is null or e.visitor_id = $6)
                      and not exists (select from unnest($7::jsonb[], $8::jsonb[]) k (a, b)
                                      where not (e.metadata @> k.a or e.metadata @> k.b))
+                     and ($12::bool is distinct from false or not exists (
+                         select from visitor_analytics.session s
+                         where s.visitor_id = e.visitor_id and s.site_id = e.site_id and s.is_bot
+                           and s.started_at <= e.timestamp
+                           and s.last_seen_at > e.timestamp - interval '30 minutes'))
+                     and ($12::bool is distinct from true or exists (
+                         select from visitor_analytics.session s
+                         where s.visitor_id = e.visitor_id and s.site_id = e.site_id and s.is_bot
+                           and s.started_at <= e.timestamp
+                           and s.last_seen_at > e.timestamp - interval '30 minutes'))
                      and ($9::timestamptz is null or (e.timestamp, e.id) < ($9, $10::uuid))
                    order by e.timestamp desc, e.id desc limit $11) e
                where $1::text is null or of.domain = $1
@@ -152,6 +165,7 @@ impl Store {
             after,
             after_id,
             query.limit + 1,
+            query.bots.wanted(),
         );
         let rows = rows.fetch_all(&self.pool).await?.into_iter();
         let events = rows.map(|row| Event {
@@ -185,6 +199,16 @@ impl Store {
                  and ($6::text is null or e.visitor_id = $6)
                  and not exists (select from unnest($7::jsonb[], $8::jsonb[]) k (a, b)
                                  where not (e.metadata @> k.a or e.metadata @> k.b))
+                 and ($10::bool is distinct from false or not exists (
+                     select from visitor_analytics.session s
+                     where s.visitor_id = e.visitor_id and s.site_id = e.site_id and s.is_bot
+                       and s.started_at <= e.timestamp
+                       and s.last_seen_at > e.timestamp - interval '30 minutes'))
+                 and ($10::bool is distinct from true or exists (
+                     select from visitor_analytics.session s
+                     where s.visitor_id = e.visitor_id and s.site_id = e.site_id and s.is_bot
+                       and s.started_at <= e.timestamp
+                       and s.last_seen_at > e.timestamp - interval '30 minutes'))
                group by e.event_type order by count(*) desc, e.event_type limit $9"#,
             query.site.as_deref(),
             query.from,
@@ -195,6 +219,7 @@ impl Store {
             &texts as _,
             &others as _,
             query.limit,
+            query.bots.wanted(),
         );
         Ok(rows.fetch_all(&self.pool).await?)
     }

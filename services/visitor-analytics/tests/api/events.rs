@@ -281,3 +281,35 @@ async fn engagement_only_grows(pool: PgPool) {
     let report = json!({"engagement_seconds": 1, "scroll_depth": 1});
     assert_eq!(problem(system.post_to(&path).json(&report)).await.0, 404);
 }
+
+#[sqlx::test(migrations = false)]
+async fn what_bots_cause_is_told_where_it_is_asked_for(pool: PgPool) {
+    let system = start(pool).await;
+    let began = noon() - TimeDelta::hours(1);
+    for (visitor, agent) in [("person", FIREFOX), ("bot", "curl/8.5.0")] {
+        let sent = json!({"visitor_id": visitor, "user_agent": agent, "timestamp": began});
+        system.record(&visit(&sent)).await;
+    }
+    // The last one comes when the bot's session is over, the one before without any session.
+    for (visitor, kind, minutes) in [
+        ("person", "a", 1),
+        ("bot", "b", 29),
+        ("nobody", "c", 1),
+        ("bot", "d", 30),
+    ] {
+        let timestamp = began + TimeDelta::minutes(minutes);
+        let sent = json!({"visitor_id": visitor, "event_type": kind, "timestamp": timestamp});
+        assert_eq!(post(&system, &event(&sent)).await.0, 201);
+    }
+    for (wanted, told) in [("false", "acd"), ("true", "abcd"), ("only", "b")] {
+        let list = system.read(&format!("{PATH}?include_bots={wanted}")).await;
+        let counted = system
+            .read(&format!("{PATH}/by-type?include_bots={wanted}"))
+            .await;
+        for body in [list, counted] {
+            let mut kinds = types(&body);
+            kinds.sort_unstable();
+            assert_eq!(kinds.concat(), told, "{wanted}");
+        }
+    }
+}

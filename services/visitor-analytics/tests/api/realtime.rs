@@ -56,12 +56,22 @@ async fn the_last_half_hour_is_told(pool: PgPool) {
         .read("/analytics/realtime?include_bots=true&site=shop.example")
         .await;
     assert_eq!(everybody["visitors_now"], 3);
+    let second = system
+        .read("/analytics/realtime?page=/2&country=GB&source=!google")
+        .await;
+    assert_eq!(second["pages"], json!([line(json!("/2"), 2, 3)]));
+    assert_eq!(second["visitors_now"], 2);
 }
 
 #[sqlx::test(migrations = false)]
 async fn bad_questions_are_named(pool: PgPool) {
     let system = start(pool).await;
-    for (query, field) in [("", "site"), ("?site=no.example", "site"), ("?a=1", "a")] {
+    for (query, field) in [
+        ("", "site"),
+        ("?site=no.example", "site"),
+        ("?a=1", "a"),
+        ("?from=2026-11-20", "from"),
+    ] {
         let (status, _, named) = problem(system.get(&format!("/analytics/realtime{query}"))).await;
         assert!(status == 400 || status == 404);
         assert_eq!(named, field, "{query}");

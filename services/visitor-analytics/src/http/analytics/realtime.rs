@@ -7,24 +7,13 @@ use axum::extract::State;
 use chassis::Problem;
 use chassis::extract::Query;
 use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::super::error;
-use super::super::list::IncludeBots;
-use super::question;
+use super::super::pick;
+use super::question::{self, Pairs};
 use crate::store::{REALTIME_MINUTES, Realtime};
-
-/// The parameters.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(in crate::http) struct Parameters {
-    /// Which site; needed where there are several.
-    site: Option<String>,
-    /// Whether visits that were judged as bots' count.
-    include_bots: Option<IncludeBots>,
-}
 
 /// What is going on now.
 #[derive(Debug, Serialize, ToSchema)]
@@ -64,7 +53,10 @@ pub(in crate::http) struct Line {
 }
 
 /// Who is on the site, and what happened in the last half hour.
-#[utoipa::path(get, path = "/analytics/realtime", tag = "analytics", params(Parameters),
+///
+/// The site is needed where there are several. Filters are those of lists: each visit is judged by
+/// itself.
+#[utoipa::path(get, path = "/analytics/realtime", tag = "analytics", params(pick::Parameters),
     responses(
         (status = 200, body = Body, description = "What is going on"),
         (status = 400, description = "A parameter is wrong; `field` names it"),
@@ -72,12 +64,12 @@ pub(in crate::http) struct Line {
     ))]
 pub(in crate::http) async fn realtime(
     State(state): State<crate::http::State>,
-    Query(parameters): Query<Parameters>,
+    Query(pairs): Query<Pairs>,
 ) -> Result<Json<Body>, Problem> {
     let now = state.clock.now();
-    let site = question::site(&state.store, parameters.site).await?;
-    let is_bot = IncludeBots::class(parameters.include_bots);
-    let found = state.store.realtime(&site, is_bot, now).await;
+    let pick = pick::read(&state.store, pairs).await?;
+    let site = question::site(&state.store, pick.site.clone()).await?;
+    let found = state.store.realtime(&site, &pick, now).await;
     let found = found.map_err(|e| error::store(&e))?;
     Ok(Json(Body {
         site: site.domain,

@@ -14,7 +14,7 @@ use crate::domain::day::Day;
 use crate::domain::event::event_type;
 use crate::domain::visit::own_id;
 use crate::http::error;
-use crate::http::list::{cursor, limit, moment, named_site, read_cursor, wrong};
+use crate::http::list::{bot_filter, cursor, limit, moment, named_site, read_cursor, wrong};
 use crate::store::{Event, EventQuery, Store};
 
 /// Values in all conditions.
@@ -39,6 +39,8 @@ pub(in crate::http) struct Parameters {
     user_id: Option<String>,
     /// Only this visitor's.
     visitor_id: Option<String>,
+    /// Those of bots' sessions: `false` (without it), `true` or `only`.
+    include_bots: Option<String>,
     /// At most so many, 1 to 1,000; 50 without it. A condition on metadata is a parameter, too:
     /// `metadata.plan=pro`.
     limit: Option<i64>,
@@ -248,6 +250,7 @@ fn query(pairs: Pairs) -> Result<EventQuery, Problem> {
             "to" => query.to = Some(moment("to", &value)?),
             "user_id" => query.user_id = Some(own(value, "user_id")?),
             "visitor_id" => query.visitor_id = Some(own(value, "visitor_id")?),
+            "include_bots" => query.bots = bot_filter(Some(&value))?,
             "limit" => query.limit = limit(Some(&value))?,
             "cursor" => {
                 let after = read_cursor(&value);

@@ -1,9 +1,11 @@
 //! What is going on now, straight from the visits.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::{Postgres, QueryBuilder};
 
 use super::SiteOfReport;
-use crate::store::{Store, StoreError};
+use crate::domain::pick::Pick;
+use crate::store::{Store, StoreError, condition};
 
 /// Who has visited a page within this time is here.
 const HERE: TimeDelta = TimeDelta::minutes(5);
@@ -28,56 +30,70 @@ pub struct Realtime {
     pub sources: Vec<(Option<String>, i64, i64)>,
 }
 
+/// What happened, line by line: 0 all who are here, 1 a minute, 2 a page, 3 a country, 4 a source.
+#[derive(sqlx::FromRow)]
+struct Line {
+    kind: i32,
+    minute: Option<DateTime<Utc>>,
+    value: Option<String>,
+    visitors: i64,
+    visits: i64,
+}
+
+/// What follows the visits that count.
+const LISTS: &str = "),
+    listed as (
+        select 2 as kind, p.path as value, r.visitor_id
+        from recent r join visitor_analytics.page p on p.id = r.page_id
+        union all
+        select 3, l.country_code, r.visitor_id
+        from recent r left join visitor_analytics.place l on l.id = r.place_id
+        union all
+        select 4, o.source, r.visitor_id
+        from recent r
+        join visitor_analytics.session s on s.visitor_id = r.visitor_id
+            and s.started_at = r.timestamp and s.entry_visit_id = r.id
+        join visitor_analytics.origin o on o.id = r.origin_id),
+    ranked as (
+        select kind, value, count(distinct visitor_id) as visitors, count(*) as visits,
+               row_number() over (partition by kind order by count(*) desc,
+                   count(distinct visitor_id) desc, value nulls first) as place
+        from listed group by kind, value)
+    select 0 as kind, null::timestamptz as minute, null as value,
+           count(distinct visitor_id) as visitors, count(*) as visits, 0::bigint as place
+    from recent where is_here
+    union all
+    select 1, date_trunc('minute', timestamp), null, count(distinct visitor_id), count(*), 0
+    from recent group by 2
+    union all
+    select kind, null, value, visitors, visits, place from ranked where place <= ";
+
 impl Store {
-    /// The last half hour of a site; `is_bot` picks visits by how they were judged themselves.
+    /// The last half hour of a site; visits are picked by what each is itself.
     pub async fn realtime(
         &self,
         site: &SiteOfReport,
-        is_bot: Option<bool>,
+        pick: &Pick,
         now: DateTime<Utc>,
     ) -> Result<Realtime, StoreError> {
-        let rows = sqlx::query!(
-            r#"with recent as materialized (
-                   select v.id, v.timestamp, v.visitor_id, v.page_id, v.place_id, v.origin_id
-                   from visitor_analytics.visit v
-                   where v.site_id = $1 and v.timestamp > $2 and v.timestamp <= $3
-                     and ($4::bool is null or v.is_bot = $4)),
-               listed as (
-                   select 2 as kind, p.path as value, r.visitor_id
-                   from recent r join visitor_analytics.page p on p.id = r.page_id
-                   union all
-                   select 3, l.country_code, r.visitor_id
-                   from recent r left join visitor_analytics.place l on l.id = r.place_id
-                   union all
-                   select 4, o.source, r.visitor_id
-                   from recent r
-                   join visitor_analytics.session s on s.visitor_id = r.visitor_id
-                       and s.started_at = r.timestamp and s.entry_visit_id = r.id
-                   join visitor_analytics.origin o on o.id = r.origin_id),
-               ranked as (
-                   select kind, value, count(distinct visitor_id) as visitors, count(*) as visits,
-                          row_number() over (partition by kind order by count(*) desc,
-                              count(distinct visitor_id) desc, value nulls first) as place
-                   from listed group by kind, value)
-               select 0 as "kind!", null::timestamptz as minute, null as value,
-                      count(distinct visitor_id) as "visitors!", count(*) as "visits!", 0 as "place!"
-               from recent where timestamp > $5
-               union all
-               select 1, date_trunc('minute', timestamp), null, count(distinct visitor_id),
-                      count(*), 0
-               from recent group by 2
-               union all
-               select kind, null, value, visitors, visits, place from ranked where place <= $6
-               order by 1, 2, 6"#,
-            site.id,
-            now - TimeDelta::minutes(MINUTES),
-            now,
-            is_bot,
-            now - HERE,
-            MOST,
+        let mut select = QueryBuilder::<Postgres>::new(
+            "with recent as materialized (
+                 select v.id, v.timestamp, v.visitor_id, v.page_id, v.place_id, v.origin_id,
+                        v.timestamp > ",
         );
+        select.push_bind(now - HERE);
+        select.push(" as is_here from visitor_analytics.visit v where v.site_id = ");
+        select.push_bind(site.id).push(" and v.timestamp > ");
+        select.push_bind(now - TimeDelta::minutes(MINUTES));
+        select.push(" and v.timestamp <= ").push_bind(now);
+        if let Some(is_bot) = pick.is_bot {
+            select.push(" and v.is_bot = ").push_bind(is_bot);
+        }
+        condition::push(&mut select, &pick.filters, pick.zone);
+        select.push(LISTS).push_bind(MOST).push(" order by 1, 2, 6");
         let mut realtime = Realtime::default();
-        for row in rows.fetch_all(&self.pool).await? {
+        let lines: Vec<Line> = select.build_query_as().fetch_all(&self.pool).await?;
+        for row in lines {
             let list = match row.kind {
                 0 => {
                     realtime.visitors_now = row.visitors;
