@@ -9,6 +9,7 @@ mod event;
 mod explain;
 mod goal;
 mod import;
+mod judged;
 mod live;
 mod outbox;
 mod owed_location;

@@ -1,0 +1,65 @@
+//! A visit's verdict as it stands, to be changed for what was found out since.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::rejudge::{Change, stored};
+use super::session::VisitorKey;
+use super::{Store, StoreError};
+use crate::domain::bot::{Reason, Verdict};
+
+/// A visit and its verdict.
+pub(super) struct Judged {
+    id: Uuid,
+    timestamp: DateTime<Utc>,
+    pub(super) visitor: VisitorKey,
+    pub(super) session_id: Uuid,
+    /// Whether the session has been told of; `None` where there is none.
+    pub(super) announced: Option<bool>,
+    number: i32,
+    pub(super) verdict: Verdict,
+}
+
+impl Judged {
+    /// The same verdict with another reason.
+    pub(super) fn with(&self, reason: Reason) -> Change {
+        Change {
+            visitor: self.visitor.clone(),
+            session_id: self.session_id,
+            id: self.id,
+            timestamp: self.timestamp,
+            before: self.number,
+            verdict: self.verdict.with([reason]),
+            is_counted: true,
+        }
+    }
+}
+
+impl Store {
+    pub(super) async fn judged_visit(
+        &self,
+        (id, timestamp): (Uuid, DateTime<Utc>),
+    ) -> Result<Option<Judged>, StoreError> {
+        let found = sqlx::query!(
+            r#"select v.site_id, v.visitor_id, v.session_id, v.verdict_id, j.reasons, j.bot_name,
+                      j.category,
+                      (select announced from visitor_analytics.session s
+                       where s.id = v.session_id) as announced
+               from visitor_analytics.visit v
+               join visitor_analytics.verdict j on j.id = v.verdict_id
+               where v.id = $1 and v.timestamp = $2"#,
+            id,
+            timestamp,
+        );
+        let found = found.fetch_optional(&self.pool).await?;
+        Ok(found.map(|row| Judged {
+            id,
+            timestamp,
+            visitor: (row.site_id, row.visitor_id),
+            session_id: row.session_id,
+            announced: row.announced,
+            number: row.verdict_id,
+            verdict: stored(&row.reasons, row.bot_name, row.category.as_deref()),
+        }))
+    }
+}
