@@ -65,7 +65,7 @@ async fn make(visits: u32) -> Made {
     migrated.await.unwrap();
     let store = Store::new(pool.clone());
     // The last day with visits is not over.
-    let now: DateTime<Utc> = "2026-11-20T23:30:00Z".parse().unwrap();
+    let now: DateTime<Utc> = "2026-11-20T22:30:00Z".parse().unwrap();
     if count(&pool, "site").await == 0 {
         let months = (0..5).map(|month| now - TimeDelta::days(30 * month));
         store
@@ -148,6 +148,7 @@ async fn size(pool: &PgPool, visits: i64) {
         "rollup_day",
         "rollup_month",
         "rollup_clock",
+        "rollup_ways",
         "rollup_value",
         "visit_pack",
     ] {

@@ -16,6 +16,50 @@ pub struct Deed {
     pub steps: u16,
 }
 
+/// What visitors did, in any order. Those whose hashes begin alike are held together: a part fits
+/// into the processor's memory while it is sorted.
+#[derive(Clone, Debug)]
+pub struct Deeds {
+    parts: [Vec<Deed>; 64],
+    length: usize,
+}
+
+impl Default for Deeds {
+    fn default() -> Self {
+        Self {
+            parts: [const { vec![] }; 64],
+            length: 0,
+        }
+    }
+}
+
+impl Deeds {
+    /// Adds one.
+    pub fn push(&mut self, deed: Deed) {
+        let part = usize::try_from(deed.visitor >> 58).unwrap_or_default();
+        self.parts[part].push(deed);
+        self.length += 1;
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+}
+
+impl Extend<Deed> for Deeds {
+    fn extend<I: IntoIterator<Item = Deed>>(&mut self, deeds: I) {
+        deeds.into_iter().for_each(|deed| self.push(deed));
+    }
+}
+
 /// How steps have to follow each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rules {
@@ -30,12 +74,14 @@ pub struct Rules {
 impl Rules {
     /// How many visitors reach each step, the first one first.
     #[must_use]
-    pub fn count(&self, mut deeds: Vec<Deed>) -> Vec<i64> {
-        deeds.sort_unstable();
+    pub fn count(&self, deeds: Deeds) -> Vec<i64> {
         let mut counts = vec![0; self.steps];
-        for visitor in deeds.chunk_by(|a, b| a.visitor == b.visitor) {
-            for count in counts.iter_mut().take(self.reached(visitor)) {
-                *count += 1;
+        for mut part in deeds.parts {
+            part.sort_unstable();
+            for visitor in part.chunk_by(|a, b| a.visitor == b.visitor) {
+                for count in counts.iter_mut().take(self.reached(visitor)) {
+                    *count += 1;
+                }
             }
         }
         counts
@@ -90,7 +136,9 @@ mod tests {
             is_strict,
             window,
         };
-        let counts = rules.count(deeds.collect());
+        let mut all = Deeds::default();
+        all.extend(deeds);
+        let counts = rules.count(all);
         usize::try_from(counts.iter().sum::<i64>()).unwrap()
     }
 
@@ -137,7 +185,11 @@ mod tests {
             is_strict: false,
             window: 60,
         };
-        let deeds = vec![deed(2, 2, 5), deed(1, 1, 1), deed(2, 1, 4), deed(3, 2, 9)];
-        assert_eq!(rules.count(deeds), [2, 1]);
+        let other = u64::MAX;
+        let mut deeds = Deeds::default();
+        deeds.extend([deed(2, 2, 5), deed(1, 1, 1), deed(2, 1, 4), deed(3, 2, 9)]);
+        deeds.extend([deed(other, 2, 3), deed(other, 1, 2)]);
+        assert_eq!((deeds.len(), deeds.is_empty()), (6, false));
+        assert_eq!(rules.count(deeds), [3, 2]);
     }
 }

@@ -7,6 +7,7 @@
 pub mod around;
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -29,11 +30,40 @@ pub const OF_A_MONTH: usize = 20_000;
 /// A way: its first pages, [`NONE`] after the last, and whether there are more.
 pub type Way = ([Value; DEEPEST], bool);
 
+/// Sessions by way. Who visits chooses pages, but not the numbers of their paths.
+type Counts = HashMap<Way, i64, BuildHasherDefault<WayHasher>>;
+
+/// Mixes the few numbers of a way; hundreds of thousands are looked up for one answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WayHasher(u64);
+
+impl WayHasher {
+    fn mix(&mut self, number: u64) {
+        // The golden ratio of 2^64 (Knuth, The Art of Computer Programming, 6.4).
+        self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+impl Hasher for WayHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        let (eights, rest) = bytes.as_chunks();
+        eights
+            .iter()
+            .for_each(|eight| self.mix(u64::from_le_bytes(*eight)));
+        rest.iter().for_each(|byte| self.mix((*byte).into()));
+    }
+
+    fn finish(&self) -> u64 {
+        // The table looks at the last bits and at the first seven.
+        self.0 ^ self.0 >> 32
+    }
+}
+
 /// How often sessions take which way.
 #[derive(Clone, Debug, Default)]
 pub struct Ways {
     /// By way.
-    pub counts: HashMap<Way, i64>,
+    pub counts: Counts,
     /// All sessions, those too whose ways are not told apart.
     pub sessions: i64,
 }

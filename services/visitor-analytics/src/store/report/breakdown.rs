@@ -11,7 +11,7 @@ use super::unfolded::Want;
 use super::{Answered, Asked, Plan};
 use crate::domain::day::Day;
 use crate::domain::dimension::Dimension;
-use crate::domain::fold::Numbers;
+use crate::domain::fold::{NONE, Numbers};
 use crate::domain::question::{Interval, Subject, seconds, value_of};
 use crate::domain::scan::Counts;
 use crate::domain::sums::Sums;
@@ -60,9 +60,6 @@ pub struct Value {
 /// Numbers by the values' texts.
 type Texts = HashMap<Option<Arc<str>>, Numbers>;
 
-/// Numbers of people and of bots by texts.
-type Scanned = Vec<(Option<Arc<str>>, [Numbers; 2])>;
-
 impl Store {
     /// The values of a subject, in order; one more than the limit where there are more.
     pub async fn breakdown(
@@ -79,17 +76,12 @@ impl Store {
         };
         // On whatever clock the period is told, visitors are counted by the days of the site's.
         let plan = self.plan(&asked.by_days_of_site()).await?;
-        let mut texts = Texts::new();
-        let mut as_of = self
-            .add_scanned_values(asked, &plan, wanted, &mut texts)
-            .await?;
-        let answer = if plan.folded.is_none() && plan.open.is_empty() {
-            wanted.first(texts)
-        } else {
-            let (sums, at) = self.sums(asked, &plan, wanted, dimension).await?;
-            as_of = as_of.min(at);
-            self.with_texts(wanted, sums, texts).await?
-        };
+        let (mut all, mut as_of) = self.sums(asked, &plan, wanted, dimension).await?;
+        as_of = as_of.min(
+            self.add_scanned_values(asked, &plan, wanted, &mut all)
+                .await?,
+        );
+        let answer = self.with_texts(wanted, all).await?;
         Ok(Answered { answer, as_of })
     }
 
@@ -119,18 +111,8 @@ impl Store {
         Ok((sum, as_of))
     }
 
-    /// The values that are wanted of sums and of what was scanned beside them.
-    async fn with_texts(
-        &self,
-        wanted: &Breakdown,
-        mut sums: Sums,
-        scanned: Texts,
-    ) -> Result<Vec<Value>, StoreError> {
-        let ids = self.value_ids(scanned.keys().flatten()).await?;
-        let id = |text: Option<Arc<str>>| text.map_or(0, |text| ids[&text].cast_unsigned());
-        let scanned = scanned.into_iter();
-        let scanned: Sums = scanned.map(|(text, numbers)| (id(text), numbers)).collect();
-        sums.add(scanned.into_lines());
+    /// The values that are wanted.
+    async fn with_texts(&self, wanted: &Breakdown, sums: Sums) -> Result<Vec<Value>, StoreError> {
         if wanted.order == Order::Value || wanted.property.is_some() {
             let texts = self.texts(sums.lines().iter().map(|line| line.0)).await?;
             let lines = sums.into_lines().into_iter();
@@ -151,7 +133,7 @@ impl Store {
         asked: &Asked,
         plan: &Plan,
         wanted: &Breakdown,
-        sums: &mut Texts,
+        sums: &mut Sums,
     ) -> Result<DateTime<Utc>, StoreError> {
         let subject = wanted.subject;
         let (folded, open) = split(asked, &plan.unfolded, &plan.scanned);
@@ -160,32 +142,35 @@ impl Store {
             found
         } else {
             let (values, _) = self.scan_values(asked, plan, subject, &folded).await?;
-            let found = Arc::new(Found::Values(values));
+            let found = Arc::new(Found::Parts(values));
             self.answers.keep(question, &found);
             found
         };
         let (values, as_of) = self.scan_values(asked, plan, subject, &open).await?;
         let folded = match &*found {
-            Found::Values(folded) => &folded[..],
+            Found::Parts(folded) => &folded[..],
             _ => &[],
         };
         let may_miss = subject != Subject::Of(Dimension::Property);
-        for (text, both) in folded.iter().chain(&values) {
-            let numbers = wanted.of_class(*both);
-            if numbers.visits > 0 && (may_miss || text.is_some()) {
-                *sums.entry(text.clone()).or_default() += numbers;
-            }
+        for values in [folded, &values] {
+            let lines = values
+                .iter()
+                .map(|(value, both)| (*value, wanted.of_class(*both)));
+            let lines =
+                lines.filter(|(value, numbers)| numbers.visits > 0 && (may_miss || *value != NONE));
+            sums.add(lines.collect::<Sums>().into_lines());
         }
         Ok(as_of)
     }
 
+    /// The numbers of people and of bots by the numbers of their values' texts.
     async fn scan_values(
         &self,
         asked: &Asked,
         plan: &Plan,
         subject: Subject,
         days: &[Day],
-    ) -> Result<(Scanned, DateTime<Utc>), StoreError> {
+    ) -> Result<(Vec<(u32, [Numbers; 2])>, DateTime<Utc>), StoreError> {
         let mut reader = Reader::new(self, asked, &plan.unfolded, &[subject.field()]);
         let mut counts = Counts::default();
         let count = |day: &DayOfPacks, lexicon: &Lexicon| {
@@ -195,6 +180,13 @@ impl Store {
         reader.each(days, &By::Subject(subject), count).await?;
         let values = counts.values();
         let values = values.map(|(value, numbers)| (reader.lexicon.text(value), numbers));
+        let values: Vec<_> = values.collect();
+        let texts = values.iter().filter_map(|(text, _)| text.as_ref());
+        let ids = self.value_ids(texts).await?;
+        let id = |text: Option<Arc<str>>| text.map_or(NONE, |text| ids[&text].cast_unsigned());
+        let values = values
+            .into_iter()
+            .map(|(text, numbers)| (id(text), numbers));
         Ok((values.collect(), reader.as_of))
     }
 

@@ -49,9 +49,7 @@ pub(super) struct Question {
 /// An answer.
 #[derive(Clone, Debug)]
 pub(super) enum Found {
-    /// By text.
-    Values(Vec<(Option<Arc<str>>, [Numbers; 2])>),
-    /// By the place of a series' part.
+    /// By the number of a value's text, or by the place of a series' part.
     Parts(Vec<(Value, [Numbers; 2])>),
     /// Visitors by step.
     Funnel(Vec<i64>),
@@ -63,10 +61,6 @@ impl Found {
     /// About how many bytes it takes.
     fn size(&self) -> usize {
         match self {
-            Self::Values(values) => {
-                let texts = values.iter().filter_map(|(text, _)| text.as_ref());
-                values.len() * 112 + texts.map(|text| text.len()).sum::<usize>()
-            }
             Self::Parts(parts) => parts.len() * 88,
             Self::Funnel(steps) => steps.len() * 8,
             Self::Retention(cohorts) => cohorts.iter().map(|cohort| 24 + cohort.len() * 8).sum(),

@@ -9,18 +9,18 @@ use super::{Answered, Asked, Unfolded};
 use crate::domain::day::Day;
 use crate::domain::dimension::Dimension;
 use crate::domain::fold::Value;
-use crate::domain::funnel::{Deed, Rules};
-use crate::domain::journey::page;
+use crate::domain::funnel::{Deed, Deeds, Rules};
+use crate::domain::pack::{Field, Pack};
 use crate::domain::pattern::Pattern;
 use crate::domain::question::{Subject, seconds};
-use crate::domain::scan::each_session;
+use crate::domain::scan::{Groups, Prepared};
 use crate::store::rollup::{Lexicon, visitor_key};
 use crate::store::{Store, StoreError};
 
 /// Deeds, or visitors, that are held in memory for one question.
 pub(super) const MOST: usize = 4_000_000;
 pub(super) const BY_PAGE: By<'static> = By::Subject(Subject::Of(Dimension::Page));
-pub(super) const PAGE: crate::domain::pack::Field = crate::domain::pack::Field::Page;
+pub(super) const PAGE: Field = Field::Page;
 
 /// A step of a funnel.
 #[derive(Clone, Debug)]
@@ -57,7 +57,8 @@ impl Store {
                 Step::Event(_) => none.clone(),
             })
             .collect();
-        let (unfolded, days) = self.days_of(asked).await?;
+        // No visitor lies in two packs of a day of the site's.
+        let (unfolded, days) = self.days_of(&asked.by_days_of_site()).await?;
         let is_of_pages = steps.iter().all(|step| matches!(step, Step::Page(_)));
         let what = What::Funnel(is_bot, patterns.clone(), rules);
         let question = if is_of_pages && split(asked, &unfolded, &days).1.is_empty() {
@@ -71,30 +72,36 @@ impl Store {
                 as_of: asked.now,
             });
         }
-        let mut deeds: Vec<Deed> = vec![];
+        let mut deeds = Deeds::default();
+        let mut matching = Matching::new(&patterns);
         let mut reader = Reader::new(self, asked, &unfolded, &[PAGE]);
         reader
             .each(&days, &BY_PAGE, |day, lexicon| {
-                let steps = matching(lexicon, &patterns);
+                let steps = matching.of(lexicon);
                 let period = seconds(&day.day);
-                each_session(&day.packs, day.is_mixed, |one, run| {
-                    let is_wanted = is_bot.is_none_or(|is_bot| run.session.is_bot == is_bot);
-                    if !is_wanted || !one.passes_session(&run) || deeds.len() > MOST {
-                        return;
-                    }
-                    for row in run.visits.filter(|row| one.passes_visit(*row)) {
-                        let at = one.pack.start + i64::from(one.pack.at[row]);
-                        let steps = steps[page(one, row) as usize];
-                        if period.contains(&at) && (steps != 0 || rules.is_strict) {
-                            deeds.push(Deed {
-                                visitor: run.visitor,
-                                at,
-                                order: u32::try_from(row).unwrap_or(u32::MAX),
-                                steps,
-                            });
+                for one in &day.packs {
+                    let column = one.column(PAGE);
+                    let steps = of_places(one, steps);
+                    for run in one.pack.runs() {
+                        let is_wanted = is_bot.is_none_or(|is_bot| run.session.is_bot == is_bot);
+                        if !is_wanted || !one.passes_session(&run) || deeds.len() > MOST {
+                            continue;
+                        }
+                        for row in run.visits {
+                            let steps = steps[column.place(row)];
+                            let at = one.pack.start + i64::from(one.pack.at[row]);
+                            let may_count = (steps != 0 || rules.is_strict) && period.contains(&at);
+                            if may_count && one.passes_visit(row) {
+                                deeds.push(Deed {
+                                    visitor: run.visitor,
+                                    at,
+                                    order: u32::try_from(row).unwrap_or(u32::MAX),
+                                    steps,
+                                });
+                            }
                         }
                     }
-                });
+                }
             })
             .await?;
         if deeds.len() <= MOST {
@@ -159,17 +166,42 @@ impl Store {
     }
 }
 
-/// For each value so far the patterns that it matches, a bit each.
-pub(super) fn matching(lexicon: &Lexicon, patterns: &[Pattern]) -> Vec<u16> {
-    let of = |value: Value| {
-        let text = lexicon.text(value)?;
-        let matches = patterns
-            .iter()
-            .enumerate()
-            .filter(|(_, p)| p.matches(&text));
-        Some(matches.fold(0, |bits, (place, _)| bits | 1 << place))
+/// The steps that visits of the pages at the places of a pack's column can be.
+fn of_places(one: &Prepared<Arc<Pack>>, steps: &[u16]) -> Vec<u16> {
+    let Groups::Of(_, values) = &one.groups else {
+        return vec![];
     };
-    (0..=lexicon.last())
-        .map(|value| of(value).unwrap_or_default())
-        .collect()
+    let first = values.iter().map(|values| values.first().copied());
+    let steps = first.map(|page| steps[page.unwrap_or_default() as usize]);
+    steps.collect()
+}
+
+/// Which patterns values match, a bit each.
+pub(super) struct Matching<'a> {
+    patterns: &'a [Pattern],
+    bits: Vec<u16>,
+}
+
+impl<'a> Matching<'a> {
+    pub(super) fn new(patterns: &'a [Pattern]) -> Self {
+        Self {
+            patterns,
+            bits: vec![0],
+        }
+    }
+
+    /// Of each value so far; most are known from the days before.
+    pub(super) fn of(&mut self, lexicon: &Lexicon) -> &[u16] {
+        let known = Value::try_from(self.bits.len()).unwrap_or(Value::MAX);
+        for value in known..=lexicon.last() {
+            let text = lexicon.text(value);
+            let matches = |(place, pattern): (usize, &Pattern)| {
+                let matches = text.as_ref().is_some_and(|text| pattern.matches(text));
+                u16::from(matches) << place
+            };
+            let bits = self.patterns.iter().enumerate().map(matches);
+            self.bits.push(bits.fold(0, std::ops::BitOr::bitor));
+        }
+        &self.bits
+    }
 }

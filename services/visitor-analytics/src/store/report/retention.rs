@@ -55,6 +55,16 @@ impl Store {
                 as_of: asked.now,
             });
         }
+        if let Some(told) = self
+            .cohorts_of_days(asked, is_bot, interval, &starts)
+            .await?
+        {
+            if let Counted::Fits(cohorts) = &told.answer {
+                let found = Arc::new(Found::Retention(cohorts.clone()));
+                self.answers.keep(question, &found);
+            }
+            return Ok(told);
+        }
         let mut comings = Comings::default();
         let mut reader = Reader::new(self, asked, &unfolded, &[]);
         reader

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::packed::{DayOfPacks, Reader};
-use super::paths::{BY_PAGE, PAGE, matching};
+use super::paths::{BY_PAGE, Matching, PAGE};
 use super::unfolded::Want;
 use super::{Answered, Asked, Plan, UNREADABLE};
 use crate::domain::fold::Value;
@@ -91,10 +91,11 @@ impl Store {
     ) -> Result<Answered<AroundPage>, StoreError> {
         let known = self.known_ways(asked, 0).await?;
         let mut scanned = Around::default();
+        let mut matching = Matching::new(std::slice::from_ref(wanted));
         let reader = self
             .scan(asked, &known.plan, |day, lexicon| {
                 let packs = (&day.packs[..], day.is_mixed);
-                let is_it = matching(lexicon, std::slice::from_ref(wanted));
+                let is_it = matching.of(lexicon);
                 scanned.add(packs, &seconds(&day.day), is_bot, |page| {
                     is_it[page as usize] != 0
                 });
