@@ -66,6 +66,9 @@ impl Pattern {
             .utf8_empty(false)
             .which_captures(WhichCaptures::Implicit)
             .onepass(false)
+            // What the words leave of them is rarely helped by looking for letters first, and a
+            // text of many such letters costs five times as much.
+            .auto_prefilter(false)
             .hybrid_cache_capacity(REMEMBERED);
         let mut builder = Regex::builder();
         let builder = builder.configure(engine).syntax(self.syntax());
