@@ -4,6 +4,7 @@
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use common::clock::Clock;
@@ -21,6 +22,8 @@ use crate::store::{Outcome, Recorded, Store};
 const REMEMBERED: usize = 10_000;
 /// Sessions that may wait to be judged; more are judged when they have grown further.
 const WAITING: usize = 256;
+/// Where the database did not answer.
+const AGAIN: Duration = Duration::from_secs(1);
 /// A session is judged when it has this many visits, and whenever it has doubled.
 const FIRST_LOOK: u32 = 8;
 /// So many sites within so long.
@@ -160,11 +163,17 @@ impl Watcher {
             let Some(Some(suspect)) = next else {
                 return;
             };
-            self.judge(suspect).await;
+            if self.judge(&suspect).await {
+                continue;
+            }
+            // When too many wait, it is judged when it has grown further.
+            let _ = self.watch.suspects.try_send(suspect);
+            stop.run_until_cancelled(tokio::time::sleep(AGAIN)).await;
         }
     }
 
-    async fn judge(&self, suspect: Suspect) {
+    /// Returns whether it could be judged.
+    async fn judge(&self, suspect: &Suspect) -> bool {
         let now = self.clock.now();
         let judged = self
             .store
@@ -177,11 +186,13 @@ impl Watcher {
                 tracing::info!(session = %suspect.session, ?codes, "a session is a bot's");
                 metrics::counter!("visits_sessions_found_out_total").increment(1);
                 let until = suspect.seen_at + GAP;
-                self.watch.bots.insert(suspect.visitor, until);
+                self.watch.bots.insert(suspect.visitor.clone(), until);
             }
             Err(error) => {
                 tracing::warn!(session = %suspect.session, %error, "a session is judged later");
+                return false;
             }
         }
+        true
     }
 }
