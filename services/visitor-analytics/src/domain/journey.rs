@@ -23,9 +23,9 @@ pub const DEEPEST: usize = 5;
 /// Different ways that are told apart; what comes after them is counted together.
 const MOST: usize = 200_000;
 /// The ways of a day that are kept for each class and depth: the most frequent ones.
-pub const OF_A_DAY: usize = 5_000;
+pub const OF_A_DAY: usize = 2_000;
 /// The ways of a month.
-pub const OF_A_MONTH: usize = 20_000;
+pub const OF_A_MONTH: usize = 10_000;
 
 /// A way: its first pages, [`NONE`] after the last, and whether there are more.
 pub type Way = ([Value; DEEPEST], bool);
@@ -47,10 +47,12 @@ impl WayHasher {
 impl Hasher for WayHasher {
     fn write(&mut self, bytes: &[u8]) {
         let (eights, rest) = bytes.as_chunks();
-        eights
-            .iter()
-            .for_each(|eight| self.mix(u64::from_le_bytes(*eight)));
-        rest.iter().for_each(|byte| self.mix((*byte).into()));
+        for eight in eights {
+            self.mix(u64::from_le_bytes(*eight));
+        }
+        for byte in rest {
+            self.mix((*byte).into());
+        }
     }
 
     fn finish(&self) -> u64 {
@@ -125,6 +127,8 @@ impl Ways {
     #[must_use]
     pub fn add_bytes(&mut self, bytes: &[u8], is_bot: Option<bool>) -> Option<()> {
         for mut bytes in of_classes(bytes, is_bot)?.into_iter().flatten() {
+            // A way takes ten bytes or more, as a rule: a table that grows is filled twice.
+            self.counts.reserve(bytes.len() / 10);
             let bytes = &mut bytes;
             let mut rest = number(bytes)?;
             while !bytes.is_empty() {

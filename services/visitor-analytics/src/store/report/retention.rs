@@ -36,12 +36,6 @@ impl Store {
             .iter()
             .map(|bucket| bucket.start)
             .collect();
-        if let Some(told) = self
-            .cohorts_of_days(asked, is_bot, interval, &starts)
-            .await?
-        {
-            return Ok(told);
-        }
         let (unfolded, days) = self.days_of(asked).await?;
         let question = if split(asked, &unfolded, &days).1.is_empty() {
             let what = What::Retention(is_bot, interval);
