@@ -21,7 +21,8 @@ alter table visitor_analytics.visit_pack add column change uuid;
 alter table visitor_analytics.visit_pack add column visitors bytea;
 alter table visitor_analytics.visit_pack alter column visitors set storage external;
 
--- What was folded before is folded again, as far as its visits are there.
+-- What was folded before has no ways, no properties and no bots' categories: it is folded again, as
+-- far as its visits are there.
 insert into visitor_analytics.unfolded_day (site_id, day, due_at)
 select r.site_id, r.day, now()
 from visitor_analytics.rollup_day r
