@@ -372,6 +372,7 @@ async fn a_site_counts_the_properties_that_it_names(pool: PgPool) {
     assert!(system.count("unfolded_day").await > 0);
     for _ in 0..2 {
         let lines = system.read(&by_plan).await;
+        assert_eq!(lines["by"], "property:plan");
         let visits = |line: &Value| (line["value"].clone(), line["visits"].clone());
         let lines: Vec<_> = lines["data"]
             .as_array()

@@ -28,7 +28,7 @@ pub(in crate::http) struct Body {
     #[serde(flatten)]
     scope: Scope,
     /// The dimension.
-    by: &'static str,
+    by: String,
     /// In the order that was asked for.
     data: Vec<Line>,
     /// Leads to the next page; `null` on the last.
@@ -106,7 +106,10 @@ pub(in crate::http) async fn breakdown(
         }
     }
     Ok(Json(Body {
-        by: wanted.subject.name(),
+        by: wanted.property.as_ref().map_or_else(
+            || wanted.subject.name().to_owned(),
+            |property| format!("property:{property}"),
+        ),
         next_cursor: more.then(|| cursor(fingerprint, wanted.offset + wanted.limit)),
         data,
         scope: Scope::of(&question, found.as_of),
@@ -144,7 +147,7 @@ async fn by_goal(store: &Store, question: &Question) -> Result<Json<Body>, Probl
     data.sort_by_key(|line| std::cmp::Reverse(line.sessions));
     data.truncate(usize::try_from(limit).unwrap_or_default());
     Ok(Json(Body {
-        by: "goal",
+        by: "goal".into(),
         next_cursor: None,
         data,
         scope: Scope::of(question, as_of),
