@@ -181,7 +181,8 @@ impl Store {
         Ok(events.collect())
     }
 
-    /// What happened how often, the most frequent first.
+    /// What happened how often, the most frequent first. Bots' sessions are asked for in two
+    /// conditions, each of which PostgreSQL can make a join of.
     pub async fn events_by_type(&self, query: &EventQuery) -> Result<Vec<OfType>, StoreError> {
         let (texts, others) = halves(&query.metadata);
         let rows = sqlx::query_as!(

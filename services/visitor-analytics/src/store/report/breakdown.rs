@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::kept::{Found, What, split};
+use super::kept::{What, split};
 use super::packed::{By, DayOfPacks, Reader};
 use super::unfolded::Want;
 use super::{Answered, Asked, Plan};
@@ -138,21 +138,11 @@ impl Store {
         let subject = wanted.subject;
         let (folded, open) = split(asked, &plan.unfolded, &plan.scanned);
         let question = self.question(asked, What::Values(subject), &folded).await?;
-        let found = if let Some(found) = self.answers.get(question.as_ref()) {
-            found
-        } else {
-            let (values, _) = self.scan_values(asked, plan, subject, &folded).await?;
-            let found = Arc::new(Found::Parts(values));
-            self.answers.keep(question, &found);
-            found
-        };
+        let scanned = self.scan_values(asked, plan, subject, &folded);
+        let found = self.answers.parts(question, scanned).await?;
         let (values, as_of) = self.scan_values(asked, plan, subject, &open).await?;
-        let folded = match &*found {
-            Found::Parts(folded) => &folded[..],
-            _ => &[],
-        };
         let may_miss = subject != Subject::Of(Dimension::Property);
-        for values in [folded, &values] {
+        for values in [found.parts(), &values] {
             let lines = values
                 .iter()
                 .map(|(value, both)| (*value, wanted.of_class(*both)));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use chrono::{NaiveDate, TimeDelta};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use uuid::Uuid;
 
@@ -50,14 +50,25 @@ pub(super) struct Question {
 #[derive(Clone, Debug)]
 pub(super) enum Found {
     /// By the number of a value's text, or by the place of a series' part.
-    Parts(Vec<(Value, [Numbers; 2])>),
+    Parts(Parts),
     /// Visitors by step.
     Funnel(Vec<i64>),
     /// Visitors by cohort.
     Retention(Vec<Vec<i64>>),
 }
 
+/// Numbers of people and of bots by the place of a series' part, or by the number of a value's text.
+pub(super) type Parts = Vec<(Value, [Numbers; 2])>;
+
 impl Found {
+    /// Its parts, where it consists of them.
+    pub(super) fn parts(&self) -> &[(Value, [Numbers; 2])] {
+        match self {
+            Self::Parts(parts) => parts,
+            _ => &[],
+        }
+    }
+
     /// About how many bytes it takes.
     fn size(&self) -> usize {
         match self {
@@ -80,6 +91,21 @@ impl Answers {
     pub(super) fn get(&self, question: Option<&Arc<Question>>) -> Option<Arc<Found>> {
         let mut known = self.0.lock().expect(NOT_POISONED);
         known.get(question?)
+    }
+
+    /// Parts that are known, or what `scanned` finds, which is kept then.
+    pub(super) async fn parts(
+        &self,
+        question: Option<Arc<Question>>,
+        scanned: impl Future<Output = Result<(Parts, DateTime<Utc>), StoreError>>,
+    ) -> Result<Arc<Found>, StoreError> {
+        if let Some(found) = self.get(question.as_ref()) {
+            return Ok(found);
+        }
+        let (parts, _) = scanned.await?;
+        let found = Arc::new(Found::Parts(parts));
+        self.keep(question, &found);
+        Ok(found)
     }
 
     pub(super) fn keep(&self, question: Option<Arc<Question>>, found: &Arc<Found>) {

@@ -1,11 +1,10 @@
 //! Numbers part by part.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use super::kept::{Found, What, split};
+use super::kept::{What, split};
 use super::packed::{By, DayOfPacks, Reader};
 use super::unfolded::Want;
 use super::{Answered, Asked, Plan, UNREADABLE};
@@ -87,20 +86,10 @@ impl Store {
         let (folded, open) = split(asked, &plan.unfolded, &plan.scanned);
         let what = What::Parts(series.interval);
         let question = self.question(asked, what, &folded).await?;
-        let found = if let Some(found) = self.answers.get(question.as_ref()) {
-            found
-        } else {
-            let (parts, _) = self.scan_parts(asked, plan, series, &folded).await?;
-            let found = Arc::new(Found::Parts(parts));
-            self.answers.keep(question, &found);
-            found
-        };
+        let scanned = self.scan_parts(asked, plan, series, &folded);
+        let found = self.answers.parts(question, scanned).await?;
         let (parts, as_of) = self.scan_parts(asked, plan, series, &open).await?;
-        let folded = match &*found {
-            Found::Parts(folded) => &folded[..],
-            _ => &[],
-        };
-        for (place, numbers) in folded.iter().chain(&parts) {
+        for (place, numbers) in found.parts().iter().chain(&parts) {
             series.buckets[*place as usize].add(*numbers);
         }
         Ok(as_of)
