@@ -35,6 +35,8 @@ const DRAIN: Duration = Duration::from_secs(10);
 
 type Worker = Box<dyn FnOnce(CancellationToken) -> BoxFuture<'static, ()> + Send>;
 
+type StartupCheck = BoxFuture<'static, anyhow::Result<()>>;
+
 /// A service, ready to be served.
 pub struct App {
     /// The service's name.
@@ -43,6 +45,8 @@ pub struct App {
     pub router: Router,
     workers: Vec<(&'static str, Worker)>,
     closing: CancellationToken,
+    observer: Arc<Observer>,
+    startup_checks: Vec<StartupCheck>,
 }
 
 impl App {
@@ -83,7 +87,7 @@ impl App {
             // Together: each layer of a router costs every request two allocations.
             .layer(
                 ServiceBuilder::new()
-                    .layer(from_fn_with_state(observer, observe))
+                    .layer(from_fn_with_state(observer.clone(), observe))
                     .layer(DefaultBodyLimit::max(MAX_BODY)),
             );
         let workers = vec![];
@@ -92,6 +96,8 @@ impl App {
             router,
             workers,
             closing: CancellationToken::new(),
+            observer,
+            startup_checks: vec![],
         }
     }
 
@@ -100,6 +106,16 @@ impl App {
     #[must_use]
     pub fn closing(mut self, closing: CancellationToken) -> Self {
         self.closing = closing;
+        self
+    }
+
+    /// Adds a check that runs before the first connection is accepted; its error ends the start.
+    #[must_use]
+    pub fn check_at_startup(
+        mut self,
+        check: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) -> Self {
+        self.startup_checks.push(Box::pin(check));
         self
     }
 
@@ -138,6 +154,9 @@ impl App {
     ) -> anyhow::Result<()> {
         let name = self.name;
         let span = tracing::info_span!("service", name);
+        for check in self.startup_checks {
+            check.await?;
+        }
         let mut workers = JoinSet::new();
         let stop = CancellationToken::new();
         for (worker, run) in self.workers {
@@ -155,8 +174,12 @@ impl App {
             self.closing.cancel();
             tokio::time::sleep(DRAIN).await;
         };
+        let served = async {
+            connections::serve(listener, self.router, shutdown.clone()).await;
+            self.observer.drained().await;
+        };
         tokio::select! {
-            () = connections::serve(listener, self.router, shutdown.clone()) => {}
+            () = served => {}
             () = in_time => tracing::warn!(service = name, "requests dropped after {DRAIN:?}"),
             ended = workers.join_next() => {
                 ended.transpose().with_context(|| format!("a worker of {name} broke off"))?;

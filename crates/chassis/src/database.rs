@@ -5,7 +5,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection as _, PgConnection, PgPool};
+use sqlx::{Connection as _, PgConnection, PgPool, Row as _};
 
 use crate::health::Finding;
 use crate::settings::secret;
@@ -68,35 +68,88 @@ impl OptionalDatabaseArgs {
     }
 }
 
-/// A connection that was not used for so long may have died meanwhile.
-const PAUSE: Duration = Duration::from_secs(1);
+/// A connection that was idle for longer may have died and is pinged before it is used.
+const PING_AFTER: Duration = Duration::from_secs(1);
+/// Idle connections are closed after this time, so that a process at rest holds few.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// A connection that is given back must answer within this time, or it is closed.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A pool with the settings that this system's reads need: on solid-state disks random pages cost
-/// no more than others, and compiling a query takes longer than running it.
+/// What every connection is told (PostgreSQL, chapter 20). On solid-state disks random pages cost no
+/// more than others, and compiling a query takes longer than running it. The rest bounds what a
+/// process that is frozen, or a network that is cut without a word, can hold up: the server ends
+/// the transaction and frees its locks.
+const SESSION_OPTIONS: [(&str, &str); 9] = [
+    ("random_page_cost", "1.1"),
+    ("jit", "off"),
+    ("client_min_messages", "warning"),
+    ("statement_timeout", "25s"),
+    ("idle_in_transaction_session_timeout", "5s"),
+    ("tcp_user_timeout", "10s"),
+    ("tcp_keepalives_idle", "5s"),
+    ("tcp_keepalives_interval", "2s"),
+    ("tcp_keepalives_count", "3"),
+];
+
+/// Statements of background work and commands may take longer than those of requests.
+const BACKGROUND_STATEMENT_TIMEOUT: (&str, &str) = ("statement_timeout", "15min");
+
+/// A pool for background work beside a pool of requests, to the same database.
+#[must_use]
+pub fn background_pool(requests: &PgPool, connections: u32) -> PgPool {
+    let options = (*requests.connect_options()).clone();
+    pooled(
+        options.options(SESSION_OPTIONS).options([BACKGROUND_STATEMENT_TIMEOUT]),
+        connections,
+    )
+}
+
+/// A pool for requests, whose connections have [`SESSION_OPTIONS`].
 #[must_use]
 pub fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
+    pooled(options.options(SESSION_OPTIONS), connections)
+}
+
+fn pooled(options: PgConnectOptions, connections: u32) -> PgPool {
     use sqlx::ConnectOptions as _;
-    let options = options
-        .options([
-            ("random_page_cost", "1.1"),
-            ("jit", "off"),
-            ("client_min_messages", "warning"),
-        ])
-        .disable_statement_logging();
+    let options = options.disable_statement_logging();
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(Duration::from_secs(5))
+        .idle_timeout(IDLE_TIMEOUT)
         // Whether a connection still lives is asked after a pause, not before every statement.
         .test_before_acquire(false)
         .before_acquire(|connection, used| {
             Box::pin(async move {
-                if used.idle_for > PAUSE {
+                if used.idle_for > PING_AFTER {
                     connection.ping().await?;
                 }
                 Ok(true)
             })
         })
+        .after_release(|connection, _| Box::pin(async { Ok(is_reusable(connection).await) }))
         .connect_lazy_with(options)
+}
+
+/// Whether a connection that is given back is outside of any transaction. sqlx counts a transaction
+/// only when the answer to its `BEGIN` has been read: a future that is dropped before leaves one
+/// open that sqlx does not know of, and the next user's statements would be rolled back with it.
+async fn is_reusable(connection: &mut PgConnection) -> bool {
+    // A transaction's own time stands still from its first statement on.
+    let question = sqlx::raw_sql("select now() <> statement_timestamp()");
+    let answer = tokio::time::timeout(RELEASE_TIMEOUT, question.fetch_one(connection)).await;
+    let in_transaction = match answer {
+        Ok(Ok(row)) => row.try_get(0),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(sqlx::Error::WorkerCrashed),
+    };
+    let reason = match in_transaction {
+        Ok(false) => return true,
+        Ok(true) => "open_transaction",
+        Err(_) => "no_answer",
+    };
+    metrics::counter!("database_connections_discarded_total", "reason" => reason).increment(1);
+    false
 }
 
 /// How to connect to a pool's database for statements that find every row by its key. They are
@@ -129,8 +182,11 @@ pub async fn migrate(
     schema: &'static str,
     migrator: Migrator,
 ) -> Result<(), SchemaError> {
-    // Not from the pool, which would wait and not say why.
-    let options = pool.connect_options();
+    // Not from the pool, which would wait and not say why, and whose statements may not take long.
+    let options = (*pool.connect_options()).clone().options([
+        ("statement_timeout", "0"),
+        ("idle_in_transaction_session_timeout", "0"),
+    ]);
     let mut connection = PgConnection::connect_with(&options)
         .await
         .map_err(SchemaError::Away)?;
@@ -172,16 +228,12 @@ pub fn newest(migrator: &Migrator) -> i64 {
     migrator.iter().map(|m| m.version).max().unwrap_or(0)
 }
 
-/// Whether the database was out of reach (or out of room), so that the same may succeed later.
-/// Anything else is our mistake or the data's.
+/// Whether the database cannot do this now, so that the same may succeed later: it is out of reach,
+/// out of room, read-only, refuses us, or is not set up. Anything else is our mistake or the data's.
 #[must_use]
 pub fn is_away(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-            // Connection exceptions, insufficient resources, operator intervention, system
-            // errors, serialization failures and deadlocks (PostgreSQL, appendix A).
-            ["08", "53", "57", "58", "40"].contains(&&code[..2.min(code.len())])
-        }),
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| is_state_of_server(&code)),
         sqlx::Error::Io(_)
         | sqlx::Error::Tls(_)
         | sqlx::Error::Protocol(_)
@@ -190,5 +242,36 @@ pub fn is_away(error: &sqlx::Error) -> bool {
         | sqlx::Error::BeginFailed
         | sqlx::Error::WorkerCrashed => true,
         _ => false,
+    }
+}
+
+/// Whether an SQLSTATE speaks of the server or its set-up and not of a statement (PostgreSQL,
+/// appendix A).
+fn is_state_of_server(code: &str) -> bool {
+    let class = &code[..2.min(code.len())];
+    match class {
+        // Connection exceptions; transaction states, such as read-only or ended for being idle;
+        // authorization; missing databases and schemas; serialization failures and deadlocks;
+        // insufficient resources; objects in use; operator intervention; system errors; internal
+        // errors.
+        "08" | "25" | "28" | "3D" | "3F" | "40" | "53" | "55" | "57" | "58" | "XX" => true,
+        // Rights, tables and columns that are missing: `migrate` has not run, or roles are wrong.
+        "42" => matches!(code, "42501" | "42P01" | "42703" | "42883"),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_state_of_server;
+
+    #[test]
+    fn a_server_that_refuses_is_told_from_a_bad_statement() {
+        for code in ["25006", "28P01", "28000", "3D000", "42P01", "42501", "53100", "57P03", "25P03"] {
+            assert!(is_state_of_server(code), "{code}");
+        }
+        for code in ["22001", "23505", "42601", "42804", "P0001", ""] {
+            assert!(!is_state_of_server(code), "{code}");
+        }
     }
 }

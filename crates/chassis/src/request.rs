@@ -1,10 +1,10 @@
-//! What happens around every request: its id, a line in the log, its metrics, a time limit.
+//! What happens around every request: its id, a line in the log, its metrics, a time limit, and a
+//! task of its own.
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,8 @@ use axum::response::{IntoResponse as _, Response};
 use common::clock::Clock;
 use futures::FutureExt as _;
 use metrics::Histogram;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_http::decompression::RequestDecompressionLayer;
 
@@ -26,8 +28,13 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The W3C trace context, passed along as it came.
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// A request that takes longer is given up.
+/// Requests that are handled at a time, including those whose client has gone.
+const MAX_REQUESTS_IN_FLIGHT: u32 = 4_096;
+/// A request that takes longer is answered with 503; its handler still runs to its end.
 const LIMIT: Duration = Duration::from_secs(30);
+/// How long a handler goes on after its client has gone or was answered with 503. Longer than the
+/// database's `statement_timeout`.
+const ABANDON_AFTER: Duration = Duration::from_secs(35);
 /// A request that takes longer is told of even when it goes well.
 const SLOW: Duration = Duration::from_secs(1);
 /// Longer ids are replaced.
@@ -40,8 +47,10 @@ pub struct Context {
     pub id: HeaderValue,
     /// The caller's trace context, where it sent one.
     pub traceparent: Option<HeaderValue>,
-    /// Whether the request may take as long as it does.
-    unhurried: Cell<bool>,
+    /// When the client is answered with 503 if there is no other answer.
+    deadline: Instant,
+    /// Whether the request may take longer than others.
+    is_unhurried: Arc<AtomicBool>,
 }
 
 tokio::task_local! {
@@ -60,11 +69,21 @@ pub fn current() -> Option<Context> {
     CURRENT.try_with(Clone::clone).ok()
 }
 
+/// Whether nobody waits for the present request's answer any more, since it took too long. Long
+/// computations of several steps ask before each.
+#[must_use]
+pub fn is_overdue() -> bool {
+    let overdue = CURRENT.try_with(|context| {
+        context.deadline < Instant::now() && !context.is_unhurried.load(Ordering::Relaxed)
+    });
+    overdue.unwrap_or_default()
+}
+
 /// Lets the present request take longer than others, such as one whose body is a large file.
 /// Whoever calls this sees to it that it ends when nothing happens any more.
 pub fn take_time() {
     // Outside a request there is nothing to hurry.
-    let _ = CURRENT.try_with(|context| context.unhurried.set(true));
+    let _ = CURRENT.try_with(|context| context.is_unhurried.store(true, Ordering::Relaxed));
 }
 
 /// Who observes: the service's name, its clock, and the histograms of its requests.
@@ -75,6 +94,7 @@ pub struct Observer {
     /// By route, method and status. To find a histogram by its labels costs more than the rest of
     /// observing a request.
     times: RwLock<HashMap<String, Outcomes>>,
+    in_flight: Arc<Semaphore>,
 }
 
 /// The histograms of a route, by method and status.
@@ -84,12 +104,18 @@ impl Observer {
     /// Observes a service's requests.
     #[must_use]
     pub fn new(service: &'static str, clock: Clock) -> Self {
-        let times = RwLock::default();
         Self {
             service,
             clock,
-            times,
+            times: RwLock::default(),
+            in_flight: Arc::new(Semaphore::new(MAX_REQUESTS_IN_FLIGHT as usize)),
         }
+    }
+
+    /// Waits until no request is handled any more, also none whose client has gone.
+    pub async fn drained(&self) {
+        // The semaphore is never closed.
+        let _ = self.in_flight.acquire_many(MAX_REQUESTS_IN_FLIGHT).await;
     }
 
     fn record(&self, route: &str, method: &Method, status: StatusCode, took: Duration) {
@@ -123,12 +149,11 @@ pub async fn observe(
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("(no such path)", MatchedPath::as_str);
     let method = request.method().clone();
-    let answer = CURRENT.scope(context, async {
-        let mut answer = pin!(run(next, request));
-        match tokio::time::timeout(LIMIT, &mut answer).await {
-            Ok(response) => response,
-            Err(_) if CURRENT.with(|context| context.unhurried.get()) => answer.await,
-            Err(_) => timed_out().into_response(),
+    let place = observer.in_flight.clone().try_acquire_owned();
+    let answer = CURRENT.scope(context.clone(), async {
+        match place {
+            Ok(place) => handle(context, next, request, place).await,
+            Err(_) => overloaded().into_response(),
         }
     });
     let mut response = answer.await;
@@ -145,6 +170,67 @@ pub async fn observe(
     observer.record(route, &method, status, took);
     response.headers_mut().insert(REQUEST_ID, id);
     response
+}
+
+/// Runs the handler in a task of its own. A client that hangs up ends only the waiting: a handler
+/// that is dropped between two statements would leave its transaction open in the pool, and what
+/// it remembers different from what it stored.
+async fn handle(
+    context: Context,
+    next: Next,
+    request: Request,
+    place: OwnedSemaphorePermit,
+) -> Response {
+    let is_unhurried = context.is_unhurried.clone();
+    let task = tokio::spawn(CURRENT.scope(context, async move {
+        let response = run(next, request).await;
+        drop(place);
+        response
+    }));
+    let mut running = Running {
+        task: Some(task),
+        is_unhurried,
+    };
+    let done = match tokio::time::timeout(LIMIT, running.done()).await {
+        Ok(done) => done,
+        Err(_) if running.is_unhurried.load(Ordering::Relaxed) => running.done().await,
+        Err(_) => return timed_out().into_response(),
+    };
+    // Panics are caught in the task; it is cancelled only when the process ends.
+    done.unwrap_or_else(|| overloaded().into_response())
+}
+
+/// A handler's task. Nobody waits for it any more when this is dropped before the task is done: it
+/// is then given [`ABANDON_AFTER`], since nothing that a handler waits for takes longer unless the
+/// other side has vanished without a word.
+struct Running {
+    task: Option<JoinHandle<Response>>,
+    is_unhurried: Arc<AtomicBool>,
+}
+
+impl Running {
+    async fn done(&mut self) -> Option<Response> {
+        let response = self.task.as_mut()?.await.ok();
+        self.task = None;
+        response
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let Some(mut task) = self.task.take() else {
+            return;
+        };
+        let is_unhurried = self.is_unhurried.clone();
+        tokio::spawn(async move {
+            while tokio::time::timeout(ABANDON_AFTER, &mut task).await.is_err() {
+                if !is_unhurried.load(Ordering::Relaxed) {
+                    tracing::error!("a handler hangs and is abandoned after {ABANDON_AFTER:?}");
+                    return task.abort();
+                }
+            }
+        });
+    }
 }
 
 /// Unpacks the body where it is packed, and turns a panic into a problem.
@@ -187,7 +273,8 @@ fn context(headers: &HeaderMap, clock: &Clock) -> Context {
     Context {
         id,
         traceparent,
-        unhurried: Cell::new(false),
+        deadline: Instant::now() + LIMIT,
+        is_unhurried: Arc::default(),
     }
 }
 
@@ -197,10 +284,14 @@ fn panicked() -> Problem {
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", detail)
 }
 
+fn overloaded() -> Problem {
+    Problem::busy("too many requests are being handled; try again")
+}
+
 fn timed_out() -> Problem {
     tracing::error!(
         request_id = current_id(),
-        "request given up after {LIMIT:?}"
+        "no answer after {LIMIT:?}; the request is answered with 503"
     );
     Problem::busy("this took too long; try again")
 }

@@ -123,17 +123,18 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
         exports: Arc::new(Semaphore::new(EXPORTS)),
         closing: closing.clone(),
     };
+    let background = store.for_background();
     let announcer = Announcer {
-        store: store.clone(),
+        store: background.clone(),
         notifier: Notifier::new(notification),
         clock: clock.clone(),
     };
     let folder = Folder {
-        store: store.clone(),
+        store: background.clone(),
         clock: clock.clone(),
     };
     let payer = Payer {
-        store: store.clone(),
+        store: background.clone(),
         locator,
         clock: clock.clone(),
     };
@@ -151,7 +152,7 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
         .worker("locations", |stop| payer.run(stop))
         .worker("folder", |stop| folder.run(stop))
         .worker("housekeeping", move |stop| {
-            housekeeping::run(store, retention, clock, stop)
+            housekeeping::run(background, retention, clock, stop)
         });
     let app = match prover {
         Some(prover) => app.worker("crawlers", |stop| prover.run(stop)),

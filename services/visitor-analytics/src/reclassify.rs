@@ -35,7 +35,7 @@ pub struct Report {
 
 /// Judges all visits, or those that are left.
 pub async fn run(config: &Config, clock: &Clock, how: Reclassify) -> anyhow::Result<Report> {
-    let store = Store::new(config.database.pool(NAME)?);
+    let store = Store::new(config.database.pool(NAME)?).for_background();
     over(&store, clock, how).await
 }
 

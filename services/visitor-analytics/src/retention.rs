@@ -13,7 +13,7 @@ use crate::store::{Expired, Partition, Rows, Store};
 /// What is to be printed: a table of the partitions and, unless this is a `dry_run`, what was
 /// removed.
 pub async fn run(config: &Config, clock: &Clock, dry_run: bool) -> anyhow::Result<String> {
-    let store = Store::new(config.database.pool(NAME)?);
+    let store = Store::new(config.database.pool(NAME)?).for_background();
     let retention = config.policy().retention;
     report(&store, retention, clock.now(), dry_run).await
 }

@@ -64,6 +64,9 @@ pub enum StoreError {
     /// The database does not answer; whether it did what it was asked is not known.
     #[error("the database is silent")]
     Silent,
+    /// The request took too long, and nobody waits for it any more.
+    #[error("the request takes too long")]
+    Overdue,
     /// The database refuses these data.
     #[error("the database refuses the data")]
     Refused(#[source] sqlx::Error),
@@ -112,7 +115,19 @@ pub struct Store {
     values: Arc<Cache<Arc<str>, i32>>,
 }
 
+/// Connections for background work.
+const BACKGROUND_CONNECTIONS: u32 = 5;
+
 impl Store {
+    /// For background work and commands, whose statements may take longer than a request's.
+    #[must_use]
+    pub fn for_background(&self) -> Self {
+        Self {
+            pool: chassis::database::background_pool(&self.pool, BACKGROUND_CONNECTIONS),
+            ..self.clone()
+        }
+    }
+
     /// Over a pool of connections to a migrated database.
     #[must_use]
     pub fn new(pool: PgPool) -> Self {

@@ -46,7 +46,7 @@ pub struct Report {
 
 /// Compares the days that are wanted with their visits.
 pub async fn run(config: &Config, wanted: &Wanted) -> anyhow::Result<Report> {
-    let store = Store::new(config.database.pool(NAME)?);
+    let store = Store::new(config.database.pool(NAME)?).for_background();
     compare(&store, wanted).await
 }
 

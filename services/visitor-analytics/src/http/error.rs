@@ -25,7 +25,9 @@ pub(super) fn item(problem: &Problem) -> ItemError {
 
 pub(super) fn store(error: &StoreError) -> Problem {
     match error {
-        StoreError::Away(_) | StoreError::Silent => Problem::unavailable(error),
+        StoreError::Away(_) | StoreError::Silent | StoreError::Overdue => {
+            Problem::unavailable(error)
+        }
         StoreError::Refused(_) | StoreError::Broken(_) | StoreError::Unreadable(_) => {
             Problem::internal(error)
         }

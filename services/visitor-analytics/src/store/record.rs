@@ -64,10 +64,11 @@ impl Store {
     ) -> Result<Vec<Recorded>, StoreError> {
         let domains = batch.iter().map(|v| v.visit.site.as_str());
         let sites = self.site_ids(domains, now).await?;
-        let keys: Vec<VisitorKey> = batch
+        let keys: Option<Vec<VisitorKey>> = batch
             .iter()
-            .map(|v| (sites[v.visit.site.as_str()], v.visitor_id.clone()))
+            .map(|v| Some((*sites.get(v.visit.site.as_str())?, v.visitor_id.clone())))
             .collect();
+        let keys = keys.ok_or(StoreError::Unreadable("a site that is there and is not"))?;
         let attempt = Attempt {
             store: self,
             batch,

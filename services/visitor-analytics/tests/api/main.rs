@@ -11,6 +11,7 @@ mod export;
 mod faults;
 mod filters;
 mod goals;
+mod hangups;
 mod imports;
 mod judging_again;
 mod lease;

@@ -4,6 +4,8 @@
 //! where one process records without a pause, this process alone for as long as nobody else asks
 //! for it. Alone it remembers sessions instead of reading them, and most batches are one statement.
 //! The lease is a lock of the connection that records, so it is lost with it, and never before.
+//! PostgreSQL ends the connection of a process that is frozen or cut off, so that others wait for
+//! ten seconds at most.
 
 use std::time::{Duration, Instant};
 
@@ -26,6 +28,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 const STREAK: u32 = 20;
 /// How long the lease is left alone after somebody else had it or wanted it.
 const LEFT_ALONE: Duration = Duration::from_mins(1);
+/// A statement takes no longer, including its wait for others' locks.
+const STATEMENT_TIMEOUT: (&str, &str) = ("statement_timeout", "10s");
 /// How long the lease is kept without a visit.
 const KEPT: Duration = Duration::from_mins(1);
 
@@ -50,7 +54,7 @@ pub(in crate::store) struct Line {
 impl Recording {
     pub(in crate::store) fn new(options: PgConnectOptions) -> Self {
         Self {
-            options,
+            options: options.options([STATEMENT_TIMEOUT]),
             line: None,
             left_alone_until: None,
         }
@@ -164,7 +168,7 @@ async fn lease(
     if !leased.fetch_one(&mut *connection).await? {
         return Ok(None);
     }
-    sqlx::query!("select set_config('idle_session_timeout', '10s', false)")
+    sqlx::query!("select set_config('idle_session_timeout', '5s', false)")
         .fetch_one(&mut *connection)
         .await?;
     Recent::read(connection, now).await.map(Some)

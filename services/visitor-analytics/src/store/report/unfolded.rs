@@ -194,6 +194,10 @@ impl Store {
                 Use::Fold => {}
             }
         }
+        // A question about years that are not folded yet ends with its request.
+        if chassis::request::is_overdue() {
+            return Err(StoreError::Overdue);
+        }
         // It goes on, and is remembered, where the one who asked goes away.
         let (store, site) = (self.clone(), site.clone());
         let folding = tokio::spawn(async move {

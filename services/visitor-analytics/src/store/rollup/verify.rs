@@ -105,6 +105,10 @@ impl Store {
         sqlx::query!("set transaction isolation level repeatable read, read only")
             .execute(&mut *transaction)
             .await?;
+        // It holds no locks, and computes between its statements.
+        sqlx::query!("set local idle_in_transaction_session_timeout = 0")
+            .execute(&mut *transaction)
+            .await?;
         let is_unfolded = sqlx::query_scalar!(
             r#"select exists (select from visitor_analytics.unfolded_day
                               where site_id = $1 and day = $2) as "is!""#,
