@@ -1,4 +1,8 @@
-//! The pool of connections to PostgreSQL, and migrations.
+//! The pool of connections to PostgreSQL, its errors and health, and migrations.
+
+mod check;
+mod pooler;
+mod state;
 
 use std::time::Duration;
 
@@ -7,8 +11,11 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection, PgPool, Row as _};
 
-use crate::health::Finding;
 use crate::settings::secret;
+
+pub use check::check;
+pub use pooler::{TransactionPooler, refuse_transaction_pooler};
+pub use state::is_away;
 
 /// Where the database is.
 #[derive(Clone, Debug, clap::Args)]
@@ -99,7 +106,9 @@ const BACKGROUND_STATEMENT_TIMEOUT: (&str, &str) = ("statement_timeout", "15min"
 pub fn background_pool(requests: &PgPool, connections: u32) -> PgPool {
     let options = (*requests.connect_options()).clone();
     pooled(
-        options.options(SESSION_OPTIONS).options([BACKGROUND_STATEMENT_TIMEOUT]),
+        options
+            .options(SESSION_OPTIONS)
+            .options([BACKGROUND_STATEMENT_TIMEOUT]),
         connections,
     )
 }
@@ -156,12 +165,15 @@ async fn is_reusable(connection: &mut PgConnection) -> bool {
 /// planned once, and by the keys' indexes even when the tables were empty at that time.
 #[must_use]
 pub fn by_keys(pool: &PgPool) -> PgConnectOptions {
-    (*pool.connect_options()).clone().options([
-        ("plan_cache_mode", "force_generic_plan"),
-        ("enable_seqscan", "off"),
-        ("enable_hashjoin", "off"),
-        ("enable_mergejoin", "off"),
-    ])
+    (*pool.connect_options())
+        .clone()
+        .options(SESSION_OPTIONS)
+        .options([
+            ("plan_cache_mode", "force_generic_plan"),
+            ("enable_seqscan", "off"),
+            ("enable_hashjoin", "off"),
+            ("enable_mergejoin", "off"),
+        ])
 }
 
 /// The schema could not be brought up to date.
@@ -170,6 +182,9 @@ pub enum SchemaError {
     /// The database does not answer.
     #[error("the database at DATABASE_URL cannot be reached")]
     Away(#[source] sqlx::Error),
+    /// A pooler stands between.
+    #[error(transparent)]
+    Pooler(anyhow::Error),
     /// A migration failed.
     #[error("the database at DATABASE_URL cannot be migrated")]
     Failed(#[source] MigrateError),
@@ -182,6 +197,9 @@ pub async fn migrate(
     schema: &'static str,
     migrator: Migrator,
 ) -> Result<(), SchemaError> {
+    refuse_transaction_pooler(pool.clone())
+        .await
+        .map_err(SchemaError::Pooler)?;
     // Not from the pool, which would wait and not say why, and whose statements may not take long.
     let options = (*pool.connect_options()).clone().options([
         ("statement_timeout", "0"),
@@ -199,79 +217,8 @@ pub async fn migrate(
     Ok(())
 }
 
-/// For `GET /health`: whether the database answers and has the newest migration of `migrator`.
-pub async fn check(pool: PgPool, schema: &'static str, newest: i64) -> Finding {
-    let question = format!("select max(version) from {schema}._sqlx_migrations where success");
-    // Only the schema's name, a constant of the service, is put into the text.
-    let question = sqlx::query_scalar::<_, Option<i64>>(sqlx::AssertSqlSafe(question));
-    match question.fetch_one(&pool).await {
-        Ok(Some(version)) if version >= newest => Finding::ok("connected"),
-        Ok(_) => Finding::unavailable("the schema is old: run the service's `migrate` command"),
-        Err(error) if is_undefined_table(&error) => {
-            Finding::unavailable("the schema is missing: run the service's `migrate` command")
-        }
-        Err(_) => Finding::unavailable("no connection"),
-    }
-}
-
-fn is_undefined_table(error: &sqlx::Error) -> bool {
-    error
-        .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code)
-        .as_deref()
-        == Some("42P01")
-}
-
 /// The newest version in `migrator`.
 #[must_use]
 pub fn newest(migrator: &Migrator) -> i64 {
     migrator.iter().map(|m| m.version).max().unwrap_or(0)
-}
-
-/// Whether the database cannot do this now, so that the same may succeed later: it is out of reach,
-/// out of room, read-only, refuses us, or is not set up. Anything else is our mistake or the data's.
-#[must_use]
-pub fn is_away(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| is_state_of_server(&code)),
-        sqlx::Error::Io(_)
-        | sqlx::Error::Tls(_)
-        | sqlx::Error::Protocol(_)
-        | sqlx::Error::PoolTimedOut
-        | sqlx::Error::PoolClosed
-        | sqlx::Error::BeginFailed
-        | sqlx::Error::WorkerCrashed => true,
-        _ => false,
-    }
-}
-
-/// Whether an SQLSTATE speaks of the server or its set-up and not of a statement (PostgreSQL,
-/// appendix A).
-fn is_state_of_server(code: &str) -> bool {
-    let class = &code[..2.min(code.len())];
-    match class {
-        // Connection exceptions; transaction states, such as read-only or ended for being idle;
-        // authorization; missing databases and schemas; serialization failures and deadlocks;
-        // insufficient resources; objects in use; operator intervention; system errors; internal
-        // errors.
-        "08" | "25" | "28" | "3D" | "3F" | "40" | "53" | "55" | "57" | "58" | "XX" => true,
-        // Rights, tables and columns that are missing: `migrate` has not run, or roles are wrong.
-        "42" => matches!(code, "42501" | "42P01" | "42703" | "42883"),
-        _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_state_of_server;
-
-    #[test]
-    fn a_server_that_refuses_is_told_from_a_bad_statement() {
-        for code in ["25006", "28P01", "28000", "3D000", "42P01", "42501", "53100", "57P03", "25P03"] {
-            assert!(is_state_of_server(code), "{code}");
-        }
-        for code in ["22001", "23505", "42601", "42804", "P0001", ""] {
-            assert!(!is_state_of_server(code), "{code}");
-        }
-    }
 }

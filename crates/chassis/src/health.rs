@@ -8,8 +8,12 @@ use axum::Json;
 use axum::http::StatusCode;
 use futures::future::{BoxFuture, join_all};
 use serde::Serialize;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 use utoipa::ToSchema;
 
+/// A report is given again for this long: anybody may ask, and looking costs the dependencies work.
+const FRESH_FOR: Duration = Duration::from_secs(1);
 /// A dependency that does not answer within this time is down.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -53,6 +57,7 @@ type Look = Arc<dyn Fn() -> BoxFuture<'static, Finding> + Send + Sync>;
 #[derive(Clone, Default)]
 pub struct Health {
     checks: Vec<(&'static str, Look)>,
+    last: Arc<Mutex<Option<(Instant, Report)>>>,
 }
 
 impl Finding {
@@ -89,8 +94,23 @@ impl Health {
         self
     }
 
-    /// Looks at everything at once: 503 where something that is needed is away.
+    /// Looks at everything at once: 503 where something that is needed is away. Several who ask at
+    /// the same time get the same report.
     pub async fn report(&self, service: &'static str) -> (StatusCode, Json<Report>) {
+        let mut last = self.last.lock().await;
+        let report = match last.take().filter(|(at, _)| at.elapsed() < FRESH_FOR) {
+            Some(fresh) => fresh,
+            None => (Instant::now(), self.look(service).await),
+        };
+        let (_, report) = last.insert(report);
+        let status = match report.status {
+            Status::Ok | Status::Degraded => StatusCode::OK,
+            Status::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        (status, Json(report.clone()))
+    }
+
+    async fn look(&self, service: &'static str) -> Report {
         let looks = self.checks.iter().map(async |(name, look)| {
             let finding = tokio::time::timeout(PATIENCE, look()).await;
             let silent = |_| Finding::unavailable("does not answer");
@@ -98,17 +118,11 @@ impl Health {
         });
         let checks: BTreeMap<_, _> = join_all(looks).await.into_iter().collect();
         let worst = checks.values().map(|finding| finding.status).max();
-        let status = worst.unwrap_or(Status::Ok);
-        let http = match status {
-            Status::Ok | Status::Degraded => StatusCode::OK,
-            Status::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        };
-        let report = Report {
+        Report {
             service,
             version: env!("CARGO_PKG_VERSION"),
-            status,
+            status: worst.unwrap_or(Status::Ok),
             checks,
-        };
-        (http, Json(report))
+        }
     }
 }

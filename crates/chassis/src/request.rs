@@ -172,9 +172,9 @@ pub async fn observe(
     response
 }
 
-/// Runs the handler in a task of its own. A client that hangs up ends only the waiting: a handler
-/// that is dropped between two statements would leave its transaction open in the pool, and what
-/// it remembers different from what it stored.
+/// Runs the handler in a task of its own. A client that hangs up ends a read, but not a write: a
+/// handler that is dropped between two statements would leave its transaction open in the pool, and
+/// what it remembers different from what it stored.
 async fn handle(
     context: Context,
     next: Next,
@@ -182,6 +182,7 @@ async fn handle(
     place: OwnedSemaphorePermit,
 ) -> Response {
     let is_unhurried = context.is_unhurried.clone();
+    let is_read = request.method().is_safe();
     let task = tokio::spawn(CURRENT.scope(context, async move {
         let response = run(next, request).await;
         drop(place);
@@ -189,6 +190,7 @@ async fn handle(
     }));
     let mut running = Running {
         task: Some(task),
+        is_read,
         is_unhurried,
     };
     let done = match tokio::time::timeout(LIMIT, running.done()).await {
@@ -200,11 +202,12 @@ async fn handle(
     done.unwrap_or_else(|| overloaded().into_response())
 }
 
-/// A handler's task. Nobody waits for it any more when this is dropped before the task is done: it
-/// is then given [`ABANDON_AFTER`], since nothing that a handler waits for takes longer unless the
-/// other side has vanished without a word.
+/// A handler's task. Nobody waits for it any more when this is dropped before the task is done. A
+/// write is then given [`ABANDON_AFTER`], since nothing that a handler waits for takes longer unless
+/// the other side has vanished without a word.
 struct Running {
     task: Option<JoinHandle<Response>>,
+    is_read: bool,
     is_unhurried: Arc<AtomicBool>,
 }
 
@@ -221,9 +224,15 @@ impl Drop for Running {
         let Some(mut task) = self.task.take() else {
             return;
         };
+        if self.is_read {
+            return task.abort();
+        }
         let is_unhurried = self.is_unhurried.clone();
         tokio::spawn(async move {
-            while tokio::time::timeout(ABANDON_AFTER, &mut task).await.is_err() {
+            while tokio::time::timeout(ABANDON_AFTER, &mut task)
+                .await
+                .is_err()
+            {
                 if !is_unhurried.load(Ordering::Relaxed) {
                     tracing::error!("a handler hangs and is abandoned after {ABANDON_AFTER:?}");
                     return task.abort();

@@ -64,6 +64,10 @@ pub fn assemble(config: &Config, pool: Option<&PgPool>, clock: Clock) -> anyhow:
     let health = health.check("service-areas", look_at_areas(pool));
     let api = http::router(locator, areas.clone(), &verifier);
     let app = App::new(NAME, "Where an address is.", api, health, clock);
+    let app = match pool {
+        Some(pool) => app.check_at_startup(database::refuse_transaction_pooler(pool.clone())),
+        None => app,
+    };
     let app = match areas {
         Some(areas) => app.worker("service-areas", |stop| areas.follower.run(stop)),
         None => app,

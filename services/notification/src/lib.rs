@@ -112,7 +112,8 @@ pub fn build_on(
     };
     let health = health(&pool, &clock, sms);
     let about = "Says it: the right message, once, on time.";
-    let mut app = App::new(NAME, about, api, health, clock.clone());
+    let mut app = App::new(NAME, about, api, health, clock.clone())
+        .check_at_startup(database::refuse_transaction_pooler(pool.clone()));
     let flows = config.flow.flows()?;
     let lane = queue::lane(&pool);
     for (channel, providers) in providers.0 {

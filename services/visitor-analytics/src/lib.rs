@@ -142,6 +142,7 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
     let health = health::checks(pool, &store, &clock);
     let about = "Who visits, from where, and what they do.";
     let app = App::new(NAME, about, api, health, clock.clone())
+        .check_at_startup(chassis::database::refuse_transaction_pooler(pool.clone()))
         .worker("gatherer", |stop| gatherer.run(stop))
         .worker("recorder", |stop| writer.run(stop))
         .closing(closing)

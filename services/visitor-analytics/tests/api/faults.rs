@@ -175,6 +175,84 @@ async fn without_its_schema_the_service_says_what_to_do(pool: PgPool) {
     assert!(detail.contains("`migrate`"), "{detail}");
     let response = system.post(&visit(&json!({}))).send().await.unwrap();
     let (status, body) = answer(response).await;
-    assert_eq!((status, &body["code"]), (500, &json!("INTERNAL")));
+    assert_eq!((status, &body["code"]), (503, &json!("UNAVAILABLE")));
     assert!(!body.to_string().contains("visitor_analytics"), "{body}");
+}
+
+/// What a failover leaves behind for a while: the old primary, or a standby, refuses writes.
+#[sqlx::test(migrations = false)]
+async fn a_database_that_refuses_writes_is_unavailable(pool: PgPool) {
+    let system = start(pool.clone()).await;
+    system.record(&visit(&json!({}))).await;
+    let name: String = sqlx::query_scalar("select current_database()::text")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    // Connections that are open keep their setting: they are cut, as a failover does.
+    let set = async |value: &str| {
+        let statement = format!(
+            "alter database \"{name}\" set default_transaction_read_only = {value};
+             select pg_terminate_backend(pid) from pg_stat_activity
+             where datname = current_database() and pid <> pg_backend_pid()"
+        );
+        let mut connection = pool.acquire().await.unwrap();
+        let statement = format!("set transaction_read_only = off; {statement}");
+        let statement = sqlx::raw_sql(sqlx::AssertSqlSafe(statement));
+        statement.execute(&mut *connection).await.unwrap();
+        connection.close().await.unwrap();
+    };
+    set("on").await;
+    for (path, body) in [
+        ("/visits", visit(&json!({}))),
+        (
+            "/analytics/events",
+            json!({"event_type": "a", "site": "shop.example", "visitor_id": "v"}),
+        ),
+        (
+            "/visits",
+            json!([visit(&json!({"url": "https://new.example/"}))]),
+        ),
+    ] {
+        let refused = until("a refusal", async || {
+            let response = system.post_to(path).json(&body).send().await.unwrap();
+            (response.status() != 201).then_some(response)
+        })
+        .await;
+        assert_eq!(refused.headers()["retry-after"], "1", "{path}");
+        assert_eq!(answer(refused).await.0, 503, "{path}");
+    }
+    let health = until("/health tells", async || {
+        let (status, body) = answer(system.get("/health").send().await.unwrap()).await;
+        let detail = body["checks"]["database"]["detail"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        (status == 503 && detail.contains("read-only")).then_some(body)
+    })
+    .await;
+    assert_eq!(health["status"], "unavailable");
+    set("off").await;
+    until("a visit", async || {
+        let response = system.post(&visit(&json!({}))).send().await.unwrap();
+        (response.status() == 201).then_some(())
+    })
+    .await;
+}
+
+/// All connections in use is another thing than a database that is away.
+#[sqlx::test(migrations = false)]
+async fn health_tells_an_exhausted_pool_from_a_database_that_is_away(pool: PgPool) {
+    let options = (*pool.connect_options()).clone();
+    let few = chassis::database::pool(options, 2);
+    let system = start(few.clone()).await;
+    let held = join_all((0..2).map(|_| few.acquire())).await;
+    let health = until("/health tells", async || {
+        let (_, body) = answer(system.get("/health").send().await.unwrap()).await;
+        let check = body["checks"]["database"].clone();
+        (check["status"] == "degraded").then_some(check)
+    })
+    .await;
+    let detail = health["detail"].as_str().unwrap();
+    assert!(detail.contains("all 2 connections are in use"), "{detail}");
+    drop(held);
 }

@@ -195,3 +195,31 @@ async fn a_session_that_is_found_out_stays_a_bots(pool: PgPool) {
         .unwrap();
     assert_eq!(stored, (17, true));
 }
+
+/// A process that stops in the middle of a transaction (SIGSTOP, a laptop that sleeps, a network that
+/// is cut without a word) holds its locks until PostgreSQL ends its connection.
+#[sqlx::test(migrations = false)]
+async fn a_replica_that_is_frozen_in_a_transaction_is_cut_off(pool: PgPool) {
+    let system = start(pool.clone()).await;
+    system.record(&before(60, "somebody")).await;
+    for is_alone in [false, true] {
+        let replica = chassis::database::pool((*pool.connect_options()).clone(), 1);
+        let mut frozen = replica.begin().await.unwrap();
+        let lock = if is_alone {
+            // What the lease is.
+            "select pg_advisory_xact_lock(32379, 0)"
+        } else {
+            // The locks of all visitors, and the lease as everybody shares it.
+            "select pg_advisory_xact_lock_shared(32379, 0);
+             select pg_advisory_xact_lock(32378, bucket) from generate_series(0, 4095) bucket"
+        };
+        sqlx::raw_sql(lock).execute(&mut *frozen).await.unwrap();
+        until("the other replica records", async || {
+            let sent = system.post(&before(30, "somebody")).send().await;
+            (sent.unwrap().status() == 201).then_some(())
+        })
+        .await;
+        let statement = sqlx::query("select 1").execute(&mut *frozen).await;
+        assert!(statement.is_err(), "the frozen transaction is over");
+    }
+}
