@@ -13,9 +13,9 @@ use tokio::net::TcpStream;
 use crate::support::{System, answer, noon, start, token, until, visit};
 
 /// Visits, and events, that are recorded one after the other during the storm.
-const RECORDED: u64 = 100;
+const RECORDED: u64 = 60;
 /// Clients that hang up at a time.
-const CLIENTS: usize = 12;
+const CLIENTS: usize = 6;
 
 /// Every operation of the OpenAPI as the bytes of a request.
 async fn requests(system: &System) -> Vec<Vec<u8>> {
