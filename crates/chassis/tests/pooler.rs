@@ -1,0 +1,127 @@
+//! PgBouncer between a service and PostgreSQL: lending by the transaction is refused in words, lending
+//! by the session is not.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a test ends where something is wrong")]
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, chown};
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use chassis::database::{pool, refuse_transaction_pooler};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection as _, PgConnection, PgPool};
+use tempfile::TempDir;
+
+/// A PgBouncer in front of the tests' PostgreSQL, on a socket in a folder of its own.
+struct Pooler {
+    process: Child,
+    folder: TempDir,
+}
+
+impl Drop for Pooler {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Pooler {
+    /// `ignored` are the settings of a connection's start that it drops instead of refusing them.
+    async fn start(database: &PgConnectOptions, mode: &str, ignored: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_str().unwrap();
+        let sockets = database.get_socket();
+        let sockets = sockets.expect("`tetralto postgres` gives the tests a socket");
+        let settings = format!(
+            "[databases]\n* = host={} port={} user={}\n\
+             [pgbouncer]\nauth_type = any\npool_mode = {mode}\nunix_socket_dir = {path}\n\
+             listen_port = 6432\nignore_startup_parameters = {ignored}\n",
+            sockets.display(),
+            database.get_port(),
+            database.get_username(),
+        );
+        let file = folder.path().join("pgbouncer.ini");
+        fs::write(&file, settings).unwrap();
+        let mut command = Command::new(program());
+        command
+            .arg(&file)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        // It refuses to run as root; PostgreSQL's socket is its owner's alone.
+        let owner = fs::metadata(sockets).unwrap();
+        if fs::metadata("/proc/self").unwrap().uid() == 0 {
+            for path in [folder.path(), &file] {
+                chown(path, Some(owner.uid()), Some(owner.gid())).unwrap();
+            }
+            command.uid(owner.uid()).gid(owner.gid());
+        }
+        let process = command.spawn().unwrap();
+        Self { process, folder }
+    }
+
+    fn options(&self, database: &PgConnectOptions) -> PgConnectOptions {
+        PgConnectOptions::new_without_pgpass()
+            .socket(self.folder.path())
+            .port(6432)
+            .username(database.get_username())
+            .database(database.get_database().unwrap_or_default())
+    }
+}
+
+fn program() -> PathBuf {
+    let places = [
+        "/usr/sbin/pgbouncer",
+        "/usr/bin/pgbouncer",
+        "/opt/homebrew/bin/pgbouncer",
+    ];
+    let found = places
+        .map(PathBuf::from)
+        .into_iter()
+        .find(|place| place.exists());
+    found.expect("PgBouncer is missing: `./dev test` installs it (Debian: pgbouncer)")
+}
+
+/// What is said at the start of a service whose `DATABASE_URL` leads there.
+async fn said(database: &PgPool, mode: &str, ignored: &str) -> Option<String> {
+    let database = (*database.connect_options()).clone();
+    let pooler = Pooler::start(&database, mode, ignored).await;
+    let options = pooler.options(&database);
+    // It is there when a connection without settings gets through.
+    for _ in 0..200 {
+        if let Ok(connection) = PgConnection::connect_with(&options).await {
+            connection.close().await.unwrap();
+            let refused = refuse_transaction_pooler(pool(options, 2)).await;
+            return refused.err().map(|error| error.to_string());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("PgBouncer does not let anybody through");
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_pooler_that_lends_by_the_transaction_is_refused(database: PgPool) {
+    for ignored in ["extra_float_digits", "extra_float_digits,options"] {
+        let said = said(&database, "transaction", ignored).await.unwrap();
+        assert!(said.contains("pool_mode = session"), "{ignored}: {said}");
+    }
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_pooler_that_lends_by_the_session_is_not(database: PgPool) {
+    let ignored = "extra_float_digits,options";
+    assert_eq!(said(&database, "session", ignored).await, None);
+}
+
+#[sqlx::test(migrations = false)]
+async fn postgresql_itself_is_not_refused_nor_is_its_absence(database: PgPool) {
+    let options = (*database.connect_options()).clone();
+    refuse_transaction_pooler(pool(options.clone(), 2))
+        .await
+        .unwrap();
+    let nobody = options.socket("/nonexistent");
+    refuse_transaction_pooler(pool(nobody, 2)).await.unwrap();
+}
