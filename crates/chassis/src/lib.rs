@@ -5,6 +5,7 @@
 pub mod answer;
 pub mod app;
 pub mod auth;
+pub mod body;
 mod connections;
 pub mod database;
 pub mod extract;
@@ -23,4 +24,5 @@ pub mod settings;
 pub mod telemetry;
 
 pub use app::App;
+pub use connections::Limits;
 pub use problem::Problem;
