@@ -17,10 +17,12 @@ pub mod metrics;
 mod openapi;
 pub mod page;
 pub mod peer;
+pub mod places;
 pub mod problem;
 pub mod process;
 pub mod request;
 pub mod settings;
+pub mod stream;
 pub mod telemetry;
 
 pub use app::App;
