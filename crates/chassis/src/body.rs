@@ -197,8 +197,11 @@ impl Charge {
     }
 
     fn hold<T: AsRef<[u8]> + Send + 'static>(self, body: T) -> Bytes {
-        let _charge = self;
-        Bytes::from_owner(Held { body, _charge })
+        let held = Held {
+            body,
+            _charge: self,
+        };
+        Bytes::from_owner(held)
     }
 }
 

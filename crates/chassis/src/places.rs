@@ -1,4 +1,4 @@
-//! Places for requests that take long: a bounded number, of which nobody gets more than half.
+//! Places for requests that take long: a bounded number, of which nobody gets more than half (rounded up).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -59,9 +59,9 @@ pub fn migrator() -> Migrator {
 /// How long notification may take to answer.
 const NOTIFICATION_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// Exports under way at a time, half of them with one token.
-const MAX_EXPORTS: usize = 4;
-/// The same of imports, which hold about two megabytes each.
+/// Exports under way at a time; each takes at most 100 MB.
+const MAX_EXPORTS: usize = 3;
+/// Imports under way at a time; each holds about 2 MB.
 const MAX_IMPORTS: usize = 8;
 
 /// Puts the service together. Fails on keys or addresses that cannot be used.
