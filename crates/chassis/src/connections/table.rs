@@ -280,6 +280,6 @@ fn peer(address: IpAddr) -> IpAddr {
             let network = address.to_bits() >> 64 << 64;
             Ipv6Addr::from_bits(network).into()
         }
-        address => address,
+        address @ IpAddr::V4(_) => address,
     }
 }

@@ -318,7 +318,7 @@ async fn a_packed_file_is_bounded_while_it_is_unpacked(pool: PgPool) {
         request.body(encoder.finish().unwrap())
     };
     // A million lines and more of two kilobytes.
-    let (status, code, field) = problem(import(&[b'\n'; 2_200_000])).await;
+    let (status, code, field) = problem(import(&vec![b'\n'; 2_200_000])).await;
     assert_eq!(
         (status, code.as_str(), field.as_str()),
         (413, "BODY_TOO_LARGE", "body")
