@@ -245,6 +245,10 @@ async fn an_answer_that_nobody_reads_is_let_go() {
 
     // HTTP/2, whose window the client never opens.
     let server = Server::start(impatient()).await;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the usual clients speak HTTP/1 here"
+    )]
     let http = reqwest::Client::builder().http2_prior_knowledge().build();
     let url = format!("http://{}/large", server.address);
     let unread = http.unwrap().get(url).send().await.unwrap();
