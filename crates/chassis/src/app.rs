@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
@@ -17,15 +16,15 @@ use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceBuilder;
 use tracing::Instrument as _;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::connections::{self, Limits};
 use crate::health::Health;
 use crate::openapi::describe;
 use crate::request::{Observer, observe};
 use crate::settings::KeyArgs;
-use crate::{Problem, connections, http_client, jwks, metrics};
+use crate::{Problem, http_client, jwks, metrics};
 
 /// The largest body, in bytes, unpacked.
 pub const MAX_BODY: usize = 1_572_864;
@@ -47,6 +46,7 @@ pub struct App {
     closing: CancellationToken,
     observer: Arc<Observer>,
     startup_checks: Vec<StartupCheck>,
+    limits: Limits,
 }
 
 impl App {
@@ -84,12 +84,7 @@ impl App {
             })
             .fallback(async || Problem::not_found("there is no such path; /docs lists them"))
             .method_not_allowed_fallback(method_not_allowed)
-            // Together: each layer of a router costs every request two allocations.
-            .layer(
-                ServiceBuilder::new()
-                    .layer(from_fn_with_state(observer.clone(), observe))
-                    .layer(DefaultBodyLimit::max(MAX_BODY)),
-            );
+            .layer(from_fn_with_state(observer.clone(), observe));
         let workers = vec![];
         Self {
             name,
@@ -98,7 +93,15 @@ impl App {
             closing: CancellationToken::new(),
             observer,
             startup_checks: vec![],
+            limits: Limits::default(),
         }
+    }
+
+    /// What connections may take, where it is not the default.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
     }
 
     /// Cancels `closing` when the service begins to stop, so that answers which never end by
@@ -175,7 +178,7 @@ impl App {
             tokio::time::sleep(DRAIN).await;
         };
         let served = async {
-            connections::serve(listener, self.router, shutdown.clone()).await;
+            connections::serve(listener, self.router, self.limits, shutdown.clone()).await;
             self.observer.drained().await;
         };
         tokio::select! {

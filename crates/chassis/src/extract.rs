@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -12,9 +11,10 @@ use serde::de::DeserializeOwned;
 
 use crate::Problem;
 use crate::app::MAX_BODY;
+use crate::body::{BodyError, Pieces};
 
 /// A body must have come within this time.
-const PATIENCE: Duration = Duration::from_secs(10);
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A JSON body.
 #[derive(Debug)]
@@ -31,52 +31,70 @@ pub struct Path<T>(pub T);
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        parse_object(&json_bytes(request, state).await?).map(Self)
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        parse_object(&json_bytes(request).await?).map(Self)
     }
 }
 
 /// The body of a request that says it is JSON, within the limits of size and time.
-pub async fn json_bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
-    check_headers(request.headers())?;
-    match tokio::time::timeout(PATIENCE, Bytes::from_request(request, state)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)))) => {
-            Err(too_large())
-        }
-        Ok(Err(_)) => Err(incomplete(StatusCode::BAD_REQUEST)),
+pub async fn json_bytes(request: Request) -> Result<Bytes, Problem> {
+    check_json(request.headers())?;
+    read_body(request, MAX_BODY).await
+}
+
+/// The body of a request without a token, of at most `limit` bytes, which is never unpacked: what
+/// can be refused by settings and headers has to be refused before.
+pub async fn untrusted_bytes(request: Request, limit: usize) -> Result<Bytes, Problem> {
+    if request.headers().contains_key(header::CONTENT_ENCODING) {
+        return Err(refused_body(BodyError::UnknownCoding, limit));
+    }
+    read_body(request, limit).await
+}
+
+async fn read_body(request: Request, limit: usize) -> Result<Bytes, Problem> {
+    let (parts, body) = request.into_parts();
+    let length = parts.headers.get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > limit as u64) {
+        return Err(refused_body(BodyError::TooLarge, limit));
+    }
+    let read = async { Pieces::new(&parts.headers, body)?.read_all(limit).await };
+    match tokio::time::timeout(READ_TIMEOUT, read).await {
+        Ok(read) => read.map_err(|error| refused_body(error, limit)),
         Err(_) => Err(incomplete(StatusCode::REQUEST_TIMEOUT)),
     }
 }
 
-/// Refuses before the body is read what its headers rule out.
-fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
-    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let kind = header(header::CONTENT_TYPE).and_then(|value| value.split(';').next());
+fn check_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let kind = headers.get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|value| value.to_str().ok()?.split(';').next());
     let kind = kind.unwrap_or_default().trim().to_ascii_lowercase();
     if kind != "application/json" && !kind.ends_with("+json") {
         let detail = "send JSON, with the header Content-Type: application/json";
         return Err(unsupported("BODY_NOT_JSON", detail).field("content-type"));
     }
-    // What can be unpacked has been by now, and the header is gone.
-    if header(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
-        let detail = "send the body as it is, or with Content-Encoding: gzip";
-        return Err(unsupported("CODING_UNKNOWN", detail).field("content-encoding"));
-    }
-    let length = header(header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
-    if length.is_some_and(|length| length > MAX_BODY as u64) {
-        return Err(too_large());
-    }
     Ok(())
+}
+
+/// The answer to a body that may have `limit` bytes and was not read.
+#[must_use]
+pub fn refused_body(error: BodyError, limit: usize) -> Problem {
+    match error {
+        BodyError::UnknownCoding => {
+            let detail = "send the body as it is, or with Content-Encoding: gzip";
+            unsupported("CODING_UNKNOWN", detail).field("content-encoding")
+        }
+        BodyError::TooLarge => {
+            let detail = format!("the body may have {limit} bytes at most");
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", detail).field("body")
+        }
+        BodyError::Incomplete => incomplete(StatusCode::BAD_REQUEST),
+        BodyError::Busy => Problem::busy("too many bodies are in memory; try again"),
+    }
 }
 
 fn unsupported(code: &'static str, detail: &str) -> Problem {
     Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, code, detail)
-}
-
-fn too_large() -> Problem {
-    let detail = format!("the body may have {MAX_BODY} bytes at most");
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", detail).field("body")
 }
 
 fn incomplete(status: StatusCode) -> Problem {

@@ -5,6 +5,7 @@
 pub mod answer;
 pub mod app;
 pub mod auth;
+pub mod body;
 mod connections;
 pub mod database;
 pub mod extract;
@@ -16,11 +17,14 @@ pub mod metrics;
 mod openapi;
 pub mod page;
 pub mod peer;
+pub mod places;
 pub mod problem;
 pub mod process;
 pub mod request;
 pub mod settings;
+pub mod stream;
 pub mod telemetry;
 
 pub use app::App;
+pub use connections::Limits;
 pub use problem::Problem;

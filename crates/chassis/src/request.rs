@@ -2,15 +2,13 @@
 //! task of its own.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use common::clock::Clock;
@@ -18,8 +16,6 @@ use futures::FutureExt as _;
 use metrics::Histogram;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
-use tower::{Layer as _, ServiceExt as _, service_fn};
-use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::Problem;
 
@@ -242,32 +238,10 @@ impl Drop for Running {
     }
 }
 
-/// Unpacks the body where it is packed, and turns a panic into a problem.
+/// Turns a panic into a problem.
 async fn run(next: Next, request: Request) -> Response {
-    let is_packed = request.headers().contains_key(header::CONTENT_ENCODING);
-    let answer = AssertUnwindSafe(async {
-        if is_packed {
-            // Apart: it is seldom needed, and large; every request would carry its room along.
-            Box::pin(unpack(next, request)).await
-        } else {
-            next.run(request).await
-        }
-    });
-    let answer = answer.catch_unwind().await;
+    let answer = AssertUnwindSafe(next.run(request)).catch_unwind().await;
     answer.unwrap_or_else(|_| panicked().into_response())
-}
-
-async fn unpack(next: Next, request: Request) -> Response {
-    let inner = service_fn(|request: axum::http::Request<_>| {
-        let next = next.clone();
-        async move { Ok(next.run(request.map(Body::new)).await) }
-    });
-    let layer = RequestDecompressionLayer::new().pass_through_unaccepted(true);
-    let answer: Result<_, Infallible> = layer.layer(inner).oneshot(request).await;
-    match answer {
-        Ok(response) => response.into_response(),
-        Err(never) => match never {},
-    }
 }
 
 fn context(headers: &HeaderMap, clock: &Clock) -> Context {

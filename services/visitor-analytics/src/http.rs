@@ -23,9 +23,9 @@ use std::sync::Arc;
 
 use axum::middleware::from_fn_with_state;
 use chassis::auth;
+use chassis::places::Places;
 use common::clock::Clock;
 use common::jwt::{Scope, Verifier};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -56,8 +56,10 @@ pub struct Shared {
     pub wishes: Wishes,
     /// Where visits are heard of as they come.
     pub hub: Hub,
-    /// How many exports may be under way.
-    pub exports: Arc<Semaphore>,
+    /// Exports that may be under way.
+    pub exports: Arc<Places>,
+    /// Imports that may be.
+    pub imports: Arc<Places>,
     /// Ends what would not end by itself, when the service stops.
     pub closing: CancellationToken,
 }

@@ -1,10 +1,9 @@
 //! Taking a file in: line by line, in batches, each of which is kept before the next is read.
 
 use aws_lc_rs::digest::{Context, SHA256};
-use axum::body::Bytes;
+use chassis::body::{BodyError, Pieces};
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
-use futures::{Stream, StreamExt as _};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -20,6 +19,8 @@ use crate::workers::wishes::Wishes;
 
 /// Visits that are recorded together.
 const BATCH: usize = 500;
+/// Bytes of lines that are held until they are recorded.
+const BATCH_BYTES: usize = 1_048_576;
 /// Lines that are read before it is kept how far the import is.
 const LINES: i64 = 10_000;
 /// Rejected lines that are told.
@@ -52,6 +53,9 @@ pub enum ImportError {
     /// The file did not come to its end.
     #[error("the file broke off")]
     Incomplete,
+    /// The file cannot be read.
+    #[error(transparent)]
+    Body(BodyError),
     /// The service is stopping.
     #[error("the service is stopping")]
     Stopping,
@@ -81,11 +85,7 @@ pub struct Importer<'a> {
 
 impl Importer<'_> {
     /// Imports a file; lines that were imported before are passed over.
-    pub async fn run(
-        &self,
-        wanted: Wanted,
-        file: impl Stream<Item = Result<Bytes, axum::Error>> + Unpin,
-    ) -> Result<Import, ImportError> {
+    pub async fn run(&self, wanted: Wanted, file: Pieces) -> Result<Import, ImportError> {
         let mut source = Source {
             file,
             lines: Some(Lines::default()),
@@ -116,6 +116,7 @@ impl Importer<'_> {
             number: 0,
             visits: vec![],
             restored: vec![],
+            bytes: 0,
             step: Advance {
                 lines: import.lines,
                 errors: import.errors.clone(),
@@ -126,7 +127,10 @@ impl Importer<'_> {
         let done = run.all(head, &mut source).await;
         // What was read before something broke off is kept.
         let flushed = match &done {
-            Ok(()) | Err(ImportError::Incomplete | ImportError::Stopping) => run.flush().await,
+            Ok(())
+            | Err(ImportError::Incomplete | ImportError::Body(_) | ImportError::Stopping) => {
+                run.flush().await
+            }
             Err(_) => Ok(()),
         };
         let is_finished = done.is_ok() && flushed.is_ok();
@@ -139,13 +143,13 @@ impl Importer<'_> {
 }
 
 /// A file's lines, and whether each is complete.
-struct Source<S> {
-    file: S,
+struct Source {
+    file: Pieces,
     /// `None` after the end.
     lines: Option<Lines>,
 }
 
-impl<S: Stream<Item = Result<Bytes, axum::Error>> + Unpin> Source<S> {
+impl Source {
     async fn next(&mut self) -> Result<Option<(Line, bool)>, ImportError> {
         loop {
             let Some(lines) = &mut self.lines else {
@@ -155,12 +159,13 @@ impl<S: Stream<Item = Result<Bytes, axum::Error>> + Unpin> Source<S> {
                 return Ok(Some((line, true)));
             }
             match tokio::time::timeout(PATIENCE, self.file.next()).await {
-                Ok(Some(Ok(piece))) => lines.add(&piece),
-                Ok(None) => {
+                Ok(Ok(Some(piece))) => lines.add(&piece),
+                Ok(Ok(None)) => {
                     let last = self.lines.take().and_then(Lines::last);
                     return Ok(last.map(|line| (line, false)));
                 }
-                Ok(Some(Err(_))) | Err(_) => return Err(ImportError::Incomplete),
+                Ok(Err(BodyError::Incomplete)) | Err(_) => return Err(ImportError::Incomplete),
+                Ok(Err(error)) => return Err(ImportError::Body(error)),
             }
         }
     }
@@ -185,14 +190,16 @@ struct Run<'a> {
     number: i64,
     visits: Vec<NewVisit>,
     restored: Vec<Restored>,
+    /// What the lines of both have together.
+    bytes: usize,
     step: Advance,
 }
 
 impl Run<'_> {
-    async fn all<S: Stream<Item = Result<Bytes, axum::Error>> + Unpin>(
+    async fn all(
         &mut self,
         head: Vec<(Line, bool)>,
-        source: &mut Source<S>,
+        source: &mut Source,
     ) -> Result<(), ImportError> {
         for (line, is_whole) in head {
             self.line(&line, is_whole)?;
@@ -200,8 +207,9 @@ impl Run<'_> {
         while let Some((line, is_whole)) = source.next().await? {
             self.line(&line, is_whole)?;
             let waiting = self.visits.len() + self.restored.len();
+            let is_full = waiting >= BATCH || self.bytes >= BATCH_BYTES;
             let is_far = self.step.lines > self.before.lines && self.step.lines % LINES == 0;
-            if waiting >= BATCH || is_far {
+            if is_full || is_far {
                 self.flush().await?;
                 if self.importer.closing.is_cancelled() {
                     return Err(ImportError::Stopping);
@@ -251,6 +259,7 @@ impl Run<'_> {
             return Err(("LINE_UNREADABLE", "too long, or no UTF-8".to_owned()));
         };
         let said = self.reader.read(text);
+        self.bytes += text.len();
         let said = said.map_err(|e: BadLine| ("LINE_INVALID", e.to_string()))?;
         let invalid = |e: Invalid| (e.code(), format!("{}: {e}", e.field()));
         let (policy, now) = (self.importer.policy, self.importer.clock.now());
@@ -295,6 +304,7 @@ impl Run<'_> {
         let (importer, now) = (self.importer, self.importer.clock.now());
         let visits = std::mem::take(&mut self.visits);
         let restored = std::mem::take(&mut self.restored);
+        self.bytes = 0;
         if !(visits.is_empty() && restored.is_empty()) {
             let all = visits.iter().chain(restored.iter().map(Restored::visit));
             let keys: Vec<(Uuid, DateTime<Utc>)> = all.map(|v| (v.id, v.timestamp)).collect();

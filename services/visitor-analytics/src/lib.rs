@@ -21,11 +21,11 @@ use std::sync::Arc;
 
 use chassis::App;
 use chassis::peer::Peer;
+use chassis::places::Places;
 use common::clock::Clock;
 use common::jwt::{Keyring, Minter, Scope};
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::clients::geo::{Locator, PATIENCE};
@@ -59,8 +59,10 @@ pub fn migrator() -> Migrator {
 /// How long notification may take to answer.
 const NOTIFICATION_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// Exports at a time; each takes at most 100 MB.
-const EXPORTS: usize = 3;
+/// Exports under way at a time; each takes at most 100 MB.
+const MAX_EXPORTS: usize = 3;
+/// Imports under way at a time; each holds about 2 MB.
+const MAX_IMPORTS: usize = 8;
 
 /// Puts the service together. Fails on keys or addresses that cannot be used.
 pub fn build(config: &Config, clock: Clock) -> anyhow::Result<App> {
@@ -120,7 +122,8 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
         clock: clock.clone(),
         hub,
         wishes: wishes.clone(),
-        exports: Arc::new(Semaphore::new(EXPORTS)),
+        exports: Places::new(MAX_EXPORTS),
+        imports: Places::new(MAX_IMPORTS),
         closing: closing.clone(),
     };
     let background = store.for_background();

@@ -1,10 +1,10 @@
 //! `/callbacks`: what providers say back, signed by them.
 
-use axum::body::Bytes;
-use axum::extract::{OriginalUri, State};
+use axum::extract::{OriginalUri, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chassis::Problem;
+use chassis::extract::untrusted_bytes;
 use secrecy::ExposeSecret as _;
 use url::Url;
 
@@ -20,6 +20,8 @@ use crate::store::{StoreError, suppression};
 const STOPPED: &str = "answered STOP";
 /// A form of Vonage's is taken for so many seconds.
 const FRESH: i64 = 300;
+/// The longest callback. Twilio's and Vonage's have a few kilobytes.
+const MAX_CALLBACK_BYTES: usize = 65_536;
 
 /// What became of a message, or what somebody answered, by Twilio. A status may only move forward;
 /// STOP and START keep the list of suppressions.
@@ -35,7 +37,7 @@ pub(super) async fn by_twilio(
     State(shared): State<Shared>,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
-    body: Bytes,
+    request: Request,
 ) -> Result<Response, Problem> {
     let CallbackKeys {
         public_url: Some(public),
@@ -45,11 +47,10 @@ pub(super) async fn by_twilio(
     else {
         return Err(error::no_callbacks());
     };
-    let form = form(&body);
     let given = headers.get("x-twilio-signature");
-    let given = given
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
+    let given = given.and_then(|value| value.to_str().ok());
+    let given = given.ok_or_else(error::signature_invalid)?;
+    let form = form(&untrusted_bytes(request, MAX_CALLBACK_BYTES).await?);
     let urls = urls(
         public,
         uri.path_and_query().map_or("", |path| path.as_str()),
@@ -73,12 +74,12 @@ pub(super) async fn by_twilio(
     ))]
 pub(super) async fn by_vonage(
     State(shared): State<Shared>,
-    body: Bytes,
+    request: Request,
 ) -> Result<StatusCode, Problem> {
     let Some(secret) = &shared.callbacks.vonage else {
         return Err(error::no_callbacks());
     };
-    let form = either(&body);
+    let form = either(&untrusted_bytes(request, MAX_CALLBACK_BYTES).await?);
     let at = field(&form, "timestamp").and_then(|at| at.parse::<i64>().ok());
     let fresh = at.is_some_and(|at| (shared.clock.now().timestamp() - at).abs() <= FRESH);
     if !fresh || !receipt::is_vonages(secret.expose_secret(), &form) {

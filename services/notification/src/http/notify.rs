@@ -72,7 +72,7 @@ pub(super) async fn notify(
     request: Request,
 ) -> Result<Response, Problem> {
     let headers = request.headers().clone();
-    let body = json_bytes(request, &()).await?;
+    let body = json_bytes(request).await?;
     if body.trim_ascii_start().first() == Some(&b'[') {
         idempotency::no_header(&headers)?;
         return many(&shared, &claims.sub, &body).await;

@@ -5,8 +5,11 @@ use common::jwt::Scope;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
-use crate::support::{Service, answer, rows};
+use crate::support::{Service, answer, clock, rows};
+use crate::twilio;
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]
 async fn every_documented_path_wants_a_token(pool: PgPool) {
@@ -31,6 +34,61 @@ async fn every_documented_path_wants_a_token(pool: PgPool) {
     }
     assert_eq!(asked, 29);
     assert_eq!(rows(&pool, "notification").await, 0);
+}
+
+/// The status of the answer to a request whose body does not come.
+async fn status_before_body(service: &Service, head: &str) -> String {
+    let address = service.base.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = format!("{head}\r\nHost: a\r\nContent-Length: 60000\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    String::from_utf8_lossy(&answer[9..]).into_owned()
+}
+
+/// Where the body were waited for, the answer would be 408.
+#[sqlx::test(migrator = "notification::MIGRATOR")]
+async fn what_can_be_refused_is_refused_before_the_body(pool: PgPool) {
+    let service = Service::start(&pool).await;
+    let (_, openapi) = answer(service.http.get(format!("{}/openapi.json", service.base))).await;
+    for (path, methods) in openapi["paths"].as_object().unwrap() {
+        // No callback is configured.
+        let expected = if path.starts_with("/callbacks/") {
+            "404"
+        } else {
+            "401"
+        };
+        let path = path.replace("{id}", &service.clock.new_id().to_string());
+        for method in methods.as_object().unwrap().keys() {
+            let head = format!(
+                "{} {path} HTTP/1.1\r\nContent-Type: application/json",
+                method.to_uppercase()
+            );
+            assert_eq!(
+                status_before_body(&service, &head).await,
+                expected,
+                "{head}"
+            );
+        }
+    }
+    for (head, expected) in [
+        ("GET /health/live HTTP/1.1", "200"),
+        ("POST /health/live HTTP/1.1", "405"),
+        ("POST /nowhere HTTP/1.1", "404"),
+    ] {
+        assert_eq!(status_before_body(&service, head).await, expected, "{head}");
+    }
+    let mut settings = twilio::args("http://127.0.0.1:9");
+    settings.push("--public-url=https://notify.example.com".to_owned());
+    let service = Service::with(&pool, &clock(), &settings).await;
+    let head = "POST /callbacks/twilio HTTP/1.1";
+    assert_eq!(status_before_body(&service, head).await, "403");
+    let packed = format!("{head}\r\nX-Twilio-Signature: x\r\nContent-Encoding: gzip");
+    assert_eq!(status_before_body(&service, &packed).await, "415");
+    let url = format!("{}/callbacks/twilio", service.base);
+    let long = service.http.post(url).header("x-twilio-signature", "x");
+    assert_eq!(answer(long.body("a".repeat(65_537))).await.0, 413);
 }
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]

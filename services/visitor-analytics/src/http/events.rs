@@ -84,7 +84,7 @@ pub(super) async fn submit(
 ) -> Result<Response, Problem> {
     let claims = request.extensions().get::<Arc<Claims>>().cloned();
     let claims = claims.as_deref();
-    let body = json_bytes(request, &()).await?;
+    let body = json_bytes(request).await?;
     let now = state.clock.now();
     if body.trim_ascii_start().first() != Some(&b'[') {
         let event = accept(&state, claims, parse_object(&body)?, now)?;

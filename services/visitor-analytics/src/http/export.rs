@@ -1,5 +1,8 @@
 //! `GET /export/visits`.
 
+use std::sync::Arc;
+
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{
@@ -9,7 +12,9 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use chassis::Problem;
 use chassis::extract::Query;
-use tokio::sync::OwnedSemaphorePermit;
+use chassis::places::Place;
+use chassis::stream::{STALL_TIMEOUT, Stalled, give_up_when_stalled};
+use common::jwt::Claims;
 use utoipa::IntoParams;
 
 use super::analytics::question::Pairs;
@@ -35,7 +40,8 @@ pub(super) struct Parameters {
 /// Visits as a file: the oldest first, all columns of a visit and its user agent.
 ///
 /// The answer is written while it is read, compressed where the request accepts gzip (Parquet is
-/// compressed by itself). When something fails in the middle, the connection is cut.
+/// compressed by itself). When something fails in the middle, or nothing is
+/// read for 30 seconds, the connection is cut.
 #[utoipa::path(get, path = "/export/visits", tag = "export", params(pick::Parameters, Parameters),
     responses(
         (status = 200, description = "The file", content(
@@ -43,10 +49,11 @@ pub(super) struct Parameters {
             (String = "application/vnd.apache.parquet"))),
         (status = 400, description = "A parameter is wrong; `field` names it"),
         (status = 404, description = "There is no such site"),
-        (status = 503, description = "Others are exporting; come again later"),
+        (status = 503, description = "Too many exports are under way, in all or of this token; come again later"),
     ))]
 pub(super) async fn export(
     State(state): State<super::State>,
+    Extension(claims): Extension<Arc<Claims>>,
     headers: HeaderMap,
     Query(pairs): Query<Pairs>,
 ) -> Result<Response, Problem> {
@@ -56,7 +63,7 @@ pub(super) async fn export(
         let missing = || Problem::not_found("there is no such site").field("site");
         found.map_err(|e| error::store(&e))?.ok_or_else(missing)?;
     }
-    let place = state.exports.clone().try_acquire_owned();
+    let place = state.exports.take(&claims.sub);
     let place = place.map_err(|_| Problem::busy("others are exporting; come again later"))?;
     let is_gzip = format != Format::Parquet && accepts_gzip(&headers);
     let writer = Writer::new(format, is_gzip).map_err(|e| Problem::internal(&e))?;
@@ -70,14 +77,20 @@ pub(super) async fn export(
     // What fails at the beginning is told as a problem.
     let first = file.next().await.map_err(|error| match &error {
         ExportError::Store(error) => error::store(error),
-        ExportError::Write(_) | ExportError::Broken => Problem::internal(&error),
+        ExportError::Write(_) | ExportError::Broken | ExportError::Stalled(_) => {
+            Problem::internal(&error)
+        }
     })?;
     let rest = futures::stream::unfold(file, async |mut file| {
         let piece = file.next().await.transpose()?;
         Some((piece, file))
     });
     let first = futures::stream::iter(first.map(Ok));
-    let body = Body::from_stream(futures::StreamExt::chain(first, rest));
+    let whole = futures::StreamExt::chain(first, rest);
+    let whole = give_up_when_stalled(whole, STALL_TIMEOUT);
+    // What cuts the connection, so that half a file is not taken for a whole one.
+    let whole = futures::StreamExt::map(whole, |piece| piece.map_err(ExportError::from).flatten());
+    let body = Body::from_stream(whole);
     Ok(answer(format, is_gzip, body))
 }
 
@@ -138,6 +151,8 @@ enum ExportError {
     Write(#[from] WriteError),
     #[error("the writer broke off")]
     Broken,
+    #[error(transparent)]
+    Stalled(#[from] Stalled),
 }
 
 /// A file that is being written.
@@ -147,7 +162,7 @@ struct File {
     query: ExportQuery,
     /// `None` when the file is complete.
     writer: Option<Writer>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl File {

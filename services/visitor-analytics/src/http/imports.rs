@@ -1,12 +1,16 @@
 //! `POST /import`, and `GET` and `DELETE /imports`.
 
-use axum::Json;
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use chassis::Problem;
-use chassis::extract::{Path, Query};
+use chassis::body::{BodyError, MAX_UNPACK_RATIO, Pieces};
+use chassis::extract::{Path, Query, refused_body};
 use chassis::request::take_time;
 use chrono::{DateTime, Utc};
+use common::jwt::Claims;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -89,14 +93,22 @@ pub(super) struct Removed {
         (status = 400, description = "A parameter is wrong, or the file broke off"),
         (status = 409,
             description = "The file is being imported, or another one was with this beginning"),
+        (status = 413,
+            description = "A packed file becomes more than a hundred times as long; send it in parts"),
+        (status = 415, description = "The file is packed otherwise than by gzip"),
         (status = 503, description = "Send the file again after `Retry-After`; it goes on"),
     ))]
 pub(super) async fn import(
     State(state): State<super::State>,
+    Extension(claims): Extension<Arc<Claims>>,
     Query(parameters): Query<Parameters>,
     request: Request,
 ) -> Result<Json<Body>, Problem> {
     let wanted = parameters.wanted()?;
+    let place = state.imports.take(&claims.sub);
+    let _place = place.map_err(|_| Problem::busy("others are importing; come again later"))?;
+    let (head, file) = request.into_parts();
+    let file = Pieces::new(&head.headers, file).map_err(|e| refused_body(e, 0))?;
     take_time();
     let importer = Importer {
         ingest: &state.ingest,
@@ -106,7 +118,6 @@ pub(super) async fn import(
         clock: &state.clock,
         closing: &state.closing,
     };
-    let file = request.into_body().into_data_stream();
     let import = importer.run(wanted, file).await.map_err(|e| refused(&e))?;
     Ok(Json(body(import, state.clock.now())))
 }
@@ -229,7 +240,14 @@ fn refused(why: &ImportError) -> Problem {
     match why {
         ImportError::Running => conflict("IMPORT_RUNNING", why.to_string()),
         ImportError::Differs => conflict("IMPORT_DIFFERS", why.to_string()).field("id"),
-        ImportError::Incomplete => {
+        ImportError::Body(BodyError::TooLarge) => {
+            let detail = format!(
+                "the file unpacks to more than {MAX_UNPACK_RATIO} times its size; send it in parts"
+            );
+            let status = StatusCode::PAYLOAD_TOO_LARGE;
+            Problem::new(status, "BODY_TOO_LARGE", detail).field("body")
+        }
+        ImportError::Incomplete | ImportError::Body(_) => {
             let detail = "the file could not be read to its end; send it again, and it goes on";
             Problem::new(StatusCode::BAD_REQUEST, "BODY_INCOMPLETE", detail).field("body")
         }

@@ -1,7 +1,6 @@
 //! `GET /visits/live`.
 
 use std::collections::{HashSet, VecDeque};
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use chassis::Problem;
 use chassis::extract::Query;
+use chassis::stream::{STALL_TIMEOUT, Stalled, give_up_when_stalled};
 use chrono::{DateTime, TimeDelta, Utc};
 use common::jwt::Claims;
 use common::visitor_analytics::Visit;
@@ -39,7 +39,7 @@ const FORGOTTEN: TimeDelta = TimeDelta::hours(1);
 /// visits). A `missed` event says that there were visits which are not told, such as after a
 /// reader was too slow; `GET /visits` has them. Filters are parameters as in reports, except
 /// `entry_page` and `exit_page`; a source is that of the visit itself. The stream ends when the
-/// token does.
+/// token does, and when nothing of it is read for 30 seconds.
 #[utoipa::path(get, path = "/visits/live", tag = "visits",
     params(pick::Parameters,
         ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that came")),
@@ -47,18 +47,18 @@ const FORGOTTEN: TimeDelta = TimeDelta::hours(1);
         (status = 200, body = String, content_type = "text/event-stream",
             description = "Events: `visit`, whose data is a visit, and `missed`"),
         (status = 400, description = "A parameter is wrong; `field` names it"),
-        (status = 503, description = "A hundred listen to this process already; come again later"),
+        (status = 503, description = "A hundred listen to this process already, or fifty with this token; come again later"),
     ))]
 pub(super) async fn live(
     State(state): State<super::State>,
     Extension(claims): Extension<Arc<Claims>>,
     Query(pairs): Query<Pairs>,
     headers: HeaderMap,
-) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
+) -> Result<Sse<impl Stream<Item = Result<Event, Stalled>>>, Problem> {
     let now = state.clock.now();
     let pick = pick::read(&state.store, pairs).await?;
     let after = last_event(&headers)?.unwrap_or((now, Uuid::nil()));
-    let listening = state.hub.listen();
+    let listening = state.hub.listen(&claims.sub);
     let listening = listening.map_err(|_| Problem::busy("too many listen already"))?;
     let lifetime = u64::try_from(claims.exp - now.timestamp()).unwrap_or(0);
     let listener = Listener {
@@ -73,8 +73,9 @@ pub(super) async fn live(
     };
     let events = futures::stream::unfold(listener, async |mut listener| {
         let event = listener.next().await?;
-        Some((Ok(event), listener))
+        Some((event, listener))
     });
+    let events = give_up_when_stalled(events, STALL_TIMEOUT);
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT)))
 }
 

@@ -100,7 +100,7 @@ pub(super) async fn submit(
     request: Request,
 ) -> Result<Response, Problem> {
     let claims = request.extensions().get::<Arc<Claims>>().cloned();
-    let body = json_bytes(request, &()).await?;
+    let body = json_bytes(request).await?;
     let door = Door {
         state: &state,
         claims: claims.as_deref(),

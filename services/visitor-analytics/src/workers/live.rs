@@ -7,7 +7,7 @@
 mod hub;
 mod teller;
 
-pub use hub::{Hub, Listening, Refused, Told};
+pub use hub::{Hub, Listening, Told};
 pub use teller::Teller;
 
 use tokio_util::sync::CancellationToken;

@@ -3,11 +3,14 @@
 use std::io::Read as _;
 
 use chrono::TimeDelta;
+use common::jwt::Scope;
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
 use visitor_analytics::domain::export::csv;
 
-use crate::support::{System, noon, problem, start, visit};
+use crate::support::{System, noon, problem, start, token_of, visit};
 
 async fn filled(pool: PgPool, visits: i64) -> System {
     let system = start(pool).await;
@@ -125,4 +128,35 @@ async fn wrong_parameters_of_an_export_are_named(pool: PgPool) {
         let found = problem(system.get(&format!("/export/visits?{query}"))).await;
         assert_eq!((found.0, found.2.as_str()), (status, field), "{query}");
     }
+}
+
+/// An export of which only the answer's beginning is read.
+async fn unread(system: &System) -> (TcpStream, String) {
+    let address = system.base.strip_prefix("http://").unwrap();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let mut stream = socket.connect(address.parse().unwrap()).await.unwrap();
+    let request = format!(
+        "GET /export/visits?format=ndjson HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n\r\n",
+        system.token
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut beginning = [0; 12];
+    stream.read_exact(&mut beginning).await.unwrap();
+    let beginning = String::from_utf8_lossy(&beginning).into_owned();
+    (stream, beginning)
+}
+
+#[sqlx::test(migrations = false)]
+async fn exports_that_nobody_reads_leave_room_for_other_tokens(pool: PgPool) {
+    // More than is held on the way; every tenth is a bot.
+    let mut system = filled(pool, 6_000).await;
+    let _first = unread(&system).await;
+    let (_second, begun) = unread(&system).await;
+    assert_eq!(begun, "HTTP/1.1 200");
+    let third = problem(system.get("/export/visits")).await;
+    assert_eq!((third.0, third.1.as_str()), (503, "UNAVAILABLE"));
+    system.token = token_of(&system.clock, "owner", &[Scope::VisitsRead]);
+    let file = text(&system, "").await;
+    assert_eq!(file.lines().count(), 5_401);
 }

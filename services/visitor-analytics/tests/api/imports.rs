@@ -1,8 +1,11 @@
 //! Files of visits, taken in.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 
 use chrono::{DateTime, TimeDelta};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio::io::AsyncWriteExt as _;
@@ -302,4 +305,28 @@ async fn bad_lines_and_other_files_are_named(pool: PgPool) {
     assert_eq!(counts(&empty), [0, 0, 0, 0]);
     assert_eq!(problem(system.get("/imports?cursor=x")).await.2, "cursor");
     assert_eq!(problem(system.delete("/imports/7")).await.2, "path");
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_packed_file_is_bounded_while_it_is_unpacked(pool: PgPool) {
+    let system = start(pool).await;
+    let import = |file: &[u8]| {
+        let mut encoder = GzEncoder::new(vec![], Compression::best());
+        encoder.write_all(file).unwrap();
+        let request = system.post_to("/import?format=ndjson");
+        let request = request.header("content-encoding", "gzip");
+        request.body(encoder.finish().unwrap())
+    };
+    // A million lines and more of two kilobytes.
+    let (status, code, field) = problem(import(&vec![b'\n'; 2_200_000])).await;
+    assert_eq!(
+        (status, code.as_str(), field.as_str()),
+        (413, "BODY_TOO_LARGE", "body")
+    );
+    let line = visit(&json!({"timestamp": "2026-11-20T10:00:00Z"})).to_string();
+    let (status, done) = answer(import(line.as_bytes()).send().await.unwrap()).await;
+    assert_eq!((status, &done["recorded"]), (200, &json!(1)), "{done}");
+    let packed_otherwise = system.post_to("/import?format=ndjson");
+    let packed_otherwise = packed_otherwise.header("content-encoding", "br").body("x");
+    assert_eq!(problem(packed_otherwise).await.2, "content-encoding");
 }

@@ -7,7 +7,7 @@ use common::jwt::Scope;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::support::{System, problem, start, start_beside, token, visit};
+use crate::support::{System, problem, start, start_beside, token, token_of, visit};
 
 /// A stream that is read event by event.
 struct Stream {
@@ -223,9 +223,17 @@ async fn listeners_are_so_many_and_what_they_ask_is_understood(pool: PgPool) {
     let nonsense = system.get("/visits/live").header("last-event-id", "7");
     assert_eq!(problem(nonsense).await.2, "last-event-id");
     let mut streams = vec![];
-    for _ in 0..100 {
+    // One token gets half of the places, and another the other half.
+    for _ in 0..50 {
         streams.push(Stream::open(&system, "", "").await);
     }
+    let too_many = problem(system.get("/visits/live")).await;
+    assert_eq!((too_many.0, too_many.1.as_str()), (503, "UNAVAILABLE"));
+    system.token = token_of(&system.clock, "another", &[Scope::VisitsRead]);
+    for _ in 0..50 {
+        streams.push(Stream::open(&system, "", "").await);
+    }
+    system.token = token_of(&system.clock, "one more", &[Scope::VisitsRead]);
     let one_more = problem(system.get("/visits/live")).await;
     assert_eq!((one_more.0, one_more.1.as_str()), (503, "UNAVAILABLE"));
     streams.pop();

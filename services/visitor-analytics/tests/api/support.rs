@@ -62,6 +62,14 @@ pub fn token(clock: &Clock, scopes: &[Scope], lifetime: i64) -> String {
     keys.sign(&claims).unwrap()
 }
 
+/// The same for another subject than the tests' own.
+pub fn token_of(clock: &Clock, subject: &str, scopes: &[Scope]) -> String {
+    let keys = config("http://a", "http://b").service.keys.ring().unwrap();
+    let now = clock.now().timestamp();
+    let claims = Claims::new(subject, scopes.iter().copied().collect(), now, 86_400);
+    keys.sign(&claims).unwrap()
+}
+
 /// The same, limited to sites.
 pub fn token_for(clock: &Clock, scopes: &[Scope], sites: &[&str]) -> String {
     let keys = config("http://a", "http://b").service.keys.ring().unwrap();

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chassis::places::{NoPlace, Place, Places};
 use chrono::{DateTime, Utc};
 use common::visitor_analytics::Visit;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast, mpsc, watch};
+use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -29,7 +30,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct Hub {
     store: Store,
-    room: Arc<Semaphore>,
+    places: Arc<Places>,
     told: broadcast::Sender<Told>,
     wanted: Arc<Notify>,
     /// From when on everything is heard.
@@ -45,17 +46,12 @@ pub enum Told {
     Missed,
 }
 
-/// There is no room for another listener.
-#[derive(Debug, thiserror::Error)]
-#[error("too many listen already")]
-pub struct Refused;
-
 /// A listener's end.
 #[derive(Debug)]
 pub struct Listening {
     hub: Hub,
     told: broadcast::Receiver<Told>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 /// The one that hears.
@@ -73,7 +69,7 @@ impl Hub {
         let (settled, is_settled) = watch::channel(None);
         let hub = Self {
             store: store.clone(),
-            room: Arc::new(Semaphore::new(LISTENERS)),
+            places: Places::new(LISTENERS),
             told: told.clone(),
             wanted: Arc::default(),
             settled: is_settled,
@@ -87,13 +83,12 @@ impl Hub {
         (hub, hearing)
     }
 
-    /// One more listener.
-    pub fn listen(&self) -> Result<Listening, Refused> {
-        let place = self.room.clone().try_acquire_owned();
+    /// One more listener, whose token is about `subject`.
+    pub fn listen(&self, subject: &str) -> Result<Listening, NoPlace> {
         let listening = Listening {
+            _place: self.places.take(subject)?,
             hub: self.clone(),
             told: self.told.subscribe(),
-            _place: place.map_err(|_| Refused)?,
         };
         self.wanted.notify_one();
         Ok(listening)
@@ -202,7 +197,7 @@ mod tests {
         let options = sqlx::postgres::PgPoolOptions::new();
         let pool = options.connect_lazy("postgres://nobody").unwrap();
         let (hub, _hearing) = Hub::new(Store::new(pool));
-        let mut slow = hub.listen().unwrap();
+        let mut slow = hub.listen("test").unwrap();
         for _ in 0..LAG {
             hub.told.send(Told::Missed).unwrap();
         }

@@ -1,0 +1,97 @@
+//! Answers that are made while they are read.
+
+use std::time::Duration;
+
+use futures::{Stream, StreamExt as _};
+use tokio::sync::mpsc;
+
+/// A reader that takes nothing for so long is given up.
+pub const STALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The reader took nothing for too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the reader takes nothing")]
+pub struct Stalled;
+
+enum Piece<T> {
+    Next(T),
+    End,
+}
+
+/// Hands `source` on, and drops it, with the places and buffers it holds, when its reader has taken
+/// nothing for `timeout`: an answer's own stream is not asked then, and could not end itself. What
+/// has been made before is still given, and then [`Stalled`].
+pub fn give_up_when_stalled<S>(
+    source: S,
+    timeout: Duration,
+) -> impl Stream<Item = Result<S::Item, Stalled>> + Send + use<S>
+where
+    S: Stream<Item: Send> + Send + 'static,
+{
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(hand_on(source, sender, timeout));
+    futures::stream::unfold(Some(receiver), async |receiver| {
+        let mut receiver = receiver?;
+        match receiver.recv().await {
+            Some(Piece::Next(piece)) => Some((Ok(piece), Some(receiver))),
+            Some(Piece::End) => None,
+            None => Some((Err(Stalled), None)),
+        }
+    })
+}
+
+async fn hand_on<S: Stream>(source: S, sender: mpsc::Sender<Piece<S::Item>>, timeout: Duration) {
+    let mut source = std::pin::pin!(source);
+    loop {
+        let piece = tokio::select! {
+            piece = source.next() => piece.map_or(Piece::End, Piece::Next),
+            // The reader is gone.
+            () = sender.closed() => return,
+        };
+        let is_end = matches!(piece, Piece::End);
+        match tokio::time::timeout(timeout, sender.send(piece)).await {
+            Ok(Ok(())) if !is_end => {}
+            _ => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    const SHORT: Duration = Duration::from_millis(50);
+
+    #[tokio::test]
+    async fn a_stalled_reader_is_given_up_and_told_so() {
+        let held = Arc::new(());
+        let weak = Arc::downgrade(&held);
+        let source = futures::stream::repeat_with(move || Arc::strong_count(&held));
+        let mut given = Box::pin(give_up_when_stalled(source, SHORT));
+        assert_eq!(given.next().await, Some(Ok(1)));
+        while weak.upgrade().is_some() {
+            tokio::time::sleep(SHORT).await;
+        }
+        assert_eq!(given.next().await, Some(Ok(1)));
+        assert_eq!(given.next().await, Some(Err(Stalled)));
+        assert_eq!(given.next().await, None);
+    }
+
+    #[tokio::test]
+    async fn a_whole_stream_ends_and_one_that_nobody_reads_goes() {
+        let source = futures::stream::iter([1, 2, 3]);
+        let given: Vec<_> = give_up_when_stalled(source, SHORT).collect().await;
+        assert_eq!(given, [Ok(1), Ok(2), Ok(3)]);
+        let held = Arc::new(());
+        let weak = Arc::downgrade(&held);
+        let source = futures::stream::once(async move {
+            std::future::pending::<()>().await;
+            drop(held);
+        });
+        drop(give_up_when_stalled(source, SHORT));
+        while weak.upgrade().is_some() {
+            tokio::time::sleep(SHORT).await;
+        }
+    }
+}

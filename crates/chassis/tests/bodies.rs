@@ -1,0 +1,121 @@
+//! Bodies that are not finished. Apart from other tests: they take what a process gives to all.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a test ends where something is wrong")]
+
+use std::io::Write as _;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, header};
+use bytes::Bytes;
+use chassis::body::{BodyError, MAX_BYTES_IN_FLIGHT, Pieces};
+use chassis::extract::{json_bytes, untrusted_bytes};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use futures::StreamExt as _;
+use futures::stream::{iter, pending};
+use tokio::task::JoinSet;
+
+const LIMIT: usize = 1_572_864;
+
+fn packed(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(vec![], Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A body of which these bytes have come, and nothing follows.
+fn unfinished(bytes: Bytes) -> Body {
+    let come = iter([Ok::<_, std::io::Error>(bytes)]);
+    Body::from_stream(come.chain(pending()))
+}
+
+fn gzip() -> HeaderMap {
+    HeaderMap::from_iter([(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"))])
+}
+
+async fn read(headers: &HeaderMap, body: impl Into<Body>) -> Result<Bytes, BodyError> {
+    Pieces::new(headers, body.into())?.read_all(LIMIT).await
+}
+
+/// One test, since all share the process's bound.
+#[tokio::test]
+async fn bodies_are_bounded_alone_and_together() {
+    packed_bodies_are_unpacked_up_to_a_limit().await;
+    bodies_in_flight_are_bounded().await;
+    without_a_token_little_is_read().await;
+}
+
+async fn packed_bodies_are_unpacked_up_to_a_limit() {
+    let long = vec![b'a'; LIMIT];
+    let one = packed(b"one, ");
+    assert_eq!(read(&gzip(), one.clone()).await.unwrap(), "one, ");
+    // Files that are packed apart may follow one another (RFC 1952 §2.2).
+    let two = [one.clone(), packed(b"two")].concat();
+    assert_eq!(read(&gzip(), two).await.unwrap(), "one, two");
+    assert_eq!(read(&HeaderMap::new(), long.clone()).await.unwrap(), long);
+    let mixed: Vec<u8> = std::iter::successors(Some(1_u64), |state| {
+        Some(
+            state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1),
+        )
+    })
+    .map(|state| state.to_be_bytes()[0])
+    .take(LIMIT)
+    .collect();
+    assert_eq!(read(&gzip(), packed(&mixed)).await.unwrap(), mixed);
+    let bad = [
+        (
+            packed(&[long.clone(), vec![b'a']].concat()),
+            BodyError::TooLarge,
+        ),
+        (packed(&vec![b'a'; 20 * LIMIT]), BodyError::TooLarge),
+        (one[..10].to_vec(), BodyError::Incomplete),
+        (b"no gzip".to_vec(), BodyError::Incomplete),
+    ];
+    for (bytes, expected) in bad {
+        assert_eq!(read(&gzip(), bytes).await.unwrap_err(), expected);
+    }
+}
+
+async fn bodies_in_flight_are_bounded() {
+    // 1.3 kB each, and a megabyte unpacked.
+    let bomb = Bytes::from(packed(&vec![b'a'; 1_000_000]));
+    let start = bomb.slice(..bomb.len() - 8);
+    let mut readers = JoinSet::new();
+    for _ in 0..400 {
+        let body = unfinished(start.clone());
+        readers.spawn(async move { read(&gzip(), body).await });
+    }
+    let mut refused = 0;
+    while refused < 400 - MAX_BYTES_IN_FLIGHT / 1_000_000 {
+        let ended = readers.join_next().await.unwrap().unwrap();
+        assert_eq!(ended.unwrap_err(), BodyError::Busy);
+        refused += 1;
+    }
+    assert!(!readers.is_empty());
+    let whole = read(&HeaderMap::new(), vec![b'a'; 1_000_000]).await;
+    readers.shutdown().await;
+    assert_eq!(whole.unwrap_err(), BodyError::Busy);
+    let whole = read(&HeaderMap::new(), vec![b'a'; 1_000_000]).await;
+    assert_eq!(whole.unwrap().len(), 1_000_000);
+}
+
+async fn without_a_token_little_is_read() {
+    let request = axum::http::Request::post("/");
+    let request = request.header("content-encoding", "gzip");
+    let request = request.body(packed(b"{}").into()).unwrap();
+    let refused = untrusted_bytes(request, 10).await.unwrap_err();
+    assert_eq!(refused.status(), 415);
+    let long = axum::http::Request::post("/").body(Body::from("eleven long"));
+    let refused = untrusted_bytes(long.unwrap(), 10).await.unwrap_err();
+    assert_eq!(refused.status(), 413);
+    let slow = axum::http::Request::post("/").body(unfinished("half".into()));
+    let request = axum::http::Request::post("/");
+    let request = request.header("content-type", "application/json");
+    let request = request.body(unfinished("{".into())).unwrap();
+    // Each is waited for as long as the time limit says.
+    let (slow, json) = tokio::join!(untrusted_bytes(slow.unwrap(), 10), json_bytes(request));
+    assert_eq!(slow.unwrap_err().status(), 408);
+    assert_eq!(json.unwrap_err().status(), 408);
+}
