@@ -8,13 +8,14 @@ use futures::{Stream, StreamExt as _};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::admission::{Admission, NewSites, Refusal};
 use crate::domain::import::{
     BadLine, Format, Line, Lines, Reader, Restored, Said, id_of, visit_id,
 };
 use crate::domain::policy::Policy;
 use crate::domain::visit::{Invalid, NewVisit, Submitted};
 use crate::ingest::Ingest;
-use crate::store::{Advance, Counts, Import, LineError, Outcome, Store, StoreError};
+use crate::store::{Advance, Begun, Counts, Import, LineError, Lookup, Outcome, Store, StoreError};
 use crate::workers::recorder::RecordError;
 use crate::workers::wishes::Wishes;
 
@@ -38,6 +39,8 @@ pub struct Wanted {
     pub format: Format,
     /// Whose visits these are.
     pub site: Option<String>,
+    /// Which new sites it may bring along.
+    pub new_sites: NewSites,
 }
 
 /// Why an import broke off. What was recorded stays, and the file can be sent again.
@@ -52,6 +55,9 @@ pub enum ImportError {
     /// The file did not come to its end.
     #[error("the file broke off")]
     Incomplete,
+    /// Its visits may not be recorded.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// The service is stopping.
     #[error("the service is stopping")]
     Stopping,
@@ -65,6 +71,8 @@ pub enum ImportError {
 
 /// Takes files in.
 pub struct Importer<'a> {
+    /// Which sites and ids are recorded.
+    pub admission: &'a Admission,
     /// Records visits.
     pub ingest: &'a Ingest,
     /// Where imports are kept.
@@ -104,12 +112,17 @@ impl Importer<'_> {
         let runner = self.clock.new_id();
         let what = (wanted.format.name(), site);
         let begun = self.store.begin_import(id, what, runner, self.clock.now());
-        let import = begun.await?.ok_or(ImportError::Running)?;
+        let import = match begun.await? {
+            Begun::Ours(import) => *import,
+            Begun::Running => return Err(ImportError::Running),
+            Begun::Differs => return Err(ImportError::Differs),
+        };
         let key = (import.number, runner);
         let mut run = Run {
             importer: self,
             key,
             id,
+            new_sites: wanted.new_sites,
             reader: Reader::new(wanted.format, wanted.site.clone()),
             is_csv: wanted.format == Format::Csv,
             digest: Context::new(&SHA256),
@@ -134,7 +147,10 @@ impl Importer<'_> {
             .leave_import(key, is_finished, self.clock.now())
             .await?;
         done.and(flushed)?;
-        self.store.import(id).await?.ok_or(ImportError::Running)
+        match self.store.import(id, None).await? {
+            Lookup::Found(import) => Ok(import),
+            Lookup::Missing | Lookup::OfAnotherSite => Err(ImportError::Running),
+        }
     }
 }
 
@@ -178,13 +194,15 @@ struct Run<'a> {
     importer: &'a Importer<'a>,
     key: (i32, Uuid),
     id: Uuid,
+    new_sites: NewSites,
     before: Import,
     reader: Reader,
     is_csv: bool,
     digest: Context,
     number: i64,
-    visits: Vec<NewVisit>,
-    restored: Vec<Restored>,
+    /// With their lines' numbers.
+    visits: Vec<(i64, NewVisit)>,
+    restored: Vec<(i64, Restored)>,
     step: Advance,
 }
 
@@ -234,16 +252,17 @@ impl Run<'_> {
             self.step.lines = self.number;
         }
         if let Err((code, detail)) = self.take(line) {
-            self.step.counts.rejected += 1;
-            if self.step.errors.len() < TOLD {
-                self.step.errors.push(LineError {
-                    line: self.number,
-                    code: code.to_owned(),
-                    detail,
-                });
-            }
+            self.reject(self.number, code, detail);
         }
         Ok(())
+    }
+
+    fn reject(&mut self, line: i64, code: &str, detail: String) {
+        self.step.counts.rejected += 1;
+        if self.step.errors.len() < TOLD {
+            let code = code.to_owned();
+            self.step.errors.push(LineError { line, code, detail });
+        }
     }
 
     fn take(&mut self, line: &Line) -> Result<(), (&'static str, String)> {
@@ -262,7 +281,7 @@ impl Run<'_> {
                 if self.importer.wishes.ignore(&visit) {
                     self.step.counts.ignored += 1;
                 } else {
-                    self.visits.push(visit);
+                    self.visits.push((self.number, visit));
                 }
             }
             Said::Exported(exported) => {
@@ -270,7 +289,7 @@ impl Run<'_> {
                 if self.importer.wishes.ignore(visit.visit()) {
                     self.step.counts.ignored += 1;
                 } else {
-                    self.restored.push(visit);
+                    self.restored.push((self.number, visit));
                 }
             }
         }
@@ -290,29 +309,91 @@ impl Run<'_> {
         })
     }
 
+    /// Records visits, but for those whose id another site has. A site that may not come along
+    /// ends the import before they are: when the site is there, the file goes on with them.
+    async fn record(
+        &mut self,
+        mut visits: Vec<(i64, NewVisit)>,
+        mut restored: Vec<(i64, Restored)>,
+        now: DateTime<Utc>,
+    ) -> Result<(), ImportError> {
+        let importer = self.importer;
+        let of_restored = restored.iter().map(|(_, visit)| visit.visit());
+        let all = visits.iter().map(|(_, visit)| visit).chain(of_restored);
+        let refusals = importer
+            .admission
+            .refusals(all, self.new_sites, now)
+            .await?;
+        let site = refusals
+            .iter()
+            .flatten()
+            .find(|why| **why != Refusal::IdTaken);
+        if let Some(refusal) = site {
+            return Err((*refusal).into());
+        }
+        let mut is_taken = refusals.into_iter().map(|refusal| refusal.is_some());
+        let mut lines = vec![];
+        let mut admit = |line: i64| {
+            let is_admitted = !is_taken.next().unwrap_or_default();
+            if !is_admitted {
+                lines.push(line);
+            }
+            is_admitted
+        };
+        visits.retain(|(line, _)| admit(*line));
+        restored.retain(|(line, _)| admit(*line));
+        for line in lines {
+            self.reject_taken(line);
+        }
+        if visits.is_empty() && restored.is_empty() {
+            return Ok(());
+        }
+        let of_restored = restored.iter().map(|(line, visit)| (*line, visit.visit()));
+        let all = visits.iter().map(|(line, visit)| (*line, visit));
+        let all = all
+            .chain(of_restored)
+            .map(|(line, v)| (line, (v.id, v.timestamp)));
+        let (lines, keys): (Vec<i64>, Vec<(Uuid, DateTime<Utc>)>) = all.unzip();
+        let told = vec![None; visits.len()].into_iter();
+        let told = told.chain(restored.iter().map(|(_, visit)| visit.engagement()));
+        let engagements: Vec<_> = told.collect();
+        importer.store.expect_imported(self.key.0, &keys).await?;
+        let visits = visits.into_iter().map(|(_, visit)| visit).collect();
+        let restored = restored.into_iter().map(|(_, visit)| visit).collect();
+        let recorded = importer.ingest.import(visits, restored, now).await?;
+        let (mut engaged, mut taken) = (vec![], vec![]);
+        let outcomes = recorded.iter().map(|one| one.outcome);
+        for (((line, key), engagement), outcome) in
+            lines.into_iter().zip(keys).zip(engagements).zip(outcomes)
+        {
+            match outcome {
+                Outcome::Recorded => self.step.counts.recorded += 1,
+                Outcome::Duplicate => self.step.counts.duplicates += 1,
+                Outcome::Taken => {
+                    self.reject_taken(line);
+                    taken.push(key);
+                    continue;
+                }
+            }
+            engaged.extend(engagement.map(|engagement| (key, engagement)));
+        }
+        if !taken.is_empty() {
+            let store = importer.store;
+            store.unexpect_imported(self.key.0, &taken).await?;
+        }
+        Ok(importer.store.engage_imported(&engaged).await?)
+    }
+
+    fn reject_taken(&mut self, line: i64) {
+        self.reject(line, "VISIT_ID_TAKEN", format!("id: {}", Refusal::IdTaken));
+    }
+
     /// Records what waits, and keeps how far the import is.
     async fn flush(&mut self) -> Result<(), ImportError> {
         let (importer, now) = (self.importer, self.importer.clock.now());
         let visits = std::mem::take(&mut self.visits);
         let restored = std::mem::take(&mut self.restored);
-        if !(visits.is_empty() && restored.is_empty()) {
-            let all = visits.iter().chain(restored.iter().map(Restored::visit));
-            let keys: Vec<(Uuid, DateTime<Utc>)> = all.map(|v| (v.id, v.timestamp)).collect();
-            let engaged = restored.iter().filter_map(|visit| {
-                let key = (visit.visit().id, visit.visit().timestamp);
-                Some((key, visit.engagement()?))
-            });
-            let engaged: Vec<_> = engaged.collect();
-            importer.store.expect_imported(self.key.0, &keys).await?;
-            let recorded = importer.ingest.import(visits, restored, now).await?;
-            let new = recorded
-                .iter()
-                .filter(|one| one.outcome == Outcome::Recorded);
-            let new = i64::try_from(new.count()).unwrap_or(i64::MAX);
-            self.step.counts.recorded += new;
-            self.step.counts.duplicates += i64::try_from(recorded.len()).unwrap_or(i64::MAX) - new;
-            importer.store.engage_imported(&engaged).await?;
-        }
+        self.record(visits, restored, now).await?;
         if self.step.lines > self.before.lines {
             self.step.digest = self.digest.clone().finish().as_ref().to_vec();
         } else {

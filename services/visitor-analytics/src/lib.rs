@@ -4,6 +4,7 @@
 //! visit's way through the house.
 #![forbid(unsafe_code)]
 
+pub mod admission;
 pub mod clients;
 pub mod config;
 pub mod domain;
@@ -28,6 +29,7 @@ use sqlx::migrate::Migrator;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::admission::Admission;
 use crate::clients::geo::{Locator, PATIENCE};
 use crate::clients::notification::Notifier;
 use crate::config::Config;
@@ -104,8 +106,11 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
     let proving = proving.map(|dns| Proofs::new(dns, store.clone(), clock.clone()));
     let (proofs, prover) = proving.unzip();
     let visitor_ids = policy.visitor_ids;
+    let admission = Admission::new(store.clone(), config.max_new_sites_per_day);
     let state = http::Shared {
+        admission: admission.clone(),
         ingest: Ingest::new(
+            admission,
             Classifier::knowing(config.ranges()?),
             store.clone(),
             locator.clone(),
@@ -138,7 +143,7 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
         clock: clock.clone(),
     };
     let api = http::router(Arc::new(state), &verifier);
-    let health = health::checks(pool, &store, &clock);
+    let health = health::checks(pool, &store, &clock, config.max_new_sites_per_day);
     let about = "Who visits, from where, and what they do.";
     let app = App::new(NAME, about, api, health, clock.clone())
         .worker("gatherer", |stop| gatherer.run(stop))

@@ -14,6 +14,7 @@ use utoipa::IntoParams;
 
 use super::analytics::question::Pairs;
 use super::list::wrong;
+use super::site_scope::{ScopedPairs, SiteScope};
 use super::{error, pick};
 use crate::domain::export::{Exported, Format, WriteError, Writer};
 use crate::domain::pick::Pick;
@@ -47,10 +48,11 @@ pub(super) struct Parameters {
     ))]
 pub(super) async fn export(
     State(state): State<super::State>,
+    scope: SiteScope,
     headers: HeaderMap,
     Query(pairs): Query<Pairs>,
 ) -> Result<Response, Problem> {
-    let (pick, format, query) = read(&state.store, pairs).await?;
+    let (pick, format, query) = read(&state.store, scope.limit(pairs)?).await?;
     if let Some(site) = &pick.site {
         let found = state.store.site_of_report(Some(site)).await;
         let missing = || Problem::not_found("there is no such site").field("site");
@@ -96,7 +98,7 @@ fn answer(format: Format, is_gzip: bool, body: Body) -> Response {
     response
 }
 
-async fn read(store: &Store, pairs: Pairs) -> Result<(Pick, Format, ExportQuery), Problem> {
+async fn read(store: &Store, pairs: ScopedPairs) -> Result<(Pick, Format, ExportQuery), Problem> {
     let (pick, mut rest) = pick::read_with(store, pairs, &["format"]).await?;
     let format = match rest.remove("format") {
         None => Format::Csv,

@@ -16,6 +16,7 @@ use super::question::{Pairs, Question};
 use super::{Reached, Scope, of_class, ratio, wrong};
 use crate::domain::fold::Numbers;
 use crate::domain::question::{Interval, Subject};
+use crate::http::site_scope::SiteScope;
 use crate::store::{Asked, Breakdown, Order, Store, Value};
 
 const USUAL: i64 = 50;
@@ -76,10 +77,12 @@ pub(in crate::http) struct Line {
     ))]
 pub(in crate::http) async fn breakdown(
     State(state): State<crate::http::State>,
+    scope: SiteScope,
     Query(pairs): Query<Pairs>,
 ) -> Result<Json<Body>, Problem> {
     let own = ["by", "sort", "limit", "cursor", "goal"];
-    let question = Question::read(&state.store, state.clock.now(), pairs, &own).await?;
+    let question =
+        Question::read(&state.store, state.clock.now(), scope.limit(pairs)?, &own).await?;
     if question.own("by") == Some("goal") {
         return by_goal(&state.store, &question).await;
     }
