@@ -386,6 +386,8 @@ impl Run<'_> {
 
     fn reject_taken(&mut self, line: i64) {
         self.reject(line, "VISIT_ID_TAKEN", format!("id: {}", Refusal::IdTaken));
+        // It is known only when later lines have been read.
+        self.step.errors.sort_by_key(|error| error.line);
     }
 
     /// Records what waits, and keeps how far the import is.

@@ -43,6 +43,7 @@ use crate::workers::housekeeping;
 use crate::workers::live::Live;
 use crate::workers::locations::Payer;
 use crate::workers::recorder::Recorder;
+use crate::workers::site_limit::SiteLimitNotice;
 use crate::workers::watcher::Watch;
 use crate::workers::wishes::Wishes;
 
@@ -128,9 +129,16 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
         exports: Arc::new(Semaphore::new(EXPORTS)),
         closing: closing.clone(),
     };
+    let notifier = Notifier::new(notification);
+    let site_limit = SiteLimitNotice {
+        store: store.clone(),
+        notifier: notifier.clone(),
+        clock: clock.clone(),
+        max_new_sites_per_day: config.max_new_sites_per_day,
+    };
     let announcer = Announcer {
         store: store.clone(),
-        notifier: Notifier::new(notification),
+        notifier,
         clock: clock.clone(),
     };
     let folder = Folder {
@@ -153,6 +161,7 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
         .worker("wishes", |stop| wishes.run(of_wishes, stop))
         .worker("watcher", |stop| watcher.run(stop))
         .worker("announcer", |stop| announcer.run(stop))
+        .worker("site limit", |stop| site_limit.run(stop))
         .worker("locations", |stop| payer.run(stop))
         .worker("folder", |stop| folder.run(stop))
         .worker("housekeeping", move |stop| {
