@@ -1,8 +1,9 @@
 //! Taking a file in: line by line, in batches, each of which is kept before the next is read.
 
+mod batch;
+
 use aws_lc_rs::digest::{Context, SHA256};
 use axum::body::Bytes;
-use chrono::{DateTime, Utc};
 use common::clock::Clock;
 use futures::{Stream, StreamExt as _};
 use tokio_util::sync::CancellationToken;
@@ -15,7 +16,7 @@ use crate::domain::import::{
 use crate::domain::policy::Policy;
 use crate::domain::visit::{Invalid, NewVisit, Submitted};
 use crate::ingest::Ingest;
-use crate::store::{Advance, Begun, Counts, Import, LineError, Lookup, Outcome, Store, StoreError};
+use crate::store::{Advance, Begun, Import, LineError, Lookup, Store, StoreError};
 use crate::workers::recorder::RecordError;
 use crate::workers::wishes::Wishes;
 
@@ -307,105 +308,5 @@ impl Run<'_> {
             id: Some(id),
             ..submitted
         })
-    }
-
-    /// Records visits, but for those whose id another site has. A site that may not come along
-    /// ends the import before they are: when the site is there, the file goes on with them.
-    async fn record(
-        &mut self,
-        mut visits: Vec<(i64, NewVisit)>,
-        mut restored: Vec<(i64, Restored)>,
-        now: DateTime<Utc>,
-    ) -> Result<(), ImportError> {
-        let importer = self.importer;
-        let of_restored = restored.iter().map(|(_, visit)| visit.visit());
-        let all = visits.iter().map(|(_, visit)| visit).chain(of_restored);
-        let refusals = importer
-            .admission
-            .refusals(all, self.new_sites, now)
-            .await?;
-        let site = refusals
-            .iter()
-            .flatten()
-            .find(|why| **why != Refusal::IdTaken);
-        if let Some(refusal) = site {
-            return Err((*refusal).into());
-        }
-        let mut is_taken = refusals.into_iter().map(|refusal| refusal.is_some());
-        let mut lines = vec![];
-        let mut admit = |line: i64| {
-            let is_admitted = !is_taken.next().unwrap_or_default();
-            if !is_admitted {
-                lines.push(line);
-            }
-            is_admitted
-        };
-        visits.retain(|(line, _)| admit(*line));
-        restored.retain(|(line, _)| admit(*line));
-        for line in lines {
-            self.reject_taken(line);
-        }
-        if visits.is_empty() && restored.is_empty() {
-            return Ok(());
-        }
-        let of_restored = restored.iter().map(|(line, visit)| (*line, visit.visit()));
-        let all = visits.iter().map(|(line, visit)| (*line, visit));
-        let all = all
-            .chain(of_restored)
-            .map(|(line, v)| (line, (v.id, v.timestamp)));
-        let (lines, keys): (Vec<i64>, Vec<(Uuid, DateTime<Utc>)>) = all.unzip();
-        let told = vec![None; visits.len()].into_iter();
-        let told = told.chain(restored.iter().map(|(_, visit)| visit.engagement()));
-        let engagements: Vec<_> = told.collect();
-        importer.store.expect_imported(self.key.0, &keys).await?;
-        let visits = visits.into_iter().map(|(_, visit)| visit).collect();
-        let restored = restored.into_iter().map(|(_, visit)| visit).collect();
-        let recorded = importer.ingest.import(visits, restored, now).await?;
-        let (mut engaged, mut taken) = (vec![], vec![]);
-        let outcomes = recorded.iter().map(|one| one.outcome);
-        for (((line, key), engagement), outcome) in
-            lines.into_iter().zip(keys).zip(engagements).zip(outcomes)
-        {
-            match outcome {
-                Outcome::Recorded => self.step.counts.recorded += 1,
-                Outcome::Duplicate => self.step.counts.duplicates += 1,
-                Outcome::Taken => {
-                    self.reject_taken(line);
-                    taken.push(key);
-                    continue;
-                }
-            }
-            engaged.extend(engagement.map(|engagement| (key, engagement)));
-        }
-        if !taken.is_empty() {
-            let store = importer.store;
-            store.unexpect_imported(self.key.0, &taken).await?;
-        }
-        Ok(importer.store.engage_imported(&engaged).await?)
-    }
-
-    fn reject_taken(&mut self, line: i64) {
-        self.reject(line, "VISIT_ID_TAKEN", format!("id: {}", Refusal::IdTaken));
-        // It is known only when later lines have been read.
-        self.step.errors.sort_by_key(|error| error.line);
-    }
-
-    /// Records what waits, and keeps how far the import is.
-    async fn flush(&mut self) -> Result<(), ImportError> {
-        let (importer, now) = (self.importer, self.importer.clock.now());
-        let visits = std::mem::take(&mut self.visits);
-        let restored = std::mem::take(&mut self.restored);
-        self.record(visits, restored, now).await?;
-        if self.step.lines > self.before.lines {
-            self.step.digest = self.digest.clone().finish().as_ref().to_vec();
-        } else {
-            self.step.digest = self.before.digest.clone().unwrap_or_default();
-        }
-        let is_ours = importer
-            .store
-            .step_import(self.key, &self.step, now)
-            .await?;
-        self.step.counts = Counts::default();
-        is_ours.then_some(()).ok_or(ImportError::Running)
     }
 }

@@ -160,9 +160,12 @@ async fn record(
         .filter(|(_, is_known)| **is_known);
     let events = events.map(|(event, _)| event).collect();
     let mut recorded = record_all(state, events, now).await?.into_iter();
-    let answers = is_known.into_iter().map(|is_known| match is_known {
-        true => recorded.next(),
-        false => Some(Err(admission::refusal(new_sites))),
+    let answers = is_known.into_iter().map(|is_known| {
+        if is_known {
+            recorded.next()
+        } else {
+            Some(Err(admission::refusal(new_sites)))
+        }
     });
     Ok(answers.flatten().collect())
 }

@@ -326,6 +326,9 @@ impl Store {
         number: i32,
         visits: &[VisitKey],
     ) -> Result<(), StoreError> {
+        if visits.is_empty() {
+            return Ok(());
+        }
         let (ids, moments): (Vec<Uuid>, Vec<DateTime<Utc>>) = visits.iter().copied().unzip();
         sqlx::query!(
             "delete from visitor_analytics.imported_visit v

@@ -34,6 +34,7 @@ pub(super) fn key(visit: &Classified) -> VisitKey {
 }
 
 /// What is answered about a visit that was there already.
+#[expect(clippy::struct_field_names, reason = "the columns' names")]
 pub(super) struct Known {
     pub(super) site_id: i32,
     pub(super) session_id: Uuid,

@@ -11,7 +11,7 @@ use crate::support::{System, answer, problem, start, token_for, visit};
 const ID: &str = "01a1f8d3-ea00-7000-8000-00000000000b";
 const AT: &str = "2026-11-20T12:00:00Z";
 
-fn of(site: &str, changes: Value) -> Value {
+fn of(site: &str, changes: &Value) -> Value {
     let mut visit = visit(&json!({"site": site, "url": format!("https://{site}/"), "id": ID}));
     let fields = visit.as_object_mut().unwrap();
     fields.extend(changes.as_object().unwrap().clone());
@@ -23,7 +23,7 @@ async fn two_sites(system: &mut System) -> Value {
     system.record(&visit(&json!({"site": "a.example"}))).await;
     let moment = common::clock::moment_of(ID.parse().unwrap());
     assert_eq!(moment, AT.parse().ok(), "the id carries the time");
-    system.record(&of("b.example", json!({}))).await
+    system.record(&of("b.example", &json!({}))).await
 }
 
 fn for_a(system: &System) -> String {
@@ -45,7 +45,7 @@ async fn an_id_of_another_site_is_refused_and_nothing_is_told(pool: PgPool) {
             "2026-11-20T11:59:59.999999Z",
             "2026-09-01T00:00:00Z",
         ] {
-            let again = of("a.example", json!({"timestamp": timestamp}));
+            let again = of("a.example", &json!({"timestamp": timestamp}));
             assert_eq!(problem(system.post(&again)).await, taken, "{timestamp}");
             let list = json!([again, visit(&json!({"site": "a.example"}))]);
             let (_, list) = answer(system.post(&list).send().await.unwrap()).await;
@@ -65,7 +65,7 @@ async fn an_id_of_another_site_is_refused_and_nothing_is_told(pool: PgPool) {
     assert_eq!(explained["visit"]["site"], "b.example");
     assert_eq!(explained["copies"], 0);
     assert_eq!(explained["session"]["visits"], 1);
-    let again = system.record(&of("b.example", json!({}))).await;
+    let again = system.record(&of("b.example", &json!({}))).await;
     assert_eq!(again["status"], "duplicate");
     assert_eq!(again["session_id"], other["session_id"]);
 }
@@ -74,9 +74,9 @@ async fn an_id_of_another_site_is_refused_and_nothing_is_told(pool: PgPool) {
 async fn of_two_sites_in_one_list_the_first_has_the_id(pool: PgPool) {
     let system = start(pool).await;
     let list = json!([
-        of("a.example", json!({})),
-        of("b.example", json!({})),
-        of("a.example", json!({}))
+        of("a.example", &json!({})),
+        of("b.example", &json!({})),
+        of("a.example", &json!({}))
     ]);
     let (_, list) = answer(system.post(&list).send().await.unwrap()).await;
     let status = |place: usize| list["results"][place]["status"].as_str().unwrap();
@@ -112,7 +112,7 @@ async fn two_visits_with_one_id_are_each_their_sites_own(pool: PgPool) {
         ("b.example", "2026-11-20T11:00:00Z"),
         ("a.example", "2026-11-10T11:00:00Z"),
     ] {
-        let visit = of(site, json!({"id": id, "timestamp": timestamp}));
+        let visit = of(site, &json!({"id": id, "timestamp": timestamp}));
         system.record(&visit).await;
         system.clock.advance(chrono::TimeDelta::seconds(1));
     }
@@ -161,7 +161,7 @@ async fn an_import_changes_nothing_of_another_site(pool: PgPool) {
     system.token = for_a(&system);
 
     let fresh = visit(&json!({"timestamp": "2026-11-20T11:00:00Z"}));
-    let shifted = of("a.example", json!({"timestamp": "2026-11-20T11:30:00Z"}));
+    let shifted = of("a.example", &json!({"timestamp": "2026-11-20T11:30:00Z"}));
     let lines = format!("{line}\n{shifted}\n{fresh}\n");
     let import = system.post_to("/import?format=ndjson").body(lines);
     let (status, import) = answer(import.send().await.unwrap()).await;

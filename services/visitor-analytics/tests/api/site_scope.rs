@@ -259,7 +259,7 @@ impl Ask {
             request.push_str("\r\n");
         }
         connection.write_all(request.as_bytes()).await.unwrap();
-        let (mut answer, mut piece) = (vec![], [0; 65_536]);
+        let (mut answer, mut piece) = (vec![], [0; 8_192]);
         loop {
             let read = connection.read(&mut piece).await.unwrap();
             answer.extend(&piece[..read]);

@@ -3,14 +3,14 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use sqlx::AssertSqlSafe;
 
 use crate::store::{Store, StoreError};
 
 /// Over how long new sites are counted.
 const WINDOW: TimeDelta = TimeDelta::hours(24);
-/// The lock that whoever adds a site for a visit has alone, so that the count holds over replicas.
-const LOCK: (i32, i32) = (0x7e7c, 0);
+/// Whoever adds a site for a visit has the lock alone, so that the count holds over replicas. It is
+/// a statement of its own: the next one sees what the last holder has committed.
+const BEGIN: &str = "begin; select pg_advisory_xact_lock(hashtext('visitor_analytics.new_sites'))";
 
 /// How many sites have come with visits lately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,10 +47,7 @@ impl Store {
             return Ok(new);
         }
         let names: Vec<String> = new.into_iter().collect();
-        let (class, lock) = LOCK;
-        // A statement of its own, so that the next one sees what the last holder has committed.
-        let begin = format!("begin; select pg_advisory_xact_lock({class}, {lock})");
-        let mut transaction = self.pool.begin_with(AssertSqlSafe(begin)).await?;
+        let mut transaction = self.pool.begin_with(BEGIN).await?;
         sqlx::query!(
             "insert into visitor_analytics.site (domain, created_at, discovered_at)
              select n.domain, $2::timestamptz, $2::timestamptz from unnest($1::text[]) as n (domain)
