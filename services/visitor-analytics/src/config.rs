@@ -65,6 +65,10 @@ pub struct Config {
     /// The name server that is asked, `192.0.2.53:53`, instead of the system's.
     #[arg(long, env = "CRAWLER_DNS_SERVER")]
     pub crawler_dns_server: Option<SocketAddr>,
+    /// How many new sites visits and events may bring along within 24 hours; 0 for none. Further
+    /// ones are refused, and `POST /sites` adds them.
+    #[arg(long, env = "MAX_NEW_SITES_PER_DAY", default_value_t = 20)]
+    pub max_new_sites_per_day: u32,
     #[command(flatten)]
     #[expect(
         missing_docs,

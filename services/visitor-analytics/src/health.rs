@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use common::clock::Clock;
 use sqlx::PgPool;
 
-use crate::store::Store;
+use crate::store::{NewSitesOfDay, Store};
 use crate::{SCHEMA, migrator};
 
 /// An outbox that is further behind than this is worth a look.
@@ -14,10 +14,11 @@ const LATE: TimeDelta = TimeDelta::minutes(1);
 
 /// The service's checks.
 #[must_use]
-pub fn checks(pool: &PgPool, store: &Store, clock: &Clock) -> Health {
+pub fn checks(pool: &PgPool, store: &Store, clock: &Clock, max_new_sites: u32) -> Health {
     let newest = database::newest(&migrator());
     let pool = pool.clone();
     let (outbox, time, places) = (store.clone(), clock.clone(), store.clone());
+    let (sites, sites_clock) = (store.clone(), clock.clone());
     Health::default()
         .check("database", move || {
             database::check(pool.clone(), SCHEMA, newest)
@@ -26,6 +27,9 @@ pub fn checks(pool: &PgPool, store: &Store, clock: &Clock) -> Health {
             look_at_outbox(outbox.clone(), time.clone())
         })
         .check("locations", move || look_at_locations(places.clone()))
+        .check("sites", move || {
+            look_at_new_sites(sites.clone(), sites_clock.clone(), max_new_sites)
+        })
 }
 
 async fn look_at_outbox(store: Store, clock: Clock) -> Finding {
@@ -47,6 +51,21 @@ async fn look_at_outbox(store: Store, clock: Clock) -> Finding {
     } else {
         Finding::ok(detail)
     }
+}
+
+async fn look_at_new_sites(store: Store, clock: Clock, most: u32) -> Finding {
+    let Ok(NewSitesOfDay { count, has_refused }) = store.new_sites_of_day(clock.now()).await else {
+        return Finding::degraded("cannot be read");
+    };
+    let detail = format!("{count} of {most} new sites came with visits within 24 hours");
+    if most > 0 && count >= i64::from(most) {
+        let refused = "; MAX_NEW_SITES_PER_DAY refuses further ones";
+        return Finding::degraded(detail + refused);
+    }
+    if has_refused {
+        return Finding::degraded(detail + "; others were refused today");
+    }
+    Finding::ok(detail)
 }
 
 async fn look_at_locations(store: Store) -> Finding {

@@ -8,12 +8,12 @@ mod explain;
 mod export;
 mod goals;
 mod imports;
-mod limits;
 mod list;
 mod live;
 mod pick;
 mod segments;
 mod sessions;
+mod site_scope;
 mod sites;
 mod submit;
 mod visitors;
@@ -21,7 +21,6 @@ mod visits;
 
 use std::sync::Arc;
 
-use axum::middleware::from_fn_with_state;
 use chassis::auth;
 use chassis::places::Places;
 use common::clock::Clock;
@@ -30,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::admission::Admission;
 use crate::domain::policy::Policy;
 use crate::domain::session::Telling;
 use crate::ingest::Ingest;
@@ -44,6 +44,8 @@ pub type State = Arc<Shared>;
 pub struct Shared {
     /// Takes visits in.
     pub ingest: Ingest,
+    /// Which sites and ids are recorded.
+    pub admission: Admission,
     /// Where visits are.
     pub store: Store,
     /// What is kept of visitors.
@@ -68,8 +70,7 @@ pub struct Shared {
 pub fn router(state: State, verifier: &Verifier) -> OpenApiRouter {
     let write = OpenApiRouter::new()
         .routes(routes!(submit::submit))
-        .routes(routes!(events::submit));
-    let change = OpenApiRouter::new()
+        .routes(routes!(events::submit))
         .routes(routes!(engagement::grow))
         .routes(routes!(imports::import))
         .routes(routes!(imports::remove))
@@ -108,13 +109,7 @@ pub fn router(state: State, verifier: &Verifier) -> OpenApiRouter {
         .routes(routes!(goals::remove))
         .routes(routes!(sites::add))
         .routes(routes!(sites::change));
-    // Each layer costs: those that take most requests look for themselves.
-    let limited = |router: OpenApiRouter<State>| {
-        router.route_layer(from_fn_with_state(state.clone(), limits::limit))
-    };
-    let (change, read, settings) = (limited(change), limited(read), limited(settings));
     auth::require(write, verifier, Scope::VisitsWrite)
-        .merge(auth::require(change, verifier, Scope::VisitsWrite))
         .merge(auth::require(read, verifier, Scope::VisitsRead))
         .merge(auth::require(settings, verifier, Scope::Admin))
         .with_state(state)

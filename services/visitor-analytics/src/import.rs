@@ -1,19 +1,21 @@
 //! Taking a file in: line by line, in batches, each of which is kept before the next is read.
 
+mod batch;
+
 use aws_lc_rs::digest::{Context, SHA256};
 use chassis::body::{BodyError, Pieces};
-use chrono::{DateTime, Utc};
 use common::clock::Clock;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::admission::{Admission, NewSites, Refusal};
 use crate::domain::import::{
     BadLine, Format, Line, Lines, Reader, Restored, Said, id_of, visit_id,
 };
 use crate::domain::policy::Policy;
 use crate::domain::visit::{Invalid, NewVisit, Submitted};
 use crate::ingest::Ingest;
-use crate::store::{Advance, Counts, Import, LineError, Outcome, Store, StoreError};
+use crate::store::{Advance, Begun, Import, LineError, Lookup, Store, StoreError};
 use crate::workers::recorder::RecordError;
 use crate::workers::wishes::Wishes;
 
@@ -39,6 +41,8 @@ pub struct Wanted {
     pub format: Format,
     /// Whose visits these are.
     pub site: Option<String>,
+    /// Which new sites it may bring along.
+    pub new_sites: NewSites,
 }
 
 /// Why an import broke off. What was recorded stays, and the file can be sent again.
@@ -56,6 +60,9 @@ pub enum ImportError {
     /// The file cannot be read.
     #[error(transparent)]
     Body(BodyError),
+    /// Its visits may not be recorded.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// The service is stopping.
     #[error("the service is stopping")]
     Stopping,
@@ -69,6 +76,8 @@ pub enum ImportError {
 
 /// Takes files in.
 pub struct Importer<'a> {
+    /// Which sites and ids are recorded.
+    pub admission: &'a Admission,
     /// Records visits.
     pub ingest: &'a Ingest,
     /// Where imports are kept.
@@ -104,12 +113,17 @@ impl Importer<'_> {
         let runner = self.clock.new_id();
         let what = (wanted.format.name(), site);
         let begun = self.store.begin_import(id, what, runner, self.clock.now());
-        let import = begun.await?.ok_or(ImportError::Running)?;
+        let import = match begun.await? {
+            Begun::Ours(import) => *import,
+            Begun::Running => return Err(ImportError::Running),
+            Begun::Differs => return Err(ImportError::Differs),
+        };
         let key = (import.number, runner);
         let mut run = Run {
             importer: self,
             key,
             id,
+            new_sites: wanted.new_sites,
             reader: Reader::new(wanted.format, wanted.site.clone()),
             is_csv: wanted.format == Format::Csv,
             digest: Context::new(&SHA256),
@@ -138,7 +152,10 @@ impl Importer<'_> {
             .leave_import(key, is_finished, self.clock.now())
             .await?;
         done.and(flushed)?;
-        self.store.import(id).await?.ok_or(ImportError::Running)
+        match self.store.import(id, None).await? {
+            Lookup::Found(import) => Ok(import),
+            Lookup::Missing | Lookup::OfAnotherSite => Err(ImportError::Running),
+        }
     }
 }
 
@@ -183,13 +200,15 @@ struct Run<'a> {
     importer: &'a Importer<'a>,
     key: (i32, Uuid),
     id: Uuid,
+    new_sites: NewSites,
     before: Import,
     reader: Reader,
     is_csv: bool,
     digest: Context,
     number: i64,
-    visits: Vec<NewVisit>,
-    restored: Vec<Restored>,
+    /// With their lines' numbers.
+    visits: Vec<(i64, NewVisit)>,
+    restored: Vec<(i64, Restored)>,
     /// What the lines of both have together.
     bytes: usize,
     step: Advance,
@@ -242,16 +261,17 @@ impl Run<'_> {
             self.step.lines = self.number;
         }
         if let Err((code, detail)) = self.take(line) {
-            self.step.counts.rejected += 1;
-            if self.step.errors.len() < TOLD {
-                self.step.errors.push(LineError {
-                    line: self.number,
-                    code: code.to_owned(),
-                    detail,
-                });
-            }
+            self.reject(self.number, code, detail);
         }
         Ok(())
+    }
+
+    fn reject(&mut self, line: i64, code: &str, detail: String) {
+        self.step.counts.rejected += 1;
+        if self.step.errors.len() < TOLD {
+            let code = code.to_owned();
+            self.step.errors.push(LineError { line, code, detail });
+        }
     }
 
     fn take(&mut self, line: &Line) -> Result<(), (&'static str, String)> {
@@ -271,7 +291,7 @@ impl Run<'_> {
                 if self.importer.wishes.ignore(&visit) {
                     self.step.counts.ignored += 1;
                 } else {
-                    self.visits.push(visit);
+                    self.visits.push((self.number, visit));
                 }
             }
             Said::Exported(exported) => {
@@ -279,7 +299,7 @@ impl Run<'_> {
                 if self.importer.wishes.ignore(visit.visit()) {
                     self.step.counts.ignored += 1;
                 } else {
-                    self.restored.push(visit);
+                    self.restored.push((self.number, visit));
                 }
             }
         }
@@ -297,42 +317,5 @@ impl Run<'_> {
             id: Some(id),
             ..submitted
         })
-    }
-
-    /// Records what waits, and keeps how far the import is.
-    async fn flush(&mut self) -> Result<(), ImportError> {
-        let (importer, now) = (self.importer, self.importer.clock.now());
-        let visits = std::mem::take(&mut self.visits);
-        let restored = std::mem::take(&mut self.restored);
-        self.bytes = 0;
-        if !(visits.is_empty() && restored.is_empty()) {
-            let all = visits.iter().chain(restored.iter().map(Restored::visit));
-            let keys: Vec<(Uuid, DateTime<Utc>)> = all.map(|v| (v.id, v.timestamp)).collect();
-            let engaged = restored.iter().filter_map(|visit| {
-                let key = (visit.visit().id, visit.visit().timestamp);
-                Some((key, visit.engagement()?))
-            });
-            let engaged: Vec<_> = engaged.collect();
-            importer.store.expect_imported(self.key.0, &keys).await?;
-            let recorded = importer.ingest.import(visits, restored, now).await?;
-            let new = recorded
-                .iter()
-                .filter(|one| one.outcome == Outcome::Recorded);
-            let new = i64::try_from(new.count()).unwrap_or(i64::MAX);
-            self.step.counts.recorded += new;
-            self.step.counts.duplicates += i64::try_from(recorded.len()).unwrap_or(i64::MAX) - new;
-            importer.store.engage_imported(&engaged).await?;
-        }
-        if self.step.lines > self.before.lines {
-            self.step.digest = self.digest.clone().finish().as_ref().to_vec();
-        } else {
-            self.step.digest = self.before.digest.clone().unwrap_or_default();
-        }
-        let is_ours = importer
-            .store
-            .step_import(self.key, &self.step, now)
-            .await?;
-        self.step.counts = Counts::default();
-        is_ours.then_some(()).ok_or(ImportError::Running)
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use common::geo::Location;
 
+use crate::admission::{Admission, NewSites, Refusal};
 use crate::clients::geo::Locator;
 use crate::domain::bot::Verdict;
 use crate::domain::classified::{Classified, Place};
@@ -15,7 +16,7 @@ use crate::domain::import::Restored;
 use crate::domain::session::{NotifyWhen, Telling};
 use crate::domain::visit::NewVisit;
 use crate::domain::visitor::VisitorIds;
-use crate::store::{Recorded, Store, StoreError};
+use crate::store::{Outcome, Recorded, Store, StoreError};
 use crate::workers::crawlers::Proofs;
 use crate::workers::recorder::{RecordError, Recorder};
 use crate::workers::watcher::Watch;
@@ -30,6 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Takes visits in.
 pub struct Ingest {
+    admission: Admission,
     classifier: Classifier,
     locator: Locator,
     store: Store,
@@ -55,7 +57,12 @@ pub struct Received {
 impl Ingest {
     /// Puts the way together.
     #[must_use]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a part of the way, named by its type"
+    )]
     pub fn new(
+        admission: Admission,
         classifier: Classifier,
         store: Store,
         locator: Locator,
@@ -65,6 +72,7 @@ impl Ingest {
         proofs: Option<Proofs>,
     ) -> Self {
         Self {
+            admission,
             classifier,
             locator,
             store,
@@ -79,8 +87,29 @@ impl Ingest {
     pub async fn receive(
         &self,
         visits: Vec<NewVisit>,
+        new_sites: NewSites,
         now: DateTime<Utc>,
-    ) -> Result<Vec<Received>, RecordError> {
+    ) -> Result<Vec<Result<Received, Refusal>>, RecordError> {
+        let refusals = self.admission.refusals(visits.iter(), new_sites, now).await;
+        let refusals = refusals.map_err(Arc::new)?;
+        if refusals.is_empty() {
+            return self.record(visits, now).await;
+        }
+        let admitted = visits.into_iter().zip(&refusals);
+        let admitted = admitted.filter_map(|(visit, refusal)| refusal.is_none().then_some(visit));
+        let mut recorded = self.record(admitted.collect(), now).await?.into_iter();
+        let answers = refusals.into_iter().map(|refusal| match refusal {
+            Some(refusal) => Some(Err(refusal)),
+            None => recorded.next(),
+        });
+        Ok(answers.flatten().collect())
+    }
+
+    async fn record(
+        &self,
+        visits: Vec<NewVisit>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Result<Received, Refusal>>, RecordError> {
         let mut classified = self.classify(visits, now).await?;
         let claims: Vec<_> = match &self.proofs {
             Some(proofs) => classified.iter_mut().map(|v| proofs.look(v, now)).collect(),
@@ -98,14 +127,18 @@ impl Ingest {
             }
         }
         let received = summaries.into_iter().zip(recorded);
-        Ok(received
-            .map(|((id, verdict, location), recorded)| Received {
+        let received = received.map(|((id, verdict, location), recorded)| {
+            if recorded.outcome == Outcome::Taken {
+                return Err(Refusal::IdTaken);
+            }
+            Ok(Received {
                 id,
                 recorded,
                 verdict,
                 location,
             })
-            .collect())
+        });
+        Ok(received.collect())
     }
 
     /// Records visits of a file, of which nobody is told; one answer each, in their order.

@@ -4,6 +4,7 @@
 //! visit's way through the house.
 #![forbid(unsafe_code)]
 
+pub mod admission;
 pub mod clients;
 pub mod config;
 pub mod domain;
@@ -28,6 +29,7 @@ use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use tokio_util::sync::CancellationToken;
 
+use crate::admission::Admission;
 use crate::clients::geo::{Locator, PATIENCE};
 use crate::clients::notification::Notifier;
 use crate::config::Config;
@@ -41,6 +43,7 @@ use crate::workers::housekeeping;
 use crate::workers::live::Live;
 use crate::workers::locations::Payer;
 use crate::workers::recorder::Recorder;
+use crate::workers::site_limit::SiteLimitNotice;
 use crate::workers::watcher::Watch;
 use crate::workers::wishes::Wishes;
 
@@ -106,8 +109,11 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
     let proving = proving.map(|dns| Proofs::new(dns, store.clone(), clock.clone()));
     let (proofs, prover) = proving.unzip();
     let visitor_ids = policy.visitor_ids;
+    let admission = Admission::new(store.clone(), config.max_new_sites_per_day);
     let state = http::Shared {
+        admission: admission.clone(),
         ingest: Ingest::new(
+            admission,
             Classifier::knowing(config.ranges()?),
             store.clone(),
             locator.clone(),
@@ -127,9 +133,16 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
         closing: closing.clone(),
     };
     let background = store.for_background();
+    let notifier = Notifier::new(notification);
+    let site_limit = SiteLimitNotice {
+        store: store.clone(),
+        notifier: notifier.clone(),
+        clock: clock.clone(),
+        max_new_sites_per_day: config.max_new_sites_per_day,
+    };
     let announcer = Announcer {
         store: background.clone(),
-        notifier: Notifier::new(notification),
+        notifier,
         clock: clock.clone(),
     };
     let folder = Folder {
@@ -142,7 +155,7 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
         clock: clock.clone(),
     };
     let api = http::router(Arc::new(state), &verifier);
-    let health = health::checks(pool, &store, &clock);
+    let health = health::checks(pool, &store, &clock, config.max_new_sites_per_day);
     let about = "Who visits, from where, and what they do.";
     let app = App::new(NAME, about, api, health, clock.clone())
         .check_at_startup(chassis::database::refuse_transaction_pooler(pool.clone()))
@@ -153,6 +166,7 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
         .worker("wishes", |stop| wishes.run(of_wishes, stop))
         .worker("watcher", |stop| watcher.run(stop))
         .worker("announcer", |stop| announcer.run(stop))
+        .worker("site limit", |stop| site_limit.run(stop))
         .worker("locations", |stop| payer.run(stop))
         .worker("folder", |stop| folder.run(stop))
         .worker("housekeeping", move |stop| {

@@ -37,7 +37,7 @@ use tokio::sync::Mutex;
 pub use event::{Event, EventQuery, OfType};
 pub use explain::{Announced, Copies, Facts, SessionFacts};
 pub use goal::Goal;
-pub use import::{Advance, Counts, Import, LineError};
+pub use import::{Advance, Begun, Counts, Import, LineError};
 pub use live::{Ear, Heard, LATE};
 pub use outbox::{Announcement, Lag};
 pub use owed_location::Owed;
@@ -51,7 +51,7 @@ pub use retention::{Expired, OldSite, Partition, Rows};
 pub use rollup::{DayOfSite, Difference, DueDay, Folded, Row, Verdict};
 pub use segment::{Kept, Segment};
 pub use session::{SessionFound, Stop};
-pub use site::{Changed, Site};
+pub use site::{Changed, NewSitesOfDay, Site};
 pub use visit::{BotFilter, ExportQuery, Found, VisitQuery};
 pub use visitor::{Erased, Visitor};
 
@@ -90,6 +90,28 @@ impl From<sqlx::Error> for StoreError {
             // Data exceptions and violated constraints (PostgreSQL, appendix A).
             Some("22" | "23") => Self::Refused(error),
             _ => Self::Broken(error),
+        }
+    }
+}
+
+/// What a lookup by id found among the sites that it was limited to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lookup<T> {
+    /// The row, of one of these sites.
+    Found(T),
+    /// Only other sites have such a row; nothing of it was read.
+    OfAnotherSite,
+    /// There is no such row.
+    Missing,
+}
+
+impl<T> Lookup<T> {
+    /// What nothing was found for is missing, unless another site has it.
+    fn none(is_of_another_site: bool) -> Self {
+        if is_of_another_site {
+            Self::OfAnotherSite
+        } else {
+            Self::Missing
         }
     }
 }

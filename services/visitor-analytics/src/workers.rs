@@ -7,6 +7,7 @@ pub mod housekeeping;
 pub mod live;
 pub mod locations;
 pub mod recorder;
+pub mod site_limit;
 pub mod watcher;
 pub mod wishes;
 

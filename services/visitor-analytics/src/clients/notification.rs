@@ -1,10 +1,14 @@
 //! Telling notification about visitors.
 
 use chassis::peer::{Peer, PeerError};
+use chrono::NaiveDate;
 use common::notification::{NotifyRequest, NotifyResults};
 use common::visitor_analytics::{VISITOR_ARRIVED, VisitorArrived};
 use serde_json::{Map, Value};
 use uuid::Uuid;
+
+/// The event that says that new sites are refused.
+const SITE_LIMIT_REACHED: &str = "sites.limit_reached";
 
 /// The notification service.
 #[derive(Clone, Debug)]
@@ -33,8 +37,34 @@ impl Notifier {
             ..NotifyRequest::default()
         });
         let requests: Vec<_> = requests.collect();
+        self.notify(&requests).await
+    }
+
+    /// Says once a day that further sites, which visits named, were refused. Returns why that was
+    /// refused for good, if it was.
+    pub async fn tell_site_limit(
+        &self,
+        day: NaiveDate,
+        most: u32,
+    ) -> Result<Option<String>, PeerError> {
+        let message = format!(
+            "Visits named more than {most} new sites within 24 hours on {day}; further ones are \
+             refused. Add a site with POST /sites, or raise MAX_NEW_SITES_PER_DAY."
+        );
+        let request = NotifyRequest {
+            event: SITE_LIMIT_REACHED.into(),
+            title: Some("New sites are refused".into()),
+            message: Some(message),
+            idempotency_key: Some(format!("{SITE_LIMIT_REACHED}:{day}")),
+            ..NotifyRequest::default()
+        };
+        Ok(self.notify(&[request]).await?.pop().flatten())
+    }
+
+    /// Returns for each request why it was refused for good, if it was.
+    async fn notify(&self, requests: &[NotifyRequest]) -> Result<Vec<Option<String>>, PeerError> {
         let response: NotifyResults = self.0.post("/notify", &requests, None).await?;
-        if response.results.len() != news.len() {
+        if response.results.len() != requests.len() {
             return Err(PeerError::Unreadable("results are missing".into()));
         }
         let refusals = response.results.into_iter().map(|result| result.error);

@@ -216,6 +216,9 @@ pub struct NewVisit {
     pub id: Uuid,
     /// When it happened, in microseconds' precision.
     pub timestamp: DateTime<Utc>,
+    /// The client gave the id, and it does not carry this very time: the primary key alone cannot
+    /// tell whether another site has it.
+    pub needs_id_check: bool,
     /// The site's domain, in lower case.
     pub site: String,
     /// The page, without fragment, credentials and the parameters that are not kept.
@@ -291,6 +294,7 @@ impl NewVisit {
     /// kept is left out.
     pub fn accept(from: Submitted, policy: &Policy, now: DateTime<Utc>) -> Result<Self, Invalid> {
         let (id, timestamp) = place_in_time(from.id, from.timestamp, policy.retention, now)?;
+        let needs_id_check = from.id.is_some() && moment_of(id) != Some(timestamp);
         let mut url = page(&from.url)?;
         let click = Click::of(&url);
         policy.parameters.strip(&mut url);
@@ -307,6 +311,7 @@ impl NewVisit {
         Ok(Self {
             id,
             timestamp,
+            needs_id_check,
             site,
             url,
             click,

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::error;
+use super::site_scope::{SiteScope, found};
 use crate::domain::engagement::{Engagement, Submitted};
 
 /// What is known now.
@@ -34,14 +35,14 @@ pub(super) struct Answer {
     ))]
 pub(super) async fn grow(
     State(state): State<super::State>,
+    scope: SiteScope,
     Path(id): Path<Uuid>,
     Json(report): Json<Submitted>,
 ) -> Result<axum::Json<Answer>, Problem> {
     let report = Engagement::accept(report).map_err(|e| error::invalid(&e))?;
-    let known = state.store.engage(id, report).await;
+    let known = state.store.engage(id, report, scope.sites()).await;
     let known = known.map_err(|e| error::store(&e))?;
-    let missing = || Problem::not_found("there is no visit with this id");
-    let (known, moment) = known.ok_or_else(missing)?;
+    let (known, moment) = found(known, "there is no visit with this id")?;
     if known.confirms() {
         let now = state.clock.now();
         let confirmed = state.store.confirm((id, moment), state.telling, now).await;

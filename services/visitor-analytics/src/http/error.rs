@@ -1,15 +1,36 @@
 //! Errors on the wire.
 
+use std::time::Duration;
+
+use axum::http::StatusCode;
 use chassis::Problem;
 use common::geo::ItemError;
 
+use crate::admission::Refusal;
 use crate::domain::visit::Invalid;
 use crate::store::StoreError;
 use crate::workers::recorder::RecordError;
 
+/// By then an operator may have added the site, or an earlier one counts no more.
+const SITE_LIMIT_RETRY: Duration = Duration::from_mins(10);
+
 /// The problem with one visit.
 pub(super) fn invalid(error: &Invalid) -> Problem {
     Problem::invalid(error.field(), error.code(), error.to_string())
+}
+
+/// The problem with a visit or an event that is well-formed and may not be recorded. `taken` is
+/// the code for an id that another site has.
+pub(super) fn refused(refusal: Refusal, taken: &'static str) -> Problem {
+    let detail = refusal.to_string();
+    match refusal {
+        Refusal::IdTaken => Problem::new(StatusCode::CONFLICT, taken, detail).field("id"),
+        Refusal::SiteUnknown => Problem::invalid("site", "SITE_UNKNOWN", detail),
+        Refusal::SiteLimit => {
+            let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "SITE_LIMIT_REACHED", detail);
+            problem.field("site").retry_after(SITE_LIMIT_RETRY)
+        }
+    }
 }
 
 /// The problem with one visit of a list.

@@ -3,7 +3,6 @@
 pub(super) mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -13,16 +12,17 @@ use chassis::Problem;
 use chassis::extract::{json_bytes, parse_json, parse_object};
 use chrono::{DateTime, Utc};
 use common::geo::ItemError;
-use common::jwt::Claims;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{error, limits};
+use super::error;
+use super::site_scope::SiteScope;
+use crate::admission::{self, Refusal};
 use crate::domain::event::{NewEvent, Submitted, Who};
 use crate::domain::visitor::{Period, Salt};
-use crate::store::Event;
+use crate::store::{Event, Outcome};
 
 /// The most events of one request.
 const MOST: usize = 1_000;
@@ -75,20 +75,22 @@ pub(super) struct Answers {
     responses(
         (status = 201, body = Answer, description = "One event was recorded, or was before"),
         (status = 200, body = Answers, description = "A list: one bad event does not cost the others"),
+        (status = 409, description = "Another site has an event with this id (`EVENT_ID_TAKEN`)"),
         (status = 422, description = "The event cannot be accepted; `field` names why"),
+        (status = 429, description = "Its site is new, and too many are (`SITE_LIMIT_REACHED`)"),
         (status = 503, description = "Nothing was stored; send again after `Retry-After`"),
     ))]
 pub(super) async fn submit(
     State(state): State<super::State>,
+    scope: SiteScope,
     request: Request,
 ) -> Result<Response, Problem> {
-    let claims = request.extensions().get::<Arc<Claims>>().cloned();
-    let claims = claims.as_deref();
     let body = json_bytes(request).await?;
     let now = state.clock.now();
     if body.trim_ascii_start().first() != Some(&b'[') {
-        let event = accept(&state, claims, parse_object(&body)?, now)?;
-        let answer = record(&state, vec![event], now).await?.pop();
+        let event = accept(&state, &scope, parse_object(&body)?, now)?;
+        let answer = record(&state, &scope, vec![event], now).await?.pop();
+        let answer = answer.transpose().map_err(refused)?;
         return Ok((StatusCode::CREATED, Json(answer)).into_response());
     }
     let items: Vec<&RawValue> = parse_json(&body)?;
@@ -100,7 +102,7 @@ pub(super) async fn submit(
     let (mut places, mut events) = (vec![], vec![]);
     for (place, item) in items.iter().enumerate() {
         let event =
-            parse_object(item.get().as_bytes()).and_then(|e| accept(&state, claims, e, now));
+            parse_object(item.get().as_bytes()).and_then(|e| accept(&state, &scope, e, now));
         match event {
             Ok(event) => {
                 places.push(place);
@@ -109,30 +111,70 @@ pub(super) async fn submit(
             Err(problem) => results[place].error = Some(error::item(&problem)),
         }
     }
-    for (place, answer) in places.into_iter().zip(record(&state, events, now).await?) {
-        results[place].answer = answer;
+    let recorded = record(&state, &scope, events, now).await?;
+    for (place, answer) in places.into_iter().zip(recorded) {
+        match answer {
+            Ok(answer) => results[place].answer = answer,
+            Err(refusal) => results[place].error = Some(error::item(&refused(refusal))),
+        }
     }
     Ok(Json(Answers { results }).into_response())
 }
 
 fn accept(
     state: &super::State,
-    claims: Option<&Claims>,
+    scope: &SiteScope,
     event: Submitted,
     now: DateTime<Utc>,
 ) -> Result<NewEvent, Problem> {
     let event = NewEvent::accept(event, &state.policy, now).map_err(|e| error::invalid(&e))?;
-    if let Some(claims) = claims {
-        limits::check(claims, &event.site)?;
-    }
+    scope.check(&event.site)?;
     Ok(event)
 }
 
+fn refused(refusal: Refusal) -> Problem {
+    error::refused(refusal, "EVENT_ID_TAKEN")
+}
+
+/// Records those whose site is known, or one that they may bring along.
 async fn record(
+    state: &super::State,
+    scope: &SiteScope,
+    events: Vec<NewEvent>,
+    now: DateTime<Utc>,
+) -> Result<Vec<Result<Answer, Refusal>>, Problem> {
+    let sites = events.iter().map(|event| event.site.as_str());
+    let new_sites = scope.new_sites();
+    let unknown = state.admission.unknown_sites(sites, now, new_sites).await;
+    let unknown = unknown.map_err(|e| error::store(&e))?;
+    if unknown.is_empty() {
+        return record_all(state, events, now).await;
+    }
+    let is_known: Vec<bool> = events
+        .iter()
+        .map(|event| !unknown.contains(&event.site))
+        .collect();
+    let events = events
+        .into_iter()
+        .zip(&is_known)
+        .filter(|(_, is_known)| **is_known);
+    let events = events.map(|(event, _)| event).collect();
+    let mut recorded = record_all(state, events, now).await?.into_iter();
+    let answers = is_known.into_iter().map(|is_known| {
+        if is_known {
+            recorded.next()
+        } else {
+            Some(Err(admission::refusal(new_sites)))
+        }
+    });
+    Ok(answers.flatten().collect())
+}
+
+async fn record_all(
     state: &super::State,
     events: Vec<NewEvent>,
     now: DateTime<Utc>,
-) -> Result<Vec<Answer>, Problem> {
+) -> Result<Vec<Result<Answer, Refusal>>, Problem> {
     if events.is_empty() {
         return Ok(vec![]);
     }
@@ -151,20 +193,20 @@ async fn record(
         named(event, period, &salts, now)
     });
     let events: Vec<Event> = events.collect();
-    let is_new = state.store.record_events(&events, now).await;
-    let is_new = is_new.map_err(|e| error::store(&e))?;
-    let answers = events
-        .into_iter()
-        .zip(is_new)
-        .map(|(event, is_new)| Answer {
+    let outcomes = state.store.record_events(&events, now).await;
+    let outcomes = outcomes.map_err(|e| error::store(&e))?;
+    let answers = events.into_iter().zip(outcomes).map(|(event, outcome)| {
+        let status = match outcome {
+            Outcome::Recorded => Status::Recorded,
+            Outcome::Duplicate => Status::Duplicate,
+            Outcome::Taken => return Err(Refusal::IdTaken),
+        };
+        Ok(Answer {
             id: Some(event.id),
-            status: if is_new {
-                Status::Recorded
-            } else {
-                Status::Duplicate
-            },
+            status,
             visitor_id: Some(event.visitor_id),
-        });
+        })
+    });
     Ok(answers.collect())
 }
 

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::error;
+use super::site_scope::{SiteScope, found};
 use crate::domain::bot::{Reason, THRESHOLD};
 use crate::domain::explanation::{Circumstances, Outbox, Session, Told, told};
 use crate::domain::session::Telling;
@@ -122,14 +123,15 @@ struct Notified {
     ))]
 pub(super) async fn explain(
     State(state): State<super::State>,
+    scope: SiteScope,
     Path(id): Path<Uuid>,
 ) -> Result<Json<Explanation>, Problem> {
-    let facts = state.store.facts(id).await.map_err(|e| error::store(&e))?;
-    let missing = || Problem::not_found("there is no visit with this id");
-    let facts = facts.ok_or_else(missing)?;
+    let facts = state.store.facts(id, scope.sites()).await;
+    let facts = facts.map_err(|e| error::store(&e))?;
+    let facts = found(facts, "there is no visit with this id")?;
     let import = state
         .store
-        .import_of(id)
+        .import_of((id, facts.visit.timestamp))
         .await
         .map_err(|e| error::store(&e))?;
     Ok(Json(Explanation::of(facts, import, state.telling)))

@@ -1,8 +1,5 @@
 //! `GET /export/visits`.
 
-use std::sync::Arc;
-
-use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{
@@ -14,11 +11,11 @@ use chassis::Problem;
 use chassis::extract::Query;
 use chassis::places::Place;
 use chassis::stream::{STALL_TIMEOUT, Stalled, give_up_when_stalled};
-use common::jwt::Claims;
 use utoipa::IntoParams;
 
 use super::analytics::question::Pairs;
 use super::list::wrong;
+use super::site_scope::{ScopedPairs, SiteScope};
 use super::{error, pick};
 use crate::domain::export::{Exported, Format, WriteError, Writer};
 use crate::domain::pick::Pick;
@@ -53,17 +50,17 @@ pub(super) struct Parameters {
     ))]
 pub(super) async fn export(
     State(state): State<super::State>,
-    Extension(claims): Extension<Arc<Claims>>,
+    scope: SiteScope,
     headers: HeaderMap,
     Query(pairs): Query<Pairs>,
 ) -> Result<Response, Problem> {
-    let (pick, format, query) = read(&state.store, pairs).await?;
+    let (pick, format, query) = read(&state.store, scope.limit(pairs)?).await?;
     if let Some(site) = &pick.site {
         let found = state.store.site_of_report(Some(site)).await;
         let missing = || Problem::not_found("there is no such site").field("site");
         found.map_err(|e| error::store(&e))?.ok_or_else(missing)?;
     }
-    let place = state.exports.take(&claims.sub);
+    let place = state.exports.take(scope.subject());
     let place = place.map_err(|_| Problem::busy("others are exporting; come again later"))?;
     let is_gzip = format != Format::Parquet && accepts_gzip(&headers);
     let writer = Writer::new(format, is_gzip).map_err(|e| Problem::internal(&e))?;
@@ -109,7 +106,7 @@ fn answer(format: Format, is_gzip: bool, body: Body) -> Response {
     response
 }
 
-async fn read(store: &Store, pairs: Pairs) -> Result<(Pick, Format, ExportQuery), Problem> {
+async fn read(store: &Store, pairs: ScopedPairs) -> Result<(Pick, Format, ExportQuery), Problem> {
     let (pick, mut rest) = pick::read_with(store, pairs, &["format"]).await?;
     let format = match rest.remove("format") {
         None => Format::Csv,

@@ -11,8 +11,8 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::error;
-use super::list::named_site;
 use super::segments::kept;
+use super::site_scope::{EverySite, SiteScope};
 use crate::domain::goal::{Submitted, Target, is_value};
 use crate::domain::segment;
 use crate::domain::visit;
@@ -63,9 +63,10 @@ pub(super) struct Line {
     ))]
 pub(super) async fn list(
     State(state): State<super::State>,
+    scope: SiteScope,
     Query(parameters): Query<Parameters>,
 ) -> Result<axum::Json<Page>, Problem> {
-    let site = parameters.site.as_deref().map(named_site).transpose()?;
+    let site = scope.site(parameters.site.as_deref())?;
     let found = state.store.goals(site.as_deref()).await;
     let found = found.map_err(|e| error::store(&e))?;
     Ok(axum::Json(Page {
@@ -84,6 +85,7 @@ pub(super) async fn list(
     ))]
 pub(super) async fn add(
     State(state): State<super::State>,
+    _: EverySite,
     Json(wanted): Json<Submitted>,
 ) -> Result<(StatusCode, axum::Json<Line>), Problem> {
     let site = visit::site(&wanted.site);
@@ -112,6 +114,7 @@ pub(super) async fn add(
     ))]
 pub(super) async fn remove(
     State(state): State<super::State>,
+    _: EverySite,
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, Problem> {
     let removed = state.store.remove_goal(id).await;

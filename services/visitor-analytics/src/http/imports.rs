@@ -1,22 +1,20 @@
 //! `POST /import`, and `GET` and `DELETE /imports`.
 
-use std::sync::Arc;
-
+use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::{Extension, Json};
 use chassis::Problem;
 use chassis::body::{BodyError, MAX_UNPACK_RATIO, Pieces};
 use chassis::extract::{Path, Query, refused_body};
 use chassis::request::take_time;
 use chrono::{DateTime, Utc};
-use common::jwt::Claims;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::error;
-use super::list::{named_site, within, wrong};
+use super::list::{within, wrong};
+use super::site_scope::{self, SiteScope};
 use crate::domain::import::Format;
 use crate::import::{ImportError, Importer, Wanted};
 use crate::store::{self, LineError};
@@ -96,21 +94,25 @@ pub(super) struct Removed {
         (status = 413,
             description = "A packed file becomes more than a hundred times as long; send it in parts"),
         (status = 415, description = "The file is packed otherwise than by gzip"),
+        (status = 422, description = "The site does not exist, and the token adds none"),
+        (status = 429, description = "It names new sites, and too many are; nothing is lost when \
+            the file is sent again after `POST /sites`"),
         (status = 503, description = "Send the file again after `Retry-After`; it goes on"),
     ))]
 pub(super) async fn import(
     State(state): State<super::State>,
-    Extension(claims): Extension<Arc<Claims>>,
+    scope: SiteScope,
     Query(parameters): Query<Parameters>,
     request: Request,
 ) -> Result<Json<Body>, Problem> {
-    let wanted = parameters.wanted()?;
-    let place = state.imports.take(&claims.sub);
+    let wanted = parameters.wanted(&scope)?;
+    let place = state.imports.take(scope.subject());
     let _place = place.map_err(|_| Problem::busy("others are importing; come again later"))?;
     let (head, file) = request.into_parts();
     let file = Pieces::new(&head.headers, file).map_err(|e| refused_body(e, 0))?;
     take_time();
     let importer = Importer {
+        admission: &state.admission,
         ingest: &state.ingest,
         store: &state.store,
         policy: &state.policy,
@@ -130,14 +132,15 @@ pub(super) async fn import(
     ))]
 pub(super) async fn list(
     State(state): State<super::State>,
+    scope: SiteScope,
     Query(parameters): Query<ListParameters>,
 ) -> Result<Json<Page>, Problem> {
     let limit = within(parameters.limit)?;
     let before = parameters.cursor.map(|text| {
-        let number = text.parse::<i32>().ok();
-        number.ok_or_else(|| wrong("cursor", "this is no cursor of this list"))
+        let id = text.parse::<Uuid>().ok();
+        id.ok_or_else(|| wrong("cursor", "this is no cursor of this list"))
     });
-    let site = parameters.site.as_deref().map(named_site).transpose()?;
+    let site = scope.site(parameters.site.as_deref())?;
     let found = state
         .store
         .imports(site.as_deref(), before.transpose()?, limit);
@@ -149,7 +152,7 @@ pub(super) async fn list(
     let last = found.last().filter(|_| more);
     let now = state.clock.now();
     Ok(Json(Page {
-        next_cursor: last.map(|import| import.number.to_string()),
+        next_cursor: last.map(|import| import.id.to_string()),
         data: found.into_iter().map(|import| body(import, now)).collect(),
     }))
 }
@@ -176,9 +179,10 @@ pub(super) struct ListParameters {
     ))]
 pub(super) async fn one(
     State(state): State<super::State>,
+    scope: SiteScope,
     Path(id): Path<Uuid>,
 ) -> Result<Json<Body>, Problem> {
-    let import = found(&state, id).await?;
+    let import = found(&state, &scope, id).await?;
     Ok(Json(body(import, state.clock.now())))
 }
 
@@ -194,9 +198,10 @@ pub(super) async fn one(
     ))]
 pub(super) async fn remove(
     State(state): State<super::State>,
+    scope: SiteScope,
     Path(id): Path<Uuid>,
 ) -> Result<Json<Removed>, Problem> {
-    let import = found(&state, id).await?;
+    let import = found(&state, &scope, id).await?;
     if import.is_running(state.clock.now()) {
         return Err(refused(&ImportError::Running));
     }
@@ -214,16 +219,21 @@ pub(super) async fn remove(
     }
 }
 
-async fn found(state: &super::State, id: Uuid) -> Result<store::Import, Problem> {
-    let found = state.store.import(id).await.map_err(|e| error::store(&e))?;
-    found.ok_or_else(|| Problem::not_found("there is no import with this id"))
+async fn found(
+    state: &super::State,
+    scope: &SiteScope,
+    id: Uuid,
+) -> Result<store::Import, Problem> {
+    let found = state.store.import(id, scope.sites()).await;
+    let found = found.map_err(|e| error::store(&e))?;
+    site_scope::found(found, "there is no import with this id")
 }
 
 impl Parameters {
-    fn wanted(self) -> Result<Wanted, Problem> {
+    fn wanted(self, scope: &SiteScope) -> Result<Wanted, Problem> {
         let format = Format::named(&self.format);
         let format = format.ok_or_else(|| wrong("format", "one of combined, csv, ndjson"))?;
-        let site = self.site.as_deref().map(named_site).transpose()?;
+        let site = scope.site(self.site.as_deref())?;
         if format == Format::Combined && site.is_none() {
             return Err(wrong("site", "a log does not say whose it is"));
         }
@@ -231,6 +241,7 @@ impl Parameters {
             id: self.id,
             format,
             site,
+            new_sites: scope.new_sites(),
         })
     }
 }
@@ -251,6 +262,7 @@ fn refused(why: &ImportError) -> Problem {
             let detail = "the file could not be read to its end; send it again, and it goes on";
             Problem::new(StatusCode::BAD_REQUEST, "BODY_INCOMPLETE", detail).field("body")
         }
+        ImportError::Refused(refusal) => error::refused(*refusal, "VISIT_ID_TAKEN"),
         ImportError::Stopping => Problem::unavailable(why),
         ImportError::Record(error) => error::record(error),
         ImportError::Store(error) => error::store(error),

@@ -12,7 +12,8 @@ use chrono_tz::Tz;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::analytics::question::{Pairs, sorted};
+use super::analytics::question::sorted;
+use super::site_scope::ScopedPairs;
 use crate::domain::visit::site;
 use crate::store::{BotFilter, Store, VisitQuery};
 
@@ -61,7 +62,7 @@ pub(super) enum IncludeBots {
 }
 
 /// Reads the parameters of `GET /visits`.
-pub(super) async fn query(store: &Store, pairs: Pairs) -> Result<VisitQuery, Problem> {
+pub(super) async fn query(store: &Store, pairs: ScopedPairs) -> Result<VisitQuery, Problem> {
     let (mut rest, filters) = sorted(store, pairs, &["limit", "cursor"]).await?;
     let limit = limit(rest.get("limit").map(String::as_str))?;
     let mut edge = |name: &str| rest.remove(name).map(|text| moment(name, &text));

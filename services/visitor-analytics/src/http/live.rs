@@ -1,10 +1,8 @@
 //! `GET /visits/live`.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Extension;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -12,7 +10,6 @@ use chassis::Problem;
 use chassis::extract::Query;
 use chassis::stream::{STALL_TIMEOUT, Stalled, give_up_when_stalled};
 use chrono::{DateTime, TimeDelta, Utc};
-use common::jwt::Claims;
 use common::visitor_analytics::Visit;
 use futures::Stream;
 use tokio::time::Instant;
@@ -22,6 +19,7 @@ use uuid::Uuid;
 use super::analytics::question::Pairs;
 use super::list::{cursor, read_cursor, wrong};
 use super::pick;
+use super::site_scope::SiteScope;
 use crate::domain::pick::Pick;
 use crate::workers::live::{Listening, Told};
 
@@ -51,16 +49,16 @@ const FORGOTTEN: TimeDelta = TimeDelta::hours(1);
     ))]
 pub(super) async fn live(
     State(state): State<super::State>,
-    Extension(claims): Extension<Arc<Claims>>,
+    scope: SiteScope,
     Query(pairs): Query<Pairs>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Stalled>>>, Problem> {
     let now = state.clock.now();
-    let pick = pick::read(&state.store, pairs).await?;
+    let pick = pick::read(&state.store, scope.limit(pairs)?).await?;
     let after = last_event(&headers)?.unwrap_or((now, Uuid::nil()));
-    let listening = state.hub.listen(&claims.sub);
+    let listening = state.hub.listen(scope.subject());
     let listening = listening.map_err(|_| Problem::busy("too many listen already"))?;
-    let lifetime = u64::try_from(claims.exp - now.timestamp()).unwrap_or(0);
+    let lifetime = u64::try_from(scope.token_ends_at() - now.timestamp()).unwrap_or(0);
     let listener = Listener {
         listening,
         pick,

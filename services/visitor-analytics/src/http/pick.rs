@@ -7,8 +7,9 @@ use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
 use chrono_tz::Tz;
 use utoipa::IntoParams;
 
-use super::analytics::question::{Pairs, sorted};
+use super::analytics::question::sorted;
 use super::list::{self, moment, named_site, wrong};
+use super::site_scope::ScopedPairs;
 use crate::domain::day::Day;
 use crate::domain::pick::{Pick, is_told_by_a_visit};
 use crate::store::Store;
@@ -33,7 +34,7 @@ pub(super) struct Parameters {
 }
 
 /// Reads the parameters of a stream that has no others.
-pub(super) async fn read(store: &Store, pairs: Pairs) -> Result<Pick, Problem> {
+pub(super) async fn read(store: &Store, pairs: ScopedPairs) -> Result<Pick, Problem> {
     let (pick, rest) = read_with(store, pairs, &[]).await?;
     match rest.into_keys().next() {
         Some(name) => Err(wrong(&name, "there is no such parameter here")),
@@ -44,7 +45,7 @@ pub(super) async fn read(store: &Store, pairs: Pairs) -> Result<Pick, Problem> {
 /// Reads the parameters, and returns those of `own`, and `from` and `to`, beside.
 pub(super) async fn read_with(
     store: &Store,
-    pairs: Pairs,
+    pairs: ScopedPairs,
     own: &[&str],
 ) -> Result<(Pick, BTreeMap<String, String>), Problem> {
     let (mut rest, filters) = sorted(store, pairs, own).await?;

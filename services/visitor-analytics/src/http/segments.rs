@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::error;
+use super::site_scope::{EverySite, SiteScope};
 use crate::domain::segment::{self, Change, Submitted, Written, Wrong};
 use crate::store::{Kept, Segment};
 
@@ -38,7 +39,11 @@ pub(super) struct Line {
 /// Filters with names, which every report takes as `segment`.
 #[utoipa::path(get, path = "/segments", tag = "segments",
     responses((status = 200, body = Page, description = "All segments")))]
-pub(super) async fn list(State(state): State<super::State>) -> Result<axum::Json<Page>, Problem> {
+pub(super) async fn list(
+    State(state): State<super::State>,
+    // Segments are no site's: every token may use them.
+    _: SiteScope,
+) -> Result<axum::Json<Page>, Problem> {
     let found = state.store.segments().await;
     let found = found.map_err(|e| error::store(&e))?;
     Ok(axum::Json(Page {
@@ -56,6 +61,7 @@ pub(super) async fn list(State(state): State<super::State>) -> Result<axum::Json
     ))]
 pub(super) async fn add(
     State(state): State<super::State>,
+    _: EverySite,
     Json(wanted): Json<Submitted>,
 ) -> Result<(StatusCode, axum::Json<Line>), Problem> {
     let name = segment::name(&wanted.name).map_err(|e| invalid(&e))?;
@@ -80,6 +86,7 @@ pub(super) async fn add(
     ))]
 pub(super) async fn change(
     State(state): State<super::State>,
+    _: EverySite,
     Path(id): Path<Uuid>,
     Json(wanted): Json<Change>,
 ) -> Result<axum::Json<Line>, Problem> {
@@ -102,6 +109,7 @@ pub(super) async fn change(
     ))]
 pub(super) async fn remove(
     State(state): State<super::State>,
+    _: EverySite,
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, Problem> {
     let removed = state.store.remove_segment(id).await;

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::analytics::question::Pairs;
 use super::error;
 use super::list::{self, Parameters, cursor};
+use super::site_scope::{self, SiteScope};
 use crate::store::{SessionFound, Stop};
 
 /// A page of sessions.
@@ -98,9 +99,10 @@ pub(super) struct Step {
     ))]
 pub(super) async fn list(
     State(state): State<super::State>,
+    scope: SiteScope,
     Query(pairs): Query<Pairs>,
 ) -> Result<Json<Page>, Problem> {
-    let query = list::query(&state.store, pairs).await?;
+    let query = list::query(&state.store, scope.limit(pairs)?).await?;
     let mut found = state
         .store
         .sessions(&query)
@@ -125,14 +127,12 @@ pub(super) async fn list(
     ))]
 pub(super) async fn one(
     State(state): State<super::State>,
+    scope: SiteScope,
     Path(id): Path<Uuid>,
 ) -> Result<Json<SessionWithJourney>, Problem> {
-    let found = state
-        .store
-        .session(id)
-        .await
-        .map_err(|e| error::store(&e))?;
-    let found = found.ok_or_else(|| Problem::not_found("there is no session with this id"))?;
+    let found = state.store.session(id, scope.sites()).await;
+    let found = found.map_err(|e| error::store(&e))?;
+    let found = site_scope::found(found, "there is no session with this id")?;
     let journey = state
         .store
         .journey(&found)

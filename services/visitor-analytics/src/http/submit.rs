@@ -10,13 +10,14 @@ use chassis::answer::json;
 use chassis::extract::{json_bytes, parse_json, parse_object};
 use chrono::{DateTime, Utc};
 use common::geo::{ItemError, Location};
-use common::jwt::Claims;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{error, limits};
+use super::error;
+use super::site_scope::SiteScope;
+use crate::admission::Refusal;
 use crate::domain::visit::{NewVisit, Submitted};
 use crate::ingest::Received;
 use crate::store::Outcome;
@@ -92,18 +93,20 @@ pub(super) struct Answers {
     responses(
         (status = 201, body = Answer, description = "One visit was recorded, or was before"),
         (status = 200, body = Answers, description = "A list: one bad visit does not cost the others"),
+        (status = 409, description = "Another site has a visit with this id (`VISIT_ID_TAKEN`)"),
         (status = 422, description = "The visit cannot be accepted; `field` names why"),
+        (status = 429, description = "Its site is new, and too many are (`SITE_LIMIT_REACHED`)"),
         (status = 503, description = "Nothing was stored; send again after `Retry-After`"),
     ))]
 pub(super) async fn submit(
     State(state): State<super::State>,
+    scope: SiteScope,
     request: Request,
 ) -> Result<Response, Problem> {
-    let claims = request.extensions().get::<Arc<Claims>>().cloned();
     let body = json_bytes(request).await?;
     let door = Door {
         state: &state,
-        claims: claims.as_deref(),
+        scope: &scope,
         now: state.clock.now(),
     };
     if body.trim_ascii_start().first() == Some(&b'[') {
@@ -113,16 +116,19 @@ pub(super) async fn submit(
     if state.wishes.ignore(&visit) {
         return json(StatusCode::CREATED, &Answer::ignored(visit.id), ROOM);
     }
-    let received = state.ingest.receive(vec![visit], door.now).await;
-    let received = received.map_err(|e| error::record(&e))?;
-    let answer = received.into_iter().next().map(Answer::from);
+    let received = state
+        .ingest
+        .receive(vec![visit], scope.new_sites(), door.now);
+    let received = received.await.map_err(|e| error::record(&e))?;
+    let answer = received.into_iter().next().transpose();
+    let answer = answer.map_err(refused)?.map(Answer::from);
     json(StatusCode::CREATED, &answer, ROOM)
 }
 
 /// What a request's visits have to pass.
 struct Door<'a> {
     state: &'a super::State,
-    claims: Option<&'a Claims>,
+    scope: &'a SiteScope,
     now: DateTime<Utc>,
 }
 
@@ -148,10 +154,14 @@ impl Door<'_> {
                 Err(problem) => results[place].error = Some(error::item(&problem)),
             }
         }
-        let received = self.state.ingest.receive(visits, self.now).await;
+        let new_sites = self.scope.new_sites();
+        let received = self.state.ingest.receive(visits, new_sites, self.now).await;
         let received = received.map_err(|e| error::record(&e))?;
         for (place, one) in places.into_iter().zip(received) {
-            results[place].answer = Answer::from(one);
+            match one {
+                Ok(one) => results[place].answer = Answer::from(one),
+                Err(refusal) => results[place].error = Some(error::item(&refused(refusal))),
+            }
         }
         let room = ROOM * results.len();
         json(StatusCode::OK, &Answers { results }, room)
@@ -160,11 +170,13 @@ impl Door<'_> {
     fn accept(&self, visit: Submitted) -> Result<NewVisit, Problem> {
         let visit = NewVisit::accept(visit, &self.state.policy, self.now);
         let visit = visit.map_err(|e| error::invalid(&e))?;
-        if let Some(claims) = self.claims {
-            limits::check(claims, &visit.site)?;
-        }
+        self.scope.check(&visit.site)?;
         Ok(visit)
     }
+}
+
+fn refused(refusal: Refusal) -> Problem {
+    error::refused(refusal, "VISIT_ID_TAKEN")
 }
 
 impl Answer {
@@ -185,6 +197,7 @@ impl From<Received> for Answer {
             status: match recorded.outcome {
                 Outcome::Recorded => Status::Recorded,
                 Outcome::Duplicate => Status::Duplicate,
+                Outcome::Taken => Status::Rejected,
             },
             session_id: Some(recorded.session_id),
             visitor_id: Some(recorded.visitor_id),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::error;
-use super::list::named_site;
+use super::site_scope::SiteScope;
 use crate::domain::visit::own_id;
 
 /// The parameters of both.
@@ -58,10 +58,11 @@ pub(super) struct Erased {
     ))]
 pub(super) async fn one(
     State(state): State<super::State>,
+    scope: SiteScope,
     Path(id): Path<String>,
     Query(parameters): Query<Parameters>,
 ) -> Result<Json<Visitor>, Problem> {
-    let (id, site) = named(id, &parameters)?;
+    let (id, site) = named(id, &scope, &parameters)?;
     let found = state.store.visitor(&id, site.as_deref()).await;
     let found = found.map_err(|e| error::store(&e))?.ok_or_else(missing)?;
     Ok(Json(Visitor {
@@ -85,10 +86,11 @@ pub(super) async fn one(
     ))]
 pub(super) async fn erase(
     State(state): State<super::State>,
+    scope: SiteScope,
     Path(id): Path<String>,
     Query(parameters): Query<Parameters>,
 ) -> Result<Json<Erased>, Problem> {
-    let (id, site) = named(id, &parameters)?;
+    let (id, site) = named(id, &scope, &parameters)?;
     let now = state.clock.now();
     let erased = state.store.erase_visitor(&id, site.as_deref(), now).await;
     let erased = erased.map_err(|e| error::store(&e))?.ok_or_else(missing)?;
@@ -102,11 +104,15 @@ pub(super) async fn erase(
     }))
 }
 
-fn named(id: String, parameters: &Parameters) -> Result<(String, Option<String>), Problem> {
+fn named(
+    id: String,
+    scope: &SiteScope,
+    parameters: &Parameters,
+) -> Result<(String, Option<String>), Problem> {
     let wrong = |error: crate::domain::visit::Invalid| {
         Problem::new(StatusCode::BAD_REQUEST, "PATH_INVALID", error.to_string()).field("id")
     };
-    let site = parameters.site.as_deref().map(named_site).transpose()?;
+    let site = scope.site(parameters.site.as_deref())?;
     Ok((own_id(id, "id").map_err(wrong)?, site))
 }
 

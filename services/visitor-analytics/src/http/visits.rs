@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::analytics::question::Pairs;
 use super::error;
 use super::list::{self, Parameters, cursor};
+use super::site_scope::{SiteScope, found};
 
 /// A page of visits.
 #[derive(Debug, Serialize, ToSchema)]
@@ -30,9 +31,10 @@ pub(super) struct Page {
     ))]
 pub(super) async fn list(
     State(state): State<super::State>,
+    scope: SiteScope,
     Query(pairs): Query<Pairs>,
 ) -> Result<Json<Page>, Problem> {
-    let query = list::query(&state.store, pairs).await?;
+    let query = list::query(&state.store, scope.limit(pairs)?).await?;
     let found = state
         .store
         .visits(&query)
@@ -54,9 +56,10 @@ pub(super) async fn list(
     ))]
 pub(super) async fn one(
     State(state): State<super::State>,
+    scope: SiteScope,
     Path(id): Path<Uuid>,
 ) -> Result<Json<Visit>, Problem> {
-    let found = state.store.visit(id).await.map_err(|e| error::store(&e))?;
-    let missing = || Problem::not_found("there is no visit with this id");
-    found.map(Json).ok_or_else(missing)
+    let visit = state.store.visit(id, scope.sites()).await;
+    let visit = visit.map_err(|e| error::store(&e))?;
+    found(visit, "there is no visit with this id").map(Json)
 }

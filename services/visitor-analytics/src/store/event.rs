@@ -1,14 +1,14 @@
 //! Events.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::visit::BotFilter;
-use super::{Store, StoreError};
+use super::visit::{BotFilter, VisitKey};
+use super::{Outcome, Store, StoreError};
 
 /// An event, as it is stored.
 #[derive(Clone, Debug)]
@@ -75,14 +75,15 @@ fn halves(metadata: &[(Value, Value)]) -> (Vec<Json<&Value>>, Vec<Json<&Value>>)
 }
 
 impl Store {
-    /// Records events, all of them or none. Returns which are new; the first of equal ones is.
+    /// Records events, all of them or none. Returns what became of each; the first of equal ones
+    /// is new.
     pub async fn record_events(
         &self,
         events: &[Event],
         now: DateTime<Utc>,
-    ) -> Result<Vec<bool>, StoreError> {
+    ) -> Result<Vec<Outcome>, StoreError> {
         let sites = events.iter().map(|event| event.site.as_str());
-        let ids = self.site_ids(sites, now).await?;
+        let ids = self.site_ids(sites).await?;
         // In one order, so that two writers of the same events never wait for each other.
         let mut order: Vec<&Event> = events.iter().collect();
         order.sort_by_key(|event| (event.id, event.timestamp));
@@ -113,12 +114,46 @@ impl Store {
             now,
         );
         let added = added.fetch_all(&self.pool).await?.into_iter();
-        let mut added: HashSet<(Uuid, DateTime<Utc>)> =
-            added.map(|row| (row.id, row.timestamp)).collect();
-        let is_new = events
+        let mut added: HashSet<VisitKey> = added.map(|row| (row.id, row.timestamp)).collect();
+        let key = |event: &Event| (event.id, event.timestamp);
+        let is_new: Vec<bool> = events
             .iter()
-            .map(|event| added.remove(&(event.id, event.timestamp)));
-        Ok(is_new.collect())
+            .map(|event| added.remove(&key(event)))
+            .collect();
+        let again = events.iter().zip(&is_new).filter(|(_, is_new)| !**is_new);
+        let owners = self.sites_of_events(again.map(|(event, _)| key(event)));
+        let owners = owners.await?;
+        let outcomes = events.iter().zip(is_new).map(|(event, is_new)| {
+            let owner = owners.get(&key(event));
+            match owner {
+                _ if is_new => Outcome::Recorded,
+                Some(owner) if *owner != ids[event.site.as_str()] => Outcome::Taken,
+                // One that has been removed since was of this site as far as anybody can tell.
+                Some(_) | None => Outcome::Duplicate,
+            }
+        });
+        Ok(outcomes.collect())
+    }
+
+    async fn sites_of_events(
+        &self,
+        keys: impl Iterator<Item = VisitKey>,
+    ) -> Result<HashMap<VisitKey, i32>, StoreError> {
+        let (ids, moments): (Vec<Uuid>, Vec<DateTime<Utc>>) = keys.unzip();
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let rows = sqlx::query!(
+            "select e.id, e.timestamp, e.site_id
+             from unnest($1::uuid[], $2::timestamptz[]) as n (id, moment)
+             join visitor_analytics.event e on e.id = n.id and e.timestamp = n.moment",
+            &ids,
+            &moments,
+        );
+        let rows = rows.fetch_all(&self.pool).await?.into_iter();
+        Ok(rows
+            .map(|row| ((row.id, row.timestamp), row.site_id))
+            .collect())
     }
 
     /// Events, the newest first; one more than the limit where there are more.

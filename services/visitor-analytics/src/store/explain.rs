@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use common::visitor_analytics::Visit;
 use uuid::Uuid;
 
-use super::{Store, StoreError};
+use super::{Lookup, Store, StoreError};
 
 /// A visit, and what stands elsewhere about it.
 #[derive(Clone, Debug)]
@@ -63,10 +63,16 @@ pub struct Announced {
 }
 
 impl Store {
-    /// Everything that is stored about a visit.
-    pub async fn facts(&self, id: Uuid) -> Result<Option<Facts>, StoreError> {
-        let Some(visit) = self.visit(id).await? else {
-            return Ok(None);
+    /// Everything that is stored about a visit of one of these sites (`None`: of any).
+    pub async fn facts(
+        &self,
+        id: Uuid,
+        sites: Option<&[String]>,
+    ) -> Result<Lookup<Facts>, StoreError> {
+        let visit = match self.visit(id, sites).await? {
+            Lookup::Found(visit) => visit,
+            Lookup::OfAnotherSite => return Ok(Lookup::OfAnotherSite),
+            Lookup::Missing => return Ok(Lookup::Missing),
         };
         let row = sqlx::query!(
             r#"select exists (select from visitor_analytics.owed_location
@@ -114,7 +120,7 @@ impl Store {
                 waiting: waiting(),
             })
         };
-        Ok(Some(Facts {
+        Ok(Lookup::Found(Facts {
             place_is_owed: row.owed,
             copies: copies(),
             session: session(),

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::visit::VisitKey;
-use super::{Store, StoreError};
+use super::{Lookup, Store, StoreError};
 use crate::domain::engagement::Engagement;
 
 /// Whoever is at an import shows it at least this often, or is gone.
@@ -42,6 +42,17 @@ pub struct Import {
     pub counts: Counts,
     /// The first lines that were rejected.
     pub errors: Vec<LineError>,
+}
+
+/// Whether an import was begun.
+#[derive(Clone, Debug)]
+pub enum Begun {
+    /// It is the caller's until it leaves it.
+    Ours(Box<Import>),
+    /// Somebody else is at it.
+    Running,
+    /// Another import has this id: of another site, or format.
+    Differs,
 }
 
 /// What became of lines.
@@ -132,14 +143,15 @@ impl From<Row> for Import {
 }
 
 impl Store {
-    /// Begins an import as `runner`, or goes on with it; `None` while somebody else is at it.
+    /// Begins an import as `runner`, or goes on with it. An import of another site or format with
+    /// this id is left alone.
     pub async fn begin_import(
         &self,
         id: Uuid,
         (format, site): (&str, Option<&str>),
         runner: Uuid,
         now: DateTime<Utc>,
-    ) -> Result<Option<Import>, StoreError> {
+    ) -> Result<Begun, StoreError> {
         let row = sqlx::query_as!(
             Row,
             r#"insert into visitor_analytics.import as i
@@ -147,7 +159,8 @@ impl Store {
                values ($1, $2, $3, $4, $4, $5)
                on conflict on constraint import_id_key do update
                set runner = $5, touched_at = $4, finished_at = null
-               where i.runner is null or i.touched_at <= $6
+               where (i.runner is null or i.touched_at <= $6)
+                 and i.format = $2 and i.site is not distinct from $3
                returning number, id, format, site, created_at, touched_at, finished_at, runner,
                    lines, digest, recorded, duplicates, skipped, ignored, rejected,
                    errors as "errors: _""#,
@@ -158,7 +171,21 @@ impl Store {
             runner,
             now - GONE,
         );
-        Ok(row.fetch_optional(&self.pool).await?.map(Import::from))
+        if let Some(row) = row.fetch_optional(&self.pool).await? {
+            return Ok(Begun::Ours(Box::new(row.into())));
+        }
+        let is_same = sqlx::query_scalar!(
+            r#"select format = $2 and site is not distinct from $3 as "is_same!"
+               from visitor_analytics.import where id = $1"#,
+            id,
+            format,
+            site,
+        );
+        Ok(match is_same.fetch_optional(&self.pool).await? {
+            Some(false) => Begun::Differs,
+            // Where it was removed meanwhile, it can be begun again.
+            Some(true) | None => Begun::Running,
+        })
     }
 
     /// Keeps how far an import is. Returns whether it is still `runner`'s.
@@ -214,24 +241,41 @@ impl Store {
         Ok(())
     }
 
-    /// The import with this id.
-    pub async fn import(&self, id: Uuid) -> Result<Option<Import>, StoreError> {
+    /// The import with this id into one of these sites (`None`: into any, or several).
+    pub async fn import(
+        &self,
+        id: Uuid,
+        sites: Option<&[String]>,
+    ) -> Result<Lookup<Import>, StoreError> {
         let row = sqlx::query_as!(
             Row,
             r#"select number, id, format, site, created_at, touched_at, finished_at, runner,
                    lines, digest, recorded, duplicates, skipped, ignored, rejected,
                    errors as "errors: _"
-               from visitor_analytics.import where id = $1"#,
+               from visitor_analytics.import
+               where id = $1 and ($2::text[] is null or site = any($2))"#,
             id,
+            sites,
         );
-        Ok(row.fetch_optional(&self.pool).await?.map(Import::from))
+        match row.fetch_optional(&self.pool).await? {
+            Some(row) => Ok(Lookup::Found(row.into())),
+            None => Ok(Lookup::none(sites.is_some() && self.has_import(id).await?)),
+        }
+    }
+
+    async fn has_import(&self, id: Uuid) -> Result<bool, StoreError> {
+        let exists = sqlx::query_scalar!(
+            r#"select exists (select from visitor_analytics.import where id = $1) as "exists!""#,
+            id
+        );
+        Ok(exists.fetch_one(&self.pool).await?)
     }
 
     /// Imports, the newest first, before one of them; one more than the limit where there are more.
     pub async fn imports(
         &self,
         site: Option<&str>,
-        before: Option<i32>,
+        before: Option<Uuid>,
         limit: i64,
     ) -> Result<Vec<Import>, StoreError> {
         let rows = sqlx::query_as!(
@@ -240,7 +284,10 @@ impl Store {
                    lines, digest, recorded, duplicates, skipped, ignored, rejected,
                    errors as "errors: _"
                from visitor_analytics.import
-               where ($1::text is null or site = $1) and ($2::int is null or number < $2)
+               where ($1::text is null or site = $1)
+                 and ($2::uuid is null or number < (
+                     select number from visitor_analytics.import
+                     where id = $2 and ($1::text is null or site = $1)))
                order by number desc limit $3"#,
             site,
             before,
@@ -267,6 +314,29 @@ impl Store {
             &ids,
             &moments,
             number,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Takes back marks of visits that turned out to be another site's.
+    pub async fn unexpect_imported(
+        &self,
+        number: i32,
+        visits: &[VisitKey],
+    ) -> Result<(), StoreError> {
+        if visits.is_empty() {
+            return Ok(());
+        }
+        let (ids, moments): (Vec<Uuid>, Vec<DateTime<Utc>>) = visits.iter().copied().unzip();
+        sqlx::query!(
+            "delete from visitor_analytics.imported_visit v
+             using unnest($2::uuid[], $3::timestamptz[]) as n (id, moment)
+             where v.visit_id = n.id and v.visit_timestamp = n.moment and v.import_number = $1",
+            number,
+            &ids,
+            &moments,
         )
         .execute(&self.pool)
         .await?;
@@ -307,12 +377,13 @@ impl Store {
     }
 
     /// The import that brought a visit.
-    pub async fn import_of(&self, visit: Uuid) -> Result<Option<Uuid>, StoreError> {
+    pub async fn import_of(&self, (id, moment): VisitKey) -> Result<Option<Uuid>, StoreError> {
         let import = sqlx::query_scalar!(
             "select i.id from visitor_analytics.imported_visit v
              join visitor_analytics.import i on i.number = v.import_number
-             where v.visit_id = $1 limit 1",
-            visit,
+             where v.visit_id = $1 and v.visit_timestamp = $2",
+            id,
+            moment,
         );
         Ok(import.fetch_optional(&self.pool).await?)
     }

@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use common::visitor_analytics::{ArrivedSession, ArrivedVisitor, VisitorArrived};
 use uuid::Uuid;
 
+use super::visit::VisitKey;
 use super::{Store, StoreError};
 use crate::domain::session::Arrival;
 
@@ -95,7 +96,9 @@ impl Store {
             id: row.id,
             session_id: row.session_id,
             attempts: row.attempts,
-            arrived: arrived.remove(&row.visit_id).map(Box::new),
+            arrived: arrived
+                .remove(&(row.visit_id, row.visit_timestamp))
+                .map(Box::new),
         });
         Ok(claimed.collect())
     }
@@ -104,7 +107,7 @@ impl Store {
     async fn arrived(
         &self,
         visits: &[(Uuid, DateTime<Utc>)],
-    ) -> Result<HashMap<Uuid, VisitorArrived>, StoreError> {
+    ) -> Result<HashMap<VisitKey, VisitorArrived>, StoreError> {
         let visits = self.visits_at(visits).await?;
         let ids: Vec<Uuid> = visits.iter().map(|visit| visit.session_id).collect();
         let rows = sqlx::query!(
@@ -130,9 +133,9 @@ impl Store {
                 returning: row.previous > 0,
                 previous_sessions: row.previous.try_into().unwrap_or(u32::MAX),
             };
-            let id = visit.id;
+            let key = (visit.id, visit.timestamp);
             Some((
-                id,
+                key,
                 VisitorArrived {
                     visit,
                     session,

@@ -156,9 +156,11 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         sqlx::query!(
-            "update visitor_analytics.outbox set due_at = least(due_at, $2)
-             where visit_id = any($1) and attempts = 0",
+            "update visitor_analytics.outbox o set due_at = least(o.due_at, $3)
+             from unnest($1::uuid[], $2::timestamptz[]) as n (id, moment)
+             where o.visit_id = n.id and o.visit_timestamp = n.moment and o.attempts = 0",
             &ids,
+            &timestamps,
             now,
         )
         .execute(&mut *transaction)

@@ -43,6 +43,18 @@ pub struct Recorded {
     pub is_new_session: bool,
 }
 
+impl Recorded {
+    /// Of another site's visit nothing is told.
+    fn taken() -> Self {
+        Self {
+            outcome: Outcome::Taken,
+            session_id: Uuid::nil(),
+            visitor_id: String::new(),
+            is_new_session: false,
+        }
+    }
+}
+
 /// New, or known already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -50,6 +62,8 @@ pub enum Outcome {
     Recorded,
     /// It was there, and nothing changed.
     Duplicate,
+    /// Another site has this id at this time: nothing changed, and nothing is said about it.
+    Taken,
 }
 
 impl Store {
@@ -63,7 +77,7 @@ impl Store {
         telling: Telling,
     ) -> Result<Vec<Recorded>, StoreError> {
         let domains = batch.iter().map(|v| v.visit.site.as_str());
-        let sites = self.site_ids(domains, now).await?;
+        let sites = self.site_ids(domains).await?;
         let keys: Option<Vec<VisitorKey>> = batch
             .iter()
             .map(|v| Some((*sites.get(v.visit.site.as_str())?, v.visitor_id.clone())))
@@ -200,7 +214,7 @@ impl<'a> Attempt<'a> {
         Ok(Draft {
             sessions: sessions_by_visit(&plans),
             numbers: self.store.dimensions.look_up(&visits),
-            copies: self.copies(&new),
+            copies: self.copies(&new, &known),
             known,
             new,
             visits,
@@ -276,12 +290,21 @@ impl<'a> Attempt<'a> {
         new.collect()
     }
 
-    /// What came again: those at the other places.
-    fn copies(&self, new: &[usize]) -> Vec<VisitKey> {
+    /// What came again: those at the other places. Another site's visit with the same key is none.
+    fn copies(&self, new: &[usize], known: &HashMap<VisitKey, Known>) -> Vec<VisitKey> {
+        if new.len() == self.batch.len() {
+            return vec![];
+        }
+        let mut sites: HashMap<VisitKey, i32> =
+            known.iter().map(|(k, v)| (*k, v.site_id)).collect();
+        let added = new.iter().map(|&index| &self.batch[index]).map(visit::key);
+        sites.extend(added.zip(new.iter().map(|&index| self.keys[index].0)));
         let mut new = new.iter().peekable();
-        let places = self.batch.iter().enumerate();
+        let places = self.batch.iter().zip(self.keys).enumerate();
         let copies = places.filter(|(index, _)| new.next_if_eq(&index).is_none());
-        copies.map(|(_, visit)| visit::key(visit)).collect()
+        let copies = copies.map(|(_, (visit, (site, _)))| (visit::key(visit), site));
+        let of_one_site = copies.filter(|(key, site)| sites.get(key) == Some(*site));
+        of_one_site.map(|(key, _)| key).collect()
     }
 
     fn answer(
@@ -296,7 +319,11 @@ impl<'a> Attempt<'a> {
             .collect();
         let answers = self.batch.iter().enumerate().map(|(index, visit)| {
             let key = visit::key(visit);
+            let site_id = self.keys[index].0;
             if let Some(known) = known.get(&key) {
+                if known.site_id != site_id {
+                    return Recorded::taken();
+                }
                 return Recorded {
                     outcome: Outcome::Duplicate,
                     session_id: known.session_id,
@@ -307,6 +334,9 @@ impl<'a> Attempt<'a> {
             let (session_id, begins) = sessions[&key];
             // Of equal visits in one batch the first was recorded.
             let recorded = first[&key];
+            if self.keys[recorded].0 != site_id {
+                return Recorded::taken();
+            }
             let is_new = recorded == index;
             Recorded {
                 outcome: if is_new {

@@ -1,14 +1,15 @@
 //! Sites: a domain and the number that stands for it in other tables.
 
 mod ignored;
+mod limit;
 mod settings;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use quick_cache::sync::Cache;
 
+pub use limit::NewSitesOfDay;
 pub use settings::{Changed, Site};
 
 use super::{Store, StoreError};
@@ -24,11 +25,16 @@ impl Sites {
 }
 
 impl Store {
-    /// The numbers of sites by domain; a site that is new gets one.
+    /// Whether this domain was met before as a site's; the database is not asked.
+    #[must_use]
+    pub fn knows_site(&self, domain: &str) -> bool {
+        self.sites.0.peek(domain).is_some()
+    }
+
+    /// The numbers of sites by domain. All of them exist: what is not admitted is not recorded.
     pub(super) async fn site_ids<'a>(
         &self,
         domains: impl Iterator<Item = &'a str>,
-        now: DateTime<Utc>,
     ) -> Result<HashMap<&'a str, i32>, StoreError> {
         let mut ids = HashMap::new();
         let mut missing = BTreeSet::new();
@@ -41,17 +47,21 @@ impl Store {
         if missing.is_empty() {
             return Ok(ids);
         }
-        let names: Vec<String> = missing.iter().map(|name| (*name).to_owned()).collect();
-        sqlx::query!(
-            "insert into visitor_analytics.site (domain, created_at)
-             select domain, $2 from unnest($1::text[]) domain
-             where domain not in (select domain from visitor_analytics.site_alias)
-             on conflict on constraint site_domain_key do nothing",
-            &names,
-            now,
-        )
-        .execute(&self.pool)
-        .await?;
+        let found = self.find_sites(&missing).await?;
+        for domain in missing {
+            let id = found.get(domain);
+            let id = id.ok_or(StoreError::Unreadable("a site that was admitted"))?;
+            ids.insert(domain, *id);
+        }
+        Ok(ids)
+    }
+
+    /// The numbers of those of these domains that are sites', which are remembered.
+    async fn find_sites(
+        &self,
+        domains: &BTreeSet<&str>,
+    ) -> Result<HashMap<String, i32>, StoreError> {
+        let names: Vec<String> = domains.iter().map(|name| (*name).to_owned()).collect();
         let rows = sqlx::query!(
             r#"select id as "id!", domain as "domain!" from visitor_analytics.site
                where domain = any($1)
@@ -61,12 +71,9 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        for row in rows {
-            if let Some(domain) = missing.get(row.domain.as_str()) {
-                ids.insert(*domain, row.id);
-            }
-            self.sites.0.insert(row.domain, row.id);
+        for row in &rows {
+            self.sites.0.insert(row.domain.clone(), row.id);
         }
-        Ok(ids)
+        Ok(rows.into_iter().map(|row| (row.domain, row.id)).collect())
     }
 }

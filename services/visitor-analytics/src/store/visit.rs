@@ -6,6 +6,7 @@ mod export;
 mod filtered;
 pub(super) mod row;
 mod since;
+mod taken;
 
 use std::collections::HashMap;
 
@@ -21,7 +22,7 @@ pub use export::ExportQuery;
 pub(super) use filtered::{between, newest};
 use row::{VisitRow, select_visits};
 
-use super::{Store, StoreError};
+use super::{Lookup, Store, StoreError};
 use crate::domain::classified::Classified;
 use crate::domain::question::Filter;
 
@@ -33,7 +34,9 @@ pub(super) fn key(visit: &Classified) -> VisitKey {
 }
 
 /// What is answered about a visit that was there already.
+#[expect(clippy::struct_field_names, reason = "the columns' names")]
 pub(super) struct Known {
+    pub(super) site_id: i32,
     pub(super) session_id: Uuid,
     pub(super) visitor_id: String,
 }
@@ -48,7 +51,7 @@ pub(super) async fn known(
     }
     let (ids, moments): (Vec<Uuid>, Vec<DateTime<Utc>>) = visits.iter().copied().unzip();
     let rows = sqlx::query!(
-        r#"select v.id, v.timestamp, v.session_id, v.visitor_id
+        r#"select v.id, v.timestamp, v.site_id, v.session_id, v.visitor_id
            from unnest($1::uuid[], $2::timestamptz[]) as n (id, moment)
            join visitor_analytics.visit v on v.id = n.id and v.timestamp = n.moment"#,
         &ids,
@@ -58,6 +61,7 @@ pub(super) async fn known(
     .await?;
     let known = rows.into_iter().map(|row| {
         let known = Known {
+            site_id: row.site_id,
             session_id: row.session_id,
             visitor_id: row.visitor_id,
         };
@@ -121,9 +125,14 @@ pub struct Found {
 }
 
 impl Store {
-    /// The visit with this id; looked for first around the moment that the id carries, where most
-    /// are.
-    pub async fn visit(&self, id: Uuid) -> Result<Option<Visit>, StoreError> {
+    /// The visit with this id on one of these sites (`None`: on any); looked for first around the
+    /// moment that the id carries, where most are. Where several visits have the id, the one that
+    /// was recorded first is meant.
+    pub async fn visit(
+        &self,
+        id: Uuid,
+        sites: Option<&[String]>,
+    ) -> Result<Lookup<Visit>, StoreError> {
         let around = moment_of(id).and_then(|moment| {
             let day = TimeDelta::days(1);
             Some((
@@ -132,27 +141,46 @@ impl Store {
             ))
         });
         if let Some((from, to)) = around
-            && let Some(found) = self.visit_between(id, from, to).await?
+            && let Some(found) = self.visit_between(id, sites, from, to).await?
         {
-            return Ok(Some(found));
+            return Ok(Lookup::Found(found));
         }
-        let row = select_visits!("visitor_analytics.visit v", "where v.id = $1 limit 1", id);
-        row.fetch_optional(&self.pool)
-            .await?
-            .map(Visit::try_from)
-            .transpose()
+        let row = select_visits!(
+            "visitor_analytics.visit v",
+            "where v.id = $1 and ($2::text[] is null or s.domain = any($2))
+             order by v.received_at, v.timestamp limit 1",
+            id,
+            sites
+        );
+        match row.fetch_optional(&self.pool).await? {
+            Some(row) => Ok(Lookup::Found(Visit::try_from(row)?)),
+            None => Ok(Lookup::none(sites.is_some() && self.has_visit(id).await?)),
+        }
+    }
+
+    /// Whether any site has a visit with this id.
+    pub(super) async fn has_visit(&self, id: Uuid) -> Result<bool, StoreError> {
+        let exists = sqlx::query_scalar!(
+            r#"select exists (select from visitor_analytics.visit where id = $1) as "exists!""#,
+            id
+        );
+        Ok(exists.fetch_one(&self.pool).await?)
     }
 
     async fn visit_between(
         &self,
         id: Uuid,
+        sites: Option<&[String]>,
         from: DateTime<Utc>,
         to: DateTime<Utc>,
     ) -> Result<Option<Visit>, StoreError> {
         let row = select_visits!(
             "visitor_analytics.visit v",
-            "where v.id = $1 and v.timestamp between $2 and $3 limit 1",
+            "where v.id = $1 and ($2::text[] is null or s.domain = any($2))
+               and v.timestamp between $3 and $4
+             order by v.received_at, v.timestamp limit 1",
             id,
+            sites,
             from,
             to
         );

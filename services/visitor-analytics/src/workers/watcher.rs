@@ -119,7 +119,7 @@ impl Watch {
 
     /// Takes note of a visit that was recorded.
     pub fn saw(&self, glimpse: Glimpse, recorded: &Recorded) {
-        if glimpse.is_bot || recorded.outcome == Outcome::Duplicate {
+        if glimpse.is_bot || recorded.outcome != Outcome::Recorded {
             return;
         }
         let session = recorded.session_id;

@@ -21,6 +21,7 @@ async fn refused(request: reqwest::RequestBuilder) -> bool {
 async fn a_limited_token_is_about_its_sites_only(pool: PgPool) {
     let mut system = start(pool).await;
     let other = system.record(&of("other.example")).await;
+    system.record(&of("own.example")).await;
     let line = of("other.example").to_string();
     let import = system
         .post_to("/import?format=ndjson&site=other.example")
@@ -36,6 +37,11 @@ async fn a_limited_token_is_about_its_sites_only(pool: PgPool) {
     assert_eq!(status, 200);
     assert_eq!(both["results"][0]["error"]["code"], "SITE_FORBIDDEN");
     assert_eq!(both["results"][1]["status"], "recorded");
+    // It brings no site along, not even one of its own.
+    system.token = token_for(&system.clock, &BOTH, &["own.example", "new.example"]);
+    let found = problem(system.post(&of("new.example"))).await;
+    assert_eq!(found, (422, "SITE_UNKNOWN".into(), "site".into()));
+    system.token = token_for(&system.clock, &BOTH, &["own.example"]);
     let event = |site: &str| json!({"event_type": "a", "site": site, "user_id": "u"});
     let events = system.post_to("/analytics/events");
     assert!(refused(events.json(&event("other.example"))).await);

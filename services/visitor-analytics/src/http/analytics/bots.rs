@@ -14,6 +14,7 @@ use super::question::{Pairs, Question};
 use super::timeseries::interval;
 use crate::domain::dimension::Dimension;
 use crate::domain::question::Subject;
+use crate::http::site_scope::SiteScope;
 use crate::store::{Breakdown, Order, Store};
 
 const USUAL: i64 = 50;
@@ -70,10 +71,12 @@ struct Point {
     ))]
 pub(in crate::http) async fn bots(
     State(state): State<crate::http::State>,
+    scope: SiteScope,
     Query(pairs): Query<Pairs>,
 ) -> Result<Json<Bots>, Problem> {
     let own = ["interval", "limit"];
-    let question = Question::read(&state.store, state.clock.now(), pairs, &own).await?;
+    let question =
+        Question::read(&state.store, state.clock.now(), scope.limit(pairs)?, &own).await?;
     let limit = question.limit(USUAL, MOST)?;
     let (_, interval) = interval(&question)?;
     let series = state.store.series(&question.asked, interval).await;

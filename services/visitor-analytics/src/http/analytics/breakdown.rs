@@ -16,6 +16,7 @@ use super::question::{Pairs, Question};
 use super::{Reached, Scope, of_class, ratio, wrong};
 use crate::domain::fold::Numbers;
 use crate::domain::question::{Interval, Subject};
+use crate::http::site_scope::SiteScope;
 use crate::store::{Asked, Breakdown, Order, Store, Value};
 
 const USUAL: i64 = 50;
@@ -76,10 +77,12 @@ pub(in crate::http) struct Line {
     ))]
 pub(in crate::http) async fn breakdown(
     State(state): State<crate::http::State>,
+    scope: SiteScope,
     Query(pairs): Query<Pairs>,
 ) -> Result<Json<Body>, Problem> {
     let own = ["by", "sort", "limit", "cursor", "goal"];
-    let question = Question::read(&state.store, state.clock.now(), pairs, &own).await?;
+    let question =
+        Question::read(&state.store, state.clock.now(), scope.limit(pairs)?, &own).await?;
     if question.own("by") == Some("goal") {
         return by_goal(&state.store, &question).await;
     }
@@ -187,6 +190,9 @@ fn wanted(question: &Question) -> Result<(Breakdown, u64), Problem> {
     Ok((wanted, fingerprint))
 }
 
+/// More values than any breakdown has.
+const MAX_OFFSET: i64 = 1_000_000_000;
+
 /// A cursor holds the question it belongs to and how many values came before.
 fn cursor(fingerprint: u64, offset: i64) -> String {
     let bytes = [fingerprint.to_be_bytes(), offset.to_be_bytes()];
@@ -197,7 +203,8 @@ fn read_cursor(text: &str, fingerprint: u64) -> Option<i64> {
     let bytes = BASE64.decode(text).ok()?;
     let (question, offset) = bytes.split_first_chunk::<8>()?;
     let offset = i64::from_be_bytes(offset.try_into().ok()?);
-    let is_own = u64::from_be_bytes(*question) == fingerprint && offset >= 0;
+    let is_offset = (0..=MAX_OFFSET).contains(&offset);
+    let is_own = u64::from_be_bytes(*question) == fingerprint && is_offset;
     is_own.then_some(offset)
 }
 

@@ -1,22 +1,20 @@
 //! `POST /analytics/funnel`.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use axum::Extension;
 use axum::extract::State;
 use chassis::Problem;
 use chassis::extract::Json;
-use common::jwt::Claims;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::super::{error, limits};
+use super::super::error;
 use super::question::{Pairs, Question};
 use super::{Scope, ratio, too_much};
 use crate::domain::event::event_type;
 use crate::domain::funnel::{MOST_STEPS, Rules};
 use crate::domain::pattern::Pattern;
+use crate::http::site_scope::SiteScope;
 use crate::store::{Counted, Step};
 
 /// A week, and the longest window: 90 days.
@@ -101,13 +99,12 @@ pub(in crate::http) struct StepTaken {
     ))]
 pub(in crate::http) async fn funnel(
     State(state): State<crate::http::State>,
-    Extension(claims): Extension<Arc<Claims>>,
+    scope: SiteScope,
     Json(mut wanted): Json<Submitted>,
 ) -> Result<axum::Json<Body>, Problem> {
     let (steps, rules) = rules(&wanted)?;
-    let pairs = pairs(&mut wanted);
+    let pairs = scope.limit(pairs(&mut wanted))?;
     let question = Question::read(&state.store, state.clock.now(), pairs, &[]).await?;
-    limits::check(&claims, &question.asked.site.domain)?;
     let found = state
         .store
         .funnel(&question.asked, question.is_bot, &steps, rules)

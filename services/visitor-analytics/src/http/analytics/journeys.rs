@@ -13,6 +13,7 @@ use super::super::error;
 use super::question::{Pairs, Question};
 use super::{Scope, wrong};
 use crate::domain::pattern::Pattern;
+use crate::http::site_scope::SiteScope;
 use crate::store::{Neighbours, WayTaken};
 
 const USUAL: i64 = 20;
@@ -75,10 +76,12 @@ pub(in crate::http) struct Neighbour {
     ))]
 pub(in crate::http) async fn journeys(
     State(state): State<crate::http::State>,
+    scope: SiteScope,
     Query(pairs): Query<Pairs>,
 ) -> Result<Json<Body>, Problem> {
     let own = ["depth", "around", "limit"];
-    let question = Question::read(&state.store, state.clock.now(), pairs, &own).await?;
+    let question =
+        Question::read(&state.store, state.clock.now(), scope.limit(pairs)?, &own).await?;
     let limit = usize::try_from(question.limit(USUAL, MOST)?).unwrap_or_default();
     let depth = depth(&question)?;
     let (asked, is_bot) = (&question.asked, question.is_bot);

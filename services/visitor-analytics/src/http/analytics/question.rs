@@ -10,6 +10,7 @@ use chrono_tz::Tz;
 
 use super::super::error;
 use super::super::list::{self, named_site};
+use super::super::site_scope::ScopedPairs;
 use super::{too_much, wrong};
 use crate::domain::day::Day;
 use crate::domain::filters;
@@ -45,7 +46,7 @@ impl Question {
     pub(in crate::http) async fn read(
         store: &Store,
         now: DateTime<Utc>,
-        pairs: Pairs,
+        pairs: ScopedPairs,
         own: &[&str],
     ) -> Result<Self, Problem> {
         let (mut rest, filters) = sorted(store, pairs, own).await?;
@@ -165,7 +166,7 @@ type Sorted = (BTreeMap<String, String>, Vec<Filter>);
 /// rest.
 pub(in crate::http) async fn sorted(
     store: &Store,
-    pairs: Pairs,
+    pairs: ScopedPairs,
     own: &[&str],
 ) -> Result<Sorted, Problem> {
     let (mut rest, mut filters) = sort(pairs, own)?;
@@ -175,7 +176,7 @@ pub(in crate::http) async fn sorted(
     Ok((rest, filters))
 }
 
-fn sort(pairs: Pairs, own: &[&str]) -> Result<Sorted, Problem> {
+fn sort(pairs: ScopedPairs, own: &[&str]) -> Result<Sorted, Problem> {
     let mut rest = BTreeMap::new();
     let mut filters: Vec<Filter> = vec![];
     for (name, value) in pairs {

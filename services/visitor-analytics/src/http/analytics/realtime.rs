@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use super::super::error;
 use super::super::pick;
 use super::question::{self, Pairs};
+use crate::http::site_scope::SiteScope;
 use crate::store::{REALTIME_MINUTES, Realtime};
 
 /// What is going on now.
@@ -64,10 +65,11 @@ pub(in crate::http) struct Line {
     ))]
 pub(in crate::http) async fn realtime(
     State(state): State<crate::http::State>,
+    scope: SiteScope,
     Query(pairs): Query<Pairs>,
 ) -> Result<Json<Body>, Problem> {
     let now = state.clock.now();
-    let pick = pick::read(&state.store, pairs).await?;
+    let pick = pick::read(&state.store, scope.limit(pairs)?).await?;
     let site = question::site(&state.store, pick.site.clone()).await?;
     let found = state.store.realtime(&site, &pick, now).await;
     let found = found.map_err(|e| error::store(&e))?;

@@ -13,6 +13,7 @@ use super::question::{Pairs, Question};
 use super::{Scope, too_much, wrong};
 use crate::domain::question::Interval;
 use crate::domain::retention::MOST_PERIODS;
+use crate::http::site_scope::SiteScope;
 use crate::store::Counted;
 
 /// Who comes again.
@@ -56,10 +57,11 @@ pub(in crate::http) struct Cohort {
     ))]
 pub(in crate::http) async fn retention(
     State(state): State<crate::http::State>,
+    scope: SiteScope,
     Query(pairs): Query<Pairs>,
 ) -> Result<Json<Body>, Problem> {
     let now = state.clock.now();
-    let question = Question::read(&state.store, now, pairs, &["interval"]).await?;
+    let question = Question::read(&state.store, now, scope.limit(pairs)?, &["interval"]).await?;
     let name = question.own("interval").unwrap_or("week").to_owned();
     let interval = match &*name {
         "day" => Interval::Day,

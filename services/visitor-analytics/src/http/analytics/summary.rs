@@ -12,6 +12,7 @@ use super::question::{Pairs, Question};
 use super::{Reached, Scope, of_class, ratio, wrong};
 use crate::domain::fold::Numbers;
 use crate::domain::question::{Interval, Period};
+use crate::http::site_scope::SiteScope;
 use crate::store::{Asked, Store};
 
 /// A site's numbers in a period.
@@ -92,10 +93,12 @@ impl Figures {
     ))]
 pub(in crate::http) async fn summary(
     State(state): State<crate::http::State>,
+    scope: SiteScope,
     Query(pairs): Query<Pairs>,
 ) -> Result<Json<Body>, Problem> {
     let now = state.clock.now();
-    let question = Question::read(&state.store, now, pairs, &["compare", "goal"]).await?;
+    let question =
+        Question::read(&state.store, now, scope.limit(pairs)?, &["compare", "goal"]).await?;
     let asked = &question.asked;
     let compared = match question.own("compare") {
         None => None,

@@ -12,6 +12,7 @@ use super::super::error;
 use super::question::{Pairs, Question};
 use super::{Reached, Scope, of_class, ratio, wrong};
 use crate::domain::question::{Bucket, Interval};
+use crate::http::site_scope::SiteScope;
 
 const MOST_HOURS: i64 = 5_000;
 /// Visits are counted one by one for them.
@@ -66,10 +67,17 @@ pub(in crate::http) struct Part {
     ))]
 pub(in crate::http) async fn timeseries(
     State(state): State<crate::http::State>,
+    scope: SiteScope,
     Query(pairs): Query<Pairs>,
 ) -> Result<Json<Body>, Problem> {
     let now = state.clock.now();
-    let question = Question::read(&state.store, now, pairs, &["interval", "goal"]).await?;
+    let question = Question::read(
+        &state.store,
+        now,
+        scope.limit(pairs)?,
+        &["interval", "goal"],
+    )
+    .await?;
     let (name, interval) = interval(&question)?;
     let series = state.store.series(&question.asked, interval).await;
     let series = series.map_err(|e| error::store(&e))?;

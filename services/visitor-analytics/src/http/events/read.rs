@@ -15,6 +15,7 @@ use crate::domain::event::event_type;
 use crate::domain::visit::own_id;
 use crate::http::error;
 use crate::http::list::{bot_filter, cursor, limit, moment, named_site, read_cursor, wrong};
+use crate::http::site_scope::{ScopedPairs, SiteScope};
 use crate::store::{Event, EventQuery, Store};
 
 /// Values in all conditions.
@@ -102,9 +103,10 @@ type Pairs = Vec<(String, String)>;
     ))]
 pub(in crate::http) async fn list(
     State(state): State<crate::http::State>,
+    scope: SiteScope,
     Query(pairs): Query<Pairs>,
 ) -> Result<Json<Page>, Problem> {
-    page(&state.store, query(pairs)?).await
+    page(&state.store, query(scope.limit(pairs)?)?).await
 }
 
 /// What happened how often.
@@ -115,6 +117,7 @@ pub(in crate::http) async fn list(
     ))]
 pub(in crate::http) async fn by_type(
     State(state): State<crate::http::State>,
+    scope: SiteScope,
     Query(pairs): Query<Pairs>,
 ) -> Result<Json<Types>, Problem> {
     let paging = pairs
@@ -125,7 +128,7 @@ pub(in crate::http) async fn by_type(
     }
     let query = EventQuery {
         limit: MOST_TYPES,
-        ..query(pairs)?
+        ..query(scope.limit(pairs)?)?
     };
     let found = state.store.events_by_type(&query).await;
     let found = found.map_err(|e| error::store(&e))?.into_iter();
@@ -153,6 +156,7 @@ pub(in crate::http) async fn by_type(
     ))]
 pub(in crate::http) async fn date_range(
     State(state): State<crate::http::State>,
+    scope: SiteScope,
     Query(pairs): Query<Pairs>,
 ) -> Result<Json<Page>, Problem> {
     let (dates, rest): (Pairs, Pairs) = pairs
@@ -177,7 +181,7 @@ pub(in crate::http) async fn date_range(
     let query = EventQuery {
         from: Some(Day::new(chrono_tz::Tz::UTC, first).from),
         to: Some(Day::new(chrono_tz::Tz::UTC, last + Days::new(1)).from),
-        ..query(rest)?
+        ..query(scope.limit(rest)?)?
     };
     page(&state.store, query).await
 }
@@ -191,6 +195,7 @@ pub(in crate::http) async fn date_range(
     ))]
 pub(in crate::http) async fn of_user(
     State(state): State<crate::http::State>,
+    scope: SiteScope,
     Path(user): Path<String>,
     Query(pairs): Query<Pairs>,
 ) -> Result<Json<Page>, Problem> {
@@ -200,7 +205,7 @@ pub(in crate::http) async fn of_user(
     let user = own_id(user, "user_id").map_err(|e| wrong("user_id", e.to_string()))?;
     let query = EventQuery {
         user_id: Some(user),
-        ..query(pairs)?
+        ..query(scope.limit(pairs)?)?
     };
     page(&state.store, query).await
 }
@@ -230,7 +235,7 @@ fn line(event: Event) -> Line {
     }
 }
 
-fn query(pairs: Pairs) -> Result<EventQuery, Problem> {
+fn query(pairs: ScopedPairs) -> Result<EventQuery, Problem> {
     let mut query = EventQuery {
         limit: limit(None)?,
         ..EventQuery::default()

@@ -25,7 +25,7 @@ impl Store {
         import: &Import,
         now: DateTime<Utc>,
     ) -> Result<u64, StoreError> {
-        let visits = self.imported(import.number).await?;
+        let visits = self.imported(import).await?;
         if visits.is_empty() {
             sqlx::query!(
                 "delete from visitor_analytics.import where number = $1",
@@ -38,10 +38,9 @@ impl Store {
         let visitors: BTreeSet<&VisitorKey> =
             visits.iter().filter_map(|v| v.visitor.as_ref()).collect();
         let visitors: Vec<VisitorKey> = visitors.into_iter().cloned().collect();
-        let gone = Gone {
-            ids: visits.iter().map(|visit| visit.id).collect(),
-            moments: visits.iter().map(|visit| visit.moment).collect(),
-        };
+        let all = keys(visits.iter());
+        // What was marked, and then recorded for another site, is not the import's.
+        let gone = keys(visits.iter().filter(|visit| visit.visitor.is_some()));
         let mut transaction = self.pool.begin_with(locks::begin(&visitors)).await?;
         let sessions = delete_visits(&mut transaction, &gone).await?;
         let before = take_sessions(&mut transaction, &sessions).await?;
@@ -52,7 +51,7 @@ impl Store {
         }
         erase_owed_locations(&mut transaction, &gone).await?;
         erase_announcements(&mut transaction, &gone).await?;
-        forget_imported(&mut transaction, &gone).await?;
+        forget_imported(&mut transaction, &all).await?;
         copy::forget(&mut transaction, &gone.ids, &gone.moments).await?;
         let periods = before.iter().map(|(key, session)| Period {
             site_id: key.0,
@@ -62,20 +61,27 @@ impl Store {
         let marked = self.rollups.mark(&mut transaction, periods, now).await?;
         transaction.commit().await?;
         self.rollups.remember(marked);
-        Ok(gone.ids.len() as u64)
+        Ok(all.ids.len() as u64)
     }
 
-    /// The next visits of an import; the visitor of one that was never recorded is not known.
-    async fn imported(&self, number: i32) -> Result<Vec<Imported>, StoreError> {
+    /// The next visits of an import; the visitor of one that was never recorded, or is another
+    /// site's, is not known.
+    async fn imported(&self, import: &Import) -> Result<Vec<Imported>, StoreError> {
         let rows = sqlx::query!(
             r#"select i.visit_id, i.visit_timestamp, v.site_id as "site_id?",
                       v.visitor_id as "visitor_id?"
                from (select * from visitor_analytics.imported_visit where import_number = $1
                      order by visit_timestamp limit $2) i
                left join visitor_analytics.visit v
-                 on v.id = i.visit_id and v.timestamp = i.visit_timestamp"#,
-            number,
+                 on v.id = i.visit_id and v.timestamp = i.visit_timestamp
+                 and ($3::text is null or v.site_id = coalesce(
+                     (select id from visitor_analytics.site where domain = $3),
+                     (select site_id from visitor_analytics.site_alias where domain = $3),
+                     -- An alias that is none any more.
+                     v.site_id))"#,
+            import.number,
             PART,
+            import.site,
         );
         let rows = rows.fetch_all(&self.pool).await?.into_iter();
         let visits = rows.map(|row| Imported {
@@ -91,6 +97,11 @@ struct Imported {
     id: Uuid,
     moment: DateTime<Utc>,
     visitor: Option<VisitorKey>,
+}
+
+fn keys<'a>(visits: impl Iterator<Item = &'a Imported>) -> Gone {
+    let (ids, moments) = visits.map(|visit| (visit.id, visit.moment)).unzip();
+    Gone { ids, moments }
 }
 
 type Found = Vec<(VisitorKey, Session)>;

@@ -8,7 +8,7 @@ use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use crate::store::visit::{VisitKey, between, newest};
-use crate::store::{Store, StoreError, VisitQuery};
+use crate::store::{Lookup, Store, StoreError, VisitQuery};
 
 /// Steps of a journey that are told.
 const MOST_STEPS: i64 = 1_000;
@@ -135,8 +135,12 @@ impl Store {
         self.with_visits(found).await
     }
 
-    /// One session.
-    pub async fn session(&self, id: Uuid) -> Result<Option<SessionFound>, StoreError> {
+    /// The session with this id on one of these sites (`None`: on any).
+    pub async fn session(
+        &self,
+        id: Uuid,
+        sites: Option<&[String]>,
+    ) -> Result<Lookup<SessionFound>, StoreError> {
         let rows = sqlx::query_as!(
             Found,
             r#"select s.id, s.started_at, s.last_seen_at, s.entry_visit_id, s.exit_visit_id,
@@ -145,11 +149,27 @@ impl Store {
                        where e.visitor_id = s.visitor_id and e.site_id = s.site_id
                          and e.timestamp >= s.started_at
                          and e.timestamp < s.last_seen_at + interval '30 minutes') as "events!"
-               from visitor_analytics.session s where s.id = $1 limit 1"#,
+               from visitor_analytics.session s
+               where s.id = $1
+                 and ($2::text[] is null or s.site_id in (
+                     select of.id from visitor_analytics.site of where of.domain = any($2)))
+               order by s.started_at limit 1"#,
             id,
+            sites,
         );
         let found = rows.fetch_all(&self.pool).await?;
-        Ok(self.with_visits(found).await?.pop())
+        match self.with_visits(found).await?.pop() {
+            Some(session) => Ok(Lookup::Found(session)),
+            None => Ok(Lookup::none(sites.is_some() && self.has_session(id).await?)),
+        }
+    }
+
+    async fn has_session(&self, id: Uuid) -> Result<bool, StoreError> {
+        let exists = sqlx::query_scalar!(
+            r#"select exists (select from visitor_analytics.session where id = $1) as "exists!""#,
+            id
+        );
+        Ok(exists.fetch_one(&self.pool).await?)
     }
 
     /// A session's visits, in their order; at most 1,000.

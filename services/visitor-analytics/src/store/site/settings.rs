@@ -44,17 +44,25 @@ pub enum Changed {
 
 impl Store {
     /// Sites by domain, after one of them; one more than the limit where there are more.
-    pub async fn sites(&self, after: Option<&str>, limit: i64) -> Result<Vec<Site>, StoreError> {
+    pub async fn sites(
+        &self,
+        among: Option<&[String]>,
+        after: Option<&str>,
+        limit: i64,
+    ) -> Result<Vec<Site>, StoreError> {
         let sites = sqlx::query_as!(
             Site,
             r#"select s.domain, s.time_zone, s.created_at, s.ignored_addresses, s.ignored_paths,
                       s.ignored_visits, s.properties, s.retention_days,
                       array(select a.domain from visitor_analytics.site_alias a
                             where a.site_id = s.id order by a.domain) as "aliases!"
-               from visitor_analytics.site s where $1::text is null or s.domain > $1
+               from visitor_analytics.site s
+               where ($1::text is null or s.domain > $1)
+                 and ($3::text[] is null or s.domain = any($3))
                order by s.domain limit $2"#,
             after,
             limit + 1,
+            among,
         );
         Ok(sites.fetch_all(&self.pool).await?)
     }

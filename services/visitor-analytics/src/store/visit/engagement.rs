@@ -5,32 +5,41 @@ use common::clock::moment_of;
 use uuid::Uuid;
 
 use crate::domain::engagement::Engagement;
-use crate::store::{Store, StoreError};
+use crate::store::{Lookup, Store, StoreError};
 
 impl Store {
-    /// Lets a visit's engagement grow to this, and tells what it is then, and when the visit was;
-    /// `None` where there is no such visit. A visit whose id carries no moment is looked for everywhere.
+    /// Lets the engagement of a visit on one of these sites (`None`: on any) grow to this, and
+    /// returns what it is then, and when the visit was. A visit whose id carries no moment is
+    /// looked for everywhere; of several with the id the one that was recorded first is meant.
     pub async fn engage(
         &self,
         id: Uuid,
         engagement: Engagement,
-    ) -> Result<Option<(Engagement, DateTime<Utc>)>, StoreError> {
+        sites: Option<&[String]>,
+    ) -> Result<Lookup<(Engagement, DateTime<Utc>)>, StoreError> {
         if let Some(moment) = moment_of(id) {
             let day = TimeDelta::days(1);
-            let found = self
-                .engage_between(id, engagement, (Some(moment - day), Some(moment + day)))
-                .await?;
-            if found.is_some() {
-                return Ok(found);
+            let around = (
+                moment.checked_sub_signed(day),
+                moment.checked_add_signed(day),
+            );
+            let found = self.engage_between(id, engagement, sites, around).await?;
+            if let Some(found) = found {
+                return Ok(Lookup::Found(found));
             }
         }
-        self.engage_between(id, engagement, (None, None)).await
+        let found = self.engage_between(id, engagement, sites, (None, None));
+        match found.await? {
+            Some(found) => Ok(Lookup::Found(found)),
+            None => Ok(Lookup::none(sites.is_some() && self.has_visit(id).await?)),
+        }
     }
 
     async fn engage_between(
         &self,
         id: Uuid,
         engagement: Engagement,
+        sites: Option<&[String]>,
         (from, to): (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
     ) -> Result<Option<(Engagement, DateTime<Utc>)>, StoreError> {
         // Nothing is written where nothing grows: the page's last report often comes twice.
@@ -39,7 +48,10 @@ impl Store {
                    select id, timestamp, engagement_seconds as seconds, scroll_depth as depth
                    from visitor_analytics.visit
                    where id = $1 and timestamp >= coalesce($2::timestamptz, '-infinity')
-                     and timestamp < coalesce($3::timestamptz, 'infinity')),
+                     and timestamp < coalesce($3::timestamptz, 'infinity')
+                     and ($6::text[] is null or site_id in (
+                         select id from visitor_analytics.site where domain = any($6)))
+                   order by received_at, timestamp limit 1),
                grown as (
                    update visitor_analytics.visit v
                    set engagement_seconds = greatest(v.engagement_seconds, $4),
@@ -52,12 +64,13 @@ impl Store {
                select coalesce((select engagement_seconds from grown), seconds) as "seconds!",
                       coalesce((select scroll_depth from grown), depth) as "depth!",
                       timestamp
-               from old limit 1"#,
+               from old"#,
             id,
             from,
             to,
             i32::try_from(engagement.seconds).unwrap_or(i32::MAX),
             i16::from(engagement.depth),
+            sites,
         );
         let row = row.fetch_optional(&self.pool).await?;
         Ok(row.map(|row| {

@@ -1,0 +1,113 @@
+//! Recording what has been read of a file, a batch at a time.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{ImportError, Run};
+use crate::admission::Refusal;
+use crate::domain::import::Restored;
+use crate::domain::visit::NewVisit;
+use crate::store::{Counts, Outcome};
+
+/// Visits with their lines' numbers.
+type Numbered<T> = Vec<(i64, T)>;
+
+impl Run<'_> {
+    /// Drops visits whose id another site has. A site that may not come along ends the import
+    /// before its first visit: when the site is there, the file goes on with it.
+    async fn admit(
+        &mut self,
+        visits: &mut Numbered<NewVisit>,
+        restored: &mut Numbered<Restored>,
+        now: DateTime<Utc>,
+    ) -> Result<(), ImportError> {
+        let of_restored = restored.iter().map(|(_, visit)| visit.visit());
+        let all = visits.iter().map(|(_, visit)| visit).chain(of_restored);
+        let admission = self.importer.admission;
+        let refusals = admission.refusals(all, self.new_sites, now).await?;
+        let mut refused = refusals.iter().flatten();
+        if let Some(site) = refused.find(|why| **why != Refusal::IdTaken) {
+            return Err((*site).into());
+        }
+        let mut refusals = refusals.into_iter();
+        let mut lines = vec![];
+        let mut is_admitted = |line: i64| {
+            let is_taken = refusals.next().flatten().is_some();
+            lines.extend(is_taken.then_some(line));
+            !is_taken
+        };
+        visits.retain(|(line, _)| is_admitted(*line));
+        restored.retain(|(line, _)| is_admitted(*line));
+        for line in lines {
+            self.reject_taken(line);
+        }
+        Ok(())
+    }
+
+    /// Records visits, but for those whose id another site has.
+    async fn record(
+        &mut self,
+        mut visits: Numbered<NewVisit>,
+        mut restored: Numbered<Restored>,
+        now: DateTime<Utc>,
+    ) -> Result<(), ImportError> {
+        self.admit(&mut visits, &mut restored, now).await?;
+        if visits.is_empty() && restored.is_empty() {
+            return Ok(());
+        }
+        let (ingest, store) = (self.importer.ingest, self.importer.store);
+        let new = visits.iter().map(|(line, visit)| (*line, visit, None));
+        let was = restored.iter();
+        let was = was.map(|(line, visit)| (*line, visit.visit(), visit.engagement()));
+        let all = new.chain(was);
+        let all: Vec<_> = all
+            .map(|(line, visit, engagement)| (line, (visit.id, visit.timestamp), engagement))
+            .collect();
+        let keys: Vec<(Uuid, DateTime<Utc>)> = all.iter().map(|(_, key, _)| *key).collect();
+        store.expect_imported(self.key.0, &keys).await?;
+        let visits = visits.into_iter().map(|(_, visit)| visit).collect();
+        let restored = restored.into_iter().map(|(_, visit)| visit).collect();
+        let recorded = ingest.import(visits, restored, now).await?;
+        let (mut engaged, mut taken) = (vec![], vec![]);
+        for ((line, key, engagement), recorded) in all.into_iter().zip(recorded) {
+            match recorded.outcome {
+                Outcome::Recorded => self.step.counts.recorded += 1,
+                Outcome::Duplicate => self.step.counts.duplicates += 1,
+                Outcome::Taken => {
+                    self.reject_taken(line);
+                    taken.push(key);
+                    continue;
+                }
+            }
+            engaged.extend(engagement.map(|engagement| (key, engagement)));
+        }
+        store.unexpect_imported(self.key.0, &taken).await?;
+        Ok(store.engage_imported(&engaged).await?)
+    }
+
+    fn reject_taken(&mut self, line: i64) {
+        self.reject(line, "VISIT_ID_TAKEN", format!("id: {}", Refusal::IdTaken));
+        // It is known only when later lines have been read.
+        self.step.errors.sort_by_key(|error| error.line);
+    }
+
+    /// Records what waits, and keeps how far the import is.
+    pub(super) async fn flush(&mut self) -> Result<(), ImportError> {
+        let (importer, now) = (self.importer, self.importer.clock.now());
+        let visits = std::mem::take(&mut self.visits);
+        let restored = std::mem::take(&mut self.restored);
+        self.bytes = 0;
+        self.record(visits, restored, now).await?;
+        if self.step.lines > self.before.lines {
+            self.step.digest = self.digest.clone().finish().as_ref().to_vec();
+        } else {
+            self.step.digest = self.before.digest.clone().unwrap_or_default();
+        }
+        let is_ours = importer
+            .store
+            .step_import(self.key, &self.step, now)
+            .await?;
+        self.step.counts = Counts::default();
+        is_ours.then_some(()).ok_or(ImportError::Running)
+    }
+}

@@ -1,0 +1,124 @@
+//! Sites that visits bring along: how many may within a day, and how many did.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+
+use crate::store::{Store, StoreError};
+
+/// Over how long new sites are counted.
+const WINDOW: TimeDelta = TimeDelta::hours(24);
+/// Whoever adds a site for a visit has the lock alone, so that the count holds over replicas. It is
+/// a statement of its own: the next one sees what the last holder has committed.
+const BEGIN: &str = "begin; select pg_advisory_xact_lock(hashtext('visitor_analytics.new_sites'))";
+
+/// How many sites have come with visits lately.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewSitesOfDay {
+    /// Within 24 hours.
+    pub count: i64,
+    /// Whether further ones were refused today (UTC).
+    pub has_refused: bool,
+}
+
+fn unknown(domains: &BTreeSet<&str>, found: &HashMap<String, i32>) -> HashSet<String> {
+    let unknown = domains
+        .iter()
+        .filter(|domain| !found.contains_key(**domain));
+    unknown.map(|domain| (*domain).to_owned()).collect()
+}
+
+impl Store {
+    /// Adds sites that visits bring along, as far as no more than `most` do within 24 hours.
+    /// Returns those of the domains that are no site's then.
+    pub async fn add_visited_sites(
+        &self,
+        domains: &BTreeSet<&str>,
+        most: u32,
+        now: DateTime<Utc>,
+    ) -> Result<HashSet<String>, StoreError> {
+        let found = self.find_sites(domains).await?;
+        let new = unknown(domains, &found);
+        if new.is_empty() || most == 0 {
+            return Ok(new);
+        }
+        // Without a lock first: where visits go on to name new sites, they must not queue for it.
+        if self.new_sites_of_day(now).await?.count >= i64::from(most) {
+            return Ok(new);
+        }
+        let names: Vec<String> = new.into_iter().collect();
+        let mut transaction = self.pool.begin_with(BEGIN).await?;
+        sqlx::query!(
+            "insert into visitor_analytics.site (domain, created_at, discovered_at)
+             select n.domain, $2::timestamptz, $2::timestamptz from unnest($1::text[]) as n (domain)
+             where not exists (select from visitor_analytics.site s where s.domain = n.domain)
+               and not exists (select from visitor_analytics.site_alias a where a.domain = n.domain)
+             order by n.domain
+             limit greatest(0, $3 - (select count(*) from visitor_analytics.site
+                                     where discovered_at > $4))
+             on conflict on constraint site_domain_key do nothing",
+            &names,
+            now,
+            i64::from(most),
+            now - WINDOW,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(unknown(domains, &self.find_sites(domains).await?))
+    }
+
+    /// How many sites have come with visits within 24 hours.
+    pub async fn new_sites_of_day(&self, now: DateTime<Utc>) -> Result<NewSitesOfDay, StoreError> {
+        let row = sqlx::query!(
+            r#"select (select count(*) from visitor_analytics.site
+                       where discovered_at > $1) as "count!",
+                      exists (select from visitor_analytics.site_limit_notice
+                              where day = $2) as "has_refused!""#,
+            now - WINDOW,
+            now.date_naive(),
+        );
+        let row = row.fetch_one(&self.pool).await?;
+        Ok(NewSitesOfDay {
+            count: row.count,
+            has_refused: row.has_refused,
+        })
+    }
+
+    /// Notes that a new site was refused, so that it is told once a day (UTC).
+    pub async fn note_site_limit(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        sqlx::query!(
+            "insert into visitor_analytics.site_limit_notice (day, reached_at) values ($1, $2)
+             on conflict on constraint site_limit_notice_pkey do nothing",
+            now.date_naive(),
+            now,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// The days on which new sites were refused and nobody has been told.
+    pub async fn untold_site_limits(&self) -> Result<Vec<NaiveDate>, StoreError> {
+        let days = sqlx::query_scalar!(
+            "select day from visitor_analytics.site_limit_notice where told_at is null order by day"
+        );
+        Ok(days.fetch_all(&self.pool).await?)
+    }
+
+    /// Somebody has been told of this day.
+    pub async fn told_site_limit(
+        &self,
+        day: NaiveDate,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "update visitor_analytics.site_limit_notice set told_at = $2 where day = $1",
+            day,
+            now,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+}
