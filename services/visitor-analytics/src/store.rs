@@ -32,7 +32,9 @@ use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 use sqlx::PgPool;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
+
+use crate::domain::classified::{Classified, Place};
 
 pub use event::{Event, EventQuery, OfType};
 pub use explain::{Announced, Copies, Facts, SessionFacts};
@@ -110,6 +112,15 @@ pub struct Store {
     answers: report::Answers,
     /// The numbers of texts in `rollup_value`.
     values: Arc<Cache<Arc<str>, i32>>,
+    wakes: Arc<Wakes>,
+}
+
+/// Tells this process's workers that something was stored for them, so that they need not look for
+/// it time and again.
+#[derive(Debug, Default)]
+struct Wakes {
+    outbox: Notify,
+    locations: Notify,
 }
 
 impl Store {
@@ -129,6 +140,27 @@ impl Store {
             days: report::Days::new(),
             answers: report::Answers::new(),
             values: Arc::new(Cache::new(VALUES)),
+            wakes: Arc::default(),
+        }
+    }
+
+    /// Told when there may be something in the outbox.
+    #[must_use]
+    pub fn outbox_wake(&self) -> &Notify {
+        &self.wakes.outbox
+    }
+
+    /// Told when a visit waits for its place.
+    #[must_use]
+    pub fn locations_wake(&self) -> &Notify {
+        &self.wakes.locations
+    }
+
+    /// Wakes the workers that have something to do for visits that were recorded.
+    pub fn wake_workers(&self, recorded: &[Classified]) {
+        self.wakes.outbox.notify_one();
+        if recorded.iter().any(|visit| visit.place == Place::Owed) {
+            self.wakes.locations.notify_one();
         }
     }
 }

@@ -112,6 +112,7 @@ impl Writer {
         let recorded = tokio::time::timeout(PATIENCE, recording).await;
         match recorded.unwrap_or(Err(StoreError::Silent)) {
             Ok(all) => {
+                self.store.wake_workers(visits);
                 let told = visits.iter().zip(&all);
                 let told = told.filter(|(_, recorded)| recorded.outcome == Outcome::Recorded);
                 let told = told.map(|(visit, _)| (visit.visit.id, visit.visit.timestamp));
