@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
+use common::clock::Clock;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -48,10 +50,23 @@ impl DatabaseArgs {
             return Err(BadAddress(other));
         }
         let options: PgConnectOptions = address.parse().map_err(BadAddress)?;
+        let options = without_brackets(options);
         Ok(pool(
             options.application_name(application),
             self.database_connections,
         ))
+    }
+}
+
+/// An IPv6 host stands in brackets in a URL, and without them elsewhere.
+fn without_brackets(options: PgConnectOptions) -> PgConnectOptions {
+    let host = options.get_host();
+    let address = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    match address.map(ToOwned::to_owned) {
+        Some(address) => options.host(&address),
+        None => options,
     }
 }
 
@@ -71,6 +86,10 @@ impl OptionalDatabaseArgs {
 /// A connection that was not used for so long may have died meanwhile.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// A connection that is not needed any more is closed after so long. Those that are there are used
+/// in turn, so a longer time keeps all of them alive with a statement every few seconds.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// A pool with the settings that this system's reads need: on solid-state disks random pages cost
 /// no more than others, and compiling a query takes longer than running it.
 #[must_use]
@@ -86,6 +105,7 @@ pub fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(Duration::from_secs(5))
+        .idle_timeout(IDLE_TIMEOUT)
         // Whether a connection still lives is asked after a pause, not before every statement.
         .test_before_acquire(false)
         .before_acquire(|connection, used| {
@@ -120,6 +140,30 @@ pub enum SchemaError {
     /// A migration failed.
     #[error("the database at DATABASE_URL cannot be migrated")]
     Failed(#[source] MigrateError),
+    /// The schema is missing, and the role may not create it.
+    #[error(
+        "the schema {0} is missing and the role in DATABASE_URL may not create it; as the \
+         database's owner, run: create schema {0} authorization <that role>"
+    )]
+    NoRights(&'static str),
+}
+
+impl SchemaError {
+    fn failed(schema: &'static str, error: MigrateError) -> Self {
+        let refused = match &error {
+            MigrateError::Execute(error) => error.as_database_error(),
+            _ => None,
+        };
+        // insufficient_privilege (PostgreSQL, appendix A), on the database rather than on a table.
+        let is_refused = refused.is_some_and(|error| {
+            error.code().as_deref() == Some("42501") && error.message().contains("for database")
+        });
+        if is_refused {
+            Self::NoRights(schema)
+        } else {
+            Self::Failed(error)
+        }
+    }
 }
 
 /// Brings the schema to the newest version. Each service keeps its list of applied migrations in
@@ -134,21 +178,55 @@ pub async fn migrate(
     let mut connection = PgConnection::connect_with(&options)
         .await
         .map_err(SchemaError::Away)?;
+    let newest = newest(&migrator);
     let mut migrator = migrator;
-    migrator.create_schema(schema);
+    if !has_schema(&mut connection, schema).await? {
+        // Needs rights on the database, which a role that owns only its schema does not have.
+        migrator.create_schema(schema);
+    }
     migrator.dangerous_set_table_name(format!("{schema}._sqlx_migrations"));
+    // After a rollback the schema has migrations that this program does not know. They only ever
+    // add (expand and contract), so that it works with them.
+    migrator.set_ignore_missing(true);
     let migrated = migrator.run(&mut connection).await;
-    migrated.map_err(SchemaError::Failed)?;
-    tracing::info!(schema, "the schema is up to date");
+    migrated.map_err(|error| SchemaError::failed(schema, error))?;
+    let version = applied(schema).fetch_one(&mut connection).await;
+    match version.map_err(SchemaError::Away)? {
+        Some(version) if version > newest => tracing::warn!(
+            schema,
+            version,
+            newest,
+            "the schema is newer than this program, and stays as it is"
+        ),
+        _ => tracing::info!(schema, "the schema is up to date"),
+    }
     Ok(())
+}
+
+async fn has_schema(connection: &mut PgConnection, schema: &str) -> Result<bool, SchemaError> {
+    let question = "select exists (select from pg_namespace where nspname = $1)";
+    let has_schema = sqlx::query_scalar(question)
+        .bind(schema)
+        .fetch_one(connection);
+    has_schema.await.map_err(SchemaError::Away)
+}
+
+type Version =
+    sqlx::query::QueryScalar<'static, sqlx::Postgres, Option<i64>, sqlx::postgres::PgArguments>;
+
+/// Asks for the newest migration that was applied.
+fn applied(schema: &'static str) -> Version {
+    let question = format!("select max(version) from {schema}._sqlx_migrations where success");
+    // Only the schema's name, a constant of the service, is put into the text.
+    sqlx::query_scalar(sqlx::AssertSqlSafe(question))
 }
 
 /// For `GET /health`: whether the database answers and has the newest migration of `migrator`.
 pub async fn check(pool: PgPool, schema: &'static str, newest: i64) -> Finding {
-    let question = format!("select max(version) from {schema}._sqlx_migrations where success");
-    // Only the schema's name, a constant of the service, is put into the text.
-    let question = sqlx::query_scalar::<_, Option<i64>>(sqlx::AssertSqlSafe(question));
-    match question.fetch_one(&pool).await {
+    match applied(schema).fetch_one(&pool).await {
+        Ok(Some(version)) if version > newest => {
+            Finding::ok("connected; the schema is newer than this program")
+        }
         Ok(Some(version)) if version >= newest => Finding::ok("connected"),
         Ok(_) => Finding::unavailable("the schema is old: run the service's `migrate` command"),
         Err(error) if is_undefined_table(&error) => {
@@ -156,6 +234,33 @@ pub async fn check(pool: PgPool, schema: &'static str, newest: i64) -> Finding {
         }
         Err(_) => Finding::unavailable("no connection"),
     }
+}
+
+/// Clocks that differ by more than this put visits on wrong days and let tokens expire early.
+const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::minutes(1);
+
+/// For `GET /health`: whether the machine's clock agrees with `PostgreSQL`'s.
+pub async fn clock_skew(pool: PgPool, clock: Clock) -> Finding {
+    let before = clock.now();
+    let question = sqlx::query_scalar::<_, DateTime<Utc>>("select clock_timestamp()");
+    let Ok(theirs) = question.fetch_one(&pool).await else {
+        // The database's own check says why.
+        return Finding::ok("not compared: no connection to PostgreSQL");
+    };
+    let ours = before + (clock.now() - before) / 2;
+    let ahead = ours - theirs;
+    if ahead.abs() <= MAX_CLOCK_SKEW {
+        return Finding::ok("agrees with PostgreSQL's");
+    }
+    let seconds = ahead.num_seconds().abs();
+    let direction = if ahead > TimeDelta::zero() {
+        "ahead of"
+    } else {
+        "behind"
+    };
+    Finding::degraded(format!(
+        "{seconds} seconds {direction} PostgreSQL's clock; synchronize both machines (NTP)"
+    ))
 }
 
 fn is_undefined_table(error: &sqlx::Error) -> bool {

@@ -8,7 +8,10 @@ use axum::Json;
 use axum::http::StatusCode;
 use futures::future::{BoxFuture, join_all};
 use serde::Serialize;
+use sqlx::PgPool;
 use utoipa::ToSchema;
+
+use crate::metrics;
 
 /// A dependency that does not answer within this time is down.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -48,11 +51,13 @@ pub struct Report {
 }
 
 type Look = Arc<dyn Fn() -> BoxFuture<'static, Finding> + Send + Sync>;
+type Collector = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// The checks of a service.
 #[derive(Clone, Default)]
 pub struct Health {
     checks: Vec<(&'static str, Look)>,
+    collectors: Vec<Collector>,
 }
 
 impl Finding {
@@ -87,6 +92,36 @@ impl Health {
     {
         self.checks.push((name, Arc::new(move || Box::pin(look()))));
         self
+    }
+
+    /// Adds what sets gauges when metrics are read.
+    #[must_use]
+    pub fn collect<F, C>(mut self, collect: C) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+        C: Fn() -> F + Send + Sync + 'static,
+    {
+        self.collectors.push(Arc::new(move || Box::pin(collect())));
+        self
+    }
+
+    /// Adds the gauges of a service's pool of connections.
+    #[must_use]
+    pub fn pool(self, service: &'static str, name: &'static str, pool: &PgPool) -> Self {
+        let pool = pool.clone();
+        self.collect(move || {
+            metrics::observe_pool(service, name, &pool);
+            std::future::ready(())
+        })
+    }
+
+    /// Sets all gauges, and looks at everything, which also sets some.
+    pub(crate) async fn set_gauges(&self, service: &'static str) {
+        let collectors = self.collectors.iter().map(async |collect| {
+            // What takes longer keeps its last value.
+            let _ = tokio::time::timeout(PATIENCE, collect()).await;
+        });
+        let (_, _) = tokio::join!(join_all(collectors), self.report(service));
     }
 
     /// Looks at everything at once: 503 where something that is needed is away.

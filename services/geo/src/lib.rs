@@ -9,6 +9,7 @@ pub mod clients;
 pub mod config;
 pub mod domain;
 pub mod http;
+mod metrics;
 pub mod store;
 pub mod workers;
 
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::health::{Finding, Health, Status};
+use chassis::metrics::observe_oldest_transaction;
 use chassis::{App, database};
 use common::clock::Clock;
 use futures::future::BoxFuture;
@@ -62,6 +64,11 @@ pub fn assemble(config: &Config, pool: Option<&PgPool>, clock: Clock) -> anyhow:
     let health = health(locator.clone(), web, updater.clone(), clock.clone());
     let areas = store.map(|store| areas(store, &clock));
     let health = health.check("service-areas", look_at_areas(pool));
+    let health = match pool {
+        Some(pool) => with_database(health, pool),
+        None => health,
+    };
+    chassis::metrics::describe(&metrics::METRICS);
     let api = http::router(locator, areas.clone(), &verifier);
     let app = App::new(NAME, "Where an address is.", api, health, clock);
     let app = match areas {
@@ -95,6 +102,17 @@ fn areas(store: Store, clock: &Clock) -> Areas {
         store,
         clock: clock.clone(),
     }
+}
+
+fn with_database(health: Health, pool: &PgPool) -> Health {
+    let (of_clock, of_transactions) = (pool.clone(), pool.clone());
+    health
+        .pool(NAME, "main", pool)
+        .collect(move || observe_oldest_transaction(NAME, of_transactions.clone()))
+        .check("clock", move || {
+            // The machine's clock, whatever the service goes by.
+            database::clock_skew(of_clock.clone(), Clock::system())
+        })
 }
 
 /// Without its database geo still knows where addresses are, and the last service areas.

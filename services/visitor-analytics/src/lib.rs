@@ -11,6 +11,7 @@ pub mod health;
 pub mod http;
 pub mod import;
 pub mod ingest;
+mod metrics;
 pub mod reclassify;
 pub mod retention;
 pub mod store;
@@ -99,6 +100,7 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
     let wishes = Wishes::default();
     let of_wishes = store.clone();
     let (recorder, writer) = Recorder::new(store.clone(), clock.clone(), config.telling(), teller);
+    let waiting = recorder.clone();
     let (watch, watcher) = Watch::new(store.clone(), clock.clone());
     let proving = config.dns()?;
     let proving = proving.map(|dns| Proofs::new(dns, store.clone(), clock.clone()));
@@ -138,7 +140,11 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
         clock: clock.clone(),
     };
     let api = http::router(Arc::new(state), &verifier);
-    let health = health::checks(pool, &store, &clock);
+    let health = health::checks(pool, &store, &clock).collect(move || {
+        ::metrics::gauge!("visits_recorder_waiting").set(waiting.waiting() as f64);
+        std::future::ready(())
+    });
+    chassis::metrics::describe(&metrics::METRICS);
     let about = "Who visits, from where, and what they do.";
     let app = App::new(NAME, about, api, health, clock.clone())
         .worker("gatherer", |stop| gatherer.run(stop))

@@ -61,17 +61,17 @@ pub use visitor::{Erased, Visitor};
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database is out of reach; the same may succeed later.
-    #[error("the database is away")]
-    Away(#[source] sqlx::Error),
+    #[error("the database is away: {0}")]
+    Away(sqlx::Error),
     /// The database does not answer; whether it did what it was asked is not known.
     #[error("the database is silent")]
     Silent,
     /// The database refuses these data.
-    #[error("the database refuses the data")]
-    Refused(#[source] sqlx::Error),
+    #[error("the database refuses the data: {0}")]
+    Refused(sqlx::Error),
     /// Our statement or its result is wrong.
-    #[error("the database and this program disagree")]
-    Broken(#[source] sqlx::Error),
+    #[error("the database and this program disagree: {0}")]
+    Broken(sqlx::Error),
     /// What was stored does not look as this program stores it.
     #[error("what is stored cannot be read: {0}")]
     Unreadable(&'static str),
@@ -79,6 +79,7 @@ pub enum StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
+        chassis::metrics::count_error(&error);
         if chassis::database::is_away(&error) {
             return Self::Away(error);
         }

@@ -65,6 +65,12 @@ impl Recorder {
         (Self(queue), writer)
     }
 
+    /// How many visits wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        WAITING.saturating_sub(self.0.free())
+    }
+
     /// Records visits; when this returns well, they are committed.
     pub async fn record(&self, visits: Vec<Classified>) -> Result<Vec<Recorded>, RecordError> {
         let count = visits.len();

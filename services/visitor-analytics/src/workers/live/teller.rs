@@ -1,7 +1,7 @@
 //! Passing on what was recorded.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -99,6 +99,9 @@ impl Telling {
             if let Err(error) = self.round(&mut told).await {
                 tracing::debug!(%error, "visits were not told live");
                 self.shared.has_lost.store(true, Ordering::Relaxed);
+                // Listeners have to know, also when no further visit comes.
+                self.shared.wake.notify_one();
+                tokio::time::sleep(ASK).await;
             }
             tokio::time::sleep(TELL).await;
         }
