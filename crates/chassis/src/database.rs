@@ -1,5 +1,6 @@
 //! The pool of connections to PostgreSQL, and migrations.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -7,7 +8,7 @@ use common::clock::Clock;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection as _, PgConnection, PgPool};
+use sqlx::{Connection as _, PgConnection, PgPool, SqlSafeStr as _};
 
 use crate::health::Finding;
 use crate::settings::secret;
@@ -140,29 +141,28 @@ pub enum SchemaError {
     /// A migration failed.
     #[error("the database at DATABASE_URL cannot be migrated")]
     Failed(#[source] MigrateError),
-    /// The schema is missing, and the role may not create it.
-    #[error(
-        "the schema {0} is missing and the role in DATABASE_URL may not create it; as the \
-         database's owner, run: create schema {0} authorization <that role>"
-    )]
-    NoRights(&'static str),
+    /// Schemas are missing, and the role may not create them.
+    #[error("the role in DATABASE_URL may not create schemas; as the database's owner, run: {0}")]
+    NoRights(String),
 }
 
 impl SchemaError {
-    fn failed(schema: &'static str, error: MigrateError) -> Self {
-        let refused = match &error {
-            MigrateError::Execute(error) => error.as_database_error(),
-            _ => None,
+    /// Says what to do where the role lacks a right on the database, rather than on a table.
+    fn of(error: MigrateError, missing: &[String]) -> Self {
+        let (MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _)) = &error
+        else {
+            return Self::Failed(error);
         };
-        // insufficient_privilege (PostgreSQL, appendix A), on the database rather than on a table.
-        let is_refused = refused.is_some_and(|error| {
+        // insufficient_privilege (PostgreSQL, appendix A).
+        let is_refused = cause.as_database_error().is_some_and(|error| {
             error.code().as_deref() == Some("42501") && error.message().contains("for database")
         });
-        if is_refused {
-            Self::NoRights(schema)
-        } else {
-            Self::Failed(error)
+        if !is_refused {
+            return Self::Failed(error);
         }
+        let create = |schema: &String| format!("create schema {schema} authorization <the role>;");
+        let statements: Vec<String> = missing.iter().map(create).collect();
+        Self::NoRights(statements.join(" "))
     }
 }
 
@@ -179,9 +179,12 @@ pub async fn migrate(
         .await
         .map_err(SchemaError::Away)?;
     let newest = newest(&migrator);
-    let mut migrator = migrator;
-    if !has_schema(&mut connection, schema).await? {
-        // Needs rights on the database, which a role that owns only its schema does not have.
+    let existing = schemas(&mut connection).await?;
+    let missing = missing_schemas(&migrator, schema, &existing);
+    // To create a schema takes a right on the database, even where the schema exists, which a role
+    // that owns only its schema does not have.
+    let mut migrator = without_existing_schemas(&migrator, &existing);
+    if missing.iter().any(|name| name == schema) {
         migrator.create_schema(schema);
     }
     migrator.dangerous_set_table_name(format!("{schema}._sqlx_migrations"));
@@ -189,7 +192,7 @@ pub async fn migrate(
     // add (expand and contract), so that it works with them.
     migrator.set_ignore_missing(true);
     let migrated = migrator.run(&mut connection).await;
-    migrated.map_err(|error| SchemaError::failed(schema, error))?;
+    migrated.map_err(|error| SchemaError::of(error, &missing))?;
     let version = applied(schema).fetch_one(&mut connection).await;
     match version.map_err(SchemaError::Away)? {
         Some(version) if version > newest => tracing::warn!(
@@ -203,12 +206,46 @@ pub async fn migrate(
     Ok(())
 }
 
-async fn has_schema(connection: &mut PgConnection, schema: &str) -> Result<bool, SchemaError> {
-    let question = "select exists (select from pg_namespace where nspname = $1)";
-    let has_schema = sqlx::query_scalar(question)
-        .bind(schema)
-        .fetch_one(connection);
-    has_schema.await.map_err(SchemaError::Away)
+/// The names of the database's schemas.
+async fn schemas(connection: &mut PgConnection) -> Result<HashSet<String>, SchemaError> {
+    let names = sqlx::query_scalar("select nspname::text from pg_namespace");
+    let names: Vec<String> = names
+        .fetch_all(connection)
+        .await
+        .map_err(SchemaError::Away)?;
+    Ok(names.into_iter().collect())
+}
+
+/// The name in a line that creates a schema.
+fn created_schema(line: &str) -> Option<&str> {
+    let name = line.strip_prefix("create schema ")?.strip_suffix(';')?;
+    Some(name.strip_prefix("if not exists ").unwrap_or(name))
+}
+
+/// Schemas that migrations create, and `schema`, as far as they do not exist.
+fn missing_schemas(migrator: &Migrator, schema: &str, existing: &HashSet<String>) -> Vec<String> {
+    let lines = migrator.iter().flat_map(|m| m.sql.as_str().lines());
+    let names = std::iter::once(schema).chain(lines.filter_map(created_schema));
+    let mut missing: Vec<String> = vec![];
+    for name in names {
+        if !existing.contains(name) && !missing.iter().any(|known| known == name) {
+            missing.push(name.to_owned());
+        }
+    }
+    missing
+}
+
+/// The same migrations, known by the same checksums, without creating schemas that exist.
+fn without_existing_schemas(migrator: &Migrator, existing: &HashSet<String>) -> Migrator {
+    let is_kept =
+        |line: &&str| !created_schema(line).is_some_and(|schema| existing.contains(schema));
+    let migrations = migrator.iter().cloned().map(|mut migration| {
+        let kept: Vec<&str> = migration.sql.as_str().lines().filter(is_kept).collect();
+        // Lines of our own migrations.
+        migration.sql = sqlx::AssertSqlSafe(kept.join("\n")).into_sql_str();
+        migration
+    });
+    Migrator::with_migrations(migrations.collect())
 }
 
 type Version =

@@ -45,7 +45,7 @@ async fn are_sound(service: &Service, name: &str, own: &[&str]) {
 #[sqlx::test(migrations = false)]
 async fn those_of_geo_are_described(pool: PgPool) {
     let service = geo(Some(&url(&pool))).await;
-    let ask = service.post("/geolocate/batch");
+    let ask = service.post("/geolocate");
     let body = serde_json::json!({"ips": ["81.2.69.142"]});
     ask.json(&body).send().await.unwrap();
     are_sound(&service, geo::NAME, &["geo_lookups_total"]).await;

@@ -47,8 +47,12 @@ async fn a_role_that_owns_only_its_schema_migrates_it(pool: PgPool) {
         let role = as_role(&pool, name).await;
         let owner = role.connect_options();
         let owner = owner.get_username();
-        let made = format!("create schema {schema} authorization \"{owner}\"");
-        run(&pool, made).await;
+        // One of them is needed by an early migration alone, which removes it.
+        let early = (name == visitor_analytics::NAME).then_some("visitor_analytics_before");
+        for schema in [schema].into_iter().chain(early) {
+            let made = format!("create schema {schema} authorization \"{owner}\"");
+            run(&pool, made).await;
+        }
         // The second time there is nothing to do.
         for migrator in [migrator, migrator_of(name)] {
             migrate(&role, schema, migrator).await.unwrap();
@@ -62,7 +66,7 @@ async fn a_role_that_may_not_make_its_schema_is_told_what_to_do(pool: PgPool) {
     let (name, schema, migrator) = services().into_iter().next().unwrap();
     let role = as_role(&pool, name).await;
     let error = migrate(&role, schema, migrator).await.unwrap_err();
-    let advice = format!("create schema {schema} authorization");
+    let advice = format!("create schema {schema} authorization <the role>;");
     assert!(error.to_string().contains(&advice), "{error}");
     drop_role(&pool, &role).await;
 }
