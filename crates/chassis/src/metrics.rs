@@ -113,13 +113,19 @@ pub fn recorder() -> &'static PrometheusHandle {
         let handle = recorder.handle();
         // Fails only where somebody else's recorder is installed; ours then stays empty.
         let _ = metrics::set_global_recorder(recorder);
-        describe(&COMMON);
+        register(&COMMON);
         handle
     })
 }
 
 /// Says what metrics mean.
 pub fn describe(metrics: &[Description]) {
+    // What is described before there is a recorder is forgotten.
+    let _ = recorder();
+    register(metrics);
+}
+
+fn register(metrics: &[Description]) {
     for (kind, name, help) in metrics.iter().copied() {
         match kind {
             Kind::Counter => metrics::describe_counter!(name, help),

@@ -31,6 +31,7 @@ mod rollups;
 mod segments;
 mod session_list;
 mod sessions;
+mod settings;
 mod sites;
 mod support;
 mod verdicts;
