@@ -10,6 +10,8 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection, PgPool, SqlSafeStr as _};
 
+use tokio::time::timeout;
+
 use crate::health::Finding;
 use crate::settings::secret;
 
@@ -276,11 +278,14 @@ pub async fn check(pool: PgPool, schema: &'static str, newest: i64) -> Finding {
 /// Clocks that differ by more than this put visits on wrong days and let tokens expire early.
 const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::minutes(1);
 
+/// PostgreSQL tells its time within this time, or the clocks are not compared.
+const CLOCK_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// For `GET /health`: whether the machine's clock agrees with `PostgreSQL`'s.
 pub async fn clock_skew(pool: PgPool, clock: Clock) -> Finding {
     let before = clock.now();
     let question = sqlx::query_scalar::<_, DateTime<Utc>>("select clock_timestamp()");
-    let Ok(theirs) = question.fetch_one(&pool).await else {
+    let Ok(Ok(theirs)) = timeout(CLOCK_TIMEOUT, question.fetch_one(&pool)).await else {
         // The database's own check says why.
         return Finding::ok("not compared: no connection to PostgreSQL");
     };

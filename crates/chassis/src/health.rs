@@ -53,10 +53,18 @@ pub struct Report {
 type Look = Arc<dyn Fn() -> BoxFuture<'static, Finding> + Send + Sync>;
 type Collector = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
+#[derive(Clone)]
+struct Check {
+    name: &'static str,
+    look: Look,
+    /// Whether the service cannot serve without it.
+    is_needed: bool,
+}
+
 /// The checks of a service.
 #[derive(Clone, Default)]
 pub struct Health {
-    checks: Vec<(&'static str, Look)>,
+    checks: Vec<Check>,
     collectors: Vec<Collector>,
 }
 
@@ -85,12 +93,36 @@ impl Finding {
 impl Health {
     /// Adds a dependency and how to look at it.
     #[must_use]
-    pub fn check<F, L>(mut self, name: &'static str, look: L) -> Self
+    pub fn check<F, L>(self, name: &'static str, look: L) -> Self
     where
         F: Future<Output = Finding> + Send + 'static,
         L: Fn() -> F + Send + Sync + 'static,
     {
-        self.checks.push((name, Arc::new(move || Box::pin(look()))));
+        self.add(name, true, look)
+    }
+
+    /// Adds a dependency that the service can serve without: it is degraded at worst, also where
+    /// the dependency does not answer.
+    #[must_use]
+    pub fn optional_check<F, L>(self, name: &'static str, look: L) -> Self
+    where
+        F: Future<Output = Finding> + Send + 'static,
+        L: Fn() -> F + Send + Sync + 'static,
+    {
+        self.add(name, false, look)
+    }
+
+    fn add<F, L>(mut self, name: &'static str, is_needed: bool, look: L) -> Self
+    where
+        F: Future<Output = Finding> + Send + 'static,
+        L: Fn() -> F + Send + Sync + 'static,
+    {
+        let look: Look = Arc::new(move || Box::pin(look()));
+        self.checks.push(Check {
+            name,
+            look,
+            is_needed,
+        });
         self
     }
 
@@ -126,10 +158,14 @@ impl Health {
 
     /// Looks at everything at once: 503 where something that is needed is away.
     pub async fn report(&self, service: &'static str) -> (StatusCode, Json<Report>) {
-        let looks = self.checks.iter().map(async |(name, look)| {
-            let finding = tokio::time::timeout(PATIENCE, look()).await;
+        let looks = self.checks.iter().map(async |check| {
+            let finding = tokio::time::timeout(PATIENCE, (check.look)()).await;
             let silent = |_| Finding::unavailable("does not answer");
-            (*name, finding.unwrap_or_else(silent))
+            let mut finding = finding.unwrap_or_else(silent);
+            if !check.is_needed {
+                finding.status = finding.status.min(Status::Degraded);
+            }
+            (check.name, finding)
         });
         let checks: BTreeMap<_, _> = join_all(looks).await.into_iter().collect();
         let worst = checks.values().map(|finding| finding.status).max();
@@ -145,5 +181,26 @@ impl Health {
             checks,
         };
         (http, Json(report))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_not_needed_degrades_and_what_is_needed_makes_unavailable() {
+        let silent = Health::default().optional_check("a", pending);
+        let (http, Json(report)) = silent.report("test").await;
+        assert_eq!((http, report.status), (StatusCode::OK, Status::Degraded));
+        assert_eq!(report.checks["a"].detail, "does not answer");
+        let away = || ready(Finding::unavailable("no connection"));
+        let away = Health::default().optional_check("a", away);
+        assert_eq!(away.report("test").await.0, StatusCode::OK);
+        let (http, Json(report)) = Health::default().check("a", pending).report("test").await;
+        assert_eq!(http, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(report.status, Status::Unavailable);
     }
 }

@@ -16,7 +16,7 @@ pub mod workers;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::health::{Finding, Health, Status};
+use chassis::health::{Finding, Health};
 use chassis::metrics::observe_oldest_transaction;
 use chassis::{App, database};
 use common::clock::Clock;
@@ -63,7 +63,7 @@ pub fn assemble(config: &Config, pool: Option<&PgPool>, clock: Clock) -> anyhow:
     let updater = updater(config, store.as_ref(), &clock)?;
     let health = health(locator.clone(), web, updater.clone(), clock.clone());
     let areas = store.map(|store| areas(store, &clock));
-    let health = health.check("service-areas", look_at_areas(pool));
+    let health = health.optional_check("service-areas", look_at_areas(pool));
     let health = match pool {
         Some(pool) => with_database(health, pool),
         None => health,
@@ -125,11 +125,7 @@ fn look_at_areas(pool: Option<&PgPool>) -> impl Fn() -> BoxFuture<'static, Findi
             let Some(pool) = pool else {
                 return Finding::ok("off: DATABASE_URL is not set");
             };
-            let found = database::check(pool, NAME, newest).await;
-            match found.status {
-                Status::Unavailable => Finding::degraded(found.detail),
-                Status::Ok | Status::Degraded => found,
-            }
+            database::check(pool, NAME, newest).await
         })
     }
 }
