@@ -7,7 +7,7 @@ use std::process::{Child, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::running::{command, folder, until};
+use crate::running::{command, folder, start, until};
 
 /// The ports on which a process listens, as Linux shows them (proc(5)): nothing else can say, where
 /// there is no output.
@@ -94,4 +94,47 @@ async fn a_full_disk_under_the_log_ends_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_pipe_under_the_log_ends_nothing() {
     runs_on(Stdio::piped).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_of_a_request_names_it_and_its_trace_and_repeats_are_counted() {
+    let folder = folder();
+    let system = start(folder.path(), &[]).await;
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    for n in 0..200 {
+        let call = system.get(1, "/no-such-path");
+        let call = call.header("x-request-id", format!("request-{n}"));
+        let call = call.header("traceparent", format!("00-{trace}-b7ad6b7169203331-01"));
+        assert_eq!(call.send().await.unwrap().status(), 404);
+    }
+    let lines = || -> Vec<Value> {
+        let output = system.output();
+        let lines = output.lines();
+        lines
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
+    };
+    let first = until("the first one's line", async || {
+        let mut lines = lines().into_iter();
+        lines.find(|line| line["request_id"] == "request-0")
+    })
+    .await;
+    assert_eq!(
+        (&first["trace_id"], &first["status"]),
+        (&json!(trace), &json!(404))
+    );
+    // All of them stand in the log: as a line, or counted.
+    until("the others are counted", async || {
+        let lines = lines();
+        let written = lines.iter().filter(|line| line["status"] == 404).count() as u64;
+        let summaries = lines.iter().filter(|line| {
+            let text = line["message"].as_str().unwrap_or_default();
+            text.contains("more like this") && text.contains("no such path")
+        });
+        let counted: u64 = summaries.filter_map(|line| line["repeats"].as_u64()).sum();
+        assert!(written < 100, "{written} lines");
+        (written + counted == 200).then_some(())
+    })
+    .await;
+    assert!(system.stop().await.success());
 }
