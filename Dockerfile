@@ -3,8 +3,12 @@
 FROM rust:1.95-slim-bookworm AS build
 ARG RAILWAY_SERVICE_NAME
 ARG SERVICE=$RAILWAY_SERVICE_NAME
+# What the metric `build_info` names.
+ARG RAILWAY_GIT_COMMIT_SHA
+ARG BUILD_COMMIT=$RAILWAY_GIT_COMMIT_SHA
 WORKDIR /src
 COPY . .
+ENV BUILD_COMMIT=${BUILD_COMMIT:-unknown}
 RUN test -n "$SERVICE" || { echo "say which: --build-arg SERVICE=geo" >&2; exit 1; } \
  && cargo build --release --locked --manifest-path "services/$SERVICE/Cargo.toml" \
  && cp "target/release/$SERVICE" /service

@@ -63,7 +63,8 @@ impl App {
         let (api, openapi) = api.split_for_parts();
         let openapi = describe(openapi, name, about);
         let docs = utoipa_swagger_ui::SwaggerUi::new("/docs").url("/openapi.json", openapi);
-        let recorder = metrics::recorder();
+        // Installed before anything is counted.
+        let _ = metrics::recorder();
         let observer = Arc::new(Observer::new(name, clock));
         let router = api
             .merge(docs)
@@ -77,9 +78,8 @@ impl App {
             )
             .route("/metrics", {
                 get(async move || {
-                    // Looking at a dependency also sets its gauges.
-                    let _ = health.report(name).await;
-                    recorder.render()
+                    health.set_gauges(name).await;
+                    metrics::render(name)
                 })
             })
             .fallback(async || Problem::not_found("there is no such path; /docs lists them"))

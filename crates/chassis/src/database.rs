@@ -1,20 +1,23 @@
 //! The pool of connections to PostgreSQL, its errors and health, and migrations.
 
 mod check;
+mod clock;
 mod pooler;
+mod schema;
 mod state;
 
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
-use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection, PgPool, Row as _};
 
 use crate::settings::secret;
 
 pub use check::check;
+pub use clock::clock_skew;
 pub use pooler::{TransactionPooler, refuse_transaction_pooler};
+pub use schema::{SchemaError, migrate, newest};
 pub use state::is_away;
 
 /// Where the database is.
@@ -55,10 +58,23 @@ impl DatabaseArgs {
             return Err(BadAddress(other));
         }
         let options: PgConnectOptions = address.parse().map_err(BadAddress)?;
+        let options = without_brackets(options);
         Ok(pool(
             options.application_name(application),
             self.database_connections,
         ))
+    }
+}
+
+/// An IPv6 host stands in brackets in a URL, and without them elsewhere.
+fn without_brackets(options: PgConnectOptions) -> PgConnectOptions {
+    let host = options.get_host();
+    let address = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    match address.map(ToOwned::to_owned) {
+        Some(address) => options.host(&address),
+        None => options,
     }
 }
 
@@ -77,8 +93,9 @@ impl OptionalDatabaseArgs {
 
 /// A connection that was idle for longer may have died and is pinged before it is used.
 const PING_AFTER: Duration = Duration::from_secs(1);
-/// Idle connections are closed after this time, so that a process at rest holds few.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Idle connections are closed after this time. Those that are there are used in turn, so a longer
+/// time keeps all of them alive with a statement every few seconds.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection that is given back must answer within this time, or it is closed.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -174,51 +191,4 @@ pub fn by_keys(pool: &PgPool) -> PgConnectOptions {
             ("enable_hashjoin", "off"),
             ("enable_mergejoin", "off"),
         ])
-}
-
-/// The schema could not be brought up to date.
-#[derive(Debug, thiserror::Error)]
-pub enum SchemaError {
-    /// The database does not answer.
-    #[error("the database at DATABASE_URL cannot be reached")]
-    Away(#[source] sqlx::Error),
-    /// A pooler stands between.
-    #[error(transparent)]
-    Pooler(anyhow::Error),
-    /// A migration failed.
-    #[error("the database at DATABASE_URL cannot be migrated")]
-    Failed(#[source] MigrateError),
-}
-
-/// Brings the schema to the newest version. Each service keeps its list of applied migrations in
-/// its own schema, since they share one database.
-pub async fn migrate(
-    pool: &PgPool,
-    schema: &'static str,
-    migrator: Migrator,
-) -> Result<(), SchemaError> {
-    refuse_transaction_pooler(pool.clone())
-        .await
-        .map_err(SchemaError::Pooler)?;
-    // Not from the pool, which would wait and not say why, and whose statements may not take long.
-    let options = (*pool.connect_options()).clone().options([
-        ("statement_timeout", "0"),
-        ("idle_in_transaction_session_timeout", "0"),
-    ]);
-    let mut connection = PgConnection::connect_with(&options)
-        .await
-        .map_err(SchemaError::Away)?;
-    let mut migrator = migrator;
-    migrator.create_schema(schema);
-    migrator.dangerous_set_table_name(format!("{schema}._sqlx_migrations"));
-    let migrated = migrator.run(&mut connection).await;
-    migrated.map_err(SchemaError::Failed)?;
-    tracing::info!(schema, "the schema is up to date");
-    Ok(())
-}
-
-/// The newest version in `migrator`.
-#[must_use]
-pub fn newest(migrator: &Migrator) -> i64 {
-    migrator.iter().map(|m| m.version).max().unwrap_or(0)
 }

@@ -73,6 +73,12 @@ impl<T, A> Clone for Line<T, A> {
 }
 
 impl<T, A> Line<T, A> {
+    /// How much room is free.
+    #[must_use]
+    pub fn free(&self) -> usize {
+        self.room.available_permits()
+    }
+
     /// Brings things that take so much room, and waits until they are done.
     pub async fn bring(&self, things: Vec<T>, room: usize) -> Result<A, NotBrought> {
         let room = u32::try_from(room).unwrap_or(u32::MAX);

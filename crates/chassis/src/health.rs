@@ -8,9 +8,12 @@ use axum::Json;
 use axum::http::StatusCode;
 use futures::future::{BoxFuture, join_all};
 use serde::Serialize;
+use sqlx::PgPool;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use utoipa::ToSchema;
+
+use crate::metrics;
 
 /// A report is given again for this long: anybody may ask, and looking costs the dependencies work.
 const FRESH_FOR: Duration = Duration::from_secs(1);
@@ -52,11 +55,21 @@ pub struct Report {
 }
 
 type Look = Arc<dyn Fn() -> BoxFuture<'static, Finding> + Send + Sync>;
+type Collector = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
+
+#[derive(Clone)]
+struct Check {
+    name: &'static str,
+    look: Look,
+    /// Whether the service cannot serve without it.
+    is_needed: bool,
+}
 
 /// The checks of a service.
 #[derive(Clone, Default)]
 pub struct Health {
-    checks: Vec<(&'static str, Look)>,
+    checks: Vec<Check>,
+    collectors: Vec<Collector>,
     last: Arc<Mutex<Option<(Instant, Report)>>>,
 }
 
@@ -85,13 +98,67 @@ impl Finding {
 impl Health {
     /// Adds a dependency and how to look at it.
     #[must_use]
-    pub fn check<F, L>(mut self, name: &'static str, look: L) -> Self
+    pub fn check<F, L>(self, name: &'static str, look: L) -> Self
     where
         F: Future<Output = Finding> + Send + 'static,
         L: Fn() -> F + Send + Sync + 'static,
     {
-        self.checks.push((name, Arc::new(move || Box::pin(look()))));
+        self.add(name, true, look)
+    }
+
+    /// Adds a dependency that the service can serve without: it is degraded at worst, also where
+    /// the dependency does not answer.
+    #[must_use]
+    pub fn optional_check<F, L>(self, name: &'static str, look: L) -> Self
+    where
+        F: Future<Output = Finding> + Send + 'static,
+        L: Fn() -> F + Send + Sync + 'static,
+    {
+        self.add(name, false, look)
+    }
+
+    fn add<F, L>(mut self, name: &'static str, is_needed: bool, look: L) -> Self
+    where
+        F: Future<Output = Finding> + Send + 'static,
+        L: Fn() -> F + Send + Sync + 'static,
+    {
+        let look: Look = Arc::new(move || Box::pin(look()));
+        self.checks.push(Check {
+            name,
+            look,
+            is_needed,
+        });
         self
+    }
+
+    /// Adds what sets gauges when metrics are read.
+    #[must_use]
+    pub fn collect<F, C>(mut self, collect: C) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+        C: Fn() -> F + Send + Sync + 'static,
+    {
+        self.collectors.push(Arc::new(move || Box::pin(collect())));
+        self
+    }
+
+    /// Adds the gauges of a service's pool of connections.
+    #[must_use]
+    pub fn pool(self, service: &'static str, name: &'static str, pool: &PgPool) -> Self {
+        let pool = pool.clone();
+        self.collect(move || {
+            metrics::observe_pool(service, name, &pool);
+            std::future::ready(())
+        })
+    }
+
+    /// Sets all gauges, and looks at everything, which also sets some.
+    pub(crate) async fn set_gauges(&self, service: &'static str) {
+        let collectors = self.collectors.iter().map(async |collect| {
+            // What takes longer keeps its last value.
+            let _ = tokio::time::timeout(PATIENCE, collect()).await;
+        });
+        let (_, _) = tokio::join!(join_all(collectors), self.report(service));
     }
 
     /// Looks at everything at once: 503 where something that is needed is away. Several who ask at
@@ -111,10 +178,14 @@ impl Health {
     }
 
     async fn look(&self, service: &'static str) -> Report {
-        let looks = self.checks.iter().map(async |(name, look)| {
-            let finding = tokio::time::timeout(PATIENCE, look()).await;
+        let looks = self.checks.iter().map(async |check| {
+            let finding = tokio::time::timeout(PATIENCE, (check.look)()).await;
             let silent = |_| Finding::unavailable("does not answer");
-            (*name, finding.unwrap_or_else(silent))
+            let mut finding = finding.unwrap_or_else(silent);
+            if !check.is_needed {
+                finding.status = finding.status.min(Status::Degraded);
+            }
+            (check.name, finding)
         });
         let checks: BTreeMap<_, _> = join_all(looks).await.into_iter().collect();
         let worst = checks.values().map(|finding| finding.status).max();
@@ -124,5 +195,26 @@ impl Health {
             status: worst.unwrap_or(Status::Ok),
             checks,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_not_needed_degrades_and_what_is_needed_makes_unavailable() {
+        let silent = Health::default().optional_check("a", pending);
+        let (http, Json(report)) = silent.report("test").await;
+        assert_eq!((http, report.status), (StatusCode::OK, Status::Degraded));
+        assert_eq!(report.checks["a"].detail, "does not answer");
+        let away = || ready(Finding::unavailable("no connection"));
+        let away = Health::default().optional_check("a", away);
+        assert_eq!(away.report("test").await.0, StatusCode::OK);
+        let (http, Json(report)) = Health::default().check("a", pending).report("test").await;
+        assert_eq!(http, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(report.status, Status::Unavailable);
     }
 }

@@ -7,6 +7,8 @@ use jsonwebtoken::jwk::JwkSet;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::problem::chain;
+
 const FRESH: Duration = Duration::from_mins(5);
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -28,8 +30,8 @@ pub async fn keep_fresh(
                 FRESH
             }
             Err(error) => {
-                let error = error.without_url();
-                tracing::warn!(%error, "key set not fetched");
+                let error = chain(&error.without_url());
+                tracing::warn!(error, "key set not fetched");
                 RETRY
             }
         };

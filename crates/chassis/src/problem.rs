@@ -71,11 +71,7 @@ impl Problem {
 
     /// 500; `cause` goes to the log only.
     pub fn internal(cause: &(dyn std::error::Error + 'static)) -> Self {
-        tracing::error!(
-            error = chain(cause),
-            request_id = request::current_id(),
-            "internal error"
-        );
+        tracing::error!(error = chain(cause), "internal error");
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "INTERNAL",
@@ -85,11 +81,7 @@ impl Problem {
 
     /// 503 that asks to come again after a second; `cause` goes to the log only.
     pub fn unavailable(cause: &(dyn std::error::Error + 'static)) -> Self {
-        tracing::warn!(
-            error = chain(cause),
-            request_id = request::current_id(),
-            "unavailable"
-        );
+        tracing::warn!(error = chain(cause), "unavailable");
         Self::busy("a part this request needs is away; try again, with the same ids")
     }
 
@@ -147,7 +139,7 @@ impl Problem {
 }
 
 /// An error with what caused it.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     let texts: Vec<_> = causes.map(ToString::to_string).collect();
     texts.join(": ")

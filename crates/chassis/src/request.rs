@@ -75,6 +75,36 @@ pub fn is_overdue() -> bool {
     overdue.unwrap_or_default()
 }
 
+/// Reads the present request's context, inside a request.
+pub(crate) fn with_current<T>(read: impl FnOnce(&Context) -> T) -> Option<T> {
+    CURRENT.try_with(read).ok()
+}
+
+impl Context {
+    /// The trace's id, where the caller sent a valid trace context (W3C Trace Context, 3.2).
+    pub(crate) fn trace_id(&self) -> Option<&str> {
+        let id = self
+            .traceparent
+            .as_ref()?
+            .to_str()
+            .ok()?
+            .split('-')
+            .nth(1)?;
+        let is_valid = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_valid.then_some(id)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_test(id: &str, traceparent: Option<&str>) -> Self {
+        Self {
+            id: id.try_into().unwrap(),
+            traceparent: traceparent.map(|text| text.try_into().unwrap()),
+            deadline: Instant::now() + LIMIT,
+            is_unhurried: Arc::default(),
+        }
+    }
+}
+
 /// Lets the present request take longer than others, such as one whose body is a large file.
 /// Whoever calls this sees to it that it ends when nothing happens any more.
 pub fn take_time() {
@@ -141,7 +171,7 @@ pub async fn observe(
 ) -> Response {
     let started = Instant::now();
     let context = context(request.headers(), &observer.clock);
-    let id = context.id.clone();
+    let (id, of_log) = (context.id.clone(), context.clone());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("(no such path)", MatchedPath::as_str);
     let method = request.method().clone();
@@ -155,14 +185,16 @@ pub async fn observe(
     let mut response = answer.await;
     let status = response.status();
     let took = started.elapsed();
-    let request_id = id.to_str().unwrap_or_default();
     let ms = took.as_micros() as f64 / 1e3;
     // Metrics count what goes well; a line each would drown the rest, and cost a tenth of a visit.
-    if status.is_success() && took < SLOW {
-        tracing::debug!(service = observer.service, %method, route, status = status.as_u16(), ms, request_id, "request");
-    } else {
-        tracing::info!(service = observer.service, %method, route, status = status.as_u16(), ms, request_id, "request");
-    }
+    // The log adds the ids of the request.
+    CURRENT.sync_scope(of_log, || {
+        if status.is_success() && took < SLOW {
+            tracing::debug!(service = observer.service, %method, route, status = status.as_u16(), ms, "request");
+        } else {
+            tracing::info!(service = observer.service, %method, route, status = status.as_u16(), ms, "request");
+        }
+    });
     observer.record(route, &method, status, took);
     response.headers_mut().insert(REQUEST_ID, id);
     response
@@ -262,7 +294,7 @@ fn context(headers: &HeaderMap, clock: &Clock) -> Context {
 }
 
 fn panicked() -> Problem {
-    tracing::error!(request_id = current_id(), "a handler panicked");
+    tracing::error!("a handler panicked");
     let detail = "something went wrong here; the log knows it by the request id";
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", detail)
 }
@@ -272,10 +304,7 @@ fn overloaded() -> Problem {
 }
 
 fn timed_out() -> Problem {
-    tracing::error!(
-        request_id = current_id(),
-        "no answer after {LIMIT:?}; the request is answered with 503"
-    );
+    tracing::error!("no answer after {LIMIT:?}; the request is answered with 503");
     Problem::busy("this took too long; try again")
 }
 

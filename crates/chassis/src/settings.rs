@@ -4,6 +4,7 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use clap::Parser;
+use clap::error::{ContextKind, ContextValue};
 use common::clock::Clock;
 use common::jwt::{KeyError, Keyring, Verifier};
 use secrecy::SecretString;
@@ -28,7 +29,7 @@ pub struct KeyArgs {
     #[arg(long, env = "JWT_SECRETS", hide_env_values = true, value_delimiter = ',', value_parser = secret)]
     pub jwt_secrets: Vec<SecretString>,
     /// Where the public keys (Ed25519) of an issuer are published; fetched again every 5 minutes.
-    #[arg(long, env = "JWKS_URL")]
+    #[arg(long, env = "JWKS_URL", value_parser = http_url)]
     pub jwks_url: Option<Url>,
     /// An Ed25519 private key (PKCS#8 PEM) to sign with instead of a shared secret.
     #[arg(long, env = "JWT_PRIVATE_KEY", hide_env_values = true, value_parser = secret)]
@@ -62,10 +63,57 @@ impl ServiceArgs {
     }
 }
 
-/// For `value_parser`: a secret, which is never shown.
+/// For `value_parser`: a secret, which is never shown. Blanks and line breaks around it, which files
+/// and dashboards bring along, are no part of it.
 #[must_use]
 pub fn secret(value: &str) -> Result<SecretString, std::convert::Infallible> {
-    Ok(value.into())
+    Ok(value.trim().into())
+}
+
+/// For `value_parser`: an address for HTTP, with a path or without.
+pub fn http_url(text: &str) -> Result<Url, String> {
+    let text = text.trim();
+    let example = "give an address such as https://service.example:8000";
+    let url = match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => url,
+        // `geo:8000` is a URL of the scheme `geo`.
+        _ if is_authority(text) => return Err(format!("give the scheme, too: http://{text}")),
+        Ok(url) if url.has_host() => {
+            return Err(format!(
+                "the scheme {} is not supported; {example}",
+                url.scheme()
+            ));
+        }
+        Ok(_) => return Err(format!("it is no address for HTTP; {example}")),
+        Err(error) => return Err(format!("{error}; {example}")),
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(format!("credentials do not belong into it; {example}"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(format!("it has a query or a fragment; {example}"));
+    }
+    Ok(url)
+}
+
+/// For `value_parser`: the address of another service of the system.
+pub fn service_url(text: &str) -> Result<Url, String> {
+    let url = http_url(text)?;
+    if url.path() == "/" {
+        return Ok(url);
+    }
+    let origin = url.origin().ascii_serialization();
+    Err(format!("give it without the path: {origin}"))
+}
+
+/// `host`, or `host:port`.
+fn is_authority(text: &str) -> bool {
+    let with_scheme = Url::parse(&format!("http://{text}"));
+    let is_plain = text.split_once(':').is_none_or(|(host, port)| {
+        let port = port.trim_end_matches('/');
+        !host.contains('/') && !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    is_plain && with_scheme.is_ok_and(|url| url.path() == "/" && url.query().is_none())
 }
 
 /// Reads the process's arguments and environment, or ends it with a message that names what is
@@ -79,8 +127,19 @@ pub fn parse<T: Parser>() -> T {
 pub fn try_parse<T: Parser>(
     args: impl IntoIterator<Item = impl Into<std::ffi::OsString> + Clone>,
 ) -> Result<T, clap::Error> {
-    let mut matches = without_empty_variables(T::command()).try_get_matches_from(args)?;
-    T::from_arg_matches_mut(&mut matches)
+    let matches = without_empty_variables(T::command()).try_get_matches_from(args);
+    let parsed = matches.and_then(|mut matches| T::from_arg_matches_mut(&mut matches));
+    parsed.map_err(without_credentials)
+}
+
+/// clap repeats the value that it refuses; one with credentials must not reach a log.
+fn without_credentials(mut error: clap::Error) -> clap::Error {
+    let value = error.get(ContextKind::InvalidValue);
+    if matches!(value, Some(ContextValue::String(value)) if value.contains('@')) {
+        let hidden = ContextValue::String("(not shown)".into());
+        error.insert(ContextKind::InvalidValue, hidden);
+    }
+    error
 }
 
 #[expect(clippy::disallowed_methods, reason = "this serves every config.rs")]
@@ -96,4 +155,71 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
     empty.into_iter().fold(command, |command, id| {
         command.mut_arg(id, |arg| arg.env(None::<&str>))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Settings {
+        #[arg(long, value_parser = service_url)]
+        peer: Url,
+        #[arg(long, value_delimiter = ',', value_parser = secret)]
+        secrets: Vec<SecretString>,
+    }
+
+    fn refused(url: &str) -> String {
+        let args = ["test".to_owned(), format!("--peer={url}")];
+        try_parse::<Settings>(args).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_no_address_of_a_service_is_refused_with_advice() {
+        for (url, advice) in [
+            ("geo:8000", "http://geo:8000"),
+            ("geo", "http://geo"),
+            ("127.0.0.1:8000", "http://127.0.0.1:8000"),
+            ("ftp://geo:8000", "the scheme ftp is not supported"),
+            ("http://geo:8000/v1", "without the path: http://geo:8000"),
+            ("http://geo:8000/?a=1", "a query or a fragment"),
+            ("http://geo:80000", "invalid port number"),
+            ("mailto:geo", "no address for HTTP"),
+            ("http://", "empty host"),
+            ("//geo:8000", "such as https://"),
+        ] {
+            let said = refused(url);
+            assert!(
+                said.contains(advice) && said.contains("--peer"),
+                "{url}: {said}"
+            );
+        }
+        let said = refused("http://user:hunter2@geo:8000");
+        assert!(
+            said.contains("credentials") && !said.contains("hunter2"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn what_is_an_address_is_understood() {
+        for (text, url) in [
+            (" http://geo:8000 ", "http://geo:8000/"),
+            ("http://[::1]:8000/", "http://[::1]:8000/"),
+            ("https://geo.example", "https://geo.example/"),
+        ] {
+            assert_eq!(service_url(text).unwrap().as_str(), url, "{text}");
+        }
+        let url = http_url("https://proxy.example/twilio").unwrap();
+        assert_eq!(url.path(), "/twilio");
+    }
+
+    #[test]
+    fn blanks_around_secrets_are_no_part_of_them() {
+        use secrecy::ExposeSecret as _;
+        let args = ["test", "--peer=http://a", "--secrets= a\u{a0}b ,\tc\r\n"];
+        let settings: Settings = try_parse(args).unwrap();
+        let secrets: Vec<_> = settings.secrets.iter().map(|s| s.expose_secret()).collect();
+        assert_eq!(secrets, ["a\u{a0}b", "c"]);
+    }
 }

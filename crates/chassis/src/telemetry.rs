@@ -1,8 +1,17 @@
 //! Logs: readable on a terminal, JSON elsewhere. `RUST_LOG` chooses what is told.
 
+mod output;
+mod repeats;
+
 use std::io::IsTerminal as _;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Directive;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, fmt};
+
+use self::output::{Format, Output};
+use self::repeats::RepeatFilter;
 
 /// They write down the names that they look up, which are visitors' addresses.
 const SILENT: [&str; 3] = [
@@ -11,23 +20,80 @@ const SILENT: [&str; 3] = [
     "hickory_resolver=off",
 ];
 
-/// Starts logging to standard output, once for the process. Panics are logged as well.
+/// Starts logging to standard output, once for the process. Panics are logged as well. A line that
+/// cannot be written is counted (`log_lines_lost_total`), and never ends the process.
 pub fn init() {
-    let filter = EnvFilter::builder()
-        .with_default_directive(tracing::Level::INFO.into())
-        .from_env_lossy();
-    let silent = SILENT.iter().filter_map(|directive| directive.parse().ok());
-    let filter = silent.fold(filter, EnvFilter::add_directive);
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter);
+    let (filter, unknown) = filter(&wanted());
+    let is_terminal = std::io::stdout().is_terminal();
+    // Left to itself, it reports failed writes to standard error, and panics where that fails.
+    let lines = fmt::layer().log_internal_errors(false);
+    let lines = if is_terminal {
+        let lines = lines.compact().with_target(false);
+        lines.with_writer(Output::new(Format::Text)).boxed()
+    } else {
+        let lines = lines.json().flatten_event(true);
+        lines.with_writer(Output::new(Format::Json)).boxed()
+    };
+    let repeats = RepeatFilter::default();
+    let summaries = repeats.clone();
+    let subscriber = tracing_subscriber::registry()
+        .with(lines)
+        .with(repeats)
+        .with(filter);
+    // A second start in one process (tests) keeps the first subscriber.
+    if subscriber.try_init().is_ok() {
+        summaries.summarize_in_background();
+    }
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         let text = panic.payload_as_str().unwrap_or("no text");
         tracing::error!(place, text, "panic");
     }));
-    // A second start in one process (tests) keeps the first subscriber.
-    let _ = if std::io::stdout().is_terminal() {
-        subscriber.compact().with_target(false).try_init()
-    } else {
-        subscriber.json().flatten_event(true).try_init()
-    };
+    for directive in unknown {
+        tracing::warn!(directive, "RUST_LOG: this directive is invalid and ignored");
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "RUST_LOG is not a service's setting"
+)]
+fn wanted() -> String {
+    std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default()
+}
+
+/// The filter, and the directives that cannot be read. `EnvFilter` would print those to standard
+/// error, and panic where that fails.
+fn filter(wanted: &str) -> (EnvFilter, Vec<String>) {
+    let directives = wanted.split(',').map(str::trim).filter(|d| !d.is_empty());
+    let (known, unknown): (Vec<&str>, Vec<&str>) =
+        directives.partition(|directive| directive.parse::<Directive>().is_ok());
+    let filter = EnvFilter::builder()
+        .with_default_directive(tracing::Level::INFO.into())
+        .parse(known.join(","))
+        .unwrap_or_default();
+    let silent = SILENT.iter().filter_map(|directive| directive.parse().ok());
+    let filter = silent.fold(filter, EnvFilter::add_directive);
+    (filter, unknown.into_iter().map(Into::into).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn invalid_directives_are_named_and_the_others_hold() {
+        let (filter, unknown) = filter("warn, geo=loud,chassis=debug");
+        assert_eq!(unknown, ["geo=loud"]);
+        let text = filter.to_string();
+        assert!(
+            text.contains("warn") && text.contains("chassis=debug"),
+            "{text}"
+        );
+        assert!(filter_text("").contains("info"));
+    }
+
+    fn filter_text(wanted: &str) -> String {
+        filter(wanted).0.to_string()
+    }
 }

@@ -4,13 +4,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::Notify;
 use uuid::{ClockSequence, ContextV7, NoContext, Timestamp, Uuid};
 
 /// Tells the time: the system's, or one that a test sets and moves.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
-    /// Microseconds since the epoch; `None` means the system's clock.
-    by_hand: Option<Arc<AtomicI64>>,
+    /// `None` means the system's clock.
+    by_hand: Option<Arc<Hand>>,
+}
+
+#[derive(Debug)]
+struct Hand {
+    /// Microseconds since the epoch.
+    micros: AtomicI64,
+    moved: Notify,
 }
 
 impl Clock {
@@ -23,9 +31,12 @@ impl Clock {
     /// A clock that stands at `start` until it is moved. Clones share the hand.
     #[must_use]
     pub fn by_hand(start: DateTime<Utc>) -> Self {
-        let hand = Arc::new(AtomicI64::new(start.timestamp_micros()));
+        let hand = Hand {
+            micros: AtomicI64::new(start.timestamp_micros()),
+            moved: Notify::new(),
+        };
         Self {
-            by_hand: Some(hand),
+            by_hand: Some(Arc::new(hand)),
         }
     }
 
@@ -34,7 +45,7 @@ impl Clock {
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     pub fn now(&self) -> DateTime<Utc> {
         let micros = match &self.by_hand {
-            Some(hand) => hand.load(Ordering::Relaxed),
+            Some(hand) => hand.micros.load(Ordering::Relaxed),
             None => Utc::now().timestamp_micros(),
         };
         DateTime::from_timestamp_micros(micros).expect("a clock's time lies within chrono's range")
@@ -49,7 +60,21 @@ impl Clock {
             .by_hand
             .as_ref()
             .expect("only a clock set by hand is moved");
-        hand.fetch_add(by.num_microseconds().unwrap_or(i64::MAX), Ordering::Relaxed);
+        let micros = by.num_microseconds().unwrap_or(i64::MAX);
+        hand.micros.fetch_add(micros, Ordering::Relaxed);
+        hand.moved.notify_waiters();
+    }
+
+    /// Returns when the clock was moved by hand since it showed `seen`, so that workers that wait
+    /// for a moment notice; the system's clock is never moved.
+    pub async fn moved(&self, seen: DateTime<Utc>) {
+        let Some(hand) = &self.by_hand else {
+            return std::future::pending().await;
+        };
+        let moved = hand.moved.notified();
+        if self.now() == seen {
+            moved.await;
+        }
     }
 
     /// A new `UUIDv7` (RFC 9562 §5.7) that carries this clock's time; later ones sort after it.

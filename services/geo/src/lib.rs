@@ -9,13 +9,15 @@ pub mod clients;
 pub mod config;
 pub mod domain;
 pub mod http;
+mod metrics;
 pub mod store;
 pub mod workers;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::health::{Finding, Health, Status};
+use chassis::health::{Finding, Health};
+use chassis::metrics::observe_oldest_transaction;
 use chassis::{App, database};
 use common::clock::Clock;
 use futures::future::BoxFuture;
@@ -61,7 +63,12 @@ pub fn assemble(config: &Config, pool: Option<&PgPool>, clock: Clock) -> anyhow:
     let updater = updater(config, store.as_ref(), &clock)?;
     let health = health(locator.clone(), web, updater.clone(), clock.clone());
     let areas = store.map(|store| areas(store, &clock));
-    let health = health.check("service-areas", look_at_areas(pool));
+    let health = health.optional_check("service-areas", look_at_areas(pool));
+    let health = match pool {
+        Some(pool) => with_database(health, pool),
+        None => health,
+    };
+    chassis::metrics::describe(&metrics::METRICS);
     let api = http::router(locator, areas.clone(), &verifier);
     let app = App::new(NAME, "Where an address is.", api, health, clock);
     let app = match pool {
@@ -101,6 +108,17 @@ fn areas(store: Store, clock: &Clock) -> Areas {
     }
 }
 
+fn with_database(health: Health, pool: &PgPool) -> Health {
+    let (of_clock, of_transactions) = (pool.clone(), pool.clone());
+    health
+        .pool(NAME, "main", pool)
+        .collect(move || observe_oldest_transaction(NAME, of_transactions.clone()))
+        .check("clock", move || {
+            // The machine's clock, whatever the service goes by.
+            database::clock_skew(of_clock.clone(), Clock::system())
+        })
+}
+
 /// Without its database geo still knows where addresses are, and the last service areas.
 fn look_at_areas(pool: Option<&PgPool>) -> impl Fn() -> BoxFuture<'static, Finding> + use<> {
     let pool = pool.cloned();
@@ -111,11 +129,7 @@ fn look_at_areas(pool: Option<&PgPool>) -> impl Fn() -> BoxFuture<'static, Findi
             let Some(pool) = pool else {
                 return Finding::ok("off: DATABASE_URL is not set");
             };
-            let found = database::check(pool, NAME, newest).await;
-            match found.status {
-                Status::Unavailable => Finding::degraded(found.detail),
-                Status::Ok | Status::Degraded => found,
-            }
+            database::check(pool, NAME, newest).await
         })
     }
 }

@@ -14,15 +14,16 @@ pub use service_area::{
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database is out of reach; the same may succeed later.
-    #[error("the database is away")]
-    Away(#[source] sqlx::Error),
+    #[error("the database is away: {0}")]
+    Away(sqlx::Error),
     /// Our statement or its result is wrong.
-    #[error("the database and this program disagree")]
-    Broken(#[source] sqlx::Error),
+    #[error("the database and this program disagree: {0}")]
+    Broken(sqlx::Error),
 }
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
+        chassis::metrics::count_error(&error);
         if chassis::database::is_away(&error) {
             Self::Away(error)
         } else {

@@ -7,7 +7,7 @@ mod limits;
 use std::time::Duration;
 
 use chassis::database::DatabaseArgs;
-use chassis::settings::{ServiceArgs, secret};
+use chassis::settings::{ServiceArgs, http_url, secret};
 use clap::{Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 use url::Url;
@@ -97,10 +97,10 @@ pub struct SmsArgs {
     #[arg(long, env = "SMS_TIMEOUT", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=20))]
     pub sms_timeout: u64,
     /// The Twilio account (AC…).
-    #[arg(long, env = "TWILIO_ACCOUNT_SID", value_parser = sid("AC"))]
+    #[arg(long, env = "TWILIO_ACCOUNT_SID", value_parser = sid("AC"), requires = "sms_api_key")]
     pub twilio_account_sid: Option<String>,
     /// The API key (SK…) whose secret is given instead of the auth token.
-    #[arg(long, env = "TWILIO_API_KEY_SID", value_parser = sid("SK"))]
+    #[arg(long, env = "TWILIO_API_KEY_SID", value_parser = sid("SK"), requires = "sms_api_key")]
     pub twilio_api_key_sid: Option<String>,
     /// The account's auth token, which Twilio signs its callbacks with; needed where `SMS_API_KEY`
     /// is an API key's secret.
@@ -110,14 +110,20 @@ pub struct SmsArgs {
     #[arg(
         long,
         env = "TWILIO_BASE_URL",
-        default_value = "https://api.twilio.com"
+        default_value = "https://api.twilio.com",
+        value_parser = http_url
     )]
     pub twilio_base_url: Url,
     /// Vonage's API key.
-    #[arg(long, env = "VONAGE_API_KEY", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "VONAGE_API_KEY",
+        hide_env_values = true,
+        requires = "vonage_api_secret"
+    )]
     pub vonage_api_key: Option<String>,
     /// Vonage's API secret.
-    #[arg(long, env = "VONAGE_API_SECRET", hide_env_values = true, value_parser = secret)]
+    #[arg(long, env = "VONAGE_API_SECRET", hide_env_values = true, value_parser = secret, requires = "vonage_api_key")]
     pub vonage_api_secret: Option<SecretString>,
     /// What Vonage signs its callbacks with, by sha256hmac.
     #[arg(long, env = "VONAGE_SIGNATURE_SECRET", hide_env_values = true, value_parser = secret)]
@@ -126,14 +132,16 @@ pub struct SmsArgs {
     #[arg(
         long,
         env = "VONAGE_BASE_URL",
-        default_value = "https://rest.nexmo.com"
+        default_value = "https://rest.nexmo.com",
+        value_parser = http_url
     )]
     pub vonage_base_url: Url,
     /// Where Vonage's Reports API is, which is asked what became of a message in doubt.
     #[arg(
         long,
         env = "VONAGE_REPORTS_URL",
-        default_value = "https://api.nexmo.com"
+        default_value = "https://api.nexmo.com",
+        value_parser = http_url
     )]
     pub vonage_reports_url: Url,
     /// The phone that is texted where a request names no recipient, such as +15550100067; without
@@ -177,9 +185,6 @@ pub enum ConfigError {
     /// What text messages may cost cannot be read.
     #[error("SMS_COST_CAP needs SMS_SEGMENT_PRICE, and both are numbers above 0")]
     Cost,
-    /// Twilio cannot be there.
-    #[error("TWILIO_BASE_URL is no address that starts with https:// or http://")]
-    BaseUrl,
 }
 
 impl Config {
@@ -285,9 +290,6 @@ impl SmsArgs {
         let secret = self.sms_api_key.clone();
         let account = self.twilio_account_sid.clone();
         let from = self.sms_from.as_deref();
-        if !matches!(self.twilio_base_url.scheme(), "https" | "http") {
-            return Err(ConfigError::BaseUrl);
-        }
         Ok(Some(Twilio {
             base: self.twilio_base_url.clone(),
             account: account.ok_or(ConfigError::Missing("TWILIO_ACCOUNT_SID"))?,
@@ -319,6 +321,7 @@ fn sender(text: &str) -> Result<Sender, ConfigError> {
 /// For `value_parser`: a Twilio SID that begins with `prefix`.
 fn sid(prefix: &'static str) -> impl Fn(&str) -> Result<String, String> + Clone + Send + Sync {
     move |text| {
+        let text = text.trim();
         let good = is_sid(prefix, text).then(|| text.to_owned());
         good.ok_or_else(|| format!("it is {prefix} and 32 hexadecimal digits"))
     }

@@ -10,6 +10,7 @@ pub mod clients;
 pub mod config;
 pub mod domain;
 pub mod http;
+mod metrics;
 mod providers;
 pub mod store;
 pub mod workers;
@@ -17,6 +18,7 @@ pub mod workers;
 use std::sync::Arc;
 
 use chassis::health::{Finding, Health};
+use chassis::metrics::observe_oldest_transaction;
 use chassis::{App, database};
 use chrono::TimeDelta;
 use common::clock::Clock;
@@ -33,6 +35,7 @@ use crate::workers::accepter::Accepter;
 use crate::workers::digests::Digests;
 use crate::workers::limiter::Limiter;
 use crate::workers::reader::Shelf;
+use crate::workers::scheduler::Scheduler;
 use crate::workers::sender::Sender;
 use crate::workers::wake::Wake;
 use crate::workers::{dispatcher::Dispatcher, teller::Teller, upkeep::Upkeep};
@@ -45,8 +48,8 @@ pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations/notification");
 
 /// Deliveries that are overdue by more than this are worth a look.
 const LATE: TimeDelta = TimeDelta::seconds(60);
-/// Health counts no more deliveries than this.
-const MANY: i64 = 1_000;
+/// Health and metrics count no more deliveries than this: it takes 20 ms.
+const MANY: i64 = 100_000;
 
 /// The schema's migrations, to be run with [`database::migrate`].
 #[must_use]
@@ -90,7 +93,14 @@ pub fn build_on(
         defaults: defaults.clone(),
         wake: wake.clone(),
     };
-    let (accepter, writer) = Accepter::new(accept::lane(&pool), clock.clone());
+    let scheduler = Scheduler {
+        pool: pool.clone(),
+        clock: clock.clone(),
+        wake: wake.clone(),
+        shelf: shelf.clone(),
+    };
+    let (accept_lane, lane) = (accept::lane(&pool), queue::lane(&pool));
+    let (accepter, writer) = Accepter::new(accept_lane.clone(), clock.clone());
     let state = http::Shared {
         pool: pool.clone(),
         clock: clock.clone(),
@@ -111,11 +121,15 @@ pub fn build_on(
         sms.join(", ")
     };
     let health = health(&pool, &clock, sms);
+    let health = health
+        .pool(NAME, "main", &pool)
+        .pool(NAME, "accept", &accept_lane)
+        .pool(NAME, "queue", &lane);
+    chassis::metrics::describe(&metrics::METRICS);
     let about = "Says it: the right message, once, on time.";
     let mut app = App::new(NAME, about, api, health, clock.clone())
         .check_at_startup(database::refuse_transaction_pooler(pool.clone()));
     let flows = config.flow.flows()?;
-    let lane = queue::lane(&pool);
     for (channel, providers) in providers.0 {
         let (pool, clock, wake) = (lane.clone(), clock.clone(), wake.clone());
         let name = channel.as_str();
@@ -148,7 +162,7 @@ pub fn build_on(
     }
     let app = app
         .worker("accept", |stop| writer.run(stop))
-        .worker("rules", |stop| shelf.run(stop))
+        .worker("scheduler", |stop| scheduler.run(stop))
         .worker("digests", |stop| digests.run(stop));
     let kept = config.notification_retention_days;
     let upkeep = Upkeep {
@@ -171,9 +185,14 @@ pub async fn migrate(config: &Config) -> anyhow::Result<()> {
 
 fn health(pool: &PgPool, clock: &Clock, sms: String) -> Health {
     let newest = database::newest(&MIGRATOR);
-    let database = pool.clone();
+    let (database, of_clock, of_transactions) = (pool.clone(), pool.clone(), pool.clone());
     let (pool, clock) = (pool.clone(), clock.clone());
     Health::default()
+        .collect(move || observe_oldest_transaction(NAME, of_transactions.clone()))
+        .check("clock", move || {
+            // The machine's clock, whatever the service goes by.
+            database::clock_skew(of_clock.clone(), Clock::system())
+        })
         .check("database", move || {
             database::check(database.clone(), NAME, newest)
         })
@@ -186,6 +205,8 @@ async fn delivery(pool: PgPool, clock: Clock) -> Finding {
         Ok(depth) => {
             let late = depth.late(clock.now());
             let waiting = depth.waiting;
+            ::metrics::gauge!("notification_queue_depth").set(waiting as f64);
+            ::metrics::gauge!("notification_oldest_due_seconds").set(late.as_seconds_f64());
             let more = if waiting == MANY { " or more" } else { "" };
             let detail = format!(
                 "{waiting}{more} waiting, the oldest {} s late",

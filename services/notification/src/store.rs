@@ -16,6 +16,7 @@ pub mod receipt;
 pub mod recipient;
 pub mod retention;
 pub mod rule;
+pub mod schedule;
 pub mod spent;
 pub mod suppression;
 
@@ -24,13 +25,20 @@ pub mod suppression;
 pub enum StoreError {
     /// The database said no, or nothing.
     #[error("database: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(sqlx::Error),
     /// It does not answer; whether it did what it was asked is not known.
     #[error("the database is silent")]
     Silent,
     /// A row holds what no version of this service writes.
     #[error("a row of {0} cannot be read")]
     Corrupt(&'static str),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        chassis::metrics::count_error(&error);
+        Self::Database(error)
+    }
 }
 
 impl StoreError {

@@ -5,6 +5,7 @@ pub mod digests;
 pub mod dispatcher;
 pub mod limiter;
 pub mod reader;
+pub mod scheduler;
 pub mod sender;
 pub mod teller;
 pub mod upkeep;
@@ -12,5 +13,5 @@ pub mod wake;
 
 use std::time::Duration;
 
-/// How long to wait before looking at the queue again, where nobody wakes the worker.
+/// How long to wait before trying again what could not be done.
 const POLL: Duration = Duration::from_secs(1);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use chassis::database::DatabaseArgs;
-use chassis::settings::ServiceArgs;
+use chassis::settings::{ServiceArgs, service_url};
 use chrono::TimeDelta;
 use url::Url;
 
@@ -41,10 +41,10 @@ pub struct Config {
     )]
     pub database: DatabaseArgs,
     /// Where geo is, such as `http://geo.railway.internal:8000`.
-    #[arg(long, env = "GEO_SERVICE_URL")]
+    #[arg(long, env = "GEO_SERVICE_URL", value_parser = service_url)]
     pub geo_service_url: Url,
     /// Where notification is.
-    #[arg(long, env = "NOTIFICATION_SERVICE_URL")]
+    #[arg(long, env = "NOTIFICATION_SERVICE_URL", value_parser = service_url)]
     pub notification_service_url: Url,
     /// A visit older than this when it arrives tells nobody: `15m`, `2h`, `1d`.
     #[arg(long, env = "NOTIFY_MAX_AGE", default_value = "15m", value_parser = duration)]

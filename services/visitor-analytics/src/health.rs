@@ -2,12 +2,13 @@
 
 use chassis::database;
 use chassis::health::{Finding, Health};
+use chassis::metrics::observe_oldest_transaction;
 use chrono::TimeDelta;
 use common::clock::Clock;
 use sqlx::PgPool;
 
 use crate::store::{NewSitesOfDay, Store};
-use crate::{SCHEMA, migrator};
+use crate::{NAME, SCHEMA, migrator};
 
 /// An outbox that is further behind than this is worth a look.
 const LATE: TimeDelta = TimeDelta::minutes(1);
@@ -16,10 +17,16 @@ const LATE: TimeDelta = TimeDelta::minutes(1);
 #[must_use]
 pub fn checks(pool: &PgPool, store: &Store, clock: &Clock, max_new_sites: u32) -> Health {
     let newest = database::newest(&migrator());
-    let pool = pool.clone();
+    let (pool, of_clock, of_transactions) = (pool.clone(), pool.clone(), pool.clone());
     let (outbox, time, places) = (store.clone(), clock.clone(), store.clone());
     let (sites, sites_clock) = (store.clone(), clock.clone());
     Health::default()
+        .pool(NAME, "main", &pool)
+        .collect(move || observe_oldest_transaction(NAME, of_transactions.clone()))
+        .check("clock", move || {
+            // The machine's clock, whatever the service goes by.
+            database::clock_skew(of_clock.clone(), Clock::system())
+        })
         .check("database", move || {
             database::check(pool.clone(), SCHEMA, newest)
         })

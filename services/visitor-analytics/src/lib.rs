@@ -12,6 +12,7 @@ pub mod health;
 pub mod http;
 pub mod import;
 pub mod ingest;
+mod metrics;
 pub mod reclassify;
 pub mod retention;
 pub mod store;
@@ -104,6 +105,7 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
     let wishes = Wishes::default();
     let of_wishes = store.clone();
     let (recorder, writer) = Recorder::new(store.clone(), clock.clone(), config.telling(), teller);
+    let waiting = recorder.clone();
     let (watch, watcher) = Watch::new(store.clone(), clock.clone());
     let proving = config.dns()?;
     let proving = proving.map(|dns| Proofs::new(dns, store.clone(), clock.clone()));
@@ -156,6 +158,11 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
     };
     let api = http::router(Arc::new(state), &verifier);
     let health = health::checks(pool, &store, &clock, config.max_new_sites_per_day);
+    let health = health.collect(move || {
+        ::metrics::gauge!("visits_recorder_waiting").set(waiting.waiting() as f64);
+        std::future::ready(())
+    });
+    chassis::metrics::describe(&metrics::METRICS);
     let about = "Who visits, from where, and what they do.";
     let app = App::new(NAME, about, api, health, clock.clone())
         .check_at_startup(chassis::database::refuse_transaction_pooler(pool.clone()))

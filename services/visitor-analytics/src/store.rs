@@ -32,7 +32,9 @@ use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 use sqlx::PgPool;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
+
+use crate::domain::classified::{Classified, Place};
 
 pub use event::{Event, EventQuery, OfType};
 pub use explain::{Announced, Copies, Facts, SessionFacts};
@@ -59,8 +61,8 @@ pub use visitor::{Erased, Visitor};
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database is out of reach; the same may succeed later.
-    #[error("the database is away")]
-    Away(#[source] sqlx::Error),
+    #[error("the database is away: {0}")]
+    Away(sqlx::Error),
     /// The database does not answer; whether it did what it was asked is not known.
     #[error("the database is silent")]
     Silent,
@@ -68,11 +70,11 @@ pub enum StoreError {
     #[error("the request takes too long")]
     Overdue,
     /// The database refuses these data.
-    #[error("the database refuses the data")]
-    Refused(#[source] sqlx::Error),
+    #[error("the database refuses the data: {0}")]
+    Refused(sqlx::Error),
     /// Our statement or its result is wrong.
-    #[error("the database and this program disagree")]
-    Broken(#[source] sqlx::Error),
+    #[error("the database and this program disagree: {0}")]
+    Broken(sqlx::Error),
     /// What was stored does not look as this program stores it.
     #[error("what is stored cannot be read: {0}")]
     Unreadable(&'static str),
@@ -80,6 +82,7 @@ pub enum StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
+        chassis::metrics::count_error(&error);
         if chassis::database::is_away(&error) {
             return Self::Away(error);
         }
@@ -135,6 +138,15 @@ pub struct Store {
     answers: report::Answers,
     /// The numbers of texts in `rollup_value`.
     values: Arc<Cache<Arc<str>, i32>>,
+    wakes: Arc<Wakes>,
+}
+
+/// Tells this process's workers that something was stored for them, so that they need not look for
+/// it time and again.
+#[derive(Debug, Default)]
+struct Wakes {
+    outbox: Notify,
+    locations: Notify,
 }
 
 /// Connections for background work.
@@ -166,6 +178,27 @@ impl Store {
             days: report::Days::new(),
             answers: report::Answers::new(),
             values: Arc::new(Cache::new(VALUES)),
+            wakes: Arc::default(),
+        }
+    }
+
+    /// Told when there may be something in the outbox.
+    #[must_use]
+    pub fn outbox_wake(&self) -> &Notify {
+        &self.wakes.outbox
+    }
+
+    /// Told when a visit waits for its place.
+    #[must_use]
+    pub fn locations_wake(&self) -> &Notify {
+        &self.wakes.locations
+    }
+
+    /// Wakes the workers that have something to do for visits that were recorded.
+    pub fn wake_workers(&self, recorded: &[Classified]) {
+        self.wakes.outbox.notify_one();
+        if recorded.iter().any(|visit| visit.place == Place::Owed) {
+            self.wakes.locations.notify_one();
         }
     }
 }

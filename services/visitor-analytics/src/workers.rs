@@ -13,30 +13,78 @@ pub mod wishes;
 
 use std::time::Duration;
 
+use common::clock::Clock;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::store::StoreError;
 
-/// Works in rounds until `stop`, with a pause after each that tells there is no more to do.
-/// A round that fails is logged as `what`, and tried again after the pause.
+/// What a round of work found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Round {
+    /// There may be more to do at once.
+    More,
+    /// Something was done, or is still to be done later.
+    Busy,
+    /// There was nothing to do.
+    Idle,
+}
+
+/// How often a worker looks for work.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    /// Between rounds while there is work.
+    busy: Duration,
+    /// Between rounds when there has been none for a while: twice as long after each idle round,
+    /// up to this. What this process stores wakes the worker; what other processes leave is found
+    /// within this time.
+    idle: Duration,
+}
+
+impl Pace {
+    const fn steady(pause: Duration) -> Self {
+        Self {
+            busy: pause,
+            idle: pause,
+        }
+    }
+}
+
+/// Works in rounds until `stop`. A round that fails is logged as `what`, and tried again.
 async fn repeat<F>(
     what: &'static str,
-    pause: Duration,
+    pace: Pace,
+    wake: &Notify,
+    clock: &Clock,
     stop: CancellationToken,
     round: impl Fn() -> F,
 ) where
-    F: Future<Output = Result<bool, StoreError>>,
+    F: Future<Output = Result<Round, StoreError>>,
 {
+    let mut pause = pace.busy;
     while !stop.is_cancelled() {
-        let more = round().await.unwrap_or_else(|error| {
-            tracing::warn!(%error, what, "put off");
-            false
-        });
-        if !more {
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = stop.cancelled() => return,
+        let seen = clock.now();
+        match round().await {
+            Ok(Round::More) => {
+                pause = pace.busy;
+                continue;
+            }
+            Ok(Round::Busy) => pause = pace.busy,
+            Ok(Round::Idle) => pause = (pause * 2).min(pace.idle),
+            Err(error) => {
+                tracing::warn!(%error, what, "put off");
+                pause = (pause * 2).min(pace.idle);
             }
         }
+        let waited = async {
+            // Even a worker that is woken keeps its pace.
+            tokio::time::sleep(pace.busy).await;
+            tokio::select! {
+                () = tokio::time::sleep(pause.saturating_sub(pace.busy)) => {}
+                () = wake.notified() => pause = pace.busy,
+                () = clock.moved(seen) => pause = pace.busy,
+            }
+        };
+        stop.run_until_cancelled(waited).await;
     }
 }

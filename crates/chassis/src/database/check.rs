@@ -6,6 +6,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Connection as _, PgConnection, PgPool, Postgres};
 
 use super::pooler::TransactionPooler;
+use super::schema::applied;
 use super::state::{describe, is_startup_option_refused};
 use crate::health::Finding;
 
@@ -40,13 +41,17 @@ async fn look(pool: &PgPool, schema: &'static str, newest: i64) -> Result<Findin
         let detail = format!("it answers, but all {all} connections are in use");
         return Ok(Finding::degraded(detail));
     };
-    let version = version(&mut connection, schema).await?;
+    let version = applied(schema).fetch_one(&mut *connection).await?;
     if version < Some(newest) {
         let detail = "the schema is old: run the service's `migrate` command";
         return Ok(Finding::unavailable(detail));
     }
     probe_write(&mut connection).await?;
-    Ok(Finding::ok("connected"))
+    Ok(Finding::ok(if version > Some(newest) {
+        "connected; the schema is newer than this program"
+    } else {
+        "connected"
+    }))
 }
 
 /// A connection, or `None` where all are in use.
@@ -56,16 +61,6 @@ async fn lent(pool: &PgPool) -> Result<Option<PoolConnection<Postgres>>, sqlx::E
         Ok(Err(sqlx::Error::PoolTimedOut)) | Err(_) => Ok(None),
         Ok(Err(error)) => Err(error),
     }
-}
-
-async fn version(
-    connection: &mut PgConnection,
-    schema: &'static str,
-) -> Result<Option<i64>, sqlx::Error> {
-    let question = format!("select max(version) from {schema}._sqlx_migrations where success");
-    // Only the schema's name, a constant of the service, is put into the text.
-    let question = sqlx::query_scalar::<_, Option<i64>>(sqlx::AssertSqlSafe(question));
-    question.fetch_one(connection).await
 }
 
 /// Writes a page to the disk and takes it back: a standby, a read-only database and a full disk

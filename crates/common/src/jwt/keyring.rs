@@ -23,6 +23,9 @@ pub enum KeyError {
         "JWT_SECRETS: secret {0} has fewer than 32 characters; `openssl rand -hex 32` makes a good one"
     )]
     Short(usize),
+    /// Two secrets, perhaps, and not one.
+    #[error("JWT_SECRETS: secret {0} contains a line break; separate secrets by commas")]
+    LineBreak(usize),
     /// The private key is not Ed25519 in PKCS#8 PEM.
     #[error(
         "JWT_PRIVATE_KEY: not an Ed25519 key in PKCS#8 PEM; `openssl genpkey -algorithm ed25519` makes one"
@@ -61,6 +64,10 @@ impl Keyring {
         let bytes = |secret: &SecretString| secret.expose_secret().as_bytes().to_vec();
         if let Some(short) = secrets.iter().position(|s| bytes(s).len() < SECRET_BYTES) {
             return Err(KeyError::Short(short + 1));
+        }
+        let has_break = |s: &SecretString| bytes(s).iter().any(u8::is_ascii_control);
+        if let Some(broken) = secrets.iter().position(has_break) {
+            return Err(KeyError::LineBreak(broken + 1));
         }
         let signer = match private {
             Some((kid, pem)) => {

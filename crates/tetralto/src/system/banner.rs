@@ -34,13 +34,16 @@ pub fn describe(cluster: Option<&Cluster>, data_dir: &Path) -> String {
 }
 
 impl Banner<'_> {
-    pub fn print(&self) -> anyhow::Result<()> {
+    /// The system runs on where standard output cannot be written (a full disk, a closed pipe).
+    pub fn print(&self) {
         // A token belongs on a person's screen, not in a platform's log.
         let for_a_person = std::io::stdout().is_terminal();
         let mut out = std::io::stdout().lock();
-        out.write_all(self.text(for_a_person).as_bytes())?;
-        out.flush()?;
-        Ok(())
+        let written = out.write_all(self.text(for_a_person).as_bytes());
+        if let Err(error) = written.and_then(|()| out.flush()) {
+            drop(out);
+            tracing::warn!(%error, "the banner cannot be written to standard output");
+        }
     }
 
     fn text(&self, with_token: bool) -> String {

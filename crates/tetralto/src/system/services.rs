@@ -125,7 +125,8 @@ impl Services {
             token: token.expose_secret(),
             data_dir: &self.args.data_dir,
         }
-        .print()
+        .print();
+        Ok(())
     }
 
     fn write_token(&self, keys: &Keyring) -> anyhow::Result<SecretString> {

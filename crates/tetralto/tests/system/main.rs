@@ -6,6 +6,7 @@
 mod faults;
 mod kills;
 mod lifecycle;
+mod output;
 mod readme;
 mod replay;
 mod running;

@@ -12,7 +12,7 @@ use crate::domain::areas::{Index, Named};
 use crate::store::{ServiceArea, Store, StoreError};
 
 /// How often it is looked whether anything has changed.
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_secs(2);
 /// So many areas are read at once.
 const BATCH: usize = 500;
 

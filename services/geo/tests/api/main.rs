@@ -14,6 +14,7 @@ mod reload;
 mod service_areas;
 mod service_areas_check;
 mod service_areas_faults;
+mod settings;
 mod soundness;
 mod support;
 mod updates;

@@ -1,11 +1,12 @@
 //! Replicas, a database that is away, and none at all.
 
+use common::clock::Clock;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use crate::service_areas::{ask, london, make, read, replica};
-use crate::support::{answer, eventually, problem, start};
+use crate::support::{answer, eventually, problem, start, start_with};
 
 const CHECK: &str = "/service-areas/check?latitude=51.5&longitude=-0.1&country_code=GB";
 
@@ -135,4 +136,18 @@ async fn without_a_database_geo_locates_and_says_that_areas_are_off() {
 async fn health(geo: &crate::support::Geo) -> (u16, Value) {
     let response = geo.http.get(format!("{}/health", geo.base)).send().await;
     answer(response.unwrap()).await
+}
+
+#[tokio::test]
+async fn without_its_database_geo_is_degraded_and_serves() {
+    // Nobody listens there; a connection is refused.
+    let unreachable = ["--database-url=postgres://nobody@127.0.0.1:1/none".to_owned()];
+    let geo = start_with(&["GeoIP2-City-Test.mmdb"], &unreachable, Clock::system()).await;
+    let health = geo.http.get(format!("{}/health", geo.base)).send().await;
+    let health = health.unwrap();
+    assert_eq!(health.status(), 200);
+    let body: serde_json::Value = health.json().await.unwrap();
+    assert_eq!(body["status"], "degraded", "{body}");
+    let found = geo.get("/geolocate?ip=81.2.69.142").send().await.unwrap();
+    assert_eq!(found.status(), 200);
 }

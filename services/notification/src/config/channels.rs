@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use chassis::settings::secret;
+use chassis::settings::{http_url, secret};
 use ipnet::IpNet;
 use secrecy::SecretString;
 use url::Url;
@@ -16,20 +16,20 @@ pub struct ChannelArgs {
     pub smtp_url: Option<SecretString>,
     /// A file with certificates in PEM of those who may sign the mail server's, besides those that
     /// the system trusts.
-    #[arg(long, env = "SMTP_CA_FILE")]
+    #[arg(long, env = "SMTP_CA_FILE", requires = "smtp_url")]
     pub smtp_ca_file: Option<PathBuf>,
     /// Who writes emails, such as Shop <shop@example.com>.
     #[arg(long, env = "EMAIL_FROM", hide_env_values = true)]
     pub email_from: Option<String>,
     /// Where this service is reached from the internet, for what providers say back.
-    #[arg(long, env = "PUBLIC_URL")]
+    #[arg(long, env = "PUBLIC_URL", value_parser = http_url)]
     pub public_url: Option<Url>,
     /// The private key of Web Push: 32 bytes in base64url; without it messages for browsers are
     /// printed to the log.
     #[arg(long, env = "VAPID_PRIVATE_KEY", hide_env_values = true, value_parser = secret)]
     pub vapid_private_key: Option<SecretString>,
     /// Whom push services write to: a mailto: or https: address; without it `PUBLIC_URL`.
-    #[arg(long, env = "VAPID_SUBJECT")]
+    #[arg(long, env = "VAPID_SUBJECT", requires = "vapid_private_key")]
     pub vapid_subject: Option<String>,
     /// The token of Telegram's bot; without it its messages are printed to the log.
     #[arg(long, env = "TELEGRAM_BOT_TOKEN", hide_env_values = true, value_parser = secret)]
@@ -38,11 +38,12 @@ pub struct ChannelArgs {
     #[arg(
         long,
         env = "TELEGRAM_BASE_URL",
-        default_value = "https://api.telegram.org"
+        default_value = "https://api.telegram.org",
+        value_parser = http_url
     )]
     pub telegram_base_url: Url,
     /// The server of ntfy.
-    #[arg(long, env = "NTFY_URL", default_value = "https://ntfy.sh")]
+    #[arg(long, env = "NTFY_URL", default_value = "https://ntfy.sh", value_parser = http_url)]
     pub ntfy_url: Url,
     /// An access token for ntfy's server.
     #[arg(long, env = "NTFY_TOKEN", hide_env_values = true, value_parser = secret)]
@@ -55,7 +56,8 @@ pub struct ChannelArgs {
     #[arg(
         long,
         env = "FCM_BASE_URL",
-        default_value = "https://fcm.googleapis.com"
+        default_value = "https://fcm.googleapis.com",
+        value_parser = http_url
     )]
     pub fcm_base_url: Url,
     /// What the secrets of webhooks are sealed with in the database: 32 bytes in base64; without it

@@ -17,11 +17,19 @@ pub struct LimitArgs {
     #[arg(long, env = "LIMIT_PER_CHANNEL", value_delimiter = ',')]
     pub limit_per_channel: Vec<String>,
     /// What text messages may cost a day, in the currency of `SMS_SEGMENT_PRICE`.
-    #[arg(long, env = "SMS_COST_CAP")]
+    #[arg(long, env = "SMS_COST_CAP", value_parser = money, requires = "sms_segment_price", allow_negative_numbers = true)]
     pub sms_cost_cap: Option<f64>,
     /// What one segment of a text message costs.
-    #[arg(long, env = "SMS_SEGMENT_PRICE")]
+    #[arg(long, env = "SMS_SEGMENT_PRICE", value_parser = money, allow_negative_numbers = true)]
     pub sms_segment_price: Option<f64>,
+}
+
+/// For `value_parser`: an amount above 0.
+fn money(text: &str) -> Result<f64, &'static str> {
+    let amount = text.trim().parse().ok();
+    amount
+        .filter(|amount: &f64| amount.is_finite() && *amount > 0.0)
+        .ok_or("it is an amount above 0, such as 0.0079")
 }
 
 impl LimitArgs {

@@ -7,7 +7,6 @@ use serde_json::{Map, json};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use super::POLL;
 use super::reader::Shelf;
 use super::wake::Wake;
 use crate::domain::book::Book;
@@ -45,10 +44,8 @@ impl Digests {
                 }
                 Err(error) => tracing::warn!(%error, "no digest told"),
             }
-            tokio::select! {
-                () = tokio::time::sleep(POLL) => {}
-                () = stop.cancelled() => {}
-            }
+            // The scheduler tells again of what could not be told.
+            stop.run_until_cancelled(self.wake.digest_due()).await;
         }
     }
 

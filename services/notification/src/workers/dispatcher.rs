@@ -89,6 +89,8 @@ impl Dispatcher {
                 return;
             }
             let room = self.room(sending.len(), pace.as_mut());
+            // The scheduler wakes it when something becomes due.
+            let waits_for_work = recorded && room > 0;
             let nap = pace.as_ref().filter(|_| room == 0).map(Pace::wait);
             let nap = nap.and_then(|wait| wait.to_std().ok()).unwrap_or(POLL);
             tokio::select! {
@@ -96,8 +98,8 @@ impl Dispatcher {
                     self.settle(&mut done, first);
                     self.gather(&mut sending, &mut done).await;
                 }
-                _ = wake.changed(), if recorded && room > 0 => {}
-                () = tokio::time::sleep(nap.min(POLL)) => {}
+                _ = wake.changed(), if waits_for_work => {}
+                () = tokio::time::sleep(nap.min(POLL)), if !waits_for_work => {}
                 () = stop.cancelled(), if !stop.is_cancelled() => {}
             }
         }
@@ -167,6 +169,7 @@ impl Dispatcher {
         if !done.held_back.is_empty() {
             queue::release(&self.pool, &done.held_back).await?;
             done.held_back.clear();
+            self.wake.reschedule();
         }
         if done.settled.is_empty() {
             return Ok(());
@@ -178,6 +181,13 @@ impl Dispatcher {
         let at_once = |settled: &Settled| matches!(settled.next, Next::Again(at) if at <= now);
         if done.settled.iter().any(at_once) {
             self.wake.wake(self.channel);
+        }
+        if done
+            .settled
+            .iter()
+            .any(|s| matches!(s.next, Next::Again(_)))
+        {
+            self.wake.reschedule();
         }
         done.settled.clear();
         Ok(())

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use sqlx::PgPool;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
-use super::POLL;
 use crate::domain::book::Book;
 use crate::store::{StoreError, book};
 
@@ -53,22 +51,10 @@ impl Shelf {
         Ok(())
     }
 
-    /// Reads it again whenever it has changed, until `stop`.
-    pub async fn run(self, stop: CancellationToken) {
-        loop {
-            if let Err(error) = self.look().await {
-                tracing::warn!(%error, "the rules cannot be read");
-            }
-            tokio::select! {
-                () = tokio::time::sleep(POLL) => {}
-                () = stop.cancelled() => return,
-            }
-        }
-    }
-
-    async fn look(&self) -> Result<(), StoreError> {
+    /// Reads it again if it is not of that edition.
+    pub async fn follow(&self, edition: i64) -> Result<(), StoreError> {
         let known = *self.read.borrow();
-        if known == Some(book::edition(&self.pool).await?) {
+        if known == Some(edition) {
             return Ok(());
         }
         self.refresh().await

@@ -6,7 +6,6 @@ use common::clock::Clock;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use super::POLL;
 use super::wake::Wake;
 use crate::clients::log;
 use crate::domain::target::Channel;
@@ -39,7 +38,6 @@ impl Teller {
             }
             tokio::select! {
                 _ = wake.changed() => tokio::time::sleep(GATHER).await,
-                () = tokio::time::sleep(POLL) => {}
                 () = stop.cancelled() => {}
             }
         }

@@ -2,25 +2,34 @@
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::domain::target::Channel;
 
 /// Wakes each channel's worker alone: most notifications concern one.
 #[derive(Clone)]
-pub struct Wake(Arc<[(Channel, watch::Sender<()>)]>);
+pub struct Wake(Arc<Shared>);
+
+struct Shared {
+    channels: [(Channel, watch::Sender<()>); Channel::ALL.len()],
+    digests: Notify,
+    rescheduled: Notify,
+}
 
 impl Default for Wake {
     fn default() -> Self {
-        let each = Channel::ALL.map(|channel| (channel, watch::Sender::new(())));
-        Self(Arc::new(each))
+        Self(Arc::new(Shared {
+            channels: Channel::ALL.map(|channel| (channel, watch::Sender::new(()))),
+            digests: Notify::new(),
+            rescheduled: Notify::new(),
+        }))
     }
 }
 
 impl Wake {
     /// Wakes who sends on that channel.
     pub fn wake(&self, channel: Channel) {
-        for (own, sender) in self.0.iter() {
+        for (own, sender) in &self.0.channels {
             if *own == channel {
                 sender.send_replace(());
             }
@@ -29,7 +38,7 @@ impl Wake {
 
     /// Wakes all who send.
     pub fn wake_all(&self) {
-        self.0.iter().for_each(|(_, sender)| {
+        self.0.channels.iter().for_each(|(_, sender)| {
             sender.send_replace(());
         });
     }
@@ -37,7 +46,27 @@ impl Wake {
     /// Changes when something has become due on that channel.
     #[must_use]
     pub fn subscribe(&self, channel: Channel) -> watch::Receiver<()> {
-        let own = self.0.iter().find(|(own, _)| *own == channel);
+        let own = self.0.channels.iter().find(|(own, _)| *own == channel);
         own.map_or_else(|| watch::channel(()).1, |(_, sender)| sender.subscribe())
+    }
+
+    /// Wakes who tells digests.
+    pub fn wake_digests(&self) {
+        self.0.digests.notify_one();
+    }
+
+    /// Returns when a digest has become due.
+    pub async fn digest_due(&self) {
+        self.0.digests.notified().await;
+    }
+
+    /// Something is due at another time than was thought.
+    pub fn reschedule(&self) {
+        self.0.rescheduled.notify_one();
+    }
+
+    /// Returns when something is due at another time than was thought.
+    pub async fn rescheduled(&self) {
+        self.0.rescheduled.notified().await;
     }
 }

@@ -22,6 +22,7 @@ mod played;
 mod recipients;
 mod rules;
 mod rules_windows;
+mod settings;
 mod smtp;
 mod support;
 mod twilio;

@@ -171,6 +171,7 @@ impl Store {
             .mark(&mut transaction, touched.into_iter(), now)
             .await?;
         transaction.commit().await?;
+        self.wakes.outbox.notify_one();
         self.rollups.remember(marked);
         Ok(())
     }

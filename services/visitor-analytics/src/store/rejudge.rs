@@ -167,6 +167,9 @@ impl Store {
             tell.put_into_outbox(&mut transaction, now).await?;
         }
         transaction.commit().await?;
+        if tell.is_some() {
+            self.wakes.outbox.notify_one();
+        }
         self.dimensions.remember_judged(&numbers);
         self.rollups.remember(marked);
         Ok(done)

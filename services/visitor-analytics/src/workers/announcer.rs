@@ -7,13 +7,17 @@ use chrono::TimeDelta;
 use common::clock::Clock;
 use tokio_util::sync::CancellationToken;
 
-use super::repeat;
+use super::{Pace, Round, repeat};
 use crate::clients::notification::Notifier;
 use crate::store::{Announcement, Store, StoreError};
 
 /// How often the outbox is looked into, and how many are taken then. Together they are the pace:
-/// when thousands arrive at once, telling of them must not slow down recording them.
-const PAUSE: Duration = Duration::from_millis(200);
+/// when thousands arrive at once, telling of them must not slow down recording them. Recording
+/// visits wakes the announcer; left alone, it finds what other processes have left behind.
+const PACE: Pace = Pace {
+    busy: Duration::from_millis(200),
+    idle: Duration::from_secs(5),
+};
 const CLAIM: usize = 100;
 /// An announcement that could not be made within this many tries is kept aside.
 const TRIES: i32 = 100;
@@ -31,16 +35,25 @@ pub struct Announcer {
 impl Announcer {
     /// Runs until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        repeat("announcing visitors", PAUSE, stop, async || {
-            self.round().await
-        })
+        let wake = self.store.outbox_wake();
+        repeat(
+            "announcing visitors",
+            PACE,
+            wake,
+            &self.clock,
+            stop,
+            async || self.round().await,
+        )
         .await;
     }
 
     /// Takes what is due and tells it. What is left waits for the next round.
-    async fn round(&self) -> Result<bool, StoreError> {
+    async fn round(&self) -> Result<Round, StoreError> {
         let now = self.clock.now();
         let due = self.store.claim_announcements(now, CLAIM).await?;
+        if due.is_empty() {
+            return Ok(Round::Idle);
+        }
         let (due, erased): (Vec<_>, Vec<_>) =
             due.into_iter().partition(|one| one.arrived.is_some());
         count("erased", erased.len());
@@ -48,7 +61,7 @@ impl Announcer {
         count("told", done.len());
         done.extend(erased.iter().map(|one| one.id));
         self.store.announced(&done).await?;
-        Ok(false)
+        Ok(Round::Busy)
     }
 
     /// Returns the entries that are done with. A list that is refused as a whole (it may be too

@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use common::clock::Clock;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::repeat;
+use super::{Pace, Round, repeat};
 use crate::store::{DueDay, Store, StoreError};
 
 /// How often it is looked for days.
-const PAUSE: Duration = Duration::from_secs(2);
+const PACE: Pace = Pace {
+    busy: Duration::from_secs(2),
+    idle: Duration::from_secs(15),
+};
 /// Days that are taken at once: few, so that each is done within its lease.
 const CLAIM: i64 = 4;
 
@@ -26,11 +30,13 @@ impl Folder {
     /// Runs until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let round = || self.round(&stop);
-        repeat("folding days", PAUSE, stop.clone(), round).await;
+        let nobody = Notify::new();
+        let (pace, clock) = (PACE, &self.clock);
+        repeat("folding days", pace, &nobody, clock, stop.clone(), round).await;
     }
 
-    /// Folds the days that have been due for longest. Returns whether there may be more.
-    async fn round(&self, stop: &CancellationToken) -> Result<bool, StoreError> {
+    /// Folds the days that have been due for longest.
+    async fn round(&self, stop: &CancellationToken) -> Result<Round, StoreError> {
         let due = self.store.days_to_fold(self.clock.now(), CLAIM).await?;
         for day in &due {
             let begun = Instant::now();
@@ -39,7 +45,11 @@ impl Folder {
             let rest = tokio::time::sleep(begun.elapsed());
             stop.run_until_cancelled(rest).await;
         }
-        Ok(!due.is_empty())
+        Ok(if due.is_empty() {
+            Round::Idle
+        } else {
+            Round::More
+        })
     }
 
     /// Where this fails, the day is folded when its lease is over; the others need not wait.

@@ -4,22 +4,24 @@
 use std::time::Duration;
 
 use common::clock::Clock;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::repeat;
+use super::{Pace, Round, repeat};
 use crate::domain::policy::Retention;
 use crate::store::{Store, StoreError};
 
-const PAUSE: Duration = Duration::from_mins(1);
+const PACE: Pace = Pace::steady(Duration::from_mins(1));
 
 /// Keeps house until `stop`.
 pub async fn run(store: Store, retention: Retention, clock: Clock, stop: CancellationToken) {
     let round = || tidy(&store, retention, &clock);
-    repeat("keeping house", PAUSE, stop, round).await;
+    let nobody = Notify::new();
+    repeat("keeping house", PACE, &nobody, &clock, stop, round).await;
 }
 
 /// There is never more to do at once.
-async fn tidy(store: &Store, retention: Retention, clock: &Clock) -> Result<bool, StoreError> {
+async fn tidy(store: &Store, retention: Retention, clock: &Clock) -> Result<Round, StoreError> {
     let now = clock.now();
     store.prepare_months(now).await?;
     store.delete_old_salts(now).await?;
@@ -37,5 +39,5 @@ async fn tidy(store: &Store, retention: Retention, clock: &Clock) -> Result<bool
         let rows = store.expire_site(&site, now).await?;
         tracing::info!(site = site.domain, border = %site.border, rows, "old visits removed");
     }
-    Ok(false)
+    Ok(Round::Idle)
 }

@@ -65,6 +65,12 @@ impl Recorder {
         (Self(queue), writer)
     }
 
+    /// How many visits wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        WAITING.saturating_sub(self.0.free())
+    }
+
     /// Records visits; when this returns well, they are committed.
     pub async fn record(&self, visits: Vec<Classified>) -> Result<Vec<Recorded>, RecordError> {
         let count = visits.len();
@@ -112,6 +118,7 @@ impl Writer {
         let recorded = tokio::time::timeout(PATIENCE, recording).await;
         match recorded.unwrap_or(Err(StoreError::Silent)) {
             Ok(all) => {
+                self.store.wake_workers(visits);
                 let told = visits.iter().zip(&all);
                 let told = told.filter(|(_, recorded)| recorded.outcome == Outcome::Recorded);
                 let told = told.map(|(visit, _)| (visit.visit.id, visit.visit.timestamp));

@@ -33,6 +33,7 @@ mod rollups;
 mod segments;
 mod session_list;
 mod sessions;
+mod settings;
 mod site_identity;
 mod site_limit;
 mod site_scope;

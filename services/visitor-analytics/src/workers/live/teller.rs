@@ -1,11 +1,11 @@
 //! Passing on what was recorded.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
 
 use crate::store::{LATE, Store, StoreError};
@@ -14,55 +14,79 @@ type Key = (Uuid, DateTime<Utc>);
 
 /// Visits that may wait to be told; those of one round.
 const WAITING: usize = 2_000;
-/// How often it is asked whether anybody listens.
+/// How long the answer to whether anybody listens holds. It is asked for only while visits are
+/// recorded.
 pub(super) const ASK: Duration = Duration::from_millis(500);
-/// How often visits are told while somebody does.
+/// How often visits are told.
 const TELL: Duration = Duration::from_millis(200);
 
 /// Where recorders leave what they have recorded.
 #[derive(Clone, Debug)]
 pub struct Teller {
-    is_heard: Arc<AtomicBool>,
-    has_lost: Arc<AtomicBool>,
+    shared: Arc<Shared>,
     visits: mpsc::Sender<Key>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// Until when it is known that nobody listens; asked again when a visit is recorded later.
+    unheard_until: Mutex<Option<Instant>>,
+    has_lost: AtomicBool,
+    /// Told when there is something to tell, or to ask.
+    wake: Notify,
 }
 
 /// The one that tells.
 #[derive(Debug)]
 pub(super) struct Telling {
     store: Store,
-    is_heard: Arc<AtomicBool>,
-    has_lost: Arc<AtomicBool>,
+    shared: Arc<Shared>,
     visits: mpsc::Receiver<Key>,
 }
 
 impl Teller {
     pub(super) fn new(store: Store) -> (Self, Telling) {
         let (sender, visits) = mpsc::channel(WAITING);
-        let teller = Self {
-            is_heard: Arc::default(),
-            has_lost: Arc::default(),
-            visits: sender,
-        };
+        let shared: Arc<Shared> = Arc::default();
         let telling = Telling {
             store,
-            is_heard: teller.is_heard.clone(),
-            has_lost: teller.has_lost.clone(),
+            shared: shared.clone(),
             visits,
+        };
+        let teller = Self {
+            shared,
+            visits: sender,
         };
         (teller, telling)
     }
 
-    /// These visits were recorded at `now`. Costs a look at a flag where nobody listens.
+    /// These visits were recorded at `now`. Costs a look at the time where nobody listens.
     pub fn tell(&self, visits: impl Iterator<Item = Key>, now: DateTime<Utc>) {
-        if !self.is_heard.load(Ordering::Relaxed) {
+        if self.shared.is_unheard() {
             return;
         }
         for visit in visits.filter(|(_, moment)| *moment > now - LATE) {
             if self.visits.try_send(visit).is_err() {
-                self.has_lost.store(true, Ordering::Relaxed);
-                return;
+                self.shared.has_lost.store(true, Ordering::Relaxed);
+                break;
             }
+        }
+        self.shared.wake.notify_one();
+    }
+}
+
+impl Shared {
+    fn is_unheard(&self) -> bool {
+        let until = self.unheard_until.lock();
+        let until = *until.unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
+    }
+
+    fn set_unheard(&self, until: Option<Instant>) {
+        let mut known = self.unheard_until.lock();
+        match &mut known {
+            Ok(known) => **known = until,
+            Err(poisoned) => **poisoned.get_mut() = until,
         }
     }
 }
@@ -71,25 +95,30 @@ impl Telling {
     pub(super) async fn run(mut self) {
         let mut told = vec![];
         loop {
+            self.shared.wake.notified().await;
             if let Err(error) = self.round(&mut told).await {
                 tracing::debug!(%error, "visits were not told live");
-                self.has_lost.store(true, Ordering::Relaxed);
+                self.shared.has_lost.store(true, Ordering::Relaxed);
+                // Listeners have to know, also when no further visit comes.
+                self.shared.wake.notify_one();
+                tokio::time::sleep(ASK).await;
             }
-            let is_heard = self.is_heard.load(Ordering::Relaxed);
-            tokio::time::sleep(if is_heard { TELL } else { ASK }).await;
+            tokio::time::sleep(TELL).await;
         }
     }
 
     async fn round(&mut self, told: &mut Vec<Key>) -> Result<(), StoreError> {
+        let asked_at = Instant::now();
         let is_heard = self.store.is_heard().await?;
-        self.is_heard.store(is_heard, Ordering::Relaxed);
+        self.shared
+            .set_unheard((!is_heard).then_some(asked_at + ASK));
         told.clear();
         while told.len() < WAITING
             && let Ok(visit) = self.visits.try_recv()
         {
             told.push(visit);
         }
-        let lost = self.has_lost.swap(false, Ordering::Relaxed);
+        let lost = self.shared.has_lost.swap(false, Ordering::Relaxed);
         if is_heard && (lost || !told.is_empty()) {
             self.store.tell(told, lost).await?;
         }

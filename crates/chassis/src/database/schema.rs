@@ -1,0 +1,149 @@
+//! Migrations: each service keeps the history of its schema in that schema.
+
+use std::collections::HashSet;
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::{Connection as _, PgConnection, PgPool, SqlSafeStr as _};
+
+use super::refuse_transaction_pooler;
+
+/// The schema could not be brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    /// The database does not answer.
+    #[error("the database at DATABASE_URL cannot be reached")]
+    Away(#[source] sqlx::Error),
+    /// A pooler stands between.
+    #[error(transparent)]
+    Pooler(anyhow::Error),
+    /// A migration failed.
+    #[error("the database at DATABASE_URL cannot be migrated")]
+    Failed(#[source] MigrateError),
+    /// Schemas are missing, and the role may not create them.
+    #[error("the role in DATABASE_URL may not create schemas; as the database's owner, run: {0}")]
+    NoRights(String),
+}
+
+impl SchemaError {
+    /// Says what to do where the role lacks a right on the database, rather than on a table.
+    fn of(error: MigrateError, missing: &[String]) -> Self {
+        let (MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _)) = &error
+        else {
+            return Self::Failed(error);
+        };
+        // insufficient_privilege (PostgreSQL, appendix A).
+        let is_refused = cause.as_database_error().is_some_and(|error| {
+            error.code().as_deref() == Some("42501") && error.message().contains("for database")
+        });
+        if !is_refused {
+            return Self::Failed(error);
+        }
+        let create = |schema: &String| format!("create schema {schema} authorization <the role>;");
+        let statements: Vec<String> = missing.iter().map(create).collect();
+        Self::NoRights(statements.join(" "))
+    }
+}
+
+/// Brings the schema to the newest version. Each service keeps its list of applied migrations in
+/// its own schema, since they share one database.
+pub async fn migrate(
+    pool: &PgPool,
+    schema: &'static str,
+    migrator: Migrator,
+) -> Result<(), SchemaError> {
+    refuse_transaction_pooler(pool.clone())
+        .await
+        .map_err(SchemaError::Pooler)?;
+    // Not from the pool, which would wait and not say why, and whose statements may not take long.
+    let options = (*pool.connect_options()).clone().options([
+        ("statement_timeout", "0"),
+        ("idle_in_transaction_session_timeout", "0"),
+    ]);
+    let mut connection = PgConnection::connect_with(&options)
+        .await
+        .map_err(SchemaError::Away)?;
+    let newest = newest(&migrator);
+    let existing = schemas(&mut connection).await?;
+    let missing = missing_schemas(&migrator, schema, &existing);
+    // To create a schema takes a right on the database, even where the schema exists, which a role
+    // that owns only its schema does not have.
+    let mut migrator = without_existing_schemas(&migrator, &existing);
+    if missing.iter().any(|name| name == schema) {
+        migrator.create_schema(schema);
+    }
+    migrator.dangerous_set_table_name(format!("{schema}._sqlx_migrations"));
+    // After a rollback the schema has migrations that this program does not know. They only ever
+    // add (expand and contract), so that it works with them.
+    migrator.set_ignore_missing(true);
+    let migrated = migrator.run(&mut connection).await;
+    migrated.map_err(|error| SchemaError::of(error, &missing))?;
+    let version = applied(schema).fetch_one(&mut connection).await;
+    match version.map_err(SchemaError::Away)? {
+        Some(version) if version > newest => tracing::warn!(
+            schema,
+            version,
+            newest,
+            "the schema is newer than this program, and stays as it is"
+        ),
+        _ => tracing::info!(schema, "the schema is up to date"),
+    }
+    Ok(())
+}
+
+/// The names of the database's schemas.
+async fn schemas(connection: &mut PgConnection) -> Result<HashSet<String>, SchemaError> {
+    let names = sqlx::query_scalar("select nspname::text from pg_namespace");
+    let names: Vec<String> = names
+        .fetch_all(connection)
+        .await
+        .map_err(SchemaError::Away)?;
+    Ok(names.into_iter().collect())
+}
+
+/// The name in a line that creates a schema.
+fn created_schema(line: &str) -> Option<&str> {
+    let name = line.strip_prefix("create schema ")?.strip_suffix(';')?;
+    Some(name.strip_prefix("if not exists ").unwrap_or(name))
+}
+
+/// Schemas that migrations create, and `schema`, as far as they do not exist.
+fn missing_schemas(migrator: &Migrator, schema: &str, existing: &HashSet<String>) -> Vec<String> {
+    let lines = migrator.iter().flat_map(|m| m.sql.as_str().lines());
+    let names = std::iter::once(schema).chain(lines.filter_map(created_schema));
+    let mut missing: Vec<String> = vec![];
+    for name in names {
+        if !existing.contains(name) && !missing.iter().any(|known| known == name) {
+            missing.push(name.to_owned());
+        }
+    }
+    missing
+}
+
+/// The same migrations, known by the same checksums, without creating schemas that exist.
+fn without_existing_schemas(migrator: &Migrator, existing: &HashSet<String>) -> Migrator {
+    let is_kept =
+        |line: &&str| !created_schema(line).is_some_and(|schema| existing.contains(schema));
+    let migrations = migrator.iter().cloned().map(|mut migration| {
+        let kept: Vec<&str> = migration.sql.as_str().lines().filter(is_kept).collect();
+        // Lines of our own migrations.
+        migration.sql = sqlx::AssertSqlSafe(kept.join("\n")).into_sql_str();
+        migration
+    });
+    Migrator::with_migrations(migrations.collect())
+}
+
+type Version =
+    sqlx::query::QueryScalar<'static, sqlx::Postgres, Option<i64>, sqlx::postgres::PgArguments>;
+
+/// Asks for the newest migration that was applied.
+pub(super) fn applied(schema: &'static str) -> Version {
+    let question = format!("select max(version) from {schema}._sqlx_migrations where success");
+    // Only the schema's name, a constant of the service, is put into the text.
+    sqlx::query_scalar(sqlx::AssertSqlSafe(question))
+}
+
+/// The newest version in `migrator`.
+#[must_use]
+pub fn newest(migrator: &Migrator) -> i64 {
+    migrator.iter().map(|m| m.version).max().unwrap_or(0)
+}

@@ -1,0 +1,322 @@
+//! An error that repeats is written once a second, with how often it was repeated: an outage
+//! concerns every request, and must not fill the disk.
+
+use std::collections::HashMap;
+use std::fmt::{Debug, Write as _};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+
+/// How long a line speaks for those like it.
+const WINDOW: Duration = Duration::from_secs(1);
+/// Kinds of lines that are told apart; further ones are one kind.
+const MAX_KINDS: usize = 256;
+/// The key of all further kinds.
+const OTHER: u64 = 0;
+/// Bytes of a line that its summary repeats.
+const MAX_TEXT: usize = 300;
+/// Summaries are not counted themselves.
+const SUMMARY: &str = "chassis::repeats";
+/// What makes two lines of one place in the code alike. Other fields (ids, durations) differ each
+/// time.
+const IDENTIFYING: [&str; 13] = [
+    "message", "error", "service", "method", "route", "status", "code", "what", "channel",
+    "provider", "outcome", "place", "text",
+];
+
+/// Lets one line of a kind through each second: of warnings and errors, and of requests that fail.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RepeatFilter(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    kinds: Mutex<Kinds>,
+    /// Told when a first repeat is counted.
+    repeated: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Kinds {
+    by_key: HashMap<u64, Kind>,
+    has_repeats: bool,
+}
+
+/// Lines that are alike.
+#[derive(Debug)]
+struct Kind {
+    written_at: Instant,
+    level: Level,
+    text: String,
+    repeats: u64,
+}
+
+impl<S: Subscriber> Layer<S> for RepeatFilter {
+    fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
+        if !may_be_counted(event.metadata()) {
+            return true;
+        }
+        let mut line = Line::default();
+        event.record(&mut line);
+        let is_failure = line.status.is_none_or(|status| status >= 400);
+        !is_failure || self.is_first(*event.metadata().level(), line.key(event), line.text)
+    }
+}
+
+impl RepeatFilter {
+    fn is_first(&self, level: Level, key: u64, text: String) -> bool {
+        let now = Instant::now();
+        let mut kinds = self.lock();
+        let is_expired =
+            |kind: &Kind| kind.repeats == 0 && now.duration_since(kind.written_at) >= WINDOW;
+        if kinds.by_key.len() >= MAX_KINDS && !kinds.by_key.contains_key(&key) {
+            kinds.by_key.retain(|_, kind| !is_expired(kind));
+        }
+        let is_full = kinds.by_key.len() >= MAX_KINDS && !kinds.by_key.contains_key(&key);
+        let (key, text) = if is_full {
+            (OTHER, "other errors".into())
+        } else {
+            (key, text)
+        };
+        let Some(kind) = kinds.by_key.get_mut(&key) else {
+            let kind = Kind {
+                written_at: now,
+                level,
+                text,
+                repeats: 0,
+            };
+            kinds.by_key.insert(key, kind);
+            return true;
+        };
+        if now.duration_since(kind.written_at) >= WINDOW {
+            kind.written_at = now;
+            return true;
+        }
+        kind.repeats += 1;
+        if !kinds.has_repeats {
+            kinds.has_repeats = true;
+            self.0.repeated.notify_all();
+        }
+        false
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kinds> {
+        self.0.kinds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes how often each kind was repeated since the last time.
+    fn summarize(&self) {
+        let repeated: Vec<_> = {
+            let mut kinds = self.lock();
+            kinds.has_repeats = false;
+            let repeated = kinds.by_key.values_mut().filter(|kind| kind.repeats > 0);
+            repeated
+                .map(|kind| {
+                    let repeats = std::mem::take(&mut kind.repeats);
+                    (kind.level, kind.text.clone(), repeats)
+                })
+                .collect()
+        };
+        for (level, text, repeats) in repeated {
+            macro_rules! write {
+                ($level:expr) => {
+                    tracing::event!(
+                        target: SUMMARY,
+                        $level,
+                        repeats,
+                        "… and {repeats} more like this in the last second: {text}"
+                    )
+                };
+            }
+            match level {
+                Level::ERROR => write!(Level::ERROR),
+                Level::WARN => write!(Level::WARN),
+                _ => write!(Level::INFO),
+            }
+        }
+    }
+
+    /// Writes summaries once a second, as long as there are any, for as long as the process lives.
+    pub(super) fn summarize_in_background(self) {
+        let run = move || {
+            loop {
+                let mut kinds = self.lock();
+                while !kinds.has_repeats {
+                    let waited = self.0.repeated.wait(kinds);
+                    kinds = waited.unwrap_or_else(PoisonError::into_inner);
+                }
+                drop(kinds);
+                std::thread::sleep(WINDOW);
+                self.summarize();
+            }
+        };
+        let thread = std::thread::Builder::new().name("log-repeats".into());
+        if let Err(error) = thread.spawn(run) {
+            tracing::warn!(%error, "repeated errors are not counted in the log");
+        }
+    }
+}
+
+fn may_be_counted(metadata: &Metadata<'_>) -> bool {
+    match *metadata.level() {
+        Level::ERROR | Level::WARN => metadata.target() != SUMMARY,
+        Level::INFO => metadata.fields().field("status").is_some(),
+        _ => false,
+    }
+}
+
+/// What identifies a line.
+#[derive(Default)]
+struct Line {
+    text: String,
+    status: Option<u64>,
+}
+
+impl Line {
+    fn key(&self, event: &Event<'_>) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        event.metadata().callsite().hash(&mut hasher);
+        self.text.hash(&mut hasher);
+        hasher.finish().max(OTHER + 1)
+    }
+}
+
+impl Visit for Line {
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        if field.name() == "status" {
+            self.status = Some(value);
+        }
+        self.record_debug(field, &value);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.record_debug(field, &format_args!("{value}"));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if !IDENTIFYING.contains(&field.name()) || self.text.len() >= MAX_TEXT {
+            return;
+        }
+        let separator = if self.text.is_empty() { "" } else { ", " };
+        // Writing to a String does not fail; a value that cannot be shown is left out.
+        let _ = match field.name() {
+            "message" => write!(self.text, "{separator}{value:?}"),
+            name => write!(self.text, "{separator}{name}={value:?}"),
+        };
+        if self.text.len() > MAX_TEXT {
+            let end = self.text.floor_char_boundary(MAX_TEXT);
+            self.text.truncate(end);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::*;
+
+    /// What comes through: the message, and the number of repeats that a summary names.
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<(String, Option<u64>)>>>);
+
+    #[derive(Default)]
+    struct Fields(String, Option<u64>);
+
+    impl Visit for Fields {
+        fn record_u64(&mut self, field: &Field, value: u64) {
+            if field.name() == "repeats" {
+                self.1 = Some(value);
+            }
+        }
+
+        fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+            if field.name() == "message" {
+                self.0 = format!("{value:?}");
+            }
+        }
+    }
+
+    impl<S: Subscriber> Layer<S> for Written {
+        fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+            let mut fields = Fields::default();
+            event.record(&mut fields);
+            self.0.lock().unwrap().push((fields.0, fields.1));
+        }
+    }
+
+    fn written(log: impl FnOnce()) -> Vec<(String, Option<u64>)> {
+        let (written, repeats) = (Written::default(), RepeatFilter::default());
+        let subscriber = tracing_subscriber::registry()
+            .with(written.clone())
+            .with(repeats.clone());
+        tracing::subscriber::with_default(subscriber, || {
+            log();
+            repeats.summarize();
+        });
+        let kinds = repeats.lock().by_key.len();
+        assert!(kinds <= MAX_KINDS + 1, "{kinds}");
+        std::mem::take(&mut *written.0.lock().unwrap())
+    }
+
+    #[test]
+    fn a_repeated_error_is_written_once_and_counted() {
+        let lines = written(|| {
+            for n in 0..5_000 {
+                tracing::error!(error = "no connection", delivery = n, "not sent");
+            }
+            tracing::error!(error = "refused", "not sent");
+        });
+        let summed: u64 = lines.iter().map(|line| line.1.unwrap_or(1)).sum();
+        assert_eq!(summed, 5_001, "nothing is lost");
+        // One a second; a machine that takes longer than that for 5,000 lines writes a few more.
+        assert!(lines.len() < 50, "{} lines", lines.len());
+        let summary = lines.iter().find(|line| line.1.is_some()).unwrap();
+        assert!(
+            summary.0.contains("more like this") && summary.0.contains("no connection"),
+            "{}",
+            summary.0
+        );
+    }
+
+    #[test]
+    fn what_goes_well_is_written_each_time() {
+        let lines = written(|| {
+            for n in 0..100 {
+                tracing::info!(n, "sent");
+                tracing::info!(status = 200_u16, route = "/slow", "request");
+                tracing::debug!(n, "detail");
+            }
+        });
+        assert_eq!(lines.len(), 300);
+    }
+
+    #[test]
+    fn requests_that_fail_are_counted_by_route_and_status() {
+        let lines = written(|| {
+            for _ in 0..1_000 {
+                tracing::info!(status = 503_u16, route = "/visits", ms = 3.5, "request");
+                tracing::info!(status = 404_u16, route = "(no such path)", "request");
+            }
+        });
+        assert!(lines.len() < 50, "{} lines", lines.len());
+        let summed: u64 = lines.iter().map(|line| line.1.unwrap_or(1)).sum();
+        assert_eq!(summed, 2_000);
+    }
+
+    #[test]
+    fn errors_that_differ_each_time_take_bounded_memory_and_are_counted() {
+        let lines = written(|| {
+            for n in 0..10_000 {
+                tracing::warn!(error = format!("no file {n}"), "lost");
+            }
+        });
+        assert!(lines.len() < 2 * MAX_KINDS, "{} lines", lines.len());
+        let summed: u64 = lines.iter().map(|line| line.1.unwrap_or(1)).sum();
+        assert_eq!(summed, 10_000);
+    }
+}

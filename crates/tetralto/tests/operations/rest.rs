@@ -1,0 +1,70 @@
+//! What a service costs PostgreSQL while nothing happens.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+
+use crate::running::{geo, notification, notify, url, visit, visitor_analytics};
+
+/// How long a service is given after its last request: its workers look ever more seldom, and its
+/// connections are closed.
+const SETTLE: Duration = Duration::from_secs(20);
+/// How long it is watched.
+const WATCH: Duration = Duration::from_secs(24);
+/// The most transactions within that time: 60 a minute, and some more for those whose turn falls
+/// into it, and for PostgreSQL's own, which come now and then.
+const MAX_TRANSACTIONS: i64 = 36;
+/// The most connections of a service.
+const MAX_CONNECTIONS: i64 = 5;
+
+async fn transactions(pool: &PgPool) -> i64 {
+    // A session's counts are seen a second after it has become idle at the latest.
+    let question = "select xact_commit + xact_rollback from pg_stat_database
+         where datname = current_database()";
+    sqlx::query_scalar(question).fetch_one(pool).await.unwrap()
+}
+
+/// Fails where the service named so does more than it may. The test itself has one connection.
+async fn is_at_rest(pool: &PgPool, name: &str) {
+    tokio::time::sleep(SETTLE).await;
+    let before = transactions(pool).await;
+    tokio::time::sleep(WATCH).await;
+    let made = transactions(pool).await - before;
+    let question = "select count(*) from pg_stat_activity
+         where datname = current_database() and application_name = $1";
+    let connections: i64 = sqlx::query_scalar(question)
+        .bind(name)
+        .fetch_one(pool)
+        .await
+        .unwrap();
+    eprintln!("{name}: {made} transactions in {WATCH:?}, {connections} connections");
+    assert!(made <= MAX_TRANSACTIONS, "{made} transactions in {WATCH:?}");
+    assert!(
+        connections <= MAX_CONNECTIONS,
+        "{connections} connections are open"
+    );
+}
+
+#[sqlx::test(migrations = false)]
+async fn geo_rests(pool: PgPool) {
+    let service = geo(Some(&url(&pool))).await;
+    for _ in 0..30 {
+        service.text("/service-areas").await;
+    }
+    is_at_rest(&pool, geo::NAME).await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn visitor_analytics_rests(pool: PgPool) {
+    let geo = geo(None).await;
+    let service = visitor_analytics(&url(&pool), &geo).await;
+    visit(&service).await;
+    is_at_rest(&pool, visitor_analytics::NAME).await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn notification_rests(pool: PgPool) {
+    let service = notification(&url(&pool)).await;
+    notify(&service).await;
+    is_at_rest(&pool, notification::NAME).await;
+}

@@ -1,0 +1,57 @@
+//! A program that is older than the schema, as after a rollback; clocks that differ.
+
+use chassis::database::{check, clock_skew, migrate, newest};
+use chassis::health::Status;
+use chrono::TimeDelta;
+use common::clock::Clock;
+use sqlx::PgPool;
+use sqlx::migrate::Migrator;
+
+use crate::running::services;
+
+/// The migrations of the version before.
+fn before(migrator: &Migrator) -> Migrator {
+    let last = newest(migrator);
+    let known = migrator.iter().filter(|known| known.version < last);
+    Migrator::with_migrations(known.cloned().collect())
+}
+
+#[sqlx::test(migrations = false)]
+async fn an_older_program_works_with_a_newer_schema(pool: PgPool) {
+    for (_, schema, migrator) in services() {
+        let older = before(&migrator);
+        let (known, last) = (newest(&older), newest(&migrator));
+        migrate(&pool, schema, older).await.unwrap();
+        let found = check(pool.clone(), schema, last).await;
+        assert_eq!(found.status, Status::Unavailable, "{}", found.detail);
+
+        let older = before(&migrator);
+        migrate(&pool, schema, migrator).await.unwrap();
+        migrate(&pool, schema, older).await.unwrap();
+        let found = check(pool.clone(), schema, known).await;
+        assert_eq!(found.status, Status::Ok);
+        assert!(
+            found.detail.contains("newer than this program"),
+            "{}",
+            found.detail
+        );
+        let found = check(pool.clone(), schema, last).await;
+        assert!(!found.detail.contains("newer"), "{}", found.detail);
+    }
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_clock_that_differs_from_the_databases_is_told(pool: PgPool) {
+    let now = Clock::system().now();
+    let skew = async |seconds| {
+        let clock = Clock::by_hand(now + TimeDelta::seconds(seconds));
+        clock_skew(pool.clone(), clock).await
+    };
+    assert_eq!(skew(0).await.status, Status::Ok);
+    let ahead = skew(600).await;
+    assert_eq!(ahead.status, Status::Degraded);
+    assert!(ahead.detail.contains("ahead of"), "{}", ahead.detail);
+    let behind = skew(-600).await;
+    assert_eq!(behind.status, Status::Degraded);
+    assert!(behind.detail.contains("behind"), "{}", behind.detail);
+}

@@ -1,0 +1,43 @@
+//! What is due next, and whether the rules have changed: one statement for all workers.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+
+use super::StoreError;
+use crate::domain::target::Channel;
+
+/// What the workers of a process have to do next.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Schedule {
+    /// The edition of rules and recipients.
+    pub edition: i64,
+    /// When the first delivery of each channel is due, or its lease ends.
+    pub deliveries: Vec<(Channel, DateTime<Utc>)>,
+    /// When the first digest is due.
+    pub digest: Option<DateTime<Utc>>,
+}
+
+/// Looks what is due next.
+pub async fn look(pool: &PgPool) -> Result<Schedule, StoreError> {
+    let channels = Channel::ALL.map(|channel| channel.as_str().to_owned());
+    let rows = sqlx::query!(
+        r#"select c.channel as "channel!", first.due as "due?",
+             (select number from notification.edition) as "edition!",
+             (select min(due_at) from notification.digest) as digest
+         from unnest($1::text[]) as c (channel) left join lateral (
+             select coalesce(leased_until, due_at) as due from notification.delivery d
+             where d.status in ('pending', 'sending') and d.channel = c.channel
+             order by coalesce(leased_until, due_at) limit 1) first on true"#,
+        &channels,
+    )
+    .fetch_all(pool)
+    .await?;
+    let deliveries = rows
+        .iter()
+        .filter_map(|row| Some((Channel::named(&row.channel)?, row.due?)));
+    Ok(Schedule {
+        edition: rows.first().map_or(0, |row| row.edition),
+        deliveries: deliveries.collect(),
+        digest: rows.first().and_then(|row| row.digest),
+    })
+}

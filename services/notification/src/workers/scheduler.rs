@@ -1,0 +1,106 @@
+//! Looks what is due on behalf of all workers of the process, so that a process at rest asks the
+//! database one question every other second, and not one for each channel.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use common::clock::Clock;
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+
+use super::reader::Shelf;
+use super::wake::Wake;
+use crate::store::schedule::{self, Schedule};
+
+/// How often it is looked for what other processes have left: deliveries that become due, digests,
+/// changed rules.
+const POLL: Duration = Duration::from_secs(2);
+/// The least time between two looks, however many deliveries become due one after the other.
+const MIN_WAIT: Duration = Duration::from_millis(200);
+
+/// Wakes the workers that have something to do.
+pub struct Scheduler {
+    /// Where the queue is.
+    pub pool: PgPool,
+    /// What time it is.
+    pub clock: Clock,
+    /// Wakes the workers.
+    pub wake: Wake,
+    /// Rules and recipients.
+    pub shelf: Shelf,
+}
+
+impl Scheduler {
+    /// Looks until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let now = self.clock.now();
+            let wait = match schedule::look(&self.pool).await {
+                Ok(schedule) => {
+                    self.wake_up(&schedule, now);
+                    if let Err(error) = self.shelf.follow(schedule.edition).await {
+                        tracing::warn!(%error, "the rules cannot be read");
+                    }
+                    until_next(&schedule, now)
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the queue cannot be read");
+                    POLL
+                }
+            };
+            let waited = async {
+                tokio::time::sleep(MIN_WAIT).await;
+                tokio::select! {
+                    () = tokio::time::sleep(wait.saturating_sub(MIN_WAIT)) => {}
+                    () = self.wake.rescheduled() => {}
+                    () = self.clock.moved(now) => {}
+                }
+            };
+            stop.run_until_cancelled(waited).await;
+        }
+    }
+
+    fn wake_up(&self, schedule: &Schedule, now: DateTime<Utc>) {
+        let due = schedule.deliveries.iter().filter(|(_, due)| *due <= now);
+        due.for_each(|(channel, _)| self.wake.wake(*channel));
+        if schedule.digest.is_some_and(|due| due <= now) {
+            self.wake.wake_digests();
+        }
+    }
+}
+
+/// How long nothing more becomes due, [`POLL`] at most.
+fn until_next(schedule: &Schedule, now: DateTime<Utc>) -> Duration {
+    let deliveries = schedule.deliveries.iter().map(|(_, due)| *due);
+    let later = deliveries.chain(schedule.digest).filter(|due| *due > now);
+    let next = later.min().and_then(|due| (due - now).to_std().ok());
+    next.map_or(POLL, |wait| wait.min(POLL))
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::domain::target::Channel;
+
+    #[test]
+    fn it_looks_again_when_the_next_one_is_due() {
+        let now = DateTime::UNIX_EPOCH;
+        let at = |ms| now + TimeDelta::milliseconds(ms);
+        let schedule = |deliveries: &[i64], digest: Option<i64>| Schedule {
+            edition: 1,
+            deliveries: deliveries
+                .iter()
+                .map(|ms| (Channel::Sms, at(*ms)))
+                .collect(),
+            digest: digest.map(at),
+        };
+        let wait = |schedule| until_next(&schedule, now).as_millis();
+        assert_eq!(wait(schedule(&[], None)), 2_000);
+        assert_eq!(wait(schedule(&[700, -5_000], Some(60_000))), 700);
+        assert_eq!(wait(schedule(&[3_000], Some(400))), 400);
+        // What is overdue has been told to its worker.
+        assert_eq!(wait(schedule(&[-1, 0], None)), 2_000);
+    }
+}
