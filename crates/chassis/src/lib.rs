@@ -15,6 +15,7 @@ pub mod jwks;
 pub mod metrics;
 mod openapi;
 pub mod page;
+pub mod panics;
 pub mod peer;
 pub mod problem;
 pub mod process;
