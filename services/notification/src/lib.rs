@@ -27,12 +27,15 @@ use crate::clients::log;
 use crate::config::Config;
 use crate::domain::backoff::Jitter;
 use crate::domain::target::Channel;
+use crate::http::engine::Engine;
 use crate::providers::Providers;
 use crate::store::{accept, queue};
 use crate::workers::accepter::Accepter;
 use crate::workers::digests::Digests;
 use crate::workers::limiter::Limiter;
+use crate::workers::notices::Notices;
 use crate::workers::reader::Shelf;
+use crate::workers::rule_failures::RuleFailures;
 use crate::workers::sender::Sender;
 use crate::workers::wake::Wake;
 use crate::workers::{dispatcher::Dispatcher, teller::Teller, upkeep::Upkeep};
@@ -75,19 +78,26 @@ pub fn build_on(
     let providers = Providers::new(config, &clock, vapid.as_ref(), &vault)?;
     let shelf = Shelf::new(pool.clone());
     let defaults = Arc::new(config.sms.defaults()?);
-    let limiter = Limiter {
-        limits: config.limits.limits()?,
+    let notices = Notices {
         pool: pool.clone(),
         clock: clock.clone(),
         shelf: shelf.clone(),
         defaults: defaults.clone(),
         wake: wake.clone(),
     };
+    let limiter = Limiter {
+        limits: config.limits.limits()?,
+        pool: pool.clone(),
+        clock: clock.clone(),
+        notices: notices.clone(),
+    };
+    let (failures, switch) = RuleFailures::new(pool.clone(), clock.clone(), shelf.clone(), notices);
     let digests = Digests {
         pool: pool.clone(),
         clock: clock.clone(),
         shelf: shelf.clone(),
         defaults: defaults.clone(),
+        failures: failures.clone(),
         wake: wake.clone(),
     };
     let (accepter, writer) = Accepter::new(accept::lane(&pool), clock.clone());
@@ -100,6 +110,8 @@ pub fn build_on(
         callbacks: Arc::new(config.callback_keys()),
         shelf: shelf.clone(),
         accepter,
+        failures,
+        engine: Engine::default(),
         wake: wake.clone(),
     };
     let api = http::router(state, &verifier);
@@ -110,7 +122,7 @@ pub fn build_on(
     } else {
         sms.join(", ")
     };
-    let health = health(&pool, &clock, sms);
+    let health = health(&pool, &clock, &shelf, sms);
     let about = "Says it: the right message, once, on time.";
     let mut app = App::new(NAME, about, api, health, clock.clone());
     let flows = config.flow.flows()?;
@@ -148,6 +160,7 @@ pub fn build_on(
     let app = app
         .worker("accept", |stop| writer.run(stop))
         .worker("rules", |stop| shelf.run(stop))
+        .worker("broken rules", |stop| switch.run(stop))
         .worker("digests", |stop| digests.run(stop));
     let kept = config.notification_retention_days;
     let upkeep = Upkeep {
@@ -168,16 +181,31 @@ pub async fn migrate(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn health(pool: &PgPool, clock: &Clock, sms: String) -> Health {
+fn health(pool: &PgPool, clock: &Clock, shelf: &Shelf, sms: String) -> Health {
     let newest = database::newest(&MIGRATOR);
     let database = pool.clone();
-    let (pool, clock) = (pool.clone(), clock.clone());
+    let (pool, clock, shelf) = (pool.clone(), clock.clone(), shelf.clone());
     Health::default()
         .check("database", move || {
             database::check(database.clone(), NAME, newest)
         })
         .check("delivery", move || delivery(pool.clone(), clock.clone()))
+        .check("rules", move || std::future::ready(rules(&shelf)))
         .check("sms", move || std::future::ready(Finding::ok(sms.clone())))
+}
+
+/// Rules that are not followed, as they failed.
+fn rules(shelf: &Shelf) -> Finding {
+    let unfollowed = shelf.unfollowed();
+    match &unfollowed[..] {
+        [] => Finding::ok("all active rules are followed"),
+        [first, ..] => Finding::degraded(format!(
+            "{} not followed; {}: {}",
+            unfollowed.len(),
+            first.rule,
+            first.reason
+        )),
+    }
 }
 
 async fn delivery(pool: PgPool, clock: Clock) -> Finding {

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use chassis::panics::catch_panics;
 use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::POLL;
-use crate::domain::book::Book;
+use crate::domain::book::{Book, Unfollowed};
 use crate::store::{StoreError, book};
 
 /// The book as it was read last.
@@ -38,6 +39,12 @@ impl Shelf {
         Ok(self.book.borrow().clone())
     }
 
+    /// Rules that should be followed and are not, as they were read last.
+    #[must_use]
+    pub fn unfollowed(&self) -> Vec<Unfollowed> {
+        self.book.borrow().unfollowed().to_vec()
+    }
+
     /// Reads the book again.
     pub async fn refresh(&self) -> Result<(), StoreError> {
         let (edition, book) = book::read(&self.pool).await?;
@@ -56,8 +63,10 @@ impl Shelf {
     /// Reads it again whenever it has changed, until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         loop {
-            if let Err(error) = self.look().await {
-                tracing::warn!(%error, "the rules cannot be read");
+            match catch_panics(self.look()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "the rules cannot be read"),
+                Err(panic) => tracing::error!(%panic, "the rules cannot be read"),
             }
             tokio::select! {
                 () = tokio::time::sleep(POLL) => {}

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chassis::panics::catch_panics;
+use chrono::{DateTime, TimeDelta, Utc};
 use common::clock::Clock;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -35,19 +36,29 @@ impl Upkeep {
     /// Runs until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         loop {
-            let done = async {
-                once(&self.pool, &self.clock).await?;
-                self.forget(&stop).await?;
-                endpoint::seal(&self.pool, &self.vault).await
-            };
-            if let Err(error) = done.await {
-                tracing::warn!(%error, "upkeep failed");
-            }
+            self.round(&stop).await;
             tokio::select! {
                 () = tokio::time::sleep(EVERY) => {}
                 () = stop.cancelled() => return,
             }
         }
+    }
+
+    /// Does each of its jobs, whatever became of the others.
+    async fn round(&self, stop: &CancellationToken) {
+        let (pool, now) = (&self.pool, self.clock.now());
+        job("old keys", idempotency_key::delete_old(pool, now)).await;
+        job("old tallies", gates::delete_old(pool, now)).await;
+        job("old counts of limits", spent::delete_old(pool, now)).await;
+        job("failures", receipt::tell_failures(pool)).await;
+        job(
+            "open receipts",
+            receipt::give_up(pool, now - TimeDelta::days(1)),
+        )
+        .await;
+        job("gauges", gauges(pool, now)).await;
+        job("old notifications", self.forget(stop)).await;
+        job("secrets", endpoint::seal(pool, &self.vault)).await;
     }
 
     /// Deletes what is older than it is kept, in parts, as long as there are whole ones.
@@ -63,18 +74,19 @@ impl Upkeep {
     }
 }
 
-async fn once(pool: &PgPool, clock: &Clock) -> Result<(), StoreError> {
-    let now = clock.now();
-    idempotency_key::delete_old(pool, now).await?;
-    gates::delete_old(pool, now).await?;
-    spent::delete_old(pool, now).await?;
-    receipt::tell_failures(pool).await?;
-    receipt::give_up(pool, now - TimeDelta::days(1)).await?;
+/// Does one job; the others go on where it fails.
+async fn job<T>(what: &str, job: impl Future<Output = Result<T, StoreError>>) {
+    match catch_panics(job).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => tracing::warn!(%error, what, "upkeep failed"),
+        Err(panic) => tracing::error!(%panic, what, "upkeep failed"),
+    }
+}
+
+async fn gauges(pool: &PgPool, now: DateTime<Utc>) -> Result<(), StoreError> {
     let dead = dead_letter::count(pool).await?;
-    #[expect(clippy::cast_precision_loss, reason = "a gauge needs no more")]
     metrics::gauge!("notification_dead_letters").set(dead as f64);
     let depth = delivery::depth(pool, MANY).await?;
-    #[expect(clippy::cast_precision_loss, reason = "a gauge needs no more")]
     metrics::gauge!("notification_queue_depth").set(depth.waiting as f64);
     metrics::gauge!("notification_oldest_due_seconds").set(depth.late(now).as_seconds_f64());
     Ok(())
