@@ -167,7 +167,7 @@ pub fn build_on(
         pool,
         lane,
         clock,
-        kept: kept.map(|days| TimeDelta::days(days.into())),
+        kept: TimeDelta::days(kept.into()),
         vault,
     };
     let app = app.worker("upkeep", |stop| upkeep.run(stop));

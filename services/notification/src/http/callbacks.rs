@@ -19,7 +19,7 @@ use crate::store::{StoreError, suppression};
 /// Why an address is kept that answered STOP.
 const STOPPED: &str = "answered STOP";
 /// A form of Vonage's is taken for so many seconds.
-const FRESH: i64 = 300;
+const FRESH: u64 = 300;
 
 /// What became of a message, or what somebody answered, by Twilio. A status may only move forward;
 /// STOP and START keep the list of suppressions.
@@ -80,7 +80,7 @@ pub(super) async fn by_vonage(
     };
     let form = either(&body);
     let at = field(&form, "timestamp").and_then(|at| at.parse::<i64>().ok());
-    let fresh = at.is_some_and(|at| (shared.clock.now().timestamp() - at).abs() <= FRESH);
+    let fresh = at.is_some_and(|at| shared.clock.now().timestamp().abs_diff(at) <= FRESH);
     if !fresh || !receipt::is_vonages(secret.expose_secret(), &form) {
         return Err(error::signature_invalid());
     }

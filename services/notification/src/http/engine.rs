@@ -82,3 +82,24 @@ async fn run<T: Send + 'static>(
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| Problem::internal(&error))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_trial_that_takes_too_long_is_given_up_and_ends() {
+        let engine = Engine::default();
+        let (tell, ended) = tokio::sync::oneshot::channel();
+        let endless = engine.attempt(move |abandoned| {
+            while !abandoned.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            tell.send(())
+        });
+        let problem = endless.await.unwrap_err();
+        assert_eq!(problem.code(), "RULE_TOO_SLOW");
+        ended.await.unwrap();
+        assert_eq!(engine.attempt(|_| 1).await.unwrap(), 1);
+    }
+}

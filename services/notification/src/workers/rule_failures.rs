@@ -147,7 +147,8 @@ impl RuleSwitch {
         if !rule::switch_off(&self.pool, *id, reason, *since, self.clock.now()).await? {
             return Ok(());
         }
-        tracing::error!(rule = %id, reason, "a rule is switched off");
+        // The reason may hold what visitors sent; the rule shows it.
+        tracing::error!(rule = %id, "a rule is switched off, as it failed again and again");
         metrics::counter!("notification_rules_disabled_total").increment(1);
         self.shelf.refresh().await?;
         let message = format!(

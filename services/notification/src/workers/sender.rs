@@ -151,3 +151,59 @@ impl Sender {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use futures::future::BoxFuture;
+    use sqlx::postgres::PgPoolOptions;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::attempt::Next;
+    use crate::domain::target::Target;
+
+    struct Broken;
+
+    impl Provider for Broken {
+        fn name(&self) -> &'static str {
+            "broken"
+        }
+
+        fn send<'a>(&'a self, _: &'a Claimed) -> BoxFuture<'a, Answer> {
+            async { panic!("a bug") }.boxed()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_provider_that_panics_leaves_the_message_in_doubt() {
+        let pool = PgPoolOptions::new().connect_lazy("postgres://nobody");
+        let provider: Arc<dyn Provider> = Arc::new(Broken);
+        let now = DateTime::UNIX_EPOCH;
+        let sender = Arc::new(Sender {
+            providers: vec![provider.into()],
+            pool: pool.unwrap(),
+            clock: Clock::by_hand(now),
+        });
+        let delivery = Claimed {
+            id: Uuid::nil(),
+            target: Target::log(),
+            notification: Uuid::nil(),
+            event: "e".into(),
+            title: None,
+            body: "hello".into(),
+            html: None,
+            data: None,
+            endpoint: None,
+            created_at: now,
+            provider: None,
+            suppressed: None,
+            number: 1,
+            tries: 1,
+            unknown_since: None,
+        };
+        let attempted = sender.attempt(delivery).await.unwrap();
+        assert_eq!(attempted.answer.outcome, Outcome::Unknown);
+        assert_eq!(attempted.next(1, now, 0.0), Next::Unknown);
+    }
+}

@@ -26,8 +26,8 @@ pub struct Upkeep {
     pub lane: PgPool,
     /// What time it is.
     pub clock: Clock,
-    /// How long notifications are kept; for ever without it.
-    pub kept: Option<TimeDelta>,
+    /// How long notifications are kept.
+    pub kept: TimeDelta,
     /// Seals secrets that were kept before there was a key.
     pub vault: Arc<Vault>,
 }
@@ -63,10 +63,7 @@ impl Upkeep {
 
     /// Deletes what is older than it is kept, in parts, as long as there are whole ones.
     async fn forget(&self, stop: &CancellationToken) -> Result<(), StoreError> {
-        let Some(kept) = self.kept else {
-            return Ok(());
-        };
-        let before = self.clock.now() - kept;
+        let before = self.clock.now() - self.kept;
         let most = u64::try_from(retention::AT_ONCE).unwrap_or(u64::MAX);
         while retention::delete_old(&self.lane, before).await? == most && !stop.is_cancelled() {}
         retention::delete_old_receipts(&self.lane, before).await?;
