@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use chassis::panics::catch_panics;
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -71,8 +72,12 @@ impl Telling {
     pub(super) async fn run(mut self) {
         let mut told = vec![];
         loop {
-            if let Err(error) = self.round(&mut told).await {
-                tracing::debug!(%error, "visits were not told live");
+            let error = match catch_panics(self.round(&mut told)).await {
+                Ok(round) => round.err().map(|error| error.to_string()),
+                Err(panic) => Some(panic.to_string()),
+            };
+            if let Some(error) = error {
+                tracing::debug!(error, "visits were not told live");
                 self.has_lost.store(true, Ordering::Relaxed);
             }
             let is_heard = self.is_heard.load(Ordering::Relaxed);
