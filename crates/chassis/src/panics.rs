@@ -22,9 +22,10 @@ impl From<Box<dyn Any + Send>> for Panicked {
 ///
 /// What the future changed before it panicked stays changed: give it only what it owns, or what is
 /// consistent after each step, such as a pool.
-pub async fn catch_panics<F: Future>(future: F) -> Result<F::Output, Panicked> {
-    let caught = AssertUnwindSafe(future).catch_unwind().await;
-    caught.map_err(Panicked::from)
+pub fn catch_panics<F: Future>(future: F) -> impl Future<Output = Result<F::Output, Panicked>> {
+    // Boxed: what a worker carries out may be large, and the worker's own future would hold it.
+    let caught = Box::pin(AssertUnwindSafe(future).catch_unwind());
+    async { caught.await.map_err(Panicked::from) }
 }
 
 /// The same for code that does not wait.

@@ -115,14 +115,7 @@ pub fn build_on(
         wake: wake.clone(),
     };
     let api = http::router(state, &verifier);
-    let sms = providers.of(Channel::Sms);
-    let sms: Vec<_> = sms.iter().map(|asked| asked.provider.name()).collect();
-    let sms = if sms.is_empty() {
-        log::NAME.to_owned()
-    } else {
-        sms.join(", ")
-    };
-    let health = health(&pool, &clock, &shelf, sms);
+    let health = health(&pool, &clock, &shelf, sms_names(&providers));
     let about = "Says it: the right message, once, on time.";
     let mut app = App::new(NAME, about, api, health, clock.clone());
     let flows = config.flow.flows()?;
@@ -172,6 +165,17 @@ pub fn build_on(
     };
     let app = app.worker("upkeep", |stop| upkeep.run(stop));
     Ok(app.trusting(keys, verifier)?)
+}
+
+/// Who sends text messages.
+fn sms_names(providers: &Providers) -> String {
+    let sms = providers.of(Channel::Sms);
+    let names: Vec<_> = sms.iter().map(|asked| asked.provider.name()).collect();
+    if names.is_empty() {
+        log::NAME.to_owned()
+    } else {
+        names.join(", ")
+    }
 }
 
 /// Brings the database's schema to the newest version.

@@ -188,9 +188,9 @@ mod tests {
         let signed = |fields: &[(&str, &str)], over: &str| {
             let key = Key::new(HMAC_SHA256, b"secret");
             let sum = aws_lc_rs::hmac::sign(&key, over.as_bytes());
-            let hex: String = sum.as_ref().iter().map(|b| format!("{b:02x}")).collect();
+            let hex = sum.as_ref().iter().map(|byte| format!("{byte:02x}"));
             let mut form = form(fields);
-            form.push(("sig".into(), hex));
+            form.push(("sig".into(), hex.collect::<Vec<_>>().concat()));
             is_vonages("secret", &form)
         };
         let over = "&msisdn=15550100067&text=hello STOP&timestamp=1";

@@ -72,12 +72,7 @@ impl Writer {
     pub async fn run(mut self, stop: CancellationToken) {
         while let Some(batch) = self.asked.next(&stop).await {
             metrics::histogram!("notification_commit_size").record(batch.things.len() as f64);
-            let accepting = catch_panics(self.accept(batch.things, &batch.sizes));
-            let accepted = accepting.await.unwrap_or_else(|panic| {
-                tracing::error!(%panic, "nothing accepted");
-                let error = Arc::new(StoreError::Panicked);
-                batch.sizes.iter().map(|_| Err(error.clone())).collect()
-            });
+            let accepted = self.accept(batch.things, &batch.sizes).await;
             batch.waiting.answer(accepted);
         }
     }

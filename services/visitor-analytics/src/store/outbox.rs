@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use common::visitor_analytics::{ArrivedSession, ArrivedVisitor, VisitorArrived};
+use ipnet::IpNet;
 use uuid::Uuid;
 
 use super::{Store, StoreError};
@@ -45,12 +46,20 @@ pub(super) struct Columns {
     pub(super) visits: Vec<Uuid>,
     pub(super) moments: Vec<DateTime<Utc>>,
     pub(super) due_at: Vec<DateTime<Utc>>,
+    pub(super) networks: Vec<Option<String>>,
 }
 
 impl Columns {
     /// Adds what is to be told of a session from `now` on. `owed` tells whether the visit's place
     /// is not known yet.
-    pub(super) fn add(&mut self, session: Uuid, visit: &Arrival, owed: bool, now: DateTime<Utc>) {
+    pub(super) fn add(
+        &mut self,
+        session: Uuid,
+        visit: &Arrival,
+        network: Option<IpNet>,
+        owed: bool,
+        now: DateTime<Utc>,
+    ) {
         let wait = if owed {
             WAIT_FOR_PLACE
         } else {
@@ -60,6 +69,8 @@ impl Columns {
         self.visits.push(visit.id);
         self.moments.push(visit.timestamp);
         self.due_at.push(now + wait);
+        self.networks
+            .push(network.map(|network| network.to_string()));
     }
 }
 
@@ -76,7 +87,7 @@ impl Store {
                    where gave_up_at is null and due_at <= $1
                    order by due_at limit $3 for update skip locked) d
              where o.id = d.id
-             returning o.id, o.session_id, o.visit_id, o.visit_timestamp, o.attempts",
+             returning o.id, o.session_id, o.visit_id, o.visit_timestamp, o.attempts, o.network",
             now,
             now + LEASE,
             i64::try_from(limit).unwrap_or(i64::MAX),
@@ -95,7 +106,10 @@ impl Store {
             id: row.id,
             session_id: row.session_id,
             attempts: row.attempts,
-            arrived: arrived.remove(&row.visit_id).map(Box::new),
+            arrived: arrived.remove(&row.visit_id).map(|mut arrived| {
+                arrived.visitor.network = row.network;
+                Box::new(arrived)
+            }),
         });
         Ok(claimed.collect())
     }
@@ -129,6 +143,7 @@ impl Store {
                 id: visit.visitor_id.clone(),
                 returning: row.previous > 0,
                 previous_sessions: row.previous.try_into().unwrap_or(u32::MAX),
+                network: None,
             };
             let id = visit.id;
             Some((
