@@ -7,6 +7,7 @@ use jsonwebtoken::jwk::JwkSet;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::panics::catch_panics;
 use crate::problem::chain;
 
 const FRESH: Duration = Duration::from_mins(5);
@@ -21,17 +22,18 @@ pub async fn keep_fresh(
     shutdown: CancellationToken,
 ) {
     loop {
-        let wait = match fetch(&url, &http).await {
-            Ok(set) => {
-                let keys = verifier.keys().set_public_keys(&set);
-                // A key that was withdrawn must not live on in what was verified with it.
-                verifier.forget();
+        let wait = match catch_panics(renew(&url, &verifier, &http)).await {
+            Ok(Ok(keys)) => {
                 tracing::info!(keys, "key set fetched");
                 FRESH
             }
-            Err(error) => {
+            Ok(Err(error)) => {
                 let error = chain(&error.without_url());
                 tracing::warn!(error, "key set not fetched");
+                RETRY
+            }
+            Err(panic) => {
+                tracing::error!(%panic, "key set not fetched");
                 RETRY
             }
         };
@@ -40,6 +42,19 @@ pub async fn keep_fresh(
             () = shutdown.cancelled() => return,
         }
     }
+}
+
+/// How many keys there are now.
+async fn renew(
+    url: &Url,
+    verifier: &Verifier,
+    http: &reqwest::Client,
+) -> Result<usize, reqwest::Error> {
+    let set = fetch(url, http).await?;
+    let keys = verifier.keys().set_public_keys(&set);
+    // A key that was withdrawn must not live on in what was verified with it.
+    verifier.forget();
+    Ok(keys)
 }
 
 async fn fetch(url: &Url, http: &reqwest::Client) -> Result<JwkSet, reqwest::Error> {

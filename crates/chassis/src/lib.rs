@@ -16,6 +16,7 @@ pub mod jwks;
 pub mod metrics;
 mod openapi;
 pub mod page;
+pub mod panics;
 pub mod peer;
 pub mod places;
 pub mod problem;

@@ -2,6 +2,7 @@
 
 mod output;
 mod repeats;
+mod secrets;
 
 use std::io::IsTerminal as _;
 
@@ -12,13 +13,6 @@ use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 
 use self::output::{Format, Output};
 use self::repeats::RepeatFilter;
-
-/// They write down the names that they look up, which are visitors' addresses.
-const SILENT: [&str; 3] = [
-    "hickory_net=off",
-    "hickory_proto=off",
-    "hickory_resolver=off",
-];
 
 /// Starts logging to standard output, once for the process. Panics are logged as well. A line that
 /// cannot be written is counted (`log_lines_lost_total`), and never ends the process.
@@ -39,6 +33,7 @@ pub fn init() {
     let subscriber = tracing_subscriber::registry()
         .with(lines)
         .with(repeats)
+        .with(secrets::filter())
         .with(filter);
     // A second start in one process (tests) keeps the first subscriber.
     if subscriber.try_init().is_ok() {
@@ -72,8 +67,6 @@ fn filter(wanted: &str) -> (EnvFilter, Vec<String>) {
         .with_default_directive(tracing::Level::INFO.into())
         .parse(known.join(","))
         .unwrap_or_default();
-    let silent = SILENT.iter().filter_map(|directive| directive.parse().ok());
-    let filter = silent.fold(filter, EnvFilter::add_directive);
     (filter, unknown.into_iter().map(Into::into).collect())
 }
 

@@ -148,4 +148,7 @@ pub struct ArrivedVisitor {
     pub returning: bool,
     /// How many.
     pub previous_sessions: u32,
+    /// The network that the visitor comes from, such as `203.0.113.0/24`: a /24 or a /48.
+    #[serde(default)]
+    pub network: Option<String>,
 }

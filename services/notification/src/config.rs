@@ -61,10 +61,9 @@ pub struct Config {
         reason = "its text would become the program's description"
     )]
     pub flow: FlowArgs,
-    /// Notifications are deleted so many days after they were accepted, with what became of them;
-    /// without it they are kept for ever.
-    #[arg(long, env = "NOTIFICATION_RETENTION_DAYS", value_parser = clap::value_parser!(u32).range(2..=36_500))]
-    pub notification_retention_days: Option<u32>,
+    /// Notifications are deleted so many days after they were accepted, with what became of them.
+    #[arg(long, env = "NOTIFICATION_RETENTION_DAYS", default_value = "90", value_parser = clap::value_parser!(u32).range(2..=36_500))]
+    pub notification_retention_days: u32,
     /// What to do; without it, serve.
     #[command(subcommand)]
     pub command: Option<Command>,

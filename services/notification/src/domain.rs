@@ -15,6 +15,7 @@ pub mod limit;
 pub mod notification;
 pub mod pace;
 pub mod phone;
+pub mod printable;
 pub mod public_address;
 pub mod quiet;
 pub mod receipt;

@@ -2,6 +2,7 @@
 
 mod callbacks;
 mod dead_letters;
+pub mod engine;
 mod error;
 mod idempotency;
 mod notifications;
@@ -14,9 +15,11 @@ mod rules;
 mod suppressions;
 mod webhooks;
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use chassis::auth;
+use chrono::{DateTime, Datelike as _, Utc};
 use common::clock::Clock;
 use common::jwt::{Scope, Verifier};
 use serde::{Deserialize as _, Deserializer};
@@ -24,6 +27,7 @@ use sqlx::PgPool;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use self::engine::Engine;
 use crate::config::CallbackKeys;
 use crate::domain::decision::Defaults;
 use crate::domain::target::Channel;
@@ -31,7 +35,11 @@ use crate::domain::vault::Vault;
 use crate::domain::web_push::Vapid;
 use crate::workers::accepter::Accepter;
 use crate::workers::reader::Shelf;
+use crate::workers::rule_failures::RuleFailures;
 use crate::workers::wake::Wake;
+
+/// The years that times may be of; sums with windows of months stay far from what types hold.
+const YEARS: RangeInclusive<i32> = 1970..=2200;
 
 /// What every handler may use.
 #[derive(Clone)]
@@ -52,6 +60,10 @@ pub struct Shared {
     pub shelf: Shelf,
     /// Where requests bring what they ask.
     pub accepter: Accepter,
+    /// Counts rules that fail.
+    pub failures: RuleFailures,
+    /// Runs rules where requests do not wait for it.
+    pub engine: Engine,
     /// Wakes the workers that send.
     pub wake: Wake,
 }
@@ -64,6 +76,14 @@ fn channel<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>,
         .is_none_or(|name| Channel::named(name).is_some());
     let unknown = || serde::de::Error::custom("there is no such channel");
     known.then_some(name).ok_or_else(unknown)
+}
+
+/// For `deserialize_with`: a time of the years that PostgreSQL and people can work with.
+fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+    let moment = Option::<DateTime<Utc>>::deserialize(deserializer)?;
+    let known = moment.is_none_or(|moment| YEARS.contains(&moment.year()));
+    let unknown = || serde::de::Error::custom("a time is of the years 1970 to 2200");
+    known.then_some(moment).ok_or_else(unknown)
 }
 
 /// Every route of the service.

@@ -29,12 +29,15 @@ use crate::clients::log;
 use crate::config::Config;
 use crate::domain::backoff::Jitter;
 use crate::domain::target::Channel;
+use crate::http::engine::Engine;
 use crate::providers::Providers;
 use crate::store::{accept, queue};
 use crate::workers::accepter::Accepter;
 use crate::workers::digests::Digests;
 use crate::workers::limiter::Limiter;
+use crate::workers::notices::Notices;
 use crate::workers::reader::Shelf;
+use crate::workers::rule_failures::RuleFailures;
 use crate::workers::scheduler::Scheduler;
 use crate::workers::sender::Sender;
 use crate::workers::wake::Wake;
@@ -78,19 +81,26 @@ pub fn build_on(
     let providers = Providers::new(config, &clock, vapid.as_ref(), &vault)?;
     let shelf = Shelf::new(pool.clone());
     let defaults = Arc::new(config.sms.defaults()?);
-    let limiter = Limiter {
-        limits: config.limits.limits()?,
+    let notices = Notices {
         pool: pool.clone(),
         clock: clock.clone(),
         shelf: shelf.clone(),
         defaults: defaults.clone(),
         wake: wake.clone(),
     };
+    let limiter = Limiter {
+        limits: config.limits.limits()?,
+        pool: pool.clone(),
+        clock: clock.clone(),
+        notices: notices.clone(),
+    };
+    let (failures, switch) = RuleFailures::new(pool.clone(), clock.clone(), shelf.clone(), notices);
     let digests = Digests {
         pool: pool.clone(),
         clock: clock.clone(),
         shelf: shelf.clone(),
         defaults: defaults.clone(),
+        failures: failures.clone(),
         wake: wake.clone(),
     };
     let scheduler = Scheduler {
@@ -110,17 +120,12 @@ pub fn build_on(
         callbacks: Arc::new(config.callback_keys()),
         shelf: shelf.clone(),
         accepter,
+        failures,
+        engine: Engine::default(),
         wake: wake.clone(),
     };
     let api = http::router(state, &verifier);
-    let sms = providers.of(Channel::Sms);
-    let sms: Vec<_> = sms.iter().map(|asked| asked.provider.name()).collect();
-    let sms = if sms.is_empty() {
-        log::NAME.to_owned()
-    } else {
-        sms.join(", ")
-    };
-    let health = health(&pool, &clock, sms);
+    let health = health(&pool, &clock, &shelf, sms_names(&providers));
     let health = health
         .pool(NAME, "main", &pool)
         .pool(NAME, "accept", &accept_lane)
@@ -163,17 +168,29 @@ pub fn build_on(
     let app = app
         .worker("accept", |stop| writer.run(stop))
         .worker("scheduler", |stop| scheduler.run(stop))
+        .worker("broken rules", |stop| switch.run(stop))
         .worker("digests", |stop| digests.run(stop));
     let kept = config.notification_retention_days;
     let upkeep = Upkeep {
         pool,
         lane,
         clock,
-        kept: kept.map(|days| TimeDelta::days(days.into())),
+        kept: TimeDelta::days(kept.into()),
         vault,
     };
     let app = app.worker("upkeep", |stop| upkeep.run(stop));
     Ok(app.trusting(keys, verifier)?)
+}
+
+/// Who sends text messages.
+fn sms_names(providers: &Providers) -> String {
+    let sms = providers.of(Channel::Sms);
+    let names: Vec<_> = sms.iter().map(|asked| asked.provider.name()).collect();
+    if names.is_empty() {
+        log::NAME.to_owned()
+    } else {
+        names.join(", ")
+    }
 }
 
 /// Brings the database's schema to the newest version.
@@ -183,10 +200,10 @@ pub async fn migrate(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn health(pool: &PgPool, clock: &Clock, sms: String) -> Health {
+fn health(pool: &PgPool, clock: &Clock, shelf: &Shelf, sms: String) -> Health {
     let newest = database::newest(&MIGRATOR);
     let (database, of_clock, of_transactions) = (pool.clone(), pool.clone(), pool.clone());
-    let (pool, clock) = (pool.clone(), clock.clone());
+    let (pool, clock, shelf) = (pool.clone(), clock.clone(), shelf.clone());
     Health::default()
         .collect(move || observe_oldest_transaction(NAME, of_transactions.clone()))
         .check("clock", move || {
@@ -197,7 +214,22 @@ fn health(pool: &PgPool, clock: &Clock, sms: String) -> Health {
             database::check(database.clone(), NAME, newest)
         })
         .check("delivery", move || delivery(pool.clone(), clock.clone()))
+        .check("rules", move || std::future::ready(rules(&shelf)))
         .check("sms", move || std::future::ready(Finding::ok(sms.clone())))
+}
+
+/// Rules that are not followed, as they failed.
+fn rules(shelf: &Shelf) -> Finding {
+    let unfollowed = shelf.unfollowed();
+    match &unfollowed[..] {
+        [] => Finding::ok("all active rules are followed"),
+        [first, ..] => Finding::degraded(format!(
+            "{} not followed; {}: {}",
+            unfollowed.len(),
+            first.rule,
+            first.reason
+        )),
+    }
 }
 
 async fn delivery(pool: PgPool, clock: Clock) -> Finding {

@@ -29,6 +29,9 @@ pub enum StoreError {
     /// It does not answer; whether it did what it was asked is not known.
     #[error("the database is silent")]
     Silent,
+    /// The code that keeps or reads it panicked.
+    #[error("the code panicked")]
+    Panicked,
     /// A row holds what no version of this service writes.
     #[error("a row of {0} cannot be read")]
     Corrupt(&'static str),
@@ -42,6 +45,12 @@ impl From<sqlx::Error> for StoreError {
 }
 
 impl StoreError {
+    /// Whether these data are the cause, while others may be welcome.
+    #[must_use]
+    pub fn is_from_data(&self) -> bool {
+        self.is_refusal() || matches!(self, Self::Panicked)
+    }
+
     /// Whether the database refuses these data, while others may be welcome: data exceptions and
     /// violated constraints (PostgreSQL, appendix A).
     #[must_use]

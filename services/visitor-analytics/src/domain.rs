@@ -18,6 +18,7 @@ pub mod funnel;
 pub mod goal;
 pub mod import;
 pub mod journey;
+pub mod network;
 pub mod pack;
 pub mod pattern;
 pub mod pick;

@@ -13,6 +13,7 @@ pub mod wishes;
 
 use std::time::Duration;
 
+use chassis::panics::catch_panics;
 use common::clock::Clock;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -50,7 +51,7 @@ impl Pace {
     }
 }
 
-/// Works in rounds until `stop`. A round that fails is logged as `what`, and tried again.
+/// Works in rounds until `stop`. A round that fails or panics is logged as `what`, and tried again.
 async fn repeat<F>(
     what: &'static str,
     pace: Pace,
@@ -64,15 +65,19 @@ async fn repeat<F>(
     let mut pause = pace.busy;
     while !stop.is_cancelled() {
         let seen = clock.now();
-        match round().await {
-            Ok(Round::More) => {
+        match catch_panics(round()).await {
+            Ok(Ok(Round::More)) => {
                 pause = pace.busy;
                 continue;
             }
-            Ok(Round::Busy) => pause = pace.busy,
-            Ok(Round::Idle) => pause = (pause * 2).min(pace.idle),
-            Err(error) => {
+            Ok(Ok(Round::Busy)) => pause = pace.busy,
+            Ok(Ok(Round::Idle)) => pause = (pause * 2).min(pace.idle),
+            Ok(Err(error)) => {
                 tracing::warn!(%error, what, "put off");
+                pause = (pause * 2).min(pace.idle);
+            }
+            Err(panic) => {
+                tracing::error!(%panic, what, "put off");
                 pause = (pause * 2).min(pace.idle);
             }
         }
@@ -86,5 +91,29 @@ async fn repeat<F>(
             }
         };
         stop.run_until_cancelled(waited).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_round_that_panics_is_followed_by_others() {
+        let (rounds, stop) = (AtomicU32::new(0), CancellationToken::new());
+        let round = async || {
+            let round = rounds.fetch_add(1, Ordering::Relaxed);
+            assert!(round != 1, "the second round");
+            if round == 3 {
+                stop.cancel();
+            }
+            Ok(Round::More)
+        };
+        let pace = Pace::steady(Duration::from_millis(1));
+        let (wake, clock) = (Notify::new(), Clock::system());
+        repeat("testing", pace, &wake, &clock, stop.clone(), round).await;
+        assert_eq!(rounds.load(Ordering::Relaxed), 4);
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
+use chassis::panics::{catch_panic, catch_panics};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -58,15 +59,15 @@ impl Follower {
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut was_well = true;
         loop {
-            match self.renew().await {
-                Ok(()) => was_well = true,
-                // Once is enough; `/health` tells, too.
-                Err(error) if was_well => {
-                    tracing::warn!(%error, "service areas cannot be read; the last ones stay");
-                    was_well = false;
-                }
-                Err(_) => {}
+            let error = match catch_panics(self.renew()).await {
+                Ok(renewed) => renewed.err().map(|error| error.to_string()),
+                Err(panic) => Some(panic.to_string()),
+            };
+            // Once is enough; `/health` tells, too.
+            if let Some(error) = error.as_ref().filter(|_| was_well) {
+                tracing::warn!(error, "service areas cannot be read; the last ones stay");
             }
+            was_well = error.is_none();
             tokio::select! {
                 () = tokio::time::sleep(PAUSE) => {}
                 () = stop.cancelled() => return,
@@ -111,7 +112,12 @@ impl Follower {
 }
 
 fn entry(stored: &ServiceArea) -> (Uuid, Entry) {
-    let area = stored.draft.enabled.then(|| stored.draft.check());
+    let area = stored.draft.enabled.then(|| {
+        let checked = catch_panic(|| stored.draft.check());
+        checked
+            .map_err(|panic| panic.to_string())?
+            .map_err(|error| error.to_string())
+    });
     let area = match area {
         Some(Ok(area)) => Some(Arc::new(Named {
             id: stored.id,
@@ -119,7 +125,7 @@ fn entry(stored: &ServiceArea) -> (Uuid, Entry) {
             area,
         })),
         Some(Err(error)) => {
-            tracing::error!(id = %stored.id, %error, "a stored service area is not used");
+            tracing::error!(id = %stored.id, error, "a stored service area is not used");
             None
         }
         None => None,

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chassis::health::Finding;
+use chassis::panics::catch_panics;
 use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
 use common::clock::Clock;
 use tokio::time::Instant;
@@ -72,7 +73,10 @@ impl Updater {
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let go_on = async {
             loop {
-                self.round().await;
+                if let Err(panic) = catch_panics(self.round()).await {
+                    tracing::error!(%panic, "databases are not updated now");
+                    tokio::time::sleep(LOOK).await;
+                }
                 let pause = self.pause().clamp(Duration::from_secs(1), LOOK);
                 tokio::time::sleep(pause).await;
             }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chassis::panics::catch_panic;
 use tokio_util::sync::CancellationToken;
 
 use crate::clients::Watch;
@@ -15,13 +16,15 @@ pub async fn run(mut watch: Watch, interval: Duration, stop: CancellationToken) 
             () = stop.cancelled() => return,
         }
         let look = move || {
-            watch.look();
+            // What made one look panic may be gone at the next: a file that is being written.
+            if let Err(panic) = catch_panic(|| watch.look()) {
+                tracing::error!(%panic, "databases are looked at again later");
+            }
             watch
         };
         match tokio::task::spawn_blocking(look).await {
             Ok(back) => watch = back,
             Err(error) => {
-                // It was lost with the panic.
                 tracing::error!("databases are not watched any more: {error}");
                 return;
             }

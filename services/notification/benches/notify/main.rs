@@ -104,6 +104,13 @@ async fn hold(service: &Service) {
     let request = post("/rules", &service.token, rule.as_bytes());
     let load = Load::new(service.process.port, vec![request], 1);
     load.once().await;
+    // The first rule without its throttle, which would hold nearly all of it back.
+    let rule = r#"{"name": "Visitors", "event": "visitor.arrived"}"#;
+    let path = "/rules/01900000-0000-7000-8000-000000000001";
+    let request = post(path, &service.token, rule.as_bytes());
+    let request = String::from_utf8_lossy(&request).replacen("POST", "PUT", 1);
+    let load = Load::new(service.process.port, vec![request.into_bytes()], 1);
+    load.once().await;
 }
 
 async fn single(service: &mut Service, event: &str, name: &str) -> f64 {

@@ -8,13 +8,19 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::guarded::Guarded;
-use super::{Provider, answer, body, cut, whole};
+use super::{Provider, answer, body, whole};
 use crate::domain::attempt::{Answer, Claimed, Outcome};
 
 /// The longest message, in characters.
 const LONGEST: usize = 2_000;
 /// A longer answer, in bytes, is not read.
 const LONGEST_ANSWER: usize = 1 << 16;
+/// A message flag: the pages that a text names are not shown with it.
+const SUPPRESS_EMBEDS: u32 = 1 << 2;
+/// What begins formatting, a link with another text, a mention or an emoji.
+const MARKUP: &str = "\\*_~`|[]()<>@";
+/// What begins a heading, a quote or a list, at the beginning of a line.
+const LINE_MARKUP: &str = "#>-+";
 
 /// Writes to channels of Discord.
 pub struct Discord {
@@ -32,8 +38,8 @@ struct Said {
 
 impl Discord {
     async fn post(&self, delivery: &Claimed) -> Answer {
-        // No text of ours calls everybody.
-        let body = json!({"content": cut(&whole(delivery), LONGEST),
+        let body = json!({"content": escape(&whole(delivery)), "flags": SUPPRESS_EMBEDS,
+            // No text of ours calls everybody.
             "allowed_mentions": {"parse": []}});
         let url = delivery.target.value();
         let posted = self.http.post(url, |request| {
@@ -44,6 +50,28 @@ impl Discord {
             Err(answer) => answer,
         }
     }
+}
+
+/// The text so that it is shown as it is: a visitor's page may be called `[login](http://…)`. It is
+/// cut where it is too long, and not within an escape.
+fn escape(text: &str) -> String {
+    let (mut escaped, mut length, mut begins) = (String::new(), 0, true);
+    for c in text.chars() {
+        let is_markup = MARKUP.contains(c) || (begins && LINE_MARKUP.contains(c));
+        // One is left for the mark of what is cut.
+        let units = if is_markup { 2 } else { 1 };
+        if length + units >= LONGEST {
+            escaped.push('…');
+            break;
+        }
+        if is_markup {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+        length += units;
+        begins = c == '\n' || (begins && c == ' ');
+    }
+    escaped
 }
 
 async fn read(response: Response) -> Answer {
@@ -76,5 +104,25 @@ impl Provider for Discord {
 
     fn send<'a>(&'a self, delivery: &'a Claimed) -> BoxFuture<'a, Answer> {
         self.post(delivery).boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markup_is_shown_as_it_is() {
+        assert_eq!(
+            escape("Page: /[login](http://evil.example) @everyone <@1> **b** a_b `c` ||d||"),
+            r"Page: /\[login\]\(http://evil.example\) \@everyone \<\@1\> \*\*b\*\* a\_b \`c\` \|\|d\|\|"
+        );
+        assert_eq!(escape("# a-b #c\n> d\n  - e"), "\\# a-b #c\n\\> d\n  \\- e");
+        let long = escape(&"*".repeat(3_000));
+        assert!(
+            long.chars().count() <= LONGEST && long.ends_with("\\*…"),
+            "{long}"
+        );
+        assert_eq!(escape(&"a".repeat(3_000)).chars().count(), LONGEST);
     }
 }

@@ -21,7 +21,8 @@ impl Slack {
     async fn post(&self, delivery: &Claimed) -> Answer {
         let text = escape(&cut(&whole(delivery), LONGEST));
         let url = delivery.target.value();
-        let body = json!({"text": text});
+        let body = json!({"text": text, "mrkdwn": false,
+            "unfurl_links": false, "unfurl_media": false});
         let posted = self.http.post(url, |request| request.json(&body));
         let response = match posted.await {
             Ok(response) => response,

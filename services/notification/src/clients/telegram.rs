@@ -48,8 +48,11 @@ impl Telegram {
     async fn post(&self, delivery: &Claimed) -> Answer {
         let base = self.base.as_str().trim_end_matches('/');
         let url = format!("{base}/bot{}/sendMessage", self.token.expose_secret());
+        // Without a `parse_mode` the text is shown as it is: nothing in it becomes a link with
+        // another text, whatever a visitor's page is called.
         let body = json!({"chat_id": delivery.target.value(),
-            "text": cut(&whole(delivery), LONGEST)});
+            "text": cut(&whole(delivery), LONGEST),
+            "link_preview_options": {"is_disabled": true}});
         match self.http.post(url).json(&body).send().await {
             Ok(response) => read(response).await,
             Err(error) => answer::broken(&error),

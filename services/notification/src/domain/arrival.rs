@@ -99,7 +99,9 @@ impl Fields<'_> {
             .chars()
             .map(|c| if c.is_control() { ' ' } else { c })
             .collect();
-        let text = one_line.trim();
+        // What a visitor asked for is no link that a phone or a chat offers to follow.
+        let unlinked = one_line.replace("://", ": //");
+        let text = unlinked.trim();
         if text.chars().nth(most).is_none() {
             return Some(text.to_owned()).filter(|text| !text.is_empty());
         }
@@ -143,6 +145,19 @@ mod tests {
             "New visitor on example.com: London, United Kingdom\n\
              Page: /pricing\nFrom: google\nFirefox on Windows, first visit"
         );
+    }
+
+    #[test]
+    fn what_visitors_choose_becomes_no_link() {
+        let mut data = known();
+        data["visit"]["path"] = json!("/[login](https://evil.example/)");
+        data["visit"]["source"] = json!("http://evil.example");
+        let said = say(&data);
+        assert!(
+            said.contains("Page: /[login](https: //evil.example/)"),
+            "{said}"
+        );
+        assert!(!said.contains("://"), "{said}");
     }
 
     #[test]

@@ -23,6 +23,16 @@ pub struct Book {
     rules: Vec<Arc<Rule>>,
     recipients: HashMap<String, Recipient>,
     groups: HashMap<String, Vec<String>>,
+    unfollowed: Vec<Unfollowed>,
+}
+
+/// An active rule that is not followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfollowed {
+    /// The rule's id.
+    pub rule: Uuid,
+    /// Why not.
+    pub reason: String,
 }
 
 /// Somebody to be told, with what is known of them.
@@ -51,6 +61,26 @@ impl Book {
             book.recipients.insert(name, recipient);
         }
         book
+    }
+
+    /// The same book with what is to be known of rules that are not followed.
+    #[must_use]
+    pub fn with_unfollowed(mut self, unfollowed: Vec<Unfollowed>) -> Self {
+        self.unfollowed = unfollowed;
+        self
+    }
+
+    /// Rules that should be followed and are not.
+    #[must_use]
+    pub fn unfollowed(&self) -> &[Unfollowed] {
+        &self.unfollowed
+    }
+
+    /// Whether following the rules may take long: some have conditions or templates.
+    #[must_use]
+    pub fn is_costly(&self) -> bool {
+        let mut followed = self.rules.iter().filter(|rule| rule.active);
+        followed.any(|rule| rule.is_costly())
     }
 
     /// The same recipients with that rule alone.

@@ -5,12 +5,14 @@ use std::cell::OnceCell;
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use cel::common::ast::operators::{ADD, LOGICAL_AND};
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr};
 use cel::common::value::{CowVal, Val};
 use cel::context::VariableResolver;
 use cel::objects::{Key, Map};
 use cel::parser::Parser;
 use cel::{Context, Value};
+use chassis::panics::catch_panic;
 use serde_json::Value as Json;
 
 use super::command::Command;
@@ -19,17 +21,20 @@ use super::notification::priority_text;
 /// The longest expression, in characters.
 pub const EXPRESSION_CHARS: usize = 1_000;
 /// What one evaluation may use up, in bytes that are looked at.
-const FUEL: i64 = 8_000_000;
+const FUEL: i64 = 32_000_000;
 /// What each lookup and each turn of a loop uses up, beside the size of the data.
 const STEP: i64 = 64;
 /// How deep an expression may be nested; evaluating it recurses.
 const DEPTH: usize = 50;
+/// The most `+` in an expression: each copies what those before it made.
+const MAX_ADDITIONS: usize = 20;
 /// What the parser may need, in bytes; only what is used is taken.
 const STACK: usize = 64 << 20;
 /// The longest text an expression may yield, in characters.
 const TEXT_CHARS: usize = 200;
-/// A name that no expression can hold: each turn of a loop looks it up.
-const TURN: &str = "@turn";
+/// A name that no expression can hold: each turn of a loop looks it up. The number of operations
+/// in the loop follows, as each of them may work on a value as large as the data.
+const TURN: &str = "@turn:";
 
 /// A compiled expression.
 #[derive(Clone)]
@@ -68,6 +73,17 @@ pub enum Failed {
     /// It met something it cannot work with, such as a field that is not there.
     #[error("{0}")]
     Value(String),
+    /// It cannot be evaluated at all.
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl Failed {
+    /// Whether the expression is at fault, and not data that lack something.
+    #[must_use]
+    pub const fn is_fault(&self) -> bool {
+        matches!(self, Self::Costly | Self::Broken(_))
+    }
 }
 
 impl Expression {
@@ -128,7 +144,8 @@ impl Expression {
         };
         let mut context = Context::default();
         context.set_variable_resolver(&tank);
-        let value = Value::resolve(&self.tree, &context);
+        let value = catch_panic(|| Value::resolve(&self.tree, &context));
+        let value = value.map_err(|panic| Failed::Broken(panic.to_string()))?;
         if tank.left.load(Ordering::Relaxed) < 0 {
             return Err(Failed::Costly);
         }
@@ -150,6 +167,13 @@ fn parse(source: &str) -> Result<IdedExpr, Unusable> {
         }
     })?;
     meter(&mut tree, DEPTH)?;
+    let additions = count(
+        &tree,
+        &|it| matches!(it, Expr::Call(call) if call.func_name == ADD),
+    );
+    if additions > MAX_ADDITIONS {
+        return Err(Unusable::Part("more than 20 +"));
+    }
     Ok(tree)
 }
 
@@ -269,11 +293,12 @@ impl VariableResolver for Tank<'_> {
             "event" => &self.facts.event,
             "priority" => &self.facts.priority,
             "data" => &self.facts.data,
-            TURN => &self.facts.turn,
+            name if name.starts_with(TURN) => &self.facts.turn,
             _ => return None,
         };
+        let operations = name.strip_prefix(TURN).and_then(|n| n.parse().ok());
         // Whatever is done with a value until the next lookup costs about its size.
-        let cost = STEP + self.facts.weight;
+        let cost = (STEP + self.facts.weight).saturating_mul(operations.unwrap_or(1));
         let left = self.left.fetch_sub(cost, Ordering::Relaxed) - cost;
         (left >= 0).then(|| CowVal::Borrowed(value.as_ref()))
     }
@@ -310,23 +335,48 @@ fn meter(tree: &mut IdedExpr, depth: usize) -> Result<(), Unusable> {
             }
             deeper(&mut comprehension.iter_range)?;
             deeper(&mut comprehension.loop_step)?;
-            count_turns(comprehension);
+            let is_operation = |it: &Expr| matches!(it, Expr::Call(_) | Expr::Select(_));
+            let operations = count(&comprehension.loop_step, &is_operation);
+            count_turns(comprehension, operations + 1);
             Ok(())
         }
         Expr::Struct(_) | Expr::Unspecified => Err(Unusable::Part("a message type")),
     }
 }
 
-fn count_turns(comprehension: &mut ComprehensionExpr) {
+/// How many parts are of a kind. The tree has been found to be flat enough.
+fn count(tree: &IdedExpr, is: &impl Fn(&Expr) -> bool) -> usize {
+    let all = |parts: &[IdedExpr]| parts.iter().map(|part| count(part, is)).sum::<usize>();
+    let inner = match &tree.expr {
+        Expr::Select(select) => count(&select.operand, is),
+        Expr::Call(call) => {
+            let target = call.target.iter().map(|target| count(target, is));
+            target.sum::<usize>() + all(&call.args)
+        }
+        Expr::List(list) => all(&list.elements),
+        Expr::Map(map) => {
+            let entry = |entry: &EntryExpr| match entry {
+                EntryExpr::MapEntry(entry) => count(&entry.key, is) + count(&entry.value, is),
+                EntryExpr::StructField(_) => 0,
+            };
+            map.entries.iter().map(|it| entry(&it.expr)).sum()
+        }
+        Expr::Comprehension(it) => count(&it.iter_range, is) + count(&it.loop_step, is),
+        _ => 0,
+    };
+    inner + usize::from(is(&tree.expr))
+}
+
+fn count_turns(comprehension: &mut ComprehensionExpr, operations: usize) {
     let condition = std::mem::take(&mut comprehension.loop_cond);
     let turn = IdedExpr {
         id: condition.id,
-        expr: Expr::Ident(TURN.into()),
+        expr: Expr::Ident(format!("{TURN}{operations}")),
     };
     comprehension.loop_cond = IdedExpr {
         id: condition.id,
         expr: Expr::Call(CallExpr {
-            func_name: cel::common::ast::operators::LOGICAL_AND.into(),
+            func_name: LOGICAL_AND.into(),
             target: None,
             args: vec![turn, condition],
         }),
@@ -405,6 +455,74 @@ mod tests {
         let listed = Expression::new("data.a.map(x, [x, x]) == []").unwrap_err();
         assert_eq!(listed, Unusable::Part("map() or filter()"));
         assert!(Expression::new("Thing{a: 1} == 1").is_err());
+    }
+
+    /// Whatever is nested, however deep: it is refused, or evaluated on a stack of 2 MiB.
+    #[test]
+    fn no_nest_of_any_operator_takes_the_process_along() {
+        let data = json!({"n": 7, "s": "ab".repeat(9_000), "l": vec![1; 3_000]});
+        let nests = [
+            ("-", "1", ""),
+            ("!", "true", ""),
+            ("(", "1", ")"),
+            ("[", "1", "]"),
+            ("{'a':", "1", "}"),
+            ("data.l[", "0", "]"),
+            ("", "data", ".a"),
+            ("", "data", "['a']"),
+            ("", "data.n", "+1"),
+            ("", "data.s", "+data.s"),
+            ("", "data.n", "-1"),
+            ("", "data.n", "*2"),
+            ("", "data.n", "%3"),
+            ("", "data.n", "/3"),
+            ("", "data.n", "==7"),
+            ("", "data.n", "<7"),
+            ("", "true", "&&true"),
+            ("", "false", "||false"),
+            ("", "1", " in [1]"),
+            ("false?1:", "2", ""),
+            ("true?", "1", ":2"),
+            ("size(", "'a'", ")"),
+            ("string(", "data.n", ")"),
+            ("data.l.all(a,", "true", ")"),
+            ("data.l.exists(a,", "a==2", ")"),
+            ("[1].exists_one(a,", "a==1", ")"),
+            ("has(data.", "n", ")"),
+            ("", "data.s", ".contains('b')"),
+        ];
+        let mut usable = 0;
+        for depth in [1, 3, 10, 24, 48, 60, 120, 249, 999] {
+            for (before, middle, after) in nests {
+                let source = before.repeat(depth) + middle + &after.repeat(depth);
+                if let Ok(expression) = Expression::new(&source) {
+                    usable += 1;
+                    let _ = expression.holds(&facts(&data));
+                    let _ = expression.text(&facts(&data));
+                }
+                let _ = Expression::new(&before.repeat(depth));
+            }
+        }
+        assert!(usable > 60, "{usable}");
+    }
+
+    #[test]
+    fn what_a_loop_does_with_its_variable_is_paid_for() {
+        let data = json!({"l": ["x".repeat(60_000)]});
+        let sum = "a".to_owned() + &"+a".repeat(20);
+        let twenty = "[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]";
+        let bomb = format!("{twenty}.all(i, data.l.all(a, size({sum}) > 0))");
+        assert_eq!(holds(&bomb, &data), Err(Failed::Costly));
+        let sum = "a".to_owned() + &"+a".repeat(21);
+        let refused = Expression::new(&format!("data.l.all(a, size({sum}) > 0)"));
+        assert_eq!(refused.unwrap_err(), Unusable::Part("more than 20 +"));
+        // What people write is far from it.
+        let items: Vec<_> = (0..100)
+            .map(|n| json!({"name": "Widget, blue", "price": n}))
+            .collect();
+        let data = json!({"items": items});
+        let condition = "data.items.exists(i, i.price > 98 && i.name.startsWith('Widget'))";
+        assert_eq!(holds(condition, &data), Ok(true));
     }
 
     #[test]

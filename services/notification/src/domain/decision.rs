@@ -1,5 +1,8 @@
 //! What is said about an event, to whom and when, and why not.
 
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use chrono::{DateTime, TimeDelta, Utc};
 use common::notification::Priority;
 use common::visitor_analytics::VISITOR_ARRIVED;
@@ -13,8 +16,9 @@ use super::finding::{Finding, Outcome};
 use super::gate::{Gate, Gather};
 use super::notification::priority_text;
 use super::phone::PhoneNumber;
+use super::printable::printable;
 use super::quiet::{self, Verdict};
-use super::rule::Rule;
+use super::rule::{Rule, Variant};
 use super::sms;
 use super::target::{Channel, Target};
 use super::template::{Digest, Failed, Scope};
@@ -56,17 +60,25 @@ pub struct Draft {
     pub suppressed: bool,
     /// Why not, or not yet.
     pub reason: Option<String>,
+    /// Why it is a dead letter from the beginning: its rule failed.
+    pub failure: Option<String>,
 }
 
 impl Draft {
     /// What the delivery is at first.
     #[must_use]
     pub const fn status(&self) -> &'static str {
-        if self.suppressed {
-            "suppressed"
-        } else {
-            "pending"
+        match (&self.failure, self.suppressed) {
+            (Some(_), _) => "dead",
+            (None, true) => "suppressed",
+            (None, false) => "pending",
         }
+    }
+
+    /// Whether it is going to be sent.
+    #[must_use]
+    pub const fn is_pending(&self) -> bool {
+        self.failure.is_none() && !self.suppressed
     }
 }
 
@@ -81,10 +93,26 @@ pub struct Branch {
     pub gates: Vec<Gate>,
     /// With what it is told together.
     pub gather: Option<Gather>,
+    /// Why the rule failed: its expression or its template is at fault.
+    pub fault: Option<String>,
 }
+
+/// Says that nobody waits for a decision any more.
+pub type Abandoned = AtomicBool;
 
 /// What follows for a request at `now`: a message is sent as it is; else the rules decide.
 pub fn decide(
+    command: &Command,
+    book: &Book,
+    defaults: &Defaults,
+    now: DateTime<Utc>,
+) -> Result<Vec<Branch>, Invalid> {
+    decide_unless(&Abandoned::new(false), command, book, defaults, now)
+}
+
+/// The same, until it is `abandoned`; what is returned then is of no use.
+pub fn decide_unless(
+    abandoned: &Abandoned,
     command: &Command,
     book: &Book,
     defaults: &Defaults,
@@ -100,9 +128,11 @@ pub fn decide(
         defaults,
         now,
         to: &to,
+        abandoned,
     };
     let known = Known::of(command);
     let rules = book.about(&command.event);
+    let rules = rules.take_while(|_| !abandoned.load(Ordering::Relaxed));
     Ok(rules.map(|rule| asked.follow(rule, &known)).collect())
 }
 
@@ -152,19 +182,21 @@ fn direct(
     let draft = |target| Draft {
         id: Uuid::nil(),
         target,
-        title: command.title.clone(),
-        text: command.message.clone().unwrap_or_default(),
+        title: command.title.as_deref().map(printable),
+        text: printable(command.message.as_deref().unwrap_or_default()),
         html: None,
         due_at: now,
         step: 0,
         suppressed: false,
         reason: None,
+        failure: None,
     };
     Ok(Branch {
         finding: None,
         drafts: targets.into_iter().map(draft).collect(),
         gates: vec![],
         gather: None,
+        fault: None,
     })
 }
 
@@ -184,6 +216,7 @@ pub fn digest(
         defaults,
         now,
         to: &[],
+        abandoned: &Abandoned::new(false),
     };
     asked.say(rule, Some(digest))
 }
@@ -196,7 +229,15 @@ struct Asked<'a> {
     now: DateTime<Utc>,
     /// Whom the request names, instead of the rule.
     to: &'a [Addressee],
+    /// Whether anybody still waits for it.
+    abandoned: &'a Abandoned,
 }
+
+/// Headline, text and HTML.
+type Words = (Option<String>, String, Option<String>);
+
+/// What was rendered before, as many recipients are told the same.
+type Rendered = HashMap<(Channel, Option<*const Variant>), Result<Words, Failed>>;
 
 impl Asked<'_> {
     fn follow(&self, rule: &Rule, known: &Known) -> Branch {
@@ -205,23 +246,28 @@ impl Asked<'_> {
             drafts: vec![],
             gates: vec![],
             gather: None,
+            fault: None,
         };
         match rule.condition.as_ref().map(|c| c.holds(known.facts())) {
             Some(Ok(false)) => return closed(Outcome::ConditionFalse, None),
             Some(Err(error)) => {
-                return closed(Outcome::ConditionFailed, Some(error.to_string()));
+                let text = error.to_string();
+                return Branch {
+                    fault: error.is_fault().then(|| text.clone()),
+                    ..closed(Outcome::ConditionFailed, Some(text))
+                };
             }
             Some(Ok(true)) | None => {}
         }
-        let gates = Gate::of(rule, self.command, known);
+        let gates = Gate::of(rule, self.command, known, || self.line(rule).0);
         if let Some(window) = &rule.digest
             && self.priority(rule) != Priority::Urgent
         {
-            let channel = Channel::Log;
-            let text = self.text(rule, channel, None, None).unwrap_or_default().1;
+            let (text, fault) = self.line(rule);
             return Branch {
                 gates,
                 gather: Some(Gather::new(rule, window, known, &text)),
+                fault,
                 ..closed(Outcome::Digested, None)
             };
         }
@@ -231,12 +277,26 @@ impl Asked<'_> {
         }
     }
 
+    /// What a digest says about it; and why the rule failed, where the words are not its own.
+    fn line(&self, rule: &Rule) -> (String, Option<String>) {
+        match self.text(
+            rule,
+            Channel::Log,
+            rule.texts.best(Channel::Log, None),
+            None,
+        ) {
+            Ok((_, text, _)) => (text, None),
+            Err(error) => (printable(&unsaid(self.command)), Some(error.to_string())),
+        }
+    }
+
     fn priority(&self, rule: &Rule) -> Priority {
         rule.priority.unwrap_or(self.command.priority)
     }
 
     fn say(&self, rule: &Rule, digest: Option<Digest>) -> Branch {
-        let (mut drafts, mut failed) = (vec![], None);
+        let (mut drafts, mut fault) = (vec![], None);
+        let mut rendered = Rendered::new();
         for (place, step) in rule.steps.iter().enumerate() {
             let named = || {
                 let all = step.recipients.iter();
@@ -254,38 +314,50 @@ impl Asked<'_> {
                 if !on(&self.command.channels, &one.target) {
                     continue;
                 }
-                let step_number = i16::try_from(place).unwrap_or(i16::MAX);
-                match self.draft(rule, one, step.after, digest) {
-                    Ok(draft) => drafts.push(Draft {
-                        step: step_number,
+                let words = self.words(rule, &one, digest, &mut rendered);
+                let draft = Draft {
+                    step: i16::try_from(place).unwrap_or(i16::MAX),
+                    ..self.draft(rule, one, step.after)
+                };
+                drafts.push(match words {
+                    Ok((title, text, html)) => Draft {
+                        title,
+                        text,
+                        html,
                         ..draft
-                    }),
-                    Err(error) => failed = Some(error.to_string()),
-                }
+                    },
+                    Err(error) => {
+                        let error = printable(&error.to_string());
+                        let failure = format!("the rule {:?} failed: {error}", rule.name);
+                        fault = Some(error);
+                        Draft {
+                            title: self.command.title.as_deref().map(printable),
+                            text: self.plain(rule, draft.target.channel(), digest),
+                            failure: Some(failure),
+                            ..draft
+                        }
+                    }
+                });
             }
         }
-        let (outcome, detail) = match (drafts.is_empty(), failed) {
-            (true, Some(error)) => (Outcome::TemplateFailed, Some(error)),
-            (true, None) => (Outcome::Nobody, None),
-            (false, failed) => (Outcome::Matched, failed),
+        let outcome = if drafts.is_empty() {
+            Outcome::Nobody
+        } else if drafts.iter().all(|draft| draft.failure.is_some()) {
+            Outcome::TemplateFailed
+        } else {
+            Outcome::Matched
         };
         Branch {
-            finding: Some(Finding::of(rule, outcome, detail)),
+            finding: Some(Finding::of(rule, outcome, fault.clone())),
             drafts,
             gates: vec![],
             gather: None,
+            fault,
         }
     }
 
-    fn draft(
-        &self,
-        rule: &Rule,
-        to: Addressee,
-        after: TimeDelta,
-        digest: Option<Digest>,
-    ) -> Result<Draft, Failed> {
-        let channel = to.target.channel();
-        let (title, text, html) = self.text(rule, channel, to.language.as_deref(), digest)?;
+    /// A message to somebody, without its words.
+    fn draft(&self, rule: &Rule, to: Addressee, after: TimeDelta) -> Draft {
         let due = self.now + after;
         let verdict = match self.priority(rule) {
             Priority::Urgent => Verdict::Send,
@@ -299,56 +371,90 @@ impl Asked<'_> {
             }
             Verdict::Drop => (due, Some("quiet hours: dropped".to_owned())),
         };
-        Ok(Draft {
+        Draft {
             id: Uuid::nil(),
             target: to.target,
-            title,
-            text,
-            html,
+            title: None,
+            text: String::new(),
+            html: None,
             due_at,
             step: 0,
             suppressed: verdict == Verdict::Drop,
             reason,
-        })
+            failure: None,
+        }
     }
 
-    /// Headline, text and HTML for that channel and language.
+    /// What that one is told; the same for all on a channel who are told by one template.
+    fn words(
+        &self,
+        rule: &Rule,
+        to: &Addressee,
+        digest: Option<Digest>,
+        rendered: &mut Rendered,
+    ) -> Result<Words, Failed> {
+        let channel = to.target.channel();
+        let variant = rule.texts.best(channel, to.language.as_deref());
+        let key = (channel, variant.map(std::ptr::from_ref));
+        let words = rendered.entry(key);
+        words
+            .or_insert_with(|| self.text(rule, channel, variant, digest))
+            .clone()
+    }
+
+    /// Headline, text and HTML for that channel, by that template or without one.
     fn text(
         &self,
         rule: &Rule,
         channel: Channel,
-        language: Option<&str>,
+        variant: Option<&Variant>,
         digest: Option<Digest>,
-    ) -> Result<(Option<String>, String, Option<String>), Failed> {
+    ) -> Result<Words, Failed> {
         let command = self.command;
+        let title = command.title.as_deref();
+        let Some(variant) = variant.filter(|_| !self.abandoned.load(Ordering::Relaxed)) else {
+            return Ok((
+                title.map(printable),
+                self.plain(rule, channel, digest),
+                None,
+            ));
+        };
         let scope = Scope {
             event: &command.event,
-            title: command.title.as_deref(),
+            title,
             priority: priority_text(self.priority(rule)),
             data: &command.data,
             digest,
         };
-        let (title, text, html) = match (rule.texts.best(channel, language), digest) {
-            (Some(variant), _) => {
-                let render = |t: &super::template::Template| t.render(&scope);
-                let title = variant.title.as_ref().map(render).transpose()?;
-                let html = variant.html.as_ref().map(render).transpose()?;
-                (title, variant.text.render(&scope)?.trim().to_owned(), html)
-            }
-            (None, Some(digest)) => (None, gathered(&command.event, digest), None),
-            (None, None) => (command.title.clone(), unsaid(command), None),
+        let render = |t: &super::template::Template| t.render(&scope);
+        let own = variant.title.as_ref().map(render).transpose()?;
+        let html = variant.html.as_ref().map(render).transpose()?;
+        let html = html.as_deref().map(printable);
+        let text = variant.text.render(&scope)?;
+        let title = own.as_deref().or(title).map(printable);
+        Ok((title, self.fit(rule, channel, printable(text.trim())), html))
+    }
+
+    /// What is said without a template.
+    fn plain(&self, rule: &Rule, channel: Channel, digest: Option<Digest>) -> String {
+        let text = match digest {
+            Some(digest) => gathered(&self.command.event, digest),
+            None => unsaid(self.command),
         };
+        self.fit(rule, channel, printable(&text))
+    }
+
+    /// What a channel carries of a text; never nothing.
+    fn fit(&self, rule: &Rule, channel: Channel, text: String) -> String {
         let text = match channel {
             Channel::Sms => sms::cut(text, rule.sms_segments),
             _ => text,
         };
-        let text = if text.is_empty() {
-            command.event.clone()
+        if text.is_empty() {
+            self.command.event.clone()
         } else {
             text.chars().take(LONGEST_TEXT).collect()
-        };
-        let title = title.or_else(|| command.title.clone());
-        Ok((title, text, html))
+        }
     }
 }
 
@@ -370,7 +476,10 @@ fn gathered(event: &str, digest: Digest) -> String {
         VISITOR_ARRIVED => "visitors",
         event => event,
     };
-    let mut text = format!("{} {what} in the last {}:", digest.count, digest.window);
+    let mut text = match digest.since {
+        Some(since) => format!("{} more {what} since {since}:", digest.count),
+        None => format!("{} {what} in the last {}:", digest.count, digest.window),
+    };
     for line in digest.texts {
         let first = line.lines().next().unwrap_or_default();
         text.push_str("\n- ");

@@ -14,20 +14,22 @@ use super::rule::{Rule, Window};
 pub enum Kind {
     /// The same thing is said once.
     Dedupe,
-    /// So many at most.
+    /// So many of a kind at most.
     Throttle,
+    /// So many in all at most.
+    Total,
 }
 
 impl Kind {
     /// In the order they are asked.
-    pub const ALL: [Self; 2] = [Self::Dedupe, Self::Throttle];
+    pub const ALL: [Self; 3] = [Self::Dedupe, Self::Throttle, Self::Total];
 
     /// What a rule says whose gate of this kind is shut.
     #[must_use]
     pub const fn outcome(self) -> Outcome {
         match self {
             Self::Dedupe => Outcome::Duplicate,
-            Self::Throttle => Outcome::Throttled,
+            Self::Throttle | Self::Total => Outcome::Throttled,
         }
     }
 
@@ -37,6 +39,7 @@ impl Kind {
         match self {
             Self::Dedupe => "dedupe",
             Self::Throttle => "throttle",
+            Self::Total => "total",
         }
     }
 }
@@ -54,17 +57,26 @@ pub struct Gate {
     pub limit: i32,
     /// In how long.
     pub length: TimeDelta,
+    /// What the notice about those held back says of this one; `None` where there is no notice.
+    pub notice: Option<String>,
 }
 
 impl Gate {
-    /// The gates that a rule puts up for a notification.
-    pub(super) fn of(rule: &Rule, command: &Command, known: &Known) -> Vec<Self> {
+    /// The gates that a rule puts up for a notification, of which `line` is said where what they
+    /// hold back is told later.
+    pub(super) fn of(
+        rule: &Rule,
+        command: &Command,
+        known: &Known,
+        line: impl Fn() -> String,
+    ) -> Vec<Self> {
         let gate = |kind, window: &Window, key| Self {
             rule: rule.id,
             kind,
             key,
             limit: window.limit,
             length: window.length,
+            notice: None,
         };
         let dedupe = rule.dedupe.as_ref().map(|window| {
             let key = match &window.by {
@@ -75,7 +87,15 @@ impl Gate {
         });
         let throttle = rule.throttle.as_ref();
         let throttle = throttle.map(|window| gate(Kind::Throttle, window, key(window, known)));
-        dedupe.into_iter().chain(throttle).collect()
+        let total = rule.total.as_ref();
+        let total = total.map(|window| gate(Kind::Total, window, String::new()));
+        let notice = rule.throttle_notice.then(line);
+        let throttles = throttle.into_iter().chain(total);
+        let throttles = throttles.map(|gate| Self {
+            notice: notice.clone(),
+            ..gate
+        });
+        dedupe.into_iter().chain(throttles).collect()
     }
 
     /// Why it is shut, until the window ends.
@@ -85,6 +105,7 @@ impl Gate {
         match self.kind {
             Kind::Dedupe => format!("the same was said before; again from {ends}"),
             Kind::Throttle => format!("throttled: {} were sent; again from {ends}", self.limit),
+            Kind::Total => format!("throttled: {} in all; again from {ends}", self.limit),
         }
     }
 }
@@ -102,7 +123,12 @@ pub struct Gather {
     pub text: String,
     /// The digest, once it is open.
     pub digest: Option<Uuid>,
+    /// Why a throttle held it back, where one did.
+    pub held_back: Option<String>,
 }
+
+/// The key of the digest of what a rule's throttle held back.
+const HELD_BACK: &str = "\u{1}held back";
 
 impl Gather {
     pub(super) fn new(rule: &Rule, window: &Window, known: &Known, text: &str) -> Self {
@@ -110,10 +136,27 @@ impl Gather {
             rule: rule.id,
             key: key(window, known),
             length: window.length,
-            text: text.chars().take(500).collect(),
+            text: first_chars(text),
             digest: None,
+            held_back: None,
         }
     }
+
+    /// What a gate held back, to be told once as many: a window after the first of them.
+    pub(super) fn held_back(gate: &Gate, line: &str, reason: String) -> Self {
+        Self {
+            rule: gate.rule,
+            key: HELD_BACK.into(),
+            length: gate.length,
+            text: first_chars(line),
+            digest: None,
+            held_back: Some(reason),
+        }
+    }
+}
+
+fn first_chars(text: &str) -> String {
+    text.chars().take(500).collect()
 }
 
 /// Those for which the expression has no value are counted together.

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::command::Command;
 use super::decision::{Branch, Draft};
 use super::finding::{Finding, Outcome};
+use super::gate::{Gate, Gather};
 
 /// Something to be said, and the deliveries that say it.
 #[derive(Clone, Debug)]
@@ -30,14 +31,17 @@ impl Notification {
     pub fn new(command: Command, mut branches: Vec<Branch>, clock: &Clock) -> Self {
         let id = clock.new_id();
         let mut told = HashSet::new();
-        for branch in &mut branches {
-            // Who is told by one rule is not told by the next one, too.
-            branch
-                .drafts
-                .retain(|draft| told.insert((draft.target.clone(), draft.step)));
-            for draft in &mut branch.drafts {
-                draft.id = clock.new_id();
+        // Who is told by one rule is not told by the next one, too; a rule that failed tells nobody.
+        for is_failure in [false, true] {
+            for branch in &mut branches {
+                branch.drafts.retain(|draft| {
+                    draft.failure.is_some() != is_failure
+                        || told.insert((draft.target.clone(), draft.step))
+                });
             }
+        }
+        for draft in branches.iter_mut().flat_map(|branch| &mut branch.drafts) {
+            draft.id = clock.new_id();
         }
         Self {
             id,
@@ -57,8 +61,19 @@ impl Notification {
         self.branches.iter().filter_map(|b| b.finding.as_ref())
     }
 
-    /// Closes a branch: nobody is told by it.
-    pub fn close(&mut self, branch: usize, outcome: Outcome, reason: String) {
+    /// Holds a branch back at a gate that is shut until then: nobody is told by it, or later of
+    /// many at once.
+    pub fn hold_back(&mut self, branch: usize, gate: &Gate, ends_at: DateTime<Utc>) {
+        let reason = gate.reason(ends_at);
+        let notice = gate.notice.as_ref();
+        let notice = notice.map(|line| Gather::held_back(gate, line, reason.clone()));
+        self.close(branch, gate.kind.outcome(), reason);
+        if let Some(branch) = self.branches.get_mut(branch) {
+            branch.gather = notice;
+        }
+    }
+
+    fn close(&mut self, branch: usize, outcome: Outcome, reason: String) {
         let Some(branch) = self.branches.get_mut(branch) else {
             return;
         };
@@ -86,7 +101,7 @@ impl Notification {
     /// Whether it goes out.
     #[must_use]
     pub fn status(&self) -> NotificationStatus {
-        if self.deliveries().any(|draft| !draft.suppressed) {
+        if self.deliveries().any(Draft::is_pending) {
             NotificationStatus::Queued
         } else if self.branches.iter().any(|branch| branch.gather.is_some()) {
             NotificationStatus::Digested
@@ -98,16 +113,19 @@ impl Notification {
     /// Why it does not go out, or not yet.
     #[must_use]
     pub fn reason(&self) -> Option<String> {
-        let found = |outcome| self.findings().find(move |f| f.outcome == outcome);
         match self.status() {
             NotificationStatus::Queued => {
                 let mut all = self.deliveries().filter(|draft| draft.step == 0);
                 let first = all.next()?.reason.clone()?;
                 all.all(|draft| draft.reason.is_some()).then_some(first)
             }
-            NotificationStatus::Digested => found(Outcome::Digested)?.detail.clone(),
+            NotificationStatus::Digested => {
+                let held = self.branches.iter().find(|b| b.gather.is_some());
+                held?.finding.as_ref()?.detail.clone()
+            }
             NotificationStatus::Suppressed => {
-                let dropped = self.deliveries().find_map(|draft| draft.reason.clone());
+                let mut drafts = self.deliveries();
+                let dropped = drafts.find_map(|d| d.failure.clone().or(d.reason.clone()));
                 let closed = self
                     .findings()
                     .filter(|f| f.outcome != Outcome::ConditionFalse);

@@ -1,5 +1,7 @@
 //! What providers say about messages later, and what people answer.
 
+use std::collections::HashSet;
+
 use aws_lc_rs::hmac::{HMAC_SHA1_FOR_LEGACY_USE_ONLY, HMAC_SHA256, Key, verify};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -128,6 +130,16 @@ pub fn is_vonages(secret: &str, form: &Form) -> bool {
     let Some(given) = field(form, "sig") else {
         return false;
     };
+    // The scheme replaces these in values only: in a name they would let the same signed text be
+    // cut into other fields. No field of Vonage's has them, and none comes twice.
+    let mut names = HashSet::new();
+    let is_plain = |name: &str| !name.is_empty() && !name.contains(['&', '=']);
+    if !form
+        .iter()
+        .all(|(name, _)| is_plain(name) && names.insert(name))
+    {
+        return false;
+    }
     let mut sorted: Vec<_> = form.iter().filter(|(key, _)| key != "sig").collect();
     sorted.sort();
     let clean = |text: &str| text.replace(['&', '='], "_");
@@ -169,6 +181,44 @@ mod tests {
         assert!(!is_twilios("12345", &urls, &form, "nonsense"));
         form.push(("More".into(), "1".into()));
         assert!(!is_twilios("12345", &urls, &form, signature));
+    }
+
+    #[test]
+    fn what_vonage_signed_cannot_be_cut_into_other_fields() {
+        let signed = |fields: &[(&str, &str)], over: &str| {
+            let key = Key::new(HMAC_SHA256, b"secret");
+            let sum = aws_lc_rs::hmac::sign(&key, over.as_bytes());
+            let hex = sum.as_ref().iter().map(|byte| format!("{byte:02x}"));
+            let mut form = form(fields);
+            form.push(("sig".into(), hex.collect::<Vec<_>>().concat()));
+            is_vonages("secret", &form)
+        };
+        let over = "&msisdn=15550100067&text=hello STOP&timestamp=1";
+        let fields = [
+            ("msisdn", "15550100067"),
+            ("text", "hello STOP"),
+            ("timestamp", "1"),
+        ];
+        assert!(signed(&fields, over));
+        for cut in [
+            &[
+                ("msisdn", "15550100067"),
+                ("text", "hello STOP&timestamp=1"),
+            ][..],
+            &[
+                ("msisdn=15550100067&text", "hello STOP"),
+                ("timestamp", "1"),
+            ],
+            &[
+                ("msisdn", "15550100067"),
+                ("text=hello STOP&timestamp", "1"),
+            ],
+        ] {
+            assert!(!signed(cut, over), "{cut:?}");
+        }
+        assert!(signed(&[("text", "a&b=c")], "&text=a_b_c"));
+        assert!(!signed(&[("text", "a"), ("text", "b")], "&text=a&text=b"));
+        assert!(!signed(&[("", "a")], "&=a"));
     }
 
     #[test]

@@ -34,8 +34,12 @@ pub struct Rule {
     pub texts: Texts,
     /// How urgent it is; without it as the notification says.
     pub priority: Option<Priority>,
-    /// How often, at most.
+    /// How often, at most, for each of a kind.
     pub throttle: Option<Window>,
+    /// How often, at most, in all.
+    pub total: Option<Window>,
+    /// Whether what the two held back is told once.
+    pub throttle_notice: bool,
     /// How long the same thing is not said again.
     pub dedupe: Option<Window>,
     /// How long notifications are gathered to be told together.
@@ -60,6 +64,12 @@ pub struct Window {
 }
 
 impl Rule {
+    /// Whether it evaluates what people wrote, beside keys of its windows.
+    #[must_use]
+    pub fn is_costly(&self) -> bool {
+        self.condition.is_some() || !self.texts.is_empty()
+    }
+
     /// Makes a rule of what was asked for.
     pub fn new(id: Uuid, spec: &Spec) -> Result<Arc<Self>, Invalid> {
         parts::rule(id, spec).map(Arc::new)

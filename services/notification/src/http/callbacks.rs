@@ -19,7 +19,7 @@ use crate::store::{StoreError, suppression};
 /// Why an address is kept that answered STOP.
 const STOPPED: &str = "answered STOP";
 /// A form of Vonage's is taken for so many seconds.
-const FRESH: i64 = 300;
+const FRESH: u64 = 300;
 /// The longest callback. Twilio's and Vonage's have a few kilobytes.
 const MAX_CALLBACK_BYTES: usize = 65_536;
 
@@ -81,7 +81,7 @@ pub(super) async fn by_vonage(
     };
     let form = either(&untrusted_bytes(request, MAX_CALLBACK_BYTES).await?);
     let at = field(&form, "timestamp").and_then(|at| at.parse::<i64>().ok());
-    let fresh = at.is_some_and(|at| (shared.clock.now().timestamp() - at).abs() <= FRESH);
+    let fresh = at.is_some_and(|at| shared.clock.now().timestamp().abs_diff(at) <= FRESH);
     if !fresh || !receipt::is_vonages(secret.expose_secret(), &form) {
         return Err(error::signature_invalid());
     }

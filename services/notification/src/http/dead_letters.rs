@@ -95,10 +95,10 @@ pub(super) struct Again {
     #[serde(default)]
     provider: Option<String>,
     /// Only those accepted at that time or later.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::moment")]
     from: Option<DateTime<Utc>>,
     /// Only those accepted before that time.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::moment")]
     to: Option<DateTime<Utc>>,
 }
 

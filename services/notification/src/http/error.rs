@@ -23,7 +23,9 @@ impl From<&StoreError> for Problem {
         match error {
             StoreError::Database(cause) if database::is_away(cause) => Self::unavailable(error),
             StoreError::Silent => Self::unavailable(error),
-            StoreError::Database(_) | StoreError::Corrupt(_) => Self::internal(error),
+            StoreError::Database(_) | StoreError::Corrupt(_) | StoreError::Panicked => {
+                Self::internal(error)
+            }
         }
     }
 }
@@ -84,6 +86,12 @@ impl From<recipient::Invalid> for Problem {
 
 pub(super) fn no_such_rule() -> Problem {
     Problem::not_found("there is no such rule")
+}
+
+pub(super) fn trial_too_slow() -> Problem {
+    let detail =
+        "this takes more than a second; make it shorter, or try again when others are done";
+    Problem::invalid("rule", "RULE_TOO_SLOW", detail)
 }
 
 pub(super) fn too_many_rules() -> Problem {

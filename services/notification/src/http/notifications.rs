@@ -34,8 +34,10 @@ pub(super) struct Asked {
     /// Only those with a delivery to this address, as it is written in whole.
     recipient: Option<String>,
     /// Only those accepted at that time or later.
+    #[serde(default, deserialize_with = "super::moment")]
     from: Option<DateTime<Utc>>,
     /// Only those accepted before that time.
+    #[serde(default, deserialize_with = "super::moment")]
     to: Option<DateTime<Utc>>,
     /// How many: 1 to 500, 50 unless told.
     #[serde(default)]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Extension;
+use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
@@ -80,41 +81,54 @@ pub(super) async fn notify(
     one(&shared, &claims.sub, &headers, &body).await
 }
 
+/// Does what may take long where other requests do not wait for it.
+async fn aside<T: Send + 'static>(
+    shared: &Shared,
+    book: &Book,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Problem> {
+    if book.is_costly() {
+        return shared.engine.follow(work).await;
+    }
+    Ok(work())
+}
+
 async fn one(
     shared: &Shared,
     subject: &str,
     headers: &HeaderMap,
-    body: &[u8],
+    body: &Bytes,
 ) -> Result<Response, Problem> {
     let header = idempotency::header(headers)?;
     let by_header = header.is_some();
     let book = shared.shelf.book().await?;
-    let asked = asked(shared, &book, subject, header, body)?;
+    let (own, rules, bytes) = (shared.clone(), book.clone(), body.clone());
+    let subject = subject.to_owned();
+    let work = move || asked(&own, &rules, &subject, header, &bytes);
+    let asked = aside(shared, &book, work).await??;
     let answers = accepted(shared, vec![asked], body.len()).await?;
     let answer = answers.into_iter().next().transpose();
     let answer = answer.map_err(|_| idempotency::reused(by_header))?;
     Ok((StatusCode::ACCEPTED, axum::Json(answer)).into_response())
 }
 
-async fn many(shared: &Shared, subject: &str, body: &[u8]) -> Result<Response, Problem> {
-    let items: Vec<&RawValue> = parse_json(body)?;
-    if items.len() > MAX_NOTIFICATIONS {
-        return Err(error::too_many());
-    }
+async fn many(shared: &Shared, subject: &str, body: &Bytes) -> Result<Response, Problem> {
     let book = shared.shelf.book().await?;
-    let mut results: Vec<NotifyResult> = Vec::with_capacity(items.len());
+    let (own, rules, bytes) = (shared.clone(), book.clone(), body.clone());
+    let subject = subject.to_owned();
+    let work = move || all_asked(&own, &rules, &subject, &bytes);
+    let all = aside(shared, &book, work).await??;
+    let mut results: Vec<NotifyResult> = Vec::with_capacity(all.len());
     let (mut places, mut good) = (vec![], vec![]);
-    for (place, item) in items.iter().enumerate() {
-        results.push(
-            match asked(shared, &book, subject, None, item.get().as_bytes()) {
-                Ok(asked) => {
-                    places.push(place);
-                    good.push(asked);
-                    NotifyResult::default()
-                }
-                Err(problem) => refused(&problem),
-            },
-        );
+    for (place, asked) in all.into_iter().enumerate() {
+        results.push(match asked {
+            Ok(asked) => {
+                places.push(place);
+                good.push(asked);
+                NotifyResult::default()
+            }
+            Err(problem) => refused(&problem),
+        });
     }
     let answers = accepted(shared, good, body.len()).await?;
     for (place, answer) in places.into_iter().zip(answers) {
@@ -122,6 +136,21 @@ async fn many(shared: &Shared, subject: &str, body: &[u8]) -> Result<Response, P
         results[place] = answer.map_or_else(reused, NotifyResult::from);
     }
     Ok(axum::Json(NotifyResults { results }).into_response())
+}
+
+fn all_asked(
+    shared: &Shared,
+    book: &Book,
+    subject: &str,
+    body: &[u8],
+) -> Result<Vec<Result<Asked, Problem>>, Problem> {
+    let items: Vec<&RawValue> = parse_json(body)?;
+    if items.len() > MAX_NOTIFICATIONS {
+        return Err(error::too_many());
+    }
+    let items = items.iter().map(|item| item.get().as_bytes());
+    let each = items.map(|item| asked(shared, book, subject, None, item));
+    Ok(each.collect())
 }
 
 fn refused(problem: &Problem) -> NotifyResult {
@@ -141,7 +170,9 @@ fn asked(
     let mut request = parse_object(body)?;
     let key = idempotency::key(subject, header, &mut request)?;
     let command = Command::try_from(request)?;
-    let branches = decide(&command, book, &shared.defaults, shared.clock.now())?;
+    let now = shared.clock.now();
+    let mut branches = decide(&command, book, &shared.defaults, now)?;
+    shared.failures.observe(&mut branches, now);
     let new = Notification::new(command, branches, &shared.clock);
     Ok(Asked { new, key })
 }

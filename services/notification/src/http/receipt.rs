@@ -95,6 +95,7 @@ async fn before(
             // As it was at first.
             let status = match delivery.status.as_str() {
                 "suppressed" => "suppressed",
+                "dead" if delivery.attempts == 0 => "dead",
                 _ => "pending",
             };
             if delivery.step == 0 {

@@ -1,10 +1,13 @@
 //! `POST /rules/test`: what would be said to whom when, and why not. Nothing is sent or counted.
 
+use std::sync::Arc;
+
 use axum::Json as Answer;
 use axum::extract::State;
 use chassis::Problem;
 use chassis::extract::Json;
 use chrono::{DateTime, Utc};
+use common::clock::Clock;
 use common::notification::{NotificationStatus, NotifyRequest};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -13,7 +16,7 @@ use uuid::Uuid;
 use super::{Shared, error};
 use crate::domain::book::Book;
 use crate::domain::command::Command;
-use crate::domain::decision::{Branch, Draft, decide};
+use crate::domain::decision::{Branch, Draft, decide_unless};
 use crate::domain::finding::Finding;
 use crate::domain::notification::Notification;
 use crate::domain::rule::{Rule, Spec};
@@ -34,6 +37,7 @@ pub(super) struct Trial {
     /// A rule that is not kept yet, which is tried alone; without it the rules that are followed.
     rule: Option<Spec>,
     /// When it would come; now unless told.
+    #[serde(default, deserialize_with = "super::moment")]
     at: Option<DateTime<Utc>>,
 }
 
@@ -58,7 +62,7 @@ pub(super) struct Verdict {
 pub(super) struct GateView {
     /// Whose.
     rule_id: Uuid,
-    /// `dedupe` or `throttle`.
+    /// `dedupe`, `throttle` or `total`.
     kind: &'static str,
     /// What is counted together.
     key: String,
@@ -89,7 +93,7 @@ pub(super) struct Preview {
     due_at: DateTime<Utc>,
     /// 0 for those told at once; later ones only where nobody acknowledges.
     step: i16,
-    /// `pending` or `suppressed`.
+    /// `pending`, `suppressed`, or `dead` where the rule fails.
     status: &'static str,
     /// Why not, or not yet.
     reason: Option<String>,
@@ -113,29 +117,36 @@ pub(super) struct SmsPreview {
         (status = 200, body = Verdict, description = "What would happen"),
         (status = 404, description = "`NOT_FOUND`: there is no such notification"),
         (status = 422,
-            description = "`NOTIFICATION_REQUIRED`, or a field that cannot be accepted"),
+            description = "`NOTIFICATION_REQUIRED`, `RULE_TOO_SLOW`, or a field that cannot be \
+                accepted"),
     ))]
 pub(super) async fn test(
     State(shared): State<Shared>,
     Json(trial): Json<Trial>,
 ) -> Result<Answer<Verdict>, Problem> {
     let command = command(&shared, trial.notification, trial.notification_id).await?;
-    let followed = shared.shelf.book().await?;
-    let book = match &trial.rule {
-        Some(spec) => {
-            let active = Spec {
-                active: true,
-                ..spec.clone()
-            };
-            let rule = Rule::new(shared.clock.new_id(), &active)?;
-            followed.with_only(rule)
-        }
-        None => Book::clone(&followed),
-    };
+    let book = shared.shelf.book().await?;
     let now = trial.at.unwrap_or_else(|| shared.clock.now());
-    let branches = decide(&command, &book, &shared.defaults, now)?;
-    let new = Notification::new(command, branches, &shared.clock);
-    verdict(&shared, new, now).await.map(Answer)
+    let (clock, defaults) = (shared.clock.clone(), shared.defaults.clone());
+    let decided = shared.engine.attempt(move |abandoned| {
+        let book = alone(trial.rule, book, &clock)?;
+        let branches = decide_unless(abandoned, &command, &book, &defaults, now)?;
+        Ok::<_, Problem>(Notification::new(command, branches, &clock))
+    });
+    verdict(&shared, decided.await??, now).await.map(Answer)
+}
+
+/// A book with that rule alone, where there is one.
+fn alone(rule: Option<Spec>, book: Arc<Book>, clock: &Clock) -> Result<Arc<Book>, Problem> {
+    let Some(spec) = rule else {
+        return Ok(book);
+    };
+    let active = Spec {
+        active: true,
+        ..spec
+    };
+    let rule = Rule::new(clock.new_id(), &active)?;
+    Ok(Arc::new(book.with_only(rule)))
 }
 
 async fn command(
@@ -175,8 +186,7 @@ async fn verdict(
             let (count, ends_at) = open.map_or((0, None), |(count, ends)| (count, Some(ends)));
             let shut = count >= gate.limit;
             if shut {
-                let reason = gate.reason(ends_at.unwrap_or(now));
-                new.close(place, gate.kind.outcome(), reason);
+                new.hold_back(place, gate, ends_at.unwrap_or(now));
             }
             views.push(GateView {
                 rule_id: gate.rule,
@@ -222,7 +232,7 @@ impl From<&Draft> for Preview {
             due_at: draft.due_at,
             step: draft.step,
             status: draft.status(),
-            reason: draft.reason.clone(),
+            reason: draft.failure.clone().or_else(|| draft.reason.clone()),
             sms: (channel == Channel::Sms).then(|| SmsPreview {
                 encoding: Encoding::of(&draft.text).as_str(),
                 segments: segments(&draft.text),

@@ -12,7 +12,8 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{Shared, error};
-use crate::domain::rule::{Rule as Followed, Spec};
+use crate::domain::book::Unfollowed;
+use crate::domain::rule::Spec;
 use crate::store::rule;
 
 /// Which page of rules to list.
@@ -37,6 +38,10 @@ pub(super) struct Rule {
     created_at: DateTime<Utc>,
     /// When it was changed last.
     updated_at: DateTime<Utc>,
+    /// When it was switched off because it failed again and again; a change switches it on again.
+    disabled_at: Option<DateTime<Utc>>,
+    /// Why it is not followed, where it cannot be.
+    disabled_reason: Option<String>,
     /// What it says.
     #[serde(flatten)]
     spec: Spec,
@@ -48,6 +53,8 @@ impl From<rule::Row> for Rule {
             id: row.id,
             created_at: row.created_at,
             updated_at: row.updated_at,
+            disabled_at: row.disabled_at,
+            disabled_reason: row.disabled_reason,
             spec: row.spec.0,
         }
     }
@@ -66,7 +73,8 @@ pub(super) async fn list(
 ) -> Result<Answer<Page<Rule>>, Problem> {
     let mut rows = rule::list(&shared.pool, asked.cursor, asked.limit.and_one()).await?;
     let next_cursor = asked.limit.cut(&mut rows, |row| row.id);
-    let data = rows.into_iter().map(Rule::from).collect();
+    let unfollowed = shared.shelf.unfollowed();
+    let data = rows.into_iter().map(|row| view(row, &unfollowed)).collect();
     Ok(Answer(Page { data, next_cursor }))
 }
 
@@ -85,7 +93,7 @@ pub(super) async fn create(
     Json(spec): Json<Spec>,
 ) -> Result<(StatusCode, Answer<Rule>), Problem> {
     let id = shared.clock.new_id();
-    Followed::new(id, &spec)?;
+    let spec = shared.engine.check(id, spec).await?;
     let row = rule::insert(&shared.pool, id, &spec, shared.clock.now()).await?;
     let row = row.ok_or_else(error::too_many_rules)?;
     shared.shelf.refresh().await?;
@@ -105,10 +113,20 @@ pub(super) async fn get(
 ) -> Result<Answer<Rule>, Problem> {
     let row = rule::get(&shared.pool, id).await?;
     let row = row.ok_or_else(error::no_such_rule)?;
-    Ok(Answer(row.into()))
+    Ok(Answer(view(row, &shared.shelf.unfollowed())))
 }
 
-/// Changes a rule.
+/// A rule as it is kept, with what was found where it was read to be followed.
+fn view(row: rule::Row, unfollowed: &[Unfollowed]) -> Rule {
+    let found = unfollowed.iter().find(|found| found.rule == row.id);
+    let found = found.map(|found| found.reason.clone());
+    Rule {
+        disabled_reason: row.disabled_reason.clone().or(found),
+        ..row.into()
+    }
+}
+
+/// Changes a rule. One that was switched off is followed again.
 #[utoipa::path(put, path = "/rules/{id}", tag = "rules", request_body = Spec,
     params(("id" = Uuid, Path, description = "The rule's id")),
     responses(
@@ -121,7 +139,7 @@ pub(super) async fn update(
     Path(id): Path<Uuid>,
     Json(spec): Json<Spec>,
 ) -> Result<Answer<Rule>, Problem> {
-    Followed::new(id, &spec)?;
+    let spec = shared.engine.check(id, spec).await?;
     let row = rule::update(&shared.pool, id, &spec, shared.clock.now()).await?;
     let row = row.ok_or_else(error::no_such_rule)?;
     shared.shelf.refresh().await?;

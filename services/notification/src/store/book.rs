@@ -1,10 +1,14 @@
 //! Rules and recipients, read whole.
 
+use std::sync::Arc;
+
+use chassis::panics::catch_panic;
 use sqlx::PgPool;
 use sqlx::types::Json;
 
 use super::StoreError;
-use crate::domain::book::Book;
+use super::rule::is_untouched;
+use crate::domain::book::{Book, Unfollowed};
 use crate::domain::recipient::{self, Recipient};
 use crate::domain::rule::{self, Rule};
 
@@ -19,18 +23,7 @@ pub async fn edition(pool: &PgPool) -> Result<i64, StoreError> {
 pub async fn read(pool: &PgPool) -> Result<(i64, Book), StoreError> {
     // Read first: a change in between is read again, never missed.
     let edition = edition(pool).await?;
-    let rows = sqlx::query!(
-        r#"select id, spec as "spec: Json<serde_json::Value>" from notification.rule order by id"#
-    );
-    let rules = rows.fetch_all(pool).await?.into_iter().filter_map(|row| {
-        let spec = serde_json::from_value::<rule::Spec>(row.spec.0).ok();
-        let rule = spec.and_then(|spec| Rule::new(row.id, &spec).ok());
-        if rule.is_none() {
-            tracing::error!(rule = %row.id, "this rule cannot be followed");
-        }
-        rule
-    });
-    let rules = rules.collect();
+    let (rules, unfollowed) = rules(pool).await?;
     let rows = sqlx::query!(
         r#"select id, spec as "spec: Json<serde_json::Value>"
          from notification.recipient order by id"#
@@ -46,5 +39,46 @@ pub async fn read(pool: &PgPool) -> Result<(i64, Book), StoreError> {
         }
         known
     });
-    Ok((edition, Book::new(rules, recipients.collect())))
+    let book = Book::new(rules, recipients.collect());
+    Ok((edition, book.with_unfollowed(unfollowed)))
+}
+
+/// The rules that can be followed, and why the others cannot.
+async fn rules(pool: &PgPool) -> Result<(Vec<Arc<Rule>>, Vec<Unfollowed>), StoreError> {
+    let rows = sqlx::query!(
+        r#"select id, spec as "spec: Json<serde_json::Value>", created_at, updated_at,
+             disabled_reason
+         from notification.rule order by id"#
+    );
+    let (mut rules, mut unfollowed) = (vec![], vec![]);
+    for row in rows.fetch_all(pool).await? {
+        let untouched = is_untouched(row.id, row.created_at, row.updated_at);
+        let spec = if untouched {
+            Ok(rule::Spec::visitors())
+        } else {
+            serde_json::from_value(row.spec.0).map_err(|error| error.to_string())
+        };
+        let is_disabled = row.disabled_reason.is_some();
+        let made = spec.and_then(|spec: rule::Spec| {
+            let active = spec.active && !is_disabled;
+            let made = catch_panic(|| Rule::new(row.id, &rule::Spec { active, ..spec }));
+            made.map_err(|panic| panic.to_string())?
+                .map_err(|error| error.to_string())
+        });
+        let reason = match made {
+            Ok(rule) => {
+                rules.push(rule);
+                row.disabled_reason
+            }
+            Err(error) => {
+                tracing::error!(rule = %row.id, error, "this rule cannot be followed");
+                Some(format!("it cannot be followed: {error}"))
+            }
+        };
+        unfollowed.extend(reason.map(|reason| Unfollowed {
+            rule: row.id,
+            reason,
+        }));
+    }
+    Ok((rules, unfollowed))
 }

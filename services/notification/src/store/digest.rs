@@ -9,7 +9,9 @@ use super::{StoreError, notification};
 use crate::domain::notification::Notification;
 
 /// The most digests that are told in one transaction.
-const AT_ONCE: i64 = 20;
+pub const AT_ONCE: i64 = 20;
+/// A digest that cannot be told now is tried again after this time.
+const PUT_OFF: TimeDelta = TimeDelta::minutes(5);
 /// The texts of the first so many are told.
 const TEXTS: i64 = 5;
 
@@ -28,23 +30,28 @@ pub struct Due {
     pub texts: Vec<String>,
     /// The first of them.
     pub first: notification::Row,
+    /// Since when a throttle held them back, where one did.
+    pub held_back_since: Option<DateTime<Utc>>,
 }
 
-/// Stores what `tell` makes of digests that are due at `now`, and closes them; returns how many.
+/// Stores what `tell` makes of at most `limit` digests that are due at `now`, and closes them;
+/// returns how many there were. Those that it makes nothing of are put off.
 pub async fn close(
     pool: &PgPool,
     now: DateTime<Utc>,
-    tell: impl Fn(Due) -> Notification,
+    limit: i64,
+    tell: impl Fn(Due) -> Option<Notification>,
 ) -> Result<usize, StoreError> {
     let mut transaction = pool.begin().await?;
     let open = sqlx::query!(
-        "select id, rule_id, opened_at, due_at from notification.digest
+        "select id, rule_id, opened_at, due_at, held_back from notification.digest
          where due_at <= $1 order by due_at limit $2 for update skip locked",
         now,
-        AT_ONCE,
+        limit,
     );
     let open = open.fetch_all(&mut *transaction).await?;
     let mut told = Vec::with_capacity(open.len());
+    let mut put_off = vec![];
     for row in &open {
         let found = gathered(&mut transaction, row.id).await?;
         let Some((count, texts, first)) = found else {
@@ -57,19 +64,47 @@ pub async fn close(
             count,
             texts,
             first,
+            held_back_since: row.held_back.then_some(row.opened_at),
         });
-        told.push(Asked { new, key: None });
+        match new {
+            Some(new) => told.push(Asked { new, key: None }),
+            None => put_off.push(row.id),
+        }
     }
     if !told.is_empty() {
         let all: Vec<_> = told.iter().collect();
         insert(&mut *transaction, &all, now).await?;
     }
-    let ids: Vec<_> = open.iter().map(|row| row.id).collect();
+    if !put_off.is_empty() {
+        sqlx::query!(
+            "update notification.digest set due_at = $2 where id = any($1)",
+            &put_off,
+            now + PUT_OFF,
+        )
+        .execute(&mut *transaction)
+        .await?;
+    }
+    let ids = open.iter().map(|row| row.id);
+    let ids: Vec<_> = ids.filter(|id| !put_off.contains(id)).collect();
     sqlx::query!("delete from notification.digest where id = any($1)", &ids)
         .execute(&mut *transaction)
         .await?;
     transaction.commit().await?;
     Ok(open.len())
+}
+
+/// Puts off the digest that has been due for longest.
+pub async fn put_off_first(pool: &PgPool, now: DateTime<Utc>) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update notification.digest set due_at = $2 where id = (
+             select id from notification.digest
+             where due_at <= $1 order by due_at limit 1 for update skip locked)",
+        now,
+        now + PUT_OFF,
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
 }
 
 async fn gathered(

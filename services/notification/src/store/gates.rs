@@ -25,7 +25,8 @@ pub(super) async fn pass(
         let mut waiting: BTreeMap<(Uuid, String), Vec<Place>> = BTreeMap::new();
         for (at, notification) in all.iter().enumerate() {
             for (branch, open) in notification.branches.iter().enumerate() {
-                let shut = open.drafts.is_empty() && open.gather.is_none();
+                let gather = open.gather.as_ref();
+                let shut = gather.map_or(open.drafts.is_empty(), |g| g.held_back.is_some());
                 let gate = open.gates.iter().find(|gate| gate.kind == kind);
                 if let Some(gate) = gate.filter(|_| !shut) {
                     let key = (gate.rule, gate.key.clone());
@@ -38,7 +39,7 @@ pub(super) async fn pass(
             let numbers = counted.before..;
             for (number, (at, branch, gate)) in numbers.zip(counted.places) {
                 if number >= gate.limit {
-                    all[at].close(branch, kind.outcome(), gate.reason(counted.ends_at));
+                    all[at].hold_back(branch, &gate, counted.ends_at);
                 }
             }
         }
@@ -133,16 +134,17 @@ pub(super) async fn gather(
     let mut wanted = BTreeMap::new();
     let branches = all.iter().flat_map(|one| &one.branches);
     for gather in branches.filter_map(|branch| branch.gather.as_ref()) {
-        wanted.insert((gather.rule, gather.key.clone()), now + gather.length);
+        let digest = (now + gather.length, gather.held_back.is_some());
+        wanted.insert((gather.rule, gather.key.clone()), digest);
     }
     if wanted.is_empty() {
         return Ok(());
     }
     let rows = sqlx::query!(
-        "insert into notification.digest as d (id, rule_id, key, opened_at, due_at)
-         select id, rule_id, key, $4, due_at
-         from unnest($1::uuid[], $2::uuid[], $3::text[], $5::timestamptz[])
-             as new (id, rule_id, key, due_at) order by rule_id, key
+        "insert into notification.digest as d (id, rule_id, key, opened_at, due_at, held_back)
+         select id, rule_id, key, $4, due_at, held_back
+         from unnest($1::uuid[], $2::uuid[], $3::text[], $5::timestamptz[], $6::bool[])
+             as new (id, rule_id, key, due_at, held_back) order by rule_id, key
          on conflict on constraint digest_open_once do update set key = excluded.key
          returning id, rule_id, key, due_at",
         &wanted.keys().map(|_| clock.new_id()).collect::<Vec<_>>(),
@@ -152,7 +154,8 @@ pub(super) async fn gather(
             .map(|(_, key)| key.clone())
             .collect::<Vec<_>>(),
         now,
-        &wanted.values().copied().collect::<Vec<_>>(),
+        &wanted.values().map(|(due, _)| *due).collect::<Vec<_>>(),
+        &wanted.values().map(|(_, held)| *held).collect::<Vec<_>>(),
     );
     let rows = rows.fetch_all(connection).await?.into_iter();
     let open: HashMap<_, _> = rows
@@ -165,7 +168,11 @@ pub(super) async fn gather(
         if let Some((id, due_at)) = open.get(&(gather.rule, gather.key.clone())) {
             gather.digest = Some(*id);
             let due = due_at.to_rfc3339_opts(SecondsFormat::Secs, true);
-            let detail = format!("told together with others at {due}, as notification {id}");
+            let told = format!("told together with others at {due}, as notification {id}");
+            let detail = match &gather.held_back {
+                Some(reason) => format!("{reason}; {told}"),
+                None => told,
+            };
             if let Some(finding) = &mut branch.finding {
                 finding.detail = Some(detail);
             }

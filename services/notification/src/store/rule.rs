@@ -20,29 +20,70 @@ pub struct Row {
     pub created_at: DateTime<Utc>,
     /// When it was changed last.
     pub updated_at: DateTime<Utc>,
+    /// When it was switched off because it failed.
+    pub disabled_at: Option<DateTime<Utc>>,
+    /// Why.
+    pub disabled_reason: Option<String>,
+}
+
+/// The rule that is there from the beginning.
+const VISITORS: Uuid = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001);
+
+/// Whether it is the rule that is there from the beginning, as it was: then it says what this
+/// version wants it to say. It is not written down so, as an older version, which may still run
+/// beside this one, could not read it.
+pub(super) fn is_untouched(id: Uuid, created_at: DateTime<Utc>, updated_at: DateTime<Utc>) -> bool {
+    id == VISITORS && created_at == updated_at
+}
+
+impl Row {
+    fn current(self) -> Self {
+        if is_untouched(self.id, self.created_at, self.updated_at) {
+            let spec = Json(Spec::visitors());
+            return Self { spec, ..self };
+        }
+        self
+    }
+}
+
+/// A rule as it is kept: without what older versions do not know, where it is not used.
+fn kept(spec: &Spec) -> Json<serde_json::Value> {
+    let mut kept = serde_json::to_value(spec).unwrap_or_default();
+    if let (Some(throttle), Some(fields)) = (&spec.throttle, kept["throttle"].as_object_mut()) {
+        if throttle.total.is_none() {
+            fields.remove("total");
+        }
+        if !throttle.notice {
+            fields.remove("notice");
+        }
+    }
+    Json(kept)
 }
 
 /// At most `limit` rules older than `before`, the newest first.
 pub async fn list(pool: &PgPool, before: Option<Uuid>, limit: i64) -> Result<Vec<Row>, StoreError> {
     let rows = sqlx::query_as!(
         Row,
-        r#"select id, spec as "spec: Json<Spec>", created_at, updated_at
+        r#"select id, spec as "spec: Json<Spec>", created_at, updated_at, disabled_at,
+             disabled_reason
          from notification.rule where id < $1 order by id desc limit $2"#,
         before.unwrap_or(Uuid::max()),
         limit,
     );
-    Ok(rows.fetch_all(pool).await?)
+    let rows = rows.fetch_all(pool).await?.into_iter();
+    Ok(rows.map(Row::current).collect())
 }
 
 /// One rule.
 pub async fn get(pool: &PgPool, id: Uuid) -> Result<Option<Row>, StoreError> {
     let row = sqlx::query_as!(
         Row,
-        r#"select id, spec as "spec: Json<Spec>", created_at, updated_at
+        r#"select id, spec as "spec: Json<Spec>", created_at, updated_at, disabled_at,
+             disabled_reason
          from notification.rule where id = $1"#,
         id,
     );
-    Ok(row.fetch_optional(pool).await?)
+    Ok(row.fetch_optional(pool).await?.map(Row::current))
 }
 
 /// Keeps a new rule; `None` where there are as many as there may be.
@@ -56,16 +97,17 @@ pub async fn insert(
         Row,
         r#"insert into notification.rule (id, spec, created_at, updated_at)
          select $1, $2, $3, $3 where (select count(*) from notification.rule) < $4
-         returning id, spec as "spec: Json<Spec>", created_at, updated_at"#,
+         returning id, spec as "spec: Json<Spec>", created_at, updated_at, disabled_at,
+             disabled_reason"#,
         id,
-        Json(spec) as _,
+        kept(spec) as _,
         now,
         RULES,
     );
     Ok(row.fetch_optional(pool).await?)
 }
 
-/// Changes a rule, where there is one.
+/// Changes a rule, where there is one; it is followed again where it was switched off.
 pub async fn update(
     pool: &PgPool,
     id: Uuid,
@@ -74,13 +116,36 @@ pub async fn update(
 ) -> Result<Option<Row>, StoreError> {
     let row = sqlx::query_as!(
         Row,
-        r#"update notification.rule set spec = $2, updated_at = $3 where id = $1
-         returning id, spec as "spec: Json<Spec>", created_at, updated_at"#,
+        r#"update notification.rule
+         set spec = $2, updated_at = greatest($3, created_at + interval '1 microsecond'),
+             disabled_at = null, disabled_reason = null
+         where id = $1
+         returning id, spec as "spec: Json<Spec>", created_at, updated_at, disabled_at,
+             disabled_reason"#,
         id,
-        Json(spec) as _,
+        kept(spec) as _,
         now,
     );
     Ok(row.fetch_optional(pool).await?)
+}
+
+/// Switches a rule off that was not changed since then; whether there was one.
+pub async fn switch_off(
+    pool: &PgPool,
+    id: Uuid,
+    reason: &str,
+    since: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        "update notification.rule set disabled_at = $4, disabled_reason = $2
+         where id = $1 and disabled_at is null and updated_at <= $3",
+        id,
+        reason,
+        since,
+        now,
+    );
+    Ok(done.execute(pool).await?.rows_affected() > 0)
 }
 
 /// Deletes a rule; whether there was one.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::gather::{self, Gatherer, Line, NotBrought};
+use chassis::panics::catch_panics;
 use common::clock::Clock;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -79,7 +80,10 @@ impl Writer {
     /// Accepts what several jobs ask, whose sizes are given; one answer a job. Data that the
     /// database refuses cost only the job that brought them.
     async fn accept(&self, mut asked: Vec<Asked>, sizes: &[usize]) -> Vec<Answer> {
-        let accepting = accept(&self.lane, &mut asked, &self.clock);
+        let accepting = async {
+            let accepted = catch_panics(accept(&self.lane, &mut asked, &self.clock)).await;
+            accepted.unwrap_or(Err(StoreError::Panicked))
+        };
         let accepted = tokio::time::timeout(PATIENCE, accepting).await;
         match accepted.unwrap_or(Err(StoreError::Silent)) {
             Ok(all) => {
@@ -87,7 +91,7 @@ impl Writer {
                 let of_job = |size: &usize| Ok(all.by_ref().take(*size).collect());
                 sizes.iter().map(of_job).collect()
             }
-            Err(error) if error.is_refusal() && sizes.len() > 1 => {
+            Err(error) if error.is_from_data() && sizes.len() > 1 => {
                 let (left, right) = sizes.split_at(sizes.len() / 2);
                 let others = asked.split_off(left.iter().sum());
                 let mut answers = Box::pin(self.accept(asked, left)).await;

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use chassis::panics::{catch_panic, catch_panics};
 use common::clock::Clock;
 use serde_json::{Map, json};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use super::reader::Shelf;
+use super::rule_failures::RuleFailures;
 use super::wake::Wake;
 use crate::domain::book::Book;
 use crate::domain::command::Command;
@@ -28,6 +30,8 @@ pub struct Digests {
     pub shelf: Shelf,
     /// Whom to tell where nobody else is named.
     pub defaults: Arc<Defaults>,
+    /// Counts rules that fail.
+    pub failures: RuleFailures,
     /// Wakes the workers that send.
     pub wake: Wake,
 }
@@ -36,22 +40,49 @@ impl Digests {
     /// Runs until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            match self.close().await {
-                Ok(0) => {}
-                Ok(_) => {
+            match catch_panics(self.close()).await {
+                Ok(Ok(0)) => {}
+                Ok(Ok(_)) => {
                     self.wake.wake_all();
                     continue;
                 }
-                Err(error) => tracing::warn!(%error, "no digest told"),
+                Ok(Err(error)) => tracing::warn!(%error, "no digest told"),
+                Err(panic) => tracing::error!(%panic, "no digest told"),
             }
             // The scheduler tells again of what could not be told.
             stop.run_until_cancelled(self.wake.digest_due()).await;
         }
     }
 
+    /// Tells digests that are due. One that the database refuses, or that cannot be made a message,
+    /// does not hold up the others.
     async fn close(&self) -> Result<usize, StoreError> {
         let book = self.shelf.book().await?;
-        digest::close(&self.pool, self.clock.now(), |due| self.tell(&book, due)).await
+        let now = self.clock.now();
+        let close = async |limit| {
+            let tell = |due| self.try_tell(&book, due);
+            digest::close(&self.pool, now, limit, tell).await
+        };
+        let closed = close(digest::AT_ONCE).await;
+        if !closed.as_ref().is_err_and(StoreError::is_refusal) {
+            return closed;
+        }
+        let closed = close(1).await;
+        if let Err(error) = &closed
+            && error.is_refusal()
+        {
+            tracing::error!(%error, "a digest is refused, and put off");
+            digest::put_off_first(&self.pool, now).await?;
+            return Ok(1);
+        }
+        closed
+    }
+
+    fn try_tell(&self, book: &Book, due: Due) -> Option<Notification> {
+        let id = due.id;
+        let told = catch_panic(|| self.tell(book, due));
+        told.inspect_err(|panic| tracing::error!(%panic, digest = %id, "a digest is put off"))
+            .ok()
     }
 
     fn tell(&self, book: &Book, due: Due) -> Notification {
@@ -66,16 +97,20 @@ impl Digests {
             to: vec![],
         };
         let window = in_words(due.length);
+        let since = due.held_back_since;
+        let since = since.map(|since| since.format("%H:%M UTC").to_string());
         let digest = Digest {
             count: due.count,
             texts: &due.texts,
             window: &window,
+            since: since.as_deref(),
         };
         let now = self.clock.now();
         let rule = book.rule(due.rule).filter(|rule| rule.active);
         let say =
             |rule: &Arc<_>| decision::digest(rule, &command, digest, book, &self.defaults, now);
-        let branches: Vec<_> = rule.map(say).into_iter().collect();
+        let mut branches: Vec<_> = rule.map(say).into_iter().collect();
+        self.failures.observe(&mut branches, now);
         let new = Notification::new(command, branches, &self.clock);
         Notification { id: due.id, ..new }
     }

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chassis::panics::{catch_panic, catch_panics};
+use chrono::{DateTime, Utc};
 use common::clock::Clock;
 use sqlx::PgPool;
 use tokio::task::{JoinError, JoinSet};
@@ -15,7 +17,7 @@ use super::POLL;
 use super::limiter::Limiter;
 use super::sender::Sender;
 use super::wake::Wake;
-use crate::domain::attempt::{Attempted, Claimed, HeldBack, Next, Outcome};
+use crate::domain::attempt::{Answer, Attempted, Claimed, HeldBack, Next, Outcome};
 use crate::domain::backoff::Jitter;
 use crate::domain::pace::{Flow, Pace};
 use crate::domain::target::Channel;
@@ -44,6 +46,9 @@ pub struct Dispatcher {
     /// Spreads what failed together.
     pub jitter: Jitter,
 }
+
+/// What is kept of an answer that the database refuses.
+const REFUSED: &str = "the answer cannot be kept";
 
 type Sending = JoinSet<Result<Attempted, HeldBack>>;
 
@@ -118,13 +123,23 @@ impl Dispatcher {
 
     async fn claim(&self, limit: usize) -> Vec<Claimed> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let claimed = queue::claim(&self.pool, self.channel, self.clock.now(), limit).await;
-        let mut claimed = claimed.unwrap_or_else(|error| {
-            tracing::warn!(%error, "nothing claimed");
-            vec![]
-        });
-        self.limiter.mark(&mut claimed).await;
-        claimed
+        let claiming = async {
+            let now = self.clock.now();
+            let mut claimed = queue::claim(&self.pool, self.channel, now, limit).await?;
+            self.limiter.mark(&mut claimed).await;
+            Ok::<_, StoreError>(claimed)
+        };
+        match catch_panics(claiming).await {
+            Ok(Ok(claimed)) => claimed,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "nothing claimed");
+                vec![]
+            }
+            Err(panic) => {
+                tracing::error!(%panic, "nothing claimed");
+                vec![]
+            }
+        }
     }
 
     /// Waits for others that end soon.
@@ -147,7 +162,9 @@ impl Dispatcher {
             Ok(Ok(attempted)) => {
                 tell(&attempted);
                 let providers = i32::try_from(self.sender.providers.len()).unwrap_or(i32::MAX);
-                let next = attempted.next(providers, self.clock.now(), (self.jitter)());
+                let (now, jitter) = (self.clock.now(), (self.jitter)());
+                let next = catch_panic(|| attempted.next(providers, now, jitter));
+                let next = next.unwrap_or(Next::Dead);
                 done.settled.push(Settled { attempted, next });
             }
             Ok(Err(held_back)) => done.held_back.push(held_back),
@@ -158,11 +175,13 @@ impl Dispatcher {
 
     /// Records what is done; what cannot be recorded stays for the next time.
     async fn record(&self, done: &mut Done) -> bool {
-        let recorded = self.try_record(done).await;
-        if let Err(error) = &recorded {
-            tracing::warn!(%error, "outcomes not recorded yet");
+        let recorded = catch_panics(self.try_record(done)).await;
+        match recorded {
+            Ok(Ok(())) => return true,
+            Ok(Err(error)) => tracing::warn!(%error, "outcomes not recorded yet"),
+            Err(panic) => tracing::error!(%panic, "outcomes not recorded yet"),
         }
-        recorded.is_ok()
+        false
     }
 
     async fn try_record(&self, done: &mut Done) -> Result<(), StoreError> {
@@ -175,7 +194,7 @@ impl Dispatcher {
             return Ok(());
         }
         let now = self.clock.now();
-        queue::settle(&self.pool, &done.settled, now).await?;
+        self.settle_each(&mut done.settled, now).await?;
         self.clean_up(&done.settled).await;
         // What is due at once was not so when the next one was claimed.
         let at_once = |settled: &Settled| matches!(settled.next, Next::Again(at) if at <= now);
@@ -195,6 +214,33 @@ impl Dispatcher {
 }
 
 impl Dispatcher {
+    /// Records outcomes. One that the database refuses is recorded as a failure in words of our
+    /// own, so that it does not hold up the others.
+    async fn settle_each(
+        &self,
+        settled: &mut [Settled],
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        match queue::settle(&self.pool, settled, now).await {
+            Err(error) if error.is_refusal() => match settled {
+                [] => Ok(()),
+                [one] => {
+                    let delivery = one.attempted.delivery.id;
+                    tracing::error!(%error, %delivery, "an outcome is refused");
+                    let refused = Answer::plain(one.attempted.answer.outcome, Some(REFUSED));
+                    one.attempted.answer = refused;
+                    queue::settle(&self.pool, settled, now).await
+                }
+                many => {
+                    let (first, second) = many.split_at_mut(many.len() / 2);
+                    Box::pin(self.settle_each(first, now)).await?;
+                    Box::pin(self.settle_each(second, now)).await
+                }
+            },
+            recorded => recorded,
+        }
+    }
+
     /// Ends what is gone for good: a webhook that wants no more is disabled, a browser forgotten,
     /// any other address suppressed.
     async fn clean_up(&self, done: &[Settled]) {

@@ -1,20 +1,11 @@
 //! Keeps deliveries back that are over a day's limit, and tells each limit once.
 
-use std::sync::Arc;
-
 use common::clock::Clock;
-use common::notification::Priority;
-use serde_json::Map;
 use sqlx::PgPool;
 
-use super::reader::Shelf;
-use super::wake::Wake;
+use super::notices::Notices;
 use crate::domain::attempt::Claimed;
-use crate::domain::command::Command;
-use crate::domain::decision::{Defaults, decide};
 use crate::domain::limit::{Limits, Over, REACHED};
-use crate::domain::notification::Notification;
-use crate::store::accept::{Asked, accept};
 use crate::store::{StoreError, spent};
 
 /// Counts what is sent.
@@ -26,12 +17,8 @@ pub struct Limiter {
     pub pool: PgPool,
     /// What time it is.
     pub clock: Clock,
-    /// Rules and recipients.
-    pub shelf: Shelf,
-    /// Who is told of a limit.
-    pub defaults: Arc<Defaults>,
-    /// Wakes the workers that send.
-    pub wake: Wake,
+    /// Tells of a limit.
+    pub notices: Notices,
 }
 
 impl Limiter {
@@ -65,29 +52,10 @@ impl Limiter {
         Ok(batch.over(&counts))
     }
 
-    /// Says it once, to whom nobody else is named, and by no rule.
+    /// Says it once.
     async fn tell(&self, limit: &str) -> Result<(), StoreError> {
         tracing::warn!(limit, "no more is sent today");
         let message = format!("{limit}; no more is sent today, and nothing more is said about it");
-        let command = Command {
-            event: REACHED.into(),
-            title: None,
-            message: Some(message),
-            data: Map::new(),
-            priority: Priority::Urgent,
-            dedupe_key: None,
-            channels: vec![],
-            to: vec![],
-        };
-        let book = self.shelf.book().await?;
-        // A message without recipients goes to the default one, which there always is.
-        let Ok(branches) = decide(&command, &book, &self.defaults, self.clock.now()) else {
-            return Ok(());
-        };
-        let new = Notification::new(command, branches, &self.clock);
-        let mut asked = [Asked { new, key: None }];
-        accept(&self.pool, &mut asked, &self.clock).await?;
-        self.wake.wake(self.defaults.target().channel());
-        Ok(())
+        self.notices.send(REACHED, message).await
     }
 }

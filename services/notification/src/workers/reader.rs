@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sqlx::PgPool;
 use tokio::sync::watch;
 
-use crate::domain::book::Book;
+use crate::domain::book::{Book, Unfollowed};
 use crate::store::{StoreError, book};
 
 /// The book as it was read last.
@@ -34,6 +34,12 @@ impl Shelf {
             self.refresh().await?;
         }
         Ok(self.book.borrow().clone())
+    }
+
+    /// Rules that should be followed and are not, as they were read last.
+    #[must_use]
+    pub fn unfollowed(&self) -> Vec<Unfollowed> {
+        self.book.borrow().unfollowed().to_vec()
     }
 
     /// Reads the book again.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use chassis::panics::catch_panics;
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
 use sqlx::PgPool;
@@ -10,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::reader::Shelf;
 use super::wake::Wake;
+use crate::store::StoreError;
 use crate::store::schedule::{self, Schedule};
 
 /// How often it is looked for what other processes have left: deliveries that become due, digests,
@@ -35,16 +37,14 @@ impl Scheduler {
     pub async fn run(self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let now = self.clock.now();
-            let wait = match schedule::look(&self.pool).await {
-                Ok(schedule) => {
-                    self.wake_up(&schedule, now);
-                    if let Err(error) = self.shelf.follow(schedule.edition).await {
-                        tracing::warn!(%error, "the rules cannot be read");
-                    }
-                    until_next(&schedule, now)
+            let wait = match catch_panics(self.look(now)).await {
+                Ok(Ok(wait)) => wait,
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "the queue or the rules cannot be read");
+                    POLL
                 }
-                Err(error) => {
-                    tracing::warn!(%error, "the queue cannot be read");
+                Err(panic) => {
+                    tracing::error!(%panic, "the queue or the rules cannot be read");
                     POLL
                 }
             };
@@ -58,6 +58,14 @@ impl Scheduler {
             };
             stop.run_until_cancelled(waited).await;
         }
+    }
+
+    /// Returns how long nothing more becomes due.
+    async fn look(&self, now: DateTime<Utc>) -> Result<Duration, StoreError> {
+        let schedule = schedule::look(&self.pool).await?;
+        self.wake_up(&schedule, now);
+        self.shelf.follow(schedule.edition).await?;
+        Ok(until_next(&schedule, now))
     }
 
     fn wake_up(&self, schedule: &Schedule, now: DateTime<Utc>) {

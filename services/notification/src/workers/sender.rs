@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use chassis::panics::catch_panics;
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
 use sqlx::PgPool;
@@ -56,21 +57,17 @@ impl Sender {
         }
     }
 
-    /// Tries once. What is held back was not tried.
+    /// Tries once. What is held back was not tried. Where it panics nobody knows whether the
+    /// message went out, as where a provider says nothing.
     pub async fn attempt(self: Arc<Self>, delivery: Claimed) -> Result<Attempted, HeldBack> {
         let started_at = self.clock.now();
         let started = Instant::now();
-        let (provider, answer) = match self.found(&delivery).await {
-            Some(found) => found,
-            None => match self.suppressed(&delivery) {
-                Some(suppressed) => suppressed,
-                None => self.send(&delivery).await.map_err(|until| HeldBack {
-                    id: delivery.id,
-                    number: delivery.number,
-                    until,
-                })?,
-            },
-        };
+        let told = catch_panics(self.answer(&delivery)).await;
+        let (provider, answer) = told.unwrap_or_else(|panic| {
+            tracing::error!(%panic, delivery = %delivery.id, "an attempt broke off");
+            let broken = Answer::plain(Outcome::Unknown, Some("the attempt broke off"));
+            Ok((&*self.providers[0].provider, broken))
+        })?;
         Ok(Attempted {
             started_at,
             latency_ms: i32::try_from(started.elapsed().as_millis()).unwrap_or(i32::MAX),
@@ -78,6 +75,20 @@ impl Sender {
             doubt: provider.doubt(),
             delivery,
             answer,
+        })
+    }
+
+    async fn answer(&self, delivery: &Claimed) -> Result<Told<'_>, HeldBack> {
+        if let Some(found) = self.found(delivery).await {
+            return Ok(found);
+        }
+        if let Some(suppressed) = self.suppressed(delivery) {
+            return Ok(suppressed);
+        }
+        self.send(delivery).await.map_err(|until| HeldBack {
+            id: delivery.id,
+            number: delivery.number,
+            until,
         })
     }
 
@@ -138,5 +149,61 @@ impl Sender {
             }
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use futures::future::BoxFuture;
+    use sqlx::postgres::PgPoolOptions;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::attempt::Next;
+    use crate::domain::target::Target;
+
+    struct Broken;
+
+    impl Provider for Broken {
+        fn name(&self) -> &'static str {
+            "broken"
+        }
+
+        fn send<'a>(&'a self, _: &'a Claimed) -> BoxFuture<'a, Answer> {
+            async { panic!("a bug") }.boxed()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_provider_that_panics_leaves_the_message_in_doubt() {
+        let pool = PgPoolOptions::new().connect_lazy("postgres://nobody");
+        let provider: Arc<dyn Provider> = Arc::new(Broken);
+        let now = DateTime::UNIX_EPOCH;
+        let sender = Arc::new(Sender {
+            providers: vec![provider.into()],
+            pool: pool.unwrap(),
+            clock: Clock::by_hand(now),
+        });
+        let delivery = Claimed {
+            id: Uuid::nil(),
+            target: Target::log(),
+            notification: Uuid::nil(),
+            event: "e".into(),
+            title: None,
+            body: "hello".into(),
+            html: None,
+            data: None,
+            endpoint: None,
+            created_at: now,
+            provider: None,
+            suppressed: None,
+            number: 1,
+            tries: 1,
+            unknown_since: None,
+        };
+        let attempted = sender.attempt(delivery).await.unwrap();
+        assert_eq!(attempted.answer.outcome, Outcome::Unknown);
+        assert_eq!(attempted.next(1, now, 0.0), Next::Unknown);
     }
 }

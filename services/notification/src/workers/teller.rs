@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chassis::panics::catch_panics;
 use common::clock::Clock;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -33,7 +34,12 @@ impl Teller {
     pub async fn run(self, stop: CancellationToken) {
         let mut wake = self.wake.subscribe(self.channel);
         while !stop.is_cancelled() {
-            if self.tell().await {
+            let told = catch_panics(self.tell()).await;
+            let more = told.unwrap_or_else(|panic| {
+                tracing::error!(%panic, "nothing told");
+                false
+            });
+            if more {
                 continue;
             }
             tokio::select! {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chassis::panics::catch_panics;
 use chrono::TimeDelta;
 use common::clock::Clock;
 use sqlx::PgPool;
@@ -26,8 +27,8 @@ pub struct Upkeep {
     pub lane: PgPool,
     /// What time it is.
     pub clock: Clock,
-    /// How long notifications are kept; for ever without it.
-    pub kept: Option<TimeDelta>,
+    /// How long notifications are kept.
+    pub kept: TimeDelta,
     /// Seals secrets that were kept before there was a key.
     pub vault: Arc<Vault>,
 }
@@ -38,18 +39,7 @@ impl Upkeep {
         let mut round = 0;
         loop {
             let now = self.clock.now();
-            let done = async {
-                receipt::tell_failures(&self.pool).await?;
-                if round % ROUNDS == 0 {
-                    once(&self.pool, &self.clock).await?;
-                    self.forget(&stop).await?;
-                    endpoint::seal(&self.pool, &self.vault).await?;
-                }
-                Ok::<_, StoreError>(())
-            };
-            if let Err(error) = done.await {
-                tracing::warn!(%error, "upkeep failed");
-            }
+            self.round(round, &stop).await;
             tokio::select! {
                 () = tokio::time::sleep(RECEIPTS_EVERY) => round += 1,
                 () = self.clock.moved(now) => round = 0,
@@ -58,12 +48,29 @@ impl Upkeep {
         }
     }
 
+    /// Does each of its jobs, whatever became of the others.
+    async fn round(&self, round: u32, stop: &CancellationToken) {
+        let (pool, now) = (&self.pool, self.clock.now());
+        job("failures", receipt::tell_failures(pool)).await;
+        if !round.is_multiple_of(ROUNDS) {
+            return;
+        }
+        job("old keys", idempotency_key::delete_old(pool, now)).await;
+        job("old tallies", gates::delete_old(pool, now)).await;
+        job("old counts of limits", spent::delete_old(pool, now)).await;
+        job(
+            "open receipts",
+            receipt::give_up(pool, now - TimeDelta::days(1)),
+        )
+        .await;
+        job("gauges", gauges(pool)).await;
+        job("old notifications", self.forget(stop)).await;
+        job("secrets", endpoint::seal(pool, &self.vault)).await;
+    }
+
     /// Deletes what is older than it is kept, in parts, as long as there are whole ones.
     async fn forget(&self, stop: &CancellationToken) -> Result<(), StoreError> {
-        let Some(kept) = self.kept else {
-            return Ok(());
-        };
-        let before = self.clock.now() - kept;
+        let before = self.clock.now() - self.kept;
         let most = u64::try_from(retention::AT_ONCE).unwrap_or(u64::MAX);
         while retention::delete_old(&self.lane, before).await? == most && !stop.is_cancelled() {}
         retention::delete_old_receipts(&self.lane, before).await?;
@@ -71,14 +78,17 @@ impl Upkeep {
     }
 }
 
-async fn once(pool: &PgPool, clock: &Clock) -> Result<(), StoreError> {
-    let now = clock.now();
-    idempotency_key::delete_old(pool, now).await?;
-    gates::delete_old(pool, now).await?;
-    spent::delete_old(pool, now).await?;
-    receipt::give_up(pool, now - TimeDelta::days(1)).await?;
+/// Does one job; the others go on where it fails.
+async fn job<T>(what: &str, job: impl Future<Output = Result<T, StoreError>>) {
+    match catch_panics(job).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => tracing::warn!(%error, what, "upkeep failed"),
+        Err(panic) => tracing::error!(%panic, what, "upkeep failed"),
+    }
+}
+
+async fn gauges(pool: &PgPool) -> Result<(), StoreError> {
     let dead = dead_letter::count(pool).await?;
-    #[expect(clippy::cast_precision_loss, reason = "a gauge needs no more")]
     metrics::gauge!("notification_dead_letters").set(dead as f64);
     Ok(())
 }

@@ -190,7 +190,8 @@ async fn slack_and_discord_speak_their_own_formats(pool: PgPool) {
     until(async || (played.calls().len() == 8).then_some(())).await;
     assert_eq!(
         played.last().json(),
-        json!({"text": "T\na &lt;b&gt; &amp; c"})
+        json!({"text": "T\na &lt;b&gt; &amp; c", "mrkdwn": false,
+            "unfurl_links": false, "unfurl_media": false})
     );
 
     let discord = format!("discord:{}/api/webhooks/1/token", played.base);
@@ -214,7 +215,7 @@ async fn slack_and_discord_speak_their_own_formats(pool: PgPool) {
     means(&service, &played, &discord, answers).await;
     let call = played.last();
     assert_eq!(call.path, "/api/webhooks/1/token?wait=true");
-    let expected = json!({"content": "hello", "allowed_mentions": {"parse": []}});
+    let expected = json!({"content": "hello", "flags": 4, "allowed_mentions": {"parse": []}});
     assert_eq!(call.json(), expected);
 }
 
@@ -251,7 +252,9 @@ async fn telegram_and_ntfy_speak_their_own_formats(pool: PgPool) {
     means(&service, &played, "telegram:42", answers).await;
     let call = played.last();
     assert_eq!(call.path, "/bot12:token/sendMessage");
-    assert_eq!(call.json(), json!({"chat_id": "42", "text": "hello"}));
+    let expected = json!({"chat_id": "42", "text": "hello",
+        "link_preview_options": {"is_disabled": true}});
+    assert_eq!(call.json(), expected);
 
     let answers = vec![
         (Reply::json(401, &json!({"code": 40101})), "config"),

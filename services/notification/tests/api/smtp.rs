@@ -24,14 +24,14 @@ struct World {
 
 type Shared = Arc<Mutex<World>>;
 
-struct Smtp {
-    address: String,
+pub struct Smtp {
+    pub address: String,
     world: Shared,
     _server: AbortOnDropHandle<()>,
 }
 
 impl Smtp {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let world = Shared::default();

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use common::visitor_analytics::{ArrivedSession, ArrivedVisitor, VisitorArrived};
+use ipnet::IpNet;
 use uuid::Uuid;
 
 use super::visit::VisitKey;
@@ -46,12 +47,20 @@ pub(super) struct Columns {
     pub(super) visits: Vec<Uuid>,
     pub(super) moments: Vec<DateTime<Utc>>,
     pub(super) due_at: Vec<DateTime<Utc>>,
+    pub(super) networks: Vec<Option<String>>,
 }
 
 impl Columns {
     /// Adds what is to be told of a session from `now` on. `owed` tells whether the visit's place
     /// is not known yet.
-    pub(super) fn add(&mut self, session: Uuid, visit: &Arrival, owed: bool, now: DateTime<Utc>) {
+    pub(super) fn add(
+        &mut self,
+        session: Uuid,
+        visit: &Arrival,
+        network: Option<IpNet>,
+        owed: bool,
+        now: DateTime<Utc>,
+    ) {
         let wait = if owed {
             WAIT_FOR_PLACE
         } else {
@@ -61,6 +70,8 @@ impl Columns {
         self.visits.push(visit.id);
         self.moments.push(visit.timestamp);
         self.due_at.push(now + wait);
+        self.networks
+            .push(network.map(|network| network.to_string()));
     }
 }
 
@@ -77,7 +88,7 @@ impl Store {
                    where gave_up_at is null and due_at <= $1
                    order by due_at limit $3 for update skip locked) d
              where o.id = d.id
-             returning o.id, o.session_id, o.visit_id, o.visit_timestamp, o.attempts",
+             returning o.id, o.session_id, o.visit_id, o.visit_timestamp, o.attempts, o.network",
             now,
             now + LEASE,
             i64::try_from(limit).unwrap_or(i64::MAX),
@@ -98,7 +109,10 @@ impl Store {
             attempts: row.attempts,
             arrived: arrived
                 .remove(&(row.visit_id, row.visit_timestamp))
-                .map(Box::new),
+                .map(|mut arrived| {
+                    arrived.visitor.network = row.network;
+                    Box::new(arrived)
+                }),
         });
         Ok(claimed.collect())
     }
@@ -132,6 +146,7 @@ impl Store {
                 id: visit.visitor_id.clone(),
                 returning: row.previous > 0,
                 previous_sessions: row.previous.try_into().unwrap_or(u32::MAX),
+                network: None,
             };
             let key = (visit.id, visit.timestamp);
             Some((

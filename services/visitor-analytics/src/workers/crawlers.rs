@@ -6,6 +6,7 @@ use std::hash::BuildHasher as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use chassis::panics::catch_panics;
 use chrono::{DateTime, TimeDelta, Utc};
 use common::clock::Clock;
 use futures::StreamExt as _;
@@ -139,7 +140,14 @@ impl Prover {
             let claim = claims.recv().await?;
             Some((claim, claims))
         });
-        let proving = claims.for_each_concurrent(AT_ONCE, |claim| self.court.clone().prove(claim));
+        let proving = claims.for_each_concurrent(AT_ONCE, |claim| {
+            let (court, visit) = (self.court.clone(), claim.visit.0);
+            async move {
+                if let Err(panic) = catch_panics(court.prove(claim)).await {
+                    tracing::error!(%panic, %visit, "a crawler's visit stays unproven");
+                }
+            }
+        });
         stop.run_until_cancelled(proving).await;
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chassis::panics::catch_panics;
 use common::clock::Clock;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -40,7 +41,11 @@ impl Folder {
         let due = self.store.days_to_fold(self.clock.now(), CLAIM).await?;
         for day in &due {
             let begun = Instant::now();
-            stop.run_until_cancelled(self.fold(day)).await;
+            let folded = stop.run_until_cancelled(catch_panics(self.fold(day))).await;
+            if let Some(Err(panic)) = folded {
+                tracing::error!(%panic, site = day.site_id, date = %day.date, "not folded");
+                metrics::counter!("visits_days_total", "outcome" => "failed").increment(1);
+            }
             // It rests for as long as it worked, so that the visits of others never wait for long.
             let rest = tokio::time::sleep(begun.elapsed());
             stop.run_until_cancelled(rest).await;

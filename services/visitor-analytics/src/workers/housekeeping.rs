@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use chassis::panics::catch_panics;
 use common::clock::Clock;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -36,8 +37,13 @@ async fn tidy(store: &Store, retention: Retention, clock: &Clock) -> Result<Roun
         }
     }
     for site in store.old_sites(now).await? {
-        let rows = store.expire_site(&site, now).await?;
-        tracing::info!(site = site.domain, border = %site.border, rows, "old visits removed");
+        match catch_panics(store.expire_site(&site, now)).await {
+            Ok(rows) => {
+                let rows = rows?;
+                tracing::info!(site = site.domain, border = %site.border, rows, "old visits removed");
+            }
+            Err(panic) => tracing::error!(%panic, site = site.domain, "old visits stay"),
+        }
     }
     Ok(Round::Idle)
 }

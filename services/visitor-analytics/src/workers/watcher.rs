@@ -6,6 +6,7 @@ use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chassis::panics::catch_panics;
 use chrono::{DateTime, TimeDelta, Utc};
 use common::clock::Clock;
 use quick_cache::sync::Cache;
@@ -163,7 +164,12 @@ impl Watcher {
             let Some(Some(suspect)) = next else {
                 return;
             };
-            if self.judge(&suspect).await {
+            let judged = catch_panics(self.judge(&suspect)).await;
+            let is_done = judged.unwrap_or_else(|panic| {
+                tracing::error!(%panic, session = %suspect.session, "a session is not judged");
+                true
+            });
+            if is_done {
                 continue;
             }
             // When too many wait, it is judged when it has grown further.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use chassis::panics::catch_panics;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::site::Ignored;
@@ -69,11 +70,15 @@ impl Wishes {
     /// Keeps both up to date until `stop`.
     pub async fn run(self, store: Store, stop: CancellationToken) {
         loop {
-            if let Err(error) = self.refresh(&store).await {
-                tracing::debug!(%error, "what sites want is not known anew");
+            match catch_panics(self.refresh(&store)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "what sites want is not known anew"),
+                Err(panic) => tracing::error!(%panic, "what sites want is not known anew"),
             }
-            if let Err(error) = self.flush(&store).await {
-                tracing::debug!(%error, "ignored visits wait to be counted");
+            match catch_panics(self.flush(&store)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "ignored visits wait to be counted"),
+                Err(panic) => tracing::error!(%panic, "ignored visits wait to be counted"),
             }
             tokio::select! {
                 () = tokio::time::sleep(PAUSE) => {}

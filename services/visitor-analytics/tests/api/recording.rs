@@ -216,6 +216,7 @@ async fn a_genuine_session_is_announced_once_and_a_bots_or_an_old_one_never(pool
         (&visitor["returning"], &visitor["previous_sessions"]),
         (&json!(false), &json!(0))
     );
+    assert_eq!(visitor["network"], "81.2.69.0/24");
 
     system.clock.advance(TimeDelta::minutes(45));
     system.record(&visit(&json!({}))).await;

@@ -46,7 +46,7 @@ pub enum Invalid {
     Seconds(String),
     /// The limit is none.
     #[error("a limit is 1 to 1,000,000")]
-    Limit,
+    Limit(&'static str),
     /// It is no time of the day.
     #[error("a time is written as 22:00")]
     Time(String),
@@ -77,7 +77,7 @@ impl Invalid {
             Self::Template(name, _) => (field(name), "TEMPLATE_INVALID"),
             Self::Language(name) => (field(name), "LANGUAGE_INVALID"),
             Self::Seconds(name) => (field(name), "SECONDS_INVALID"),
-            Self::Limit => (field("throttle.limit"), "LIMIT_INVALID"),
+            Self::Limit(name) => (field(name), "LIMIT_INVALID"),
             Self::Time(name) => (field(name), "TIME_INVALID"),
             Self::TimeZone(name) => (field(name), "TIME_ZONE_UNKNOWN"),
             Self::Segments => (field("sms_segments"), "SEGMENTS_INVALID"),

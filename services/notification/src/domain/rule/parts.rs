@@ -42,6 +42,12 @@ pub struct Variant {
 }
 
 impl Texts {
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The one that fits best: the channel counts more than the language.
     #[must_use]
     pub fn best(&self, channel: Channel, language: Option<&str>) -> Option<&Variant> {
@@ -65,9 +71,16 @@ pub(super) fn rule(id: Uuid, spec: &Spec) -> Result<Rule, Invalid> {
         return Err(Invalid::Segments);
     }
     let throttle = spec.throttle.as_ref();
-    if throttle.is_some_and(|throttle| !(1..=1_000_000).contains(&throttle.limit)) {
-        return Err(Invalid::Limit);
+    let is_limit = |limit: i32| (1..=1_000_000).contains(&limit);
+    if throttle.is_some_and(|throttle| !is_limit(throttle.limit)) {
+        return Err(Invalid::Limit("throttle.limit"));
     }
+    let total = throttle.and_then(|throttle| Some((throttle.total?, throttle.seconds)));
+    if total.is_some_and(|(total, _)| !is_limit(total)) {
+        return Err(Invalid::Limit("throttle.total"));
+    }
+    let total = total.map(|(total, seconds)| window(total, seconds, None, "throttle"));
+    let throttle_notice = throttle.is_some_and(|throttle| throttle.notice);
     let throttle = throttle.map(|t| window(t.limit, t.seconds, t.by.as_deref(), "throttle"));
     let dedupe = spec.dedupe.as_ref();
     let dedupe = dedupe.map(|d| window(1, d.seconds, d.by.as_deref(), "dedupe"));
@@ -82,6 +95,8 @@ pub(super) fn rule(id: Uuid, spec: &Spec) -> Result<Rule, Invalid> {
         texts: texts(&spec.templates)?,
         priority: spec.priority,
         throttle: throttle.transpose()?,
+        total: total.transpose()?,
+        throttle_notice,
         dedupe: dedupe.transpose()?,
         digest: digest.transpose()?,
         quiet: quiet(&spec.quiet_hours)?,

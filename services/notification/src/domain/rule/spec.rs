@@ -1,6 +1,7 @@
 //! A rule as the API takes and keeps it.
 
 use common::notification::Priority;
+use common::visitor_analytics::VISITOR_ARRIVED;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -55,6 +56,25 @@ pub struct Spec {
     /// Whether it is followed.
     #[serde(default = "yes")]
     pub active: bool,
+    /// Stands in answers; what a request says is ignored.
+    #[serde(default, skip_serializing)]
+    #[schema(ignore)]
+    pub disabled_at: Ignored,
+    /// Stands in answers; what a request says is ignored.
+    #[serde(default, skip_serializing)]
+    #[schema(ignore)]
+    pub disabled_reason: Ignored,
+}
+
+/// A field that is read and not looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "serde::de::IgnoredAny")]
+pub struct Ignored;
+
+impl From<serde::de::IgnoredAny> for Ignored {
+    fn from(_: serde::de::IgnoredAny) -> Self {
+        Self
+    }
 }
 
 /// What is said on a channel in a language, in a part of Jinja over `event`, `title`, `priority`,
@@ -91,6 +111,13 @@ pub struct Throttle {
     /// Counted for each value of this expression, such as `data.visitor.id`.
     #[serde(default)]
     pub by: Option<String>,
+    /// The most there may be in all, whatever `by` says: 1 to 1,000,000.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    pub total: Option<i32>,
+    /// Whether what is held back is told once: how many, and the first five of them.
+    #[serde(default)]
+    pub notice: bool,
 }
 
 /// The same thing is said once in a stretch of time.
@@ -147,6 +174,48 @@ pub struct Escalation {
     /// Who is told.
     pub recipients: Vec<String>,
 }
+
+impl Spec {
+    /// The rule that is there from the beginning: a visitor is told to the default recipient.
+    /// Visitors choose how many they are, so that there is a limit for each network they come
+    /// from, and in all.
+    #[must_use]
+    pub fn visitors() -> Self {
+        Self {
+            name: "Visitors".into(),
+            event: VISITOR_ARRIVED.into(),
+            condition: None,
+            channels: vec![],
+            recipients: default_recipients(),
+            templates: vec![],
+            priority: None,
+            throttle: Some(Throttle {
+                limit: 5,
+                seconds: 3_600,
+                by: Some(ORIGIN.into()),
+                total: Some(20),
+                notice: true,
+            }),
+            dedupe: None,
+            digest: None,
+            quiet_hours: vec![],
+            escalation: vec![],
+            sms_segments: default_segments(),
+            active: true,
+            disabled_at: Ignored,
+            disabled_reason: Ignored,
+        }
+    }
+}
+
+/// Where a visitor comes from: the network; else the provider and the city; else nobody knows, and
+/// each visitor counts alone.
+const ORIGIN: &str = "has(data.visitor.network) && data.visitor.network != null \
+    ? data.visitor.network \
+    : has(data.visit.asn) && data.visit.asn != null \
+    ? string(data.visit.asn) + ' ' \
+        + (has(data.visit.city) && data.visit.city != null ? data.visit.city : '') \
+    : has(data.visitor.id) ? data.visitor.id : ''";
 
 fn default_recipients() -> Vec<String> {
     vec!["default".into()]

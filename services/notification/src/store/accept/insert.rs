@@ -123,12 +123,12 @@ pub(in crate::store) async fn insert(
                      then 'suppressed' else status end as status,
                  case when status = 'pending' and s.address is not null
                      then 'suppressed: ' || s.reason else new.reason end as reason,
-                 new.created_at, has_key
+                 new.created_at, has_key, last_error
              from unnest($16::uuid[], $17::uuid[], $18::text[], $19::text[], $20::text[],
                  $21::text[], $22::text[], $23::timestamptz[], $24::smallint[], $25::text[],
-                 $26::text[], $27::timestamptz[], $28::bool[])
+                 $26::text[], $27::timestamptz[], $28::bool[], $29::text[])
                  as new (id, notification_id, channel, recipient, title, body, html, due_at, step,
-                     status, reason, created_at, has_key)
+                     status, reason, created_at, has_key, last_error)
              left join notification.suppression s on s.address = new.recipient),
          accepted as (
              insert into notification.notification (id, event, title, message, data, priority,
@@ -145,9 +145,9 @@ pub(in crate::store) async fn insert(
          delivered as (
              insert into notification.delivery
                  (id, notification_id, channel, recipient, title, body, html, due_at, step,
-                     status, reason, created_at)
+                     status, reason, last_error, created_at)
              select id, notification_id, channel, recipient, title, body, html, due_at,
-                 step, status, reason, created_at
+                 step, status, reason, last_error, created_at
              from wanted
              where not has_key or notification_id in (select notification_id from kept))
          select subject as "subject?", key as "key?", notification_id as "notification_id?",
@@ -183,6 +183,7 @@ pub(in crate::store) async fn insert(
         of_each(&drafts, |draft| draft.reason.as_deref()) as _,
         &of_owners(&drafts, |of| of.new.created_at),
         &of_owners(&drafts, |of| of.key.is_some()),
+        of_each(&drafts, |draft| draft.failure.as_deref()) as _,
     )
     .fetch_all(executor)
     .await?;

@@ -1,7 +1,8 @@
 //! Writing a batch down: visits, sessions and outbox in one statement, since each round trip costs
 //! as much as a few visits.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -9,6 +10,7 @@ use uuid::Uuid;
 
 use super::Planned;
 use crate::domain::classified::{Classified, Place};
+use crate::domain::network::network_of;
 use crate::domain::session::Session;
 use crate::store::dimension::Numbers;
 use crate::store::visit::{self, VisitKey};
@@ -83,9 +85,9 @@ impl News<'_> {
                    and s.started_at between $41 and $42),
              told as (
                  insert into visitor_analytics.outbox (session_id, visit_id, visit_timestamp,
-                     due_at, created_at)
+                     due_at, network, created_at)
                  select n.*, $1 from unnest($43::uuid[], $44::uuid[], $45::timestamptz[],
-                     $46::timestamptz[]) n
+                     $46::timestamptz[], $47::text[]) n
                  on conflict on constraint outbox_session_key do nothing)
              insert into visitor_analytics.visit (received_at, id, timestamp, site_id, session_id,
                  page_id, origin_id, agent_id, verdict_id, place_id, network_id, visitor_id,
@@ -141,6 +143,7 @@ impl News<'_> {
             &told.visits,
             &told.moments,
             &told.due_at,
+            &told.networks as &[Option<String>],
         )
         .execute(connection)
         .await?;
@@ -151,9 +154,15 @@ impl News<'_> {
         let owed = self.visits.iter().filter(|v| v.place == Place::Owed);
         let owed: HashSet<VisitKey> = owed.map(|visit| visit::key(visit)).collect();
         let mut told = outbox::Columns::default();
+        if self.plans.iter().all(|p| p.plan.announce.is_empty()) {
+            return told;
+        }
+        let addresses = self.visits.iter().map(|v| (visit::key(v), v.visit.ip));
+        let addresses: HashMap<VisitKey, IpAddr> = addresses.collect();
         for (session, visit) in self.plans.iter().flat_map(|p| &p.plan.announce) {
-            let is_owed = owed.contains(&(visit.id, visit.timestamp));
-            told.add(*session, visit, is_owed, now);
+            let key = (visit.id, visit.timestamp);
+            let network = addresses.get(&key).copied().map(network_of);
+            told.add(*session, visit, network, owed.contains(&key), now);
         }
         told
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chassis::panics::catch_panics;
 use chassis::places::{NoPlace, Place, Places};
 use chrono::{DateTime, Utc};
 use common::visitor_analytics::Visit;
@@ -131,10 +132,14 @@ impl Hearing {
             while self.told.receiver_count() == 0 {
                 self.wanted.notified().await;
             }
-            let ended = self.listen().await;
+            let ended = catch_panics(self.listen()).await;
             self.settled.send_replace(None);
-            if let Err(error) = ended {
-                tracing::warn!(%error, "visits are not heard live");
+            let error = match ended {
+                Ok(ended) => ended.err().map(|error| error.to_string()),
+                Err(panic) => Some(panic.to_string()),
+            };
+            if let Some(error) = error {
+                tracing::warn!(error, "visits are not heard live");
                 // Nobody may be there to hear it.
                 let _ = self.told.send(Told::Missed);
                 tokio::time::sleep(PAUSE).await;

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use chassis::panics::catch_panics;
 use chrono::{DateTime, Utc};
 use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
@@ -96,8 +97,12 @@ impl Telling {
         let mut told = vec![];
         loop {
             self.shared.wake.notified().await;
-            if let Err(error) = self.round(&mut told).await {
-                tracing::debug!(%error, "visits were not told live");
+            let error = match catch_panics(self.round(&mut told)).await {
+                Ok(round) => round.err().map(|error| error.to_string()),
+                Err(panic) => Some(panic.to_string()),
+            };
+            if let Some(error) = error {
+                tracing::debug!(error, "visits were not told live");
                 self.shared.has_lost.store(true, Ordering::Relaxed);
                 // Listeners have to know, also when no further visit comes.
                 self.shared.wake.notify_one();

@@ -1,0 +1,161 @@
+//! What a template may be made of.
+
+use std::thread;
+
+use minijinja::Error;
+use minijinja::machinery::ast::{BinOpKind, CallArg, Expr, IfCond, Stmt};
+use minijinja::machinery::{Token, parse, tokenize};
+use minijinja::syntax::SyntaxConfig;
+
+use super::Unusable;
+use super::filters::{FILTERS, TESTS};
+
+/// The most tokens between `{{` and `}}` or `{%` and `%}`. The parser recurses at most once a token.
+const MAX_TAG_TOKENS: usize = 300;
+/// The most tags. The parser recurses at most once a tag that opens a block.
+const MAX_TAGS: usize = 1_000;
+/// How deep expressions and blocks may be nested; compiling and rendering recurse as deep.
+const MAX_DEPTH: usize = 40;
+/// The stack of the parser's thread, in bytes; only what is used is taken. The deepest template
+/// that the limits above let through takes less than a quarter of it without optimisation.
+const PARSER_STACK: usize = 16 << 20;
+
+/// Refuses what builds values, calls, or is nested too deep.
+pub(super) fn check(source: &str) -> Result<(), Unusable> {
+    count_tokens(source)?;
+    // The tree is dropped there, too, which recurses like the parser.
+    let text = source.to_owned();
+    let parser = thread::Builder::new().stack_size(PARSER_STACK);
+    let parser = parser.spawn(move || {
+        let tree = parse(&text, "template", SyntaxConfig::default());
+        statement(&tree.map_err(|error| syntax(&error))?, MAX_DEPTH)
+    });
+    let checked = parser.map(thread::JoinHandle::join);
+    let Ok(Ok(checked)) = checked else {
+        return part("this");
+    };
+    checked
+}
+
+pub(super) fn syntax(error: &Error) -> Unusable {
+    Unusable::Syntax {
+        line: error.line().unwrap_or(1),
+        message: error.detail().unwrap_or("it cannot be read").to_owned(),
+    }
+}
+
+/// Bounds how deep the parser recurses, before it does.
+fn count_tokens(source: &str) -> Result<(), Unusable> {
+    let (mut tags, mut in_tag) = (0, 0);
+    for token in tokenize(source, false, SyntaxConfig::default()) {
+        match token.map_err(|error| syntax(&error))?.0 {
+            Token::BlockStart | Token::VariableStart => {
+                tags += 1;
+                in_tag = 0;
+            }
+            _ => in_tag += 1,
+        }
+        if tags > MAX_TAGS || in_tag > MAX_TAG_TOKENS {
+            return part("so long an expression");
+        }
+    }
+    Ok(())
+}
+
+fn part<T>(name: &str) -> Result<T, Unusable> {
+    Err(Unusable::Part(name.into()))
+}
+
+fn deeper(depth: usize) -> Result<usize, Unusable> {
+    let deeper = depth.checked_sub(1);
+    deeper.ok_or_else(|| Unusable::Part("so deep a nesting".into()))
+}
+
+fn statement(it: &Stmt, depth: usize) -> Result<(), Unusable> {
+    let depth = deeper(depth)?;
+    let all = |body: &[Stmt]| body.iter().try_for_each(|it| statement(it, depth));
+    match it {
+        Stmt::Template(template) => all(&template.children),
+        Stmt::EmitExpr(emit) => expression(&emit.expr, depth),
+        Stmt::EmitRaw(_) => Ok(()),
+        Stmt::ForLoop(it) => {
+            if it.recursive {
+                return part("a recursive loop");
+            }
+            expression(&it.iter, depth)?;
+            let mut filters = it.filter_expr.iter();
+            filters.try_for_each(|filter| expression(filter, depth))?;
+            all(&it.body)?;
+            all(&it.else_body)
+        }
+        Stmt::IfCond(it) => condition(it, depth),
+        Stmt::WithBlock(_) => part("with"),
+        Stmt::Set(_) | Stmt::SetBlock(_) => part("set"),
+        _ => part("this kind of block"),
+    }
+}
+
+fn condition(it: &IfCond, depth: usize) -> Result<(), Unusable> {
+    expression(&it.expr, depth)?;
+    let mut bodies = it.true_body.iter().chain(&it.false_body);
+    bodies.try_for_each(|it| statement(it, depth))
+}
+
+fn expression(it: &Expr, depth: usize) -> Result<(), Unusable> {
+    let depth = deeper(depth)?;
+    let inner = |it: &Expr| expression(it, depth);
+    let arguments = |all: &[CallArg]| all.iter().try_for_each(|it| argument(it, depth));
+    match it {
+        Expr::Var(_) | Expr::Const(_) => Ok(()),
+        Expr::UnaryOp(it) => inner(&it.expr),
+        Expr::BinOp(it) => {
+            match it.op {
+                BinOpKind::Add => return part("+"),
+                BinOpKind::Mul => return part("*"),
+                BinOpKind::Pow => return part("**"),
+                BinOpKind::Concat => return part("~"),
+                _ => {}
+            }
+            inner(&it.left)?;
+            inner(&it.right)
+        }
+        Expr::Compare(it) => {
+            inner(&it.expr)?;
+            it.ops.iter().try_for_each(|op| inner(&op.expr))
+        }
+        Expr::IfExpr(it) => {
+            inner(&it.test_expr)?;
+            inner(&it.true_expr)?;
+            it.false_expr.iter().try_for_each(inner)
+        }
+        Expr::Filter(it) => {
+            if !FILTERS.contains(&it.name) {
+                return part(&format!("the filter {}", it.name));
+            }
+            it.expr.iter().try_for_each(inner)?;
+            arguments(&it.args)
+        }
+        Expr::Test(it) => {
+            if !TESTS.contains(&it.name) {
+                return part(&format!("the test {}", it.name));
+            }
+            inner(&it.expr)?;
+            arguments(&it.args)
+        }
+        Expr::GetAttr(it) => inner(&it.expr),
+        Expr::GetItem(it) => {
+            inner(&it.expr)?;
+            inner(&it.subscript_expr)
+        }
+        Expr::Slice(_) => part("a slice"),
+        Expr::Call(_) => part("a call"),
+        Expr::List(_) | Expr::Tuple(_) | Expr::Map(_) => part("a list or a map of its own"),
+    }
+}
+
+fn argument(it: &CallArg, depth: usize) -> Result<(), Unusable> {
+    match it {
+        CallArg::Pos(it) | CallArg::Kwarg(_, it) => expression(it, depth),
+        CallArg::PosSplat(_) | CallArg::KwargSplat(_) => part("a spread argument"),
+    }
+}

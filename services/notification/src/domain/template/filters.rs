@@ -1,0 +1,250 @@
+//! The filters and tests that templates may use. None panics whatever it is given, none yields
+//! much more than it is given, and what they read is paid for from a budget.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use minijinja::filters as builtin;
+use minijinja::tests;
+use minijinja::value::{Kwargs, ValueKind};
+use minijinja::{Environment, Error, State, Value};
+
+use super::{OUTPUT_BYTES, refused};
+
+/// The filters; each is added below.
+pub(super) const FILTERS: [&str; 18] = [
+    "lower", "upper", "title", "trim", "default", "d", "length", "count", "first", "last", "round",
+    "abs", "int", "float", "truncate", "join", "escape", "e",
+];
+
+/// The tests; each is added below.
+pub(super) const TESTS: [&str; 28] = [
+    "defined",
+    "undefined",
+    "none",
+    "boolean",
+    "true",
+    "false",
+    "number",
+    "integer",
+    "float",
+    "string",
+    "sequence",
+    "mapping",
+    "iterable",
+    "odd",
+    "even",
+    "divisibleby",
+    "startingwith",
+    "endingwith",
+    "in",
+    "eq",
+    "equalto",
+    "ne",
+    "lt",
+    "lessthan",
+    "le",
+    "gt",
+    "greaterthan",
+    "ge",
+];
+
+/// What the filters of one rendering may read, in bytes.
+const FILTER_BYTES: u64 = 2_000_000;
+
+/// What is left of [`FILTER_BYTES`].
+#[derive(Clone)]
+pub(super) struct TextBudget(Arc<AtomicU64>);
+
+impl Default for TextBudget {
+    fn default() -> Self {
+        Self(Arc::new(AtomicU64::new(FILTER_BYTES)))
+    }
+}
+
+impl TextBudget {
+    fn take(&self, bytes: usize) -> Result<(), Error> {
+        let take = |left: u64| left.checked_sub(bytes as u64 + 1);
+        let taken = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        taken
+            .map(|_| ())
+            .map_err(|_| refused("the filters read too much text"))
+    }
+
+    /// Pays for a value and returns its text, where it is a text, a number or the like.
+    fn text<'a>(&self, value: &'a Value) -> Result<Cow<'a, str>, Error> {
+        if let Some(text) = value.as_str() {
+            self.take(text.len())?;
+            return Ok(text.into());
+        }
+        match value.kind() {
+            ValueKind::Undefined => Ok("".into()),
+            ValueKind::None | ValueKind::Bool | ValueKind::Number => {
+                let text = value.to_string();
+                self.take(text.len())?;
+                Ok(text.into())
+            }
+            _ => Err(refused("this filter is for texts and numbers")),
+        }
+    }
+}
+
+/// Adds [`FILTERS`].
+pub(super) fn add_filters(environment: &mut Environment<'static>, budget: &TextBudget) {
+    let mut add_text = |name: &'static str, change: fn(&str) -> String| {
+        let budget = budget.clone();
+        let filter = move |value: &Value| Ok::<_, Error>(change(&budget.text(value)?));
+        environment.add_filter(name, filter);
+    };
+    add_text("lower", str::to_lowercase);
+    add_text("upper", str::to_uppercase);
+    add_text("title", |text| builtin::title(text.into()));
+    let own = budget.clone();
+    let trim = move |value: &Value, chars: Option<&str>| trim(&own, value, chars);
+    environment.add_filter("trim", trim);
+    let own = budget.clone();
+    let truncate =
+        move |value: &Value, most: usize| Ok::<_, Error>(truncate(&own.text(value)?, most));
+    environment.add_filter("truncate", truncate);
+    let own = budget.clone();
+    let join = move |items: &Value, separator: Option<&str>| join(&own, items, separator);
+    environment.add_filter("join", join);
+    for name in ["escape", "e"] {
+        let own = budget.clone();
+        let escape = move |state: &mut State, value: &Value| {
+            own.take(value.as_str().map_or(OUTPUT_BYTES, str::len))?;
+            builtin::escape(state, value)
+        };
+        environment.add_filter(name, escape);
+    }
+    for name in ["default", "d"] {
+        environment.add_filter(name, builtin::default);
+    }
+    for name in ["length", "count"] {
+        let own = budget.clone();
+        let length = move |value: &Value| {
+            own.take(value.as_str().map_or(0, str::len))?;
+            builtin::length(value)
+        };
+        environment.add_filter(name, length);
+    }
+    environment.add_filter("first", builtin::first);
+    let own = budget.clone();
+    let last = move |value: Value| {
+        own.take(value.len().unwrap_or(OUTPUT_BYTES))?;
+        builtin::last(value)
+    };
+    environment.add_filter("last", last);
+    environment.add_filter("round", builtin::round);
+    environment.add_filter("abs", builtin::abs);
+    let own = budget.clone();
+    let int = move |state: &State, value: &Value, default: Option<Value>, more: Kwargs| {
+        own.text(value)?;
+        builtin::int(state, value, default, None, more)
+    };
+    environment.add_filter("int", int);
+    let own = budget.clone();
+    let float = move |state: &State, value: &Value, default: Option<Value>, more: Kwargs| {
+        own.text(value)?;
+        builtin::float(state, value, default, more)
+    };
+    environment.add_filter("float", float);
+}
+
+fn trim(budget: &TextBudget, value: &Value, chars: Option<&str>) -> Result<String, Error> {
+    let text = budget.text(value)?;
+    let Some(chars) = chars else {
+        return Ok(text.trim().to_owned());
+    };
+    let chars: Vec<char> = chars.chars().collect();
+    budget.take(text.len().saturating_mul(chars.len()))?;
+    Ok(text.trim_matches(&chars[..]).to_owned())
+}
+
+/// At most `most` characters, the last three of them `...` where it was longer.
+fn truncate(text: &str, most: usize) -> String {
+    if text.chars().nth(most).is_none() {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(most.saturating_sub(3)).collect();
+    kept.trim_end().to_owned() + "..."
+}
+
+fn join(budget: &TextBudget, items: &Value, separator: Option<&str>) -> Result<String, Error> {
+    let mut joined = String::new();
+    for (at, item) in items.try_iter()?.enumerate() {
+        if at > 0 {
+            joined.push_str(separator.unwrap_or_default());
+        }
+        match item.as_str() {
+            Some(text) => {
+                budget.take(text.len())?;
+                joined.push_str(text);
+            }
+            None if item.kind() == ValueKind::Number => joined.push_str(&budget.text(&item)?),
+            None => return Err(refused("join is for texts and numbers")),
+        }
+        if joined.len() > OUTPUT_BYTES {
+            return Err(refused("too long"));
+        }
+    }
+    budget.take(joined.len())?;
+    Ok(joined)
+}
+
+/// Adds [`TESTS`].
+pub(super) fn add_tests(environment: &mut Environment<'static>, budget: &TextBudget) {
+    environment.add_test("defined", tests::is_defined);
+    environment.add_test("undefined", tests::is_undefined);
+    environment.add_test("none", tests::is_none);
+    environment.add_test("boolean", tests::is_boolean);
+    environment.add_test("true", tests::is_true);
+    environment.add_test("false", tests::is_false);
+    environment.add_test("number", tests::is_number);
+    environment.add_test("integer", tests::is_integer);
+    environment.add_test("float", tests::is_float);
+    environment.add_test("string", tests::is_string);
+    environment.add_test("sequence", tests::is_sequence);
+    environment.add_test("mapping", tests::is_mapping);
+    environment.add_test("iterable", tests::is_iterable);
+    environment.add_test("odd", tests::is_odd);
+    environment.add_test("even", tests::is_even);
+    environment.add_test("divisibleby", is_divisible_by);
+    let own = budget.clone();
+    let starting = move |value: &Value, start: &Value| {
+        Ok::<_, Error>(own.text(value)?.starts_with(&*own.text(start)?))
+    };
+    environment.add_test("startingwith", starting);
+    let own = budget.clone();
+    let ending = move |value: &Value, end: &Value| {
+        Ok::<_, Error>(own.text(value)?.ends_with(&*own.text(end)?))
+    };
+    environment.add_test("endingwith", ending);
+    environment.add_test("in", tests::is_in);
+    for name in ["eq", "equalto"] {
+        environment.add_test(name, tests::is_eq);
+    }
+    environment.add_test("ne", tests::is_ne);
+    for name in ["lt", "lessthan"] {
+        environment.add_test(name, tests::is_lt);
+    }
+    for name in ["gt", "greaterthan"] {
+        environment.add_test(name, tests::is_gt);
+    }
+    environment.add_test("le", tests::is_le);
+    environment.add_test("ge", tests::is_ge);
+}
+
+/// Nothing is divisible by 0. The engine's own test panics on 0, and on the smallest number by -1.
+fn is_divisible_by(value: &Value, divisor: &Value) -> bool {
+    let whole = |value: &Value| i128::try_from(value.clone()).ok();
+    if let (Some(value), Some(divisor)) = (whole(value), whole(divisor)) {
+        return divisor == -1 || value.checked_rem(divisor) == Some(0);
+    }
+    let real = |value: &Value| f64::try_from(value.clone()).ok();
+    let both = real(value).zip(real(divisor));
+    both.is_some_and(|(value, divisor)| value % divisor == 0.0)
+}

@@ -1,0 +1,105 @@
+//! Rules are compiled, tried and followed where requests do not wait for it: what people wrote may
+//! take a processor for a while.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use chassis::Problem;
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use super::error;
+use crate::domain::decision::Abandoned;
+use crate::domain::rule::{Rule, Spec};
+
+/// How many requests may occupy a processor with rules at once; others wait.
+const MAX_RUNNING: usize = 2;
+/// How many rules are compiled or tried by people at once, so that those never keep
+/// `POST /notify` waiting.
+const MAX_TRIALS: usize = 1;
+/// How long compiling or trying a rule may take, with waiting for others.
+const TRIAL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Runs what may take long.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    running: Arc<Semaphore>,
+    trials: Arc<Semaphore>,
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self {
+            running: Arc::new(Semaphore::new(MAX_RUNNING)),
+            trials: Arc::new(Semaphore::new(MAX_TRIALS)),
+        }
+    }
+}
+
+impl Engine {
+    /// Runs what a notification needs.
+    pub(super) async fn follow<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        run(&self.running, work).await
+    }
+
+    /// Runs what somebody tries, who does not wait for longer than a second. Then the work is told
+    /// so, and ends at the next rule or template; until then nobody else tries anything.
+    pub(super) async fn attempt<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Abandoned) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let abandoned = Arc::new(Abandoned::new(false));
+        let told = abandoned.clone();
+        let work = run(&self.trials, move || work(&told));
+        let done = tokio::time::timeout(TRIAL_TIMEOUT, work).await;
+        done.unwrap_or_else(|_| {
+            abandoned.store(true, Ordering::Relaxed);
+            Err(error::trial_too_slow())
+        })
+    }
+
+    /// Whether a rule can be followed; gives it back.
+    pub(super) async fn check(&self, id: Uuid, spec: Spec) -> Result<Spec, Problem> {
+        let checked = self.attempt(move |_| Rule::new(id, &spec).map(|_| spec));
+        Ok(checked.await??)
+    }
+}
+
+/// The permit goes along with the work: who has gone does not make room for another.
+async fn run<T: Send + 'static>(
+    room: &Arc<Semaphore>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Problem> {
+    let permit = room.clone().acquire_owned().await;
+    let work = move || {
+        let _permit = permit;
+        work()
+    };
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Problem::internal(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_trial_that_takes_too_long_is_given_up_and_ends() {
+        let engine = Engine::default();
+        let (tell, ended) = tokio::sync::oneshot::channel();
+        let endless = engine.attempt(move |abandoned| {
+            while !abandoned.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            tell.send(())
+        });
+        let problem = endless.await.unwrap_err();
+        assert_eq!(problem.code(), "RULE_TOO_SLOW");
+        ended.await.unwrap();
+        assert_eq!(engine.attempt(|_| 1).await.unwrap(), 1);
+    }
+}

@@ -1,0 +1,57 @@
+//! Says to the default recipient what concerns the service itself.
+
+use std::sync::Arc;
+
+use common::clock::Clock;
+use common::notification::Priority;
+use serde_json::Map;
+use sqlx::PgPool;
+
+use super::reader::Shelf;
+use super::wake::Wake;
+use crate::domain::command::Command;
+use crate::domain::decision::{Defaults, decide};
+use crate::domain::notification::Notification;
+use crate::store::StoreError;
+use crate::store::accept::{Asked, accept};
+
+/// Sends messages of the service's own.
+#[derive(Clone)]
+pub struct Notices {
+    /// Where they are kept.
+    pub pool: PgPool,
+    /// What time it is.
+    pub clock: Clock,
+    /// Rules and recipients.
+    pub shelf: Shelf,
+    /// Who is told.
+    pub defaults: Arc<Defaults>,
+    /// Wakes the workers that send.
+    pub wake: Wake,
+}
+
+impl Notices {
+    /// Says it to whom nobody else is named, and by no rule.
+    pub async fn send(&self, event: &str, message: String) -> Result<(), StoreError> {
+        let command = Command {
+            event: event.into(),
+            title: None,
+            message: Some(message),
+            data: Map::new(),
+            priority: Priority::Urgent,
+            dedupe_key: None,
+            channels: vec![],
+            to: vec![],
+        };
+        let book = self.shelf.book().await?;
+        // A message without recipients goes to the default one, which there always is.
+        let Ok(branches) = decide(&command, &book, &self.defaults, self.clock.now()) else {
+            return Ok(());
+        };
+        let new = Notification::new(command, branches, &self.clock);
+        let mut asked = [Asked { new, key: None }];
+        accept(&self.pool, &mut asked, &self.clock).await?;
+        self.wake.wake(self.defaults.target().channel());
+        Ok(())
+    }
+}

@@ -1,0 +1,37 @@
+//! The network that an address belongs to, where the address itself is not told.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+/// What one household, office or server rents at most, roughly.
+const IPV4_PREFIX: u8 = 24;
+const IPV6_PREFIX: u8 = 48;
+
+/// The /24 or /48 of an address.
+#[must_use]
+pub fn network_of(address: IpAddr) -> IpNet {
+    let address = address.to_canonical();
+    let prefix = match address {
+        IpAddr::V4(_) => IPV4_PREFIX,
+        IpAddr::V6(_) => IPV6_PREFIX,
+    };
+    IpNet::new_assert(address, prefix).trunc()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_have_one_network() {
+        for (address, network) in [
+            ("203.0.113.77", "203.0.113.0/24"),
+            ("::ffff:203.0.113.9", "203.0.113.0/24"),
+            ("2001:db8:1:2:3::4", "2001:db8:1::/48"),
+        ] {
+            let address: IpAddr = address.parse().unwrap();
+            assert_eq!(network_of(address).to_string(), network);
+        }
+    }
+}
