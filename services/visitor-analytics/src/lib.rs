@@ -36,6 +36,7 @@ use crate::ingest::Ingest;
 use crate::store::Store;
 use crate::workers::announcer::Announcer;
 use crate::workers::crawlers::Proofs;
+use crate::workers::eraser::Eraser;
 use crate::workers::folder::Folder;
 use crate::workers::housekeeping;
 use crate::workers::live::Live;
@@ -123,9 +124,15 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
         exports: Arc::new(Semaphore::new(EXPORTS)),
         closing: closing.clone(),
     };
+    let notifier = Notifier::new(notification);
     let announcer = Announcer {
         store: store.clone(),
-        notifier: Notifier::new(notification),
+        notifier: notifier.clone(),
+        clock: clock.clone(),
+    };
+    let eraser = Eraser {
+        store: store.clone(),
+        notifier,
         clock: clock.clone(),
     };
     let folder = Folder {
@@ -148,6 +155,7 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
         .worker("wishes", |stop| wishes.run(of_wishes, stop))
         .worker("watcher", |stop| watcher.run(stop))
         .worker("announcer", |stop| announcer.run(stop))
+        .worker("eraser", |stop| eraser.run(stop))
         .worker("locations", |stop| payer.run(stop))
         .worker("folder", |stop| folder.run(stop))
         .worker("housekeeping", move |stop| {

@@ -1,7 +1,7 @@
 //! Telling notification about visitors.
 
 use chassis::peer::{Peer, PeerError};
-use common::notification::{NotifyRequest, NotifyResults};
+use common::notification::{ErasureRequest, ErasureResponse, NotifyRequest, NotifyResults};
 use common::visitor_analytics::{VISITOR_ARRIVED, VisitorArrived};
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -18,11 +18,12 @@ impl Notifier {
     }
 
     /// Tells of visitors who have arrived, each with the session that makes it known: one that was
-    /// told already is not told again. Returns for each why it was refused for good, if it was.
+    /// told already is not told again. Returns for each the notification's id, or why it was refused
+    /// for good.
     pub async fn tell(
         &self,
         news: &[(Uuid, &VisitorArrived)],
-    ) -> Result<Vec<Option<String>>, PeerError> {
+    ) -> Result<Vec<Result<Option<Uuid>, String>>, PeerError> {
         if news.is_empty() {
             return Ok(vec![]);
         }
@@ -37,10 +38,17 @@ impl Notifier {
         if response.results.len() != news.len() {
             return Err(PeerError::Unreadable("results are missing".into()));
         }
-        let refusals = response.results.into_iter().map(|result| result.error);
-        Ok(refusals
-            .map(|error| error.map(|error| error.detail))
-            .collect())
+        let results = response.results.into_iter();
+        let results = results.map(|result| match result.error {
+            None => Ok(result.id),
+            Some(error) => Err(error.detail),
+        });
+        Ok(results.collect())
+    }
+
+    /// Asks to erase a person; the same may be asked again.
+    pub async fn erase(&self, request: &ErasureRequest) -> Result<ErasureResponse, PeerError> {
+        self.0.post("/erasures", request, None).await
     }
 }
 

@@ -42,6 +42,8 @@ fn about(method: &Method, route: &str) -> About {
         | "/imports"
         | "/sessions"
         | "/visitors/{id}"
+        | "/visitors/{id}/data"
+        | "/users/{user_id}/data"
         | "/analytics/bots"
         | "/analytics/events"
         | "/analytics/events/by-type"

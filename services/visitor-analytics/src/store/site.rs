@@ -69,4 +69,18 @@ impl Store {
         }
         Ok(ids)
     }
+
+    /// The properties that these sites have named, by domain.
+    pub(super) async fn named_properties(
+        &self,
+        domains: &[&str],
+    ) -> Result<HashMap<String, Vec<String>>, StoreError> {
+        let rows = sqlx::query!(
+            "select domain, properties from visitor_analytics.site
+             where domain = any($1) and properties <> '{}'",
+            domains as _,
+        );
+        let rows = rows.fetch_all(&self.pool).await?.into_iter();
+        Ok(rows.map(|row| (row.domain, row.properties)).collect())
+    }
 }

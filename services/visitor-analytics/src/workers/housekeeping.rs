@@ -33,6 +33,8 @@ async fn tidy(store: &Store, retention: Retention, clock: &Clock) -> Result<bool
             tracing::info!(%border, ?expired, "old visits removed");
         }
     }
+    let border = retention.earliest(now);
+    store.forget_announcements(border, now).await?;
     for site in store.old_sites(now).await? {
         let rows = store.expire_site(&site, now).await?;
         tracing::info!(site = site.domain, border = %site.border, rows, "old visits removed");
