@@ -22,6 +22,8 @@ pub struct Notification {
     pub branches: Vec<Branch>,
     /// When it was accepted.
     pub created_at: DateTime<Utc>,
+    /// Whether it is about a person who was erased.
+    pub erased: bool,
 }
 
 impl Notification {
@@ -44,6 +46,7 @@ impl Notification {
             command,
             branches,
             created_at: clock.now(),
+            erased: false,
         }
     }
 
@@ -55,6 +58,16 @@ impl Notification {
     /// What the rules said.
     pub fn findings(&self) -> impl Iterator<Item = &Finding> {
         self.branches.iter().filter_map(|b| b.finding.as_ref())
+    }
+
+    /// Takes over that it is about a person who was erased: it says nothing, to nobody.
+    pub fn erase(&mut self) {
+        self.erased = true;
+        self.branches.clear();
+        self.command.title = None;
+        self.command.message = None;
+        self.command.data.clear();
+        self.command.dedupe_key = None;
     }
 
     /// Closes a branch: nobody is told by it.
@@ -98,6 +111,9 @@ impl Notification {
     /// Why it does not go out, or not yet.
     #[must_use]
     pub fn reason(&self) -> Option<String> {
+        if self.erased {
+            return Some("erased".into());
+        }
         let found = |outcome| self.findings().find(move |f| f.outcome == outcome);
         match self.status() {
             NotificationStatus::Queued => {

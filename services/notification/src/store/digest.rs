@@ -50,6 +50,7 @@ pub async fn close(
         let Some((count, texts, first)) = found else {
             continue;
         };
+        keep_members(&mut transaction, row.id).await?;
         let new = tell(Due {
             id: row.id,
             rule: row.rule_id,
@@ -70,6 +71,21 @@ pub async fn close(
         .await?;
     transaction.commit().await?;
     Ok(open.len())
+}
+
+/// Keeps whose texts a digest tells.
+async fn keep_members(connection: &mut PgConnection, digest: Uuid) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into notification.digest_member (notification_id, digest_id)
+         select notification_id, digest_id from notification.digest_item
+         where digest_id = $1 order by notification_id limit $2
+         on conflict on constraint digest_member_pkey do nothing",
+        digest,
+        TEXTS,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 async fn gathered(

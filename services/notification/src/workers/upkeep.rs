@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::vault::Vault;
 use crate::store::{
-    StoreError, dead_letter, delivery, endpoint, gates, idempotency_key, receipt, retention, spent,
+    StoreError, dead_letter, delivery, endpoint, erasure, gates, idempotency_key, receipt,
+    retention, spent,
 };
 
 const EVERY: Duration = Duration::from_secs(10);
@@ -67,6 +68,7 @@ async fn once(pool: &PgPool, clock: &Clock) -> Result<(), StoreError> {
     let now = clock.now();
     idempotency_key::delete_old(pool, now).await?;
     gates::delete_old(pool, now).await?;
+    erasure::delete_old(pool, now).await?;
     spent::delete_old(pool, now).await?;
     receipt::tell_failures(pool).await?;
     receipt::give_up(pool, now - TimeDelta::days(1)).await?;
