@@ -36,11 +36,11 @@ pub(super) async fn sweep(
         .collect();
     let mut transaction = pool.begin().await?;
     restore(&mut transaction, &back).await?;
-    settle(&mut transaction, &shared).await?;
-    retire(&mut transaction, &new, now).await?;
     let removed = remove(&mut transaction, &retired).await?;
-    settle(&mut transaction, &retired).await?;
+    let done: Vec<_> = shared.into_iter().chain(retired).collect();
+    settle(&mut transaction, &done).await?;
     transaction.commit().await?;
+    retire(pool, &new, now).await?;
     Ok(removed)
 }
 
@@ -100,7 +100,7 @@ fn ids(values: &[&ErasedValue], kind: i16) -> Vec<i32> {
 
 /// New visits do not find these any more, and add them anew.
 async fn retire(
-    connection: &mut PgConnection,
+    pool: &PgPool,
     values: &[&ErasedValue],
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
@@ -114,17 +114,21 @@ async fn retire(
          origins as (
              update visitor_analytics.origin set key = gen_random_uuid() where id = any($2)),
          agents as (
-             update visitor_analytics.agent set key = gen_random_uuid() where id = any($3))
-         update visitor_analytics.erased_value set retired_at = $4, due_at = $5
-         where kind = 1 and value_id = any($1) or kind = 2 and value_id = any($2)
-            or kind = 3 and value_id = any($3)",
+             update visitor_analytics.agent set key = gen_random_uuid() where id = any($3)),
+         retired as materialized (
+             select kind, value_id, key from visitor_analytics.erased_value
+             where kind = 1 and value_id = any($1) or kind = 2 and value_id = any($2)
+                or kind = 3 and value_id = any($3)
+             order by kind, value_id, key for update)
+         update visitor_analytics.erased_value v set retired_at = $4, due_at = $5
+         from retired r where v.kind = r.kind and v.value_id = r.value_id and v.key = r.key",
         &pages,
         &origins,
         &agents,
         now,
         now + STEP,
     )
-    .execute(connection)
+    .execute(pool)
     .await?;
     Ok(())
 }

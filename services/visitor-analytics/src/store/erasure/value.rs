@@ -34,6 +34,8 @@ pub(super) struct ErasedValue {
     pub(super) value_id: i32,
     pub(super) key: Uuid,
     pub(super) retired_at: Option<DateTime<Utc>>,
+    /// The end of the lease; another moment once the value has been erased again.
+    pub(super) due_at: DateTime<Utc>,
 }
 
 /// Takes note of all values that visits had, within the transaction that removes the visits. The
@@ -95,7 +97,7 @@ impl Store {
              from (select kind, value_id, key from visitor_analytics.erased_value
                    where due_at <= $1 order by due_at limit $3 for update skip locked) d
              where v.kind = d.kind and v.value_id = d.value_id and v.key = d.key
-             returning v.kind, v.value_id, v.key, v.retired_at",
+             returning v.kind, v.value_id, v.key, v.retired_at, v.due_at",
             now,
             now + LEASE,
             AT_ONCE,
@@ -116,7 +118,7 @@ impl Store {
     }
 }
 
-/// These need no longer be looked at.
+/// These need no longer be looked at, unless they were erased again meanwhile.
 pub(super) async fn settle(
     connection: &mut PgConnection,
     values: &[&ErasedValue],
@@ -124,13 +126,22 @@ pub(super) async fn settle(
     let kinds: Vec<i16> = values.iter().map(|value| value.kind).collect();
     let ids: Vec<i32> = values.iter().map(|value| value.value_id).collect();
     let keys: Vec<Uuid> = values.iter().map(|value| value.key).collect();
+    let leases: Vec<DateTime<Utc>> = values.iter().map(|value| value.due_at).collect();
     sqlx::query!(
-        "delete from visitor_analytics.erased_value v
-         using unnest($1::smallint[], $2::int[], $3::uuid[]) as s (kind, value_id, key)
+        "with settled as materialized (
+             select v.kind, v.value_id, v.key from visitor_analytics.erased_value v
+             join unnest($1::smallint[], $2::int[], $3::uuid[], $4::timestamptz[])
+                 as s (kind, value_id, key, due_at)
+               on v.kind = s.kind and v.value_id = s.value_id and v.key = s.key
+              and v.due_at = s.due_at
+             -- As erasures write them, so that the two never wait for each other.
+             order by v.kind, v.value_id, v.key for update of v)
+         delete from visitor_analytics.erased_value v using settled s
          where v.kind = s.kind and v.value_id = s.value_id and v.key = s.key",
         &kinds,
         &ids,
         &keys,
+        &leases,
     )
     .execute(connection)
     .await?;
