@@ -356,8 +356,10 @@ async fn nothing_of_an_erased_person_is_in_any_column(pool: PgPool) {
     let pages = both.call(Method::GET, &both.analytics, &pages, None).await;
     assert_eq!(pages["data"].as_array().unwrap().len(), 1, "{pages}");
     assert!(!places(&after, "pro").is_empty());
-    let verified = visitor_analytics::verify::compare(&store, &Wanted::default());
-    let verified = verified.await.unwrap();
+    let all = Wanted::default();
+    let verified = visitor_analytics::verify::compare(&store, &all)
+        .await
+        .unwrap();
     assert!(verified.days > 0 && verified.different == 0, "{verified:?}");
 }
 

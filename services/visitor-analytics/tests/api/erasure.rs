@@ -80,14 +80,17 @@ async fn a_user_is_erased_with_the_visitors_but_without_other_users(pool: PgPool
     assert_eq!(events["data"].as_array().unwrap().len(), 1);
     assert_eq!(events["data"][0]["user_id"], "bob");
 
-    let asked = until("the erasure", async || system.notification.erasures().pop()).await;
+    let asked = until("the erasure", async || {
+        system.notification.erasures().into_iter().next()
+    })
+    .await;
     assert_eq!(asked["user_id"], "ann");
     assert_eq!(asked["visitor_ids"], json!(["phone", "shared", "tablet"]));
 }
 
 #[sqlx::test(migrations = false)]
 async fn an_erasure_reaches_notification_however_long_it_is_away(pool: PgPool) {
-    let system = start(pool).await;
+    let mut system = start(pool).await;
     system.record(&seen(1, "me", None, "/")).await;
     until("the announcement", async || {
         system.notification.notified().pop()
@@ -121,6 +124,7 @@ async fn an_erasure_reaches_notification_however_long_it_is_away(pool: PgPool) {
         (system.count("erasure_call").await == 0).then_some(())
     })
     .await;
+    system.token = token(&system.clock, &[Scope::VisitsWrite], 60);
     // Also a visitor who is not known here any more may be known there.
     assert_eq!(erase(&system, "/visitors/gone").await.0, 404);
     until("another one", async || {
@@ -150,7 +154,7 @@ async fn an_erasure_that_breaks_off_leaves_everything(pool: PgPool) {
                     where wait_event_type = 'Lock' and query like 'insert into visitor_analytics.unfolded_day%'
                       and datname = current_database()";
         let killed = sqlx::query_scalar::<_, bool>(kill);
-        killed.fetch_optional(&mut *lock).await.unwrap()
+        killed.fetch_optional(&system.pool).await.unwrap()
     });
     assert!(killed.await);
     assert!(erasing.await.unwrap().is_err());
@@ -294,7 +298,7 @@ async fn a_person_may_ask_for_everything(pool: PgPool) {
     assert_eq!(sent.status(), 201);
     system.clock.advance(TimeDelta::seconds(20));
     until("the announcements", async || {
-        (system.count("announcement").await == 3).then_some(())
+        (system.count("announcement").await == 2).then_some(())
     })
     .await;
 
@@ -309,7 +313,7 @@ async fn a_person_may_ask_for_everything(pool: PgPool) {
         ["sessions", "visits", "events", "notifications"]
             .map(|part| page[part].as_array().unwrap().len())
     };
-    assert_eq!(lengths(&whole), [2, 4, 1, 2]);
+    assert_eq!(lengths(&whole), [2, 4, 1, 1]);
     let visit = &whole["visits"][0];
     assert_eq!(
         (&visit["path"], &visit["user_id"]),
@@ -335,7 +339,7 @@ async fn a_person_may_ask_for_everything(pool: PgPool) {
             None => break,
         }
     }
-    assert_eq!(parts, [2, 4, 1, 2]);
+    assert_eq!(parts, [2, 4, 1, 1]);
 
     assert_eq!(problem(system.get("/visitors/nobody/data")).await.0, 404);
     let found = problem(system.get("/visitors/me/data?cursor=x")).await;
