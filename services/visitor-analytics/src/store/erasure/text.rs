@@ -139,7 +139,7 @@ impl Uses {
             let is_stale = self.is_stale(row.site_id, row.day, row.is_month);
             let mut all = <[Sums; 2]>::default();
             sums::add_bytes(&mut all, &row.numbers, None).ok_or(UNREADABLE)?;
-            for (value, _) in all.iter().flat_map(|sums| sums.lines()) {
+            for (value, _) in all.iter().flat_map(Sums::lines) {
                 self.meet(*value, is_stale);
             }
         }
@@ -187,9 +187,9 @@ impl Uses {
             let columns = [Some(row.language), row.properties];
             for column in columns.into_iter().flatten() {
                 let numbers = numbers_of_column(&column).ok_or(UNREADABLE)?;
-                numbers
-                    .into_iter()
-                    .for_each(|number| self.meet(number, is_stale));
+                for number in numbers {
+                    self.meet(number, is_stale);
+                }
             }
         }
         Ok(())
