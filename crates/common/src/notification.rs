@@ -130,3 +130,40 @@ pub struct DeliveryReceipt {
     /// `pending`, `sending`, `sent`, `dead`.
     pub status: String,
 }
+
+/// The most visitor ids in one [`ErasureRequest`].
+pub const MAX_ERASED_VISITORS: usize = 1_000;
+
+/// `POST /erasures`: removes what notifications say about a person.
+///
+/// With `visitor_ids` alone, everything about these visitors goes. With a `user_id`, everything
+/// about this user goes, and of these visitors what is about nobody else: two users behind one
+/// address may share a visitor id.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"visitor_ids": ["512965ec27ba6ff1e6bb4dd06a1b0a2a"],
+    "erased_at": "2026-11-20T12:00:00Z"}))]
+pub struct ErasureRequest {
+    /// The visitors' ids, at most 1,000.
+    #[serde(default)]
+    pub visitor_ids: Vec<String>,
+    /// The site's own id for the user.
+    #[serde(default)]
+    pub user_id: Option<String>,
+    /// Only what is about this site; without it what is about any.
+    #[serde(default)]
+    pub site: Option<String>,
+    /// When the person was erased; what was recorded later stays.
+    pub erased_at: chrono::DateTime<chrono::Utc>,
+}
+
+/// 200: what an erasure removed here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ErasureResponse {
+    /// Notifications that say nothing about the person any more, digests included.
+    pub notifications: u64,
+    /// Deliveries whose texts were removed.
+    pub deliveries: u64,
+    /// Those of them that had not been sent, and are not sent any more.
+    pub canceled: u64,
+}

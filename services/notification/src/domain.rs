@@ -14,6 +14,7 @@ pub mod gate;
 pub mod limit;
 pub mod notification;
 pub mod pace;
+pub mod person;
 pub mod phone;
 pub mod printable;
 pub mod public_address;

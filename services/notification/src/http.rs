@@ -3,6 +3,7 @@
 mod callbacks;
 mod dead_letters;
 pub mod engine;
+mod erasures;
 mod error;
 mod idempotency;
 mod notifications;
@@ -92,7 +93,9 @@ pub fn router(shared: Shared, verifier: &Verifier) -> OpenApiRouter {
     let signed = OpenApiRouter::new()
         .routes(routes!(callbacks::by_twilio))
         .routes(routes!(callbacks::by_vonage));
-    let send = OpenApiRouter::new().routes(routes!(notify::notify));
+    let send = OpenApiRouter::new()
+        .routes(routes!(notify::notify))
+        .routes(routes!(erasures::erase));
     let read = OpenApiRouter::new()
         .routes(routes!(notifications::list))
         .routes(routes!(notifications::get))

@@ -8,6 +8,7 @@ pub mod dead_letter;
 pub mod delivery;
 pub mod digest;
 pub mod endpoint;
+pub mod erasure;
 pub mod gates;
 pub mod idempotency_key;
 pub mod notification;

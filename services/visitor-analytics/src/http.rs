@@ -16,6 +16,8 @@ mod sessions;
 mod site_scope;
 mod sites;
 mod submit;
+mod users;
+mod visitor_data;
 mod visitors;
 mod visits;
 
@@ -74,7 +76,8 @@ pub fn router(state: State, verifier: &Verifier) -> OpenApiRouter {
         .routes(routes!(engagement::grow))
         .routes(routes!(imports::import))
         .routes(routes!(imports::remove))
-        .routes(routes!(visitors::erase));
+        .routes(routes!(visitors::erase))
+        .routes(routes!(users::erase));
     let read = OpenApiRouter::new()
         .routes(routes!(visits::list))
         .routes(routes!(live::live))
@@ -90,6 +93,7 @@ pub fn router(state: State, verifier: &Verifier) -> OpenApiRouter {
         .routes(routes!(explain::explain))
         .routes(routes!(analytics::bots::bots))
         .routes(routes!(visitors::one))
+        .routes(routes!(visitor_data::data))
         .routes(routes!(events::read::list))
         .routes(routes!(events::read::by_type))
         .routes(routes!(events::read::date_range))

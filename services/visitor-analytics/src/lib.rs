@@ -39,6 +39,7 @@ use crate::ingest::Ingest;
 use crate::store::Store;
 use crate::workers::announcer::Announcer;
 use crate::workers::crawlers::Proofs;
+use crate::workers::eraser::Eraser;
 use crate::workers::folder::Folder;
 use crate::workers::housekeeping;
 use crate::workers::live::Live;
@@ -144,6 +145,11 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
     };
     let announcer = Announcer {
         store: background.clone(),
+        notifier: notifier.clone(),
+        clock: clock.clone(),
+    };
+    let eraser = Eraser {
+        store: background.clone(),
         notifier,
         clock: clock.clone(),
     };
@@ -174,6 +180,7 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
         .worker("watcher", |stop| watcher.run(stop))
         .worker("announcer", |stop| announcer.run(stop))
         .worker("site limit", |stop| site_limit.run(stop))
+        .worker("eraser", |stop| eraser.run(stop))
         .worker("locations", |stop| payer.run(stop))
         .worker("folder", |stop| folder.run(stop))
         .worker("housekeeping", move |stop| {

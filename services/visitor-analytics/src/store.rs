@@ -1,10 +1,12 @@
 //! Keeps: every SQL statement of the service, one file per table.
 
 mod behaviour;
+mod cache_age;
 mod condition;
 mod confirm;
 mod copy;
 mod dimension;
+mod erasure;
 mod event;
 mod explain;
 mod goal;
@@ -14,6 +16,7 @@ mod live;
 mod outbox;
 mod owed_location;
 mod partition;
+mod personal_data;
 mod prove;
 mod reclassify;
 mod record;
@@ -30,19 +33,20 @@ mod visitor;
 
 use std::sync::Arc;
 
-use quick_cache::sync::Cache;
 use sqlx::PgPool;
 use tokio::sync::{Mutex, Notify};
 
 use crate::domain::classified::{Classified, Place};
 
+pub use erasure::{Erased, ErasureCall, Person};
 pub use event::{Event, EventQuery, OfType};
 pub use explain::{Announced, Copies, Facts, SessionFacts};
 pub use goal::Goal;
 pub use import::{Advance, Begun, Counts, Import, LineError};
 pub use live::{Ear, Heard, LATE};
-pub use outbox::{Announcement, Lag};
+pub use outbox::{Announcement, Lag, Told};
 pub use owed_location::Owed;
+pub use personal_data::{Announced as AnnouncedSession, SessionOfVisitor};
 pub use reclassify::{Cursor, Judged, Progress, StoredVisit};
 pub use record::{Outcome, Recorded};
 pub use report::{
@@ -50,12 +54,14 @@ pub use report::{
     SiteOfReport, Step, Value, WayTaken,
 };
 pub use retention::{Expired, OldSite, Partition, Rows};
-pub use rollup::{DayOfSite, Difference, DueDay, Folded, Row, Verdict};
+pub use rollup::{
+    DayOfSite, Difference, DueDay, Folded, Row, Verdict, visitor_key as visitor_hash,
+};
 pub use segment::{Kept, Segment};
 pub use session::{SessionFound, Stop};
 pub use site::{Changed, NewSitesOfDay, Site};
-pub use visit::{BotFilter, ExportQuery, Found, VisitQuery};
-pub use visitor::{Erased, Visitor};
+pub use visit::{BotFilter, ExportQuery, Found, VisitOfVisitor, VisitQuery};
+pub use visitor::Visitor;
 
 /// Why the database did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -137,7 +143,7 @@ pub struct Store {
     days: report::Days,
     answers: report::Answers,
     /// The numbers of texts in `rollup_value`.
-    values: Arc<Cache<Arc<str>, i32>>,
+    values: cache_age::TextNumbers,
     wakes: Arc<Wakes>,
 }
 
@@ -177,7 +183,7 @@ impl Store {
             partitions: partition::Partitions::default(),
             days: report::Days::new(),
             answers: report::Answers::new(),
-            values: Arc::new(Cache::new(VALUES)),
+            values: cache_age::TextNumbers::new(VALUES),
             wakes: Arc::default(),
         }
     }

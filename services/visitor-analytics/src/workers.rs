@@ -2,6 +2,7 @@
 
 pub mod announcer;
 pub mod crawlers;
+pub mod eraser;
 pub mod folder;
 pub mod housekeeping;
 pub mod live;

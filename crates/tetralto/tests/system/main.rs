@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test ends where something is wrong")]
 
+mod erasure;
 mod faults;
 mod kills;
 mod lifecycle;

@@ -23,6 +23,8 @@ pub struct Notification {
     pub branches: Vec<Branch>,
     /// When it was accepted.
     pub created_at: DateTime<Utc>,
+    /// Whether it is about a person who was erased.
+    pub erased: bool,
 }
 
 impl Notification {
@@ -48,6 +50,7 @@ impl Notification {
             command,
             branches,
             created_at: clock.now(),
+            erased: false,
         }
     }
 
@@ -59,6 +62,16 @@ impl Notification {
     /// What the rules said.
     pub fn findings(&self) -> impl Iterator<Item = &Finding> {
         self.branches.iter().filter_map(|b| b.finding.as_ref())
+    }
+
+    /// Takes over that it is about a person who was erased: it says nothing, to nobody.
+    pub fn erase(&mut self) {
+        self.erased = true;
+        self.branches.clear();
+        self.command.title = None;
+        self.command.message = None;
+        self.command.data.clear();
+        self.command.dedupe_key = None;
     }
 
     /// Holds a branch back at a gate that is shut until then: nobody is told by it, or later of
@@ -113,6 +126,9 @@ impl Notification {
     /// Why it does not go out, or not yet.
     #[must_use]
     pub fn reason(&self) -> Option<String> {
+        if self.erased {
+            return Some("erased".into());
+        }
         match self.status() {
             NotificationStatus::Queued => {
                 let mut all = self.deliveries().filter(|draft| draft.step == 0);

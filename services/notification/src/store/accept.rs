@@ -69,6 +69,9 @@ pub async fn accept(
     };
     for asked in &mut *asked {
         asked.new.suppress(&stored.suppressed);
+        if stored.erased.contains(&asked.new.id) {
+            asked.new.erase();
+        }
     }
     let kept = stored.kept.iter();
     let kept: HashMap<_, _> = kept
@@ -128,7 +131,10 @@ async fn in_windows(
     let first = first_with_each_key(asked);
     let stored = insert(&mut *transaction, &first, now).await?;
     let ids: HashSet<_> = stored.kept.iter().map(|k| k.notification_id).collect();
-    let is_new = |asked: &&&Asked| asked.key.is_none() || ids.contains(&asked.new.id);
+    let is_new = |asked: &&&Asked| {
+        let id = &asked.new.id;
+        (asked.key.is_none() || ids.contains(id)) && !stored.erased.contains(id)
+    };
     let new: Vec<_> = first
         .iter()
         .filter(is_new)

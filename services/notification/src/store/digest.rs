@@ -57,6 +57,7 @@ pub async fn close(
         let Some((count, texts, first)) = found else {
             continue;
         };
+        keep_members(&mut transaction, row.id).await?;
         let new = tell(Due {
             id: row.id,
             rule: row.rule_id,
@@ -103,6 +104,21 @@ pub async fn put_off_first(pool: &PgPool, now: DateTime<Utc>) -> Result<(), Stor
         now + PUT_OFF,
     )
     .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Keeps whose texts a digest tells.
+async fn keep_members(connection: &mut PgConnection, digest: Uuid) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into notification.digest_member (notification_id, digest_id)
+         select notification_id, digest_id from notification.digest_item
+         where digest_id = $1 order by notification_id limit $2
+         on conflict on constraint digest_member_pkey do nothing",
+        digest,
+        TEXTS,
+    )
+    .execute(connection)
     .await?;
     Ok(())
 }

@@ -26,6 +26,8 @@ pub async fn delete_old(pool: &PgPool, before: DateTime<Utc>) -> Result<u64, Sto
              returning d.id, d.provider, d.provider_message_id),
          tried as (
              delete from notification.attempt a using delivered where a.delivery_id = delivered.id),
+         gathered as (
+             delete from notification.digest_member m using old where m.notification_id = old.id),
          said as (
              delete from notification.receipt r using delivered
              where r.provider = delivered.provider

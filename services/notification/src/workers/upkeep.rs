@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::vault::Vault;
 use crate::store::{
-    StoreError, dead_letter, endpoint, gates, idempotency_key, receipt, retention, spent,
+    StoreError, dead_letter, endpoint, erasure, gates, idempotency_key, receipt, retention, spent,
 };
 
 /// How often failures are told that came before their message was recorded as sent.
@@ -57,6 +57,7 @@ impl Upkeep {
         }
         job("old keys", idempotency_key::delete_old(pool, now)).await;
         job("old tallies", gates::delete_old(pool, now)).await;
+        job("old erasures", erasure::delete_old(pool, now)).await;
         job("old counts of limits", spent::delete_old(pool, now)).await;
         job(
             "open receipts",

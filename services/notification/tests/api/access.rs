@@ -32,7 +32,7 @@ async fn every_documented_path_wants_a_token(pool: PgPool) {
             asked += 1;
         }
     }
-    assert_eq!(asked, 29);
+    assert_eq!(asked, 30);
     assert_eq!(rows(&pool, "notification").await, 0);
 }
 

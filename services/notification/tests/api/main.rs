@@ -7,6 +7,7 @@ mod callbacks;
 mod channels;
 mod delivery;
 mod doubt;
+mod erasure;
 mod faults;
 mod flow;
 mod gather;

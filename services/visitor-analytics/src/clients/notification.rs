@@ -2,7 +2,7 @@
 
 use chassis::peer::{Peer, PeerError};
 use chrono::NaiveDate;
-use common::notification::{NotifyRequest, NotifyResults};
+use common::notification::{ErasureRequest, ErasureResponse, NotifyRequest, NotifyResults};
 use common::visitor_analytics::{VISITOR_ARRIVED, VisitorArrived};
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -22,11 +22,12 @@ impl Notifier {
     }
 
     /// Tells of visitors who have arrived, each with the session that makes it known: one that was
-    /// told already is not told again. Returns for each why it was refused for good, if it was.
+    /// told already is not told again. Returns for each the notification's id, or why it was refused
+    /// for good.
     pub async fn tell(
         &self,
         news: &[(Uuid, &VisitorArrived)],
-    ) -> Result<Vec<Option<String>>, PeerError> {
+    ) -> Result<Vec<Result<Option<Uuid>, String>>, PeerError> {
         if news.is_empty() {
             return Ok(vec![]);
         }
@@ -58,19 +59,29 @@ impl Notifier {
             idempotency_key: Some(format!("{SITE_LIMIT_REACHED}:{day}")),
             ..NotifyRequest::default()
         };
-        Ok(self.notify(&[request]).await?.pop().flatten())
+        Ok(self.notify(&[request]).await?.pop().and_then(Result::err))
     }
 
-    /// Returns for each request why it was refused for good, if it was.
-    async fn notify(&self, requests: &[NotifyRequest]) -> Result<Vec<Option<String>>, PeerError> {
+    /// Returns for each request the notification's id, or why it was refused for good.
+    async fn notify(
+        &self,
+        requests: &[NotifyRequest],
+    ) -> Result<Vec<Result<Option<Uuid>, String>>, PeerError> {
         let response: NotifyResults = self.0.post("/notify", &requests, None).await?;
         if response.results.len() != requests.len() {
             return Err(PeerError::Unreadable("results are missing".into()));
         }
-        let refusals = response.results.into_iter().map(|result| result.error);
-        Ok(refusals
-            .map(|error| error.map(|error| error.detail))
-            .collect())
+        let results = response.results.into_iter();
+        let results = results.map(|result| match result.error {
+            None => Ok(result.id),
+            Some(error) => Err(error.detail),
+        });
+        Ok(results.collect())
+    }
+
+    /// Asks to erase a person; the same may be asked again.
+    pub async fn erase(&self, request: &ErasureRequest) -> Result<ErasureResponse, PeerError> {
+        self.0.post("/erasures", request, None).await
     }
 }
 

@@ -11,6 +11,7 @@ mod packer;
 use std::collections::HashMap;
 use std::ops::Range;
 
+pub use bytes::numbers_of_column;
 pub use packer::{Packer, Row};
 
 /// What a column holds. Numbers are those of the tables of values, 0 where there is none.

@@ -74,6 +74,12 @@ impl Retention {
         Self(days.map(|days| TimeDelta::days(days.into())))
     }
 
+    /// For how many days; `None` means for ever.
+    #[must_use]
+    pub fn in_days(self) -> Option<i64> {
+        self.0.map(|length| length.num_days())
+    }
+
     /// The earliest moment of a visit that is still taken in at `now`.
     #[must_use]
     pub fn earliest(self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {

@@ -12,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::error;
 use super::site_scope::SiteScope;
 use crate::domain::visit::own_id;
+use crate::store::Person;
 
 /// The parameters of both.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -19,7 +20,7 @@ use crate::domain::visit::own_id;
 #[into_params(parameter_in = Query)]
 pub(super) struct Parameters {
     /// Only on this site; without it on all.
-    site: Option<String>,
+    pub(super) site: Option<String>,
 }
 
 /// What is known of a visitor.
@@ -75,7 +76,11 @@ pub(super) async fn one(
     }))
 }
 
-/// Erases a visitor: visits, sessions, and what waits to be told.
+/// Erases a visitor: visits, sessions, events, and what waits to be told.
+///
+/// notification is asked to remove what it says about the visitor; that happens within seconds, or as
+/// soon as it can be reached. Values that nobody else's visits have (paths, titles, referrers,
+/// properties) are removed from dictionaries and rollups within two hours.
 ///
 /// For whoever may record visits, since a visitor asks the site, and the site asks here.
 #[utoipa::path(delete, path = "/visitors/{id}", tag = "visitors",
@@ -92,7 +97,8 @@ pub(super) async fn erase(
 ) -> Result<Json<Erased>, Problem> {
     let (id, site) = named(id, &scope, &parameters)?;
     let now = state.clock.now();
-    let erased = state.store.erase_visitor(&id, site.as_deref(), now).await;
+    let person = Person::Visitor(&id);
+    let erased = state.store.erase(person, site.as_deref(), now).await;
     let erased = erased.map_err(|e| error::store(&e))?.ok_or_else(missing)?;
     Ok(Json(Erased {
         id,
@@ -109,13 +115,17 @@ fn named(
     scope: &SiteScope,
     parameters: &Parameters,
 ) -> Result<(String, Option<String>), Problem> {
-    let wrong = |error: crate::domain::visit::Invalid| {
-        Problem::new(StatusCode::BAD_REQUEST, "PATH_INVALID", error.to_string()).field("id")
-    };
     let site = scope.site(parameters.site.as_deref())?;
-    Ok((own_id(id, "id").map_err(wrong)?, site))
+    Ok((id_of_path(id, "id")?, site))
 }
 
-fn missing() -> Problem {
+/// An id that a site gives, in the path.
+pub(super) fn id_of_path(id: String, field: &'static str) -> Result<String, Problem> {
+    own_id(id, field).map_err(|error| {
+        Problem::new(StatusCode::BAD_REQUEST, "PATH_INVALID", error.to_string()).field(field)
+    })
+}
+
+pub(super) fn missing() -> Problem {
     Problem::not_found("there is no visitor with this id")
 }

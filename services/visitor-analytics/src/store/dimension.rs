@@ -17,6 +17,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::StoreError;
+use super::cache_age::CacheAge;
 use crate::domain::classified::Classified;
 
 /// Numbers that are remembered for each table, about 100 bytes each.
@@ -49,6 +50,7 @@ struct Number {
 /// The numbers met lately, table by table.
 #[derive(Clone, Debug)]
 pub(super) struct Dimensions {
+    age: CacheAge,
     pages: Known,
     origins: Known,
     agents: Known,
@@ -83,6 +85,7 @@ pub(super) struct Column {
 impl Dimensions {
     pub(super) fn new() -> Self {
         Self {
+            age: CacheAge::default(),
             pages: Known::new(),
             origins: Known::new(),
             agents: Known::new(),
@@ -92,8 +95,25 @@ impl Dimensions {
         }
     }
 
+    /// Forgets all numbers.
+    pub(super) fn forget(&self) {
+        for known in [
+            &self.pages,
+            &self.origins,
+            &self.agents,
+            &self.verdicts,
+            &self.places,
+            &self.networks,
+        ] {
+            known.0.clear();
+        }
+    }
+
     /// What is remembered of everything that these visits share with others.
     pub(super) fn look_up(&self, visits: &[&Classified]) -> Numbers {
+        if self.age.is_over() {
+            self.forget();
+        }
         let locations: Vec<_> = visits.iter().map(|visit| visit.location()).collect();
         let each = || visits.iter().map(|visit| Some(*visit));
         Numbers {

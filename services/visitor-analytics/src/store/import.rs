@@ -2,6 +2,8 @@
 
 mod remove;
 
+pub(super) use remove::rebuild_sessions;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::types::Json;

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use chrono::{DateTime, TimeDelta, Utc};
 use common::visitor_analytics::Visit;
+use sqlx::PgConnection;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use uuid::Uuid;
 
@@ -13,6 +14,10 @@ use super::{Store, StoreError};
 /// What listens holds this lock, shared, for as long as its connection lives.
 const LISTENING: (i32, i32) = (0x7e7c, 0);
 const CHANNEL: &str = "visitor_analytics_live";
+/// Names visitors who are erased, by their hashes.
+const ERASED: &str = "visitor_analytics_erased";
+/// Hashes in one payload; each takes 8 bytes.
+const HASHES: usize = 700;
 /// A payload has less than 8,000 bytes (`PostgreSQL`, NOTIFY); a visit takes 32.
 const MOST: usize = 240;
 /// Stands for visits that are not told.
@@ -31,6 +36,37 @@ pub enum Heard {
     Visits(Vec<(Uuid, DateTime<Utc>)>),
     /// Visits were recorded that nobody names.
     Lost,
+    /// These visitors were erased; by the hashes of their ids.
+    Erased(Vec<u64>),
+}
+
+/// Tells those who listen, once the transaction is committed, that visitors are erased.
+pub(super) async fn tell_erased(
+    connection: &mut PgConnection,
+    visitors: &[u64],
+) -> Result<(), StoreError> {
+    let payload = |hashes: &[u64]| {
+        let bytes: Vec<u8> = hashes.iter().flat_map(|hash| hash.to_be_bytes()).collect();
+        BASE64.encode(bytes)
+    };
+    let payloads: Vec<String> = visitors.chunks(HASHES).map(payload).collect();
+    sqlx::query!(
+        "select pg_notify($1, payload) from unnest($2::text[]) payload",
+        ERASED,
+        &payloads
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+fn read_erased(payload: &str) -> Option<Heard> {
+    let bytes = BASE64.decode(payload).ok()?;
+    let (hashes, []) = bytes.as_chunks::<8>() else {
+        return None;
+    };
+    let hashes = hashes.iter().map(|hash| u64::from_be_bytes(*hash));
+    Some(Heard::Erased(hashes.collect()))
 }
 
 impl Store {
@@ -71,7 +107,7 @@ impl Store {
         let mut listener = PgListener::connect_with(&one.connect_lazy_with(options)).await?;
         // Whoever has lost the connection may have missed something, and begins anew.
         listener.eager_reconnect(false);
-        listener.listen(CHANNEL).await?;
+        listener.listen_all([CHANNEL, ERASED]).await?;
         sqlx::query!(
             "select pg_advisory_lock_shared($1, $2)",
             LISTENING.0,
@@ -95,7 +131,12 @@ impl Ear {
     pub async fn hear(&mut self) -> Result<Heard, StoreError> {
         let told = self.0.try_recv().await?;
         let told = told.ok_or(StoreError::Silent)?;
-        read(told.payload()).ok_or(StoreError::Unreadable("what was told"))
+        let heard = if told.channel() == ERASED {
+            read_erased(told.payload())
+        } else {
+            read(told.payload())
+        };
+        heard.ok_or(StoreError::Unreadable("what was told"))
     }
 }
 

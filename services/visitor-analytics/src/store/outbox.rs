@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use common::visitor_analytics::{ArrivedSession, ArrivedVisitor, VisitorArrived};
+use common::visitor_analytics::{ArrivedSession, ArrivedVisitor, Visit, VisitorArrived};
 use ipnet::IpNet;
 use uuid::Uuid;
 
@@ -13,6 +13,8 @@ use crate::domain::session::Arrival;
 
 /// Who has taken an entry must be done with it within this time.
 const LEASE: TimeDelta = TimeDelta::seconds(30);
+/// Rows that are forgotten in one statement.
+const FORGOTTEN_AT_ONCE: i64 = 10_000;
 /// A message without a place waits this long for geo to come back.
 const WAIT_FOR_PLACE: TimeDelta = TimeDelta::seconds(20);
 
@@ -27,6 +29,27 @@ pub struct Announcement {
     pub attempts: i32,
     /// What to tell; `None` where the visit has been erased meanwhile.
     pub arrived: Option<Box<VisitorArrived>>,
+}
+
+/// An entry that is done with.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// Its number.
+    pub id: i64,
+    /// Which notification tells it; `None` where none does.
+    pub notification: Option<Uuid>,
+    /// What was told.
+    pub arrived: Option<Box<VisitorArrived>>,
+}
+
+impl Told {
+    fn visitor(&self) -> Option<&str> {
+        Some(&self.arrived.as_ref()?.visitor.id)
+    }
+
+    fn site(&self) -> Option<&str> {
+        Some(&self.arrived.as_ref()?.visit.site)
+    }
 }
 
 /// How far the outbox is behind.
@@ -48,6 +71,26 @@ pub(super) struct Columns {
     pub(super) moments: Vec<DateTime<Utc>>,
     pub(super) due_at: Vec<DateTime<Utc>>,
     pub(super) networks: Vec<Option<String>>,
+}
+
+/// What is told of a visit: of properties those that the site has named for reports, of addresses
+/// no query strings (campaigns have fields of their own), nothing of the visitor's own address.
+fn announced(visit: Visit, named: &[String]) -> Visit {
+    let mut properties = visit.properties;
+    properties.retain(|name, _| named.contains(name));
+    Visit {
+        url: without_query(visit.url),
+        referrer: visit.referrer.map(without_query),
+        ip: None,
+        properties,
+        ..visit
+    }
+}
+
+fn without_query(mut url: String) -> String {
+    let end = url.find(['?', '#']).unwrap_or(url.len());
+    url.truncate(end);
+    url
 }
 
 impl Columns {
@@ -123,6 +166,8 @@ impl Store {
         visits: &[(Uuid, DateTime<Utc>)],
     ) -> Result<HashMap<VisitKey, VisitorArrived>, StoreError> {
         let visits = self.visits_at(visits).await?;
+        let sites: Vec<&str> = visits.iter().map(|visit| visit.site.as_str()).collect();
+        let named = self.named_properties(&sites).await?;
         let ids: Vec<Uuid> = visits.iter().map(|visit| visit.session_id).collect();
         let rows = sqlx::query!(
             r#"select s.id, s.started_at, s.visits,
@@ -149,10 +194,11 @@ impl Store {
                 network: None,
             };
             let key = (visit.id, visit.timestamp);
+            let named = named.get(&visit.site).map_or(&[][..], Vec::as_slice);
             Some((
                 key,
                 VisitorArrived {
-                    visit,
+                    visit: announced(visit, named),
                     session,
                     visitor,
                 },
@@ -161,15 +207,54 @@ impl Store {
         Ok(arrived.collect())
     }
 
-    /// Removes what has been told, or what is not to be told any more.
-    pub async fn announced(&self, ids: &[i64]) -> Result<(), StoreError> {
+    /// Removes what has been told, and keeps which notifications told it. What has been erased
+    /// meanwhile has no entry any more, and leaves nothing.
+    pub async fn announced(&self, told: &[Told], now: DateTime<Utc>) -> Result<(), StoreError> {
+        let ids: Vec<i64> = told.iter().map(|one| one.id).collect();
+        let notifications: Vec<Option<Uuid>> = told.iter().map(|one| one.notification).collect();
+        let visitors: Vec<Option<&str>> = told.iter().map(|one| one.visitor()).collect();
+        let sites: Vec<Option<&str>> = told.iter().map(|one| one.site()).collect();
         sqlx::query!(
-            "delete from visitor_analytics.outbox where id = any($1)",
-            ids
+            "with gone as (
+                 delete from visitor_analytics.outbox where id = any($1) returning id, session_id)
+             insert into visitor_analytics.announcement
+                 (session_id, notification_id, site_id, visitor_id, announced_at)
+             select gone.session_id, told.notification_id, s.id, told.visitor_id, $5
+             from unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[])
+                 as told (id, notification_id, visitor_id, site)
+             join gone on gone.id = told.id
+             join visitor_analytics.site s on s.domain = told.site
+             where told.notification_id is not null
+             on conflict on constraint announcement_pkey do nothing",
+            &ids,
+            &notifications as _,
+            &visitors as _,
+            &sites as _,
+            now,
         )
         .execute(&self.pool)
         .await?;
         Ok(())
+    }
+
+    /// Forgets which notifications told of visits that are too old to be kept: of those before
+    /// `border`, and of those that their sites keep for less long.
+    pub async fn forget_announcements(
+        &self,
+        border: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Result<u64, StoreError> {
+        let done = sqlx::query!(
+            "delete from visitor_analytics.announcement where session_id in (
+                 select a.session_id from visitor_analytics.announcement a
+                 join visitor_analytics.site s on s.id = a.site_id
+                 where a.announced_at < greatest($1::timestamptz, $2::timestamptz - make_interval(days => s.retention_days))
+                 limit $3)",
+            border,
+            now,
+            FORGOTTEN_AT_ONCE,
+        );
+        Ok(done.execute(&self.pool).await?.rows_affected())
     }
 
     /// Puts entries off, each until its moment.

@@ -30,10 +30,10 @@ pub(super) use month::sums;
 pub(super) use pack::{
     drop_before as drop_packs_before, load as load_packs, marks as pack_marks, visitors,
 };
-pub(super) use read::visitor_key;
+pub use read::visitor_key;
 pub use verify::{DayOfSite, Difference, Verdict};
 pub(super) use ways::{DayWays, load as load_ways, of_day as ways_of_day};
-pub(super) use write::{Numbers as DayNumbers, numbers as as_bytes, value, values};
+pub(super) use write::{Numbers as DayNumbers, VALUES_LOCK, numbers as as_bytes, value, values};
 pub(super) use zone::{mark_all, named as zone_named};
 
 use super::{Store, StoreError};

@@ -76,4 +76,18 @@ impl Store {
         }
         Ok(rows.into_iter().map(|row| (row.domain, row.id)).collect())
     }
+
+    /// The properties that these sites have named, by domain.
+    pub(super) async fn named_properties(
+        &self,
+        domains: &[&str],
+    ) -> Result<HashMap<String, Vec<String>>, StoreError> {
+        let rows = sqlx::query!(
+            "select domain, properties from visitor_analytics.site
+             where domain = any($1) and properties <> '{}'",
+            domains as _,
+        );
+        let rows = rows.fetch_all(&self.pool).await?.into_iter();
+        Ok(rows.map(|row| (row.domain, row.properties)).collect())
+    }
 }

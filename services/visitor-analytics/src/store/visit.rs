@@ -4,6 +4,7 @@ mod columns;
 mod engagement;
 mod export;
 mod filtered;
+mod of_visitor;
 pub(super) mod row;
 mod since;
 mod taken;
@@ -20,6 +21,7 @@ use uuid::Uuid;
 pub(super) use columns::Columns;
 pub use export::ExportQuery;
 pub(super) use filtered::{between, newest};
+pub use of_visitor::VisitOfVisitor;
 use row::{VisitRow, select_visits};
 
 use super::{Lookup, Store, StoreError};

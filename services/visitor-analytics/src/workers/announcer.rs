@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Pace, Round, repeat};
 use crate::clients::notification::Notifier;
-use crate::store::{Announcement, Store, StoreError};
+use crate::store::{Announcement, Store, StoreError, Told};
 
 /// How often the outbox is looked into, and how many are taken then. Together they are the pace:
 /// when thousands arrive at once, telling of them must not slow down recording them. Recording
@@ -59,25 +59,33 @@ impl Announcer {
         count("erased", erased.len());
         let mut done = self.tell(&due).await?;
         count("told", done.len());
-        done.extend(erased.iter().map(|one| one.id));
-        self.store.announced(&done).await?;
+        done.extend(erased.iter().map(|one| Told {
+            id: one.id,
+            notification: None,
+            arrived: None,
+        }));
+        self.store.announced(&done, self.clock.now()).await?;
         Ok(Round::Busy)
     }
 
     /// Returns the entries that are done with. A list that is refused as a whole (it may be too
     /// large) is told in two halves.
-    async fn tell(&self, due: &[Announcement]) -> Result<Vec<i64>, StoreError> {
+    async fn tell(&self, due: &[Announcement]) -> Result<Vec<Told>, StoreError> {
         let news: Vec<_> = due
             .iter()
             .filter_map(|one| Some((one.session_id, one.arrived.as_deref()?)))
             .collect();
         match self.notifier.tell(&news).await {
-            Ok(refusals) => {
+            Ok(results) => {
                 let mut done = vec![];
-                for (one, refusal) in due.iter().zip(refusals) {
-                    match refusal {
-                        None => done.push(one.id),
-                        Some(refusal) => self.give_up(one, &refusal).await?,
+                for (one, result) in due.iter().zip(results) {
+                    match result {
+                        Ok(notification) => done.push(Told {
+                            id: one.id,
+                            notification,
+                            arrived: one.arrived.clone(),
+                        }),
+                        Err(refusal) => self.give_up(one, &refusal).await?,
                     }
                 }
                 Ok(done)
@@ -127,7 +135,7 @@ fn count(outcome: &'static str, number: usize) {
 }
 
 /// Twice as long after each try, from 1 second to 5 minutes.
-fn backoff(attempts: i32) -> TimeDelta {
+pub(super) fn backoff(attempts: i32) -> TimeDelta {
     let doublings = u32::try_from(attempts - 1).unwrap_or(0).min(9);
     TimeDelta::seconds(2_i64.pow(doublings).min(300))
 }

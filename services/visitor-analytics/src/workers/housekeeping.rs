@@ -36,6 +36,8 @@ async fn tidy(store: &Store, retention: Retention, clock: &Clock) -> Result<Roun
             tracing::info!(%border, ?expired, "old visits removed");
         }
     }
+    let border = retention.earliest(now);
+    store.forget_announcements(border, now).await?;
     for site in store.old_sites(now).await? {
         match catch_panics(store.expire_site(&site, now)).await {
             Ok(rows) => {

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use common::clock::Clock;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::repeat;
+use super::{Pace, Round, repeat};
 use crate::clients::notification::Notifier;
 use crate::store::{Store, StoreError};
 
@@ -27,14 +28,21 @@ pub struct SiteLimitNotice {
 impl SiteLimitNotice {
     /// Runs until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        repeat("announcing refused sites", PAUSE, stop, async || {
-            self.round().await
-        })
+        let (pace, wake) = (Pace::steady(PAUSE), Notify::new());
+        let round = async || self.round().await;
+        repeat(
+            "announcing refused sites",
+            pace,
+            &wake,
+            &self.clock,
+            stop,
+            round,
+        )
         .await;
     }
 
     /// Replicas that announce the same day share an idempotency key, so that it is told once.
-    async fn round(&self) -> Result<bool, StoreError> {
+    async fn round(&self) -> Result<Round, StoreError> {
         for day in self.store.untold_site_limits().await? {
             let most = self.max_new_sites_per_day;
             match self.notifier.tell_site_limit(day, most).await {
@@ -44,12 +52,12 @@ impl SiteLimitNotice {
                 }
                 Err(error) if error.is_transient() => {
                     tracing::warn!(%error, %day, "refused sites are announced later");
-                    return Ok(false);
+                    return Ok(Round::Idle);
                 }
                 Err(error) => tracing::error!(%error, %day, "refused sites are not announced"),
             }
             self.store.told_site_limit(day, self.clock.now()).await?;
         }
-        Ok(false)
+        Ok(Round::Idle)
     }
 }

@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod crawlers;
+mod erasure;
 mod events;
 mod examples;
 mod export;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::routing::post;
+use axum::routing::{MethodRouter, post};
 use axum::{Json, Router};
 use common::geo::Location;
 use serde_json::{Value, json};
@@ -18,9 +18,15 @@ pub struct Neighbour {
     pub url: String,
     away: Arc<AtomicBool>,
     asked: Arc<Mutex<Vec<(HeaderMap, Value)>>>,
+    erasures: Arc<Mutex<Vec<Value>>>,
 }
 
 impl Neighbour {
+    /// Whom notification was asked to erase.
+    pub fn erasures(&self) -> Vec<Value> {
+        self.erasures.lock().unwrap().clone()
+    }
+
     pub fn leave(&self) {
         self.away.store(true, Ordering::SeqCst);
     }
@@ -43,15 +49,22 @@ impl Neighbour {
     }
 }
 
-async fn start(path: &str, route: axum::routing::MethodRouter<Neighbour>) -> Neighbour {
+async fn start(path: &'static str, route: MethodRouter<Neighbour>) -> Neighbour {
+    start_with([(path, route)].into_iter()).await
+}
+
+async fn start_with(
+    routes: impl Iterator<Item = (&'static str, MethodRouter<Neighbour>)>,
+) -> Neighbour {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let neighbour = Neighbour {
         url: format!("http://{}", listener.local_addr().unwrap()),
         ..Neighbour::default()
     };
-    let router = Router::new()
-        .route(path, route)
-        .with_state(neighbour.clone());
+    let router = routes.fold(Router::new(), |router, (path, route)| {
+        router.route(path, route)
+    });
+    let router = router.with_state(neighbour.clone());
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     neighbour
 }
@@ -61,7 +74,8 @@ pub async fn geo() -> Neighbour {
 }
 
 pub async fn notification() -> Neighbour {
-    start("/notify", post(notify)).await
+    let routes = [("/notify", post(notify)), ("/erasures", post(erase))];
+    start_with(routes.into_iter()).await
 }
 
 /// London answers everything; addresses of documentation have no place.
@@ -103,6 +117,21 @@ async fn notify(
     let results: Vec<_> = list(&body).iter().map(|_| accepted()).collect();
     notification.hear(headers, body)?;
     Ok(Json(json!({"results": results})))
+}
+
+async fn erase(
+    State(notification): State<Neighbour>,
+    headers: HeaderMap,
+    Json(body): Json<Value>,
+) -> Result<Json<Value>, StatusCode> {
+    if notification.away.load(Ordering::SeqCst) {
+        return Err(StatusCode::SERVICE_UNAVAILABLE);
+    }
+    assert!(headers.contains_key("authorization"));
+    notification.erasures.lock().unwrap().push(body);
+    Ok(Json(
+        json!({"notifications": 1, "deliveries": 1, "canceled": 0}),
+    ))
 }
 
 fn accepted() -> Value {

@@ -1,6 +1,6 @@
 //! The statement that stores notifications with their keys and deliveries.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
@@ -11,6 +11,7 @@ use super::Asked;
 use crate::domain::decision::Draft;
 use crate::domain::finding::Finding;
 use crate::domain::notification::{Notification, priority_text};
+use crate::domain::person::Person;
 use crate::store::StoreError;
 use crate::store::idempotency_key::{KEPT, Key};
 use crate::store::notification::status_text;
@@ -29,6 +30,8 @@ pub(in crate::store) struct Stored {
     pub(super) kept: Vec<Kept>,
     /// Deliveries to addresses that nothing is sent to, and why.
     pub(super) suppressed: HashMap<Uuid, String>,
+    /// Notifications about persons who were erased.
+    pub(super) erased: HashSet<Uuid>,
 }
 
 /// What is kept for a key, or a delivery that is suppressed.
@@ -39,6 +42,7 @@ struct Line {
     body_sha256: Option<Vec<u8>>,
     suppressed: Option<Uuid>,
     why: Option<String>,
+    erased: Option<Uuid>,
 }
 
 impl From<Vec<Line>> for Stored {
@@ -59,6 +63,7 @@ impl From<Vec<Line>> for Stored {
                 });
             }
             stored.suppressed.extend(line.suppressed.zip(line.why));
+            stored.erased.extend(line.erased);
         }
         stored
     }
@@ -86,8 +91,17 @@ fn each<'a, T>(asked: &[&'a Asked], part: impl Fn(&'a Notification) -> T) -> Vec
     asked.iter().map(|asked| part(&asked.new)).collect()
 }
 
-/// Returns what is kept for each key: it, or what came before. The keys are written in their
+fn each_person<T>(persons: &[Person], part: impl Fn(&Person) -> Option<T>) -> Vec<Option<T>> {
+    persons.iter().map(part).collect()
+}
+
+/// Returns what is kept for each key: it, or what came before. What is about a person who was erased
+/// meanwhile is stored without saying anything. The keys are written in their
 /// order, so that two lists with the same ones wait for each other and never both.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one statement, and what it is bound to"
+)]
 pub(in crate::store) async fn insert(
     executor: impl PgExecutor<'_>,
     asked: &[&Asked],
@@ -96,19 +110,35 @@ pub(in crate::store) async fn insert(
     let drafts = asked.iter();
     let drafts = drafts.flat_map(|asked| asked.new.deliveries().map(move |draft| (*asked, draft)));
     let drafts: Vec<_> = drafts.collect();
+    let persons: Vec<Person> = asked
+        .iter()
+        .map(|asked| Person::of(&asked.new.command.data))
+        .collect();
+    let keys = asked.iter().zip(&persons).flat_map(|(asked, person)| {
+        let keys = person.keys().into_iter();
+        keys.map(|key| (asked.new.id, key))
+    });
+    let (keyed, keys): (Vec<Uuid>, Vec<Uuid>) = keys.unzip();
     let rows = sqlx::query_as!(
         Line,
         r#"with asked as materialized (
              select * from unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::json[],
                  $8::text[], $9::text[], $10::text[], $11::text[], $12::json[],
-                 $13::timestamptz[], $1::text[], $14::text[], $15::bytea[])
+                 $13::timestamptz[], $1::text[], $14::text[], $15::bytea[], $30::text[],
+                 $31::text[], $32::text[], $33::timestamptz[])
                  as asked (id, event, title, message, data, priority, dedupe_key, status, reason,
-                     findings, created_at, subject, key, body_sha256)),
+                     findings, created_at, subject, key, body_sha256, visitor_id, user_id, site,
+                     recorded_at)),
+         erased as materialized (
+             select distinct asked.id from unnest($34::uuid[], $35::uuid[]) as p (id, key)
+             join notification.erased_person e on e.key = p.key
+             join asked on asked.id = p.id
+                 and coalesce(asked.recorded_at, asked.created_at) <= e.erased_at),
          kept as (
              insert into notification.idempotency_key as kept
                  (subject, key, body_sha256, notification_id, created_at)
              select subject, key, body_sha256, id, created_at from asked
-             where key is not null order by subject, key
+             where key is not null and not id in (select id from erased) order by subject, key
              on conflict on constraint idempotency_key_pkey do update
              set body_sha256 = case when kept.created_at <= $2
                      then excluded.body_sha256 else kept.body_sha256 end,
@@ -132,7 +162,8 @@ pub(in crate::store) async fn insert(
              left join notification.suppression s on s.address = new.recipient),
          accepted as (
              insert into notification.notification (id, event, title, message, data, priority,
-                 dedupe_key, status, reason, findings, created_at)
+                 dedupe_key, status, reason, findings, created_at, visitor_id, user_id, site,
+                 recorded_at)
              select id, event, title, message, data, priority, dedupe_key,
                  case when status = 'queued' and not id in
                          (select notification_id from wanted where status = 'pending')
@@ -140,8 +171,14 @@ pub(in crate::store) async fn insert(
                  case when status = 'queued' and not id in
                          (select notification_id from wanted where status = 'pending')
                      then 'all recipients are suppressed' else reason end,
-                 findings, created_at
-             from asked where key is null or id in (select notification_id from kept)),
+                 findings, created_at, visitor_id, user_id, site, recorded_at
+             from asked where (key is null or id in (select notification_id from kept))
+                 and not id in (select id from erased)),
+         silent as (
+             insert into notification.notification (id, event, data, priority, status, reason,
+                 created_at, erased_at)
+             select id, event, '{}', priority, 'suppressed', 'erased', created_at, created_at
+             from asked where id in (select id from erased)),
          delivered as (
              insert into notification.delivery
                  (id, notification_id, channel, recipient, title, body, html, due_at, step,
@@ -149,12 +186,17 @@ pub(in crate::store) async fn insert(
              select id, notification_id, channel, recipient, title, body, html, due_at,
                  step, status, reason, last_error, created_at
              from wanted
-             where not has_key or notification_id in (select notification_id from kept))
+             where (not has_key or notification_id in (select notification_id from kept))
+                 and not notification_id in (select id from erased))
          select subject as "subject?", key as "key?", notification_id as "notification_id?",
-             body_sha256 as "body_sha256?", null::uuid as suppressed, null as why from kept
+             body_sha256 as "body_sha256?", null::uuid as suppressed, null as why,
+             null::uuid as erased from kept
          union all
-         select null, null, null, null, id, reason from wanted
-         where status = 'suppressed' and reason like 'suppressed: %'"#,
+         select null, null, null, null, id, reason, null from wanted
+         where status = 'suppressed' and reason like 'suppressed: %'
+         union all
+         select subject, key, id, body_sha256, null, null, id from asked
+         where id in (select id from erased)"#,
         &each_key(asked, |key| key.subject.clone()) as &[Option<String>],
         now - KEPT,
         &each(asked, |new| new.id),
@@ -184,6 +226,12 @@ pub(in crate::store) async fn insert(
         &of_owners(&drafts, |of| of.new.created_at),
         &of_owners(&drafts, |of| of.key.is_some()),
         of_each(&drafts, |draft| draft.failure.as_deref()) as _,
+        &each_person(&persons, |person| person.visitor_id.clone()) as &[Option<String>],
+        &each_person(&persons, |person| person.user_id.clone()) as &[Option<String>],
+        &each_person(&persons, |person| person.site.clone()) as &[Option<String>],
+        &each_person(&persons, |person| person.recorded_at) as &[Option<DateTime<Utc>>],
+        &keyed,
+        &keys,
     )
     .fetch_all(executor)
     .await?;

@@ -42,9 +42,12 @@ pub async fn settle(
          made as (
              insert into notification.attempt (delivery_id, number, started_at, provider, outcome,
                  detail, http_status, provider_code, provider_message_id, latency_ms)
-             select delivery_id, number, started_at, provider, outcome, detail, http_status,
-                 provider_code, provider_message_id, latency_ms
+             -- Of a delivery that was erased meanwhile no text is kept.
+             select delivery_id, number, started_at, settled.provider, outcome,
+                 case when e.id is null then detail end, http_status, provider_code,
+                 case when e.id is null then settled.provider_message_id end, latency_ms
              from settled
+             left join notification.delivery e on e.id = delivery_id and e.reason = 'erased'
              on conflict on constraint attempt_pkey do update
              set provider = excluded.provider, outcome = excluded.outcome,
                  detail = excluded.detail, http_status = excluded.http_status,

@@ -144,6 +144,14 @@ fn put(bytes: &mut Vec<u8>, count: usize) {
     bytes.extend(count.to_le_bytes());
 }
 
+/// The different numbers of a column's bytes; `None` where these are not such bytes.
+#[must_use]
+pub fn numbers_of_column(bytes: &[u8]) -> Option<Vec<u32>> {
+    let (count, rest) = take(bytes)?;
+    let (numbers, _) = rest.split_at_checked(count.checked_mul(4)?)?;
+    Some(words(numbers).collect())
+}
+
 fn take(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let (count, rest) = bytes.split_first_chunk::<4>()?;
     Some((u32::from_le_bytes(*count) as usize, rest))

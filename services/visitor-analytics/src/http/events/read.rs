@@ -222,7 +222,7 @@ async fn page(store: &Store, query: EventQuery) -> Result<Json<Page>, Problem> {
     }))
 }
 
-fn line(event: Event) -> Line {
+pub(in crate::http) fn line(event: Event) -> Line {
     Line {
         id: event.id,
         event_type: event.event_type,

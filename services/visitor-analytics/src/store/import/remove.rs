@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 use super::Import;
 use crate::domain::session::{Arrival, NotifyWhen, Session, assign};
+use crate::store::erasure::{Gone, erase_announcements, erase_owed_locations, forget_imported};
 use crate::store::record::locks;
 use crate::store::rollup::Period;
 use crate::store::session::{Columns, VisitorKey};
-use crate::store::visitor::{Gone, erase_announcements, erase_owed_locations, forget_imported};
 use crate::store::{Store, StoreError, copy};
 
 /// Visits that are removed in one transaction.
@@ -43,12 +43,7 @@ impl Store {
         let gone = keys(visits.iter().filter(|visit| visit.visitor.is_some()));
         let mut transaction = self.pool.begin_with(locks::begin(&visitors)).await?;
         let sessions = delete_visits(&mut transaction, &gone).await?;
-        let before = take_sessions(&mut transaction, &sessions).await?;
-        let left = left_visits(&mut transaction, &before).await?;
-        for (key, arrivals) in &left {
-            let old: Vec<&Session> = of_visitor(&before, key).collect();
-            settle(&mut transaction, key, &old, arrivals).await?;
-        }
+        let before = rebuild_sessions(&mut transaction, &sessions).await?.before;
         erase_owed_locations(&mut transaction, &gone).await?;
         erase_announcements(&mut transaction, &gone).await?;
         forget_imported(&mut transaction, &all).await?;
@@ -105,6 +100,29 @@ fn keys<'a>(visits: impl Iterator<Item = &'a Imported>) -> Gone {
 }
 
 type Found = Vec<(VisitorKey, Session)>;
+
+/// Sessions that were made anew.
+pub(in crate::store) struct Rebuilt {
+    /// As they were.
+    before: Found,
+    /// How many there are now.
+    pub(in crate::store) sessions: u64,
+}
+
+/// Makes sessions anew from the visits that are left of them; those without any are gone.
+pub(in crate::store) async fn rebuild_sessions(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+) -> Result<Rebuilt, StoreError> {
+    let before = take_sessions(connection, ids).await?;
+    let left = left_visits(connection, &before).await?;
+    let mut sessions = 0;
+    for (key, arrivals) in &left {
+        let old: Vec<&Session> = of_visitor(&before, key).collect();
+        sessions += settle(connection, key, &old, arrivals).await?;
+    }
+    Ok(Rebuilt { before, sessions })
+}
 
 fn of_visitor<'a>(found: &'a Found, key: &'a VisitorKey) -> impl Iterator<Item = &'a Session> {
     let of = found.iter().filter(move |(of, _)| of == key);
@@ -183,13 +201,13 @@ async fn left_visits(
     Ok(left)
 }
 
-/// Makes a visitor's sessions anew from the visits that are left.
+/// Makes a visitor's sessions anew from the visits that are left; returns how many they are.
 async fn settle(
     connection: &mut PgConnection,
     (site_id, visitor_id): &VisitorKey,
     before: &[&Session],
     arrivals: &[Arrival],
-) -> Result<(), StoreError> {
+) -> Result<u64, StoreError> {
     let plan = assign(vec![], arrivals, NotifyWhen::FirstVisit);
     // Nobody is told twice.
     let announced = before.iter().any(|session| session.announced);
@@ -232,5 +250,5 @@ async fn settle(
     )
     .execute(connection)
     .await?;
-    Ok(())
+    Ok(sessions.len() as u64)
 }

@@ -180,11 +180,13 @@ impl Store {
         Ok((values.collect(), reader.as_of))
     }
 
-    /// The numbers of texts, which never change: most are remembered.
+    /// The numbers of texts, which do not change as long as anything refers to them: most are
+    /// remembered.
     pub(super) async fn value_ids<'a>(
         &self,
         texts: impl Iterator<Item = &'a Arc<str>>,
     ) -> Result<HashMap<Arc<str>, i32>, StoreError> {
+        self.values.forget_old();
         let mut ids = HashMap::new();
         let mut missing = vec![];
         for text in texts {

@@ -53,8 +53,9 @@ pub(super) struct Unfolded {
     pub(super) as_of: DateTime<Utc>,
     begun: Instant,
     took: Duration,
-    /// Of a day that is over: what it was touched by last.
-    change: Option<Uuid>,
+    /// What it was touched by last.
+    change: Uuid,
+    is_over: bool,
     visits: usize,
 }
 
@@ -176,7 +177,7 @@ impl Store {
     ) -> Result<Arc<Unfolded>, StoreError> {
         let key = (site.id, date);
         let is_over = Day::new(site.zone, date).to + OPEN <= now;
-        let change = is_over.then_some(change);
+        let change = (change, is_over);
         let asked = Instant::now();
         if let Some(known) = self.days.get(key, want) {
             match use_of(&known, change) {
@@ -205,7 +206,9 @@ impl Store {
             let _turn = lock.lock().await;
             // Somebody else may have folded it since it was asked.
             let known = store.days.get(key, want);
-            if let Some(known) = known.filter(|k| k.begun >= asked && k.change == change) {
+            if let Some(known) =
+                known.filter(|k| k.begun >= asked && (k.change, k.is_over) == change)
+            {
                 return Ok(known);
             }
             store.fold_now(&site, date, change, now).await
@@ -219,7 +222,7 @@ impl Store {
         &self,
         site: &SiteOfReport,
         date: NaiveDate,
-        change: Option<Uuid>,
+        (change, is_over): (Uuid, bool),
         now: DateTime<Utc>,
     ) -> Result<Arc<Unfolded>, StoreError> {
         let _turn = self.days.turns.acquire().await;
@@ -236,23 +239,23 @@ impl Store {
             begun,
             took: begun.elapsed(),
             change,
+            is_over,
         });
         self.days.remember((site.id, date), &day);
         Ok(day)
     }
 }
 
-fn use_of(known: &Unfolded, change: Option<Uuid>) -> Use {
+fn use_of(known: &Unfolded, (change, is_over): (Uuid, bool)) -> Use {
     let age = known.begun.elapsed();
-    if change.is_some() {
-        // Each touch of a day that is over gives it another mark.
-        return if known.change == change {
-            Use::Tell
-        } else {
-            Use::Fold
-        };
+    // Each touch of a day that is over gives it another mark, and so does an erasure on any day.
+    if (known.change, known.is_over) != (change, is_over) {
+        return Use::Fold;
     }
-    if known.change.is_some() || known.visits <= FEW || age > STALE.max(known.took * REST * 2) {
+    if is_over {
+        return Use::Tell;
+    }
+    if known.visits <= FEW || age > STALE.max(known.took * REST * 2) {
         Use::Fold
     } else if age < FRESH.max(known.took * REST) {
         Use::Tell

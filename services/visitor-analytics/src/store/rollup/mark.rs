@@ -108,6 +108,28 @@ impl Marks {
         Ok(Marked(sites))
     }
 
+    /// Marks every day of these periods anew, also those that are open: what was told of them from
+    /// memory is told no longer.
+    pub(in crate::store) async fn mark_anew(
+        &self,
+        connection: &mut PgConnection,
+        periods: impl Iterator<Item = Period>,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let periods: Vec<Period> = periods.collect();
+        let ids: BTreeSet<i32> = periods.iter().map(|period| period.site_id).collect();
+        let ids: Vec<i32> = ids.into_iter().collect();
+        let zones: HashMap<i32, Tz> = zones(connection, &ids).await?.into_iter().collect();
+        let mut days = BTreeMap::new();
+        for period in periods {
+            if let Some(zone) = zones.get(&period.site_id) {
+                let touched = Day::between(*zone, period.from, period.to);
+                days.extend(touched.map(|day| ((period.site_id, day.date), day)));
+            }
+        }
+        touch(connection, &days, now).await
+    }
+
     /// Whether nothing has to be marked for these periods.
     pub(in crate::store) fn cover(
         &self,

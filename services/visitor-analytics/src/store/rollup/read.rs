@@ -132,7 +132,8 @@ async fn properties(pool: &PgPool, site_id: i32) -> Result<Vec<String>, StoreErr
 }
 
 /// Half of the key that other tables of values have.
-pub(in crate::store) fn visitor_key(visitor: &str) -> u64 {
+#[must_use]
+pub fn visitor_key(visitor: &str) -> u64 {
     key([Some(visitor.as_bytes())]).as_u64_pair().0
 }
 

@@ -1,6 +1,6 @@
 //! A day's numbers, written.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::NaiveDate;
@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{DueDay, Folded, Row, clock, month, pack, ways};
 use crate::domain::dimension::Dimension;
+use crate::domain::pack::Field;
 use crate::domain::sums::{self, Sums};
 use crate::store::StoreError;
 use crate::store::dimension::key;
@@ -19,6 +20,8 @@ const CHUNK: usize = 5_000;
 const TRIES: usize = 3;
 /// The first half of the locks that are taken while a day of a site is written.
 const LOCKS: i32 = 0x666f_6c64;
+/// The lock that whoever writes numbers of texts shares, and whoever removes texts has alone.
+pub(in crate::store) const VALUES_LOCK: (i32, i32) = (0x666f_6c65, 0);
 
 /// A day's numbers by dimension, as bytes.
 pub(in crate::store) type Numbers = BTreeMap<Dimension, Vec<u8>>;
@@ -39,6 +42,9 @@ pub(super) async fn replace(
     sqlx::query!("select pg_advisory_xact_lock($1, $2)", LOCKS, due.site_id)
         .execute(&mut *transaction)
         .await?;
+    if !keep_values(&mut transaction, folded, &ids).await? {
+        return Ok(None);
+    }
     day(&mut transaction, due.site_id, due.date, &numbers).await?;
     month::replace(&mut transaction, due).await?;
     ways::replace(&mut transaction, due, &day_ways).await?;
@@ -50,6 +56,38 @@ pub(super) async fn replace(
     }
     transaction.commit().await?;
     Ok(Some(rows.len()))
+}
+
+/// Whether all texts are still there that the day's numbers stand for; if so they stay until the
+/// transaction ends. One may have gone with an erased visit since its number was looked up.
+async fn keep_values(
+    connection: &mut PgConnection,
+    folded: &Folded,
+    ids: &HashMap<Arc<str>, i32>,
+) -> Result<bool, StoreError> {
+    let fields = [Field::Language, Field::Properties];
+    let packed = folded.packs.iter().flat_map(|pack| {
+        let numbers = fields.map(|field| &pack.column(field).numbers);
+        numbers
+            .into_iter()
+            .flatten()
+            .map(|number| number.cast_signed())
+    });
+    let ids: BTreeSet<i32> = ids.values().copied().chain(packed).collect();
+    let ids: Vec<i32> = ids.into_iter().filter(|id| *id != 0).collect();
+    sqlx::query!(
+        "select pg_advisory_xact_lock_shared($1, $2)",
+        VALUES_LOCK.0,
+        VALUES_LOCK.1
+    )
+    .execute(&mut *connection)
+    .await?;
+    let there = sqlx::query_scalar!(
+        r#"select count(*) as "count!" from visitor_analytics.rollup_value where id = any($1)"#,
+        &ids
+    );
+    let there = there.fetch_one(connection).await?;
+    Ok(usize::try_from(there).is_ok_and(|there| there == ids.len()))
 }
 
 /// Takes a day's mark away, if it was not touched since it was taken.

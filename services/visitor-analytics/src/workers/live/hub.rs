@@ -1,6 +1,7 @@
 //! Hearing what is recorded, on behalf of a process's listeners.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chassis::panics::catch_panics;
@@ -12,7 +13,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::teller::ASK;
-use crate::store::{Ear, Heard, Store, StoreError};
+use crate::store::{Ear, Heard, Store, StoreError, visitor_hash};
 
 /// Listeners of a process.
 const LISTENERS: usize = 100;
@@ -26,13 +27,20 @@ const AGAIN: usize = 250;
 const IDLE: Duration = Duration::from_secs(10);
 /// A pause after the connection was lost.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Erased visitors that are remembered; from so many on those of long ago are forgotten.
+const ERASED: usize = 10_000;
+/// No listener lags behind for longer.
+const REMEMBERED: Duration = Duration::from_mins(10);
+
+const NOT_POISONED: &str = "no code panics while it holds this lock";
 
 /// Where listeners come.
 #[derive(Clone, Debug)]
 pub struct Hub {
     store: Store,
     places: Arc<Places>,
-    told: broadcast::Sender<Told>,
+    told: broadcast::Sender<(Told, Instant)>,
+    erased: ErasedVisitors,
     wanted: Arc<Notify>,
     /// From when on everything is heard.
     settled: watch::Receiver<Option<Instant>>,
@@ -51,7 +59,7 @@ pub enum Told {
 #[derive(Debug)]
 pub struct Listening {
     hub: Hub,
-    told: broadcast::Receiver<Told>,
+    told: broadcast::Receiver<(Told, Instant)>,
     _place: Place,
 }
 
@@ -59,7 +67,8 @@ pub struct Listening {
 #[derive(Debug)]
 pub(super) struct Hearing {
     store: Store,
-    told: broadcast::Sender<Told>,
+    told: broadcast::Sender<(Told, Instant)>,
+    erased: ErasedVisitors,
     wanted: Arc<Notify>,
     settled: watch::Sender<Option<Instant>>,
 }
@@ -72,12 +81,14 @@ impl Hub {
             store: store.clone(),
             places: Places::new(LISTENERS),
             told: told.clone(),
+            erased: ErasedVisitors::default(),
             wanted: Arc::default(),
             settled: is_settled,
         };
         let hearing = Hearing {
             store,
             told,
+            erased: hub.erased.clone(),
             wanted: hub.wanted.clone(),
             settled,
         };
@@ -118,10 +129,13 @@ impl Listening {
 
     /// What is told next; `None` when nothing will be.
     pub async fn next(&mut self) -> Option<Told> {
-        match self.told.recv().await {
-            Ok(told) => Some(told),
-            Err(broadcast::error::RecvError::Lagged(_)) => Some(Told::Missed),
-            Err(broadcast::error::RecvError::Closed) => None,
+        loop {
+            return match self.told.recv().await {
+                Ok((Told::Visit(visit), at)) if self.hub.erased.hold(&visit, at) => continue,
+                Ok((told, _)) => Some(told),
+                Err(broadcast::error::RecvError::Lagged(_)) => Some(Told::Missed),
+                Err(broadcast::error::RecvError::Closed) => None,
+            };
         }
     }
 }
@@ -140,8 +154,7 @@ impl Hearing {
             };
             if let Some(error) = error {
                 tracing::warn!(error, "visits are not heard live");
-                // Nobody may be there to hear it.
-                let _ = self.told.send(Told::Missed);
+                self.tell(Told::Missed);
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -163,8 +176,11 @@ impl Hearing {
     /// What comes faster than it is read is left out, so that it piles up nowhere.
     async fn hear(&self, mut ear: Ear, unread: mpsc::Sender<Heard>) -> Result<(), StoreError> {
         loop {
-            if unread.try_send(ear.hear().await?).is_err() {
-                let _ = self.told.send(Told::Missed);
+            let heard = ear.hear().await?;
+            if let Heard::Erased(visitors) = &heard {
+                self.erased.insert(visitors);
+            } else if unread.try_send(heard).is_err() {
+                self.tell(Told::Missed);
             }
         }
     }
@@ -173,14 +189,22 @@ impl Hearing {
         while let Some(heard) = unread.recv().await {
             match heard {
                 Heard::Visits(keys) => {
+                    let read_at = Instant::now();
                     for visit in self.store.told_visits(&keys).await? {
-                        let _ = self.told.send(Told::Visit(Arc::new(visit)));
+                        // Nobody may be there to hear it.
+                        let _ = self.told.send((Told::Visit(Arc::new(visit)), read_at));
                     }
                 }
-                Heard::Lost => _ = self.told.send(Told::Missed),
+                Heard::Lost => self.tell(Told::Missed),
+                Heard::Erased(visitors) => self.erased.insert(&visitors),
             }
         }
         Ok(())
+    }
+
+    fn tell(&self, told: Told) {
+        // Nobody may be there to hear it.
+        let _ = self.told.send((told, Instant::now()));
     }
 
     async fn until_idle(&self) {
@@ -190,6 +214,28 @@ impl Hearing {
                 return;
             }
         }
+    }
+}
+
+/// Visitors erased lately: what was read of them before is told to nobody.
+#[derive(Clone, Debug, Default)]
+struct ErasedVisitors(Arc<Mutex<HashMap<u64, Instant>>>);
+
+impl ErasedVisitors {
+    fn insert(&self, visitors: &[u64]) {
+        let now = Instant::now();
+        let mut erased = self.0.lock().expect(NOT_POISONED);
+        if erased.len() + visitors.len() > ERASED {
+            erased.retain(|_, at| now - *at < REMEMBERED);
+        }
+        erased.extend(visitors.iter().map(|visitor| (*visitor, now)));
+    }
+
+    /// Whether a visit that was read at this moment is an erased visitor's.
+    fn hold(&self, visit: &Visit, read_at: Instant) -> bool {
+        let erased = self.0.lock().expect(NOT_POISONED);
+        let at = erased.get(&visitor_hash(&visit.visitor_id));
+        at.is_some_and(|at| read_at <= *at)
     }
 }
 
@@ -204,7 +250,7 @@ mod tests {
         let (hub, _hearing) = Hub::new(Store::new(pool));
         let mut slow = hub.listen("test").unwrap();
         for _ in 0..LAG {
-            hub.told.send(Told::Missed).unwrap();
+            hub.told.send((Told::Missed, Instant::now())).unwrap();
         }
         let visit = serde_json::json!({
             "id": Uuid::nil(), "site": "a", "timestamp": "2026-11-20T12:00:00Z",
@@ -216,7 +262,8 @@ mod tests {
         let visit: Arc<Visit> = Arc::new(serde_json::from_value(visit).unwrap());
         // One more than is held for the slowest.
         for _ in 0..=LAG {
-            hub.told.send(Told::Visit(visit.clone())).unwrap();
+            let told = Told::Visit(visit.clone());
+            hub.told.send((told, Instant::now())).unwrap();
         }
         assert!(matches!(slow.next().await, Some(Told::Missed)));
         for _ in 0..LAG {

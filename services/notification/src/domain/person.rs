@@ -1,0 +1,172 @@
+//! Whom a notification is about, as its data say, and the erasure of a person.
+
+use aws_lc_rs::digest::{Context, SHA256};
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+/// The longest id that is looked for, in bytes; visitor-analytics takes no longer ones.
+pub const MAX_ID_BYTES: usize = 128;
+
+/// Whom a notification is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Person {
+    /// The visitor's id.
+    pub visitor_id: Option<String>,
+    /// The site's own id for the user.
+    pub user_id: Option<String>,
+    /// On which site.
+    pub site: Option<String>,
+    /// When it was recorded.
+    pub recorded_at: Option<DateTime<Utc>>,
+}
+
+/// Who is to be erased.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Erasure {
+    /// The visitors' ids.
+    pub visitor_ids: Vec<String>,
+    /// The site's own id for the user; visitors who acted for other users stay, then.
+    pub user_id: Option<String>,
+    /// Only on this site.
+    pub site: Option<String>,
+    /// What was recorded later stays.
+    pub erased_at: DateTime<Utc>,
+}
+
+impl Person {
+    /// Reads the data of `visitor.arrived`, or data with fields of the same names.
+    #[must_use]
+    pub fn of(data: &Map<String, Value>) -> Self {
+        let text = |path: &[&str]| {
+            let (first, rest) = path.split_first()?;
+            let found = rest
+                .iter()
+                .try_fold(data.get(*first)?, |value, name| value.get(name))?;
+            found.as_str()
+        };
+        let first = |paths: &[&[&str]]| {
+            let found = paths.iter().find_map(|path| text(path));
+            let found = found.filter(|text| !text.is_empty() && text.len() <= MAX_ID_BYTES);
+            found.map(str::to_owned)
+        };
+        let recorded_at = text(&["visit", "received_at"]);
+        let person = Self {
+            visitor_id: first(&[
+                &["visitor", "id"],
+                &["visit", "visitor_id"],
+                &["visitor_id"],
+            ]),
+            user_id: first(&[&["visit", "user_id"], &["user_id"]]),
+            site: first(&[&["visit", "site"], &["site"]]),
+            recorded_at: recorded_at.and_then(|moment| moment.parse().ok()),
+        };
+        if person.visitor_id.is_none() && person.user_id.is_none() {
+            return Self::default();
+        }
+        person
+    }
+
+    /// The keys of all erasures that are about this person.
+    #[must_use]
+    pub fn keys(&self) -> Vec<Uuid> {
+        let mut keys = vec![];
+        let sites = [None, self.site.as_deref()];
+        let sites = if self.site.is_some() {
+            &sites[..]
+        } else {
+            &sites[..1]
+        };
+        for site in sites {
+            if let Some(id) = &self.visitor_id {
+                keys.push(key("visitor", *site, id));
+                if self.user_id.is_none() {
+                    keys.push(key("visitor without a user", *site, id));
+                }
+            }
+            if let Some(id) = &self.user_id {
+                keys.push(key("user", *site, id));
+            }
+        }
+        keys
+    }
+}
+
+impl Erasure {
+    /// The keys of those it is about.
+    #[must_use]
+    pub fn keys(&self) -> Vec<Uuid> {
+        let site = self.site.as_deref();
+        let kind = match &self.user_id {
+            Some(_) => "visitor without a user",
+            None => "visitor",
+        };
+        let visitors = self.visitor_ids.iter().map(|id| key(kind, site, id));
+        let user = self.user_id.iter().map(|id| key("user", site, id));
+        visitors.chain(user).collect()
+    }
+}
+
+/// The first half of the SHA-256 over the parts, whose ends UTF-8 cannot contain.
+fn key(kind: &str, site: Option<&str>, id: &str) -> Uuid {
+    let mut hash = Context::new(&SHA256);
+    for part in [kind, site.unwrap_or_default(), id] {
+        hash.update(part.as_bytes());
+        hash.update(&[254]);
+    }
+    let hash = hash.finish();
+    let mut half = [0; 16];
+    half.copy_from_slice(&hash.as_ref()[..16]);
+    Uuid::from_bytes(half)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn person(data: Value) -> Person {
+        let Value::Object(data) = data else {
+            panic!("no object");
+        };
+        Person::of(&data)
+    }
+
+    fn meets(erasure: &Erasure, person: &Person) -> bool {
+        let keys = erasure.keys();
+        person.keys().iter().any(|key| keys.contains(key))
+    }
+
+    #[test]
+    fn an_erasure_meets_the_person_and_nobody_else() {
+        let visit = |user: Value| {
+            json!({"visitor": {"id": "v"}, "visit": {"site": "a.example", "user_id": user,
+                "received_at": "2026-11-20T12:00:00Z"}})
+        };
+        let (nobody, ann, bob) = (
+            person(visit(Value::Null)),
+            person(visit(json!("ann"))),
+            person(visit(json!("bob"))),
+        );
+        assert!(ann.recorded_at.is_some());
+        let erasure = |user: Option<&str>, site: Option<&str>| Erasure {
+            visitor_ids: vec!["v".into()],
+            user_id: user.map(str::to_owned),
+            site: site.map(str::to_owned),
+            erased_at: DateTime::UNIX_EPOCH,
+        };
+        let met = |erasure: &Erasure| [&nobody, &ann, &bob].map(|person| meets(erasure, person));
+        assert_eq!(met(&erasure(None, None)), [true, true, true]);
+        assert_eq!(met(&erasure(Some("ann"), None)), [true, true, false]);
+        assert_eq!(met(&erasure(None, Some("a.example"))), [true, true, true]);
+        assert_eq!(met(&erasure(None, Some("b.example"))), [false; 3]);
+        assert_eq!(
+            person(json!({"user_id": "x".repeat(129)})),
+            Person::default()
+        );
+        assert_eq!(
+            person(json!({"visitor": 7, "site": "a"})),
+            Person::default()
+        );
+    }
+}

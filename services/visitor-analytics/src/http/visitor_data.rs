@@ -1,0 +1,334 @@
+//! `GET /visitors/{id}/data`: what a person may ask for (GDPR, article 15).
+
+use std::net::IpAddr;
+
+use axum::Json;
+use axum::extract::State;
+use chassis::Problem;
+use chassis::extract::{Path, Query};
+use chrono::{DateTime, Utc};
+use common::visitor_analytics::Visit;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::events::read::{Line, line};
+use super::list::{cursor, read_cursor, within, wrong};
+use super::site_scope::SiteScope;
+use super::visitors::{id_of_path, missing};
+use super::{Shared, error};
+use crate::store::{
+    AnnouncedSession, BotFilter, EventQuery, SessionOfVisitor, StoreError, VisitOfVisitor,
+};
+
+/// Where the data come from.
+const SOURCES: [&str; 4] = [
+    "page views, reported by the site's server or imported from its logs",
+    "events, reported by the site",
+    "browser, operating system and device, read from the user agent that the browser sent",
+    "country, region, city and network, looked up by the address in geolocation databases",
+];
+
+/// The parameters.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Parameters {
+    /// Only on this site; without it on all.
+    site: Option<String>,
+    /// At most so many rows in a page, 1 to 1,000; 50 without it.
+    limit: Option<i64>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// A page of what is kept about a visitor. The first pages have sessions, then come visits, events
+/// and notifications, the newest first.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(super) struct VisitorData {
+    visitor_id: String,
+    /// The sites visited, and for how long each keeps visits.
+    sites: Vec<SiteRetention>,
+    /// Where the data come from.
+    sources: Vec<&'static str>,
+    sessions: Vec<SessionLine>,
+    visits: Vec<VisitLine>,
+    events: Vec<Line>,
+    /// Notifications about the visitor: `GET /notifications/{id}` of notification has them, as long
+    /// as it keeps them.
+    notifications: Vec<NotificationLine>,
+    /// Leads to the next page; `null` on the last.
+    next_cursor: Option<String>,
+}
+
+/// How long a site keeps visits and events.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SiteRetention {
+    site: String,
+    /// Days; `null`: for ever.
+    retention_days: Option<i64>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SessionOfVisitor)]
+pub(super) struct SessionLine {
+    id: Uuid,
+    site: String,
+    started_at: DateTime<Utc>,
+    last_seen_at: DateTime<Utc>,
+    visits: i32,
+    is_bot: bool,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = VisitOfVisitor)]
+pub(super) struct VisitLine {
+    #[serde(flatten)]
+    visit: Visit,
+    /// What the browser said of itself.
+    user_agent: String,
+    /// The address, kept until its place is known, 48 hours at most.
+    #[schema(value_type = Option<String>)]
+    waiting_address: Option<IpAddr>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = NotificationOfVisitor)]
+pub(super) struct NotificationLine {
+    id: Uuid,
+    session_id: Uuid,
+    announced_at: DateTime<Utc>,
+}
+
+/// All that is kept about a visitor.
+#[utoipa::path(get, path = "/visitors/{id}/data", tag = "visitors",
+    params(("id" = String, Path, description = "The visitor's id"), Parameters),
+    responses(
+        (status = 200, body = VisitorData, description = "A page of the data"),
+        (status = 400, description = "A parameter is wrong; `field` names it"),
+        (status = 404, description = "There is no such visitor"),
+    ))]
+pub(super) async fn data(
+    State(state): State<super::State>,
+    scope: SiteScope,
+    Path(id): Path<String>,
+    Query(parameters): Query<Parameters>,
+) -> Result<Json<VisitorData>, Problem> {
+    let id = id_of_path(id, "id")?;
+    let site = scope.site(parameters.site.as_deref())?;
+    let limit = within(parameters.limit)?;
+    let place = parameters.cursor.as_deref().map_or_else(
+        || Ok(Place::default()),
+        |text| Place::read(text).ok_or_else(|| wrong("cursor", "this is no cursor of this list")),
+    )?;
+    let begins = place.after.is_none() && place.part == Part::Sessions;
+    let reader = Reader {
+        state: &state,
+        id: &id,
+        site: site.as_deref(),
+    };
+    let page = reader.page(place, limit).await;
+    let page = page.map_err(|e| error::store(&e))?;
+    if begins && page.sessions.len() + page.visits.len() + page.events.len() == 0 {
+        return Err(missing());
+    }
+    Ok(Json(page))
+}
+
+/// What a page goes through, in this order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Part {
+    #[default]
+    Sessions,
+    Visits,
+    Events,
+    Notifications,
+}
+
+impl Part {
+    const ALL: [Self; 4] = [
+        Self::Sessions,
+        Self::Visits,
+        Self::Events,
+        Self::Notifications,
+    ];
+
+    fn letter(self) -> char {
+        match self {
+            Self::Sessions => 's',
+            Self::Visits => 'v',
+            Self::Events => 'e',
+            Self::Notifications => 'n',
+        }
+    }
+}
+
+/// Where a page begins.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    part: Part,
+    /// The last row before.
+    after: Option<(DateTime<Utc>, Uuid)>,
+}
+
+impl Place {
+    /// A part's letter, and a cursor within it where one of its rows came before.
+    fn read(text: &str) -> Option<Self> {
+        let mut all = text.chars();
+        let letter = all.next()?;
+        let part = Part::ALL.into_iter().find(|part| part.letter() == letter)?;
+        let after = match all.as_str() {
+            "" => None,
+            rest => Some(read_cursor(rest)?),
+        };
+        Some(Self { part, after })
+    }
+
+    fn text(self) -> String {
+        let after = self.after.map(|(moment, id)| cursor(moment, id));
+        format!("{}{}", self.part.letter(), after.unwrap_or_default())
+    }
+}
+
+struct Reader<'a> {
+    state: &'a Shared,
+    id: &'a str,
+    site: Option<&'a str>,
+}
+
+impl Reader<'_> {
+    /// At most `limit` rows from `place` on.
+    async fn page(&self, place: Place, limit: i64) -> Result<VisitorData, StoreError> {
+        let mut page = VisitorData {
+            visitor_id: self.id.to_owned(),
+            sites: self.retention().await?,
+            sources: SOURCES.to_vec(),
+            ..VisitorData::default()
+        };
+        let mut room = limit;
+        let parts = Part::ALL.into_iter();
+        for part in parts.skip_while(|part| *part != place.part) {
+            if room == 0 {
+                page.next_cursor = Some(Place { part, after: None }.text());
+                return Ok(page);
+            }
+            let after = place.after.filter(|_| part == place.part);
+            if let Some(after) = self
+                .add(&mut page, Place { part, after }, &mut room)
+                .await?
+            {
+                let next = Place {
+                    part,
+                    after: Some(after),
+                };
+                page.next_cursor = Some(next.text());
+                return Ok(page);
+            }
+        }
+        Ok(page)
+    }
+
+    /// Adds the rows of a part that there is room for; returns the last one where there are more.
+    async fn add(
+        &self,
+        page: &mut VisitorData,
+        place: Place,
+        room: &mut i64,
+    ) -> Result<Option<(DateTime<Utc>, Uuid)>, StoreError> {
+        let (store, id, site) = (&self.state.store, self.id, self.site);
+        let (after, limit) = (place.after, *room);
+        match place.part {
+            Part::Sessions => {
+                let mut rows = store.sessions_of_visitor(id, site, after, limit).await?;
+                let last = cut(&mut rows, room, |row| (row.started_at, row.id));
+                page.sessions
+                    .extend(rows.into_iter().map(SessionLine::from));
+                Ok(last)
+            }
+            Part::Visits => {
+                let mut rows = store.visits_of_visitor(id, site, after, limit).await?;
+                let last = cut(&mut rows, room, |row| (row.visit.timestamp, row.visit.id));
+                page.visits.extend(rows.into_iter().map(VisitLine::from));
+                Ok(last)
+            }
+            Part::Events => {
+                let query = EventQuery {
+                    site: site.map(str::to_owned),
+                    visitor_id: Some(id.to_owned()),
+                    bots: BotFilter::Include,
+                    after,
+                    limit,
+                    ..EventQuery::default()
+                };
+                let mut rows = store.events(&query).await?;
+                let last = cut(&mut rows, room, |row| (row.timestamp, row.id));
+                page.events.extend(rows.into_iter().map(line));
+                Ok(last)
+            }
+            Part::Notifications => {
+                let mut rows = store
+                    .announcements_of_visitor(id, site, after, limit)
+                    .await?;
+                let last = cut(&mut rows, room, |row| (row.announced_at, row.session_id));
+                let lines = rows.into_iter().map(NotificationLine::from);
+                page.notifications.extend(lines);
+                Ok(last)
+            }
+        }
+    }
+
+    async fn retention(&self) -> Result<Vec<SiteRetention>, StoreError> {
+        let store = &self.state.store;
+        let known = store.visitor(self.id, self.site).await?;
+        let sites = known.map(|known| known.sites).unwrap_or_default();
+        let of_all = self.state.policy.retention.in_days();
+        let sites = store.retention_of(&sites).await?.into_iter();
+        let sites = sites.map(|(site, own)| SiteRetention {
+            site,
+            retention_days: [own.map(i64::from), of_all].into_iter().flatten().min(),
+        });
+        Ok(sites.collect())
+    }
+}
+
+/// Leaves as many rows as there is room for; returns the last one where there were more.
+fn cut<T, K>(rows: &mut Vec<T>, room: &mut i64, key: impl Fn(&T) -> K) -> Option<K> {
+    let most = usize::try_from(*room).unwrap_or_default();
+    let is_more = rows.len() > most;
+    rows.truncate(most);
+    *room -= i64::try_from(rows.len()).unwrap_or_default();
+    rows.last().filter(|_| is_more).map(key)
+}
+
+impl From<SessionOfVisitor> for SessionLine {
+    fn from(row: SessionOfVisitor) -> Self {
+        Self {
+            id: row.id,
+            site: row.site,
+            started_at: row.started_at,
+            last_seen_at: row.last_seen_at,
+            visits: row.visits,
+            is_bot: row.is_bot,
+        }
+    }
+}
+
+impl From<VisitOfVisitor> for VisitLine {
+    fn from(row: VisitOfVisitor) -> Self {
+        Self {
+            visit: row.visit,
+            user_agent: row.user_agent,
+            waiting_address: row.waiting_address,
+        }
+    }
+}
+
+impl From<AnnouncedSession> for NotificationLine {
+    fn from(row: AnnouncedSession) -> Self {
+        Self {
+            id: row.notification_id,
+            session_id: row.session_id,
+            announced_at: row.announced_at,
+        }
+    }
+}

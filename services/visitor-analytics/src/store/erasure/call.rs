@@ -1,0 +1,121 @@
+//! Calls that ask notification to erase a person: the table `erasure_call`.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use common::notification::ErasureRequest;
+use sqlx::PgConnection;
+use sqlx::types::Json;
+
+use super::Person;
+use crate::store::session::VisitorKey;
+use crate::store::{Store, StoreError};
+
+/// Whoever takes a call must have made it within this time.
+const LEASE: TimeDelta = TimeDelta::seconds(30);
+/// Visitor ids in one call.
+const VISITORS_PER_CALL: usize = 500;
+
+/// A call to make, taken for 30 seconds.
+#[derive(Clone, Debug)]
+pub struct ErasureCall {
+    /// Its number.
+    pub id: i64,
+    /// What to ask.
+    pub request: ErasureRequest,
+    /// How often it was tried, this time included.
+    pub attempts: i32,
+}
+
+/// Writes the calls that follow from an erasure, within its transaction.
+pub(super) async fn insert(
+    connection: &mut PgConnection,
+    person: Person<'_>,
+    keys: &[VisitorKey],
+    site: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let mut visitors: BTreeSet<&str> = keys.iter().map(|(_, id)| id.as_str()).collect();
+    if let Person::Visitor(id) = person {
+        visitors.insert(id);
+    }
+    let visitors: Vec<String> = visitors.into_iter().map(str::to_owned).collect();
+    let mut parts: Vec<&[String]> = visitors.chunks(VISITORS_PER_CALL).collect();
+    if parts.is_empty() {
+        parts.push(&[]);
+    }
+    let bodies = parts.into_iter().map(|visitors| {
+        Json(ErasureRequest {
+            visitor_ids: visitors.to_vec(),
+            user_id: person.user().map(str::to_owned),
+            site: site.map(str::to_owned),
+            erased_at: now,
+        })
+    });
+    let bodies: Vec<_> = bodies.collect();
+    sqlx::query!(
+        "insert into visitor_analytics.erasure_call (body, created_at, due_at)
+         select body, $2, $2 from unnest($1::jsonb[]) body",
+        &bodies as _,
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+impl Store {
+    /// Takes calls that are due; nobody else takes them until the lease is over.
+    pub async fn claim_erasure_calls(
+        &self,
+        now: DateTime<Utc>,
+        limit: i64,
+    ) -> Result<Vec<ErasureCall>, StoreError> {
+        let rows = sqlx::query!(
+            r#"update visitor_analytics.erasure_call c set due_at = $2, attempts = c.attempts + 1
+               from (select id from visitor_analytics.erasure_call
+                     where due_at <= $1 order by due_at limit $3 for update skip locked) d
+               where c.id = d.id
+               returning c.id, c.body as "body: Json<ErasureRequest>", c.attempts"#,
+            now,
+            now + LEASE,
+            limit,
+        );
+        let rows = rows.fetch_all(&self.pool).await?.into_iter();
+        let calls = rows.map(|row| ErasureCall {
+            id: row.id,
+            request: row.body.0,
+            attempts: row.attempts,
+        });
+        Ok(calls.collect())
+    }
+
+    /// Removes a call that was answered.
+    pub async fn erasure_call_made(&self, id: i64) -> Result<(), StoreError> {
+        sqlx::query!(
+            "delete from visitor_analytics.erasure_call where id = $1",
+            id
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Puts a call off until `due_at`. It is never given up.
+    pub async fn call_erasure_later(
+        &self,
+        id: i64,
+        due_at: DateTime<Utc>,
+        error: &str,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "update visitor_analytics.erasure_call set due_at = $2, last_error = $3 where id = $1",
+            id,
+            due_at,
+            error,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,149 @@
+//! Values that an erased person's visits had: the table `erased_value`. Where no other visit has a
+//! value, it is removed.
+//!
+//! Every process remembers the numbers of values for [`CACHE_AGE`](crate::store::CACHE_AGE), and
+//! there are no foreign keys, so that a visit may get a number at any moment until then. Hence a
+//! value goes in two steps: it gets another key, by which no new visit finds it, and an hour later,
+//! when no process remembers it, it is removed, unless a visit has it after all.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::rows::GoneVisits;
+use super::{dictionary, text};
+use crate::store::{Store, StoreError};
+
+/// Between the steps; much longer than [`CACHE_AGE`](crate::store::CACHE_AGE) and than any
+/// transaction. The days that an erasure touches are folded again within this time, too.
+pub(super) const STEP: TimeDelta = TimeDelta::hours(1);
+/// Whoever takes values must be done with them within this time.
+const LEASE: TimeDelta = TimeDelta::minutes(10);
+/// Values that are looked at together.
+const AT_ONCE: i64 = 10_000;
+
+pub(super) const PAGE: i16 = 1;
+pub(super) const ORIGIN: i16 = 2;
+pub(super) const AGENT: i16 = 3;
+pub(super) const TEXT: i16 = 4;
+
+/// A value that may have to go.
+#[derive(Clone, Debug)]
+pub(super) struct ErasedValue {
+    pub(super) kind: i16,
+    pub(super) value_id: i32,
+    pub(super) key: Uuid,
+    pub(super) retired_at: Option<DateTime<Utc>>,
+    /// The end of the lease; another moment once the value has been erased again.
+    pub(super) due_at: DateTime<Utc>,
+}
+
+/// Takes note of all values that visits had, within the transaction that removes the visits. The
+/// keys of texts are computed as [`key`](crate::store::dimension::key) does.
+pub(super) async fn expect(
+    connection: &mut PgConnection,
+    gone: &GoneVisits,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    if gone.ids.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        r"with pages as materialized (
+             select * from visitor_analytics.page where id = any($1)),
+         origins as materialized (
+             select * from visitor_analytics.origin where id = any($2)),
+         agents as materialized (
+             select * from visitor_analytics.agent where id = any($3)),
+         texts (text) as (
+             select path from pages union select title from pages
+             union select v from origins cross join lateral (values (referrer), (source), (medium),
+                 (channel), (utm_source), (utm_medium), (utm_campaign), (utm_term),
+                 (utm_content)) o (v)
+             union select v from agents cross join lateral (values (browser),
+                 (coalesce(browser || ' ', '') || browser_version), (os),
+                 (coalesce(os || ' ', '') || os_version), (brand)) a (v)
+             union select unnest($4::text[])),
+         erased (kind, value_id, key, due_at) as (
+             select 1::smallint, id, key, $5::timestamptz from pages
+             union all select 2, id, key, $5 from origins
+             union all select 3, id, key, $5 from agents
+             union all select 4, 0, encode(substring(
+                 sha256(convert_to(text, 'UTF8') || '\xfe'::bytea) for 16), 'hex')::uuid, $6
+             from texts where text is not null)
+         insert into visitor_analytics.erased_value (kind, value_id, key, due_at)
+         select * from erased order by kind, value_id, key
+         on conflict on constraint erased_value_pkey do update set due_at = excluded.due_at
+         where erased_value.retired_at is null",
+        &gone.pages,
+        &gone.origins,
+        &gone.agents,
+        &gone.texts,
+        now,
+        now + STEP,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+impl Store {
+    /// Takes values that are due one step further; returns how many were removed, and whether there
+    /// may be more.
+    pub async fn sweep_erased_values(&self, now: DateTime<Utc>) -> Result<(u64, bool), StoreError> {
+        let due = sqlx::query_as!(
+            ErasedValue,
+            "update visitor_analytics.erased_value v set due_at = $2
+             from (select kind, value_id, key from visitor_analytics.erased_value
+                   where due_at <= $1 order by due_at limit $3 for update skip locked) d
+             where v.kind = d.kind and v.value_id = d.value_id and v.key = d.key
+             returning v.kind, v.value_id, v.key, v.retired_at, v.due_at",
+            now,
+            now + LEASE,
+            AT_ONCE,
+        );
+        let due = due.fetch_all(&self.pool).await?;
+        let more = i64::try_from(due.len()).is_ok_and(|due| due == AT_ONCE);
+        let (texts, values): (Vec<_>, Vec<_>) = due.into_iter().partition(|v| v.kind == TEXT);
+        let mut removed = 0;
+        if !values.is_empty() {
+            removed += dictionary::sweep(&self.pool, &values, now).await?;
+            self.dimensions.forget();
+        }
+        if !texts.is_empty() {
+            removed += text::sweep(&self.pool, &texts, now).await?;
+            self.values.forget();
+        }
+        Ok((removed, more))
+    }
+}
+
+/// These need no longer be looked at, unless they were erased again meanwhile.
+pub(super) async fn settle(
+    connection: &mut PgConnection,
+    values: &[&ErasedValue],
+) -> Result<(), StoreError> {
+    let kinds: Vec<i16> = values.iter().map(|value| value.kind).collect();
+    let ids: Vec<i32> = values.iter().map(|value| value.value_id).collect();
+    let keys: Vec<Uuid> = values.iter().map(|value| value.key).collect();
+    let leases: Vec<DateTime<Utc>> = values.iter().map(|value| value.due_at).collect();
+    sqlx::query!(
+        "with settled as materialized (
+             select v.kind, v.value_id, v.key from visitor_analytics.erased_value v
+             join unnest($1::smallint[], $2::int[], $3::uuid[], $4::timestamptz[])
+                 as s (kind, value_id, key, due_at)
+               on v.kind = s.kind and v.value_id = s.value_id and v.key = s.key
+              and v.due_at = s.due_at
+             -- As erasures write them, so that the two never wait for each other.
+             order by v.kind, v.value_id, v.key for update of v)
+         delete from visitor_analytics.erased_value v using settled s
+         where v.kind = s.kind and v.value_id = s.value_id and v.key = s.key",
+        &kinds,
+        &ids,
+        &keys,
+        &leases,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}

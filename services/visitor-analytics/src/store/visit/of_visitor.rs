@@ -1,0 +1,82 @@
+//! One visitor's visits, with all that is kept of them.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use chrono::{DateTime, Utc};
+use common::visitor_analytics::Visit;
+use uuid::Uuid;
+
+use super::VisitKey;
+use super::row::{Address, VisitRow, select_visits};
+use crate::store::{Store, StoreError};
+
+/// A visit of a visitor, with what no list of visits tells.
+#[derive(Clone, Debug)]
+pub struct VisitOfVisitor {
+    /// The visit.
+    pub visit: Visit,
+    /// What the browser said of itself.
+    pub user_agent: String,
+    /// The address, while its place is not known.
+    pub waiting_address: Option<IpAddr>,
+}
+
+impl Store {
+    /// Visits of a visitor, found by their sessions; one more than the limit where there are more.
+    pub async fn visits_of_visitor(
+        &self,
+        visitor: &str,
+        site: Option<&str>,
+        after: Option<(DateTime<Utc>, Uuid)>,
+        limit: i64,
+    ) -> Result<Vec<VisitOfVisitor>, StoreError> {
+        let (after, after_id) = after.unzip();
+        let rows = select_visits!(
+            "visitor_analytics.session k
+             join visitor_analytics.visit v on v.site_id = k.site_id and v.session_id = k.id
+              and v.visitor_id = k.visitor_id
+              and v.timestamp between k.started_at and k.last_seen_at",
+            "where k.visitor_id = $1 and ($2::text is null or s.domain = $2)
+               and ($3::timestamptz is null
+                    or k.started_at <= $3 and (v.timestamp, v.id) < ($3, $4::uuid))
+             order by v.timestamp desc, v.id desc limit $5",
+            visitor,
+            site,
+            after,
+            after_id,
+            limit + 1
+        );
+        let rows: Vec<VisitRow> = rows.fetch_all(&self.pool).await?;
+        let keys: Vec<_> = rows.iter().map(|row| (row.id, row.timestamp)).collect();
+        let mut waiting = self.waiting_addresses(&keys).await?;
+        let visits = rows.into_iter().map(|row| {
+            let key = (row.id, row.timestamp);
+            let user_agent = row.user_agent.clone();
+            Ok(VisitOfVisitor {
+                visit: Visit::try_from(row)?,
+                user_agent,
+                waiting_address: waiting.remove(&key),
+            })
+        });
+        visits.collect()
+    }
+
+    async fn waiting_addresses(
+        &self,
+        visits: &[VisitKey],
+    ) -> Result<HashMap<VisitKey, IpAddr>, StoreError> {
+        let (ids, moments): (Vec<Uuid>, Vec<DateTime<Utc>>) = visits.iter().copied().unzip();
+        let rows = sqlx::query!(
+            r#"select o.visit_id, o.visit_timestamp, o.ip as "ip: Address"
+               from unnest($1::uuid[], $2::timestamptz[]) as n (id, moment)
+               join visitor_analytics.owed_location o
+                 on o.visit_id = n.id and o.visit_timestamp = n.moment"#,
+            &ids,
+            &moments,
+        );
+        let rows = rows.fetch_all(&self.pool).await?.into_iter();
+        let waiting = rows.map(|row| ((row.visit_id, row.visit_timestamp), row.ip.addr()));
+        Ok(waiting.collect())
+    }
+}

@@ -1,0 +1,104 @@
+//! Finishes erasures: asks notification to erase the same persons, and removes values that nobody
+//! else's visits have.
+
+use std::time::Duration;
+
+use common::clock::Clock;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::announcer::backoff;
+use super::{Pace, Round, repeat};
+use crate::clients::notification::Notifier;
+use crate::store::{ErasureCall, Store, StoreError};
+
+/// How often calls are looked for.
+const CALL_PAUSE: Duration = Duration::from_secs(5);
+/// Calls that are taken at once; each must be made within its lease.
+const CALLS: i64 = 4;
+/// How often values are looked for.
+const SWEEP_PAUSE: Duration = Duration::from_mins(10);
+/// A call that failed so often is logged as an error.
+const MANY_ATTEMPTS: i32 = 20;
+
+/// Finishes erasures.
+pub struct Eraser {
+    /// Where they are.
+    pub store: Store,
+    /// Who is asked.
+    pub notifier: Notifier,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl Eraser {
+    /// Runs until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let wake = Notify::new();
+        let calls = repeat(
+            "erasing at notification",
+            Pace::steady(CALL_PAUSE),
+            &wake,
+            &self.clock,
+            stop.clone(),
+            async || self.call().await,
+        );
+        let never = Notify::new();
+        let sweeps = repeat(
+            "removing erased values",
+            Pace::steady(SWEEP_PAUSE),
+            &never,
+            &self.clock,
+            stop,
+            async || self.sweep().await,
+        );
+        tokio::join!(calls, sweeps);
+    }
+
+    /// Makes the calls that are due; whether there may be more.
+    async fn call(&self) -> Result<Round, StoreError> {
+        let due = self.store.claim_erasure_calls(self.clock.now(), CALLS);
+        let due = due.await?;
+        for call in &due {
+            match self.notifier.erase(&call.request).await {
+                Ok(erased) => {
+                    count("made");
+                    let (notifications, deliveries) = (erased.notifications, erased.deliveries);
+                    tracing::info!(
+                        call.id,
+                        notifications,
+                        deliveries,
+                        "notification has erased"
+                    );
+                    self.store.erasure_call_made(call.id).await?;
+                }
+                Err(error) => {
+                    count("put_off");
+                    self.put_off(call, &error.to_string()).await?;
+                }
+            }
+        }
+        let is_full = i64::try_from(due.len()).is_ok_and(|due| due == CALLS);
+        Ok(if is_full { Round::More } else { Round::Idle })
+    }
+
+    /// A call is never given up, whatever the answer: a person has to be erased everywhere.
+    async fn put_off(&self, call: &ErasureCall, error: &str) -> Result<(), StoreError> {
+        if call.attempts >= MANY_ATTEMPTS {
+            let attempts = call.attempts;
+            tracing::error!(call.id, attempts, %error, "notification has not erased a person yet");
+        }
+        let due_at = self.clock.now() + backoff(call.attempts);
+        self.store.call_erasure_later(call.id, due_at, error).await
+    }
+
+    async fn sweep(&self) -> Result<Round, StoreError> {
+        let (removed, more) = self.store.sweep_erased_values(self.clock.now()).await?;
+        metrics::counter!("visits_erased_values_total").increment(removed);
+        Ok(if more { Round::More } else { Round::Idle })
+    }
+}
+
+fn count(outcome: &'static str) {
+    metrics::counter!("visits_erasure_calls_total", "outcome" => outcome).increment(1);
+}
