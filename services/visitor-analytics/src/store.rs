@@ -147,8 +147,8 @@ pub struct Store {
     wakes: Arc<Wakes>,
 }
 
-/// Tells this process's workers that something was stored for them, so that they need not look for
-/// it time and again.
+/// Notifies the workers of this process when something is stored for them, so that they need not
+/// poll.
 #[derive(Debug, Default)]
 struct Wakes {
     outbox: Notify,
@@ -188,13 +188,13 @@ impl Store {
         }
     }
 
-    /// Told when there may be something in the outbox.
+    /// Notified when the outbox may have entries.
     #[must_use]
     pub fn outbox_wake(&self) -> &Notify {
         &self.wakes.outbox
     }
 
-    /// Told when a visit waits for its place.
+    /// Notified when a visit is stored without its location.
     #[must_use]
     pub fn locations_wake(&self) -> &Notify {
         &self.wakes.locations

@@ -12,18 +12,18 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
-/// How long a line speaks for those like it.
+/// Lines of the same kind are counted for this long after one was written.
 const WINDOW: Duration = Duration::from_secs(1);
-/// Kinds of lines that are told apart; further ones are one kind.
+/// Kinds of lines that are counted separately; further kinds are counted as one.
 const MAX_KINDS: usize = 256;
 /// The key of all further kinds.
 const OTHER: u64 = 0;
 /// Bytes of a line that its summary repeats.
 const MAX_TEXT: usize = 300;
-/// Summaries are not counted themselves.
+/// The target of summaries, which are never counted.
 const SUMMARY: &str = "chassis::repeats";
-/// What makes two lines of one place in the code alike. Other fields (ids, durations) differ each
-/// time.
+/// Two lines of one call site are of the same kind if these fields are equal. Other fields (ids,
+/// durations) differ each time.
 const IDENTIFYING: [&str; 13] = [
     "message", "error", "service", "method", "route", "status", "code", "what", "channel",
     "provider", "outcome", "place", "text",
@@ -36,7 +36,7 @@ pub(super) struct RepeatFilter(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     kinds: Mutex<Kinds>,
-    /// Told when a first repeat is counted.
+    /// Notified when the first repeat is counted.
     repeated: Condvar,
 }
 
@@ -46,7 +46,7 @@ struct Kinds {
     has_repeats: bool,
 }
 
-/// Lines that are alike.
+/// Lines of the same kind.
 #[derive(Debug)]
 struct Kind {
     written_at: Instant,

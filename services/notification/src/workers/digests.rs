@@ -49,7 +49,7 @@ impl Digests {
                 Ok(Err(error)) => tracing::warn!(%error, "no digest told"),
                 Err(panic) => tracing::error!(%panic, "no digest told"),
             }
-            // The scheduler tells again of what could not be told.
+            // After a failure the scheduler wakes this worker again.
             stop.run_until_cancelled(self.wake.digest_due()).await;
         }
     }

@@ -1,5 +1,5 @@
-//! Looks what is due on behalf of all workers of the process, so that a process at rest asks the
-//! database one question every other second, and not one for each channel.
+//! Asks the database what is due on behalf of all workers of the process: an idle process sends one
+//! query every two seconds instead of one for each channel.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use super::wake::Wake;
 use crate::store::StoreError;
 use crate::store::schedule::{self, Schedule};
 
-/// How often it is looked for what other processes have left: deliveries that become due, digests,
-/// changed rules.
+/// How often the database is asked for what other processes have stored: deliveries that become due,
+/// digests, changed rules.
 const POLL: Duration = Duration::from_secs(2);
-/// The least time between two looks, however many deliveries become due one after the other.
+/// The minimum time between two queries, however many deliveries become due one after the other.
 const MIN_WAIT: Duration = Duration::from_millis(200);
 
 /// Wakes the workers that have something to do.

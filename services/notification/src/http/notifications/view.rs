@@ -1,5 +1,7 @@
 //! Notifications on the wire. Recipients are masked.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use common::notification::{DeliveryReceipt, NotificationStatus, Priority};
 use serde::Serialize;
@@ -172,10 +174,13 @@ impl Detail {
         deliveries: Vec<delivery::Row>,
         attempts: Vec<attempt::Row>,
     ) -> Self {
+        let made: HashMap<Uuid, i32> = deliveries.iter().map(|d| (d.id, d.attempts)).collect();
         let mut deliveries: Vec<_> = deliveries.into_iter().map(Delivery::from).collect();
         for attempt in attempts {
             let own = deliveries.iter_mut().find(|d| d.id == attempt.delivery_id);
-            if let Some(delivery) = own {
+            // The attempts were read later; one that was made meanwhile does not fit the rest.
+            let fits = made.get(&attempt.delivery_id) >= Some(&attempt.number);
+            if let Some(delivery) = own.filter(|_| fits) {
                 delivery.attempts.push(attempt.into());
             }
         }
