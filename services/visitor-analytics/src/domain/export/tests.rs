@@ -87,10 +87,9 @@ fn parquet_is_written_group_by_group() {
     let mut file = writer.write(&[exported("a"), exported("b")]).unwrap();
     file.extend(writer.write(&[exported("c")]).unwrap());
     file.extend(writer.finish().unwrap());
-    let path = std::env::temp_dir().join(format!("{}.parquet", std::process::id()));
-    std::fs::write(&path, file).unwrap();
-    let reader = SerializedFileReader::new(std::fs::File::open(&path).unwrap()).unwrap();
-    std::fs::remove_file(&path).unwrap();
+    let mut stored = tempfile::tempfile().unwrap();
+    std::io::Write::write_all(&mut stored, &file).unwrap();
+    let reader = SerializedFileReader::new(stored).unwrap();
     assert_eq!(reader.num_row_groups(), 2);
     let rows: Vec<_> = reader
         .get_row_iter(None)
