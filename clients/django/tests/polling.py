@@ -27,7 +27,7 @@ def free_port() -> int:
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", 0))
+        probe.bind(("", 0))  # or a server on all addresses would meet clients bound to one
         port: int = probe.getsockname()[1]
         if sys.platform == "linux":
             probe.detach()

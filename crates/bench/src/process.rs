@@ -140,9 +140,9 @@ pub fn parent(pid: u32) -> Option<u32> {
 pub fn free_port() -> u16 {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.set_reuseaddr(true).unwrap();
-    socket
-        .bind((std::net::Ipv4Addr::LOCALHOST, 0).into())
-        .unwrap();
+    // On every address: a server that listens on all would meet those who bound another one.
+    let everywhere = std::net::Ipv4Addr::UNSPECIFIED;
+    socket.bind((everywhere, 0).into()).unwrap();
     let port = socket.local_addr().unwrap().port();
     if cfg!(target_os = "linux") {
         std::mem::forget(socket);

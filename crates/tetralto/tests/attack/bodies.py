@@ -1,0 +1,69 @@
+"""Bodies that are packed, unfinished and sent without a token."""
+
+from __future__ import annotations
+
+import socket
+import time
+import zlib
+
+from client import begin_connections, hang_up, request_head, send_all
+from limits import ANSWER_SECONDS, CONNECTIONS, MEMORY_MB
+from probe import Probe, usual_targets
+from report import Report
+from system import System
+
+_ZEROS = 1_500_000
+
+
+def run(system: System, report: Report, *, is_long: bool) -> None:
+    """Begin bodies of 1.5 kB that unpack to 1.5 MB, and never end them."""
+    counts = CONNECTIONS if is_long else (400,)
+    callbacks, others = _routes_with_bodies(system)
+    for name, routes in (("callbacks", callbacks), ("every other route with a body", others)):
+        for count in counts:
+            with Probe(system, *usual_targets(system)) as probe:
+                held = [
+                    one
+                    for number, (port, method, path, kind) in enumerate(routes)
+                    for one in _begin(port, method, path, kind, _share(count, len(routes), number))
+                ]
+                time.sleep(12 if is_long else 3)
+                hang_up(held)
+            attack = f"{count:,} × unfinished gzip without a token, {name}"
+            report.measured(attack, probe.measured, ANSWER_SECONDS, MEMORY_MB)
+
+
+Route = tuple[int, str, str, str]
+
+
+def _routes_with_bodies(system: System) -> tuple[list[Route], list[Route]]:
+    callbacks: list[Route] = []
+    others: list[Route] = []
+    for service, port in system.ports.items():
+        for method, path, operation in system.routes(service):
+            for kind in (operation.get("requestBody") or {}).get("content", {}):
+                found = callbacks if path.startswith("/callbacks/") else others
+                found.append((port, method, path, kind))
+    return callbacks, others
+
+
+def _share(count: int, parts: int, number: int) -> int:
+    return count // parts + (number < count % parts)
+
+
+def _begin(port: int, method: str, path: str, kind: str, count: int) -> list[socket.socket]:
+    target = path.replace("{", "").replace("}", "")
+    head = request_head(
+        method,
+        target,
+        "",
+        f"Content-Type: {kind}",
+        "Content-Encoding: gzip",
+        "Transfer-Encoding: chunked",
+    )
+    packer = zlib.compressobj(9, wbits=31)
+    packed = packer.compress(bytes(_ZEROS)) + packer.flush(zlib.Z_SYNC_FLUSH)
+    held = begin_connections(port, count, ["127.0.0.1"])
+    time.sleep(0.1)
+    send_all(held, head + f"{len(packed):x}\r\n".encode() + packed + b"\r\n")
+    return held
