@@ -6,9 +6,9 @@ from __future__ import annotations
 ANSWER_SECONDS = 1.0
 # The short form runs a build without optimization beside other work, so others may wait longer.
 SHORT_FACTOR = 4.0
-# A replica that is stopped inside a transaction may hold up the others for the ten seconds until
-# PostgreSQL ends the transaction, and a second for the answer.
-FROZEN_SECONDS = 11.0
+# A replica that is stopped inside a transaction may hold up the others until PostgreSQL ends the
+# transaction, and then they may wait for their answer.
+FROZEN_SECONDS = 10.0
 
 # What attackers without a token may make the process grow by: the buffers of 4,096 connections, as
 # many as may be open, of 20 kB each, and some room.

@@ -67,7 +67,7 @@ class Report:
         full = [_HEAD, *(row for row in self.rows if len(row) == len(_HEAD))]
         widths = [max(len(row[column]) for row in full) for column in range(len(_HEAD))]
         lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip()
             for row in [_HEAD, *self.rows]
         ]
         return "\n".join(lines)

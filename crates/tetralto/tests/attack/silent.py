@@ -21,12 +21,13 @@ _VISITS_PER_REQUEST = 1_000
 
 
 def run(system: System, report: Report, *, is_long: bool) -> None:
-    """Hold connections for longer than a request's head may take, in the short form for a moment."""
-    seconds = 35.0 if is_long else 4.0
+    """Hold connections for longer than a request's head may take, in the short form a moment."""
+    seconds = 35.0 if is_long else 6.0
     kinds = _KINDS if is_long else dict(list(_KINDS.items())[:2])
     for kind, content in kinds.items():
         for count in CONNECTIONS if is_long or not content else CONNECTIONS[-1:]:
-            found = _hold(system, count, content, seconds, _ONE_ADDRESS)
+            moment = seconds if count == CONNECTIONS[-1] else seconds / 4
+            found = _hold(system, count, content, moment, _ONE_ADDRESS)
             report.measured(f"{count:,} × {kind}", found.measured, ANSWER_SECONDS, MEMORY_MB)
     if is_long:
         _hold_from_many(system, report, seconds)

@@ -1,4 +1,4 @@
-"""The system under attack: started in a folder of its own, on free ports, and stopped in the end."""
+"""The system under attack: started in a folder of its own, on free ports, and stopped again."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ class System:
         self._wait_for_start()
 
     def _wait_for_start(self) -> None:
-        banner = re.compile(r"^ +(geo|visitor-analytics|notification) +\S*localhost:(\d+)/", re.M)
+        banner = re.compile(
+            r"^ +(geo|visitor-analytics|notification) +\S*localhost:(\d+)/", re.MULTILINE
+        )
         deadline = time.monotonic() + _START_SECONDS
         while True:
             self.ports = {name: int(port) for name, port in banner.findall(self.log())}
@@ -92,7 +94,7 @@ class System:
         arguments += ["--site", site] if site else []
         key = tuple(arguments)
         if key not in self.tokens:
-            command = [self.programs / "tetralto", "token", "--sub", "attack", "--days", "1"]
+            command = [str(self.programs / "tetralto"), "token", "--sub", "attack", "--days", "1"]
             said = subprocess.run(
                 [*command, *arguments], env=self._environ, stdout=subprocess.PIPE, check=True
             )
@@ -117,7 +119,7 @@ class System:
 
     def sql(self, statement: str) -> list[str]:
         """Ask PostgreSQL; a line a row."""
-        program: str = shutil.which("psql") or next(
+        program = shutil.which("psql") or next(
             (found for place in _PSQL_PLACES for found in glob.glob(place)), ""
         )
         if not program:
