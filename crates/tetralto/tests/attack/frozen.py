@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 
 from client import OTHERS_ADDRESS, ask
-from limits import FROZEN_SECONDS
+from limits import ANSWER_SECONDS, FROZEN_SECONDS
 from report import Report
 from system import System, free_port
 
@@ -39,6 +39,7 @@ def run(system: System, report: Report, *, is_long: bool) -> None:
 
 def _frozen(system: System, report: Report) -> None:
     name = "a replica frozen (SIGSTOP) inside a transaction"
+    limit = FROZEN_SECONDS + ANSWER_SECONDS * report.factor
     victim, victim_port = system.start_replica()
     _, other_port = system.start_replica()
     with _Load(system, [victim_port, other_port]):
@@ -48,7 +49,7 @@ def _frozen(system: System, report: Report) -> None:
             lambda: victim.send_signal(signal.SIGCONT),
         )
         if is_inside:
-            report.waited(name, _time_to_record(system, other_port), FROZEN_SECONDS)
+            report.waited(name, _time_to_record(system, other_port), limit)
         else:
             report.skipped(name, f"it was never inside one in {_ATTEMPTS} attempts")
         victim.send_signal(signal.SIGCONT)
@@ -58,6 +59,7 @@ def _frozen(system: System, report: Report) -> None:
 def _cut_off(system: System, report: Report) -> None:
     """Put a relay between a replica and PostgreSQL, which stops relaying and closes nothing."""
     name = "a replica cut off without a FIN inside a transaction"
+    limit = FROZEN_SECONDS + ANSWER_SECONDS * report.factor
     relay = _Relay(f"{system.postgres_socket}/.s.PGSQL.5432")
     url = f"postgres://tetralto@127.0.0.1:{relay.port}/tetralto?sslmode=disable"
     victim, victim_port = system.start_replica(url)
@@ -66,7 +68,7 @@ def _cut_off(system: System, report: Report) -> None:
         with _Load(system, [victim_port, other_port]):
             if _stop_inside(system, relay.cut, relay.mend):
                 victim.kill()
-                report.waited(name, _time_to_record(system, other_port), FROZEN_SECONDS)
+                report.waited(name, _time_to_record(system, other_port), limit)
             else:
                 report.skipped(name, f"it was never inside one in {_ATTEMPTS} attempts")
     finally:
@@ -89,14 +91,14 @@ def _stop_inside(system: System, stop: Callable[[], object], resume: Callable[[]
 def _time_to_record(system: System, port: int) -> float:
     """Record a visit, by as many attempts as it takes."""
     begun = time.monotonic()
-    while not _record(port, system.token()):
-        time.sleep(0.05)
-        if time.monotonic() - begun > _GIVE_UP_SECONDS:
+    while (left := begun + _GIVE_UP_SECONDS - time.monotonic()) > 0:
+        if _record(port, system.token(), left):
             break
+        time.sleep(0.05)
     return time.monotonic() - begun
 
 
-def _record(port: int, token: str) -> bool:
+def _record(port: int, token: str, timeout: float = _GIVE_UP_SECONDS) -> bool:
     """Record visits of the same few people as everybody here, who have a lock each."""
     moment = datetime.now(timezone.utc).isoformat()
     visits = [
@@ -109,9 +111,7 @@ def _record(port: int, token: str) -> bool:
         }
         for number in range(_VISITS)
     ]
-    answer = ask(
-        port, "POST", "/visits", token, visits, source=OTHERS_ADDRESS, timeout=_GIVE_UP_SECONDS
-    )
+    answer = ask(port, "POST", "/visits", token, visits, source=OTHERS_ADDRESS, timeout=timeout)
     return answer.is_success
 
 

@@ -17,6 +17,13 @@ _FILTERS = 1_500
 _LONG_TEXT = "wort " * 11_600
 """58 kB."""
 _AT = "+262142-12-31T23:59:59Z"
+_WINDOWS: dict[str, Any] = {
+    "throttle": {"limit": 1, "seconds": 3600},
+    "dedupe": {"seconds": 3600},
+    "digest": {"seconds": 3600},
+    "quiet_hours": [{"from": "22:00", "to": "07:00", "time_zone": "Asia/Tokyo"}],
+    "escalation": [{"after_seconds": 3600, "recipients": ["log"]}],
+}
 
 
 def run_tests(system: System, report: Report, *, is_long: bool) -> None:  # noqa: ARG001
@@ -32,7 +39,7 @@ def run_tests(system: System, report: Report, *, is_long: bool) -> None:  # noqa
         f"/rules/test: {_FILTERS:,} × |title over 58 kB, two at once": _trial(
             text="{{ data.x" + "|title" * _FILTERS + " }}", data={"x": _LONG_TEXT}
         ),
-        "/rules/test: `at` in the year 262142": {**_trial(text="x"), "at": _AT},
+        "/rules/test: `at` in the year 262142": {**_trial(windows=_WINDOWS), "at": _AT},
     }
     for name, trial in trials.items():
         if not system.is_alive:
@@ -53,6 +60,7 @@ def run_tests(system: System, report: Report, *, is_long: bool) -> None:  # noqa
                 thread.join()
             time.sleep(1)
         wrong = [status for status in statuses if status == 0 or status >= 500]
+        report.note(f"answered with {statuses}")
         examples = [] if system.is_alive else ["the process has ended: " + _last_words(system)]
         report.counted(name, len(wrong), count, "answers of 5xx or none", examples)
         report.measured("  and everybody else", probe.measured, ANSWER_SECONDS, TOKEN_MEMORY_MB)
@@ -85,9 +93,13 @@ def run_stored(system: System, report: Report, *, is_long: bool) -> None:
 
 
 def _trial(
-    text: str = "x", condition: str | None = None, data: dict[str, Any] | None = None
+    text: str = "x",
+    condition: str | None = None,
+    data: dict[str, Any] | None = None,
+    windows: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     rule = {"name": "t", "event": "e", "recipients": ["log"], "templates": [{"text": text}]}
+    rule |= windows or {}
     if condition is not None:
         rule["condition"] = condition
     return {"notification": {"event": "e", "data": data or {}}, "rule": rule}

@@ -56,6 +56,20 @@ class System:
             )
         self._wait_for_start()
 
+    def renew(self) -> None:
+        """End the process in order and start it on the same data, with fresh memory."""
+        self._end()
+        self.restart()
+
+    def _end(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(timeout=30)
+
     def _wait_for_start(self) -> None:
         banner = re.compile(
             r"^ +(geo|visitor-analytics|notification) +\S*localhost:(\d+)/", re.MULTILINE
@@ -168,13 +182,7 @@ class System:
     def stop(self) -> None:
         """End everything that was started, and remove the folder."""
         self.stop_replicas()
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait(timeout=30)
+        self._end()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
