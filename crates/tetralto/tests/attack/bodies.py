@@ -18,9 +18,9 @@ _ZEROS = 1_500_000
 def run(system: System, report: Report, *, is_long: bool) -> None:
     """Begin bodies of 1.5 kB that unpack to 1.5 MB, and never end them."""
     counts = CONNECTIONS if is_long else (400,)
-    callbacks, others = _routes_with_bodies(system)
-    for name, routes in (("callbacks", callbacks), ("every other route with a body", others)):
+    for is_callback, name in ((True, "callbacks"), (False, "every other route with a body")):
         for count in counts:
+            routes = _routes_with_bodies(system, is_callback=is_callback)
             with Probe(system, *usual_targets(system)) as probe:
                 held = [
                     one
@@ -39,15 +39,14 @@ def run(system: System, report: Report, *, is_long: bool) -> None:
 Route = tuple[int, str, str, str]
 
 
-def _routes_with_bodies(system: System) -> tuple[list[Route], list[Route]]:
-    callbacks: list[Route] = []
-    others: list[Route] = []
-    for service, port in system.ports.items():
-        for method, path, operation in system.routes(service):
-            for kind in (operation.get("requestBody") or {}).get("content", {}):
-                found = callbacks if path.startswith("/callbacks/") else others
-                found.append((port, method, path, kind))
-    return callbacks, others
+def _routes_with_bodies(system: System, *, is_callback: bool) -> list[Route]:
+    return [
+        (port, method, path, kind)
+        for service, port in system.ports.items()
+        for method, path, operation in system.routes(service)
+        for kind in (operation.get("requestBody") or {}).get("content", {})
+        if path.startswith("/callbacks/") == is_callback
+    ]
 
 
 def _share(count: int, parts: int, number: int) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import json
 import socket
 import struct
+import time
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -49,6 +51,8 @@ def ask(
     try:
         connection.request(method, target, content, headers)
         response = connection.getresponse()
+        if response.headers.get_content_type() == "text/event-stream":  # never ends
+            return Answer(response.status, "")
         return Answer(response.status, response.read().decode(errors="replace"))
     except (OSError, http.client.HTTPException) as error:
         return Answer(0, type(error).__name__)
@@ -80,13 +84,22 @@ def begin_connections(port: int, count: int, addresses: list[str]) -> list[socke
     return begun
 
 
-def send_all(connections: list[socket.socket], content: bytes) -> None:
-    """Send the same on each, as far as it is taken."""
-    for one in connections:
-        try:
-            one.send(content)
-        except OSError:
-            continue
+def send_all(connections: list[socket.socket], content: bytes, seconds: float = 3.0) -> None:
+    """Send the same on each; those that are not accepted within so many seconds send nothing."""
+    deadline = time.monotonic() + seconds
+    while connections and time.monotonic() < deadline:
+        connections = [one for one in connections if not _is_sent(one, content)]
+        time.sleep(0.05)
+
+
+def _is_sent(connection: socket.socket, content: bytes) -> bool:
+    try:
+        connection.send(content)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        return error.errno != errno.ENOTCONN
+    return True
 
 
 def hang_up(connections: list[socket.socket]) -> None:

@@ -17,7 +17,8 @@ _KINDS = {
 }
 _ONE_ADDRESS = ["127.0.0.1"]
 _MANY_ADDRESSES = [f"127.1.0.{number}" for number in range(1, 251)]
-_VISITS_PER_REQUEST = 1_000
+# More of an export than sockets hold.
+_REQUESTS, _VISITS_PER_REQUEST = 40, 1_000
 
 
 def run(system: System, report: Report, *, is_long: bool) -> None:
@@ -60,10 +61,14 @@ def _hold_from_many(system: System, report: Report, seconds: float) -> None:
 def _stalled_readers(system: System, report: Report) -> None:
     """Ask for more than fits into a socket, and never read it, with one token."""
     port, stranger = system.ports["visitor-analytics"], system.token(["visits:read"], "a.example")
-    fill(system, "a.example", 40)
-    export = (port, "/export/visits?limit=1&site=b.example&format=csv", system.token())
+    for _ in range(_REQUESTS):
+        record(system, "a.example", _VISITS_PER_REQUEST)
+    record(system, "b.example", 1)
+    owner = system.token()
+    export = (port, "/export/visits?site=b.example", owner)
+    live = (port, "/visits/live?site=b.example", owner)
     for count, path in ((8, "/export/visits?site=a.example"), (100, "/visits/live?site=a.example")):
-        with Probe(system, *usual_targets(system), export) as probe:
+        with Probe(system, *usual_targets(system), export, live) as probe:
             held = begin_connections(port, count, _ONE_ADDRESS)
             time.sleep(0.5)
             send_all(held, request_head("GET", path, stranger))
@@ -73,13 +78,12 @@ def _stalled_readers(system: System, report: Report) -> None:
         report.measured(name, probe.measured, ANSWER_SECONDS, TOKEN_MEMORY_MB)
 
 
-def fill(system: System, site: str, requests: int) -> None:
-    """Record some thousands of visits."""
+def record(system: System, site: str, visits: int) -> None:
+    """Record so many visits at once."""
     visit = {
         "url": f"https://{site}/{'x' * 200}",
         "ip": "81.2.69.142",
         "user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0",
     }
-    for _ in range(requests):
-        body = [visit] * _VISITS_PER_REQUEST
-        ask(system.ports["visitor-analytics"], "POST", "/visits", system.token(), body)
+    port, token = system.ports["visitor-analytics"], system.token()
+    ask(port, "POST", "/visits", token, [visit] * visits)
