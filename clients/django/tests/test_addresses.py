@@ -30,7 +30,12 @@ def choose(peer: str, forwarded_for: str = "", real_ip: str = "", *trusted: str)
         pytest.param(PROXY, CLIENT, SPOOFED, ["10.0.0.0/8"], CLIENT, id="X-Real-IP passed on"),
         pytest.param(PROXY, f"{SPOOFED}, rubbish", "", ["10.0.0.0/8"], PROXY, id="rubbish hop"),
         pytest.param(
-            PROXY, f"{CLIENT}, unknown", SPOOFED, ["10.0.0.0/8"], PROXY, id="X-Real-IP beside rubbish"
+            PROXY,
+            f"{CLIENT}, unknown",
+            SPOOFED,
+            ["10.0.0.0/8"],
+            PROXY,
+            id="X-Real-IP beside rubbish",
         ),
         pytest.param(PROXY, "", "", ["10.0.0.0/8"], PROXY, id="no headers"),
         pytest.param(PROXY, f"{CLIENT}:4711", "", ["10.0.0.0/8"], CLIENT, id="port"),
