@@ -16,7 +16,7 @@ from limits import ANSWER_SECONDS, FROZEN_SECONDS
 from report import Report
 from system import System, free_port
 
-_ATTEMPTS = 400
+_ATTEMPTS, _SHORT_ATTEMPTS = 400, 40
 _GIVE_UP_SECONDS = 2 * FROZEN_SECONDS
 _RECORDERS = 6
 _VISITORS = 3
@@ -32,12 +32,12 @@ _AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0
 
 def run(system: System, report: Report, *, is_long: bool) -> None:
     """Stop one of two replicas in mid-transaction, and see how long the other one cannot record."""
-    _frozen(system, report)
+    _frozen(system, report, _ATTEMPTS if is_long else _SHORT_ATTEMPTS)
     if is_long:
         _cut_off(system, report)
 
 
-def _frozen(system: System, report: Report) -> None:
+def _frozen(system: System, report: Report, attempts: int) -> None:
     name = "a replica frozen (SIGSTOP) inside a transaction"
     limit = FROZEN_SECONDS + ANSWER_SECONDS * report.factor
     victim, victim_port = system.start_replica()
@@ -47,11 +47,12 @@ def _frozen(system: System, report: Report) -> None:
             system,
             lambda: victim.send_signal(signal.SIGSTOP),
             lambda: victim.send_signal(signal.SIGCONT),
+            attempts,
         )
         if is_inside:
             report.waited(name, _time_to_record(system, other_port), limit)
         else:
-            report.skipped(name, f"it was never inside one in {_ATTEMPTS} attempts")
+            report.skipped(name, f"it was never inside one in {attempts} attempts")
         victim.send_signal(signal.SIGCONT)
     system.stop_replicas()
 
@@ -66,7 +67,7 @@ def _cut_off(system: System, report: Report) -> None:
     _, other_port = system.start_replica()
     try:
         with _Load(system, [victim_port, other_port]):
-            if _stop_inside(system, relay.cut, relay.mend):
+            if _stop_inside(system, relay.cut, relay.mend, _ATTEMPTS):
                 victim.kill()
                 report.waited(name, _time_to_record(system, other_port), limit)
             else:
@@ -76,9 +77,11 @@ def _cut_off(system: System, report: Report) -> None:
         system.stop_replicas()
 
 
-def _stop_inside(system: System, stop: Callable[[], object], resume: Callable[[], object]) -> bool:
+def _stop_inside(
+    system: System, stop: Callable[[], object], resume: Callable[[], object], attempts: int
+) -> bool:
     """Stop it again and again until it rests inside a transaction."""
-    for attempt in range(_ATTEMPTS):
+    for attempt in range(attempts):
         time.sleep(0.05 + attempt % 7 * 0.003)
         stop()
         time.sleep(0.4)

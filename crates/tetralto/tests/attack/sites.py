@@ -68,6 +68,8 @@ class Sites:
             answer = ask(self.port, "GET", f"{path}&site={OTHER}", self.admin).json()
             rows = answer["data"] if isinstance(answer, dict) else answer
             found += [f"{path} {json.dumps(row, sort_keys=True)}" for row in rows]
+        sites = ask(self.port, "GET", "/sites?limit=100", self.admin).json()["data"]
+        found += [f"/sites {json.dumps(row, sort_keys=True)}" for row in sites if OTHER in str(row)]
         return found
 
     def leaks(self, answer: Answer) -> bool:
