@@ -8,6 +8,7 @@ import re
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -20,6 +21,13 @@ _ENGAGEMENT = re.compile(r"/visits/([0-9a-f-]{36})/engagement")
 HANG = "hang"
 HANG_UP = "X-Hang-Up"
 """With this header in an answer the connection is closed after it, without a word."""
+DIE = "die"
+"""The connection is closed without an answer, as by a service that has crashed."""
+
+
+def problem(code: str, field: str | None = None) -> dict[str, Any]:
+    """Write problem details as the service does."""
+    return {"type": "about:blank", "title": "", "code": code, "detail": "no", "field": field}
 
 
 @dataclass(frozen=True)
@@ -42,13 +50,16 @@ class Post:
 class Analytics:
     """Answers as the contract says; ``script`` holds other answers to give first.
 
-    ``knows_events`` says whether there is more than ``POST /visits``.
+    ``knows_events`` says whether there is more than ``POST /visits``. ``refuse`` looks at each post
+    before the script and may give its answer: a status and the content.
     """
 
     def __init__(self, port: int = 0, *, knows_events: bool = True) -> None:
         self.knows_events = knows_events
         self.posts: list[Post] = []
         self.script: deque[tuple[int, dict[str, str]] | str] = deque()
+        self.refuse: Callable[[list[dict[str, Any]]], tuple[int, dict[str, Any]] | str | None]
+        self.refuse = lambda _: None
         self._stored: set[str] = set()
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -108,26 +119,37 @@ class Analytics:
         with self._lock:
             if self._closing.is_set():  # a connection from before
                 return HANG
-            planned = self.script.popleft() if self.script else self._usual(handler.path)
+            content = parsed if isinstance(parsed := json.loads(body), list) else [parsed]
+            refused = self.refuse(content)
+            planned: tuple[int, dict[str, str]] | str
+            is_unknown = False
+            if refused is not None:
+                planned = refused if isinstance(refused, str) else (refused[0], {})
+            elif self.script:
+                planned = self.script.popleft()
+            else:
+                is_unknown = not (handler.path == "/visits" or self.knows_events)
+                planned = (404 if is_unknown else 200), {}
             status = planned if isinstance(planned, str) else planned[0]
             post = Post(
                 handler.path,
                 {name.lower(): value for name, value in handler.headers.items()},
-                content if isinstance(content := json.loads(body), list) else [content],
+                content,
                 handler.client_address,
                 time.monotonic(),
                 status,
             )
             self.posts.append(post)
-            if status == HANG:
-                return HANG
-            results = [self._judge(visit) for visit in post.visits] if status == 200 else None
-        headers = {} if isinstance(planned, str) else planned[1]
-        handler.answer(int(status), headers, {"results": results})
+            if isinstance(planned, str):
+                return planned
+            if refused is not None and not isinstance(refused, str):
+                answer = refused[1]
+            elif planned[0] == 200:
+                answer = {"results": [self._judge(visit) for visit in post.visits]}
+            else:
+                answer = problem("NOT_FOUND" if is_unknown else "PLAYED")
+        handler.answer(*planned, answer)
         return status
-
-    def _usual(self, path: str) -> tuple[int, dict[str, str]]:
-        return (200 if path == "/visits" or self.knows_events else 404), {}
 
     def hang(self) -> None:
         self._closing.wait()
@@ -155,8 +177,10 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.headers["Content-Encoding"] == "gzip":
             body = gzip.decompress(body)
-        if self.server.analytics.note(self, body) == HANG:
+        status = self.server.analytics.note(self, body)
+        if status == HANG:
             self.server.analytics.hang()
+        if isinstance(status, str):
             self.close_connection = True
 
     def answer(self, status: int, headers: dict[str, str], content: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Waiting for something to become true."""
 
 import socket
+import sys
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -8,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def until(find: Callable[[], T], what: str, seconds: float = 30) -> T:
+def until(find: Callable[[], T], what: str, seconds: float = 60) -> T:
     """Ask again and again until the answer is true, and give it back."""
     deadline = time.monotonic() + seconds
     while not (found := find()):
@@ -18,8 +19,16 @@ def until(find: Callable[[], T], what: str, seconds: float = 30) -> T:
 
 
 def free_port() -> int:
-    """Find a port that nothing listens on."""
+    """Find a port that nothing listens on.
+
+    On Linux a socket that does not listen reserves it until this process ends: the system gives it
+    to nobody else, a process that names it can listen on it (as servers do, with SO_REUSEADDR), and
+    until then connections are refused.
+    """
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("", 0))  # or a server on all addresses would meet clients bound to one
         port: int = probe.getsockname()[1]
+        if sys.platform == "linux":
+            probe.detach()
         return port

@@ -170,7 +170,14 @@ class Site:
         """End the server in order and wait for it."""
         if self._process.poll() is None:
             self._process.send_signal(self._stop_signal)
-        self._process.wait(timeout=30)
+        try:
+            # Longer than gunicorn gives its workers.
+            self._process.wait(timeout=90)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"The site does not stop:\n{self.log.read_text()}") from None
+        finally:
+            self._process.kill()
+            self._process.wait()
 
     def _is_listening(self) -> bool:
         assert self._process.poll() is None, self.log.read_text()

@@ -3,12 +3,13 @@
 import gzip
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import override_settings
 
-from analytics import Analytics
+from analytics import Analytics, problem
 from polling import free_port
 from tetralto_visits.access_log import read
 
@@ -106,8 +107,26 @@ def test_what_cannot_be_replayed_is_named(analytics: Analytics, log: Path) -> No
         run("tetralto_replay", "gone.log", "--site", "https://example.com", url=analytics.url)
     with pytest.raises(CommandError, match="--site is like"):
         run("tetralto_replay", str(log), "--site", "example.com", url=analytics.url)
-    analytics.script += [(422, {})]
-    with pytest.raises(CommandError, match="HTTP 422"):
+
+
+def test_a_line_that_is_refused_costs_no_other(analytics: Analytics, log: Path) -> None:
+    def refuse(visits: list[dict[str, Any]]) -> tuple[int, dict[str, Any]] | None:
+        is_guilty = any(visit["url"].endswith("/common") for visit in visits)
+        return (422, problem("BODY_INVALID")) if is_guilty else None
+
+    analytics.refuse = refuse
+    arguments = (str(log), "--site", "https://example.com")
+    output = run("tetralto_replay", *arguments, url=analytics.url)
+    assert "3 recorded" in output
+    assert "1 refused (HTTP 422 BODY_INVALID)" in output
+
+
+def test_a_replay_stops_where_the_service_takes_nothing(
+    analytics: Analytics, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tetralto_visits.backoff._LONGEST_PAUSE", 0.01)
+    analytics.refuse = lambda _: (403, problem("SCOPE_MISSING"))
+    with pytest.raises(CommandError, match="HTTP 403"):
         run("tetralto_replay", str(log), "--site", "https://example.com", url=analytics.url)
 
 

@@ -108,7 +108,7 @@ def test_what_the_service_refuses_costs_nothing_else(
     until(lambda: site.stats()["recorded"] == 1, "the next batch")
     assert site.stats()["rejected"] == 1
     log = site.log.read_text()
-    assert "Visits were refused and dropped: HTTP 422." in log
+    assert "Visits were refused and dropped: HTTP 422 PLAYED." in log
     assert "Visits were rejected: URL_INVALID." in log
     assert "127.0.0.1" not in "".join(line for line in log.splitlines() if "Visits" in line)
 

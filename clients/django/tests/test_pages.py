@@ -12,6 +12,7 @@ from django.urls import resolve
 
 from analytics import Analytics
 from conftest import StartSite
+from polling import until
 from tetralto_visits import Visit, config, track
 from tetralto_visits.address import Peers
 from tetralto_visits.middleware import VisitMiddleware
@@ -122,9 +123,10 @@ def test_a_service_without_events_still_gets_every_visit(start_site: StartSite) 
         site = start_site(analytics.url)
         for _ in range(3):
             site.get("/quote/")
+        until(lambda: site.stats()["refused"] == 3, "the refusals")
         site.stop()
         assert analytics.paths() == {"quote/": 3}
-        assert "Events were refused and dropped: HTTP 404." in site.log.read_text()
+        assert "Events were refused and dropped: HTTP 404 NOT_FOUND." in site.log.read_text()
 
 
 def written(request: HttpRequest, visit: Visit, **own: object) -> dict[str, Any]:

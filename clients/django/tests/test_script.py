@@ -102,7 +102,7 @@ def test_a_report_that_the_service_does_not_know_costs_no_visit(start_site: Star
         site.ask("POST", "/visits/engagement", SAME_ORIGIN, report())
         site.get("/")
         analytics.wait_for(1)
-        assert site.stats()["refused"] == 1
+        until(lambda: site.stats()["refused"] == 1, "the engagement")
 
 
 NO_REPORTS: list[tuple[dict[str, str], bytes, int]] = [
@@ -152,15 +152,26 @@ def test_an_address_may_report_so_often(analytics: Analytics, start_site: StartS
     assert {a.headers.get("Retry-After") for a in answers if a.status == 429} == {"60"}
 
 
-def test_the_allowance_is_bounded() -> None:
-    times = iter([0.0] * 5002 + [60.0])
-    allowance = Allowance(lambda: next(times))
-    assert sum(allowance.take(str(n), 1) for n in range(5000)) == 4096
-    assert [allowance.take("0", 1), allowance.take("0", 2), allowance.take("0", 1)] == [
-        False,
-        True,
-        True,
-    ]
+def test_the_allowance_counts_by_network_and_minute() -> None:
+    now = 0.0
+    allowance = Allowance(lambda: now)
+    first = ["2001:db8:0:1::1", "2001:db8:0:1:ffff::2", "2001:db8:0:2::1", "192.0.2.1", "192.0.2.2"]
+    assert [allowance.take(address, 1) for address in first] == [True, False, True, True, True]
+    assert not allowance.take("192.0.2.1", 1)
+    now = 60.0
+    assert allowance.take("192.0.2.1", 1)
+
+
+def test_a_full_allowance_refuses_only_who_has_had_the_share() -> None:
+    allowance = Allowance(lambda: 0.0)
+    attackers = [f"2001:db8:{n:x}::1" for n in range(6000)]
+    assert allowance.take("192.0.2.1", 1)
+    for attacker in attackers:
+        assert allowance.take(attacker, 1)
+        assert not allowance.take("192.0.2.1", 1), "who keeps reporting stays in the table"
+    assert allowance.take("192.0.2.2", 1), "others still report"
+    assert not allowance.take(attackers[-1], 1)
+    assert len(allowance._counts) == 4096
 
 
 @pytest.mark.browser

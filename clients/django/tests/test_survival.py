@@ -9,6 +9,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from http.client import HTTPException
 from pathlib import Path
 
@@ -18,13 +19,14 @@ from analytics import Analytics
 from conftest import StartSite
 from polling import free_port, until
 from site_process import HERE, Site
-from tetralto_visits.answers import Accepted, Refused, Unavailable
 from tetralto_visits.config import Target
 from tetralto_visits.courier import Courier
 from tetralto_visits.depot import find_folder
 from tetralto_visits.ledger import Ledger, take_lost
 from tetralto_visits.parcel import EVENTS, VISITS, Parcel
-from tetralto_visits.spool import Spool
+from tetralto_visits.spool import SUSPECT_PAUSE_SECONDS, Spool
+
+NOW = 1_795_176_000.0  # Unix time
 
 
 def parcel(number: int, path: str = VISITS) -> Parcel:
@@ -34,19 +36,44 @@ def parcel(number: int, path: str = VISITS) -> Parcel:
 
 def test_the_spool_gives_back_what_it_was_given_in_order(tmp_path: Path) -> None:
     spool = Spool(tmp_path, 1_000_000)
-    assert (spool.oldest(10), spool.count()) == ([], 0)
+    assert (spool.oldest(10, NOW), spool.count()) == ([], 0)
     spool.put(
         [parcel(1), parcel(2, EVENTS), parcel(3), parcel(4, f"/visits/{'0' * 36}/engagement")]
     )
-    kept = spool.oldest(10)
+    kept = spool.oldest(10, NOW)
     assert [one.parcel for one in kept] == [parcel(1), parcel(3)]
     spool.remove([one.number for one in kept])
-    (event,) = spool.oldest(10)
+    (event,) = spool.oldest(10, NOW)
     assert event.parcel == parcel(2, EVENTS)
     spool.remove([event.number])
     spool.put([parcel(5, f"/visits/{'1' * 36}/engagement")])
-    assert len(spool.oldest(10)) == 1, "engagements go one by one"
+    assert len(spool.oldest(10, NOW)) == 1, "engagements go one by one"
     assert spool.count() == 2
+
+
+def test_a_suspect_on_disk_waits_apart_and_goes_alone(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 1_000_000)
+    spool.put([parcel(1), parcel(2), parcel(3)])
+    first = spool.oldest(10, NOW)[0]
+    assert not first.is_suspect
+    spool.postpone(first.number, NOW + SUSPECT_PAUSE_SECONDS)
+    spool.put([parcel(4)], NOW + SUSPECT_PAUSE_SECONDS)
+    assert [one.parcel for one in spool.oldest(10, NOW)] == [parcel(2), parcel(3)]
+    (due,) = spool.oldest(10, NOW + SUSPECT_PAUSE_SECONDS)
+    assert (due.parcel, due.is_suspect) == (parcel(1), True)
+    (due,) = spool.oldest(10, NOW - 1)
+    assert due.is_suspect, "a clock that was set back does not make it wait for ever"
+    assert spool.count() == 4
+
+
+def test_the_spool_of_version_0_2_is_read(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 1_000_000)
+    spool.put([parcel(1)])
+    (file,) = tmp_path.iterdir()
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("alter table parcel drop column retry_at")
+    spool.put([parcel(2)])
+    assert [one.parcel for one in spool.oldest(10, NOW)] == [parcel(1), parcel(2)]
 
 
 def test_the_spool_is_private_bounded_and_shrinks(tmp_path: Path) -> None:
@@ -60,7 +87,7 @@ def test_the_spool_is_private_bounded_and_shrinks(tmp_path: Path) -> None:
     assert file.stat().st_size <= 200_000
     kept = spool.count()
     assert kept % 100 == 1, "all of a batch or none"
-    while stored := spool.oldest(100):
+    while stored := spool.oldest(100, NOW):
         spool.remove([one.number for one in stored])
     assert file.stat().st_size < 20_000
     assert b"example" not in file.read_bytes()
@@ -263,16 +290,3 @@ def test_killing_workers_loses_only_what_is_counted(
         reports = [line for line in lines if "only in memory" in line]
         counted = sum(int(line.split()[0]) for line in reports)
         assert len(missing) <= counted
-
-
-def test_a_visit_that_breaks_the_service_does_not_block_the_others() -> None:
-    courier = Courier(Target("http://127.0.0.1:9", "a-token"))
-    broken = Unavailable("HTTP 500")
-    away = Unavailable("HTTP 503")
-    assert all(courier._blame(broken, 100) is broken for _ in range(10))
-    assert courier._most() == 1, "from now on one by one"
-    assert courier._blame(away, 1) is away, "an outage costs none"
-    assert courier._blame(broken, 1) == Refused("HTTP 500")
-    assert all(courier._blame(Accepted(1), 1) == Accepted(1) for _ in range(99))
-    assert courier._most() == 100
-    assert courier._blame(broken, 1) is broken, "counted anew"

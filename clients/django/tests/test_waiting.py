@@ -32,7 +32,7 @@ def test_each_kind_has_its_turn() -> None:
     while batch := waiting.take(100):
         assert len({parcel.path for parcel in batch}) == 1
         lengths.append(len(batch))
-        waiting.settle()
+        waiting.settle(len(batch))
     assert lengths == [100, 100, 1, 50, 50, 1]
     assert len(waiting) == 0
 
@@ -52,8 +52,30 @@ def test_what_is_under_way_counts_for_the_bound() -> None:
     assert [waiting.add(visit(number)) for number in range(4)] == [True, True, True, False]
     waiting.take(2)
     assert not waiting.add(visit(9))
-    waiting.settle()
+    waiting.settle(2)
     assert [waiting.add(visit(number)) for number in range(3)] == [True, True, False]
+
+
+def test_a_suspect_goes_alone_after_a_batch_of_the_others() -> None:
+    waiting = Waiting(5)
+    for number in range(4):
+        waiting.add(visit(number))
+    waiting.take(2)
+    waiting.settle(1)
+    waiting.set_apart()
+    assert [waiting.add(visit(4)), waiting.add(visit(5)), waiting.add(visit(6))] == [
+        True,
+        True,
+        False,
+    ], "it counts for the bound"
+    assert (waiting.take(100), waiting.is_suspect) == ([visit(n) for n in (2, 3, 4, 5)], False)
+    waiting.settle(4)
+    assert (waiting.take(100), waiting.is_suspect) == ([visit(1)], True)
+    waiting.put_back()
+    waiting.add(visit(7))
+    assert waiting.take(100) == [visit(7)]
+    waiting.settle(1)
+    assert waiting.take(100) == [visit(1)]
 
 
 def test_heavy_parcels_fill_it_earlier_and_go_in_smaller_batches() -> None:
@@ -62,9 +84,8 @@ def test_heavy_parcels_fill_it_earlier_and_go_in_smaller_batches() -> None:
     taken = sum(waiting.add(heavy) for _ in range(1000))
     assert taken * len(heavy.body) < 7_000_000
     assert len(waiting.take(100)) == 3
-    waiting.settle()
-    waiting.take_all()
-    waiting.settle()
+    waiting.settle(3)
+    waiting.settle(len(waiting.take_all()))
     assert sum(waiting.add(heavy) for _ in range(1000)) == taken, "nothing is left of the weight"
 
 

@@ -132,8 +132,20 @@ pub fn parent(pid: u32) -> Option<u32> {
 }
 
 /// A port that nobody listens on.
+///
+/// On Linux a socket that does not listen reserves it until this process ends: the system gives it
+/// to nobody else, a process that names it can listen on it (as servers do, with `SO_REUSEADDR`), and
+/// until then connections are refused.
 #[must_use]
 pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    // On every address: a server that listens on all would meet those who bound another one.
+    let everywhere = std::net::Ipv4Addr::UNSPECIFIED;
+    socket.bind((everywhere, 0).into()).unwrap();
+    let port = socket.local_addr().unwrap().port();
+    if cfg!(target_os = "linux") {
+        std::mem::forget(socket);
+    }
+    port
 }

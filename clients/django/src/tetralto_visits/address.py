@@ -99,8 +99,10 @@ def visitor_address(
         return direct
     stated = parse_address(real_ip)
     forwarded = _rightmost_untrusted(forwarded_for, proxies)
-    first, second = (stated, forwarded) if proxies.real_ip_first else (forwarded, stated)
-    return first or second or direct
+    if proxies.real_ip_first:
+        return stated or forwarded or direct
+    # A proxy that writes X-Forwarded-For passes on an X-Real-IP as the client wrote it.
+    return (forwarded if forwarded_for else stated) or direct
 
 
 def parse_address(text: str) -> Address | None:

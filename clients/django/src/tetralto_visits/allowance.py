@@ -5,12 +5,20 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address
 
-_MOST_ADDRESSES = 4096
+_MAX_NETWORKS = 4096
+# A household or a server gets at least a /64 (RFC 6177), and may use each address of it.
+_IPV6_PREFIX = 64
 
 
 class Allowance:
-    """Counts by address within each minute, in this process, for a bounded number of addresses."""
+    """Counts by network within each minute, in this process, for a bounded number of networks.
+
+    When the table is full, the network that was counted longest ago makes room: somebody with many
+    networks costs others their count at most, never their reports.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -19,14 +27,26 @@ class Allowance:
         self._counts: dict[str, int] = {}
 
     def take(self, address: str, most: int) -> bool:
-        """Count one report; false when the address has had its share of this minute."""
+        """Count one report; false when the network has had its share of this minute."""
+        network = network_of(address)
         with self._lock:
             minute = int(self._clock() // 60)
             if minute != self._minute:
                 self._minute = minute
                 self._counts.clear()
-            count = self._counts.get(address, 0)
-            if count >= most or (not count and len(self._counts) >= _MOST_ADDRESSES):
-                return False
-            self._counts[address] = count + 1
-            return True
+            # Taken out and put in again, so that the first is the one counted longest ago.
+            count = self._counts.pop(network, 0)
+            if len(self._counts) >= _MAX_NETWORKS:
+                del self._counts[next(iter(self._counts))]
+            is_allowed = count < most
+            self._counts[network] = count + is_allowed
+            return is_allowed
+
+
+@lru_cache(maxsize=256)
+def network_of(address: str) -> str:
+    """Name what counts as one: an IPv4 address, or the /64 of an IPv6 address."""
+    parsed = ip_address(address)
+    if isinstance(parsed, IPv6Address):
+        return f"{int(parsed) >> (128 - _IPV6_PREFIX):x}/64"
+    return address

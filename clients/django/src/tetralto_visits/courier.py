@@ -7,21 +7,18 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from tetralto_visits.answers import Accepted, Answer, Refused, Unavailable, judge
 from tetralto_visits.backoff import Backoff
 from tetralto_visits.config import Target
 from tetralto_visits.depot import Depot
 from tetralto_visits.link import Link
-from tetralto_visits.parcel import LARGEST_BATCH, Sendable, body_of
+from tetralto_visits.parcel import LARGEST_BATCH, Sendable
+from tetralto_visits.sender import BatchSender
 from tetralto_visits.stats import Stats
 from tetralto_visits.throttle import Throttle
 from tetralto_visits.waiting import Waiting
 
 _SECONDS_BETWEEN_BATCHES = 1.0
 _SECONDS_BETWEEN_LOOKS = 30.0
-# A parcel that makes the service fail each time must not block the others for ever: after so many
-# errors they go one by one, and the one that is to blame is given up.
-_MOST_ERRORS_500 = 10
 
 
 class Courier:
@@ -45,9 +42,10 @@ class Courier:
         self._next_batch_at = 0.0  # by the clock, like what follows
         self._next_look_at = 0.0
         self._deadline: float | None = None  # set when the process is ending
-        self._errors_500 = 0
-        self._one_by_one = 0
         self._stats = Stats()
+        self._sender = BatchSender(
+            self._link, self._backoff, self._throttle, self._lock, self._stats, self._seconds_left
+        )
 
     def put(self, parcel: Sendable) -> None:
         """Queue one parcel, or drop it when the queue is full; never waits for network or disk.
@@ -134,8 +132,10 @@ class Courier:
                 self._post_waiting()
             if not self._backoff.seconds_left:
                 self._post_kept()
-        except Exception as error:  # noqa: BLE001 - the thread must outlive a bad parcel
-            self._given_up(self._settled(), "Visits", type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - the thread must outlive it
+            self._put_back()
+            self._backoff.failed(0.0)
+            self._throttle.warn("broken", f"Visits are not delivered: {type(error).__name__}.")
 
     def _seconds_to_wait(self) -> float:
         """See how long there is nothing to do.
@@ -159,13 +159,15 @@ class Courier:
         left = self._waiting.queued
         while left > 0 and not self._backoff.seconds_left:
             with self._changed:
-                batch = self._waiting.take(self._most())
+                batch = self._waiting.take(self._sender.batch_size)
             if not batch:
                 return
             left -= len(batch)
-            if not isinstance(self._post(batch), Unavailable):
-                self._settled()
-            elif not self._keep(batch):
+            outcome = self._sender.send(batch, is_suspect=self._waiting.is_suspect)
+            self._settle(outcome.settled)
+            if outcome.has_suspect:
+                self._set_apart(batch[outcome.settled])
+            if self._waiting.under_way and not self._keep(self._waiting.under_way):
                 self._put_back()
 
     def _keep_waiting(self) -> None:
@@ -179,73 +181,55 @@ class Courier:
         """Post what has been kept longest, of this process or another, when it is time to."""
         if self._depot is None or self._clock() < self._next_look_at:
             return
-        kept = self._depot.oldest(self._most())
+        kept = self._depot.oldest(self._sender.batch_size)
         if not kept:
             self._depot.leave()
             self._next_look_at = self._clock() + _SECONDS_BETWEEN_LOOKS
             self._count_lost(self._depot.take_lost())
-        elif isinstance(self._post([one.parcel for one in kept]), Unavailable):
+            return
+        parcels = [one.parcel for one in kept]
+        outcome = self._sender.send(parcels, is_suspect=kept[0].is_suspect)
+        self._depot.remove(kept[: outcome.settled])
+        if outcome.has_suspect:
+            self._depot.set_apart(kept[outcome.settled])
+        if outcome.settled < len(kept):
             self._depot.leave()
-        else:
-            self._depot.remove(kept)
 
-    def _keep(self, batch: list[Sendable]) -> bool:
+    def _keep(self, batch: Sequence[Sendable]) -> bool:
         """Keep on disk what is under way; false when that is impossible."""
         if self._depot is None or not self._depot.put(batch):
             return False
         self._next_look_at = 0.0
-        self._settled()
         with self._changed:
             self._stats.spooled += len(batch)
+            self._settle(len(batch))
         return True
+
+    def _set_apart(self, suspect: Sendable) -> None:
+        """Keep the first that is under way where it does not hold up the others."""
+        if self._depot is not None and self._depot.put([suspect], is_suspect=True):
+            with self._changed:
+                self._stats.spooled += 1
+                self._settle(1)
+        else:
+            with self._changed:
+                self._waiting.set_apart()
 
     def _can_keep(self) -> bool:
         return self._depot is not None and self._depot.is_usable
 
-    def _post(self, parcels: Sequence[Sendable]) -> Answer:
-        path = parcels[0].path
-        reply = self._link.post(path, body_of(parcels), self._timeout())
-        answer = self._blame(judge(reply, path, len(parcels)), len(parcels))
-        if isinstance(answer, Accepted):
-            self._accepted(answer)
-        elif isinstance(answer, Refused):
-            self._given_up(len(parcels), parcels[0].kind, answer.reason)
-        else:
-            self._failed(answer)
-        return answer
-
-    def _blame(self, answer: Answer, parcels: int) -> Answer:
-        """Find out which parcel makes the service fail, if it is one."""
-        if isinstance(answer, Unavailable) and answer.reason == "HTTP 500":
-            self._errors_500 += 1
-            if self._errors_500 >= _MOST_ERRORS_500:
-                self._one_by_one = self._one_by_one or LARGEST_BATCH
-                if parcels == 1:
-                    answer = Refused(answer.reason)
-        if not isinstance(answer, Unavailable):
-            self._one_by_one = max(0, self._one_by_one - 1)
-            if not self._one_by_one:
-                self._errors_500 = 0
-        return answer
-
-    def _most(self) -> int:
-        return 1 if self._one_by_one else LARGEST_BATCH
-
-    def _timeout(self) -> float:
+    def _seconds_left(self) -> float:
+        """How long an answer may take; 0 or less once the process should have ended."""
         left = self._target.timeout_seconds
-        if self._deadline is not None:
-            left = min(left, self._deadline - self._clock())
-        return max(left, 0.05)
+        return left if self._deadline is None else min(left, self._deadline - self._clock())
 
     def _is_ending(self) -> bool:
         return self._deadline is not None
 
-    def _settled(self) -> int:
+    def _settle(self, parcels: int) -> None:
         with self._changed:
-            settled = len(self._waiting.under_way)
-            self._waiting.settle()
+            self._waiting.settle(parcels)
             self._note()
-        return settled
 
     def _put_back(self) -> None:
         with self._changed:
@@ -254,29 +238,6 @@ class Courier:
     def _note(self) -> None:
         if self._depot is not None:
             self._depot.note(len(self._waiting))
-
-    def _accepted(self, answer: Accepted) -> None:
-        self._backoff.succeeded()
-        with self._changed:
-            self._stats.recorded += answer.recorded
-            self._stats.duplicate += answer.duplicate
-            self._stats.rejected += answer.rejected
-        if answer.rejected:
-            self._throttle.warn("rejected", f"Visits were rejected: {answer.code}.")
-
-    def _given_up(self, parcels: int, kind: str, reason: str) -> None:
-        self._backoff.succeeded()
-        with self._changed:
-            self._stats.refused += parcels
-        self._throttle.warn(f"refused {kind}", f"{kind} were refused and dropped: {reason}.")
-
-    def _failed(self, answer: Unavailable) -> None:
-        self._backoff.failed(answer.retry_after)
-        with self._changed:
-            self._stats.retries += 1
-        self._throttle.warn(
-            "unavailable", f"Visits cannot be delivered ({answer.reason}); trying again."
-        )
 
     def _count_lost(self, parcels: int) -> None:
         if parcels:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO
@@ -13,7 +14,7 @@ from tetralto_visits.config import Target
 from tetralto_visits.ledger import Ledger, take_lost
 from tetralto_visits.locks import try_lock
 from tetralto_visits.parcel import LARGEST_BATCH, Sendable
-from tetralto_visits.spool import Spool, Stored
+from tetralto_visits.spool import SUSPECT_PAUSE_SECONDS, Spool, Stored
 from tetralto_visits.throttle import Throttle
 
 _ERRORS = (OSError, sqlite3.Error)
@@ -56,12 +57,12 @@ class Depot:
             self._warn(error)
             return 0
 
-    def put(self, parcels: Sequence[Sendable]) -> bool:
-        """Keep the parcels; false when that is impossible."""
+    def put(self, parcels: Sequence[Sendable], *, is_suspect: bool = False) -> bool:
+        """Keep the parcels, apart from the others or not; false when that is impossible."""
         if self._spool is None:
             return False
         try:
-            self._spool.put(parcels)
+            self._spool.put(parcels, self._retry_at() if is_suspect else 0.0)
         except _ERRORS as error:
             self._warn(error)
             return False
@@ -75,7 +76,7 @@ class Depot:
         try:
             if self._spool is None or self._spool.is_empty() or not self._may_empty():
                 return []
-            return self._spool.oldest(most)
+            return self._spool.oldest(most, time.time())
         except _ERRORS as error:
             self._warn(error)
             return []
@@ -85,6 +86,14 @@ class Depot:
         if self._spool is not None:
             try:
                 self._spool.remove([one.number for one in stored])
+            except _ERRORS as error:
+                self._warn(error)
+
+    def set_apart(self, stored: Stored) -> None:
+        """Let a parcel that fails by itself wait where it does not hold up the others."""
+        if self._spool is not None:
+            try:
+                self._spool.postpone(stored.number, self._retry_at())
             except _ERRORS as error:
                 self._warn(error)
 
@@ -99,6 +108,10 @@ class Depot:
         self.leave()
         if self._ledger is not None:
             self._ledger.close()
+
+    @staticmethod
+    def _retry_at() -> float:
+        return time.time() + SUSPECT_PAUSE_SECONDS
 
     def _may_empty(self) -> bool:
         if self._emptying is None and self._folder is not None:

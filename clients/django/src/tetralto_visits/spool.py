@@ -42,7 +42,11 @@ _DICTIONARY = (
     b'"\\"Windows\\"","upgrade-insecure-requests":"1"},"visitor_id":null,"user_id":null,'
     b'"properties":{"route":"'
 )
-_SELECT = "select number, path, body from parcel"
+_SELECT = "select number, path, body, retry_at from parcel"
+# Those that fail by themselves carry the time of their next attempt, in Unix time; the others 0.
+# An attempt that lies further ahead than the pause was planned by a clock that was wrong.
+SUSPECT_PAUSE_SECONDS = 600.0
+_DUE = "(retry_at <= :now or retry_at > :now + :pause)"
 _PAGE = 4096
 _PATIENCE_SECONDS = 2.0
 
@@ -52,6 +56,8 @@ class Stored(NamedTuple):
 
     number: int
     parcel: Parcel
+    is_suspect: bool = False
+    """Whether it fails by itself, and is posted alone."""
 
 
 class Spool:
@@ -66,28 +72,40 @@ class Spool:
         self._path = folder / _NAME
         self._most_pages = max(8, most_bytes // _PAGE)
 
-    def put(self, parcels: Sequence[Sendable]) -> None:
-        """Store all of them, or none."""
+    def put(self, parcels: Sequence[Sendable], retry_at: float = 0.0) -> None:
+        """Store all of them, or none; ``retry_at`` is for those that have to wait apart."""
         if not self._path.exists():
             # It holds addresses: nobody else may read it, nor the journal that inherits its mode.
             os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
-        rows = [(parcel.path, _pack(parcel.body)) for parcel in parcels]
+        rows = [(parcel.path, _pack(parcel.body), retry_at) for parcel in parcels]
         with self._open() as connection:
-            connection.executemany("insert into parcel (path, body) values (?, ?)", rows)
+            connection.executemany(
+                "insert into parcel (path, body, retry_at) values (?, ?, ?)", rows
+            )
 
-    def oldest(self, most: int) -> list[Stored]:
-        """Read the first parcel, and those after it that can be posted with it."""
+    def oldest(self, most: int, now: float) -> list[Stored]:
+        """Read the first parcel that is due, and those after it that can be posted with it."""
         if self.is_empty():
             return []
+        asked = {"now": now, "pause": SUSPECT_PAUSE_SECONDS, "most": most, "path": ""}
         with self._open() as connection:
-            first = connection.execute(f"{_SELECT} order by number limit 1").fetchall()
-            rows = first
-            if first and Parcel(first[0][1], b"").is_listed:
-                asked = (first[0][1], most)
+            rows = connection.execute(
+                f"{_SELECT} where {_DUE} order by number limit 1", asked
+            ).fetchall()
+            if rows and not rows[0][3] and Parcel(rows[0][1], b"").is_listed:
+                asked["path"] = rows[0][1]
                 rows = connection.execute(
-                    f"{_SELECT} where path = ? order by number limit ?", asked
+                    f"{_SELECT} where path = :path and retry_at = 0 order by number limit :most",
+                    asked,
                 ).fetchall()
         return _within_a_body(rows)
+
+    def postpone(self, number: int, retry_at: float) -> None:
+        """Have a parcel wait apart from the others."""
+        with self._open() as connection:
+            connection.execute(
+                "update parcel set retry_at = ? where number = ?", (retry_at, number)
+            )
 
     def remove(self, numbers: Sequence[int]) -> None:
         """Forget parcels that have arrived."""
@@ -118,22 +136,30 @@ class Spool:
                 connection.execute(
                     "create table if not exists parcel"
                     " (number integer primary key autoincrement, path text not null,"
-                    " body blob not null)"
+                    " body blob not null, retry_at real not null default 0)"
                 )
+                _add_retry_at(connection)
                 yield connection
         finally:
             connection.close()
 
 
-def _within_a_body(rows: Sequence[tuple[int, str, bytes]]) -> list[Stored]:
+def _add_retry_at(connection: sqlite3.Connection) -> None:
+    """Give the column to a file of version 0.2."""
+    columns = connection.execute("pragma table_info(parcel)").fetchall()
+    if all(column[1] != "retry_at" for column in columns):
+        connection.execute("alter table parcel add column retry_at real not null default 0")
+
+
+def _within_a_body(rows: Sequence[tuple[int, str, bytes, float]]) -> list[Stored]:
     found: list[Stored] = []
     size = 0
-    for number, path, packed in rows:
+    for number, path, packed, retry_at in rows:
         body = _unpack(packed)
         size += len(body)
         if found and size > LARGEST_BODY:
             break
-        found.append(Stored(number, Parcel(path, body)))
+        found.append(Stored(number, Parcel(path, body), retry_at != 0))
     return found
 
 

@@ -18,9 +18,9 @@ class Stats:
     duplicate: int = 0
     """Visits the service already had: sent again after an answer got lost."""
     rejected: int = 0
-    """Visits the service would not take, one by one."""
+    """Visits the service would not take, in an answer about each; they are given up."""
     refused: int = 0
-    """Visits that were refused as a whole batch, and given up."""
+    """Visits for which the service refused a whole batch; they are given up."""
     dropped: int = 0
     """Visits that found the queue full."""
     spooled: int = 0
@@ -31,6 +31,8 @@ class Stats:
     """Visits that could not be built."""
     retries: int = 0
     """Batches that could not be delivered, and are tried again."""
+    ignored: int = 0
+    """Visits their site is set to ignore: the service counts them and stores nothing."""
 
     def __add__(self, other: Stats) -> Stats:
         """Add field by field."""

@@ -7,6 +7,9 @@ from collections import deque
 from tetralto_visits.parcel import LARGEST_BODY, Sendable
 
 _LARGEST_WEIGHT = 7_000_000
+# The kinds of parcels that go one by one: engagements, and those that were set apart.
+_SINGLES = ""
+_SUSPECTS = "suspects"
 
 
 class Waiting:
@@ -18,7 +21,9 @@ class Waiting:
         self.queued = 0
         """How many are not under way."""
         self.under_way: list[Sendable] = []
-        self._weight = self._weight_under_way = 0
+        self.is_suspect = False
+        """Whether what is under way was set apart."""
+        self._weight = 0
 
     def __len__(self) -> int:
         """Count what is in memory."""
@@ -30,7 +35,7 @@ class Waiting:
         waiting = self.queued + len(self.under_way)
         if waiting >= self._most or self._weight + weight > _LARGEST_WEIGHT:
             return False
-        self._queue(parcel).append(parcel)
+        self._queue(_kind(parcel)).append(parcel)
         self.queued += 1
         self._weight += weight
         return True
@@ -38,44 +43,49 @@ class Waiting:
     def take(self, most: int) -> list[Sendable]:
         """Put a batch of one kind under way, of each kind in turn."""
         kind = next((kind for kind, queue in self._queues.items() if queue), None)
+        self.is_suspect = kind == _SUSPECTS
         if kind is not None:
             queue = self._queues[kind] = self._queues.pop(kind)  # now the last
+            most = 1 if kind in (_SINGLES, _SUSPECTS) else most
             size = 0
-            while queue and len(self.under_way) < (most if queue[0].is_listed else 1):
+            while queue and len(self.under_way) < most:
                 size += queue[0].weight
                 if self.under_way and size > LARGEST_BODY:
                     break
                 self.under_way.append(queue.popleft())
-                self._weight_under_way += self.under_way[-1].weight
                 self.queued -= 1
         return list(self.under_way)
 
     def take_all(self) -> list[Sendable]:
         """Put everything under way."""
+        self.is_suspect = False
         for queue in self._queues.values():
             self.under_way += queue
             queue.clear()
         self.queued = 0
-        self._weight_under_way = self._weight
         return list(self.under_way)
 
-    def settle(self) -> None:
-        """Forget what is under way: it has arrived, or is kept elsewhere."""
-        self._weight -= self._weight_under_way
-        self._weight_under_way = 0
-        self.under_way = []
+    def settle(self, parcels: int) -> None:
+        """Forget the first of what is under way: they have arrived, or are kept elsewhere."""
+        self._weight -= sum(parcel.weight for parcel in self.under_way[:parcels])
+        del self.under_way[:parcels]
 
     def put_back(self) -> None:
         """Queue again what is under way, as the first."""
         for parcel in reversed(self.under_way):
-            self._queue(parcel).appendleft(parcel)
+            self._queue(_SUSPECTS if self.is_suspect else _kind(parcel)).appendleft(parcel)
         self.queued += len(self.under_way)
-        self._weight_under_way = 0
         self.under_way = []
 
-    def _queue(self, parcel: Sendable) -> deque[Sendable]:
-        queue = self._queues.get(parcel.path)
-        if queue is None:
-            kind = parcel.path if parcel.is_listed else ""
-            queue = self._queues.setdefault(kind, deque())
-        return queue
+    def set_apart(self) -> None:
+        """Queue the first that is under way where it delays no other."""
+        if self.under_way:
+            self._queue(_SUSPECTS).append(self.under_way.pop(0))
+            self.queued += 1
+
+    def _queue(self, kind: str) -> deque[Sendable]:
+        return self._queues.setdefault(kind, deque())
+
+
+def _kind(parcel: Sendable) -> str:
+    return parcel.path if parcel.is_listed else _SINGLES

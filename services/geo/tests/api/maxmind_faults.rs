@@ -150,10 +150,10 @@ async fn what_keeps_failing_is_left_alone() {
 
 #[tokio::test]
 async fn nobody_there_is_as_nobody_who_knows() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let closed = listener.local_addr().unwrap();
-    drop(listener);
-    let host = format!("--maxmind-host=http://{closed}");
+    // Bound, so that nobody else gets it, but not listening.
+    let closed = tokio::net::TcpSocket::new_v4().unwrap();
+    closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let host = format!("--maxmind-host=http://{}", closed.local_addr().unwrap());
     let account = ["--maxmind-account-id=42", "--maxmind-api-key=key"];
     let arguments = [account.map(str::to_owned).to_vec(), vec![host]].concat();
     let geo = start_with(&[], &arguments, Clock::system()).await;

@@ -150,13 +150,13 @@ impl Geo {
 
 /// Waits until something holds.
 pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    for _ in 0..500 {
+    for _ in 0..3_000 {
         if holds().await {
             return;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("{what}: did not happen within 10 seconds");
+    panic!("{what}: did not happen within a minute");
 }
 
 /// Status and JSON of an answer.

@@ -122,9 +122,10 @@ async fn retry_after_is_honoured(pool: PgPool) {
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]
 async fn what_never_reached_twilio_is_sent_again_without_looking(pool: PgPool) {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    // Bound, so that nobody else gets it, but not listening yet.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
     let service = Service::with(&pool, &clock(), &args(&format!("http://{address}"))).await;
     service.notify(hello()).await;
     let delivery = service.delivery_after(1).await;
@@ -132,7 +133,7 @@ async fn what_never_reached_twilio_is_sent_again_without_looking(pool: PgPool) {
     assert_eq!(delivery["last_error"], "no connection");
     assert_eq!(delivery["unknown_since"], Value::Null);
 
-    let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+    let listener = socket.listen(16).unwrap();
     let twilio = Twilio::start_on(listener, &service.clock, &[]);
     service.clock.advance(TimeDelta::seconds(5));
     service.delivery(|d| d["status"] == "sent").await;

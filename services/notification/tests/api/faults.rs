@@ -97,10 +97,7 @@ async fn nothing_is_lost_and_nobody_is_told_twice(pool: PgPool) {
         "--sms-timeout=1".into(),
         "--channel-concurrency=sms=4".into(),
     ]);
-    let port = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.local_addr().unwrap().port()
-    };
+    let port = bench::free_port();
     let http = chassis::http_client::build("tests").unwrap();
     let accepted = AtomicUsize::new(0);
     let load = join_all((0..CLIENTS).map(async |client| {

@@ -222,7 +222,7 @@ pub fn config(more: &[String]) -> Config {
 
 /// Asks until there is an answer; gives up after a while that no machine needs.
 pub async fn until<T>(look: impl AsyncFn() -> Option<T>) -> T {
-    for _ in 0..3_000 {
+    for _ in 0..6_000 {
         if let Some(found) = look().await {
             return found;
         }

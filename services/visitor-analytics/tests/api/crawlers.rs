@@ -154,12 +154,12 @@ async fn a_failure_of_the_dns_changes_nothing_and_is_asked_again_later(pool: PgP
 
 #[sqlx::test(migrations = false)]
 async fn only_who_names_a_crawler_with_known_hosts_is_looked_up(pool: PgPool) {
-    let file = std::env::temp_dir().join(format!("dns-ranges-{}.json", std::process::id()));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ranges.json");
     let published = r#"{"prefixes": [{"ipv4Prefix": "157.55.39.0/24"}]}"#;
     std::fs::write(&file, published).unwrap();
     let ranges = format!("--crawler-ranges=bingbot={}", file.display());
     let (system, server) = asking(pool, &[&ranges]).await;
-    std::fs::remove_file(file).unwrap();
     let bing = "Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)";
     for (user_agent, reason) in [
         (bing, "crawler_pretender"),

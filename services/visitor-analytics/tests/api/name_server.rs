@@ -29,11 +29,9 @@ enum Reply {
 impl NameServer {
     /// Starts one; it ends with the test.
     pub async fn start() -> Self {
-        let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let address = udp.local_addr().unwrap();
-        let tcp = TcpListener::bind(address).await.unwrap();
+        let (udp, tcp) = bind_both().await;
         let server = Self {
-            address,
+            address: udp.local_addr().unwrap(),
             asked: Arc::default(),
         };
         tokio::spawn(server.clone().over_udp(udp));
@@ -63,6 +61,16 @@ impl NameServer {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
             tokio::spawn(talk(stream));
+        }
+    }
+}
+
+/// Sockets of one port number: a free one of UDP may be taken for TCP, and then another is tried.
+async fn bind_both() -> (UdpSocket, TcpListener) {
+    loop {
+        let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        if let Ok(tcp) = TcpListener::bind(udp.local_addr().unwrap()).await {
+            return (udp, tcp);
         }
     }
 }

@@ -116,7 +116,16 @@ pub async fn fold_all(replicas: &mut [&mut System], by: TimeDelta) {
             86_400,
         );
     }
+    // A day whose fold fails, or that a late place touches, as on a busy machine, is due in ten
+    // minutes by a clock that nobody else moves.
+    let mut looks = 0;
     until("every day folded", async || {
+        looks += 1;
+        if looks % 100 == 0 {
+            for replica in replicas.iter() {
+                replica.clock.advance(TimeDelta::minutes(11));
+            }
+        }
         (replicas[0].count("unfolded_day").await == 0).then_some(())
     })
     .await;

@@ -203,7 +203,7 @@ pub async fn problem(request: RequestBuilder) -> (u16, String, String) {
 
 /// Asks again until the answer is there; gives up after a time that no machine needs.
 pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    for _ in 0..600 {
+    for _ in 0..1_200 {
         if let Some(found) = ask().await {
             return found;
         }

@@ -162,15 +162,13 @@ async fn who_was_doubted_is_told_of_when_a_browser_confirms_it(pool: PgPool) {
 
 #[sqlx::test(migrations = false)]
 async fn crawlers_are_verified_by_their_addresses(pool: PgPool) {
-    let folder = std::env::temp_dir().join(format!("ranges-{}", std::process::id()));
-    std::fs::create_dir(&folder).unwrap();
-    let file = folder.join("googlebot.json");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("googlebot.json");
     let published = r#"{"creationTime": "2026-11-01T00:00:00", "prefixes": [
         {"ipv6Prefix": "2001:4860:4801::/48"}, {"ipv4Prefix": "66.249.64.0/27"}]}"#;
     std::fs::write(&file, published).unwrap();
     let setting = format!("--crawler-ranges=Googlebot={}", file.display());
     let system = start_with(pool, &[&setting]).await;
-    std::fs::remove_dir_all(folder).unwrap();
     let google = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)";
     for (ip, proof, name) in [
         ("66.249.64.9", "verified_crawler", json!("Googlebot")),

@@ -1,15 +1,16 @@
-//! CSV (RFC 4180) that no spreadsheet takes for formulas: a text that begins with one of
-//! `= + - @`, a tab or a carriage return has a `'` before it, and so does one that begins with a
-//! `'`, so that the first one can be taken away again (OWASP, CSV injection). No value holds the
-//! end of a line, so that a line is a record.
+//! CSV (RFC 4180) in which no spreadsheet finds a formula (OWASP, CSV injection).
+//!
+//! A guard, `'`, stands before each text that begins like a formula, and also behind each `;`, `,`
+//! or tab in a text that such a beginning follows: where a program takes another character than the
+//! comma for the separator, quotes in the middle of its cells mean nothing and the cell is cut there.
+//! What begins with `'` has a guard as well, so that [`read()`] can take guards away again. JSON gets
+//! escapes instead, and stays JSON. No value holds the end of a line, so that a line is a record.
 
-use std::fmt::Write as _;
+mod guard;
 
 use serde_json::{Map, Value};
 
 use super::columns::{COLUMNS, Kind};
-
-const DANGEROUS: [char; 7] = ['=', '+', '-', '@', '\t', '\r', '\''];
 
 /// The line of names.
 pub fn header(text: &mut String) {
@@ -32,30 +33,30 @@ pub fn line(text: &mut String, visit: &Map<String, Value>) {
                 cell(text, &values.join(" "));
             }
             (Kind::Json, Some(Value::Object(object))) if object.is_empty() => {}
-            (Kind::Json, Some(object)) => cell(text, &object.to_string()),
-            // A number cannot be a formula. Writing to a string does not fail.
-            (_, Some(value)) => _ = write!(text, "{value}"),
+            (Kind::Json, Some(object)) => quoted(text, &guard::json(object)),
+            // A number cannot be a formula.
+            (_, Some(value)) => text.push_str(&value.to_string()),
         }
     }
     text.push_str("\r\n");
 }
 
 fn cell(text: &mut String, value: &str) {
-    let guard = if value.starts_with(DANGEROUS) {
-        "'"
+    let value = guard::add(&value.replace(['\r', '\n'], " "));
+    if value.contains([',', '"', ';', '\t']) {
+        quoted(text, &value);
     } else {
-        ""
-    };
-    if value.contains([',', '"', '\r', '\n']) {
-        let value = value.replace('"', "\"\"").replace(['\r', '\n'], " ");
-        // Writing to a string does not fail.
-        let _ = write!(text, "\"{guard}{value}\"");
-    } else {
-        let _ = write!(text, "{guard}{value}");
+        text.push_str(&value);
     }
 }
 
-/// The values of a line, without the guards of [`line()`]; `None` where a quoted one does not end.
+fn quoted(text: &mut String, value: &str) {
+    text.push('"');
+    text.push_str(&value.replace('"', "\"\""));
+    text.push('"');
+}
+
+/// The values of a line, without the guards that [`line()`] adds; `None` where a quoted one does not end.
 #[must_use]
 pub fn read(line: &str) -> Option<Vec<String>> {
     let mut values = vec![];
@@ -68,8 +69,7 @@ pub fn read(line: &str) -> Option<Vec<String>> {
             let end = rest.find(',').unwrap_or(rest.len());
             (rest[..end].to_owned(), &rest[end..])
         };
-        let bare = value.strip_prefix('\'').map(str::to_owned);
-        values.push(bare.unwrap_or(value));
+        values.push(guard::remove(&value));
         match rest.strip_prefix(',') {
             Some(next) => rest = next,
             None if rest.is_empty() => return Some(values),

@@ -20,7 +20,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from tetralto_visits import access_log, config
-from tetralto_visits.answers import Accepted, Refused, judge
+from tetralto_visits.answers import Accepted, Answer, TooLarge, Unavailable, judge
 from tetralto_visits.backoff import Backoff
 from tetralto_visits.link import Link
 from tetralto_visits.pages import asset_paths
@@ -91,21 +91,34 @@ def _is_page_view(line: access_log.Line, rules: config.Rules) -> bool:
 
 
 def _send(link: Link, batch: list[Parcel], counts: Counter[str]) -> None:
-    backoff, reason = Backoff(), ""
-    for _ in range(_MOST_TRIES):
+    """Send a batch, in halves where it is refused as a whole."""
+    answer = _post(link, batch)
+    if isinstance(answer, Accepted):
+        for what in ("recorded", "duplicate", "rejected", "ignored"):
+            counts[what] += getattr(answer, what)
+    elif isinstance(answer, Unavailable) or (isinstance(answer, TooLarge) and len(batch) == 1):
+        sent = ", ".join(f"{n} {what}" for what, n in counts.items())
+        raise CommandError(
+            f"The service does not take it: {answer.reason}. So far: {sent or 'none'}."
+        )
+    elif len(batch) == 1:
+        counts[f"refused ({answer.reason})"] += 1
+    else:
+        half = len(batch) // 2
+        _send(link, batch[:half], counts)
+        _send(link, batch[half:], counts)
+
+
+def _post(link: Link, batch: list[Parcel]) -> Answer:
+    backoff = Backoff()
+    for attempt in range(_MOST_TRIES):
         reply = link.post(VISITS, body_of(batch), _TIMEOUT_SECONDS)
         answer = judge(reply, VISITS, len(batch))
-        if isinstance(answer, Accepted):
-            for what in ("recorded", "duplicate", "rejected"):
-                counts[what] += getattr(answer, what)
-            return
-        reason = answer.reason
-        if isinstance(answer, Refused):
+        if not isinstance(answer, Unavailable) or attempt + 1 == _MOST_TRIES:
             break
         backoff.failed(answer.retry_after)
         time.sleep(backoff.seconds_left)
-    sent = ", ".join(f"{n} {what}" for what, n in counts.items())
-    raise CommandError(f"The service does not take it: {reason}. So far: {sent or 'none'}.")
+    return answer
 
 
 @contextmanager

@@ -1,0 +1,142 @@
+//! The `'` that keeps spreadsheet programs from taking texts for formulas.
+
+use std::io::{self, Write};
+
+use serde::Serialize as _;
+use serde_json::Value;
+use serde_json::ser::{Formatter, Serializer};
+
+const GUARD: char = '\'';
+
+/// What a formula begins with; programs for East Asian languages also take full-width signs.
+const FORMULA_SIGNS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+
+/// What programs take for the separator of cells, by locale or by choice.
+const SEPARATORS: [char; 3] = [';', ',', '\t'];
+
+/// The text with a guard wherever a program could see a formula begin.
+pub fn add(text: &str) -> String {
+    let mut guarded = String::with_capacity(text.len() + 1);
+    for cell in text.split_inclusive(SEPARATORS) {
+        if needs_guard(cell) {
+            guarded.push(GUARD);
+        }
+        guarded.push_str(cell);
+    }
+    guarded
+}
+
+/// The text without the guards of [`add()`].
+pub fn remove(text: &str) -> String {
+    let cells = text.split_inclusive(SEPARATORS);
+    cells
+        .map(|cell| match cell.strip_prefix(GUARD) {
+            Some(bare) if needs_guard(bare) => bare,
+            _ => cell,
+        })
+        .collect()
+}
+
+/// True of everything that begins with a guard, so that [`remove()`] undoes [`add()`].
+fn needs_guard(cell: &str) -> bool {
+    let visible = cell.trim_start_matches(is_blank);
+    cell.starts_with(['\t', '\r'])
+        || visible.starts_with(GUARD)
+        || visible.starts_with(FORMULA_SIGNS)
+}
+
+/// Programs may cut off what cannot be seen.
+fn is_blank(char: char) -> bool {
+    char.is_whitespace()
+        || char.is_control()
+        || matches!(char, '\u{200b}'..='\u{200f}' | '\u{feff}')
+}
+
+/// JSON in which a text's signs are escaped where a program could see a formula begin.
+pub fn json(value: &Value) -> String {
+    let mut bytes = vec![];
+    let mut serializer = Serializer::with_formatter(&mut bytes, Guarded);
+    // Writing to memory does not fail, nor does a value that is JSON already.
+    let _ = value.serialize(&mut serializer);
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
+struct Guarded;
+
+impl Formatter for Guarded {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        for cell in fragment.split_inclusive(SEPARATORS) {
+            let visible = cell.trim_start_matches(is_blank);
+            let sign = visible.chars().next().filter(|_| needs_guard(cell));
+            let Some(sign) = sign else {
+                writer.write_all(cell.as_bytes())?;
+                continue;
+            };
+            let blanks = &cell[..cell.len() - visible.len()];
+            let rest = &visible[sign.len_utf8()..];
+            write!(writer, "{blanks}\\u{:04x}{rest}", u32::from(sign))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// All texts of up to five of these characters.
+    fn texts() -> Vec<String> {
+        let alphabet = [
+            "", "'", "=", "-", "＠", ";", ",", "\t", " ", "\u{feff}", "a",
+        ];
+        let mut texts = vec![String::new()];
+        for _ in 0..5 {
+            let longer = |text: &String| alphabet.map(|char| format!("{text}{char}"));
+            texts = texts.iter().flat_map(longer).collect();
+            texts.sort();
+            texts.dedup();
+        }
+        texts
+    }
+
+    fn has_formula(text: &str) -> bool {
+        let mut cells = text.split(SEPARATORS);
+        cells.any(|cell| cell.trim_start_matches(is_blank).starts_with(FORMULA_SIGNS))
+    }
+
+    #[test]
+    fn guards_hide_every_formula_and_are_removed_again() {
+        for text in texts() {
+            let guarded = add(&text);
+            assert!(!has_formula(&guarded), "{text:?} became {guarded:?}");
+            assert_eq!(remove(&guarded), text, "{guarded:?}");
+            assert!(guarded == text || needs_guard(&text) || text.contains(SEPARATORS));
+        }
+    }
+
+    #[test]
+    fn json_stays_json_and_has_no_guard_to_remove() {
+        for text in texts() {
+            let value = json!({ text.clone(): [text, -1] });
+            let written = json(&value);
+            assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), value);
+            assert_eq!(remove(&written), written);
+            let harmless = written.replace(",-1]", ",1]");
+            assert!(!has_formula(&harmless), "{written}");
+        }
+    }
+
+    #[test]
+    fn what_others_wrote_keeps_its_quotes() {
+        for text in ["'quoted'", "rock, 'n' roll", "a,'b'"] {
+            assert_eq!(remove(text), text);
+        }
+        assert_eq!(remove("'=1;'+2,''a"), "=1;+2,'a");
+    }
+}
