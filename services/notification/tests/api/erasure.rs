@@ -34,7 +34,7 @@ fn arrived(visitor: &str, user: Option<&str>, path: &str) -> Value {
     })
 }
 
-fn event(data: Value) -> Value {
+fn event(data: &Value) -> Value {
     json!({"event": "visitor.arrived", "data": data, "dedupe_key": "DedupeSecret"})
 }
 
@@ -62,7 +62,7 @@ async fn dump(pool: &PgPool) -> String {
         let rows = format!("select coalesce(string_agg(t::text, E'\n'), '') from {table} t");
         let rows = sqlx::AssertSqlSafe(rows);
         let rows: String = sqlx::query_scalar(rows).fetch_one(pool).await.unwrap();
-        all.push_str(&format!("{table}\n{rows}\n"));
+        all.push_str(&[table, rows, String::new()].join("\n"));
     }
     all
 }
@@ -106,7 +106,7 @@ async fn an_erased_visitor_is_in_no_table(pool: PgPool) {
     }
     let data = arrived(VISITOR, Some(USER), "/reset/PathSecret");
     let (status, sent) = service
-        .notify_with_key(&format!("visitor.arrived:{VISITOR}"), event(data))
+        .notify_with_key(&format!("visitor.arrived:{VISITOR}"), event(&data))
         .await;
     assert_eq!(status, 202, "{sent}");
     let direct = json!({"event": "order.paid", "title": "TitleSecret", "message": "PathSecret",
@@ -193,7 +193,7 @@ async fn an_announcement_that_was_on_its_way_says_nothing(pool: PgPool) {
     )
     .await;
     assert_eq!(status, 200);
-    let late = event(arrived(VISITOR, Some(USER), "/reset/PathSecret"));
+    let late = event(&arrived(VISITOR, Some(USER), "/reset/PathSecret"));
     let (status, answer) = service.notify_with_key("late", late.clone()).await;
     assert_eq!(
         (status, &answer["status"], &answer["reason"]),
@@ -206,7 +206,7 @@ async fn an_announcement_that_was_on_its_way_says_nothing(pool: PgPool) {
     // Who comes back is announced.
     let mut back = arrived(VISITOR, None, "/");
     back["visit"]["received_at"] = json!(service.clock.now() + TimeDelta::seconds(1));
-    assert_eq!(service.notify(event(back)).await.1["status"], "queued");
+    assert_eq!(service.notify(event(&back)).await.1["status"], "queued");
     // A day later nothing is known of the erasure, and nothing can be on its way.
     service.clock.advance(TimeDelta::hours(24));
     until(async || (rows(&pool, "erased_person").await == 0).then_some(())).await;
@@ -217,7 +217,7 @@ async fn accepting_and_erasing_at_once_leave_nothing(pool: PgPool) {
     let service = Service::start(&pool).await;
     let announce = async |n: usize| {
         let data = arrived(VISITOR, None, &format!("/PathSecret/{n}"));
-        let (status, answer) = service.notify(event(data)).await;
+        let (status, answer) = service.notify(event(&data)).await;
         assert_eq!(status, 202, "{answer}");
     };
     for round in 0..5 {
@@ -278,7 +278,7 @@ async fn an_erasure_by_user_leaves_other_users_of_the_same_visitor(pool: PgPool)
     ] {
         let mut data = arrived(VISITOR, user, "/");
         data["visit"]["site"] = json!(format!("{site}.example"));
-        assert_eq!(service.notify(event(data)).await.0, 202);
+        assert_eq!(service.notify(event(&data)).await.0, 202);
     }
     let body = json!({"visitor_ids": [VISITOR], "user_id": USER, "site": "a.example",
         "erased_at": service.clock.now()});

@@ -54,14 +54,14 @@ async fn start(path: &'static str, route: MethodRouter<Neighbour>) -> Neighbour 
 }
 
 async fn start_with(
-    routes: impl Iterator<Item = (&'static str, MethodRouter<Neighbour>)>,
+    paths: impl Iterator<Item = (&'static str, MethodRouter<Neighbour>)>,
 ) -> Neighbour {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let neighbour = Neighbour {
         url: format!("http://{}", listener.local_addr().unwrap()),
         ..Neighbour::default()
     };
-    let router = routes.fold(Router::new(), |router, (path, route)| {
+    let router = paths.fold(Router::new(), |router, (path, route)| {
         router.route(path, route)
     });
     let router = router.with_state(neighbour.clone());
