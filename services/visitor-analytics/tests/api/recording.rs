@@ -230,10 +230,7 @@ async fn a_genuine_session_is_announced_once_and_a_bots_or_an_old_one_never(pool
         (&visitor["returning"], &visitor["previous_sessions"]),
         (&json!(true), &json!(1))
     );
-    until("an empty outbox", async || {
-        (system.count("outbox").await == 0).then_some(())
-    })
-    .await;
+    system.empty_outbox().await;
     assert!(
         by_key(&system.notification)
             .values()

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use common::clock::Clock;
 use common::jwt::{Claims, Scope};
 use reqwest::{RequestBuilder, Response};
@@ -169,6 +169,20 @@ impl System {
         let (status, body) = answer(self.get(path).send().await.unwrap()).await;
         assert_eq!(status, 200, "{body}");
         body
+    }
+
+    /// Waits until everything is announced. What fails, as on a busy machine, is tried again by a
+    /// clock that nobody else moves.
+    pub async fn empty_outbox(&self) {
+        let mut looks = 0;
+        until("an empty outbox", async || {
+            looks += 1;
+            if looks % 100 == 0 {
+                self.clock.advance(TimeDelta::seconds(10));
+            }
+            (self.count("outbox").await == 0).then_some(())
+        })
+        .await;
     }
 
     pub async fn count(&self, table: &str) -> i64 {

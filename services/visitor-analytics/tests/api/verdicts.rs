@@ -89,10 +89,7 @@ async fn a_second_signal_is_waited_for_and_a_session_is_told_of_once(pool: PgPoo
         (system.notification.notified().len() == 1).then_some(())
     })
     .await;
-    until("an empty outbox", async || {
-        (system.count("outbox").await == 0).then_some(())
-    })
-    .await;
+    system.empty_outbox().await;
     assert_eq!(system.notification.notified().len(), 1);
     let story = explained(&system, &first).await;
     assert_eq!(story["notification"]["status"], "told");
@@ -129,10 +126,7 @@ async fn a_pages_script_is_a_second_signal(pool: PgPool) {
         (system.notification.notified().len() == 1).then_some(())
     })
     .await;
-    until("an empty outbox", async || {
-        (system.count("outbox").await == 0).then_some(())
-    })
-    .await;
+    system.empty_outbox().await;
     engage(&system, &first, 40).await;
     assert_eq!(system.count("outbox").await, 0);
     assert_eq!(system.notification.notified().len(), 1);
