@@ -14,7 +14,7 @@ use sqlx::{Connection as _, PgConnection, PgPool, Row as _};
 
 use crate::settings::secret;
 
-pub use check::check;
+pub use check::DatabaseCheck;
 pub use clock::clock_skew;
 pub use pooler::{TransactionPooler, refuse_transaction_pooler};
 pub use schema::{SchemaError, migrate, newest};

@@ -15,8 +15,6 @@ use utoipa::ToSchema;
 
 use crate::metrics;
 
-/// A report is given again for this long: anybody may ask, and looking costs the dependencies work.
-const FRESH_FOR: Duration = Duration::from_secs(1);
 /// A dependency that does not answer within this time is down.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -71,6 +69,7 @@ pub struct Health {
     checks: Vec<Check>,
     collectors: Vec<Collector>,
     last: Arc<Mutex<Option<(Instant, Report)>>>,
+    collected_at: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Finding {
@@ -152,21 +151,30 @@ impl Health {
         })
     }
 
-    /// Sets all gauges, and looks at everything, which also sets some.
+    /// Sets all gauges, and looks at everything, which also sets some. One caller at a time; whoever
+    /// waited for one that began later finds them set.
     pub(crate) async fn set_gauges(&self, service: &'static str) {
+        let asked_at = Instant::now();
+        let mut collected_at = self.collected_at.lock().await;
+        if collected_at.is_some_and(|begun_at| begun_at >= asked_at) {
+            return;
+        }
+        let begun_at = Instant::now();
         let collectors = self.collectors.iter().map(async |collect| {
             // What takes longer keeps its last value.
             let _ = tokio::time::timeout(PATIENCE, collect()).await;
         });
         let (_, _) = tokio::join!(join_all(collectors), self.report(service));
+        *collected_at = Some(begun_at);
     }
 
-    /// Looks at everything at once: 503 where something that is needed is away. Several who ask at
-    /// the same time get the same report.
+    /// Looks at everything at once: 503 where something that is needed is away. Anybody may ask, so
+    /// there is one look at a time, and whoever waited for one that began later gets its report.
     pub async fn report(&self, service: &'static str) -> (StatusCode, Json<Report>) {
+        let asked_at = Instant::now();
         let mut last = self.last.lock().await;
-        let report = match last.take().filter(|(at, _)| at.elapsed() < FRESH_FOR) {
-            Some(fresh) => fresh,
+        let report = match last.take().filter(|(begun_at, _)| *begun_at >= asked_at) {
+            Some(shared) => shared,
             None => (Instant::now(), self.look(service).await),
         };
         let (_, report) = last.insert(report);

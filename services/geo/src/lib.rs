@@ -13,9 +13,11 @@ mod metrics;
 pub mod store;
 pub mod workers;
 
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chassis::database::DatabaseCheck;
 use chassis::health::{Finding, Health};
 use chassis::metrics::observe_oldest_transaction;
 use chassis::{App, database};
@@ -121,16 +123,11 @@ fn with_database(health: Health, pool: &PgPool) -> Health {
 
 /// Without its database geo still knows where addresses are, and the last service areas.
 fn look_at_areas(pool: Option<&PgPool>) -> impl Fn() -> BoxFuture<'static, Finding> + use<> {
-    let pool = pool.cloned();
     let newest = database::newest(&migrator());
-    move || {
-        let pool = pool.clone();
-        Box::pin(async move {
-            let Some(pool) = pool else {
-                return Finding::ok("off: DATABASE_URL is not set");
-            };
-            database::check(pool, NAME, newest).await
-        })
+    let check = pool.map(|pool| DatabaseCheck::new(pool, NAME, newest));
+    move || match check.clone() {
+        Some(check) => Box::pin(check.look()),
+        None => Box::pin(ready(Finding::ok("off: DATABASE_URL is not set"))),
     }
 }
 

@@ -17,6 +17,7 @@ pub mod workers;
 
 use std::sync::Arc;
 
+use chassis::database::DatabaseCheck;
 use chassis::health::{Finding, Health};
 use chassis::metrics::observe_oldest_transaction;
 use chassis::{App, database};
@@ -202,7 +203,8 @@ pub async fn migrate(config: &Config) -> anyhow::Result<()> {
 
 fn health(pool: &PgPool, clock: &Clock, shelf: &Shelf, sms: String) -> Health {
     let newest = database::newest(&MIGRATOR);
-    let (database, of_clock, of_transactions) = (pool.clone(), pool.clone(), pool.clone());
+    let database = DatabaseCheck::new(pool, NAME, newest);
+    let (of_clock, of_transactions) = (pool.clone(), pool.clone());
     let (pool, clock, shelf) = (pool.clone(), clock.clone(), shelf.clone());
     Health::default()
         .collect(move || observe_oldest_transaction(NAME, of_transactions.clone()))
@@ -210,9 +212,7 @@ fn health(pool: &PgPool, clock: &Clock, shelf: &Shelf, sms: String) -> Health {
             // The machine's clock, whatever the service goes by.
             database::clock_skew(of_clock.clone(), Clock::system())
         })
-        .check("database", move || {
-            database::check(database.clone(), NAME, newest)
-        })
+        .check("database", move || database.clone().look())
         .check("delivery", move || delivery(pool.clone(), clock.clone()))
         .check("rules", move || std::future::ready(rules(&shelf)))
         .check("sms", move || std::future::ready(Finding::ok(sms.clone())))

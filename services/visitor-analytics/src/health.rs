@@ -1,6 +1,6 @@
 //! What `GET /health` looks at.
 
-use chassis::database;
+use chassis::database::{self, DatabaseCheck};
 use chassis::health::{Finding, Health};
 use chassis::metrics::observe_oldest_transaction;
 use chrono::TimeDelta;
@@ -17,19 +17,18 @@ const LATE: TimeDelta = TimeDelta::minutes(1);
 #[must_use]
 pub fn checks(pool: &PgPool, store: &Store, clock: &Clock, max_new_sites: u32) -> Health {
     let newest = database::newest(&migrator());
-    let (pool, of_clock, of_transactions) = (pool.clone(), pool.clone(), pool.clone());
+    let database = DatabaseCheck::new(pool, SCHEMA, newest);
+    let (of_clock, of_transactions) = (pool.clone(), pool.clone());
     let (outbox, time, places) = (store.clone(), clock.clone(), store.clone());
     let (sites, sites_clock) = (store.clone(), clock.clone());
     Health::default()
-        .pool(NAME, "main", &pool)
+        .pool(NAME, "main", pool)
         .collect(move || observe_oldest_transaction(NAME, of_transactions.clone()))
         .check("clock", move || {
             // The machine's clock, whatever the service goes by.
             database::clock_skew(of_clock.clone(), Clock::system())
         })
-        .check("database", move || {
-            database::check(pool.clone(), SCHEMA, newest)
-        })
+        .check("database", move || database.clone().look())
         .check("outbox", move || {
             look_at_outbox(outbox.clone(), time.clone())
         })

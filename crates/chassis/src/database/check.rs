@@ -1,6 +1,7 @@
 //! For `GET /health`: whether the database can do what the service needs.
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection as _, PgConnection, PgPool, Postgres};
@@ -13,45 +14,92 @@ use crate::health::Finding;
 /// How long a connection is waited for; less than a health check may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_500);
 
-/// Whether the database answers, can be written to, and has the newest migration of the service.
-pub async fn check(pool: PgPool, schema: &'static str, newest: i64) -> Finding {
-    match look(&pool, schema, newest).await {
-        Ok(finding) => finding,
-        Err(error) if is_startup_option_refused(&error) => {
-            Finding::unavailable(TransactionPooler.to_string())
+/// A write is tried again after this time. Anybody may ask for `GET /health`, and each try leaves dead
+/// rows in the system's catalogs.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Whether a service's database answers, can be written to, and has the service's newest migration.
+#[derive(Clone, Debug)]
+pub struct DatabaseCheck {
+    pool: PgPool,
+    schema: &'static str,
+    newest: i64,
+    /// When a write succeeded last.
+    written_at: Arc<Mutex<Option<Instant>>>,
+}
+
+impl DatabaseCheck {
+    /// Checks `schema`, whose newest migration is `newest`.
+    #[must_use]
+    pub fn new(pool: &PgPool, schema: &'static str, newest: i64) -> Self {
+        Self {
+            pool: pool.clone(),
+            schema,
+            newest,
+            written_at: Arc::default(),
         }
-        Err(error) if has_code(&error, "42P01") => {
-            Finding::unavailable("the schema is missing: run the service's `migrate` command")
+    }
+
+    /// What `GET /health` says about it.
+    pub async fn look(self) -> Finding {
+        match self.try_look().await {
+            Ok(finding) => finding,
+            Err(error) if is_startup_option_refused(&error) => {
+                Finding::unavailable(TransactionPooler.to_string())
+            }
+            Err(error) if has_code(&error, "42P01") => {
+                Finding::unavailable("the schema is missing: run the service's `migrate` command")
+            }
+            Err(error) => Finding::unavailable(describe(&error)),
         }
-        Err(error) => Finding::unavailable(describe(&error)),
+    }
+
+    async fn try_look(&self) -> Result<Finding, sqlx::Error> {
+        let Some(mut connection) = lent(&self.pool).await? else {
+            return exhausted(&self.pool).await;
+        };
+        let version = applied(self.schema).fetch_one(&mut *connection).await?;
+        if version < Some(self.newest) {
+            let detail = "the schema is old: run the service's `migrate` command";
+            return Ok(Finding::unavailable(detail));
+        }
+        self.probe_write(&mut connection).await?;
+        Ok(Finding::ok(if version > Some(self.newest) {
+            "connected; the schema is newer than this program"
+        } else {
+            "connected"
+        }))
+    }
+
+    async fn probe_write(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let written_at = *self
+            .written_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if written_at.is_some_and(|at| at.elapsed() < PROBE_INTERVAL) {
+            return Ok(());
+        }
+        probe_write(connection).await?;
+        let mut written_at = self
+            .written_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *written_at = Some(Instant::now());
+        Ok(())
     }
 }
 
-async fn look(pool: &PgPool, schema: &'static str, newest: i64) -> Result<Finding, sqlx::Error> {
-    let Some(mut connection) = lent(pool).await? else {
-        // Not through the pool: is it the database that is away, or are all connections in use?
-        let options = pool.connect_options();
-        let connecting = PgConnection::connect_with(&options);
-        let connection = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
-        connection
-            .map_err(|_| sqlx::Error::PoolTimedOut)??
-            .close()
-            .await?;
-        let all = pool.options().get_max_connections();
-        let detail = format!("it answers, but all {all} connections are in use");
-        return Ok(Finding::degraded(detail));
-    };
-    let version = applied(schema).fetch_one(&mut *connection).await?;
-    if version < Some(newest) {
-        let detail = "the schema is old: run the service's `migrate` command";
-        return Ok(Finding::unavailable(detail));
-    }
-    probe_write(&mut connection).await?;
-    Ok(Finding::ok(if version > Some(newest) {
-        "connected; the schema is newer than this program"
-    } else {
-        "connected"
-    }))
+/// Tells, by a connection that is not the pool's, whether the database is away or only all of the
+/// pool's connections are in use.
+async fn exhausted(pool: &PgPool) -> Result<Finding, sqlx::Error> {
+    let options = pool.connect_options();
+    let connecting = PgConnection::connect_with(&options);
+    let connection = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
+    let connection = connection.map_err(|_| sqlx::Error::PoolTimedOut)??;
+    connection.close().await?;
+    let all = pool.options().get_max_connections();
+    let detail = format!("it answers, but all {all} connections are in use");
+    Ok(Finding::degraded(detail))
 }
 
 /// A connection, or `None` where all are in use.

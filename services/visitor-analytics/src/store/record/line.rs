@@ -31,7 +31,7 @@ const LEFT_ALONE: Duration = Duration::from_mins(1);
 /// A statement takes no longer, including its wait for others' locks.
 const STATEMENT_TIMEOUT: (&str, &str) = ("statement_timeout", "10s");
 /// How long the lease is kept without a visit.
-const KEPT: Duration = Duration::from_mins(1);
+const KEPT: Duration = Duration::from_secs(5);
 
 /// What makes and keeps the connection.
 #[derive(Debug)]
