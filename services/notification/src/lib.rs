@@ -121,10 +121,7 @@ pub fn build_on(
         sms.join(", ")
     };
     let health = health(&pool, &clock, sms);
-    let health = health
-        .pool(NAME, "main", &pool)
-        .pool(NAME, "accept", &accept_lane)
-        .pool(NAME, "queue", &lane);
+    let health = with_pools(health, [&pool, &accept_lane, &lane]);
     chassis::metrics::describe(&metrics::METRICS);
     let about = "Says it: the right message, once, on time.";
     let mut app = App::new(NAME, about, api, health, clock.clone());
@@ -197,6 +194,14 @@ fn health(pool: &PgPool, clock: &Clock, sms: String) -> Health {
         })
         .check("delivery", move || delivery(pool.clone(), clock.clone()))
         .check("sms", move || std::future::ready(Finding::ok(sms.clone())))
+}
+
+/// Adds the gauges of the pools, of which two are for single kinds of statements.
+fn with_pools(health: Health, [main, accept, queue]: [&PgPool; 3]) -> Health {
+    health
+        .pool(NAME, "main", main)
+        .pool(NAME, "accept", accept)
+        .pool(NAME, "queue", queue)
 }
 
 async fn delivery(pool: PgPool, clock: Clock) -> Finding {
