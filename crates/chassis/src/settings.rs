@@ -219,7 +219,11 @@ mod tests {
         use secrecy::ExposeSecret as _;
         let args = ["test", "--peer=http://a", "--secrets= a\u{a0}b ,\tc\r\n"];
         let settings: Settings = try_parse(args).unwrap();
-        let secrets: Vec<_> = settings.secrets.iter().map(|s| s.expose_secret()).collect();
+        let secrets: Vec<_> = settings
+            .secrets
+            .iter()
+            .map(SecretString::expose_secret)
+            .collect();
         assert_eq!(secrets, ["a\u{a0}b", "c"]);
     }
 }

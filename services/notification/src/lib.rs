@@ -127,10 +127,7 @@ pub fn build_on(
     };
     let api = http::router(state, &verifier);
     let health = health(&pool, &clock, &shelf, sms_names(&providers));
-    let health = health
-        .pool(NAME, "main", &pool)
-        .pool(NAME, "accept", &accept_lane)
-        .pool(NAME, "queue", &lane);
+    let health = with_pools(health, [&pool, &accept_lane, &lane]);
     chassis::metrics::describe(&metrics::METRICS);
     let about = "Says it: the right message, once, on time.";
     let mut app = App::new(NAME, about, api, health, clock.clone())
@@ -230,6 +227,14 @@ fn rules(shelf: &Shelf) -> Finding {
             first.reason
         )),
     }
+}
+
+/// Adds the gauges of the pools, of which two are for single kinds of statements.
+fn with_pools(health: Health, [main, accept, queue]: [&PgPool; 3]) -> Health {
+    health
+        .pool(NAME, "main", main)
+        .pool(NAME, "accept", accept)
+        .pool(NAME, "queue", queue)
 }
 
 async fn delivery(pool: PgPool, clock: Clock) -> Finding {

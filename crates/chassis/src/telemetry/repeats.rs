@@ -220,9 +220,12 @@ mod tests {
 
     use super::*;
 
-    /// What comes through: the message, and the number of repeats that a summary names.
+    /// The message of a line, and the number of repeats in a summary.
+    type WrittenLine = (String, Option<u64>);
+
+    /// The lines that come through.
     #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<(String, Option<u64>)>>>);
+    struct Written(Arc<Mutex<Vec<WrittenLine>>>);
 
     #[derive(Default)]
     struct Fields(String, Option<u64>);
@@ -249,7 +252,7 @@ mod tests {
         }
     }
 
-    fn written(log: impl FnOnce()) -> Vec<(String, Option<u64>)> {
+    fn written(log: impl FnOnce()) -> Vec<WrittenLine> {
         let (written, repeats) = (Written::default(), RepeatFilter::default());
         let subscriber = tracing_subscriber::registry()
             .with(written.clone())

@@ -37,11 +37,13 @@ async fn is_at_rest(pool: &PgPool, name: &str) {
         .fetch_one(pool)
         .await
         .unwrap();
-    eprintln!("{name}: {made} transactions in {WATCH:?}, {connections} connections");
-    assert!(made <= MAX_TRANSACTIONS, "{made} transactions in {WATCH:?}");
+    assert!(
+        made <= MAX_TRANSACTIONS,
+        "{name}: {made} transactions in {WATCH:?}"
+    );
     assert!(
         connections <= MAX_CONNECTIONS,
-        "{connections} connections are open"
+        "{name}: {connections} connections are open"
     );
 }
 

@@ -13,11 +13,11 @@ use crate::running::{command, folder, start, until};
 /// there is no output.
 fn ports(child: &Child) -> Vec<u16> {
     let folder = format!("/proc/{}", child.id());
-    let links = fs::read_dir(format!("{folder}/fd")).into_iter().flatten();
-    let links = links
+    let open = fs::read_dir(format!("{folder}/fd")).into_iter().flatten();
+    let open = open
         .flatten()
         .filter_map(|fd| fs::read_link(fd.path()).ok());
-    let sockets: HashSet<String> = links.map(|link| link.display().to_string()).collect();
+    let sockets: HashSet<String> = open.map(|link| link.display().to_string()).collect();
     let tables = ["tcp", "tcp6"].map(|table| {
         let table = fs::read_to_string(format!("{folder}/net/{table}"));
         table.unwrap_or_default()

@@ -55,7 +55,12 @@ pub fn try_config(databases: &[PathBuf], more: &[String]) -> Result<Config, Stri
         args.push("--geoip-update=off".into());
     }
     // Whoever runs the tests has one; those of service areas bring their own.
-    args.push("--database-url=".into());
+    if !more
+        .iter()
+        .any(|argument| argument.starts_with("--database-url="))
+    {
+        args.push("--database-url=".into());
+    }
     args.extend_from_slice(more);
     chassis::settings::try_parse(args).map_err(|error| error.to_string())
 }

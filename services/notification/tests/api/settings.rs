@@ -118,6 +118,10 @@ async fn those_that_cannot_work_are_refused_by_name() {
         let said = refusal(settings);
         assert!(said.contains(named), "{settings:?}: {said:?}");
     }
+}
+
+#[tokio::test]
+async fn addresses_that_cannot_work_are_refused_by_name() {
     for name in [
         "twilio-base-url",
         "vonage-base-url",
