@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection as _, PgConnection, PgPool, Row as _};
+use sqlx::{Connection as _, PgConnection, PgPool};
 
 use crate::settings::secret;
 
@@ -161,13 +161,12 @@ fn pooled(options: PgConnectOptions, connections: u32) -> PgPool {
 /// only when the answer to its `BEGIN` has been read: a future that is dropped before leaves one
 /// open that sqlx does not know of, and the next user's statements would be rolled back with it.
 async fn is_reusable(connection: &mut PgConnection) -> bool {
-    // A transaction's own time stands still from its first statement on.
-    let question = sqlx::raw_sql("select now() <> statement_timestamp()");
-    let answer = tokio::time::timeout(RELEASE_TIMEOUT, question.fetch_one(connection)).await;
-    let in_transaction = match answer {
-        Ok(Ok(row)) => row.try_get(0),
-        Ok(Err(error)) => Err(error),
-        Err(_) => Err(sqlx::Error::WorkerCrashed),
+    // An empty query begins nothing, and its answer says whether a transaction is open.
+    let begun = tokio::time::timeout(RELEASE_TIMEOUT, connection.begin_with("")).await;
+    let in_transaction = match begun {
+        Ok(Err(sqlx::Error::BeginFailed)) => Ok(false),
+        Ok(Ok(_)) => Ok(true),
+        Ok(Err(_)) | Err(_) => Err(()),
     };
     let reason = match in_transaction {
         Ok(false) => return true,

@@ -35,7 +35,7 @@ pub enum Kind {
 pub type Description = (Kind, &'static str, &'static str);
 
 /// The metrics that every service has.
-const COMMON: [Description; 12] = [
+const COMMON: [Description; 13] = [
     (
         Kind::Histogram,
         "http_request_duration_seconds",
@@ -95,6 +95,11 @@ const COMMON: [Description; 12] = [
         Kind::Gauge,
         "process_start_time_seconds",
         "When the process started, in seconds since 1970.",
+    ),
+    (
+        Kind::Counter,
+        "database_connections_discarded_total",
+        "Connections that were closed instead of being used again, by reason.",
     ),
 ];
 

@@ -3,7 +3,7 @@
 use chassis::metrics::{Description, Kind};
 
 /// The service's metrics.
-pub(crate) const METRICS: [Description; 6] = [
+pub(crate) const METRICS: [Description; 7] = [
     (
         Kind::Histogram,
         "notification_commit_size",
@@ -33,5 +33,10 @@ pub(crate) const METRICS: [Description; 6] = [
         Kind::Gauge,
         "notification_dead_letters",
         "Deliveries that were given up.",
+    ),
+    (
+        Kind::Counter,
+        "notification_rules_disabled_total",
+        "Rules that were switched off because they kept failing.",
     ),
 ];

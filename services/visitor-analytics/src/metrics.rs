@@ -3,7 +3,7 @@
 use chassis::metrics::{Description, Kind};
 
 /// The service's metrics.
-pub(crate) const METRICS: [Description; 9] = [
+pub(crate) const METRICS: [Description; 12] = [
     (
         Kind::Histogram,
         "visits_commit_size",
@@ -48,5 +48,20 @@ pub(crate) const METRICS: [Description; 9] = [
         Kind::Counter,
         "visits_crawlers_total",
         "Crawlers that the DNS was asked about, by outcome.",
+    ),
+    (
+        Kind::Counter,
+        "visits_sites_refused_total",
+        "New sites of visits that were refused, since there were too many.",
+    ),
+    (
+        Kind::Counter,
+        "visits_erasure_calls_total",
+        "Calls that ask notification to erase a person, by outcome.",
+    ),
+    (
+        Kind::Counter,
+        "visits_erased_values_total",
+        "Values that were removed because only erased persons had brought them.",
     ),
 ];

@@ -153,6 +153,7 @@ pub struct Store {
 struct Wakes {
     outbox: Notify,
     locations: Notify,
+    erasures: Notify,
 }
 
 /// Connections for background work.
@@ -192,6 +193,12 @@ impl Store {
     #[must_use]
     pub fn outbox_wake(&self) -> &Notify {
         &self.wakes.outbox
+    }
+
+    /// Woken when notification is to be asked to erase somebody.
+    #[must_use]
+    pub fn erasures_wake(&self) -> &Notify {
+        &self.wakes.erasures
     }
 
     /// Notified when a visit is stored without its location.

@@ -6,14 +6,15 @@ use std::collections::{HashMap, HashSet};
 
 use chassis::database;
 use common::clock::Clock;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 pub(super) use self::insert::insert;
 use self::insert::{Kept, Stored};
 use super::idempotency_key::{KEPT, Key};
-use super::{StoreError, gates};
+use super::{StoreError, erasure, gates};
 use crate::domain::notification::Notification;
+use crate::domain::person::Person;
 
 /// What is to be accepted.
 #[derive(Clone, Debug)]
@@ -130,6 +131,7 @@ async fn in_windows(
     gates::gather(&mut transaction, &mut new, clock).await?;
     let first = first_with_each_key(asked);
     let stored = insert(&mut *transaction, &first, now).await?;
+    forget_erased(&mut transaction, &first, &stored).await?;
     let ids: HashSet<_> = stored.kept.iter().map(|k| k.notification_id).collect();
     let is_new = |asked: &&&Asked| {
         let id = &asked.new.id;
@@ -143,6 +145,28 @@ async fn in_windows(
     gates::keep_items(&mut transaction, &new).await?;
     transaction.commit().await?;
     Ok(stored)
+}
+
+/// Gates have counted persons by their ids before it was known that these were erased.
+async fn forget_erased(
+    connection: &mut PgConnection,
+    asked: &[&Asked],
+    stored: &Stored,
+) -> Result<(), StoreError> {
+    if stored.erased.is_empty() {
+        return Ok(());
+    }
+    let erased = asked
+        .iter()
+        .filter(|one| stored.erased.contains(&one.new.id));
+    let persons: Vec<Person> = erased
+        .map(|one| Person::of(&one.new.command.data))
+        .collect();
+    let ids = persons
+        .iter()
+        .flat_map(|person| person.visitor_id.iter().chain(&person.user_id));
+    let ids: Vec<&str> = ids.map(String::as_str).collect();
+    erasure::forget_tallies_of(connection, &ids).await
 }
 
 /// A statement writes no row twice.

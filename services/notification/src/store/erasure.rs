@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
 use super::StoreError;
@@ -248,14 +248,24 @@ async fn forget(pool: &PgPool, all: &[Uuid], now: DateTime<Utc>) -> Result<(), S
 /// Removes what was counted by the person's ids.
 async fn forget_tallies(pool: &PgPool, erasure: &Erasure) -> Result<(), StoreError> {
     let ids = erasure.visitor_ids.iter().chain(&erasure.user_id);
-    let (long, short): (Vec<&String>, Vec<&String>) = ids.partition(|id| id.len() >= SHORT);
+    let ids: Vec<&str> = ids.map(String::as_str).collect();
+    forget_tallies_of(pool, &ids).await
+}
+
+/// Removes what was counted by these ids of persons.
+pub(super) async fn forget_tallies_of(
+    executor: impl PgExecutor<'_>,
+    ids: &[&str],
+) -> Result<(), StoreError> {
+    let ids = ids.iter().copied();
+    let (long, short): (Vec<&str>, Vec<&str>) = ids.partition(|id| id.len() >= SHORT);
     sqlx::query!(
         "delete from notification.tally t where key = any($1) or exists (
              select from unnest($2::text[]) id where strpos(t.key, id) > 0)",
         &short as _,
         &long as _,
     )
-    .execute(pool)
+    .execute(executor)
     .await?;
     Ok(())
 }

@@ -86,6 +86,7 @@ impl Store {
         if keys.is_empty() {
             // notification may know a person whose visits are too old to be kept here.
             call::insert(&mut connection, person, &keys, site, now).await?;
+            self.wakes.erasures.notify_one();
             return Ok(None);
         }
         for _ in 0..TRIES {
@@ -104,6 +105,7 @@ impl Store {
                 .mark_anew(&mut transaction, periods.into_iter(), now)
                 .await?;
             transaction.commit().await?;
+            self.wakes.erasures.notify_one();
             return Ok(Some(erased).filter(|erased| !erased.is_nothing()));
         }
         Err(StoreError::Unreadable("a person whose visitors grow"))

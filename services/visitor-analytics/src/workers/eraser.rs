@@ -12,8 +12,12 @@ use super::{Pace, Round, repeat};
 use crate::clients::notification::Notifier;
 use crate::store::{ErasureCall, Store, StoreError};
 
-/// How often calls are looked for.
-const CALL_PAUSE: Duration = Duration::from_secs(5);
+/// How often calls are looked for. An erasure wakes the worker of its process; left alone, it finds
+/// the calls that other processes have left behind.
+const CALL_PACE: Pace = Pace {
+    busy: Duration::from_secs(1),
+    idle: Duration::from_secs(30),
+};
 /// Calls that are taken at once; each must be made within its lease.
 const CALLS: i64 = 4;
 /// How often values are looked for.
@@ -34,11 +38,10 @@ pub struct Eraser {
 impl Eraser {
     /// Runs until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        let wake = Notify::new();
         let calls = repeat(
             "erasing at notification",
-            Pace::steady(CALL_PAUSE),
-            &wake,
+            CALL_PACE,
+            self.store.erasures_wake(),
             &self.clock,
             stop.clone(),
             async || self.call().await,
@@ -79,7 +82,11 @@ impl Eraser {
             }
         }
         let is_full = i64::try_from(due.len()).is_ok_and(|due| due == CALLS);
-        Ok(if is_full { Round::More } else { Round::Idle })
+        Ok(match due.is_empty() {
+            true => Round::Idle,
+            false if is_full => Round::More,
+            false => Round::Busy,
+        })
     }
 
     /// A call is never given up, whatever the answer: a person has to be erased everywhere.
