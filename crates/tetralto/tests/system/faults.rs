@@ -129,6 +129,7 @@ async fn check(system: &Running, twilio: &Twilio, sent: usize) {
 async fn a_database_that_is_killed_under_load_loses_and_doubles_nothing() {
     let (folder, twilio) = (folder(), Twilio::start().await);
     let system = start(folder.path(), &twilio.settings()).await;
+    system.announce_everybody().await;
     let place = Address::new(address(&system).into());
     let load = Load::start(&place);
     for signal in [Signal::KILL, Signal::INT, Signal::KILL] {
@@ -145,6 +146,7 @@ async fn a_database_that_is_killed_under_load_loses_and_doubles_nothing() {
 async fn a_system_that_is_killed_under_load_loses_and_doubles_nothing() {
     let (folder, twilio) = (folder(), Twilio::start().await);
     let mut system = start(folder.path(), &twilio.settings()).await;
+    system.announce_everybody().await;
     let place = Address::new(address(&system).into());
     let load = Load::start(&place);
     for _ in 0..3 {

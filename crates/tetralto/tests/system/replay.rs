@@ -89,6 +89,7 @@ async fn a_thousand_real_page_views() {
     settings.push(("NOTIFY_MAX_AGE", "2d".into()));
     let folder = folder();
     let system = start(folder.path(), &settings).await;
+    system.announce_everybody().await;
     let views = page_views();
 
     assert_eq!(count(&send(&system, &views).await, "recorded"), 1_000);

@@ -128,6 +128,14 @@ impl Running {
         }
     }
 
+    /// Makes the first rule one of the operator's, without the throttle that it has by itself.
+    pub async fn announce_everybody(&self) {
+        let path = "/rules/01900000-0000-7000-8000-000000000001";
+        let url = format!("http://127.0.0.1:{}{path}", self.ports[2]);
+        let rule = serde_json::json!({"name": "Visitors", "event": "visitor.arrived"});
+        json(self.http.put(url).bearer_auth(&self.token).json(&rule)).await;
+    }
+
     pub fn output(&self) -> String {
         self.output.lock().unwrap().join("\n")
     }
