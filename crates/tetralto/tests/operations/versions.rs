@@ -1,6 +1,6 @@
 //! A program that is older than the schema, as after a rollback; clocks that differ.
 
-use chassis::database::{check, clock_skew, migrate, newest};
+use chassis::database::{DatabaseCheck, clock_skew, migrate, newest};
 use chassis::health::Status;
 use chrono::TimeDelta;
 use common::clock::Clock;
@@ -22,20 +22,20 @@ async fn an_older_program_works_with_a_newer_schema(pool: PgPool) {
         let older = before(&migrator);
         let (known, last) = (newest(&older), newest(&migrator));
         migrate(&pool, schema, older).await.unwrap();
-        let found = check(pool.clone(), schema, last).await;
+        let found = DatabaseCheck::new(&pool, schema, last).look().await;
         assert_eq!(found.status, Status::Unavailable, "{}", found.detail);
 
         let older = before(&migrator);
         migrate(&pool, schema, migrator).await.unwrap();
         migrate(&pool, schema, older).await.unwrap();
-        let found = check(pool.clone(), schema, known).await;
+        let found = DatabaseCheck::new(&pool, schema, known).look().await;
         assert_eq!(found.status, Status::Ok);
         assert!(
             found.detail.contains("newer than this program"),
             "{}",
             found.detail
         );
-        let found = check(pool.clone(), schema, last).await;
+        let found = DatabaseCheck::new(&pool, schema, last).look().await;
         assert!(!found.detail.contains("newer"), "{}", found.detail);
     }
 }
