@@ -5,13 +5,13 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use crate::Random;
+use crate::SeededRandom;
 
 /// As many networks as the large databases have.
-pub const NETWORKS: u32 = 3_000_000;
-const CITIES: usize = 88_000;
+pub const NETWORK_COUNT: u32 = 3_000_000;
+const CITY_COUNT: usize = 88_000;
 /// Nodes of the tree above the IPv4 addresses, which hang at `::/96`.
-const ABOVE: u32 = 96;
+const IPV4_ROOT_NODE: u32 = 96;
 
 const COUNTRIES: [(&str, &str, &str, &str, &str); 6] = [
     ("GB", "United Kingdom", "EU", "Europe", "Europe/London"),
@@ -42,22 +42,22 @@ pub fn city_database(folder: &Path) -> PathBuf {
 }
 
 fn bytes() -> Vec<u8> {
-    let mut random = Random(0x9e0);
-    let mut data = Data::default();
-    let cities: Vec<usize> = (0..CITIES).map(|n| data.city(n, &mut random)).collect();
+    let mut random = SeededRandom(0x9e0);
+    let mut data = DataSection::default();
+    let cities: Vec<usize> = (0..CITY_COUNT).map(|n| data.city(n, &mut random)).collect();
     // A binary tree with so many leaves has one inner node fewer.
-    let count = ABOVE + NETWORKS - 1;
-    let mut nodes: Vec<[u32; 2]> = (1..=ABOVE).map(|below| [below, count]).collect();
+    let count = IPV4_ROOT_NODE + NETWORK_COUNT - 1;
+    let mut nodes: Vec<[u32; 2]> = (1..=IPV4_ROOT_NODE).map(|below| [below, count]).collect();
     nodes.resize(count as usize, [count; 2]);
     // Each item: the node to fill, how many networks are below it, and how deep it is.
-    let mut open = vec![(ABOVE, NETWORKS, 0_u32)];
-    let mut next = ABOVE + 1;
+    let mut open = vec![(IPV4_ROOT_NODE, NETWORK_COUNT, 0_u32)];
+    let mut next = IPV4_ROOT_NODE + 1;
     while let Some((node, networks, depth)) = open.pop() {
         let room = 1_u64 << (31 - depth);
         let left = share(networks, room, &mut random);
         for (side, networks) in [left, networks - left].into_iter().enumerate() {
             nodes[node as usize][side] = if networks == 1 {
-                let city = cities[usize::try_from(random.below(CITIES as u64)).unwrap()];
+                let city = cities[usize::try_from(random.below(CITY_COUNT as u64)).unwrap()];
                 count + 16 + u32::try_from(city).unwrap()
             } else {
                 open.push((next, networks, depth + 1));
@@ -81,7 +81,7 @@ fn bytes() -> Vec<u8> {
 }
 
 /// How many of the networks lie on the left side: both have one at least, and room for theirs.
-fn share(networks: u32, room: u64, random: &mut Random) -> u32 {
+fn share(networks: u32, room: u64, random: &mut SeededRandom) -> u32 {
     let least = u64::from(networks).saturating_sub(room).max(1);
     let most = room.min(u64::from(networks) - 1);
     let middle = u64::from(networks) / 2;
@@ -91,7 +91,7 @@ fn share(networks: u32, room: u64, random: &mut Random) -> u32 {
 }
 
 fn metadata(nodes: u32) -> Vec<u8> {
-    let mut data = Data::default();
+    let mut data = DataSection::default();
     data.map(9);
     data.pair("node_count", |data| data.number(6, nodes.into()));
     data.pair("record_size", |data| data.number(5, 28));
@@ -114,15 +114,15 @@ fn metadata(nodes: u32) -> Vec<u8> {
 
 /// The data section; texts that come again are pointed to.
 #[derive(Default)]
-struct Data {
+struct DataSection {
     bytes: Vec<u8>,
     known: HashMap<String, usize>,
     shares: bool,
 }
 
-impl Data {
+impl DataSection {
     /// Writes a city; returns where.
-    fn city(&mut self, number: usize, random: &mut Random) -> usize {
+    fn city(&mut self, number: usize, random: &mut SeededRandom) -> usize {
         self.shares = true;
         let (code, country, continent_code, continent, zone) = COUNTRIES[number % 6];
         let country_at = self.once(country, |data| {

@@ -9,14 +9,14 @@ mod city;
 mod load;
 mod process;
 
-pub use city::{NETWORKS, city_database};
-pub use load::{Load, Outcome, get, post};
-pub use process::{Cpu, Process, free_port, parent};
+pub use city::{NETWORK_COUNT, city_database};
+pub use load::{LoadGenerator, LoadResult, get, post};
+pub use process::{CpuTime, MeasuredProcess, free_port, parent};
 
 /// A small generator (xorshift), so that every run does the same. Its seed is not 0.
-pub struct Random(pub u64);
+pub struct SeededRandom(pub u64);
 
-impl Random {
+impl SeededRandom {
     /// A number below `limit`.
     pub fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 << 13;

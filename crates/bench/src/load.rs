@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// Requests to send to a port of this machine, again and again.
-pub struct Load {
+pub struct LoadGenerator {
     port: u16,
     requests: Arc<Vec<Vec<u8>>>,
     items_each: usize,
@@ -18,7 +18,7 @@ pub struct Load {
 }
 
 /// What came of it.
-pub struct Outcome {
+pub struct LoadResult {
     /// Items that were answered well.
     pub items: usize,
     length: Duration,
@@ -45,7 +45,7 @@ pub fn post(path: &str, token: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-impl Load {
+impl LoadGenerator {
     /// `items_each` is what one request counts for.
     #[must_use]
     pub fn new(port: u16, requests: Vec<Vec<u8>>, items_each: usize) -> Self {
@@ -72,21 +72,21 @@ impl Load {
 
     /// Sends each request once.
     pub async fn once(&self) {
-        let mut connection = Connection::open(self.port).await;
+        let mut connection = HttpConnection::open(self.port).await;
         for request in self.requests.iter() {
             connection.ask(request, self.failure).await;
         }
     }
 
     /// Sends over so many connections for `length`.
-    pub async fn run(&self, connections: usize, length: Duration) -> Outcome {
+    pub async fn run(&self, connections: usize, length: Duration) -> LoadResult {
         let started = Instant::now();
         let clients: Vec<_> = (0..connections)
             .map(|_| {
                 let (requests, next, port) = (self.requests.clone(), self.next.clone(), self.port);
                 let failure = self.failure;
                 tokio::spawn(async move {
-                    let mut connection = Connection::open(port).await;
+                    let mut connection = HttpConnection::open(port).await;
                     let mut times = vec![];
                     while started.elapsed() < length {
                         let index = next.fetch_add(1, Ordering::Relaxed) % requests.len();
@@ -102,11 +102,11 @@ impl Load {
         for client in clients {
             times.extend(client.await.unwrap());
         }
-        Outcome::new(times.len() * self.items_each, started.elapsed(), times)
+        LoadResult::new(times.len() * self.items_each, started.elapsed(), times)
     }
 }
 
-impl Outcome {
+impl LoadResult {
     /// So many items were answered well in so much time; each request took its own, in
     /// microseconds.
     #[must_use]
@@ -134,12 +134,12 @@ impl Outcome {
     }
 }
 
-struct Connection {
+struct HttpConnection {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
-impl Connection {
+impl HttpConnection {
     async fn open(port: u16) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         stream.set_nodelay(true).unwrap();

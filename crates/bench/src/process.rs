@@ -5,20 +5,20 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// A process with a port.
-pub struct Process {
+pub struct MeasuredProcess {
     child: Child,
     /// Where it listens.
     pub port: u16,
 }
 
-impl Drop for Process {
+impl Drop for MeasuredProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-impl Process {
+impl MeasuredProcess {
     /// Starts it and waits until it listens.
     pub async fn start(mut command: Command, port: u16) -> Self {
         let child = command.stdout(Stdio::null()).spawn().unwrap();
@@ -42,8 +42,8 @@ impl Process {
 
     /// Processor time used so far.
     #[must_use]
-    pub fn cpu(&self) -> Cpu {
-        Cpu::of(self.child.id())
+    pub fn cpu(&self) -> CpuTime {
+        CpuTime::of(self.child.id())
     }
 
     /// Resident memory now, in MB (10⁶ bytes).
@@ -68,14 +68,14 @@ impl Process {
 
 /// Processor time of a process, its children that have ended included.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Cpu {
+pub struct CpuTime {
     /// In the program.
     pub user: Duration,
     /// In the kernel for it, where the network's work is done.
     pub system: Duration,
 }
 
-impl Cpu {
+impl CpuTime {
     /// Used so far by the process with this number; nothing where there is none.
     #[must_use]
     pub fn of(pid: u32) -> Self {

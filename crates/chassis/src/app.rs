@@ -11,7 +11,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use axum::{Json, Router};
 use common::clock::Clock;
-use common::jwt::Verifier;
+use common::jwt::TokenVerifier;
 use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -19,20 +19,20 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::connections::{self, Limits};
-use crate::health::Health;
+use crate::connections::{self, ConnectionLimits};
+use crate::health::HealthChecks;
 use crate::openapi::describe;
-use crate::request::{Observer, observe};
+use crate::request::{RequestObserver, observe};
 use crate::settings::KeyArgs;
 use crate::{Problem, http_client, jwks, metrics};
 
 /// The largest body, in bytes, unpacked.
-pub const MAX_BODY: usize = 1_572_864;
+pub const MAX_BODY_BYTES: usize = 1_572_864;
 
 /// Requests and workers that are not done within this time are dropped.
-const DRAIN: Duration = Duration::from_secs(10);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-type Worker = Box<dyn FnOnce(CancellationToken) -> BoxFuture<'static, ()> + Send>;
+type BackgroundWorker = Box<dyn FnOnce(CancellationToken) -> BoxFuture<'static, ()> + Send>;
 
 type StartupCheck = BoxFuture<'static, anyhow::Result<()>>;
 
@@ -42,11 +42,11 @@ pub struct App {
     pub name: &'static str,
     /// Everything it answers.
     pub router: Router,
-    workers: Vec<(&'static str, Worker)>,
+    workers: Vec<(&'static str, BackgroundWorker)>,
     closing: CancellationToken,
-    observer: Arc<Observer>,
+    observer: Arc<RequestObserver>,
     startup_checks: Vec<StartupCheck>,
-    limits: Limits,
+    limits: ConnectionLimits,
 }
 
 impl App {
@@ -57,7 +57,7 @@ impl App {
         name: &'static str,
         about: &str,
         api: OpenApiRouter,
-        health: Health,
+        health: HealthChecks,
         clock: Clock,
     ) -> Self {
         let (api, openapi) = api.split_for_parts();
@@ -65,7 +65,7 @@ impl App {
         let docs = utoipa_swagger_ui::SwaggerUi::new("/docs").url("/openapi.json", openapi);
         // Installed before anything is counted.
         let _ = metrics::recorder();
-        let observer = Arc::new(Observer::new(name, clock));
+        let observer = Arc::new(RequestObserver::new(name, clock));
         let router = api
             .merge(docs)
             .route("/health", {
@@ -93,13 +93,13 @@ impl App {
             closing: CancellationToken::new(),
             observer,
             startup_checks: vec![],
-            limits: Limits::default(),
+            limits: ConnectionLimits::default(),
         }
     }
 
     /// What connections may take, where it is not the default.
     #[must_use]
-    pub fn limits(mut self, limits: Limits) -> Self {
+    pub fn limits(mut self, limits: ConnectionLimits) -> Self {
         self.limits = limits;
         self
     }
@@ -139,7 +139,7 @@ impl App {
     }
 
     /// Keeps the public keys behind `verifier` fresh, where the settings name a key set.
-    pub fn trusting(self, keys: &KeyArgs, verifier: Verifier) -> reqwest::Result<Self> {
+    pub fn trusting(self, keys: &KeyArgs, verifier: TokenVerifier) -> reqwest::Result<Self> {
         let Some(url) = keys.jwks_url.clone() else {
             return Ok(self);
         };
@@ -175,7 +175,7 @@ impl App {
         let in_time = async {
             shutdown.cancelled().await;
             self.closing.cancel();
-            tokio::time::sleep(DRAIN).await;
+            tokio::time::sleep(DRAIN_TIMEOUT).await;
         };
         let served = async {
             connections::serve(listener, self.router, self.limits, shutdown.clone()).await;
@@ -183,18 +183,18 @@ impl App {
         };
         tokio::select! {
             () = served => {}
-            () = in_time => tracing::warn!(service = name, "requests dropped after {DRAIN:?}"),
+            () = in_time => tracing::warn!(service = name, "requests dropped after {DRAIN_TIMEOUT:?}"),
             ended = workers.join_next() => {
                 ended.transpose().with_context(|| format!("a worker of {name} broke off"))?;
                 anyhow::bail!("a worker of {name} ended");
             }
         }
         stop.cancel();
-        let ended = tokio::time::timeout(DRAIN, async {
+        let ended = tokio::time::timeout(DRAIN_TIMEOUT, async {
             while workers.join_next().await.is_some() {}
         });
         if ended.await.is_err() {
-            tracing::warn!(service = name, "workers dropped after {DRAIN:?}");
+            tracing::warn!(service = name, "workers dropped after {DRAIN_TIMEOUT:?}");
         }
         tracing::info!(service = name, "stopped");
         Ok(())

@@ -6,23 +6,27 @@ use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
-use common::jwt::{Scope, TokenError, Verifier};
+use common::jwt::{Scope, TokenError, TokenVerifier};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::Problem;
 
-struct Guard {
-    verifier: Verifier,
+struct ScopeGuard {
+    verifier: TokenVerifier,
     scope: Scope,
 }
 
 /// Lets only requests with a token for `scope` reach the routes of `router`. The body of others
 /// is never read.
-pub fn require<S>(router: OpenApiRouter<S>, verifier: &Verifier, scope: Scope) -> OpenApiRouter<S>
+pub fn require<S>(
+    router: OpenApiRouter<S>,
+    verifier: &TokenVerifier,
+    scope: Scope,
+) -> OpenApiRouter<S>
 where
     S: Clone + Send + Sync + 'static,
 {
-    let guard = Arc::new(Guard {
+    let guard = Arc::new(ScopeGuard {
         verifier: verifier.clone(),
         scope,
     });
@@ -30,7 +34,7 @@ where
 }
 
 async fn check(
-    State(guard): State<Arc<Guard>>,
+    State(guard): State<Arc<ScopeGuard>>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {

@@ -14,11 +14,11 @@ pub const MAX_BYTES_IN_FLIGHT: usize = 67_108_864;
 /// A packed body becomes at most so many times as long …
 pub const MAX_UNPACK_RATIO: u64 = 100;
 /// … beyond the first mebibyte, in which repetitive bodies pack better.
-const UNPACK_ALLOWANCE: u64 = 1_048_576;
+const UNPACK_ALLOWANCE_BYTES: u64 = 1_048_576;
 /// What is unpacked at a time, in packed bytes: each becomes 1,032 bytes at most (RFC 1951).
-const UNPACK_STEP: usize = 256;
+const DECODE_STEP_BYTES: usize = 256;
 /// Unpacked pieces are handed on from this length.
-const PIECE_BYTES: usize = 32_768;
+const CHUNK_BYTES: usize = 32_768;
 /// What a decoder itself takes.
 const DECODER_BYTES: usize = 65_536;
 
@@ -42,21 +42,21 @@ pub enum BodyError {
 }
 
 /// A body, unpacked where it is packed, in pieces of at most about 300 kB.
-pub struct Pieces {
+pub struct BodyReader {
     stream: BodyDataStream,
-    unpacker: Option<Unpacker>,
+    unpacker: Option<GzipDecoder>,
 }
 
-struct Unpacker {
+struct GzipDecoder {
     decoder: MultiGzDecoder<Vec<u8>>,
     /// What has come and is still packed.
     packed: Bytes,
     received: u64,
     unpacked: u64,
-    _charge: Charge,
+    _charge: MemoryCharge,
 }
 
-impl Pieces {
+impl BodyReader {
     /// The body of a request with these headers.
     pub fn new(headers: &HeaderMap, body: Body) -> Result<Self, BodyError> {
         let coding = headers.get(header::CONTENT_ENCODING);
@@ -64,7 +64,7 @@ impl Pieces {
             None => None,
             Some(coding) => match coding.as_slice() {
                 b"identity" => None,
-                b"gzip" | b"x-gzip" => Some(Unpacker::new()?),
+                b"gzip" | b"x-gzip" => Some(GzipDecoder::new()?),
                 _ => return Err(BodyError::UnknownCoding),
             },
         };
@@ -99,7 +99,7 @@ impl Pieces {
     /// All of it, where that is at most `limit` bytes. It is counted among the bodies in memory
     /// until the last of it is dropped.
     pub async fn read_all(mut self, limit: usize) -> Result<Bytes, BodyError> {
-        let mut charge = Charge::default();
+        let mut charge = MemoryCharge::default();
         let Some(first) = self.next().await? else {
             return Ok(Bytes::new());
         };
@@ -125,9 +125,9 @@ impl Pieces {
     }
 }
 
-impl Unpacker {
+impl GzipDecoder {
     fn new() -> Result<Self, BodyError> {
-        let mut charge = Charge::default();
+        let mut charge = MemoryCharge::default();
         charge.set(DECODER_BYTES)?;
         Ok(Self {
             decoder: MultiGzDecoder::new(vec![]),
@@ -146,11 +146,11 @@ impl Unpacker {
     /// A piece of what has come; `None` where more has to come first.
     fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
         while !self.packed.is_empty() {
-            let step = &self.packed[..self.packed.len().min(UNPACK_STEP)];
+            let step = &self.packed[..self.packed.len().min(DECODE_STEP_BYTES)];
             let used = self.decoder.write(step);
             let used = used.map_err(|_| BodyError::Incomplete)?;
             self.packed.advance(used);
-            if self.decoder.get_ref().len() >= PIECE_BYTES {
+            if self.decoder.get_ref().len() >= CHUNK_BYTES {
                 return self.take().map(Some);
             }
         }
@@ -167,7 +167,7 @@ impl Unpacker {
     fn take(&mut self) -> Result<Bytes, BodyError> {
         let piece = std::mem::take(self.decoder.get_mut());
         self.unpacked += piece.len() as u64;
-        if self.unpacked > UNPACK_ALLOWANCE + MAX_UNPACK_RATIO * self.received {
+        if self.unpacked > UNPACK_ALLOWANCE_BYTES + MAX_UNPACK_RATIO * self.received {
             return Err(BodyError::TooLarge);
         }
         Ok(piece.into())
@@ -176,15 +176,15 @@ impl Unpacker {
 
 /// A body's part of what all of them may take.
 #[derive(Debug, Default)]
-struct Charge(usize);
+struct MemoryCharge(usize);
 
 /// A body and its charge.
-struct Held<T> {
+struct ChargedBody<T> {
     body: T,
-    _charge: Charge,
+    _charge: MemoryCharge,
 }
 
-impl Charge {
+impl MemoryCharge {
     fn set(&mut self, bytes: usize) -> Result<(), BodyError> {
         let more = bytes.saturating_sub(self.0);
         let before = BYTES_IN_FLIGHT.fetch_add(more, Relaxed);
@@ -197,7 +197,7 @@ impl Charge {
     }
 
     fn hold<T: AsRef<[u8]> + Send + 'static>(self, body: T) -> Bytes {
-        let held = Held {
+        let held = ChargedBody {
             body,
             _charge: self,
         };
@@ -205,13 +205,13 @@ impl Charge {
     }
 }
 
-impl Drop for Charge {
+impl Drop for MemoryCharge {
     fn drop(&mut self) {
         BYTES_IN_FLIGHT.fetch_sub(self.0, Relaxed);
     }
 }
 
-impl<T: AsRef<[u8]>> AsRef<[u8]> for Held<T> {
+impl<T: AsRef<[u8]>> AsRef<[u8]> for ChargedBody<T> {
     fn as_ref(&self) -> &[u8] {
         self.body.as_ref()
     }

@@ -25,7 +25,7 @@ use tower::ServiceExt as _;
 
 use activity::RequestGuard;
 use stream::CountedStream;
-use table::{Place, Table};
+use table::{ConnectionSlot, ConnectionTable};
 
 /// The buffers of an HTTP/1 connection, in bytes; a request's head has to fit. Without it hyper
 /// takes up to 400 kB.
@@ -55,7 +55,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What connections may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct ConnectionLimits {
     /// Connections that are open at a time.
     pub max_connections: usize,
     /// Those of one peer, which is an IPv4 address or an IPv6 /64. A share of all: behind a proxy
@@ -68,7 +68,7 @@ pub struct Limits {
     pub max_unread_bytes: u64,
 }
 
-impl Default for Limits {
+impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
             max_connections: 4_096,
@@ -84,10 +84,10 @@ impl Default for Limits {
 pub async fn serve(
     listener: TcpListener,
     router: Router,
-    limits: Limits,
+    limits: ConnectionLimits,
     shutdown: CancellationToken,
 ) {
-    let table = Arc::new(Mutex::new(Table::new(limits)));
+    let table = Arc::new(Mutex::new(ConnectionTable::new(limits)));
     let accepting = async {
         let finishing = GracefulShutdown::new();
         tokio::select! {
@@ -106,7 +106,7 @@ pub async fn serve(
 async fn accept(
     listener: &TcpListener,
     router: &Router,
-    table: &Arc<Mutex<Table>>,
+    table: &Arc<Mutex<ConnectionTable>>,
     finishing: &GracefulShutdown,
 ) {
     let builder = builder();
@@ -130,7 +130,7 @@ async fn accept(
 
 fn start(
     stream: TcpStream,
-    place: Place,
+    place: ConnectionSlot,
     router: &Router,
     builder: &Builder<TokioExecutor>,
     finishing: &GracefulShutdown,
@@ -180,7 +180,7 @@ fn builder() -> Builder<TokioExecutor> {
 }
 
 /// Closes connections on which nothing happens; says how many, never whose.
-async fn sweep(table: &Mutex<Table>, limits: Limits) {
+async fn sweep(table: &Mutex<ConnectionTable>, limits: ConnectionLimits) {
     let interval = SWEEP_INTERVAL.min(limits.idle_timeout / 4);
     loop {
         tokio::time::sleep(interval).await;
@@ -196,6 +196,6 @@ async fn sweep(table: &Mutex<Table>, limits: Limits) {
     }
 }
 
-fn lock(table: &Mutex<Table>) -> MutexGuard<'_, Table> {
+fn lock(table: &Mutex<ConnectionTable>) -> MutexGuard<'_, ConnectionTable> {
     table.lock().unwrap_or_else(PoisonError::into_inner)
 }

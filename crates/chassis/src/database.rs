@@ -45,19 +45,19 @@ pub struct OptionalDatabaseArgs {
 /// The database's address cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("DATABASE_URL is no address of a PostgreSQL database: {0}")]
-pub struct BadAddress(sqlx::Error);
+pub struct InvalidDatabaseUrl(sqlx::Error);
 
 impl DatabaseArgs {
     /// A pool that connects when it is first used, so that a service starts while its database
     /// does. `application` is shown in `pg_stat_activity`.
-    pub fn pool(&self, application: &str) -> Result<PgPool, BadAddress> {
+    pub fn pool(&self, application: &str) -> Result<PgPool, InvalidDatabaseUrl> {
         let address = self.database_url.expose_secret();
         let scheme = address.split("://").next().unwrap_or_default();
         if !matches!(scheme, "postgres" | "postgresql") {
             let other = sqlx::Error::Configuration("it begins with postgres://".into());
-            return Err(BadAddress(other));
+            return Err(InvalidDatabaseUrl(other));
         }
-        let options: PgConnectOptions = address.parse().map_err(BadAddress)?;
+        let options: PgConnectOptions = address.parse().map_err(InvalidDatabaseUrl)?;
         let options = without_brackets(options);
         Ok(pool(
             options.application_name(application),
@@ -80,7 +80,7 @@ fn without_brackets(options: PgConnectOptions) -> PgConnectOptions {
 
 impl OptionalDatabaseArgs {
     /// The same as [`DatabaseArgs::pool`], where an address is set.
-    pub fn pool(&self, application: &str) -> Result<Option<PgPool>, BadAddress> {
+    pub fn pool(&self, application: &str) -> Result<Option<PgPool>, InvalidDatabaseUrl> {
         let given = self.database_url.clone();
         let given = given.filter(|url| !url.expose_secret().is_empty());
         let given = given.map(|database_url| DatabaseArgs {

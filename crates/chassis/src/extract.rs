@@ -10,8 +10,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::Problem;
-use crate::app::MAX_BODY;
-use crate::body::{BodyError, Pieces};
+use crate::app::MAX_BODY_BYTES;
+use crate::body::{BodyError, BodyReader};
 
 /// A body must have come within this time.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,7 +39,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 /// The body of a request that says it is JSON, within the limits of size and time.
 pub async fn json_bytes(request: Request) -> Result<Bytes, Problem> {
     check_json(request.headers())?;
-    read_body(request, MAX_BODY).await
+    read_body(request, MAX_BODY_BYTES).await
 }
 
 /// The body of a request without a token, of at most `limit` bytes, which is never unpacked: what
@@ -58,7 +58,7 @@ async fn read_body(request: Request, limit: usize) -> Result<Bytes, Problem> {
     if length.is_some_and(|length| length > limit as u64) {
         return Err(refused_body(BodyError::TooLarge, limit));
     }
-    let read = async { Pieces::new(&parts.headers, body)?.read_all(limit).await };
+    let read = async { BodyReader::new(&parts.headers, body)?.read_all(limit).await };
     match tokio::time::timeout(READ_TIMEOUT, read).await {
         Ok(read) => read.map_err(|error| refused_body(error, limit)),
         Err(_) => Err(incomplete(StatusCode::REQUEST_TIMEOUT)),

@@ -8,11 +8,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 /// Requests that may wait.
-const JOBS: usize = 4_096;
+const MAX_QUEUED_JOBS: usize = 4_096;
 
 /// Why something was not even begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotBrought {
+pub enum SubmitError {
     /// More comes than can be done.
     #[error("too much is waiting")]
     Full,
@@ -21,7 +21,7 @@ pub enum NotBrought {
     Stopping,
 }
 
-struct Job<T, A> {
+struct BatchJob<T, A> {
     things: Vec<T>,
     answer: oneshot::Sender<A>,
     /// Given back when the job is answered.
@@ -30,14 +30,14 @@ struct Job<T, A> {
 
 /// Where requests bring things, and wait for their answer.
 #[derive(Debug)]
-pub struct Line<T, A> {
-    jobs: mpsc::Sender<Job<T, A>>,
+pub struct BatchSender<T, A> {
+    jobs: mpsc::Sender<BatchJob<T, A>>,
     room: Arc<Semaphore>,
 }
 
 /// Where what was brought is taken.
-pub struct Gatherer<T, A> {
-    jobs: mpsc::Receiver<Job<T, A>>,
+pub struct BatchReceiver<T, A> {
+    jobs: mpsc::Receiver<BatchJob<T, A>>,
     batch: usize,
 }
 
@@ -48,22 +48,22 @@ pub struct Batch<T, A> {
     /// How much of it each request brought.
     pub sizes: Vec<usize>,
     /// Those who wait for it.
-    pub waiting: Waiting<A>,
+    pub waiting: BatchReplies<A>,
 }
 
 /// A line in which as much may wait as `room` says, and who takes from it: `batch` things at a time
 /// or, where a request brings many, more.
 #[must_use]
-pub fn line<T, A>(room: usize, batch: usize) -> (Line<T, A>, Gatherer<T, A>) {
-    let (sender, jobs) = mpsc::channel(JOBS);
-    let line = Line {
+pub fn line<T, A>(room: usize, batch: usize) -> (BatchSender<T, A>, BatchReceiver<T, A>) {
+    let (sender, jobs) = mpsc::channel(MAX_QUEUED_JOBS);
+    let line = BatchSender {
         jobs: sender,
         room: Arc::new(Semaphore::new(room)),
     };
-    (line, Gatherer { jobs, batch })
+    (line, BatchReceiver { jobs, batch })
 }
 
-impl<T, A> Clone for Line<T, A> {
+impl<T, A> Clone for BatchSender<T, A> {
     fn clone(&self) -> Self {
         Self {
             jobs: self.jobs.clone(),
@@ -72,7 +72,7 @@ impl<T, A> Clone for Line<T, A> {
     }
 }
 
-impl<T, A> Line<T, A> {
+impl<T, A> BatchSender<T, A> {
     /// How much room is free.
     #[must_use]
     pub fn free(&self) -> usize {
@@ -80,24 +80,24 @@ impl<T, A> Line<T, A> {
     }
 
     /// Brings things that take so much room, and waits until they are done.
-    pub async fn bring(&self, things: Vec<T>, room: usize) -> Result<A, NotBrought> {
+    pub async fn bring(&self, things: Vec<T>, room: usize) -> Result<A, SubmitError> {
         let room = u32::try_from(room).unwrap_or(u32::MAX);
         let room = self.room.clone().try_acquire_many_owned(room);
         let (answer, answered) = oneshot::channel();
-        let job = Job {
+        let job = BatchJob {
             things,
             answer,
-            room: room.map_err(|_| NotBrought::Full)?,
+            room: room.map_err(|_| SubmitError::Full)?,
         };
         self.jobs.try_send(job).map_err(|error| match error {
-            TrySendError::Full(_) => NotBrought::Full,
-            TrySendError::Closed(_) => NotBrought::Stopping,
+            TrySendError::Full(_) => SubmitError::Full,
+            TrySendError::Closed(_) => SubmitError::Stopping,
         })?;
-        answered.await.map_err(|_| NotBrought::Stopping)
+        answered.await.map_err(|_| SubmitError::Stopping)
     }
 }
 
-impl<T, A> Gatherer<T, A> {
+impl<T, A> BatchReceiver<T, A> {
     /// What has come since the last time, once there is something; after `stop` nothing more is let
     /// in, and when all that was waiting has been taken the answer is `None`. May be cancelled.
     pub async fn next(&mut self, stop: &CancellationToken) -> Option<Batch<T, A>> {
@@ -122,7 +122,7 @@ impl<T, A> Gatherer<T, A> {
         let mut batch = Batch {
             things: Vec::with_capacity(count),
             sizes: Vec::with_capacity(jobs.len()),
-            waiting: Waiting(Vec::with_capacity(jobs.len())),
+            waiting: BatchReplies(Vec::with_capacity(jobs.len())),
         };
         for job in jobs {
             batch.sizes.push(job.things.len());
@@ -134,9 +134,9 @@ impl<T, A> Gatherer<T, A> {
 }
 
 /// Those who wait for what they brought.
-pub struct Waiting<A>(Vec<(oneshot::Sender<A>, OwnedSemaphorePermit)>);
+pub struct BatchReplies<A>(Vec<(oneshot::Sender<A>, OwnedSemaphorePermit)>);
 
-impl<A> Waiting<A> {
+impl<A> BatchReplies<A> {
     /// Answers each, in their order.
     pub fn answer(self, answers: Vec<A>) {
         for ((waiting, room), answer) in self.0.into_iter().zip(answers) {
@@ -167,7 +167,7 @@ mod tests {
         };
         let (one, gone, other) = (bring(vec![1, 2]), bring(vec![9]), bring(vec![3]));
         settle().await;
-        assert_eq!(line.bring(vec![4], 1).await, Err(NotBrought::Full));
+        assert_eq!(line.bring(vec![4], 1).await, Err(SubmitError::Full));
         gone.abort();
         settle().await;
         let batch = gatherer.next(&stop).await.unwrap();
@@ -182,7 +182,7 @@ mod tests {
         stop.cancel();
         let batch = gatherer.next(&stop).await.unwrap();
         assert_eq!(batch.things, [5, 6, 7, 8]);
-        assert_eq!(line.bring(vec![1], 0).await, Err(NotBrought::Stopping));
+        assert_eq!(line.bring(vec![1], 0).await, Err(SubmitError::Stopping));
         batch.waiting.answer(vec![vec![50]]);
         assert_eq!(last.await.unwrap(), Ok(vec![50]));
         assert!(gatherer.next(&stop).await.is_none());

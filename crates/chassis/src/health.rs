@@ -16,12 +16,12 @@ use utoipa::ToSchema;
 use crate::metrics;
 
 /// A dependency that does not answer within this time is down.
-const PATIENCE: Duration = Duration::from_secs(2);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How a dependency is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Status {
+pub enum HealthStatus {
     /// As it should be.
     Ok,
     /// Something is worse than it should be, and yet it serves.
@@ -32,74 +32,74 @@ pub enum Status {
 
 /// What a look at a dependency found.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Finding {
+pub struct CheckResult {
     /// How it is.
-    pub status: Status,
+    pub status: HealthStatus,
     /// Why, or what is there.
     pub detail: String,
 }
 
 /// The answer of `GET /health`.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Report {
+pub struct HealthReport {
     /// The service's name.
     pub service: &'static str,
     /// Its version.
     pub version: &'static str,
     /// The worst of what counts.
-    pub status: Status,
+    pub status: HealthStatus,
     /// Each dependency.
-    pub checks: BTreeMap<&'static str, Finding>,
+    pub checks: BTreeMap<&'static str, CheckResult>,
 }
 
-type Look = Arc<dyn Fn() -> BoxFuture<'static, Finding> + Send + Sync>;
-type Collector = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
+type CheckFn = Arc<dyn Fn() -> BoxFuture<'static, CheckResult> + Send + Sync>;
+type GaugeCollector = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
 #[derive(Clone)]
-struct Check {
+struct HealthCheck {
     name: &'static str,
-    look: Look,
+    look: CheckFn,
     /// Whether the service cannot serve without it.
     is_needed: bool,
 }
 
 /// The checks of a service.
 #[derive(Clone, Default)]
-pub struct Health {
-    checks: Vec<Check>,
-    collectors: Vec<Collector>,
-    last: Arc<Mutex<Option<(Instant, Report)>>>,
+pub struct HealthChecks {
+    checks: Vec<HealthCheck>,
+    collectors: Vec<GaugeCollector>,
+    last: Arc<Mutex<Option<(Instant, HealthReport)>>>,
     collected_at: Arc<Mutex<Option<Instant>>>,
 }
 
-impl Finding {
+impl CheckResult {
     /// All is well.
     pub fn ok(detail: impl Into<String>) -> Self {
-        Self::new(Status::Ok, detail)
+        Self::new(HealthStatus::Ok, detail)
     }
 
     /// It works, but not as it should.
     pub fn degraded(detail: impl Into<String>) -> Self {
-        Self::new(Status::Degraded, detail)
+        Self::new(HealthStatus::Degraded, detail)
     }
 
     /// The service cannot serve without this.
     pub fn unavailable(detail: impl Into<String>) -> Self {
-        Self::new(Status::Unavailable, detail)
+        Self::new(HealthStatus::Unavailable, detail)
     }
 
-    fn new(status: Status, detail: impl Into<String>) -> Self {
+    fn new(status: HealthStatus, detail: impl Into<String>) -> Self {
         let detail = detail.into();
         Self { status, detail }
     }
 }
 
-impl Health {
+impl HealthChecks {
     /// Adds a dependency and how to look at it.
     #[must_use]
     pub fn check<F, L>(self, name: &'static str, look: L) -> Self
     where
-        F: Future<Output = Finding> + Send + 'static,
+        F: Future<Output = CheckResult> + Send + 'static,
         L: Fn() -> F + Send + Sync + 'static,
     {
         self.add(name, true, look)
@@ -110,7 +110,7 @@ impl Health {
     #[must_use]
     pub fn optional_check<F, L>(self, name: &'static str, look: L) -> Self
     where
-        F: Future<Output = Finding> + Send + 'static,
+        F: Future<Output = CheckResult> + Send + 'static,
         L: Fn() -> F + Send + Sync + 'static,
     {
         self.add(name, false, look)
@@ -118,11 +118,11 @@ impl Health {
 
     fn add<F, L>(mut self, name: &'static str, is_needed: bool, look: L) -> Self
     where
-        F: Future<Output = Finding> + Send + 'static,
+        F: Future<Output = CheckResult> + Send + 'static,
         L: Fn() -> F + Send + Sync + 'static,
     {
-        let look: Look = Arc::new(move || Box::pin(look()));
-        self.checks.push(Check {
+        let look: CheckFn = Arc::new(move || Box::pin(look()));
+        self.checks.push(HealthCheck {
             name,
             look,
             is_needed,
@@ -162,7 +162,7 @@ impl Health {
         let begun_at = Instant::now();
         let collectors = self.collectors.iter().map(async |collect| {
             // What takes longer keeps its last value.
-            let _ = tokio::time::timeout(PATIENCE, collect()).await;
+            let _ = tokio::time::timeout(CHECK_TIMEOUT, collect()).await;
         });
         let (_, _) = tokio::join!(join_all(collectors), self.report(service));
         *collected_at = Some(begun_at);
@@ -170,7 +170,7 @@ impl Health {
 
     /// Looks at everything at once: 503 where something that is needed is away. Anybody may ask, so
     /// there is one look at a time, and whoever waited for one that began later gets its report.
-    pub async fn report(&self, service: &'static str) -> (StatusCode, Json<Report>) {
+    pub async fn report(&self, service: &'static str) -> (StatusCode, Json<HealthReport>) {
         let asked_at = Instant::now();
         let mut last = self.last.lock().await;
         let report = match last.take().filter(|(begun_at, _)| *begun_at >= asked_at) {
@@ -179,28 +179,28 @@ impl Health {
         };
         let (_, report) = last.insert(report);
         let status = match report.status {
-            Status::Ok | Status::Degraded => StatusCode::OK,
-            Status::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            HealthStatus::Ok | HealthStatus::Degraded => StatusCode::OK,
+            HealthStatus::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         };
         (status, Json(report.clone()))
     }
 
-    async fn look(&self, service: &'static str) -> Report {
+    async fn look(&self, service: &'static str) -> HealthReport {
         let looks = self.checks.iter().map(async |check| {
-            let finding = tokio::time::timeout(PATIENCE, (check.look)()).await;
-            let silent = |_| Finding::unavailable("does not answer");
+            let finding = tokio::time::timeout(CHECK_TIMEOUT, (check.look)()).await;
+            let silent = |_| CheckResult::unavailable("does not answer");
             let mut finding = finding.unwrap_or_else(silent);
             if !check.is_needed {
-                finding.status = finding.status.min(Status::Degraded);
+                finding.status = finding.status.min(HealthStatus::Degraded);
             }
             (check.name, finding)
         });
         let checks: BTreeMap<_, _> = join_all(looks).await.into_iter().collect();
         let worst = checks.values().map(|finding| finding.status).max();
-        Report {
+        HealthReport {
             service,
             version: env!("CARGO_PKG_VERSION"),
-            status: worst.unwrap_or(Status::Ok),
+            status: worst.unwrap_or(HealthStatus::Ok),
             checks,
         }
     }
@@ -214,15 +214,21 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_needed_degrades_and_what_is_needed_makes_unavailable() {
-        let silent = Health::default().optional_check("a", pending);
+        let silent = HealthChecks::default().optional_check("a", pending);
         let (http, Json(report)) = silent.report("test").await;
-        assert_eq!((http, report.status), (StatusCode::OK, Status::Degraded));
+        assert_eq!(
+            (http, report.status),
+            (StatusCode::OK, HealthStatus::Degraded)
+        );
         assert_eq!(report.checks["a"].detail, "does not answer");
-        let away = || ready(Finding::unavailable("no connection"));
-        let away = Health::default().optional_check("a", away);
+        let away = || ready(CheckResult::unavailable("no connection"));
+        let away = HealthChecks::default().optional_check("a", away);
         assert_eq!(away.report("test").await.0, StatusCode::OK);
-        let (http, Json(report)) = Health::default().check("a", pending).report("test").await;
+        let (http, Json(report)) = HealthChecks::default()
+            .check("a", pending)
+            .report("test")
+            .await;
         assert_eq!(http, StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(report.status, Status::Unavailable);
+        assert_eq!(report.status, HealthStatus::Unavailable);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::jwt::Verifier;
+use common::jwt::TokenVerifier;
 use jsonwebtoken::jwk::JwkSet;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -10,14 +10,14 @@ use url::Url;
 use crate::panics::catch_panics;
 use crate::problem::chain;
 
-const FRESH: Duration = Duration::from_mins(5);
-const RETRY: Duration = Duration::from_secs(5);
+const REFRESH_INTERVAL: Duration = Duration::from_mins(5);
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Fetches the key set at `url` now and every five minutes until `shutdown`; what was fetched
 /// last stays trusted while the issuer is away.
 pub async fn keep_fresh(
     url: Url,
-    verifier: Verifier,
+    verifier: TokenVerifier,
     http: reqwest::Client,
     shutdown: CancellationToken,
 ) {
@@ -25,16 +25,16 @@ pub async fn keep_fresh(
         let wait = match catch_panics(renew(&url, &verifier, &http)).await {
             Ok(Ok(keys)) => {
                 tracing::info!(keys, "key set fetched");
-                FRESH
+                REFRESH_INTERVAL
             }
             Ok(Err(error)) => {
                 let error = chain(&error.without_url());
                 tracing::warn!(error, "key set not fetched");
-                RETRY
+                RETRY_INTERVAL
             }
             Err(panic) => {
                 tracing::error!(%panic, "key set not fetched");
-                RETRY
+                RETRY_INTERVAL
             }
         };
         tokio::select! {
@@ -47,7 +47,7 @@ pub async fn keep_fresh(
 /// How many keys there are now.
 async fn renew(
     url: &Url,
-    verifier: &Verifier,
+    verifier: &TokenVerifier,
     http: &reqwest::Client,
 ) -> Result<usize, reqwest::Error> {
     let set = fetch(url, http).await?;

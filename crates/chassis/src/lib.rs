@@ -27,5 +27,5 @@ pub mod stream;
 pub mod telemetry;
 
 pub use app::App;
-pub use connections::Limits;
+pub use connections::ConnectionLimits;
 pub use problem::Problem;

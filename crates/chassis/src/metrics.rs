@@ -10,11 +10,11 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 pub use database::{count_error, observe_oldest_transaction, observe_pool};
 
 /// Bounds of the histograms whose names end in `_seconds`.
-const SECONDS: [f64; 12] = [
+const DURATION_BUCKETS: [f64; 12] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
 ];
 /// Bounds of all other histograms, which count things.
-const COUNTS: [f64; 11] = [
+const COUNT_BUCKETS: [f64; 11] = [
     1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 5_000.0,
 ];
 
@@ -22,7 +22,7 @@ static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
 
 /// What a metric counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     /// Only grows; its name ends in `_total`.
     Counter,
     /// Goes up and down.
@@ -32,72 +32,72 @@ pub enum Kind {
 }
 
 /// A metric's kind, its name, and what it means.
-pub type Description = (Kind, &'static str, &'static str);
+pub type MetricDescription = (MetricKind, &'static str, &'static str);
 
 /// The metrics that every service has.
-const COMMON: [Description; 13] = [
+const COMMON_METRICS: [MetricDescription; 13] = [
     (
-        Kind::Histogram,
+        MetricKind::Histogram,
         "http_request_duration_seconds",
         "Time from a request's head to its answer's head, by route, method and status.",
     ),
     (
-        Kind::Counter,
+        MetricKind::Counter,
         "log_lines_lost_total",
         "Lines of the log that could not be written to standard output.",
     ),
     (
-        Kind::Counter,
+        MetricKind::Counter,
         "database_errors_total",
         "Errors of PostgreSQL by SQLSTATE, or by what went wrong before an answer.",
     ),
     (
-        Kind::Gauge,
+        MetricKind::Gauge,
         "database_pool_connections",
         "Connections of a pool by state: idle or used.",
     ),
     (
-        Kind::Gauge,
+        MetricKind::Gauge,
         "database_pool_max_connections",
         "The most connections that a pool opens.",
     ),
     (
-        Kind::Gauge,
+        MetricKind::Gauge,
         "database_oldest_transaction_seconds",
         "Age of the oldest open transaction of the service, on all replicas.",
     ),
     (
-        Kind::Gauge,
+        MetricKind::Gauge,
         "build_info",
         "Always 1; the labels name the service, its version and commit.",
     ),
     (
-        Kind::Counter,
+        MetricKind::Counter,
         "process_cpu_seconds_total",
         "CPU time that the process has used.",
     ),
     (
-        Kind::Gauge,
+        MetricKind::Gauge,
         "process_resident_memory_bytes",
         "Memory of the process that is in RAM.",
     ),
     (
-        Kind::Gauge,
+        MetricKind::Gauge,
         "process_open_fds",
         "Open file descriptors of the process.",
     ),
     (
-        Kind::Gauge,
+        MetricKind::Gauge,
         "process_max_fds",
         "The most file descriptors that the process may open.",
     ),
     (
-        Kind::Gauge,
+        MetricKind::Gauge,
         "process_start_time_seconds",
         "When the process started, in seconds since 1970.",
     ),
     (
-        Kind::Counter,
+        MetricKind::Counter,
         "database_connections_discarded_total",
         "Connections that were closed instead of being used again, by reason.",
     ),
@@ -109,33 +109,34 @@ pub fn recorder() -> &'static PrometheusHandle {
     RECORDER.get_or_init(|| {
         // Histograms with buckets, not summaries: only they can be added up over replicas.
         let recorder = PrometheusBuilder::new()
-            .set_buckets(&COUNTS)
+            .set_buckets(&COUNT_BUCKETS)
             .and_then(|builder| {
-                builder.set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)
+                builder
+                    .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &DURATION_BUCKETS)
             })
             .expect("the lists of bounds are not empty")
             .build_recorder();
         let handle = recorder.handle();
         // Fails only where somebody else's recorder is installed; ours then stays empty.
         let _ = metrics::set_global_recorder(recorder);
-        register(&COMMON);
+        register(&COMMON_METRICS);
         handle
     })
 }
 
 /// Says what metrics mean.
-pub fn describe(metrics: &[Description]) {
+pub fn describe(metrics: &[MetricDescription]) {
     // What is described before there is a recorder is forgotten.
     let _ = recorder();
     register(metrics);
 }
 
-fn register(metrics: &[Description]) {
+fn register(metrics: &[MetricDescription]) {
     for (kind, name, help) in metrics.iter().copied() {
         match kind {
-            Kind::Counter => metrics::describe_counter!(name, help),
-            Kind::Gauge => metrics::describe_gauge!(name, help),
-            Kind::Histogram => metrics::describe_histogram!(name, help),
+            MetricKind::Counter => metrics::describe_counter!(name, help),
+            MetricKind::Gauge => metrics::describe_gauge!(name, help),
+            MetricKind::Histogram => metrics::describe_histogram!(name, help),
         }
     }
 }

@@ -13,7 +13,7 @@ use utoipa::openapi::{
 use crate::problem::ProblemBody;
 
 /// The schema of problems.
-const PROBLEM: &str = "Problem";
+const PROBLEM_SCHEMA: &str = "Problem";
 
 /// Says what all services' descriptions say.
 pub(crate) fn describe(mut openapi: OpenApi, name: &str, about: &str) -> OpenApi {
@@ -30,7 +30,9 @@ pub(crate) fn describe(mut openapi: OpenApi, name: &str, about: &str) -> OpenApi
     open_flattened(&mut openapi);
     let components = openapi.components.get_or_insert_with(Components::new);
     let problem = <ProblemBody as PartialSchema>::schema();
-    components.schemas.insert(PROBLEM.to_owned(), problem);
+    components
+        .schemas
+        .insert(PROBLEM_SCHEMA.to_owned(), problem);
     components.add_security_scheme("token", SecurityScheme::Http(bearer));
     openapi.security = Some(vec![SecurityRequirement::new(
         "token",
@@ -42,7 +44,7 @@ pub(crate) fn describe(mut openapi: OpenApi, name: &str, about: &str) -> OpenApi
 /// Refusals are problems (RFC 9457): those that an operation names, and what any may answer beside
 /// them: no token, a body that is too large, a part that is away …
 fn refuse_with_problems(openapi: &mut OpenApi) {
-    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(PROBLEM)));
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(PROBLEM_SCHEMA)));
     let refusal = ResponseBuilder::new()
         .description("Any refusal or failure; `code` tells them apart")
         .content("application/problem+json", content.build())
@@ -82,9 +84,9 @@ fn open_flattened(openapi: &mut OpenApi) {
     }
 }
 
-type Schemas = BTreeMap<String, RefOr<Schema>>;
+type SchemaMap = BTreeMap<String, RefOr<Schema>>;
 
-fn open_parts(schema: &mut RefOr<Schema>, known: &Schemas) {
+fn open_parts(schema: &mut RefOr<Schema>, known: &SchemaMap) {
     let RefOr::T(schema) = schema else { return };
     let inner: Vec<&mut RefOr<Schema>> = match schema {
         Schema::Object(object) => object.properties.values_mut().collect(),
@@ -110,7 +112,7 @@ fn open_parts(schema: &mut RefOr<Schema>, known: &Schemas) {
 }
 
 /// What a part refers to, if that would refuse what lies beside it; without the refusal.
-fn opened(part: &RefOr<Schema>, known: &Schemas) -> Option<RefOr<Schema>> {
+fn opened(part: &RefOr<Schema>, known: &SchemaMap) -> Option<RefOr<Schema>> {
     let RefOr::Ref(part) = part else { return None };
     let name = part.ref_location.strip_prefix("#/components/schemas/")?;
     match known.get(name)? {

@@ -5,31 +5,31 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// The most items of a page.
-const MOST: u16 = 500;
+const MAX_PAGE_SIZE: u16 = 500;
 
 /// How many items a page has: 1 to 500, 50 unless told.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(try_from = "u16")]
-pub struct Limit(u16);
+pub struct PageLimit(u16);
 
-impl Default for Limit {
+impl Default for PageLimit {
     fn default() -> Self {
         Self(50)
     }
 }
 
-impl TryFrom<u16> for Limit {
+impl TryFrom<u16> for PageLimit {
     type Error = String;
 
     fn try_from(limit: u16) -> Result<Self, String> {
         match limit {
-            1..=MOST => Ok(Self(limit)),
-            _ => Err(format!("a page has 1 to {MOST} items")),
+            1..=MAX_PAGE_SIZE => Ok(Self(limit)),
+            _ => Err(format!("a page has 1 to {MAX_PAGE_SIZE} items")),
         }
     }
 }
 
-impl Limit {
+impl PageLimit {
     /// One more than the page has, which tells whether another follows.
     #[must_use]
     pub fn and_one(self) -> i64 {
@@ -61,9 +61,9 @@ mod tests {
     fn a_page_has_a_next_one_only_where_more_follows() {
         let id = |item: &u128| Uuid::from_u128(*item);
         let mut three = vec![9, 8, 7];
-        assert_eq!(Limit(2).cut(&mut three, id), Some(Uuid::from_u128(8)));
+        assert_eq!(PageLimit(2).cut(&mut three, id), Some(Uuid::from_u128(8)));
         assert_eq!(three, [9, 8]);
-        assert_eq!(Limit(2).cut(&mut three, id), None);
-        assert!(Limit::try_from(0).is_err() && Limit::try_from(501).is_err());
+        assert_eq!(PageLimit(2).cut(&mut three, id), None);
+        assert!(PageLimit::try_from(0).is_err() && PageLimit::try_from(501).is_err());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::jwt::Minter;
+use common::jwt::TokenIssuer;
 use recloser::{AsyncRecloser, Recloser};
 use reqwest::StatusCode;
 use serde::Serialize;
@@ -13,17 +13,17 @@ use crate::request;
 
 /// Another service of the house.
 #[derive(Clone, Debug)]
-pub struct Peer {
+pub struct ServiceClient {
     http: reqwest::Client,
     base: Url,
-    minter: std::sync::Arc<Minter>,
+    minter: std::sync::Arc<TokenIssuer>,
     patience: Duration,
     breaker: AsyncRecloser,
 }
 
 /// Why a call to a peer brought nothing.
 #[derive(Debug, thiserror::Error)]
-pub enum PeerError {
+pub enum ServiceClientError {
     /// It did not answer, or the breaker is open because it did not answer before.
     #[error("the service is away: {0}")]
     Away(String),
@@ -40,7 +40,7 @@ pub enum PeerError {
     Unreadable(String),
 }
 
-impl PeerError {
+impl ServiceClientError {
     /// Whether the same call may succeed later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
@@ -54,10 +54,10 @@ impl PeerError {
     }
 }
 
-impl Peer {
+impl ServiceClient {
     /// The service at `base`, called with tokens from `minter`, given up after `patience`.
     #[must_use]
-    pub fn new(http: reqwest::Client, base: Url, minter: Minter, patience: Duration) -> Self {
+    pub fn new(http: reqwest::Client, base: Url, minter: TokenIssuer, patience: Duration) -> Self {
         let breaker = Recloser::custom()
             .error_rate(0.5)
             .closed_len(10)
@@ -79,14 +79,16 @@ impl Peer {
         path: &str,
         body: &B,
         idempotency_key: Option<&str>,
-    ) -> Result<T, PeerError> {
+    ) -> Result<T, ServiceClientError> {
         let call = self.send(path, body, idempotency_key);
         self.breaker
             .call_with(is_failure, call)
             .await
             .map_err(|error| match error {
                 recloser::Error::Inner(error) => error,
-                recloser::Error::Rejected => PeerError::Away("not asked for a while".into()),
+                recloser::Error::Rejected => {
+                    ServiceClientError::Away("not asked for a while".into())
+                }
             })
     }
 
@@ -95,11 +97,11 @@ impl Peer {
         path: &str,
         body: &B,
         idempotency_key: Option<&str>,
-    ) -> Result<T, PeerError> {
+    ) -> Result<T, ServiceClientError> {
         let url = self
             .base
             .join(path)
-            .map_err(|e| PeerError::Away(e.to_string()))?;
+            .map_err(|e| ServiceClientError::Away(e.to_string()))?;
         let mut call = self.http.post(url).timeout(self.patience).json(body);
         if let Some(token) = self.minter.token() {
             call = call.bearer_auth(token);
@@ -117,23 +119,23 @@ impl Peer {
         let status = response.status();
         if !status.is_success() {
             let code = problem_code(response).await;
-            return Err(PeerError::Refused { status, code });
+            return Err(ServiceClientError::Refused { status, code });
         }
         let unreadable =
-            |error: reqwest::Error| PeerError::Unreadable(error.without_url().to_string());
+            |error: reqwest::Error| ServiceClientError::Unreadable(error.without_url().to_string());
         response.json().await.map_err(unreadable)
     }
 }
 
 /// What the breaker counts: silence and 5xx, not a refusal that is our own fault.
-fn is_failure(error: &PeerError) -> bool {
+fn is_failure(error: &ServiceClientError) -> bool {
     match error {
-        PeerError::Away(_) | PeerError::Unreadable(_) => true,
-        PeerError::Refused { status, .. } => status.is_server_error(),
+        ServiceClientError::Away(_) | ServiceClientError::Unreadable(_) => true,
+        ServiceClientError::Refused { status, .. } => status.is_server_error(),
     }
 }
 
-fn away(error: &reqwest::Error) -> PeerError {
+fn away(error: &reqwest::Error) -> ServiceClientError {
     let what = if error.is_timeout() {
         "no answer in time"
     } else if error.is_connect() {
@@ -141,7 +143,7 @@ fn away(error: &reqwest::Error) -> PeerError {
     } else {
         "the connection broke"
     };
-    PeerError::Away(what.into())
+    ServiceClientError::Away(what.into())
 }
 
 async fn problem_code(response: reqwest::Response) -> String {

@@ -5,30 +5,30 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Places of a kind, such as those of exports that are under way.
 #[derive(Debug)]
-pub struct Places {
+pub struct RequestSlots {
     max: usize,
-    held: Mutex<Held>,
+    held: Mutex<SlotCounts>,
 }
 
 #[derive(Debug, Default)]
-struct Held {
+struct SlotCounts {
     total: usize,
     by_subject: HashMap<String, usize>,
 }
 
 /// A place, which is free again when this is dropped.
 #[derive(Debug)]
-pub struct Place {
-    places: Arc<Places>,
+pub struct RequestSlot {
+    places: Arc<RequestSlots>,
     subject: String,
 }
 
 /// No place is free, at least not for this subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("every place is taken")]
-pub struct NoPlace;
+pub struct NoFreeSlot;
 
-impl Places {
+impl RequestSlots {
     /// So many places.
     #[must_use]
     pub fn new(max: usize) -> Arc<Self> {
@@ -37,22 +37,22 @@ impl Places {
     }
 
     /// A place for a token's subject, so that who holds one token cannot shut out the others.
-    pub fn take(self: &Arc<Self>, subject: &str) -> Result<Place, NoPlace> {
+    pub fn take(self: &Arc<Self>, subject: &str) -> Result<RequestSlot, NoFreeSlot> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let own = held.by_subject.get(subject).copied().unwrap_or_default();
         if held.total >= self.max || own >= self.max.div_ceil(2) {
-            return Err(NoPlace);
+            return Err(NoFreeSlot);
         }
         held.total += 1;
         held.by_subject.insert(subject.to_owned(), own + 1);
-        Ok(Place {
+        Ok(RequestSlot {
             places: self.clone(),
             subject: subject.to_owned(),
         })
     }
 }
 
-impl Drop for Place {
+impl Drop for RequestSlot {
     fn drop(&mut self) {
         let held = &self.places.held;
         let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
@@ -72,13 +72,13 @@ mod tests {
 
     #[test]
     fn nobody_gets_more_than_half() {
-        let places = Places::new(4);
+        let places = RequestSlots::new(4);
         let first = places.take("a").unwrap();
         let _second = places.take("a").unwrap();
-        assert_eq!(places.take("a").unwrap_err(), NoPlace);
+        assert_eq!(places.take("a").unwrap_err(), NoFreeSlot);
         let _third = places.take("b").unwrap();
         let fourth = places.take("b").unwrap();
-        assert_eq!(places.take("c").unwrap_err(), NoPlace);
+        assert_eq!(places.take("c").unwrap_err(), NoFreeSlot);
         drop(fourth);
         let _other = places.take("c").unwrap();
         drop(first);

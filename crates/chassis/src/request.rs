@@ -27,18 +27,18 @@ pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Requests that are handled at a time, including those whose client has gone.
 const MAX_REQUESTS_IN_FLIGHT: u32 = 4_096;
 /// A request that takes longer is answered with 503; its handler still runs to its end.
-const LIMIT: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a handler goes on after its client has gone or was answered with 503. Longer than the
 /// database's `statement_timeout`.
 const ABANDON_AFTER: Duration = Duration::from_secs(35);
 /// A request that takes longer is told of even when it goes well.
-const SLOW: Duration = Duration::from_secs(1);
+const SLOW_REQUEST: Duration = Duration::from_secs(1);
 /// Longer ids are replaced.
-const LONGEST_ID: usize = 64;
+const MAX_REQUEST_ID_BYTES: usize = 64;
 
 /// What outgoing calls carry on from the request that caused them.
 #[derive(Clone, Debug)]
-pub struct Context {
+pub struct RequestContext {
     /// The request's id.
     pub id: HeaderValue,
     /// The caller's trace context, where it sent one.
@@ -50,7 +50,7 @@ pub struct Context {
 }
 
 tokio::task_local! {
-    static CURRENT: Context;
+    static CURRENT: RequestContext;
 }
 
 /// The present request's id.
@@ -61,7 +61,7 @@ pub fn current_id() -> Option<String> {
 
 /// The present request's context, inside a request.
 #[must_use]
-pub fn current() -> Option<Context> {
+pub fn current() -> Option<RequestContext> {
     CURRENT.try_with(Clone::clone).ok()
 }
 
@@ -76,11 +76,11 @@ pub fn is_overdue() -> bool {
 }
 
 /// Reads the present request's context, inside a request.
-pub(crate) fn with_current<T>(read: impl FnOnce(&Context) -> T) -> Option<T> {
+pub(crate) fn with_current<T>(read: impl FnOnce(&RequestContext) -> T) -> Option<T> {
     CURRENT.try_with(read).ok()
 }
 
-impl Context {
+impl RequestContext {
     /// The trace's id, where the caller sent a valid trace context (W3C Trace Context, 3.2).
     pub(crate) fn trace_id(&self) -> Option<&str> {
         let id = self
@@ -99,7 +99,7 @@ impl Context {
         Self {
             id: id.try_into().unwrap(),
             traceparent: traceparent.map(|text| text.try_into().unwrap()),
-            deadline: Instant::now() + LIMIT,
+            deadline: Instant::now() + REQUEST_TIMEOUT,
             is_unhurried: Arc::default(),
         }
     }
@@ -113,20 +113,20 @@ pub fn take_time() {
 }
 
 /// Who observes: the service's name, its clock, and the histograms of its requests.
-pub struct Observer {
+pub struct RequestObserver {
     service: &'static str,
     /// Ids are made from its time.
     clock: Clock,
     /// By route, method and status. To find a histogram by its labels costs more than the rest of
     /// observing a request.
-    times: RwLock<HashMap<String, Outcomes>>,
+    times: RwLock<HashMap<String, DurationHistograms>>,
     in_flight: Arc<Semaphore>,
 }
 
 /// The histograms of a route, by method and status.
-type Outcomes = HashMap<(&'static str, StatusCode), Histogram>;
+type DurationHistograms = HashMap<(&'static str, StatusCode), Histogram>;
 
-impl Observer {
+impl RequestObserver {
     /// Observes a service's requests.
     #[must_use]
     pub fn new(service: &'static str, clock: Clock) -> Self {
@@ -165,7 +165,7 @@ impl Observer {
 
 /// The middleware. Never logs a path, query or address: only the route.
 pub async fn observe(
-    State(observer): State<Arc<Observer>>,
+    State(observer): State<Arc<RequestObserver>>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -189,7 +189,7 @@ pub async fn observe(
     // Metrics count what goes well; a line each would drown the rest, and cost a tenth of a visit.
     // The log adds the ids of the request.
     CURRENT.sync_scope(of_log, || {
-        if status.is_success() && took < SLOW {
+        if status.is_success() && took < SLOW_REQUEST {
             tracing::debug!(service = observer.service, %method, route, status = status.as_u16(), ms, "request");
         } else {
             tracing::info!(service = observer.service, %method, route, status = status.as_u16(), ms, "request");
@@ -204,7 +204,7 @@ pub async fn observe(
 /// handler that is dropped between two statements would leave its transaction open in the pool, and
 /// what it remembers different from what it stored.
 async fn handle(
-    context: Context,
+    context: RequestContext,
     next: Next,
     request: Request,
     place: OwnedSemaphorePermit,
@@ -216,12 +216,12 @@ async fn handle(
         drop(place);
         response
     }));
-    let mut running = Running {
+    let mut running = RunningHandler {
         task: Some(task),
         is_read,
         is_unhurried,
     };
-    let done = match tokio::time::timeout(LIMIT, running.done()).await {
+    let done = match tokio::time::timeout(REQUEST_TIMEOUT, running.done()).await {
         Ok(done) => done,
         Err(_) if running.is_unhurried.load(Ordering::Relaxed) => running.done().await,
         Err(_) => return timed_out().into_response(),
@@ -233,13 +233,13 @@ async fn handle(
 /// A handler's task. Nobody waits for it any more when this is dropped before the task is done. A
 /// write is then given [`ABANDON_AFTER`], since nothing that a handler waits for takes longer unless
 /// the other side has vanished without a word.
-struct Running {
+struct RunningHandler {
     task: Option<JoinHandle<Response>>,
     is_read: bool,
     is_unhurried: Arc<AtomicBool>,
 }
 
-impl Running {
+impl RunningHandler {
     async fn done(&mut self) -> Option<Response> {
         let response = self.task.as_mut()?.await.ok();
         self.task = None;
@@ -247,7 +247,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningHandler {
     fn drop(&mut self) {
         let Some(mut task) = self.task.take() else {
             return;
@@ -276,19 +276,19 @@ async fn run(next: Next, request: Request) -> Response {
     answer.unwrap_or_else(|_| panicked().into_response())
 }
 
-fn context(headers: &HeaderMap, clock: &Clock) -> Context {
+fn context(headers: &HeaderMap, clock: &Clock) -> RequestContext {
     let given = headers.get(REQUEST_ID).filter(|id| {
         let bytes = id.as_bytes();
-        (1..=LONGEST_ID).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic)
+        (1..=MAX_REQUEST_ID_BYTES).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic)
     });
     let id = given.cloned().unwrap_or_else(|| {
         HeaderValue::try_from(clock.new_id().to_string()).expect("a UUID is plain ASCII")
     });
     let traceparent = headers.get(TRACEPARENT).cloned();
-    Context {
+    RequestContext {
         id,
         traceparent,
-        deadline: Instant::now() + LIMIT,
+        deadline: Instant::now() + REQUEST_TIMEOUT,
         is_unhurried: Arc::default(),
     }
 }
@@ -304,7 +304,7 @@ fn overloaded() -> Problem {
 }
 
 fn timed_out() -> Problem {
-    tracing::error!("no answer after {LIMIT:?}; the request is answered with 503");
+    tracing::error!("no answer after {REQUEST_TIMEOUT:?}; the request is answered with 503");
     Problem::busy("this took too long; try again")
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Parser;
 use clap::error::{ContextKind, ContextValue};
 use common::clock::Clock;
-use common::jwt::{KeyError, Keyring, Verifier};
+use common::jwt::{KeyError, Keyring, TokenVerifier};
 use secrecy::SecretString;
 use url::Url;
 
@@ -50,8 +50,12 @@ impl KeyArgs {
     }
 
     /// A verifier for the service called `audience`.
-    pub fn verifier(&self, audience: &'static str, clock: &Clock) -> Result<Verifier, KeyError> {
-        Ok(Verifier::new(self.ring()?, audience, clock.clone()))
+    pub fn verifier(
+        &self,
+        audience: &'static str,
+        clock: &Clock,
+    ) -> Result<TokenVerifier, KeyError> {
+        Ok(TokenVerifier::new(self.ring()?, audience, clock.clone()))
     }
 }
 

@@ -11,9 +11,9 @@ pub const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// The reader took nothing for too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the reader takes nothing")]
-pub struct Stalled;
+pub struct ReaderStalled;
 
-enum Piece<T> {
+enum StreamItem<T> {
     Next(T),
     End,
 }
@@ -24,7 +24,7 @@ enum Piece<T> {
 pub fn give_up_when_stalled<S>(
     source: S,
     timeout: Duration,
-) -> impl Stream<Item = Result<S::Item, Stalled>> + Send + use<S>
+) -> impl Stream<Item = Result<S::Item, ReaderStalled>> + Send + use<S>
 where
     S: Stream<Item: Send> + Send + 'static,
 {
@@ -33,22 +33,26 @@ where
     futures::stream::unfold(Some(receiver), async |receiver| {
         let mut receiver = receiver?;
         match receiver.recv().await {
-            Some(Piece::Next(piece)) => Some((Ok(piece), Some(receiver))),
-            Some(Piece::End) => None,
-            None => Some((Err(Stalled), None)),
+            Some(StreamItem::Next(piece)) => Some((Ok(piece), Some(receiver))),
+            Some(StreamItem::End) => None,
+            None => Some((Err(ReaderStalled), None)),
         }
     })
 }
 
-async fn hand_on<S: Stream>(source: S, sender: mpsc::Sender<Piece<S::Item>>, timeout: Duration) {
+async fn hand_on<S: Stream>(
+    source: S,
+    sender: mpsc::Sender<StreamItem<S::Item>>,
+    timeout: Duration,
+) {
     let mut source = std::pin::pin!(source);
     loop {
         let piece = tokio::select! {
-            piece = source.next() => piece.map_or(Piece::End, Piece::Next),
+            piece = source.next() => piece.map_or(StreamItem::End, StreamItem::Next),
             // The reader is gone.
             () = sender.closed() => return,
         };
-        let is_end = matches!(piece, Piece::End);
+        let is_end = matches!(piece, StreamItem::End);
         match tokio::time::timeout(timeout, sender.send(piece)).await {
             Ok(Ok(())) if !is_end => {}
             _ => return,
@@ -74,7 +78,7 @@ mod tests {
             tokio::time::sleep(SHORT).await;
         }
         assert_eq!(given.next().await, Some(Ok(1)));
-        assert_eq!(given.next().await, Some(Err(Stalled)));
+        assert_eq!(given.next().await, Some(Err(ReaderStalled)));
         assert_eq!(given.next().await, None);
     }
 

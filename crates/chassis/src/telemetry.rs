@@ -11,7 +11,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 
-use self::output::{Format, Output};
+use self::output::LogFormaLogOutputput;
 use self::repeats::RepeatFilter;
 
 /// Starts logging to standard output, once for the process. Panics are logged as well. A line that
@@ -23,10 +23,10 @@ pub fn init() {
     let lines = fmt::layer().log_internal_errors(false);
     let lines = if is_terminal {
         let lines = lines.compact().with_target(false);
-        lines.with_writer(Output::new(Format::Text)).boxed()
+        lines.with_writer(LogOutput::new(LogFormat::Text)).boxed()
     } else {
         let lines = lines.json().flatten_event(true);
-        lines.with_writer(Output::new(Format::Json)).boxed()
+        lines.with_writer(LogOutput::new(LogFormat::Json)).boxed()
     };
     let repeats = RepeatFilter::default();
     let summaries = repeats.clone();

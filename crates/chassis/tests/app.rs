@@ -6,7 +6,7 @@ use std::future::ready;
 use std::time::Duration;
 
 use chassis::App;
-use chassis::health::Health;
+use chassis::health::HealthChecks;
 use common::clock::Clock;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -15,7 +15,13 @@ use utoipa_axum::router::OpenApiRouter;
 
 fn app() -> App {
     let api = OpenApiRouter::new();
-    App::new("test", "A test.", api, Health::default(), Clock::system())
+    App::new(
+        "test",
+        "A test.",
+        api,
+        HealthChecks::default(),
+        Clock::system(),
+    )
 }
 
 async fn listener() -> (TcpListener, u16) {

@@ -7,7 +7,7 @@ use std::io::Write as _;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, header};
 use bytes::Bytes;
-use chassis::body::{BodyError, MAX_BYTES_IN_FLIGHT, Pieces};
+use chassis::body::{BodyError, BodyReader, MAX_BYTES_IN_FLIGHT};
 use chassis::extract::{json_bytes, untrusted_bytes};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -34,7 +34,7 @@ fn gzip() -> HeaderMap {
 }
 
 async fn read(headers: &HeaderMap, body: impl Into<Body>) -> Result<Bytes, BodyError> {
-    Pieces::new(headers, body.into())?.read_all(LIMIT).await
+    BodyReader::new(headers, body.into())?.read_all(LIMIT).await
 }
 
 /// One test, since all share the process's bound.

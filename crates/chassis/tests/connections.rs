@@ -10,8 +10,8 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::routing::{get, post};
 use bytes::Bytes;
-use chassis::health::Health;
-use chassis::{App, Limits};
+use chassis::health::HealthChecks;
+use chassis::{App, ConnectionLimits};
 use common::clock::Clock;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -26,19 +26,19 @@ const REQUEST: &[u8] = b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n";
 /// Longer than any socket holds on the way.
 const LARGE: usize = 33_554_432;
 
-fn limits() -> Limits {
-    Limits {
+fn limits() -> ConnectionLimits {
+    ConnectionLimits {
         max_connections: 64,
         max_per_peer: 48,
         idle_timeout: Duration::from_mins(10),
-        ..Limits::default()
+        ..ConnectionLimits::default()
     }
 }
 
 /// Nothing is closed for having been idle: only for room.
-fn impatient() -> Limits {
+fn impatient() -> ConnectionLimits {
     let idle_timeout = Duration::from_millis(400);
-    Limits {
+    ConnectionLimits {
         idle_timeout,
         ..limits()
     }
@@ -66,7 +66,7 @@ impl AsRef<[u8]> for Held {
 }
 
 impl Server {
-    async fn start(limits: Limits) -> Self {
+    async fn start(limits: ConnectionLimits) -> Self {
         let held = Arc::new(());
         let large = Arc::downgrade(&held);
         let answered = Arc::new(std::sync::Mutex::new(Some(held)));
@@ -92,7 +92,13 @@ impl Server {
                 "/read",
                 post(async |body: Body| drop(axum::body::to_bytes(body, 1_000).await)),
             );
-        let app = App::new("test", "A test.", api, Health::default(), Clock::system());
+        let app = App::new(
+            "test",
+            "A test.",
+            api,
+            HealthChecks::default(),
+            Clock::system(),
+        );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
@@ -286,7 +292,7 @@ async fn answers_that_are_not_read_give_way_to_new_connections() {
 #[tokio::test]
 async fn unread_answers_are_bounded_together() {
     let max_unread_bytes = LARGE as u64 / 2;
-    let server = Server::start(Limits {
+    let server = Server::start(ConnectionLimits {
         max_unread_bytes,
         ..limits()
     })

@@ -11,11 +11,11 @@ use uuid::{ClockSequence, ContextV7, NoContext, Timestamp, Uuid};
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
     /// `None` means the system's clock.
-    by_hand: Option<Arc<Hand>>,
+    by_hand: Option<Arc<ManualClock>>,
 }
 
 #[derive(Debug)]
-struct Hand {
+struct ManualClock {
     /// Microseconds since the epoch.
     micros: AtomicI64,
     moved: Notify,
@@ -31,7 +31,7 @@ impl Clock {
     /// A clock that stands at `start` until it is moved. Clones share the hand.
     #[must_use]
     pub fn by_hand(start: DateTime<Utc>) -> Self {
-        let hand = Hand {
+        let hand = ManualClock {
             micros: AtomicI64::new(start.timestamp_micros()),
             moved: Notify::new(),
         };

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 
 /// The most addresses that one `POST /geolocate` may ask for.
-pub const MAX_BATCH: usize = 1_000;
+pub const MAX_ADDRESSES_PER_REQUEST: usize = 1_000;
 
 /// Where an address is, as far as it is known.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -89,7 +89,7 @@ pub struct Location {
     /// The day on which the network was last seen to hide its users, `2026-11-17`.
     pub anonymizer_last_seen: Option<String>,
     /// Which databases said so.
-    pub sources: Vec<Source>,
+    pub sources: Vec<LocationSource>,
 }
 
 /// As chrono does it itself, but not letter by letter into the answer.
@@ -104,7 +104,7 @@ fn rfc3339<S: Serializer>(
 
 /// Where a piece of a location came from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Source {
+pub struct LocationSource {
     /// The kind of provider: `mmdb`, `maxmind` (its web service) or `embedded`.
     pub provider: String,
     /// The database's own name, or that of the service.
@@ -116,7 +116,7 @@ pub struct Source {
 /// `POST /geolocate`: many addresses at once.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[schema(example = json!({"ips": ["81.2.69.142", "10.0.0.1"]}))]
-pub struct BatchRequest {
+pub struct GeolocateBatchRequest {
     /// At most [`MAX_BATCH`] addresses.
     #[schema(max_items = 1000)]
     pub ips: Vec<String>,
@@ -124,14 +124,14 @@ pub struct BatchRequest {
 
 /// The answer to a [`BatchRequest`], in the order asked.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct BatchResponse {
+pub struct GeolocateBatchResponse {
     /// One result for each address.
-    pub results: Vec<BatchResult>,
+    pub results: Vec<GeolocateBatchResult>,
 }
 
 /// One address of a batch: a location or an error.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct BatchResult {
+pub struct GeolocateBatchResult {
     /// The address as it was asked for.
     pub ip: String,
     /// Where it is.

@@ -9,6 +9,6 @@ mod verifier;
 
 pub use claims::Claims;
 pub use keyring::{KeyError, Keyring};
-pub use minter::Minter;
-pub use scope::{AUDIENCES, Scope, Scopes, UnknownScope};
-pub use verifier::{TokenError, Verifier};
+pub use minter::TokenIssuer;
+pub use scope::{AUDIENCES, Scope, ScopeSet, UnknownScope};
+pub use verifier::{TokenError, TokenVerifier};

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::geo::ItemError;
 
 /// The most notifications in one list.
-pub const MAX_NOTIFICATIONS: usize = 1_000;
+pub const MAX_NOTIFICATIONS_PER_REQUEST: usize = 1_000;
 
 /// `POST /notify`: something worth telling; alone or in a list of at most [`MAX_NOTIFICATIONS`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -69,7 +69,7 @@ pub struct NotifyResponse {
     /// Why it does not go out, or not yet.
     pub reason: Option<String>,
     /// One for each recipient and channel.
-    pub deliveries: Vec<DeliveryReceipt>,
+    pub deliveries: Vec<DeliverySummary>,
 }
 
 /// 200: what became of a list, in its order.
@@ -89,7 +89,7 @@ pub struct NotifyResult {
     /// Why it does not go out, or not yet.
     pub reason: Option<String>,
     /// One for each recipient and channel.
-    pub deliveries: Vec<DeliveryReceipt>,
+    pub deliveries: Vec<DeliverySummary>,
     /// Why it was not accepted; sending it again brings the same.
     pub error: Option<ItemError>,
 }
@@ -120,7 +120,7 @@ pub enum NotificationStatus {
 
 /// One delivery, as the sender of a notification sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct DeliveryReceipt {
+pub struct DeliverySummary {
     /// The delivery's id.
     pub id: Uuid,
     /// `sms`, `log` …

@@ -9,7 +9,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use chrono::{DateTime, TimeDelta, Utc};
 use common::clock::Clock;
-use common::jwt::{Claims, KeyError, Keyring, Minter, Scope, Scopes, TokenError, Verifier};
+use common::jwt::{
+    Claims, KeyError, Keyring, Scope, ScopeSet, TokenError, TokenIssuer, TokenVerifier,
+};
 use jsonwebtoken::jwk::{Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use secrecy::SecretString;
@@ -27,7 +29,7 @@ fn ring(secrets: &[&str]) -> Arc<Keyring> {
 }
 
 fn claims(scopes: &[Scope]) -> Claims {
-    let scopes: Scopes = scopes.iter().copied().collect();
+    let scopes: ScopeSet = scopes.iter().copied().collect();
     Claims::new("django", scopes, now().timestamp(), 60)
 }
 
@@ -35,10 +37,10 @@ fn claims(scopes: &[Scope]) -> Claims {
 fn a_rotated_secret_still_verifies_and_the_first_one_signs() {
     let clock = Clock::by_hand(now());
     let token = ring(&[OLD]).sign(&claims(&[Scope::GeoRead])).unwrap();
-    let both = Verifier::new(ring(&[NEW, OLD]), "geo", clock.clone());
+    let both = TokenVerifier::new(ring(&[NEW, OLD]), "geo", clock.clone());
     assert!(both.verify(&token).is_ok());
     let signed_now = both.keys().sign(&claims(&[Scope::GeoRead])).unwrap();
-    let only_new = Verifier::new(ring(&[NEW]), "geo", clock);
+    let only_new = TokenVerifier::new(ring(&[NEW]), "geo", clock);
     assert!(only_new.verify(&signed_now).is_ok());
     assert_eq!(only_new.verify(&token), Err(TokenError::Invalid));
 }
@@ -46,7 +48,7 @@ fn a_rotated_secret_still_verifies_and_the_first_one_signs() {
 #[test]
 fn a_token_ends_even_when_it_is_remembered() {
     let clock = Clock::by_hand(now());
-    let verifier = Verifier::new(ring(&[NEW]), "geo", clock.clone());
+    let verifier = TokenVerifier::new(ring(&[NEW]), "geo", clock.clone());
     let token = verifier.keys().sign(&claims(&[Scope::GeoRead])).unwrap();
     assert!(verifier.verify(&token).is_ok());
     clock.advance(TimeDelta::seconds(64));
@@ -57,7 +59,7 @@ fn a_token_ends_even_when_it_is_remembered() {
 
 #[test]
 fn another_audience_a_later_start_and_a_foreign_algorithm_are_told_apart() {
-    let verifier = Verifier::new(ring(&[NEW]), "geo", Clock::by_hand(now()));
+    let verifier = TokenVerifier::new(ring(&[NEW]), "geo", Clock::by_hand(now()));
     let sign = |claims: &Claims| verifier.keys().sign(claims).unwrap();
     let other = sign(&claims(&[Scope::NotifySend]));
     assert_eq!(verifier.verify(&other), Err(TokenError::Audience));
@@ -72,7 +74,7 @@ fn another_audience_a_later_start_and_a_foreign_algorithm_are_told_apart() {
 
 #[test]
 fn alg_none_and_nonsense_are_refused() {
-    let verifier = Verifier::new(ring(&[NEW]), "geo", Clock::by_hand(now()));
+    let verifier = TokenVerifier::new(ring(&[NEW]), "geo", Clock::by_hand(now()));
     let body = BASE64.encode(serde_json::to_vec(&claims(&[Scope::Admin])).unwrap());
     let header = BASE64.encode(br#"{"alg":"none","typ":"JWT"}"#);
     assert_eq!(
@@ -104,7 +106,7 @@ fn an_ed25519_key_set_verifies_what_its_private_key_signed() {
         .unwrap()
     };
     let ring = Arc::new(Keyring::new(&[], None, true).unwrap());
-    let verifier = Verifier::new(ring.clone(), "geo", Clock::by_hand(now()));
+    let verifier = TokenVerifier::new(ring.clone(), "geo", Clock::by_hand(now()));
     assert_eq!(verifier.verify(&token), Err(TokenError::Invalid));
     ring.set_public_keys(&JwkSet {
         keys: vec![jwk("another")],
@@ -138,7 +140,7 @@ fn weak_or_missing_keys_stop_the_start() {
 fn a_minter_keeps_its_token_until_it_is_nearly_over() {
     let clock = Clock::by_hand(now());
     let keys = ring(&[NEW]);
-    let minter = Minter::new(
+    let minter = TokenIssuer::new(
         keys.clone(),
         clock.clone(),
         "visitor-analytics",
@@ -149,14 +151,16 @@ fn a_minter_keeps_its_token_until_it_is_nearly_over() {
     clock.advance(TimeDelta::seconds(245));
     let second = minter.token().unwrap();
     assert_ne!(second, first);
-    let claims = Verifier::new(keys, "geo", clock).verify(&second).unwrap();
+    let claims = TokenVerifier::new(keys, "geo", clock)
+        .verify(&second)
+        .unwrap();
     assert_eq!(claims.sub, "visitor-analytics");
     assert!(claims.scope.allow(Scope::GeoRead) && !claims.scope.allow(Scope::GeoWrite));
 }
 
 #[test]
 fn times_may_have_fractions_and_what_is_critical_is_refused() {
-    let verifier = Verifier::new(ring(&[NEW]), "geo", Clock::by_hand(now()));
+    let verifier = TokenVerifier::new(ring(&[NEW]), "geo", Clock::by_hand(now()));
     let key = EncodingKey::from_secret(NEW.as_bytes());
     let body = |exp: f64| serde_json::json!({"sub": "x", "aud": "geo", "exp": exp, "iat": null});
     let sign = |header: &jsonwebtoken::Header, exp: f64| {

@@ -26,16 +26,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use account::Account;
-use binaries::Binaries;
+use account::OsAccount;
+use binaries::PostgresBinaries;
 pub use error::PostgresError;
 pub use lifeline::end_with_parent;
-use place::{Lock, Place};
-use server::Server;
-use socket::SocketFolder;
+use place::{ClusterLocation, ClusterLock};
+use server::ServerProcess;
+use socket::SocketDir;
 
 /// The cluster's superuser and its one database.
-const NAME: &str = "tetralto";
+const SUPERUSER: &str = "tetralto";
 
 /// What a cluster is started with.
 pub struct ClusterOptions {
@@ -49,28 +49,28 @@ pub struct ClusterOptions {
 /// A running cluster. Dropping it shuts it down.
 pub struct Cluster {
     // Dropped in this order: the server is down before another launcher may take the lock.
-    server: Server,
-    socket: SocketFolder,
-    binaries: Binaries,
+    server: ServerProcess,
+    socket: SocketDir,
+    binaries: PostgresBinaries,
     data_dir: PathBuf,
-    account: Option<Account>,
+    account: Option<OsAccount>,
     durable: bool,
-    lock: Lock,
+    lock: ClusterLock,
 }
 
 impl Cluster {
     /// Starts the cluster of a folder, making it first where there is none. Returns once it
     /// takes connections.
     pub fn start(options: &ClusterOptions) -> Result<Self, PostgresError> {
-        let Place { data_dir, account } = Place::find(&options.data_dir)?;
+        let ClusterLocation { data_dir, account } = ClusterLocation::find(&options.data_dir)?;
         let lock = place::lock(&data_dir, account)?;
-        let binaries = Binaries::find(&data_dir)?;
+        let binaries = PostgresBinaries::find(&data_dir)?;
 
         orphan::stop(&data_dir)?;
         if !data_dir.exists() {
             initialize::initialize(&binaries, &data_dir, account, options.durable)?;
         }
-        let socket = SocketFolder::make(&data_dir, account)?;
+        let socket = SocketDir::make(&data_dir, account)?;
         let durable = options.durable;
         let server = start_server(&binaries, &data_dir, &socket, durable, account)?;
         Ok(Self {
@@ -104,7 +104,7 @@ impl Cluster {
     /// that URL parsers want beside a user name; the parameter is what counts.
     pub fn url(&self) -> String {
         format!(
-            "postgres://{NAME}@localhost/{NAME}?host={}",
+            "postgres://{SUPERUSER}@localhost/{SUPERUSER}?host={}",
             socket::percent_encoded(&self.socket.0)
         )
     }
@@ -153,13 +153,13 @@ impl Cluster {
 }
 
 fn start_server(
-    binaries: &Binaries,
+    binaries: &PostgresBinaries,
     data_dir: &Path,
-    socket: &SocketFolder,
+    socket: &SocketDir,
     durable: bool,
-    account: Option<Account>,
-) -> Result<Server, PostgresError> {
-    server::start(&server::Start {
+    account: Option<OsAccount>,
+) -> Result<ServerProcess, PostgresError> {
+    server::start(&server::ServerOptions {
         program: &binaries.program("postgres"),
         data_dir,
         socket_folder: &socket.0,

@@ -12,10 +12,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::cli::SystemArgs;
 use crate::postgres::{Cluster, ClusterOptions};
-use services::Services;
+use services::ServiceRunner;
 
 /// How often it is looked whether the private PostgreSQL still runs.
-const WATCH: Duration = Duration::from_millis(100);
+const WATCH_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Starts everything, and returns when it was told to stop and has stopped.
 ///
@@ -25,7 +25,7 @@ pub fn run(args: &SystemArgs) -> anyhow::Result<ExitCode> {
     folder::make(&args.data_dir)?;
     let keys = keys::own_or_given(args)?;
     let (mut cluster, url) = database(args)?;
-    let services = Services {
+    let services = ServiceRunner {
         args: args.clone(),
         keys,
         database_url: url,
@@ -36,7 +36,7 @@ pub fn run(args: &SystemArgs) -> anyhow::Result<ExitCode> {
         if let Some(cluster) = &mut cluster {
             watch(cluster);
         }
-        std::thread::sleep(WATCH);
+        std::thread::sleep(WATCH_INTERVAL);
     }
     let code = running.join().unwrap_or(ExitCode::FAILURE);
     if let Some(cluster) = cluster {

@@ -34,7 +34,7 @@ async fn run_in_runtime(
     durable: bool,
 ) -> anyhow::Result<ExitCode> {
     // Listened for from here on, so that a signal during the start does not leave the folder.
-    let mut signals = Signals::listen()?;
+    let mut signals = TerminationSignals::listen()?;
     let folder = tempfile::Builder::new()
         .prefix("tetralto-")
         // Root's cluster belongs to another account, which passes through.
@@ -66,13 +66,13 @@ async fn run_in_runtime(
 }
 
 /// The signals that end a program.
-struct Signals {
+struct TerminationSignals {
     interrupt: unix::Signal,
     terminate: unix::Signal,
     hang_up: unix::Signal,
 }
 
-impl Signals {
+impl TerminationSignals {
     fn listen() -> std::io::Result<Self> {
         Ok(Self {
             interrupt: unix::signal(SignalKind::interrupt())?,

@@ -10,7 +10,7 @@ use common::jwt::{Claims, Keyring, Scope};
 use crate::cli::{SystemArgs, TokenArgs};
 use crate::system::keys;
 
-const DAY: i64 = 86_400;
+const SECONDS_PER_DAY: i64 = 86_400;
 
 /// Prints a token, and nothing else. It is signed with `JWT_SECRETS` or `JWT_PRIVATE_KEY` where
 /// they are set, else with the key that the all-in-one system keeps in its folder.
@@ -30,7 +30,12 @@ pub fn make(
     days: i64,
 ) -> anyhow::Result<String> {
     let now = Clock::system().now().timestamp();
-    let claims = Claims::new(sub, scopes.iter().copied().collect(), now, days * DAY);
+    let claims = Claims::new(
+        sub,
+        scopes.iter().copied().collect(),
+        now,
+        days * SECONDS_PER_DAY,
+    );
     let claims = claims.limited_to(sites);
     keys.sign(&claims)
         .context("no key to sign with: set JWT_SECRETS or JWT_PRIVATE_KEY")

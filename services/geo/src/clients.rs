@@ -8,9 +8,9 @@ mod mmdb;
 mod record;
 pub mod updates;
 
-pub use databases::{Databases, OpenError, Watch};
+pub use databases::{DatabaseWatcher, LocalDatabases, OpenError};
 pub use locator::Locator;
-pub use maxmind::MaxMind;
+pub use maxmind::MaxMindWebService;
 pub use mmdb::DatabaseError;
 
 /// Counts a provider's answer for `/metrics`.

@@ -7,9 +7,9 @@ use chassis::settings::{ServiceArgs, secret};
 use secrecy::SecretString;
 use url::{Host, Url};
 
-use crate::clients::maxmind::Settings;
+use crate::clients::maxmind::WebServiceSettings;
 use crate::clients::updates::Publisher;
-use crate::domain::areas::Point;
+use crate::domain::areas::GeoPoint;
 
 /// Where an address is: the geo service.
 #[derive(Clone, Debug, clap::Parser)]
@@ -36,7 +36,7 @@ pub struct Config {
     /// Where the business is, as `latitude,longitude` in degrees; answers then tell how far away
     /// an address is.
     #[arg(long, env = "BUSINESS_LOCATION", value_parser = point, allow_hyphen_values = true)]
-    pub business_location: Option<Point>,
+    pub business_location: Option<GeoPoint>,
     /// Databases in MaxMind's format (.mmdb): files, or folders that hold them, parted by commas.
     /// The first that knows something wins.
     #[arg(long, env = "GEOIP_DATABASES", value_delimiter = ',')]
@@ -181,8 +181,8 @@ impl Config {
 impl MaxMindArgs {
     /// The account, where there is one.
     #[must_use]
-    pub fn settings(&self) -> Option<Settings> {
-        Some(Settings {
+    pub fn settings(&self) -> Option<WebServiceSettings> {
+        Some(WebServiceSettings {
             account_id: self.maxmind_account_id?,
             api_key: self.maxmind_api_key.clone()?,
             host: self.maxmind_host.clone(),
@@ -192,14 +192,14 @@ impl MaxMindArgs {
 }
 
 /// Reads `51.5074,-0.1278`.
-fn point(text: &str) -> Result<Point, String> {
+fn point(text: &str) -> Result<GeoPoint, String> {
     let degrees = text.split_once(',').and_then(|(latitude, longitude)| {
         let latitude = latitude.trim().parse().ok()?;
         Some((latitude, longitude.trim().parse().ok()?))
     });
     let (latitude, longitude) =
         degrees.ok_or("give latitude and longitude in degrees, as 51.5074,-0.1278")?;
-    Point::new(latitude, longitude).map_err(|error| error.to_string())
+    GeoPoint::new(latitude, longitude).map_err(|error| error.to_string())
 }
 
 /// Reads the name of one of MaxMind's databases, which becomes a part of paths.

@@ -9,8 +9,8 @@ mod enrichment;
 mod freshness;
 mod language;
 
-pub use address::{LocateError, Reserved, parse, spelled};
-pub use allowance::{Allowance, State, Trouble};
+pub use address::{LocateError, SpecialPurpose, parse, spelled};
+pub use allowance::{BudgetState, RequestBudget, UpstreamError};
 pub use enrichment::enrich;
 pub use freshness::is_stale;
 pub use language::{Language, UnknownLanguage};

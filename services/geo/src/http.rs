@@ -9,16 +9,20 @@ mod shape;
 use std::sync::Arc;
 
 use chassis::auth;
-use common::jwt::{Scope, Verifier};
+use common::jwt::{Scope, TokenVerifier};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::clients::Locator;
 
-pub use service_areas::Areas;
+pub use service_areas::ServiceAreas;
 
 /// Every route of the service; without `areas` those about service areas say that they are off.
-pub fn router(locator: Arc<Locator>, areas: Option<Areas>, verifier: &Verifier) -> OpenApiRouter {
+pub fn router(
+    locator: Arc<Locator>,
+    areas: Option<ServiceAreas>,
+    verifier: &TokenVerifier,
+) -> OpenApiRouter {
     let read = OpenApiRouter::new()
         .routes(routes!(geolocate::one, geolocate::many))
         .with_state(locator.clone());

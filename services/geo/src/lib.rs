@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::database::DatabaseCheck;
-use chassis::health::{Finding, Health};
+use chassis::health::{CheckResult, HealthChecks};
 use chassis::metrics::observe_oldest_transaction;
 use chassis::{App, database};
 use common::clock::Clock;
@@ -26,16 +26,16 @@ use futures::future::BoxFuture;
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 
-use crate::clients::updates::Folder;
-use crate::clients::{Databases, Locator, MaxMind};
+use crate::clients::updates::DownloadDir;
+use crate::clients::{LocalDatabases, Locator, MaxMindWebService};
 use crate::config::Config;
-use crate::http::Areas;
+use crate::http::ServiceAreas;
 use crate::store::Store;
-use crate::workers::follower::Follower;
-use crate::workers::updater::{Copies, Updater};
+use crate::workers::follower::AreaCache;
+use crate::workers::updater::{DatabaseBackups, DatabaseUpdater};
 
 /// The service's name, the audience of its tokens, and its schema in the database.
-pub const NAME: &str = "geo";
+pub const SERVICE_NAME: &str = "geo";
 
 /// The schema's history.
 #[must_use]
@@ -45,18 +45,18 @@ pub fn migrator() -> Migrator {
 
 /// Puts the service together. Fails on keys or databases that cannot be used.
 pub fn build(config: &Config, clock: Clock) -> anyhow::Result<App> {
-    let pool = config.database.pool(NAME)?;
+    let pool = config.database.pool(SERVICE_NAME)?;
     assemble(config, pool.as_ref(), clock)
 }
 
 /// The same on a given pool, or without one.
 pub fn assemble(config: &Config, pool: Option<&PgPool>, clock: Clock) -> anyhow::Result<App> {
     let keys = &config.service.keys;
-    let verifier = keys.verifier(NAME, &clock)?;
+    let verifier = keys.verifier(SERVICE_NAME, &clock)?;
     let downloads = config.updates.data_dir();
-    let (databases, watch) = Databases::open(&config.geoip_databases, &downloads)?;
+    let (databases, watch) = LocalDatabases::open(&config.geoip_databases, &downloads)?;
     let account = config.maxmind.settings();
-    let web = account.map(|account| MaxMind::new(account, clock.clone()));
+    let web = account.map(|account| MaxMindWebService::new(account, clock.clone()));
     let web = web.transpose()?;
     let business = config.business_location;
     let locator = Locator::new(databases, web.clone(), business, clock.clone());
@@ -72,7 +72,7 @@ pub fn assemble(config: &Config, pool: Option<&PgPool>, clock: Clock) -> anyhow:
     };
     chassis::metrics::describe(&metrics::METRICS);
     let api = http::router(locator, areas.clone(), &verifier);
-    let app = App::new(NAME, "Where an address is.", api, health, clock);
+    let app = App::new(SERVICE_NAME, "Where an address is.", api, health, clock);
     let app = match pool {
         Some(pool) => app.check_at_startup(database::refuse_transaction_pooler(pool.clone())),
         None => app,
@@ -94,27 +94,27 @@ pub fn assemble(config: &Config, pool: Option<&PgPool>, clock: Clock) -> anyhow:
 
 /// Brings the database's schema to this version, where there is a database.
 pub async fn migrate(config: &Config) -> anyhow::Result<()> {
-    let Some(pool) = config.database.pool(NAME)? else {
+    let Some(pool) = config.database.pool(SERVICE_NAME)? else {
         tracing::info!("DATABASE_URL is not set: there is no schema to migrate");
         return Ok(());
     };
-    database::migrate(&pool, NAME, migrator()).await?;
+    database::migrate(&pool, SERVICE_NAME, migrator()).await?;
     Ok(())
 }
 
-fn areas(store: Store, clock: &Clock) -> Areas {
-    Areas {
-        follower: Arc::new(Follower::new(store.clone())),
+fn areas(store: Store, clock: &Clock) -> ServiceAreas {
+    ServiceAreas {
+        follower: Arc::new(AreaCache::new(store.clone())),
         store,
         clock: clock.clone(),
     }
 }
 
-fn with_database(health: Health, pool: &PgPool) -> Health {
+fn with_database(health: HealthChecks, pool: &PgPool) -> HealthChecks {
     let (of_clock, of_transactions) = (pool.clone(), pool.clone());
     health
-        .pool(NAME, "main", pool)
-        .collect(move || observe_oldest_transaction(NAME, of_transactions.clone()))
+        .pool(SERVICE_NAME, "main", pool)
+        .collect(move || observe_oldest_transaction(SERVICE_NAME, of_transactions.clone()))
         .check("clock", move || {
             // The machine's clock, whatever the service goes by.
             database::clock_skew(of_clock.clone(), Clock::system())
@@ -122,12 +122,12 @@ fn with_database(health: Health, pool: &PgPool) -> Health {
 }
 
 /// Without its database geo still knows where addresses are, and the last service areas.
-fn look_at_areas(pool: Option<&PgPool>) -> impl Fn() -> BoxFuture<'static, Finding> + use<> {
+fn look_at_areas(pool: Option<&PgPool>) -> impl Fn() -> BoxFuture<'static, CheckResult> + use<> {
     let newest = database::newest(&migrator());
-    let check = pool.map(|pool| DatabaseCheck::new(pool, NAME, newest));
+    let check = pool.map(|pool| DatabaseCheck::new(pool, SERVICE_NAME, newest));
     move || match check.clone() {
         Some(check) => Box::pin(check.look()),
-        None => Box::pin(ready(Finding::ok("off: DATABASE_URL is not set"))),
+        None => Box::pin(ready(CheckResult::ok("off: DATABASE_URL is not set"))),
     }
 }
 
@@ -135,22 +135,23 @@ fn updater(
     config: &Config,
     store: Option<&Store>,
     clock: &Clock,
-) -> reqwest::Result<Option<Arc<Updater>>> {
-    let folder = Folder::new(config.updates.data_dir());
+) -> reqwest::Result<Option<Arc<DatabaseUpdater>>> {
+    let folder = DownloadDir::new(config.updates.data_dir());
     let store = store.filter(|_| config.updates.keeps_in_postgres());
-    let copies = store.cloned().map(Copies::new);
+    let copies = store.cloned().map(DatabaseBackups::new);
     let publisher = config.publisher();
-    let updater = publisher.map(|publisher| Updater::new(publisher, folder, copies, clock.clone()));
+    let updater =
+        publisher.map(|publisher| DatabaseUpdater::new(publisher, folder, copies, clock.clone()));
     updater.transpose()
 }
 
 fn health(
     locator: Arc<Locator>,
-    web: Option<Arc<MaxMind>>,
-    updater: Option<Arc<Updater>>,
+    web: Option<Arc<MaxMindWebService>>,
+    updater: Option<Arc<DatabaseUpdater>>,
     clock: Clock,
-) -> Health {
-    let health = Health::default().check("databases", move || {
+) -> HealthChecks {
+    let health = HealthChecks::default().check("databases", move || {
         std::future::ready(locator.finding(clock.now()))
     });
     let health = match updater {

@@ -1,36 +1,36 @@
 //! What the service counts, beside what every service does.
 
-use chassis::metrics::{Description, Kind};
+use chassis::metrics::{MetricDescription, MetricKind};
 
 /// The service's metrics.
-pub(crate) const METRICS: [Description; 6] = [
+pub(crate) const METRICS: [MetricDescription; 6] = [
     (
-        Kind::Counter,
+        MetricKind::Counter,
         "geo_lookups_total",
         "Addresses that were looked up, by provider and outcome.",
     ),
     (
-        Kind::Gauge,
+        MetricKind::Gauge,
         "geo_database_build_timestamp_seconds",
         "When a database was made, in seconds since 1970.",
     ),
     (
-        Kind::Gauge,
+        MetricKind::Gauge,
         "geo_database_age_seconds",
         "How old a database is.",
     ),
     (
-        Kind::Counter,
+        MetricKind::Counter,
         "geo_database_reads_total",
         "Databases that were read again after a change, by outcome.",
     ),
     (
-        Kind::Counter,
+        MetricKind::Counter,
         "geo_updates_total",
         "Times that a publisher was asked for a database, by edition and outcome.",
     ),
     (
-        Kind::Gauge,
+        MetricKind::Gauge,
         "geo_service_areas",
         "Enabled service areas in memory.",
     ),

@@ -5,9 +5,9 @@ mod service_area;
 
 use sqlx::PgPool;
 
-pub use download::{Download, Keeping, LARGEST_PART, Turn};
+pub use download::{DownloadWriter, MAX_PART_BYTES, StoredDownload, UpdaterLock};
 pub use service_area::{
-    Checked, MAX_AREAS, MAX_POSTAL_CODES_IN_ALL, MAX_VERTICES_IN_ALL, ServiceArea, WriteError,
+    MAX_AREAS, MAX_TOTAL_POSTAL_CODES, MAX_TOTAL_VERTICES, ServiceArea, ValidatedArea, WriteError,
 };
 
 /// Why the database did not do what it was asked.

@@ -19,7 +19,7 @@ use chrono::{DateTime, Utc};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
-use crate::domain::attempt::{Answer, Claimed, Doubt};
+use crate::domain::attempt::{ClaimedDelivery, SendResult, UnknownOutcomePolicy};
 
 /// Carries messages of one channel.
 pub trait Provider: Send + Sync {
@@ -27,20 +27,20 @@ pub trait Provider: Send + Sync {
     fn name(&self) -> &'static str;
 
     /// Sends it, once.
-    fn send<'a>(&'a self, delivery: &'a Claimed) -> BoxFuture<'a, Answer>;
+    fn send<'a>(&'a self, delivery: &'a ClaimedDelivery) -> BoxFuture<'a, SendResult>;
 
     /// What follows where nobody knows whether it took a message. Most have nothing to look at.
-    fn doubt(&self) -> Doubt {
-        Doubt::Leave
+    fn doubt(&self) -> UnknownOutcomePolicy {
+        UnknownOutcomePolicy::Leave
     }
 
     /// The ids of messages sent since then that say the same to the same recipient, for those who
     /// can be asked ([`Doubt::LookUp`]). The error is the answer to give where that cannot be told.
     fn look_up<'a>(
         &'a self,
-        delivery: &'a Claimed,
+        delivery: &'a ClaimedDelivery,
         since: DateTime<Utc>,
-    ) -> BoxFuture<'a, Result<Vec<String>, Answer>> {
+    ) -> BoxFuture<'a, Result<Vec<String>, SendResult>> {
         let _ = (delivery, since);
         std::future::ready(Ok(vec![])).boxed()
     }
@@ -56,7 +56,7 @@ fn cut(text: &str, most: usize) -> String {
 }
 
 /// Headline and text as one, for channels that show no headline.
-fn whole(delivery: &Claimed) -> String {
+fn whole(delivery: &ClaimedDelivery) -> String {
     match &delivery.title {
         Some(title) => format!("{title}\n{}", delivery.body),
         None => delivery.body.clone(),

@@ -12,14 +12,14 @@ use clap::{Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 use url::Url;
 
-use crate::clients::twilio::{Sender, Settings as Twilio};
-use crate::clients::vonage::Settings as Vonage;
-use crate::domain::decision::Defaults;
+use crate::clients::twilio::{TwilioSender, TwilioSettings as Twilio};
+use crate::clients::vonage::VonageSettings as Vonage;
+use crate::domain::decision::DefaultRecipient;
 use crate::domain::phone::PhoneNumber;
 
 pub use self::channels::ChannelArgs;
-pub use self::flow::FlowArgs;
-pub use self::limits::LimitArgs;
+pub use self::flow::ChannelLimitArgs;
+pub use self::limits::DailyLimitArgs;
 
 /// Says it: the right message, once, on time.
 #[derive(Clone, Debug, Parser)]
@@ -54,13 +54,13 @@ pub struct Config {
         missing_docs,
         reason = "its text would become the program's description"
     )]
-    pub limits: LimitArgs,
+    pub limits: DailyLimitArgs,
     #[command(flatten)]
     #[expect(
         missing_docs,
         reason = "its text would become the program's description"
     )]
-    pub flow: FlowArgs,
+    pub flow: ChannelLimitArgs,
     /// Notifications are deleted so many days after they were accepted, with what became of them.
     #[arg(long, env = "NOTIFICATION_RETENTION_DAYS", default_value = "90", value_parser = clap::value_parser!(u32).range(2..=36_500))]
     pub notification_retention_days: u32,
@@ -301,19 +301,19 @@ impl SmsArgs {
     }
 
     /// Whom to tell where a request names nobody.
-    pub fn defaults(&self) -> Result<Defaults, ConfigError> {
+    pub fn defaults(&self) -> Result<DefaultRecipient, ConfigError> {
         let number = self.notification_phone_number.as_deref();
         let phone = number.map(str::parse::<PhoneNumber>).transpose();
         let phone = phone.map_err(|_| ConfigError::Phone)?;
-        Ok(Defaults { phone })
+        Ok(DefaultRecipient { phone })
     }
 }
 
-fn sender(text: &str) -> Result<Sender, ConfigError> {
+fn sender(text: &str) -> Result<TwilioSender, ConfigError> {
     if is_sid("MG", text) {
-        return Ok(Sender::Service(text.to_owned()));
+        return Ok(TwilioSender::Service(text.to_owned()));
     }
-    let number = text.parse().map(Sender::Number);
+    let number = text.parse().map(TwilioSender::Number);
     number.map_err(|_| ConfigError::Sender)
 }
 

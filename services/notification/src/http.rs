@@ -22,51 +22,51 @@ use std::sync::Arc;
 use chassis::auth;
 use chrono::{DateTime, Datelike as _, Utc};
 use common::clock::Clock;
-use common::jwt::{Scope, Verifier};
+use common::jwt::{Scope, TokenVerifier};
 use serde::{Deserialize as _, Deserializer};
 use sqlx::PgPool;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use self::engine::Engine;
+use self::engine::RuleEngine;
 use crate::config::CallbackKeys;
-use crate::domain::decision::Defaults;
+use crate::domain::decision::DefaultRecipient;
 use crate::domain::target::Channel;
-use crate::domain::vault::Vault;
-use crate::domain::web_push::Vapid;
-use crate::workers::accepter::Accepter;
-use crate::workers::reader::Shelf;
-use crate::workers::rule_failures::RuleFailures;
-use crate::workers::wake::Wake;
+use crate::domain::vault::SecretBox;
+use crate::domain::web_push::VapidSigner;
+use crate::workers::accepter::Intake;
+use crate::workers::reader::RoutingCache;
+use crate::workers::rule_failures::RuleFailureCounter;
+use crate::workers::wake::QueueSignal;
 
 /// The years that times may be of; sums with windows of months stay far from what types hold.
-const YEARS: RangeInclusive<i32> = 1970..=2200;
+const ALLOWED_YEARS: RangeInclusive<i32> = 1970..=2200;
 
 /// What every handler may use.
 #[derive(Clone)]
-pub struct Shared {
+pub struct AppState {
     /// Where things are kept.
     pub pool: PgPool,
     /// What time it is.
     pub clock: Clock,
     /// Whom to tell where a request names nobody.
-    pub defaults: Arc<Defaults>,
+    pub defaults: Arc<DefaultRecipient>,
     /// Who sends to browsers, where the settings name somebody.
-    pub vapid: Option<Arc<Vapid>>,
+    pub vapid: Option<Arc<VapidSigner>>,
     /// Seals secrets.
-    pub vault: Arc<Vault>,
+    pub vault: Arc<SecretBox>,
     /// What callbacks are checked with.
     pub callbacks: Arc<CallbackKeys>,
     /// Rules and recipients.
-    pub shelf: Shelf,
+    pub shelf: RoutingCache,
     /// Where requests bring what they ask.
-    pub accepter: Accepter,
+    pub accepter: Intake,
     /// Counts rules that fail.
-    pub failures: RuleFailures,
+    pub failures: RuleFailureCounter,
     /// Runs rules where requests do not wait for it.
-    pub engine: Engine,
+    pub engine: RuleEngine,
     /// Wakes the workers that send.
-    pub wake: Wake,
+    pub wake: QueueSignal,
 }
 
 /// For `deserialize_with`: a channel's name.
@@ -82,13 +82,13 @@ fn channel<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>,
 /// For `deserialize_with`: a time of the years that PostgreSQL and people can work with.
 fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
     let moment = Option::<DateTime<Utc>>::deserialize(deserializer)?;
-    let known = moment.is_none_or(|moment| YEARS.contains(&moment.year()));
+    let known = moment.is_none_or(|moment| ALLOWED_YEARS.contains(&moment.year()));
     let unknown = || serde::de::Error::custom("a time is of the years 1970 to 2200");
     known.then_some(moment).ok_or_else(unknown)
 }
 
 /// Every route of the service.
-pub fn router(shared: Shared, verifier: &Verifier) -> OpenApiRouter {
+pub fn router(shared: AppState, verifier: &TokenVerifier) -> OpenApiRouter {
     // These carry signatures instead of tokens.
     let signed = OpenApiRouter::new()
         .routes(routes!(callbacks::by_twilio))

@@ -18,7 +18,7 @@ pub mod workers;
 use std::sync::Arc;
 
 use chassis::database::DatabaseCheck;
-use chassis::health::{Finding, Health};
+use chassis::health::{CheckResult, HealthChecks};
 use chassis::metrics::observe_oldest_transaction;
 use chassis::{App, database};
 use chrono::TimeDelta;
@@ -28,32 +28,32 @@ use sqlx::migrate::Migrator;
 
 use crate::clients::log;
 use crate::config::Config;
-use crate::domain::backoff::Jitter;
+use crate::domain::backoff::JitterFn;
 use crate::domain::target::Channel;
-use crate::http::engine::Engine;
-use crate::providers::Providers;
+use crate::http::engine::RuleEngine;
+use crate::providers::ChannelProviders;
 use crate::store::{accept, queue};
-use crate::workers::accepter::Accepter;
-use crate::workers::digests::Digests;
-use crate::workers::limiter::Limiter;
-use crate::workers::notices::Notices;
-use crate::workers::reader::Shelf;
-use crate::workers::rule_failures::RuleFailures;
+use crate::workers::accepter::Intake;
+use crate::workers::digests::DigestWorker;
+use crate::workers::limiter::DailyLimiter;
+use crate::workers::notices::ServiceNotices;
+use crate::workers::reader::RoutingCache;
+use crate::workers::rule_failures::RuleFailureCounter;
 use crate::workers::scheduler::Scheduler;
-use crate::workers::sender::Sender;
-use crate::workers::wake::Wake;
-use crate::workers::{dispatcher::Dispatcher, teller::Teller, upkeep::Upkeep};
+use crate::workers::sender::ChannelSender;
+use crate::workers::wake::QueueSignal;
+use crate::workers::{dispatcher::Dispatcher, teller::LogDispatcher, upkeep::MaintenanceWorker};
 
 /// The service's name, the audience of its tokens, and its schema in the database.
-pub const NAME: &str = "notification";
+pub const SERVICE_NAME: &str = "notification";
 
 /// The schema's migrations.
 pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations/notification");
 
 /// Deliveries that are overdue by more than this are worth a look.
-const LATE: TimeDelta = TimeDelta::seconds(60);
+const DEGRADED_AFTER: TimeDelta = TimeDelta::seconds(60);
 /// Health and metrics count no more deliveries than this: it takes 20 ms.
-const MANY: i64 = 100_000;
+const MAX_COUNTED_DELIVERIES: i64 = 100_000;
 
 /// The schema's migrations, to be run with [`database::migrate`].
 #[must_use]
@@ -63,7 +63,7 @@ pub fn migrator() -> Migrator {
 
 /// Puts the service together. Fails on keys or settings that cannot be used.
 pub fn build(config: &Config, clock: Clock) -> anyhow::Result<App> {
-    let pool = config.database.pool(NAME)?;
+    let pool = config.database.pool(SERVICE_NAME)?;
     build_on(pool, config, clock, random)
 }
 
@@ -72,31 +72,32 @@ pub fn build_on(
     pool: PgPool,
     config: &Config,
     clock: Clock,
-    jitter: Jitter,
+    jitter: JitterFn,
 ) -> anyhow::Result<App> {
     let keys = &config.service.keys;
-    let verifier = keys.verifier(NAME, &clock)?;
-    let wake = Wake::default();
+    let verifier = keys.verifier(SERVICE_NAME, &clock)?;
+    let wake = QueueSignal::default();
     let vapid = providers::vapid(config)?;
     let vault = providers::vault(config)?;
-    let providers = Providers::new(config, &clock, vapid.as_ref(), &vault)?;
-    let shelf = Shelf::new(pool.clone());
+    let providers = ChannelProviders::new(config, &clock, vapid.as_ref(), &vault)?;
+    let shelf = RoutingCache::new(pool.clone());
     let defaults = Arc::new(config.sms.defaults()?);
-    let notices = Notices {
+    let notices = ServiceNotices {
         pool: pool.clone(),
         clock: clock.clone(),
         shelf: shelf.clone(),
         defaults: defaults.clone(),
         wake: wake.clone(),
     };
-    let limiter = Limiter {
+    let limiter = DailyLimiter {
         limits: config.limits.limits()?,
         pool: pool.clone(),
         clock: clock.clone(),
         notices: notices.clone(),
     };
-    let (failures, switch) = RuleFailures::new(pool.clone(), clock.clone(), shelf.clone(), notices);
-    let digests = Digests {
+    let (failures, switch) =
+        RuleFailureCounter::new(pool.clone(), clock.clone(), shelf.clone(), notices);
+    let digests = DigestWorker {
         pool: pool.clone(),
         clock: clock.clone(),
         shelf: shelf.clone(),
@@ -111,8 +112,8 @@ pub fn build_on(
         shelf: shelf.clone(),
     };
     let (accept_lane, lane) = (accept::lane(&pool), queue::lane(&pool));
-    let (accepter, writer) = Accepter::new(accept_lane.clone(), clock.clone());
-    let state = http::Shared {
+    let (accepter, writer) = Intake::new(accept_lane.clone(), clock.clone());
+    let state = http::AppState {
         pool: pool.clone(),
         clock: clock.clone(),
         defaults,
@@ -122,7 +123,7 @@ pub fn build_on(
         shelf: shelf.clone(),
         accepter,
         failures,
-        engine: Engine::default(),
+        engine: RuleEngine::default(),
         wake: wake.clone(),
     };
     let api = http::router(state, &verifier);
@@ -130,14 +131,14 @@ pub fn build_on(
     let health = with_pools(health, [&pool, &accept_lane, &lane]);
     chassis::metrics::describe(&metrics::METRICS);
     let about = "Says it: the right message, once, on time.";
-    let mut app = App::new(NAME, about, api, health, clock.clone())
+    let mut app = App::new(SERVICE_NAME, about, api, health, clock.clone())
         .check_at_startup(database::refuse_transaction_pooler(pool.clone()));
     let flows = config.flow.flows()?;
     for (channel, providers) in providers.0 {
         let (pool, clock, wake) = (lane.clone(), clock.clone(), wake.clone());
         let name = channel.as_str();
         app = if providers.is_empty() {
-            let teller = Teller {
+            let teller = LogDispatcher {
                 channel,
                 pool,
                 clock,
@@ -148,7 +149,7 @@ pub fn build_on(
             let own = flows.iter().find(|(own, _)| *own == channel);
             let dispatcher = Dispatcher {
                 channel,
-                sender: Arc::new(Sender {
+                sender: Arc::new(ChannelSender {
                     providers,
                     pool: pool.clone(),
                     clock: clock.clone(),
@@ -169,7 +170,7 @@ pub fn build_on(
         .worker("broken rules", |stop| switch.run(stop))
         .worker("digests", |stop| digests.run(stop));
     let kept = config.notification_retention_days;
-    let upkeep = Upkeep {
+    let upkeep = MaintenanceWorker {
         pool,
         lane,
         clock,
@@ -181,11 +182,11 @@ pub fn build_on(
 }
 
 /// Who sends text messages.
-fn sms_names(providers: &Providers) -> String {
+fn sms_names(providers: &ChannelProviders) -> String {
     let sms = providers.of(Channel::Sms);
     let names: Vec<_> = sms.iter().map(|asked| asked.provider.name()).collect();
     if names.is_empty() {
-        log::NAME.to_owned()
+        log::PROVIDER_NAME.to_owned()
     } else {
         names.join(", ")
     }
@@ -193,18 +194,18 @@ fn sms_names(providers: &Providers) -> String {
 
 /// Brings the database's schema to the newest version.
 pub async fn migrate(config: &Config) -> anyhow::Result<()> {
-    let pool = config.database.pool(NAME)?;
-    database::migrate(&pool, NAME, migrator()).await?;
+    let pool = config.database.pool(SERVICE_NAME)?;
+    database::migrate(&pool, SERVICE_NAME, migrator()).await?;
     Ok(())
 }
 
-fn health(pool: &PgPool, clock: &Clock, shelf: &Shelf, sms: String) -> Health {
+fn health(pool: &PgPool, clock: &Clock, shelf: &RoutingCache, sms: String) -> HealthChecks {
     let newest = database::newest(&MIGRATOR);
-    let database = DatabaseCheck::new(pool, NAME, newest);
+    let database = DatabaseCheck::new(pool, SERVICE_NAME, newest);
     let (of_clock, of_transactions) = (pool.clone(), pool.clone());
     let (pool, clock, shelf) = (pool.clone(), clock.clone(), shelf.clone());
-    Health::default()
-        .collect(move || observe_oldest_transaction(NAME, of_transactions.clone()))
+    HealthChecks::default()
+        .collect(move || observe_oldest_transaction(SERVICE_NAME, of_transactions.clone()))
         .check("clock", move || {
             // The machine's clock, whatever the service goes by.
             database::clock_skew(of_clock.clone(), Clock::system())
@@ -212,15 +213,17 @@ fn health(pool: &PgPool, clock: &Clock, shelf: &Shelf, sms: String) -> Health {
         .check("database", move || database.clone().look())
         .check("delivery", move || delivery(pool.clone(), clock.clone()))
         .check("rules", move || std::future::ready(rules(&shelf)))
-        .check("sms", move || std::future::ready(Finding::ok(sms.clone())))
+        .check("sms", move || {
+            std::future::ready(CheckResult::ok(sms.clone()))
+        })
 }
 
 /// Rules that are not followed, as they failed.
-fn rules(shelf: &Shelf) -> Finding {
+fn rules(shelf: &RoutingCache) -> CheckResult {
     let unfollowed = shelf.unfollowed();
     match &unfollowed[..] {
-        [] => Finding::ok("all active rules are followed"),
-        [first, ..] => Finding::degraded(format!(
+        [] => CheckResult::ok("all active rules are followed"),
+        [first, ..] => CheckResult::degraded(format!(
             "{} not followed; {}: {}",
             unfollowed.len(),
             first.rule,
@@ -230,32 +233,36 @@ fn rules(shelf: &Shelf) -> Finding {
 }
 
 /// Adds the gauges of the pools, of which two are for single kinds of statements.
-fn with_pools(health: Health, [main, accept, queue]: [&PgPool; 3]) -> Health {
+fn with_pools(health: HealthChecks, [main, accept, queue]: [&PgPool; 3]) -> HealthChecks {
     health
-        .pool(NAME, "main", main)
-        .pool(NAME, "accept", accept)
-        .pool(NAME, "queue", queue)
+        .pool(SERVICE_NAME, "main", main)
+        .pool(SERVICE_NAME, "accept", accept)
+        .pool(SERVICE_NAME, "queue", queue)
 }
 
-async fn delivery(pool: PgPool, clock: Clock) -> Finding {
-    match store::delivery::depth(&pool, MANY).await {
+async fn delivery(pool: PgPool, clock: Clock) -> CheckResult {
+    match store::delivery::depth(&pool, MAX_COUNTED_DELIVERIES).await {
         Ok(depth) => {
             let late = depth.late(clock.now());
             let waiting = depth.waiting;
             ::metrics::gauge!("notification_queue_depth").set(waiting as f64);
             ::metrics::gauge!("notification_oldest_due_seconds").set(late.as_seconds_f64());
-            let more = if waiting == MANY { " or more" } else { "" };
+            let more = if waiting == MAX_COUNTED_DELIVERIES {
+                " or more"
+            } else {
+                ""
+            };
             let detail = format!(
                 "{waiting}{more} waiting, the oldest {} s late",
                 late.num_seconds()
             );
-            if late > LATE {
-                Finding::degraded(detail)
+            if late > DEGRADED_AFTER {
+                CheckResult::degraded(detail)
             } else {
-                Finding::ok(detail)
+                CheckResult::ok(detail)
             }
         }
-        Err(_) => Finding::degraded("the queue cannot be read"),
+        Err(_) => CheckResult::degraded("the queue cannot be read"),
     }
 }
 

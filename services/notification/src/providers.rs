@@ -7,59 +7,59 @@ use chassis::http_client;
 use common::clock::Clock;
 use secrecy::ExposeSecret as _;
 
-use crate::NAME;
+use crate::SERVICE_NAME;
 use crate::clients::Provider;
-use crate::clients::discord::Discord;
-use crate::clients::email::Email;
-use crate::clients::fcm::Fcm;
-use crate::clients::guarded::Guarded;
-use crate::clients::ntfy::Ntfy;
-use crate::clients::slack::Slack;
-use crate::clients::telegram::Telegram;
-use crate::clients::twilio::Twilio;
-use crate::clients::vonage::Vonage;
-use crate::clients::web_push::WebPush;
-use crate::clients::webhook::Webhook;
+use crate::clients::discord::DiscordProvider;
+use crate::clients::email::EmailProvider;
+use crate::clients::fcm::FcmProvider;
+use crate::clients::guarded::PublicHttpClient;
+use crate::clients::ntfy::NtfyProvider;
+use crate::clients::slack::SlackProvider;
+use crate::clients::telegram::TelegramProvider;
+use crate::clients::twilio::TwilioProvider;
+use crate::clients::vonage::VonageProvider;
+use crate::clients::web_push::WebPushProvider;
+use crate::clients::webhook::WebhookProvider;
 use crate::config::{Config, SmsProvider};
 use crate::domain::target::Channel;
-use crate::domain::vault::Vault;
-use crate::domain::web_push::Vapid;
-use crate::workers::sender::Asked;
+use crate::domain::vault::SecretBox;
+use crate::domain::web_push::VapidSigner;
+use crate::workers::sender::GuardedProvider;
 
 /// The providers of each channel, in the order they are asked; none where the log is told.
-pub struct Providers(pub Vec<(Channel, Vec<Asked>)>);
+pub struct ChannelProviders(pub Vec<(Channel, Vec<GuardedProvider>)>);
 
 /// Who sends to browsers, where there is a key.
-pub fn vapid(config: &Config) -> anyhow::Result<Option<Arc<Vapid>>> {
+pub fn vapid(config: &Config) -> anyhow::Result<Option<Arc<VapidSigner>>> {
     let Some(key) = &config.channels.vapid_private_key else {
         return Ok(None);
     };
     let public = config.channels.public_url.as_ref().map(ToString::to_string);
     let subject = config.channels.vapid_subject.clone().or(public);
     let subject = subject.context("VAPID_PRIVATE_KEY needs VAPID_SUBJECT or PUBLIC_URL")?;
-    let vapid = Vapid::new(key.expose_secret(), subject);
+    let vapid = VapidSigner::new(key.expose_secret(), subject);
     let vapid = vapid.context("VAPID_PRIVATE_KEY is no key: 32 bytes in base64url")?;
     Ok(Some(Arc::new(vapid)))
 }
 
 /// Who seals secrets.
-pub fn vault(config: &Config) -> anyhow::Result<Arc<Vault>> {
+pub fn vault(config: &Config) -> anyhow::Result<Arc<SecretBox>> {
     let key = config.channels.webhook_secrets_key.as_ref();
-    let vault = key.map(|key| Vault::new(key.expose_secret()));
+    let vault = key.map(|key| SecretBox::new(key.expose_secret()));
     let vault = vault.transpose();
     let vault = vault.context("WEBHOOK_SECRETS_KEY is no key: 32 bytes in base64")?;
     Ok(Arc::new(vault.unwrap_or_default()))
 }
 
-impl Providers {
+impl ChannelProviders {
     /// The providers that the settings name.
     pub fn new(
         config: &Config,
         clock: &Clock,
-        vapid: Option<&Arc<Vapid>>,
-        vault: &Arc<Vault>,
+        vapid: Option<&Arc<VapidSigner>>,
+        vault: &Arc<SecretBox>,
     ) -> anyhow::Result<Self> {
-        let guarded = Guarded::new(config.channels.webhook_private_networks.clone())?;
+        let guarded = PublicHttpClient::new(config.channels.webhook_private_networks.clone())?;
         let each = Channel::ALL.into_iter().map(|channel| {
             let providers: Vec<Arc<dyn Provider>> = match channel {
                 Channel::Log => vec![],
@@ -68,30 +68,33 @@ impl Providers {
                 Channel::Telegram => telegram(config)?,
                 Channel::Fcm => fcm(config, clock)?,
                 Channel::Push => push(&guarded, vapid, clock),
-                Channel::Webhook => vec![Arc::new(Webhook {
+                Channel::Webhook => vec![Arc::new(WebhookProvider {
                     http: guarded.clone(),
                     clock: clock.clone(),
                     vault: vault.clone(),
                 })],
-                Channel::Slack => vec![Arc::new(Slack {
+                Channel::Slack => vec![Arc::new(SlackProvider {
                     http: guarded.clone(),
                 })],
-                Channel::Discord => vec![Arc::new(Discord {
+                Channel::Discord => vec![Arc::new(DiscordProvider {
                     http: guarded.clone(),
                 })],
-                Channel::Ntfy => vec![Arc::new(Ntfy {
-                    http: http_client::build(NAME)?,
+                Channel::Ntfy => vec![Arc::new(NtfyProvider {
+                    http: http_client::build(SERVICE_NAME)?,
                     base: config.channels.ntfy_url.clone(),
                     token: config.channels.ntfy_token.clone(),
                 })],
             };
-            Ok((channel, providers.into_iter().map(Asked::from).collect()))
+            Ok((
+                channel,
+                providers.into_iter().map(GuardedProvider::from).collect(),
+            ))
         });
         each.collect::<anyhow::Result<_>>().map(Self)
     }
 
     /// Those of a channel.
-    pub fn of(&self, channel: Channel) -> &[Asked] {
+    pub fn of(&self, channel: Channel) -> &[GuardedProvider] {
         let own = self.0.iter().find(|(own, _)| *own == channel);
         own.map_or(&[], |(_, providers)| providers)
     }
@@ -105,15 +108,15 @@ fn sms(config: &Config, clock: &Clock) -> anyhow::Result<Vec<Arc<dyn Provider>>>
             SmsProvider::Twilio => {
                 if let Some(mut settings) = config.sms.twilio()? {
                     settings.callback = config.callback("twilio");
-                    let http = http_client::build(NAME)?;
-                    providers.push(Arc::new(Twilio::new(http, settings)));
+                    let http = http_client::build(SERVICE_NAME)?;
+                    providers.push(Arc::new(TwilioProvider::new(http, settings)));
                 }
             }
             SmsProvider::Vonage => {
                 if let Some(mut settings) = config.sms.vonage()? {
                     settings.callback = config.callback("vonage");
-                    let http = http_client::build(NAME)?;
-                    providers.push(Arc::new(Vonage::new(http, settings, clock.clone())));
+                    let http = http_client::build(SERVICE_NAME)?;
+                    providers.push(Arc::new(VonageProvider::new(http, settings, clock.clone())));
                 }
             }
         }
@@ -130,7 +133,7 @@ fn email(config: &Config) -> anyhow::Result<Vec<Arc<dyn Provider>>> {
     let authorities = authorities
         .transpose()
         .context("SMTP_CA_FILE cannot be read")?;
-    let email = Email::new(url.expose_secret(), from, authorities.as_deref())?;
+    let email = EmailProvider::new(url.expose_secret(), from, authorities.as_deref())?;
     Ok(vec![Arc::new(email)])
 }
 
@@ -138,8 +141,8 @@ fn telegram(config: &Config) -> anyhow::Result<Vec<Arc<dyn Provider>>> {
     let Some(token) = config.channels.telegram_bot_token.clone() else {
         return Ok(vec![]);
     };
-    Ok(vec![Arc::new(Telegram {
-        http: http_client::build(NAME)?,
+    Ok(vec![Arc::new(TelegramProvider {
+        http: http_client::build(SERVICE_NAME)?,
         base: config.channels.telegram_base_url.clone(),
         token,
     })])
@@ -153,16 +156,25 @@ fn fcm(config: &Config, clock: &Clock) -> anyhow::Result<Vec<Arc<dyn Provider>>>
     let credentials = serde_json::from_str(credentials.expose_secret())
         .map_err(|_| anyhow::anyhow!("FCM_CREDENTIALS is no service account of Firebase"))?;
     let base = config.channels.fcm_base_url.clone();
-    let fcm = Fcm::new(http_client::build(NAME)?, base, credentials, clock.clone());
+    let fcm = FcmProvider::new(
+        http_client::build(SERVICE_NAME)?,
+        base,
+        credentials,
+        clock.clone(),
+    );
     let fcm = fcm.context("the private key in FCM_CREDENTIALS cannot be used")?;
     Ok(vec![Arc::new(fcm)])
 }
 
-fn push(guarded: &Guarded, vapid: Option<&Arc<Vapid>>, clock: &Clock) -> Vec<Arc<dyn Provider>> {
+fn push(
+    guarded: &PublicHttpClient,
+    vapid: Option<&Arc<VapidSigner>>,
+    clock: &Clock,
+) -> Vec<Arc<dyn Provider>> {
     let Some(vapid) = vapid else {
         return vec![];
     };
-    vec![Arc::new(WebPush {
+    vec![Arc::new(WebPushProvider {
         http: guarded.clone(),
         vapid: vapid.clone(),
         clock: clock.clone(),

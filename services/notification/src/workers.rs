@@ -16,4 +16,4 @@ pub mod wake;
 use std::time::Duration;
 
 /// How long to wait before trying again what could not be done.
-const POLL: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);

@@ -10,7 +10,7 @@ use crate::store::{Store, StoreError};
 
 /// Why something that is well-formed is not recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum AdmissionError {
     /// Another site has a visit or an event with this id.
     #[error("this id is taken")]
     IdTaken,
@@ -27,7 +27,7 @@ pub enum Refusal {
 
 /// Which new sites may come along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NewSites {
+pub enum NewSitePolicy {
     /// As many as the setting allows.
     Limited,
     /// None: the token is limited to sites.
@@ -36,12 +36,12 @@ pub enum NewSites {
 
 /// Decides what is recorded.
 #[derive(Clone, Debug)]
-pub struct Admission {
+pub struct AdmissionControl {
     store: Store,
     max_new_sites_per_day: u32,
 }
 
-impl Admission {
+impl AdmissionControl {
     /// New sites are added up to a number within 24 hours.
     #[must_use]
     pub fn new(store: Store, max_new_sites_per_day: u32) -> Self {
@@ -56,9 +56,9 @@ impl Admission {
     pub async fn refusals<'a>(
         &self,
         visits: impl Iterator<Item = &'a NewVisit> + Clone,
-        new_sites: NewSites,
+        new_sites: NewSitePolicy,
         now: DateTime<Utc>,
-    ) -> Result<Vec<Option<Refusal>>, StoreError> {
+    ) -> Result<Vec<Option<AdmissionError>>, StoreError> {
         let domains = visits.clone().map(|visit| visit.site.as_str());
         let unknown = self.unknown_sites(domains, now, new_sites).await?;
         let suspects = visits.clone().filter(|visit| visit.needs_id_check);
@@ -69,7 +69,7 @@ impl Admission {
         }
         let refusal = |visit: &NewVisit| {
             if taken.contains(&(visit.id, visit.timestamp, visit.site.as_str())) {
-                return Some(Refusal::IdTaken);
+                return Some(AdmissionError::IdTaken);
             }
             unknown.contains(&visit.site).then(|| refusal(new_sites))
         };
@@ -81,7 +81,7 @@ impl Admission {
         &self,
         domains: impl Iterator<Item = &'a str>,
         now: DateTime<Utc>,
-        new_sites: NewSites,
+        new_sites: NewSitePolicy,
     ) -> Result<HashSet<String>, StoreError> {
         let unknown = domains.filter(|domain| !self.store.knows_site(domain));
         let unknown: BTreeSet<&str> = unknown.collect();
@@ -89,11 +89,11 @@ impl Admission {
             return Ok(HashSet::new());
         }
         let most = match new_sites {
-            NewSites::Limited => self.max_new_sites_per_day,
-            NewSites::Refused => 0,
+            NewSitePolicy::Limited => self.max_new_sites_per_day,
+            NewSitePolicy::Refused => 0,
         };
         let unknown = self.store.add_visited_sites(&unknown, most, now).await?;
-        if !unknown.is_empty() && new_sites == NewSites::Limited && most > 0 {
+        if !unknown.is_empty() && new_sites == NewSitePolicy::Limited && most > 0 {
             metrics::counter!("visits_sites_refused_total").increment(unknown.len() as u64);
             self.store.note_site_limit(now).await?;
         }
@@ -103,9 +103,9 @@ impl Admission {
 
 /// Why a site that is unknown is refused.
 #[must_use]
-pub fn refusal(new_sites: NewSites) -> Refusal {
+pub fn refusal(new_sites: NewSitePolicy) -> AdmissionError {
     match new_sites {
-        NewSites::Limited => Refusal::SiteLimit,
-        NewSites::Refused => Refusal::SiteUnknown,
+        NewSitePolicy::Limited => AdmissionError::SiteLimit,
+        NewSitePolicy::Refused => AdmissionError::SiteUnknown,
     }
 }

@@ -10,13 +10,13 @@ use chassis::settings::{ServiceArgs, service_url};
 use chrono::TimeDelta;
 use url::Url;
 
-use crate::clients::dns::Dns;
-use crate::domain::bot::Ranges;
-use crate::domain::policy::{Policy, Retention, StoreIp};
-use crate::domain::session::{NotifyWhen, Telling};
-use crate::domain::source::Parameters;
-use crate::domain::visitor::VisitorIds;
-use crate::verify::Wanted;
+use crate::clients::dns::DnsVerifier;
+use crate::domain::bot::CrawlerRanges;
+use crate::domain::policy::{IpStorage, PrivacyPolicy, RetentionPeriod};
+use crate::domain::session::{NotifyPolicy, NotifyTrigger};
+use crate::domain::source::QueryParameterAllowlist;
+use crate::domain::visitor::VisitorIdLifetime;
+use crate::verify::VerifyArgs;
 
 /// Who visits, from where, and what they do: the visitor-analytics service.
 #[derive(Clone, Debug, clap::Parser)]
@@ -52,7 +52,7 @@ pub struct Config {
     /// When somebody is told of a person's session: at its first visit, or at a second signal that
     /// it is a person's. Once a session at most.
     #[arg(long, env = "NOTIFY_WHEN", value_enum, default_value_t)]
-    pub notify_when: NotifyWhen,
+    pub notify_when: NotifyTrigger,
     /// Files with the addresses from which crawlers come, as their owners publish them:
     /// `Googlebot=googlebot.json,bingbot=bingbot.json`. Who has such a crawler's user agent and
     /// comes from elsewhere is called a pretender.
@@ -61,7 +61,7 @@ pub struct Config {
     /// Whether the DNS is asked about those who call themselves a crawler whose owner publishes
     /// its hosts' names, and whose ranges are not given. No visit waits for that.
     #[arg(long, env = "CRAWLER_DNS", value_enum, default_value_t)]
-    pub crawler_dns: Switch,
+    pub crawler_dns: OnOff,
     /// The name server that is asked, `192.0.2.53:53`, instead of the system's.
     #[arg(long, env = "CRAWLER_DNS_SERVER")]
     pub crawler_dns_server: Option<SocketAddr>,
@@ -83,14 +83,14 @@ pub struct PrivacyArgs {
     /// How long a visitor keeps the same id, where the site gives none: the key that makes it of
     /// an address is deleted afterwards.
     #[arg(long, env = "VISITOR_ID", value_enum, default_value_t)]
-    pub visitor_id: VisitorIds,
+    pub visitor_id: VisitorIdLifetime,
     /// What is kept of a visitor's address with each visit.
     #[arg(long, env = "STORE_IP", value_enum, default_value_t)]
-    pub store_ip: StoreIp,
+    pub store_ip: IpStorage,
     /// Whether a visitor who sends `DNT: 1` or `Sec-GPC: 1` is not followed: each visit counts as
     /// a visitor of its own, without address and user id, and nobody is told of it.
     #[arg(long, env = "RESPECT_DNT", value_enum, default_value_t)]
-    pub respect_dnt: Switch,
+    pub respect_dnt: OnOff,
     /// Visits older than this are removed, a month at a time, and not taken in any more. Without
     /// it they stay for ever.
     #[arg(long, env = "RETENTION_DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
@@ -99,12 +99,12 @@ pub struct PrivacyArgs {
     /// (`page`, `sort`, `lang` …): names with commas between them, `*` for all. The others are
     /// dropped before anything is stored, and so is what looks like an e-mail address.
     #[arg(long, env = "KEEP_PARAMETERS", default_value = "")]
-    pub keep_parameters: Parameters,
+    pub keep_parameters: QueryParameterAllowlist,
 }
 
 /// On or off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Switch {
+pub enum OnOff {
     /// Yes.
     On,
     /// No.
@@ -115,16 +115,16 @@ pub enum Switch {
 impl Config {
     /// Which sessions are told of.
     #[must_use]
-    pub fn telling(&self) -> Telling {
-        Telling {
+    pub fn telling(&self) -> NotifyPolicy {
+        NotifyPolicy {
             max_age: self.notify_max_age,
             when: self.notify_when,
         }
     }
 
     /// Reads the files with crawlers' addresses.
-    pub fn ranges(&self) -> anyhow::Result<Ranges> {
-        let mut ranges = Ranges::default();
+    pub fn ranges(&self) -> anyhow::Result<CrawlerRanges> {
+        let mut ranges = CrawlerRanges::default();
         for (name, path) in &self.crawler_ranges {
             let unusable = || format!("CRAWLER_RANGES: {name}={}", path.display());
             let published = std::fs::read_to_string(path).with_context(unusable)?;
@@ -134,20 +134,20 @@ impl Config {
     }
 
     /// The name servers that are asked about crawlers, if they are.
-    pub fn dns(&self) -> anyhow::Result<Option<Dns>> {
-        let wanted = self.crawler_dns == Switch::On;
-        let dns = wanted.then(|| Dns::new(self.crawler_dns_server));
+    pub fn dns(&self) -> anyhow::Result<Option<DnsVerifier>> {
+        let wanted = self.crawler_dns == OnOff::On;
+        let dns = wanted.then(|| DnsVerifier::new(self.crawler_dns_server));
         dns.transpose().context("CRAWLER_DNS")
     }
 
     /// What is kept of visitors.
     #[must_use]
-    pub fn policy(&self) -> Policy {
-        Policy {
+    pub fn policy(&self) -> PrivacyPolicy {
+        PrivacyPolicy {
             visitor_ids: self.privacy.visitor_id,
             store_ip: self.privacy.store_ip,
-            respect_dnt: self.privacy.respect_dnt == Switch::On,
-            retention: Retention::days(self.privacy.retention_days),
+            respect_dnt: self.privacy.respect_dnt == OnOff::On,
+            retention: RetentionPeriod::days(self.privacy.retention_days),
             parameters: self.privacy.keep_parameters.clone(),
         }
     }
@@ -169,14 +169,14 @@ pub enum Command {
     },
     /// Judge the stored visits again by the rules of this version, correct sessions and the numbers
     /// of days, and tell what changed. May be stopped, and goes on where it was.
-    Reclassify(Reclassify),
+    Reclassify(ReclassifyArgs),
     /// Compute the numbers of days again from their visits, and tell which differ.
-    Verify(Wanted),
+    Verify(VerifyArgs),
 }
 
 /// How visits are judged again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
-pub struct Reclassify {
+pub struct ReclassifyArgs {
     /// Only tell what would change.
     #[arg(long)]
     pub dry_run: bool,
@@ -199,7 +199,7 @@ fn published(text: &str) -> Result<(String, PathBuf), &'static str> {
 }
 
 /// Ten years, in seconds.
-const LONGEST: u64 = 315_576_000;
+const MAX_DURATION_SECONDS: u64 = 315_576_000;
 
 /// A whole number with a unit: `s`, `m`, `h` or `d`.
 fn duration(text: &str) -> Result<TimeDelta, &'static str> {
@@ -216,7 +216,7 @@ fn duration(text: &str) -> Result<TimeDelta, &'static str> {
     let number: u64 = number.parse().map_err(|_| wrong)?;
     let whole = number
         .checked_mul(seconds)
-        .filter(|whole| *whole <= LONGEST);
+        .filter(|whole| *whole <= MAX_DURATION_SECONDS);
     let whole = whole.ok_or("at most ten years")?;
     TimeDelta::from_std(Duration::from_secs(whole)).map_err(|_| wrong)
 }

@@ -1,29 +1,29 @@
 //! What `GET /health` looks at.
 
 use chassis::database::{self, DatabaseCheck};
-use chassis::health::{Finding, Health};
+use chassis::health::{CheckResult, HealthChecks};
 use chassis::metrics::observe_oldest_transaction;
 use chrono::TimeDelta;
 use common::clock::Clock;
 use sqlx::PgPool;
 
-use crate::store::{NewSitesOfDay, Store};
-use crate::{NAME, SCHEMA, migrator};
+use crate::store::{NewSiteCount, Store};
+use crate::{SCHEMA_NAME, SERVICE_NAME, migrator};
 
 /// An outbox that is further behind than this is worth a look.
-const LATE: TimeDelta = TimeDelta::minutes(1);
+const MAX_OUTBOX_LAG: TimeDelta = TimeDelta::minutes(1);
 
 /// The service's checks.
 #[must_use]
-pub fn checks(pool: &PgPool, store: &Store, clock: &Clock, max_new_sites: u32) -> Health {
+pub fn checks(pool: &PgPool, store: &Store, clock: &Clock, max_new_sites: u32) -> HealthChecks {
     let newest = database::newest(&migrator());
-    let database = DatabaseCheck::new(pool, SCHEMA, newest);
+    let database = DatabaseCheck::new(pool, SCHEMA_NAME, newest);
     let (of_clock, of_transactions) = (pool.clone(), pool.clone());
     let (outbox, time, places) = (store.clone(), clock.clone(), store.clone());
     let (sites, sites_clock) = (store.clone(), clock.clone());
-    Health::default()
-        .pool(NAME, "main", pool)
-        .collect(move || observe_oldest_transaction(NAME, of_transactions.clone()))
+    HealthChecks::default()
+        .pool(SERVICE_NAME, "main", pool)
+        .collect(move || observe_oldest_transaction(SERVICE_NAME, of_transactions.clone()))
         .check("clock", move || {
             // The machine's clock, whatever the service goes by.
             database::clock_skew(of_clock.clone(), Clock::system())
@@ -38,9 +38,9 @@ pub fn checks(pool: &PgPool, store: &Store, clock: &Clock, max_new_sites: u32) -
         })
 }
 
-async fn look_at_outbox(store: Store, clock: Clock) -> Finding {
+async fn look_at_outbox(store: Store, clock: Clock) -> CheckResult {
     let Ok(lag) = store.outbox_lag().await else {
-        return Finding::degraded("cannot be read");
+        return CheckResult::degraded("cannot be read");
     };
     metrics::gauge!("visits_outbox_waiting").set(lag.waiting as f64);
     let behind = lag.oldest_due.map(|due| clock.now() - due);
@@ -52,32 +52,32 @@ async fn look_at_outbox(store: Store, clock: Clock) -> Finding {
         behind.num_seconds(),
         lag.given_up
     );
-    if behind > LATE || lag.given_up > 0 {
-        Finding::degraded(detail)
+    if behind > MAX_OUTBOX_LAG || lag.given_up > 0 {
+        CheckResult::degraded(detail)
     } else {
-        Finding::ok(detail)
+        CheckResult::ok(detail)
     }
 }
 
-async fn look_at_new_sites(store: Store, clock: Clock, most: u32) -> Finding {
-    let Ok(NewSitesOfDay { count, has_refused }) = store.new_sites_of_day(clock.now()).await else {
-        return Finding::degraded("cannot be read");
+async fn look_at_new_sites(store: Store, clock: Clock, most: u32) -> CheckResult {
+    let Ok(NewSiteCount { count, has_refused }) = store.new_sites_of_day(clock.now()).await else {
+        return CheckResult::degraded("cannot be read");
     };
     let detail = format!("{count} of {most} new sites came with visits within 24 hours");
     if most > 0 && count >= i64::from(most) {
         let refused = "; MAX_NEW_SITES_PER_DAY refuses further ones";
-        return Finding::degraded(detail + refused);
+        return CheckResult::degraded(detail + refused);
     }
     if has_refused {
-        return Finding::degraded(detail + "; others were refused today");
+        return CheckResult::degraded(detail + "; others were refused today");
     }
-    Finding::ok(detail)
+    CheckResult::ok(detail)
 }
 
-async fn look_at_locations(store: Store) -> Finding {
+async fn look_at_locations(store: Store) -> CheckResult {
     match store.count_owed_locations().await {
-        Ok(0) => Finding::ok("none owed"),
-        Ok(owed) => Finding::degraded(format!("{owed} visits without their place yet")),
-        Err(_) => Finding::degraded("cannot be read"),
+        Ok(0) => CheckResult::ok("none owed"),
+        Ok(owed) => CheckResult::degraded(format!("{owed} visits without their place yet")),
+        Err(_) => CheckResult::degraded("cannot be read"),
     }
 }

@@ -24,52 +24,52 @@ mod visits;
 use std::sync::Arc;
 
 use chassis::auth;
-use chassis::places::Places;
+use chassis::places::RequestSlots;
 use common::clock::Clock;
-use common::jwt::{Scope, Verifier};
+use common::jwt::{Scope, TokenVerifier};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::admission::Admission;
-use crate::domain::policy::Policy;
-use crate::domain::session::Telling;
-use crate::ingest::Ingest;
+use crate::admission::AdmissionControl;
+use crate::domain::policy::PrivacyPolicy;
+use crate::domain::session::NotifyPolicy;
+use crate::ingest::IngestService;
 use crate::store::Store;
-use crate::workers::live::Hub;
-use crate::workers::wishes::Wishes;
+use crate::workers::live::LiveHub;
+use crate::workers::wishes::IgnoreRules;
 
 /// What the handlers work with; axum clones it several times a request.
-pub type State = Arc<Shared>;
+pub type SharedState = Arc<AppState>;
 
 /// The same, once for all requests.
-pub struct Shared {
+pub struct AppState {
     /// Takes visits in.
-    pub ingest: Ingest,
+    pub ingest: IngestService,
     /// Which sites and ids are recorded.
-    pub admission: Admission,
+    pub admission: AdmissionControl,
     /// Where visits are.
     pub store: Store,
     /// What is kept of visitors.
-    pub policy: Policy,
+    pub policy: PrivacyPolicy,
     /// Which sessions are told of.
-    pub telling: Telling,
+    pub telling: NotifyPolicy,
     /// The time.
     pub clock: Clock,
     /// Which visits sites do not want.
-    pub wishes: Wishes,
+    pub wishes: IgnoreRules,
     /// Where visits are heard of as they come.
-    pub hub: Hub,
+    pub hub: LiveHub,
     /// Exports that may be under way.
-    pub exports: Arc<Places>,
+    pub exports: Arc<RequestSlots>,
     /// Imports that may be.
-    pub imports: Arc<Places>,
+    pub imports: Arc<RequestSlots>,
     /// Ends what would not end by itself, when the service stops.
     pub closing: CancellationToken,
 }
 
 /// Every route of the service.
-pub fn router(state: State, verifier: &Verifier) -> OpenApiRouter {
+pub fn router(state: SharedState, verifier: &TokenVerifier) -> OpenApiRouter {
     let write = OpenApiRouter::new()
         .routes(routes!(submit::submit))
         .routes(routes!(events::submit))

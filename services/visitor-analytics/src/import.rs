@@ -3,46 +3,47 @@
 mod batch;
 
 use aws_lc_rs::digest::{Context, SHA256};
-use chassis::body::{BodyError, Pieces};
+use chassis::body::{BodyError, BodyReader};
 use common::clock::Clock;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::admission::{Admission, NewSites, Refusal};
+use crate::admission::{AdmissionControl, AdmissionError, NewSitePolicy};
 use crate::domain::import::{
-    BadLine, Format, Line, Lines, Reader, Restored, Said, id_of, visit_id,
+    DecodedLine, ImportFormat, LineDecoder, LineParseError, LineParser, ParsedLine,
+    ReimportedVisit, id_of, visit_id,
 };
-use crate::domain::policy::Policy;
-use crate::domain::visit::{Invalid, NewVisit, Submitted};
-use crate::ingest::Ingest;
-use crate::store::{Advance, Begun, Import, LineError, Lookup, Store, StoreError};
+use crate::domain::policy::PrivacyPolicy;
+use crate::domain::visit::{NewVisit, SubmittedVisit, ValidationError};
+use crate::ingest::IngestService;
+use crate::store::{Import, ImportProgress, ImportStart, LineError, SiteLookup, Store, StoreError};
 use crate::workers::recorder::RecordError;
-use crate::workers::wishes::Wishes;
+use crate::workers::wishes::IgnoreRules;
 
 /// Visits that are recorded together.
-const BATCH: usize = 500;
+const IMPORT_BATCH_VISITS: usize = 500;
 /// Bytes of lines that are held until they are recorded.
-const BATCH_BYTES: usize = 1_048_576;
+const MAX_BATCH_BYTES: usize = 1_048_576;
 /// Lines that are read before it is kept how far the import is.
-const LINES: i64 = 10_000;
+const CHECKPOINT_LINES: i64 = 10_000;
 /// Rejected lines that are told.
-const TOLD: usize = 20;
+const MAX_REPORTED_ERRORS: usize = 20;
 /// Lines that tell files apart.
-const BEGINNING: usize = 2;
+const FINGERPRINT_LINES: usize = 2;
 /// Somebody who sends nothing for so long is gone.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+const READ_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// What is to be imported.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct ImportRequest {
     /// The import's id; made of the file's beginning without it.
     pub id: Option<Uuid>,
     /// The file's format.
-    pub format: Format,
+    pub format: ImportFormat,
     /// Whose visits these are.
     pub site: Option<String>,
     /// Which new sites it may bring along.
-    pub new_sites: NewSites,
+    pub new_sites: NewSitePolicy,
 }
 
 /// Why an import broke off. What was recorded stays, and the file can be sent again.
@@ -62,7 +63,7 @@ pub enum ImportError {
     Body(BodyError),
     /// Its visits may not be recorded.
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Refused(#[from] AdmissionError),
     /// The service is stopping.
     #[error("the service is stopping")]
     Stopping,
@@ -75,32 +76,36 @@ pub enum ImportError {
 }
 
 /// Takes files in.
-pub struct Importer<'a> {
+pub struct FileImporter<'a> {
     /// Which sites and ids are recorded.
-    pub admission: &'a Admission,
+    pub admission: &'a AdmissionControl,
     /// Records visits.
-    pub ingest: &'a Ingest,
+    pub ingest: &'a IngestService,
     /// Where imports are kept.
     pub store: &'a Store,
     /// What is kept of visitors.
-    pub policy: &'a Policy,
+    pub policy: &'a PrivacyPolicy,
     /// Which visits sites do not want.
-    pub wishes: &'a Wishes,
+    pub wishes: &'a IgnoreRules,
     /// The time.
     pub clock: &'a Clock,
     /// Ends the import between two batches.
     pub closing: &'a CancellationToken,
 }
 
-impl Importer<'_> {
+impl FileImporter<'_> {
     /// Imports a file; lines that were imported before are passed over.
-    pub async fn run(&self, wanted: Wanted, file: Pieces) -> Result<Import, ImportError> {
-        let mut source = Source {
+    pub async fn run(
+        &self,
+        wanted: ImportRequest,
+        file: BodyReader,
+    ) -> Result<Import, ImportError> {
+        let mut source = LineSource {
             file,
-            lines: Some(Lines::default()),
+            lines: Some(LineDecoder::default()),
         };
         let mut head = vec![];
-        while head.len() < BEGINNING
+        while head.len() < FINGERPRINT_LINES
             && let Some(line) = source.next().await?
         {
             head.push(line);
@@ -114,27 +119,27 @@ impl Importer<'_> {
         let what = (wanted.format.name(), site);
         let begun = self.store.begin_import(id, what, runner, self.clock.now());
         let import = match begun.await? {
-            Begun::Ours(import) => *import,
-            Begun::Running => return Err(ImportError::Running),
-            Begun::Differs => return Err(ImportError::Differs),
+            ImportStart::Ours(import) => *import,
+            ImportStart::Running => return Err(ImportError::Running),
+            ImportStart::Differs => return Err(ImportError::Differs),
         };
         let key = (import.number, runner);
-        let mut run = Run {
+        let mut run = ImportRun {
             importer: self,
             key,
             id,
             new_sites: wanted.new_sites,
-            reader: Reader::new(wanted.format, wanted.site.clone()),
-            is_csv: wanted.format == Format::Csv,
+            reader: LineParser::new(wanted.format, wanted.site.clone()),
+            is_csv: wanted.format == ImportFormat::Csv,
             digest: Context::new(&SHA256),
             number: 0,
             visits: vec![],
             restored: vec![],
             bytes: 0,
-            step: Advance {
+            step: ImportProgress {
                 lines: import.lines,
                 errors: import.errors.clone(),
-                ..Advance::default()
+                ..ImportProgress::default()
             },
             before: import,
         };
@@ -153,21 +158,21 @@ impl Importer<'_> {
             .await?;
         done.and(flushed)?;
         match self.store.import(id, None).await? {
-            Lookup::Found(import) => Ok(import),
-            Lookup::Missing | Lookup::OfAnotherSite => Err(ImportError::Running),
+            SiteLookup::Found(import) => Ok(import),
+            SiteLookup::Missing | SiteLookup::OfAnotherSite => Err(ImportError::Running),
         }
     }
 }
 
 /// A file's lines, and whether each is complete.
-struct Source {
-    file: Pieces,
+struct LineSource {
+    file: BodyReader,
     /// `None` after the end.
-    lines: Option<Lines>,
+    lines: Option<LineDecoder>,
 }
 
-impl Source {
-    async fn next(&mut self) -> Result<Option<(Line, bool)>, ImportError> {
+impl LineSource {
+    async fn next(&mut self) -> Result<Option<(DecodedLine, bool)>, ImportError> {
         loop {
             let Some(lines) = &mut self.lines else {
                 return Ok(None);
@@ -175,10 +180,10 @@ impl Source {
             if let Some(line) = lines.take() {
                 return Ok(Some((line, true)));
             }
-            match tokio::time::timeout(PATIENCE, self.file.next()).await {
+            match tokio::time::timeout(READ_TIMEOUT, self.file.next()).await {
                 Ok(Ok(Some(piece))) => lines.add(&piece),
                 Ok(Ok(None)) => {
-                    let last = self.lines.take().and_then(Lines::last);
+                    let last = self.lines.take().and_then(LineDecoder::last);
                     return Ok(last.map(|line| (line, false)));
                 }
                 Ok(Err(BodyError::Incomplete)) | Err(_) => return Err(ImportError::Incomplete),
@@ -188,37 +193,37 @@ impl Source {
     }
 }
 
-fn text(line: &Line) -> &str {
+fn text(line: &DecodedLine) -> &str {
     match line {
-        Line::Text(text) => text,
-        Line::Unreadable => "",
+        DecodedLine::Text(text) => text,
+        DecodedLine::Unreadable => "",
     }
 }
 
 /// An import under way.
-struct Run<'a> {
-    importer: &'a Importer<'a>,
+struct ImportRun<'a> {
+    importer: &'a FileImporter<'a>,
     key: (i32, Uuid),
     id: Uuid,
-    new_sites: NewSites,
+    new_sites: NewSitePolicy,
     before: Import,
-    reader: Reader,
+    reader: LineParser,
     is_csv: bool,
     digest: Context,
     number: i64,
     /// With their lines' numbers.
     visits: Vec<(i64, NewVisit)>,
-    restored: Vec<(i64, Restored)>,
+    restored: Vec<(i64, ReimportedVisit)>,
     /// What the lines of both have together.
     bytes: usize,
-    step: Advance,
+    step: ImportProgress,
 }
 
-impl Run<'_> {
+impl ImportRun<'_> {
     async fn all(
         &mut self,
-        head: Vec<(Line, bool)>,
-        source: &mut Source,
+        head: Vec<(DecodedLine, bool)>,
+        source: &mut LineSource,
     ) -> Result<(), ImportError> {
         for (line, is_whole) in head {
             self.line(&line, is_whole)?;
@@ -226,8 +231,9 @@ impl Run<'_> {
         while let Some((line, is_whole)) = source.next().await? {
             self.line(&line, is_whole)?;
             let waiting = self.visits.len() + self.restored.len();
-            let is_full = waiting >= BATCH || self.bytes >= BATCH_BYTES;
-            let is_far = self.step.lines > self.before.lines && self.step.lines % LINES == 0;
+            let is_full = waiting >= IMPORT_BATCH_VISITS || self.bytes >= MAX_BATCH_BYTES;
+            let is_far =
+                self.step.lines > self.before.lines && self.step.lines % CHECKPOINT_LINES == 0;
             if is_full || is_far {
                 self.flush().await?;
                 if self.importer.closing.is_cancelled() {
@@ -239,7 +245,7 @@ impl Run<'_> {
     }
 
     /// A last line without its end is taken, but may be longer when the file is sent again.
-    fn line(&mut self, line: &Line, is_whole: bool) -> Result<(), ImportError> {
+    fn line(&mut self, line: &DecodedLine, is_whole: bool) -> Result<(), ImportError> {
         self.number += 1;
         if is_whole {
             self.digest.update(text(line).as_bytes());
@@ -268,24 +274,24 @@ impl Run<'_> {
 
     fn reject(&mut self, line: i64, code: &str, detail: String) {
         self.step.counts.rejected += 1;
-        if self.step.errors.len() < TOLD {
+        if self.step.errors.len() < MAX_REPORTED_ERRORS {
             let code = code.to_owned();
             self.step.errors.push(LineError { line, code, detail });
         }
     }
 
-    fn take(&mut self, line: &Line) -> Result<(), (&'static str, String)> {
-        let Line::Text(text) = line else {
+    fn take(&mut self, line: &DecodedLine) -> Result<(), (&'static str, String)> {
+        let DecodedLine::Text(text) = line else {
             return Err(("LINE_UNREADABLE", "too long, or no UTF-8".to_owned()));
         };
         let said = self.reader.read(text);
         self.bytes += text.len();
-        let said = said.map_err(|e: BadLine| ("LINE_INVALID", e.to_string()))?;
-        let invalid = |e: Invalid| (e.code(), format!("{}: {e}", e.field()));
+        let said = said.map_err(|e: LineParseError| ("LINE_INVALID", e.to_string()))?;
+        let invalid = |e: ValidationError| (e.code(), format!("{}: {e}", e.field()));
         let (policy, now) = (self.importer.policy, self.importer.clock.now());
         match said {
-            Said::Skipped => self.step.counts.skipped += 1,
-            Said::Visit(submitted) => {
+            ParsedLine::Skipped => self.step.counts.skipped += 1,
+            ParsedLine::Visit(submitted) => {
                 let submitted = self.named(*submitted, text).map_err(invalid)?;
                 let visit = NewVisit::accept(submitted, policy, now).map_err(invalid)?;
                 if self.importer.wishes.ignore(&visit) {
@@ -294,8 +300,8 @@ impl Run<'_> {
                     self.visits.push((self.number, visit));
                 }
             }
-            Said::Exported(exported) => {
-                let visit = Restored::accept(*exported, policy, now).map_err(invalid)?;
+            ParsedLine::Exported(exported) => {
+                let visit = ReimportedVisit::accept(*exported, policy, now).map_err(invalid)?;
                 if self.importer.wishes.ignore(visit.visit()) {
                     self.step.counts.ignored += 1;
                 } else {
@@ -307,13 +313,19 @@ impl Run<'_> {
     }
 
     /// A visit without an id gets one of its line.
-    fn named(&self, submitted: Submitted, line: &str) -> Result<Submitted, Invalid> {
+    fn named(
+        &self,
+        submitted: SubmittedVisit,
+        line: &str,
+    ) -> Result<SubmittedVisit, ValidationError> {
         if submitted.id.is_some() {
             return Ok(submitted);
         }
-        let moment = submitted.timestamp.ok_or(Invalid::TimestampRequired)?;
+        let moment = submitted
+            .timestamp
+            .ok_or(ValidationError::TimestampRequired)?;
         let id = visit_id(self.id, self.number.cast_unsigned(), line, moment);
-        Ok(Submitted {
+        Ok(SubmittedVisit {
             id: Some(id),
             ..submitted
         })

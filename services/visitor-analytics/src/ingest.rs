@@ -7,54 +7,54 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use common::geo::Location;
 
-use crate::admission::{Admission, NewSites, Refusal};
-use crate::clients::geo::Locator;
-use crate::domain::bot::Verdict;
-use crate::domain::classified::{Classified, Place};
-use crate::domain::classifier::Classifier;
-use crate::domain::import::Restored;
-use crate::domain::session::{NotifyWhen, Telling};
+use crate::admission::{AdmissionControl, AdmissionError, NewSitePolicy};
+use crate::clients::geo::GeoClient;
+use crate::domain::bot::BotVerdict;
+use crate::domain::classified::{EnrichedVisit, LocationStatus};
+use crate::domain::classifier::VisitEnricher;
+use crate::domain::import::ReimportedVisit;
+use crate::domain::session::{NotifyPolicy, NotifyTrigger};
 use crate::domain::visit::NewVisit;
-use crate::domain::visitor::VisitorIds;
-use crate::store::{Outcome, Recorded, Store, StoreError};
-use crate::workers::crawlers::Proofs;
-use crate::workers::recorder::{RecordError, Recorder};
-use crate::workers::watcher::Watch;
+use crate::domain::visitor::VisitorIdLifetime;
+use crate::store::{RecordOutcome, RecordedVisit, Store, StoreError};
+use crate::workers::crawlers::CrawlerVerifier;
+use crate::workers::recorder::{RecordError, VisitRecorder};
+use crate::workers::watcher::SessionMonitor;
 
 /// No visit is fresh enough, whenever it was.
-const NOBODY_IS_TOLD: Telling = Telling {
+const NEVER_NOTIFY: NotifyPolicy = NotifyPolicy {
     max_age: TimeDelta::days(-36_500),
-    when: NotifyWhen::FirstVisit,
+    when: NotifyTrigger::FirstVisit,
 };
 /// A database that does not answer within this time is away.
-const PATIENCE: Duration = Duration::from_secs(20);
+const IMPORT_COMMIT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Takes visits in.
-pub struct Ingest {
-    admission: Admission,
-    classifier: Classifier,
-    locator: Locator,
+pub struct IngestService {
+    admission: AdmissionControl,
+    classifier: VisitEnricher,
+    locator: GeoClient,
     store: Store,
-    recorder: Recorder,
-    visitor_ids: VisitorIds,
-    watch: Watch,
-    proofs: Option<Proofs>,
+    recorder: VisitRecorder,
+    visitor_ids: VisitorIdLifetime,
+    watch: SessionMonitor,
+    proofs: Option<CrawlerVerifier>,
 }
 
 /// What is answered about a visit.
 #[derive(Clone, Debug)]
-pub struct Received {
+pub struct IngestedVisit {
     /// The visit's id.
     pub id: uuid::Uuid,
     /// What became of it.
-    pub recorded: Recorded,
+    pub recorded: RecordedVisit,
     /// The judgement.
-    pub verdict: Verdict,
+    pub verdict: BotVerdict,
     /// Where the visitor is.
     pub location: Option<Arc<Location>>,
 }
 
-impl Ingest {
+impl IngestService {
     /// Puts the way together.
     #[must_use]
     #[expect(
@@ -62,14 +62,14 @@ impl Ingest {
         reason = "each is a part of the way, named by its type"
     )]
     pub fn new(
-        admission: Admission,
-        classifier: Classifier,
+        admission: AdmissionControl,
+        classifier: VisitEnricher,
         store: Store,
-        locator: Locator,
-        recorder: Recorder,
-        visitor_ids: VisitorIds,
-        watch: Watch,
-        proofs: Option<Proofs>,
+        locator: GeoClient,
+        recorder: VisitRecorder,
+        visitor_ids: VisitorIdLifetime,
+        watch: SessionMonitor,
+        proofs: Option<CrawlerVerifier>,
     ) -> Self {
         Self {
             admission,
@@ -87,9 +87,9 @@ impl Ingest {
     pub async fn receive(
         &self,
         visits: Vec<NewVisit>,
-        new_sites: NewSites,
+        new_sites: NewSitePolicy,
         now: DateTime<Utc>,
-    ) -> Result<Vec<Result<Received, Refusal>>, RecordError> {
+    ) -> Result<Vec<Result<IngestedVisit, AdmissionError>>, RecordError> {
         let refusals = self.admission.refusals(visits.iter(), new_sites, now).await;
         let refusals = refusals.map_err(Arc::new)?;
         if refusals.is_empty() {
@@ -109,7 +109,7 @@ impl Ingest {
         &self,
         visits: Vec<NewVisit>,
         now: DateTime<Utc>,
-    ) -> Result<Vec<Result<Received, Refusal>>, RecordError> {
+    ) -> Result<Vec<Result<IngestedVisit, AdmissionError>>, RecordError> {
         let mut classified = self.classify(visits, now).await?;
         let claims: Vec<_> = match &self.proofs {
             Some(proofs) => classified.iter_mut().map(|v| proofs.look(v, now)).collect(),
@@ -128,10 +128,10 @@ impl Ingest {
         }
         let received = summaries.into_iter().zip(recorded);
         let received = received.map(|((id, verdict, location), recorded)| {
-            if recorded.outcome == Outcome::Taken {
-                return Err(Refusal::IdTaken);
+            if recorded.outcome == RecordOutcome::Taken {
+                return Err(AdmissionError::IdTaken);
             }
-            Ok(Received {
+            Ok(IngestedVisit {
                 id,
                 recorded,
                 verdict,
@@ -145,16 +145,16 @@ impl Ingest {
     pub async fn import(
         &self,
         visits: Vec<NewVisit>,
-        restored: Vec<Restored>,
+        restored: Vec<ReimportedVisit>,
         now: DateTime<Utc>,
-    ) -> Result<Vec<Recorded>, RecordError> {
+    ) -> Result<Vec<RecordedVisit>, RecordError> {
         let mut classified = self.classify(visits, now).await?;
         let moments = restored.iter().map(|restored| restored.visit().timestamp);
         self.store.make_room(moments).await.map_err(Arc::new)?;
         let restored = restored.into_iter();
         classified.extend(restored.map(|visit| visit.classified(&self.classifier)));
-        let recording = self.store.record(&classified, now, NOBODY_IS_TOLD);
-        let recorded = tokio::time::timeout(PATIENCE, recording).await;
+        let recording = self.store.record(&classified, now, NEVER_NOTIFY);
+        let recorded = tokio::time::timeout(IMPORT_COMMIT_TIMEOUT, recording).await;
         let recorded = recorded.unwrap_or(Err(StoreError::Silent));
         Ok(recorded.map_err(Arc::new)?)
     }
@@ -163,7 +163,7 @@ impl Ingest {
         &self,
         visits: Vec<NewVisit>,
         now: DateTime<Utc>,
-    ) -> Result<Vec<Classified>, RecordError> {
+    ) -> Result<Vec<EnrichedVisit>, RecordError> {
         let ips: Vec<IpAddr> = visits.iter().map(|visit| visit.ip).collect();
         let moments = visits.iter().map(|visit| visit.timestamp);
         self.store.make_room(moments).await.map_err(Arc::new)?;
@@ -188,10 +188,10 @@ impl Ingest {
     }
 }
 
-fn summary(visit: &Classified) -> (uuid::Uuid, Verdict, Option<Arc<Location>>) {
+fn summary(visit: &EnrichedVisit) -> (uuid::Uuid, BotVerdict, Option<Arc<Location>>) {
     let location = match &visit.place {
-        Place::Known(location) => Some(location.clone()),
-        Place::Unknown | Place::Owed => None,
+        LocationStatus::Known(location) => Some(location.clone()),
+        LocationStatus::Unknown | LocationStatus::Owed => None,
     };
     (visit.visit.id, visit.verdict.clone(), location)
 }

@@ -22,38 +22,38 @@ pub mod workers;
 use std::sync::Arc;
 
 use chassis::App;
-use chassis::peer::Peer;
-use chassis::places::Places;
+use chassis::peer::ServiceClient;
+use chassis::places::RequestSlots;
 use common::clock::Clock;
-use common::jwt::{Keyring, Minter, Scope};
+use common::jwt::{Keyring, Scope, TokenIssuer};
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use tokio_util::sync::CancellationToken;
 
-use crate::admission::Admission;
-use crate::clients::geo::{Locator, PATIENCE};
-use crate::clients::notification::Notifier;
+use crate::admission::AdmissionControl;
+use crate::clients::geo::{GEO_TIMEOUT, GeoClient};
+use crate::clients::notification::NotificationClient;
 use crate::config::Config;
-use crate::domain::classifier::Classifier;
-use crate::ingest::Ingest;
+use crate::domain::classifier::VisitEnricher;
+use crate::ingest::IngestService;
 use crate::store::Store;
 use crate::workers::announcer::Announcer;
-use crate::workers::crawlers::Proofs;
+use crate::workers::crawlers::CrawlerVerifier;
 use crate::workers::eraser::Eraser;
-use crate::workers::folder::Folder;
+use crate::workers::folder::RollupWorker;
 use crate::workers::housekeeping;
-use crate::workers::live::Live;
-use crate::workers::locations::Payer;
-use crate::workers::recorder::Recorder;
-use crate::workers::site_limit::SiteLimitNotice;
-use crate::workers::watcher::Watch;
-use crate::workers::wishes::Wishes;
+use crate::workers::live::LiveTasks;
+use crate::workers::locations::LocationBackfill;
+use crate::workers::recorder::VisitRecorder;
+use crate::workers::site_limit::SiteLimitNotifier;
+use crate::workers::watcher::SessionMonitor;
+use crate::workers::wishes::IgnoreRules;
 
 /// The service's name, and the audience of its tokens.
-pub const NAME: &str = "visitor-analytics";
+pub const SERVICE_NAME: &str = "visitor-analytics";
 
 /// The service's schema.
-pub const SCHEMA: &str = "visitor_analytics";
+pub const SCHEMA_NAME: &str = "visitor_analytics";
 
 /// The schema's history.
 #[must_use]
@@ -62,22 +62,22 @@ pub fn migrator() -> Migrator {
 }
 
 /// How long notification may take to answer.
-const NOTIFICATION_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+const NOTIFICATION_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Exports under way at a time; each takes at most 100 MB.
-const MAX_EXPORTS: usize = 3;
+const MAX_CONCURRENT_EXPORTS: usize = 3;
 /// Imports under way at a time; each holds about 2 MB.
-const MAX_IMPORTS: usize = 8;
+const MAX_CONCURRENT_IMPORTS: usize = 8;
 
 /// Puts the service together. Fails on keys or addresses that cannot be used.
 pub fn build(config: &Config, clock: Clock) -> anyhow::Result<App> {
-    let pool = config.database.pool(NAME)?;
+    let pool = config.database.pool(SERVICE_NAME)?;
     assemble(config, &pool, clock)
 }
 
 /// The same on a given pool.
 pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<App> {
-    let verifier = config.service.keys.verifier(NAME, &clock)?;
+    let verifier = config.service.keys.verifier(SERVICE_NAME, &clock)?;
     let keys = config.service.keys.ring()?;
     anyhow::ensure!(
         keys.can_sign(),
@@ -85,39 +85,40 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
     );
     let http = chassis::http_client::build("tetralto-visitor-analytics")?;
     let minter = |scope| minter(&keys, &clock, scope);
-    let geo = Peer::new(
+    let geo = ServiceClient::new(
         http.clone(),
         config.geo_service_url.clone(),
         minter(Scope::GeoRead),
-        PATIENCE,
+        GEO_TIMEOUT,
     );
-    let notification = Peer::new(
+    let notification = ServiceClient::new(
         http,
         config.notification_service_url.clone(),
         minter(Scope::NotifySend),
-        NOTIFICATION_PATIENCE,
+        NOTIFICATION_TIMEOUT,
     );
     let store = Store::new(pool.clone());
     let policy = config.policy();
     let retention = policy.retention;
-    let (locator, gatherer) = Locator::new(geo);
-    let (teller, hub, live) = Live::new(&store);
+    let (locator, gatherer) = GeoClient::new(geo);
+    let (teller, hub, live) = LiveTasks::new(&store);
     let closing = CancellationToken::new();
-    let wishes = Wishes::default();
+    let wishes = IgnoreRules::default();
     let of_wishes = store.clone();
-    let (recorder, writer) = Recorder::new(store.clone(), clock.clone(), config.telling(), teller);
+    let (recorder, writer) =
+        VisitRecorder::new(store.clone(), clock.clone(), config.telling(), teller);
     let waiting = recorder.clone();
-    let (watch, watcher) = Watch::new(store.clone(), clock.clone());
+    let (watch, watcher) = SessionMonitor::new(store.clone(), clock.clone());
     let proving = config.dns()?;
-    let proving = proving.map(|dns| Proofs::new(dns, store.clone(), clock.clone()));
+    let proving = proving.map(|dns| CrawlerVerifier::new(dns, store.clone(), clock.clone()));
     let (proofs, prover) = proving.unzip();
     let visitor_ids = policy.visitor_ids;
-    let admission = Admission::new(store.clone(), config.max_new_sites_per_day);
-    let state = http::Shared {
+    let admission = AdmissionControl::new(store.clone(), config.max_new_sites_per_day);
+    let state = http::AppState {
         admission: admission.clone(),
-        ingest: Ingest::new(
+        ingest: IngestService::new(
             admission,
-            Classifier::knowing(config.ranges()?),
+            VisitEnricher::knowing(config.ranges()?),
             store.clone(),
             locator.clone(),
             recorder,
@@ -131,13 +132,13 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
         clock: clock.clone(),
         hub,
         wishes: wishes.clone(),
-        exports: Places::new(MAX_EXPORTS),
-        imports: Places::new(MAX_IMPORTS),
+        exports: RequestSlots::new(MAX_CONCURRENT_EXPORTS),
+        imports: RequestSlots::new(MAX_CONCURRENT_IMPORTS),
         closing: closing.clone(),
     };
     let background = store.for_background();
-    let notifier = Notifier::new(notification);
-    let site_limit = SiteLimitNotice {
+    let notifier = NotificationClient::new(notification);
+    let site_limit = SiteLimitNotifier {
         store: store.clone(),
         notifier: notifier.clone(),
         clock: clock.clone(),
@@ -153,11 +154,11 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
         notifier,
         clock: clock.clone(),
     };
-    let folder = Folder {
+    let folder = RollupWorker {
         store: background.clone(),
         clock: clock.clone(),
     };
-    let payer = Payer {
+    let payer = LocationBackfill {
         store: background.clone(),
         locator,
         clock: clock.clone(),
@@ -170,7 +171,7 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
     });
     chassis::metrics::describe(&metrics::METRICS);
     let about = "Who visits, from where, and what they do.";
-    let app = App::new(NAME, about, api, health, clock.clone())
+    let app = App::new(SERVICE_NAME, about, api, health, clock.clone())
         .check_at_startup(chassis::database::refuse_transaction_pooler(pool.clone()))
         .worker("gatherer", |stop| gatherer.run(stop))
         .worker("recorder", |stop| writer.run(stop))
@@ -193,13 +194,13 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
     Ok(app.trusting(&config.service.keys, verifier)?)
 }
 
-fn minter(keys: &Arc<Keyring>, clock: &Clock, scope: Scope) -> Minter {
-    Minter::new(keys.clone(), clock.clone(), NAME, scope)
+fn minter(keys: &Arc<Keyring>, clock: &Clock, scope: Scope) -> TokenIssuer {
+    TokenIssuer::new(keys.clone(), clock.clone(), SERVICE_NAME, scope)
 }
 
 /// Brings the database's schema to this version.
 pub async fn migrate(config: &Config) -> anyhow::Result<()> {
-    let pool = config.database.pool(NAME)?;
-    chassis::database::migrate(&pool, SCHEMA, migrator()).await?;
+    let pool = config.database.pool(SERVICE_NAME)?;
+    chassis::database::migrate(&pool, SCHEMA_NAME, migrator()).await?;
     Ok(())
 }

@@ -6,15 +6,17 @@ use std::fmt;
 use common::clock::Clock;
 use url::Url;
 
-use crate::NAME;
-use crate::config::{Config, Reclassify};
-use crate::domain::bot::{Category, Circumstances, RULESET, Reason, Verdict, judge_again};
-use crate::domain::classifier::Classifier;
-use crate::store::{Cursor, Judged, Progress, Store, StoredVisit};
+use crate::SERVICE_NAME;
+use crate::config::{Config, ReclassifyArgs};
+use crate::domain::bot::{
+    BotCategory, BotRule, BotVerdict, RULESET_VERSION, VisitSignals, judge_again,
+};
+use crate::domain::classifier::VisitEnricher;
+use crate::store::{ReclassifiedVisit, ReclassifyCursor, ReclassifyProgress, Store, StoredVisit};
 
 /// What changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct ReclassifyReport {
     /// Whether it was only looked at.
     pub dry_run: bool,
     /// Whether these rules had judged all visits before.
@@ -34,23 +36,31 @@ pub struct Report {
 }
 
 /// Judges all visits, or those that are left.
-pub async fn run(config: &Config, clock: &Clock, how: Reclassify) -> anyhow::Result<Report> {
-    let store = Store::new(config.database.pool(NAME)?).for_background();
+pub async fn run(
+    config: &Config,
+    clock: &Clock,
+    how: ReclassifyArgs,
+) -> anyhow::Result<ReclassifyReport> {
+    let store = Store::new(config.database.pool(SERVICE_NAME)?).for_background();
     over(&store, clock, how).await
 }
 
 /// The same over a given store.
-pub async fn over(store: &Store, clock: &Clock, how: Reclassify) -> anyhow::Result<Report> {
-    let classifier = Classifier::new();
+pub async fn over(
+    store: &Store,
+    clock: &Clock,
+    how: ReclassifyArgs,
+) -> anyhow::Result<ReclassifyReport> {
+    let classifier = VisitEnricher::new();
     let progress = store
         .reclassified()
         .await?
         .filter(|_| !how.again && !how.dry_run);
-    let mut report = Report {
+    let mut report = ReclassifyReport {
         dry_run: how.dry_run,
         was_finished: progress.is_some_and(|progress| progress.is_finished),
         before: progress.map_or(0, |progress| progress.visits),
-        ..Report::default()
+        ..ReclassifyReport::default()
     };
     if report.was_finished {
         return Ok(report);
@@ -60,7 +70,8 @@ pub async fn over(store: &Store, clock: &Clock, how: Reclassify) -> anyhow::Resu
     loop {
         let visits = store.visits_to_judge(after, how.batch).await?;
         let last = visits.last().map(StoredVisit::cursor);
-        let judged: Vec<Judged> = visits.into_iter().map(|v| again(&classifier, v)).collect();
+        let judged: Vec<ReclassifiedVisit> =
+            visits.into_iter().map(|v| again(&classifier, v)).collect();
         for one in &judged {
             report.add(one);
         }
@@ -68,10 +79,10 @@ pub async fn over(store: &Store, clock: &Clock, how: Reclassify) -> anyhow::Resu
             let outdated = judged
                 .into_iter()
                 .filter(|one| one.differs || one.is_outdated());
-            let outdated: Vec<Judged> = outdated.collect();
+            let outdated: Vec<ReclassifiedVisit> = outdated.collect();
             store.judge_again(&outdated, clock.now()).await?;
             if let Some(through) = last.or(after) {
-                let progress = Progress {
+                let progress = ReclassifyProgress {
                     through,
                     visits: report.before + report.visits,
                     changed: changed_before + report.changed,
@@ -87,38 +98,38 @@ pub async fn over(store: &Store, clock: &Clock, how: Reclassify) -> anyhow::Resu
     }
 }
 
-fn again(classifier: &Classifier, visit: StoredVisit) -> Judged {
+fn again(classifier: &VisitEnricher, visit: StoredVisit) -> ReclassifiedVisit {
     let findings = classifier.findings(&visit.user_agent, None);
     let referrer = visit
         .referrer
         .as_deref()
         .and_then(|text| Url::parse(text).ok());
-    let circumstances = Circumstances {
+    let circumstances = VisitSignals {
         user_agent: &visit.user_agent,
         path: &visit.path,
         referrer: referrer.as_ref(),
         asn: visit.asn.and_then(|asn| u32::try_from(asn).ok()),
-        ..Circumstances::default()
+        ..VisitSignals::default()
     };
-    let before: Vec<Reason> = visit
+    let before: Vec<BotRule> = visit
         .reasons
         .iter()
-        .filter_map(|c| Reason::with_code(c))
+        .filter_map(|c| BotRule::with_code(c))
         .collect();
     // Only geo knew that it was a hosting provider's, where the list does not.
-    let circumstances = Circumstances {
-        is_hosting: before.contains(&Reason::HostingNetwork) && visit.asn.is_none(),
+    let circumstances = VisitSignals {
+        is_hosting: before.contains(&BotRule::HostingNetwork) && visit.asn.is_none(),
         ..circumstances
     };
     let verdict = judge_again(&findings.verdict, &circumstances, &before);
-    Judged {
+    ReclassifiedVisit {
         differs: !is_same(&visit, &verdict),
         verdict,
         visit,
     }
 }
 
-fn is_same(visit: &StoredVisit, verdict: &Verdict) -> bool {
+fn is_same(visit: &StoredVisit, verdict: &BotVerdict) -> bool {
     let mut codes: Vec<&str> = verdict.reasons.iter().map(|reason| reason.code()).collect();
     let mut before: Vec<&str> = visit.reasons.iter().map(String::as_str).collect();
     codes.sort_unstable();
@@ -127,26 +138,26 @@ fn is_same(visit: &StoredVisit, verdict: &Verdict) -> bool {
         && visit.score == i16::from(verdict.score)
         && codes == before
         && visit.bot_name == verdict.name
-        && visit.category.as_deref() == verdict.category.map(Category::as_str)
+        && visit.category.as_deref() == verdict.category.map(BotCategory::as_str)
 }
 
 impl StoredVisit {
-    fn cursor(&self) -> Cursor {
-        Cursor {
+    fn cursor(&self) -> ReclassifyCursor {
+        ReclassifyCursor {
             id: self.id,
             timestamp: self.timestamp,
         }
     }
 }
 
-impl Judged {
+impl ReclassifiedVisit {
     fn is_outdated(&self) -> bool {
-        self.visit.ruleset != RULESET.cast_signed()
+        self.visit.ruleset != RULESET_VERSION.cast_signed()
     }
 }
 
-impl Report {
-    fn add(&mut self, one: &Judged) {
+impl ReclassifyReport {
+    fn add(&mut self, one: &ReclassifiedVisit) {
         self.visits += 1;
         self.changed += i64::from(one.differs);
         let (was, is) = (one.visit.is_bot, one.verdict.is_bot);
@@ -171,12 +182,12 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for ReclassifyReport {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         if self.was_finished {
             return writeln!(
                 f,
-                "ruleset {RULESET} has judged all visits; --again begins anew"
+                "ruleset {RULESET_VERSION} has judged all visits; --again begins anew"
             );
         }
         let would = if self.dry_run { "would be " } else { "" };
@@ -185,7 +196,7 @@ impl fmt::Display for Report {
         }
         writeln!(
             f,
-            "ruleset {RULESET}: {} visits {would}judged, {} {would}changed: {} people are bots, {} bots are people",
+            "ruleset {RULESET_VERSION}: {} visits {would}judged, {} {would}changed: {} people are bots, {} bots are people",
             self.visits, self.changed, self.became_bots, self.became_people
         )?;
         for (code, (more, less)) in &self.reasons {

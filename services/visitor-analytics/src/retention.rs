@@ -5,15 +5,15 @@ use std::fmt::Write as _;
 use chrono::{DateTime, NaiveDate, Utc};
 use common::clock::Clock;
 
-use crate::NAME;
+use crate::SERVICE_NAME;
 use crate::config::Config;
-use crate::domain::policy::Retention;
-use crate::store::{Expired, Partition, Rows, Store};
+use crate::domain::policy::RetentionPeriod;
+use crate::store::{ExpiredData, PartitionInfo, RowCount, Store};
 
 /// What is to be printed: a table of the partitions and, unless this is a `dry_run`, what was
 /// removed.
 pub async fn run(config: &Config, clock: &Clock, dry_run: bool) -> anyhow::Result<String> {
-    let store = Store::new(config.database.pool(NAME)?).for_background();
+    let store = Store::new(config.database.pool(SERVICE_NAME)?).for_background();
     let retention = config.policy().retention;
     report(&store, retention, clock.now(), dry_run).await
 }
@@ -21,7 +21,7 @@ pub async fn run(config: &Config, clock: &Clock, dry_run: bool) -> anyhow::Resul
 /// The same over a given store, at `now`.
 pub async fn report(
     store: &Store,
-    retention: Retention,
+    retention: RetentionPeriod,
     now: DateTime<Utc>,
     dry_run: bool,
 ) -> anyhow::Result<String> {
@@ -51,7 +51,7 @@ pub async fn report(
     Ok(text)
 }
 
-fn done(expired: &Expired) -> String {
+fn done(expired: &ExpiredData) -> String {
     let mut text = String::new();
     let lines = [
         ("Removed", &expired.partitions),
@@ -69,12 +69,12 @@ fn done(expired: &Expired) -> String {
     text
 }
 
-fn table(partitions: &[Partition], retention: Retention, now: DateTime<Utc>) -> String {
+fn table(partitions: &[PartitionInfo], retention: RetentionPeriod, now: DateTime<Utc>) -> String {
     let head = ["partition", "rows (~ estimated)", "bytes", "goes"].map(str::to_owned);
-    let line = |partition: &Partition| {
+    let line = |partition: &PartitionInfo| {
         let rows = match partition.rows {
-            Rows::Exactly(rows) => rows.to_string(),
-            Rows::About(rows) => format!("~{rows}"),
+            RowCount::Exactly(rows) => rows.to_string(),
+            RowCount::About(rows) => format!("~{rows}"),
         };
         let bytes = partition.bytes.to_string();
         [
@@ -98,7 +98,7 @@ fn table(partitions: &[Partition], retention: Retention, now: DateTime<Utc>) -> 
 }
 
 /// When a partition goes.
-fn goes(partition: &Partition, retention: Retention, now: DateTime<Utc>) -> String {
+fn goes(partition: &PartitionInfo, retention: RetentionPeriod, now: DateTime<Utc>) -> String {
     let is_reached = |end: NaiveDate| retention.border(now).is_some_and(|border| end <= border);
     match retention.reached(partition.end) {
         None => "never".into(),

@@ -36,31 +36,33 @@ use std::sync::Arc;
 use sqlx::PgPool;
 use tokio::sync::{Mutex, Notify};
 
-use crate::domain::classified::{Classified, Place};
+use crate::domain::classified::{EnrichedVisit, LocationStatus};
 
 pub use erasure::{Erased, ErasureCall, Person};
-pub use event::{Event, EventQuery, OfType};
-pub use explain::{Announced, Copies, Facts, SessionFacts};
+pub use event::{Event, EventQuery, EventTypeCounts};
+pub use explain::{DuplicateCount, OutboxEntry, SessionSummary, VisitExplanation};
 pub use goal::Goal;
-pub use import::{Advance, Begun, Counts, Import, LineError};
-pub use live::{Ear, Heard, LATE};
+pub use import::{Import, ImportCounts, ImportProgress, ImportStart, LineError};
+pub use live::{MAX_LIVE_AGE, VisitListener, VisitNotice};
 pub use outbox::{Announcement, Lag, Told};
-pub use owed_location::Owed;
+pub use owed_location::PendingLocation;
 pub use personal_data::{Announced as AnnouncedSession, SessionOfVisitor};
-pub use reclassify::{Cursor, Judged, Progress, StoredVisit};
-pub use record::{Outcome, Recorded};
+pub use reclassify::{ReclassifiedVisit, ReclassifyCursor, ReclassifyProgress, StoredVisit};
+pub use record::{RecordOutcome, RecordedVisit};
 pub use report::{
-    Answered, AroundPage, Asked, Breakdown, Counted, Neighbours, Order, REALTIME_MINUTES, Realtime,
-    SiteOfReport, Step, Value, WayTaken,
+    AdjacentPageCounts, AdjacentPagesReport, AsOf, BoundedResult, BreakdownOrder, BreakdownQuery,
+    BreakdownRow, FunnelStep, REALTIME_MINUTES, RealtimeReport, ReportQuery, ReportSite,
+    SessionPath,
 };
-pub use retention::{Expired, OldSite, Partition, Rows};
+pub use retention::{ExpiredData, ExpiringSite, PartitionInfo, RowCount};
 pub use rollup::{
-    DayOfSite, Difference, DueDay, Folded, Row, Verdict, visitor_key as visitor_hash,
+    ClaimedDay, DayRollup, MetricMismatch, RollupRow, VerifiableDay, VerifyOutcome,
+    visitor_key as visitor_hash,
 };
-pub use segment::{Kept, Segment};
-pub use session::{SessionFound, Stop};
-pub use site::{Changed, NewSitesOfDay, Site};
-pub use visit::{BotFilter, ExportQuery, Found, VisitOfVisitor, VisitQuery};
+pub use segment::{Segment, UpsertOutcome};
+pub use session::{PathStep, SessionDetails};
+pub use site::{NewSiteCount, Site, SiteUpdateOutcome};
+pub use visit::{BotFilter, ExportQuery, VisitList, VisitOfVisitor, VisitQuery};
 pub use visitor::Visitor;
 
 /// Why the database did not do what it was asked.
@@ -105,7 +107,7 @@ impl From<sqlx::Error> for StoreError {
 
 /// What a lookup by id found among the sites that it was limited to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Lookup<T> {
+pub enum SiteLookup<T> {
     /// The row, of one of these sites.
     Found(T),
     /// Only other sites have such a row; nothing of it was read.
@@ -114,7 +116,7 @@ pub enum Lookup<T> {
     Missing,
 }
 
-impl<T> Lookup<T> {
+impl<T> SiteLookup<T> {
     /// What nothing was found for is missing, unless another site has it.
     fn none(is_of_another_site: bool) -> Self {
         if is_of_another_site {
@@ -126,7 +128,7 @@ impl<T> Lookup<T> {
 }
 
 /// Texts that are remembered, of at most four kilobytes each, as a rule of a hundred bytes.
-const VALUES: usize = 20_000;
+const MAX_CACHED_VALUE_IDS: usize = 20_000;
 
 /// The service's tables.
 #[derive(Clone, Debug)]
@@ -134,23 +136,23 @@ pub struct Store {
     pool: PgPool,
     /// What is recorded goes over one connection, whose process in PostgreSQL then has all it needs
     /// at hand: a pool would take its connections in turn.
-    recording: Arc<Mutex<record::Recording>>,
-    dimensions: dimension::Dimensions,
-    rollups: rollup::Marks,
-    sites: site::Sites,
-    salts: salt::Salts,
-    partitions: partition::Partitions,
-    days: report::Days,
-    answers: report::Answers,
+    recording: Arc<Mutex<record::WriterLease>>,
+    dimensions: dimension::DimensionCache,
+    rollups: rollup::DirtyDays,
+    sites: site::SiteIdCache,
+    salts: salt::SaltCache,
+    partitions: partition::PartitionCache,
+    days: report::DayAggregateCache,
+    answers: report::ResultCache,
     /// The numbers of texts in `rollup_value`.
     values: cache_age::TextNumbers,
-    wakes: Arc<Wakes>,
+    wakes: Arc<WorkerWakeups>,
 }
 
 /// Notifies the workers of this process when something is stored for them, so that they need not
 /// poll.
 #[derive(Debug, Default)]
-struct Wakes {
+struct WorkerWakeups {
     outbox: Notify,
     locations: Notify,
     erasures: Notify,
@@ -173,18 +175,18 @@ impl Store {
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
         Self {
-            recording: Arc::new(Mutex::new(record::Recording::new(
+            recording: Arc::new(Mutex::new(record::WriterLease::new(
                 chassis::database::by_keys(&pool),
             ))),
             pool,
-            dimensions: dimension::Dimensions::new(),
-            rollups: rollup::Marks::default(),
-            sites: site::Sites::new(),
-            salts: salt::Salts::default(),
-            partitions: partition::Partitions::default(),
-            days: report::Days::new(),
-            answers: report::Answers::new(),
-            values: cache_age::TextNumbers::new(VALUES),
+            dimensions: dimension::DimensionCache::new(),
+            rollups: rollup::DirtyDays::default(),
+            sites: site::SiteIdCache::new(),
+            salts: salt::SaltCache::default(),
+            partitions: partition::PartitionCache::default(),
+            days: report::DayAggregateCache::new(),
+            answers: report::ResultCache::new(),
+            values: cache_age::TextNumbers::new(MAX_CACHED_VALUE_IDS),
             wakes: Arc::default(),
         }
     }
@@ -208,9 +210,12 @@ impl Store {
     }
 
     /// Wakes the workers that have something to do for visits that were recorded.
-    pub fn wake_workers(&self, recorded: &[Classified]) {
+    pub fn wake_workers(&self, recorded: &[EnrichedVisit]) {
         self.wakes.outbox.notify_one();
-        if recorded.iter().any(|visit| visit.place == Place::Owed) {
+        if recorded
+            .iter()
+            .any(|visit| visit.place == LocationStatus::Owed)
+        {
             self.wakes.locations.notify_one();
         }
     }

@@ -4,18 +4,18 @@ use std::fmt::Write as _;
 
 use chrono::NaiveDate;
 
-use crate::NAME;
+use crate::SERVICE_NAME;
 use crate::config::Config;
-use crate::store::{DayOfSite, Difference, Store, Verdict};
+use crate::store::{MetricMismatch, Store, VerifiableDay, VerifyOutcome};
 
 /// Differences that are shown; all are counted.
-const SHOWN: usize = 200;
+const MAX_SHOWN_MISMATCHES: usize = 200;
 /// Characters of a value that are shown.
-const WIDEST: usize = 60;
+const MAX_SHOWN_CHARS: usize = 60;
 
 /// Which days to look at.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
-pub struct Wanted {
+pub struct VerifyArgs {
     /// Only this site, by its domain.
     #[arg(long)]
     pub site: Option<String>,
@@ -29,7 +29,7 @@ pub struct Wanted {
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct VerifyReport {
     /// Folded days whose numbers were compared.
     pub days: usize,
     /// How many numbers.
@@ -45,14 +45,14 @@ pub struct Report {
 }
 
 /// Compares the days that are wanted with their visits.
-pub async fn run(config: &Config, wanted: &Wanted) -> anyhow::Result<Report> {
-    let store = Store::new(config.database.pool(NAME)?).for_background();
+pub async fn run(config: &Config, wanted: &VerifyArgs) -> anyhow::Result<VerifyReport> {
+    let store = Store::new(config.database.pool(SERVICE_NAME)?).for_background();
     compare(&store, wanted).await
 }
 
 /// The same over a given store.
-pub async fn compare(store: &Store, wanted: &Wanted) -> anyhow::Result<Report> {
-    let mut report = Report::default();
+pub async fn compare(store: &Store, wanted: &VerifyArgs) -> anyhow::Result<VerifyReport> {
+    let mut report = VerifyReport::default();
     let site = wanted.site.as_deref();
     for day in store.days_to_verify(site, wanted.from, wanted.to).await? {
         if day.is_dropped {
@@ -60,12 +60,12 @@ pub async fn compare(store: &Store, wanted: &Wanted) -> anyhow::Result<Report> {
             continue;
         }
         match store.verify_day(&day).await? {
-            Verdict::Unfolded => report.unfolded += 1,
-            Verdict::Compared(numbers, differences) => {
+            VerifyOutcome::Unfolded => report.unfolded += 1,
+            VerifyOutcome::Compared(numbers, differences) => {
                 report.days += 1;
                 report.numbers += numbers;
                 report.different += differences.len();
-                let room = SHOWN - report.lines.len();
+                let room = MAX_SHOWN_MISMATCHES - report.lines.len();
                 let lines = differences.iter().take(room).map(|one| line(&day, one));
                 report.lines.extend(lines);
             }
@@ -74,7 +74,7 @@ pub async fn compare(store: &Store, wanted: &Wanted) -> anyhow::Result<Report> {
     Ok(report)
 }
 
-fn line(day: &DayOfSite, one: &Difference) -> [String; 7] {
+fn line(day: &VerifiableDay, one: &MetricMismatch) -> [String; 7] {
     let number = |number: Option<i64>| number.map_or("-".to_owned(), |n| n.to_string());
     let value = one.value.as_deref().unwrap_or("-");
     let who = if one.is_bot { " (bots)" } else { "" };
@@ -82,14 +82,14 @@ fn line(day: &DayOfSite, one: &Difference) -> [String; 7] {
         day.site.clone(),
         day.date.to_string(),
         format!("{}{who}", one.dimension),
-        value.chars().take(WIDEST).collect(),
+        value.chars().take(MAX_SHOWN_CHARS).collect(),
         one.number.to_owned(),
         number(one.folded),
         number(one.counted),
     ]
 }
 
-impl std::fmt::Display for Report {
+impl std::fmt::Display for VerifyReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.different > 0 {
             write!(f, "{}", table(&self.lines))?;

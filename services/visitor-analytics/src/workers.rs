@@ -23,7 +23,7 @@ use crate::store::StoreError;
 
 /// What a round of work found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Round {
+enum RoundOutcome {
     /// There may be more to do at once.
     More,
     /// Something was done, or is still to be done later.
@@ -34,7 +34,7 @@ enum Round {
 
 /// How often a worker looks for work.
 #[derive(Clone, Copy, Debug)]
-struct Pace {
+struct PollSchedule {
     /// Between rounds while there is work.
     busy: Duration,
     /// Between rounds when there has been none for a while: twice as long after each idle round,
@@ -43,7 +43,7 @@ struct Pace {
     idle: Duration,
 }
 
-impl Pace {
+impl PollSchedule {
     const fn steady(pause: Duration) -> Self {
         Self {
             busy: pause,
@@ -55,24 +55,24 @@ impl Pace {
 /// Works in rounds until `stop`. A round that fails or panics is logged as `what`, and tried again.
 async fn repeat<F>(
     what: &'static str,
-    pace: Pace,
+    pace: PollSchedule,
     wake: &Notify,
     clock: &Clock,
     stop: CancellationToken,
     round: impl Fn() -> F,
 ) where
-    F: Future<Output = Result<Round, StoreError>>,
+    F: Future<Output = Result<RoundOutcome, StoreError>>,
 {
     let mut pause = pace.busy;
     while !stop.is_cancelled() {
         let seen = clock.now();
         match catch_panics(round()).await {
-            Ok(Ok(Round::More)) => {
+            Ok(Ok(RoundOutcome::More)) => {
                 pause = pace.busy;
                 continue;
             }
-            Ok(Ok(Round::Busy)) => pause = pace.busy,
-            Ok(Ok(Round::Idle)) => pause = (pause * 2).min(pace.idle),
+            Ok(Ok(RoundOutcome::Busy)) => pause = pace.busy,
+            Ok(Ok(RoundOutcome::Idle)) => pause = (pause * 2).min(pace.idle),
             Ok(Err(error)) => {
                 tracing::warn!(%error, what, "put off");
                 pause = (pause * 2).min(pace.idle);
@@ -110,9 +110,9 @@ mod tests {
             if round == 3 {
                 stop.cancel();
             }
-            Ok(Round::More)
+            Ok(RoundOutcome::More)
         };
-        let pace = Pace::steady(Duration::from_millis(1));
+        let pace = PollSchedule::steady(Duration::from_millis(1));
         let (wake, clock) = (Notify::new(), Clock::system());
         repeat("testing", pace, &wake, &clock, stop.clone(), round).await;
         assert_eq!(rounds.load(Ordering::Relaxed), 4);

@@ -13,7 +13,7 @@ use hyper::body::{Frame, Incoming, SizeHint};
 
 /// What has happened on a connection.
 #[derive(Debug, Default)]
-pub(super) struct Activity {
+pub(super) struct ConnectionActivity {
     /// Requests that have begun.
     pub requests: AtomicU64,
     /// Requests whose handler works, or whose answer's next piece is not made yet.
@@ -35,14 +35,14 @@ pub(super) struct Activity {
 /// A request from its head to the end of its answer.
 #[derive(Debug)]
 pub(super) struct RequestGuard {
-    activity: Arc<Activity>,
+    activity: Arc<ConnectionActivity>,
     /// Counted in `unread`, or else in `working`.
     is_unread: bool,
 }
 
 impl RequestGuard {
     pub(super) fn begin(
-        activity: &Arc<Activity>,
+        activity: &Arc<ConnectionActivity>,
         request: Request<Incoming>,
     ) -> (Self, Request<Body>) {
         activity.requests.fetch_add(1, Relaxed);
@@ -64,9 +64,9 @@ impl RequestGuard {
         (guard, request)
     }
 
-    pub(super) fn answer(mut self, response: Response<Body>) -> Response<CountedAnswer> {
+    pub(super) fn answer(mut self, response: Response<Body>) -> Response<CountedResponse> {
         self.set_unread(true);
-        response.map(|body| CountedAnswer { body, guard: self })
+        response.map(|body| CountedResponse { body, guard: self })
     }
 
     fn counter(&self) -> &AtomicUsize {
@@ -95,12 +95,12 @@ impl Drop for RequestGuard {
 /// An answer's body. It is polled when the client has room for more, so whether its last poll
 /// brought something tells who waits for whom, in HTTP/1 and HTTP/2 alike.
 #[derive(Debug)]
-pub(super) struct CountedAnswer {
+pub(super) struct CountedResponse {
     body: Body,
     guard: RequestGuard,
 }
 
-impl HttpBody for CountedAnswer {
+impl HttpBody for CountedResponse {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -130,7 +130,7 @@ impl HttpBody for CountedAnswer {
 /// A request's body.
 struct CountedRequest {
     body: Incoming,
-    activity: Arc<Activity>,
+    activity: Arc<ConnectionActivity>,
     /// Counted in `awaiting`.
     is_awaiting: bool,
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::activity::Activity;
-use super::{Limits, lock};
+use super::activity::ConnectionActivity;
+use super::{ConnectionLimits, lock};
 
 /// A connection makes progress while its client sends or takes so many bytes of bodies in
 /// `idle_timeout`.
@@ -19,30 +19,30 @@ const MIN_PROGRESS_BYTES: u64 = 16_384;
 const STALL_GRACE: Duration = Duration::from_secs(2);
 /// Of all places, the part that is emptied at once when none is left: to look for the idle ones
 /// costs as much for many as for one.
-const EVICTED_PART: usize = 64;
+const EVICTION_DIVISOR: usize = 64;
 
 /// Every connection that is open.
 #[derive(Debug)]
-pub(super) struct Table {
-    limits: Limits,
-    connections: HashMap<u64, Connection>,
+pub(super) struct ConnectionTable {
+    limits: ConnectionLimits,
+    connections: HashMap<u64, TrackedConnection>,
     peers: HashMap<IpAddr, usize>,
     next: u64,
-    closed: Closed,
+    closed: CloseCounters,
 }
 
 /// Connections that were closed, or not let in, for the sake of others.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Closed {
+pub(super) struct CloseCounters {
     pub evicted: usize,
     pub refused: usize,
     pub unread: usize,
 }
 
 #[derive(Debug)]
-struct Connection {
+struct TrackedConnection {
     peer: IpAddr,
-    activity: Arc<Activity>,
+    activity: Arc<ConnectionActivity>,
     close: Arc<Notify>,
     progress_at: Instant,
     seen_requests: u64,
@@ -53,34 +53,34 @@ struct Connection {
 
 /// A connection's place, which is free again when this is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
-    pub activity: Arc<Activity>,
+pub(super) struct ConnectionSlot {
+    pub activity: Arc<ConnectionActivity>,
     close: Arc<Notify>,
     number: u64,
-    table: Arc<Mutex<Table>>,
+    table: Arc<Mutex<ConnectionTable>>,
 }
 
-impl Place {
+impl ConnectionSlot {
     /// Waits until the connection has to go.
     pub(super) async fn closed(&self) {
         self.close.notified().await;
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         lock(&self.table).remove(self.number);
     }
 }
 
-impl Table {
-    pub(super) fn new(limits: Limits) -> Self {
+impl ConnectionTable {
+    pub(super) fn new(limits: ConnectionLimits) -> Self {
         Self {
             limits,
             connections: HashMap::new(),
             peers: HashMap::new(),
             next: 0,
-            closed: Closed::default(),
+            closed: CloseCounters::default(),
         }
     }
 
@@ -91,7 +91,7 @@ impl Table {
         table: &Arc<Mutex<Self>>,
         address: IpAddr,
         now: Instant,
-    ) -> Option<Place> {
+    ) -> Option<ConnectionSlot> {
         let peer = peer(address);
         if self.is_peer_full(peer) {
             self.evict(Some(peer), now);
@@ -105,7 +105,7 @@ impl Table {
         let (number, activity, close) = (self.next, Arc::default(), Arc::default());
         self.next += 1;
         *self.peers.entry(peer).or_default() += 1;
-        let connection = Connection {
+        let connection = TrackedConnection {
             peer,
             activity: Arc::clone(&activity),
             close: Arc::clone(&close),
@@ -115,7 +115,7 @@ impl Table {
             drained: (0, 0),
         };
         self.connections.insert(number, connection);
-        Some(Place {
+        Some(ConnectionSlot {
             activity,
             close,
             number,
@@ -140,7 +140,7 @@ impl Table {
                 Some((connection.rank(now)?, connection.progress_at(now), *number))
             })
             .collect();
-        let count = (self.limits.max_connections / EVICTED_PART).max(1);
+        let count = (self.limits.max_connections / EVICTION_DIVISOR).max(1);
         if idle.len() > count {
             idle.select_nth_unstable(count);
             idle.truncate(count);
@@ -152,7 +152,7 @@ impl Table {
     }
 
     /// Closes the connections on which nothing has happened for too long.
-    pub(super) fn sweep(&mut self, now: Instant) -> Closed {
+    pub(super) fn sweep(&mut self, now: Instant) -> CloseCounters {
         let timeout = self.limits.idle_timeout;
         let mut expired = vec![];
         let mut unread = vec![];
@@ -194,7 +194,7 @@ impl Table {
         }
     }
 
-    fn remove(&mut self, number: u64) -> Option<Connection> {
+    fn remove(&mut self, number: u64) -> Option<TrackedConnection> {
         let connection = self.connections.remove(&number)?;
         if let Some(count) = self.peers.get_mut(&connection.peer) {
             *count -= 1;
@@ -206,7 +206,7 @@ impl Table {
     }
 }
 
-impl Connection {
+impl TrackedConnection {
     /// Whether something is to be read that the client does not read at present.
     fn is_unread(&self) -> bool {
         self.activity.unread.load(Relaxed) > 0 || self.activity.is_blocked.load(Relaxed)

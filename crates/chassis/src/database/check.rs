@@ -9,7 +9,7 @@ use sqlx::{Connection as _, PgConnection, PgPool, Postgres};
 use super::pooler::TransactionPooler;
 use super::schema::applied;
 use super::state::{describe, is_startup_option_refused};
-use crate::health::Finding;
+use crate::health::CheckResult;
 
 /// How long a connection is waited for; less than a health check may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_500);
@@ -41,30 +41,30 @@ impl DatabaseCheck {
     }
 
     /// What `GET /health` says about it.
-    pub async fn look(self) -> Finding {
+    pub async fn look(self) -> CheckResult {
         match self.try_look().await {
             Ok(finding) => finding,
             Err(error) if is_startup_option_refused(&error) => {
-                Finding::unavailable(TransactionPooler.to_string())
+                CheckResult::unavailable(TransactionPooler.to_string())
             }
-            Err(error) if has_code(&error, "42P01") => {
-                Finding::unavailable("the schema is missing: run the service's `migrate` command")
-            }
-            Err(error) => Finding::unavailable(describe(&error)),
+            Err(error) if has_code(&error, "42P01") => CheckResult::unavailable(
+                "the schema is missing: run the service's `migrate` command",
+            ),
+            Err(error) => CheckResult::unavailable(describe(&error)),
         }
     }
 
-    async fn try_look(&self) -> Result<Finding, sqlx::Error> {
+    async fn try_look(&self) -> Result<CheckResult, sqlx::Error> {
         let Some(mut connection) = lent(&self.pool).await? else {
             return exhausted(&self.pool).await;
         };
         let version = applied(self.schema).fetch_one(&mut *connection).await?;
         if version < Some(self.newest) {
             let detail = "the schema is old: run the service's `migrate` command";
-            return Ok(Finding::unavailable(detail));
+            return Ok(CheckResult::unavailable(detail));
         }
         self.probe_write(&mut connection).await?;
-        Ok(Finding::ok(if version > Some(self.newest) {
+        Ok(CheckResult::ok(if version > Some(self.newest) {
             "connected; the schema is newer than this program"
         } else {
             "connected"
@@ -91,7 +91,7 @@ impl DatabaseCheck {
 
 /// Tells, by a connection that is not the pool's, whether the database is away or only all of the
 /// pool's connections are in use.
-async fn exhausted(pool: &PgPool) -> Result<Finding, sqlx::Error> {
+async fn exhausted(pool: &PgPool) -> Result<CheckResult, sqlx::Error> {
     let options = pool.connect_options();
     let connecting = PgConnection::connect_with(&options);
     let connection = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
@@ -99,7 +99,7 @@ async fn exhausted(pool: &PgPool) -> Result<Finding, sqlx::Error> {
     connection.close().await?;
     let all = pool.options().get_max_connections();
     let detail = format!("it answers, but all {all} connections are in use");
-    Ok(Finding::degraded(detail))
+    Ok(CheckResult::degraded(detail))
 }
 
 /// A connection, or `None` where all are in use.

@@ -7,7 +7,7 @@ use common::clock::Clock;
 use sqlx::PgPool;
 use tokio::time::timeout;
 
-use crate::health::Finding;
+use crate::health::CheckResult;
 
 /// Clocks that differ by more than this put visits on wrong days and let tokens expire early.
 const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::minutes(1);
@@ -16,17 +16,17 @@ const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::minutes(1);
 const CLOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// For `GET /health`: whether the machine's clock agrees with `PostgreSQL`'s.
-pub async fn clock_skew(pool: PgPool, clock: Clock) -> Finding {
+pub async fn clock_skew(pool: PgPool, clock: Clock) -> CheckResult {
     let before = clock.now();
     let question = sqlx::query_scalar::<_, DateTime<Utc>>("select clock_timestamp()");
     let Ok(Ok(theirs)) = timeout(CLOCK_TIMEOUT, question.fetch_one(&pool)).await else {
         // The database's own check says why.
-        return Finding::ok("not compared: no connection to PostgreSQL");
+        return CheckResult::ok("not compared: no connection to PostgreSQL");
     };
     let ours = before + (clock.now() - before) / 2;
     let ahead = ours - theirs;
     if ahead.abs() <= MAX_CLOCK_SKEW {
-        return Finding::ok("agrees with PostgreSQL's");
+        return CheckResult::ok("agrees with PostgreSQL's");
     }
     let seconds = ahead.num_seconds().abs();
     let direction = if ahead > TimeDelta::zero() {
@@ -34,7 +34,7 @@ pub async fn clock_skew(pool: PgPool, clock: Clock) -> Finding {
     } else {
         "behind"
     };
-    Finding::degraded(format!(
+    CheckResult::degraded(format!(
         "{seconds} seconds {direction} PostgreSQL's clock; synchronize both machines (NTP)"
     ))
 }

@@ -132,11 +132,11 @@ fn without_existing_schemas(migrator: &Migrator, existing: &HashSet<String>) -> 
     Migrator::with_migrations(migrations.collect())
 }
 
-type Version =
+type VersionQuery =
     sqlx::query::QueryScalar<'static, sqlx::Postgres, Option<i64>, sqlx::postgres::PgArguments>;
 
 /// Asks for the newest migration that was applied.
-pub(super) fn applied(schema: &'static str) -> Version {
+pub(super) fn applied(schema: &'static str) -> VersionQuery {
     let question = format!("select max(version) from {schema}._sqlx_migrations where success");
     // Only the schema's name, a constant of the service, is put into the text.
     sqlx::query_scalar(sqlx::AssertSqlSafe(question))

@@ -4,11 +4,11 @@ use std::io::{self, Write};
 
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::request::{self, Context};
+use crate::request::{self, RequestContext};
 
 /// How a line is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
+pub(super) enum LogFormat {
     /// For people.
     Text,
     /// One object.
@@ -17,17 +17,17 @@ pub(super) enum Format {
 
 /// Standard output. Each write is one line.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Output {
-    format: Format,
+pub(super) struct LogOutput {
+    format: LogFormat,
 }
 
-impl Output {
-    pub(super) const fn new(format: Format) -> Self {
+impl LogOutput {
+    pub(super) const fn new(format: LogFormat) -> Self {
         Self { format }
     }
 }
 
-impl<'a> MakeWriter<'a> for Output {
+impl<'a> MakeWriter<'a> for LogOutput {
     type Writer = Self;
 
     fn make_writer(&'a self) -> Self {
@@ -35,7 +35,7 @@ impl<'a> MakeWriter<'a> for Output {
     }
 }
 
-impl Write for Output {
+impl Write for LogOutput {
     /// A line that cannot be written (a full disk, a closed pipe) is counted and dropped.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let complete = request::with_current(|context| with_ids(line, context, self.format));
@@ -52,9 +52,9 @@ impl Write for Output {
 }
 
 /// Appends the request's id, and its trace's where the caller sent one, to a line.
-fn with_ids(line: &[u8], context: &Context, format: Format) -> Vec<u8> {
+fn with_ids(line: &[u8], context: &RequestContext, format: LogFormat) -> Vec<u8> {
     let mut text = line.trim_ascii_end();
-    if format == Format::Json {
+    if format == LogFormat::Json {
         text = text.strip_suffix(b"}").unwrap_or(text);
     }
     let ids = [
@@ -65,12 +65,12 @@ fn with_ids(line: &[u8], context: &Context, format: Format) -> Vec<u8> {
     for (name, id) in ids {
         let Some(id) = id else { continue };
         let field = match format {
-            Format::Text => format!(" {name}={id}"),
-            Format::Json => format!(",\"{name}\":{}", serde_json::Value::from(id)),
+            LogFormat::Text => format!(" {name}={id}"),
+            LogFormat::Json => format!(",\"{name}\":{}", serde_json::Value::from(id)),
         };
         complete.extend_from_slice(field.as_bytes());
     }
-    complete.extend_from_slice(if format == Format::Json {
+    complete.extend_from_slice(if format == LogFormat::Json {
         b"}\n"
     } else {
         b"\n"
@@ -85,12 +85,13 @@ mod tests {
     #[test]
     fn a_line_names_its_request_and_trace() {
         let trace = "0af7651916cd43dd8448eb211c80319c";
-        let context = Context::for_test("a\"b", Some(&format!("00-{trace}-b7ad6b7169203331-01")));
-        let line = with_ids(b"{\"message\":\"x\"}\n", &context, Format::Json);
+        let context =
+            RequestContext::for_test("a\"b", Some(&format!("00-{trace}-b7ad6b7169203331-01")));
+        let line = with_ids(b"{\"message\":\"x\"}\n", &context, LogFormat::Json);
         let line: serde_json::Value = serde_json::from_slice(&line).unwrap();
         let expected = serde_json::json!({"message": "x", "request_id": "a\"b", "trace_id": trace});
         assert_eq!(line, expected);
-        let line = with_ids(b"INFO x\n", &context, Format::Text);
+        let line = with_ids(b"INFO x\n", &context, LogFormat::Text);
         let expected = format!("INFO x request_id=a\"b trace_id={trace}\n");
         assert_eq!(String::from_utf8(line).unwrap(), expected);
     }
@@ -98,7 +99,7 @@ mod tests {
     #[test]
     fn a_trace_context_that_is_none_is_left_out() {
         for wrong in ["", "00-0af7\",\"level\":\"x-1-01", "00-ZZ", "no"] {
-            let context = Context::for_test("a", Some(wrong));
+            let context = RequestContext::for_test("a", Some(wrong));
             assert_eq!(context.trace_id(), None, "{wrong}");
         }
     }

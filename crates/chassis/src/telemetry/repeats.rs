@@ -13,42 +13,42 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
 /// Lines of the same kind are counted for this long after one was written.
-const WINDOW: Duration = Duration::from_secs(1);
+const REPEAT_WINDOW: Duration = Duration::from_secs(1);
 /// Kinds of lines that are counted separately; further kinds are counted as one.
 const MAX_KINDS: usize = 256;
 /// The key of all further kinds.
-const OTHER: u64 = 0;
+const OTHER_KIND_KEY: u64 = 0;
 /// Bytes of a line that its summary repeats.
-const MAX_TEXT: usize = 300;
+const MAX_TEXT_BYTES: usize = 300;
 /// The target of summaries, which are never counted.
-const SUMMARY: &str = "chassis::repeats";
+const SUMMARY_TARGET: &str = "chassis::repeats";
 /// Two lines of one call site are of the same kind if these fields are equal. Other fields (ids,
 /// durations) differ each time.
-const IDENTIFYING: [&str; 13] = [
+const IDENTIFYING_FIELDS: [&str; 13] = [
     "message", "error", "service", "method", "route", "status", "code", "what", "channel",
     "provider", "outcome", "place", "text",
 ];
 
 /// Lets one line of a kind through each second: of warnings and errors, and of requests that fail.
 #[derive(Clone, Debug, Default)]
-pub(super) struct RepeatFilter(Arc<Shared>);
+pub(super) struct RepeatFilter(Arc<FilterState>);
 
 #[derive(Debug, Default)]
-struct Shared {
-    kinds: Mutex<Kinds>,
+struct FilterState {
+    kinds: Mutex<LineKinds>,
     /// Notified when the first repeat is counted.
     repeated: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct Kinds {
-    by_key: HashMap<u64, Kind>,
+struct LineKinds {
+    by_key: HashMap<u64, LineKind>,
     has_repeats: bool,
 }
 
 /// Lines of the same kind.
 #[derive(Debug)]
-struct Kind {
+struct LineKind {
     written_at: Instant,
     level: Level,
     text: String,
@@ -60,7 +60,7 @@ impl<S: Subscriber> Layer<S> for RepeatFilter {
         if !may_be_counted(event.metadata()) {
             return true;
         }
-        let mut line = Line::default();
+        let mut line = LogLine::default();
         event.record(&mut line);
         let is_failure = line.status.is_none_or(|status| status >= 400);
         !is_failure || self.is_first(*event.metadata().level(), line.key(event), line.text)
@@ -71,19 +71,20 @@ impl RepeatFilter {
     fn is_first(&self, level: Level, key: u64, text: String) -> bool {
         let now = Instant::now();
         let mut kinds = self.lock();
-        let is_expired =
-            |kind: &Kind| kind.repeats == 0 && now.duration_since(kind.written_at) >= WINDOW;
+        let is_expired = |kind: &LineKind| {
+            kind.repeats == 0 && now.duration_since(kind.written_at) >= REPEAT_WINDOW
+        };
         if kinds.by_key.len() >= MAX_KINDS && !kinds.by_key.contains_key(&key) {
             kinds.by_key.retain(|_, kind| !is_expired(kind));
         }
         let is_full = kinds.by_key.len() >= MAX_KINDS && !kinds.by_key.contains_key(&key);
         let (key, text) = if is_full {
-            (OTHER, "other errors".into())
+            (OTHER_KIND_KEY, "other errors".into())
         } else {
             (key, text)
         };
         let Some(kind) = kinds.by_key.get_mut(&key) else {
-            let kind = Kind {
+            let kind = LineKind {
                 written_at: now,
                 level,
                 text,
@@ -92,7 +93,7 @@ impl RepeatFilter {
             kinds.by_key.insert(key, kind);
             return true;
         };
-        if now.duration_since(kind.written_at) >= WINDOW {
+        if now.duration_since(kind.written_at) >= REPEAT_WINDOW {
             kind.written_at = now;
             return true;
         }
@@ -104,7 +105,7 @@ impl RepeatFilter {
         false
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kinds> {
+    fn lock(&self) -> MutexGuard<'_, LineKinds> {
         self.0.kinds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -150,7 +151,7 @@ impl RepeatFilter {
                     kinds = waited.unwrap_or_else(PoisonError::into_inner);
                 }
                 drop(kinds);
-                std::thread::sleep(WINDOW);
+                std::thread::sleep(REPEAT_WINDOW);
                 self.summarize();
             }
         };
@@ -163,7 +164,7 @@ impl RepeatFilter {
 
 fn may_be_counted(metadata: &Metadata<'_>) -> bool {
     match *metadata.level() {
-        Level::ERROR | Level::WARN => metadata.target() != SUMMARY,
+        Level::ERROR | Level::WARN => metadata.target() != SUMMARY_TARGET,
         Level::INFO => metadata.fields().field("status").is_some(),
         _ => false,
     }
@@ -171,21 +172,21 @@ fn may_be_counted(metadata: &Metadata<'_>) -> bool {
 
 /// What identifies a line.
 #[derive(Default)]
-struct Line {
+struct LogLine {
     text: String,
     status: Option<u64>,
 }
 
-impl Line {
+impl LogLine {
     fn key(&self, event: &Event<'_>) -> u64 {
         let mut hasher = DefaultHasher::new();
         event.metadata().callsite().hash(&mut hasher);
         self.text.hash(&mut hasher);
-        hasher.finish().max(OTHER + 1)
+        hasher.finish().max(OTHER_KIND_KEY + 1)
     }
 }
 
-impl Visit for Line {
+impl Visit for LogLine {
     fn record_u64(&mut self, field: &Field, value: u64) {
         if field.name() == "status" {
             self.status = Some(value);
@@ -198,7 +199,7 @@ impl Visit for Line {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        if !IDENTIFYING.contains(&field.name()) || self.text.len() >= MAX_TEXT {
+        if !IDENTIFYING_FIELDS.contains(&field.name()) || self.text.len() >= MAX_TEXT_BYTES {
             return;
         }
         let separator = if self.text.is_empty() { "" } else { ", " };
@@ -207,8 +208,8 @@ impl Visit for Line {
             "message" => write!(self.text, "{separator}{value:?}"),
             name => write!(self.text, "{separator}{name}={value:?}"),
         };
-        if self.text.len() > MAX_TEXT {
-            let end = self.text.floor_char_boundary(MAX_TEXT);
+        if self.text.len() > MAX_TEXT_BYTES {
+            let end = self.text.floor_char_boundary(MAX_TEXT_BYTES);
             self.text.truncate(end);
         }
     }

@@ -5,7 +5,7 @@ use tracing_subscriber::filter::{FilterFn, filter_fn};
 
 /// Name servers' clients write down visitors' addresses; the mail client passwords, recipients and
 /// subjects; HTTP clients may write down URLs and headers, which hold tokens.
-const SILENT: [&str; 10] = [
+const SILENCED_TARGETS: [&str; 10] = [
     "h2",
     "hickory_net",
     "hickory_proto",
@@ -25,5 +25,5 @@ pub(super) fn filter() -> FilterFn {
 
 fn may_be_logged(metadata: &Metadata) -> bool {
     let library = metadata.target().split("::").next().unwrap_or_default();
-    !SILENT.contains(&library)
+    !SILENCED_TARGETS.contains(&library)
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Scopes;
+use super::ScopeSet;
 
 /// What a token says (RFC 7519 §4.1, RFC 8693 §4.2). Times are seconds since the epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ pub struct Claims {
     pub iat: Option<i64>,
     /// What it allows.
     #[serde(default)]
-    pub scope: Scopes,
+    pub scope: ScopeSet,
     /// The only sites that it is about, by their domains; all of them without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sites: Option<Vec<String>>,

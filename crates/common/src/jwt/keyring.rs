@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::Claims;
 
 /// A secret shorter than this can be guessed (RFC 7518 §3.2 asks for 256 bits).
-const SECRET_BYTES: usize = 32;
+const MIN_SECRET_BYTES: usize = 32;
 
 /// Why a set of keys cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +62,10 @@ impl Keyring {
             return Err(KeyError::Missing);
         }
         let bytes = |secret: &SecretString| secret.expose_secret().as_bytes().to_vec();
-        if let Some(short) = secrets.iter().position(|s| bytes(s).len() < SECRET_BYTES) {
+        if let Some(short) = secrets
+            .iter()
+            .position(|s| bytes(s).len() < MIN_SECRET_BYTES)
+        {
             return Err(KeyError::Short(short + 1));
         }
         let has_break = |s: &SecretString| bytes(s).iter().any(u8::is_ascii_control);

@@ -2,25 +2,25 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::{Claims, Keyring, Scope, Scopes};
+use super::{Claims, Keyring, Scope, ScopeSet};
 use crate::clock::Clock;
 
 /// Tokens between services live this many seconds.
-const LIFETIME: i64 = 300;
+const TOKEN_LIFETIME_SECONDS: i64 = 300;
 /// A token is renewed when fewer seconds than this are left.
-const RENEW: i64 = 60;
+const RENEWAL_MARGIN_SECONDS: i64 = 60;
 
 /// Makes a service's short-lived tokens for one peer, and keeps the present one.
 #[derive(Debug)]
-pub struct Minter {
+pub struct TokenIssuer {
     keys: Arc<Keyring>,
     clock: Clock,
     subject: &'static str,
-    scopes: Scopes,
+    scopes: ScopeSet,
     current: Mutex<Option<(i64, Arc<str>)>>,
 }
 
-impl Minter {
+impl TokenIssuer {
     /// Makes tokens in which the service `subject` is allowed `scope`.
     #[must_use]
     pub fn new(keys: Arc<Keyring>, clock: Clock, subject: &'static str, scope: Scope) -> Self {
@@ -38,11 +38,11 @@ impl Minter {
         let now = self.clock.now().timestamp();
         let mut current = self.current.lock().expect("minting does not panic");
         if let Some((exp, token)) = current.as_ref()
-            && *exp > now + RENEW
+            && *exp > now + RENEWAL_MARGIN_SECONDS
         {
             return Some(token.clone());
         }
-        let claims = Claims::new(self.subject, self.scopes, now, LIFETIME);
+        let claims = Claims::new(self.subject, self.scopes, now, TOKEN_LIFETIME_SECONDS);
         let token: Arc<str> = self.keys.sign(&claims)?.into();
         *current = Some((claims.exp, token.clone()));
         Some(token)
@@ -53,7 +53,7 @@ impl Claims {
     /// Claims for `subject`, meant for every service that honours one of `scopes`, from `now`
     /// (seconds since the epoch) for `lifetime` seconds.
     #[must_use]
-    pub fn new(subject: &str, scopes: Scopes, now: i64, lifetime: i64) -> Self {
+    pub fn new(subject: &str, scopes: ScopeSet, now: i64, lifetime: i64) -> Self {
         let mut aud: Vec<String> = Vec::new();
         for audience in scopes.iter().flat_map(Scope::audiences) {
             if !aud.iter().any(|known| known == audience) {

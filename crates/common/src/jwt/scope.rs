@@ -31,7 +31,7 @@ pub enum Scope {
 
 /// A scope's name that does not exist.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no scope {0:?}; the scopes are {all}", all = Scopes::all())]
+#[error("there is no scope {0:?}; the scopes are {all}", all = ScopeSet::all())]
 pub struct UnknownScope(pub String);
 
 impl Scope {
@@ -97,9 +97,9 @@ impl FromStr for Scope {
 
 /// A set of scopes; travels as names parted by spaces (RFC 8693 §4.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Scopes(u8);
+pub struct ScopeSet(u8);
 
-impl Scopes {
+impl ScopeSet {
     /// Every scope there is.
     #[must_use]
     pub fn all() -> Self {
@@ -120,26 +120,26 @@ impl Scopes {
     }
 }
 
-impl FromIterator<Scope> for Scopes {
+impl FromIterator<Scope> for ScopeSet {
     fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
         Self(scopes.into_iter().fold(0, |set, scope| set | scope.bit()))
     }
 }
 
-impl fmt::Display for Scopes {
+impl fmt::Display for ScopeSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.iter().map(Scope::as_str).collect();
         f.write_str(&names.join(" "))
     }
 }
 
-impl Serialize for Scopes {
+impl Serialize for ScopeSet {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for Scopes {
+impl<'de> Deserialize<'de> for ScopeSet {
     /// Names this version does not know grant nothing, so that newer issuers stay welcome.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let names = String::deserialize(deserializer)?;
@@ -167,8 +167,8 @@ mod tests {
 
     #[test]
     fn admin_allows_everything_and_others_only_themselves() {
-        let admin: Scopes = [Scope::Admin].into_iter().collect();
-        let reader: Scopes = [Scope::VisitsRead].into_iter().collect();
+        let admin: ScopeSet = [Scope::Admin].into_iter().collect();
+        let reader: ScopeSet = [Scope::VisitsRead].into_iter().collect();
         for scope in Scope::ALL {
             assert!(admin.allow(scope));
             assert_eq!(reader.allow(scope), scope == Scope::VisitsRead);

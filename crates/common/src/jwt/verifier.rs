@@ -10,11 +10,11 @@ use super::{Claims, Keyring};
 use crate::clock::Clock;
 
 /// Clocks of two machines may differ by this many seconds.
-const LEEWAY: i64 = 5;
+const CLOCK_LEEWAY_SECONDS: i64 = 5;
 /// Verified tokens that are remembered; a token costs about a kilobyte.
-const REMEMBERED: u64 = 10_000;
+const MAX_CACHED_TOKENS: u64 = 10_000;
 /// A longer text is no token of ours.
-const LONGEST: usize = 4096;
+const MAX_TOKEN_BYTES: usize = 4096;
 
 /// Why a token is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,14 +39,14 @@ pub enum TokenError {
 /// Checks tokens for one audience and remembers those it has verified until they end, so that
 /// Ed25519 costs nothing per request.
 #[derive(Clone, Debug)]
-pub struct Verifier {
+pub struct TokenVerifier {
     keys: Arc<Keyring>,
     audience: &'static str,
     clock: Clock,
     verified: Cache<String, Arc<Claims>>,
 }
 
-impl Verifier {
+impl TokenVerifier {
     /// A verifier for the service called `audience`.
     #[must_use]
     pub fn new(keys: Arc<Keyring>, audience: &'static str, clock: Clock) -> Self {
@@ -54,7 +54,7 @@ impl Verifier {
             keys,
             audience,
             clock,
-            verified: Cache::new(REMEMBERED),
+            verified: Cache::new(MAX_CACHED_TOKENS),
         }
     }
 
@@ -71,7 +71,7 @@ impl Verifier {
                 self.verified.invalidate(token);
             });
         }
-        if token.len() > LONGEST {
+        if token.len() > MAX_TOKEN_BYTES {
             return Err(TokenError::Invalid);
         }
         let claims = Arc::new(self.decode(token)?);
@@ -93,11 +93,11 @@ impl Verifier {
 
     fn in_time(&self, claims: &Claims) -> Result<(), TokenError> {
         let now = self.clock.now().timestamp();
-        if claims.exp.saturating_add(LEEWAY) <= now {
+        if claims.exp.saturating_add(CLOCK_LEEWAY_SECONDS) <= now {
             return Err(TokenError::Expired);
         }
         match claims.nbf {
-            Some(begins) if begins > now + LEEWAY => Err(TokenError::NotYet),
+            Some(begins) if begins > now + CLOCK_LEEWAY_SECONDS => Err(TokenError::NotYet),
             _ => Ok(()),
         }
     }

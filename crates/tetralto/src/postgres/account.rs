@@ -14,14 +14,14 @@ use super::{
 
 /// A user and its group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Account {
+pub struct OsAccount {
     /// The user's number, never root's.
     pub uid: u32,
     /// The group's number.
     pub gid: u32,
 }
 
-impl Account {
+impl OsAccount {
     /// Whom to become for the cluster of a folder: nobody else when this process is not root,
     /// the folder's owner when it exists, else who called `sudo`, `postgres` or `nobody`.
     pub fn for_cluster(data_dir: &Path) -> Result<Option<Self>, PostgresError> {
@@ -89,8 +89,8 @@ impl Account {
 }
 
 /// Gives a folder or file to the account the cluster runs as, if that is another one.
-pub fn give(path: &Path, account: Option<Account>) -> Result<(), PostgresError> {
-    let Some(Account { uid, gid }) = account else {
+pub fn give(path: &Path, account: Option<OsAccount>) -> Result<(), PostgresError> {
+    let Some(OsAccount { uid, gid }) = account else {
         return Ok(());
     };
     lchown(path, Some(uid), Some(gid)).map_err(at("hand over", path))
@@ -106,14 +106,14 @@ mod tests {
     fn users_are_found_by_name() {
         let passwd = "root:x:0:0::/root:/bin/sh\nnobody:*:-2:-2::/:/usr/bin/false\n\
                       postgres:x:101:104::/var/lib/postgresql:/bin/bash\n";
-        let account = |uid, gid| Some(Account { uid, gid });
-        assert_eq!(Account::named("postgres", passwd), account(101, 104));
+        let account = |uid, gid| Some(OsAccount { uid, gid });
+        assert_eq!(OsAccount::named("postgres", passwd), account(101, 104));
         assert_eq!(
-            Account::named("nobody", passwd),
+            OsAccount::named("nobody", passwd),
             account(4_294_967_294, 4_294_967_294)
         );
-        assert_eq!(Account::named("root", passwd), None);
-        assert_eq!(Account::named("post", passwd), None);
+        assert_eq!(OsAccount::named("root", passwd), None);
+        assert_eq!(OsAccount::named("post", passwd), None);
     }
 
     #[test]
@@ -123,11 +123,11 @@ mod tests {
         fs::create_dir(&inner).unwrap();
         fs::set_permissions(base.path(), fs::Permissions::from_mode(0o700)).unwrap();
         let found = fs::metadata(&inner).unwrap();
-        let owner = Account {
+        let owner = OsAccount {
             uid: found.uid(),
             gid: found.gid(),
         };
-        let stranger = Account {
+        let stranger = OsAccount {
             uid: owner.uid + 1,
             gid: owner.gid + 1,
         };

@@ -14,7 +14,7 @@ use super::{
 
 /// A folder with PostgreSQL's programs, `initdb` and `postgres` at least.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Binaries {
+pub struct PostgresBinaries {
     major: u32,
     minor: u32,
     /// The version as the server says it.
@@ -23,7 +23,7 @@ pub struct Binaries {
     pub folder: PathBuf,
 }
 
-impl Binaries {
+impl PostgresBinaries {
     /// The newest installation, or for an existing cluster the newest of its major version.
     pub fn find(data_dir: &Path) -> Result<Self, PostgresError> {
         let found = installed()?;
@@ -65,9 +65,9 @@ impl Binaries {
 }
 
 /// Every installation that can be found, the newest last.
-fn installed() -> Result<BTreeSet<Binaries>, PostgresError> {
+fn installed() -> Result<BTreeSet<PostgresBinaries>, PostgresError> {
     if let Some(folder) = chosen_programs() {
-        return match Binaries::in_folder(&folder) {
+        return match PostgresBinaries::in_folder(&folder) {
             Some(binaries) => Ok(BTreeSet::from([binaries])),
             None => Err(PostgresError::NoPrograms(folder)),
         };
@@ -85,7 +85,7 @@ fn installed() -> Result<BTreeSet<Binaries>, PostgresError> {
             "bin",
         ));
     Ok(folders
-        .filter_map(|folder| Binaries::in_folder(&folder))
+        .filter_map(|folder| PostgresBinaries::in_folder(&folder))
         .collect())
 }
 
@@ -109,7 +109,7 @@ fn cluster_major(data_dir: &Path) -> Option<u32> {
     text.trim().parse().ok()
 }
 
-fn versions(found: &BTreeSet<Binaries>) -> String {
+fn versions(found: &BTreeSet<PostgresBinaries>) -> String {
     let versions: Vec<&str> = found.iter().map(|b| b.version.as_str()).collect();
     versions.join(", ")
 }
@@ -142,7 +142,9 @@ mod tests {
     fn another_major_version_is_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("PG_VERSION"), "8\n").unwrap();
-        let error = Binaries::find(folder.path()).unwrap_err().to_string();
+        let error = PostgresBinaries::find(folder.path())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("was made by PostgreSQL 8"), "{error}");
     }
 }

@@ -8,9 +8,9 @@ use std::{
 };
 
 use super::{
-    NAME,
-    account::Account,
-    binaries::Binaries,
+    SUPERUSER,
+    account::OsAccount,
+    binaries::PostgresBinaries,
     error::{PostgresError, at, last_lines},
     place::beside,
     server::command,
@@ -27,9 +27,9 @@ const CHARACTER_TYPE: &str = if cfg!(target_os = "macos") {
 /// Makes the cluster with its database in a folder beside and moves it to its place when it is
 /// complete, so that an interrupted start leaves nothing half done.
 pub fn initialize(
-    binaries: &Binaries,
+    binaries: &PostgresBinaries,
     data_dir: &Path,
-    account: Option<Account>,
+    account: Option<OsAccount>,
     durable: bool,
 ) -> Result<(), PostgresError> {
     let fresh = beside(data_dir, "new");
@@ -45,7 +45,7 @@ pub fn initialize(
     command_line
         .arg("-D")
         .arg(&fresh)
-        .args(["--username", NAME, "--auth=trust", "--encoding=UTF8"])
+        .args(["--username", SUPERUSER, "--auth=trust", "--encoding=UTF8"])
         .args(["--locale=C", "--lc-ctype", CHARACTER_TYPE]);
     if !durable {
         command_line.arg("--no-sync");
@@ -63,7 +63,7 @@ pub fn initialize(
     run(
         &postgres,
         command_line,
-        &format!("create database {NAME}\n"),
+        &format!("create database {SUPERUSER}\n"),
     )?;
 
     fs::rename(&fresh, data_dir).map_err(at("move into place", data_dir))

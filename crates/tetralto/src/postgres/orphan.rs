@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::{
     error::{PostgresError, at},
-    server::{POLL, pid_file},
+    server::{POLL_INTERVAL, pid_file},
 };
 
 /// Ends the server that still runs on a folder whose lock is ours, or is still ending.
@@ -57,7 +57,7 @@ fn ends_within(patience: Duration, process: Pid, data_dir: &Path) -> bool {
         if start.elapsed() > patience {
             return false;
         }
-        thread::sleep(POLL);
+        thread::sleep(POLL_INTERVAL);
     }
     true
 }

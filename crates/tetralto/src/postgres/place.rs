@@ -12,22 +12,22 @@ use rustix::{
 };
 
 use super::{
-    account::{Account, give},
+    account::{OsAccount, give},
     error::{PostgresError, at},
 };
 
 /// Where root's clusters lie when the account they run as cannot reach the folder asked for.
-const ELSEWHERE: &str = "/var/lib/tetralto";
+const FALLBACK_DATA_DIR: &str = "/var/lib/tetralto";
 
 /// A cluster's folder and who runs it.
-pub struct Place {
+pub struct ClusterLocation {
     /// The absolute folder. It may not exist yet; the one above does.
     pub data_dir: PathBuf,
     /// Whom to become, if anybody else.
-    pub account: Option<Account>,
+    pub account: Option<OsAccount>,
 }
 
-impl Place {
+impl ClusterLocation {
     /// Finds the place for a cluster that was asked for in `wanted`.
     pub fn find(wanted: &Path) -> Result<Self, PostgresError> {
         let wanted = absolute(wanted).map_err(at("find", wanted))?;
@@ -39,19 +39,19 @@ impl Place {
         let parent = fs::canonicalize(parent).map_err(at("find", parent))?;
         let data_dir = parent.join(name);
 
-        match Account::for_cluster(&data_dir)? {
+        match OsAccount::for_cluster(&data_dir)? {
             Some(account) if !account.can_reach(&parent) => Self::elsewhere(&data_dir),
             account => Ok(Self { data_dir, account }),
         }
     }
 
     fn elsewhere(unreachable: &Path) -> Result<Self, PostgresError> {
-        let parent = Path::new(ELSEWHERE);
+        let parent = Path::new(FALLBACK_DATA_DIR);
         fs::create_dir_all(parent).map_err(at("make", parent))?;
         fs::set_permissions(parent, fs::Permissions::from_mode(0o755))
             .map_err(at("open", parent))?;
         let data_dir = parent.join(short_name(unreachable));
-        let account = Account::for_cluster(&data_dir)?;
+        let account = OsAccount::for_cluster(&data_dir)?;
         Ok(Self { data_dir, account })
     }
 }
@@ -62,9 +62,9 @@ pub fn beside(data_dir: &Path, extension: &str) -> PathBuf {
 }
 
 /// A cluster's lock, which lasts as long as the file is open, so kill -9 frees it too.
-pub struct Lock(pub(super) File);
+pub struct ClusterLock(pub(super) File);
 
-impl Drop for Lock {
+impl Drop for ClusterLock {
     /// A program that is just being started has the file open as well, until it is another program.
     fn drop(&mut self) {
         // What fails here is over when the file is closed.
@@ -73,7 +73,7 @@ impl Drop for Lock {
 }
 
 /// Takes the cluster's lock.
-pub fn lock(data_dir: &Path, account: Option<Account>) -> Result<Lock, PostgresError> {
+pub fn lock(data_dir: &Path, account: Option<OsAccount>) -> Result<ClusterLock, PostgresError> {
     let path = beside(data_dir, "lock");
     let file = OpenOptions::new()
         .create(true)
@@ -82,7 +82,7 @@ pub fn lock(data_dir: &Path, account: Option<Account>) -> Result<Lock, PostgresE
         .map_err(at("open", &path))?;
     give(&path, account)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Lock(file)),
+        Ok(()) => Ok(ClusterLock(file)),
         Err(Errno::WOULDBLOCK) => Err(PostgresError::InUse(data_dir.to_path_buf())),
         Err(error) => Err(at("lock", &path)(error.into())),
     }

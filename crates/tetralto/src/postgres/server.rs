@@ -13,23 +13,23 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{
-    account::{Account, give},
+    account::{OsAccount, give},
     error::{PostgresError, at, last_lines},
     lifeline::end_with_parent,
     place::beside,
 };
 
 /// How often a condition is looked at.
-pub const POLL: Duration = Duration::from_millis(10);
+pub const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// How long a start may take; recovering after a crash is part of it.
-const START: Duration = Duration::from_mins(2);
+const START_TIMEOUT: Duration = Duration::from_mins(2);
 /// How long the processes of a killed server may hold on to its shared memory.
-const RELEASE: Duration = Duration::from_secs(10);
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The log starts anew when it has grown beyond this.
-const LOG_LIMIT: u64 = 10 << 20;
+const MAX_LOG_BYTES: u64 = 10 << 20;
 
 /// What the log must not keep: rows in the details of an error, statements with values in them.
-const SETTINGS: [&str; 11] = [
+const SERVER_SETTINGS: [&str; 11] = [
     "listen_addresses=",
     "unix_socket_permissions=0700",
     "port=5432",
@@ -42,14 +42,14 @@ const SETTINGS: [&str; 11] = [
     "log_error_verbosity=terse",
     "log_min_error_statement=panic",
 ];
-const NOT_DURABLE: [&str; 3] = [
+const NON_DURABLE_SETTINGS: [&str; 3] = [
     "fsync=off",
     "synchronous_commit=off",
     "full_page_writes=off",
 ];
 
 /// What a server is started with.
-pub struct Start<'a> {
+pub struct ServerOptions<'a> {
     /// The path of `postgres`.
     pub program: &'a Path,
     /// The cluster's folder.
@@ -59,20 +59,20 @@ pub struct Start<'a> {
     /// Whether commits wait for the disk.
     pub durable: bool,
     /// Whom to run it as.
-    pub account: Option<Account>,
+    pub account: Option<OsAccount>,
 }
 
 /// A running server. Dropping it stops it and waits for its end.
-pub struct Server(Child);
+pub struct ServerProcess(Child);
 
-impl Server {
+impl ServerProcess {
     /// Whether it has ended, for whatever reason.
     pub fn ended(&mut self) -> bool {
         !matches!(self.0.try_wait(), Ok(None))
     }
 }
 
-impl Drop for Server {
+impl Drop for ServerProcess {
     /// Fast (transactions are rolled back), then at once (the next start recovers), then by force.
     fn drop(&mut self) {
         for (signal, patience) in [(Signal::INT, 30), (Signal::QUIT, 10)] {
@@ -83,7 +83,7 @@ impl Drop for Server {
             let _ = kill_process(Pid::from_child(&self.0), signal);
             let start = Instant::now();
             while !self.ended() && start.elapsed() < Duration::from_secs(patience) {
-                thread::sleep(POLL);
+                thread::sleep(POLL_INTERVAL);
             }
         }
         if !self.ended() {
@@ -94,23 +94,23 @@ impl Drop for Server {
 }
 
 /// Starts a server and returns once it takes connections.
-pub fn start(start: &Start) -> Result<Server, PostgresError> {
+pub fn start(start: &ServerOptions) -> Result<ServerProcess, PostgresError> {
     let begun = Instant::now();
     loop {
-        let mut log = Log::open(start)?;
-        let mut server = Server(spawn(start, &log)?);
+        let mut log = ServerLog::open(start)?;
+        let mut server = ServerProcess(spawn(start, &log)?);
         match wait_until_ready(&mut server, start.data_dir) {
             Ok(None) => return Ok(server),
             Ok(Some(status)) => {
                 let output = log.since_start();
-                if begun.elapsed() > RELEASE || !is_held(&output) {
+                if begun.elapsed() > RELEASE_TIMEOUT || !is_held(&output) {
                     return Err(PostgresError::Failed {
                         program: start.program.to_path_buf(),
                         status,
                         output,
                     });
                 }
-                thread::sleep(POLL * 10);
+                thread::sleep(POLL_INTERVAL * 10);
             }
             Err(source) => {
                 drop(server);
@@ -118,7 +118,7 @@ pub fn start(start: &Start) -> Result<Server, PostgresError> {
                     return Err(at("wait for", start.program)(source));
                 }
                 return Err(PostgresError::TooSlow {
-                    seconds: START.as_secs(),
+                    seconds: START_TIMEOUT.as_secs(),
                     output: log.since_start(),
                 });
             }
@@ -133,7 +133,7 @@ fn is_held(output: &str) -> bool {
 
 /// A command of PostgreSQL's: in its own process group, because Ctrl-C is the launcher's to
 /// handle, and bound to the launcher's life.
-pub fn command(program: &Path, account: Option<Account>) -> Command {
+pub fn command(program: &Path, account: Option<OsAccount>) -> Command {
     let mut command = Command::new(program);
     // Its own folder may be closed to the account; a broken locale stops it on macOS.
     command.current_dir("/").env("LC_ALL", "C").process_group(0);
@@ -144,10 +144,14 @@ pub fn command(program: &Path, account: Option<Account>) -> Command {
     command
 }
 
-fn spawn(start: &Start, log: &Log) -> Result<Child, PostgresError> {
+fn spawn(start: &ServerOptions, log: &ServerLog) -> Result<Child, PostgresError> {
     let mut socket = std::ffi::OsString::from("unix_socket_directories=");
     socket.push(start.socket_folder);
-    let not_durable = if start.durable { &[][..] } else { &NOT_DURABLE };
+    let not_durable = if start.durable {
+        &[][..]
+    } else {
+        &NON_DURABLE_SETTINGS
+    };
 
     let mut command = command(start.program, start.account);
     command
@@ -155,7 +159,12 @@ fn spawn(start: &Start, log: &Log) -> Result<Child, PostgresError> {
         .arg(start.data_dir)
         .arg("-c")
         .arg(socket)
-        .args(SETTINGS.iter().chain(not_durable).flat_map(|s| ["-c", s]))
+        .args(
+            SERVER_SETTINGS
+                .iter()
+                .chain(not_durable)
+                .flat_map(|s| ["-c", s]),
+        )
         .stdin(Stdio::null())
         .stdout(log.handle()?)
         .stderr(log.handle()?);
@@ -163,16 +172,16 @@ fn spawn(start: &Start, log: &Log) -> Result<Child, PostgresError> {
 }
 
 /// Waits until the server is ready (`None`) or has ended.
-fn wait_until_ready(server: &mut Server, data_dir: &Path) -> io::Result<Option<ExitStatus>> {
+fn wait_until_ready(server: &mut ServerProcess, data_dir: &Path) -> io::Result<Option<ExitStatus>> {
     let begun = Instant::now();
-    while begun.elapsed() < START {
+    while begun.elapsed() < START_TIMEOUT {
         if let Some(status) = server.0.try_wait()? {
             return Ok(Some(status));
         }
         if is_ready(data_dir, server.0.id()) {
             return Ok(None);
         }
-        thread::sleep(POLL);
+        thread::sleep(POLL_INTERVAL);
     }
     Err(io::ErrorKind::TimedOut.into())
 }
@@ -193,14 +202,14 @@ pub fn pid_file(data_dir: &Path) -> PathBuf {
 }
 
 /// The server's log, and where this start begins in it.
-struct Log {
+struct ServerLog {
     file: File,
     path: PathBuf,
     begin: u64,
 }
 
-impl Log {
-    fn open(start: &Start) -> Result<Self, PostgresError> {
+impl ServerLog {
+    fn open(start: &ServerOptions) -> Result<Self, PostgresError> {
         let path = beside(start.data_dir, "log");
         let file = OpenOptions::new()
             .create(true)
@@ -211,7 +220,7 @@ impl Log {
             .map_err(at("open", &path))?;
         give(&path, start.account)?;
         let mut begin = file.metadata().map_err(at("look at", &path))?.len();
-        if begin > LOG_LIMIT {
+        if begin > MAX_LOG_BYTES {
             file.set_len(0).map_err(at("empty", &path))?;
             begin = 0;
         }

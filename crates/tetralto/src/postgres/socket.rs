@@ -11,20 +11,20 @@ use std::{
 };
 
 use super::{
-    account::{Account, give},
+    account::{OsAccount, give},
     error::{PostgresError, at},
     place::short_name,
 };
 
 /// The longest folder that leaves room for `/.s.PGSQL.5432` in macOS's 104 bytes.
-const LONGEST: usize = 88;
+const MAX_SOCKET_DIR_BYTES: usize = 88;
 
 /// The folder, deleted with all that a server may leave in it.
-pub struct SocketFolder(pub PathBuf);
+pub struct SocketDir(pub PathBuf);
 
-impl SocketFolder {
+impl SocketDir {
     /// Makes the folder, empty of what a server has left there whose launcher was killed.
-    pub fn make(data_dir: &Path, account: Option<Account>) -> Result<Self, PostgresError> {
+    pub fn make(data_dir: &Path, account: Option<OsAccount>) -> Result<Self, PostgresError> {
         let folder = folder_for(data_dir, account, &env::temp_dir());
         make_private(&folder, account)?;
         for name in [".s.PGSQL.5432", ".s.PGSQL.5432.lock"] {
@@ -40,18 +40,18 @@ impl SocketFolder {
     }
 }
 
-impl Drop for SocketFolder {
+impl Drop for SocketDir {
     fn drop(&mut self) {
         // The next start copes with what is left.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
-fn folder_for(data_dir: &Path, account: Option<Account>, temp_dir: &Path) -> PathBuf {
+fn folder_for(data_dir: &Path, account: Option<OsAccount>, temp_dir: &Path) -> PathBuf {
     let name = format!("tetralto-{}", short_name(data_dir));
     let folder = temp_dir.join(&name);
     let reachable = account.is_none_or(|account| account.can_reach(temp_dir));
-    if reachable && folder.as_os_str().len() <= LONGEST {
+    if reachable && folder.as_os_str().len() <= MAX_SOCKET_DIR_BYTES {
         folder
     } else {
         Path::new("/tmp").join(name)
@@ -60,7 +60,7 @@ fn folder_for(data_dir: &Path, account: Option<Account>, temp_dir: &Path) -> Pat
 
 /// Makes a folder that only the account may enter. One that exists must be exactly that: another
 /// user could have made it, or a link, to be let in.
-pub fn make_private(folder: &Path, account: Option<Account>) -> Result<(), PostgresError> {
+pub fn make_private(folder: &Path, account: Option<OsAccount>) -> Result<(), PostgresError> {
     match DirBuilder::new().mode(0o700).create(folder) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => {
             return Err(at("make", folder)(error));

@@ -7,7 +7,7 @@ use super::services::TOKEN_DAYS;
 use crate::postgres::Cluster;
 
 /// What runs where, and how to try it.
-pub struct Banner<'a> {
+pub struct StartupBanner<'a> {
     /// The ports of geo, visitor-analytics and notification.
     pub ports: [u16; 3],
     /// Which database it is.
@@ -33,7 +33,7 @@ pub fn describe(cluster: Option<&Cluster>, data_dir: &Path) -> String {
     format!("PostgreSQL {version}, private, in {}", place.display())
 }
 
-impl Banner<'_> {
+impl StartupBanner<'_> {
     /// The system runs on where standard output cannot be written (a full disk, a closed pipe).
     pub fn print(&self) {
         // A token belongs on a person's screen, not in a platform's log.
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn the_token_is_shown_to_people_only() {
-        let banner = Banner {
+        let banner = StartupBanner {
             ports: [8001, 8002, 8003],
             database: "PostgreSQL",
             stand_ins: vec!["SMS: printed".into()],

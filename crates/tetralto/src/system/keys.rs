@@ -13,7 +13,7 @@ use super::folder;
 use crate::cli::SystemArgs;
 
 /// The file in the data folder that keeps the system's own secret.
-const FILE: &str = "jwt-secret";
+const SECRET_FILE: &str = "jwt-secret";
 
 /// The keys that were given, or the system's own secret, made when it is first needed.
 pub fn own_or_given(args: &SystemArgs) -> anyhow::Result<KeyArgs> {
@@ -26,7 +26,7 @@ pub fn own_or_given(args: &SystemArgs) -> anyhow::Result<KeyArgs> {
 }
 
 fn own(folder: &Path) -> anyhow::Result<SecretString> {
-    let file = folder.join(FILE);
+    let file = folder.join(SECRET_FILE);
     match fs::read_to_string(&file) {
         Ok(text) => Ok(text.trim().into()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

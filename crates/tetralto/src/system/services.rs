@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::banner::Banner;
+use super::banner::StartupBanner;
 use super::{argument, folder};
 use crate::cli::SystemArgs;
 use crate::token;
@@ -17,7 +17,7 @@ use common::jwt::{Keyring, Scope};
 pub const TOKEN_DAYS: i64 = 365;
 
 /// What the services need.
-pub struct Services {
+pub struct ServiceRunner {
     pub args: SystemArgs,
     pub keys: KeyArgs,
     pub database_url: SecretString,
@@ -25,13 +25,13 @@ pub struct Services {
     pub database: String,
 }
 
-struct Configs {
+struct ServiceConfigs {
     geo: geo::config::Config,
     visitor_analytics: visitor_analytics::config::Config,
     notification: notification::config::Config,
 }
 
-impl Services {
+impl ServiceRunner {
     /// Runs until `stop`. visitor-analytics goes first, since it needs the others to finish what
     /// it has accepted.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
@@ -72,7 +72,7 @@ impl Services {
         &self,
         geo_port: &TcpListener,
         notification: &TcpListener,
-    ) -> anyhow::Result<Configs> {
+    ) -> anyhow::Result<ServiceConfigs> {
         let keys = self.key_arguments();
         let database = argument("database-url", &self.database_url);
         let with = |name: &str, more: &[String]| -> Vec<String> {
@@ -98,7 +98,7 @@ impl Services {
             let keeps = &mut geo.updates.geoip_keep_in_postgres;
             keeps.get_or_insert(geo::config::Switch::Off);
         }
-        Ok(Configs {
+        Ok(ServiceConfigs {
             geo,
             visitor_analytics: try_parse(with("visitor-analytics", &peers))?,
             notification: try_parse(with("notification", &[database]))?,
@@ -113,12 +113,16 @@ impl Services {
         arguments
     }
 
-    fn announce(&self, listeners: [&TcpListener; 3], configs: &Configs) -> anyhow::Result<()> {
+    fn announce(
+        &self,
+        listeners: [&TcpListener; 3],
+        configs: &ServiceConfigs,
+    ) -> anyhow::Result<()> {
         let keys = self.keys.ring()?;
         let token = self.write_token(&keys)?;
         let [geo, visitor_analytics, notification] = listeners;
         let stand_ins = configs.geo.stand_ins().into_iter();
-        Banner {
+        StartupBanner {
             ports: [port(geo)?, port(visitor_analytics)?, port(notification)?],
             database: &self.database,
             stand_ins: stand_ins.chain(configs.notification.stand_ins()).collect(),

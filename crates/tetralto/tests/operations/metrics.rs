@@ -48,7 +48,7 @@ async fn those_of_geo_are_described(pool: PgPool) {
     let ask = service.post("/geolocate");
     let body = serde_json::json!({"ips": ["81.2.69.142"]});
     ask.json(&body).send().await.unwrap();
-    are_sound(&service, geo::NAME, &["geo_lookups_total"]).await;
+    are_sound(&service, geo::SERVICE_NAME, &["geo_lookups_total"]).await;
 }
 
 #[sqlx::test(migrations = false)]
@@ -61,7 +61,7 @@ async fn those_of_visitor_analytics_are_described(pool: PgPool) {
         "visits_recorder_waiting",
         "visits_outbox_waiting",
     ];
-    are_sound(&service, visitor_analytics::NAME, &own).await;
+    are_sound(&service, visitor_analytics::SERVICE_NAME, &own).await;
 }
 
 #[sqlx::test(migrations = false)]
@@ -72,7 +72,7 @@ async fn those_of_notification_are_described(pool: PgPool) {
         "notification_commit_size_bucket",
         "notification_queue_depth",
     ];
-    are_sound(&service, notification::NAME, &own).await;
+    are_sound(&service, notification::SERVICE_NAME, &own).await;
 }
 
 #[sqlx::test(migrations = false)]

@@ -54,7 +54,7 @@ async fn geo_rests(pool: PgPool) {
     for _ in 0..30 {
         service.text("/service-areas").await;
     }
-    is_at_rest(&pool, geo::NAME).await;
+    is_at_rest(&pool, geo::SERVICE_NAME).await;
 }
 
 #[sqlx::test(migrations = false)]
@@ -62,12 +62,12 @@ async fn visitor_analytics_rests(pool: PgPool) {
     let geo = geo(None).await;
     let service = visitor_analytics(&url(&pool), &geo).await;
     visit(&service).await;
-    is_at_rest(&pool, visitor_analytics::NAME).await;
+    is_at_rest(&pool, visitor_analytics::SERVICE_NAME).await;
 }
 
 #[sqlx::test(migrations = false)]
 async fn notification_rests(pool: PgPool) {
     let service = notification(&url(&pool)).await;
     notify(&service).await;
-    is_at_rest(&pool, notification::NAME).await;
+    is_at_rest(&pool, notification::SERVICE_NAME).await;
 }

@@ -48,7 +48,7 @@ async fn a_role_that_owns_only_its_schema_migrates_it(pool: PgPool) {
         let owner = role.connect_options();
         let owner = owner.get_username();
         // One of them is needed by an early migration alone, which removes it.
-        let early = (name == visitor_analytics::NAME).then_some("visitor_analytics_before");
+        let early = (name == visitor_analytics::SERVICE_NAME).then_some("visitor_analytics_before");
         for schema in [schema].into_iter().chain(early) {
             let made = format!("create schema {schema} authorization \"{owner}\"");
             run(&pool, made).await;

@@ -15,15 +15,15 @@ const SECRET: &str = "a-secret-of-the-tests-with-32-characters";
 /// The name, the schema and the migrations of each service.
 pub fn services() -> [(&'static str, &'static str, Migrator); 3] {
     [
-        (geo::NAME, geo::NAME, geo::migrator()),
+        (geo::SERVICE_NAME, geo::SERVICE_NAME, geo::migrator()),
         (
-            visitor_analytics::NAME,
-            visitor_analytics::SCHEMA,
+            visitor_analytics::SERVICE_NAME,
+            visitor_analytics::SCHEMA_NAME,
             visitor_analytics::migrator(),
         ),
         (
-            notification::NAME,
-            notification::NAME,
+            notification::SERVICE_NAME,
+            notification::SERVICE_NAME,
             notification::migrator(),
         ),
     ]

@@ -1,7 +1,7 @@
 //! A program that is older than the schema, as after a rollback; clocks that differ.
 
 use chassis::database::{DatabaseCheck, clock_skew, migrate, newest};
-use chassis::health::Status;
+use chassis::health::HealthStatus;
 use chrono::TimeDelta;
 use common::clock::Clock;
 use sqlx::PgPool;
@@ -23,13 +23,13 @@ async fn an_older_program_works_with_a_newer_schema(pool: PgPool) {
         let (known, last) = (newest(&older), newest(&migrator));
         migrate(&pool, schema, older).await.unwrap();
         let found = DatabaseCheck::new(&pool, schema, last).look().await;
-        assert_eq!(found.status, Status::Unavailable, "{}", found.detail);
+        assert_eq!(found.status, HealthStatus::Unavailable, "{}", found.detail);
 
         let older = before(&migrator);
         migrate(&pool, schema, migrator).await.unwrap();
         migrate(&pool, schema, older).await.unwrap();
         let found = DatabaseCheck::new(&pool, schema, known).look().await;
-        assert_eq!(found.status, Status::Ok);
+        assert_eq!(found.status, HealthStatus::Ok);
         assert!(
             found.detail.contains("newer than this program"),
             "{}",
@@ -47,11 +47,11 @@ async fn a_clock_that_differs_from_the_databases_is_told(pool: PgPool) {
         let clock = Clock::by_hand(now + TimeDelta::seconds(seconds));
         clock_skew(pool.clone(), clock).await
     };
-    assert_eq!(skew(0).await.status, Status::Ok);
+    assert_eq!(skew(0).await.status, HealthStatus::Ok);
     let ahead = skew(600).await;
-    assert_eq!(ahead.status, Status::Degraded);
+    assert_eq!(ahead.status, HealthStatus::Degraded);
     assert!(ahead.detail.contains("ahead of"), "{}", ahead.detail);
     let behind = skew(-600).await;
-    assert_eq!(behind.status, Status::Degraded);
+    assert_eq!(behind.status, HealthStatus::Degraded);
     assert!(behind.detail.contains("behind"), "{}", behind.detail);
 }

@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, PgPool};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use visitor_analytics::store::{Store, visitor_hash};
-use visitor_analytics::verify::Wanted;
+use visitor_analytics::verify::VerifyArgs;
 
 use crate::running::until;
 
@@ -77,7 +77,7 @@ impl Both {
     async fn start(pool: PgPool) -> Self {
         let migrate = chassis::database::migrate;
         let history = visitor_analytics::migrator();
-        migrate(&pool, visitor_analytics::SCHEMA, history)
+        migrate(&pool, visitor_analytics::SCHEMA_NAME, history)
             .await
             .unwrap();
         let history = notification::migrator();
@@ -358,7 +358,7 @@ async fn nothing_of_an_erased_person_is_in_any_column(pool: PgPool) {
     let pages = both.call(Method::GET, &both.analytics, &pages, None).await;
     assert_eq!(pages["data"].as_array().unwrap().len(), 1, "{pages}");
     assert!(!places(&after, "pro").is_empty());
-    let all = Wanted::default();
+    let all = VerifyArgs::default();
     let verified = visitor_analytics::verify::compare(&store, &all)
         .await
         .unwrap();

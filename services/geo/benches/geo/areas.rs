@@ -3,21 +3,21 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bench::Random;
-use geo::domain::areas::{CountryCode, Draft, Index, Named, Place, Point};
+use bench::SeededRandom;
+use geo::domain::areas::{AreaIndex, CountryCode, GeoPoint, IndexedArea, Place, ServiceAreaSpec};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 const CHECKS: usize = 20_000;
 
 pub fn measure() {
-    let mut random = Random(0xa4ea);
+    let mut random = SeededRandom(0xa4ea);
     let areas: Vec<_> = (0..10_000)
         .map(|n| Arc::new(area(n, &mut random)))
         .collect();
     let vertices: usize = areas.iter().map(|named| named.area.vertices()).sum();
     let started = Instant::now();
-    let index = Index::new(areas);
+    let index = AreaIndex::new(areas);
     let built = started.elapsed();
     println!("10,000 service areas with {vertices} positions, arranged in {built:.0?}");
     println!("a check of                                    mean µs   99 % within µs");
@@ -38,7 +38,7 @@ pub fn measure() {
     report("a country alone", &index, &countries.collect::<Vec<_>>());
 }
 
-fn report(name: &str, index: &Index, places: &[Place]) {
+fn report(name: &str, index: &AreaIndex, places: &[Place]) {
     let mut times = vec![];
     let mut verdicts = [0; 3];
     for n in 0..CHECKS {
@@ -57,11 +57,11 @@ fn report(name: &str, index: &Index, places: &[Place]) {
 }
 
 /// Between the tropics and the polar circle of the north, where most people live.
-fn somewhere(random: &mut Random) -> (f64, f64) {
+fn somewhere(random: &mut SeededRandom) -> (f64, f64) {
     (random.between(20.0, 65.0), random.between(-125.0, 145.0))
 }
 
-fn area(number: u128, random: &mut Random) -> Named {
+fn area(number: u128, random: &mut SeededRandom) -> IndexedArea {
     let (latitude, longitude) = somewhere(random);
     let mut draft = json!({"name": format!("area {number}")});
     match number % 10 {
@@ -77,15 +77,15 @@ fn area(number: u128, random: &mut Random) -> Named {
         }
         _ => draft["regions"] = json!([format!("US-{}", random.below(900))]),
     }
-    let draft: Draft = serde_json::from_value(draft).unwrap();
-    Named {
+    let draft: ServiceAreaSpec = serde_json::from_value(draft).unwrap();
+    IndexedArea {
         id: Uuid::from_u128(number),
         name: draft.name.clone(),
         area: draft.check().unwrap(),
     }
 }
 
-fn polygon(latitude: f64, longitude: f64, random: &mut Random) -> Value {
+fn polygon(latitude: f64, longitude: f64, random: &mut SeededRandom) -> Value {
     let corners = 10 + random.below(80);
     let size = random.between(0.02, 0.6);
     let mut ring: Vec<_> = (0..corners)
@@ -99,10 +99,10 @@ fn polygon(latitude: f64, longitude: f64, random: &mut Random) -> Value {
     json!({"type": "Polygon", "coordinates": [ring]})
 }
 
-fn place(random: &mut Random, accuracy_km: f64) -> Place {
+fn place(random: &mut SeededRandom, accuracy_km: f64) -> Place {
     let (latitude, longitude) = somewhere(random);
     Place {
-        point: Point::new(latitude, longitude).ok(),
+        point: GeoPoint::new(latitude, longitude).ok(),
         accuracy_km,
         country: CountryCode::parse("DE"),
         ..Place::default()

@@ -8,7 +8,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use common::clock::Clock;
 use common::geo::Location;
-use geo::clients::{Databases, Locator};
+use geo::clients::{LocalDatabases, Locator};
 use geo::domain::Language;
 use serde::Deserialize;
 
@@ -26,7 +26,7 @@ pub async fn serve() {
         .skip(1);
     let address = format!("127.0.0.1:{}", arguments.next().unwrap());
     let database = PathBuf::from(arguments.next().unwrap());
-    let (databases, _) = Databases::open(&[database], Path::new("/nonexistent")).unwrap();
+    let (databases, _) = LocalDatabases::open(&[database], Path::new("/nonexistent")).unwrap();
     let locator = Locator::new(databases, None, None, Clock::system());
     let router = Router::new()
         .route("/geolocate", get(answer))

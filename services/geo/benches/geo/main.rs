@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use bench::{Load, Outcome, Process, Random, free_port, get, post};
+use bench::{LoadGenerator, LoadResult, MeasuredProcess, SeededRandom, free_port, get, post};
 use common::clock::Clock;
 use common::jwt::{Claims, Keyring, Scope};
 use serde_json::json;
@@ -45,7 +45,7 @@ fn main() {
 async fn measure() {
     let database = database();
     let size = std::fs::metadata(&database).unwrap().len() as f64 / 1e6;
-    let networks = bench::NETWORKS;
+    let networks = bench::NETWORK_COUNT;
     println!("the database: {networks} networks, {size:.1} MB");
     let bare = bare(&database).await;
     let geo = geo(&database).await;
@@ -84,19 +84,19 @@ async fn measure() {
     println!();
 }
 
-fn remember(load: &str, geo: &Process) {
+fn remember(load: &str, geo: &MeasuredProcess) {
     let (now, most) = (geo.memory(), geo.peak_memory());
     println!("memory after {load}: {now:.1} MB, at most {most:.1} MB");
 }
 
 async fn run(
     name: &str,
-    process: &Process,
+    process: &MeasuredProcess,
     requests: &[Vec<u8>],
     each: usize,
     connections: usize,
-) -> Outcome {
-    let load = Load::new(process.port, requests.to_vec(), each);
+) -> LoadResult {
+    let load = LoadGenerator::new(process.port, requests.to_vec(), each);
     load.warm_up(connections).await;
     let before = process.cpu();
     let outcome = load.run(connections, LENGTH).await;
@@ -123,16 +123,16 @@ fn database() -> PathBuf {
     bench::city_database(&target.join("bench"))
 }
 
-async fn bare(database: &Path) -> Process {
+async fn bare(database: &Path) -> MeasuredProcess {
     let port = free_port();
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args([handler::FLAG, &port.to_string()])
         .arg(database);
-    Process::start(command, port).await
+    MeasuredProcess::start(command, port).await
 }
 
-async fn geo(database: &Path) -> Process {
+async fn geo(database: &Path) -> MeasuredProcess {
     let port = free_port();
     let mut command = Command::new(env!("CARGO_BIN_EXE_geo"));
     command
@@ -141,7 +141,7 @@ async fn geo(database: &Path) -> Process {
         .env("GEOIP_DATABASES", database)
         .env("GEOIP_UPDATE", "off")
         .env_remove("DATABASE_URL");
-    Process::start(command, port).await
+    MeasuredProcess::start(command, port).await
 }
 
 fn token() -> String {
@@ -154,7 +154,7 @@ fn token() -> String {
 
 /// Addresses that are not reserved.
 fn addresses(count: usize) -> Vec<String> {
-    let mut random = Random(0x7e7a);
+    let mut random = SeededRandom(0x7e7a);
     (0..count)
         .map(|_| {
             let mut byte = || random.below(256);

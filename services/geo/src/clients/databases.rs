@@ -7,27 +7,27 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use chassis::health::Finding;
+use chassis::health::CheckResult;
 use chrono::{DateTime, Utc};
 use common::geo::Location;
 use ipnetwork::IpNetwork;
 use metrics::Counter;
 
 use super::counter;
-use super::mmdb::{Database, DatabaseError};
+use super::mmdb::{DatabaseError, MmdbDatabase};
 use crate::domain::{Language, is_stale};
 
-pub use watch::Watch;
+pub use watch::DatabaseWatcher;
 
 /// Local databases, in the order to ask. They are replaced as a whole, while those who ask keep
 /// what they have begun with.
 #[derive(Default)]
-pub struct Databases(RwLock<Arc<Shelf>>);
+pub struct LocalDatabases(RwLock<Arc<DatabaseSet>>);
 
 /// The databases of a moment.
 #[derive(Default)]
-pub(super) struct Shelf {
-    databases: Vec<Arc<Database>>,
+pub(super) struct DatabaseSet {
+    databases: Vec<Arc<MmdbDatabase>>,
     /// Files that should have been read and could not.
     troubles: Vec<String>,
     /// Found, and not; looking them up each time would cost as much as a tenth of an answer.
@@ -52,22 +52,25 @@ pub enum OpenError {
     Unsound(PathBuf, DatabaseError),
 }
 
-impl Databases {
+impl LocalDatabases {
     /// Opens and verifies the databases; folders stand for the .mmdb files in them, by name.
     /// After those of the settings come those in the folder of downloads, which need not be there
     /// nor sound. The second value notices what changes from then on.
-    pub fn open(paths: &[PathBuf], downloads: &Path) -> Result<(Arc<Self>, Watch), OpenError> {
+    pub fn open(
+        paths: &[PathBuf],
+        downloads: &Path,
+    ) -> Result<(Arc<Self>, DatabaseWatcher), OpenError> {
         let databases = Arc::new(Self::default());
-        let watch = Watch::open(paths, downloads, databases.clone())?;
+        let watch = DatabaseWatcher::open(paths, downloads, databases.clone())?;
         Ok((databases, watch))
     }
 
-    pub(super) fn now(&self) -> Arc<Shelf> {
+    pub(super) fn now(&self) -> Arc<DatabaseSet> {
         let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
         current.clone()
     }
 
-    fn replace(&self, fresh: Shelf) {
+    fn replace(&self, fresh: DatabaseSet) {
         let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let old = std::mem::replace(&mut *current, Arc::new(fresh));
         drop(current);
@@ -76,7 +79,7 @@ impl Databases {
     }
 }
 
-impl Shelf {
+impl DatabaseSet {
     /// Each database fills what those before it left open. The answer holds for the narrowest of
     /// their networks.
     pub(super) fn fill(&self, ip: IpAddr, language: Language, to: &mut Location) {
@@ -102,7 +105,7 @@ impl Shelf {
     }
 
     /// How the databases are; `more` names one that is always there.
-    pub(super) fn finding(&self, now: DateTime<Utc>, more: String) -> Finding {
+    pub(super) fn finding(&self, now: DateTime<Utc>, more: String) -> CheckResult {
         let mut worries = self.troubles.clone();
         let mut names = vec![];
         for database in &self.databases {
@@ -119,9 +122,9 @@ impl Shelf {
         names.push(more);
         let names = names.join(", ");
         if worries.is_empty() {
-            Finding::ok(names)
+            CheckResult::ok(names)
         } else {
-            Finding::degraded(format!("{names}; {}", worries.join("; ")))
+            CheckResult::degraded(format!("{names}; {}", worries.join("; ")))
         }
     }
 }

@@ -3,20 +3,20 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use common::geo::{Location, Source};
+use common::geo::{Location, LocationSource};
 use tor_geoip::{CountryCode, GeoipDb};
 
 use super::count;
 use crate::domain::countries;
 
 const PROVIDER: &str = "embedded";
-const NAME: &str = "IPFire";
+const DATABASE_NAME: &str = "IPFire";
 /// The day of the export in `tor-geoip-db` 0.1.1.
 const BUILD_DATE: &str = "2026-09-23";
 
-pub(super) struct Embedded(Arc<GeoipDb>);
+pub(super) struct EmbeddedDatabase(Arc<GeoipDb>);
 
-impl Embedded {
+impl EmbeddedDatabase {
     pub(super) fn new() -> Self {
         Self(GeoipDb::new_embedded())
     }
@@ -35,14 +35,14 @@ impl Embedded {
         location.country = Some(country.name.to_owned());
         location.continent_code = Some(country.continent_code.to_owned());
         location.is_in_european_union = Some(country.is_in_european_union);
-        location.sources.push(Source {
+        location.sources.push(LocationSource {
             provider: PROVIDER.into(),
-            database: NAME.into(),
+            database: DATABASE_NAME.into(),
             build_date: Some(BUILD_DATE.into()),
         });
     }
 
     pub(super) fn description() -> String {
-        format!("{NAME} (embedded, countries only, {BUILD_DATE}, CC BY-SA 4.0)")
+        format!("{DATABASE_NAME} (embedded, countries only, {BUILD_DATE}, CC BY-SA 4.0)")
     }
 }

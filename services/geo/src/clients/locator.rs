@@ -4,40 +4,40 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::health::Finding;
+use chassis::health::CheckResult;
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
 use common::geo::Location;
 use tokio::time::Instant;
 
-use super::databases::{Databases, Shelf};
-use super::embedded::Embedded;
-use super::maxmind::{Answer, Lookup, MaxMind};
-use crate::domain::areas::Point;
-use crate::domain::{Language, LocateError, Reserved, countries, enrich, parse, spelled};
+use super::databases::{DatabaseSet, LocalDatabases};
+use super::embedded::EmbeddedDatabase;
+use super::maxmind::{MaxMindWebService, WebLookup, WebLookupResult};
+use crate::domain::areas::GeoPoint;
+use crate::domain::{Language, LocateError, SpecialPurpose, countries, enrich, parse, spelled};
 
 /// A single question waits this long for the web service.
-const PATIENCE: Duration = Duration::from_secs(1);
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A batch as a whole waits this long: who sends many addresses gives the whole call 250 ms.
-const BATCH_PATIENCE: Duration = Duration::from_millis(200);
+const BATCH_LOOKUP_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Every source of locations, the best first: local databases, MaxMind's web service where none
 /// of them knows the city, and the embedded database where nobody knows the country.
 pub struct Locator {
-    databases: Arc<Databases>,
-    web: Option<Arc<MaxMind>>,
-    embedded: Embedded,
-    business: Option<Point>,
+    databases: Arc<LocalDatabases>,
+    web: Option<Arc<MaxMindWebService>>,
+    embedded: EmbeddedDatabase,
+    business: Option<GeoPoint>,
     clock: Clock,
 }
 
 /// What the local databases know, and what the web service was asked for the rest.
-struct Begun {
+struct PartialLookup {
     ip: IpAddr,
     /// Large, and handed on several times.
     location: Box<Location>,
-    lookup: Option<Lookup>,
+    lookup: Option<WebLookup>,
 }
 
 impl Locator {
@@ -45,12 +45,12 @@ impl Locator {
     /// Where a `business` has its place, answers tell how far away it is.
     #[must_use]
     pub fn new(
-        databases: Arc<Databases>,
-        web: Option<Arc<MaxMind>>,
-        business: Option<Point>,
+        databases: Arc<LocalDatabases>,
+        web: Option<Arc<MaxMindWebService>>,
+        business: Option<GeoPoint>,
         clock: Clock,
     ) -> Self {
-        let embedded = Embedded::new();
+        let embedded = EmbeddedDatabase::new();
         Self {
             databases,
             web,
@@ -63,7 +63,7 @@ impl Locator {
     /// Where an address is, with names in a language as far as there are any. A provider that
     /// fails or is late is as one that does not know.
     pub async fn locate(&self, text: &str, language: Language) -> Result<Location, LocateError> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + LOOKUP_TIMEOUT;
         let begun = self.begin(text, language, &self.databases.now())?;
         Ok(*self.finish(begun, language, deadline).await?)
     }
@@ -76,7 +76,7 @@ impl Locator {
         texts: &[String],
         language: Language,
     ) -> Vec<Result<Box<Location>, LocateError>> {
-        let deadline = Instant::now() + BATCH_PATIENCE;
+        let deadline = Instant::now() + BATCH_LOOKUP_TIMEOUT;
         let loaded = self.databases.now();
         let texts = texts.iter();
         let all: Vec<_> = texts
@@ -92,7 +92,12 @@ impl Locator {
         found
     }
 
-    fn begin(&self, text: &str, language: Language, loaded: &Shelf) -> Result<Begun, LocateError> {
+    fn begin(
+        &self,
+        text: &str,
+        language: Language,
+        loaded: &DatabaseSet,
+    ) -> Result<PartialLookup, LocateError> {
         let ip = parse(text)?;
         let mut location = Box::new(Location {
             ip: spelled(text, ip),
@@ -102,7 +107,7 @@ impl Locator {
         let is_coarse = location.city.is_none() && location.latitude.is_none();
         let web = self.web.as_ref().filter(|_| is_coarse);
         let lookup = web.and_then(|web| web.begin(ip));
-        Ok(Begun {
+        Ok(PartialLookup {
             ip,
             location,
             lookup,
@@ -111,11 +116,11 @@ impl Locator {
 
     async fn finish(
         &self,
-        begun: Begun,
+        begun: PartialLookup,
         language: Language,
         deadline: Instant,
     ) -> Result<Box<Location>, LocateError> {
-        let Begun {
+        let PartialLookup {
             ip,
             mut location,
             lookup,
@@ -125,15 +130,15 @@ impl Locator {
             None => None,
         };
         match answer {
-            Some(Answer::Found(record)) => {
+            Some(WebLookupResult::Found(record)) => {
                 record.fill(&mut location, language);
                 narrow(&mut location.network, record.network());
-                location.sources.push(MaxMind::source());
+                location.sources.push(MaxMindWebService::source());
             }
-            Some(Answer::Reserved) if location.sources.is_empty() => {
-                return Err(LocateError::Reserved(Reserved::Elsewhere));
+            Some(WebLookupResult::Reserved) if location.sources.is_empty() => {
+                return Err(LocateError::Reserved(SpecialPurpose::Elsewhere));
             }
-            Some(Answer::Reserved | Answer::NotFound) | None => {}
+            Some(WebLookupResult::Reserved | WebLookupResult::NotFound) | None => {}
         }
         if location.country_code.is_none() {
             self.embedded.fill(ip, &mut location);
@@ -148,8 +153,10 @@ impl Locator {
 
     /// How the databases are, for `/health`.
     #[must_use]
-    pub fn finding(&self, now: DateTime<Utc>) -> Finding {
-        self.databases.now().finding(now, Embedded::description())
+    pub fn finding(&self, now: DateTime<Utc>) -> CheckResult {
+        self.databases
+            .now()
+            .finding(now, EmbeddedDatabase::description())
     }
 }
 

@@ -7,19 +7,21 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
-use common::geo::{Location, Source};
+use common::geo::{Location, LocationSource};
 use ipnetwork::IpNetwork;
 use maxminddb::{MaxMindDbError, Reader};
 
-use self::layout::Layout;
-use super::record::{English, Flat, Localized, Network, Places, deny_marks};
+use self::layout::RecordLayout;
+use super::record::{
+    EnglishNames, FlatRecord, LocalizedNames, NetworkRecord, PlaceRecord, deny_marks,
+};
 use crate::domain::Language;
 
 /// One database, read into memory and verified.
-pub(super) struct Database {
+pub(super) struct MmdbDatabase {
     reader: Reader<Vec<u8>>,
-    layout: Layout,
-    source: Source,
+    layout: RecordLayout,
+    source: LocationSource,
     /// When it was built.
     built_at: DateTime<Utc>,
     /// It says "no" about anonymity by leaving out.
@@ -40,7 +42,7 @@ pub enum DatabaseError {
     Foreign(String),
 }
 
-impl Database {
+impl MmdbDatabase {
     /// Reads and verifies a file. It is not mapped: a mapped file that is replaced in place ends
     /// the process.
     pub(super) fn open(path: &Path) -> Result<Self, DatabaseError> {
@@ -48,7 +50,7 @@ impl Database {
         reader.verify()?;
         let metadata = reader.metadata();
         let kind = metadata.database_type.clone();
-        let Some(layout) = Layout::of(&reader) else {
+        let Some(layout) = RecordLayout::of(&reader) else {
             return Err(DatabaseError::Foreign(kind));
         };
         let built_at = i64::try_from(metadata.build_epoch).ok();
@@ -57,7 +59,7 @@ impl Database {
         Ok(Self {
             layout,
             denies: kind.contains("Anonymous"),
-            source: Source {
+            source: LocationSource {
                 provider: "mmdb".into(),
                 database: kind,
                 build_date: Some(built_at.date_naive().to_string()),
@@ -93,16 +95,20 @@ impl Database {
     ) -> Option<IpNetwork> {
         let found = self.reader.lookup(ip).ok()?;
         match self.layout {
-            Layout::Places if language == Language::English => {
-                let record = found.decode::<Places<&str, English<&str>>>().ok()??;
+            RecordLayout::Places if language == Language::English => {
+                let record = found
+                    .decode::<PlaceRecord<&str, EnglishNames<&str>>>()
+                    .ok()??;
                 record.fill(to, language);
             }
-            Layout::Places => {
-                let record = found.decode::<Places<&str, Localized<&str>>>().ok()??;
+            RecordLayout::Places => {
+                let record = found
+                    .decode::<PlaceRecord<&str, LocalizedNames<&str>>>()
+                    .ok()??;
                 record.fill(to, language);
             }
-            Layout::Network => found.decode::<Network<&str>>().ok()??.fill(to),
-            Layout::Flat => found.decode::<Flat>().ok()??.fill(to),
+            RecordLayout::Network => found.decode::<NetworkRecord<&str>>().ok()??.fill(to),
+            RecordLayout::Flat => found.decode::<FlatRecord>().ok()??.fill(to),
         }
         found.network().ok()
     }

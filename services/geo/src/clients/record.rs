@@ -7,13 +7,13 @@ mod places;
 
 use common::geo::Location;
 
-pub(super) use flat::Flat;
-pub(super) use names::{English, Localized};
-pub(super) use network::{Network, deny_marks};
-pub(super) use places::Places;
+pub(super) use flat::FlatRecord;
+pub(super) use names::{EnglishNames, LocalizedNames};
+pub(super) use network::{NetworkRecord, deny_marks};
+pub(super) use places::PlaceRecord;
 
 /// What MaxMind's web service answers.
-pub(super) type WebRecord = Places<String, Localized<String>>;
+pub(super) type WebServiceRecord = PlaceRecord<String, LocalizedNames<String>>;
 
 /// Gives `field` a value where it has none.
 fn fill<T>(field: &mut Option<T>, value: impl FnOnce() -> Option<T>) {

@@ -16,10 +16,10 @@ use url::Url;
 
 use super::mmdb::DatabaseError;
 
-pub use copy::Installed;
-pub use folder::{Folder, Locked};
+pub use copy::InstalledDatabase;
+pub use folder::{DownloadDir, LockedDownloadDir};
 
-type Outcome = Result<Brought, UpdateError>;
+type UpdateResult = Result<UpdateOutcome, UpdateError>;
 
 /// Who publishes databases, and how to ask for them.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ pub enum Publisher {
 
 /// What a question for something newer has brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Brought {
+pub enum UpdateOutcome {
     /// A new database is in the folder.
     New,
     /// The one that is there is the newest.
@@ -118,9 +118,9 @@ impl Publisher {
         &self,
         http: &reqwest::Client,
         edition: &str,
-        folder: &mut Locked,
+        folder: &mut LockedDownloadDir,
         now: DateTime<Utc>,
-    ) -> Outcome {
+    ) -> UpdateResult {
         match self {
             Self::MaxMind {
                 host,
@@ -128,7 +128,7 @@ impl Publisher {
                 api_key,
                 ..
             } => {
-                let account = fetch::Account(*account_id, api_key);
+                let account = fetch::AccountCredentials(*account_id, api_key);
                 maxmind::bring(http, host, account, edition, folder).await
             }
             Self::DbIp { host } => dbip::bring(http, host, folder, now).await,

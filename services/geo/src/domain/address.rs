@@ -16,7 +16,7 @@ pub enum LocateError {
     Invalid,
     /// The address belongs to no place.
     #[error("the address is {0}; such addresses have no place")]
-    Reserved(Reserved),
+    Reserved(SpecialPurpose),
     /// No database knows the address.
     #[error("no database knows this address")]
     NotFound,
@@ -25,7 +25,7 @@ pub enum LocateError {
 /// What an address is set aside for, after the IANA special-purpose address registries
 /// (RFC 6890 and its updates) and the multicast ranges (RFC 5771, RFC 4291).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reserved {
+pub enum SpecialPurpose {
     /// `0.0.0.0/8`, `::`.
     Unspecified,
     /// RFC 1918.
@@ -54,7 +54,7 @@ pub enum Reserved {
     Elsewhere,
 }
 
-impl fmt::Display for Reserved {
+impl fmt::Display for SpecialPurpose {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Unspecified => "unspecified",
@@ -83,34 +83,34 @@ const fn v6(a: u16, b: u16, c: u16, length: u8) -> Ipv6Net {
 }
 
 /// In the order to look: narrower before wider.
-const V4: [(Ipv4Net, Reserved); 15] = [
-    (v4(255, 255, 255, 255, 32), Reserved::Broadcast),
-    (v4(0, 0, 0, 0, 8), Reserved::Unspecified),
-    (v4(10, 0, 0, 0, 8), Reserved::Private),
-    (v4(100, 64, 0, 0, 10), Reserved::CarrierGradeNat),
-    (v4(127, 0, 0, 0, 8), Reserved::Loopback),
-    (v4(169, 254, 0, 0, 16), Reserved::LinkLocal),
-    (v4(172, 16, 0, 0, 12), Reserved::Private),
-    (v4(192, 0, 0, 0, 24), Reserved::Protocol),
-    (v4(192, 0, 2, 0, 24), Reserved::Documentation),
-    (v4(192, 168, 0, 0, 16), Reserved::Private),
-    (v4(198, 18, 0, 0, 15), Reserved::Benchmarking),
-    (v4(198, 51, 100, 0, 24), Reserved::Documentation),
-    (v4(203, 0, 113, 0, 24), Reserved::Documentation),
-    (v4(224, 0, 0, 0, 4), Reserved::Multicast),
-    (v4(240, 0, 0, 0, 4), Reserved::Protocol),
+const SPECIAL_PURPOSE_IPV4: [(Ipv4Net, SpecialPurpose); 15] = [
+    (v4(255, 255, 255, 255, 32), SpecialPurpose::Broadcast),
+    (v4(0, 0, 0, 0, 8), SpecialPurpose::Unspecified),
+    (v4(10, 0, 0, 0, 8), SpecialPurpose::Private),
+    (v4(100, 64, 0, 0, 10), SpecialPurpose::CarrierGradeNat),
+    (v4(127, 0, 0, 0, 8), SpecialPurpose::Loopback),
+    (v4(169, 254, 0, 0, 16), SpecialPurpose::LinkLocal),
+    (v4(172, 16, 0, 0, 12), SpecialPurpose::Private),
+    (v4(192, 0, 0, 0, 24), SpecialPurpose::Protocol),
+    (v4(192, 0, 2, 0, 24), SpecialPurpose::Documentation),
+    (v4(192, 168, 0, 0, 16), SpecialPurpose::Private),
+    (v4(198, 18, 0, 0, 15), SpecialPurpose::Benchmarking),
+    (v4(198, 51, 100, 0, 24), SpecialPurpose::Documentation),
+    (v4(203, 0, 113, 0, 24), SpecialPurpose::Documentation),
+    (v4(224, 0, 0, 0, 4), SpecialPurpose::Multicast),
+    (v4(240, 0, 0, 0, 4), SpecialPurpose::Protocol),
 ];
 
-const V6: [(Ipv6Net, Reserved); 9] = [
-    (v6(0x100, 0, 0, 64), Reserved::DiscardOnly),
-    (v6(0x2001, 2, 0, 48), Reserved::Benchmarking),
-    (v6(0x2001, 0x10, 0, 28), Reserved::Protocol),
-    (v6(0x2001, 0xdb8, 0, 32), Reserved::Documentation),
-    (v6(0x3fff, 0, 0, 20), Reserved::Documentation),
-    (v6(0x5f00, 0, 0, 16), Reserved::Protocol),
-    (v6(0xfc00, 0, 0, 7), Reserved::UniqueLocal),
-    (v6(0xfe80, 0, 0, 10), Reserved::LinkLocal),
-    (v6(0xff00, 0, 0, 8), Reserved::Multicast),
+const SPECIAL_PURPOSE_IPV6: [(Ipv6Net, SpecialPurpose); 9] = [
+    (v6(0x100, 0, 0, 64), SpecialPurpose::DiscardOnly),
+    (v6(0x2001, 2, 0, 48), SpecialPurpose::Benchmarking),
+    (v6(0x2001, 0x10, 0, 28), SpecialPurpose::Protocol),
+    (v6(0x2001, 0xdb8, 0, 32), SpecialPurpose::Documentation),
+    (v6(0x3fff, 0, 0, 20), SpecialPurpose::Documentation),
+    (v6(0x5f00, 0, 0, 16), SpecialPurpose::Protocol),
+    (v6(0xfc00, 0, 0, 7), SpecialPurpose::UniqueLocal),
+    (v6(0xfe80, 0, 0, 10), SpecialPurpose::LinkLocal),
+    (v6(0xff00, 0, 0, 8), SpecialPurpose::Multicast),
 ];
 
 /// Reads an address that can have a place. IPv4 in IPv6 (`::ffff:81.2.69.142`) is read as IPv4.
@@ -137,16 +137,19 @@ pub fn spelled(text: &str, ip: IpAddr) -> String {
     }
 }
 
-fn reserved(address: IpAddr) -> Option<Reserved> {
+fn reserved(address: IpAddr) -> Option<SpecialPurpose> {
     match address {
-        IpAddr::V4(ip) => first(&V4, |net| net.contains(&ip)),
-        IpAddr::V6(ip) if ip.is_loopback() => Some(Reserved::Loopback),
-        IpAddr::V6(ip) if ip.is_unspecified() => Some(Reserved::Unspecified),
-        IpAddr::V6(ip) => first(&V6, |net| net.contains(&ip)),
+        IpAddr::V4(ip) => first(&SPECIAL_PURPOSE_IPV4, |net| net.contains(&ip)),
+        IpAddr::V6(ip) if ip.is_loopback() => Some(SpecialPurpose::Loopback),
+        IpAddr::V6(ip) if ip.is_unspecified() => Some(SpecialPurpose::Unspecified),
+        IpAddr::V6(ip) => first(&SPECIAL_PURPOSE_IPV6, |net| net.contains(&ip)),
     }
 }
 
-fn first<N>(registry: &[(N, Reserved)], contains: impl Fn(&N) -> bool) -> Option<Reserved> {
+fn first<N>(
+    registry: &[(N, SpecialPurpose)],
+    contains: impl Fn(&N) -> bool,
+) -> Option<SpecialPurpose> {
     registry
         .iter()
         .find(|(net, _)| contains(net))
@@ -160,28 +163,28 @@ mod tests {
     #[test]
     fn every_kind_of_reserved_address_is_named() {
         let cases = [
-            ("0.1.2.3", Reserved::Unspecified),
-            ("10.1.2.3", Reserved::Private),
-            ("172.31.255.255", Reserved::Private),
-            ("192.168.0.1", Reserved::Private),
-            ("100.127.0.1", Reserved::CarrierGradeNat),
-            ("127.0.0.1", Reserved::Loopback),
-            ("::1", Reserved::Loopback),
-            ("::", Reserved::Unspecified),
-            ("169.254.169.254", Reserved::LinkLocal),
-            ("fe80::1", Reserved::LinkLocal),
-            ("fd12::1", Reserved::UniqueLocal),
-            ("192.0.2.7", Reserved::Documentation),
-            ("2001:db8::1", Reserved::Documentation),
-            ("3fff::1", Reserved::Documentation),
-            ("198.19.0.1", Reserved::Benchmarking),
-            ("2001:2::1", Reserved::Benchmarking),
-            ("239.0.0.1", Reserved::Multicast),
-            ("ff02::1", Reserved::Multicast),
-            ("255.255.255.255", Reserved::Broadcast),
-            ("250.0.0.1", Reserved::Protocol),
-            ("100::1", Reserved::DiscardOnly),
-            ("::ffff:10.0.0.1", Reserved::Private),
+            ("0.1.2.3", SpecialPurpose::Unspecified),
+            ("10.1.2.3", SpecialPurpose::Private),
+            ("172.31.255.255", SpecialPurpose::Private),
+            ("192.168.0.1", SpecialPurpose::Private),
+            ("100.127.0.1", SpecialPurpose::CarrierGradeNat),
+            ("127.0.0.1", SpecialPurpose::Loopback),
+            ("::1", SpecialPurpose::Loopback),
+            ("::", SpecialPurpose::Unspecified),
+            ("169.254.169.254", SpecialPurpose::LinkLocal),
+            ("fe80::1", SpecialPurpose::LinkLocal),
+            ("fd12::1", SpecialPurpose::UniqueLocal),
+            ("192.0.2.7", SpecialPurpose::Documentation),
+            ("2001:db8::1", SpecialPurpose::Documentation),
+            ("3fff::1", SpecialPurpose::Documentation),
+            ("198.19.0.1", SpecialPurpose::Benchmarking),
+            ("2001:2::1", SpecialPurpose::Benchmarking),
+            ("239.0.0.1", SpecialPurpose::Multicast),
+            ("ff02::1", SpecialPurpose::Multicast),
+            ("255.255.255.255", SpecialPurpose::Broadcast),
+            ("250.0.0.1", SpecialPurpose::Protocol),
+            ("100::1", SpecialPurpose::DiscardOnly),
+            ("::ffff:10.0.0.1", SpecialPurpose::Private),
         ];
         for (text, kind) in cases {
             assert_eq!(parse(text), Err(LocateError::Reserved(kind)), "{text}");

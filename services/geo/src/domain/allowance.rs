@@ -4,11 +4,11 @@
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 /// So many failures in a row are no accident.
-const IN_A_ROW: u32 = 5;
+const FAILURE_THRESHOLD: u32 = 5;
 
 /// What is wrong with the web service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Trouble {
+pub enum UpstreamError {
     /// The account id or the key is wrong (401).
     #[error("MaxMind does not accept the account: check MAXMIND_ACCOUNT_ID and MAXMIND_API_KEY")]
     Unauthorized,
@@ -29,7 +29,7 @@ pub enum Trouble {
     Foreign,
 }
 
-impl Trouble {
+impl UpstreamError {
     /// How long nothing is asked.
     #[must_use]
     pub fn pause(self) -> TimeDelta {
@@ -59,7 +59,7 @@ impl Trouble {
 
 /// What may be asked now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum BudgetState {
     /// The next question may be asked.
     Ready,
     /// The day's budget is used up.
@@ -69,30 +69,30 @@ pub enum State {
         /// The pause's end.
         until: DateTime<Utc>,
         /// Its cause.
-        trouble: Trouble,
+        trouble: UpstreamError,
     },
 }
 
 /// The budget and the pause.
 #[derive(Debug)]
-pub struct Allowance {
+pub struct RequestBudget {
     daily: u32,
     day: NaiveDate,
     asked: u32,
     /// Failures in a row.
     failures: u32,
-    pause: Option<Pause>,
+    pause: Option<BudgetPause>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Pause {
+struct BudgetPause {
     until: DateTime<Utc>,
-    trouble: Trouble,
+    trouble: UpstreamError,
     /// It is over, and one question is under way to find out whether the trouble is.
     probing: bool,
 }
 
-impl Allowance {
+impl RequestBudget {
     /// So many look-ups a day (UTC).
     #[must_use]
     pub fn new(daily: u32, now: DateTime<Utc>) -> Self {
@@ -107,11 +107,13 @@ impl Allowance {
 
     /// Whether the next question may be asked.
     #[must_use]
-    pub fn state(&self, now: DateTime<Utc>) -> State {
+    pub fn state(&self, now: DateTime<Utc>) -> BudgetState {
         match self.pause {
-            Some(Pause { until, trouble, .. }) if now < until => State::Paused { until, trouble },
-            _ if self.asked_today(now) >= self.daily => State::Spent,
-            _ => State::Ready,
+            Some(BudgetPause { until, trouble, .. }) if now < until => {
+                BudgetState::Paused { until, trouble }
+            }
+            _ if self.asked_today(now) >= self.daily => BudgetState::Spent,
+            _ => BudgetState::Ready,
         }
     }
 
@@ -125,7 +127,7 @@ impl Allowance {
     /// admitted until its outcome is known.
     #[must_use]
     pub fn admit(&mut self, now: DateTime<Utc>) -> bool {
-        if self.state(now) != State::Ready {
+        if self.state(now) != BudgetState::Ready {
             return false;
         }
         self.asked = self.asked_today(now) + 1;
@@ -145,16 +147,16 @@ impl Allowance {
     }
 
     /// Notes a failure; `true` where it is news: a pause begins, or its cause has changed.
-    pub fn failed(&mut self, trouble: Trouble, now: DateTime<Utc>) -> bool {
+    pub fn failed(&mut self, trouble: UpstreamError, now: DateTime<Utc>) -> bool {
         self.failures = self.failures.saturating_add(1);
-        let is_proof = trouble.is_certain() || self.failures >= IN_A_ROW;
+        let is_proof = trouble.is_certain() || self.failures >= FAILURE_THRESHOLD;
         let until = now + trouble.pause();
         match self.pause {
             None if !is_proof => return false,
             Some(pause) if !pause.probing && pause.until > until => return false,
             _ => {}
         }
-        let before = self.pause.replace(Pause {
+        let before = self.pause.replace(BudgetPause {
             until,
             trouble,
             probing: false,

@@ -14,11 +14,11 @@ pub struct Country {
 }
 
 /// One line a country, sorted by code: code, continent, `1` for EU members, name.
-const TABLE: &str = include_str!("../../data/countries.tsv");
+const COUNTRY_TABLE: &str = include_str!("../../data/countries.tsv");
 
 /// The table read once, since every answer from a flat database needs it.
 static COUNTRIES: LazyLock<Vec<(&str, Country)>> =
-    LazyLock::new(|| TABLE.lines().filter_map(read).collect());
+    LazyLock::new(|| COUNTRY_TABLE.lines().filter_map(read).collect());
 
 /// The country with this code.
 #[must_use]
@@ -44,9 +44,9 @@ mod tests {
 
     #[test]
     fn the_union_has_27_members_and_every_line_can_be_read() {
-        let codes = TABLE.lines().map(|line| &line[..2]);
+        let codes = COUNTRY_TABLE.lines().map(|line| &line[..2]);
         let countries: Vec<_> = codes.filter_map(find).collect();
-        assert_eq!(countries.len(), TABLE.lines().count());
+        assert_eq!(countries.len(), COUNTRY_TABLE.lines().count());
         let members = countries.iter().filter(|c| c.is_in_european_union);
         assert_eq!(members.count(), 27);
         assert_eq!(find("GB").unwrap().name, "United Kingdom");

@@ -4,12 +4,12 @@ use chrono::{DateTime, SubsecRound as _, Utc};
 use chrono_tz::Tz;
 use common::geo::Location;
 
-use super::areas::Point;
+use super::areas::GeoPoint;
 
 /// Adds to a location how many kilometres it is to the business, and its local time.
-pub fn enrich(location: &mut Location, business: Option<Point>, now: DateTime<Utc>) {
+pub fn enrich(location: &mut Location, business: Option<GeoPoint>, now: DateTime<Utc>) {
     let degrees = location.latitude.zip(location.longitude);
-    let point = degrees.and_then(|(north, east)| Point::new(north, east).ok());
+    let point = degrees.and_then(|(north, east)| GeoPoint::new(north, east).ok());
     let distance = business.zip(point).map(|(from, to)| from.distance_km(to));
     // No address is located better than that.
     location.distance_km = distance.map(|km| (km * 10.0).round() / 10.0);
@@ -22,7 +22,7 @@ pub fn enrich(location: &mut Location, business: Option<Point>, now: DateTime<Ut
 mod tests {
     use super::*;
 
-    fn enriched(time_zone: Option<&str>, business: Option<Point>, now: &str) -> Location {
+    fn enriched(time_zone: Option<&str>, business: Option<GeoPoint>, now: &str) -> Location {
         let mut location = Location {
             latitude: Some(51.5142),
             longitude: Some(-0.0931),
@@ -35,7 +35,7 @@ mod tests {
 
     #[test]
     fn the_distance_is_that_to_the_business() {
-        let paris = Point::new(48.8566, 2.3522).ok();
+        let paris = GeoPoint::new(48.8566, 2.3522).ok();
         let found = enriched(None, paris, "2026-11-20T12:00:00Z");
         assert_eq!(found.distance_km, Some(342.9));
         assert_eq!(

@@ -13,16 +13,18 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::error;
-use super::service_areas::{Shared, here};
+use super::service_areas::{AreasState, here};
 use crate::clients::Locator;
 use crate::domain::Language;
-use crate::domain::areas::{self, CountryCode, OutOfRange, Place, Point, PostalCode, Region};
+use crate::domain::areas::{
+    self, CoordinateOutOfRange, CountryCode, GeoPoint, Place, PostalCode, RegionCode,
+};
 
 /// The place: an address, or whatever is known of it.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Asked {
+pub(super) struct AreaCheckParams {
     /// An IPv4 or IPv6 address, by itself.
     ip: Option<String>,
     /// Degrees north.
@@ -43,27 +45,27 @@ pub(super) struct Asked {
     "areas": [{"id": "019ab3a0-6c00-7000-8000-000000000001", "name": "Inner London"}],
     "nearest": {"id": "019ab3a0-6c00-7000-8000-000000000001", "name": "Inner London",
         "distance_km": 0.0}, "location": null}))]
-pub(super) struct Checked {
+pub(super) struct AreaCheckResponse {
     /// `inside`, `outside` or `uncertain`.
     #[schema(value_type = String)]
-    verdict: areas::Answer,
+    verdict: areas::Verdict,
     /// The areas that made the verdict: those that hold the place, at most 100, or where that is
     /// uncertain, those that may, at most 20.
-    areas: Vec<Area>,
+    areas: Vec<AreaSummary>,
     /// The nearest area with a geometry or circle, where the place has coordinates.
-    nearest: Option<Nearest>,
+    nearest: Option<NearestAreaSummary>,
     /// Where the address is.
     location: Option<Location>,
 }
 
 #[derive(Serialize, ToSchema)]
-struct Area {
+struct AreaSummary {
     id: Uuid,
     name: String,
 }
 
 #[derive(Serialize, ToSchema)]
-struct Nearest {
+struct NearestAreaSummary {
     id: Uuid,
     name: String,
     /// Kilometres to its border; 0 inside.
@@ -74,36 +76,39 @@ struct Nearest {
 /// region and postal code; what is known besides coordinates may be given with them.
 #[utoipa::path(get, path = "/service-areas/check", tag = "service areas", params(Asked),
     responses(
-        (status = 200, body = Checked, description = "The verdict"),
+        (status = 200, body = AreaCheckResponse, description = "The verdict"),
         (status = 400,
             description = "`PLACE_REQUIRED`, `PLACE_AMBIGUOUS`, `LATITUDE_REQUIRED` …, or as for \
                 `/geolocate`"),
         (status = 503, description = "`SERVICE_AREAS_UNAVAILABLE`"),
     ))]
 pub(super) async fn check(
-    State((shared, locator)): State<(Shared, Arc<Locator>)>,
-    Query(asked): Query<Asked>,
-) -> Result<Answer<Checked>, Problem> {
+    State((shared, locator)): State<(AreasState, Arc<Locator>)>,
+    Query(asked): Query<AreaCheckParams>,
+) -> Result<Answer<AreaCheckResponse>, Problem> {
     let index = here(shared)?.follower.index();
     let index = index.ok_or_else(error::areas_unknown)?;
     let (place, location) = match asked.place()? {
-        Known::Place(place) => (place, None),
-        Known::Ip(ip) => {
+        CheckedPlace::Place(place) => (place, None),
+        CheckedPlace::Ip(ip) => {
             let found = locator.locate(&ip, Language::default()).await;
             let location = found.map_err(error::problem)?;
             (Place::from(&location), Some(location))
         }
     };
-    Ok(Answer(Checked::new(&index.check(&place), location)))
+    Ok(Answer(AreaCheckResponse::new(
+        &index.check(&place),
+        location,
+    )))
 }
 
-enum Known {
+enum CheckedPlace {
     Ip(String),
     Place(Place),
 }
 
-impl Asked {
-    fn place(self) -> Result<Known, Problem> {
+impl AreaCheckParams {
+    fn place(self) -> Result<CheckedPlace, Problem> {
         let point = self.point()?;
         let country = self.country_code.as_deref().map(|text| {
             let wrong = || {
@@ -123,7 +128,7 @@ impl Asked {
                 wrong("region_code", "REGION_INVALID", detail)
             };
             country
-                .and_then(|country| Region::of(country, text))
+                .and_then(|country| RegionCode::of(country, text))
                 .ok_or_else(wrong)
         });
         let postal_code = self.postal_code.as_deref().map(|text| {
@@ -139,8 +144,8 @@ impl Asked {
             postal_code: postal_code.transpose()?,
         };
         match (self.ip, place == Place::default()) {
-            (Some(ip), true) => Ok(Known::Ip(ip)),
-            (None, false) => Ok(Known::Place(place)),
+            (Some(ip), true) => Ok(CheckedPlace::Ip(ip)),
+            (None, false) => Ok(CheckedPlace::Place(place)),
             (Some(_), false) => {
                 let detail = "give an ip, or what else is known of the place, not both";
                 Err(wrong("ip", "PLACE_AMBIGUOUS", detail))
@@ -152,7 +157,7 @@ impl Asked {
         }
     }
 
-    fn point(&self) -> Result<Option<Point>, Problem> {
+    fn point(&self) -> Result<Option<GeoPoint>, Problem> {
         let (latitude, longitude) = match (self.latitude, self.longitude) {
             (Some(latitude), Some(longitude)) => (latitude, longitude),
             (None, None) => return Ok(None),
@@ -171,10 +176,10 @@ impl Asked {
                 ));
             }
         };
-        let point = Point::new(latitude, longitude).map_err(|error| {
+        let point = GeoPoint::new(latitude, longitude).map_err(|error| {
             let (field, code) = match error {
-                OutOfRange::Latitude => ("latitude", "LATITUDE_OUT_OF_RANGE"),
-                OutOfRange::Longitude => ("longitude", "LONGITUDE_OUT_OF_RANGE"),
+                CoordinateOutOfRange::Latitude => ("latitude", "LATITUDE_OUT_OF_RANGE"),
+                CoordinateOutOfRange::Longitude => ("longitude", "LONGITUDE_OUT_OF_RANGE"),
             };
             wrong(field, code, error.to_string())
         });
@@ -186,13 +191,13 @@ fn wrong(field: &'static str, code: &'static str, detail: impl Into<String>) -> 
     Problem::new(StatusCode::BAD_REQUEST, code, detail).field(field)
 }
 
-impl Checked {
-    fn new(found: &areas::Found, location: Option<Location>) -> Self {
-        let hits = found.areas.iter().map(|hit| Area {
+impl AreaCheckResponse {
+    fn new(found: &areas::AreaMatches, location: Option<Location>) -> Self {
+        let hits = found.areas.iter().map(|hit| AreaSummary {
             id: hit.id,
             name: hit.name.clone(),
         });
-        let nearest = found.nearest.as_ref().map(|nearest| Nearest {
+        let nearest = found.nearest.as_ref().map(|nearest| NearestAreaSummary {
             id: nearest.area.id,
             name: nearest.area.name.clone(),
             // Metres are more than is known.

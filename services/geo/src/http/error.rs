@@ -7,11 +7,11 @@ use chassis::Problem;
 use common::geo::ItemError;
 
 use crate::domain::LocateError;
-use crate::domain::areas::Invalid;
+use crate::domain::areas::InvalidServiceArea;
 use crate::store::{StoreError, WriteError};
 
 /// When to come again.
-const SOON: Duration = Duration::from_secs(1);
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The stable code of an error.
 fn code(error: LocateError) -> (StatusCode, &'static str) {
@@ -36,7 +36,7 @@ pub(super) fn item(error: LocateError) -> ItemError {
 }
 
 /// The problem with a service area.
-pub(super) fn invalid_area(invalid: &Invalid) -> Problem {
+pub(super) fn invalid_area(invalid: &InvalidServiceArea) -> Problem {
     Problem::invalid(invalid.field(), invalid.code(), invalid.to_string())
 }
 
@@ -47,14 +47,15 @@ pub(super) fn no_database() -> Problem {
 
 /// The database has been away since the start.
 pub(super) fn areas_unknown() -> Problem {
-    unavailable("the service areas have not been read yet; try again").retry_after(SOON)
+    unavailable("the service areas have not been read yet; try again").retry_after(RETRY_AFTER)
 }
 
 pub(super) fn store(error: &StoreError) -> Problem {
     match error {
         StoreError::Away(_) => {
             tracing::warn!(error = error as &dyn std::error::Error, "unavailable");
-            unavailable("the database is away; nothing was changed; try again").retry_after(SOON)
+            unavailable("the database is away; nothing was changed; try again")
+                .retry_after(RETRY_AFTER)
         }
         StoreError::Broken(_) => Problem::internal(error),
     }

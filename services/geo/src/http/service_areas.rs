@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
 use chassis::Problem;
 use chassis::extract::{Json, Path, Query};
-use chassis::page::{Limit, Page};
+use chassis::page::{Page, PageLimit};
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
 use serde::{Deserialize, Serialize};
@@ -15,35 +15,35 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::error;
-use crate::domain::areas::Draft;
-use crate::store::{Checked, ServiceArea, Store};
-use crate::workers::follower::Follower;
+use crate::domain::areas::ServiceAreaSpec;
+use crate::store::{ServiceArea, Store, ValidatedArea};
+use crate::workers::follower::AreaCache;
 
 /// What the handlers work with; `None` where there is no database.
-pub(super) type Shared = Option<Areas>;
+pub(super) type AreasState = Option<ServiceAreas>;
 
 /// Service areas in the database and in memory.
 #[derive(Clone)]
-pub struct Areas {
+pub struct ServiceAreas {
     /// Where they are kept.
     pub store: Store,
     /// Where they are asked.
-    pub follower: Arc<Follower>,
+    pub follower: Arc<AreaCache>,
     /// The time.
     pub clock: Clock,
 }
 
 /// A stored service area.
 #[derive(Serialize, ToSchema)]
-pub(super) struct View {
+pub(super) struct ServiceAreaResponse {
     id: Uuid,
     #[serde(flatten)]
-    draft: Draft,
+    draft: ServiceAreaSpec,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
 
-impl From<ServiceArea> for View {
+impl From<ServiceArea> for ServiceAreaResponse {
     fn from(area: ServiceArea) -> Self {
         Self {
             id: area.id,
@@ -58,11 +58,11 @@ impl From<ServiceArea> for View {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Asked {
+pub(super) struct ServiceAreaListParams {
     /// How many: 1 to 500, 50 unless told.
     #[serde(default)]
     #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
-    limit: Limit,
+    limit: PageLimit,
     /// `next_cursor` of the page before.
     cursor: Option<Uuid>,
 }
@@ -70,13 +70,13 @@ pub(super) struct Asked {
 /// The service areas, the newest first.
 #[utoipa::path(get, path = "/service-areas", tag = "service areas", params(Asked),
     responses(
-        (status = 200, body = Page<View>, description = "A page of them"),
+        (status = 200, body = Page<ServiceAreaResponse>, description = "A page of them"),
         (status = 503, description = "`SERVICE_AREAS_UNAVAILABLE`"),
     ))]
 pub(super) async fn list(
-    State(shared): State<Shared>,
-    Query(asked): Query<Asked>,
-) -> Result<Answer<Page<View>>, Problem> {
+    State(shared): State<AreasState>,
+    Query(asked): Query<ServiceAreaListParams>,
+) -> Result<Answer<Page<ServiceAreaResponse>>, Problem> {
     let areas = here(shared)?;
     let found = areas.store.areas(asked.cursor, asked.limit.and_one()).await;
     let mut found = found.map_err(|error| error::store(&error))?;
@@ -86,22 +86,29 @@ pub(super) async fn list(
 }
 
 /// Adds a service area.
-#[utoipa::path(post, path = "/service-areas", tag = "service areas", request_body = Draft,
+#[utoipa::path(post, path = "/service-areas", tag = "service areas", request_body = ServiceAreaSpec,
     responses(
-        (status = 201, body = View, description = "It is stored; checks here know it at once, \
+        (status = 201, body = ServiceAreaResponse, description = "It is stored; checks here know it at once, \
             those of other replicas within a second or two"),
         (status = 422,
             description = "It is no area; `code` and `field` say why (docs/service-areas.md)"),
         (status = 503, description = "`SERVICE_AREAS_UNAVAILABLE`"),
     ))]
 pub(super) async fn create(
-    State(shared): State<Shared>,
-    Json(draft): Json<Draft>,
-) -> Result<(StatusCode, [(HeaderName, String); 1], Answer<View>), Problem> {
+    State(shared): State<AreasState>,
+    Json(draft): Json<ServiceAreaSpec>,
+) -> Result<
+    (
+        StatusCode,
+        [(HeaderName, String); 1],
+        Answer<ServiceAreaResponse>,
+    ),
+    Problem,
+> {
     let areas = here(shared)?;
     let (draft, vertices) = checked(draft).await?;
     let now = areas.clock.now();
-    let new = Checked {
+    let new = ValidatedArea {
         id: Clock::id_at(now),
         draft: &draft,
         vertices,
@@ -118,13 +125,13 @@ pub(super) async fn create(
 #[utoipa::path(get, path = "/service-areas/{id}", tag = "service areas",
     params(("id" = Uuid, Path, description = "The area's id")),
     responses(
-        (status = 200, body = View, description = "The area"),
+        (status = 200, body = ServiceAreaResponse, description = "The area"),
         (status = 404, description = "`NOT_FOUND`"),
     ))]
 pub(super) async fn get(
-    State(shared): State<Shared>,
+    State(shared): State<AreasState>,
     Path(id): Path<Uuid>,
-) -> Result<Answer<View>, Problem> {
+) -> Result<Answer<ServiceAreaResponse>, Problem> {
     let found = here(shared)?.store.areas_by_id(&[id]).await;
     let found = found.map_err(|error| error::store(&error))?;
     let found = found.into_iter().next().ok_or_else(no_such_area)?;
@@ -132,22 +139,22 @@ pub(super) async fn get(
 }
 
 /// Replaces a service area.
-#[utoipa::path(put, path = "/service-areas/{id}", tag = "service areas", request_body = Draft,
+#[utoipa::path(put, path = "/service-areas/{id}", tag = "service areas", request_body = ServiceAreaSpec,
     params(("id" = Uuid, Path, description = "The area's id")),
     responses(
-        (status = 200, body = View, description = "The area as it is now"),
+        (status = 200, body = ServiceAreaResponse, description = "The area as it is now"),
         (status = 404, description = "`NOT_FOUND`"),
         (status = 422,
             description = "It is no area; `code` and `field` say why (docs/service-areas.md)"),
     ))]
 pub(super) async fn replace(
-    State(shared): State<Shared>,
+    State(shared): State<AreasState>,
     Path(id): Path<Uuid>,
-    Json(draft): Json<Draft>,
-) -> Result<Answer<View>, Problem> {
+    Json(draft): Json<ServiceAreaSpec>,
+) -> Result<Answer<ServiceAreaResponse>, Problem> {
     let areas = here(shared)?;
     let (draft, vertices) = checked(draft).await?;
-    let new = Checked {
+    let new = ValidatedArea {
         id,
         draft: &draft,
         vertices,
@@ -168,7 +175,7 @@ pub(super) async fn replace(
         (status = 404, description = "`NOT_FOUND`"),
     ))]
 pub(super) async fn delete(
-    State(shared): State<Shared>,
+    State(shared): State<AreasState>,
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, Problem> {
     let areas = here(shared)?;
@@ -180,7 +187,7 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-impl Areas {
+impl ServiceAreas {
     /// Makes a change known to this replica's checks. It is stored already: where it cannot be
     /// read back now, it will be soon.
     async fn renew(&self) {
@@ -190,12 +197,12 @@ impl Areas {
     }
 }
 
-pub(super) fn here(shared: Shared) -> Result<Areas, Problem> {
+pub(super) fn here(shared: AreasState) -> Result<ServiceAreas, Problem> {
     shared.ok_or_else(error::no_database)
 }
 
 /// Large geometries take their time.
-async fn checked(draft: Draft) -> Result<(Draft, usize), Problem> {
+async fn checked(draft: ServiceAreaSpec) -> Result<(ServiceAreaSpec, usize), Problem> {
     let draft = draft.tidy();
     let check = tokio::task::spawn_blocking(move || {
         let vertices = draft.check()?.vertices();

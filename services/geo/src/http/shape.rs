@@ -16,7 +16,7 @@ use crate::domain::{Language, UnknownLanguage};
 
 /// The parameters as they come.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Wanted {
+pub(super) struct GeolocateParams {
     /// The address, where it is one.
     #[serde(default)]
     pub(super) ip: String,
@@ -28,7 +28,7 @@ pub(super) struct Wanted {
 
 /// The language of names, and the fields to show.
 #[derive(Debug)]
-pub(super) struct Shape {
+pub(super) struct FieldSelection {
     pub(super) language: Language,
     /// Empty means all.
     fields: Vec<&'static str>,
@@ -37,12 +37,12 @@ pub(super) struct Shape {
 /// A location as it is shown.
 #[derive(Serialize)]
 #[serde(untagged)]
-pub(super) enum Shown {
+pub(super) enum SelectedLocation {
     Whole(Box<Location>),
     Part(Map<String, Value>),
 }
 
-impl utoipa::ToSchema for Shown {
+impl utoipa::ToSchema for SelectedLocation {
     fn name() -> Cow<'static, str> {
         "ShownLocation".into()
     }
@@ -53,7 +53,7 @@ impl utoipa::ToSchema for Shown {
     }
 }
 
-impl PartialSchema for Shown {
+impl PartialSchema for SelectedLocation {
     fn schema() -> RefOr<Schema> {
         let part = ObjectBuilder::new().description(Some("With `fields`: only these"));
         AnyOfBuilder::new()
@@ -64,19 +64,20 @@ impl PartialSchema for Shown {
 }
 
 /// The names of everything an answer has.
-static FIELDS: LazyLock<Vec<String>> = LazyLock::new(|| match value(&Location::default()) {
-    Value::Object(fields) => fields.into_iter().map(|(name, _)| name).collect(),
-    _ => vec![],
-});
+static LOCATION_FIELDS: LazyLock<Vec<String>> =
+    LazyLock::new(|| match value(&Location::default()) {
+        Value::Object(fields) => fields.into_iter().map(|(name, _)| name).collect(),
+        _ => vec![],
+    });
 
 fn value(location: &Location) -> Value {
     serde_json::to_value(location).expect("its keys are texts")
 }
 
-impl TryFrom<&Wanted> for Shape {
+impl TryFrom<&GeolocateParams> for FieldSelection {
     type Error = Problem;
 
-    fn try_from(wanted: &Wanted) -> Result<Self, Problem> {
+    fn try_from(wanted: &GeolocateParams) -> Result<Self, Problem> {
         let language = match wanted.lang.trim() {
             "" => Ok(Language::default()),
             tag => tag.parse().map_err(unknown_language),
@@ -91,9 +92,12 @@ impl TryFrom<&Wanted> for Shape {
 }
 
 fn field(name: &str) -> Result<&'static str, Problem> {
-    let known = FIELDS.iter().find(|known| *known == name);
+    let known = LOCATION_FIELDS.iter().find(|known| *known == name);
     known.map(String::as_str).ok_or_else(|| {
-        let detail = format!("an answer has no such field; it has {}", FIELDS.join(", "));
+        let detail = format!(
+            "an answer has no such field; it has {}",
+            LOCATION_FIELDS.join(", ")
+        );
         Problem::new(StatusCode::BAD_REQUEST, "FIELD_UNKNOWN", detail).field("fields")
     })
 }
@@ -102,15 +106,15 @@ fn unknown_language(error: UnknownLanguage) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "LANG_UNKNOWN", error.to_string()).field("lang")
 }
 
-impl Shape {
-    pub(super) fn show(&self, location: Box<Location>) -> Shown {
+impl FieldSelection {
+    pub(super) fn show(&self, location: Box<Location>) -> SelectedLocation {
         if self.fields.is_empty() {
-            return Shown::Whole(location);
+            return SelectedLocation::Whole(location);
         }
         let Value::Object(mut all) = value(&location) else {
-            return Shown::Part(Map::new());
+            return SelectedLocation::Part(Map::new());
         };
         all.retain(|name, _| self.fields.contains(&name.as_str()));
-        Shown::Part(all)
+        SelectedLocation::Part(all)
     }
 }

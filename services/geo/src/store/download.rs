@@ -7,11 +7,11 @@ use sqlx::{PgConnection, Postgres, Transaction};
 use super::{Store, StoreError};
 
 /// The most bytes that a part of a copy has.
-pub const LARGEST_PART: usize = 1 << 20;
+pub const MAX_PART_BYTES: usize = 1 << 20;
 
 /// What is known about a copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Download {
+pub struct StoredDownload {
     /// Such as `GeoLite2-City`.
     pub edition: String,
     /// In its publisher's words; a later one sorts after an earlier one.
@@ -23,12 +23,12 @@ pub struct Download {
 }
 
 /// The right to ask publishers, which one replica has at a time; dropping it gives it back.
-pub struct Turn {
+pub struct UpdaterLock {
     _connection: PgConnection,
 }
 
 /// A copy that is being written. It takes the place of the one before when it is committed.
-pub struct Keeping {
+pub struct DownloadWriter {
     transaction: Transaction<'static, Postgres>,
     edition: String,
     parts: i32,
@@ -36,22 +36,22 @@ pub struct Keeping {
 
 impl Store {
     /// The right to ask publishers; `None` while another replica has it.
-    pub async fn turn(&self) -> Result<Option<Turn>, StoreError> {
+    pub async fn turn(&self) -> Result<Option<UpdaterLock>, StoreError> {
         // The lock is the connection's, which nobody else may use then.
         let mut connection = self.pool.acquire().await?.detach();
         let locked = sqlx::query_scalar!(
             r#"select pg_try_advisory_lock(hashtext('geo.download')) as "locked!""#
         );
         let is_ours = locked.fetch_one(&mut connection).await?;
-        Ok(is_ours.then(|| Turn {
+        Ok(is_ours.then(|| UpdaterLock {
             _connection: connection,
         }))
     }
 
     /// Every copy there is.
-    pub async fn downloads(&self) -> Result<Vec<Download>, StoreError> {
+    pub async fn downloads(&self) -> Result<Vec<StoredDownload>, StoreError> {
         let rows = sqlx::query_as!(
-            Download,
+            StoredDownload,
             "select edition, release, md5, ask_again_at from geo.download"
         );
         Ok(rows.fetch_all(&self.pool).await?)
@@ -70,7 +70,10 @@ impl Store {
     }
 
     /// Begins to keep a copy.
-    pub async fn keep_download(&self, download: &Download) -> Result<Keeping, StoreError> {
+    pub async fn keep_download(
+        &self,
+        download: &StoredDownload,
+    ) -> Result<DownloadWriter, StoreError> {
         let mut transaction = self.pool.begin().await?;
         forget(&mut transaction, &download.edition, None).await?;
         let kept = sqlx::query!(
@@ -82,7 +85,7 @@ impl Store {
             download.ask_again_at,
         );
         kept.execute(&mut *transaction).await?;
-        Ok(Keeping {
+        Ok(DownloadWriter {
             transaction,
             edition: download.edition.clone(),
             parts: 0,
@@ -121,7 +124,7 @@ async fn forget(
     Ok(())
 }
 
-impl Keeping {
+impl DownloadWriter {
     /// Adds the next part of the content, at most [`LARGEST_PART`] bytes.
     pub async fn add(&mut self, content: &[u8]) -> Result<(), StoreError> {
         let added = sqlx::query!(

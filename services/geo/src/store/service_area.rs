@@ -7,14 +7,14 @@ use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
 use super::{Store, StoreError};
-use crate::domain::areas::{Center, Draft};
+use crate::domain::areas::{Center, ServiceAreaSpec};
 
 /// The most areas there may be.
 pub const MAX_AREAS: i64 = 10_000;
 /// The most positions that all geometries may have together.
-pub const MAX_VERTICES_IN_ALL: i64 = 500_000;
+pub const MAX_TOTAL_VERTICES: i64 = 500_000;
 /// The most postal codes that all areas may have together.
-pub const MAX_POSTAL_CODES_IN_ALL: i64 = 200_000;
+pub const MAX_TOTAL_POSTAL_CODES: i64 = 200_000;
 
 /// A stored service area.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,7 +22,7 @@ pub struct ServiceArea {
     /// Its id.
     pub id: Uuid,
     /// What was sent.
-    pub draft: Draft,
+    pub draft: ServiceAreaSpec,
     /// The table's version that it came with.
     pub version: i64,
     /// When it was made.
@@ -33,11 +33,11 @@ pub struct ServiceArea {
 
 /// An area to be kept.
 #[derive(Clone, Copy, Debug)]
-pub struct Checked<'a> {
+pub struct ValidatedArea<'a> {
     /// Its id.
     pub id: Uuid,
     /// What was sent, after [`Draft::check`].
-    pub draft: &'a Draft,
+    pub draft: &'a ServiceAreaSpec,
     /// How many positions its geometry has.
     pub vertices: usize,
     /// The present moment.
@@ -51,10 +51,10 @@ pub enum WriteError {
     #[error("there are {MAX_AREAS} service areas at most")]
     TooManyAreas,
     /// The geometries are too large together.
-    #[error("all geometries together have {MAX_VERTICES_IN_ALL} positions at most")]
+    #[error("all geometries together have {MAX_TOTAL_VERTICES} positions at most")]
     TooManyVertices,
     /// There are too many postal codes.
-    #[error("all service areas together have {MAX_POSTAL_CODES_IN_ALL} postal codes at most")]
+    #[error("all service areas together have {MAX_TOTAL_POSTAL_CODES} postal codes at most")]
     TooManyPostalCodes,
     /// The database did not do it.
     #[error(transparent)]
@@ -67,7 +67,7 @@ impl From<sqlx::Error> for WriteError {
     }
 }
 
-struct Row {
+struct ServiceAreaRow {
     id: Uuid,
     name: String,
     enabled: bool,
@@ -83,12 +83,12 @@ struct Row {
     updated_at: DateTime<Utc>,
 }
 
-impl From<Row> for ServiceArea {
-    fn from(row: Row) -> Self {
+impl From<ServiceAreaRow> for ServiceArea {
+    fn from(row: ServiceAreaRow) -> Self {
         let center = row.center_latitude.zip(row.center_longitude);
         Self {
             id: row.id,
-            draft: Draft {
+            draft: ServiceAreaSpec {
                 name: row.name,
                 enabled: row.enabled,
                 geometry: row.geometry.map(|geometry| geometry.0),
@@ -116,7 +116,7 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<ServiceArea>, StoreError> {
         let rows = sqlx::query_as!(
-            Row,
+            ServiceAreaRow,
             r#"select id, name, enabled, geometry as "geometry: Json<Geometry>", center_latitude,
                  center_longitude, radius_km, postal_codes, regions, countries, version,
                  created_at, updated_at
@@ -131,7 +131,7 @@ impl Store {
     /// The areas with these ids, as far as there are such.
     pub async fn areas_by_id(&self, ids: &[Uuid]) -> Result<Vec<ServiceArea>, StoreError> {
         let rows = sqlx::query_as!(
-            Row,
+            ServiceAreaRow,
             r#"select id, name, enabled, geometry as "geometry: Json<Geometry>", center_latitude,
                  center_longitude, radius_km, postal_codes, regions, countries, version,
                  created_at, updated_at
@@ -156,7 +156,7 @@ impl Store {
     }
 
     /// Keeps a new area.
-    pub async fn create_area(&self, area: &Checked<'_>) -> Result<ServiceArea, WriteError> {
+    pub async fn create_area(&self, area: &ValidatedArea<'_>) -> Result<ServiceArea, WriteError> {
         let mut transaction = self.pool.begin().await?;
         let kept = put(&mut transaction, area).await?;
         transaction.commit().await?;
@@ -166,7 +166,7 @@ impl Store {
     /// Replaces an area; `None` where there is none with this id.
     pub async fn replace_area(
         &self,
-        area: &Checked<'_>,
+        area: &ValidatedArea<'_>,
     ) -> Result<Option<ServiceArea>, WriteError> {
         let mut transaction = self.pool.begin().await?;
         // Held to the end, so that it is not deleted in between.
@@ -195,9 +195,9 @@ impl Store {
 
 async fn put(
     transaction: &mut Transaction<'_, Postgres>,
-    area: &Checked<'_>,
+    area: &ValidatedArea<'_>,
 ) -> Result<ServiceArea, WriteError> {
-    let Checked {
+    let ValidatedArea {
         id,
         draft,
         vertices,
@@ -264,10 +264,10 @@ async fn check_sums(transaction: &mut Transaction<'_, Postgres>) -> Result<(), W
     if sums.areas > MAX_AREAS {
         return Err(WriteError::TooManyAreas);
     }
-    if sums.vertices > MAX_VERTICES_IN_ALL {
+    if sums.vertices > MAX_TOTAL_VERTICES {
         return Err(WriteError::TooManyVertices);
     }
-    if sums.postal_codes > MAX_POSTAL_CODES_IN_ALL {
+    if sums.postal_codes > MAX_TOTAL_POSTAL_CODES {
         return Err(WriteError::TooManyPostalCodes);
     }
     Ok(())

@@ -9,36 +9,36 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::domain::areas::{Index, Named};
+use crate::domain::areas::{AreaIndex, IndexedArea};
 use crate::store::{ServiceArea, Store, StoreError};
 
 /// How often it is looked whether anything has changed.
-const PAUSE: Duration = Duration::from_secs(2);
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// So many areas are read at once.
-const BATCH: usize = 500;
+const MAX_AREAS_PER_QUERY: usize = 500;
 
 const NOT_POISONED: &str = "no code panics while it holds this lock";
 
 /// The areas of the database, ready to be asked.
-pub struct Follower {
+pub struct AreaCache {
     store: Store,
-    current: RwLock<Option<Arc<Index>>>,
+    current: RwLock<Option<Arc<AreaIndex>>>,
     /// What `current` was made of; held while it is renewed, which happens once at a time.
-    known: Mutex<Known>,
+    known: Mutex<CachedAreas>,
 }
 
 #[derive(Default)]
-struct Known {
+struct CachedAreas {
     /// The table's version; `None` before the first look.
     version: Option<i64>,
-    areas: HashMap<Uuid, Entry>,
+    areas: HashMap<Uuid, CachedArea>,
 }
 
 /// An area's version, and the area where it is enabled.
 #[derive(Clone)]
-struct Entry(i64, Option<Arc<Named>>);
+struct CachedArea(i64, Option<Arc<IndexedArea>>);
 
-impl Follower {
+impl AreaCache {
     /// Follows what `store` keeps; it knows nothing before the first [`Follower::renew`].
     #[must_use]
     pub fn new(store: Store) -> Self {
@@ -51,7 +51,7 @@ impl Follower {
 
     /// The enabled areas as they were last seen; `None` where they were never.
     #[must_use]
-    pub fn index(&self) -> Option<Arc<Index>> {
+    pub fn index(&self) -> Option<Arc<AreaIndex>> {
         self.current.read().expect(NOT_POISONED).clone()
     }
 
@@ -69,7 +69,7 @@ impl Follower {
             }
             was_well = error.is_none();
             tokio::select! {
-                () = tokio::time::sleep(PAUSE) => {}
+                () = tokio::time::sleep(POLL_INTERVAL) => {}
                 () = stop.cancelled() => return,
             }
         }
@@ -90,7 +90,7 @@ impl Follower {
         let (same, changed): (Vec<_>, Vec<_>) = stored.iter().partition(is_known);
         let changed: Vec<Uuid> = changed.into_iter().map(|(id, _)| id).collect();
         let mut fresh = vec![];
-        for ids in changed.chunks(BATCH) {
+        for ids in changed.chunks(MAX_AREAS_PER_QUERY) {
             let rows = self.store.areas_by_id(ids).await?;
             fresh.extend(aside(move || rows.iter().map(entry).collect::<Vec<_>>()).await);
         }
@@ -101,7 +101,7 @@ impl Follower {
         let mut enabled: Vec<_> = enabled.collect();
         let index = aside(move || {
             enabled.sort_by_key(|named| named.id);
-            Index::new(enabled)
+            AreaIndex::new(enabled)
         });
         let index = Arc::new(index.await);
         metrics::gauge!("geo_service_areas").set(index.len() as f64);
@@ -111,7 +111,7 @@ impl Follower {
     }
 }
 
-fn entry(stored: &ServiceArea) -> (Uuid, Entry) {
+fn entry(stored: &ServiceArea) -> (Uuid, CachedArea) {
     let area = stored.draft.enabled.then(|| {
         let checked = catch_panic(|| stored.draft.check());
         checked
@@ -119,7 +119,7 @@ fn entry(stored: &ServiceArea) -> (Uuid, Entry) {
             .map_err(|error| error.to_string())
     });
     let area = match area {
-        Some(Ok(area)) => Some(Arc::new(Named {
+        Some(Ok(area)) => Some(Arc::new(IndexedArea {
             id: stored.id,
             name: stored.draft.name.clone(),
             area,
@@ -130,7 +130,7 @@ fn entry(stored: &ServiceArea) -> (Uuid, Entry) {
         }
         None => None,
     };
-    (stored.id, Entry(stored.version, area))
+    (stored.id, CachedArea(stored.version, area))
 }
 
 /// Calculates where requests do not have to wait for it.

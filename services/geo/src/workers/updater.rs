@@ -6,57 +6,59 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chassis::health::Finding;
+use chassis::health::CheckResult;
 use chassis::panics::catch_panics;
 use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
 use common::clock::Clock;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub use self::copies::Copies;
-use self::copies::Round;
-use crate::clients::updates::{Brought, Folder, Locked, Publisher, UpdateError};
+use self::copies::BackupRound;
+pub use self::copies::DatabaseBackups;
+use crate::clients::updates::{
+    DownloadDir, LockedDownloadDir, Publisher, UpdateError, UpdateOutcome,
+};
 
 /// How often something newer is asked for. MaxMind publishes twice a week, DB-IP monthly.
-const EVERY: TimeDelta = TimeDelta::hours(24);
+const CHECK_INTERVAL: TimeDelta = TimeDelta::hours(24);
 
 /// After the first failure, and as long again after each further one up to [`EVERY`].
-const PAUSE: TimeDelta = TimeDelta::hours(1);
+const RETRY_DELAY: TimeDelta = TimeDelta::hours(1);
 
 /// What may pass is tried again for so long.
-const BUDGET: Duration = Duration::from_mins(5);
+const RETRY_BUDGET: Duration = Duration::from_mins(5);
 
 /// The longest wait between two such attempts.
-const LONGEST: Duration = Duration::from_mins(1);
+const MAX_RETRY_DELAY: Duration = Duration::from_mins(1);
 
 /// A machine that sleeps does not count the time; the clock is looked at again after so long.
-const LOOK: Duration = Duration::from_mins(1);
+const CLOCK_POLL_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Asks a publisher for newer databases and puts them into a folder, where the watcher finds them.
-pub struct Updater {
+pub struct DatabaseUpdater {
     publisher: Publisher,
-    folder: Folder,
-    copies: Option<Copies>,
+    folder: DownloadDir,
+    copies: Option<DatabaseBackups>,
     http: reqwest::Client,
     clock: Clock,
     /// How each edition is.
-    states: Mutex<BTreeMap<String, State>>,
+    states: Mutex<BTreeMap<String, UpdateStatus>>,
 }
 
 #[derive(Clone, Default)]
-struct State {
+struct UpdateStatus {
     failures: u32,
     /// What went wrong the last time, and whether somebody has to do something.
     trouble: Option<(String, bool)>,
     next: Option<DateTime<Utc>>,
 }
 
-impl Updater {
+impl DatabaseUpdater {
     /// With `copies`, downloads are kept there, too. Fails where no HTTP client can be made.
     pub fn new(
         publisher: Publisher,
-        folder: Folder,
-        copies: Option<Copies>,
+        folder: DownloadDir,
+        copies: Option<DatabaseBackups>,
         clock: Clock,
     ) -> reqwest::Result<Arc<Self>> {
         Ok(Arc::new(Self {
@@ -75,9 +77,11 @@ impl Updater {
             loop {
                 if let Err(panic) = catch_panics(self.round()).await {
                     tracing::error!(%panic, "databases are not updated now");
-                    tokio::time::sleep(LOOK).await;
+                    tokio::time::sleep(CLOCK_POLL_INTERVAL).await;
                 }
-                let pause = self.pause().clamp(Duration::from_secs(1), LOOK);
+                let pause = self
+                    .pause()
+                    .clamp(Duration::from_secs(1), CLOCK_POLL_INTERVAL);
                 tokio::time::sleep(pause).await;
             }
         };
@@ -89,7 +93,7 @@ impl Updater {
 
     /// Looks after every edition that is due.
     async fn round(&self) {
-        let is_behind = self.copies.as_ref().is_some_and(Copies::is_behind);
+        let is_behind = self.copies.as_ref().is_some_and(DatabaseBackups::is_behind);
         if self.pause() > Duration::ZERO && !is_behind {
             return;
         }
@@ -135,17 +139,21 @@ impl Updater {
     }
 
     /// Takes what other replicas, or earlier lives of this one, have kept.
-    async fn restore(&self, editions: &[String], folder: &mut Locked) -> Option<(&Copies, Round)> {
+    async fn restore(
+        &self,
+        editions: &[String],
+        folder: &mut LockedDownloadDir,
+    ) -> Option<(&DatabaseBackups, BackupRound)> {
         let copies = self.copies.as_ref()?;
         let mut round = copies.begin().await?;
         for edition in copies.restore(&mut round, editions, folder).await {
-            self.state(&edition, |state| *state = State::default());
+            self.state(&edition, |state| *state = UpdateStatus::default());
         }
         Some((copies, round))
     }
 
     /// Until when an edition is not asked for.
-    fn waits(&self, edition: &str, folder: &Locked) -> Option<DateTime<Utc>> {
+    fn waits(&self, edition: &str, folder: &LockedDownloadDir) -> Option<DateTime<Utc>> {
         let now = self.clock.now();
         let known = self.state(edition, |state| state.next);
         let known = known.filter(|next| *next > now);
@@ -153,8 +161,12 @@ impl Updater {
     }
 
     /// Asks, and again while that may help.
-    async fn bring(&self, edition: &str, folder: &mut Locked) -> Result<Brought, UpdateError> {
-        let end = Instant::now() + BUDGET;
+    async fn bring(
+        &self,
+        edition: &str,
+        folder: &mut LockedDownloadDir,
+    ) -> Result<UpdateOutcome, UpdateError> {
+        let end = Instant::now() + RETRY_BUDGET;
         let mut wait = Duration::from_secs(1);
         loop {
             let now = self.clock.now();
@@ -166,28 +178,28 @@ impl Updater {
                     });
                     count(edition, "repeated");
                     tokio::time::sleep(wait).await;
-                    wait = (wait * 2).min(LONGEST);
+                    wait = (wait * 2).min(MAX_RETRY_DELAY);
                 }
                 outcome => return outcome,
             }
         }
     }
 
-    fn succeeded(&self, edition: &str, brought: Brought, folder: &mut Locked) {
-        let next = self.clock.now() + EVERY;
+    fn succeeded(&self, edition: &str, brought: UpdateOutcome, folder: &mut LockedDownloadDir) {
+        let next = self.clock.now() + CHECK_INTERVAL;
         self.state(edition, |state| {
-            *state = State {
+            *state = UpdateStatus {
                 next: Some(next),
-                ..State::default()
+                ..UpdateStatus::default()
             };
         });
         self.note(folder.ask_again(edition, next));
         match brought {
-            Brought::New => {
+            UpdateOutcome::New => {
                 tracing::info!(edition, "a new database was downloaded");
                 count(edition, "new");
             }
-            Brought::Nothing => count(edition, "nothing_new"),
+            UpdateOutcome::Nothing => count(edition, "nothing_new"),
         }
     }
 
@@ -197,7 +209,7 @@ impl Updater {
         let now = self.clock.now();
         let next = |failures: u32| match error {
             UpdateError::Limit => tomorrow(now),
-            _ => now + (PAUSE * 2_i32.pow(failures.min(5))).min(EVERY),
+            _ => now + (RETRY_DELAY * 2_i32.pow(failures.min(5))).min(CHECK_INTERVAL),
         };
         let trouble = error.to_string();
         let (is_news, next) = self.state(edition, |state| {
@@ -233,7 +245,7 @@ impl Updater {
         pause.to_std().unwrap_or_default()
     }
 
-    fn state<T>(&self, edition: &str, change: impl FnOnce(&mut State) -> T) -> T {
+    fn state<T>(&self, edition: &str, change: impl FnOnce(&mut UpdateStatus) -> T) -> T {
         let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
         change(states.entry(edition.to_owned()).or_default())
     }
@@ -241,7 +253,7 @@ impl Updater {
     /// How the updates are, for `/health`. That nobody answers is no cause for alarm before a
     /// database has grown old.
     #[must_use]
-    pub fn finding(&self) -> Finding {
+    pub fn finding(&self) -> CheckResult {
         let states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
         let editions = self.publisher.editions();
         let mut is_bad = false;
@@ -260,9 +272,9 @@ impl Updater {
         let told: Vec<_> = editions.iter().map(describe).collect();
         let told = format!("{}; {}", self.publisher.name(), told.join("; "));
         if is_bad {
-            Finding::degraded(told)
+            CheckResult::degraded(told)
         } else {
-            Finding::ok(told)
+            CheckResult::ok(told)
         }
     }
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 use chassis::panics::catch_panic;
 use tokio_util::sync::CancellationToken;
 
-use crate::clients::Watch;
+use crate::clients::DatabaseWatcher;
 
 /// Looks again and again until `stop`. Polling sees what every kind of file system does, also
 /// network volumes, and costs one `stat` a file.
-pub async fn run(mut watch: Watch, interval: Duration, stop: CancellationToken) {
+pub async fn run(mut watch: DatabaseWatcher, interval: Duration, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(interval) => {}

@@ -9,7 +9,7 @@ use crate::support::{Geo, answer, database, eventually, problem, start_on, token
 
 /// A replica on a migrated database.
 pub async fn replica(pool: &PgPool) -> Geo {
-    let migrated = chassis::database::migrate(pool, geo::NAME, geo::migrator()).await;
+    let migrated = chassis::database::migrate(pool, geo::SERVICE_NAME, geo::migrator()).await;
     migrated.unwrap();
     let geo = start_on(pool, &[database("GeoIP2-City-Test.mmdb")]).await;
     eventually("the areas are read", async || {

@@ -98,7 +98,7 @@ async fn a_database_without_the_schema_is_told_and_waited_for(pool: PgPool) {
     let (status, body) = health(&geo).await;
     let detail = body["checks"]["service-areas"]["detail"].as_str().unwrap();
     assert!(status == 200 && detail.contains("`migrate`"), "{detail}");
-    let migrated = chassis::database::migrate(&pool, geo::NAME, geo::migrator()).await;
+    let migrated = chassis::database::migrate(&pool, geo::SERVICE_NAME, geo::migrator()).await;
     migrated.unwrap();
     eventually("the areas are read", async || {
         check().send().await.unwrap().status() == 200

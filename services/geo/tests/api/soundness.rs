@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use common::geo::Location;
-use geo::clients::{Databases, Locator};
+use geo::clients::{LocalDatabases, Locator};
 use geo::domain::Language;
 
 use crate::support::database;
@@ -55,7 +55,7 @@ fn damage(bytes: &mut Vec<u8>, dice: &mut Dice) {
 
 async fn ask(file: &Path, addresses: &[String]) -> Option<usize> {
     let nowhere = Path::new("nowhere");
-    let (databases, _) = Databases::open(&[file.to_owned()], nowhere).ok()?;
+    let (databases, _) = LocalDatabases::open(&[file.to_owned()], nowhere).ok()?;
     let locator = Locator::new(databases, None, None, common::clock::Clock::system());
     let mut answered = 0;
     for language in [Language::English, Language::Japanese] {

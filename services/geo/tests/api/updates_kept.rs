@@ -30,7 +30,7 @@ impl Fleet {
     }
 
     async fn migrate(&self) {
-        let migrated = chassis::database::migrate(&self.pool, geo::NAME, geo::migrator());
+        let migrated = chassis::database::migrate(&self.pool, geo::SERVICE_NAME, geo::migrator());
         migrated.await.unwrap();
     }
 

@@ -2,11 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use bench::{Cpu, Outcome, parent};
+use bench::{CpuTime, LoadResult, parent};
 use common::clock::Clock;
-use notification::domain::attempt::{Answer, Attempted, Claimed, Doubt, Next, Outcome as Sent};
+use notification::domain::attempt::{
+    ClaimedDelivery, CompletedAttempt, NextState, SendOutcome as Sent, SendResult,
+    UnknownOutcomePolicy,
+};
 use notification::domain::target::Channel;
-use notification::store::queue::{self, Settled};
+use notification::store::queue::{self, AttemptOutcome};
 use sqlx::PgPool;
 
 /// How much is queued, and whether it is due in the order in which it came, as it is unless much
@@ -53,9 +56,9 @@ pub async fn measure(database: &str) {
         }
         let lane = queue::lane(&pool);
         run(&lane, CLAIMS / 10).await;
-        let before = Cpu::of_family(postgres);
+        let before = CpuTime::of_family(postgres);
         let outcome = run(&lane, CLAIMS).await;
-        let used = Cpu::of_family(postgres).since(before).total();
+        let used = CpuTime::of_family(postgres).since(before).total();
         println!(
             "{:<33} {:>8.2} {:>8.2} {:>8.0}",
             format!(
@@ -71,7 +74,7 @@ pub async fn measure(database: &str) {
     println!("long to short: {:.2}", medians[1] / medians[0]);
 }
 
-async fn run(lane: &PgPool, claims: usize) -> Outcome {
+async fn run(lane: &PgPool, claims: usize) -> LoadResult {
     let clock = Clock::system();
     let mut times = vec![];
     for _ in 0..claims {
@@ -82,20 +85,20 @@ async fn run(lane: &PgPool, claims: usize) -> Outcome {
         assert_eq!(sent.len(), usize::try_from(EACH).unwrap());
         queue::settle(lane, &sent, clock.now()).await.unwrap();
     }
-    Outcome::new(claims, Duration::ZERO, times)
+    LoadResult::new(claims, Duration::ZERO, times)
 }
 
-fn sent(delivery: Claimed) -> Settled {
-    let attempted = Attempted {
+fn sent(delivery: ClaimedDelivery) -> AttemptOutcome {
+    let attempted = CompletedAttempt {
         started_at: delivery.created_at,
         latency_ms: 1,
         provider: "bench",
-        doubt: Doubt::Leave,
-        answer: Answer::plain(Sent::Sent, None),
+        doubt: UnknownOutcomePolicy::Leave,
+        answer: SendResult::plain(Sent::Sent, None),
         delivery,
     };
-    Settled {
+    AttemptOutcome {
         attempted,
-        next: Next::Sent,
+        next: NextState::Sent,
     }
 }

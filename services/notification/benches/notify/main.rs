@@ -25,7 +25,7 @@ mod sink;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use bench::{Load, Outcome, Process, free_port, post};
+use bench::{LoadGenerator, LoadResult, MeasuredProcess, free_port, post};
 use service::Service;
 use sink::Sink;
 
@@ -78,9 +78,9 @@ async fn limit(service: &Service) -> f64 {
     let port = free_port();
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args([bare::FLAG, &port.to_string()]);
-    let process = Process::start(command, port).await;
+    let process = MeasuredProcess::start(command, port).await;
     let requests = requests::make("bare", requests::HELD, SINGLE, 1, &service.token);
-    let load = Load::new(port, requests, 1);
+    let load = LoadGenerator::new(port, requests, 1);
     load.warm_up(64).await;
     let before = (process.cpu(), service.used());
     let outcome = load.run(64, LENGTH).await;
@@ -102,14 +102,14 @@ async fn hold(service: &Service) {
         "templates": [{"text": "{{ data.visit.city }}"}],
         "quiet_hours": [{"from": "00:00", "to": "00:00"}]}"#;
     let request = post("/rules", &service.token, rule.as_bytes());
-    let load = Load::new(service.process.port, vec![request], 1);
+    let load = LoadGenerator::new(service.process.port, vec![request], 1);
     load.once().await;
     // The first rule without its throttle, which would hold nearly all of it back.
     let rule = r#"{"name": "Visitors", "event": "visitor.arrived"}"#;
     let path = "/rules/01900000-0000-7000-8000-000000000001";
     let request = post(path, &service.token, rule.as_bytes());
     let request = String::from_utf8_lossy(&request).replacen("POST", "PUT", 1);
-    let load = Load::new(service.process.port, vec![request.into_bytes()], 1);
+    let load = LoadGenerator::new(service.process.port, vec![request.into_bytes()], 1);
     load.once().await;
 }
 
@@ -131,7 +131,7 @@ async fn run(
 ) -> f64 {
     let load = |run: &str, items| {
         let requests = requests::make(run, event, items, each, &service.token);
-        Load::new(service.process.port, requests, each).never(r#""error":{"#)
+        LoadGenerator::new(service.process.port, requests, each).never(r#""error":{"#)
     };
     let warming = load(&format!("warm {name}"), total / 4);
     let load = load(name, total);
@@ -201,7 +201,7 @@ async fn idle(service: &Service, sink: &Sink) {
             format!(r#"{{"event": "bench.alone", "message": "{text}", "to": ["ntfy:bench"]}}"#);
         let request = post("/notify", &service.token, body.as_bytes());
         let asked = Instant::now();
-        let load = Load::new(service.process.port, vec![request], 1);
+        let load = LoadGenerator::new(service.process.port, vec![request], 1);
         load.once().await;
         let arrived = loop {
             if let Some(arrived) = sink.arrivals.lock().unwrap().remove(&text) {
@@ -211,7 +211,7 @@ async fn idle(service: &Service, sink: &Sink) {
         };
         times.push(u32::try_from((arrived - asked).as_micros()).unwrap());
     }
-    let outcome = Outcome::new(ALONE, started.elapsed(), times);
+    let outcome = LoadResult::new(ALONE, started.elapsed(), times);
     println!(
         "idle, from asked to handed over: p50 {:.1} ms, p95 {:.1} ms",
         outcome.per_mille(500),
@@ -219,7 +219,7 @@ async fn idle(service: &Service, sink: &Sink) {
     );
 }
 
-fn print(name: &str, connections: usize, outcome: &Outcome, costs: &str) {
+fn print(name: &str, connections: usize, outcome: &LoadResult, costs: &str) {
     println!(
         "{:<35} {:>10.0} {:>8.2} {:>8.2}   {costs}",
         format!("{name}, {connections} connections"),

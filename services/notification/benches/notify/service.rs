@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use bench::{Cpu, Process, free_port, parent};
+use bench::{CpuTime, MeasuredProcess, free_port, parent};
 use common::clock::Clock;
 use common::jwt::{Claims, Keyring, Scope};
 use sqlx::{Connection as _, PgConnection};
@@ -11,7 +11,7 @@ const SECRET: &str = "a-secret-of-the-benchmark-with-32-characters";
 
 /// The release binary over the database that is measured with it.
 pub struct Service {
-    pub process: Process,
+    pub process: MeasuredProcess,
     pub token: String,
     pub connection: PgConnection,
     /// The number of the database server's first process.
@@ -21,8 +21,8 @@ pub struct Service {
 /// Processor time of the service and of PostgreSQL.
 #[derive(Clone, Copy)]
 pub struct Used {
-    own: Cpu,
-    postgres: Cpu,
+    own: CpuTime,
+    postgres: CpuTime,
 }
 
 impl Service {
@@ -38,7 +38,7 @@ impl Service {
             .env("NTFY_URL", format!("http://127.0.0.1:{ntfy}"))
             .env("PORT", port.to_string());
         Self {
-            process: Process::start(command, port).await,
+            process: MeasuredProcess::start(command, port).await,
             token: token(),
             connection,
             postgres: parent(backend.cast_unsigned()).unwrap(),
@@ -48,13 +48,13 @@ impl Service {
     pub fn used(&self) -> Used {
         Used {
             own: self.process.cpu(),
-            postgres: Cpu::of_family(self.postgres),
+            postgres: CpuTime::of_family(self.postgres),
         }
     }
 
     /// What was used since then, in microseconds for each of so many.
     pub fn costs(&self, before: Used, items: usize) -> String {
-        let micros = |used: Cpu| used.total().as_secs_f64() * 1e6 / items as f64;
+        let micros = |used: CpuTime| used.total().as_secs_f64() * 1e6 / items as f64;
         let now = self.used();
         format!(
             "notification {:.1}, PostgreSQL {:.1}",

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use reqwest::{Response, header};
 
-use crate::domain::attempt::{Answer, Outcome};
+use crate::domain::attempt::{SendOutcome, SendResult};
 
 /// The form in seconds (RFC 9110 §10.2.3); none of the providers sends dates.
 #[must_use]
@@ -14,31 +14,31 @@ pub fn retry_after(response: &Response) -> Option<TimeDelta> {
 
 /// What a call means that brought no answer.
 #[must_use]
-pub fn broken(error: &reqwest::Error) -> Answer {
+pub fn broken(error: &reqwest::Error) -> SendResult {
     // No connection, no message.
     if error.is_connect() {
-        return Answer::plain(Outcome::Transient(None), Some("no connection"));
+        return SendResult::plain(SendOutcome::Transient(None), Some("no connection"));
     }
     if error.is_builder() {
-        return Answer::plain(Outcome::Permanent, Some("the request cannot be made"));
+        return SendResult::plain(SendOutcome::Permanent, Some("the request cannot be made"));
     }
     let detail = if error.is_timeout() {
         "no answer in time"
     } else {
         "the connection broke"
     };
-    Answer::plain(Outcome::Unknown, Some(detail))
+    SendResult::plain(SendOutcome::Unknown, Some(detail))
 }
 
 /// An answer by its status, with what it means in our words: what others say may hold addresses.
 #[must_use]
-pub fn by_status(status: u16, outcome: Outcome, words: Option<&str>) -> Answer {
+pub fn by_status(status: u16, outcome: SendOutcome, words: Option<&str>) -> SendResult {
     let detail = match (outcome, words) {
-        (Outcome::Sent, _) => None,
+        (SendOutcome::Sent, _) => None,
         (_, Some(words)) => Some(format!("HTTP {status}: {words}")),
         (_, None) => Some(format!("HTTP {status}")),
     };
-    Answer {
+    SendResult {
         outcome,
         detail,
         http_status: Some(status),

@@ -7,37 +7,37 @@ use reqwest::Response;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::guarded::Guarded;
+use super::guarded::PublicHttpClient;
 use super::{Provider, answer, body, whole};
-use crate::domain::attempt::{Answer, Claimed, Outcome};
+use crate::domain::attempt::{ClaimedDelivery, SendOutcome, SendResult};
 
 /// The longest message, in characters.
-const LONGEST: usize = 2_000;
+const MAX_MESSAGE_CHARS: usize = 2_000;
 /// A longer answer, in bytes, is not read.
-const LONGEST_ANSWER: usize = 1 << 16;
+const MAX_RESPONSE_BYTES: usize = 1 << 16;
 /// A message flag: the pages that a text names are not shown with it.
 const SUPPRESS_EMBEDS: u32 = 1 << 2;
 /// What begins formatting, a link with another text, a mention or an emoji.
-const MARKUP: &str = "\\*_~`|[]()<>@";
+const INLINE_MARKUP: &str = "\\*_~`|[]()<>@";
 /// What begins a heading, a quote or a list, at the beginning of a line.
 const LINE_MARKUP: &str = "#>-+";
 
 /// Writes to channels of Discord.
-pub struct Discord {
+pub struct DiscordProvider {
     /// Reaches the public internet only.
-    pub http: Guarded,
+    pub http: PublicHttpClient,
 }
 
 #[derive(Default, Deserialize)]
-struct Said {
+struct DiscordResponse {
     id: Option<String>,
     code: Option<i32>,
     /// In seconds.
     retry_after: Option<f64>,
 }
 
-impl Discord {
-    async fn post(&self, delivery: &Claimed) -> Answer {
+impl DiscordProvider {
+    async fn post(&self, delivery: &ClaimedDelivery) -> SendResult {
         let body = json!({"content": escape(&whole(delivery)), "flags": SUPPRESS_EMBEDS,
             // No text of ours calls everybody.
             "allowed_mentions": {"parse": []}});
@@ -57,10 +57,10 @@ impl Discord {
 fn escape(text: &str) -> String {
     let (mut escaped, mut length, mut begins) = (String::new(), 0, true);
     for c in text.chars() {
-        let is_markup = MARKUP.contains(c) || (begins && LINE_MARKUP.contains(c));
+        let is_markup = INLINE_MARKUP.contains(c) || (begins && LINE_MARKUP.contains(c));
         // One is left for the mark of what is cut.
         let units = if is_markup { 2 } else { 1 };
-        if length + units >= LONGEST {
+        if length + units >= MAX_MESSAGE_CHARS {
             escaped.push('…');
             break;
         }
@@ -74,35 +74,35 @@ fn escape(text: &str) -> String {
     escaped
 }
 
-async fn read(response: Response) -> Answer {
+async fn read(response: Response) -> SendResult {
     let status = response.status().as_u16();
     let header = answer::retry_after(&response);
-    let json = body::read(response, LONGEST_ANSWER).await;
-    let said: Option<Said> = json.and_then(|json| serde_json::from_slice(&json).ok());
+    let json = body::read(response, MAX_RESPONSE_BYTES).await;
+    let said: Option<DiscordResponse> = json.and_then(|json| serde_json::from_slice(&json).ok());
     let said = said.unwrap_or_default();
     #[expect(clippy::cast_possible_truncation, reason = "a cast to i64 saturates")]
     let seconds = said.retry_after.map(|seconds| (seconds * 1_000.0) as i64);
     let wait = seconds.and_then(TimeDelta::try_milliseconds).or(header);
     let (outcome, words) = match status {
-        200..=299 => (Outcome::Sent, None),
-        401 | 404 => (Outcome::Gone, Some("there is no such webhook")),
-        403 => (Outcome::Permanent, Some("the server does not allow it")),
-        429 | 500.. => (Outcome::Transient(wait), None),
-        _ => (Outcome::Permanent, None),
+        200..=299 => (SendOutcome::Sent, None),
+        401 | 404 => (SendOutcome::Gone, Some("there is no such webhook")),
+        403 => (SendOutcome::Permanent, Some("the server does not allow it")),
+        429 | 500.. => (SendOutcome::Transient(wait), None),
+        _ => (SendOutcome::Permanent, None),
     };
-    Answer {
+    SendResult {
         code: said.code,
         message_id: said.id,
         ..answer::by_status(status, outcome, words)
     }
 }
 
-impl Provider for Discord {
+impl Provider for DiscordProvider {
     fn name(&self) -> &'static str {
         "discord"
     }
 
-    fn send<'a>(&'a self, delivery: &'a Claimed) -> BoxFuture<'a, Answer> {
+    fn send<'a>(&'a self, delivery: &'a ClaimedDelivery) -> BoxFuture<'a, SendResult> {
         self.post(delivery).boxed()
     }
 }
@@ -120,9 +120,12 @@ mod tests {
         assert_eq!(escape("# a-b #c\n> d\n  - e"), "\\# a-b #c\n\\> d\n  \\- e");
         let long = escape(&"*".repeat(3_000));
         assert!(
-            long.chars().count() <= LONGEST && long.ends_with("\\*…"),
+            long.chars().count() <= MAX_MESSAGE_CHARS && long.ends_with("\\*…"),
             "{long}"
         );
-        assert_eq!(escape(&"a".repeat(3_000)).chars().count(), LONGEST);
+        assert_eq!(
+            escape(&"a".repeat(3_000)).chars().count(),
+            MAX_MESSAGE_CHARS
+        );
     }
 }

@@ -11,18 +11,18 @@ use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use url::Url;
 
 use super::Provider;
-use crate::domain::attempt::{Answer, Claimed, Outcome};
+use crate::domain::attempt::{ClaimedDelivery, SendOutcome, SendResult};
 use crate::domain::smtp::meaning;
 
 /// How long each step of the talk may take.
-const PATIENCE: Duration = Duration::from_secs(15);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(15);
 /// How many talks there may be at once.
-const TALKS: u32 = 4;
+const MAX_CONNECTIONS: u32 = 4;
 /// The longest subject, in characters.
-const SUBJECT: usize = 150;
+const MAX_SUBJECT_CHARS: usize = 150;
 
 /// Sends mail through a server.
-pub struct Email {
+pub struct EmailProvider {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
     /// What people are told to write to who want no more, such as `mailto:…`.
@@ -31,7 +31,7 @@ pub struct Email {
 
 /// Settings that cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unusable {
+pub enum EmailConfigError {
     /// The server's address.
     #[error(
         "SMTP_URL is none such as smtps://user:password@mail.example.com or \
@@ -46,16 +46,20 @@ pub enum Unusable {
     From,
 }
 
-impl Email {
+impl EmailProvider {
     /// A client for the server at `url`: `smtps://` for TLS from the beginning,
     /// `smtp://…?tls=required` for STARTTLS, `smtp://` without any. `authorities`, in PEM, may sign
     /// its certificate besides those that the system trusts.
-    pub fn new(url: &str, from: &str, authorities: Option<&[u8]>) -> Result<Self, Unusable> {
-        let from: Mailbox = from.parse().map_err(|_| Unusable::From)?;
+    pub fn new(
+        url: &str,
+        from: &str,
+        authorities: Option<&[u8]>,
+    ) -> Result<Self, EmailConfigError> {
+        let from: Mailbox = from.parse().map_err(|_| EmailConfigError::From)?;
         let mut builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
-            .map_err(|_| Unusable::Url)?
-            .timeout(Some(PATIENCE))
-            .pool_config(PoolConfig::new().max_size(TALKS));
+            .map_err(|_| EmailConfigError::Url)?
+            .timeout(Some(COMMAND_TIMEOUT))
+            .pool_config(PoolConfig::new().max_size(MAX_CONNECTIONS));
         if let Some(pem) = authorities {
             builder = builder.tls(trusting(url, pem)?);
         }
@@ -66,22 +70,22 @@ impl Email {
         })
     }
 
-    async fn post(&self, delivery: &Claimed) -> Answer {
+    async fn post(&self, delivery: &ClaimedDelivery) -> SendResult {
         let Some(message) = self.message(delivery) else {
             let detail = "the address or the message is not accepted";
-            return Answer::plain(Outcome::Permanent, Some(detail));
+            return SendResult::plain(SendOutcome::Permanent, Some(detail));
         };
         match self.transport.send(message).await {
-            Ok(response) => Answer {
+            Ok(response) => SendResult {
                 code: Some(i32::from(u16::from(response.code()))),
                 message_id: Some(message_id(delivery)),
-                ..Answer::plain(Outcome::Sent, None)
+                ..SendResult::plain(SendOutcome::Sent, None)
             },
             Err(error) => refused(&error),
         }
     }
 
-    fn message(&self, delivery: &Claimed) -> Option<Message> {
+    fn message(&self, delivery: &ClaimedDelivery) -> Option<Message> {
         let to = delivery.target.address().parse().ok()?;
         let subject = delivery.title.as_deref().unwrap_or_else(|| {
             let first = delivery.body.lines().next();
@@ -91,10 +95,10 @@ impl Email {
         let builder = Message::builder()
             .from(self.from.clone())
             .to(Mailbox::new(None, to))
-            .subject(super::cut(&subject, SUBJECT))
+            .subject(super::cut(&subject, MAX_SUBJECT_CHARS))
             // The same over all attempts, so that mailboxes can tell a second one.
             .message_id(Some(message_id(delivery)))
-            .header(Unsubscribe(self.unsubscribe.clone()));
+            .header(ListUnsubscribe(self.unsubscribe.clone()));
         let message = match &delivery.html {
             Some(html) => builder.multipart(MultiPart::alternative_plain_html(
                 delivery.body.clone(),
@@ -107,14 +111,14 @@ impl Email {
 }
 
 /// The encryption that `url` asks for, with more authorities.
-fn trusting(url: &str, pem: &[u8]) -> Result<Tls, Unusable> {
-    let url = Url::parse(url).map_err(|_| Unusable::Url)?;
-    let host = url.host_str().ok_or(Unusable::Url)?;
-    let authorities = Certificate::from_pem(pem).map_err(|_| Unusable::Authorities)?;
+fn trusting(url: &str, pem: &[u8]) -> Result<Tls, EmailConfigError> {
+    let url = Url::parse(url).map_err(|_| EmailConfigError::Url)?;
+    let host = url.host_str().ok_or(EmailConfigError::Url)?;
+    let authorities = Certificate::from_pem(pem).map_err(|_| EmailConfigError::Authorities)?;
     let parameters = TlsParameters::builder(host.into())
         .add_root_certificate(authorities)
         .build()
-        .map_err(|_| Unusable::Authorities)?;
+        .map_err(|_| EmailConfigError::Authorities)?;
     let asked = url.query_pairs().find(|(name, _)| name == "tls");
     Ok(
         match (url.scheme(), asked.as_ref().map(|(_, how)| &**how)) {
@@ -126,40 +130,43 @@ fn trusting(url: &str, pem: &[u8]) -> Result<Tls, Unusable> {
     )
 }
 
-fn message_id(delivery: &Claimed) -> String {
+fn message_id(delivery: &ClaimedDelivery) -> String {
     format!("<{}@notification.invalid>", delivery.id)
 }
 
-fn refused(error: &Error) -> Answer {
+fn refused(error: &Error) -> SendResult {
     let code = error.status().map(u16::from);
     if let Some(code) = code {
         let (outcome, words) = meaning(code, &error.to_string());
-        return Answer {
+        return SendResult {
             code: Some(code.into()),
             detail: Some(format!("SMTP {code}: {words}")),
-            ..Answer::plain(outcome, None)
+            ..SendResult::plain(outcome, None)
         };
     }
     let words = error.to_string().to_ascii_lowercase();
     let (outcome, words) = if error.is_tls() || words.contains("peer certificate") {
-        (Outcome::Config, "no encryption that can be trusted")
+        (SendOutcome::Config, "no encryption that can be trusted")
     } else if error.is_client() {
-        (Outcome::Config, "the server does not offer what is needed")
+        (
+            SendOutcome::Config,
+            "the server does not offer what is needed",
+        )
     } else if error.is_timeout() || error.is_response() {
-        (Outcome::Unknown, "no answer that can be read in time")
+        (SendOutcome::Unknown, "no answer that can be read in time")
     } else if words.contains("connection error") {
-        (Outcome::Transient(None), "no connection")
+        (SendOutcome::Transient(None), "no connection")
     } else {
-        (Outcome::Unknown, "the connection broke")
+        (SendOutcome::Unknown, "the connection broke")
     };
-    Answer::plain(outcome, Some(words))
+    SendResult::plain(outcome, Some(words))
 }
 
 /// `List-Unsubscribe` (RFC 2369).
 #[derive(Clone)]
-struct Unsubscribe(String);
+struct ListUnsubscribe(String);
 
-impl header::Header for Unsubscribe {
+impl header::Header for ListUnsubscribe {
     fn name() -> header::HeaderName {
         header::HeaderName::new_from_ascii_str("List-Unsubscribe")
     }
@@ -173,12 +180,12 @@ impl header::Header for Unsubscribe {
     }
 }
 
-impl Provider for Email {
+impl Provider for EmailProvider {
     fn name(&self) -> &'static str {
         "smtp"
     }
 
-    fn send<'a>(&'a self, delivery: &'a Claimed) -> BoxFuture<'a, Answer> {
+    fn send<'a>(&'a self, delivery: &'a ClaimedDelivery) -> BoxFuture<'a, SendResult> {
         self.post(delivery).boxed()
     }
 }

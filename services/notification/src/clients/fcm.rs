@@ -12,20 +12,20 @@ use tokio::sync::Mutex;
 use url::Url;
 
 use super::{Provider, answer, body, cut};
-use crate::domain::attempt::{Answer, Claimed, Outcome};
+use crate::domain::attempt::{ClaimedDelivery, SendOutcome, SendResult};
 
-const SCOPE: &str = "https://www.googleapis.com/auth/firebase.messaging";
-const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+const OAUTH_SCOPE: &str = "https://www.googleapis.com/auth/firebase.messaging";
+const JWT_BEARER_GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 /// The longest text, in characters; a message has 4,096 bytes.
-const LONGEST: usize = 1_000;
+const MAX_MESSAGE_CHARS: usize = 1_000;
 /// A longer answer, in bytes, is not read.
-const LONGEST_ANSWER: usize = 1 << 16;
+const MAX_RESPONSE_BYTES: usize = 1 << 16;
 /// A token is renewed so long before it ends.
-const EARLY: TimeDelta = TimeDelta::seconds(60);
+const TOKEN_RENEWAL_MARGIN: TimeDelta = TimeDelta::seconds(60);
 
 /// A service account, as Google gives it out.
 #[derive(Clone, Deserialize)]
-pub struct Credentials {
+pub struct ServiceAccount {
     project_id: String,
     client_email: String,
     private_key: String,
@@ -33,46 +33,46 @@ pub struct Credentials {
 }
 
 /// Sends to apps on phones.
-pub struct Fcm {
+pub struct FcmProvider {
     http: Client,
     base: Url,
-    credentials: Credentials,
+    credentials: ServiceAccount,
     key: EncodingKey,
     clock: Clock,
     token: Mutex<Option<(String, DateTime<Utc>)>>,
 }
 
 #[derive(Deserialize)]
-struct Token {
+struct AccessTokenResponse {
     access_token: String,
     expires_in: u32,
 }
 
 #[derive(Default, Deserialize)]
-struct Said {
+struct FcmResponse {
     name: Option<String>,
-    error: Option<Refusal>,
+    error: Option<FcmError>,
 }
 
 #[derive(Deserialize)]
-struct Refusal {
+struct FcmError {
     status: Option<String>,
     #[serde(default)]
-    details: Vec<Detail>,
+    details: Vec<FcmErrorDetail>,
 }
 
 #[derive(Deserialize)]
-struct Detail {
+struct FcmErrorDetail {
     #[serde(rename = "errorCode")]
     error_code: Option<String>,
 }
 
-impl Fcm {
+impl FcmProvider {
     /// A client for this account; the error says that its key cannot be used.
     pub fn new(
         http: Client,
         base: Url,
-        credentials: Credentials,
+        credentials: ServiceAccount,
         clock: Clock,
     ) -> Result<Self, jsonwebtoken::errors::Error> {
         let key = EncodingKey::from_rsa_pem(credentials.private_key.as_bytes())?;
@@ -86,7 +86,7 @@ impl Fcm {
         })
     }
 
-    async fn post(&self, delivery: &Claimed) -> Answer {
+    async fn post(&self, delivery: &ClaimedDelivery) -> SendResult {
         let token = match self.token().await {
             Ok(token) => token,
             Err(answer) => return answer,
@@ -96,7 +96,7 @@ impl Fcm {
         let url = format!("{base}/v1/projects/{project}/messages:send");
         let body = json!({"message": {
             "token": delivery.target.value(),
-            "notification": {"title": delivery.title, "body": cut(&delivery.body, LONGEST)},
+            "notification": {"title": delivery.title, "body": cut(&delivery.body, MAX_MESSAGE_CHARS)},
             "data": {"event": delivery.event, "notification_id": delivery.notification.to_string()},
         }});
         let request = self.http.post(url).bearer_auth(token).json(&body);
@@ -113,7 +113,7 @@ impl Fcm {
     }
 
     /// A token that holds; one is asked for at a time (RFC 7523).
-    async fn token(&self) -> Result<String, Answer> {
+    async fn token(&self) -> Result<String, SendResult> {
         let mut kept = self.token.lock().await;
         let now = self.clock.now();
         if let Some((token, until)) = kept.as_ref()
@@ -121,35 +121,37 @@ impl Fcm {
         {
             return Ok(token.clone());
         }
-        let wrong = |words| Answer::plain(Outcome::Config, Some(words));
+        let wrong = |words| SendResult::plain(SendOutcome::Config, Some(words));
         let assertion = self.assertion(now);
         let assertion = assertion.map_err(|_| wrong("the account's key cannot be used"))?;
-        let form = [("grant_type", GRANT), ("assertion", &assertion)];
+        let form = [("grant_type", JWT_BEARER_GRANT), ("assertion", &assertion)];
         let request = self
             .http
             .post(self.credentials.token_uri.clone())
             .form(&form);
         // Nothing was sent yet, whatever became of it.
-        let lost = |_| Answer::plain(Outcome::Transient(None), Some("no token in time"));
+        let lost = |_| SendResult::plain(SendOutcome::Transient(None), Some("no token in time"));
         let response = request.send().await.map_err(lost)?;
         let status = response.status().as_u16();
         let wait = answer::retry_after(&response);
-        let json = body::read(response, LONGEST_ANSWER).await;
-        let token: Option<Token> = json.and_then(|json| serde_json::from_slice(&json).ok());
+        let json = body::read(response, MAX_RESPONSE_BYTES).await;
+        let token: Option<AccessTokenResponse> =
+            json.and_then(|json| serde_json::from_slice(&json).ok());
         match (status, token) {
             (200, Some(token)) => {
-                let until = now + TimeDelta::seconds(token.expires_in.into()) - EARLY;
+                let until =
+                    now + TimeDelta::seconds(token.expires_in.into()) - TOKEN_RENEWAL_MARGIN;
                 *kept = Some((token.access_token.clone(), until));
                 Ok(token.access_token)
             }
             (429 | 500.., _) => Err(answer::by_status(
                 status,
-                Outcome::Transient(wait),
+                SendOutcome::Transient(wait),
                 Some("no token"),
             )),
             _ => Err(answer::by_status(
                 status,
-                Outcome::Config,
+                SendOutcome::Config,
                 Some("the account is not accepted"),
             )),
         }
@@ -157,16 +159,16 @@ impl Fcm {
 
     fn assertion(&self, now: DateTime<Utc>) -> jsonwebtoken::errors::Result<String> {
         #[derive(Serialize)]
-        struct Claims<'a> {
+        struct AssertionClaims<'a> {
             iss: &'a str,
             scope: &'a str,
             aud: &'a str,
             iat: i64,
             exp: i64,
         }
-        let claims = Claims {
+        let claims = AssertionClaims {
             iss: &self.credentials.client_email,
-            scope: SCOPE,
+            scope: OAUTH_SCOPE,
             aud: self.credentials.token_uri.as_str(),
             iat: now.timestamp(),
             exp: now.timestamp() + 3_600,
@@ -175,11 +177,11 @@ impl Fcm {
     }
 }
 
-async fn read(response: Response) -> Answer {
+async fn read(response: Response) -> SendResult {
     let status = response.status().as_u16();
     let wait = answer::retry_after(&response);
-    let json = body::read(response, LONGEST_ANSWER).await;
-    let said: Option<Said> = json.and_then(|json| serde_json::from_slice(&json).ok());
+    let json = body::read(response, MAX_RESPONSE_BYTES).await;
+    let said: Option<FcmResponse> = json.and_then(|json| serde_json::from_slice(&json).ok());
     let said = said.unwrap_or_default();
     let error = said.error.and_then(|error| {
         let code = error
@@ -189,33 +191,37 @@ async fn read(response: Response) -> Answer {
         code.or(error.status)
     });
     let (outcome, words) = match (status, error.as_deref()) {
-        (200, _) => (Outcome::Sent, None),
-        (_, Some("UNREGISTERED")) => (Outcome::Gone, Some("the app is gone from the phone")),
-        (_, Some("SENDER_ID_MISMATCH")) => {
-            (Outcome::Permanent, Some("the token is another sender's"))
-        }
-        (401 | 403, _) => (Outcome::Config, Some("the account is not accepted")),
-        (404, _) => (Outcome::Permanent, Some("there is no such project or app")),
-        (429, _) => (Outcome::Transient(wait), Some("so many are not taken")),
-        (500, _) => (Outcome::Unknown, None),
-        (501.., _) => (Outcome::Transient(wait), None),
+        (200, _) => (SendOutcome::Sent, None),
+        (_, Some("UNREGISTERED")) => (SendOutcome::Gone, Some("the app is gone from the phone")),
+        (_, Some("SENDER_ID_MISMATCH")) => (
+            SendOutcome::Permanent,
+            Some("the token is another sender's"),
+        ),
+        (401 | 403, _) => (SendOutcome::Config, Some("the account is not accepted")),
+        (404, _) => (
+            SendOutcome::Permanent,
+            Some("there is no such project or app"),
+        ),
+        (429, _) => (SendOutcome::Transient(wait), Some("so many are not taken")),
+        (500, _) => (SendOutcome::Unknown, None),
+        (501.., _) => (SendOutcome::Transient(wait), None),
         _ => (
-            Outcome::Permanent,
+            SendOutcome::Permanent,
             Some("the message or the token is not accepted"),
         ),
     };
-    Answer {
+    SendResult {
         message_id: said.name,
         ..answer::by_status(status, outcome, words)
     }
 }
 
-impl Provider for Fcm {
+impl Provider for FcmProvider {
     fn name(&self) -> &'static str {
         "fcm"
     }
 
-    fn send<'a>(&'a self, delivery: &'a Claimed) -> BoxFuture<'a, Answer> {
+    fn send<'a>(&'a self, delivery: &'a ClaimedDelivery) -> BoxFuture<'a, SendResult> {
         self.post(delivery).boxed()
     }
 }

@@ -12,58 +12,58 @@ use reqwest::{Client, RequestBuilder, Response};
 use url::{Host, Url};
 
 use super::answer;
-use crate::domain::attempt::{Answer, Outcome};
+use crate::domain::attempt::{SendOutcome, SendResult};
 use crate::domain::public_address::is_public;
 
-const CONNECT: Duration = Duration::from_secs(3);
-const PATIENCE: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Sends to the public internet, and to private networks where the settings allow it.
 #[derive(Clone)]
-pub struct Guarded {
+pub struct PublicHttpClient {
     http: Client,
-    rule: Arc<Allowed>,
+    rule: Arc<AddressPolicy>,
 }
 
 /// The private networks that may be reached.
-struct Allowed(Vec<IpNet>);
+struct AddressPolicy(Vec<IpNet>);
 
 /// An address that may not be reached.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the address is not public")]
-struct NotPublic;
+struct NonPublicAddress;
 
-impl Allowed {
+impl AddressPolicy {
     fn permits(&self, address: IpAddr) -> bool {
         is_public(address) || self.0.iter().any(|net| net.contains(&address))
     }
 }
 
 /// Where a name is.
-type LookUp = fn(String) -> BoxFuture<'static, std::io::Result<Vec<SocketAddr>>>;
+type HostLookup = fn(String) -> BoxFuture<'static, std::io::Result<Vec<SocketAddr>>>;
 
 fn look_up(name: String) -> BoxFuture<'static, std::io::Result<Vec<SocketAddr>>> {
     Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) })
 }
 
 /// Looks names up and leaves out what may not be reached, at the moment of each connection.
-struct Resolver(Arc<Allowed>, LookUp);
+struct PublicResolver(Arc<AddressPolicy>, HostLookup);
 
-impl Resolve for Resolver {
+impl Resolve for PublicResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let (rule, found) = (self.0.clone(), (self.1)(name.as_str().to_owned()));
         Box::pin(async move {
             let mut found = found.await?;
             found.retain(|at| rule.permits(at.ip()));
             if found.is_empty() {
-                return Err(NotPublic.into());
+                return Err(NonPublicAddress.into());
             }
             Ok(Box::new(found.into_iter()) as Addrs)
         })
     }
 }
 
-impl Guarded {
+impl PublicHttpClient {
     /// A client that also reaches these private networks. No proxy is used, as it would resolve
     /// names itself, and no redirect is followed.
     #[expect(
@@ -71,16 +71,16 @@ impl Guarded {
         reason = "the common client knows no guard; this one has the same limits"
     )]
     pub fn new(private: Vec<IpNet>) -> reqwest::Result<Self> {
-        let rule = Arc::new(Allowed(private));
+        let rule = Arc::new(AddressPolicy(private));
         let http = Client::builder()
             .user_agent("notification")
-            .connect_timeout(CONNECT)
-            .timeout(PATIENCE)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(REQUEST_TIMEOUT)
             .pool_max_idle_per_host(2)
             .pool_idle_timeout(Duration::from_secs(20))
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
-            .dns_resolver(Resolver(rule.clone(), look_up))
+            .dns_resolver(PublicResolver(rule.clone(), look_up))
             .build()?;
         Ok(Self { http, rule })
     }
@@ -90,9 +90,9 @@ impl Guarded {
         &self,
         url: &str,
         fill: impl FnOnce(RequestBuilder) -> RequestBuilder,
-    ) -> Result<Response, Answer> {
+    ) -> Result<Response, SendResult> {
         let url = Url::parse(url);
-        let url = url.map_err(|_| Answer::plain(Outcome::Permanent, Some("no address")))?;
+        let url = url.map_err(|_| SendResult::plain(SendOutcome::Permanent, Some("no address")))?;
         // A name is looked up by the resolver; an address is not.
         let literal = match url.host() {
             Some(Host::Ipv4(v4)) => Some(IpAddr::V4(v4)),
@@ -113,14 +113,14 @@ impl Guarded {
     }
 }
 
-fn private() -> Answer {
-    Answer::plain(Outcome::Permanent, Some("the address is not public"))
+fn private() -> SendResult {
+    SendResult::plain(SendOutcome::Permanent, Some("the address is not public"))
 }
 
 fn is_private(error: &reqwest::Error) -> bool {
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = cause {
-        if error.is::<NotPublic>() {
+        if error.is::<NonPublicAddress>() {
             return true;
         }
         cause = error.source();
@@ -149,11 +149,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_that_is_elsewhere_later_is_not_followed_there() {
-        let resolver = Resolver(Arc::new(Allowed(vec![])), changing);
+        let resolver = PublicResolver(Arc::new(AddressPolicy(vec![])), changing);
         let look = || resolver.resolve("hooks.example.com".parse().unwrap());
         let public = [SocketAddr::from(([93, 184, 215, 14], 0))];
         assert_eq!(look().await.unwrap().collect::<Vec<_>>(), public);
-        assert!(look().await.err().unwrap().is::<NotPublic>());
+        assert!(look().await.err().unwrap().is::<NonPublicAddress>());
         assert_eq!(look().await.unwrap().collect::<Vec<_>>(), public);
     }
 }

@@ -9,15 +9,15 @@ use serde_json::json;
 use url::Url;
 
 use super::{Provider, answer, body, cut};
-use crate::domain::attempt::{Answer, Claimed, Outcome};
+use crate::domain::attempt::{ClaimedDelivery, SendOutcome, SendResult};
 
 /// The longest message, in characters; a server takes 4,096 bytes.
-const LONGEST: usize = 1_300;
+const MAX_MESSAGE_CHARS: usize = 1_300;
 /// A longer answer, in bytes, is not read.
-const LONGEST_ANSWER: usize = 1 << 16;
+const MAX_RESPONSE_BYTES: usize = 1 << 16;
 
 /// Publishes to topics of ntfy.
-pub struct Ntfy {
+pub struct NtfyProvider {
     /// Calls with limits.
     pub http: Client,
     /// Where the server is.
@@ -27,15 +27,15 @@ pub struct Ntfy {
 }
 
 #[derive(Default, Deserialize)]
-struct Said {
+struct NtfyResponse {
     id: Option<String>,
     code: Option<i32>,
 }
 
-impl Ntfy {
-    async fn post(&self, delivery: &Claimed) -> Answer {
+impl NtfyProvider {
+    async fn post(&self, delivery: &ClaimedDelivery) -> SendResult {
         let body = json!({"topic": delivery.target.value(), "title": delivery.title,
-            "message": cut(&delivery.body, LONGEST)});
+            "message": cut(&delivery.body, MAX_MESSAGE_CHARS)});
         let request = self.http.post(self.base.clone()).json(&body);
         let request = match &self.token {
             Some(token) => request.bearer_auth(token.expose_secret()),
@@ -48,32 +48,32 @@ impl Ntfy {
     }
 }
 
-async fn read(response: Response) -> Answer {
+async fn read(response: Response) -> SendResult {
     let status = response.status().as_u16();
     let wait = answer::retry_after(&response);
-    let json = body::read(response, LONGEST_ANSWER).await;
-    let said: Option<Said> = json.and_then(|json| serde_json::from_slice(&json).ok());
+    let json = body::read(response, MAX_RESPONSE_BYTES).await;
+    let said: Option<NtfyResponse> = json.and_then(|json| serde_json::from_slice(&json).ok());
     let said = said.unwrap_or_default();
     let (outcome, words) = match status {
-        200..=299 => (Outcome::Sent, None),
-        401 | 403 => (Outcome::Config, Some("the token is not accepted")),
-        429 | 507 => (Outcome::Transient(wait), Some("so many are not taken")),
-        500.. => (Outcome::Unknown, None),
-        _ => (Outcome::Permanent, None),
+        200..=299 => (SendOutcome::Sent, None),
+        401 | 403 => (SendOutcome::Config, Some("the token is not accepted")),
+        429 | 507 => (SendOutcome::Transient(wait), Some("so many are not taken")),
+        500.. => (SendOutcome::Unknown, None),
+        _ => (SendOutcome::Permanent, None),
     };
-    Answer {
+    SendResult {
         code: said.code,
         message_id: said.id,
         ..answer::by_status(status, outcome, words)
     }
 }
 
-impl Provider for Ntfy {
+impl Provider for NtfyProvider {
     fn name(&self) -> &'static str {
         "ntfy"
     }
 
-    fn send<'a>(&'a self, delivery: &'a Claimed) -> BoxFuture<'a, Answer> {
+    fn send<'a>(&'a self, delivery: &'a ClaimedDelivery) -> BoxFuture<'a, SendResult> {
         self.post(delivery).boxed()
     }
 }

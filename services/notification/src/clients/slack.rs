@@ -4,22 +4,22 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::json;
 
-use super::guarded::Guarded;
+use super::guarded::PublicHttpClient;
 use super::{Provider, answer, cut, whole};
-use crate::domain::attempt::{Answer, Claimed, Outcome};
+use crate::domain::attempt::{ClaimedDelivery, SendOutcome, SendResult};
 
 /// The longest message, in characters.
-const LONGEST: usize = 3_000;
+const MAX_MESSAGE_CHARS: usize = 3_000;
 
 /// Writes to channels of Slack.
-pub struct Slack {
+pub struct SlackProvider {
     /// Reaches the public internet only.
-    pub http: Guarded,
+    pub http: PublicHttpClient,
 }
 
-impl Slack {
-    async fn post(&self, delivery: &Claimed) -> Answer {
-        let text = escape(&cut(&whole(delivery), LONGEST));
+impl SlackProvider {
+    async fn post(&self, delivery: &ClaimedDelivery) -> SendResult {
+        let text = escape(&cut(&whole(delivery), MAX_MESSAGE_CHARS));
         let url = delivery.target.value();
         let body = json!({"text": text, "mrkdwn": false,
             "unfurl_links": false, "unfurl_media": false});
@@ -31,12 +31,18 @@ impl Slack {
         let wait = answer::retry_after(&response);
         let status = response.status().as_u16();
         let (outcome, words) = match status {
-            200 => (Outcome::Sent, None),
-            403 => (Outcome::Permanent, Some("the workspace does not allow it")),
-            404 => (Outcome::Gone, Some("there is no such webhook or channel")),
-            410 => (Outcome::Gone, Some("the channel is archived")),
-            429 | 500.. => (Outcome::Transient(wait), None),
-            _ => (Outcome::Permanent, None),
+            200 => (SendOutcome::Sent, None),
+            403 => (
+                SendOutcome::Permanent,
+                Some("the workspace does not allow it"),
+            ),
+            404 => (
+                SendOutcome::Gone,
+                Some("there is no such webhook or channel"),
+            ),
+            410 => (SendOutcome::Gone, Some("the channel is archived")),
+            429 | 500.. => (SendOutcome::Transient(wait), None),
+            _ => (SendOutcome::Permanent, None),
         };
         answer::by_status(status, outcome, words)
     }
@@ -48,12 +54,12 @@ fn escape(text: &str) -> String {
     text.replace('<', "&lt;").replace('>', "&gt;")
 }
 
-impl Provider for Slack {
+impl Provider for SlackProvider {
     fn name(&self) -> &'static str {
         "slack"
     }
 
-    fn send<'a>(&'a self, delivery: &'a Claimed) -> BoxFuture<'a, Answer> {
+    fn send<'a>(&'a self, delivery: &'a ClaimedDelivery) -> BoxFuture<'a, SendResult> {
         self.post(delivery).boxed()
     }
 }

@@ -11,20 +11,20 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{Provider, answer, body};
-use crate::domain::attempt::{Answer, Claimed, Doubt, Outcome};
+use crate::domain::attempt::{ClaimedDelivery, SendOutcome, SendResult, UnknownOutcomePolicy};
 use crate::domain::phone::PhoneNumber;
 use crate::domain::twilio::refusal;
 
 /// A longer answer, in bytes, is not read.
-const LONGEST_ANSWER: usize = 1 << 20;
+const MAX_RESPONSE_BYTES: usize = 1 << 20;
 /// Messages on the one page that is looked at, the newest first.
-const PAGE: &str = "200";
+const PAGE_SIZE: &str = "200";
 /// Twilio's clock and ours may differ by this, and its times have no fractions of a second.
-const SKEW: TimeDelta = TimeDelta::seconds(60);
+const CLOCK_SKEW: TimeDelta = TimeDelta::seconds(60);
 
 /// Who sends.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Sender {
+pub enum TwilioSender {
     /// A number of the account.
     Number(PhoneNumber),
     /// A messaging service (`MG…`), which chooses a number.
@@ -33,7 +33,7 @@ pub enum Sender {
 
 /// What Twilio needs.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct TwilioSettings {
     /// Where its API is.
     pub base: Url,
     /// The account's SID (`AC…`).
@@ -45,22 +45,22 @@ pub struct Settings {
     /// Where Twilio tells what became of messages.
     pub callback: Option<Url>,
     /// Who sends.
-    pub sender: Sender,
+    pub sender: TwilioSender,
     /// How long a call may take.
     pub patience: Duration,
 }
 
 /// Sends text messages through Twilio.
-pub struct Twilio {
+pub struct TwilioProvider {
     http: reqwest::Client,
-    settings: Settings,
+    settings: TwilioSettings,
     messages: Url,
 }
 
-impl Twilio {
+impl TwilioProvider {
     /// A client for these settings.
     #[must_use]
-    pub fn new(http: reqwest::Client, settings: Settings) -> Self {
+    pub fn new(http: reqwest::Client, settings: TwilioSettings) -> Self {
         let path = format!("2010-04-01/Accounts/{}/Messages.json", settings.account);
         let mut messages = settings.base.clone();
         let before = messages.path().trim_end_matches('/').to_owned();
@@ -73,7 +73,7 @@ impl Twilio {
     }
 
     async fn call(&self, request: RequestBuilder) -> reqwest::Result<Response> {
-        let Settings {
+        let TwilioSettings {
             account,
             api_key,
             secret,
@@ -89,10 +89,10 @@ impl Twilio {
             .await
     }
 
-    async fn post(&self, delivery: &Claimed) -> Answer {
+    async fn post(&self, delivery: &ClaimedDelivery) -> SendResult {
         let sender = match &self.settings.sender {
-            Sender::Number(number) => ("From", number.as_str()),
-            Sender::Service(sid) => ("MessagingServiceSid", sid.as_str()),
+            TwilioSender::Number(number) => ("From", number.as_str()),
+            TwilioSender::Service(sid) => ("MessagingServiceSid", sid.as_str()),
         };
         let mut form = vec![
             ("To", delivery.target.address()),
@@ -110,73 +110,81 @@ impl Twilio {
         }
     }
 
-    async fn list(&self, delivery: &Claimed, since: DateTime<Utc>) -> Result<Vec<String>, Answer> {
-        let since = since - SKEW;
+    async fn list(
+        &self,
+        delivery: &ClaimedDelivery,
+        since: DateTime<Utc>,
+    ) -> Result<Vec<String>, SendResult> {
+        let since = since - CLOCK_SKEW;
         let day = since.format("%Y-%m-%d").to_string();
         let query = [
             ("To", delivery.target.address()),
             // The parameter's name ends in `>`, which reads `DateSent>=`.
             ("DateSent>", &day),
-            ("PageSize", PAGE),
+            ("PageSize", PAGE_SIZE),
         ];
         let request = self.http.get(self.messages.clone()).query(&query);
-        let failed = |_| Answer::plain(Outcome::Unknown, Some("the look-up brought no answer"));
+        let failed =
+            |_| SendResult::plain(SendOutcome::Unknown, Some("the look-up brought no answer"));
         let response = self.call(request).await.map_err(failed)?;
         if response.status() != StatusCode::OK {
             let refused = refused(response).await;
             let outcome = match refused.outcome {
-                outcome @ (Outcome::Permanent
-                | Outcome::Gone
-                | Outcome::Config
-                | Outcome::Suppressed) => outcome,
-                Outcome::Transient(wait) => Outcome::Transient(wait),
-                Outcome::Sent | Outcome::Found | Outcome::Unknown => Outcome::Unknown,
+                outcome @ (SendOutcome::Permanent
+                | SendOutcome::Gone
+                | SendOutcome::Config
+                | SendOutcome::Suppressed) => outcome,
+                SendOutcome::Transient(wait) => SendOutcome::Transient(wait),
+                SendOutcome::Sent | SendOutcome::Found | SendOutcome::Unknown => {
+                    SendOutcome::Unknown
+                }
             };
             let detail = refused.detail.map(|detail| format!("look-up: {detail}"));
-            return Err(Answer {
+            return Err(SendResult {
                 outcome,
                 detail,
                 ..refused
             });
         }
-        let page = body::read(response, LONGEST_ANSWER).await;
-        let page: Option<Page> = page.and_then(|json| serde_json::from_slice(&json).ok());
-        let unreadable = Answer::plain(Outcome::Unknown, Some("the look-up cannot be read"));
+        let page = body::read(response, MAX_RESPONSE_BYTES).await;
+        let page: Option<MessagePage> = page.and_then(|json| serde_json::from_slice(&json).ok());
+        let unreadable =
+            SendResult::plain(SendOutcome::Unknown, Some("the look-up cannot be read"));
         let messages = page.ok_or(unreadable)?.messages.into_iter();
         let same = messages.filter(|message| message.is(&delivery.body, since));
         Ok(same.map(|message| message.sid).collect())
     }
 }
 
-impl Provider for Twilio {
+impl Provider for TwilioProvider {
     fn name(&self) -> &'static str {
         "twilio"
     }
 
-    fn doubt(&self) -> Doubt {
-        Doubt::LookUp
+    fn doubt(&self) -> UnknownOutcomePolicy {
+        UnknownOutcomePolicy::LookUp
     }
 
-    fn send<'a>(&'a self, delivery: &'a Claimed) -> BoxFuture<'a, Answer> {
+    fn send<'a>(&'a self, delivery: &'a ClaimedDelivery) -> BoxFuture<'a, SendResult> {
         self.post(delivery).boxed()
     }
 
     fn look_up<'a>(
         &'a self,
-        delivery: &'a Claimed,
+        delivery: &'a ClaimedDelivery,
         since: DateTime<Utc>,
-    ) -> BoxFuture<'a, Result<Vec<String>, Answer>> {
+    ) -> BoxFuture<'a, Result<Vec<String>, SendResult>> {
         self.list(delivery, since).boxed()
     }
 }
 
 #[derive(Deserialize)]
-struct Page {
-    messages: Vec<Message>,
+struct MessagePage {
+    messages: Vec<MessageResource>,
 }
 
 #[derive(Deserialize)]
-struct Message {
+struct MessageResource {
     sid: String,
     body: String,
     status: String,
@@ -184,7 +192,7 @@ struct Message {
     date_created: String,
 }
 
-impl Message {
+impl MessageResource {
     /// Whether it says `body`, came into being after `since`, and did not fail.
     fn is(&self, body: &str, since: DateTime<Utc>) -> bool {
         let failed = matches!(self.status.as_str(), "failed" | "undelivered" | "canceled");
@@ -195,29 +203,30 @@ impl Message {
 }
 
 /// Once the status says so it is sent, whether or not the rest can be read.
-async fn sent(response: Response) -> Answer {
+async fn sent(response: Response) -> SendResult {
     #[derive(Deserialize)]
-    struct Created {
+    struct CreatedMessage {
         sid: String,
     }
     let http_status = Some(response.status().as_u16());
-    let json = body::read(response, LONGEST_ANSWER).await;
-    let created: Option<Created> = json.and_then(|json| serde_json::from_slice(&json).ok());
-    Answer {
+    let json = body::read(response, MAX_RESPONSE_BYTES).await;
+    let created: Option<CreatedMessage> = json.and_then(|json| serde_json::from_slice(&json).ok());
+    SendResult {
         http_status,
         message_id: created.map(|created| created.sid),
-        ..Answer::plain(Outcome::Sent, None)
+        ..SendResult::plain(SendOutcome::Sent, None)
     }
 }
 
-async fn refused(response: Response) -> Answer {
+async fn refused(response: Response) -> SendResult {
     #[derive(Deserialize)]
-    struct Refusal {
+    struct TwilioError {
         code: Option<i32>,
     }
     let status = response.status().as_u16();
     let wait = answer::retry_after(&response);
-    let json = body::read(response, LONGEST_ANSWER).await;
-    let refusal_body: Option<Refusal> = json.and_then(|json| serde_json::from_slice(&json).ok());
+    let json = body::read(response, MAX_RESPONSE_BYTES).await;
+    let refusal_body: Option<TwilioError> =
+        json.and_then(|json| serde_json::from_slice(&json).ok());
     refusal(status, refusal_body.and_then(|body| body.code), wait)
 }

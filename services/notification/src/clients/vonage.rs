@@ -13,22 +13,22 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{Provider, answer, body};
-use crate::domain::attempt::{Answer, Claimed, Doubt, Outcome};
-use crate::domain::sms::Encoding;
+use crate::domain::attempt::{ClaimedDelivery, SendOutcome, SendResult, UnknownOutcomePolicy};
+use crate::domain::sms::SmsEncoding;
 use crate::domain::vonage::meaning;
 
 /// A longer answer, in bytes, is not read.
-const LONGEST_ANSWER: usize = 1 << 18;
+const MAX_RESPONSE_BYTES: usize = 1 << 18;
 /// Vonage's clock and ours may differ by this.
-const SKEW: TimeDelta = TimeDelta::seconds(60);
+const CLOCK_SKEW: TimeDelta = TimeDelta::seconds(60);
 /// The longest time that one report tells of.
-const LONGEST_REPORT: TimeDelta = TimeDelta::hours(24);
+const MAX_REPORT_PERIOD: TimeDelta = TimeDelta::hours(24);
 /// How late a message may be in the reports.
-const LATE: TimeDelta = TimeDelta::minutes(10);
+const REPORT_DELAY: TimeDelta = TimeDelta::minutes(10);
 
 /// What Vonage needs.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct VonageSettings {
     /// Where its API is.
     pub base: Url,
     /// Where its reports are.
@@ -46,28 +46,28 @@ pub struct Settings {
 }
 
 /// Sends text messages through Vonage.
-pub struct Vonage {
+pub struct VonageProvider {
     http: Client,
-    settings: Settings,
+    settings: VonageSettings,
     clock: Clock,
 }
 
 #[derive(Deserialize)]
-struct Said {
-    messages: Vec<Part>,
+struct VonageResponse {
+    messages: Vec<MessagePart>,
 }
 
 #[derive(Deserialize)]
-struct Part {
+struct MessagePart {
     status: String,
     #[serde(rename = "message-id")]
     message_id: Option<String>,
 }
 
-impl Vonage {
+impl VonageProvider {
     /// A client for these settings.
     #[must_use]
-    pub fn new(http: Client, settings: Settings, clock: Clock) -> Self {
+    pub fn new(http: Client, settings: VonageSettings, clock: Clock) -> Self {
         Self {
             http,
             settings,
@@ -75,12 +75,12 @@ impl Vonage {
         }
     }
 
-    async fn post(&self, delivery: &Claimed) -> Answer {
+    async fn post(&self, delivery: &ClaimedDelivery) -> SendResult {
         let settings = &self.settings;
         let base = settings.base.as_str().trim_end_matches('/');
-        let kind = match Encoding::of(&delivery.body) {
-            Encoding::Gsm7 => "text",
-            Encoding::Ucs2 => "unicode",
+        let kind = match SmsEncoding::of(&delivery.body) {
+            SmsEncoding::Gsm7 => "text",
+            SmsEncoding::Ucs2 => "unicode",
         };
         let reference = delivery.id.to_string();
         let mut form = vec![
@@ -103,13 +103,13 @@ impl Vonage {
     }
 }
 
-impl Vonage {
+impl VonageProvider {
     /// The ids of messages that carry the delivery's id.
     async fn reported(
         &self,
-        delivery: &Claimed,
+        delivery: &ClaimedDelivery,
         since: DateTime<Utc>,
-    ) -> Result<Vec<String>, Answer> {
+    ) -> Result<Vec<String>, SendResult> {
         let settings = &self.settings;
         let base = settings.reports.as_str().trim_end_matches('/');
         let moment = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
@@ -120,21 +120,21 @@ impl Vonage {
             ("direction", "outbound"),
             ("to", delivery.target.address().trim_start_matches('+')),
             ("client_ref", &reference),
-            ("date_start", &moment(since - SKEW)),
-            ("date_end", &moment(since - SKEW + LONGEST_REPORT)),
+            ("date_start", &moment(since - CLOCK_SKEW)),
+            ("date_end", &moment(since - CLOCK_SKEW + MAX_REPORT_PERIOD)),
         ];
         let request = self.http.get(format!("{base}/v2/reports/records"));
         let request = request.query(&query).timeout(settings.patience);
         let request = request.basic_auth(&settings.key, Some(settings.secret.expose_secret()));
-        let unknown = |words| Answer::plain(Outcome::Unknown, Some(words));
+        let unknown = |words| SendResult::plain(SendOutcome::Unknown, Some(words));
         let response = request.send().await;
         let response = response.map_err(|_| unknown("the look-up brought no answer"))?;
         let status = response.status().as_u16();
         if status != 200 {
             let outcome = match status {
-                401 | 403 => Outcome::Config,
-                429 => Outcome::Transient(answer::retry_after(&response)),
-                _ => Outcome::Unknown,
+                401 | 403 => SendOutcome::Config,
+                429 => SendOutcome::Transient(answer::retry_after(&response)),
+                _ => SendOutcome::Unknown,
             };
             return Err(answer::by_status(
                 status,
@@ -142,13 +142,14 @@ impl Vonage {
                 Some("the look-up is refused"),
             ));
         }
-        let json = body::read(response, LONGEST_ANSWER).await;
-        let report: Option<Report> = json.and_then(|json| serde_json::from_slice(&json).ok());
+        let json = body::read(response, MAX_RESPONSE_BYTES).await;
+        let report: Option<ReportResponse> =
+            json.and_then(|json| serde_json::from_slice(&json).ok());
         let records = report.ok_or(unknown("the look-up cannot be read"))?.records;
         let own = records.into_iter().filter(|record| record.is(&reference));
         let ids: Vec<_> = own.map(|record| record.message_id).collect();
         // Records come a few minutes late.
-        if ids.is_empty() && self.clock.now() < since + LATE {
+        if ids.is_empty() && self.clock.now() < since + REPORT_DELAY {
             return Err(unknown("the look-up cannot tell yet"));
         }
         Ok(ids)
@@ -156,18 +157,18 @@ impl Vonage {
 }
 
 #[derive(Deserialize)]
-struct Report {
-    records: Vec<Record>,
+struct ReportResponse {
+    records: Vec<ReportRecord>,
 }
 
 #[derive(Deserialize)]
-struct Record {
+struct ReportRecord {
     message_id: String,
     client_ref: Option<String>,
     status: Option<String>,
 }
 
-impl Record {
+impl ReportRecord {
     /// Whether it is that message, and was not refused.
     fn is(&self, reference: &str) -> bool {
         let failed = matches!(self.status.as_deref(), Some("failed" | "rejected"));
@@ -176,20 +177,20 @@ impl Record {
 }
 
 /// Errors are told part by part, with the status 200; the first that failed counts.
-async fn read(response: Response) -> Answer {
+async fn read(response: Response) -> SendResult {
     let status = response.status().as_u16();
     let wait = answer::retry_after(&response);
     let ok = response.status().is_success();
-    let json = body::read(response, LONGEST_ANSWER).await;
-    let said: Option<Said> = json.and_then(|json| serde_json::from_slice(&json).ok());
+    let json = body::read(response, MAX_RESPONSE_BYTES).await;
+    let said: Option<VonageResponse> = json.and_then(|json| serde_json::from_slice(&json).ok());
     let parts = said.map(|said| said.messages).unwrap_or_default();
     let id = parts.iter().find_map(|part| part.message_id.clone());
     if parts.is_empty() {
         let outcome = match status {
-            401 | 403 => Outcome::Config,
-            429 => Outcome::Transient(wait),
-            _ if ok || status >= 500 => Outcome::Unknown,
-            _ => Outcome::Permanent,
+            401 | 403 => SendOutcome::Config,
+            429 => SendOutcome::Transient(wait),
+            _ if ok || status >= 500 => SendOutcome::Unknown,
+            _ => SendOutcome::Permanent,
         };
         return answer::by_status(status, outcome, Some("no answer that can be read"));
     }
@@ -197,39 +198,39 @@ async fn read(response: Response) -> Answer {
     let sent = parts.iter().any(|part| part.status == "0");
     let code = failed.and_then(|part| part.status.parse().ok());
     let (outcome, words) = match failed {
-        None => (Outcome::Sent, None),
+        None => (SendOutcome::Sent, None),
         // Sent again, the parts that went out would come twice.
-        Some(_) if sent => (Outcome::Permanent, Some("a part of it was refused")),
+        Some(_) if sent => (SendOutcome::Permanent, Some("a part of it was refused")),
         Some(_) => {
             let (outcome, words) = meaning(code.unwrap_or_default());
             (outcome, Some(words))
         }
     };
-    Answer {
+    SendResult {
         code,
         message_id: id.filter(|_| sent),
         ..answer::by_status(status, outcome, words)
     }
 }
 
-impl Provider for Vonage {
+impl Provider for VonageProvider {
     fn name(&self) -> &'static str {
         "vonage"
     }
 
-    fn doubt(&self) -> Doubt {
-        Doubt::LookUp
+    fn doubt(&self) -> UnknownOutcomePolicy {
+        UnknownOutcomePolicy::LookUp
     }
 
-    fn send<'a>(&'a self, delivery: &'a Claimed) -> BoxFuture<'a, Answer> {
+    fn send<'a>(&'a self, delivery: &'a ClaimedDelivery) -> BoxFuture<'a, SendResult> {
         self.post(delivery).boxed()
     }
 
     fn look_up<'a>(
         &'a self,
-        delivery: &'a Claimed,
+        delivery: &'a ClaimedDelivery,
         since: DateTime<Utc>,
-    ) -> BoxFuture<'a, Result<Vec<String>, Answer>> {
+    ) -> BoxFuture<'a, Result<Vec<String>, SendResult>> {
         self.reported(delivery, since).boxed()
     }
 }

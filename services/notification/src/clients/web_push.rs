@@ -9,37 +9,39 @@ use futures::future::BoxFuture;
 use serde_json::json;
 use url::Url;
 
-use super::guarded::Guarded;
+use super::guarded::PublicHttpClient;
 use super::{Provider, answer};
-use crate::domain::attempt::{Answer, Claimed, Outcome};
-use crate::domain::web_push::{BadKeys, Keys, LONGEST, Vapid};
+use crate::domain::attempt::{ClaimedDelivery, SendOutcome, SendResult};
+use crate::domain::web_push::{
+    InvalidPushKeys, MAX_PAYLOAD_BYTES, PushEncryptionKeys, VapidSigner,
+};
 
 /// How long a push service keeps a message for a browser that is off, in seconds.
-const KEPT: &str = "86400";
+const TTL_SECONDS: &str = "86400";
 
 /// Sends to browsers.
-pub struct WebPush {
+pub struct WebPushProvider {
     /// Reaches the public internet only.
-    pub http: Guarded,
+    pub http: PublicHttpClient,
     /// Who sends.
-    pub vapid: Arc<Vapid>,
+    pub vapid: Arc<VapidSigner>,
     /// What time it is.
     pub clock: Clock,
 }
 
-impl WebPush {
-    async fn post(&self, delivery: &Claimed) -> Answer {
+impl WebPushProvider {
+    async fn post(&self, delivery: &ClaimedDelivery) -> SendResult {
         let Some(endpoint) = &delivery.endpoint else {
             let detail = "there is no such subscription";
-            return Answer::plain(Outcome::Permanent, Some(detail));
+            return SendResult::plain(SendOutcome::Permanent, Some(detail));
         };
         let Ok((body, authorization)) = self.seal(delivery, &endpoint.url, &endpoint.keys) else {
             let detail = "the keys of the subscription cannot be used";
-            return Answer::plain(Outcome::Permanent, Some(detail));
+            return SendResult::plain(SendOutcome::Permanent, Some(detail));
         };
         let posted = self.http.post(&endpoint.url, |request| {
             request
-                .header("ttl", KEPT)
+                .header("ttl", TTL_SECONDS)
                 .header("urgency", "normal")
                 .header("content-encoding", "aes128gcm")
                 .header("content-type", "application/octet-stream")
@@ -55,14 +57,14 @@ impl WebPush {
         let message_id = message_id.and_then(|at| Some(at.to_str().ok()?.to_owned()));
         let status = response.status().as_u16();
         let (outcome, words) = match status {
-            200..=299 => (Outcome::Sent, None),
-            404 | 410 => (Outcome::Gone, Some("the subscription has ended")),
-            400 | 401 | 403 => (Outcome::Config, Some("the keys are not accepted")),
-            413 => (Outcome::Permanent, Some("the message is too long")),
-            429 | 500.. => (Outcome::Transient(wait), None),
-            _ => (Outcome::Permanent, None),
+            200..=299 => (SendOutcome::Sent, None),
+            404 | 410 => (SendOutcome::Gone, Some("the subscription has ended")),
+            400 | 401 | 403 => (SendOutcome::Config, Some("the keys are not accepted")),
+            413 => (SendOutcome::Permanent, Some("the message is too long")),
+            429 | 500.. => (SendOutcome::Transient(wait), None),
+            _ => (SendOutcome::Permanent, None),
         };
-        Answer {
+        SendResult {
             message_id: message_id.filter(|id| id.len() <= 500),
             ..answer::by_status(status, outcome, words)
         }
@@ -70,46 +72,46 @@ impl WebPush {
 
     fn seal(
         &self,
-        delivery: &Claimed,
+        delivery: &ClaimedDelivery,
         url: &str,
         keys: &[String],
-    ) -> Result<(Vec<u8>, String), BadKeys> {
+    ) -> Result<(Vec<u8>, String), InvalidPushKeys> {
         let [p256dh, auth] = keys else {
-            return Err(BadKeys);
+            return Err(InvalidPushKeys);
         };
-        let url = Url::parse(url).map_err(|_| BadKeys)?;
+        let url = Url::parse(url).map_err(|_| InvalidPushKeys)?;
         let origin = url.origin().ascii_serialization();
         let authorization = self.vapid.authorization(&origin, self.clock.now())?;
-        let pair = PrivateKey::generate(&ECDH_P256).map_err(|_| BadKeys)?;
+        let pair = PrivateKey::generate(&ECDH_P256).map_err(|_| InvalidPushKeys)?;
         let mut salt = [0; 16];
-        aws_lc_rs::rand::fill(&mut salt).map_err(|_| BadKeys)?;
+        aws_lc_rs::rand::fill(&mut salt).map_err(|_| InvalidPushKeys)?;
         let plain = payload(delivery);
-        let body = Keys::new(p256dh, auth)?.encrypt(plain.as_bytes(), &pair, salt)?;
+        let body = PushEncryptionKeys::new(p256dh, auth)?.encrypt(plain.as_bytes(), &pair, salt)?;
         Ok((body, authorization))
     }
 }
 
 /// What the page's worker gets, shortened until it fits.
-fn payload(delivery: &Claimed) -> String {
-    let mut chars = LONGEST;
+fn payload(delivery: &ClaimedDelivery) -> String {
+    let mut chars = MAX_PAYLOAD_BYTES;
     loop {
         let text = super::cut(&delivery.body, chars);
         let payload = json!({"id": delivery.notification, "event": delivery.event,
             "title": delivery.title, "body": text});
         let payload = payload.to_string();
-        if payload.len() <= LONGEST || chars < 10 {
+        if payload.len() <= MAX_PAYLOAD_BYTES || chars < 10 {
             return payload;
         }
         chars /= 2;
     }
 }
 
-impl Provider for WebPush {
+impl Provider for WebPushProvider {
     fn name(&self) -> &'static str {
         "web_push"
     }
 
-    fn send<'a>(&'a self, delivery: &'a Claimed) -> BoxFuture<'a, Answer> {
+    fn send<'a>(&'a self, delivery: &'a ClaimedDelivery) -> BoxFuture<'a, SendResult> {
         self.post(delivery).boxed()
     }
 }

@@ -7,27 +7,27 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::json;
 
-use super::guarded::Guarded;
+use super::guarded::PublicHttpClient;
 use super::{Provider, answer};
-use crate::domain::attempt::{Answer, Claimed, Doubt, Outcome};
-use crate::domain::vault::Vault;
+use crate::domain::attempt::{ClaimedDelivery, SendOutcome, SendResult, UnknownOutcomePolicy};
+use crate::domain::vault::SecretBox;
 use crate::domain::webhook::signature;
 
 /// Posts signed requests.
-pub struct Webhook {
+pub struct WebhookProvider {
     /// Reaches the public internet only.
-    pub http: Guarded,
+    pub http: PublicHttpClient,
     /// What time it is.
     pub clock: Clock,
     /// Opens secrets.
-    pub vault: Arc<Vault>,
+    pub vault: Arc<SecretBox>,
 }
 
-impl Webhook {
-    async fn post(&self, delivery: &Claimed) -> Answer {
+impl WebhookProvider {
+    async fn post(&self, delivery: &ClaimedDelivery) -> SendResult {
         let Some(endpoint) = &delivery.endpoint else {
             let detail = "there is no such webhook, or it is disabled";
-            return Answer::plain(Outcome::Permanent, Some(detail));
+            return SendResult::plain(SendOutcome::Permanent, Some(detail));
         };
         let body = json!({
             "type": delivery.event,
@@ -44,7 +44,7 @@ impl Webhook {
         let secrets = endpoint.keys.iter().map(|key| self.vault.open(owner, key));
         let Ok(secrets) = secrets.collect::<Result<Vec<_>, _>>() else {
             let detail = "its secret was sealed with another key than WEBHOOK_SECRETS_KEY";
-            return Answer::plain(Outcome::Config, Some(detail));
+            return SendResult::plain(SendOutcome::Config, Some(detail));
         };
         // The same over all attempts, so that the receiver can tell a second one.
         let id = format!("msg_{}", delivery.id.simple());
@@ -61,36 +61,36 @@ impl Webhook {
         let response = match posted.await {
             Ok(response) => response,
             // The id lets the receiver tell a second one, so that no doubt is left.
-            Err(lost) if lost.outcome == Outcome::Unknown => {
-                let outcome = Outcome::Transient(None);
-                return Answer { outcome, ..lost };
+            Err(lost) if lost.outcome == SendOutcome::Unknown => {
+                let outcome = SendOutcome::Transient(None);
+                return SendResult { outcome, ..lost };
             }
             Err(answer) => return answer,
         };
         let wait = answer::retry_after(&response);
         let status = response.status().as_u16();
         let (outcome, words) = match status {
-            200..=299 => (Outcome::Sent, None),
-            300..=399 => (Outcome::Permanent, Some("redirects are not followed")),
-            410 => (Outcome::Gone, Some("the receiver wants no more")),
-            408 | 425 | 429 | 500.. => (Outcome::Transient(wait), None),
-            _ => (Outcome::Permanent, None),
+            200..=299 => (SendOutcome::Sent, None),
+            300..=399 => (SendOutcome::Permanent, Some("redirects are not followed")),
+            410 => (SendOutcome::Gone, Some("the receiver wants no more")),
+            408 | 425 | 429 | 500.. => (SendOutcome::Transient(wait), None),
+            _ => (SendOutcome::Permanent, None),
         };
         // What it says is not looked at, however long it is.
         answer::by_status(status, outcome, words)
     }
 }
 
-impl Provider for Webhook {
+impl Provider for WebhookProvider {
     fn name(&self) -> &'static str {
         "webhook"
     }
 
-    fn doubt(&self) -> Doubt {
-        Doubt::SendAgain
+    fn doubt(&self) -> UnknownOutcomePolicy {
+        UnknownOutcomePolicy::SendAgain
     }
 
-    fn send<'a>(&'a self, delivery: &'a Claimed) -> BoxFuture<'a, Answer> {
+    fn send<'a>(&'a self, delivery: &'a ClaimedDelivery) -> BoxFuture<'a, SendResult> {
         self.post(delivery).boxed()
     }
 }

@@ -1,12 +1,12 @@
 //! How fast channels send.
 
 use super::ConfigError;
-use crate::domain::pace::Flow;
+use crate::domain::pace::ChannelLimits;
 use crate::domain::target::Channel;
 
 /// How fast channels send, in each process.
 #[derive(Clone, Debug, clap::Args)]
-pub struct FlowArgs {
+pub struct ChannelLimitArgs {
     /// How many messages of a channel may be on their way at once, such as sms=8,email=4; 64 unless
     /// told.
     #[arg(long, env = "CHANNEL_CONCURRENCY", value_delimiter = ',')]
@@ -17,10 +17,10 @@ pub struct FlowArgs {
     pub channel_rate: Vec<String>,
 }
 
-impl FlowArgs {
+impl ChannelLimitArgs {
     /// Those of each channel.
-    pub fn flows(&self) -> Result<Vec<(Channel, Flow)>, ConfigError> {
-        let mut flows = Channel::ALL.map(|channel| (channel, Flow::default()));
+    pub fn flows(&self) -> Result<Vec<(Channel, ChannelLimits)>, ConfigError> {
+        let mut flows = Channel::ALL.map(|channel| (channel, ChannelLimits::default()));
         let wrong = ConfigError::Flow("CHANNEL_CONCURRENCY", "sms=8,email=4");
         for text in &self.channel_concurrency {
             let (flow, value) = entry(&mut flows, text).ok_or(wrong)?;
@@ -41,7 +41,10 @@ impl FlowArgs {
     }
 }
 
-fn entry<'a>(flows: &'a mut [(Channel, Flow)], text: &'a str) -> Option<(&'a mut Flow, &'a str)> {
+fn entry<'a>(
+    flows: &'a mut [(Channel, ChannelLimits)],
+    text: &'a str,
+) -> Option<(&'a mut ChannelLimits, &'a str)> {
     let (name, value) = text.split_once('=')?;
     let channel = Channel::named(name.trim())?;
     let own = flows.iter_mut().find(|(own, _)| *own == channel)?;
@@ -54,18 +57,18 @@ mod tests {
 
     #[test]
     fn each_channel_has_its_own() {
-        let args = |concurrency: &str, rate: &str| FlowArgs {
+        let args = |concurrency: &str, rate: &str| ChannelLimitArgs {
             channel_concurrency: vec![concurrency.into()],
             channel_rate: vec![rate.into()],
         };
         let flows = args("sms=8", "sms = 0.5").flows().unwrap();
         let of = |channel| flows.iter().find(|(own, _)| *own == channel).unwrap().1;
-        let sms = Flow {
+        let sms = ChannelLimits {
             concurrency: 8,
             per_second: Some(0.5),
         };
         assert_eq!(of(Channel::Sms), sms);
-        assert_eq!(of(Channel::Email), Flow::default());
+        assert_eq!(of(Channel::Email), ChannelLimits::default());
         for (concurrency, rate) in [("sms=0", "sms=1"), ("sms", "sms=1"), ("fax=1", "sms=1")] {
             assert!(args(concurrency, rate).flows().is_err(), "{concurrency}");
         }

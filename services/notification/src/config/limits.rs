@@ -1,12 +1,12 @@
 //! Limits that save money.
 
 use super::ConfigError;
-use crate::domain::limit::Limits;
+use crate::domain::limit::DailyLimits;
 use crate::domain::target::Channel;
 
 /// How much may be sent in a day (UTC); nothing is limited unless told.
 #[derive(Clone, Debug, clap::Args)]
-pub struct LimitArgs {
+pub struct DailyLimitArgs {
     /// The most messages a day on all channels.
     #[arg(long, env = "LIMIT_PER_DAY", value_parser = clap::value_parser!(i64).range(1..))]
     pub limit_per_day: Option<i64>,
@@ -32,9 +32,9 @@ fn money(text: &str) -> Result<f64, &'static str> {
         .ok_or("it is an amount above 0, such as 0.0079")
 }
 
-impl LimitArgs {
+impl DailyLimitArgs {
     /// The limits.
-    pub fn limits(&self) -> Result<Limits, ConfigError> {
+    pub fn limits(&self) -> Result<DailyLimits, ConfigError> {
         let channel = |text: &String| {
             let (name, limit) = text.split_once('=')?;
             let limit = limit.trim().parse().ok().filter(|limit| *limit > 0)?;
@@ -42,7 +42,7 @@ impl LimitArgs {
         };
         let channels = self.limit_per_channel.iter().map(channel);
         let channels = channels.collect::<Option<_>>().ok_or(ConfigError::Limits)?;
-        Ok(Limits {
+        Ok(DailyLimits {
             total: self.limit_per_day,
             per_recipient: self.limit_per_recipient,
             channels,

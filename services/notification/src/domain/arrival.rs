@@ -3,14 +3,14 @@
 use serde_json::{Map, Value};
 
 /// The longest message, in characters: two segments of GSM-7.
-pub const LONGEST: usize = 306;
+pub const MAX_MESSAGE_CHARS: usize = 306;
 
 /// What is said about a `visitor.arrived` with this `data`. What is missing is left out, so that
 /// the rest still reads well.
 #[must_use]
 pub fn message(data: &Map<String, Value>) -> String {
-    let visit = Fields(data.get("visit"));
-    let visitor = Fields(data.get("visitor"));
+    let visit = JsonFields(data.get("visit"));
+    let visitor = JsonFields(data.get("visitor"));
     let lines = [
         Some(headline(&visit, &visitor)),
         visit.text("path", 60).map(|path| format!("Page: {path}")),
@@ -23,7 +23,7 @@ pub fn message(data: &Map<String, Value>) -> String {
     lines.join("\n")
 }
 
-fn headline(visit: &Fields, visitor: &Fields) -> String {
+fn headline(visit: &JsonFields, visitor: &JsonFields) -> String {
     let who = match visitor.flag("returning") {
         Some(false) => "New visitor",
         Some(true) => "Visitor back",
@@ -36,7 +36,7 @@ fn headline(visit: &Fields, visitor: &Fields) -> String {
     }
 }
 
-fn place(visit: &Fields) -> String {
+fn place(visit: &JsonFields) -> String {
     let near = visit.text("city", 30).or_else(|| visit.text("region", 30));
     let far = visit
         .text("country", 30)
@@ -56,7 +56,7 @@ fn came_from(source: &str) -> &str {
 }
 
 /// `Firefox on Windows, first visit`
-fn visitor_line(visit: &Fields, visitor: &Fields) -> Option<String> {
+fn visitor_line(visit: &JsonFields, visitor: &JsonFields) -> Option<String> {
     let device = match (visit.text("browser", 20), visit.text("os", 15)) {
         (Some(browser), Some(os)) => Some(format!("{browser} on {os}")),
         (browser, os) => browser.or(os),
@@ -69,7 +69,7 @@ fn visitor_line(visit: &Fields, visitor: &Fields) -> Option<String> {
     }
 }
 
-fn history(visitor: &Fields) -> Option<String> {
+fn history(visitor: &JsonFields) -> Option<String> {
     let text = match (
         visitor.flag("returning")?,
         visitor.number("previous_sessions"),
@@ -89,9 +89,9 @@ fn capitalised(text: &str) -> String {
 }
 
 /// An object of `data`, or nothing; whatever has another type than expected counts as missing.
-struct Fields<'a>(Option<&'a Value>);
+struct JsonFields<'a>(Option<&'a Value>);
 
-impl Fields<'_> {
+impl JsonFields<'_> {
     /// A text in one line, cut to `most` characters.
     fn text(&self, name: &str, most: usize) -> Option<String> {
         let text = self.0?.get(name)?.as_str()?;
@@ -192,7 +192,11 @@ mod tests {
         }
         data["visitor"] = json!({"returning": true, "previous_sessions": 9_999});
         let said = say(&data);
-        assert!(said.chars().count() <= LONGEST, "{}", said.chars().count());
+        assert!(
+            said.chars().count() <= MAX_MESSAGE_CHARS,
+            "{}",
+            said.chars().count()
+        );
         assert_eq!(said.lines().count(), 4);
         assert!(said.is_ascii());
     }

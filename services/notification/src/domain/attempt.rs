@@ -5,18 +5,18 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::backoff;
-use super::target::Target;
+use super::target::ChannelAddress;
 
 /// A provider cannot make us wait longer than this.
-const LONGEST_WAIT: TimeDelta = TimeDelta::hours(24);
+const MAX_RETRY_AFTER: TimeDelta = TimeDelta::hours(24);
 
 /// A delivery that was claimed to be sent now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claimed {
+pub struct ClaimedDelivery {
     /// The delivery's id.
     pub id: Uuid,
     /// To whom.
-    pub target: Target,
+    pub target: ChannelAddress,
     /// The notification it belongs to.
     pub notification: Uuid,
     /// What happened.
@@ -56,7 +56,7 @@ pub struct Endpoint {
 
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum SendOutcome {
     /// The provider took the message.
     Sent,
     /// It turned out that the provider had taken it before; nothing was sent now.
@@ -75,7 +75,7 @@ pub enum Outcome {
     Unknown,
 }
 
-impl Outcome {
+impl SendOutcome {
     /// The name, as the API, the database and the metrics have it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -94,9 +94,9 @@ impl Outcome {
 
 /// What a provider said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct SendResult {
     /// What it means.
-    pub outcome: Outcome,
+    pub outcome: SendOutcome,
     /// The same in words that hold no address and no number; `None` where all went well.
     pub detail: Option<String>,
     /// The HTTP status, where there was one.
@@ -107,10 +107,10 @@ pub struct Answer {
     pub message_id: Option<String>,
 }
 
-impl Answer {
+impl SendResult {
     /// An answer that came without HTTP.
     #[must_use]
-    pub fn plain(outcome: Outcome, detail: Option<&str>) -> Self {
+    pub fn plain(outcome: SendOutcome, detail: Option<&str>) -> Self {
         Self {
             outcome,
             detail: detail.map(Into::into),
@@ -123,7 +123,7 @@ impl Answer {
 
 /// What follows where nobody knows whether a provider took a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Doubt {
+pub enum UnknownOutcomePolicy {
     /// It is looked up before anything is sent again.
     LookUp,
     /// It is sent again: the receiver can tell a second one.
@@ -134,9 +134,9 @@ pub enum Doubt {
 
 /// An attempt that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attempted {
+pub struct CompletedAttempt {
     /// The delivery.
-    pub delivery: Claimed,
+    pub delivery: ClaimedDelivery,
     /// When it began.
     pub started_at: DateTime<Utc>,
     /// How long it took, in milliseconds.
@@ -144,14 +144,14 @@ pub struct Attempted {
     /// Who was asked to send.
     pub provider: &'static str,
     /// What follows from doubt there.
-    pub doubt: Doubt,
+    pub doubt: UnknownOutcomePolicy,
     /// What the provider said.
-    pub answer: Answer,
+    pub answer: SendResult,
 }
 
 /// A claimed delivery that was not tried: who would carry it is left alone for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HeldBack {
+pub struct DeferredDelivery {
     /// The delivery's id.
     pub id: Uuid,
     /// The number that its attempt would have had.
@@ -162,7 +162,7 @@ pub struct HeldBack {
 
 /// What a delivery is after an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum NextState {
     /// It went out.
     Sent,
     /// It is tried again at that moment.
@@ -175,26 +175,32 @@ pub enum Next {
     Suppressed,
 }
 
-impl Attempted {
+impl CompletedAttempt {
     /// What follows, at `now`, where one of so many providers was asked in turn. The next one is
     /// asked at once; all of them are asked again after a wait.
     #[must_use]
-    pub fn next(&self, providers: i32, now: DateTime<Utc>, jitter: f64) -> Next {
+    pub fn next(&self, providers: i32, now: DateTime<Utc>, jitter: f64) -> NextState {
         let providers = providers.max(1);
         let others = self.delivery.tries % providers != 0;
         let asked = match self.answer.outcome {
-            Outcome::Sent | Outcome::Found => return Next::Sent,
-            Outcome::Transient(_) | Outcome::Config if others => return Next::Again(now),
-            Outcome::Permanent | Outcome::Gone | Outcome::Config => return Next::Dead,
-            Outcome::Suppressed => return Next::Suppressed,
-            Outcome::Unknown if self.doubt == Doubt::Leave => return Next::Unknown,
-            Outcome::Transient(asked) => asked.unwrap_or_default().min(LONGEST_WAIT),
-            Outcome::Unknown => TimeDelta::zero(),
+            SendOutcome::Sent | SendOutcome::Found => return NextState::Sent,
+            SendOutcome::Transient(_) | SendOutcome::Config if others => {
+                return NextState::Again(now);
+            }
+            SendOutcome::Permanent | SendOutcome::Gone | SendOutcome::Config => {
+                return NextState::Dead;
+            }
+            SendOutcome::Suppressed => return NextState::Suppressed,
+            SendOutcome::Unknown if self.doubt == UnknownOutcomePolicy::Leave => {
+                return NextState::Unknown;
+            }
+            SendOutcome::Transient(asked) => asked.unwrap_or_default().min(MAX_RETRY_AFTER),
+            SendOutcome::Unknown => TimeDelta::zero(),
         };
         let rounds = (self.delivery.tries + providers - 1) / providers;
         match backoff::wait(rounds, jitter) {
-            Some(wait) => Next::Again(now + wait.max(asked)),
-            None => Next::Dead,
+            Some(wait) => NextState::Again(now + wait.max(asked)),
+            None => NextState::Dead,
         }
     }
 
@@ -202,14 +208,14 @@ impl Attempted {
     #[must_use]
     pub fn unknown_since(&self) -> Option<DateTime<Utc>> {
         match self.answer.outcome {
-            Outcome::Sent | Outcome::Found => None,
+            SendOutcome::Sent | SendOutcome::Found => None,
             // What a look-up did not find may still turn up there: keep looking.
-            Outcome::Transient(_)
-            | Outcome::Permanent
-            | Outcome::Gone
-            | Outcome::Config
-            | Outcome::Suppressed => self.delivery.unknown_since,
-            Outcome::Unknown => self.delivery.unknown_since.or(Some(self.started_at)),
+            SendOutcome::Transient(_)
+            | SendOutcome::Permanent
+            | SendOutcome::Gone
+            | SendOutcome::Config
+            | SendOutcome::Suppressed => self.delivery.unknown_since,
+            SendOutcome::Unknown => self.delivery.unknown_since.or(Some(self.started_at)),
         }
     }
 }
@@ -222,11 +228,11 @@ mod tests {
         DateTime::from_timestamp(1_795_176_000 + seconds, 0).unwrap()
     }
 
-    fn attempted(outcome: Outcome, tries: i32) -> Attempted {
-        Attempted {
-            delivery: Claimed {
+    fn attempted(outcome: SendOutcome, tries: i32) -> CompletedAttempt {
+        CompletedAttempt {
+            delivery: ClaimedDelivery {
                 id: Uuid::nil(),
-                target: Target::log(),
+                target: ChannelAddress::log(),
                 notification: Uuid::nil(),
                 event: "e".into(),
                 title: None,
@@ -244,61 +250,73 @@ mod tests {
             started_at: at(0),
             latency_ms: 1,
             provider: "log",
-            doubt: Doubt::LookUp,
-            answer: Answer::plain(outcome, None),
+            doubt: UnknownOutcomePolicy::LookUp,
+            answer: SendResult::plain(outcome, None),
         }
     }
 
     #[test]
     fn each_outcome_leads_on() {
         let next = |outcome, tries| attempted(outcome, tries).next(1, at(1), 0.0);
-        assert_eq!(next(Outcome::Sent, 1), Next::Sent);
-        assert_eq!(next(Outcome::Found, 1), Next::Sent);
-        assert_eq!(next(Outcome::Permanent, 1), Next::Dead);
-        assert_eq!(next(Outcome::Unknown, 2), Next::Again(at(31)));
-        assert_eq!(next(Outcome::Transient(None), 7), Next::Again(at(86_401)));
-        assert_eq!(next(Outcome::Transient(None), 8), Next::Dead);
-        assert_eq!(next(Outcome::Config, 1), Next::Dead);
-        assert_eq!(next(Outcome::Gone, 1), Next::Dead);
-        let mut lost = attempted(Outcome::Unknown, 1);
-        lost.doubt = Doubt::Leave;
-        assert_eq!(lost.next(1, at(1), 0.0), Next::Unknown);
-        lost.doubt = Doubt::SendAgain;
-        assert_eq!(lost.next(1, at(1), 0.0), Next::Again(at(6)));
+        assert_eq!(next(SendOutcome::Sent, 1), NextState::Sent);
+        assert_eq!(next(SendOutcome::Found, 1), NextState::Sent);
+        assert_eq!(next(SendOutcome::Permanent, 1), NextState::Dead);
+        assert_eq!(next(SendOutcome::Unknown, 2), NextState::Again(at(31)));
+        assert_eq!(
+            next(SendOutcome::Transient(None), 7),
+            NextState::Again(at(86_401))
+        );
+        assert_eq!(next(SendOutcome::Transient(None), 8), NextState::Dead);
+        assert_eq!(next(SendOutcome::Config, 1), NextState::Dead);
+        assert_eq!(next(SendOutcome::Gone, 1), NextState::Dead);
+        let mut lost = attempted(SendOutcome::Unknown, 1);
+        lost.doubt = UnknownOutcomePolicy::Leave;
+        assert_eq!(lost.next(1, at(1), 0.0), NextState::Unknown);
+        lost.doubt = UnknownOutcomePolicy::SendAgain;
+        assert_eq!(lost.next(1, at(1), 0.0), NextState::Again(at(6)));
     }
 
     #[test]
     fn providers_are_asked_in_turn_and_all_again_after_a_wait() {
         let next = |outcome, tries| attempted(outcome, tries).next(2, at(0), 0.0);
-        assert_eq!(next(Outcome::Transient(None), 1), Next::Again(at(0)));
-        assert_eq!(next(Outcome::Config, 1), Next::Again(at(0)));
-        assert_eq!(next(Outcome::Permanent, 1), Next::Dead);
-        assert_eq!(next(Outcome::Unknown, 1), Next::Again(at(5)));
-        assert_eq!(next(Outcome::Transient(None), 2), Next::Again(at(5)));
-        assert_eq!(next(Outcome::Transient(None), 4), Next::Again(at(30)));
-        assert_eq!(next(Outcome::Config, 2), Next::Dead);
+        assert_eq!(
+            next(SendOutcome::Transient(None), 1),
+            NextState::Again(at(0))
+        );
+        assert_eq!(next(SendOutcome::Config, 1), NextState::Again(at(0)));
+        assert_eq!(next(SendOutcome::Permanent, 1), NextState::Dead);
+        assert_eq!(next(SendOutcome::Unknown, 1), NextState::Again(at(5)));
+        assert_eq!(
+            next(SendOutcome::Transient(None), 2),
+            NextState::Again(at(5))
+        );
+        assert_eq!(
+            next(SendOutcome::Transient(None), 4),
+            NextState::Again(at(30))
+        );
+        assert_eq!(next(SendOutcome::Config, 2), NextState::Dead);
     }
 
     #[test]
     fn the_provider_may_ask_to_wait_longer_but_not_forever() {
         let asked = |seconds| {
-            let outcome = Outcome::Transient(Some(TimeDelta::seconds(seconds)));
+            let outcome = SendOutcome::Transient(Some(TimeDelta::seconds(seconds)));
             attempted(outcome, 1).next(1, at(0), 0.0)
         };
-        assert_eq!(asked(2), Next::Again(at(5)));
-        assert_eq!(asked(60), Next::Again(at(60)));
-        assert_eq!(asked(1_000_000), Next::Again(at(86_400)));
+        assert_eq!(asked(2), NextState::Again(at(5)));
+        assert_eq!(asked(60), NextState::Again(at(60)));
+        assert_eq!(asked(1_000_000), NextState::Again(at(86_400)));
     }
 
     #[test]
     fn a_doubt_stays_until_the_message_is_known_to_be_sent() {
-        let mut attempt = attempted(Outcome::Unknown, 1);
+        let mut attempt = attempted(SendOutcome::Unknown, 1);
         assert_eq!(attempt.unknown_since(), Some(at(0)));
         attempt.delivery.unknown_since = Some(at(-9));
         assert_eq!(attempt.unknown_since(), Some(at(-9)));
-        attempt.answer.outcome = Outcome::Transient(None);
+        attempt.answer.outcome = SendOutcome::Transient(None);
         assert_eq!(attempt.unknown_since(), Some(at(-9)));
-        attempt.answer.outcome = Outcome::Found;
+        attempt.answer.outcome = SendOutcome::Found;
         assert_eq!(attempt.unknown_since(), None);
     }
 }

@@ -3,17 +3,17 @@
 use chrono::TimeDelta;
 
 /// Seconds to wait after the first, second … try: 5 s, 30 s, 2 min, 10 min, 1 h, 6 h, 24 h.
-const SCHEDULE: [i64; 7] = [5, 30, 120, 600, 3_600, 21_600, 86_400];
+const RETRY_DELAYS_SECONDS: [i64; 7] = [5, 30, 120, 600, 3_600, 21_600, 86_400];
 
 /// Gives a number from 0 up to 1, so that what failed together is not tried again together.
-pub type Jitter = fn() -> f64;
+pub type JitterFn = fn() -> f64;
 
 /// How long to wait after the `tries`-th try (from 1): what the schedule says and up to a tenth
 /// more; `None` when it is exhausted.
 #[must_use]
 pub fn wait(tries: i32, jitter: f64) -> Option<TimeDelta> {
     let step = usize::try_from(tries).ok()?.checked_sub(1)?;
-    let seconds = *SCHEDULE.get(step)?;
+    let seconds = *RETRY_DELAYS_SECONDS.get(step)?;
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_precision_loss,
@@ -31,7 +31,7 @@ mod tests {
     fn waits_grow_and_end() {
         let waits: Vec<_> = (1..).map_while(|tries| wait(tries, 0.0)).collect();
         let seconds: Vec<_> = waits.iter().map(TimeDelta::num_seconds).collect();
-        assert_eq!(seconds, SCHEDULE);
+        assert_eq!(seconds, RETRY_DELAYS_SECONDS);
         assert_eq!(wait(0, 0.0), None);
     }
 

@@ -6,29 +6,29 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 use uuid::Uuid;
 
-use super::decision::Defaults;
+use super::decision::DefaultRecipient;
 use super::recipient::Recipient;
 use super::rule::Rule;
-use super::target::Target;
-use super::whom::Whom;
+use super::target::ChannelAddress;
+use super::whom::RecipientRef;
 
 /// The most rules there may be.
-pub const RULES: i64 = 500;
+pub const MAX_RULES: i64 = 500;
 /// The most recipients there may be.
-pub const RECIPIENTS: i64 = 10_000;
+pub const MAX_RECIPIENTS: i64 = 10_000;
 
 /// Rules in the order they were made, and recipients by name and group.
 #[derive(Clone, Debug, Default)]
-pub struct Book {
+pub struct RoutingTable {
     rules: Vec<Arc<Rule>>,
     recipients: HashMap<String, Recipient>,
     groups: HashMap<String, Vec<String>>,
-    unfollowed: Vec<Unfollowed>,
+    unfollowed: Vec<UnusableRule>,
 }
 
 /// An active rule that is not followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unfollowed {
+pub struct UnusableRule {
     /// The rule's id.
     pub rule: Uuid,
     /// Why not.
@@ -37,16 +37,16 @@ pub struct Unfollowed {
 
 /// Somebody to be told, with what is known of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Addressee {
+pub struct ResolvedRecipient {
     /// Where.
-    pub target: Target,
+    pub target: ChannelAddress,
     /// For quiet hours.
     pub time_zone: Option<Tz>,
     /// For templates.
     pub language: Option<String>,
 }
 
-impl Book {
+impl RoutingTable {
     /// A book of these rules, in their order, and these recipients with their names and groups.
     #[must_use]
     pub fn new(rules: Vec<Arc<Rule>>, recipients: Vec<(String, Vec<String>, Recipient)>) -> Self {
@@ -65,14 +65,14 @@ impl Book {
 
     /// The same book with what is to be known of rules that are not followed.
     #[must_use]
-    pub fn with_unfollowed(mut self, unfollowed: Vec<Unfollowed>) -> Self {
+    pub fn with_unfollowed(mut self, unfollowed: Vec<UnusableRule>) -> Self {
         self.unfollowed = unfollowed;
         self
     }
 
     /// Rules that should be followed and are not.
     #[must_use]
-    pub fn unfollowed(&self) -> &[Unfollowed] {
+    pub fn unfollowed(&self) -> &[UnusableRule] {
         &self.unfollowed
     }
 
@@ -106,37 +106,41 @@ impl Book {
 
     /// Whether there is somebody of that name.
     #[must_use]
-    pub fn knows(&self, whom: &Whom) -> bool {
+    pub fn knows(&self, whom: &RecipientRef) -> bool {
         match whom {
-            Whom::Default | Whom::Target(_) => true,
-            Whom::Recipient(name) => self.recipients.contains_key(name),
-            Whom::Group(name) => self.groups.contains_key(name),
+            RecipientRef::Default | RecipientRef::Target(_) => true,
+            RecipientRef::Recipient(name) => self.recipients.contains_key(name),
+            RecipientRef::Group(name) => self.groups.contains_key(name),
         }
     }
 
     /// Everybody that is meant; nobody where the name is not known.
     #[must_use]
-    pub fn addressees(&self, whom: &Whom, defaults: &Defaults) -> Vec<Addressee> {
-        let unknown = |target: Target| Addressee {
+    pub fn addressees(
+        &self,
+        whom: &RecipientRef,
+        defaults: &DefaultRecipient,
+    ) -> Vec<ResolvedRecipient> {
+        let unknown = |target: ChannelAddress| ResolvedRecipient {
             target,
             time_zone: None,
             language: None,
         };
         match whom {
-            Whom::Default => vec![unknown(defaults.target())],
-            Whom::Target(target) => vec![unknown(target.clone())],
-            Whom::Recipient(name) => self.of(name).collect(),
-            Whom::Group(name) => {
+            RecipientRef::Default => vec![unknown(defaults.target())],
+            RecipientRef::Target(target) => vec![unknown(target.clone())],
+            RecipientRef::Recipient(name) => self.of(name).collect(),
+            RecipientRef::Group(name) => {
                 let names = self.groups.get(name).into_iter().flatten();
                 names.flat_map(|name| self.of(name)).collect()
             }
         }
     }
 
-    fn of(&self, name: &str) -> impl Iterator<Item = Addressee> {
+    fn of(&self, name: &str) -> impl Iterator<Item = ResolvedRecipient> {
         let recipient = self.recipients.get(name).into_iter();
         recipient.flat_map(|recipient| {
-            recipient.targets.iter().map(|target| Addressee {
+            recipient.targets.iter().map(|target| ResolvedRecipient {
                 target: target.clone(),
                 time_zone: recipient.time_zone,
                 language: recipient.language.clone(),

@@ -3,26 +3,26 @@
 use common::notification::{NotifyRequest, Priority};
 use serde_json::{Map, Value};
 
-use super::limit::REACHED;
+use super::limit::LIMIT_REACHED_EVENT;
 use super::target::Channel;
-use super::whom::{NoOne, Whom};
+use super::whom::{InvalidRecipientRef, RecipientRef};
 
 /// The longest event name, in characters.
-pub const EVENT_CHARS: usize = 100;
+pub const MAX_EVENT_CHARS: usize = 100;
 /// The longest message, in characters; Twilio takes no longer one.
-pub const MESSAGE_CHARS: usize = 1_600;
+pub const MAX_MESSAGE_CHARS: usize = 1_600;
 /// The longest title, in characters.
-pub const TITLE_CHARS: usize = 200;
+pub const MAX_TITLE_CHARS: usize = 200;
 /// The longest dedupe key, in characters.
-pub const DEDUPE_KEY_CHARS: usize = 200;
+pub const MAX_DEDUPE_KEY_CHARS: usize = 200;
 /// The largest `data`, in bytes of JSON.
-pub const DATA_BYTES: usize = 65_536;
+pub const MAX_DATA_BYTES: usize = 65_536;
 /// The most recipients of one notification.
-pub const RECIPIENTS: usize = 100;
+pub const MAX_RECIPIENTS_PER_NOTIFICATION: usize = 100;
 
 /// A [`NotifyRequest`] whose every part can be used.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Command {
+pub struct NotifyCommand {
     /// What happened.
     pub event: String,
     /// A headline.
@@ -38,29 +38,31 @@ pub struct Command {
     /// The channels asked for; empty where the rules choose.
     pub channels: Vec<Channel>,
     /// The recipients asked for; empty where the rules choose.
-    pub to: Vec<Whom>,
+    pub to: Vec<RecipientRef>,
 }
 
 /// What is wrong with a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Invalid {
+pub enum InvalidNotification {
     /// The event's name has another form.
-    #[error("an event is 1 to {EVENT_CHARS} of the characters a-z 0-9 _ . : -, but not {REACHED}")]
+    #[error(
+        "an event is 1 to {MAX_EVENT_CHARS} of the characters a-z 0-9 _ . : -, but not {LIMIT_REACHED_EVENT}"
+    )]
     Event,
     /// The title is too long.
-    #[error("a title has {TITLE_CHARS} characters at most")]
+    #[error("a title has {MAX_TITLE_CHARS} characters at most")]
     Title,
     /// The message is too long.
-    #[error("a message has {MESSAGE_CHARS} characters at most")]
+    #[error("a message has {MAX_MESSAGE_CHARS} characters at most")]
     MessageTooLong,
     /// The message says nothing.
     #[error("a message has at least one visible character; without one leave it out")]
     MessageEmpty,
     /// The data are too large.
-    #[error("data have {DATA_BYTES} bytes at most, written as JSON")]
+    #[error("data have {MAX_DATA_BYTES} bytes at most, written as JSON")]
     Data,
     /// The dedupe key is empty or too long.
-    #[error("a dedupe key has 1 to {DEDUPE_KEY_CHARS} characters")]
+    #[error("a dedupe key has 1 to {MAX_DEDUPE_KEY_CHARS} characters")]
     DedupeKey,
     /// A text holds the character NUL, which no channel can carry.
     #[error("the character NUL is not accepted")]
@@ -72,7 +74,7 @@ pub enum Invalid {
     Channel(usize),
     /// Nobody can be reached by that.
     #[error("{1}")]
-    Recipient(usize, NoOne),
+    Recipient(usize, InvalidRecipientRef),
     /// There is nobody of that name.
     #[error("there is no such recipient and no such group")]
     Nobody(usize),
@@ -86,14 +88,14 @@ pub enum Invalid {
     #[error("the list is empty; name somebody or leave it out")]
     Empty(&'static str),
     /// Too many recipients.
-    #[error("one notification has {RECIPIENTS} recipients at most")]
+    #[error("one notification has {MAX_RECIPIENTS_PER_NOTIFICATION} recipients at most")]
     TooMany,
 }
 
-impl TryFrom<NotifyRequest> for Command {
-    type Error = Invalid;
+impl TryFrom<NotifyRequest> for NotifyCommand {
+    type Error = InvalidNotification;
 
-    fn try_from(request: NotifyRequest) -> Result<Self, Invalid> {
+    fn try_from(request: NotifyRequest) -> Result<Self, InvalidNotification> {
         event(&request.event)?;
         title(request.title.as_deref())?;
         message(request.message.as_deref())?;
@@ -114,39 +116,45 @@ impl TryFrom<NotifyRequest> for Command {
     }
 }
 
-fn event(name: &str) -> Result<(), Invalid> {
+fn event(name: &str) -> Result<(), InvalidNotification> {
     let known = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.' | b':' | b'-');
-    let good = (1..=EVENT_CHARS).contains(&name.len()) && name.bytes().all(known);
-    let ours = name == REACHED;
-    (good && !ours).then_some(()).ok_or(Invalid::Event)
+    let good = (1..=MAX_EVENT_CHARS).contains(&name.len()) && name.bytes().all(known);
+    let ours = name == LIMIT_REACHED_EVENT;
+    (good && !ours)
+        .then_some(())
+        .ok_or(InvalidNotification::Event)
 }
 
-fn title(title: Option<&str>) -> Result<(), Invalid> {
+fn title(title: Option<&str>) -> Result<(), InvalidNotification> {
     let title = title.unwrap_or_default();
     without_nul(title, "title")?;
-    within(title, TITLE_CHARS, Invalid::Title)
+    within(title, MAX_TITLE_CHARS, InvalidNotification::Title)
 }
 
-fn message(message: Option<&str>) -> Result<(), Invalid> {
+fn message(message: Option<&str>) -> Result<(), InvalidNotification> {
     let Some(message) = message else {
         return Ok(());
     };
     without_nul(message, "message")?;
     if message.trim().is_empty() {
-        return Err(Invalid::MessageEmpty);
+        return Err(InvalidNotification::MessageEmpty);
     }
-    within(message, MESSAGE_CHARS, Invalid::MessageTooLong)
+    within(
+        message,
+        MAX_MESSAGE_CHARS,
+        InvalidNotification::MessageTooLong,
+    )
 }
 
-fn data(data: &Map<String, Value>) -> Result<(), Invalid> {
+fn data(data: &Map<String, Value>) -> Result<(), InvalidNotification> {
     let written = serde_json::to_vec(data).map_or(usize::MAX, |json| json.len());
-    if written > DATA_BYTES {
-        return Err(Invalid::Data);
+    if written > MAX_DATA_BYTES {
+        return Err(InvalidNotification::Data);
     }
     let clean = data
         .iter()
         .all(|(key, value)| !key.contains('\0') && is_clean(value));
-    clean.then_some(()).ok_or(Invalid::Nul("data"))
+    clean.then_some(()).ok_or(InvalidNotification::Nul("data"))
 }
 
 /// Depth is bounded by the JSON parser, which stops at 128 levels.
@@ -161,61 +169,64 @@ fn is_clean(value: &Value) -> bool {
     }
 }
 
-fn dedupe_key(key: Option<&str>) -> Result<(), Invalid> {
+fn dedupe_key(key: Option<&str>) -> Result<(), InvalidNotification> {
     let Some(key) = key else {
         return Ok(());
     };
     without_nul(key, "dedupe_key")?;
     if key.is_empty() {
-        return Err(Invalid::DedupeKey);
+        return Err(InvalidNotification::DedupeKey);
     }
-    within(key, DEDUPE_KEY_CHARS, Invalid::DedupeKey)
+    within(key, MAX_DEDUPE_KEY_CHARS, InvalidNotification::DedupeKey)
 }
 
-fn without_nul(text: &str, field: &'static str) -> Result<(), Invalid> {
+fn without_nul(text: &str, field: &'static str) -> Result<(), InvalidNotification> {
     let clean = !text.contains('\0');
-    clean.then_some(()).ok_or(Invalid::Nul(field))
+    clean.then_some(()).ok_or(InvalidNotification::Nul(field))
 }
 
-fn within(text: &str, most: usize, error: Invalid) -> Result<(), Invalid> {
+fn within(text: &str, most: usize, error: InvalidNotification) -> Result<(), InvalidNotification> {
     let fits = text.chars().nth(most).is_none();
     fits.then_some(()).ok_or(error)
 }
 
-fn channels(names: Option<&[String]>) -> Result<Vec<Channel>, Invalid> {
+fn channels(names: Option<&[String]>) -> Result<Vec<Channel>, InvalidNotification> {
     let mut channels = Vec::new();
     for (at, name) in names.unwrap_or_default().iter().enumerate() {
-        let channel = Channel::named(name).ok_or(Invalid::Channel(at))?;
+        let channel = Channel::named(name).ok_or(InvalidNotification::Channel(at))?;
         if !channels.contains(&channel) {
             channels.push(channel);
         }
     }
     match names {
-        Some([]) => Err(Invalid::Empty("channels")),
+        Some([]) => Err(InvalidNotification::Empty("channels")),
         _ => Ok(channels),
     }
 }
 
 /// An address must be on one of the channels asked for, and each of those must reach somebody.
-fn recipients(texts: Option<&[String]>, channels: &[Channel]) -> Result<Vec<Whom>, Invalid> {
+fn recipients(
+    texts: Option<&[String]>,
+    channels: &[Channel],
+) -> Result<Vec<RecipientRef>, InvalidNotification> {
     let Some(texts) = texts else {
         return Ok(vec![]);
     };
     match texts.len() {
-        0 => return Err(Invalid::Empty("to")),
-        1..=RECIPIENTS => {}
-        _ => return Err(Invalid::TooMany),
+        0 => return Err(InvalidNotification::Empty("to")),
+        1..=MAX_RECIPIENTS_PER_NOTIFICATION => {}
+        _ => return Err(InvalidNotification::TooMany),
     }
-    let mut to: Vec<Whom> = Vec::with_capacity(texts.len());
+    let mut to: Vec<RecipientRef> = Vec::with_capacity(texts.len());
     for (at, text) in texts.iter().enumerate() {
-        let whom: Whom = text
+        let whom: RecipientRef = text
             .parse()
-            .map_err(|error| Invalid::Recipient(at, error))?;
-        if let Whom::Target(target) = &whom
+            .map_err(|error| InvalidNotification::Recipient(at, error))?;
+        if let RecipientRef::Target(target) = &whom
             && !channels.is_empty()
             && !channels.contains(&target.channel())
         {
-            return Err(Invalid::Unreachable(at));
+            return Err(InvalidNotification::Unreachable(at));
         }
         if !to.contains(&whom) {
             to.push(whom);
@@ -224,12 +235,12 @@ fn recipients(texts: Option<&[String]>, channels: &[Channel]) -> Result<Vec<Whom
     // Whom a name stands for is known later.
     let reached = |channel: &Channel| {
         to.iter().any(|whom| match whom {
-            Whom::Target(target) => target.channel() == *channel,
-            Whom::Default | Whom::Recipient(_) | Whom::Group(_) => true,
+            RecipientRef::Target(target) => target.channel() == *channel,
+            RecipientRef::Default | RecipientRef::Recipient(_) | RecipientRef::Group(_) => true,
         })
     };
     match channels.iter().find(|channel| !reached(channel)) {
-        Some(channel) => Err(Invalid::NobodyOn(*channel)),
+        Some(channel) => Err(InvalidNotification::NobodyOn(*channel)),
         None => Ok(to),
     }
 }
@@ -245,29 +256,35 @@ mod tests {
         }
     }
 
-    fn to(channels: &[&str], to: &[&str]) -> Result<Vec<Whom>, Invalid> {
+    fn to(channels: &[&str], to: &[&str]) -> Result<Vec<RecipientRef>, InvalidNotification> {
         let list = |texts: &[&str]| texts.iter().map(|t| (*t).into()).collect();
         let mut request = request("deploy.finished");
         request.channels = (!channels.is_empty()).then(|| list(channels));
         request.to = Some(list(to));
-        Command::try_from(request).map(|command| command.to)
+        NotifyCommand::try_from(request).map(|command| command.to)
     }
 
     #[test]
     fn every_part_has_its_limit() {
-        assert!(Command::try_from(request("deploy.finished:v2_a-b")).is_ok());
+        assert!(NotifyCommand::try_from(request("deploy.finished:v2_a-b")).is_ok());
         assert_eq!(
-            Command::try_from(request("Deploy finished")),
-            Err(Invalid::Event)
+            NotifyCommand::try_from(request("Deploy finished")),
+            Err(InvalidNotification::Event)
         );
         let mut long = request("e");
-        long.message = Some("ä".repeat(MESSAGE_CHARS));
-        assert!(Command::try_from(long.clone()).is_ok());
-        long.message = Some("ä".repeat(MESSAGE_CHARS + 1));
-        assert_eq!(Command::try_from(long), Err(Invalid::MessageTooLong));
+        long.message = Some("ä".repeat(MAX_MESSAGE_CHARS));
+        assert!(NotifyCommand::try_from(long.clone()).is_ok());
+        long.message = Some("ä".repeat(MAX_MESSAGE_CHARS + 1));
+        assert_eq!(
+            NotifyCommand::try_from(long),
+            Err(InvalidNotification::MessageTooLong)
+        );
         let mut hidden = request("e");
         hidden.data = serde_json::from_str(r#"{"a":[{"b\u0000":1}]}"#).unwrap();
-        assert_eq!(Command::try_from(hidden), Err(Invalid::Nul("data")));
+        assert_eq!(
+            NotifyCommand::try_from(hidden),
+            Err(InvalidNotification::Nul("data"))
+        );
     }
 
     #[test]
@@ -275,17 +292,23 @@ mod tests {
         let phone = "+15550100067";
         assert_eq!(to(&[], &[phone, "log", phone]).unwrap().len(), 2);
         assert_eq!(to(&["sms", "log"], &[phone, "log"]).unwrap().len(), 2);
-        assert_eq!(to(&["log"], &["log", phone]), Err(Invalid::Unreachable(1)));
+        assert_eq!(
+            to(&["log"], &["log", phone]),
+            Err(InvalidNotification::Unreachable(1))
+        );
         assert_eq!(
             to(&["log", "sms"], &["log"]),
-            Err(Invalid::NobodyOn(Channel::Sms))
+            Err(InvalidNotification::NobodyOn(Channel::Sms))
         );
         assert_eq!(to(&["sms"], &["recipient:ann"]).unwrap().len(), 1);
         assert!(matches!(
             to(&[], &["group:"]),
-            Err(Invalid::Recipient(0, _))
+            Err(InvalidNotification::Recipient(0, _))
         ));
-        assert_eq!(to(&["pigeon"], &["log"]), Err(Invalid::Channel(0)));
-        assert_eq!(to(&[], &[]), Err(Invalid::Empty("to")));
+        assert_eq!(
+            to(&["pigeon"], &["log"]),
+            Err(InvalidNotification::Channel(0))
+        );
+        assert_eq!(to(&[], &[]), Err(InvalidNotification::Empty("to")));
     }
 }

@@ -9,43 +9,43 @@ use common::visitor_analytics::VISITOR_ARRIVED;
 use uuid::Uuid;
 
 use super::arrival;
-use super::book::{Addressee, Book};
-use super::command::{Command, Invalid, MESSAGE_CHARS};
-use super::condition::Known;
-use super::finding::{Finding, Outcome};
-use super::gate::{Gate, Gather};
+use super::book::{ResolvedRecipient, RoutingTable};
+use super::command::{InvalidNotification, MAX_MESSAGE_CHARS, NotifyCommand};
+use super::condition::LazyFacts;
+use super::finding::{RuleOutcome, RuleResult};
+use super::gate::{DigestEntry, RateWindow};
 use super::notification::priority_text;
 use super::phone::PhoneNumber;
 use super::printable::printable;
-use super::quiet::{self, Verdict};
-use super::rule::{Rule, Variant};
+use super::quiet::{self, QuietHoursDecision};
+use super::rule::{Rule, TemplateVariant};
 use super::sms;
-use super::target::{Channel, Target};
-use super::template::{Digest, Failed, Scope};
+use super::target::{Channel, ChannelAddress};
+use super::template::{DigestSummary, RenderError, TemplateContext};
 
 /// Whom to tell where nobody else is named.
 #[derive(Clone, Debug, Default)]
-pub struct Defaults {
+pub struct DefaultRecipient {
     /// The phone that is texted; without one the log is told.
     pub phone: Option<PhoneNumber>,
 }
 
-impl Defaults {
+impl DefaultRecipient {
     /// The phone, or the log.
     #[must_use]
-    pub fn target(&self) -> Target {
-        let phone = self.phone.clone().map(Target::from);
-        phone.unwrap_or_else(Target::log)
+    pub fn target(&self) -> ChannelAddress {
+        let phone = self.phone.clone().map(ChannelAddress::from);
+        phone.unwrap_or_else(ChannelAddress::log)
     }
 }
 
 /// A message to somebody, as it is to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Draft {
+pub struct PlannedDelivery {
     /// The delivery's id.
     pub id: Uuid,
     /// To whom.
-    pub target: Target,
+    pub target: ChannelAddress,
     /// The headline.
     pub title: Option<String>,
     /// What is said.
@@ -64,7 +64,7 @@ pub struct Draft {
     pub failure: Option<String>,
 }
 
-impl Draft {
+impl PlannedDelivery {
     /// What the delivery is at first.
     #[must_use]
     pub const fn status(&self) -> &'static str {
@@ -84,45 +84,45 @@ impl Draft {
 
 /// What follows from one rule, or from a message that needs none.
 #[derive(Clone, Debug)]
-pub struct Branch {
+pub struct DeliveryPlan {
     /// What the rule said; `None` for a message that needs none.
-    pub finding: Option<Finding>,
+    pub finding: Option<RuleResult>,
     /// The messages; empty where nobody is told, or not now.
-    pub drafts: Vec<Draft>,
+    pub drafts: Vec<PlannedDelivery>,
     /// What may still hold it back, in order.
-    pub gates: Vec<Gate>,
+    pub gates: Vec<RateWindow>,
     /// With what it is told together.
-    pub gather: Option<Gather>,
+    pub gather: Option<DigestEntry>,
     /// Why the rule failed: its expression or its template is at fault.
     pub fault: Option<String>,
 }
 
 /// Says that nobody waits for a decision any more.
-pub type Abandoned = AtomicBool;
+pub type CancelFlag = AtomicBool;
 
 /// What follows for a request at `now`: a message is sent as it is; else the rules decide.
 pub fn decide(
-    command: &Command,
-    book: &Book,
-    defaults: &Defaults,
+    command: &NotifyCommand,
+    book: &RoutingTable,
+    defaults: &DefaultRecipient,
     now: DateTime<Utc>,
-) -> Result<Vec<Branch>, Invalid> {
-    decide_unless(&Abandoned::new(false), command, book, defaults, now)
+) -> Result<Vec<DeliveryPlan>, InvalidNotification> {
+    decide_unless(&CancelFlag::new(false), command, book, defaults, now)
 }
 
 /// The same, until it is `abandoned`; what is returned then is of no use.
 pub fn decide_unless(
-    abandoned: &Abandoned,
-    command: &Command,
-    book: &Book,
-    defaults: &Defaults,
+    abandoned: &CancelFlag,
+    command: &NotifyCommand,
+    book: &RoutingTable,
+    defaults: &DefaultRecipient,
     now: DateTime<Utc>,
-) -> Result<Vec<Branch>, Invalid> {
+) -> Result<Vec<DeliveryPlan>, InvalidNotification> {
     let to = addressees(command, book, defaults)?;
     if command.message.is_some() {
         return Ok(vec![direct(command, to, defaults, now)?]);
     }
-    let asked = Asked {
+    let asked = PlanContext {
         command,
         book,
         defaults,
@@ -130,56 +130,56 @@ pub fn decide_unless(
         to: &to,
         abandoned,
     };
-    let known = Known::of(command);
+    let known = LazyFacts::of(command);
     let rules = book.about(&command.event);
     let rules = rules.take_while(|_| !abandoned.load(Ordering::Relaxed));
     Ok(rules.map(|rule| asked.follow(rule, &known)).collect())
 }
 
 fn addressees(
-    command: &Command,
-    book: &Book,
-    defaults: &Defaults,
-) -> Result<Vec<Addressee>, Invalid> {
+    command: &NotifyCommand,
+    book: &RoutingTable,
+    defaults: &DefaultRecipient,
+) -> Result<Vec<ResolvedRecipient>, InvalidNotification> {
     let mut all = Vec::new();
     for (at, whom) in command.to.iter().enumerate() {
         if !book.knows(whom) {
-            return Err(Invalid::Nobody(at));
+            return Err(InvalidNotification::Nobody(at));
         }
         let mut some = book.addressees(whom, defaults);
         some.retain(|one| on(&command.channels, &one.target));
         if some.is_empty() {
-            return Err(Invalid::Unreachable(at));
+            return Err(InvalidNotification::Unreachable(at));
         }
         all.extend(some);
     }
     Ok(all)
 }
 
-fn on(channels: &[Channel], target: &Target) -> bool {
+fn on(channels: &[Channel], target: &ChannelAddress) -> bool {
     channels.is_empty() || channels.contains(&target.channel())
 }
 
 fn direct(
-    command: &Command,
-    to: Vec<Addressee>,
-    defaults: &Defaults,
+    command: &NotifyCommand,
+    to: Vec<ResolvedRecipient>,
+    defaults: &DefaultRecipient,
     now: DateTime<Utc>,
-) -> Result<Branch, Invalid> {
-    let phone = || defaults.phone.clone().map(Target::from);
+) -> Result<DeliveryPlan, InvalidNotification> {
+    let phone = || defaults.phone.clone().map(ChannelAddress::from);
     let on = |channel: &Channel| match channel {
-        Channel::Sms => phone().ok_or(Invalid::NobodyOn(Channel::Sms)),
-        Channel::Log => Ok(Target::log()),
-        other => Err(Invalid::NobodyOn(*other)),
+        Channel::Sms => phone().ok_or(InvalidNotification::NobodyOn(Channel::Sms)),
+        Channel::Log => Ok(ChannelAddress::log()),
+        other => Err(InvalidNotification::NobodyOn(*other)),
     };
-    let targets: Vec<Target> = if !to.is_empty() {
+    let targets: Vec<ChannelAddress> = if !to.is_empty() {
         to.into_iter().map(|one| one.target).collect()
     } else if command.channels.is_empty() {
         vec![defaults.target()]
     } else {
         command.channels.iter().map(on).collect::<Result<_, _>>()?
     };
-    let draft = |target| Draft {
+    let draft = |target| PlannedDelivery {
         id: Uuid::nil(),
         target,
         title: command.title.as_deref().map(printable),
@@ -191,7 +191,7 @@ fn direct(
         reason: None,
         failure: None,
     };
-    Ok(Branch {
+    Ok(DeliveryPlan {
         finding: None,
         drafts: targets.into_iter().map(draft).collect(),
         gates: vec![],
@@ -204,74 +204,75 @@ fn direct(
 #[must_use]
 pub fn digest(
     rule: &Rule,
-    command: &Command,
-    digest: Digest,
-    book: &Book,
-    defaults: &Defaults,
+    command: &NotifyCommand,
+    digest: DigestSummary,
+    book: &RoutingTable,
+    defaults: &DefaultRecipient,
     now: DateTime<Utc>,
-) -> Branch {
-    let asked = Asked {
+) -> DeliveryPlan {
+    let asked = PlanContext {
         command,
         book,
         defaults,
         now,
         to: &[],
-        abandoned: &Abandoned::new(false),
+        abandoned: &CancelFlag::new(false),
     };
     asked.say(rule, Some(digest))
 }
 
 /// A request, and what is known where it came.
-struct Asked<'a> {
-    command: &'a Command,
-    book: &'a Book,
-    defaults: &'a Defaults,
+struct PlanContext<'a> {
+    command: &'a NotifyCommand,
+    book: &'a RoutingTable,
+    defaults: &'a DefaultRecipient,
     now: DateTime<Utc>,
     /// Whom the request names, instead of the rule.
-    to: &'a [Addressee],
+    to: &'a [ResolvedRecipient],
     /// Whether anybody still waits for it.
-    abandoned: &'a Abandoned,
+    abandoned: &'a CancelFlag,
 }
 
 /// Headline, text and HTML.
-type Words = (Option<String>, String, Option<String>);
+type RenderedText = (Option<String>, String, Option<String>);
 
 /// What was rendered before, as many recipients are told the same.
-type Rendered = HashMap<(Channel, Option<*const Variant>), Result<Words, Failed>>;
+type RenderCache =
+    HashMap<(Channel, Option<*const TemplateVariant>), Result<RenderedText, RenderError>>;
 
-impl Asked<'_> {
-    fn follow(&self, rule: &Rule, known: &Known) -> Branch {
-        let closed = |outcome, detail| Branch {
-            finding: Some(Finding::of(rule, outcome, detail)),
+impl PlanContext<'_> {
+    fn follow(&self, rule: &Rule, known: &LazyFacts) -> DeliveryPlan {
+        let closed = |outcome, detail| DeliveryPlan {
+            finding: Some(RuleResult::of(rule, outcome, detail)),
             drafts: vec![],
             gates: vec![],
             gather: None,
             fault: None,
         };
         match rule.condition.as_ref().map(|c| c.holds(known.facts())) {
-            Some(Ok(false)) => return closed(Outcome::ConditionFalse, None),
+            Some(Ok(false)) => return closed(RuleOutcome::ConditionFalse, None),
             Some(Err(error)) => {
                 let text = error.to_string();
-                return Branch {
+                return DeliveryPlan {
                     fault: error.is_fault().then(|| text.clone()),
-                    ..closed(Outcome::ConditionFailed, Some(text))
+                    ..closed(RuleOutcome::ConditionFailed, Some(text))
                 };
             }
             Some(Ok(true)) | None => {}
         }
-        let gates = Gate::of(rule, self.command, known, || self.line(rule).0);
+        let gates = RateWindow::of(rule, self.command, known, || self.line(rule).0);
         if let Some(window) = &rule.digest
             && self.priority(rule) != Priority::Urgent
         {
             let (text, fault) = self.line(rule);
-            return Branch {
+            return DeliveryPlan {
                 gates,
-                gather: Some(Gather::new(rule, window, known, &text)),
+                gather: Some(DigestEntry::new(rule, window, known, &text)),
                 fault,
-                ..closed(Outcome::Digested, None)
+                ..closed(RuleOutcome::Digested, None)
             };
         }
-        Branch {
+        DeliveryPlan {
             gates,
             ..self.say(rule, None)
         }
@@ -294,9 +295,9 @@ impl Asked<'_> {
         rule.priority.unwrap_or(self.command.priority)
     }
 
-    fn say(&self, rule: &Rule, digest: Option<Digest>) -> Branch {
+    fn say(&self, rule: &Rule, digest: Option<DigestSummary>) -> DeliveryPlan {
         let (mut drafts, mut fault) = (vec![], None);
-        let mut rendered = Rendered::new();
+        let mut rendered = RenderCache::new();
         for (place, step) in rule.steps.iter().enumerate() {
             let named = || {
                 let all = step.recipients.iter();
@@ -315,12 +316,12 @@ impl Asked<'_> {
                     continue;
                 }
                 let words = self.words(rule, &one, digest, &mut rendered);
-                let draft = Draft {
+                let draft = PlannedDelivery {
                     step: i16::try_from(place).unwrap_or(i16::MAX),
                     ..self.draft(rule, one, step.after)
                 };
                 drafts.push(match words {
-                    Ok((title, text, html)) => Draft {
+                    Ok((title, text, html)) => PlannedDelivery {
                         title,
                         text,
                         html,
@@ -330,7 +331,7 @@ impl Asked<'_> {
                         let error = printable(&error.to_string());
                         let failure = format!("the rule {:?} failed: {error}", rule.name);
                         fault = Some(error);
-                        Draft {
+                        PlannedDelivery {
                             title: self.command.title.as_deref().map(printable),
                             text: self.plain(rule, draft.target.channel(), digest),
                             failure: Some(failure),
@@ -341,14 +342,14 @@ impl Asked<'_> {
             }
         }
         let outcome = if drafts.is_empty() {
-            Outcome::Nobody
+            RuleOutcome::Nobody
         } else if drafts.iter().all(|draft| draft.failure.is_some()) {
-            Outcome::TemplateFailed
+            RuleOutcome::TemplateFailed
         } else {
-            Outcome::Matched
+            RuleOutcome::Matched
         };
-        Branch {
-            finding: Some(Finding::of(rule, outcome, fault.clone())),
+        DeliveryPlan {
+            finding: Some(RuleResult::of(rule, outcome, fault.clone())),
             drafts,
             gates: vec![],
             gather: None,
@@ -357,21 +358,21 @@ impl Asked<'_> {
     }
 
     /// A message to somebody, without its words.
-    fn draft(&self, rule: &Rule, to: Addressee, after: TimeDelta) -> Draft {
+    fn draft(&self, rule: &Rule, to: ResolvedRecipient, after: TimeDelta) -> PlannedDelivery {
         let due = self.now + after;
         let verdict = match self.priority(rule) {
-            Priority::Urgent => Verdict::Send,
+            Priority::Urgent => QuietHoursDecision::Send,
             _ => quiet::verdict(&rule.quiet, due, to.time_zone),
         };
         let (due_at, reason) = match verdict {
-            Verdict::Send => (due, None),
-            Verdict::Hold(until) => {
+            QuietHoursDecision::Send => (due, None),
+            QuietHoursDecision::Hold(until) => {
                 let until_text = until.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
                 (until, Some(format!("quiet hours: held until {until_text}")))
             }
-            Verdict::Drop => (due, Some("quiet hours: dropped".to_owned())),
+            QuietHoursDecision::Drop => (due, Some("quiet hours: dropped".to_owned())),
         };
-        Draft {
+        PlannedDelivery {
             id: Uuid::nil(),
             target: to.target,
             title: None,
@@ -379,7 +380,7 @@ impl Asked<'_> {
             html: None,
             due_at,
             step: 0,
-            suppressed: verdict == Verdict::Drop,
+            suppressed: verdict == QuietHoursDecision::Drop,
             reason,
             failure: None,
         }
@@ -389,10 +390,10 @@ impl Asked<'_> {
     fn words(
         &self,
         rule: &Rule,
-        to: &Addressee,
-        digest: Option<Digest>,
-        rendered: &mut Rendered,
-    ) -> Result<Words, Failed> {
+        to: &ResolvedRecipient,
+        digest: Option<DigestSummary>,
+        rendered: &mut RenderCache,
+    ) -> Result<RenderedText, RenderError> {
         let channel = to.target.channel();
         let variant = rule.texts.best(channel, to.language.as_deref());
         let key = (channel, variant.map(std::ptr::from_ref));
@@ -407,9 +408,9 @@ impl Asked<'_> {
         &self,
         rule: &Rule,
         channel: Channel,
-        variant: Option<&Variant>,
-        digest: Option<Digest>,
-    ) -> Result<Words, Failed> {
+        variant: Option<&TemplateVariant>,
+        digest: Option<DigestSummary>,
+    ) -> Result<RenderedText, RenderError> {
         let command = self.command;
         let title = command.title.as_deref();
         let Some(variant) = variant.filter(|_| !self.abandoned.load(Ordering::Relaxed)) else {
@@ -419,7 +420,7 @@ impl Asked<'_> {
                 None,
             ));
         };
-        let scope = Scope {
+        let scope = TemplateContext {
             event: &command.event,
             title,
             priority: priority_text(self.priority(rule)),
@@ -436,7 +437,7 @@ impl Asked<'_> {
     }
 
     /// What is said without a template.
-    fn plain(&self, rule: &Rule, channel: Channel, digest: Option<Digest>) -> String {
+    fn plain(&self, rule: &Rule, channel: Channel, digest: Option<DigestSummary>) -> String {
         let text = match digest {
             Some(digest) => gathered(&self.command.event, digest),
             None => unsaid(self.command),
@@ -453,16 +454,16 @@ impl Asked<'_> {
         if text.is_empty() {
             self.command.event.clone()
         } else {
-            text.chars().take(LONGEST_TEXT).collect()
+            text.chars().take(MAX_TEXT_CHARS).collect()
         }
     }
 }
 
 /// The longest text of a template, in characters; channels cut further.
-const LONGEST_TEXT: usize = 10 * MESSAGE_CHARS;
+const MAX_TEXT_CHARS: usize = 10 * MAX_MESSAGE_CHARS;
 
 /// What is known about an event that nobody wrote a template for.
-fn unsaid(command: &Command) -> String {
+fn unsaid(command: &NotifyCommand) -> String {
     match command.event.as_str() {
         VISITOR_ARRIVED => arrival::message(&command.data),
         event => command.title.clone().unwrap_or_else(|| event.to_owned()),
@@ -470,7 +471,7 @@ fn unsaid(command: &Command) -> String {
 }
 
 /// `7 visitor.arrived in the last hour:` and the first of them, one line each.
-fn gathered(event: &str, digest: Digest) -> String {
+fn gathered(event: &str, digest: DigestSummary) -> String {
     let what = match event {
         VISITOR_ARRIVED if digest.count == 1 => "visitor",
         VISITOR_ARRIVED => "visitors",

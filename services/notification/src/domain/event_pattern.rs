@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::command::EVENT_CHARS;
+use super::command::MAX_EVENT_CHARS;
 
 /// A pattern of event names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,8 +11,8 @@ pub struct EventPattern(String);
 
 /// A text that can be no pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a pattern is 1 to {EVENT_CHARS} of the characters a-z 0-9 _ . : - and *")]
-pub struct NoPattern;
+#[error("a pattern is 1 to {MAX_EVENT_CHARS} of the characters a-z 0-9 _ . : - and *")]
+pub struct InvalidEventPattern;
 
 impl EventPattern {
     /// Whether it stands for this event.
@@ -37,13 +37,14 @@ impl EventPattern {
 }
 
 impl FromStr for EventPattern {
-    type Err = NoPattern;
+    type Err = InvalidEventPattern;
 
-    fn from_str(text: &str) -> Result<Self, NoPattern> {
+    fn from_str(text: &str) -> Result<Self, InvalidEventPattern> {
         let known =
             |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.' | b':' | b'-' | b'*');
-        let good = (1..=EVENT_CHARS).contains(&text.len()) && text.bytes().all(known);
-        good.then(|| Self(text.to_owned())).ok_or(NoPattern)
+        let good = (1..=MAX_EVENT_CHARS).contains(&text.len()) && text.bytes().all(known);
+        good.then(|| Self(text.to_owned()))
+            .ok_or(InvalidEventPattern)
     }
 }
 
@@ -71,7 +72,7 @@ mod tests {
         assert!(!matches("a*b*c", "a-c") && !matches("ab*ba", "aba"));
         assert!(matches("a**a", "aa"));
         for wrong in ["", "Visitor", "a b", &"a".repeat(101)] {
-            assert_eq!(wrong.parse::<EventPattern>(), Err(NoPattern));
+            assert_eq!(wrong.parse::<EventPattern>(), Err(InvalidEventPattern));
         }
     }
 }

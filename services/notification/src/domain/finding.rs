@@ -8,13 +8,13 @@ use super::rule::Rule;
 
 /// What a rule said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Finding {
+pub struct RuleResult {
     /// The rule's id.
     pub rule_id: Uuid,
     /// Its name at that time.
     pub rule: String,
     /// What followed.
-    pub outcome: Outcome,
+    pub outcome: RuleOutcome,
     /// The same in words, where there is more to say.
     pub detail: Option<String>,
 }
@@ -22,7 +22,7 @@ pub struct Finding {
 /// What followed from a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum RuleOutcome {
     /// Somebody is told.
     Matched,
     /// Its condition did not hold.
@@ -41,8 +41,8 @@ pub enum Outcome {
     Digested,
 }
 
-impl Finding {
-    pub(super) fn of(rule: &Rule, outcome: Outcome, detail: Option<String>) -> Self {
+impl RuleResult {
+    pub(super) fn of(rule: &Rule, outcome: RuleOutcome, detail: Option<String>) -> Self {
         Self {
             rule_id: rule.id,
             rule: rule.name.clone(),

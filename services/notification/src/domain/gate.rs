@@ -4,14 +4,14 @@ use aws_lc_rs::digest::{SHA256, digest};
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::command::Command;
-use super::condition::Known;
-use super::finding::Outcome;
-use super::rule::{Rule, Window};
+use super::command::NotifyCommand;
+use super::condition::LazyFacts;
+use super::finding::RuleOutcome;
+use super::rule::{Rule, RuleWindow};
 
 /// What a gate is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum WindowKind {
     /// The same thing is said once.
     Dedupe,
     /// So many of a kind at most.
@@ -20,16 +20,16 @@ pub enum Kind {
     Total,
 }
 
-impl Kind {
+impl WindowKind {
     /// In the order they are asked.
     pub const ALL: [Self; 3] = [Self::Dedupe, Self::Throttle, Self::Total];
 
     /// What a rule says whose gate of this kind is shut.
     #[must_use]
-    pub const fn outcome(self) -> Outcome {
+    pub const fn outcome(self) -> RuleOutcome {
         match self {
-            Self::Dedupe => Outcome::Duplicate,
-            Self::Throttle | Self::Total => Outcome::Throttled,
+            Self::Dedupe => RuleOutcome::Duplicate,
+            Self::Throttle | Self::Total => RuleOutcome::Throttled,
         }
     }
 
@@ -46,11 +46,11 @@ impl Kind {
 
 /// Lets so many of a kind through in a stretch of time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gate {
+pub struct RateWindow {
     /// Whose.
     pub rule: Uuid,
     /// What it is for.
-    pub kind: Kind,
+    pub kind: WindowKind,
     /// What is counted together.
     pub key: String,
     /// The most there may be.
@@ -61,16 +61,16 @@ pub struct Gate {
     pub notice: Option<String>,
 }
 
-impl Gate {
+impl RateWindow {
     /// The gates that a rule puts up for a notification, of which `line` is said where what they
     /// hold back is told later.
     pub(super) fn of(
         rule: &Rule,
-        command: &Command,
-        known: &Known,
+        command: &NotifyCommand,
+        known: &LazyFacts,
         line: impl Fn() -> String,
     ) -> Vec<Self> {
-        let gate = |kind, window: &Window, key| Self {
+        let gate = |kind, window: &RuleWindow, key| Self {
             rule: rule.id,
             kind,
             key,
@@ -83,12 +83,13 @@ impl Gate {
                 Some(_) => key(window, known),
                 None => same(command),
             };
-            gate(Kind::Dedupe, window, key)
+            gate(WindowKind::Dedupe, window, key)
         });
         let throttle = rule.throttle.as_ref();
-        let throttle = throttle.map(|window| gate(Kind::Throttle, window, key(window, known)));
+        let throttle =
+            throttle.map(|window| gate(WindowKind::Throttle, window, key(window, known)));
         let total = rule.total.as_ref();
-        let total = total.map(|window| gate(Kind::Total, window, String::new()));
+        let total = total.map(|window| gate(WindowKind::Total, window, String::new()));
         let notice = rule.throttle_notice.then(line);
         let throttles = throttle.into_iter().chain(total);
         let throttles = throttles.map(|gate| Self {
@@ -103,16 +104,18 @@ impl Gate {
     pub fn reason(&self, ends_at: DateTime<Utc>) -> String {
         let ends = ends_at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
         match self.kind {
-            Kind::Dedupe => format!("the same was said before; again from {ends}"),
-            Kind::Throttle => format!("throttled: {} were sent; again from {ends}", self.limit),
-            Kind::Total => format!("throttled: {} in all; again from {ends}", self.limit),
+            WindowKind::Dedupe => format!("the same was said before; again from {ends}"),
+            WindowKind::Throttle => {
+                format!("throttled: {} were sent; again from {ends}", self.limit)
+            }
+            WindowKind::Total => format!("throttled: {} in all; again from {ends}", self.limit),
         }
     }
 }
 
 /// What a notification is gathered with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gather {
+pub struct DigestEntry {
     /// Whose digest.
     pub rule: Uuid,
     /// What is gathered together.
@@ -128,10 +131,10 @@ pub struct Gather {
 }
 
 /// The key of the digest of what a rule's throttle held back.
-const HELD_BACK: &str = "\u{1}held back";
+const THROTTLED_DIGEST_KEY: &str = "\u{1}held back";
 
-impl Gather {
-    pub(super) fn new(rule: &Rule, window: &Window, known: &Known, text: &str) -> Self {
+impl DigestEntry {
+    pub(super) fn new(rule: &Rule, window: &RuleWindow, known: &LazyFacts, text: &str) -> Self {
         Self {
             rule: rule.id,
             key: key(window, known),
@@ -143,10 +146,10 @@ impl Gather {
     }
 
     /// What a gate held back, to be told once as many: a window after the first of them.
-    pub(super) fn held_back(gate: &Gate, line: &str, reason: String) -> Self {
+    pub(super) fn held_back(gate: &RateWindow, line: &str, reason: String) -> Self {
         Self {
             rule: gate.rule,
-            key: HELD_BACK.into(),
+            key: THROTTLED_DIGEST_KEY.into(),
             length: gate.length,
             text: first_chars(line),
             digest: None,
@@ -160,14 +163,14 @@ fn first_chars(text: &str) -> String {
 }
 
 /// Those for which the expression has no value are counted together.
-fn key(window: &Window, known: &Known) -> String {
+fn key(window: &RuleWindow, known: &LazyFacts) -> String {
     let by = window.by.as_ref();
     let value = by.and_then(|by| by.text(known.facts()).ok());
     value.unwrap_or_default().replace('\0', "")
 }
 
 /// What is the same where nobody says it: the key that came with it, else event and data.
-fn same(command: &Command) -> String {
+fn same(command: &NotifyCommand) -> String {
     if let Some(key) = &command.dedupe_key {
         return key.clone();
     }

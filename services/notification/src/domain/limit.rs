@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, HashMap};
 
 use uuid::Uuid;
 
-use super::attempt::Claimed;
+use super::attempt::ClaimedDelivery;
 use super::sms::segments;
 use super::target::Channel;
 
 /// The event that tells of a limit. Nobody else may send it, and it is not limited.
-pub const REACHED: &str = "limit.reached";
+pub const LIMIT_REACHED_EVENT: &str = "limit.reached";
 
 /// How much may be sent in a day; nothing is limited that is not named.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
+pub struct DailyLimits {
     /// On all channels.
     pub total: Option<i64>,
     /// To each recipient.
@@ -26,7 +26,7 @@ pub struct Limits {
 
 /// What is counted together.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Count {
+pub struct UsageKey {
     /// `total`, `channel`, `recipient` or `sms_segments`.
     pub scope: &'static str,
     /// Which one of them.
@@ -35,40 +35,40 @@ pub struct Count {
 
 /// What a batch of deliveries adds to what was sent today.
 #[derive(Clone, Debug, Default)]
-pub struct Batch {
+pub struct UsageBatch {
     /// How much it adds to each count.
-    pub added: BTreeMap<Count, i64>,
+    pub added: BTreeMap<UsageKey, i64>,
     /// Each delivery, in order, with what it adds to which count of what limit.
-    parts: Vec<(Uuid, Vec<Part>)>,
+    parts: Vec<(Uuid, Vec<UsageIncrement>)>,
 }
 
 /// What a delivery adds to a count.
 #[derive(Clone, Debug)]
-struct Part {
-    count: Count,
+struct UsageIncrement {
+    count: UsageKey,
     weight: i64,
     limit: i64,
 }
 
 /// What follows from a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Over {
+pub struct ExceededLimits {
     /// Deliveries that are not to be sent, and why.
     pub refused: HashMap<Uuid, String>,
     /// Limits that were reached by this batch and not before, in words.
     pub reached: Vec<String>,
 }
 
-impl Limits {
+impl DailyLimits {
     /// What these deliveries add; those that were counted before add nothing.
     #[must_use]
-    pub fn batch(&self, claimed: &[Claimed]) -> Batch {
-        let mut batch = Batch::default();
-        let new = |one: &&Claimed| one.number == 1 && one.suppressed.is_none();
+    pub fn batch(&self, claimed: &[ClaimedDelivery]) -> UsageBatch {
+        let mut batch = UsageBatch::default();
+        let new = |one: &&ClaimedDelivery| one.number == 1 && one.suppressed.is_none();
         for one in claimed
             .iter()
             .filter(new)
-            .filter(|one| one.event != REACHED)
+            .filter(|one| one.event != LIMIT_REACHED_EVENT)
         {
             let parts = self.parts(one);
             for part in &parts {
@@ -81,9 +81,9 @@ impl Limits {
         batch
     }
 
-    fn parts(&self, one: &Claimed) -> Vec<Part> {
-        let part = |scope, key: &str, weight, limit| Part {
-            count: Count {
+    fn parts(&self, one: &ClaimedDelivery) -> Vec<UsageIncrement> {
+        let part = |scope, key: &str, weight, limit| UsageIncrement {
+            count: UsageKey {
                 scope,
                 key: key.to_owned(),
             },
@@ -110,18 +110,18 @@ impl Limits {
     }
 }
 
-impl Batch {
+impl UsageBatch {
     /// What is over its limit where the counts are now these, with this batch.
     #[must_use]
-    pub fn over(&self, now: &HashMap<Count, i64>) -> Over {
-        let mut over = Over::default();
-        let before = |count: &Count| {
+    pub fn over(&self, now: &HashMap<UsageKey, i64>) -> ExceededLimits {
+        let mut over = ExceededLimits::default();
+        let before = |count: &UsageKey| {
             let added = self.added.get(count).copied().unwrap_or_default();
             now.get(count).copied().unwrap_or_default() - added
         };
-        let mut used: HashMap<&Count, i64> = HashMap::new();
+        let mut used: HashMap<&UsageKey, i64> = HashMap::new();
         for (id, parts) in &self.parts {
-            for Part {
+            for UsageIncrement {
                 count,
                 weight,
                 limit,
@@ -144,7 +144,7 @@ impl Batch {
 }
 
 /// No address is told: it goes to logs and other people.
-fn words(count: &Count, limit: i64) -> String {
+fn words(count: &UsageKey, limit: i64) -> String {
     match count.scope {
         "total" => format!("the limit of {limit} messages a day is reached"),
         "recipient" => format!("the limit of {limit} messages a day to one recipient is reached"),

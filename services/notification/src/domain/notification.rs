@@ -7,10 +7,10 @@ use common::clock::Clock;
 use common::notification::{NotificationStatus, Priority};
 use uuid::Uuid;
 
-use super::command::Command;
-use super::decision::{Branch, Draft};
-use super::finding::{Finding, Outcome};
-use super::gate::{Gate, Gather};
+use super::command::NotifyCommand;
+use super::decision::{DeliveryPlan, PlannedDelivery};
+use super::finding::{RuleOutcome, RuleResult};
+use super::gate::{DigestEntry, RateWindow};
 
 /// Something to be said, and the deliveries that say it.
 #[derive(Clone, Debug)]
@@ -18,9 +18,9 @@ pub struct Notification {
     /// Its id, from the moment it was accepted.
     pub id: Uuid,
     /// What was asked for.
-    pub command: Command,
+    pub command: NotifyCommand,
     /// What follows from it.
-    pub branches: Vec<Branch>,
+    pub branches: Vec<DeliveryPlan>,
     /// When it was accepted.
     pub created_at: DateTime<Utc>,
     /// Whether it is about a person who was erased.
@@ -30,7 +30,7 @@ pub struct Notification {
 impl Notification {
     /// Gives what was decided its ids and time.
     #[must_use]
-    pub fn new(command: Command, mut branches: Vec<Branch>, clock: &Clock) -> Self {
+    pub fn new(command: NotifyCommand, mut branches: Vec<DeliveryPlan>, clock: &Clock) -> Self {
         let id = clock.new_id();
         let mut told = HashSet::new();
         // Who is told by one rule is not told by the next one, too; a rule that failed tells nobody.
@@ -55,12 +55,12 @@ impl Notification {
     }
 
     /// One for each recipient and channel.
-    pub fn deliveries(&self) -> impl Iterator<Item = &Draft> {
+    pub fn deliveries(&self) -> impl Iterator<Item = &PlannedDelivery> {
         self.branches.iter().flat_map(|branch| &branch.drafts)
     }
 
     /// What the rules said.
-    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+    pub fn findings(&self) -> impl Iterator<Item = &RuleResult> {
         self.branches.iter().filter_map(|b| b.finding.as_ref())
     }
 
@@ -76,17 +76,17 @@ impl Notification {
 
     /// Holds a branch back at a gate that is shut until then: nobody is told by it, or later of
     /// many at once.
-    pub fn hold_back(&mut self, branch: usize, gate: &Gate, ends_at: DateTime<Utc>) {
+    pub fn hold_back(&mut self, branch: usize, gate: &RateWindow, ends_at: DateTime<Utc>) {
         let reason = gate.reason(ends_at);
         let notice = gate.notice.as_ref();
-        let notice = notice.map(|line| Gather::held_back(gate, line, reason.clone()));
+        let notice = notice.map(|line| DigestEntry::held_back(gate, line, reason.clone()));
         self.close(branch, gate.kind.outcome(), reason);
         if let Some(branch) = self.branches.get_mut(branch) {
             branch.gather = notice;
         }
     }
 
-    fn close(&mut self, branch: usize, outcome: Outcome, reason: String) {
+    fn close(&mut self, branch: usize, outcome: RuleOutcome, reason: String) {
         let Some(branch) = self.branches.get_mut(branch) else {
             return;
         };
@@ -114,7 +114,7 @@ impl Notification {
     /// Whether it goes out.
     #[must_use]
     pub fn status(&self) -> NotificationStatus {
-        if self.deliveries().any(Draft::is_pending) {
+        if self.deliveries().any(PlannedDelivery::is_pending) {
             NotificationStatus::Queued
         } else if self.branches.iter().any(|branch| branch.gather.is_some()) {
             NotificationStatus::Digested
@@ -144,7 +144,7 @@ impl Notification {
                 let dropped = drafts.find_map(|d| d.failure.clone().or(d.reason.clone()));
                 let closed = self
                     .findings()
-                    .filter(|f| f.outcome != Outcome::ConditionFalse);
+                    .filter(|f| f.outcome != RuleOutcome::ConditionFalse);
                 let closed = closed.map(|f| match (&f.detail, f.outcome) {
                     (Some(detail), _) => detail.clone(),
                     (None, _) => "the rule names nobody who could be told".into(),

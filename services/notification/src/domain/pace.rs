@@ -4,14 +4,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 /// How many messages of a channel may be on their way at once, and how many may begin in a second.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Flow {
+pub struct ChannelLimits {
     /// The most at once; at least 1.
     pub concurrency: usize,
     /// The most that begin in a second, above 0; `None` for as many as there are.
     pub per_second: Option<f64>,
 }
 
-impl Default for Flow {
+impl Default for ChannelLimits {
     fn default() -> Self {
         Self {
             concurrency: 64,
@@ -22,7 +22,7 @@ impl Default for Flow {
 
 /// Lets so many begin in a second: those that did not begin are saved up for one second.
 #[derive(Debug)]
-pub struct Pace {
+pub struct TokenBucket {
     per_second: f64,
     /// The most that is saved up.
     most: f64,
@@ -30,7 +30,7 @@ pub struct Pace {
     since: DateTime<Utc>,
 }
 
-impl Pace {
+impl TokenBucket {
     /// From `now` on, beginning with what one second allows.
     #[must_use]
     pub fn new(per_second: f64, now: DateTime<Utc>) -> Self {
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn so_many_begin_in_a_second() {
-        let mut pace = Pace::new(10.0, at(0));
+        let mut pace = TokenBucket::new(10.0, at(0));
         assert_eq!(pace.room(at(0)), 10);
         pace.take(10);
         assert_eq!(pace.room(at(0)), 0);
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn less_than_one_in_a_second() {
-        let mut pace = Pace::new(0.5, at(0));
+        let mut pace = TokenBucket::new(0.5, at(0));
         assert_eq!(pace.room(at(0)), 1);
         pace.take(1);
         assert_eq!(pace.wait(), TimeDelta::seconds(2));

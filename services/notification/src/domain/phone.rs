@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// At least this many characters of a masked number are hidden.
-const HIDDEN: usize = 5;
+const MIN_MASKED_CHARS: usize = 5;
 
 /// A phone number in E.164: `+`, then 7 to 15 digits, the first not 0. Shows itself masked.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -13,7 +13,7 @@ pub struct PhoneNumber(String);
 /// A text that is no phone number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a phone number in E.164, such as +15550100067")]
-pub struct NotAPhoneNumber;
+pub struct InvalidPhoneNumber;
 
 impl PhoneNumber {
     /// The whole number; for the provider and the database only.
@@ -24,14 +24,15 @@ impl PhoneNumber {
 }
 
 impl FromStr for PhoneNumber {
-    type Err = NotAPhoneNumber;
+    type Err = InvalidPhoneNumber;
 
-    fn from_str(text: &str) -> Result<Self, NotAPhoneNumber> {
-        let digits = text.strip_prefix('+').ok_or(NotAPhoneNumber)?;
+    fn from_str(text: &str) -> Result<Self, InvalidPhoneNumber> {
+        let digits = text.strip_prefix('+').ok_or(InvalidPhoneNumber)?;
         let good = (7..=15).contains(&digits.len())
             && digits.bytes().all(|byte| byte.is_ascii_digit())
             && !digits.starts_with('0');
-        good.then(|| Self(text.to_owned())).ok_or(NotAPhoneNumber)
+        good.then(|| Self(text.to_owned()))
+            .ok_or(InvalidPhoneNumber)
     }
 }
 
@@ -44,7 +45,7 @@ impl fmt::Display for PhoneNumber {
 /// A number with its middle hidden.
 pub(super) fn mask(number: &str) -> String {
     let end = number.len().saturating_sub(2);
-    let start = end.saturating_sub(HIDDEN).min(5);
+    let start = end.saturating_sub(MIN_MASKED_CHARS).min(5);
     format!("{}•••{}", &number[..start], &number[end..])
 }
 
@@ -74,7 +75,7 @@ mod tests {
             "+1555010006٧",
         ];
         for bad in bad {
-            assert_eq!(bad.parse::<PhoneNumber>(), Err(NotAPhoneNumber), "{bad}");
+            assert_eq!(bad.parse::<PhoneNumber>(), Err(InvalidPhoneNumber), "{bad}");
         }
     }
 

@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// After so many windows that follow each other at once the message goes out.
-const WINDOWS: usize = 16;
+const MAX_CONSECUTIVE_WINDOWS: usize = 16;
 
 /// What happens to a message in quiet hours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Mode {
+pub enum QuietHoursMode {
     /// It waits for their end.
     #[default]
     Hold,
@@ -25,7 +25,7 @@ pub enum Mode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "days are known")]
-pub enum Day {
+pub enum DayOfWeek {
     Mon,
     Tue,
     Wed,
@@ -35,7 +35,7 @@ pub enum Day {
     Sun,
 }
 
-impl Day {
+impl DayOfWeek {
     const fn weekday(self) -> Weekday {
         match self {
             Self::Mon => Weekday::Mon,
@@ -51,20 +51,20 @@ impl Day {
 
 /// Hours that come again each day, or on some days.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Quiet {
+pub struct QuietHours {
     /// When they begin.
     pub from: NaiveTime,
     /// When they end: on the next day where that is not after `from`.
     pub to: NaiveTime,
     /// The days on which they begin; empty for all.
-    pub days: Vec<Day>,
+    pub days: Vec<DayOfWeek>,
     /// Where nothing is known of the recipient's.
     pub time_zone: Tz,
     /// What happens to a message.
-    pub mode: Mode,
+    pub mode: QuietHoursMode,
 }
 
-impl Quiet {
+impl QuietHours {
     /// When those end that it is in, at `now`, for somebody in `zone`.
     fn end(&self, now: DateTime<Utc>, zone: Option<Tz>) -> Option<DateTime<Utc>> {
         let zone = zone.unwrap_or(self.time_zone);
@@ -104,7 +104,7 @@ fn moment(local: NaiveDateTime, zone: Tz) -> Option<DateTime<Utc>> {
 
 /// What quiet hours make of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum QuietHoursDecision {
     /// It is no quiet hour.
     Send,
     /// It waits until then.
@@ -115,13 +115,14 @@ pub enum Verdict {
 
 /// What all of somebody's quiet hours make of a message at `now`.
 #[must_use]
-pub fn verdict(all: &[Quiet], now: DateTime<Utc>, zone: Option<Tz>) -> Verdict {
-    let dropped = |quiet: &Quiet| quiet.mode == Mode::Drop && quiet.end(now, zone).is_some();
+pub fn verdict(all: &[QuietHours], now: DateTime<Utc>, zone: Option<Tz>) -> QuietHoursDecision {
+    let dropped =
+        |quiet: &QuietHours| quiet.mode == QuietHoursMode::Drop && quiet.end(now, zone).is_some();
     if all.iter().any(dropped) {
-        return Verdict::Drop;
+        return QuietHoursDecision::Drop;
     }
     let mut until = now;
-    for _ in 0..WINDOWS {
+    for _ in 0..MAX_CONSECUTIVE_WINDOWS {
         let ends = all.iter().filter_map(|quiet| quiet.end(until, zone));
         match ends.max() {
             Some(end) => until = end,
@@ -129,9 +130,9 @@ pub fn verdict(all: &[Quiet], now: DateTime<Utc>, zone: Option<Tz>) -> Verdict {
         }
     }
     if until == now {
-        Verdict::Send
+        QuietHoursDecision::Send
     } else {
-        Verdict::Hold(until)
+        QuietHoursDecision::Hold(until)
     }
 }
 
@@ -143,8 +144,8 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn quiet(from: &str, to: &str, days: &[Day], mode: Mode) -> Quiet {
-        Quiet {
+    fn quiet(from: &str, to: &str, days: &[DayOfWeek], mode: QuietHoursMode) -> QuietHours {
+        QuietHours {
             from: from.parse().unwrap(),
             to: to.parse().unwrap(),
             days: days.to_vec(),
@@ -155,48 +156,54 @@ mod tests {
 
     #[test]
     fn nights_are_held_in_the_recipients_zone() {
-        let night = [quiet("22:00:00", "07:00:00", &[], Mode::Hold)];
+        let night = [quiet("22:00:00", "07:00:00", &[], QuietHoursMode::Hold)];
         let of = |now, zone| verdict(&night, at(now), zone);
-        assert_eq!(of("2026-11-20T21:59:59Z", None), Verdict::Send);
-        let morning = Verdict::Hold(at("2026-11-21T07:00:00Z"));
+        assert_eq!(of("2026-11-20T21:59:59Z", None), QuietHoursDecision::Send);
+        let morning = QuietHoursDecision::Hold(at("2026-11-21T07:00:00Z"));
         assert_eq!(of("2026-11-20T22:00:00Z", None), morning);
         assert_eq!(of("2026-11-21T06:59:59Z", None), morning);
-        assert_eq!(of("2026-11-21T07:00:00Z", None), Verdict::Send);
+        assert_eq!(of("2026-11-21T07:00:00Z", None), QuietHoursDecision::Send);
         let new_york = Some(Tz::America__New_York);
         assert_eq!(
             of("2026-11-20T06:00:00Z", new_york),
-            Verdict::Hold(at("2026-11-20T12:00:00Z"))
+            QuietHoursDecision::Hold(at("2026-11-20T12:00:00Z"))
         );
     }
 
     #[test]
     fn days_join_and_drop_wins() {
-        use Day::{Sat, Sun};
-        let weekend = quiet("00:00:00", "00:00:00", &[Sat, Sun], Mode::Hold);
-        let night = quiet("22:00:00", "07:00:00", &[], Mode::Hold);
+        use DayOfWeek::{Sat, Sun};
+        let weekend = quiet("00:00:00", "00:00:00", &[Sat, Sun], QuietHoursMode::Hold);
+        let night = quiet("22:00:00", "07:00:00", &[], QuietHoursMode::Hold);
         let all = [weekend.clone(), night];
         // From Friday night to Monday morning.
         assert_eq!(
             verdict(&all, at("2026-11-20T23:00:00Z"), None),
-            Verdict::Hold(at("2026-11-23T07:00:00Z"))
+            QuietHoursDecision::Hold(at("2026-11-23T07:00:00Z"))
         );
-        let dropped = Quiet {
-            mode: Mode::Drop,
+        let dropped = QuietHours {
+            mode: QuietHoursMode::Drop,
             ..weekend
         };
         let saturday = at("2026-11-21T12:00:00Z");
-        assert_eq!(verdict(&[dropped], saturday, None), Verdict::Drop);
-        let always = [quiet("00:00:00", "00:00:00", &[], Mode::Hold)];
-        assert!(matches!(verdict(&always, saturday, None), Verdict::Hold(_)));
+        assert_eq!(
+            verdict(&[dropped], saturday, None),
+            QuietHoursDecision::Drop
+        );
+        let always = [quiet("00:00:00", "00:00:00", &[], QuietHoursMode::Hold)];
+        assert!(matches!(
+            verdict(&always, saturday, None),
+            QuietHoursDecision::Hold(_)
+        ));
     }
 
     #[test]
     fn clocks_that_change_neither_fail_nor_repeat() {
         let berlin = Some(Tz::Europe__Berlin);
-        let early = [quiet("02:30:00", "06:00:00", &[], Mode::Hold)];
+        let early = [quiet("02:30:00", "06:00:00", &[], QuietHoursMode::Hold)];
         let spring = verdict(&early, at("2026-03-29T01:45:00Z"), berlin);
-        assert_eq!(spring, Verdict::Hold(at("2026-03-29T04:00:00Z")));
+        assert_eq!(spring, QuietHoursDecision::Hold(at("2026-03-29T04:00:00Z")));
         let autumn = verdict(&early, at("2026-10-25T01:15:00Z"), berlin);
-        assert_eq!(autumn, Verdict::Hold(at("2026-10-25T05:00:00Z")));
+        assert_eq!(autumn, QuietHoursDecision::Hold(at("2026-10-25T05:00:00Z")));
     }
 }

@@ -7,11 +7,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 /// A form as it came, in its order.
-pub type Form = Vec<(String, String)>;
+pub type FormFields = Vec<(String, String)>;
 
 /// A word about a message that was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Receipt {
+pub struct ProviderReceipt {
     /// The provider's id of the message.
     pub message_id: String,
     /// The provider's word.
@@ -26,9 +26,9 @@ pub struct Receipt {
 
 /// What came.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum CallbackEvent {
     /// A word about a message.
-    Receipt(Receipt),
+    Receipt(ProviderReceipt),
     /// Somebody at this number wants no more.
     Stop(String),
     /// Somebody at this number wants messages again.
@@ -39,14 +39,14 @@ pub enum Said {
 
 /// The value of a field.
 #[must_use]
-pub fn field<'a>(form: &'a Form, name: &str) -> Option<&'a str> {
+pub fn field<'a>(form: &'a FormFields, name: &str) -> Option<&'a str> {
     let found = form.iter().find(|(key, _)| key == name);
     found.map(|(_, value)| value.as_str())
 }
 
 /// What Twilio said: <https://www.twilio.com/docs/messaging/guides/track-outbound-message-status>.
 #[must_use]
-pub fn twilio(form: &Form) -> Said {
+pub fn twilio(form: &FormFields) -> CallbackEvent {
     if let (Some(id), Some(status)) = (field(form, "MessageSid"), field(form, "MessageStatus")) {
         let (rank, failed) = match status {
             "accepted" | "scheduled" => (1, false),
@@ -56,9 +56,9 @@ pub fn twilio(form: &Form) -> Said {
             "delivered" => (5, false),
             "undelivered" | "failed" | "canceled" => (5, true),
             "read" => (6, false),
-            _ => return Said::Other,
+            _ => return CallbackEvent::Other,
         };
-        return Said::Receipt(Receipt {
+        return CallbackEvent::Receipt(ProviderReceipt {
             message_id: id.to_owned(),
             status: status.to_owned(),
             rank,
@@ -72,17 +72,17 @@ pub fn twilio(form: &Form) -> Said {
 
 /// What Vonage said: <https://developer.vonage.com/en/messaging/sms/guides/delivery-receipts>.
 #[must_use]
-pub fn vonage(form: &Form) -> Said {
+pub fn vonage(form: &FormFields) -> CallbackEvent {
     if let (Some(id), Some(status)) = (field(form, "messageId"), field(form, "status")) {
         let (rank, failed) = match status {
             "buffered" => (2, false),
             "accepted" => (3, false),
             "delivered" => (5, false),
             "expired" | "failed" | "rejected" | "deleted" => (5, true),
-            _ => return Said::Other,
+            _ => return CallbackEvent::Other,
         };
         let code = field(form, "err-code").and_then(|code| code.parse().ok());
-        return Said::Receipt(Receipt {
+        return CallbackEvent::Receipt(ProviderReceipt {
             message_id: id.to_owned(),
             status: status.to_owned(),
             rank,
@@ -95,23 +95,23 @@ pub fn vonage(form: &Form) -> Said {
 }
 
 /// The words of the carriers' rules; only alone do they count.
-fn answer(from: Option<&str>, word: Option<&str>) -> Said {
+fn answer(from: Option<&str>, word: Option<&str>) -> CallbackEvent {
     let (Some(from), Some(word)) = (from, word) else {
-        return Said::Other;
+        return CallbackEvent::Other;
     };
     match word.trim().to_ascii_uppercase().as_str() {
         "STOP" | "STOPALL" | "UNSUBSCRIBE" | "CANCEL" | "END" | "QUIT" => {
-            Said::Stop(from.to_owned())
+            CallbackEvent::Stop(from.to_owned())
         }
-        "START" | "UNSTOP" | "YES" => Said::Start(from.to_owned()),
-        _ => Said::Other,
+        "START" | "UNSTOP" | "YES" => CallbackEvent::Start(from.to_owned()),
+        _ => CallbackEvent::Other,
     }
 }
 
 /// Whether Twilio signed this form for one of these addresses:
 /// <https://www.twilio.com/docs/usage/webhooks/webhooks-security>.
 #[must_use]
-pub fn is_twilios(token: &str, urls: &[String], form: &Form, signature: &str) -> bool {
+pub fn is_twilios(token: &str, urls: &[String], form: &FormFields, signature: &str) -> bool {
     let Ok(signature) = STANDARD.decode(signature) else {
         return false;
     };
@@ -126,7 +126,7 @@ pub fn is_twilios(token: &str, urls: &[String], form: &Form, signature: &str) ->
 /// Whether Vonage signed this form (method `sha256hmac`):
 /// <https://developer.vonage.com/en/getting-started/concepts/signing-messages>.
 #[must_use]
-pub fn is_vonages(secret: &str, form: &Form) -> bool {
+pub fn is_vonages(secret: &str, form: &FormFields) -> bool {
     let Some(given) = field(form, "sig") else {
         return false;
     };
@@ -160,7 +160,7 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
-    fn form(fields: &[(&str, &str)]) -> Form {
+    fn form(fields: &[(&str, &str)]) -> FormFields {
         let own = |(k, v): &(&str, &str)| ((*k).to_owned(), (*v).to_owned());
         fields.iter().map(own).collect()
     }
@@ -224,13 +224,19 @@ mod tests {
     #[test]
     fn a_keyword_counts_alone() {
         let inbound = |body| twilio(&form(&[("From", "+15550100067"), ("Body", body)]));
-        assert_eq!(inbound(" stop "), Said::Stop("+15550100067".into()));
-        assert_eq!(inbound("Start"), Said::Start("+15550100067".into()));
-        assert_eq!(inbound("do not stop"), Said::Other);
-        assert_eq!(inbound("HELP"), Said::Other);
+        assert_eq!(
+            inbound(" stop "),
+            CallbackEvent::Stop("+15550100067".into())
+        );
+        assert_eq!(
+            inbound("Start"),
+            CallbackEvent::Start("+15550100067".into())
+        );
+        assert_eq!(inbound("do not stop"), CallbackEvent::Other);
+        assert_eq!(inbound("HELP"), CallbackEvent::Other);
         let typed = form(&[("From", "+1"), ("Body", "arrêt"), ("OptOutType", "STOP")]);
-        assert_eq!(twilio(&typed), Said::Stop("+1".into()));
+        assert_eq!(twilio(&typed), CallbackEvent::Stop("+1".into()));
         let other = form(&[("msisdn", "15550100067"), ("text", "STOP")]);
-        assert_eq!(vonage(&other), Said::Stop("+15550100067".into()));
+        assert_eq!(vonage(&other), CallbackEvent::Stop("+15550100067".into()));
     }
 }

@@ -4,18 +4,18 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::target::{NoTarget, Target};
-use super::whom::{NAME_CHARS, is_name};
+use super::target::{ChannelAddress, InvalidAddress};
+use super::whom::{MAX_RECIPIENT_NAME_CHARS, is_name};
 
 /// The most addresses, and the most groups, of one recipient.
-pub const MOST: usize = 20;
+pub const MAX_ADDRESSES_OR_GROUPS: usize = 20;
 
 /// A recipient as the API takes and keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = RecipientRequest, example = json!({"name": "ann", "addresses": ["+15550100067"],
     "groups": ["on-call"], "time_zone": "Europe/London", "language": "en"}))]
-pub struct Spec {
+pub struct RecipientSpec {
     /// What rules and requests call it, as `recipient:NAME`.
     pub name: String,
     /// Where it is reached; each on the channel that reaches it.
@@ -35,7 +35,7 @@ pub struct Spec {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipient {
     /// Where; never empty.
-    pub targets: Vec<Target>,
+    pub targets: Vec<ChannelAddress>,
     /// For quiet hours.
     pub time_zone: Option<Tz>,
     /// For templates.
@@ -44,21 +44,21 @@ pub struct Recipient {
 
 /// What is wrong with a recipient.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Invalid {
+pub enum InvalidRecipient {
     /// It cannot be called so.
-    #[error("a name is 1 to {NAME_CHARS} letters, digits, `_`, `.` and `-`")]
+    #[error("a name is 1 to {MAX_RECIPIENT_NAME_CHARS} letters, digits, `_`, `.` and `-`")]
     Name,
     /// None, or too many.
-    #[error("there are 1 to {MOST} addresses")]
+    #[error("there are 1 to {MAX_ADDRESSES_OR_GROUPS} addresses")]
     Addresses,
     /// It cannot be reached there.
     #[error("{1}")]
-    Address(usize, NoTarget),
+    Address(usize, InvalidAddress),
     /// Too many.
-    #[error("there are at most {MOST} groups")]
+    #[error("there are at most {MAX_ADDRESSES_OR_GROUPS} groups")]
     Groups,
     /// A group cannot be called so.
-    #[error("a group's name is 1 to {NAME_CHARS} letters, digits, `_`, `.` and `-`")]
+    #[error("a group's name is 1 to {MAX_RECIPIENT_NAME_CHARS} letters, digits, `_`, `.` and `-`")]
     Group(usize),
     /// There is no such zone.
     #[error("there is no such time zone; name one such as Europe/London")]
@@ -68,36 +68,36 @@ pub enum Invalid {
     Language,
 }
 
-impl TryFrom<&Spec> for Recipient {
-    type Error = Invalid;
+impl TryFrom<&RecipientSpec> for Recipient {
+    type Error = InvalidRecipient;
 
-    fn try_from(spec: &Spec) -> Result<Self, Invalid> {
+    fn try_from(spec: &RecipientSpec) -> Result<Self, InvalidRecipient> {
         if !is_name(&spec.name) {
-            return Err(Invalid::Name);
+            return Err(InvalidRecipient::Name);
         }
-        if !(1..=MOST).contains(&spec.addresses.len()) {
-            return Err(Invalid::Addresses);
+        if !(1..=MAX_ADDRESSES_OR_GROUPS).contains(&spec.addresses.len()) {
+            return Err(InvalidRecipient::Addresses);
         }
-        if spec.groups.len() > MOST {
-            return Err(Invalid::Groups);
+        if spec.groups.len() > MAX_ADDRESSES_OR_GROUPS {
+            return Err(InvalidRecipient::Groups);
         }
         if let Some(at) = spec.groups.iter().position(|group| !is_name(group)) {
-            return Err(Invalid::Group(at));
+            return Err(InvalidRecipient::Group(at));
         }
         let addresses = spec.addresses.iter().enumerate();
         let target = |(at, text): (usize, &String)| {
-            let target = text.parse::<Target>();
-            target.map_err(|error| Invalid::Address(at, error))
+            let target = text.parse::<ChannelAddress>();
+            target.map_err(|error| InvalidRecipient::Address(at, error))
         };
         let targets = addresses.map(target).collect::<Result<_, _>>()?;
         let zone = spec.time_zone.as_deref().map(str::parse::<Tz>).transpose();
         let language = spec.language.clone();
         if language.as_deref().is_some_and(|code| !is_language(code)) {
-            return Err(Invalid::Language);
+            return Err(InvalidRecipient::Language);
         }
         Ok(Self {
             targets,
-            time_zone: zone.map_err(|_| Invalid::TimeZone)?,
+            time_zone: zone.map_err(|_| InvalidRecipient::TimeZone)?,
             language,
         })
     }

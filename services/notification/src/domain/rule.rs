@@ -10,12 +10,14 @@ use chrono::TimeDelta;
 use common::notification::Priority;
 use uuid::Uuid;
 
-pub use self::invalid::Invalid;
-pub use self::parts::{Step, Texts, Variant};
-pub use self::spec::{Dedupe, Digest, Escalation, QuietHours, Spec, TemplateSpec, Throttle};
-use super::condition::Expression;
+pub use self::invalid::InvalidRule;
+pub use self::parts::{EscalationStep, MessageTemplates, TemplateVariant};
+pub use self::spec::{
+    DedupeSpec, DigestSpec, EscalationSpec, QuietHoursSpec, RuleSpec, TemplateSpec, ThrottleSpec,
+};
+use super::condition::CelExpression;
 use super::event_pattern::EventPattern;
-use super::quiet::Quiet;
+use super::quiet::QuietHours;
 
 /// A rule that can be followed.
 #[derive(Clone, Debug)]
@@ -27,25 +29,25 @@ pub struct Rule {
     /// Which events it is about.
     pub event: EventPattern,
     /// Of those, which ones; all without.
-    pub condition: Option<Expression>,
+    pub condition: Option<CelExpression>,
     /// Who is told at once, and who later where nobody acknowledges; never empty.
-    pub steps: Vec<Step>,
+    pub steps: Vec<EscalationStep>,
     /// What is said.
-    pub texts: Texts,
+    pub texts: MessageTemplates,
     /// How urgent it is; without it as the notification says.
     pub priority: Option<Priority>,
     /// How often, at most, for each of a kind.
-    pub throttle: Option<Window>,
+    pub throttle: Option<RuleWindow>,
     /// How often, at most, in all.
-    pub total: Option<Window>,
+    pub total: Option<RuleWindow>,
     /// Whether what the two held back is told once.
     pub throttle_notice: bool,
     /// How long the same thing is not said again.
-    pub dedupe: Option<Window>,
+    pub dedupe: Option<RuleWindow>,
     /// How long notifications are gathered to be told together.
-    pub digest: Option<Window>,
+    pub digest: Option<RuleWindow>,
     /// When nobody is told.
-    pub quiet: Vec<Quiet>,
+    pub quiet: Vec<QuietHours>,
     /// The most segments of its text messages.
     pub sms_segments: usize,
     /// Whether it is followed.
@@ -54,13 +56,13 @@ pub struct Rule {
 
 /// A stretch of time in which things of the same kind are counted.
 #[derive(Clone, Debug)]
-pub struct Window {
+pub struct RuleWindow {
     /// The most there may be.
     pub limit: i32,
     /// How long it is.
     pub length: TimeDelta,
     /// What is of the same kind; all without.
-    pub by: Option<Expression>,
+    pub by: Option<CelExpression>,
 }
 
 impl Rule {
@@ -71,7 +73,7 @@ impl Rule {
     }
 
     /// Makes a rule of what was asked for.
-    pub fn new(id: Uuid, spec: &Spec) -> Result<Arc<Self>, Invalid> {
+    pub fn new(id: Uuid, spec: &RuleSpec) -> Result<Arc<Self>, InvalidRule> {
         parts::rule(id, spec).map(Arc::new)
     }
 }

@@ -1,21 +1,21 @@
 //! How many segments a text message has, and how to cut it (3GPP TS 23.038).
 
 /// The characters of the basic set of GSM-7, but for the escape.
-const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?\
+const GSM7_BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?\
                      ¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
 /// Characters that take two units.
-const EXTENDED: &str = "\u{c}^{}\\[~]|€";
+const GSM7_EXTENSION: &str = "\u{c}^{}\\[~]|€";
 
 /// How a text is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
+pub enum SmsEncoding {
     /// 160 units in one segment, 153 in each of several.
     Gsm7,
     /// 70 units of 16 bits in one segment, 67 in each of several.
     Ucs2,
 }
 
-impl Encoding {
+impl SmsEncoding {
     /// The encoding that a text needs.
     #[must_use]
     pub fn of(text: &str) -> Self {
@@ -51,8 +51,8 @@ impl Encoding {
 fn gsm7(c: char) -> Option<usize> {
     match c {
         ' '..='Z' | 'a'..='z' | '\n' if c != '`' => Some(1),
-        c if BASIC.contains(c) => Some(1),
-        c if EXTENDED.contains(c) => Some(2),
+        c if GSM7_BASIC.contains(c) => Some(1),
+        c if GSM7_EXTENSION.contains(c) => Some(2),
         _ => None,
     }
 }
@@ -60,7 +60,7 @@ fn gsm7(c: char) -> Option<usize> {
 /// How many segments a text takes. A character is never split between two.
 #[must_use]
 pub fn segments(text: &str) -> usize {
-    let encoding = Encoding::of(text);
+    let encoding = SmsEncoding::of(text);
     let (alone, each) = encoding.room();
     let total: usize = text.chars().map(|c| encoding.units(c)).sum();
     if total <= alone {
@@ -119,9 +119,12 @@ mod tests {
         ] {
             assert_eq!(segments(&text), expected, "{text}");
         }
-        assert_eq!(Encoding::of("Grüße, 5 € {ok}"), Encoding::Gsm7);
-        assert_eq!(Encoding::of("`"), Encoding::Ucs2);
-        assert_eq!(BASIC.chars().filter(|c| gsm7(*c) == Some(1)).count(), 127);
+        assert_eq!(SmsEncoding::of("Grüße, 5 € {ok}"), SmsEncoding::Gsm7);
+        assert_eq!(SmsEncoding::of("`"), SmsEncoding::Ucs2);
+        assert_eq!(
+            GSM7_BASIC.chars().filter(|c| gsm7(*c) == Some(1)).count(),
+            127
+        );
     }
 
     #[test]

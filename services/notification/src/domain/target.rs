@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::phone::{self, PhoneNumber};
 
 /// The longest address, in bytes.
-const LONGEST: usize = 500;
+const MAX_ADDRESS_BYTES: usize = 500;
 
 /// A way to tell somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -79,22 +79,22 @@ impl Channel {
 
 /// A recipient on the channel that reaches it. Shows itself masked.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Target {
+pub struct ChannelAddress {
     channel: Channel,
     address: String,
 }
 
 /// How an address is written.
-pub const FORMS: &str = "a phone number in E.164, such as +15550100067, an email address, \
+pub const ADDRESS_FORMATS: &str = "a phone number in E.164, such as +15550100067, an email address, \
     `webhook:ID`, `push:ID`, `slack:URL`, `discord:URL`, `telegram:CHAT`, `ntfy:TOPIC`, `fcm:TOKEN` \
     or `log`";
 
 /// A text that is no address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no address; write {FORMS}")]
-pub struct NoTarget;
+#[error("no address; write {ADDRESS_FORMATS}")]
+pub struct InvalidAddress;
 
-impl Target {
+impl ChannelAddress {
     /// Whoever reads the log.
     #[must_use]
     pub fn log() -> Self {
@@ -126,7 +126,7 @@ impl Target {
     }
 }
 
-impl From<PhoneNumber> for Target {
+impl From<PhoneNumber> for ChannelAddress {
     fn from(number: PhoneNumber) -> Self {
         Self {
             channel: Channel::Sms,
@@ -135,12 +135,12 @@ impl From<PhoneNumber> for Target {
     }
 }
 
-impl FromStr for Target {
-    type Err = NoTarget;
+impl FromStr for ChannelAddress {
+    type Err = InvalidAddress;
 
-    fn from_str(text: &str) -> Result<Self, NoTarget> {
-        if text.len() > LONGEST {
-            return Err(NoTarget);
+    fn from_str(text: &str) -> Result<Self, InvalidAddress> {
+        if text.len() > MAX_ADDRESS_BYTES {
+            return Err(InvalidAddress);
         }
         if let Ok(number) = text.parse::<PhoneNumber>() {
             return Ok(number.into());
@@ -156,7 +156,7 @@ impl FromStr for Target {
                 .filter(|channel| fits(*channel, value))
                 .and_then(of),
         };
-        found.ok_or(NoTarget)
+        found.ok_or(InvalidAddress)
     }
 }
 
@@ -208,7 +208,7 @@ fn is_email(text: &str) -> bool {
         && domain.split('.').all(label)
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for ChannelAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.channel {
             Channel::Sms => f.write_str(&phone::mask(&self.address)),
@@ -230,7 +230,7 @@ impl fmt::Display for Target {
     }
 }
 
-impl fmt::Debug for Target {
+impl fmt::Debug for ChannelAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
@@ -260,13 +260,13 @@ mod tests {
             ("fcm:abc:DEF_gh-ijklmnop", Channel::Fcm, "fcm:•••mnop"),
             ("log", Channel::Log, "log"),
         ] {
-            let target: Target = text.parse().unwrap();
+            let target: ChannelAddress = text.parse().unwrap();
             assert_eq!(target.channel(), channel, "{text}");
             assert_eq!(target.address(), text);
             assert_eq!(target.to_string(), masked);
         }
         let id = "webhook:01900000-0000-7000-8000-000000000001";
-        assert_eq!(id.parse::<Target>().unwrap().to_string(), id);
+        assert_eq!(id.parse::<ChannelAddress>().unwrap().to_string(), id);
     }
 
     #[test]
@@ -294,7 +294,7 @@ mod tests {
             "email:ann@example.com",
             "pigeon:x",
         ] {
-            assert_eq!(bad.parse::<Target>(), Err(NoTarget), "{bad}");
+            assert_eq!(bad.parse::<ChannelAddress>(), Err(InvalidAddress), "{bad}");
         }
     }
 }

@@ -2,21 +2,21 @@
 
 use chrono::TimeDelta;
 
-use super::attempt::{Answer, Outcome};
+use super::attempt::{SendOutcome, SendResult};
 
 /// Reads a refusal: the HTTP status, Twilio's code and `Retry-After` where they were sent.
 #[must_use]
-pub fn refusal(status: u16, code: Option<i32>, retry_after: Option<TimeDelta>) -> Answer {
+pub fn refusal(status: u16, code: Option<i32>, retry_after: Option<TimeDelta>) -> SendResult {
     let meaning = code.and_then(meaning);
     let outcome = match (status, meaning.map(|(class, _)| class)) {
         // Refused before anything was done.
-        (429, _) | (400..=499, Some(Class::Transient)) => Outcome::Transient(retry_after),
-        (_, Some(Class::Gone)) => Outcome::Gone,
-        (_, Some(Class::Permanent)) => Outcome::Permanent,
+        (429, _) | (400..=499, Some(ErrorClass::Transient)) => SendOutcome::Transient(retry_after),
+        (_, Some(ErrorClass::Gone)) => SendOutcome::Gone,
+        (_, Some(ErrorClass::Permanent)) => SendOutcome::Permanent,
         // The answer may be from a proxy that does not know what became of the request.
-        (408 | 500.., _) => Outcome::Unknown,
-        (_, Some(Class::Config)) | (401 | 403, None) => Outcome::Config,
-        _ => Outcome::Permanent,
+        (408 | 500.., _) => SendOutcome::Unknown,
+        (_, Some(ErrorClass::Config)) | (401 | 403, None) => SendOutcome::Config,
+        _ => SendOutcome::Permanent,
     };
     let code_text = code.map(|code| format!(", code {code}"));
     let words = meaning.map(|(_, words)| format!(": {words}"));
@@ -25,7 +25,7 @@ pub fn refusal(status: u16, code: Option<i32>, retry_after: Option<TimeDelta>) -
         code_text.unwrap_or_default(),
         words.unwrap_or_default(),
     ];
-    Answer {
+    SendResult {
         outcome,
         detail: Some(detail.concat()),
         http_status: Some(status),
@@ -35,7 +35,7 @@ pub fn refusal(status: u16, code: Option<i32>, retry_after: Option<TimeDelta>) -
 }
 
 #[derive(Clone, Copy)]
-enum Class {
+enum ErrorClass {
     Permanent,
     Transient,
     Config,
@@ -49,8 +49,8 @@ pub fn words(code: i32) -> Option<&'static str> {
 }
 
 /// Our own words: Twilio's message repeats the phone number.
-fn meaning(code: i32) -> Option<(Class, &'static str)> {
-    use Class::{Config, Gone, Permanent, Transient};
+fn meaning(code: i32) -> Option<(ErrorClass, &'static str)> {
+    use ErrorClass::{Config, Gone, Permanent, Transient};
     Some(match code {
         20003 => (Config, "the account or its key is not accepted"),
         21211 => (Permanent, "the recipient's number is not valid"),
@@ -77,24 +77,24 @@ mod tests {
     fn refusals_are_permanent_transient_or_unknown() {
         let wait = Some(TimeDelta::seconds(7));
         let of = |status, code| refusal(status, code, wait).outcome;
-        assert_eq!(of(429, Some(20429)), Outcome::Transient(wait));
-        assert_eq!(of(400, Some(21611)), Outcome::Transient(wait));
+        assert_eq!(of(429, Some(20429)), SendOutcome::Transient(wait));
+        assert_eq!(of(400, Some(21611)), SendOutcome::Transient(wait));
         for code in [21212, 21606] {
-            assert_eq!(of(400, Some(code)), Outcome::Config);
+            assert_eq!(of(400, Some(code)), SendOutcome::Config);
         }
-        assert_eq!(of(400, Some(21610)), Outcome::Gone);
+        assert_eq!(of(400, Some(21610)), SendOutcome::Gone);
         for code in [21211, 21408, 21614, 30004, 30007] {
-            assert_eq!(of(400, Some(code)), Outcome::Permanent);
+            assert_eq!(of(400, Some(code)), SendOutcome::Permanent);
         }
         for status in [401, 403] {
-            assert_eq!(of(status, None), Outcome::Config, "{status}");
+            assert_eq!(of(status, None), SendOutcome::Config, "{status}");
         }
         for status in [301, 400, 404, 405] {
-            assert_eq!(of(status, None), Outcome::Permanent, "{status}");
+            assert_eq!(of(status, None), SendOutcome::Permanent, "{status}");
         }
-        assert_eq!(of(500, Some(30001)), Outcome::Unknown);
+        assert_eq!(of(500, Some(30001)), SendOutcome::Unknown);
         for status in [408, 500, 502, 503, 504] {
-            assert_eq!(of(status, None), Outcome::Unknown, "{status}");
+            assert_eq!(of(status, None), SendOutcome::Unknown, "{status}");
         }
     }
 

@@ -5,24 +5,24 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 /// What a sealed text begins with; base64 of nonce and sealed text follow.
-pub const SEALED: &str = "aes256gcm:";
+pub const SEALED_PREFIX: &str = "aes256gcm:";
 /// How many bytes the key has.
 pub const KEY_BYTES: usize = 32;
 
 /// Seals and opens.
 #[derive(Debug, Default)]
-pub struct Vault(Option<RandomizedNonceKey>);
+pub struct SecretBox(Option<RandomizedNonceKey>);
 
 /// It cannot be opened: the key is not there, or is another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a secret cannot be opened")]
-pub struct Closed;
+pub struct SealError;
 
-impl Vault {
+impl SecretBox {
     /// With a key in base64; the error says that it is none.
-    pub fn new(key: &str) -> Result<Self, Closed> {
-        let key = STANDARD.decode(key.trim()).map_err(|_| Closed)?;
-        let key = RandomizedNonceKey::new(&AES_256_GCM, &key).map_err(|_| Closed)?;
+    pub fn new(key: &str) -> Result<Self, SealError> {
+        let key = STANDARD.decode(key.trim()).map_err(|_| SealError)?;
+        let key = RandomizedNonceKey::new(&AES_256_GCM, &key).map_err(|_| SealError)?;
         Ok(Self(Some(key)))
     }
 
@@ -33,29 +33,29 @@ impl Vault {
     }
 
     /// As it is to be kept for `owner`, who is needed to open it; as it is without a key.
-    pub fn seal(&self, owner: &str, secret: &str) -> Result<String, Closed> {
+    pub fn seal(&self, owner: &str, secret: &str) -> Result<String, SealError> {
         let Some(key) = &self.0 else {
             return Ok(secret.to_owned());
         };
         let mut sealed = secret.as_bytes().to_vec();
         let nonce = key.seal_in_place_append_tag(Aad::from(owner), &mut sealed);
-        let mut whole = nonce.map_err(|_| Closed)?.as_ref().to_vec();
+        let mut whole = nonce.map_err(|_| SealError)?.as_ref().to_vec();
         whole.append(&mut sealed);
-        Ok(format!("{SEALED}{}", STANDARD.encode(whole)))
+        Ok(format!("{SEALED_PREFIX}{}", STANDARD.encode(whole)))
     }
 
     /// Opens what was kept for `owner`; what was never sealed is as it is.
-    pub fn open(&self, owner: &str, kept: &str) -> Result<String, Closed> {
-        let Some(sealed) = kept.strip_prefix(SEALED) else {
+    pub fn open(&self, owner: &str, kept: &str) -> Result<String, SealError> {
+        let Some(sealed) = kept.strip_prefix(SEALED_PREFIX) else {
             return Ok(kept.to_owned());
         };
-        let key = self.0.as_ref().ok_or(Closed)?;
-        let mut whole = STANDARD.decode(sealed).map_err(|_| Closed)?;
-        let (nonce, sealed) = whole.split_at_mut_checked(NONCE_LEN).ok_or(Closed)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| Closed)?;
+        let key = self.0.as_ref().ok_or(SealError)?;
+        let mut whole = STANDARD.decode(sealed).map_err(|_| SealError)?;
+        let (nonce, sealed) = whole.split_at_mut_checked(NONCE_LEN).ok_or(SealError)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| SealError)?;
         let opened = key.open_in_place(nonce, Aad::from(owner), sealed);
-        let opened = opened.map_err(|_| Closed)?;
-        String::from_utf8(opened.to_vec()).map_err(|_| Closed)
+        let opened = opened.map_err(|_| SealError)?;
+        String::from_utf8(opened.to_vec()).map_err(|_| SealError)
     }
 }
 
@@ -65,22 +65,25 @@ mod tests {
 
     #[test]
     fn what_is_sealed_is_opened_by_the_same_key_for_the_same_owner() {
-        let key = |byte: u8| Vault::new(&STANDARD.encode([byte; KEY_BYTES])).unwrap();
+        let key = |byte: u8| SecretBox::new(&STANDARD.encode([byte; KEY_BYTES])).unwrap();
         let sealed = key(1).seal("webhook:a", "whsec_x").unwrap();
-        assert!(sealed.starts_with(SEALED) && !sealed.contains("whsec"));
+        assert!(sealed.starts_with(SEALED_PREFIX) && !sealed.contains("whsec"));
         assert_ne!(key(1).seal("webhook:a", "whsec_x").unwrap(), sealed);
         assert_eq!(key(1).open("webhook:a", &sealed).unwrap(), "whsec_x");
-        assert_eq!(key(1).open("webhook:b", &sealed), Err(Closed));
-        assert_eq!(key(2).open("webhook:a", &sealed), Err(Closed));
-        assert_eq!(Vault::default().open("webhook:a", &sealed), Err(Closed));
-        assert_eq!(key(1).open("webhook:a", "aes256gcm:AAAA"), Err(Closed));
+        assert_eq!(key(1).open("webhook:b", &sealed), Err(SealError));
+        assert_eq!(key(2).open("webhook:a", &sealed), Err(SealError));
+        assert_eq!(
+            SecretBox::default().open("webhook:a", &sealed),
+            Err(SealError)
+        );
+        assert_eq!(key(1).open("webhook:a", "aes256gcm:AAAA"), Err(SealError));
     }
 
     #[test]
     fn without_a_key_it_stays_as_it_is() {
-        let vault = Vault::default();
+        let vault = SecretBox::default();
         assert_eq!(vault.seal("webhook:a", "whsec_x").unwrap(), "whsec_x");
         assert_eq!(vault.open("webhook:a", "whsec_x").unwrap(), "whsec_x");
-        assert!(Vault::new("c2hvcnQ=").is_err());
+        assert!(SecretBox::new("c2hvcnQ=").is_err());
     }
 }

@@ -1,11 +1,11 @@
 //! What Vonage's statuses mean: <https://developer.vonage.com/en/messaging/sms/guides/troubleshooting-sms>.
 
-use super::attempt::Outcome;
+use super::attempt::SendOutcome;
 
 /// The meaning of a part's status other than 0, in our own words: Vonage's may repeat the number.
 #[must_use]
-pub const fn meaning(status: i32) -> (Outcome, &'static str) {
-    use Outcome::{Config, Permanent, Transient};
+pub const fn meaning(status: i32) -> (SendOutcome, &'static str) {
+    use SendOutcome::{Config, Permanent, Transient};
     match status {
         1 | 10 => (Transient(None), "so many at once are not taken"),
         2 | 3 => (Permanent, "a part of the message is not accepted"),
@@ -32,13 +32,13 @@ mod tests {
     #[test]
     fn some_may_be_tried_again_some_elsewhere_the_rest_never() {
         for status in [1, 5, 10] {
-            assert_eq!(meaning(status).0, Outcome::Transient(None), "{status}");
+            assert_eq!(meaning(status).0, SendOutcome::Transient(None), "{status}");
         }
         for status in [4, 8, 9, 11, 14, 15, 29] {
-            assert_eq!(meaning(status).0, Outcome::Config, "{status}");
+            assert_eq!(meaning(status).0, SendOutcome::Config, "{status}");
         }
         for status in [2, 3, 6, 7, 22, 99] {
-            assert_eq!(meaning(status).0, Outcome::Permanent, "{status}");
+            assert_eq!(meaning(status).0, SendOutcome::Permanent, "{status}");
         }
     }
 }

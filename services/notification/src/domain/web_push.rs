@@ -11,36 +11,37 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
 
 /// The longest message, in bytes: a push service takes 4,096 with what encryption adds.
-pub const LONGEST: usize = 3_900;
+pub const MAX_PAYLOAD_BYTES: usize = 3_900;
 /// How many bytes the secret of a browser has.
-const AUTH: usize = 16;
+const AUTH_SECRET_BYTES: usize = 16;
 /// How many bytes a public key has.
-const PUBLIC: usize = 65;
+const PUBLIC_KEY_BYTES: usize = 65;
 /// How long a token holds, in seconds; 24 h at most.
-const HOLDS: i64 = 12 * 3_600;
+const TOKEN_LIFETIME_SECONDS: i64 = 12 * 3_600;
 
 /// Keys that cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the keys cannot be used")]
-pub struct BadKeys;
+pub struct InvalidPushKeys;
 
 /// What a browser gave for its messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Keys {
+pub struct PushEncryptionKeys {
     public: Vec<u8>,
     auth: Vec<u8>,
 }
 
-impl Keys {
+impl PushEncryptionKeys {
     /// The keys `p256dh` and `auth` of a subscription, in base64url.
-    pub fn new(p256dh: &str, auth: &str) -> Result<Self, BadKeys> {
+    pub fn new(p256dh: &str, auth: &str) -> Result<Self, InvalidPushKeys> {
         let decode = |text: &str| {
             let text = text.trim_end_matches('=');
-            URL_SAFE_NO_PAD.decode(text).map_err(|_| BadKeys)
+            URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidPushKeys)
         };
         let (public, auth) = (decode(p256dh)?, decode(auth)?);
-        let good = public.len() == PUBLIC && public[0] == 4 && auth.len() == AUTH;
-        good.then_some(Self { public, auth }).ok_or(BadKeys)
+        let good =
+            public.len() == PUBLIC_KEY_BYTES && public[0] == 4 && auth.len() == AUTH_SECRET_BYTES;
+        good.then_some(Self { public, auth }).ok_or(InvalidPushKeys)
     }
 
     /// The message's body with `Content-Encoding: aes128gcm`, by a key pair and a salt that are
@@ -50,10 +51,10 @@ impl Keys {
         plain: &[u8],
         pair: &PrivateKey,
         salt: [u8; 16],
-    ) -> Result<Vec<u8>, BadKeys> {
-        let own = pair.compute_public_key().map_err(|_| BadKeys)?;
+    ) -> Result<Vec<u8>, InvalidPushKeys> {
+        let own = pair.compute_public_key().map_err(|_| InvalidPushKeys)?;
         let theirs = UnparsedPublicKey::new(&ECDH_P256, &self.public);
-        let prk = agree(pair, theirs, BadKeys, |shared| {
+        let prk = agree(pair, theirs, InvalidPushKeys, |shared| {
             Ok(sign(&Key::new(HMAC_SHA256, &self.auth), shared))
         })?;
         let info = [b"WebPush: info\0", &self.public[..], own.as_ref(), &[1]].concat();
@@ -62,35 +63,37 @@ impl Keys {
         let derive = |info: &[u8]| sign(&Key::new(HMAC_SHA256, prk.as_ref()), info);
         let key = derive(b"Content-Encoding: aes128gcm\0\x01");
         let nonce = derive(b"Content-Encoding: nonce\0\x01");
-        let key = UnboundKey::new(&AES_128_GCM, &key.as_ref()[..16]).map_err(|_| BadKeys)?;
-        let nonce = Nonce::try_assume_unique_for_key(&nonce.as_ref()[..12]).map_err(|_| BadKeys)?;
+        let key =
+            UnboundKey::new(&AES_128_GCM, &key.as_ref()[..16]).map_err(|_| InvalidPushKeys)?;
+        let nonce =
+            Nonce::try_assume_unique_for_key(&nonce.as_ref()[..12]).map_err(|_| InvalidPushKeys)?;
         // 2 ends the last record.
         let mut sealed = [plain, &[2]].concat();
         let key = LessSafeKey::new(key);
         key.seal_in_place_append_tag(nonce, Aad::empty(), &mut sealed)
-            .map_err(|_| BadKeys)?;
+            .map_err(|_| InvalidPushKeys)?;
         let record_size = 4_096_u32.to_be_bytes();
-        let length = u8::try_from(PUBLIC).map_err(|_| BadKeys)?;
+        let length = u8::try_from(PUBLIC_KEY_BYTES).map_err(|_| InvalidPushKeys)?;
         Ok([&salt, &record_size[..], &[length], own.as_ref(), &sealed].concat())
     }
 }
 
 /// Who sends, to push services.
-pub struct Vapid {
+pub struct VapidSigner {
     key: EncodingKey,
     /// The public key, in base64url, which browsers subscribe with.
     pub public: String,
     subject: String,
 }
 
-impl Vapid {
+impl VapidSigner {
     /// The private key is 32 bytes in base64url; `subject` is a `mailto:` or `https:` address.
-    pub fn new(private: &str, subject: String) -> Result<Self, BadKeys> {
+    pub fn new(private: &str, subject: String) -> Result<Self, InvalidPushKeys> {
         let bytes = URL_SAFE_NO_PAD.decode(private.trim_end_matches('='));
-        let pair = PrivateKey::from_private_key(&ECDH_P256, &bytes.map_err(|_| BadKeys)?);
-        let pair = pair.map_err(|_| BadKeys)?;
-        let der: Pkcs8V1Der = pair.as_der().map_err(|_| BadKeys)?;
-        let public = pair.compute_public_key().map_err(|_| BadKeys)?;
+        let pair = PrivateKey::from_private_key(&ECDH_P256, &bytes.map_err(|_| InvalidPushKeys)?);
+        let pair = pair.map_err(|_| InvalidPushKeys)?;
+        let der: Pkcs8V1Der = pair.as_der().map_err(|_| InvalidPushKeys)?;
+        let public = pair.compute_public_key().map_err(|_| InvalidPushKeys)?;
         Ok(Self {
             key: EncodingKey::from_ec_der(der.as_ref()),
             public: URL_SAFE_NO_PAD.encode(public.as_ref()),
@@ -99,20 +102,25 @@ impl Vapid {
     }
 
     /// The header `Authorization` for a push service, such as `https://push.example`.
-    pub fn authorization(&self, origin: &str, now: DateTime<Utc>) -> Result<String, BadKeys> {
+    pub fn authorization(
+        &self,
+        origin: &str,
+        now: DateTime<Utc>,
+    ) -> Result<String, InvalidPushKeys> {
         #[derive(Serialize)]
-        struct Claims<'a> {
+        struct VapidClaims<'a> {
             aud: &'a str,
             exp: i64,
             sub: &'a str,
         }
-        let claims = Claims {
+        let claims = VapidClaims {
             aud: origin,
-            exp: now.timestamp() + HOLDS,
+            exp: now.timestamp() + TOKEN_LIFETIME_SECONDS,
             sub: &self.subject,
         };
         let header = Header::new(Algorithm::ES256);
-        let token = jsonwebtoken::encode(&header, &claims, &self.key).map_err(|_| BadKeys)?;
+        let token =
+            jsonwebtoken::encode(&header, &claims, &self.key).map_err(|_| InvalidPushKeys)?;
         Ok(format!("vapid t={token}, k={}", self.public))
     }
 }
@@ -124,7 +132,7 @@ mod tests {
     #[test]
     fn the_vector_of_rfc_8291_appendix_a() {
         let bytes = |text: &str| URL_SAFE_NO_PAD.decode(text).unwrap();
-        let keys = Keys::new(
+        let keys = PushEncryptionKeys::new(
             "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
             "BTBZMqHH6r4Tts7J_aSIgg",
         )
@@ -142,10 +150,14 @@ mod tests {
 
     #[test]
     fn keys_that_are_none_are_refused() {
-        assert_eq!(Keys::new("AAAA", "BTBZMqHH6r4Tts7J_aSIgg"), Err(BadKeys));
+        assert_eq!(
+            PushEncryptionKeys::new("AAAA", "BTBZMqHH6r4Tts7J_aSIgg"),
+            Err(InvalidPushKeys)
+        );
         let subject = || "mailto:ops@example.com".to_owned();
-        assert!(Vapid::new("AAAA", subject()).is_err());
-        let vapid = Vapid::new("yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw", subject()).unwrap();
+        assert!(VapidSigner::new("AAAA", subject()).is_err());
+        let vapid =
+            VapidSigner::new("yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw", subject()).unwrap();
         let now = DateTime::from_timestamp(1_795_176_000, 0).unwrap();
         let header = vapid.authorization("https://push.example", now).unwrap();
         assert!(

@@ -5,14 +5,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 /// What a secret begins with.
-const PREFIX: &str = "whsec_";
+const SECRET_PREFIX: &str = "whsec_";
 /// How many random bytes a new secret has.
 pub const SECRET_BYTES: usize = 24;
 
 /// A secret as people copy it.
 #[must_use]
 pub fn secret(bytes: &[u8; SECRET_BYTES]) -> String {
-    format!("{PREFIX}{}", STANDARD.encode(bytes))
+    format!("{SECRET_PREFIX}{}", STANDARD.encode(bytes))
 }
 
 /// The header `webhook-signature`: one signature for each secret, so that none is missed while one
@@ -20,7 +20,7 @@ pub fn secret(bytes: &[u8; SECRET_BYTES]) -> String {
 #[must_use]
 pub fn signature(secrets: &[String], id: &str, timestamp: i64, body: &[u8]) -> String {
     let sign = |secret: &String| {
-        let key = secret.strip_prefix(PREFIX).unwrap_or(secret);
+        let key = secret.strip_prefix(SECRET_PREFIX).unwrap_or(secret);
         let key = hmac::Key::new(hmac::HMAC_SHA256, &STANDARD.decode(key).ok()?);
         let mut context = hmac::Context::with_key(&key);
         context.update(format!("{id}.{timestamp}.").as_bytes());

@@ -3,18 +3,18 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::target::Target;
+use super::target::ChannelAddress;
 
 /// The longest name of a recipient or a group, in characters.
-pub const NAME_CHARS: usize = 60;
+pub const MAX_RECIPIENT_NAME_CHARS: usize = 60;
 
 /// Somebody, as rules and requests name them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Whom {
+pub enum RecipientRef {
     /// Whom the settings name, else the log.
     Default,
     /// An address.
-    Target(Target),
+    Target(ChannelAddress),
     /// All addresses of the recipient of that name.
     Recipient(String),
     /// All recipients of that group.
@@ -25,32 +25,41 @@ pub enum Whom {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "nobody can be named so; name {}, `recipient:NAME`, `group:NAME` or `default`",
-    super::target::FORMS
+    super::target::ADDRESS_FORMATS
 )]
-pub struct NoOne;
+pub struct InvalidRecipientRef;
 
 /// Whether it may be the name of a recipient or a group.
 #[must_use]
 pub fn is_name(text: &str) -> bool {
     let known = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '-');
-    !text.is_empty() && text.chars().nth(NAME_CHARS).is_none() && text.chars().all(known)
+    !text.is_empty()
+        && text.chars().nth(MAX_RECIPIENT_NAME_CHARS).is_none()
+        && text.chars().all(known)
 }
 
-impl FromStr for Whom {
-    type Err = NoOne;
+impl FromStr for RecipientRef {
+    type Err = InvalidRecipientRef;
 
-    fn from_str(text: &str) -> Result<Self, NoOne> {
-        let named = |name: &str| is_name(name).then(|| name.to_owned()).ok_or(NoOne);
+    fn from_str(text: &str) -> Result<Self, InvalidRecipientRef> {
+        let named = |name: &str| {
+            is_name(name)
+                .then(|| name.to_owned())
+                .ok_or(InvalidRecipientRef)
+        };
         match (text, text.split_once(':')) {
             ("default", _) => Ok(Self::Default),
             (_, Some(("recipient", name))) => named(name).map(Self::Recipient),
             (_, Some(("group", name))) => named(name).map(Self::Group),
-            _ => text.parse().map(Self::Target).map_err(|_| NoOne),
+            _ => text
+                .parse()
+                .map(Self::Target)
+                .map_err(|_| InvalidRecipientRef),
         }
     }
 }
 
-impl fmt::Display for Whom {
+impl fmt::Display for RecipientRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),

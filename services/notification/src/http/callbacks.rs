@@ -8,18 +8,18 @@ use chassis::extract::untrusted_bytes;
 use secrecy::ExposeSecret as _;
 use url::Url;
 
-use super::{Shared, error};
+use super::{AppState, error};
 use crate::config::CallbackKeys;
-use crate::domain::receipt::{self, Form, Receipt, Said, field};
-use crate::domain::target::Target;
+use crate::domain::receipt::{self, CallbackEvent, FormFields, ProviderReceipt, field};
+use crate::domain::target::ChannelAddress;
 use crate::domain::{twilio, vonage};
 use crate::store::receipt as kept;
 use crate::store::{StoreError, suppression};
 
 /// Why an address is kept that answered STOP.
-const STOPPED: &str = "answered STOP";
+const OPT_OUT_REASON: &str = "answered STOP";
 /// A form of Vonage's is taken for so many seconds.
-const FRESH: u64 = 300;
+const MAX_CALLBACK_AGE_SECONDS: u64 = 300;
 /// The longest callback. Twilio's and Vonage's have a few kilobytes.
 const MAX_CALLBACK_BYTES: usize = 65_536;
 
@@ -34,7 +34,7 @@ const MAX_CALLBACK_BYTES: usize = 65_536;
         (status = 404, description = "`NOT_FOUND`: there is no `PUBLIC_URL`, or no auth token"),
     ))]
 pub(super) async fn by_twilio(
-    State(shared): State<Shared>,
+    State(shared): State<AppState>,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
     request: Request,
@@ -73,7 +73,7 @@ pub(super) async fn by_twilio(
         (status = 404, description = "`NOT_FOUND`: there is no `VONAGE_SIGNATURE_SECRET`"),
     ))]
 pub(super) async fn by_vonage(
-    State(shared): State<Shared>,
+    State(shared): State<AppState>,
     request: Request,
 ) -> Result<StatusCode, Problem> {
     let Some(secret) = &shared.callbacks.vonage else {
@@ -81,7 +81,8 @@ pub(super) async fn by_vonage(
     };
     let form = either(&untrusted_bytes(request, MAX_CALLBACK_BYTES).await?);
     let at = field(&form, "timestamp").and_then(|at| at.parse::<i64>().ok());
-    let fresh = at.is_some_and(|at| shared.clock.now().timestamp().abs_diff(at) <= FRESH);
+    let fresh = at
+        .is_some_and(|at| shared.clock.now().timestamp().abs_diff(at) <= MAX_CALLBACK_AGE_SECONDS);
     if !fresh || !receipt::is_vonages(secret.expose_secret(), &form) {
         return Err(error::signature_invalid());
     }
@@ -89,12 +90,12 @@ pub(super) async fn by_vonage(
     Ok(StatusCode::OK)
 }
 
-fn form(body: &[u8]) -> Form {
+fn form(body: &[u8]) -> FormFields {
     url::form_urlencoded::parse(body).into_owned().collect()
 }
 
 /// Vonage sends what the account is set to: a form, or JSON with texts.
-fn either(body: &[u8]) -> Form {
+fn either(body: &[u8]) -> FormFields {
     match serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body) {
         Ok(object) => object
             .into_iter()
@@ -119,26 +120,28 @@ fn urls(public: &Url, path: &str) -> Vec<String> {
     with_port
 }
 
-async fn keep(shared: &Shared, provider: &str, said: Said) -> Result<(), StoreError> {
+async fn keep(shared: &AppState, provider: &str, said: CallbackEvent) -> Result<(), StoreError> {
     let (id, now) = (shared.clock.new_id(), shared.clock.now());
     match said {
-        Said::Receipt(receipt) => {
+        CallbackEvent::Receipt(receipt) => {
             let detail = receipt.failed.then(|| detail(provider, &receipt));
             kept::keep(&shared.pool, provider, &receipt, detail.as_deref(), now).await
         }
-        Said::Stop(address) => {
+        CallbackEvent::Stop(address) => {
             // Nothing else is an address of ours.
-            if address.parse::<Target>().is_ok() {
-                suppression::insert(&shared.pool, id, &address, STOPPED, now).await?;
+            if address.parse::<ChannelAddress>().is_ok() {
+                suppression::insert(&shared.pool, id, &address, OPT_OUT_REASON, now).await?;
             }
             Ok(())
         }
-        Said::Start(address) => suppression::start(&shared.pool, &address, STOPPED).await,
-        Said::Other => Ok(()),
+        CallbackEvent::Start(address) => {
+            suppression::start(&shared.pool, &address, OPT_OUT_REASON).await
+        }
+        CallbackEvent::Other => Ok(()),
     }
 }
 
-fn detail(provider: &str, receipt: &Receipt) -> String {
+fn detail(provider: &str, receipt: &ProviderReceipt) -> String {
     let words = match provider {
         "twilio" => receipt.code.and_then(twilio::words),
         _ => receipt.code.map(|code| vonage::meaning(code).1),

@@ -10,34 +10,34 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::error;
-use crate::domain::decision::Abandoned;
-use crate::domain::rule::{Rule, Spec};
+use crate::domain::decision::CancelFlag;
+use crate::domain::rule::{Rule, RuleSpec};
 
 /// How many requests may occupy a processor with rules at once; others wait.
-const MAX_RUNNING: usize = 2;
+const MAX_CONCURRENT_EVALUATIONS: usize = 2;
 /// How many rules are compiled or tried by people at once, so that those never keep
 /// `POST /notify` waiting.
-const MAX_TRIALS: usize = 1;
+const MAX_CONCURRENT_TRIALS: usize = 1;
 /// How long compiling or trying a rule may take, with waiting for others.
 const TRIAL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Runs what may take long.
 #[derive(Clone, Debug)]
-pub struct Engine {
+pub struct RuleEngine {
     running: Arc<Semaphore>,
     trials: Arc<Semaphore>,
 }
 
-impl Default for Engine {
+impl Default for RuleEngine {
     fn default() -> Self {
         Self {
-            running: Arc::new(Semaphore::new(MAX_RUNNING)),
-            trials: Arc::new(Semaphore::new(MAX_TRIALS)),
+            running: Arc::new(Semaphore::new(MAX_CONCURRENT_EVALUATIONS)),
+            trials: Arc::new(Semaphore::new(MAX_CONCURRENT_TRIALS)),
         }
     }
 }
 
-impl Engine {
+impl RuleEngine {
     /// Runs what a notification needs.
     pub(super) async fn follow<T: Send + 'static>(
         &self,
@@ -50,9 +50,9 @@ impl Engine {
     /// so, and ends at the next rule or template; until then nobody else tries anything.
     pub(super) async fn attempt<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Abandoned) -> T + Send + 'static,
+        work: impl FnOnce(&CancelFlag) -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        let abandoned = Arc::new(Abandoned::new(false));
+        let abandoned = Arc::new(CancelFlag::new(false));
         let told = abandoned.clone();
         let work = run(&self.trials, move || work(&told));
         let done = tokio::time::timeout(TRIAL_TIMEOUT, work).await;
@@ -63,7 +63,7 @@ impl Engine {
     }
 
     /// Whether a rule can be followed; gives it back.
-    pub(super) async fn check(&self, id: Uuid, spec: Spec) -> Result<Spec, Problem> {
+    pub(super) async fn check(&self, id: Uuid, spec: RuleSpec) -> Result<RuleSpec, Problem> {
         let checked = self.attempt(move |_| Rule::new(id, &spec).map(|_| spec));
         Ok(checked.await??)
     }
@@ -89,7 +89,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_trial_that_takes_too_long_is_given_up_and_ends() {
-        let engine = Engine::default();
+        let engine = RuleEngine::default();
         let (tell, ended) = tokio::sync::oneshot::channel();
         let endless = engine.attempt(move |abandoned| {
             while !abandoned.load(Ordering::Relaxed) {

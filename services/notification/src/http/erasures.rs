@@ -7,7 +7,7 @@ use chassis::extract::Json;
 use chrono::{DateTime, TimeDelta, Utc};
 use common::notification::{ErasureRequest, ErasureResponse, MAX_ERASED_VISITORS};
 
-use super::Shared;
+use super::AppState;
 use crate::domain::person::{Erasure, MAX_ID_BYTES};
 use crate::store::erasure;
 
@@ -28,7 +28,7 @@ const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::minutes(5);
         (status = 503, description = "Not all was removed; ask again after `Retry-After`"),
     ))]
 pub(super) async fn erase(
-    State(shared): State<Shared>,
+    State(shared): State<AppState>,
     Json(request): Json<ErasureRequest>,
 ) -> Result<Answer<ErasureResponse>, Problem> {
     let now = shared.clock.now();

@@ -3,11 +3,11 @@
 use axum::http::StatusCode;
 use chassis::{Problem, database};
 use common::geo::ItemError;
-use common::notification::MAX_NOTIFICATIONS;
+use common::notification::MAX_NOTIFICATIONS_PER_REQUEST;
 
-use crate::domain::book::{RECIPIENTS, RULES};
-use crate::domain::command::Invalid;
-use crate::domain::target::NoTarget;
+use crate::domain::book::{MAX_RECIPIENTS, MAX_RULES};
+use crate::domain::command::InvalidNotification;
+use crate::domain::target::InvalidAddress;
 use crate::domain::{recipient, rule};
 use crate::store::StoreError;
 use crate::workers::accepter::AcceptError;
@@ -39,46 +39,46 @@ impl From<AcceptError> for Problem {
     }
 }
 
-impl From<Invalid> for Problem {
-    fn from(error: Invalid) -> Self {
+impl From<InvalidNotification> for Problem {
+    fn from(error: InvalidNotification) -> Self {
         let (field, code): (String, _) = match &error {
-            Invalid::Event => ("event".into(), "EVENT_INVALID"),
-            Invalid::Title => ("title".into(), "TITLE_TOO_LONG"),
-            Invalid::MessageTooLong => ("message".into(), "MESSAGE_TOO_LONG"),
-            Invalid::MessageEmpty => ("message".into(), "MESSAGE_EMPTY"),
-            Invalid::Data => ("data".into(), "DATA_TOO_LARGE"),
-            Invalid::DedupeKey => ("dedupe_key".into(), "DEDUPE_KEY_INVALID"),
-            Invalid::Nul(field) => ((*field).into(), "NUL_CHARACTER"),
-            Invalid::Channel(at) => (format!("channels[{at}]"), "CHANNEL_UNKNOWN"),
-            Invalid::Recipient(at, _) => (format!("to[{at}]"), "RECIPIENT_INVALID"),
-            Invalid::Nobody(at) => (format!("to[{at}]"), "RECIPIENT_UNKNOWN"),
-            Invalid::Unreachable(at) => (format!("to[{at}]"), "RECIPIENT_UNREACHABLE"),
-            Invalid::NobodyOn(_) => ("to".into(), "RECIPIENT_REQUIRED"),
-            Invalid::Empty(field) => ((*field).into(), "LIST_EMPTY"),
-            Invalid::TooMany => ("to".into(), "TOO_MANY_RECIPIENTS"),
+            InvalidNotification::Event => ("event".into(), "EVENT_INVALID"),
+            InvalidNotification::Title => ("title".into(), "TITLE_TOO_LONG"),
+            InvalidNotification::MessageTooLong => ("message".into(), "MESSAGE_TOO_LONG"),
+            InvalidNotification::MessageEmpty => ("message".into(), "MESSAGE_EMPTY"),
+            InvalidNotification::Data => ("data".into(), "DATA_TOO_LARGE"),
+            InvalidNotification::DedupeKey => ("dedupe_key".into(), "DEDUPE_KEY_INVALID"),
+            InvalidNotification::Nul(field) => ((*field).into(), "NUL_CHARACTER"),
+            InvalidNotification::Channel(at) => (format!("channels[{at}]"), "CHANNEL_UNKNOWN"),
+            InvalidNotification::Recipient(at, _) => (format!("to[{at}]"), "RECIPIENT_INVALID"),
+            InvalidNotification::Nobody(at) => (format!("to[{at}]"), "RECIPIENT_UNKNOWN"),
+            InvalidNotification::Unreachable(at) => (format!("to[{at}]"), "RECIPIENT_UNREACHABLE"),
+            InvalidNotification::NobodyOn(_) => ("to".into(), "RECIPIENT_REQUIRED"),
+            InvalidNotification::Empty(field) => ((*field).into(), "LIST_EMPTY"),
+            InvalidNotification::TooMany => ("to".into(), "TOO_MANY_RECIPIENTS"),
         };
         Self::invalid(field, code, error.to_string())
     }
 }
 
-impl From<rule::Invalid> for Problem {
-    fn from(error: rule::Invalid) -> Self {
+impl From<rule::InvalidRule> for Problem {
+    fn from(error: rule::InvalidRule) -> Self {
         let (field, code) = error.place();
         Self::invalid(field, code, error.to_string())
     }
 }
 
-impl From<recipient::Invalid> for Problem {
-    fn from(error: recipient::Invalid) -> Self {
-        use recipient::Invalid;
+impl From<recipient::InvalidRecipient> for Problem {
+    fn from(error: recipient::InvalidRecipient) -> Self {
+        use recipient::InvalidRecipient;
         let (field, code) = match &error {
-            Invalid::Name => ("name".into(), "NAME_INVALID"),
-            Invalid::Addresses => ("addresses".into(), "ADDRESSES_INVALID"),
-            Invalid::Address(at, _) => (format!("addresses[{at}]"), "ADDRESS_INVALID"),
-            Invalid::Groups => ("groups".into(), "LIST_TOO_LONG"),
-            Invalid::Group(at) => (format!("groups[{at}]"), "NAME_INVALID"),
-            Invalid::TimeZone => ("time_zone".into(), "TIME_ZONE_UNKNOWN"),
-            Invalid::Language => ("language".into(), "LANGUAGE_INVALID"),
+            InvalidRecipient::Name => ("name".into(), "NAME_INVALID"),
+            InvalidRecipient::Addresses => ("addresses".into(), "ADDRESSES_INVALID"),
+            InvalidRecipient::Address(at, _) => (format!("addresses[{at}]"), "ADDRESS_INVALID"),
+            InvalidRecipient::Groups => ("groups".into(), "LIST_TOO_LONG"),
+            InvalidRecipient::Group(at) => (format!("groups[{at}]"), "NAME_INVALID"),
+            InvalidRecipient::TimeZone => ("time_zone".into(), "TIME_ZONE_UNKNOWN"),
+            InvalidRecipient::Language => ("language".into(), "LANGUAGE_INVALID"),
         };
         Self::invalid(field, code, error.to_string())
     }
@@ -95,7 +95,7 @@ pub(super) fn trial_too_slow() -> Problem {
 }
 
 pub(super) fn too_many_rules() -> Problem {
-    let detail = format!("there are {RULES} rules at most");
+    let detail = format!("there are {MAX_RULES} rules at most");
     Problem::new(StatusCode::CONFLICT, "TOO_MANY_RULES", detail)
 }
 
@@ -109,7 +109,7 @@ pub(super) fn name_taken() -> Problem {
 }
 
 pub(super) fn too_many_recipients() -> Problem {
-    let detail = format!("there are {RECIPIENTS} recipients at most");
+    let detail = format!("there are {MAX_RECIPIENTS} recipients at most");
     Problem::new(StatusCode::CONFLICT, "TOO_MANY_RECIPIENTS", detail)
 }
 
@@ -140,7 +140,7 @@ pub(super) fn no_push_key() -> Problem {
     Problem::not_found("there is no VAPID_PRIVATE_KEY, so that browsers cannot subscribe")
 }
 
-pub(super) fn address_invalid(error: NoTarget) -> Problem {
+pub(super) fn address_invalid(error: InvalidAddress) -> Problem {
     Problem::invalid("address", "ADDRESS_INVALID", error.to_string())
 }
 
@@ -181,7 +181,7 @@ pub(super) fn nothing_dead() -> Problem {
 }
 
 pub(super) fn too_many() -> Problem {
-    let detail = format!("at most {MAX_NOTIFICATIONS} notifications at once");
+    let detail = format!("at most {MAX_NOTIFICATIONS_PER_REQUEST} notifications at once");
     Problem::invalid("body", "TOO_MANY_NOTIFICATIONS", detail)
 }
 

@@ -7,32 +7,32 @@ use common::notification::{NotifyRequest, Priority};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::store::idempotency_key::Key;
+use crate::store::idempotency_key::IdempotencyKey;
 
-const HEADER: &str = "idempotency-key";
-const FIELD: &str = "idempotency_key";
-const LONGEST: usize = 255;
+const KEY_HEADER: &str = "idempotency-key";
+const KEY_FIELD: &str = "idempotency_key";
+const MAX_KEY_BYTES: usize = 255;
 
 /// The header's value, where it was sent.
 pub(super) fn header(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let mut values = headers.get_all(HEADER).iter();
+    let mut values = headers.get_all(KEY_HEADER).iter();
     let Some(first) = values.next() else {
         return Ok(None);
     };
     let alone = values.next().is_none();
     let key = first.to_str().ok().filter(|key| alone && is_key(key));
     key.map(|key| Some(key.to_owned()))
-        .ok_or_else(|| invalid(HEADER, StatusCode::BAD_REQUEST))
+        .ok_or_else(|| invalid(KEY_HEADER, StatusCode::BAD_REQUEST))
 }
 
 /// Refuses the header for a list.
 pub(super) fn no_header(headers: &HeaderMap) -> Result<(), Problem> {
-    if !headers.contains_key(HEADER) {
+    if !headers.contains_key(KEY_HEADER) {
         return Ok(());
     }
-    let detail = format!("in a list each notification has its own key, in its field `{FIELD}`");
+    let detail = format!("in a list each notification has its own key, in its field `{KEY_FIELD}`");
     let status = StatusCode::BAD_REQUEST;
-    Err(Problem::new(status, "IDEMPOTENCY_KEY_INVALID", detail).field(HEADER))
+    Err(Problem::new(status, "IDEMPOTENCY_KEY_INVALID", detail).field(KEY_HEADER))
 }
 
 /// The key of a notification of `subject`'s, by its field or else by the header; both may be given where they
@@ -41,18 +41,22 @@ pub(super) fn key(
     subject: &str,
     header: Option<String>,
     request: &mut NotifyRequest,
-) -> Result<Option<Key>, Problem> {
+) -> Result<Option<IdempotencyKey>, Problem> {
     let field = request.idempotency_key.take();
     if field.as_deref().is_some_and(|key| !is_key(key)) {
-        return Err(invalid(FIELD, StatusCode::UNPROCESSABLE_ENTITY));
+        return Err(invalid(KEY_FIELD, StatusCode::UNPROCESSABLE_ENTITY));
     }
     if let (Some(header), Some(field)) = (&header, &field)
         && header != field
     {
         let detail = "the header `Idempotency-Key` and this field differ; send one of them";
-        return Err(Problem::invalid(FIELD, "IDEMPOTENCY_KEY_CONFLICT", detail));
+        return Err(Problem::invalid(
+            KEY_FIELD,
+            "IDEMPOTENCY_KEY_CONFLICT",
+            detail,
+        ));
     }
-    Ok(header.or(field).map(|key| Key {
+    Ok(header.or(field).map(|key| IdempotencyKey {
         subject: subject.to_owned(),
         key,
         body_sha256: sum(request),
@@ -62,16 +66,17 @@ pub(super) fn key(
 /// Another notification came before with the same key.
 pub(super) fn reused(by_header: bool) -> Problem {
     let detail = "this key came with another body; a new notification needs a new key";
-    let place = if by_header { HEADER } else { FIELD };
+    let place = if by_header { KEY_HEADER } else { KEY_FIELD };
     Problem::invalid(place, "IDEMPOTENCY_KEY_REUSED", detail)
 }
 
 fn is_key(text: &str) -> bool {
-    (1..=LONGEST).contains(&text.len()) && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+    (1..=MAX_KEY_BYTES).contains(&text.len())
+        && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }
 
 fn invalid(place: &str, status: StatusCode) -> Problem {
-    let detail = format!("send one key of 1 to {LONGEST} printable ASCII characters");
+    let detail = format!("send one key of 1 to {MAX_KEY_BYTES} printable ASCII characters");
     Problem::new(status, "IDEMPOTENCY_KEY_INVALID", detail).field(place)
 }
 
@@ -79,7 +84,7 @@ fn invalid(place: &str, status: StatusCode) -> Problem {
 fn sum(request: &mut NotifyRequest) -> [u8; 32] {
     /// In the order of their names; keys are kept over a change of versions.
     #[derive(Serialize)]
-    struct Canonical<'a> {
+    struct CanonicalBody<'a> {
         channels: &'a Option<Vec<String>>,
         data: &'a Map<String, Value>,
         dedupe_key: &'a Option<String>,
@@ -91,7 +96,7 @@ fn sum(request: &mut NotifyRequest) -> [u8; 32] {
     }
     request.data.sort_keys();
     request.data.values_mut().for_each(Value::sort_all_objects);
-    let canonical = serde_json::to_vec(&Canonical {
+    let canonical = serde_json::to_vec(&CanonicalBody {
         channels: &request.channels,
         data: &request.data,
         dedupe_key: &request.dedupe_key,

@@ -7,23 +7,23 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use chassis::Problem;
 use chassis::extract::{Path, Query};
-use chassis::page::{Limit, Page};
+use chassis::page::{Page, PageLimit};
 use chrono::{DateTime, Utc};
 use common::notification::NotificationStatus;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use self::view::{Detail, Summary};
-use super::{Shared, error};
-use crate::store::notification::{Filter, Row};
+use self::view::{NotificationDetail, NotificationSummary};
+use super::{AppState, error};
+use crate::store::notification::{NotificationFilter, NotificationRow};
 use crate::store::{attempt, delivery, notification};
 
 /// Which notifications to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Asked {
+pub(super) struct NotificationListParams {
     /// Only those with this status.
     status: Option<NotificationStatus>,
     /// Only those about this event.
@@ -42,7 +42,7 @@ pub(super) struct Asked {
     /// How many: 1 to 500, 50 unless told.
     #[serde(default)]
     #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
-    limit: Limit,
+    limit: PageLimit,
     /// `next_cursor` of the page before.
     cursor: Option<Uuid>,
 }
@@ -50,7 +50,7 @@ pub(super) struct Asked {
 /// The notifications, the newest first.
 #[utoipa::path(get, path = "/notifications", tag = "notifications", params(Asked),
     responses(
-        (status = 200, body = Page<Summary>, description = "A page of them",
+        (status = 200, body = Page<NotificationSummary>, description = "A page of them",
             example = json!({"data": [{"id": "019ab3a0-6c00-7000-8000-000000000001",
                 "event": "deploy.finished", "title": null, "message": "Version 12 is live.",
                 "priority": "normal", "dedupe_key": null, "status": "queued", "reason": null,
@@ -60,10 +60,10 @@ pub(super) struct Asked {
         (status = 400, description = "`QUERY_INVALID`"),
     ))]
 pub(super) async fn list(
-    State(shared): State<Shared>,
-    Query(asked): Query<Asked>,
-) -> Result<Answer<Page<Summary>>, Problem> {
-    let filter = Filter {
+    State(shared): State<AppState>,
+    Query(asked): Query<NotificationListParams>,
+) -> Result<Answer<Page<NotificationSummary>>, Problem> {
+    let filter = NotificationFilter {
         status: asked.status,
         event: asked.event,
         channel: asked.channel,
@@ -77,7 +77,7 @@ pub(super) async fn list(
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
     let deliveries = delivery::of(&shared.pool, &ids).await?;
     Ok(Answer(Page {
-        data: Summary::all(rows, &deliveries),
+        data: NotificationSummary::all(rows, &deliveries),
         next_cursor,
     }))
 }
@@ -86,13 +86,13 @@ pub(super) async fn list(
 #[utoipa::path(get, path = "/notifications/{id}", tag = "notifications",
     params(("id" = Uuid, Path, description = "The notification's id")),
     responses(
-        (status = 200, body = Detail, description = "The whole story"),
+        (status = 200, body = NotificationDetail, description = "The whole story"),
         (status = 404, description = "`NOT_FOUND`"),
     ))]
 pub(super) async fn get(
-    State(shared): State<Shared>,
+    State(shared): State<AppState>,
     Path(id): Path<Uuid>,
-) -> Result<Answer<Detail>, Problem> {
+) -> Result<Answer<NotificationDetail>, Problem> {
     Ok(Answer(detail(&shared, id).await?))
 }
 
@@ -100,14 +100,14 @@ pub(super) async fn get(
 #[utoipa::path(post, path = "/notifications/{id}/retry", tag = "notifications",
     params(("id" = Uuid, Path, description = "The notification's id")),
     responses(
-        (status = 202, body = Detail, description = "They are due now"),
+        (status = 202, body = NotificationDetail, description = "They are due now"),
         (status = 404, description = "`NOT_FOUND`"),
         (status = 409, description = "`NOTHING_DEAD`"),
     ))]
 pub(super) async fn retry(
-    State(shared): State<Shared>,
+    State(shared): State<AppState>,
     Path(id): Path<Uuid>,
-) -> Result<(StatusCode, Answer<Detail>), Problem> {
+) -> Result<(StatusCode, Answer<NotificationDetail>), Problem> {
     let revived = delivery::revive(&shared.pool, id, shared.clock.now()).await?;
     let detail = detail(&shared, id).await?;
     if revived == 0 {
@@ -121,22 +121,22 @@ pub(super) async fn retry(
 #[utoipa::path(post, path = "/notifications/{id}/acknowledge", tag = "notifications",
     params(("id" = Uuid, Path, description = "The notification's id")),
     responses(
-        (status = 200, body = Detail, description = "It is acknowledged"),
+        (status = 200, body = NotificationDetail, description = "It is acknowledged"),
         (status = 404, description = "`NOT_FOUND`"),
     ))]
 pub(super) async fn acknowledge(
-    State(shared): State<Shared>,
+    State(shared): State<AppState>,
     Path(id): Path<Uuid>,
-) -> Result<Answer<Detail>, Problem> {
+) -> Result<Answer<NotificationDetail>, Problem> {
     notification::acknowledge(&shared.pool, id, shared.clock.now()).await?;
     Ok(Answer(detail(&shared, id).await?))
 }
 
-async fn detail(shared: &Shared, id: Uuid) -> Result<Detail, Problem> {
-    let found: Option<Row> = notification::get(&shared.pool, id).await?;
+async fn detail(shared: &AppState, id: Uuid) -> Result<NotificationDetail, Problem> {
+    let found: Option<NotificationRow> = notification::get(&shared.pool, id).await?;
     let row = found.ok_or_else(error::no_such_notification)?;
     let deliveries = delivery::of(&shared.pool, &[id]).await?;
     let ids: Vec<_> = deliveries.iter().map(|delivery| delivery.id).collect();
     let attempts = attempt::of(&shared.pool, &ids).await?;
-    Ok(Detail::new(row, deliveries, attempts))
+    Ok(NotificationDetail::new(row, deliveries, attempts))
 }

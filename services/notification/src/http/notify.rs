@@ -11,18 +11,18 @@ use chassis::Problem;
 use chassis::extract::{json_bytes, parse_json, parse_object};
 use common::jwt::Claims;
 use common::notification::{
-    MAX_NOTIFICATIONS, NotifyRequest, NotifyResponse, NotifyResult, NotifyResults,
+    MAX_NOTIFICATIONS_PER_REQUEST, NotifyRequest, NotifyResponse, NotifyResult, NotifyResults,
 };
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::receipt::accepted;
-use super::{Shared, error, idempotency};
-use crate::domain::book::Book;
-use crate::domain::command::Command;
+use super::{AppState, error, idempotency};
+use crate::domain::book::RoutingTable;
+use crate::domain::command::NotifyCommand;
 use crate::domain::decision::decide;
 use crate::domain::notification::Notification;
-use crate::store::accept::Asked;
+use crate::store::accept::NewNotification;
 
 /// One notification, or a list of at most 1,000.
 #[derive(ToSchema)]
@@ -31,7 +31,7 @@ use crate::store::accept::Asked;
     dead_code,
     reason = "for the documentation; the first character decides"
 )]
-pub(super) enum Body {
+pub(super) enum NotifyBody {
     One(NotifyRequest),
     Many(Vec<NotifyRequest>),
 }
@@ -43,7 +43,7 @@ pub(super) enum Body {
 /// notification has its own key, in `idempotency_key`, and its own answer: one that cannot be
 /// accepted does not cost the others.
 #[utoipa::path(post, path = "/notify", tag = "notify",
-    request_body(content = Body, example =
+    request_body(content = NotifyBody, example =
         json!({"event": "deploy.finished", "message": "Version 12 is live."})),
     params(("Idempotency-Key" = Option<String>, Header, example = "visit-019a3b7e",
         description = "1 to 255 printable ASCII characters that name this notification; \
@@ -68,7 +68,7 @@ pub(super) enum Body {
         (status = 503, description = "Nothing was stored; send again after `Retry-After`"),
     ))]
 pub(super) async fn notify(
-    State(shared): State<Shared>,
+    State(shared): State<AppState>,
     Extension(claims): Extension<Arc<Claims>>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -83,8 +83,8 @@ pub(super) async fn notify(
 
 /// Does what may take long where other requests do not wait for it.
 async fn aside<T: Send + 'static>(
-    shared: &Shared,
-    book: &Book,
+    shared: &AppState,
+    book: &RoutingTable,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Problem> {
     if book.is_costly() {
@@ -94,7 +94,7 @@ async fn aside<T: Send + 'static>(
 }
 
 async fn one(
-    shared: &Shared,
+    shared: &AppState,
     subject: &str,
     headers: &HeaderMap,
     body: &Bytes,
@@ -112,7 +112,7 @@ async fn one(
     Ok((StatusCode::ACCEPTED, axum::Json(answer)).into_response())
 }
 
-async fn many(shared: &Shared, subject: &str, body: &Bytes) -> Result<Response, Problem> {
+async fn many(shared: &AppState, subject: &str, body: &Bytes) -> Result<Response, Problem> {
     let book = shared.shelf.book().await?;
     let (own, rules, bytes) = (shared.clone(), book.clone(), body.clone());
     let subject = subject.to_owned();
@@ -139,13 +139,13 @@ async fn many(shared: &Shared, subject: &str, body: &Bytes) -> Result<Response, 
 }
 
 fn all_asked(
-    shared: &Shared,
-    book: &Book,
+    shared: &AppState,
+    book: &RoutingTable,
     subject: &str,
     body: &[u8],
-) -> Result<Vec<Result<Asked, Problem>>, Problem> {
+) -> Result<Vec<Result<NewNotification, Problem>>, Problem> {
     let items: Vec<&RawValue> = parse_json(body)?;
-    if items.len() > MAX_NOTIFICATIONS {
+    if items.len() > MAX_NOTIFICATIONS_PER_REQUEST {
         return Err(error::too_many());
     }
     let items = items.iter().map(|item| item.get().as_bytes());
@@ -161,18 +161,18 @@ fn refused(problem: &Problem) -> NotifyResult {
 }
 
 fn asked(
-    shared: &Shared,
-    book: &Book,
+    shared: &AppState,
+    book: &RoutingTable,
     subject: &str,
     header: Option<String>,
     body: &[u8],
-) -> Result<Asked, Problem> {
+) -> Result<NewNotification, Problem> {
     let mut request = parse_object(body)?;
     let key = idempotency::key(subject, header, &mut request)?;
-    let command = Command::try_from(request)?;
+    let command = NotifyCommand::try_from(request)?;
     let now = shared.clock.now();
     let mut branches = decide(&command, book, &shared.defaults, now)?;
     shared.failures.observe(&mut branches, now);
     let new = Notification::new(command, branches, &shared.clock);
-    Ok(Asked { new, key })
+    Ok(NewNotification { new, key })
 }

@@ -9,17 +9,17 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Shared, error};
+use super::{AppState, error};
 use crate::domain::target::is_web;
-use crate::domain::web_push::Keys;
-use crate::store::endpoint::{self, Kind};
+use crate::domain::web_push::PushEncryptionKeys;
+use crate::store::endpoint::{self, EndpointKind};
 
 /// The longest address of a browser, in bytes.
-const LONGEST: usize = 2_000;
+const MAX_ENDPOINT_BYTES: usize = 2_000;
 
 /// What pages subscribe with.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct PushKey {
+pub(super) struct PushKeyResponse {
     /// The `applicationServerKey`, in base64url.
     public_key: String,
 }
@@ -46,7 +46,7 @@ pub(super) struct SubscriptionKeys {
 
 /// A browser that can be told.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Subscription {
+pub(super) struct SubscriptionResponse {
     /// Its id.
     id: Uuid,
     /// What rules, recipients and requests call it.
@@ -56,13 +56,15 @@ pub(super) struct Subscription {
 /// The public key that pages subscribe with.
 #[utoipa::path(get, path = "/push/key", tag = "channels",
     responses(
-        (status = 200, body = PushKey, description = "The key"),
+        (status = 200, body = PushKeyResponse, description = "The key"),
         (status = 404, description = "`NOT_FOUND`: there is no `VAPID_PRIVATE_KEY`"),
     ))]
-pub(super) async fn key(State(shared): State<Shared>) -> Result<Answer<PushKey>, Problem> {
+pub(super) async fn key(
+    State(shared): State<AppState>,
+) -> Result<Answer<PushKeyResponse>, Problem> {
     let vapid = shared.vapid.as_ref().ok_or_else(error::no_push_key)?;
     let public_key = vapid.public.clone();
-    Ok(Answer(PushKey { public_key }))
+    Ok(Answer(PushKeyResponse { public_key }))
 }
 
 /// Keeps a browser's subscription; one that is known keeps its id. The push service forgets
@@ -70,27 +72,27 @@ pub(super) async fn key(State(shared): State<Shared>) -> Result<Answer<PushKey>,
 #[utoipa::path(post, path = "/push/subscriptions", tag = "channels",
     request_body = SubscriptionRequest,
     responses(
-        (status = 201, body = Subscription, description = "It can be told"),
+        (status = 201, body = SubscriptionResponse, description = "It can be told"),
         (status = 409, description = "`TOO_MANY_ENDPOINTS`"),
         (status = 422, description = "`URL_INVALID` or `KEYS_INVALID`"),
     ))]
 pub(super) async fn subscribe(
-    State(shared): State<Shared>,
+    State(shared): State<AppState>,
     Json(asked): Json<SubscriptionRequest>,
-) -> Result<(StatusCode, Answer<Subscription>), Problem> {
+) -> Result<(StatusCode, Answer<SubscriptionResponse>), Problem> {
     let SubscriptionRequest {
         endpoint: url,
         keys,
     } = asked;
-    if url.len() > LONGEST || url.contains('\0') || !is_web(&url) {
+    if url.len() > MAX_ENDPOINT_BYTES || url.contains('\0') || !is_web(&url) {
         return Err(error::url_invalid().field("endpoint"));
     }
-    Keys::new(&keys.p256dh, &keys.auth).map_err(|_| error::keys_invalid())?;
+    PushEncryptionKeys::new(&keys.p256dh, &keys.auth).map_err(|_| error::keys_invalid())?;
     let keys = [keys.p256dh, keys.auth];
     let (id, now) = (shared.clock.new_id(), shared.clock.now());
-    let row = endpoint::insert(&shared.pool, Kind::Push, id, &url, &keys, now).await?;
+    let row = endpoint::insert(&shared.pool, EndpointKind::Push, id, &url, &keys, now).await?;
     let row = row.ok_or_else(error::too_many_endpoints)?;
-    let kept = Subscription {
+    let kept = SubscriptionResponse {
         id: row.id,
         address: row.address,
     };
@@ -105,10 +107,10 @@ pub(super) async fn subscribe(
         (status = 404, description = "`NOT_FOUND`"),
     ))]
 pub(super) async fn unsubscribe(
-    State(shared): State<Shared>,
+    State(shared): State<AppState>,
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, Problem> {
-    let deleted = endpoint::delete(&shared.pool, Kind::Push, id).await?;
+    let deleted = endpoint::delete(&shared.pool, EndpointKind::Push, id).await?;
     let there = deleted.then_some(StatusCode::NO_CONTENT);
     there.ok_or_else(error::no_such_subscription)
 }

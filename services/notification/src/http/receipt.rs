@@ -3,47 +3,47 @@
 use std::collections::{HashMap, HashSet};
 
 use chassis::Problem;
-use common::notification::{DeliveryReceipt, NotifyResponse};
+use common::notification::{DeliverySummary, NotifyResponse};
 use uuid::Uuid;
 
-use super::Shared;
-use crate::domain::decision::Draft;
+use super::AppState;
+use crate::domain::decision::PlannedDelivery;
 use crate::domain::notification::Notification;
-use crate::domain::target::Target;
-use crate::store::accept::{Acceptance, Asked};
+use crate::domain::target::ChannelAddress;
+use crate::store::accept::{Acceptance, NewNotification};
 use crate::store::{StoreError, delivery, notification};
-use crate::workers::accepter::Accepted;
+use crate::workers::accepter::AcceptedNotification;
 
 /// The key came before, with another body.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reused;
+pub(super) struct KeyReused;
 
 /// Accepts what is asked, of so many bytes, and answers in its order.
 pub(super) async fn accepted(
-    shared: &Shared,
-    asked: Vec<Asked>,
+    shared: &AppState,
+    asked: Vec<NewNotification>,
     bytes: usize,
-) -> Result<Vec<Result<NotifyResponse, Reused>>, Problem> {
+) -> Result<Vec<Result<NotifyResponse, KeyReused>>, Problem> {
     if asked.is_empty() {
         return Ok(vec![]);
     }
     let accepted = shared.accepter.accept(asked, bytes).await?;
     wake(shared, &accepted);
     let before = before(shared, &accepted).await?;
-    let answer = |(asked, acceptance): &Accepted| match acceptance {
+    let answer = |(asked, acceptance): &AcceptedNotification| match acceptance {
         Acceptance::New => Ok(Ok(new(&asked.new))),
         Acceptance::Before(id) => {
             let answer = before.get(id).cloned();
             let missing = || StoreError::Corrupt("idempotency_key").into();
             answer.map(Ok).ok_or_else(missing)
         }
-        Acceptance::OtherBody => Ok(Err(Reused)),
+        Acceptance::OtherBody => Ok(Err(KeyReused)),
     };
     accepted.iter().map(answer).collect()
 }
 
 /// Wakes who sends on the channels of these.
-fn wake(shared: &Shared, accepted: &[Accepted]) {
+fn wake(shared: &AppState, accepted: &[AcceptedNotification]) {
     let all = accepted
         .iter()
         .flat_map(|(asked, _)| asked.new.deliveries());
@@ -54,8 +54,8 @@ fn wake(shared: &Shared, accepted: &[Accepted]) {
 }
 
 fn new(new: &Notification) -> NotifyResponse {
-    let first = |draft: &&Draft| draft.step == 0;
-    let receipt = |draft: &Draft| receipt(draft.id, &draft.target, draft.status());
+    let first = |draft: &&PlannedDelivery| draft.step == 0;
+    let receipt = |draft: &PlannedDelivery| receipt(draft.id, &draft.target, draft.status());
     NotifyResponse {
         id: new.id,
         status: new.status(),
@@ -66,8 +66,8 @@ fn new(new: &Notification) -> NotifyResponse {
 
 /// The answers that were given before, by the notification's id.
 async fn before(
-    shared: &Shared,
-    accepted: &[Accepted],
+    shared: &AppState,
+    accepted: &[AcceptedNotification],
 ) -> Result<HashMap<Uuid, NotifyResponse>, StoreError> {
     let ids: Vec<_> = accepted
         .iter()
@@ -79,7 +79,7 @@ async fn before(
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let answer = |row: notification::Row| {
+    let answer = |row: notification::NotificationRow| {
         let answer = NotifyResponse {
             id: row.id,
             status: row.status,
@@ -108,8 +108,8 @@ async fn before(
 }
 
 /// A delivery at the moment it was accepted.
-fn receipt(id: Uuid, target: &Target, status: &str) -> DeliveryReceipt {
-    DeliveryReceipt {
+fn receipt(id: Uuid, target: &ChannelAddress, status: &str) -> DeliverySummary {
+    DeliverySummary {
         id,
         channel: target.channel().as_str().into(),
         recipient: target.to_string(),

@@ -5,32 +5,32 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use chassis::Problem;
 use chassis::extract::{Json, Path, Query};
-use chassis::page::{Limit, Page};
+use chassis::page::{Page, PageLimit};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{Shared, error};
-use crate::domain::recipient::{Recipient as Reached, Spec};
-use crate::store::recipient::{self, Kept};
+use super::{AppState, error};
+use crate::domain::recipient::{Recipient as Reached, RecipientSpec};
+use crate::store::recipient::{self, UpsertOutcome};
 
 /// Which page of recipients to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Asked {
+pub(super) struct RecipientListParams {
     /// How many: 1 to 500, 50 unless told.
     #[serde(default)]
     #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
-    limit: Limit,
+    limit: PageLimit,
     /// `next_cursor` of the page before.
     cursor: Option<Uuid>,
 }
 
 /// A recipient.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Recipient {
+pub(super) struct RecipientResponse {
     /// Its id.
     id: Uuid,
     /// When it was made.
@@ -39,11 +39,11 @@ pub(super) struct Recipient {
     updated_at: DateTime<Utc>,
     /// Who it is.
     #[serde(flatten)]
-    spec: Spec,
+    spec: RecipientSpec,
 }
 
-impl From<recipient::Row> for Recipient {
-    fn from(row: recipient::Row) -> Self {
+impl From<recipient::RecipientRow> for RecipientResponse {
+    fn from(row: recipient::RecipientRow) -> Self {
         Self {
             id: row.id,
             created_at: row.created_at,
@@ -53,42 +53,42 @@ impl From<recipient::Row> for Recipient {
     }
 }
 
-fn answer(kept: Kept) -> Result<Answer<Recipient>, Problem> {
+fn answer(kept: UpsertOutcome) -> Result<Answer<RecipientResponse>, Problem> {
     match kept {
-        Kept::Row(row) => Ok(Answer(row.into())),
-        Kept::NameTaken => Err(error::name_taken()),
-        Kept::Full => Err(error::too_many_recipients()),
-        Kept::Missing => Err(error::no_such_recipient()),
+        UpsertOutcome::Row(row) => Ok(Answer(row.into())),
+        UpsertOutcome::NameTaken => Err(error::name_taken()),
+        UpsertOutcome::Full => Err(error::too_many_recipients()),
+        UpsertOutcome::Missing => Err(error::no_such_recipient()),
     }
 }
 
 /// The recipients, the newest first.
 #[utoipa::path(get, path = "/recipients", tag = "recipients", params(Asked),
     responses(
-        (status = 200, body = Page<Recipient>, description = "A page of them"),
+        (status = 200, body = Page<RecipientResponse>, description = "A page of them"),
         (status = 400, description = "`QUERY_INVALID`"),
     ))]
 pub(super) async fn list(
-    State(shared): State<Shared>,
-    Query(asked): Query<Asked>,
-) -> Result<Answer<Page<Recipient>>, Problem> {
+    State(shared): State<AppState>,
+    Query(asked): Query<RecipientListParams>,
+) -> Result<Answer<Page<RecipientResponse>>, Problem> {
     let mut rows = recipient::list(&shared.pool, asked.cursor, asked.limit.and_one()).await?;
     let next_cursor = asked.limit.cut(&mut rows, |row| row.id);
-    let data = rows.into_iter().map(Recipient::from).collect();
+    let data = rows.into_iter().map(RecipientResponse::from).collect();
     Ok(Answer(Page { data, next_cursor }))
 }
 
 /// Makes a recipient, whom rules and requests call `recipient:NAME` or by one of its groups.
-#[utoipa::path(post, path = "/recipients", tag = "recipients", request_body = Spec,
+#[utoipa::path(post, path = "/recipients", tag = "recipients", request_body = RecipientSpec,
     responses(
-        (status = 201, body = Recipient, description = "It can be told"),
+        (status = 201, body = RecipientResponse, description = "It can be told"),
         (status = 409, description = "`NAME_TAKEN` or `TOO_MANY_RECIPIENTS`"),
         (status = 422, description = "A field that cannot be accepted"),
     ))]
 pub(super) async fn create(
-    State(shared): State<Shared>,
-    Json(spec): Json<Spec>,
-) -> Result<(StatusCode, Answer<Recipient>), Problem> {
+    State(shared): State<AppState>,
+    Json(spec): Json<RecipientSpec>,
+) -> Result<(StatusCode, Answer<RecipientResponse>), Problem> {
     Reached::try_from(&spec)?;
     let (id, now) = (shared.clock.new_id(), shared.clock.now());
     let kept = recipient::insert(&shared.pool, id, &spec, now).await?;
@@ -101,31 +101,31 @@ pub(super) async fn create(
 #[utoipa::path(get, path = "/recipients/{id}", tag = "recipients",
     params(("id" = Uuid, Path, description = "The recipient's id")),
     responses(
-        (status = 200, body = Recipient, description = "Who it is"),
+        (status = 200, body = RecipientResponse, description = "Who it is"),
         (status = 404, description = "`NOT_FOUND`"),
     ))]
 pub(super) async fn get(
-    State(shared): State<Shared>,
+    State(shared): State<AppState>,
     Path(id): Path<Uuid>,
-) -> Result<Answer<Recipient>, Problem> {
+) -> Result<Answer<RecipientResponse>, Problem> {
     let row = recipient::get(&shared.pool, id).await?;
-    answer(row.map_or(Kept::Missing, Kept::Row))
+    answer(row.map_or(UpsertOutcome::Missing, UpsertOutcome::Row))
 }
 
 /// Changes a recipient.
-#[utoipa::path(put, path = "/recipients/{id}", tag = "recipients", request_body = Spec,
+#[utoipa::path(put, path = "/recipients/{id}", tag = "recipients", request_body = RecipientSpec,
     params(("id" = Uuid, Path, description = "The recipient's id")),
     responses(
-        (status = 200, body = Recipient, description = "It is as it says now"),
+        (status = 200, body = RecipientResponse, description = "It is as it says now"),
         (status = 404, description = "`NOT_FOUND`"),
         (status = 409, description = "`NAME_TAKEN`"),
         (status = 422, description = "A field that cannot be accepted"),
     ))]
 pub(super) async fn update(
-    State(shared): State<Shared>,
+    State(shared): State<AppState>,
     Path(id): Path<Uuid>,
-    Json(spec): Json<Spec>,
-) -> Result<Answer<Recipient>, Problem> {
+    Json(spec): Json<RecipientSpec>,
+) -> Result<Answer<RecipientResponse>, Problem> {
     Reached::try_from(&spec)?;
     let kept = recipient::update(&shared.pool, id, &spec, shared.clock.now()).await?;
     let changed = answer(kept)?;
@@ -141,7 +141,7 @@ pub(super) async fn update(
         (status = 404, description = "`NOT_FOUND`"),
     ))]
 pub(super) async fn delete(
-    State(shared): State<Shared>,
+    State(shared): State<AppState>,
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, Problem> {
     if !recipient::delete(&shared.pool, id).await? {

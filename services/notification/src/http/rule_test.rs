@@ -13,14 +13,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Shared, error};
-use crate::domain::book::Book;
-use crate::domain::command::Command;
-use crate::domain::decision::{Branch, Draft, decide_unless};
-use crate::domain::finding::Finding;
+use super::{AppState, error};
+use crate::domain::book::RoutingTable;
+use crate::domain::command::NotifyCommand;
+use crate::domain::decision::{DeliveryPlan, PlannedDelivery, decide_unless};
+use crate::domain::finding::RuleResult;
 use crate::domain::notification::Notification;
-use crate::domain::rule::{Rule, Spec};
-use crate::domain::sms::{Encoding, segments};
+use crate::domain::rule::{Rule, RuleSpec};
+use crate::domain::sms::{SmsEncoding, segments};
 use crate::domain::target::Channel;
 use crate::store::{gates, notification};
 
@@ -29,13 +29,13 @@ use crate::store::{gates, notification};
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"notification": {"event": "order.paid", "data": {"total": 1200}},
     "rule": {"name": "Big orders", "event": "order.*", "condition": "data.total > 1000"}}))]
-pub(super) struct Trial {
+pub(super) struct RuleTestRequest {
     /// A notification as it would be sent; or else name a stored one.
     notification: Option<NotifyRequest>,
     /// The id of a stored notification.
     notification_id: Option<Uuid>,
     /// A rule that is not kept yet, which is tried alone; without it the rules that are followed.
-    rule: Option<Spec>,
+    rule: Option<RuleSpec>,
     /// When it would come; now unless told.
     #[serde(default, deserialize_with = "super::moment")]
     at: Option<DateTime<Utc>>,
@@ -43,23 +43,23 @@ pub(super) struct Trial {
 
 /// What would happen.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Verdict {
+pub(super) struct RuleTestResponse {
     /// Whether it would go out.
     status: NotificationStatus,
     /// Why not, or not yet.
     reason: Option<String>,
     /// What each rule says that is about this event.
-    rules: Vec<Finding>,
+    rules: Vec<RuleResult>,
     /// What would hold it back, with what was counted so far.
-    gates: Vec<GateView>,
+    gates: Vec<RateWindowView>,
     /// What would be said to whom.
-    deliveries: Vec<Preview>,
+    deliveries: Vec<DeliveryPreview>,
 }
 
 /// A window that lets so many through.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Gate)]
-pub(super) struct GateView {
+pub(super) struct RateWindowView {
     /// Whose.
     rule_id: Uuid,
     /// `dedupe`, `throttle` or `total`.
@@ -78,7 +78,7 @@ pub(super) struct GateView {
 
 /// A message as it would be sent.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Preview {
+pub(super) struct DeliveryPreview {
     /// `sms`, `log` …
     channel: &'static str,
     /// To whom; phone numbers are masked.
@@ -112,18 +112,18 @@ pub(super) struct SmsPreview {
 
 /// Tries rules on a notification: which match, what would be said to whom when, and what holds it
 /// back. Nothing is sent, stored or counted.
-#[utoipa::path(post, path = "/rules/test", tag = "rules", request_body = Trial,
+#[utoipa::path(post, path = "/rules/test", tag = "rules", request_body = RuleTestRequest,
     responses(
-        (status = 200, body = Verdict, description = "What would happen"),
+        (status = 200, body = RuleTestResponse, description = "What would happen"),
         (status = 404, description = "`NOT_FOUND`: there is no such notification"),
         (status = 422,
             description = "`NOTIFICATION_REQUIRED`, `RULE_TOO_SLOW`, or a field that cannot be \
                 accepted"),
     ))]
 pub(super) async fn test(
-    State(shared): State<Shared>,
-    Json(trial): Json<Trial>,
-) -> Result<Answer<Verdict>, Problem> {
+    State(shared): State<AppState>,
+    Json(trial): Json<RuleTestRequest>,
+) -> Result<Answer<RuleTestResponse>, Problem> {
     let command = command(&shared, trial.notification, trial.notification_id).await?;
     let book = shared.shelf.book().await?;
     let now = trial.at.unwrap_or_else(|| shared.clock.now());
@@ -137,11 +137,15 @@ pub(super) async fn test(
 }
 
 /// A book with that rule alone, where there is one.
-fn alone(rule: Option<Spec>, book: Arc<Book>, clock: &Clock) -> Result<Arc<Book>, Problem> {
+fn alone(
+    rule: Option<RuleSpec>,
+    book: Arc<RoutingTable>,
+    clock: &Clock,
+) -> Result<Arc<RoutingTable>, Problem> {
     let Some(spec) = rule else {
         return Ok(book);
     };
-    let active = Spec {
+    let active = RuleSpec {
         active: true,
         ..spec
     };
@@ -150,10 +154,10 @@ fn alone(rule: Option<Spec>, book: Arc<Book>, clock: &Clock) -> Result<Arc<Book>
 }
 
 async fn command(
-    shared: &Shared,
+    shared: &AppState,
     given: Option<NotifyRequest>,
     stored: Option<Uuid>,
-) -> Result<Command, Problem> {
+) -> Result<NotifyCommand, Problem> {
     let request = match (given, stored) {
         (Some(request), None) => request,
         (None, Some(id)) => {
@@ -171,14 +175,14 @@ async fn command(
         }
         _ => return Err(error::notification_required()),
     };
-    Ok(Command::try_from(request)?)
+    Ok(NotifyCommand::try_from(request)?)
 }
 
 async fn verdict(
-    shared: &Shared,
+    shared: &AppState,
     mut new: Notification,
     now: DateTime<Utc>,
-) -> Result<Verdict, Problem> {
+) -> Result<RuleTestResponse, Problem> {
     let mut views = Vec::new();
     for (place, branch) in new.branches.clone().iter().enumerate() {
         for gate in &branch.gates {
@@ -188,7 +192,7 @@ async fn verdict(
             if shut {
                 new.hold_back(place, gate, ends_at.unwrap_or(now));
             }
-            views.push(GateView {
+            views.push(RateWindowView {
                 rule_id: gate.rule,
                 kind: gate.kind.as_str(),
                 key: gate.key.clone(),
@@ -200,17 +204,17 @@ async fn verdict(
         }
         hold_in_digest(branch, &mut new, place, now);
     }
-    Ok(Verdict {
+    Ok(RuleTestResponse {
         status: new.status(),
         reason: new.reason(),
         rules: new.findings().cloned().collect(),
         gates: views,
-        deliveries: new.deliveries().map(Preview::from).collect(),
+        deliveries: new.deliveries().map(DeliveryPreview::from).collect(),
     })
 }
 
 /// Says until when it would wait for others.
-fn hold_in_digest(branch: &Branch, new: &mut Notification, place: usize, now: DateTime<Utc>) {
+fn hold_in_digest(branch: &DeliveryPlan, new: &mut Notification, place: usize, now: DateTime<Utc>) {
     let open = new.branches.get_mut(place);
     let finding = open.and_then(|open| open.gather.as_ref().and(open.finding.as_mut()));
     if let (Some(gather), Some(finding)) = (&branch.gather, finding) {
@@ -220,8 +224,8 @@ fn hold_in_digest(branch: &Branch, new: &mut Notification, place: usize, now: Da
     }
 }
 
-impl From<&Draft> for Preview {
-    fn from(draft: &Draft) -> Self {
+impl From<&PlannedDelivery> for DeliveryPreview {
+    fn from(draft: &PlannedDelivery) -> Self {
         let channel = draft.target.channel();
         Self {
             channel: channel.as_str(),
@@ -234,7 +238,7 @@ impl From<&Draft> for Preview {
             status: draft.status(),
             reason: draft.failure.clone().or_else(|| draft.reason.clone()),
             sms: (channel == Channel::Sms).then(|| SmsPreview {
-                encoding: Encoding::of(&draft.text).as_str(),
+                encoding: SmsEncoding::of(&draft.text).as_str(),
                 segments: segments(&draft.text),
             }),
         }

@@ -5,33 +5,33 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use chassis::Problem;
 use chassis::extract::{Json, Path, Query};
-use chassis::page::{Limit, Page};
+use chassis::page::{Page, PageLimit};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{Shared, error};
-use crate::domain::book::Unfollowed;
-use crate::domain::rule::Spec;
+use super::{AppState, error};
+use crate::domain::book::UnusableRule;
+use crate::domain::rule::RuleSpec;
 use crate::store::rule;
 
 /// Which page of rules to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Asked {
+pub(super) struct RuleListParams {
     /// How many: 1 to 500, 50 unless told.
     #[serde(default)]
     #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
-    limit: Limit,
+    limit: PageLimit,
     /// `next_cursor` of the page before.
     cursor: Option<Uuid>,
 }
 
 /// A rule.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Rule {
+pub(super) struct RuleResponse {
     /// Its id.
     id: Uuid,
     /// When it was made.
@@ -44,11 +44,11 @@ pub(super) struct Rule {
     disabled_reason: Option<String>,
     /// What it says.
     #[serde(flatten)]
-    spec: Spec,
+    spec: RuleSpec,
 }
 
-impl From<rule::Row> for Rule {
-    fn from(row: rule::Row) -> Self {
+impl From<rule::RuleRow> for RuleResponse {
+    fn from(row: rule::RuleRow) -> Self {
         Self {
             id: row.id,
             created_at: row.created_at,
@@ -64,13 +64,13 @@ impl From<rule::Row> for Rule {
 /// is not told by the next one, too.
 #[utoipa::path(get, path = "/rules", tag = "rules", params(Asked),
     responses(
-        (status = 200, body = Page<Rule>, description = "A page of them"),
+        (status = 200, body = Page<RuleResponse>, description = "A page of them"),
         (status = 400, description = "`QUERY_INVALID`"),
     ))]
 pub(super) async fn list(
-    State(shared): State<Shared>,
-    Query(asked): Query<Asked>,
-) -> Result<Answer<Page<Rule>>, Problem> {
+    State(shared): State<AppState>,
+    Query(asked): Query<RuleListParams>,
+) -> Result<Answer<Page<RuleResponse>>, Problem> {
     let mut rows = rule::list(&shared.pool, asked.cursor, asked.limit.and_one()).await?;
     let next_cursor = asked.limit.cut(&mut rows, |row| row.id);
     let unfollowed = shared.shelf.unfollowed();
@@ -80,18 +80,18 @@ pub(super) async fn list(
 
 /// Makes a rule. It is followed at once by the process that answers, and within a second or two by
 /// all others.
-#[utoipa::path(post, path = "/rules", tag = "rules", request_body = Spec,
+#[utoipa::path(post, path = "/rules", tag = "rules", request_body = RuleSpec,
     responses(
-        (status = 201, body = Rule, description = "It is followed"),
+        (status = 201, body = RuleResponse, description = "It is followed"),
         (status = 409, description = "`TOO_MANY_RULES`"),
         (status = 422,
             description = "A field that cannot be accepted, such as `EXPRESSION_INVALID` with the \
                 position"),
     ))]
 pub(super) async fn create(
-    State(shared): State<Shared>,
-    Json(spec): Json<Spec>,
-) -> Result<(StatusCode, Answer<Rule>), Problem> {
+    State(shared): State<AppState>,
+    Json(spec): Json<RuleSpec>,
+) -> Result<(StatusCode, Answer<RuleResponse>), Problem> {
     let id = shared.clock.new_id();
     let spec = shared.engine.check(id, spec).await?;
     let row = rule::insert(&shared.pool, id, &spec, shared.clock.now()).await?;
@@ -104,41 +104,41 @@ pub(super) async fn create(
 #[utoipa::path(get, path = "/rules/{id}", tag = "rules",
     params(("id" = Uuid, Path, description = "The rule's id")),
     responses(
-        (status = 200, body = Rule, description = "What it says"),
+        (status = 200, body = RuleResponse, description = "What it says"),
         (status = 404, description = "`NOT_FOUND`"),
     ))]
 pub(super) async fn get(
-    State(shared): State<Shared>,
+    State(shared): State<AppState>,
     Path(id): Path<Uuid>,
-) -> Result<Answer<Rule>, Problem> {
+) -> Result<Answer<RuleResponse>, Problem> {
     let row = rule::get(&shared.pool, id).await?;
     let row = row.ok_or_else(error::no_such_rule)?;
     Ok(Answer(view(row, &shared.shelf.unfollowed())))
 }
 
 /// A rule as it is kept, with what was found where it was read to be followed.
-fn view(row: rule::Row, unfollowed: &[Unfollowed]) -> Rule {
+fn view(row: rule::RuleRow, unfollowed: &[UnusableRule]) -> RuleResponse {
     let found = unfollowed.iter().find(|found| found.rule == row.id);
     let found = found.map(|found| found.reason.clone());
-    Rule {
+    RuleResponse {
         disabled_reason: row.disabled_reason.clone().or(found),
         ..row.into()
     }
 }
 
 /// Changes a rule. One that was switched off is followed again.
-#[utoipa::path(put, path = "/rules/{id}", tag = "rules", request_body = Spec,
+#[utoipa::path(put, path = "/rules/{id}", tag = "rules", request_body = RuleSpec,
     params(("id" = Uuid, Path, description = "The rule's id")),
     responses(
-        (status = 200, body = Rule, description = "It is followed as it is now"),
+        (status = 200, body = RuleResponse, description = "It is followed as it is now"),
         (status = 404, description = "`NOT_FOUND`"),
         (status = 422, description = "A field that cannot be accepted"),
     ))]
 pub(super) async fn update(
-    State(shared): State<Shared>,
+    State(shared): State<AppState>,
     Path(id): Path<Uuid>,
-    Json(spec): Json<Spec>,
-) -> Result<Answer<Rule>, Problem> {
+    Json(spec): Json<RuleSpec>,
+) -> Result<Answer<RuleResponse>, Problem> {
     let spec = shared.engine.check(id, spec).await?;
     let row = rule::update(&shared.pool, id, &spec, shared.clock.now()).await?;
     let row = row.ok_or_else(error::no_such_rule)?;
@@ -154,7 +154,7 @@ pub(super) async fn update(
         (status = 404, description = "`NOT_FOUND`"),
     ))]
 pub(super) async fn delete(
-    State(shared): State<Shared>,
+    State(shared): State<AppState>,
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, Problem> {
     if !rule::delete(&shared.pool, id).await? {

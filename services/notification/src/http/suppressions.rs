@@ -5,28 +5,28 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use chassis::Problem;
 use chassis::extract::{Json, Path, Query};
-use chassis::page::{Limit, Page};
+use chassis::page::{Page, PageLimit};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{Shared, error};
-use crate::domain::target::Target;
-use crate::store::suppression::{self, Row};
+use super::{AppState, error};
+use crate::domain::target::ChannelAddress;
+use crate::store::suppression::{self, SuppressionRow};
 
 /// The longest reason, in characters.
-const REASON_CHARS: usize = 200;
+const MAX_REASON_CHARS: usize = 200;
 
 /// Which page to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Asked {
+pub(super) struct SuppressionListParams {
     /// How many: 1 to 500, 50 unless told.
     #[serde(default)]
     #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
-    limit: Limit,
+    limit: PageLimit,
     /// `next_cursor` of the page before.
     cursor: Option<Uuid>,
 }
@@ -35,7 +35,7 @@ pub(super) struct Asked {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = SuppressionRequest, example = json!({"address": "+15550100067"}))]
-pub(super) struct Spec {
+pub(super) struct SuppressionRequest {
     /// An address of any channel.
     address: String,
     /// Why.
@@ -45,7 +45,7 @@ pub(super) struct Spec {
 
 /// An address that nothing is sent to.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Suppression {
+pub(super) struct SuppressionResponse {
     /// Its id.
     id: Uuid,
     /// The address.
@@ -56,8 +56,8 @@ pub(super) struct Suppression {
     created_at: DateTime<Utc>,
 }
 
-impl From<Row> for Suppression {
-    fn from(row: Row) -> Self {
+impl From<SuppressionRow> for SuppressionResponse {
+    fn from(row: SuppressionRow) -> Self {
         Self {
             id: row.id,
             address: row.address,
@@ -70,32 +70,32 @@ impl From<Row> for Suppression {
 /// The addresses that nothing is sent to, the newest first.
 #[utoipa::path(get, path = "/suppressions", tag = "suppressions", params(Asked),
     responses(
-        (status = 200, body = Page<Suppression>, description = "A page of them"),
+        (status = 200, body = Page<SuppressionResponse>, description = "A page of them"),
         (status = 400, description = "`QUERY_INVALID`"),
     ))]
 pub(super) async fn list(
-    State(shared): State<Shared>,
-    Query(asked): Query<Asked>,
-) -> Result<Answer<Page<Suppression>>, Problem> {
+    State(shared): State<AppState>,
+    Query(asked): Query<SuppressionListParams>,
+) -> Result<Answer<Page<SuppressionResponse>>, Problem> {
     let mut rows = suppression::list(&shared.pool, asked.cursor, asked.limit.and_one()).await?;
     let next_cursor = asked.limit.cut(&mut rows, |row| row.id);
-    let data = rows.into_iter().map(Suppression::from).collect();
+    let data = rows.into_iter().map(SuppressionResponse::from).collect();
     Ok(Answer(Page { data, next_cursor }))
 }
 
 /// Sends nothing more to an address, by whatever provider. One that is kept already stays as it is.
-#[utoipa::path(post, path = "/suppressions", tag = "suppressions", request_body = Spec,
+#[utoipa::path(post, path = "/suppressions", tag = "suppressions", request_body = SuppressionRequest,
     responses(
-        (status = 201, body = Suppression, description = "It gets nothing"),
+        (status = 201, body = SuppressionResponse, description = "It gets nothing"),
         (status = 422, description = "`ADDRESS_INVALID` or `REASON_INVALID`"),
     ))]
 pub(super) async fn create(
-    State(shared): State<Shared>,
-    Json(spec): Json<Spec>,
-) -> Result<(StatusCode, Answer<Suppression>), Problem> {
-    let target: Target = spec.address.parse().map_err(error::address_invalid)?;
+    State(shared): State<AppState>,
+    Json(spec): Json<SuppressionRequest>,
+) -> Result<(StatusCode, Answer<SuppressionResponse>), Problem> {
+    let target: ChannelAddress = spec.address.parse().map_err(error::address_invalid)?;
     let reason = spec.reason.unwrap_or_else(|| "by hand".into());
-    if reason.contains('\0') || reason.chars().nth(REASON_CHARS).is_some() {
+    if reason.contains('\0') || reason.chars().nth(MAX_REASON_CHARS).is_some() {
         return Err(error::reason_invalid());
     }
     let (id, now) = (shared.clock.new_id(), shared.clock.now());
@@ -111,7 +111,7 @@ pub(super) async fn create(
         (status = 404, description = "`NOT_FOUND`"),
     ))]
 pub(super) async fn delete(
-    State(shared): State<Shared>,
+    State(shared): State<AppState>,
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, Problem> {
     let deleted = suppression::delete(&shared.pool, id).await?;

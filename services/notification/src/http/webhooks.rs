@@ -5,29 +5,29 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use chassis::Problem;
 use chassis::extract::{Json, Path, Query};
-use chassis::page::{Limit, Page};
+use chassis::page::{Page, PageLimit};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{Shared, error};
+use super::{AppState, error};
 use crate::domain::target::is_web;
 use crate::domain::webhook::{SECRET_BYTES, secret};
-use crate::store::endpoint::{self, Kind, Row};
+use crate::store::endpoint::{self, EndpointKind, EndpointRow};
 
 /// The longest address, in bytes.
-const LONGEST: usize = 2_000;
+const MAX_URL_BYTES: usize = 2_000;
 
 /// Which page of webhooks to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Asked {
+pub(super) struct WebhookListParams {
     /// How many: 1 to 500, 50 unless told.
     #[serde(default)]
     #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
-    limit: Limit,
+    limit: PageLimit,
     /// `next_cursor` of the page before.
     cursor: Option<Uuid>,
 }
@@ -36,7 +36,7 @@ pub(super) struct Asked {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = WebhookRequest, example = json!({"url": "https://example.com/hooks/visitors"}))]
-pub(super) struct Spec {
+pub(super) struct WebhookRequest {
     /// Its address in the public internet.
     url: String,
     /// Whether it is sent to.
@@ -50,7 +50,7 @@ const fn yes() -> bool {
 
 /// Who gets requests.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Webhook {
+pub(super) struct WebhookResponse {
     /// Its id.
     id: Uuid,
     /// What rules and requests call it.
@@ -67,8 +67,8 @@ pub(super) struct Webhook {
     created_at: DateTime<Utc>,
 }
 
-impl Webhook {
-    fn new(row: Row, secret: Option<String>) -> Self {
+impl WebhookResponse {
+    fn new(row: EndpointRow, secret: Option<String>) -> Self {
         Self {
             id: row.id,
             address: row.address,
@@ -81,8 +81,8 @@ impl Webhook {
     }
 }
 
-fn checked(spec: &Spec) -> Result<(), Problem> {
-    let good = spec.url.len() <= LONGEST && !spec.url.contains('\0') && is_web(&spec.url);
+fn checked(spec: &WebhookRequest) -> Result<(), Problem> {
+    let good = spec.url.len() <= MAX_URL_BYTES && !spec.url.contains('\0') && is_web(&spec.url);
     good.then_some(()).ok_or_else(error::url_invalid)
 }
 
@@ -93,69 +93,79 @@ fn new_secret() -> Result<String, Problem> {
 }
 
 /// A webhook's secret as it is kept.
-fn sealed(shared: &Shared, id: Uuid, secret: &str) -> Result<String, Problem> {
-    let sealed = shared.vault.seal(&Kind::Webhook.address(id), secret);
+fn sealed(shared: &AppState, id: Uuid, secret: &str) -> Result<String, Problem> {
+    let sealed = shared
+        .vault
+        .seal(&EndpointKind::Webhook.address(id), secret);
     sealed.map_err(|error| Problem::internal(&error))
 }
 
 /// The webhooks, the newest first, without their secrets.
 #[utoipa::path(get, path = "/webhooks", tag = "channels", params(Asked),
     responses(
-        (status = 200, body = Page<Webhook>, description = "A page of them"),
+        (status = 200, body = Page<WebhookResponse>, description = "A page of them"),
         (status = 400, description = "`QUERY_INVALID`"),
     ))]
 pub(super) async fn list(
-    State(shared): State<Shared>,
-    Query(asked): Query<Asked>,
-) -> Result<Answer<Page<Webhook>>, Problem> {
+    State(shared): State<AppState>,
+    Query(asked): Query<WebhookListParams>,
+) -> Result<Answer<Page<WebhookResponse>>, Problem> {
     let mut rows = endpoint::webhooks(&shared.pool, asked.cursor, asked.limit.and_one()).await?;
     let next_cursor = asked.limit.cut(&mut rows, |row| row.id);
     let data = rows
         .into_iter()
-        .map(|row| Webhook::new(row, None))
+        .map(|row| WebhookResponse::new(row, None))
         .collect();
     Ok(Answer(Page { data, next_cursor }))
 }
 
 /// Makes a webhook, which rules and requests call by its `address`. Requests to it are signed as
 /// Standard Webhooks says, with the `secret` that this answer shows and no other.
-#[utoipa::path(post, path = "/webhooks", tag = "channels", request_body = Spec,
+#[utoipa::path(post, path = "/webhooks", tag = "channels", request_body = WebhookRequest,
     responses(
-        (status = 201, body = Webhook, description = "It can be told"),
+        (status = 201, body = WebhookResponse, description = "It can be told"),
         (status = 409, description = "`TOO_MANY_ENDPOINTS`"),
         (status = 422, description = "`URL_INVALID`"),
     ))]
 pub(super) async fn create(
-    State(shared): State<Shared>,
-    Json(spec): Json<Spec>,
-) -> Result<(StatusCode, Answer<Webhook>), Problem> {
+    State(shared): State<AppState>,
+    Json(spec): Json<WebhookRequest>,
+) -> Result<(StatusCode, Answer<WebhookResponse>), Problem> {
     checked(&spec)?;
     let secret = new_secret()?;
     let (id, now) = (shared.clock.new_id(), shared.clock.now());
     let keys = [sealed(&shared, id, &secret)?];
-    let row = endpoint::insert(&shared.pool, Kind::Webhook, id, &spec.url, &keys, now).await?;
+    let row = endpoint::insert(
+        &shared.pool,
+        EndpointKind::Webhook,
+        id,
+        &spec.url,
+        &keys,
+        now,
+    )
+    .await?;
     let row = row.ok_or_else(error::too_many_endpoints)?;
-    let made = Webhook::new(row, Some(secret));
+    let made = WebhookResponse::new(row, Some(secret));
     Ok((StatusCode::CREATED, Answer(made)))
 }
 
 /// Changes a webhook, or enables one that was disabled.
-#[utoipa::path(put, path = "/webhooks/{id}", tag = "channels", request_body = Spec,
+#[utoipa::path(put, path = "/webhooks/{id}", tag = "channels", request_body = WebhookRequest,
     params(("id" = Uuid, Path, description = "The webhook's id")),
     responses(
-        (status = 200, body = Webhook, description = "It is as it says now"),
+        (status = 200, body = WebhookResponse, description = "It is as it says now"),
         (status = 404, description = "`NOT_FOUND`"),
         (status = 422, description = "`URL_INVALID`"),
     ))]
 pub(super) async fn update(
-    State(shared): State<Shared>,
+    State(shared): State<AppState>,
     Path(id): Path<Uuid>,
-    Json(spec): Json<Spec>,
-) -> Result<Answer<Webhook>, Problem> {
+    Json(spec): Json<WebhookRequest>,
+) -> Result<Answer<WebhookResponse>, Problem> {
     checked(&spec)?;
     let row = endpoint::update(&shared.pool, id, &spec.url, spec.enabled).await?;
     let row = row.ok_or_else(error::no_such_webhook)?;
-    Ok(Answer(Webhook::new(row, None)))
+    Ok(Answer(WebhookResponse::new(row, None)))
 }
 
 /// Gives a webhook a new secret. Requests are signed with it and the one before, until the next
@@ -163,18 +173,18 @@ pub(super) async fn update(
 #[utoipa::path(post, path = "/webhooks/{id}/rotate", tag = "channels",
     params(("id" = Uuid, Path, description = "The webhook's id")),
     responses(
-        (status = 200, body = Webhook, description = "With its new secret"),
+        (status = 200, body = WebhookResponse, description = "With its new secret"),
         (status = 404, description = "`NOT_FOUND`"),
     ))]
 pub(super) async fn rotate(
-    State(shared): State<Shared>,
+    State(shared): State<AppState>,
     Path(id): Path<Uuid>,
-) -> Result<Answer<Webhook>, Problem> {
+) -> Result<Answer<WebhookResponse>, Problem> {
     let secret = new_secret()?;
     let kept = sealed(&shared, id, &secret)?;
     let row = endpoint::rotate(&shared.pool, id, &kept).await?;
     let row = row.ok_or_else(error::no_such_webhook)?;
-    Ok(Answer(Webhook::new(row, Some(secret))))
+    Ok(Answer(WebhookResponse::new(row, Some(secret))))
 }
 
 /// Deletes a webhook. What is on its way to it becomes a dead letter.
@@ -185,10 +195,10 @@ pub(super) async fn rotate(
         (status = 404, description = "`NOT_FOUND`"),
     ))]
 pub(super) async fn delete(
-    State(shared): State<Shared>,
+    State(shared): State<AppState>,
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, Problem> {
-    let deleted = endpoint::delete(&shared.pool, Kind::Webhook, id).await?;
+    let deleted = endpoint::delete(&shared.pool, EndpointKind::Webhook, id).await?;
     let there = deleted.then_some(StatusCode::NO_CONTENT);
     there.ok_or_else(error::no_such_webhook)
 }

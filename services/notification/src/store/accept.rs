@@ -10,19 +10,19 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 pub(super) use self::insert::insert;
-use self::insert::{Kept, Stored};
-use super::idempotency_key::{KEPT, Key};
+use self::insert::{InsertResult, StoredKey};
+use super::idempotency_key::{IdempotencyKey, KEY_RETENTION};
 use super::{StoreError, erasure, gates};
 use crate::domain::notification::Notification;
 use crate::domain::person::Person;
 
 /// What is to be accepted.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct NewNotification {
     /// The notification.
     pub new: Notification,
     /// Its key, where the caller gave one.
-    pub key: Option<Key>,
+    pub key: Option<IdempotencyKey>,
 }
 
 /// What became of it.
@@ -48,11 +48,11 @@ pub fn lane(pool: &PgPool) -> PgPool {
 /// passed and digests joined on the way, which may close branches of what is stored.
 pub async fn accept(
     pool: &PgPool,
-    asked: &mut [Asked],
+    asked: &mut [NewNotification],
     clock: &Clock,
 ) -> Result<Vec<Acceptance>, StoreError> {
     let now = clock.now();
-    let windows = |asked: &Asked| {
+    let windows = |asked: &NewNotification| {
         let mut all = asked.new.branches.iter();
         all.any(|branch| !branch.gates.is_empty() || branch.gather.is_some())
     };
@@ -83,8 +83,8 @@ pub async fn accept(
 }
 
 fn acceptance(
-    asked: &Asked,
-    kept: &HashMap<(&str, &str), &Kept>,
+    asked: &NewNotification,
+    kept: &HashMap<(&str, &str), &StoredKey>,
 ) -> Result<Acceptance, StoreError> {
     let Some(key) = &asked.key else {
         return Ok(Acceptance::New);
@@ -104,9 +104,9 @@ fn acceptance(
 /// again.
 async fn in_windows(
     pool: &PgPool,
-    asked: &mut [Asked],
+    asked: &mut [NewNotification],
     clock: &Clock,
-) -> Result<Stored, StoreError> {
+) -> Result<InsertResult, StoreError> {
     let now = clock.now();
     let mut transaction = pool.begin().await?;
     let keys: Vec<_> = asked.iter().filter_map(|a| a.key.as_ref()).collect();
@@ -115,7 +115,7 @@ async fn in_windows(
          join notification.idempotency_key k using (subject, key) where k.created_at > $3",
         &keys.iter().map(|k| k.subject.clone()).collect::<Vec<_>>(),
         &keys.iter().map(|k| k.key.clone()).collect::<Vec<_>>(),
-        now - KEPT,
+        now - KEY_RETENTION,
     );
     let before = before.fetch_all(&mut *transaction).await?.into_iter();
     let mut seen: HashSet<_> = before.map(|row| (row.subject, row.key)).collect();
@@ -133,7 +133,7 @@ async fn in_windows(
     let stored = insert(&mut *transaction, &first, now).await?;
     forget_erased(&mut transaction, &first, &stored).await?;
     let ids: HashSet<_> = stored.kept.iter().map(|k| k.notification_id).collect();
-    let is_new = |asked: &&&Asked| {
+    let is_new = |asked: &&&NewNotification| {
         let id = &asked.new.id;
         (asked.key.is_none() || ids.contains(id)) && !stored.erased.contains(id)
     };
@@ -150,8 +150,8 @@ async fn in_windows(
 /// Gates have counted persons by their ids before it was known that these were erased.
 async fn forget_erased(
     connection: &mut PgConnection,
-    asked: &[&Asked],
-    stored: &Stored,
+    asked: &[&NewNotification],
+    stored: &InsertResult,
 ) -> Result<(), StoreError> {
     if stored.erased.is_empty() {
         return Ok(());
@@ -170,9 +170,9 @@ async fn forget_erased(
 }
 
 /// A statement writes no row twice.
-fn first_with_each_key(asked: &[Asked]) -> Vec<&Asked> {
+fn first_with_each_key(asked: &[NewNotification]) -> Vec<&NewNotification> {
     let mut seen = HashSet::new();
-    let mut is_first = |key: &Option<Key>| {
+    let mut is_first = |key: &Option<IdempotencyKey>| {
         let key = key.as_ref();
         key.is_none_or(|key| seen.insert((key.subject.clone(), key.key.clone())))
     };

@@ -8,7 +8,7 @@ use super::StoreError;
 
 /// An attempt as it is kept.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Row {
+pub struct AttemptRow {
     /// The delivery it belongs to.
     pub delivery_id: Uuid,
     /// From 1.
@@ -32,9 +32,9 @@ pub struct Row {
 }
 
 /// The attempts of these deliveries, in order.
-pub async fn of(pool: &PgPool, deliveries: &[Uuid]) -> Result<Vec<Row>, StoreError> {
+pub async fn of(pool: &PgPool, deliveries: &[Uuid]) -> Result<Vec<AttemptRow>, StoreError> {
     let rows = sqlx::query_as!(
-        Row,
+        AttemptRow,
         "select delivery_id, number, started_at, provider, outcome, detail, http_status,
              provider_code, provider_message_id, latency_ms
          from notification.attempt where delivery_id = any($1) order by delivery_id, number",

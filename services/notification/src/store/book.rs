@@ -8,7 +8,7 @@ use sqlx::types::Json;
 
 use super::StoreError;
 use super::rule::is_untouched;
-use crate::domain::book::{Book, Unfollowed};
+use crate::domain::book::{RoutingTable, UnusableRule};
 use crate::domain::recipient::{self, Recipient};
 use crate::domain::rule::{self, Rule};
 
@@ -20,7 +20,7 @@ pub async fn edition(pool: &PgPool) -> Result<i64, StoreError> {
 
 /// All rules and recipients, and their edition or a later one's beginning. What cannot be used, as
 /// it was kept by another version, is left out and told to the log.
-pub async fn read(pool: &PgPool) -> Result<(i64, Book), StoreError> {
+pub async fn read(pool: &PgPool) -> Result<(i64, RoutingTable), StoreError> {
     // Read first: a change in between is read again, never missed.
     let edition = edition(pool).await?;
     let (rules, unfollowed) = rules(pool).await?;
@@ -29,7 +29,7 @@ pub async fn read(pool: &PgPool) -> Result<(i64, Book), StoreError> {
          from notification.recipient order by id"#
     );
     let recipients = rows.fetch_all(pool).await?.into_iter().filter_map(|row| {
-        let spec = serde_json::from_value::<recipient::Spec>(row.spec.0).ok();
+        let spec = serde_json::from_value::<recipient::RecipientSpec>(row.spec.0).ok();
         let known = spec.and_then(|spec| {
             let recipient = Recipient::try_from(&spec).ok()?;
             Some((spec.name, spec.groups, recipient))
@@ -39,12 +39,12 @@ pub async fn read(pool: &PgPool) -> Result<(i64, Book), StoreError> {
         }
         known
     });
-    let book = Book::new(rules, recipients.collect());
+    let book = RoutingTable::new(rules, recipients.collect());
     Ok((edition, book.with_unfollowed(unfollowed)))
 }
 
 /// The rules that can be followed, and why the others cannot.
-async fn rules(pool: &PgPool) -> Result<(Vec<Arc<Rule>>, Vec<Unfollowed>), StoreError> {
+async fn rules(pool: &PgPool) -> Result<(Vec<Arc<Rule>>, Vec<UnusableRule>), StoreError> {
     let rows = sqlx::query!(
         r#"select id, spec as "spec: Json<serde_json::Value>", created_at, updated_at,
              disabled_reason
@@ -54,14 +54,14 @@ async fn rules(pool: &PgPool) -> Result<(Vec<Arc<Rule>>, Vec<Unfollowed>), Store
     for row in rows.fetch_all(pool).await? {
         let untouched = is_untouched(row.id, row.created_at, row.updated_at);
         let spec = if untouched {
-            Ok(rule::Spec::visitors())
+            Ok(rule::RuleSpec::visitors())
         } else {
             serde_json::from_value(row.spec.0).map_err(|error| error.to_string())
         };
         let is_disabled = row.disabled_reason.is_some();
-        let made = spec.and_then(|spec: rule::Spec| {
+        let made = spec.and_then(|spec: rule::RuleSpec| {
             let active = spec.active && !is_disabled;
-            let made = catch_panic(|| Rule::new(row.id, &rule::Spec { active, ..spec }));
+            let made = catch_panic(|| Rule::new(row.id, &rule::RuleSpec { active, ..spec }));
             made.map_err(|panic| panic.to_string())?
                 .map_err(|error| error.to_string())
         });
@@ -75,7 +75,7 @@ async fn rules(pool: &PgPool) -> Result<(Vec<Arc<Rule>>, Vec<Unfollowed>), Store
                 Some(format!("it cannot be followed: {error}"))
             }
         };
-        unfollowed.extend(reason.map(|reason| Unfollowed {
+        unfollowed.extend(reason.map(|reason| UnusableRule {
             rule: row.id,
             reason,
         }));

@@ -6,11 +6,11 @@ use uuid::Uuid;
 
 use super::StoreError;
 use super::delivery::target;
-use crate::domain::target::Target;
+use crate::domain::target::ChannelAddress;
 
 /// A delivery that was given up.
 #[derive(Clone, Debug, PartialEq)]
-pub struct DeadLetter {
+pub struct DeadLetterRow {
     /// The delivery's id.
     pub id: Uuid,
     /// The notification it belongs to.
@@ -18,7 +18,7 @@ pub struct DeadLetter {
     /// What happened.
     pub event: String,
     /// To whom.
-    pub target: Target,
+    pub target: ChannelAddress,
     /// What was to be said.
     pub body: String,
     /// How many attempts there were.
@@ -33,7 +33,7 @@ pub struct DeadLetter {
 
 /// Which dead letters are meant; all where nothing is named.
 #[derive(Clone, Debug, Default)]
-pub struct Filter {
+pub struct DeadLetterFilter {
     /// Only of notifications about this event.
     pub event: Option<String>,
     /// Only on this channel.
@@ -50,7 +50,7 @@ pub struct Filter {
 /// returns how many there were.
 pub async fn revive(
     pool: &PgPool,
-    filter: &Filter,
+    filter: &DeadLetterFilter,
     now: DateTime<Utc>,
     limit: i64,
 ) -> Result<u64, StoreError> {
@@ -90,7 +90,7 @@ pub async fn list(
     pool: &PgPool,
     before: Option<Uuid>,
     limit: i64,
-) -> Result<Vec<DeadLetter>, StoreError> {
+) -> Result<Vec<DeadLetterRow>, StoreError> {
     let rows = sqlx::query!(
         "select d.id, d.notification_id, n.event, d.channel, d.recipient, d.body, d.attempts,
              d.unknown_since, d.last_error, d.created_at
@@ -104,7 +104,7 @@ pub async fn list(
     .await?;
     rows.into_iter()
         .map(|row| {
-            Ok(DeadLetter {
+            Ok(DeadLetterRow {
                 id: row.id,
                 notification_id: row.notification_id,
                 event: row.event,

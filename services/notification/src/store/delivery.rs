@@ -5,17 +5,17 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::domain::target::{Channel, Target};
+use crate::domain::target::{Channel, ChannelAddress};
 
 /// A delivery as it is kept.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Row {
+pub struct DeliveryRow {
     /// Its id.
     pub id: Uuid,
     /// The notification it belongs to.
     pub notification_id: Uuid,
     /// To whom.
-    pub target: Target,
+    pub target: ChannelAddress,
     /// What is said.
     pub body: String,
     /// The headline.
@@ -50,14 +50,14 @@ pub struct Row {
 
 /// How much waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Depth {
+pub struct QueueDepth {
     /// Deliveries that are neither sent nor dead.
     pub waiting: i64,
     /// Since when the oldest of them should have been sent; may lie in the future.
     pub oldest_due: Option<DateTime<Utc>>,
 }
 
-impl Depth {
+impl QueueDepth {
     /// How long the oldest has been overdue at `now`; zero where none is.
     #[must_use]
     pub fn late(&self, now: DateTime<Utc>) -> TimeDelta {
@@ -67,9 +67,9 @@ impl Depth {
 }
 
 /// The deliveries of these notifications, in the order they were made.
-pub async fn of(pool: &PgPool, notifications: &[Uuid]) -> Result<Vec<Row>, StoreError> {
+pub async fn of(pool: &PgPool, notifications: &[Uuid]) -> Result<Vec<DeliveryRow>, StoreError> {
     let raw = sqlx::query_as!(
-        Raw,
+        RawDelivery,
         r#"select id, notification_id, channel, recipient, body, title, step, d.status, reason,
              attempts, due_at, unknown_since, d.provider, provider_message_id, last_error,
              created_at, sent_at, r.status as "provider_status?",
@@ -82,7 +82,7 @@ pub async fn of(pool: &PgPool, notifications: &[Uuid]) -> Result<Vec<Row>, Store
     )
     .fetch_all(pool)
     .await?;
-    raw.into_iter().map(Row::try_from).collect()
+    raw.into_iter().map(DeliveryRow::try_from).collect()
 }
 
 /// Makes the dead deliveries of a notification due at `now`, with a fresh schedule; returns how
@@ -105,10 +105,10 @@ pub async fn revive(
 }
 
 /// How much waits; no more than `most` are counted.
-pub async fn depth(pool: &PgPool, most: i64) -> Result<Depth, StoreError> {
+pub async fn depth(pool: &PgPool, most: i64) -> Result<QueueDepth, StoreError> {
     let channels = Channel::ALL.map(|channel| channel.as_str().to_owned());
     let depth = sqlx::query_as!(
-        Depth,
+        QueueDepth,
         r#"select (select count(*) from (
                  select from notification.delivery where status in ('pending', 'sending')
                  limit $1) waiting) as "waiting!",
@@ -124,7 +124,7 @@ pub async fn depth(pool: &PgPool, most: i64) -> Result<Depth, StoreError> {
     Ok(depth)
 }
 
-struct Raw {
+struct RawDelivery {
     id: Uuid,
     notification_id: Uuid,
     channel: String,
@@ -146,10 +146,10 @@ struct Raw {
     provider_status_at: Option<DateTime<Utc>>,
 }
 
-impl TryFrom<Raw> for Row {
+impl TryFrom<RawDelivery> for DeliveryRow {
     type Error = StoreError;
 
-    fn try_from(raw: Raw) -> Result<Self, StoreError> {
+    fn try_from(raw: RawDelivery) -> Result<Self, StoreError> {
         Ok(Self {
             id: raw.id,
             notification_id: raw.notification_id,
@@ -174,8 +174,8 @@ impl TryFrom<Raw> for Row {
 }
 
 /// Reads a recipient back.
-pub(super) fn target(channel: &str, recipient: &str) -> Result<Target, StoreError> {
-    let target = recipient.parse::<Target>().ok();
+pub(super) fn target(channel: &str, recipient: &str) -> Result<ChannelAddress, StoreError> {
+    let target = recipient.parse::<ChannelAddress>().ok();
     target
         .filter(|target| target.channel().as_str() == channel)
         .ok_or(StoreError::Corrupt("delivery"))

@@ -4,20 +4,20 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::accept::{Asked, insert};
+use super::accept::{NewNotification, insert};
 use super::{StoreError, notification};
 use crate::domain::notification::Notification;
 
 /// The most digests that are told in one transaction.
-pub const AT_ONCE: i64 = 20;
+pub const DIGEST_BATCH_SIZE: i64 = 20;
 /// A digest that cannot be told now is tried again after this time.
-const PUT_OFF: TimeDelta = TimeDelta::minutes(5);
+const DIGEST_RETRY_DELAY: TimeDelta = TimeDelta::minutes(5);
 /// The texts of the first so many are told.
-const TEXTS: i64 = 5;
+const MAX_SAMPLE_TEXTS: i64 = 5;
 
 /// Notifications that are to be told together.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Due {
+pub struct DueDigest {
     /// The id of the notification that tells them.
     pub id: Uuid,
     /// Whose digest.
@@ -29,7 +29,7 @@ pub struct Due {
     /// The texts of the first of them.
     pub texts: Vec<String>,
     /// The first of them.
-    pub first: notification::Row,
+    pub first: notification::NotificationRow,
     /// Since when a throttle held them back, where one did.
     pub held_back_since: Option<DateTime<Utc>>,
 }
@@ -40,7 +40,7 @@ pub async fn close(
     pool: &PgPool,
     now: DateTime<Utc>,
     limit: i64,
-    tell: impl Fn(Due) -> Option<Notification>,
+    tell: impl Fn(DueDigest) -> Option<Notification>,
 ) -> Result<usize, StoreError> {
     let mut transaction = pool.begin().await?;
     let open = sqlx::query!(
@@ -58,7 +58,7 @@ pub async fn close(
             continue;
         };
         keep_members(&mut transaction, row.id).await?;
-        let new = tell(Due {
+        let new = tell(DueDigest {
             id: row.id,
             rule: row.rule_id,
             length: row.due_at - row.opened_at,
@@ -68,7 +68,7 @@ pub async fn close(
             held_back_since: row.held_back.then_some(row.opened_at),
         });
         match new {
-            Some(new) => told.push(Asked { new, key: None }),
+            Some(new) => told.push(NewNotification { new, key: None }),
             None => put_off.push(row.id),
         }
     }
@@ -80,7 +80,7 @@ pub async fn close(
         sqlx::query!(
             "update notification.digest set due_at = $2 where id = any($1)",
             &put_off,
-            now + PUT_OFF,
+            now + DIGEST_RETRY_DELAY,
         )
         .execute(&mut *transaction)
         .await?;
@@ -101,7 +101,7 @@ pub async fn put_off_first(pool: &PgPool, now: DateTime<Utc>) -> Result<(), Stor
              select id from notification.digest
              where due_at <= $1 order by due_at limit 1 for update skip locked)",
         now,
-        now + PUT_OFF,
+        now + DIGEST_RETRY_DELAY,
     )
     .execute(pool)
     .await?;
@@ -116,7 +116,7 @@ async fn keep_members(connection: &mut PgConnection, digest: Uuid) -> Result<(),
          where digest_id = $1 order by notification_id limit $2
          on conflict on constraint digest_member_pkey do nothing",
         digest,
-        TEXTS,
+        MAX_SAMPLE_TEXTS,
     )
     .execute(connection)
     .await?;
@@ -126,7 +126,7 @@ async fn keep_members(connection: &mut PgConnection, digest: Uuid) -> Result<(),
 async fn gathered(
     connection: &mut PgConnection,
     digest: Uuid,
-) -> Result<Option<(i64, Vec<String>, notification::Row)>, StoreError> {
+) -> Result<Option<(i64, Vec<String>, notification::NotificationRow)>, StoreError> {
     let count = sqlx::query_scalar!(
         r#"select count(*) as "count!" from notification.digest_item where digest_id = $1"#,
         digest,
@@ -136,7 +136,7 @@ async fn gathered(
         "select notification_id, text from notification.digest_item
          where digest_id = $1 order by notification_id limit $2",
         digest,
-        TEXTS,
+        MAX_SAMPLE_TEXTS,
     );
     let items = items.fetch_all(&mut *connection).await?;
     let Some(first) = items.first() else {

@@ -5,14 +5,14 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::domain::vault::{SEALED, Vault};
+use crate::domain::vault::{SEALED_PREFIX, SecretBox};
 
 /// The most there may be of a kind.
-const MOST: i64 = 100_000;
+const MAX_ENDPOINTS_PER_KIND: i64 = 100_000;
 
 /// An endpoint as it is kept, without its keys.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Row {
+pub struct EndpointRow {
     /// Its id.
     pub id: Uuid,
     /// What rules and requests call it.
@@ -29,14 +29,14 @@ pub struct Row {
 
 /// What an endpoint is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum EndpointKind {
     /// It gets signed requests.
     Webhook,
     /// A browser.
     Push,
 }
 
-impl Kind {
+impl EndpointKind {
     /// What rules and requests call an endpoint with that id.
     #[must_use]
     pub fn address(self, id: Uuid) -> String {
@@ -56,9 +56,9 @@ pub async fn webhooks(
     pool: &PgPool,
     before: Option<Uuid>,
     limit: i64,
-) -> Result<Vec<Row>, StoreError> {
+) -> Result<Vec<EndpointRow>, StoreError> {
     let rows = sqlx::query_as!(
-        Row,
+        EndpointRow,
         "select id, address, url, enabled, disabled_reason, created_at
          from notification.endpoint where kind = 'webhook' and id < $1 order by id desc limit $2",
         before.unwrap_or(Uuid::max()),
@@ -71,14 +71,14 @@ pub async fn webhooks(
 /// there are as many as there may be.
 pub async fn insert(
     pool: &PgPool,
-    kind: Kind,
+    kind: EndpointKind,
     id: Uuid,
     url: &str,
     keys: &[String],
     now: DateTime<Utc>,
-) -> Result<Option<Row>, StoreError> {
+) -> Result<Option<EndpointRow>, StoreError> {
     let row = sqlx::query_as!(
-        Row,
+        EndpointRow,
         "insert into notification.endpoint (address, id, kind, url, keys, created_at)
          select $1 || ':' || $2::uuid, $2, $1, $3, $4, $5
          where (select count(*) from notification.endpoint where kind = $1) < $6
@@ -90,7 +90,7 @@ pub async fn insert(
         url,
         keys,
         now,
-        MOST,
+        MAX_ENDPOINTS_PER_KIND,
     );
     Ok(row.fetch_optional(pool).await?)
 }
@@ -101,9 +101,9 @@ pub async fn update(
     id: Uuid,
     url: &str,
     enabled: bool,
-) -> Result<Option<Row>, StoreError> {
+) -> Result<Option<EndpointRow>, StoreError> {
     let row = sqlx::query_as!(
-        Row,
+        EndpointRow,
         "update notification.endpoint
          set url = $2, enabled = $3,
              disabled_reason = case when $3 then null else coalesce(disabled_reason, 'by hand') end
@@ -118,9 +118,13 @@ pub async fn update(
 
 /// Puts a new secret before the one a webhook has; what was before that one ends. Whether there is
 /// such a webhook.
-pub async fn rotate(pool: &PgPool, id: Uuid, secret: &str) -> Result<Option<Row>, StoreError> {
+pub async fn rotate(
+    pool: &PgPool,
+    id: Uuid,
+    secret: &str,
+) -> Result<Option<EndpointRow>, StoreError> {
     let row = sqlx::query_as!(
-        Row,
+        EndpointRow,
         "update notification.endpoint set keys = array[$2, keys[1]]
          where id = $1 and kind = 'webhook'
          returning id, address, url, enabled, disabled_reason, created_at",
@@ -131,14 +135,14 @@ pub async fn rotate(pool: &PgPool, id: Uuid, secret: &str) -> Result<Option<Row>
 }
 
 /// Seals the secrets of webhooks that were kept as they are, where there is a key.
-pub async fn seal(pool: &PgPool, vault: &Vault) -> Result<(), StoreError> {
+pub async fn seal(pool: &PgPool, vault: &SecretBox) -> Result<(), StoreError> {
     if !vault.has_key() {
         return Ok(());
     }
     let rows = sqlx::query!(
         "select address, keys from notification.endpoint
          where kind = 'webhook' and not keys[1] like $1 limit 1000",
-        format!("{SEALED}%"),
+        format!("{SEALED_PREFIX}%"),
     );
     for row in rows.fetch_all(pool).await? {
         let closed = |_| StoreError::Corrupt("endpoint");
@@ -159,7 +163,7 @@ pub async fn seal(pool: &PgPool, vault: &Vault) -> Result<(), StoreError> {
 }
 
 /// Deletes an endpoint of that kind; whether there was one.
-pub async fn delete(pool: &PgPool, kind: Kind, id: Uuid) -> Result<bool, StoreError> {
+pub async fn delete(pool: &PgPool, kind: EndpointKind, id: Uuid) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         "delete from notification.endpoint where id = $1 and kind = $2",
         id,

@@ -8,11 +8,11 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::domain::gate::{Gate, Kind};
+use crate::domain::gate::{RateWindow, WindowKind};
 use crate::domain::notification::Notification;
 
 /// The most tallies that are deleted at once.
-const AT_ONCE: i64 = 10_000;
+const COUNTER_DELETE_BATCH: i64 = 10_000;
 
 /// Closes the branches whose gates are shut, and counts the others.
 pub(super) async fn pass(
@@ -20,9 +20,9 @@ pub(super) async fn pass(
     all: &mut [&mut Notification],
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    for kind in Kind::ALL {
+    for kind in WindowKind::ALL {
         // In the order of their keys, so that two lists wait for each other and never both.
-        let mut waiting: BTreeMap<(Uuid, String), Vec<Place>> = BTreeMap::new();
+        let mut waiting: BTreeMap<(Uuid, String), Vec<WindowEntry>> = BTreeMap::new();
         for (at, notification) in all.iter().enumerate() {
             for (branch, open) in notification.branches.iter().enumerate() {
                 let gather = open.gather.as_ref();
@@ -48,11 +48,11 @@ pub(super) async fn pass(
 }
 
 /// Which notification, which of its branches, and the gate.
-type Place = (usize, usize, Gate);
+type WindowEntry = (usize, usize, RateWindow);
 
 /// Those that wait at the same gate.
-struct Counted {
-    places: Vec<Place>,
+struct CountedWindow {
+    places: Vec<WindowEntry>,
     /// How many came before them.
     before: i32,
     /// When the gate opens again.
@@ -61,10 +61,10 @@ struct Counted {
 
 async fn count(
     connection: &mut PgConnection,
-    kind: Kind,
-    mut waiting: BTreeMap<(Uuid, String), Vec<Place>>,
+    kind: WindowKind,
+    mut waiting: BTreeMap<(Uuid, String), Vec<WindowEntry>>,
     now: DateTime<Utc>,
-) -> Result<Vec<Counted>, StoreError> {
+) -> Result<Vec<CountedWindow>, StoreError> {
     if waiting.is_empty() {
         return Ok(vec![]);
     }
@@ -97,7 +97,7 @@ async fn count(
     let counted = rows.into_iter().filter_map(|row| {
         let places = waiting.remove(&(row.rule_id, row.key))?;
         let new = i32::try_from(places.len()).unwrap_or(i32::MAX);
-        Some(Counted {
+        Some(CountedWindow {
             before: row.count - new,
             ends_at: row.ends_at,
             places,
@@ -109,7 +109,7 @@ async fn count(
 /// How many were counted in the window that is open at `now`, and when it ends.
 pub async fn look(
     pool: &PgPool,
-    gate: &Gate,
+    gate: &RateWindow,
     now: DateTime<Utc>,
 ) -> Result<Option<(i32, DateTime<Utc>)>, StoreError> {
     let row = sqlx::query!(
@@ -215,7 +215,7 @@ pub async fn delete_old(pool: &PgPool, now: DateTime<Utc>) -> Result<u64, StoreE
              select rule_id, kind, key from notification.tally
              where ends_at <= $1 order by ends_at limit $2 for update skip locked)",
         now,
-        AT_ONCE,
+        COUNTER_DELETE_BATCH,
     );
     Ok(done.execute(pool).await?.rows_affected())
 }

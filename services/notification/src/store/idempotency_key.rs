@@ -6,13 +6,13 @@ use sqlx::PgPool;
 use super::StoreError;
 
 /// How long a key is kept.
-pub(super) const KEPT: TimeDelta = TimeDelta::hours(24);
+pub(super) const KEY_RETENTION: TimeDelta = TimeDelta::hours(24);
 /// The most keys that are deleted at once, so that nobody waits for it.
-const AT_ONCE: i64 = 10_000;
+const KEY_DELETE_BATCH: i64 = 10_000;
 
 /// An idempotency key, and what it was used for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Key {
+pub struct IdempotencyKey {
     /// Whose it is. Callers do not share keys.
     pub subject: String,
     /// What the caller named it.
@@ -21,7 +21,7 @@ pub struct Key {
     pub body_sha256: [u8; 32],
 }
 
-impl Key {
+impl IdempotencyKey {
     /// What no two of them share.
     pub(super) fn name(&self) -> (&str, &str) {
         (&self.subject, &self.key)
@@ -34,8 +34,8 @@ pub async fn delete_old(pool: &PgPool, now: DateTime<Utc>) -> Result<u64, StoreE
         "delete from notification.idempotency_key where (subject, key) in (
              select subject, key from notification.idempotency_key
              where created_at <= $1 order by created_at limit $2 for update skip locked)",
-        now - KEPT,
-        AT_ONCE,
+        now - KEY_RETENTION,
+        KEY_DELETE_BATCH,
     )
     .execute(pool)
     .await?;

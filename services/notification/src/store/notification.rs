@@ -8,15 +8,15 @@ use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::domain::finding::Finding;
+use crate::domain::finding::RuleResult;
 use crate::domain::notification::priority_text;
 
 /// A digest's id is so much older than the digest at most.
-pub(super) const LONGEST_WINDOW: TimeDelta = TimeDelta::days(31);
+pub(super) const MAX_DIGEST_WINDOW: TimeDelta = TimeDelta::days(31);
 
 /// A notification as it is kept.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Row {
+pub struct NotificationRow {
     /// Its id.
     pub id: Uuid,
     /// What happened.
@@ -36,7 +36,7 @@ pub struct Row {
     /// Why not.
     pub reason: Option<String>,
     /// What the rules said.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<RuleResult>,
     /// When somebody said they saw it.
     pub acknowledged_at: Option<DateTime<Utc>>,
     /// When it was accepted.
@@ -45,7 +45,7 @@ pub struct Row {
 
 /// Which notifications to list, the newest first.
 #[derive(Clone, Debug, Default)]
-pub struct Filter {
+pub struct NotificationFilter {
     /// Only those with this status.
     pub status: Option<NotificationStatus>,
     /// Only those about this event.
@@ -63,9 +63,12 @@ pub struct Filter {
 }
 
 /// One notification, where there is one with this id.
-pub async fn get(executor: impl PgExecutor<'_>, id: Uuid) -> Result<Option<Row>, StoreError> {
+pub async fn get(
+    executor: impl PgExecutor<'_>,
+    id: Uuid,
+) -> Result<Option<NotificationRow>, StoreError> {
     let raw = sqlx::query_as!(
-        Raw,
+        RawNotification,
         r#"select id, event, title, message, data, priority, dedupe_key, status, reason,
              findings as "findings: Json<Vec<Finding>>", acknowledged_at, created_at
          from notification.notification where id = $1"#,
@@ -73,13 +76,13 @@ pub async fn get(executor: impl PgExecutor<'_>, id: Uuid) -> Result<Option<Row>,
     )
     .fetch_optional(executor)
     .await?;
-    raw.map(Row::try_from).transpose()
+    raw.map(NotificationRow::try_from).transpose()
 }
 
 /// Those of these notifications that there are, in no order.
-pub async fn of(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<Row>, StoreError> {
+pub async fn of(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<NotificationRow>, StoreError> {
     let raw = sqlx::query_as!(
-        Raw,
+        RawNotification,
         r#"select id, event, title, message, data, priority, dedupe_key, status, reason,
              findings as "findings: Json<Vec<Finding>>", acknowledged_at, created_at
          from notification.notification where id = any($1)"#,
@@ -87,13 +90,17 @@ pub async fn of(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<Row>, StoreError> {
     )
     .fetch_all(pool)
     .await?;
-    raw.into_iter().map(Row::try_from).collect()
+    raw.into_iter().map(NotificationRow::try_from).collect()
 }
 
 /// At most `limit` notifications, the newest first.
-pub async fn list(pool: &PgPool, filter: &Filter, limit: i64) -> Result<Vec<Row>, StoreError> {
+pub async fn list(
+    pool: &PgPool,
+    filter: &NotificationFilter,
+    limit: i64,
+) -> Result<Vec<NotificationRow>, StoreError> {
     let raw = sqlx::query_as!(
-        Raw,
+        RawNotification,
         r#"select id, event, title, message, data, priority, dedupe_key, status, reason,
              findings as "findings: Json<Vec<Finding>>", acknowledged_at, created_at
          from notification.notification
@@ -113,7 +120,7 @@ pub async fn list(pool: &PgPool, filter: &Filter, limit: i64) -> Result<Vec<Row>
         limit,
         filter
             .from
-            .map_or(Uuid::nil(), |from| first_id(from - LONGEST_WINDOW)),
+            .map_or(Uuid::nil(), |from| first_id(from - MAX_DIGEST_WINDOW)),
         filter
             .to
             .map_or(Uuid::max(), |to| first_id(to + TimeDelta::seconds(1))),
@@ -124,7 +131,7 @@ pub async fn list(pool: &PgPool, filter: &Filter, limit: i64) -> Result<Vec<Row>
     )
     .fetch_all(pool)
     .await?;
-    raw.into_iter().map(Row::try_from).collect()
+    raw.into_iter().map(NotificationRow::try_from).collect()
 }
 
 /// The first id that a notification of that time may have: it begins with the milliseconds.
@@ -133,7 +140,7 @@ pub(super) fn first_id(at: DateTime<Utc>) -> Uuid {
     Uuid::from_u128(millis << 80)
 }
 
-struct Raw {
+struct RawNotification {
     id: Uuid,
     event: String,
     title: Option<String>,
@@ -143,15 +150,15 @@ struct Raw {
     dedupe_key: Option<String>,
     status: String,
     reason: Option<String>,
-    findings: Option<Json<Vec<Finding>>>,
+    findings: Option<Json<Vec<RuleResult>>>,
     acknowledged_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
 }
 
-impl TryFrom<Raw> for Row {
+impl TryFrom<RawNotification> for NotificationRow {
     type Error = StoreError;
 
-    fn try_from(raw: Raw) -> Result<Self, StoreError> {
+    fn try_from(raw: RawNotification) -> Result<Self, StoreError> {
         let corrupt = StoreError::Corrupt("notification");
         let known = priority(&raw.priority).zip(status(&raw.status));
         let (priority, status) = known.ok_or(corrupt)?;

@@ -7,17 +7,17 @@ use chassis::database;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 
-pub use self::settle::{Settled, release, settle};
-pub use self::tell::{Told, tell};
+pub use self::settle::{AttemptOutcome, release, settle};
+pub use self::tell::{LogDelivery, tell};
 
 use super::StoreError;
 use super::delivery::target;
-use crate::domain::attempt::{Claimed, Endpoint};
+use crate::domain::attempt::{ClaimedDelivery, Endpoint};
 use crate::domain::target::Channel;
 
 /// A claimed delivery that was not recorded after this time is claimed again. Longer than a
 /// look-up and a send together may take.
-pub const LEASE: TimeDelta = TimeDelta::seconds(60);
+pub const LEASE_DURATION: TimeDelta = TimeDelta::seconds(60);
 
 /// Connections for claiming and recording, whose statements are planned once, and by indexes even
 /// where the queue was empty at that time.
@@ -34,7 +34,7 @@ pub async fn claim(
     channel: Channel,
     now: DateTime<Utc>,
     limit: i64,
-) -> Result<Vec<Claimed>, StoreError> {
+) -> Result<Vec<ClaimedDelivery>, StoreError> {
     let rows = sqlx::query!(
         r#"with due as materialized (
              select id, attempts as made, leased_until - make_interval(secs => $5) as lost_since
@@ -63,8 +63,8 @@ pub async fn claim(
         now,
         channel.as_str(),
         limit,
-        now + LEASE,
-        LEASE.as_seconds_f64(),
+        now + LEASE_DURATION,
+        LEASE_DURATION.as_seconds_f64(),
     )
     .fetch_all(pool)
     .await?;
@@ -73,7 +73,7 @@ pub async fn claim(
         let target = target(channel.as_str(), &row.recipient)
             .inspect_err(|error| tracing::error!(%error, delivery = %row.id, "not claimed"))
             .ok()?;
-        Some(Claimed {
+        Some(ClaimedDelivery {
             id: row.id,
             target,
             notification: row.notification_id,

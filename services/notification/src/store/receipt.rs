@@ -4,16 +4,16 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 use super::StoreError;
-use crate::domain::receipt::Receipt;
+use crate::domain::receipt::ProviderReceipt;
 
 /// The most failures that are told to their deliveries at once.
-const AT_ONCE: i64 = 1_000;
+const FAILURE_BATCH_SIZE: i64 = 1_000;
 
 /// Keeps what a provider says, unless it said more before, and tells failures to their deliveries.
 pub async fn keep(
     pool: &PgPool,
     provider: &str,
-    receipt: &Receipt,
+    receipt: &ProviderReceipt,
     detail: Option<&str>,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
@@ -55,7 +55,7 @@ pub async fn tell_failures(pool: &PgPool) -> Result<(), StoreError> {
              returning failed.provider, failed.message_id)
          update notification.receipt r set open = false from told
          where r.provider = told.provider and r.message_id = told.message_id",
-        AT_ONCE,
+        FAILURE_BATCH_SIZE,
     )
     .execute(pool)
     .await?;

@@ -6,16 +6,16 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::domain::book::RECIPIENTS;
-use crate::domain::recipient::Spec;
+use crate::domain::book::MAX_RECIPIENTS;
+use crate::domain::recipient::RecipientSpec;
 
 /// A recipient as it is kept.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Row {
+pub struct RecipientRow {
     /// Its id.
     pub id: Uuid,
     /// What it says.
-    pub spec: Json<Spec>,
+    pub spec: Json<RecipientSpec>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it was changed last.
@@ -24,9 +24,9 @@ pub struct Row {
 
 /// What became of a recipient that was to be kept.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Kept {
+pub enum UpsertOutcome {
     /// It is.
-    Row(Row),
+    Row(RecipientRow),
     /// Another one has that name.
     NameTaken,
     /// There are as many as there may be.
@@ -36,9 +36,13 @@ pub enum Kept {
 }
 
 /// At most `limit` recipients older than `before`, the newest first.
-pub async fn list(pool: &PgPool, before: Option<Uuid>, limit: i64) -> Result<Vec<Row>, StoreError> {
+pub async fn list(
+    pool: &PgPool,
+    before: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<RecipientRow>, StoreError> {
     let rows = sqlx::query_as!(
-        Row,
+        RecipientRow,
         r#"select id, spec as "spec: Json<Spec>", created_at, updated_at
          from notification.recipient where id < $1 order by id desc limit $2"#,
         before.unwrap_or(Uuid::max()),
@@ -48,9 +52,9 @@ pub async fn list(pool: &PgPool, before: Option<Uuid>, limit: i64) -> Result<Vec
 }
 
 /// One recipient.
-pub async fn get(pool: &PgPool, id: Uuid) -> Result<Option<Row>, StoreError> {
+pub async fn get(pool: &PgPool, id: Uuid) -> Result<Option<RecipientRow>, StoreError> {
     let row = sqlx::query_as!(
-        Row,
+        RecipientRow,
         r#"select id, spec as "spec: Json<Spec>", created_at, updated_at
          from notification.recipient where id = $1"#,
         id,
@@ -62,11 +66,11 @@ pub async fn get(pool: &PgPool, id: Uuid) -> Result<Option<Row>, StoreError> {
 pub async fn insert(
     pool: &PgPool,
     id: Uuid,
-    spec: &Spec,
+    spec: &RecipientSpec,
     now: DateTime<Utc>,
-) -> Result<Kept, StoreError> {
+) -> Result<UpsertOutcome, StoreError> {
     let row = sqlx::query_as!(
-        Row,
+        RecipientRow,
         r#"insert into notification.recipient (id, name, spec, created_at, updated_at)
          select $1, $2, $3, $4, $4 where (select count(*) from notification.recipient) < $5
          returning id, spec as "spec: Json<Spec>", created_at, updated_at"#,
@@ -74,20 +78,20 @@ pub async fn insert(
         spec.name,
         Json(spec) as _,
         now,
-        RECIPIENTS,
+        MAX_RECIPIENTS,
     );
-    kept(row.fetch_optional(pool).await, Kept::Full)
+    kept(row.fetch_optional(pool).await, UpsertOutcome::Full)
 }
 
 /// Changes a recipient, where there is one.
 pub async fn update(
     pool: &PgPool,
     id: Uuid,
-    spec: &Spec,
+    spec: &RecipientSpec,
     now: DateTime<Utc>,
-) -> Result<Kept, StoreError> {
+) -> Result<UpsertOutcome, StoreError> {
     let row = sqlx::query_as!(
-        Row,
+        RecipientRow,
         r#"update notification.recipient set name = $2, spec = $3, updated_at = $4 where id = $1
          returning id, spec as "spec: Json<Spec>", created_at, updated_at"#,
         id,
@@ -95,16 +99,19 @@ pub async fn update(
         Json(spec) as _,
         now,
     );
-    kept(row.fetch_optional(pool).await, Kept::Missing)
+    kept(row.fetch_optional(pool).await, UpsertOutcome::Missing)
 }
 
-fn kept(row: sqlx::Result<Option<Row>>, none: Kept) -> Result<Kept, StoreError> {
+fn kept(
+    row: sqlx::Result<Option<RecipientRow>>,
+    none: UpsertOutcome,
+) -> Result<UpsertOutcome, StoreError> {
     match row {
-        Ok(row) => Ok(row.map_or(none, Kept::Row)),
+        Ok(row) => Ok(row.map_or(none, UpsertOutcome::Row)),
         Err(sqlx::Error::Database(error))
             if error.constraint() == Some("recipient_name_unique") =>
         {
-            Ok(Kept::NameTaken)
+            Ok(UpsertOutcome::NameTaken)
         }
         Err(error) => Err(error.into()),
     }

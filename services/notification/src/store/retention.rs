@@ -4,10 +4,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 
 use super::StoreError;
-use super::notification::{LONGEST_WINDOW, first_id};
+use super::notification::{MAX_DIGEST_WINDOW, first_id};
 
 /// The most notifications that are deleted at once, so that nobody waits for it.
-pub const AT_ONCE: i64 = 1_000;
+pub const RETENTION_BATCH_SIZE: i64 = 1_000;
 
 /// Deletes notifications that were accepted before that time, with their deliveries, attempts and
 /// receipts, the oldest first; returns how many. Those that are still to be told stay, and so do
@@ -35,8 +35,8 @@ pub async fn delete_old(pool: &PgPool, before: DateTime<Utc>) -> Result<u64, Sto
          delete from notification.notification n using old where n.id = old.id",
         first_id(before + TimeDelta::seconds(1)),
         before,
-        before - LONGEST_WINDOW,
-        AT_ONCE,
+        before - MAX_DIGEST_WINDOW,
+        RETENTION_BATCH_SIZE,
     );
     Ok(done.execute(pool).await?.rows_affected())
 }
@@ -48,7 +48,7 @@ pub async fn delete_old_receipts(pool: &PgPool, before: DateTime<Utc>) -> Result
              select provider, message_id from notification.receipt
              where received_at < $1 order by received_at limit $2 for update skip locked)",
         before,
-        AT_ONCE,
+        RETENTION_BATCH_SIZE,
     );
     Ok(done.execute(pool).await?.rows_affected())
 }

@@ -6,16 +6,16 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::domain::book::RULES;
-use crate::domain::rule::Spec;
+use crate::domain::book::MAX_RULES;
+use crate::domain::rule::RuleSpec;
 
 /// A rule as it is kept.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Row {
+pub struct RuleRow {
     /// Its id.
     pub id: Uuid,
     /// What it says.
-    pub spec: Json<Spec>,
+    pub spec: Json<RuleSpec>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it was changed last.
@@ -27,19 +27,19 @@ pub struct Row {
 }
 
 /// The rule that is there from the beginning.
-const VISITORS: Uuid = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001);
+const DEFAULT_RULE_ID: Uuid = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001);
 
 /// Whether it is the rule that is there from the beginning, as it was: then it says what this
 /// version wants it to say. It is not written down so, as an older version, which may still run
 /// beside this one, could not read it.
 pub(super) fn is_untouched(id: Uuid, created_at: DateTime<Utc>, updated_at: DateTime<Utc>) -> bool {
-    id == VISITORS && created_at == updated_at
+    id == DEFAULT_RULE_ID && created_at == updated_at
 }
 
-impl Row {
+impl RuleRow {
     fn current(self) -> Self {
         if is_untouched(self.id, self.created_at, self.updated_at) {
-            let spec = Json(Spec::visitors());
+            let spec = Json(RuleSpec::visitors());
             return Self { spec, ..self };
         }
         self
@@ -47,7 +47,7 @@ impl Row {
 }
 
 /// A rule as it is kept: without what older versions do not know, where it is not used.
-fn kept(spec: &Spec) -> Json<serde_json::Value> {
+fn kept(spec: &RuleSpec) -> Json<serde_json::Value> {
     let mut kept = serde_json::to_value(spec).unwrap_or_default();
     if let (Some(throttle), Some(fields)) = (&spec.throttle, kept["throttle"].as_object_mut()) {
         if throttle.total.is_none() {
@@ -61,9 +61,13 @@ fn kept(spec: &Spec) -> Json<serde_json::Value> {
 }
 
 /// At most `limit` rules older than `before`, the newest first.
-pub async fn list(pool: &PgPool, before: Option<Uuid>, limit: i64) -> Result<Vec<Row>, StoreError> {
+pub async fn list(
+    pool: &PgPool,
+    before: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<RuleRow>, StoreError> {
     let rows = sqlx::query_as!(
-        Row,
+        RuleRow,
         r#"select id, spec as "spec: Json<Spec>", created_at, updated_at, disabled_at,
              disabled_reason
          from notification.rule where id < $1 order by id desc limit $2"#,
@@ -71,30 +75,30 @@ pub async fn list(pool: &PgPool, before: Option<Uuid>, limit: i64) -> Result<Vec
         limit,
     );
     let rows = rows.fetch_all(pool).await?.into_iter();
-    Ok(rows.map(Row::current).collect())
+    Ok(rows.map(RuleRow::current).collect())
 }
 
 /// One rule.
-pub async fn get(pool: &PgPool, id: Uuid) -> Result<Option<Row>, StoreError> {
+pub async fn get(pool: &PgPool, id: Uuid) -> Result<Option<RuleRow>, StoreError> {
     let row = sqlx::query_as!(
-        Row,
+        RuleRow,
         r#"select id, spec as "spec: Json<Spec>", created_at, updated_at, disabled_at,
              disabled_reason
          from notification.rule where id = $1"#,
         id,
     );
-    Ok(row.fetch_optional(pool).await?.map(Row::current))
+    Ok(row.fetch_optional(pool).await?.map(RuleRow::current))
 }
 
 /// Keeps a new rule; `None` where there are as many as there may be.
 pub async fn insert(
     pool: &PgPool,
     id: Uuid,
-    spec: &Spec,
+    spec: &RuleSpec,
     now: DateTime<Utc>,
-) -> Result<Option<Row>, StoreError> {
+) -> Result<Option<RuleRow>, StoreError> {
     let row = sqlx::query_as!(
-        Row,
+        RuleRow,
         r#"insert into notification.rule (id, spec, created_at, updated_at)
          select $1, $2, $3, $3 where (select count(*) from notification.rule) < $4
          returning id, spec as "spec: Json<Spec>", created_at, updated_at, disabled_at,
@@ -102,7 +106,7 @@ pub async fn insert(
         id,
         kept(spec) as _,
         now,
-        RULES,
+        MAX_RULES,
     );
     Ok(row.fetch_optional(pool).await?)
 }
@@ -111,11 +115,11 @@ pub async fn insert(
 pub async fn update(
     pool: &PgPool,
     id: Uuid,
-    spec: &Spec,
+    spec: &RuleSpec,
     now: DateTime<Utc>,
-) -> Result<Option<Row>, StoreError> {
+) -> Result<Option<RuleRow>, StoreError> {
     let row = sqlx::query_as!(
-        Row,
+        RuleRow,
         r#"update notification.rule
          set spec = $2, updated_at = greatest($3, created_at + interval '1 microsecond'),
              disabled_at = null, disabled_reason = null

@@ -6,14 +6,14 @@ use chrono::{DateTime, Days, Utc};
 use sqlx::PgPool;
 
 use super::StoreError;
-use crate::domain::limit::{Batch, Count};
+use crate::domain::limit::{UsageBatch, UsageKey};
 
 /// Adds a batch to what was sent today, and tells the counts with it.
 pub async fn add(
     pool: &PgPool,
-    batch: &Batch,
+    batch: &UsageBatch,
     now: DateTime<Utc>,
-) -> Result<HashMap<Count, i64>, StoreError> {
+) -> Result<HashMap<UsageKey, i64>, StoreError> {
     let counts: Vec<_> = batch.added.keys().cloned().collect();
     let rows = sqlx::query!(
         r#"insert into notification.spent as s (day, scope, key, count)
@@ -31,7 +31,7 @@ pub async fn add(
         .into_iter()
         .map(|row| ((row.scope, row.key), row.count))
         .collect();
-    let count = |count: Count| {
+    let count = |count: UsageKey| {
         let now = found.remove(&(count.scope.to_owned(), count.key.clone()));
         now.map(|now| (count, now))
     };

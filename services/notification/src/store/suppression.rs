@@ -8,7 +8,7 @@ use super::StoreError;
 
 /// An address that nothing is sent to.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Row {
+pub struct SuppressionRow {
     /// Its id.
     pub id: Uuid,
     /// The address.
@@ -20,9 +20,13 @@ pub struct Row {
 }
 
 /// At most `limit` of them older than `before`, the newest first.
-pub async fn list(pool: &PgPool, before: Option<Uuid>, limit: i64) -> Result<Vec<Row>, StoreError> {
+pub async fn list(
+    pool: &PgPool,
+    before: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<SuppressionRow>, StoreError> {
     let rows = sqlx::query_as!(
-        Row,
+        SuppressionRow,
         "select id, address, reason, created_at from notification.suppression
          where id < $1 order by id desc limit $2",
         before.unwrap_or(Uuid::max()),
@@ -38,9 +42,9 @@ pub async fn insert(
     address: &str,
     reason: &str,
     now: DateTime<Utc>,
-) -> Result<Row, StoreError> {
+) -> Result<SuppressionRow, StoreError> {
     let row = sqlx::query_as!(
-        Row,
+        SuppressionRow,
         "insert into notification.suppression (id, address, reason, created_at)
          values ($1, $2, $3, $4)
          on conflict (address) do update set address = excluded.address

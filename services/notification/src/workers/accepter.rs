@@ -4,69 +4,69 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::gather::{self, Gatherer, Line, NotBrought};
+use chassis::gather::{self, BatchReceiver, BatchSender, SubmitError};
 use chassis::panics::catch_panics;
 use common::clock::Clock;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use crate::store::StoreError;
-use crate::store::accept::{Acceptance, Asked, accept};
+use crate::store::accept::{Acceptance, NewNotification, accept};
 
 /// Notifications in one transaction: enough to share its cost, few enough to keep answers quick.
-const BATCH: usize = 250;
+const MAX_BATCH_SIZE: usize = 250;
 /// Kilobytes of requests that may wait; in memory they take a few times as much.
-const WAITING: usize = 8_192;
+const MAX_QUEUED_KILOBYTES: usize = 8_192;
 /// A database that does not answer within this time must not keep everybody waiting.
-const PATIENCE: Duration = Duration::from_secs(10);
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why nothing was accepted; all of it can be sent again with the same keys.
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptError {
     /// It was not even tried.
     #[error(transparent)]
-    NotBrought(#[from] NotBrought),
+    NotBrought(#[from] SubmitError),
     /// The database did not take it.
     #[error(transparent)]
     Store(#[from] Arc<StoreError>),
 }
 
 /// A notification as it was stored, and what became of it.
-pub type Accepted = (Asked, Acceptance);
+pub type AcceptedNotification = (NewNotification, Acceptance);
 
-type Answer = Result<Vec<Accepted>, Arc<StoreError>>;
+type CommitResult = Result<Vec<AcceptedNotification>, Arc<StoreError>>;
 
 /// Where requests bring what they ask.
 #[derive(Clone, Debug)]
-pub struct Accepter(Line<Asked, Answer>);
+pub struct Intake(BatchSender<NewNotification, CommitResult>);
 
 /// The one that commits.
-pub struct Writer {
+pub struct IntakeWriter {
     lane: PgPool,
     clock: Clock,
-    asked: Gatherer<Asked, Answer>,
+    asked: BatchReceiver<NewNotification, CommitResult>,
 }
 
-impl Accepter {
+impl Intake {
     /// An accepter and its writer, which must run for anything to be accepted; over connections
     /// as [`lane`](crate::store::accept::lane) makes them.
     #[must_use]
-    pub fn new(lane: PgPool, clock: Clock) -> (Self, Writer) {
-        let (queue, asked) = gather::line(WAITING, BATCH);
-        (Self(queue), Writer { lane, clock, asked })
+    pub fn new(lane: PgPool, clock: Clock) -> (Self, IntakeWriter) {
+        let (queue, asked) = gather::line(MAX_QUEUED_KILOBYTES, MAX_BATCH_SIZE);
+        (Self(queue), IntakeWriter { lane, clock, asked })
     }
 
     /// Accepts a request of so many bytes; when this returns well it is committed.
     pub async fn accept(
         &self,
-        asked: Vec<Asked>,
+        asked: Vec<NewNotification>,
         bytes: usize,
-    ) -> Result<Vec<Accepted>, AcceptError> {
+    ) -> Result<Vec<AcceptedNotification>, AcceptError> {
         Ok(self.0.bring(asked, bytes / 1_024 + 1).await??)
     }
 }
 
-impl Writer {
+impl IntakeWriter {
     /// Commits what comes until `stop`, and then what is still waiting. Whoever has gone will send
     /// again, and with the same key be answered the same.
     pub async fn run(mut self, stop: CancellationToken) {
@@ -79,12 +79,12 @@ impl Writer {
 
     /// Accepts what several jobs ask, whose sizes are given; one answer a job. Data that the
     /// database refuses cost only the job that brought them.
-    async fn accept(&self, mut asked: Vec<Asked>, sizes: &[usize]) -> Vec<Answer> {
+    async fn accept(&self, mut asked: Vec<NewNotification>, sizes: &[usize]) -> Vec<CommitResult> {
         let accepting = async {
             let accepted = catch_panics(accept(&self.lane, &mut asked, &self.clock)).await;
             accepted.unwrap_or(Err(StoreError::Panicked))
         };
-        let accepted = tokio::time::timeout(PATIENCE, accepting).await;
+        let accepted = tokio::time::timeout(COMMIT_TIMEOUT, accepting).await;
         match accepted.unwrap_or(Err(StoreError::Silent)) {
             Ok(all) => {
                 let mut all = asked.into_iter().zip(all);

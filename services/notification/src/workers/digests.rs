@@ -8,35 +8,35 @@ use serde_json::{Map, json};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use super::reader::Shelf;
-use super::rule_failures::RuleFailures;
-use super::wake::Wake;
-use crate::domain::book::Book;
-use crate::domain::command::Command;
-use crate::domain::decision::{self, Defaults};
+use super::reader::RoutingCache;
+use super::rule_failures::RuleFailureCounter;
+use super::wake::QueueSignal;
+use crate::domain::book::RoutingTable;
+use crate::domain::command::NotifyCommand;
+use crate::domain::decision::{self, DefaultRecipient};
 use crate::domain::gate::in_words;
 use crate::domain::notification::Notification;
-use crate::domain::template::Digest;
+use crate::domain::template::DigestSummary;
 use crate::store::StoreError;
-use crate::store::digest::{self, Due};
+use crate::store::digest::{self, DueDigest};
 
 /// Tells digests until it is stopped; several may run beside each other.
-pub struct Digests {
+pub struct DigestWorker {
     /// Where they are kept.
     pub pool: PgPool,
     /// What time it is.
     pub clock: Clock,
     /// Rules and recipients.
-    pub shelf: Shelf,
+    pub shelf: RoutingCache,
     /// Whom to tell where nobody else is named.
-    pub defaults: Arc<Defaults>,
+    pub defaults: Arc<DefaultRecipient>,
     /// Counts rules that fail.
-    pub failures: RuleFailures,
+    pub failures: RuleFailureCounter,
     /// Wakes the workers that send.
-    pub wake: Wake,
+    pub wake: QueueSignal,
 }
 
-impl Digests {
+impl DigestWorker {
     /// Runs until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         while !stop.is_cancelled() {
@@ -63,7 +63,7 @@ impl Digests {
             let tell = |due| self.try_tell(&book, due);
             digest::close(&self.pool, now, limit, tell).await
         };
-        let closed = close(digest::AT_ONCE).await;
+        let closed = close(digest::DIGEST_BATCH_SIZE).await;
         if !closed.as_ref().is_err_and(StoreError::is_refusal) {
             return closed;
         }
@@ -78,15 +78,15 @@ impl Digests {
         closed
     }
 
-    fn try_tell(&self, book: &Book, due: Due) -> Option<Notification> {
+    fn try_tell(&self, book: &RoutingTable, due: DueDigest) -> Option<Notification> {
         let id = due.id;
         let told = catch_panic(|| self.tell(book, due));
         told.inspect_err(|panic| tracing::error!(%panic, digest = %id, "a digest is put off"))
             .ok()
     }
 
-    fn tell(&self, book: &Book, due: Due) -> Notification {
-        let command = Command {
+    fn tell(&self, book: &RoutingTable, due: DueDigest) -> Notification {
+        let command = NotifyCommand {
             event: due.first.event,
             title: None,
             message: None,
@@ -99,7 +99,7 @@ impl Digests {
         let window = in_words(due.length);
         let since = due.held_back_since;
         let since = since.map(|since| since.format("%H:%M UTC").to_string());
-        let digest = Digest {
+        let digest = DigestSummary {
             count: due.count,
             texts: &due.texts,
             window: &window,

@@ -13,53 +13,55 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::POLL;
-use super::limiter::Limiter;
-use super::sender::Sender;
-use super::wake::Wake;
-use crate::domain::attempt::{Answer, Attempted, Claimed, HeldBack, Next, Outcome};
-use crate::domain::backoff::Jitter;
-use crate::domain::pace::{Flow, Pace};
+use super::POLL_INTERVAL;
+use super::limiter::DailyLimiter;
+use super::sender::ChannelSender;
+use super::wake::QueueSignal;
+use crate::domain::attempt::{
+    ClaimedDelivery, CompletedAttempt, DeferredDelivery, NextState, SendOutcome, SendResult,
+};
+use crate::domain::backoff::JitterFn;
+use crate::domain::pace::{ChannelLimits, TokenBucket};
 use crate::domain::target::Channel;
-use crate::store::queue::{self, Settled};
+use crate::store::queue::{self, AttemptOutcome};
 use crate::store::{StoreError, endpoint, suppression};
 
 /// How long what has ended waits for others to be recorded with.
-const GATHER: Duration = Duration::from_millis(5);
+const RECORD_BATCH_DELAY: Duration = Duration::from_millis(5);
 
 /// Sends a channel's deliveries until it is stopped; several may run beside each other.
 pub struct Dispatcher {
     /// What is sent.
     pub channel: Channel,
     /// Who sends it.
-    pub sender: Arc<Sender>,
+    pub sender: Arc<ChannelSender>,
     /// How fast.
-    pub flow: Flow,
+    pub flow: ChannelLimits,
     /// Where the queue is.
     pub pool: PgPool,
     /// What time it is.
     pub clock: Clock,
     /// Changes when something has become due.
-    pub wake: Wake,
+    pub wake: QueueSignal,
     /// Keeps back what is over a day's limit.
-    pub limiter: Limiter,
+    pub limiter: DailyLimiter,
     /// Spreads what failed together.
-    pub jitter: Jitter,
+    pub jitter: JitterFn,
 }
 
 /// What is kept of an answer that the database refuses.
-const REFUSED: &str = "the answer cannot be kept";
+const REJECTED_OUTCOME: &str = "the answer cannot be kept";
 
-type Sending = JoinSet<Result<Attempted, HeldBack>>;
+type InFlightSends = JoinSet<Result<CompletedAttempt, DeferredDelivery>>;
 
 /// What has ended and is to be recorded.
 #[derive(Default)]
-struct Done {
-    settled: Vec<Settled>,
-    held_back: Vec<HeldBack>,
+struct FinishedAttempts {
+    settled: Vec<AttemptOutcome>,
+    held_back: Vec<DeferredDelivery>,
 }
 
-impl Done {
+impl FinishedAttempts {
     fn len(&self) -> usize {
         self.settled.len() + self.held_back.len()
     }
@@ -70,9 +72,9 @@ impl Dispatcher {
     pub async fn run(self, stop: CancellationToken) {
         let mut wake = self.wake.subscribe(self.channel);
         let now = self.clock.now();
-        let mut pace = self.flow.per_second.map(|rate| Pace::new(rate, now));
-        let mut sending = Sending::new();
-        let mut done = Done::default();
+        let mut pace = self.flow.per_second.map(|rate| TokenBucket::new(rate, now));
+        let mut sending = InFlightSends::new();
+        let mut done = FinishedAttempts::default();
         loop {
             let recorded = self.record(&mut done).await;
             // What cannot be recorded would be sent again: no more is claimed until it is.
@@ -96,22 +98,24 @@ impl Dispatcher {
             let room = self.room(sending.len(), pace.as_mut());
             // The scheduler wakes it when something becomes due.
             let waits_for_work = recorded && room > 0;
-            let nap = pace.as_ref().filter(|_| room == 0).map(Pace::wait);
-            let nap = nap.and_then(|wait| wait.to_std().ok()).unwrap_or(POLL);
+            let nap = pace.as_ref().filter(|_| room == 0).map(TokenBucket::wait);
+            let nap = nap
+                .and_then(|wait| wait.to_std().ok())
+                .unwrap_or(POLL_INTERVAL);
             tokio::select! {
                 Some(first) = sending.join_next() => {
                     self.settle(&mut done, first);
                     self.gather(&mut sending, &mut done).await;
                 }
                 _ = wake.changed(), if waits_for_work => {}
-                () = tokio::time::sleep(nap.min(POLL)), if !waits_for_work => {}
+                () = tokio::time::sleep(nap.min(POLL_INTERVAL)), if !waits_for_work => {}
                 () = stop.cancelled(), if !stop.is_cancelled() => {}
             }
         }
     }
 
     /// How many may be claimed: none before there is room for many, as one costs nearly as much.
-    fn room(&self, on_their_way: usize, pace: Option<&mut Pace>) -> usize {
+    fn room(&self, on_their_way: usize, pace: Option<&mut TokenBucket>) -> usize {
         let most = self.flow.concurrency;
         let free = most.saturating_sub(on_their_way);
         let allowed = pace.map_or(usize::MAX, |pace| pace.room(self.clock.now()));
@@ -121,7 +125,7 @@ impl Dispatcher {
         free.min(allowed).min(self.sender.room(on_their_way))
     }
 
-    async fn claim(&self, limit: usize) -> Vec<Claimed> {
+    async fn claim(&self, limit: usize) -> Vec<ClaimedDelivery> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let claiming = async {
             let now = self.clock.now();
@@ -143,8 +147,8 @@ impl Dispatcher {
     }
 
     /// Waits for others that end soon.
-    async fn gather(&self, sending: &mut Sending, done: &mut Done) {
-        let until = Instant::now() + GATHER;
+    async fn gather(&self, sending: &mut InFlightSends, done: &mut FinishedAttempts) {
+        let until = Instant::now() + RECORD_BATCH_DELAY;
         while done.len() * 2 < self.flow.concurrency {
             let next = tokio::time::timeout_at(until, sending.join_next());
             let Ok(Some(next)) = next.await else {
@@ -157,15 +161,19 @@ impl Dispatcher {
         }
     }
 
-    fn settle(&self, done: &mut Done, ended: Result<Result<Attempted, HeldBack>, JoinError>) {
+    fn settle(
+        &self,
+        done: &mut FinishedAttempts,
+        ended: Result<Result<CompletedAttempt, DeferredDelivery>, JoinError>,
+    ) {
         match ended {
             Ok(Ok(attempted)) => {
                 tell(&attempted);
                 let providers = i32::try_from(self.sender.providers.len()).unwrap_or(i32::MAX);
                 let (now, jitter) = (self.clock.now(), (self.jitter)());
                 let next = catch_panic(|| attempted.next(providers, now, jitter));
-                let next = next.unwrap_or(Next::Dead);
-                done.settled.push(Settled { attempted, next });
+                let next = next.unwrap_or(NextState::Dead);
+                done.settled.push(AttemptOutcome { attempted, next });
             }
             Ok(Err(held_back)) => done.held_back.push(held_back),
             // Its lease will end, and it will be looked up.
@@ -174,7 +182,7 @@ impl Dispatcher {
     }
 
     /// Records what is done; what cannot be recorded stays for the next time.
-    async fn record(&self, done: &mut Done) -> bool {
+    async fn record(&self, done: &mut FinishedAttempts) -> bool {
         let recorded = catch_panics(self.try_record(done)).await;
         match recorded {
             Ok(Ok(())) => return true,
@@ -184,7 +192,7 @@ impl Dispatcher {
         false
     }
 
-    async fn try_record(&self, done: &mut Done) -> Result<(), StoreError> {
+    async fn try_record(&self, done: &mut FinishedAttempts) -> Result<(), StoreError> {
         if !done.held_back.is_empty() {
             queue::release(&self.pool, &done.held_back).await?;
             done.held_back.clear();
@@ -197,14 +205,15 @@ impl Dispatcher {
         self.settle_each(&mut done.settled, now).await?;
         self.clean_up(&done.settled).await;
         // What is due at once was not so when the next one was claimed.
-        let at_once = |settled: &Settled| matches!(settled.next, Next::Again(at) if at <= now);
+        let at_once =
+            |settled: &AttemptOutcome| matches!(settled.next, NextState::Again(at) if at <= now);
         if done.settled.iter().any(at_once) {
             self.wake.wake(self.channel);
         }
         if done
             .settled
             .iter()
-            .any(|s| matches!(s.next, Next::Again(_)))
+            .any(|s| matches!(s.next, NextState::Again(_)))
         {
             self.wake.reschedule();
         }
@@ -218,7 +227,7 @@ impl Dispatcher {
     /// own, so that it does not hold up the others.
     async fn settle_each(
         &self,
-        settled: &mut [Settled],
+        settled: &mut [AttemptOutcome],
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         match queue::settle(&self.pool, settled, now).await {
@@ -227,7 +236,8 @@ impl Dispatcher {
                 [one] => {
                     let delivery = one.attempted.delivery.id;
                     tracing::error!(%error, %delivery, "an outcome is refused");
-                    let refused = Answer::plain(one.attempted.answer.outcome, Some(REFUSED));
+                    let refused =
+                        SendResult::plain(one.attempted.answer.outcome, Some(REJECTED_OUTCOME));
                     one.attempted.answer = refused;
                     queue::settle(&self.pool, settled, now).await
                 }
@@ -243,12 +253,12 @@ impl Dispatcher {
 
     /// Ends what is gone for good: a webhook that wants no more is disabled, a browser forgotten,
     /// any other address suppressed.
-    async fn clean_up(&self, done: &[Settled]) {
+    async fn clean_up(&self, done: &[AttemptOutcome]) {
         for settled in done {
-            let Attempted {
+            let CompletedAttempt {
                 delivery, answer, ..
             } = &settled.attempted;
-            if answer.outcome == Outcome::Gone {
+            if answer.outcome == SendOutcome::Gone {
                 let address = delivery.target.address();
                 let ended = match self.channel {
                     Channel::Webhook | Channel::Push => endpoint::gone(&self.pool, address).await,
@@ -267,8 +277,8 @@ impl Dispatcher {
     }
 }
 
-fn tell(attempted: &Attempted) {
-    let Attempted {
+fn tell(attempted: &CompletedAttempt) {
+    let CompletedAttempt {
         delivery,
         provider,
         answer,
@@ -278,7 +288,7 @@ fn tell(attempted: &Attempted) {
     let outcome = answer.outcome.as_str();
     metrics::counter!("notification_deliveries_total", "channel" => channel, "outcome" => outcome)
         .increment(1);
-    if answer.outcome == Outcome::Sent {
+    if answer.outcome == SendOutcome::Sent {
         let took = attempted.started_at - delivery.created_at;
         let seconds = took.as_seconds_f64() + f64::from(attempted.latency_ms) / 1_000.0;
         metrics::histogram!("notification_accept_to_sent_seconds", "channel" => channel)

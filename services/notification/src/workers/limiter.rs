@@ -3,33 +3,33 @@
 use common::clock::Clock;
 use sqlx::PgPool;
 
-use super::notices::Notices;
-use crate::domain::attempt::Claimed;
-use crate::domain::limit::{Limits, Over, REACHED};
+use super::notices::ServiceNotices;
+use crate::domain::attempt::ClaimedDelivery;
+use crate::domain::limit::{DailyLimits, ExceededLimits, LIMIT_REACHED_EVENT};
 use crate::store::{StoreError, spent};
 
 /// Counts what is sent.
 #[derive(Clone)]
-pub struct Limiter {
+pub struct DailyLimiter {
     /// How much may be sent in a day.
-    pub limits: Limits,
+    pub limits: DailyLimits,
     /// Where it is counted.
     pub pool: PgPool,
     /// What time it is.
     pub clock: Clock,
     /// Tells of a limit.
-    pub notices: Notices,
+    pub notices: ServiceNotices,
 }
 
-impl Limiter {
+impl DailyLimiter {
     /// Marks those that are not to be sent. Where they cannot be counted all are sent.
-    pub async fn mark(&self, claimed: &mut [Claimed]) {
-        if self.limits == Limits::default() {
+    pub async fn mark(&self, claimed: &mut [ClaimedDelivery]) {
+        if self.limits == DailyLimits::default() {
             return;
         }
         let over = self.over(claimed).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "not counted");
-            Over::default()
+            ExceededLimits::default()
         });
         for one in claimed {
             if let Some(why) = over.refused.get(&one.id) {
@@ -43,10 +43,10 @@ impl Limiter {
         }
     }
 
-    async fn over(&self, claimed: &[Claimed]) -> Result<Over, StoreError> {
+    async fn over(&self, claimed: &[ClaimedDelivery]) -> Result<ExceededLimits, StoreError> {
         let batch = self.limits.batch(claimed);
         if batch.added.is_empty() {
-            return Ok(Over::default());
+            return Ok(ExceededLimits::default());
         }
         let counts = spent::add(&self.pool, &batch, self.clock.now()).await?;
         Ok(batch.over(&counts))
@@ -56,6 +56,6 @@ impl Limiter {
     async fn tell(&self, limit: &str) -> Result<(), StoreError> {
         tracing::warn!(limit, "no more is sent today");
         let message = format!("{limit}; no more is sent today, and nothing more is said about it");
-        self.notices.send(REACHED, message).await
+        self.notices.send(LIMIT_REACHED_EVENT, message).await
     }
 }

@@ -7,33 +7,33 @@ use common::notification::Priority;
 use serde_json::Map;
 use sqlx::PgPool;
 
-use super::reader::Shelf;
-use super::wake::Wake;
-use crate::domain::command::Command;
-use crate::domain::decision::{Defaults, decide};
+use super::reader::RoutingCache;
+use super::wake::QueueSignal;
+use crate::domain::command::NotifyCommand;
+use crate::domain::decision::{DefaultRecipient, decide};
 use crate::domain::notification::Notification;
 use crate::store::StoreError;
-use crate::store::accept::{Asked, accept};
+use crate::store::accept::{NewNotification, accept};
 
 /// Sends messages of the service's own.
 #[derive(Clone)]
-pub struct Notices {
+pub struct ServiceNotices {
     /// Where they are kept.
     pub pool: PgPool,
     /// What time it is.
     pub clock: Clock,
     /// Rules and recipients.
-    pub shelf: Shelf,
+    pub shelf: RoutingCache,
     /// Who is told.
-    pub defaults: Arc<Defaults>,
+    pub defaults: Arc<DefaultRecipient>,
     /// Wakes the workers that send.
-    pub wake: Wake,
+    pub wake: QueueSignal,
 }
 
-impl Notices {
+impl ServiceNotices {
     /// Says it to whom nobody else is named, and by no rule.
     pub async fn send(&self, event: &str, message: String) -> Result<(), StoreError> {
-        let command = Command {
+        let command = NotifyCommand {
             event: event.into(),
             title: None,
             message: Some(message),
@@ -49,7 +49,7 @@ impl Notices {
             return Ok(());
         };
         let new = Notification::new(command, branches, &self.clock);
-        let mut asked = [Asked { new, key: None }];
+        let mut asked = [NewNotification { new, key: None }];
         accept(&self.pool, &mut asked, &self.clock).await?;
         self.wake.wake(self.defaults.target().channel());
         Ok(())

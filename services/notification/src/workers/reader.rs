@@ -5,19 +5,19 @@ use std::sync::Arc;
 use sqlx::PgPool;
 use tokio::sync::watch;
 
-use crate::domain::book::{Book, Unfollowed};
+use crate::domain::book::{RoutingTable, UnusableRule};
 use crate::store::{StoreError, book};
 
 /// The book as it was read last.
 #[derive(Clone)]
-pub struct Shelf {
+pub struct RoutingCache {
     pool: PgPool,
     /// `None` before it was read once.
     read: watch::Sender<Option<i64>>,
-    book: watch::Sender<Arc<Book>>,
+    book: watch::Sender<Arc<RoutingTable>>,
 }
 
-impl Shelf {
+impl RoutingCache {
     /// An empty one, to be filled from there.
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
@@ -29,7 +29,7 @@ impl Shelf {
     }
 
     /// The book; the first time, and where that failed before, it is read.
-    pub async fn book(&self) -> Result<Arc<Book>, StoreError> {
+    pub async fn book(&self) -> Result<Arc<RoutingTable>, StoreError> {
         if self.read.borrow().is_none() {
             self.refresh().await?;
         }
@@ -38,7 +38,7 @@ impl Shelf {
 
     /// Rules that should be followed and are not, as they were read last.
     #[must_use]
-    pub fn unfollowed(&self) -> Vec<Unfollowed> {
+    pub fn unfollowed(&self) -> Vec<UnusableRule> {
         self.book.borrow().unfollowed().to_vec()
     }
 

@@ -11,37 +11,37 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::notices::Notices;
-use super::reader::Shelf;
-use crate::domain::decision::Branch;
-use crate::domain::finding::Outcome;
+use super::notices::ServiceNotices;
+use super::reader::RoutingCache;
+use crate::domain::decision::DeliveryPlan;
+use crate::domain::finding::RuleOutcome;
 use crate::store::{StoreError, rule};
 
 /// A rule that fails so many times in a row is switched off. One odd event does not suffice, as
 /// visitors choose what their events hold.
-pub const MAX_FAILURES: u32 = 20;
+pub const MAX_CONSECUTIVE_FAILURES: u32 = 20;
 /// Rules that may wait to be switched off; others are reported when they fail again.
-const WAITING: usize = 100;
+const MAX_QUEUED_RULES: usize = 100;
 /// The event of the message that tells of it.
-const DISABLED: &str = "rule.disabled";
+const RULE_DISABLED_EVENT: &str = "rule.disabled";
 
 /// Counts failures of rules, in each process.
 #[derive(Clone, Debug)]
-pub struct RuleFailures {
-    streaks: Arc<Mutex<HashMap<Uuid, Streak>>>,
-    broken: mpsc::Sender<BrokenRule>,
+pub struct RuleFailureCounter {
+    streaks: Arc<Mutex<HashMap<Uuid, RuleFailureStreak>>>,
+    broken: mpsc::Sender<FailingRule>,
 }
 
 /// Failures of a rule since it worked.
 #[derive(Clone, Copy, Debug)]
-struct Streak {
+struct RuleFailureStreak {
     failures: u32,
     since: DateTime<Utc>,
 }
 
 /// A rule that is to be switched off.
 #[derive(Debug)]
-struct BrokenRule {
+struct FailingRule {
     id: Uuid,
     name: String,
     reason: String,
@@ -50,24 +50,29 @@ struct BrokenRule {
 }
 
 /// The worker that switches rules off.
-pub struct RuleSwitch {
+pub struct RuleDisabler {
     pool: PgPool,
     clock: Clock,
-    shelf: Shelf,
-    notices: Notices,
-    broken: mpsc::Receiver<BrokenRule>,
+    shelf: RoutingCache,
+    notices: ServiceNotices,
+    broken: mpsc::Receiver<FailingRule>,
 }
 
-impl RuleFailures {
+impl RuleFailureCounter {
     /// A counter and its worker, which must run for rules to be switched off.
     #[must_use]
-    pub fn new(pool: PgPool, clock: Clock, shelf: Shelf, notices: Notices) -> (Self, RuleSwitch) {
-        let (broken, receiver) = mpsc::channel(WAITING);
+    pub fn new(
+        pool: PgPool,
+        clock: Clock,
+        shelf: RoutingCache,
+        notices: ServiceNotices,
+    ) -> (Self, RuleDisabler) {
+        let (broken, receiver) = mpsc::channel(MAX_QUEUED_RULES);
         let failures = Self {
             streaks: Arc::default(),
             broken,
         };
-        let switch = RuleSwitch {
+        let switch = RuleDisabler {
             pool,
             clock,
             shelf,
@@ -78,14 +83,14 @@ impl RuleFailures {
     }
 
     /// Counts what rules said at `now`. The dead letters of a rule that is switched off say so.
-    pub fn observe(&self, branches: &mut [Branch], now: DateTime<Utc>) {
+    pub fn observe(&self, branches: &mut [DeliveryPlan], now: DateTime<Utc>) {
         for branch in branches {
             let Some(finding) = &branch.finding else {
                 continue;
             };
             let Some(reason) = &branch.fault else {
                 // Data that lack a field say nothing about the rule.
-                if finding.outcome != Outcome::ConditionFailed {
+                if finding.outcome != RuleOutcome::ConditionFailed {
                     self.streaks().remove(&finding.rule_id);
                 }
                 continue;
@@ -97,9 +102,9 @@ impl RuleFailures {
             for failure in failures {
                 failure.push_str("; the rule is switched off");
             }
-            let reason = format!("it failed {MAX_FAILURES} times in a row: {reason}");
+            let reason = format!("it failed {MAX_CONSECUTIVE_FAILURES} times in a row: {reason}");
             // Where too many wait, it is reported when it fails again.
-            let _ = self.broken.try_send(BrokenRule {
+            let _ = self.broken.try_send(FailingRule {
                 id: finding.rule_id,
                 name: finding.rule.clone(),
                 reason,
@@ -111,23 +116,23 @@ impl RuleFailures {
     /// Counts a failure; since when there were too many, if so.
     fn count(&self, rule: Uuid, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let mut streaks = self.streaks();
-        let streak = streaks.entry(rule).or_insert(Streak {
+        let streak = streaks.entry(rule).or_insert(RuleFailureStreak {
             failures: 0,
             since: now,
         });
         streak.failures += 1;
-        if streak.failures < MAX_FAILURES {
+        if streak.failures < MAX_CONSECUTIVE_FAILURES {
             return None;
         }
         streaks.remove(&rule).map(|streak| streak.since)
     }
 
-    fn streaks(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Streak>> {
+    fn streaks(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, RuleFailureStreak>> {
         self.streaks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl RuleSwitch {
+impl RuleDisabler {
     /// Switches rules off until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
         while let Some(Some(broken)) = stop.run_until_cancelled(self.broken.recv()).await {
@@ -140,8 +145,8 @@ impl RuleSwitch {
         }
     }
 
-    async fn switch_off(&self, broken: &BrokenRule) -> Result<(), StoreError> {
-        let BrokenRule {
+    async fn switch_off(&self, broken: &FailingRule) -> Result<(), StoreError> {
+        let FailingRule {
             id, reason, since, ..
         } = broken;
         if !rule::switch_off(&self.pool, *id, reason, *since, self.clock.now()).await? {
@@ -155,6 +160,6 @@ impl RuleSwitch {
             "The rule {:?} is switched off: {reason}. Mend it with PUT /rules/{id}.",
             broken.name
         );
-        self.notices.send(DISABLED, message).await
+        self.notices.send(RULE_DISABLED_EVENT, message).await
     }
 }

@@ -9,16 +9,16 @@ use common::clock::Clock;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use super::reader::Shelf;
-use super::wake::Wake;
+use super::reader::RoutingCache;
+use super::wake::QueueSignal;
 use crate::store::StoreError;
 use crate::store::schedule::{self, Schedule};
 
 /// How often the database is asked for what other processes have stored: deliveries that become due,
 /// digests, changed rules.
-const POLL: Duration = Duration::from_secs(2);
+const SCHEDULE_POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// The minimum time between two queries, however many deliveries become due one after the other.
-const MIN_WAIT: Duration = Duration::from_millis(200);
+const MIN_POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Wakes the workers that have something to do.
 pub struct Scheduler {
@@ -27,9 +27,9 @@ pub struct Scheduler {
     /// What time it is.
     pub clock: Clock,
     /// Wakes the workers.
-    pub wake: Wake,
+    pub wake: QueueSignal,
     /// Rules and recipients.
-    pub shelf: Shelf,
+    pub shelf: RoutingCache,
 }
 
 impl Scheduler {
@@ -41,17 +41,17 @@ impl Scheduler {
                 Ok(Ok(wait)) => wait,
                 Ok(Err(error)) => {
                     tracing::warn!(%error, "the queue or the rules cannot be read");
-                    POLL
+                    SCHEDULE_POLL_INTERVAL
                 }
                 Err(panic) => {
                     tracing::error!(%panic, "the queue or the rules cannot be read");
-                    POLL
+                    SCHEDULE_POLL_INTERVAL
                 }
             };
             let waited = async {
-                tokio::time::sleep(MIN_WAIT).await;
+                tokio::time::sleep(MIN_POLL_INTERVAL).await;
                 tokio::select! {
-                    () = tokio::time::sleep(wait.saturating_sub(MIN_WAIT)) => {}
+                    () = tokio::time::sleep(wait.saturating_sub(MIN_POLL_INTERVAL)) => {}
                     () = self.wake.rescheduled() => {}
                     () = self.clock.moved(now) => {}
                 }
@@ -82,7 +82,9 @@ fn until_next(schedule: &Schedule, now: DateTime<Utc>) -> Duration {
     let deliveries = schedule.deliveries.iter().map(|(_, due)| *due);
     let later = deliveries.chain(schedule.digest).filter(|due| *due > now);
     let next = later.min().and_then(|due| (due - now).to_std().ok());
-    next.map_or(POLL, |wait| wait.min(POLL))
+    next.map_or(SCHEDULE_POLL_INTERVAL, |wait| {
+        wait.min(SCHEDULE_POLL_INTERVAL)
+    })
 }
 
 #[cfg(test)]

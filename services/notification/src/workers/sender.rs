@@ -9,29 +9,32 @@ use common::clock::Clock;
 use sqlx::PgPool;
 
 use crate::clients::Provider;
-use crate::domain::attempt::{Answer, Attempted, Claimed, Doubt, HeldBack, Outcome};
-use crate::domain::breaker::{Breaker, Door};
+use crate::domain::attempt::{
+    ClaimedDelivery, CompletedAttempt, DeferredDelivery, SendOutcome, SendResult,
+    UnknownOutcomePolicy,
+};
+use crate::domain::breaker::{BreakerState, CircuitBreaker};
 use crate::store::queue;
 
 /// A provider, and whether it may be asked just now.
-pub struct Asked {
+pub struct GuardedProvider {
     /// Who carries the messages.
     pub provider: Arc<dyn Provider>,
     /// Leaves it alone where it fails again and again.
-    pub breaker: Breaker,
+    pub breaker: CircuitBreaker,
 }
 
-impl From<Arc<dyn Provider>> for Asked {
+impl From<Arc<dyn Provider>> for GuardedProvider {
     fn from(provider: Arc<dyn Provider>) -> Self {
-        let breaker = Breaker::default();
+        let breaker = CircuitBreaker::default();
         Self { provider, breaker }
     }
 }
 
 /// Who sends on a channel.
-pub struct Sender {
+pub struct ChannelSender {
     /// Who carries the messages, in the order they are asked; never empty.
-    pub providers: Vec<Asked>,
+    pub providers: Vec<GuardedProvider>,
     /// Where it is kept what was sent.
     pub pool: PgPool,
     /// What time it is.
@@ -39,18 +42,18 @@ pub struct Sender {
 }
 
 /// Who was asked, and the answer.
-type Told<'a> = (&'a dyn Provider, Answer);
+type ProviderResult<'a> = (&'a dyn Provider, SendResult);
 
-impl Sender {
+impl ChannelSender {
     /// How many may be sent besides those that are on their way: one, where all providers fail and
     /// one of them is to be tried.
     #[must_use]
     pub fn room(&self, on_their_way: usize) -> usize {
         let now = self.clock.now();
         let doors = || self.providers.iter().map(|asked| asked.breaker.door(now));
-        if doors().any(|door| door == Door::Open) {
+        if doors().any(|door| door == BreakerState::Open) {
             usize::MAX
-        } else if doors().any(|door| door == Door::Ajar) {
+        } else if doors().any(|door| door == BreakerState::Ajar) {
             1_usize.saturating_sub(on_their_way)
         } else {
             0
@@ -59,16 +62,19 @@ impl Sender {
 
     /// Tries once. What is held back was not tried. Where it panics nobody knows whether the
     /// message went out, as where a provider says nothing.
-    pub async fn attempt(self: Arc<Self>, delivery: Claimed) -> Result<Attempted, HeldBack> {
+    pub async fn attempt(
+        self: Arc<Self>,
+        delivery: ClaimedDelivery,
+    ) -> Result<CompletedAttempt, DeferredDelivery> {
         let started_at = self.clock.now();
         let started = Instant::now();
         let told = catch_panics(self.answer(&delivery)).await;
         let (provider, answer) = told.unwrap_or_else(|panic| {
             tracing::error!(%panic, delivery = %delivery.id, "an attempt broke off");
-            let broken = Answer::plain(Outcome::Unknown, Some("the attempt broke off"));
+            let broken = SendResult::plain(SendOutcome::Unknown, Some("the attempt broke off"));
             Ok((&*self.providers[0].provider, broken))
         })?;
-        Ok(Attempted {
+        Ok(CompletedAttempt {
             started_at,
             latency_ms: i32::try_from(started.elapsed().as_millis()).unwrap_or(i32::MAX),
             provider: provider.name(),
@@ -78,14 +84,17 @@ impl Sender {
         })
     }
 
-    async fn answer(&self, delivery: &Claimed) -> Result<Told<'_>, HeldBack> {
+    async fn answer(
+        &self,
+        delivery: &ClaimedDelivery,
+    ) -> Result<ProviderResult<'_>, DeferredDelivery> {
         if let Some(found) = self.found(delivery).await {
             return Ok(found);
         }
         if let Some(suppressed) = self.suppressed(delivery) {
             return Ok(suppressed);
         }
-        self.send(delivery).await.map_err(|until| HeldBack {
+        self.send(delivery).await.map_err(|until| DeferredDelivery {
             id: delivery.id,
             number: delivery.number,
             until,
@@ -93,22 +102,22 @@ impl Sender {
     }
 
     /// What to answer where nothing may be sent.
-    fn suppressed(&self, delivery: &Claimed) -> Option<Told<'_>> {
+    fn suppressed(&self, delivery: &ClaimedDelivery) -> Option<ProviderResult<'_>> {
         let reason = delivery.suppressed.as_ref()?;
         let detail = format!("suppressed: {reason}");
-        let answer = Answer::plain(Outcome::Suppressed, Some(&detail));
+        let answer = SendResult::plain(SendOutcome::Suppressed, Some(&detail));
         Some((&*self.providers[0].provider, answer))
     }
 
     /// Asks the one whose turn it is, or the next one that may be asked; the error is the moment
     /// when one of them may be.
-    async fn send(&self, delivery: &Claimed) -> Result<Told<'_>, DateTime<Utc>> {
+    async fn send(&self, delivery: &ClaimedDelivery) -> Result<ProviderResult<'_>, DateTime<Utc>> {
         let turn = usize::try_from(delivery.tries - 1).unwrap_or(0) % self.providers.len();
         let (before, after) = self.providers.split_at(turn);
         let now = self.clock.now();
         let mut soonest: Option<DateTime<Utc>> = None;
-        for Asked { provider, breaker } in after.iter().chain(before) {
-            if let Door::Shut(until) = breaker.enter(now) {
+        for GuardedProvider { provider, breaker } in after.iter().chain(before) {
+            if let BreakerState::Shut(until) = breaker.enter(now) {
                 soonest = Some(soonest.map_or(until, |soonest| soonest.min(until)));
                 continue;
             }
@@ -121,15 +130,15 @@ impl Sender {
 
     /// What to answer without sending: the message was found, or nobody can tell. All are asked who
     /// may have it: the one that tried last, or each where the process ended in between.
-    async fn found(&self, delivery: &Claimed) -> Option<Told<'_>> {
+    async fn found(&self, delivery: &ClaimedDelivery) -> Option<ProviderResult<'_>> {
         let since = delivery.unknown_since?;
-        for Asked { provider, .. } in &self.providers {
+        for GuardedProvider { provider, .. } in &self.providers {
             let told = |answer| Some((&**provider, answer));
-            let unknown = |words| told(Answer::plain(Outcome::Unknown, Some(words)));
+            let unknown = |words| told(SendResult::plain(SendOutcome::Unknown, Some(words)));
             match provider.doubt() {
-                Doubt::LookUp => {}
-                Doubt::SendAgain => continue,
-                Doubt::Leave => {
+                UnknownOutcomePolicy::LookUp => {}
+                UnknownOutcomePolicy::SendAgain => continue,
+                UnknownOutcomePolicy::Leave => {
                     return unknown("it may have been sent before, which cannot be looked up");
                 }
             }
@@ -142,9 +151,9 @@ impl Sender {
                 return unknown("the look-up cannot be compared");
             };
             if let Some(id) = ids.into_iter().find(|id| !taken.contains(id)) {
-                return told(Answer {
+                return told(SendResult {
                     message_id: Some(id),
-                    ..Answer::plain(Outcome::Found, None)
+                    ..SendResult::plain(SendOutcome::Found, None)
                 });
             }
         }
@@ -160,8 +169,8 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::attempt::Next;
-    use crate::domain::target::Target;
+    use crate::domain::attempt::NextState;
+    use crate::domain::target::ChannelAddress;
 
     struct Broken;
 
@@ -170,7 +179,7 @@ mod tests {
             "broken"
         }
 
-        fn send<'a>(&'a self, _: &'a Claimed) -> BoxFuture<'a, Answer> {
+        fn send<'a>(&'a self, _: &'a ClaimedDelivery) -> BoxFuture<'a, SendResult> {
             async { panic!("a bug") }.boxed()
         }
     }
@@ -180,14 +189,14 @@ mod tests {
         let pool = PgPoolOptions::new().connect_lazy("postgres://nobody");
         let provider: Arc<dyn Provider> = Arc::new(Broken);
         let now = DateTime::UNIX_EPOCH;
-        let sender = Arc::new(Sender {
+        let sender = Arc::new(ChannelSender {
             providers: vec![provider.into()],
             pool: pool.unwrap(),
             clock: Clock::by_hand(now),
         });
-        let delivery = Claimed {
+        let delivery = ClaimedDelivery {
             id: Uuid::nil(),
-            target: Target::log(),
+            target: ChannelAddress::log(),
             notification: Uuid::nil(),
             event: "e".into(),
             title: None,
@@ -203,7 +212,7 @@ mod tests {
             unknown_since: None,
         };
         let attempted = sender.attempt(delivery).await.unwrap();
-        assert_eq!(attempted.answer.outcome, Outcome::Unknown);
-        assert_eq!(attempted.next(1, now, 0.0), Next::Unknown);
+        assert_eq!(attempted.answer.outcome, SendOutcome::Unknown);
+        assert_eq!(attempted.next(1, now, 0.0), NextState::Unknown);
     }
 }

@@ -9,18 +9,18 @@ use common::clock::Clock;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::vault::Vault;
+use crate::domain::vault::SecretBox;
 use crate::store::{
     StoreError, dead_letter, endpoint, erasure, gates, idempotency_key, receipt, retention, spent,
 };
 
 /// How often failures are told that came before their message was recorded as sent.
-const RECEIPTS_EVERY: Duration = Duration::from_secs(10);
+const RECEIPT_INTERVAL: Duration = Duration::from_secs(10);
 /// How often the rest is done, in rounds of the above.
-const ROUNDS: u32 = 6;
+const RECEIPT_ROUNDS_PER_CLEANUP: u32 = 6;
 
 /// Deletes what is old, and counts what waits.
-pub struct Upkeep {
+pub struct MaintenanceWorker {
     /// Where things are kept.
     pub pool: PgPool,
     /// For statements that find every row by an index.
@@ -30,10 +30,10 @@ pub struct Upkeep {
     /// How long notifications are kept.
     pub kept: TimeDelta,
     /// Seals secrets that were kept before there was a key.
-    pub vault: Arc<Vault>,
+    pub vault: Arc<SecretBox>,
 }
 
-impl Upkeep {
+impl MaintenanceWorker {
     /// Runs until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let mut round = 0;
@@ -41,7 +41,7 @@ impl Upkeep {
             let now = self.clock.now();
             self.round(round, &stop).await;
             tokio::select! {
-                () = tokio::time::sleep(RECEIPTS_EVERY) => round += 1,
+                () = tokio::time::sleep(RECEIPT_INTERVAL) => round += 1,
                 () = self.clock.moved(now) => round = 0,
                 () = stop.cancelled() => return,
             }
@@ -52,7 +52,7 @@ impl Upkeep {
     async fn round(&self, round: u32, stop: &CancellationToken) {
         let (pool, now) = (&self.pool, self.clock.now());
         job("failures", receipt::tell_failures(pool)).await;
-        if !round.is_multiple_of(ROUNDS) {
+        if !round.is_multiple_of(RECEIPT_ROUNDS_PER_CLEANUP) {
             return;
         }
         job("old keys", idempotency_key::delete_old(pool, now)).await;
@@ -72,7 +72,7 @@ impl Upkeep {
     /// Deletes what is older than it is kept, in parts, as long as there are whole ones.
     async fn forget(&self, stop: &CancellationToken) -> Result<(), StoreError> {
         let before = self.clock.now() - self.kept;
-        let most = u64::try_from(retention::AT_ONCE).unwrap_or(u64::MAX);
+        let most = u64::try_from(retention::RETENTION_BATCH_SIZE).unwrap_or(u64::MAX);
         while retention::delete_old(&self.lane, before).await? == most && !stop.is_cancelled() {}
         retention::delete_old_receipts(&self.lane, before).await?;
         Ok(())

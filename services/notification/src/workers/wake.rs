@@ -8,17 +8,17 @@ use crate::domain::target::Channel;
 
 /// Wakes each channel's worker alone: most notifications concern one.
 #[derive(Clone)]
-pub struct Wake(Arc<Shared>);
+pub struct QueueSignal(Arc<QueueSignals>);
 
-struct Shared {
+struct QueueSignals {
     channels: [(Channel, watch::Sender<()>); Channel::ALL.len()],
     digests: Notify,
     rescheduled: Notify,
 }
 
-impl Default for Wake {
+impl Default for QueueSignal {
     fn default() -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(QueueSignals {
             channels: Channel::ALL.map(|channel| (channel, watch::Sender::new(()))),
             digests: Notify::new(),
             rescheduled: Notify::new(),
@@ -26,7 +26,7 @@ impl Default for Wake {
     }
 }
 
-impl Wake {
+impl QueueSignal {
     /// Wakes who sends on that channel.
     pub fn wake(&self, channel: Channel) {
         for (own, sender) in &self.0.channels {

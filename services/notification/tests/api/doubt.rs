@@ -2,14 +2,16 @@
 
 use chrono::TimeDelta;
 use common::notification::NotifyRequest;
-use notification::domain::attempt::{Answer, Attempted, Doubt, Next, Outcome};
-use notification::domain::book::Book;
-use notification::domain::command::Command;
-use notification::domain::decision::{Defaults, decide};
+use notification::domain::attempt::{
+    CompletedAttempt, NextState, SendOutcome, SendResult, UnknownOutcomePolicy,
+};
+use notification::domain::book::RoutingTable;
+use notification::domain::command::NotifyCommand;
+use notification::domain::decision::{DefaultRecipient, decide};
 use notification::domain::notification::Notification;
 use notification::domain::target::Channel;
-use notification::store::accept::{Asked, accept};
-use notification::store::queue::{self, Settled};
+use notification::store::accept::{NewNotification, accept};
+use notification::store::queue::{self, AttemptOutcome};
 use notification::store::{attempt, delivery};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -124,32 +126,32 @@ async fn a_process_killed_while_sending_leaves_nothing_lost_or_doubled(pool: PgP
 async fn an_outcome_that_comes_after_the_lease_does_not_undo_the_next_claim(pool: PgPool) {
     let now = start_of_time();
     let request = serde_json::from_value::<NotifyRequest>(hello()).unwrap();
-    let command = Command::try_from(request).unwrap();
+    let command = NotifyCommand::try_from(request).unwrap();
     let phone = Some(PHONE.parse().unwrap());
-    let defaults = Defaults { phone };
-    let decision = decide(&command, &Book::default(), &defaults, now).unwrap();
+    let defaults = DefaultRecipient { phone };
+    let decision = decide(&command, &RoutingTable::default(), &defaults, now).unwrap();
     let new = Notification::new(command, decision, &clock());
     let id = new.id;
-    let asked = Asked { new, key: None };
+    let asked = NewNotification { new, key: None };
     accept(&pool, &mut [asked], &clock()).await.unwrap();
 
     let claim = async |at| queue::claim(&pool, Channel::Sms, at, 9).await;
     let slow = claim(now).await.unwrap().remove(0);
     assert_eq!(claim(now).await.unwrap(), []);
-    let later = now + queue::LEASE;
+    let later = now + queue::LEASE_DURATION;
     let next = claim(later).await.unwrap().remove(0);
     assert_eq!((next.number, next.unknown_since), (2, Some(now)));
 
-    let refused = Settled {
-        attempted: Attempted {
+    let refused = AttemptOutcome {
+        attempted: CompletedAttempt {
             delivery: slow,
             started_at: now,
             latency_ms: 60_000,
             provider: "twilio",
-            doubt: Doubt::LookUp,
-            answer: Answer::plain(Outcome::Permanent, Some("too late")),
+            doubt: UnknownOutcomePolicy::LookUp,
+            answer: SendResult::plain(SendOutcome::Permanent, Some("too late")),
         },
-        next: Next::Dead,
+        next: NextState::Dead,
     };
     queue::settle(&pool, &[refused], later).await.unwrap();
     let [delivery] = &delivery::of(&pool, &[id]).await.unwrap()[..] else {
@@ -174,13 +176,13 @@ async fn what_another_process_did_not_come_back_with_is_told_to_the_log(pool: Pg
     // As a process leaves it that ends while it sends.
     let lost =
         "update notification.delivery set status = 'sending', sent_at = null, leased_until = $1";
-    let lease = start_of_time() + queue::LEASE;
+    let lease = start_of_time() + queue::LEASE_DURATION;
     sqlx::query(lost).bind(lease).execute(&pool).await.unwrap();
     sqlx::query("delete from notification.attempt")
         .execute(&pool)
         .await
         .unwrap();
-    clock.advance(queue::LEASE);
+    clock.advance(queue::LEASE_DURATION);
     let delivery = service.delivery(|d| d["status"] == "sent").await;
     let told = |n: usize| {
         (

@@ -2,9 +2,11 @@
 
 use chrono::TimeDelta;
 use common::jwt::Scope;
-use notification::domain::attempt::{Answer, Attempted, Doubt, Next, Outcome};
+use notification::domain::attempt::{
+    CompletedAttempt, NextState, SendOutcome, SendResult, UnknownOutcomePolicy,
+};
 use notification::domain::target::Channel;
-use notification::store::queue::{Settled, claim, settle};
+use notification::store::queue::{AttemptOutcome, claim, settle};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -248,16 +250,16 @@ async fn an_attempt_that_ends_after_the_erasure_leaves_no_text(pool: PgPool) {
     let later = start_of_time() + TimeDelta::hours(1);
     let mut claimed = claim(&pool, Channel::Ntfy, later, 1).await.unwrap();
     assert_eq!(erase_visitor(&service, VISITOR).await["canceled"], 1);
-    let settled = Settled {
-        attempted: Attempted {
+    let settled = AttemptOutcome {
+        attempted: CompletedAttempt {
             delivery: claimed.remove(0),
             started_at: later,
             latency_ms: 7,
             provider: "ntfy",
-            doubt: Doubt::SendAgain,
-            answer: Answer::plain(Outcome::Transient(None), Some("it said ProviderSecret")),
+            doubt: UnknownOutcomePolicy::SendAgain,
+            answer: SendResult::plain(SendOutcome::Transient(None), Some("it said ProviderSecret")),
         },
-        next: Next::Again(later),
+        next: NextState::Again(later),
     };
     settle(&pool, &[settled], later).await.unwrap();
     assert_nothing_left(&pool).await;

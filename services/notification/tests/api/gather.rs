@@ -1,10 +1,10 @@
 //! What comes at the same moment is committed together, and answered one by one.
 
-use chassis::gather::NotBrought;
+use chassis::gather::SubmitError;
 use futures::FutureExt as _;
 use futures::future::join_all;
 use notification::store::accept;
-use notification::workers::accepter::{AcceptError, Accepter};
+use notification::workers::accepter::{AcceptError, Intake};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -89,13 +89,13 @@ async fn one_that_the_database_refuses_does_not_cost_the_others(pool: PgPool) {
 #[sqlx::test(migrator = "notification::MIGRATOR")]
 async fn more_than_can_wait_is_refused_at_once(pool: PgPool) {
     const MEGABYTE: usize = 1 << 20;
-    let (accepter, writer) = Accepter::new(accept::lane(&pool), clock());
+    let (accepter, writer) = Intake::new(accept::lane(&pool), clock());
     let mut first = Box::pin(accepter.accept(vec![], 7 * MEGABYTE));
     assert!((&mut first).now_or_never().is_none());
     let refused = accepter.accept(vec![], MEGABYTE).await;
     assert!(matches!(
         refused,
-        Err(AcceptError::NotBrought(NotBrought::Full))
+        Err(AcceptError::NotBrought(SubmitError::Full))
     ));
     let stop = CancellationToken::new();
     let writing = tokio::spawn(writer.run(stop.clone()));
@@ -106,6 +106,6 @@ async fn more_than_can_wait_is_refused_at_once(pool: PgPool) {
     let refused = accepter.accept(vec![], 1).await;
     assert!(matches!(
         refused,
-        Err(AcceptError::NotBrought(NotBrought::Stopping))
+        Err(AcceptError::NotBrought(SubmitError::Stopping))
     ));
 }

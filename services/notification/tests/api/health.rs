@@ -19,7 +19,7 @@ async fn health_tells_the_schema_the_queue_and_the_provider(pool: PgPool) {
         .to_owned();
     assert!(detail.contains("migrate"), "{detail}");
 
-    chassis::database::migrate(&pool, notification::NAME, notification::migrator())
+    chassis::database::migrate(&pool, notification::SERVICE_NAME, notification::migrator())
         .await
         .unwrap();
     let (status, report) = health().await;

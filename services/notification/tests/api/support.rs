@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
-use common::jwt::{Claims, Keyring, Scope, Scopes};
+use common::jwt::{Claims, Keyring, Scope, ScopeSet};
 use notification::config::Config;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -80,7 +80,7 @@ impl Service {
     }
 
     pub fn token_of(&self, subject: &str, scopes: &[Scope]) -> String {
-        let scopes: Scopes = scopes.iter().copied().collect();
+        let scopes: ScopeSet = scopes.iter().copied().collect();
         let now = self.clock.now().timestamp();
         keyring()
             .sign(&Claims::new(subject, scopes, now, 60))

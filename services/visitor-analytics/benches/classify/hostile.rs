@@ -1,6 +1,6 @@
 //! Visits that are made to cost much.
 
-use bench::Random;
+use bench::SeededRandom;
 use serde_json::{Value, json};
 
 /// What user agents are made of, so that patterns begin to match and do not end.
@@ -44,13 +44,13 @@ const SEARCHES: [u64; 4] = [42, 99, 4_711, 65_537];
 
 /// Looks for the user agent that takes `cost` the longest, several times.
 pub fn search(cost: impl Fn(&str) -> f64) -> (String, f64) {
-    let found = SEARCHES.map(|seed| climb(Random(seed), &cost));
+    let found = SEARCHES.map(|seed| climb(SeededRandom(seed), &cost));
     let worst = found.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
     worst.unwrap()
 }
 
 /// Changes one again and again, and goes on with what took longer.
-fn climb(mut random: Random, cost: impl Fn(&str) -> f64) -> (String, f64) {
+fn climb(mut random: SeededRandom, cost: impl Fn(&str) -> f64) -> (String, f64) {
     let mut worst = (String::new(), 0.0);
     for _ in 0..STEPS {
         let text = change(&worst.0, &mut random);
@@ -64,7 +64,7 @@ fn climb(mut random: Random, cost: impl Fn(&str) -> f64) -> (String, f64) {
     (worst.0, again)
 }
 
-fn change(text: &str, random: &mut Random) -> String {
+fn change(text: &str, random: &mut SeededRandom) -> String {
     let mut pick = |limit: usize| usize::try_from(random.below(limit as u64)).unwrap();
     let at = text.floor_char_boundary(pick(text.len() + 1));
     let to = text.ceil_char_boundary((at + pick(60)).min(text.len()));

@@ -15,12 +15,12 @@ mod visits;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use bench::Cpu;
+use bench::CpuTime;
 use chrono::Utc;
 use serde_json::{Value, json};
-use visitor_analytics::domain::classified::Place;
-use visitor_analytics::domain::classifier::Classifier;
-use visitor_analytics::domain::policy::Policy;
+use visitor_analytics::domain::classified::LocationStatus;
+use visitor_analytics::domain::classifier::VisitEnricher;
+use visitor_analytics::domain::policy::PrivacyPolicy;
 use visitor_analytics::domain::visit::NewVisit;
 
 /// As the service has it: glibc gives memory back and takes it again in each round.
@@ -31,7 +31,7 @@ const VISITS: usize = 20_000;
 const ROUNDS: usize = 20;
 
 fn main() {
-    let classifier = Classifier::new();
+    let classifier = VisitEnricher::new();
     let real = real();
     let warm = cpu(&classifier, &real, false);
     let cold = cpu(&classifier, &real, true);
@@ -90,16 +90,16 @@ fn accepted(user_agent: &str, is_plain: bool) -> NewVisit {
 
 fn accept(sent: Value) -> NewVisit {
     let sent = serde_json::from_value(sent).unwrap();
-    NewVisit::accept(sent, &Policy::default(), Utc::now()).unwrap()
+    NewVisit::accept(sent, &PrivacyPolicy::default(), Utc::now()).unwrap()
 }
 
 /// Microseconds of CPU a visit, over many.
-fn cpu(classifier: &Classifier, visits: &[NewVisit], forget: bool) -> f64 {
+fn cpu(classifier: &VisitEnricher, visits: &[NewVisit], forget: bool) -> f64 {
     let few = &visits[..visits.len().min(VISITS)];
     // Known user agents are fewer than the cache holds.
     let few = if forget { few } else { &few[..2_000] };
     let spent = |rounds: usize, work: &dyn Fn(NewVisit)| {
-        let before = Cpu::of(std::process::id()).total();
+        let before = CpuTime::of(std::process::id()).total();
         for _ in 0..rounds {
             for visit in few {
                 work(visit.clone());
@@ -108,10 +108,12 @@ fn cpu(classifier: &Classifier, visits: &[NewVisit], forget: bool) -> f64 {
                 classifier.forget();
             }
         }
-        Cpu::of(std::process::id()).total().saturating_sub(before)
+        CpuTime::of(std::process::id())
+            .total()
+            .saturating_sub(before)
     };
     let classify = |visit| {
-        let done = classifier.classify(visit, String::new(), Place::Unknown);
+        let done = classifier.classify(visit, String::new(), LocationStatus::Unknown);
         drop(black_box(done));
     };
     spent(1, &classify);
@@ -124,7 +126,7 @@ fn cpu(classifier: &Classifier, visits: &[NewVisit], forget: bool) -> f64 {
 }
 
 /// Microseconds for one visit, the least of several tries.
-fn once(classifier: &Classifier, visit: &NewVisit, forget: bool) -> f64 {
+fn once(classifier: &VisitEnricher, visit: &NewVisit, forget: bool) -> f64 {
     let mut least = Duration::MAX;
     for _ in 0..9 {
         if forget {
@@ -132,7 +134,7 @@ fn once(classifier: &Classifier, visit: &NewVisit, forget: bool) -> f64 {
         }
         let copy = visit.clone();
         let start = Instant::now();
-        let done = black_box(classifier.classify(copy, String::new(), Place::Unknown));
+        let done = black_box(classifier.classify(copy, String::new(), LocationStatus::Unknown));
         least = least.min(start.elapsed());
         drop(done);
     }

@@ -10,7 +10,7 @@ use common::clock::Clock;
 use sqlx::{Connection as _, PgConnection};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
-use visitor_analytics::domain::visit::Submitted;
+use visitor_analytics::domain::visit::SubmittedVisit;
 
 const ROWS: usize = 500;
 
@@ -34,7 +34,7 @@ const INSERT: &str = "
         as n (id, moment, session_id, visitor_id, url, path, referrer, user_agent)
     on conflict do nothing";
 
-type Job = (Submitted, oneshot::Sender<()>);
+type Job = (SubmittedVisit, oneshot::Sender<()>);
 
 /// A handler that answers when its visit is committed.
 pub async fn router() -> axum::Router {
@@ -48,7 +48,10 @@ pub async fn router() -> axum::Router {
         .with_state(jobs)
 }
 
-async fn take(State(jobs): State<mpsc::Sender<Job>>, Json(visit): Json<Submitted>) -> StatusCode {
+async fn take(
+    State(jobs): State<mpsc::Sender<Job>>,
+    Json(visit): Json<SubmittedVisit>,
+) -> StatusCode {
     let (done, committed) = oneshot::channel();
     jobs.send((visit, done)).await.unwrap();
     committed.await.unwrap();
@@ -63,8 +66,9 @@ async fn commit(mut connection: PgConnection, mut waiting: mpsc::Receiver<Job>) 
         let ids: Vec<Uuid> = batch.iter().map(|_| clock.new_id()).collect();
         let moments: Vec<DateTime<Utc>> = batch.iter().map(|_| clock.now()).collect();
         let visitors: Vec<String> = ids.iter().map(|id| id.simple().to_string()).collect();
-        let column =
-            |field: fn(&Submitted) -> Option<&str>| batch.iter().map(field).collect::<Vec<_>>();
+        let column = |field: fn(&SubmittedVisit) -> Option<&str>| {
+            batch.iter().map(field).collect::<Vec<_>>()
+        };
         let mut transaction = connection.begin().await.unwrap();
         let insert = sqlx::query(INSERT)
             .bind(&ids)

@@ -22,7 +22,7 @@ mod visits;
 
 use std::time::Duration;
 
-use bench::{Load, Outcome, Process, post};
+use bench::{LoadGenerator, LoadResult, MeasuredProcess, post};
 use process::{Postgres, Shares, System};
 use visits::Crowd;
 
@@ -119,15 +119,20 @@ async fn run(
 }
 
 /// One bad visit of a list does not cost the others, so the status alone says little.
-fn load(service: &Process, token: &str, bodies: &[String], visits_each: usize) -> Load {
+fn load(
+    service: &MeasuredProcess,
+    token: &str,
+    bodies: &[String],
+    visits_each: usize,
+) -> LoadGenerator {
     let requests = bodies
         .iter()
         .map(|body| post("/visits", token, body.as_bytes()));
-    let load = Load::new(service.port, requests.collect(), visits_each);
+    let load = LoadGenerator::new(service.port, requests.collect(), visits_each);
     load.never(r#""status":"rejected""#)
 }
 
-fn print(name: &str, outcome: &Outcome, costs: &[(&str, f64)]) {
+fn print(name: &str, outcome: &LoadResult, costs: &[(&str, f64)]) {
     let costs = costs
         .iter()
         .map(|(who, micros)| format!("{who} {micros:.1}"));

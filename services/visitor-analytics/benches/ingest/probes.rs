@@ -5,8 +5,8 @@ use std::process::Command;
 use axum::http::StatusCode;
 use axum::routing::post;
 use axum::{Json, Router};
-use bench::{Process, free_port};
-use visitor_analytics::domain::visit::Submitted;
+use bench::{MeasuredProcess, free_port};
+use visitor_analytics::domain::visit::SubmittedVisit;
 
 use crate::commit;
 
@@ -16,11 +16,11 @@ pub const HANDLER: &str = "--serve-bare-handler";
 pub const COMMIT: &str = "--serve-bare-commit";
 
 /// Starts a probe as a process of its own.
-pub async fn start(probe: &str) -> Process {
+pub async fn start(probe: &str) -> MeasuredProcess {
     let port = free_port();
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args([probe, &port.to_string()]);
-    Process::start(command, port).await
+    MeasuredProcess::start(command, port).await
 }
 
 /// Whether this program is a probe; then it serves.
@@ -39,6 +39,6 @@ pub async fn serve(arguments: &[String]) -> bool {
     true
 }
 
-async fn take(Json(visit): Json<Submitted>) -> (StatusCode, Json<usize>) {
+async fn take(Json(visit): Json<SubmittedVisit>) -> (StatusCode, Json<usize>) {
     (StatusCode::ACCEPTED, Json(visit.url.len()))
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use bench::{Cpu, Process, free_port, parent};
+use bench::{CpuTime, MeasuredProcess, free_port, parent};
 use common::clock::Clock;
 use common::jwt::{Claims, Keyring, Scope};
 use sqlx::{Connection as _, PgConnection};
@@ -13,9 +13,9 @@ const SECRET: &str = "a-secret-of-the-benchmark-with-32-characters";
 
 /// The three services, each a release binary.
 pub struct System {
-    geo: Process,
-    notification: Process,
-    pub visitor_analytics: Process,
+    geo: MeasuredProcess,
+    notification: MeasuredProcess,
+    pub visitor_analytics: MeasuredProcess,
     pub token: String,
 }
 
@@ -52,9 +52,13 @@ impl System {
         let mut visits = command("visitor-analytics", port);
         peers(&mut visits);
         Self {
-            geo: Process::start(command("geo", geo), geo).await,
-            notification: Process::start(command("notification", notification), notification).await,
-            visitor_analytics: Process::start(visits, port).await,
+            geo: MeasuredProcess::start(command("geo", geo), geo).await,
+            notification: MeasuredProcess::start(
+                command("notification", notification),
+                notification,
+            )
+            .await,
+            visitor_analytics: MeasuredProcess::start(visits, port).await,
             token: token(),
         }
     }
@@ -71,7 +75,7 @@ impl System {
 
     /// Processor time used so far.
     pub fn cpu(&self, postgres: &Postgres) -> Shares {
-        let of = |service: &Process| service.cpu().total();
+        let of = |service: &MeasuredProcess| service.cpu().total();
         Shares(vec![
             ("visitor-analytics", of(&self.visitor_analytics)),
             ("geo", of(&self.geo)),
@@ -113,7 +117,7 @@ impl Postgres {
 
     /// Its own time, that of its children, and of those that have ended.
     pub fn cpu(&self) -> Duration {
-        Cpu::of_family(self.0).total()
+        CpuTime::of_family(self.0).total()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Visits as a busy site sends them: 2,000 user agents, 500 paths, random addresses.
 
-use bench::Random;
+use bench::SeededRandom;
 use serde_json::{Value, json};
 
 /// Who makes the visits.
@@ -18,7 +18,7 @@ const AT_ONCE: usize = 1_000;
 /// So many visits as JSON, other ones for every seed. They have no ids, so that each sending is a
 /// new visit.
 pub fn generate(crowd: Crowd, count: usize, seed: u64) -> Vec<String> {
-    let mut random = Random(0x7e7a + seed);
+    let mut random = SeededRandom(0x7e7a + seed);
     let mut visitors = vec![(String::new(), String::new()); AT_ONCE];
     let visits = (0..count).map(|index| {
         let visitor = &mut visitors[index % AT_ONCE];
@@ -31,7 +31,7 @@ pub fn generate(crowd: Crowd, count: usize, seed: u64) -> Vec<String> {
     visits.collect()
 }
 
-fn visit(random: &mut Random, ip: &str, user_agent: &str) -> Value {
+fn visit(random: &mut SeededRandom, ip: &str, user_agent: &str) -> Value {
     let campaign = if random.below(5) == 0 {
         "?utm_source=news&utm_medium=email"
     } else {
@@ -54,7 +54,7 @@ fn visit(random: &mut Random, ip: &str, user_agent: &str) -> Value {
     })
 }
 
-fn address(random: &mut Random) -> String {
+fn address(random: &mut SeededRandom) -> String {
     format!(
         "{}.{}.{}.{}",
         11 + random.below(80),
@@ -64,7 +64,7 @@ fn address(random: &mut Random) -> String {
     )
 }
 
-fn user_agent(random: &mut Random, is_bot: bool) -> String {
+fn user_agent(random: &mut SeededRandom, is_bot: bool) -> String {
     let version = 100 + random.below(100);
     let build = random.below(5);
     if is_bot {

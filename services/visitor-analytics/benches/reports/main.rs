@@ -19,7 +19,7 @@ mod questions;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use bench::{Cpu, parent};
+use bench::{CpuTime, parent};
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, PgPool};
@@ -61,7 +61,7 @@ async fn make(visits: u32) -> Made {
     let _ = sqlx::raw_sql(AssertSqlSafe(created)).execute(&server).await;
     let pool = chassis::database::pool(options.database(&name), 10);
     let history = visitor_analytics::migrator();
-    let migrated = chassis::database::migrate(&pool, visitor_analytics::SCHEMA, history);
+    let migrated = chassis::database::migrate(&pool, visitor_analytics::SCHEMA_NAME, history);
     migrated.await.unwrap();
     let store = Store::new(pool.clone());
     // The last day with visits is not over.
@@ -111,8 +111,8 @@ async fn fold(pool: &PgPool, store: &Store, now: DateTime<Utc>, visits: i64) {
     let postgres = parent(postgres.await.map(i32::cast_unsigned).unwrap()).unwrap();
     let used = || {
         (
-            Cpu::of(std::process::id()).total(),
-            Cpu::of_family(postgres).total(),
+            CpuTime::of(std::process::id()).total(),
+            CpuTime::of_family(postgres).total(),
         )
     };
     let (begun, before, mut days) = (Instant::now(), used(), 0);

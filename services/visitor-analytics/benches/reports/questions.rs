@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{AssertSqlSafe, PgPool};
 use visitor_analytics::domain::dimension::Dimension;
-use visitor_analytics::domain::funnel::Rules;
-use visitor_analytics::domain::goal::Reach;
-use visitor_analytics::domain::pattern::Pattern;
-use visitor_analytics::domain::question::{Filter, Interval, Period, Subject};
-use visitor_analytics::store::{Asked, Breakdown, Order, SiteOfReport, Step, Store};
+use visitor_analytics::domain::funnel::FunnelRules;
+use visitor_analytics::domain::goal::GoalMatcher;
+use visitor_analytics::domain::pattern::WildcardPattern;
+use visitor_analytics::domain::question::{Attribute, AttributeFilter, Interval, ReportPeriod};
+use visitor_analytics::store::{
+    BreakdownOrder, BreakdownQuery, FunnelStep, ReportQuery, ReportSite, Store,
+};
 
 use crate::Made;
 
@@ -20,7 +22,7 @@ const TIMES: usize = 30;
 /// A report.
 enum Report {
     Series(Interval),
-    By(Subject),
+    By(Attribute),
     /// The ways of sessions, so many pages deep.
     Ways(usize),
     Around(&'static str),
@@ -52,11 +54,14 @@ pub(crate) async fn ask_all(
     let reports = [
         ("summary", Report::Series(Interval::Day)),
         ("by hour", Report::Series(Interval::Hour)),
-        ("page", Report::By(Subject::Of(Dimension::Page))),
-        ("entry_page", Report::By(Subject::Of(Dimension::EntryPage))),
-        ("city", Report::By(Subject::Of(Dimension::City))),
-        ("browser", Report::By(Subject::Of(Dimension::Browser))),
-        ("weekday", Report::By(Subject::Weekday)),
+        ("page", Report::By(Attribute::Of(Dimension::Page))),
+        (
+            "entry_page",
+            Report::By(Attribute::Of(Dimension::EntryPage)),
+        ),
+        ("city", Report::By(Attribute::Of(Dimension::City))),
+        ("browser", Report::By(Attribute::Of(Dimension::Browser))),
+        ("weekday", Report::By(Attribute::Weekday)),
     ];
     let filters = [
         ("", vec![]),
@@ -84,8 +89,8 @@ pub(crate) async fn ask_all(
     let all = asked(&large.store, site, 90, vec![], large.now).await;
     let mut cut = week.clone();
     cut.period.from += TimeDelta::hours(5);
-    let with_today = Asked {
-        period: Period {
+    let with_today = ReportQuery {
+        period: ReportPeriod {
             to: today.period.to,
             ..all.period
         },
@@ -96,7 +101,7 @@ pub(crate) async fn ask_all(
     let series = [Interval::Day, Interval::Hour, Interval::Minute].map(Report::Series);
     let [summary, hours, minutes] = series;
     let [pages, cities] =
-        [Dimension::Page, Dimension::City].map(|one| Report::By(Subject::Of(one)));
+        [Dimension::Page, Dimension::City].map(|one| Report::By(Attribute::Of(one)));
     for (name, asked, report) in [
         ("summary, today", &today, &summary),
         ("page, 90 days and today", &with_today, &pages),
@@ -120,7 +125,7 @@ pub(crate) async fn ask_all(
 }
 
 /// What needs the order of visits; the last period ends with today.
-async fn ask_in_order(small: &Made, large: &Made, periods: &[(u8, &Asked)], only: &str) {
+async fn ask_in_order(small: &Made, large: &Made, periods: &[(u8, &ReportQuery)], only: &str) {
     let duck = HashMap::new();
     let ordered = [
         ("journeys, 3 pages", Report::Ways(3)),
@@ -134,7 +139,7 @@ async fn ask_in_order(small: &Made, large: &Made, periods: &[(u8, &Asked)], only
         for (days, asked) in periods {
             let mut asked = (*asked).clone();
             if let Report::Goal(page) = what {
-                asked.reach = Some(Reach::Page(Pattern::parse(page).unwrap()));
+                asked.reach = Some(GoalMatcher::Page(WildcardPattern::parse(page).unwrap()));
             }
             let name = format!("{report}, {days} days");
             if name.contains(only) {
@@ -145,11 +150,11 @@ async fn ask_in_order(small: &Made, large: &Made, periods: &[(u8, &Asked)], only
 }
 
 /// The same dates on another clock.
-fn elsewhere(asked: &Asked, zone: chrono_tz::Tz) -> Asked {
+fn elsewhere(asked: &ReportQuery, zone: chrono_tz::Tz) -> ReportQuery {
     let date = |moment: DateTime<Utc>| moment.with_timezone(&asked.site.zone).date_naive();
     let last = date(asked.period.to - TimeDelta::seconds(1));
-    Asked {
-        period: Period::days_of(zone, date(asked.period.from), last),
+    ReportQuery {
+        period: ReportPeriod::days_of(zone, date(asked.period.from), last),
         ..asked.clone()
     }
 }
@@ -157,7 +162,7 @@ fn elsewhere(asked: &Asked, zone: chrono_tz::Tz) -> Asked {
 async fn tell(
     small: &Made,
     large: &Made,
-    asked: &Asked,
+    asked: &ReportQuery,
     (name, report): &(String, &Report),
     plain: Option<Duration>,
     duck: &HashMap<String, Duration>,
@@ -183,11 +188,11 @@ fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-fn filter(dimension: Dimension, pattern: &str) -> Filter {
-    Filter {
+fn filter(dimension: Dimension, pattern: &str) -> AttributeFilter {
+    AttributeFilter {
         property: None,
-        subject: Subject::Of(dimension),
-        any: vec![Pattern::parse(pattern).unwrap()],
+        subject: Attribute::Of(dimension),
+        any: vec![WildcardPattern::parse(pattern).unwrap()],
         none: vec![],
     }
 }
@@ -197,10 +202,10 @@ async fn asked(
     store: &Store,
     site: &str,
     days: i64,
-    filters: Vec<Filter>,
+    filters: Vec<AttributeFilter>,
     now: DateTime<Utc>,
-) -> Asked {
-    let site: SiteOfReport = store.site_of_report(Some(site)).await.unwrap().unwrap();
+) -> ReportQuery {
+    let site: ReportSite = store.site_of_report(Some(site)).await.unwrap().unwrap();
     let today = now.with_timezone(&site.zone).date_naive();
     let last = if days == 0 {
         today
@@ -208,8 +213,8 @@ async fn asked(
         today - TimeDelta::days(1)
     };
     let first = last - TimeDelta::days((days - 1).max(0));
-    Asked {
-        period: Period::days_of(site.zone, first, last),
+    ReportQuery {
+        period: ReportPeriod::days_of(site.zone, first, last),
         site,
         filters: filters.into(),
         reach: None,
@@ -218,18 +223,18 @@ async fn asked(
 }
 
 /// How long it takes the first time, and then again and again, the shortest first.
-async fn ask(store: &Store, asked: &Asked, report: &Report) -> (Duration, Vec<Duration>) {
+async fn ask(store: &Store, asked: &ReportQuery, report: &Report) -> (Duration, Vec<Duration>) {
     let mut times = vec![];
     for _ in 0..=TIMES {
         let begun = Instant::now();
         match report {
             Report::Series(interval) => _ = store.series(asked, *interval).await.unwrap(),
             Report::By(subject) => {
-                let wanted = Breakdown {
+                let wanted = BreakdownQuery {
                     property: None,
                     subject: *subject,
                     is_bot: Some(false),
-                    order: Order::Visitors,
+                    order: BreakdownOrder::Visitors,
                     offset: 0,
                     limit: 50,
                 };
@@ -239,12 +244,13 @@ async fn ask(store: &Store, asked: &Asked, report: &Report) -> (Duration, Vec<Du
                 _ = store.ways(asked, Some(false), *depth, 20).await.unwrap();
             }
             Report::Around(page) => {
-                let page = Pattern::parse(page).unwrap();
+                let page = WildcardPattern::parse(page).unwrap();
                 _ = store.around(asked, Some(false), &page, 20).await.unwrap();
             }
             Report::Funnel(pages) => {
-                let steps = pages.map(|page| Step::Page(Pattern::parse(page).unwrap()));
-                let rules = Rules {
+                let steps =
+                    pages.map(|page| FunnelStep::Page(WildcardPattern::parse(page).unwrap()));
+                let rules = FunnelRules {
                     steps: steps.len(),
                     is_strict: false,
                     window: 7 * 86_400,
@@ -267,11 +273,16 @@ async fn ask(store: &Store, asked: &Asked, report: &Report) -> (Duration, Vec<Du
 }
 
 /// The same numbers, but for how long visits lasted, straight from the visits; asked once.
-async fn plain(pool: &PgPool, asked: &Asked, report: &Report, filter: &str) -> Option<Duration> {
+async fn plain(
+    pool: &PgPool,
+    asked: &ReportQuery,
+    report: &Report,
+    filter: &str,
+) -> Option<Duration> {
     let value = match report {
         Report::Series(Interval::Day) => "null",
-        Report::By(Subject::Of(Dimension::Page)) => "p.path",
-        Report::By(Subject::Of(Dimension::City)) => "l.city",
+        Report::By(Attribute::Of(Dimension::Page)) => "p.path",
+        Report::By(Attribute::Of(Dimension::City)) => "l.city",
         _ => return None,
     };
     let filter = match filter {

@@ -16,18 +16,18 @@ mod visits;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bench::{Cpu, Random, parent};
+use bench::{CpuTime, SeededRandom, parent};
 use chrono::{DateTime, TimeDelta, Utc};
 use common::geo::Location;
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use visitor_analytics::domain::classified::{Classified, Place};
-use visitor_analytics::domain::classifier::Classifier;
-use visitor_analytics::domain::policy::Policy;
-use visitor_analytics::domain::session::{NotifyWhen, Telling};
+use visitor_analytics::domain::classified::{EnrichedVisit, LocationStatus};
+use visitor_analytics::domain::classifier::VisitEnricher;
+use visitor_analytics::domain::policy::PrivacyPolicy;
+use visitor_analytics::domain::session::{NotifyPolicy, NotifyTrigger};
 use visitor_analytics::domain::visit::NewVisit;
 use visitor_analytics::store::Store;
-use visitor_analytics::verify::{self, Wanted};
+use visitor_analytics::verify::{self, VerifyArgs};
 
 const DAYS: i64 = 5;
 const VISITS_A_DAY: usize = 40_000;
@@ -40,7 +40,7 @@ async fn main() {
     let database = std::env::var("DATABASE_URL").expect("run it by ./dev bench rollups");
     let pool = chassis::database::pool(database.parse().unwrap(), 10);
     let history = visitor_analytics::migrator();
-    chassis::database::migrate(&pool, visitor_analytics::SCHEMA, history)
+    chassis::database::migrate(&pool, visitor_analytics::SCHEMA_NAME, history)
         .await
         .unwrap();
     let postgres = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&pool);
@@ -48,15 +48,15 @@ async fn main() {
     let used = || {
         (
             Instant::now(),
-            Cpu::of(std::process::id()).total(),
-            Cpu::of_family(postgres).total(),
+            CpuTime::of(std::process::id()).total(),
+            CpuTime::of_family(postgres).total(),
         )
     };
 
     let store = Store::new(pool.clone());
-    let telling = Telling {
+    let telling = NotifyPolicy {
         max_age: TimeDelta::zero(),
-        when: NotifyWhen::default(),
+        when: NotifyTrigger::default(),
     };
     let now: DateTime<Utc> = "2026-11-20T12:00:00Z".parse().unwrap();
     let visits = visits(now - TimeDelta::days(DAYS));
@@ -95,7 +95,9 @@ async fn main() {
         .await
         .unwrap();
     let before = used();
-    let report = verify::compare(&store, &Wanted::default()).await.unwrap();
+    let report = verify::compare(&store, &VerifyArgs::default())
+        .await
+        .unwrap();
     print("verifying", before, used(), visits.len());
     print!("{report}");
 }
@@ -131,9 +133,9 @@ async fn size(pool: &PgPool, visits: usize) {
     }
 }
 
-fn visits(start: DateTime<Utc>) -> Vec<Classified> {
-    let classifier = Classifier::new();
-    let mut random = Random(11);
+fn visits(start: DateTime<Utc>) -> Vec<EnrichedVisit> {
+    let classifier = VisitEnricher::new();
+    let mut random = SeededRandom(11);
     let mut visits = vec![];
     for day in 0..DAYS {
         let seed = 20 + day.cast_unsigned();
@@ -149,8 +151,8 @@ fn visits(start: DateTime<Utc>) -> Vec<Classified> {
             visit["timestamp"] = json!(moment);
             let visitor = format!("{day}-{}", visit["ip"].as_str().unwrap());
             let visit = serde_json::from_value(visit).unwrap();
-            let visit = NewVisit::accept(visit, &Policy::default(), moment).unwrap();
-            let place = Place::Known(Arc::new(place(&mut random)));
+            let visit = NewVisit::accept(visit, &PrivacyPolicy::default(), moment).unwrap();
+            let place = LocationStatus::Known(Arc::new(place(&mut random)));
             visits.push(classifier.classify(visit, visitor, place));
         }
     }
@@ -158,7 +160,7 @@ fn visits(start: DateTime<Utc>) -> Vec<Classified> {
 }
 
 /// One of 3,000 cities, some of them large.
-fn place(random: &mut Random) -> Location {
+fn place(random: &mut SeededRandom) -> Location {
     let city = random.below(3_000) * random.below(3_000) / 3_000;
     let (region, country) = (city / 10, city / 60);
     serde_json::from_value(json!({

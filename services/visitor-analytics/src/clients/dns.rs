@@ -13,23 +13,23 @@ use hickory_resolver::{ResolverBuilder, TokioResolver};
 use crate::domain::bot::is_within;
 
 /// One question is sent again after this time, once.
-const TIMEOUT: Duration = Duration::from_secs(2);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
 /// All questions about an address together.
-const PATIENCE: Duration = Duration::from_secs(8);
+const VERIFICATION_TIMEOUT: Duration = Duration::from_secs(8);
 /// Names of one address that are looked at.
-const NAMES: usize = 4;
+const MAX_PTR_NAMES: usize = 4;
 /// Answers that the resolver itself keeps.
-const KEPT: u64 = 256;
+const RESOLVER_CACHE_ENTRIES: u64 = 256;
 
 /// Asks name servers.
 #[derive(Clone)]
-pub struct Dns {
+pub struct DnsVerifier {
     resolver: TokioResolver,
 }
 
 /// What is known about an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Confirmed {
+pub struct DnsVerification {
     /// Whether its name is within the crawler's domains, and leads back to it.
     pub is_crawlers: bool,
     /// How many seconds the records may be kept; `None` where there are none.
@@ -37,12 +37,12 @@ pub struct Confirmed {
 }
 
 /// Records that there are, or are not, and how long they may be kept.
-struct Records {
+struct DnsRecords {
     data: Vec<RData>,
     ttl: Option<u32>,
 }
 
-impl Dns {
+impl DnsVerifier {
     /// Asks this server, or those of the system (`/etc/resolv.conf`).
     pub fn new(server: Option<SocketAddr>) -> anyhow::Result<Self> {
         let builder = match server {
@@ -51,9 +51,9 @@ impl Dns {
         };
         let mut builder = builder;
         let options = builder.options_mut();
-        options.timeout = TIMEOUT;
+        options.timeout = QUERY_TIMEOUT;
         options.attempts = 1;
-        options.cache_size = KEPT;
+        options.cache_size = RESOLVER_CACHE_ENTRIES;
         options.use_hosts_file = ResolveHosts::Never;
         let resolver = builder.build().context("the DNS resolver")?;
         Ok(Self { resolver })
@@ -61,12 +61,14 @@ impl Dns {
 
     /// Whether an address is that of a host within `domains`. `None` when the DNS did not say: a
     /// failure, or no answer in time, is no evidence.
-    pub async fn confirm(&self, ip: IpAddr, domains: &[&str]) -> Option<Confirmed> {
+    pub async fn confirm(&self, ip: IpAddr, domains: &[&str]) -> Option<DnsVerification> {
         let asked = self.ask(ip.to_canonical(), domains);
-        tokio::time::timeout(PATIENCE, asked).await.ok()?
+        tokio::time::timeout(VERIFICATION_TIMEOUT, asked)
+            .await
+            .ok()?
     }
 
-    async fn ask(&self, ip: IpAddr, domains: &[&str]) -> Option<Confirmed> {
+    async fn ask(&self, ip: IpAddr, domains: &[&str]) -> Option<DnsVerification> {
         let pointers = self.records(Name::from(ip), RecordType::PTR).await?;
         let names = pointers.data.into_iter().filter_map(|data| match data {
             RData::PTR(name) => Some(name.0),
@@ -77,31 +79,31 @@ impl Dns {
             IpAddr::V4(_) => RecordType::A,
             IpAddr::V6(_) => RecordType::AAAA,
         };
-        for name in own.take(NAMES) {
+        for name in own.take(MAX_PTR_NAMES) {
             let addresses = self.records(name, kind).await?;
             let leads_back = |data: &RData| data.ip_addr() == Some(ip);
             if addresses.data.iter().any(leads_back) {
-                return Some(Confirmed {
+                return Some(DnsVerification {
                     is_crawlers: true,
                     ttl: pointers.ttl.min(addresses.ttl),
                 });
             }
         }
-        Some(Confirmed {
+        Some(DnsVerification {
             is_crawlers: false,
             ttl: pointers.ttl,
         })
     }
 
     /// None of them where the DNS says that there are none.
-    async fn records(&self, mut name: Name, kind: RecordType) -> Option<Records> {
+    async fn records(&self, mut name: Name, kind: RecordType) -> Option<DnsRecords> {
         name.set_fqdn(true);
         match self.resolver.lookup(name, kind).await {
-            Ok(found) => Some(Records {
+            Ok(found) => Some(DnsRecords {
                 data: found.answers().iter().map(|r| r.data.clone()).collect(),
                 ttl: found.answers().iter().map(|record| record.ttl).min(),
             }),
-            Err(error) if is_denial(&error) => Some(Records {
+            Err(error) if is_denial(&error) => Some(DnsRecords {
                 data: vec![],
                 ttl: None,
             }),

@@ -5,63 +5,65 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chassis::peer::{Peer, PeerError};
-use common::geo::{BatchRequest, BatchResponse, Location, MAX_BATCH};
+use chassis::peer::{ServiceClient, ServiceClientError};
+use common::geo::{
+    GeolocateBatchRequest, GeolocateBatchResponse, Location, MAX_ADDRESSES_PER_REQUEST,
+};
 use futures::future::join_all;
 use quick_cache::sync::Cache;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::domain::classified::Place;
+use crate::domain::classified::LocationStatus;
 
 /// How long a call to geo may take.
-pub const PATIENCE: Duration = Duration::from_millis(250);
+pub const GEO_TIMEOUT: Duration = Duration::from_millis(250);
 /// How long a visit waits for its place, its time in the queue included.
-const VISIT_PATIENCE: Duration = Duration::from_millis(400);
+const VISIT_LOOKUP_TIMEOUT: Duration = Duration::from_millis(400);
 /// Answers that are remembered, about a kilobyte each, and for how long.
-const REMEMBERED: usize = 5_000;
-const FRESH: Duration = Duration::from_hours(1);
+const MAX_CACHED_LOCATIONS: usize = 5_000;
+const LOCATION_TTL: Duration = Duration::from_hours(1);
 /// Questions that may wait; more visits than that keep their place owed.
-const WAITING: usize = 4_096;
+const MAX_QUEUED_LOOKUPS: usize = 4_096;
 /// Calls to geo at the same time.
-const CALLS: usize = 4;
+const MAX_CONCURRENT_CALLS: usize = 4;
 /// How long more questions may gather before the first of them is asked: a call costs as much as
 /// ten addresses in it.
-const GATHER: Duration = Duration::from_millis(1);
+const BATCH_DELAY: Duration = Duration::from_millis(1);
 
 /// Where an address is; `None` when it has no place.
-pub type Answer = Option<Arc<Location>>;
+pub type ResolvedLocation = Option<Arc<Location>>;
 
-type Question = (IpAddr, oneshot::Sender<Answer>);
+type LookupRequest = (IpAddr, oneshot::Sender<ResolvedLocation>);
 
 /// Finds places.
 #[derive(Clone, Debug)]
-pub struct Locator {
-    peer: Peer,
+pub struct GeoClient {
+    peer: ServiceClient,
     /// With the moment from which geo is asked again.
-    known: Arc<Cache<IpAddr, (Answer, Instant)>>,
-    questions: mpsc::Sender<Question>,
+    known: Arc<Cache<IpAddr, (ResolvedLocation, Instant)>>,
+    questions: mpsc::Sender<LookupRequest>,
 }
 
 /// The locator's other half, which gathers questions and asks geo.
 #[derive(Debug)]
-pub struct Gatherer {
-    locator: Locator,
-    questions: mpsc::Receiver<Question>,
+pub struct GeoBatcher {
+    locator: GeoClient,
+    questions: mpsc::Receiver<LookupRequest>,
 }
 
-impl Locator {
+impl GeoClient {
     /// Over a peer whose tokens may read places; the gatherer must run for answers to come.
     #[must_use]
-    pub fn new(peer: Peer) -> (Self, Gatherer) {
-        let (sender, questions) = mpsc::channel(WAITING);
+    pub fn new(peer: ServiceClient) -> (Self, GeoBatcher) {
+        let (sender, questions) = mpsc::channel(MAX_QUEUED_LOOKUPS);
         let locator = Self {
             peer,
-            known: Arc::new(Cache::new(REMEMBERED)),
+            known: Arc::new(Cache::new(MAX_CACHED_LOCATIONS)),
             questions: sender,
         };
-        let gatherer = Gatherer {
+        let gatherer = GeoBatcher {
             locator: locator.clone(),
             questions,
         };
@@ -69,39 +71,42 @@ impl Locator {
     }
 
     /// Where these addresses are, in their order. What geo does not say in time is owed.
-    pub async fn places(&self, ips: &[IpAddr]) -> Vec<Place> {
+    pub async fn places(&self, ips: &[IpAddr]) -> Vec<LocationStatus> {
         join_all(ips.iter().map(|ip| self.place(*ip))).await
     }
 
-    async fn place(&self, ip: IpAddr) -> Place {
+    async fn place(&self, ip: IpAddr) -> LocationStatus {
         let answer = match self.known.get(&ip) {
             Some((answer, until)) if Instant::now() < until => Some(answer),
             _ => self.wait_for(ip).await,
         };
         match answer {
-            Some(Some(location)) => Place::Known(location),
-            Some(None) => Place::Unknown,
-            None => Place::Owed,
+            Some(Some(location)) => LocationStatus::Known(location),
+            Some(None) => LocationStatus::Unknown,
+            None => LocationStatus::Owed,
         }
     }
 
-    async fn wait_for(&self, ip: IpAddr) -> Option<Answer> {
+    async fn wait_for(&self, ip: IpAddr) -> Option<ResolvedLocation> {
         let (sender, answer) = oneshot::channel();
         self.questions.try_send((ip, sender)).ok()?;
-        tokio::time::timeout(VISIT_PATIENCE, answer)
+        tokio::time::timeout(VISIT_LOOKUP_TIMEOUT, answer)
             .await
             .ok()?
             .ok()
     }
 
     /// Asks geo for up to [`MAX_BATCH`] addresses at once, and remembers.
-    pub async fn ask(&self, ips: Vec<IpAddr>) -> Result<HashMap<IpAddr, Answer>, PeerError> {
-        let request = BatchRequest {
+    pub async fn ask(
+        &self,
+        ips: Vec<IpAddr>,
+    ) -> Result<HashMap<IpAddr, ResolvedLocation>, ServiceClientError> {
+        let request = GeolocateBatchRequest {
             ips: ips.iter().map(IpAddr::to_string).collect(),
         };
-        let response: BatchResponse = self.peer.post("/geolocate", &request, None).await?;
+        let response: GeolocateBatchResponse = self.peer.post("/geolocate", &request, None).await?;
         if response.results.len() != ips.len() {
-            return Err(PeerError::Unreadable("results are missing".into()));
+            return Err(ServiceClientError::Unreadable("results are missing".into()));
         }
         let locations = response.results.into_iter().map(|result| {
             let mut location = result.location?;
@@ -110,7 +115,7 @@ impl Locator {
             Some(Arc::new(location))
         });
         let answers: HashMap<_, _> = ips.into_iter().zip(locations).collect();
-        let until = Instant::now() + FRESH;
+        let until = Instant::now() + LOCATION_TTL;
         for (ip, answer) in &answers {
             self.known.insert(*ip, (answer.clone(), until));
         }
@@ -118,20 +123,20 @@ impl Locator {
     }
 }
 
-impl Gatherer {
+impl GeoBatcher {
     /// Gathers what is asked while geo is busy, and asks it together, until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
-        let calls = Arc::new(Semaphore::new(CALLS));
+        let calls = Arc::new(Semaphore::new(MAX_CONCURRENT_CALLS));
         let tasks = TaskTracker::new();
         let mut batch = vec![];
         loop {
             let permit = calls.clone().acquire_owned().await;
             tokio::select! {
-                count = self.questions.recv_many(&mut batch, MAX_BATCH) => if count == 0 { break },
+                count = self.questions.recv_many(&mut batch, MAX_ADDRESSES_PER_REQUEST) => if count == 0 { break },
                 () = stop.cancelled() => break,
             }
-            tokio::time::sleep(GATHER).await;
-            while batch.len() < MAX_BATCH
+            tokio::time::sleep(BATCH_DELAY).await;
+            while batch.len() < MAX_ADDRESSES_PER_REQUEST
                 && let Ok(question) = self.questions.try_recv()
             {
                 batch.push(question);
@@ -150,8 +155,8 @@ impl Gatherer {
 
 /// Asks for each address once and answers everybody who asked for it. When geo is away, the
 /// questions are dropped, and those who asked know.
-async fn answer(locator: &Locator, questions: Vec<Question>) {
-    let mut waiting: HashMap<IpAddr, Vec<oneshot::Sender<Answer>>> = HashMap::new();
+async fn answer(locator: &GeoClient, questions: Vec<LookupRequest>) {
+    let mut waiting: HashMap<IpAddr, Vec<oneshot::Sender<ResolvedLocation>>> = HashMap::new();
     for (ip, sender) in questions {
         waiting.entry(ip).or_default().push(sender);
     }

@@ -1,6 +1,6 @@
 //! Telling notification about visitors.
 
-use chassis::peer::{Peer, PeerError};
+use chassis::peer::{ServiceClient, ServiceClientError};
 use chrono::NaiveDate;
 use common::notification::{ErasureRequest, ErasureResponse, NotifyRequest, NotifyResults};
 use common::visitor_analytics::{VISITOR_ARRIVED, VisitorArrived};
@@ -12,12 +12,12 @@ const SITE_LIMIT_REACHED: &str = "sites.limit_reached";
 
 /// The notification service.
 #[derive(Clone, Debug)]
-pub struct Notifier(Peer);
+pub struct NotificationClient(ServiceClient);
 
-impl Notifier {
+impl NotificationClient {
     /// Over a peer whose tokens may send notifications.
     #[must_use]
-    pub fn new(peer: Peer) -> Self {
+    pub fn new(peer: ServiceClient) -> Self {
         Self(peer)
     }
 
@@ -27,7 +27,7 @@ impl Notifier {
     pub async fn tell(
         &self,
         news: &[(Uuid, &VisitorArrived)],
-    ) -> Result<Vec<Result<Option<Uuid>, String>>, PeerError> {
+    ) -> Result<Vec<Result<Option<Uuid>, String>>, ServiceClientError> {
         if news.is_empty() {
             return Ok(vec![]);
         }
@@ -47,7 +47,7 @@ impl Notifier {
         &self,
         day: NaiveDate,
         most: u32,
-    ) -> Result<Option<String>, PeerError> {
+    ) -> Result<Option<String>, ServiceClientError> {
         let message = format!(
             "Visits named more than {most} new sites within 24 hours on {day}; further ones are \
              refused. Add a site with POST /sites, or raise MAX_NEW_SITES_PER_DAY."
@@ -66,10 +66,10 @@ impl Notifier {
     async fn notify(
         &self,
         requests: &[NotifyRequest],
-    ) -> Result<Vec<Result<Option<Uuid>, String>>, PeerError> {
+    ) -> Result<Vec<Result<Option<Uuid>, String>>, ServiceClientError> {
         let response: NotifyResults = self.0.post("/notify", &requests, None).await?;
         if response.results.len() != requests.len() {
-            return Err(PeerError::Unreadable("results are missing".into()));
+            return Err(ServiceClientError::Unreadable("results are missing".into()));
         }
         let results = response.results.into_iter();
         let results = results.map(|result| match result.error {
@@ -80,7 +80,10 @@ impl Notifier {
     }
 
     /// Asks to erase a person; the same may be asked again.
-    pub async fn erase(&self, request: &ErasureRequest) -> Result<ErasureResponse, PeerError> {
+    pub async fn erase(
+        &self,
+        request: &ErasureRequest,
+    ) -> Result<ErasureResponse, ServiceClientError> {
         self.0.post("/erasures", request, None).await
     }
 }

@@ -5,12 +5,12 @@ mod hints;
 mod lists;
 
 pub use device::DeviceType;
-pub use hints::Hints;
-pub use lists::{Candidates, Found, List, Lists};
+pub use hints::ClientHints;
+pub use lists::{CandidateRegexes, RegexKind, RegexMatch, UserAgentRegexes};
 
 /// A user agent, read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Agent {
+pub struct UserAgent {
     /// Browser, such as `Firefox`.
     pub browser: Option<String>,
     /// Its version, as far as given.
@@ -30,16 +30,16 @@ pub struct Agent {
 }
 
 /// As much of a user agent is looked at; browsers' are shorter.
-const LONGEST: usize = 400;
+const MAX_USER_AGENT_BYTES: usize = 400;
 
 /// Reads user agents.
 #[derive(Default)]
-pub struct AgentReader {
-    lists: Lists,
-    devices: device::Devices,
+pub struct UserAgentParser {
+    lists: UserAgentRegexes,
+    devices: device::DeviceMatcher,
 }
 
-impl AgentReader {
+impl UserAgentParser {
     /// Prepares the lists.
     #[must_use]
     pub fn new() -> Self {
@@ -48,25 +48,30 @@ impl AgentReader {
 
     /// Reads one user agent; what client hints say takes its place.
     #[must_use]
-    pub fn read(&self, user_agent: &str, hints: Option<&Hints>) -> Agent {
+    pub fn read(&self, user_agent: &str, hints: Option<&ClientHints>) -> UserAgent {
         let user_agent = head(user_agent);
         let found = self.lists.candidates(user_agent);
-        let (browser, browser_version) = named(found.find(List::Browsers));
-        let agent = Agent {
+        let (browser, browser_version) = named(found.find(RegexKind::Browsers));
+        let agent = UserAgent {
             browser,
             browser_version,
-            ..Agent::default()
+            ..UserAgent::default()
         };
         self.complete(agent, &found, user_agent, hints)
     }
 
     /// Reads a bot's user agent: its name stands for the browser that it claims to be.
     #[must_use]
-    pub fn read_bot(&self, name: Option<&str>, user_agent: &str, hints: Option<&Hints>) -> Agent {
+    pub fn read_bot(
+        &self,
+        name: Option<&str>,
+        user_agent: &str,
+        hints: Option<&ClientHints>,
+    ) -> UserAgent {
         let user_agent = head(user_agent);
-        let agent = Agent {
+        let agent = UserAgent {
             browser: name.map(str::to_owned),
-            ..Agent::default()
+            ..UserAgent::default()
         };
         let found = self.lists.candidates(user_agent);
         self.complete(agent, &found, user_agent, hints)
@@ -75,12 +80,12 @@ impl AgentReader {
     /// Adds everything but the browser.
     fn complete(
         &self,
-        mut agent: Agent,
-        found: &Candidates,
+        mut agent: UserAgent,
+        found: &CandidateRegexes,
         user_agent: &str,
-        hints: Option<&Hints>,
-    ) -> Agent {
-        (agent.os, agent.os_version) = named(found.find(List::Systems));
+        hints: Option<&ClientHints>,
+    ) -> UserAgent {
+        (agent.os, agent.os_version) = named(found.find(RegexKind::Systems));
         (agent.brand, agent.model) = device(found);
         if let Some(hints) = hints {
             hints.correct(&mut agent);
@@ -96,11 +101,11 @@ impl AgentReader {
 }
 
 fn head(user_agent: &str) -> &str {
-    &user_agent[..user_agent.floor_char_boundary(LONGEST)]
+    &user_agent[..user_agent.floor_char_boundary(MAX_USER_AGENT_BYTES)]
 }
 
 /// A name, and as much of its version as is of interest: `17.4`.
-fn named(found: Option<Found>) -> (Option<String>, Option<String>) {
+fn named(found: Option<RegexMatch>) -> (Option<String>, Option<String>) {
     let found = found.filter(|(name, _)| !name.is_empty() && name != "Other");
     let Some((name, [major, minor, ..])) = found else {
         return (None, None);
@@ -113,8 +118,8 @@ fn named(found: Option<Found>) -> (Option<String>, Option<String>) {
 }
 
 /// Brand and model. Chrome hides the model of a phone behind the letter `K`.
-fn device(found: &Candidates) -> (Option<String>, Option<String>) {
-    let Some((_, [brand, model, ..])) = found.find(List::Devices) else {
+fn device(found: &CandidateRegexes) -> (Option<String>, Option<String>) {
+    let Some((_, [brand, model, ..])) = found.find(RegexKind::Devices) else {
         return (None, None);
     };
     let telling = |text: String| {

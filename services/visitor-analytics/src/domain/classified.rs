@@ -4,23 +4,23 @@ use std::sync::Arc;
 
 use common::geo::Location;
 
-use super::agent::Agent;
-use super::bot::{AgentVerdict, Circumstances, Verdict, judge};
-use super::source::Origin;
-use super::visit::{Headers, NewVisit};
+use super::agent::UserAgent;
+use super::bot::{BotVerdict, UserAgentVerdict, VisitSignals, judge};
+use super::source::TrafficSource;
+use super::visit::{NewVisit, RequestHeaders};
 
 /// What one user agent tells, kept for the next visit with it.
 #[derive(Clone, Debug, Default)]
-pub struct AgentFindings {
+pub struct UserAgentInfo {
     /// Browser, system, device.
-    pub agent: Agent,
+    pub agent: UserAgent,
     /// Whether it is a bot's.
-    pub verdict: AgentVerdict,
+    pub verdict: UserAgentVerdict,
 }
 
 /// Where a visitor is.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Place {
+pub enum LocationStatus {
     /// Known.
     Known(Arc<Location>),
     /// The address has no place, or nobody knows it.
@@ -31,53 +31,53 @@ pub enum Place {
 
 /// A visit ready to be recorded.
 #[derive(Clone, Debug)]
-pub struct Classified {
+pub struct EnrichedVisit {
     /// The visit.
     pub visit: NewVisit,
     /// Who made it.
     pub visitor_id: String,
     /// What the user agent told.
-    pub findings: Arc<AgentFindings>,
+    pub findings: Arc<UserAgentInfo>,
     /// Whether a bot made it.
-    pub verdict: Verdict,
+    pub verdict: BotVerdict,
     /// Where the visitor came from.
-    pub origin: Origin,
+    pub origin: TrafficSource,
     /// The language asked for first.
     pub language: Option<String>,
     /// Where the visitor is.
-    pub place: Place,
+    pub place: LocationStatus,
 }
 
-impl Classified {
+impl EnrichedVisit {
     /// Puts together what is known about a visit.
     #[must_use]
     pub fn new(
         visit: NewVisit,
         visitor_id: String,
-        findings: Arc<AgentFindings>,
-        place: Place,
+        findings: Arc<UserAgentInfo>,
+        place: LocationStatus,
     ) -> Self {
         let location = match &place {
-            Place::Known(location) => Some(&**location),
-            Place::Unknown | Place::Owed => None,
+            LocationStatus::Known(location) => Some(&**location),
+            LocationStatus::Unknown | LocationStatus::Owed => None,
         };
-        let circumstances = Circumstances {
+        let circumstances = VisitSignals {
             user_agent: &visit.user_agent,
             headers: visit.headers.as_ref(),
             is_secure: visit.url.scheme() == "https",
             path: visit.url.path(),
             referrer: visit.referrer.as_ref(),
-            ..Circumstances::default()
+            ..VisitSignals::default()
         };
         Self {
             verdict: judge(&findings.verdict, &circumstances.at(location)),
-            origin: Origin::of(&visit.url, visit.referrer.as_ref(), visit.click),
+            origin: TrafficSource::of(&visit.url, visit.referrer.as_ref(), visit.click),
             language: visit.headers.as_ref().and_then(first_language),
             visitor_id,
             findings,
             place: match place {
                 // What is owed is kept with the address, until it is paid.
-                Place::Owed if visit.opted_out => Place::Unknown,
+                LocationStatus::Owed if visit.opted_out => LocationStatus::Unknown,
                 place => place,
             },
             visit,
@@ -88,14 +88,14 @@ impl Classified {
     #[must_use]
     pub fn location(&self) -> Option<&Location> {
         match &self.place {
-            Place::Known(location) => Some(location),
-            Place::Unknown | Place::Owed => None,
+            LocationStatus::Known(location) => Some(location),
+            LocationStatus::Unknown | LocationStatus::Owed => None,
         }
     }
 }
 
 /// The first language of `Accept-Language` (RFC 9110 §12.5.4), which browsers put first.
-fn first_language(headers: &Headers) -> Option<String> {
+fn first_language(headers: &RequestHeaders) -> Option<String> {
     let tag = headers
         .get("accept-language")?
         .split([',', ';'])
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn the_first_language_counts() {
-        let language = |text| first_language(&Headers::from([("accept-language", text)]));
+        let language = |text| first_language(&RequestHeaders::from([("accept-language", text)]));
         assert_eq!(language("de-CH,de;q=0.9").as_deref(), Some("de-CH"));
         assert_eq!(language("en;q=0.5").as_deref(), Some("en"));
         assert_eq!(language("*"), None);

@@ -4,48 +4,53 @@ use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 
-use super::agent::{AgentReader, Hints};
-use super::bot::{AgentJudge, Ranges};
-use super::classified::{AgentFindings, Classified, Place};
+use super::agent::{ClientHints, UserAgentParser};
+use super::bot::{CrawlerRanges, UserAgentRules};
+use super::classified::{EnrichedVisit, LocationStatus, UserAgentInfo};
 use super::visit::NewVisit;
 
 /// User agents that are remembered, each with its client hints, at most about three kilobytes.
-const AGENTS: usize = 4_096;
+const MAX_CACHED_USER_AGENTS: usize = 4_096;
 
 /// Classifies visits.
-pub struct Classifier {
-    reader: AgentReader,
-    judge: AgentJudge,
-    ranges: Ranges,
-    agents: Cache<(String, Option<Hints>), Arc<AgentFindings>>,
+pub struct VisitEnricher {
+    reader: UserAgentParser,
+    judge: UserAgentRules,
+    ranges: CrawlerRanges,
+    agents: Cache<(String, Option<ClientHints>), Arc<UserAgentInfo>>,
 }
 
-impl Classifier {
+impl VisitEnricher {
     /// Prepares the lists, which takes a moment.
     #[must_use]
     pub fn new() -> Self {
-        Self::knowing(Ranges::default())
+        Self::knowing(CrawlerRanges::default())
     }
 
     /// One that knows where some crawlers come from.
     #[must_use]
-    pub fn knowing(ranges: Ranges) -> Self {
+    pub fn knowing(ranges: CrawlerRanges) -> Self {
         Self {
-            reader: AgentReader::new(),
-            judge: AgentJudge::new(),
+            reader: UserAgentParser::new(),
+            judge: UserAgentRules::new(),
             ranges,
-            agents: Cache::new(AGENTS),
+            agents: Cache::new(MAX_CACHED_USER_AGENTS),
         }
     }
 
     /// A visit with everything that can be found out about it.
     #[must_use]
-    pub fn classify(&self, visit: NewVisit, visitor_id: String, place: Place) -> Classified {
-        let hints = visit.headers.as_ref().and_then(Hints::of);
+    pub fn classify(
+        &self,
+        visit: NewVisit,
+        visitor_id: String,
+        place: LocationStatus,
+    ) -> EnrichedVisit {
+        let hints = visit.headers.as_ref().and_then(ClientHints::of);
         let findings = self.findings(&visit.user_agent, hints);
         let name = findings.verdict.name.as_deref();
         let proof = name.and_then(|name| self.ranges.judge(name, visit.ip));
-        let mut classified = Classified::new(visit, visitor_id, findings, place);
+        let mut classified = EnrichedVisit::new(visit, visitor_id, findings, place);
         if let Some(proof) = proof.filter(|_| classified.verdict.is_bot) {
             classified.verdict = classified.verdict.with([proof]);
         }
@@ -54,7 +59,7 @@ impl Classifier {
 
     /// What a user agent and its client hints tell.
     #[must_use]
-    pub fn findings(&self, user_agent: &str, hints: Option<Hints>) -> Arc<AgentFindings> {
+    pub fn findings(&self, user_agent: &str, hints: Option<ClientHints>) -> Arc<UserAgentInfo> {
         let key = (user_agent.to_owned(), hints);
         if let Some(known) = self.agents.get(&key) {
             return known;
@@ -67,7 +72,7 @@ impl Classifier {
         } else {
             self.reader.read(user_agent, hints)
         };
-        let findings = Arc::new(AgentFindings { agent, verdict });
+        let findings = Arc::new(UserAgentInfo { agent, verdict });
         self.agents.insert(key, findings.clone());
         findings
     }
@@ -78,7 +83,7 @@ impl Classifier {
     }
 }
 
-impl Default for Classifier {
+impl Default for VisitEnricher {
     fn default() -> Self {
         Self::new()
     }

@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 
 /// A day in a time zone: from its midnight to the next one, 23 to 25 hours later as a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Day {
+pub struct LocalDay {
     /// Which day.
     pub date: NaiveDate,
     /// The first moment.
@@ -17,7 +17,7 @@ pub struct Day {
     pub to: DateTime<Utc>,
 }
 
-impl Day {
+impl LocalDay {
     /// The day with this date.
     #[must_use]
     pub fn new(zone: Tz, date: NaiveDate) -> Self {
@@ -60,13 +60,13 @@ impl Day {
 /// The hour on a clock, and how far the clock is from UTC, which tells apart the two hours of the
 /// same name when it is put back. As text it is `01+02:00`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Hour {
+pub struct LocalHour {
     hour: u32,
     /// In minutes.
     offset: i32,
 }
 
-impl Hour {
+impl LocalHour {
     /// The hour in which a moment lies.
     #[must_use]
     pub fn of(zone: Tz, moment: DateTime<Utc>) -> Self {
@@ -91,7 +91,7 @@ impl Hour {
     }
 }
 
-impl fmt::Display for Hour {
+impl fmt::Display for LocalHour {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.offset < 0 { '-' } else { '+' };
         let offset = self.offset.abs();
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn days_follow_the_clock() {
         let of = |zone: Tz, moment| {
-            let day = Day::of(zone, at(moment));
+            let day = LocalDay::of(zone, at(moment));
             (day.date.to_string(), (day.to - day.from).num_minutes())
         };
         let day = |date: &str, minutes| (date.to_owned(), minutes);
@@ -157,11 +157,11 @@ mod tests {
         ];
         for zone in zones {
             let (from, to) = (at("2009-12-30T00:00:00Z"), at("2012-01-05T00:00:00Z"));
-            let days: Vec<Day> = Day::between(zone, from, to).collect();
+            let days: Vec<LocalDay> = LocalDay::between(zone, from, to).collect();
             assert!(days.windows(2).all(|pair| pair[0].to == pair[1].from));
             let mut moment = from;
             while moment < to {
-                let day = Day::of(zone, moment);
+                let day = LocalDay::of(zone, moment);
                 assert!(day.contains(moment), "{zone} {moment} {day:?}");
                 moment += TimeDelta::minutes(29);
             }
@@ -175,11 +175,11 @@ mod tests {
             (Tz::Europe__Berlin, "2026-10-25T01:30:00Z", "02+01:00"),
             (Tz::America__St_Johns, "2026-11-20T12:00:00Z", "08-03:30"),
         ] {
-            let hour = Hour::of(zone, at(moment));
+            let hour = LocalHour::of(zone, at(moment));
             assert_eq!(hour.to_string(), text);
-            assert_eq!(Hour::read(text), Some(hour));
+            assert_eq!(LocalHour::read(text), Some(hour));
         }
-        assert_eq!(Hour::read("é"), None);
-        assert_eq!(Hour::read(""), None);
+        assert_eq!(LocalHour::read("é"), None);
+        assert_eq!(LocalHour::read(""), None);
     }
 }

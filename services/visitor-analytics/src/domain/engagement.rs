@@ -3,16 +3,16 @@
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::visit::Invalid;
+use super::visit::ValidationError;
 
 /// A page that is looked at for longer was forgotten in a tab.
-const LONGEST: u32 = 86_400;
+const MAX_ENGAGEMENT_SECONDS: u32 = 86_400;
 
 /// What a page tells of itself: so far, since each report holds the ones before it.
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 #[schema(as = SubmittedEngagement,
     example = json!({"engagement_seconds": 34, "scroll_depth": 80}))]
-pub struct Submitted {
+pub struct SubmittedEngagement {
     /// Seconds for which the page was visible.
     pub engagement_seconds: u32,
     /// How much of it was, in per cent.
@@ -36,12 +36,12 @@ impl Engagement {
     }
 
     /// Accepts a report, or says what is wrong with it.
-    pub fn accept(from: Submitted) -> Result<Self, Invalid> {
+    pub fn accept(from: SubmittedEngagement) -> Result<Self, ValidationError> {
         if from.scroll_depth > 100 {
-            return Err(Invalid::ScrollDepth);
+            return Err(ValidationError::ScrollDepth);
         }
         Ok(Self {
-            seconds: from.engagement_seconds.min(LONGEST),
+            seconds: from.engagement_seconds.min(MAX_ENGAGEMENT_SECONDS),
             depth: from.scroll_depth,
         })
     }

@@ -9,11 +9,11 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::policy::Policy;
-use super::visit::{self, Invalid, own_id};
+use super::policy::PrivacyPolicy;
+use super::visit::{self, ValidationError, own_id};
 
 /// The longest name of a kind of event, in bytes.
-const LONGEST_TYPE: usize = 128;
+const MAX_EVENT_TYPE_BYTES: usize = 128;
 
 /// One event of `POST /analytics/events`. Only `event_type`, `site` and a visitor (`visitor_id`, or
 /// `ip` and `user_agent`) or a user are required.
@@ -23,7 +23,7 @@ const LONGEST_TYPE: usize = 128;
     "timestamp": "2026-11-20T12:00:00Z", "user_id": "42", "visitor_id": "v-1",
     "metadata": {"plan": "pro"}
 }))]
-pub struct Submitted {
+pub struct SubmittedEvent {
     /// Makes the event safe to send again; best a `UUIDv7`.
     pub id: Option<Uuid>,
     /// What happened, such as `signup`.
@@ -46,7 +46,7 @@ pub struct Submitted {
 
 /// Who did it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Who {
+pub enum EventActor {
     /// By an id.
     Named(String),
     /// By address and user agent.
@@ -65,7 +65,7 @@ pub struct NewEvent {
     /// What happened.
     pub event_type: String,
     /// Who did it.
-    pub who: Who,
+    pub who: EventActor,
     /// The site's own id for the user.
     pub user_id: Option<String>,
     /// What the site tells.
@@ -74,7 +74,11 @@ pub struct NewEvent {
 
 impl NewEvent {
     /// Accepts an event at `now`, or says what is wrong with it.
-    pub fn accept(from: Submitted, policy: &Policy, now: DateTime<Utc>) -> Result<Self, Invalid> {
+    pub fn accept(
+        from: SubmittedEvent,
+        policy: &PrivacyPolicy,
+        now: DateTime<Utc>,
+    ) -> Result<Self, ValidationError> {
         let (id, timestamp) = visit::place_in_time(from.id, from.timestamp, policy.retention, now)?;
         let own = |id: Option<String>, field| id.map(|id| own_id(id, field)).transpose();
         let user_id = own(from.user_id, "user_id")?;
@@ -83,13 +87,15 @@ impl NewEvent {
             from.ip,
             from.user_agent,
         ) {
-            (Some(visitor), _, _) => Who::Named(visitor),
+            (Some(visitor), _, _) => EventActor::Named(visitor),
             (None, Some(ip), Some(user_agent)) => {
-                let ip: IpAddr = ip.trim().parse().map_err(|_| Invalid::Ip)?;
-                Who::Seen(ip.to_canonical(), visit::text(user_agent))
+                let ip: IpAddr = ip.trim().parse().map_err(|_| ValidationError::Ip)?;
+                EventActor::Seen(ip.to_canonical(), visit::text(user_agent))
             }
             // A user is a visitor, too, whom nothing else tells from others.
-            (None, _, _) => Who::Named(user_id.clone().ok_or(Invalid::VisitorRequired)?),
+            (None, _, _) => {
+                EventActor::Named(user_id.clone().ok_or(ValidationError::VisitorRequired)?)
+            }
         };
         Ok(Self {
             id,
@@ -99,16 +105,17 @@ impl NewEvent {
             who,
             user_id,
             metadata: visit::properties(from.metadata.unwrap_or_default())
-                .map_err(|_| Invalid::Metadata)?,
+                .map_err(|_| ValidationError::Metadata)?,
         })
     }
 }
 
 /// What a kind of event may be called.
-pub fn event_type(name: String) -> Result<String, Invalid> {
-    let is_bad = name.is_empty() || name.len() > LONGEST_TYPE || name.contains(char::is_control);
+pub fn event_type(name: String) -> Result<String, ValidationError> {
+    let is_bad =
+        name.is_empty() || name.len() > MAX_EVENT_TYPE_BYTES || name.contains(char::is_control);
     if is_bad {
-        Err(Invalid::EventType)
+        Err(ValidationError::EventType)
     } else {
         Ok(name)
     }
@@ -118,16 +125,16 @@ pub fn event_type(name: String) -> Result<String, Invalid> {
 mod tests {
     use super::*;
 
-    fn accept(change: impl FnOnce(&mut Submitted)) -> Result<NewEvent, Invalid> {
-        let mut event = Submitted {
+    fn accept(change: impl FnOnce(&mut SubmittedEvent)) -> Result<NewEvent, ValidationError> {
+        let mut event = SubmittedEvent {
             event_type: "signup".into(),
             site: "Example.com".into(),
             visitor_id: Some("v".into()),
-            ..Submitted::default()
+            ..SubmittedEvent::default()
         };
         change(&mut event);
         let now = "2026-11-20T12:00:00Z".parse().unwrap();
-        NewEvent::accept(event, &Policy::default(), now)
+        NewEvent::accept(event, &PrivacyPolicy::default(), now)
     }
 
     #[test]
@@ -139,19 +146,19 @@ mod tests {
             event.user_agent = Some("curl".into());
         });
         let ip = "81.2.69.142".parse().unwrap();
-        assert_eq!(seen.unwrap().who, Who::Seen(ip, "curl".into()));
+        assert_eq!(seen.unwrap().who, EventActor::Seen(ip, "curl".into()));
         let user = accept(|event| {
             event.visitor_id = None;
             event.user_id = Some("42".into());
         });
-        assert_eq!(user.unwrap().who, Who::Named("42".into()));
+        assert_eq!(user.unwrap().who, EventActor::Named("42".into()));
         let nobody = accept(|event| event.visitor_id = None);
         assert_eq!(nobody.unwrap_err().field(), "visitor_id");
     }
 
     #[test]
     fn what_is_wrong_is_named() {
-        let field = |change: fn(&mut Submitted)| accept(change).unwrap_err().field();
+        let field = |change: fn(&mut SubmittedEvent)| accept(change).unwrap_err().field();
         assert_eq!(
             field(|event| event.event_type = String::new()),
             "event_type"
@@ -165,7 +172,7 @@ mod tests {
             field(|event| event.id = Some(Uuid::from_u128(1))),
             "timestamp"
         );
-        let long = |event: &mut Submitted| {
+        let long = |event: &mut SubmittedEvent| {
             let text = Value::String("x".repeat(8_192));
             event.metadata = Some(Map::from_iter([("text".to_owned(), text)]));
         };

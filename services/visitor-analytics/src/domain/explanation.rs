@@ -1,21 +1,21 @@
 //! Why somebody was told of a visit's session, or was not.
 
-use super::session::Telling;
+use super::session::NotifyPolicy;
 
 /// What is known of a visit when it is asked why.
 #[derive(Clone, Copy, Debug)]
-pub struct Circumstances {
+pub struct NotificationFacts {
     /// Whether the visit is a bot's.
     pub is_bot: bool,
     /// Whether the visitor asked not to be followed: each visit is a visitor of its own.
     pub opted_out: bool,
     /// The session's, where it is still there.
-    pub session: Option<Session>,
+    pub session: Option<SessionState>,
 }
 
 /// The visit's session.
 #[derive(Clone, Copy, Debug)]
-pub struct Session {
+pub struct SessionState {
     /// Whether one of its visits is a bot's.
     pub is_bot: bool,
     /// How many visits it has.
@@ -23,12 +23,12 @@ pub struct Session {
     /// Whether it was told of, or is to be.
     pub announced: bool,
     /// What is in the outbox.
-    pub outbox: Outbox,
+    pub outbox: OutboxState,
 }
 
 /// What is still to be told of a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Outbox {
+pub enum OutboxState {
     /// Nothing, or nothing any more.
     #[default]
     Empty,
@@ -40,7 +40,7 @@ pub enum Outbox {
 
 /// Whether somebody was told, and why not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum NotificationStatus {
     /// notification took it.
     Told,
     /// It is to be told.
@@ -61,7 +61,7 @@ pub enum Told {
     Gone,
 }
 
-impl Told {
+impl NotificationStatus {
     /// `told`, `waiting`, `refused` or `not_told`.
     #[must_use]
     pub const fn status(self) -> &'static str {
@@ -90,17 +90,19 @@ impl Told {
 
 /// What became of telling somebody, and why.
 #[must_use]
-pub fn told(visit: &Circumstances, telling: Telling) -> Told {
+pub fn told(visit: &NotificationFacts, telling: NotifyPolicy) -> NotificationStatus {
     match visit.session {
-        None => Told::Gone,
-        Some(session) if session.outbox == Outbox::Refused => Told::Refused,
-        Some(session) if session.outbox == Outbox::Waiting => Told::Waiting,
-        Some(session) if session.announced && !session.is_bot => Told::Told,
-        Some(_) if visit.is_bot => Told::Bot,
-        Some(session) if session.is_bot => Told::BotSession,
-        Some(_) if visit.opted_out => Told::OptedOut,
-        Some(session) if session.visits < telling.when.visits() => Told::NoSecondSignal,
-        Some(_) => Told::TooOld,
+        None => NotificationStatus::Gone,
+        Some(session) if session.outbox == OutboxState::Refused => NotificationStatus::Refused,
+        Some(session) if session.outbox == OutboxState::Waiting => NotificationStatus::Waiting,
+        Some(session) if session.announced && !session.is_bot => NotificationStatus::Told,
+        Some(_) if visit.is_bot => NotificationStatus::Bot,
+        Some(session) if session.is_bot => NotificationStatus::BotSession,
+        Some(_) if visit.opted_out => NotificationStatus::OptedOut,
+        Some(session) if session.visits < telling.when.visits() => {
+            NotificationStatus::NoSecondSignal
+        }
+        Some(_) => NotificationStatus::TooOld,
     }
 }
 
@@ -109,51 +111,66 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
-    use crate::domain::session::NotifyWhen;
+    use crate::domain::session::NotifyTrigger;
 
     #[test]
     fn the_reason_is_the_first_that_fits() {
-        let person = Session {
+        let person = SessionState {
             is_bot: false,
             visits: 1,
             announced: false,
-            outbox: Outbox::Empty,
+            outbox: OutboxState::Empty,
         };
-        let visit = |is_bot, opted_out, session| Circumstances {
+        let visit = |is_bot, opted_out, session| NotificationFacts {
             is_bot,
             opted_out,
             session,
         };
-        let why = |visit: Circumstances, when| {
+        let why = |visit: NotificationFacts, when| {
             let max_age = TimeDelta::minutes(15);
-            told(&visit, Telling { max_age, when })
+            told(&visit, NotifyPolicy { max_age, when })
         };
-        let first = NotifyWhen::FirstVisit;
-        let announced = Session {
+        let first = NotifyTrigger::FirstVisit;
+        let announced = SessionState {
             announced: true,
             ..person
         };
-        assert_eq!(why(visit(false, false, Some(announced)), first), Told::Told);
-        let waits = Session {
-            outbox: Outbox::Waiting,
+        assert_eq!(
+            why(visit(false, false, Some(announced)), first),
+            NotificationStatus::Told
+        );
+        let waits = SessionState {
+            outbox: OutboxState::Waiting,
             ..announced
         };
-        assert_eq!(why(visit(false, false, Some(waits)), first), Told::Waiting);
-        let bots = Session {
+        assert_eq!(
+            why(visit(false, false, Some(waits)), first),
+            NotificationStatus::Waiting
+        );
+        let bots = SessionState {
             is_bot: true,
             ..person
         };
-        assert_eq!(why(visit(true, false, Some(bots)), first), Told::Bot);
+        assert_eq!(
+            why(visit(true, false, Some(bots)), first),
+            NotificationStatus::Bot
+        );
         assert_eq!(
             why(visit(false, false, Some(bots)), first),
-            Told::BotSession
+            NotificationStatus::BotSession
         );
-        assert_eq!(why(visit(false, true, Some(person)), first), Told::OptedOut);
-        assert_eq!(why(visit(false, false, Some(person)), first), Told::TooOld);
-        let second = NotifyWhen::SecondSignal;
+        assert_eq!(
+            why(visit(false, true, Some(person)), first),
+            NotificationStatus::OptedOut
+        );
+        assert_eq!(
+            why(visit(false, false, Some(person)), first),
+            NotificationStatus::TooOld
+        );
+        let second = NotifyTrigger::SecondSignal;
         assert_eq!(
             why(visit(false, false, Some(person)), second),
-            Told::NoSecondSignal
+            NotificationStatus::NoSecondSignal
         );
         assert_eq!(
             why(visit(false, false, None), second).reason(),

@@ -12,11 +12,11 @@ use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use self::parquet::Parquet;
+use self::parquet::ParquetWriter;
 
 /// A visit with what an import needs beside.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Exported {
+pub struct ExportedVisit {
     /// The visit.
     #[serde(flatten)]
     pub visit: Visit,
@@ -27,7 +27,7 @@ pub struct Exported {
 
 /// A file's format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum ExportFormat {
     /// RFC 4180, with a line of names.
     Csv,
     /// A JSON object a line.
@@ -36,7 +36,7 @@ pub enum Format {
     Parquet,
 }
 
-impl Format {
+impl ExportFormat {
     /// The format with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
@@ -80,7 +80,7 @@ impl Format {
 
 /// A file could not be written.
 #[derive(Debug, thiserror::Error)]
-pub enum WriteError {
+pub enum ExportWriteError {
     /// Parquet refuses it.
     #[error("parquet: {0}")]
     Parquet(#[from] ::parquet::errors::ParquetError),
@@ -93,34 +93,34 @@ pub enum WriteError {
 }
 
 /// Writes a file piece by piece; what is written is taken out each time.
-pub struct Writer {
-    format: Formatter,
+pub struct ExportWriter {
+    format: RowWriter,
     gzip: Option<GzEncoder<Vec<u8>>>,
 }
 
-enum Formatter {
+enum RowWriter {
     Csv { is_begun: bool },
     Ndjson,
-    Parquet(Box<Parquet>),
+    Parquet(Box<ParquetWriter>),
 }
 
-impl Writer {
+impl ExportWriter {
     /// A file of this format, compressed as a whole or not.
-    pub fn new(format: Format, is_gzip: bool) -> Result<Self, WriteError> {
+    pub fn new(format: ExportFormat, is_gzip: bool) -> Result<ExportWriteErroreError> {
         Ok(Self {
             format: match format {
-                Format::Csv => Formatter::Csv { is_begun: false },
-                Format::Ndjson => Formatter::Ndjson,
-                Format::Parquet => Formatter::Parquet(Box::new(Parquet::new()?)),
+                ExportFormat::Csv => RowWriter::Csv { is_begun: false },
+                ExportFormat::Ndjson => RowWriter::Ndjson,
+                ExportFormat::Parquet => RowWriter::Parquet(Box::new(ParquetWriter::new()?)),
             },
             gzip: is_gzip.then(|| GzEncoder::new(vec![], Compression::fast())),
         })
     }
 
     /// The next piece of the file; it may be empty.
-    pub fn write(&mut self, visits: &[Exported]) -> Result<Vec<u8>, WriteError> {
+    pub fn write(&mut self, visits: &[ExportedVisit]) -> Result<Vec<u8>, ExportWriteError> {
         let piece = match &mut self.format {
-            Formatter::Csv { is_begun } => {
+            RowWriter::Csv { is_begun } => {
                 let mut text = String::new();
                 if !std::mem::replace(is_begun, true) {
                     csv::header(&mut text);
@@ -130,7 +130,7 @@ impl Writer {
                 }
                 text.into_bytes()
             }
-            Formatter::Ndjson => {
+            RowWriter::Ndjson => {
                 let mut lines = vec![];
                 for visit in visits {
                     serde_json::to_writer(&mut lines, visit)?;
@@ -138,8 +138,8 @@ impl Writer {
                 }
                 lines
             }
-            Formatter::Parquet(_) if visits.is_empty() => vec![],
-            Formatter::Parquet(file) => {
+            RowWriter::Parquet(_) if visits.is_empty() => vec![],
+            RowWriter::Parquet(file) => {
                 let rows: Result<Vec<_>, _> = visits.iter().map(fields).collect();
                 file.write(&rows?)?
             }
@@ -152,10 +152,10 @@ impl Writer {
     }
 
     /// The end of the file.
-    pub fn finish(mut self) -> Result<Vec<u8>, WriteError> {
+    pub fn finish(mut self) -> Result<Vec<u8>, ExportWriteError> {
         // The names stand there also where nothing else does.
         let mut last = self.write(&[])?;
-        if let Formatter::Parquet(file) = self.format {
+        if let RowWriter::Parquet(file) = self.format {
             last.extend(file.finish()?);
         }
         if let Some(gzip) = self.gzip {
@@ -165,7 +165,7 @@ impl Writer {
     }
 }
 
-fn fields(visit: &Exported) -> Result<Map<String, Value>, serde_json::Error> {
+fn fields(visit: &ExportedVisit) -> Result<Map<String, Value>, serde_json::Error> {
     match serde_json::to_value(visit)? {
         Value::Object(fields) => Ok(fields),
         _ => Ok(Map::new()),

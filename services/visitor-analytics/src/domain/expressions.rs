@@ -16,27 +16,27 @@ use regex_automata::util::captures::Captures;
 use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input, Span};
 
-use needs::Set;
+use needs::LiteralSet;
 
 /// A list of expressions, each called by its place.
-pub(super) struct Expressions {
+pub(super) struct FilteredRegexSet {
     words: AhoCorasick,
     /// By word, the expressions that are looked at where it is met; then those that need no word.
     watchers: Vec<Vec<usize>>,
-    all: Vec<Expression>,
+    all: Vec<LazyRegex>,
 }
 
 /// An expression as it is written, in the syntax of the crate regex.
 #[derive(Clone, Debug)]
-pub(super) struct Pattern {
+pub(super) struct RegexPattern {
     pub(super) text: String,
     /// Whether upper and lower case are the same.
     pub(super) is_caseless: bool,
 }
 
-struct Expression {
-    pattern: Pattern,
-    finder: OnceLock<Finder>,
+struct LazyRegex {
+    pattern: RegexPattern,
+    finder: OnceLock<RegexFinder>,
     /// Finds the groups of a match; few expressions ever match.
     groups: OnceLock<BoundedBacktracker>,
     /// Sets of words by number, the rarest first; a text must have one word of each.
@@ -45,15 +45,15 @@ struct Expression {
 
 /// Finds matches. Threads share what is worked out about texts, which is the most of its memory, and
 /// have it for a microsecond.
-struct Finder {
+struct RegexFinder {
     regex: Regex,
     known: Mutex<meta::Cache>,
 }
 
 /// What a finder works out is kept up to so many bytes, twice.
-const REMEMBERED: usize = 256 << 10;
+const MAX_DFA_CACHE_BYTES: usize = 256 << 10;
 
-impl Pattern {
+impl RegexPattern {
     fn syntax(&self) -> syntax::Config {
         syntax::Config::new()
             .unicode(false)
@@ -61,7 +61,7 @@ impl Pattern {
             .case_insensitive(self.is_caseless)
     }
 
-    fn finder(&self) -> Finder {
+    fn finder(&self) -> RegexFinder {
         let engine = Regex::config()
             .utf8_empty(false)
             .which_captures(WhichCaptures::Implicit)
@@ -69,11 +69,11 @@ impl Pattern {
             // What the words leave of them is rarely helped by looking for letters first, and a
             // text of many such letters costs five times as much.
             .auto_prefilter(false)
-            .hybrid_cache_capacity(REMEMBERED);
+            .hybrid_cache_capacity(MAX_DFA_CACHE_BYTES);
         let mut builder = Regex::builder();
         let builder = builder.configure(engine).syntax(self.syntax());
-        let regex = builder.build(&self.text).expect(COMPILES);
-        Finder {
+        let regex = builder.build(&self.text).expect(REGEX_COMPILES);
+        RegexFinder {
             known: Mutex::new(regex.create_cache()),
             regex,
         }
@@ -84,16 +84,16 @@ impl Pattern {
         let builder = builder
             .syntax(self.syntax())
             .thompson(thompson::Config::new().utf8(false));
-        builder.build(&self.text).expect(COMPILES)
+        builder.build(&self.text).expect(REGEX_COMPILES)
     }
 }
 
-const COMPILES: &str = "the vendored expressions compile; a test compiles them all";
+const REGEX_COMPILES: &str = "the vendored expressions compile; a test compiles them all";
 
-impl Expressions {
+impl FilteredRegexSet {
     /// Prepares the search. What cannot be parsed needs no word, and panics where it is tried.
-    pub(super) fn new(patterns: Vec<Pattern>) -> Self {
-        let sets: Vec<Vec<Set>> = patterns
+    pub(super) fn new(patterns: Vec<RegexPattern>) -> Self {
+        let sets: Vec<Vec<LiteralSet>> = patterns
             .iter()
             .map(|pattern| {
                 let parsed = syntax::parse_with(&pattern.text, &pattern.syntax());
@@ -116,7 +116,7 @@ impl Expressions {
                 Some(rarest) => rarest.iter().for_each(|word| watchers[*word].push(place)),
                 None => watchers[words.len()].push(place),
             }
-            all.push(Expression {
+            all.push(LazyRegex {
                 pattern,
                 finder: OnceLock::new(),
                 groups: OnceLock::new(),
@@ -183,12 +183,12 @@ impl Expressions {
 mod tests {
     use super::*;
 
-    fn of(patterns: &[&str]) -> Expressions {
-        let pattern = |text: &&str| Pattern {
+    fn of(patterns: &[&str]) -> FilteredRegexSet {
+        let pattern = |text: &&str| RegexPattern {
             text: (*text).to_owned(),
             is_caseless: false,
         };
-        Expressions::new(patterns.iter().map(pattern).collect())
+        FilteredRegexSet::new(patterns.iter().map(pattern).collect())
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! Filters as they are written: a dimension's name and a value.
 
 use super::dimension::Dimension;
-use super::pattern::Pattern;
-use super::question::{Filter, Subject};
+use super::pattern::WildcardPattern;
+use super::question::{Attribute, AttributeFilter};
 
 /// Values in all filters of a question, or of a segment.
-const MOST: usize = 100;
+const MAX_FILTER_VALUES: usize = 100;
 
 /// Why a filter is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -15,7 +15,7 @@ pub enum FilterError {
     Unknown,
     #[error("say which property: property:plan=pro")]
     WhichProperty,
-    #[error("at most {MOST} values in all filters")]
+    #[error("at most {MAX_FILTER_VALUES} values in all filters")]
     TooMany,
     #[error("a value has at most 1024 bytes, and no NUL")]
     Value,
@@ -24,13 +24,13 @@ pub enum FilterError {
 }
 
 /// Adds a value to the filters: one that is asked for, or after a `!` one that is ruled out.
-pub fn add(filters: &mut Vec<Filter>, name: &str, value: &str) -> Result<(), FilterError> {
-    let (subject, property) = Subject::with_property(name).ok_or(FilterError::Unknown)?;
-    if subject == Subject::Of(Dimension::Property) && property.is_none() {
+pub fn add(filters: &mut Vec<AttributeFilter>, name: &str, value: &str) -> Result<(), FilterError> {
+    let (subject, property) = Attribute::with_property(name).ok_or(FilterError::Unknown)?;
+    if subject == Attribute::Of(Dimension::Property) && property.is_none() {
         return Err(FilterError::WhichProperty);
     }
     let known: usize = filters.iter().map(|f| f.any.len() + f.none.len()).sum();
-    if known >= MOST {
+    if known >= MAX_FILTER_VALUES {
         return Err(FilterError::TooMany);
     }
     let (is_not, text) = value
@@ -39,12 +39,13 @@ pub fn add(filters: &mut Vec<Filter>, name: &str, value: &str) -> Result<(), Fil
     if text.contains('\0') {
         return Err(FilterError::Value);
     }
-    let pattern = Pattern::parse(text).map_err(|_| FilterError::Value)?;
-    let is_same =
-        |filter: &Filter| filter.subject == subject && filter.property.as_deref() == property;
+    let pattern = WildcardPattern::parse(text).map_err(|_| FilterError::Value)?;
+    let is_same = |filter: &AttributeFilter| {
+        filter.subject == subject && filter.property.as_deref() == property
+    };
     let place = filters.iter().position(is_same);
     let place = place.unwrap_or_else(|| {
-        filters.push(Filter {
+        filters.push(AttributeFilter {
             subject,
             property: property.map(str::to_owned),
             any: vec![],

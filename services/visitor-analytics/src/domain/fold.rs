@@ -21,48 +21,48 @@ use uuid::Uuid;
 use super::dimension::Dimension;
 
 /// A text's number; whoever brings visits knows which.
-pub type Value = u32;
+pub type ValueId = u32;
 
 /// There is no value; no text has this number.
-pub const NONE: Value = 0;
+pub const NO_VALUE: ValueId = 0;
 
 /// A value of a dimension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Key {
+pub struct DimensionValue {
     /// The dimension.
     pub dimension: Dimension,
     /// The value.
-    pub value: Value,
+    pub value: ValueId,
 }
 
-impl Key {
-    const TOTAL: Self = Self::new(Dimension::Total, NONE);
+impl DimensionValue {
+    const TOTAL: Self = Self::new(Dimension::Total, NO_VALUE);
 
     /// A value of a dimension.
     #[must_use]
-    pub const fn new(dimension: Dimension, value: Value) -> Self {
+    pub const fn new(dimension: Dimension, value: ValueId) -> Self {
         Self { dimension, value }
     }
 }
 
 /// A visit, as far as it matters here.
 #[derive(Clone, Debug)]
-pub struct Visit {
+pub struct AggregateVisit {
     /// When, in seconds since 1970.
     pub at: i64,
     /// Whether it is a bot's.
     pub is_bot: bool,
     /// The page's path.
-    pub page: Value,
+    pub page: ValueId,
     /// Its own values, each once.
-    pub own: Vec<Key>,
+    pub own: Vec<DimensionValue>,
     /// What led to it; counts where it is its session's first.
-    pub origin: Arc<[Key]>,
+    pub origin: Arc<[DimensionValue]>,
 }
 
 /// What is told about a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Numbers {
+pub struct Metrics {
     /// Page views.
     pub visits: i64,
     /// Who made them.
@@ -75,7 +75,7 @@ pub struct Numbers {
     pub seconds: i64,
 }
 
-impl std::ops::AddAssign for Numbers {
+impl std::ops::AddAssign for Metrics {
     fn add_assign(&mut self, other: Self) {
         self.visits += other.visits;
         self.visitors += other.visitors;
@@ -85,7 +85,7 @@ impl std::ops::AddAssign for Numbers {
     }
 }
 
-impl std::ops::Add for Numbers {
+impl std::ops::Add for Metrics {
     type Output = Self;
 
     fn add(mut self, other: Self) -> Self {
@@ -95,21 +95,21 @@ impl std::ops::Add for Numbers {
 }
 
 /// Numbers by value, bots' (true) and people's apart.
-pub type Totals = HashMap<(Key, bool), Numbers>;
+pub type MetricsByValue = HashMap<(DimensionValue, bool), Metrics>;
 
 /// Folds a day. Sessions have to come whole, each visitor's together and each one's visits in
 /// their order; what is kept grows with the values and not with the visits.
 #[derive(Debug)]
-pub struct Fold {
+pub struct DayAggregator {
     day: Range<i64>,
     visitor: String,
-    session: Option<Session>,
+    session: Option<OpenSession>,
     /// The values the visitor was counted for.
-    counted: HashSet<(Key, bool)>,
-    totals: Totals,
+    counted: HashSet<(DimensionValue, bool)>,
+    totals: MetricsByValue,
 }
 
-impl Fold {
+impl DayAggregator {
     /// For a day of these seconds since 1970.
     #[must_use]
     pub fn new(day: Range<i64>) -> Self {
@@ -118,12 +118,12 @@ impl Fold {
             visitor: String::new(),
             session: None,
             counted: HashSet::new(),
-            totals: Totals::new(),
+            totals: MetricsByValue::new(),
         }
     }
 
     /// Adds the next visit.
-    pub fn add(&mut self, visitor: &str, session: Uuid, visit: Visit) {
+    pub fn add(&mut self, visitor: &str, session: Uuid, visit: AggregateVisit) {
         if let Some(open) = self.session.as_mut().filter(|open| open.id == session) {
             open.go_on(visit, &self.day);
             return;
@@ -133,12 +133,12 @@ impl Fold {
             visitor.clone_into(&mut self.visitor);
             self.counted.clear();
         }
-        self.session = Some(Session::begin(session, visit));
+        self.session = Some(OpenSession::begin(session, visit));
     }
 
     /// The numbers of all that was added.
     #[must_use]
-    pub fn finish(mut self) -> Totals {
+    pub fn finish(mut self) -> MetricsByValue {
         self.close();
         self.totals
     }
@@ -150,9 +150,9 @@ impl Fold {
         session.settle(0, &self.day);
         let class = (session.is_bot, session.visits == 1);
         let pages = [
-            Key::TOTAL,
-            Key::new(Dimension::EntryPage, session.entry_page),
-            Key::new(Dimension::ExitPage, session.last.page),
+            DimensionValue::TOTAL,
+            DimensionValue::new(Dimension::EntryPage, session.entry_page),
+            DimensionValue::new(Dimension::ExitPage, session.last.page),
         ];
         for key in pages.iter().chain(session.origin.iter()) {
             self.count(*key, session.whole.unwrap_or_default(), class);
@@ -162,7 +162,12 @@ impl Fold {
         }
     }
 
-    fn count(&mut self, key: Key, share: Share, (is_bot, is_bounce): (bool, bool)) {
+    fn count(
+        &mut self,
+        key: DimensionValue,
+        share: SessionShare,
+        (is_bot, is_bounce): (bool, bool),
+    ) {
         if share.visits == 0 {
             return;
         }
@@ -177,14 +182,14 @@ impl Fold {
 
 /// What a value has of a session on the day.
 #[derive(Clone, Copy, Debug, Default)]
-struct Share {
+struct SessionShare {
     visits: i64,
     seconds: i64,
     /// Whether the session's first visit with the value lies on the day.
     begins: bool,
 }
 
-impl Share {
+impl SessionShare {
     /// Of a value whose first visit lies on the day, or before it.
     fn new(begins: bool) -> Self {
         Self {
@@ -202,20 +207,20 @@ impl Share {
 }
 
 #[derive(Debug)]
-struct Session {
+struct OpenSession {
     id: Uuid,
     is_bot: bool,
     visits: u64,
-    entry_page: Value,
-    origin: Arc<[Key]>,
+    entry_page: ValueId,
+    origin: Arc<[DimensionValue]>,
     /// The visit whose length is not known yet.
-    last: Visit,
-    whole: Option<Share>,
-    shares: HashMap<Key, Share>,
+    last: AggregateVisit,
+    whole: Option<SessionShare>,
+    shares: HashMap<DimensionValue, SessionShare>,
 }
 
-impl Session {
-    fn begin(id: Uuid, first: Visit) -> Self {
+impl OpenSession {
+    fn begin(id: Uuid, first: AggregateVisit) -> Self {
         Self {
             id,
             is_bot: first.is_bot,
@@ -228,7 +233,7 @@ impl Session {
         }
     }
 
-    fn go_on(&mut self, visit: Visit, day: &Range<i64>) {
+    fn go_on(&mut self, visit: AggregateVisit, day: &Range<i64>) {
         self.settle(visit.at - self.last.at, day);
         self.is_bot |= visit.is_bot;
         self.visits += 1;
@@ -238,11 +243,13 @@ impl Session {
     /// Counts the last visit, which lasted so long.
     fn settle(&mut self, seconds: i64, day: &Range<i64>) {
         let is_today = day.contains(&self.last.at);
-        let whole = self.whole.get_or_insert_with(|| Share::new(is_today));
+        let whole = self
+            .whole
+            .get_or_insert_with(|| SessionShare::new(is_today));
         whole.add(seconds, is_today);
         for key in &self.last.own {
             let share = self.shares.entry(*key);
-            let share = share.or_insert_with(|| Share::new(is_today));
+            let share = share.or_insert_with(|| SessionShare::new(is_today));
             share.add(seconds, is_today);
         }
     }

@@ -1,11 +1,11 @@
 //! Funnels: how many visitors take step after step.
 
 /// The most steps.
-pub const MOST_STEPS: usize = 10;
+pub const MAX_FUNNEL_STEPS: usize = 10;
 
 /// Something that a visitor did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Deed {
+pub struct FunnelEvent {
     /// Who, by a hash of the id.
     pub visitor: u64,
     /// When, in seconds since 1970.
@@ -19,12 +19,12 @@ pub struct Deed {
 /// What visitors did, in any order. Those whose hashes begin alike are held together: a part fits
 /// into the processor's memory while it is sorted.
 #[derive(Clone, Debug)]
-pub struct Deeds {
-    parts: [Vec<Deed>; 64],
+pub struct FunnelEvents {
+    parts: [Vec<FunnelEvent>; 64],
     length: usize,
 }
 
-impl Default for Deeds {
+impl Default for FunnelEvents {
     fn default() -> Self {
         Self {
             parts: [const { vec![] }; 64],
@@ -33,9 +33,9 @@ impl Default for Deeds {
     }
 }
 
-impl Deeds {
+impl FunnelEvents {
     /// Adds one.
-    pub fn push(&mut self, deed: Deed) {
+    pub fn push(&mut self, deed: FunnelEvent) {
         let part = usize::try_from(deed.visitor >> 58).unwrap_or_default();
         self.parts[part].push(deed);
         self.length += 1;
@@ -54,15 +54,15 @@ impl Deeds {
     }
 }
 
-impl Extend<Deed> for Deeds {
-    fn extend<I: IntoIterator<Item = Deed>>(&mut self, deeds: I) {
+impl Extend<FunnelEvent> for FunnelEvents {
+    fn extend<I: IntoIterator<Item = FunnelEvent>>(&mut self, deeds: I) {
         deeds.into_iter().for_each(|deed| self.push(deed));
     }
 }
 
 /// How steps have to follow each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Rules {
+pub struct FunnelRules {
     /// How many steps there are.
     pub steps: usize,
     /// Whether nothing may lie between two steps.
@@ -71,10 +71,10 @@ pub struct Rules {
     pub window: i64,
 }
 
-impl Rules {
+impl FunnelRules {
     /// How many visitors reach each step, the first one first.
     #[must_use]
-    pub fn count(&self, deeds: Deeds) -> Vec<i64> {
+    pub fn count(&self, deeds: FunnelEvents) -> Vec<i64> {
         let mut counts = vec![0; self.steps];
         for mut part in deeds.parts {
             part.sort_unstable();
@@ -88,9 +88,9 @@ impl Rules {
     }
 
     /// How many steps somebody takes who does this.
-    fn reached(&self, deeds: &[Deed]) -> usize {
+    fn reached(&self, deeds: &[FunnelEvent]) -> usize {
         // For each step when the latest chain that has come to it began.
-        let mut chains: [Option<i64>; MOST_STEPS] = [None; MOST_STEPS];
+        let mut chains: [Option<i64>; MAX_FUNNEL_STEPS] = [None; MAX_FUNNEL_STEPS];
         let mut reached = 0;
         for deed in deeds {
             let before = chains;
@@ -119,7 +119,7 @@ mod tests {
 
     /// A visitor does this, ten seconds apart; `.` is something else, `b` may be step 2 and 3.
     fn reached(is_strict: bool, window: i64, deeds: &str) -> usize {
-        let deeds = deeds.chars().zip(0..).map(|(name, order)| Deed {
+        let deeds = deeds.chars().zip(0..).map(|(name, order)| FunnelEvent {
             visitor: 1,
             at: i64::from(order) * 10,
             order,
@@ -131,12 +131,12 @@ mod tests {
                 _ => 0,
             },
         });
-        let rules = Rules {
+        let rules = FunnelRules {
             steps: 3,
             is_strict,
             window,
         };
-        let mut all = Deeds::default();
+        let mut all = FunnelEvents::default();
         all.extend(deeds);
         let counts = rules.count(all);
         usize::try_from(counts.iter().sum::<i64>()).unwrap()
@@ -174,19 +174,19 @@ mod tests {
 
     #[test]
     fn visitors_are_told_apart() {
-        let deed = |visitor, steps, at| Deed {
+        let deed = |visitor, steps, at| FunnelEvent {
             visitor,
             at,
             order: 0,
             steps,
         };
-        let rules = Rules {
+        let rules = FunnelRules {
             steps: 2,
             is_strict: false,
             window: 60,
         };
         let other = u64::MAX;
-        let mut deeds = Deeds::default();
+        let mut deeds = FunnelEvents::default();
         deeds.extend([deed(2, 2, 5), deed(1, 1, 1), deed(2, 1, 4), deed(3, 2, 9)]);
         deeds.extend([deed(other, 2, 3), deed(other, 1, 2)]);
         assert_eq!((deeds.len(), deeds.is_empty()), (6, false));

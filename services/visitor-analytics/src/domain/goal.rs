@@ -6,10 +6,10 @@ use std::sync::Arc;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::pattern::Pattern;
+use super::pattern::WildcardPattern;
 
 /// The longest kind of event, in bytes.
-const LONGEST_TYPE: usize = 128;
+const MAX_EVENT_TYPE_BYTES: usize = 128;
 
 /// A new goal: either `page` or `event_type` is there.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -17,7 +17,7 @@ const LONGEST_TYPE: usize = 128;
 #[schema(as = SubmittedGoal, example = json!({
     "site": "example.com", "name": "Order", "page": "/thanks*", "event_type": null, "value": 40.0
 }))]
-pub struct Submitted {
+pub struct SubmittedGoal {
     /// The site's domain.
     pub site: String,
     /// What it is called; no other goal of the site is.
@@ -32,14 +32,14 @@ pub struct Submitted {
 
 /// What has to happen in a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
+pub enum GoalTarget {
     /// A visit of such a page.
     Page(String),
     /// Such an event of its visitor, until half an hour after it.
     Event(String),
 }
 
-impl Target {
+impl GoalTarget {
     /// Accepts what was submitted; `Err` names the wrong field, and says why.
     pub fn accept(
         page: Option<String>,
@@ -47,10 +47,10 @@ impl Target {
     ) -> Result<Self, (&'static str, &'static str)> {
         let is_text = |text: &str| !text.is_empty() && !text.contains('\0');
         match (page, event_type) {
-            (Some(page), None) if is_text(&page) && Pattern::parse(&page).is_ok() => {
+            (Some(page), None) if is_text(&page) && WildcardPattern::parse(&page).is_ok() => {
                 Ok(Self::Page(page))
             }
-            (None, Some(kind)) if is_text(&kind) && kind.len() <= LONGEST_TYPE => {
+            (None, Some(kind)) if is_text(&kind) && kind.len() <= MAX_EVENT_TYPE_BYTES => {
                 Ok(Self::Event(kind))
             }
             (Some(_), None) => Err(("page", "a path of 1 to 1024 bytes, perhaps with wildcards")),
@@ -67,13 +67,13 @@ pub fn is_value(value: f64) -> bool {
 }
 
 /// When whom something happened: moments in order (seconds since 1970) by a visitor's key.
-pub type Happened = HashMap<u64, Vec<i64>>;
+pub type EventTimes = HashMap<u64, Vec<i64>>;
 
 /// What sessions have to reach to count.
 #[derive(Clone, Debug)]
-pub enum Reach {
+pub enum GoalMatcher {
     /// A visit of such a page.
-    Page(Pattern),
+    Page(WildcardPattern),
     /// One of these events.
-    Event(Arc<Happened>),
+    Event(Arc<EventTimes>),
 }

@@ -9,16 +9,16 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-pub use exported::Restored;
-pub use lines::{LONGEST, Line, Lines};
+pub use exported::ReimportedVisit;
+pub use lines::{DecodedLine, LineDecoder, MAX_LINE_BYTES};
 
-use super::export::columns::{COLUMNS, Kind};
-use super::export::{Exported, csv};
-use super::visit::Submitted;
+use super::export::columns::{ColumnType, EXPORT_COLUMNS};
+use super::export::{ExportedVisit, csv};
+use super::visit::SubmittedVisit;
 
 /// A file's format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum ImportFormat {
     /// An access log in the combined format of Apache and nginx.
     Combined,
     /// As exported.
@@ -27,7 +27,7 @@ pub enum Format {
     Ndjson,
 }
 
-impl Format {
+impl ImportFormat {
     /// The format with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
@@ -48,18 +48,18 @@ impl Format {
 
 /// What a line says.
 #[derive(Clone, Debug)]
-pub enum Said {
+pub enum ParsedLine {
     /// A visit as a client sends it.
-    Visit(Box<Submitted>),
+    Visit(Box<SubmittedVisit>),
     /// A visit as it was exported.
-    Exported(Box<Exported>),
+    Exported(Box<ExportedVisit>),
     /// No page view: a style sheet, a picture, a form that was sent.
     Skipped,
 }
 
 /// Why a line is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadLine {
+pub enum LineParseError {
     /// It is no line of an access log.
     #[error("this is no line of the combined format")]
     Log,
@@ -73,17 +73,17 @@ pub enum BadLine {
 
 /// Reads the lines of a file.
 #[derive(Clone, Debug)]
-pub struct Reader {
-    format: Format,
+pub struct LineParser {
+    format: ImportFormat,
     site: Option<String>,
     /// The names of the columns, where the first line tells them.
     names: Vec<String>,
 }
 
-impl Reader {
+impl LineParser {
     /// What is read is a visit of `site`; a log's lines do not say whose they are.
     #[must_use]
-    pub fn new(format: Format, site: Option<String>) -> Self {
+    pub fn new(format: ImportFormat, site: Option<String>) -> Self {
         Self {
             format,
             site,
@@ -92,22 +92,22 @@ impl Reader {
     }
 
     /// What a line says.
-    pub fn read(&mut self, line: &str) -> Result<Said, BadLine> {
+    pub fn read(&mut self, line: &str) -> Result<ParsedLine, LineParseError> {
         let site = self.site.clone();
         match self.format {
-            _ if line.trim().is_empty() => Ok(Said::Skipped),
-            Format::Combined => log::read(line, site.as_deref().unwrap_or_default()),
-            Format::Ndjson => {
+            _ if line.trim().is_empty() => Ok(ParsedLine::Skipped),
+            ImportFormat::Combined => log::read(line, site.as_deref().unwrap_or_default()),
+            ImportFormat::Ndjson => {
                 let fields = serde_json::from_str(line).map_err(|e| json(&e))?;
                 visit(fields, site)
             }
-            Format::Csv if self.names.is_empty() => {
-                self.names = csv::read(line).ok_or(BadLine::Csv)?;
-                Ok(Said::Skipped)
+            ImportFormat::Csv if self.names.is_empty() => {
+                self.names = csv::read(line).ok_or(LineParseError::Csv)?;
+                Ok(ParsedLine::Skipped)
             }
-            Format::Csv => {
+            ImportFormat::Csv => {
                 let values = csv::read(line).filter(|values| values.len() == self.names.len());
-                let values = values.ok_or(BadLine::Csv)?;
+                let values = values.ok_or(LineParseError::Csv)?;
                 let names = self.names.iter().cloned();
                 visit(typed(names.zip(values)), site)
             }
@@ -115,7 +115,10 @@ impl Reader {
     }
 }
 
-fn visit(mut fields: Map<String, Value>, site: Option<String>) -> Result<Said, BadLine> {
+fn visit(
+    mut fields: Map<String, Value>,
+    site: Option<String>,
+) -> Result<ParsedLine, LineParseError> {
     if let Some(site) = site {
         fields.insert("site".to_owned(), site.into());
     }
@@ -124,15 +127,15 @@ fn visit(mut fields: Map<String, Value>, site: Option<String>) -> Result<Said, B
     let fields = Value::Object(fields);
     if is_exported {
         let exported = serde_json::from_value(fields).map_err(|e| json(&e))?;
-        return Ok(Said::Exported(Box::new(exported)));
+        return Ok(ParsedLine::Exported(Box::new(exported)));
     }
     let submitted = serde_json::from_value(fields).map_err(|e| json(&e))?;
-    Ok(Said::Visit(Box::new(submitted)))
+    Ok(ParsedLine::Visit(Box::new(submitted)))
 }
 
-fn json(error: &serde_json::Error) -> BadLine {
+fn json(error: &serde_json::Error) -> LineParseError {
     // Values would be told, which may be anything.
-    BadLine::Json(match error.classify() {
+    LineParseError::Json(match error.classify() {
         serde_json::error::Category::Data => {
             let text = error.to_string();
             let field = text
@@ -152,15 +155,17 @@ fn json(error: &serde_json::Error) -> BadLine {
 fn typed(values: impl Iterator<Item = (String, String)>) -> Map<String, Value> {
     let mut fields = Map::new();
     for (name, text) in values {
-        let kind = COLUMNS.into_iter().find(|(column, _)| *column == name);
+        let kind = EXPORT_COLUMNS
+            .into_iter()
+            .find(|(column, _)| *column == name);
         let value = match kind.map(|(_, kind)| kind) {
-            Some(Kind::Texts) => text.split_whitespace().collect(),
-            Some(Kind::Json) if text.is_empty() => Value::Object(Map::new()),
+            Some(ColumnType::Texts) => text.split_whitespace().collect(),
+            Some(ColumnType::Json) if text.is_empty() => Value::Object(Map::new()),
             _ if text.is_empty() => continue,
-            Some(Kind::Whole | Kind::Number | Kind::Truth | Kind::Json) => {
+            Some(ColumnType::Whole | ColumnType::Number | ColumnType::Truth | ColumnType::Json) => {
                 serde_json::from_str(&text).unwrap_or(Value::String(text))
             }
-            Some(Kind::Text | Kind::Time) | None => Value::String(text),
+            Some(ColumnType::Text | ColumnType::Time) | None => Value::String(text),
         };
         fields.insert(name, value);
     }
@@ -169,7 +174,7 @@ fn typed(values: impl Iterator<Item = (String, String)>) -> Map<String, Value> {
 
 /// The id of an import that was given none: the same for the same file, also when it has grown.
 #[must_use]
-pub fn id_of(format: Format, site: Option<&str>, beginning: &[String]) -> Uuid {
+pub fn id_of(format: ImportFormat, site: Option<&str>, beginning: &[String]) -> Uuid {
     let beginning = beginning.join("\n");
     let text = format!(
         "{}\n{}\n{beginning}",

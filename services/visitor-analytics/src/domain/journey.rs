@@ -11,40 +11,40 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
 
-pub use around::Around;
+pub use around::AdjacentPages;
 
-use super::fold::{NONE, Value};
-use super::pack::{Field, Pack, Run};
-use super::scan::{Groups, Prepared, each_session};
+use super::fold::{NO_VALUE, ValueId};
+use super::pack::{ColumnBlock, ColumnKind, SessionRows};
+use super::scan::{GroupBy, ScanBlock, each_session};
 use super::varint::{put, take};
 
 /// The most pages of a way.
-pub const DEEPEST: usize = 5;
+pub const MAX_PATH_DEPTH: usize = 5;
 /// Different ways that are told apart; what comes after them is counted together.
-const MOST: usize = 200_000;
+const MAX_DISTINCT_PATHS: usize = 200_000;
 /// The ways of a day that are kept for each class and depth: the most frequent ones.
-pub const OF_A_DAY: usize = 2_000;
+pub const MAX_DAY_PATHS: usize = 2_000;
 /// The ways of a month.
-pub const OF_A_MONTH: usize = 10_000;
+pub const MAX_MONTH_PATHS: usize = 10_000;
 
 /// A way: its first pages, [`NONE`] after the last, and whether there are more.
-pub type Way = ([Value; DEEPEST], bool);
+pub type PathKey = ([ValueId; MAX_PATH_DEPTH], bool);
 
 /// Sessions by way. Who visits chooses pages, but not the numbers of their paths.
-type Counts = HashMap<Way, i64, BuildHasherDefault<WayHasher>>;
+type SessionsByPath = HashMap<PathKey, i64, BuildHasherDefault<PathHasher>>;
 
 /// Mixes the few numbers of a way; hundreds of thousands are looked up for one answer.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct WayHasher(u64);
+pub struct PathHasher(u64);
 
-impl WayHasher {
+impl PathHasher {
     fn mix(&mut self, number: u64) {
         // The golden ratio of 2^64 (Knuth, The Art of Computer Programming, 6.4).
         self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 }
 
-impl Hasher for WayHasher {
+impl Hasher for PathHasher {
     fn write(&mut self, bytes: &[u8]) {
         let (eights, rest) = bytes.as_chunks();
         for eight in eights {
@@ -63,19 +63,19 @@ impl Hasher for WayHasher {
 
 /// How often sessions take which way.
 #[derive(Clone, Debug, Default)]
-pub struct Ways {
+pub struct PathCounts {
     /// By way.
-    pub counts: Counts,
+    pub counts: SessionsByPath,
     /// All sessions, those too whose ways are not told apart.
     pub sessions: i64,
 }
 
-impl Ways {
+impl PathCounts {
     /// Adds the sessions that begin within a period and have a visit that passes, with up to
     /// `depth` pages; a page that follows itself counts once. Visits must be grouped by page.
-    pub fn add<P: AsRef<Pack>>(
+    pub fn add<P: AsRef<ColumnBlock>>(
         &mut self,
-        (packs, mixed): (&[Prepared<P>], bool),
+        (packs, mixed): (&[ScanBlock<P>], bool),
         period: &Range<i64>,
         is_bot: Option<bool>,
         depth: usize,
@@ -92,19 +92,19 @@ impl Ways {
         });
     }
 
-    fn count(&mut self, way: Way, sessions: i64) {
+    fn count(&mut self, way: PathKey, sessions: i64) {
         self.sessions += sessions;
         if let Some(count) = self.counts.get_mut(&way) {
             *count += sessions;
-        } else if self.counts.len() < MOST {
+        } else if self.counts.len() < MAX_DISTINCT_PATHS {
             self.counts.insert(way, sessions);
         }
     }
 
     /// Adds the ways of another, whose pages have other numbers: these.
-    pub fn add_named(&mut self, other: &Self, numbers: &HashMap<Value, Value>) {
+    pub fn add_named(&mut self, other: &Self, numbers: &HashMap<ValueId, ValueId>) {
         for ((pages, goes_on), sessions) in &other.counts {
-            let named = pages.map(|page| numbers.get(&page).copied().unwrap_or(NONE));
+            let named = pages.map(|page| numbers.get(&page).copied().unwrap_or(NO_VALUE));
             self.count((named, *goes_on), *sessions);
         }
         self.sessions += other.sessions - other.counts.values().sum::<i64>();
@@ -112,9 +112,9 @@ impl Ways {
 
     /// The most frequent ones, in order; of those that are equally frequent some.
     #[must_use]
-    pub fn first(&self, most: usize) -> Vec<(Way, i64)> {
-        let mut ways: Vec<(Way, i64)> = self.counts.iter().map(|(way, n)| (*way, *n)).collect();
-        let rank = |(way, sessions): &(Way, i64)| (std::cmp::Reverse(*sessions), *way);
+    pub fn first(&self, most: usize) -> Vec<(PathKey, i64)> {
+        let mut ways: Vec<(PathKey, i64)> = self.counts.iter().map(|(way, n)| (*way, *n)).collect();
+        let rank = |(way, sessions): &(PathKey, i64)| (std::cmp::Reverse(*sessions), *way);
         if ways.len() > most {
             ways.select_nth_unstable_by_key(most, rank);
             ways.truncate(most);
@@ -133,9 +133,9 @@ impl Ways {
             let mut rest = number(bytes)?;
             while !bytes.is_empty() {
                 let (sessions, length) = (number(bytes)?, take(bytes)?);
-                let mut pages = [NONE; DEEPEST];
+                let mut pages = [NO_VALUE; MAX_PATH_DEPTH];
                 for page in pages.get_mut(..usize::try_from(length / 2).ok()?)? {
-                    *page = Value::try_from(take(bytes)?).ok()?;
+                    *page = ValueId::try_from(take(bytes)?).ok()?;
                 }
                 self.count((pages, length % 2 == 1), sessions);
                 rest -= sessions;
@@ -155,7 +155,7 @@ impl Ways {
         let mut bytes = vec![];
         put(&mut bytes, self.sessions.cast_unsigned());
         for ((pages, goes_on), sessions) in self.first(most) {
-            let pages = || pages.iter().take_while(|page| **page != NONE);
+            let pages = || pages.iter().take_while(|page| **page != NO_VALUE);
             put(&mut bytes, sessions.cast_unsigned());
             put(&mut bytes, pages().count() as u64 * 2 + u64::from(goes_on));
             pages().for_each(|page| put(&mut bytes, (*page).into()));
@@ -168,11 +168,11 @@ impl Ways {
 /// the number of a page's path.
 #[must_use]
 pub fn of_day(
-    packs: &[Arc<Pack>],
+    packs: &[Arc<ColumnBlock>],
     day: &Range<i64>,
-    path: impl Fn(u32) -> Value,
-) -> [Vec<u8>; DEEPEST] {
-    let mut taken: [Vec<[Value; DEEPEST + 1]>; 2] = Default::default();
+    path: impl Fn(u32) -> ValueId,
+) -> [Vec<u8>; MAX_PATH_DEPTH] {
+    let mut taken: [Vec<[ValueId; MAX_PATH_DEPTH + 1]>; 2] = Default::default();
     each_of_packs(packs, path, |pack, run, pages| {
         if begins(pack, run, day) {
             let pages = run.visits.clone().map(pages);
@@ -180,10 +180,10 @@ pub fn of_day(
         }
     });
     let mut depth = 0;
-    [(); DEEPEST].map(|()| {
+    [(); MAX_PATH_DEPTH].map(|()| {
         depth += 1;
         let ways = taken.each_ref().map(|taken| {
-            let mut ways = Ways::default();
+            let mut ways = PathCounts::default();
             for pages in taken {
                 let (way, sessions) = (cut(pages, depth), 1);
                 *ways.counts.entry(way).or_default() += sessions;
@@ -191,7 +191,7 @@ pub fn of_day(
             }
             ways
         });
-        Ways::write(ways.each_ref(), OF_A_DAY)
+        PathCounts::write(ways.each_ref(), MAX_DAY_PATHS)
     })
 }
 
@@ -199,39 +199,39 @@ pub fn of_day(
 #[must_use]
 pub fn sum(days: &[Vec<u8>]) -> Option<Vec<u8>> {
     let of_class = |is_bot| {
-        let mut ways = Ways::default();
+        let mut ways = PathCounts::default();
         for day in days {
             ways.add_bytes(day, Some(is_bot))?;
         }
         Some(ways)
     };
     let [people, bots] = [of_class(false)?, of_class(true)?];
-    Some(Ways::write([&people, &bots], OF_A_MONTH))
+    Some(PathCounts::write([&people, &bots], MAX_MONTH_PATHS))
 }
 
 /// Gives each session of some packs, and by which path's number each of its rows is known.
 fn each_of_packs(
-    packs: &[Arc<Pack>],
-    path: impl Fn(u32) -> Value,
-    mut take: impl FnMut(&Pack, &Run<'_>, &dyn Fn(usize) -> Value),
+    packs: &[Arc<ColumnBlock>],
+    path: impl Fn(u32) -> ValueId,
+    mut take: impl FnMut(&ColumnBlock, &SessionRows<'_>, &dyn Fn(usize) -> ValueId),
 ) {
     for pack in packs {
-        let column = pack.column(Field::Page);
-        let paths: Vec<Value> = column.numbers.iter().map(|number| path(*number)).collect();
+        let column = pack.column(ColumnKind::Page);
+        let paths: Vec<ValueId> = column.numbers.iter().map(|number| path(*number)).collect();
         for run in pack.runs() {
             take(pack, &run, &|row| paths[column.place(row)]);
         }
     }
 }
 
-fn begins(pack: &Pack, run: &Run<'_>, period: &Range<i64>) -> bool {
+fn begins(pack: &ColumnBlock, run: &SessionRows<'_>, period: &Range<i64>) -> bool {
     let at = pack.start + i64::from(pack.at[run.visits.start]);
     period.contains(&at)
 }
 
 /// The first pages, one more than the deepest way has; one that follows itself stands there once.
-fn first_pages(all: impl Iterator<Item = Value>) -> [Value; DEEPEST + 1] {
-    let (mut pages, mut length) = ([NONE; DEEPEST + 1], 0);
+fn first_pages(all: impl Iterator<Item = ValueId>) -> [ValueId; MAX_PATH_DEPTH + 1] {
+    let (mut pages, mut length) = ([NO_VALUE; MAX_PATH_DEPTH + 1], 0);
     for page in all {
         if length > 0 && pages[length - 1] == page {
             continue;
@@ -246,20 +246,20 @@ fn first_pages(all: impl Iterator<Item = Value>) -> [Value; DEEPEST + 1] {
 }
 
 /// The way that these pages are, `depth` deep.
-fn cut(pages: &[Value; DEEPEST + 1], depth: usize) -> Way {
-    let mut way = [NONE; DEEPEST];
+fn cut(pages: &[ValueId; MAX_PATH_DEPTH + 1], depth: usize) -> PathKey {
+    let mut way = [NO_VALUE; MAX_PATH_DEPTH];
     way[..depth].copy_from_slice(&pages[..depth]);
-    (way, pages[depth] != NONE)
+    (way, pages[depth] != NO_VALUE)
 }
 
 /// The page of a visit.
-pub fn page<P: AsRef<Pack>>(one: &Prepared<P>, row: usize) -> Value {
+pub fn page<P: AsRef<ColumnBlock>>(one: &ScanBlock<P>, row: usize) -> ValueId {
     match &one.groups {
-        Groups::Of(field, values) => {
+        GroupBy::Of(field, values) => {
             let values = &values[one.column(*field).place(row)];
             values.first().copied().unwrap_or_default()
         }
-        Groups::None => Value::default(),
+        GroupBy::None => ValueId::default(),
     }
 }
 

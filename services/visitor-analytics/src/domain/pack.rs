@@ -12,11 +12,11 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 pub use bytes::numbers_of_column;
-pub use packer::{Packer, Row};
+pub use packer::{BlockBuilder, BlockRow};
 
 /// What a column holds. Numbers are those of the tables of values, 0 where there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Field {
+pub enum ColumnKind {
     /// The visit's page.
     Page,
     /// The visit's user agent; [`OF_BOT`] is added where the visit is a bot's.
@@ -46,11 +46,11 @@ pub enum Field {
 }
 
 /// Marks the agent of a bot's visit.
-pub const OF_BOT: u32 = 1 << 31;
+pub const BOT_FLAG: u32 = 1 << 31;
 
-impl Field {
+impl ColumnKind {
     /// Those that are kept, in their order.
-    pub const KEPT: [Self; 11] = [
+    pub const STORED: [Self; 11] = [
         Self::Page,
         Self::Agent,
         Self::Verdict,
@@ -83,7 +83,7 @@ impl Field {
 
 /// A visitor: who, and how many sessions follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Visitor {
+pub struct BlockVisitor {
     /// A hash of the id.
     pub key: u64,
     /// How many sessions.
@@ -92,7 +92,7 @@ pub struct Visitor {
 
 /// A session, and how many visits follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Session {
+pub struct BlockSession {
     /// A part of the id.
     pub key: u64,
     /// How many visits, those of other days included.
@@ -103,34 +103,34 @@ pub struct Session {
 
 /// Numbers by row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Column {
+pub struct CodedColumn {
     /// Each different number once.
     pub numbers: Vec<u32>,
-    places: Places,
+    places: Codes,
 }
 
 /// As few bytes a row as will do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Places {
+enum Codes {
     One(Vec<u8>),
     Two(Vec<u16>),
     Four(Vec<u32>),
 }
 
-impl Default for Places {
+impl Default for Codes {
     fn default() -> Self {
         Self::One(vec![])
     }
 }
 
-impl Column {
+impl CodedColumn {
     /// The place of a row's number.
     #[must_use]
     pub fn place(&self, row: usize) -> usize {
         match &self.places {
-            Places::One(places) => places[row].into(),
-            Places::Two(places) => places[row].into(),
-            Places::Four(places) => places[row] as usize,
+            Codes::One(places) => places[row].into(),
+            Codes::Two(places) => places[row].into(),
+            Codes::Four(places) => places[row] as usize,
         }
     }
 
@@ -159,24 +159,24 @@ impl Column {
             })
             .collect();
         let places = match numbers.len() {
-            0..=0x100 => Places::One(places.iter().map(|place| place.to_le_bytes()[0]).collect()),
+            0..=0x100 => Codes::One(places.iter().map(|place| place.to_le_bytes()[0]).collect()),
             0x101..=0x1_0000 => {
                 let two = |place: &u32| {
                     let [low, high, ..] = place.to_le_bytes();
                     u16::from_le_bytes([low, high])
                 };
-                Places::Two(places.iter().map(two).collect())
+                Codes::Two(places.iter().map(two).collect())
             }
-            _ => Places::Four(places),
+            _ => Codes::Four(places),
         };
         Self { numbers, places }
     }
 
     fn size(&self) -> usize {
         let rows = match &self.places {
-            Places::One(places) => places.len(),
-            Places::Two(places) => places.len() * 2,
-            Places::Four(places) => places.len() * 4,
+            Codes::One(places) => places.len(),
+            Codes::Two(places) => places.len() * 2,
+            Codes::Four(places) => places.len() * 4,
         };
         rows + self.numbers.len() * 4
     }
@@ -184,51 +184,51 @@ impl Column {
 
 /// Some of a day's visits, or all: no visitor lies in two packs of a day.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pack {
+pub struct ColumnBlock {
     /// The day's first second since 1970.
     pub start: i64,
     /// In their order.
-    pub visitors: Vec<Visitor>,
+    pub visitors: Vec<BlockVisitor>,
     /// In their order.
-    pub sessions: Vec<Session>,
+    pub sessions: Vec<BlockSession>,
     /// When each visit was, in seconds since `start`.
     pub at: Vec<i32>,
     /// Seconds until the session's next visit; 0 for its last.
     pub seconds: Vec<u32>,
-    columns: [Column; Field::KEPT.len()],
+    columns: [CodedColumn; ColumnKind::STORED.len()],
 }
 
-impl Pack {
+impl ColumnBlock {
     /// A column that is kept; it must have been read.
     #[must_use]
-    pub fn column(&self, field: Field) -> &Column {
+    pub fn column(&self, field: ColumnKind) -> &CodedColumn {
         &self.columns[field as usize]
     }
 
     /// A column that is computed: its numbers count periods of `length` seconds since 1970.
     #[must_use]
-    pub fn parts(&self, length: i64) -> Column {
+    pub fn parts(&self, length: i64) -> CodedColumn {
         let start = self.start;
         let number = |at: &i32| {
             let part = (start + i64::from(*at)).div_euclid(length);
             u32::try_from(part).unwrap_or_default()
         };
-        Column::of(self.at.iter().map(number))
+        CodedColumn::of(self.at.iter().map(number))
     }
 
     /// The bytes that it takes, about.
     #[must_use]
     pub fn size(&self) -> usize {
-        let columns: usize = self.columns.iter().map(Column::size).sum();
+        let columns: usize = self.columns.iter().map(CodedColumn::size).sum();
         self.at.len() * 8 + self.sessions.len() * 16 + self.visitors.len() * 16 + columns
     }
 
     /// Sessions with the rows of their visits, and whether each begins a new visitor.
-    pub fn runs(&self) -> impl Iterator<Item = Run<'_>> {
+    pub fn runs(&self) -> impl Iterator<Item = SessionRows<'_>> {
         let mut visits = 0;
         let mut visitors = self.visitors.iter();
         let mut left = 0;
-        let mut visitor = Visitor {
+        let mut visitor = BlockVisitor {
             key: 0,
             sessions: 0,
         };
@@ -241,7 +241,7 @@ impl Pack {
             left -= 1;
             let first = visits;
             visits += session.visits as usize;
-            Run {
+            SessionRows {
                 row,
                 visitor: visitor.key,
                 begins_visitor: is_new,
@@ -254,7 +254,7 @@ impl Pack {
 
 /// A session where it lies in a pack.
 #[derive(Clone, Debug)]
-pub struct Run<'a> {
+pub struct SessionRows<'a> {
     /// Its row in columns of sessions.
     pub row: usize,
     /// Whose.
@@ -262,7 +262,7 @@ pub struct Run<'a> {
     /// Whether it is the visitor's first here.
     pub begins_visitor: bool,
     /// The session.
-    pub session: &'a Session,
+    pub session: &'a BlockSession,
     /// The rows of its visits.
     pub visits: Range<usize>,
 }

@@ -1,12 +1,12 @@
 //! Patterns that values are compared with.
 
 /// The longest, in bytes.
-const LONGEST: usize = 1_024;
+const MAX_PATTERN_BYTES: usize = 1_024;
 
 /// A text in which `*` stands for any characters, or none. A backslash takes its meaning from the
 /// character after it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Pattern {
+pub struct WildcardPattern {
     /// What lies between the wildcards: one part is a text without any.
     parts: Vec<String>,
 }
@@ -14,13 +14,13 @@ pub struct Pattern {
 /// Longer than is useful.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a value has at most 1024 bytes")]
-pub struct TooLong;
+pub struct PatternTooLong;
 
-impl Pattern {
+impl WildcardPattern {
     /// Reads a pattern.
-    pub fn parse(text: &str) -> Result<Self, TooLong> {
-        if text.len() > LONGEST {
-            return Err(TooLong);
+    pub fn parse(text: &str) -> Result<Self, PatternTooLong> {
+        if text.len() > MAX_PATTERN_BYTES {
+            return Err(PatternTooLong);
         }
         let mut parts = vec![String::new()];
         let mut characters = text.chars();
@@ -100,7 +100,8 @@ mod tests {
 
     #[test]
     fn a_wildcard_stands_for_anything() {
-        let matches = |pattern: &str, text: &str| Pattern::parse(pattern).unwrap().matches(text);
+        let matches =
+            |pattern: &str, text: &str| WildcardPattern::parse(pattern).unwrap().matches(text);
         for (pattern, text) in [
             ("/blog/*", "/blog/"),
             ("/blog/*", "/blog/a/b"),
@@ -127,8 +128,8 @@ mod tests {
         ] {
             assert!(!matches(pattern, text), "{pattern} {text}");
         }
-        assert!(Pattern::parse(&"x".repeat(1_025)).is_err());
-        let like = Pattern::parse("/a_b%*\\*\\\\").unwrap().as_like();
+        assert!(WildcardPattern::parse(&"x".repeat(1_025)).is_err());
+        let like = WildcardPattern::parse("/a_b%*\\*\\\\").unwrap().as_like();
         assert_eq!(like, "/a\\_b\\%%*\\\\");
     }
 }

@@ -5,25 +5,25 @@ use common::visitor_analytics::Visit;
 use serde_json::Value;
 
 use super::dimension::Dimension;
-use super::question::{Filter, Subject};
+use super::question::{Attribute, AttributeFilter};
 
 /// Characters of a property's value that are compared.
-const LONGEST_PROPERTY: usize = 200;
+const MAX_PROPERTY_CHARS: usize = 200;
 
 /// What a visit has to be.
 #[derive(Clone, Debug)]
-pub struct Pick {
+pub struct VisitFilter {
     /// The site's domain; any without it.
     pub site: Option<String>,
     /// A bot's, a person's, or either.
     pub is_bot: Option<bool>,
     /// All of them have to pass; their subjects are such as [`is_told_by_a_visit`].
-    pub filters: Vec<Filter>,
+    pub filters: Vec<AttributeFilter>,
     /// Whose clock tells hours and days of the week.
     pub zone: Tz,
 }
 
-impl Pick {
+impl VisitFilter {
     /// Whether a visit is wanted.
     #[must_use]
     pub fn takes(&self, visit: &Visit) -> bool {
@@ -32,11 +32,11 @@ impl Pick {
             && self.filters.iter().all(|filter| self.passes(filter, visit))
     }
 
-    fn passes(&self, filter: &Filter, visit: &Visit) -> bool {
+    fn passes(&self, filter: &AttributeFilter, visit: &Visit) -> bool {
         use Dimension as D;
         let one = |value: &Option<String>| filter.passes(&[value.as_deref()]);
         let text = |value: &str| filter.passes(&[Some(value)]);
-        let Subject::Of(dimension) = filter.subject else {
+        let Attribute::Of(dimension) = filter.subject else {
             let local = visit.timestamp.with_timezone(&self.zone);
             return text(&local.format("%u").to_string());
         };
@@ -99,9 +99,12 @@ impl Pick {
 
 /// Whether a visit alone tells its value; its session's entry and exit page it does not.
 #[must_use]
-pub fn is_told_by_a_visit(subject: Subject) -> bool {
+pub fn is_told_by_a_visit(subject: Attribute) -> bool {
     use Dimension as D;
-    !matches!(subject, Subject::Of(D::Total | D::EntryPage | D::ExitPage))
+    !matches!(
+        subject,
+        Attribute::Of(D::Total | D::EntryPage | D::ExitPage)
+    )
 }
 
 /// As rollups name it: `GB-ENG`.
@@ -121,7 +124,7 @@ fn city(visit: &Visit) -> Option<String> {
 /// As rollups name it: `plan=pro`.
 fn property(visit: &Visit, name: &str) -> Option<String> {
     let text = match visit.properties.get(name)? {
-        Value::String(text) => text.chars().take(LONGEST_PROPERTY).collect(),
+        Value::String(text) => text.chars().take(MAX_PROPERTY_CHARS).collect(),
         value @ (Value::Number(_) | Value::Bool(_)) => value.to_string(),
         _ => return None,
     };
@@ -139,7 +142,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::pattern::Pattern;
+    use crate::domain::pattern::WildcardPattern;
 
     fn visit() -> Visit {
         let all = json!({
@@ -157,18 +160,18 @@ mod tests {
     }
 
     fn takes(name: &str, value: &str) -> bool {
-        let pattern = Pattern::parse(value.trim_start_matches('!')).unwrap();
+        let pattern = WildcardPattern::parse(value.trim_start_matches('!')).unwrap();
         let (any, none) = if value.starts_with('!') {
             (vec![], vec![pattern])
         } else {
             (vec![pattern], vec![])
         };
-        let (subject, property) = Subject::with_property(name).unwrap();
+        let (subject, property) = Attribute::with_property(name).unwrap();
         assert!(is_told_by_a_visit(subject), "{name}");
-        let pick = Pick {
+        let pick = VisitFilter {
             site: Some("shop.example".into()),
             is_bot: Some(false),
-            filters: vec![Filter {
+            filters: vec![AttributeFilter {
                 subject,
                 property: property.map(str::to_owned),
                 any,
@@ -213,12 +216,12 @@ mod tests {
         ] {
             assert!(!takes(name, value), "{name} {value}");
         }
-        assert!(!is_told_by_a_visit(Subject::named("entry_page").unwrap()));
+        assert!(!is_told_by_a_visit(Attribute::named("entry_page").unwrap()));
     }
 
     #[test]
     fn site_and_class_count_too() {
-        let pick = |site: Option<&str>, is_bot| Pick {
+        let pick = |site: Option<&str>, is_bot| VisitFilter {
             site: site.map(str::to_owned),
             is_bot,
             filters: vec![],

@@ -4,31 +4,31 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use chrono::{DateTime, Datelike as _, NaiveDate, TimeDelta, Utc};
 
-use super::session::GAP;
-use super::source::Parameters;
-use super::visit::Headers;
-use super::visitor::VisitorIds;
+use super::session::SESSION_TIMEOUT;
+use super::source::QueryParameterAllowlist;
+use super::visit::RequestHeaders;
+use super::visitor::VisitorIdLifetime;
 
 /// What is kept of a visitor, and for how long.
 #[derive(Clone, Debug, Default)]
-pub struct Policy {
+pub struct PrivacyPolicy {
     /// How long a visitor keeps the same id.
-    pub visitor_ids: VisitorIds,
+    pub visitor_ids: VisitorIdLifetime,
     /// Whether the address is kept with a visit.
-    pub store_ip: StoreIp,
+    pub store_ip: IpStorage,
     /// Whether visitors may ask not to be followed.
     pub respect_dnt: bool,
     /// How long visits are kept.
-    pub retention: Retention,
+    pub retention: RetentionPeriod,
     /// Which parameters of a page's address are kept.
-    pub parameters: Parameters,
+    pub parameters: QueryParameterAllowlist,
 }
 
-impl Policy {
+impl PrivacyPolicy {
     /// Whether these request headers ask that the visitor is not followed, and it counts: `DNT: 1`
     /// (W3C, Tracking Preference Expression) or `Sec-GPC: 1` (W3C, Global Privacy Control).
     #[must_use]
-    pub fn opted_out(&self, headers: Option<&Headers>) -> bool {
+    pub fn opted_out(&self, headers: Option<&RequestHeaders>) -> bool {
         let asks = |name| headers.and_then(|h| h.get(name)).map(str::trim) == Some("1");
         self.respect_dnt && (asks("dnt") || asks("sec-gpc"))
     }
@@ -36,7 +36,7 @@ impl Policy {
 
 /// What is kept of a visitor's address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum StoreIp {
+pub enum IpStorage {
     /// Nothing.
     #[default]
     None,
@@ -46,7 +46,7 @@ pub enum StoreIp {
     Full,
 }
 
-impl StoreIp {
+impl IpStorage {
     /// What is kept of `ip`.
     #[must_use]
     pub fn kept(self, ip: IpAddr) -> Option<IpAddr> {
@@ -65,9 +65,9 @@ impl StoreIp {
 
 /// How long visits are kept; for ever by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Retention(Option<TimeDelta>);
+pub struct RetentionPeriod(Option<TimeDelta>);
 
-impl Retention {
+impl RetentionPeriod {
     /// For so many days; `None` means for ever.
     #[must_use]
     pub fn days(days: Option<u32>) -> Self {
@@ -91,7 +91,10 @@ impl Retention {
     /// belong to a session that goes.
     #[must_use]
     pub fn border(self, now: DateTime<Utc>) -> Option<NaiveDate> {
-        let day = self.earliest(now)?.checked_sub_signed(GAP)?.date_naive();
+        let day = self
+            .earliest(now)?
+            .checked_sub_signed(SESSION_TIMEOUT)?
+            .date_naive();
         day.with_day(1)
     }
 
@@ -99,7 +102,7 @@ impl Retention {
     #[must_use]
     pub fn reached(self, border: NaiveDate) -> Option<DateTime<Utc>> {
         let midnight = border.and_time(chrono::NaiveTime::MIN).and_utc();
-        midnight.checked_add_signed(self.0? + GAP)
+        midnight.checked_add_signed(self.0? + SESSION_TIMEOUT)
     }
 }
 
@@ -109,50 +112,51 @@ mod tests {
 
     #[test]
     fn an_address_is_kept_as_far_as_it_may_be() {
-        let kept = |how: StoreIp, ip: &str| how.kept(ip.parse().unwrap()).map(|ip| ip.to_string());
+        let kept =
+            |how: IpStorage, ip: &str| how.kept(ip.parse().unwrap()).map(|ip| ip.to_string());
         let (v4, v6) = ("81.2.69.142", "2a02:6b8:abcd:ef01::7");
-        assert_eq!(kept(StoreIp::None, v4), None);
-        assert_eq!(kept(StoreIp::Truncated, v4).as_deref(), Some("81.2.69.0"));
+        assert_eq!(kept(IpStorage::None, v4), None);
+        assert_eq!(kept(IpStorage::Truncated, v4).as_deref(), Some("81.2.69.0"));
         assert_eq!(
-            kept(StoreIp::Truncated, v6).as_deref(),
+            kept(IpStorage::Truncated, v6).as_deref(),
             Some("2a02:6b8:abcd::")
         );
-        assert_eq!(kept(StoreIp::Full, v6).as_deref(), Some(v6));
+        assert_eq!(kept(IpStorage::Full, v6).as_deref(), Some(v6));
     }
 
     #[test]
     fn only_who_asks_is_left_alone_and_only_where_it_counts() {
         let asked = |respect_dnt, name, value| {
-            let policy = Policy {
+            let policy = PrivacyPolicy {
                 respect_dnt,
-                ..Policy::default()
+                ..PrivacyPolicy::default()
             };
-            policy.opted_out(Some(&Headers::from([(name, value)])))
+            policy.opted_out(Some(&RequestHeaders::from([(name, value)])))
         };
         assert!(asked(true, "DNT", "1"));
         assert!(asked(true, "Sec-GPC", "1"));
         assert!(!asked(true, "DNT", "0"));
         assert!(!asked(true, "X-DNT", "1"));
         assert!(!asked(false, "DNT", "1"));
-        let policy = Policy {
+        let policy = PrivacyPolicy {
             respect_dnt: true,
-            ..Policy::default()
+            ..PrivacyPolicy::default()
         };
         assert!(!policy.opted_out(None));
     }
 
     #[test]
     fn a_month_goes_when_all_of_it_is_old() {
-        let retention = Retention::days(Some(30));
+        let retention = RetentionPeriod::days(Some(30));
         let border = |now: &str| retention.border(now.parse().unwrap()).unwrap().to_string();
         assert_eq!(border("2026-03-31T00:29:59Z"), "2026-02-01");
         assert_eq!(border("2026-03-31T00:30:00Z"), "2026-03-01");
         let march = NaiveDate::from_ymd_opt(2026, 3, 1).unwrap();
         let reached = retention.reached(march).unwrap();
         assert_eq!(reached.to_rfc3339(), "2026-03-31T00:30:00+00:00");
-        assert_eq!(Retention::default().border(reached), None);
+        assert_eq!(RetentionPeriod::default().border(reached), None);
         // Beyond all calendars nothing is too old.
-        let long = Retention::days(Some(u32::MAX));
+        let long = RetentionPeriod::days(Some(u32::MAX));
         assert_eq!(long.border(reached), None);
     }
 }

@@ -10,18 +10,18 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::fold::Numbers;
-use super::pack::Pack;
+use super::fold::Metrics;
+use super::pack::ColumnBlock;
 use super::varint::{put, take};
 
 /// A quarter of an hour, in seconds.
-pub const QUARTER: i64 = 900;
+pub const QUARTER_HOUR_SECONDS: i64 = 900;
 /// A day never has more: clocks are put back by an hour, once by three.
-const MOST: u64 = 128;
+const MAX_QUARTER_HOURS: u64 = 128;
 
 /// A quarter's numbers; those of visitors are about the day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Quarter {
+struct QuarterHourMetrics {
     visits: u64,
     seconds: u64,
     /// Sessions that begin.
@@ -35,12 +35,12 @@ struct Quarter {
 
 /// A day's numbers by quarters of an hour, people's and bots'.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Quarters([Vec<Quarter>; 2]);
+pub struct QuarterHours([Vec<QuarterHourMetrics>; 2]);
 
-impl Quarters {
+impl QuarterHours {
     /// Of a day's packs; `None` where the day does not begin and end with a quarter.
     #[must_use]
-    pub fn of(packs: &[Arc<Pack>], day: &Range<i64>) -> Option<Self> {
+    pub fn of(packs: &[Arc<ColumnBlock>], day: &Range<i64>) -> Option<Self> {
         let mut quarters = Self::without_visits(day)?;
         for pack in packs {
             let mut seen = [None; 2];
@@ -72,9 +72,10 @@ impl Quarters {
     /// Of a day that nobody comes on.
     #[must_use]
     pub fn without_visits(day: &Range<i64>) -> Option<Self> {
-        let is_whole = day.start.rem_euclid(QUARTER) == 0 && day.end.rem_euclid(QUARTER) == 0;
-        let length = usize::try_from((day.end - day.start) / QUARTER).ok()?;
-        is_whole.then(|| Self([(); 2].map(|()| vec![Quarter::default(); length])))
+        let is_whole = day.start.rem_euclid(QUARTER_HOUR_SECONDS) == 0
+            && day.end.rem_euclid(QUARTER_HOUR_SECONDS) == 0;
+        let length = usize::try_from((day.end - day.start) / QUARTER_HOUR_SECONDS).ok()?;
+        is_whole.then(|| Self([(); 2].map(|()| vec![QuarterHourMetrics::default(); length])))
     }
 
     fn visitor(&mut self, seen: [Option<(usize, usize)>; 2]) {
@@ -99,10 +100,10 @@ impl Quarters {
     }
 
     /// The numbers of a part of the day, without visitors.
-    fn part(&self, class: usize, part: Range<usize>) -> Numbers {
+    fn part(&self, class: usize, part: Range<usize>) -> Metrics {
         let quarters = self.0[class][part].iter();
-        quarters.fold(Numbers::default(), |sum, quarter| {
-            sum + Numbers {
+        quarters.fold(Metrics::default(), |sum, quarter| {
+            sum + Metrics {
                 visits: quarter.visits.cast_signed(),
                 visitors: 0,
                 sessions: quarter.sessions.cast_signed(),
@@ -127,11 +128,11 @@ impl Quarters {
     /// The numbers of a part of this day. `None` where it lies within, so that its visitors cannot
     /// be told.
     #[must_use]
-    pub fn numbers(&self, part: Range<usize>) -> Option<[Numbers; 2]> {
+    pub fn numbers(&self, part: Range<usize>) -> Option<[Metrics; 2]> {
         let (is_head, is_tail) = (part.start == 0, part.end == self.length());
         let is_told = (is_head || is_tail) && part.start <= part.end && part.end <= self.length();
         is_told.then(|| {
-            [0, 1].map(|class| Numbers {
+            [0, 1].map(|class| Metrics {
                 visitors: if is_head {
                     self.before(class, part.end)
                 } else {
@@ -150,13 +151,13 @@ impl Quarters {
         next: &Self,
         both: [i64; 2],
         (from, to): (usize, usize),
-    ) -> Option<[Numbers; 2]> {
+    ) -> Option<[Metrics; 2]> {
         if from > self.length() || to > next.length() {
             return None;
         }
         Some([0, 1].map(|class| {
             let parts = self.part(class, from..self.length()) + next.part(class, 0..to);
-            Numbers {
+            Metrics {
                 visitors: self.since(class, from) + next.before(class, to) - both[class],
                 ..parts
             }
@@ -188,11 +189,11 @@ impl Quarters {
     #[must_use]
     pub fn read(mut bytes: &[u8]) -> Option<Self> {
         let bytes = &mut bytes;
-        let length = take(bytes).filter(|length| *length <= MOST)?;
-        let mut classes = <[Vec<Quarter>; 2]>::default();
+        let length = take(bytes).filter(|length| *length <= MAX_QUARTER_HOURS)?;
+        let mut classes = <[Vec<QuarterHourMetrics>; 2]>::default();
         for quarters in &mut classes {
             for _ in 0..length {
-                quarters.push(Quarter {
+                quarters.push(QuarterHourMetrics {
                     visits: take(bytes)?,
                     seconds: take(bytes)?,
                     sessions: take(bytes)?,
@@ -209,7 +210,7 @@ impl Quarters {
 /// The quarter of a day in which a moment lies.
 fn place(day: &Range<i64>, at: i64) -> Option<usize> {
     let is_within = day.contains(&at);
-    let place = usize::try_from((at - day.start) / QUARTER).ok();
+    let place = usize::try_from((at - day.start) / QUARTER_HOUR_SECONDS).ok();
     place.filter(|_| is_within)
 }
 
@@ -220,20 +221,20 @@ fn wider(seen: Option<(usize, usize)>, place: usize) -> (usize, usize) {
 }
 
 /// How many quarters lie between two midnights: 23, 24 or 25 hours.
-const LENGTHS: [usize; 3] = [92, 96, 100];
+const DAY_LENGTHS: [usize; 3] = [92, 96, 100];
 
 /// How many visitors come both late on one day and early on the next: for each quarter of the first
 /// day those who come in it or later, and again before as much time is over as lies between two
 /// midnights.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Overlap([[Vec<u64>; 2]; LENGTHS.len()]);
+pub struct MidnightOverlap([[Vec<u64>; 2]; DAY_LENGTHS.len()]);
 
-impl Overlap {
+impl MidnightOverlap {
     /// Of the packs of two days that follow each other.
     #[must_use]
     pub fn of(
-        (packs, day): (&[Arc<Pack>], &Range<i64>),
-        (next_packs, next_day): (&[Arc<Pack>], &Range<i64>),
+        (packs, day): (&[Arc<ColumnBlock>], &Range<i64>),
+        (next_packs, next_day): (&[Arc<ColumnBlock>], &Range<i64>),
     ) -> Self {
         let mut overlap = Self::default();
         let mut left: HashMap<(u64, bool), usize> = HashMap::new();
@@ -248,9 +249,10 @@ impl Overlap {
                 *first = place.min(*first);
             }
         });
-        let length = usize::try_from((day.end - day.start) / QUARTER).unwrap_or_default();
+        let length =
+            usize::try_from((day.end - day.start) / QUARTER_HOUR_SECONDS).unwrap_or_default();
         for (who, first) in come {
-            for (counts, hours) in overlap.0.iter_mut().zip(LENGTHS) {
+            for (counts, hours) in overlap.0.iter_mut().zip(DAY_LENGTHS) {
                 let counts = &mut counts[usize::from(who.1)];
                 counts.resize(length, 0);
                 let earliest = (length + first + 1).saturating_sub(hours);
@@ -264,7 +266,7 @@ impl Overlap {
     /// Of people and of bots, from this quarter of the first day on, over so many quarters.
     #[must_use]
     pub fn visitors(&self, from: usize, length: usize) -> Option<[i64; 2]> {
-        let place = LENGTHS.iter().position(|known| *known == length)?;
+        let place = DAY_LENGTHS.iter().position(|known| *known == length)?;
         let count = |counts: &Vec<u64>| counts.get(from).map_or(0, |count| count.cast_signed());
         Some(self.0[place].each_ref().map(count))
     }
@@ -288,7 +290,7 @@ impl Overlap {
         let bytes = &mut bytes;
         let mut overlap = Self::default();
         for counts in overlap.0.iter_mut().flatten() {
-            let length = take(bytes).filter(|length| *length <= MOST)?;
+            let length = take(bytes).filter(|length| *length <= MAX_QUARTER_HOURS)?;
             for _ in 0..length {
                 counts.push(take(bytes)?);
             }
@@ -300,8 +302,8 @@ impl Overlap {
 /// How many people and bots come in a part of one day and in a part of the next.
 #[must_use]
 pub fn visitors_of_both(
-    (packs, part): (&[Arc<Pack>], &Range<i64>),
-    (next_packs, next_part): (&[Arc<Pack>], &Range<i64>),
+    (packs, part): (&[Arc<ColumnBlock>], &Range<i64>),
+    (next_packs, next_part): (&[Arc<ColumnBlock>], &Range<i64>),
 ) -> [i64; 2] {
     let mut come = HashSet::new();
     each_visitor(packs, part, |who| _ = come.insert(who));
@@ -313,7 +315,7 @@ pub fn visitors_of_both(
 }
 
 /// Gives who comes in a part of a day, by class; perhaps several times.
-fn each_visitor(packs: &[Arc<Pack>], part: &Range<i64>, mut take: impl FnMut((u64, bool))) {
+fn each_visitor(packs: &[Arc<ColumnBlock>], part: &Range<i64>, mut take: impl FnMut((u64, bool))) {
     for pack in packs {
         for run in pack.runs() {
             let mut at = pack.at[run.visits.clone()].iter();
@@ -325,7 +327,11 @@ fn each_visitor(packs: &[Arc<Pack>], part: &Range<i64>, mut take: impl FnMut((u6
 }
 
 /// Gives who makes each visit of a day, by class, and in which quarter.
-fn each_visit(packs: &[Arc<Pack>], day: &Range<i64>, mut take: impl FnMut((u64, bool), usize)) {
+fn each_visit(
+    packs: &[Arc<ColumnBlock>],
+    day: &Range<i64>,
+    mut take: impl FnMut((u64, bool), usize),
+) {
     for pack in packs {
         for run in pack.runs() {
             for row in run.visits {

@@ -5,22 +5,22 @@ use std::ops::Range;
 use chrono::{DateTime, Datelike as _, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 
-use super::day::{Day, Hour};
+use super::day::{LocalDay, LocalHour};
 use super::dimension::Dimension;
-use super::fold::Numbers;
-use super::pack::Field;
-use super::pattern::Pattern;
+use super::fold::Metrics;
+use super::pack::ColumnKind;
+use super::pattern::WildcardPattern;
 
 /// What visits are grouped and filtered by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Subject {
+pub enum Attribute {
     /// A dimension; [`Dimension::Hour`] means the hour on the clock, `00` to `23`.
     Of(Dimension),
     /// `1` (Monday) to `7`.
     Weekday,
 }
 
-impl Subject {
+impl Attribute {
     /// The subject with this name, or one of the names that a visit's fields have.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
@@ -59,15 +59,15 @@ impl Subject {
 
     /// The column of packs that tells it.
     #[must_use]
-    pub fn field(self) -> Field {
+    pub fn field(self) -> ColumnKind {
         use Dimension as D;
         let Self::Of(dimension) = self else {
-            return Field::Quarter;
+            return ColumnKind::Quarter;
         };
         match dimension {
-            D::Total | D::Page | D::Title => Field::Page,
-            D::EntryPage => Field::Entry,
-            D::ExitPage => Field::Exit,
+            D::Total | D::Page | D::Title => ColumnKind::Page,
+            D::EntryPage => ColumnKind::Entry,
+            D::ExitPage => ColumnKind::Exit,
             D::Referrer
             | D::Source
             | D::Medium
@@ -76,17 +76,17 @@ impl Subject {
             | D::UtmMedium
             | D::UtmCampaign
             | D::UtmTerm
-            | D::UtmContent => Field::Origin,
-            D::Country | D::Region | D::City => Field::Place,
+            | D::UtmContent => ColumnKind::Origin,
+            D::Country | D::Region | D::City => ColumnKind::Place,
             D::Browser | D::BrowserVersion | D::Os | D::OsVersion | D::DeviceType | D::Brand => {
-                Field::Agent
+                ColumnKind::Agent
             }
-            D::Language => Field::Language,
-            D::StatusCode => Field::Status,
-            D::Hour => Field::Quarter,
-            D::BotName | D::BotCategory | D::BotReason => Field::Verdict,
-            D::AsOrganization => Field::Network,
-            D::Property => Field::Properties,
+            D::Language => ColumnKind::Language,
+            D::StatusCode => ColumnKind::Status,
+            D::Hour => ColumnKind::Quarter,
+            D::BotName | D::BotCategory | D::BotReason => ColumnKind::Verdict,
+            D::AsOrganization => ColumnKind::Network,
+            D::Property => ColumnKind::Properties,
         }
     }
 
@@ -99,24 +99,24 @@ impl Subject {
 
 /// Which values of a subject count.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Filter {
+pub struct AttributeFilter {
     /// What is compared.
-    pub subject: Subject,
+    pub subject: Attribute,
     /// Of properties, which one: its values are compared.
     pub property: Option<String>,
     /// One of these has to match, where there are any.
-    pub any: Vec<Pattern>,
+    pub any: Vec<WildcardPattern>,
     /// None of these may match.
-    pub none: Vec<Pattern>,
+    pub none: Vec<WildcardPattern>,
 }
 
-impl Filter {
+impl AttributeFilter {
     /// Whether a visit with these values counts; `None` is a value that is missing, which only
     /// the empty pattern matches.
     #[must_use]
     pub fn passes(&self, values: &[Option<&str>]) -> bool {
         let values = self.values(values);
-        let matches = |pattern: &Pattern| {
+        let matches = |pattern: &WildcardPattern| {
             values.iter().any(|value| match value {
                 Some(text) => pattern.matches(text),
                 None => pattern.is_missing(),
@@ -143,7 +143,7 @@ pub fn value_of<'a>(property: &str, text: &'a str) -> Option<&'a str> {
 
 /// A period as a clock tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Period {
+pub struct ReportPeriod {
     /// Whose midnights count.
     pub zone: Tz,
     /// The first moment.
@@ -152,33 +152,34 @@ pub struct Period {
     pub to: DateTime<Utc>,
 }
 
-impl Period {
+impl ReportPeriod {
     /// Whole days, from one to another and that one too.
     #[must_use]
     pub fn days_of(zone: Tz, first: NaiveDate, last: NaiveDate) -> Self {
         Self {
             zone,
-            from: Day::new(zone, first).from,
-            to: Day::new(zone, last).to,
+            from: LocalDay::new(zone, first).from,
+            to: LocalDay::new(zone, last).to,
         }
     }
 
     /// Its days; the first and the last may be cut.
-    pub fn days(&self) -> impl Iterator<Item = Day> {
+    pub fn days(&self) -> impl Iterator<Item = LocalDay> {
         let (from, to) = (self.from, self.to);
         let last = (to - TimeDelta::microseconds(1)).max(from);
-        let days = Day::between(self.zone, from, last).filter(move |_| from < to);
-        days.filter(move |day| day.from < to).map(move |day| Day {
-            date: day.date,
-            from: day.from.max(from),
-            to: day.to.min(to),
-        })
+        let days = LocalDay::between(self.zone, from, last).filter(move |_| from < to);
+        days.filter(move |day| day.from < to)
+            .map(move |day| LocalDay {
+                date: day.date,
+                from: day.from.max(from),
+                to: day.to.min(to),
+            })
     }
 
     /// Whether it consists of whole days.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        let begins = |moment| Day::of(self.zone, moment).from == moment;
+        let begins = |moment| LocalDay::of(self.zone, moment).from == moment;
         begins(self.from) && begins(self.to)
     }
 
@@ -192,11 +193,11 @@ impl Period {
                 ..*self
             };
         }
-        let first = Day::of(self.zone, self.from).date;
+        let first = LocalDay::of(self.zone, self.from).date;
         let days = self.days().count() as u64;
         let earlier = first - chrono::Days::new(days);
         Self {
-            from: Day::new(self.zone, earlier).from,
+            from: LocalDay::new(self.zone, earlier).from,
             to: self.from,
             ..*self
         }
@@ -206,11 +207,11 @@ impl Period {
     #[must_use]
     pub fn year_before(&self) -> Self {
         let earlier = |moment: DateTime<Utc>| {
-            let day = Day::of(self.zone, moment);
+            let day = LocalDay::of(self.zone, moment);
             let date = day.date.with_year(day.date.year() - 1);
             // The 29th of February's is the 28th.
             let date = date.unwrap_or(day.date - chrono::Days::new(366));
-            Day::new(self.zone, date).from + (moment - day.from)
+            LocalDay::new(self.zone, date).from + (moment - day.from)
         };
         Self {
             from: earlier(self.from),
@@ -222,7 +223,7 @@ impl Period {
 
 /// A day's seconds since 1970.
 #[must_use]
-pub fn seconds(day: &Day) -> Range<i64> {
+pub fn seconds(day: &LocalDay) -> Range<i64> {
     day.from.timestamp()..day.to.timestamp()
 }
 
@@ -237,9 +238,9 @@ pub enum Interval {
     Month,
 }
 
-impl Bucket {
+impl TimeBucket {
     /// Adds numbers of people's and bots' sessions.
-    pub fn add(&mut self, both: [Numbers; 2]) {
+    pub fn add(&mut self, both: [Metrics; 2]) {
         for (sum, numbers) in self.numbers.iter_mut().zip(both) {
             *sum += numbers;
         }
@@ -248,18 +249,18 @@ impl Bucket {
 
 /// A part of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bucket {
+pub struct TimeBucket {
     /// Its first moment, which may lie before the period.
     pub start: DateTime<Utc>,
     /// The numbers of people's and bots' sessions.
-    pub numbers: [Numbers; 2],
+    pub numbers: [Metrics; 2],
 }
 
 impl Interval {
     /// The first moment of the part in which a moment lies.
     #[must_use]
     pub fn start(self, zone: Tz, moment: DateTime<Utc>) -> DateTime<Utc> {
-        let day = Day::of(zone, moment);
+        let day = LocalDay::of(zone, moment);
         let date = match self {
             Self::Minute => return floor(moment, day.from, 60),
             Self::Hour => return hour_start(zone, &day, moment),
@@ -270,12 +271,12 @@ impl Interval {
             }
             Self::Month => day.date.with_day(1).unwrap_or(day.date),
         };
-        Day::new(zone, date).from
+        LocalDay::new(zone, date).from
     }
 
     /// The parts of a period, all empty.
     #[must_use]
-    pub fn buckets(self, period: &Period) -> Vec<Bucket> {
+    pub fn buckets(self, period: &ReportPeriod) -> Vec<TimeBucket> {
         let starts = if period.from >= period.to {
             vec![]
         } else if self == Self::Hour {
@@ -286,9 +287,9 @@ impl Interval {
                 std::iter::successors(Some(first), |start| Some(self.next(period.zone, *start)));
             starts.take_while(|start| *start < period.to).collect()
         };
-        let empty = |start| Bucket {
+        let empty = |start| TimeBucket {
             start,
-            numbers: [Numbers::default(); 2],
+            numbers: [Metrics::default(); 2],
         };
         starts.into_iter().map(empty).collect()
     }
@@ -300,21 +301,21 @@ impl Interval {
             Self::Week => 7,
             Self::Month => 31,
         };
-        let date = Day::of(zone, start).date + chrono::Days::new(days);
-        self.start(zone, Day::new(zone, date).from)
+        let date = LocalDay::of(zone, start).date + chrono::Days::new(days);
+        self.start(zone, LocalDay::new(zone, date).from)
     }
 }
 
 /// The first moments of the hours of a period; the first may lie before it.
-fn hours(period: &Period) -> Vec<DateTime<Utc>> {
+fn hours(period: &ReportPeriod) -> Vec<DateTime<Utc>> {
     let zone = period.zone;
     let mut starts = vec![];
     let last = period.to - TimeDelta::microseconds(1);
-    for day in Day::between(zone, period.from, last) {
+    for day in LocalDay::between(zone, period.from, last) {
         let (mut known, mut moment) = (None, day.from);
         while moment < day.to.min(period.to) {
             // Clocks are moved by quarters of an hour at least.
-            let hour = Some(Hour::of(zone, moment));
+            let hour = Some(LocalHour::of(zone, moment));
             if hour != known {
                 known = hour;
                 starts.push(moment);
@@ -334,12 +335,12 @@ fn floor(moment: DateTime<Utc>, from: DateTime<Utc>, seconds: i64) -> DateTime<U
 }
 
 /// The first quarter of an hour on the day with the same hour on the clock.
-fn hour_start(zone: Tz, day: &Day, moment: DateTime<Utc>) -> DateTime<Utc> {
-    let hour = Hour::of(zone, moment);
+fn hour_start(zone: Tz, day: &LocalDay, moment: DateTime<Utc>) -> DateTime<Utc> {
+    let hour = LocalHour::of(zone, moment);
     let mut start = floor(moment, day.from, 900);
     loop {
         let before = start - TimeDelta::minutes(15);
-        if before < day.from || Hour::of(zone, before) != hour {
+        if before < day.from || LocalHour::of(zone, before) != hour {
             return start;
         }
         start = before;

@@ -3,17 +3,17 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::pack::Pack;
+use super::pack::ColumnBlock;
 use super::varint::{put, take};
 
 /// Periods that can be told apart.
-pub const MOST_PERIODS: usize = 31;
+pub const MAX_COHORT_PERIODS: usize = 31;
 
 /// In which periods visitors came, a bit each.
 #[derive(Debug, Default)]
-pub struct Comings(HashMap<u64, u32>);
+pub struct CohortActivity(HashMap<u64, u32>);
 
-impl Comings {
+impl CohortActivity {
     /// A visitor came in a period, of [`MOST_PERIODS`].
     pub fn add(&mut self, visitor: u64, period: usize) {
         *self.0.entry(visitor).or_default() |= 1 << period;
@@ -56,13 +56,13 @@ fn count(cohorts: &mut [Vec<i64>], mut came: u32) {
 
 /// Bytes of a visitor's key that are kept: of four million visitors two have the same ones once in
 /// forty questions.
-const KEY: usize = 6;
+const VISITOR_KEY_BYTES: usize = 6;
 
 /// The visitors of a pack who come on a day, as bytes: how many bytes people's take, people's,
 /// bots'; the first six bytes of each one's key, in order.
 #[must_use]
-pub fn visitors(pack: &Pack, day: &Range<i64>) -> Vec<u8> {
-    let mut classes = <[Vec<[u8; KEY]>; 2]>::default();
+pub fn visitors(pack: &ColumnBlock, day: &Range<i64>) -> Vec<u8> {
+    let mut classes = <[Vec<[u8; VISITOR_KEY_BYTES]>; 2]>::default();
     for run in pack.runs() {
         let mut at = pack.at[run.visits.clone()].iter();
         if at.any(|at| day.contains(&(pack.start + i64::from(*at)))) {
@@ -75,16 +75,16 @@ pub fn visitors(pack: &Pack, day: &Range<i64>) -> Vec<u8> {
         keys.dedup();
     }
     let mut bytes = vec![];
-    put(&mut bytes, (classes[0].len() * KEY) as u64);
+    put(&mut bytes, (classes[0].len() * VISITOR_KEY_BYTES) as u64);
     bytes.extend(classes.iter().flatten().flatten());
     bytes
 }
 
 /// Visitors, in which period they came, and of which class.
 #[derive(Debug, Default)]
-pub struct Lists<'a>(Vec<(usize, &'a [[u8; KEY]])>);
+pub struct VisitorLists<'a>(Vec<(usize, &'a [[u8; VISITOR_KEY_BYTES]])>);
 
-impl<'a> Lists<'a> {
+impl<'a> VisitorLists<'a> {
     /// Adds a pack's visitors to a period, of [`MOST_PERIODS`]; `None` where these are not such
     /// bytes.
     #[must_use]
@@ -153,11 +153,11 @@ fn came(table: &mut [(u64, u32)], key: u64, period: u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::pack::{Packer, Row};
+    use crate::domain::pack::{BlockBuilder, BlockRow};
 
     #[test]
     fn a_visitor_belongs_to_the_first_period() {
-        let mut comings = Comings::default();
+        let mut comings = CohortActivity::default();
         for (visitor, period) in [(1, 0), (1, 2), (2, 0), (2, 0), (3, 1), (3, 2)] {
             comings.add(visitor, period);
         }
@@ -167,9 +167,9 @@ mod tests {
 
     #[test]
     fn lists_tell_the_same() {
-        let (mut seed, mut comings, mut bytes) = (7_u64, Comings::default(), vec![]);
+        let (mut seed, mut comings, mut bytes) = (7_u64, CohortActivity::default(), vec![]);
         for period in 0..9 {
-            let mut packer = Packer::new(0);
+            let mut packer = BlockBuilder::new(0);
             for session in 0..500 {
                 seed ^= seed << 13;
                 seed ^= seed >> 7;
@@ -178,10 +178,10 @@ mod tests {
                 let key = (seed % 700).wrapping_mul(0x9e37_79b9_7f4a_7c15);
                 let is_bot = session % 9 == 0;
                 let at = if session % 5 == 0 { 86_400 } else { 5 };
-                let row = Row {
+                let row = BlockRow {
                     at,
                     is_bot,
-                    ..Row::default()
+                    ..BlockRow::default()
                 };
                 let id = uuid::Uuid::from_u128(session);
                 packer.add(&session.to_string(), id, row, |_| key);
@@ -192,12 +192,12 @@ mod tests {
             let packs = packer.finish();
             bytes.push(visitors(&packs[0], &(0..86_400)));
         }
-        let mut lists = Lists::default();
+        let mut lists = VisitorLists::default();
         for (period, bytes) in bytes.iter().enumerate() {
             lists.add(bytes, period, Some(false)).unwrap();
         }
         assert_eq!(lists.cohorts(9), comings.cohorts(9));
-        assert!(Lists::default().add(&[7, 1], 0, None).is_none());
-        assert!(Lists::default().add(&[0, 1, 2], 0, None).is_none());
+        assert!(VisitorLists::default().add(&[7, 1], 0, None).is_none());
+        assert!(VisitorLists::default().add(&[0, 1, 2], 0, None).is_none());
     }
 }

@@ -6,13 +6,13 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::filters::{self, FilterError};
-use super::question::Filter;
+use super::question::AttributeFilter;
 
 /// The longest name, in characters.
-const LONGEST: usize = 100;
+const MAX_SEGMENT_NAME_CHARS: usize = 100;
 
 /// Values by dimension, as they are written in a question.
-pub type Written = BTreeMap<String, Vec<String>>;
+pub type FilterValues = BTreeMap<String, Vec<String>>;
 
 /// A new segment.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -20,7 +20,7 @@ pub type Written = BTreeMap<String, Vec<String>>;
 #[schema(as = SubmittedSegment, example = json!({
     "name": "British phones", "filters": {"country": ["GB"], "device_type": ["smartphone"]}
 }))]
-pub struct Submitted {
+pub struct SubmittedSegment {
     /// What it is called; no other one is.
     pub name: String,
     /// By dimension the values, with `!`, `*` and `\` as in a question. All have to pass.
@@ -31,7 +31,7 @@ pub struct Submitted {
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = SubmittedSegmentChange, example = json!({"filters": {"country": ["GB", "IE"]}}))]
-pub struct Change {
+pub struct SegmentPatch {
     /// What it is called from now on.
     pub name: Option<String>,
     /// All of its filters.
@@ -40,9 +40,9 @@ pub struct Change {
 
 /// Why a segment or goal is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Wrong {
+pub enum SegmentError {
     /// Its name.
-    #[error("a name has 1 to {LONGEST} characters, and no control characters")]
+    #[error("a name has 1 to {MAX_SEGMENT_NAME_CHARS} characters, and no control characters")]
     Name,
     /// Nothing is filtered.
     #[error("a segment has at least one filter, and each at least one value")]
@@ -52,7 +52,7 @@ pub enum Wrong {
     Filter(String, FilterError),
 }
 
-impl Wrong {
+impl SegmentError {
     /// The field of the body.
     #[must_use]
     pub fn field(&self) -> &'static str {
@@ -64,23 +64,23 @@ impl Wrong {
 }
 
 /// Accepts a name, without white space around it.
-pub fn name(text: &str) -> Result<String, Wrong> {
+pub fn name(text: &str) -> Result<String, SegmentError> {
     let text = text.trim();
-    let is_good =
-        (1..=LONGEST).contains(&text.chars().count()) && !text.chars().any(char::is_control);
-    is_good.then(|| text.to_owned()).ok_or(Wrong::Name)
+    let is_good = (1..=MAX_SEGMENT_NAME_CHARS).contains(&text.chars().count())
+        && !text.chars().any(char::is_control);
+    is_good.then(|| text.to_owned()).ok_or(SegmentError::Name)
 }
 
 /// Accepts filters as they are written.
-pub fn read(written: &Written) -> Result<Vec<Filter>, Wrong> {
+pub fn read(written: &FilterValues) -> Result<Vec<AttributeFilter>, SegmentError> {
     if written.is_empty() || written.values().any(Vec::is_empty) {
-        return Err(Wrong::Empty);
+        return Err(SegmentError::Empty);
     }
     let mut read = vec![];
     for (name, values) in written {
         for value in values {
             let added = filters::add(&mut read, name, value);
-            added.map_err(|error| Wrong::Filter(name.clone(), error))?;
+            added.map_err(|error| SegmentError::Filter(name.clone(), error))?;
         }
     }
     Ok(read)

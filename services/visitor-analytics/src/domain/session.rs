@@ -8,20 +8,20 @@ use common::clock::Clock;
 use uuid::Uuid;
 
 /// A pause this long ends a session.
-pub const GAP: TimeDelta = TimeDelta::minutes(30);
+pub const SESSION_TIMEOUT: TimeDelta = TimeDelta::minutes(30);
 
 /// Which sessions are told of, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Telling {
+pub struct NotifyPolicy {
     /// A visit that is older when it arrives tells nobody.
     pub max_age: TimeDelta,
     /// What has to have happened.
-    pub when: NotifyWhen,
+    pub when: NotifyTrigger,
 }
 
 /// What makes a session worth telling, beside its being a person's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum NotifyWhen {
+pub enum NotifyTrigger {
     /// The first visit.
     #[default]
     #[value(name = "first_visit")]
@@ -32,7 +32,7 @@ pub enum NotifyWhen {
     SecondSignal,
 }
 
-impl NotifyWhen {
+impl NotifyTrigger {
     /// How many visits a session must have that no script confirmed.
     #[must_use]
     pub const fn visits(self) -> u32 {
@@ -62,7 +62,7 @@ pub struct Session {
 
 /// A visit that is to find its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Arrival {
+pub struct IncomingVisit {
     /// When it happened.
     pub timestamp: DateTime<Utc>,
     /// Which visit it is.
@@ -75,7 +75,7 @@ pub struct Arrival {
 
 /// What becomes of one visitor's sessions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Plan {
+pub struct SessionChanges {
     /// Sessions that did not exist.
     pub new: Vec<Session>,
     /// Sessions that changed, with the moment they began before.
@@ -85,25 +85,29 @@ pub struct Plan {
     /// The session of each arrival, in the order given.
     pub of_arrivals: Vec<Uuid>,
     /// Sessions to tell about now, with the visit that makes them worth telling.
-    pub announce: Vec<(Uuid, Arrival)>,
+    pub announce: Vec<(Uuid, IncomingVisit)>,
 }
 
 /// Gives each arrival its session. `existing` holds every session of the visitor that lies within
 /// [`GAP`] of an arrival; the others do not matter.
 #[must_use]
-pub fn assign(existing: Vec<Session>, arrivals: &[Arrival], when: NotifyWhen) -> Plan {
-    let mut pieces: Vec<Piece> = existing.into_iter().map(Piece::Known).collect();
-    pieces.extend(arrivals.iter().copied().map(Piece::New));
+pub fn assign(
+    existing: Vec<Session>,
+    arrivals: &[IncomingVisit],
+    when: NotifyTrigger,
+) -> SessionChanges {
+    let mut pieces: Vec<TimelineItem> = existing.into_iter().map(TimelineItem::Known).collect();
+    pieces.extend(arrivals.iter().copied().map(TimelineItem::New));
     pieces.sort_by_key(|piece| (piece.start(), piece.end()));
 
-    let mut plan = Plan {
+    let mut plan = SessionChanges {
         of_arrivals: vec![Uuid::nil(); arrivals.len()],
-        ..Plan::default()
+        ..SessionChanges::default()
     };
-    let mut group: Vec<Piece> = vec![];
+    let mut group: Vec<TimelineItem> = vec![];
     let mut end = DateTime::<Utc>::MIN_UTC;
     for piece in pieces {
-        if !group.is_empty() && piece.start().0 - end >= GAP {
+        if !group.is_empty() && piece.start().0 - end >= SESSION_TIMEOUT {
             settle(std::mem::take(&mut group), arrivals, when, &mut plan);
             end = DateTime::<Utc>::MIN_UTC;
         }
@@ -116,12 +120,12 @@ pub fn assign(existing: Vec<Session>, arrivals: &[Arrival], when: NotifyWhen) ->
     plan
 }
 
-enum Piece {
+enum TimelineItem {
     Known(Session),
-    New(Arrival),
+    New(IncomingVisit),
 }
 
-impl Piece {
+impl TimelineItem {
     fn start(&self) -> (DateTime<Utc>, Uuid) {
         match self {
             Self::Known(session) => session.entry,
@@ -139,7 +143,12 @@ impl Piece {
 
 /// Pieces that belong together become one session: the earliest known one goes on, with the
 /// others and the arrivals in it.
-fn settle(group: Vec<Piece>, arrivals: &[Arrival], when: NotifyWhen, plan: &mut Plan) {
+fn settle(
+    group: Vec<TimelineItem>,
+    arrivals: &[IncomingVisit],
+    when: NotifyTrigger,
+    plan: &mut SessionChanges,
+) {
     let (known, new) = split(group);
     if new.is_empty() {
         return;
@@ -159,7 +168,7 @@ fn settle(group: Vec<Piece>, arrivals: &[Arrival], when: NotifyWhen, plan: &mut 
             }
         }
     }
-    let genuine = |arrival: &&Arrival| arrival.is_fresh && !arrival.is_bot;
+    let genuine = |arrival: &&IncomingVisit| arrival.is_fresh && !arrival.is_bot;
     if !session.announced
         && !session.is_bot
         && session.visits >= when.visits()
@@ -174,20 +183,20 @@ fn settle(group: Vec<Piece>, arrivals: &[Arrival], when: NotifyWhen, plan: &mut 
     }
 }
 
-fn split(group: Vec<Piece>) -> (Vec<Session>, Vec<Arrival>) {
+fn split(group: Vec<TimelineItem>) -> (Vec<Session>, Vec<IncomingVisit>) {
     let mut known = vec![];
     let mut new = vec![];
     for piece in group {
         match piece {
-            Piece::Known(session) => known.push(session),
-            Piece::New(arrival) => new.push(arrival),
+            TimelineItem::Known(session) => known.push(session),
+            TimelineItem::New(arrival) => new.push(arrival),
         }
     }
     (known, new)
 }
 
 impl Session {
-    fn of(first: Arrival) -> Self {
+    fn of(first: IncomingVisit) -> Self {
         let at = (first.timestamp, first.id);
         Self {
             id: Clock::id_at(first.timestamp),
@@ -199,7 +208,7 @@ impl Session {
         }
     }
 
-    fn add(&mut self, arrival: &Arrival) {
+    fn add(&mut self, arrival: &IncomingVisit) {
         let at = (arrival.timestamp, arrival.id);
         self.entry = self.entry.min(at);
         self.exit = self.exit.max(at);

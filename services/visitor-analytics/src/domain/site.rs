@@ -9,17 +9,17 @@ use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
-use super::pattern::Pattern;
-use super::visit::{self, Invalid};
+use super::pattern::WildcardPattern;
+use super::visit::{self, ValidationError};
 
 /// Other domains of a site.
-const MOST_ALIASES: usize = 100;
+const MAX_SITE_ALIASES: usize = 100;
 /// Networks that a site ignores, and paths.
-const MOST_IGNORED: usize = 100;
+const MAX_IGNORE_RULES: usize = 100;
 
 /// Properties that a site counts, and the bytes of their names.
-const MOST_PROPERTIES: usize = 10;
-const LONGEST_PROPERTY: usize = 64;
+const MAX_SITE_PROPERTIES: usize = 10;
+const MAX_PROPERTY_NAME_BYTES: usize = 64;
 
 /// A new site.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -27,18 +27,18 @@ const LONGEST_PROPERTY: usize = 64;
 #[schema(as = SubmittedSite, example = json!({
     "domain": "example.com", "time_zone": "Europe/Berlin", "aliases": ["www.example.com"]
 }))]
-pub struct Submitted {
+pub struct SubmittedSite {
     /// Such as `example.com`.
     pub domain: String,
     #[serde(flatten)]
     #[expect(missing_docs, reason = "its text would be that of a field")]
-    pub settings: SubmittedSettings,
+    pub settings: SubmittedSiteSettings,
 }
 
 /// What may be changed of a site; what is left out stays as it is.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[schema(as = SubmittedSettings, example = json!({"time_zone": "Europe/Berlin"}))]
-pub struct SubmittedSettings {
+pub struct SubmittedSiteSettings {
     /// An IANA name; its days are the site's days. `UTC` without it.
     pub time_zone: Option<String>,
     /// All of its other domains: what is recorded for them is the site's from then on.
@@ -59,7 +59,7 @@ pub struct SubmittedSettings {
 
 /// Settings that can be kept; `None` stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Settings {
+pub struct SiteSettings {
     /// Whose clock tells the days.
     pub zone: Option<Tz>,
     /// Other domains.
@@ -76,13 +76,13 @@ pub struct Settings {
 
 /// The visits that a site does not want.
 #[derive(Clone, Debug, Default)]
-pub struct Ignored {
+pub struct SiteIgnoreRules {
     networks: Vec<IpNet>,
-    paths: Vec<Pattern>,
+    paths: Vec<WildcardPattern>,
     kept_since: Option<DateTime<Utc>>,
 }
 
-impl Ignored {
+impl SiteIgnoreRules {
     /// From settings that were accepted; what came before `kept_since` is not kept any more.
     #[must_use]
     pub fn of(addresses: &[String], paths: &[String], kept_since: Option<DateTime<Utc>>) -> Self {
@@ -90,7 +90,7 @@ impl Ignored {
             networks: addresses.iter().filter_map(|text| network(text)).collect(),
             paths: paths
                 .iter()
-                .filter_map(|path| Pattern::parse(path).ok())
+                .filter_map(|path| WildcardPattern::parse(path).ok())
                 .collect(),
             kept_since,
         }
@@ -112,20 +112,22 @@ fn network(text: &str) -> Option<IpNet> {
     address.or_else(|| text.parse::<IpNet>().ok().map(|network| network.trunc()))
 }
 
-fn ignored_addresses(texts: &[String]) -> Result<Vec<String>, Invalid> {
+fn ignored_addresses(texts: &[String]) -> Result<Vec<String>, ValidationError> {
     let networks = texts.iter().map(|text| network(text.trim()));
     let networks: Option<Vec<IpNet>> = networks.collect();
-    let networks = networks.filter(|networks| networks.len() <= MOST_IGNORED);
-    let networks = networks.ok_or(Invalid::IgnoredAddresses)?;
+    let networks = networks.filter(|networks| networks.len() <= MAX_IGNORE_RULES);
+    let networks = networks.ok_or(ValidationError::IgnoredAddresses)?;
     Ok(networks.iter().map(ToString::to_string).collect())
 }
 
-fn ignored_paths(paths: Vec<String>) -> Result<Vec<String>, Invalid> {
+fn ignored_paths(paths: Vec<String>) -> Result<Vec<String>, ValidationError> {
     let is_good = |path: &String| {
-        path.starts_with(['/', '*']) && !path.contains('\0') && Pattern::parse(path).is_ok()
+        path.starts_with(['/', '*']) && !path.contains('\0') && WildcardPattern::parse(path).is_ok()
     };
-    let are_good = paths.len() <= MOST_IGNORED && paths.iter().all(is_good);
-    are_good.then_some(paths).ok_or(Invalid::IgnoredPaths)
+    let are_good = paths.len() <= MAX_IGNORE_RULES && paths.iter().all(is_good);
+    are_good
+        .then_some(paths)
+        .ok_or(ValidationError::IgnoredPaths)
 }
 
 /// `null` is something, too (RFC 7396).
@@ -137,32 +139,35 @@ fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<u32>>, D::E
     Option::deserialize(from).map(Some)
 }
 
-fn retention_days(days: Option<u32>) -> Result<Option<u32>, Invalid> {
+fn retention_days(days: Option<u32>) -> Result<Option<u32>, ValidationError> {
     let are_good = days.is_none_or(|days| (1..=36_500).contains(&days));
-    are_good.then_some(days).ok_or(Invalid::RetentionDays)
+    are_good
+        .then_some(days)
+        .ok_or(ValidationError::RetentionDays)
 }
 
-fn properties(names: Vec<String>) -> Result<Vec<String>, Invalid> {
-    let is_good =
-        |name: &String| (1..=LONGEST_PROPERTY).contains(&name.len()) && !name.contains(['=', '\0']);
+fn properties(names: Vec<String>) -> Result<Vec<String>, ValidationError> {
+    let is_good = |name: &String| {
+        (1..=MAX_PROPERTY_NAME_BYTES).contains(&name.len()) && !name.contains(['=', '\0'])
+    };
     let names: BTreeSet<String> = names.into_iter().collect();
-    let are_good = names.len() <= MOST_PROPERTIES && names.iter().all(is_good);
+    let are_good = names.len() <= MAX_SITE_PROPERTIES && names.iter().all(is_good);
     let names = are_good.then(|| names.into_iter().collect());
-    names.ok_or(Invalid::SiteProperties)
+    names.ok_or(ValidationError::SiteProperties)
 }
 
-impl Settings {
+impl SiteSettings {
     /// Accepts settings of a site, or says what is wrong with them.
-    pub fn accept(domain: &str, from: SubmittedSettings) -> Result<Self, Invalid> {
+    pub fn accept(domain: &str, from: SubmittedSiteSettings) -> Result<Self, ValidationError> {
         let zone = from
             .time_zone
-            .map(|name| name.parse().map_err(|_| Invalid::TimeZone));
+            .map(|name| name.parse().map_err(|_| ValidationError::TimeZone));
         let aliases = from.aliases.map(|names| {
             let aliases = names.iter().map(|name| visit::site(name));
             let aliases: Result<BTreeSet<String>, _> = aliases.collect();
-            let aliases = aliases.map_err(|_| Invalid::Aliases)?;
-            let is_good = aliases.len() <= MOST_ALIASES && !aliases.contains(domain);
-            is_good.then_some(aliases).ok_or(Invalid::Aliases)
+            let aliases = aliases.map_err(|_| ValidationError::Aliases)?;
+            let is_good = aliases.len() <= MAX_SITE_ALIASES && !aliases.contains(domain);
+            is_good.then_some(aliases).ok_or(ValidationError::Aliases)
         });
         let addresses = from.ignored_addresses.as_deref().map(ignored_addresses);
         Ok(Self {
@@ -182,7 +187,7 @@ mod tests {
 
     #[test]
     fn what_a_site_does_not_want_is_known_by_address_and_path() {
-        let ignored = Ignored::of(
+        let ignored = SiteIgnoreRules::of(
             &["81.2.69.142".into(), "2a02:6b8::/32".into()],
             &["/admin*".into(), "*.json".into()],
             Some(DateTime::UNIX_EPOCH),

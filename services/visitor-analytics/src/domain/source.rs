@@ -7,18 +7,18 @@ mod parameters;
 mod spam;
 
 pub use channel::Channel;
-pub use click::Click;
-pub use parameters::Parameters;
+pub use click::AdNetwork;
+pub use parameters::QueryParameterAllowlist;
 pub use spam::is_spam;
 
 use url::Url;
 
-use lists::Source;
+use lists::KnownSource;
 
 /// What the landing URL and the referrer tell. `source` and `medium` follow the words that
 /// `utm_source` and `utm_medium` made common.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
+pub struct TrafficSource {
     /// `utm_source`, else whose click it was, else the referrer's name (`google`) or host, else
     /// `(direct)`.
     pub source: String,
@@ -27,12 +27,12 @@ pub struct Origin {
     /// The acquisition channel.
     pub channel: Channel,
     /// The campaign parameters as they were.
-    pub utm: Utm,
+    pub utm: UtmParameters,
 }
 
 /// The campaign parameters of a landing URL.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Utm {
+pub struct UtmParameters {
     /// `utm_source`.
     pub source: Option<String>,
     /// `utm_medium`.
@@ -45,14 +45,14 @@ pub struct Utm {
     pub content: Option<String>,
 }
 
-const LONGEST: usize = 200;
+const MAX_UTM_BYTES: usize = 200;
 
-impl Origin {
+impl TrafficSource {
     /// The origin of a visit to `url` that was led there by `referrer`, or by a click that the URL
     /// told about. The site's own pages lead nobody there, and neither do spammers.
     #[must_use]
-    pub fn of(url: &Url, referrer: Option<&Url>, click: Option<Click>) -> Self {
-        let utm = Utm::of(url);
+    pub fn of(url: &Url, referrer: Option<&Url>, click: Option<AdNetwork>) -> Self {
+        let utm = UtmParameters::of(url);
         let referrer = referrer.filter(|page| !is_own(url, page) && !is_spam(page));
         let found = referrer.and_then(lists::referrer);
         let host = referrer.map(|page| bare_host(page).to_owned());
@@ -61,13 +61,13 @@ impl Origin {
         let named = source.as_deref().and_then(lists::word);
         // Facebook marks links in Instagram too, and the referrer knows better.
         let click = click.filter(|click| !click.is_less_than(found.as_ref()));
-        let clicked = click.map(Click::source);
+        let clicked = click.map(AdNetwork::source);
         let medium = medium
             .or_else(|| click.map(|click| click.medium(found.as_ref()).to_owned()))
             .or_else(|| found.as_ref().map(|source| source.kind.medium().to_owned()))
             .or_else(|| host.as_ref().map(|_| "referral".to_owned()))
             .unwrap_or_else(|| "(none)".to_owned());
-        let by_link = |source: &Source| source.name.to_owned();
+        let by_link = |source: &KnownSource| source.name.to_owned();
         let kind = match (&source, click) {
             (Some(_), _) => named.map(|source| source.kind),
             (None, Some(click)) => click.kind(),
@@ -87,13 +87,13 @@ impl Origin {
     }
 }
 
-impl Utm {
+impl UtmParameters {
     fn of(url: &Url) -> Self {
         let mut utm = Self::default();
         if url.query().is_none_or(|query| !query.contains("utm_")) {
             return utm;
         }
-        for (name, value) in url.query_pairs().take(parameters::MOST) {
+        for (name, value) in url.query_pairs().take(parameters::MAX_QUERY_PARAMETERS) {
             let field = match &*name {
                 "utm_source" => &mut utm.source,
                 "utm_medium" => &mut utm.medium,
@@ -103,7 +103,7 @@ impl Utm {
                 _ => continue,
             };
             let mut text = value.replace(char::is_control, "");
-            text.truncate(text.floor_char_boundary(LONGEST));
+            text.truncate(text.floor_char_boundary(MAX_UTM_BYTES));
             if field.is_none() && !text.trim().is_empty() {
                 *field = Some(text.trim().to_owned());
             }
@@ -118,9 +118,9 @@ fn bare_host(url: &Url) -> &str {
 
 /// A host without `www.`, and without what stands in front of its last eight labels.
 fn bare(host: &str) -> &str {
-    const LABELS: usize = 8;
+    const MAX_HOST_LABELS: usize = 8;
     let host = host.strip_prefix("www.").unwrap_or(host);
-    let cut = host.rmatch_indices('.').nth(LABELS - 1);
+    let cut = host.rmatch_indices('.').nth(MAX_HOST_LABELS - 1);
     cut.map_or(host, |(at, _)| &host[at + 1..])
 }
 

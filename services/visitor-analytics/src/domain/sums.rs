@@ -4,31 +4,31 @@
 //! order of the values' numbers: how much larger the value's number is than the one before, visits,
 //! visitors, sessions, bounces, seconds, all as [`super::varint`].
 
-use super::fold::Numbers;
+use super::fold::Metrics;
 use super::varint::{put, take};
 
 /// A value, by its number in `rollup_value`, and its numbers.
-pub type Line = (u32, Numbers);
+pub type ValueMetrics = (u32, Metrics);
 
 /// Numbers by value, each value once and in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sums(Vec<Line>);
+pub struct MetricSums(Vec<ValueMetrics>);
 
-impl Sums {
+impl MetricSums {
     /// The values with their numbers, in order.
     #[must_use]
-    pub fn lines(&self) -> &[Line] {
+    pub fn lines(&self) -> &[ValueMetrics] {
         &self.0
     }
 
     /// The same, given away.
     #[must_use]
-    pub fn into_lines(self) -> Vec<Line> {
+    pub fn into_lines(self) -> Vec<ValueMetrics> {
         self.0
     }
 
     /// Adds lines that are in order, each value once.
-    pub fn add(&mut self, lines: impl IntoIterator<Item = Line>) {
+    pub fn add(&mut self, lines: impl IntoIterator<Item = ValueMetrics>) {
         let (mut place, mut new) = (0, vec![]);
         for (value, numbers) in lines {
             while self.0.get(place).is_some_and(|(known, _)| *known < value) {
@@ -48,15 +48,15 @@ impl Sums {
 
     /// All of them together.
     #[must_use]
-    pub fn total(&self) -> Numbers {
+    pub fn total(&self) -> Metrics {
         let numbers = self.0.iter().map(|(_, numbers)| *numbers);
-        numbers.fold(Numbers::default(), std::ops::Add::add)
+        numbers.fold(Metrics::default(), std::ops::Add::add)
     }
 }
 
-impl FromIterator<Line> for Sums {
-    fn from_iter<I: IntoIterator<Item = Line>>(lines: I) -> Self {
-        let mut lines: Vec<Line> = lines.into_iter().collect();
+impl FromIterator<ValueMetrics> for MetricSums {
+    fn from_iter<I: IntoIterator<Item = ValueMetrics>>(lines: I) -> Self {
+        let mut lines: Vec<ValueMetrics> = lines.into_iter().collect();
         lines.sort_by_key(|(value, _)| *value);
         Self(lines)
     }
@@ -64,7 +64,7 @@ impl FromIterator<Line> for Sums {
 
 /// People's and bots' numbers as bytes.
 #[must_use]
-pub fn write([people, bots]: &[Sums; 2]) -> Vec<u8> {
+pub fn write([people, bots]: &[MetricSums; 2]) -> Vec<u8> {
     let people = lines_bytes(people);
     let mut bytes = vec![];
     put(&mut bytes, people.len() as u64);
@@ -73,7 +73,7 @@ pub fn write([people, bots]: &[Sums; 2]) -> Vec<u8> {
     bytes
 }
 
-fn lines_bytes(sums: &Sums) -> Vec<u8> {
+fn lines_bytes(sums: &MetricSums) -> Vec<u8> {
     let (mut bytes, mut last) = (Vec::with_capacity(sums.0.len() * 8), 0);
     for (value, numbers) in &sums.0 {
         put(&mut bytes, (value - last).into());
@@ -86,7 +86,7 @@ fn lines_bytes(sums: &Sums) -> Vec<u8> {
     bytes
 }
 
-fn fields(numbers: &Numbers) -> [i64; 5] {
+fn fields(numbers: &Metrics) -> [i64; 5] {
     [
         numbers.visits,
         numbers.visitors,
@@ -99,12 +99,12 @@ fn fields(numbers: &Numbers) -> [i64; 5] {
 /// Adds a day's bytes to the sums of people and of bots that are wanted (`None` wants both).
 /// `None` where these are not such bytes.
 #[must_use]
-pub fn add_bytes(sums: &mut [Sums; 2], mut bytes: &[u8], is_bot: Option<bool>) -> Option<()> {
+pub fn add_bytes(sums: &mut [MetricSums; 2], mut bytes: &[u8], is_bot: Option<bool>) -> Option<()> {
     let length = usize::try_from(take(&mut bytes)?).ok()?;
     let (people, bots) = bytes.split_at_checked(length)?;
     for (class, bytes) in [people, bots].into_iter().enumerate() {
         if is_bot.is_none_or(|is_bot| usize::from(is_bot) == class) {
-            let mut reader = Reader { bytes, last: 0 };
+            let mut reader = MetricsDecoder { bytes, last: 0 };
             sums[class].add(&mut reader);
             if !reader.bytes.is_empty() {
                 return None;
@@ -115,20 +115,20 @@ pub fn add_bytes(sums: &mut [Sums; 2], mut bytes: &[u8], is_bot: Option<bool>) -
 }
 
 /// Ends early, with bytes left, where they are not lines.
-struct Reader<'a> {
+struct MetricsDecoder<'a> {
     bytes: &'a [u8],
     last: u32,
 }
 
-impl Iterator for Reader<'_> {
-    type Item = Line;
+impl Iterator for MetricsDecoder<'_> {
+    type Item = ValueMetrics;
 
-    fn next(&mut self) -> Option<Line> {
+    fn next(&mut self) -> Option<ValueMetrics> {
         let mut rest = self.bytes;
         let more = u32::try_from(take(&mut rest)?).ok()?;
         let value = self.last.checked_add(more)?;
         let mut number = || take(&mut rest).and_then(|number| i64::try_from(number).ok());
-        let numbers = Numbers {
+        let numbers = Metrics {
             visits: number()?,
             visitors: number()?,
             sessions: number()?,
@@ -144,8 +144,8 @@ impl Iterator for Reader<'_> {
 mod tests {
     use super::*;
 
-    fn line(value: u32, visits: i64) -> Line {
-        let numbers = Numbers {
+    fn line(value: u32, visits: i64) -> ValueMetrics {
+        let numbers = Metrics {
             visits,
             visitors: 1,
             sessions: 2,
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn sums_are_kept_in_order() {
-        let mut sums = Sums::default();
+        let mut sums = MetricSums::default();
         sums.add([line(3, 1), line(900, 2)]);
         sums.add([line(0, 4), line(3, 5), line(7, 6)]);
         let visits: Vec<_> = sums.lines().iter().map(|(v, n)| (*v, n.visits)).collect();
@@ -167,18 +167,18 @@ mod tests {
 
     #[test]
     fn bytes_come_back_and_others_do_not() {
-        let people: Sums = [line(900, 300), line(0, 1)].into_iter().collect();
-        let bots: Sums = [line(5, 70_000)].into_iter().collect();
+        let people: MetricSums = [line(900, 300), line(0, 1)].into_iter().collect();
+        let bots: MetricSums = [line(5, 70_000)].into_iter().collect();
         let bytes = write(&[people.clone(), bots.clone()]);
-        let mut all = <[Sums; 2]>::default();
+        let mut all = <[MetricSums; 2]>::default();
         add_bytes(&mut all, &bytes, None).unwrap();
         assert_eq!(all, [people, bots.clone()]);
-        let mut some = <[Sums; 2]>::default();
+        let mut some = <[MetricSums; 2]>::default();
         add_bytes(&mut some, &bytes, Some(true)).unwrap();
-        assert_eq!(some, [Sums::default(), bots]);
-        let alone = write(&[all[0].clone(), Sums::default()]);
+        assert_eq!(some, [MetricSums::default(), bots]);
+        let alone = write(&[all[0].clone(), MetricSums::default()]);
         for length in 0..alone.len() {
-            let mut sums = <[Sums; 2]>::default();
+            let mut sums = <[MetricSums; 2]>::default();
             assert_eq!(add_bytes(&mut sums, &alone[..length], None), None);
         }
         assert_eq!(add_bytes(&mut all, &[9, 1], None), None);

@@ -12,20 +12,20 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::bot::is_prefetch;
-use super::policy::{Policy, Retention};
-use super::source::Click;
+use super::policy::{PrivacyPolicy, RetentionPeriod};
+use super::source::AdNetwork;
 
 /// Clients' clocks may be ahead of ours by this much.
-const AHEAD: TimeDelta = TimeDelta::minutes(5);
+const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::minutes(5);
 /// The Web's first year; an earlier time is a client's mistake.
-const EARLIEST: i64 = 631_152_000;
+const MIN_TIMESTAMP_SECS: i64 = 631_152_000;
 
-const LONGEST_URL: usize = 4_096;
-const LONGEST_HOST: usize = 253;
-const LONGEST_ID: usize = 128;
-const LONGEST_TEXT: usize = 1_024;
-const LONGEST_PROPERTIES: usize = 8_192;
-const MOST_HEADERS: usize = 64;
+const MAX_URL_BYTES: usize = 4_096;
+const MAX_HOST_BYTES: usize = 253;
+const MAX_ID_BYTES: usize = 128;
+const MAX_TEXT_BYTES: usize = 1_024;
+const MAX_PROPERTIES_BYTES: usize = 8_192;
+const MAX_HEADERS: usize = 64;
 
 /// One visit of `POST /visits`. Only `url`, `ip` and `user_agent` are required.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
@@ -36,7 +36,7 @@ const MOST_HEADERS: usize = 64;
     "referrer": "https://www.google.com/", "status_code": 200,
     "headers": {"accept": "text/html", "accept-language": "en-GB,en;q=0.5"}
 }))]
-pub struct Submitted {
+pub struct SubmittedVisit {
     /// Makes the visit safe to send again; best a `UUIDv7`.
     pub id: Option<Uuid>,
     /// The site; without it the URL's host.
@@ -80,7 +80,7 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<S
 
 /// Why a visit is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Invalid {
+pub enum ValidationError {
     /// No such URL can be visited.
     #[error("the URL must be absolute, http or https, with a host, of at most 4096 bytes: {0}")]
     Url(String),
@@ -151,7 +151,7 @@ pub enum Invalid {
     VisitorRequired,
 }
 
-impl Invalid {
+impl ValidationError {
     /// A stable code.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -224,7 +224,7 @@ pub struct NewVisit {
     /// The page, without fragment, credentials and the parameters that are not kept.
     pub url: Url,
     /// Whose click led here, where the page's parameters told.
-    pub click: Option<Click>,
+    pub click: Option<AdNetwork>,
     /// The visitor's address; IPv4 in IPv6 is IPv4.
     pub ip: IpAddr,
     /// What is kept of the address.
@@ -245,7 +245,7 @@ pub struct NewVisit {
     /// How long it took the site, in milliseconds.
     pub response_time_ms: Option<u32>,
     /// The visitor's request headers; `None` where the client sent none.
-    pub headers: Option<Headers>,
+    pub headers: Option<RequestHeaders>,
     /// The site's own id for the visitor; the visit's where the visitor opted out, and where the
     /// page was fetched for later.
     pub visitor_id: Option<String>,
@@ -257,13 +257,13 @@ pub struct NewVisit {
 
 /// Request headers, by name in lower case.
 #[derive(Clone, Debug, Default)]
-pub struct Headers(HashMap<String, String>);
+pub struct RequestHeaders(HashMap<String, String>);
 
-impl Headers {
-    fn accept(given: HashMap<String, String>) -> Result<Self, Invalid> {
-        let long = |(name, value): (&String, &String)| name.len().max(value.len()) > LONGEST_TEXT;
-        if given.len() > MOST_HEADERS || given.iter().any(long) {
-            return Err(Invalid::Headers);
+impl RequestHeaders {
+    fn accept(given: HashMap<String, String>) -> Result<Self, ValidationError> {
+        let long = |(name, value): (&String, &String)| name.len().max(value.len()) > MAX_TEXT_BYTES;
+        if given.len() > MAX_HEADERS || given.iter().any(long) {
+            return Err(ValidationError::Headers);
         }
         let lower = |(name, value): (String, String)| (name.to_ascii_lowercase(), value);
         Ok(Self(given.into_iter().map(lower).collect()))
@@ -276,13 +276,13 @@ impl Headers {
     }
 }
 
-impl<const N: usize> From<[(&str, &str); N]> for Headers {
+impl<const N: usize> From<[(&str, &str); N]> for RequestHeaders {
     fn from(pairs: [(&str, &str); N]) -> Self {
         pairs.into_iter().collect()
     }
 }
 
-impl<'a> FromIterator<(&'a str, &'a str)> for Headers {
+impl<'a> FromIterator<(&'a str, &'a str)> for RequestHeaders {
     fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(pairs: I) -> Self {
         let owned = |(name, value): (&str, &str)| (name.to_ascii_lowercase(), value.to_owned());
         Self(pairs.into_iter().map(owned).collect())
@@ -292,21 +292,25 @@ impl<'a> FromIterator<(&'a str, &'a str)> for Headers {
 impl NewVisit {
     /// Accepts a visit at `now`, or says what is wrong with it. What the `policy` does not let be
     /// kept is left out.
-    pub fn accept(from: Submitted, policy: &Policy, now: DateTime<Utc>) -> Result<Self, Invalid> {
+    pub fn accept(
+        from: SubmittedVisit,
+        policy: &PrivacyPolicy,
+        now: DateTime<Utc>,
+    ) -> Result<Self, ValidationError> {
         let (id, timestamp) = place_in_time(from.id, from.timestamp, policy.retention, now)?;
         let needs_id_check = from.id.is_some() && moment_of(id) != Some(timestamp);
         let mut url = page(&from.url)?;
-        let click = Click::of(&url);
+        let click = AdNetwork::of(&url);
         policy.parameters.strip(&mut url);
         let referrer = from.referrer.as_deref().and_then(referring_page);
         let host = url.host_str().unwrap_or_default();
         let site = site(from.site.as_deref().unwrap_or(host))?;
-        let ip: IpAddr = from.ip.trim().parse().map_err(|_| Invalid::Ip)?;
+        let ip: IpAddr = from.ip.trim().parse().map_err(|_| ValidationError::Ip)?;
         let ip = ip.to_canonical();
         let own = |id: Option<String>, field| id.map(|id| own_id(id, field)).transpose();
         let visitor_id = own(from.visitor_id, "visitor_id")?;
         let user_id = own(from.user_id, "user_id")?;
-        let headers = from.headers.map(Headers::accept).transpose()?;
+        let headers = from.headers.map(RequestHeaders::accept).transpose()?;
         let opted_out = policy.opted_out(headers.as_ref());
         Ok(Self {
             id,
@@ -344,36 +348,36 @@ impl NewVisit {
 pub(super) fn place_in_time(
     id: Option<Uuid>,
     timestamp: Option<DateTime<Utc>>,
-    retention: Retention,
+    retention: RetentionPeriod,
     now: DateTime<Utc>,
-) -> Result<(Uuid, DateTime<Utc>), Invalid> {
+) -> Result<(Uuid, DateTime<Utc>), ValidationError> {
     let timestamp = match (timestamp, id) {
         (Some(timestamp), _) => timestamp,
-        (None, Some(id)) => moment_of(id).ok_or(Invalid::TimestampRequired)?,
+        (None, Some(id)) => moment_of(id).ok_or(ValidationError::TimestampRequired)?,
         (None, None) => now,
     };
-    if timestamp > now + AHEAD {
-        return Err(Invalid::TimestampInFuture(now));
+    if timestamp > now + MAX_CLOCK_SKEW {
+        return Err(ValidationError::TimestampInFuture(now));
     }
-    if timestamp.timestamp() < EARLIEST {
-        return Err(Invalid::TimestampTooOld);
+    if timestamp.timestamp() < MIN_TIMESTAMP_SECS {
+        return Err(ValidationError::TimestampTooOld);
     }
     if let Some(earliest) = retention.earliest(now).filter(|e| timestamp < *e) {
-        return Err(Invalid::TimestampBeyondRetention(earliest));
+        return Err(ValidationError::TimestampBeyondRetention(earliest));
     }
     // PostgreSQL keeps microseconds; more would make a visit differ from itself.
     let timestamp = DateTime::from_timestamp_micros(timestamp.timestamp_micros())
-        .ok_or(Invalid::TimestampTooOld)?;
+        .ok_or(ValidationError::TimestampTooOld)?;
     Ok((id.unwrap_or_else(|| Clock::id_at(timestamp)), timestamp))
 }
 
-fn page(text: &str) -> Result<Url, Invalid> {
-    if text.len() > LONGEST_URL {
-        return Err(Invalid::Url("too long".into()));
+fn page(text: &str) -> Result<Url, ValidationError> {
+    if text.len() > MAX_URL_BYTES {
+        return Err(ValidationError::Url("too long".into()));
     }
-    let url = Url::parse(text).map_err(|error| Invalid::Url(error.to_string()))?;
+    let url = Url::parse(text).map_err(|error| ValidationError::Url(error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(Invalid::Url(format!("not {}", url.scheme())));
+        return Err(ValidationError::Url(format!("not {}", url.scheme())));
     }
     Ok(without_private_parts(url))
 }
@@ -382,7 +386,7 @@ fn page(text: &str) -> Result<Url, Invalid> {
 fn referring_page(text: &str) -> Option<Url> {
     let url = Url::parse(text)
         .ok()
-        .filter(|_| text.len() <= LONGEST_URL)?;
+        .filter(|_| text.len() <= MAX_URL_BYTES)?;
     let known = matches!(url.scheme(), "http" | "https" | "android-app");
     (known && url.has_host()).then(|| without_private_parts(url))
 }
@@ -396,46 +400,48 @@ fn without_private_parts(mut url: Url) -> Url {
 }
 
 /// A site's name as it is stored: a host, in lower case, international ones in ASCII as in URLs.
-pub fn site(name: &str) -> Result<String, Invalid> {
+pub fn site(name: &str) -> Result<String, ValidationError> {
     let name = name.trim().trim_end_matches('.');
-    let host = url::Host::parse(name).map_err(|_| Invalid::Site)?;
+    let host = url::Host::parse(name).map_err(|_| ValidationError::Site)?;
     let host = host.to_string();
-    if host.len() > LONGEST_HOST {
-        return Err(Invalid::Site);
+    if host.len() > MAX_HOST_BYTES {
+        return Err(ValidationError::Site);
     }
     Ok(host)
 }
 
-fn method(method: Option<String>) -> Result<String, Invalid> {
+fn method(method: Option<String>) -> Result<String, ValidationError> {
     let Some(method) = method else {
         return Ok("GET".into());
     };
     let letters = method.bytes().all(|b| b.is_ascii_alphabetic());
     if method.is_empty() || method.len() > 16 || !letters {
-        return Err(Invalid::Method);
+        return Err(ValidationError::Method);
     }
     Ok(method.to_ascii_uppercase())
 }
 
-fn status_code(code: Option<u16>) -> Result<Option<u16>, Invalid> {
+fn status_code(code: Option<u16>) -> Result<Option<u16>, ValidationError> {
     match code {
-        Some(code) if !(100..=599).contains(&code) => Err(Invalid::StatusCode),
+        Some(code) if !(100..=599).contains(&code) => Err(ValidationError::StatusCode),
         code => Ok(code),
     }
 }
 
 /// An id that a site gives: what it is of is named by `field`.
-pub fn own_id(id: String, field: &'static str) -> Result<String, Invalid> {
-    if id.is_empty() || id.len() > LONGEST_ID || id.contains(char::is_control) {
-        return Err(Invalid::Id(field));
+pub fn own_id(id: String, field: &'static str) -> Result<String, ValidationError> {
+    if id.is_empty() || id.len() > MAX_ID_BYTES || id.contains(char::is_control) {
+        return Err(ValidationError::Id(field));
     }
     Ok(id)
 }
 
-pub(super) fn properties(properties: Map<String, Value>) -> Result<Map<String, Value>, Invalid> {
-    let json = serde_json::to_string(&properties).map_err(|_| Invalid::Properties)?;
-    if json.len() > LONGEST_PROPERTIES || has_nul(&properties) {
-        return Err(Invalid::Properties);
+pub(super) fn properties(
+    properties: Map<String, Value>,
+) -> Result<Map<String, Value>, ValidationError> {
+    let json = serde_json::to_string(&properties).map_err(|_| ValidationError::Properties)?;
+    if json.len() > MAX_PROPERTIES_BYTES || has_nul(&properties) {
+        return Err(ValidationError::Properties);
     }
     Ok(properties)
 }
@@ -461,6 +467,6 @@ pub(super) fn text(text: String) -> String {
     } else {
         text
     };
-    text.truncate(text.floor_char_boundary(LONGEST_TEXT));
+    text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
     text
 }

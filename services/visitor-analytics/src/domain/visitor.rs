@@ -14,22 +14,22 @@ pub struct Salt(Arc<hmac::Key>);
 impl Salt {
     /// Over random bytes.
     #[must_use]
-    pub fn new(random: &[u8; SALT_LENGTH]) -> Self {
+    pub fn new(random: &[u8; SALT_BYTES]) -> Self {
         Self(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, random)))
     }
 }
 
 /// The random bytes of a salt.
-pub const SALT_LENGTH: usize = 32;
+pub const SALT_BYTES: usize = 32;
 
 /// How long a salt outlives its making, or its month.
-const GRACE: TimeDelta = TimeDelta::hours(48);
+const SALT_GRACE: TimeDelta = TimeDelta::hours(48);
 
-const EPOCH: NaiveDate = NaiveDate::from_ymd_opt(1970, 1, 1).expect("this day exists");
+const UNIX_EPOCH_DATE: NaiveDate = NaiveDate::from_ymd_opt(1970, 1, 1).expect("this day exists");
 
 /// How long a visitor without an id of the site's own keeps the same id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum)]
-pub enum VisitorIds {
+pub enum VisitorIdLifetime {
     /// For a day (UTC).
     #[default]
     Daily,
@@ -39,7 +39,7 @@ pub enum VisitorIds {
     Persistent,
 }
 
-impl VisitorIds {
+impl VisitorIdLifetime {
     /// The name as it is stored.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -52,14 +52,14 @@ impl VisitorIds {
 
     /// The period of `moment`.
     #[must_use]
-    pub fn period(self, moment: DateTime<Utc>) -> Period {
+    pub fn period(self, moment: DateTime<Utc>) -> SaltPeriod {
         let day = moment.date_naive();
         let first_day = match self {
             Self::Daily => day,
             Self::Monthly => day.with_day(1).unwrap_or(day),
-            Self::Persistent => EPOCH,
+            Self::Persistent => UNIX_EPOCH_DATE,
         };
-        Period {
+        SaltPeriod {
             kind: self,
             first_day,
         }
@@ -68,26 +68,26 @@ impl VisitorIds {
 
 /// The time for which a visitor keeps the same id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Period {
+pub struct SaltPeriod {
     /// A day, a month, or for good.
-    pub kind: VisitorIds,
+    pub kind: VisitorIdLifetime,
     /// Its first day; 1970-01-01 where it has none.
     pub first_day: NaiveDate,
 }
 
-impl Period {
+impl SaltPeriod {
     /// When a salt is deleted that was made at `made_at`; `None` where it stays. Late visits of a
     /// period whose salt is gone get a new one.
     #[must_use]
     pub fn forgotten_at(self, made_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
         match self.kind {
-            VisitorIds::Daily => Some(made_at + GRACE),
-            VisitorIds::Monthly => {
+            VisitorIdLifetime::Daily => Some(made_at + SALT_GRACE),
+            VisitorIdLifetime::Monthly => {
                 let next = self.first_day.checked_add_months(Months::new(1));
                 let next = next.unwrap_or(self.first_day).and_time(NaiveTime::MIN);
-                Some(made_at.max(next.and_utc()) + GRACE)
+                Some(made_at.max(next.and_utc()) + SALT_GRACE)
             }
-            VisitorIds::Persistent => None,
+            VisitorIdLifetime::Persistent => None,
         }
     }
 
@@ -106,7 +106,11 @@ impl Period {
         hash.update(b"\n");
         hash.update(user_agent.as_bytes());
         let tag = hash.sign();
-        let number = self.first_day.signed_duration_since(EPOCH).num_days() & 0xffff;
+        let number = self
+            .first_day
+            .signed_duration_since(UNIX_EPOCH_DATE)
+            .num_days()
+            & 0xffff;
         let mut id = String::with_capacity(32);
         // Writing to a string does not fail.
         let _ = write!(id, "{number:04x}");
@@ -130,7 +134,7 @@ mod tests {
     fn site_address_agent_and_salt_each_make_another_visitor() {
         let ip: IpAddr = "81.2.69.142".parse().unwrap();
         let other: IpAddr = "81.2.69.143".parse().unwrap();
-        let day = VisitorIds::Daily.period(at("2026-11-20T23:59:59Z"));
+        let day = VisitorIdLifetime::Daily.period(at("2026-11-20T23:59:59Z"));
         let id = day.visitor_id(&Salt::new(&[1; 32]), "a.example", ip, "Firefox");
         assert_eq!(
             id,
@@ -148,15 +152,15 @@ mod tests {
     #[test]
     fn an_id_begins_with_its_period() {
         let moment = at("2026-11-20T12:00:00Z");
-        let id = |ids: VisitorIds| {
+        let id = |ids: VisitorIdLifetime| {
             let ip = "81.2.69.142".parse().unwrap();
             ids.period(moment)
                 .visitor_id(&Salt::new(&[1; 32]), "a.example", ip, "")
         };
         let cases = [
-            (VisitorIds::Daily, "5129"),
-            (VisitorIds::Monthly, "5116"),
-            (VisitorIds::Persistent, "0000"),
+            (VisitorIdLifetime::Daily, "5129"),
+            (VisitorIdLifetime::Monthly, "5116"),
+            (VisitorIdLifetime::Persistent, "0000"),
         ];
         for (ids, number) in cases {
             let id = id(ids);
@@ -168,14 +172,20 @@ mod tests {
     #[test]
     fn a_salt_is_forgotten_two_days_after_its_day_or_month_or_never() {
         let made = at("2026-11-20T12:00:00Z");
-        let forgotten = |ids: VisitorIds, of: &str| ids.period(at(of)).forgotten_at(made);
+        let forgotten = |ids: VisitorIdLifetime, of: &str| ids.period(at(of)).forgotten_at(made);
         let day = Some(at("2026-11-22T12:00:00Z"));
         let now = "2026-11-20T00:00:00Z";
-        assert_eq!(forgotten(VisitorIds::Daily, now), day);
-        assert_eq!(forgotten(VisitorIds::Daily, "2026-03-01T00:00:00Z"), day);
+        assert_eq!(forgotten(VisitorIdLifetime::Daily, now), day);
+        assert_eq!(
+            forgotten(VisitorIdLifetime::Daily, "2026-03-01T00:00:00Z"),
+            day
+        );
         let month = Some(at("2026-12-03T00:00:00Z"));
-        assert_eq!(forgotten(VisitorIds::Monthly, now), month);
-        assert_eq!(forgotten(VisitorIds::Monthly, "2026-03-01T00:00:00Z"), day);
-        assert_eq!(forgotten(VisitorIds::Persistent, now), None);
+        assert_eq!(forgotten(VisitorIdLifetime::Monthly, now), month);
+        assert_eq!(
+            forgotten(VisitorIdLifetime::Monthly, "2026-03-01T00:00:00Z"),
+            day
+        );
+        assert_eq!(forgotten(VisitorIdLifetime::Persistent, now), None);
     }
 }

@@ -17,16 +17,16 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
-use self::question::Question;
+use self::question::ReportRequest;
 use super::list::wrong;
-use crate::domain::fold::Numbers;
+use crate::domain::fold::Metrics;
 use crate::store::Goal;
 
 /// Parameters that every report has. Every dimension is one, too.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "it only describes; Question reads")]
-pub(super) struct Shared {
+pub(super) struct ReportParams {
     /// Which site; needed where there are several.
     site: Option<String>,
     /// The first day (`2026-11-20`, on the clock of the time zone) or moment (RFC 3339); without
@@ -48,7 +48,7 @@ pub(super) struct Shared {
 
 /// What sessions came to, where a `goal` was asked for; else all are `null`.
 #[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
-pub(super) struct Reached {
+pub(super) struct ConversionMetrics {
     /// Sessions that reached the goal.
     conversions: Option<i64>,
     /// The part of the sessions that did: 0 to 1.
@@ -57,7 +57,7 @@ pub(super) struct Reached {
     conversion_value: Option<f64>,
 }
 
-impl Reached {
+impl ConversionMetrics {
     fn new(goal: &Goal, sessions: i64, reached: i64) -> Self {
         #[expect(
             clippy::cast_precision_loss,
@@ -74,7 +74,7 @@ impl Reached {
 
 /// What was asked, as it was understood.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Scope {
+pub(super) struct ReportScope {
     /// The site's domain.
     site: String,
     /// The first moment.
@@ -88,8 +88,8 @@ pub(super) struct Scope {
     as_of: DateTime<Utc>,
 }
 
-impl Scope {
-    fn of(question: &Question, as_of: DateTime<Utc>) -> Self {
+impl ReportScope {
+    fn of(question: &ReportRequest, as_of: DateTime<Utc>) -> Self {
         let asked = &question.asked;
         Self {
             site: asked.site.domain.clone(),
@@ -110,7 +110,7 @@ fn ratio(part: i64, whole: i64, digits: i32) -> Option<f64> {
 }
 
 /// The numbers of the classes that are wanted.
-fn of_class(is_bot: Option<bool>, [people, bots]: [Numbers; 2]) -> Numbers {
+fn of_class(is_bot: Option<bool>, [people, bots]: [Metrics; 2]) -> Metrics {
     match is_bot {
         Some(false) => people,
         Some(true) => bots,

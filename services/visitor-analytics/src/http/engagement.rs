@@ -9,12 +9,12 @@ use uuid::Uuid;
 
 use super::error;
 use super::site_scope::{SiteScope, found};
-use crate::domain::engagement::{Engagement, Submitted};
+use crate::domain::engagement::{Engagement, SubmittedEngagement};
 
 /// What is known now.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = EngagementAnswer)]
-pub(super) struct Answer {
+pub(super) struct EngagementResponse {
     /// The visit's id.
     id: Uuid,
     engagement_seconds: u32,
@@ -26,19 +26,19 @@ pub(super) struct Answer {
 /// The larger number stays, so that a report may come twice, late, or in another order. A second
 /// of it confirms that a browser shows the page: what spoke against a person weighs less, and with
 /// `NOTIFY_WHEN=second_signal` it is the second signal.
-#[utoipa::path(post, path = "/visits/{id}/engagement", tag = "visits", request_body = Submitted,
+#[utoipa::path(post, path = "/visits/{id}/engagement", tag = "visits", request_body = SubmittedEngagement,
     params(("id" = Uuid, Path, description = "The visit's id")),
     responses(
-        (status = 200, body = Answer, description = "What is known now"),
+        (status = 200, body = EngagementResponse, description = "What is known now"),
         (status = 404, description = "There is no such visit"),
         (status = 422, description = "The report cannot be accepted; `field` names why"),
     ))]
 pub(super) async fn grow(
-    State(state): State<super::State>,
+    State(state): State<super::SharedState>,
     scope: SiteScope,
     Path(id): Path<Uuid>,
-    Json(report): Json<Submitted>,
-) -> Result<axum::Json<Answer>, Problem> {
+    Json(report): Json<SubmittedEngagement>,
+) -> Result<axum::Json<EngagementResponse>, Problem> {
     let report = Engagement::accept(report).map_err(|e| error::invalid(&e))?;
     let known = state.store.engage(id, report, scope.sites()).await;
     let known = known.map_err(|e| error::store(&e))?;
@@ -48,7 +48,7 @@ pub(super) async fn grow(
         let confirmed = state.store.confirm((id, moment), state.telling, now).await;
         confirmed.map_err(|e| error::store(&e))?;
     }
-    Ok(axum::Json(Answer {
+    Ok(axum::Json(EngagementResponse {
         id,
         engagement_seconds: known.seconds,
         scroll_depth: known.depth,

@@ -6,8 +6,8 @@ use axum::http::StatusCode;
 use chassis::Problem;
 use common::geo::ItemError;
 
-use crate::admission::Refusal;
-use crate::domain::visit::Invalid;
+use crate::admission::AdmissionError;
+use crate::domain::visit::ValidationError;
 use crate::store::StoreError;
 use crate::workers::recorder::RecordError;
 
@@ -15,18 +15,18 @@ use crate::workers::recorder::RecordError;
 const SITE_LIMIT_RETRY: Duration = Duration::from_mins(10);
 
 /// The problem with one visit.
-pub(super) fn invalid(error: &Invalid) -> Problem {
+pub(super) fn invalid(error: &ValidationError) -> Problem {
     Problem::invalid(error.field(), error.code(), error.to_string())
 }
 
 /// The problem with a visit or an event that is well-formed and may not be recorded. `taken` is
 /// the code for an id that another site has.
-pub(super) fn refused(refusal: Refusal, taken: &'static str) -> Problem {
+pub(super) fn refused(refusal: AdmissionError, taken: &'static str) -> Problem {
     let detail = refusal.to_string();
     match refusal {
-        Refusal::IdTaken => Problem::new(StatusCode::CONFLICT, taken, detail).field("id"),
-        Refusal::SiteUnknown => Problem::invalid("site", "SITE_UNKNOWN", detail),
-        Refusal::SiteLimit => {
+        AdmissionError::IdTaken => Problem::new(StatusCode::CONFLICT, taken, detail).field("id"),
+        AdmissionError::SiteUnknown => Problem::invalid("site", "SITE_UNKNOWN", detail),
+        AdmissionError::SiteLimit => {
             let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "SITE_LIMIT_REACHED", detail);
             problem.field("site").retry_after(SITE_LIMIT_RETRY)
         }

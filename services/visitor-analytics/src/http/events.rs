@@ -19,29 +19,29 @@ use uuid::Uuid;
 
 use super::error;
 use super::site_scope::SiteScope;
-use crate::admission::{self, Refusal};
-use crate::domain::event::{NewEvent, Submitted, Who};
-use crate::domain::visitor::{Period, Salt};
-use crate::store::{Event, Outcome};
+use crate::admission::{self, AdmissionError};
+use crate::domain::event::{EventActor, NewEvent, SubmittedEvent};
+use crate::domain::visitor::{Salt, SaltPeriod};
+use crate::store::{Event, RecordOutcome};
 
 /// The most events of one request.
-const MOST: usize = 1_000;
+const MAX_EVENTS_PER_REQUEST: usize = 1_000;
 
 /// The answer about one event.
 #[derive(Debug, Default, Serialize, ToSchema)]
 #[schema(as = EventAnswer)]
-pub(super) struct Answer {
+pub(super) struct EventReceipt {
     id: Option<Uuid>,
-    status: Status,
+    status: EventStatus,
     visitor_id: Option<String>,
 }
 
 /// The answer about one event of a list.
 #[derive(Debug, Default, Serialize, ToSchema)]
 #[schema(as = EventItem)]
-pub(super) struct Item {
+pub(super) struct EventResult {
     #[serde(flatten)]
-    answer: Answer,
+    answer: EventReceipt,
     /// Why the event was rejected; the rest is null then.
     error: Option<ItemError>,
 }
@@ -50,7 +50,7 @@ pub(super) struct Item {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = EventStatus)]
 #[serde(rename_all = "lowercase")]
-enum Status {
+enum EventStatus {
     /// It is stored.
     Recorded,
     /// It was stored before; nothing changed.
@@ -63,25 +63,25 @@ enum Status {
 /// The answer about many events, in their order.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = EventAnswers)]
-pub(super) struct Answers {
-    results: Vec<Item>,
+pub(super) struct EventBatchResponse {
+    results: Vec<EventResult>,
 }
 
 /// Records one event (201), or up to 1,000 in a list (200, an answer each).
 ///
 /// What is answered with `recorded` or `duplicate` is committed. An event with an `id` can be sent
 /// again safely, after any error.
-#[utoipa::path(post, path = "/analytics/events", tag = "events", request_body = Submitted,
+#[utoipa::path(post, path = "/analytics/events", tag = "events", request_body = SubmittedEvent,
     responses(
-        (status = 201, body = Answer, description = "One event was recorded, or was before"),
-        (status = 200, body = Answers, description = "A list: one bad event does not cost the others"),
+        (status = 201, body = EventReceipt, description = "One event was recorded, or was before"),
+        (status = 200, body = EventBatchResponse, description = "A list: one bad event does not cost the others"),
         (status = 409, description = "Another site has an event with this id (`EVENT_ID_TAKEN`)"),
         (status = 422, description = "The event cannot be accepted; `field` names why"),
         (status = 429, description = "Its site is new, and too many are (`SITE_LIMIT_REACHED`)"),
         (status = 503, description = "Nothing was stored; send again after `Retry-After`"),
     ))]
 pub(super) async fn submit(
-    State(state): State<super::State>,
+    State(state): State<super::SharedState>,
     scope: SiteScope,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -94,11 +94,11 @@ pub(super) async fn submit(
         return Ok((StatusCode::CREATED, Json(answer)).into_response());
     }
     let items: Vec<&RawValue> = parse_json(&body)?;
-    if items.len() > MOST {
-        let detail = format!("at most {MOST} events at once");
+    if items.len() > MAX_EVENTS_PER_REQUEST {
+        let detail = format!("at most {MAX_EVENTS_PER_REQUEST} events at once");
         return Err(Problem::invalid("body", "TOO_MANY_EVENTS", detail));
     }
-    let mut results: Vec<Item> = items.iter().map(|_| Item::default()).collect();
+    let mut results: Vec<EventResult> = items.iter().map(|_| EventResult::default()).collect();
     let (mut places, mut events) = (vec![], vec![]);
     for (place, item) in items.iter().enumerate() {
         let event =
@@ -118,13 +118,13 @@ pub(super) async fn submit(
             Err(refusal) => results[place].error = Some(error::item(&refused(refusal))),
         }
     }
-    Ok(Json(Answers { results }).into_response())
+    Ok(Json(EventBatchResponse { results }).into_response())
 }
 
 fn accept(
-    state: &super::State,
+    state: &super::SharedState,
     scope: &SiteScope,
-    event: Submitted,
+    event: SubmittedEvent,
     now: DateTime<Utc>,
 ) -> Result<NewEvent, Problem> {
     let event = NewEvent::accept(event, &state.policy, now).map_err(|e| error::invalid(&e))?;
@@ -132,17 +132,17 @@ fn accept(
     Ok(event)
 }
 
-fn refused(refusal: Refusal) -> Problem {
+fn refused(refusal: AdmissionError) -> Problem {
     error::refused(refusal, "EVENT_ID_TAKEN")
 }
 
 /// Records those whose site is known, or one that they may bring along.
 async fn record(
-    state: &super::State,
+    state: &super::SharedState,
     scope: &SiteScope,
     events: Vec<NewEvent>,
     now: DateTime<Utc>,
-) -> Result<Vec<Result<Answer, Refusal>>, Problem> {
+) -> Result<Vec<Result<EventReceipt, AdmissionError>>, Problem> {
     let sites = events.iter().map(|event| event.site.as_str());
     let new_sites = scope.new_sites();
     let unknown = state.admission.unknown_sites(sites, now, new_sites).await;
@@ -171,18 +171,18 @@ async fn record(
 }
 
 async fn record_all(
-    state: &super::State,
+    state: &super::SharedState,
     events: Vec<NewEvent>,
     now: DateTime<Utc>,
-) -> Result<Vec<Result<Answer, Refusal>>, Problem> {
+) -> Result<Vec<Result<EventReceipt, AdmissionError>>, Problem> {
     if events.is_empty() {
         return Ok(vec![]);
     }
     let period = |event: &NewEvent| state.policy.visitor_ids.period(event.timestamp);
     let seen = events
         .iter()
-        .filter(|event| matches!(event.who, Who::Seen(..)));
-    let periods: BTreeSet<Period> = seen.map(period).collect();
+        .filter(|event| matches!(event.who, EventActor::Seen(..)));
+    let periods: BTreeSet<SaltPeriod> = seen.map(period).collect();
     let salts = state
         .store
         .salts(periods, now)
@@ -197,11 +197,11 @@ async fn record_all(
     let outcomes = outcomes.map_err(|e| error::store(&e))?;
     let answers = events.into_iter().zip(outcomes).map(|(event, outcome)| {
         let status = match outcome {
-            Outcome::Recorded => Status::Recorded,
-            Outcome::Duplicate => Status::Duplicate,
-            Outcome::Taken => return Err(Refusal::IdTaken),
+            RecordOutcome::Recorded => EventStatus::Recorded,
+            RecordOutcome::Duplicate => EventStatus::Duplicate,
+            RecordOutcome::Taken => return Err(AdmissionError::IdTaken),
         };
-        Ok(Answer {
+        Ok(EventReceipt {
             id: Some(event.id),
             status,
             visitor_id: Some(event.visitor_id),
@@ -213,14 +213,16 @@ async fn record_all(
 /// The event with its visitor's id, the same that a visit would have.
 fn named(
     event: NewEvent,
-    period: Period,
-    salts: &BTreeMap<Period, Salt>,
+    period: SaltPeriod,
+    salts: &BTreeMap<SaltPeriod, Salt>,
     now: DateTime<Utc>,
 ) -> Event {
     let visitor_id = match (event.who, salts.get(&period)) {
-        (Who::Named(id), _) => id,
-        (Who::Seen(ip, agent), Some(salt)) => period.visitor_id(salt, &event.site, ip, &agent),
-        (Who::Seen(..), None) => unreachable!("each period of such events has its salt"),
+        (EventActor::Named(id), _) => id,
+        (EventActor::Seen(ip, agent), Some(salt)) => {
+            period.visitor_id(salt, &event.site, ip, &agent)
+        }
+        (EventActor::Seen(..), None) => unreachable!("each period of such events has its salt"),
     };
     Event {
         id: event.id,

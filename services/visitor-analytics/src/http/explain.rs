@@ -12,14 +12,16 @@ use uuid::Uuid;
 
 use super::error;
 use super::site_scope::{SiteScope, found};
-use crate::domain::bot::{Reason, THRESHOLD};
-use crate::domain::explanation::{Circumstances, Outbox, Session, Told, told};
-use crate::domain::session::Telling;
-use crate::store::{Facts, SessionFacts};
+use crate::domain::bot::{BOT_SCORE_THRESHOLD, BotRule};
+use crate::domain::explanation::{
+    NotificationFacts, NotificationStatus, OutboxState, SessionState, told,
+};
+use crate::domain::session::NotifyPolicy;
+use crate::store::{SessionSummary, VisitExplanation};
 
 /// The whole story of one visit.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Explanation {
+pub(super) struct ExplanationResponse {
     id: Uuid,
     /// `recorded`: copies that came again changed nothing.
     status: &'static str,
@@ -31,18 +33,18 @@ pub(super) struct Explanation {
     received_at: DateTime<Utc>,
     /// The import that brought it, if one did (`GET /imports/{id}`).
     import_id: Option<Uuid>,
-    verdict: Judged,
-    location: Located,
-    origin: Led,
-    session: Option<InSession>,
-    notification: Notified,
+    verdict: ExplainedVerdict,
+    location: ExplainedLocation,
+    origin: ExplainedSource,
+    session: Option<ExplainedSession>,
+    notification: ExplainedNotification,
     /// The visit itself.
     visit: Visit,
 }
 
 /// Why it is a bot's or a person's.
 #[derive(Debug, Serialize, ToSchema)]
-struct Judged {
+struct ExplainedVerdict {
     is_bot: bool,
     /// The sum of the weights, between 0 and 100.
     score: u8,
@@ -53,12 +55,12 @@ struct Judged {
     name: Option<String>,
     category: Option<String>,
     /// The rules that fired.
-    rules: Vec<Rule>,
+    rules: Vec<FiredRule>,
 }
 
 /// A rule that fired.
 #[derive(Debug, Serialize, ToSchema)]
-struct Rule {
+struct FiredRule {
     code: String,
     /// What it added to the score, or took from it; `null` where today's rules do not know it.
     weight: Option<i8>,
@@ -68,7 +70,7 @@ struct Rule {
 
 /// Where the visitor is, and how that is known.
 #[derive(Debug, Serialize, ToSchema)]
-struct Located {
+struct ExplainedLocation {
     /// `located` by geo from the address, `owed` while geo is asked again, or `unknown`.
     status: &'static str,
     country_code: Option<String>,
@@ -79,7 +81,7 @@ struct Located {
 
 /// What led here.
 #[derive(Debug, Serialize, ToSchema)]
-struct Led {
+struct ExplainedSource {
     referrer: Option<String>,
     source: String,
     medium: String,
@@ -88,7 +90,7 @@ struct Led {
 
 /// The session that the visit belongs to: the visitor's visits with gaps under 30 minutes.
 #[derive(Debug, Serialize, ToSchema)]
-struct InSession {
+struct ExplainedSession {
     id: Uuid,
     visitor_id: String,
     started_at: DateTime<Utc>,
@@ -101,7 +103,7 @@ struct InSession {
 
 /// Whether somebody was told of the session.
 #[derive(Debug, Serialize, ToSchema)]
-struct Notified {
+struct ExplainedNotification {
     /// `told`, `waiting`, `refused` or `not_told`.
     status: &'static str,
     /// Why nobody was told: `bot`, `bot_session`, `opted_out`, `too_old`, `no_second_signal` or
@@ -118,14 +120,14 @@ struct Notified {
 #[utoipa::path(get, path = "/visits/{id}/explain", tag = "visits",
     params(("id" = Uuid, Path, description = "The visit's id")),
     responses(
-        (status = 200, body = Explanation, description = "The whole story"),
+        (status = 200, body = ExplanationResponse, description = "The whole story"),
         (status = 404, description = "There is no such visit"),
     ))]
 pub(super) async fn explain(
-    State(state): State<super::State>,
+    State(state): State<super::SharedState>,
     scope: SiteScope,
     Path(id): Path<Uuid>,
-) -> Result<Json<Explanation>, Problem> {
+) -> Result<Json<ExplanationResponse>, Problem> {
     let facts = state.store.facts(id, scope.sites()).await;
     let facts = facts.map_err(|e| error::store(&e))?;
     let facts = found(facts, "there is no visit with this id")?;
@@ -134,14 +136,14 @@ pub(super) async fn explain(
         .import_of((id, facts.visit.timestamp))
         .await
         .map_err(|e| error::store(&e))?;
-    Ok(Json(Explanation::of(facts, import, state.telling)))
+    Ok(Json(ExplanationResponse::of(facts, import, state.telling)))
 }
 
-impl Explanation {
-    fn of(facts: Facts, import_id: Option<Uuid>, telling: Telling) -> Self {
-        let notification = Notified::of(&facts, telling);
+impl ExplanationResponse {
+    fn of(facts: VisitExplanation, import_id: Option<Uuid>, telling: NotifyPolicy) -> Self {
+        let notification = ExplainedNotification::of(&facts, telling);
         let visit = facts.visit;
-        let in_session = |session: SessionFacts| InSession {
+        let in_session = |session: SessionSummary| ExplainedSession {
             id: visit.session_id,
             visitor_id: visit.visitor_id.clone(),
             started_at: session.started_at,
@@ -158,9 +160,9 @@ impl Explanation {
             timestamp: visit.timestamp,
             received_at: visit.received_at,
             import_id,
-            verdict: Judged::of(&visit),
-            location: Located::of(&visit, facts.place_is_owed),
-            origin: Led {
+            verdict: ExplainedVerdict::of(&visit),
+            location: ExplainedLocation::of(&visit, facts.place_is_owed),
+            origin: ExplainedSource {
                 referrer: visit.referrer.clone(),
                 source: visit.source.clone(),
                 medium: visit.medium.clone(),
@@ -173,20 +175,20 @@ impl Explanation {
     }
 }
 
-impl Judged {
+impl ExplainedVerdict {
     fn of(visit: &Visit) -> Self {
         let rule = |code: &String| {
-            let known = Reason::with_code(code);
-            Rule {
+            let known = BotRule::with_code(code);
+            FiredRule {
                 code: code.clone(),
-                weight: known.map(Reason::weight),
-                about: known.map(Reason::about),
+                weight: known.map(BotRule::weight),
+                about: known.map(BotRule::about),
             }
         };
         Self {
             is_bot: visit.is_bot,
             score: visit.bot_score,
-            threshold: THRESHOLD,
+            threshold: BOT_SCORE_THRESHOLD,
             ruleset: visit.ruleset,
             name: visit.bot_name.clone(),
             category: visit.bot_category.clone(),
@@ -195,7 +197,7 @@ impl Judged {
     }
 }
 
-impl Located {
+impl ExplainedLocation {
     fn of(visit: &Visit, is_owed: bool) -> Self {
         let is_known = visit.country_code.is_some() || visit.latitude.is_some();
         Self {
@@ -212,24 +214,24 @@ impl Located {
     }
 }
 
-impl Notified {
-    fn of(facts: &Facts, telling: Telling) -> Self {
+impl ExplainedNotification {
+    fn of(facts: &VisitExplanation, telling: NotifyPolicy) -> Self {
         let visit = &facts.visit;
         let session = facts.session.as_ref();
         let waiting = session.and_then(|session| session.waiting.as_ref());
-        let outcome: Told = told(
-            &Circumstances {
+        let outcome: NotificationStatus = told(
+            &NotificationFacts {
                 is_bot: visit.is_bot,
                 opted_out: visit.visitor_id == visit.id.simple().to_string(),
-                session: session.map(|session| Session {
+                session: session.map(|session| SessionState {
                     is_bot: session.is_bot,
                     visits: session.visits,
                     announced: session.announced,
-                    outbox: waiting.map_or(Outbox::Empty, |entry| {
+                    outbox: waiting.map_or(OutboxState::Empty, |entry| {
                         if entry.gave_up {
-                            Outbox::Refused
+                            OutboxState::Refused
                         } else {
-                            Outbox::Waiting
+                            OutboxState::Waiting
                         }
                     }),
                 }),

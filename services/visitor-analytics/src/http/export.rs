@@ -9,23 +9,23 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use chassis::Problem;
 use chassis::extract::Query;
-use chassis::places::Place;
-use chassis::stream::{STALL_TIMEOUT, Stalled, give_up_when_stalled};
+use chassis::places::RequestSlot;
+use chassis::stream::{ReaderStalled, STALL_TIMEOUT, give_up_when_stalled};
 use utoipa::IntoParams;
 
-use super::analytics::question::Pairs;
+use super::analytics::question::QueryPairs;
 use super::list::wrong;
 use super::site_scope::{ScopedPairs, SiteScope};
 use super::{error, pick};
-use crate::domain::export::{Exported, Format, WriteError, Writer};
-use crate::domain::pick::Pick;
+use crate::domain::export::{ExportFoExportWriteErroreError, ExportWriter, ExportedVisit};
+use crate::domain::pick::VisitFilter;
 use crate::store::{ExportQuery, Store, StoreError};
 
 /// What an export has beside the parameters that pick visits.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "it only describes")]
-pub(super) struct Parameters {
+pub(super) struct ExportParams {
     /// `csv` (without it), `ndjson` or `parquet`.
     format: Option<String>,
     /// The first day (`2026-11-20`, on the clock of the time zone) or moment (RFC 3339).
@@ -39,7 +39,7 @@ pub(super) struct Parameters {
 /// The answer is written while it is read, compressed where the request accepts gzip (Parquet is
 /// compressed by itself). When something fails in the middle, or nothing is
 /// read for 30 seconds, the connection is cut.
-#[utoipa::path(get, path = "/export/visits", tag = "export", params(pick::Parameters, Parameters),
+#[utoipa::path(get, path = "/export/visits", tag = "export", params(pick::VisitFilterParams, ExportParams),
     responses(
         (status = 200, description = "The file", content(
             (String = "text/csv"), (String = "application/x-ndjson"),
@@ -49,10 +49,10 @@ pub(super) struct Parameters {
         (status = 503, description = "Too many exports are under way, in all or of this token; come again later"),
     ))]
 pub(super) async fn export(
-    State(state): State<super::State>,
+    State(state): State<super::SharedState>,
     scope: SiteScope,
     headers: HeaderMap,
-    Query(pairs): Query<Pairs>,
+    Query(pairs): Query<QueryPairs>,
 ) -> Result<Response, Problem> {
     let (pick, format, query) = read(&state.store, scope.limit(pairs)?).await?;
     if let Some(site) = &pick.site {
@@ -62,9 +62,9 @@ pub(super) async fn export(
     }
     let place = state.exports.take(scope.subject());
     let place = place.map_err(|_| Problem::busy("others are exporting; come again later"))?;
-    let is_gzip = format != Format::Parquet && accepts_gzip(&headers);
-    let writer = Writer::new(format, is_gzip).map_err(|e| Problem::internal(&e))?;
-    let mut file = File {
+    let is_gzip = format != ExportFormat::Parquet && accepts_gzip(&headers);
+    let writer = ExportWriter::new(format, is_gzip).map_err(|e| Problem::internal(&e))?;
+    let mut file = ExportStream {
         store: state.store.clone(),
         pick,
         query,
@@ -73,8 +73,8 @@ pub(super) async fn export(
     };
     // What fails at the beginning is told as a problem.
     let first = file.next().await.map_err(|error| match &error {
-        ExportError::Store(error) => error::store(error),
-        ExportError::Write(_) | ExportError::Broken | ExportError::Stalled(_) => {
+        ExportStreamError::Store(error) => error::store(error),
+        ExportStreamError::Write(_) | ExportStreamError::Broken | ExportStreamError::Stalled(_) => {
             Problem::internal(&error)
         }
     })?;
@@ -86,12 +86,14 @@ pub(super) async fn export(
     let whole = futures::StreamExt::chain(first, rest);
     let whole = give_up_when_stalled(whole, STALL_TIMEOUT);
     // What cuts the connection, so that half a file is not taken for a whole one.
-    let whole = futures::StreamExt::map(whole, |piece| piece.map_err(ExportError::from).flatten());
+    let whole = futures::StreamExt::map(whole, |piece| {
+        piece.map_err(ExportStreamError::from).flatten()
+    });
     let body = Body::from_stream(whole);
     Ok(answer(format, is_gzip, body))
 }
 
-fn answer(format: Format, is_gzip: bool, body: Body) -> Response {
+fn answer(format: ExportFormat, is_gzip: bool, body: Body) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
@@ -106,13 +108,15 @@ fn answer(format: Format, is_gzip: bool, body: Body) -> Response {
     response
 }
 
-async fn read(store: &Store, pairs: ScopedPairs) -> Result<(Pick, Format, ExportQuery), Problem> {
+async fn read(
+    store: &Store,
+    pairs: ScopedPairs,
+) -> Result<(VisitFilter, ExportFormat, ExportQuery), Problem> {
     let (pick, mut rest) = pick::read_with(store, pairs, &["format"]).await?;
     let format = match rest.remove("format") {
-        None => Format::Csv,
-        Some(name) => {
-            Format::named(&name).ok_or_else(|| wrong("format", "one of csv, ndjson, parquet"))?
-        }
+        None => ExportFormat::Csv,
+        Some(name) => ExportFormat::named(&name)
+            .ok_or_else(|| wrong("format", "one of csv, ndjson, parquet"))?,
     };
     let (from, to) = pick::period(&mut rest, pick.zone)?;
     let query = ExportQuery {
@@ -141,30 +145,30 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum ExportError {
+enum ExportStreamError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
-    Write(#[from] WriteError),
+    Write(#[from] ExportWriteError),
     #[error("the writer broke off")]
     Broken,
     #[error(transparent)]
-    Stalled(#[from] Stalled),
+    Stalled(#[from] ReaderStalled),
 }
 
 /// A file that is being written.
-struct File {
+struct ExportStream {
     store: Store,
-    pick: Pick,
+    pick: VisitFilter,
     query: ExportQuery,
     /// `None` when the file is complete.
-    writer: Option<Writer>,
-    _place: Place,
+    writer: Option<ExportWriter>,
+    _place: RequestSlot,
 }
 
-impl File {
+impl ExportStream {
     /// The next piece, which is not empty; `None` at the end.
-    async fn next(&mut self) -> Result<Option<Vec<u8>>, ExportError> {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, ExportStreamError> {
         while let Some(writer) = self.writer.take() {
             let page = self.store.export_visits(&self.query).await?;
             let is_last = i64::try_from(page.len()).unwrap_or(i64::MAX) < self.query.limit;
@@ -172,11 +176,11 @@ impl File {
                 self.query.after = Some((last.visit.timestamp, last.visit.id));
             }
             let wanted = page.into_iter().filter(|one| self.pick.takes(&one.visit));
-            let wanted: Vec<Exported> = wanted.collect();
+            let wanted: Vec<ExportedVisit> = wanted.collect();
             // Takes milliseconds, in which nothing else would be served.
             let written = tokio::task::spawn_blocking(move || write(writer, &wanted, is_last));
             let piece;
-            (piece, self.writer) = written.await.map_err(|_| ExportError::Broken)??;
+            (piece, self.writer) = written.await.map_err(|_| ExportStreamError::Broken)??;
             if !piece.is_empty() {
                 return Ok(Some(piece));
             }
@@ -186,10 +190,10 @@ impl File {
 }
 
 fn write(
-    mut writer: Writer,
-    visits: &[Exported],
+    mut writer: ExportWriter,
+    visits: &[ExportedVisit],
     is_last: bool,
-) -> Result<(Vec<u8>, Option<Writer>), WriteError> {
+) -> Result<(Vec<u8>, Option<ExportWriter>), ExportWriteError> {
     let mut piece = writer.write(visits)?;
     if is_last {
         piece.extend(writer.finish()?);

@@ -12,19 +12,19 @@ use uuid::Uuid;
 
 use super::error;
 use super::segments::kept;
-use super::site_scope::{EverySite, SiteScope};
-use crate::domain::goal::{Submitted, Target, is_value};
+use super::site_scope::{AllSites, SiteScope};
+use crate::domain::goal::{GoalTarget, SubmittedGoal, is_value};
 use crate::domain::segment;
 use crate::domain::visit;
 use crate::store::Goal;
 
-const INVALID: &str = "GOAL_INVALID";
+const GOAL_INVALID: &str = "GOAL_INVALID";
 
 /// The parameters of the list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Parameters {
+pub(super) struct GoalListParams {
     /// Only this site's.
     site: Option<String>,
 }
@@ -32,9 +32,9 @@ pub(super) struct Parameters {
 /// Goals.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = GoalPage)]
-pub(super) struct Page {
+pub(super) struct GoalPage {
     /// By site and name.
-    data: Vec<Line>,
+    data: Vec<GoalResponse>,
     /// Always `null`: a site has twenty at most.
     next_cursor: Option<String>,
 }
@@ -42,7 +42,7 @@ pub(super) struct Page {
 /// A goal.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Goal)]
-pub(super) struct Line {
+pub(super) struct GoalResponse {
     id: Uuid,
     site: String,
     name: String,
@@ -58,45 +58,45 @@ pub(super) struct Line {
 /// What sessions may come to; reports take one as `goal`.
 #[utoipa::path(get, path = "/goals", tag = "goals", params(Parameters),
     responses(
-        (status = 200, body = Page, description = "The goals"),
+        (status = 200, body = GoalPage, description = "The goals"),
         (status = 400, description = "A parameter is wrong; `field` names it"),
     ))]
 pub(super) async fn list(
-    State(state): State<super::State>,
+    State(state): State<super::SharedState>,
     scope: SiteScope,
-    Query(parameters): Query<Parameters>,
-) -> Result<axum::Json<Page>, Problem> {
+    Query(parameters): Query<GoalListParams>,
+) -> Result<axum::Json<GoalPage>, Problem> {
     let site = scope.site(parameters.site.as_deref())?;
     let found = state.store.goals(site.as_deref()).await;
     let found = found.map_err(|e| error::store(&e))?;
-    Ok(axum::Json(Page {
+    Ok(axum::Json(GoalPage {
         data: found.into_iter().map(line).collect(),
         next_cursor: None,
     }))
 }
 
 /// Adds a goal to a site.
-#[utoipa::path(post, path = "/goals", tag = "goals", request_body = Submitted,
+#[utoipa::path(post, path = "/goals", tag = "goals", request_body = SubmittedGoal,
     responses(
-        (status = 201, body = Line, description = "The goal"),
+        (status = 201, body = GoalResponse, description = "The goal"),
         (status = 404, description = "There is no such site"),
         (status = 409, description = "Another goal of the site has this name, or it has twenty"),
         (status = 422, description = "The goal cannot be accepted; `field` names why"),
     ))]
 pub(super) async fn add(
-    State(state): State<super::State>,
-    _: EverySite,
-    Json(wanted): Json<Submitted>,
-) -> Result<(StatusCode, axum::Json<Line>), Problem> {
+    State(state): State<super::SharedState>,
+    _: AllSites,
+    Json(wanted): Json<SubmittedGoal>,
+) -> Result<(StatusCode, axum::Json<GoalResponse>), Problem> {
     let site = visit::site(&wanted.site);
-    let site = site.map_err(|e| Problem::invalid("site", INVALID, e.to_string()))?;
+    let site = site.map_err(|e| Problem::invalid("site", GOAL_INVALID, e.to_string()))?;
     let name = segment::name(&wanted.name);
-    let name = name.map_err(|e| Problem::invalid("name", INVALID, e.to_string()))?;
-    let target = Target::accept(wanted.page, wanted.event_type);
-    let target = target.map_err(|(field, why)| Problem::invalid(field, INVALID, why))?;
+    let name = name.map_err(|e| Problem::invalid("name", GOAL_INVALID, e.to_string()))?;
+    let target = GoalTarget::accept(wanted.page, wanted.event_type);
+    let target = target.map_err(|(field, why)| Problem::invalid(field, GOAL_INVALID, why))?;
     if !wanted.value.is_none_or(is_value) {
         let detail = "a value lies between 0 and a million millions";
-        return Err(Problem::invalid("value", INVALID, detail));
+        return Err(Problem::invalid("value", GOAL_INVALID, detail));
     }
     let now = state.clock.now();
     let which = (Clock::id_at(now), site.as_str(), name.as_str());
@@ -113,8 +113,8 @@ pub(super) async fn add(
         (status = 404, description = "There is no such goal"),
     ))]
 pub(super) async fn remove(
-    State(state): State<super::State>,
-    _: EverySite,
+    State(state): State<super::SharedState>,
+    _: AllSites,
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, Problem> {
     let removed = state.store.remove_goal(id).await;
@@ -125,8 +125,8 @@ pub(super) async fn remove(
         .ok_or_else(missing)
 }
 
-fn line(goal: Goal) -> Line {
-    Line {
+fn line(goal: Goal) -> GoalResponse {
+    GoalResponse {
         id: goal.id,
         site: goal.site,
         name: goal.name,

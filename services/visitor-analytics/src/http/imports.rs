@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use chassis::Problem;
-use chassis::body::{BodyError, MAX_UNPACK_RATIO, Pieces};
+use chassis::body::{BodyError, BodyReader, MAX_UNPACK_RATIO};
 use chassis::extract::{Path, Query, refused_body};
 use chassis::request::take_time;
 use chrono::{DateTime, Utc};
@@ -15,15 +15,15 @@ use uuid::Uuid;
 use super::error;
 use super::list::{within, wrong};
 use super::site_scope::{self, SiteScope};
-use crate::domain::import::Format;
-use crate::import::{ImportError, Importer, Wanted};
+use crate::domain::import::ImportFormat;
+use crate::import::{FileImporter, ImportError, ImportRequest};
 use crate::store::{self, LineError};
 
 /// What is imported.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Parameters {
+pub(super) struct ImportParams {
     /// `combined` (an access log of Apache or nginx), `csv` or `ndjson` (as exported, or, `ndjson`,
     /// a visit a line as `POST /visits` takes it).
     format: String,
@@ -36,7 +36,7 @@ pub(super) struct Parameters {
 /// An import.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Import)]
-pub(super) struct Body {
+pub(super) struct ImportResponse {
     id: Uuid,
     format: String,
     site: Option<String>,
@@ -63,9 +63,9 @@ pub(super) struct Body {
 /// A page of imports.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ImportPage)]
-pub(super) struct Page {
+pub(super) struct ImportPage {
     /// The newest first.
-    data: Vec<Body>,
+    data: Vec<ImportResponse>,
     /// Leads to the next page; `null` on the last.
     next_cursor: Option<String>,
 }
@@ -73,7 +73,7 @@ pub(super) struct Page {
 /// What was removed.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ImportRemoved)]
-pub(super) struct Removed {
+pub(super) struct ImportDeletedResponse {
     /// How many visits.
     visits: u64,
 }
@@ -87,7 +87,7 @@ pub(super) struct Removed {
     request_body(description = "The file", content(
         (String = "text/plain"), (String = "text/csv"), (String = "application/x-ndjson"))),
     responses(
-        (status = 200, body = Body, description = "The whole file was read"),
+        (status = 200, body = ImportResponse, description = "The whole file was read"),
         (status = 400, description = "A parameter is wrong, or the file broke off"),
         (status = 409,
             description = "The file is being imported, or another one was with this beginning"),
@@ -100,18 +100,18 @@ pub(super) struct Removed {
         (status = 503, description = "Send the file again after `Retry-After`; it goes on"),
     ))]
 pub(super) async fn import(
-    State(state): State<super::State>,
+    State(state): State<super::SharedState>,
     scope: SiteScope,
-    Query(parameters): Query<Parameters>,
+    Query(parameters): Query<ImportParams>,
     request: Request,
-) -> Result<Json<Body>, Problem> {
+) -> Result<Json<ImportResponse>, Problem> {
     let wanted = parameters.wanted(&scope)?;
     let place = state.imports.take(scope.subject());
     let _place = place.map_err(|_| Problem::busy("others are importing; come again later"))?;
     let (head, file) = request.into_parts();
-    let file = Pieces::new(&head.headers, file).map_err(|e| refused_body(e, 0))?;
+    let file = BodyReader::new(&head.headers, file).map_err(|e| refused_body(e, 0))?;
     take_time();
-    let importer = Importer {
+    let importer = FileImporter {
         admission: &state.admission,
         ingest: &state.ingest,
         store: &state.store,
@@ -127,14 +127,14 @@ pub(super) async fn import(
 /// Imports, the newest first.
 #[utoipa::path(get, path = "/imports", tag = "import", params(ListParameters),
     responses(
-        (status = 200, body = Page, description = "A page of imports"),
+        (status = 200, body = ImportPage, description = "A page of imports"),
         (status = 400, description = "A parameter is wrong; `field` names it"),
     ))]
 pub(super) async fn list(
-    State(state): State<super::State>,
+    State(state): State<super::SharedState>,
     scope: SiteScope,
-    Query(parameters): Query<ListParameters>,
-) -> Result<Json<Page>, Problem> {
+    Query(parameters): Query<ImportListParams>,
+) -> Result<Json<ImportPage>, Problem> {
     let limit = within(parameters.limit)?;
     let before = parameters.cursor.map(|text| {
         let id = text.parse::<Uuid>().ok();
@@ -151,7 +151,7 @@ pub(super) async fn list(
     found.truncate(limit);
     let last = found.last().filter(|_| more);
     let now = state.clock.now();
-    Ok(Json(Page {
+    Ok(Json(ImportPage {
         next_cursor: last.map(|import| import.id.to_string()),
         data: found.into_iter().map(|import| body(import, now)).collect(),
     }))
@@ -161,7 +161,7 @@ pub(super) async fn list(
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct ListParameters {
+pub(super) struct ImportListParams {
     /// Only of this site.
     site: Option<String>,
     /// At most so many, 1 to 1,000; 50 without it.
@@ -174,14 +174,14 @@ pub(super) struct ListParameters {
 #[utoipa::path(get, path = "/imports/{id}", tag = "import",
     params(("id" = Uuid, Path, description = "The import's id")),
     responses(
-        (status = 200, body = Body, description = "The import"),
+        (status = 200, body = ImportResponse, description = "The import"),
         (status = 404, description = "There is no such import"),
     ))]
 pub(super) async fn one(
-    State(state): State<super::State>,
+    State(state): State<super::SharedState>,
     scope: SiteScope,
     Path(id): Path<Uuid>,
-) -> Result<Json<Body>, Problem> {
+) -> Result<Json<ImportResponse>, Problem> {
     let import = found(&state, &scope, id).await?;
     Ok(Json(body(import, state.clock.now())))
 }
@@ -192,15 +192,15 @@ pub(super) async fn one(
 #[utoipa::path(delete, path = "/imports/{id}", tag = "import",
     params(("id" = Uuid, Path, description = "The import's id")),
     responses(
-        (status = 200, body = Removed, description = "It is gone"),
+        (status = 200, body = ImportDeletedResponse, description = "It is gone"),
         (status = 404, description = "There is no such import"),
         (status = 409, description = "The file is being imported"),
     ))]
 pub(super) async fn remove(
-    State(state): State<super::State>,
+    State(state): State<super::SharedState>,
     scope: SiteScope,
     Path(id): Path<Uuid>,
-) -> Result<Json<Removed>, Problem> {
+) -> Result<Json<ImportDeletedResponse>, Problem> {
     let import = found(&state, &scope, id).await?;
     if import.is_running(state.clock.now()) {
         return Err(refused(&ImportError::Running));
@@ -210,7 +210,7 @@ pub(super) async fn remove(
     loop {
         let removed = state.store.remove_imported(&import, state.clock.now());
         match removed.await.map_err(|e| error::store(&e))? {
-            0 => return Ok(Json(Removed { visits })),
+            0 => return Ok(Json(ImportDeletedResponse { visits })),
             some => visits += some,
         }
         if state.closing.is_cancelled() {
@@ -220,7 +220,7 @@ pub(super) async fn remove(
 }
 
 async fn found(
-    state: &super::State,
+    state: &super::SharedState,
     scope: &SiteScope,
     id: Uuid,
 ) -> Result<store::Import, Problem> {
@@ -229,15 +229,15 @@ async fn found(
     site_scope::found(found, "there is no import with this id")
 }
 
-impl Parameters {
-    fn wanted(self, scope: &SiteScope) -> Result<Wanted, Problem> {
-        let format = Format::named(&self.format);
+impl ImportParams {
+    fn wanted(self, scope: &SiteScope) -> Result<ImportRequest, Problem> {
+        let format = ImportFormat::named(&self.format);
         let format = format.ok_or_else(|| wrong("format", "one of combined, csv, ndjson"))?;
         let site = scope.site(self.site.as_deref())?;
-        if format == Format::Combined && site.is_none() {
+        if format == ImportFormat::Combined && site.is_none() {
             return Err(wrong("site", "a log does not say whose it is"));
         }
-        Ok(Wanted {
+        Ok(ImportRequest {
             id: self.id,
             format,
             site,
@@ -269,13 +269,13 @@ fn refused(why: &ImportError) -> Problem {
     }
 }
 
-fn body(import: store::Import, now: DateTime<Utc>) -> Body {
+fn body(import: store::Import, now: DateTime<Utc>) -> ImportResponse {
     let state = match import.finished_at {
         _ if import.is_running(now) => "running",
         Some(_) => "done",
         None => "interrupted",
     };
-    Body {
+    ImportResponse {
         id: import.id,
         format: import.format,
         site: import.site,

@@ -18,15 +18,15 @@ use crate::domain::visit::site;
 use crate::store::{BotFilter, Store, VisitQuery};
 
 /// What PostgreSQL and RFC 3339 can both say.
-const YEARS: RangeInclusive<i32> = 1..=9_999;
-const DEFAULT_LIMIT: i64 = 50;
-const MOST: i64 = 1_000;
+const SUPPORTED_YEARS: RangeInclusive<i32> = 1..=9_999;
+const DEFAULT_PAGE_LIMIT: i64 = 50;
+const MAX_PAGE_LIMIT: i64 = 1_000;
 
 /// The parameters of `GET /visits`. Every dimension is one, too.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "it only describes; `query` reads")]
-pub(super) struct Parameters {
+pub(super) struct VisitListParams {
     /// Only this site's visits.
     site: Option<String>,
     /// Not earlier than this (RFC 3339).
@@ -127,8 +127,8 @@ pub(super) fn limit(text: Option<&str>) -> Result<i64, Problem> {
 }
 
 pub(super) fn within(limit: Option<i64>) -> Result<i64, Problem> {
-    let limit = limit.unwrap_or(DEFAULT_LIMIT);
-    let is_within = (1..=MOST).contains(&limit);
+    let limit = limit.unwrap_or(DEFAULT_PAGE_LIMIT);
+    let is_within = (1..=MAX_PAGE_LIMIT).contains(&limit);
     let refuse = || wrong("limit", "a limit lies between 1 and 1000");
     is_within.then_some(limit).ok_or_else(refuse)
 }
@@ -136,7 +136,7 @@ pub(super) fn within(limit: Option<i64>) -> Result<i64, Problem> {
 /// A moment as text.
 pub(super) fn moment(name: &str, text: &str) -> Result<DateTime<Utc>, Problem> {
     let moment = text.parse::<DateTime<Utc>>().ok();
-    let moment = moment.filter(|moment| YEARS.contains(&moment.year()));
+    let moment = moment.filter(|moment| SUPPORTED_YEARS.contains(&moment.year()));
     moment.ok_or_else(|| wrong(name, "a moment such as 2026-11-20T12:00:00Z (RFC 3339)"))
 }
 
@@ -151,7 +151,7 @@ pub(super) fn read_cursor(text: &str) -> Option<(DateTime<Utc>, Uuid)> {
     let bytes = BASE64.decode(text).ok()?;
     let (moment, id) = bytes.split_first_chunk::<8>()?;
     let moment = DateTime::from_timestamp_micros(i64::from_be_bytes(*moment))?;
-    let moment = Some(moment).filter(|moment| YEARS.contains(&moment.year()))?;
+    let moment = Some(moment).filter(|moment| SUPPORTED_YEARS.contains(&moment.year()))?;
     Some((moment, Uuid::from_slice(id).ok()?))
 }
 

@@ -8,7 +8,7 @@ use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use chassis::Problem;
 use chassis::extract::Query;
-use chassis::stream::{STALL_TIMEOUT, Stalled, give_up_when_stalled};
+use chassis::stream::{ReaderStalled, STALL_TIMEOUT, give_up_when_stalled};
 use chrono::{DateTime, TimeDelta, Utc};
 use common::visitor_analytics::Visit;
 use futures::Stream;
@@ -16,19 +16,19 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::analytics::question::Pairs;
+use super::analytics::question::QueryPairs;
 use super::list::{cursor, read_cursor, wrong};
 use super::pick;
 use super::site_scope::SiteScope;
-use crate::domain::pick::Pick;
-use crate::workers::live::{Listening, Told};
+use crate::domain::pick::VisitFilter;
+use crate::workers::live::{LiveEvent, Subscription};
 
 /// A comment is sent after so long without an event: proxies close what is silent for a minute.
-const HEARTBEAT: Duration = Duration::from_secs(15);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 /// How long a browser waits before it comes back.
-const RETRY: Duration = Duration::from_secs(3);
+const SSE_RETRY_DELAY: Duration = Duration::from_secs(3);
 /// Who comes back later than this is not told what happened meanwhile.
-const FORGOTTEN: TimeDelta = TimeDelta::hours(1);
+const MAX_REPLAY_AGE: TimeDelta = TimeDelta::hours(1);
 
 /// Visits as they are recorded, on any replica: server-sent events.
 ///
@@ -39,7 +39,7 @@ const FORGOTTEN: TimeDelta = TimeDelta::hours(1);
 /// `entry_page` and `exit_page`; a source is that of the visit itself. The stream ends when the
 /// token does, and when nothing of it is read for 30 seconds.
 #[utoipa::path(get, path = "/visits/live", tag = "visits",
-    params(pick::Parameters,
+    params(pick::VisitFilterParams,
         ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that came")),
     responses(
         (status = 200, body = String, content_type = "text/event-stream",
@@ -48,23 +48,23 @@ const FORGOTTEN: TimeDelta = TimeDelta::hours(1);
         (status = 503, description = "A hundred listen to this process already, or fifty with this token; come again later"),
     ))]
 pub(super) async fn live(
-    State(state): State<super::State>,
+    State(state): State<super::SharedState>,
     scope: SiteScope,
-    Query(pairs): Query<Pairs>,
+    Query(pairs): Query<QueryPairs>,
     headers: HeaderMap,
-) -> Result<Sse<impl Stream<Item = Result<Event, Stalled>>>, Problem> {
+) -> Result<Sse<impl Stream<Item = Result<Event, ReaderStalled>>>, Problem> {
     let now = state.clock.now();
     let pick = pick::read(&state.store, scope.limit(pairs)?).await?;
     let after = last_event(&headers)?.unwrap_or((now, Uuid::nil()));
     let listening = state.hub.listen(scope.subject());
     let listening = listening.map_err(|_| Problem::busy("too many listen already"))?;
     let lifetime = u64::try_from(scope.token_ends_at() - now.timestamp()).unwrap_or(0);
-    let listener = Listener {
+    let listener = LiveStream {
         listening,
         pick,
         after: Some(after),
         opened_at: now,
-        due: VecDeque::from([Event::default().comment("listening").retry(RETRY)]),
+        due: VecDeque::from([Event::default().comment("listening").retry(SSE_RETRY_DELAY)]),
         known: HashSet::new(),
         ends_at: Instant::now() + Duration::from_secs(lifetime),
         closing: state.closing.clone(),
@@ -74,7 +74,7 @@ pub(super) async fn live(
         Some((event, listener))
     });
     let events = give_up_when_stalled(events, STALL_TIMEOUT);
-    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT)))
+    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT_INTERVAL)))
 }
 
 fn last_event(headers: &HeaderMap) -> Result<Option<(DateTime<Utc>, Uuid)>, Problem> {
@@ -87,9 +87,9 @@ fn last_event(headers: &HeaderMap) -> Result<Option<(DateTime<Utc>, Uuid)>, Prob
 }
 
 /// One who listens.
-struct Listener {
-    listening: Listening,
-    pick: Pick,
+struct LiveStream {
+    listening: Subscription,
+    pick: VisitFilter,
     /// What was told last; until what came meanwhile has been read.
     after: Option<(DateTime<Utc>, Uuid)>,
     opened_at: DateTime<Utc>,
@@ -101,7 +101,7 @@ struct Listener {
     closing: CancellationToken,
 }
 
-impl Listener {
+impl LiveStream {
     async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.due.pop_front() {
@@ -124,8 +124,8 @@ impl Listener {
             return Some(());
         }
         match self.listening.next().await? {
-            Told::Missed => self.due.push_back(missed()),
-            Told::Visit(visit) => {
+            LiveEvent::Missed => self.due.push_back(missed()),
+            LiveEvent::Visit(visit) => {
                 if self.pick.takes(&visit) && !self.known.remove(&visit.id) {
                     self.due.push_back(event(&visit));
                 }
@@ -135,7 +135,7 @@ impl Listener {
     }
 
     async fn catch_up(&mut self, (after, id): (DateTime<Utc>, Uuid)) -> VecDeque<Event> {
-        let earliest = self.opened_at - FORGOTTEN;
+        let earliest = self.opened_at - MAX_REPLAY_AGE;
         let from = (after.max(earliest), id);
         let site = self.pick.site.as_deref();
         let mut due = VecDeque::new();

@@ -10,15 +10,15 @@ use utoipa::IntoParams;
 use super::analytics::question::sorted;
 use super::list::{self, moment, named_site, wrong};
 use super::site_scope::ScopedPairs;
-use crate::domain::day::Day;
-use crate::domain::pick::{Pick, is_told_by_a_visit};
+use crate::domain::day::LocalDay;
+use crate::domain::pick::{VisitFilter, is_told_by_a_visit};
 use crate::store::Store;
 
 /// Parameters that pick visits. Every dimension is one, too.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "it only describes; `read` reads")]
-pub(super) struct Parameters {
+pub(super) struct VisitFilterParams {
     /// Only this site's visits.
     site: Option<String>,
     /// Bots' visits: `false` (without it), `true` or `only`.
@@ -34,7 +34,7 @@ pub(super) struct Parameters {
 }
 
 /// Reads the parameters of a stream that has no others.
-pub(super) async fn read(store: &Store, pairs: ScopedPairs) -> Result<Pick, Problem> {
+pub(super) async fn read(store: &Store, pairs: ScopedPairs) -> Result<VisitFilter, Problem> {
     let (pick, rest) = read_with(store, pairs, &[]).await?;
     match rest.into_keys().next() {
         Some(name) => Err(wrong(&name, "there is no such parameter here")),
@@ -47,7 +47,7 @@ pub(super) async fn read_with(
     store: &Store,
     pairs: ScopedPairs,
     own: &[&str],
-) -> Result<(Pick, BTreeMap<String, String>), Problem> {
+) -> Result<(VisitFilter, BTreeMap<String, String>), Problem> {
     let (mut rest, filters) = sorted(store, pairs, own).await?;
     if let Some(filter) = filters.iter().find(|f| !is_told_by_a_visit(f.subject)) {
         let detail = "a visit alone does not tell this";
@@ -56,7 +56,7 @@ pub(super) async fn read_with(
     let is_bot = list::bots(&mut rest)?.wanted();
     let zone = list::zone(&mut rest)?;
     let site = rest.remove("site").map(|name| named_site(&name));
-    let pick = Pick {
+    let pick = VisitFilter {
         site: site.transpose()?,
         is_bot,
         filters,
@@ -66,20 +66,20 @@ pub(super) async fn read_with(
 }
 
 /// Where a period begins or ends, if it does.
-type Edge = Option<DateTime<Utc>>;
+type OptionalTimestamp = Option<DateTime<Utc>>;
 
 /// Takes `from` and `to` out of the parameters: a day on the clock of `zone`, the last of which
 /// belongs to the period, or a moment.
 pub(super) fn period(
     rest: &mut BTreeMap<String, String>,
     zone: Tz,
-) -> Result<(Edge, Edge), Problem> {
-    let mut edge = |name: &str, of: fn(Day) -> DateTime<Utc>| {
+) -> Result<(OptionalTimestamp, OptionalTimestamp), Problem> {
+    let mut edge = |name: &str, of: fn(LocalDay) -> DateTime<Utc>| {
         let text = rest.remove(name)?;
         let day: Option<NaiveDate> = text.parse().ok();
         let day = day.filter(|day| (1990..=2200).contains(&day.year()));
         Some(match day {
-            Some(day) => Ok(of(Day::new(zone, day))),
+            Some(day) => Ok(of(LocalDay::new(zone, day))),
             None => moment(name, &text),
         })
     };

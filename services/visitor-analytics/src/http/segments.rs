@@ -11,16 +11,16 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::error;
-use super::site_scope::{EverySite, SiteScope};
-use crate::domain::segment::{self, Change, Submitted, Written, Wrong};
-use crate::store::{Kept, Segment};
+use super::site_scope::{AllSites, SiteScope};
+use crate::domain::segment::{self, FilterValues, SegmentError, SegmentPatch, SubmittedSegment};
+use crate::store::{Segment, UpsertOutcome};
 
 /// All segments.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SegmentPage)]
-pub(super) struct Page {
+pub(super) struct SegmentPage {
     /// By name.
-    data: Vec<Line>,
+    data: Vec<SegmentResponse>,
     /// Always `null`: there are a thousand at most.
     next_cursor: Option<String>,
 }
@@ -28,42 +28,42 @@ pub(super) struct Page {
 /// A segment.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Segment)]
-pub(super) struct Line {
+pub(super) struct SegmentResponse {
     id: Uuid,
     name: String,
     /// Values by dimension, as they are written in a question.
-    filters: Written,
+    filters: FilterValues,
     created_at: DateTime<Utc>,
 }
 
 /// Filters with names, which every report takes as `segment`.
 #[utoipa::path(get, path = "/segments", tag = "segments",
-    responses((status = 200, body = Page, description = "All segments")))]
+    responses((status = 200, body = SegmentPage, description = "All segments")))]
 pub(super) async fn list(
-    State(state): State<super::State>,
+    State(state): State<super::SharedState>,
     // Segments are no site's: every token may use them.
     _: SiteScope,
-) -> Result<axum::Json<Page>, Problem> {
+) -> Result<axum::Json<SegmentPage>, Problem> {
     let found = state.store.segments().await;
     let found = found.map_err(|e| error::store(&e))?;
-    Ok(axum::Json(Page {
+    Ok(axum::Json(SegmentPage {
         data: found.into_iter().map(line).collect(),
         next_cursor: None,
     }))
 }
 
 /// Adds a segment.
-#[utoipa::path(post, path = "/segments", tag = "segments", request_body = Submitted,
+#[utoipa::path(post, path = "/segments", tag = "segments", request_body = SubmittedSegment,
     responses(
-        (status = 201, body = Line, description = "The segment"),
+        (status = 201, body = SegmentResponse, description = "The segment"),
         (status = 409, description = "Another one has this name, or there are a thousand"),
         (status = 422, description = "The segment cannot be accepted; `field` names why"),
     ))]
 pub(super) async fn add(
-    State(state): State<super::State>,
-    _: EverySite,
-    Json(wanted): Json<Submitted>,
-) -> Result<(StatusCode, axum::Json<Line>), Problem> {
+    State(state): State<super::SharedState>,
+    _: AllSites,
+    Json(wanted): Json<SubmittedSegment>,
+) -> Result<(StatusCode, axum::Json<SegmentResponse>), Problem> {
     let name = segment::name(&wanted.name).map_err(|e| invalid(&e))?;
     segment::read(&wanted.filters).map_err(|e| invalid(&e))?;
     let now = state.clock.now();
@@ -76,20 +76,20 @@ pub(super) async fn add(
 }
 
 /// Changes a segment; what is left out stays as it is.
-#[utoipa::path(patch, path = "/segments/{id}", tag = "segments", request_body = Change,
+#[utoipa::path(patch, path = "/segments/{id}", tag = "segments", request_body = SegmentPatch,
     params(("id" = Uuid, Path, description = "The segment's id")),
     responses(
-        (status = 200, body = Line, description = "The segment"),
+        (status = 200, body = SegmentResponse, description = "The segment"),
         (status = 404, description = "There is no such segment"),
         (status = 409, description = "Another one has this name"),
         (status = 422, description = "The change cannot be accepted; `field` names why"),
     ))]
 pub(super) async fn change(
-    State(state): State<super::State>,
-    _: EverySite,
+    State(state): State<super::SharedState>,
+    _: AllSites,
     Path(id): Path<Uuid>,
-    Json(wanted): Json<Change>,
-) -> Result<axum::Json<Line>, Problem> {
+    Json(wanted): Json<SegmentPatch>,
+) -> Result<axum::Json<SegmentResponse>, Problem> {
     let name = wanted.name.as_deref().map(segment::name).transpose();
     let name = name.map_err(|e| invalid(&e))?;
     let filters = wanted.filters.as_ref();
@@ -108,8 +108,8 @@ pub(super) async fn change(
         (status = 404, description = "There is no such segment"),
     ))]
 pub(super) async fn remove(
-    State(state): State<super::State>,
-    _: EverySite,
+    State(state): State<super::SharedState>,
+    _: AllSites,
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, Problem> {
     let removed = state.store.remove_segment(id).await;
@@ -121,26 +121,26 @@ pub(super) async fn remove(
 }
 
 /// What was kept, or why not.
-pub(super) fn kept<T>(kept: Kept<T>, what: &str) -> Result<T, Problem> {
+pub(super) fn kept<T>(kept: UpsertOutcome<T>, what: &str) -> Result<T, Problem> {
     let conflict = |code: &'static str, detail: String| {
         Err(Problem::new(StatusCode::CONFLICT, code, detail).field("name"))
     };
     match kept {
-        Kept::Done(one) => Ok(one),
-        Kept::Taken => conflict("NAME_TAKEN", format!("another {what} has this name")),
-        Kept::Full => conflict("TOO_MANY", format!("no {what} more can be kept")),
-        Kept::Missing => Err(Problem::not_found(format!(
+        UpsertOutcome::Done(one) => Ok(one),
+        UpsertOutcome::Taken => conflict("NAME_TAKEN", format!("another {what} has this name")),
+        UpsertOutcome::Full => conflict("TOO_MANY", format!("no {what} more can be kept")),
+        UpsertOutcome::Missing => Err(Problem::not_found(format!(
             "there is no such {what}, or site"
         ))),
     }
 }
 
-pub(super) fn invalid(error: &Wrong) -> Problem {
+pub(super) fn invalid(error: &SegmentError) -> Problem {
     Problem::invalid(error.field(), "SEGMENT_INVALID", error.to_string())
 }
 
-fn line(segment: Segment) -> Line {
-    Line {
+fn line(segment: Segment) -> SegmentResponse {
+    SegmentResponse {
         id: segment.id,
         name: segment.name,
         filters: segment.filters.0,

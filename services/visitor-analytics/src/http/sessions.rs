@@ -10,18 +10,18 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::analytics::question::Pairs;
+use super::analytics::question::QueryPairs;
 use super::error;
-use super::list::{self, Parameters, cursor};
+use super::list::{self, VisitListParams, cursor};
 use super::site_scope::{self, SiteScope};
-use crate::store::{SessionFound, Stop};
+use crate::store::{PathStep, SessionDetails};
 
 /// A page of sessions.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SessionPage)]
-pub(super) struct Page {
+pub(super) struct SessionPage {
     /// The sessions, the newest first.
-    data: Vec<Session>,
+    data: Vec<SessionResponse>,
     /// Leads to the next page; `null` on the last.
     next_cursor: Option<String>,
 }
@@ -29,7 +29,7 @@ pub(super) struct Page {
 /// A visitor's visits with gaps under 30 minutes. What led to it, and where and with what the
 /// visitor was, are those of its first visit.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Session {
+pub(super) struct SessionResponse {
     id: Uuid,
     site: String,
     visitor_id: String,
@@ -73,17 +73,17 @@ pub(super) struct Session {
 
 /// A session with the way it took.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct SessionWithJourney {
+pub(super) struct SessionJourneyResponse {
     #[serde(flatten)]
-    session: Session,
+    session: SessionResponse,
     /// Its visits, in their order; at most 1,000.
-    journey: Vec<Step>,
+    journey: Vec<JourneyStep>,
 }
 
 /// A visit of a journey.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = JourneyStep)]
-pub(super) struct Step {
+pub(super) struct JourneyStep {
     timestamp: DateTime<Utc>,
     path: String,
     title: Option<String>,
@@ -92,16 +92,16 @@ pub(super) struct Step {
 }
 
 /// Sessions, the newest first.
-#[utoipa::path(get, path = "/sessions", tag = "sessions", params(Parameters),
+#[utoipa::path(get, path = "/sessions", tag = "sessions", params(VisitListParams),
     responses(
-        (status = 200, body = Page, description = "A page of sessions"),
+        (status = 200, body = SessionPage, description = "A page of sessions"),
         (status = 400, description = "A parameter is wrong; `field` names it"),
     ))]
 pub(super) async fn list(
-    State(state): State<super::State>,
+    State(state): State<super::SharedState>,
     scope: SiteScope,
-    Query(pairs): Query<Pairs>,
-) -> Result<Json<Page>, Problem> {
+    Query(pairs): Query<QueryPairs>,
+) -> Result<Json<SessionPage>, Problem> {
     let query = list::query(&state.store, scope.limit(pairs)?).await?;
     let mut found = state
         .store
@@ -112,9 +112,9 @@ pub(super) async fn list(
     let more = found.len() > limit;
     found.truncate(limit);
     let last = found.last().filter(|_| more);
-    Ok(Json(Page {
+    Ok(Json(SessionPage {
         next_cursor: last.map(|session| cursor(session.period.0, session.entry.id)),
-        data: found.into_iter().map(Session::from).collect(),
+        data: found.into_iter().map(SessionResponse::from).collect(),
     }))
 }
 
@@ -122,14 +122,14 @@ pub(super) async fn list(
 #[utoipa::path(get, path = "/sessions/{id}", tag = "sessions",
     params(("id" = Uuid, Path, description = "The session's id")),
     responses(
-        (status = 200, body = SessionWithJourney, description = "The session"),
+        (status = 200, body = SessionJourneyResponse, description = "The session"),
         (status = 404, description = "There is no such session"),
     ))]
 pub(super) async fn one(
-    State(state): State<super::State>,
+    State(state): State<super::SharedState>,
     scope: SiteScope,
     Path(id): Path<Uuid>,
-) -> Result<Json<SessionWithJourney>, Problem> {
+) -> Result<Json<SessionJourneyResponse>, Problem> {
     let found = state.store.session(id, scope.sites()).await;
     let found = found.map_err(|e| error::store(&e))?;
     let found = site_scope::found(found, "there is no session with this id")?;
@@ -138,14 +138,14 @@ pub(super) async fn one(
         .journey(&found)
         .await
         .map_err(|e| error::store(&e))?;
-    Ok(Json(SessionWithJourney {
+    Ok(Json(SessionJourneyResponse {
         session: found.into(),
         journey: journey.into_iter().map(step).collect(),
     }))
 }
 
-fn step(stop: Stop) -> Step {
-    Step {
+fn step(stop: PathStep) -> JourneyStep {
+    JourneyStep {
         timestamp: stop.timestamp,
         path: stop.path,
         title: stop.title,
@@ -153,8 +153,8 @@ fn step(stop: Stop) -> Step {
     }
 }
 
-impl From<SessionFound> for Session {
-    fn from(found: SessionFound) -> Self {
+impl From<SessionDetails> for SessionResponse {
+    fn from(found: SessionDetails) -> Self {
         let (started_at, last_seen_at) = found.period;
         let entry: Visit = found.entry;
         Self {

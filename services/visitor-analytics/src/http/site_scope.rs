@@ -13,10 +13,10 @@ use axum::http::request::Parts;
 use chassis::Problem;
 use common::jwt::Claims;
 
-use super::analytics::question::Pairs;
+use super::analytics::question::QueryPairs;
 use super::list::named_site;
-use crate::admission::NewSites;
-use crate::store::Lookup;
+use crate::admission::NewSitePolicy;
+use crate::store::SiteLookup;
 
 /// The sites that the request's token is for.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ pub(super) struct SiteScope(Arc<Claims>);
 
 /// What concerns every site: a token that is limited to some is refused.
 #[derive(Debug)]
-pub(super) struct EverySite;
+pub(super) struct AllSites;
 
 impl<S: Sync> FromRequestParts<S> for SiteScope {
     type Rejection = Problem;
@@ -36,7 +36,7 @@ impl<S: Sync> FromRequestParts<S> for SiteScope {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for EverySite {
+impl<S: Sync> FromRequestParts<S> for AllSites {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
@@ -55,10 +55,10 @@ impl SiteScope {
     }
 
     /// Which new sites visits may bring along.
-    pub(super) fn new_sites(&self) -> NewSites {
+    pub(super) fn new_sites(&self) -> NewSitePolicy {
         match self.sites() {
-            None => NewSites::Limited,
-            Some(_) => NewSites::Refused,
+            None => NewSitePolicy::Limited,
+            Some(_) => NewSitePolicy::Refused,
         }
     }
 
@@ -96,7 +96,7 @@ impl SiteScope {
 
     /// The same for a request whose parameters have not been sorted yet: its parameter `site` is
     /// checked each time it is there, and added where the token implies it.
-    pub(super) fn limit(&self, mut pairs: Pairs) -> Result<ScopedPairs, Problem> {
+    pub(super) fn limit(&self, mut pairs: QueryPairs) -> Result<ScopedPairs, Problem> {
         if self.sites().is_none() {
             return Ok(ScopedPairs(pairs));
         }
@@ -114,7 +114,7 @@ impl SiteScope {
 
 /// Parameters whose site the token is for; lists and reports take no others.
 #[derive(Debug)]
-pub(super) struct ScopedPairs(Pairs);
+pub(super) struct ScopedPairs(QueryPairs);
 
 impl IntoIterator for ScopedPairs {
     type Item = (String, String);
@@ -126,11 +126,11 @@ impl IntoIterator for ScopedPairs {
 }
 
 /// What a lookup by id found; `missing` says that there is none at all.
-pub(super) fn found<T>(lookup: Lookup<T>, missing: &str) -> Result<T, Problem> {
+pub(super) fn found<T>(lookup: SiteLookup<T>, missing: &str) -> Result<T, Problem> {
     match lookup {
-        Lookup::Found(row) => Ok(row),
-        Lookup::OfAnotherSite => Err(forbidden()),
-        Lookup::Missing => Err(Problem::not_found(missing)),
+        SiteLookup::Found(row) => Ok(row),
+        SiteLookup::OfAnotherSite => Err(forbidden()),
+        SiteLookup::Missing => Err(Problem::not_found(missing)),
     }
 }
 

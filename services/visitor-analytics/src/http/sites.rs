@@ -12,16 +12,16 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::error;
 use super::list::{named_site, within, wrong};
-use super::site_scope::{EverySite, SiteScope};
-use crate::domain::site::{Settings, Submitted, SubmittedSettings};
+use super::site_scope::{AllSites, SiteScope};
+use crate::domain::site::{SiteSettings, SubmittedSite, SubmittedSiteSettings};
 use crate::domain::visit;
-use crate::store::{Changed, Site};
+use crate::store::{Site, SiteUpdateOutcome};
 
 /// The parameters of the list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Parameters {
+pub(super) struct SiteListParams {
     /// At most so many, 1 to 1,000; 50 without it.
     limit: Option<i64>,
     /// `next_cursor` of the page before.
@@ -31,9 +31,9 @@ pub(super) struct Parameters {
 /// A page of sites.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SitePage)]
-pub(super) struct Page {
+pub(super) struct SitePage {
     /// In alphabetical order.
-    data: Vec<Line>,
+    data: Vec<SiteResponse>,
     /// Leads to the next page; `null` on the last.
     next_cursor: Option<String>,
 }
@@ -41,7 +41,7 @@ pub(super) struct Page {
 /// A site.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Site)]
-pub(super) struct Line {
+pub(super) struct SiteResponse {
     domain: String,
     /// Whose days are the site's days.
     time_zone: String,
@@ -63,14 +63,14 @@ pub(super) struct Line {
 /// Sites, those that visits have brought along too.
 #[utoipa::path(get, path = "/sites", tag = "sites", params(Parameters),
     responses(
-        (status = 200, body = Page, description = "A page of sites"),
+        (status = 200, body = SitePage, description = "A page of sites"),
         (status = 400, description = "A parameter is wrong; `field` names it"),
     ))]
 pub(super) async fn list(
-    State(state): State<super::State>,
+    State(state): State<super::SharedState>,
     scope: SiteScope,
-    Query(parameters): Query<Parameters>,
-) -> Result<axum::Json<Page>, Problem> {
+    Query(parameters): Query<SiteListParams>,
+) -> Result<axum::Json<SitePage>, Problem> {
     let limit = within(parameters.limit)?;
     let after = parameters.cursor.map(|cursor| {
         let text = BASE64
@@ -89,28 +89,29 @@ pub(super) async fn list(
     let more = found.len() > limit;
     found.truncate(limit);
     let last = found.last().filter(|_| more);
-    Ok(axum::Json(Page {
+    Ok(axum::Json(SitePage {
         next_cursor: last.map(|site| BASE64.encode(&site.domain)),
         data: found.into_iter().map(line).collect(),
     }))
 }
 
 /// Adds a site before its first visit.
-#[utoipa::path(post, path = "/sites", tag = "sites", request_body = Submitted,
+#[utoipa::path(post, path = "/sites", tag = "sites", request_body = SubmittedSite,
     responses(
-        (status = 201, body = Line, description = "The site"),
+        (status = 201, body = SiteResponse, description = "The site"),
         (status = 409,
             description = "The domain, or an alias, is a site's already; `field` names which"),
         (status = 422, description = "The site cannot be accepted; `field` names why"),
     ))]
 pub(super) async fn add(
-    State(state): State<super::State>,
-    _: EverySite,
-    Json(wanted): Json<Submitted>,
-) -> Result<(StatusCode, axum::Json<Line>), Problem> {
+    State(state): State<super::SharedState>,
+    _: AllSites,
+    Json(wanted): Json<SubmittedSite>,
+) -> Result<(StatusCode, axum::Json<SiteResponse>), Problem> {
     let domain = visit::site(&wanted.domain)
         .map_err(|e| Problem::invalid("domain", "SITE_INVALID", e.to_string()))?;
-    let settings = Settings::accept(&domain, wanted.settings).map_err(|e| error::invalid(&e))?;
+    let settings =
+        SiteSettings::accept(&domain, wanted.settings).map_err(|e| error::invalid(&e))?;
     let done = state
         .store
         .add_site(&domain, &settings, state.clock.now())
@@ -126,22 +127,22 @@ pub(super) async fn add(
 ///
 /// With another time zone or other properties all its days are made anew, in the background;
 /// reports tell the new days at once.
-#[utoipa::path(patch, path = "/sites/{domain}", tag = "sites", request_body = SubmittedSettings,
+#[utoipa::path(patch, path = "/sites/{domain}", tag = "sites", request_body = SubmittedSiteSettings,
     params(("domain" = String, Path, description = "The site's domain")),
     responses(
-        (status = 200, body = Line, description = "The site"),
+        (status = 200, body = SiteResponse, description = "The site"),
         (status = 404, description = "There is no such site"),
         (status = 409, description = "An alias is a site's already"),
         (status = 422, description = "The settings cannot be accepted; `field` names why"),
     ))]
 pub(super) async fn change(
-    State(state): State<super::State>,
-    _: EverySite,
+    State(state): State<super::SharedState>,
+    _: AllSites,
     Path(domain): Path<String>,
-    Json(wanted): Json<SubmittedSettings>,
-) -> Result<axum::Json<Line>, Problem> {
+    Json(wanted): Json<SubmittedSiteSettings>,
+) -> Result<axum::Json<SiteResponse>, Problem> {
     let domain = named_site(&domain)?;
-    let settings = Settings::accept(&domain, wanted).map_err(|e| error::invalid(&e))?;
+    let settings = SiteSettings::accept(&domain, wanted).map_err(|e| error::invalid(&e))?;
     let done = state
         .store
         .change_site(&domain, &settings, state.clock.now())
@@ -151,24 +152,24 @@ pub(super) async fn change(
 }
 
 /// What was asked for holds here at once, and on other replicas within seconds.
-async fn refresh(state: &super::State) -> Result<(), Problem> {
+async fn refresh(state: &super::SharedState) -> Result<(), Problem> {
     let refreshed = state.wishes.refresh(&state.store).await;
     refreshed.map_err(|e| error::store(&e))
 }
 
-fn changed(done: Changed) -> Result<axum::Json<Line>, Problem> {
+fn changed(done: SiteUpdateOutcome) -> Result<axum::Json<SiteResponse>, Problem> {
     match done {
-        Changed::Done(site) => Ok(axum::Json(line(site))),
-        Changed::Taken(field) => {
+        SiteUpdateOutcome::Done(site) => Ok(axum::Json(line(site))),
+        SiteUpdateOutcome::Taken(field) => {
             let detail = "this domain is a site's already";
             Err(Problem::new(StatusCode::CONFLICT, "SITE_EXISTS", detail).field(field))
         }
-        Changed::Missing => Err(Problem::not_found("there is no such site")),
+        SiteUpdateOutcome::Missing => Err(Problem::not_found("there is no such site")),
     }
 }
 
-fn line(site: Site) -> Line {
-    Line {
+fn line(site: Site) -> SiteResponse {
+    SiteResponse {
         domain: site.domain,
         time_zone: site.time_zone,
         aliases: site.aliases,

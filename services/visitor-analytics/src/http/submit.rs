@@ -17,19 +17,19 @@ use uuid::Uuid;
 
 use super::error;
 use super::site_scope::SiteScope;
-use crate::admission::Refusal;
-use crate::domain::visit::{NewVisit, Submitted};
-use crate::ingest::Received;
-use crate::store::Outcome;
+use crate::admission::AdmissionError;
+use crate::domain::visit::{NewVisit, SubmittedVisit};
+use crate::ingest::IngestedVisit;
+use crate::store::RecordOutcome;
 
 /// The most visits of one request.
-const MOST: usize = 1_000;
+const MAX_VISITS_PER_REQUEST: usize = 1_000;
 
 /// The answer about one visit.
 #[derive(Debug, Default, Serialize, ToSchema)]
-pub(super) struct Answer {
+pub(super) struct VisitResponse {
     id: Option<Uuid>,
-    status: Status,
+    status: VisitStatus,
     session_id: Option<Uuid>,
     visitor_id: Option<String>,
     is_new_session: Option<bool>,
@@ -54,20 +54,20 @@ fn shared<S: Serializer>(
 
 /// The answer about one visit of a list.
 #[derive(Debug, Default, Serialize, ToSchema)]
-pub(super) struct Item {
+pub(super) struct VisitResult {
     #[serde(flatten)]
-    answer: Answer,
+    answer: VisitResponse,
     /// Why the visit was rejected; the rest is null then.
     error: Option<ItemError>,
 }
 
 /// What an answer about one visit takes, in bytes.
-const ROOM: usize = 1_200;
+const RESPONSE_BYTES_PER_VISIT: usize = 1_200;
 
 /// What became of a visit.
 #[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum Status {
+enum VisitStatus {
     /// It is stored.
     Recorded,
     /// It was stored before; nothing changed.
@@ -81,30 +81,30 @@ enum Status {
 
 /// The answer about many visits, in their order.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Answers {
-    results: Vec<Item>,
+pub(super) struct VisitBatchResponse {
+    results: Vec<VisitResult>,
 }
 
 /// Records one visit (201), or up to 1,000 in a list (200, an answer each).
 ///
 /// What is answered with `recorded` or `duplicate` is committed. A visit with an `id` can be sent
 /// again safely, after any error.
-#[utoipa::path(post, path = "/visits", tag = "visits", request_body = Submitted,
+#[utoipa::path(post, path = "/visits", tag = "visits", request_body = SubmittedVisit,
     responses(
-        (status = 201, body = Answer, description = "One visit was recorded, or was before"),
-        (status = 200, body = Answers, description = "A list: one bad visit does not cost the others"),
+        (status = 201, body = VisitResponse, description = "One visit was recorded, or was before"),
+        (status = 200, body = VisitBatchResponse, description = "A list: one bad visit does not cost the others"),
         (status = 409, description = "Another site has a visit with this id (`VISIT_ID_TAKEN`)"),
         (status = 422, description = "The visit cannot be accepted; `field` names why"),
         (status = 429, description = "Its site is new, and too many are (`SITE_LIMIT_REACHED`)"),
         (status = 503, description = "Nothing was stored; send again after `Retry-After`"),
     ))]
 pub(super) async fn submit(
-    State(state): State<super::State>,
+    State(state): State<super::SharedState>,
     scope: SiteScope,
     request: Request,
 ) -> Result<Response, Problem> {
     let body = json_bytes(request).await?;
-    let door = Door {
+    let door = SubmitContext {
         state: &state,
         scope: &scope,
         now: state.clock.now(),
@@ -114,38 +114,42 @@ pub(super) async fn submit(
     }
     let visit = door.accept(parse_object(&body)?)?;
     if state.wishes.ignore(&visit) {
-        return json(StatusCode::CREATED, &Answer::ignored(visit.id), ROOM);
+        return json(
+            StatusCode::CREATED,
+            &VisitResponse::ignored(visit.id),
+            RESPONSE_BYTES_PER_VISIT,
+        );
     }
     let received = state
         .ingest
         .receive(vec![visit], scope.new_sites(), door.now);
     let received = received.await.map_err(|e| error::record(&e))?;
     let answer = received.into_iter().next().transpose();
-    let answer = answer.map_err(refused)?.map(Answer::from);
-    json(StatusCode::CREATED, &answer, ROOM)
+    let answer = answer.map_err(refused)?.map(VisitResponse::from);
+    json(StatusCode::CREATED, &answer, RESPONSE_BYTES_PER_VISIT)
 }
 
 /// What a request's visits have to pass.
-struct Door<'a> {
-    state: &'a super::State,
+struct SubmitContext<'a> {
+    state: &'a super::SharedState,
     scope: &'a SiteScope,
     now: DateTime<Utc>,
 }
 
-impl Door<'_> {
+impl SubmitContext<'_> {
     async fn many(&self, body: &[u8]) -> Result<Response, Problem> {
         let items: Vec<&RawValue> = parse_json(body)?;
-        if items.len() > MOST {
-            let detail = format!("at most {MOST} visits at once");
+        if items.len() > MAX_VISITS_PER_REQUEST {
+            let detail = format!("at most {MAX_VISITS_PER_REQUEST} visits at once");
             return Err(Problem::invalid("body", "TOO_MANY_VISITS", detail));
         }
-        let mut results: Vec<Item> = items.iter().map(|_| Item::default()).collect();
+        let mut results: Vec<VisitResult> = items.iter().map(|_| VisitResult::default()).collect();
         let (mut places, mut visits) = (vec![], Vec::with_capacity(items.len()));
         for (place, item) in items.iter().enumerate() {
             let visit = parse_object(item.get().as_bytes()).and_then(|visit| self.accept(visit));
             match visit {
                 Ok(visit) if self.state.wishes.ignore(&visit) => {
-                    results[place].answer = Answer::ignored(visit.id);
+                    results[place].answer = VisitResponse::ignored(visit.id);
                 }
                 Ok(visit) => {
                     places.push(place);
@@ -159,15 +163,15 @@ impl Door<'_> {
         let received = received.map_err(|e| error::record(&e))?;
         for (place, one) in places.into_iter().zip(received) {
             match one {
-                Ok(one) => results[place].answer = Answer::from(one),
+                Ok(one) => results[place].answer = VisitResponse::from(one),
                 Err(refusal) => results[place].error = Some(error::item(&refused(refusal))),
             }
         }
-        let room = ROOM * results.len();
-        json(StatusCode::OK, &Answers { results }, room)
+        let room = RESPONSE_BYTES_PER_VISIT * results.len();
+        json(StatusCode::OK, &VisitBatchResponse { results }, room)
     }
 
-    fn accept(&self, visit: Submitted) -> Result<NewVisit, Problem> {
+    fn accept(&self, visit: SubmittedVisit) -> Result<NewVisit, Problem> {
         let visit = NewVisit::accept(visit, &self.state.policy, self.now);
         let visit = visit.map_err(|e| error::invalid(&e))?;
         self.scope.check(&visit.site)?;
@@ -175,29 +179,29 @@ impl Door<'_> {
     }
 }
 
-fn refused(refusal: Refusal) -> Problem {
+fn refused(refusal: AdmissionError) -> Problem {
     error::refused(refusal, "VISIT_ID_TAKEN")
 }
 
-impl Answer {
+impl VisitResponse {
     fn ignored(id: Uuid) -> Self {
         Self {
             id: Some(id),
-            status: Status::Ignored,
+            status: VisitStatus::Ignored,
             ..Self::default()
         }
     }
 }
 
-impl From<Received> for Answer {
-    fn from(received: Received) -> Self {
+impl From<IngestedVisit> for VisitResponse {
+    fn from(received: IngestedVisit) -> Self {
         let recorded = received.recorded;
         Self {
             id: Some(received.id),
             status: match recorded.outcome {
-                Outcome::Recorded => Status::Recorded,
-                Outcome::Duplicate => Status::Duplicate,
-                Outcome::Taken => Status::Rejected,
+                RecordOutcome::Recorded => VisitStatus::Recorded,
+                RecordOutcome::Duplicate => VisitStatus::Duplicate,
+                RecordOutcome::Taken => VisitStatus::Rejected,
             },
             session_id: Some(recorded.session_id),
             visitor_id: Some(recorded.visitor_id),

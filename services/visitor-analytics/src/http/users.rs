@@ -40,7 +40,7 @@ pub(super) struct ErasedUser {
         (status = 404, description = "There is no such user"),
     ))]
 pub(super) async fn erase(
-    State(state): State<super::State>,
+    State(state): State<super::SharedState>,
     scope: SiteScope,
     Path(user_id): Path<String>,
     Query(parameters): Query<Parameters>,

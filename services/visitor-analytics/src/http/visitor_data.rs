@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::events::read::{Line, line};
+use super::events::read::{EventResponse, line};
 use super::list::{cursor, read_cursor, within, wrong};
 use super::site_scope::SiteScope;
 use super::visitors::{id_of_path, missing};
-use super::{Shared, error};
+use super::{AppState, error};
 use crate::store::{
     AnnouncedSession, BotFilter, EventQuery, SessionOfVisitor, StoreError, VisitOfVisitor,
 };
@@ -53,7 +53,7 @@ pub(super) struct VisitorData {
     sources: Vec<&'static str>,
     sessions: Vec<SessionLine>,
     visits: Vec<VisitLine>,
-    events: Vec<Line>,
+    events: Vec<EventResponse>,
     /// Notifications about the visitor: `GET /notifications/{id}` of notification has them, as long
     /// as it keeps them.
     notifications: Vec<NotificationLine>,
@@ -109,7 +109,7 @@ pub(super) struct NotificationLine {
         (status = 404, description = "There is no such visitor"),
     ))]
 pub(super) async fn data(
-    State(state): State<super::State>,
+    State(state): State<super::SharedState>,
     scope: SiteScope,
     Path(id): Path<String>,
     Query(parameters): Query<Parameters>,
@@ -191,7 +191,7 @@ impl Place {
 }
 
 struct Reader<'a> {
-    state: &'a Shared,
+    state: &'a AppState,
     id: &'a str,
     site: Option<&'a str>,
 }

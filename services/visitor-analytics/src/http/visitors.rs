@@ -58,7 +58,7 @@ pub(super) struct Erased {
         (status = 404, description = "There is no such visitor"),
     ))]
 pub(super) async fn one(
-    State(state): State<super::State>,
+    State(state): State<super::SharedState>,
     scope: SiteScope,
     Path(id): Path<String>,
     Query(parameters): Query<Parameters>,
@@ -90,7 +90,7 @@ pub(super) async fn one(
         (status = 404, description = "There is no such visitor"),
     ))]
 pub(super) async fn erase(
-    State(state): State<super::State>,
+    State(state): State<super::SharedState>,
     scope: SiteScope,
     Path(id): Path<String>,
     Query(parameters): Query<Parameters>,

@@ -9,14 +9,14 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::analytics::question::Pairs;
+use super::analytics::question::QueryPairs;
 use super::error;
-use super::list::{self, Parameters, cursor};
+use super::list::{self, VisitListParams, cursor};
 use super::site_scope::{SiteScope, found};
 
 /// A page of visits.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Page {
+pub(super) struct VisitPage {
     /// The visits, the newest first.
     data: Vec<Visit>,
     /// Leads to the next page; `null` on the last.
@@ -24,16 +24,16 @@ pub(super) struct Page {
 }
 
 /// Recorded visits, the newest first.
-#[utoipa::path(get, path = "/visits", tag = "visits", params(Parameters),
+#[utoipa::path(get, path = "/visits", tag = "visits", params(VisitListParams),
     responses(
-        (status = 200, body = Page, description = "A page of visits"),
+        (status = 200, body = VisitPage, description = "A page of visits"),
         (status = 400, description = "A parameter is wrong; `field` names it"),
     ))]
 pub(super) async fn list(
-    State(state): State<super::State>,
+    State(state): State<super::SharedState>,
     scope: SiteScope,
-    Query(pairs): Query<Pairs>,
-) -> Result<Json<Page>, Problem> {
+    Query(pairs): Query<QueryPairs>,
+) -> Result<Json<VisitPage>, Problem> {
     let query = list::query(&state.store, scope.limit(pairs)?).await?;
     let found = state
         .store
@@ -41,7 +41,7 @@ pub(super) async fn list(
         .await
         .map_err(|e| error::store(&e))?;
     let last = found.visits.last().filter(|_| found.more);
-    Ok(Json(Page {
+    Ok(Json(VisitPage {
         next_cursor: last.map(|visit| cursor(visit.timestamp, visit.id)),
         data: found.visits,
     }))
@@ -55,7 +55,7 @@ pub(super) async fn list(
         (status = 404, description = "There is no such visit"),
     ))]
 pub(super) async fn one(
-    State(state): State<super::State>,
+    State(state): State<super::SharedState>,
     scope: SiteScope,
     Path(id): Path<Uuid>,
 ) -> Result<Json<Visit>, Problem> {

@@ -3,22 +3,22 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{ImportError, Run};
-use crate::admission::Refusal;
-use crate::domain::import::Restored;
+use super::{ImportError, ImportRun};
+use crate::admission::AdmissionError;
+use crate::domain::import::ReimportedVisit;
 use crate::domain::visit::NewVisit;
-use crate::store::{Counts, Outcome};
+use crate::store::{ImportCounts, RecordOutcome};
 
 /// Visits with their lines' numbers.
-type Numbered<T> = Vec<(i64, T)>;
+type WithLineNumbers<T> = Vec<(i64, T)>;
 
-impl Run<'_> {
+impl ImportRun<'_> {
     /// Drops visits whose id another site has. A site that may not come along ends the import
     /// before its first visit: when the site is there, the file goes on with it.
     async fn admit(
         &mut self,
-        visits: &mut Numbered<NewVisit>,
-        restored: &mut Numbered<Restored>,
+        visits: &mut WithLineNumbers<NewVisit>,
+        restored: &mut WithLineNumbers<ReimportedVisit>,
         now: DateTime<Utc>,
     ) -> Result<(), ImportError> {
         let of_restored = restored.iter().map(|(_, visit)| visit.visit());
@@ -26,7 +26,7 @@ impl Run<'_> {
         let admission = self.importer.admission;
         let refusals = admission.refusals(all, self.new_sites, now).await?;
         let mut refused = refusals.iter().flatten();
-        if let Some(site) = refused.find(|why| **why != Refusal::IdTaken) {
+        if let Some(site) = refused.find(|why| **why != AdmissionError::IdTaken) {
             return Err((*site).into());
         }
         let mut refusals = refusals.into_iter();
@@ -47,8 +47,8 @@ impl Run<'_> {
     /// Records visits, but for those whose id another site has.
     async fn record(
         &mut self,
-        mut visits: Numbered<NewVisit>,
-        mut restored: Numbered<Restored>,
+        mut visits: WithLineNumbers<NewVisit>,
+        mut restored: WithLineNumbers<ReimportedVisit>,
         now: DateTime<Utc>,
     ) -> Result<(), ImportError> {
         self.admit(&mut visits, &mut restored, now).await?;
@@ -71,9 +71,9 @@ impl Run<'_> {
         let (mut engaged, mut taken) = (vec![], vec![]);
         for ((line, key, engagement), recorded) in all.into_iter().zip(recorded) {
             match recorded.outcome {
-                Outcome::Recorded => self.step.counts.recorded += 1,
-                Outcome::Duplicate => self.step.counts.duplicates += 1,
-                Outcome::Taken => {
+                RecordOutcome::Recorded => self.step.counts.recorded += 1,
+                RecordOutcome::Duplicate => self.step.counts.duplicates += 1,
+                RecordOutcome::Taken => {
                     self.reject_taken(line);
                     taken.push(key);
                     continue;
@@ -86,7 +86,11 @@ impl Run<'_> {
     }
 
     fn reject_taken(&mut self, line: i64) {
-        self.reject(line, "VISIT_ID_TAKEN", format!("id: {}", Refusal::IdTaken));
+        self.reject(
+            line,
+            "VISIT_ID_TAKEN",
+            format!("id: {}", AdmissionError::IdTaken),
+        );
         // It is known only when later lines have been read.
         self.step.errors.sort_by_key(|error| error.line);
     }
@@ -107,7 +111,7 @@ impl Run<'_> {
             .store
             .step_import(self.key, &self.step, now)
             .await?;
-        self.step.counts = Counts::default();
+        self.step.counts = ImportCounts::default();
         is_ours.then_some(()).ok_or(ImportError::Running)
     }
 }

@@ -3,15 +3,15 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::rejudge::{Change, stored};
+use super::rejudge::{VerdictChange, stored};
 use super::{Store, StoreError};
-use crate::domain::bot::Reason;
-use crate::domain::bot::behaviour::{Step, judge};
+use crate::domain::bot::BotRule;
+use crate::domain::bot::behaviour::{SessionVisit, judge};
 
 /// Visits of a session that are looked at, the last ones.
-const MOST: i64 = 2_000;
+const MAX_CHECKED_VISITS: i64 = 2_000;
 
-struct Row {
+struct SessionVisitRow {
     id: Uuid,
     timestamp: DateTime<Utc>,
     page_id: i32,
@@ -31,11 +31,11 @@ impl Store {
     pub async fn judge_session(
         &self,
         session: Uuid,
-        known: Option<Reason>,
+        known: Option<BotRule>,
         now: DateTime<Utc>,
-    ) -> Result<Vec<Reason>, StoreError> {
+    ) -> Result<Vec<BotRule>, StoreError> {
         let mut rows = sqlx::query_as!(
-            Row,
+            SessionVisitRow,
             r#"select v.id, v.timestamp, v.page_id, v.status_code, v.is_bot, v.verdict_id,
                       j.reasons, j.bot_name, j.category, v.site_id, v.visitor_id
                from visitor_analytics.session s
@@ -44,36 +44,36 @@ impl Store {
                join visitor_analytics.verdict j on j.id = v.verdict_id
                where s.id = $1 order by v.timestamp desc, v.id desc limit $2"#,
             session,
-            MOST,
+            MAX_CHECKED_VISITS,
         )
         .fetch_all(&self.pool)
         .await?;
         rows.reverse();
-        let steps: Vec<Step> = rows.iter().map(Row::step).collect();
+        let steps: Vec<SessionVisit> = rows.iter().map(SessionVisitRow::step).collect();
         let mut reasons = judge(&steps);
         reasons.extend(known.filter(|reason| !reasons.contains(reason)));
         if reasons.is_empty() {
             return Ok(reasons);
         }
         let people = rows.into_iter().filter(|row| !row.is_bot);
-        let changes: Vec<Change> = people.map(|row| row.raised(session, &reasons)).collect();
+        let changes: Vec<VerdictChange> = people.map(|row| row.raised(session, &reasons)).collect();
         self.rejudge(&changes, now).await?;
         Ok(reasons)
     }
 }
 
-impl Row {
-    fn step(&self) -> Step {
-        Step {
+impl SessionVisitRow {
+    fn step(&self) -> SessionVisit {
+        SessionVisit {
             timestamp: self.timestamp,
             page: self.page_id,
             status: self.status_code.and_then(|code| u16::try_from(code).ok()),
         }
     }
 
-    fn raised(self, session_id: Uuid, reasons: &[Reason]) -> Change {
+    fn raised(self, session_id: Uuid, reasons: &[BotRule]) -> VerdictChange {
         let before = stored(&self.reasons, self.bot_name, self.category.as_deref());
-        Change {
+        VerdictChange {
             visitor: (self.site_id, self.visitor_id),
             session_id,
             id: self.id,

@@ -5,31 +5,35 @@ use chrono_tz::Tz;
 use sqlx::{Postgres, QueryBuilder};
 
 use crate::domain::dimension::Dimension;
-use crate::domain::pattern::Pattern;
-use crate::domain::question::{Filter, Subject};
+use crate::domain::pattern::WildcardPattern;
+use crate::domain::question::{Attribute, AttributeFilter};
 
 /// Adds ` and` each filter. A visit is judged by its own values, `hour` and `weekday` by the clock
 /// of `zone`; its session's first and last page are the session's.
-pub(super) fn push(query: &mut QueryBuilder<Postgres>, filters: &[Filter], zone: Tz) {
+pub(super) fn push(query: &mut QueryBuilder<Postgres>, filters: &[AttributeFilter], zone: Tz) {
     for filter in filters {
         query.push(" and ");
         one(query, filter, zone);
     }
 }
 
-fn one(query: &mut QueryBuilder<Postgres>, filter: &Filter, zone: Tz) {
+fn one(query: &mut QueryBuilder<Postgres>, filter: &AttributeFilter, zone: Tz) {
     use Dimension as D;
     let of = |table, column| (table, column);
     let (table, value) = match filter.subject {
-        Subject::Weekday => return clock(query, filter, zone, "ID"),
-        Subject::Of(D::Hour) => return clock(query, filter, zone, "HH24"),
-        Subject::Of(D::Language) => return compare(query, filter, "v.language"),
-        Subject::Of(D::StatusCode) => return compare(query, filter, "v.status_code::text"),
-        Subject::Of(D::EntryPage) => return session(query, filter, "entry_visit_id", "started_at"),
-        Subject::Of(D::ExitPage) => return session(query, filter, "exit_visit_id", "last_seen_at"),
-        Subject::Of(D::BotReason) => return reasons(query, filter),
-        Subject::Of(D::Property) => return property(query, filter),
-        Subject::Of(dimension) => match dimension {
+        Attribute::Weekday => return clock(query, filter, zone, "ID"),
+        Attribute::Of(D::Hour) => return clock(query, filter, zone, "HH24"),
+        Attribute::Of(D::Language) => return compare(query, filter, "v.language"),
+        Attribute::Of(D::StatusCode) => return compare(query, filter, "v.status_code::text"),
+        Attribute::Of(D::EntryPage) => {
+            return session(query, filter, "entry_visit_id", "started_at");
+        }
+        Attribute::Of(D::ExitPage) => {
+            return session(query, filter, "exit_visit_id", "last_seen_at");
+        }
+        Attribute::Of(D::BotReason) => return reasons(query, filter),
+        Attribute::Of(D::Property) => return property(query, filter),
+        Attribute::Of(dimension) => match dimension {
             D::Page => of("page", "t.path"),
             D::Title => of("page", "t.title"),
             D::Referrer => of("origin", "t.referrer"),
@@ -42,8 +46,8 @@ fn one(query: &mut QueryBuilder<Postgres>, filter: &Filter, zone: Tz) {
             D::UtmTerm => of("origin", "t.utm_term"),
             D::UtmContent => of("origin", "t.utm_content"),
             D::Country => of("place", "t.country_code"),
-            D::Region => of("place", REGION),
-            D::City => of("place", CITY),
+            D::Region => of("place", REGION_SQL),
+            D::City => of("place", CITY_SQL),
             D::Browser => of("agent", "t.browser"),
             D::BrowserVersion => of(
                 "agent",
@@ -67,7 +71,7 @@ fn one(query: &mut QueryBuilder<Postgres>, filter: &Filter, zone: Tz) {
             | D::Property => return,
         },
     };
-    if filter.subject == Subject::Of(D::DeviceType) {
+    if filter.subject == Attribute::Of(D::DeviceType) {
         // Whatever the user agent says.
         query.push("case when v.is_bot then ");
         query
@@ -80,14 +84,14 @@ fn one(query: &mut QueryBuilder<Postgres>, filter: &Filter, zone: Tz) {
     }
 }
 
-const REGION: &str = "coalesce(t.country_code, '') || '-' || t.region_code";
-const CITY: &str = "coalesce(coalesce(t.country_code, '') || '-' || t.region_code, \
+const REGION_SQL: &str = "coalesce(t.country_code, '') || '-' || t.region_code";
+const CITY_SQL: &str = "coalesce(coalesce(t.country_code, '') || '-' || t.region_code, \
                     t.country_code, '') || '/' || t.city";
 
 /// A value that many visits share: its numbers are looked up once.
 fn shared(
     query: &mut QueryBuilder<Postgres>,
-    filter: &Filter,
+    filter: &AttributeFilter,
     table: &'static str,
     value: &'static str,
 ) {
@@ -104,7 +108,12 @@ fn shared(
     query.push(")) end");
 }
 
-fn clock(query: &mut QueryBuilder<Postgres>, filter: &Filter, zone: Tz, format: &'static str) {
+fn clock(
+    query: &mut QueryBuilder<Postgres>,
+    filter: &AttributeFilter,
+    zone: Tz,
+    format: &'static str,
+) {
     // The zone's name is one of those that this program knows.
     let local = format!(
         "to_char(v.timestamp at time zone '{}', '{format}')",
@@ -115,7 +124,7 @@ fn clock(query: &mut QueryBuilder<Postgres>, filter: &Filter, zone: Tz, format: 
 
 fn session(
     query: &mut QueryBuilder<Postgres>,
-    filter: &Filter,
+    filter: &AttributeFilter,
     id: &'static str,
     moment: &'static str,
 ) {
@@ -132,7 +141,7 @@ fn session(
     query.push(")");
 }
 
-fn property(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
+fn property(query: &mut QueryBuilder<Postgres>, filter: &AttributeFilter) {
     // One row, whose value is null where the visit has none.
     query.push(
         "exists (select from (select case
@@ -146,7 +155,7 @@ fn property(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
     query.push(")");
 }
 
-fn reasons(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
+fn reasons(query: &mut QueryBuilder<Postgres>, filter: &AttributeFilter) {
     let reasons = "exists (select from unnest(case t.reasons when '{}' then array[null]
                    else t.reasons end) r where ";
     query.push("v.verdict_id = any(array(select t.id from visitor_analytics.verdict t where true");
@@ -164,7 +173,7 @@ fn reasons(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
 }
 
 /// A value has to be one of some and none of others.
-fn compare(query: &mut QueryBuilder<Postgres>, filter: &Filter, value: &str) {
+fn compare(query: &mut QueryBuilder<Postgres>, filter: &AttributeFilter, value: &str) {
     query.push("true");
     if !filter.any.is_empty() {
         query.push(" and ");
@@ -177,9 +186,9 @@ fn compare(query: &mut QueryBuilder<Postgres>, filter: &Filter, value: &str) {
 }
 
 /// Whether a value is so; one that is missing is where a pattern says so.
-fn matching(query: &mut QueryBuilder<Postgres>, patterns: &[Pattern], value: &str) {
-    let is_missing = patterns.iter().any(Pattern::is_missing);
-    let patterns: Vec<String> = patterns.iter().map(Pattern::as_like).collect();
+fn matching(query: &mut QueryBuilder<Postgres>, patterns: &[WildcardPattern], value: &str) {
+    let is_missing = patterns.iter().any(WildcardPattern::is_missing);
+    let patterns: Vec<String> = patterns.iter().map(WildcardPattern::as_like).collect();
     query.push("coalesce(").push(value).push(" like any(");
     query.push_bind(patterns).push("), ");
     query.push_bind(is_missing).push(")");

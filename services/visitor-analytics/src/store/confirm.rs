@@ -3,10 +3,10 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::rejudge::Tell;
+use super::rejudge::SessionNotification;
 use super::{Store, StoreError};
-use crate::domain::bot::Reason;
-use crate::domain::session::Telling;
+use crate::domain::bot::BotRule;
+use crate::domain::session::NotifyPolicy;
 
 impl Store {
     /// Takes note that a browser showed the page of a visit to somebody. What spoke against a
@@ -15,7 +15,7 @@ impl Store {
     pub async fn confirm(
         &self,
         (id, timestamp): (Uuid, DateTime<Utc>),
-        telling: Telling,
+        telling: NotifyPolicy,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let Some(found) = self.judged_visit((id, timestamp)).await? else {
@@ -25,10 +25,10 @@ impl Store {
         let is_fresh = now.checked_sub_signed(telling.max_age) <= Some(timestamp);
         let before = &found.verdict;
         // Most visits have nothing against them, and stay as they are.
-        let is_doubtful = before.score > 0 && !before.reasons.contains(&Reason::BrowserConfirmed);
-        let change = is_doubtful.then(|| found.with(Reason::BrowserConfirmed));
+        let is_doubtful = before.score > 0 && !before.reasons.contains(&BotRule::BrowserConfirmed);
+        let change = is_doubtful.then(|| found.with(BotRule::BrowserConfirmed));
         let is_news = found.announced == Some(false) && is_fresh && !opted_out;
-        let tell = is_news.then_some(Tell {
+        let tell = is_news.then_some(SessionNotification {
             session_id: found.session_id,
             visit_id: id,
             timestamp,

@@ -18,15 +18,15 @@ use uuid::Uuid;
 
 use super::StoreError;
 use super::cache_age::CacheAge;
-use crate::domain::classified::Classified;
+use crate::domain::classified::EnrichedVisit;
 
 /// Numbers that are remembered for each table, about 100 bytes each.
-const REMEMBERED: usize = 20_000;
+const MAX_CACHED_IDS: usize = 20_000;
 /// A value that somebody else adds at the same moment is seen by the next statement.
-const TRIES: usize = 3;
+const MAX_INSERT_ATTEMPTS: usize = 3;
 
 /// A table of values.
-trait Dimension {
+trait DimensionTable {
     /// A value.
     type Value: ?Sized;
 
@@ -38,60 +38,60 @@ trait Dimension {
         connection: &mut PgConnection,
         keys: &[Uuid],
         values: &[&Self::Value],
-    ) -> Result<Vec<Number>, StoreError>;
+    ) -> Result<Vec<DimensionId>, StoreError>;
 }
 
 /// A value's key with its number.
-struct Number {
+struct DimensionId {
     key: Uuid,
     id: i32,
 }
 
 /// The numbers met lately, table by table.
 #[derive(Clone, Debug)]
-pub(super) struct Dimensions {
+pub(super) struct DimensionCache {
     age: CacheAge,
-    pages: Known,
-    origins: Known,
-    agents: Known,
-    verdicts: Known,
-    places: Known,
-    networks: Known,
+    pages: IdCache,
+    origins: IdCache,
+    agents: IdCache,
+    verdicts: IdCache,
+    places: IdCache,
+    networks: IdCache,
 }
 
 /// What visits hold, column by column. New numbers hold once the transaction is committed.
-pub(super) struct Numbers {
-    pub(super) pages: Column,
-    pub(super) origins: Column,
-    pub(super) agents: Column,
-    pub(super) verdicts: Column,
-    pub(super) located: Located,
+pub(super) struct VisitDimensionIds {
+    pub(super) pages: IdColumn,
+    pub(super) origins: IdColumn,
+    pub(super) agents: IdColumn,
+    pub(super) verdicts: IdColumn,
+    pub(super) located: LocationIds,
 }
 
 /// The numbers of places and networks.
-pub(super) struct Located {
-    pub(super) places: Column,
-    pub(super) networks: Column,
+pub(super) struct LocationIds {
+    pub(super) places: IdColumn,
+    pub(super) networks: IdColumn,
 }
 
 /// A value's key and number for each visit, and the numbers that nobody has remembered yet.
 #[derive(Default)]
-pub(super) struct Column {
+pub(super) struct IdColumn {
     keys: Vec<Option<Uuid>>,
     pub(super) ids: Vec<Option<i32>>,
-    new: Vec<Number>,
+    new: Vec<DimensionId>,
 }
 
-impl Dimensions {
+impl DimensionCache {
     pub(super) fn new() -> Self {
         Self {
             age: CacheAge::default(),
-            pages: Known::new(),
-            origins: Known::new(),
-            agents: Known::new(),
-            verdicts: Known::new(),
-            places: Known::new(),
-            networks: Known::new(),
+            pages: IdCache::new(),
+            origins: IdCache::new(),
+            agents: IdCache::new(),
+            verdicts: IdCache::new(),
+            places: IdCache::new(),
+            networks: IdCache::new(),
         }
     }
 
@@ -110,19 +110,19 @@ impl Dimensions {
     }
 
     /// What is remembered of everything that these visits share with others.
-    pub(super) fn look_up(&self, visits: &[&Classified]) -> Numbers {
+    pub(super) fn look_up(&self, visits: &[&EnrichedVisit]) -> VisitDimensionIds {
         if self.age.is_over() {
             self.forget();
         }
         let locations: Vec<_> = visits.iter().map(|visit| visit.location()).collect();
         let each = || visits.iter().map(|visit| Some(*visit));
-        Numbers {
-            pages: self.pages.look_up::<page::Page>(each()),
-            origins: self.origins.look_up::<origin::Origin>(each()),
-            agents: self.agents.look_up::<agent::Agent>(each()),
+        VisitDimensionIds {
+            pages: self.pages.look_up::<page::PageTable>(each()),
+            origins: self.origins.look_up::<origin::OriginTable>(each()),
+            agents: self.agents.look_up::<agent::AgentTable>(each()),
             verdicts: {
                 let verdicts = visits.iter().map(|v| Some(&v.verdict));
-                self.verdicts.look_up::<verdict::Verdict>(verdicts)
+                self.verdicts.look_up::<verdict::VerdictTable>(verdicts)
             },
             located: self.look_up_located(&locations),
         }
@@ -132,8 +132,8 @@ impl Dimensions {
     /// never wait for each other.
     pub(super) async fn complete(
         connection: &mut PgConnection,
-        numbers: &mut Numbers,
-        visits: &[&Classified],
+        numbers: &mut VisitDimensionIds,
+        visits: &[&EnrichedVisit],
     ) -> Result<(), StoreError> {
         if numbers.are_whole() {
             return Ok(());
@@ -143,17 +143,19 @@ impl Dimensions {
         let locations: Vec<_> = visits.iter().map(|visit| visit.location()).collect();
         numbers
             .pages
-            .complete::<page::Page>(connection, &each)
+            .complete::<page::PageTable>(connection, &each)
             .await?;
         let origins = &mut numbers.origins;
         origins
-            .complete::<origin::Origin>(connection, &each)
+            .complete::<origin::OriginTable>(connection, &each)
             .await?;
         let agents = &mut numbers.agents;
-        agents.complete::<agent::Agent>(connection, &each).await?;
+        agents
+            .complete::<agent::AgentTable>(connection, &each)
+            .await?;
         let judged = &mut numbers.verdicts;
         judged
-            .complete::<verdict::Verdict>(connection, &verdicts)
+            .complete::<verdict::VerdictTable>(connection, &verdicts)
             .await?;
         numbers.located.complete(connection, &locations).await
     }
@@ -163,17 +165,17 @@ impl Dimensions {
         &self,
         connection: &mut PgConnection,
         locations: &[Option<&Location>],
-    ) -> Result<Located, StoreError> {
+    ) -> Result<LocationIds, StoreError> {
         let mut located = self.look_up_located(locations);
         located.complete(connection, locations).await?;
         Ok(located)
     }
 
-    fn look_up_located(&self, locations: &[Option<&Location>]) -> Located {
+    fn look_up_located(&self, locations: &[Option<&Location>]) -> LocationIds {
         let each = || locations.iter().copied();
-        Located {
-            places: self.places.look_up::<place::Place>(each()),
-            networks: self.networks.look_up::<network::Network>(each()),
+        LocationIds {
+            places: self.places.look_up::<place::PlaceTable>(each()),
+            networks: self.networks.look_up::<network::NetworkTable>(each()),
         }
     }
 
@@ -181,23 +183,23 @@ impl Dimensions {
     pub(super) async fn judged(
         &self,
         connection: &mut PgConnection,
-        verdicts: &[Option<&crate::domain::bot::Verdict>],
-    ) -> Result<Column, StoreError> {
+        verdicts: &[Option<&crate::domain::bot::BotVerdict>],
+    ) -> Result<IdColumn, StoreError> {
         let values = verdicts.iter().copied();
-        let mut column = self.verdicts.look_up::<verdict::Verdict>(values);
+        let mut column = self.verdicts.look_up::<verdict::VerdictTable>(values);
         column
-            .complete::<verdict::Verdict>(connection, verdicts)
+            .complete::<verdict::VerdictTable>(connection, verdicts)
             .await?;
         Ok(column)
     }
 
     /// Remembers the numbers of verdicts, whose transaction must be committed.
-    pub(super) fn remember_judged(&self, verdicts: &Column) {
+    pub(super) fn remember_judged(&self, verdicts: &IdColumn) {
         self.verdicts.remember(verdicts);
     }
 
     /// Remembers numbers, whose transaction must be committed.
-    pub(super) fn remember(&self, numbers: &Numbers) {
+    pub(super) fn remember(&self, numbers: &VisitDimensionIds) {
         self.pages.remember(&numbers.pages);
         self.origins.remember(&numbers.origins);
         self.agents.remember(&numbers.agents);
@@ -209,46 +211,46 @@ impl Dimensions {
 
 /// The numbers of one table, by key.
 #[derive(Clone, Debug)]
-struct Known(Arc<Cache<Uuid, i32>>);
+struct IdCache(Arc<Cache<Uuid, i32>>);
 
-impl Known {
+impl IdCache {
     fn new() -> Self {
-        Self(Arc::new(Cache::new(REMEMBERED)))
+        Self(Arc::new(Cache::new(MAX_CACHED_IDS)))
     }
 
-    fn look_up<'a, D: Dimension>(
+    fn look_up<'a, D: DimensionTable>(
         &self,
         values: impl Iterator<Item = Option<&'a D::Value>>,
-    ) -> Column
+    ) -> IdColumn
     where
         D::Value: 'a,
     {
         let keys: Vec<_> = values.map(|value| value.and_then(D::key)).collect();
         let known = |key: &Option<Uuid>| key.and_then(|key| self.0.get(&key));
-        Column {
+        IdColumn {
             ids: keys.iter().map(known).collect(),
             keys,
             new: vec![],
         }
     }
 
-    fn remember(&self, column: &Column) {
+    fn remember(&self, column: &IdColumn) {
         for number in &column.new {
             self.0.insert(number.key, number.id);
         }
     }
 }
 
-impl Numbers {
+impl VisitDimensionIds {
     /// Whether there is nothing to add.
     pub(super) fn are_whole(&self) -> bool {
         let shared = [&self.pages, &self.origins, &self.agents, &self.verdicts];
         let located = [&self.located.places, &self.located.networks];
-        shared.into_iter().chain(located).all(Column::is_whole)
+        shared.into_iter().chain(located).all(IdColumn::is_whole)
     }
 }
 
-impl Located {
+impl LocationIds {
     async fn complete(
         &mut self,
         connection: &mut PgConnection,
@@ -256,22 +258,22 @@ impl Located {
     ) -> Result<(), StoreError> {
         let places = &mut self.places;
         places
-            .complete::<place::Place>(connection, locations)
+            .complete::<place::PlaceTable>(connection, locations)
             .await?;
         let networks = &mut self.networks;
         networks
-            .complete::<network::Network>(connection, locations)
+            .complete::<network::NetworkTable>(connection, locations)
             .await
     }
 }
 
-impl Column {
+impl IdColumn {
     fn is_whole(&self) -> bool {
         let mut each = self.keys.iter().zip(&self.ids);
         each.all(|(key, id)| key.is_some() == id.is_some())
     }
 
-    async fn complete<D: Dimension>(
+    async fn complete<D: DimensionTable>(
         &mut self,
         connection: &mut PgConnection,
         values: &[Option<&D::Value>],
@@ -291,12 +293,12 @@ impl Column {
 }
 
 /// The numbers of values that nobody remembers.
-async fn added<D: Dimension>(
+async fn added<D: DimensionTable>(
     connection: &mut PgConnection,
     mut missing: HashMap<Uuid, &D::Value>,
-) -> Result<Vec<Number>, StoreError> {
+) -> Result<Vec<DimensionId>, StoreError> {
     let mut new = vec![];
-    for _ in 0..TRIES {
+    for _ in 0..MAX_INSERT_ATTEMPTS {
         if missing.is_empty() {
             return Ok(new);
         }

@@ -18,7 +18,7 @@ pub(super) use rows::{Gone, erase_announcements, erase_owed_locations, forget_im
 
 use super::import::rebuild_sessions;
 use super::record::locks;
-use super::rollup::{Period, visitor_key};
+use super::rollup::{TouchedPeriod, visitor_key};
 use super::session::VisitorKey;
 use super::{Store, StoreError, copy};
 
@@ -119,7 +119,7 @@ async fn erase(
     person: Person<'_>,
     keys: &[VisitorKey],
     now: DateTime<Utc>,
-) -> Result<(Erased, Vec<Period>), StoreError> {
+) -> Result<(Erased, Vec<TouchedPeriod>), StoreError> {
     let sessions = rows::sessions_of(connection, keys).await?;
     let gone = rows::erase_visits(connection, person, &sessions).await?;
     let touched: BTreeSet<Uuid> = match person {
@@ -145,7 +145,7 @@ async fn erase(
     value::expect(connection, &gone, now).await?;
     let hashes: Vec<u64> = keys.iter().map(|key| visitor_key(&key.1)).collect();
     super::live::tell_erased(connection, &hashes).await?;
-    let sessions: BTreeMap<Uuid, Period> = sessions
+    let sessions: BTreeMap<Uuid, TouchedPeriod> = sessions
         .into_iter()
         .map(|session| (session.id, session.period))
         .collect();

@@ -8,7 +8,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::visit::{BotFilter, VisitKey};
-use super::{Outcome, Store, StoreError};
+use super::{RecordOutcome, Store, StoreError};
 
 /// An event, as it is stored.
 #[derive(Clone, Debug)]
@@ -58,7 +58,7 @@ pub struct EventQuery {
 
 /// How often something happened.
 #[derive(Clone, Debug)]
-pub struct OfType {
+pub struct EventTypeCounts {
     /// What.
     pub event_type: String,
     /// How often.
@@ -81,7 +81,7 @@ impl Store {
         &self,
         events: &[Event],
         now: DateTime<Utc>,
-    ) -> Result<Vec<Outcome>, StoreError> {
+    ) -> Result<Vec<RecordOutcome>, StoreError> {
         let sites = events.iter().map(|event| event.site.as_str());
         let ids = self.site_ids(sites).await?;
         // In one order, so that two writers of the same events never wait for each other.
@@ -126,10 +126,10 @@ impl Store {
         let outcomes = events.iter().zip(is_new).map(|(event, is_new)| {
             let owner = owners.get(&key(event));
             match owner {
-                _ if is_new => Outcome::Recorded,
-                Some(owner) if *owner != ids[event.site.as_str()] => Outcome::Taken,
+                _ if is_new => RecordOutcome::Recorded,
+                Some(owner) if *owner != ids[event.site.as_str()] => RecordOutcome::Taken,
                 // One that has been removed since was of this site as far as anybody can tell.
-                Some(_) | None => Outcome::Duplicate,
+                Some(_) | None => RecordOutcome::Duplicate,
             }
         });
         Ok(outcomes.collect())
@@ -218,10 +218,13 @@ impl Store {
 
     /// What happened how often, the most frequent first. Bots' sessions are asked for in two
     /// conditions, each of which PostgreSQL can make a join of.
-    pub async fn events_by_type(&self, query: &EventQuery) -> Result<Vec<OfType>, StoreError> {
+    pub async fn events_by_type(
+        &self,
+        query: &EventQuery,
+    ) -> Result<Vec<EventTypeCounts>, StoreError> {
         let (texts, others) = halves(&query.metadata);
         let rows = sqlx::query_as!(
-            OfType,
+            EventTypeCounts,
             r#"select e.event_type, count(*) as "events!",
                       count(distinct e.visitor_id) as "visitors!",
                       count(distinct e.user_id) as "users!"

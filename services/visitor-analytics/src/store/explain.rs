@@ -4,24 +4,24 @@ use chrono::{DateTime, Utc};
 use common::visitor_analytics::Visit;
 use uuid::Uuid;
 
-use super::{Lookup, Store, StoreError};
+use super::{SiteLookup, Store, StoreError};
 
 /// A visit, and what stands elsewhere about it.
 #[derive(Clone, Debug)]
-pub struct Facts {
+pub struct VisitExplanation {
     /// The visit.
     pub visit: Visit,
     /// Whether its place is still to be found.
     pub place_is_owed: bool,
     /// How often it came again; `None` where it never did.
-    pub copies: Option<Copies>,
+    pub copies: Option<DuplicateCount>,
     /// Its session; `None` where that went with its month.
-    pub session: Option<SessionFacts>,
+    pub session: Option<SessionSummary>,
 }
 
 /// What came again of a visit.
 #[derive(Clone, Copy, Debug)]
-pub struct Copies {
+pub struct DuplicateCount {
     /// How often.
     pub count: u64,
     /// When last.
@@ -30,7 +30,7 @@ pub struct Copies {
 
 /// A visit's session.
 #[derive(Clone, Debug)]
-pub struct SessionFacts {
+pub struct SessionSummary {
     /// When it began.
     pub started_at: DateTime<Utc>,
     /// When its last visit so far was.
@@ -44,12 +44,12 @@ pub struct SessionFacts {
     /// Whether somebody has been told, or is being told.
     pub announced: bool,
     /// What is still in the outbox.
-    pub waiting: Option<Announced>,
+    pub waiting: Option<OutboxEntry>,
 }
 
 /// An entry of the outbox.
 #[derive(Clone, Debug)]
-pub struct Announced {
+pub struct OutboxEntry {
     /// The visit that made the session worth telling.
     pub visit_id: Uuid,
     /// How often it was tried.
@@ -68,11 +68,11 @@ impl Store {
         &self,
         id: Uuid,
         sites: Option<&[String]>,
-    ) -> Result<Lookup<Facts>, StoreError> {
+    ) -> Result<SiteLookup<VisitExplanation>, StoreError> {
         let visit = match self.visit(id, sites).await? {
-            Lookup::Found(visit) => visit,
-            Lookup::OfAnotherSite => return Ok(Lookup::OfAnotherSite),
-            Lookup::Missing => return Ok(Lookup::Missing),
+            SiteLookup::Found(visit) => visit,
+            SiteLookup::OfAnotherSite => return Ok(SiteLookup::OfAnotherSite),
+            SiteLookup::Missing => return Ok(SiteLookup::Missing),
         };
         let row = sqlx::query!(
             r#"select exists (select from visitor_analytics.owed_location
@@ -95,7 +95,7 @@ impl Store {
         .fetch_one(&self.pool)
         .await?;
         let waiting = || {
-            Some(Announced {
+            Some(OutboxEntry {
                 visit_id: row.told_visit_id?,
                 attempts: row.attempts?.try_into().unwrap_or_default(),
                 due_at: row.due_at?,
@@ -104,13 +104,13 @@ impl Store {
             })
         };
         let copies = || {
-            Some(Copies {
+            Some(DuplicateCount {
                 count: row.copies?.try_into().unwrap_or_default(),
                 last_at: row.copied_at?,
             })
         };
         let session = || {
-            Some(SessionFacts {
+            Some(SessionSummary {
                 started_at: row.started_at?,
                 last_seen_at: row.last_seen_at?,
                 visits: row.visits?.try_into().unwrap_or_default(),
@@ -120,7 +120,7 @@ impl Store {
                 waiting: waiting(),
             })
         };
-        Ok(Lookup::Found(Facts {
+        Ok(SiteLookup::Found(VisitExplanation {
             place_is_owed: row.owed,
             copies: copies(),
             session: session(),

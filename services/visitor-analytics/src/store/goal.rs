@@ -5,16 +5,16 @@ use futures::TryStreamExt as _;
 use uuid::Uuid;
 
 use super::rollup::visitor_key;
-use super::segment::Kept;
-use super::{Asked, Counted, Store, StoreError};
-use crate::domain::goal::{Happened, Target};
+use super::segment::UpsertOutcome;
+use super::{BoundedResult, ReportQuery, Store, StoreError};
+use crate::domain::goal::{EventTimes, GoalTarget};
 
 /// Goals of a site that can be kept.
-const MOST: i64 = 20;
+const MAX_GOALS_PER_SITE: i64 = 20;
 /// Events that are held in memory for one question.
-const MOST_EVENTS: usize = 1_000_000;
+const MAX_GOAL_EVENTS: usize = 1_000_000;
 /// A session that touches a period begins and ends no further from it, as a rule.
-const AROUND: TimeDelta = TimeDelta::days(1);
+const EVENT_MARGIN: TimeDelta = TimeDelta::days(1);
 
 /// A goal, as it is stored.
 #[derive(Clone, Debug)]
@@ -54,13 +54,13 @@ impl Store {
     pub async fn add_goal(
         &self,
         (id, site, name): (Uuid, &str, &str),
-        target: &Target,
+        target: &GoalTarget,
         value: Option<f64>,
         now: DateTime<Utc>,
-    ) -> Result<Kept<Goal>, StoreError> {
+    ) -> Result<UpsertOutcome<Goal>, StoreError> {
         let (page, event_type) = match target {
-            Target::Page(page) => (Some(page.as_str()), None),
-            Target::Event(kind) => (None, Some(kind.as_str())),
+            GoalTarget::Page(page) => (Some(page.as_str()), None),
+            GoalTarget::Event(kind) => (None, Some(kind.as_str())),
         };
         let known = sqlx::query!(
             r#"select s.id, (select count(*) from visitor_analytics.goal g
@@ -69,10 +69,10 @@ impl Store {
             site,
         );
         let Some(known) = known.fetch_optional(&self.pool).await? else {
-            return Ok(Kept::Missing);
+            return Ok(UpsertOutcome::Missing);
         };
-        if known.goals >= MOST {
-            return Ok(Kept::Full);
+        if known.goals >= MAX_GOALS_PER_SITE {
+            return Ok(UpsertOutcome::Full);
         }
         let added = sqlx::query_as!(
             Goal,
@@ -90,7 +90,7 @@ impl Store {
             site,
         );
         let added = added.fetch_optional(&self.pool).await?;
-        Ok(added.map_or(Kept::Taken, Kept::Done))
+        Ok(added.map_or(UpsertOutcome::Taken, UpsertOutcome::Done))
     }
 
     /// Removes a goal. Returns whether it was there.
@@ -102,27 +102,27 @@ impl Store {
     /// Who caused such events in or around the period of a question, and when.
     pub async fn happened(
         &self,
-        asked: &Asked,
+        asked: &ReportQuery,
         event_type: &str,
-    ) -> Result<Counted<Happened>, StoreError> {
+    ) -> Result<BoundedResult<EventTimes>, StoreError> {
         let rows = sqlx::query!(
             "select visitor_id, timestamp from visitor_analytics.event
              where site_id = $1 and timestamp >= $2 and timestamp < $3 and event_type = $4
              order by timestamp",
             asked.site.id,
-            asked.period.from - AROUND,
-            asked.period.to + AROUND,
+            asked.period.from - EVENT_MARGIN,
+            asked.period.to + EVENT_MARGIN,
             event_type,
         );
-        let (mut rows, mut happened, mut count) = (rows.fetch(&self.pool), Happened::new(), 0);
+        let (mut rows, mut happened, mut count) = (rows.fetch(&self.pool), EventTimes::new(), 0);
         while let Some(row) = rows.try_next().await? {
             count += 1;
-            if count > MOST_EVENTS {
-                return Ok(Counted::TooMuch);
+            if count > MAX_GOAL_EVENTS {
+                return Ok(BoundedResult::TooMuch);
             }
             let moments = happened.entry(visitor_key(&row.visitor_id)).or_default();
             moments.push(row.timestamp.timestamp());
         }
-        Ok(Counted::Fits(happened))
+        Ok(BoundedResult::Fits(happened))
     }
 }

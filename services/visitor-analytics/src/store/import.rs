@@ -11,11 +11,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::visit::VisitKey;
-use super::{Lookup, Store, StoreError};
+use super::{SiteLookup, Store, StoreError};
 use crate::domain::engagement::Engagement;
 
 /// Whoever is at an import shows it at least this often, or is gone.
-const GONE: TimeDelta = TimeDelta::minutes(1);
+const RUNNER_TIMEOUT: TimeDelta = TimeDelta::minutes(1);
 
 /// An import.
 #[derive(Clone, Debug)]
@@ -41,14 +41,14 @@ pub struct Import {
     /// The SHA-256 of these lines.
     pub digest: Option<Vec<u8>>,
     /// What became of lines.
-    pub counts: Counts,
+    pub counts: ImportCounts,
     /// The first lines that were rejected.
     pub errors: Vec<LineError>,
 }
 
 /// Whether an import was begun.
 #[derive(Clone, Debug)]
-pub enum Begun {
+pub enum ImportStart {
     /// It is the caller's until it leaves it.
     Ours(Box<Import>),
     /// Somebody else is at it.
@@ -60,7 +60,7 @@ pub enum Begun {
 /// What became of lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "their names say what they are")]
-pub struct Counts {
+pub struct ImportCounts {
     pub recorded: i64,
     pub duplicates: i64,
     pub skipped: i64,
@@ -81,13 +81,13 @@ pub struct LineError {
 
 /// What has been done since the last time.
 #[derive(Clone, Debug, Default)]
-pub struct Advance {
+pub struct ImportProgress {
     /// Lines that are done in all.
     pub lines: i64,
     /// Their SHA-256.
     pub digest: Vec<u8>,
     /// What became of those that are new.
-    pub counts: Counts,
+    pub counts: ImportCounts,
     /// All that were rejected, as far as they are told.
     pub errors: Vec<LineError>,
 }
@@ -96,11 +96,11 @@ impl Import {
     /// Whether somebody is at it.
     #[must_use]
     pub fn is_running(&self, now: DateTime<Utc>) -> bool {
-        self.runner.is_some() && self.touched_at > now - GONE
+        self.runner.is_some() && self.touched_at > now - RUNNER_TIMEOUT
     }
 }
 
-struct Row {
+struct ImportRow {
     number: i32,
     id: Uuid,
     format: String,
@@ -119,8 +119,8 @@ struct Row {
     errors: Json<Vec<LineError>>,
 }
 
-impl From<Row> for Import {
-    fn from(row: Row) -> Self {
+impl From<ImportRow> for Import {
+    fn from(row: ImportRow) -> Self {
         Self {
             number: row.number,
             id: row.id,
@@ -132,7 +132,7 @@ impl From<Row> for Import {
             runner: row.runner,
             lines: row.lines,
             digest: row.digest,
-            counts: Counts {
+            counts: ImportCounts {
                 recorded: row.recorded,
                 duplicates: row.duplicates,
                 skipped: row.skipped,
@@ -153,9 +153,9 @@ impl Store {
         (format, site): (&str, Option<&str>),
         runner: Uuid,
         now: DateTime<Utc>,
-    ) -> Result<Begun, StoreError> {
+    ) -> Result<ImportStart, StoreError> {
         let row = sqlx::query_as!(
-            Row,
+            ImportRow,
             r#"insert into visitor_analytics.import as i
                    (id, format, site, created_at, touched_at, runner)
                values ($1, $2, $3, $4, $4, $5)
@@ -171,10 +171,10 @@ impl Store {
             site,
             now,
             runner,
-            now - GONE,
+            now - RUNNER_TIMEOUT,
         );
         if let Some(row) = row.fetch_optional(&self.pool).await? {
-            return Ok(Begun::Ours(Box::new(row.into())));
+            return Ok(ImportStart::Ours(Box::new(row.into())));
         }
         let is_same = sqlx::query_scalar!(
             r#"select format = $2 and site is not distinct from $3 as "is_same!"
@@ -184,9 +184,9 @@ impl Store {
             site,
         );
         Ok(match is_same.fetch_optional(&self.pool).await? {
-            Some(false) => Begun::Differs,
+            Some(false) => ImportStart::Differs,
             // Where it was removed meanwhile, it can be begun again.
-            Some(true) | None => Begun::Running,
+            Some(true) | None => ImportStart::Running,
         })
     }
 
@@ -194,7 +194,7 @@ impl Store {
     pub async fn step_import(
         &self,
         (number, runner): (i32, Uuid),
-        step: &Advance,
+        step: &ImportProgress,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
         let counts = step.counts;
@@ -248,9 +248,9 @@ impl Store {
         &self,
         id: Uuid,
         sites: Option<&[String]>,
-    ) -> Result<Lookup<Import>, StoreError> {
+    ) -> Result<SiteLookup<Import>, StoreError> {
         let row = sqlx::query_as!(
-            Row,
+            ImportRow,
             r#"select number, id, format, site, created_at, touched_at, finished_at, runner,
                    lines, digest, recorded, duplicates, skipped, ignored, rejected,
                    errors as "errors: _"
@@ -260,8 +260,10 @@ impl Store {
             sites,
         );
         match row.fetch_optional(&self.pool).await? {
-            Some(row) => Ok(Lookup::Found(row.into())),
-            None => Ok(Lookup::none(sites.is_some() && self.has_import(id).await?)),
+            Some(row) => Ok(SiteLookup::Found(row.into())),
+            None => Ok(SiteLookup::none(
+                sites.is_some() && self.has_import(id).await?,
+            )),
         }
     }
 
@@ -281,7 +283,7 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<Import>, StoreError> {
         let rows = sqlx::query_as!(
-            Row,
+            ImportRow,
             r#"select number, id, format, site, created_at, touched_at, finished_at, runner,
                    lines, digest, recorded, duplicates, skipped, ignored, rejected,
                    errors as "errors: _"

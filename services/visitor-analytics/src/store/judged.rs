@@ -3,13 +3,13 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::rejudge::{Change, stored};
+use super::rejudge::{VerdictChange, stored};
 use super::session::VisitorKey;
 use super::{Store, StoreError};
-use crate::domain::bot::{Reason, Verdict};
+use crate::domain::bot::{BotRule, BotVerdict};
 
 /// A visit and its verdict.
-pub(super) struct Judged {
+pub(super) struct VisitVerdict {
     id: Uuid,
     timestamp: DateTime<Utc>,
     pub(super) visitor: VisitorKey,
@@ -17,13 +17,13 @@ pub(super) struct Judged {
     /// Whether the session has been told of; `None` where there is none.
     pub(super) announced: Option<bool>,
     number: i32,
-    pub(super) verdict: Verdict,
+    pub(super) verdict: BotVerdict,
 }
 
-impl Judged {
+impl VisitVerdict {
     /// The same verdict with another reason.
-    pub(super) fn with(&self, reason: Reason) -> Change {
-        Change {
+    pub(super) fn with(&self, reason: BotRule) -> VerdictChange {
+        VerdictChange {
             visitor: self.visitor.clone(),
             session_id: self.session_id,
             id: self.id,
@@ -39,7 +39,7 @@ impl Store {
     pub(super) async fn judged_visit(
         &self,
         (id, timestamp): (Uuid, DateTime<Utc>),
-    ) -> Result<Option<Judged>, StoreError> {
+    ) -> Result<Option<VisitVerdict>, StoreError> {
         let found = sqlx::query!(
             r#"select v.site_id, v.visitor_id, v.session_id, v.verdict_id, j.reasons, j.bot_name,
                       j.category,
@@ -52,7 +52,7 @@ impl Store {
             timestamp,
         );
         let found = found.fetch_optional(&self.pool).await?;
-        Ok(found.map(|row| Judged {
+        Ok(found.map(|row| VisitVerdict {
             id,
             timestamp,
             visitor: (row.site_id, row.visitor_id),

@@ -12,26 +12,26 @@ use super::visit::VisitKey;
 use super::{Store, StoreError};
 
 /// What listens holds this lock, shared, for as long as its connection lives.
-const LISTENING: (i32, i32) = (0x7e7c, 0);
-const CHANNEL: &str = "visitor_analytics_live";
+const LISTENER_LOCK: (i32, i32) = (0x7e7c, 0);
+const NOTIFY_CHANNEL: &str = "visitor_analytics_live";
 /// Names visitors who are erased, by their hashes.
 const ERASED: &str = "visitor_analytics_erased";
 /// Hashes in one payload; each takes 8 bytes.
 const HASHES: usize = 700;
 /// A payload has less than 8,000 bytes (`PostgreSQL`, NOTIFY); a visit takes 32.
-const MOST: usize = 240;
+const MAX_NOTIFY_VISITS: usize = 240;
 /// Stands for visits that are not told.
-const LOST: &str = "!";
+const OVERFLOW_PAYLOAD: &str = "!";
 /// A visit older than this when it is recorded is not told live.
-pub const LATE: TimeDelta = TimeDelta::minutes(5);
+pub const MAX_LIVE_AGE: TimeDelta = TimeDelta::minutes(5);
 
 /// A connection that hears what is told.
 #[derive(Debug)]
-pub struct Ear(PgListener);
+pub struct VisitListener(PgListener);
 
 /// What was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum VisitNotice {
     /// These visits were recorded.
     Visits(Vec<(Uuid, DateTime<Utc>)>),
     /// Visits were recorded that nobody names.
@@ -60,13 +60,13 @@ pub(super) async fn tell_erased(
     Ok(())
 }
 
-fn read_erased(payload: &str) -> Option<Heard> {
+fn read_erased(payload: &str) -> Option<VisitNotice> {
     let bytes = BASE64.decode(payload).ok()?;
     let (hashes, []) = bytes.as_chunks::<8>() else {
         return None;
     };
     let hashes = hashes.iter().map(|hash| u64::from_be_bytes(*hash));
-    Some(Heard::Erased(hashes.collect()))
+    Some(VisitNotice::Erased(hashes.collect()))
 }
 
 impl Store {
@@ -78,21 +78,21 @@ impl Store {
                  and objsubid = 2 and granted
                  and database = (select oid from pg_database where datname = current_database()))
                as "heard!""#,
-            i64::from(LISTENING.0),
-            i64::from(LISTENING.1),
+            i64::from(LISTENER_LOCK.0),
+            i64::from(LISTENER_LOCK.1),
         );
         Ok(heard.fetch_one(&self.pool).await?)
     }
 
     /// Tells those who listen of visits; `lost` says that there were more.
     pub async fn tell(&self, visits: &[VisitKey], lost: bool) -> Result<(), StoreError> {
-        let mut payloads: Vec<String> = visits.chunks(MOST).map(payload).collect();
+        let mut payloads: Vec<String> = visits.chunks(MAX_NOTIFY_VISITS).map(payload).collect();
         if lost {
-            payloads.push(LOST.to_owned());
+            payloads.push(OVERFLOW_PAYLOAD.to_owned());
         }
         sqlx::query!(
             "select pg_notify($1, payload) from unnest($2::text[]) payload",
-            CHANNEL,
+            NOTIFY_CHANNEL,
             &payloads
         )
         .execute(&self.pool)
@@ -101,21 +101,21 @@ impl Store {
     }
 
     /// Begins to listen, over a connection of its own.
-    pub async fn listen(&self) -> Result<Ear, StoreError> {
+    pub async fn listen(&self) -> Result<VisitListener, StoreError> {
         let options = (*self.pool.connect_options()).clone();
         let one = PgPoolOptions::new().max_connections(1);
         let mut listener = PgListener::connect_with(&one.connect_lazy_with(options)).await?;
         // Whoever has lost the connection may have missed something, and begins anew.
         listener.eager_reconnect(false);
-        listener.listen_all([CHANNEL, ERASED]).await?;
+        listener.listen_all([NOTIFY_CHANNEL, ERASED]).await?;
         sqlx::query!(
             "select pg_advisory_lock_shared($1, $2)",
-            LISTENING.0,
-            LISTENING.1
+            LISTENER_LOCK.0,
+            LISTENER_LOCK.1
         )
         .execute(&mut listener)
         .await?;
-        Ok(Ear(listener))
+        Ok(VisitListener(listener))
     }
 
     /// The visits with these keys, as they were recorded one after the other.
@@ -126,9 +126,9 @@ impl Store {
     }
 }
 
-impl Ear {
+impl VisitListener {
     /// What is told next. The connection does not live any more when this fails.
-    pub async fn hear(&mut self) -> Result<Heard, StoreError> {
+    pub async fn hear(&mut self) -> Result<VisitNotice, StoreError> {
         let told = self.0.try_recv().await?;
         let told = told.ok_or(StoreError::Silent)?;
         let heard = if told.channel() == ERASED {
@@ -149,9 +149,9 @@ fn payload(visits: &[VisitKey]) -> String {
     BASE64.encode(bytes)
 }
 
-fn read(payload: &str) -> Option<Heard> {
-    if payload == LOST {
-        return Some(Heard::Lost);
+fn read(payload: &str) -> Option<VisitNotice> {
+    if payload == OVERFLOW_PAYLOAD {
+        return Some(VisitNotice::Lost);
     }
     let bytes = BASE64.decode(payload).ok()?;
     let (visits, []) = bytes.as_chunks::<24>() else {
@@ -166,7 +166,7 @@ fn read(payload: &str) -> Option<Heard> {
         ))
     };
     let visits: Option<Vec<_>> = visits.iter().map(visit).collect();
-    visits.map(Heard::Visits)
+    visits.map(VisitNotice::Visits)
 }
 
 #[cfg(test)]
@@ -176,13 +176,13 @@ mod tests {
     #[test]
     fn what_is_told_is_heard() {
         let at = DateTime::from_timestamp_micros(1_795_176_000_123_456).unwrap();
-        let visits: Vec<_> = (0..MOST as u128)
+        let visits: Vec<_> = (0..MAX_NOTIFY_VISITS as u128)
             .map(|n| (Uuid::from_u128(n), at))
             .collect();
         let text = payload(&visits);
         assert!(text.len() < 8_000);
-        assert_eq!(read(&text), Some(Heard::Visits(visits)));
-        assert_eq!(read(LOST), Some(Heard::Lost));
+        assert_eq!(read(&text), Some(VisitNotice::Visits(visits)));
+        assert_eq!(read(OVERFLOW_PAYLOAD), Some(VisitNotice::Lost));
         assert_eq!(read("AAAA"), None);
         assert_eq!(read("?"), None);
     }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::visit::VisitKey;
 use super::{Store, StoreError};
-use crate::domain::session::Arrival;
+use crate::domain::session::IncomingVisit;
 
 /// Who has taken an entry must be done with it within this time.
 const LEASE: TimeDelta = TimeDelta::seconds(30);
@@ -99,7 +99,7 @@ impl Columns {
     pub(super) fn add(
         &mut self,
         session: Uuid,
-        visit: &Arrival,
+        visit: &IncomingVisit,
         network: Option<IpNet>,
         owed: bool,
         now: DateTime<Utc>,

@@ -9,16 +9,16 @@ use sqlx::PgConnection;
 use sqlx::types::ipnet::IpNet;
 use uuid::Uuid;
 
-use super::rollup::Period;
+use super::rollup::TouchedPeriod;
 use super::{Store, StoreError};
-use crate::domain::classified::{Classified, Place};
+use crate::domain::classified::{EnrichedVisit, LocationStatus};
 
 /// An address is not kept longer than this, even if its place was never found.
-const LIFETIME: TimeDelta = TimeDelta::hours(48);
+const MAX_ADDRESS_AGE: TimeDelta = TimeDelta::hours(48);
 
 /// A visit whose place is owed.
 #[derive(Clone, Debug)]
-pub struct Owed {
+pub struct PendingLocation {
     /// The visit.
     pub visit_id: Uuid,
     /// When it happened.
@@ -29,10 +29,14 @@ pub struct Owed {
 
 pub(super) async fn insert(
     connection: &mut PgConnection,
-    visits: &[&Classified],
+    visits: &[&EnrichedVisit],
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let owed = || visits.iter().filter(|visit| visit.place == Place::Owed);
+    let owed = || {
+        visits
+            .iter()
+            .filter(|visit| visit.place == LocationStatus::Owed)
+    };
     if owed().next().is_none() {
         return Ok(());
     }
@@ -54,7 +58,7 @@ pub(super) async fn insert(
 }
 
 /// A visit that got its place.
-struct Located {
+struct LocatedVisit {
     site_id: i32,
     session_id: Uuid,
     timestamp: DateTime<Utc>,
@@ -64,9 +68,9 @@ struct Located {
 /// is no longer met there first. None of those can be over within a day of the visit.
 async fn touched(
     connection: &mut PgConnection,
-    visits: Vec<Located>,
+    visits: Vec<LocatedVisit>,
     now: DateTime<Utc>,
-) -> Result<Vec<Period>, StoreError> {
+) -> Result<Vec<TouchedPeriod>, StoreError> {
     let old = visits
         .iter()
         .filter(|visit| visit.timestamp < now - TimeDelta::days(1));
@@ -81,7 +85,7 @@ async fn touched(
         ends.fetch_all(connection).await?
     };
     let ends: HashMap<_, _> = ends.into_iter().map(|s| (s.id, s.last_seen_at)).collect();
-    let periods = visits.into_iter().map(|visit| Period {
+    let periods = visits.into_iter().map(|visit| TouchedPeriod {
         site_id: visit.site_id,
         from: visit.timestamp,
         to: ends
@@ -93,7 +97,7 @@ async fn touched(
 
 impl Store {
     /// The oldest visits whose place is owed.
-    pub async fn owed_locations(&self, limit: usize) -> Result<Vec<Owed>, StoreError> {
+    pub async fn owed_locations(&self, limit: usize) -> Result<Vec<PendingLocation>, StoreError> {
         let rows = sqlx::query!(
             r#"select visit_id, visit_timestamp, ip as "ip: IpNet"
                from visitor_analytics.owed_location order by created_at limit $1"#,
@@ -101,7 +105,7 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        let owed = rows.into_iter().map(|row| Owed {
+        let owed = rows.into_iter().map(|row| PendingLocation {
             visit_id: row.visit_id,
             timestamp: row.visit_timestamp,
             ip: row.ip.addr(),
@@ -121,7 +125,7 @@ impl Store {
     /// and lets notifications go that waited for a place.
     pub async fn pay_locations(
         &self,
-        found: &[(Owed, Option<std::sync::Arc<Location>>)],
+        found: &[(PendingLocation, Option<std::sync::Arc<Location>>)],
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let ids: Vec<_> = found.iter().map(|(owed, _)| owed.visit_id).collect();
@@ -133,7 +137,7 @@ impl Store {
             .located(&mut transaction, &locations)
             .await?;
         let visits = sqlx::query_as!(
-            Located,
+            LocatedVisit,
             "update visitor_analytics.visit v set place_id = n.place_id, network_id = n.network_id
              from unnest($1::uuid[], $2::timestamptz[], $3::int[], $4::int[])
                  as n (id, moment, place_id, network_id)
@@ -180,7 +184,7 @@ impl Store {
     pub async fn forget_old_addresses(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
         let done = sqlx::query!(
             "delete from visitor_analytics.owed_location where created_at <= $1",
-            now - LIFETIME,
+            now - MAX_ADDRESS_AGE,
         )
         .execute(&self.pool)
         .await?;

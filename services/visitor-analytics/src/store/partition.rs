@@ -10,22 +10,24 @@ use super::{Store, StoreError};
 
 /// The months whose partitions are known to exist, each by its first day.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Partitions {
+pub(super) struct PartitionCache {
     known: Arc<Mutex<BTreeSet<NaiveDate>>>,
 }
 
-const NOT_POISONED: &str = "no code panics while it holds this lock";
+const MONTHS_LOCK_POISONED: &str = "no code panics while it holds this lock";
 
 /// Earlier months share a partition that the migration makes.
-pub(super) const FIRST: NaiveDate = NaiveDate::from_ymd_opt(2024, 1, 1).expect("this day exists");
+pub(super) const FIRST_MONTHLY_PARTITION: NaiveDate =
+    NaiveDate::from_ymd_opt(2024, 1, 1).expect("this day exists");
 
 /// The tables that are partitioned by month, and how their partitions are stored: sessions grow
 /// visit by visit, and find room for that where they are.
-const TABLES: [(&str, &str); 2] = [("visit", ""), ("session", "with (fillfactor = 70)")];
+const PARTITIONED_TABLES: [(&str, &str); 2] =
+    [("visit", ""), ("session", "with (fillfactor = 70)")];
 
-impl Partitions {
+impl PartitionCache {
     fn missing(&self, months: &BTreeSet<NaiveDate>) -> Vec<NaiveDate> {
-        let known = self.known.lock().expect(NOT_POISONED);
+        let known = self.known.lock().expect(MONTHS_LOCK_POISONED);
         months.difference(&known).copied().collect()
     }
 }
@@ -38,12 +40,12 @@ impl Store {
     ) -> Result<(), StoreError> {
         let months: BTreeSet<_> = moments
             .map(month_of)
-            .filter(|month| *month >= FIRST)
+            .filter(|month| *month >= FIRST_MONTHLY_PARTITION)
             .collect();
         for month in self.partitions.missing(&months) {
             // In a box: every request would carry the room for what is done once a month.
             Box::pin(make(&self.pool, month)).await?;
-            let mut known = self.partitions.known.lock().expect(NOT_POISONED);
+            let mut known = self.partitions.known.lock().expect(MONTHS_LOCK_POISONED);
             known.insert(month);
         }
         Ok(())
@@ -52,7 +54,11 @@ impl Store {
     /// Makes the partitions of the month of `now` and of the next, so that no visit has to wait.
     /// What was known is looked at again: somebody may have dropped a month by hand.
     pub async fn prepare_months(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
-        self.partitions.known.lock().expect(NOT_POISONED).clear();
+        self.partitions
+            .known
+            .lock()
+            .expect(MONTHS_LOCK_POISONED)
+            .clear();
         let next = now.checked_add_months(Months::new(1)).unwrap_or(now);
         self.make_room([now, next].into_iter()).await
     }
@@ -110,7 +116,7 @@ async fn missing(
     connection: &mut PgConnection,
     month: NaiveDate,
 ) -> Result<Vec<(&'static str, &'static str)>, StoreError> {
-    let names = TABLES.map(|(table, _)| name(table, month));
+    let names = PARTITIONED_TABLES.map(|(table, _)| name(table, month));
     let found = sqlx::query_scalar!(
         r#"select relname::text as "name!" from pg_class
            where relnamespace = 'visitor_analytics'::regnamespace and relname = any($1)"#,
@@ -118,7 +124,7 @@ async fn missing(
     )
     .fetch_all(connection)
     .await?;
-    let tables = TABLES.into_iter().zip(names);
+    let tables = PARTITIONED_TABLES.into_iter().zip(names);
     let missing = tables.filter(|(_, name)| !found.contains(name));
     Ok(missing.map(|(table, _)| table).collect())
 }

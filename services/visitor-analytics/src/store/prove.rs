@@ -4,14 +4,14 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{Store, StoreError};
-use crate::domain::bot::Reason;
+use crate::domain::bot::BotRule;
 
 impl Store {
     /// Adds what proves a visit to be a crawler's, or a pretender's, unless something does already.
     pub async fn prove(
         &self,
         visit: (Uuid, DateTime<Utc>),
-        proof: Reason,
+        proof: BotRule,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let found = self.judged_visit(visit).await?;

@@ -3,13 +3,13 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::rejudge::Change;
+use super::rejudge::VerdictChange;
 use super::{Store, StoreError};
-use crate::domain::bot::{RULESET, Verdict};
+use crate::domain::bot::{BotVerdict, RULESET_VERSION};
 
 /// The last visit that was judged, in the order of the visits' key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cursor {
+pub struct ReclassifyCursor {
     /// Its id.
     pub id: Uuid,
     /// When it happened.
@@ -18,9 +18,9 @@ pub struct Cursor {
 
 /// How far the current rules have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
+pub struct ReclassifyProgress {
     /// After this visit it goes on.
-    pub through: Cursor,
+    pub through: ReclassifyCursor,
     /// Visits judged.
     pub visits: i64,
     /// Visits that got another verdict.
@@ -70,28 +70,28 @@ pub struct StoredVisit {
 
 /// A visit with its new verdict.
 #[derive(Clone, Debug)]
-pub struct Judged {
+pub struct ReclassifiedVisit {
     /// The visit.
     pub visit: StoredVisit,
     /// What the current rules say.
-    pub verdict: Verdict,
+    pub verdict: BotVerdict,
     /// Whether they say something else than the verdict so far, beside their version.
     pub differs: bool,
 }
 
 impl Store {
     /// How far the current rules have come; `None` where they have not begun.
-    pub async fn reclassified(&self) -> Result<Option<Progress>, StoreError> {
+    pub async fn reclassified(&self) -> Result<Option<ReclassifyProgress>, StoreError> {
         let row = sqlx::query!(
             r#"select through_timestamp, through_id, visits, changed,
                       finished_at is not null as "is_finished!"
                from visitor_analytics.reclassification where ruleset = $1"#,
-            RULESET.cast_signed(),
+            RULESET_VERSION.cast_signed(),
         )
         .fetch_optional(&self.pool)
         .await?;
-        Ok(row.map(|row| Progress {
-            through: Cursor {
+        Ok(row.map(|row| ReclassifyProgress {
+            through: ReclassifyCursor {
                 id: row.through_id,
                 timestamp: row.through_timestamp,
             },
@@ -104,7 +104,7 @@ impl Store {
     /// Remembers how far they have come.
     pub async fn note_reclassified(
         &self,
-        progress: Progress,
+        progress: ReclassifyProgress,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         sqlx::query!(
@@ -115,7 +115,7 @@ impl Store {
              set through_timestamp = excluded.through_timestamp,
                  through_id = excluded.through_id, visits = excluded.visits,
                  changed = excluded.changed, finished_at = excluded.finished_at",
-            RULESET.cast_signed(),
+            RULESET_VERSION.cast_signed(),
             progress.through.timestamp,
             progress.through.id,
             progress.visits,
@@ -130,7 +130,7 @@ impl Store {
     /// The visits after one, in the order of their key.
     pub async fn visits_to_judge(
         &self,
-        after: Option<Cursor>,
+        after: Option<ReclassifyCursor>,
         limit: u16,
     ) -> Result<Vec<StoredVisit>, StoreError> {
         let rows = sqlx::query_as!(
@@ -159,18 +159,18 @@ impl Store {
     /// Gives visits the verdicts of the current rules, and corrects what follows from them.
     pub async fn judge_again(
         &self,
-        judged: &[Judged],
+        judged: &[ReclassifiedVisit],
         now: DateTime<Utc>,
     ) -> Result<u64, StoreError> {
-        let changes: Vec<Change> = judged.iter().map(Judged::change).collect();
+        let changes: Vec<VerdictChange> = judged.iter().map(ReclassifiedVisit::change).collect();
         self.rejudge(&changes, now).await
     }
 }
 
-impl Judged {
-    fn change(&self) -> Change {
+impl ReclassifiedVisit {
+    fn change(&self) -> VerdictChange {
         let visit = &self.visit;
-        Change {
+        VerdictChange {
             visitor: (visit.site_id, visit.visitor_id.clone()),
             session_id: visit.session_id,
             id: visit.id,

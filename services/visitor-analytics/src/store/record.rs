@@ -13,28 +13,28 @@ use chrono::{DateTime, Utc};
 use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
-use self::line::Line;
-pub(super) use self::line::Recording;
-pub(super) use self::plan::Planned;
+use self::line::WriterConnection;
+pub(super) use self::line::WriterLease;
+pub(super) use self::plan::VisitorSessionPlan;
 use self::plan::{periods, plan, sessions_by_visit};
-use self::recent::Recent;
-use self::write::News;
-use super::dimension::{Dimensions, Numbers};
-use super::rollup::Marked;
-use super::session::{Sessions, VisitorKey};
-use super::visit::{self, Known, VisitKey};
+use self::recent::SessionCache;
+use self::write::InsertBatch;
+use super::dimension::{DimensionCache, VisitDimensionIds};
+use super::rollup::MarkedDays;
+use super::session::{SessionsByVisitor, VisitorKey};
+use super::visit::{self, ExistingVisit, VisitKey};
 use super::{Store, StoreError, copy, session};
-use crate::domain::classified::{Classified, Place};
-use crate::domain::session::{NotifyWhen, Telling};
+use crate::domain::classified::{EnrichedVisit, LocationStatus};
+use crate::domain::session::{NotifyPolicy, NotifyTrigger};
 
 /// A batch is tried again when one of its visits is there already and nobody could tell at first.
-const TRIES: usize = 3;
+const MAX_RECORD_ATTEMPTS: usize = 3;
 
 /// What became of a visit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recorded {
+pub struct RecordedVisit {
     /// New, or known already.
-    pub outcome: Outcome,
+    pub outcome: RecordOutcome,
     /// The session it belongs to.
     pub session_id: Uuid,
     /// Who made it.
@@ -43,11 +43,11 @@ pub struct Recorded {
     pub is_new_session: bool,
 }
 
-impl Recorded {
+impl RecordedVisit {
     /// Of another site's visit nothing is told.
     fn taken() -> Self {
         Self {
-            outcome: Outcome::Taken,
+            outcome: RecordOutcome::Taken,
             session_id: Uuid::nil(),
             visitor_id: String::new(),
             is_new_session: false,
@@ -57,7 +57,7 @@ impl Recorded {
 
 /// New, or known already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum RecordOutcome {
     /// It was not there, and is now.
     Recorded,
     /// It was there, and nothing changed.
@@ -72,10 +72,10 @@ impl Store {
     /// into the outbox.
     pub async fn record(
         &self,
-        batch: &[Classified],
+        batch: &[EnrichedVisit],
         now: DateTime<Utc>,
-        telling: Telling,
-    ) -> Result<Vec<Recorded>, StoreError> {
+        telling: NotifyPolicy,
+    ) -> Result<Vec<RecordedVisit>, StoreError> {
         let domains = batch.iter().map(|v| v.visit.site.as_str());
         let sites = self.site_ids(domains).await?;
         let keys: Option<Vec<VisitorKey>> = batch
@@ -83,7 +83,7 @@ impl Store {
             .map(|v| Some((*sites.get(v.visit.site.as_str())?, v.visitor_id.clone())))
             .collect();
         let keys = keys.ok_or(StoreError::Unreadable("a site that is there and is not"))?;
-        let attempt = Attempt {
+        let attempt = RecordAttempt {
             store: self,
             batch,
             keys: &keys,
@@ -110,32 +110,32 @@ impl Store {
 
 /// One try at recording a batch.
 #[derive(Clone, Copy)]
-struct Attempt<'a> {
+struct RecordAttempt<'a> {
     store: &'a Store,
-    batch: &'a [Classified],
+    batch: &'a [EnrichedVisit],
     keys: &'a [VisitorKey],
     now: DateTime<Utc>,
     fresh_since: DateTime<Utc>,
-    when: NotifyWhen,
+    when: NotifyTrigger,
     is_first: bool,
 }
 
 /// What is going to be written.
-struct Draft<'a> {
-    known: HashMap<VisitKey, Known>,
+struct BatchDraft<'a> {
+    known: HashMap<VisitKey, ExistingVisit>,
     /// The places in the batch of visits that are not stored yet.
     new: Vec<usize>,
     /// The others.
     copies: Vec<VisitKey>,
-    visits: Vec<&'a Classified>,
-    plans: Vec<Planned>,
+    visits: Vec<&'a EnrichedVisit>,
+    plans: Vec<VisitorSessionPlan>,
     /// Each new visit's session, and whether it began with it.
     sessions: HashMap<VisitKey, (Uuid, bool)>,
-    numbers: Numbers,
+    numbers: VisitDimensionIds,
 }
 
-impl<'a> Attempt<'a> {
-    async fn run(mut self, line: &mut Line) -> Result<Vec<Recorded>, StoreError> {
+impl<'a> RecordAttempt<'a> {
+    async fn run(mut self, line: &mut WriterConnection) -> Result<Vec<RecordedVisit>, StoreError> {
         if let Some(recent) = &mut line.recent {
             if let Some(recorded) = self.alone(&mut line.connection, recent).await? {
                 return Ok(recorded);
@@ -143,7 +143,7 @@ impl<'a> Attempt<'a> {
             self.is_first = false;
             line.give_back().await?;
         }
-        for _ in 0..TRIES {
+        for _ in 0..MAX_RECORD_ATTEMPTS {
             if let Some(recorded) = self.among_others(&mut line.connection).await? {
                 return Ok(recorded);
             }
@@ -157,7 +157,7 @@ impl<'a> Attempt<'a> {
     async fn among_others(
         &self,
         connection: &mut PgConnection,
-    ) -> Result<Option<Vec<Recorded>>, StoreError> {
+    ) -> Result<Option<Vec<RecordedVisit>>, StoreError> {
         let mut transaction = connection.begin_with(locks::begin(self.keys)).await?;
         let moments = self.batch.iter().map(|visit| visit.visit.timestamp);
         let near = session::near(&mut transaction, self.keys.iter().zip(moments)).await?;
@@ -174,8 +174,8 @@ impl<'a> Attempt<'a> {
     async fn alone(
         &self,
         connection: &mut PgConnection,
-        recent: &mut Recent,
-    ) -> Result<Option<Vec<Recorded>>, StoreError> {
+        recent: &mut SessionCache,
+    ) -> Result<Option<Vec<RecordedVisit>>, StoreError> {
         let near = recent.near(connection, self.keys, self.batch, self.now);
         let near = near.await?;
         let mut draft = self.draft(connection, near).await?;
@@ -199,8 +199,8 @@ impl<'a> Attempt<'a> {
     async fn draft(
         &self,
         connection: &mut PgConnection,
-        near: Sessions,
-    ) -> Result<Draft<'a>, StoreError> {
+        near: SessionsByVisitor,
+    ) -> Result<BatchDraft<'a>, StoreError> {
         let known = self.known(connection, &near).await?;
         let new = self.new_visits(&known);
         let plans = plan(
@@ -211,7 +211,7 @@ impl<'a> Attempt<'a> {
             (self.fresh_since, self.when),
         );
         let visits: Vec<_> = new.iter().map(|&index| &self.batch[index]).collect();
-        Ok(Draft {
+        Ok(BatchDraft {
             sessions: sessions_by_visit(&plans),
             numbers: self.store.dimensions.look_up(&visits),
             copies: self.copies(&new, &known),
@@ -222,12 +222,15 @@ impl<'a> Attempt<'a> {
         })
     }
 
-    fn is_one_statement(&self, draft: &Draft) -> bool {
+    fn is_one_statement(&self, draft: &BatchDraft) -> bool {
         let mut plans = draft.plans.iter();
         draft.numbers.are_whole()
             && draft.copies.is_empty()
             && plans.all(|planned| planned.plan.merged.is_empty())
-            && draft.visits.iter().all(|visit| visit.place != Place::Owed)
+            && draft
+                .visits
+                .iter()
+                .all(|visit| visit.place != LocationStatus::Owed)
             && self.store.rollups.cover(periods(&draft.plans), self.now)
     }
 
@@ -235,10 +238,10 @@ impl<'a> Attempt<'a> {
     async fn write(
         &self,
         connection: &mut PgConnection,
-        draft: &mut Draft<'_>,
-    ) -> Result<Option<Marked>, StoreError> {
-        Dimensions::complete(connection, &mut draft.numbers, &draft.visits).await?;
-        let news = News {
+        draft: &mut BatchDraft<'_>,
+    ) -> Result<Option<MarkedDays>, StoreError> {
+        DimensionCache::complete(connection, &mut draft.numbers, &draft.visits).await?;
+        let news = InsertBatch {
             sites: draft.new.iter().map(|&index| self.keys[index].0).collect(),
             sessions: (draft.visits.iter())
                 .map(|visit| draft.sessions[&visit::key(visit)].0)
@@ -256,7 +259,7 @@ impl<'a> Attempt<'a> {
         marked.await.map(Some)
     }
 
-    fn committed(&self, draft: &Draft, marked: Marked) -> Vec<Recorded> {
+    fn committed(&self, draft: &BatchDraft, marked: MarkedDays) -> Vec<RecordedVisit> {
         self.store.dimensions.remember(&draft.numbers);
         self.store.rollups.remember(marked);
         self.answer(&draft.known, &draft.new, &draft.sessions)
@@ -268,8 +271,8 @@ impl<'a> Attempt<'a> {
     async fn known(
         &self,
         connection: &mut PgConnection,
-        near: &Sessions,
-    ) -> Result<HashMap<VisitKey, Known>, StoreError> {
+        near: &SessionsByVisitor,
+    ) -> Result<HashMap<VisitKey, ExistingVisit>, StoreError> {
         let suspects = self.keys.iter().zip(self.batch).filter(|(key, visit)| {
             let moment = visit.visit.timestamp;
             let mut sessions = near.get(*key).into_iter().flatten();
@@ -280,7 +283,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// The places in the batch of visits that are not stored yet, the first of equal ones.
-    fn new_visits(&self, known: &HashMap<VisitKey, Known>) -> Vec<usize> {
+    fn new_visits(&self, known: &HashMap<VisitKey, ExistingVisit>) -> Vec<usize> {
         let mut met = HashSet::new();
         let indices = 0..self.batch.len();
         let new = indices.filter(|&index| {
@@ -291,7 +294,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// What came again: those at the other places. Another site's visit with the same key is none.
-    fn copies(&self, new: &[usize], known: &HashMap<VisitKey, Known>) -> Vec<VisitKey> {
+    fn copies(&self, new: &[usize], known: &HashMap<VisitKey, ExistingVisit>) -> Vec<VisitKey> {
         if new.len() == self.batch.len() {
             return vec![];
         }
@@ -309,10 +312,10 @@ impl<'a> Attempt<'a> {
 
     fn answer(
         &self,
-        known: &HashMap<VisitKey, Known>,
+        known: &HashMap<VisitKey, ExistingVisit>,
         new: &[usize],
         sessions: &HashMap<VisitKey, (Uuid, bool)>,
-    ) -> Vec<Recorded> {
+    ) -> Vec<RecordedVisit> {
         let first: HashMap<VisitKey, usize> = new
             .iter()
             .map(|&index| (visit::key(&self.batch[index]), index))
@@ -322,10 +325,10 @@ impl<'a> Attempt<'a> {
             let site_id = self.keys[index].0;
             if let Some(known) = known.get(&key) {
                 if known.site_id != site_id {
-                    return Recorded::taken();
+                    return RecordedVisit::taken();
                 }
-                return Recorded {
-                    outcome: Outcome::Duplicate,
+                return RecordedVisit {
+                    outcome: RecordOutcome::Duplicate,
                     session_id: known.session_id,
                     visitor_id: known.visitor_id.clone(),
                     is_new_session: false,
@@ -335,14 +338,14 @@ impl<'a> Attempt<'a> {
             // Of equal visits in one batch the first was recorded.
             let recorded = first[&key];
             if self.keys[recorded].0 != site_id {
-                return Recorded::taken();
+                return RecordedVisit::taken();
             }
             let is_new = recorded == index;
-            Recorded {
+            RecordedVisit {
                 outcome: if is_new {
-                    Outcome::Recorded
+                    RecordOutcome::Recorded
                 } else {
-                    Outcome::Duplicate
+                    RecordOutcome::Duplicate
                 },
                 session_id,
                 visitor_id: self.batch[recorded].visitor_id.clone(),

@@ -8,34 +8,34 @@ use sqlx::{Connection as _, Postgres, Transaction};
 use uuid::Uuid;
 
 use super::record::locks;
-use super::rollup::Period;
+use super::rollup::TouchedPeriod;
 use super::session::VisitorKey;
 use super::{Store, StoreError};
-use crate::domain::bot::{Category, Reason, Verdict};
+use crate::domain::bot::{BotCategory, BotRule, BotVerdict};
 
 /// A visit whose verdict is another one now.
 #[derive(Clone, Debug)]
-pub(super) struct Change {
+pub(super) struct VerdictChange {
     pub(super) visitor: VisitorKey,
     pub(super) session_id: Uuid,
     pub(super) id: Uuid,
     pub(super) timestamp: DateTime<Utc>,
     /// The number of the verdict that this is about; who has got another one meanwhile keeps it.
     pub(super) before: i32,
-    pub(super) verdict: Verdict,
+    pub(super) verdict: BotVerdict,
     /// Whether numbers of days change with it.
     pub(super) is_counted: bool,
 }
 
 /// A session that is worth telling of if it is a person's, and the visit that makes it so.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Tell {
+pub(super) struct SessionNotification {
     pub(super) session_id: Uuid,
     pub(super) visit_id: Uuid,
     pub(super) timestamp: DateTime<Utc>,
 }
 
-impl Tell {
+impl SessionNotification {
     async fn put_into_outbox(
         &self,
         transaction: &mut Transaction<'_, Postgres>,
@@ -61,9 +61,13 @@ impl Tell {
 }
 
 /// A stored verdict, as far as the rules know its reasons still.
-pub(super) fn stored(reasons: &[String], name: Option<String>, category: Option<&str>) -> Verdict {
-    let known = reasons.iter().filter_map(|code| Reason::with_code(code));
-    Verdict::of(known.collect(), name, category.and_then(Category::named))
+pub(super) fn stored(
+    reasons: &[String],
+    name: Option<String>,
+    category: Option<&str>,
+) -> BotVerdict {
+    let known = reasons.iter().filter_map(|code| BotRule::with_code(code));
+    BotVerdict::of(known.collect(), name, category.and_then(BotCategory::named))
 }
 
 impl Store {
@@ -71,7 +75,7 @@ impl Store {
     /// many got theirs.
     pub(super) async fn rejudge(
         &self,
-        changes: &[Change],
+        changes: &[VerdictChange],
         now: DateTime<Utc>,
     ) -> Result<u64, StoreError> {
         let visitors: Vec<VisitorKey> = changes.iter().map(|c| c.visitor.clone()).collect();
@@ -82,8 +86,8 @@ impl Store {
     pub(super) async fn rejudge_and_tell(
         &self,
         visitors: &[VisitorKey],
-        changes: &[Change],
-        tell: Option<&Tell>,
+        changes: &[VerdictChange],
+        tell: Option<&SessionNotification>,
         now: DateTime<Utc>,
     ) -> Result<u64, StoreError> {
         if changes.is_empty() && tell.is_none() {
@@ -107,8 +111,8 @@ impl Store {
     async fn rejudge_in(
         &self,
         mut transaction: Transaction<'_, Postgres>,
-        changes: &[Change],
-        tell: Option<&Tell>,
+        changes: &[VerdictChange],
+        tell: Option<&SessionNotification>,
         now: DateTime<Utc>,
     ) -> Result<u64, StoreError> {
         let verdicts: Vec<_> = changes.iter().map(|change| Some(&change.verdict)).collect();
@@ -157,7 +161,7 @@ impl Store {
         )
         .fetch_all(&mut *transaction)
         .await?;
-        let touched = corrected.into_iter().map(|session| Period {
+        let touched = corrected.into_iter().map(|session| TouchedPeriod {
             site_id: session.site_id,
             from: session.started_at,
             to: session.last_seen_at,

@@ -21,24 +21,24 @@ use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use uuid::Uuid;
 
-pub use breakdown::{Breakdown, Order, Value};
-pub(in crate::store) use kept::Answers;
-pub use paths::{Counted, Step};
-pub use realtime::{MINUTES as REALTIME_MINUTES, Realtime};
-pub(in crate::store) use unfolded::Days;
-pub use ways::{AroundPage, Neighbours, WayTaken};
+pub use breakdown::{BreakdownOrder, BreakdownQuery, BreakdownRow};
+pub(in crate::store) use kept::ResultCache;
+pub use paths::{BoundedResult, FunnelStep};
+pub use realtime::{REALTIME_MINUTES, RealtimeReport};
+pub(in crate::store) use unfolded::DayAggregateCache;
+pub use ways::{AdjacentPageCounts, AdjacentPagesReport, SessionPath};
 
 use super::rollup::zone_named;
 use super::{Store, StoreError};
-use crate::domain::day::Day;
-use crate::domain::goal::Reach;
-use crate::domain::question::{Filter, Period};
+use crate::domain::day::LocalDay;
+use crate::domain::goal::GoalMatcher;
+use crate::domain::question::{AttributeFilter, ReportPeriod};
 
-const UNREADABLE: StoreError = StoreError::Unreadable("the numbers of days");
+const CORRUPT_DAY_METRICS: StoreError = StoreError::Unreadable("the numbers of days");
 
 /// A site as reports need it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SiteOfReport {
+pub struct ReportSite {
     /// Its number.
     pub id: i32,
     /// Its domain.
@@ -51,20 +51,20 @@ pub struct SiteOfReport {
 
 /// What is asked.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct ReportQuery {
     /// Of which site.
-    pub site: SiteOfReport,
+    pub site: ReportSite,
     /// When.
-    pub period: Period,
+    pub period: ReportPeriod,
     /// Which visits.
-    pub filters: Arc<[Filter]>,
+    pub filters: Arc<[AttributeFilter]>,
     /// Which sessions: those that reach this, where it is something.
-    pub reach: Option<Reach>,
+    pub reach: Option<GoalMatcher>,
     /// The moment of asking.
     pub now: DateTime<Utc>,
 }
 
-impl Asked {
+impl ReportQuery {
     /// Whether all visits count, so that rollups can answer.
     fn is_of_all(&self) -> bool {
         self.filters.is_empty() && self.reach.is_none()
@@ -73,7 +73,7 @@ impl Asked {
     /// The same, cut into the days of the site's clock.
     fn by_days_of_site(&self) -> Self {
         Self {
-            period: Period {
+            period: ReportPeriod {
                 zone: self.site.zone,
                 ..self.period
             },
@@ -84,7 +84,7 @@ impl Asked {
 
 /// What is answered, and up to when its visits are in it.
 #[derive(Clone, Debug)]
-pub struct Answered<T> {
+pub struct AsOf<T> {
     /// The answer.
     pub answer: T,
     /// What was recorded before this moment is in it.
@@ -92,19 +92,19 @@ pub struct Answered<T> {
 }
 
 /// How the days of a question are answered.
-struct Plan {
+struct ReportPlan {
     /// From the first to the last whole day that is folded: the numbers are in `rollup_day`, but
     /// for those of `open` and `scanned`.
     folded: Option<(NaiveDate, NaiveDate)>,
     /// Whole days that are not folded.
     open: Vec<NaiveDate>,
     /// Days of which a part is asked, or some visits.
-    scanned: Vec<Day>,
-    unfolded: Unfolded,
+    scanned: Vec<LocalDay>,
+    unfolded: DirtyDayVersions,
 }
 
 /// The days that are not folded, and what they were touched by last.
-type Unfolded = BTreeMap<NaiveDate, Uuid>;
+type DirtyDayVersions = BTreeMap<NaiveDate, Uuid>;
 
 impl Store {
     /// The site with this domain; without one the only site there is. `None` where there is none,
@@ -112,7 +112,7 @@ impl Store {
     pub async fn site_of_report(
         &self,
         domain: Option<&str>,
-    ) -> Result<Option<SiteOfReport>, StoreError> {
+    ) -> Result<Option<ReportSite>, StoreError> {
         let rows = sqlx::query!(
             "select id, domain, time_zone, properties from visitor_analytics.site
              where $1::text is null or domain = $1 limit 2",
@@ -120,7 +120,7 @@ impl Store {
         );
         let mut rows = rows.fetch_all(&self.pool).await?;
         let only = rows.pop().filter(|_| rows.is_empty());
-        Ok(only.map(|row| SiteOfReport {
+        Ok(only.map(|row| ReportSite {
             id: row.id,
             domain: row.domain,
             zone: zone_named(&row.time_zone),
@@ -131,24 +131,24 @@ impl Store {
     /// The days of a period that are not folded.
     async fn unfolded_days(
         &self,
-        site: &SiteOfReport,
-        period: &Period,
-    ) -> Result<Unfolded, StoreError> {
+        site: &ReportSite,
+        period: &ReportPeriod,
+    ) -> Result<DirtyDayVersions, StoreError> {
         let last = period.to - chrono::TimeDelta::microseconds(1);
         let rows = sqlx::query!(
             "select day, change from visitor_analytics.unfolded_day
              where site_id = $1 and day between $2 and $3",
             site.id,
-            Day::of(site.zone, period.from).date,
-            Day::of(site.zone, last).date,
+            LocalDay::of(site.zone, period.from).date,
+            LocalDay::of(site.zone, last).date,
         );
         let rows = rows.fetch_all(&self.pool).await?.into_iter();
         Ok(rows.map(|row| (row.day, row.change)).collect())
     }
 
-    async fn plan(&self, asked: &Asked) -> Result<Plan, StoreError> {
+    async fn plan(&self, asked: &ReportQuery) -> Result<ReportPlan, StoreError> {
         let unfolded = self.unfolded_days(&asked.site, &asked.period).await?;
-        let mut plan = Plan {
+        let mut plan = ReportPlan {
             folded: None,
             open: vec![],
             scanned: vec![],
@@ -156,7 +156,7 @@ impl Store {
         };
         let of_rollups = asked.is_of_all() && asked.period.zone == asked.site.zone;
         for day in asked.period.days() {
-            if !of_rollups || Day::new(asked.site.zone, day.date) != day {
+            if !of_rollups || LocalDay::new(asked.site.zone, day.date) != day {
                 plan.scanned.push(day);
                 continue;
             }

@@ -6,17 +6,17 @@ use chrono::{DateTime, Months, NaiveDate, NaiveTime, Utc};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-use super::partition::{self, FIRST};
+use super::partition::{self, FIRST_MONTHLY_PARTITION};
 use super::record::locks;
-use super::rollup::{self, Period};
+use super::rollup::{self, TouchedPeriod};
 use super::session::VisitorKey;
 use super::{Store, StoreError};
 
-pub use site::OldSite;
+pub use site::ExpiringSite;
 
 /// Sessions that are cut in one transaction, and rows that are deleted in one.
-const CUT: i64 = 500;
-const DELETE: u64 = 10_000;
+const TRIM_BATCH_SESSIONS: i64 = 500;
+const DELETE_BATCH_ROWS: u64 = 10_000;
 
 /// `PostgreSQL`, appendix A.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
@@ -24,11 +24,12 @@ const UNDEFINED_TABLE: &str = "42P01";
 
 /// The partitions of what lies before the months. Sessions go first: what is left to do is seen
 /// by the visits.
-const SHARED: [(&str, &str); 2] = [("session_past", "started_at"), ("visit_past", "timestamp")];
+const SHARED_PARTITIONS: [(&str, &str); 2] =
+    [("session_past", "started_at"), ("visit_past", "timestamp")];
 
 /// A part of the tables of visits and sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Partition {
+pub struct PartitionInfo {
     /// Its name.
     pub name: String,
     /// The day after its last.
@@ -36,14 +37,14 @@ pub struct Partition {
     /// Whether it is of more than a month, so that a part of it may go.
     pub is_shared: bool,
     /// How many rows it holds.
-    pub rows: Rows,
+    pub rows: RowCount,
     /// What it takes on disk, with its indexes.
     pub bytes: u64,
 }
 
 /// How many rows there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rows {
+pub enum RowCount {
     /// Counted.
     Exactly(u64),
     /// `PostgreSQL`'s estimate, from when it last looked.
@@ -52,7 +53,7 @@ pub enum Rows {
 
 /// What went.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Expired {
+pub struct ExpiredData {
     /// Partitions that were dropped, or emptied where they stay.
     pub partitions: Vec<String>,
     /// Visits and sessions that were deleted from partitions that hold newer ones too.
@@ -63,7 +64,7 @@ pub struct Expired {
 
 impl Store {
     /// The partitions, the oldest first. Rows are counted where there is no estimate yet.
-    pub async fn partitions(&self) -> Result<Vec<Partition>, StoreError> {
+    pub async fn partitions(&self) -> Result<Vec<PartitionInfo>, StoreError> {
         let found = sqlx::query!(
             r#"select c.relname::text as "name!", c.reltuples::bigint as "rows!",
                       coalesce(pg_total_relation_size(c.oid), 0) as "bytes!"
@@ -78,16 +79,16 @@ impl Store {
             let month = partition::month(&row.name);
             let end = month.and_then(|month| month.checked_add_months(Months::new(1)));
             let rows = match u64::try_from(row.rows) {
-                Ok(rows) => Rows::About(rows),
+                Ok(rows) => RowCount::About(rows),
                 Err(_) => match self.count_rows(&row.name, "true").await {
-                    Ok(rows) => Rows::Exactly(rows),
+                    Ok(rows) => RowCount::Exactly(rows),
                     // It went meanwhile.
                     Err(error) if has_code(&error, UNDEFINED_TABLE) => continue,
                     Err(error) => return Err(error.into()),
                 },
             };
-            partitions.push(Partition {
-                end: end.unwrap_or(FIRST),
+            partitions.push(PartitionInfo {
+                end: end.unwrap_or(FIRST_MONTHLY_PARTITION),
                 is_shared: end.is_none(),
                 rows,
                 bytes: row.bytes.cast_unsigned(),
@@ -101,7 +102,7 @@ impl Store {
     /// How many visits and sessions of before `border` lie in partitions of more than a month.
     pub async fn count_shared(&self, border: NaiveDate) -> Result<u64, StoreError> {
         let mut rows = 0;
-        for (name, column) in SHARED {
+        for (name, column) in SHARED_PARTITIONS {
             rows += self.count_rows(name, &before(column, border)).await?;
         }
         Ok(rows)
@@ -121,17 +122,17 @@ impl Store {
         &self,
         border: NaiveDate,
         now: DateTime<Utc>,
-    ) -> Result<Expired, StoreError> {
+    ) -> Result<ExpiredData, StoreError> {
         let mut old = self.months_before(border).await?;
         let shared = self.shared_reaches_before(border).await?;
         if old.is_empty() && !shared {
-            return Ok(Expired::default());
+            return Ok(ExpiredData::default());
         }
         let mut connection = self.pool.acquire().await?;
         rollup::dropped_before(&mut connection, midnight(border)).await?;
         drop(connection);
         rollup::drop_packs_before(&self.pool, midnight(border)).await?;
-        let most = i64::try_from(DELETE).unwrap_or(i64::MAX);
+        let most = i64::try_from(DELETE_BATCH_ROWS).unwrap_or(i64::MAX);
         while self.delete_events(None, midnight(border), most).await? > 0 {}
         sqlx::query!(
             "delete from visitor_analytics.imported_visit where visit_timestamp < $1",
@@ -146,13 +147,13 @@ impl Store {
         .execute(&self.pool)
         .await?;
         while self.cut_sessions(midnight(border), None, now).await? {}
-        let mut expired = Expired::default();
-        if shared && border < FIRST {
-            for (name, column) in SHARED {
+        let mut expired = ExpiredData::default();
+        if shared && border < FIRST_MONTHLY_PARTITION {
+            for (name, column) in SHARED_PARTITIONS {
                 expired.rows += self.delete_rows(name, &before(column, border)).await?;
             }
         } else if shared {
-            old.extend(SHARED.map(|(name, _)| name.to_owned()));
+            old.extend(SHARED_PARTITIONS.map(|(name, _)| name.to_owned()));
         }
         for name in old {
             if expired.put_off.is_empty() && self.remove(&name).await? {
@@ -202,7 +203,7 @@ impl Store {
              where started_at < $1 and last_seen_at >= $1 and ($3::int is null or site_id = $3)
              limit $2",
             border,
-            CUT,
+            TRIM_BATCH_SESSIONS,
             site,
         )
         .fetch_all(&self.pool)
@@ -211,10 +212,10 @@ impl Store {
             return Ok(false);
         }
         let ids: Vec<Uuid> = found.iter().map(|row| row.id).collect();
-        let (keys, periods): (Vec<VisitorKey>, Vec<Period>) = found
+        let (keys, periods): (Vec<VisitorKey>, Vec<TouchedPeriod>) = found
             .into_iter()
             .map(|row| {
-                let period = Period {
+                let period = TouchedPeriod {
                     site_id: row.site_id,
                     from: border,
                     to: row.last_seen_at,
@@ -253,14 +254,14 @@ impl Store {
     async fn delete_rows(&self, partition: &str, which: &str) -> Result<u64, StoreError> {
         let statement = format!(
             "delete from visitor_analytics.{partition} where ctid = any(array(
-                 select ctid from visitor_analytics.{partition} where {which} limit {DELETE}))"
+                 select ctid from visitor_analytics.{partition} where {which} limit {DELETE_BATCH_ROWS}))"
         );
         let mut all = 0;
         loop {
             let done = sqlx::query(AssertSqlSafe(statement.clone()));
             let rows = done.execute(&self.pool).await?.rows_affected();
             all += rows;
-            if rows < DELETE {
+            if rows < DELETE_BATCH_ROWS {
                 return Ok(all);
             }
         }

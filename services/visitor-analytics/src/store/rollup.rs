@@ -23,35 +23,37 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-pub(super) use clock::{DayByClock, of_days as clocks};
-pub(super) use lexicon::Lexicon;
-pub(super) use mark::{Marked, Marks, OPEN, Period};
+pub(super) use clock::{QuarterHourDay, of_days as clocks};
+pub(super) use lexicon::ValueDictionary;
+pub(super) use mark::{DirtyDays, MarkedDays, OPEN_DAY_GRACE, TouchedPeriod};
 pub(super) use month::sums;
 pub(super) use pack::{
     drop_before as drop_packs_before, load as load_packs, marks as pack_marks, visitors,
 };
 pub use read::visitor_key;
-pub use verify::{DayOfSite, Difference, Verdict};
-pub(super) use ways::{DayWays, load as load_ways, of_day as ways_of_day};
-pub(super) use write::{Numbers as DayNumbers, VALUES_LOCK, numbers as as_bytes, value, values};
+pub use verify::{MetricMismatch, VerifiableDay, VerifyOutcome};
+pub(super) use ways::{EncodedPaths, load as load_ways, of_day as ways_of_day};
+pub(super) use write::{
+    EncodedMetrics as DayNumbers, VALUES_LOCK, numbers as as_bytes, value, values,
+};
 pub(super) use zone::{mark_all, named as zone_named};
 
 use super::{Store, StoreError};
-use crate::domain::day::Day;
+use crate::domain::day::LocalDay;
 use crate::domain::dimension::Dimension;
-use crate::domain::fold::Numbers;
-use crate::domain::pack::Pack;
+use crate::domain::fold::Metrics;
+use crate::domain::pack::ColumnBlock;
 
 /// A day is folded when it has been over for this long. Processes take a day for open an hour
 /// less, so that their clocks need not agree and what they have begun is long committed.
-const REST: TimeDelta = TimeDelta::hours(2);
+const ROLLUP_DELAY: TimeDelta = TimeDelta::hours(2);
 /// Who folds a day must be done with it within this time; a day that is touched after its end is
 /// left alone for as long.
-const LEASE: TimeDelta = TimeDelta::minutes(10);
+const ROLLUP_LEASE: TimeDelta = TimeDelta::minutes(10);
 
 /// A day that is due to be folded, taken for ten minutes.
 #[derive(Clone, Copy, Debug)]
-pub struct DueDay {
+pub struct ClaimedDay {
     /// Whose.
     pub site_id: i32,
     /// Which.
@@ -62,7 +64,7 @@ pub struct DueDay {
 
 /// The numbers of one value on one day.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
+pub struct RollupRow {
     /// Of which dimension.
     pub dimension: Dimension,
     /// Whether of bots' sessions.
@@ -70,23 +72,23 @@ pub struct Row {
     /// The value; `None` where visits have none.
     pub value: Option<Arc<str>>,
     /// The numbers.
-    pub numbers: Numbers,
+    pub numbers: Metrics,
 }
 
 /// What a day's visits are once they are folded.
 #[derive(Clone, Debug)]
-pub struct Folded {
+pub struct DayRollup {
     /// The numbers.
-    pub rows: Vec<Row>,
+    pub rows: Vec<RollupRow>,
     /// The visits, packed.
-    pub packs: Vec<Arc<Pack>>,
+    pub packs: Vec<Arc<ColumnBlock>>,
     /// The paths of their pages.
     pub paths: HashMap<u32, Arc<str>>,
     /// The day.
-    pub day: Day,
+    pub day: LocalDay,
 }
 
-impl Folded {
+impl DayRollup {
     /// The texts whose numbers are needed to write it.
     pub(super) fn texts(&self) -> impl Iterator<Item = &Arc<str>> {
         let values = self.rows.iter().filter_map(|row| row.value.as_ref());
@@ -100,16 +102,16 @@ impl Store {
         &self,
         now: DateTime<Utc>,
         limit: i64,
-    ) -> Result<Vec<DueDay>, StoreError> {
+    ) -> Result<Vec<ClaimedDay>, StoreError> {
         let days = sqlx::query_as!(
-            DueDay,
+            ClaimedDay,
             "update visitor_analytics.unfolded_day u set due_at = $2
              from (select site_id, day from visitor_analytics.unfolded_day where due_at <= $1
                    order by due_at limit $3 for update skip locked) d
              where u.site_id = d.site_id and u.day = d.day
              returning u.site_id, u.day as date, u.change",
             now,
-            now + LEASE,
+            now + ROLLUP_LEASE,
             limit,
         );
         Ok(days.fetch_all(&self.pool).await?)
@@ -117,7 +119,7 @@ impl Store {
 
     /// Folds a day that was taken. Returns how many rows were written; `None` where somebody
     /// touched the day meanwhile, which leaves it to be folded again.
-    pub async fn fold(&self, due: &DueDay) -> Result<Option<usize>, StoreError> {
+    pub async fn fold(&self, due: &ClaimedDay) -> Result<Option<usize>, StoreError> {
         let day = self.day(due.site_id, due.date).await?;
         if self.is_dropped(due.site_id, &day).await? {
             // What is left of it would only take the place of what was folded.
@@ -131,24 +133,24 @@ impl Store {
     /// were written; `None`, with nothing done, where somebody touched the day meanwhile.
     pub async fn replace_day(
         &self,
-        due: &DueDay,
-        folded: &Folded,
+        due: &ClaimedDay,
+        folded: &DayRollup,
     ) -> Result<Option<usize>, StoreError> {
         write::replace(&self.pool, due, folded).await
     }
 
     /// The numbers of a day, folded from its visits.
-    pub async fn fold_day(&self, site_id: i32, date: NaiveDate) -> Result<Folded, StoreError> {
+    pub async fn fold_day(&self, site_id: i32, date: NaiveDate) -> Result<DayRollup, StoreError> {
         let zone = self.zone(site_id).await?;
-        read::fold(&self.pool, site_id, zone, Day::new(zone, date)).await
+        read::fold(&self.pool, site_id, zone, LocalDay::new(zone, date)).await
     }
 
-    async fn day(&self, site_id: i32, date: NaiveDate) -> Result<Day, StoreError> {
-        Ok(Day::new(self.zone(site_id).await?, date))
+    async fn day(&self, site_id: i32, date: NaiveDate) -> Result<LocalDay, StoreError> {
+        Ok(LocalDay::new(self.zone(site_id).await?, date))
     }
 
     /// Whether visits of this day have been dropped.
-    async fn is_dropped(&self, site_id: i32, day: &Day) -> Result<bool, StoreError> {
+    async fn is_dropped(&self, site_id: i32, day: &LocalDay) -> Result<bool, StoreError> {
         let kept = sqlx::query_scalar!("select visitor_analytics.kept_since($1)", site_id);
         let kept = kept.fetch_one(&self.pool).await?;
         Ok(kept.is_some_and(|kept| day.from < kept))

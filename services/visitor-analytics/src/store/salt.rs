@@ -7,27 +7,27 @@ use aws_lc_rs::rand;
 use chrono::{DateTime, NaiveDate, Utc};
 
 use super::{Store, StoreError};
-use crate::domain::visitor::{Period, SALT_LENGTH, Salt};
+use crate::domain::visitor::{SALT_BYTES, Salt, SaltPeriod};
 
 /// The salts in use, with the moment at which each is forgotten; then nobody can tie the period's
 /// visitors to addresses.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Salts {
-    known: Arc<Mutex<HashMap<Period, Known>>>,
+pub(super) struct SaltCache {
+    known: Arc<Mutex<HashMap<SaltPeriod, ExpiringSalt>>>,
     /// One request makes what is missing, while the others wait for it.
     making: Arc<tokio::sync::Mutex<()>>,
 }
 
-type Known = (Salt, Option<DateTime<Utc>>);
+type ExpiringSalt = (Salt, Option<DateTime<Utc>>);
 
-impl Salts {
+impl SaltCache {
     /// The salts that are known, and the periods that have none.
     fn known(
         &self,
-        periods: &BTreeSet<Period>,
+        periods: &BTreeSet<SaltPeriod>,
         now: DateTime<Utc>,
-    ) -> (BTreeMap<Period, Salt>, Vec<Period>) {
-        let mut known = self.known.lock().expect(NOT_POISONED);
+    ) -> (BTreeMap<SaltPeriod, Salt>, Vec<SaltPeriod>) {
+        let mut known = self.known.lock().expect(SALTS_LOCK_POISONED);
         known.retain(|_, (_, expires_at)| expires_at.is_none_or(|end| now < end));
         let mut salts = BTreeMap::new();
         let mut missing = vec![];
@@ -40,21 +40,21 @@ impl Salts {
         (salts, missing)
     }
 
-    fn remember(&self, period: Period, known: Known) {
-        let mut all = self.known.lock().expect(NOT_POISONED);
+    fn remember(&self, period: SaltPeriod, known: ExpiringSalt) {
+        let mut all = self.known.lock().expect(SALTS_LOCK_POISONED);
         all.insert(period, known);
     }
 }
 
-const NOT_POISONED: &str = "no code panics while it holds this lock";
+const SALTS_LOCK_POISONED: &str = "no code panics while it holds this lock";
 
 impl Store {
     /// The salts of periods, the same on every replica; made when they are first asked for.
     pub async fn salts(
         &self,
-        periods: BTreeSet<Period>,
+        periods: BTreeSet<SaltPeriod>,
         now: DateTime<Utc>,
-    ) -> Result<BTreeMap<Period, Salt>, StoreError> {
+    ) -> Result<BTreeMap<SaltPeriod, Salt>, StoreError> {
         let (salts, missing) = self.salts.known(&periods, now);
         if missing.is_empty() {
             return Ok(salts);
@@ -65,9 +65,9 @@ impl Store {
 
     async fn missing_salts(
         &self,
-        periods: &BTreeSet<Period>,
+        periods: &BTreeSet<SaltPeriod>,
         now: DateTime<Utc>,
-    ) -> Result<BTreeMap<Period, Salt>, StoreError> {
+    ) -> Result<BTreeMap<SaltPeriod, Salt>, StoreError> {
         let _turn = self.salts.making.lock().await;
         let (mut salts, missing) = self.salts.known(periods, now);
         if missing.is_empty() {
@@ -82,10 +82,14 @@ impl Store {
     }
 
     /// Makes the salts of periods that have none, or one whose time is over.
-    async fn make_salts(&self, periods: &[Period], now: DateTime<Utc>) -> Result<(), StoreError> {
+    async fn make_salts(
+        &self,
+        periods: &[SaltPeriod],
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
         let mut fresh = vec![];
         for _ in periods {
-            let mut salt = [0; SALT_LENGTH];
+            let mut salt = [0; SALT_BYTES];
             rand::fill(&mut salt).map_err(|_| StoreError::Unreadable("no randomness"))?;
             fresh.push(salt.to_vec());
         }
@@ -112,7 +116,10 @@ impl Store {
         Ok(())
     }
 
-    async fn shared_salts(&self, periods: &[Period]) -> Result<Vec<(Period, Known)>, StoreError> {
+    async fn shared_salts(
+        &self,
+        periods: &[SaltPeriod],
+    ) -> Result<Vec<(SaltPeriod, ExpiringSalt)>, StoreError> {
         let (kinds, days) = columns(periods);
         let rows = sqlx::query!(
             r#"select n.place as "place!", s.salt, s.expires_at
@@ -148,7 +155,7 @@ impl Store {
     }
 }
 
-fn columns(periods: &[Period]) -> (Vec<&'static str>, Vec<NaiveDate>) {
+fn columns(periods: &[SaltPeriod]) -> (Vec<&'static str>, Vec<NaiveDate>) {
     let columns = periods.iter().map(|p| (p.kind.as_str(), p.first_day));
     columns.unzip()
 }

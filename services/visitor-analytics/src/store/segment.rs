@@ -5,10 +5,10 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{Store, StoreError};
-use crate::domain::segment::Written;
+use crate::domain::segment::FilterValues;
 
 /// Segments that can be kept.
-const MOST: i64 = 1_000;
+const MAX_SEGMENTS: i64 = 1_000;
 
 /// A segment, as it is stored.
 #[derive(Clone, Debug)]
@@ -18,14 +18,14 @@ pub struct Segment {
     /// What it is called.
     pub name: String,
     /// Its filters.
-    pub filters: Json<Written>,
+    pub filters: Json<FilterValues>,
     /// Since when it is there.
     pub created_at: DateTime<Utc>,
 }
 
 /// What became of adding or changing something that has a name.
 #[derive(Clone, Debug)]
-pub enum Kept<T> {
+pub enum UpsertOutcome<T> {
     /// It is there now.
     Done(T),
     /// Another one has this name.
@@ -43,7 +43,7 @@ impl Store {
             Segment,
             r#"select id, name, filters as "filters: Json<Written>", created_at
                from visitor_analytics.segment order by name limit $1"#,
-            MOST,
+            MAX_SEGMENTS,
         );
         Ok(segments.fetch_all(&self.pool).await?)
     }
@@ -66,13 +66,13 @@ impl Store {
         &self,
         id: Uuid,
         name: &str,
-        filters: &Written,
+        filters: &FilterValues,
         now: DateTime<Utc>,
-    ) -> Result<Kept<Segment>, StoreError> {
+    ) -> Result<UpsertOutcome<Segment>, StoreError> {
         let count =
             sqlx::query_scalar!(r#"select count(*) as "count!" from visitor_analytics.segment"#);
-        if count.fetch_one(&self.pool).await? >= MOST {
-            return Ok(Kept::Full);
+        if count.fetch_one(&self.pool).await? >= MAX_SEGMENTS {
+            return Ok(UpsertOutcome::Full);
         }
         let added = sqlx::query_as!(
             Segment,
@@ -85,7 +85,7 @@ impl Store {
             now,
         );
         let added = added.fetch_optional(&self.pool).await?;
-        Ok(added.map_or(Kept::Taken, Kept::Done))
+        Ok(added.map_or(UpsertOutcome::Taken, UpsertOutcome::Done))
     }
 
     /// Changes a segment; what is `None` stays.
@@ -93,8 +93,8 @@ impl Store {
         &self,
         id: Uuid,
         name: Option<&str>,
-        filters: Option<&Written>,
-    ) -> Result<Kept<Segment>, StoreError> {
+        filters: Option<&FilterValues>,
+    ) -> Result<UpsertOutcome<Segment>, StoreError> {
         let changed = sqlx::query_as!(
             Segment,
             r#"update visitor_analytics.segment
@@ -107,10 +107,14 @@ impl Store {
             filters.map(Json) as _,
         );
         if let Some(segment) = changed.fetch_optional(&self.pool).await? {
-            return Ok(Kept::Done(segment));
+            return Ok(UpsertOutcome::Done(segment));
         }
         let is_there = self.segment(&id.to_string()).await?.is_some();
-        Ok(if is_there { Kept::Taken } else { Kept::Missing })
+        Ok(if is_there {
+            UpsertOutcome::Taken
+        } else {
+            UpsertOutcome::Missing
+        })
     }
 
     /// Removes a segment. Returns whether it was there.

@@ -8,20 +8,20 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-pub use read::{SessionFound, Stop};
+pub use read::{PathStep, SessionDetails};
 
 use super::StoreError;
-use super::record::Planned;
-use crate::domain::session::{GAP, Session};
+use super::record::VisitorSessionPlan;
+use crate::domain::session::{SESSION_TIMEOUT, Session};
 
 /// A visitor of a site.
 pub(super) type VisitorKey = (i32, String);
 
 /// No session is looked for that began longer ago; it says so in the statement, too.
-pub(super) const LONGEST: TimeDelta = TimeDelta::days(31);
+pub(super) const MAX_SESSION_AGE: TimeDelta = TimeDelta::days(31);
 
 /// Sessions by their visitor.
-pub(super) type Sessions = HashMap<VisitorKey, Vec<Session>>;
+pub(super) type SessionsByVisitor = HashMap<VisitorKey, Vec<Session>>;
 
 /// The sessions that lie within a gap of these moments, or of any between the first and the last
 /// of a visitor.
@@ -31,7 +31,7 @@ pub(super) type Sessions = HashMap<VisitorKey, Vec<Session>>;
 pub(super) async fn near<'a>(
     connection: &mut PgConnection,
     moments: impl Iterator<Item = (&'a VisitorKey, DateTime<Utc>)>,
-) -> Result<Sessions, StoreError> {
+) -> Result<SessionsByVisitor, StoreError> {
     let mut periods: HashMap<&VisitorKey, (DateTime<Utc>, DateTime<Utc>)> = HashMap::new();
     for (key, moment) in moments {
         let period = periods.entry(key).or_insert((moment, moment));
@@ -39,10 +39,16 @@ pub(super) async fn near<'a>(
     }
     let sites: Vec<i32> = periods.keys().map(|key| key.0).collect();
     let visitors: Vec<&str> = periods.keys().map(|key| key.1.as_str()).collect();
-    let from: Vec<_> = periods.values().map(|(first, _)| *first - GAP).collect();
-    let to: Vec<_> = periods.values().map(|(_, last)| *last + GAP).collect();
+    let from: Vec<_> = periods
+        .values()
+        .map(|(first, _)| *first - SESSION_TIMEOUT)
+        .collect();
+    let to: Vec<_> = periods
+        .values()
+        .map(|(_, last)| *last + SESSION_TIMEOUT)
+        .collect();
     // The period of all visitors keeps other months' partitions from being opened.
-    let earliest = from.iter().min().map(|first| *first - LONGEST);
+    let earliest = from.iter().min().map(|first| *first - MAX_SESSION_AGE);
     let latest = to.iter().max();
     let rows = sqlx::query!(
         r#"select s.site_id, s.visitor_id, s.id, s.started_at, s.last_seen_at, s.entry_visit_id,
@@ -63,7 +69,7 @@ pub(super) async fn near<'a>(
     )
     .fetch_all(connection)
     .await?;
-    let mut found = Sessions::new();
+    let mut found = SessionsByVisitor::new();
     for row in rows {
         let session = Session {
             id: row.id,
@@ -82,7 +88,7 @@ pub(super) async fn near<'a>(
 /// Removes sessions that are part of others now, and gives their visits to those.
 pub(super) async fn merge(
     connection: &mut PgConnection,
-    plans: &[Planned],
+    plans: &[VisitorSessionPlan],
 ) -> Result<(), StoreError> {
     let merged = plans
         .iter()
@@ -93,7 +99,7 @@ pub(super) async fn merge(
     }
     let sites: Vec<i32> = merged.iter().map(|(key, _)| key.0).collect();
     let into: Vec<Uuid> = merged.iter().map(|(_, (_, into))| *into).collect();
-    let gone = Columns::of(merged.iter().map(|(_, (gone, _))| gone));
+    let gone = SessionColumns::of(merged.iter().map(|(_, (gone, _))| gone));
     sqlx::query!(
         "update visitor_analytics.visit v set session_id = m.remains
          from unnest($1::int[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::timestamptz[])
@@ -122,7 +128,7 @@ pub(super) async fn merge(
 
 /// Sessions as PostgreSQL takes them in one statement: an array a column.
 #[derive(Default)]
-pub(super) struct Columns {
+pub(super) struct SessionColumns {
     pub(super) ids: Vec<Uuid>,
     pub(super) started_at: Vec<DateTime<Utc>>,
     pub(super) last_seen_at: Vec<DateTime<Utc>>,
@@ -133,7 +139,7 @@ pub(super) struct Columns {
     pub(super) announced: Vec<bool>,
 }
 
-impl Columns {
+impl SessionColumns {
     pub(super) fn of<'a>(sessions: impl Iterator<Item = &'a Session>) -> Self {
         let mut columns = Self::default();
         for session in sessions {

@@ -9,16 +9,16 @@ use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 
-pub use limit::NewSitesOfDay;
-pub use settings::{Changed, Site};
+pub use limit::NewSiteCount;
+pub use settings::{Site, SiteUpdateOutcome};
 
 use super::{Store, StoreError};
 
 /// The sites already met, by domain.
 #[derive(Clone, Debug)]
-pub(super) struct Sites(Arc<Cache<String, i32>>);
+pub(super) struct SiteIdCache(Arc<Cache<String, i32>>);
 
-impl Sites {
+impl SiteIdCache {
     pub(super) fn new() -> Self {
         Self(Arc::new(Cache::new(10_000)))
     }

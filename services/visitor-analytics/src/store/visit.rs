@@ -18,26 +18,26 @@ use common::visitor_analytics::Visit;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-pub(super) use columns::Columns;
+pub(super) use columns::VisitColumns;
 pub use export::ExportQuery;
 pub(super) use filtered::{between, newest};
 pub use of_visitor::VisitOfVisitor;
 use row::{VisitRow, select_visits};
 
-use super::{Lookup, Store, StoreError};
-use crate::domain::classified::Classified;
-use crate::domain::question::Filter;
+use super::{SiteLookup, Store, StoreError};
+use crate::domain::classified::EnrichedVisit;
+use crate::domain::question::AttributeFilter;
 
 /// What makes a visit itself.
 pub(super) type VisitKey = (Uuid, DateTime<Utc>);
 
-pub(super) fn key(visit: &Classified) -> VisitKey {
+pub(super) fn key(visit: &EnrichedVisit) -> VisitKey {
     (visit.visit.id, visit.visit.timestamp)
 }
 
 /// What is answered about a visit that was there already.
 #[expect(clippy::struct_field_names, reason = "the columns' names")]
-pub(super) struct Known {
+pub(super) struct ExistingVisit {
     pub(super) site_id: i32,
     pub(super) session_id: Uuid,
     pub(super) visitor_id: String,
@@ -47,7 +47,7 @@ pub(super) struct Known {
 pub(super) async fn known(
     connection: &mut PgConnection,
     visits: &[VisitKey],
-) -> Result<HashMap<VisitKey, Known>, StoreError> {
+) -> Result<HashMap<VisitKey, ExistingVisit>, StoreError> {
     if visits.is_empty() {
         return Ok(HashMap::new());
     }
@@ -62,7 +62,7 @@ pub(super) async fn known(
     .fetch_all(connection)
     .await?;
     let known = rows.into_iter().map(|row| {
-        let known = Known {
+        let known = ExistingVisit {
             site_id: row.site_id,
             session_id: row.session_id,
             visitor_id: row.visitor_id,
@@ -88,7 +88,7 @@ pub struct VisitQuery {
     /// At most so many.
     pub limit: i64,
     /// All of them have to pass.
-    pub filters: Vec<Filter>,
+    pub filters: Vec<AttributeFilter>,
     /// Whose clock tells hours and days of the week.
     pub zone: Tz,
 }
@@ -119,7 +119,7 @@ impl BotFilter {
 
 /// A page of visits.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct VisitList {
     /// The visits, the newest first.
     pub visits: Vec<Visit>,
     /// Whether there are more after them.
@@ -134,7 +134,7 @@ impl Store {
         &self,
         id: Uuid,
         sites: Option<&[String]>,
-    ) -> Result<Lookup<Visit>, StoreError> {
+    ) -> Result<SiteLookup<Visit>, StoreError> {
         let around = moment_of(id).and_then(|moment| {
             let day = TimeDelta::days(1);
             Some((
@@ -145,7 +145,7 @@ impl Store {
         if let Some((from, to)) = around
             && let Some(found) = self.visit_between(id, sites, from, to).await?
         {
-            return Ok(Lookup::Found(found));
+            return Ok(SiteLookup::Found(found));
         }
         let row = select_visits!(
             "visitor_analytics.visit v",
@@ -155,8 +155,10 @@ impl Store {
             sites
         );
         match row.fetch_optional(&self.pool).await? {
-            Some(row) => Ok(Lookup::Found(Visit::try_from(row)?)),
-            None => Ok(Lookup::none(sites.is_some() && self.has_visit(id).await?)),
+            Some(row) => Ok(SiteLookup::Found(Visit::try_from(row)?)),
+            None => Ok(SiteLookup::none(
+                sites.is_some() && self.has_visit(id).await?,
+            )),
         }
     }
 
@@ -208,7 +210,7 @@ impl Store {
     }
 
     /// Visits, the newest first. Each site's are read in the order of its index.
-    pub async fn visits(&self, query: &VisitQuery) -> Result<Found, StoreError> {
+    pub async fn visits(&self, query: &VisitQuery) -> Result<VisitList, StoreError> {
         if !query.filters.is_empty() {
             return self.filtered_visits(query).await;
         }
@@ -236,7 +238,7 @@ impl Store {
         let limit = usize::try_from(query.limit).unwrap_or_default();
         let more = rows.len() > limit;
         let visits = rows.into_iter().take(limit).map(Visit::try_from);
-        Ok(Found {
+        Ok(VisitList {
             visits: visits.collect::<Result<_, _>>()?,
             more,
         })

@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use chassis::peer::PeerError;
+use chassis::peer::ServiceClientError;
 use chrono::TimeDelta;
 use common::clock::Clock;
 use tokio_util::sync::CancellationToken;
 
-use super::{Pace, Round, repeat};
-use crate::clients::notification::Notifier;
+use super::{PollSchedule, RoundOutcome, repeat};
+use crate::clients::notification::NotificationClient;
 use crate::store::{Announcement, Store, StoreError, Told};
 
 /// How often the outbox is looked into, and how many are taken then. Together they are the pace:
 /// when thousands arrive at once, telling of them must not slow down recording them. Recording
 /// visits wakes the announcer; left alone, it finds what other processes have left behind.
-const PACE: Pace = Pace {
+const PACE: PollSchedule = PollSchedule {
     busy: Duration::from_millis(200),
     idle: Duration::from_secs(5),
 };
@@ -27,7 +27,7 @@ pub struct Announcer {
     /// Where the outbox is.
     pub store: Store,
     /// Who is told.
-    pub notifier: Notifier,
+    pub notifier: NotificationClient,
     /// The time.
     pub clock: Clock,
 }
@@ -48,11 +48,11 @@ impl Announcer {
     }
 
     /// Takes what is due and tells it. What is left waits for the next round.
-    async fn round(&self) -> Result<Round, StoreError> {
+    async fn round(&self) -> Result<RoundOutcome, StoreError> {
         let now = self.clock.now();
         let due = self.store.claim_announcements(now, CLAIM).await?;
         if due.is_empty() {
-            return Ok(Round::Idle);
+            return Ok(RoundOutcome::Idle);
         }
         let (due, erased): (Vec<_>, Vec<_>) =
             due.into_iter().partition(|one| one.arrived.is_some());
@@ -65,7 +65,7 @@ impl Announcer {
             arrived: None,
         }));
         self.store.announced(&done, self.clock.now()).await?;
-        Ok(Round::Busy)
+        Ok(RoundOutcome::Busy)
     }
 
     /// Returns the entries that are done with. A list that is refused as a whole (it may be too
@@ -104,7 +104,11 @@ impl Announcer {
     }
 
     /// Nobody could be told now.
-    async fn put_off(&self, due: &[Announcement], error: &PeerError) -> Result<(), StoreError> {
+    async fn put_off(
+        &self,
+        due: &[Announcement],
+        error: &ServiceClientError,
+    ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let error_text = error.to_string();
         let (again, never): (Vec<_>, Vec<_>) = due

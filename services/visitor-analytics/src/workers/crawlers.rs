@@ -16,43 +16,43 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::clients::dns::{Confirmed, Dns};
-use crate::domain::bot::{Reason, hosts};
-use crate::domain::classified::Classified;
-use crate::store::{Outcome, Recorded, Store};
+use crate::clients::dns::{DnsVerification, DnsVerifier};
+use crate::domain::bot::{BotRule, hosts};
+use crate::domain::classified::EnrichedVisit;
+use crate::store::{RecordOutcome, RecordedVisit, Store};
 
 /// Addresses that are remembered, each about 100 bytes.
-const REMEMBERED: usize = 10_000;
+const MAX_CACHED_ADDRESSES: usize = 10_000;
 /// Visits that may wait; further ones are judged without.
-const WAITING: usize = 256;
+const MAX_QUEUED_VERIFICATIONS: usize = 256;
 /// Addresses that are asked for at once.
-const AT_ONCE: usize = 8;
+const MAX_CONCURRENT_VERIFICATIONS: usize = 8;
 /// The shortest and the longest that something is believed, in seconds, whatever the DNS says.
-const BELIEVED: (u32, u32) = (300, 86_400);
+const RESULT_TTL_SECONDS: (u32, u32) = (300, 86_400);
 /// How long a pretender is believed to be one, where the DNS names no time.
-const DENIED: u32 = 3_600;
+const DEFAULT_SPOOFED_TTL_SECONDS: u32 = 3_600;
 /// When the DNS is asked again that did not answer, in seconds.
-const SILENT: u32 = 60;
+const DNS_FAILURE_TTL_SECONDS: u32 = 60;
 
 /// What has been found out. It is each process's own.
 #[derive(Clone, Debug)]
-pub struct Proofs {
+pub struct CrawlerVerifier {
     /// By the hash of address and crawler.
-    known: Arc<Cache<u64, Known>>,
+    known: Arc<Cache<u64, CachedVerification>>,
     hasher: RandomState,
-    claims: mpsc::Sender<Claim>,
+    claims: mpsc::Sender<PendingVerification>,
 }
 
 /// What is known of an address, until when; nothing where the DNS did not answer.
 #[derive(Clone, Copy, Debug)]
-struct Known {
-    proof: Option<Reason>,
+struct CachedVerification {
+    proof: Option<BotRule>,
     until: DateTime<Utc>,
 }
 
 /// A visit that claims to be a crawler's.
 #[derive(Clone, Debug)]
-pub struct Claim {
+pub struct PendingVerification {
     key: u64,
     ip: IpAddr,
     domains: &'static [&'static str],
@@ -60,35 +60,35 @@ pub struct Claim {
 }
 
 /// The one that asks.
-pub struct Prover {
-    claims: mpsc::Receiver<Claim>,
-    court: Arc<Court>,
+pub struct VerificationTask {
+    claims: mpsc::Receiver<PendingVerification>,
+    court: Arc<VerificationContext>,
 }
 
-struct Court {
-    proofs: Proofs,
-    dns: Dns,
+struct VerificationContext {
+    proofs: CrawlerVerifier,
+    dns: DnsVerifier,
     store: Store,
     clock: Clock,
 }
 
-impl Proofs {
+impl CrawlerVerifier {
     /// What is known, and who finds it out, which must run for that.
     #[must_use]
-    pub fn new(dns: Dns, store: Store, clock: Clock) -> (Self, Prover) {
-        let (claims, receiver) = mpsc::channel(WAITING);
+    pub fn new(dns: DnsVerifier, store: Store, clock: Clock) -> (Self, VerificationTask) {
+        let (claims, receiver) = mpsc::channel(MAX_QUEUED_VERIFICATIONS);
         let proofs = Self {
-            known: Arc::new(Cache::new(REMEMBERED)),
+            known: Arc::new(Cache::new(MAX_CACHED_ADDRESSES)),
             hasher: RandomState::new(),
             claims,
         };
-        let court = Arc::new(Court {
+        let court = Arc::new(VerificationContext {
             proofs: proofs.clone(),
             dns,
             store,
             clock,
         });
-        let prover = Prover {
+        let prover = VerificationTask {
             claims: receiver,
             court,
         };
@@ -98,7 +98,11 @@ impl Proofs {
     /// Looks at a visit before it is recorded: judges it by what is known of its address, or
     /// returns what has to be found out.
     #[must_use]
-    pub fn look(&self, visit: &mut Classified, now: DateTime<Utc>) -> Option<Claim> {
+    pub fn look(
+        &self,
+        visit: &mut EnrichedVisit,
+        now: DateTime<Utc>,
+    ) -> Option<PendingVerification> {
         let name = visit.findings.verdict.name.as_deref()?;
         let domains = hosts(name)?;
         let verdict = &visit.verdict;
@@ -108,7 +112,7 @@ impl Proofs {
         let ip = visit.visit.ip;
         let key = self.hasher.hash_one((ip, domains));
         let Some(known) = self.known(key, now) else {
-            return Some(Claim {
+            return Some(PendingVerification {
                 key,
                 ip,
                 domains,
@@ -122,25 +126,25 @@ impl Proofs {
     }
 
     /// Has a claim looked into, whose visit was recorded.
-    pub fn doubt(&self, claim: Claim, recorded: &Recorded) {
-        if recorded.outcome == Outcome::Recorded && self.claims.try_send(claim).is_err() {
+    pub fn doubt(&self, claim: PendingVerification, recorded: &RecordedVisit) {
+        if recorded.outcome == RecordOutcome::Recorded && self.claims.try_send(claim).is_err() {
             metrics::counter!("visits_crawlers_total", "outcome" => "skipped").increment(1);
         }
     }
 
-    fn known(&self, key: u64, now: DateTime<Utc>) -> Option<Known> {
+    fn known(&self, key: u64, now: DateTime<Utc>) -> Option<CachedVerification> {
         self.known.get(&key).filter(|known| now < known.until)
     }
 }
 
-impl Prover {
+impl VerificationTask {
     /// Looks into claims until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let claims = stream::unfold(self.claims, |mut claims| async move {
             let claim = claims.recv().await?;
             Some((claim, claims))
         });
-        let proving = claims.for_each_concurrent(AT_ONCE, |claim| {
+        let proving = claims.for_each_concurrent(MAX_CONCURRENT_VERIFICATIONS, |claim| {
             let (court, visit) = (self.court.clone(), claim.visit.0);
             async move {
                 if let Err(panic) = catch_panics(court.prove(claim)).await {
@@ -152,8 +156,8 @@ impl Prover {
     }
 }
 
-impl Court {
-    async fn prove(self: Arc<Self>, claim: Claim) {
+impl VerificationContext {
+    async fn prove(self: Arc<Self>, claim: PendingVerification) {
         let now = self.clock.now();
         let known = match self.proofs.known(claim.key, now) {
             Some(known) => known,
@@ -168,9 +172,9 @@ impl Court {
         }
     }
 
-    async fn ask(&self, claim: &Claim, now: DateTime<Utc>) -> Known {
+    async fn ask(&self, claim: &PendingVerification, now: DateTime<Utc>) -> CachedVerification {
         let confirmed = self.dns.confirm(claim.ip, claim.domains).await;
-        let known = Known::of(confirmed, now);
+        let known = CachedVerification::of(confirmed, now);
         let outcome = match known.proof {
             Some(proof) => proof.code(),
             None => "unanswered",
@@ -181,18 +185,19 @@ impl Court {
     }
 }
 
-impl Known {
-    fn of(confirmed: Option<Confirmed>, now: DateTime<Utc>) -> Self {
-        let (shortest, longest) = BELIEVED;
+impl CachedVerification {
+    fn of(confirmed: Option<DnsVerification>, now: DateTime<Utc>) -> Self {
+        let (shortest, longest) = RESULT_TTL_SECONDS;
         let (proof, seconds) = match confirmed {
-            None => (None, SILENT),
-            Some(Confirmed { is_crawlers, ttl }) => (
+            None => (None, DNS_FAILURE_TTL_SECONDS),
+            Some(DnsVerification { is_crawlers, ttl }) => (
                 Some(if is_crawlers {
-                    Reason::VerifiedCrawler
+                    BotRule::VerifiedCrawler
                 } else {
-                    Reason::CrawlerPretender
+                    BotRule::CrawlerPretender
                 }),
-                ttl.unwrap_or(DENIED).clamp(shortest, longest),
+                ttl.unwrap_or(DEFAULT_SPOOFED_TTL_SECONDS)
+                    .clamp(shortest, longest),
             ),
         };
         Self {
@@ -209,8 +214,8 @@ mod tests {
     #[test]
     fn what_the_dns_says_is_believed_for_a_while() {
         let now = DateTime::UNIX_EPOCH;
-        let of = |is_crawlers, ttl| Some(Confirmed { is_crawlers, ttl });
-        let (verified, pretender) = (Reason::VerifiedCrawler, Reason::CrawlerPretender);
+        let of = |is_crawlers, ttl| Some(DnsVerification { is_crawlers, ttl });
+        let (verified, pretender) = (BotRule::VerifiedCrawler, BotRule::CrawlerPretender);
         for (confirmed, proof, seconds) in [
             (None, None, 60),
             (of(true, Some(600)), Some(verified), 600),
@@ -219,7 +224,7 @@ mod tests {
             (of(false, None), Some(pretender), 3_600),
             (of(false, Some(1_800)), Some(pretender), 1_800),
         ] {
-            let known = Known::of(confirmed, now);
+            let known = CachedVerification::of(confirmed, now);
             assert_eq!(known.proof, proof);
             assert_eq!(known.until, now + TimeDelta::seconds(seconds));
         }

@@ -8,13 +8,13 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::announcer::backoff;
-use super::{Pace, Round, repeat};
-use crate::clients::notification::Notifier;
+use super::{PollSchedule, RoundOutcome, repeat};
+use crate::clients::notification::NotificationClient;
 use crate::store::{ErasureCall, Store, StoreError};
 
 /// How often calls are looked for. An erasure wakes the worker of its process; left alone, it finds
 /// the calls that other processes have left behind.
-const CALL_PACE: Pace = Pace {
+const CALL_PACE: PollSchedule = PollSchedule {
     busy: Duration::from_secs(1),
     idle: Duration::from_secs(30),
 };
@@ -30,7 +30,7 @@ pub struct Eraser {
     /// Where they are.
     pub store: Store,
     /// Who is asked.
-    pub notifier: Notifier,
+    pub notifier: NotificationClient,
     /// The time.
     pub clock: Clock,
 }
@@ -49,7 +49,7 @@ impl Eraser {
         let never = Notify::new();
         let sweeps = repeat(
             "removing erased values",
-            Pace::steady(SWEEP_PAUSE),
+            PollSchedule::steady(SWEEP_PAUSE),
             &never,
             &self.clock,
             stop,
@@ -59,7 +59,7 @@ impl Eraser {
     }
 
     /// Makes the calls that are due; whether there may be more.
-    async fn call(&self) -> Result<Round, StoreError> {
+    async fn call(&self) -> Result<RoundOutcome, StoreError> {
         let due = self.store.claim_erasure_calls(self.clock.now(), CALLS);
         let due = due.await?;
         for call in &due {
@@ -83,9 +83,9 @@ impl Eraser {
         }
         let is_full = i64::try_from(due.len()).is_ok_and(|due| due == CALLS);
         Ok(match due.is_empty() {
-            true => Round::Idle,
-            false if is_full => Round::More,
-            false => Round::Busy,
+            true => RoundOutcome::Idle,
+            false if is_full => RoundOutcome::More,
+            false => RoundOutcome::Busy,
         })
     }
 
@@ -99,10 +99,14 @@ impl Eraser {
         self.store.call_erasure_later(call.id, due_at, error).await
     }
 
-    async fn sweep(&self) -> Result<Round, StoreError> {
+    async fn sweep(&self) -> Result<RoundOutcome, StoreError> {
         let (removed, more) = self.store.sweep_erased_values(self.clock.now()).await?;
         metrics::counter!("visits_erased_values_total").increment(removed);
-        Ok(if more { Round::More } else { Round::Idle })
+        Ok(if more {
+            RoundOutcome::More
+        } else {
+            RoundOutcome::Idle
+        })
     }
 }
 

@@ -8,37 +8,40 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Pace, Round, repeat};
-use crate::store::{DueDay, Store, StoreError};
+use super::{PollSchedule, RoundOutcome, repeat};
+use crate::store::{ClaimedDay, Store, StoreError};
 
 /// How often it is looked for days.
-const PACE: Pace = Pace {
+const ROLLUP_SCHEDULE: PollSchedule = PollSchedule {
     busy: Duration::from_secs(2),
     idle: Duration::from_secs(15),
 };
 /// Days that are taken at once: few, so that each is done within its lease.
-const CLAIM: i64 = 4;
+const MAX_CLAIMED_DAYS: i64 = 4;
 
 /// Folds days.
-pub struct Folder {
+pub struct RollupWorker {
     /// Where they are.
     pub store: Store,
     /// The time.
     pub clock: Clock,
 }
 
-impl Folder {
+impl RollupWorker {
     /// Runs until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let round = || self.round(&stop);
         let nobody = Notify::new();
-        let (pace, clock) = (PACE, &self.clock);
+        let (pace, clock) = (ROLLUP_SCHEDULE, &self.clock);
         repeat("folding days", pace, &nobody, clock, stop.clone(), round).await;
     }
 
     /// Folds the days that have been due for longest.
-    async fn round(&self, stop: &CancellationToken) -> Result<Round, StoreError> {
-        let due = self.store.days_to_fold(self.clock.now(), CLAIM).await?;
+    async fn round(&self, stop: &CancellationToken) -> Result<RoundOutcome, StoreError> {
+        let due = self
+            .store
+            .days_to_fold(self.clock.now(), MAX_CLAIMED_DAYS)
+            .await?;
         for day in &due {
             let begun = Instant::now();
             let folded = stop.run_until_cancelled(catch_panics(self.fold(day))).await;
@@ -51,14 +54,14 @@ impl Folder {
             stop.run_until_cancelled(rest).await;
         }
         Ok(if due.is_empty() {
-            Round::Idle
+            RoundOutcome::Idle
         } else {
-            Round::More
+            RoundOutcome::More
         })
     }
 
     /// Where this fails, the day is folded when its lease is over; the others need not wait.
-    async fn fold(&self, day: &DueDay) {
+    async fn fold(&self, day: &ClaimedDay) {
         let (site, date) = (day.site_id, day.date);
         let outcome = match self.store.fold(day).await {
             Ok(Some(rows)) => {

@@ -8,21 +8,33 @@ use common::clock::Clock;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{Pace, Round, repeat};
-use crate::domain::policy::Retention;
+use super::{PollSchedule, RoundOutcome, repeat};
+use crate::domain::policy::RetentionPeriod;
 use crate::store::{Store, StoreError};
 
-const PACE: Pace = Pace::steady(Duration::from_mins(1));
+const MAINTENANCE_SCHEDULE: PollSchedule = PollSchedule::steady(Duration::from_mins(1));
 
 /// Keeps house until `stop`.
-pub async fn run(store: Store, retention: Retention, clock: Clock, stop: CancellationToken) {
+pub async fn run(store: Store, retention: RetentionPeriod, clock: Clock, stop: CancellationToken) {
     let round = || tidy(&store, retention, &clock);
     let nobody = Notify::new();
-    repeat("keeping house", PACE, &nobody, &clock, stop, round).await;
+    repeat(
+        "keeping house",
+        MAINTENANCE_SCHEDULE,
+        &nobody,
+        &clock,
+        stop,
+        round,
+    )
+    .await;
 }
 
 /// There is never more to do at once.
-async fn tidy(store: &Store, retention: Retention, clock: &Clock) -> Result<Round, StoreError> {
+async fn tidy(
+    store: &Store,
+    retention: RetentionPeriod,
+    clock: &Clock,
+) -> Result<RoundOutcome, StoreError> {
     let now = clock.now();
     store.prepare_months(now).await?;
     store.delete_old_salts(now).await?;
@@ -32,7 +44,7 @@ async fn tidy(store: &Store, retention: Retention, clock: &Clock) -> Result<Roun
     }
     if let Some(border) = retention.border(now) {
         let expired = store.expire(border, now).await?;
-        if expired != crate::store::Expired::default() {
+        if expired != crate::store::ExpiredData::default() {
             tracing::info!(%border, ?expired, "old visits removed");
         }
     }
@@ -47,5 +59,5 @@ async fn tidy(store: &Store, retention: Retention, clock: &Clock) -> Result<Roun
             Err(panic) => tracing::error!(%panic, site = site.domain, "old visits stay"),
         }
     }
-    Ok(Round::Idle)
+    Ok(RoundOutcome::Idle)
 }

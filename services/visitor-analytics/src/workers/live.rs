@@ -7,25 +7,25 @@
 mod hub;
 mod teller;
 
-pub use hub::{Hub, Listening, Told};
-pub use teller::Teller;
+pub use hub::{LiveEvent, LiveHub, Subscription};
+pub use teller::VisitPublisher;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::store::Store;
 
 /// Both ends' background work.
-pub struct Live {
-    telling: teller::Telling,
-    hearing: hub::Hearing,
+pub struct LiveTasks {
+    telling: teller::PublishTask,
+    hearing: hub::ListenTask,
 }
 
-impl Live {
+impl LiveTasks {
     /// What recorders tell, what listeners hear, and what has to run for it.
     #[must_use]
-    pub fn new(store: &Store) -> (Teller, Hub, Self) {
-        let (teller, telling) = Teller::new(store.clone());
-        let (hub, hearing) = Hub::new(store.clone());
+    pub fn new(store: &Store) -> (VisitPublisher, LiveHub, Self) {
+        let (teller, telling) = VisitPublisher::new(store.clone());
+        let (hub, hearing) = LiveHub::new(store.clone());
         (teller, hub, Self { telling, hearing })
     }
 

@@ -4,58 +4,63 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::gather::{self, Batch, Gatherer, Line, NotBrought};
+use chassis::gather::{self, Batch, BatchReceiver, BatchSender, SubmitError};
 use common::clock::Clock;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::classified::Classified;
-use crate::domain::session::Telling;
-use crate::store::{Outcome, Recorded, Store, StoreError};
-use crate::workers::live::Teller;
+use crate::domain::classified::EnrichedVisit;
+use crate::domain::session::NotifyPolicy;
+use crate::store::{RecordOutcome, RecordedVisit, Store, StoreError};
+use crate::workers::live::VisitPublisher;
 
 /// Visits in one transaction: enough to share its cost, few enough to keep answers quick.
-const BATCH: usize = 500;
+const MAX_BATCH_VISITS: usize = 500;
 /// Visits that may wait; each takes about two kilobytes.
-const WAITING: usize = 10_000;
+const MAX_QUEUED_VISITS: usize = 10_000;
 /// A database that does not answer within this time must not keep everybody waiting.
-const PATIENCE: Duration = Duration::from_secs(10);
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often others are asked whether they want to record, too.
-const TEND: Duration = Duration::from_millis(250);
+const LEASE_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Why visits were not recorded; all of them can be sent again.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// They were not even tried.
     #[error(transparent)]
-    NotBrought(#[from] NotBrought),
+    NotBrought(#[from] SubmitError),
     /// The database did not take them.
     #[error(transparent)]
     Store(#[from] Arc<StoreError>),
 }
 
-type Answer = Result<Vec<Recorded>, Arc<StoreError>>;
+type RecordResult = Result<Vec<RecordedVisit>, Arc<StoreError>>;
 
 /// Where requests bring their visits.
 #[derive(Clone, Debug)]
-pub struct Recorder(Line<Classified, Answer>);
+pub struct VisitRecorder(BatchSender<EnrichedVisit, RecordResult>);
 
 /// The one that commits.
-pub struct Writer {
+pub struct RecorderTask {
     store: Store,
     clock: Clock,
-    telling: Telling,
-    live: Teller,
-    visits: Gatherer<Classified, Answer>,
+    telling: NotifyPolicy,
+    live: VisitPublisher,
+    visits: BatchReceiver<EnrichedVisit, RecordResult>,
 }
 
-impl Recorder {
+impl VisitRecorder {
     /// A recorder and its writer, which must run for visits to be recorded. Sessions that are worth
     /// `telling` of are announced; every visit is left with `live`.
     #[must_use]
-    pub fn new(store: Store, clock: Clock, telling: Telling, live: Teller) -> (Self, Writer) {
-        let (queue, visits) = gather::line(WAITING, BATCH);
-        let writer = Writer {
+    pub fn new(
+        store: Store,
+        clock: Clock,
+        telling: NotifyPolicy,
+        live: VisitPublisher,
+    ) -> (Self, RecorderTask) {
+        let (queue, visits) = gather::line(MAX_QUEUED_VISITS, MAX_BATCH_VISITS);
+        let writer = RecorderTask {
             store,
             clock,
             telling,
@@ -68,20 +73,23 @@ impl Recorder {
     /// How many visits wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        WAITING.saturating_sub(self.0.free())
+        MAX_QUEUED_VISITS.saturating_sub(self.0.free())
     }
 
     /// Records visits; when this returns well, they are committed.
-    pub async fn record(&self, visits: Vec<Classified>) -> Result<Vec<Recorded>, RecordError> {
+    pub async fn record(
+        &self,
+        visits: Vec<EnrichedVisit>,
+    ) -> Result<Vec<RecordedVisit>, RecordError> {
         let count = visits.len();
         Ok(self.0.bring(visits, count).await??)
     }
 }
 
-impl Writer {
+impl RecorderTask {
     /// Commits what comes until `stop`, and then what is still waiting.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut tick = tokio::time::interval(TEND);
+        let mut tick = tokio::time::interval(LEASE_CHECK_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -96,7 +104,7 @@ impl Writer {
 
     async fn tend(&self) {
         let now = self.clock.now();
-        let tended = tokio::time::timeout(PATIENCE, self.store.tend_recording(now)).await;
+        let tended = tokio::time::timeout(COMMIT_TIMEOUT, self.store.tend_recording(now)).await;
         if let Err(error) = tended.unwrap_or(Err(StoreError::Silent)) {
             tracing::debug!(%error, "the recording connection is lost");
         }
@@ -104,7 +112,7 @@ impl Writer {
 
     /// Commits what came while the last commit was under way. Whoever has gone will send again, and
     /// be told `duplicate`.
-    async fn commit(&mut self, batch: Batch<Classified, Answer>) {
+    async fn commit(&mut self, batch: Batch<EnrichedVisit, RecordResult>) {
         metrics::histogram!("visits_commit_size").record(batch.things.len() as f64);
         let recorded = self.record(&batch.things, &batch.sizes).await;
         batch.waiting.answer(recorded);
@@ -112,15 +120,15 @@ impl Writer {
 
     /// Records the visits of several jobs, whose sizes are given; one answer a job. Data that the
     /// database refuses cost only the job that brought them.
-    async fn record(&self, visits: &[Classified], sizes: &[usize]) -> Vec<Answer> {
+    async fn record(&self, visits: &[EnrichedVisit], sizes: &[usize]) -> Vec<RecordResult> {
         let now = self.clock.now();
         let recording = self.store.record(visits, now, self.telling);
-        let recorded = tokio::time::timeout(PATIENCE, recording).await;
+        let recorded = tokio::time::timeout(COMMIT_TIMEOUT, recording).await;
         match recorded.unwrap_or(Err(StoreError::Silent)) {
             Ok(all) => {
                 self.store.wake_workers(visits);
                 let told = visits.iter().zip(&all);
-                let told = told.filter(|(_, recorded)| recorded.outcome == Outcome::Recorded);
+                let told = told.filter(|(_, recorded)| recorded.outcome == RecordOutcome::Recorded);
                 let told = told.map(|(visit, _)| (visit.visit.id, visit.visit.timestamp));
                 self.live.tell(told, now);
                 let mut all = all.into_iter();

@@ -6,29 +6,29 @@ use common::clock::Clock;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{Pace, Round, repeat};
-use crate::clients::notification::Notifier;
+use super::{PollSchedule, RoundOutcome, repeat};
+use crate::clients::notification::NotificationClient;
 use crate::store::{Store, StoreError};
 
 /// How often refusals are looked for.
-const PAUSE: Duration = Duration::from_mins(1);
+const POLL_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Announces refused sites.
-pub struct SiteLimitNotice {
+pub struct SiteLimitNotifier {
     /// Where refusals are noted.
     pub store: Store,
     /// Who is told.
-    pub notifier: Notifier,
+    pub notifier: NotificationClient,
     /// The time.
     pub clock: Clock,
     /// How many new sites may come with visits within 24 hours.
     pub max_new_sites_per_day: u32,
 }
 
-impl SiteLimitNotice {
+impl SiteLimitNotifier {
     /// Runs until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        let (pace, wake) = (Pace::steady(PAUSE), Notify::new());
+        let (pace, wake) = (PollSchedule::steady(POLL_INTERVAL), Notify::new());
         let round = async || self.round().await;
         repeat(
             "announcing refused sites",
@@ -42,7 +42,7 @@ impl SiteLimitNotice {
     }
 
     /// Replicas that announce the same day share an idempotency key, so that it is told once.
-    async fn round(&self) -> Result<Round, StoreError> {
+    async fn round(&self) -> Result<RoundOutcome, StoreError> {
         for day in self.store.untold_site_limits().await? {
             let most = self.max_new_sites_per_day;
             match self.notifier.tell_site_limit(day, most).await {
@@ -52,12 +52,12 @@ impl SiteLimitNotice {
                 }
                 Err(error) if error.is_transient() => {
                     tracing::warn!(%error, %day, "refused sites are announced later");
-                    return Ok(Round::Idle);
+                    return Ok(RoundOutcome::Idle);
                 }
                 Err(error) => tracing::error!(%error, %day, "refused sites are not announced"),
             }
             self.store.told_site_limit(day, self.clock.now()).await?;
         }
-        Ok(Round::Idle)
+        Ok(RoundOutcome::Idle)
     }
 }

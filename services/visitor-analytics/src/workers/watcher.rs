@@ -14,80 +14,80 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::domain::bot::Reason;
-use crate::domain::classified::Classified;
-use crate::domain::session::GAP;
-use crate::store::{Outcome, Recorded, Store};
+use crate::domain::bot::BotRule;
+use crate::domain::classified::EnrichedVisit;
+use crate::domain::session::SESSION_TIMEOUT;
+use crate::store::{RecordOutcome, RecordedVisit, Store};
 
 /// Sessions and visitors that are remembered, each about 100 bytes.
-const REMEMBERED: usize = 10_000;
+const MAX_TRACKED_SESSIONS: usize = 10_000;
 /// Sessions that may wait to be judged; more are judged when they have grown further.
-const WAITING: usize = 256;
+const MAX_QUEUED_CHECKS: usize = 256;
 /// Where the database did not answer.
-const AGAIN: Duration = Duration::from_secs(1);
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// A session is judged when it has this many visits, and whenever it has doubled.
-const FIRST_LOOK: u32 = 8;
+const FIRST_CHECK_VISITS: u32 = 8;
 /// So many sites within so long.
-const SITES: usize = 6;
-const SITES_WITHIN: TimeDelta = TimeDelta::minutes(1);
+const MANY_SITES: usize = 6;
+const MANY_SITES_WINDOW: TimeDelta = TimeDelta::minutes(1);
 
 /// A site and a visitor of it.
-type Visitor = (String, String);
+type SiteVisitor = (String, String);
 /// Sites by their hashes, since when.
-type Sites = (DateTime<Utc>, Vec<u64>);
+type RecentSites = (DateTime<Utc>, Vec<u64>);
 
 /// What is known of sessions that go on. It is each process's own: what is judged is what is stored.
 #[derive(Clone, Debug)]
-pub struct Watch {
+pub struct SessionMonitor {
     sessions: Arc<Cache<Uuid, u32>>,
     /// Visitors found out, until when.
-    bots: Arc<Cache<Visitor, DateTime<Utc>>>,
+    bots: Arc<Cache<SiteVisitor, DateTime<Utc>>>,
     /// The sites of a visitor's address and user agent, since when.
-    sites: Arc<Cache<u64, Sites>>,
+    sites: Arc<Cache<u64, RecentSites>>,
     hasher: RandomState,
-    suspects: mpsc::Sender<Suspect>,
+    suspects: mpsc::Sender<SessionCheck>,
 }
 
 /// A session to be judged.
 #[derive(Debug)]
-struct Suspect {
+struct SessionCheck {
     session: Uuid,
-    visitor: Visitor,
+    visitor: SiteVisitor,
     seen_at: DateTime<Utc>,
-    known: Option<Reason>,
+    known: Option<BotRule>,
 }
 
 /// The one that judges.
 #[derive(Debug)]
-pub struct Watcher {
-    watch: Watch,
+pub struct SessionCheckTask {
+    watch: SessionMonitor,
     store: Store,
     clock: Clock,
-    suspects: mpsc::Receiver<Suspect>,
+    suspects: mpsc::Receiver<SessionCheck>,
 }
 
 /// What is remembered of a visit until it is recorded.
 #[derive(Clone, Debug)]
-pub struct Glimpse {
-    visitor: Visitor,
+pub struct PendingObservation {
+    visitor: SiteVisitor,
     timestamp: DateTime<Utc>,
     is_bot: bool,
     crosses_sites: bool,
 }
 
-impl Watch {
+impl SessionMonitor {
     /// A watch and its watcher, which must run for sessions to be judged.
     #[must_use]
-    pub fn new(store: Store, clock: Clock) -> (Self, Watcher) {
-        let (suspects, receiver) = mpsc::channel(WAITING);
+    pub fn new(store: Store, clock: Clock) -> (Self, SessionCheckTask) {
+        let (suspects, receiver) = mpsc::channel(MAX_QUEUED_CHECKS);
         let watch = Self {
-            sessions: Arc::new(Cache::new(REMEMBERED)),
-            bots: Arc::new(Cache::new(REMEMBERED)),
-            sites: Arc::new(Cache::new(REMEMBERED)),
+            sessions: Arc::new(Cache::new(MAX_TRACKED_SESSIONS)),
+            bots: Arc::new(Cache::new(MAX_TRACKED_SESSIONS)),
+            sites: Arc::new(Cache::new(MAX_TRACKED_SESSIONS)),
             hasher: RandomState::new(),
             suspects,
         };
-        let watcher = Watcher {
+        let watcher = SessionCheckTask {
             watch: watch.clone(),
             store,
             clock,
@@ -98,7 +98,7 @@ impl Watch {
 
     /// Looks at a visit before it is recorded: one of a session that was found out is a bot's.
     #[must_use]
-    pub fn look(&self, visit: &mut Classified) -> Glimpse {
+    pub fn look(&self, visit: &mut EnrichedVisit) -> PendingObservation {
         let visitor = (visit.visit.site.clone(), visit.visitor_id.clone());
         let timestamp = visit.visit.timestamp;
         if !self.bots.is_empty()
@@ -107,10 +107,11 @@ impl Watch {
                 .get(&visitor)
                 .is_some_and(|until| timestamp < until)
         {
-            visit.verdict = visit.verdict.with([Reason::SessionOfBot]);
-            self.bots.insert(visitor.clone(), timestamp + GAP);
+            visit.verdict = visit.verdict.with([BotRule::SessionOfBot]);
+            self.bots
+                .insert(visitor.clone(), timestamp + SESSION_TIMEOUT);
         }
-        Glimpse {
+        PendingObservation {
             crosses_sites: self.crosses_sites(visit),
             is_bot: visit.verdict.is_bot,
             visitor,
@@ -119,44 +120,44 @@ impl Watch {
     }
 
     /// Takes note of a visit that was recorded.
-    pub fn saw(&self, glimpse: Glimpse, recorded: &Recorded) {
-        if glimpse.is_bot || recorded.outcome != Outcome::Recorded {
+    pub fn saw(&self, glimpse: PendingObservation, recorded: &RecordedVisit) {
+        if glimpse.is_bot || recorded.outcome != RecordOutcome::Recorded {
             return;
         }
         let session = recorded.session_id;
         let count = self.sessions.get(&session).unwrap_or(0) + 1;
         self.sessions.insert(session, count);
-        let is_due = count >= FIRST_LOOK && count.is_power_of_two();
+        let is_due = count >= FIRST_CHECK_VISITS && count.is_power_of_two();
         if is_due || glimpse.crosses_sites {
-            let suspect = Suspect {
+            let suspect = SessionCheck {
                 session,
                 visitor: glimpse.visitor,
                 seen_at: glimpse.timestamp,
-                known: glimpse.crosses_sites.then_some(Reason::ManySites),
+                known: glimpse.crosses_sites.then_some(BotRule::ManySites),
             };
             // When too many wait, it is judged when it has grown further.
             let _ = self.suspects.try_send(suspect);
         }
     }
 
-    fn crosses_sites(&self, visit: &Classified) -> bool {
+    fn crosses_sites(&self, visit: &EnrichedVisit) -> bool {
         let visit = &visit.visit;
         let who = self.hasher.hash_one((visit.ip, &visit.user_agent));
         let site = self.hasher.hash_one(&visit.site);
         let (since, mut sites) = self.sites.get(&who).unwrap_or((visit.timestamp, vec![]));
-        if (visit.timestamp - since).abs() > SITES_WITHIN {
+        if (visit.timestamp - since).abs() > MANY_SITES_WINDOW {
             self.sites.insert(who, (visit.timestamp, vec![site]));
             return false;
         }
-        if !sites.contains(&site) && sites.len() < SITES {
+        if !sites.contains(&site) && sites.len() < MANY_SITES {
             sites.push(site);
             self.sites.insert(who, (since, sites.clone()));
         }
-        sites.len() >= SITES
+        sites.len() >= MANY_SITES
     }
 }
 
-impl Watcher {
+impl SessionCheckTask {
     /// Judges sessions until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
         loop {
@@ -174,12 +175,13 @@ impl Watcher {
             }
             // When too many wait, it is judged when it has grown further.
             let _ = self.watch.suspects.try_send(suspect);
-            stop.run_until_cancelled(tokio::time::sleep(AGAIN)).await;
+            stop.run_until_cancelled(tokio::time::sleep(RETRY_DELAY))
+                .await;
         }
     }
 
     /// Returns whether it could be judged.
-    async fn judge(&self, suspect: &Suspect) -> bool {
+    async fn judge(&self, suspect: &SessionCheck) -> bool {
         let now = self.clock.now();
         let judged = self
             .store
@@ -191,7 +193,7 @@ impl Watcher {
                 let codes: Vec<_> = reasons.iter().map(|reason| reason.code()).collect();
                 tracing::info!(session = %suspect.session, ?codes, "a session is a bot's");
                 metrics::counter!("visits_sessions_found_out_total").increment(1);
-                let until = suspect.seen_at + GAP;
+                let until = suspect.seen_at + SESSION_TIMEOUT;
                 self.watch.bots.insert(suspect.visitor.clone(), until);
             }
             Err(error) => {

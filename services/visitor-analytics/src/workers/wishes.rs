@@ -7,22 +7,22 @@ use std::time::Duration;
 use chassis::panics::catch_panics;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::site::Ignored;
+use crate::domain::site::SiteIgnoreRules;
 use crate::domain::visit::NewVisit;
 use crate::store::{Store, StoreError};
 
 /// How often other processes' changes are looked for.
-const PAUSE: Duration = Duration::from_secs(5);
+const REFRESH_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What sites do not want.
 #[derive(Clone, Debug, Default)]
-pub struct Wishes {
-    ignored: Arc<RwLock<HashMap<String, Ignored>>>,
+pub struct IgnoreRules {
+    ignored: Arc<RwLock<HashMap<String, SiteIgnoreRules>>>,
     /// Visits by the domain they named, which is one of the above.
     counts: Arc<Mutex<HashMap<String, i64>>>,
 }
 
-impl Wishes {
+impl IgnoreRules {
     /// Whether a visit is not to be stored; it is counted then.
     #[must_use]
     pub fn ignore(&self, visit: &NewVisit) -> bool {
@@ -81,7 +81,7 @@ impl Wishes {
                 Err(panic) => tracing::error!(%panic, "ignored visits wait to be counted"),
             }
             tokio::select! {
-                () = tokio::time::sleep(PAUSE) => {}
+                () = tokio::time::sleep(REFRESH_INTERVAL) => {}
                 () = stop.cancelled() => break,
             }
         }

@@ -3,8 +3,8 @@
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use visitor_analytics::clients::dns::{Confirmed, Dns};
-use visitor_analytics::domain::bot::{Reason, hosts};
+use visitor_analytics::clients::dns::{DnsVerification, DnsVerifier};
+use visitor_analytics::domain::bot::{BotRule, hosts};
 use visitor_analytics::store::Store;
 
 use crate::name_server::{NameServer, TTL};
@@ -16,8 +16,8 @@ const GOOGLE: &str = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google
 #[tokio::test]
 async fn what_the_dns_says_is_evidence_and_what_it_does_not_say_is_none() {
     let server = NameServer::start().await;
-    let dns = Dns::new(Some(server.address)).unwrap();
-    let said = |is_crawlers, ttl| Some(Confirmed { is_crawlers, ttl });
+    let dns = DnsVerifier::new(Some(server.address)).unwrap();
+    let said = |is_crawlers, ttl| Some(DnsVerification { is_crawlers, ttl });
     for (ip, what, confirmed) in [
         ("66.249.66.1", "confirmed", said(true, Some(TTL))),
         ("::ffff:66.249.66.1", "mapped", said(true, Some(TTL))),
@@ -60,7 +60,7 @@ async fn what_the_dns_says_is_evidence_and_what_it_does_not_say_is_none() {
 #[tokio::test]
 async fn a_name_server_that_is_not_there_says_nothing() {
     let address = "127.0.0.1:1".parse().unwrap();
-    let dns = Dns::new(Some(address)).unwrap();
+    let dns = DnsVerifier::new(Some(address)).unwrap();
     let found = dns.confirm("192.0.2.1".parse().unwrap(), hosts("bingbot").unwrap());
     assert_eq!(found.await, None);
 }
@@ -198,7 +198,7 @@ async fn a_correction_reaches_days_that_were_folded(pool: PgPool) {
     let store = Store::new(system.pool.clone());
     let nameless = json!([{"value": null, "visits": 1}]);
     // What is known is not found out again.
-    for proof in [Reason::CrawlerPretender, Reason::VerifiedCrawler] {
+    for proof in [BotRule::CrawlerPretender, BotRule::VerifiedCrawler] {
         let proved = store.prove((id, moment), proof, system.clock.now());
         proved.await.unwrap();
         assert_eq!(names(&system).await, nameless);

@@ -4,20 +4,20 @@ use chrono::TimeDelta;
 use common::clock::Clock;
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use visitor_analytics::config::Reclassify;
-use visitor_analytics::domain::bot::RULESET;
-use visitor_analytics::reclassify::{self, Report};
+use visitor_analytics::config::ReclassifyArgs;
+use visitor_analytics::domain::bot::RULESET_VERSION;
+use visitor_analytics::reclassify::{self, ReclassifyReport};
 use visitor_analytics::store::Store;
 
 use crate::support::{System, noon, problem, start, visit};
 
-const HOW: Reclassify = Reclassify {
+const HOW: ReclassifyArgs = ReclassifyArgs {
     dry_run: false,
     again: false,
     batch: 2,
 };
 
-async fn again(system: &System, how: Reclassify) -> Report {
+async fn again(system: &System, how: ReclassifyArgs) -> ReclassifyReport {
     let store = Store::new(system.pool.clone());
     let clock = Clock::by_hand(noon());
     reclassify::over(&store, &clock, how).await.unwrap()
@@ -65,7 +65,7 @@ async fn verdicts_sessions_and_days_follow_the_rules(pool: PgPool) {
     let before = system.read("/visits?include_bots=true").await;
     judged_otherwise(&system).await;
     assert_eq!(bots(&system).await, (3, 1));
-    let dry = Reclassify {
+    let dry = ReclassifyArgs {
         dry_run: true,
         ..HOW
     };
@@ -76,7 +76,7 @@ async fn verdicts_sessions_and_days_follow_the_rules(pool: PgPool) {
     let done = again(&system, HOW).await;
     assert_eq!(
         done,
-        Report {
+        ReclassifyReport {
             dry_run: false,
             ..looked
         }
@@ -90,7 +90,7 @@ async fn verdicts_sessions_and_days_follow_the_rules(pool: PgPool) {
     assert!(text.contains("6 visits judged, 6 changed"), "{text}");
     // There is nothing left to do, unless it is wanted.
     assert!(again(&system, HOW).await.was_finished);
-    let anew = again(&system, Reclassify { again: true, ..HOW }).await;
+    let anew = again(&system, ReclassifyArgs { again: true, ..HOW }).await;
     assert_eq!((anew.visits, anew.changed), (6, 0));
 }
 
@@ -104,7 +104,7 @@ async fn a_run_that_was_stopped_goes_on(pool: PgPool) {
                    (ruleset, through_timestamp, through_id, visits, changed)
                    values ($1, $2, $3, 3, 3)";
     let stopped = sqlx::query(stopped)
-        .bind(RULESET.cast_signed())
+        .bind(RULESET_VERSION.cast_signed())
         .bind(third.timestamp)
         .bind(third.id);
     stopped.execute(&system.pool).await.unwrap();

@@ -62,8 +62,11 @@ async fn visits_of_the_first_version_read_the_same(pool: PgPool) {
         create table visitor_analytics.visit_2026_03 partition of visitor_analytics.visit
             for values from ('2026-03-01 00:00:00+00') to ('2026-04-01 00:00:00+00');";
     let mut first = visitor_analytics::migrator();
-    first.create_schema(visitor_analytics::SCHEMA);
-    first.dangerous_set_table_name(format!("{}._sqlx_migrations", visitor_analytics::SCHEMA));
+    first.create_schema(visitor_analytics::SCHEMA_NAME);
+    first.dangerous_set_table_name(format!(
+        "{}._sqlx_migrations",
+        visitor_analytics::SCHEMA_NAME
+    ));
     first.run_to(1, &pool).await.unwrap();
     for statements in [months, FIRST_VERSION] {
         sqlx::raw_sql(statements).execute(&pool).await.unwrap();
@@ -102,8 +105,11 @@ const ROWS: &str = "
 #[sqlx::test(migrations = false)]
 async fn rollups_of_earlier_versions_read_the_same(pool: PgPool) {
     let mut before = visitor_analytics::migrator();
-    before.create_schema(visitor_analytics::SCHEMA);
-    before.dangerous_set_table_name(format!("{}._sqlx_migrations", visitor_analytics::SCHEMA));
+    before.create_schema(visitor_analytics::SCHEMA_NAME);
+    before.dangerous_set_table_name(format!(
+        "{}._sqlx_migrations",
+        visitor_analytics::SCHEMA_NAME
+    ));
     before.run_to(12, &pool).await.unwrap();
     sqlx::raw_sql(ROWS).execute(&pool).await.unwrap();
 

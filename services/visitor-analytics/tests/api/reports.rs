@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use common::jwt::Scope;
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use visitor_analytics::domain::day::Day;
+use visitor_analytics::domain::day::LocalDay;
 
 use crate::plainly::{self, Numbers, Visit};
 use crate::rollups::{Random, SITES, fold_all, send, with_zones};
@@ -150,7 +150,10 @@ fn periods(zone: Tz, at_quarters: bool) -> Vec<(String, DateTime<Utc>, DateTime<
     let date = |text: &str| text.parse::<NaiveDate>().unwrap();
     let days = [("2026-10-24", "2026-10-25"), ("2026-10-20", "2026-11-20")];
     let days = days.map(|(from, to)| {
-        let (start, end) = (Day::new(zone, date(from)), Day::new(zone, date(to)));
+        let (start, end) = (
+            LocalDay::new(zone, date(from)),
+            LocalDay::new(zone, date(to)),
+        );
         (format!("from={from}&to={to}"), start.from, end.to)
     });
     let cut = if at_quarters {
@@ -296,7 +299,7 @@ async fn series(
             );
         } else {
             let last = period.1 - TimeDelta::microseconds(1);
-            for day in Day::between(zone, period.0, last) {
+            for day in LocalDay::between(zone, period.0, last) {
                 let cut = (day.from.max(period.0), day.to.min(period.1));
                 let found = plainly::numbers(visits, zone, cut, asked.class, &asked.passes, &of);
                 let part = right.entry(name(day.from)).or_default();

@@ -5,16 +5,16 @@ use common::jwt::Scope;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use visitor_analytics::domain::policy::Retention;
+use visitor_analytics::domain::policy::RetentionPeriod;
 use visitor_analytics::retention::report;
-use visitor_analytics::store::{Expired, Store};
+use visitor_analytics::store::{ExpiredData, Store};
 
 use crate::rollups::fold_all;
 use crate::support::{System, answer, noon, problem, start, start_with, token, until, visit};
 
 /// With 30 days, what lies before 1 October goes on 20 November.
-fn days() -> Retention {
-    Retention::days(Some(30))
+fn days() -> RetentionPeriod {
+    RetentionPeriod::days(Some(30))
 }
 
 fn border() -> chrono::NaiveDate {
@@ -89,7 +89,7 @@ async fn whole_months_go_and_a_session_is_cut_where_they_end(pool: PgPool) {
     assert_eq!(sessions, ["2026-10-01 00:10 2", "2026-11-20 11:59 1"]);
     assert_eq!(
         store.expire(border(), noon()).await.unwrap(),
-        Expired::default()
+        ExpiredData::default()
     );
     let known = "select kept_since::date::text from visitor_analytics.visit_horizon";
     let known: String = sqlx::query_scalar(known)
@@ -215,7 +215,7 @@ async fn a_dry_run_says_what_would_go_and_when(pool: PgPool) {
     assert!(text.contains("What lies before 2026-10-01 goes"), "{text}");
     assert_eq!(left(&system.pool).await, before);
 
-    let forever = report(&store, Retention::default(), noon(), false)
+    let forever = report(&store, RetentionPeriod::default(), noon(), false)
         .await
         .unwrap();
     assert!(forever.contains("everything is kept"), "{forever}");
@@ -255,7 +255,7 @@ async fn a_site_keeps_its_visits_for_less_long_than_others(pool: PgPool) {
     system.token = reader;
 
     let store = Store::new(system.pool.clone());
-    let text = report(&store, Retention::default(), noon(), false)
+    let text = report(&store, RetentionPeriod::default(), noon(), false)
         .await
         .unwrap();
     // Four visits in three sessions; the third session is cut.

@@ -6,11 +6,11 @@ use common::jwt::Scope;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use visitor_analytics::domain::day::Day;
+use visitor_analytics::domain::day::LocalDay;
 use visitor_analytics::domain::dimension::Dimension;
-use visitor_analytics::domain::sums::{self, Sums};
-use visitor_analytics::store::{Row, Store};
-use visitor_analytics::verify::{self, Report, Wanted};
+use visitor_analytics::domain::sums::{self, MetricSums};
+use visitor_analytics::store::{RollupRow, Store};
+use visitor_analytics::verify::{self, VerifyArgs, VerifyReport};
 
 use crate::support::{FIREFOX, System, answer, noon, start, start_beside, token, until, visit};
 
@@ -131,8 +131,8 @@ pub async fn fold_all(replicas: &mut [&mut System], by: TimeDelta) {
     .await;
 }
 
-async fn compare(pool: &PgPool) -> Report {
-    let wanted = Wanted::default();
+async fn compare(pool: &PgPool) -> VerifyReport {
+    let wanted = VerifyArgs::default();
     verify::compare(&Store::new(pool.clone()), &wanted)
         .await
         .unwrap()
@@ -294,7 +294,7 @@ async fn countries(pool: &PgPool) -> Vec<Option<String>> {
     let statement = "select numbers from visitor_analytics.rollup_day where dimension = $1";
     let statement = sqlx::query_scalar(statement).bind(Dimension::Country.code());
     let numbers: Vec<Vec<u8>> = statement.fetch_all(pool).await.unwrap();
-    let mut sums = <[Sums; 2]>::default();
+    let mut sums = <[MetricSums; 2]>::default();
     for bytes in numbers {
         sums::add_bytes(&mut sums, &bytes, None).unwrap();
     }
@@ -396,7 +396,7 @@ async fn a_session_over_midnight_is_counted_once(pool: PgPool) {
     let numbers = async |day: u32, dimension: Dimension, value: Option<&str>| {
         let date = NaiveDate::from_ymd_opt(2026, 11, day).unwrap();
         let rows = store.fold_day(1, date).await.unwrap().rows;
-        let is_it = |row: &&Row| row.dimension == dimension && row.value.as_deref() == value;
+        let is_it = |row: &&RollupRow| row.dimension == dimension && row.value.as_deref() == value;
         let n = rows.iter().find(is_it).unwrap().numbers;
         [n.visits, n.visitors, n.sessions, n.bounces, n.seconds]
     };
@@ -429,7 +429,7 @@ async fn days_begin_where_postgresql_says(pool: PgPool) {
         let statement = sqlx::query_as(statement).bind(zone.name());
         let days: Vec<(NaiveDate, DateTime<Utc>)> = statement.fetch_all(&pool).await.unwrap();
         for (date, start) in days {
-            assert_eq!(Day::new(zone, date).from, start, "{zone} {date}");
+            assert_eq!(LocalDay::new(zone, date).from, start, "{zone} {date}");
         }
     }
 }

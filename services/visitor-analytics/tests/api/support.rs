@@ -102,7 +102,7 @@ async fn start_as(
     settings: &[&str],
 ) -> System {
     let history = visitor_analytics::migrator();
-    let migrated = chassis::database::migrate(&pool, visitor_analytics::SCHEMA, history).await;
+    let migrated = chassis::database::migrate(&pool, visitor_analytics::SCHEMA_NAME, history).await;
     migrated.unwrap();
     let clock = Clock::by_hand(noon());
     let config = config_with(&geo.url, &notification.url, settings);

@@ -1,12 +1,12 @@
 //! Devices, by their user agents; and ua-parser's own cases.
 
-use visitor_analytics::domain::agent::{AgentReader, List, Lists};
+use visitor_analytics::domain::agent::{RegexKind, UserAgentParser, UserAgentRegexes};
 
 use crate::{corpus, told};
 
 #[test]
 fn devices_are_recognised() {
-    let reader = AgentReader::new();
+    let reader = UserAgentParser::new();
     for (what, name) in [
         ("devices, looked at", "people-seen.txt"),
         ("devices, only scored", "people-scored.txt"),
@@ -44,7 +44,7 @@ fn hold(what: &str, cases: &[(String, Vec<String>)], read: impl Fn(&str) -> Vec<
 }
 
 /// What a list tells of a user agent, with as many parts as are asked for.
-fn told_by(lists: &Lists, list: List, parts: usize, agent: &str) -> Vec<String> {
+fn told_by(lists: &UserAgentRegexes, list: RegexKind, parts: usize, agent: &str) -> Vec<String> {
     let found = lists.candidates(agent).find(list);
     let (name, others) = found.unwrap_or_else(|| ("Other".to_owned(), Default::default()));
     let others = others
@@ -56,14 +56,14 @@ fn told_by(lists: &Lists, list: List, parts: usize, agent: &str) -> Vec<String> 
 
 #[test]
 fn ua_parsers_own_cases_hold() {
-    let lists = Lists::new();
+    let lists = UserAgentRegexes::new();
     hold("ua-parser's browsers", &cases("uap-ua.tsv"), |agent| {
-        told_by(&lists, List::Browsers, 4, agent)
+        told_by(&lists, RegexKind::Browsers, 4, agent)
     });
     hold("ua-parser's systems", &cases("uap-os.tsv"), |agent| {
-        told_by(&lists, List::Systems, 4, agent)
+        told_by(&lists, RegexKind::Systems, 4, agent)
     });
     hold("ua-parser's devices", &cases("uap-device.tsv"), |agent| {
-        told_by(&lists, List::Devices, 2, agent)
+        told_by(&lists, RegexKind::Devices, 2, agent)
     });
 }

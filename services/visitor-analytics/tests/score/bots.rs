@@ -2,20 +2,20 @@
 
 use std::sync::LazyLock;
 
-use visitor_analytics::domain::bot::{AgentJudge, Circumstances, Crawlers, judge};
+use visitor_analytics::domain::bot::{CrawlerList, UserAgentRules, VisitSignals, judge};
 
 use crate::{corpus, told};
 
-static JUDGE: LazyLock<AgentJudge> = LazyLock::new(AgentJudge::new);
+static JUDGE: LazyLock<UserAgentRules> = LazyLock::new(UserAgentRules::new);
 
 /// How many parts the list of crawlers is left out in, one at a time.
 const FOLDS: usize = 5;
 
-fn is_bot(with: &AgentJudge, user_agent: &str) -> bool {
-    judge(&with.judge(user_agent), &Circumstances::default()).is_bot
+fn is_bot(with: &UserAgentRules, user_agent: &str) -> bool {
+    judge(&with.judge(user_agent), &VisitSignals::default()).is_bot
 }
 
-fn missed(with: &AgentJudge, bots: &[String]) -> Vec<String> {
+fn missed(with: &UserAgentRules, bots: &[String]) -> Vec<String> {
     let missed = bots.iter().filter(|bot| !is_bot(with, bot));
     missed.cloned().collect()
 }
@@ -59,14 +59,14 @@ fn crawlers_that_are_on_no_list_are_recognised() {
             let lines = list.lines().enumerate();
             let (out, kept): (Vec<_>, Vec<_>) = lines.partition(|(line, _)| line % FOLDS == fold);
             let crawlers =
-                |lines: Vec<(usize, &'static str)>| Crawlers::of(lines.into_iter().map(|l| l.1));
+                |lines: Vec<(usize, &'static str)>| CrawlerList::of(lines.into_iter().map(|l| l.1));
             let (out, kept) = (crawlers(out), crawlers(kept));
             let left_out = bots
                 .iter()
                 .filter(|bot| out.find(bot).is_some() && kept.find(bot).is_none());
             let left_out: Vec<String> = left_out.cloned().collect();
             unlisted += left_out.len();
-            misses.extend(missed(&AgentJudge::knowing(kept), &left_out));
+            misses.extend(missed(&UserAgentRules::knowing(kept), &left_out));
         }
         let share = told(what, unlisted, &misses);
         assert!(share >= 99.0, "{what}: {share}");

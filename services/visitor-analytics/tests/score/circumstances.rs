@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
-use visitor_analytics::domain::bot::{AgentJudge, Circumstances, judge};
-use visitor_analytics::domain::visit::Headers;
+use visitor_analytics::domain::bot::{UserAgentRules, VisitSignals, judge};
+use visitor_analytics::domain::visit::RequestHeaders;
 
 use crate::{corpus, told};
 
@@ -32,7 +32,7 @@ struct Case {
 
 #[test]
 fn spoofed_browsers_are_caught_and_unusual_people_are_not() {
-    let rules = AgentJudge::new();
+    let rules = UserAgentRules::new();
     let lines = corpus("circumstances.jsonl");
     let cases = lines
         .iter()
@@ -40,8 +40,8 @@ fn spoofed_browsers_are_caught_and_unusual_people_are_not() {
     let cases: Vec<_> = cases.collect();
     let missed = cases.iter().filter_map(|case| {
         let pairs = case.headers.iter();
-        let headers: Headers = pairs.map(|(n, v)| (n.as_str(), v.as_str())).collect();
-        let circumstances = Circumstances {
+        let headers: RequestHeaders = pairs.map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        let circumstances = VisitSignals {
             user_agent: &case.user_agent,
             headers: Some(&headers),
             is_secure: !case.is_plain,

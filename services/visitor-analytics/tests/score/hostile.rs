@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use bench::Random;
+use bench::SeededRandom;
 use chrono::DateTime;
-use visitor_analytics::domain::bot::Verdict;
-use visitor_analytics::domain::classified::Place;
-use visitor_analytics::domain::classifier::Classifier;
-use visitor_analytics::domain::policy::Policy;
-use visitor_analytics::domain::visit::{NewVisit, Submitted};
+use visitor_analytics::domain::bot::BotVerdict;
+use visitor_analytics::domain::classified::LocationStatus;
+use visitor_analytics::domain::classifier::VisitEnricher;
+use visitor_analytics::domain::policy::PrivacyPolicy;
+use visitor_analytics::domain::visit::{NewVisit, SubmittedVisit};
 
 use crate::corpus;
 
@@ -41,7 +41,7 @@ const PIECES: [&str; 24] = [
 ];
 
 /// A text of the corpus, cut and mixed with pieces.
-fn text(random: &mut Random, lines: &[String]) -> String {
+fn text(random: &mut SeededRandom, lines: &[String]) -> String {
     let mut pick = |limit: usize| usize::try_from(random.below(limit as u64)).unwrap();
     let mut text = lines[pick(lines.len())].clone();
     for _ in 0..pick(6) {
@@ -54,10 +54,10 @@ fn text(random: &mut Random, lines: &[String]) -> String {
 
 #[test]
 fn nothing_that_a_visitor_sends_breaks_anything() {
-    let classifier = Classifier::new();
+    let classifier = VisitEnricher::new();
     let mut lines = corpus("bots-own.txt");
     lines.extend(corpus("people-own.txt"));
-    let mut random = Random(7);
+    let mut random = SeededRandom(7);
     let now = DateTime::from_timestamp(1_795_176_000, 0).unwrap();
     let names = [
         "accept",
@@ -68,18 +68,18 @@ fn nothing_that_a_visitor_sends_breaks_anything() {
     ];
     for _ in 0..VISITS {
         let headers = names.map(|name| (name.to_owned(), text(&mut random, &lines)));
-        let submitted = Submitted {
+        let submitted = SubmittedVisit {
             url: format!("https://a.example/{}", text(&mut random, &lines)),
             ip: "81.2.69.142".into(),
             user_agent: Some(text(&mut random, &lines)),
             referrer: Some(format!("https://{}", text(&mut random, &lines))),
             headers: Some(HashMap::from(headers)),
-            ..Submitted::default()
+            ..SubmittedVisit::default()
         };
-        let visit = NewVisit::accept(submitted, &Policy::default(), now).unwrap();
-        let done = classifier.classify(visit, "v".into(), Place::Unknown);
+        let visit = NewVisit::accept(submitted, &PrivacyPolicy::default(), now).unwrap();
+        let done = classifier.classify(visit, "v".into(), LocationStatus::Unknown);
         let verdict = &done.verdict;
-        let again = Verdict::of(
+        let again = BotVerdict::of(
             verdict.reasons.clone(),
             verdict.name.clone(),
             verdict.category,

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use url::Url;
-use visitor_analytics::domain::source::{Click, Origin};
+use visitor_analytics::domain::source::{AdNetwork, TrafficSource};
 
 use crate::{corpus, told};
 
@@ -22,7 +22,7 @@ fn sources_and_channels_are_right() {
         .map(|line| serde_json::from_str::<Case>(line).unwrap());
     let cases: Vec<_> = cases.collect();
     let missed = cases.iter().filter_map(|case| {
-        let origin = Origin::of(&case.url, case.referrer.as_ref(), Click::of(&case.url));
+        let origin = TrafficSource::of(&case.url, case.referrer.as_ref(), AdNetwork::of(&case.url));
         let found = (origin.source.as_str(), origin.channel.as_str());
         (found != (&case.source, &case.channel)).then(|| {
             format!(

@@ -1,6 +1,6 @@
 //! What a client sends: new people, and regulars whose visits come late and in any order.
 
-use bench::Random;
+use bench::SeededRandom;
 use chrono::{DateTime, TimeDelta, Utc};
 use common::clock::Clock;
 use serde_json::{Value, json};
@@ -32,7 +32,7 @@ pub struct Parcel {
 pub struct Crowd {
     client: u64,
     step: u64,
-    random: Random,
+    random: SeededRandom,
     start: DateTime<Utc>,
 }
 
@@ -42,7 +42,7 @@ impl Crowd {
         Self {
             client,
             step: 0,
-            random: Random(0x7e7a + client),
+            random: SeededRandom(0x7e7a + client),
             // Whole minutes, so that some gaps are of thirty exactly.
             start: DateTime::from_timestamp(now.timestamp() / 60 * 60, 0).unwrap(),
         }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use bench::{Process, free_port};
+use bench::{MeasuredProcess, free_port};
 
 use crate::running::Running;
 
@@ -51,7 +51,7 @@ impl Settings {
 /// A replica, always on the same port.
 pub struct Replica<'a> {
     settings: &'a Settings,
-    process: Option<Process>,
+    process: Option<MeasuredProcess>,
     port: u16,
 }
 
@@ -77,6 +77,6 @@ impl<'a> Replica<'a> {
         self.process = None;
         let mut command = self.settings.command();
         command.env("PORT", self.port.to_string());
-        self.process = Some(Process::start(command, self.port).await);
+        self.process = Some(MeasuredProcess::start(command, self.port).await);
     }
 }

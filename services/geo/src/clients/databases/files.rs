@@ -7,13 +7,13 @@ use std::time::SystemTime;
 
 /// Tells a file from another that took its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(super) struct FileStamp {
     modified: SystemTime,
     size: u64,
     inode: u64,
 }
 
-impl Stamp {
+impl FileStamp {
     pub(super) fn of(path: &Path) -> io::Result<Self> {
         let metadata = path.metadata()?;
         Ok(Self {
@@ -26,14 +26,14 @@ impl Stamp {
 
 /// Where databases are looked for.
 #[derive(Clone, Debug)]
-pub(super) enum Root {
+pub(super) enum DatabaseLocation {
     /// A file, or a folder of them, from the settings.
     Named(PathBuf),
     /// The folder of downloads.
     Downloads(PathBuf),
 }
 
-impl Root {
+impl DatabaseLocation {
     pub(super) fn path(&self) -> &Path {
         match self {
             Self::Named(path) | Self::Downloads(path) => path,

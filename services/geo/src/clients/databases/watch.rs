@@ -3,45 +3,45 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::files::{Root, Stamp};
-use super::{Database, Databases, OpenError, Shelf};
+use super::files::{DatabaseLocation, FileStamp};
+use super::{DatabaseSet, LocalDatabases, MmdbDatabase, OpenError};
 
 /// Watches the files behind the [`Databases`]. A file is read again when two looks in a row have
 /// seen it changed alike, so that nobody reads what is still being written. One that is not sound
 /// is told in `/health`, and what was read from it before goes on answering.
-pub struct Watch {
-    databases: Arc<Databases>,
-    roots: Vec<(Root, Vec<Watched>)>,
+pub struct DatabaseWatcher {
+    databases: Arc<LocalDatabases>,
+    roots: Vec<(DatabaseLocation, Vec<WatchedFile>)>,
 }
 
-struct Watched {
+struct WatchedFile {
     path: PathBuf,
     /// What the last attempt to read has seen.
-    read: Option<Stamp>,
+    read: Option<FileStamp>,
     /// What the last look has seen, where that is something else.
-    seen: Option<Stamp>,
-    database: Option<Arc<Database>>,
+    seen: Option<FileStamp>,
+    database: Option<Arc<MmdbDatabase>>,
     trouble: Option<String>,
 }
 
-impl Watch {
+impl DatabaseWatcher {
     pub(super) fn open(
         paths: &[PathBuf],
         downloads: &Path,
-        databases: Arc<Databases>,
+        databases: Arc<LocalDatabases>,
     ) -> Result<Self, OpenError> {
         let mut roots = vec![];
         for path in paths {
-            let root = Root::Named(path.clone());
+            let root = DatabaseLocation::Named(path.clone());
             let files = root.files();
             let files = files.map_err(|error| OpenError::Unreadable(path.clone(), error))?;
             if files.is_empty() {
                 return Err(OpenError::Empty(path.clone()));
             }
-            let watched = files.into_iter().map(Watched::open);
+            let watched = files.into_iter().map(WatchedFile::open);
             roots.push((root, watched.collect::<Result<_, _>>()?));
         }
-        roots.push((Root::Downloads(downloads.to_owned()), vec![]));
+        roots.push((DatabaseLocation::Downloads(downloads.to_owned()), vec![]));
         let mut watch = Self { databases, roots };
         watch.publish();
         // Downloads are found as if they were new, and read at the second look.
@@ -76,7 +76,7 @@ impl Watch {
         for path in paths {
             let known = old.iter().position(|file| file.path == path);
             is_same &= known.is_some();
-            watched.push(known.map_or_else(|| Watched::new(path), |at| old.swap_remove(at)));
+            watched.push(known.map_or_else(|| WatchedFile::new(path), |at| old.swap_remove(at)));
         }
         if !is_same {
             self.publish();
@@ -85,15 +85,15 @@ impl Watch {
 
     fn publish(&self) {
         let files = || self.roots.iter().flat_map(|(_, files)| files);
-        self.databases.replace(Shelf {
+        self.databases.replace(DatabaseSet {
             databases: files().filter_map(|file| file.database.clone()).collect(),
             troubles: files().filter_map(|file| file.trouble.clone()).collect(),
-            ..Shelf::default()
+            ..DatabaseSet::default()
         });
     }
 }
 
-impl Watched {
+impl WatchedFile {
     fn new(path: PathBuf) -> Self {
         Self {
             path,
@@ -105,8 +105,8 @@ impl Watched {
     }
 
     fn open(path: PathBuf) -> Result<Self, OpenError> {
-        let read = Stamp::of(&path).ok();
-        match Database::open(&path) {
+        let read = FileStamp::of(&path).ok();
+        match MmdbDatabase::open(&path) {
             Ok(database) => Ok(Self {
                 read,
                 database: Some(Arc::new(database)),
@@ -118,7 +118,7 @@ impl Watched {
 
     /// Reads the file where it is new and at rest; whether anything has changed with it.
     fn look(&mut self) -> bool {
-        let now = match Stamp::of(&self.path) {
+        let now = match FileStamp::of(&self.path) {
             Ok(stamp) => stamp,
             Err(error) => {
                 (self.read, self.seen) = (None, None);
@@ -130,8 +130,8 @@ impl Watched {
         if is_read || !rests {
             return false;
         }
-        let opened = Database::open(&self.path);
-        if Stamp::of(&self.path).ok() != Some(now) {
+        let opened = MmdbDatabase::open(&self.path);
+        if FileStamp::of(&self.path).ok() != Some(now) {
             // It changed again meanwhile.
             return false;
         }

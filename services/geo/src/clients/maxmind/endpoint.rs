@@ -10,20 +10,20 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use super::{Answer, Settings};
-use crate::domain::Trouble;
+use super::{WebLookupResult, WebServiceSettings};
+use crate::domain::UpstreamError;
 
 /// The service that is asked: the finest that free and paid accounts both have.
-pub(super) const SERVICE: &str = "city";
+pub(super) const WEB_SERVICE: &str = "city";
 
 /// An answer that takes longer will not come.
-const PATIENCE: Duration = Duration::from_secs(1);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The largest answer in bytes; real ones have about 3,000.
-const LARGEST: usize = 65_536;
+const MAX_RESPONSE_BYTES: usize = 65_536;
 
 /// Where and as whom to ask.
-pub(super) struct Endpoint {
+pub(super) struct WebServiceClient {
     http: reqwest::Client,
     host: Url,
     account_id: u32,
@@ -31,12 +31,12 @@ pub(super) struct Endpoint {
 }
 
 #[derive(Deserialize)]
-struct ErrorBody {
+struct WebServiceErrorBody {
     code: String,
 }
 
-impl Endpoint {
-    pub(super) fn new(settings: Settings) -> reqwest::Result<Self> {
+impl WebServiceClient {
+    pub(super) fn new(settings: WebServiceSettings) -> reqwest::Result<Self> {
         Ok(Self {
             http: chassis::http_client::build("tetralto-geo")?,
             host: settings.host,
@@ -51,60 +51,61 @@ impl Endpoint {
     }
 
     /// Asks once. The status alone decides where an error may come without a body.
-    pub(super) async fn ask(&self, ip: IpAddr) -> Result<Answer, Trouble> {
+    pub(super) async fn ask(&self, ip: IpAddr) -> Result<WebLookupResult, UpstreamError> {
         let response = self.send(ip).await?;
         match response.status().as_u16() {
             200 => found(response).await,
             400 | 404 => refused(response).await,
-            401 => Err(Trouble::Unauthorized),
-            402 | 403 => Err(Trouble::Unpaid),
-            429 | 503 => Err(Trouble::Busy),
-            408 | 500..=599 => Err(Trouble::Away),
-            _ => Err(Trouble::Foreign),
+            401 => Err(UpstreamError::Unauthorized),
+            402 | 403 => Err(UpstreamError::Unpaid),
+            429 | 503 => Err(UpstreamError::Busy),
+            408 | 500..=599 => Err(UpstreamError::Away),
+            _ => Err(UpstreamError::Foreign),
         }
     }
 
-    async fn send(&self, ip: IpAddr) -> Result<Response, Trouble> {
+    async fn send(&self, ip: IpAddr) -> Result<Response, UpstreamError> {
         let mut url = self.host.clone();
-        url.set_path(&format!("/geoip/v2.1/{SERVICE}/{ip}"));
+        url.set_path(&format!("/geoip/v2.1/{WEB_SERVICE}/{ip}"));
         let request = self
             .http
             .get(url)
             .basic_auth(self.account_id, Some(self.api_key.expose_secret()))
             .header(ACCEPT, "application/json")
-            .timeout(PATIENCE);
+            .timeout(REQUEST_TIMEOUT);
         // The error's own text would name the address.
-        request.send().await.map_err(|_| Trouble::Away)
+        request.send().await.map_err(|_| UpstreamError::Away)
     }
 }
 
-async fn found(response: Response) -> Result<Answer, Trouble> {
+async fn found(response: Response) -> Result<WebLookupResult, UpstreamError> {
     if !is_json(&response) {
-        return Err(Trouble::Foreign);
+        return Err(UpstreamError::Foreign);
     }
     let body = body(response).await?;
-    let record = serde_json::from_slice(&body).map_err(|_| Trouble::Foreign)?;
-    Ok(Answer::Found(Box::new(record)))
+    let record = serde_json::from_slice(&body).map_err(|_| UpstreamError::Foreign)?;
+    Ok(WebLookupResult::Found(Box::new(record)))
 }
 
 /// What is known about an address that the service refuses. A 404 in another form than
 /// MaxMind's comes from somebody else's server.
-async fn refused(response: Response) -> Result<Answer, Trouble> {
+async fn refused(response: Response) -> Result<WebLookupResult, UpstreamError> {
     let is_not_found = response.status().as_u16() == 404;
     if is_not_found && !response.headers().contains_key(CONTENT_TYPE) {
-        return Ok(Answer::NotFound);
+        return Ok(WebLookupResult::NotFound);
     }
     if !is_json(&response) {
-        return Err(Trouble::Foreign);
+        return Err(UpstreamError::Foreign);
     }
     let body = body(response).await?;
-    let error: ErrorBody = serde_json::from_slice(&body).map_err(|_| Trouble::Foreign)?;
+    let error: WebServiceErrorBody =
+        serde_json::from_slice(&body).map_err(|_| UpstreamError::Foreign)?;
     match error.code.as_str() {
-        "IP_ADDRESS_RESERVED" => Ok(Answer::Reserved),
+        "IP_ADDRESS_RESERVED" => Ok(WebLookupResult::Reserved),
         "IP_ADDRESS_NOT_FOUND" | "IP_ADDRESS_INVALID" | "IP_ADDRESS_REQUIRED" => {
-            Ok(Answer::NotFound)
+            Ok(WebLookupResult::NotFound)
         }
-        _ => Err(Trouble::Foreign),
+        _ => Err(UpstreamError::Foreign),
     }
 }
 
@@ -116,11 +117,11 @@ fn is_json(response: &Response) -> bool {
     kind == "application/json" || kind.ends_with("+json")
 }
 
-async fn body(mut response: Response) -> Result<Vec<u8>, Trouble> {
+async fn body(mut response: Response) -> Result<Vec<u8>, UpstreamError> {
     let mut body = vec![];
-    while let Some(chunk) = response.chunk().await.map_err(|_| Trouble::Away)? {
-        if body.len() + chunk.len() > LARGEST {
-            return Err(Trouble::Foreign);
+    while let Some(chunk) = response.chunk().await.map_err(|_| UpstreamError::Away)? {
+        if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
+            return Err(UpstreamError::Foreign);
         }
         body.extend_from_slice(&chunk);
     }

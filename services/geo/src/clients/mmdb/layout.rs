@@ -4,15 +4,15 @@ use common::geo::Location;
 use maxminddb::{LookupResult, Reader};
 use serde_json::Value;
 
-use super::super::record::{English, Flat, Network, Places};
+use super::super::record::{EnglishNames, FlatRecord, NetworkRecord, PlaceRecord};
 use crate::domain::Language;
 
 /// A database that says nothing about so many of its networks never will.
-const PATIENCE: usize = 10_000;
+const MAX_PROBED_NETWORKS: usize = 10_000;
 
 /// How records are laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Layout {
+pub(super) enum RecordLayout {
     /// MaxMind's places.
     Places,
     /// MaxMind's networks.
@@ -21,14 +21,14 @@ pub(super) enum Layout {
     Flat,
 }
 
-type Found<'a> = LookupResult<'a, Vec<u8>>;
+type MmdbLookup<'a> = LookupResult<'a, Vec<u8>>;
 
-impl Layout {
+impl RecordLayout {
     /// The layout in which the first record that says anything says the most. The database's name
     /// would not tell: everybody calls theirs as they like.
     pub(super) fn of(reader: &Reader<Vec<u8>>) -> Option<Self> {
         let networks = reader.networks(maxminddb::WithinOptions::default()).ok()?;
-        let mut networks = networks.take(PATIENCE).filter_map(Result::ok);
+        let mut networks = networks.take(MAX_PROBED_NETWORKS).filter_map(Result::ok);
         networks.find_map(|found| {
             let layouts = [Self::Flat, Self::Network, Self::Places];
             let fields = layouts.map(|layout| (layout.fields(&found), layout));
@@ -40,20 +40,20 @@ impl Layout {
     }
 
     /// How many fields a record has, read in this layout.
-    fn fields(self, found: &Found) -> usize {
+    fn fields(self, found: &MmdbLookup) -> usize {
         let mut location = Location::default();
         let _ = match self {
             Self::Places => {
-                let record = found.decode::<Places<&str, English<&str>>>();
+                let record = found.decode::<PlaceRecord<&str, EnglishNames<&str>>>();
                 let record = record.ok().flatten();
                 record.map(|record| record.fill(&mut location, Language::English))
             }
             Self::Network => {
-                let record = found.decode::<Network<&str>>().ok().flatten();
+                let record = found.decode::<NetworkRecord<&str>>().ok().flatten();
                 record.map(|record| record.fill(&mut location))
             }
             Self::Flat => {
-                let record = found.decode::<Flat>().ok().flatten();
+                let record = found.decode::<FlatRecord>().ok().flatten();
                 record.map(|record| record.fill(&mut location))
             }
         };

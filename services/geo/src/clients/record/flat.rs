@@ -12,7 +12,7 @@ use super::{agree, fill, fill_point, owned};
 /// A record of a flat database. Sources: <https://github.com/sapics/ip-location-db>,
 /// <https://ipinfo.io/developers/database-types>.
 #[derive(serde::Deserialize)]
-pub(in crate::clients) struct Flat<'a> {
+pub(in crate::clients) struct FlatRecord<'a> {
     /// The two letters in IPinfo's older databases, the name in newer ones.
     continent: Option<&'a str>,
     continent_code: Option<&'a str>,
@@ -27,26 +27,26 @@ pub(in crate::clients) struct Flat<'a> {
     #[serde(alias = "postcode", alias = "postal")]
     postal_code: Option<&'a str>,
     #[serde(alias = "lat")]
-    latitude: Option<Number<f64>>,
+    latitude: Option<LenientNumber<f64>>,
     #[serde(alias = "lng")]
-    longitude: Option<Number<f64>>,
+    longitude: Option<LenientNumber<f64>>,
     #[serde(alias = "radius")]
-    accuracy_radius: Option<Number<u16>>,
+    accuracy_radius: Option<LenientNumber<u16>>,
     #[serde(alias = "time_zone")]
     timezone: Option<&'a str>,
-    asn: Option<Number<u32>>,
+    asn: Option<LenientNumber<u32>>,
     #[serde(alias = "name")]
     as_name: Option<&'a str>,
     #[serde(alias = "domain")]
     as_domain: Option<&'a str>,
-    vpn: Option<Number<bool>>,
-    proxy: Option<Number<bool>>,
-    tor: Option<Number<bool>>,
-    relay: Option<Number<bool>>,
-    hosting: Option<Number<bool>>,
+    vpn: Option<LenientNumber<bool>>,
+    proxy: Option<LenientNumber<bool>>,
+    tor: Option<LenientNumber<bool>>,
+    relay: Option<LenientNumber<bool>>,
+    hosting: Option<LenientNumber<bool>>,
 }
 
-impl Flat<'_> {
+impl FlatRecord<'_> {
     /// Fills what `to` leaves open.
     pub(in crate::clients) fn fill(&self, to: &mut Location) {
         let code = self.country_code.filter(|code| is_code(code));
@@ -93,24 +93,24 @@ fn is_code(text: &str) -> bool {
 
 /// A number or mark that may be written as a text; `None` where the text is another or empty.
 #[derive(Clone, Copy)]
-struct Number<T>(Option<T>);
+struct LenientNumber<T>(Option<T>);
 
-fn number<T>(read: Option<Number<T>>) -> Option<T> {
+fn number<T>(read: Option<LenientNumber<T>>) -> Option<T> {
     read?.0
 }
 
 /// What a [`Number`] can be.
-trait Parsed: FromStr {
+trait FromNumber: FromStr {
     fn from_number(value: f64) -> Option<Self>;
 }
 
-impl Parsed for f64 {
+impl FromNumber for f64 {
     fn from_number(value: f64) -> Option<Self> {
         value.is_finite().then_some(value)
     }
 }
 
-impl Parsed for u32 {
+impl FromNumber for u32 {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -122,62 +122,62 @@ impl Parsed for u32 {
     }
 }
 
-impl Parsed for u16 {
+impl FromNumber for u16 {
     fn from_number(value: f64) -> Option<Self> {
         u32::from_number(value.ceil())?.try_into().ok()
     }
 }
 
-impl Parsed for bool {
+impl FromNumber for bool {
     fn from_number(value: f64) -> Option<Self> {
         Some(value != 0.0)
     }
 }
 
-impl<'de, T: Parsed> Deserialize<'de> for Number<T> {
+impl<'de, T: FromNumber> Deserialize<'de> for LenientNumber<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NumberVisitor(std::marker::PhantomData))
+        deserializer.deserialize_any(LenientNumberVisitor(std::marker::PhantomData))
     }
 }
 
-struct NumberVisitor<T>(std::marker::PhantomData<T>);
+struct LenientNumberVisitor<T>(std::marker::PhantomData<T>);
 
-impl<T: Parsed> Visitor<'_> for NumberVisitor<T> {
-    type Value = Number<T>;
+impl<T: FromNumber> Visitor<'_> for LenientNumberVisitor<T> {
+    type Value = LenientNumber<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a number, a mark, or a text of one")
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Number<T>, E> {
+    fn visit_str<E: Error>(self, text: &str) -> Result<LenientNumber<T>, E> {
         // `AS64496`
         let text = text.strip_prefix("AS").unwrap_or(text);
-        Ok(Number(match text.parse() {
+        Ok(LenientNumber(match text.parse() {
             Ok(value) => T::from_number(value),
             Err(_) => text.parse().ok(),
         }))
     }
 
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Number<T>, E> {
-        Ok(Number(T::from_number(f64::from(u8::from(value)))))
+    fn visit_bool<E: Error>(self, value: bool) -> Result<LenientNumber<T>, E> {
+        Ok(LenientNumber(T::from_number(f64::from(u8::from(value)))))
     }
 
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Number<T>, E> {
-        Ok(Number(T::from_number(value as f64)))
+    fn visit_u64<E: Error>(self, value: u64) -> Result<LenientNumber<T>, E> {
+        Ok(LenientNumber(T::from_number(value as f64)))
     }
 
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Number<T>, E> {
-        Ok(Number(T::from_number(value as f64)))
+    fn visit_i64<E: Error>(self, value: i64) -> Result<LenientNumber<T>, E> {
+        Ok(LenientNumber(T::from_number(value as f64)))
     }
 
-    fn visit_f32<E: Error>(self, value: f32) -> Result<Number<T>, E> {
+    fn visit_f32<E: Error>(self, value: f32) -> Result<LenientNumber<T>, E> {
         self.visit_f64(value.into())
     }
 
     /// Some were single precision once (`46.92190170288086`), which has about seven digits; four
     /// behind the point of a degree are 11 metres.
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Number<T>, E> {
+    fn visit_f64<E: Error>(self, value: f64) -> Result<LenientNumber<T>, E> {
         let value = (value * 10_000.0).round() / 10_000.0;
-        Ok(Number(T::from_number(value)))
+        Ok(LenientNumber(T::from_number(value)))
     }
 }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::domain::Language;
 
 /// The names of a place.
-pub(in crate::clients) trait Names<T> {
+pub(in crate::clients) trait PlaceNames<T> {
     /// The name in a language, else the English one.
     fn pick(&self, language: Language) -> Option<&T>;
 }
@@ -13,13 +13,13 @@ pub(in crate::clients) trait Names<T> {
 /// The English name alone. The others are not even read: in a database they lie far apart, and
 /// reading them would take longer than everything else.
 #[derive(Deserialize)]
-pub(in crate::clients) struct English<T> {
+pub(in crate::clients) struct EnglishNames<T> {
     en: Option<T>,
 }
 
 /// The names in each of MaxMind's languages.
 #[derive(Deserialize)]
-pub(in crate::clients) struct Localized<T> {
+pub(in crate::clients) struct LocalizedNames<T> {
     de: Option<T>,
     en: Option<T>,
     es: Option<T>,
@@ -32,13 +32,13 @@ pub(in crate::clients) struct Localized<T> {
     zh_cn: Option<T>,
 }
 
-impl<T> Names<T> for English<T> {
+impl<T> PlaceNames<T> for EnglishNames<T> {
     fn pick(&self, _: Language) -> Option<&T> {
         self.en.as_ref()
     }
 }
 
-impl<T> Names<T> for Localized<T> {
+impl<T> PlaceNames<T> for LocalizedNames<T> {
     fn pick(&self, language: Language) -> Option<&T> {
         let name = match language {
             Language::German => &self.de,

@@ -12,7 +12,7 @@ use super::{fill, owned};
 /// Texts are borrowed from a database (`&str`) or kept (`String`).
 /// Source: <https://dev.maxmind.com/geoip/docs/databases/>.
 #[derive(Deserialize)]
-pub(in crate::clients) struct Network<T> {
+pub(in crate::clients) struct NetworkRecord<T> {
     /// The network itself (CIDR), only from the web service.
     #[serde(rename = "network")]
     pub(super) cidr: Option<T>,
@@ -36,7 +36,7 @@ pub(in crate::clients) struct Network<T> {
     last_seen: Option<T>,
 }
 
-impl<T: AsRef<str>> Network<T> {
+impl<T: AsRef<str>> NetworkRecord<T> {
     /// Fills what `to` leaves open.
     pub(in crate::clients) fn fill(&self, to: &mut Location) {
         fill(&mut to.asn, || self.autonomous_system_number);

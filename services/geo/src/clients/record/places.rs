@@ -3,8 +3,8 @@
 use common::geo::Location;
 use serde::Deserialize;
 
-use super::names::Names;
-use super::network::{Network, deny_marks};
+use super::names::PlaceNames;
+use super::network::{NetworkRecord, deny_marks};
 use super::{agree, fill, fill_point, owned};
 use crate::domain::Language;
 
@@ -14,20 +14,20 @@ use crate::domain::Language;
 /// language or in all.
 /// Source: <https://dev.maxmind.com/geoip/docs/web-services/responses/>.
 #[derive(Deserialize)]
-pub(in crate::clients) struct Places<T, N> {
-    continent: Option<Named<T, N>>,
-    country: Option<Named<T, N>>,
+pub(in crate::clients) struct PlaceRecord<T, N> {
+    continent: Option<NamedPlace<T, N>>,
+    country: Option<NamedPlace<T, N>>,
     #[serde(default = "Vec::new")]
-    subdivisions: Vec<Named<T, N>>,
-    city: Option<Named<T, N>>,
-    postal: Option<Postal<T>>,
-    location: Option<Point<T>>,
-    traits: Option<Network<T>>,
-    anonymizer: Option<Network<T>>,
+    subdivisions: Vec<NamedPlace<T, N>>,
+    city: Option<NamedPlace<T, N>>,
+    postal: Option<PostalRecord<T>>,
+    location: Option<LocationRecord<T>>,
+    traits: Option<NetworkRecord<T>>,
+    anonymizer: Option<NetworkRecord<T>>,
 }
 
 #[derive(Deserialize)]
-struct Named<T, N> {
+struct NamedPlace<T, N> {
     code: Option<T>,
     iso_code: Option<T>,
     is_in_european_union: Option<bool>,
@@ -35,25 +35,25 @@ struct Named<T, N> {
 }
 
 #[derive(Deserialize)]
-struct Postal<T> {
+struct PostalRecord<T> {
     code: Option<T>,
 }
 
 #[derive(Deserialize)]
-struct Point<T> {
+struct LocationRecord<T> {
     latitude: Option<f64>,
     longitude: Option<f64>,
     accuracy_radius: Option<u16>,
     time_zone: Option<T>,
 }
 
-impl<T: AsRef<str>, N: Names<T>> Named<T, N> {
+impl<T: AsRef<str>, N: PlaceNames<T>> NamedPlace<T, N> {
     fn name(&self, language: Language) -> Option<String> {
         owned(self.names.as_ref()?.pick(language))
     }
 }
 
-impl<T: AsRef<str>, N: Names<T>> Places<T, N> {
+impl<T: AsRef<str>, N: PlaceNames<T>> PlaceRecord<T, N> {
     /// Fills what `to` leaves open.
     pub(in crate::clients) fn fill(&self, to: &mut Location, language: Language) {
         let code = self.country.as_ref().and_then(|c| c.iso_code.as_ref());

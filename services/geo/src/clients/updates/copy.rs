@@ -6,12 +6,12 @@ use chrono::{DateTime, Utc};
 use tempfile::NamedTempFile;
 
 use super::UpdateError;
-use super::folder::{Arrival, Locked, blocking};
-use super::unpack::{Pack, pack};
+use super::folder::{DownloadedArchive, LockedDownloadDir, blocking};
+use super::unpack::{ArchiveFormat, pack};
 
 /// A downloaded database that is in the folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Installed {
+pub struct InstalledDatabase {
     /// In its publisher's words; a later one sorts after an earlier one.
     pub release: String,
     /// Of the database itself, in hexadecimal.
@@ -20,12 +20,12 @@ pub struct Installed {
     pub ask_again_at: DateTime<Utc>,
 }
 
-impl Locked {
+impl LockedDownloadDir {
     /// What was downloaded of an edition, where it is there.
     #[must_use]
-    pub fn installed(&self, edition: &str) -> Option<Installed> {
+    pub fn installed(&self, edition: &str) -> Option<InstalledDatabase> {
         let entry = self.entry(edition).filter(|_| self.has(edition))?;
-        Some(Installed {
+        Some(InstalledDatabase {
             release: entry.release.clone()?,
             md5: entry.md5.clone()?,
             ask_again_at: entry.next.unwrap_or_default(),
@@ -52,12 +52,12 @@ impl Locked {
     pub async fn restore(
         &mut self,
         edition: &str,
-        copy: Installed,
+        copy: InstalledDatabase,
         packed: NamedTempFile,
     ) -> Result<(), UpdateError> {
-        let arrival = Arrival {
+        let arrival = DownloadedArchive {
             archive: packed,
-            pack: Pack::Gz,
+            pack: ArchiveFormat::Gz,
             md5: Some(copy.md5),
             release: copy.release,
         };

@@ -6,24 +6,24 @@ use reqwest::Client;
 use url::Url;
 
 use super::fetch;
-use super::folder::{Arrival, Locked};
-use super::unpack::Pack;
-use super::{Brought, Outcome, UpdateError};
+use super::folder::{DownloadedArchive, LockedDownloadDir};
+use super::unpack::ArchiveFormat;
+use super::{UpdateError, UpdateOutcome, UpdateResult};
 
 pub(super) const EDITION: &str = "dbip-city-lite";
 
 pub(super) async fn bring(
     http: &Client,
     host: &Url,
-    folder: &mut Locked,
+    folder: &mut LockedDownloadDir,
     now: DateTime<Utc>,
-) -> Outcome {
+) -> UpdateResult {
     let have = folder.intact_release(EDITION).await?;
     let months = [Some(now), now.checked_sub_months(Months::new(1))];
     for month in months.into_iter().flatten() {
         let release = month.format("%Y-%m").to_string();
         if have.as_ref() == Some(&release) {
-            return Ok(Brought::Nothing);
+            return Ok(UpdateOutcome::Nothing);
         }
         let mut url = host.clone();
         url.set_path(&format!("/free/{EDITION}-{release}.mmdb.gz"));
@@ -32,14 +32,14 @@ pub(super) async fn bring(
             Err(UpdateError::Refused(404)) => continue,
             saved => saved?,
         }
-        let arrival = Arrival {
+        let arrival = DownloadedArchive {
             archive,
-            pack: Pack::Gz,
+            pack: ArchiveFormat::Gz,
             md5: None,
             release,
         };
         folder.install(EDITION, arrival).await?;
-        return Ok(Brought::New);
+        return Ok(UpdateOutcome::New);
     }
     Err(UpdateError::Refused(404))
 }

@@ -13,29 +13,29 @@ use url::{Host, Url};
 use super::UpdateError;
 
 /// The largest download in bytes; MaxMind's largest has a third of it.
-const LARGEST: u64 = 512 << 20;
+const MAX_DOWNLOAD_BYTES: u64 = 512 << 20;
 
 /// The largest answer that is not a download, in bytes.
-const LARGEST_ANSWER: usize = 65_536;
+const MAX_RESPONSE_BYTES: usize = 65_536;
 
 /// A download may take so long altogether.
-const PATIENCE: Duration = Duration::from_mins(30);
+const DOWNLOAD_TIMEOUT: Duration = Duration::from_mins(30);
 
 /// Nothing at all for so long is a broken connection.
-const SILENCE: Duration = Duration::from_secs(30);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// MaxMind's downloads redirect once.
-const REDIRECTS: usize = 5;
+const MAX_REDIRECTS: usize = 5;
 
 /// The number and the key of an account, for Basic authentication.
 #[derive(Clone, Copy)]
-pub(super) struct Account<'a>(pub(super) u32, pub(super) &'a SecretString);
+pub(super) struct AccountCredentials<'a>(pub(super) u32, pub(super) &'a SecretString);
 
 /// A small answer.
 pub(super) async fn text(
     http: &Client,
     url: Url,
-    account: Account<'_>,
+    account: AccountCredentials<'_>,
 ) -> Result<Vec<u8>, UpdateError> {
     let mut response = get(http, url, Some(account)).await?;
     small_body(&mut response).await
@@ -45,14 +45,14 @@ pub(super) async fn text(
 pub(super) async fn save(
     http: &Client,
     url: Url,
-    account: Option<Account<'_>>,
+    account: Option<AccountCredentials<'_>>,
     to: &mut NamedTempFile,
 ) -> Result<(), UpdateError> {
     let mut response = get(http, url, account).await?;
     let mut size = 0;
     while let Some(chunk) = chunk(&mut response).await? {
         size += chunk.len() as u64;
-        if size > LARGEST {
+        if size > MAX_DOWNLOAD_BYTES {
             return Err(UpdateError::Foreign("too large"));
         }
         // Small writes into the page cache: they do not block for long.
@@ -65,19 +65,19 @@ pub(super) async fn save(
 async fn get(
     http: &Client,
     url: Url,
-    account: Option<Account<'_>>,
+    account: Option<AccountCredentials<'_>>,
 ) -> Result<Response, UpdateError> {
     let origin = url.origin();
     let mut url = url;
-    for _ in 0..=REDIRECTS {
-        let mut request = http.get(url.clone()).timeout(PATIENCE);
-        if let Some(Account(id, key)) = account
+    for _ in 0..=MAX_REDIRECTS {
+        let mut request = http.get(url.clone()).timeout(DOWNLOAD_TIMEOUT);
+        if let Some(AccountCredentials(id, key)) = account
             && url.origin() == origin
         {
             request = request.basic_auth(id, Some(key.expose_secret()));
         }
         // The error's own text would name the address, which may hold a signature.
-        let sent = tokio::time::timeout(SILENCE, request.send()).await;
+        let sent = tokio::time::timeout(IDLE_TIMEOUT, request.send()).await;
         let response = sent.map_err(|_| UpdateError::Away)?;
         let response = response.map_err(|_| UpdateError::Away)?;
         match response.status().as_u16() {
@@ -109,7 +109,7 @@ fn target(from: &Url, response: &Response) -> Result<Url, UpdateError> {
 }
 
 #[derive(Deserialize)]
-struct ErrorBody {
+struct DownloadErrorBody {
     code: String,
 }
 
@@ -119,7 +119,7 @@ async fn refusal(mut response: Response) -> UpdateError {
         429 => {
             let body = small_body(&mut response).await.unwrap_or_default();
             match serde_json::from_slice(&body) {
-                Ok(ErrorBody { code }) if code == "LIMIT_EXCEEDED" => UpdateError::Limit,
+                Ok(DownloadErrorBody { code }) if code == "LIMIT_EXCEEDED" => UpdateError::Limit,
                 _ => UpdateError::Away,
             }
         }
@@ -131,7 +131,7 @@ async fn refusal(mut response: Response) -> UpdateError {
 async fn small_body(response: &mut Response) -> Result<Vec<u8>, UpdateError> {
     let mut body = vec![];
     while let Some(chunk) = chunk(response).await? {
-        if body.len() + chunk.len() > LARGEST_ANSWER {
+        if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
             return Err(UpdateError::Foreign("too large"));
         }
         body.extend_from_slice(&chunk);
@@ -140,7 +140,7 @@ async fn small_body(response: &mut Response) -> Result<Vec<u8>, UpdateError> {
 }
 
 async fn chunk(response: &mut Response) -> Result<Option<bytes::Bytes>, UpdateError> {
-    let chunk = tokio::time::timeout(SILENCE, response.chunk()).await;
+    let chunk = tokio::time::timeout(IDLE_TIMEOUT, response.chunk()).await;
     let chunk = chunk.map_err(|_| UpdateError::Away)?;
     chunk.map_err(|_| UpdateError::Away)
 }

@@ -8,35 +8,35 @@ use chrono::{DateTime, Utc};
 use tempfile::NamedTempFile;
 use tokio::task::spawn_blocking;
 
-use super::super::mmdb::{Database, DatabaseError};
+use super::super::mmdb::{DatabaseError, MmdbDatabase};
 use super::UpdateError;
-use super::ledger::{Entry, Ledger};
-use super::unpack::{Pack, md5_of, unpack};
+use super::ledger::{EditionState, UpdateState};
+use super::unpack::{ArchiveFormat, md5_of, unpack};
 
 /// How the names of unfinished files begin.
-pub(super) const TEMPORARY: &str = ".download-";
+pub(super) const TEMP_FILE_PREFIX: &str = ".download-";
 
 /// A folder of downloads.
 #[derive(Clone, Debug)]
-pub struct Folder(PathBuf);
+pub struct DownloadDir(PathBuf);
 
 /// The folder as only one process at a time has it.
-pub struct Locked {
+pub struct LockedDownloadDir {
     path: PathBuf,
-    ledger: Ledger,
+    ledger: UpdateState,
     _lock: File,
 }
 
 /// A downloaded archive.
-pub(super) struct Arrival {
+pub(super) struct DownloadedArchive {
     pub(super) archive: NamedTempFile,
-    pub(super) pack: Pack,
+    pub(super) pack: ArchiveFormat,
     /// The database's, where the publisher tells it.
     pub(super) md5: Option<String>,
     pub(super) release: String,
 }
 
-impl Folder {
+impl DownloadDir {
     /// The folder need not be there yet.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
@@ -45,11 +45,11 @@ impl Folder {
 
     /// Makes the folder, takes its lock and removes what a killed process has left. `None` where
     /// another process has the lock.
-    pub fn lock(&self) -> Result<Option<Locked>, UpdateError> {
+    pub fn lock(&self) -> Result<Option<LockedDownloadDir>, UpdateError> {
         let path = self.0.clone();
         match lock(&path) {
-            Ok(Some(lock)) => Ok(Some(Locked {
-                ledger: Ledger::read(&path),
+            Ok(Some(lock)) => Ok(Some(LockedDownloadDir {
+                ledger: UpdateState::read(&path),
                 path,
                 _lock: lock,
             })),
@@ -69,14 +69,18 @@ fn lock(path: &Path) -> io::Result<Option<File>> {
     }
     for entry in path.read_dir()? {
         let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+        if entry
+            .file_name()
+            .to_string_lossy()
+            .starts_with(TEMP_FILE_PREFIX)
+        {
             fs::remove_file(entry.path())?;
         }
     }
     Ok(Some(lock))
 }
 
-impl Locked {
+impl LockedDownloadDir {
     /// When to ask for an edition next, if that is not now.
     #[must_use]
     pub fn waits_until(&self, edition: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
@@ -117,7 +121,7 @@ impl Locked {
         }
     }
 
-    pub(super) fn entry(&self, edition: &str) -> Option<&Entry> {
+    pub(super) fn entry(&self, edition: &str) -> Option<&EditionState> {
         self.ledger.0.get(edition)
     }
 
@@ -155,7 +159,7 @@ impl Locked {
 
     /// A file that goes away by itself.
     pub fn temporary(&self) -> Result<NamedTempFile, UpdateError> {
-        let file = NamedTempFile::with_prefix_in(TEMPORARY, &self.path);
+        let file = NamedTempFile::with_prefix_in(TEMP_FILE_PREFIX, &self.path);
         file.map_err(|error| UpdateError::Disk(self.path.clone(), error))
     }
 
@@ -163,7 +167,7 @@ impl Locked {
     pub(super) async fn install(
         &mut self,
         edition: &str,
-        arrival: Arrival,
+        arrival: DownloadedArchive,
     ) -> Result<(), UpdateError> {
         let (fresh, file) = (self.temporary()?, self.file(edition));
         let release = arrival.release.clone();
@@ -175,7 +179,11 @@ impl Locked {
     }
 }
 
-fn place(arrival: Arrival, mut fresh: NamedTempFile, file: &Path) -> Result<String, UpdateError> {
+fn place(
+    arrival: DownloadedArchive,
+    mut fresh: NamedTempFile,
+    file: &Path,
+) -> Result<String, UpdateError> {
     let disk = |error| UpdateError::Disk(file.to_owned(), error);
     let archive = arrival.archive.reopen().map_err(disk)?;
     let md5 = unpack(archive, arrival.pack, &mut fresh).map_err(|error| match error.kind() {
@@ -190,7 +198,7 @@ fn place(arrival: Arrival, mut fresh: NamedTempFile, file: &Path) -> Result<Stri
         return Err(UpdateError::Checksum);
     }
     fresh.as_file().sync_all().map_err(disk)?;
-    Database::open(fresh.path())?;
+    MmdbDatabase::open(fresh.path())?;
     fresh.persist(file).map_err(|error| disk(error.error))?;
     let folder = file.parent().unwrap_or(file);
     File::open(folder)

@@ -4,19 +4,19 @@ use reqwest::Client;
 use serde::Deserialize;
 use url::Url;
 
-use super::fetch::{self, Account};
-use super::folder::{Arrival, Locked};
-use super::unpack::Pack;
-use super::{Brought, Outcome, UpdateError};
+use super::fetch::{self, AccountCredentials};
+use super::folder::{DownloadedArchive, LockedDownloadDir};
+use super::unpack::ArchiveFormat;
+use super::{UpdateError, UpdateOutcome, UpdateResult};
 
 #[derive(Deserialize)]
-struct Metadata {
-    databases: Vec<Offer>,
+struct UpdateMetadata {
+    databases: Vec<DatabaseRelease>,
 }
 
 /// The newest database of an edition.
 #[derive(Deserialize)]
-struct Offer {
+struct DatabaseRelease {
     edition_id: String,
     /// Of the database itself, not of its archive.
     md5: String,
@@ -27,14 +27,14 @@ struct Offer {
 pub(super) async fn bring(
     http: &Client,
     host: &Url,
-    account: Account<'_>,
+    account: AccountCredentials<'_>,
     edition: &str,
-    folder: &mut Locked,
-) -> Outcome {
+    folder: &mut LockedDownloadDir,
+) -> UpdateResult {
     let offer = offer(http, host, account, edition).await?;
     let have = folder.md5(edition).await?;
     if have.is_some_and(|have| have.eq_ignore_ascii_case(&offer.md5)) {
-        return Ok(Brought::Nothing);
+        return Ok(UpdateOutcome::Nothing);
     }
     let mut url = at(host, &["geoip", "databases", edition, "download"]);
     url.query_pairs_mut()
@@ -42,26 +42,26 @@ pub(super) async fn bring(
         .append_pair("suffix", "tar.gz");
     let mut archive = folder.temporary()?;
     fetch::save(http, url, Some(account), &mut archive).await?;
-    let arrival = Arrival {
+    let arrival = DownloadedArchive {
         archive,
-        pack: Pack::TarGz,
+        pack: ArchiveFormat::TarGz,
         md5: Some(offer.md5),
         release: offer.date,
     };
     folder.install(edition, arrival).await?;
-    Ok(Brought::New)
+    Ok(UpdateOutcome::New)
 }
 
 async fn offer(
     http: &Client,
     host: &Url,
-    account: Account<'_>,
+    account: AccountCredentials<'_>,
     edition: &str,
-) -> Result<Offer, UpdateError> {
+) -> Result<DatabaseRelease, UpdateError> {
     let mut url = at(host, &["geoip", "updates", "metadata"]);
     url.query_pairs_mut().append_pair("edition_id", edition);
     let body = fetch::text(http, url, account).await?;
-    let metadata: Metadata =
+    let metadata: UpdateMetadata =
         serde_json::from_slice(&body).map_err(|_| UpdateError::Foreign("no metadata"))?;
     let mut offers = metadata.databases.into_iter();
     match (offers.next(), offers.next()) {

@@ -9,14 +9,14 @@ use flate2::write::GzEncoder;
 use md5::{Digest as _, Md5};
 
 /// The largest database in bytes; no archive unpacks to more.
-const LARGEST: u64 = 1 << 30;
+const MAX_DATABASE_BYTES: u64 = 1 << 30;
 
 /// Tar comes in blocks of so many bytes.
-const BLOCK: usize = 512;
+const TAR_BLOCK_BYTES: usize = 512;
 
 /// How a database is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pack {
+pub(super) enum ArchiveFormat {
     /// gzip
     Gz,
     /// A tar archive with one `.mmdb` file among others, in gzip.
@@ -24,20 +24,24 @@ pub(super) enum Pack {
 }
 
 /// Unpacks the database in an archive, and tells its md5 in hexadecimal.
-pub(super) fn unpack(archive: File, pack: Pack, to: &mut impl Write) -> io::Result<String> {
+pub(super) fn unpack(
+    archive: File,
+    pack: ArchiveFormat,
+    to: &mut impl Write,
+) -> io::Result<String> {
     let mut unpacked = MultiGzDecoder::new(BufReader::new(archive));
     let size = match pack {
-        Pack::Gz => LARGEST,
-        Pack::TarGz => find(&mut unpacked)?,
+        ArchiveFormat::Gz => MAX_DATABASE_BYTES,
+        ArchiveFormat::TarGz => find(&mut unpacked)?,
     };
-    let mut to = Hashing {
+    let mut to = HashingWriter {
         to,
         md5: Md5::new(),
     };
     let copied = io::copy(&mut unpacked.by_ref().take(size), &mut to)?;
     let is_cut = match pack {
-        Pack::Gz => unpacked.read(&mut [0])? > 0,
-        Pack::TarGz => copied < size,
+        ArchiveFormat::Gz => unpacked.read(&mut [0])? > 0,
+        ArchiveFormat::TarGz => copied < size,
     };
     if is_cut {
         return Err(Error::new(ErrorKind::InvalidData, "too long or too short"));
@@ -47,7 +51,7 @@ pub(super) fn unpack(archive: File, pack: Pack, to: &mut impl Write) -> io::Resu
 
 /// Packs a database as [`Pack::Gz`], and tells its md5 in hexadecimal.
 pub(super) fn pack(mut database: File, to: impl Write) -> io::Result<String> {
-    let mut to = Hashing {
+    let mut to = HashingWriter {
         to: GzEncoder::new(to, Compression::fast()),
         md5: Md5::new(),
     };
@@ -58,7 +62,7 @@ pub(super) fn pack(mut database: File, to: impl Write) -> io::Result<String> {
 
 /// The md5 of a file.
 pub(super) fn md5_of(mut file: File) -> io::Result<String> {
-    let mut to = Hashing {
+    let mut to = HashingWriter {
         to: io::sink(),
         md5: Md5::new(),
     };
@@ -68,7 +72,7 @@ pub(super) fn md5_of(mut file: File) -> io::Result<String> {
 
 /// Reads up to the content of the first regular file whose name ends in `.mmdb`; its size.
 fn find(tar: &mut impl Read) -> io::Result<u64> {
-    let mut header = [0; BLOCK];
+    let mut header = [0; TAR_BLOCK_BYTES];
     loop {
         tar.read_exact(&mut header)?;
         let size = octal(&header[124..136])?;
@@ -77,7 +81,7 @@ fn find(tar: &mut impl Read) -> io::Result<u64> {
         if is_file && name.is_some_and(|name| name.ends_with(b".mmdb")) {
             return Ok(size);
         }
-        let padded = size.div_ceil(BLOCK as u64) * BLOCK as u64;
+        let padded = size.div_ceil(TAR_BLOCK_BYTES as u64) * TAR_BLOCK_BYTES as u64;
         let skipped = io::copy(&mut tar.by_ref().take(padded), &mut io::sink())?;
         // Two empty blocks end an archive.
         if skipped < padded || header.iter().all(|byte| *byte == 0) {
@@ -91,7 +95,7 @@ fn octal(field: &[u8]) -> io::Result<u64> {
     let text = text.trim_matches(['\0', ' ']);
     let text = if text.is_empty() { "0" } else { text };
     let size = u64::from_str_radix(text, 8).ok();
-    let size = size.filter(|size| *size <= LARGEST);
+    let size = size.filter(|size| *size <= MAX_DATABASE_BYTES);
     size.ok_or_else(|| Error::new(ErrorKind::InvalidData, "a size that cannot be"))
 }
 
@@ -101,12 +105,12 @@ fn hexadecimal(md5: Md5) -> String {
 }
 
 /// Hashes what is written.
-struct Hashing<W> {
+struct HashingWriter<W> {
     to: W,
     md5: Md5,
 }
 
-impl<W: Write> Write for Hashing<W> {
+impl<W: Write> Write for HashingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.to.write(bytes)?;
         self.md5.update(&bytes[..written]);

@@ -4,18 +4,18 @@ fn noon() -> DateTime<Utc> {
     DateTime::from_timestamp(1_795_176_000, 0).unwrap()
 }
 
-fn paused(trouble: Trouble, from: DateTime<Utc>) -> State {
+fn paused(trouble: UpstreamError, from: DateTime<Utc>) -> BudgetState {
     let until = from + trouble.pause();
-    State::Paused { until, trouble }
+    BudgetState::Paused { until, trouble }
 }
 
 #[test]
 fn a_budget_lasts_a_day_of_utc() {
-    let mut allowance = Allowance::new(2, noon());
+    let mut allowance = RequestBudget::new(2, noon());
     assert!(allowance.admit(noon()));
     assert!(allowance.admit(noon()));
     assert!(!allowance.admit(noon()));
-    assert_eq!(allowance.state(noon()), State::Spent);
+    assert_eq!(allowance.state(noon()), BudgetState::Spent);
     assert_eq!(allowance.usage(noon()), "2 of 2");
     let midnight = noon() + TimeDelta::hours(12);
     assert!(!allowance.admit(midnight - TimeDelta::seconds(1)));
@@ -26,41 +26,45 @@ fn a_budget_lasts_a_day_of_utc() {
 
 #[test]
 fn what_is_certain_pauses_at_once_and_is_news_once() {
-    for trouble in [Trouble::Unauthorized, Trouble::Unpaid, Trouble::Busy] {
-        let mut allowance = Allowance::new(9, noon());
+    for trouble in [
+        UpstreamError::Unauthorized,
+        UpstreamError::Unpaid,
+        UpstreamError::Busy,
+    ] {
+        let mut allowance = RequestBudget::new(9, noon());
         assert!(allowance.failed(trouble, noon()));
         assert!(!allowance.failed(trouble, noon()));
         assert_eq!(allowance.state(noon()), paused(trouble, noon()));
         let end = noon() + trouble.pause();
-        assert_eq!(allowance.state(end), State::Ready);
+        assert_eq!(allowance.state(end), BudgetState::Ready);
     }
 }
 
 #[test]
 fn silence_pauses_when_it_lasts() {
-    let mut allowance = Allowance::new(9, noon());
-    for _ in 1..IN_A_ROW {
-        assert!(!allowance.failed(Trouble::Away, noon()));
+    let mut allowance = RequestBudget::new(9, noon());
+    for _ in 1..FAILURE_THRESHOLD {
+        assert!(!allowance.failed(UpstreamError::Away, noon()));
     }
     assert!(!allowance.succeeded());
-    for _ in 1..IN_A_ROW {
-        assert!(!allowance.failed(Trouble::Away, noon()));
+    for _ in 1..FAILURE_THRESHOLD {
+        assert!(!allowance.failed(UpstreamError::Away, noon()));
     }
-    assert_eq!(allowance.state(noon()), State::Ready);
-    assert!(allowance.failed(Trouble::Away, noon()));
-    assert_eq!(allowance.state(noon()), paused(Trouble::Away, noon()));
+    assert_eq!(allowance.state(noon()), BudgetState::Ready);
+    assert!(allowance.failed(UpstreamError::Away, noon()));
+    assert_eq!(allowance.state(noon()), paused(UpstreamError::Away, noon()));
 }
 
 #[test]
 fn after_a_pause_one_question_finds_out() {
-    let mut allowance = Allowance::new(9, noon());
-    allowance.failed(Trouble::Busy, noon());
-    let end = noon() + Trouble::Busy.pause();
+    let mut allowance = RequestBudget::new(9, noon());
+    allowance.failed(UpstreamError::Busy, noon());
+    let end = noon() + UpstreamError::Busy.pause();
     assert!(allowance.admit(end));
     assert!(!allowance.admit(end), "a second one before the outcome");
-    assert!(!allowance.failed(Trouble::Busy, end), "no news");
-    assert_eq!(allowance.state(end), paused(Trouble::Busy, end));
-    let end = end + Trouble::Busy.pause();
+    assert!(!allowance.failed(UpstreamError::Busy, end), "no news");
+    assert_eq!(allowance.state(end), paused(UpstreamError::Busy, end));
+    let end = end + UpstreamError::Busy.pause();
     assert!(allowance.admit(end));
     assert!(allowance.succeeded());
     assert!(allowance.admit(end));
@@ -68,22 +72,25 @@ fn after_a_pause_one_question_finds_out() {
 
 #[test]
 fn what_was_under_way_neither_ends_nor_shortens_a_pause() {
-    let mut allowance = Allowance::new(9, noon());
-    allowance.failed(Trouble::Unauthorized, noon());
+    let mut allowance = RequestBudget::new(9, noon());
+    allowance.failed(UpstreamError::Unauthorized, noon());
     assert!(!allowance.succeeded());
-    assert!(!allowance.failed(Trouble::Busy, noon()));
+    assert!(!allowance.failed(UpstreamError::Busy, noon()));
     assert_eq!(
         allowance.state(noon()),
-        paused(Trouble::Unauthorized, noon())
+        paused(UpstreamError::Unauthorized, noon())
     );
 }
 
 #[test]
 fn a_new_cause_is_news() {
-    let mut allowance = Allowance::new(9, noon());
-    allowance.failed(Trouble::Busy, noon());
-    let end = noon() + Trouble::Busy.pause();
+    let mut allowance = RequestBudget::new(9, noon());
+    allowance.failed(UpstreamError::Busy, noon());
+    let end = noon() + UpstreamError::Busy.pause();
     assert!(allowance.admit(end));
-    assert!(allowance.failed(Trouble::Unauthorized, end));
-    assert_eq!(allowance.state(end), paused(Trouble::Unauthorized, end));
+    assert!(allowance.failed(UpstreamError::Unauthorized, end));
+    assert_eq!(
+        allowance.state(end),
+        paused(UpstreamError::Unauthorized, end)
+    );
 }

@@ -4,16 +4,19 @@ use geojson::Geometry;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::polygon::{BadGeometry, read, vertices};
+use super::polygon::{InvalidGeometry, read, vertices};
 use super::shape::{Circle, Polygon, border_on_antimeridian};
-use super::{Area, CountryCode, EARTH_KM, OutOfRange, Point, PostalArea, Region};
+use super::{
+    CompiledArea, CoordinateOutOfRange, CountryCode, EARTH_RADIUS_KM, GeoPoint, RegionCode,
+    ScopedPostalCode,
+};
 
 /// The most postal codes of an area.
 pub const MAX_POSTAL_CODES: usize = 1_000;
 /// The most regions, and the most countries, of an area.
-pub const MAX_NAMES: usize = 300;
+pub const MAX_REGIONS_OR_COUNTRIES: usize = 300;
 /// The longest name, in characters.
-const LONGEST_NAME: usize = 200;
+const MAX_NAME_CHARS: usize = 200;
 /// A circle with this radius covers the globe.
 const MAX_RADIUS_KM: f64 = 20_020.0;
 
@@ -23,7 +26,7 @@ const MAX_RADIUS_KM: f64 = 20_020.0;
 #[schema(example = json!({"name": "Inner London", "enabled": true, "geometry": null,
     "center": {"latitude": 51.5074, "longitude": -0.1278}, "radius_km": 8.0,
     "postal_codes": ["GB:SE10"], "regions": [], "countries": []}))]
-pub struct Draft {
+pub struct ServiceAreaSpec {
     /// What people call it, 1 to 200 characters.
     pub name: String,
     /// Whether checks look at it; true unless told.
@@ -58,19 +61,19 @@ pub struct Center {
 
 /// Why a draft is no service area.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum Invalid {
+pub enum InvalidServiceArea {
     /// The name is empty, too long, or not one line.
-    #[error("a name is one line of 1 to {LONGEST_NAME} characters")]
+    #[error("a name is one line of 1 to {MAX_NAME_CHARS} characters")]
     Name,
     /// It says nowhere.
     #[error("an area needs a geometry, a circle, postal codes, regions or countries")]
     Nowhere,
     /// The geometry is wrong.
     #[error(transparent)]
-    Geometry(#[from] BadGeometry),
+    Geometry(#[from] InvalidGeometry),
     /// The middle of the circle is nowhere.
     #[error(transparent)]
-    Center(#[from] OutOfRange),
+    Center(#[from] CoordinateOutOfRange),
     /// A radius without a centre.
     #[error("a circle needs its center, too")]
     CenterMissing,
@@ -96,7 +99,7 @@ pub enum Invalid {
     TooMany(&'static str, usize),
 }
 
-impl Draft {
+impl ServiceAreaSpec {
     /// The same without what says nothing: spaces around the name, and members of the geometry
     /// that GeoJSON does not know.
     #[must_use]
@@ -108,37 +111,37 @@ impl Draft {
 
     /// Checks everything and makes it ready to be asked. Takes up to a second for a large geometry
     /// that tangles much.
-    pub fn check(&self) -> Result<Area, Invalid> {
+    pub fn check(&self) -> Result<CompiledArea, InvalidServiceArea> {
         let name = self.name.trim();
-        let sound = (1..=LONGEST_NAME).contains(&name.chars().count());
+        let sound = (1..=MAX_NAME_CHARS).contains(&name.chars().count());
         if !sound || name.chars().any(char::is_control) {
-            return Err(Invalid::Name);
+            return Err(InvalidServiceArea::Name);
         }
         let rings = self.geometry.as_ref().map(|geometry| read(&geometry.value));
         let rings = rings.transpose()?.unwrap_or_default();
         let vertices = vertices(&rings);
         let polygons: Vec<_> = rings.into_iter().map(Polygon::new).collect();
-        let area = Area {
+        let area = CompiledArea {
             border: border_on_antimeridian(&polygons),
             polygons,
             circle: self.circle()?,
             postal_codes: each(
                 ("postal_codes", MAX_POSTAL_CODES),
                 &self.postal_codes,
-                PostalArea::parse,
-                Invalid::PostalCode,
+                ScopedPostalCode::parse,
+                InvalidServiceArea::PostalCode,
             )?,
             regions: each(
-                ("regions", MAX_NAMES),
+                ("regions", MAX_REGIONS_OR_COUNTRIES),
                 &self.regions,
-                Region::parse,
-                Invalid::Region,
+                RegionCode::parse,
+                InvalidServiceArea::Region,
             )?,
             countries: each(
-                ("countries", MAX_NAMES),
+                ("countries", MAX_REGIONS_OR_COUNTRIES),
                 &self.countries,
                 CountryCode::parse,
-                Invalid::Country,
+                InvalidServiceArea::Country,
             )?,
             vertices,
         };
@@ -148,27 +151,27 @@ impl Draft {
             && area.regions.is_empty()
             && area.countries.is_empty();
         if is_nowhere {
-            return Err(Invalid::Nowhere);
+            return Err(InvalidServiceArea::Nowhere);
         }
         Ok(area)
     }
 
-    fn circle(&self) -> Result<Option<Circle>, Invalid> {
+    fn circle(&self) -> Result<Option<Circle>, InvalidServiceArea> {
         let (center, radius) = match (self.center, self.radius_km) {
             (None, None) => return Ok(None),
-            (None, Some(_)) => return Err(Invalid::CenterMissing),
-            (Some(_), None) => return Err(Invalid::RadiusMissing),
+            (None, Some(_)) => return Err(InvalidServiceArea::CenterMissing),
+            (Some(_), None) => return Err(InvalidServiceArea::RadiusMissing),
             (Some(center), Some(radius)) => (center, radius),
         };
-        let center = Point::new(center.latitude, center.longitude)?;
+        let center = GeoPoint::new(center.latitude, center.longitude)?;
         if !(radius > 0.0 && radius <= MAX_RADIUS_KM) {
-            return Err(Invalid::Radius);
+            return Err(InvalidServiceArea::Radius);
         }
-        Ok(Some(Circle::new(center, radius / EARTH_KM)))
+        Ok(Some(Circle::new(center, radius / EARTH_RADIUS_KM)))
     }
 }
 
-impl Invalid {
+impl InvalidServiceArea {
     /// The stable code.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -176,8 +179,8 @@ impl Invalid {
             Self::Name => "NAME_INVALID",
             Self::Nowhere => "CRITERION_REQUIRED",
             Self::Geometry(geometry) => geometry.code(),
-            Self::Center(OutOfRange::Latitude) => "LATITUDE_OUT_OF_RANGE",
-            Self::Center(OutOfRange::Longitude) => "LONGITUDE_OUT_OF_RANGE",
+            Self::Center(CoordinateOutOfRange::Latitude) => "LATITUDE_OUT_OF_RANGE",
+            Self::Center(CoordinateOutOfRange::Longitude) => "LONGITUDE_OUT_OF_RANGE",
             Self::CenterMissing => "CENTER_REQUIRED",
             Self::RadiusMissing => "RADIUS_REQUIRED",
             Self::Radius => "RADIUS_INVALID",
@@ -197,8 +200,8 @@ impl Invalid {
             Self::Name => "name".into(),
             Self::Nowhere => "body".into(),
             Self::Geometry(geometry) => geometry.field().into(),
-            Self::Center(OutOfRange::Latitude) => "center.latitude".into(),
-            Self::Center(OutOfRange::Longitude) => "center.longitude".into(),
+            Self::Center(CoordinateOutOfRange::Latitude) => "center.latitude".into(),
+            Self::Center(CoordinateOutOfRange::Longitude) => "center.longitude".into(),
             Self::CenterMissing => "center".into(),
             Self::RadiusMissing | Self::Radius => "radius_km".into(),
             Self::PostalCode(n) => format!("postal_codes[{n}]"),
@@ -213,10 +216,10 @@ fn each<T>(
     (list, most): (&'static str, usize),
     texts: &[String],
     parse: impl Fn(&str) -> Option<T>,
-    wrong: impl Fn(usize) -> Invalid,
-) -> Result<Vec<T>, Invalid> {
+    wrong: impl Fn(usize) -> InvalidServiceArea,
+) -> Result<Vec<T>, InvalidServiceArea> {
     if texts.len() > most {
-        return Err(Invalid::TooMany(list, most));
+        return Err(InvalidServiceArea::TooMany(list, most));
     }
     let parsed = texts.iter().enumerate();
     parsed

@@ -6,37 +6,39 @@ use std::sync::LazyLock;
 use geo_types::Rect;
 
 use super::CountryCode;
-use super::sphere::{EARTH_KM, Point, Position};
+use super::sphere::{EARTH_RADIUS_KM, GeoPoint, Position};
 
 /// One line a country: code, then rectangles as west, south, east, north; none crosses the
 /// antimeridian.
-const TABLE: &str = include_str!("../../../data/country_extents.tsv");
+const BOUNDS_TABLE: &str = include_str!("../../../data/country_extents.tsv");
 
-static EXTENTS: LazyLock<HashMap<CountryCode, Extent>> = LazyLock::new(|| {
-    let lines = TABLE.lines().filter_map(|line| line.split_once('\t'));
+static COUNTRY_BOUNDS: LazyLock<HashMap<CountryCode, CountryBounds>> = LazyLock::new(|| {
+    let lines = BOUNDS_TABLE
+        .lines()
+        .filter_map(|line| line.split_once('\t'));
     lines
         .filter_map(|(code, rectangles)| {
             let rectangles = rectangles
                 .split(' ')
                 .map(rectangle)
                 .collect::<Option<_>>()?;
-            Some((CountryCode::parse(code)?, Extent(rectangles)))
+            Some((CountryCode::parse(code)?, CountryBounds(rectangles)))
         })
         .collect()
 });
 
 /// Rectangles of longitudes and latitudes that hold a country.
-pub(super) struct Extent(Vec<Rect<f64>>);
+pub(super) struct CountryBounds(Vec<Rect<f64>>);
 
 /// Where a country is; `None` for a few small ones.
-pub(super) fn of(country: CountryCode) -> Option<&'static Extent> {
-    EXTENTS.get(&country)
+pub(super) fn of(country: CountryCode) -> Option<&'static CountryBounds> {
+    COUNTRY_BOUNDS.get(&country)
 }
 
-impl Extent {
+impl CountryBounds {
     /// Whether a place within `accuracy_km` of `point` may be in the country.
-    pub fn is_near(&self, point: Point, accuracy_km: f64) -> bool {
-        let reach = (accuracy_km / EARTH_KM).to_degrees();
+    pub fn is_near(&self, point: GeoPoint, accuracy_km: f64) -> bool {
+        let reach = (accuracy_km / EARTH_RADIUS_KM).to_degrees();
         let latitude = point.latitude();
         // The widest parallel within reach has the fewest kilometres to a degree.
         let widest = (latitude.abs() + reach).min(89.9).to_radians().cos();
@@ -91,13 +93,13 @@ mod tests {
 
     fn is_near(code: &str, latitude: f64, longitude: f64, accuracy_km: f64) -> bool {
         let country = CountryCode::parse(code).unwrap();
-        let point = Point::new(latitude, longitude).unwrap();
+        let point = GeoPoint::new(latitude, longitude).unwrap();
         of(country).unwrap().is_near(point, accuracy_km)
     }
 
     #[test]
     fn every_line_can_be_read_and_holds_its_country() {
-        assert_eq!(EXTENTS.len(), TABLE.lines().count());
+        assert_eq!(COUNTRY_BOUNDS.len(), BOUNDS_TABLE.lines().count());
         for (code, latitude, longitude) in [
             ("GB", 51.5, -0.1),
             ("US", 21.3, -157.9),

@@ -10,77 +10,79 @@ use rstar::primitives::{GeomWithData, Rectangle};
 use rstar::{AABB, PointDistance, RTree, RTreeObject};
 use uuid::Uuid;
 
-use super::extent::{self, Extent};
-use super::sphere::{Ball, Direction, chord};
-use super::{Answer, Area, CIRCLE, CountryCode, EARTH_KM, Place, Point, Region};
+use super::extent::{self, CountryBounds};
+use super::sphere::{SphericalCap, UnitVector, chord};
+use super::{
+    CIRCLE_PART, CompiledArea, CountryCode, EARTH_RADIUS_KM, GeoPoint, Place, RegionCode, Verdict,
+};
 
 /// The most areas that an answer lists which hold the place.
-pub const HITS: usize = 100;
+pub const MAX_INSIDE_AREAS: usize = 100;
 /// The most areas that an answer lists which may hold the place.
-pub const POSSIBLE: usize = 20;
+pub const MAX_UNCERTAIN_AREAS: usize = 20;
 
 /// An area with its names.
 #[derive(Clone, Debug)]
-pub struct Named {
+pub struct IndexedArea {
     /// The area's id.
     pub id: Uuid,
     /// What people call it.
     pub name: String,
     /// Where it is.
-    pub area: Area,
+    pub area: CompiledArea,
 }
 
 /// What is known about a place.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct AreaMatches {
     /// Whether it lies in one of the areas.
-    pub verdict: Answer,
+    pub verdict: Verdict,
     /// Those that made the verdict: up to [`HITS`] areas that hold it, or where that is uncertain,
     /// up to [`POSSIBLE`] that may, the nearest first to be taken.
-    pub areas: Vec<Arc<Named>>,
+    pub areas: Vec<Arc<IndexedArea>>,
     /// The nearest area with a shape.
-    pub nearest: Option<Nearest>,
+    pub nearest: Option<NearestArea>,
 }
 
 /// The nearest area of a place.
 #[derive(Clone, Debug)]
-pub struct Nearest {
+pub struct NearestArea {
     /// Which it is.
-    pub area: Arc<Named>,
+    pub area: Arc<IndexedArea>,
     /// How far it is to its border; 0 inside.
     pub distance_km: f64,
 }
 
-type Numbers<K> = HashMap<K, Vec<usize>>;
+type AreasByKey<K> = HashMap<K, Vec<usize>>;
 
 /// Service areas, by where they are and by the names they have. An area is known by its number in
 /// the list.
 #[derive(Debug, Default)]
-pub struct Index {
-    areas: Vec<Arc<Named>>,
+pub struct AreaIndex {
+    areas: Vec<Arc<IndexedArea>>,
     /// Shapes on the globe, as boxes in space around them.
-    globe: RTree<Shape>,
+    globe: RTree<IndexedShape>,
     /// Shapes on the map, by longitude and latitude.
     map: RTree<GeomWithData<Rectangle<[f64; 2]>, usize>>,
-    countries: Numbers<CountryCode>,
-    regions: Numbers<Region>,
-    regions_of: Numbers<CountryCode>,
-    postal_codes: Numbers<String>,
-    postal_codes_of: Numbers<Option<CountryCode>>,
+    countries: AreasByKey<CountryCode>,
+    regions: AreasByKey<RegionCode>,
+    regions_of: AreasByKey<CountryCode>,
+    postal_codes: AreasByKey<String>,
+    postal_codes_of: AreasByKey<Option<CountryCode>>,
     /// Those with any name.
     named: Vec<usize>,
 }
 
 /// A polygon or circle of an area.
 #[derive(Clone, Debug)]
-struct Shape {
+struct IndexedShape {
     area: usize,
     part: usize,
-    ball: Ball,
+    ball: SphericalCap,
 }
 
-impl RTreeObject for Shape {
-    type Envelope = AABB<Direction>;
+impl RTreeObject for IndexedShape {
+    type Envelope = AABB<UnitVector>;
 
     fn envelope(&self) -> Self::Envelope {
         // A hair wider, against rounding.
@@ -93,23 +95,23 @@ impl RTreeObject for Shape {
     }
 }
 
-impl PointDistance for Shape {
-    fn distance_2(&self, point: &Direction) -> f64 {
+impl PointDistance for IndexedShape {
+    fn distance_2(&self, point: &UnitVector) -> f64 {
         self.envelope().distance_2(point)
     }
 }
 
-impl Index {
+impl AreaIndex {
     /// Arranges areas.
     #[must_use]
-    pub fn new(areas: Vec<Arc<Named>>) -> Self {
+    pub fn new(areas: Vec<Arc<IndexedArea>>) -> Self {
         let mut index = Self::default();
         let (mut globe, mut map) = (vec![], vec![]);
         for (number, named) in areas.iter().enumerate() {
             let area = &named.area;
             let parts = area.polygons.iter().map(|part| part.ball).enumerate();
-            let circle = area.circle.map(|circle| (CIRCLE, circle.ball));
-            globe.extend(parts.chain(circle).map(|(part, ball)| Shape {
+            let circle = area.circle.map(|circle| (CIRCLE_PART, circle.ball));
+            globe.extend(parts.chain(circle).map(|(part, ball)| IndexedShape {
                 area: number,
                 part,
                 ball,
@@ -127,7 +129,7 @@ impl Index {
         index
     }
 
-    fn name(&mut self, number: usize, area: &Area) {
+    fn name(&mut self, number: usize, area: &CompiledArea) {
         for country in &area.countries {
             put(&mut self.countries, *country, number);
         }
@@ -168,17 +170,17 @@ impl Index {
 
     /// Whether a place is served, and by which areas.
     #[must_use]
-    pub fn check(&self, place: &Place) -> Found {
-        let sure = self.first(HITS, self.likely(place), place, Answer::Yes);
+    pub fn check(&self, place: &Place) -> AreaMatches {
+        let sure = self.first(MAX_INSIDE_AREAS, self.likely(place), place, Verdict::Yes);
         let (verdict, areas) = if sure.is_empty() {
             let possible = self.likely(place).chain(self.possible(place));
-            let unsure = self.first(POSSIBLE, possible, place, Answer::Maybe);
-            let verdict = Answer::from(!unsure.is_empty()).min(Answer::Maybe);
+            let unsure = self.first(MAX_UNCERTAIN_AREAS, possible, place, Verdict::Maybe);
+            let verdict = Verdict::from(!unsure.is_empty()).min(Verdict::Maybe);
             (verdict, unsure)
         } else {
-            (Answer::Yes, sure)
+            (Verdict::Yes, sure)
         };
-        Found {
+        AreaMatches {
             verdict,
             areas,
             nearest: place.point.and_then(|point| self.nearest(point)),
@@ -191,8 +193,8 @@ impl Index {
         wanted: usize,
         numbers: impl Iterator<Item = usize>,
         place: &Place,
-        answer: Answer,
-    ) -> Vec<Arc<Named>> {
+        answer: Verdict,
+    ) -> Vec<Arc<IndexedArea>> {
         let (mut asked, mut found) = (BTreeSet::new(), BTreeSet::new());
         for number in numbers {
             if asked.insert(number) && self.areas[number].area.judge(place) == answer {
@@ -207,7 +209,7 @@ impl Index {
 
     /// Every area that can hold a place for sure, and some that cannot.
     fn likely(&self, place: &Place) -> impl Iterator<Item = usize> {
-        let point = place.point.map(Point::position).into_iter();
+        let point = place.point.map(GeoPoint::position).into_iter();
         let on_map = point.flat_map(|at| self.on_map(Rect::new(at, at)));
         let country = place.country.iter();
         let countries = country.flat_map(|country| at(&self.countries, country));
@@ -223,7 +225,7 @@ impl Index {
 
     /// Every area that may hold a place, beside the likely ones.
     fn possible(&self, place: &Place) -> impl Iterator<Item = usize> {
-        let reach = place.accuracy_km / EARTH_KM;
+        let reach = place.accuracy_km / EARTH_RADIUS_KM;
         let near = place.point.into_iter().flat_map(move |point| {
             let by_distance = self.by_distance(point.direction());
             by_distance.take_while(move |(least, _)| *least <= reach)
@@ -254,7 +256,7 @@ impl Index {
 
     fn in_country(&self, country: Option<CountryCode>) -> impl Iterator<Item = usize> {
         let extent = country.and_then(extent::of);
-        let somewhere = extent.into_iter().flat_map(Extent::rectangles);
+        let somewhere = extent.into_iter().flat_map(CountryBounds::rectangles);
         let somewhere = somewhere.flat_map(|rectangle| self.on_map(rectangle));
         let everywhere = extent
             .is_none()
@@ -274,12 +276,12 @@ impl Index {
     }
 
     /// The shapes, each with an angle that it is not nearer than, in the order of these.
-    fn by_distance(&self, from: Direction) -> impl Iterator<Item = (f64, &Shape)> {
+    fn by_distance(&self, from: UnitVector) -> impl Iterator<Item = (f64, &IndexedShape)> {
         let nearest = self.globe.nearest_neighbor_iter_with_distance_2(&from);
         nearest.map(|(shape, chord_2)| (2.0 * (chord_2.sqrt() / 2.0).min(1.0).asin(), shape))
     }
 
-    fn nearest(&self, point: Point) -> Option<Nearest> {
+    fn nearest(&self, point: GeoPoint) -> Option<NearestArea> {
         let from = point.direction();
         let mut best = (f64::MAX, usize::MAX);
         for (least, shape) in self.by_distance(from) {
@@ -297,19 +299,19 @@ impl Index {
             }
         }
         let area = self.areas.get(best.1)?.clone();
-        let distance_km = best.0 * EARTH_KM;
-        Some(Nearest { area, distance_km })
+        let distance_km = best.0 * EARTH_RADIUS_KM;
+        Some(NearestArea { area, distance_km })
     }
 }
 
-fn put<K: std::hash::Hash + Eq>(numbers: &mut Numbers<K>, key: K, number: usize) {
+fn put<K: std::hash::Hash + Eq>(numbers: &mut AreasByKey<K>, key: K, number: usize) {
     let list = numbers.entry(key).or_default();
     if list.last() != Some(&number) {
         list.push(number);
     }
 }
 
-fn at<'a, K, Q>(numbers: &'a Numbers<K>, key: &Q) -> impl Iterator<Item = usize> + use<'a, K, Q>
+fn at<'a, K, Q>(numbers: &'a AreasByKey<K>, key: &Q) -> impl Iterator<Item = usize> + use<'a, K, Q>
 where
     K: std::borrow::Borrow<Q> + std::hash::Hash + Eq,
     Q: std::hash::Hash + Eq + ?Sized,

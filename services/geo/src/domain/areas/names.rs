@@ -1,10 +1,10 @@
 //! Places by their names: countries, regions, postal codes.
 
-use super::{Answer, Place};
+use super::{Place, Verdict};
 use crate::domain::countries;
 
 /// The longest postal code, in characters.
-const LONGEST: usize = 16;
+const MAX_POSTAL_CODE_CHARS: usize = 16;
 
 /// A country, ISO 3166-1 alpha-2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -28,14 +28,14 @@ impl CountryCode {
 
 /// A region, ISO 3166-2, such as `US-TX`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Region {
+pub struct RegionCode {
     /// Its country.
     pub country: CountryCode,
     /// What follows the hyphen.
     pub code: String,
 }
 
-impl Region {
+impl RegionCode {
     /// Reads `US-TX`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -52,11 +52,11 @@ impl Region {
         sound.then_some(Self { country, code })
     }
 
-    pub(super) fn judge(&self, place: &Place) -> Answer {
+    pub(super) fn judge(&self, place: &Place) -> Verdict {
         match (&place.country, &place.region) {
-            (Some(country), _) if *country != self.country => Answer::No,
+            (Some(country), _) if *country != self.country => Verdict::No,
             (Some(_), Some(region)) if place.knows_its_region() => {
-                Answer::from(region.code == self.code)
+                Verdict::from(region.code == self.code)
             }
             _ => place.may_be_in(self.country),
         }
@@ -78,7 +78,7 @@ impl PostalCode {
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '-');
-        if text.len() > LONGEST || !text.chars().all(sound) {
+        if text.len() > MAX_POSTAL_CODE_CHARS || !text.chars().all(sound) {
             return None;
         }
         let mut groups = text.split([' ', '-']).filter(|group| !group.is_empty());
@@ -103,27 +103,27 @@ impl PostalCode {
 
     /// Whether a place with the code `known` lies in this one. `SW1A` holds `SW1A 1AA`; of a place
     /// of which only `SW1A` is known, it is uncertain whether it lies in `SW1A 1AA`.
-    fn holds(&self, known: &Self) -> Answer {
+    fn holds(&self, known: &Self) -> Verdict {
         if self.text == known.text || (self.is_one_group() && self.text == known.head()) {
-            Answer::Yes
+            Verdict::Yes
         } else if known.is_one_group() && known.text == self.head() {
-            Answer::Maybe
+            Verdict::Maybe
         } else {
-            Answer::No
+            Verdict::No
         }
     }
 }
 
 /// Where a postal code counts: in one country or in every one that has it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct PostalArea {
+pub struct ScopedPostalCode {
     /// Its country, where it was said.
     pub country: Option<CountryCode>,
     /// The code.
     pub code: PostalCode,
 }
 
-impl PostalArea {
+impl ScopedPostalCode {
     /// Reads `94107` or `US:94107`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -135,15 +135,15 @@ impl PostalArea {
         Some(Self { country, code })
     }
 
-    pub(super) fn judge(&self, place: &Place) -> Answer {
+    pub(super) fn judge(&self, place: &Place) -> Verdict {
         let in_country = match (self.country, place.country) {
-            (Some(own), Some(known)) if own != known => return Answer::No,
+            (Some(own), Some(known)) if own != known => return Verdict::No,
             (Some(own), None) => place.may_be_in(own),
-            _ => Answer::Yes,
+            _ => Verdict::Yes,
         };
         match &place.postal_code {
             Some(known) if place.knows_its_postal_code() => self.code.holds(known).min(in_country),
-            _ => in_country.min(Answer::Maybe),
+            _ => in_country.min(Verdict::Maybe),
         }
     }
 }
@@ -158,13 +158,18 @@ mod tests {
         for wrong in ["", "G", "GBR", "ZZ", "g€", "1A"] {
             assert_eq!(CountryCode::parse(wrong), None, "{wrong}");
         }
-        assert_eq!(Region::parse("us-tx").unwrap().code, "TX");
+        assert_eq!(RegionCode::parse("us-tx").unwrap().code, "TX");
         for wrong in ["US", "US-", "US-TEXAS", "TX", "ZZ-TX", "US-T X", "US-é"] {
-            assert_eq!(Region::parse(wrong), None, "{wrong}");
+            assert_eq!(RegionCode::parse(wrong), None, "{wrong}");
         }
-        assert!(PostalArea::parse("PT: 1000-205").unwrap().country.is_some());
+        assert!(
+            ScopedPostalCode::parse("PT: 1000-205")
+                .unwrap()
+                .country
+                .is_some()
+        );
         for wrong in ["", "-", "US:", "ZZ:1", "12345678901234567", "12/34", "ß"] {
-            assert_eq!(PostalArea::parse(wrong), None, "{wrong}");
+            assert_eq!(ScopedPostalCode::parse(wrong), None, "{wrong}");
         }
     }
 
@@ -172,12 +177,12 @@ mod tests {
     fn postal_codes_hold_finer_ones_and_may_hold_coarser_ones() {
         let code = |text| PostalCode::parse(text).unwrap();
         let cases = [
-            ("SW1A 1AA", "sw1a1aa", Answer::Yes),
-            ("SW1A", "SW1A 1AA", Answer::Yes),
-            ("SW1A 1AA", "SW1A", Answer::Maybe),
-            ("94107", "94107-1234", Answer::Yes),
-            ("SW1", "SW1A 1AA", Answer::No),
-            ("94107", "94108", Answer::No),
+            ("SW1A 1AA", "sw1a1aa", Verdict::Yes),
+            ("SW1A", "SW1A 1AA", Verdict::Yes),
+            ("SW1A 1AA", "SW1A", Verdict::Maybe),
+            ("94107", "94107-1234", Verdict::Yes),
+            ("SW1", "SW1A 1AA", Verdict::No),
+            ("94107", "94108", Verdict::No),
         ];
         for (own, known, answer) in cases {
             assert_eq!(code(own).holds(&code(known)), answer, "{own} {known}");

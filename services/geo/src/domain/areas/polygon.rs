@@ -7,18 +7,18 @@
 use geojson::{GeometryValue, LineStringType, PolygonType};
 
 use super::simple;
-use super::sphere::{OutOfRange, Point, Position};
+use super::sphere::{CoordinateOutOfRange, GeoPoint, Position};
 
 /// The most positions of an area's geometry.
 pub const MAX_VERTICES: usize = 10_000;
 
 /// A polygon's rings, the outer one first. Each is closed; its longitudes go on beyond ±180 where
 /// it crosses the antimeridian.
-pub(super) type Rings = Vec<Vec<Position>>;
+pub(super) type PolygonRings = Vec<Vec<Position>>;
 
 /// What is wrong with a geometry, and where in the JSON.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum BadGeometry {
+pub enum InvalidGeometry {
     /// Points and lines have no inside.
     #[error("a service area is a Polygon or a MultiPolygon, not a {0}")]
     Kind(&'static str),
@@ -50,7 +50,7 @@ pub enum BadGeometry {
     HoleOutside(String),
 }
 
-impl BadGeometry {
+impl InvalidGeometry {
     /// The stable code.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -85,7 +85,7 @@ impl BadGeometry {
 }
 
 /// Reads and checks the polygons of a geometry.
-pub(super) fn read(geometry: &GeometryValue) -> Result<Vec<Rings>, BadGeometry> {
+pub(super) fn read(geometry: &GeometryValue) -> Result<Vec<PolygonRings>, InvalidGeometry> {
     let root = "geometry.coordinates";
     match geometry {
         GeometryValue::Polygon { coordinates } => {
@@ -93,7 +93,7 @@ pub(super) fn read(geometry: &GeometryValue) -> Result<Vec<Rings>, BadGeometry> 
             Ok(vec![polygon(root, coordinates)?])
         }
         GeometryValue::MultiPolygon { coordinates } if coordinates.is_empty() => {
-            Err(BadGeometry::Empty(root.into()))
+            Err(InvalidGeometry::Empty(root.into()))
         }
         GeometryValue::MultiPolygon { coordinates } => {
             count(coordinates)?;
@@ -102,25 +102,25 @@ pub(super) fn read(geometry: &GeometryValue) -> Result<Vec<Rings>, BadGeometry> 
                 .map(|(n, rings)| polygon(&format!("{root}[{n}]"), rings))
                 .collect()
         }
-        other => Err(BadGeometry::Kind(other.type_name())),
+        other => Err(InvalidGeometry::Kind(other.type_name())),
     }
 }
 
 /// How many positions a geometry has.
-pub(super) fn vertices(polygons: &[Rings]) -> usize {
+pub(super) fn vertices(polygons: &[PolygonRings]) -> usize {
     polygons.iter().flatten().map(Vec::len).sum()
 }
 
-fn count(polygons: &[PolygonType]) -> Result<(), BadGeometry> {
+fn count(polygons: &[PolygonType]) -> Result<(), InvalidGeometry> {
     let count: usize = polygons.iter().flatten().map(Vec::len).sum();
     if count > MAX_VERTICES {
-        return Err(BadGeometry::TooManyVertices);
+        return Err(InvalidGeometry::TooManyVertices);
     }
     Ok(())
 }
 
-fn polygon(field: &str, coordinates: &PolygonType) -> Result<Rings, BadGeometry> {
-    let mut rings: Rings = vec![];
+fn polygon(field: &str, coordinates: &PolygonType) -> Result<PolygonRings, InvalidGeometry> {
+    let mut rings: PolygonRings = vec![];
     for (n, coordinates) in coordinates.iter().enumerate() {
         let field = format!("{field}[{n}]");
         let mut ring = ring(&field, coordinates)?;
@@ -133,15 +133,15 @@ fn polygon(field: &str, coordinates: &PolygonType) -> Result<Rings, BadGeometry>
         rings.push(ring);
     }
     if rings.is_empty() {
-        return Err(BadGeometry::Empty(field.into()));
+        return Err(InvalidGeometry::Empty(field.into()));
     }
     simple::check(field, &rings)?;
     Ok(rings)
 }
 
-fn ring(field: &str, coordinates: &LineStringType) -> Result<Vec<Position>, BadGeometry> {
+fn ring(field: &str, coordinates: &LineStringType) -> Result<Vec<Position>, InvalidGeometry> {
     if coordinates.len() < 4 {
-        return Err(BadGeometry::TooShort(field.into()));
+        return Err(InvalidGeometry::TooShort(field.into()));
     }
     let mut ring: Vec<Position> = Vec::with_capacity(coordinates.len());
     let (mut before, mut turned) = (coordinates[0].as_slice().first().copied(), 0.0);
@@ -157,27 +157,29 @@ fn ring(field: &str, coordinates: &LineStringType) -> Result<Vec<Position>, BadG
     }
     let (first, last) = (&coordinates[0], &coordinates[coordinates.len() - 1]);
     if first[..2] != last[..2] {
-        return Err(BadGeometry::Open(field.into()));
+        return Err(InvalidGeometry::Open(field.into()));
     }
     let east = ring.iter().map(|at| at.x).fold(f64::MIN, f64::max);
     if turned != 0.0 || east - westmost(&ring) > 360.0 {
-        return Err(BadGeometry::RoundAPole(field.into()));
+        return Err(InvalidGeometry::RoundAPole(field.into()));
     }
     ring.dedup();
     if ring.len() < 4 {
-        return Err(BadGeometry::TooShort(field.into()));
+        return Err(InvalidGeometry::TooShort(field.into()));
     }
     Ok(ring)
 }
 
-fn position(field: &str, given: &geojson::Position) -> Result<Position, BadGeometry> {
-    let wrong = |why| BadGeometry::Position(field.into(), why);
+fn position(field: &str, given: &geojson::Position) -> Result<Position, InvalidGeometry> {
+    let wrong = |why| InvalidGeometry::Position(field.into(), why);
     let [x, y, ..] = *given.as_slice() else {
         return Err(wrong("a position is a longitude and a latitude"));
     };
-    let point = Point::new(y, x).map_err(|error| match error {
-        OutOfRange::Latitude => wrong("the latitude, the second number, lies beyond ±90"),
-        OutOfRange::Longitude => wrong("the longitude, the first number, lies beyond ±180"),
+    let point = GeoPoint::new(y, x).map_err(|error| match error {
+        CoordinateOutOfRange::Latitude => wrong("the latitude, the second number, lies beyond ±90"),
+        CoordinateOutOfRange::Longitude => {
+            wrong("the longitude, the first number, lies beyond ±180")
+        }
     })?;
     Ok(point.position())
 }

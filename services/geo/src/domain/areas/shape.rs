@@ -2,32 +2,32 @@
 
 use geo_types::Rect;
 
-use super::polygon::Rings;
-use super::sphere::{Ball, Direction, Point, Position, edge_angle, max, min};
+use super::polygon::PolygonRings;
+use super::sphere::{GeoPoint, Position, SphericalCap, UnitVector, edge_angle, max, min};
 
 /// So many edges that follow each other share a bounding box.
-const RUN: usize = 16;
+const EDGES_PER_CHUNK: usize = 16;
 
 /// A polygon, with bounds around each few edges so that most of them need not be looked at.
 #[derive(Clone, Debug)]
 pub(super) struct Polygon {
-    rings: Rings,
-    runs: Vec<Run>,
+    rings: PolygonRings,
+    runs: Vec<EdgeChunk>,
     /// Its longitudes and latitudes.
     pub bounds: Rect<f64>,
     /// All of it.
-    pub ball: Ball,
+    pub ball: SphericalCap,
 }
 
 /// Edges `from..to` of a ring.
 #[derive(Clone, Debug)]
-struct Run {
+struct EdgeChunk {
     ring: usize,
     from: usize,
     to: usize,
     least: Position,
     most: Position,
-    ball: Ball,
+    ball: SphericalCap,
 }
 
 /// On which side of a line a place lies: positive to the left, negative to the right, and exactly
@@ -38,12 +38,12 @@ pub(super) fn side(from: Position, to: Position, at: Position) -> f64 {
 }
 
 impl Polygon {
-    pub fn new(rings: Rings) -> Self {
+    pub fn new(rings: PolygonRings) -> Self {
         let runs: Vec<_> = (0..rings.len()).flat_map(|n| runs(&rings, n)).collect();
         let least = runs.iter().map(|run| run.least).reduce(min);
         let most = runs.iter().map(|run| run.most).reduce(max);
         let bounds = Rect::new(least.unwrap_or_default(), most.unwrap_or_default());
-        let ball = Ball::around(bounds.min(), bounds.max());
+        let ball = SphericalCap::around(bounds.min(), bounds.max());
         Self {
             rings,
             runs,
@@ -53,7 +53,7 @@ impl Polygon {
     }
 
     /// Whether a place is inside or on the border.
-    pub fn contains(&self, point: Point) -> bool {
+    pub fn contains(&self, point: GeoPoint) -> bool {
         let at = point.position();
         let turns = [-360.0, 0.0, 360.0].into_iter();
         let mut images = turns.map(|turn| Position {
@@ -94,25 +94,25 @@ impl Polygon {
     }
 
     /// The angle to the nearest place of the polygon, from a place outside; no more than `best`.
-    pub fn angle_to(&self, from: Direction, best: f64) -> f64 {
+    pub fn angle_to(&self, from: UnitVector, best: f64) -> f64 {
         self.nearest(from, best, |_, _| true)
     }
 
     /// The angle to the nearest place of the border, without what lies along the antimeridian or
     /// in a pole; no more than `best`.
-    pub fn angle_to_border(&self, from: Direction, best: f64) -> f64 {
+    pub fn angle_to_border(&self, from: UnitVector, best: f64) -> f64 {
         self.nearest(from, best, |a, b| !is_seam(a, b))
     }
 
     fn nearest(
         &self,
-        from: Direction,
+        from: UnitVector,
         best: f64,
         counts: impl Fn(Position, Position) -> bool,
     ) -> f64 {
         let bounds = self.runs.iter().map(|run| run.ball.least_angle(from));
         let bounds: Vec<f64> = bounds.collect();
-        let look = |best: f64, run: &Run| {
+        let look = |best: f64, run: &EdgeChunk| {
             let edges = self.edges(run).filter(|(a, b)| counts(*a, *b));
             edges.fold(best, |best, (a, b)| edge_angle(from, a, b, best))
         };
@@ -128,7 +128,7 @@ impl Polygon {
         )
     }
 
-    fn edges(&self, run: &Run) -> impl Iterator<Item = (Position, Position)> {
+    fn edges(&self, run: &EdgeChunk) -> impl Iterator<Item = (Position, Position)> {
         let ends = self.rings[run.ring][run.from..=run.to].windows(2);
         ends.map(|ends| (ends[0], ends[1]))
     }
@@ -144,21 +144,21 @@ impl Polygon {
     }
 }
 
-fn runs(rings: &Rings, ring: usize) -> impl Iterator<Item = Run> {
+fn runs(rings: &PolygonRings, ring: usize) -> impl Iterator<Item = EdgeChunk> {
     let positions = &rings[ring];
     let edges = positions.len() - 1;
-    (0..edges).step_by(RUN).map(move |from| {
-        let to = edges.min(from + RUN);
+    (0..edges).step_by(EDGES_PER_CHUNK).map(move |from| {
+        let to = edges.min(from + EDGES_PER_CHUNK);
         let corners = &positions[from..=to];
         let least = corners.iter().copied().fold(corners[0], min);
         let most = corners.iter().copied().fold(corners[0], max);
-        Run {
+        EdgeChunk {
             ring,
             from,
             to,
             least,
             most,
-            ball: Ball::around(least, most),
+            ball: SphericalCap::around(least, most),
         }
     })
 }
@@ -198,13 +198,13 @@ pub(super) fn border_on_antimeridian(polygons: &[Polygon]) -> Vec<(Position, Pos
 /// All within a radius of a centre.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Circle {
-    pub ball: Ball,
+    pub ball: SphericalCap,
     /// Its longitudes and latitudes.
     pub bounds: Rect<f64>,
 }
 
 impl Circle {
-    pub fn new(centre: Point, radius: f64) -> Self {
+    pub fn new(centre: GeoPoint, radius: f64) -> Self {
         let at = centre.position();
         let reach = radius.to_degrees();
         let (south, north) = (at.y - reach, at.y + reach);
@@ -224,7 +224,7 @@ impl Circle {
             y: north.min(90.0),
         };
         Self {
-            ball: Ball {
+            ball: SphericalCap {
                 centre: centre.direction(),
                 radius,
             },

@@ -4,19 +4,19 @@ use geo_types::Line;
 use rstar::primitives::GeomWithData;
 use rstar::{RTree, RTreeObject as _};
 
-use super::polygon::{BadGeometry, Rings};
+use super::polygon::{InvalidGeometry, PolygonRings};
 use super::shape::{Polygon, side};
 use super::sphere::{Position, max, min};
 
 /// Which edge it is: the ring and the number in it.
-type Edge = GeomWithData<Line<f64>, (usize, usize)>;
+type IndexedEdge = GeomWithData<Line<f64>, (usize, usize)>;
 
 /// Refuses rings that cross or touch themselves, rings that cross or lie along each other, and
 /// holes outside the outer ring. Rings may touch each other in a point (OGC 06-103r4, §6.1.11).
-pub(super) fn check(field: &str, rings: &Rings) -> Result<(), BadGeometry> {
+pub(super) fn check(field: &str, rings: &PolygonRings) -> Result<(), InvalidGeometry> {
     let edges = rings.iter().enumerate().flat_map(|(ring, positions)| {
         let pairs = positions.windows(2).enumerate();
-        pairs.map(move |(n, ends)| Edge::new(Line::new(ends[0], ends[1]), (ring, n)))
+        pairs.map(move |(n, ends)| IndexedEdge::new(Line::new(ends[0], ends[1]), (ring, n)))
     });
     let edges = RTree::bulk_load(edges.collect());
     for edge in &edges {
@@ -24,27 +24,27 @@ pub(super) fn check(field: &str, rings: &Rings) -> Result<(), BadGeometry> {
             if edge.data < other.data
                 && let Some(at) = conflict(edge, other, rings)
             {
-                return Err(BadGeometry::Crossing(field.into(), within_range(at)));
+                return Err(InvalidGeometry::Crossing(field.into(), within_range(at)));
             }
         }
     }
     let outer = Polygon::new(vec![rings[0].clone()]);
     for (n, hole) in rings.iter().enumerate().skip(1) {
         if !hole.iter().all(|at| outer.covers(*at)) {
-            return Err(BadGeometry::HoleOutside(format!("{field}[{n}]")));
+            return Err(InvalidGeometry::HoleOutside(format!("{field}[{n}]")));
         }
     }
     Ok(())
 }
 
 /// Where two edges meet that should not.
-fn conflict(a: &Edge, b: &Edge, rings: &Rings) -> Option<Position> {
+fn conflict(a: &IndexedEdge, b: &IndexedEdge, rings: &PolygonRings) -> Option<Position> {
     let ((ring, first), (other_ring, second)) = (a.data, b.data);
     let last = rings[ring].len() - 2;
     let neighbours = first.abs_diff(second) == 1 || (first, second) == (0, last);
     match meeting(*a.geom(), *b.geom())? {
-        Meeting::Along(at) | Meeting::Crossing(at) => Some(at),
-        Meeting::Touch(at) => {
+        EdgeIntersection::Along(at) | EdgeIntersection::Crossing(at) => Some(at),
+        EdgeIntersection::Touch(at) => {
             let allowed = ring != other_ring || neighbours;
             (!allowed).then_some(at)
         }
@@ -52,7 +52,7 @@ fn conflict(a: &Edge, b: &Edge, rings: &Rings) -> Option<Position> {
 }
 
 /// How two edges meet.
-enum Meeting {
+enum EdgeIntersection {
     /// In a point inside both.
     Crossing(Position),
     /// In a point that is an end of one.
@@ -62,7 +62,7 @@ enum Meeting {
 }
 
 /// By the sides on which the ends of each lie of the other.
-fn meeting(a: Line<f64>, b: Line<f64>) -> Option<Meeting> {
+fn meeting(a: Line<f64>, b: Line<f64>) -> Option<EdgeIntersection> {
     let of_b = [a.start, a.end].map(|at| side(b.start, b.end, at));
     let of_a = [b.start, b.end].map(|at| side(a.start, a.end, at));
     if of_a == [0.0, 0.0] && of_b == [0.0, 0.0] {
@@ -73,14 +73,16 @@ fn meeting(a: Line<f64>, b: Line<f64>) -> Option<Meeting> {
         let on_both = ends.into_iter().find(|at| between(*at, least, most))?;
         let point = least == most;
         return Some(if point {
-            Meeting::Touch(on_both)
+            EdgeIntersection::Touch(on_both)
         } else {
-            Meeting::Along(on_both)
+            EdgeIntersection::Along(on_both)
         });
     }
     if of_b[0] * of_b[1] < 0.0 && of_a[0] * of_a[1] < 0.0 {
         let part = of_b[0] / (of_b[0] - of_b[1]);
-        return Some(Meeting::Crossing(a.start + (a.end - a.start) * part));
+        return Some(EdgeIntersection::Crossing(
+            a.start + (a.end - a.start) * part,
+        ));
     }
     let ends = [
         (a.start, of_b[0], b),
@@ -91,7 +93,7 @@ fn meeting(a: Line<f64>, b: Line<f64>) -> Option<Meeting> {
     let touch = ends.into_iter().find(|(at, side, line)| {
         *side == 0.0 && between(*at, min(line.start, line.end), max(line.start, line.end))
     });
-    touch.map(|(at, ..)| Meeting::Touch(at))
+    touch.map(|(at, ..)| EdgeIntersection::Touch(at))
 }
 
 fn between(at: Position, least: Position, most: Position) -> bool {

@@ -7,28 +7,28 @@
 use geo_types::Coord;
 
 /// The mean radius of the Earth in kilometres (IUGG).
-pub const EARTH_KM: f64 = 6371.0088;
+pub const EARTH_RADIUS_KM: f64 = 6371.0088;
 
 /// Longitude (`x`) and latitude (`y`); a longitude may lie beyond ±180 where a polygon crosses
 /// the antimeridian.
 pub(super) type Position = Coord<f64>;
 
 /// A direction from the middle of the Earth, of length 1.
-pub(super) type Direction = [f64; 3];
+pub(super) type UnitVector = [f64; 3];
 
 /// Edges longer than this, in degrees, are halved before they are taken for straight.
-const STRAIGHT: f64 = 0.5;
+const MAX_STRAIGHT_DEGREES: f64 = 0.5;
 
 /// A place on the globe.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Point {
+pub struct GeoPoint {
     latitude: f64,
     longitude: f64,
 }
 
 /// A coordinate beyond its range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum OutOfRange {
+pub enum CoordinateOutOfRange {
     /// Beyond a pole.
     #[error("a latitude lies between -90 and 90")]
     Latitude,
@@ -37,14 +37,14 @@ pub enum OutOfRange {
     Longitude,
 }
 
-impl Point {
+impl GeoPoint {
     /// A point by its degrees north and east.
-    pub fn new(latitude: f64, longitude: f64) -> Result<Self, OutOfRange> {
+    pub fn new(latitude: f64, longitude: f64) -> Result<Self, CoordinateOutOfRange> {
         if !(-90.0..=90.0).contains(&latitude) {
-            return Err(OutOfRange::Latitude);
+            return Err(CoordinateOutOfRange::Latitude);
         }
         if !(-180.0..=180.0).contains(&longitude) {
-            return Err(OutOfRange::Longitude);
+            return Err(CoordinateOutOfRange::Longitude);
         }
         Ok(Self {
             latitude,
@@ -67,7 +67,7 @@ impl Point {
     /// Kilometres to another point (great circle).
     #[must_use]
     pub fn distance_km(self, other: Self) -> f64 {
-        angle(self.direction(), other.direction()) * EARTH_KM
+        angle(self.direction(), other.direction()) * EARTH_RADIUS_KM
     }
 
     pub(super) fn position(self) -> Position {
@@ -77,19 +77,19 @@ impl Point {
         }
     }
 
-    pub(super) fn direction(self) -> Direction {
+    pub(super) fn direction(self) -> UnitVector {
         direction(self.position())
     }
 }
 
-pub(super) fn direction(at: Position) -> Direction {
+pub(super) fn direction(at: Position) -> UnitVector {
     let (sin_x, cos_x) = at.x.to_radians().sin_cos();
     let (sin_y, cos_y) = at.y.to_radians().sin_cos();
     [cos_y * cos_x, cos_y * sin_x, sin_y]
 }
 
 /// The angle between two directions; by their chord, which is exact for small ones.
-pub(super) fn angle(a: Direction, b: Direction) -> f64 {
+pub(super) fn angle(a: UnitVector, b: UnitVector) -> f64 {
     let chord = minus(a, b);
     2.0 * (dot(chord, chord).sqrt() / 2.0).min(1.0).asin()
 }
@@ -101,12 +101,12 @@ pub(super) fn chord(angle: f64) -> f64 {
 
 /// All that lies within `radius` of `centre`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ball {
-    pub centre: Direction,
+pub(super) struct SphericalCap {
+    pub centre: UnitVector,
     pub radius: f64,
 }
 
-impl Ball {
+impl SphericalCap {
     /// A ball around a rectangle of longitudes and latitudes. From its middle every place in it
     /// is reached along the middle's parallel and then along a meridian.
     pub fn around(least: Position, most: Position) -> Self {
@@ -120,20 +120,20 @@ impl Ball {
     }
 
     /// Nothing in the ball is nearer than this.
-    pub fn least_angle(&self, from: Direction) -> f64 {
+    pub fn least_angle(&self, from: UnitVector) -> f64 {
         (angle(from, self.centre) - self.radius).max(0.0)
     }
 }
 
 /// The least angle between `from` and a place on the edge from `a` to `b`, or `best` where that is
 /// less.
-pub(super) fn edge_angle(from: Direction, a: Position, b: Position, best: f64) -> f64 {
+pub(super) fn edge_angle(from: UnitVector, a: Position, b: Position, best: f64) -> f64 {
     let (least, most) = (min(a, b), max(a, b));
-    let ball = Ball::around(least, most);
+    let ball = SphericalCap::around(least, most);
     if ball.least_angle(from) >= best {
         return best;
     }
-    if (most.x - least.x).max(most.y - least.y) <= STRAIGHT {
+    if (most.x - least.x).max(most.y - least.y) <= MAX_STRAIGHT_DEGREES {
         return best.min(straight_angle(from, a, b));
     }
     let middle = (a + b) / 2.0;
@@ -150,7 +150,7 @@ pub(super) fn edge_angle(from: Direction, a: Position, b: Position, best: f64) -
 
 /// The same for a short edge. The foot on the straight line through space tells where on the edge
 /// to look; looking again at a part around it makes up for the curve.
-fn straight_angle(from: Direction, a: Position, b: Position) -> f64 {
+fn straight_angle(from: UnitVector, a: Position, b: Position) -> f64 {
     let (mut low, mut high) = (0.0_f64, 1.0_f64);
     let at = |part: f64| a + (b - a) * part;
     let mut found = f64::MAX;
@@ -187,11 +187,11 @@ pub(super) fn max(a: Position, b: Position) -> Position {
     }
 }
 
-fn minus(a: Direction, b: Direction) -> Direction {
+fn minus(a: UnitVector, b: UnitVector) -> UnitVector {
     [a[0] - b[0], a[1] - b[1], a[2] - b[2]]
 }
 
-fn dot(a: Direction, b: Direction) -> f64 {
+fn dot(a: UnitVector, b: UnitVector) -> f64 {
     a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 }
 
@@ -208,11 +208,11 @@ mod tests {
         let half = |a: f64, b: f64| ((b - a).to_radians() / 2.0).sin().powi(2);
         let cosines = from.0.to_radians().cos() * to.0.to_radians().cos();
         let part = half(from.0, to.0) + cosines * half(from.1, to.1);
-        2.0 * EARTH_KM * part.sqrt().min(1.0).asin()
+        2.0 * EARTH_RADIUS_KM * part.sqrt().min(1.0).asin()
     }
 
     /// The definition, by many places on the edge.
-    fn sampled(from: Direction, a: Position, b: Position) -> f64 {
+    fn sampled(from: UnitVector, a: Position, b: Position) -> f64 {
         let places = (0..=100_000).map(|n| direction(a + (b - a) * (f64::from(n) / 1e5)));
         places
             .map(|place| angle(from, place))
@@ -228,9 +228,9 @@ mod tests {
             ((10.0, 20.0), (10.0, 20.000_01)),
         ];
         for ((a, b), (c, d)) in pairs {
-            let ours = Point::new(a, b)
+            let ours = GeoPoint::new(a, b)
                 .unwrap()
-                .distance_km(Point::new(c, d).unwrap());
+                .distance_km(GeoPoint::new(c, d).unwrap());
             let theirs = haversine_km((a, b), (c, d));
             assert!(
                 (ours - theirs).abs() < 1e-6 * theirs.max(1e-3),
@@ -255,7 +255,7 @@ mod tests {
                 for y in [-90.0, -40.5, 0.0, 49.5, 51.5, 80.2, 89.5] {
                     let from = direction(at(x, y));
                     let (ours, real) = (edge_angle(from, a, b, f64::MAX), sampled(from, a, b));
-                    let metres = (ours - real).abs() * EARTH_KM * 1e3;
+                    let metres = (ours - real).abs() * EARTH_RADIUS_KM * 1e3;
                     // The samples themselves are up to 20 m apart on the longest edge.
                     assert!(metres < 15.0, "{a:?} {b:?} from {x} {y}: {metres} m");
                 }

@@ -12,11 +12,11 @@ mod generated;
 mod validation;
 
 /// The area that JSON describes.
-fn area(draft: Value) -> Area {
+fn area(draft: Value) -> CompiledArea {
     draft_of(draft).check().unwrap()
 }
 
-fn draft_of(mut draft: Value) -> Draft {
+fn draft_of(mut draft: Value) -> ServiceAreaSpec {
     let fields = draft.as_object_mut().unwrap();
     fields.entry("name").or_insert("test".into());
     serde_json::from_value(draft).unwrap()
@@ -28,19 +28,19 @@ fn point(latitude: f64, longitude: f64) -> Place {
 
 fn located(latitude: f64, longitude: f64, accuracy_km: f64) -> Place {
     Place {
-        point: Some(Point::new(latitude, longitude).unwrap()),
+        point: Some(GeoPoint::new(latitude, longitude).unwrap()),
         accuracy_km,
         ..Place::default()
     }
 }
 
-fn index(areas: Vec<Area>) -> Index {
-    let named = areas.into_iter().enumerate().map(|(n, area)| Named {
+fn index(areas: Vec<CompiledArea>) -> AreaIndex {
+    let named = areas.into_iter().enumerate().map(|(n, area)| IndexedArea {
         id: Uuid::from_u128(n as u128),
         name: format!("area {n}"),
         area,
     });
-    Index::new(named.map(Arc::new).collect())
+    AreaIndex::new(named.map(Arc::new).collect())
 }
 
 /// A rectangle as one ring.

@@ -9,27 +9,27 @@ use futures::StreamExt as _;
 use tokio::time::timeout;
 
 use super::count;
-use crate::clients::updates::{Installed, Locked, UpdateError};
-use crate::store::{Download, LARGEST_PART, Store, StoreError, Turn};
+use crate::clients::updates::{InstalledDatabase, LockedDownloadDir, UpdateError};
+use crate::store::{MAX_PART_BYTES, Store, StoreError, StoredDownload, UpdaterLock};
 
 /// A database that says nothing for so long is away.
-const SILENCE: Duration = Duration::from_secs(30);
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Keeps copies, and restores them.
-pub struct Copies {
+pub struct DatabaseBackups {
     store: Store,
     /// The last time it did not get through.
     is_behind: AtomicBool,
 }
 
 /// What there is at the beginning of a round.
-pub(super) struct Round {
+pub(super) struct BackupRound {
     /// `None` while another replica has it.
-    turn: Option<Turn>,
-    kept: Vec<Download>,
+    turn: Option<UpdaterLock>,
+    kept: Vec<StoredDownload>,
 }
 
-impl Round {
+impl BackupRound {
     /// Whether it is this replica that asks the publisher.
     pub(super) fn is_ours(&self) -> bool {
         self.turn.is_some()
@@ -37,7 +37,7 @@ impl Round {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum CopyError {
+enum BackupError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("the database is silent")]
@@ -46,7 +46,7 @@ enum CopyError {
     Folder(#[from] UpdateError),
 }
 
-impl Copies {
+impl DatabaseBackups {
     /// Copies in the database behind `store`.
     #[must_use]
     pub fn new(store: Store) -> Self {
@@ -62,12 +62,12 @@ impl Copies {
     }
 
     /// Takes the turn, if it is free, and looks what there is; `None` where PostgreSQL is away.
-    pub(super) async fn begin(&self) -> Option<Round> {
+    pub(super) async fn begin(&self) -> Option<BackupRound> {
         // In this order: who gets the turn sees what the one before has kept.
         let begun = async {
             let turn = in_time(self.store.turn()).await?;
             let kept = in_time(self.store.downloads()).await?;
-            Ok(Round { turn, kept })
+            Ok(BackupRound { turn, kept })
         };
         begun.await.map_err(|error| self.told(&error)).ok()
     }
@@ -76,9 +76,9 @@ impl Copies {
     /// copy that cannot be used is forgotten.
     pub(super) async fn restore(
         &self,
-        round: &mut Round,
+        round: &mut BackupRound,
         editions: &[String],
-        folder: &mut Locked,
+        folder: &mut LockedDownloadDir,
     ) -> Vec<String> {
         let mut restored = vec![];
         for kept in std::mem::take(&mut round.kept) {
@@ -93,7 +93,7 @@ impl Copies {
                     restored.push(edition.clone());
                     round.kept.push(kept);
                 }
-                Err(CopyError::Folder(error)) if !matches!(error, UpdateError::Disk(..)) => {
+                Err(BackupError::Folder(error)) if !matches!(error, UpdateError::Disk(..)) => {
                     tracing::warn!(edition, "a copy in PostgreSQL cannot be used: {error}");
                     let forgotten = self.store.forget_download(edition, &kept.md5);
                     let _ = in_time(forgotten).await.map_err(|error| self.told(&error));
@@ -107,9 +107,13 @@ impl Copies {
         restored
     }
 
-    async fn bring_back(&self, kept: &Download, folder: &mut Locked) -> Result<(), CopyError> {
-        let Download { edition, .. } = kept;
-        let copy = Installed {
+    async fn bring_back(
+        &self,
+        kept: &StoredDownload,
+        folder: &mut LockedDownloadDir,
+    ) -> Result<(), BackupError> {
+        let StoredDownload { edition, .. } = kept;
+        let copy = InstalledDatabase {
             release: kept.release.clone(),
             md5: kept.md5.clone(),
             ask_again_at: kept.ask_again_at,
@@ -123,8 +127,8 @@ impl Copies {
         let mut packed = folder.temporary()?;
         let mut parts = std::pin::pin!(self.store.download_parts(edition));
         loop {
-            let part = timeout(SILENCE, parts.next()).await;
-            let Some(part) = part.map_err(|_| CopyError::Silent)? else {
+            let part = timeout(STATEMENT_TIMEOUT, parts.next()).await;
+            let Some(part) = part.map_err(|_| BackupError::Silent)? else {
                 break;
             };
             // Into the page cache: this does not block for long.
@@ -138,7 +142,12 @@ impl Copies {
     }
 
     /// Keeps what is newer in the folder, and nothing but these editions. Then the turn ends.
-    pub(super) async fn keep(&self, round: Round, editions: &[String], folder: &Locked) {
+    pub(super) async fn keep(
+        &self,
+        round: BackupRound,
+        editions: &[String],
+        folder: &LockedDownloadDir,
+    ) {
         match self.keep_all(&round, editions, folder).await {
             Ok(()) if self.is_behind.swap(false, Ordering::Relaxed) => {
                 tracing::info!("downloads are kept in PostgreSQL again");
@@ -150,10 +159,10 @@ impl Copies {
 
     async fn keep_all(
         &self,
-        round: &Round,
+        round: &BackupRound,
         editions: &[String],
-        folder: &Locked,
-    ) -> Result<(), CopyError> {
+        folder: &LockedDownloadDir,
+    ) -> Result<(), BackupError> {
         for edition in editions {
             let Some(here) = folder.installed(edition) else {
                 continue;
@@ -180,25 +189,25 @@ impl Copies {
     async fn keep_one(
         &self,
         edition: &str,
-        here: Installed,
-        folder: &Locked,
-    ) -> Result<(), CopyError> {
+        here: InstalledDatabase,
+        folder: &LockedDownloadDir,
+    ) -> Result<(), BackupError> {
         let Some(packed) = folder.pack(edition).await? else {
             return Ok(());
         };
         let disk = |error| UpdateError::Disk(packed.path().to_owned(), error);
         let file = packed.reopen().map_err(disk)?;
-        let download = Download {
+        let download = StoredDownload {
             edition: edition.to_owned(),
             release: here.release,
             md5: here.md5,
             ask_again_at: here.ask_again_at,
         };
         let mut keeping = in_time(self.store.keep_download(&download)).await?;
-        let mut part = Vec::with_capacity(LARGEST_PART);
+        let mut part = Vec::with_capacity(MAX_PART_BYTES);
         loop {
             part.clear();
-            let mut rest = (&file).take(LARGEST_PART as u64);
+            let mut rest = (&file).take(MAX_PART_BYTES as u64);
             if rest.read_to_end(&mut part).map_err(disk)? == 0 {
                 break;
             }
@@ -208,8 +217,8 @@ impl Copies {
     }
 
     /// Tells the first of several failures in a row, and tries again soon where that may help.
-    fn told(&self, error: &CopyError) {
-        let may_pass = !matches!(error, CopyError::Folder(_));
+    fn told(&self, error: &BackupError) {
+        let may_pass = !matches!(error, BackupError::Folder(_));
         if !may_pass || !self.is_behind.swap(true, Ordering::Relaxed) {
             tracing::warn!("downloads are not kept in PostgreSQL for now: {error}");
         }
@@ -217,7 +226,7 @@ impl Copies {
 }
 
 /// Whether a copy is something else than what is in the folder, and not older.
-fn is_news(kept: &Download, here: Option<&Installed>) -> bool {
+fn is_news(kept: &StoredDownload, here: Option<&InstalledDatabase>) -> bool {
     here.is_none_or(|here| {
         if kept.md5 == here.md5 {
             kept.ask_again_at > here.ask_again_at
@@ -227,7 +236,7 @@ fn is_news(kept: &Download, here: Option<&Installed>) -> bool {
     })
 }
 
-async fn in_time<T>(step: impl Future<Output = Result<T, StoreError>>) -> Result<T, CopyError> {
-    let done = timeout(SILENCE, step).await;
-    Ok(done.map_err(|_| CopyError::Silent)??)
+async fn in_time<T>(step: impl Future<Output = Result<T, StoreError>>) -> Result<T, BackupError> {
+    let done = timeout(STATEMENT_TIMEOUT, step).await;
+    Ok(done.map_err(|_| BackupError::Silent)??)
 }

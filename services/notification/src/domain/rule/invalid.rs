@@ -1,48 +1,48 @@
 //! What is wrong with a rule.
 
-use crate::domain::event_pattern::NoPattern;
-use crate::domain::whom::NoOne;
+use crate::domain::event_pattern::InvalidEventPattern;
+use crate::domain::whom::InvalidRecipientRef;
 use crate::domain::{condition, template};
 
 /// The longest name, in characters.
-pub const NAME_CHARS: usize = 100;
+pub const MAX_RULE_NAME_CHARS: usize = 100;
 /// The most recipients, templates, quiet hours or escalations of a rule.
-pub const MOST: usize = 20;
+pub const MAX_LIST_ITEMS: usize = 20;
 /// The longest window, in seconds.
-pub const LONGEST: i64 = 2_592_000;
+pub const MAX_WINDOW_SECONDS: i64 = 2_592_000;
 
 /// What is wrong with a rule. The first part names the field.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Invalid {
+pub enum InvalidRule {
     /// Its name is empty or too long, or holds what cannot be kept.
-    #[error("a name has 1 to {NAME_CHARS} characters, none of them a control character")]
+    #[error("a name has 1 to {MAX_RULE_NAME_CHARS} characters, none of them a control character")]
     Name,
     /// Its event is no pattern.
     #[error("{0}")]
-    Event(NoPattern),
+    Event(InvalidEventPattern),
     /// An expression cannot be used.
     #[error("{1}")]
-    Expression(&'static str, condition::Unusable),
+    Expression(&'static str, condition::ExpressionError),
     /// There is no such channel.
     #[error("there is no such channel")]
     Channel(String),
     /// Nobody can be named so.
     #[error("{1}")]
-    Recipient(String, NoOne),
+    Recipient(String, InvalidRecipientRef),
     /// Nobody is named.
     #[error("name somebody")]
     Empty(String),
     /// Too many.
-    #[error("there are at most {MOST}")]
+    #[error("there are at most {MAX_LIST_ITEMS}")]
     TooMany(String),
     /// A template cannot be used.
     #[error("{1}")]
-    Template(String, template::Unusable),
+    Template(String, template::TemplateError),
     /// It is no language.
     #[error("a language is a code such as en or pt-BR")]
     Language(String),
     /// The window is empty or too long.
-    #[error("it is 1 to {LONGEST} seconds long")]
+    #[error("it is 1 to {MAX_WINDOW_SECONDS} seconds long")]
     Seconds(String),
     /// The limit is none.
     #[error("a limit is 1 to 1,000,000")]
@@ -61,7 +61,7 @@ pub enum Invalid {
     Order(String),
 }
 
-impl Invalid {
+impl InvalidRule {
     /// The field that is wrong, and the error's code.
     #[must_use]
     pub fn place(&self) -> (String, &'static str) {

@@ -4,33 +4,33 @@ use chrono::{NaiveTime, TimeDelta};
 use chrono_tz::Tz;
 use uuid::Uuid;
 
-use super::invalid::{LONGEST, MOST, NAME_CHARS};
-use super::{Invalid, QuietHours, Rule, Spec, TemplateSpec, Window};
-use crate::domain::condition::Expression;
-use crate::domain::quiet::Quiet;
+use super::invalid::{MAX_LIST_ITEMS, MAX_RULE_NAME_CHARS, MAX_WINDOW_SECONDS};
+use super::{InvalidRule, QuietHours, Rule, RuleSpec, RuleWindow, TemplateSpec};
+use crate::domain::condition::CelExpression;
+use crate::domain::quiet::QuietHours;
 use crate::domain::recipient::is_language;
 use crate::domain::target::Channel;
-use crate::domain::template::{Template, Unusable};
-use crate::domain::whom::Whom;
+use crate::domain::template::{Template, TemplateError};
+use crate::domain::whom::RecipientRef;
 
 /// Who is told, and when.
 #[derive(Clone, Debug)]
-pub struct Step {
+pub struct EscalationStep {
     /// So long after the notification came.
     pub after: TimeDelta,
     /// Only on these channels; empty for all.
     pub channels: Vec<Channel>,
     /// Who is told; never empty.
-    pub recipients: Vec<Whom>,
+    pub recipients: Vec<RecipientRef>,
 }
 
 /// What is said, for channels and languages.
 #[derive(Clone, Debug, Default)]
-pub struct Texts(Vec<Variant>);
+pub struct MessageTemplates(Vec<TemplateVariant>);
 
 /// What is said on a channel in a language.
 #[derive(Clone, Debug)]
-pub struct Variant {
+pub struct TemplateVariant {
     channel: Option<Channel>,
     language: Option<String>,
     /// The headline.
@@ -41,7 +41,7 @@ pub struct Variant {
     pub html: Option<Template>,
 }
 
-impl Texts {
+impl MessageTemplates {
     /// Whether there are none.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
@@ -50,34 +50,34 @@ impl Texts {
 
     /// The one that fits best: the channel counts more than the language.
     #[must_use]
-    pub fn best(&self, channel: Channel, language: Option<&str>) -> Option<&Variant> {
-        let fit = |variant: &&Variant| {
+    pub fn best(&self, channel: Channel, language: Option<&str>) -> Option<&TemplateVariant> {
+        let fit = |variant: &&TemplateVariant| {
             let on = variant.channel.is_none_or(|own| own == channel);
             let own = variant.language.as_deref();
             on && own.is_none_or(|own| Some(own) == language)
         };
-        let rank = |v: &&Variant| (v.channel.is_some(), v.language.is_some());
+        let rank = |v: &&TemplateVariant| (v.channel.is_some(), v.language.is_some());
         self.0.iter().rev().filter(fit).max_by_key(rank)
     }
 }
 
-pub(super) fn rule(id: Uuid, spec: &Spec) -> Result<Rule, Invalid> {
+pub(super) fn rule(id: Uuid, spec: &RuleSpec) -> Result<Rule, InvalidRule> {
     let known = |c: char| !c.is_control();
-    let length = spec.name.chars().take(NAME_CHARS + 1).count();
-    if !(1..=NAME_CHARS).contains(&length) || !spec.name.chars().all(known) {
-        return Err(Invalid::Name);
+    let length = spec.name.chars().take(MAX_RULE_NAME_CHARS + 1).count();
+    if !(1..=MAX_RULE_NAME_CHARS).contains(&length) || !spec.name.chars().all(known) {
+        return Err(InvalidRule::Name);
     }
     if !(1..=10).contains(&spec.sms_segments) {
-        return Err(Invalid::Segments);
+        return Err(InvalidRule::Segments);
     }
     let throttle = spec.throttle.as_ref();
     let is_limit = |limit: i32| (1..=1_000_000).contains(&limit);
     if throttle.is_some_and(|throttle| !is_limit(throttle.limit)) {
-        return Err(Invalid::Limit("throttle.limit"));
+        return Err(InvalidRule::Limit("throttle.limit"));
     }
     let total = throttle.and_then(|throttle| Some((throttle.total?, throttle.seconds)));
     if total.is_some_and(|(total, _)| !is_limit(total)) {
-        return Err(Invalid::Limit("throttle.total"));
+        return Err(InvalidRule::Limit("throttle.total"));
     }
     let total = total.map(|(total, seconds)| window(total, seconds, None, "throttle"));
     let throttle_notice = throttle.is_some_and(|throttle| throttle.notice);
@@ -89,7 +89,7 @@ pub(super) fn rule(id: Uuid, spec: &Spec) -> Result<Rule, Invalid> {
     Ok(Rule {
         id,
         name: spec.name.clone(),
-        event: spec.event.parse().map_err(Invalid::Event)?,
+        event: spec.event.parse().map_err(InvalidRule::Event)?,
         condition: expression(spec.condition.as_deref(), "condition")?,
         steps: steps(spec)?,
         texts: texts(&spec.templates)?,
@@ -105,9 +105,12 @@ pub(super) fn rule(id: Uuid, spec: &Spec) -> Result<Rule, Invalid> {
     })
 }
 
-fn expression(source: Option<&str>, field: &'static str) -> Result<Option<Expression>, Invalid> {
-    let compiled = source.map(Expression::new).transpose();
-    compiled.map_err(|error| Invalid::Expression(field, error))
+fn expression(
+    source: Option<&str>,
+    field: &'static str,
+) -> Result<Option<CelExpression>, InvalidRule> {
+    let compiled = source.map(CelExpression::new).transpose();
+    compiled.map_err(|error| InvalidRule::Expression(field, error))
 }
 
 fn window(
@@ -115,28 +118,28 @@ fn window(
     seconds: i64,
     by: Option<&str>,
     field: &'static str,
-) -> Result<Window, Invalid> {
+) -> Result<RuleWindow, InvalidRule> {
     let by_field = match field {
         "throttle" => "throttle.by",
         "dedupe" => "dedupe.by",
         _ => "digest.by",
     };
-    Ok(Window {
+    Ok(RuleWindow {
         limit,
         length: length(seconds, || format!("{field}.seconds"))?,
         by: expression(by, by_field)?,
     })
 }
 
-fn length(seconds: i64, field: impl Fn() -> String) -> Result<TimeDelta, Invalid> {
-    let good = (1..=LONGEST).contains(&seconds);
+fn length(seconds: i64, field: impl Fn() -> String) -> Result<TimeDelta, InvalidRule> {
+    let good = (1..=MAX_WINDOW_SECONDS).contains(&seconds);
     good.then(|| TimeDelta::seconds(seconds))
-        .ok_or_else(|| Invalid::Seconds(field()))
+        .ok_or_else(|| InvalidRule::Seconds(field()))
 }
 
-fn steps(spec: &Spec) -> Result<Vec<Step>, Invalid> {
+fn steps(spec: &RuleSpec) -> Result<Vec<EscalationStep>, InvalidRule> {
     few(spec.escalation.len(), "escalation")?;
-    let mut steps = vec![Step {
+    let mut steps = vec![EscalationStep {
         after: TimeDelta::zero(),
         channels: channels(&spec.channels, "channels")?,
         recipients: recipients(&spec.recipients, "recipients")?,
@@ -145,9 +148,9 @@ fn steps(spec: &Spec) -> Result<Vec<Step>, Invalid> {
         let field = |name: &str| format!("escalation[{at}].{name}");
         let after = length(step.after_seconds, || field("after_seconds"))?;
         if steps.last().is_some_and(|before| before.after >= after) {
-            return Err(Invalid::Order(field("after_seconds")));
+            return Err(InvalidRule::Order(field("after_seconds")));
         }
-        steps.push(Step {
+        steps.push(EscalationStep {
             after,
             channels: channels(&step.channels, &field("channels"))?,
             recipients: recipients(&step.recipients, &field("recipients"))?,
@@ -156,46 +159,48 @@ fn steps(spec: &Spec) -> Result<Vec<Step>, Invalid> {
     Ok(steps)
 }
 
-fn few(length: usize, field: &str) -> Result<(), Invalid> {
-    let few = length <= MOST;
+fn few(length: usize, field: &str) -> Result<(), InvalidRule> {
+    let few = length <= MAX_LIST_ITEMS;
     few.then_some(())
-        .ok_or_else(|| Invalid::TooMany(field.into()))
+        .ok_or_else(|| InvalidRule::TooMany(field.into()))
 }
 
-fn channels(names: &[String], field: &str) -> Result<Vec<Channel>, Invalid> {
+fn channels(names: &[String], field: &str) -> Result<Vec<Channel>, InvalidRule> {
     few(names.len(), field)?;
     let channel = |(at, name): (usize, &String)| {
-        Channel::named(name).ok_or_else(|| Invalid::Channel(format!("{field}[{at}]")))
+        Channel::named(name).ok_or_else(|| InvalidRule::Channel(format!("{field}[{at}]")))
     };
     names.iter().enumerate().map(channel).collect()
 }
 
-fn recipients(texts: &[String], field: &str) -> Result<Vec<Whom>, Invalid> {
+fn recipients(texts: &[String], field: &str) -> Result<Vec<RecipientRef>, InvalidRule> {
     few(texts.len(), field)?;
     if texts.is_empty() {
-        return Err(Invalid::Empty(field.into()));
+        return Err(InvalidRule::Empty(field.into()));
     }
     let parse = |(at, text): (usize, &String)| {
-        let whom = text.parse::<Whom>();
-        whom.map_err(|error| Invalid::Recipient(format!("{field}[{at}]"), error))
+        let whom = text.parse::<RecipientRef>();
+        whom.map_err(|error| InvalidRule::Recipient(format!("{field}[{at}]"), error))
     };
     texts.iter().enumerate().map(parse).collect()
 }
 
-fn texts(specs: &[TemplateSpec]) -> Result<Texts, Invalid> {
+fn texts(specs: &[TemplateSpec]) -> Result<MessageTemplates, InvalidRule> {
     few(specs.len(), "templates")?;
     let variant = |(at, spec): (usize, &TemplateSpec)| {
         let field = |name: &str| format!("templates[{at}].{name}");
-        let named =
-            |name: &String| Channel::named(name).ok_or_else(|| Invalid::Channel(field("channel")));
+        let named = |name: &String| {
+            Channel::named(name).ok_or_else(|| InvalidRule::Channel(field("channel")))
+        };
         let language = spec.language.clone();
         if language.as_deref().is_some_and(|code| !is_language(code)) {
-            return Err(Invalid::Language(field("language")));
+            return Err(InvalidRule::Language(field("language")));
         }
-        let wrong = |name: &'static str| move |e: Unusable| Invalid::Template(field(name), e);
+        let wrong =
+            |name: &'static str| move |e: TemplateError| InvalidRule::Template(field(name), e);
         let title = spec.title.as_deref().map(Template::text).transpose();
         let html = spec.html.as_deref().map(Template::html).transpose();
-        Ok(Variant {
+        Ok(TemplateVariant {
             channel: spec.channel.as_ref().map(named).transpose()?,
             language,
             title: title.map_err(wrong("title"))?,
@@ -204,24 +209,24 @@ fn texts(specs: &[TemplateSpec]) -> Result<Texts, Invalid> {
         })
     };
     let variants = specs.iter().enumerate().map(variant);
-    variants.collect::<Result<_, _>>().map(Texts)
+    variants.collect::<Result<_, _>>().map(MessageTemplates)
 }
 
-fn quiet(specs: &[QuietHours]) -> Result<Vec<Quiet>, Invalid> {
+fn quiet(specs: &[QuietHours]) -> Result<Vec<QuietHours>, InvalidRule> {
     few(specs.len(), "quiet_hours")?;
     let quiet = |(at, spec): (usize, &QuietHours)| {
         let field = |name: &str| format!("quiet_hours[{at}].{name}");
         let time = |text: &str, name| {
             let time = NaiveTime::parse_from_str(text, "%H:%M");
-            time.map_err(|_| Invalid::Time(field(name)))
+            time.map_err(|_| InvalidRule::Time(field(name)))
         };
         let zone = spec.time_zone.as_deref().map(str::parse::<Tz>).transpose();
-        Ok(Quiet {
+        Ok(QuietHours {
             from: time(&spec.from, "from")?,
             to: time(&spec.to, "to")?,
             days: spec.days.clone(),
             time_zone: zone
-                .map_err(|_| Invalid::TimeZone(field("time_zone")))?
+                .map_err(|_| InvalidRule::TimeZone(field("time_zone")))?
                 .unwrap_or(Tz::UTC),
             mode: spec.mode,
         })

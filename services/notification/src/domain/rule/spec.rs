@@ -5,7 +5,7 @@ use common::visitor_analytics::VISITOR_ARRIVED;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::domain::quiet::{Day, Mode};
+use crate::domain::quiet::{DayOfWeek, QuietHoursMode};
 
 /// A rule: which events are told to whom, how, when, and how often.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -13,7 +13,7 @@ use crate::domain::quiet::{Day, Mode};
 #[schema(as = RuleRequest, example = json!({"name": "Big orders", "event": "order.*",
     "condition": "data.total > 1000", "recipients": ["group:sales"],
     "templates": [{"text": "Order of {{ data.total }} from {{ data.name }}"}]}))]
-pub struct Spec {
+pub struct RuleSpec {
     /// What people call it.
     pub name: String,
     /// Which events it is about; `*` stands for any characters.
@@ -36,19 +36,19 @@ pub struct Spec {
     pub priority: Option<Priority>,
     /// How often, at most.
     #[serde(default)]
-    pub throttle: Option<Throttle>,
+    pub throttle: Option<ThrottleSpec>,
     /// How long the same thing is not said again.
     #[serde(default)]
-    pub dedupe: Option<Dedupe>,
+    pub dedupe: Option<DedupeSpec>,
     /// How long notifications are gathered to be told together.
     #[serde(default)]
-    pub digest: Option<Digest>,
+    pub digest: Option<DigestSpec>,
     /// When nobody is told, but for what is urgent.
     #[serde(default)]
-    pub quiet_hours: Vec<QuietHours>,
+    pub quiet_hours: Vec<QuietHoursSpec>,
     /// Who is told next where nobody acknowledges.
     #[serde(default)]
-    pub escalation: Vec<Escalation>,
+    pub escalation: Vec<EscalationSpec>,
     /// A text message is cut to so many segments: 1 to 10.
     #[serde(default = "default_segments")]
     #[schema(minimum = 1, maximum = 10)]
@@ -59,19 +59,19 @@ pub struct Spec {
     /// Stands in answers; what a request says is ignored.
     #[serde(default, skip_serializing)]
     #[schema(ignore)]
-    pub disabled_at: Ignored,
+    pub disabled_at: IgnoredField,
     /// Stands in answers; what a request says is ignored.
     #[serde(default, skip_serializing)]
     #[schema(ignore)]
-    pub disabled_reason: Ignored,
+    pub disabled_reason: IgnoredField,
 }
 
 /// A field that is read and not looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "serde::de::IgnoredAny")]
-pub struct Ignored;
+pub struct IgnoredField;
 
-impl From<serde::de::IgnoredAny> for Ignored {
+impl From<serde::de::IgnoredAny> for IgnoredField {
     fn from(_: serde::de::IgnoredAny) -> Self {
         Self
     }
@@ -102,7 +102,7 @@ pub struct TemplateSpec {
 /// So many at most in a stretch of time, which begins with the first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Throttle {
+pub struct ThrottleSpec {
     /// The most there may be: 1 to 1,000,000.
     #[schema(minimum = 1, maximum = 1_000_000)]
     pub limit: i32,
@@ -123,7 +123,7 @@ pub struct Throttle {
 /// The same thing is said once in a stretch of time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Dedupe {
+pub struct DedupeSpec {
     /// How long: 1 to 2,592,000.
     pub seconds: i64,
     /// What is the same; without it the notification's `dedupe_key`, else its event and data.
@@ -135,7 +135,7 @@ pub struct Dedupe {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = DigestWindow)]
-pub struct Digest {
+pub struct DigestSpec {
     /// How long: 1 to 2,592,000.
     pub seconds: i64,
     /// Gathered for each value of this expression.
@@ -146,26 +146,26 @@ pub struct Digest {
 /// Hours in which nobody is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct QuietHours {
+pub struct QuietHoursSpec {
     /// When they begin, such as `22:00`.
     pub from: String,
     /// When they end: on the next day where that is not after `from`.
     pub to: String,
     /// The days on which they begin; empty for all.
     #[serde(default)]
-    pub days: Vec<Day>,
+    pub days: Vec<DayOfWeek>,
     /// The zone of recipients that have none of their own; UTC without.
     #[serde(default)]
     pub time_zone: Option<String>,
     /// What happens to a message.
     #[serde(default)]
-    pub mode: Mode,
+    pub mode: QuietHoursMode,
 }
 
 /// Who is told where nobody acknowledges.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Escalation {
+pub struct EscalationSpec {
     /// So long after the notification came: 1 to 2,592,000.
     pub after_seconds: i64,
     /// Only on these channels; empty for all.
@@ -175,7 +175,7 @@ pub struct Escalation {
     pub recipients: Vec<String>,
 }
 
-impl Spec {
+impl RuleSpec {
     /// The rule that is there from the beginning: a visitor is told to the default recipient.
     /// Visitors choose how many they are, so that there is a limit for each network they come
     /// from, and in all.
@@ -189,10 +189,10 @@ impl Spec {
             recipients: default_recipients(),
             templates: vec![],
             priority: None,
-            throttle: Some(Throttle {
+            throttle: Some(ThrottleSpec {
                 limit: 5,
                 seconds: 3_600,
-                by: Some(ORIGIN.into()),
+                by: Some(VISITOR_ORIGIN_EXPRESSION.into()),
                 total: Some(20),
                 notice: true,
             }),
@@ -202,15 +202,15 @@ impl Spec {
             escalation: vec![],
             sms_segments: default_segments(),
             active: true,
-            disabled_at: Ignored,
-            disabled_reason: Ignored,
+            disabled_at: IgnoredField,
+            disabled_reason: IgnoredField,
         }
     }
 }
 
 /// Where a visitor comes from: the network; else the provider and the city; else nobody knows, and
 /// each visitor counts alone.
-const ORIGIN: &str = "has(data.visitor.network) && data.visitor.network != null \
+const VISITOR_ORIGIN_EXPRESSION: &str = "has(data.visitor.network) && data.visitor.network != null \
     ? data.visitor.network \
     : has(data.visit.asn) && data.visit.asn != null \
     ? string(data.visit.asn) + ' ' \

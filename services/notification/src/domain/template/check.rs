@@ -7,8 +7,8 @@ use minijinja::machinery::ast::{BinOpKind, CallArg, Expr, IfCond, Stmt};
 use minijinja::machinery::{Token, parse, tokenize};
 use minijinja::syntax::SyntaxConfig;
 
-use super::Unusable;
-use super::filters::{FILTERS, TESTS};
+use super::TemplateError;
+use super::filters::{ALLOWED_FILTERS, ALLOWED_TESTS};
 
 /// The most tokens between `{{` and `}}` or `{%` and `%}`. The parser recurses at most once a token.
 const MAX_TAG_TOKENS: usize = 300;
@@ -21,7 +21,7 @@ const MAX_DEPTH: usize = 40;
 const PARSER_STACK: usize = 16 << 20;
 
 /// Refuses what builds values, calls, or is nested too deep.
-pub(super) fn check(source: &str) -> Result<(), Unusable> {
+pub(super) fn check(source: &str) -> Result<(), TemplateError> {
     count_tokens(source)?;
     // The tree is dropped there, too, which recurses like the parser.
     let text = source.to_owned();
@@ -37,15 +37,15 @@ pub(super) fn check(source: &str) -> Result<(), Unusable> {
     checked
 }
 
-pub(super) fn syntax(error: &Error) -> Unusable {
-    Unusable::Syntax {
+pub(super) fn syntax(error: &Error) -> TemplateError {
+    TemplateError::Syntax {
         line: error.line().unwrap_or(1),
         message: error.detail().unwrap_or("it cannot be read").to_owned(),
     }
 }
 
 /// Bounds how deep the parser recurses, before it does.
-fn count_tokens(source: &str) -> Result<(), Unusable> {
+fn count_tokens(source: &str) -> Result<(), TemplateError> {
     let (mut tags, mut in_tag) = (0, 0);
     for token in tokenize(source, false, SyntaxConfig::default()) {
         match token.map_err(|error| syntax(&error))?.0 {
@@ -62,16 +62,16 @@ fn count_tokens(source: &str) -> Result<(), Unusable> {
     Ok(())
 }
 
-fn part<T>(name: &str) -> Result<T, Unusable> {
-    Err(Unusable::Part(name.into()))
+fn part<T>(name: &str) -> Result<T, TemplateError> {
+    Err(TemplateError::Part(name.into()))
 }
 
-fn deeper(depth: usize) -> Result<usize, Unusable> {
+fn deeper(depth: usize) -> Result<usize, TemplateError> {
     let deeper = depth.checked_sub(1);
-    deeper.ok_or_else(|| Unusable::Part("so deep a nesting".into()))
+    deeper.ok_or_else(|| TemplateError::Part("so deep a nesting".into()))
 }
 
-fn statement(it: &Stmt, depth: usize) -> Result<(), Unusable> {
+fn statement(it: &Stmt, depth: usize) -> Result<(), TemplateError> {
     let depth = deeper(depth)?;
     let all = |body: &[Stmt]| body.iter().try_for_each(|it| statement(it, depth));
     match it {
@@ -95,13 +95,13 @@ fn statement(it: &Stmt, depth: usize) -> Result<(), Unusable> {
     }
 }
 
-fn condition(it: &IfCond, depth: usize) -> Result<(), Unusable> {
+fn condition(it: &IfCond, depth: usize) -> Result<(), TemplateError> {
     expression(&it.expr, depth)?;
     let mut bodies = it.true_body.iter().chain(&it.false_body);
     bodies.try_for_each(|it| statement(it, depth))
 }
 
-fn expression(it: &Expr, depth: usize) -> Result<(), Unusable> {
+fn expression(it: &Expr, depth: usize) -> Result<(), TemplateError> {
     let depth = deeper(depth)?;
     let inner = |it: &Expr| expression(it, depth);
     let arguments = |all: &[CallArg]| all.iter().try_for_each(|it| argument(it, depth));
@@ -129,14 +129,14 @@ fn expression(it: &Expr, depth: usize) -> Result<(), Unusable> {
             it.false_expr.iter().try_for_each(inner)
         }
         Expr::Filter(it) => {
-            if !FILTERS.contains(&it.name) {
+            if !ALLOWED_FILTERS.contains(&it.name) {
                 return part(&format!("the filter {}", it.name));
             }
             it.expr.iter().try_for_each(inner)?;
             arguments(&it.args)
         }
         Expr::Test(it) => {
-            if !TESTS.contains(&it.name) {
+            if !ALLOWED_TESTS.contains(&it.name) {
                 return part(&format!("the test {}", it.name));
             }
             inner(&it.expr)?;
@@ -153,7 +153,7 @@ fn expression(it: &Expr, depth: usize) -> Result<(), Unusable> {
     }
 }
 
-fn argument(it: &CallArg, depth: usize) -> Result<(), Unusable> {
+fn argument(it: &CallArg, depth: usize) -> Result<(), TemplateError> {
     match it {
         CallArg::Pos(it) | CallArg::Kwarg(_, it) => expression(it, depth),
         CallArg::PosSplat(_) | CallArg::KwargSplat(_) => part("a spread argument"),

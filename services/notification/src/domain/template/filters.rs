@@ -10,16 +10,16 @@ use minijinja::tests;
 use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{Environment, Error, State, Value};
 
-use super::{OUTPUT_BYTES, refused};
+use super::{MAX_OUTPUT_BYTES, refused};
 
 /// The filters; each is added below.
-pub(super) const FILTERS: [&str; 18] = [
+pub(super) const ALLOWED_FILTERS: [&str; 18] = [
     "lower", "upper", "title", "trim", "default", "d", "length", "count", "first", "last", "round",
     "abs", "int", "float", "truncate", "join", "escape", "e",
 ];
 
 /// The tests; each is added below.
-pub(super) const TESTS: [&str; 28] = [
+pub(super) const ALLOWED_TESTS: [&str; 28] = [
     "defined",
     "undefined",
     "none",
@@ -51,7 +51,7 @@ pub(super) const TESTS: [&str; 28] = [
 ];
 
 /// What the filters of one rendering may read, in bytes.
-const FILTER_BYTES: u64 = 2_000_000;
+const FILTER_BUDGET_BYTES: u64 = 2_000_000;
 
 /// What is left of [`FILTER_BYTES`].
 #[derive(Clone)]
@@ -59,7 +59,7 @@ pub(super) struct TextBudget(Arc<AtomicU64>);
 
 impl Default for TextBudget {
     fn default() -> Self {
-        Self(Arc::new(AtomicU64::new(FILTER_BYTES)))
+        Self(Arc::new(AtomicU64::new(FILTER_BUDGET_BYTES)))
     }
 }
 
@@ -115,7 +115,7 @@ pub(super) fn add_filters(environment: &mut Environment<'static>, budget: &TextB
     for name in ["escape", "e"] {
         let own = budget.clone();
         let escape = move |state: &mut State, value: &Value| {
-            own.take(value.as_str().map_or(OUTPUT_BYTES, str::len))?;
+            own.take(value.as_str().map_or(MAX_OUTPUT_BYTES, str::len))?;
             builtin::escape(state, value)
         };
         environment.add_filter(name, escape);
@@ -134,7 +134,7 @@ pub(super) fn add_filters(environment: &mut Environment<'static>, budget: &TextB
     environment.add_filter("first", builtin::first);
     let own = budget.clone();
     let last = move |value: Value| {
-        own.take(value.len().unwrap_or(OUTPUT_BYTES))?;
+        own.take(value.len().unwrap_or(MAX_OUTPUT_BYTES))?;
         builtin::last(value)
     };
     environment.add_filter("last", last);
@@ -187,7 +187,7 @@ fn join(budget: &TextBudget, items: &Value, separator: Option<&str>) -> Result<S
             None if item.kind() == ValueKind::Number => joined.push_str(&budget.text(&item)?),
             None => return Err(refused("join is for texts and numbers")),
         }
-        if joined.len() > OUTPUT_BYTES {
+        if joined.len() > MAX_OUTPUT_BYTES {
             return Err(refused("too long"));
         }
     }

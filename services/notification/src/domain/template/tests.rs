@@ -1,8 +1,8 @@
 use super::*;
 use serde_json::json;
 
-fn render(template: &Template, data: &serde_json::Value) -> Result<String, Failed> {
-    template.render(&Scope {
+fn render(template: &Template, data: &serde_json::Value) -> Result<String, RenderError> {
+    template.render(&TemplateContext {
         event: "deploy.finished",
         title: None,
         priority: "normal",
@@ -57,16 +57,19 @@ fn what_could_grow_without_bound_is_refused() {
         "{{ data.a|indent(1000000000) }}",
     ] {
         assert!(
-            matches!(Template::text(bomb), Err(Unusable::Part(_))),
+            matches!(Template::text(bomb), Err(TemplateError::Part(_))),
             "{bomb}"
         );
     }
     let unclosed = Template::text("\n{{ data.").unwrap_err();
     assert!(
-        matches!(unclosed, Unusable::Syntax { line: 2, .. }),
+        matches!(unclosed, TemplateError::Syntax { line: 2, .. }),
         "{unclosed}"
     );
-    assert_eq!(Template::text(&"x".repeat(10_001)), Err(Unusable::TooLong));
+    assert_eq!(
+        Template::text(&"x".repeat(10_001)),
+        Err(TemplateError::TooLong)
+    );
 }
 
 #[test]
@@ -152,7 +155,7 @@ fn no_nest_of_any_operator_takes_the_process_along() {
     }
     assert!(usable > 60, "{usable}");
     let error = Template::text(&format!("{{{{ {}1 }}}}", "-".repeat(60))).unwrap_err();
-    assert_eq!(error, Unusable::Part("so deep a nesting".into()));
+    assert_eq!(error, TemplateError::Part("so deep a nesting".into()));
 }
 
 #[test]
@@ -210,10 +213,10 @@ fn no_filter_and_no_test_panics() {
     let mut sources = vec![];
     for value in extremes {
         sources.push(format!("-{value}"));
-        for name in filters::FILTERS {
+        for name in filters::ALLOWED_FILTERS {
             sources.push(format!("{value}|{name}"));
         }
-        for name in filters::TESTS {
+        for name in filters::ALLOWED_TESTS {
             sources.push(format!("{value} is {name}"));
         }
         for other in extremes {
@@ -221,12 +224,12 @@ fn no_filter_and_no_test_panics() {
                 sources.push(format!("{value} {operator} {other}"));
             }
             sources.push(format!("data.l[{value}]"));
-            for name in filters::FILTERS {
+            for name in filters::ALLOWED_FILTERS {
                 sources.push(format!("{value}|{name}({other})"));
             }
             sources.push(format!("{value}|int(default={other})"));
             sources.push(format!("{value}|round({other}, method='ceil')"));
-            for name in filters::TESTS {
+            for name in filters::ALLOWED_TESTS {
                 sources.push(format!("{value} is {name}({other})"));
             }
         }
@@ -255,7 +258,7 @@ fn only_named_tests_and_filters_are_allowed() {
         "{{ data.a[::-1] }}",
     ] {
         assert!(
-            matches!(Template::text(refused), Err(Unusable::Part(_))),
+            matches!(Template::text(refused), Err(TemplateError::Part(_))),
             "{refused}"
         );
     }

@@ -3,18 +3,18 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use common::notification::{DeliveryReceipt, NotificationStatus, Priority};
+use common::notification::{DeliverySummary, NotificationStatus, Priority};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::domain::finding::Finding;
+use crate::domain::finding::RuleResult;
 use crate::store::{attempt, delivery, notification};
 
 /// A notification in a list.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Summary {
+pub(crate) struct NotificationSummary {
     /// The notification's id.
     id: Uuid,
     /// What happened.
@@ -34,12 +34,12 @@ pub(crate) struct Summary {
     /// When it was accepted.
     created_at: DateTime<Utc>,
     /// One for each recipient and channel, as it stands.
-    deliveries: Vec<DeliveryReceipt>,
+    deliveries: Vec<DeliverySummary>,
 }
 
 /// A notification with its whole story.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Detail {
+pub(crate) struct NotificationDetail {
     /// The notification's id.
     id: Uuid,
     /// What happened.
@@ -60,19 +60,19 @@ pub(crate) struct Detail {
     /// Why not.
     reason: Option<String>,
     /// What each rule said that is about this event.
-    rules: Vec<Finding>,
+    rules: Vec<RuleResult>,
     /// When somebody said they saw it.
     acknowledged_at: Option<DateTime<Utc>>,
     /// When it was accepted.
     created_at: DateTime<Utc>,
     /// One for each recipient and channel.
-    deliveries: Vec<Delivery>,
+    deliveries: Vec<DeliveryDetail>,
 }
 
 /// One notification to one recipient on one channel.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = DeliveryDetail)]
-pub(crate) struct Delivery {
+pub(crate) struct DeliveryDetail {
     /// The delivery's id.
     id: Uuid,
     /// `sms`, `log` …
@@ -109,12 +109,12 @@ pub(crate) struct Delivery {
     /// When it was sent.
     sent_at: Option<DateTime<Utc>>,
     /// Every try to send it.
-    attempts: Vec<Attempt>,
+    attempts: Vec<AttemptDetail>,
 }
 
 /// One try to send a delivery.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Attempt {
+pub(crate) struct AttemptDetail {
     /// From 1.
     number: i32,
     /// When it began.
@@ -135,14 +135,17 @@ pub(crate) struct Attempt {
     latency_ms: Option<i32>,
 }
 
-impl Summary {
+impl NotificationSummary {
     /// Notifications with what there is of their deliveries in `deliveries`.
-    pub fn all(rows: Vec<notification::Row>, deliveries: &[delivery::Row]) -> Vec<Self> {
+    pub fn all(
+        rows: Vec<notification::NotificationRow>,
+        deliveries: &[delivery::DeliveryRow],
+    ) -> Vec<Self> {
         let of = |id| {
             let own = deliveries.iter().filter(move |d| d.notification_id == id);
             own.map(receipt).collect()
         };
-        let summary = |row: notification::Row| Self {
+        let summary = |row: notification::NotificationRow| Self {
             deliveries: of(row.id),
             id: row.id,
             event: row.event,
@@ -158,8 +161,8 @@ impl Summary {
     }
 }
 
-fn receipt(row: &delivery::Row) -> DeliveryReceipt {
-    DeliveryReceipt {
+fn receipt(row: &delivery::DeliveryRow) -> DeliverySummary {
+    DeliverySummary {
         id: row.id,
         channel: row.target.channel().as_str().into(),
         recipient: row.target.to_string(),
@@ -167,15 +170,15 @@ fn receipt(row: &delivery::Row) -> DeliveryReceipt {
     }
 }
 
-impl Detail {
+impl NotificationDetail {
     /// A notification with its deliveries and all their attempts.
     pub fn new(
-        row: notification::Row,
-        deliveries: Vec<delivery::Row>,
-        attempts: Vec<attempt::Row>,
+        row: notification::NotificationRow,
+        deliveries: Vec<delivery::DeliveryRow>,
+        attempts: Vec<attempt::AttemptRow>,
     ) -> Self {
         let made: HashMap<Uuid, i32> = deliveries.iter().map(|d| (d.id, d.attempts)).collect();
-        let mut deliveries: Vec<_> = deliveries.into_iter().map(Delivery::from).collect();
+        let mut deliveries: Vec<_> = deliveries.into_iter().map(DeliveryDetail::from).collect();
         for attempt in attempts {
             let own = deliveries.iter_mut().find(|d| d.id == attempt.delivery_id);
             // The attempts were read later; one that was made meanwhile does not fit the rest.
@@ -202,8 +205,8 @@ impl Detail {
     }
 }
 
-impl From<delivery::Row> for Delivery {
-    fn from(row: delivery::Row) -> Self {
+impl From<delivery::DeliveryRow> for DeliveryDetail {
+    fn from(row: delivery::DeliveryRow) -> Self {
         let waits = matches!(row.status.as_str(), "pending" | "sending");
         Self {
             id: row.id,
@@ -228,8 +231,8 @@ impl From<delivery::Row> for Delivery {
     }
 }
 
-impl From<attempt::Row> for Attempt {
-    fn from(row: attempt::Row) -> Self {
+impl From<attempt::AttemptRow> for AttemptDetail {
+    fn from(row: attempt::AttemptRow) -> Self {
         Self {
             number: row.number,
             started_at: row.started_at,

@@ -7,17 +7,17 @@ use sqlx::PgExecutor;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::Asked;
-use crate::domain::decision::Draft;
-use crate::domain::finding::Finding;
+use super::NewNotification;
+use crate::domain::decision::PlannedDelivery;
+use crate::domain::finding::RuleResult;
 use crate::domain::notification::{Notification, priority_text};
 use crate::domain::person::Person;
 use crate::store::StoreError;
-use crate::store::idempotency_key::{KEPT, Key};
+use crate::store::idempotency_key::{IdempotencyKey, KEY_RETENTION};
 use crate::store::notification::status_text;
 
 /// What is kept for an idempotency key.
-pub(super) struct Kept {
+pub(super) struct StoredKey {
     pub subject: String,
     pub key: String,
     pub notification_id: Uuid,
@@ -26,8 +26,8 @@ pub(super) struct Kept {
 
 /// What a statement that stores says.
 #[derive(Default)]
-pub(in crate::store) struct Stored {
-    pub(super) kept: Vec<Kept>,
+pub(in crate::store) struct InsertResult {
+    pub(super) kept: Vec<StoredKey>,
     /// Deliveries to addresses that nothing is sent to, and why.
     pub(super) suppressed: HashMap<Uuid, String>,
     /// Notifications about persons who were erased.
@@ -35,7 +35,7 @@ pub(in crate::store) struct Stored {
 }
 
 /// What is kept for a key, or a delivery that is suppressed.
-struct Line {
+struct InsertResultRow {
     subject: Option<String>,
     key: Option<String>,
     notification_id: Option<Uuid>,
@@ -45,8 +45,8 @@ struct Line {
     erased: Option<Uuid>,
 }
 
-impl From<Vec<Line>> for Stored {
-    fn from(lines: Vec<Line>) -> Self {
+impl From<Vec<InsertResultRow>> for InsertResult {
+    fn from(lines: Vec<InsertResultRow>) -> Self {
         let mut stored = Self::default();
         for line in lines {
             if let (Some(subject), Some(key), Some(notification_id), Some(body_sha256)) = (
@@ -55,7 +55,7 @@ impl From<Vec<Line>> for Stored {
                 line.notification_id,
                 line.body_sha256,
             ) {
-                stored.kept.push(Kept {
+                stored.kept.push(StoredKey {
                     subject,
                     key,
                     notification_id,
@@ -69,25 +69,31 @@ impl From<Vec<Line>> for Stored {
     }
 }
 
-fn of_each<'a, T>(drafts: &[(&Asked, &'a Draft)], part: impl Fn(&'a Draft) -> T) -> Vec<T> {
+fn of_each<'a, T>(
+    drafts: &[(&NewNotification, &'a PlannedDelivery)],
+    part: impl Fn(&'a PlannedDelivery) -> T,
+) -> Vec<T> {
     drafts.iter().map(|(_, draft)| part(draft)).collect()
 }
 
-fn of_owners<T>(drafts: &[(&Asked, &Draft)], part: impl Fn(&Asked) -> T) -> Vec<T> {
+fn of_owners<T>(
+    drafts: &[(&NewNotification, &PlannedDelivery)],
+    part: impl Fn(&NewNotification) -> T,
+) -> Vec<T> {
     drafts.iter().map(|(of, _)| part(of)).collect()
 }
 
-fn findings(new: &Notification) -> Option<Json<Vec<&Finding>>> {
-    let all: Vec<&Finding> = new.findings().collect();
+fn findings(new: &Notification) -> Option<Json<Vec<&RuleResult>>> {
+    let all: Vec<&RuleResult> = new.findings().collect();
     (!all.is_empty()).then_some(Json(all))
 }
 
-fn each_key<T>(asked: &[&Asked], part: impl Fn(&Key) -> T) -> Vec<Option<T>> {
-    let part = |asked: &&Asked| asked.key.as_ref().map(&part);
+fn each_key<T>(asked: &[&NewNotification], part: impl Fn(&IdempotencyKey) -> T) -> Vec<Option<T>> {
+    let part = |asked: &&NewNotification| asked.key.as_ref().map(&part);
     asked.iter().map(part).collect()
 }
 
-fn each<'a, T>(asked: &[&'a Asked], part: impl Fn(&'a Notification) -> T) -> Vec<T> {
+fn each<'a, T>(asked: &[&'a NewNotification], part: impl Fn(&'a Notification) -> T) -> Vec<T> {
     asked.iter().map(|asked| part(&asked.new)).collect()
 }
 
@@ -104,9 +110,9 @@ fn each_person<T>(persons: &[Person], part: impl Fn(&Person) -> Option<T>) -> Ve
 )]
 pub(in crate::store) async fn insert(
     executor: impl PgExecutor<'_>,
-    asked: &[&Asked],
+    asked: &[&NewNotification],
     now: DateTime<Utc>,
-) -> Result<Stored, StoreError> {
+) -> Result<InsertResult, StoreError> {
     let drafts = asked.iter();
     let drafts = drafts.flat_map(|asked| asked.new.deliveries().map(move |draft| (*asked, draft)));
     let drafts: Vec<_> = drafts.collect();
@@ -120,7 +126,7 @@ pub(in crate::store) async fn insert(
     });
     let (keyed, keys): (Vec<Uuid>, Vec<Uuid>) = keys.unzip();
     let rows = sqlx::query_as!(
-        Line,
+        InsertResultRow,
         r#"with asked as materialized (
              select * from unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::json[],
                  $8::text[], $9::text[], $10::text[], $11::text[], $12::json[],
@@ -198,7 +204,7 @@ pub(in crate::store) async fn insert(
          select subject, key, id, body_sha256, null, null, id from asked
          where id in (select id from erased)"#,
         &each_key(asked, |key| key.subject.clone()) as &[Option<String>],
-        now - KEPT,
+        now - KEY_RETENTION,
         &each(asked, |new| new.id),
         each(asked, |new| new.command.event.as_str()) as _,
         each(asked, |new| new.command.title.as_deref()) as _,
@@ -221,7 +227,7 @@ pub(in crate::store) async fn insert(
         of_each(&drafts, |draft| draft.html.as_deref()) as _,
         &of_each(&drafts, |draft| draft.due_at),
         &of_each(&drafts, |draft| draft.step),
-        of_each(&drafts, Draft::status) as _,
+        of_each(&drafts, PlannedDelivery::status) as _,
         of_each(&drafts, |draft| draft.reason.as_deref()) as _,
         &of_owners(&drafts, |of| of.new.created_at),
         &of_owners(&drafts, |of| of.key.is_some()),

@@ -4,16 +4,16 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::domain::attempt::{Attempted, HeldBack, Next};
+use crate::domain::attempt::{CompletedAttempt, DeferredDelivery, NextState};
 use crate::store::StoreError;
 
 /// An attempt, and what its delivery is after it.
 #[derive(Clone, Debug)]
-pub struct Settled {
+pub struct AttemptOutcome {
     /// What was done.
-    pub attempted: Attempted,
+    pub attempted: CompletedAttempt,
     /// What follows.
-    pub next: Next,
+    pub next: NextState,
 }
 
 /// Keeps in one statement what became of claimed deliveries at `now`. An attempt that was thought
@@ -21,13 +21,13 @@ pub struct Settled {
 /// the attempt, but its state is the new claimant's.
 pub async fn settle(
     pool: &PgPool,
-    settled: &[Settled],
+    settled: &[AttemptOutcome],
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    fn each<T>(settled: &[Settled], part: impl Fn(&Settled) -> T) -> Vec<T> {
+    fn each<T>(settled: &[AttemptOutcome], part: impl Fn(&AttemptOutcome) -> T) -> Vec<T> {
         settled.iter().map(part).collect()
     }
-    let http_status = |s: &Settled| {
+    let http_status = |s: &AttemptOutcome| {
         let status = s.attempted.answer.http_status;
         status.and_then(|status| i16::try_from(status).ok())
     };
@@ -85,7 +85,7 @@ pub async fn settle(
 }
 
 /// Gives back what was claimed and not tried: it is as it was before, and due later.
-pub async fn release(pool: &PgPool, held_back: &[HeldBack]) -> Result<(), StoreError> {
+pub async fn release(pool: &PgPool, held_back: &[DeferredDelivery]) -> Result<(), StoreError> {
     let ids: Vec<Uuid> = held_back.iter().map(|held| held.id).collect();
     sqlx::query!(
         "update notification.delivery d
@@ -102,19 +102,19 @@ pub async fn release(pool: &PgPool, held_back: &[HeldBack]) -> Result<(), StoreE
     Ok(())
 }
 
-const fn status(next: &Next) -> &'static str {
+const fn status(next: &NextState) -> &'static str {
     match next {
-        Next::Sent => "sent",
-        Next::Again(_) => "pending",
-        Next::Dead => "dead",
-        Next::Unknown => "unknown",
-        Next::Suppressed => "suppressed",
+        NextState::Sent => "sent",
+        NextState::Again(_) => "pending",
+        NextState::Dead => "dead",
+        NextState::Unknown => "unknown",
+        NextState::Suppressed => "suppressed",
     }
 }
 
-const fn due_at(next: &Next) -> Option<DateTime<Utc>> {
+const fn due_at(next: &NextState) -> Option<DateTime<Utc>> {
     match next {
-        Next::Again(at) => Some(*at),
-        Next::Sent | Next::Dead | Next::Unknown | Next::Suppressed => None,
+        NextState::Again(at) => Some(*at),
+        NextState::Sent | NextState::Dead | NextState::Unknown | NextState::Suppressed => None,
     }
 }

@@ -4,13 +4,13 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::LEASE;
+use super::LEASE_DURATION;
 use crate::domain::target::Channel;
 use crate::store::StoreError;
 
 /// A delivery that is told.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct LogDelivery {
     /// Its id.
     pub id: Uuid,
     /// To whom, as it is kept.
@@ -31,11 +31,11 @@ pub async fn tell(
     provider: &str,
     now: DateTime<Utc>,
     limit: i64,
-    tell: impl Fn(&Told),
+    tell: impl Fn(&LogDelivery),
 ) -> Result<usize, StoreError> {
     let mut transaction = pool.begin().await?;
     let told = sqlx::query_as!(
-        Told,
+        LogDelivery,
         "with due as materialized (
              select id, attempts as made, leased_until - make_interval(secs => $5) as lost_since
              from notification.delivery
@@ -60,7 +60,7 @@ pub async fn tell(
         channel.as_str(),
         limit,
         provider,
-        LEASE.as_seconds_f64(),
+        LEASE_DURATION.as_seconds_f64(),
     )
     .fetch_all(&mut *transaction)
     .await?;

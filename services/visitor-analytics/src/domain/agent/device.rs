@@ -2,7 +2,7 @@
 
 use aho_corasick::AhoCorasick;
 
-use super::{Agent, Hints};
+use super::{ClientHints, UserAgent};
 
 /// Kinds of device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl DeviceType {
 
 /// What gives a device away; what stands above decides.
 #[rustfmt::skip]
-const MARKS: [(DeviceType, &[&str]); 6] = [
+const DEVICE_KEYWORDS: [(DeviceType, &[&str]); 6] = [
     (DeviceType::Wearable, &["apple watch", "watchos", "watch os", "wear os", "sm-r8", "sm-r9", "galaxy watch"]),
     (DeviceType::Tv, &[
         "smarttv", "smart-tv", "smart tv", "googletv", "google tv", "appletv", "apple tv", "hbbtv",
@@ -73,17 +73,18 @@ const MARKS: [(DeviceType, &[&str]); 6] = [
 ];
 
 /// The automaton over all marks.
-pub(super) struct Devices {
+pub(super) struct DeviceMatcher {
     automaton: AhoCorasick,
     ranks: Vec<usize>,
 }
 
-impl Default for Devices {
+impl Default for DeviceMatcher {
     fn default() -> Self {
         let of_rank = |(rank, (_, words)): (usize, &(DeviceType, &'static [&'static str]))| {
             words.iter().map(move |word| (rank, *word))
         };
-        let (ranks, words): (Vec<_>, Vec<_>) = MARKS.iter().enumerate().flat_map(of_rank).unzip();
+        let (ranks, words): (Vec<_>, Vec<_>) =
+            DEVICE_KEYWORDS.iter().enumerate().flat_map(of_rank).unzip();
         let automaton = AhoCorasick::builder()
             .ascii_case_insensitive(true)
             .build(words);
@@ -94,12 +95,17 @@ impl Default for Devices {
     }
 }
 
-impl Devices {
+impl DeviceMatcher {
     /// The device of a user agent, which is read already.
-    pub(super) fn of(&self, user_agent: &str, agent: &Agent, hints: Option<&Hints>) -> DeviceType {
+    pub(super) fn of(
+        &self,
+        user_agent: &str,
+        agent: &UserAgent,
+        hints: Option<&ClientHints>,
+    ) -> DeviceType {
         let found = self.automaton.find_overlapping_iter(user_agent);
         let ranks = found.map(|found| self.ranks[found.pattern().as_usize()]);
-        let marked = ranks.min().map(|rank| MARKS[rank].0);
+        let marked = ranks.min().map(|rank| DEVICE_KEYWORDS[rank].0);
         let is_android = agent.os.as_deref() == Some("Android");
         match marked {
             Some(sure @ (DeviceType::Wearable | DeviceType::Tv | DeviceType::Console)) => sure,
@@ -108,7 +114,7 @@ impl Devices {
                 DeviceType::Tablet
             }
             Some(DeviceType::Tablet) => DeviceType::Tablet,
-            _ if is_android => match hints.and_then(Hints::is_mobile) {
+            _ if is_android => match hints.and_then(ClientHints::is_mobile) {
                 Some(true) => DeviceType::Smartphone,
                 None if user_agent.contains("Mobi") || user_agent.contains("Opera Mini") => {
                     DeviceType::Smartphone

@@ -1,15 +1,15 @@
 //! Client hints (<https://wicg.github.io/ua-client-hints/>): what browsers of the Chromium family
 //! tell beside a user agent that is frozen to `Windows NT 10.0`, `Android 10; K` and `10_15_7`.
 
-use super::Agent;
-use crate::domain::visit::Headers;
+use super::UserAgent;
+use crate::domain::visit::RequestHeaders;
 
 /// Longer names are no model's.
-const LONGEST_MODEL: usize = 64;
+const MAX_MODEL_BYTES: usize = 64;
 
 /// The hints of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Hints {
+pub struct ClientHints {
     /// `Sec-CH-UA-Platform`.
     platform: String,
     /// `Sec-CH-UA-Platform-Version`.
@@ -25,7 +25,7 @@ pub struct Hints {
 }
 
 /// What brands call themselves, and what their browsers are called here.
-const BROWSERS: [(&str, &str); 8] = [
+const BRAND_NAMES: [(&str, &str); 8] = [
     ("Brave", "Brave"),
     ("Microsoft Edge", "Edge"),
     ("Opera GX", "Opera GX"),
@@ -36,10 +36,10 @@ const BROWSERS: [(&str, &str); 8] = [
     ("Samsung Internet", "Samsung Internet"),
 ];
 
-impl Hints {
+impl ClientHints {
     /// The hints among these headers, if there are any that tell more than the user agent.
     #[must_use]
-    pub fn of(headers: &Headers) -> Option<Self> {
+    pub fn of(headers: &RequestHeaders) -> Option<Self> {
         let text = |name| {
             let value = headers.get(name).unwrap_or_default().trim();
             value.trim_matches('"').trim().to_owned()
@@ -62,7 +62,7 @@ impl Hints {
 
     /// The model, where it is told.
     pub(super) fn model(&self) -> Option<&str> {
-        let sound = !self.model.is_empty() && self.model.len() <= LONGEST_MODEL;
+        let sound = !self.model.is_empty() && self.model.len() <= MAX_MODEL_BYTES;
         let plain = !self
             .model
             .contains(|c: char| c.is_control() || "()\\;".contains(c));
@@ -79,7 +79,7 @@ impl Hints {
     }
 
     /// Puts what the hints say in the place of what the user agent says.
-    pub(super) fn correct(&self, agent: &mut Agent) {
+    pub(super) fn correct(&self, agent: &mut UserAgent) {
         let before = agent.clone();
         if let Some((os, version)) = self.system() {
             if agent.os.as_deref() != Some(os) {
@@ -88,7 +88,7 @@ impl Hints {
             agent.os = Some(os.to_owned());
             agent.os_version = version.or(agent.os_version.take());
         }
-        let told = BROWSERS
+        let told = BRAND_NAMES
             .iter()
             .find(|(brand, _)| self.version_of(brand).is_some());
         if let Some((brand, browser)) = told

@@ -3,22 +3,22 @@
 use regex_automata::util::captures::Captures;
 use serde::Deserialize;
 
-use crate::domain::expressions::{Expressions, Pattern};
+use crate::domain::expressions::{FilteredRegexSet, RegexPattern};
 
 /// uap-core's three lists.
 #[derive(Deserialize)]
-struct File {
+struct RegexFile {
     #[serde(rename = "user_agent_parsers")]
-    browsers: Vec<Entry>,
+    browsers: Vec<RegexEntry>,
     #[serde(rename = "os_parsers")]
-    systems: Vec<Entry>,
+    systems: Vec<RegexEntry>,
     #[serde(rename = "device_parsers")]
-    devices: Vec<Entry>,
+    devices: Vec<RegexEntry>,
 }
 
 /// An expression, and what takes the place of its groups.
 #[derive(Deserialize)]
-struct Entry {
+struct RegexEntry {
     regex: String,
     regex_flag: Option<String>,
     #[serde(
@@ -46,7 +46,7 @@ struct Entry {
 }
 
 /// Where a part of an answer comes from.
-enum Field {
+enum Replacement {
     Nothing,
     Group(usize),
     Text(Box<str>),
@@ -56,11 +56,11 @@ enum Field {
 
 /// What an expression tells: a name, and up to four parts. These are the numbers of a version, or
 /// brand and model.
-pub type Found = (String, [Option<String>; 4]);
+pub type RegexMatch = (String, [Option<String>; 4]);
 
 /// Which list is asked.
 #[derive(Clone, Copy, Debug)]
-pub enum List {
+pub enum RegexKind {
     /// Browsers: family, and up to four numbers of its version.
     Browsers,
     /// Operating systems, in the same way.
@@ -70,21 +70,21 @@ pub enum List {
 }
 
 /// The expressions, compiled.
-pub struct Lists {
-    expressions: Expressions,
-    fields: Vec<[Field; 5]>,
+pub struct UserAgentRegexes {
+    expressions: FilteredRegexSet,
+    fields: Vec<[Replacement; 5]>,
     /// Where each list ends.
     ends: [usize; 3],
 }
 
 /// The expressions that may match a user agent.
-pub struct Candidates<'a> {
-    lists: &'a Lists,
+pub struct CandidateRegexes<'a> {
+    lists: &'a UserAgentRegexes,
     user_agent: &'a str,
     places: Vec<usize>,
 }
 
-impl List {
+impl RegexKind {
     /// How many bytes are gone through at most in search of an expression that matches. The longest
     /// searches of ua-parser's own cases and of the corpus take 1,300, 830 and 5,970.
     const fn effort(self) -> usize {
@@ -95,11 +95,11 @@ impl List {
     }
 }
 
-impl Lists {
+impl UserAgentRegexes {
     /// Compiles the vendored file.
     #[must_use]
     pub fn new() -> Self {
-        let file: File = serde_json::from_str(include_str!("../../../data/uap-core.json"))
+        let file: RegexFile = serde_json::from_str(include_str!("../../../data/uap-core.json"))
             .expect("the vendored list is complete; a test reads it");
         let lists = [file.browsers, file.systems, file.devices];
         let mut ends = [0; 3];
@@ -108,9 +108,9 @@ impl Lists {
             fields.extend(entries.iter().map(|entry| entry.fields(list == 2)));
             ends[list] = fields.len();
         }
-        let patterns = lists.into_iter().flatten().map(Entry::pattern);
+        let patterns = lists.into_iter().flatten().map(RegexEntry::pattern);
         Self {
-            expressions: Expressions::new(patterns.collect()),
+            expressions: FilteredRegexSet::new(patterns.collect()),
             fields,
             ends,
         }
@@ -118,8 +118,8 @@ impl Lists {
 
     /// Looks for what may match.
     #[must_use]
-    pub fn candidates<'a>(&'a self, user_agent: &'a str) -> Candidates<'a> {
-        Candidates {
+    pub fn candidates<'a>(&'a self, user_agent: &'a str) -> CandidateRegexes<'a> {
+        CandidateRegexes {
             lists: self,
             user_agent,
             places: self.expressions.candidates(user_agent),
@@ -127,21 +127,21 @@ impl Lists {
     }
 }
 
-impl Default for Lists {
+impl Default for UserAgentRegexes {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Candidates<'_> {
+impl CandidateRegexes<'_> {
     /// What the first expression of a list that matches tells.
     #[must_use]
-    pub fn find(&self, list: List) -> Option<Found> {
+    pub fn find(&self, list: RegexKind) -> Option<RegexMatch> {
         let ends = self.lists.ends;
         let (from, to) = match list {
-            List::Browsers => (0, ends[0]),
-            List::Systems => (ends[0], ends[1]),
-            List::Devices => (ends[1], ends[2]),
+            RegexKind::Browsers => (0, ends[0]),
+            RegexKind::Systems => (ends[0], ends[1]),
+            RegexKind::Devices => (ends[1], ends[2]),
         };
         let places = self
             .places
@@ -162,33 +162,33 @@ impl Candidates<'_> {
     }
 }
 
-impl Entry {
-    fn pattern(self) -> Pattern {
-        Pattern {
+impl RegexEntry {
+    fn pattern(self) -> RegexPattern {
+        RegexPattern {
             text: self.regex,
             is_caseless: self.regex_flag.as_deref() == Some("i"),
         }
     }
 
-    fn fields(&self, is_device: bool) -> [Field; 5] {
+    fn fields(&self, is_device: bool) -> [Replacement; 5] {
         let field = |given: &Option<String>, group| match given.as_deref() {
             Some(text) if text.trim().is_empty() => group,
-            Some(text) if text.contains('$') => Field::Template(text.into()),
-            Some(text) => Field::Text(text.into()),
+            Some(text) if text.contains('$') => Replacement::Template(text.into()),
+            Some(text) => Replacement::Text(text.into()),
             None => group,
         };
         let [first, second, third, fourth] = if is_device {
             [
-                Field::Nothing,
-                Field::Group(1),
-                Field::Nothing,
-                Field::Nothing,
+                Replacement::Nothing,
+                Replacement::Group(1),
+                Replacement::Nothing,
+                Replacement::Nothing,
             ]
         } else {
-            [2, 3, 4, 5].map(Field::Group)
+            [2, 3, 4, 5].map(Replacement::Group)
         };
         [
-            field(&self.name, Field::Group(1)),
+            field(&self.name, Replacement::Group(1)),
             field(&self.first, first),
             field(&self.second, second),
             field(&self.third, third),
@@ -197,7 +197,7 @@ impl Entry {
     }
 }
 
-impl Field {
+impl Replacement {
     fn fill(&self, text: &str, groups: &Captures) -> Option<String> {
         let group = |number| {
             let span = groups.get_group(number);
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn every_expression_compiles() {
-        let lists = Lists::new();
+        let lists = UserAgentRegexes::new();
         for place in 0..lists.fields.len() {
             if let Some(found) = lists.expressions.find(place, "") {
                 lists.expressions.groups(place, "", found);

@@ -1,9 +1,9 @@
 use std::sync::LazyLock;
 
 use super::*;
-use crate::domain::visit::Headers;
+use crate::domain::visit::RequestHeaders;
 
-static READER: LazyLock<AgentReader> = LazyLock::new(AgentReader::new);
+static READER: LazyLock<UserAgentParser> = LazyLock::new(UserAgentParser::new);
 
 const FROZEN: &str = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Mobile Safari/537.36";
 const WINDOWS: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36";
@@ -12,7 +12,7 @@ const BRANDS: (&str, &str) = (
     r#""Chromium";v="141", "Not?A_Brand";v="8", "Google Chrome";v="141""#,
 );
 
-fn line(agent: Agent) -> String {
+fn line(agent: UserAgent) -> String {
     let part = |text: Option<String>| text.unwrap_or_else(|| "-".into());
     let parts = [
         part(agent.browser),
@@ -121,10 +121,10 @@ fn hints_take_the_place_of_what_is_frozen() {
         ),
     ];
     for (user_agent, headers, expected) in cases {
-        let hints = Hints::of(&Headers::from(headers));
+        let hints = ClientHints::of(&RequestHeaders::from(headers));
         assert_eq!(line(READER.read(user_agent, hints.as_ref())), expected);
     }
-    assert_eq!(Hints::of(&Headers::from([none])), None);
-    let same = Hints::of(&Headers::from([BRANDS, windows]));
+    assert_eq!(ClientHints::of(&RequestHeaders::from([none])), None);
+    let same = ClientHints::of(&RequestHeaders::from([BRANDS, windows]));
     assert!(!READER.read(WINDOWS, same.as_ref()).is_hinted);
 }

@@ -2,11 +2,11 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::Reason;
+use super::BotRule;
 
 /// A visit of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Step {
+pub struct SessionVisit {
     /// When.
     pub timestamp: DateTime<Utc>,
     /// Which page, by any number that tells pages apart.
@@ -16,43 +16,45 @@ pub struct Step {
 }
 
 /// So many pages within so long: nobody reads, or even opens, as many.
-const BURSTS: [(usize, TimeDelta); 2] =
+const BURST_LIMITS: [(usize, TimeDelta); 2] =
     [(30, TimeDelta::seconds(10)), (120, TimeDelta::minutes(2))];
 /// So many pages in a row that are not there.
-const MISSES: usize = 10;
+const MIN_NOT_FOUND_STREAK: usize = 10;
 /// So many pages one after the other, at distances that differ by no more than a fiftieth.
-const BEATS: usize = 12;
-const LOOSENESS: i64 = 50;
+const MIN_RHYTHM_VISITS: usize = 12;
+const RHYTHM_TOLERANCE_DIVISOR: i64 = 50;
 /// What is closer together than this may be one page's parts.
-const SHORTEST_BEAT: i64 = 300;
+const MIN_RHYTHM_GAP_MS: i64 = 300;
 
 /// Judges the visits of a session, in the order of their times.
 #[must_use]
-pub fn judge(steps: &[Step]) -> Vec<Reason> {
+pub fn judge(steps: &[SessionVisit]) -> Vec<BotRule> {
     let rules = [
-        (Reason::HighRate, is_fast(steps)),
-        (Reason::ManyMisses, misses(steps)),
-        (Reason::MachineRhythm, has_rhythm(steps)),
+        (BotRule::HighRate, is_fast(steps)),
+        (BotRule::ManyMisses, misses(steps)),
+        (BotRule::MachineRhythm, has_rhythm(steps)),
     ];
     let fired = rules.into_iter().filter(|(_, fires)| *fires);
     fired.map(|(reason, _)| reason).collect()
 }
 
-fn is_fast(steps: &[Step]) -> bool {
-    BURSTS.iter().any(|(count, within)| {
+fn is_fast(steps: &[SessionVisit]) -> bool {
+    BURST_LIMITS.iter().any(|(count, within)| {
         let mut windows = steps.windows(*count);
         windows.any(|steps| steps[count - 1].timestamp - steps[0].timestamp < *within)
     })
 }
 
-fn misses(steps: &[Step]) -> bool {
-    let is_miss = |step: &Step| matches!(step.status, Some(404 | 410));
-    steps.windows(MISSES).any(|steps| steps.iter().all(is_miss))
+fn misses(steps: &[SessionVisit]) -> bool {
+    let is_miss = |step: &SessionVisit| matches!(step.status, Some(404 | 410));
+    steps
+        .windows(MIN_NOT_FOUND_STREAK)
+        .any(|steps| steps.iter().all(is_miss))
 }
 
 /// A page that reloads itself has a rhythm too: the pages must be different ones.
-fn has_rhythm(steps: &[Step]) -> bool {
-    steps.windows(BEATS + 1).any(|steps| {
+fn has_rhythm(steps: &[SessionVisit]) -> bool {
+    steps.windows(MIN_RHYTHM_VISITS + 1).any(|steps| {
         let gaps = steps.windows(2).map(|two| {
             let gap = two[1].timestamp - two[0].timestamp;
             gap.num_milliseconds()
@@ -63,7 +65,9 @@ fn has_rhythm(steps: &[Step]) -> bool {
         let mut pages: Vec<i32> = steps.iter().map(|step| step.page).collect();
         pages.sort_unstable();
         pages.dedup();
-        least >= SHORTEST_BEAT && most - least <= most / LOOSENESS && pages.len() > BEATS / 2
+        least >= MIN_RHYTHM_GAP_MS
+            && most - least <= most / RHYTHM_TOLERANCE_DIVISOR
+            && pages.len() > MIN_RHYTHM_VISITS / 2
     })
 }
 
@@ -71,11 +75,11 @@ fn has_rhythm(steps: &[Step]) -> bool {
 mod tests {
     use super::*;
 
-    fn steps(gaps: &[i64], status: u16) -> Vec<Step> {
+    fn steps(gaps: &[i64], status: u16) -> Vec<SessionVisit> {
         let mut at = DateTime::from_timestamp(1_795_176_000, 0).unwrap();
         let step = |(page, gap): (usize, &i64)| {
             at += TimeDelta::milliseconds(*gap);
-            Step {
+            SessionVisit {
                 timestamp: at,
                 page: i32::try_from(page).unwrap(),
                 status: Some(status),
@@ -91,11 +95,11 @@ mod tests {
         let clicking: Vec<i64> = (0..40).map(|n| 700 + (n * 331) % 900).collect();
         assert_eq!(judge(&steps(&clicking, 200)), []);
         let burst: Vec<i64> = (0..30).map(|n| 100 + (n * 31) % 200).collect();
-        assert_eq!(judge(&steps(&burst, 200)), [Reason::HighRate]);
-        assert_eq!(judge(&steps(&reader[..10], 404)), [Reason::ManyMisses]);
+        assert_eq!(judge(&steps(&burst, 200)), [BotRule::HighRate]);
+        assert_eq!(judge(&steps(&reader[..10], 404)), [BotRule::ManyMisses]);
         assert_eq!(judge(&steps(&reader[..9], 404)), []);
         let even: Vec<i64> = (0..13).map(|n| 5_000 + n % 3 * 20).collect();
-        assert_eq!(judge(&steps(&even, 200)), [Reason::MachineRhythm]);
+        assert_eq!(judge(&steps(&even, 200)), [BotRule::MachineRhythm]);
         assert_eq!(judge(&steps(&even[..12], 200)), []);
     }
 

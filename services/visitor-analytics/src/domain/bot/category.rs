@@ -3,7 +3,7 @@
 /// What a bot is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "their names in the API say what they are")]
-pub enum Category {
+pub enum BotCategory {
     SearchEngine,
     AiCrawler,
     /// Fetches a page for the person who has asked it something.
@@ -22,7 +22,7 @@ pub enum Category {
     Other,
 }
 
-impl Category {
+impl BotCategory {
     /// All of them.
     pub const ALL: [Self; 14] = [
         Self::SearchEngine,

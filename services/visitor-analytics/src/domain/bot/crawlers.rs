@@ -2,38 +2,38 @@
 
 use serde::Deserialize;
 
-use super::{Category, Reason};
-use crate::domain::expressions::{Expressions, Pattern};
+use super::{BotCategory, BotRule};
+use crate::domain::expressions::{FilteredRegexSet, RegexPattern};
 
 /// The list, ready to be searched.
-pub struct Crawlers {
-    patterns: Expressions,
-    categories: Vec<Category>,
+pub struct CrawlerList {
+    patterns: FilteredRegexSet,
+    categories: Vec<BotCategory>,
 }
 
 /// A crawler that was recognised.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Crawler {
+pub struct CrawlerMatch {
     /// What it calls itself.
     pub name: String,
     /// What it is for.
-    pub category: Category,
+    pub category: BotCategory,
 }
 
 #[derive(Deserialize)]
-struct Line {
+struct CrawlerEntry {
     pattern: String,
     tags: Vec<String>,
 }
 
-const LONGEST_NAME: usize = 40;
+const MAX_CRAWLER_NAME_CHARS: usize = 40;
 /// How many bytes are gone through at most; no crawler of the corpus needs more than a quarter.
-const EFFORT: usize = 4_000;
+const MAX_BACKTRACK_BYTES: usize = 4_000;
 
 /// Those that fetch a page because a person has just asked for it, by how their names begin
 /// (<https://platform.openai.com/docs/bots>, <https://docs.perplexity.ai/guides/bots>,
 /// <https://support.anthropic.com/en/articles/8896518>, <https://docs.mistral.ai/robots>).
-const ASSISTANTS: [&str; 10] = [
+const AI_ASSISTANT_PREFIXES: [&str; 10] = [
     "ChatGPT-User",
     "Claude-User",
     "Perplexity-User",
@@ -46,7 +46,7 @@ const ASSISTANTS: [&str; 10] = [
     "YouBot",
 ];
 
-impl Crawlers {
+impl CrawlerList {
     /// Prepares the vendored list (see `data/README.md`).
     #[must_use]
     pub fn new() -> Self {
@@ -59,38 +59,40 @@ impl Crawlers {
         let mut patterns = vec![];
         let mut categories = vec![];
         for line in lines {
-            let line: Line = serde_json::from_str(line)
+            let line: CrawlerEntry = serde_json::from_str(line)
                 .expect("the vendored list is well-formed; a test reads it");
-            patterns.push(Pattern {
+            patterns.push(RegexPattern {
                 text: line.pattern,
                 is_caseless: false,
             });
             let tag = line.tags.first().map_or("", String::as_str);
-            categories.push(Category::tagged(tag));
+            categories.push(BotCategory::tagged(tag));
         }
         Self {
-            patterns: Expressions::new(patterns),
+            patterns: FilteredRegexSet::new(patterns),
             categories,
         }
     }
 
     /// The crawler that `user_agent` belongs to; the longest name says most.
     #[must_use]
-    pub fn find(&self, user_agent: &str) -> Option<Crawler> {
+    pub fn find(&self, user_agent: &str) -> Option<CrawlerMatch> {
         let places = self.patterns.candidates(user_agent);
-        let most = EFFORT / user_agent.len().max(1);
+        let most = MAX_BACKTRACK_BYTES / user_agent.len().max(1);
         let found = places.into_iter().take(most).filter_map(|place| {
             let span = self.patterns.find(place, user_agent)?;
             let name = user_agent.get(span.range())?;
             Some((name.trim_matches(|c: char| !c.is_alphanumeric()), place))
         });
         let (name, place) = found.max_by_key(|(name, _)| name.len())?;
-        let end = name.floor_char_boundary(LONGEST_NAME);
-        let is_assistant = ASSISTANTS.iter().any(|one| name.starts_with(one));
-        Some(Crawler {
+        let end = name.floor_char_boundary(MAX_CRAWLER_NAME_CHARS);
+        let is_assistant = AI_ASSISTANT_PREFIXES
+            .iter()
+            .any(|one| name.starts_with(one));
+        Some(CrawlerMatch {
             name: name[..end].to_owned(),
             category: if is_assistant {
-                Category::AiAssistant
+                BotCategory::AiAssistant
             } else {
                 self.categories[place]
             },
@@ -98,18 +100,18 @@ impl Crawlers {
     }
 }
 
-impl Default for Crawlers {
+impl Default for CrawlerList {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Crawler {
-    pub(super) fn reason(&self) -> Reason {
+impl CrawlerMatch {
+    pub(super) fn reason(&self) -> BotRule {
         match self.category {
-            Category::HttpLibrary => Reason::HttpTool,
-            Category::HeadlessBrowser => Reason::HeadlessBrowser,
-            _ => Reason::KnownCrawler,
+            BotCategory::HttpLibrary => BotRule::HttpTool,
+            BotCategory::HeadlessBrowser => BotRule::HeadlessBrowser,
+            _ => BotRule::KnownCrawler,
         }
     }
 }
@@ -120,7 +122,7 @@ mod tests {
 
     #[test]
     fn every_pattern_compiles() {
-        let crawlers = Crawlers::new();
+        let crawlers = CrawlerList::new();
         for place in 0..crawlers.categories.len() {
             crawlers.patterns.find(place, "");
         }

@@ -2,16 +2,16 @@
 //!
 //! An old protocol version says nothing: a proxy may speak for the visitor.
 
-use super::{Circumstances, Reason};
-use crate::domain::visit::Headers;
+use super::{BotRule, VisitSignals};
+use crate::domain::visit::RequestHeaders;
 
 /// From this version on Chromium sends `Sec-Fetch-*` (80) and `Sec-CH-UA` (89) over HTTPS.
-const FETCH_METADATA: u32 = 80;
-const CLIENT_HINTS: u32 = 90;
+const MIN_CHROMIUM_FETCH_METADATA: u32 = 80;
+const MIN_CHROMIUM_CLIENT_HINTS: u32 = 90;
 /// Before this one it knew neither.
-const FIRST_METADATA: u32 = 76;
+const FIRST_CHROMIUM_FETCH_METADATA: u32 = 76;
 
-pub(super) fn judge(circumstances: &Circumstances) -> Vec<Reason> {
+pub(super) fn judge(circumstances: &VisitSignals) -> Vec<BotRule> {
     let Some(headers) = circumstances.headers else {
         return vec![];
     };
@@ -20,23 +20,23 @@ pub(super) fn judge(circumstances: &Circumstances) -> Vec<Reason> {
     let lacks = |name| headers.get(name).is_none();
     let mode = headers.get("sec-fetch-mode");
     let rules = [
-        (Reason::Prefetch, is_prefetch(headers)),
-        (Reason::NoAcceptLanguage, lacks("accept-language")),
-        (Reason::NoAccept, lacks("accept")),
+        (BotRule::Prefetch, is_prefetch(headers)),
+        (BotRule::NoAcceptLanguage, lacks("accept-language")),
+        (BotRule::NoAccept, lacks("accept")),
         (
-            Reason::AcceptsAnything,
+            BotRule::AcceptsAnything,
             headers.get("accept") == Some("*/*") && mode.is_none_or(|mode| mode == "navigate"),
         ),
         (
-            Reason::NoFetchMetadata,
-            is_since(FETCH_METADATA) && mode.is_none() && lacks("sec-fetch-site"),
+            BotRule::NoFetchMetadata,
+            is_since(MIN_CHROMIUM_FETCH_METADATA) && mode.is_none() && lacks("sec-fetch-site"),
         ),
         (
-            Reason::NoClientHints,
-            is_since(CLIENT_HINTS) && lacks("sec-ch-ua"),
+            BotRule::NoClientHints,
+            is_since(MIN_CHROMIUM_CLIENT_HINTS) && lacks("sec-ch-ua"),
         ),
         (
-            Reason::ContradictingHeaders,
+            BotRule::ContradictingHeaders,
             contradicts(circumstances.user_agent, chromium, headers),
         ),
     ];
@@ -47,7 +47,7 @@ pub(super) fn judge(circumstances: &Circumstances) -> Vec<Reason> {
 /// Whether a browser asks for a page in case somebody wants it later: `Sec-Purpose` (WHATWG Fetch),
 /// and what browsers sent before it.
 #[must_use]
-pub fn is_prefetch(headers: &Headers) -> bool {
+pub fn is_prefetch(headers: &RequestHeaders) -> bool {
     let says = |name: &str, word: &str| {
         let value = headers.get(name);
         value.is_some_and(|value| value.to_ascii_lowercase().contains(word))
@@ -68,7 +68,7 @@ fn chromium(user_agent: &str) -> Option<u32> {
 /// Client hints (<https://wicg.github.io/ua-client-hints/>) come from Chromium and say what its
 /// user agent says; fetch metadata (<https://w3c.github.io/webappsec-fetch-metadata/>) know few
 /// combinations.
-fn contradicts(user_agent: &str, chromium: Option<u32>, headers: &Headers) -> bool {
+fn contradicts(user_agent: &str, chromium: Option<u32>, headers: &RequestHeaders) -> bool {
     let hint = |name| {
         headers
             .get(name)
@@ -89,7 +89,7 @@ fn contradicts(user_agent: &str, chromium: Option<u32>, headers: &Headers) -> bo
             return true;
         }
     }
-    let early = chromium.is_some_and(|version| version < FIRST_METADATA);
+    let early = chromium.is_some_and(|version| version < FIRST_CHROMIUM_FETCH_METADATA);
     if early && (headers.get("sec-fetch-mode").is_some() || headers.get("sec-ch-ua").is_some()) {
         return true;
     }

@@ -2,7 +2,7 @@
 //! ends with one of them, and that name has the address again.
 
 /// How crawlers' names begin, and the domains of their hosts.
-const HOSTS: [(&str, &[&str]); 10] = [
+const CRAWLER_HOSTS: [(&str, &[&str]); 10] = [
     // https://developers.google.com/search/docs/crawling-indexing/verifying-googlebot
     ("Googlebot", &["googlebot.com", "google.com"]),
     // https://www.bing.com/webmasters/help/how-to-verify-bingbot-3905dc26
@@ -30,7 +30,7 @@ pub fn hosts(name: &str) -> Option<&'static [&'static str]> {
         let start = name.get(..one.len());
         start.is_some_and(|start| start.eq_ignore_ascii_case(one))
     };
-    let known = HOSTS.iter().find(|(one, _)| is_of(one));
+    let known = CRAWLER_HOSTS.iter().find(|(one, _)| is_of(one));
     known.map(|(_, domains)| *domains)
 }
 
@@ -47,11 +47,11 @@ pub fn is_within(host: &str, domains: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::bot::AgentJudge;
+    use crate::domain::bot::UserAgentRules;
 
     #[test]
     fn crawlers_are_found_by_their_user_agents() {
-        let judge = AgentJudge::new();
+        let judge = UserAgentRules::new();
         for (user_agent, domain) in [
             (
                 "Mozilla/5.0 (Linux; Android 6.0.1; Nexus 5X Build/MMB29P) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Mobile Safari/537.36 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",

@@ -5,28 +5,28 @@ use std::ops::Range;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
-use super::{Category, Reason};
-use Category::{
+use super::{BotCategory, BotRule};
+use BotCategory::{
     AiAssistant, Archiver, FeedReader, HeadlessBrowser, HttpLibrary, LinkPreview, Monitor, Other,
     SearchEngine, SecurityScanner, SeoTool,
 };
 
 /// What a mark means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sense {
+enum KeywordClass {
     /// At the beginning, the name of a program or library.
     Tool,
     /// A browser that is driven by a program.
     Headless,
     /// The name of a service that looks like a browser otherwise.
-    Service(Category),
+    Service(BotCategory),
     /// What bots call themselves.
-    Word(Category),
+    Word(BotCategory),
     /// What bots call themselves, and what phones and their apps may be called too; at the end,
     /// where programs sign, it is a bot's word.
-    Hint(Category),
+    Hint(BotCategory),
     /// At the end, how programs sign.
-    Signature(Category),
+    Signature(BotCategory),
     /// A real browser's name or phone in which such a word stands once.
     Innocent,
     /// Bots say whom to complain to.
@@ -48,8 +48,8 @@ enum Sense {
 }
 
 #[rustfmt::skip]
-const MARKS: &[(Sense, &[&str])] = &[
-    (Sense::Tool, &[
+const KEYWORDS: &[(KeywordClass, &[&str])] = &[
+    (KeywordClass::Tool, &[
         "curl", "wget", "python", "aiohttp", "httpx", "go-http-client", "go ", "java/", "java1",
         "okhttp", "apache-httpclient", "jakarta", "libwww", "lwp", "ruby", "php", "guzzle", "axios",
         "node", "undici", "got/", "got ", "postman", "insomnia", "reqwest", "powershell", "perl",
@@ -58,54 +58,54 @@ const MARKS: &[(Sense, &[&str])] = &[
         "libcurl", "pycurl", "urllib", "mechanize", "zgrab", "nmap", "masscan", "sqlmap", "nikto",
         "microsoft url control", "microsoft-webdav", "rpt-http", "ab/",
     ]),
-    (Sense::Headless, &[
+    (KeywordClass::Headless, &[
         "headless", "phantomjs", "puppeteer", "playwright", "selenium", "webdriver", "slimerjs",
         "htmlunit", "jsdom", "zombie.js", "nightmare", "wkhtmlto", "casperjs", "cypress",
         "cutycapt", "rendertron", "prerender",
     ]),
-    (Sense::Service(Monitor), &[
+    (KeywordClass::Service(Monitor), &[
         "ptst", "dareboost", "catchpoint", "gtmetrix", "dejaclick", "dmbrowser", "statuscake",
         "gomezagent", "pingdom", "site24x7", "alertsite", "ruxitsynthetic", "thousandeyes",
         "newrelic", "synthetic", "lighthouse", "page speed", "pagespeed", "speedcurve", "datadog",
         "appdynamics", "websitepulse", "uptime", "keynote", "yottaa", 
         "watchmouse", "revealuptime", "panopta", "nagios", "zabbix", "healthcheck", "health-check", "health check", "healthchecker",
     ]),
-    (Sense::Service(LinkPreview), &[
+    (KeywordClass::Service(LinkPreview), &[
         "websnapr", "iframely", "embedly", "thumbnail", "screenshot", "webshot",
         "facebookexternal", "skypeuripreview", "onebox", "linkexpand", "imgproxy",
         "imageproxy", "link check", "linkcheck", "outbrain", "vkshare",
     ]),
-    (Sense::Service(SeoTool), &[
+    (KeywordClass::Service(SeoTool), &[
         "brandverity", "adbeat", "datanyze", "builtwith", "wappalyzer", "seostats", "semrush",
         "ahrefs", "majestic", "moz.com", "sistrix", "seokicks", "screaming frog", "adsbot",
         "backlink", "siteaudit", "site audit", "domaintools", "silktide", "siteimprove", "foregenix", "scope3",
     ]),
-    (Sense::Service(SecurityScanner), &[
+    (KeywordClass::Service(SecurityScanner), &[
         "burpcollaborator", "netcraft", "nessus", "acunetix", "qualys", "censys", "shodan",
         "zgrab", "nuclei", "wpscan", "netsystemsresearch", "internet-measurement", "expanse",
         "palo alto", "detectify", "sucuri", "nimbostratus", "(select ", "${jndi", "<script",
         "sniff", "clamav", "openvas", "watchtowr", "jorgee",
     ]),
-    (Sense::Service(Archiver), &["archivebox", "heritrix", "httrack", "webcopier", "teleport", "webzip"]),
-    (Sense::Service(AiAssistant), &["chatgpt-user", "claude-user", "perplexity-user", "mistralai-user"]),
-    (Sense::Service(SearchEngine), &[
+    (KeywordClass::Service(Archiver), &["archivebox", "heritrix", "httrack", "webcopier", "teleport", "webzip"]),
+    (KeywordClass::Service(AiAssistant), &["chatgpt-user", "claude-user", "perplexity-user", "mistralai-user"]),
+    (KeywordClass::Service(SearchEngine), &[
         "slurp", "teoma", "ask jeeves", "yandex.com/bots", "yandex.translate", "google favicon", "google-", "googleother",
         "google web", "google search console", "apis-google", "feedburner", "mediapartners",
         "duplexweb", "scoutjet", "yeti/", "daum/", "daum ", "ichiro", "naverbot", "infoseek",
         "altavista", "lycos", "inktomi", "gigablast",
     ]),
-    (Sense::Service(HttpLibrary), &[
+    (KeywordClass::Service(HttpLibrary), &[
         "httpclient", "http-client", "http client", "http_client", "http_request", "libwww-perl",
         "winhttprequest", "nutch", "larbin", "scrapy", "guzzlehttp", "webclient",
         "urllib", "node-fetch", "axios", "indy library", "snoopy", "simplepie", "magpierss",
     ]),
-    (Sense::Word(Other), &["bot", "crawl", "spider", "fetch", "scrap", "+http", "webmaster"]),
-    (Sense::Word(Monitor), &["monitor", "pinger"]),
-    (Sense::Word(FeedReader), &["feed", "subscriber"]),
-    (Sense::Word(SecurityScanner), &["scan"]),
-    (Sense::Word(Archiver), &["archiv"]),
-    (Sense::Word(LinkPreview), &["preview"]),
-    (Sense::Hint(Other), &[
+    (KeywordClass::Word(Other), &["bot", "crawl", "spider", "fetch", "scrap", "+http", "webmaster"]),
+    (KeywordClass::Word(Monitor), &["monitor", "pinger"]),
+    (KeywordClass::Word(FeedReader), &["feed", "subscriber"]),
+    (KeywordClass::Word(SecurityScanner), &["scan"]),
+    (KeywordClass::Word(Archiver), &["archiv"]),
+    (KeywordClass::Word(LinkPreview), &["preview"]),
+    (KeywordClass::Hint(Other), &[
         "spyder", "slurp", "harvest", "indexer",
         "collector", "downloader", "extract", "grabber", "ripper", "siphon", "sweep", "parser",
         "validat", "checker", "verif", "tracker", "inspect", "survey", "research", "agent/",
@@ -119,22 +119,22 @@ const MARKS: &[(Sense, &[&str])] = &[
         "performance", "quality", "compliance", "copyright", "plagiar", "threat", "malware", "phish",
         "spam", "abuse", "advert", "ranking", "render", "hosting", "wordpress", "jetpack", "robo",
     ]),
-    (Sense::Hint(AiAssistant), &["-user/"]),
-    (Sense::Hint(FeedReader), &["rss", "podcast", "aggregator", "atom/", "newsreader"]),
-    (Sense::Hint(Monitor), &["heartbeat", "status"]),
-    (Sense::Hint(SecurityScanner), &["vulnerab", "pentest"]),
-    (Sense::Hint(SeoTool), &["seo"]),
-    (Sense::Signature(Other), &["agent"]),
-    (Sense::Innocent, &[
+    (KeywordClass::Hint(AiAssistant), &["-user/"]),
+    (KeywordClass::Hint(FeedReader), &["rss", "podcast", "aggregator", "atom/", "newsreader"]),
+    (KeywordClass::Hint(Monitor), &["heartbeat", "status"]),
+    (KeywordClass::Hint(SecurityScanner), &["vulnerab", "pentest"]),
+    (KeywordClass::Hint(SeoTool), &["seo"]),
+    (KeywordClass::Signature(Other), &["agent"]),
+    (KeywordClass::Innocent, &[
         "cubot", "bothnia", "mozacfetch", "feeddaemon", "mozilladeveloperpreview",
     ]),
-    (Sense::Build, &["build/", "midp", "j2me"]),
-    (Sense::Compatible, &["compatible;"]),
-    (Sense::Contact, &["http://", "https://", "www."]),
-    (Sense::InnocentContact, &[
+    (KeywordClass::Build, &["build/", "midp", "j2me"]),
+    (KeywordClass::Compatible, &["compatible;"]),
+    (KeywordClass::Contact, &["http://", "https://", "www."]),
+    (KeywordClass::InnocentContact, &[
         "http://bsalsa.com", "www.bsalsa.com", "www.proxomitron.de", "http://www.avantbrowser.com",
     ]),
-    (Sense::Browser, &[
+    (KeywordClass::Browser, &[
         "opera/", "opera ", "lynx", "links ", "elinks", "w3m/", "dillo/", "netsurf",
         "ibrowse", "amiga", "voyager", "ncsa_mosaic", "ncsa mosaic", "icab", "ucweb/", "qupzilla",
         "microsoft office", "outlook-", "konqueror", "browsex", "emacs", "offbyone",
@@ -142,16 +142,16 @@ const MARKS: &[(Sense, &[&str])] = &[
         "kyocera", "itunes/", "audiovox", "archos", "(sony", "acer", "kwc-", "lumia", "edbrowse",
         "quicktime", "cyberdog", "ice browser", "avant browser", "chrome", "firefox", "offline",
     ]),
-    (Sense::Engine, &[
+    (KeywordClass::Engine, &[
         "gecko", "applewebkit", "msie", "trident", "khtml", "presto/", "browser", "mmp/", "wap",
         "netfront", "msoffice", "opera", "netscape", "[en]",
     ]),
-    (Sense::System, &[
+    (KeywordClass::System, &[
         "windows", "win9", "win1", "win3", "winnt", "macintosh", "mac_",
         "x11", "linux", "unix", "bsd", "sunos", "os/2", "amiga", "morphos", "beos", "haiku",
         "risc os", "inferno", "psp", "plan9", "qnx", "warp", "foma", "dreamcast", "rim9",
     ]),
-    (Sense::Phone, &[
+    (KeywordClass::Phone, &[
         "midp-", "midp/", "cldc", "up.browser", "up.link", "opera mini", "android",
         "iphone", "ipad", "ipod", "ios/", "ios ", "watchos", "tvos", "darwin/", "symbian",
         "series60", "series40", "blackberry", "obigo", "teleca", "j2me", "windows ce",
@@ -167,44 +167,44 @@ const MARKS: &[(Sense, &[&str])] = &[
 ];
 
 /// The automaton over all marks.
-pub(super) struct Marks {
+pub(super) struct KeywordMatcher {
     automaton: AhoCorasick,
-    senses: Vec<Sense>,
+    senses: Vec<KeywordClass>,
 }
 
 /// What the marks of a user agent come to.
 #[derive(Debug, Default)]
-pub(super) struct Marked {
+pub(super) struct KeywordVerdict {
     /// The rule that fires.
-    pub(super) reason: Option<Reason>,
+    pub(super) reason: Option<BotRule>,
     /// The word in which the mark stands, without its version.
     pub(super) name: Option<String>,
-    pub(super) category: Option<Category>,
+    pub(super) category: Option<BotCategory>,
     /// Whether it begins as a browser's, or says what only devices do.
     pub(super) is_like_browser: bool,
 }
 
 /// What was met in one text.
 #[derive(Default)]
-struct Met {
+struct KeywordHits {
     tool: Option<Range<usize>>,
     headless: Option<Range<usize>>,
-    service: Option<(Range<usize>, Category)>,
-    word: Option<(Range<usize>, Category)>,
-    hint: Option<(Range<usize>, Category)>,
+    service: Option<(Range<usize>, BotCategory)>,
+    word: Option<(Range<usize>, BotCategory)>,
+    hint: Option<(Range<usize>, BotCategory)>,
     words: i32,
     contacts: i32,
     /// Senses that are met or not, each once.
-    others: Vec<Sense>,
+    others: Vec<KeywordClass>,
 }
 
-impl Default for Marks {
+impl Default for KeywordMatcher {
     fn default() -> Self {
-        let of_sense = |(sense, words): &(Sense, &'static [&'static str])| {
+        let of_sense = |(sense, words): &(KeywordClass, &'static [&'static str])| {
             let sense = *sense;
             words.iter().map(move |word| (sense, *word))
         };
-        let (senses, words): (Vec<_>, Vec<_>) = MARKS.iter().flat_map(of_sense).unzip();
+        let (senses, words): (Vec<_>, Vec<_>) = KEYWORDS.iter().flat_map(of_sense).unzip();
         let automaton = AhoCorasick::builder()
             .ascii_case_insensitive(true)
             .match_kind(MatchKind::Standard)
@@ -216,13 +216,15 @@ impl Default for Marks {
     }
 }
 
-impl Marks {
-    pub(super) fn find(&self, text: &str) -> Marked {
-        let mut met = Met::default();
+impl KeywordMatcher {
+    pub(super) fn find(&self, text: &str) -> KeywordVerdict {
+        let mut met = KeywordHits::default();
         for found in self.automaton.find_overlapping_iter(text) {
             let sense = match self.senses[found.pattern().as_usize()] {
-                Sense::Hint(category) | Sense::Signature(category) if found.end() == text.len() => {
-                    Sense::Word(category)
+                KeywordClass::Hint(category) | KeywordClass::Signature(category)
+                    if found.end() == text.len() =>
+                {
+                    KeywordClass::Word(category)
                 }
                 other => other,
             };
@@ -235,65 +237,65 @@ impl Marks {
     }
 }
 
-impl Met {
-    fn add(&mut self, sense: Sense, at: Range<usize>) {
+impl KeywordHits {
+    fn add(&mut self, sense: KeywordClass, at: Range<usize>) {
         match sense {
-            Sense::Tool if at.start == 0 => self.tool = Some(at),
-            Sense::Headless => self.headless = Some(at),
-            Sense::Service(category) => _ = self.service.get_or_insert((at, category)),
-            Sense::Word(category) => {
+            KeywordClass::Tool if at.start == 0 => self.tool = Some(at),
+            KeywordClass::Headless => self.headless = Some(at),
+            KeywordClass::Service(category) => _ = self.service.get_or_insert((at, category)),
+            KeywordClass::Word(category) => {
                 self.words += 1;
                 self.word.get_or_insert((at, category));
             }
-            Sense::Innocent => self.words -= 1,
-            Sense::Contact => self.contacts += 1,
-            Sense::InnocentContact => self.contacts -= 1,
-            Sense::Hint(category) => _ = self.hint.get_or_insert((at, category)),
-            Sense::Tool | Sense::Signature(_) => {}
-            Sense::Browser if at.start > 0 => {}
+            KeywordClass::Innocent => self.words -= 1,
+            KeywordClass::Contact => self.contacts += 1,
+            KeywordClass::InnocentContact => self.contacts -= 1,
+            KeywordClass::Hint(category) => _ = self.hint.get_or_insert((at, category)),
+            KeywordClass::Tool | KeywordClass::Signature(_) => {}
+            KeywordClass::Browser if at.start > 0 => {}
             other if self.has(other) => {}
             other => self.others.push(other),
         }
     }
 
-    fn has(&self, sense: Sense) -> bool {
+    fn has(&self, sense: KeywordClass) -> bool {
         self.others.contains(&sense)
     }
 
-    fn judge(self, text: &str) -> Marked {
-        let is_phone = self.has(Sense::Phone);
+    fn judge(self, text: &str) -> KeywordVerdict {
+        let is_phone = self.has(KeywordClass::Phone);
         let is_like_browser = is_phone
-            || self.has(Sense::Browser)
-            || self.has(Sense::Engine)
-            || text.starts_with("Mozilla") && self.has(Sense::System);
-        let is_compatible = self.has(Sense::Compatible);
-        let is_build = self.has(Sense::Build);
+            || self.has(KeywordClass::Browser)
+            || self.has(KeywordClass::Engine)
+            || text.starts_with("Mozilla") && self.has(KeywordClass::System);
+        let is_compatible = self.has(KeywordClass::Compatible);
+        let is_build = self.has(KeywordClass::Build);
         let word = self.word.filter(|_| self.words > 0);
         let hint = self.hint.filter(|_| !is_phone || is_compatible);
         let word = word.or(hint);
         let has_contact = self.contacts > 0 && (!is_build || is_compatible);
         let fired = self
             .tool
-            .map(|at| (Reason::HttpTool, at, HttpLibrary))
+            .map(|at| (BotRule::HttpTool, at, HttpLibrary))
             .or_else(|| {
                 self.headless
-                    .map(|at| (Reason::HeadlessBrowser, at, HeadlessBrowser))
+                    .map(|at| (BotRule::HeadlessBrowser, at, HeadlessBrowser))
             })
             .or_else(|| {
                 self.service
-                    .map(|(at, kind)| (Reason::KnownCrawler, at, kind))
+                    .map(|(at, kind)| (BotRule::KnownCrawler, at, kind))
             })
-            .or_else(|| word.map(|(at, kind)| (Reason::BotWord, at, kind)));
+            .or_else(|| word.map(|(at, kind)| (BotRule::BotWord, at, kind)));
         if let Some((reason, at, category)) = fired {
-            return Marked {
+            return KeywordVerdict {
                 reason: Some(reason),
                 name: name_around(text, at).or_else(|| product(text)),
                 category: Some(category),
                 is_like_browser,
             };
         }
-        Marked {
-            reason: has_contact.then_some(Reason::ContactAddress),
+        KeywordVerdict {
+            reason: has_contact.then_some(BotRule::ContactAddress),
             name: product(text),
             category: has_contact.then_some(Other),
             is_like_browser,
@@ -301,7 +303,7 @@ impl Met {
     }
 }
 
-const LONGEST_NAME: usize = 40;
+const MAX_BOT_NAME_CHARS: usize = 40;
 
 /// The product's name in which a mark stands: `AcmeBot` of `AcmeBot/1.0`.
 fn name_around(text: &str, mark: Range<usize>) -> Option<String> {
@@ -314,7 +316,7 @@ fn name_around(text: &str, mark: Range<usize>) -> Option<String> {
         .find(ends)
         .map_or(text.len(), |at| mark.end + at);
     let name = text[from..to].trim_matches(|c: char| !c.is_alphanumeric());
-    let named = name.contains(char::is_alphabetic) && name.len() <= LONGEST_NAME;
+    let named = name.contains(char::is_alphabetic) && name.len() <= MAX_BOT_NAME_CHARS;
     named.then(|| name.to_owned())
 }
 
@@ -324,7 +326,7 @@ fn product(text: &str) -> Option<String> {
         let text = text.trim_start();
         let end = text.find(['/', ' ', ';', '(', ')', ',']);
         let name = &text[..end.unwrap_or(text.len())];
-        let sound = name.contains(char::is_alphabetic) && name.len() <= LONGEST_NAME;
+        let sound = name.contains(char::is_alphabetic) && name.len() <= MAX_BOT_NAME_CHARS;
         sound.then(|| name.to_owned())
     };
     if text.starts_with("Mozilla") {

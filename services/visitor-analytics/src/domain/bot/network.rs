@@ -1,11 +1,11 @@
 //! What the visitor's network gives away. People sit behind VPNs in data centres too: alone it
 //! makes nobody a bot.
 
-use super::{Circumstances, Reason};
+use super::{BotRule, VisitSignals};
 
 /// Networks from which servers call and hardly any person does, by the numbers that their owners
 /// have registered (the regional registries' databases; `data/README.md`).
-const HOSTING: [u32; 61] = [
+const HOSTING_ASNS: [u32; 61] = [
     2635,    // Automattic
     3598,    // Microsoft
     7506,    // GMO Internet
@@ -69,12 +69,12 @@ const HOSTING: [u32; 61] = [
     396_982, // Google Cloud
 ];
 
-pub(super) fn judge(circumstances: &Circumstances) -> Vec<Reason> {
-    let listed = |asn: u32| HOSTING.binary_search(&asn).is_ok();
+pub(super) fn judge(circumstances: &VisitSignals) -> Vec<BotRule> {
+    let listed = |asn: u32| HOSTING_ASNS.binary_search(&asn).is_ok();
     let is_hosting = circumstances.is_hosting || circumstances.asn.is_some_and(listed);
     let rules = [
-        (Reason::HostingNetwork, is_hosting),
-        (Reason::AnonymousNetwork, circumstances.is_anonymous),
+        (BotRule::HostingNetwork, is_hosting),
+        (BotRule::AnonymousNetwork, circumstances.is_anonymous),
     ];
     let fired = rules.into_iter().filter(|(_, fires)| *fires);
     fired.map(|(reason, _)| reason).collect()
@@ -84,6 +84,6 @@ pub(super) fn judge(circumstances: &Circumstances) -> Vec<Reason> {
 mod tests {
     #[test]
     fn the_list_is_in_order() {
-        assert!(super::HOSTING.is_sorted());
+        assert!(super::HOSTING_ASNS.is_sorted());
     }
 }

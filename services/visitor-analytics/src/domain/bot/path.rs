@@ -1,9 +1,9 @@
 //! Paths that scanners try, and that nothing leads to.
 
-use super::Reason;
+use super::BotRule;
 
 /// How such paths begin, in lower case.
-const BEGINNINGS: [&str; 22] = [
+const PROBE_PREFIXES: [&str; 22] = [
     "/.env",
     "/.git/",
     "/.svn/",
@@ -29,7 +29,7 @@ const BEGINNINGS: [&str; 22] = [
 ];
 
 /// What such paths contain or end with, in lower case.
-const ANYWHERE: [&str; 12] = [
+const PROBE_FRAGMENTS: [&str; 12] = [
     "wp-login.php",
     "wp-config",
     "xmlrpc.php",
@@ -45,12 +45,12 @@ const ANYWHERE: [&str; 12] = [
 ];
 
 /// Nobody looks at more of a path.
-const LONGEST: usize = 512;
+const MAX_CHECKED_PATH_BYTES: usize = 512;
 
-pub(super) fn judge(path: &str) -> Option<Reason> {
-    let path = path[..path.floor_char_boundary(LONGEST)].to_ascii_lowercase();
-    let probes = BEGINNINGS.iter().any(|mark| path.starts_with(mark))
+pub(super) fn judge(path: &str) -> Option<BotRule> {
+    let path = path[..path.floor_char_boundary(MAX_CHECKED_PATH_BYTES)].to_ascii_lowercase();
+    let probes = PROBE_PREFIXES.iter().any(|mark| path.starts_with(mark))
         // Each of them has one of these; most paths have none.
-        || (path.contains(['.', '-']) && ANYWHERE.iter().any(|mark| path.contains(mark)));
-    probes.then_some(Reason::ProbePath)
+        || (path.contains(['.', '-']) && PROBE_FRAGMENTS.iter().any(|mark| path.contains(mark)));
+    probes.then_some(BotRule::ProbePath)
 }

@@ -4,31 +4,31 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
-use super::Reason;
+use super::BotRule;
 
 /// Published ranges, by the name of the crawler.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ranges {
+pub struct CrawlerRanges {
     /// Names in lower case; first and last addresses, in order and without overlaps.
     of: Vec<(String, Vec<(u128, u128)>)>,
 }
 
 /// A file as Google, Bing, `OpenAI`, Apple and others publish theirs.
 #[derive(Deserialize)]
-struct Published {
-    prefixes: Vec<Prefix>,
+struct PublishedRanges {
+    prefixes: Vec<PublishedPrefix>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Prefix {
+struct PublishedPrefix {
     ipv4_prefix: Option<String>,
     ipv6_prefix: Option<String>,
 }
 
 /// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum Unusable {
+pub enum RangesError {
     /// It has another form.
     #[error(
         "it is not of the form {{\"prefixes\": [{{\"ipv4Prefix\": …}}, {{\"ipv6Prefix\": …}}]}}: {0}"
@@ -42,16 +42,16 @@ pub enum Unusable {
     Empty,
 }
 
-impl Ranges {
+impl CrawlerRanges {
     /// Adds what is published about a crawler; a crawler may have several files.
-    pub fn add(&mut self, name: &str, published: &str) -> Result<(), Unusable> {
-        let published: Published = serde_json::from_str(published)?;
+    pub fn add(&mut self, name: &str, published: &str) -> Result<(), RangesError> {
+        let published: PublishedRanges = serde_json::from_str(published)?;
         let prefixes = published.prefixes.into_iter();
         let texts = prefixes.flat_map(|prefix| [prefix.ipv4_prefix, prefix.ipv6_prefix]);
-        let parse = |text: String| range(&text).ok_or(Unusable::Range(text));
+        let parse = |text: String| range(&text).ok_or(RangesError::Range(text));
         let mut ranges = texts.flatten().map(parse).collect::<Result<Vec<_>, _>>()?;
         if ranges.is_empty() {
-            return Err(Unusable::Empty);
+            return Err(RangesError::Empty);
         }
         let name = name.to_ascii_lowercase();
         if let Some(known) = self.of.iter().position(|(one, _)| *one == name) {
@@ -70,7 +70,7 @@ impl Ranges {
     /// Whether who calls himself `name` comes from where that crawler comes from; `None` where
     /// nothing is known about it. `Googlebot` also stands for `Googlebot-Image`.
     #[must_use]
-    pub fn judge(&self, name: &str, ip: IpAddr) -> Option<Reason> {
+    pub fn judge(&self, name: &str, ip: IpAddr) -> Option<BotRule> {
         let is_of = |one: &str| {
             let start = name.get(..one.len());
             start.is_some_and(|start| start.eq_ignore_ascii_case(one))
@@ -81,9 +81,9 @@ impl Ranges {
         let after = ranges.partition_point(|(first, _)| *first <= ip);
         let is_inside = after > 0 && ip <= ranges[after - 1].1;
         Some(if is_inside {
-            Reason::VerifiedCrawler
+            BotRule::VerifiedCrawler
         } else {
-            Reason::CrawlerPretender
+            BotRule::CrawlerPretender
         })
     }
 }
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn who_comes_from_elsewhere_is_a_pretender() {
-        let mut ranges = Ranges::default();
+        let mut ranges = CrawlerRanges::default();
         let google = r#"{"creationTime": "2026-11-01T00:00:00", "prefixes": [
             {"ipv6Prefix": "2001:4860:4801:10::/64"}, {"ipv4Prefix": "66.249.64.32/27"},
             {"ipv4Prefix": "66.249.64.0/27"}]}"#;
@@ -138,7 +138,7 @@ mod tests {
         ] {
             assert_eq!(
                 judge(name, ip),
-                Some(Reason::VerifiedCrawler),
+                Some(BotRule::VerifiedCrawler),
                 "{name} {ip}"
             );
         }
@@ -150,7 +150,7 @@ mod tests {
         ] {
             assert_eq!(
                 judge("Googlebot", ip),
-                Some(Reason::CrawlerPretender),
+                Some(BotRule::CrawlerPretender),
                 "{ip}"
             );
         }
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn what_is_not_of_the_form_is_refused() {
-        let mut ranges = Ranges::default();
+        let mut ranges = CrawlerRanges::default();
         let with = |range: &str| format!(r#"{{"prefixes": [{{"ipv4Prefix": "{range}"}}]}}"#);
         for wrong in [
             "10.0.0.0",
@@ -171,11 +171,11 @@ mod tests {
             "10.0.0.0/-1",
         ] {
             let refused = ranges.add("a", &with(wrong));
-            assert!(matches!(refused, Err(Unusable::Range(_))), "{wrong}");
+            assert!(matches!(refused, Err(RangesError::Range(_))), "{wrong}");
         }
-        assert!(matches!(ranges.add("a", "[]"), Err(Unusable::Form(_))));
+        assert!(matches!(ranges.add("a", "[]"), Err(RangesError::Form(_))));
         let empty = ranges.add("a", r#"{"prefixes": []}"#);
-        assert!(matches!(empty, Err(Unusable::Empty)));
-        assert_eq!(ranges, Ranges::default());
+        assert!(matches!(empty, Err(RangesError::Empty)));
+        assert_eq!(ranges, CrawlerRanges::default());
     }
 }

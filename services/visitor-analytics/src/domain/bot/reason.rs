@@ -2,7 +2,7 @@
 
 /// A rule that fired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Reason {
+pub enum BotRule {
     /// The user agent is on the list of crawlers.
     KnownCrawler,
     /// The user agent is that of a program or library, not of a browser.
@@ -69,7 +69,7 @@ pub enum Reason {
 
 /// What a rule looks at: what is kept with a visit can be judged again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Evidence {
+pub enum RuleEvidence {
     /// The user agent, which is kept.
     UserAgent,
     /// The page, which is kept.
@@ -84,7 +84,7 @@ pub enum Evidence {
     Behaviour,
 }
 
-impl Reason {
+impl BotRule {
     /// All of them.
     pub const ALL: [Self; 31] = [
         Self::KnownCrawler,
@@ -134,7 +134,7 @@ impl Reason {
 
     /// What it looks at.
     #[must_use]
-    pub const fn evidence(self) -> Evidence {
+    pub const fn evidence(self) -> RuleEvidence {
         self.rule().2
     }
 
@@ -151,8 +151,8 @@ impl Reason {
     }
 
     #[rustfmt::skip]
-    const fn rule(self) -> (&'static str, i8, Evidence, &'static str) {
-        use Evidence::{Address, Behaviour, Headers, Network, Page, UserAgent};
+    const fn rule(self) -> (&'static str, i8, RuleEvidence, &'static str) {
+        use RuleEvidence::{Address, Behaviour, Headers, Network, Page, UserAgent};
         match self {
             Self::KnownCrawler => ("known_crawler", 100, UserAgent, "the user agent is on the list of crawlers"),
             Self::HttpTool => ("http_tool", 100, UserAgent, "the user agent is that of a program or library"),

@@ -4,45 +4,45 @@
 mod ending;
 mod versions;
 
-use super::Reason;
-use super::marks::Marked;
-use ending::{Ending, ending};
+use super::BotRule;
+use super::marks::KeywordVerdict;
+use ending::{UserAgentSuffix, ending};
 use versions::{chrome, never_safari, never_windows};
 
 /// Shorter than any browser's.
-const SHORTEST: usize = 12;
+const MIN_USER_AGENT_BYTES: usize = 12;
 /// Longer than any browser's; in-app browsers with their device's description have half of it.
-const LONGEST: usize = 900;
+const MAX_BROWSER_USER_AGENT_BYTES: usize = 900;
 
-pub(super) fn judge(user_agent: &str, marked: &Marked) -> Option<Reason> {
-    if user_agent.len() > LONGEST {
-        return Some(Reason::LongUserAgent);
+pub(super) fn judge(user_agent: &str, marked: &KeywordVerdict) -> Option<BotRule> {
+    if user_agent.len() > MAX_BROWSER_USER_AGENT_BYTES {
+        return Some(BotRule::LongUserAgent);
     }
     if marked.reason.is_some() {
         return None;
     }
-    let is_short = user_agent.len() < SHORTEST;
+    let is_short = user_agent.len() < MIN_USER_AGENT_BYTES;
     if is_short && (!marked.is_like_browser || is_bare(user_agent)) {
-        return Some(Reason::ShortUserAgent);
+        return Some(BotRule::ShortUserAgent);
     }
     let ending = ending(user_agent);
     let is_strange = is_compatible_stranger(user_agent)
-        || ending == Some(Ending::Domain)
+        || ending == Some(UserAgentSuffix::Domain)
         || is_named_within(user_agent);
     if !marked.is_like_browser || is_strange || is_bare(user_agent) {
-        return Some(Reason::UnlikeABrowser);
+        return Some(BotRule::UnlikeABrowser);
     }
     let never = never_windows(user_agent) || never_safari(user_agent);
     match chrome(user_agent) {
-        Some(Reason::NeverExisted) => Some(Reason::NeverExisted),
-        _ if never => Some(Reason::NeverExisted),
-        other => other.or(ending.map(|_| Reason::StrangeEnding)),
+        Some(BotRule::NeverExisted) => Some(BotRule::NeverExisted),
+        _ if never => Some(BotRule::NeverExisted),
+        other => other.or(ending.map(|_| BotRule::StrangeEnding)),
     }
 }
 
 /// `(compatible; Name/1.0)`: since Internet Explorer only bots say so.
 fn is_compatible_stranger(user_agent: &str) -> bool {
-    const BROWSERS: [&str; 18] = [
+    const COMPATIBLE_BROWSERS: [&str; 18] = [
         "MSIE",
         "msie",
         "Teleca",
@@ -62,7 +62,11 @@ fn is_compatible_stranger(user_agent: &str) -> bool {
         "Amiga",
         "Nokia",
     ];
-    let stranger = |name: &str| !BROWSERS.iter().any(|browser| name.starts_with(browser));
+    let stranger = |name: &str| {
+        !COMPATIBLE_BROWSERS
+            .iter()
+            .any(|browser| name.starts_with(browser))
+    };
     let mut parts = user_agent.split("compatible;");
     let before = parts.next().unwrap_or_default();
     let mut names = parts.map(str::trim_start);

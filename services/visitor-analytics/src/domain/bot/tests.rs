@@ -2,19 +2,19 @@ use std::sync::LazyLock;
 
 use super::*;
 
-static JUDGE: LazyLock<AgentJudge> = LazyLock::new(AgentJudge::new);
+static JUDGE: LazyLock<UserAgentRules> = LazyLock::new(UserAgentRules::new);
 
 const FIREFOX: &str =
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:144.0) Gecko/20100101 Firefox/144.0";
 const CHROME: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36";
 
-fn verdict(user_agent: &str, headers: Option<&Headers>) -> Verdict {
-    let circumstances = Circumstances {
+fn verdict(user_agent: &str, headers: Option<&RequestHeaders>) -> BotVerdict {
+    let circumstances = VisitSignals {
         user_agent,
         headers,
         is_secure: true,
         path: "/",
-        ..Circumstances::default()
+        ..VisitSignals::default()
     };
     judge(&JUDGE.judge(user_agent), &circumstances)
 }
@@ -25,8 +25,8 @@ fn crawlers_are_named() {
     let found = verdict(google, None);
     assert!(found.is_bot);
     assert_eq!(found.name.as_deref(), Some("Googlebot"));
-    assert_eq!(found.category, Some(Category::SearchEngine));
-    assert_eq!(found.reasons[0], Reason::KnownCrawler);
+    assert_eq!(found.category, Some(BotCategory::SearchEngine));
+    assert_eq!(found.reasons[0], BotRule::KnownCrawler);
     assert_eq!(found.score, 100);
 }
 
@@ -56,47 +56,54 @@ fn kinds_of_bots_are_told_apart() {
     ];
     for (user_agent, category) in cases {
         let found = verdict(user_agent, None).category;
-        assert_eq!(found.map(Category::as_str), Some(category), "{user_agent}");
+        assert_eq!(
+            found.map(BotCategory::as_str),
+            Some(category),
+            "{user_agent}"
+        );
     }
     assert_eq!(
         verdict("AcmeBot/1.0", None).name.as_deref(),
         Some("AcmeBot")
     );
-    for category in Category::ALL {
-        assert_eq!(Category::named(category.as_str()), Some(category));
+    for category in BotCategory::ALL {
+        assert_eq!(BotCategory::named(category.as_str()), Some(category));
     }
 }
 
 #[test]
 fn programs_and_driven_browsers_are_bots() {
     let cases = [
-        ("curl/8.5.0", Reason::HttpTool),
-        ("python-requests/2.32", Reason::HttpTool),
+        ("curl/8.5.0", BotRule::HttpTool),
+        ("python-requests/2.32", BotRule::HttpTool),
         (
             "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/120.0 Safari/537.36",
-            Reason::HeadlessBrowser,
+            BotRule::HeadlessBrowser,
         ),
-        ("", Reason::EmptyUserAgent),
-        ("-", Reason::EmptyUserAgent),
-        ("Mozilla/5.0", Reason::ShortUserAgent),
+        ("", BotRule::EmptyUserAgent),
+        ("-", BotRule::EmptyUserAgent),
+        ("Mozilla/5.0", BotRule::ShortUserAgent),
         (
             "Mozilla/5.0 (X11; Linux) Ezooms/1.0; help@moz.example",
-            Reason::ContactAddress,
+            BotRule::ContactAddress,
         ),
-        ("portseek/0.8.1", Reason::UnlikeABrowser),
-        ("Mozilla/5.0 (compatible; Acme/1.0)", Reason::UnlikeABrowser),
-        ("Acme site-spider 1.0 from acme.example", Reason::BotWord),
+        ("portseek/0.8.1", BotRule::UnlikeABrowser),
+        (
+            "Mozilla/5.0 (compatible; Acme/1.0)",
+            BotRule::UnlikeABrowser,
+        ),
+        ("Acme site-spider 1.0 from acme.example", BotRule::BotWord),
         (
             "Mozilla/5.0 (Windows NT 12.0; Win64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
-            Reason::NeverExisted,
+            BotRule::NeverExisted,
         ),
         (
             "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/9999.0.0.0 Safari/537.36",
-            Reason::NeverExisted,
+            BotRule::NeverExisted,
         ),
         (
             "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Safari/605.1.15",
-            Reason::NeverExisted,
+            BotRule::NeverExisted,
         ),
     ];
     for (user_agent, reason) in cases {
@@ -109,12 +116,12 @@ fn programs_and_driven_browsers_are_bots() {
         );
     }
     let long = format!("{FIREFOX} {}", "x ".repeat(500));
-    assert_eq!(verdict(&long, None).reasons, [Reason::LongUserAgent]);
+    assert_eq!(verdict(&long, None).reasons, [BotRule::LongUserAgent]);
 }
 
 #[test]
 fn people_stay_people() {
-    let browser = Headers::from([("Accept", "text/html"), ("Accept-Language", "de")]);
+    let browser = RequestHeaders::from([("Accept", "text/html"), ("Accept-Language", "de")]);
     let cubot = "Mozilla/5.0 (Linux; Android 6; CUBOT X30) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/70.0.3538.80 Mobile Safari/537.36";
     let text_browser = "Lynx/2.9.2 libwww-FM/2.14 SSL-MM/1.4.1";
     let old_phone = "QS304 Profile/MIDP-2.0 Configuration/CLDC-1.1";
@@ -129,7 +136,7 @@ fn a_browser_with_a_programs_headers_is_a_bot_but_only_when_headers_were_sent() 
     let like_curl = verdict(FIREFOX, Some(&[("accept", "*/*")].into()));
     assert_eq!(
         like_curl.reasons,
-        [Reason::NoAcceptLanguage, Reason::AcceptsAnything]
+        [BotRule::NoAcceptLanguage, BotRule::AcceptsAnything]
     );
     assert!(like_curl.is_bot);
     assert!(!verdict(FIREFOX, None).is_bot);
@@ -140,7 +147,7 @@ fn a_browser_with_a_programs_headers_is_a_bot_but_only_when_headers_were_sent() 
     ];
     assert_eq!(
         verdict(FIREFOX, Some(&prefetch.into())).reasons,
-        [Reason::Prefetch]
+        [BotRule::Prefetch]
     );
 }
 
@@ -163,7 +170,7 @@ fn headers_that_contradict_each_other_give_a_spoofed_browser_away() {
         verdict(user_agent, Some(&headers.into())).reasons
     };
     assert_eq!(with(CHROME, ("dnt", "1")), []);
-    let contradicted = [Reason::ContradictingHeaders];
+    let contradicted = [BotRule::ContradictingHeaders];
     let headless = r#""Chromium";v="142", "HeadlessChrome";v="142""#;
     assert_eq!(with(CHROME, ("sec-ch-ua", headless)), contradicted);
     let other = r#""Chromium";v="120", "Google Chrome";v="120""#;
@@ -179,17 +186,17 @@ fn headers_that_contradict_each_other_give_a_spoofed_browser_away() {
 
 #[test]
 fn a_network_alone_makes_nobody_a_bot_but_adds_to_other_signs() {
-    let chrome = |headers: &Headers, asn| {
-        let circumstances = Circumstances {
+    let chrome = |headers: &RequestHeaders, asn| {
+        let circumstances = VisitSignals {
             user_agent: CHROME,
             headers: Some(headers),
             is_secure: true,
             asn: Some(asn),
-            ..Circumstances::default()
+            ..VisitSignals::default()
         };
         judge(&JUDGE.judge(CHROME), &circumstances)
     };
-    let behind_vpn = Headers::from([
+    let behind_vpn = RequestHeaders::from([
         ("accept", "text/html"),
         ("accept-language", "en"),
         ("sec-fetch-mode", "navigate"),
@@ -197,10 +204,10 @@ fn a_network_alone_makes_nobody_a_bot_but_adds_to_other_signs() {
     ]);
     assert_eq!(
         chrome(&behind_vpn, 24_940).reasons,
-        [Reason::HostingNetwork]
+        [BotRule::HostingNetwork]
     );
     assert!(!chrome(&behind_vpn, 24_940).is_bot);
-    let spoofed = Headers::from([("accept", "text/html"), ("accept-language", "en")]);
+    let spoofed = RequestHeaders::from([("accept", "text/html"), ("accept-language", "en")]);
     assert!(chrome(&spoofed, 24_940).is_bot);
     assert!(!chrome(&spoofed, 3_320).is_bot);
 }
@@ -208,9 +215,9 @@ fn a_network_alone_makes_nobody_a_bot_but_adds_to_other_signs() {
 #[test]
 fn probes_are_known_by_their_paths() {
     let at = |path| {
-        let circumstances = Circumstances {
+        let circumstances = VisitSignals {
             path,
-            ..Circumstances::default()
+            ..VisitSignals::default()
         };
         judge(&JUDGE.judge(FIREFOX), &circumstances)
     };
@@ -222,8 +229,8 @@ fn probes_are_known_by_their_paths() {
         "/old/WP-login.php",
         "/cgi-bin/x",
     ] {
-        assert_eq!(at(path).reasons, [Reason::ProbePath], "{path}");
-        assert_eq!(at(path).category, Some(Category::SecurityScanner));
+        assert_eq!(at(path).reasons, [BotRule::ProbePath], "{path}");
+        assert_eq!(at(path).category, Some(BotCategory::SecurityScanner));
     }
     for path in [
         "/",
@@ -239,47 +246,50 @@ fn probes_are_known_by_their_paths() {
 #[test]
 fn what_cannot_be_looked_at_again_is_kept() {
     let before = [
-        Reason::BotWord,
-        Reason::Prefetch,
-        Reason::HostingNetwork,
-        Reason::HighRate,
+        BotRule::BotWord,
+        BotRule::Prefetch,
+        BotRule::HostingNetwork,
+        BotRule::HighRate,
     ];
-    let again = judge_again(&JUDGE.judge(FIREFOX), &Circumstances::default(), &before);
-    assert_eq!(again.reasons, [Reason::Prefetch, Reason::HighRate]);
+    let again = judge_again(&JUDGE.judge(FIREFOX), &VisitSignals::default(), &before);
+    assert_eq!(again.reasons, [BotRule::Prefetch, BotRule::HighRate]);
     assert!(again.is_bot);
 }
 
 #[test]
 fn what_a_browser_confirms_takes_from_the_score() {
-    let doubtful = Verdict::of(vec![Reason::NoAcceptLanguage], None, None);
+    let doubtful = BotVerdict::of(vec![BotRule::NoAcceptLanguage], None, None);
     assert!(doubtful.is_bot);
-    let confirmed = doubtful.with([Reason::BrowserConfirmed]);
+    let confirmed = doubtful.with([BotRule::BrowserConfirmed]);
     assert_eq!((confirmed.is_bot, confirmed.score), (false, 30));
-    let sure = Verdict::of(vec![Reason::HeadlessBrowser], None, None);
-    assert!(sure.with([Reason::BrowserConfirmed]).is_bot);
-    let person = Verdict::default().with([Reason::BrowserConfirmed]);
+    let sure = BotVerdict::of(vec![BotRule::HeadlessBrowser], None, None);
+    assert!(sure.with([BotRule::BrowserConfirmed]).is_bot);
+    let person = BotVerdict::default().with([BotRule::BrowserConfirmed]);
     assert_eq!((person.is_bot, person.score), (false, 0));
 }
 
 #[test]
 fn a_pretender_loses_its_name() {
     let google = verdict("Mozilla/5.0 (compatible; Googlebot/2.1)", None);
-    let verified = google.with([Reason::VerifiedCrawler]);
+    let verified = google.with([BotRule::VerifiedCrawler]);
     assert_eq!(verified.name.as_deref(), Some("Googlebot"));
-    let pretender = google.with([Reason::CrawlerPretender]);
+    let pretender = google.with([BotRule::CrawlerPretender]);
     assert_eq!((pretender.is_bot, pretender.name), (true, None));
-    assert_eq!(pretender.category, Some(Category::Other));
+    assert_eq!(pretender.category, Some(BotCategory::Other));
 }
 
 #[test]
 fn a_score_never_passes_100() {
-    assert_eq!(verdict("curl/8.5.0", Some(&Headers::default())).score, 100);
+    assert_eq!(
+        verdict("curl/8.5.0", Some(&RequestHeaders::default())).score,
+        100
+    );
 }
 
 #[test]
 fn codes_lead_back_to_their_rules() {
-    for reason in Reason::ALL {
-        assert_eq!(Reason::with_code(reason.code()), Some(reason));
+    for reason in BotRule::ALL {
+        assert_eq!(BotRule::with_code(reason.code()), Some(reason));
         assert!((-100..=100).contains(&reason.weight()) && !reason.about().is_empty());
     }
 }

@@ -10,18 +10,18 @@ mod guard;
 
 use serde_json::{Map, Value};
 
-use super::columns::{COLUMNS, Kind};
+use super::columns::{ColumnType, EXPORT_COLUMNS};
 
 /// The line of names.
 pub fn header(text: &mut String) {
-    let names: Vec<&str> = COLUMNS.iter().map(|(name, _)| *name).collect();
+    let names: Vec<&str> = EXPORT_COLUMNS.iter().map(|(name, _)| *name).collect();
     text.push_str(&names.join(","));
     text.push_str("\r\n");
 }
 
 /// A visit's line.
 pub fn line(text: &mut String, visit: &Map<String, Value>) {
-    for (index, (name, kind)) in COLUMNS.into_iter().enumerate() {
+    for (index, (name, kind)) in EXPORT_COLUMNS.into_iter().enumerate() {
         if index > 0 {
             text.push(',');
         }
@@ -32,8 +32,8 @@ pub fn line(text: &mut String, visit: &Map<String, Value>) {
                 let values: Vec<&str> = values.iter().filter_map(Value::as_str).collect();
                 cell(text, &values.join(" "));
             }
-            (Kind::Json, Some(Value::Object(object))) if object.is_empty() => {}
-            (Kind::Json, Some(object)) => quoted(text, &guard::json(object)),
+            (ColumnType::Json, Some(Value::Object(object))) if object.is_empty() => {}
+            (ColumnType::Json, Some(object)) => quoted(text, &guard::json(object)),
             // A number cannot be a formula.
             (_, Some(value)) => text.push_str(&value.to_string()),
         }

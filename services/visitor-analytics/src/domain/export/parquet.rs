@@ -13,13 +13,13 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::Type;
 use serde_json::{Map, Value};
 
-use super::columns::{COLUMNS, Kind};
+use super::columns::{ColumnType, EXPORT_COLUMNS};
 
 /// What has been written and not been taken yet.
 #[derive(Clone, Default)]
-struct Written(Arc<Mutex<Vec<u8>>>);
+struct SharedBuffer(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Written {
+impl Write for SharedBuffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         written.extend_from_slice(bytes);
@@ -31,21 +31,21 @@ impl Write for Written {
     }
 }
 
-impl Written {
+impl SharedBuffer {
     fn take(&self) -> Vec<u8> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 /// A file under way.
-pub(super) struct Parquet {
-    writer: SerializedFileWriter<Written>,
-    written: Written,
+pub(super) struct ParquetWriter {
+    writer: SerializedFileWriter<SharedBuffer>,
+    written: SharedBuffer,
 }
 
-impl Parquet {
+impl ParquetWriter {
     pub(super) fn new() -> Result<Self, ParquetError> {
-        let written = Written::default();
+        let written = SharedBuffer::default();
         let properties = WriterProperties::builder()
             .set_compression(Compression::SNAPPY)
             .set_created_by("visitor-analytics".to_owned());
@@ -60,7 +60,7 @@ impl Parquet {
     /// Writes a row group.
     pub(super) fn write(&mut self, rows: &[Map<String, Value>]) -> Result<Vec<u8>, ParquetError> {
         let mut group = self.writer.next_row_group()?;
-        for (name, kind) in COLUMNS {
+        for (name, kind) in EXPORT_COLUMNS {
             let Some(mut column) = group.next_column()? else {
                 break;
             };
@@ -81,17 +81,19 @@ impl Parquet {
 }
 
 fn schema() -> Result<Type, ParquetError> {
-    let columns = COLUMNS.into_iter().map(|(name, kind)| {
+    let columns = EXPORT_COLUMNS.into_iter().map(|(name, kind)| {
         let (physical, logical) = match kind {
-            Kind::Text | Kind::Texts => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
-            Kind::Json => (Physical::BYTE_ARRAY, Some(LogicalType::Json)),
-            Kind::Time => {
+            ColumnType::Text | ColumnType::Texts => {
+                (Physical::BYTE_ARRAY, Some(LogicalType::String))
+            }
+            ColumnType::Json => (Physical::BYTE_ARRAY, Some(LogicalType::Json)),
+            ColumnType::Time => {
                 let time = LogicalType::timestamp(true, TimeUnit::MICROS);
                 (Physical::INT64, Some(time))
             }
-            Kind::Whole => (Physical::INT64, None),
-            Kind::Number => (Physical::DOUBLE, None),
-            Kind::Truth => (Physical::BOOLEAN, None),
+            ColumnType::Whole => (Physical::INT64, None),
+            ColumnType::Number => (Physical::DOUBLE, None),
+            ColumnType::Truth => (Physical::BOOLEAN, None),
         };
         let column = Type::primitive_type_builder(name, physical)
             .with_repetition(Repetition::OPTIONAL)
@@ -106,7 +108,7 @@ fn schema() -> Result<Type, ParquetError> {
 
 fn write_column<'a>(
     column: &mut ColumnWriter<'_>,
-    kind: Kind,
+    kind: ColumnType,
     values: impl Iterator<Item = Option<&'a Value>>,
 ) -> Result<(), ParquetError> {
     match column {
@@ -116,7 +118,7 @@ fn write_column<'a>(
         }
         ColumnWriter::Int64ColumnWriter(column) => {
             let number = |value: &Value| match kind {
-                Kind::Time => {
+                ColumnType::Time => {
                     let moment = DateTime::parse_from_rfc3339(value.as_str()?).ok()?;
                     Some(moment.timestamp_micros())
                 }

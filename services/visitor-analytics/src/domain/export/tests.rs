@@ -2,10 +2,10 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::columns::COLUMNS;
+use super::columns::EXPORT_COLUMNS;
 use super::*;
 
-fn exported(title: &str) -> Exported {
+fn exported(title: &str) -> ExportedVisit {
     let all = json!({
         "id": "019a0000-0000-7000-8000-000000000001", "site": "shop.example",
         "timestamp": "2026-11-20T23:30:00.5Z", "received_at": "2026-11-20T23:30:01Z",
@@ -23,9 +23,9 @@ fn exported(title: &str) -> Exported {
 fn every_field_has_its_column() {
     let fields = fields(&exported("")).unwrap();
     let fields: BTreeSet<&str> = fields.keys().map(String::as_str).collect();
-    let columns: BTreeSet<&str> = COLUMNS.iter().map(|(name, _)| *name).collect();
+    let columns: BTreeSet<&str> = EXPORT_COLUMNS.iter().map(|(name, _)| *name).collect();
     assert_eq!(fields, columns);
-    assert_eq!(columns.len(), COLUMNS.len());
+    assert_eq!(columns.len(), EXPORT_COLUMNS.len());
 }
 
 #[test]
@@ -57,7 +57,9 @@ fn no_cell_is_a_formula_and_each_is_read_as_it_was() {
         assert_eq!(text.matches('\n').count(), 1, "{title}");
         let values = csv::read(&text).unwrap();
         let value = |name| {
-            let place = COLUMNS.iter().position(|(column, _)| *column == name);
+            let place = EXPORT_COLUMNS
+                .iter()
+                .position(|(column, _)| *column == name);
             values[place.unwrap()].as_str()
         };
         assert_eq!(value("title"), title);
@@ -83,7 +85,7 @@ fn no_cell_is_a_formula_and_each_is_read_as_it_was() {
 #[test]
 fn parquet_is_written_group_by_group() {
     use ::parquet::file::reader::{FileReader as _, SerializedFileReader};
-    let mut writer = Writer::new(Format::Parquet, false).unwrap();
+    let mut writer = ExportWriter::new(ExportFormat::Parquet, false).unwrap();
     let mut file = writer.write(&[exported("a"), exported("b")]).unwrap();
     file.extend(writer.write(&[exported("c")]).unwrap());
     file.extend(writer.finish().unwrap());
@@ -105,8 +107,8 @@ fn parquet_is_written_group_by_group() {
 
 #[test]
 fn a_file_of_nothing_is_a_file() {
-    let whole = |format| Writer::new(format, false).unwrap().finish().unwrap();
-    assert!(whole(Format::Csv).starts_with(b"id,site,timestamp,"));
-    assert_eq!(whole(Format::Ndjson), b"");
-    assert!(whole(Format::Parquet).ends_with(b"PAR1"));
+    let whole = |format| ExportWriter::new(format, false).unwrap().finish().unwrap();
+    assert!(whole(ExportFormat::Csv).starts_with(b"id,site,timestamp,"));
+    assert_eq!(whole(ExportFormat::Ndjson), b"");
+    assert!(whole(ExportFormat::Parquet).ends_with(b"PAR1"));
 }

@@ -3,32 +3,32 @@
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 /// Words of which one must be in the text, in lower case.
-pub(super) type Set = Vec<Vec<u8>>;
+pub(super) type LiteralSet = Vec<Vec<u8>>;
 
 /// Shorter words are in every text.
-const SHORTEST: usize = 2;
+const MIN_LITERAL_BYTES: usize = 2;
 /// More words than this tell nothing.
-const MOST: usize = 32;
+const MAX_LITERALS: usize = 32;
 
 /// What is known of the texts that a part of an expression matches.
-enum Needs {
+enum RequiredLiterals {
     /// All of them.
-    Exactly(Set),
+    Exactly(LiteralSet),
     /// That they have one word of each set.
-    Sets(Vec<Set>),
+    Sets(Vec<LiteralSet>),
 }
-use Needs::{Exactly, Sets};
+use RequiredLiterals::{Exactly, Sets};
 
 /// The sets of an expression.
-pub(super) fn of(hir: &Hir) -> Vec<Set> {
+pub(super) fn of(hir: &Hir) -> Vec<LiteralSet> {
     let mut sets = needs(hir).sets();
     sets.sort_unstable();
     sets.dedup();
     sets
 }
 
-impl Needs {
-    fn sets(self) -> Vec<Set> {
+impl RequiredLiterals {
+    fn sets(self) -> Vec<LiteralSet> {
         match self {
             Exactly(words) => useful(words).into_iter().collect(),
             Sets(sets) => sets,
@@ -36,21 +36,21 @@ impl Needs {
     }
 }
 
-fn useful(mut words: Set) -> Option<Set> {
+fn useful(mut words: LiteralSet) -> Option<LiteralSet> {
     words.sort_unstable();
     words.dedup();
-    let tells = !words.is_empty() && words.iter().all(|word| word.len() >= SHORTEST);
+    let tells = !words.is_empty() && words.iter().all(|word| word.len() >= MIN_LITERAL_BYTES);
     tells.then_some(words)
 }
 
-fn needs(hir: &Hir) -> Needs {
+fn needs(hir: &Hir) -> RequiredLiterals {
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => Exactly(vec![vec![]]),
         HirKind::Literal(literal) => Exactly(vec![literal.0.to_ascii_lowercase()]),
         HirKind::Class(Class::Bytes(class)) => {
             let letters = class.iter().flat_map(|range| range.start()..=range.end());
-            let mut words: Set = letters
-                .take(MOST)
+            let mut words: LiteralSet = letters
+                .take(MAX_LITERALS)
                 .map(|letter| vec![letter.to_ascii_lowercase()])
                 .collect();
             words.sort_unstable();
@@ -80,16 +80,16 @@ fn needs(hir: &Hir) -> Needs {
     }
 }
 
-fn concat(parts: &[Hir]) -> Needs {
-    let mut run: Set = vec![vec![]];
-    let mut sets: Option<Vec<Set>> = None;
+fn concat(parts: &[Hir]) -> RequiredLiterals {
+    let mut run: LiteralSet = vec![vec![]];
+    let mut sets: Option<Vec<LiteralSet>> = None;
     for part in parts {
         match needs(part) {
-            Exactly(words) if words.len() * run.len() <= MOST => {
+            Exactly(words) if words.len() * run.len() <= MAX_LITERALS => {
                 let longer = |word: &Vec<u8>| {
                     let ends = words.iter();
                     ends.map(|end| [word.as_slice(), end].concat())
-                        .collect::<Set>()
+                        .collect::<LiteralSet>()
                 };
                 run = run.iter().flat_map(longer).collect();
             }
@@ -113,8 +113,8 @@ fn concat(parts: &[Hir]) -> Needs {
     }
 }
 
-fn alternation(ways: &[Hir]) -> Needs {
-    let ways: Vec<Needs> = ways.iter().map(needs).collect();
+fn alternation(ways: &[Hir]) -> RequiredLiterals {
+    let ways: Vec<RequiredLiterals> = ways.iter().map(needs).collect();
     if ways.iter().all(|way| matches!(way, Exactly(_))) {
         let words = ways.into_iter().flat_map(|way| match way {
             Exactly(words) => words,
@@ -127,7 +127,7 @@ fn alternation(ways: &[Hir]) -> Needs {
         let sets = way.sets().into_iter();
         sets.max_by_key(|set| set.iter().map(Vec::len).min())
     });
-    let best: Option<Vec<Set>> = best.collect();
+    let best: Option<Vec<LiteralSet>> = best.collect();
     Sets(
         best.map(|sets| sets.concat())
             .and_then(useful)

@@ -18,7 +18,7 @@ impl Random {
 struct Stored {
     visitor: String,
     session: Uuid,
-    visit: Visit,
+    visit: AggregateVisit,
 }
 
 /// Sessions around a day that lasts from 1,000 to 2,000, in the order that [`Fold`] asks for.
@@ -43,37 +43,37 @@ fn sessions(random: &mut Random) -> Vec<Stored> {
     all
 }
 
-fn visit(random: &mut Random, at: i64) -> Visit {
+fn visit(random: &mut Random, at: i64) -> AggregateVisit {
     let page = 1 + random.below(4);
-    let reasons: HashSet<Value> = (0..random.below(3)).map(|_| random.below(3)).collect();
+    let reasons: HashSet<ValueId> = (0..random.below(3)).map(|_| random.below(3)).collect();
     let mut own = vec![
-        Key::new(Dimension::Page, page),
-        Key::new(Dimension::Country, random.below(3)),
+        DimensionValue::new(Dimension::Page, page),
+        DimensionValue::new(Dimension::Country, random.below(3)),
     ];
     own.extend(
         reasons
             .into_iter()
-            .map(|r| Key::new(Dimension::BotReason, r)),
+            .map(|r| DimensionValue::new(Dimension::BotReason, r)),
     );
-    Visit {
+    AggregateVisit {
         at,
         is_bot: random.below(8) == 0,
         page,
         own,
-        origin: [Key::new(Dimension::Source, random.below(3))].into(),
+        origin: [DimensionValue::new(Dimension::Source, random.below(3))].into(),
     }
 }
 
 /// The definition, one number at a time, for one value and one class.
-fn defined(all: &[Stored], day: &Range<i64>, key: Key, is_bot: bool) -> Numbers {
-    let mut numbers = Numbers::default();
+fn defined(all: &[Stored], day: &Range<i64>, key: DimensionValue, is_bot: bool) -> Metrics {
+    let mut numbers = Metrics::default();
     let mut visitors = HashSet::new();
     for session in all.chunk_by(|a, b| a.session == b.session) {
         if session.iter().any(|one| one.visit.is_bot) != is_bot {
             continue;
         }
         let (entry, exit) = (&session[0].visit, &session[session.len() - 1].visit);
-        let has = |visit: &Visit| match key.dimension {
+        let has = |visit: &AggregateVisit| match key.dimension {
             Dimension::Total => true,
             Dimension::EntryPage => entry.page == key.value,
             Dimension::ExitPage => exit.page == key.value,
@@ -98,19 +98,19 @@ fn defined(all: &[Stored], day: &Range<i64>, key: Key, is_bot: bool) -> Numbers 
     numbers
 }
 
-fn folded(all: &[Stored], day: Range<i64>) -> Totals {
-    let mut fold = Fold::new(day);
+fn folded(all: &[Stored], day: Range<i64>) -> MetricsByValue {
+    let mut fold = DayAggregator::new(day);
     for one in all {
         fold.add(&one.visitor, one.session, one.visit.clone());
     }
     fold.finish()
 }
 
-fn every_key() -> Vec<(Key, bool)> {
+fn every_key() -> Vec<(DimensionValue, bool)> {
     let keys = Dimension::ALL
         .into_iter()
-        .flat_map(|dimension| (0..6).map(move |value| Key::new(dimension, value)));
-    keys.filter(|key| key.dimension != Dimension::Total || key.value == NONE)
+        .flat_map(|dimension| (0..6).map(move |value| DimensionValue::new(dimension, value)));
+    keys.filter(|key| key.dimension != Dimension::Total || key.value == NO_VALUE)
         .flat_map(|key| [(key, false), (key, true)])
         .collect()
 }
@@ -141,7 +141,7 @@ fn days_add_up_but_for_visitors() {
         let all = sessions(&mut Random(seed));
         let whole = folded(&all, 0..10_000);
         let days = (0..10).map(|day| folded(&all, day * 1_000..(day + 1) * 1_000));
-        let mut sums = Totals::new();
+        let mut sums = MetricsByValue::new();
         for (key, numbers) in days.flatten() {
             let sum = sums.entry(key).or_default();
             sum.visits += numbers.visits;

@@ -6,36 +6,42 @@ use chrono::{DateTime, Utc};
 use common::geo::Location;
 use common::visitor_analytics::Visit;
 
-use crate::domain::agent::Agent;
-use crate::domain::bot::{Category, Reason, Verdict};
-use crate::domain::classified::{AgentFindings, Classified, Place};
-use crate::domain::classifier::Classifier;
+use crate::domain::agent::UserAgent;
+use crate::domain::bot::{BotCategory, BotRule, BotVerdict};
+use crate::domain::classified::{EnrichedVisit, LocationStatus, UserAgentInfo};
+use crate::domain::classifier::VisitEnricher;
 use crate::domain::engagement::Engagement;
-use crate::domain::export::Exported;
-use crate::domain::policy::Policy;
+use crate::domain::export::ExportedVisit;
+use crate::domain::policy::PrivacyPolicy;
 use crate::domain::source::Channel;
-use crate::domain::visit::{Invalid, NewVisit, Submitted};
+use crate::domain::visit::{NewVisit, SubmittedVisit, ValidationError};
 
 /// An address that nobody has, where none was kept.
-const NOBODY: &str = "::";
+const UNSPECIFIED_IP: &str = "::";
 
 /// An exported visit, to be recorded once more.
 #[derive(Clone, Debug)]
-pub struct Restored {
+pub struct ReimportedVisit {
     visit: NewVisit,
-    was: Exported,
+    was: ExportedVisit,
 }
 
-impl Restored {
+impl ReimportedVisit {
     /// Accepts an exported visit at `now`, or says what is wrong with it.
-    pub fn accept(was: Exported, policy: &Policy, now: DateTime<Utc>) -> Result<Self, Invalid> {
+    pub fn accept(
+        was: ExportedVisit,
+        policy: &PrivacyPolicy,
+        now: DateTime<Utc>,
+    ) -> Result<Self, ValidationError> {
         let from = was.visit.clone();
-        let submitted = Submitted {
+        let submitted = SubmittedVisit {
             id: Some(from.id),
             site: Some(from.site),
             timestamp: Some(from.timestamp),
             url: from.url,
-            ip: from.ip.map_or_else(|| NOBODY.into(), |ip| ip.to_string()),
+            ip: from
+                .ip
+                .map_or_else(|| UNSPECIFIED_IP.into(), |ip| ip.to_string()),
             user_agent: Some(was.user_agent.clone()).filter(|agent| !agent.is_empty()),
             referrer: from.referrer,
             title: from.title,
@@ -45,7 +51,7 @@ impl Restored {
             visitor_id: Some(from.visitor_id),
             user_id: from.user_id,
             properties: Some(from.properties),
-            ..Submitted::default()
+            ..SubmittedVisit::default()
         };
         let mut visit = NewVisit::accept(submitted, policy, now)?;
         visit.kept_ip = visit.kept_ip.filter(|_| from.ip.is_some());
@@ -71,13 +77,13 @@ impl Restored {
 
     /// The visit with what was found out about it.
     #[must_use]
-    pub fn classified(self, classifier: &Classifier) -> Classified {
+    pub fn classified(self, classifier: &VisitEnricher) -> EnrichedVisit {
         let was = self.was.visit;
         let findings = classifier.findings(&self.visit.user_agent, None);
         let findings = read_as(&findings, &was);
         let place = place(&was);
         let verdict = verdict(&was);
-        let mut visit = Classified::new(self.visit, was.visitor_id, findings, place);
+        let mut visit = EnrichedVisit::new(self.visit, was.visitor_id, findings, place);
         visit.verdict = verdict;
         visit.language = was.language;
         if let Some(channel) = was.channel.as_deref().and_then(Channel::named) {
@@ -90,9 +96,9 @@ impl Restored {
 }
 
 /// The user agent with what client hints told beside it.
-fn read_as(findings: &Arc<AgentFindings>, was: &Visit) -> Arc<AgentFindings> {
+fn read_as(findings: &Arc<UserAgentInfo>, was: &Visit) -> Arc<UserAgentInfo> {
     let own = &findings.agent;
-    let agent = Agent {
+    let agent = UserAgent {
         browser: was.browser.clone(),
         browser_version: was.browser_version.clone(),
         os: was.os.clone(),
@@ -103,15 +109,15 @@ fn read_as(findings: &Arc<AgentFindings>, was: &Visit) -> Arc<AgentFindings> {
         ..*own
     };
     if agent
-        == (Agent {
+        == (UserAgent {
             is_hinted: false,
             ..own.clone()
         })
     {
         return findings.clone();
     }
-    Arc::new(AgentFindings {
-        agent: Agent {
+    Arc::new(UserAgentInfo {
+        agent: UserAgent {
             is_hinted: true,
             ..agent
         },
@@ -119,7 +125,7 @@ fn read_as(findings: &Arc<AgentFindings>, was: &Visit) -> Arc<AgentFindings> {
     })
 }
 
-fn place(was: &Visit) -> Place {
+fn place(was: &Visit) -> LocationStatus {
     let location = Location {
         country_code: was.country_code.clone(),
         country: was.country.clone(),
@@ -134,18 +140,20 @@ fn place(was: &Visit) -> Place {
         ..Location::default()
     };
     if location == Location::default() {
-        return Place::Unknown;
+        return LocationStatus::Unknown;
     }
-    Place::Known(Arc::new(location))
+    LocationStatus::Known(Arc::new(location))
 }
 
-fn verdict(was: &Visit) -> Verdict {
+fn verdict(was: &Visit) -> BotVerdict {
     let reasons = was.bot_reasons.iter();
-    Verdict {
+    BotVerdict {
         is_bot: was.is_bot,
         score: was.bot_score.min(100),
-        reasons: reasons.filter_map(|code| Reason::with_code(code)).collect(),
+        reasons: reasons
+            .filter_map(|code| BotRule::with_code(code))
+            .collect(),
         name: was.bot_name.clone(),
-        category: was.bot_category.as_deref().and_then(Category::named),
+        category: was.bot_category.as_deref().and_then(BotCategory::named),
     }
 }

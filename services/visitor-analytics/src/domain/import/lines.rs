@@ -1,11 +1,11 @@
 //! A file in pieces, line by line.
 
 /// The longest line; longer ones are none.
-pub const LONGEST: usize = 65_536;
+pub const MAX_LINE_BYTES: usize = 65_536;
 
 /// A line of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Line {
+pub enum DecodedLine {
     /// Its text, without its end.
     Text(String),
     /// It is longer than [`LONGEST`], or no UTF-8.
@@ -14,7 +14,7 @@ pub enum Line {
 
 /// Gathers pieces, and gives lines.
 #[derive(Debug, Default)]
-pub struct Lines {
+pub struct LineDecoder {
     pieces: Vec<u8>,
     /// Where the next line begins.
     start: usize,
@@ -22,7 +22,7 @@ pub struct Lines {
     is_too_long: bool,
 }
 
-impl Lines {
+impl LineDecoder {
     /// Adds a piece. The lines before it should have been taken.
     pub fn add(&mut self, piece: &[u8]) {
         self.pieces.drain(..self.start);
@@ -31,10 +31,10 @@ impl Lines {
     }
 
     /// The next line that is complete.
-    pub fn take(&mut self) -> Option<Line> {
+    pub fn take(&mut self) -> Option<DecodedLine> {
         let rest = &self.pieces[self.start..];
         let Some(length) = rest.iter().position(|byte| *byte == b'\n') else {
-            if rest.len() > LONGEST {
+            if rest.len() > MAX_LINE_BYTES {
                 self.is_too_long = true;
                 self.start = self.pieces.len();
             }
@@ -48,16 +48,18 @@ impl Lines {
 
     /// What follows the last end of a line.
     #[must_use]
-    pub fn last(self) -> Option<Line> {
+    pub fn last(self) -> Option<DecodedLine> {
         let rest = &self.pieces[self.start..];
         (!rest.is_empty() || self.is_too_long).then(|| line(rest, self.is_too_long))
     }
 }
 
-fn line(text: &[u8], is_too_long: bool) -> Line {
+fn line(text: &[u8], is_too_long: bool) -> DecodedLine {
     let text = text.strip_suffix(b"\r").unwrap_or(text);
     match std::str::from_utf8(text) {
-        Ok(text) if !is_too_long && text.len() <= LONGEST => Line::Text(text.to_owned()),
-        _ => Line::Unreadable,
+        Ok(text) if !is_too_long && text.len() <= MAX_LINE_BYTES => {
+            DecodedLine::Text(text.to_owned())
+        }
+        _ => DecodedLine::Unreadable,
     }
 }

@@ -3,20 +3,20 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{BadLine, Said};
-use crate::domain::visit::Submitted;
+use super::{LineParseError, ParsedLine};
+use crate::domain::visit::SubmittedVisit;
 
 /// What a page brings along, and what is no page view by itself.
-const PARTS_OF_PAGES: [&str; 25] = [
+const ASSET_EXTENSIONS: [&str; 25] = [
     "css", "js", "mjs", "map", "png", "jpg", "jpeg", "gif", "svg", "webp", "avif", "ico", "bmp",
     "woff", "woff2", "ttf", "otf", "eot", "mp3", "mp4", "webm", "ogg", "wav", "avi", "mov",
 ];
 
-pub(super) fn read(line: &str, site: &str) -> Result<Said, BadLine> {
-    parse(line, site).ok_or(BadLine::Log)
+pub(super) fn read(line: &str, site: &str) -> Result<ParsedLine, LineParseError> {
+    parse(line, site).ok_or(LineParseError::Log)
 }
 
-fn parse(line: &str, site: &str) -> Option<Said> {
+fn parse(line: &str, site: &str) -> Option<ParsedLine> {
     let (ip, rest) = line.split_once(' ')?;
     let (_, rest) = rest.split_once(' ')?;
     let (user, rest) = rest.split_once(" [")?;
@@ -29,10 +29,10 @@ fn parse(line: &str, site: &str) -> Option<Said> {
     let time = DateTime::parse_from_str(time, "%d/%b/%Y:%H:%M:%S %z").ok()?;
     let status = status.parse().ok()?;
     let Some(path) = page_view(&request, status) else {
-        return Some(Said::Skipped);
+        return Some(ParsedLine::Skipped);
     };
     let given = |text: String| Some(text).filter(|text| text != "-" && !text.is_empty());
-    Some(Said::Visit(Box::new(Submitted {
+    Some(ParsedLine::Visit(Box::new(SubmittedVisit {
         site: Some(site.to_owned()),
         timestamp: Some(time.with_timezone(&Utc)),
         url: format!("https://{site}{path}"),
@@ -41,7 +41,7 @@ fn parse(line: &str, site: &str) -> Option<Said> {
         referrer: given(referrer),
         status_code: Some(status),
         user_id: given(user.to_owned()),
-        ..Submitted::default()
+        ..SubmittedVisit::default()
     })))
 }
 
@@ -52,7 +52,7 @@ fn page_view(request: &str, status: u16) -> Option<&str> {
     let file = path.split(['?', '#']).next()?.rsplit('/').next()?;
     let is_part = file.rsplit_once('.').is_some_and(|(_, extension)| {
         let extension = extension.to_ascii_lowercase();
-        PARTS_OF_PAGES.contains(&extension.as_str())
+        ASSET_EXTENSIONS.contains(&extension.as_str())
     });
     let is_elsewhere = matches!(status, 300..=303 | 305..=399);
     (path.starts_with('/') && !is_part && !is_elsewhere).then_some(path)

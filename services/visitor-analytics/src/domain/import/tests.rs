@@ -1,14 +1,14 @@
 use super::*;
 
-fn read(line: &str) -> Result<Said, BadLine> {
-    Reader::new(Format::Combined, Some("shop.example".into())).read(line)
+fn read(line: &str) -> Result<ParsedLine, LineParseError> {
+    LineParser::new(ImportFormat::Combined, Some("shop.example".into())).read(line)
 }
 
 const LINE: &str = r#"81.2.69.142 - anna [20/Nov/2026:13:00:00 +0100] "GET /a?x=1 HTTP/1.1" 200 512 "https://www.google.com/" "Mozilla/5.0 \"X\" \\ \x41""#;
 
 #[test]
 fn a_line_of_an_access_log_is_a_visit() {
-    let Ok(Said::Visit(visit)) = read(LINE) else {
+    let Ok(ParsedLine::Visit(visit)) = read(LINE) else {
         panic!("{:?}", read(LINE));
     };
     assert_eq!(visit.url, "https://shop.example/a?x=1");
@@ -33,30 +33,36 @@ fn what_is_no_page_view_is_skipped() {
         ("200 512", "301 -"),
     ] {
         let line = LINE.replace(from, to);
-        assert!(matches!(read(&line), Ok(Said::Skipped)), "{line}");
+        assert!(matches!(read(&line), Ok(ParsedLine::Skipped)), "{line}");
     }
-    assert!(matches!(read("  "), Ok(Said::Skipped)));
+    assert!(matches!(read("  "), Ok(ParsedLine::Skipped)));
     let fresh = LINE.replace("200 512", "304 -");
-    assert!(matches!(read(&fresh), Ok(Said::Visit(_))));
+    assert!(matches!(read(&fresh), Ok(ParsedLine::Visit(_))));
     for end in 0..LINE.len() {
         // Whatever is cut off, nothing breaks.
         let _ = read(&LINE[..end]);
     }
-    assert!(matches!(read("nonsense"), Err(BadLine::Log)));
+    assert!(matches!(read("nonsense"), Err(LineParseError::Log)));
     assert!(matches!(
         read(&LINE.replace("20/Nov", "32/Nov")),
-        Err(BadLine::Log)
+        Err(LineParseError::Log)
     ));
 }
 
 #[test]
 fn lines_are_found_wherever_a_file_is_cut() {
-    let long = "x".repeat(LONGEST + 1);
+    let long = "x".repeat(MAX_LINE_BYTES + 1);
     let file = format!("a\r\n\nb\n{long}\nc\nlast");
-    let text = |text: &str| Line::Text(text.to_owned());
-    let expected = [text("a"), text(""), text("b"), Line::Unreadable, text("c")];
+    let text = |text: &str| DecodedLine::Text(text.to_owned());
+    let expected = [
+        text("a"),
+        text(""),
+        text("b"),
+        DecodedLine::Unreadable,
+        text("c"),
+    ];
     for size in [1, 2, 7, 1_000, 70_000] {
-        let mut lines = Lines::default();
+        let mut lines = LineDecoder::default();
         let mut found = vec![];
         for piece in file.as_bytes().chunks(size) {
             lines.add(piece);
@@ -67,22 +73,22 @@ fn lines_are_found_wherever_a_file_is_cut() {
         assert_eq!(found, expected, "{size}");
         assert_eq!(lines.last(), Some(text("last")));
     }
-    let mut lines = Lines::default();
+    let mut lines = LineDecoder::default();
     lines.add(b"\xff\n");
-    assert_eq!(lines.take(), Some(Line::Unreadable));
+    assert_eq!(lines.take(), Some(DecodedLine::Unreadable));
     assert_eq!(lines.last(), None);
 }
 
 #[test]
 fn ids_are_the_same_each_time_and_differ_line_by_line() {
-    let import = id_of(Format::Combined, Some("shop.example"), &["a".into()]);
+    let import = id_of(ImportFormat::Combined, Some("shop.example"), &["a".into()]);
     assert_eq!(
         import,
-        id_of(Format::Combined, Some("shop.example"), &["a".into()])
+        id_of(ImportFormat::Combined, Some("shop.example"), &["a".into()])
     );
     assert_ne!(
         import,
-        id_of(Format::Combined, Some("b.example"), &["a".into()])
+        id_of(ImportFormat::Combined, Some("b.example"), &["a".into()])
     );
     let at = DateTime::from_timestamp(1_795_176_000, 0).unwrap();
     let id = visit_id(import, 1, "a", at);
@@ -94,8 +100,8 @@ fn ids_are_the_same_each_time_and_differ_line_by_line() {
 
 #[test]
 fn what_is_wrong_with_json_is_said_without_its_values() {
-    let mut reader = Reader::new(Format::Ndjson, None);
-    let message = |line: &str, reader: &mut Reader| reader.read(line).unwrap_err().to_string();
+    let mut reader = LineParser::new(ImportFormat::Ndjson, None);
+    let message = |line: &str, reader: &mut LineParser| reader.read(line).unwrap_err().to_string();
     assert_eq!(
         message("{\"url\": \"x\", \"user_agent\": null}", &mut reader),
         "the field ip is missing"

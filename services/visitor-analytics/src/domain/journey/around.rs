@@ -11,30 +11,30 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::{both, each_of_packs, number, of_classes, page};
-use crate::domain::fold::{NONE, Value};
-use crate::domain::pack::Pack;
-use crate::domain::scan::{Prepared, each_session};
+use crate::domain::fold::{NO_VALUE, ValueId};
+use crate::domain::pack::ColumnBlock;
+use crate::domain::scan::{ScanBlock, each_session};
 use crate::domain::varint::{put, take};
 
 /// What comes before and after a page; [`NONE`] where the session begins or ends with it.
 #[derive(Clone, Debug, Default)]
-pub struct Around {
+pub struct AdjacentPages {
     /// Visits by the page before.
-    pub before: HashMap<Value, i64>,
+    pub before: HashMap<ValueId, i64>,
     /// Visits by the page after.
-    pub after: HashMap<Value, i64>,
+    pub after: HashMap<ValueId, i64>,
     /// Visits of the page; a page that follows itself counts once.
     pub visits: i64,
 }
 
-impl Around {
+impl AdjacentPages {
     /// Adds the visits within a period that pass and for whose page `is_it` holds.
-    pub fn add<P: AsRef<Pack>>(
+    pub fn add<P: AsRef<ColumnBlock>>(
         &mut self,
-        (packs, mixed): (&[Prepared<P>], bool),
+        (packs, mixed): (&[ScanBlock<P>], bool),
         period: &Range<i64>,
         is_bot: Option<bool>,
-        is_it: impl Fn(Value) -> bool,
+        is_it: impl Fn(ValueId) -> bool,
     ) {
         let mut stops = vec![];
         each_session(packs, mixed, |one, run| {
@@ -56,14 +56,14 @@ impl Around {
     }
 
     /// Adds another, whose pages have other numbers: these.
-    pub fn add_named(&mut self, other: &Self, numbers: &HashMap<Value, Value>) {
+    pub fn add_named(&mut self, other: &Self, numbers: &HashMap<ValueId, ValueId>) {
         let sides = [
             (&mut self.before, &other.before),
             (&mut self.after, &other.after),
         ];
         for (sums, counts) in sides {
             for (page, visits) in counts {
-                let named = numbers.get(page).copied().unwrap_or(NONE);
+                let named = numbers.get(page).copied().unwrap_or(NO_VALUE);
                 *sums.entry(named).or_default() += visits;
             }
         }
@@ -77,7 +77,7 @@ impl Around {
         &mut self,
         bytes: &[u8],
         is_bot: Option<bool>,
-        is_it: impl Fn(Value) -> bool,
+        is_it: impl Fn(ValueId) -> bool,
     ) -> Option<()> {
         for class in of_classes(bytes, is_bot)?.into_iter().flatten() {
             let [before, after] = of_sides(class)?;
@@ -101,7 +101,7 @@ impl Around {
 
 /// The pages of a day's or a month's bytes; `None` where these are not such bytes.
 #[must_use]
-pub fn pages(bytes: &[u8], mut take: impl FnMut(Value)) -> Option<()> {
+pub fn pages(bytes: &[u8], mut take: impl FnMut(ValueId)) -> Option<()> {
     for class in of_classes(bytes, None)?.into_iter().flatten() {
         let [before, _] = of_sides(class)?;
         each_group(before, |page, _, _| {
@@ -113,13 +113,17 @@ pub fn pages(bytes: &[u8], mut take: impl FnMut(Value)) -> Option<()> {
 }
 
 /// What lies beside each page on one side.
-type Side = BTreeMap<Value, (i64, HashMap<Value, i64>)>;
+type AdjacentCounts = BTreeMap<ValueId, (i64, HashMap<ValueId, i64>)>;
 
 /// What a day's visits of people and of bots come from and go to, as bytes; `path` tells the number
 /// of a page's path.
 #[must_use]
-pub fn of_day(packs: &[Arc<Pack>], day: &Range<i64>, path: impl Fn(u32) -> Value) -> Vec<u8> {
-    let mut classes = <[[Side; 2]; 2]>::default();
+pub fn of_day(
+    packs: &[Arc<ColumnBlock>],
+    day: &Range<i64>,
+    path: impl Fn(u32) -> ValueId,
+) -> Vec<u8> {
+    let mut classes = <[[AdjacentCounts; 2]; 2]>::default();
     let mut stops = vec![];
     each_of_packs(packs, path, |pack, run, page| {
         find_stops(&mut stops, run.visits.clone(), page);
@@ -143,7 +147,7 @@ pub fn of_day(packs: &[Arc<Pack>], day: &Range<i64>, path: impl Fn(u32) -> Value
 pub fn sum(days: &[Vec<u8>]) -> Option<Vec<u8>> {
     // One after the other: in memory they are ten times as large.
     let of_side = |is_bot, place: usize| {
-        let mut side = Side::new();
+        let mut side = AdjacentCounts::new();
         for day in days {
             for class in of_classes(day, Some(is_bot))?.into_iter().flatten() {
                 each_group(of_sides(class)?[place], |page, more, lines| {
@@ -159,12 +163,12 @@ pub fn sum(days: &[Vec<u8>]) -> Option<Vec<u8>> {
     Some(both([of_class(false)?, of_class(true)?]))
 }
 
-fn side_bytes(side: &Side) -> Vec<u8> {
-    let (mut bytes, mut last) = (vec![], NONE);
+fn side_bytes(side: &AdjacentCounts) -> Vec<u8> {
+    let (mut bytes, mut last) = (vec![], NO_VALUE);
     for (page, (visits, others)) in side {
         let mut others: Vec<_> = others.iter().collect();
         others.sort_unstable();
-        let (mut lines, mut last_other) = (vec![], NONE);
+        let (mut lines, mut last_other) = (vec![], NO_VALUE);
         for (other, visits) in others {
             put(&mut lines, (other - last_other).into());
             last_other = *other;
@@ -188,11 +192,11 @@ fn of_sides(bytes: &[u8]) -> Option<[&[u8]; 2]> {
 /// Gives each page, its visits and its lines.
 fn each_group(
     mut bytes: &[u8],
-    mut give: impl FnMut(Value, i64, &[u8]) -> Option<()>,
+    mut give: impl FnMut(ValueId, i64, &[u8]) -> Option<()>,
 ) -> Option<()> {
-    let (bytes, mut page) = (&mut bytes, NONE);
+    let (bytes, mut page) = (&mut bytes, NO_VALUE);
     while !bytes.is_empty() {
-        page = page.checked_add(Value::try_from(take(bytes)?).ok()?)?;
+        page = page.checked_add(ValueId::try_from(take(bytes)?).ok()?)?;
         let visits = number(bytes)?;
         let length = usize::try_from(take(bytes)?).ok()?;
         let (lines, rest) = bytes.split_at_checked(length)?;
@@ -202,10 +206,10 @@ fn each_group(
     Some(())
 }
 
-fn add_lines(counts: &mut HashMap<Value, i64>, mut lines: &[u8]) -> Option<()> {
-    let (lines, mut other) = (&mut lines, NONE);
+fn add_lines(counts: &mut HashMap<ValueId, i64>, mut lines: &[u8]) -> Option<()> {
+    let (lines, mut other) = (&mut lines, NO_VALUE);
     while !lines.is_empty() {
-        other = other.checked_add(Value::try_from(take(lines)?).ok()?)?;
+        other = other.checked_add(ValueId::try_from(take(lines)?).ok()?)?;
         *counts.entry(other).or_default() += number(lines)?;
     }
     Some(())
@@ -213,9 +217,9 @@ fn add_lines(counts: &mut HashMap<Value, i64>, mut lines: &[u8]) -> Option<()> {
 
 /// The first row of each page that does not follow itself.
 fn find_stops(
-    stops: &mut Vec<(usize, Value)>,
+    stops: &mut Vec<(usize, ValueId)>,
     visits: Range<usize>,
-    page: impl Fn(usize) -> Value,
+    page: impl Fn(usize) -> ValueId,
 ) {
     stops.clear();
     stops.extend(visits.map(|row| (row, page(row))));
@@ -223,10 +227,10 @@ fn find_stops(
 }
 
 /// Gives each stop: its row, its page, and the pages before and after it.
-fn each_stop(stops: &[(usize, Value)], mut give: impl FnMut(usize, Value, Value, Value)) {
-    let mut before = NONE;
+fn each_stop(stops: &[(usize, ValueId)], mut give: impl FnMut(usize, ValueId, ValueId, ValueId)) {
+    let mut before = NO_VALUE;
     for (place, (row, page)) in stops.iter().enumerate() {
-        let after = stops.get(place + 1).map_or(NONE, |(_, page)| *page);
+        let after = stops.get(place + 1).map_or(NO_VALUE, |(_, page)| *page);
         give(*row, *page, before, after);
         before = *page;
     }

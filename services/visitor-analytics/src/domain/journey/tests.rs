@@ -1,14 +1,14 @@
 use super::*;
-use crate::domain::pack::{Packer, Row};
+use crate::domain::pack::{BlockBuilder, BlockRow};
 
-fn way(pages: &[Value], goes_on: bool) -> Way {
-    let mut way = [NONE; DEEPEST];
+fn way(pages: &[ValueId], goes_on: bool) -> PathKey {
+    let mut way = [NO_VALUE; MAX_PATH_DEPTH];
     way[..pages.len()].copy_from_slice(pages);
     (way, goes_on)
 }
 
-fn ways(counts: &[(&[Value], bool, i64)]) -> Ways {
-    let mut ways = Ways::default();
+fn ways(counts: &[(&[ValueId], bool, i64)]) -> PathCounts {
+    let mut ways = PathCounts::default();
     for (pages, goes_on, sessions) in counts {
         ways.count(way(pages, *goes_on), *sessions);
     }
@@ -29,21 +29,21 @@ fn ways_are_cut_at_their_depth() {
 fn bytes_come_back_and_others_do_not() {
     let people = ways(&[(&[300, 2, 300, 70_000, 1], true, 9), (&[2], false, 400)]);
     let bots = ways(&[(&[1], false, 1)]);
-    let bytes = Ways::write([&people, &bots], 10);
-    let mut read = Ways::default();
+    let bytes = PathCounts::write([&people, &bots], 10);
+    let mut read = PathCounts::default();
     read.add_bytes(&bytes, Some(false)).unwrap();
     assert_eq!((read.counts, read.sessions), (people.counts.clone(), 409));
-    let mut all = Ways::default();
+    let mut all = PathCounts::default();
     all.add_bytes(&bytes, None).unwrap();
     assert_eq!((all.counts.len(), all.sessions), (3, 410));
     for length in 0..bytes.len() {
-        let cut = Ways::default().add_bytes(&bytes[..length], None);
+        let cut = PathCounts::default().add_bytes(&bytes[..length], None);
         // A list may end after any line.
         assert!(cut.is_none() || length + 3 >= bytes.len(), "{length}");
     }
     // Six pages.
     assert_eq!(
-        Ways::default().add_bytes(&[10, 1, 1, 12, 1, 1, 1, 1, 1, 1], None),
+        PathCounts::default().add_bytes(&[10, 1, 1, 12, 1, 1, 1, 1, 1, 1], None),
         None
     );
 }
@@ -51,13 +51,13 @@ fn bytes_come_back_and_others_do_not() {
 #[test]
 fn the_rarest_ways_are_only_counted() {
     let all = ways(&[(&[1], false, 5), (&[2], false, 3), (&[3], true, 4)]);
-    let bytes = Ways::write([&all, &Ways::default()], 2);
-    let mut read = Ways::default();
+    let bytes = PathCounts::write([&all, &PathCounts::default()], 2);
+    let mut read = PathCounts::default();
     read.add_bytes(&bytes, None).unwrap();
     let first = [(way(&[1], false), 5), (way(&[3], true), 4)];
     assert_eq!((read.first(9), read.sessions), (first.to_vec(), 12));
     assert_eq!(read.first(1), first[..1]);
-    let mut named = Ways::default();
+    let mut named = PathCounts::default();
     named.add_named(&read, &HashMap::from([(1, 11), (3, 13)]));
     assert_eq!(
         (named.first(1)[0].0, named.sessions),
@@ -68,35 +68,35 @@ fn the_rarest_ways_are_only_counted() {
 #[test]
 fn what_lies_beside_pages_comes_back() {
     // Two bytes' worth of visitors, one of a session from page 5 to 300 and back to 5.
-    let mut packer = Packer::new(0);
+    let mut packer = BlockBuilder::new(0);
     for (at, page) in [(10, 5), (11, 5), (20, 300), (30, 5)] {
-        let row = Row {
+        let row = BlockRow {
             at,
             page,
-            ..Row::default()
+            ..BlockRow::default()
         };
         packer.add("a", uuid::Uuid::nil(), row, |_| 1);
     }
     let packs: Vec<_> = packer.finish().into_iter().map(Arc::new).collect();
     let day = around::of_day(&packs, &(0..25), |page| page);
-    let mut five = Around::default();
+    let mut five = AdjacentPages::default();
     five.add_bytes(&day, None, |page| page == 5).unwrap();
     assert_eq!(five.visits, 1, "the other one is after the day");
-    assert_eq!(five.before, HashMap::from([(NONE, 1)]));
+    assert_eq!(five.before, HashMap::from([(NO_VALUE, 1)]));
     assert_eq!(five.after, HashMap::from([(300, 1)]));
     let bytes = around::sum(&[day.clone(), day.clone()]).unwrap();
-    let mut twice = Around::default();
+    let mut twice = AdjacentPages::default();
     twice.add_bytes(&bytes, Some(false), |_| true).unwrap();
     assert_eq!(twice.visits, 4);
     assert_eq!(twice.after, HashMap::from([(300, 2), (5, 2)]));
     let mut met = vec![];
     around::pages(&bytes, |page| met.push(page)).unwrap();
     assert_eq!(met, [5, 300]);
-    let mut none = Around::default();
+    let mut none = AdjacentPages::default();
     none.add_bytes(&bytes, Some(true), |_| true).unwrap();
     assert_eq!(none.visits, 0);
     for length in 1..bytes.len() {
-        let cut = Around::default().add_bytes(&bytes[..length], None, |_| true);
+        let cut = AdjacentPages::default().add_bytes(&bytes[..length], None, |_| true);
         assert!(cut.is_none() || length + 8 > bytes.len(), "{length}");
     }
     assert_eq!(of_day(&packs, &(0..25), |page| page)[0].len(), 6);

@@ -1,8 +1,8 @@
 //! Packs as bytes: numbers one after the other, little end first.
 
-use super::{Column, Field, Pack, Places, Session, Visitor};
+use super::{BlockSession, BlockVisitor, CodedColumn, Codes, ColumnBlock, ColumnKind};
 
-impl Pack {
+impl ColumnBlock {
     /// Visitors and sessions.
     #[must_use]
     pub fn runs_bytes(&self) -> Vec<u8> {
@@ -33,13 +33,13 @@ impl Pack {
 
     /// A column.
     #[must_use]
-    pub fn column_bytes(&self, field: Field) -> Vec<u8> {
+    pub fn column_bytes(&self, field: ColumnKind) -> Vec<u8> {
         self.column(field).bytes()
     }
 
     /// A column, where any of its numbers is something.
     #[must_use]
-    pub fn column_bytes_of_some(&self, field: Field) -> Option<Vec<u8>> {
+    pub fn column_bytes_of_some(&self, field: ColumnKind) -> Option<Vec<u8>> {
         let column = self.column(field);
         (column.numbers != [0]).then(|| column.bytes())
     }
@@ -47,12 +47,17 @@ impl Pack {
     /// What was written; `None` where these are not a pack's bytes. Columns may be left out: that of
     /// the properties then says that no visit has any.
     #[must_use]
-    pub fn read(start: i64, runs: &[u8], times: &[u8], columns: &[(Field, &[u8])]) -> Option<Self> {
+    pub fn read(
+        start: i64,
+        runs: &[u8],
+        times: &[u8],
+        columns: &[(ColumnKind, &[u8])],
+    ) -> Option<Self> {
         let (count, rest) = take(runs)?;
         let (visitors, sessions) = rest.split_at_checked(count.checked_mul(12)?)?;
         // Of what is too short at the end the sums below do not hold.
-        let visitors: Vec<Visitor> = visitors.as_chunks().0.iter().map(visitor).collect();
-        let sessions: Vec<Session> = sessions.as_chunks().0.iter().map(session).collect();
+        let visitors: Vec<BlockVisitor> = visitors.as_chunks().0.iter().map(visitor).collect();
+        let sessions: Vec<BlockSession> = sessions.as_chunks().0.iter().map(session).collect();
         let of_visitors: u64 = visitors.iter().map(|v| u64::from(v.sessions)).sum();
         let visits: u64 = sessions.iter().map(|s| u64::from(s.visits)).sum();
         let (at, seconds) = times.split_at_checked(times.len() / 2)?;
@@ -60,17 +65,18 @@ impl Pack {
         if !is_whole {
             return None;
         }
-        let rows = |field: Field| {
+        let rows = |field: ColumnKind| {
             if field.is_of_session() {
                 sessions.len()
             } else {
                 at.len() / 4
             }
         };
-        let mut read: [Column; Field::KEPT.len()] = Default::default();
-        read[Field::Properties as usize] = Column::of(std::iter::repeat_n(0, at.len() / 4));
+        let mut read: [CodedColumn; ColumnKind::STORED.len()] = Default::default();
+        read[ColumnKind::Properties as usize] =
+            CodedColumn::of(std::iter::repeat_n(0, at.len() / 4));
         for (field, bytes) in columns {
-            let column = Column::read(bytes).filter(|column| column.rows() == rows(*field))?;
+            let column = CodedColumn::read(bytes).filter(|column| column.rows() == rows(*field))?;
             *read.get_mut(*field as usize)? = column;
         }
         Some(Self {
@@ -84,21 +90,21 @@ impl Pack {
     }
 }
 
-impl Column {
+impl CodedColumn {
     fn bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.size() + 5);
         put(&mut bytes, self.numbers.len());
         bytes.extend(self.numbers.iter().flat_map(|number| number.to_le_bytes()));
         match &self.places {
-            Places::One(places) => {
+            Codes::One(places) => {
                 bytes.push(1);
                 bytes.extend(places);
             }
-            Places::Two(places) => {
+            Codes::Two(places) => {
                 bytes.push(2);
                 bytes.extend(places.iter().flat_map(|place| place.to_le_bytes()));
             }
-            Places::Four(places) => {
+            Codes::Four(places) => {
                 bytes.push(4);
                 bytes.extend(places.iter().flat_map(|place| place.to_le_bytes()));
             }
@@ -112,29 +118,29 @@ impl Column {
         let numbers: Vec<u32> = words(numbers).collect();
         let (width, rest) = rest.split_first()?;
         let places = match width {
-            1 => Places::One(rest.to_vec()),
+            1 => Codes::One(rest.to_vec()),
             2 => {
                 let pair = |pair: &[u8]| u16::from_le_bytes([pair[0], pair[1]]);
-                Places::Two(rest.chunks_exact(2).map(pair).collect())
+                Codes::Two(rest.chunks_exact(2).map(pair).collect())
             }
-            4 => Places::Four(words(rest).collect()),
+            4 => Codes::Four(words(rest).collect()),
             _ => return None,
         };
         let column = Self { numbers, places };
         let known = column.numbers.len();
         let is_sound = match &column.places {
-            Places::One(places) => places.iter().all(|place| usize::from(*place) < known),
-            Places::Two(places) => places.iter().all(|place| usize::from(*place) < known),
-            Places::Four(places) => places.iter().all(|place| (*place as usize) < known),
+            Codes::One(places) => places.iter().all(|place| usize::from(*place) < known),
+            Codes::Two(places) => places.iter().all(|place| usize::from(*place) < known),
+            Codes::Four(places) => places.iter().all(|place| (*place as usize) < known),
         };
         is_sound.then_some(column)
     }
 
     fn rows(&self) -> usize {
         match &self.places {
-            Places::One(places) => places.len(),
-            Places::Two(places) => places.len(),
-            Places::Four(places) => places.len(),
+            Codes::One(places) => places.len(),
+            Codes::Two(places) => places.len(),
+            Codes::Four(places) => places.len(),
         }
     }
 }
@@ -162,19 +168,19 @@ fn words(bytes: &[u8]) -> impl Iterator<Item = u32> {
     words.map(|word| u32::from_le_bytes(*word))
 }
 
-fn visitor(bytes: &[u8; 12]) -> Visitor {
+fn visitor(bytes: &[u8; 12]) -> BlockVisitor {
     let [key @ .., _, _, _, _] = *bytes;
     let [_, _, _, _, _, _, _, _, sessions @ ..] = *bytes;
-    Visitor {
+    BlockVisitor {
         key: u64::from_le_bytes(key),
         sessions: u32::from_le_bytes(sessions),
     }
 }
 
-fn session(bytes: &[u8; 13]) -> Session {
+fn session(bytes: &[u8; 13]) -> BlockSession {
     let [key @ .., _, _, _, _, _] = *bytes;
     let [_, _, _, _, _, _, _, _, visits @ .., is_bot] = *bytes;
-    Session {
+    BlockSession {
         key: u64::from_le_bytes(key),
         visits: u32::from_le_bytes(visits),
         is_bot: is_bot != 0,

@@ -2,15 +2,15 @@
 
 use uuid::Uuid;
 
-use super::{Column, Field, OF_BOT, Pack, Session, Visitor};
+use super::{BOT_FLAG, BlockSession, BlockVisitor, CodedColumn, ColumnBlock, ColumnKind};
 
 /// A pack is full with so many visits.
-const FULL: usize = 250_000;
+const MAX_BLOCK_VISITS: usize = 250_000;
 
 /// A visit, as far as it is packed.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(missing_docs, reason = "the columns' names say what they hold")]
-pub struct Row {
+pub struct BlockRow {
     /// Seconds since 1970.
     pub at: i64,
     /// Whether it is a bot's.
@@ -26,22 +26,22 @@ pub struct Row {
     pub properties: u32,
 }
 
-type NumberOf = fn(&Row) -> u32;
+type RowColumn = fn(&BlockRow) -> u32;
 
 /// Packs visits: each visitor's together, each session's together and in their order.
 #[derive(Debug)]
-pub struct Packer {
+pub struct BlockBuilder {
     start: i64,
     visitor: Option<(String, u64)>,
     session: Option<Uuid>,
-    visitors: Vec<Visitor>,
-    sessions: Vec<Session>,
+    visitors: Vec<BlockVisitor>,
+    sessions: Vec<BlockSession>,
     origins: Vec<u32>,
-    rows: Vec<Row>,
-    packs: Vec<Pack>,
+    rows: Vec<BlockRow>,
+    packs: Vec<ColumnBlock>,
 }
 
-impl Packer {
+impl BlockBuilder {
     /// For a day that begins at `start`, in seconds since 1970.
     #[must_use]
     pub fn new(start: i64) -> Self {
@@ -58,20 +58,20 @@ impl Packer {
     }
 
     /// Adds the next visit; `key` hashes a visitor's id.
-    pub fn add(&mut self, visitor: &str, session: Uuid, row: Row, key: impl Fn(&str) -> u64) {
+    pub fn add(&mut self, visitor: &str, session: Uuid, row: BlockRow, key: impl Fn(&str) -> u64) {
         if self.visitor.as_ref().is_none_or(|(id, _)| id != visitor) {
-            if self.rows.len() >= FULL {
+            if self.rows.len() >= MAX_BLOCK_VISITS {
                 self.close();
             }
             let key = key(visitor);
             self.visitor = Some((visitor.to_owned(), key));
             self.session = None;
-            self.visitors.push(Visitor { key, sessions: 0 });
+            self.visitors.push(BlockVisitor { key, sessions: 0 });
         }
         if self.session != Some(session) {
             self.session = Some(session);
             let (_, key) = session.as_u64_pair();
-            self.sessions.push(Session {
+            self.sessions.push(BlockSession {
                 key,
                 visits: 0,
                 is_bot: false,
@@ -90,7 +90,7 @@ impl Packer {
 
     /// All that was added.
     #[must_use]
-    pub fn finish(mut self) -> Vec<Pack> {
+    pub fn finish(mut self) -> Vec<ColumnBlock> {
         self.close();
         self.packs
     }
@@ -100,11 +100,11 @@ impl Packer {
         if rows.is_empty() {
             return;
         }
-        let mut pack = Pack {
+        let mut pack = ColumnBlock {
             start: self.start,
             visitors: std::mem::take(&mut self.visitors),
             sessions: std::mem::take(&mut self.sessions),
-            ..Pack::default()
+            ..ColumnBlock::default()
         };
         let ranges: Vec<_> = pack.runs().map(|run| run.visits).collect();
         pack.at = rows.iter().map(|row| since(row.at, self.start)).collect();
@@ -115,29 +115,29 @@ impl Packer {
                 pack.seconds[row] = u32::try_from(seconds).unwrap_or_default();
             }
         }
-        let agent = |row: &Row| row.agent | if row.is_bot { OF_BOT } else { 0 };
-        let visits: [(Field, NumberOf); 7] = [
-            (Field::Page, |row| row.page),
-            (Field::Verdict, |row| row.verdict),
-            (Field::Place, |row| row.place),
-            (Field::Network, |row| row.network),
-            (Field::Language, |row| row.language),
-            (Field::Status, |row| row.status),
-            (Field::Properties, |row| row.properties),
+        let agent = |row: &BlockRow| row.agent | if row.is_bot { BOT_FLAG } else { 0 };
+        let visits: [(ColumnKind, RowColumn); 7] = [
+            (ColumnKind::Page, |row| row.page),
+            (ColumnKind::Verdict, |row| row.verdict),
+            (ColumnKind::Place, |row| row.place),
+            (ColumnKind::Network, |row| row.network),
+            (ColumnKind::Language, |row| row.language),
+            (ColumnKind::Status, |row| row.status),
+            (ColumnKind::Properties, |row| row.properties),
         ];
         for (field, number) in visits {
-            let column = Column::of(rows.iter().map(number));
+            let column = CodedColumn::of(rows.iter().map(number));
             pack.columns[field as usize] = column;
         }
-        let agents = Column::of(rows.iter().map(agent));
-        let origins = Column::of(std::mem::take(&mut self.origins).into_iter());
-        let entries = Column::of(ranges.iter().map(|range| rows[range.start].page));
-        let exits = Column::of(ranges.iter().map(|range| rows[range.end - 1].page));
+        let agents = CodedColumn::of(rows.iter().map(agent));
+        let origins = CodedColumn::of(std::mem::take(&mut self.origins).into_iter());
+        let entries = CodedColumn::of(ranges.iter().map(|range| rows[range.start].page));
+        let exits = CodedColumn::of(ranges.iter().map(|range| rows[range.end - 1].page));
         let columns = [
-            (Field::Agent, agents),
-            (Field::Origin, origins),
-            (Field::Entry, entries),
-            (Field::Exit, exits),
+            (ColumnKind::Agent, agents),
+            (ColumnKind::Origin, origins),
+            (ColumnKind::Entry, entries),
+            (ColumnKind::Exit, exits),
         ];
         for (field, column) in columns {
             pack.columns[field as usize] = column;

@@ -2,8 +2,8 @@ use uuid::Uuid;
 
 use super::*;
 
-fn row(at: i64, page: u32) -> Row {
-    Row {
+fn row(at: i64, page: u32) -> BlockRow {
+    BlockRow {
         at,
         is_bot: page == 9,
         page,
@@ -18,8 +18,8 @@ fn row(at: i64, page: u32) -> Row {
     }
 }
 
-fn pack(rows: u32) -> Pack {
-    let mut packer = Packer::new(1_000);
+fn pack(rows: u32) -> ColumnBlock {
+    let mut packer = BlockBuilder::new(1_000);
     for number in 0..rows {
         let (visitor, session) = (number / 7, number / 3);
         let name = format!("v{visitor:05}");
@@ -41,7 +41,7 @@ fn a_pack_tells_what_was_put_in() {
     assert_eq!(pack.visitors.len(), 3);
     assert_eq!(runs.iter().filter(|run| run.begins_visitor).count(), 3);
     let pages: Vec<u32> = (0..21)
-        .map(|row| pack.column(Field::Page).number(row))
+        .map(|row| pack.column(ColumnKind::Page).number(row))
         .collect();
     assert_eq!(pages, (0..21).collect::<Vec<u32>>());
     // The first session has rows 0 to 2, and nobody's next visit lies in another session.
@@ -49,9 +49,12 @@ fn a_pack_tells_what_was_put_in() {
     assert_eq!(&pack.seconds[..4], [1, 1, 0, 1]);
     assert_eq!(pack.at[0], -10);
     let number = |field, row| pack.column(field).number(row);
-    assert_eq!([number(Field::Entry, 0), number(Field::Exit, 0)], [0, 2]);
-    assert_eq!(number(Field::Origin, 1), 4);
-    assert_eq!(number(Field::Agent, 9), 3 | OF_BOT);
+    assert_eq!(
+        [number(ColumnKind::Entry, 0), number(ColumnKind::Exit, 0)],
+        [0, 2]
+    );
+    assert_eq!(number(ColumnKind::Origin, 1), 4);
+    assert_eq!(number(ColumnKind::Agent, 9), 3 | BOT_FLAG);
     assert!(runs.iter().any(|run| run.session.is_bot));
 }
 
@@ -59,18 +62,18 @@ fn a_pack_tells_what_was_put_in() {
 fn a_pack_survives_its_bytes_and_damage_is_told() {
     for rows in [1, 300, 2_000] {
         let pack = pack(rows);
-        let columns: Vec<_> = Field::KEPT
+        let columns: Vec<_> = ColumnKind::STORED
             .map(|field| (field, pack.column_bytes(field)))
             .into();
         let columns: Vec<_> = columns.iter().map(|(f, bytes)| (*f, &bytes[..])).collect();
         let (runs, times) = (pack.runs_bytes(), pack.times_bytes());
-        let read = |runs: &[u8], times: &[u8]| Pack::read(1_000, runs, times, &columns);
+        let read = |runs: &[u8], times: &[u8]| ColumnBlock::read(1_000, runs, times, &columns);
         assert_eq!(read(&runs, &times).as_ref(), Some(&pack));
         assert_eq!(read(&runs[..runs.len() - 13], &times), None);
         assert_eq!(read(&runs, &times[8..]), None);
         assert_eq!(read(&[], &[]), None);
-        let broken = [(Field::Page, &columns[0].1[1..])];
-        assert_eq!(Pack::read(1_000, &runs, &times, &broken), None);
+        let broken = [(ColumnKind::Page, &columns[0].1[1..])];
+        assert_eq!(ColumnBlock::read(1_000, &runs, &times, &broken), None);
     }
 }
 

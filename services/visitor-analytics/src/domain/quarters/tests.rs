@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::pack::{Packer, Row};
+use crate::domain::pack::{BlockBuilder, BlockRow};
 
 /// Seconds of a day of 24 hours that begins at `start`.
 fn day(start: i64) -> Range<i64> {
@@ -36,15 +36,15 @@ fn visits() -> BTreeMap<u64, Vec<Visit>> {
 }
 
 /// The packs of a day: sessions that touch it, whole.
-fn packs(visits: &BTreeMap<u64, Vec<Visit>>, day: &Range<i64>) -> Vec<Arc<Pack>> {
-    let mut packer = Packer::new(day.start);
+fn packs(visits: &BTreeMap<u64, Vec<Visit>>, day: &Range<i64>) -> Vec<Arc<ColumnBlock>> {
+    let mut packer = BlockBuilder::new(day.start);
     for (visitor, visits) in visits {
         let touches = |session| {
             let mine = visits.iter().filter(|visit| visit.0 == session);
             mine.map(|visit| visit.1).any(|at| day.contains(&at))
         };
         for (session, at, is_bot) in visits.iter().filter(|visit| touches(visit.0)) {
-            let row = Row {
+            let row = BlockRow {
                 at: *at,
                 is_bot: *is_bot,
                 page: 1,
@@ -67,9 +67,9 @@ fn packs(visits: &BTreeMap<u64, Vec<Visit>>, day: &Range<i64>) -> Vec<Arc<Pack>>
 }
 
 /// The same, plainly.
-fn plainly(visits: &BTreeMap<u64, Vec<Visit>>, period: &Range<i64>) -> [Numbers; 2] {
+fn plainly(visits: &BTreeMap<u64, Vec<Visit>>, period: &Range<i64>) -> [Metrics; 2] {
     [false, true].map(|class| {
-        let (mut sum, mut met) = (Numbers::default(), BTreeSet::new());
+        let (mut sum, mut met) = (Metrics::default(), BTreeSet::new());
         for (visitor, visits) in visits {
             for (place, (session, at, _)) in visits.iter().enumerate() {
                 if visits[place].2 != class || !period.contains(at) {
@@ -98,15 +98,15 @@ fn days_of_other_zones_are_told_exactly() {
     let visits = visits();
     let (first, second) = (day(0), day(86_400));
     let (packs, next_packs) = (packs(&visits, &first), packs(&visits, &second));
-    let quarters = Quarters::of(&packs, &first).unwrap();
-    let next = Quarters::of(&next_packs, &second).unwrap();
-    let overlap = Overlap::of((&packs, &first), (&next_packs, &second));
+    let quarters = QuarterHours::of(&packs, &first).unwrap();
+    let next = QuarterHours::of(&next_packs, &second).unwrap();
+    let overlap = MidnightOverlap::of((&packs, &first), (&next_packs, &second));
     let (quarters, next) = (
-        Quarters::read(&quarters.bytes()).unwrap(),
-        Quarters::read(&next.bytes()).unwrap(),
+        QuarterHours::read(&quarters.bytes()).unwrap(),
+        QuarterHours::read(&next.bytes()).unwrap(),
     );
-    let overlap = Overlap::read(&overlap.bytes()).unwrap();
-    let moment = |quarter: usize| i64::try_from(quarter).unwrap() * QUARTER;
+    let overlap = MidnightOverlap::read(&overlap.bytes()).unwrap();
+    let moment = |quarter: usize| i64::try_from(quarter).unwrap() * QUARTER_HOUR_SECONDS;
     let (mut told, mut shared) = (0, 0);
     for from in 0..=96 {
         for parts in [0..from, from..96] {
@@ -140,8 +140,12 @@ fn days_of_other_zones_are_told_exactly() {
 
 #[test]
 fn a_day_that_cuts_a_quarter_has_none() {
-    assert!(Quarters::without_visits(&(0..86_400)).unwrap().is_empty());
-    assert_eq!(Quarters::without_visits(&(60..86_400)), None);
-    assert_eq!(Quarters::read(&[200, 1]), None);
-    assert_eq!(Overlap::read(&[1, 2]), None);
+    assert!(
+        QuarterHours::without_visits(&(0..86_400))
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(QuarterHours::without_visits(&(60..86_400)), None);
+    assert_eq!(QuarterHours::read(&[200, 1]), None);
+    assert_eq!(MidnightOverlap::read(&[1, 2]), None);
 }

@@ -8,8 +8,8 @@ fn date(text: &str) -> NaiveDate {
     text.parse().unwrap()
 }
 
-fn period(zone: Tz, from: &str, to: &str) -> Period {
-    Period {
+fn period(zone: Tz, from: &str, to: &str) -> ReportPeriod {
+    ReportPeriod {
         zone,
         from: at(from),
         to: at(to),
@@ -19,13 +19,13 @@ fn period(zone: Tz, from: &str, to: &str) -> Period {
 #[test]
 fn a_period_has_its_days() {
     let zone = Tz::Europe__Berlin;
-    let week = Period::days_of(zone, date("2026-10-19"), date("2026-10-25"));
+    let week = ReportPeriod::days_of(zone, date("2026-10-19"), date("2026-10-25"));
     assert!(week.is_whole());
     assert_eq!(week.days().count(), 7);
     assert_eq!((week.to - week.from).num_hours(), 7 * 24 + 1);
     let cut = period(zone, "2026-10-24T12:00:00Z", "2026-10-25T12:00:00Z");
     assert!(!cut.is_whole());
-    let days: Vec<Day> = cut.days().collect();
+    let days: Vec<LocalDay> = cut.days().collect();
     assert_eq!(days.len(), 2);
     assert_eq!(days[0].from, cut.from);
     assert_eq!(days[0].to, days[1].from);
@@ -38,13 +38,13 @@ fn a_period_has_its_days() {
 #[test]
 fn comparisons_go_by_the_calendar() {
     let zone = Tz::Europe__Berlin;
-    let week = Period::days_of(zone, date("2026-10-19"), date("2026-10-25"));
-    let before = Period::days_of(zone, date("2026-10-12"), date("2026-10-18"));
+    let week = ReportPeriod::days_of(zone, date("2026-10-19"), date("2026-10-25"));
+    let before = ReportPeriod::days_of(zone, date("2026-10-12"), date("2026-10-18"));
     assert_eq!(week.before(), before);
-    let year = Period::days_of(zone, date("2025-10-19"), date("2025-10-25"));
+    let year = ReportPeriod::days_of(zone, date("2025-10-19"), date("2025-10-25"));
     assert_eq!(week.year_before(), year);
-    let leap = Period::days_of(zone, date("2028-02-29"), date("2028-02-29"));
-    let year = Period::days_of(zone, date("2027-02-28"), date("2027-02-28"));
+    let leap = ReportPeriod::days_of(zone, date("2028-02-29"), date("2028-02-29"));
+    let year = ReportPeriod::days_of(zone, date("2027-02-28"), date("2027-02-28"));
     assert_eq!(leap.year_before(), year);
     let hours = period(zone, "2026-10-24T12:00:00Z", "2026-10-24T15:00:00Z");
     let before = period(zone, "2026-10-24T09:00:00Z", "2026-10-24T12:00:00Z");
@@ -54,7 +54,7 @@ fn comparisons_go_by_the_calendar() {
 #[test]
 fn hours_follow_the_clock() {
     let starts = |zone, day: &str| -> Vec<String> {
-        let day = Period::days_of(zone, date(day), date(day));
+        let day = ReportPeriod::days_of(zone, date(day), date(day));
         let buckets = Interval::Hour.buckets(&day);
         buckets
             .iter()
@@ -76,7 +76,7 @@ fn hours_follow_the_clock() {
 
 #[test]
 fn weeks_begin_on_mondays_and_months_on_the_first() {
-    let period = Period::days_of(Tz::UTC, date("2026-10-28"), date("2026-12-01"));
+    let period = ReportPeriod::days_of(Tz::UTC, date("2026-10-28"), date("2026-12-01"));
     let starts = |interval: Interval| -> Vec<String> {
         let buckets = interval.buckets(&period);
         buckets
@@ -97,11 +97,11 @@ fn weeks_begin_on_mondays_and_months_on_the_first() {
 
 #[test]
 fn a_filter_takes_any_of_and_none_of() {
-    let pattern = |text: &&str| Pattern::parse(text).unwrap();
+    let pattern = |text: &&str| WildcardPattern::parse(text).unwrap();
     let passes = |any: &[&str], none: &[&str], values: &[Option<&str>]| {
-        let filter = Filter {
+        let filter = AttributeFilter {
             property: None,
-            subject: Subject::Weekday,
+            subject: Attribute::Weekday,
             any: any.iter().map(pattern).collect(),
             none: none.iter().map(pattern).collect(),
         };
@@ -119,9 +119,12 @@ fn a_filter_takes_any_of_and_none_of() {
 
 #[test]
 fn subjects_have_names_of_their_own() {
-    for subject in Subject::all() {
-        assert_eq!(Subject::named(subject.name()), Some(subject));
+    for subject in Attribute::all() {
+        assert_eq!(Attribute::named(subject.name()), Some(subject));
     }
-    assert_eq!(Subject::named("total"), None);
-    assert_eq!(Subject::named("path"), Some(Subject::Of(Dimension::Page)));
+    assert_eq!(Attribute::named("total"), None);
+    assert_eq!(
+        Attribute::named("path"),
+        Some(Attribute::Of(Dimension::Page))
+    );
 }

@@ -6,8 +6,8 @@ fn at(minute: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_795_176_000, 0).unwrap() + TimeDelta::minutes(minute)
 }
 
-fn arrival(minute: i64) -> Arrival {
-    Arrival {
+fn arrival(minute: i64) -> IncomingVisit {
+    IncomingVisit {
         timestamp: at(minute),
         id: Clock::id_at(at(minute)),
         is_bot: false,
@@ -28,7 +28,7 @@ impl Random {
 }
 
 /// What a database would hold after a plan.
-fn apply(sessions: &mut Vec<Session>, plan: &Plan) {
+fn apply(sessions: &mut Vec<Session>, plan: &SessionChanges) {
     sessions.retain(|s| !plan.merged.iter().any(|(gone, _)| gone.id == s.id));
     for (_, changed) in &plan.changed {
         let session = sessions.iter_mut().find(|s| s.id == changed.id).unwrap();
@@ -38,9 +38,9 @@ fn apply(sessions: &mut Vec<Session>, plan: &Plan) {
 }
 
 /// The definition: sort, and cut where the gap is 30 minutes or more.
-fn defined(mut visits: Vec<Arrival>) -> Vec<(DateTime<Utc>, DateTime<Utc>, u32, bool)> {
+fn defined(mut visits: Vec<IncomingVisit>) -> Vec<(DateTime<Utc>, DateTime<Utc>, u32, bool)> {
     visits.sort();
-    let groups = visits.chunk_by(|a, b| b.timestamp - a.timestamp < GAP);
+    let groups = visits.chunk_by(|a, b| b.timestamp - a.timestamp < SESSION_TIMEOUT);
     groups
         .map(|group| {
             let (first, last) = (group[0].timestamp, group[group.len() - 1].timestamp);
@@ -53,7 +53,7 @@ fn defined(mut visits: Vec<Arrival>) -> Vec<(DateTime<Utc>, DateTime<Utc>, u32, 
 #[test]
 fn thirty_minutes_end_a_session_and_less_does_not() {
     let visits = [arrival(0), arrival(29), arrival(59)];
-    let plan = assign(vec![], &visits, NotifyWhen::FirstVisit);
+    let plan = assign(vec![], &visits, NotifyTrigger::FirstVisit);
     assert_eq!(plan.new.len(), 2);
     assert_eq!(plan.of_arrivals[0], plan.of_arrivals[1]);
     assert_ne!(plan.of_arrivals[1], plan.of_arrivals[2]);
@@ -62,9 +62,14 @@ fn thirty_minutes_end_a_session_and_less_does_not() {
 
 #[test]
 fn a_late_visit_bridges_two_sessions_into_the_earlier_one() {
-    let mut sessions = assign(vec![], &[arrival(0), arrival(40)], NotifyWhen::FirstVisit).new;
+    let mut sessions = assign(
+        vec![],
+        &[arrival(0), arrival(40)],
+        NotifyTrigger::FirstVisit,
+    )
+    .new;
     let ids: Vec<_> = sessions.iter().map(|s| s.id).collect();
-    let plan = assign(sessions.clone(), &[arrival(20)], NotifyWhen::FirstVisit);
+    let plan = assign(sessions.clone(), &[arrival(20)], NotifyTrigger::FirstVisit);
     assert_eq!(plan.merged.len(), 1);
     assert_eq!(plan.merged[0].1, ids[0]);
     assert_eq!(plan.of_arrivals, [ids[0]]);
@@ -79,24 +84,24 @@ fn a_late_visit_bridges_two_sessions_into_the_earlier_one() {
 
 #[test]
 fn a_session_is_told_of_once_by_its_first_fresh_genuine_visit() {
-    let stale = Arrival {
+    let stale = IncomingVisit {
         is_fresh: false,
         ..arrival(0)
     };
     let mut sessions = vec![];
-    let plan = assign(vec![], &[stale], NotifyWhen::FirstVisit);
+    let plan = assign(vec![], &[stale], NotifyTrigger::FirstVisit);
     assert!(plan.announce.is_empty());
     apply(&mut sessions, &plan);
     let fresh = arrival(5);
     let plan = assign(
         sessions.clone(),
         &[fresh, arrival(6)],
-        NotifyWhen::FirstVisit,
+        NotifyTrigger::FirstVisit,
     );
     assert_eq!(plan.announce, [(sessions[0].id, fresh)]);
     apply(&mut sessions, &plan);
     assert!(
-        assign(sessions, &[arrival(7)], NotifyWhen::FirstVisit)
+        assign(sessions, &[arrival(7)], NotifyTrigger::FirstVisit)
             .announce
             .is_empty()
     );
@@ -104,11 +109,11 @@ fn a_session_is_told_of_once_by_its_first_fresh_genuine_visit() {
 
 #[test]
 fn a_bots_session_is_never_told_of() {
-    let bot = Arrival {
+    let bot = IncomingVisit {
         is_bot: true,
         ..arrival(0)
     };
-    let plan = assign(vec![], &[bot, arrival(1)], NotifyWhen::FirstVisit);
+    let plan = assign(vec![], &[bot, arrival(1)], NotifyTrigger::FirstVisit);
     assert!(plan.new[0].is_bot);
     assert!(plan.announce.is_empty());
 }
@@ -118,8 +123,8 @@ fn any_order_and_any_batches_give_the_sessions_of_the_definition() {
     for seed in 1..=300 {
         let mut random = Random(seed);
         let count = 1 + random.below(40);
-        let mut visits: Vec<Arrival> = (0..count)
-            .map(|_| Arrival {
+        let mut visits: Vec<IncomingVisit> = (0..count)
+            .map(|_| IncomingVisit {
                 is_bot: random.below(10) == 0,
                 ..arrival(i64::try_from(random.below(400)).unwrap())
             })
@@ -138,7 +143,7 @@ fn any_order_and_any_batches_give_the_sessions_of_the_definition() {
                 .min(rest.len());
             let (batch, later) = rest.split_at(size);
             rest = later;
-            let plan = assign(sessions.clone(), batch, NotifyWhen::FirstVisit);
+            let plan = assign(sessions.clone(), batch, NotifyTrigger::FirstVisit);
             for (gone, into) in &plan.merged {
                 for session in of_visit.values_mut().filter(|s| **s == gone.id) {
                     *session = *into;
@@ -163,8 +168,9 @@ fn any_order_and_any_batches_give_the_sessions_of_the_definition() {
 
 #[test]
 fn a_second_signal_is_waited_for_where_that_is_wanted() {
-    let tell =
-        |existing, arrivals: &[Arrival]| assign(existing, arrivals, NotifyWhen::SecondSignal);
+    let tell = |existing, arrivals: &[IncomingVisit]| {
+        assign(existing, arrivals, NotifyTrigger::SecondSignal)
+    };
     let first = tell(vec![], &[arrival(0)]);
     assert!(first.announce.is_empty() && !first.new[0].announced);
     let second = tell(first.new, &[arrival(3)]);
@@ -174,7 +180,7 @@ fn a_second_signal_is_waited_for_where_that_is_wanted() {
     assert!(tell(vec![session], &[arrival(4)]).announce.is_empty());
     // Both at once, and a bot's second page.
     assert_eq!(tell(vec![], &[arrival(0), arrival(1)]).announce.len(), 1);
-    let bot = Arrival {
+    let bot = IncomingVisit {
         is_bot: true,
         ..arrival(1)
     };

@@ -1,7 +1,7 @@
 //! The acquisition channel, by GA4's default channel group
 //! (<https://support.google.com/analytics/answer/9756891>), with assistants as a channel of their own.
 
-use super::lists::Kind;
+use super::lists::SourceKind;
 
 /// A channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,11 +96,11 @@ pub(super) fn of(
     source: &str,
     medium: &str,
     campaign: Option<&str>,
-    kind: Option<Kind>,
+    kind: Option<SourceKind>,
 ) -> Channel {
     let campaign = campaign.unwrap_or_default().to_lowercase();
-    let is_shop = kind == Some(Kind::Shopping) || is_shopping(&campaign);
-    let is = |wanted: Kind| kind == Some(wanted);
+    let is_shop = kind == Some(SourceKind::Shopping) || is_shopping(&campaign);
+    let is = |wanted: SourceKind| kind == Some(wanted);
     let is_paid = medium.contains("cp")
         || medium == "ppc"
         || medium == "retargeting"
@@ -114,9 +114,9 @@ pub(super) fn of(
         ),
         (Channel::CrossNetwork, campaign.contains("cross-network")),
         (Channel::PaidShopping, is_paid && is_shop),
-        (Channel::PaidSearch, is_paid && is(Kind::Search)),
-        (Channel::PaidSocial, is_paid && is(Kind::Social)),
-        (Channel::PaidVideo, is_paid && is(Kind::Video)),
+        (Channel::PaidSearch, is_paid && is(SourceKind::Search)),
+        (Channel::PaidSocial, is_paid && is(SourceKind::Social)),
+        (Channel::PaidVideo, is_paid && is(SourceKind::Video)),
         (
             Channel::Display,
             one_of(&["display", "banner", "expandable", "interstitial", "cpm"]),
@@ -124,12 +124,12 @@ pub(super) fn of(
         (Channel::PaidOther, is_paid),
         (
             Channel::AiAssistants,
-            is(Kind::Assistant) || medium == "ai-assistant",
+            is(SourceKind::Assistant) || medium == "ai-assistant",
         ),
         (Channel::OrganicShopping, is_shop),
         (
             Channel::OrganicSocial,
-            is(Kind::Social)
+            is(SourceKind::Social)
                 || one_of(&[
                     "social",
                     "social-network",
@@ -141,11 +141,11 @@ pub(super) fn of(
         ),
         (
             Channel::OrganicVideo,
-            is(Kind::Video) || medium.contains("video"),
+            is(SourceKind::Video) || medium.contains("video"),
         ),
         (
             Channel::OrganicSearch,
-            is(Kind::Search) || medium == "organic",
+            is(SourceKind::Search) || medium == "organic",
         ),
         (
             Channel::Email,

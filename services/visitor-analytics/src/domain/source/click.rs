@@ -3,13 +3,13 @@
 
 use url::Url;
 
-use super::lists::{Kind, Source};
-use super::parameters::MOST;
+use super::lists::{KnownSource, SourceKind};
+use super::parameters::MAX_QUERY_PARAMETERS;
 
 /// Whose click led here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "they are called as they call themselves")]
-pub enum Click {
+pub enum AdNetwork {
     GoogleAds,
     GoogleDisplay,
     /// A product that Google lists for free.
@@ -30,45 +30,48 @@ pub enum Click {
 }
 
 /// The parameters, by name.
-const IDS: [(&str, Click); 26] = [
-    ("gclid", Click::GoogleAds),
-    ("gbraid", Click::GoogleAds),
-    ("wbraid", Click::GoogleAds),
-    ("gclsrc", Click::GoogleAds),
-    ("gad_source", Click::GoogleAds),
-    ("gad_campaignid", Click::GoogleAds),
-    ("dclid", Click::GoogleDisplay),
-    ("srsltid", Click::GoogleProduct),
-    ("msclkid", Click::Microsoft),
-    ("fbclid", Click::Meta),
-    ("igshid", Click::Instagram),
-    ("igsh", Click::Instagram),
-    ("ttclid", Click::TikTok),
-    ("twclid", Click::Twitter),
-    ("li_fat_id", Click::LinkedIn),
-    ("sccid", Click::Snapchat),
-    ("sc_click_id", Click::Snapchat),
-    ("rdt_cid", Click::Reddit),
-    ("epik", Click::Pinterest),
-    ("yclid", Click::Yandex),
-    ("ymclid", Click::Yandex),
-    ("mc_cid", Click::Mailchimp),
-    ("mc_eid", Click::Mailchimp),
-    ("_hsenc", Click::HubSpot),
-    ("_hsmi", Click::HubSpot),
-    ("hsctatracking", Click::HubSpot),
+const CLICK_ID_PARAMETERS: [(&str, AdNetwork); 26] = [
+    ("gclid", AdNetwork::GoogleAds),
+    ("gbraid", AdNetwork::GoogleAds),
+    ("wbraid", AdNetwork::GoogleAds),
+    ("gclsrc", AdNetwork::GoogleAds),
+    ("gad_source", AdNetwork::GoogleAds),
+    ("gad_campaignid", AdNetwork::GoogleAds),
+    ("dclid", AdNetwork::GoogleDisplay),
+    ("srsltid", AdNetwork::GoogleProduct),
+    ("msclkid", AdNetwork::Microsoft),
+    ("fbclid", AdNetwork::Meta),
+    ("igshid", AdNetwork::Instagram),
+    ("igsh", AdNetwork::Instagram),
+    ("ttclid", AdNetwork::TikTok),
+    ("twclid", AdNetwork::Twitter),
+    ("li_fat_id", AdNetwork::LinkedIn),
+    ("sccid", AdNetwork::Snapchat),
+    ("sc_click_id", AdNetwork::Snapchat),
+    ("rdt_cid", AdNetwork::Reddit),
+    ("epik", AdNetwork::Pinterest),
+    ("yclid", AdNetwork::Yandex),
+    ("ymclid", AdNetwork::Yandex),
+    ("mc_cid", AdNetwork::Mailchimp),
+    ("mc_eid", AdNetwork::Mailchimp),
+    ("_hsenc", AdNetwork::HubSpot),
+    ("_hsmi", AdNetwork::HubSpot),
+    ("hsctatracking", AdNetwork::HubSpot),
 ];
 
-impl Click {
+impl AdNetwork {
     /// The click that a landing URL tells about; the one that says most where there are several.
     #[must_use]
     pub fn of(url: &Url) -> Option<Self> {
         let query = url.query()?;
-        let pairs = query.split('&').take(MOST);
+        let pairs = query.split('&').take(MAX_QUERY_PARAMETERS);
         let names = pairs.filter_map(|pair| pair.split('=').next());
-        let places =
-            names.filter_map(|name| IDS.iter().position(|(id, _)| name.eq_ignore_ascii_case(id)));
-        places.min().map(|place| IDS[place].1)
+        let places = names.filter_map(|name| {
+            CLICK_ID_PARAMETERS
+                .iter()
+                .position(|(id, _)| name.eq_ignore_ascii_case(id))
+        });
+        places.min().map(|place| CLICK_ID_PARAMETERS[place].1)
     }
 
     /// Who led here.
@@ -91,13 +94,13 @@ impl Click {
     }
 
     /// Whether a referrer says more: people's links are marked too.
-    pub(super) fn is_less_than(self, referrer: Option<&Source>) -> bool {
+    pub(super) fn is_less_than(self, referrer: Option<&KnownSource>) -> bool {
         matches!(self, Self::Meta | Self::Instagram)
-            && referrer.is_some_and(|source| source.kind == Kind::Social)
+            && referrer.is_some_and(|source| source.kind == SourceKind::Social)
     }
 
     /// How.
-    pub(super) fn medium(self, referrer: Option<&Source>) -> &'static str {
+    pub(super) fn medium(self, referrer: Option<&KnownSource>) -> &'static str {
         match self {
             Self::GoogleDisplay => "display",
             Self::GoogleProduct => "organic",
@@ -107,12 +110,14 @@ impl Click {
         }
     }
 
-    pub(super) const fn kind(self) -> Option<Kind> {
+    pub(super) const fn kind(self) -> Option<SourceKind> {
         Some(match self {
-            Self::GoogleAds | Self::GoogleDisplay | Self::Microsoft | Self::Yandex => Kind::Search,
-            Self::GoogleProduct => Kind::Shopping,
+            Self::GoogleAds | Self::GoogleDisplay | Self::Microsoft | Self::Yandex => {
+                SourceKind::Search
+            }
+            Self::GoogleProduct => SourceKind::Shopping,
             Self::Mailchimp | Self::HubSpot => return None,
-            _ => Kind::Social,
+            _ => SourceKind::Social,
         })
     }
 }

@@ -8,7 +8,7 @@ use url::Url;
 
 /// What a source is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum SourceKind {
     Search,
     Social,
     Video,
@@ -18,12 +18,12 @@ pub(super) enum Kind {
 
 /// A source that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Source {
+pub(super) struct KnownSource {
     pub(super) name: &'static str,
-    pub(super) kind: Kind,
+    pub(super) kind: SourceKind,
 }
 
-impl Kind {
+impl SourceKind {
     /// How somebody comes from there who was not led by a campaign.
     pub(super) const fn medium(self) -> &'static str {
         match self {
@@ -35,19 +35,19 @@ impl Kind {
     }
 }
 
-static LISTS: LazyLock<HashMap<&'static str, Source>> = LazyLock::new(|| {
+static KNOWN_SOURCES: LazyLock<HashMap<&'static str, KnownSource>> = LazyLock::new(|| {
     let lines = include_str!("../../../data/sources.tsv").lines();
     let listed = lines.filter_map(|line| {
         let mut parts = line.split('\t');
         let (key, kind, name) = (parts.next()?, parts.next()?, parts.next()?);
         let kind = match kind {
-            "search" => Kind::Search,
-            "social" => Kind::Social,
-            "video" => Kind::Video,
-            "shopping" => Kind::Shopping,
-            _ => Kind::Assistant,
+            "search" => SourceKind::Search,
+            "social" => SourceKind::Social,
+            "video" => SourceKind::Video,
+            "shopping" => SourceKind::Shopping,
+            _ => SourceKind::Assistant,
         };
-        Some((key, Source { name, kind }))
+        Some((key, KnownSource { name, kind }))
     });
     listed.collect()
 });
@@ -58,7 +58,7 @@ const SEARCH_PREFIXES: [&str; 12] = [
 ];
 
 /// Android's apps name their packages instead of a page.
-const APPS: [(&str, &str); 18] = [
+const ANDROID_APPS: [(&str, &str); 18] = [
     ("com.google.android.googlequicksearchbox", "google"),
     ("com.google.android.youtube", "youtube"),
     ("com.facebook.katana", "facebook"),
@@ -80,8 +80,8 @@ const APPS: [(&str, &str); 18] = [
 ];
 
 /// The source that a campaign means by a word, or by a host.
-pub(super) fn word(word: &str) -> Option<Source> {
-    LISTS.get(word).copied().or_else(|| {
+pub(super) fn word(word: &str) -> Option<KnownSource> {
+    KNOWN_SOURCES.get(word).copied().or_else(|| {
         if word.contains('.') {
             host(super::bare(word), "/")
         } else {
@@ -91,20 +91,24 @@ pub(super) fn word(word: &str) -> Option<Source> {
 }
 
 /// The source whose page led here.
-pub(super) fn referrer(page: &Url) -> Option<Source> {
+pub(super) fn referrer(page: &Url) -> Option<KnownSource> {
     let name = super::bare_host(page);
     if page.scheme() == "android-app" {
-        let app = APPS.iter().find(|(package, _)| *package == name);
-        return app.and_then(|(_, name)| LISTS.get(name).copied());
+        let app = ANDROID_APPS.iter().find(|(package, _)| *package == name);
+        return app.and_then(|(_, name)| KNOWN_SOURCES.get(name).copied());
     }
     host(name, page.path())
 }
 
-fn host(name: &str, path: &str) -> Option<Source> {
+fn host(name: &str, path: &str) -> Option<KnownSource> {
     if let Some(found) = with_path(name, path) {
         return Some(found);
     }
-    if let Some(found) = LISTS.get(name).copied().or_else(|| of_country(name)) {
+    if let Some(found) = KNOWN_SOURCES
+        .get(name)
+        .copied()
+        .or_else(|| of_country(name))
+    {
         return Some(found);
     }
     let mut rest = name;
@@ -112,10 +116,15 @@ fn host(name: &str, path: &str) -> Option<Source> {
         if !parent.contains('.') {
             return None;
         }
-        let found = LISTS.get(parent).copied().or_else(|| of_country(parent));
+        let found = KNOWN_SOURCES
+            .get(parent)
+            .copied()
+            .or_else(|| of_country(parent));
         // Google's mail is no search, and neither is its page for developers.
-        let is_same = |source: &Source| {
-            source.kind != Kind::Search || SEARCH_PREFIXES.contains(&prefix) || prefix.len() == 2
+        let is_same = |source: &KnownSource| {
+            source.kind != SourceKind::Search
+                || SEARCH_PREFIXES.contains(&prefix)
+                || prefix.len() == 2
         };
         if found.is_some() {
             return found.filter(is_same);
@@ -126,24 +135,28 @@ fn host(name: &str, path: &str) -> Option<Source> {
 }
 
 /// Some sources are a part of a site: `x.com/i/grok`.
-fn with_path(host: &str, path: &str) -> Option<Source> {
+fn with_path(host: &str, path: &str) -> Option<KnownSource> {
     let parts: Vec<&str> = path.trim_matches('/').split('/').take(3).collect();
     let (&first, _) = parts.split_first().filter(|(first, _)| !first.is_empty())?;
     let two = parts
         .get(1)
         .map(|second| format!("{host}/{first}/{second}"));
-    let longer = two.and_then(|key| LISTS.get(key.as_str()).copied());
-    longer.or_else(|| LISTS.get(format!("{host}/{first}").as_str()).copied())
+    let longer = two.and_then(|key| KNOWN_SOURCES.get(key.as_str()).copied());
+    longer.or_else(|| {
+        KNOWN_SOURCES
+            .get(format!("{host}/{first}").as_str())
+            .copied()
+    })
 }
 
 /// `google.co.uk` and `de.search.yahoo.com`: `{}` in the list stands for a country.
-fn of_country(host: &str) -> Option<Source> {
+fn of_country(host: &str) -> Option<KnownSource> {
     let suffix = psl::suffix_str(host)?;
     let stem = host.strip_suffix(suffix)?;
-    if let Some(found) = LISTS.get(format!("{stem}{{}}").as_str()) {
+    if let Some(found) = KNOWN_SOURCES.get(format!("{stem}{{}}").as_str()) {
         return Some(*found);
     }
     let (first, rest) = host.split_once('.')?;
     let is_country = first.len() == 2;
-    is_country.then(|| LISTS.get(format!("{{}}.{rest}").as_str()).copied())?
+    is_country.then(|| KNOWN_SOURCES.get(format!("{{}}.{rest}").as_str()).copied())?
 }

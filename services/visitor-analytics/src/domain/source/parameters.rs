@@ -7,7 +7,7 @@ use std::sync::Arc;
 use url::Url;
 
 /// What says what a page shows, or which campaign led to it.
-const KEPT: [&str; 22] = [
+const DEFAULT_PARAMETERS: [&str; 22] = [
     "utm_source",
     "utm_medium",
     "utm_campaign",
@@ -33,16 +33,16 @@ const KEPT: [&str; 22] = [
 ];
 
 /// More parameters are not looked at, and not kept.
-pub(super) const MOST: usize = 64;
+pub(super) const MAX_QUERY_PARAMETERS: usize = 64;
 
 /// The parameters that are kept beside those that always are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Parameters {
+pub struct QueryParameterAllowlist {
     more: Arc<BTreeSet<String>>,
     all: bool,
 }
 
-impl FromStr for Parameters {
+impl FromStr for QueryParameterAllowlist {
     type Err = std::convert::Infallible;
 
     /// Names with commas between them; `*` keeps them all.
@@ -59,13 +59,13 @@ impl FromStr for Parameters {
     }
 }
 
-impl Parameters {
+impl QueryParameterAllowlist {
     /// Drops what is not kept from a page's address. An e-mail address is kept nowhere.
     pub fn strip(&self, url: &mut Url) {
         let Some(query) = url.query() else {
             return;
         };
-        let pairs = query.split('&').take(MOST);
+        let pairs = query.split('&').take(MAX_QUERY_PARAMETERS);
         let kept: Vec<&str> = pairs.filter(|pair| self.keeps(pair)).collect();
         if kept.len() == query.split('&').count() {
             return;
@@ -78,7 +78,7 @@ impl Parameters {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let listed = || {
             let name = name.to_ascii_lowercase();
-            KEPT.contains(&name.as_str()) || self.more.contains(&name)
+            DEFAULT_PARAMETERS.contains(&name.as_str()) || self.more.contains(&name)
         };
         let is_mail = value.contains('@') || value.contains("%40");
         !name.is_empty() && !is_mail && (self.all || listed())
@@ -93,7 +93,10 @@ mod tests {
     fn only_what_is_listed_is_kept() {
         let kept = |setting: &str, query: &str| {
             let mut url = Url::parse(&format!("https://a.example/x?{query}")).unwrap();
-            setting.parse::<Parameters>().unwrap().strip(&mut url);
+            setting
+                .parse::<QueryParameterAllowlist>()
+                .unwrap()
+                .strip(&mut url);
             url.query().map(str::to_owned)
         };
         let all = "utm_source=n&token=secret&email=a%40b.example&Page=2";
@@ -113,6 +116,9 @@ mod tests {
         );
         assert_eq!(kept("", "gclid=x"), None);
         let many = "p=1&".repeat(100);
-        assert_eq!(kept("*", &many).unwrap().split('&').count(), MOST);
+        assert_eq!(
+            kept("*", &many).unwrap().split('&').count(),
+            MAX_QUERY_PARAMETERS
+        );
     }
 }

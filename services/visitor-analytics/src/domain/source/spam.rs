@@ -5,7 +5,7 @@ use url::Url;
 /// Registered domains of the most persistent ones (own selection; Matomo's list in the public domain,
 /// <https://github.com/matomo-org/referrer-spam-list>, has many more).
 #[rustfmt::skip]
-const DOMAINS: &[&str] = &[
+const SPAM_DOMAINS: &[&str] = &[
     "100dollars-seo.com", "4webmasters.org", "7makemoneyonline.com", "adcash.com",
     "anticrawler.org", "baixar-musicas-gratis.com", "best-seo-offer.com", "best-seo-solution.com",
     "bestwebsitesawards.com", "blackhatworth.com", "buttons-for-website.com",
@@ -30,7 +30,7 @@ const DOMAINS: &[&str] = &[
 #[must_use]
 pub fn is_spam(referrer: &Url) -> bool {
     let domain = psl::domain_str(super::bare_host(referrer));
-    domain.is_some_and(|domain| DOMAINS.binary_search(&domain).is_ok())
+    domain.is_some_and(|domain| SPAM_DOMAINS.binary_search(&domain).is_ok())
 }
 
 #[cfg(test)]
@@ -39,7 +39,7 @@ mod tests {
 
     #[test]
     fn the_list_is_in_order_and_finds_what_is_below_a_domain() {
-        assert!(DOMAINS.is_sorted());
+        assert!(SPAM_DOMAINS.is_sorted());
         let spam = |page: &str| is_spam(&Url::parse(page).unwrap());
         assert!(spam("http://semalt.semalt.com/crawler.php"));
         assert!(!spam("https://example.com/semalt.com"));

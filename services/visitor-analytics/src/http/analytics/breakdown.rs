@@ -12,33 +12,33 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::error;
-use super::question::{Pairs, Question};
-use super::{Reached, Scope, of_class, ratio, wrong};
-use crate::domain::fold::Numbers;
-use crate::domain::question::{Interval, Subject};
+use super::question::{QueryPairs, ReportRequest};
+use super::{ConversionMetrics, ReportScope, of_class, ratio, wrong};
+use crate::domain::fold::Metrics;
+use crate::domain::question::{Attribute, Interval};
 use crate::http::site_scope::SiteScope;
-use crate::store::{Asked, Breakdown, Order, Store, Value};
+use crate::store::{BreakdownOrder, BreakdownQuery, BreakdownRow, ReportQuery, Store};
 
-const USUAL: i64 = 50;
-const MOST: i64 = 1_000;
+const DEFAULT_BREAKDOWN_LIMIT: i64 = 50;
+const MAX_BREAKDOWN_LIMIT: i64 = 1_000;
 
 /// Numbers value by value.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Breakdown)]
-pub(in crate::http) struct Body {
+pub(in crate::http) struct BreakdownResponse {
     #[serde(flatten)]
-    scope: Scope,
+    scope: ReportScope,
     /// The dimension.
     by: String,
     /// In the order that was asked for.
-    data: Vec<Line>,
+    data: Vec<BreakdownItem>,
     /// Leads to the next page; `null` on the last.
     next_cursor: Option<String>,
 }
 
 /// A value of the dimension.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct Line {
+pub(in crate::http) struct BreakdownItem {
     /// `null` where visits have none.
     value: Option<String>,
     /// Those who made visits with the value, each counted once a day.
@@ -52,13 +52,13 @@ pub(in crate::http) struct Line {
     /// How long a visit lasted, until the session's next.
     average_seconds: Option<f64>,
     #[serde(flatten)]
-    reached: Reached,
+    reached: ConversionMetrics,
 }
 
 /// A site's numbers by the values of a dimension.
 #[utoipa::path(get, path = "/analytics/breakdown", tag = "analytics",
     params(
-        super::Shared,
+        super::ReportParams,
         ("by" = String, Query, description = "The dimension; `property:plan`: the values of a property that the \
                            site counts; or `goal`: the sessions that reach each"),
         ("goal" = Option<String>, Query,
@@ -71,18 +71,18 @@ pub(in crate::http) struct Line {
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
     ),
     responses(
-        (status = 200, body = Body, description = "The numbers"),
+        (status = 200, body = BreakdownResponse, description = "The numbers"),
         (status = 400, description = "A parameter is wrong; `field` names it"),
         (status = 404, description = "There is no such site"),
     ))]
 pub(in crate::http) async fn breakdown(
-    State(state): State<crate::http::State>,
+    State(state): State<crate::http::SharedState>,
     scope: SiteScope,
-    Query(pairs): Query<Pairs>,
-) -> Result<Json<Body>, Problem> {
+    Query(pairs): Query<QueryPairs>,
+) -> Result<Json<BreakdownResponse>, Problem> {
     let own = ["by", "sort", "limit", "cursor", "goal"];
     let question =
-        Question::read(&state.store, state.clock.now(), scope.limit(pairs)?, &own).await?;
+        ReportRequest::read(&state.store, state.clock.now(), scope.limit(pairs)?, &own).await?;
     if question.own("by") == Some("goal") {
         return by_goal(&state.store, &question).await;
     }
@@ -91,9 +91,9 @@ pub(in crate::http) async fn breakdown(
     let found = found.map_err(|e| error::store(&e))?;
     let limit = usize::try_from(wanted.limit).unwrap_or_default();
     let more = found.answer.len() > limit;
-    let mut data: Vec<Line> = found.answer.into_iter().take(limit).map(line).collect();
+    let mut data: Vec<BreakdownItem> = found.answer.into_iter().take(limit).map(line).collect();
     if let Some((goal, asked)) = question.goal(&state.store).await? {
-        let all = Breakdown {
+        let all = BreakdownQuery {
             offset: 0,
             limit: i64::MAX - 1,
             ..wanted.clone()
@@ -105,34 +105,37 @@ pub(in crate::http) async fn breakdown(
             .collect();
         for line in &mut data {
             let reached = sessions.get(&line.value).copied().unwrap_or_default();
-            line.reached = Reached::new(&goal, line.sessions, reached);
+            line.reached = ConversionMetrics::new(&goal, line.sessions, reached);
         }
     }
-    Ok(Json(Body {
+    Ok(Json(BreakdownResponse {
         by: wanted.property.as_ref().map_or_else(
             || wanted.subject.name().to_owned(),
             |property| format!("property:{property}"),
         ),
         next_cursor: more.then(|| cursor(fingerprint, wanted.offset + wanted.limit)),
         data,
-        scope: Scope::of(&question, found.as_of),
+        scope: ReportScope::of(&question, found.as_of),
     }))
 }
 
 /// The sessions that reach each of the site's goals, the most frequent first.
-async fn by_goal(store: &Store, question: &Question) -> Result<Json<Body>, Problem> {
+async fn by_goal(
+    store: &Store,
+    question: &ReportRequest,
+) -> Result<Json<BreakdownResponse>, Problem> {
     for name in ["goal", "sort", "cursor"] {
         if question.own(name).is_some() {
             return Err(wrong(name, "a breakdown by goal has no such parameter"));
         }
     }
-    let limit = question.limit(USUAL, MOST)?;
-    let total = async |asked: &Asked| {
+    let limit = question.limit(DEFAULT_BREAKDOWN_LIMIT, MAX_BREAKDOWN_LIMIT)?;
+    let total = async |asked: &ReportQuery| {
         let series = store.series(asked, Interval::Day).await;
         let series = series.map_err(|e| error::store(&e))?;
         let numbers = series.answer.iter().map(|part| part.numbers);
         let numbers = numbers.map(|both| of_class(question.is_bot, both));
-        let sum = numbers.fold(Numbers::default(), std::ops::Add::add);
+        let sum = numbers.fold(Metrics::default(), std::ops::Add::add);
         Ok::<_, Problem>((sum, series.as_of))
     };
     let (all, as_of) = total(&question.asked).await?;
@@ -142,35 +145,35 @@ async fn by_goal(store: &Store, question: &Question) -> Result<Json<Body>, Probl
         let asked = question.reaching(store, &goal).await?;
         let (numbers, _) = total(&asked).await?;
         let value = Some(goal.name.as_str().into());
-        data.push(Line {
-            reached: Reached::new(&goal, all.sessions, numbers.sessions),
-            ..line(Value { value, numbers })
+        data.push(BreakdownItem {
+            reached: ConversionMetrics::new(&goal, all.sessions, numbers.sessions),
+            ..line(BreakdownRow { value, numbers })
         });
     }
     data.sort_by_key(|line| std::cmp::Reverse(line.sessions));
     data.truncate(usize::try_from(limit).unwrap_or_default());
-    Ok(Json(Body {
+    Ok(Json(BreakdownResponse {
         by: "goal".into(),
         next_cursor: None,
         data,
-        scope: Scope::of(question, as_of),
+        scope: ReportScope::of(question, as_of),
     }))
 }
 
-fn wanted(question: &Question) -> Result<(Breakdown, u64), Problem> {
+fn wanted(question: &ReportRequest) -> Result<(BreakdownQuery, u64), Problem> {
     let by = question
         .own("by")
         .ok_or_else(|| wrong("by", "say by which dimension"))?;
-    let named = Subject::with_property(by);
+    let named = Attribute::with_property(by);
     let (subject, property) = named.ok_or_else(|| wrong("by", "there is no such dimension"))?;
     question.counts(property, "by")?;
     let order = match question.own("sort").unwrap_or("visitors") {
-        "visitors" => Order::Visitors,
-        "sessions" => Order::Sessions,
-        "visits" => Order::Visits,
-        "bounce_rate" => Order::BounceRate,
-        "average_seconds" => Order::AverageSeconds,
-        "value" => Order::Value,
+        "visitors" => BreakdownOrder::Visitors,
+        "sessions" => BreakdownOrder::Sessions,
+        "visits" => BreakdownOrder::Visits,
+        "bounce_rate" => BreakdownOrder::BounceRate,
+        "average_seconds" => BreakdownOrder::AverageSeconds,
+        "value" => BreakdownOrder::Value,
         _ => return Err(wrong("sort", "a number of the report, or value")),
     };
     let fingerprint = question.fingerprint((subject, property, order));
@@ -179,13 +182,13 @@ fn wanted(question: &Question) -> Result<(Breakdown, u64), Problem> {
         Some(text) => read_cursor(text, fingerprint)
             .ok_or_else(|| wrong("cursor", "this is no cursor of this question"))?,
     };
-    let wanted = Breakdown {
+    let wanted = BreakdownQuery {
         subject,
         property: property.map(str::to_owned),
         is_bot: question.is_bot,
         order,
         offset,
-        limit: question.limit(USUAL, MOST)?,
+        limit: question.limit(DEFAULT_BREAKDOWN_LIMIT, MAX_BREAKDOWN_LIMIT)?,
     };
     Ok((wanted, fingerprint))
 }
@@ -208,15 +211,15 @@ fn read_cursor(text: &str, fingerprint: u64) -> Option<i64> {
     is_own.then_some(offset)
 }
 
-fn line(value: Value) -> Line {
+fn line(value: BreakdownRow) -> BreakdownItem {
     let numbers = value.numbers;
-    Line {
+    BreakdownItem {
         value: value.value.map(|text| text.to_string()),
         visitors: numbers.visitors,
         sessions: numbers.sessions,
         visits: numbers.visits,
         bounce_rate: ratio(numbers.bounces, numbers.sessions, 4),
         average_seconds: ratio(numbers.seconds, numbers.visits, 1),
-        reached: Reached::default(),
+        reached: ConversionMetrics::default(),
     }
 }

@@ -9,17 +9,17 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::super::error;
-use super::question::{Pairs, Question};
-use super::{Scope, ratio, too_much};
+use super::question::{QueryPairs, ReportRequest};
+use super::{ReportScope, ratio, too_much};
 use crate::domain::event::event_type;
-use crate::domain::funnel::{MOST_STEPS, Rules};
-use crate::domain::pattern::Pattern;
+use crate::domain::funnel::{FunnelRules, MAX_FUNNEL_STEPS};
+use crate::domain::pattern::WildcardPattern;
 use crate::http::site_scope::SiteScope;
-use crate::store::{Counted, Step};
+use crate::store::{BoundedResult, FunnelStep};
 
 /// A week, and the longest window: 90 days.
-const USUAL_WINDOW: i64 = 7 * 86_400;
-const LONGEST_WINDOW: i64 = 90 * 86_400;
+const DEFAULT_WINDOW_SECONDS: i64 = 7 * 86_400;
+const MAX_WINDOW_SECONDS: i64 = 90 * 86_400;
 
 /// A funnel.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -29,7 +29,7 @@ const LONGEST_WINDOW: i64 = 90 * 86_400;
     "steps": [{"page": "/pricing"}, {"page": "/checkout/*"}, {"event": "purchase"}],
     "order": "loose", "window_seconds": 86400, "filters": {"device_type": ["smartphone"]}
 }))]
-pub(in crate::http) struct Submitted {
+pub(in crate::http) struct FunnelRequest {
     /// As the parameters of other reports.
     site: Option<String>,
     from: Option<String>,
@@ -37,9 +37,9 @@ pub(in crate::http) struct Submitted {
     time_zone: Option<String>,
     include_bots: Option<String>,
     /// 1 to 10 steps.
-    steps: Vec<SubmittedStep>,
+    steps: Vec<FunnelRequestStep>,
     /// `loose` (without it): something else may lie between two steps; `strict`: nothing may.
-    order: Option<Order>,
+    order: Option<StepOrder>,
     /// From the first step to the last one at most so many seconds; a week without it.
     window_seconds: Option<i64>,
     /// Values by dimension, as in the parameters of other reports.
@@ -50,7 +50,7 @@ pub(in crate::http) struct Submitted {
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = FunnelStep)]
-pub(in crate::http) struct SubmittedStep {
+pub(in crate::http) struct FunnelRequestStep {
     page: Option<String>,
     event: Option<String>,
 }
@@ -58,7 +58,7 @@ pub(in crate::http) struct SubmittedStep {
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = FunnelOrder)]
-enum Order {
+enum StepOrder {
     Loose,
     Strict,
 }
@@ -66,17 +66,17 @@ enum Order {
 /// How many visitors take step after step.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = FunnelAnswer)]
-pub(in crate::http) struct Body {
+pub(in crate::http) struct FunnelResponse {
     #[serde(flatten)]
-    scope: Scope,
-    steps: Vec<StepTaken>,
+    scope: ReportScope,
+    steps: Vec<FunnelStepResult>,
     /// The part of those who took the first step that took the last one: 0 to 1.
     conversion_rate: Option<f64>,
 }
 
 /// A step, and who took it.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct StepTaken {
+pub(in crate::http) struct FunnelStepResult {
     page: Option<String>,
     event: Option<String>,
     /// Visitors who took it, and all before it.
@@ -89,38 +89,38 @@ pub(in crate::http) struct StepTaken {
 ///
 /// A visitor counts once, as far as one can be told from another over the days: with ids that
 /// change daily a funnel ends with the day.
-#[utoipa::path(post, path = "/analytics/funnel", tag = "analytics", request_body = Submitted,
+#[utoipa::path(post, path = "/analytics/funnel", tag = "analytics", request_body = FunnelRequest,
     responses(
-        (status = 200, body = Body, description = "The steps"),
+        (status = 200, body = FunnelResponse, description = "The steps"),
         (status = 400, description = "A parameter is wrong; `field` names it"),
         (status = 404, description = "There is no such site"),
         (status = 422,
             description = "A step or the window is wrong, or there is too much to count"),
     ))]
 pub(in crate::http) async fn funnel(
-    State(state): State<crate::http::State>,
+    State(state): State<crate::http::SharedState>,
     scope: SiteScope,
-    Json(mut wanted): Json<Submitted>,
-) -> Result<axum::Json<Body>, Problem> {
+    Json(mut wanted): Json<FunnelRequest>,
+) -> Result<axum::Json<FunnelResponse>, Problem> {
     let (steps, rules) = rules(&wanted)?;
     let pairs = scope.limit(pairs(&mut wanted))?;
-    let question = Question::read(&state.store, state.clock.now(), pairs, &[]).await?;
+    let question = ReportRequest::read(&state.store, state.clock.now(), pairs, &[]).await?;
     let found = state
         .store
         .funnel(&question.asked, question.is_bot, &steps, rules)
         .await;
     let found = found.map_err(|e| error::store(&e))?;
-    let Counted::Fits(counts) = found.answer else {
+    let BoundedResult::Fits(counts) = found.answer else {
         return Err(too_much());
     };
     let first = counts.first().copied().unwrap_or_default();
     let last = counts.last().copied().unwrap_or_default();
     let before = [first].into_iter().chain(counts.iter().copied());
     let steps = wanted.steps.into_iter().zip(counts.iter().zip(before));
-    Ok(axum::Json(Body {
-        scope: Scope::of(&question, found.as_of),
+    Ok(axum::Json(FunnelResponse {
+        scope: ReportScope::of(&question, found.as_of),
         steps: steps
-            .map(|(step, (visitors, before))| StepTaken {
+            .map(|(step, (visitors, before))| FunnelStepResult {
                 page: step.page,
                 event: step.event,
                 visitors: *visitors,
@@ -131,42 +131,42 @@ pub(in crate::http) async fn funnel(
     }))
 }
 
-fn rules(wanted: &Submitted) -> Result<(Vec<Step>, Rules), Problem> {
+fn rules(wanted: &FunnelRequest) -> Result<(Vec<FunnelStep>, FunnelRules), Problem> {
     let invalid = |field: String, detail: String| Problem::invalid(field, "FUNNEL_INVALID", detail);
-    if !(1..=MOST_STEPS).contains(&wanted.steps.len()) {
-        let detail = format!("a funnel has 1 to {MOST_STEPS} steps");
+    if !(1..=MAX_FUNNEL_STEPS).contains(&wanted.steps.len()) {
+        let detail = format!("a funnel has 1 to {MAX_FUNNEL_STEPS} steps");
         return Err(invalid("steps".into(), detail));
     }
-    let window = wanted.window_seconds.unwrap_or(USUAL_WINDOW);
-    if !(1..=LONGEST_WINDOW).contains(&window) {
-        let detail = format!("a window has 1 to {LONGEST_WINDOW} seconds");
+    let window = wanted.window_seconds.unwrap_or(DEFAULT_WINDOW_SECONDS);
+    if !(1..=MAX_WINDOW_SECONDS).contains(&window) {
+        let detail = format!("a window has 1 to {MAX_WINDOW_SECONDS} seconds");
         return Err(invalid("window_seconds".into(), detail));
     }
     let steps = wanted.steps.iter().enumerate().map(|(place, step)| {
         let field = format!("steps[{place}]");
         match (&step.page, &step.event) {
-            (Some(page), None) => match Pattern::parse(page) {
-                Ok(pattern) => Ok(Step::Page(pattern)),
+            (Some(page), None) => match WildcardPattern::parse(page) {
+                Ok(pattern) => Ok(FunnelStep::Page(pattern)),
                 Err(error) => Err(invalid(field + ".page", error.to_string())),
             },
             (None, Some(name)) => match event_type(name.clone()) {
-                Ok(name) => Ok(Step::Event(name)),
+                Ok(name) => Ok(FunnelStep::Event(name)),
                 Err(error) => Err(invalid(field + ".event", error.to_string())),
             },
             _ => Err(invalid(field, "a step is a page or an event".into())),
         }
     });
     let steps = steps.collect::<Result<Vec<_>, _>>()?;
-    let rules = Rules {
+    let rules = FunnelRules {
         steps: steps.len(),
-        is_strict: wanted.order == Some(Order::Strict),
+        is_strict: wanted.order == Some(StepOrder::Strict),
         window,
     };
     Ok((steps, rules))
 }
 
 /// The same as parameters.
-fn pairs(wanted: &mut Submitted) -> Pairs {
+fn pairs(wanted: &mut FunnelRequest) -> QueryPairs {
     let shared = [
         ("site", wanted.site.take()),
         ("from", wanted.from.take()),

@@ -12,26 +12,26 @@ use super::super::error;
 use super::super::list::{self, named_site};
 use super::super::site_scope::ScopedPairs;
 use super::{too_much, wrong};
-use crate::domain::day::Day;
+use crate::domain::day::LocalDay;
 use crate::domain::filters;
-use crate::domain::goal::{Reach, Target};
-use crate::domain::pattern::Pattern;
-use crate::domain::question::{Filter, Period};
+use crate::domain::goal::{GoalMatcher, GoalTarget};
+use crate::domain::pattern::WildcardPattern;
+use crate::domain::question::{AttributeFilter, ReportPeriod};
 use crate::domain::segment;
-use crate::store::{Asked, Counted, Goal, SiteOfReport, Store};
+use crate::store::{BoundedResult, Goal, ReportQuery, ReportSite, Store};
 
 /// Days without a `from`.
-const USUAL_DAYS: u64 = 7;
+const DEFAULT_PERIOD_DAYS: u64 = 7;
 /// Ten years.
-const MOST_DAYS: i64 = 3_660;
+const MAX_PERIOD_DAYS: i64 = 3_660;
 
 /// Parameters as they came, each once but for filters.
-pub(in crate::http) type Pairs = Vec<(String, String)>;
+pub(in crate::http) type QueryPairs = Vec<(String, String)>;
 
 /// A question that can be answered.
 #[derive(Clone, Debug)]
-pub(in crate::http) struct Question {
-    pub(in crate::http) asked: Asked,
+pub(in crate::http) struct ReportRequest {
+    pub(in crate::http) asked: ReportQuery,
     /// Bots' sessions, people's, or both.
     pub(in crate::http) is_bot: Option<bool>,
     /// The parameters of one report.
@@ -39,9 +39,9 @@ pub(in crate::http) struct Question {
 }
 
 /// The parameters that all reports have.
-const SHARED: [&str; 6] = ["site", "from", "to", "time_zone", "include_bots", "segment"];
+const SHARED_PARAMETERS: [&str; 6] = ["site", "from", "to", "time_zone", "include_bots", "segment"];
 
-impl Question {
+impl ReportRequest {
     /// Reads the parameters; `own` names those that this report has beside the shared ones.
     pub(in crate::http) async fn read(
         store: &Store,
@@ -53,12 +53,14 @@ impl Question {
         let is_bot = list::bots(&mut rest)?.wanted();
         let zone = list::zone(&mut rest)?;
         let (from, to) = (rest.remove("from"), rest.remove("to"));
-        let from = from.map(|text| Edge::read("from", &text)).transpose()?;
-        let to = to.map(|text| Edge::read("to", &text)).transpose()?;
+        let from = from
+            .map(|text| PeriodBound::read("from", &text))
+            .transpose()?;
+        let to = to.map(|text| PeriodBound::read("to", &text)).transpose()?;
         let site = site(store, rest.remove("site")).await?;
         let period = period(zone.unwrap_or(site.zone), from, to, now)?;
         let question = Self {
-            asked: Asked {
+            asked: ReportQuery {
                 site,
                 period,
                 filters: filters.into(),
@@ -108,7 +110,7 @@ impl Question {
     pub(in crate::http) async fn goal(
         &self,
         store: &Store,
-    ) -> Result<Option<(Goal, Asked)>, Problem> {
+    ) -> Result<Option<(Goal, ReportQuery)>, Problem> {
         let Some(name) = self.own("goal") else {
             return Ok(None);
         };
@@ -125,20 +127,22 @@ impl Question {
         &self,
         store: &Store,
         goal: &Goal,
-    ) -> Result<Asked, Problem> {
+    ) -> Result<ReportQuery, Problem> {
         let broken = || Problem::not_found("this goal cannot be told");
-        let target = Target::accept(goal.page.clone(), goal.event_type.clone());
+        let target = GoalTarget::accept(goal.page.clone(), goal.event_type.clone());
         let reach = match target.map_err(|_| broken())? {
-            Target::Page(page) => Reach::Page(Pattern::parse(&page).map_err(|_| broken())?),
-            Target::Event(kind) => {
+            GoalTarget::Page(page) => {
+                GoalMatcher::Page(WildcardPattern::parse(&page).map_err(|_| broken())?)
+            }
+            GoalTarget::Event(kind) => {
                 let happened = store.happened(&self.asked, &kind).await;
                 match happened.map_err(|e| error::store(&e))? {
-                    Counted::Fits(happened) => Reach::Event(Arc::new(happened)),
-                    Counted::TooMuch => return Err(too_much()),
+                    BoundedResult::Fits(happened) => GoalMatcher::Event(Arc::new(happened)),
+                    BoundedResult::TooMuch => return Err(too_much()),
                 }
             }
         };
-        Ok(Asked {
+        Ok(ReportQuery {
             reach: Some(reach),
             ..self.asked.clone()
         })
@@ -160,7 +164,7 @@ impl Question {
     }
 }
 
-type Sorted = (BTreeMap<String, String>, Vec<Filter>);
+type SplitParams = (BTreeMap<String, String>, Vec<AttributeFilter>);
 
 /// Separates what every report knows from filters, among them those of a segment, and refuses the
 /// rest.
@@ -168,7 +172,7 @@ pub(in crate::http) async fn sorted(
     store: &Store,
     pairs: ScopedPairs,
     own: &[&str],
-) -> Result<Sorted, Problem> {
+) -> Result<SplitParams, Problem> {
     let (mut rest, mut filters) = sort(pairs, own)?;
     if let Some(name) = rest.remove("segment") {
         filters.extend(segment(store, &name).await?);
@@ -176,11 +180,11 @@ pub(in crate::http) async fn sorted(
     Ok((rest, filters))
 }
 
-fn sort(pairs: ScopedPairs, own: &[&str]) -> Result<Sorted, Problem> {
+fn sort(pairs: ScopedPairs, own: &[&str]) -> Result<SplitParams, Problem> {
     let mut rest = BTreeMap::new();
-    let mut filters: Vec<Filter> = vec![];
+    let mut filters: Vec<AttributeFilter> = vec![];
     for (name, value) in pairs {
-        if SHARED.contains(&&*name) || own.contains(&&*name) {
+        if SHARED_PARAMETERS.contains(&&*name) || own.contains(&&*name) {
             if rest.insert(name.clone(), value).is_some() {
                 return Err(wrong(&name, "it is there twice"));
             }
@@ -193,14 +197,14 @@ fn sort(pairs: ScopedPairs, own: &[&str]) -> Result<Sorted, Problem> {
 }
 
 /// The filters of the segment with this name or id.
-async fn segment(store: &Store, name: &str) -> Result<Vec<Filter>, Problem> {
+async fn segment(store: &Store, name: &str) -> Result<Vec<AttributeFilter>, Problem> {
     let found = store.segment(name).await.map_err(|e| error::store(&e))?;
     let found = found.ok_or_else(|| wrong("segment", "there is no such segment"))?;
     // A dimension may have gone since it was accepted.
     segment::read(&found.filters).map_err(|error| wrong("segment", error.to_string()))
 }
 
-pub(super) async fn site(store: &Store, name: Option<String>) -> Result<SiteOfReport, Problem> {
+pub(super) async fn site(store: &Store, name: Option<String>) -> Result<ReportSite, Problem> {
     let name = name.as_deref().map(named_site).transpose()?;
     let found = store.site_of_report(name.as_deref()).await;
     let found = found.map_err(|e| error::store(&e))?;
@@ -212,12 +216,12 @@ pub(super) async fn site(store: &Store, name: Option<String>) -> Result<SiteOfRe
 
 /// The beginning or the end of a period.
 #[derive(Clone, Copy, Debug)]
-enum Edge {
+enum PeriodBound {
     Day(NaiveDate),
     Moment(DateTime<Utc>),
 }
 
-impl Edge {
+impl PeriodBound {
     fn read(name: &str, text: &str) -> Result<Self, Problem> {
         let day = text.parse().map(Self::Day).ok();
         // Moments count as their whole second.
@@ -242,28 +246,28 @@ impl Edge {
 
 fn period(
     zone: Tz,
-    from: Option<Edge>,
-    to: Option<Edge>,
+    from: Option<PeriodBound>,
+    to: Option<PeriodBound>,
     now: DateTime<Utc>,
-) -> Result<Period, Problem> {
+) -> Result<ReportPeriod, Problem> {
     let to = match to {
-        Some(Edge::Day(date)) => Day::new(zone, date).to,
-        Some(Edge::Moment(moment)) => moment,
-        None => Day::of(zone, now).to,
+        Some(PeriodBound::Day(date)) => LocalDay::new(zone, date).to,
+        Some(PeriodBound::Moment(moment)) => moment,
+        None => LocalDay::of(zone, now).to,
     };
     let from = match from {
-        Some(Edge::Day(date)) => Day::new(zone, date).from,
-        Some(Edge::Moment(moment)) => moment,
+        Some(PeriodBound::Day(date)) => LocalDay::new(zone, date).from,
+        Some(PeriodBound::Moment(moment)) => moment,
         None => {
-            let last = Day::of(zone, to - chrono::TimeDelta::seconds(1)).date;
-            Day::new(zone, last - Days::new(USUAL_DAYS - 1)).from
+            let last = LocalDay::of(zone, to - chrono::TimeDelta::seconds(1)).date;
+            LocalDay::new(zone, last - Days::new(DEFAULT_PERIOD_DAYS - 1)).from
         }
     };
     if from >= to {
         return Err(wrong("from", "the period ends before it begins"));
     }
-    if (to - from).num_days() > MOST_DAYS {
+    if (to - from).num_days() > MAX_PERIOD_DAYS {
         return Err(wrong("from", "a report covers ten years at most"));
     }
-    Ok(Period { zone, from, to })
+    Ok(ReportPeriod { zone, from, to })
 }

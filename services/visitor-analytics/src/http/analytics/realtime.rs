@@ -12,14 +12,14 @@ use utoipa::ToSchema;
 
 use super::super::error;
 use super::super::pick;
-use super::question::{self, Pairs};
+use super::question::{self, QueryPairs};
 use crate::http::site_scope::SiteScope;
-use crate::store::{REALTIME_MINUTES, Realtime};
+use crate::store::{REALTIME_MINUTES, RealtimeReport};
 
 /// What is going on now.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Realtime)]
-pub(in crate::http) struct Body {
+pub(in crate::http) struct RealtimeResponse {
     /// The site's domain.
     site: String,
     /// When this was so.
@@ -27,18 +27,18 @@ pub(in crate::http) struct Body {
     /// Who has visited a page within five minutes.
     visitors_now: i64,
     /// The last 30 minutes and what has passed of this one, the oldest first.
-    minutes: Vec<Minute>,
+    minutes: Vec<RealtimeMinute>,
     /// What was visited in this time, at most ten.
-    pages: Vec<Line>,
+    pages: Vec<RealtimeValue>,
     /// ISO 3166-1; `null` where it is not known.
-    countries: Vec<Line>,
+    countries: Vec<RealtimeValue>,
     /// Where the sessions came from that began in this time.
-    sources: Vec<Line>,
+    sources: Vec<RealtimeValue>,
 }
 
 /// A minute.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct Minute {
+pub(in crate::http) struct RealtimeMinute {
     start: DateTime<Utc>,
     visitors: i64,
     visits: i64,
@@ -47,7 +47,7 @@ pub(in crate::http) struct Minute {
 /// A value.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = RealtimeLine)]
-pub(in crate::http) struct Line {
+pub(in crate::http) struct RealtimeValue {
     value: Option<String>,
     visitors: i64,
     visits: i64,
@@ -57,23 +57,23 @@ pub(in crate::http) struct Line {
 ///
 /// The site is needed where there are several. Filters are those of lists: each visit is judged by
 /// itself.
-#[utoipa::path(get, path = "/analytics/realtime", tag = "analytics", params(pick::Parameters),
+#[utoipa::path(get, path = "/analytics/realtime", tag = "analytics", params(pick::VisitFilterParams),
     responses(
-        (status = 200, body = Body, description = "What is going on"),
+        (status = 200, body = RealtimeResponse, description = "What is going on"),
         (status = 400, description = "A parameter is wrong; `field` names it"),
         (status = 404, description = "There is no such site"),
     ))]
 pub(in crate::http) async fn realtime(
-    State(state): State<crate::http::State>,
+    State(state): State<crate::http::SharedState>,
     scope: SiteScope,
-    Query(pairs): Query<Pairs>,
-) -> Result<Json<Body>, Problem> {
+    Query(pairs): Query<QueryPairs>,
+) -> Result<Json<RealtimeResponse>, Problem> {
     let now = state.clock.now();
     let pick = pick::read(&state.store, scope.limit(pairs)?).await?;
     let site = question::site(&state.store, pick.site.clone()).await?;
     let found = state.store.realtime(&site, &pick, now).await;
     let found = found.map_err(|e| error::store(&e))?;
-    Ok(Json(Body {
+    Ok(Json(RealtimeResponse {
         site: site.domain,
         now,
         visitors_now: found.visitors_now,
@@ -84,7 +84,7 @@ pub(in crate::http) async fn realtime(
     }))
 }
 
-fn minutes(found: &Realtime, now: DateTime<Utc>) -> Vec<Minute> {
+fn minutes(found: &RealtimeReport, now: DateTime<Utc>) -> Vec<RealtimeMinute> {
     let known: HashMap<_, _> = found
         .minutes
         .iter()
@@ -94,7 +94,7 @@ fn minutes(found: &Realtime, now: DateTime<Utc>) -> Vec<Minute> {
     let minute = |ago| {
         let start = this - TimeDelta::minutes(ago);
         let (visitors, visits) = known.get(&start).copied().unwrap_or_default();
-        Minute {
+        RealtimeMinute {
             start,
             visitors,
             visits,
@@ -103,8 +103,8 @@ fn minutes(found: &Realtime, now: DateTime<Utc>) -> Vec<Minute> {
     (0..=REALTIME_MINUTES).rev().map(minute).collect()
 }
 
-fn lines(of: Vec<(Option<String>, i64, i64)>) -> Vec<Line> {
-    let line = |(value, visitors, visits)| Line {
+fn lines(of: Vec<(Option<String>, i64, i64)>) -> Vec<RealtimeValue> {
+    let line = |(value, visitors, visits)| RealtimeValue {
         value,
         visitors,
         visits,

@@ -9,19 +9,19 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::error;
-use super::question::{Pairs, Question};
-use super::{Scope, too_much, wrong};
+use super::question::{QueryPairs, ReportRequest};
+use super::{ReportScope, too_much, wrong};
 use crate::domain::question::Interval;
-use crate::domain::retention::MOST_PERIODS;
+use crate::domain::retention::MAX_COHORT_PERIODS;
 use crate::http::site_scope::SiteScope;
-use crate::store::Counted;
+use crate::store::BoundedResult;
 
 /// Who comes again.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Retention)]
-pub(in crate::http) struct Body {
+pub(in crate::http) struct CohortsResponse {
     #[serde(flatten)]
-    scope: Scope,
+    scope: ReportScope,
     /// As it was asked for.
     interval: String,
     /// One for each part of the period.
@@ -45,23 +45,24 @@ pub(in crate::http) struct Cohort {
 /// ids that change daily nobody comes again on another day.
 #[utoipa::path(get, path = "/analytics/retention", tag = "analytics",
     params(
-        super::Shared,
+        super::ReportParams,
         ("interval" = Option<String>, Query,
             description = "`day`, `week` (without it, from Monday), `month`; 31 of them at most"),
     ),
     responses(
-        (status = 200, body = Body, description = "The cohorts"),
+        (status = 200, body = CohortsResponse, description = "The cohorts"),
         (status = 400, description = "A parameter is wrong; `field` names it"),
         (status = 404, description = "There is no such site"),
         (status = 422, description = "There is too much to count"),
     ))]
 pub(in crate::http) async fn retention(
-    State(state): State<crate::http::State>,
+    State(state): State<crate::http::SharedState>,
     scope: SiteScope,
-    Query(pairs): Query<Pairs>,
-) -> Result<Json<Body>, Problem> {
+    Query(pairs): Query<QueryPairs>,
+) -> Result<Json<CohortsResponse>, Problem> {
     let now = state.clock.now();
-    let question = Question::read(&state.store, now, scope.limit(pairs)?, &["interval"]).await?;
+    let question =
+        ReportRequest::read(&state.store, now, scope.limit(pairs)?, &["interval"]).await?;
     let name = question.own("interval").unwrap_or("week").to_owned();
     let interval = match &*name {
         "day" => Interval::Day,
@@ -73,17 +74,20 @@ pub(in crate::http) async fn retention(
     let starts: Vec<_> = buckets
         .iter()
         .map(|bucket| bucket.start)
-        .take(MOST_PERIODS + 1)
+        .take(MAX_COHORT_PERIODS + 1)
         .collect();
-    if starts.len() > MOST_PERIODS {
-        return Err(wrong("interval", format!("at most {MOST_PERIODS} of them")));
+    if starts.len() > MAX_COHORT_PERIODS {
+        return Err(wrong(
+            "interval",
+            format!("at most {MAX_COHORT_PERIODS} of them"),
+        ));
     }
     let found = state
         .store
         .retention(&question.asked, question.is_bot, interval)
         .await;
     let found = found.map_err(|e| error::store(&e))?;
-    let Counted::Fits(cohorts) = found.answer else {
+    let BoundedResult::Fits(cohorts) = found.answer else {
         return Err(too_much());
     };
     let data = starts
@@ -94,8 +98,8 @@ pub(in crate::http) async fn retention(
             visitors: retained.first().copied().unwrap_or_default(),
             retained,
         });
-    Ok(Json(Body {
-        scope: Scope::of(&question, found.as_of),
+    Ok(Json(CohortsResponse {
+        scope: ReportScope::of(&question, found.as_of),
         interval: name,
         data: data.collect(),
     }))

@@ -8,41 +8,41 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::error;
-use super::question::{Pairs, Question};
-use super::{Reached, Scope, of_class, ratio, wrong};
-use crate::domain::fold::Numbers;
-use crate::domain::question::{Interval, Period};
+use super::question::{QueryPairs, ReportRequest};
+use super::{ConversionMetrics, ReportScope, of_class, ratio, wrong};
+use crate::domain::fold::Metrics;
+use crate::domain::question::{Interval, ReportPeriod};
 use crate::http::site_scope::SiteScope;
-use crate::store::{Asked, Store};
+use crate::store::{ReportQuery, Store};
 
 /// A site's numbers in a period.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Summary)]
-pub(in crate::http) struct Body {
+pub(in crate::http) struct SummaryResponse {
     #[serde(flatten)]
-    scope: Scope,
+    scope: ReportScope,
     #[serde(flatten)]
-    numbers: Figures,
+    numbers: SummaryMetrics,
     #[serde(flatten)]
-    reached: Reached,
+    reached: ConversionMetrics,
     /// The same of the period that is compared with.
-    previous: Option<Previous>,
+    previous: Option<PreviousPeriod>,
 }
 
 /// The period that is compared with.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct Previous {
+pub(in crate::http) struct PreviousPeriod {
     /// The first moment.
     from: chrono::DateTime<chrono::Utc>,
     /// The first moment after it.
     to: chrono::DateTime<chrono::Utc>,
     #[serde(flatten)]
-    numbers: Figures,
+    numbers: SummaryMetrics,
 }
 
 /// What is told of a period.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
-pub(in crate::http) struct Figures {
+pub(in crate::http) struct SummaryMetrics {
     /// Visitors, each counted once a day.
     visitors: i64,
     /// Sessions that began in the period.
@@ -60,8 +60,8 @@ pub(in crate::http) struct Figures {
     bot_share: Option<f64>,
 }
 
-impl Figures {
-    fn of(is_bot: Option<bool>, both: [Numbers; 2]) -> Self {
+impl SummaryMetrics {
+    fn of(is_bot: Option<bool>, both: [Metrics; 2]) -> Self {
         let numbers = of_class(is_bot, both);
         let all = both[0].visits + both[1].visits;
         Self {
@@ -80,25 +80,25 @@ impl Figures {
 /// A site's numbers in a period, and in one to compare with.
 #[utoipa::path(get, path = "/analytics/summary", tag = "analytics",
     params(
-        super::Shared,
+        super::ReportParams,
         ("compare" = Option<String>, Query,
             description = "`previous_period` or `previous_year`"),
         ("goal" = Option<String>, Query,
             description = "A goal, by its name or id: how many sessions reach it"),
     ),
     responses(
-        (status = 200, body = Body, description = "The numbers"),
+        (status = 200, body = SummaryResponse, description = "The numbers"),
         (status = 400, description = "A parameter is wrong; `field` names it"),
         (status = 404, description = "There is no such site"),
     ))]
 pub(in crate::http) async fn summary(
-    State(state): State<crate::http::State>,
+    State(state): State<crate::http::SharedState>,
     scope: SiteScope,
-    Query(pairs): Query<Pairs>,
-) -> Result<Json<Body>, Problem> {
+    Query(pairs): Query<QueryPairs>,
+) -> Result<Json<SummaryResponse>, Problem> {
     let now = state.clock.now();
     let question =
-        Question::read(&state.store, now, scope.limit(pairs)?, &["compare", "goal"]).await?;
+        ReportRequest::read(&state.store, now, scope.limit(pairs)?, &["compare", "goal"]).await?;
     let asked = &question.asked;
     let compared = match question.own("compare") {
         None => None,
@@ -110,16 +110,16 @@ pub(in crate::http) async fn summary(
     let reached = match question.goal(&state.store).await? {
         Some((goal, asked)) => {
             let (of_them, _) = figures(&state.store, &asked, question.is_bot).await?;
-            Reached::new(&goal, numbers.sessions, of_them.sessions)
+            ConversionMetrics::new(&goal, numbers.sessions, of_them.sessions)
         }
-        None => Reached::default(),
+        None => ConversionMetrics::default(),
     };
     let previous = match compared {
         Some(period) => Some(previous(&state.store, asked, period, question.is_bot).await?),
         None => None,
     };
-    Ok(Json(Body {
-        scope: Scope::of(&question, as_of),
+    Ok(Json(SummaryResponse {
+        scope: ReportScope::of(&question, as_of),
         numbers,
         reached,
         previous,
@@ -128,30 +128,30 @@ pub(in crate::http) async fn summary(
 
 async fn figures(
     store: &Store,
-    asked: &Asked,
+    asked: &ReportQuery,
     is_bot: Option<bool>,
-) -> Result<(Figures, chrono::DateTime<chrono::Utc>), Problem> {
+) -> Result<(SummaryMetrics, chrono::DateTime<chrono::Utc>), Problem> {
     let series = store.series(asked, Interval::Day).await;
     let series = series.map_err(|e| error::store(&e))?;
-    let mut both = [Numbers::default(); 2];
+    let mut both = [Metrics::default(); 2];
     for bucket in &series.answer {
         both[0] += bucket.numbers[0];
         both[1] += bucket.numbers[1];
     }
-    Ok((Figures::of(is_bot, both), series.as_of))
+    Ok((SummaryMetrics::of(is_bot, both), series.as_of))
 }
 
 async fn previous(
     store: &Store,
-    asked: &Asked,
-    period: Period,
+    asked: &ReportQuery,
+    period: ReportPeriod,
     is_bot: Option<bool>,
-) -> Result<Previous, Problem> {
-    let asked = Asked {
+) -> Result<PreviousPeriod, Problem> {
+    let asked = ReportQuery {
         period,
         ..asked.clone()
     };
-    Ok(Previous {
+    Ok(PreviousPeriod {
         from: period.from,
         to: period.to,
         numbers: figures(store, &asked, is_bot).await?.0,

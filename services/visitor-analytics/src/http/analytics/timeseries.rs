@@ -9,30 +9,30 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::error;
-use super::question::{Pairs, Question};
-use super::{Reached, Scope, of_class, ratio, wrong};
-use crate::domain::question::{Bucket, Interval};
+use super::question::{QueryPairs, ReportRequest};
+use super::{ConversionMetrics, ReportScope, of_class, ratio, wrong};
+use crate::domain::question::{Interval, TimeBucket};
 use crate::http::site_scope::SiteScope;
 
-const MOST_HOURS: i64 = 5_000;
+const MAX_HOUR_BUCKETS: i64 = 5_000;
 /// Visits are counted one by one for them.
-const MOST_MINUTES: i64 = 2 * 24 * 60;
+const MAX_MINUTE_BUCKETS: i64 = 2 * 24 * 60;
 
 /// Numbers part by part.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Timeseries)]
-pub(in crate::http) struct Body {
+pub(in crate::http) struct TimeseriesResponse {
     #[serde(flatten)]
-    scope: Scope,
+    scope: ReportScope,
     /// As it was asked for.
     interval: String,
     /// In their order, those without visits too.
-    data: Vec<Part>,
+    data: Vec<TimeseriesPoint>,
 }
 
 /// A minute, hour, day, week or month.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct Part {
+pub(in crate::http) struct TimeseriesPoint {
     /// When it begins; the first may begin before `from`, and has what came after it.
     start: DateTime<Utc>,
     /// The same on the clock.
@@ -48,30 +48,30 @@ pub(in crate::http) struct Part {
     /// How long a session lasted here.
     average_session_seconds: Option<f64>,
     #[serde(flatten)]
-    reached: Reached,
+    reached: ConversionMetrics,
 }
 
 /// A site's numbers minute by minute, up to month by month.
 #[utoipa::path(get, path = "/analytics/timeseries", tag = "analytics",
     params(
-        super::Shared,
+        super::ReportParams,
         ("interval" = Option<String>, Query,
             description = "`minute`, `hour`, `day` (without it), `week` (from Monday), `month`"),
         ("goal" = Option<String>, Query,
             description = "A goal, by its name or id: how many sessions reach it"),
     ),
     responses(
-        (status = 200, body = Body, description = "The numbers"),
+        (status = 200, body = TimeseriesResponse, description = "The numbers"),
         (status = 400, description = "A parameter is wrong; `field` names it"),
         (status = 404, description = "There is no such site"),
     ))]
 pub(in crate::http) async fn timeseries(
-    State(state): State<crate::http::State>,
+    State(state): State<crate::http::SharedState>,
     scope: SiteScope,
-    Query(pairs): Query<Pairs>,
-) -> Result<Json<Body>, Problem> {
+    Query(pairs): Query<QueryPairs>,
+) -> Result<Json<TimeseriesResponse>, Problem> {
     let now = state.clock.now();
-    let question = Question::read(
+    let question = ReportRequest::read(
         &state.store,
         now,
         scope.limit(pairs)?,
@@ -81,7 +81,7 @@ pub(in crate::http) async fn timeseries(
     let (name, interval) = interval(&question)?;
     let series = state.store.series(&question.asked, interval).await;
     let series = series.map_err(|e| error::store(&e))?;
-    let mut data: Vec<Part> = series
+    let mut data: Vec<TimeseriesPoint> = series
         .answer
         .iter()
         .map(|bucket| part(bucket, &question))
@@ -91,17 +91,17 @@ pub(in crate::http) async fn timeseries(
         let reached = reached.map_err(|e| error::store(&e))?.answer;
         for (part, bucket) in data.iter_mut().zip(reached) {
             let sessions = of_class(question.is_bot, bucket.numbers).sessions;
-            part.reached = Reached::new(&goal, part.sessions, sessions);
+            part.reached = ConversionMetrics::new(&goal, part.sessions, sessions);
         }
     }
-    Ok(Json(Body {
+    Ok(Json(TimeseriesResponse {
         data,
         interval: name,
-        scope: Scope::of(&question, series.as_of),
+        scope: ReportScope::of(&question, series.as_of),
     }))
 }
 
-pub(super) fn interval(question: &Question) -> Result<(String, Interval), Problem> {
+pub(super) fn interval(question: &ReportRequest) -> Result<(String, Interval), Problem> {
     let name = question.own("interval").unwrap_or("day");
     let interval = match name {
         "minute" => Interval::Minute,
@@ -113,19 +113,19 @@ pub(super) fn interval(question: &Question) -> Result<(String, Interval), Proble
     };
     let period = &question.asked.period;
     let minutes = (period.to - period.from).num_minutes();
-    if interval == Interval::Minute && minutes > MOST_MINUTES {
+    if interval == Interval::Minute && minutes > MAX_MINUTE_BUCKETS {
         return Err(wrong("interval", "minutes are told for two days at most"));
     }
-    if interval == Interval::Hour && minutes / 60 > MOST_HOURS {
+    if interval == Interval::Hour && minutes / 60 > MAX_HOUR_BUCKETS {
         return Err(wrong("interval", "hours are told for 208 days at most"));
     }
     Ok((name.to_owned(), interval))
 }
 
-fn part(bucket: &Bucket, question: &Question) -> Part {
+fn part(bucket: &TimeBucket, question: &ReportRequest) -> TimeseriesPoint {
     let numbers = of_class(question.is_bot, bucket.numbers);
     let local = bucket.start.with_timezone(&question.asked.period.zone);
-    Part {
+    TimeseriesPoint {
         start: bucket.start,
         local: local.format("%Y-%m-%dT%H:%M:%S%:z").to_string(),
         visitors: numbers.visitors,
@@ -133,6 +133,6 @@ fn part(bucket: &Bucket, question: &Question) -> Part {
         visits: numbers.visits,
         bounce_rate: ratio(numbers.bounces, numbers.sessions, 4),
         average_session_seconds: ratio(numbers.seconds, numbers.sessions, 1),
-        reached: Reached::default(),
+        reached: ConversionMetrics::default(),
     }
 }

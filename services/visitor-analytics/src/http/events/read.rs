@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::domain::day::Day;
+use crate::domain::day::LocalDay;
 use crate::domain::event::event_type;
 use crate::domain::visit::own_id;
 use crate::http::error;
@@ -19,15 +19,15 @@ use crate::http::site_scope::{ScopedPairs, SiteScope};
 use crate::store::{Event, EventQuery, Store};
 
 /// Values in all conditions.
-const MOST_VALUES: usize = 20;
+const MAX_METADATA_FILTERS: usize = 20;
 /// Kinds of events.
-const MOST_TYPES: i64 = 1_000;
+const MAX_EVENT_TYPES: i64 = 1_000;
 
 /// The parameters of all of these.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "it only describes; `query` reads")]
-pub(in crate::http) struct Parameters {
+pub(in crate::http) struct EventListParams {
     /// Only this site's events.
     site: Option<String>,
     /// Not earlier than this (RFC 3339).
@@ -52,9 +52,9 @@ pub(in crate::http) struct Parameters {
 /// A page of events.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = EventPage)]
-pub(in crate::http) struct Page {
+pub(in crate::http) struct EventPage {
     /// The events, the newest first.
-    data: Vec<Line>,
+    data: Vec<EventResponse>,
     /// Leads to the next page; `null` on the last.
     next_cursor: Option<String>,
 }
@@ -62,7 +62,7 @@ pub(in crate::http) struct Page {
 /// Something that a visitor did.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Event)]
-pub(in crate::http) struct Line {
+pub(in crate::http) struct EventResponse {
     id: Uuid,
     event_type: String,
     site: String,
@@ -76,15 +76,15 @@ pub(in crate::http) struct Line {
 /// What happened how often.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = EventTypes)]
-pub(in crate::http) struct Types {
+pub(in crate::http) struct EventTypesResponse {
     /// The most frequent first, at most 1,000.
-    data: Vec<OfType>,
+    data: Vec<EventTypeSummary>,
 }
 
 /// How often something happened.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = EventType)]
-pub(in crate::http) struct OfType {
+pub(in crate::http) struct EventTypeSummary {
     event_type: String,
     events: i64,
     /// Different visitors who did it.
@@ -93,33 +93,33 @@ pub(in crate::http) struct OfType {
     users: i64,
 }
 
-type Pairs = Vec<(String, String)>;
+type EventQueryPairs = Vec<(String, String)>;
 
 /// Events, the newest first.
-#[utoipa::path(get, path = "/analytics/events", tag = "events", params(Parameters),
+#[utoipa::path(get, path = "/analytics/events", tag = "events", params(EventListParams),
     responses(
-        (status = 200, body = Page, description = "A page of events"),
+        (status = 200, body = EventPage, description = "A page of events"),
         (status = 400, description = "A parameter is wrong; `field` names it"),
     ))]
 pub(in crate::http) async fn list(
-    State(state): State<crate::http::State>,
+    State(state): State<crate::http::SharedState>,
     scope: SiteScope,
-    Query(pairs): Query<Pairs>,
-) -> Result<Json<Page>, Problem> {
+    Query(pairs): Query<EventQueryPairs>,
+) -> Result<Json<EventPage>, Problem> {
     page(&state.store, query(scope.limit(pairs)?)?).await
 }
 
 /// What happened how often.
-#[utoipa::path(get, path = "/analytics/events/by-type", tag = "events", params(Parameters),
+#[utoipa::path(get, path = "/analytics/events/by-type", tag = "events", params(EventListParams),
     responses(
-        (status = 200, body = Types, description = "The kinds of events"),
+        (status = 200, body = EventTypesResponse, description = "The kinds of events"),
         (status = 400, description = "A parameter is wrong; `field` names it"),
     ))]
 pub(in crate::http) async fn by_type(
-    State(state): State<crate::http::State>,
+    State(state): State<crate::http::SharedState>,
     scope: SiteScope,
-    Query(pairs): Query<Pairs>,
-) -> Result<Json<Types>, Problem> {
+    Query(pairs): Query<EventQueryPairs>,
+) -> Result<Json<EventTypesResponse>, Problem> {
     let paging = pairs
         .iter()
         .find(|(name, _)| matches!(&**name, "limit" | "cursor"));
@@ -127,18 +127,18 @@ pub(in crate::http) async fn by_type(
         return Err(wrong(name, "all kinds are told at once"));
     }
     let query = EventQuery {
-        limit: MOST_TYPES,
+        limit: MAX_EVENT_TYPES,
         ..query(scope.limit(pairs)?)?
     };
     let found = state.store.events_by_type(&query).await;
     let found = found.map_err(|e| error::store(&e))?.into_iter();
-    let data = found.map(|of| OfType {
+    let data = found.map(|of| EventTypeSummary {
         event_type: of.event_type,
         events: of.events,
         visitors: of.visitors,
         users: of.users,
     });
-    Ok(Json(Types {
+    Ok(Json(EventTypesResponse {
         data: data.collect(),
     }))
 }
@@ -148,18 +148,18 @@ pub(in crate::http) async fn by_type(
     params(
         ("start_date" = NaiveDate, Query, description = "The first day"),
         ("end_date" = NaiveDate, Query, description = "The last day"),
-        Parameters,
+        EventListParams,
     ),
     responses(
-        (status = 200, body = Page, description = "A page of events"),
+        (status = 200, body = EventPage, description = "A page of events"),
         (status = 400, description = "A parameter is wrong; `field` names it"),
     ))]
 pub(in crate::http) async fn date_range(
-    State(state): State<crate::http::State>,
+    State(state): State<crate::http::SharedState>,
     scope: SiteScope,
-    Query(pairs): Query<Pairs>,
-) -> Result<Json<Page>, Problem> {
-    let (dates, rest): (Pairs, Pairs) = pairs
+    Query(pairs): Query<EventQueryPairs>,
+) -> Result<Json<EventPage>, Problem> {
+    let (dates, rest): (EventQueryPairs, EventQueryPairs) = pairs
         .into_iter()
         .partition(|(name, _)| matches!(&**name, "start_date" | "end_date"));
     let date = |wanted: &str| {
@@ -179,8 +179,8 @@ pub(in crate::http) async fn date_range(
         return Err(wrong(name, "the days say when"));
     }
     let query = EventQuery {
-        from: Some(Day::new(chrono_tz::Tz::UTC, first).from),
-        to: Some(Day::new(chrono_tz::Tz::UTC, last + Days::new(1)).from),
+        from: Some(LocalDay::new(chrono_tz::Tz::UTC, first).from),
+        to: Some(LocalDay::new(chrono_tz::Tz::UTC, last + Days::new(1)).from),
         ..query(scope.limit(rest)?)?
     };
     page(&state.store, query).await
@@ -188,17 +188,17 @@ pub(in crate::http) async fn date_range(
 
 /// A user's events, the newest first.
 #[utoipa::path(get, path = "/analytics/users/{user_id}/events", tag = "events",
-    params(("user_id" = String, Path, description = "The site's own id for the user"), Parameters),
+    params(("user_id" = String, Path, description = "The site's own id for the user"), EventListParams),
     responses(
-        (status = 200, body = Page, description = "A page of events"),
+        (status = 200, body = EventPage, description = "A page of events"),
         (status = 400, description = "A parameter is wrong; `field` names it"),
     ))]
 pub(in crate::http) async fn of_user(
-    State(state): State<crate::http::State>,
+    State(state): State<crate::http::SharedState>,
     scope: SiteScope,
     Path(user): Path<String>,
-    Query(pairs): Query<Pairs>,
-) -> Result<Json<Page>, Problem> {
+    Query(pairs): Query<EventQueryPairs>,
+) -> Result<Json<EventPage>, Problem> {
     if pairs.iter().any(|(name, _)| name == "user_id") {
         return Err(wrong("user_id", "the path says which user"));
     }
@@ -210,20 +210,20 @@ pub(in crate::http) async fn of_user(
     page(&state.store, query).await
 }
 
-async fn page(store: &Store, query: EventQuery) -> Result<Json<Page>, Problem> {
+async fn page(store: &Store, query: EventQuery) -> Result<Json<EventPage>, Problem> {
     let mut found = store.events(&query).await.map_err(|e| error::store(&e))?;
     let limit = usize::try_from(query.limit).unwrap_or_default();
     let more = found.len() > limit;
     found.truncate(limit);
     let last = found.last().filter(|_| more);
-    Ok(Json(Page {
+    Ok(Json(EventPage {
         next_cursor: last.map(|event| cursor(event.timestamp, event.id)),
         data: found.into_iter().map(line).collect(),
     }))
 }
 
-pub(in crate::http) fn line(event: Event) -> Line {
-    Line {
+pub(in crate::http) fn line(event: Event) -> EventResponse {
+    EventResponse {
         id: event.id,
         event_type: event.event_type,
         site: event.site,
@@ -242,7 +242,7 @@ fn query(pairs: ScopedPairs) -> Result<EventQuery, Problem> {
     };
     let mut met = std::collections::BTreeSet::new();
     for (name, value) in pairs {
-        if query.metadata.len() + query.types.len() >= MOST_VALUES {
+        if query.metadata.len() + query.types.len() >= MAX_METADATA_FILTERS {
             return Err(wrong(&name, "at most 20 values in all conditions"));
         }
         let own = |value, field| own_id(value, field).map_err(|e| wrong(field, e.to_string()));

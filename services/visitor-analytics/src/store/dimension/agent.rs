@@ -3,16 +3,16 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Dimension, Number, bytes, column, key};
-use crate::domain::classified::Classified;
+use super::{DimensionId, DimensionTable, bytes, column, key};
+use crate::domain::classified::EnrichedVisit;
 use crate::store::StoreError;
 
-pub(super) struct Agent;
+pub(super) struct AgentTable;
 
-impl Dimension for Agent {
-    type Value = Classified;
+impl DimensionTable for AgentTable {
+    type Value = EnrichedVisit;
 
-    fn key(visit: &Classified) -> Option<Uuid> {
+    fn key(visit: &EnrichedVisit) -> Option<Uuid> {
         let user_agent = Some(visit.visit.user_agent.as_bytes());
         let agent = &visit.findings.agent;
         // Most visits' user agents say everything; client hints make one read in several ways.
@@ -35,8 +35,8 @@ impl Dimension for Agent {
     async fn add(
         connection: &mut PgConnection,
         keys: &[Uuid],
-        visits: &[&Classified],
-    ) -> Result<Vec<Number>, StoreError> {
+        visits: &[&EnrichedVisit],
+    ) -> Result<Vec<DimensionId>, StoreError> {
         let user_agents: Vec<&str> = column(visits, |v| v.visit.user_agent.as_str());
         let browsers = column(visits, |v| v.findings.agent.browser.as_deref());
         let browser_versions = column(visits, |v| v.findings.agent.browser_version.as_deref());
@@ -46,7 +46,7 @@ impl Dimension for Agent {
         let brands = column(visits, |v| v.findings.agent.brand.as_deref());
         let models = column(visits, |v| v.findings.agent.model.as_deref());
         let numbers = sqlx::query_as!(
-            Number,
+            DimensionId,
             r#"with added as (
                    insert into visitor_analytics.agent (key, user_agent, browser, browser_version,
                        os, os_version, device_type, brand, model)

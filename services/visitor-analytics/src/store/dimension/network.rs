@@ -4,12 +4,12 @@ use common::geo::Location;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Dimension, Number, bytes, column, key};
+use super::{DimensionId, DimensionTable, bytes, column, key};
 use crate::store::StoreError;
 
-pub(super) struct Network;
+pub(super) struct NetworkTable;
 
-impl Dimension for Network {
+impl DimensionTable for NetworkTable {
     type Value = Location;
 
     fn key(location: &Location) -> Option<Uuid> {
@@ -26,11 +26,11 @@ impl Dimension for Network {
         connection: &mut PgConnection,
         keys: &[Uuid],
         locations: &[&Location],
-    ) -> Result<Vec<Number>, StoreError> {
+    ) -> Result<Vec<DimensionId>, StoreError> {
         let asns = column(locations, |l| l.asn.map(i64::from));
         let organizations = column(locations, |l| l.as_organization.as_deref());
         let numbers = sqlx::query_as!(
-            Number,
+            DimensionId,
             r#"with added as (
                    insert into visitor_analytics.network (key, asn, as_organization)
                    select * from unnest($1::uuid[], $2::bigint[], $3::text[])

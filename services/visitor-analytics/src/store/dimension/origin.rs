@@ -4,20 +4,20 @@ use sqlx::PgConnection;
 use url::Url;
 use uuid::Uuid;
 
-use super::{Dimension, Number, bytes, column, key};
-use crate::domain::classified::Classified;
+use super::{DimensionId, DimensionTable, bytes, column, key};
+use crate::domain::classified::EnrichedVisit;
 use crate::store::StoreError;
 
-pub(super) struct Origin;
+pub(super) struct OriginTable;
 
-fn referrer(visit: &Classified) -> Option<&str> {
+fn referrer(visit: &EnrichedVisit) -> Option<&str> {
     visit.visit.referrer.as_ref().map(Url::as_str)
 }
 
-impl Dimension for Origin {
-    type Value = Classified;
+impl DimensionTable for OriginTable {
+    type Value = EnrichedVisit;
 
-    fn key(visit: &Classified) -> Option<Uuid> {
+    fn key(visit: &EnrichedVisit) -> Option<Uuid> {
         let (origin, utm) = (&visit.origin, &visit.origin.utm);
         Some(key([
             referrer(visit).map(str::as_bytes),
@@ -35,8 +35,8 @@ impl Dimension for Origin {
     async fn add(
         connection: &mut PgConnection,
         keys: &[Uuid],
-        visits: &[&Classified],
-    ) -> Result<Vec<Number>, StoreError> {
+        visits: &[&EnrichedVisit],
+    ) -> Result<Vec<DimensionId>, StoreError> {
         let referrers = column(visits, referrer);
         let sources: Vec<&str> = column(visits, |v| v.origin.source.as_str());
         let mediums: Vec<&str> = column(visits, |v| v.origin.medium.as_str());
@@ -47,7 +47,7 @@ impl Dimension for Origin {
         let utm_terms = column(visits, |v| v.origin.utm.term.as_deref());
         let utm_contents = column(visits, |v| v.origin.utm.content.as_deref());
         let numbers = sqlx::query_as!(
-            Number,
+            DimensionId,
             r#"with added as (
                    insert into visitor_analytics.origin (key, referrer, source, medium, channel,
                        utm_source, utm_medium, utm_campaign, utm_term, utm_content)

@@ -4,20 +4,20 @@ use sqlx::PgConnection;
 use url::{Position, Url};
 use uuid::Uuid;
 
-use super::{Dimension, Number, bytes, column, key};
-use crate::domain::classified::Classified;
+use super::{DimensionId, DimensionTable, bytes, column, key};
+use crate::domain::classified::EnrichedVisit;
 use crate::store::StoreError;
 
-pub(super) struct Page;
+pub(super) struct PageTable;
 
 fn base(url: &Url) -> &str {
     &url[..Position::AfterPath]
 }
 
-impl Dimension for Page {
-    type Value = Classified;
+impl DimensionTable for PageTable {
+    type Value = EnrichedVisit;
 
-    fn key(visit: &Classified) -> Option<Uuid> {
+    fn key(visit: &EnrichedVisit) -> Option<Uuid> {
         let base = base(&visit.visit.url).as_bytes();
         Some(key([Some(base), bytes(visit.visit.title.as_ref())]))
     }
@@ -25,13 +25,13 @@ impl Dimension for Page {
     async fn add(
         connection: &mut PgConnection,
         keys: &[Uuid],
-        visits: &[&Classified],
-    ) -> Result<Vec<Number>, StoreError> {
+        visits: &[&EnrichedVisit],
+    ) -> Result<Vec<DimensionId>, StoreError> {
         let bases: Vec<&str> = column(visits, |v| base(&v.visit.url));
         let paths: Vec<&str> = column(visits, |v| v.visit.url.path());
         let titles = column(visits, |v| v.visit.title.as_deref());
         let numbers = sqlx::query_as!(
-            Number,
+            DimensionId,
             r#"with added as (
                    insert into visitor_analytics.page (key, base, path, title)
                    select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[])

@@ -4,12 +4,12 @@ use common::geo::Location;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Dimension, Number, bytes, column, key};
+use super::{DimensionId, DimensionTable, bytes, column, key};
 use crate::store::StoreError;
 
-pub(super) struct Place;
+pub(super) struct PlaceTable;
 
-impl Dimension for Place {
+impl DimensionTable for PlaceTable {
     type Value = Location;
 
     fn key(location: &Location) -> Option<Uuid> {
@@ -36,7 +36,7 @@ impl Dimension for Place {
         connection: &mut PgConnection,
         keys: &[Uuid],
         locations: &[&Location],
-    ) -> Result<Vec<Number>, StoreError> {
+    ) -> Result<Vec<DimensionId>, StoreError> {
         let country_codes = column(locations, |l| l.country_code.as_deref());
         let countries = column(locations, |l| l.country.as_deref());
         let region_codes = column(locations, |l| l.region_code.as_deref());
@@ -46,7 +46,7 @@ impl Dimension for Place {
         let longitudes = column(locations, |l| l.longitude);
         let time_zones = column(locations, |l| l.time_zone.as_deref());
         let numbers = sqlx::query_as!(
-            Number,
+            DimensionId,
             r#"with added as (
                    insert into visitor_analytics.place (key, country_code, country, region_code,
                        region, city, latitude, longitude, time_zone)

@@ -3,30 +3,30 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Dimension, Number, bytes, column, key};
-use crate::domain::bot::{self, Category, RULESET};
+use super::{DimensionId, DimensionTable, bytes, column, key};
+use crate::domain::bot::{self, BotCategory, RULESET_VERSION};
 use crate::store::StoreError;
 
-pub(super) struct Verdict;
+pub(super) struct VerdictTable;
 
 /// The codes in one text: PostgreSQL's arrays of arrays are rectangles.
-fn reasons(verdict: &bot::Verdict) -> String {
+fn reasons(verdict: &bot::BotVerdict) -> String {
     let codes: Vec<_> = verdict.reasons.iter().map(|r| r.code()).collect();
     codes.join(" ")
 }
 
-fn category(verdict: &bot::Verdict) -> Option<&'static str> {
-    verdict.category.map(Category::as_str)
+fn category(verdict: &bot::BotVerdict) -> Option<&'static str> {
+    verdict.category.map(BotCategory::as_str)
 }
 
-impl Dimension for Verdict {
-    type Value = bot::Verdict;
+impl DimensionTable for VerdictTable {
+    type Value = bot::BotVerdict;
 
-    fn key(verdict: &bot::Verdict) -> Option<Uuid> {
+    fn key(verdict: &bot::BotVerdict) -> Option<Uuid> {
         Some(key([
             Some(&i16::from(verdict.is_bot).to_be_bytes()),
             Some(&i16::from(verdict.score).to_be_bytes()),
-            Some(&RULESET.to_be_bytes()),
+            Some(&RULESET_VERSION.to_be_bytes()),
             bytes(verdict.name.as_ref()),
             Some(reasons(verdict).as_bytes()),
             category(verdict).map(str::as_bytes),
@@ -36,15 +36,15 @@ impl Dimension for Verdict {
     async fn add(
         connection: &mut PgConnection,
         keys: &[Uuid],
-        verdicts: &[&bot::Verdict],
-    ) -> Result<Vec<Number>, StoreError> {
+        verdicts: &[&bot::BotVerdict],
+    ) -> Result<Vec<DimensionId>, StoreError> {
         let bots: Vec<bool> = column(verdicts, |v| v.is_bot);
         let scores: Vec<i16> = column(verdicts, |v| i16::from(v.score));
         let reasons: Vec<String> = column(verdicts, reasons);
         let names = column(verdicts, |v| v.name.as_deref());
         let categories = column(verdicts, category);
         let numbers = sqlx::query_as!(
-            Number,
+            DimensionId,
             r#"with added as (
                    insert into visitor_analytics.verdict (key, is_bot, score, reasons, bot_name,
                        category, ruleset)
@@ -65,7 +65,7 @@ impl Dimension for Verdict {
             &reasons,
             &names as _,
             &categories as _,
-            RULESET.cast_signed(),
+            RULESET_VERSION.cast_signed(),
         );
         Ok(numbers.fetch_all(connection).await?)
     }

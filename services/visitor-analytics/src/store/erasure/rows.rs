@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::Person;
 use crate::store::StoreError;
-use crate::store::rollup::Period;
+use crate::store::rollup::TouchedPeriod;
 use crate::store::session::VisitorKey;
 
 /// Visits that are removed.
@@ -41,7 +41,7 @@ impl GoneVisits {
 pub(super) struct SessionOf {
     pub(super) id: Uuid,
     pub(super) visitor: String,
-    pub(super) period: Period,
+    pub(super) period: TouchedPeriod,
 }
 
 /// The visitors that are connected with a person.
@@ -111,7 +111,7 @@ pub(super) async fn sessions_of(
     let sessions = rows.map(|row| SessionOf {
         id: row.id,
         visitor: row.visitor_id,
-        period: Period {
+        period: TouchedPeriod {
             site_id: row.site_id,
             from: row.started_at,
             to: row.last_seen_at,

@@ -8,9 +8,9 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::value::{ErasedValue, STEP, settle};
-use crate::domain::journey::{Ways, around};
+use crate::domain::journey::{PathCounts, around};
 use crate::domain::pack::numbers_of_column;
-use crate::domain::sums::{self, Sums};
+use crate::domain::sums::{self, MetricSums};
 use crate::store::StoreError;
 use crate::store::rollup::VALUES_LOCK;
 
@@ -137,9 +137,9 @@ impl Uses {
                 break;
             };
             let is_stale = self.is_stale(row.site_id, row.day, row.is_month);
-            let mut all = <[Sums; 2]>::default();
+            let mut all = <[MetricSums; 2]>::default();
             sums::add_bytes(&mut all, &row.numbers, None).ok_or(UNREADABLE)?;
-            for (value, _) in all.iter().flat_map(Sums::lines) {
+            for (value, _) in all.iter().flat_map(MetricSums::lines) {
                 self.meet(*value, is_stale);
             }
         }
@@ -158,14 +158,14 @@ impl Uses {
             let is_stale = self.is_stale(row.site_id, row.day, row.is_month);
             if row.depth == 0 {
                 around::pages(&row.ways, |page| self.meet(page, is_stale)).ok_or(UNREADABLE)?;
-                let mut neighbours = around::Around::default();
+                let mut neighbours = around::AdjacentPages::default();
                 neighbours
                     .add_bytes(&row.ways, None, |_| true)
                     .ok_or(UNREADABLE)?;
                 let pages = neighbours.before.keys().chain(neighbours.after.keys());
                 pages.for_each(|page| self.meet(*page, is_stale));
             } else {
-                let mut ways = Ways::default();
+                let mut ways = PathCounts::default();
                 ways.add_bytes(&row.ways, None).ok_or(UNREADABLE)?;
                 let pages = ways.counts.keys().flat_map(|(pages, _)| pages);
                 pages.for_each(|page| self.meet(*page, is_stale));

@@ -7,15 +7,15 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Import;
-use crate::domain::session::{Arrival, NotifyWhen, Session, assign};
+use crate::domain::session::{IncomingVisit, NotifyTrigger, Session, assign};
 use crate::store::erasure::{Gone, erase_announcements, erase_owed_locations, forget_imported};
 use crate::store::record::locks;
-use crate::store::rollup::Period;
-use crate::store::session::{Columns, VisitorKey};
+use crate::store::rollup::TouchedPeriod;
+use crate::store::session::{SessionColumns, VisitorKey};
 use crate::store::{Store, StoreError, copy};
 
 /// Visits that are removed in one transaction.
-const PART: i64 = 500;
+const DELETE_BATCH_VISITS: i64 = 500;
 
 impl Store {
     /// Removes some visits of an import, and corrects their sessions; returns how many. The import
@@ -48,7 +48,7 @@ impl Store {
         erase_announcements(&mut transaction, &gone).await?;
         forget_imported(&mut transaction, &all).await?;
         copy::forget(&mut transaction, &gone.ids, &gone.moments).await?;
-        let periods = before.iter().map(|(key, session)| Period {
+        let periods = before.iter().map(|(key, session)| TouchedPeriod {
             site_id: key.0,
             from: session.entry.0,
             to: session.exit.0,
@@ -61,7 +61,7 @@ impl Store {
 
     /// The next visits of an import; the visitor of one that was never recorded, or is another
     /// site's, is not known.
-    async fn imported(&self, import: &Import) -> Result<Vec<Imported>, StoreError> {
+    async fn imported(&self, import: &Import) -> Result<Vec<ImportedVisit>, StoreError> {
         let rows = sqlx::query!(
             r#"select i.visit_id, i.visit_timestamp, v.site_id as "site_id?",
                       v.visitor_id as "visitor_id?"
@@ -75,11 +75,11 @@ impl Store {
                      -- An alias that is none any more.
                      v.site_id))"#,
             import.number,
-            PART,
+            DELETE_BATCH_VISITS,
             import.site,
         );
         let rows = rows.fetch_all(&self.pool).await?.into_iter();
-        let visits = rows.map(|row| Imported {
+        let visits = rows.map(|row| ImportedVisit {
             id: row.visit_id,
             moment: row.visit_timestamp,
             visitor: row.site_id.zip(row.visitor_id),
@@ -88,23 +88,23 @@ impl Store {
     }
 }
 
-struct Imported {
+struct ImportedVisit {
     id: Uuid,
     moment: DateTime<Utc>,
     visitor: Option<VisitorKey>,
 }
 
-fn keys<'a>(visits: impl Iterator<Item = &'a Imported>) -> Gone {
+fn keys<'a>(visits: impl Iterator<Item = &'a ImportedVisit>) -> Gone {
     let (ids, moments) = visits.map(|visit| (visit.id, visit.moment)).unzip();
     Gone { ids, moments }
 }
 
-type Found = Vec<(VisitorKey, Session)>;
+type DeletedSessions = Vec<(VisitorKey, Session)>;
 
 /// Sessions that were made anew.
 pub(in crate::store) struct Rebuilt {
     /// As they were.
-    before: Found,
+    before: DeletedSessions,
     /// How many there are now.
     pub(in crate::store) sessions: u64,
 }
@@ -124,7 +124,10 @@ pub(in crate::store) async fn rebuild_sessions(
     Ok(Rebuilt { before, sessions })
 }
 
-fn of_visitor<'a>(found: &'a Found, key: &'a VisitorKey) -> impl Iterator<Item = &'a Session> {
+fn of_visitor<'a>(
+    found: &'a DeletedSessions,
+    key: &'a VisitorKey,
+) -> impl Iterator<Item = &'a Session> {
     let of = found.iter().filter(move |(of, _)| of == key);
     of.map(|(_, session)| session)
 }
@@ -147,7 +150,10 @@ async fn delete_visits(
     Ok(sessions.into_iter().collect())
 }
 
-async fn take_sessions(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Found, StoreError> {
+async fn take_sessions(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+) -> Result<DeletedSessions, StoreError> {
     let rows = sqlx::query!(
         "delete from visitor_analytics.session where id = any($1)
          returning site_id, visitor_id, id, started_at, last_seen_at, entry_visit_id,
@@ -172,10 +178,10 @@ async fn take_sessions(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Fo
 /// The visits of these sessions that are still there.
 async fn left_visits(
     connection: &mut PgConnection,
-    sessions: &Found,
-) -> Result<BTreeMap<VisitorKey, Vec<Arrival>>, StoreError> {
+    sessions: &DeletedSessions,
+) -> Result<BTreeMap<VisitorKey, Vec<IncomingVisit>>, StoreError> {
     let sites: Vec<i32> = sessions.iter().map(|(key, _)| key.0).collect();
-    let columns = Columns::of(sessions.iter().map(|(_, session)| session));
+    let columns = SessionColumns::of(sessions.iter().map(|(_, session)| session));
     let rows = sqlx::query!(
         "select v.site_id, v.visitor_id, v.id, v.timestamp, v.is_bot
          from unnest($1::int[], $2::uuid[], $3::timestamptz[], $4::timestamptz[])
@@ -188,10 +194,10 @@ async fn left_visits(
         &columns.started_at,
         &columns.last_seen_at,
     );
-    let mut left: BTreeMap<VisitorKey, Vec<Arrival>> = BTreeMap::new();
+    let mut left: BTreeMap<VisitorKey, Vec<IncomingVisit>> = BTreeMap::new();
     for row in rows.fetch_all(connection).await? {
         let arrivals = left.entry((row.site_id, row.visitor_id)).or_default();
-        arrivals.push(Arrival {
+        arrivals.push(IncomingVisit {
             timestamp: row.timestamp,
             id: row.id,
             is_bot: row.is_bot,
@@ -206,9 +212,9 @@ async fn settle(
     connection: &mut PgConnection,
     (site_id, visitor_id): &VisitorKey,
     before: &[&Session],
-    arrivals: &[Arrival],
+    arrivals: &[IncomingVisit],
 ) -> Result<u64, StoreError> {
-    let plan = assign(vec![], arrivals, NotifyWhen::FirstVisit);
+    let plan = assign(vec![], arrivals, NotifyTrigger::FirstVisit);
     // Nobody is told twice.
     let announced = before.iter().any(|session| session.announced);
     let sessions: Vec<Session> = plan
@@ -219,7 +225,7 @@ async fn settle(
             ..session
         })
         .collect();
-    let columns = Columns::of(sessions.iter());
+    let columns = SessionColumns::of(sessions.iter());
     sqlx::query!(
         "insert into visitor_analytics.session (site_id, visitor_id, id, started_at, last_seen_at,
              entry_visit_id, exit_visit_id, visits, is_bot, announced)

@@ -14,44 +14,44 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::timeout;
 
-use super::locks::LEASE;
-use super::recent::Recent;
+use super::locks::WRITER_LEASE_LOCK;
+use super::recent::SessionCache;
 use crate::store::StoreError;
 use crate::store::session::VisitorKey;
 
 /// A connection must be made within this time.
-const PATIENCE: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection that was not used for so long may have died meanwhile; and who pauses that long
 /// does not need the lease.
-const PAUSE: Duration = Duration::from_secs(1);
+const MAX_CONNECTION_IDLE: Duration = Duration::from_secs(1);
 /// Batches without a pause before the lease is asked for.
-const STREAK: u32 = 20;
+const BATCHES_BEFORE_LEASE: u32 = 20;
 /// How long the lease is left alone after somebody else had it or wanted it.
-const LEFT_ALONE: Duration = Duration::from_mins(1);
+const LEASE_BACKOFF: Duration = Duration::from_mins(1);
 /// A statement takes no longer, including its wait for others' locks.
 const STATEMENT_TIMEOUT: (&str, &str) = ("statement_timeout", "10s");
 /// How long the lease is kept without a visit.
-const KEPT: Duration = Duration::from_secs(5);
+const LEASE_IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What makes and keeps the connection.
 #[derive(Debug)]
-pub(in crate::store) struct Recording {
+pub(in crate::store) struct WriterLease {
     options: PgConnectOptions,
     /// Taken out while it is used: what breaks off in the middle is closed, and the lease with it.
-    line: Option<Line>,
+    line: Option<WriterConnection>,
     left_alone_until: Option<Instant>,
 }
 
 /// A connection, with what is remembered while it holds the lease.
 #[derive(Debug)]
-pub(in crate::store) struct Line {
+pub(in crate::store) struct WriterConnection {
     pub(in crate::store) connection: PgConnection,
-    pub(super) recent: Option<Recent>,
+    pub(super) recent: Option<SessionCache>,
     used_at: Instant,
     streak: u32,
 }
 
-impl Recording {
+impl WriterLease {
     pub(in crate::store) fn new(options: PgConnectOptions) -> Self {
         Self {
             options: options.options([STATEMENT_TIMEOUT]),
@@ -61,9 +61,12 @@ impl Recording {
     }
 
     /// The connection; a batch is recorded next.
-    pub(super) async fn take(&mut self, now: DateTime<Utc>) -> Result<Line, StoreError> {
+    pub(super) async fn take(
+        &mut self,
+        now: DateTime<Utc>,
+    ) -> Result<WriterConnection, StoreError> {
         let mut line = self.connected().await?;
-        if line.recent.is_none() && line.streak >= STREAK && !self.is_left_alone() {
+        if line.recent.is_none() && line.streak >= BATCHES_BEFORE_LEASE && !self.is_left_alone() {
             line.recent = lease(&mut line.connection, now).await?;
             if line.recent.is_none() {
                 self.leave_alone();
@@ -75,12 +78,12 @@ impl Recording {
     }
 
     /// The connection, if it holds the lease.
-    pub(in crate::store) fn take_leased(&mut self) -> Option<Line> {
+    pub(in crate::store) fn take_leased(&mut self) -> Option<WriterConnection> {
         self.line.take_if(|line| line.recent.is_some())
     }
 
     /// The connection is sound, and its transaction over.
-    pub(in crate::store) fn put_back(&mut self, line: Line) {
+    pub(in crate::store) fn put_back(&mut self, line: WriterConnection) {
         self.line = Some(line);
     }
 
@@ -91,7 +94,7 @@ impl Recording {
         };
         if let Some(recent) = &mut line.recent {
             recent.age(now);
-            let is_idle = line.used_at.elapsed() > KEPT;
+            let is_idle = line.used_at.elapsed() > LEASE_IDLE_TIMEOUT;
             if is_idle || is_wanted(&mut line.connection).await? {
                 line.give_back().await?;
                 self.leave_alone();
@@ -101,19 +104,19 @@ impl Recording {
         Ok(())
     }
 
-    async fn connected(&mut self) -> Result<Line, StoreError> {
+    async fn connected(&mut self) -> Result<WriterConnection, StoreError> {
         if let Some(mut line) = self.line.take() {
-            if line.used_at.elapsed() <= PAUSE {
+            if line.used_at.elapsed() <= MAX_CONNECTION_IDLE {
                 return Ok(line);
             }
             line.streak = 0;
-            let ping = timeout(PATIENCE, line.connection.ping()).await;
+            let ping = timeout(CONNECT_TIMEOUT, line.connection.ping()).await;
             if matches!(ping, Ok(Ok(()))) {
                 return Ok(line);
             }
         }
-        let connection = timeout(PATIENCE, PgConnection::connect_with(&self.options)).await;
-        Ok(Line {
+        let connection = timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&self.options)).await;
+        Ok(WriterConnection {
             connection: connection.map_err(|_| StoreError::Away(sqlx::Error::PoolTimedOut))??,
             recent: None,
             used_at: Instant::now(),
@@ -127,11 +130,11 @@ impl Recording {
     }
 
     fn leave_alone(&mut self) {
-        self.left_alone_until = Some(Instant::now() + LEFT_ALONE);
+        self.left_alone_until = Some(Instant::now() + LEASE_BACKOFF);
     }
 }
 
-impl Line {
+impl WriterConnection {
     /// These visitors' sessions have changed.
     pub(in crate::store) fn forget(&mut self, visitors: &[VisitorKey]) {
         if let Some(recent) = &mut self.recent {
@@ -146,8 +149,8 @@ impl Line {
         }
         sqlx::query!(
             "select pg_advisory_unlock($1, $2), set_config('idle_session_timeout', '0', false)",
-            LEASE.0,
-            LEASE.1,
+            WRITER_LEASE_LOCK.0,
+            WRITER_LEASE_LOCK.1,
         )
         .fetch_one(&mut self.connection)
         .await?;
@@ -159,11 +162,11 @@ impl Line {
 async fn lease(
     connection: &mut PgConnection,
     now: DateTime<Utc>,
-) -> Result<Option<Recent>, StoreError> {
+) -> Result<Option<SessionCache>, StoreError> {
     let leased = sqlx::query_scalar!(
         r#"select pg_try_advisory_lock($1, $2) as "leased!""#,
-        LEASE.0,
-        LEASE.1,
+        WRITER_LEASE_LOCK.0,
+        WRITER_LEASE_LOCK.1,
     );
     if !leased.fetch_one(&mut *connection).await? {
         return Ok(None);
@@ -171,7 +174,7 @@ async fn lease(
     sqlx::query!("select set_config('idle_session_timeout', '5s', false)")
         .fetch_one(&mut *connection)
         .await?;
-    Recent::read(connection, now).await.map(Some)
+    SessionCache::read(connection, now).await.map(Some)
 }
 
 /// Whether somebody waits for the lease; or it is not this connection's, which happens where a
@@ -184,8 +187,8 @@ async fn is_wanted(connection: &mut PgConnection) -> Result<bool, StoreError> {
            where locktype = 'advisory' and classid::int8 = $1 and objid::int8 = $2
              and objsubid = 2
              and database = (select oid from pg_database where datname = current_database())"#,
-        i64::from(LEASE.0),
-        i64::from(LEASE.1),
+        i64::from(WRITER_LEASE_LOCK.0),
+        i64::from(WRITER_LEASE_LOCK.1),
     );
     Ok(wanted.fetch_one(connection).await?)
 }

@@ -9,11 +9,11 @@ use crate::store::session::VisitorKey;
 
 /// Visitors share this many locks: one each would fill PostgreSQL's lock table, and with few, two
 /// transactions always wait for each other.
-const LOCKS: u64 = 4_096;
+const VISITOR_LOCK_COUNT: u64 = 4_096;
 /// The first half of the locks' names, so that they meet no others.
-const LOCK_CLASS: i32 = 0x7e7a;
+const VISITOR_LOCK_CLASS: i32 = 0x7e7a;
 /// The lock that whoever changes sessions shares, or one process has alone.
-pub(super) const LEASE: (i32, i32) = (0x7e7b, 0);
+pub(super) const WRITER_LEASE_LOCK: (i32, i32) = (0x7e7b, 0);
 
 /// What begins a transaction that keeps other writers away from these visitors' sessions until it
 /// ends. Locks are taken in order, so that two writers never wait for each other.
@@ -22,8 +22,8 @@ pub(in crate::store) fn begin(keys: &[VisitorKey]) -> AssertSqlSafe<String> {
     // All in one message; the statements that follow see what the last holder has committed.
     let mut statement = format!(
         "begin; select pg_advisory_xact_lock_shared({}, {}); \
-         select pg_advisory_xact_lock({LOCK_CLASS}, lock) from unnest('{{",
-        LEASE.0, LEASE.1
+         select pg_advisory_xact_lock({VISITOR_LOCK_CLASS}, lock) from unnest('{{",
+        WRITER_LEASE_LOCK.0, WRITER_LEASE_LOCK.1
     );
     for (index, lock) in locks.iter().enumerate() {
         let comma = if index > 0 { "," } else { "" };
@@ -37,7 +37,7 @@ pub(in crate::store) fn begin(keys: &[VisitorKey]) -> AssertSqlSafe<String> {
 
 /// The visitor's lock, the same on every replica.
 fn lock_of(key: &VisitorKey) -> i32 {
-    i32::try_from(hash(key) % LOCKS).unwrap_or_default()
+    i32::try_from(hash(key) % VISITOR_LOCK_COUNT).unwrap_or_default()
 }
 
 /// A visitor's number (FNV-1a).

@@ -5,32 +5,32 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::domain::classified::Classified;
-use crate::domain::session::{Arrival, NotifyWhen, Plan, assign};
-use crate::store::rollup::Period;
-use crate::store::session::{Sessions, VisitorKey};
+use crate::domain::classified::EnrichedVisit;
+use crate::domain::session::{IncomingVisit, NotifyTrigger, SessionChanges, assign};
+use crate::store::rollup::TouchedPeriod;
+use crate::store::session::{SessionsByVisitor, VisitorKey};
 use crate::store::visit::VisitKey;
 
 /// A visitor's new visits and what becomes of the sessions.
-pub(in crate::store) struct Planned {
+pub(in crate::store) struct VisitorSessionPlan {
     pub(in crate::store) key: VisitorKey,
-    pub(in crate::store) plan: Plan,
-    arrivals: Vec<Arrival>,
+    pub(in crate::store) plan: SessionChanges,
+    arrivals: Vec<IncomingVisit>,
 }
 
 /// A plan for each visitor that has new visits. `new` holds their places in the batch; visits
 /// since `fresh_since` may be told of, as soon as `when` says.
 pub(super) fn plan(
-    batch: &[Classified],
+    batch: &[EnrichedVisit],
     keys: &[VisitorKey],
     new: &[usize],
-    mut near: Sessions,
-    (fresh_since, when): (DateTime<Utc>, NotifyWhen),
-) -> Vec<Planned> {
-    let mut arrivals: HashMap<&VisitorKey, Vec<Arrival>> = HashMap::new();
+    mut near: SessionsByVisitor,
+    (fresh_since, when): (DateTime<Utc>, NotifyTrigger),
+) -> Vec<VisitorSessionPlan> {
+    let mut arrivals: HashMap<&VisitorKey, Vec<IncomingVisit>> = HashMap::new();
     for &index in new {
         let visit = &batch[index];
-        let arrival = Arrival {
+        let arrival = IncomingVisit {
             timestamp: visit.visit.timestamp,
             id: visit.visit.id,
             is_bot: visit.verdict.is_bot,
@@ -40,7 +40,7 @@ pub(super) fn plan(
     }
     let planned = arrivals.into_iter().map(|(key, arrivals)| {
         let existing = near.remove(key).unwrap_or_default();
-        Planned {
+        VisitorSessionPlan {
             plan: assign(existing, &arrivals, when),
             key: key.clone(),
             arrivals,
@@ -50,19 +50,21 @@ pub(super) fn plan(
 }
 
 /// When the sessions take place that are new or changed; those that are merged are parts of them.
-pub(super) fn periods(plans: &[Planned]) -> impl Iterator<Item = Period> {
+pub(super) fn periods(plans: &[VisitorSessionPlan]) -> impl Iterator<Item = TouchedPeriod> {
     plans.iter().flat_map(|planned| {
         let changed = planned.plan.changed.iter().map(|(_, session)| session);
-        changed.chain(&planned.plan.new).map(|session| Period {
-            site_id: planned.key.0,
-            from: session.entry.0,
-            to: session.exit.0,
-        })
+        changed
+            .chain(&planned.plan.new)
+            .map(|session| TouchedPeriod {
+                site_id: planned.key.0,
+                from: session.entry.0,
+                to: session.exit.0,
+            })
     })
 }
 
 /// Each new visit's session, and whether the session began with it.
-pub(super) fn sessions_by_visit(plans: &[Planned]) -> HashMap<VisitKey, (Uuid, bool)> {
+pub(super) fn sessions_by_visit(plans: &[VisitorSessionPlan]) -> HashMap<VisitKey, (Uuid, bool)> {
     let begun: HashSet<(Uuid, Uuid)> = plans
         .iter()
         .flat_map(|planned| &planned.plan.new)

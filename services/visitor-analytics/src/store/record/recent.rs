@@ -6,51 +6,51 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
-use super::Planned;
+use super::VisitorSessionPlan;
 use super::locks::hash;
-use crate::domain::classified::Classified;
-use crate::domain::session::{GAP, Session};
+use crate::domain::classified::EnrichedVisit;
+use crate::domain::session::{SESSION_TIMEOUT, Session};
 use crate::store::StoreError;
-use crate::store::session::{self, Sessions, VisitorKey};
+use crate::store::session::{self, SessionsByVisitor, VisitorKey};
 
 /// A visit's time lies ahead of its arrival by this much at most (5 minutes are accepted; another
 /// replica's clock may be ahead, too).
-const AHEAD: TimeDelta = TimeDelta::minutes(6);
+const MAX_ARRIVAL_SKEW: TimeDelta = TimeDelta::minutes(6);
 /// How far back the visits are read that others recorded.
-const READ: TimeDelta = TimeDelta::minutes(70);
+const PRELOAD_WINDOW: TimeDelta = TimeDelta::minutes(70);
 /// The most visits to read; where there are more, their visitors are asked for one by one.
-const MOST_READ: i64 = 50_000;
+const MAX_PRELOADED_VISITS: i64 = 50_000;
 /// How long a generation of visitors lasts: longer than a gap, so that one is always enough.
-const LASTS: TimeDelta = TimeDelta::minutes(40);
+const GENERATION_LIFETIME: TimeDelta = TimeDelta::minutes(40);
 /// Visitors of a generation, about 10 bytes each.
-const VISITORS: usize = 500_000;
+const MAX_GENERATION_VISITORS: usize = 500_000;
 /// Visitors of a generation whose sessions are kept as well, about 250 bytes each.
-const WITH_SESSIONS: usize = 12_500;
+const MAX_GENERATION_SESSIONS: usize = 12_500;
 
 /// Every visitor who has a session that ends after `since` is among `visitors`. Where `sessions`
 /// has a visitor, it has all of his sessions that end after `since`.
 #[derive(Debug)]
-pub(super) struct Recent {
+pub(super) struct SessionCache {
     since: DateTime<Utc>,
     /// When the younger generation of visitors began.
     began: DateTime<Utc>,
-    visitors: Generations<HashSet<u64>>,
-    sessions: Generations<HashMap<VisitorKey, Vec<Session>>>,
+    visitors: CacheGenerations<HashSet<u64>>,
+    sessions: CacheGenerations<HashMap<VisitorKey, Vec<Session>>>,
 }
 
 #[derive(Debug, Default)]
-struct Generations<T> {
+struct CacheGenerations<T> {
     younger: T,
     older: T,
 }
 
-impl Recent {
+impl SessionCache {
     /// Reads who came lately. From now on nobody else may change sessions.
     pub(super) async fn read(
         connection: &mut PgConnection,
         now: DateTime<Utc>,
     ) -> Result<Self, StoreError> {
-        let since = now - READ;
+        let since = now - PRELOAD_WINDOW;
         let rows = sqlx::query!(
             "select s.id as site_id, v.visitor_id
              from visitor_analytics.site s cross join lateral (
@@ -58,21 +58,25 @@ impl Recent {
                  where site_id = s.id and timestamp > $1 order by timestamp desc limit $2) v
              limit $2",
             since,
-            MOST_READ,
+            MAX_PRELOADED_VISITS,
         )
         .fetch_all(connection)
         .await?;
-        let are_all = i64::try_from(rows.len()).is_ok_and(|rows| rows < MOST_READ);
+        let are_all = i64::try_from(rows.len()).is_ok_and(|rows| rows < MAX_PRELOADED_VISITS);
         let visitors = rows.into_iter().map(|row| (row.site_id, row.visitor_id));
         let younger = visitors.map(|key| hash(&key)).collect();
         Ok(Self {
-            since: if are_all { since } else { now + AHEAD },
+            since: if are_all {
+                since
+            } else {
+                now + MAX_ARRIVAL_SKEW
+            },
             began: now,
-            visitors: Generations {
+            visitors: CacheGenerations {
                 younger,
                 older: HashSet::new(),
             },
-            sessions: Generations::default(),
+            sessions: CacheGenerations::default(),
         })
     }
 
@@ -82,16 +86,16 @@ impl Recent {
         &mut self,
         connection: &mut PgConnection,
         keys: &[VisitorKey],
-        visits: &[Classified],
+        visits: &[EnrichedVisit],
         now: DateTime<Utc>,
-    ) -> Result<Sessions, StoreError> {
-        let mut near = Sessions::new();
+    ) -> Result<SessionsByVisitor, StoreError> {
+        let mut near = SessionsByVisitor::new();
         let mut unknown = HashSet::new();
         for (key, visit) in keys.iter().zip(visits) {
-            if visit.visit.timestamp - GAP < self.since {
+            if visit.visit.timestamp - SESSION_TIMEOUT < self.since {
                 unknown.insert(key);
             } else if let Some(sessions) = self.sessions.of(key) {
-                let earliest = visit.visit.timestamp - GAP - session::LONGEST;
+                let earliest = visit.visit.timestamp - SESSION_TIMEOUT - session::MAX_SESSION_AGE;
                 let sessions = sessions.iter().filter(|s| s.entry.0 > earliest);
                 near.insert(key.clone(), sessions.cloned().collect());
             } else if self.visitors.contain(hash(key)) {
@@ -107,7 +111,7 @@ impl Recent {
             .filter(|(key, _)| unknown.contains(key));
         let moments = asked.map(|(key, visit)| (key, visit.visit.timestamp));
         // All that end after `since`, so that they are known from now on.
-        let latest = now + AHEAD;
+        let latest = now + MAX_ARRIVAL_SKEW;
         let moments: Vec<_> = moments
             .chain(
                 unknown
@@ -125,7 +129,7 @@ impl Recent {
     }
 
     /// What has been committed.
-    pub(super) fn learn(&mut self, plans: &[Planned]) {
+    pub(super) fn learn(&mut self, plans: &[VisitorSessionPlan]) {
         for planned in plans {
             self.visitors.younger.insert(hash(&planned.key));
             let plan = &planned.plan;
@@ -151,12 +155,14 @@ impl Recent {
 
     /// Forgets what is too old to matter, or too much.
     pub(super) fn age(&mut self, now: DateTime<Utc>) {
-        if self.visitors.younger.len() >= VISITORS || now - self.began >= LASTS {
+        if self.visitors.younger.len() >= MAX_GENERATION_VISITORS
+            || now - self.began >= GENERATION_LIFETIME
+        {
             self.visitors.turn();
-            self.since = self.since.max(self.began + AHEAD);
+            self.since = self.since.max(self.began + MAX_ARRIVAL_SKEW);
             self.began = now;
         }
-        if self.sessions.younger.len() >= WITH_SESSIONS {
+        if self.sessions.younger.len() >= MAX_GENERATION_SESSIONS {
             self.sessions.turn();
         }
     }
@@ -170,19 +176,19 @@ impl Recent {
     }
 }
 
-impl<T: Default> Generations<T> {
+impl<T: Default> CacheGenerations<T> {
     fn turn(&mut self) {
         self.older = std::mem::take(&mut self.younger);
     }
 }
 
-impl Generations<HashSet<u64>> {
+impl CacheGenerations<HashSet<u64>> {
     fn contain(&self, visitor: u64) -> bool {
         self.younger.contains(&visitor) || self.older.contains(&visitor)
     }
 }
 
-impl Generations<HashMap<VisitorKey, Vec<Session>>> {
+impl CacheGenerations<HashMap<VisitorKey, Vec<Session>>> {
     fn of(&self, key: &VisitorKey) -> Option<&Vec<Session>> {
         self.younger.get(key).or_else(|| self.older.get(key))
     }

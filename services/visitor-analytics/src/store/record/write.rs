@@ -8,24 +8,24 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::Planned;
-use crate::domain::classified::{Classified, Place};
+use super::VisitorSessionPlan;
+use crate::domain::classified::{EnrichedVisit, LocationStatus};
 use crate::domain::network::network_of;
 use crate::domain::session::Session;
-use crate::store::dimension::Numbers;
+use crate::store::dimension::VisitDimensionIds;
 use crate::store::visit::{self, VisitKey};
 use crate::store::{StoreError, outbox, owed_location, session};
 
 /// What is new in a batch. The visits have their sites, sessions and dimensions beside them.
-pub(super) struct News<'a> {
-    pub(super) visits: &'a [&'a Classified],
+pub(super) struct InsertBatch<'a> {
+    pub(super) visits: &'a [&'a EnrichedVisit],
     pub(super) sites: Vec<i32>,
     pub(super) sessions: Vec<Uuid>,
-    pub(super) numbers: &'a Numbers,
-    pub(super) plans: &'a [Planned],
+    pub(super) numbers: &'a VisitDimensionIds,
+    pub(super) plans: &'a [VisitorSessionPlan],
 }
 
-impl News<'_> {
+impl InsertBatch<'_> {
     /// Whether all visits were new indeed; else the transaction must not be committed.
     pub(super) async fn write(
         &self,
@@ -51,17 +51,18 @@ impl News<'_> {
         connection: &mut PgConnection,
         now: DateTime<Utc>,
     ) -> Result<(), sqlx::Error> {
-        let visits = visit::Columns::of(self.visits);
+        let visits = visit::VisitColumns::of(self.visits);
         let new = || {
             let plans = self.plans.iter();
             plans.flat_map(|p| p.plan.new.iter().map(|session| (&p.key, session)))
         };
         let new_sites: Vec<i32> = new().map(|(key, _)| key.0).collect();
         let new_visitors: Vec<&str> = new().map(|(key, _)| key.1.as_str()).collect();
-        let begun = session::Columns::of(new().map(|(_, session)| session));
+        let begun = session::SessionColumns::of(new().map(|(_, session)| session));
         let changed = || self.plans.iter().flat_map(|planned| &planned.plan.changed);
         let before: Vec<DateTime<Utc>> = changed().map(|(before, _)| *before).collect();
-        let gone_on = session::Columns::of(changed().map(|(_, session): &(_, Session)| session));
+        let gone_on =
+            session::SessionColumns::of(changed().map(|(_, session): &(_, Session)| session));
         let told = self.announcements(now);
         sqlx::query!(
             "with begun as (
@@ -151,7 +152,10 @@ impl News<'_> {
     }
 
     fn announcements(&self, now: DateTime<Utc>) -> outbox::Columns {
-        let owed = self.visits.iter().filter(|v| v.place == Place::Owed);
+        let owed = self
+            .visits
+            .iter()
+            .filter(|v| v.place == LocationStatus::Owed);
         let owed: HashSet<VisitKey> = owed.map(|visit| visit::key(visit)).collect();
         let mut told = outbox::Columns::default();
         if self.plans.iter().all(|p| p.plan.announce.is_empty()) {

@@ -5,23 +5,23 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::kept::{What, split};
-use super::packed::{By, DayOfPacks, Reader};
-use super::unfolded::Want;
-use super::{Answered, Asked, Plan};
-use crate::domain::day::Day;
+use super::kept::{ResultKind, split};
+use super::packed::{ColumnReader, DayBlocks, Grouping};
+use super::unfolded::DayDetail;
+use super::{AsOf, ReportPlan, ReportQuery};
+use crate::domain::day::LocalDay;
 use crate::domain::dimension::Dimension;
-use crate::domain::fold::{NONE, Numbers};
-use crate::domain::question::{Interval, Subject, seconds, value_of};
-use crate::domain::scan::Counts;
-use crate::domain::sums::Sums;
-use crate::store::rollup::{Lexicon, sums, values};
+use crate::domain::fold::{Metrics, NO_VALUE};
+use crate::domain::question::{Attribute, Interval, seconds, value_of};
+use crate::domain::scan::GroupedMetrics;
+use crate::domain::sums::MetricSums;
+use crate::store::rollup::{ValueDictionary, sums, values};
 use crate::store::{Store, StoreError};
 
 /// Which values come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the numbers' names say what they are")]
-pub enum Order {
+pub enum BreakdownOrder {
     Visitors,
     Sessions,
     Visits,
@@ -33,15 +33,15 @@ pub enum Order {
 
 /// What is wanted of the values.
 #[derive(Clone, Debug)]
-pub struct Breakdown {
+pub struct BreakdownQuery {
     /// What visits are grouped by.
-    pub subject: Subject,
+    pub subject: Attribute,
     /// Of properties, which one; without it all of them.
     pub property: Option<String>,
     /// Which sessions count: bots', people's, or both.
     pub is_bot: Option<bool>,
     /// What comes first; otherwise the largest number.
-    pub order: Order,
+    pub order: BreakdownOrder,
     /// How many values are left out.
     pub offset: i64,
     /// How many there are at most.
@@ -50,29 +50,29 @@ pub struct Breakdown {
 
 /// A value and its numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Value {
+pub struct BreakdownRow {
     /// `None` where visits have none.
     pub value: Option<Arc<str>>,
     /// The numbers.
-    pub numbers: Numbers,
+    pub numbers: Metrics,
 }
 
 /// Numbers by the values' texts.
-type Texts = HashMap<Option<Arc<str>>, Numbers>;
+type MetricsByText = HashMap<Option<Arc<str>>, Metrics>;
 
 impl Store {
     /// The values of a subject, in order; one more than the limit where there are more.
     pub async fn breakdown(
         &self,
-        asked: &Asked,
-        wanted: &Breakdown,
-    ) -> Result<Answered<Vec<Value>>, StoreError> {
+        asked: &ReportQuery,
+        wanted: &BreakdownQuery,
+    ) -> Result<AsOf<Vec<BreakdownRow>>, StoreError> {
         let dimension = match wanted.subject {
-            Subject::Weekday => return self.by_clock(asked, wanted, Interval::Day, "%u").await,
-            Subject::Of(Dimension::Hour) => {
+            Attribute::Weekday => return self.by_clock(asked, wanted, Interval::Day, "%u").await,
+            Attribute::Of(Dimension::Hour) => {
                 return self.by_clock(asked, wanted, Interval::Hour, "%H").await;
             }
-            Subject::Of(dimension) => dimension,
+            Attribute::Of(dimension) => dimension,
         };
         // On whatever clock the period is told, visitors are counted by the days of the site's.
         let plan = self.plan(&asked.by_days_of_site()).await?;
@@ -82,18 +82,18 @@ impl Store {
                 .await?,
         );
         let answer = self.with_texts(wanted, all).await?;
-        Ok(Answered { answer, as_of })
+        Ok(AsOf { answer, as_of })
     }
 
     /// The sums of whole days.
     async fn sums(
         &self,
-        asked: &Asked,
-        plan: &Plan,
-        wanted: &Breakdown,
+        asked: &ReportQuery,
+        plan: &ReportPlan,
+        wanted: &BreakdownQuery,
         dimension: Dimension,
-    ) -> Result<(Sums, DateTime<Utc>), StoreError> {
-        let (mut both, mut as_of) = (<[Sums; 2]>::default(), asked.now);
+    ) -> Result<(MetricSums, DateTime<Utc>), StoreError> {
+        let (mut both, mut as_of) = (<[MetricSums; 2]>::default(), asked.now);
         if let Some(period) = plan.folded {
             let which = (asked.site.id, dimension);
             both = sums(&self.pool, which, period, &plan.open, wanted.is_bot).await?;
@@ -101,7 +101,7 @@ impl Store {
         for date in &plan.open {
             let day = (*date, plan.unfolded[date]);
             let day = self
-                .unfolded(&asked.site, day, asked.now, Want::Numbers)
+                .unfolded(&asked.site, day, asked.now, DayDetail::Numbers)
                 .await?;
             as_of = as_of.min(day.as_of);
             day.add_to(&mut both, dimension, wanted.is_bot)?;
@@ -112,8 +112,12 @@ impl Store {
     }
 
     /// The values that are wanted.
-    async fn with_texts(&self, wanted: &Breakdown, sums: Sums) -> Result<Vec<Value>, StoreError> {
-        if wanted.order == Order::Value || wanted.property.is_some() {
+    async fn with_texts(
+        &self,
+        wanted: &BreakdownQuery,
+        sums: MetricSums,
+    ) -> Result<Vec<BreakdownRow>, StoreError> {
+        if wanted.order == BreakdownOrder::Value || wanted.property.is_some() {
             let texts = self.texts(sums.lines().iter().map(|line| line.0)).await?;
             let lines = sums.into_lines().into_iter();
             let named = lines.map(|(id, numbers)| (texts.get(&id).cloned(), numbers));
@@ -121,7 +125,7 @@ impl Store {
         }
         let first = wanted.in_order(sums.into_lines());
         let texts = self.texts(first.iter().map(|line| line.0)).await?;
-        let values = first.into_iter().map(|(id, numbers)| Value {
+        let values = first.into_iter().map(|(id, numbers)| BreakdownRow {
             value: texts.get(&id).cloned(),
             numbers,
         });
@@ -130,25 +134,27 @@ impl Store {
 
     async fn add_scanned_values(
         &self,
-        asked: &Asked,
-        plan: &Plan,
-        wanted: &Breakdown,
-        sums: &mut Sums,
+        asked: &ReportQuery,
+        plan: &ReportPlan,
+        wanted: &BreakdownQuery,
+        sums: &mut MetricSums,
     ) -> Result<DateTime<Utc>, StoreError> {
         let subject = wanted.subject;
         let (folded, open) = split(asked, &plan.unfolded, &plan.scanned);
-        let question = self.question(asked, What::Values(subject), &folded).await?;
+        let question = self
+            .question(asked, ResultKind::Values(subject), &folded)
+            .await?;
         let scanned = self.scan_values(asked, plan, subject, &folded);
         let found = self.answers.parts(question, scanned).await?;
         let (values, as_of) = self.scan_values(asked, plan, subject, &open).await?;
-        let may_miss = subject != Subject::Of(Dimension::Property);
+        let may_miss = subject != Attribute::Of(Dimension::Property);
         for values in [found.parts(), &values] {
             let lines = values
                 .iter()
                 .map(|(value, both)| (*value, wanted.of_class(*both)));
-            let lines =
-                lines.filter(|(value, numbers)| numbers.visits > 0 && (may_miss || *value != NONE));
-            sums.add(lines.collect::<Sums>().into_lines());
+            let lines = lines
+                .filter(|(value, numbers)| numbers.visits > 0 && (may_miss || *value != NO_VALUE));
+            sums.add(lines.collect::<MetricSums>().into_lines());
         }
         Ok(as_of)
     }
@@ -156,24 +162,26 @@ impl Store {
     /// The numbers of people and of bots by the numbers of their values' texts.
     async fn scan_values(
         &self,
-        asked: &Asked,
-        plan: &Plan,
-        subject: Subject,
-        days: &[Day],
-    ) -> Result<(Vec<(u32, [Numbers; 2])>, DateTime<Utc>), StoreError> {
-        let mut reader = Reader::new(self, asked, &plan.unfolded, &[subject.field()]);
-        let mut counts = Counts::default();
-        let count = |day: &DayOfPacks, lexicon: &Lexicon| {
+        asked: &ReportQuery,
+        plan: &ReportPlan,
+        subject: Attribute,
+        days: &[LocalDay],
+    ) -> Result<(Vec<(u32, [Metrics; 2])>, DateTime<Utc>), StoreError> {
+        let mut reader = ColumnReader::new(self, asked, &plan.unfolded, &[subject.field()]);
+        let mut counts = GroupedMetrics::default();
+        let count = |day: &DayBlocks, lexicon: &ValueDictionary| {
             counts.grow(lexicon.last());
             counts.add(&day.packs, &seconds(&day.day), day.is_mixed);
         };
-        reader.each(days, &By::Subject(subject), count).await?;
+        reader
+            .each(days, &Grouping::Subject(subject), count)
+            .await?;
         let values = counts.values();
         let values = values.map(|(value, numbers)| (reader.lexicon.text(value), numbers));
         let values: Vec<_> = values.collect();
         let texts = values.iter().filter_map(|(text, _)| text.as_ref());
         let ids = self.value_ids(texts).await?;
-        let id = |text: Option<Arc<str>>| text.map_or(NONE, |text| ids[&text].cast_unsigned());
+        let id = |text: Option<Arc<str>>| text.map_or(NO_VALUE, |text| ids[&text].cast_unsigned());
         let values = values
             .into_iter()
             .map(|(text, numbers)| (id(text), numbers));
@@ -220,13 +228,13 @@ impl Store {
     /// Hours of the day and days of the week: sums over a series.
     async fn by_clock(
         &self,
-        asked: &Asked,
-        wanted: &Breakdown,
+        asked: &ReportQuery,
+        wanted: &BreakdownQuery,
         interval: Interval,
         format: &str,
-    ) -> Result<Answered<Vec<Value>>, StoreError> {
+    ) -> Result<AsOf<Vec<BreakdownRow>>, StoreError> {
         let series = self.series(asked, interval).await?;
-        let mut sums = Texts::new();
+        let mut sums = MetricsByText::new();
         for bucket in &series.answer {
             let numbers = wanted.of_class(bucket.numbers);
             if numbers.visits > 0 {
@@ -235,15 +243,15 @@ impl Store {
                 *sums.entry(Some(text)).or_default() += numbers;
             }
         }
-        Ok(Answered {
+        Ok(AsOf {
             answer: wanted.first(sums),
             as_of: series.as_of,
         })
     }
 }
 
-impl Breakdown {
-    fn of_class(&self, [people, bots]: [Numbers; 2]) -> Numbers {
+impl BreakdownQuery {
+    fn of_class(&self, [people, bots]: [Metrics; 2]) -> Metrics {
         match self.is_bot {
             Some(false) => people,
             Some(true) => bots,
@@ -252,7 +260,10 @@ impl Breakdown {
     }
 
     /// The values that are wanted.
-    fn first(&self, values: impl IntoIterator<Item = (Option<Arc<str>>, Numbers)>) -> Vec<Value> {
+    fn first(
+        &self,
+        values: impl IntoIterator<Item = (Option<Arc<str>>, Metrics)>,
+    ) -> Vec<BreakdownRow> {
         let values = values
             .into_iter()
             .filter_map(|(value, numbers)| match &self.property {
@@ -260,12 +271,12 @@ impl Breakdown {
                 Some(property) => Some((Some(value_of(property, &value?)?.into()), numbers)),
             });
         let first = self.in_order(values.collect()).into_iter();
-        let values = first.map(|(value, numbers)| Value { value, numbers });
+        let values = first.map(|(value, numbers)| BreakdownRow { value, numbers });
         values.collect()
     }
 
     /// What is wanted of these, in order; where they are equal the first value comes first.
-    fn in_order<V: Ord>(&self, mut values: Vec<(V, Numbers)>) -> Vec<(V, Numbers)> {
+    fn in_order<V: Ord>(&self, mut values: Vec<(V, Metrics)>) -> Vec<(V, Metrics)> {
         values.sort_by(|a, b| {
             let by_number = self.rank(&b.1).total_cmp(&self.rank(&a.1));
             by_number.then_with(|| a.0.cmp(&b.0))
@@ -276,7 +287,7 @@ impl Breakdown {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "numbers are only put in order")]
-    fn rank(&self, of: &Numbers) -> f64 {
+    fn rank(&self, of: &Metrics) -> f64 {
         let rate = |part: i64, whole: i64| {
             if whole > 0 {
                 part as f64 / whole as f64
@@ -285,12 +296,12 @@ impl Breakdown {
             }
         };
         match self.order {
-            Order::Visitors => of.visitors as f64,
-            Order::Sessions => of.sessions as f64,
-            Order::Visits => of.visits as f64,
-            Order::BounceRate => rate(of.bounces, of.sessions),
-            Order::AverageSeconds => rate(of.seconds, of.visits),
-            Order::Value => 0.0,
+            BreakdownOrder::Visitors => of.visitors as f64,
+            BreakdownOrder::Sessions => of.sessions as f64,
+            BreakdownOrder::Visits => of.visits as f64,
+            BreakdownOrder::BounceRate => rate(of.bounces, of.sessions),
+            BreakdownOrder::AverageSeconds => rate(of.seconds, of.visits),
+            BreakdownOrder::Value => 0.0,
         }
     }
 }

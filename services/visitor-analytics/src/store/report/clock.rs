@@ -7,20 +7,20 @@ use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
-use super::series::Series;
-use super::unfolded::Want;
-use super::{Asked, Plan};
-use crate::domain::day::Day;
-use crate::domain::fold::Numbers;
-use crate::domain::pack::Pack;
-use crate::domain::quarters::{QUARTER, Quarters, visitors_of_both};
+use super::series::TimeSeries;
+use super::unfolded::DayDetail;
+use super::{ReportPlan, ReportQuery};
+use crate::domain::day::LocalDay;
+use crate::domain::fold::Metrics;
+use crate::domain::pack::ColumnBlock;
+use crate::domain::quarters::{QUARTER_HOUR_SECONDS, QuarterHours, visitors_of_both};
 use crate::domain::question::seconds;
-use crate::store::rollup::{DayByClock, clocks, load_packs};
+use crate::store::rollup::{QuarterHourDay, clocks, load_packs};
 use crate::store::{Store, StoreError};
 
 /// The site's days in which the days of a question lie.
-struct ByClock {
-    days: BTreeMap<NaiveDate, DayByClock>,
+struct QuarterHourRollups {
+    days: BTreeMap<NaiveDate, QuarterHourDay>,
     as_of: DateTime<Utc>,
 }
 
@@ -29,9 +29,9 @@ impl Store {
     /// taken off the plan.
     pub(super) async fn add_by_clock(
         &self,
-        asked: &Asked,
-        plan: &mut Plan,
-        series: &mut Series,
+        asked: &ReportQuery,
+        plan: &mut ReportPlan,
+        series: &mut TimeSeries,
     ) -> Result<DateTime<Utc>, StoreError> {
         if !asked.is_of_all() || plan.scanned.is_empty() {
             return Ok(asked.now);
@@ -46,18 +46,22 @@ impl Store {
         Ok(known.as_of)
     }
 
-    async fn days_by_clock(&self, asked: &Asked, plan: &Plan) -> Result<ByClock, StoreError> {
+    async fn days_by_clock(
+        &self,
+        asked: &ReportQuery,
+        plan: &ReportPlan,
+    ) -> Result<QuarterHourRollups, StoreError> {
         let zone = asked.site.zone;
         let last = asked.period.to - TimeDelta::microseconds(1);
         let dates = (
-            Day::of(zone, asked.period.from).date,
-            Day::of(zone, last).date,
+            LocalDay::of(zone, asked.period.from).date,
+            LocalDay::of(zone, last).date,
         );
-        let mut known = ByClock {
+        let mut known = QuarterHourRollups {
             days: clocks(&self.pool, asked.site.id, dates).await?,
             as_of: asked.now,
         };
-        let touched: Vec<Day> = plan.scanned.iter().flat_map(|d| parts(asked, d)).collect();
+        let touched: Vec<LocalDay> = plan.scanned.iter().flat_map(|d| parts(asked, d)).collect();
         for (date, change) in &plan.unfolded {
             known.days.remove(date);
             if touched.iter().all(|day| day.date != *date) {
@@ -65,12 +69,14 @@ impl Store {
             }
             let day = (*date, *change);
             let found = self
-                .unfolded(&asked.site, day, asked.now, Want::Numbers)
+                .unfolded(&asked.site, day, asked.now, DayDetail::Numbers)
                 .await?;
             known.as_of = known.as_of.min(found.as_of);
             if let Some(quarters) = found.quarters.clone() {
                 let overlap = None;
-                known.days.insert(*date, DayByClock { quarters, overlap });
+                known
+                    .days
+                    .insert(*date, QuarterHourDay { quarters, overlap });
             }
         }
         Ok(known)
@@ -79,12 +85,12 @@ impl Store {
     /// The numbers of a day, or a part of it. `None` where its visits have to be looked at.
     async fn numbers_by_clock(
         &self,
-        asked: &Asked,
-        plan: &Plan,
-        known: &ByClock,
-        wanted: &Day,
-    ) -> Result<Option<[Numbers; 2]>, StoreError> {
-        let days: Vec<Day> = parts(asked, wanted).collect();
+        asked: &ReportQuery,
+        plan: &ReportPlan,
+        known: &QuarterHourRollups,
+        wanted: &LocalDay,
+    ) -> Result<Option<[Metrics; 2]>, StoreError> {
+        let days: Vec<LocalDay> = parts(asked, wanted).collect();
         let (Some(day), Some(last)) = (days.first(), days.last()) else {
             return Ok(None);
         };
@@ -93,7 +99,7 @@ impl Store {
         let (Some(from), Some(to)) = (from, to) else {
             return Ok(None);
         };
-        let quarters = |day: &Day| known.quarters(day);
+        let quarters = |day: &LocalDay| known.quarters(day);
         Ok(match &days[..] {
             [day] => quarters(day).and_then(|quarters| quarters.numbers(from..to)),
             [day, next] => {
@@ -121,10 +127,10 @@ impl Store {
     /// How many come in both parts of a day that lie on these two, where rollups do not tell.
     async fn visitors_of_both(
         &self,
-        asked: &Asked,
-        plan: &Plan,
-        wanted: &Day,
-        (day, next): (&Day, &Day),
+        asked: &ReportQuery,
+        plan: &ReportPlan,
+        wanted: &LocalDay,
+        (day, next): (&LocalDay, &LocalDay),
     ) -> Result<[i64; 2], StoreError> {
         let packs = self.packs_of(asked, plan, day.date).await?;
         let next_packs = self.packs_of(asked, plan, next.date).await?;
@@ -138,40 +144,40 @@ impl Store {
 
     async fn packs_of(
         &self,
-        asked: &Asked,
-        plan: &Plan,
+        asked: &ReportQuery,
+        plan: &ReportPlan,
         date: NaiveDate,
-    ) -> Result<Vec<Arc<Pack>>, StoreError> {
+    ) -> Result<Vec<Arc<ColumnBlock>>, StoreError> {
         let Some(change) = plan.unfolded.get(&date) else {
             return load_packs(&self.pool, asked.site.id, date, &[]).await;
         };
         let day = (date, *change);
         let found = self
-            .unfolded(&asked.site, day, asked.now, Want::Packs)
+            .unfolded(&asked.site, day, asked.now, DayDetail::Packs)
             .await?;
         Ok(found.packs().to_vec())
     }
 }
 
-impl ByClock {
+impl QuarterHourRollups {
     /// A day's quarters; nobody came where it is neither folded nor marked.
-    fn quarters(&self, day: &Day) -> Option<Quarters> {
+    fn quarters(&self, day: &LocalDay) -> Option<QuarterHours> {
         let seconds: Range<i64> = seconds(day);
         let known = self.days.get(&day.date).map(|day| day.quarters.clone());
-        let empty = Quarters::without_visits(&seconds)?;
+        let empty = QuarterHours::without_visits(&seconds)?;
         let length = empty.length();
         Some(known.unwrap_or(empty)).filter(|quarters| quarters.length() == length)
     }
 }
 
 /// The site's days in which a day of the question lies.
-fn parts(asked: &Asked, day: &Day) -> impl Iterator<Item = Day> + use<> {
+fn parts(asked: &ReportQuery, day: &LocalDay) -> impl Iterator<Item = LocalDay> + use<> {
     let last = day.to - TimeDelta::microseconds(1);
-    Day::between(asked.site.zone, day.from, last)
+    LocalDay::between(asked.site.zone, day.from, last)
 }
 
 fn quarters_between(from: DateTime<Utc>, to: DateTime<Utc>) -> Option<usize> {
     let seconds = (to - from).num_seconds();
-    let quarters = usize::try_from(seconds / QUARTER).ok()?;
-    (seconds % QUARTER == 0).then_some(quarters)
+    let quarters = usize::try_from(seconds / QUARTER_HOUR_SECONDS).ok()?;
+    (seconds % QUARTER_HOUR_SECONDS == 0).then_some(quarters)
 }

@@ -6,30 +6,30 @@ use std::collections::{BTreeSet, HashMap};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use futures::TryStreamExt as _;
 
-use super::series::Series;
-use super::unfolded::Want;
-use super::{Asked, Plan, UNREADABLE};
-use crate::domain::day::{Day, Hour};
+use super::series::TimeSeries;
+use super::unfolded::DayDetail;
+use super::{CORRUPT_DAY_METRICS, ReportPlan, ReportQuery};
+use crate::domain::day::{LocalDay, LocalHour};
 use crate::domain::dimension::Dimension;
-use crate::domain::question::Bucket;
-use crate::domain::sums::{Sums, add_bytes};
+use crate::domain::question::TimeBucket;
+use crate::domain::sums::{MetricSums, add_bytes};
 use crate::store::{Store, StoreError};
 
 /// The places of the site's hours in a series.
-type Places = HashMap<(NaiveDate, Hour), usize>;
+type HourBuckets = HashMap<(NaiveDate, LocalHour), usize>;
 
 impl Store {
     /// Adds the days of a plan whose hours are the site's; the others are scanned.
     pub(super) async fn add_hours(
         &self,
-        asked: &Asked,
-        plan: &mut Plan,
-        series: &mut Series,
+        asked: &ReportQuery,
+        plan: &mut ReportPlan,
+        series: &mut TimeSeries,
     ) -> Result<DateTime<Utc>, StoreError> {
         if !asked.is_of_all() {
             return Ok(asked.now);
         }
-        let mut places = Places::new();
+        let mut places = HourBuckets::new();
         plan.scanned.clear();
         for day in asked.period.days() {
             match hours_of_site(asked, &series.buckets, &day) {
@@ -44,10 +44,10 @@ impl Store {
             if dates.contains(date) {
                 let day = (*date, *change);
                 let day = self
-                    .unfolded(&asked.site, day, asked.now, Want::Numbers)
+                    .unfolded(&asked.site, day, asked.now, DayDetail::Numbers)
                     .await?;
                 as_of = as_of.min(day.as_of);
-                let mut sums = <[Sums; 2]>::default();
+                let mut sums = <[MetricSums; 2]>::default();
                 day.add_to(&mut sums, Dimension::Hour, None)?;
                 days.push((*date, sums));
             }
@@ -68,10 +68,10 @@ impl Store {
 
     async fn folded_hours(
         &self,
-        asked: &Asked,
-        plan: &Plan,
+        asked: &ReportQuery,
+        plan: &ReportPlan,
         dates: &BTreeSet<NaiveDate>,
-    ) -> Result<Vec<(NaiveDate, [Sums; 2])>, StoreError> {
+    ) -> Result<Vec<(NaiveDate, [MetricSums; 2])>, StoreError> {
         let is_folded = |date: &&NaiveDate| !plan.unfolded.contains_key(date);
         let dates: Vec<NaiveDate> = dates.iter().filter(is_folded).copied().collect();
         let rows = sqlx::query!(
@@ -83,8 +83,8 @@ impl Store {
         );
         let (mut rows, mut days) = (rows.fetch(&self.pool), vec![]);
         while let Some(row) = rows.try_next().await? {
-            let mut sums = <[Sums; 2]>::default();
-            add_bytes(&mut sums, &row.numbers, None).ok_or(UNREADABLE)?;
+            let mut sums = <[MetricSums; 2]>::default();
+            add_bytes(&mut sums, &row.numbers, None).ok_or(CORRUPT_DAY_METRICS)?;
             days.push((row.day, sums));
         }
         Ok(days)
@@ -93,43 +93,43 @@ impl Store {
     /// The hours that these values stand for.
     async fn hour_names(
         &self,
-        days: &[(NaiveDate, [Sums; 2])],
-    ) -> Result<HashMap<u32, Hour>, StoreError> {
+        days: &[(NaiveDate, [MetricSums; 2])],
+    ) -> Result<HashMap<u32, LocalHour>, StoreError> {
         let classes = days.iter().flat_map(|(_, classes)| classes);
-        let lines = classes.flat_map(Sums::lines);
+        let lines = classes.flat_map(MetricSums::lines);
         let values: BTreeSet<u32> = lines.map(|(value, _)| *value).collect();
         let texts = self.texts(values.into_iter()).await?.into_iter();
-        let hours = texts.filter_map(|(value, text)| Some((value, Hour::read(&text)?)));
+        let hours = texts.filter_map(|(value, text)| Some((value, LocalHour::read(&text)?)));
         Ok(hours.collect())
     }
 }
 
 /// The places of the site's hours that make up a day. `None` where it has other hours.
 fn hours_of_site(
-    asked: &Asked,
-    buckets: &[Bucket],
-    day: &Day,
-) -> Option<Vec<((NaiveDate, Hour), usize)>> {
+    asked: &ReportQuery,
+    buckets: &[TimeBucket],
+    day: &LocalDay,
+) -> Option<Vec<((NaiveDate, LocalHour), usize)>> {
     let (site, zone) = (asked.site.zone, asked.period.zone);
     let first = buckets.partition_point(|bucket| bucket.start < day.from);
     let after = buckets.partition_point(|bucket| bucket.start < day.to);
-    let is_whole = |moment| Day::of(zone, moment).from == moment;
+    let is_whole = |moment| LocalDay::of(zone, moment).from == moment;
     // A day of the site's own has its hours, however long they are.
     let is_own = site == zone && is_whole(day.from) && is_whole(day.to);
-    let mut of_site = Day::of(site, day.from);
+    let mut of_site = LocalDay::of(site, day.from);
     let mut hours = vec![];
     for place in first..after {
         let start = buckets[place].start;
         let end = buckets.get(place + 1).map_or(day.to, |next| next.start);
         if !of_site.contains(start) {
-            of_site = Day::of(site, start);
+            of_site = LocalDay::of(site, start);
         }
-        let hour = Hour::of(site, start);
+        let hour = LocalHour::of(site, start);
         let quarter = TimeDelta::minutes(15);
-        let begins = start == of_site.from || Hour::of(site, start - quarter) != hour;
+        let begins = start == of_site.from || LocalHour::of(site, start - quarter) != hour;
         let is_hour = begins
             && end.min(day.to) - start == TimeDelta::hours(1)
-            && Hour::of(site, end - quarter) == hour;
+            && LocalHour::of(site, end - quarter) == hour;
         if !is_own && !is_hour {
             return None;
         }

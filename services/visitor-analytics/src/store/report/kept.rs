@@ -7,50 +7,50 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use uuid::Uuid;
 
-use super::recent::Recent;
-use super::{Asked, Unfolded};
-use crate::domain::day::Day;
-use crate::domain::fold::{Numbers, Value};
-use crate::domain::funnel::Rules;
-use crate::domain::goal::Reach;
-use crate::domain::pattern::Pattern;
-use crate::domain::question::{Filter, Interval, Period, Subject};
+use super::recent::SizedLru;
+use super::{DirtyDayVersions, ReportQuery};
+use crate::domain::day::LocalDay;
+use crate::domain::fold::{Metrics, ValueId};
+use crate::domain::funnel::FunnelRules;
+use crate::domain::goal::GoalMatcher;
+use crate::domain::pattern::WildcardPattern;
+use crate::domain::question::{Attribute, AttributeFilter, Interval, ReportPeriod};
 use crate::store::rollup::pack_marks;
 use crate::store::{Store, StoreError};
 
 /// What is kept, in bytes.
-const ROOM: usize = 4 << 20;
+const CACHE_CAPACITY_BYTES: usize = 4 << 20;
 /// The largest answer that is kept.
-const LARGEST: usize = ROOM / 4;
+const MAX_RESULT_BYTES: usize = CACHE_CAPACITY_BYTES / 4;
 
-const NOT_POISONED: &str = "no code panics while it holds this lock";
+const RESULTS_LOCK_POISONED: &str = "no code panics while it holds this lock";
 
 /// What is to be counted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum What {
-    Values(Subject),
+pub(super) enum ResultKind {
+    Values(Attribute),
     Parts(Interval),
-    Funnel(Option<bool>, Vec<Pattern>, Rules),
+    Funnel(Option<bool>, Vec<WildcardPattern>, FunnelRules),
     Retention(Option<bool>, Interval),
 }
 
 /// All that an answer depends on, and the state of each of its days.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Question {
-    what: What,
+pub(super) struct ResultKey {
+    what: ResultKind,
     site: (i32, Tz),
-    period: Period,
-    filters: Arc<[Filter]>,
-    reach: Option<Pattern>,
+    period: ReportPeriod,
+    filters: Arc<[AttributeFilter]>,
+    reach: Option<WildcardPattern>,
     /// The days that have visits, and the mark that each was folded with.
     days: Vec<(NaiveDate, Option<Uuid>)>,
 }
 
 /// An answer.
 #[derive(Clone, Debug)]
-pub(super) enum Found {
+pub(super) enum ReportResult {
     /// By the number of a value's text, or by the place of a series' part.
-    Parts(Parts),
+    Parts(IndexedMetrics),
     /// Visitors by step.
     Funnel(Vec<i64>),
     /// Visitors by cohort.
@@ -58,11 +58,11 @@ pub(super) enum Found {
 }
 
 /// Numbers of people and of bots by the place of a series' part, or by the number of a value's text.
-pub(super) type Parts = Vec<(Value, [Numbers; 2])>;
+pub(super) type IndexedMetrics = Vec<(ValueId, [Metrics; 2])>;
 
-impl Found {
+impl ReportResult {
     /// Its parts, where it consists of them.
-    pub(super) fn parts(&self) -> &[(Value, [Numbers; 2])] {
+    pub(super) fn parts(&self) -> &[(ValueId, [Metrics; 2])] {
         match self {
             Self::Parts(parts) => parts,
             _ => &[],
@@ -81,34 +81,34 @@ impl Found {
 
 /// The answers that were told lately.
 #[derive(Clone, Debug)]
-pub(in crate::store) struct Answers(Arc<Mutex<Recent<Arc<Question>, Arc<Found>>>>);
+pub(in crate::store) struct ResultCache(Arc<Mutex<SizedLru<Arc<ResultKey>, Arc<ReportResult>>>>);
 
-impl Answers {
+impl ResultCache {
     pub(in crate::store) fn new() -> Self {
-        Self(Arc::new(Mutex::new(Recent::new(ROOM))))
+        Self(Arc::new(Mutex::new(SizedLru::new(CACHE_CAPACITY_BYTES))))
     }
 
-    pub(super) fn get(&self, question: Option<&Arc<Question>>) -> Option<Arc<Found>> {
-        let mut known = self.0.lock().expect(NOT_POISONED);
+    pub(super) fn get(&self, question: Option<&Arc<ResultKey>>) -> Option<Arc<ReportResult>> {
+        let mut known = self.0.lock().expect(RESULTS_LOCK_POISONED);
         known.get(question?)
     }
 
     /// Parts that are known, or what `scanned` finds, which is kept then.
     pub(super) async fn parts(
         &self,
-        question: Option<Arc<Question>>,
-        scanned: impl Future<Output = Result<(Parts, DateTime<Utc>), StoreError>>,
-    ) -> Result<Arc<Found>, StoreError> {
+        question: Option<Arc<ResultKey>>,
+        scanned: impl Future<Output = Result<(IndexedMetrics, DateTime<Utc>), StoreError>>,
+    ) -> Result<Arc<ReportResult>, StoreError> {
         if let Some(found) = self.get(question.as_ref()) {
             return Ok(found);
         }
         let (parts, _) = scanned.await?;
-        let found = Arc::new(Found::Parts(parts));
+        let found = Arc::new(ReportResult::Parts(parts));
         self.keep(question, &found);
         Ok(found)
     }
 
-    pub(super) fn keep(&self, question: Option<Arc<Question>>, found: &Arc<Found>) {
+    pub(super) fn keep(&self, question: Option<Arc<ResultKey>>, found: &Arc<ReportResult>) {
         let Some(question) = question else {
             return;
         };
@@ -116,26 +116,30 @@ impl Answers {
             .filters
             .iter()
             .flat_map(|f| f.any.iter().chain(&f.none));
-        let asked: usize = texts.map(Pattern::size).sum();
+        let asked: usize = texts.map(WildcardPattern::size).sum();
         let size = found.size() + asked + question.days.len() * 24 + 300;
-        if size <= LARGEST {
-            let mut known = self.0.lock().expect(NOT_POISONED);
+        if size <= MAX_RESULT_BYTES {
+            let mut known = self.0.lock().expect(RESULTS_LOCK_POISONED);
             known.insert(question, found.clone(), size);
         }
     }
 }
 
 /// Those of these days that are folded, and those that are not.
-pub(super) fn split(asked: &Asked, unfolded: &Unfolded, days: &[Day]) -> (Vec<Day>, Vec<Day>) {
-    let dates = |day: &Day| dates(asked, day);
+pub(super) fn split(
+    asked: &ReportQuery,
+    unfolded: &DirtyDayVersions,
+    days: &[LocalDay],
+) -> (Vec<LocalDay>, Vec<LocalDay>) {
+    let dates = |day: &LocalDay| dates(asked, day);
     let days = days.iter().copied();
     days.partition(|day| dates(day).all(|date| !unfolded.contains_key(&date)))
 }
 
 /// The site's days in which a day lies.
-fn dates(asked: &Asked, day: &Day) -> impl Iterator<Item = NaiveDate> + use<> {
+fn dates(asked: &ReportQuery, day: &LocalDay) -> impl Iterator<Item = NaiveDate> + use<> {
     let last = day.to - TimeDelta::microseconds(1);
-    Day::between(asked.site.zone, day.from, last).map(|day| day.date)
+    LocalDay::between(asked.site.zone, day.from, last).map(|day| day.date)
 }
 
 impl Store {
@@ -143,14 +147,14 @@ impl Store {
     /// their visits.
     pub(super) async fn question(
         &self,
-        asked: &Asked,
-        what: What,
-        days: &[Day],
-    ) -> Result<Option<Arc<Question>>, StoreError> {
+        asked: &ReportQuery,
+        what: ResultKind,
+        days: &[LocalDay],
+    ) -> Result<Option<Arc<ResultKey>>, StoreError> {
         let reach = match &asked.reach {
             None => None,
-            Some(Reach::Page(pattern)) => Some(pattern.clone()),
-            Some(Reach::Event(_)) => return Ok(None),
+            Some(GoalMatcher::Page(pattern)) => Some(pattern.clone()),
+            Some(GoalMatcher::Event(_)) => return Ok(None),
         };
         let dates: BTreeSet<NaiveDate> = days.iter().flat_map(|day| dates(asked, day)).collect();
         let (Some(first), Some(last)) = (dates.first(), dates.last()) else {
@@ -158,7 +162,7 @@ impl Store {
         };
         let mut marks = pack_marks(&self.pool, asked.site.id, (*first, *last)).await?;
         marks.retain(|(date, _)| dates.contains(date));
-        Ok(Some(Arc::new(Question {
+        Ok(Some(Arc::new(ResultKey {
             what,
             site: (asked.site.id, asked.site.zone),
             period: asked.period,

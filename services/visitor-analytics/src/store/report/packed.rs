@@ -6,51 +6,58 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::task::JoinHandle;
 
-use super::unfolded::Want;
-use super::{Asked, Unfolded};
-use crate::domain::day::Day;
+use super::unfolded::DayDetail;
+use super::{DirtyDayVersions, ReportQuery};
+use crate::domain::day::LocalDay;
 use crate::domain::dimension::Dimension;
-use crate::domain::fold::Value;
-use crate::domain::goal::Reach;
-use crate::domain::pack::{Field, Pack};
-use crate::domain::question::{Filter, Subject};
-use crate::domain::scan::{Groups, Prepared, Reaching, Test};
-use crate::store::rollup::{Lexicon, load_packs};
+use crate::domain::fold::ValueId;
+use crate::domain::goal::GoalMatcher;
+use crate::domain::pack::{ColumnBlock, ColumnKind};
+use crate::domain::question::{Attribute, AttributeFilter};
+use crate::domain::scan::{CodePredicate, GoalFilter, GroupBy, ScanBlock};
+use crate::store::rollup::{ValueDictionary, load_packs};
 use crate::store::{Store, StoreError};
 
 /// A day's visits, ready to be counted.
-pub(super) struct DayOfPacks {
+pub(super) struct DayBlocks {
     /// The day, perhaps cut.
-    pub(super) day: Day,
+    pub(super) day: LocalDay,
     /// Its visits, and perhaps some around it.
-    pub(super) packs: Vec<Prepared<Arc<Pack>>>,
+    pub(super) packs: Vec<ScanBlock<Arc<ColumnBlock>>>,
     /// Whether visitors lie in several packs.
     pub(super) is_mixed: bool,
 }
 
 /// Where days are read from.
-struct Source {
+struct BlockSource {
     store: Store,
-    asked: Asked,
-    unfolded: Unfolded,
-    fields: Vec<Field>,
+    asked: ReportQuery,
+    unfolded: DirtyDayVersions,
+    fields: Vec<ColumnKind>,
 }
 
 /// What is learned on the way.
-pub(super) struct Reader {
-    source: Arc<Source>,
-    pub(super) lexicon: Lexicon,
+pub(super) struct ColumnReader {
+    source: Arc<BlockSource>,
+    pub(super) lexicon: ValueDictionary,
     pub(super) as_of: DateTime<Utc>,
 }
 
-impl Reader {
+impl ColumnReader {
     /// Reads the columns of the filters, and `more`.
-    pub(super) fn new(store: &Store, asked: &Asked, unfolded: &Unfolded, more: &[Field]) -> Self {
+    pub(super) fn new(
+        store: &Store,
+        asked: &ReportQuery,
+        unfolded: &DirtyDayVersions,
+        more: &[ColumnKind],
+    ) -> Self {
         let filters = asked.filters.iter().map(|filter| filter.subject.field());
-        let source = Source {
+        let source = BlockSource {
             fields: filters
                 .chain(more.iter().copied())
-                .chain(matches!(asked.reach, Some(Reach::Page(_))).then_some(Field::Page))
+                .chain(
+                    matches!(asked.reach, Some(GoalMatcher::Page(_))).then_some(ColumnKind::Page),
+                )
                 .collect(),
             store: store.clone(),
             asked: asked.clone(),
@@ -58,7 +65,7 @@ impl Reader {
         };
         Self {
             source: Arc::new(source),
-            lexicon: Lexicon::new(asked.period.zone),
+            lexicon: ValueDictionary::new(asked.period.zone),
             as_of: asked.now,
         }
     }
@@ -66,18 +73,18 @@ impl Reader {
     /// Gives the days to `count`, one after the other; the next one is read meanwhile.
     pub(super) async fn each(
         &mut self,
-        days: &[Day],
-        by: &By<'_>,
-        mut count: impl FnMut(&DayOfPacks, &Lexicon),
+        days: &[LocalDay],
+        by: &Grouping<'_>,
+        mut count: impl FnMut(&DayBlocks, &ValueDictionary),
     ) -> Result<(), StoreError> {
         let mut days = days.iter();
         let source = self.source.clone();
-        let read = move |day: &Day| Ahead(tokio::spawn(load(source.clone(), *day)));
+        let read = move |day: &LocalDay| Prefetch(tokio::spawn(load(source.clone(), *day)));
         let mut next = days.next().map(&read);
         while let Some(mut this) = next.take() {
             let loaded = (&mut this.0).await;
             let loaded = loaded.map_err(|_| StoreError::Unreadable("a day's packed visits"))?;
-            let Loaded {
+            let LoadedDay {
                 day,
                 packs,
                 is_mixed,
@@ -89,7 +96,7 @@ impl Reader {
             for pack in packs {
                 prepared.push(self.prepare(pack, by).await?);
             }
-            let day = DayOfPacks {
+            let day = DayBlocks {
                 day,
                 packs: prepared,
                 is_mixed,
@@ -102,14 +109,14 @@ impl Reader {
 
     async fn prepare(
         &mut self,
-        pack: Arc<Pack>,
-        by: &By<'_>,
-    ) -> Result<Prepared<Arc<Pack>>, StoreError> {
-        let mut one = Prepared {
+        pack: Arc<ColumnBlock>,
+        by: &Grouping<'_>,
+    ) -> Result<ScanBlock<Arc<ColumnBlock>>, StoreError> {
+        let mut one = ScanBlock {
             computed: vec![],
             tests: vec![],
-            groups: Groups::None,
-            reaching: Reaching::Anything,
+            groups: GroupBy::None,
+            reaching: GoalFilter::Anything,
             pack,
         };
         let source = self.source.clone();
@@ -130,39 +137,39 @@ impl Reader {
             let passes = numbers
                 .iter()
                 .map(|number| passes(&mut self.lexicon, filter, *number));
-            Test {
+            CodePredicate {
                 field,
                 passes: passes.collect(),
             }
         });
         one.tests = tests.collect();
         one.reaching = match &source.asked.reach {
-            None => Reaching::Anything,
-            Some(Reach::Event(happened)) => Reaching::Event(happened.clone()),
-            Some(Reach::Page(pattern)) => {
-                let numbers = one.column(Field::Page).numbers.iter();
-                let page = Subject::Of(Dimension::Page);
+            None => GoalFilter::Anything,
+            Some(GoalMatcher::Event(happened)) => GoalFilter::Event(happened.clone()),
+            Some(GoalMatcher::Page(pattern)) => {
+                let numbers = one.column(ColumnKind::Page).numbers.iter();
+                let page = Attribute::Of(Dimension::Page);
                 let mut is_it = |number: &u32| {
                     let values = self.lexicon.values(page, *number).into_iter();
                     let mut paths = values.filter_map(|value| self.lexicon.text(value));
                     paths.any(|path| pattern.matches(&path))
                 };
-                Reaching::Page(numbers.map(&mut is_it).collect())
+                GoalFilter::Page(numbers.map(&mut is_it).collect())
             }
         };
         one.groups = match by {
-            By::Nothing => Groups::None,
-            By::Subject(subject) => {
+            Grouping::Nothing => GroupBy::None,
+            Grouping::Subject(subject) => {
                 let field = subject.field();
                 let numbers = one.column(field).numbers.iter();
                 let values = numbers.map(|number| self.lexicon.values(*subject, *number));
-                Groups::Of(field, values.collect())
+                GroupBy::Of(field, values.collect())
             }
-            By::Parts(field, place) => {
+            Grouping::Parts(field, place) => {
                 let length = field.length().unwrap_or(1);
                 let numbers = one.column(*field).numbers.iter();
                 let values = numbers.map(|number| place(i64::from(*number) * length).into_iter());
-                Groups::Of(*field, values.map(Iterator::collect).collect())
+                GroupBy::Of(*field, values.map(Iterator::collect).collect())
             }
         };
         Ok(one)
@@ -170,16 +177,16 @@ impl Reader {
 }
 
 /// What visits are counted by.
-pub(super) enum By<'a> {
+pub(super) enum Grouping<'a> {
     /// All together.
     Nothing,
     /// The values of a subject.
-    Subject(Subject),
+    Subject(Attribute),
     /// The parts of a series: the place of a moment, in seconds since 1970.
-    Parts(Field, &'a (dyn Fn(i64) -> Option<Value> + Sync)),
+    Parts(ColumnKind, &'a (dyn Fn(i64) -> Option<ValueId> + Sync)),
 }
 
-fn passes(lexicon: &mut Lexicon, filter: &Filter, number: u32) -> bool {
+fn passes(lexicon: &mut ValueDictionary, filter: &AttributeFilter, number: u32) -> bool {
     let values = lexicon.values(filter.subject, number);
     let texts: Vec<_> = values
         .into_iter()
@@ -190,33 +197,38 @@ fn passes(lexicon: &mut Lexicon, filter: &Filter, number: u32) -> bool {
 }
 
 /// A day that is being read; nobody reads it for one who has gone.
-struct Ahead(JoinHandle<Result<Loaded, StoreError>>);
+struct Prefetch(JoinHandle<Result<LoadedDay, StoreError>>);
 
-impl Drop for Ahead {
+impl Drop for Prefetch {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
 /// A day and the packs in which its visits lie.
-struct Loaded {
-    day: Day,
-    packs: Vec<Arc<Pack>>,
+struct LoadedDay {
+    day: LocalDay,
+    packs: Vec<Arc<ColumnBlock>>,
     /// Whether they are of several of the site's days, so that visitors lie in several packs.
     is_mixed: bool,
     /// Up to when they are known.
     as_of: DateTime<Utc>,
 }
 
-async fn load(source: Arc<Source>, day: Day) -> Result<Loaded, StoreError> {
+async fn load(source: Arc<BlockSource>, day: LocalDay) -> Result<LoadedDay, StoreError> {
     let (store, asked) = (&source.store, &source.asked);
     let (mut packs, mut as_of) = (vec![], asked.now);
     let last = day.to - TimeDelta::microseconds(1);
-    let of_site: Vec<Day> = Day::between(asked.site.zone, day.from, last).collect();
+    let of_site: Vec<LocalDay> = LocalDay::between(asked.site.zone, day.from, last).collect();
     for of_site in &of_site {
         if let Some(change) = source.unfolded.get(&of_site.date) {
             let found = store
-                .unfolded(&asked.site, (of_site.date, *change), asked.now, Want::Packs)
+                .unfolded(
+                    &asked.site,
+                    (of_site.date, *change),
+                    asked.now,
+                    DayDetail::Packs,
+                )
                 .await?;
             as_of = as_of.min(found.as_of);
             packs.extend(found.packs().iter().cloned());
@@ -225,7 +237,7 @@ async fn load(source: Arc<Source>, day: Day) -> Result<Loaded, StoreError> {
             packs.extend(load_packs(&store.pool, site, of_site.date, fields).await?);
         }
     }
-    Ok(Loaded {
+    Ok(LoadedDay {
         day,
         packs,
         is_mixed: of_site.len() > 1,

@@ -3,37 +3,38 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::kept::{Found, What, split};
-use super::packed::{By, Reader};
-use super::{Answered, Asked, Unfolded};
-use crate::domain::day::Day;
+use super::kept::{ReportResult, ResultKind, split};
+use super::packed::{ColumnReader, Grouping};
+use super::{AsOf, DirtyDayVersions, ReportQuery};
+use crate::domain::day::LocalDay;
 use crate::domain::dimension::Dimension;
-use crate::domain::fold::Value;
-use crate::domain::funnel::{Deed, Deeds, Rules};
-use crate::domain::pack::{Field, Pack};
-use crate::domain::pattern::Pattern;
-use crate::domain::question::{Subject, seconds};
-use crate::domain::scan::{Groups, Prepared};
-use crate::store::rollup::{Lexicon, visitor_key};
+use crate::domain::fold::ValueId;
+use crate::domain::funnel::{FunnelEvent, FunnelEvents, FunnelRules};
+use crate::domain::pack::{ColumnBlock, ColumnKind};
+use crate::domain::pattern::WildcardPattern;
+use crate::domain::question::{Attribute, seconds};
+use crate::domain::scan::{GroupBy, ScanBlock};
+use crate::store::rollup::{ValueDictionary, visitor_key};
 use crate::store::{Store, StoreError};
 
 /// Deeds, or visitors, that are held in memory for one question.
-pub(super) const MOST: usize = 4_000_000;
-pub(super) const BY_PAGE: By<'static> = By::Subject(Subject::Of(Dimension::Page));
-pub(super) const PAGE: Field = Field::Page;
+pub(super) const MAX_FUNNEL_EVENTS: usize = 4_000_000;
+pub(super) const GROUP_BY_PAGE: Grouping<'static> =
+    Grouping::Subject(Attribute::Of(Dimension::Page));
+pub(super) const PAGE_COLUMN: ColumnKind = ColumnKind::Page;
 
 /// A step of a funnel.
 #[derive(Clone, Debug)]
-pub enum Step {
+pub enum FunnelStep {
     /// A visit of such a page.
-    Page(Pattern),
+    Page(WildcardPattern),
     /// Such an event.
     Event(String),
 }
 
 /// What a question with an order came to.
 #[derive(Clone, Debug)]
-pub enum Counted<T> {
+pub enum BoundedResult<T> {
     /// Its answer.
     Fits(T),
     /// There is too much to be held in memory.
@@ -44,47 +45,50 @@ impl Store {
     /// How many visitors take each step.
     pub async fn funnel(
         &self,
-        asked: &Asked,
+        asked: &ReportQuery,
         is_bot: Option<bool>,
-        steps: &[Step],
-        rules: Rules,
-    ) -> Result<Answered<Counted<Vec<i64>>>, StoreError> {
-        let none = Pattern::nothing();
-        let patterns: Vec<Pattern> = steps
+        steps: &[FunnelStep],
+        rules: FunnelRules,
+    ) -> Result<AsOf<BoundedResult<Vec<i64>>>, StoreError> {
+        let none = WildcardPattern::nothing();
+        let patterns: Vec<WildcardPattern> = steps
             .iter()
             .map(|step| match step {
-                Step::Page(pattern) => pattern.clone(),
-                Step::Event(_) => none.clone(),
+                FunnelStep::Page(pattern) => pattern.clone(),
+                FunnelStep::Event(_) => none.clone(),
             })
             .collect();
         // No visitor lies in two packs of a day of the site's.
         let (unfolded, days) = self.days_of(&asked.by_days_of_site()).await?;
-        let is_of_pages = steps.iter().all(|step| matches!(step, Step::Page(_)));
-        let what = What::Funnel(is_bot, patterns.clone(), rules);
+        let is_of_pages = steps.iter().all(|step| matches!(step, FunnelStep::Page(_)));
+        let what = ResultKind::Funnel(is_bot, patterns.clone(), rules);
         let question = if is_of_pages && split(asked, &unfolded, &days).1.is_empty() {
             self.question(asked, what, &days).await?
         } else {
             None
         };
-        if let Some(Found::Funnel(steps)) = self.answers.get(question.as_ref()).as_deref() {
-            return Ok(Answered {
-                answer: Counted::Fits(steps.clone()),
+        if let Some(ReportResult::Funnel(steps)) = self.answers.get(question.as_ref()).as_deref() {
+            return Ok(AsOf {
+                answer: BoundedResult::Fits(steps.clone()),
                 as_of: asked.now,
             });
         }
-        let mut deeds = Deeds::default();
-        let mut matching = Matching::new(&patterns);
-        let mut reader = Reader::new(self, asked, &unfolded, &[PAGE]);
+        let mut deeds = FunnelEvents::default();
+        let mut matching = PatternMatcher::new(&patterns);
+        let mut reader = ColumnReader::new(self, asked, &unfolded, &[PAGE_COLUMN]);
         reader
-            .each(&days, &BY_PAGE, |day, lexicon| {
+            .each(&days, &GROUP_BY_PAGE, |day, lexicon| {
                 let steps = matching.of(lexicon);
                 let period = seconds(&day.day);
                 for one in &day.packs {
-                    let column = one.column(PAGE);
+                    let column = one.column(PAGE_COLUMN);
                     let steps = of_places(one, steps);
                     for run in one.pack.runs() {
                         let is_wanted = is_bot.is_none_or(|is_bot| run.session.is_bot == is_bot);
-                        if !is_wanted || !one.passes_session(&run) || deeds.len() > MOST {
+                        if !is_wanted
+                            || !one.passes_session(&run)
+                            || deeds.len() > MAX_FUNNEL_EVENTS
+                        {
                             continue;
                         }
                         for row in run.visits {
@@ -92,7 +96,7 @@ impl Store {
                             let at = one.pack.start + i64::from(one.pack.at[row]);
                             let may_count = (steps != 0 || rules.is_strict) && period.contains(&at);
                             if may_count && one.passes_visit(row) {
-                                deeds.push(Deed {
+                                deeds.push(FunnelEvent {
                                     visitor: run.visitor,
                                     at,
                                     order: u32::try_from(row).unwrap_or(u32::MAX),
@@ -104,19 +108,19 @@ impl Store {
                 }
             })
             .await?;
-        if deeds.len() <= MOST {
-            let room = MOST - deeds.len();
+        if deeds.len() <= MAX_FUNNEL_EVENTS {
+            let room = MAX_FUNNEL_EVENTS - deeds.len();
             deeds.extend(self.events_as_steps(asked, steps, room).await?);
         }
-        let answer = if deeds.len() > MOST {
-            Counted::TooMuch
+        let answer = if deeds.len() > MAX_FUNNEL_EVENTS {
+            BoundedResult::TooMuch
         } else {
             let steps = rules.count(deeds);
-            let found = Arc::new(Found::Funnel(steps.clone()));
+            let found = Arc::new(ReportResult::Funnel(steps.clone()));
             self.answers.keep(question, &found);
-            Counted::Fits(steps)
+            BoundedResult::Fits(steps)
         };
-        Ok(Answered {
+        Ok(AsOf {
             answer,
             as_of: reader.as_of,
         })
@@ -125,13 +129,13 @@ impl Store {
     /// One more than there is room for where there are too many.
     async fn events_as_steps(
         &self,
-        asked: &Asked,
-        steps: &[Step],
+        asked: &ReportQuery,
+        steps: &[FunnelStep],
         room: usize,
-    ) -> Result<Vec<Deed>, StoreError> {
+    ) -> Result<Vec<FunnelEvent>, StoreError> {
         let mut wanted: HashMap<&str, u16> = HashMap::new();
         for (number, step) in steps.iter().enumerate() {
-            if let Step::Event(name) = step {
+            if let FunnelStep::Event(name) = step {
                 *wanted.entry(name).or_default() |= 1 << number;
             }
         }
@@ -150,7 +154,7 @@ impl Store {
             i64::try_from(room).unwrap_or(i64::MAX).saturating_add(1),
         );
         let rows = rows.fetch_all(&self.pool).await?.into_iter();
-        let deeds = rows.map(|row| Deed {
+        let deeds = rows.map(|row| FunnelEvent {
             visitor: visitor_key(&row.visitor_id),
             at: row.timestamp.timestamp(),
             // What happened on a page comes after the page within the same second.
@@ -160,15 +164,18 @@ impl Store {
         Ok(deeds.collect())
     }
 
-    pub(super) async fn days_of(&self, asked: &Asked) -> Result<(Unfolded, Vec<Day>), StoreError> {
+    pub(super) async fn days_of(
+        &self,
+        asked: &ReportQuery,
+    ) -> Result<(DirtyDayVersions, Vec<LocalDay>), StoreError> {
         let unfolded = self.unfolded_days(&asked.site, &asked.period).await?;
         Ok((unfolded, asked.period.days().collect()))
     }
 }
 
 /// The steps that visits of the pages at the places of a pack's column can be.
-fn of_places(one: &Prepared<Arc<Pack>>, steps: &[u16]) -> Vec<u16> {
-    let Groups::Of(_, values) = &one.groups else {
+fn of_places(one: &ScanBlock<Arc<ColumnBlock>>, steps: &[u16]) -> Vec<u16> {
+    let GroupBy::Of(_, values) = &one.groups else {
         return vec![];
     };
     let first = values.iter().map(|values| values.first().copied());
@@ -177,13 +184,13 @@ fn of_places(one: &Prepared<Arc<Pack>>, steps: &[u16]) -> Vec<u16> {
 }
 
 /// Which patterns values match, a bit each.
-pub(super) struct Matching<'a> {
-    patterns: &'a [Pattern],
+pub(super) struct PatternMatcher<'a> {
+    patterns: &'a [WildcardPattern],
     bits: Vec<u16>,
 }
 
-impl<'a> Matching<'a> {
-    pub(super) fn new(patterns: &'a [Pattern]) -> Self {
+impl<'a> PatternMatcher<'a> {
+    pub(super) fn new(patterns: &'a [WildcardPattern]) -> Self {
         Self {
             patterns,
             bits: vec![0],
@@ -191,11 +198,11 @@ impl<'a> Matching<'a> {
     }
 
     /// Of each value so far; most are known from the days before.
-    pub(super) fn of(&mut self, lexicon: &Lexicon) -> &[u16] {
-        let known = Value::try_from(self.bits.len()).unwrap_or(Value::MAX);
+    pub(super) fn of(&mut self, lexicon: &ValueDictionary) -> &[u16] {
+        let known = ValueId::try_from(self.bits.len()).unwrap_or(ValueId::MAX);
         for value in known..=lexicon.last() {
             let text = lexicon.text(value);
-            let matches = |(place, pattern): (usize, &Pattern)| {
+            let matches = |(place, pattern): (usize, &WildcardPattern)| {
                 let matches = text.as_ref().is_some_and(|text| pattern.matches(text));
                 u16::from(matches) << place
             };

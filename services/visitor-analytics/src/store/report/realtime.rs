@@ -3,20 +3,20 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{Postgres, QueryBuilder};
 
-use super::SiteOfReport;
-use crate::domain::pick::Pick;
+use super::ReportSite;
+use crate::domain::pick::VisitFilter;
 use crate::store::{Store, StoreError, condition};
 
 /// Who has visited a page within this time is here.
-const HERE: TimeDelta = TimeDelta::minutes(5);
+const ACTIVE_WINDOW: TimeDelta = TimeDelta::minutes(5);
 /// Minutes that are told.
-pub const MINUTES: i64 = 30;
+pub const REALTIME_MINUTES: i64 = 30;
 /// Values of each list.
-const MOST: i64 = 10;
+const MAX_TOP_VALUES: i64 = 10;
 
 /// What is going on.
 #[derive(Clone, Debug, Default)]
-pub struct Realtime {
+pub struct RealtimeReport {
     /// Who is here.
     pub visitors_now: i64,
     /// Visitors and visits of the last half hour, minute by minute, the oldest first; minutes
@@ -32,7 +32,7 @@ pub struct Realtime {
 
 /// What happened, line by line: 0 all who are here, 1 a minute, 2 a page, 3 a country, 4 a source.
 #[derive(sqlx::FromRow)]
-struct Line {
+struct RealtimeRow {
     kind: i32,
     minute: Option<DateTime<Utc>>,
     value: Option<String>,
@@ -41,7 +41,7 @@ struct Line {
 }
 
 /// What follows the visits that count.
-const LISTS: &str = "),
+const TOP_VALUES_SQL: &str = "),
     listed as (
         select 2 as kind, p.path as value, r.visitor_id
         from recent r join visitor_analytics.page p on p.id = r.page_id
@@ -72,27 +72,30 @@ impl Store {
     /// The last half hour of a site; visits are picked by what each is itself.
     pub async fn realtime(
         &self,
-        site: &SiteOfReport,
-        pick: &Pick,
+        site: &ReportSite,
+        pick: &VisitFilter,
         now: DateTime<Utc>,
-    ) -> Result<Realtime, StoreError> {
+    ) -> Result<RealtimeReport, StoreError> {
         let mut select = QueryBuilder::<Postgres>::new(
             "with recent as materialized (
                  select v.id, v.timestamp, v.visitor_id, v.page_id, v.place_id, v.origin_id,
                         v.timestamp > ",
         );
-        select.push_bind(now - HERE);
+        select.push_bind(now - ACTIVE_WINDOW);
         select.push(" as is_here from visitor_analytics.visit v where v.site_id = ");
         select.push_bind(site.id).push(" and v.timestamp > ");
-        select.push_bind(now - TimeDelta::minutes(MINUTES));
+        select.push_bind(now - TimeDelta::minutes(REALTIME_MINUTES));
         select.push(" and v.timestamp <= ").push_bind(now);
         if let Some(is_bot) = pick.is_bot {
             select.push(" and v.is_bot = ").push_bind(is_bot);
         }
         condition::push(&mut select, &pick.filters, pick.zone);
-        select.push(LISTS).push_bind(MOST).push(" order by 1, 2, 6");
-        let mut realtime = Realtime::default();
-        let lines: Vec<Line> = select.build_query_as().fetch_all(&self.pool).await?;
+        select
+            .push(TOP_VALUES_SQL)
+            .push_bind(MAX_TOP_VALUES)
+            .push(" order by 1, 2, 6");
+        let mut realtime = RealtimeReport::default();
+        let lines: Vec<RealtimeRow> = select.build_query_as().fetch_all(&self.pool).await?;
         for row in lines {
             let list = match row.kind {
                 0 => {

@@ -5,21 +5,21 @@ use std::hash::Hash;
 
 /// Remembers what was used lately, of at most so many bytes together.
 #[derive(Debug)]
-pub(super) struct Recent<K, V> {
-    known: HashMap<K, Entry<V>>,
+pub(super) struct SizedLru<K, V> {
+    known: HashMap<K, LruEntry<V>>,
     room: usize,
     size: usize,
     uses: u64,
 }
 
 #[derive(Debug)]
-struct Entry<V> {
+struct LruEntry<V> {
     value: V,
     size: usize,
     used: u64,
 }
 
-impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
+impl<K: Clone + Eq + Hash, V: Clone> SizedLru<K, V> {
     /// With room for so many bytes.
     pub(super) fn new(room: usize) -> Self {
         Self {
@@ -55,7 +55,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
         self.uses += 1;
         self.size += size;
         let used = self.uses;
-        self.known.insert(key, Entry { value, size, used });
+        self.known.insert(key, LruEntry { value, size, used });
     }
 
     fn forget(&mut self, key: &K) {
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn the_room_is_never_exceeded() {
-        let mut recent = Recent::new(100);
+        let mut recent = SizedLru::new(100);
         for (key, size) in (0..1_000).map(|n| (n % 37, n * 7 % 120)) {
             recent.insert(key, n_bytes(size), size);
             let held: usize = recent.known.values().map(|entry| entry.value.len()).sum();
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn what_is_used_stays() {
-        let mut recent = Recent::new(30);
+        let mut recent = SizedLru::new(30);
         for key in 0..3 {
             recent.insert(key, n_bytes(10), 10);
         }

@@ -5,31 +5,31 @@ use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use super::kept::{Found, What, split};
-use super::packed::{By, Reader};
-use super::paths::{Counted, MOST};
-use super::unfolded::Want;
-use super::{Answered, Asked, UNREADABLE};
-use crate::domain::day::Day;
+use super::kept::{ReportResult, ResultKind, split};
+use super::packed::{ColumnReader, Grouping};
+use super::paths::{BoundedResult, MAX_FUNNEL_EVENTS};
+use super::unfolded::DayDetail;
+use super::{AsOf, CORRUPT_DAY_METRICS, ReportQuery};
+use crate::domain::day::LocalDay;
 use crate::domain::question::{Interval, seconds};
-use crate::domain::retention::{Comings, Lists, visitors};
+use crate::domain::retention::{CohortActivity, VisitorLists, visitors};
 use crate::domain::scan::each_session;
 use crate::store::rollup::visitors as visitors_of_days;
 use crate::store::{Store, StoreError};
 
 /// The longest lists that are held for one question, in bytes.
-const LONGEST: usize = 24 << 20;
+const MAX_VISITOR_LIST_BYTES: usize = 24 << 20;
 
-type Cohorts = Answered<Counted<Vec<Vec<i64>>>>;
+type CohortResult = AsOf<BoundedResult<Vec<Vec<i64>>>>;
 
 impl Store {
     /// How many visitors of each part of the period come again in later ones.
     pub async fn retention(
         &self,
-        asked: &Asked,
+        asked: &ReportQuery,
         is_bot: Option<bool>,
         interval: Interval,
-    ) -> Result<Answered<Counted<Vec<Vec<i64>>>>, StoreError> {
+    ) -> Result<AsOf<BoundedResult<Vec<Vec<i64>>>>, StoreError> {
         let zone = asked.period.zone;
         let starts: Vec<_> = interval
             .buckets(&asked.period)
@@ -38,14 +38,16 @@ impl Store {
             .collect();
         let (unfolded, days) = self.days_of(asked).await?;
         let question = if split(asked, &unfolded, &days).1.is_empty() {
-            let what = What::Retention(is_bot, interval);
+            let what = ResultKind::Retention(is_bot, interval);
             self.question(asked, what, &days).await?
         } else {
             None
         };
-        if let Some(Found::Retention(cohorts)) = self.answers.get(question.as_ref()).as_deref() {
-            return Ok(Answered {
-                answer: Counted::Fits(cohorts.clone()),
+        if let Some(ReportResult::Retention(cohorts)) =
+            self.answers.get(question.as_ref()).as_deref()
+        {
+            return Ok(AsOf {
+                answer: BoundedResult::Fits(cohorts.clone()),
                 as_of: asked.now,
             });
         }
@@ -53,24 +55,25 @@ impl Store {
             .cohorts_of_days(asked, is_bot, interval, &starts)
             .await?
         {
-            if let Counted::Fits(cohorts) = &told.answer {
-                let found = Arc::new(Found::Retention(cohorts.clone()));
+            if let BoundedResult::Fits(cohorts) = &told.answer {
+                let found = Arc::new(ReportResult::Retention(cohorts.clone()));
                 self.answers.keep(question, &found);
             }
             return Ok(told);
         }
-        let mut comings = Comings::default();
-        let mut reader = Reader::new(self, asked, &unfolded, &[]);
+        let mut comings = CohortActivity::default();
+        let mut reader = ColumnReader::new(self, asked, &unfolded, &[]);
         reader
-            .each(&days, &By::Nothing, |day, _| {
-                let start = interval.start(zone, Day::of(zone, day.day.from).from);
+            .each(&days, &Grouping::Nothing, |day, _| {
+                let start = interval.start(zone, LocalDay::of(zone, day.day.from).from);
                 let Some(place) = starts.iter().position(|known| *known == start) else {
                     return;
                 };
                 let period = seconds(&day.day);
                 each_session(&day.packs, day.is_mixed, |one, run| {
                     let is_wanted = is_bot.is_none_or(|is_bot| run.session.is_bot == is_bot);
-                    if !is_wanted || !one.passes_session(&run) || comings.len() > MOST {
+                    if !is_wanted || !one.passes_session(&run) || comings.len() > MAX_FUNNEL_EVENTS
+                    {
                         return;
                     }
                     let came = run.visits.clone().any(|row| {
@@ -83,15 +86,15 @@ impl Store {
                 });
             })
             .await?;
-        let answer = if comings.len() > MOST {
-            Counted::TooMuch
+        let answer = if comings.len() > MAX_FUNNEL_EVENTS {
+            BoundedResult::TooMuch
         } else {
             let cohorts = comings.cohorts(starts.len());
-            let found = Arc::new(Found::Retention(cohorts.clone()));
+            let found = Arc::new(ReportResult::Retention(cohorts.clone()));
             self.answers.keep(question, &found);
-            Counted::Fits(cohorts)
+            BoundedResult::Fits(cohorts)
         };
-        Ok(Answered {
+        Ok(AsOf {
             answer,
             as_of: reader.as_of,
         })
@@ -100,18 +103,19 @@ impl Store {
     /// `None` where visits have to be looked at, or the lists are too long.
     async fn cohorts_of_days(
         &self,
-        asked: &Asked,
+        asked: &ReportQuery,
         is_bot: Option<bool>,
         interval: Interval,
         starts: &[DateTime<Utc>],
-    ) -> Result<Option<Cohorts>, StoreError> {
+    ) -> Result<Option<CohortResult>, StoreError> {
         let plan = self.plan(asked).await?;
         if !plan.scanned.is_empty() {
             return Ok(None);
         }
         let (mut lists, mut as_of) = (vec![], asked.now);
         if let Some(period) = plan.folded {
-            let found = visitors_of_days(&self.pool, asked.site.id, period, LONGEST).await?;
+            let found =
+                visitors_of_days(&self.pool, asked.site.id, period, MAX_VISITOR_LIST_BYTES).await?;
             let Some(mut found) = found else {
                 return Ok(None);
             };
@@ -121,25 +125,25 @@ impl Store {
         for date in &plan.open {
             let day = (*date, plan.unfolded[date]);
             let found = self
-                .unfolded(&asked.site, day, asked.now, Want::Packs)
+                .unfolded(&asked.site, day, asked.now, DayDetail::Packs)
                 .await?;
             as_of = as_of.min(found.as_of);
-            let day = seconds(&Day::new(asked.site.zone, *date));
+            let day = seconds(&LocalDay::new(asked.site.zone, *date));
             let packs = found.packs().iter();
             lists.extend(packs.map(|pack| (*date, visitors(pack, &day))));
         }
         let zone = asked.period.zone;
         let place = |date: NaiveDate| {
-            let start = interval.start(zone, Day::new(zone, date).from);
+            let start = interval.start(zone, LocalDay::new(zone, date).from);
             starts.iter().position(|known| *known == start)
         };
-        let mut came = Lists::default();
+        let mut came = VisitorLists::default();
         for (date, bytes) in &lists {
             if let Some(place) = place(*date) {
-                came.add(bytes, place, is_bot).ok_or(UNREADABLE)?;
+                came.add(bytes, place, is_bot).ok_or(CORRUPT_DAY_METRICS)?;
             }
         }
-        let answer = Counted::Fits(came.cohorts(starts.len()));
-        Ok(Some(Answered { answer, as_of }))
+        let answer = BoundedResult::Fits(came.cohorts(starts.len()));
+        Ok(Some(AsOf { answer, as_of }))
     }
 }

@@ -4,16 +4,16 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use super::kept::{What, split};
-use super::packed::{By, DayOfPacks, Reader};
-use super::unfolded::Want;
-use super::{Answered, Asked, Plan, UNREADABLE};
-use crate::domain::day::Day;
-use crate::domain::fold::{Numbers, Value};
-use crate::domain::pack::Field;
-use crate::domain::question::{Bucket, Interval, seconds};
-use crate::domain::scan::Counts;
-use crate::domain::sums::{Sums, add_bytes};
+use super::kept::{ResultKind, split};
+use super::packed::{ColumnReader, DayBlocks, Grouping};
+use super::unfolded::DayDetail;
+use super::{AsOf, CORRUPT_DAY_METRICS, ReportPlan, ReportQuery};
+use crate::domain::day::LocalDay;
+use crate::domain::fold::{Metrics, ValueId};
+use crate::domain::pack::ColumnKind;
+use crate::domain::question::{Interval, TimeBucket, seconds};
+use crate::domain::scan::GroupedMetrics;
+use crate::domain::sums::{MetricSums, add_bytes};
 use crate::store::{Store, StoreError};
 
 impl Store {
@@ -23,12 +23,12 @@ impl Store {
     /// which it has a visit.
     pub async fn series(
         &self,
-        asked: &Asked,
+        asked: &ReportQuery,
         interval: Interval,
-    ) -> Result<Answered<Vec<Bucket>>, StoreError> {
+    ) -> Result<AsOf<Vec<TimeBucket>>, StoreError> {
         let mut plan = self.plan(asked).await?;
-        let buckets: Vec<Bucket> = interval.buckets(&asked.period);
-        let mut series = Series::new(interval, buckets);
+        let buckets: Vec<TimeBucket> = interval.buckets(&asked.period);
+        let mut series = TimeSeries::new(interval, buckets);
         let mut as_of = asked.now;
         match interval {
             Interval::Minute => plan.scan_all(asked),
@@ -36,7 +36,7 @@ impl Store {
             _ => as_of = self.add_days(asked, &mut plan, &mut series).await?,
         }
         as_of = as_of.min(self.add_scanned(asked, &plan, &mut series).await?);
-        Ok(Answered {
+        Ok(AsOf {
             answer: series.buckets,
             as_of,
         })
@@ -44,9 +44,9 @@ impl Store {
 
     async fn add_days(
         &self,
-        asked: &Asked,
-        plan: &mut Plan,
-        series: &mut Series,
+        asked: &ReportQuery,
+        plan: &mut ReportPlan,
+        series: &mut TimeSeries,
     ) -> Result<DateTime<Utc>, StoreError> {
         let mut as_of = self.add_by_clock(asked, plan, series).await?;
         if let Some((first, last)) = plan.folded {
@@ -60,15 +60,15 @@ impl Store {
                 &plan.open,
             );
             for row in rows.fetch_all(&self.pool).await? {
-                let mut sums = <[Sums; 2]>::default();
-                add_bytes(&mut sums, &row.numbers, None).ok_or(UNREADABLE)?;
+                let mut sums = <[MetricSums; 2]>::default();
+                add_bytes(&mut sums, &row.numbers, None).ok_or(CORRUPT_DAY_METRICS)?;
                 series.add_day(asked, row.day, sums.map(|sums| sums.total()));
             }
         }
         for date in &plan.open {
             let day = (*date, plan.unfolded[date]);
             let day = self
-                .unfolded(&asked.site, day, asked.now, Want::Numbers)
+                .unfolded(&asked.site, day, asked.now, DayDetail::Numbers)
                 .await?;
             as_of = as_of.min(day.as_of);
             series.add_day(asked, *date, day.total()?);
@@ -79,12 +79,12 @@ impl Store {
     /// The days that are counted visit by visit.
     async fn add_scanned(
         &self,
-        asked: &Asked,
-        plan: &Plan,
-        series: &mut Series,
+        asked: &ReportQuery,
+        plan: &ReportPlan,
+        series: &mut TimeSeries,
     ) -> Result<DateTime<Utc>, StoreError> {
         let (folded, open) = split(asked, &plan.unfolded, &plan.scanned);
-        let what = What::Parts(series.interval);
+        let what = ResultKind::Parts(series.interval);
         let question = self.question(asked, what, &folded).await?;
         let scanned = self.scan_parts(asked, plan, series, &folded);
         let found = self.answers.parts(question, scanned).await?;
@@ -98,34 +98,40 @@ impl Store {
     /// The numbers of some days' visits by the places of a series' parts.
     async fn scan_parts(
         &self,
-        asked: &Asked,
-        plan: &Plan,
-        series: &Series,
-        days: &[Day],
-    ) -> Result<(Vec<(Value, [Numbers; 2])>, DateTime<Utc>), StoreError> {
+        asked: &ReportQuery,
+        plan: &ReportPlan,
+        series: &TimeSeries,
+        days: &[LocalDay],
+    ) -> Result<(Vec<(ValueId, [Metrics; 2])>, DateTime<Utc>), StoreError> {
         let starts: Vec<i64> = series.buckets.iter().map(|b| b.start.timestamp()).collect();
-        let place = |second: i64| -> Option<Value> {
+        let place = |second: i64| -> Option<ValueId> {
             let place = starts.partition_point(|start| *start <= second);
-            Value::try_from(place.checked_sub(1)?).ok()
+            ValueId::try_from(place.checked_sub(1)?).ok()
         };
         let (by, fields) = match series.interval {
-            Interval::Minute => (By::Parts(Field::Minute, &place), vec![Field::Minute]),
-            Interval::Hour => (By::Parts(Field::Quarter, &place), vec![Field::Quarter]),
-            _ => (By::Nothing, vec![]),
+            Interval::Minute => (
+                Grouping::Parts(ColumnKind::Minute, &place),
+                vec![ColumnKind::Minute],
+            ),
+            Interval::Hour => (
+                Grouping::Parts(ColumnKind::Quarter, &place),
+                vec![ColumnKind::Quarter],
+            ),
+            _ => (Grouping::Nothing, vec![]),
         };
-        let mut reader = Reader::new(self, asked, &plan.unfolded, &fields);
-        let last = Value::try_from(starts.len()).unwrap_or(Value::MAX);
-        let of_day = matches!(by, By::Nothing);
-        let mut counts = Counts::default();
+        let mut reader = ColumnReader::new(self, asked, &plan.unfolded, &fields);
+        let last = ValueId::try_from(starts.len()).unwrap_or(ValueId::MAX);
+        let of_day = matches!(by, Grouping::Nothing);
+        let mut counts = GroupedMetrics::default();
         counts.grow(if of_day { 0 } else { last });
         let mut parts = vec![];
-        let count = |day: &DayOfPacks, _: &_| {
+        let count = |day: &DayBlocks, _: &_| {
             counts.add(&day.packs, &seconds(&day.day), day.is_mixed);
             if of_day {
                 let done = std::mem::take(&mut counts);
                 counts.grow(0);
                 let place = series.place(asked, day.day.date);
-                let place = place.and_then(|place| Value::try_from(place).ok());
+                let place = place.and_then(|place| ValueId::try_from(place).ok());
                 let numbers = done.values().map(|(_, numbers)| numbers);
                 parts.extend(numbers.filter_map(|numbers| Some((place?, numbers))));
             }
@@ -138,9 +144,9 @@ impl Store {
     }
 }
 
-impl Plan {
+impl ReportPlan {
     /// Counts whole days visit by visit, too.
-    fn scan_all(&mut self, asked: &Asked) {
+    fn scan_all(&mut self, asked: &ReportQuery) {
         self.scanned = asked.period.days().collect();
         self.folded = None;
         self.open.clear();
@@ -148,14 +154,14 @@ impl Plan {
 }
 
 /// A series that grows.
-pub(super) struct Series {
+pub(super) struct TimeSeries {
     interval: Interval,
-    pub(super) buckets: Vec<Bucket>,
+    pub(super) buckets: Vec<TimeBucket>,
     places: HashMap<DateTime<Utc>, usize>,
 }
 
-impl Series {
-    fn new(interval: Interval, buckets: Vec<Bucket>) -> Self {
+impl TimeSeries {
+    fn new(interval: Interval, buckets: Vec<TimeBucket>) -> Self {
         let starts = buckets.iter().enumerate();
         Self {
             interval,
@@ -166,16 +172,16 @@ impl Series {
         }
     }
 
-    pub(super) fn add_day(&mut self, asked: &Asked, date: NaiveDate, both: [Numbers; 2]) {
+    pub(super) fn add_day(&mut self, asked: &ReportQuery, date: NaiveDate, both: [Metrics; 2]) {
         if let Some(place) = self.place(asked, date) {
             self.buckets[place].add(both);
         }
     }
 
     /// The part in which a day begins.
-    fn place(&self, asked: &Asked, date: NaiveDate) -> Option<usize> {
+    fn place(&self, asked: &ReportQuery, date: NaiveDate) -> Option<usize> {
         let zone = asked.period.zone;
-        let start = self.interval.start(zone, Day::new(zone, date).from);
+        let start = self.interval.start(zone, LocalDay::new(zone, date).from);
         self.places.get(&start).copied()
     }
 }

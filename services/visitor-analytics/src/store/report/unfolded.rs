@@ -10,45 +10,45 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::SiteOfReport;
-use super::recent::Recent;
-use crate::domain::day::Day;
+use super::ReportSite;
+use super::recent::SizedLru;
+use crate::domain::day::LocalDay;
 use crate::domain::dimension::Dimension;
-use crate::domain::fold::Numbers;
-use crate::domain::pack::Pack;
-use crate::domain::quarters::Quarters;
+use crate::domain::fold::Metrics;
+use crate::domain::pack::ColumnBlock;
+use crate::domain::quarters::QuarterHours;
 use crate::domain::question::seconds;
-use crate::domain::sums::{Sums, add_bytes};
-use crate::store::rollup::{DayNumbers, DayWays, OPEN, as_bytes, ways_of_day};
+use crate::domain::sums::{MetricSums, add_bytes};
+use crate::store::rollup::{DayNumbers, EncodedPaths, OPEN_DAY_GRACE, as_bytes, ways_of_day};
 use crate::store::{Store, StoreError};
 
 /// A day of so many visits, or fewer, is folded each time.
-const FEW: usize = 500;
+const SMALL_DAY_VISITS: usize = 500;
 /// The numbers of a day of more are told for this long, or for [`REST`] times as long as it took
 /// to fold them, whichever is longer; meanwhile and after that for as long as folding takes.
-const FRESH: Duration = Duration::from_secs(2);
-const REST: u32 = 4;
+const MIN_FRESHNESS: Duration = Duration::from_secs(2);
+const FRESHNESS_FACTOR: u32 = 4;
 /// Numbers older than this are not told: who asks waits.
-const STALE: Duration = Duration::from_mins(5);
+const MAX_STALENESS: Duration = Duration::from_mins(5);
 /// What is remembered, in bytes.
-const ROOM: usize = 16 << 20;
+const DAY_CACHE_BYTES: usize = 16 << 20;
 /// The visits of a day are remembered with its numbers if they take no more.
-const LARGEST: usize = ROOM / 2;
+const MAX_CACHED_BLOCK_BYTES: usize = DAY_CACHE_BYTES / 2;
 /// Days that are folded at a time.
-const AT_ONCE: usize = 2;
+const MAX_CONCURRENT_AGGREGATIONS: usize = 2;
 
-const NOT_POISONED: &str = "no code panics while it holds this lock";
+const DAYS_LOCK_POISONED: &str = "no code panics while it holds this lock";
 
 /// A day's numbers and visits at a moment.
 #[derive(Clone, Debug)]
-pub(super) struct Unfolded {
+pub(super) struct DayAggregates {
     numbers: DayNumbers,
     /// The ways of sessions.
-    ways: DayWays,
+    ways: EncodedPaths,
     /// By quarters of an hour; `None` where the day does not consist of them.
-    pub(super) quarters: Option<Quarters>,
+    pub(super) quarters: Option<QuarterHours>,
     /// The visits; `None` where there are too many to be remembered.
-    packs: Option<Vec<Arc<Pack>>>,
+    packs: Option<Vec<Arc<ColumnBlock>>>,
     /// When they were read.
     pub(super) as_of: DateTime<Utc>,
     begun: Instant,
@@ -59,11 +59,11 @@ pub(super) struct Unfolded {
     visits: usize,
 }
 
-impl Unfolded {
+impl DayAggregates {
     /// Adds the numbers of a dimension's values.
     pub(super) fn add_to(
         &self,
-        sums: &mut [Sums; 2],
+        sums: &mut [MetricSums; 2],
         dimension: Dimension,
         is_bot: Option<bool>,
     ) -> Result<(), StoreError> {
@@ -75,8 +75,8 @@ impl Unfolded {
     }
 
     /// The numbers of all visits.
-    pub(super) fn total(&self) -> Result<[Numbers; 2], StoreError> {
-        let mut sums = <[Sums; 2]>::default();
+    pub(super) fn total(&self) -> Result<[Metrics; 2], StoreError> {
+        let mut sums = <[MetricSums; 2]>::default();
         self.add_to(&mut sums, Dimension::Total, None)?;
         Ok(sums.map(|sums| sums.total()))
     }
@@ -87,7 +87,7 @@ impl Unfolded {
     }
 
     /// The visits, where they were wanted.
-    pub(super) fn packs(&self) -> &[Arc<Pack>] {
+    pub(super) fn packs(&self) -> &[Arc<ColumnBlock>] {
         self.packs.as_deref().unwrap_or_default()
     }
 
@@ -99,65 +99,65 @@ impl Unfolded {
     }
 }
 
-fn packs_size(packs: &[Arc<Pack>]) -> usize {
+fn packs_size(packs: &[Arc<ColumnBlock>]) -> usize {
     packs.iter().map(|pack| pack.size()).sum()
 }
 
 /// What is wanted of a day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Want {
+pub(super) enum DayDetail {
     Numbers,
     /// The visits as well.
     Packs,
 }
 
-type Key = (i32, NaiveDate);
+type SiteDay = (i32, NaiveDate);
 
 /// What was folded lately.
 #[derive(Clone, Debug)]
-pub(in crate::store) struct Days {
-    known: Arc<Mutex<Recent<Key, Arc<Unfolded>>>>,
-    busy: Arc<Mutex<HashMap<Key, Arc<tokio::sync::Mutex<()>>>>>,
+pub(in crate::store) struct DayAggregateCache {
+    known: Arc<Mutex<SizedLru<SiteDay, Arc<DayAggregates>>>>,
+    busy: Arc<Mutex<HashMap<SiteDay, Arc<tokio::sync::Mutex<()>>>>>,
     turns: Arc<Semaphore>,
 }
 
-impl Days {
+impl DayAggregateCache {
     pub(in crate::store) fn new() -> Self {
         Self {
-            known: Arc::new(Mutex::new(Recent::new(ROOM))),
+            known: Arc::new(Mutex::new(SizedLru::new(DAY_CACHE_BYTES))),
             busy: Arc::default(),
-            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            turns: Arc::new(Semaphore::new(MAX_CONCURRENT_AGGREGATIONS)),
         }
     }
 
-    fn get(&self, key: Key, want: Want) -> Option<Arc<Unfolded>> {
-        let known = self.known.lock().expect(NOT_POISONED).get(&key);
-        known.filter(|day| want == Want::Numbers || day.packs.is_some())
+    fn get(&self, key: SiteDay, want: DayDetail) -> Option<Arc<DayAggregates>> {
+        let known = self.known.lock().expect(DAYS_LOCK_POISONED).get(&key);
+        known.filter(|day| want == DayDetail::Numbers || day.packs.is_some())
     }
 
-    fn remember(&self, key: Key, day: &Arc<Unfolded>) {
-        let day = if packs_size(day.packs()) > LARGEST {
-            Arc::new(Unfolded {
+    fn remember(&self, key: SiteDay, day: &Arc<DayAggregates>) {
+        let day = if packs_size(day.packs()) > MAX_CACHED_BLOCK_BYTES {
+            Arc::new(DayAggregates {
                 packs: None,
-                ..Unfolded::clone(day)
+                ..DayAggregates::clone(day)
             })
         } else {
             day.clone()
         };
         let size = day.size();
-        let mut known = self.known.lock().expect(NOT_POISONED);
+        let mut known = self.known.lock().expect(DAYS_LOCK_POISONED);
         known.insert(key, day, size);
     }
 
-    fn lock(&self, key: Key) -> Arc<tokio::sync::Mutex<()>> {
-        let mut busy = self.busy.lock().expect(NOT_POISONED);
+    fn lock(&self, key: SiteDay) -> Arc<tokio::sync::Mutex<()>> {
+        let mut busy = self.busy.lock().expect(DAYS_LOCK_POISONED);
         busy.retain(|_, lock| Arc::strong_count(lock) > 1);
         busy.entry(key).or_default().clone()
     }
 }
 
 /// What can be done with what is known of a day.
-enum Use {
+enum CacheState {
     /// It is told.
     Tell,
     /// It is told, and folded anew meanwhile.
@@ -170,19 +170,19 @@ impl Store {
     /// The numbers of a day that is not folded.
     pub(super) async fn unfolded(
         &self,
-        site: &SiteOfReport,
+        site: &ReportSite,
         (date, change): (NaiveDate, Uuid),
         now: DateTime<Utc>,
-        want: Want,
-    ) -> Result<Arc<Unfolded>, StoreError> {
+        want: DayDetail,
+    ) -> Result<Arc<DayAggregates>, StoreError> {
         let key = (site.id, date);
-        let is_over = Day::new(site.zone, date).to + OPEN <= now;
+        let is_over = LocalDay::new(site.zone, date).to + OPEN_DAY_GRACE <= now;
         let change = (change, is_over);
         let asked = Instant::now();
         if let Some(known) = self.days.get(key, want) {
             match use_of(&known, change) {
-                Use::Tell => return Ok(known),
-                Use::TellAndFold => {
+                CacheState::Tell => return Ok(known),
+                CacheState::TellAndFold => {
                     if let Ok(turn) = self.days.lock(key).try_lock_owned() {
                         let (store, site) = (self.clone(), site.clone());
                         tokio::spawn(async move {
@@ -192,7 +192,7 @@ impl Store {
                     }
                     return Ok(known);
                 }
-                Use::Fold => {}
+                CacheState::Fold => {}
             }
         }
         // A question about years that are not folded yet ends with its request.
@@ -220,19 +220,19 @@ impl Store {
 
     async fn fold_now(
         &self,
-        site: &SiteOfReport,
+        site: &ReportSite,
         date: NaiveDate,
         (change, is_over): (Uuid, bool),
         now: DateTime<Utc>,
-    ) -> Result<Arc<Unfolded>, StoreError> {
+    ) -> Result<Arc<DayAggregates>, StoreError> {
         let _turn = self.days.turns.acquire().await;
         let begun = Instant::now();
         let folded = self.fold_day(site.id, date).await?;
         let ids = self.value_ids(folded.texts()).await?;
-        let day = Arc::new(Unfolded {
+        let day = Arc::new(DayAggregates {
             numbers: as_bytes(&folded.rows, &ids),
             ways: ways_of_day(&folded, &ids),
-            quarters: Quarters::of(&folded.packs, &seconds(&folded.day)),
+            quarters: QuarterHours::of(&folded.packs, &seconds(&folded.day)),
             visits: folded.packs.iter().map(|pack| pack.at.len()).sum(),
             packs: Some(folded.packs),
             as_of: now,
@@ -246,20 +246,22 @@ impl Store {
     }
 }
 
-fn use_of(known: &Unfolded, (change, is_over): (Uuid, bool)) -> Use {
+fn use_of(known: &DayAggregates, (change, is_over): (Uuid, bool)) -> CacheState {
     let age = known.begun.elapsed();
     // Each touch of a day that is over gives it another mark, and so does an erasure on any day.
     if (known.change, known.is_over) != (change, is_over) {
-        return Use::Fold;
+        return CacheState::Fold;
     }
     if is_over {
-        return Use::Tell;
+        return CacheState::Tell;
     }
-    if known.visits <= FEW || age > STALE.max(known.took * REST * 2) {
-        Use::Fold
-    } else if age < FRESH.max(known.took * REST) {
-        Use::Tell
+    if known.visits <= SMALL_DAY_VISITS
+        || age > MAX_STALENESS.max(known.took * FRESHNESS_FACTOR * 2)
+    {
+        CacheState::Fold
+    } else if age < MIN_FRESHNESS.max(known.took * FRESHNESS_FACTOR) {
+        CacheState::Tell
     } else {
-        Use::TellAndFold
+        CacheState::TellAndFold
     }
 }

@@ -2,13 +2,13 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{CUT, DELETE, midnight};
-use crate::domain::policy::Retention;
+use super::{DELETE_BATCH_ROWS, TRIM_BATCH_SESSIONS, midnight};
+use crate::domain::policy::RetentionPeriod;
 use crate::store::{Store, StoreError};
 
 /// A site of which something is too old.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OldSite {
+pub struct ExpiringSite {
     id: i32,
     /// Its domain.
     pub domain: String,
@@ -18,14 +18,14 @@ pub struct OldSite {
 
 impl Store {
     /// The sites of which something is older than they keep it.
-    pub async fn old_sites(&self, now: DateTime<Utc>) -> Result<Vec<OldSite>, StoreError> {
+    pub async fn old_sites(&self, now: DateTime<Utc>) -> Result<Vec<ExpiringSite>, StoreError> {
         let sites = sqlx::query!(
             r#"select id, domain, retention_days as "days!" from visitor_analytics.site
                where retention_days is not null order by id"#,
         );
         let mut old = vec![];
         for site in sites.fetch_all(&self.pool).await? {
-            let retention = Retention::days(u32::try_from(site.days).ok());
+            let retention = RetentionPeriod::days(u32::try_from(site.days).ok());
             let Some(border) = retention.border(now).map(midnight) else {
                 continue;
             };
@@ -38,7 +38,7 @@ impl Store {
                 border,
             );
             if is_old.fetch_one(&self.pool).await? {
-                old.push(OldSite {
+                old.push(ExpiringSite {
                     id: site.id,
                     domain: site.domain,
                     border,
@@ -51,7 +51,11 @@ impl Store {
     /// Removes what a site does not keep any more, and returns how many visits, sessions and events
     /// that were. May be tried at any time, by several at once. Numbers of days that were folded
     /// stay.
-    pub async fn expire_site(&self, site: &OldSite, now: DateTime<Utc>) -> Result<u64, StoreError> {
+    pub async fn expire_site(
+        &self,
+        site: &ExpiringSite,
+        now: DateTime<Utc>,
+    ) -> Result<u64, StoreError> {
         // Before anything goes, so that no day is folded from what is left of it.
         sqlx::query!(
             "with kept as (
@@ -75,8 +79,8 @@ impl Store {
     }
 
     /// Removes some of what is old: events, and visits with their sessions.
-    async fn delete_old(&self, site: &OldSite) -> Result<u64, StoreError> {
-        let most = i64::try_from(DELETE).unwrap_or(CUT);
+    async fn delete_old(&self, site: &ExpiringSite) -> Result<u64, StoreError> {
+        let most = i64::try_from(DELETE_BATCH_ROWS).unwrap_or(TRIM_BATCH_SESSIONS);
         let events = self.delete_events(Some(site.id), site.border, most).await?;
         let rows = sqlx::query_scalar!(
             r#"with old as (

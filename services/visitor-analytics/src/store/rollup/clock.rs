@@ -7,28 +7,28 @@ use chrono::NaiveDate;
 use chrono_tz::Tz;
 use sqlx::{PgConnection, PgPool};
 
-use super::{DueDay, Folded, pack, zone};
-use crate::domain::day::Day;
-use crate::domain::pack::Pack;
-use crate::domain::quarters::{Overlap, Quarters};
+use super::{ClaimedDay, DayRollup, pack, zone};
+use crate::domain::day::LocalDay;
+use crate::domain::pack::ColumnBlock;
+use crate::domain::quarters::{MidnightOverlap, QuarterHours};
 use crate::domain::question::seconds;
 use crate::store::StoreError;
 
-const UNREADABLE: StoreError = StoreError::Unreadable("a day's quarters");
+const CORRUPT_QUARTER_HOURS: StoreError = StoreError::Unreadable("a day's quarters");
 
 /// A day, and who comes on the next one, too, where that is known.
 #[derive(Clone, Debug)]
-pub(in crate::store) struct DayByClock {
-    pub(in crate::store) quarters: Quarters,
-    pub(in crate::store) overlap: Option<Overlap>,
+pub(in crate::store) struct QuarterHourDay {
+    pub(in crate::store) quarters: QuarterHours,
+    pub(in crate::store) overlap: Option<MidnightOverlap>,
 }
 
 /// Replaces a day's row and what the day before says of it, within the transaction that replaces
 /// its numbers and before its packs are replaced.
 pub(super) async fn replace(
     connection: &mut PgConnection,
-    due: &DueDay,
-    folded: &Folded,
+    due: &ClaimedDay,
+    folded: &DayRollup,
 ) -> Result<(), StoreError> {
     let (site_id, day) = (due.site_id, folded.day);
     let zone = zone::zones(connection, &[site_id]).await?;
@@ -39,7 +39,8 @@ pub(super) async fn replace(
         None => None,
     };
     let this = (&folded.packs[..], &seconds(&day));
-    let overlap = next.map(|(packs, next)| Overlap::of(this, (&packs, &seconds(&next))).bytes());
+    let overlap =
+        next.map(|(packs, next)| MidnightOverlap::of(this, (&packs, &seconds(&next))).bytes());
     sqlx::query!(
         "delete from visitor_analytics.rollup_clock where site_id = $1 and day = $2",
         site_id,
@@ -47,7 +48,7 @@ pub(super) async fn replace(
     )
     .execute(&mut *connection)
     .await?;
-    if let Some(quarters) = Quarters::of(&folded.packs, &seconds(&day)) {
+    if let Some(quarters) = QuarterHours::of(&folded.packs, &seconds(&day)) {
         sqlx::query!(
             "insert into visitor_analytics.rollup_clock (site_id, day, quarters, overlap)
              values ($1, $2, $3, $4)",
@@ -69,7 +70,7 @@ pub(super) async fn replace(
              where site_id = $1 and day = $2",
             site_id,
             last.date,
-            &Overlap::of((&packs, &seconds(&last)), this).bytes(),
+            &MidnightOverlap::of((&packs, &seconds(&last)), this).bytes(),
         )
         .execute(&mut *connection)
         .await?;
@@ -83,8 +84,8 @@ async fn neighbour(
     site_id: i32,
     zone: Tz,
     date: NaiveDate,
-) -> Result<Option<(Vec<Arc<Pack>>, Day)>, StoreError> {
-    let day = Day::new(zone, date);
+) -> Result<Option<(Vec<Arc<ColumnBlock>>, LocalDay)>, StoreError> {
+    let day = LocalDay::new(zone, date);
     let packs = pack::load(connection, site_id, date, &[]).await?;
     // In another time zone it was another day.
     let is_it = packs
@@ -98,7 +99,7 @@ pub(in crate::store) async fn of_days(
     pool: &PgPool,
     site_id: i32,
     (first, last): (NaiveDate, NaiveDate),
-) -> Result<BTreeMap<NaiveDate, DayByClock>, StoreError> {
+) -> Result<BTreeMap<NaiveDate, QuarterHourDay>, StoreError> {
     let rows = sqlx::query!(
         "select day, quarters, overlap from visitor_analytics.rollup_clock
          where site_id = $1 and day between $2 and $3",
@@ -109,9 +110,9 @@ pub(in crate::store) async fn of_days(
     let rows = rows.fetch_all(pool).await?.into_iter().map(|row| {
         let overlap = row
             .overlap
-            .map(|bytes| Overlap::read(&bytes).ok_or(UNREADABLE));
-        let day = DayByClock {
-            quarters: Quarters::read(&row.quarters).ok_or(UNREADABLE)?,
+            .map(|bytes| MidnightOverlap::read(&bytes).ok_or(CORRUPT_QUARTER_HOURS));
+        let day = QuarterHourDay {
+            quarters: QuarterHours::read(&row.quarters).ok_or(CORRUPT_QUARTER_HOURS)?,
             overlap: overlap.transpose()?,
         };
         Ok((row.day, day))

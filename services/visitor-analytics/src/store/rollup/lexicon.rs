@@ -10,77 +10,80 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use sqlx::PgPool;
 
-use super::read::VisitRow;
-use crate::domain::day::Hour;
+use super::read::VisitIds;
+use crate::domain::day::LocalHour;
 use crate::domain::dimension::Dimension;
-use crate::domain::fold::{Key, NONE, Value, Visit};
-use crate::domain::quarters::QUARTER;
+use crate::domain::fold::{AggregateVisit, DimensionValue, NO_VALUE, ValueId};
+use crate::domain::quarters::QUARTER_HOUR_SECONDS;
 use crate::store::StoreError;
 
 /// What the numbers in visits stand for, learned as they are met.
-pub(in crate::store) struct Lexicon {
+pub(in crate::store) struct ValueDictionary {
     zone: Tz,
-    texts: Texts,
-    pages: Known,
-    origins: Known,
-    agents: Known,
-    verdicts: Known,
-    places: Known,
-    networks: Known,
-    hours: HashMap<i64, Value>,
-    languages: HashMap<u32, Value>,
-    properties: HashMap<u32, Vec<Value>>,
+    texts: TextInterner,
+    pages: ValuesById,
+    origins: ValuesById,
+    agents: ValuesById,
+    verdicts: ValuesById,
+    places: ValuesById,
+    networks: ValuesById,
+    hours: HashMap<i64, ValueId>,
+    languages: HashMap<u32, ValueId>,
+    properties: HashMap<u32, Vec<ValueId>>,
     /// Of a visit without a place or without a network.
-    nowhere: Arc<[Key]>,
-    no_network: Arc<[Key]>,
+    nowhere: Arc<[DimensionValue]>,
+    no_network: Arc<[DimensionValue]>,
 }
 
 /// The values behind the numbers of one table.
-type Known = HashMap<i32, Arc<[Key]>>;
+type ValuesById = HashMap<i32, Arc<[DimensionValue]>>;
 
 /// Texts with their numbers, which begin at 1.
 #[derive(Default)]
-struct Texts {
-    numbers: HashMap<Arc<str>, Value>,
+struct TextInterner {
+    numbers: HashMap<Arc<str>, ValueId>,
     texts: Vec<Arc<str>>,
 }
 
-impl Texts {
-    fn number(&mut self, text: &str) -> Value {
+impl TextInterner {
+    fn number(&mut self, text: &str) -> ValueId {
         if let Some(number) = self.numbers.get(text) {
             return *number;
         }
         let text: Arc<str> = text.into();
         self.texts.push(text.clone());
-        let number = Value::try_from(self.texts.len()).expect("memory ends before");
+        let number = ValueId::try_from(self.texts.len()).expect("memory ends before");
         self.numbers.insert(text, number);
         number
     }
 
-    fn key(&mut self, dimension: Dimension, text: Option<&str>) -> Key {
-        Key::new(dimension, text.map_or(NONE, |text| self.number(text)))
+    fn key(&mut self, dimension: Dimension, text: Option<&str>) -> DimensionValue {
+        DimensionValue::new(dimension, text.map_or(NO_VALUE, |text| self.number(text)))
     }
 
-    fn keys<const N: usize>(&mut self, values: [(Dimension, Option<&str>); N]) -> Arc<[Key]> {
+    fn keys<const N: usize>(
+        &mut self,
+        values: [(Dimension, Option<&str>); N],
+    ) -> Arc<[DimensionValue]> {
         values
             .map(|(dimension, text)| self.key(dimension, text))
             .into()
     }
 }
 
-impl Lexicon {
+impl ValueDictionary {
     pub(in crate::store) fn new(zone: Tz) -> Self {
         use Dimension::{AsOrganization, City, Country, Region};
-        let nothing = |dimension| Key::new(dimension, NONE);
+        let nothing = |dimension| DimensionValue::new(dimension, NO_VALUE);
         Self {
             zone,
-            texts: Texts::default(),
-            pages: Known::new(),
-            origins: Known::new(),
-            agents: Known::new(),
-            verdicts: Known::new(),
-            places: Known::new(),
-            networks: Known::new(),
+            texts: TextInterner::default(),
+            pages: ValuesById::new(),
+            origins: ValuesById::new(),
+            agents: ValuesById::new(),
+            verdicts: ValuesById::new(),
+            places: ValuesById::new(),
+            networks: ValuesById::new(),
             hours: HashMap::new(),
             languages: HashMap::new(),
             properties: HashMap::new(),
@@ -90,7 +93,7 @@ impl Lexicon {
     }
 
     /// The text of a value.
-    pub(in crate::store) fn text(&self, value: Value) -> Option<Arc<str>> {
+    pub(in crate::store) fn text(&self, value: ValueId) -> Option<Arc<str>> {
         let place = value.checked_sub(1)? as usize;
         self.texts.texts.get(place).cloned()
     }
@@ -99,7 +102,7 @@ impl Lexicon {
     pub(super) async fn learn(
         &mut self,
         pool: &PgPool,
-        visits: &[VisitRow],
+        visits: &[VisitIds],
     ) -> Result<(), StoreError> {
         let pages = new(&self.pages, visits, |v| Some(v.page_id));
         self.learn_pages(pool, &pages).await?;
@@ -116,7 +119,7 @@ impl Lexicon {
     }
 
     /// A visit whose numbers have been learned.
-    pub(super) fn read(&mut self, row: &VisitRow) -> Visit {
+    pub(super) fn read(&mut self, row: &VisitIds) -> AggregateVisit {
         let page = &self.pages[&row.page_id];
         let place = row.place_id.map_or(&self.nowhere, |id| &self.places[&id]);
         let network = row.network_id;
@@ -146,7 +149,7 @@ impl Lexicon {
         let properties = row.properties.iter().flatten();
         own.extend(properties.map(|text| texts.key(Dimension::Property, Some(text))));
         own.push(self.hour(row.timestamp));
-        Visit {
+        AggregateVisit {
             at: row.timestamp.timestamp(),
             is_bot: row.is_bot,
             page: visited,
@@ -155,17 +158,17 @@ impl Lexicon {
         }
     }
 
-    fn hour(&mut self, moment: DateTime<Utc>) -> Key {
-        let quarter = moment.timestamp().div_euclid(QUARTER);
+    fn hour(&mut self, moment: DateTime<Utc>) -> DimensionValue {
+        let quarter = moment.timestamp().div_euclid(QUARTER_HOUR_SECONDS);
         let (zone, texts) = (self.zone, &mut self.texts);
         let hour = self.hours.entry(quarter);
-        let value = hour.or_insert_with(|| texts.number(&Hour::of(zone, moment).to_string()));
-        Key::new(Dimension::Hour, *value)
+        let value = hour.or_insert_with(|| texts.number(&LocalHour::of(zone, moment).to_string()));
+        DimensionValue::new(Dimension::Hour, *value)
     }
 }
 
 /// The numbers in visits that are not known yet, each once.
-fn new(known: &Known, visits: &[VisitRow], id: impl Fn(&VisitRow) -> Option<i32>) -> Vec<i32> {
+fn new(known: &ValuesById, visits: &[VisitIds], id: impl Fn(&VisitIds) -> Option<i32>) -> Vec<i32> {
     let ids = visits.iter().filter_map(id);
     let new: BTreeSet<i32> = ids.filter(|id| !known.contains_key(id)).collect();
     new.into_iter().collect()

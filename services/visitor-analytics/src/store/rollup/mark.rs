@@ -9,22 +9,22 @@ use chrono_tz::Tz;
 use sqlx::PgConnection;
 
 use super::zone::zones;
-use super::{LEASE, REST};
-use crate::domain::day::Day;
+use super::{ROLLUP_DELAY, ROLLUP_LEASE};
+use crate::domain::day::LocalDay;
 use crate::store::StoreError;
 
 /// A day stays open for this long after its end: nobody folds it yet.
-pub(in crate::store) const OPEN: TimeDelta = TimeDelta::hours(1);
+pub(in crate::store) const OPEN_DAY_GRACE: TimeDelta = TimeDelta::hours(1);
 /// A site's time zone is looked up again when it is this old, well within [`OPEN`].
-const ZONE_AGE: TimeDelta = TimeDelta::minutes(10);
+const TIME_ZONE_TTL: TimeDelta = TimeDelta::minutes(10);
 /// Sites that are remembered, each about 200 bytes.
-const SITES: usize = 10_000;
+const MAX_CACHED_SITES: usize = 10_000;
 
-const NOT_POISONED: &str = "no code panics while it holds this lock";
+const DIRTY_DAYS_LOCK_POISONED: &str = "no code panics while it holds this lock";
 
 /// From the first to the last visit of something that changes on a site.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::store) struct Period {
+pub(in crate::store) struct TouchedPeriod {
     pub(in crate::store) site_id: i32,
     pub(in crate::store) from: DateTime<Utc>,
     pub(in crate::store) to: DateTime<Utc>,
@@ -32,49 +32,49 @@ pub(in crate::store) struct Period {
 
 /// The open days that are known to be marked.
 #[derive(Clone, Debug, Default)]
-pub(in crate::store) struct Marks(Arc<Mutex<HashMap<i32, Known>>>);
+pub(in crate::store) struct DirtyDays(Arc<Mutex<HashMap<i32, SiteDirtyDays>>>);
 
 /// Of one site.
 #[derive(Clone, Debug)]
-struct Known {
+struct SiteDirtyDays {
     zone: Tz,
     zone_read_at: DateTime<Utc>,
-    days: Vec<Day>,
+    days: Vec<LocalDay>,
 }
 
 /// What may be remembered once the transaction is committed.
 #[must_use]
 #[derive(Debug, Default)]
-pub(in crate::store) struct Marked(HashMap<i32, Known>);
+pub(in crate::store) struct MarkedDays(HashMap<i32, SiteDirtyDays>);
 
-impl Known {
+impl SiteDirtyDays {
     fn is_fresh(&self, now: DateTime<Utc>) -> bool {
-        now < self.zone_read_at + ZONE_AGE
+        now < self.zone_read_at + TIME_ZONE_TTL
     }
 
-    fn cover(&self, period: &Period, now: DateTime<Utc>) -> bool {
-        let holds = |day: &Day| day.contains(period.from) && day.contains(period.to);
+    fn cover(&self, period: &TouchedPeriod, now: DateTime<Utc>) -> bool {
+        let holds = |day: &LocalDay| day.contains(period.from) && day.contains(period.to);
         let mut days = self.days.iter();
         self.is_fresh(now) && days.any(|day| holds(day) && is_open(day, now))
     }
 }
 
-fn is_open(day: &Day, now: DateTime<Utc>) -> bool {
-    now < day.to + OPEN
+fn is_open(day: &LocalDay, now: DateTime<Utc>) -> bool {
+    now < day.to + OPEN_DAY_GRACE
 }
 
-impl Marks {
+impl DirtyDays {
     /// Marks every day of these periods. Within the transaction that changes them, as its last
     /// statement: writers wait here for each other, and must not for anything later.
     pub(in crate::store) async fn mark(
         &self,
         connection: &mut PgConnection,
-        periods: impl Iterator<Item = Period>,
+        periods: impl Iterator<Item = TouchedPeriod>,
         now: DateTime<Utc>,
-    ) -> Result<Marked, StoreError> {
+    ) -> Result<MarkedDays, StoreError> {
         let (unknown, mut sites) = self.unknown(periods, now);
         if unknown.is_empty() {
-            return Ok(Marked::default());
+            return Ok(MarkedDays::default());
         }
         let ids: BTreeSet<i32> = unknown.iter().map(|period| period.site_id).collect();
         let ids: Vec<i32> = ids
@@ -82,7 +82,7 @@ impl Marks {
             .filter(|id| !sites.contains_key(id))
             .collect();
         for (id, zone) in zones(connection, &ids).await? {
-            let known = Known {
+            let known = SiteDirtyDays {
                 zone,
                 zone_read_at: now,
                 days: vec![],
@@ -94,7 +94,7 @@ impl Marks {
             let Some(site) = sites.get(&period.site_id) else {
                 continue;
             };
-            let days = Day::between(site.zone, period.from, period.to);
+            let days = LocalDay::between(site.zone, period.from, period.to);
             let days = days.filter(|day| !(is_open(day, now) && site.days.contains(day)));
             write.extend(days.map(|day| ((period.site_id, day.date), day)));
         }
@@ -105,7 +105,7 @@ impl Marks {
                 site.days.push(day);
             }
         }
-        Ok(Marked(sites))
+        Ok(MarkedDays(sites))
     }
 
     /// Marks every day of these periods anew, also those that are open: what was told of them from
@@ -113,17 +113,17 @@ impl Marks {
     pub(in crate::store) async fn mark_anew(
         &self,
         connection: &mut PgConnection,
-        periods: impl Iterator<Item = Period>,
+        periods: impl Iterator<Item = TouchedPeriod>,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let periods: Vec<Period> = periods.collect();
+        let periods: Vec<TouchedPeriod> = periods.collect();
         let ids: BTreeSet<i32> = periods.iter().map(|period| period.site_id).collect();
         let ids: Vec<i32> = ids.into_iter().collect();
         let zones: HashMap<i32, Tz> = zones(connection, &ids).await?.into_iter().collect();
         let mut days = BTreeMap::new();
         for period in periods {
             if let Some(zone) = zones.get(&period.site_id) {
-                let touched = Day::between(*zone, period.from, period.to);
+                let touched = LocalDay::between(*zone, period.from, period.to);
                 days.extend(touched.map(|day| ((period.site_id, day.date), day)));
             }
         }
@@ -133,19 +133,19 @@ impl Marks {
     /// Whether nothing has to be marked for these periods.
     pub(in crate::store) fn cover(
         &self,
-        periods: impl Iterator<Item = Period>,
+        periods: impl Iterator<Item = TouchedPeriod>,
         now: DateTime<Utc>,
     ) -> bool {
         self.unknown(periods, now).0.is_empty()
     }
 
     /// Remembers what was marked; its transaction must be committed.
-    pub(in crate::store) fn remember(&self, marked: Marked) {
+    pub(in crate::store) fn remember(&self, marked: MarkedDays) {
         if marked.0.is_empty() {
             return;
         }
-        let mut known = self.0.lock().expect(NOT_POISONED);
-        if known.len() >= SITES {
+        let mut known = self.0.lock().expect(DIRTY_DAYS_LOCK_POISONED);
+        if known.len() >= MAX_CACHED_SITES {
             known.clear();
         }
         // Another writer may have remembered another day meanwhile: that day is marked once more.
@@ -155,15 +155,15 @@ impl Marks {
     /// The periods that do not lie within one marked open day, and what is known of their sites.
     fn unknown(
         &self,
-        periods: impl Iterator<Item = Period>,
+        periods: impl Iterator<Item = TouchedPeriod>,
         now: DateTime<Utc>,
-    ) -> (Vec<Period>, HashMap<i32, Known>) {
-        let known = self.0.lock().expect(NOT_POISONED);
-        let is_known = |period: &Period| {
+    ) -> (Vec<TouchedPeriod>, HashMap<i32, SiteDirtyDays>) {
+        let known = self.0.lock().expect(DIRTY_DAYS_LOCK_POISONED);
+        let is_known = |period: &TouchedPeriod| {
             let site = known.get(&period.site_id);
             site.is_some_and(|site| site.cover(period, now))
         };
-        let unknown: Vec<Period> = periods.filter(|period| !is_known(period)).collect();
+        let unknown: Vec<TouchedPeriod> = periods.filter(|period| !is_known(period)).collect();
         let sites = unknown.iter().filter_map(|period| {
             let site = known.get(&period.site_id)?;
             site.is_fresh(now).then(|| (period.site_id, site.clone()))
@@ -176,7 +176,7 @@ impl Marks {
 /// Marks days, or marks them anew; in order, so that two writers never wait for each other.
 async fn touch(
     connection: &mut PgConnection,
-    days: &BTreeMap<(i32, NaiveDate), Day>,
+    days: &BTreeMap<(i32, NaiveDate), LocalDay>,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     if days.is_empty() {
@@ -184,7 +184,7 @@ async fn touch(
     }
     let sites: Vec<i32> = days.keys().map(|(site, _)| *site).collect();
     let dates: Vec<NaiveDate> = days.keys().map(|(_, date)| *date).collect();
-    let due = |day: &Day| (day.to + REST).max(now + LEASE);
+    let due = |day: &LocalDay| (day.to + ROLLUP_DELAY).max(now + ROLLUP_LEASE);
     let due: Vec<DateTime<Utc>> = days.values().map(due).collect();
     sqlx::query!(
         "insert into visitor_analytics.unfolded_day as u (site_id, day, due_at)

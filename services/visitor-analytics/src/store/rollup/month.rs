@@ -4,12 +4,12 @@ use chrono::{Datelike as _, Months, NaiveDate};
 use futures::TryStreamExt as _;
 use sqlx::{PgConnection, PgPool};
 
-use super::DueDay;
+use super::ClaimedDay;
 use crate::domain::dimension::Dimension;
-use crate::domain::sums::{self, Sums};
+use crate::domain::sums::{self, MetricSums};
 use crate::store::StoreError;
 
-const UNREADABLE: StoreError = StoreError::Unreadable("the numbers of days");
+const CORRUPT_MONTH_METRICS: StoreError = StoreError::Unreadable("the numbers of days");
 
 /// The first day of a date's month, and the first after it.
 pub(super) fn month(date: NaiveDate) -> (NaiveDate, NaiveDate) {
@@ -19,7 +19,10 @@ pub(super) fn month(date: NaiveDate) -> (NaiveDate, NaiveDate) {
 
 /// Adds the days of a month up, within the transaction that writes one of them. While another day
 /// of the month is not folded it has no sum.
-pub(super) async fn replace(connection: &mut PgConnection, due: &DueDay) -> Result<(), StoreError> {
+pub(super) async fn replace(
+    connection: &mut PgConnection,
+    due: &ClaimedDay,
+) -> Result<(), StoreError> {
     let (first, after) = month(due.date);
     sqlx::query!(
         "delete from visitor_analytics.rollup_month where site_id = $1 and month = $2
@@ -34,7 +37,7 @@ pub(super) async fn replace(connection: &mut PgConnection, due: &DueDay) -> Resu
         return Ok(());
     }
     for dimension in Dimension::ALL {
-        let mut all = <[Sums; 2]>::default();
+        let mut all = <[MetricSums; 2]>::default();
         let days = sqlx::query_scalar!(
             "select numbers from visitor_analytics.rollup_day
              where site_id = $1 and dimension = $2 and day >= $3 and day < $4",
@@ -45,7 +48,7 @@ pub(super) async fn replace(connection: &mut PgConnection, due: &DueDay) -> Resu
         );
         let mut days = days.fetch(&mut *connection);
         while let Some(numbers) = days.try_next().await? {
-            sums::add_bytes(&mut all, &numbers, None).ok_or(UNREADABLE)?;
+            sums::add_bytes(&mut all, &numbers, None).ok_or(CORRUPT_MONTH_METRICS)?;
         }
         drop(days);
         sqlx::query!(
@@ -65,7 +68,7 @@ pub(super) async fn replace(connection: &mut PgConnection, due: &DueDay) -> Resu
 /// Whether every other day of the month is folded.
 pub(super) async fn is_folded_with(
     connection: &mut PgConnection,
-    due: &DueDay,
+    due: &ClaimedDay,
 ) -> Result<bool, StoreError> {
     let (first, after) = month(due.date);
     let is_open = sqlx::query_scalar!(
@@ -98,7 +101,7 @@ pub(in crate::store) async fn sums(
     (first, last): (NaiveDate, NaiveDate),
     open: &[NaiveDate],
     is_bot: Option<bool>,
-) -> Result<[Sums; 2], StoreError> {
+) -> Result<[MetricSums; 2], StoreError> {
     // One statement, so that no month goes meanwhile.
     let months = whole(first, last, open);
     let rows = sqlx::query_scalar!(
@@ -117,10 +120,10 @@ pub(in crate::store) async fn sums(
         last,
         open,
     );
-    let mut all = <[Sums; 2]>::default();
+    let mut all = <[MetricSums; 2]>::default();
     let mut rows = rows.fetch(pool);
     while let Some(numbers) = rows.try_next().await? {
-        sums::add_bytes(&mut all, &numbers, is_bot).ok_or(UNREADABLE)?;
+        sums::add_bytes(&mut all, &numbers, is_bot).ok_or(CORRUPT_MONTH_METRICS)?;
     }
     Ok(all)
 }

@@ -6,8 +6,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
-use super::{DueDay, Folded};
-use crate::domain::pack::{Field, Pack};
+use super::{ClaimedDay, DayRollup};
+use crate::domain::pack::{ColumnBlock, ColumnKind};
 use crate::domain::question::seconds;
 use crate::domain::retention;
 use crate::store::StoreError;
@@ -15,8 +15,8 @@ use crate::store::StoreError;
 /// Replaces the packs of a day, within the transaction that replaces its numbers.
 pub(super) async fn replace(
     connection: &mut PgConnection,
-    due: &DueDay,
-    folded: &Folded,
+    due: &ClaimedDay,
+    folded: &DayRollup,
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "delete from visitor_analytics.visit_pack where site_id = $1 and day = $2",
@@ -38,8 +38,8 @@ pub(super) async fn replace(
             origin,
             entry,
             exit,
-        ] = Field::KEPT.map(|field| pack.column_bytes(field));
-        let properties = pack.column_bytes_of_some(Field::Properties);
+        ] = ColumnKind::STORED.map(|field| pack.column_bytes(field));
+        let properties = pack.column_bytes_of_some(ColumnKind::Properties);
         sqlx::query!(
             "insert into visitor_analytics.visit_pack (site_id, day, part, start, runs, times,
                  page, agent, verdict, place, network, language, status, origin, entry, exit,
@@ -77,8 +77,8 @@ pub(in crate::store) async fn load(
     executor: impl PgExecutor<'_>,
     site_id: i32,
     date: NaiveDate,
-    fields: &[Field],
-) -> Result<Vec<Arc<Pack>>, StoreError> {
+    fields: &[ColumnKind],
+) -> Result<Vec<Arc<ColumnBlock>>, StoreError> {
     let [
         page,
         agent,
@@ -91,7 +91,7 @@ pub(in crate::store) async fn load(
         origin,
         entry,
         exit,
-    ] = Field::KEPT.map(|field| fields.contains(&field));
+    ] = ColumnKind::STORED.map(|field| fields.contains(&field));
     // Columns that are not asked for are not read from the disk.
     let rows = sqlx::query!(
         "select start, runs, times, case when $3 then page end as page,
@@ -131,10 +131,10 @@ pub(in crate::store) async fn load(
             row.entry,
             row.exit,
         ];
-        let columns = Field::KEPT.into_iter().zip(&columns);
+        let columns = ColumnKind::STORED.into_iter().zip(&columns);
         let columns = columns.filter_map(|(field, bytes)| Some((field, bytes.as_deref()?)));
         let columns: Vec<_> = columns.collect();
-        let pack = Pack::read(row.start.timestamp(), &row.runs, &row.times, &columns);
+        let pack = ColumnBlock::read(row.start.timestamp(), &row.runs, &row.times, &columns);
         let pack = pack.ok_or(StoreError::Unreadable("a day's packed visits"))?;
         Ok(Arc::new(pack))
     });

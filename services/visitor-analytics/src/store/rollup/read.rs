@@ -9,22 +9,22 @@ use futures::TryStreamExt as _;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::lexicon::Lexicon;
-use super::{Folded, Row, write};
-use crate::domain::day::Day;
+use super::lexicon::ValueDictionary;
+use super::{DayRollup, RollupRow, write};
+use crate::domain::day::LocalDay;
 use crate::domain::dimension::Dimension;
-use crate::domain::fold::Fold;
-use crate::domain::pack::{self, Field, Pack, Packer};
-use crate::domain::question::Subject;
-use crate::domain::session::GAP;
+use crate::domain::fold::DayAggregator;
+use crate::domain::pack::{self, BlockBuilder, ColumnBlock, ColumnKind};
+use crate::domain::question::Attribute;
+use crate::domain::session::SESSION_TIMEOUT;
 use crate::store::StoreError;
 use crate::store::dimension::key;
 
 /// Visits whose values are looked up together.
-const CHUNK: usize = 4_000;
+const LOOKUP_BATCH_VISITS: usize = 4_000;
 
 /// A visit with the numbers of its values.
-pub(super) struct VisitRow {
+pub(super) struct VisitIds {
     pub(super) visitor_id: String,
     pub(super) session_id: Uuid,
     pub(super) timestamp: DateTime<Utc>,
@@ -41,7 +41,7 @@ pub(super) struct VisitRow {
     pub(super) properties: Option<Vec<String>>,
 }
 
-impl VisitRow {
+impl VisitIds {
     /// The properties in one text; `None` where there are none.
     fn set_of_properties(&self) -> Option<String> {
         let properties = self.properties.as_ref().filter(|all| !all.is_empty())?;
@@ -55,12 +55,12 @@ pub(super) async fn fold(
     pool: &PgPool,
     site_id: i32,
     zone: Tz,
-    day: Day,
-) -> Result<Folded, StoreError> {
+    day: LocalDay,
+) -> Result<DayRollup, StoreError> {
     let (crossing, from, to) = crossing(pool, site_id, &day).await?;
     let named = properties(pool, site_id).await?;
     let visits = sqlx::query_as!(
-        VisitRow,
+        VisitIds,
         r#"select visitor_id, session_id, timestamp, is_bot, page_id, origin_id, agent_id,
                   verdict_id, place_id, network_id, status_code, language,
                   case when properties is not null and $7::text[] <> '{}' then array(
@@ -79,10 +79,10 @@ pub(super) async fn fold(
         &crossing,
         &named,
     );
-    let mut chunks = visits.fetch(pool).try_chunks(CHUNK);
-    let mut lexicon = Lexicon::new(zone);
-    let mut fold = Fold::new(day.from.timestamp()..day.to.timestamp());
-    let mut packer = Packer::new(day.from.timestamp());
+    let mut chunks = visits.fetch(pool).try_chunks(LOOKUP_BATCH_VISITS);
+    let mut lexicon = ValueDictionary::new(zone);
+    let mut fold = DayAggregator::new(day.from.timestamp()..day.to.timestamp());
+    let mut packer = BlockBuilder::new(day.from.timestamp());
     let mut texts = HashMap::new();
     while let Some(visits) = chunks.try_next().await.map_err(|error| error.1)? {
         lexicon.learn(pool, &visits).await?;
@@ -97,24 +97,24 @@ pub(super) async fn fold(
     let rows = fold
         .finish()
         .into_iter()
-        .map(|((key, is_bot), numbers)| Row {
+        .map(|((key, is_bot), numbers)| RollupRow {
             dimension: key.dimension,
             is_bot,
             value: lexicon.text(key.value),
             numbers,
         });
     let rows = rows.collect();
-    let packs: Vec<Arc<Pack>> = packer.finish().into_iter().map(Arc::new).collect();
+    let packs: Vec<Arc<ColumnBlock>> = packer.finish().into_iter().map(Arc::new).collect();
     let mut paths = HashMap::new();
     for page in packs
         .iter()
-        .flat_map(|pack| &pack.column(Field::Page).numbers)
+        .flat_map(|pack| &pack.column(ColumnKind::Page).numbers)
     {
-        let path = lexicon.values(Subject::Of(Dimension::Page), *page);
+        let path = lexicon.values(Attribute::Of(Dimension::Page), *page);
         let path = path.first().and_then(|path| lexicon.text(*path));
         paths.extend(path.map(|path| (*page, path)));
     }
-    Ok(Folded {
+    Ok(DayRollup {
         rows,
         packs,
         paths,
@@ -137,10 +137,10 @@ pub fn visitor_key(visitor: &str) -> u64 {
     key([Some(visitor.as_bytes())]).as_u64_pair().0
 }
 
-fn packed(visit: &VisitRow, texts: &HashMap<Arc<str>, i32>) -> pack::Row {
+fn packed(visit: &VisitIds, texts: &HashMap<Arc<str>, i32>) -> pack::BlockRow {
     let id = |id: Option<i32>| id.map_or(0, i32::cast_unsigned);
     let number = |text: Option<&str>| id(text.and_then(|text| texts.get(text).copied()));
-    pack::Row {
+    pack::BlockRow {
         at: visit.timestamp.timestamp(),
         is_bot: visit.is_bot,
         page: id(Some(visit.page_id)),
@@ -161,11 +161,11 @@ fn packed(visit: &VisitRow, texts: &HashMap<Arc<str>, i32>) -> pack::Row {
 async fn learn_texts(
     pool: &PgPool,
     known: &mut HashMap<Arc<str>, i32>,
-    visits: &[VisitRow],
+    visits: &[VisitIds],
 ) -> Result<(), StoreError> {
     let sets: Vec<String> = visits
         .iter()
-        .filter_map(VisitRow::set_of_properties)
+        .filter_map(VisitIds::set_of_properties)
         .collect();
     let languages = visits.iter().filter_map(|visit| visit.language.as_deref());
     let met = languages.chain(sets.iter().map(String::as_str));
@@ -180,17 +180,17 @@ async fn learn_texts(
 async fn crossing(
     pool: &PgPool,
     site_id: i32,
-    day: &Day,
+    day: &LocalDay,
 ) -> Result<(Vec<Uuid>, DateTime<Utc>, DateTime<Utc>), StoreError> {
     let sessions = sqlx::query_scalar!(
         "select distinct session_id from visitor_analytics.visit
          where site_id = $1 and (timestamp >= $2 and timestamp < $3
                               or timestamp >= $4 and timestamp < $5)",
         site_id,
-        day.from - GAP,
+        day.from - SESSION_TIMEOUT,
         day.from,
         day.to,
-        day.to + GAP,
+        day.to + SESSION_TIMEOUT,
     );
     let sessions = sessions.fetch_all(pool).await?;
     let period = sqlx::query!(

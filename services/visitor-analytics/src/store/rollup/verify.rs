@@ -10,15 +10,15 @@ use chrono::{Datelike as _, NaiveDate};
 use sqlx::PgConnection;
 
 use crate::domain::dimension::Dimension;
-use crate::domain::fold::Numbers;
-use crate::domain::sums::{Sums, add_bytes};
+use crate::domain::fold::Metrics;
+use crate::domain::sums::{MetricSums, add_bytes};
 use crate::store::{Store, StoreError};
 
-const UNREADABLE: StoreError = StoreError::Unreadable("the numbers of days");
+const CORRUPT_VERIFIED_METRICS: StoreError = StoreError::Unreadable("the numbers of days");
 
 /// A day of a site that has visits or was folded.
 #[derive(Clone, Debug)]
-pub struct DayOfSite {
+pub struct VerifiableDay {
     /// The site's number.
     pub site_id: i32,
     /// Its domain.
@@ -31,16 +31,16 @@ pub struct DayOfSite {
 
 /// What became of verifying a day.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum VerifyOutcome {
     /// It is not folded: its numbers are read from its visits anyway.
     Unfolded,
     /// So many numbers were compared, and these differ.
-    Compared(usize, Vec<Difference>),
+    Compared(usize, Vec<MetricMismatch>),
 }
 
 /// A number that is not what the visits say.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
+pub struct MetricMismatch {
     /// The dimension's name, or what else was compared.
     pub dimension: &'static str,
     /// The value.
@@ -56,7 +56,7 @@ pub struct Difference {
 }
 
 /// Numbers by dimension, value and class.
-type Lines = BTreeMap<(i16, bool, Option<String>), Numbers>;
+type MetricsByKey = BTreeMap<(i16, bool, Option<String>), Metrics>;
 
 impl Store {
     /// The days of a site, or of all, from one date to another, both included.
@@ -65,9 +65,9 @@ impl Store {
         site: Option<&str>,
         from: Option<NaiveDate>,
         to: Option<NaiveDate>,
-    ) -> Result<Vec<DayOfSite>, StoreError> {
+    ) -> Result<Vec<VerifiableDay>, StoreError> {
         let days = sqlx::query_as!(
-            DayOfSite,
+            VerifiableDay,
             r#"select s.id as "site_id!", s.domain as "site!", d.day as "date!",
                       coalesce(d.start < visitor_analytics.kept_since(s.id), false) as "is_dropped!"
                from visitor_analytics.site s
@@ -100,7 +100,7 @@ impl Store {
 
     /// Compares what was folded of a day with its visits, at one moment; and with the first day of
     /// a month the month's numbers with those of its days.
-    pub async fn verify_day(&self, day: &DayOfSite) -> Result<Verdict, StoreError> {
+    pub async fn verify_day(&self, day: &VerifiableDay) -> Result<VerifyOutcome, StoreError> {
         let mut transaction = self.pool.begin().await?;
         sqlx::query!("set transaction isolation level repeatable read, read only")
             .execute(&mut *transaction)
@@ -116,9 +116,9 @@ impl Store {
             day.date,
         );
         if is_unfolded.fetch_one(&mut *transaction).await? {
-            return Ok(Verdict::Unfolded);
+            return Ok(VerifyOutcome::Unfolded);
         }
-        let mut comparison = Comparison::default();
+        let mut comparison = RollupComparison::default();
         let folded = folded(&mut transaction, day).await?;
         let counted = counted(&mut transaction, day).await?;
         comparison.lines("", &folded, &counted);
@@ -130,7 +130,7 @@ impl Store {
         }
         self.compare_visits(&mut transaction, day, &mut comparison)
             .await?;
-        Ok(Verdict::Compared(
+        Ok(VerifyOutcome::Compared(
             comparison.numbers,
             comparison.differences,
         ))
@@ -139,14 +139,14 @@ impl Store {
 
 /// What was compared so far.
 #[derive(Debug, Default)]
-struct Comparison {
+struct RollupComparison {
     numbers: usize,
-    differences: Vec<Difference>,
+    differences: Vec<MetricMismatch>,
 }
 
-impl Comparison {
+impl RollupComparison {
     /// Compares lines; `what` names them instead of their dimension, where it is something.
-    fn lines(&mut self, what: &'static str, folded: &Lines, counted: &Lines) {
+    fn lines(&mut self, what: &'static str, folded: &MetricsByKey, counted: &MetricsByKey) {
         let keys: BTreeSet<_> = folded.keys().chain(counted.keys()).collect();
         for key in keys {
             let dimension = Dimension::with_code(key.0).map_or("unknown", Dimension::name);
@@ -161,10 +161,10 @@ impl Comparison {
         dimension: &'static str,
         value: Option<&str>,
         is_bot: bool,
-        (folded, counted): (Option<&Numbers>, Option<&Numbers>),
+        (folded, counted): (Option<&Metrics>, Option<&Metrics>),
     ) {
-        type NumberOf = fn(&Numbers) -> i64;
-        let names: [(&'static str, NumberOf); 5] = [
+        type MetricGetter = fn(&Metrics) -> i64;
+        let names: [(&'static str, MetricGetter); 5] = [
             ("visits", |n| n.visits),
             ("visitors", |n| n.visitors),
             ("sessions", |n| n.sessions),
@@ -175,7 +175,7 @@ impl Comparison {
             self.numbers += 1;
             let (folded, counted) = (folded.map(of), counted.map(of));
             if folded != counted {
-                self.differences.push(Difference {
+                self.differences.push(MetricMismatch {
                     dimension,
                     value: value.map(str::to_owned),
                     is_bot,
@@ -188,11 +188,14 @@ impl Comparison {
     }
 }
 
-async fn counted(connection: &mut PgConnection, day: &DayOfSite) -> Result<Lines, StoreError> {
+async fn counted(
+    connection: &mut PgConnection,
+    day: &VerifiableDay,
+) -> Result<MetricsByKey, StoreError> {
     let rows = sqlx::query_file!("src/store/rollup/verify/numbers.sql", day.site_id, day.date);
     let rows = rows.fetch_all(connection).await?.into_iter().map(|row| {
         let dimension = i16::try_from(row.dimension).unwrap_or(i16::MAX);
-        let numbers = Numbers {
+        let numbers = Metrics {
             visits: row.visits,
             visitors: row.visitors,
             sessions: row.sessions,
@@ -204,7 +207,10 @@ async fn counted(connection: &mut PgConnection, day: &DayOfSite) -> Result<Lines
     Ok(rows.collect())
 }
 
-async fn folded(connection: &mut PgConnection, day: &DayOfSite) -> Result<Lines, StoreError> {
+async fn folded(
+    connection: &mut PgConnection,
+    day: &VerifiableDay,
+) -> Result<MetricsByKey, StoreError> {
     let rows = sqlx::query!(
         "select dimension, numbers from visitor_analytics.rollup_day
          where site_id = $1 and day = $2 and dimension between 0 and 99",
@@ -218,8 +224,8 @@ async fn folded(connection: &mut PgConnection, day: &DayOfSite) -> Result<Lines,
 /// The numbers of a month, and those of its days together.
 async fn month(
     connection: &mut PgConnection,
-    first: &DayOfSite,
-) -> Result<(Lines, Lines), StoreError> {
+    first: &VerifiableDay,
+) -> Result<(MetricsByKey, MetricsByKey), StoreError> {
     let rows = sqlx::query!(
         "select dimension, numbers from visitor_analytics.rollup_month
          where site_id = $1 and month = $2 and dimension between 0 and 99",
@@ -245,13 +251,13 @@ async fn month(
 async fn lines(
     connection: &mut PgConnection,
     rows: impl Iterator<Item = (i16, Vec<u8>)>,
-) -> Result<Lines, StoreError> {
-    let mut all: BTreeMap<i16, [Sums; 2]> = BTreeMap::new();
+) -> Result<MetricsByKey, StoreError> {
+    let mut all: BTreeMap<i16, [MetricSums; 2]> = BTreeMap::new();
     for (dimension, bytes) in rows {
         let sums = all.entry(dimension).or_default();
-        add_bytes(sums, &bytes, None).ok_or(UNREADABLE)?;
+        add_bytes(sums, &bytes, None).ok_or(CORRUPT_VERIFIED_METRICS)?;
     }
-    let sums = all.values().flatten().flat_map(Sums::lines);
+    let sums = all.values().flatten().flat_map(MetricSums::lines);
     let ids: BTreeSet<i32> = sums.map(|(id, _)| id.cast_signed()).collect();
     let ids: Vec<i32> = ids.into_iter().collect();
     let texts = sqlx::query!(
@@ -260,7 +266,7 @@ async fn lines(
     );
     let texts = texts.fetch_all(connection).await?.into_iter();
     let texts: BTreeMap<i32, String> = texts.map(|row| (row.id, row.text)).collect();
-    let mut lines = Lines::new();
+    let mut lines = MetricsByKey::new();
     for (dimension, classes) in all {
         for (class, sums) in classes.into_iter().enumerate() {
             for (id, numbers) in sums.into_lines() {

@@ -6,18 +6,18 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 use sqlx::{PgConnection, PgPool};
 
-use super::{DueDay, Folded, month};
-use crate::domain::journey::{self, DEEPEST, around};
+use super::{ClaimedDay, DayRollup, month};
+use crate::domain::journey::{self, MAX_PATH_DEPTH, around};
 use crate::domain::question::seconds;
 use crate::store::StoreError;
 
-const UNREADABLE: StoreError = StoreError::Unreadable("the ways of days");
+const CORRUPT_PATHS: StoreError = StoreError::Unreadable("the ways of days");
 
 /// A day's ways as bytes, by depth; at 0 what comes before and after pages.
-pub(in crate::store) type DayWays = [Vec<u8>; DEEPEST + 1];
+pub(in crate::store) type EncodedPaths = [Vec<u8>; MAX_PATH_DEPTH + 1];
 
 /// Of a day, by the numbers of the paths' texts.
-pub(in crate::store) fn of_day(folded: &Folded, ids: &HashMap<Arc<str>, i32>) -> DayWays {
+pub(in crate::store) fn of_day(folded: &DayRollup, ids: &HashMap<Arc<str>, i32>) -> EncodedPaths {
     let path = |page: u32| {
         let id = folded.paths.get(&page).and_then(|path| ids.get(path));
         id.map_or(0, |id| id.cast_unsigned())
@@ -25,14 +25,14 @@ pub(in crate::store) fn of_day(folded: &Folded, ids: &HashMap<Arc<str>, i32>) ->
     let (packs, day) = (&folded.packs, &seconds(&folded.day));
     let mut ways = journey::of_day(packs, day, path).into_iter();
     let mut around = Some(around::of_day(packs, day, path));
-    [(); DEEPEST + 1].map(|()| around.take().or_else(|| ways.next()).unwrap_or_default())
+    [(); MAX_PATH_DEPTH + 1].map(|()| around.take().or_else(|| ways.next()).unwrap_or_default())
 }
 
 /// Replaces a day's rows and its month's, within the transaction that replaces its numbers.
 pub(super) async fn replace(
     connection: &mut PgConnection,
-    due: &DueDay,
-    ways: &DayWays,
+    due: &ClaimedDay,
+    ways: &EncodedPaths,
 ) -> Result<(), StoreError> {
     let (first, after) = month::month(due.date);
     sqlx::query!(
@@ -48,7 +48,7 @@ pub(super) async fn replace(
     if !month::is_folded_with(connection, due).await? {
         return Ok(());
     }
-    let mut months = DayWays::default();
+    let mut months = EncodedPaths::default();
     for (depth, sum) in months.iter_mut().enumerate() {
         let days = sqlx::query_scalar!(
             "select ways from visitor_analytics.rollup_ways
@@ -64,7 +64,7 @@ pub(super) async fn replace(
         } else {
             journey::sum(&days)
         };
-        *sum = all.ok_or(UNREADABLE)?;
+        *sum = all.ok_or(CORRUPT_PATHS)?;
     }
     insert(connection, due.site_id, (first, true), &months).await
 }
@@ -73,7 +73,7 @@ async fn insert(
     connection: &mut PgConnection,
     site_id: i32,
     (day, is_month): (NaiveDate, bool),
-    ways: &DayWays,
+    ways: &EncodedPaths,
 ) -> Result<(), StoreError> {
     let depths: Vec<i16> = (0..ways.len()).map(code).collect();
     let ways: Vec<&[u8]> = ways.iter().map(Vec::as_slice).collect();

@@ -7,31 +7,31 @@ use chrono::NaiveDate;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{DueDay, Folded, Row, clock, month, pack, ways};
+use super::{ClaimedDay, DayRollup, RollupRow, clock, month, pack, ways};
 use crate::domain::dimension::Dimension;
-use crate::domain::pack::Field;
-use crate::domain::sums::{self, Sums};
+use crate::domain::pack::ColumnKind;
+use crate::domain::sums::{self, MetricSums};
 use crate::store::StoreError;
 use crate::store::dimension::key;
 
 /// Values in one statement.
-const CHUNK: usize = 5_000;
+const MAX_INSERT_VALUES: usize = 5_000;
 /// A value that somebody else adds at the same moment is seen by the next statement.
-const TRIES: usize = 3;
+const MAX_VALUE_INSERT_ATTEMPTS: usize = 3;
 /// The first half of the locks that are taken while a day of a site is written.
-const LOCKS: i32 = 0x666f_6c64;
+const DAY_LOCK_CLASS: i32 = 0x666f_6c64;
 /// The lock that whoever writes numbers of texts shares, and whoever removes texts has alone.
 pub(in crate::store) const VALUES_LOCK: (i32, i32) = (0x666f_6c65, 0);
 
 /// A day's numbers by dimension, as bytes.
-pub(in crate::store) type Numbers = BTreeMap<Dimension, Vec<u8>>;
+pub(in crate::store) type EncodedMetrics = BTreeMap<Dimension, Vec<u8>>;
 
 /// Replaces what was folded before, and takes the day's mark away. Returns how many lines were
 /// written; `None`, with nothing done, if the day was touched since it was taken.
 pub(super) async fn replace(
     pool: &PgPool,
-    due: &DueDay,
-    folded: &Folded,
+    due: &ClaimedDay,
+    folded: &DayRollup,
 ) -> Result<Option<usize>, StoreError> {
     let rows = &folded.rows;
     let ids = values(pool, folded.texts()).await?;
@@ -39,9 +39,13 @@ pub(super) async fn replace(
     let day_ways = ways::of_day(folded, &ids);
     let mut transaction = pool.begin().await?;
     // Months and overlaps are made of several days: a site's days are written one by one.
-    sqlx::query!("select pg_advisory_xact_lock($1, $2)", LOCKS, due.site_id)
-        .execute(&mut *transaction)
-        .await?;
+    sqlx::query!(
+        "select pg_advisory_xact_lock($1, $2)",
+        DAY_LOCK_CLASS,
+        due.site_id
+    )
+    .execute(&mut *transaction)
+    .await?;
     if !keep_values(&mut transaction, folded, &ids).await? {
         return Ok(None);
     }
@@ -62,10 +66,10 @@ pub(super) async fn replace(
 /// transaction ends. One may have gone with an erased visit since its number was looked up.
 async fn keep_values(
     connection: &mut PgConnection,
-    folded: &Folded,
+    folded: &DayRollup,
     ids: &HashMap<Arc<str>, i32>,
 ) -> Result<bool, StoreError> {
-    let fields = [Field::Language, Field::Properties];
+    let fields = [ColumnKind::Language, ColumnKind::Properties];
     let packed = folded.packs.iter().flat_map(|pack| {
         let numbers = fields.map(|field| &pack.column(field).numbers);
         numbers
@@ -93,7 +97,7 @@ async fn keep_values(
 /// Takes a day's mark away, if it was not touched since it was taken.
 pub(super) async fn unmark(
     executor: impl sqlx::PgExecutor<'_>,
-    due: &DueDay,
+    due: &ClaimedDay,
 ) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         "delete from visitor_analytics.unfolded_day
@@ -108,8 +112,11 @@ pub(super) async fn unmark(
 }
 
 /// Rows as bytes, by the numbers of their values' texts.
-pub(in crate::store) fn numbers(rows: &[Row], ids: &HashMap<Arc<str>, i32>) -> Numbers {
-    let mut lines: BTreeMap<Dimension, [Vec<sums::Line>; 2]> = BTreeMap::new();
+pub(in crate::store) fn numbers(
+    rows: &[RollupRow],
+    ids: &HashMap<Arc<str>, i32>,
+) -> EncodedMetrics {
+    let mut lines: BTreeMap<Dimension, [Vec<sums::ValueMetrics>; 2]> = BTreeMap::new();
     for row in rows {
         let id = row.value.as_ref().map_or(0, |text| ids[text]);
         let classes = lines.entry(row.dimension).or_default();
@@ -117,7 +124,7 @@ pub(in crate::store) fn numbers(rows: &[Row], ids: &HashMap<Arc<str>, i32>) -> N
     }
     let lines = lines.into_iter();
     let bytes = lines.map(|(dimension, classes)| {
-        let classes: [Sums; 2] = classes.map(|lines| lines.into_iter().collect());
+        let classes: [MetricSums; 2] = classes.map(|lines| lines.into_iter().collect());
         (dimension, sums::write(&classes))
     });
     bytes.collect()
@@ -127,7 +134,7 @@ async fn day(
     connection: &mut PgConnection,
     site_id: i32,
     date: NaiveDate,
-    numbers: &Numbers,
+    numbers: &EncodedMetrics,
 ) -> Result<(), StoreError> {
     let all = Dimension::ALL.map(Dimension::code);
     sqlx::query!(
@@ -165,9 +172,9 @@ pub(in crate::store) async fn values(
         .collect();
     let texts: Vec<_> = texts.into_iter().collect();
     let mut ids = HashMap::new();
-    for chunk in texts.chunks(CHUNK) {
+    for chunk in texts.chunks(MAX_INSERT_VALUES) {
         let mut missing: HashMap<Uuid, &Arc<str>> = chunk.iter().copied().collect();
-        for _ in 0..TRIES {
+        for _ in 0..MAX_VALUE_INSERT_ATTEMPTS {
             for (key, id) in add(pool, &missing).await? {
                 ids.extend(missing.remove(&key).map(|text| (text.clone(), id)));
             }

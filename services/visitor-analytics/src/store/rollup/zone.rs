@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use sqlx::PgConnection;
 
-use super::REST;
-use super::mark::OPEN;
+use super::ROLLUP_DELAY;
+use super::mark::OPEN_DAY_GRACE;
 use crate::store::{Store, StoreError};
 
 impl Store {
@@ -34,7 +34,7 @@ impl Store {
         )
         .execute(&mut *transaction)
         .await?;
-        mark_all(&mut transaction, site_id, zone, now + OPEN).await?;
+        mark_all(&mut transaction, site_id, zone, now + OPEN_DAY_GRACE).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -48,7 +48,7 @@ pub(in crate::store) async fn mark_all(
     zone: Tz,
     due_at: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let rest = i32::try_from(REST.num_hours()).unwrap_or(i32::MAX);
+    let rest = i32::try_from(ROLLUP_DELAY.num_hours()).unwrap_or(i32::MAX);
     sqlx::query!(
         "insert into visitor_analytics.unfolded_day as u (site_id, day, due_at)
              select $1, day, greatest($3::timestamptz,

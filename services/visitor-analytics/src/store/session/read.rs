@@ -8,14 +8,14 @@ use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use crate::store::visit::{VisitKey, between, newest};
-use crate::store::{Lookup, Store, StoreError, VisitQuery};
+use crate::store::{SiteLookup, Store, StoreError, VisitQuery};
 
 /// Steps of a journey that are told.
-const MOST_STEPS: i64 = 1_000;
+const MAX_PATH_STEPS: i64 = 1_000;
 
 /// A session with its first and its last visit.
 #[derive(Clone, Debug)]
-pub struct SessionFound {
+pub struct SessionDetails {
     /// Its id.
     pub id: Uuid,
     /// When it began and ended, so far.
@@ -34,7 +34,7 @@ pub struct SessionFound {
 
 /// A visit of a journey.
 #[derive(Clone, Debug)]
-pub struct Stop {
+pub struct PathStep {
     /// When.
     pub timestamp: DateTime<Utc>,
     /// The page's path.
@@ -46,7 +46,7 @@ pub struct Stop {
 }
 
 /// A session as it is read.
-struct Found {
+struct SessionRow {
     id: Uuid,
     started_at: DateTime<Utc>,
     last_seen_at: DateTime<Utc>,
@@ -60,13 +60,13 @@ struct Found {
 impl Store {
     /// Sessions, the newest first; one more than the limit where there are more. They are found by
     /// their first visits, in the order of the visits' index.
-    pub async fn sessions(&self, query: &VisitQuery) -> Result<Vec<SessionFound>, StoreError> {
+    pub async fn sessions(&self, query: &VisitQuery) -> Result<Vec<SessionDetails>, StoreError> {
         if !query.filters.is_empty() {
             return self.filtered_sessions(query).await;
         }
         let (after, after_id) = query.after.unzip();
         let rows = sqlx::query_as!(
-            Found,
+            SessionRow,
             r#"select s.id as "id!", s.started_at as "started_at!",
                       s.last_seen_at as "last_seen_at!", s.entry_visit_id as "entry_visit_id!",
                       s.exit_visit_id as "exit_visit_id!", s.visits as "visits!",
@@ -101,7 +101,10 @@ impl Store {
     }
 
     /// The same, of those whose first visit passes the filters: first which, then what they are.
-    async fn filtered_sessions(&self, query: &VisitQuery) -> Result<Vec<SessionFound>, StoreError> {
+    async fn filtered_sessions(
+        &self,
+        query: &VisitQuery,
+    ) -> Result<Vec<SessionDetails>, StoreError> {
         let mut select = QueryBuilder::<Postgres>::new(
             "select v.session_id, v.timestamp from visitor_analytics.site of cross join lateral (
                  select v.session_id, v.timestamp, v.id from visitor_analytics.visit v
@@ -118,7 +121,7 @@ impl Store {
         let keys: Vec<VisitKey> = select.build_query_as().fetch_all(&self.pool).await?;
         let (ids, moments): (Vec<Uuid>, Vec<DateTime<Utc>>) = keys.into_iter().unzip();
         let rows = sqlx::query_as!(
-            Found,
+            SessionRow,
             r#"select s.id, s.started_at, s.last_seen_at, s.entry_visit_id, s.exit_visit_id,
                       s.visits, s.is_bot,
                       (select count(*) from visitor_analytics.event e
@@ -140,9 +143,9 @@ impl Store {
         &self,
         id: Uuid,
         sites: Option<&[String]>,
-    ) -> Result<Lookup<SessionFound>, StoreError> {
+    ) -> Result<SiteLookup<SessionDetails>, StoreError> {
         let rows = sqlx::query_as!(
-            Found,
+            SessionRow,
             r#"select s.id, s.started_at, s.last_seen_at, s.entry_visit_id, s.exit_visit_id,
                       s.visits, s.is_bot,
                       (select count(*) from visitor_analytics.event e
@@ -159,8 +162,10 @@ impl Store {
         );
         let found = rows.fetch_all(&self.pool).await?;
         match self.with_visits(found).await?.pop() {
-            Some(session) => Ok(Lookup::Found(session)),
-            None => Ok(Lookup::none(sites.is_some() && self.has_session(id).await?)),
+            Some(session) => Ok(SiteLookup::Found(session)),
+            None => Ok(SiteLookup::none(
+                sites.is_some() && self.has_session(id).await?,
+            )),
         }
     }
 
@@ -173,7 +178,7 @@ impl Store {
     }
 
     /// A session's visits, in their order; at most 1,000.
-    pub async fn journey(&self, session: &SessionFound) -> Result<Vec<Stop>, StoreError> {
+    pub async fn journey(&self, session: &SessionDetails) -> Result<Vec<PathStep>, StoreError> {
         let rows = sqlx::query!(
             r#"select v.timestamp, p.path, p.title, v.engagement_seconds,
                       lead(v.timestamp) over (order by v.timestamp, v.id) as next
@@ -186,10 +191,10 @@ impl Store {
             session.period.0,
             session.period.1,
             session.id,
-            MOST_STEPS,
+            MAX_PATH_STEPS,
         );
         let rows = rows.fetch_all(&self.pool).await?.into_iter();
-        let stops = rows.map(|row| Stop {
+        let stops = rows.map(|row| PathStep {
             seconds: match row.next {
                 Some(next) => Some(next.timestamp() - row.timestamp.timestamp()),
                 None => row.engagement_seconds.map(i64::from),
@@ -201,9 +206,9 @@ impl Store {
         Ok(stops.collect())
     }
 
-    async fn with_visits(&self, found: Vec<Found>) -> Result<Vec<SessionFound>, StoreError> {
-        let entry = |s: &Found| -> VisitKey { (s.entry_visit_id, s.started_at) };
-        let exit = |s: &Found| -> VisitKey { (s.exit_visit_id, s.last_seen_at) };
+    async fn with_visits(&self, found: Vec<SessionRow>) -> Result<Vec<SessionDetails>, StoreError> {
+        let entry = |s: &SessionRow| -> VisitKey { (s.entry_visit_id, s.started_at) };
+        let exit = |s: &SessionRow| -> VisitKey { (s.exit_visit_id, s.last_seen_at) };
         let keys: Vec<VisitKey> = found.iter().flat_map(|s| [entry(s), exit(s)]).collect();
         let visits = self.visits_at(&keys).await?.into_iter();
         let visits: HashMap<VisitKey, Visit> = visits
@@ -211,7 +216,7 @@ impl Store {
             .collect();
         // One that was erased meanwhile is left out.
         let whole = found.into_iter().filter_map(|session| {
-            Some(SessionFound {
+            Some(SessionDetails {
                 entry: visits.get(&entry(&session))?.clone(),
                 exit: visits.get(&exit(&session))?.clone(),
                 id: session.id,

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use crate::domain::site::Ignored;
+use crate::domain::site::SiteIgnoreRules;
 use crate::store::{Store, StoreError};
 
 impl Store {
     /// What sites do not want, by their domains and aliases.
-    pub async fn ignored(&self) -> Result<HashMap<String, Ignored>, StoreError> {
+    pub async fn ignored(&self) -> Result<HashMap<String, SiteIgnoreRules>, StoreError> {
         let rows = sqlx::query!(
             r#"select s.ignored_addresses, s.ignored_paths, s.kept_since,
                       array(select a.domain from visitor_analytics.site_alias a
@@ -18,7 +18,8 @@ impl Store {
         );
         let rows = rows.fetch_all(&self.pool).await?.into_iter();
         let ignored = rows.flat_map(|row| {
-            let ignored = Ignored::of(&row.ignored_addresses, &row.ignored_paths, row.kept_since);
+            let ignored =
+                SiteIgnoreRules::of(&row.ignored_addresses, &row.ignored_paths, row.kept_since);
             let domains = row.domains.into_iter();
             domains.map(move |domain| (domain, ignored.clone()))
         });

@@ -7,14 +7,15 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use crate::store::{Store, StoreError};
 
 /// Over how long new sites are counted.
-const WINDOW: TimeDelta = TimeDelta::hours(24);
+const NEW_SITE_WINDOW: TimeDelta = TimeDelta::hours(24);
 /// Whoever adds a site for a visit has the lock alone, so that the count holds over replicas. It is
 /// a statement of its own: the next one sees what the last holder has committed.
-const BEGIN: &str = "begin; select pg_advisory_xact_lock(hashtext('visitor_analytics.new_sites'))";
+const BEGIN_WITH_NEW_SITE_LOCK: &str =
+    "begin; select pg_advisory_xact_lock(hashtext('visitor_analytics.new_sites'))";
 
 /// How many sites have come with visits lately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NewSitesOfDay {
+pub struct NewSiteCount {
     /// Within 24 hours.
     pub count: i64,
     /// Whether further ones were refused today (UTC).
@@ -47,7 +48,7 @@ impl Store {
             return Ok(new);
         }
         let names: Vec<String> = new.into_iter().collect();
-        let mut transaction = self.pool.begin_with(BEGIN).await?;
+        let mut transaction = self.pool.begin_with(BEGIN_WITH_NEW_SITE_LOCK).await?;
         sqlx::query!(
             "insert into visitor_analytics.site (domain, created_at, discovered_at)
              select n.domain, $2::timestamptz, $2::timestamptz from unnest($1::text[]) as n (domain)
@@ -60,7 +61,7 @@ impl Store {
             &names,
             now,
             i64::from(most),
-            now - WINDOW,
+            now - NEW_SITE_WINDOW,
         )
         .execute(&mut *transaction)
         .await?;
@@ -69,17 +70,17 @@ impl Store {
     }
 
     /// How many sites have come with visits within 24 hours.
-    pub async fn new_sites_of_day(&self, now: DateTime<Utc>) -> Result<NewSitesOfDay, StoreError> {
+    pub async fn new_sites_of_day(&self, now: DateTime<Utc>) -> Result<NewSiteCount, StoreError> {
         let row = sqlx::query!(
             r#"select (select count(*) from visitor_analytics.site
                        where discovered_at > $1) as "count!",
                       exists (select from visitor_analytics.site_limit_notice
                               where day = $2) as "has_refused!""#,
-            now - WINDOW,
+            now - NEW_SITE_WINDOW,
             now.date_naive(),
         );
         let row = row.fetch_one(&self.pool).await?;
-        Ok(NewSitesOfDay {
+        Ok(NewSiteCount {
             count: row.count,
             has_refused: row.has_refused,
         })

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use sqlx::{PgConnection, Postgres, Transaction};
 
-use crate::domain::site::Settings;
+use crate::domain::site::SiteSettings;
 use crate::store::rollup::{mark_all, zone_named};
 use crate::store::{Store, StoreError};
 
@@ -33,7 +33,7 @@ pub struct Site {
 
 /// What became of a change.
 #[derive(Clone, Debug)]
-pub enum Changed {
+pub enum SiteUpdateOutcome {
     /// It is done.
     Done(Site),
     /// The domain, or an alias, is another site's.
@@ -71,9 +71,9 @@ impl Store {
     pub async fn add_site(
         &self,
         domain: &str,
-        settings: &Settings,
+        settings: &SiteSettings,
         now: DateTime<Utc>,
-    ) -> Result<Changed, StoreError> {
+    ) -> Result<SiteUpdateOutcome, StoreError> {
         let mut transaction = self.change_sites().await?;
         let added = sqlx::query_scalar!(
             "insert into visitor_analytics.site (domain, created_at, time_zone)
@@ -85,10 +85,10 @@ impl Store {
             settings.zone.unwrap_or(Tz::UTC).name(),
         );
         let Some(id) = added.fetch_optional(&mut *transaction).await? else {
-            return Ok(Changed::Taken("domain"));
+            return Ok(SiteUpdateOutcome::Taken("domain"));
         };
         if !set_aliases(&mut transaction, id, settings).await? {
-            return Ok(Changed::Taken("aliases"));
+            return Ok(SiteUpdateOutcome::Taken("aliases"));
         }
         set_lists(&mut transaction, id, settings).await?;
         transaction.commit().await?;
@@ -100,19 +100,19 @@ impl Store {
     pub async fn change_site(
         &self,
         domain: &str,
-        settings: &Settings,
+        settings: &SiteSettings,
         now: DateTime<Utc>,
-    ) -> Result<Changed, StoreError> {
+    ) -> Result<SiteUpdateOutcome, StoreError> {
         let mut transaction = self.change_sites().await?;
         let site = sqlx::query!(
             "select id, time_zone, properties from visitor_analytics.site where domain = $1",
             domain
         );
         let Some(site) = site.fetch_optional(&mut *transaction).await? else {
-            return Ok(Changed::Missing);
+            return Ok(SiteUpdateOutcome::Missing);
         };
         if !set_aliases(&mut transaction, site.id, settings).await? {
-            return Ok(Changed::Taken("aliases"));
+            return Ok(SiteUpdateOutcome::Taken("aliases"));
         }
         set_lists(&mut transaction, site.id, settings).await?;
         let properties = settings.properties.as_ref();
@@ -136,7 +136,7 @@ impl Store {
         Ok(transaction)
     }
 
-    async fn changed(&self, domain: &str) -> Result<Changed, StoreError> {
+    async fn changed(&self, domain: &str) -> Result<SiteUpdateOutcome, StoreError> {
         let site = sqlx::query_as!(
             Site,
             r#"select s.domain, s.time_zone, s.created_at, s.ignored_addresses, s.ignored_paths,
@@ -147,7 +147,7 @@ impl Store {
             domain,
         );
         let site = site.fetch_optional(&self.pool).await?;
-        Ok(site.map_or(Changed::Missing, Changed::Done))
+        Ok(site.map_or(SiteUpdateOutcome::Missing, SiteUpdateOutcome::Done))
     }
 }
 
@@ -155,7 +155,7 @@ impl Store {
 async fn set_aliases(
     connection: &mut PgConnection,
     site_id: i32,
-    settings: &Settings,
+    settings: &SiteSettings,
 ) -> Result<bool, StoreError> {
     let Some(aliases) = &settings.aliases else {
         return Ok(true);
@@ -191,7 +191,7 @@ async fn set_aliases(
 async fn set_lists(
     connection: &mut PgConnection,
     site_id: i32,
-    settings: &Settings,
+    settings: &SiteSettings,
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "update visitor_analytics.site

@@ -6,10 +6,10 @@ use sqlx::types::Json;
 use sqlx::types::ipnet::IpNet;
 use uuid::Uuid;
 
-use crate::domain::classified::Classified;
+use crate::domain::classified::EnrichedVisit;
 
 /// What visits have of their own.
-pub(in crate::store) struct Columns<'a> {
+pub(in crate::store) struct VisitColumns<'a> {
     pub(in crate::store) ids: Vec<Uuid>,
     pub(in crate::store) moments: Vec<DateTime<Utc>>,
     pub(in crate::store) visitors: Vec<&'a str>,
@@ -24,8 +24,8 @@ pub(in crate::store) struct Columns<'a> {
     pub(in crate::store) ips: Vec<Option<IpNet>>,
 }
 
-impl<'a> Columns<'a> {
-    pub(in crate::store) fn of(visits: &[&'a Classified]) -> Self {
+impl<'a> VisitColumns<'a> {
+    pub(in crate::store) fn of(visits: &[&'a EnrichedVisit]) -> Self {
         Self {
             ids: column(visits, |v| v.visit.id),
             moments: column(visits, |v| v.visit.timestamp),
@@ -43,11 +43,11 @@ impl<'a> Columns<'a> {
     }
 }
 
-fn column<'a, T>(visits: &[&'a Classified], field: impl Fn(&'a Classified) -> T) -> Vec<T> {
+fn column<'a, T>(visits: &[&'a EnrichedVisit], field: impl Fn(&'a EnrichedVisit) -> T) -> Vec<T> {
     visits.iter().map(|visit| field(visit)).collect()
 }
 
-fn properties(visit: &Classified) -> Option<Json<&Map<String, Value>>> {
+fn properties(visit: &EnrichedVisit) -> Option<Json<&Map<String, Value>>> {
     let properties = &visit.visit.properties;
     (!properties.is_empty()).then_some(Json(properties))
 }

@@ -5,7 +5,7 @@ use common::clock::moment_of;
 use uuid::Uuid;
 
 use crate::domain::engagement::Engagement;
-use crate::store::{Lookup, Store, StoreError};
+use crate::store::{SiteLookup, Store, StoreError};
 
 impl Store {
     /// Lets the engagement of a visit on one of these sites (`None`: on any) grow to this, and
@@ -16,7 +16,7 @@ impl Store {
         id: Uuid,
         engagement: Engagement,
         sites: Option<&[String]>,
-    ) -> Result<Lookup<(Engagement, DateTime<Utc>)>, StoreError> {
+    ) -> Result<SiteLookup<(Engagement, DateTime<Utc>)>, StoreError> {
         if let Some(moment) = moment_of(id) {
             let day = TimeDelta::days(1);
             let around = (
@@ -25,13 +25,15 @@ impl Store {
             );
             let found = self.engage_between(id, engagement, sites, around).await?;
             if let Some(found) = found {
-                return Ok(Lookup::Found(found));
+                return Ok(SiteLookup::Found(found));
             }
         }
         let found = self.engage_between(id, engagement, sites, (None, None));
         match found.await? {
-            Some(found) => Ok(Lookup::Found(found)),
-            None => Ok(Lookup::none(sites.is_some() && self.has_visit(id).await?)),
+            Some(found) => Ok(SiteLookup::Found(found)),
+            None => Ok(SiteLookup::none(
+                sites.is_some() && self.has_visit(id).await?,
+            )),
         }
     }
 

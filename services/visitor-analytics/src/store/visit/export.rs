@@ -5,7 +5,7 @@ use common::visitor_analytics::Visit;
 use uuid::Uuid;
 
 use super::row::{VisitRow, select_visits};
-use crate::domain::export::Exported;
+use crate::domain::export::ExportedVisit;
 use crate::store::{Store, StoreError};
 
 /// Which visits.
@@ -27,7 +27,10 @@ pub struct ExportQuery {
 
 impl Store {
     /// A page of visits, the oldest first. No connection is kept between two pages.
-    pub async fn export_visits(&self, query: &ExportQuery) -> Result<Vec<Exported>, StoreError> {
+    pub async fn export_visits(
+        &self,
+        query: &ExportQuery,
+    ) -> Result<Vec<ExportedVisit>, StoreError> {
         let (after, after_id) = query.after.unzip();
         let rows = select_visits!(
             "visitor_analytics.site of cross join lateral (
@@ -51,7 +54,7 @@ impl Store {
         let rows = rows.fetch_all(&self.pool).await?.into_iter();
         let visits = rows.map(|mut row: VisitRow| {
             let user_agent = std::mem::take(&mut row.user_agent);
-            Ok(Exported {
+            Ok(ExportedVisit {
                 visit: Visit::try_from(row)?,
                 user_agent,
             })

@@ -6,12 +6,15 @@ use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use super::row::{VisitRow, select_visits};
-use super::{Found, VisitKey, VisitQuery};
+use super::{VisitKey, VisitList, VisitQuery};
 use crate::store::{Store, StoreError, condition};
 
 impl Store {
     /// Visits that pass, the newest first: first which, then what they are.
-    pub(super) async fn filtered_visits(&self, query: &VisitQuery) -> Result<Found, StoreError> {
+    pub(super) async fn filtered_visits(
+        &self,
+        query: &VisitQuery,
+    ) -> Result<VisitList, StoreError> {
         let mut select = QueryBuilder::<Postgres>::new(
             "select v.id, v.timestamp from visitor_analytics.site of cross join lateral (
                  select v.id, v.timestamp from visitor_analytics.visit v
@@ -36,7 +39,7 @@ impl Store {
         );
         let visits = rows.fetch_all(&self.pool).await?.into_iter();
         let visits = visits.map(Visit::try_from).collect::<Result<_, _>>()?;
-        Ok(Found { visits, more })
+        Ok(VisitList { visits, more })
     }
 }
 

@@ -6,7 +6,7 @@ use sqlx::postgres::types::PgInterval;
 use uuid::Uuid;
 
 use super::row::{VisitRow, select_visits};
-use crate::store::{LATE, Store, StoreError};
+use crate::store::{MAX_LIVE_AGE, Store, StoreError};
 
 impl Store {
     /// The visits that were recorded after one (when, and which), and not long after they had
@@ -47,6 +47,6 @@ fn late() -> PgInterval {
     PgInterval {
         months: 0,
         days: 0,
-        microseconds: LATE.num_microseconds().unwrap_or(i64::MAX),
+        microseconds: MAX_LIVE_AGE.num_microseconds().unwrap_or(i64::MAX),
     }
 }

@@ -10,7 +10,7 @@ use crate::domain::visit::NewVisit;
 use crate::store::{Store, StoreError};
 
 /// A visit's id and time, and the site that it names.
-type Named<'a> = (Uuid, DateTime<Utc>, &'a str);
+type VisitIdOnSite<'a> = (Uuid, DateTime<Utc>, &'a str);
 
 impl Store {
     /// Those of these visits whose id a visit of another site has, at the time that the id carries
@@ -19,7 +19,7 @@ impl Store {
     pub async fn ids_of_other_sites<'a>(
         &self,
         visits: &[&'a NewVisit],
-    ) -> Result<HashSet<Named<'a>>, StoreError> {
+    ) -> Result<HashSet<VisitIdOnSite<'a>>, StoreError> {
         if visits.is_empty() {
             return Ok(HashSet::new());
         }

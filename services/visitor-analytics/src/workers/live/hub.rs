@@ -5,28 +5,28 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chassis::panics::catch_panics;
-use chassis::places::{NoPlace, Place, Places};
+use chassis::places::{NoFreeSlot, RequestSlot, RequestSlots};
 use chrono::{DateTime, Utc};
 use common::visitor_analytics::Visit;
 use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::teller::ASK;
-use crate::store::{Ear, Heard, Store, StoreError, visitor_hash};
+use super::teller::LISTENER_CHECK_INTERVAL;
+use crate::store::{Store, StoreError, VisitListener, VisitNotice, visitor_hash};
 
 /// Listeners of a process.
-const LISTENERS: usize = 100;
+const MAX_SUBSCRIBERS: usize = 100;
 /// Visits that a listener may lag behind, shared by all; each takes about three kilobytes.
-const LAG: usize = 1_024;
+const EVENT_BUFFER: usize = 1_024;
 /// Lists of visits that were heard and not read yet.
-const UNREAD: usize = 16;
+const MAX_UNREAD_NOTICES: usize = 16;
 /// Visits that are read again for a listener who comes back.
-const AGAIN: usize = 250;
+const MAX_REPLAYED_VISITS: usize = 250;
 /// How long the connection is kept without listeners.
-const IDLE: Duration = Duration::from_secs(10);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A pause after the connection was lost.
-const PAUSE: Duration = Duration::from_secs(1);
+const LISTEN_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Erased visitors that are remembered; from so many on those of long ago are forgotten.
 const ERASED: usize = 10_000;
 /// No listener lags behind for longer.
@@ -36,10 +36,10 @@ const NOT_POISONED: &str = "no code panics while it holds this lock";
 
 /// Where listeners come.
 #[derive(Clone, Debug)]
-pub struct Hub {
+pub struct LiveHub {
     store: Store,
-    places: Arc<Places>,
-    told: broadcast::Sender<(Told, Instant)>,
+    places: Arc<RequestSlots>,
+    told: broadcast::Sender<(LiveEvent, Instant)>,
     erased: ErasedVisitors,
     wanted: Arc<Notify>,
     /// From when on everything is heard.
@@ -48,7 +48,7 @@ pub struct Hub {
 
 /// What a listener hears.
 #[derive(Clone, Debug)]
-pub enum Told {
+pub enum LiveEvent {
     /// A visit.
     Visit(Arc<Visit>),
     /// There were visits that are not told.
@@ -57,35 +57,35 @@ pub enum Told {
 
 /// A listener's end.
 #[derive(Debug)]
-pub struct Listening {
-    hub: Hub,
-    told: broadcast::Receiver<(Told, Instant)>,
-    _place: Place,
+pub struct Subscription {
+    hub: LiveHub,
+    told: broadcast::Receiver<(LiveEvent, Instant)>,
+    _place: RequestSlot,
 }
 
 /// The one that hears.
 #[derive(Debug)]
-pub(super) struct Hearing {
+pub(super) struct ListenTask {
     store: Store,
-    told: broadcast::Sender<(Told, Instant)>,
+    told: broadcast::Sender<(LiveEvent, Instant)>,
     erased: ErasedVisitors,
     wanted: Arc<Notify>,
     settled: watch::Sender<Option<Instant>>,
 }
 
-impl Hub {
-    pub(super) fn new(store: Store) -> (Self, Hearing) {
-        let (told, _) = broadcast::channel(LAG);
+impl LiveHub {
+    pub(super) fn new(store: Store) -> (Self, ListenTask) {
+        let (told, _) = broadcast::channel(EVENT_BUFFER);
         let (settled, is_settled) = watch::channel(None);
         let hub = Self {
             store: store.clone(),
-            places: Places::new(LISTENERS),
+            places: RequestSlots::new(MAX_SUBSCRIBERS),
             told: told.clone(),
             erased: ErasedVisitors::default(),
             wanted: Arc::default(),
             settled: is_settled,
         };
-        let hearing = Hearing {
+        let hearing = ListenTask {
             store,
             told,
             erased: hub.erased.clone(),
@@ -96,8 +96,8 @@ impl Hub {
     }
 
     /// One more listener, whose token is about `subject`.
-    pub fn listen(&self, subject: &str) -> Result<Listening, NoPlace> {
-        let listening = Listening {
+    pub fn listen(&self, subject: &str) -> Result<Subscription, NoFreeSlot> {
+        let listening = Subscription {
             _place: self.places.take(subject)?,
             hub: self.clone(),
             told: self.told.subscribe(),
@@ -107,7 +107,7 @@ impl Hub {
     }
 }
 
-impl Listening {
+impl Subscription {
     /// What was recorded after a visit (when, and which) while nobody listened here; and whether
     /// there was more than is read. Waits until whatever is recorded later is heard.
     pub async fn since(
@@ -118,9 +118,9 @@ impl Listening {
         let settled = self.hub.settled.wait_for(Option::is_some).await;
         let settled = settled.map(|moment| *moment).ok().flatten();
         tokio::time::sleep_until(settled.unwrap_or_else(Instant::now)).await;
-        let most = i64::try_from(AGAIN + 1).unwrap_or(i64::MAX);
+        let most = i64::try_from(MAX_REPLAYED_VISITS + 1).unwrap_or(i64::MAX);
         let mut visits = self.hub.store.visits_since(site, after, most).await?;
-        let is_more = visits.len() > AGAIN;
+        let is_more = visits.len() > MAX_REPLAYED_VISITS;
         if is_more {
             visits.remove(0);
         }
@@ -128,19 +128,19 @@ impl Listening {
     }
 
     /// What is told next; `None` when nothing will be.
-    pub async fn next(&mut self) -> Option<Told> {
+    pub async fn next(&mut self) -> Option<LiveEvent> {
         loop {
             return match self.told.recv().await {
-                Ok((Told::Visit(visit), at)) if self.hub.erased.hold(&visit, at) => continue,
+                Ok((LiveEvent::Visit(visit), at)) if self.hub.erased.hold(&visit, at) => continue,
                 Ok((told, _)) => Some(told),
-                Err(broadcast::error::RecvError::Lagged(_)) => Some(Told::Missed),
+                Err(broadcast::error::RecvError::Lagged(_)) => Some(LiveEvent::Missed),
                 Err(broadcast::error::RecvError::Closed) => None,
             };
         }
     }
 }
 
-impl Hearing {
+impl ListenTask {
     pub(super) async fn run(self) {
         loop {
             while self.told.receiver_count() == 0 {
@@ -154,8 +154,8 @@ impl Hearing {
             };
             if let Some(error) = error {
                 tracing::warn!(error, "visits are not heard live");
-                self.tell(Told::Missed);
-                tokio::time::sleep(PAUSE).await;
+                self.tell(LiveEvent::Missed);
+                tokio::time::sleep(LISTEN_RETRY_DELAY).await;
             }
         }
     }
@@ -164,8 +164,9 @@ impl Hearing {
     async fn listen(&self) -> Result<(), StoreError> {
         let ear = self.store.listen().await?;
         // By then every recorder has asked whether somebody listens.
-        self.settled.send_replace(Some(Instant::now() + 2 * ASK));
-        let (sender, unread) = mpsc::channel(UNREAD);
+        self.settled
+            .send_replace(Some(Instant::now() + 2 * LISTENER_CHECK_INTERVAL));
+        let (sender, unread) = mpsc::channel(MAX_UNREAD_NOTICES);
         tokio::select! {
             ended = self.hear(ear, sender) => ended,
             ended = self.read(unread) => ended,
@@ -174,42 +175,46 @@ impl Hearing {
     }
 
     /// What comes faster than it is read is left out, so that it piles up nowhere.
-    async fn hear(&self, mut ear: Ear, unread: mpsc::Sender<Heard>) -> Result<(), StoreError> {
+    async fn hear(
+        &self,
+        mut ear: VisitListener,
+        unread: mpsc::Sender<VisitNotice>,
+    ) -> Result<(), StoreError> {
         loop {
             let heard = ear.hear().await?;
-            if let Heard::Erased(visitors) = &heard {
+            if let VisitNotice::Erased(visitors) = &heard {
                 self.erased.insert(visitors);
             } else if unread.try_send(heard).is_err() {
-                self.tell(Told::Missed);
+                self.tell(LiveEvent::Missed);
             }
         }
     }
 
-    async fn read(&self, mut unread: mpsc::Receiver<Heard>) -> Result<(), StoreError> {
+    async fn read(&self, mut unread: mpsc::Receiver<VisitNotice>) -> Result<(), StoreError> {
         while let Some(heard) = unread.recv().await {
             match heard {
-                Heard::Visits(keys) => {
+                VisitNotice::Visits(keys) => {
                     let read_at = Instant::now();
                     for visit in self.store.told_visits(&keys).await? {
                         // Nobody may be there to hear it.
-                        let _ = self.told.send((Told::Visit(Arc::new(visit)), read_at));
+                        let _ = self.told.send((LiveEvent::Visit(Arc::new(visit)), read_at));
                     }
                 }
-                Heard::Lost => self.tell(Told::Missed),
-                Heard::Erased(visitors) => self.erased.insert(&visitors),
+                VisitNotice::Lost => self.tell(LiveEvent::Missed),
+                VisitNotice::Erased(visitors) => self.erased.insert(&visitors),
             }
         }
         Ok(())
     }
 
-    fn tell(&self, told: Told) {
+    fn tell(&self, told: LiveEvent) {
         // Nobody may be there to hear it.
         let _ = self.told.send((told, Instant::now()));
     }
 
     async fn until_idle(&self) {
         loop {
-            tokio::time::sleep(IDLE).await;
+            tokio::time::sleep(IDLE_TIMEOUT).await;
             if self.told.receiver_count() == 0 {
                 return;
             }
@@ -247,10 +252,10 @@ mod tests {
     async fn who_is_too_slow_is_told_so() {
         let options = sqlx::postgres::PgPoolOptions::new();
         let pool = options.connect_lazy("postgres://nobody").unwrap();
-        let (hub, _hearing) = Hub::new(Store::new(pool));
+        let (hub, _hearing) = LiveHub::new(Store::new(pool));
         let mut slow = hub.listen("test").unwrap();
-        for _ in 0..LAG {
-            hub.told.send((Told::Missed, Instant::now())).unwrap();
+        for _ in 0..EVENT_BUFFER {
+            hub.told.send((LiveEvent::Missed, Instant::now())).unwrap();
         }
         let visit = serde_json::json!({
             "id": Uuid::nil(), "site": "a", "timestamp": "2026-11-20T12:00:00Z",
@@ -261,13 +266,13 @@ mod tests {
         });
         let visit: Arc<Visit> = Arc::new(serde_json::from_value(visit).unwrap());
         // One more than is held for the slowest.
-        for _ in 0..=LAG {
-            let told = Told::Visit(visit.clone());
+        for _ in 0..=EVENT_BUFFER {
+            let told = LiveEvent::Visit(visit.clone());
             hub.told.send((told, Instant::now())).unwrap();
         }
-        assert!(matches!(slow.next().await, Some(Told::Missed)));
-        for _ in 0..LAG {
-            assert!(matches!(slow.next().await, Some(Told::Visit(_))));
+        assert!(matches!(slow.next().await, Some(LiveEvent::Missed)));
+        for _ in 0..EVENT_BUFFER {
+            assert!(matches!(slow.next().await, Some(LiveEvent::Visit(_))));
         }
     }
 }

@@ -9,27 +9,27 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
 
-use crate::store::{LATE, Store, StoreError};
+use crate::store::{MAX_LIVE_AGE, Store, StoreError};
 
-type Key = (Uuid, DateTime<Utc>);
+type RecordedKey = (Uuid, DateTime<Utc>);
 
 /// Visits that may wait to be told; those of one round.
-const WAITING: usize = 2_000;
+const MAX_QUEUED_KEYS: usize = 2_000;
 /// How long the answer to whether anybody listens holds. It is asked for only while visits are
 /// recorded.
-pub(super) const ASK: Duration = Duration::from_millis(500);
+pub(super) const LISTENER_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 /// How often visits are told.
-const TELL: Duration = Duration::from_millis(200);
+const PUBLISH_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Where recorders leave what they have recorded.
 #[derive(Clone, Debug)]
-pub struct Teller {
-    shared: Arc<Shared>,
-    visits: mpsc::Sender<Key>,
+pub struct VisitPublisher {
+    shared: Arc<PublisherState>,
+    visits: mpsc::Sender<RecordedKey>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+struct PublisherState {
     /// Until when it is known that nobody listens; asked again when a visit is recorded later.
     unheard_until: Mutex<Option<Instant>>,
     has_lost: AtomicBool,
@@ -39,17 +39,17 @@ struct Shared {
 
 /// The one that tells.
 #[derive(Debug)]
-pub(super) struct Telling {
+pub(super) struct PublishTask {
     store: Store,
-    shared: Arc<Shared>,
-    visits: mpsc::Receiver<Key>,
+    shared: Arc<PublisherState>,
+    visits: mpsc::Receiver<RecordedKey>,
 }
 
-impl Teller {
-    pub(super) fn new(store: Store) -> (Self, Telling) {
-        let (sender, visits) = mpsc::channel(WAITING);
-        let shared: Arc<Shared> = Arc::default();
-        let telling = Telling {
+impl VisitPublisher {
+    pub(super) fn new(store: Store) -> (Self, PublishTask) {
+        let (sender, visits) = mpsc::channel(MAX_QUEUED_KEYS);
+        let shared: Arc<PublisherState> = Arc::default();
+        let telling = PublishTask {
             store,
             shared: shared.clone(),
             visits,
@@ -62,11 +62,11 @@ impl Teller {
     }
 
     /// These visits were recorded at `now`. Costs a look at the time where nobody listens.
-    pub fn tell(&self, visits: impl Iterator<Item = Key>, now: DateTime<Utc>) {
+    pub fn tell(&self, visits: impl Iterator<Item = RecordedKey>, now: DateTime<Utc>) {
         if self.shared.is_unheard() {
             return;
         }
-        for visit in visits.filter(|(_, moment)| *moment > now - LATE) {
+        for visit in visits.filter(|(_, moment)| *moment > now - MAX_LIVE_AGE) {
             if self.visits.try_send(visit).is_err() {
                 self.shared.has_lost.store(true, Ordering::Relaxed);
                 break;
@@ -76,7 +76,7 @@ impl Teller {
     }
 }
 
-impl Shared {
+impl PublisherState {
     fn is_unheard(&self) -> bool {
         let until = self.unheard_until.lock();
         let until = *until.unwrap_or_else(PoisonError::into_inner);
@@ -92,7 +92,7 @@ impl Shared {
     }
 }
 
-impl Telling {
+impl PublishTask {
     pub(super) async fn run(mut self) {
         let mut told = vec![];
         loop {
@@ -106,19 +106,19 @@ impl Telling {
                 self.shared.has_lost.store(true, Ordering::Relaxed);
                 // Listeners have to know, also when no further visit comes.
                 self.shared.wake.notify_one();
-                tokio::time::sleep(ASK).await;
+                tokio::time::sleep(LISTENER_CHECK_INTERVAL).await;
             }
-            tokio::time::sleep(TELL).await;
+            tokio::time::sleep(PUBLISH_INTERVAL).await;
         }
     }
 
-    async fn round(&mut self, told: &mut Vec<Key>) -> Result<(), StoreError> {
+    async fn round(&mut self, told: &mut Vec<RecordedKey>) -> Result<(), StoreError> {
         let asked_at = Instant::now();
         let is_heard = self.store.is_heard().await?;
         self.shared
-            .set_unheard((!is_heard).then_some(asked_at + ASK));
+            .set_unheard((!is_heard).then_some(asked_at + LISTENER_CHECK_INTERVAL));
         told.clear();
-        while told.len() < WAITING
+        while told.len() < MAX_QUEUED_KEYS
             && let Ok(visit) = self.visits.try_recv()
         {
             told.push(visit);

@@ -54,7 +54,7 @@ const COUNTRIES: [&str; 5] = ["GB", "US", "FJ", "NZ", "FR"];
 const CODES: [&str; 5] = ["1000", "1000 AB", "2000", "SE10", "SE10 1AA"];
 const REGIONS: [&str; 4] = ["TX", "ENG", "A", "CA"];
 
-fn some_area(random: &mut Random) -> Area {
+fn some_area(random: &mut Random) -> CompiledArea {
     let size = random.pick(&[0.05, 0.5, 3.0, 14.0]);
     let mut draft = match random.below(6) {
         0..=2 => geometry(&star(random, size)),
@@ -75,10 +75,10 @@ fn some_area(random: &mut Random) -> Area {
 
 fn some_place(random: &mut Random) -> Place {
     let country = CountryCode::parse(random.pick(&COUNTRIES)).filter(|_| random.below(2) == 0);
-    let region = country.and_then(|country| Region::of(country, random.pick(&REGIONS)));
+    let region = country.and_then(|country| RegionCode::of(country, random.pick(&REGIONS)));
     let (north, east) = (random.between(-90.0, 90.0), random.between(-180.0, 180.0));
     let east = random.pick(&[east, east, 180.0, -180.0, 179.99]);
-    let point = Point::new(north, east).ok();
+    let point = GeoPoint::new(north, east).ok();
     Place {
         point: point.filter(|_| random.below(4) > 0),
         accuracy_km: random.pick(&[0.0, 0.0, 5.0, 50.0, 300.0, 2_000.0]),
@@ -103,13 +103,14 @@ fn the_index_answers_what_every_area_answers() {
             verdicts[verdict as usize] += 1;
             let found = index.check(&place);
             assert_eq!(found.verdict, verdict, "round {round}: {place:?}");
-            let most = if verdict == Answer::Yes {
-                HITS
+            let most = if verdict == Verdict::Yes {
+                MAX_INSIDE_AREAS
             } else {
-                POSSIBLE
+                MAX_UNCERTAIN_AREAS
             };
             let hit: Vec<_> = found.areas.iter().map(|hit| hit.id.as_u128()).collect();
-            let same = |(_, answer): &(usize, &Answer)| **answer == verdict && verdict > Answer::No;
+            let same =
+                |(_, answer): &(usize, &Verdict)| **answer == verdict && verdict > Verdict::No;
             let all: Vec<_> = answers
                 .iter()
                 .enumerate()
@@ -132,7 +133,7 @@ fn the_index_answers_what_every_area_answers() {
 
 /// Whether a ring holds a place, and how many kilometres it is to its border, by many places on
 /// it.
-fn plainly(ring: &[Coord<f64>], point: Point) -> (bool, f64) {
+fn plainly(ring: &[Coord<f64>], point: GeoPoint) -> (bool, f64) {
     let at = |turn: f64| Coord {
         x: point.longitude() + turn,
         y: point.latitude(),
@@ -151,7 +152,7 @@ fn plainly(ring: &[Coord<f64>], point: Point) -> (bool, f64) {
     });
     let distances = edges.filter_map(|at| {
         let x = (at.x + 540.0).rem_euclid(360.0) - 180.0;
-        Some(Point::new(at.y, x).ok()?.distance_km(point))
+        Some(GeoPoint::new(at.y, x).ok()?.distance_km(point))
     });
     (inside, distances.fold(f64::MAX, f64::min))
 }
@@ -169,7 +170,7 @@ fn a_polygon_answers_what_a_plain_calculation_does() {
             let spread = random.pick(&[size, size * 3.0, 60.0]);
             let x = (x + random.between(-spread, spread) + 540.0).rem_euclid(360.0) - 180.0;
             let y = (y + random.between(-spread, spread)).clamp(-90.0, 90.0);
-            let point = Point::new(y, x).unwrap();
+            let point = GeoPoint::new(y, x).unwrap();
             let (inside, border) = plainly(&ring, point);
             let ours = area.distance_km(point).unwrap();
             let real = if inside { 0.0 } else { border };
@@ -181,9 +182,9 @@ fn a_polygon_answers_what_a_plain_calculation_does() {
                 continue;
             }
             let expected = match (inside, border > accuracy) {
-                (true, true) => Answer::Yes,
-                (false, true) => Answer::No,
-                (_, false) => Answer::Maybe,
+                (true, true) => Verdict::Yes,
+                (false, true) => Verdict::No,
+                (_, false) => Verdict::Maybe,
             };
             answers[expected as usize] += 1;
             let place = located(point.latitude(), point.longitude(), accuracy);

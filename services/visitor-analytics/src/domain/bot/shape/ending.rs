@@ -2,7 +2,7 @@
 
 /// What programs that use a browser write behind its user agent.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(super) enum UserAgentSuffix {
     /// Their owner's domain.
     Domain,
     /// Their name, without a version; a few makers of browsers do so, too.
@@ -10,11 +10,11 @@ pub(super) enum Ending {
 }
 
 /// Browsers of the desk end with a product and its version.
-pub(super) fn ending(user_agent: &str) -> Option<Ending> {
-    const DESKS: [&str; 3] = ["Windows NT", "Macintosh", "X11"];
+pub(super) fn ending(user_agent: &str) -> Option<UserAgentSuffix> {
+    const DESKTOP_SYSTEMS: [&str; 3] = ["Windows NT", "Macintosh", "X11"];
     // How makers of browsers sign: Safari, SomeBrowser, LBBROWSER, 360SE, App.
-    const SHELLS: [&str; 6] = ["App", "Brave", "Safari", "rowser", "ROWSER", "SE"];
-    const DOMAINS: [&str; 10] = [
+    const BROWSER_SUFFIXES: [&str; 6] = ["App", "Brave", "Safari", "rowser", "ROWSER", "SE"];
+    const TOP_LEVEL_DOMAINS: [&str; 10] = [
         "com", "net", "org", "io", "ai", "dev", "co", "eu", "de", "fr",
     ];
     let system = user_agent.strip_prefix("Mozilla/5.0 (")?;
@@ -24,7 +24,7 @@ pub(super) fn ending(user_agent: &str) -> Option<Ending> {
         .rsplit(' ')
         .next()
         .is_some_and(|word| word.contains('/') && !word.ends_with([')', ']']));
-    if !follows || !is_modern || !DESKS.iter().any(|desk| system.starts_with(desk)) {
+    if !follows || !is_modern || !DESKTOP_SYSTEMS.iter().any(|desk| system.starts_with(desk)) {
         return None;
     }
     let name = last.split('/').next().unwrap_or_default();
@@ -35,9 +35,9 @@ pub(super) fn ending(user_agent: &str) -> Option<Ending> {
     // `com.example.app` is the name of an app.
     let (first, rest) = name.split_once('.').unwrap_or((name, ""));
     let end = rest.rsplit('.').next().unwrap_or_default();
-    if DOMAINS.contains(&end) && !DOMAINS.contains(&first) {
-        return Some(Ending::Domain);
+    if TOP_LEVEL_DOMAINS.contains(&end) && !TOP_LEVEL_DOMAINS.contains(&first) {
+        return Some(UserAgentSuffix::Domain);
     }
-    let is_bare = name == last && !SHELLS.iter().any(|shell| last.ends_with(shell));
-    is_bare.then_some(Ending::Word)
+    let is_bare = name == last && !BROWSER_SUFFIXES.iter().any(|shell| last.ends_with(shell));
+    is_bare.then_some(UserAgentSuffix::Word)
 }

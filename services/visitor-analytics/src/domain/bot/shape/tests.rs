@@ -1,12 +1,12 @@
 use std::sync::LazyLock;
 
-use crate::domain::bot::{AgentJudge, Category, Reason};
+use crate::domain::bot::{BotCategory, BotRule, UserAgentRules};
 
-static JUDGE: LazyLock<AgentJudge> = LazyLock::new(AgentJudge::new);
+static JUDGE: LazyLock<UserAgentRules> = LazyLock::new(UserAgentRules::new);
 
 const CHROME: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36";
 
-fn reasons(user_agent: &str) -> Vec<Reason> {
+fn reasons(user_agent: &str) -> Vec<BotRule> {
     JUDGE.judge(user_agent).reasons
 }
 
@@ -15,11 +15,11 @@ fn what_programs_write_behind_a_browsers_user_agent_is_seen() {
     let ends = |end: &str| JUDGE.judge(&format!("{CHROME}{end}"));
     for strange in [" Acmeshot", " Edg/142.0.0.0 AcmeSurfer"] {
         let found = ends(strange);
-        assert_eq!(found.reasons, [Reason::StrangeEnding], "{strange}");
+        assert_eq!(found.reasons, [BotRule::StrangeEnding], "{strange}");
         assert!(found.is_bot());
     }
     for domain in [" acme.com/2.0", " surf.acme.fr"] {
-        assert_eq!(ends(domain).reasons, [Reason::UnlikeABrowser], "{domain}");
+        assert_eq!(ends(domain).reasons, [BotRule::UnlikeABrowser], "{domain}");
     }
     for usual in [
         "",
@@ -37,7 +37,7 @@ fn what_programs_write_behind_a_browsers_user_agent_is_seen() {
     let webview = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36 Acme";
     assert_eq!(reasons(webview), []);
     let assistant = ends(" Acme-User/1.0");
-    assert_eq!(assistant.category, Some(Category::AiAssistant));
+    assert_eq!(assistant.category, Some(BotCategory::AiAssistant));
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn who_signs_as_an_agent_is_a_bot_on_a_phone_too() {
     let phone = "Mozilla/5.0 (Linux; Android 15; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Mobile Safari/537.36";
     for end in ["Acme-Optimizer-Agent", "AcmeHttpAgent", "Acme-Inspect"] {
         let found = JUDGE.judge(&format!("{phone} {end}"));
-        assert_eq!(found.reasons, [Reason::BotWord], "{end}");
+        assert_eq!(found.reasons, [BotRule::BotWord], "{end}");
         assert_eq!(found.name.as_deref(), Some(end));
     }
     assert_eq!(reasons(&format!("{phone} AgentPhone/1.0")), []);
@@ -59,7 +59,7 @@ fn names_stand_in_other_places_in_browsers() {
         "Mozilla/5.0 (X11; Linux x86_64; rv:45.0; Acme) Gecko/20100101 Firefox/45.0",
         "Acme (Beta 2; GNU/Linux)",
     ] {
-        assert_eq!(reasons(strange), [Reason::UnlikeABrowser], "{strange}");
+        assert_eq!(reasons(strange), [BotRule::UnlikeABrowser], "{strange}");
     }
     for usual in [
         "Mozilla/5.0 (Macintosh; U; Intel Mac OS X 10_5_8; en-US) AppleWebKit/532.5 (KHTML, like Gecko) Chrome/4.0.249.0 Safari/532.5",
@@ -77,7 +77,7 @@ fn windows_says_its_version_where_browsers_tell_it() {
         "Mozilla/5.0 (Windows NT; Win64; x64; rv:144.0) Gecko/20100101 Firefox/144.0",
         "Mozilla/5.0 (Windows NT 12.0; Win64; x64; rv:144.0) Gecko/20100101 Firefox/144.0",
     ] {
-        assert_eq!(reasons(never), [Reason::NeverExisted], "{never}");
+        assert_eq!(reasons(never), [BotRule::NeverExisted], "{never}");
     }
     for once in [
         "Mozilla/4.0 (compatible; MSIE 5.0; Windows NT; DigExt)",
@@ -109,9 +109,9 @@ fn builds_of_chrome_are_those_of_its_versions() {
         assert_eq!(chrome(real), [], "{real}");
     }
     for other in ["52.0.8062.1449", "70.0.3112.90", "140.0.6723.1"] {
-        assert_eq!(chrome(other), [Reason::UnlikelyVersion], "{other}");
+        assert_eq!(chrome(other), [BotRule::UnlikelyVersion], "{other}");
     }
     for never in ["0.0.0.0", "1001.0.0.0"] {
-        assert_eq!(chrome(never), [Reason::NeverExisted], "{never}");
+        assert_eq!(chrome(never), [BotRule::NeverExisted], "{never}");
     }
 }

@@ -1,16 +1,16 @@
 //! Versions that never were.
 
-use crate::domain::bot::Reason;
+use crate::domain::bot::BotRule;
 
 /// Every version of Windows NT (<https://learn.microsoft.com/windows/win32/sysinfo/operating-system-version>),
 /// with those that early browsers wrote.
-const WINDOWS_NT: [&str; 13] = [
+const WINDOWS_NT_VERSIONS: [&str; 13] = [
     "3.1", "3.5", "3.51", "4.0", "4.1", "5.0", "5.01", "5.1", "5.2", "6.0", "6.1", "6.2", "6.3",
 ];
 
 /// Chrome's build numbers, which are one for each version: (version, build), as `data/README.md` says
 /// from where. What lies between is between.
-const CHROME: [(u32, u32); 18] = [
+const CHROME_BUILDS: [(u32, u32); 18] = [
     (21, 1180),
     (30, 1599),
     (35, 1916),
@@ -31,9 +31,9 @@ const CHROME: [(u32, u32); 18] = [
     (159, 8153),
 ];
 /// How far a build may be from what its neighbours let expect.
-const TOLERANCE: u32 = 120;
+const MAX_BUILD_DEVIATION: u32 = 120;
 /// Chrome's version is not that high for decades.
-const CHROME_LIMIT: u32 = 1_000;
+const MAX_CHROME_VERSION: u32 = 1_000;
 
 pub(super) fn never_windows(user_agent: &str) -> bool {
     let Some((before, after)) = user_agent.split_once("Windows NT") else {
@@ -45,7 +45,7 @@ pub(super) fn never_windows(user_agent: &str) -> bool {
     match version {
         "" => tells_version(before),
         "10.0" | "6.4" | "10" => false,
-        other => !WINDOWS_NT.contains(&other),
+        other => !WINDOWS_NT_VERSIONS.contains(&other),
     }
 }
 
@@ -60,26 +60,28 @@ fn tells_version(before: &str) -> bool {
 }
 
 /// Until version 100 the user agent told the whole version, `52.0.2743.116`; in apps it still does.
-pub(super) fn chrome(user_agent: &str) -> Option<Reason> {
+pub(super) fn chrome(user_agent: &str) -> Option<BotRule> {
     let (before, after) = user_agent.split_once(" Chrome/")?;
     // What Apple lets into its phones calls itself `CriOS`.
     if before.contains("(iPhone; CPU iPhone OS") {
-        return Some(Reason::NeverExisted);
+        return Some(BotRule::NeverExisted);
     }
     let mut parts = after.split(|c: char| !c.is_ascii_digit());
     let mut next = || parts.next().and_then(|part| part.parse::<u32>().ok());
     let major = next()?;
-    if major == 0 || major > CHROME_LIMIT {
-        return Some(Reason::NeverExisted);
+    if major == 0 || major > MAX_CHROME_VERSION {
+        return Some(BotRule::NeverExisted);
     }
     let (minor, build) = (next()?, next()?);
-    let place = CHROME.iter().position(|(version, _)| *version > major)?;
+    let place = CHROME_BUILDS
+        .iter()
+        .position(|(version, _)| *version > major)?;
     if minor != 0 || build == 0 || place == 0 {
         return None;
     }
-    let ((v0, b0), (v1, b1)) = (CHROME[place - 1], CHROME[place]);
+    let ((v0, b0), (v1, b1)) = (CHROME_BUILDS[place - 1], CHROME_BUILDS[place]);
     let expected = b0 + (b1 - b0) * (major - v0) / (v1 - v0);
-    (build.abs_diff(expected) > TOLERANCE).then_some(Reason::UnlikelyVersion)
+    (build.abs_diff(expected) > MAX_BUILD_DEVIATION).then_some(BotRule::UnlikelyVersion)
 }
 
 /// Safari on a Mac has told its version since version 3.

@@ -3,44 +3,44 @@
 use chrono::{DateTime, Datelike as _};
 use sqlx::PgPool;
 
-use super::{Known, Lexicon};
+use super::{ValueDictionary, ValuesById};
 use crate::domain::dimension::Dimension;
-use crate::domain::fold::{NONE, Value};
-use crate::domain::pack::{Field, OF_BOT};
-use crate::domain::quarters::QUARTER;
-use crate::domain::question::Subject;
+use crate::domain::fold::{NO_VALUE, ValueId};
+use crate::domain::pack::{BOT_FLAG, ColumnKind};
+use crate::domain::quarters::QUARTER_HOUR_SECONDS;
+use crate::domain::question::Attribute;
 use crate::store::StoreError;
 
-impl Lexicon {
+impl ValueDictionary {
     /// The highest number of a text so far.
-    pub(in crate::store) fn last(&self) -> Value {
-        Value::try_from(self.texts.texts.len()).expect("memory ends before")
+    pub(in crate::store) fn last(&self) -> ValueId {
+        ValueId::try_from(self.texts.texts.len()).expect("memory ends before")
     }
 
     /// Looks up numbers of a column that were not met before.
     pub(in crate::store) async fn learn_numbers(
         &mut self,
         pool: &PgPool,
-        field: Field,
+        field: ColumnKind,
         numbers: &[u32],
     ) -> Result<(), StoreError> {
-        let ids = |known: &Known| -> Vec<i32> {
+        let ids = |known: &ValuesById| -> Vec<i32> {
             let ids = numbers.iter().map(|number| id(*number));
             ids.filter(|id| *id != 0 && !known.contains_key(id))
                 .collect()
         };
         match field {
-            Field::Page | Field::Entry | Field::Exit => {
+            ColumnKind::Page | ColumnKind::Entry | ColumnKind::Exit => {
                 self.learn_pages(pool, &ids(&self.pages)).await
             }
-            Field::Origin => self.learn_origins(pool, &ids(&self.origins)).await,
-            Field::Agent => self.learn_agents(pool, &ids(&self.agents)).await,
-            Field::Verdict => self.learn_verdicts(pool, &ids(&self.verdicts)).await,
-            Field::Place => self.learn_places(pool, &ids(&self.places)).await,
-            Field::Network => self.learn_networks(pool, &ids(&self.networks)).await,
-            Field::Language => self.learn_languages(pool, numbers).await,
-            Field::Properties => self.learn_properties(pool, numbers).await,
-            Field::Status | Field::Quarter | Field::Minute => Ok(()),
+            ColumnKind::Origin => self.learn_origins(pool, &ids(&self.origins)).await,
+            ColumnKind::Agent => self.learn_agents(pool, &ids(&self.agents)).await,
+            ColumnKind::Verdict => self.learn_verdicts(pool, &ids(&self.verdicts)).await,
+            ColumnKind::Place => self.learn_places(pool, &ids(&self.places)).await,
+            ColumnKind::Network => self.learn_networks(pool, &ids(&self.networks)).await,
+            ColumnKind::Language => self.learn_languages(pool, numbers).await,
+            ColumnKind::Properties => self.learn_properties(pool, numbers).await,
+            ColumnKind::Status | ColumnKind::Quarter | ColumnKind::Minute => Ok(()),
         }
     }
 
@@ -65,34 +65,34 @@ impl Lexicon {
     }
 
     /// The values that a subject has where its column has this number, which was learned.
-    pub(in crate::store) fn values(&mut self, subject: Subject, number: u32) -> Vec<Value> {
-        let Subject::Of(dimension) = subject else {
+    pub(in crate::store) fn values(&mut self, subject: Attribute, number: u32) -> Vec<ValueId> {
+        let Attribute::Of(dimension) = subject else {
             let weekday = self.local(number).weekday().number_from_monday();
             return vec![self.texts.number(&weekday.to_string())];
         };
         let (field, id) = (subject.field(), id(number));
         let known = match field {
-            Field::Page | Field::Entry | Field::Exit => &self.pages,
-            Field::Origin => &self.origins,
-            Field::Agent => &self.agents,
-            Field::Verdict => &self.verdicts,
-            Field::Place => &self.places,
-            Field::Network => &self.networks,
-            Field::Language => {
-                return vec![self.languages.get(&number).copied().unwrap_or(NONE)];
+            ColumnKind::Page | ColumnKind::Entry | ColumnKind::Exit => &self.pages,
+            ColumnKind::Origin => &self.origins,
+            ColumnKind::Agent => &self.agents,
+            ColumnKind::Verdict => &self.verdicts,
+            ColumnKind::Place => &self.places,
+            ColumnKind::Network => &self.networks,
+            ColumnKind::Language => {
+                return vec![self.languages.get(&number).copied().unwrap_or(NO_VALUE)];
             }
-            Field::Properties => {
+            ColumnKind::Properties => {
                 let values = self.properties.get(&number);
-                return values.map_or_else(|| vec![NONE], Clone::clone);
+                return values.map_or_else(|| vec![NO_VALUE], Clone::clone);
             }
-            Field::Status if number == 0 => return vec![NONE],
-            Field::Status => return vec![self.texts.number(&number.to_string())],
-            Field::Quarter | Field::Minute => {
+            ColumnKind::Status if number == 0 => return vec![NO_VALUE],
+            ColumnKind::Status => return vec![self.texts.number(&number.to_string())],
+            ColumnKind::Quarter | ColumnKind::Minute => {
                 let hour = self.local(number).format("%H").to_string();
                 return vec![self.texts.number(&hour)];
             }
         };
-        if dimension == Dimension::DeviceType && number & OF_BOT != 0 {
+        if dimension == Dimension::DeviceType && number & BOT_FLAG != 0 {
             // Whatever the user agent says.
             return vec![self.texts.number("bot")];
         }
@@ -102,9 +102,9 @@ impl Lexicon {
         };
         let keys = known.get(&id).map_or(&[][..], |keys| &keys[..]);
         let values = keys.iter().filter(|key| key.dimension == wanted);
-        let values: Vec<Value> = values.map(|key| key.value).collect();
+        let values: Vec<ValueId> = values.map(|key| key.value).collect();
         if values.is_empty() {
-            vec![NONE]
+            vec![NO_VALUE]
         } else {
             values
         }
@@ -112,13 +112,13 @@ impl Lexicon {
 
     /// The clock in a quarter of an hour.
     fn local(&self, quarter: u32) -> DateTime<chrono_tz::Tz> {
-        let moment = DateTime::from_timestamp(i64::from(quarter) * QUARTER, 0);
+        let moment = DateTime::from_timestamp(i64::from(quarter) * QUARTER_HOUR_SECONDS, 0);
         moment.unwrap_or_default().with_timezone(&self.zone)
     }
 }
 
 fn id(number: u32) -> i32 {
-    (number & !OF_BOT).cast_signed()
+    (number & !BOT_FLAG).cast_signed()
 }
 
 /// The texts of numbers that were not met before.

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use sqlx::PgPool;
 
-use super::Lexicon;
+use super::ValueDictionary;
 use crate::domain::dimension::Dimension;
 use crate::store::StoreError;
 
-impl Lexicon {
+impl ValueDictionary {
     pub(super) async fn learn_pages(
         &mut self,
         pool: &PgPool,

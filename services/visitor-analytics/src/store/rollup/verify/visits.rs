@@ -5,42 +5,43 @@ use std::ops::Range;
 
 use sqlx::PgConnection;
 
-use super::{Comparison, DayOfSite, Difference, ways};
-use crate::domain::day::Day;
-use crate::domain::fold::Numbers;
-use crate::domain::pack::{Field, OF_BOT, Pack, Run};
-use crate::domain::quarters::{Overlap, QUARTER, Quarters};
+use super::{MetricMismatch, RollupComparison, VerifiableDay, ways};
+use crate::domain::day::LocalDay;
+use crate::domain::fold::Metrics;
+use crate::domain::pack::{BOT_FLAG, ColumnBlock, ColumnKind, SessionRows};
+use crate::domain::quarters::{MidnightOverlap, QUARTER_HOUR_SECONDS, QuarterHours};
 use crate::domain::question::seconds;
 use crate::store::rollup::{pack, visitor_key};
 use crate::store::{Store, StoreError};
 
 /// A visit as a pack has it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Packed {
+pub(super) struct DecodedVisit {
     visitor: u64,
     pub(super) session: u64,
     pub(super) of_bot: bool,
     pub(super) at: i64,
     seconds: i64,
     /// In the order of [`Field::KEPT`].
-    pub(super) columns: [u32; Field::KEPT.len()],
+    pub(super) columns: [u32; ColumnKind::STORED.len()],
 }
 
 impl Store {
     pub(super) async fn compare_visits(
         &self,
         connection: &mut PgConnection,
-        day: &DayOfSite,
-        comparison: &mut Comparison,
+        day: &VerifiableDay,
+        comparison: &mut RollupComparison,
     ) -> Result<(), StoreError> {
         let visits = visits(connection, day).await?;
-        let packs = pack::load(&mut *connection, day.site_id, day.date, &Field::KEPT).await?;
-        let mut counts: HashMap<Packed, i64> = HashMap::new();
+        let packs =
+            pack::load(&mut *connection, day.site_id, day.date, &ColumnKind::STORED).await?;
+        let mut counts: HashMap<DecodedVisit, i64> = HashMap::new();
         for visit in &visits {
             *counts.entry(visit.clone()).or_default() += 1;
         }
         let zone = self.zone(day.site_id).await?;
-        let this = Day::new(zone, day.date);
+        let this = LocalDay::new(zone, day.date);
         for visit in packs
             .iter()
             .flat_map(|pack| unpacked(pack, &seconds(&this)))
@@ -55,7 +56,7 @@ impl Store {
             .sum();
         let missing: i64 = counts.values().filter(|count| **count > 0).sum();
         if too_many + missing > 0 {
-            comparison.differences.push(Difference {
+            comparison.differences.push(MetricMismatch {
                 dimension: "packed visits",
                 value: None,
                 is_bot: false,
@@ -75,7 +76,7 @@ impl Store {
             return Ok(());
         };
         let unreadable = || StoreError::Unreadable("a day's quarters");
-        let quarters = Quarters::read(&row.quarters).ok_or_else(unreadable)?;
+        let quarters = QuarterHours::read(&row.quarters).ok_or_else(unreadable)?;
         for (name, part) in parts(&seconds(&this)) {
             let places = place(&this, part.start)..place(&this, part.end);
             let folded = quarters.numbers(places);
@@ -89,29 +90,33 @@ impl Store {
         let Some(overlap) = row.overlap else {
             return Ok(());
         };
-        let overlap = Overlap::read(&overlap).ok_or_else(unreadable)?;
+        let overlap = MidnightOverlap::read(&overlap).ok_or_else(unreadable)?;
         let Some(date) = day.date.succ_opt() else {
             return Ok(());
         };
-        let next = DayOfSite {
+        let next = VerifiableDay {
             date,
             ..day.clone()
         };
         let next_visits = self::visits(connection, &next).await?;
-        let next = Day::new(zone, date);
+        let next = LocalDay::new(zone, date);
         comparison.numbers += 96;
         let told = |from| overlap.visitors(from, 96).unwrap_or_default();
         for from in 0..place(&this, this.to.timestamp()) {
-            let start = this.from.timestamp() + i64::try_from(from).unwrap_or_default() * QUARTER;
+            let start = this.from.timestamp()
+                + i64::try_from(from).unwrap_or_default() * QUARTER_HOUR_SECONDS;
             let late = who(&visits, &(start..this.to.timestamp()));
-            let early = who(&next_visits, &(next.from.timestamp()..start + 96 * QUARTER));
+            let early = who(
+                &next_visits,
+                &(next.from.timestamp()..start + 96 * QUARTER_HOUR_SECONDS),
+            );
             let both = late.intersection(&early);
             let counted = both.fold([0, 0], |mut counts: [i64; 2], (_, class)| {
                 counts[usize::from(*class)] += 1;
                 counts
             });
             if counted != told(from) {
-                comparison.differences.push(Difference {
+                comparison.differences.push(MetricMismatch {
                     dimension: "over midnight",
                     value: Some(from.to_string()),
                     is_bot: false,
@@ -125,13 +130,14 @@ impl Store {
     }
 }
 
-fn place(day: &Day, second: i64) -> usize {
-    usize::try_from((second - day.from.timestamp()) / QUARTER).unwrap_or_default()
+fn place(day: &LocalDay, second: i64) -> usize {
+    usize::try_from((second - day.from.timestamp()) / QUARTER_HOUR_SECONDS).unwrap_or_default()
 }
 
 /// Every fourth hour of a day: what lies before, and what comes after it.
 fn parts(day: &Range<i64>) -> Vec<(String, Range<i64>)> {
-    let cuts = (day.start..=day.end).step_by(usize::try_from(16 * QUARTER).unwrap_or(1));
+    let cuts =
+        (day.start..=day.end).step_by(usize::try_from(16 * QUARTER_HOUR_SECONDS).unwrap_or(1));
     let both = |cut| {
         let hours = (cut - day.start) / 3_600;
         [
@@ -142,9 +148,9 @@ fn parts(day: &Range<i64>) -> Vec<(String, Range<i64>)> {
     cuts.flat_map(both).collect()
 }
 
-fn plainly(visits: &[Packed], period: &Range<i64>) -> [Numbers; 2] {
-    let mut sums = <[Numbers; 2]>::default();
-    let mut sessions: BTreeMap<u64, (&Packed, i64)> = BTreeMap::new();
+fn plainly(visits: &[DecodedVisit], period: &Range<i64>) -> [Metrics; 2] {
+    let mut sums = <[Metrics; 2]>::default();
+    let mut sessions: BTreeMap<u64, (&DecodedVisit, i64)> = BTreeMap::new();
     for visit in visits {
         // In the order of time: the first of each session stays.
         sessions.entry(visit.session).or_insert((visit, 0)).1 += 1;
@@ -167,13 +173,16 @@ fn plainly(visits: &[Packed], period: &Range<i64>) -> [Numbers; 2] {
     sums
 }
 
-fn who(visits: &[Packed], period: &Range<i64>) -> BTreeSet<(u64, bool)> {
+fn who(visits: &[DecodedVisit], period: &Range<i64>) -> BTreeSet<(u64, bool)> {
     let within = visits.iter().filter(|visit| period.contains(&visit.at));
     within.map(|visit| (visit.visitor, visit.of_bot)).collect()
 }
 
 /// In the order of time.
-async fn visits(connection: &mut PgConnection, day: &DayOfSite) -> Result<Vec<Packed>, StoreError> {
+async fn visits(
+    connection: &mut PgConnection,
+    day: &VerifiableDay,
+) -> Result<Vec<DecodedVisit>, StoreError> {
     let rows = sqlx::query_file!("src/store/rollup/verify/visits.sql", day.site_id, day.date);
     let rows = rows.fetch_all(&mut *connection).await?;
     let set = |all: &Vec<String>| serde_json::to_string(all).unwrap_or_default();
@@ -202,7 +211,7 @@ async fn visits(connection: &mut PgConnection, day: &DayOfSite) -> Result<Vec<Pa
         } else {
             0
         };
-        let agent = row.agent_id.cast_unsigned() | if row.is_bot { OF_BOT } else { 0 };
+        let agent = row.agent_id.cast_unsigned() | if row.is_bot { BOT_FLAG } else { 0 };
         let [
             page,
             verdict,
@@ -227,7 +236,7 @@ async fn visits(connection: &mut PgConnection, day: &DayOfSite) -> Result<Vec<Pa
             row.exit_id,
         ]
         .map(i32::cast_unsigned);
-        Packed {
+        DecodedVisit {
             visitor: visitor_key(&row.visitor_id),
             session: row.session_id.as_u64_pair().1,
             of_bot: row.of_bot,
@@ -239,25 +248,25 @@ async fn visits(connection: &mut PgConnection, day: &DayOfSite) -> Result<Vec<Pa
             ],
         }
     });
-    let mut visits: Vec<Packed> = visits.collect();
+    let mut visits: Vec<DecodedVisit> = visits.collect();
     visits.sort_by_key(|visit| visit.at);
     Ok(visits)
 }
 
 /// The visits of the sessions that touch the day; some that only come near it may be there.
-fn unpacked(pack: &Pack, day: &Range<i64>) -> Vec<Packed> {
+fn unpacked(pack: &ColumnBlock, day: &Range<i64>) -> Vec<DecodedVisit> {
     let mut visits = vec![];
     let at = |row: usize| pack.start + i64::from(pack.at[row]);
-    let touches = |run: &Run<'_>| run.visits.clone().any(|row| day.contains(&at(row)));
+    let touches = |run: &SessionRows<'_>| run.visits.clone().any(|row| day.contains(&at(row)));
     for run in pack.runs().filter(touches) {
         for row in run.visits.clone() {
-            visits.push(Packed {
+            visits.push(DecodedVisit {
                 visitor: run.visitor,
                 session: run.session.key,
                 of_bot: run.session.is_bot,
                 at: at(row),
                 seconds: pack.seconds[row].into(),
-                columns: Field::KEPT.map(|field| {
+                columns: ColumnKind::STORED.map(|field| {
                     let row = if field.is_of_session() { run.row } else { row };
                     pack.column(field).number(row)
                 }),

@@ -6,19 +6,21 @@ use std::ops::Range;
 use chrono::Datelike as _;
 use sqlx::PgConnection;
 
-use super::visits::Packed;
-use super::{Comparison, DayOfSite, Difference, UNREADABLE};
-use crate::domain::fold::{NONE, Value};
-use crate::domain::journey::{self, Around, DEEPEST, OF_A_DAY, Ways, around};
+use super::visits::DecodedVisit;
+use super::{CORRUPT_VERIFIED_METRICS, MetricMismatch, RollupComparison, VerifiableDay};
+use crate::domain::fold::{NO_VALUE, ValueId};
+use crate::domain::journey::{
+    self, AdjacentPages, MAX_DAY_PATHS, MAX_PATH_DEPTH, PathCounts, around,
+};
 use crate::store::StoreError;
 
 /// Compares a day's ways with these visits of its sessions, which are in the order of time.
 pub(super) async fn compare(
     connection: &mut PgConnection,
-    day: &DayOfSite,
+    day: &VerifiableDay,
     seconds: &Range<i64>,
-    visits: &[Packed],
-    comparison: &mut Comparison,
+    visits: &[DecodedVisit],
+    comparison: &mut RollupComparison,
 ) -> Result<(), StoreError> {
     let rows = sqlx::query!(
         "select depth, ways from visitor_analytics.rollup_ways
@@ -29,9 +31,9 @@ pub(super) async fn compare(
     let rows = rows.fetch_all(&mut *connection).await?.into_iter();
     let rows: BTreeMap<i16, Vec<u8>> = rows.map(|row| (row.depth, row.ways)).collect();
     let paths = paths(&mut *connection, visits).await?;
-    let mut sessions: BTreeMap<u64, Vec<(&Packed, Value)>> = BTreeMap::new();
+    let mut sessions: BTreeMap<u64, Vec<(&DecodedVisit, ValueId)>> = BTreeMap::new();
     for visit in visits {
-        let path = paths.get(&visit.columns[0]).copied().unwrap_or(NONE);
+        let path = paths.get(&visit.columns[0]).copied().unwrap_or(NO_VALUE);
         sessions
             .entry(visit.session)
             .or_default()
@@ -43,34 +45,36 @@ pub(super) async fn compare(
     let none = journey::sum(&[]).unwrap_or_default();
     for class in [false, true] {
         let mine = || sessions.values().filter(|stops| stops[0].0.of_bot == class);
-        for depth in 1..=DEEPEST {
-            let mut right = Ways::default();
+        for depth in 1..=MAX_PATH_DEPTH {
+            let mut right = PathCounts::default();
             for stops in mine().filter(|stops| seconds.contains(&stops[0].0.at)) {
-                let mut way = ([NONE; DEEPEST], stops.len() > depth);
+                let mut way = ([NO_VALUE; MAX_PATH_DEPTH], stops.len() > depth);
                 for (place, (_, page)) in way.0.iter_mut().zip(stops.iter().take(depth)) {
                     *place = *page;
                 }
                 *right.counts.entry(way).or_default() += 1;
                 right.sessions += 1;
             }
-            let mut told = Ways::default();
+            let mut told = PathCounts::default();
             let bytes = i16::try_from(depth).ok().and_then(|depth| rows.get(&depth));
             told.add_bytes(bytes.unwrap_or(&none), Some(class))
-                .ok_or(UNREADABLE)?;
+                .ok_or(CORRUPT_VERIFIED_METRICS)?;
             comparison.numbers += right.counts.len() + 1;
-            if told.first(OF_A_DAY) != right.first(OF_A_DAY) || told.sessions != right.sessions {
+            if told.first(MAX_DAY_PATHS) != right.first(MAX_DAY_PATHS)
+                || told.sessions != right.sessions
+            {
                 comparison
                     .differences
                     .push(difference("ways", depth, class, &told, &right));
             }
         }
-        let mut right: BTreeMap<Value, Around> = BTreeMap::new();
+        let mut right: BTreeMap<ValueId, AdjacentPages> = BTreeMap::new();
         for stops in mine() {
-            let page = |place: usize| stops.get(place).map_or(NONE, |(_, page)| *page);
+            let page = |place: usize| stops.get(place).map_or(NO_VALUE, |(_, page)| *page);
             for (place, (visit, _)) in stops.iter().enumerate() {
                 if seconds.contains(&visit.at) {
                     let around = right.entry(page(place)).or_default();
-                    let before = place.checked_sub(1).map_or(NONE, page);
+                    let before = place.checked_sub(1).map_or(NO_VALUE, page);
                     *around.before.entry(before).or_default() += 1;
                     *around.after.entry(page(place + 1)).or_default() += 1;
                     around.visits += 1;
@@ -79,12 +83,12 @@ pub(super) async fn compare(
         }
         let bytes = rows.get(&0).map_or(&[0][..], Vec::as_slice);
         for (page, right) in right {
-            let mut told = Around::default();
+            let mut told = AdjacentPages::default();
             told.add_bytes(bytes, Some(class), |one| one == page)
-                .ok_or(UNREADABLE)?;
+                .ok_or(CORRUPT_VERIFIED_METRICS)?;
             comparison.numbers += right.before.len() + right.after.len();
             if (&told.before, &told.after) != (&right.before, &right.after) {
-                comparison.differences.push(Difference {
+                comparison.differences.push(MetricMismatch {
                     dimension: "around a page",
                     value: Some(page.to_string()),
                     is_bot: class,
@@ -103,8 +107,8 @@ pub(super) async fn compare(
 
 async fn months(
     connection: &mut PgConnection,
-    first: &DayOfSite,
-    comparison: &mut Comparison,
+    first: &VerifiableDay,
+    comparison: &mut RollupComparison,
 ) -> Result<(), StoreError> {
     let rows = sqlx::query!(
         "select depth, ways from visitor_analytics.rollup_ways
@@ -127,9 +131,9 @@ async fn months(
             _ => journey::sum(&days),
         };
         comparison.numbers += 1;
-        if sum.ok_or(UNREADABLE)? != row.ways {
+        if sum.ok_or(CORRUPT_VERIFIED_METRICS)? != row.ways {
             let depth = usize::try_from(row.depth).unwrap_or_default();
-            let none = Ways::default();
+            let none = PathCounts::default();
             let difference = difference("ways of the month", depth, false, &none, &none);
             comparison.differences.push(difference);
         }
@@ -141,10 +145,10 @@ fn difference(
     what: &'static str,
     depth: usize,
     is_bot: bool,
-    told: &Ways,
-    right: &Ways,
-) -> Difference {
-    Difference {
+    told: &PathCounts,
+    right: &PathCounts,
+) -> MetricMismatch {
+    MetricMismatch {
         dimension: what,
         value: Some(depth.to_string()),
         is_bot,
@@ -157,8 +161,8 @@ fn difference(
 /// The numbers of the texts of these visits' paths.
 async fn paths(
     connection: &mut PgConnection,
-    visits: &[Packed],
-) -> Result<HashMap<u32, Value>, StoreError> {
+    visits: &[DecodedVisit],
+) -> Result<HashMap<u32, ValueId>, StoreError> {
     let pages: BTreeSet<u32> = visits.iter().map(|visit| visit.columns[0]).collect();
     let pages: Vec<i32> = pages.into_iter().map(u32::cast_signed).collect();
     let rows = sqlx::query!(
