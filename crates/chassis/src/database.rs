@@ -171,7 +171,7 @@ async fn is_reusable(connection: &mut PgConnection) -> bool {
     let reason = match in_transaction {
         Ok(false) => return true,
         Ok(true) => "open_transaction",
-        Err(_) => "no_answer",
+        Err(()) => "no_answer",
     };
     metrics::counter!("database_connections_discarded_total", "reason" => reason).increment(1);
     false
