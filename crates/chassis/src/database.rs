@@ -130,7 +130,7 @@ pub fn background_pool(requests: &PgPool, connections: u32) -> PgPool {
     )
 }
 
-/// A pool for requests, whose connections have [`SESSION_OPTIONS`].
+/// A pool for requests, whose statements are bounded by their time limit.
 #[must_use]
 pub fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
     pooled(options.options(SESSION_OPTIONS), connections)
