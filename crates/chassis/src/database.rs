@@ -130,7 +130,7 @@ pub fn background_pool(requests: &PgPool, connections: u32) -> PgPool {
     )
 }
 
-/// A pool for requests, whose connections have [`SESSION_OPTIONS`].
+/// A pool for requests, whose statements are bounded by their time limit.
 #[must_use]
 pub fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
     pooled(options.options(SESSION_OPTIONS), connections)
@@ -171,7 +171,7 @@ async fn is_reusable(connection: &mut PgConnection) -> bool {
     let reason = match in_transaction {
         Ok(false) => return true,
         Ok(true) => "open_transaction",
-        Err(_) => "no_answer",
+        Err(()) => "no_answer",
     };
     metrics::counter!("database_connections_discarded_total", "reason" => reason).increment(1);
     false

@@ -11,7 +11,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 
-use self::output::LogFormaLogOutputput;
+use self::output::{LogFormat, LogOutput};
 use self::repeats::RepeatFilter;
 
 /// Starts logging to standard output, once for the process. Panics are logged as well. A line that

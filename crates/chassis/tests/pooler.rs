@@ -31,7 +31,7 @@ impl Drop for Pooler {
 
 impl Pooler {
     /// `ignored` are the settings of a connection's start that it drops instead of refusing them.
-    async fn start(database: &PgConnectOptions, mode: &str, ignored: &str) -> Self {
+    fn start(database: &PgConnectOptions, mode: &str, ignored: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().to_str().unwrap();
         let sockets = database.get_socket();
@@ -88,7 +88,7 @@ fn program() -> PathBuf {
 /// What is said at the start of a service whose `DATABASE_URL` leads there.
 async fn said(database: &PgPool, mode: &str, ignored: &str) -> Option<String> {
     let database = (*database.connect_options()).clone();
-    let pooler = Pooler::start(&database, mode, ignored).await;
+    let pooler = Pooler::start(&database, mode, ignored);
     let options = pooler.options(&database);
     // It is there when a connection without settings gets through.
     for _ in 0..200 {

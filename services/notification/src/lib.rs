@@ -29,6 +29,7 @@ use sqlx::migrate::Migrator;
 use crate::clients::log;
 use crate::config::Config;
 use crate::domain::backoff::JitterFn;
+use crate::domain::pace::ChannelLimits;
 use crate::domain::target::Channel;
 use crate::http::engine::RuleEngine;
 use crate::providers::ChannelProviders;
@@ -40,7 +41,7 @@ use crate::workers::notices::ServiceNotices;
 use crate::workers::reader::RoutingCache;
 use crate::workers::rule_failures::RuleFailureCounter;
 use crate::workers::scheduler::Scheduler;
-use crate::workers::sender::ChannelSender;
+use crate::workers::sender::{ChannelSender, GuardedProvider};
 use crate::workers::wake::QueueSignal;
 use crate::workers::{dispatcher::Dispatcher, teller::LogDispatcher, upkeep::MaintenanceWorker};
 
@@ -133,36 +134,16 @@ pub fn build_on(
     let about = "Says it: the right message, once, on time.";
     let mut app = App::new(SERVICE_NAME, about, api, health, clock.clone())
         .check_at_startup(database::refuse_transaction_pooler(pool.clone()));
-    let flows = config.flow.flows()?;
+    let channels = Channels {
+        lane: lane.clone(),
+        clock: clock.clone(),
+        wake,
+        limiter,
+        flows: config.flow.flows()?,
+        jitter,
+    };
     for (channel, providers) in providers.0 {
-        let (pool, clock, wake) = (lane.clone(), clock.clone(), wake.clone());
-        let name = channel.as_str();
-        app = if providers.is_empty() {
-            let teller = LogDispatcher {
-                channel,
-                pool,
-                clock,
-                wake,
-            };
-            app.worker(name, |stop| teller.run(stop))
-        } else {
-            let own = flows.iter().find(|(own, _)| *own == channel);
-            let dispatcher = Dispatcher {
-                channel,
-                sender: Arc::new(ChannelSender {
-                    providers,
-                    pool: pool.clone(),
-                    clock: clock.clone(),
-                }),
-                flow: own.map(|(_, flow)| *flow).unwrap_or_default(),
-                pool,
-                clock,
-                wake,
-                limiter: limiter.clone(),
-                jitter,
-            };
-            app.worker(name, |stop| dispatcher.run(stop))
-        };
+        app = channels.add_worker(app, channel, providers);
     }
     let app = app
         .worker("accept", |stop| writer.run(stop))
@@ -179,6 +160,49 @@ pub fn build_on(
     };
     let app = app.worker("upkeep", |stop| upkeep.run(stop));
     Ok(app.trusting(keys, verifier)?)
+}
+
+/// What the workers of all channels share.
+struct Channels {
+    lane: PgPool,
+    clock: Clock,
+    wake: QueueSignal,
+    limiter: DailyLimiter,
+    flows: Vec<(Channel, ChannelLimits)>,
+    jitter: JitterFn,
+}
+
+impl Channels {
+    /// Adds the worker of a channel; without providers, what is sent goes to the log.
+    fn add_worker(&self, app: App, channel: Channel, providers: Vec<GuardedProvider>) -> App {
+        let (pool, clock, wake) = (self.lane.clone(), self.clock.clone(), self.wake.clone());
+        let name = channel.as_str();
+        if providers.is_empty() {
+            let teller = LogDispatcher {
+                channel,
+                pool,
+                clock,
+                wake,
+            };
+            return app.worker(name, |stop| teller.run(stop));
+        }
+        let own = self.flows.iter().find(|(own, _)| *own == channel);
+        let dispatcher = Dispatcher {
+            channel,
+            sender: Arc::new(ChannelSender {
+                providers,
+                pool: pool.clone(),
+                clock: clock.clone(),
+            }),
+            flow: own.map(|(_, flow)| *flow).unwrap_or_default(),
+            pool,
+            clock,
+            wake,
+            limiter: self.limiter.clone(),
+            jitter: self.jitter,
+        };
+        app.worker(name, |stop| dispatcher.run(stop))
+    }
 }
 
 /// Who sends text messages.

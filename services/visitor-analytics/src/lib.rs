@@ -83,20 +83,7 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
         keys.can_sign(),
         "JWT_SECRETS or JWT_PRIVATE_KEY must be set: this service calls geo and notification"
     );
-    let http = chassis::http_client::build("tetralto-visitor-analytics")?;
-    let minter = |scope| minter(&keys, &clock, scope);
-    let geo = ServiceClient::new(
-        http.clone(),
-        config.geo_service_url.clone(),
-        minter(Scope::GeoRead),
-        GEO_TIMEOUT,
-    );
-    let notification = ServiceClient::new(
-        http,
-        config.notification_service_url.clone(),
-        minter(Scope::NotifySend),
-        NOTIFICATION_TIMEOUT,
-    );
+    let (geo, notification) = peers(config, &keys, &clock)?;
     let store = Store::new(pool.clone());
     let policy = config.policy();
     let retention = policy.retention;
@@ -165,10 +152,7 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
     };
     let api = http::router(Arc::new(state), &verifier);
     let health = health::checks(pool, &store, &clock, config.max_new_sites_per_day);
-    let health = health.collect(move || {
-        ::metrics::gauge!("visits_recorder_waiting").set(waiting.waiting() as f64);
-        std::future::ready(())
-    });
+    let health = health.collect(move || observe_recorder(&waiting));
     chassis::metrics::describe(&metrics::METRICS);
     let about = "Who visits, from where, and what they do.";
     let app = App::new(SERVICE_NAME, about, api, health, clock.clone())
@@ -192,6 +176,33 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
         None => app,
     };
     Ok(app.trusting(&config.service.keys, verifier)?)
+}
+
+fn observe_recorder(recorder: &VisitRecorder) -> std::future::Ready<()> {
+    ::metrics::gauge!("visits_recorder_waiting").set(recorder.waiting() as f64);
+    std::future::ready(())
+}
+
+/// geo and notification.
+fn peers(
+    config: &Config,
+    keys: &Arc<Keyring>,
+    clock: &Clock,
+) -> anyhow::Result<(ServiceClient, ServiceClient)> {
+    let http = chassis::http_client::build("tetralto-visitor-analytics")?;
+    let geo = ServiceClient::new(
+        http.clone(),
+        config.geo_service_url.clone(),
+        minter(keys, clock, Scope::GeoRead),
+        GEO_TIMEOUT,
+    );
+    let notification = ServiceClient::new(
+        http,
+        config.notification_service_url.clone(),
+        minter(keys, clock, Scope::NotifySend),
+        NOTIFICATION_TIMEOUT,
+    );
+    Ok((geo, notification))
 }
 
 fn minter(keys: &Arc<Keyring>, clock: &Clock, scope: Scope) -> TokenIssuer {

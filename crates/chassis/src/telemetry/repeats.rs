@@ -126,7 +126,7 @@ impl RepeatFilter {
             macro_rules! write {
                 ($level:expr) => {
                     tracing::event!(
-                        target: SUMMARY,
+                        target: SUMMARY_TARGET,
                         $level,
                         repeats,
                         "… and {repeats} more like this in the last second: {text}"

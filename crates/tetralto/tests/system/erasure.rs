@@ -257,7 +257,9 @@ async fn nothing_of_an_erased_person_is_in_any_column(pool: PgPool) {
         both.call(Method::POST, &both.notification, "/rules", Some(rule))
             .await;
     }
+    // Before the others, so that the session begins with it.
     let secret = json!({
+        "timestamp": both.clock.now() - TimeDelta::seconds(10),
         "url": "https://shop.example/reset/PathSecret?utm_campaign=CampaignSecret",
         "user_id": USER, "ip": "81.2.69.77", "title": "TitleSecret",
         "referrer": "https://elsewhere.example/ReferrerSecret",

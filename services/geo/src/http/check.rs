@@ -74,7 +74,7 @@ struct NearestAreaSummary {
 
 /// Whether a place lies in a service area: by an address, by coordinates, or by its country with
 /// region and postal code; what is known besides coordinates may be given with them.
-#[utoipa::path(get, path = "/service-areas/check", tag = "service areas", params(Asked),
+#[utoipa::path(get, path = "/service-areas/check", tag = "service areas", params(AreaCheckParams),
     responses(
         (status = 200, body = AreaCheckResponse, description = "The verdict"),
         (status = 400,

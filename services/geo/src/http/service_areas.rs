@@ -68,7 +68,7 @@ pub(super) struct ServiceAreaListParams {
 }
 
 /// The service areas, the newest first.
-#[utoipa::path(get, path = "/service-areas", tag = "service areas", params(Asked),
+#[utoipa::path(get, path = "/service-areas", tag = "service areas", params(ServiceAreaListParams),
     responses(
         (status = 200, body = Page<ServiceAreaResponse>, description = "A page of them"),
         (status = 503, description = "`SERVICE_AREAS_UNAVAILABLE`"),

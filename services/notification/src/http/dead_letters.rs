@@ -54,7 +54,7 @@ pub(super) struct DeadLetterResponse {
 
 /// Deliveries that were given up, the newest first. `POST /notifications/{id}/retry` sends them
 /// again.
-#[utoipa::path(get, path = "/dead-letters", tag = "notifications", params(Asked),
+#[utoipa::path(get, path = "/dead-letters", tag = "notifications", params(DeadLetterListParams),
     responses(
         (status = 200, body = Page<DeadLetterResponse>, description = "A page of them",
             example = json!({"data": [{"id": "019ab3a0-6c00-7000-8000-000000000002",

@@ -48,7 +48,7 @@ pub(super) struct NotificationListParams {
 }
 
 /// The notifications, the newest first.
-#[utoipa::path(get, path = "/notifications", tag = "notifications", params(Asked),
+#[utoipa::path(get, path = "/notifications", tag = "notifications", params(NotificationListParams),
     responses(
         (status = 200, body = Page<NotificationSummary>, description = "A page of them",
             example = json!({"data": [{"id": "019ab3a0-6c00-7000-8000-000000000001",

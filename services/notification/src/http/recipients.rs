@@ -63,7 +63,7 @@ fn answer(kept: UpsertOutcome) -> Result<Answer<RecipientResponse>, Problem> {
 }
 
 /// The recipients, the newest first.
-#[utoipa::path(get, path = "/recipients", tag = "recipients", params(Asked),
+#[utoipa::path(get, path = "/recipients", tag = "recipients", params(RecipientListParams),
     responses(
         (status = 200, body = Page<RecipientResponse>, description = "A page of them"),
         (status = 400, description = "`QUERY_INVALID`"),

@@ -62,7 +62,7 @@ impl From<rule::RuleRow> for RuleResponse {
 
 /// The rules, the newest first. They are followed in the order they were made; who is told by one
 /// is not told by the next one, too.
-#[utoipa::path(get, path = "/rules", tag = "rules", params(Asked),
+#[utoipa::path(get, path = "/rules", tag = "rules", params(RuleListParams),
     responses(
         (status = 200, body = Page<RuleResponse>, description = "A page of them"),
         (status = 400, description = "`QUERY_INVALID`"),

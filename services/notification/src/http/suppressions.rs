@@ -68,7 +68,7 @@ impl From<SuppressionRow> for SuppressionResponse {
 }
 
 /// The addresses that nothing is sent to, the newest first.
-#[utoipa::path(get, path = "/suppressions", tag = "suppressions", params(Asked),
+#[utoipa::path(get, path = "/suppressions", tag = "suppressions", params(SuppressionListParams),
     responses(
         (status = 200, body = Page<SuppressionResponse>, description = "A page of them"),
         (status = 400, description = "`QUERY_INVALID`"),

@@ -101,7 +101,7 @@ fn sealed(shared: &AppState, id: Uuid, secret: &str) -> Result<String, Problem> 
 }
 
 /// The webhooks, the newest first, without their secrets.
-#[utoipa::path(get, path = "/webhooks", tag = "channels", params(Asked),
+#[utoipa::path(get, path = "/webhooks", tag = "channels", params(WebhookListParams),
     responses(
         (status = 200, body = Page<WebhookResponse>, description = "A page of them"),
         (status = 400, description = "`QUERY_INVALID`"),

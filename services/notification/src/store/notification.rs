@@ -70,7 +70,7 @@ pub async fn get(
     let raw = sqlx::query_as!(
         RawNotification,
         r#"select id, event, title, message, data, priority, dedupe_key, status, reason,
-             findings as "findings: Json<Vec<Finding>>", acknowledged_at, created_at
+             findings as "findings: Json<Vec<RuleResult>>", acknowledged_at, created_at
          from notification.notification where id = $1"#,
         id,
     )
@@ -84,7 +84,7 @@ pub async fn of(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<NotificationRow>, Sto
     let raw = sqlx::query_as!(
         RawNotification,
         r#"select id, event, title, message, data, priority, dedupe_key, status, reason,
-             findings as "findings: Json<Vec<Finding>>", acknowledged_at, created_at
+             findings as "findings: Json<Vec<RuleResult>>", acknowledged_at, created_at
          from notification.notification where id = any($1)"#,
         ids,
     )
@@ -102,7 +102,7 @@ pub async fn list(
     let raw = sqlx::query_as!(
         RawNotification,
         r#"select id, event, title, message, data, priority, dedupe_key, status, reason,
-             findings as "findings: Json<Vec<Finding>>", acknowledged_at, created_at
+             findings as "findings: Json<Vec<RuleResult>>", acknowledged_at, created_at
          from notification.notification
          where id < $1 and ($2::text is null or status = $2) and ($3::text is null or event = $3)
              and id >= $5 and id < $6

@@ -43,7 +43,7 @@ pub async fn list(
 ) -> Result<Vec<RecipientRow>, StoreError> {
     let rows = sqlx::query_as!(
         RecipientRow,
-        r#"select id, spec as "spec: Json<Spec>", created_at, updated_at
+        r#"select id, spec as "spec: Json<RecipientSpec>", created_at, updated_at
          from notification.recipient where id < $1 order by id desc limit $2"#,
         before.unwrap_or(Uuid::max()),
         limit,
@@ -55,7 +55,7 @@ pub async fn list(
 pub async fn get(pool: &PgPool, id: Uuid) -> Result<Option<RecipientRow>, StoreError> {
     let row = sqlx::query_as!(
         RecipientRow,
-        r#"select id, spec as "spec: Json<Spec>", created_at, updated_at
+        r#"select id, spec as "spec: Json<RecipientSpec>", created_at, updated_at
          from notification.recipient where id = $1"#,
         id,
     );
@@ -73,7 +73,7 @@ pub async fn insert(
         RecipientRow,
         r#"insert into notification.recipient (id, name, spec, created_at, updated_at)
          select $1, $2, $3, $4, $4 where (select count(*) from notification.recipient) < $5
-         returning id, spec as "spec: Json<Spec>", created_at, updated_at"#,
+         returning id, spec as "spec: Json<RecipientSpec>", created_at, updated_at"#,
         id,
         spec.name,
         Json(spec) as _,
@@ -93,7 +93,7 @@ pub async fn update(
     let row = sqlx::query_as!(
         RecipientRow,
         r#"update notification.recipient set name = $2, spec = $3, updated_at = $4 where id = $1
-         returning id, spec as "spec: Json<Spec>", created_at, updated_at"#,
+         returning id, spec as "spec: Json<RecipientSpec>", created_at, updated_at"#,
         id,
         spec.name,
         Json(spec) as _,

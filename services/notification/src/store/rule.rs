@@ -68,7 +68,7 @@ pub async fn list(
 ) -> Result<Vec<RuleRow>, StoreError> {
     let rows = sqlx::query_as!(
         RuleRow,
-        r#"select id, spec as "spec: Json<Spec>", created_at, updated_at, disabled_at,
+        r#"select id, spec as "spec: Json<RuleSpec>", created_at, updated_at, disabled_at,
              disabled_reason
          from notification.rule where id < $1 order by id desc limit $2"#,
         before.unwrap_or(Uuid::max()),
@@ -82,7 +82,7 @@ pub async fn list(
 pub async fn get(pool: &PgPool, id: Uuid) -> Result<Option<RuleRow>, StoreError> {
     let row = sqlx::query_as!(
         RuleRow,
-        r#"select id, spec as "spec: Json<Spec>", created_at, updated_at, disabled_at,
+        r#"select id, spec as "spec: Json<RuleSpec>", created_at, updated_at, disabled_at,
              disabled_reason
          from notification.rule where id = $1"#,
         id,
@@ -101,7 +101,7 @@ pub async fn insert(
         RuleRow,
         r#"insert into notification.rule (id, spec, created_at, updated_at)
          select $1, $2, $3, $3 where (select count(*) from notification.rule) < $4
-         returning id, spec as "spec: Json<Spec>", created_at, updated_at, disabled_at,
+         returning id, spec as "spec: Json<RuleSpec>", created_at, updated_at, disabled_at,
              disabled_reason"#,
         id,
         kept(spec) as _,
@@ -124,7 +124,7 @@ pub async fn update(
          set spec = $2, updated_at = greatest($3, created_at + interval '1 microsecond'),
              disabled_at = null, disabled_reason = null
          where id = $1
-         returning id, spec as "spec: Json<Spec>", created_at, updated_at, disabled_at,
+         returning id, spec as "spec: Json<RuleSpec>", created_at, updated_at, disabled_at,
              disabled_reason"#,
         id,
         kept(spec) as _,

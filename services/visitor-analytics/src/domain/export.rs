@@ -106,7 +106,7 @@ enum RowWriter {
 
 impl ExportWriter {
     /// A file of this format, compressed as a whole or not.
-    pub fn new(format: ExportFormat, is_gzip: bool) -> Result<ExportWriteErroreError> {
+    pub fn new(format: ExportFormat, is_gzip: bool) -> Result<Self, ExportWriteError> {
         Ok(Self {
             format: match format {
                 ExportFormat::Csv => RowWriter::Csv { is_begun: false },

@@ -12,7 +12,7 @@ use super::question::AttributeFilter;
 const MAX_SEGMENT_NAME_CHARS: usize = 100;
 
 /// Values by dimension, as they are written in a question.
-pub type FilterValues = BTreeMap<String, Vec<String>>;
+pub type Written = BTreeMap<String, Vec<String>>;
 
 /// A new segment.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -72,7 +72,7 @@ pub fn name(text: &str) -> Result<String, SegmentError> {
 }
 
 /// Accepts filters as they are written.
-pub fn read(written: &FilterValues) -> Result<Vec<AttributeFilter>, SegmentError> {
+pub fn read(written: &Written) -> Result<Vec<AttributeFilter>, SegmentError> {
     if written.is_empty() || written.values().any(Vec::is_empty) {
         return Err(SegmentError::Empty);
     }

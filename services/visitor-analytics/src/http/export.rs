@@ -17,7 +17,7 @@ use super::analytics::question::QueryPairs;
 use super::list::wrong;
 use super::site_scope::{ScopedPairs, SiteScope};
 use super::{error, pick};
-use crate::domain::export::{ExportFoExportWriteErroreError, ExportWriter, ExportedVisit};
+use crate::domain::export::{ExportFormat, ExportWriteError, ExportWriter, ExportedVisit};
 use crate::domain::pick::VisitFilter;
 use crate::store::{ExportQuery, Store, StoreError};
 

@@ -56,7 +56,7 @@ pub(super) struct GoalResponse {
 }
 
 /// What sessions may come to; reports take one as `goal`.
-#[utoipa::path(get, path = "/goals", tag = "goals", params(Parameters),
+#[utoipa::path(get, path = "/goals", tag = "goals", params(GoalListParams),
     responses(
         (status = 200, body = GoalPage, description = "The goals"),
         (status = 400, description = "A parameter is wrong; `field` names it"),

@@ -83,7 +83,7 @@ pub(super) struct ImportDeletedResponse {
 /// The answer comes when the file has been read; `GET /imports/{id}` tells meanwhile how far it is.
 /// Sending the same file again, also when it broke off or has grown, goes on where it was and
 /// records nothing twice. Nobody is told of these visits.
-#[utoipa::path(post, path = "/import", tag = "import", params(Parameters),
+#[utoipa::path(post, path = "/import", tag = "import", params(ImportParams),
     request_body(description = "The file", content(
         (String = "text/plain"), (String = "text/csv"), (String = "application/x-ndjson"))),
     responses(
@@ -125,7 +125,7 @@ pub(super) async fn import(
 }
 
 /// Imports, the newest first.
-#[utoipa::path(get, path = "/imports", tag = "import", params(ListParameters),
+#[utoipa::path(get, path = "/imports", tag = "import", params(ImportListParams),
     responses(
         (status = 200, body = ImportPage, description = "A page of imports"),
         (status = 400, description = "A parameter is wrong; `field` names it"),

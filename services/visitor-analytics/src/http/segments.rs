@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::error;
 use super::site_scope::{AllSites, SiteScope};
-use crate::domain::segment::{self, FilterValues, SegmentError, SegmentPatch, SubmittedSegment};
+use crate::domain::segment::{self, SegmentError, SegmentPatch, SubmittedSegment, Written};
 use crate::store::{Segment, UpsertOutcome};
 
 /// All segments.
@@ -32,7 +32,7 @@ pub(super) struct SegmentResponse {
     id: Uuid,
     name: String,
     /// Values by dimension, as they are written in a question.
-    filters: FilterValues,
+    filters: Written,
     created_at: DateTime<Utc>,
 }
 

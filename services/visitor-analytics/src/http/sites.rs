@@ -61,7 +61,7 @@ pub(super) struct SiteResponse {
 }
 
 /// Sites, those that visits have brought along too.
-#[utoipa::path(get, path = "/sites", tag = "sites", params(Parameters),
+#[utoipa::path(get, path = "/sites", tag = "sites", params(SiteListParams),
     responses(
         (status = 200, body = SitePage, description = "A page of sites"),
         (status = 400, description = "A parameter is wrong; `field` names it"),

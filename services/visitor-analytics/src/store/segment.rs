@@ -5,7 +5,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{Store, StoreError};
-use crate::domain::segment::FilterValues;
+use crate::domain::segment::Written;
 
 /// Segments that can be kept.
 const MAX_SEGMENTS: i64 = 1_000;
@@ -18,7 +18,7 @@ pub struct Segment {
     /// What it is called.
     pub name: String,
     /// Its filters.
-    pub filters: Json<FilterValues>,
+    pub filters: Json<Written>,
     /// Since when it is there.
     pub created_at: DateTime<Utc>,
 }
@@ -66,7 +66,7 @@ impl Store {
         &self,
         id: Uuid,
         name: &str,
-        filters: &FilterValues,
+        filters: &Written,
         now: DateTime<Utc>,
     ) -> Result<UpsertOutcome<Segment>, StoreError> {
         let count =
@@ -93,7 +93,7 @@ impl Store {
         &self,
         id: Uuid,
         name: Option<&str>,
-        filters: Option<&FilterValues>,
+        filters: Option<&Written>,
     ) -> Result<UpsertOutcome<Segment>, StoreError> {
         let changed = sqlx::query_as!(
             Segment,

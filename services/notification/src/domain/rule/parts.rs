@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 use uuid::Uuid;
 
 use super::invalid::{MAX_LIST_ITEMS, MAX_RULE_NAME_CHARS, MAX_WINDOW_SECONDS};
-use super::{InvalidRule, QuietHours, Rule, RuleSpec, RuleWindow, TemplateSpec};
+use super::{InvalidRule, QuietHoursSpec, Rule, RuleSpec, RuleWindow, TemplateSpec};
 use crate::domain::condition::CelExpression;
 use crate::domain::quiet::QuietHours;
 use crate::domain::recipient::is_language;
@@ -212,9 +212,9 @@ fn texts(specs: &[TemplateSpec]) -> Result<MessageTemplates, InvalidRule> {
     variants.collect::<Result<_, _>>().map(MessageTemplates)
 }
 
-fn quiet(specs: &[QuietHours]) -> Result<Vec<QuietHours>, InvalidRule> {
+fn quiet(specs: &[QuietHoursSpec]) -> Result<Vec<QuietHours>, InvalidRule> {
     few(specs.len(), "quiet_hours")?;
-    let quiet = |(at, spec): (usize, &QuietHours)| {
+    let quiet = |(at, spec): (usize, &QuietHoursSpec)| {
         let field = |name: &str| format!("quiet_hours[{at}].{name}");
         let time = |text: &str, name| {
             let time = NaiveTime::parse_from_str(text, "%H:%M");

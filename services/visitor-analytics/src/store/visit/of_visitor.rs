@@ -8,7 +8,7 @@ use common::visitor_analytics::Visit;
 use uuid::Uuid;
 
 use super::VisitKey;
-use super::row::{IpColumn, VisitRow, select_visits};
+use super::row::{Address, VisitRow, select_visits};
 use crate::store::{Store, StoreError};
 
 /// A visit of a visitor, with what no list of visits tells.

@@ -45,9 +45,9 @@ macro_rules! select_visits {
 }
 pub(super) use select_visits;
 
-pub(super) type PropertiesJson = Json<Map<String, Value>>;
+pub(super) type Properties = Json<Map<String, Value>>;
 
-pub(super) type IpColumn = sqlx::types::ipnet::IpNet;
+pub(super) type Address = sqlx::types::ipnet::IpNet;
 
 pub(super) struct VisitRow {
     pub(super) id: Uuid,
@@ -57,7 +57,7 @@ pub(super) struct VisitRow {
     pub(super) session_id: Uuid,
     pub(super) visitor_id: String,
     pub(super) user_id: Option<String>,
-    pub(super) ip: Option<IpColumn>,
+    pub(super) ip: Option<Address>,
     pub(super) url: String,
     pub(super) path: String,
     pub(super) title: Option<String>,
@@ -100,7 +100,7 @@ pub(super) struct VisitRow {
     pub(super) ruleset: i16,
     pub(super) engagement_seconds: Option<i32>,
     pub(super) scroll_depth: Option<i16>,
-    pub(super) properties: Option<PropertiesJson>,
+    pub(super) properties: Option<Properties>,
 }
 
 /// A number that was stored from a narrower type fits it when it is read.

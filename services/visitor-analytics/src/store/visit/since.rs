@@ -26,7 +26,7 @@ impl Store {
             "where ($1::text is null or of.domain = $1) and v.timestamp > v.received_at - $6::interval
              order by v.received_at desc, v.id desc limit $5",
             site,
-            after - LATE,
+            after - MAX_LIVE_AGE,
             after,
             after_id,
             limit,
