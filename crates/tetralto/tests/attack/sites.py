@@ -192,6 +192,8 @@ def _cross(sites: Sites, report: Report) -> None:
     answer = sites.post(target, sites.admin, {"engagement_seconds": 0, "scroll_depth": 0})
     if answer.status >= 500:
         wrong.append(f"the same id on both sites: POST {target} is {answer.status}")
+    # That report was the owner's own, and an engagement of 0 is one.
+    before = sites.state()
     exported = own | {"received_at": own["timestamp"], "engagement_seconds": 999}
     for line in (exported, exported | {"site": OTHER}):
         target = f"/import?format=ndjson&site={OWN}"
