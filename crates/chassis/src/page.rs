@@ -36,7 +36,7 @@ impl PageLimit {
         i64::from(self.0) + 1
     }
 
-    /// Cuts what [`Limit::and_one`] brought to a page; the cursor is where the next one begins.
+    /// Cuts what [`PageLimit::and_one`] brought to a page; the cursor is where the next one begins.
     pub fn cut<T>(self, items: &mut Vec<T>, id: impl Fn(&T) -> Uuid) -> Option<Uuid> {
         let more = items.len() > usize::from(self.0);
         items.truncate(self.0.into());

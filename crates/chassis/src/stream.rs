@@ -20,7 +20,7 @@ enum StreamItem<T> {
 
 /// Hands `source` on, and drops it, with the places and buffers it holds, when its reader has taken
 /// nothing for `timeout`: an answer's own stream is not asked then, and could not end itself. What
-/// has been made before is still given, and then [`Stalled`].
+/// has been made before is still given, and then [`ReaderStalled`].
 pub fn give_up_when_stalled<S>(
     source: S,
     timeout: Duration,

@@ -117,12 +117,12 @@ pub struct LocationSource {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[schema(example = json!({"ips": ["81.2.69.142", "10.0.0.1"]}))]
 pub struct GeolocateBatchRequest {
-    /// At most [`MAX_BATCH`] addresses.
+    /// At most [`MAX_ADDRESSES_PER_REQUEST`] addresses.
     #[schema(max_items = 1000)]
     pub ips: Vec<String>,
 }
 
-/// The answer to a [`BatchRequest`], in the order asked.
+/// The answer to a [`GeolocateBatchRequest`], in the order asked.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct GeolocateBatchResponse {
     /// One result for each address.

@@ -1,5 +1,5 @@
 //! JWT (RFC 7519) between the services and their clients: what a token grants ([`Claims`]),
-//! who may sign ([`Keyring`]), checking ([`Verifier`]) and making ([`Minter`]) tokens.
+//! who may sign ([`Keyring`]), checking ([`TokenVerifier`]) and making ([`TokenIssuer`]) tokens.
 
 mod claims;
 mod keyring;

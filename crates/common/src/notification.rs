@@ -10,7 +10,7 @@ use crate::geo::ItemError;
 /// The most notifications in one list.
 pub const MAX_NOTIFICATIONS_PER_REQUEST: usize = 1_000;
 
-/// `POST /notify`: something worth telling; alone or in a list of at most [`MAX_NOTIFICATIONS`].
+/// `POST /notify`: something worth telling; alone or in a list of at most [`MAX_NOTIFICATIONS_PER_REQUEST`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"event": "deploy.finished", "message": "Version 12 is live."}))]

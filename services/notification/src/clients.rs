@@ -35,7 +35,7 @@ pub trait Provider: Send + Sync {
     }
 
     /// The ids of messages sent since then that say the same to the same recipient, for those who
-    /// can be asked ([`Doubt::LookUp`]). The error is the answer to give where that cannot be told.
+    /// can be asked ([`UnknownOutcomePolicy::LookUp`]). The error is the answer to give where that cannot be told.
     fn look_up<'a>(
         &'a self,
         delivery: &'a ClaimedDelivery,

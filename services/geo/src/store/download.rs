@@ -125,7 +125,7 @@ async fn forget(
 }
 
 impl DownloadWriter {
-    /// Adds the next part of the content, at most [`LARGEST_PART`] bytes.
+    /// Adds the next part of the content, at most [`MAX_PART_BYTES`] bytes.
     pub async fn add(&mut self, content: &[u8]) -> Result<(), StoreError> {
         let added = sqlx::query!(
             "insert into geo.download_part (edition, number, content) values ($1, $2, $3)",

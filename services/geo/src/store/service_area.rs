@@ -36,7 +36,7 @@ pub struct ServiceArea {
 pub struct ValidatedArea<'a> {
     /// Its id.
     pub id: Uuid,
-    /// What was sent, after [`Draft::check`].
+    /// What was sent, after [`ServiceAreaSpec::check`].
     pub draft: &'a ServiceAreaSpec,
     /// How many positions its geometry has.
     pub vertices: usize,

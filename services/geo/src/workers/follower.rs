@@ -39,7 +39,7 @@ struct CachedAreas {
 struct CachedArea(i64, Option<Arc<IndexedArea>>);
 
 impl AreaCache {
-    /// Follows what `store` keeps; it knows nothing before the first [`Follower::renew`].
+    /// Follows what `store` keeps; it knows nothing before the first [`AreaCache::renew`].
     #[must_use]
     pub fn new(store: Store) -> Self {
         Self {

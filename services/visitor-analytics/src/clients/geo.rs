@@ -96,7 +96,7 @@ impl GeoClient {
             .ok()
     }
 
-    /// Asks geo for up to [`MAX_BATCH`] addresses at once, and remembers.
+    /// Asks geo for up to [`MAX_ADDRESSES_PER_REQUEST`] addresses at once, and remembers.
     pub async fn ask(
         &self,
         ips: Vec<IpAddr>,

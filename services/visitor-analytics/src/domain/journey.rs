@@ -27,7 +27,7 @@ pub const MAX_DAY_PATHS: usize = 2_000;
 /// The ways of a month.
 pub const MAX_MONTH_PATHS: usize = 10_000;
 
-/// A way: its first pages, [`NONE`] after the last, and whether there are more.
+/// A way: its first pages, [`NO_VALUE`] after the last, and whether there are more.
 pub type PathKey = ([ValueId; MAX_PATH_DEPTH], bool);
 
 /// Sessions by way. Who visits chooses pages, but not the numbers of their paths.

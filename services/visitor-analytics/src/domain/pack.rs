@@ -19,7 +19,7 @@ pub use packer::{BlockBuilder, BlockRow};
 pub enum ColumnKind {
     /// The visit's page.
     Page,
-    /// The visit's user agent; [`OF_BOT`] is added where the visit is a bot's.
+    /// The visit's user agent; [`BOT_FLAG`] is added where the visit is a bot's.
     Agent,
     /// The visit's verdict.
     Verdict,

@@ -98,7 +98,7 @@ impl RetentionPeriod {
         day.with_day(1)
     }
 
-    /// The moment from which on [`Retention::border`] is `border` or later.
+    /// The moment from which on [`RetentionPeriod::border`] is `border` or later.
     #[must_use]
     pub fn reached(self, border: NaiveDate) -> Option<DateTime<Utc>> {
         let midnight = border.and_time(chrono::NaiveTime::MIN).and_utc();

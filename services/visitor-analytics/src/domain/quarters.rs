@@ -4,7 +4,7 @@
 //! Visits, seconds, sessions and bounces add up. Visitors do not: of those who come in a part of a
 //! day only the ones of its beginning (by when they come first) and of its end (by when they come
 //! last) can be told. A day of another time zone is the end of one day and the beginning of the
-//! next, less those who come in both: [`Overlap`].
+//! next, less those who come in both: [`MidnightOverlap`].
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;

@@ -14,7 +14,7 @@ pub const MAX_COHORT_PERIODS: usize = 31;
 pub struct CohortActivity(HashMap<u64, u32>);
 
 impl CohortActivity {
-    /// A visitor came in a period, of [`MOST_PERIODS`].
+    /// A visitor came in a period, of [`MAX_COHORT_PERIODS`].
     pub fn add(&mut self, visitor: u64, period: usize) {
         *self.0.entry(visitor).or_default() |= 1 << period;
     }
@@ -85,7 +85,7 @@ pub fn visitors(pack: &ColumnBlock, day: &Range<i64>) -> Vec<u8> {
 pub struct VisitorLists<'a>(Vec<(usize, &'a [[u8; VISITOR_KEY_BYTES]])>);
 
 impl<'a> VisitorLists<'a> {
-    /// Adds a pack's visitors to a period, of [`MOST_PERIODS`]; `None` where these are not such
+    /// Adds a pack's visitors to a period, of [`MAX_COHORT_PERIODS`]; `None` where these are not such
     /// bytes.
     #[must_use]
     pub fn add(&mut self, mut bytes: &'a [u8], period: usize, is_bot: Option<bool>) -> Option<()> {
@@ -103,7 +103,7 @@ impl<'a> VisitorLists<'a> {
         Some(())
     }
 
-    /// The same as [`Comings::cohorts`]. Keys with the same first byte are looked at together, so
+    /// The same as [`CohortActivity::cohorts`]. Keys with the same first byte are looked at together, so
     /// that what is known of them fits into the processor's memory.
     #[must_use]
     pub fn cohorts(mut self, periods: usize) -> Vec<Vec<i64>> {

@@ -89,7 +89,7 @@ pub struct SessionChanges {
 }
 
 /// Gives each arrival its session. `existing` holds every session of the visitor that lies within
-/// [`GAP`] of an arrival; the others do not matter.
+/// [`SESSION_TIMEOUT`] of an arrival; the others do not matter.
 #[must_use]
 pub fn assign(
     existing: Vec<Session>,

@@ -1,7 +1,7 @@
 //! Visits as they are recorded, told to whoever listens on any replica.
 //!
-//! A recorder hands the keys of its visits to its process's [`Teller`], which passes them on through
-//! PostgreSQL's `notify`, and only while some process listens. The [`Hub`] of a process that has
+//! A recorder hands the keys of its visits to its process's [`VisitPublisher`], which passes them on through
+//! PostgreSQL's `notify`, and only while some process listens. The [`LiveHub`] of a process that has
 //! listeners hears them over one connection, reads the visits once, and shares them.
 
 mod hub;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::files::{DatabaseLocation, FileStamp};
 use super::{DatabaseSet, LocalDatabases, MmdbDatabase, OpenError};
 
-/// Watches the files behind the [`Databases`]. A file is read again when two looks in a row have
+/// Watches the files behind the [`LocalDatabases`]. A file is read again when two looks in a row have
 /// seen it changed alike, so that nobody reads what is still being written. One that is not sound
 /// is told in `/health`, and what was read from it before goes on answering.
 pub struct DatabaseWatcher {

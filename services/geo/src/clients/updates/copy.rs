@@ -48,7 +48,7 @@ impl LockedDownloadDir {
         Ok((known == Some(&md5)).then_some(packed))
     }
 
-    /// Installs what [`Locked::pack`] has made, as carefully as a download.
+    /// Installs what [`LockedDownloadDir::pack`] has made, as carefully as a download.
     pub async fn restore(
         &mut self,
         edition: &str,

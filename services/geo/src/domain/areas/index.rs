@@ -37,8 +37,8 @@ pub struct IndexedArea {
 pub struct AreaMatches {
     /// Whether it lies in one of the areas.
     pub verdict: Verdict,
-    /// Those that made the verdict: up to [`HITS`] areas that hold it, or where that is uncertain,
-    /// up to [`POSSIBLE`] that may, the nearest first to be taken.
+    /// Those that made the verdict: up to [`MAX_INSIDE_AREAS`] areas that hold it, or where that is uncertain,
+    /// up to [`MAX_UNCERTAIN_AREAS`] that may, the nearest first to be taken.
     pub areas: Vec<Arc<IndexedArea>>,
     /// The nearest area with a shape.
     pub nearest: Option<NearestArea>,

@@ -8,7 +8,7 @@ pub const MAX_LINE_BYTES: usize = 65_536;
 pub enum DecodedLine {
     /// Its text, without its end.
     Text(String),
-    /// It is longer than [`LONGEST`], or no UTF-8.
+    /// It is longer than [`MAX_LINE_BYTES`], or no UTF-8.
     Unreadable,
 }
 

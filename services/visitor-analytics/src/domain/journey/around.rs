@@ -16,7 +16,7 @@ use crate::domain::pack::ColumnBlock;
 use crate::domain::scan::{ScanBlock, each_session};
 use crate::domain::varint::{put, take};
 
-/// What comes before and after a page; [`NONE`] where the session begins or ends with it.
+/// What comes before and after a page; [`NO_VALUE`] where the session begins or ends with it.
 #[derive(Clone, Debug, Default)]
 pub struct AdjacentPages {
     /// Visits by the page before.
