@@ -11,7 +11,7 @@ use futures::StreamExt as _;
 
 /// What the bodies that are being read or worked on may take in this process.
 pub const MAX_BYTES_IN_FLIGHT: usize = 67_108_864;
-/// A packed body becomes at most so many times as long …
+/// The largest ratio of unpacked to packed bytes of a body …
 pub const MAX_UNPACK_RATIO: u64 = 100;
 /// … beyond the first mebibyte, in which repetitive bodies pack better.
 const UNPACK_ALLOWANCE_BYTES: u64 = 1_048_576;

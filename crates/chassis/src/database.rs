@@ -99,7 +99,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection that is given back must answer within this time, or it is closed.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What every connection is told (PostgreSQL, chapter 20). On solid-state disks random pages cost no
+/// Settings of every connection (PostgreSQL, chapter 20). On solid-state disks random pages cost no
 /// more than others, and compiling a query takes longer than running it. The rest bounds what a
 /// process that is frozen, or a network that is cut without a word, can hold up: the server ends
 /// the transaction and frees its locks.

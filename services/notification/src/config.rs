@@ -61,7 +61,7 @@ pub struct Config {
         reason = "its text would become the program's description"
     )]
     pub flow: ChannelLimitArgs,
-    /// Notifications are deleted so many days after they were accepted, with what became of them.
+    /// Days after which notifications are deleted, with their deliveries and attempts.
     #[arg(long, env = "NOTIFICATION_RETENTION_DAYS", default_value = "90", value_parser = clap::value_parser!(u32).range(2..=36_500))]
     pub notification_retention_days: u32,
     /// What to do; without it, serve.

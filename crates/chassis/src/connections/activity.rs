@@ -93,7 +93,7 @@ impl Drop for RequestGuard {
 }
 
 /// An answer's body. It is polled when the client has room for more, so whether its last poll
-/// brought something tells who waits for whom, in HTTP/1 and HTTP/2 alike.
+/// brought something shows whether the service waits for the client, in HTTP/1 and HTTP/2 alike.
 #[derive(Debug)]
 pub(super) struct CountedResponse {
     body: Body,

@@ -12,8 +12,8 @@ use tokio::time::Instant;
 use super::activity::ConnectionActivity;
 use super::{ConnectionLimits, lock};
 
-/// A connection makes progress while its client sends or takes so many bytes of bodies in
-/// `idle_timeout`.
+/// The least number of bytes of bodies that a client sends or reads within `idle_timeout`. A
+/// connection with fewer makes no progress.
 const MIN_PROGRESS_BYTES: u64 = 16_384;
 /// When room is wanted, a client that neither sends nor reads is given up after this time.
 const STALL_GRACE: Duration = Duration::from_secs(2);
