@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::domain::bot::BotRule;
 use crate::domain::classified::EnrichedVisit;
 use crate::domain::session::SESSION_TIMEOUT;
-use crate::store::{RecordOutcome, RecordedVisit, Store};
+use crate::store::{RecordOutcome, RecordedVisit, Store, StoreError};
 
 /// Sessions and visitors that are remembered, each about 100 bytes.
 const MAX_TRACKED_SESSIONS: usize = 10_000;
@@ -101,12 +101,7 @@ impl SessionMonitor {
     pub fn look(&self, visit: &mut EnrichedVisit) -> PendingObservation {
         let visitor = (visit.visit.site.clone(), visit.visitor_id.clone());
         let timestamp = visit.visit.timestamp;
-        if !self.bots.is_empty()
-            && self
-                .bots
-                .get(&visitor)
-                .is_some_and(|until| timestamp < until)
-        {
+        if self.is_bot(&visitor, timestamp) {
             visit.verdict = visit.verdict.with([BotRule::SessionOfBot]);
             self.bots
                 .insert(visitor.clone(), timestamp + SESSION_TIMEOUT);
@@ -128,16 +123,32 @@ impl SessionMonitor {
         let count = self.sessions.get(&session).unwrap_or(0) + 1;
         self.sessions.insert(session, count);
         let is_due = count >= FIRST_CHECK_VISITS && count.is_power_of_two();
-        if is_due || glimpse.crosses_sites {
+        let known = if glimpse.crosses_sites {
+            Some(BotRule::ManySites)
+        } else if self.is_bot(&glimpse.visitor, glimpse.timestamp) {
+            // Its visitor was found out after the visit was looked at and before it was stored.
+            Some(BotRule::SessionOfBot)
+        } else {
+            None
+        };
+        if is_due || known.is_some() {
             let suspect = SessionCheck {
                 session,
                 visitor: glimpse.visitor,
                 seen_at: glimpse.timestamp,
-                known: glimpse.crosses_sites.then_some(BotRule::ManySites),
+                known,
             };
             // When too many wait, it is judged when it has grown further.
             let _ = self.suspects.try_send(suspect);
         }
+    }
+
+    fn is_bot(&self, visitor: &SiteVisitor, timestamp: DateTime<Utc>) -> bool {
+        !self.bots.is_empty()
+            && self
+                .bots
+                .get(visitor)
+                .is_some_and(|until| timestamp < until)
     }
 
     fn crosses_sites(&self, visit: &EnrichedVisit) -> bool {
@@ -182,25 +193,32 @@ impl SessionCheckTask {
 
     /// Returns whether it could be judged.
     async fn judge(&self, suspect: &SessionCheck) -> bool {
-        let now = self.clock.now();
-        let judged = self
-            .store
-            .judge_session(suspect.session, suspect.known, now)
-            .await;
-        match judged {
-            Ok(reasons) if reasons.is_empty() => {}
+        match self.judge_stored(suspect).await {
+            Ok(reasons) if reasons.is_empty() => return true,
             Ok(reasons) => {
                 let codes: Vec<_> = reasons.iter().map(|reason| reason.code()).collect();
                 tracing::info!(session = %suspect.session, ?codes, "a session is a bot's");
                 metrics::counter!("visits_sessions_found_out_total").increment(1);
-                let until = suspect.seen_at + SESSION_TIMEOUT;
-                self.watch.bots.insert(suspect.visitor.clone(), until);
             }
             Err(error) => {
                 tracing::warn!(session = %suspect.session, %error, "a session is judged later");
                 return false;
             }
         }
+        let until = suspect.seen_at + SESSION_TIMEOUT;
+        self.watch.bots.insert(suspect.visitor.clone(), until);
+        // Visits that were stored while the session was judged; later ones see the mark.
+        if let Err(error) = self.judge_stored(suspect).await {
+            tracing::warn!(session = %suspect.session, %error, "a session is judged later");
+            return false;
+        }
         true
+    }
+
+    async fn judge_stored(&self, suspect: &SessionCheck) -> Result<Vec<BotRule>, StoreError> {
+        let now = self.clock.now();
+        self.store
+            .judge_session(suspect.session, suspect.known, now)
+            .await
     }
 }
