@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test ends where something is wrong")]
 
+mod dumps;
 mod metrics;
 mod rest;
 mod roles;

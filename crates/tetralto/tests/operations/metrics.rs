@@ -1,5 +1,6 @@
 //! `/metrics` by the rules of Prometheus.
 
+use common::clock::Clock;
 use sqlx::PgPool;
 
 use crate::running::{Service, geo, notification, notify, url, visit, visitor_analytics};
@@ -44,7 +45,7 @@ async fn are_sound(service: &Service, name: &str, own: &[&str]) {
 
 #[sqlx::test(migrations = false)]
 async fn those_of_geo_are_described(pool: PgPool) {
-    let service = geo(Some(&url(&pool))).await;
+    let service = geo(Some(&url(&pool)), &Clock::system()).await;
     let ask = service.post("/geolocate");
     let body = serde_json::json!({"ips": ["81.2.69.142"]});
     ask.json(&body).send().await.unwrap();
@@ -53,8 +54,8 @@ async fn those_of_geo_are_described(pool: PgPool) {
 
 #[sqlx::test(migrations = false)]
 async fn those_of_visitor_analytics_are_described(pool: PgPool) {
-    let geo = geo(None).await;
-    let service = visitor_analytics(&url(&pool), &geo).await;
+    let geo = geo(None, &Clock::system()).await;
+    let service = visitor_analytics(&url(&pool), &geo, &Clock::system()).await;
     visit(&service).await;
     let own = [
         "visits_commit_size_bucket",
@@ -66,7 +67,7 @@ async fn those_of_visitor_analytics_are_described(pool: PgPool) {
 
 #[sqlx::test(migrations = false)]
 async fn those_of_notification_are_described(pool: PgPool) {
-    let service = notification(&url(&pool)).await;
+    let service = notification(&url(&pool), &Clock::system()).await;
     notify(&service).await;
     let own = [
         "notification_commit_size_bucket",
@@ -77,7 +78,7 @@ async fn those_of_notification_are_described(pool: PgPool) {
 
 #[sqlx::test(migrations = false)]
 async fn errors_of_the_database_are_counted_by_their_code(pool: PgPool) {
-    let service = notification(&url(&pool)).await;
+    let service = notification(&url(&pool), &Clock::system()).await;
     let broken = "alter table notification.rule rename to renamed";
     sqlx::query(broken).execute(&pool).await.unwrap();
     service.text("/rules").await;

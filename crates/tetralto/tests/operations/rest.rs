@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use common::clock::Clock;
 use sqlx::PgPool;
 
 use crate::running::{geo, notification, notify, url, visit, visitor_analytics};
@@ -50,7 +51,7 @@ async fn is_at_rest(pool: &PgPool, name: &str) {
 
 #[sqlx::test(migrations = false)]
 async fn geo_rests(pool: PgPool) {
-    let service = geo(Some(&url(&pool))).await;
+    let service = geo(Some(&url(&pool)), &Clock::system()).await;
     for _ in 0..30 {
         service.text("/service-areas").await;
     }
@@ -59,15 +60,15 @@ async fn geo_rests(pool: PgPool) {
 
 #[sqlx::test(migrations = false)]
 async fn visitor_analytics_rests(pool: PgPool) {
-    let geo = geo(None).await;
-    let service = visitor_analytics(&url(&pool), &geo).await;
+    let geo = geo(None, &Clock::system()).await;
+    let service = visitor_analytics(&url(&pool), &geo, &Clock::system()).await;
     visit(&service).await;
     is_at_rest(&pool, visitor_analytics::SERVICE_NAME).await;
 }
 
 #[sqlx::test(migrations = false)]
 async fn notification_rests(pool: PgPool) {
-    let service = notification(&url(&pool)).await;
+    let service = notification(&url(&pool), &Clock::system()).await;
     notify(&service).await;
     is_at_rest(&pool, notification::SERVICE_NAME).await;
 }

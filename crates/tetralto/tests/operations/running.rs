@@ -33,11 +33,12 @@ pub fn services() -> [(&'static str, &'static str, Migrator); 3] {
 pub struct Service {
     pub base: String,
     http: reqwest::Client,
+    token: String,
     _stop: DropGuard,
 }
 
 impl Service {
-    async fn serve(app: App) -> Self {
+    async fn serve(app: App, clock: &Clock) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
@@ -45,18 +46,19 @@ impl Service {
         Self {
             base,
             http: chassis::http_client::build("test").unwrap(),
+            token: token(clock),
             _stop: stop.drop_guard(),
         }
     }
 
     pub fn get(&self, path: &str) -> RequestBuilder {
         let request = self.http.get(format!("{}{path}", self.base));
-        request.bearer_auth(token())
+        request.bearer_auth(&self.token)
     }
 
     pub fn post(&self, path: &str) -> RequestBuilder {
         let request = self.http.post(format!("{}{path}", self.base));
-        request.bearer_auth(token())
+        request.bearer_auth(&self.token)
     }
 
     pub async fn text(&self, path: &str) -> String {
@@ -64,10 +66,10 @@ impl Service {
     }
 }
 
-fn token() -> String {
+fn token(clock: &Clock) -> String {
     let arguments = ["geo".to_owned(), format!("--jwt-secrets={SECRET}")];
     let config: geo::config::Config = try_parse(arguments).unwrap();
-    let now = Clock::system().now().timestamp();
+    let now = clock.now().timestamp();
     let claims = Claims::new("test", Scope::ALL.into_iter().collect(), now, 3_600);
     config.service.keys.ring().unwrap().sign(&claims).unwrap()
 }
@@ -87,7 +89,7 @@ fn arguments(name: &str, more: &[String]) -> Vec<String> {
 }
 
 /// geo on a database, or without one.
-pub async fn geo(database: Option<&url::Url>) -> Service {
+pub async fn geo(database: Option<&url::Url>, clock: &Clock) -> Service {
     let database = database.map_or_else(String::new, ToString::to_string);
     let more = [
         "--geoip-update=off".to_owned(),
@@ -95,11 +97,11 @@ pub async fn geo(database: Option<&url::Url>) -> Service {
     ];
     let config: geo::config::Config = try_parse(arguments("geo", &more)).unwrap();
     geo::migrate(&config).await.unwrap();
-    Service::serve(geo::build(&config, Clock::system()).unwrap()).await
+    Service::serve(geo::build(&config, clock.clone()).unwrap(), clock).await
 }
 
 /// visitor-analytics beside a geo; it announces nobody.
-pub async fn visitor_analytics(database: &url::Url, geo: &Service) -> Service {
+pub async fn visitor_analytics(database: &url::Url, geo: &Service, clock: &Clock) -> Service {
     let more = [
         format!("--database-url={database}"),
         format!("--geo-service-url={}", geo.base),
@@ -109,16 +111,20 @@ pub async fn visitor_analytics(database: &url::Url, geo: &Service) -> Service {
     let arguments = arguments("visitor-analytics", &more);
     let config: visitor_analytics::config::Config = try_parse(arguments).unwrap();
     visitor_analytics::migrate(&config).await.unwrap();
-    Service::serve(visitor_analytics::build(&config, Clock::system()).unwrap()).await
+    Service::serve(
+        visitor_analytics::build(&config, clock.clone()).unwrap(),
+        clock,
+    )
+    .await
 }
 
 /// notification, which tells the log.
-pub async fn notification(database: &url::Url) -> Service {
+pub async fn notification(database: &url::Url, clock: &Clock) -> Service {
     let more = [format!("--database-url={database}")];
     let arguments = arguments("notification", &more);
     let config: notification::config::Config = try_parse(arguments).unwrap();
     notification::migrate(&config).await.unwrap();
-    Service::serve(notification::build(&config, Clock::system()).unwrap()).await
+    Service::serve(notification::build(&config, clock.clone()).unwrap(), clock).await
 }
 
 /// Visits of a few people: too few for the lease on recording, which is tended for a minute.

@@ -1,0 +1,92 @@
+//! Databases of released versions: each migrates to the present schema and gives the same answers.
+
+use std::io::{BufRead as _, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use chrono::{DateTime, Utc};
+use common::clock::Clock;
+use flate2::read::GzDecoder;
+use serde::Deserialize;
+use serde_json::Value;
+use sqlx::PgPool;
+
+use crate::running::{geo, notification, url, visitor_analytics};
+
+#[derive(Deserialize)]
+struct DumpHeader {
+    made_at: DateTime<Utc>,
+    outbox: i64,
+}
+
+#[derive(Deserialize)]
+struct RecordedAnswer {
+    service: String,
+    path: String,
+    answer: Value,
+}
+
+/// The dumps, each named after the version that wrote it; `make.py` beside them makes another.
+fn dumps() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/dumps");
+    let files = folder.read_dir().unwrap().map(|file| file.unwrap().path());
+    files
+        .filter(|path| path.extension().is_some_and(|ending| ending == "gz"))
+        .collect()
+}
+
+fn restore(dump: &Path, database: &url::Url) {
+    let mut sql = vec![];
+    let file = std::fs::File::open(dump).unwrap();
+    GzDecoder::new(file).read_to_end(&mut sql).unwrap();
+    let mut psql = Command::new("psql")
+        .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", database.as_str()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    psql.stdin.take().unwrap().write_all(&sql).unwrap();
+    assert!(psql.wait().unwrap().success(), "{}", dump.display());
+}
+
+fn recorded(dump: &Path) -> (DumpHeader, Vec<RecordedAnswer>) {
+    let name = dump.to_str().unwrap().replace(".sql.gz", ".jsonl");
+    let file = std::io::BufReader::new(std::fs::File::open(name).unwrap());
+    let mut lines = file.lines().map(Result::unwrap);
+    let header = serde_json::from_str(&lines.next().unwrap()).unwrap();
+    let answers = lines.map(|line| serde_json::from_str(&line).unwrap());
+    (header, answers.collect())
+}
+
+/// An answer without the moment at which it was computed.
+fn timeless(mut answer: Value) -> Value {
+    answer.as_object_mut().unwrap().remove("as_of");
+    answer
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_database_of_each_released_version_migrates_and_answers_the_same(pool: PgPool) {
+    let dumps = dumps();
+    assert_eq!(dumps.len(), 1, "one database for each dump");
+    let (header, answers) = recorded(&dumps[0]);
+    let database = url(&pool);
+    restore(&dumps[0], &database);
+    let clock = Clock::by_hand(header.made_at);
+    let geo = geo(Some(&database), &clock).await;
+    let notification = notification(&database, &clock).await;
+    let analytics = visitor_analytics(&database, &geo, &clock).await;
+    let waiting: i64 = sqlx::query_scalar("select count(*) from visitor_analytics.outbox")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert_eq!(waiting, header.outbox);
+    for before in answers {
+        let service = match before.service.as_str() {
+            "geo" => &geo,
+            "notification" => &notification,
+            _ => &analytics,
+        };
+        let now = serde_json::from_str(&service.text(&before.path).await).unwrap();
+        assert_eq!(timeless(now), timeless(before.answer), "{}", before.path);
+    }
+}
