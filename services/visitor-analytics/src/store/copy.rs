@@ -1,4 +1,4 @@
-//! Visits that came again after they were recorded: how often, and when last.
+//! Counts how often a recorded visit was submitted again, and when last.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::StoreError;
 use super::visit::VisitKey;
 
-/// Counts copies, a visit as often as it came.
+/// Counts duplicates. A key may occur several times.
 pub(super) async fn count(
     connection: &mut PgConnection,
     copies: &[VisitKey],
@@ -33,7 +33,7 @@ pub(super) async fn count(
     Ok(())
 }
 
-/// Forgets the copies of visits that are removed.
+/// Deletes the counts of visits that are deleted.
 pub(super) async fn forget(
     connection: &mut PgConnection,
     ids: &[Uuid],
