@@ -1,10 +1,10 @@
 //! Dictionary values that erased visits used: the table `erased_value`. A value that no other visit
 //! uses is deleted.
 //!
-//! Every process caches the ids of values for [`CACHE_AGE`](crate::store::cache_age::CACHE_AGE), and there are
-//! no foreign keys, so that a visit may get a cached id until then. A value is therefore deleted in
-//! two steps. First it gets a random key, by which no new visit finds it. An hour later, when no
-//! process caches its id, it is deleted, unless a visit uses it after all.
+//! Every process caches the ids of values for [`CACHE_AGE`](crate::store::cache_age::CACHE_AGE),
+//! and there are no foreign keys, so that a visit may get a cached id until then. A value is
+//! therefore deleted in two steps. First it gets a random key, by which no new visit finds it. An
+//! hour later, when no process caches its id, it is deleted, unless a visit uses it after all.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
@@ -14,8 +14,8 @@ use super::rows::GoneVisits;
 use super::{dictionary, text};
 use crate::store::{Store, StoreError};
 
-/// The time between the steps. It is much longer than [`CACHE_AGE`](crate::store::cache_age::CACHE_AGE) and
-/// any transaction. The days that an erasure touches are folded again within this time.
+/// The time between the steps. It is much longer than the age of caches and any transaction. The
+/// days that an erasure touches are folded again within this time.
 pub(super) const STEP: TimeDelta = TimeDelta::hours(1);
 /// Claimed values must be processed within this time.
 const LEASE: TimeDelta = TimeDelta::minutes(10);
