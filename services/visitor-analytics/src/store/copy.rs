@@ -20,7 +20,7 @@ pub(super) async fn count(
     sqlx::query!(
         "insert into visitor_analytics.visit_copy (visit_id, visit_timestamp, copies, last_at)
          select id, moment, count(*), $3 from unnest($1::uuid[], $2::timestamptz[]) as n (id, moment)
-         -- In one order, so that two processes never wait for each other.
+         -- In a fixed order, so that two processes do not deadlock.
          group by id, moment order by id, moment
          on conflict on constraint visit_copy_pkey do update
          set copies = visit_copy.copies + excluded.copies, last_at = excluded.last_at",

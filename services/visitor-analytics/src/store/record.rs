@@ -77,7 +77,7 @@ impl Store {
             .iter()
             .map(|v| Some((*sites.get(v.visit.site.as_str())?, v.visitor_id.clone())))
             .collect();
-        let keys = keys.ok_or(StoreError::Unreadable("a site that is there and is not"))?;
+        let keys = keys.ok_or(StoreError::Unreadable("a site that was not found"))?;
         let attempt = RecordAttempt {
             store: self,
             batch,
@@ -143,7 +143,9 @@ impl<'a> RecordAttempt<'a> {
             }
             self.is_first = false;
         }
-        Err(StoreError::Unreadable("a visit that is there and is not"))
+        Err(StoreError::Unreadable(
+            "a visit that can be neither inserted nor read",
+        ))
     }
 
     /// Records under the shared lease, in a transaction that locks the visitors. Returns `None` if

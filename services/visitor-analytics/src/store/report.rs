@@ -34,7 +34,7 @@ use crate::domain::day::LocalDay;
 use crate::domain::goal::GoalMatcher;
 use crate::domain::question::{AttributeFilter, ReportPeriod};
 
-const CORRUPT_DAY_METRICS: StoreError = StoreError::Unreadable("the numbers of days");
+const CORRUPT_DAY_METRICS: StoreError = StoreError::Unreadable("a daily rollup");
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportSite {

@@ -138,7 +138,8 @@ impl Store {
         }
         let salts = rows.into_iter().map(|row| {
             let salt = row.salt.as_slice().try_into();
-            let salt = Salt::new(salt.map_err(|_| StoreError::Unreadable("salt"))?);
+            let salt =
+                Salt::new(salt.map_err(|_| StoreError::Unreadable("a salt of the wrong length"))?);
             let place = usize::try_from(row.place - 1).unwrap_or_default();
             Ok((periods[place], (salt, row.expires_at)))
         });

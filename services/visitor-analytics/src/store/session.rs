@@ -73,7 +73,8 @@ pub(super) async fn near<'a>(
             id: row.id,
             entry: (row.started_at, row.entry_visit_id),
             exit: (row.last_seen_at, row.exit_visit_id),
-            visits: u32::try_from(row.visits).map_err(|_| StoreError::Unreadable("visits"))?,
+            visits: u32::try_from(row.visits)
+                .map_err(|_| StoreError::Unreadable("the number of visits of a session"))?,
             is_bot: row.is_bot,
             announced: row.announced,
         };

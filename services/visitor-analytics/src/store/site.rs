@@ -50,7 +50,9 @@ impl Store {
         let found = self.find_sites(&missing).await?;
         for domain in missing {
             let id = found.get(domain);
-            let id = id.ok_or(StoreError::Unreadable("a site that was admitted"))?;
+            let id = id.ok_or(StoreError::Unreadable(
+                "an admitted site that was not found",
+            ))?;
             ids.insert(domain, *id);
         }
         Ok(ids)

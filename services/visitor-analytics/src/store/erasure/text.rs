@@ -15,7 +15,7 @@ use crate::domain::sums::{self, MetricSums};
 use crate::store::StoreError;
 use crate::store::rollup::VALUES_LOCK;
 
-const UNREADABLE: StoreError = StoreError::Unreadable("the numbers of days");
+const UNREADABLE: StoreError = StoreError::Unreadable("a rollup");
 
 /// Deletes texts to which nothing refers. Rollups of dirty days do not count, since they are
 /// computed again; a text to which only these refer is checked again later. Returns the number of

@@ -133,7 +133,7 @@ pub(super) async fn settle(
                  as s (kind, value_id, key, due_at)
                on v.kind = s.kind and v.value_id = s.value_id and v.key = s.key
               and v.due_at = s.due_at
-             -- As erasures write them, so that the two never wait for each other.
+             -- In the order in which erasures write them, so that the two do not deadlock.
              order by v.kind, v.value_id, v.key for update of v)
          delete from visitor_analytics.erased_value v using settled s
          where v.kind = s.kind and v.value_id = s.value_id and v.key = s.key",

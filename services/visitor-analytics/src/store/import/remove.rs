@@ -73,7 +73,7 @@ impl Store {
                  and ($3::text is null or v.site_id = coalesce(
                      (select id from visitor_analytics.site where domain = $3),
                      (select site_id from visitor_analytics.site_alias where domain = $3),
-                     -- An alias that is none any more.
+                     -- The domain is no longer an alias.
                      v.site_id))"#,
             import.number,
             DELETE_BATCH_VISITS,

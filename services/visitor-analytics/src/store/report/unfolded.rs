@@ -69,7 +69,7 @@ impl DayAggregates {
             return Ok(());
         };
         let added = add_bytes(sums, bytes, is_bot);
-        added.ok_or(StoreError::Unreadable("the numbers of a day"))
+        added.ok_or(StoreError::Unreadable("the metrics of a day"))
     }
 
     /// The metrics of all visits.

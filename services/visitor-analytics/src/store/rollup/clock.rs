@@ -14,7 +14,7 @@ use crate::domain::quarters::{MidnightOverlap, QuarterHours};
 use crate::domain::question::seconds;
 use crate::store::StoreError;
 
-const CORRUPT_QUARTER_HOURS: StoreError = StoreError::Unreadable("a day's quarters");
+const CORRUPT_QUARTER_HOURS: StoreError = StoreError::Unreadable("a quarter-hour rollup");
 
 /// A day, and its overlap with the visitors of the next day, if known.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use crate::domain::dimension::Dimension;
 use crate::domain::sums::{self, MetricSums};
 use crate::store::StoreError;
 
-const CORRUPT_MONTH_METRICS: StoreError = StoreError::Unreadable("the numbers of days");
+const CORRUPT_MONTH_METRICS: StoreError = StoreError::Unreadable("a monthly or daily rollup");
 
 /// The first day of a date's month and of the next month.
 pub(super) fn month(date: NaiveDate) -> (NaiveDate, NaiveDate) {

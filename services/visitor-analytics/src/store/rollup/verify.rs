@@ -14,7 +14,7 @@ use crate::domain::fold::Metrics;
 use crate::domain::sums::{MetricSums, add_bytes};
 use crate::store::{Store, StoreError};
 
-const CORRUPT_VERIFIED_METRICS: StoreError = StoreError::Unreadable("the numbers of days");
+const CORRUPT_VERIFIED_METRICS: StoreError = StoreError::Unreadable("a rollup");
 
 /// A day of a site that has visits or rollups.
 #[derive(Clone, Debug)]

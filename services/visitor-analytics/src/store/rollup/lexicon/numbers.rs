@@ -48,7 +48,7 @@ impl ValueDictionary {
         let known = &self.properties;
         for (number, text) in texts(pool, numbers, |n| known.contains_key(&n)).await? {
             let all: Vec<String> = serde_json::from_str(&text)
-                .map_err(|_| StoreError::Unreadable("a set of properties"))?;
+                .map_err(|_| StoreError::Unreadable("a property set"))?;
             let values = all.iter().map(|text| self.texts.number(text)).collect();
             self.properties.insert(number, values);
         }
