@@ -201,7 +201,7 @@ impl Store {
         );
         let rows = rows.fetch_all(&self.pool).await?;
         let visits = rows.into_iter().map(Visit::try_from);
-        // These visits are sent to notification; IP addresses do not leave this service.
+        // Some callers send these visits to notification; IP addresses do not leave this service.
         let without_address = |visit| Visit { ip: None, ..visit };
         visits.map(|visit| visit.map(without_address)).collect()
     }

@@ -22,7 +22,7 @@ impl ValueDictionary {
             ids
         );
         for row in rows.fetch_all(pool).await? {
-            // `read` relies on the path being first.
+            // The path must be the first value: the resolved visit takes its page from there.
             let keys = self.texts.keys([
                 (Dimension::Page, Some(&row.path)),
                 (Dimension::Title, row.title.as_deref()),
