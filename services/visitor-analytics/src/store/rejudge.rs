@@ -82,7 +82,7 @@ impl Store {
         self.rejudge_and_tell(&visitors, changes, None, now).await
     }
 
-    /// Like `rejudge`, and afterwards puts a session into the outbox if it is a person's and was
+    /// Changes verdicts, and then puts a session into the outbox if it is a person's and was
     /// not announced.
     pub(super) async fn rejudge_and_tell(
         &self,
