@@ -1,4 +1,4 @@
-//! Keeps: every SQL statement of the service, one file per table.
+//! PostgreSQL access: every SQL statement of the service, one module per table or task.
 
 mod behaviour;
 mod cache_age;
@@ -65,26 +65,25 @@ pub use site::{NewSiteCount, Site, SiteUpdateOutcome};
 pub use visit::{BotFilter, ExportQuery, VisitList, VisitOfVisitor, VisitQuery};
 pub use visitor::Visitor;
 
-/// Why the database did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database is out of reach; the same may succeed later.
-    #[error("the database is away: {0}")]
+    /// The database cannot be reached; a retry may succeed.
+    #[error("the database is unavailable: {0}")]
     Away(sqlx::Error),
-    /// The database does not answer; whether it did what it was asked is not known.
-    #[error("the database is silent")]
+    /// The database does not answer; whether the statement took effect is unknown.
+    #[error("the database does not answer")]
     Silent,
-    /// The request took too long, and nobody waits for it any more.
-    #[error("the request takes too long")]
+    /// The request exceeded its deadline; no client waits for the result.
+    #[error("the request exceeded its deadline")]
     Overdue,
-    /// The database refuses these data.
-    #[error("the database refuses the data: {0}")]
+    /// The database rejects the data.
+    #[error("the database rejects the data: {0}")]
     Refused(sqlx::Error),
-    /// Our statement or its result is wrong.
-    #[error("the database and this program disagree: {0}")]
+    /// The statement, or the mapping of its result, is wrong.
+    #[error("database error: {0}")]
     Broken(sqlx::Error),
-    /// What was stored does not look as this program stores it.
-    #[error("what is stored cannot be read: {0}")]
+    /// A stored value does not have the expected format.
+    #[error("invalid stored data: {0}")]
     Unreadable(&'static str),
 }
 
@@ -105,19 +104,18 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// What a lookup by id found among the sites that it was limited to.
+/// The result of a lookup by id that is limited to certain sites.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SiteLookup<T> {
-    /// The row, of one of these sites.
+    /// The row belongs to one of these sites.
     Found(T),
-    /// Only other sites have such a row; nothing of it was read.
+    /// The row belongs to another site; nothing of it was read.
     OfAnotherSite,
-    /// There is no such row.
+    /// No row has this id.
     Missing,
 }
 
 impl<T> SiteLookup<T> {
-    /// What nothing was found for is missing, unless another site has it.
     fn none(is_of_another_site: bool) -> Self {
         if is_of_another_site {
             Self::OfAnotherSite
@@ -127,15 +125,14 @@ impl<T> SiteLookup<T> {
     }
 }
 
-/// Texts that are remembered, of at most four kilobytes each, as a rule of a hundred bytes.
+/// Cached texts have at most 4 KB each, typically 100 bytes.
 const MAX_CACHED_VALUE_IDS: usize = 20_000;
 
-/// The service's tables.
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: PgPool,
-    /// What is recorded goes over one connection, whose process in PostgreSQL then has all it needs
-    /// at hand: a pool would take its connections in turn.
+    /// All visits are recorded over one connection, so that the caches of its PostgreSQL backend
+    /// stay warm. A pool would take its connections in turn.
     recording: Arc<Mutex<record::WriterLease>>,
     dimensions: dimension::DimensionCache,
     rollups: rollup::DirtyDays,
@@ -144,7 +141,7 @@ pub struct Store {
     partitions: partition::PartitionCache,
     days: report::DayAggregateCache,
     answers: report::ResultCache,
-    /// The numbers of texts in `rollup_value`.
+    /// Ids of the texts in `rollup_value`.
     values: cache_age::TextNumbers,
     wakes: Arc<WorkerWakeups>,
 }
@@ -158,11 +155,11 @@ struct WorkerWakeups {
     erasures: Notify,
 }
 
-/// Connections for background work.
 const BACKGROUND_CONNECTIONS: u32 = 5;
 
 impl Store {
-    /// For background work and commands, whose statements may take longer than a request's.
+    /// Returns a store with its own pool for background work and commands, whose statements may
+    /// take longer than a request's.
     #[must_use]
     pub fn for_background(&self) -> Self {
         Self {
@@ -171,7 +168,7 @@ impl Store {
         }
     }
 
-    /// Over a pool of connections to a migrated database.
+    /// Creates a store over a pool of connections to a migrated database.
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
         Self {
@@ -197,7 +194,7 @@ impl Store {
         &self.wakes.outbox
     }
 
-    /// Woken when notification is to be asked to erase somebody.
+    /// Notified when an erasure has to be forwarded to notification.
     #[must_use]
     pub fn erasures_wake(&self) -> &Notify {
         &self.wakes.erasures
@@ -209,7 +206,7 @@ impl Store {
         &self.wakes.locations
     }
 
-    /// Wakes the workers that have something to do for visits that were recorded.
+    /// Wakes the workers that have something to do for recorded visits.
     pub fn wake_workers(&self, recorded: &[EnrichedVisit]) {
         self.wakes.outbox.notify_one();
         if recorded

@@ -1,4 +1,4 @@
-//! Sessions as a whole, and what they give away.
+//! Bot detection by the visits of a whole session.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -8,7 +8,7 @@ use super::{Store, StoreError};
 use crate::domain::bot::BotRule;
 use crate::domain::bot::behaviour::{SessionVisit, judge};
 
-/// Visits of a session that are looked at, the last ones.
+/// Only the last visits of a longer session are checked.
 const MAX_CHECKED_VISITS: i64 = 2_000;
 
 struct SessionVisitRow {
@@ -26,8 +26,8 @@ struct SessionVisitRow {
 }
 
 impl Store {
-    /// Judges a session by its visits together, and by what is known already. Where it is a bot's,
-    /// each of its visits becomes one. Returns the reasons.
+    /// Evaluates the visits of a session together, plus a rule that is known to match. If a rule
+    /// matches, all visits of the session become a bot's. Returns the matching rules.
     pub async fn judge_session(
         &self,
         session: Uuid,

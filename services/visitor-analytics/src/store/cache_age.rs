@@ -1,17 +1,17 @@
-//! How long a process may remember numbers of values: an erasure removes values, and must know when
-//! nobody remembers them.
+//! Bounds how long a process caches the ids of dictionary values. An erasure deletes values, so it
+//! must know when no process caches their ids any more.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use quick_cache::sync::Cache;
 
-/// A number is remembered for this long at most, on the machine's own clock: replicas need not agree.
+/// Measured on the machine's monotonic clock, so that replicas need not agree on the time.
 pub(super) const CACHE_AGE: Duration = Duration::from_mins(10);
 
 const NOT_POISONED: &str = "no code panics while it holds this lock";
 
-/// Since when a cache has been filled.
+/// When a cache began to fill.
 #[derive(Clone, Debug)]
 pub(super) struct CacheAge(Arc<Mutex<Instant>>);
 
@@ -22,7 +22,8 @@ impl Default for CacheAge {
 }
 
 impl CacheAge {
-    /// Whether the cache has to be emptied; it counts as empty from then on.
+    /// Whether the cache has expired. If so, the caller must empty it; its age starts again from
+    /// zero.
     pub(super) fn is_over(&self) -> bool {
         let mut since = self.0.lock().expect(NOT_POISONED);
         let is_over = since.elapsed() >= CACHE_AGE;
@@ -33,7 +34,7 @@ impl CacheAge {
     }
 }
 
-/// The numbers of texts in `rollup_value`.
+/// Cached ids of the texts in `rollup_value`.
 #[derive(Clone, Debug)]
 pub(super) struct TextNumbers {
     age: CacheAge,
@@ -41,7 +42,6 @@ pub(super) struct TextNumbers {
 }
 
 impl TextNumbers {
-    /// Room for so many texts.
     pub(super) fn new(room: usize) -> Self {
         Self {
             age: CacheAge::default(),
@@ -57,12 +57,11 @@ impl TextNumbers {
         self.numbers.insert(text, number);
     }
 
-    /// Forgets all numbers.
     pub(super) fn forget(&self) {
         self.numbers.clear();
     }
 
-    /// Forgets all numbers that may be too old.
+    /// Empties the cache if it has expired.
     pub(super) fn forget_old(&self) {
         if self.age.is_over() {
             self.forget();

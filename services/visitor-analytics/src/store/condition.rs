@@ -1,5 +1,5 @@
-//! Filters as conditions on a row `v` of the table of visits. What is written here is all the SQL
-//! there is: values are parameters.
+//! Translates filters to SQL conditions on a row `v` of the table of visits. The SQL consists of
+//! the literals of this file; values are bound as parameters.
 
 use chrono_tz::Tz;
 use sqlx::{Postgres, QueryBuilder};
@@ -8,8 +8,8 @@ use crate::domain::dimension::Dimension;
 use crate::domain::pattern::WildcardPattern;
 use crate::domain::question::{Attribute, AttributeFilter};
 
-/// Adds ` and` each filter. A visit is judged by its own values, `hour` and `weekday` by the clock
-/// of `zone`; its session's first and last page are the session's.
+/// Appends ` and <condition>` for each filter. `hour` and `weekday` use the time zone `zone`; the
+/// entry and exit page are those of the visit's session.
 pub(super) fn push(query: &mut QueryBuilder<Postgres>, filters: &[AttributeFilter], zone: Tz) {
     for filter in filters {
         query.push(" and ");
@@ -72,7 +72,7 @@ fn one(query: &mut QueryBuilder<Postgres>, filter: &AttributeFilter, zone: Tz) {
         },
     };
     if filter.subject == Attribute::Of(D::DeviceType) {
-        // Whatever the user agent says.
+        // The device type of a bot is `bot`, whatever its user agent says.
         query.push("case when v.is_bot then ");
         query
             .push_bind(filter.passes(&[Some("bot")]))
@@ -88,14 +88,14 @@ const REGION_SQL: &str = "coalesce(t.country_code, '') || '-' || t.region_code";
 const CITY_SQL: &str = "coalesce(coalesce(t.country_code, '') || '-' || t.region_code, \
                     t.country_code, '') || '/' || t.city";
 
-/// A value that many visits share: its numbers are looked up once.
+/// A value of a dimension table: the matching ids are looked up once.
 fn shared(
     query: &mut QueryBuilder<Postgres>,
     filter: &AttributeFilter,
     table: &'static str,
     value: &'static str,
 ) {
-    // A visit without such a number has no value.
+    // A visit without an id has no value.
     query
         .push("case when v.")
         .push(table)
@@ -114,7 +114,7 @@ fn clock(
     zone: Tz,
     format: &'static str,
 ) {
-    // The zone's name is one of those that this program knows.
+    // The name comes from the compiled-in list of time zones.
     let local = format!(
         "to_char(v.timestamp at time zone '{}', '{format}')",
         zone.name()
@@ -142,7 +142,7 @@ fn session(
 }
 
 fn property(query: &mut QueryBuilder<Postgres>, filter: &AttributeFilter) {
-    // One row, whose value is null where the visit has none.
+    // Always one row, whose value is null if the visit lacks the property.
     query.push(
         "exists (select from (select case
              when jsonb_typeof(v.properties -> n.name) in ('string', 'number', 'boolean')
@@ -172,7 +172,7 @@ fn reasons(query: &mut QueryBuilder<Postgres>, filter: &AttributeFilter) {
     query.push("))");
 }
 
-/// A value has to be one of some and none of others.
+/// Requires that the value matches one of `filter.any` and none of `filter.none`.
 fn compare(query: &mut QueryBuilder<Postgres>, filter: &AttributeFilter, value: &str) {
     query.push("true");
     if !filter.any.is_empty() {
@@ -185,7 +185,8 @@ fn compare(query: &mut QueryBuilder<Postgres>, filter: &AttributeFilter, value: 
     }
 }
 
-/// Whether a value is so; one that is missing is where a pattern says so.
+/// Whether the value matches a pattern. A missing value matches if a pattern stands for missing
+/// values.
 fn matching(query: &mut QueryBuilder<Postgres>, patterns: &[WildcardPattern], value: &str) {
     let is_missing = patterns.iter().any(WildcardPattern::is_missing);
     let patterns: Vec<String> = patterns.iter().map(WildcardPattern::as_like).collect();

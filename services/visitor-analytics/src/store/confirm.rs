@@ -1,4 +1,4 @@
-//! What a page's script confirms about a visit.
+//! Confirmation by the page script that a browser displayed the page of a visit.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -9,9 +9,8 @@ use crate::domain::bot::BotRule;
 use crate::domain::session::NotifyPolicy;
 
 impl Store {
-    /// Takes note that a browser showed the page of a visit to somebody. What spoke against a
-    /// person weighs less then; and the session is told of, where it is a person's, recent enough
-    /// and nobody has been told.
+    /// Adds the rule `BrowserConfirmed` to a visit that has bot reasons, which reduces its score.
+    /// Adds the session to the outbox if it is a person's, recent enough and not announced yet.
     pub async fn confirm(
         &self,
         (id, timestamp): (Uuid, DateTime<Utc>),
@@ -24,7 +23,7 @@ impl Store {
         let opted_out = found.visitor.1 == id.simple().to_string();
         let is_fresh = now.checked_sub_signed(telling.max_age) <= Some(timestamp);
         let before = &found.verdict;
-        // Most visits have nothing against them, and stay as they are.
+        // Most visits have no bot reasons and need no change.
         let is_doubtful = before.score > 0 && !before.reasons.contains(&BotRule::BrowserConfirmed);
         let change = is_doubtful.then(|| found.with(BotRule::BrowserConfirmed));
         let is_news = found.announced == Some(false) && is_fresh && !opted_out;

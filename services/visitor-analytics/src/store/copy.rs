@@ -1,4 +1,4 @@
-//! Visits that came again after they were recorded: how often, and when last.
+//! Counts how often a recorded visit was submitted again, and when last.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::StoreError;
 use super::visit::VisitKey;
 
-/// Counts copies, a visit as often as it came.
+/// Counts duplicates. A key may occur several times.
 pub(super) async fn count(
     connection: &mut PgConnection,
     copies: &[VisitKey],
@@ -20,7 +20,7 @@ pub(super) async fn count(
     sqlx::query!(
         "insert into visitor_analytics.visit_copy (visit_id, visit_timestamp, copies, last_at)
          select id, moment, count(*), $3 from unnest($1::uuid[], $2::timestamptz[]) as n (id, moment)
-         -- In one order, so that two processes never wait for each other.
+         -- In a fixed order, so that two processes do not deadlock.
          group by id, moment order by id, moment
          on conflict on constraint visit_copy_pkey do update
          set copies = visit_copy.copies + excluded.copies, last_at = excluded.last_at",
@@ -33,7 +33,7 @@ pub(super) async fn count(
     Ok(())
 }
 
-/// Forgets the copies of visits that are removed.
+/// Deletes the counts of visits that are deleted.
 pub(super) async fn forget(
     connection: &mut PgConnection,
     ids: &[Uuid],

@@ -1,4 +1,5 @@
-//! Values that many visits share, each kept once: a visit holds their numbers.
+//! Dictionaries of values that many visits share. Each value is stored once; visits refer to its
+//! id.
 
 mod agent;
 mod network;
@@ -20,20 +21,18 @@ use super::StoreError;
 use super::cache_age::CacheAge;
 use crate::domain::classified::EnrichedVisit;
 
-/// Numbers that are remembered for each table, about 100 bytes each.
+/// Cached ids per table, about 100 bytes each.
 const MAX_CACHED_IDS: usize = 20_000;
-/// A value that somebody else adds at the same moment is seen by the next statement.
+/// A value that a concurrent transaction inserts is visible to the next statement.
 const MAX_INSERT_ATTEMPTS: usize = 3;
 
-/// A table of values.
 trait DimensionTable {
-    /// A value.
     type Value: ?Sized;
 
-    /// What stands for the value, the same on every replica; `None` where there is nothing to keep.
+    /// A key that is the same on every replica; `None` if there is no value to store.
     fn key(value: &Self::Value) -> Option<Uuid>;
 
-    /// Adds values where they are missing. Returns the numbers of all that it could see.
+    /// Inserts values that are missing. Returns the ids of all values that are visible.
     async fn add(
         connection: &mut PgConnection,
         keys: &[Uuid],
@@ -41,13 +40,12 @@ trait DimensionTable {
     ) -> Result<Vec<DimensionId>, StoreError>;
 }
 
-/// A value's key with its number.
 struct DimensionId {
     key: Uuid,
     id: i32,
 }
 
-/// The numbers met lately, table by table.
+/// Cached ids by table.
 #[derive(Clone, Debug)]
 pub(super) struct DimensionCache {
     age: CacheAge,
@@ -59,7 +57,7 @@ pub(super) struct DimensionCache {
     networks: IdCache,
 }
 
-/// What visits hold, column by column. New numbers hold once the transaction is committed.
+/// The ids of visits, column by column. New ids are valid once the transaction is committed.
 pub(super) struct VisitDimensionIds {
     pub(super) pages: IdColumn,
     pub(super) origins: IdColumn,
@@ -68,13 +66,12 @@ pub(super) struct VisitDimensionIds {
     pub(super) located: LocationIds,
 }
 
-/// The numbers of places and networks.
 pub(super) struct LocationIds {
     pub(super) places: IdColumn,
     pub(super) networks: IdColumn,
 }
 
-/// A value's key and number for each visit, and the numbers that nobody has remembered yet.
+/// The keys and ids of the visits, and the ids that are not cached yet.
 #[derive(Default)]
 pub(super) struct IdColumn {
     keys: Vec<Option<Uuid>>,
@@ -95,7 +92,6 @@ impl DimensionCache {
         }
     }
 
-    /// Forgets all numbers.
     pub(super) fn forget(&self) {
         for known in [
             &self.pages,
@@ -109,7 +105,7 @@ impl DimensionCache {
         }
     }
 
-    /// What is remembered of everything that these visits share with others.
+    /// Looks up the cached ids of the values of these visits.
     pub(super) fn look_up(&self, visits: &[&EnrichedVisit]) -> VisitDimensionIds {
         if self.age.is_over() {
             self.forget();
@@ -128,8 +124,8 @@ impl DimensionCache {
         }
     }
 
-    /// Adds what is missing. Tables and keys are gone through in one order, so that two writers
-    /// never wait for each other.
+    /// Inserts missing values. Tables and keys are processed in a fixed order, so that concurrent
+    /// writers do not deadlock.
     pub(super) async fn complete(
         connection: &mut PgConnection,
         numbers: &mut VisitDimensionIds,
@@ -160,7 +156,7 @@ impl DimensionCache {
         numbers.located.complete(connection, &locations).await
     }
 
-    /// The numbers of places and networks; adds what is new.
+    /// The ids of places and networks; inserts missing ones.
     pub(super) async fn located(
         &self,
         connection: &mut PgConnection,
@@ -179,7 +175,7 @@ impl DimensionCache {
         }
     }
 
-    /// The numbers of verdicts.
+    /// The ids of verdicts; inserts missing ones.
     pub(super) async fn judged(
         &self,
         connection: &mut PgConnection,
@@ -193,12 +189,12 @@ impl DimensionCache {
         Ok(column)
     }
 
-    /// Remembers the numbers of verdicts, whose transaction must be committed.
+    /// Caches the ids of verdicts. Their transaction must be committed.
     pub(super) fn remember_judged(&self, verdicts: &IdColumn) {
         self.verdicts.remember(verdicts);
     }
 
-    /// Remembers numbers, whose transaction must be committed.
+    /// Caches ids. Their transaction must be committed.
     pub(super) fn remember(&self, numbers: &VisitDimensionIds) {
         self.pages.remember(&numbers.pages);
         self.origins.remember(&numbers.origins);
@@ -209,7 +205,7 @@ impl DimensionCache {
     }
 }
 
-/// The numbers of one table, by key.
+/// Ids of one table by key.
 #[derive(Clone, Debug)]
 struct IdCache(Arc<Cache<Uuid, i32>>);
 
@@ -242,7 +238,6 @@ impl IdCache {
 }
 
 impl VisitDimensionIds {
-    /// Whether there is nothing to add.
     pub(super) fn are_whole(&self) -> bool {
         let shared = [&self.pages, &self.origins, &self.agents, &self.verdicts];
         let located = [&self.located.places, &self.located.networks];
@@ -292,7 +287,7 @@ impl IdColumn {
     }
 }
 
-/// The numbers of values that nobody remembers.
+/// Inserts values that are not cached. Returns their ids.
 async fn added<D: DimensionTable>(
     connection: &mut PgConnection,
     mut missing: HashMap<Uuid, &D::Value>,
@@ -310,10 +305,13 @@ async fn added<D: DimensionTable>(
             new.push(number);
         }
     }
-    Err(StoreError::Unreadable("a value that is there and is not"))
+    Err(StoreError::Unreadable(
+        "a dictionary value that can be neither inserted nor read",
+    ))
 }
 
-/// The first half of the SHA-256 over a value's parts, whose ends UTF-8 cannot contain.
+/// The first half of the SHA-256 of a value's parts. The terminators 254 and 255 do not occur in
+/// UTF-8.
 pub(super) fn key<const N: usize>(parts: [Option<&[u8]>; N]) -> Uuid {
     let mut hash = Context::new(&SHA256);
     for part in parts {
@@ -335,7 +333,7 @@ fn bytes(text: Option<&String>) -> Option<&[u8]> {
     text.map(String::as_bytes)
 }
 
-/// A column of the values' fields.
+/// Collects a field of all values.
 fn column<'a, V: ?Sized, T>(values: &[&'a V], field: impl Fn(&'a V) -> T) -> Vec<T> {
     values.iter().map(|value| field(value)).collect()
 }

@@ -1,5 +1,5 @@
-//! Erasing a person: visits, sessions, events and what follows from them, in one transaction that
-//! also asks notification to do the same.
+//! Erases a person: deletes visits, sessions, events and derived rows in one transaction, which
+//! also queues the erasure for notification.
 
 mod call;
 mod dictionary;
@@ -22,16 +22,15 @@ use super::rollup::{TouchedPeriod, visitor_key};
 use super::session::VisitorKey;
 use super::{Store, StoreError, copy};
 
-/// A visitor's sites, or a user's visitors, may become more between the look-up and the lock.
+/// Further sites of a visitor, or visitors of a user, may appear between the lookup and the lock.
 const TRIES: usize = 5;
 
-/// Whose data are erased.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Person<'a> {
     /// Everything about one visitor id.
     Visitor(&'a str),
-    /// Everything about the site's own user id, and what the same visitors did without any user id.
-    /// What they did under another user's id is another person's.
+    /// Everything about the site's own user id, and the visits of the same visitors without any
+    /// user id. Their visits with another user id belong to another person.
     User(&'a str),
 }
 
@@ -44,20 +43,18 @@ impl<'a> Person<'a> {
     }
 }
 
-/// What an erasure removed.
+/// Counts of what an erasure deleted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Erased {
-    /// Visits.
     pub visits: u64,
-    /// Sessions of which no visit is left.
+    /// Sessions without any remaining visit.
     pub sessions: u64,
-    /// Announcements that had not been made.
+    /// Announcements that were not sent yet.
     pub announcements: u64,
-    /// Addresses that waited for their place.
+    /// Addresses that waited for their location.
     pub owed_locations: u64,
-    /// Events.
     pub events: u64,
-    /// Visitor ids that were connected with the person.
+    /// Visitor ids that belong to the person.
     pub visitors: u64,
 }
 
@@ -72,9 +69,9 @@ impl Erased {
 }
 
 impl Store {
-    /// Removes everything about a person, on one site or on all those visited so far, and asks
-    /// notification to do so; `None` where there is nothing here. Nobody records a visit of the
-    /// same visitors meanwhile.
+    /// Deletes all data about a person, on one site or on all, and queues the erasure for
+    /// notification. Returns `None` if nothing is stored here. Locks the visitors, so that none of
+    /// their visits is recorded meanwhile.
     pub async fn erase(
         &self,
         person: Person<'_>,
@@ -84,7 +81,7 @@ impl Store {
         let mut connection = self.pool.acquire().await?;
         let mut keys = rows::visitors_of(&mut connection, person, site).await?;
         if keys.is_empty() {
-            // notification may know a person whose visits are too old to be kept here.
+            // notification may know a person whose visits have expired here.
             call::insert(&mut connection, person, &keys, site, now).await?;
             self.wakes.erasures.notify_one();
             return Ok(None);
@@ -108,12 +105,14 @@ impl Store {
             self.wakes.erasures.notify_one();
             return Ok(Some(erased).filter(|erased| !erased.is_nothing()));
         }
-        Err(StoreError::Unreadable("a person whose visitors grow"))
+        Err(StoreError::Unreadable(
+            "the visitors of a person change too often",
+        ))
     }
 }
 
-/// Removes everything but marks the days, which is the caller's last statement. Returns when the
-/// sessions were that changed.
+/// Deletes everything, but leaves marking the dirty days to the caller, as the last statement.
+/// Returns the periods of the changed sessions.
 async fn erase(
     connection: &mut PgConnection,
     person: Person<'_>,
@@ -132,13 +131,14 @@ async fn erase(
     let erased = Erased {
         visits: gone.ids.len() as u64,
         sessions: (touched.len() as u64).saturating_sub(rebuilt.sessions),
-        // In the order in which owed places are paid, so that the two never wait for each other.
+        // In the order of the location backfill, so that the two do not deadlock.
         owed_locations: erase_owed_locations(connection, &keys_of_gone).await?,
         announcements: erase_announcements(connection, &keys_of_gone).await?,
         events: rows::erase_events(connection, person, keys).await?,
         visitors: keys.iter().map(|key| &key.1).collect::<BTreeSet<_>>().len() as u64,
     };
-    // After the outbox: what is announced at this moment is recorded before its entry is gone.
+    // After the outbox: a relay that sends an announcement at this moment records it before its
+    // outbox entry is deleted.
     rows::forget_announced(connection, person, keys, &touched).await?;
     forget_imported(connection, &keys_of_gone).await?;
     copy::forget(connection, &gone.ids, &gone.moments).await?;

@@ -1,4 +1,4 @@
-//! Events.
+//! Events: recording, lists, counts and expiry.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,73 +10,59 @@ use uuid::Uuid;
 use super::visit::{BotFilter, VisitKey};
 use super::{RecordOutcome, Store, StoreError};
 
-/// An event, as it is stored.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// Its id.
     pub id: Uuid,
-    /// When it happened.
     pub timestamp: DateTime<Utc>,
-    /// When it was recorded.
     pub received_at: DateTime<Utc>,
-    /// The site's domain.
     pub site: String,
-    /// What happened.
     pub event_type: String,
-    /// Who did it.
     pub visitor_id: String,
-    /// The site's own id for the user.
+    /// The site's own id of the user.
     pub user_id: Option<String>,
-    /// What the site tells.
+    /// Further data from the site.
     pub metadata: Map<String, Value>,
 }
 
-/// Which events to list, the newest first.
+/// Selects events. They are listed newest first.
 #[derive(Clone, Debug, Default)]
 pub struct EventQuery {
-    /// Only this site's.
     pub site: Option<String>,
-    /// Not earlier than this.
+    /// Inclusive.
     pub from: Option<DateTime<Utc>>,
-    /// Earlier than this.
+    /// Exclusive.
     pub to: Option<DateTime<Utc>>,
-    /// One of these kinds, where there are any.
+    /// Any of these types; all if empty.
     pub types: Vec<String>,
-    /// Only this user's.
     pub user_id: Option<String>,
-    /// Only this visitor's.
     pub visitor_id: Option<String>,
-    /// Whether those of bots' sessions count.
+    /// Whether events in sessions of bots count.
     pub bots: BotFilter,
-    /// Each with one of these two in its metadata.
+    /// For each pair, the metadata must contain one of the two objects.
     pub metadata: Vec<(Value, Value)>,
-    /// Only after this one, in the order of the list.
+    /// Only events after this one, in the order of the list.
     pub after: Option<(DateTime<Utc>, Uuid)>,
-    /// At most so many.
     pub limit: i64,
 }
 
-/// How often something happened.
 #[derive(Clone, Debug)]
 pub struct EventTypeCounts {
-    /// What.
     pub event_type: String,
-    /// How often.
     pub events: i64,
-    /// How many visitors did it.
+    /// The number of distinct visitors.
     pub visitors: i64,
-    /// How many users did it.
+    /// The number of distinct users.
     pub users: i64,
 }
 
-/// One column of a query, for PostgreSQL.
+/// Splits the pairs into two columns.
 fn halves(metadata: &[(Value, Value)]) -> (Vec<Json<&Value>>, Vec<Json<&Value>>) {
     metadata.iter().map(|(a, b)| (Json(a), Json(b))).unzip()
 }
 
 impl Store {
-    /// Records events, all of them or none. Returns what became of each; the first of equal ones
-    /// is new.
+    /// Records events in one statement. Returns an outcome for each event. Of equal events, the
+    /// first is recorded.
     pub async fn record_events(
         &self,
         events: &[Event],
@@ -84,7 +70,7 @@ impl Store {
     ) -> Result<Vec<RecordOutcome>, StoreError> {
         let sites = events.iter().map(|event| event.site.as_str());
         let ids = self.site_ids(sites).await?;
-        // In one order, so that two writers of the same events never wait for each other.
+        // In a fixed order, so that concurrent writers of the same events do not deadlock.
         let mut order: Vec<&Event> = events.iter().collect();
         order.sort_by_key(|event| (event.id, event.timestamp));
         let sites: Vec<i32> = order.iter().map(|event| ids[event.site.as_str()]).collect();
@@ -128,7 +114,7 @@ impl Store {
             match owner {
                 _ if is_new => RecordOutcome::Recorded,
                 Some(owner) if *owner != ids[event.site.as_str()] => RecordOutcome::Taken,
-                // One that has been removed since was of this site as far as anybody can tell.
+                // The site of an event that was deleted meanwhile is unknown; this site is assumed.
                 Some(_) | None => RecordOutcome::Duplicate,
             }
         });
@@ -156,7 +142,7 @@ impl Store {
             .collect())
     }
 
-    /// Events, the newest first; one more than the limit where there are more.
+    /// Lists events, newest first. Returns one more than the limit if there are more.
     pub async fn events(&self, query: &EventQuery) -> Result<Vec<Event>, StoreError> {
         let (after, after_id) = query.after.unzip();
         let (texts, others) = halves(&query.metadata);
@@ -216,8 +202,8 @@ impl Store {
         Ok(events.collect())
     }
 
-    /// What happened how often, the most frequent first. Bots' sessions are asked for in two
-    /// conditions, each of which PostgreSQL can make a join of.
+    /// Counts events by type, the most frequent first. The filter on bots consists of two
+    /// conditions, since PostgreSQL can turn each of them into a join.
     pub async fn events_by_type(
         &self,
         query: &EventQuery,
@@ -263,8 +249,7 @@ impl Store {
         Ok(rows.fetch_all(&self.pool).await?)
     }
 
-    /// Removes events (of one site, or of all) of before this moment; at most so many. Returns how
-    /// many.
+    /// Deletes at most `limit` events before `border`, of one site or of all. Returns their number.
     pub(super) async fn delete_events(
         &self,
         site: Option<i32>,

@@ -1,4 +1,4 @@
-//! What is stored about one visit beside the visit itself.
+//! Explains a visit: what is stored about it besides its own row.
 
 use chrono::{DateTime, Utc};
 use common::visitor_analytics::Visit;
@@ -6,64 +6,56 @@ use uuid::Uuid;
 
 use super::{SiteLookup, Store, StoreError};
 
-/// A visit, and what stands elsewhere about it.
 #[derive(Clone, Debug)]
 pub struct VisitExplanation {
-    /// The visit.
     pub visit: Visit,
-    /// Whether its place is still to be found.
+    /// Whether its location is still to be looked up.
     pub place_is_owed: bool,
-    /// How often it came again; `None` where it never did.
+    /// How often the visit was submitted again; `None` if never.
     pub copies: Option<DuplicateCount>,
-    /// Its session; `None` where that went with its month.
+    /// `None` if the session has expired.
     pub session: Option<SessionSummary>,
 }
 
-/// What came again of a visit.
 #[derive(Clone, Copy, Debug)]
 pub struct DuplicateCount {
-    /// How often.
     pub count: u64,
-    /// When last.
+    /// When the last duplicate arrived.
     pub last_at: DateTime<Utc>,
 }
 
-/// A visit's session.
 #[derive(Clone, Debug)]
 pub struct SessionSummary {
-    /// When it began.
     pub started_at: DateTime<Utc>,
-    /// When its last visit so far was.
+    /// The time of the last visit so far.
     pub last_seen_at: DateTime<Utc>,
-    /// How many visits.
     pub visits: u32,
-    /// Whether one of them was a bot's.
+    /// Whether one of the visits is a bot's.
     pub is_bot: bool,
-    /// Its first visit.
+    /// The first visit.
     pub entry_visit_id: Uuid,
-    /// Whether somebody has been told, or is being told.
+    /// Whether the session was announced, or is in the outbox.
     pub announced: bool,
-    /// What is still in the outbox.
+    /// The outbox entry, if it was not sent yet.
     pub waiting: Option<OutboxEntry>,
 }
 
-/// An entry of the outbox.
 #[derive(Clone, Debug)]
 pub struct OutboxEntry {
-    /// The visit that made the session worth telling.
+    /// The visit for which the session is announced.
     pub visit_id: Uuid,
-    /// How often it was tried.
+    /// The number of attempts so far.
     pub attempts: u32,
-    /// When it is tried next.
+    /// When the next attempt is due.
     pub due_at: DateTime<Utc>,
-    /// Whether it was refused for good.
+    /// Whether notification rejected the entry for good.
     pub gave_up: bool,
-    /// Why the last try failed.
+    /// Why the last attempt failed.
     pub last_error: Option<String>,
 }
 
 impl Store {
-    /// Everything that is stored about a visit of one of these sites (`None`: of any).
+    /// Everything that is stored about a visit of one of these sites (`None`: of any site).
     pub async fn facts(
         &self,
         id: Uuid,

@@ -1,4 +1,4 @@
-//! Goals.
+//! Goals: list, add and remove, and the events that reach them.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::TryStreamExt as _;
@@ -9,34 +9,28 @@ use super::segment::UpsertOutcome;
 use super::{BoundedResult, ReportQuery, Store, StoreError};
 use crate::domain::goal::{EventTimes, GoalTarget};
 
-/// Goals of a site that can be kept.
 const MAX_GOALS_PER_SITE: i64 = 20;
-/// Events that are held in memory for one question.
+/// Events that a report holds in memory.
 const MAX_GOAL_EVENTS: usize = 1_000_000;
-/// A session that touches a period begins and ends no further from it, as a rule.
+/// Few sessions that overlap a period begin or end further from it.
 const EVENT_MARGIN: TimeDelta = TimeDelta::days(1);
 
-/// A goal, as it is stored.
 #[derive(Clone, Debug)]
 pub struct Goal {
-    /// Its id.
     pub id: Uuid,
-    /// The site's domain.
     pub site: String,
-    /// What it is called.
     pub name: String,
-    /// The page, where it is one.
+    /// A pattern of paths, for a page goal.
     pub page: Option<String>,
-    /// The kind of event, where it is one.
+    /// For an event goal.
     pub event_type: Option<String>,
-    /// What reaching it once is worth.
+    /// The value of one conversion.
     pub value: Option<f64>,
-    /// Since when it is there.
     pub created_at: DateTime<Utc>,
 }
 
 impl Store {
-    /// The goals of a site, or of all, by site and name.
+    /// The goals of a site or of all sites, by site and name.
     pub async fn goals(&self, site: Option<&str>) -> Result<Vec<Goal>, StoreError> {
         let goals = sqlx::query_as!(
             Goal,
@@ -50,7 +44,8 @@ impl Store {
         Ok(goals.fetch_all(&self.pool).await?)
     }
 
-    /// Adds a goal.
+    /// Adds a goal, unless the site is unknown, has a goal of this name, or has the maximum number
+    /// of goals.
     pub async fn add_goal(
         &self,
         (id, site, name): (Uuid, &str, &str),
@@ -93,13 +88,13 @@ impl Store {
         Ok(added.map_or(UpsertOutcome::Taken, UpsertOutcome::Done))
     }
 
-    /// Removes a goal. Returns whether it was there.
+    /// Removes a goal. Returns whether it existed.
     pub async fn remove_goal(&self, id: Uuid) -> Result<bool, StoreError> {
         let removed = sqlx::query!("delete from visitor_analytics.goal where id = $1", id);
         Ok(removed.execute(&self.pool).await?.rows_affected() > 0)
     }
 
-    /// Who caused such events in or around the period of a question, and when.
+    /// The times of all events of a type by visitor, in the period of a report and a day around it.
     pub async fn happened(
         &self,
         asked: &ReportQuery,

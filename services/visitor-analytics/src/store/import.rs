@@ -1,4 +1,4 @@
-//! Imports: how far each is, and which visits it brought.
+//! Imports: their progress, and the visits that each brought.
 
 mod remove;
 
@@ -14,52 +14,46 @@ use super::visit::VisitKey;
 use super::{SiteLookup, Store, StoreError};
 use crate::domain::engagement::Engagement;
 
-/// Whoever is at an import shows it at least this often, or is gone.
+/// A runner renews `touched_at` at least this often. After this time it counts as gone.
 const RUNNER_TIMEOUT: TimeDelta = TimeDelta::minutes(1);
 
-/// An import.
 #[derive(Clone, Debug)]
 pub struct Import {
-    /// Stands for it in other tables.
+    /// Identifies the import in other tables.
     pub number: i32,
-    /// Its id.
     pub id: Uuid,
-    /// The file's format.
     pub format: String,
-    /// Whose visits these are, where the import said so.
+    /// The site of all visits, if the import specified one.
     pub site: Option<String>,
-    /// When it was begun.
     pub created_at: DateTime<Utc>,
-    /// When somebody last did something about it.
+    /// The time of the last progress.
     pub touched_at: DateTime<Utc>,
-    /// When the file's end was reached.
+    /// When the end of the file was reached.
     pub finished_at: Option<DateTime<Utc>>,
-    /// Who is at it.
+    /// The process that runs the import.
     pub runner: Option<Uuid>,
-    /// Lines that are done.
+    /// The number of processed lines.
     pub lines: i64,
-    /// The SHA-256 of these lines.
+    /// The SHA-256 of the processed lines.
     pub digest: Option<Vec<u8>>,
-    /// What became of lines.
+    /// Lines by outcome.
     pub counts: ImportCounts,
-    /// The first lines that were rejected.
+    /// The first rejected lines.
     pub errors: Vec<LineError>,
 }
 
-/// Whether an import was begun.
 #[derive(Clone, Debug)]
 pub enum ImportStart {
-    /// It is the caller's until it leaves it.
+    /// The caller runs the import until it leaves it.
     Ours(Box<Import>),
-    /// Somebody else is at it.
+    /// Another process runs the import.
     Running,
-    /// Another import has this id: of another site, or format.
+    /// The id belongs to an import of another site or format.
     Differs,
 }
 
-/// What became of lines.
+/// The number of lines by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "their names say what they are")]
 pub struct ImportCounts {
     pub recorded: i64,
     pub duplicates: i64,
@@ -71,29 +65,29 @@ pub struct ImportCounts {
 /// Why a line was rejected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LineError {
-    /// Its number, from 1.
+    /// The line number, from 1.
     pub line: i64,
-    /// A stable code.
+    /// A stable error code.
     pub code: String,
-    /// What is wrong.
+    /// What is wrong with the line.
     pub detail: String,
 }
 
-/// What has been done since the last time.
+/// The progress since the last update.
 #[derive(Clone, Debug, Default)]
 pub struct ImportProgress {
-    /// Lines that are done in all.
+    /// The number of processed lines in all.
     pub lines: i64,
-    /// Their SHA-256.
+    /// The SHA-256 of the processed lines.
     pub digest: Vec<u8>,
-    /// What became of those that are new.
+    /// The outcomes of the lines since the last update.
     pub counts: ImportCounts,
-    /// All that were rejected, as far as they are told.
+    /// All reported errors of the import.
     pub errors: Vec<LineError>,
 }
 
 impl Import {
-    /// Whether somebody is at it.
+    /// Whether a process runs the import.
     #[must_use]
     pub fn is_running(&self, now: DateTime<Utc>) -> bool {
         self.runner.is_some() && self.touched_at > now - RUNNER_TIMEOUT
@@ -145,8 +139,8 @@ impl From<ImportRow> for Import {
 }
 
 impl Store {
-    /// Begins an import as `runner`, or goes on with it. An import of another site or format with
-    /// this id is left alone.
+    /// Begins an import as `runner`, or resumes it. An import of another site or format with this
+    /// id is not changed.
     pub async fn begin_import(
         &self,
         id: Uuid,
@@ -185,12 +179,12 @@ impl Store {
         );
         Ok(match is_same.fetch_optional(&self.pool).await? {
             Some(false) => ImportStart::Differs,
-            // Where it was removed meanwhile, it can be begun again.
+            // An import that was removed meanwhile can be begun again.
             Some(true) | None => ImportStart::Running,
         })
     }
 
-    /// Keeps how far an import is. Returns whether it is still `runner`'s.
+    /// Stores the progress of an import. Returns whether `runner` still runs it.
     pub async fn step_import(
         &self,
         (number, runner): (i32, Uuid),
@@ -219,14 +213,15 @@ impl Store {
         Ok(done.execute(&self.pool).await?.rows_affected() == 1)
     }
 
-    /// Nobody is at the import any more; where it `is_finished`, the file's end was reached.
+    /// Ends the run of an import. `is_finished` says whether the end of the file was reached.
     pub async fn leave_import(
         &self,
         (number, runner): (i32, Uuid),
         is_finished: bool,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        // Where somebody broke off, some visits were counted as duplicates the next time.
+        // Lines that were recorded just before an interruption count as duplicates in the next run.
+        // The marks give the exact number.
         sqlx::query!(
             "update visitor_analytics.import i
              set runner = null, touched_at = $3::timestamptz, finished_at = case when $4::bool then $3::timestamptz end,
@@ -243,7 +238,7 @@ impl Store {
         Ok(())
     }
 
-    /// The import with this id into one of these sites (`None`: into any, or several).
+    /// Finds an import into one of these sites (`None`: into any site or several).
     pub async fn import(
         &self,
         id: Uuid,
@@ -275,7 +270,8 @@ impl Store {
         Ok(exists.fetch_one(&self.pool).await?)
     }
 
-    /// Imports, the newest first, before one of them; one more than the limit where there are more.
+    /// Lists imports that began before the import `before`, newest first. Returns one more than the
+    /// limit if there are more.
     pub async fn imports(
         &self,
         site: Option<&str>,
@@ -301,7 +297,7 @@ impl Store {
         Ok(rows.into_iter().map(Import::from).collect())
     }
 
-    /// Marks visits as an import's before they are recorded; those that are there already are not.
+    /// Marks visits as imported before they are recorded. Visits that exist already are not marked.
     pub async fn expect_imported(
         &self,
         number: i32,
@@ -324,7 +320,7 @@ impl Store {
         Ok(())
     }
 
-    /// Takes back marks of visits that turned out to be another site's.
+    /// Removes the marks of visits that belong to another site.
     pub async fn unexpect_imported(
         &self,
         number: i32,
@@ -347,7 +343,7 @@ impl Store {
         Ok(())
     }
 
-    /// Lets visits' engagement grow to what an export said.
+    /// Raises the engagement of visits to the values in an export.
     pub async fn engage_imported(
         &self,
         visits: &[(VisitKey, Engagement)],
@@ -380,7 +376,7 @@ impl Store {
         Ok(())
     }
 
-    /// The import that brought a visit.
+    /// Finds the import that recorded a visit.
     pub async fn import_of(&self, (id, moment): VisitKey) -> Result<Option<Uuid>, StoreError> {
         let import = sqlx::query_scalar!(
             "select i.id from visitor_analytics.imported_visit v

@@ -1,4 +1,4 @@
-//! A visit's verdict as it stands, to be changed for what was found out since.
+//! The current verdict of a visit, as the basis for changes.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -8,20 +8,18 @@ use super::session::VisitorKey;
 use super::{Store, StoreError};
 use crate::domain::bot::{BotRule, BotVerdict};
 
-/// A visit and its verdict.
 pub(super) struct VisitVerdict {
     id: Uuid,
     timestamp: DateTime<Utc>,
     pub(super) visitor: VisitorKey,
     pub(super) session_id: Uuid,
-    /// Whether the session has been told of; `None` where there is none.
+    /// Whether the session was announced; `None` if the session does not exist.
     pub(super) announced: Option<bool>,
     number: i32,
     pub(super) verdict: BotVerdict,
 }
 
 impl VisitVerdict {
-    /// The same verdict with another reason.
     pub(super) fn with(&self, reason: BotRule) -> VerdictChange {
         VerdictChange {
             visitor: self.visitor.clone(),

@@ -1,4 +1,4 @@
-//! What has just been recorded, told from process to process (`listen` and `notify`).
+//! Notifies all processes of recorded visits and erased visitors (`listen` and `notify`).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
@@ -11,36 +11,35 @@ use uuid::Uuid;
 use super::visit::VisitKey;
 use super::{Store, StoreError};
 
-/// What listens holds this lock, shared, for as long as its connection lives.
+/// Every listener holds this lock, shared, as long as its connection lives.
 const LISTENER_LOCK: (i32, i32) = (0x7e7c, 0);
 const NOTIFY_CHANNEL: &str = "visitor_analytics_live";
-/// Names visitors who are erased, by their hashes.
+/// Notifications name erased visitors by the hashes of their ids.
 const ERASED: &str = "visitor_analytics_erased";
-/// Hashes in one payload; each takes 8 bytes.
+/// Hashes per payload, of 8 bytes each.
 const HASHES: usize = 700;
-/// A payload has less than 8,000 bytes (`PostgreSQL`, NOTIFY); a visit takes 32.
+/// A payload has less than 8,000 bytes (PostgreSQL, NOTIFY); a visit takes 32.
 const MAX_NOTIFY_VISITS: usize = 240;
-/// Stands for visits that are not told.
+/// Stands for visits that do not fit in the notifications.
 const OVERFLOW_PAYLOAD: &str = "!";
-/// A visit older than this when it is recorded is not told live.
+/// Visits that are older when they are recorded are not streamed live.
 pub const MAX_LIVE_AGE: TimeDelta = TimeDelta::minutes(5);
 
-/// A connection that hears what is told.
+/// A connection that receives the notifications.
 #[derive(Debug)]
 pub struct VisitListener(PgListener);
 
-/// What was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VisitNotice {
     /// These visits were recorded.
     Visits(Vec<(Uuid, DateTime<Utc>)>),
-    /// Visits were recorded that nobody names.
+    /// Visits were recorded that are not listed.
     Lost,
-    /// These visitors were erased; by the hashes of their ids.
+    /// Visitors were erased; identified by the hashes of their ids.
     Erased(Vec<u64>),
 }
 
-/// Tells those who listen, once the transaction is committed, that visitors are erased.
+/// Notifies listeners of erased visitors once the transaction is committed.
 pub(super) async fn tell_erased(
     connection: &mut PgConnection,
     visitors: &[u64],
@@ -84,7 +83,7 @@ impl Store {
         Ok(heard.fetch_one(&self.pool).await?)
     }
 
-    /// Tells those who listen of visits; `lost` says that there were more.
+    /// Notifies listeners of recorded visits. `lost` says that further visits are not listed.
     pub async fn tell(&self, visits: &[VisitKey], lost: bool) -> Result<(), StoreError> {
         let mut payloads: Vec<String> = visits.chunks(MAX_NOTIFY_VISITS).map(payload).collect();
         if lost {
@@ -100,12 +99,12 @@ impl Store {
         Ok(())
     }
 
-    /// Begins to listen, over a connection of its own.
+    /// Starts to listen, over a separate connection.
     pub async fn listen(&self) -> Result<VisitListener, StoreError> {
         let options = (*self.pool.connect_options()).clone();
         let one = PgPoolOptions::new().max_connections(1);
         let mut listener = PgListener::connect_with(&one.connect_lazy_with(options)).await?;
-        // Whoever has lost the connection may have missed something, and begins anew.
+        // A listener may have missed notifications after a lost connection, so it starts again.
         listener.eager_reconnect(false);
         listener.listen_all([NOTIFY_CHANNEL, ERASED]).await?;
         sqlx::query!(
@@ -118,7 +117,7 @@ impl Store {
         Ok(VisitListener(listener))
     }
 
-    /// The visits with these keys, as they were recorded one after the other.
+    /// The visits with these keys, in the order in which they were recorded.
     pub async fn told_visits(&self, keys: &[VisitKey]) -> Result<Vec<Visit>, StoreError> {
         let mut visits = self.visits_at(keys).await?;
         visits.sort_by_key(|visit| (visit.received_at, visit.id));
@@ -127,7 +126,7 @@ impl Store {
 }
 
 impl VisitListener {
-    /// What is told next. The connection does not live any more when this fails.
+    /// Waits for the next notification. After an error the connection is closed.
     pub async fn hear(&mut self) -> Result<VisitNotice, StoreError> {
         let told = self.0.try_recv().await?;
         let told = told.ok_or(StoreError::Silent)?;
@@ -136,7 +135,7 @@ impl VisitListener {
         } else {
             read(told.payload())
         };
-        heard.ok_or(StoreError::Unreadable("what was told"))
+        heard.ok_or(StoreError::Unreadable("the payload of a notification"))
     }
 }
 

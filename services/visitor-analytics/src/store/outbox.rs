@@ -1,4 +1,4 @@
-//! Visitors that notification is still to be told about.
+//! The outbox: sessions to be announced to notification.
 
 use std::collections::HashMap;
 
@@ -11,34 +11,31 @@ use super::visit::VisitKey;
 use super::{Store, StoreError};
 use crate::domain::session::IncomingVisit;
 
-/// Who has taken an entry must be done with it within this time.
+/// A claimed entry must be processed within this time; then another process may claim it.
 const LEASE: TimeDelta = TimeDelta::seconds(30);
-/// Rows that are forgotten in one statement.
 const FORGOTTEN_AT_ONCE: i64 = 10_000;
-/// A message without a place waits this long for geo to come back.
+/// How long an announcement waits for its location while geo is unavailable.
 const WAIT_FOR_PLACE: TimeDelta = TimeDelta::seconds(20);
 
-/// Something to tell, taken from the outbox for 30 seconds.
+/// An entry of the outbox, claimed for 30 seconds.
 #[derive(Clone, Debug)]
 pub struct Announcement {
-    /// The entry's number.
     pub id: i64,
-    /// Telling it twice tells it once: the session it is about.
+    /// Serves as the idempotency key.
     pub session_id: Uuid,
-    /// How often it was tried, this time included.
+    /// The number of attempts, including this one.
     pub attempts: i32,
-    /// What to tell; `None` where the visit has been erased meanwhile.
+    /// The event to send; `None` if the visit has been erased meanwhile.
     pub arrived: Option<Box<VisitorArrived>>,
 }
 
-/// An entry that is done with.
+/// An entry that needs no further attempt.
 #[derive(Clone, Debug)]
 pub struct Told {
-    /// Its number.
     pub id: i64,
-    /// Which notification tells it; `None` where none does.
+    /// The notification that announces the session, if any.
     pub notification: Option<Uuid>,
-    /// What was told.
+    /// The event that was sent.
     pub arrived: Option<Box<VisitorArrived>>,
 }
 
@@ -52,18 +49,18 @@ impl Told {
     }
 }
 
-/// How far the outbox is behind.
+/// The backlog of the outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lag {
-    /// How many entries wait.
+    /// The number of entries to send.
     pub waiting: i64,
-    /// How many were refused for good.
+    /// The number of entries that notification rejected for good.
     pub given_up: i64,
-    /// When the oldest waiting entry was due.
+    /// When the oldest entry was due.
     pub oldest_due: Option<DateTime<Utc>>,
 }
 
-/// Entries as PostgreSQL takes them in one statement: an array a column.
+/// The columns of new entries, for one statement.
 #[derive(Default)]
 pub(super) struct Columns {
     pub(super) sessions: Vec<Uuid>,
@@ -73,8 +70,8 @@ pub(super) struct Columns {
     pub(super) networks: Vec<Option<String>>,
 }
 
-/// What is told of a visit: of properties those that the site has named for reports, of addresses
-/// no query strings (campaigns have fields of their own), nothing of the visitor's own address.
+/// Reduces a visit to what an announcement may contain: only the properties that the site reports
+/// on, URLs without query strings (campaigns have fields of their own), and no IP address.
 fn announced(visit: Visit, named: &[String]) -> Visit {
     let mut properties = visit.properties;
     properties.retain(|name, _| named.contains(name));
@@ -94,8 +91,8 @@ fn without_query(mut url: String) -> String {
 }
 
 impl Columns {
-    /// Adds what is to be told of a session from `now` on. `owed` tells whether the visit's place
-    /// is not known yet.
+    /// Adds an announcement of a session. `owed` says whether the location of the visit is still
+    /// unknown; the announcement waits for it.
     pub(super) fn add(
         &mut self,
         session: Uuid,
@@ -119,7 +116,7 @@ impl Columns {
 }
 
 impl Store {
-    /// Takes entries that are due; nobody else takes them until the lease is over.
+    /// Claims entries that are due. No other process claims them until the lease expires.
     pub async fn claim_announcements(
         &self,
         now: DateTime<Utc>,
@@ -160,7 +157,7 @@ impl Store {
         Ok(claimed.collect())
     }
 
-    /// What to tell about visits, by visit; those that were erased are missing.
+    /// The events of visits, by visit; erased visits are missing.
     async fn arrived(
         &self,
         visits: &[(Uuid, DateTime<Utc>)],
@@ -207,8 +204,8 @@ impl Store {
         Ok(arrived.collect())
     }
 
-    /// Removes what has been told, and keeps which notifications told it. What has been erased
-    /// meanwhile has no entry any more, and leaves nothing.
+    /// Removes entries that were sent and records the notifications that announce them. An entry
+    /// that was erased meanwhile leaves no record.
     pub async fn announced(&self, told: &[Told], now: DateTime<Utc>) -> Result<(), StoreError> {
         let ids: Vec<i64> = told.iter().map(|one| one.id).collect();
         let notifications: Vec<Option<Uuid>> = told.iter().map(|one| one.notification).collect();
@@ -237,8 +234,8 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets which notifications told of visits that are too old to be kept: of those before
-    /// `border`, and of those that their sites keep for less long.
+    /// Deletes records of announced sessions before `border`, or older than the retention of their
+    /// site.
     pub async fn forget_announcements(
         &self,
         border: Option<DateTime<Utc>>,
@@ -257,7 +254,7 @@ impl Store {
         Ok(done.execute(&self.pool).await?.rows_affected())
     }
 
-    /// Puts entries off, each until its moment.
+    /// Postpones entries, each until its time.
     pub async fn announce_later(
         &self,
         entries: &[(i64, DateTime<Utc>)],
@@ -276,7 +273,7 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps an entry that was refused for good, to be looked at.
+    /// Keeps an entry that was rejected for good, for inspection, and stops sending it.
     pub async fn give_up_announcing(
         &self,
         id: i64,
@@ -294,7 +291,7 @@ impl Store {
         Ok(())
     }
 
-    /// How far the outbox is behind.
+    /// The current backlog of the outbox.
     pub async fn outbox_lag(&self) -> Result<Lag, StoreError> {
         let row = sqlx::query!(
             r#"select count(*) filter (where gave_up_at is null) as "waiting!",

@@ -1,4 +1,4 @@
-//! Visits whose place is still to be found.
+//! Visits whose location is still to be looked up.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,17 +13,13 @@ use super::rollup::TouchedPeriod;
 use super::{Store, StoreError};
 use crate::domain::classified::{EnrichedVisit, LocationStatus};
 
-/// An address is not kept longer than this, even if its place was never found.
+/// Addresses are deleted after this time, even if their location was never found.
 const MAX_ADDRESS_AGE: TimeDelta = TimeDelta::hours(48);
 
-/// A visit whose place is owed.
 #[derive(Clone, Debug)]
 pub struct PendingLocation {
-    /// The visit.
     pub visit_id: Uuid,
-    /// When it happened.
     pub timestamp: DateTime<Utc>,
-    /// The visitor's address.
     pub ip: IpAddr,
 }
 
@@ -57,15 +53,15 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// A visit that got its place.
 struct LocatedVisit {
     site_id: i32,
     session_id: Uuid,
     timestamp: DateTime<Utc>,
 }
 
-/// What a place changes: the visit's day, and those on which its session goes on, since the place
-/// is no longer met there first. None of those can be over within a day of the visit.
+/// The periods whose rollups a location changes: the day of the visit, and the later days of its
+/// session, on which the location is no longer new. Days within one day of the visit are still
+/// open.
 async fn touched(
     connection: &mut PgConnection,
     visits: Vec<LocatedVisit>,
@@ -96,7 +92,7 @@ async fn touched(
 }
 
 impl Store {
-    /// The oldest visits whose place is owed.
+    /// The visits that have waited longest for their location.
     pub async fn owed_locations(&self, limit: usize) -> Result<Vec<PendingLocation>, StoreError> {
         let rows = sqlx::query!(
             r#"select visit_id, visit_timestamp, ip as "ip: IpNet"
@@ -113,7 +109,6 @@ impl Store {
         Ok(owed.collect())
     }
 
-    /// How many visits' places are owed.
     pub async fn count_owed_locations(&self) -> Result<i64, StoreError> {
         let count = sqlx::query_scalar!("select count(*) from visitor_analytics.owed_location")
             .fetch_one(&self.pool)
@@ -121,8 +116,8 @@ impl Store {
         Ok(count.unwrap_or(0))
     }
 
-    /// Pays what was owed: writes the places (`None` where there is none), forgets the addresses,
-    /// and lets notifications go that waited for a place.
+    /// Stores locations (`None` if there is none), deletes the addresses, and releases
+    /// announcements that wait for a location.
     pub async fn pay_locations(
         &self,
         found: &[(PendingLocation, Option<std::sync::Arc<Location>>)],
@@ -180,7 +175,7 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets addresses that were kept long enough; their visits stay without a place.
+    /// Deletes expired addresses; their visits stay without a location.
     pub async fn forget_old_addresses(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
         let done = sqlx::query!(
             "delete from visitor_analytics.owed_location where created_at <= $1",

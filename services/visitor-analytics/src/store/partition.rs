@@ -1,4 +1,4 @@
-//! Partitions: one a month, made before they are needed.
+//! Monthly partitions of visits and sessions, created before they are needed.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 use super::{Store, StoreError};
 
-/// The months whose partitions are known to exist, each by its first day.
+/// The months whose partitions exist, each by its first day.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PartitionCache {
     known: Arc<Mutex<BTreeSet<NaiveDate>>>,
@@ -16,12 +16,12 @@ pub(super) struct PartitionCache {
 
 const MONTHS_LOCK_POISONED: &str = "no code panics while it holds this lock";
 
-/// Earlier months share a partition that the migration makes.
+/// Earlier months share a partition that the migration creates.
 pub(super) const FIRST_MONTHLY_PARTITION: NaiveDate =
     NaiveDate::from_ymd_opt(2024, 1, 1).expect("this day exists");
 
-/// The tables that are partitioned by month, and how their partitions are stored: sessions grow
-/// visit by visit, and find room for that where they are.
+/// The tables that are partitioned by month, with storage parameters. The fill factor leaves room
+/// to update sessions in place.
 const PARTITIONED_TABLES: [(&str, &str); 2] =
     [("visit", ""), ("session", "with (fillfactor = 70)")];
 
@@ -33,7 +33,7 @@ impl PartitionCache {
 }
 
 impl Store {
-    /// Makes sure that visits at these moments have a place. Cheap when they have one.
+    /// Creates missing partitions for visits at these times. Cheap if they exist.
     pub async fn make_room(
         &self,
         moments: impl Iterator<Item = DateTime<Utc>>,
@@ -43,7 +43,8 @@ impl Store {
             .filter(|month| *month >= FIRST_MONTHLY_PARTITION)
             .collect();
         for month in self.partitions.missing(&months) {
-            // In a box: every request would carry the room for what is done once a month.
+            // Boxed, because otherwise the future of every request would reserve memory for this
+            // rare call.
             Box::pin(make(&self.pool, month)).await?;
             let mut known = self.partitions.known.lock().expect(MONTHS_LOCK_POISONED);
             known.insert(month);
@@ -51,8 +52,8 @@ impl Store {
         Ok(())
     }
 
-    /// Makes the partitions of the month of `now` and of the next, so that no visit has to wait.
-    /// What was known is looked at again: somebody may have dropped a month by hand.
+    /// Creates the partitions of this month and the next in advance, so that no visit has to wait.
+    /// Clears the cache, since somebody may have dropped a partition by hand.
     pub async fn prepare_months(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
         self.partitions
             .known
@@ -73,20 +74,20 @@ pub(super) fn name(table: &str, month: NaiveDate) -> String {
     format!("{table}_{:04}_{:02}", month.year(), month.month())
 }
 
-/// The month of a partition; `None` for what lies before the months.
+/// The month of a partition; `None` for the partition of earlier months.
 pub(super) fn month(name: &str) -> Option<NaiveDate> {
     let (rest, month) = name.rsplit_once('_')?;
     let (_, year) = rest.rsplit_once('_')?;
     NaiveDate::from_ymd_opt(year.parse().ok()?, month.parse().ok()?, 1)
 }
 
-/// Makes a month's partitions, once, however many replicas try.
+/// Creates the partitions of a month, at most once across all replicas.
 async fn make(pool: &PgPool, month: NaiveDate) -> Result<(), StoreError> {
     let mut transaction = pool.begin().await?;
     if missing(&mut transaction, month).await?.is_empty() {
         return Ok(());
     }
-    // One maker at a time: two that race would both make it, and one fail.
+    // The lock serializes replicas. Of two that create the same partition, one would fail.
     sqlx::query!("select pg_advisory_xact_lock(hashtext('visitor_analytics.partition'))")
         .execute(&mut *transaction)
         .await?;
@@ -94,15 +95,15 @@ async fn make(pool: &PgPool, month: NaiveDate) -> Result<(), StoreError> {
     let (from, to) = (midnight(month), midnight(next));
     for (table, storage) in missing(&mut transaction, month).await? {
         let name = name(table, month);
-        // Made apart and then attached, which lets others read and write meanwhile; `partition of`
-        // would wait for the longest report, and every visit for it.
+        // Created separately and then attached, which does not block reads and writes. `partition
+        // of` would wait for the longest report, and every visit would wait for `partition of`.
         let statement = format!(
             "create table visitor_analytics.{name}
                  (like visitor_analytics.{table} including all) {storage};
              alter table visitor_analytics.{table} attach partition visitor_analytics.{name}
                  for values from ('{from}') to ('{to}')"
         );
-        // A partition's name and bounds cannot be parameters; both are made of numbers here.
+        // Names and bounds of partitions cannot be parameters. Both are made of numbers here.
         sqlx::raw_sql(AssertSqlSafe(statement))
             .execute(&mut *transaction)
             .await?;
@@ -111,7 +112,7 @@ async fn make(pool: &PgPool, month: NaiveDate) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Those of [`TABLES`] that have no partition for a month.
+/// Those of [`PARTITIONED_TABLES`] that have no partition for a month.
 async fn missing(
     connection: &mut PgConnection,
     month: NaiveDate,

@@ -1,43 +1,35 @@
-//! What is kept about a visitor beside visits and events, page by page, the newest first.
+//! Sessions and announcements of a visitor, page by page, newest first.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{Store, StoreError};
 
-/// A session of a visitor.
 #[derive(Clone, Debug)]
 pub struct SessionOfVisitor {
-    /// Its id.
     pub id: Uuid,
-    /// The site's domain.
     pub site: String,
-    /// When its first visit was.
     pub started_at: DateTime<Utc>,
-    /// When its last visit was.
     pub last_seen_at: DateTime<Utc>,
-    /// How many visits.
     pub visits: i32,
-    /// Whether one of them is a bot's.
+    /// Whether one of the visits is a bot's.
     pub is_bot: bool,
 }
 
-/// A session that was announced.
 #[derive(Clone, Debug)]
 pub struct Announced {
-    /// Which.
     pub session_id: Uuid,
-    /// The notification that announces it.
+    /// The notification that announces the session.
     pub notification_id: Uuid,
-    /// When notification had taken it.
+    /// When notification accepted it.
     pub announced_at: DateTime<Utc>,
 }
 
-/// The last row of the page before: its moment and id.
+/// The last row of the previous page.
 type After = Option<(DateTime<Utc>, Uuid)>;
 
 impl Store {
-    /// Sessions of a visitor; one more than the limit where there are more.
+    /// Lists sessions of a visitor. Returns one more than the limit if there are more.
     pub async fn sessions_of_visitor(
         &self,
         visitor: &str,
@@ -63,7 +55,7 @@ impl Store {
         Ok(sessions.fetch_all(&self.pool).await?)
     }
 
-    /// Which notifications told of a visitor; one more than the limit where there are more.
+    /// Lists announced sessions of a visitor. Returns one more than the limit if there are more.
     pub async fn announcements_of_visitor(
         &self,
         visitor: &str,
@@ -89,7 +81,7 @@ impl Store {
         Ok(announced.fetch_all(&self.pool).await?)
     }
 
-    /// For how many days visits of these sites are kept, where a site says so itself.
+    /// The retention of these sites in days; `None` for sites that have no own setting.
     pub async fn retention_of(
         &self,
         sites: &[String],

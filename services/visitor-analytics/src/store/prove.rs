@@ -1,4 +1,4 @@
-//! What was found out about a visit's address after it was recorded.
+//! Crawler verification of visits that are already recorded.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -7,7 +7,7 @@ use super::{Store, StoreError};
 use crate::domain::bot::BotRule;
 
 impl Store {
-    /// Adds what proves a visit to be a crawler's, or a pretender's, unless something does already.
+    /// Adds the result of the crawler verification to a visit's verdict, unless it has one.
     pub async fn prove(
         &self,
         visit: (Uuid, DateTime<Utc>),

@@ -1,4 +1,4 @@
-//! Stored visits, to be judged again.
+//! Reclassification: reads stored visits and stores their new verdicts.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -7,80 +7,63 @@ use super::rejudge::VerdictChange;
 use super::{Store, StoreError};
 use crate::domain::bot::{BotVerdict, RULESET_VERSION};
 
-/// The last visit that was judged, in the order of the visits' key.
+/// The last reclassified visit, in the order of the visits' key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReclassifyCursor {
-    /// Its id.
     pub id: Uuid,
-    /// When it happened.
     pub timestamp: DateTime<Utc>,
 }
 
-/// How far the current rules have come.
+/// The progress of the current ruleset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReclassifyProgress {
-    /// After this visit it goes on.
+    /// Reclassification continues after this visit.
     pub through: ReclassifyCursor,
-    /// Visits judged.
+    /// The number of processed visits.
     pub visits: i64,
-    /// Visits that got another verdict.
+    /// The number of visits whose verdict changed.
     pub changed: i64,
-    /// Whether that were all.
     pub is_finished: bool,
 }
 
-/// What is stored of a visit, as far as it is judged by it.
+/// The stored attributes of a visit that the rules evaluate.
 #[derive(Clone, Debug)]
 pub struct StoredVisit {
-    /// Its id.
     pub id: Uuid,
-    /// When it happened.
     pub timestamp: DateTime<Utc>,
-    /// Its site.
     pub site_id: i32,
-    /// Its visitor.
     pub visitor_id: String,
-    /// Its session.
     pub session_id: Uuid,
-    /// Its verdict's number.
+    /// The id of the verdict in its dictionary.
     pub verdict_id: i32,
-    /// The page's address, without its query.
+    /// The page's URL without its query.
     pub base: String,
-    /// Its path.
     pub path: String,
-    /// What led there.
     pub referrer: Option<String>,
-    /// The visitor's user agent.
     pub user_agent: String,
-    /// The visitor's network.
+    /// The AS number of the visitor's network.
     pub asn: Option<i64>,
-    /// The verdict so far.
     pub is_bot: bool,
-    /// Its score.
     pub score: i16,
-    /// Its reasons' codes.
+    /// The codes of the matching rules.
     pub reasons: Vec<String>,
-    /// The bot's name.
     pub bot_name: Option<String>,
-    /// The bot's category.
     pub category: Option<String>,
-    /// By which rules.
+    /// The version of the rules.
     pub ruleset: i16,
 }
 
-/// A visit with its new verdict.
 #[derive(Clone, Debug)]
 pub struct ReclassifiedVisit {
-    /// The visit.
     pub visit: StoredVisit,
-    /// What the current rules say.
+    /// The verdict of the current ruleset.
     pub verdict: BotVerdict,
-    /// Whether they say something else than the verdict so far, beside their version.
+    /// Whether the verdicts differ in more than the version of the ruleset.
     pub differs: bool,
 }
 
 impl Store {
-    /// How far the current rules have come; `None` where they have not begun.
+    /// The progress of the current ruleset; `None` before it begins.
     pub async fn reclassified(&self) -> Result<Option<ReclassifyProgress>, StoreError> {
         let row = sqlx::query!(
             r#"select through_timestamp, through_id, visits, changed,
@@ -101,7 +84,6 @@ impl Store {
         }))
     }
 
-    /// Remembers how far they have come.
     pub async fn note_reclassified(
         &self,
         progress: ReclassifyProgress,
@@ -127,7 +109,7 @@ impl Store {
         Ok(())
     }
 
-    /// The visits after one, in the order of their key.
+    /// The visits after the cursor, in the order of their key.
     pub async fn visits_to_judge(
         &self,
         after: Option<ReclassifyCursor>,
@@ -156,7 +138,7 @@ impl Store {
         Ok(rows.fetch_all(&self.pool).await?)
     }
 
-    /// Gives visits the verdicts of the current rules, and corrects what follows from them.
+    /// Stores the verdicts of the current ruleset, and updates sessions and rollups accordingly.
     pub async fn judge_again(
         &self,
         judged: &[ReclassifiedVisit],

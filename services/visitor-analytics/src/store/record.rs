@@ -1,5 +1,5 @@
-//! Recording: a batch of visits, their sessions, what is owed and what is to be told, in one
-//! transaction. What it answers is committed, exactly once.
+//! Records a batch of visits with their sessions, pending locations and outbox entries in one
+//! transaction, exactly once. The result is returned after the commit.
 
 mod line;
 pub(super) mod locks;
@@ -27,24 +27,20 @@ use super::{Store, StoreError, copy, session};
 use crate::domain::classified::{EnrichedVisit, LocationStatus};
 use crate::domain::session::{NotifyPolicy, NotifyTrigger};
 
-/// A batch is tried again when one of its visits is there already and nobody could tell at first.
+/// A batch is retried if it contains a visit that is stored already and was not looked up at first.
 const MAX_RECORD_ATTEMPTS: usize = 3;
 
-/// What became of a visit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedVisit {
-    /// New, or known already.
     pub outcome: RecordOutcome,
-    /// The session it belongs to.
     pub session_id: Uuid,
-    /// Who made it.
     pub visitor_id: String,
-    /// Whether its session began with it.
+    /// Whether the session began with this visit.
     pub is_new_session: bool,
 }
 
 impl RecordedVisit {
-    /// Of another site's visit nothing is told.
+    /// Reveals nothing about the other site's visit.
     fn taken() -> Self {
         Self {
             outcome: RecordOutcome::Taken,
@@ -55,21 +51,20 @@ impl RecordedVisit {
     }
 }
 
-/// New, or known already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordOutcome {
-    /// It was not there, and is now.
+    /// The visit is stored now.
     Recorded,
-    /// It was there, and nothing changed.
+    /// The visit was stored before; nothing changed.
     Duplicate,
-    /// Another site has this id at this time: nothing changed, and nothing is said about it.
+    /// Another site has a visit with this id and time. Nothing changed, and the response reveals
+    /// nothing about that visit.
     Taken,
 }
 
 impl Store {
-    /// Records a batch at `now`, all of it or none; its months have their partitions
-    /// ([`Store::make_room`]). Sessions that are worth `telling` of are put
-    /// into the outbox.
+    /// Records a batch at `now`, all of it or none. The partitions of its months must exist.
+    /// Sessions to be announced according to `telling` are put into the outbox.
     pub async fn record(
         &self,
         batch: &[EnrichedVisit],
@@ -82,7 +77,7 @@ impl Store {
             .iter()
             .map(|v| Some((*sites.get(v.visit.site.as_str())?, v.visitor_id.clone())))
             .collect();
-        let keys = keys.ok_or(StoreError::Unreadable("a site that is there and is not"))?;
+        let keys = keys.ok_or(StoreError::Unreadable("a site that was not found"))?;
         let attempt = RecordAttempt {
             store: self,
             batch,
@@ -95,20 +90,20 @@ impl Store {
         let mut recording = self.recording.lock().await;
         let mut line = recording.take(now).await?;
         let recorded = attempt.run(&mut line).await;
-        // After any other error it is not known in what state the connection is.
+        // After any other error the state of the connection is unknown, so it is closed.
         if matches!(recorded, Ok(_) | Err(StoreError::Refused(_))) {
             recording.put_back(line);
         }
         recorded
     }
 
-    /// To be called a few times a second, so that other processes can record, too.
+    /// Must be called a few times per second, so that other processes get the lease when they wait
+    /// for it.
     pub async fn tend_recording(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
         self.recording.lock().await.tend(now).await
     }
 }
 
-/// One try at recording a batch.
 #[derive(Clone, Copy)]
 struct RecordAttempt<'a> {
     store: &'a Store,
@@ -120,16 +115,15 @@ struct RecordAttempt<'a> {
     is_first: bool,
 }
 
-/// What is going to be written.
 struct BatchDraft<'a> {
     known: HashMap<VisitKey, ExistingVisit>,
-    /// The places in the batch of visits that are not stored yet.
+    /// Indices into the batch of visits that are not stored yet.
     new: Vec<usize>,
-    /// The others.
+    /// Visits of the batch that are duplicates.
     copies: Vec<VisitKey>,
     visits: Vec<&'a EnrichedVisit>,
     plans: Vec<VisitorSessionPlan>,
-    /// Each new visit's session, and whether it began with it.
+    /// The session of each new visit, and whether it began with that visit.
     sessions: HashMap<VisitKey, (Uuid, bool)>,
     numbers: VisitDimensionIds,
 }
@@ -149,11 +143,13 @@ impl<'a> RecordAttempt<'a> {
             }
             self.is_first = false;
         }
-        Err(StoreError::Unreadable("a visit that is there and is not"))
+        Err(StoreError::Unreadable(
+            "a visit that can be neither inserted nor read",
+        ))
     }
 
-    /// In a transaction that keeps others away from the visitors' sessions. `None` when one of the
-    /// visits was there already, and has to be looked for.
+    /// Records under the shared lease, in a transaction that locks the visitors. Returns `None` if
+    /// a visit is stored already and must be looked up.
     async fn among_others(
         &self,
         connection: &mut PgConnection,
@@ -169,8 +165,8 @@ impl<'a> RecordAttempt<'a> {
         Ok(Some(self.committed(&draft, marked)))
     }
 
-    /// The same by the only writer, who need not ask for what he wrote; most batches are one
-    /// statement then, which is a transaction of its own.
+    /// Records under the exclusive lease, with cached sessions. Most batches need one statement
+    /// only, which is its own transaction.
     async fn alone(
         &self,
         connection: &mut PgConnection,
@@ -234,7 +230,7 @@ impl<'a> RecordAttempt<'a> {
             && self.store.rollups.cover(periods(&draft.plans), self.now)
     }
 
-    /// `None` when one of the visits was there already; what was written must not be committed then.
+    /// Returns `None` if a visit is stored already; the transaction must not be committed then.
     async fn write(
         &self,
         connection: &mut PgConnection,
@@ -265,9 +261,10 @@ impl<'a> RecordAttempt<'a> {
         self.answer(&draft.known, &draft.new, &draft.sessions)
     }
 
-    /// Those that are stored already. At first only the visits are looked up that happened within
-    /// a session of their visitor, where a copy would be: most visits follow or begin one. A copy
-    /// that got another visitor since (its day's salt was forgotten) is found when it is written.
+    /// Looks up visits that are stored already. The first attempt only checks visits within a
+    /// session of their visitor, since a stored duplicate lies in one, and most visits follow or
+    /// begin a session. A duplicate whose visitor id changed meanwhile (the daily salt was deleted)
+    /// is found by the unique key on insert.
     async fn known(
         &self,
         connection: &mut PgConnection,
@@ -282,7 +279,7 @@ impl<'a> RecordAttempt<'a> {
         visit::known(connection, &suspects).await
     }
 
-    /// The places in the batch of visits that are not stored yet, the first of equal ones.
+    /// Indices of the visits that are not stored yet; of equal visits, the first.
     fn new_visits(&self, known: &HashMap<VisitKey, ExistingVisit>) -> Vec<usize> {
         let mut met = HashSet::new();
         let indices = 0..self.batch.len();
@@ -293,7 +290,7 @@ impl<'a> RecordAttempt<'a> {
         new.collect()
     }
 
-    /// What came again: those at the other places. Another site's visit with the same key is none.
+    /// The duplicates in the batch. A visit with the key of another site's visit is none.
     fn copies(&self, new: &[usize], known: &HashMap<VisitKey, ExistingVisit>) -> Vec<VisitKey> {
         if new.len() == self.batch.len() {
             return vec![];
@@ -335,7 +332,7 @@ impl<'a> RecordAttempt<'a> {
                 };
             }
             let (session_id, begins) = sessions[&key];
-            // Of equal visits in one batch the first was recorded.
+            // Of equal visits in one batch, the first was recorded.
             let recorded = first[&key];
             if self.keys[recorded].0 != site_id {
                 return RecordedVisit::taken();

@@ -1,5 +1,5 @@
-//! Verdicts that change after their visits were recorded: with them change the sessions, the days'
-//! numbers and what waits to be told.
+//! Changes verdicts of recorded visits, and updates sessions, dirty days and the outbox
+//! accordingly.
 
 use std::collections::HashMap;
 
@@ -13,21 +13,21 @@ use super::session::VisitorKey;
 use super::{Store, StoreError};
 use crate::domain::bot::{BotCategory, BotRule, BotVerdict};
 
-/// A visit whose verdict is another one now.
 #[derive(Clone, Debug)]
 pub(super) struct VerdictChange {
     pub(super) visitor: VisitorKey,
     pub(super) session_id: Uuid,
     pub(super) id: Uuid,
     pub(super) timestamp: DateTime<Utc>,
-    /// The number of the verdict that this is about; who has got another one meanwhile keeps it.
+    /// The id of the verdict on which the change is based. A visit whose verdict has changed
+    /// meanwhile keeps it.
     pub(super) before: i32,
     pub(super) verdict: BotVerdict,
-    /// Whether numbers of days change with it.
+    /// Whether the change affects rollups.
     pub(super) is_counted: bool,
 }
 
-/// A session that is worth telling of if it is a person's, and the visit that makes it so.
+/// A session to be announced if it is a person's, and the visit that triggers it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SessionNotification {
     pub(super) session_id: Uuid,
@@ -60,7 +60,7 @@ impl SessionNotification {
     }
 }
 
-/// A stored verdict, as far as the rules know its reasons still.
+/// Restores a stored verdict. Codes of rules that no longer exist are ignored.
 pub(super) fn stored(
     reasons: &[String],
     name: Option<String>,
@@ -71,8 +71,8 @@ pub(super) fn stored(
 }
 
 impl Store {
-    /// Gives visits other verdicts, all in one transaction with what follows from it. Returns how
-    /// many got theirs.
+    /// Changes the verdicts of visits and everything that depends on them in one transaction.
+    /// Returns the number of changed visits.
     pub(super) async fn rejudge(
         &self,
         changes: &[VerdictChange],
@@ -82,7 +82,8 @@ impl Store {
         self.rejudge_and_tell(&visitors, changes, None, now).await
     }
 
-    /// The same, and then tells of a session that nobody has been told of, where it is a person's.
+    /// Changes verdicts, and then puts a session into the outbox if it is a person's and was
+    /// not announced.
     pub(super) async fn rejudge_and_tell(
         &self,
         visitors: &[VisitorKey],
@@ -95,7 +96,8 @@ impl Store {
         }
         let begin = locks::begin(visitors);
         let mut recording = self.recording.lock().await;
-        // Who records alone would have to give that up for every session that is found out.
+        // Uses the connection that holds the lease, if this process does. Otherwise the process
+        // would have to give up the lease for each detected session.
         let Some(mut line) = recording.take_leased() else {
             drop(recording);
             let transaction = self.pool.begin_with(begin).await?;

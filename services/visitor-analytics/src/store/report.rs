@@ -1,5 +1,5 @@
-//! Reports: numbers of a site's visits, from rollups where a day's are there, else from the packed
-//! visits. All of them add up over days.
+//! Reports on the visits of a site: computed from rollups where they exist, otherwise from column
+//! blocks. All metrics add up over days.
 
 mod breakdown;
 mod clock;
@@ -34,43 +34,35 @@ use crate::domain::day::LocalDay;
 use crate::domain::goal::GoalMatcher;
 use crate::domain::question::{AttributeFilter, ReportPeriod};
 
-const CORRUPT_DAY_METRICS: StoreError = StoreError::Unreadable("the numbers of days");
+const CORRUPT_DAY_METRICS: StoreError = StoreError::Unreadable("a daily rollup");
 
-/// A site as reports need it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportSite {
-    /// Its number.
     pub id: i32,
-    /// Its domain.
     pub domain: String,
-    /// Its time zone.
     pub zone: Tz,
-    /// The properties that it counts.
+    /// The properties by which the site's reports group.
     pub properties: Vec<String>,
 }
 
-/// What is asked.
 #[derive(Clone, Debug)]
 pub struct ReportQuery {
-    /// Of which site.
     pub site: ReportSite,
-    /// When.
     pub period: ReportPeriod,
-    /// Which visits.
     pub filters: Arc<[AttributeFilter]>,
-    /// Which sessions: those that reach this, where it is something.
+    /// Only sessions that reach this goal, if any.
     pub reach: Option<GoalMatcher>,
-    /// The moment of asking.
+    /// The time of the request.
     pub now: DateTime<Utc>,
 }
 
 impl ReportQuery {
-    /// Whether all visits count, so that rollups can answer.
+    /// Whether all visits count, so that rollups suffice.
     fn is_of_all(&self) -> bool {
         self.filters.is_empty() && self.reach.is_none()
     }
 
-    /// The same, cut into the days of the site's clock.
+    /// The same query with the days of the site's time zone.
     fn by_days_of_site(&self) -> Self {
         Self {
             period: ReportPeriod {
@@ -82,33 +74,31 @@ impl ReportQuery {
     }
 }
 
-/// What is answered, and up to when its visits are in it.
+/// A result and the time up to which it is complete.
 #[derive(Clone, Debug)]
 pub struct AsOf<T> {
-    /// The answer.
     pub answer: T,
-    /// What was recorded before this moment is in it.
+    /// All visits recorded before this time are included.
     pub as_of: DateTime<Utc>,
 }
 
-/// How the days of a question are answered.
+/// The source of the numbers for each day of a query.
 struct ReportPlan {
-    /// From the first to the last whole day that is folded: the numbers are in `rollup_day`, but
-    /// for those of `open` and `scanned`.
+    /// The first and last complete day with rollups. The numbers are in `rollup_day`, except for
+    /// the days in `open` and `scanned`.
     folded: Option<(NaiveDate, NaiveDate)>,
-    /// Whole days that are not folded.
+    /// Complete dirty days.
     open: Vec<NaiveDate>,
-    /// Days of which a part is asked, or some visits.
+    /// Days of which a part or some of the visits count.
     scanned: Vec<LocalDay>,
     unfolded: DirtyDayVersions,
 }
 
-/// The days that are not folded, and what they were touched by last.
+/// The dirty days, each with the id of its last change.
 type DirtyDayVersions = BTreeMap<NaiveDate, Uuid>;
 
 impl Store {
-    /// The site with this domain; without one the only site there is. `None` where there is none,
-    /// or not only one.
+    /// The site with this domain. Without a domain, the only site; `None` if there are several.
     pub async fn site_of_report(
         &self,
         domain: Option<&str>,
@@ -128,7 +118,7 @@ impl Store {
         }))
     }
 
-    /// The days of a period that are not folded.
+    /// The dirty days of a period.
     async fn unfolded_days(
         &self,
         site: &ReportSite,

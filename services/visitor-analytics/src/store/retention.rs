@@ -1,4 +1,5 @@
-//! What is old goes: whole months at once, and rows only where a partition holds years.
+//! Deletes expired data: drops whole monthly partitions, and deletes rows from partitions that
+//! cover years.
 
 mod site;
 
@@ -14,56 +15,52 @@ use super::{Store, StoreError};
 
 pub use site::ExpiringSite;
 
-/// Sessions that are cut in one transaction, and rows that are deleted in one.
+/// Batch sizes of one transaction.
 const TRIM_BATCH_SESSIONS: i64 = 500;
 const DELETE_BATCH_ROWS: u64 = 10_000;
 
-/// `PostgreSQL`, appendix A.
+/// PostgreSQL, appendix A.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 const UNDEFINED_TABLE: &str = "42P01";
 
-/// The partitions of what lies before the months. Sessions go first: what is left to do is seen
-/// by the visits.
+/// The partitions before the monthly ones. Sessions go first, because the remaining visits show
+/// what is left to do.
 const SHARED_PARTITIONS: [(&str, &str); 2] =
     [("session_past", "started_at"), ("visit_past", "timestamp")];
 
-/// A part of the tables of visits and sessions.
+/// A partition of visits or sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionInfo {
-    /// Its name.
     pub name: String,
-    /// The day after its last.
+    /// The first day after the partition.
     pub end: NaiveDate,
-    /// Whether it is of more than a month, so that a part of it may go.
+    /// Whether the partition covers more than one month, so that a part of it may expire.
     pub is_shared: bool,
-    /// How many rows it holds.
     pub rows: RowCount,
-    /// What it takes on disk, with its indexes.
+    /// The size on disk in bytes, including indexes.
     pub bytes: u64,
 }
 
-/// How many rows there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowCount {
-    /// Counted.
+    /// The rows were counted.
     Exactly(u64),
-    /// `PostgreSQL`'s estimate, from when it last looked.
+    /// PostgreSQL's estimate of its last analysis.
     About(u64),
 }
 
-/// What went.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExpiredData {
-    /// Partitions that were dropped, or emptied where they stay.
+    /// Partitions that were dropped, or truncated if they are permanent.
     pub partitions: Vec<String>,
-    /// Visits and sessions that were deleted from partitions that hold newer ones too.
+    /// Visits and sessions that were deleted from partitions with newer rows.
     pub rows: u64,
-    /// Partitions that were in use, or come after one that was: they go when this is tried again.
+    /// Partitions that were in use, or come after one that was. The next run deletes them.
     pub put_off: Vec<String>,
 }
 
 impl Store {
-    /// The partitions, the oldest first. Rows are counted where there is no estimate yet.
+    /// Lists the partitions, the oldest first. Counts the rows if there is no estimate yet.
     pub async fn partitions(&self) -> Result<Vec<PartitionInfo>, StoreError> {
         let found = sqlx::query!(
             r#"select c.relname::text as "name!", c.reltuples::bigint as "rows!",
@@ -82,7 +79,7 @@ impl Store {
                 Ok(rows) => RowCount::About(rows),
                 Err(_) => match self.count_rows(&row.name, "true").await {
                     Ok(rows) => RowCount::Exactly(rows),
-                    // It went meanwhile.
+                    // The partition was dropped meanwhile.
                     Err(error) if has_code(&error, UNDEFINED_TABLE) => continue,
                     Err(error) => return Err(error.into()),
                 },
@@ -99,7 +96,7 @@ impl Store {
         Ok(partitions)
     }
 
-    /// How many visits and sessions of before `border` lie in partitions of more than a month.
+    /// Counts visits and sessions before `border` in partitions that cover more than one month.
     pub async fn count_shared(&self, border: NaiveDate) -> Result<u64, StoreError> {
         let mut rows = 0;
         for (name, column) in SHARED_PARTITIONS {
@@ -110,14 +107,14 @@ impl Store {
 
     async fn count_rows(&self, partition: &str, which: &str) -> Result<u64, sqlx::Error> {
         let statement = format!("select count(*) from visitor_analytics.{partition} where {which}");
-        // The name is one of our partitions', the condition this file's.
+        // The partition name comes from the catalog or a constant, the condition from this file.
         let count = sqlx::query_scalar::<_, i64>(AssertSqlSafe(statement));
         Ok(count.fetch_one(&self.pool).await?.cast_unsigned())
     }
 
-    /// Removes the visits and sessions of before `border`, the first day of a month. A session
-    /// that reaches beyond it begins after it from then on. May be tried at any time, by several
-    /// at once. Numbers of days that were folded stay.
+    /// Deletes the visits and sessions before `border`, the first day of a month. A session across
+    /// the border then begins with its first visit after it. Rollups of folded days are kept. Safe
+    /// to repeat and to run concurrently.
     pub async fn expire(
         &self,
         border: NaiveDate,
@@ -165,7 +162,7 @@ impl Store {
         Ok(expired)
     }
 
-    /// The months' partitions with nothing but what lies before `border`.
+    /// The monthly partitions that end at `border` or before.
     async fn months_before(&self, border: NaiveDate) -> Result<Vec<String>, StoreError> {
         let names = sqlx::query_scalar!(
             r#"select c.relname::text as "name!"
@@ -180,7 +177,7 @@ impl Store {
     }
 
     async fn shared_reaches_before(&self, border: NaiveDate) -> Result<bool, StoreError> {
-        // Site by site, as the index goes.
+        // Site by site, to use the index.
         let reaches = sqlx::query_scalar!(
             r#"select exists (select from visitor_analytics.site s where exists (
                    select from visitor_analytics.visit_past v
@@ -190,8 +187,8 @@ impl Store {
         Ok(reaches.fetch_one(&self.pool).await?)
     }
 
-    /// Lets sessions (of one site, or of all) that began before `border`, and did not end there,
-    /// begin with their first visit after it. Returns whether there may be more.
+    /// Trims sessions (of one site or of all) across `border`, so that they begin with their first
+    /// visit after it. Returns whether there may be more.
     async fn cut_sessions(
         &self,
         border: DateTime<Utc>,
@@ -267,8 +264,8 @@ impl Store {
         }
     }
 
-    /// Drops a partition, or empties the one that has to be there. Returns whether it could: where
-    /// a report reads the table the lock is not waited for, since every visit would wait behind.
+    /// Drops a monthly partition, or truncates a permanent one. Returns `false` if the table is in
+    /// use: waiting for the lock behind a report would block every visit.
     async fn remove(&self, partition: &str) -> Result<bool, StoreError> {
         let what = match partition::month(partition) {
             Some(_) => "drop table if exists",

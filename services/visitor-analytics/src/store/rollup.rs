@@ -1,9 +1,9 @@
-//! Rollups: numbers of days that are over, in step with the visits.
+//! Rollups of past days, kept consistent with the visits.
 //!
-//! A day is folded or it is not. Whoever changes something marks its days ([`Marks`]); a day that
-//! has been over for a while is folded from its visits ([`Store::fold_day`]) and loses its mark
-//! with the same transaction that writes its numbers. A report adds the numbers of folded days and
-//! folds the visits of the others itself.
+//! A day is either folded or dirty. Every change of visits marks its days ([`DirtyDays`]). A day
+//! that ended a while ago is folded from its visits ([`Store::fold_day`]); the transaction that
+//! writes its rollups removes the mark. A report reads the rollups of folded days and folds dirty
+//! days itself.
 
 mod clock;
 mod lexicon;
@@ -44,52 +44,46 @@ use crate::domain::dimension::Dimension;
 use crate::domain::fold::Metrics;
 use crate::domain::pack::ColumnBlock;
 
-/// A day is folded when it has been over for this long. Processes take a day for open an hour
-/// less, so that their clocks need not agree and what they have begun is long committed.
+/// A day is folded this long after its end. Processes treat a day as open for an hour less, so that
+/// differing clocks do no harm and transactions in progress have long been committed.
 const ROLLUP_DELAY: TimeDelta = TimeDelta::hours(2);
-/// Who folds a day must be done with it within this time; a day that is touched after its end is
-/// left alone for as long.
+/// A claimed day must be folded within this time. A day that changes after its end becomes due
+/// after the same time.
 const ROLLUP_LEASE: TimeDelta = TimeDelta::minutes(10);
 
-/// A day that is due to be folded, taken for ten minutes.
+/// A day to fold, claimed for ten minutes.
 #[derive(Clone, Copy, Debug)]
 pub struct ClaimedDay {
-    /// Whose.
     pub site_id: i32,
-    /// Which.
     pub date: NaiveDate,
-    /// What it was touched by last.
+    /// The id of the last change.
     change: Uuid,
 }
 
-/// The numbers of one value on one day.
+/// The metrics of one value on one day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RollupRow {
-    /// Of which dimension.
     pub dimension: Dimension,
-    /// Whether of bots' sessions.
+    /// Whether the metrics are of bots' sessions.
     pub is_bot: bool,
-    /// The value; `None` where visits have none.
+    /// `None` for visits without a value.
     pub value: Option<Arc<str>>,
-    /// The numbers.
     pub numbers: Metrics,
 }
 
-/// What a day's visits are once they are folded.
+/// The result of folding a day.
 #[derive(Clone, Debug)]
 pub struct DayRollup {
-    /// The numbers.
     pub rows: Vec<RollupRow>,
-    /// The visits, packed.
+    /// The visits in columns.
     pub packs: Vec<Arc<ColumnBlock>>,
-    /// The paths of their pages.
+    /// The paths of the pages in the column blocks.
     pub paths: HashMap<u32, Arc<str>>,
-    /// The day.
     pub day: LocalDay,
 }
 
 impl DayRollup {
-    /// The texts whose numbers are needed to write it.
+    /// The texts whose ids are needed to write the rollup.
     pub(super) fn texts(&self) -> impl Iterator<Item = &Arc<str>> {
         let values = self.rows.iter().filter_map(|row| row.value.as_ref());
         values.chain(self.paths.values())
@@ -97,7 +91,8 @@ impl DayRollup {
 }
 
 impl Store {
-    /// Takes days that are due, at most `limit`; nobody else takes them until the lease is over.
+    /// Claims at most `limit` days that are due. No other process claims them until the lease
+    /// expires.
     pub async fn days_to_fold(
         &self,
         now: DateTime<Utc>,
@@ -117,20 +112,20 @@ impl Store {
         Ok(days.fetch_all(&self.pool).await?)
     }
 
-    /// Folds a day that was taken. Returns how many rows were written; `None` where somebody
-    /// touched the day meanwhile, which leaves it to be folded again.
+    /// Folds a claimed day. Returns the number of rows written, or `None` if the day changed
+    /// meanwhile and stays dirty.
     pub async fn fold(&self, due: &ClaimedDay) -> Result<Option<usize>, StoreError> {
         let day = self.day(due.site_id, due.date).await?;
         if self.is_dropped(due.site_id, &day).await? {
-            // What is left of it would only take the place of what was folded.
+            // Keeps the existing rollup, since the remaining visits are incomplete.
             return Ok(write::unmark(&self.pool, due).await?.then_some(0));
         }
         let folded = self.fold_day(due.site_id, due.date).await?;
         self.replace_day(due, &folded).await
     }
 
-    /// Writes the numbers of a day that was taken before they were read. Returns how many rows
-    /// were written; `None`, with nothing done, where somebody touched the day meanwhile.
+    /// Writes the rollup of a day that was claimed before its visits were read. Returns the number
+    /// of rows written, or `None`, without any change, if the day changed meanwhile.
     pub async fn replace_day(
         &self,
         due: &ClaimedDay,
@@ -139,7 +134,7 @@ impl Store {
         write::replace(&self.pool, due, folded).await
     }
 
-    /// The numbers of a day, folded from its visits.
+    /// Computes the rollup of a day from its visits.
     pub async fn fold_day(&self, site_id: i32, date: NaiveDate) -> Result<DayRollup, StoreError> {
         let zone = self.zone(site_id).await?;
         read::fold(&self.pool, site_id, zone, LocalDay::new(zone, date)).await
@@ -149,7 +144,7 @@ impl Store {
         Ok(LocalDay::new(self.zone(site_id).await?, date))
     }
 
-    /// Whether visits of this day have been dropped.
+    /// Whether visits of this day have expired.
     async fn is_dropped(&self, site_id: i32, day: &LocalDay) -> Result<bool, StoreError> {
         let kept = sqlx::query_scalar!("select visitor_analytics.kept_since($1)", site_id);
         let kept = kept.fetch_one(&self.pool).await?;
@@ -157,8 +152,8 @@ impl Store {
     }
 }
 
-/// Tells that the visits before `kept_since` are being dropped: the days are not folded any more,
-/// and keep their numbers as they are.
+/// Records that visits before `kept_since` are being deleted. Their days are no longer folded and
+/// keep their rollups.
 pub(super) async fn dropped_before(
     connection: &mut PgConnection,
     kept_since: DateTime<Utc>,

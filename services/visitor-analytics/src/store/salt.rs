@@ -1,4 +1,4 @@
-//! The salts of visitor ids.
+//! Salts of visitor ids.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
@@ -9,19 +9,19 @@ use chrono::{DateTime, NaiveDate, Utc};
 use super::{Store, StoreError};
 use crate::domain::visitor::{SALT_BYTES, Salt, SaltPeriod};
 
-/// The salts in use, with the moment at which each is forgotten; then nobody can tie the period's
-/// visitors to addresses.
+/// Caches salts with their expiry. Once a salt is deleted, the visitor ids of its period can no
+/// longer be linked to addresses.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SaltCache {
     known: Arc<Mutex<HashMap<SaltPeriod, ExpiringSalt>>>,
-    /// One request makes what is missing, while the others wait for it.
+    /// One request creates missing salts while the others wait.
     making: Arc<tokio::sync::Mutex<()>>,
 }
 
 type ExpiringSalt = (Salt, Option<DateTime<Utc>>);
 
 impl SaltCache {
-    /// The salts that are known, and the periods that have none.
+    /// The cached salts, and the periods without one.
     fn known(
         &self,
         periods: &BTreeSet<SaltPeriod>,
@@ -49,7 +49,7 @@ impl SaltCache {
 const SALTS_LOCK_POISONED: &str = "no code panics while it holds this lock";
 
 impl Store {
-    /// The salts of periods, the same on every replica; made when they are first asked for.
+    /// The salts of periods, the same on every replica. Creates missing salts.
     pub async fn salts(
         &self,
         periods: BTreeSet<SaltPeriod>,
@@ -59,7 +59,8 @@ impl Store {
         if missing.is_empty() {
             return Ok(salts);
         }
-        // In a box: every request would carry the room for what is done once a day.
+        // Boxed, because otherwise the future of every request would reserve memory for this rare
+        // call.
         Box::pin(self.missing_salts(&periods, now)).await
     }
 
@@ -81,7 +82,7 @@ impl Store {
         Ok(salts)
     }
 
-    /// Makes the salts of periods that have none, or one whose time is over.
+    /// Creates salts for periods that have none, or an expired one.
     async fn make_salts(
         &self,
         periods: &[SaltPeriod],
@@ -90,7 +91,8 @@ impl Store {
         let mut fresh = vec![];
         for _ in periods {
             let mut salt = [0; SALT_BYTES];
-            rand::fill(&mut salt).map_err(|_| StoreError::Unreadable("no randomness"))?;
+            rand::fill(&mut salt)
+                .map_err(|_| StoreError::Unreadable("the random number generator failed"))?;
             fresh.push(salt.to_vec());
         }
         let (kinds, days) = columns(periods);
@@ -131,19 +133,20 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         if rows.len() < periods.len() {
-            // Another replica has just deleted one.
-            return Err(StoreError::Unreadable("a salt that is there and is not"));
+            // Another replica has just deleted an expired salt.
+            return Err(StoreError::Unreadable("a salt expired while it was read"));
         }
         let salts = rows.into_iter().map(|row| {
             let salt = row.salt.as_slice().try_into();
-            let salt = Salt::new(salt.map_err(|_| StoreError::Unreadable("salt"))?);
+            let salt =
+                Salt::new(salt.map_err(|_| StoreError::Unreadable("a salt of the wrong length"))?);
             let place = usize::try_from(row.place - 1).unwrap_or_default();
             Ok((periods[place], (salt, row.expires_at)))
         });
         salts.collect()
     }
 
-    /// Deletes the salts that have lived long enough.
+    /// Deletes expired salts.
     pub async fn delete_old_salts(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
         let done = sqlx::query!(
             "delete from visitor_analytics.salt where expires_at <= $1",

@@ -1,4 +1,4 @@
-//! Segments.
+//! Segments: named sets of filters.
 
 use chrono::{DateTime, Utc};
 use sqlx::types::Json;
@@ -7,37 +7,31 @@ use uuid::Uuid;
 use super::{Store, StoreError};
 use crate::domain::segment::Written;
 
-/// Segments that can be kept.
 const MAX_SEGMENTS: i64 = 1_000;
 
-/// A segment, as it is stored.
 #[derive(Clone, Debug)]
 pub struct Segment {
-    /// Its id.
     pub id: Uuid,
-    /// What it is called.
     pub name: String,
-    /// Its filters.
     pub filters: Json<Written>,
-    /// Since when it is there.
     pub created_at: DateTime<Utc>,
 }
 
-/// What became of adding or changing something that has a name.
+/// The result of adding or changing a named object.
 #[derive(Clone, Debug)]
 pub enum UpsertOutcome<T> {
-    /// It is there now.
+    /// The object is stored.
     Done(T),
-    /// Another one has this name.
+    /// Another object has this name.
     Taken,
-    /// There are as many as can be kept.
+    /// The maximum number of objects is stored.
     Full,
-    /// There is none to be changed, or no such site.
+    /// The object to change, or its site, does not exist.
     Missing,
 }
 
 impl Store {
-    /// All segments, by name.
+    /// All segments, sorted by name.
     pub async fn segments(&self) -> Result<Vec<Segment>, StoreError> {
         let segments = sqlx::query_as!(
             Segment,
@@ -48,7 +42,7 @@ impl Store {
         Ok(segments.fetch_all(&self.pool).await?)
     }
 
-    /// The segment with this name, or with this id.
+    /// Finds a segment by name or id.
     pub async fn segment(&self, named: &str) -> Result<Option<Segment>, StoreError> {
         let segment = sqlx::query_as!(
             Segment,
@@ -61,7 +55,6 @@ impl Store {
         Ok(segment.fetch_optional(&self.pool).await?)
     }
 
-    /// Adds a segment.
     pub async fn add_segment(
         &self,
         id: Uuid,
@@ -88,7 +81,7 @@ impl Store {
         Ok(added.map_or(UpsertOutcome::Taken, UpsertOutcome::Done))
     }
 
-    /// Changes a segment; what is `None` stays.
+    /// Changes the name or the filters of a segment; `None` keeps the current value.
     pub async fn change_segment(
         &self,
         id: Uuid,
@@ -117,7 +110,7 @@ impl Store {
         })
     }
 
-    /// Removes a segment. Returns whether it was there.
+    /// Removes a segment. Returns whether it existed.
     pub async fn remove_segment(&self, id: Uuid) -> Result<bool, StoreError> {
         let removed = sqlx::query!("delete from visitor_analytics.segment where id = $1", id);
         Ok(removed.execute(&self.pool).await?.rows_affected() > 0)

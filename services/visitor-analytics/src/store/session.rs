@@ -1,4 +1,4 @@
-//! Sessions.
+//! Sessions: lookup and merging.
 
 mod read;
 
@@ -14,20 +14,18 @@ use super::StoreError;
 use super::record::VisitorSessionPlan;
 use crate::domain::session::{SESSION_TIMEOUT, Session};
 
-/// A visitor of a site.
 pub(super) type VisitorKey = (i32, String);
 
-/// No session is looked for that began longer ago; it says so in the statement, too.
+/// A session that began longer ago is not continued. A literal in the statement repeats the bound.
 pub(super) const MAX_SESSION_AGE: TimeDelta = TimeDelta::days(31);
 
-/// Sessions by their visitor.
 pub(super) type SessionsByVisitor = HashMap<VisitorKey, Vec<Session>>;
 
-/// The sessions that lie within a gap of these moments, or of any between the first and the last
-/// of a visitor.
+/// Finds the sessions within the session timeout of the given times, or of any time between the
+/// first and last of a visitor.
 ///
-/// A session that has gone on for 31 days is not looked for: it ends, and another begins. So no
-/// more than a few partitions are read, however many there are.
+/// A session of 31 days is not found: it ends, and another begins. This bounds the number of
+/// partitions that are read.
 pub(super) async fn near<'a>(
     connection: &mut PgConnection,
     moments: impl Iterator<Item = (&'a VisitorKey, DateTime<Utc>)>,
@@ -47,7 +45,7 @@ pub(super) async fn near<'a>(
         .values()
         .map(|(_, last)| *last + SESSION_TIMEOUT)
         .collect();
-    // The period of all visitors keeps other months' partitions from being opened.
+    // Prunes the partitions of other months.
     let earliest = from.iter().min().map(|first| *first - MAX_SESSION_AGE);
     let latest = to.iter().max();
     let rows = sqlx::query!(
@@ -75,7 +73,8 @@ pub(super) async fn near<'a>(
             id: row.id,
             entry: (row.started_at, row.entry_visit_id),
             exit: (row.last_seen_at, row.exit_visit_id),
-            visits: u32::try_from(row.visits).map_err(|_| StoreError::Unreadable("visits"))?,
+            visits: u32::try_from(row.visits)
+                .map_err(|_| StoreError::Unreadable("the number of visits of a session"))?,
             is_bot: row.is_bot,
             announced: row.announced,
         };
@@ -85,7 +84,7 @@ pub(super) async fn near<'a>(
     Ok(found)
 }
 
-/// Removes sessions that are part of others now, and gives their visits to those.
+/// Deletes sessions that are merged into others, and moves their visits.
 pub(super) async fn merge(
     connection: &mut PgConnection,
     plans: &[VisitorSessionPlan],
@@ -126,7 +125,7 @@ pub(super) async fn merge(
     Ok(())
 }
 
-/// Sessions as PostgreSQL takes them in one statement: an array a column.
+/// The columns of sessions, for one statement.
 #[derive(Default)]
 pub(super) struct SessionColumns {
     pub(super) ids: Vec<Uuid>,

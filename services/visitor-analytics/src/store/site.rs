@@ -1,4 +1,4 @@
-//! Sites: a domain and the number that stands for it in other tables.
+//! Sites and their ids.
 
 mod ignored;
 mod limit;
@@ -14,7 +14,7 @@ pub use settings::{Site, SiteUpdateOutcome};
 
 use super::{Store, StoreError};
 
-/// The sites already met, by domain.
+/// Ids of sites by domain and alias.
 #[derive(Clone, Debug)]
 pub(super) struct SiteIdCache(Arc<Cache<String, i32>>);
 
@@ -25,13 +25,13 @@ impl SiteIdCache {
 }
 
 impl Store {
-    /// Whether this domain was met before as a site's; the database is not asked.
+    /// Whether this domain is cached as a site's; does not query the database.
     #[must_use]
     pub fn knows_site(&self, domain: &str) -> bool {
         self.sites.0.peek(domain).is_some()
     }
 
-    /// The numbers of sites by domain. All of them exist: what is not admitted is not recorded.
+    /// The ids of sites by domain. All sites exist, since visits of other sites are not admitted.
     pub(super) async fn site_ids<'a>(
         &self,
         domains: impl Iterator<Item = &'a str>,
@@ -50,13 +50,15 @@ impl Store {
         let found = self.find_sites(&missing).await?;
         for domain in missing {
             let id = found.get(domain);
-            let id = id.ok_or(StoreError::Unreadable("a site that was admitted"))?;
+            let id = id.ok_or(StoreError::Unreadable(
+                "an admitted site that was not found",
+            ))?;
             ids.insert(domain, *id);
         }
         Ok(ids)
     }
 
-    /// The numbers of those of these domains that are sites', which are remembered.
+    /// Looks up and caches the ids of those domains that belong to sites.
     async fn find_sites(
         &self,
         domains: &BTreeSet<&str>,
@@ -77,7 +79,7 @@ impl Store {
         Ok(rows.into_iter().map(|row| (row.domain, row.id)).collect())
     }
 
-    /// The properties that these sites have named, by domain.
+    /// The properties on which these sites report, by domain.
     pub(super) async fn named_properties(
         &self,
         domains: &[&str],

@@ -1,4 +1,4 @@
-//! Visits.
+//! Visits: lookup and lists.
 
 mod columns;
 mod engagement;
@@ -28,14 +28,14 @@ use super::{SiteLookup, Store, StoreError};
 use crate::domain::classified::EnrichedVisit;
 use crate::domain::question::AttributeFilter;
 
-/// What makes a visit itself.
+/// The primary key of a visit.
 pub(super) type VisitKey = (Uuid, DateTime<Utc>);
 
 pub(super) fn key(visit: &EnrichedVisit) -> VisitKey {
     (visit.visit.id, visit.visit.timestamp)
 }
 
-/// What is answered about a visit that was there already.
+/// The part of a stored visit that a response to a duplicate contains.
 #[expect(clippy::struct_field_names, reason = "the columns' names")]
 pub(super) struct ExistingVisit {
     pub(super) site_id: i32,
@@ -43,7 +43,7 @@ pub(super) struct ExistingVisit {
     pub(super) visitor_id: String,
 }
 
-/// Those visits that are stored already.
+/// Looks up visits that are stored already.
 pub(super) async fn known(
     connection: &mut PgConnection,
     visits: &[VisitKey],
@@ -72,41 +72,38 @@ pub(super) async fn known(
     Ok(known.collect())
 }
 
-/// Which visits to list, the newest first.
+/// Selects visits. They are listed newest first.
 #[derive(Clone, Debug)]
 pub struct VisitQuery {
-    /// Only this site's.
     pub site: Option<String>,
-    /// Not earlier than this.
+    /// Inclusive.
     pub from: Option<DateTime<Utc>>,
-    /// Earlier than this.
+    /// Exclusive.
     pub to: Option<DateTime<Utc>>,
-    /// Whether bots' visits count.
     pub bots: BotFilter,
-    /// Only after this one, in the order of the list.
+    /// Only visits after this one, in the order of the list.
     pub after: Option<(DateTime<Utc>, Uuid)>,
-    /// At most so many.
     pub limit: i64,
-    /// All of them have to pass.
+    /// Visits must pass all of them.
     pub filters: Vec<AttributeFilter>,
-    /// Whose clock tells hours and days of the week.
+    /// The time zone of filters by hour and weekday.
     pub zone: Tz,
 }
 
-/// Whether bots' visits count.
+/// Whether visits of bots are included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BotFilter {
-    /// People only.
+    /// Only people.
     #[default]
     Exclude,
-    /// Everybody.
+    /// People and bots.
     Include,
-    /// Bots only.
+    /// Only bots.
     Only,
 }
 
 impl BotFilter {
-    /// What `is_bot` has to be, if it matters.
+    /// The required value of `is_bot`, if any.
     #[must_use]
     pub fn wanted(self) -> Option<bool> {
         match self {
@@ -117,19 +114,19 @@ impl BotFilter {
     }
 }
 
-/// A page of visits.
+/// A page of a list of visits.
 #[derive(Clone, Debug)]
 pub struct VisitList {
-    /// The visits, the newest first.
+    /// Newest first.
     pub visits: Vec<Visit>,
-    /// Whether there are more after them.
+    /// Whether more visits follow.
     pub more: bool,
 }
 
 impl Store {
-    /// The visit with this id on one of these sites (`None`: on any); looked for first around the
-    /// moment that the id carries, where most are. Where several visits have the id, the one that
-    /// was recorded first is meant.
+    /// Finds a visit by id on one of these sites (`None`: on any). Searches around the time in the
+    /// id first, where most visits are. If several visits have the id, returns the one that was
+    /// recorded first.
     pub async fn visit(
         &self,
         id: Uuid,
@@ -192,7 +189,7 @@ impl Store {
         row.map(Visit::try_from).transpose()
     }
 
-    /// The visits with these keys, in any order; those that are not there are left out.
+    /// The visits with these keys, in any order. Missing visits are omitted.
     pub(super) async fn visits_at(&self, keys: &[VisitKey]) -> Result<Vec<Visit>, StoreError> {
         let (ids, moments): (Vec<Uuid>, Vec<DateTime<Utc>>) = keys.iter().copied().unzip();
         let rows = select_visits!(
@@ -204,12 +201,12 @@ impl Store {
         );
         let rows = rows.fetch_all(&self.pool).await?;
         let visits = rows.into_iter().map(Visit::try_from);
-        // What is read here is told to notification, and an address stays where the visit is.
+        // Some callers send these visits to notification; IP addresses do not leave this service.
         let without_address = |visit| Visit { ip: None, ..visit };
         visits.map(|visit| visit.map(without_address)).collect()
     }
 
-    /// Visits, the newest first. Each site's are read in the order of its index.
+    /// Lists visits, newest first. The visits of each site are read in the order of the index.
     pub async fn visits(&self, query: &VisitQuery) -> Result<VisitList, StoreError> {
         if !query.filters.is_empty() {
             return self.filtered_visits(query).await;

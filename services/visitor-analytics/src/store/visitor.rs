@@ -1,26 +1,21 @@
-//! One visitor: what is known.
+//! Summary of a visitor.
 
 use chrono::{DateTime, Utc};
 
 use super::{Store, StoreError};
 
-/// What is known of a visitor.
 #[derive(Clone, Debug)]
 pub struct Visitor {
-    /// The first visit.
     pub first_seen_at: DateTime<Utc>,
-    /// The last visit.
     pub last_seen_at: DateTime<Utc>,
-    /// How many sessions.
     pub sessions: u64,
-    /// How many visits.
     pub visits: u64,
-    /// The sites' domains, in alphabetical order.
+    /// Domains in alphabetical order.
     pub sites: Vec<String>,
 }
 
 impl Store {
-    /// What is known of a visitor, on one site or on all.
+    /// The summary of a visitor on one site or on all.
     pub async fn visitor(
         &self,
         id: &str,

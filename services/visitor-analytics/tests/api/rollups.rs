@@ -221,11 +221,11 @@ async fn a_difference_is_found_and_shown(pool: PgPool) {
     for what in [
         "hour",
         "month",
-        "packed visits",
-        "by the clock",
-        "ways",
-        "ways of the month",
-        "around a page",
+        "column blocks",
+        "quarter hours",
+        "paths",
+        "paths of the month",
+        "adjacent pages",
     ] {
         assert!(text.contains(what), "{what}: {text}");
     }

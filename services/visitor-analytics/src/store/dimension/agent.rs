@@ -1,4 +1,5 @@
-//! User agents, each as it was read when it was first met, with the client hints beside it.
+//! User agents with browser, system and device, as parsed at the first visit, and their client
+//! hints.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -15,7 +16,8 @@ impl DimensionTable for AgentTable {
     fn key(visit: &EnrichedVisit) -> Option<Uuid> {
         let user_agent = Some(visit.visit.user_agent.as_bytes());
         let agent = &visit.findings.agent;
-        // Most visits' user agents say everything; client hints make one read in several ways.
+        // The user agent alone identifies most values. Client hints can change what is derived from
+        // it, so that the results become part of the key.
         Some(if agent.is_hinted {
             key([
                 user_agent,

@@ -1,4 +1,4 @@
-//! Who runs a visitor's network.
+//! Networks: AS number and organization.
 
 use common::geo::Location;
 use sqlx::PgConnection;

@@ -1,4 +1,5 @@
-//! What led to a page: referrer and campaign, and what they mean.
+//! Origins: referrer and campaign parameters, with the source, medium and channel derived from
+//! them.
 
 use sqlx::PgConnection;
 use url::Url;

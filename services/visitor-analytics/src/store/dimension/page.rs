@@ -1,4 +1,4 @@
-//! Pages: a URL up to its query, with its title.
+//! Pages: the URL without its query, and the title.
 
 use sqlx::PgConnection;
 use url::{Position, Url};

@@ -1,4 +1,4 @@
-//! Places on the map.
+//! Places: country, region, city and coordinates.
 
 use common::geo::Location;
 use sqlx::PgConnection;

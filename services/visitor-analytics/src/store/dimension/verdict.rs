@@ -1,4 +1,4 @@
-//! Judgements, each with the rules it was made by.
+//! Bot verdicts with their reasons.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -9,7 +9,7 @@ use crate::store::StoreError;
 
 pub(super) struct VerdictTable;
 
-/// The codes in one text: PostgreSQL's arrays of arrays are rectangles.
+/// Joins the codes in one text, since PostgreSQL's arrays of arrays are rectangular.
 fn reasons(verdict: &bot::BotVerdict) -> String {
     let codes: Vec<_> = verdict.reasons.iter().map(|r| r.code()).collect();
     codes.join(" ")

@@ -1,4 +1,4 @@
-//! Calls that ask notification to erase a person: the table `erasure_call`.
+//! Requests that ask notification to erase a person: the table `erasure_call`.
 
 use std::collections::BTreeSet;
 
@@ -11,23 +11,20 @@ use super::Person;
 use crate::store::session::VisitorKey;
 use crate::store::{Store, StoreError};
 
-/// Whoever takes a call must have made it within this time.
+/// A claimed call must be sent within this time; then another process may claim it.
 const LEASE: TimeDelta = TimeDelta::seconds(30);
-/// Visitor ids in one call.
 const VISITORS_PER_CALL: usize = 500;
 
-/// A call to make, taken for 30 seconds.
+/// A call to send, claimed for 30 seconds.
 #[derive(Clone, Debug)]
 pub struct ErasureCall {
-    /// Its number.
     pub id: i64,
-    /// What to ask.
     pub request: ErasureRequest,
-    /// How often it was tried, this time included.
+    /// The number of attempts, including this one.
     pub attempts: i32,
 }
 
-/// Writes the calls that follow from an erasure, within its transaction.
+/// Queues the calls of an erasure, in its transaction.
 pub(super) async fn insert(
     connection: &mut PgConnection,
     person: Person<'_>,
@@ -65,7 +62,7 @@ pub(super) async fn insert(
 }
 
 impl Store {
-    /// Takes calls that are due; nobody else takes them until the lease is over.
+    /// Claims calls that are due. No other process claims them until the lease expires.
     pub async fn claim_erasure_calls(
         &self,
         now: DateTime<Utc>,
@@ -90,7 +87,7 @@ impl Store {
         Ok(calls.collect())
     }
 
-    /// Removes a call that was answered.
+    /// Removes a call that notification has answered.
     pub async fn erasure_call_made(&self, id: i64) -> Result<(), StoreError> {
         sqlx::query!(
             "delete from visitor_analytics.erasure_call where id = $1",
@@ -101,7 +98,7 @@ impl Store {
         Ok(())
     }
 
-    /// Puts a call off until `due_at`. It is never given up.
+    /// Postpones a call until `due_at`. The number of attempts is unlimited.
     pub async fn call_erasure_later(
         &self,
         id: i64,

@@ -1,4 +1,4 @@
-//! Pages, origins and agents of erased visits.
+//! Deletes pages, origins and agents that only erased visits used.
 
 use std::collections::HashSet;
 
@@ -9,14 +9,15 @@ use uuid::Uuid;
 use super::value::{AGENT, ErasedValue, ORIGIN, PAGE, STEP, settle};
 use crate::store::StoreError;
 
-/// A value's kind and number.
+/// Kind and id of a value.
 type Number = (i16, i32);
 
 fn number(value: &ErasedValue) -> Number {
     (value.kind, value.value_id)
 }
 
-/// Takes values one step further. Returns how many were removed.
+/// Moves each value one step further: unused values are retired, retired ones deleted, and used
+/// ones kept. Returns the number of deleted values.
 pub(super) async fn sweep(
     pool: &PgPool,
     values: &[ErasedValue],
@@ -44,8 +45,8 @@ pub(super) async fn sweep(
     Ok(removed)
 }
 
-/// Those that visits have. There is no index by value: the partitions are read one after the other,
-/// each for those that have not been found yet, so that what is common costs one partition.
+/// The values that visits use. There is no index by value, so the partitions are read one after the
+/// other, newest first, each for the values not found yet. A common value costs one partition.
 async fn used(pool: &PgPool, values: &[ErasedValue]) -> Result<HashSet<Number>, StoreError> {
     let partitions = sqlx::query_scalar!(
         r#"select inhrelid::regclass::text as "name!" from pg_inherits
@@ -71,13 +72,13 @@ async fn used(pool: &PgPool, values: &[ErasedValue]) -> Result<HashSet<Number>, 
              where (page_id = any($1) or origin_id = any($2) or agent_id = any($3))
                and u.id = any(case u.kind when 1 then $1 when 2 then $2 else $3 end)"
         );
-        // A partition's name, quoted by PostgreSQL.
+        // The name of the partition is quoted by PostgreSQL.
         let found = sqlx::query_as(AssertSqlSafe(statement))
             .bind(&pages)
             .bind(&origins)
             .bind(&agents);
         let found: Vec<Number> = match found.fetch_all(pool).await {
-            // The month was dropped meanwhile.
+            // The partition was dropped meanwhile.
             Err(error) if is_undefined_table(&error) => continue,
             found => found?,
         };
@@ -98,7 +99,7 @@ fn ids(values: &[&ErasedValue], kind: i16) -> Vec<i32> {
     of_kind.map(|value| value.value_id).collect()
 }
 
-/// New visits do not find these any more, and add them anew.
+/// Gives values a random key, so that new visits do not find them and insert them again.
 async fn retire(
     pool: &PgPool,
     values: &[&ErasedValue],
@@ -133,8 +134,9 @@ async fn retire(
     Ok(())
 }
 
-/// Visits have these after all. One that was added anew meanwhile stays as it is: the same value
-/// then has two numbers, which reports add up, as they do with all values of one text.
+/// Returns their keys to values that visits use after all. If the value was inserted again
+/// meanwhile, the key stays as it is: the value then has two ids, and reports add up all ids of one
+/// text.
 async fn restore(connection: &mut PgConnection, values: &[&ErasedValue]) -> Result<(), StoreError> {
     if values.is_empty() {
         return Ok(());

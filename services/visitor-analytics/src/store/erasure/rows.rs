@@ -1,4 +1,4 @@
-//! The rows that an erasure removes.
+//! Deletes the rows of an erased person.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -9,13 +9,13 @@ use crate::store::StoreError;
 use crate::store::rollup::TouchedPeriod;
 use crate::store::session::VisitorKey;
 
-/// Visits that are removed.
+/// The keys of visits that are deleted.
 pub(in crate::store) struct Gone {
     pub(in crate::store) ids: Vec<Uuid>,
     pub(in crate::store) moments: Vec<DateTime<Utc>>,
 }
 
-/// Visits that were removed, with what they shared with others.
+/// Deleted visits with the dictionary values they used.
 #[derive(Default)]
 pub(super) struct GoneVisits {
     pub(super) ids: Vec<Uuid>,
@@ -24,7 +24,7 @@ pub(super) struct GoneVisits {
     pub(super) pages: Vec<i32>,
     pub(super) origins: Vec<i32>,
     pub(super) agents: Vec<i32>,
-    /// Languages, and properties as they are folded.
+    /// Languages and properties, in the format of the rollups.
     pub(super) texts: Vec<String>,
 }
 
@@ -37,14 +37,13 @@ impl GoneVisits {
     }
 }
 
-/// A session of an erased visitor.
 pub(super) struct SessionOf {
     pub(super) id: Uuid,
     pub(super) visitor: String,
     pub(super) period: TouchedPeriod,
 }
 
-/// The visitors that are connected with a person.
+/// Finds the visitors that belong to a person.
 pub(super) async fn visitors_of(
     connection: &mut PgConnection,
     person: Person<'_>,
@@ -120,7 +119,8 @@ pub(super) async fn sessions_of(
     Ok(sessions.collect())
 }
 
-/// Visits lie within their visitor's sessions, where the index by site and time finds them.
+/// Deletes visits within the sessions of their visitor, where the index by site and time finds
+/// them.
 pub(super) async fn erase_visits(
     connection: &mut PgConnection,
     person: Person<'_>,
@@ -160,7 +160,7 @@ pub(super) async fn erase_visits(
         gone.origins.push(visit.origin_id);
         gone.agents.push(visit.agent_id);
         gone.texts.extend(visit.language);
-        // As the packs of folded days hold them.
+        // The format of the column blocks.
         gone.texts
             .extend(serde_json::to_string(&visit.properties).ok());
         gone.texts.extend(visit.properties);
@@ -216,7 +216,8 @@ pub(in crate::store) async fn erase_announcements(
     Ok(done.execute(connection).await?.rows_affected())
 }
 
-/// Forgets which notifications announced these sessions; of a visitor all of them.
+/// Deletes the records of announced sessions. For a visitor, deletes those of sessions that no
+/// longer exist, too.
 pub(super) async fn forget_announced(
     connection: &mut PgConnection,
     person: Person<'_>,

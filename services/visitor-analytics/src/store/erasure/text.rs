@@ -1,4 +1,5 @@
-//! Texts of erased visits in `rollup_value`, by which rollups and packs are grouped.
+//! Deletes texts from `rollup_value` that only erased visits used. Rollups and column blocks refer
+//! to them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,11 +15,11 @@ use crate::domain::sums::{self, MetricSums};
 use crate::store::StoreError;
 use crate::store::rollup::VALUES_LOCK;
 
-const UNREADABLE: StoreError = StoreError::Unreadable("the numbers of days");
+const UNREADABLE: StoreError = StoreError::Unreadable("a rollup");
 
-/// Removes texts that nothing refers to. Days that are not folded are folded again, so that what is
-/// told of them now does not count: a text that only they have is looked at again. Returns how many
-/// were removed.
+/// Deletes texts to which nothing refers. Rollups of dirty days do not count, since they are
+/// computed again; a text to which only these refer is checked again later. Returns the number of
+/// deleted texts.
 pub(super) async fn sweep(
     pool: &PgPool,
     values: &[ErasedValue],
@@ -31,7 +32,7 @@ pub(super) async fn sweep(
     let mut transaction = pool.begin().await?;
     let mut removed = 0;
     if !uses.unused().is_empty() {
-        // Whoever folds a day looks once more whether its texts are there, and holds this lock then.
+        // A fold checks under this lock that its texts still exist.
         sqlx::query!(
             "select pg_advisory_xact_lock($1, $2)",
             VALUES_LOCK.0,
@@ -64,15 +65,15 @@ pub(super) async fn sweep(
     Ok(removed)
 }
 
-/// Who refers to texts.
+/// Where texts are used.
 struct Uses {
-    /// Those that are looked for, and have not been found in what holds.
+    /// Texts to which no valid rollup refers, as far as is known.
     wanted: HashMap<i32, Uuid>,
-    /// Those that were found in what does not hold any more.
+    /// Texts to which an outdated rollup refers.
     stale: HashSet<i32>,
-    /// Days that are not folded.
+    /// Days without valid rollups.
     unfolded: HashSet<(i32, NaiveDate)>,
-    /// Their months, each by its first day.
+    /// The months of the dirty days, each by its first day.
     months: HashSet<(i32, NaiveDate)>,
 }
 
@@ -116,7 +117,8 @@ impl Uses {
         }
     }
 
-    /// Reads all rollups, row by row, until each text has been found. 30 million values a second.
+    /// Scans all rollups, row by row, until each text has been found. About 30 million values per
+    /// second.
     async fn find(&mut self, connection: &mut PgConnection) -> Result<(), StoreError> {
         self.find_in_sums(connection).await?;
         self.find_in_ways(connection).await?;

@@ -1,10 +1,10 @@
-//! Values that an erased person's visits had: the table `erased_value`. Where no other visit has a
-//! value, it is removed.
+//! Dictionary values that erased visits used: the table `erased_value`. A value that no other visit
+//! uses is deleted.
 //!
-//! Every process remembers the numbers of values for [`CACHE_AGE`](crate::store::CACHE_AGE), and
-//! there are no foreign keys, so that a visit may get a number at any moment until then. Hence a
-//! value goes in two steps: it gets another key, by which no new visit finds it, and an hour later,
-//! when no process remembers it, it is removed, unless a visit has it after all.
+//! Every process caches the ids of values for [`CACHE_AGE`](crate::store::cache_age::CACHE_AGE),
+//! and there are no foreign keys, so that a visit may get a cached id until then. A value is
+//! therefore deleted in two steps. First it gets a random key, by which no new visit finds it. An
+//! hour later, when no process caches its id, it is deleted, unless a visit uses it after all.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
@@ -14,12 +14,11 @@ use super::rows::GoneVisits;
 use super::{dictionary, text};
 use crate::store::{Store, StoreError};
 
-/// Between the steps; much longer than [`CACHE_AGE`](crate::store::CACHE_AGE) and than any
-/// transaction. The days that an erasure touches are folded again within this time, too.
+/// The time between the steps. It is much longer than the age of caches and any transaction. The
+/// days that an erasure touches are folded again within this time.
 pub(super) const STEP: TimeDelta = TimeDelta::hours(1);
-/// Whoever takes values must be done with them within this time.
+/// Claimed values must be processed within this time.
 const LEASE: TimeDelta = TimeDelta::minutes(10);
-/// Values that are looked at together.
 const AT_ONCE: i64 = 10_000;
 
 pub(super) const PAGE: i16 = 1;
@@ -27,19 +26,19 @@ pub(super) const ORIGIN: i16 = 2;
 pub(super) const AGENT: i16 = 3;
 pub(super) const TEXT: i16 = 4;
 
-/// A value that may have to go.
+/// A value that may have to be deleted.
 #[derive(Clone, Debug)]
 pub(super) struct ErasedValue {
     pub(super) kind: i16,
     pub(super) value_id: i32,
     pub(super) key: Uuid,
     pub(super) retired_at: Option<DateTime<Utc>>,
-    /// The end of the lease; another moment once the value has been erased again.
+    /// The end of the lease. It differs if the value has been erased again meanwhile.
     pub(super) due_at: DateTime<Utc>,
 }
 
-/// Takes note of all values that visits had, within the transaction that removes the visits. The
-/// keys of texts are computed as [`key`](crate::store::dimension::key) does.
+/// Records all values of the deleted visits, in the transaction that deletes the visits. The keys
+/// of texts are computed as by [`key`](crate::store::dimension::key).
 pub(super) async fn expect(
     connection: &mut PgConnection,
     gone: &GoneVisits,
@@ -88,8 +87,8 @@ pub(super) async fn expect(
 }
 
 impl Store {
-    /// Takes values that are due one step further; returns how many were removed, and whether there
-    /// may be more.
+    /// Moves values that are due one step further. Returns the number of deleted values, and
+    /// whether more may be due.
     pub async fn sweep_erased_values(&self, now: DateTime<Utc>) -> Result<(u64, bool), StoreError> {
         let due = sqlx::query_as!(
             ErasedValue,
@@ -118,7 +117,7 @@ impl Store {
     }
 }
 
-/// These need no longer be looked at, unless they were erased again meanwhile.
+/// Removes values that need no further check, unless they were erased again meanwhile.
 pub(super) async fn settle(
     connection: &mut PgConnection,
     values: &[&ErasedValue],
@@ -134,7 +133,7 @@ pub(super) async fn settle(
                  as s (kind, value_id, key, due_at)
                on v.kind = s.kind and v.value_id = s.value_id and v.key = s.key
               and v.due_at = s.due_at
-             -- As erasures write them, so that the two never wait for each other.
+             -- In the order in which erasures write them, so that the two do not deadlock.
              order by v.kind, v.value_id, v.key for update of v)
          delete from visitor_analytics.erased_value v using settled s
          where v.kind = s.kind and v.value_id = s.value_id and v.key = s.key",

@@ -1,4 +1,4 @@
-//! Removing what an import brought.
+//! Removes the visits of an import.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,12 +14,12 @@ use crate::store::rollup::TouchedPeriod;
 use crate::store::session::{SessionColumns, VisitorKey};
 use crate::store::{Store, StoreError, copy};
 
-/// Visits that are removed in one transaction.
+/// Visits deleted in one transaction.
 const DELETE_BATCH_VISITS: i64 = 500;
 
 impl Store {
-    /// Removes some visits of an import, and corrects their sessions; returns how many. The import
-    /// itself goes with the last.
+    /// Deletes a batch of visits of an import and rebuilds their sessions. Returns the number of
+    /// visits. The call after the last batch deletes the import itself.
     pub async fn remove_imported(
         &self,
         import: &Import,
@@ -39,7 +39,8 @@ impl Store {
             visits.iter().filter_map(|v| v.visitor.as_ref()).collect();
         let visitors: Vec<VisitorKey> = visitors.into_iter().cloned().collect();
         let all = keys(visits.iter());
-        // What was marked, and then recorded for another site, is not the import's.
+        // A visit that was marked, but then recorded for another site, does not belong to the
+        // import.
         let gone = keys(visits.iter().filter(|visit| visit.visitor.is_some()));
         let mut transaction = self.pool.begin_with(locks::begin(&visitors)).await?;
         let sessions = delete_visits(&mut transaction, &gone).await?;
@@ -59,8 +60,8 @@ impl Store {
         Ok(all.ids.len() as u64)
     }
 
-    /// The next visits of an import; the visitor of one that was never recorded, or is another
-    /// site's, is not known.
+    /// The next batch of visits of an import. The visitor is `None` for a visit that was never
+    /// recorded or belongs to another site.
     async fn imported(&self, import: &Import) -> Result<Vec<ImportedVisit>, StoreError> {
         let rows = sqlx::query!(
             r#"select i.visit_id, i.visit_timestamp, v.site_id as "site_id?",
@@ -72,7 +73,7 @@ impl Store {
                  and ($3::text is null or v.site_id = coalesce(
                      (select id from visitor_analytics.site where domain = $3),
                      (select site_id from visitor_analytics.site_alias where domain = $3),
-                     -- An alias that is none any more.
+                     -- The domain is no longer an alias.
                      v.site_id))"#,
             import.number,
             DELETE_BATCH_VISITS,
@@ -101,15 +102,14 @@ fn keys<'a>(visits: impl Iterator<Item = &'a ImportedVisit>) -> Gone {
 
 type DeletedSessions = Vec<(VisitorKey, Session)>;
 
-/// Sessions that were made anew.
 pub(in crate::store) struct Rebuilt {
-    /// As they were.
+    /// The sessions before.
     before: DeletedSessions,
-    /// How many there are now.
+    /// The number of sessions afterwards.
     pub(in crate::store) sessions: u64,
 }
 
-/// Makes sessions anew from the visits that are left of them; those without any are gone.
+/// Rebuilds sessions from their remaining visits. Sessions without any are deleted.
 pub(in crate::store) async fn rebuild_sessions(
     connection: &mut PgConnection,
     ids: &[Uuid],
@@ -132,7 +132,7 @@ fn of_visitor<'a>(
     of.map(|(_, session)| session)
 }
 
-/// Returns the sessions they were in.
+/// Returns the sessions of the deleted visits.
 async fn delete_visits(
     connection: &mut PgConnection,
     gone: &Gone,
@@ -175,7 +175,7 @@ async fn take_sessions(
     Ok(sessions.collect())
 }
 
-/// The visits of these sessions that are still there.
+/// Finds the remaining visits of these sessions.
 async fn left_visits(
     connection: &mut PgConnection,
     sessions: &DeletedSessions,
@@ -207,7 +207,7 @@ async fn left_visits(
     Ok(left)
 }
 
-/// Makes a visitor's sessions anew from the visits that are left; returns how many they are.
+/// Sessionizes the remaining visits of a visitor again. Returns the number of sessions.
 async fn settle(
     connection: &mut PgConnection,
     (site_id, visitor_id): &VisitorKey,
@@ -215,7 +215,7 @@ async fn settle(
     arrivals: &[IncomingVisit],
 ) -> Result<u64, StoreError> {
     let plan = assign(vec![], arrivals, NotifyTrigger::FirstVisit);
-    // Nobody is told twice.
+    // Prevents a second announcement.
     let announced = before.iter().any(|session| session.announced);
     let sessions: Vec<Session> = plan
         .new

@@ -1,11 +1,11 @@
-//! The connection over which visits are recorded, and the lease that comes with it.
+//! The connection that records visits, and the writer lease that it may hold.
 //!
-//! Whoever changes sessions holds the lease: everybody together, each transaction for itself, or,
-//! where one process records without a pause, this process alone for as long as nobody else asks
-//! for it. Alone it remembers sessions instead of reading them, and most batches are one statement.
-//! The lease is a lock of the connection that records, so it is lost with it, and never before.
-//! PostgreSQL ends the connection of a process that is frozen or cut off, so that others wait for
-//! ten seconds at most.
+//! Every writer of sessions holds the lease. Usually all processes share it, each transaction for
+//! itself. A process that records without pauses takes it exclusively, until another process waits
+//! for it. With the exclusive lease, the process caches sessions instead of reading them, and most
+//! batches are one statement. The lease is an advisory lock of the recording connection, so it ends
+//! exactly with that connection. PostgreSQL closes the connection of a process that hangs or is
+//! unreachable, so that others wait ten seconds at most.
 
 use std::time::{Duration, Instant};
 
@@ -19,30 +19,30 @@ use super::recent::SessionCache;
 use crate::store::StoreError;
 use crate::store::session::VisitorKey;
 
-/// A connection must be made within this time.
+/// The maximum time to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A connection that was not used for so long may have died meanwhile; and who pauses that long
+/// A connection that was idle for longer is checked before use. A process that pauses this long
 /// does not need the lease.
 const MAX_CONNECTION_IDLE: Duration = Duration::from_secs(1);
-/// Batches without a pause before the lease is asked for.
+/// Batches without a pause before the process requests the lease.
 const BATCHES_BEFORE_LEASE: u32 = 20;
-/// How long the lease is left alone after somebody else had it or wanted it.
+/// How long the process does not request the lease after another process held it or waited for it.
 const LEASE_BACKOFF: Duration = Duration::from_mins(1);
-/// A statement takes no longer, including its wait for others' locks.
+/// Bounds every statement, including its wait for locks.
 const STATEMENT_TIMEOUT: (&str, &str) = ("statement_timeout", "10s");
-/// How long the lease is kept without a visit.
+/// How long the lease is kept without visits.
 const LEASE_IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What makes and keeps the connection.
 #[derive(Debug)]
 pub(in crate::store) struct WriterLease {
     options: PgConnectOptions,
-    /// Taken out while it is used: what breaks off in the middle is closed, and the lease with it.
+    /// Taken out while in use: if the future is dropped, the connection is closed and its lease
+    /// ends.
     line: Option<WriterConnection>,
     left_alone_until: Option<Instant>,
 }
 
-/// A connection, with what is remembered while it holds the lease.
+/// A connection, with cached sessions while it holds the lease.
 #[derive(Debug)]
 pub(in crate::store) struct WriterConnection {
     pub(in crate::store) connection: PgConnection,
@@ -60,7 +60,8 @@ impl WriterLease {
         }
     }
 
-    /// The connection; a batch is recorded next.
+    /// Takes the connection to record a batch. Requests the lease if the process records without
+    /// pauses.
     pub(super) async fn take(
         &mut self,
         now: DateTime<Utc>,
@@ -77,17 +78,17 @@ impl WriterLease {
         Ok(line)
     }
 
-    /// The connection, if it holds the lease.
+    /// Takes the connection if it holds the lease.
     pub(in crate::store) fn take_leased(&mut self) -> Option<WriterConnection> {
         self.line.take_if(|line| line.recent.is_some())
     }
 
-    /// The connection is sound, and its transaction over.
+    /// Returns a connection that works and has no open transaction.
     pub(in crate::store) fn put_back(&mut self, line: WriterConnection) {
         self.line = Some(line);
     }
 
-    /// To be called a few times a second: gives the lease to others who want it.
+    /// Must be called a few times per second: releases the lease if another process waits for it.
     pub(in crate::store) async fn tend(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
         let Some(mut line) = self.line.take() else {
             return Ok(());
@@ -135,14 +136,14 @@ impl WriterLease {
 }
 
 impl WriterConnection {
-    /// These visitors' sessions have changed.
+    /// Removes visitors from the cache, whose sessions have changed.
     pub(in crate::store) fn forget(&mut self, visitors: &[VisitorKey]) {
         if let Some(recent) = &mut self.recent {
             recent.forget(visitors);
         }
     }
 
-    /// Lets others change sessions; what is remembered of them holds no longer.
+    /// Releases the lease and drops the cached sessions.
     pub(super) async fn give_back(&mut self) -> Result<(), StoreError> {
         if self.recent.take().is_none() {
             return Ok(());
@@ -158,7 +159,8 @@ impl WriterConnection {
     }
 }
 
-/// Takes the lease if nobody has it. A process that hangs while it has it loses its connection.
+/// Requests the lease without waiting. A process that hangs while it holds the lease loses its
+/// connection.
 async fn lease(
     connection: &mut PgConnection,
     now: DateTime<Utc>,
@@ -177,8 +179,8 @@ async fn lease(
     SessionCache::read(connection, now).await.map(Some)
 }
 
-/// Whether somebody waits for the lease; or it is not this connection's, which happens where a
-/// pooler lends connections by the transaction.
+/// Whether another process waits for the lease, or this connection no longer holds it. A connection
+/// pooler in transaction mode causes the latter.
 async fn is_wanted(connection: &mut PgConnection) -> Result<bool, StoreError> {
     let wanted = sqlx::query_scalar!(
         r#"select (bool_or(not granted) or not bool_or(granted and pid = pg_backend_pid()))

@@ -1,4 +1,4 @@
-//! What becomes of the sessions of a batch's visitors.
+//! Plans how a batch changes the sessions of its visitors.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,15 +11,14 @@ use crate::store::rollup::TouchedPeriod;
 use crate::store::session::{SessionsByVisitor, VisitorKey};
 use crate::store::visit::VisitKey;
 
-/// A visitor's new visits and what becomes of the sessions.
 pub(in crate::store) struct VisitorSessionPlan {
     pub(in crate::store) key: VisitorKey,
     pub(in crate::store) plan: SessionChanges,
     arrivals: Vec<IncomingVisit>,
 }
 
-/// A plan for each visitor that has new visits. `new` holds their places in the batch; visits
-/// since `fresh_since` may be told of, as soon as `when` says.
+/// Plans the changes for each visitor with new visits. `new` holds their indices in the batch.
+/// Visits since `fresh_since` may be announced, when the trigger `when` occurs.
 pub(super) fn plan(
     batch: &[EnrichedVisit],
     keys: &[VisitorKey],
@@ -49,7 +48,7 @@ pub(super) fn plan(
     planned.collect()
 }
 
-/// When the sessions take place that are new or changed; those that are merged are parts of them.
+/// The periods of new and changed sessions. They include the sessions that were merged into them.
 pub(super) fn periods(plans: &[VisitorSessionPlan]) -> impl Iterator<Item = TouchedPeriod> {
     plans.iter().flat_map(|planned| {
         let changed = planned.plan.changed.iter().map(|(_, session)| session);
@@ -63,7 +62,7 @@ pub(super) fn periods(plans: &[VisitorSessionPlan]) -> impl Iterator<Item = Touc
     })
 }
 
-/// Each new visit's session, and whether the session began with it.
+/// The session of each new visit, and whether it began with that visit.
 pub(super) fn sessions_by_visit(plans: &[VisitorSessionPlan]) -> HashMap<VisitKey, (Uuid, bool)> {
     let begun: HashSet<(Uuid, Uuid)> = plans
         .iter()

@@ -1,5 +1,6 @@
-//! What the only writer knows of sessions without asking: who came lately, and the sessions of
-//! those who came last. Both are kept in two generations; the older goes when the younger is full.
+//! Caches sessions while the process holds the writer lease: which visitors had sessions recently,
+//! and the sessions of the most recent visitors. Both consist of two generations; when the younger
+//! is full, it replaces the older.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,22 +14,22 @@ use crate::domain::session::{SESSION_TIMEOUT, Session};
 use crate::store::StoreError;
 use crate::store::session::{self, SessionsByVisitor, VisitorKey};
 
-/// A visit's time lies ahead of its arrival by this much at most (5 minutes are accepted; another
-/// replica's clock may be ahead, too).
+/// The maximum by which a visit's time is ahead of its arrival. The API accepts 5 minutes, and the
+/// clock of another replica may be ahead.
 const MAX_ARRIVAL_SKEW: TimeDelta = TimeDelta::minutes(6);
-/// How far back the visits are read that others recorded.
+/// How far back the visits of other processes are read.
 const PRELOAD_WINDOW: TimeDelta = TimeDelta::minutes(70);
-/// The most visits to read; where there are more, their visitors are asked for one by one.
+/// If there are more visits, the visitors are looked up individually.
 const MAX_PRELOADED_VISITS: i64 = 50_000;
-/// How long a generation of visitors lasts: longer than a gap, so that one is always enough.
+/// Longer than the session timeout, so that one generation is always sufficient.
 const GENERATION_LIFETIME: TimeDelta = TimeDelta::minutes(40);
-/// Visitors of a generation, about 10 bytes each.
+/// About 10 bytes each.
 const MAX_GENERATION_VISITORS: usize = 500_000;
-/// Visitors of a generation whose sessions are kept as well, about 250 bytes each.
+/// Visitors per generation with cached sessions, about 250 bytes each.
 const MAX_GENERATION_SESSIONS: usize = 12_500;
 
-/// Every visitor who has a session that ends after `since` is among `visitors`. Where `sessions`
-/// has a visitor, it has all of his sessions that end after `since`.
+/// Invariants: `visitors` contains every visitor with a session that ends after `since`. If
+/// `sessions` contains a visitor, it has all of the visitor's sessions that end after `since`.
 #[derive(Debug)]
 pub(super) struct SessionCache {
     since: DateTime<Utc>,
@@ -45,7 +46,7 @@ struct CacheGenerations<T> {
 }
 
 impl SessionCache {
-    /// Reads who came lately. From now on nobody else may change sessions.
+    /// Reads the recent visitors. No other process may change sessions from now on.
     pub(super) async fn read(
         connection: &mut PgConnection,
         now: DateTime<Utc>,
@@ -80,8 +81,8 @@ impl SessionCache {
         })
     }
 
-    /// The sessions that lie within a gap of these visits; `keys` has each visit's visitor. The
-    /// database is asked only about visitors whose sessions are not known.
+    /// The sessions within the session timeout of these visits; `keys` has the visitor of each
+    /// visit. Only visitors whose sessions are not cached are looked up in the database.
     pub(super) async fn near(
         &mut self,
         connection: &mut PgConnection,
@@ -110,7 +111,7 @@ impl SessionCache {
             .zip(visits)
             .filter(|(key, _)| unknown.contains(key));
         let moments = asked.map(|(key, visit)| (key, visit.visit.timestamp));
-        // All that end after `since`, so that they are known from now on.
+        // Everything that ends after `since`, so that the result can be cached.
         let latest = now + MAX_ARRIVAL_SKEW;
         let moments: Vec<_> = moments
             .chain(
@@ -128,7 +129,7 @@ impl SessionCache {
         Ok(near)
     }
 
-    /// What has been committed.
+    /// Adds committed changes.
     pub(super) fn learn(&mut self, plans: &[VisitorSessionPlan]) {
         for planned in plans {
             self.visitors.younger.insert(hash(&planned.key));
@@ -145,7 +146,7 @@ impl SessionCache {
         }
     }
 
-    /// These visitors' sessions are asked for when they matter again.
+    /// Removes visitors; their sessions are read again when needed.
     pub(super) fn forget(&mut self, visitors: &[VisitorKey]) {
         for key in visitors {
             self.sessions.younger.remove(key);
@@ -153,7 +154,7 @@ impl SessionCache {
         }
     }
 
-    /// Forgets what is too old to matter, or too much.
+    /// Drops old entries, and those that exceed the bounds.
     pub(super) fn age(&mut self, now: DateTime<Utc>) {
         if self.visitors.younger.len() >= MAX_GENERATION_VISITORS
             || now - self.began >= GENERATION_LIFETIME
@@ -169,7 +170,7 @@ impl SessionCache {
 
     fn keep(&mut self, key: &VisitorKey, mut sessions: Vec<Session>) {
         sessions.retain(|session| session.exit.0 > self.since);
-        // Mostly one, in room for four.
+        // Usually one session, with capacity for four.
         sessions.shrink_to_fit();
         self.sessions.older.remove(key);
         self.sessions.younger.insert(key.clone(), sessions);

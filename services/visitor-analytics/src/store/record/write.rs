@@ -1,5 +1,5 @@
-//! Writing a batch down: visits, sessions and outbox in one statement, since each round trip costs
-//! as much as a few visits.
+//! Inserts a batch. Visits, sessions and outbox entries take one statement, since each round trip
+//! costs as much as a few visits.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -16,7 +16,8 @@ use crate::store::dimension::VisitDimensionIds;
 use crate::store::visit::{self, VisitKey};
 use crate::store::{StoreError, outbox, owed_location, session};
 
-/// What is new in a batch. The visits have their sites, sessions and dimensions beside them.
+/// The new rows of a batch. The visits have their sites, sessions and dictionary ids in columns of
+/// the same order.
 pub(super) struct InsertBatch<'a> {
     pub(super) visits: &'a [&'a EnrichedVisit],
     pub(super) sites: Vec<i32>,
@@ -26,7 +27,7 @@ pub(super) struct InsertBatch<'a> {
 }
 
 impl InsertBatch<'_> {
-    /// Whether all visits were new indeed; else the transaction must not be committed.
+    /// Returns whether all visits were new; otherwise the transaction must not be committed.
     pub(super) async fn write(
         &self,
         connection: &mut PgConnection,
@@ -82,7 +83,7 @@ impl InsertBatch<'_> {
                      as n (before, id, started_at, last_seen_at, entry_visit_id, exit_visit_id,
                            visits, is_bot, announced)
                  where s.id = n.id and s.started_at = n.before
-                   -- Keeps other months' partitions from being opened.
+                   -- Prunes the partitions of other months.
                    and s.started_at between $41 and $42),
              told as (
                  insert into visitor_analytics.outbox (session_id, visit_id, visit_timestamp,
@@ -172,7 +173,7 @@ impl InsertBatch<'_> {
     }
 }
 
-/// A partition's key is named after the partition.
+/// The primary key of a partition is named after the partition.
 fn is_visits_key(constraint: &str) -> bool {
     constraint.starts_with("visit_") && constraint.ends_with("_pkey")
 }

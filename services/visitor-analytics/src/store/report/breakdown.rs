@@ -1,4 +1,4 @@
-//! Numbers value by value.
+//! Breakdowns: the metrics of each value of a dimension.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,50 +18,44 @@ use crate::domain::sums::MetricSums;
 use crate::store::rollup::{ValueDictionary, sums, values};
 use crate::store::{Store, StoreError};
 
-/// Which values come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the numbers' names say what they are")]
 pub enum BreakdownOrder {
     Visitors,
     Sessions,
     Visits,
     BounceRate,
     AverageSeconds,
-    /// The values themselves, from A to Z; a missing one first.
+    /// The values themselves in alphabetical order; a missing value comes first.
     Value,
 }
 
-/// What is wanted of the values.
 #[derive(Clone, Debug)]
 pub struct BreakdownQuery {
-    /// What visits are grouped by.
+    /// The dimension by which visits are grouped.
     pub subject: Attribute,
-    /// Of properties, which one; without it all of them.
+    /// The name of the property, for the dimension of properties; all of them if `None`.
     pub property: Option<String>,
-    /// Which sessions count: bots', people's, or both.
+    /// Only sessions of bots (`true`) or people (`false`); all if `None`.
     pub is_bot: Option<bool>,
-    /// What comes first; otherwise the largest number.
+    /// The sort order; metrics are sorted in descending order.
     pub order: BreakdownOrder,
-    /// How many values are left out.
+    /// The number of values to skip.
     pub offset: i64,
-    /// How many there are at most.
+    /// The maximum number of values.
     pub limit: i64,
 }
 
-/// A value and its numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BreakdownRow {
-    /// `None` where visits have none.
+    /// `None` for visits without a value.
     pub value: Option<Arc<str>>,
-    /// The numbers.
     pub numbers: Metrics,
 }
 
-/// Numbers by the values' texts.
 type MetricsByText = HashMap<Option<Arc<str>>, Metrics>;
 
 impl Store {
-    /// The values of a subject, in order; one more than the limit where there are more.
+    /// The values of a dimension in order. Returns one more than the limit if there are more.
     pub async fn breakdown(
         &self,
         asked: &ReportQuery,
@@ -74,7 +68,8 @@ impl Store {
             }
             Attribute::Of(dimension) => dimension,
         };
-        // On whatever clock the period is told, visitors are counted by the days of the site's.
+        // Visitors are counted per day of the site's time zone, whatever the time zone of the
+        // query.
         let plan = self.plan(&asked.by_days_of_site()).await?;
         let (mut all, mut as_of) = self.sums(asked, &plan, wanted, dimension).await?;
         as_of = as_of.min(
@@ -85,7 +80,7 @@ impl Store {
         Ok(AsOf { answer, as_of })
     }
 
-    /// The sums of whole days.
+    /// The sums of complete days.
     async fn sums(
         &self,
         asked: &ReportQuery,
@@ -111,7 +106,7 @@ impl Store {
         Ok((sum, as_of))
     }
 
-    /// The values that are wanted.
+    /// Resolves the values' texts, and sorts and limits the rows.
     async fn with_texts(
         &self,
         wanted: &BreakdownQuery,
@@ -159,7 +154,7 @@ impl Store {
         Ok(as_of)
     }
 
-    /// The numbers of people and of bots by the numbers of their values' texts.
+    /// The metrics of people and bots, by the ids of the values' texts.
     async fn scan_values(
         &self,
         asked: &ReportQuery,
@@ -188,8 +183,8 @@ impl Store {
         Ok((values.collect(), reader.as_of))
     }
 
-    /// The numbers of texts, which do not change as long as anything refers to them: most are
-    /// remembered.
+    /// The ids of texts in `rollup_value`, mostly from the cache. An id does not change as long as
+    /// anything refers to it.
     pub(super) async fn value_ids<'a>(
         &self,
         texts: impl Iterator<Item = &'a Arc<str>>,
@@ -210,7 +205,7 @@ impl Store {
         Ok(ids)
     }
 
-    /// The texts with these numbers; there is none with the number 0.
+    /// The texts with these ids. The id 0 stands for no value.
     pub(super) async fn texts(
         &self,
         ids: impl Iterator<Item = u32>,
@@ -225,7 +220,7 @@ impl Store {
         Ok(texts.collect())
     }
 
-    /// Hours of the day and days of the week: sums over a series.
+    /// Hours of the day and days of the week, as sums over a time series.
     async fn by_clock(
         &self,
         asked: &ReportQuery,
@@ -259,7 +254,7 @@ impl BreakdownQuery {
         }
     }
 
-    /// The values that are wanted.
+    /// Selects the rows to return.
     fn first(
         &self,
         values: impl IntoIterator<Item = (Option<Arc<str>>, Metrics)>,
@@ -275,7 +270,7 @@ impl BreakdownQuery {
         values.collect()
     }
 
-    /// What is wanted of these, in order; where they are equal the first value comes first.
+    /// Sorts and limits values. Ties are sorted by value.
     fn in_order<V: Ord>(&self, mut values: Vec<(V, Metrics)>) -> Vec<(V, Metrics)> {
         values.sort_by(|a, b| {
             let by_number = self.rank(&b.1).total_cmp(&self.rank(&a.1));
@@ -286,7 +281,7 @@ impl BreakdownQuery {
         rest.take(length(self.limit) + 1).collect()
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "numbers are only put in order")]
+    #[expect(clippy::cast_precision_loss, reason = "only used for sorting")]
     fn rank(&self, of: &Metrics) -> f64 {
         let rate = |part: i64, whole: i64| {
             if whole > 0 {

@@ -1,5 +1,4 @@
-//! Days of other time zones, and days of which the beginning or the end is asked, from what days
-//! are by quarters of an hour.
+//! Days of other time zones and parts of days, computed from quarter-hour rollups.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -18,15 +17,15 @@ use crate::domain::question::seconds;
 use crate::store::rollup::{QuarterHourDay, clocks, load_packs};
 use crate::store::{Store, StoreError};
 
-/// The site's days in which the days of a question lie.
+/// The days of the site that overlap the days of a query.
 struct QuarterHourRollups {
     days: BTreeMap<NaiveDate, QuarterHourDay>,
     as_of: DateTime<Utc>,
 }
 
 impl Store {
-    /// Adds the days of a plan that would be scanned, as far as they can be told without; these are
-    /// taken off the plan.
+    /// Adds the scanned days of a plan that can be computed from quarter hours, and removes them
+    /// from the plan.
     pub(super) async fn add_by_clock(
         &self,
         asked: &ReportQuery,
@@ -82,7 +81,7 @@ impl Store {
         Ok(known)
     }
 
-    /// The numbers of a day, or a part of it. `None` where its visits have to be looked at.
+    /// The metrics of a day or a part of it. Returns `None` if its visits have to be scanned.
     async fn numbers_by_clock(
         &self,
         asked: &ReportQuery,
@@ -124,7 +123,8 @@ impl Store {
         })
     }
 
-    /// How many come in both parts of a day that lie on these two, where rollups do not tell.
+    /// The number of visitors that come in both parts of a day that spans these two days of the
+    /// site, if the rollups do not contain it.
     async fn visitors_of_both(
         &self,
         asked: &ReportQuery,
@@ -160,7 +160,7 @@ impl Store {
 }
 
 impl QuarterHourRollups {
-    /// A day's quarters; nobody came where it is neither folded nor marked.
+    /// The quarter hours of a day. A day that has no rollup and is not dirty has no visits.
     fn quarters(&self, day: &LocalDay) -> Option<QuarterHours> {
         let seconds: Range<i64> = seconds(day);
         let known = self.days.get(&day.date).map(|day| day.quarters.clone());
@@ -170,7 +170,7 @@ impl QuarterHourRollups {
     }
 }
 
-/// The site's days in which a day of the question lies.
+/// The days of the site that overlap a day of the query.
 fn parts(asked: &ReportQuery, day: &LocalDay) -> impl Iterator<Item = LocalDay> + use<> {
     let last = day.to - TimeDelta::microseconds(1);
     LocalDay::between(asked.site.zone, day.from, last)

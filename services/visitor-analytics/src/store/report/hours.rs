@@ -1,5 +1,5 @@
-//! Numbers hour by hour, from the rollups of hours. They serve every time zone whose hours begin
-//! when the site's do.
+//! Metrics by hour from the rollups of hours. They serve every time zone whose hours begin when the
+//! site's hours do.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -15,11 +15,11 @@ use crate::domain::question::TimeBucket;
 use crate::domain::sums::{MetricSums, add_bytes};
 use crate::store::{Store, StoreError};
 
-/// The places of the site's hours in a series.
+/// The index in a series for each hour of the site.
 type HourBuckets = HashMap<(NaiveDate, LocalHour), usize>;
 
 impl Store {
-    /// Adds the days of a plan whose hours are the site's; the others are scanned.
+    /// Adds the days of a plan whose hours match the site's; the other days are scanned.
     pub(super) async fn add_hours(
         &self,
         asked: &ReportQuery,
@@ -90,7 +90,7 @@ impl Store {
         Ok(days)
     }
 
-    /// The hours that these values stand for.
+    /// The hours that these values denote.
     async fn hour_names(
         &self,
         days: &[(NaiveDate, [MetricSums; 2])],
@@ -104,7 +104,7 @@ impl Store {
     }
 }
 
-/// The places of the site's hours that make up a day. `None` where it has other hours.
+/// The indices of the site's hours that make up a day. Returns `None` if the hours differ.
 fn hours_of_site(
     asked: &ReportQuery,
     buckets: &[TimeBucket],
@@ -114,7 +114,7 @@ fn hours_of_site(
     let first = buckets.partition_point(|bucket| bucket.start < day.from);
     let after = buckets.partition_point(|bucket| bucket.start < day.to);
     let is_whole = |moment| LocalDay::of(zone, moment).from == moment;
-    // A day of the site's own has its hours, however long they are.
+    // A day in the site's own time zone has the site's hours, whatever their length.
     let is_own = site == zone && is_whole(day.from) && is_whole(day.to);
     let mut of_site = LocalDay::of(site, day.from);
     let mut hours = vec![];
@@ -135,7 +135,7 @@ fn hours_of_site(
         }
         hours.push(((of_site.date, hour), place));
     }
-    // Where the first hour is cut its part begins before the day does.
+    // If the first hour is cut, its bucket begins before the day.
     let is_cut = hours
         .first()
         .is_none_or(|(_, place)| buckets[*place].start != day.from);

@@ -1,4 +1,4 @@
-//! What packed visits of folded days came to, kept in memory until one of the days is folded again.
+//! Caches the results of scanning folded days until one of the days is folded again.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -18,14 +18,13 @@ use crate::domain::question::{Attribute, AttributeFilter, Interval, ReportPeriod
 use crate::store::rollup::pack_marks;
 use crate::store::{Store, StoreError};
 
-/// What is kept, in bytes.
+/// The capacity of the cache.
 const CACHE_CAPACITY_BYTES: usize = 4 << 20;
-/// The largest answer that is kept.
+/// Larger results are not cached.
 const MAX_RESULT_BYTES: usize = CACHE_CAPACITY_BYTES / 4;
 
 const RESULTS_LOCK_POISONED: &str = "no code panics while it holds this lock";
 
-/// What is to be counted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum ResultKind {
     Values(Attribute),
@@ -34,7 +33,7 @@ pub(super) enum ResultKind {
     Retention(Option<bool>, Interval),
 }
 
-/// All that an answer depends on, and the state of each of its days.
+/// Everything on which a result depends, including the version of each day.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ResultKey {
     what: ResultKind,
@@ -42,26 +41,25 @@ pub(super) struct ResultKey {
     period: ReportPeriod,
     filters: Arc<[AttributeFilter]>,
     reach: Option<WildcardPattern>,
-    /// The days that have visits, and the mark that each was folded with.
+    /// The days that have visits, each with the dirty-day mark that its fold resolved.
     days: Vec<(NaiveDate, Option<Uuid>)>,
 }
 
-/// An answer.
 #[derive(Clone, Debug)]
 pub(super) enum ReportResult {
-    /// By the number of a value's text, or by the place of a series' part.
+    /// By the id of a value's text, or by the index of a bucket.
     Parts(IndexedMetrics),
     /// Visitors by step.
     Funnel(Vec<i64>),
-    /// Visitors by cohort.
+    /// Visitors by cohort and interval.
     Retention(Vec<Vec<i64>>),
 }
 
-/// Numbers of people and of bots by the place of a series' part, or by the number of a value's text.
+/// The metrics of people and bots, by the id of a value's text or the index of a bucket.
 pub(super) type IndexedMetrics = Vec<(ValueId, [Metrics; 2])>;
 
 impl ReportResult {
-    /// Its parts, where it consists of them.
+    /// The indexed metrics; empty for other results.
     pub(super) fn parts(&self) -> &[(ValueId, [Metrics; 2])] {
         match self {
             Self::Parts(parts) => parts,
@@ -69,7 +67,7 @@ impl ReportResult {
         }
     }
 
-    /// About how many bytes it takes.
+    /// The approximate size in bytes.
     fn size(&self) -> usize {
         match self {
             Self::Parts(parts) => parts.len() * 88,
@@ -79,7 +77,7 @@ impl ReportResult {
     }
 }
 
-/// The answers that were told lately.
+/// Recent results.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct ResultCache(Arc<Mutex<SizedLru<Arc<ResultKey>, Arc<ReportResult>>>>);
 
@@ -93,7 +91,7 @@ impl ResultCache {
         known.get(question?)
     }
 
-    /// Parts that are known, or what `scanned` finds, which is kept then.
+    /// Returns the cached metrics, or computes and caches them by `scanned`.
     pub(super) async fn parts(
         &self,
         question: Option<Arc<ResultKey>>,
@@ -125,7 +123,7 @@ impl ResultCache {
     }
 }
 
-/// Those of these days that are folded, and those that are not.
+/// Splits days into those whose rollups are valid, and those that overlap a dirty day.
 pub(super) fn split(
     asked: &ReportQuery,
     unfolded: &DirtyDayVersions,
@@ -136,15 +134,15 @@ pub(super) fn split(
     days.partition(|day| dates(day).all(|date| !unfolded.contains_key(&date)))
 }
 
-/// The site's days in which a day lies.
+/// The days of the site that overlap a day of the query.
 fn dates(asked: &ReportQuery, day: &LocalDay) -> impl Iterator<Item = NaiveDate> + use<> {
     let last = day.to - TimeDelta::microseconds(1);
     LocalDay::between(asked.site.zone, day.from, last).map(|day| day.date)
 }
 
 impl Store {
-    /// What is asked about these days, all of them folded; `None` where it depends on more than
-    /// their visits.
+    /// The cache key of a query over days that are all folded. Returns `None` if the result depends
+    /// on more than their visits.
     pub(super) async fn question(
         &self,
         asked: &ReportQuery,

@@ -1,5 +1,4 @@
-//! Questions that are answered from packed visits: with filters, in another time zone, about parts
-//! of days.
+//! Scans column blocks for queries with filters, other time zones or parts of days.
 
 use std::sync::Arc;
 
@@ -18,17 +17,17 @@ use crate::domain::scan::{CodePredicate, GoalFilter, GroupBy, ScanBlock};
 use crate::store::rollup::{ValueDictionary, load_packs};
 use crate::store::{Store, StoreError};
 
-/// A day's visits, ready to be counted.
+/// The prepared column blocks of a day.
 pub(super) struct DayBlocks {
-    /// The day, perhaps cut.
+    /// The day, or the part of it that lies in the period.
     pub(super) day: LocalDay,
-    /// Its visits, and perhaps some around it.
+    /// The blocks contain all visits of the day, and possibly others.
     pub(super) packs: Vec<ScanBlock<Arc<ColumnBlock>>>,
-    /// Whether visitors lie in several packs.
+    /// Whether a visitor may occur in several blocks.
     pub(super) is_mixed: bool,
 }
 
-/// Where days are read from.
+/// What a task needs to load a day.
 struct BlockSource {
     store: Store,
     asked: ReportQuery,
@@ -36,7 +35,7 @@ struct BlockSource {
     fields: Vec<ColumnKind>,
 }
 
-/// What is learned on the way.
+/// Loads days and their dictionary values.
 pub(super) struct ColumnReader {
     source: Arc<BlockSource>,
     pub(super) lexicon: ValueDictionary,
@@ -44,7 +43,7 @@ pub(super) struct ColumnReader {
 }
 
 impl ColumnReader {
-    /// Reads the columns of the filters, and `more`.
+    /// Creates a reader of the columns that the filters need, and of `more`.
     pub(super) fn new(
         store: &Store,
         asked: &ReportQuery,
@@ -70,7 +69,7 @@ impl ColumnReader {
         }
     }
 
-    /// Gives the days to `count`, one after the other; the next one is read meanwhile.
+    /// Calls `count` for each day in order. The next day is loaded in the background.
     pub(super) async fn each(
         &mut self,
         days: &[LocalDay],
@@ -83,7 +82,7 @@ impl ColumnReader {
         let mut next = days.next().map(&read);
         while let Some(mut this) = next.take() {
             let loaded = (&mut this.0).await;
-            let loaded = loaded.map_err(|_| StoreError::Unreadable("a day's packed visits"))?;
+            let loaded = loaded.map_err(|_| StoreError::Unreadable("the column blocks of a day"))?;
             let LoadedDay {
                 day,
                 packs,
@@ -176,13 +175,14 @@ impl ColumnReader {
     }
 }
 
-/// What visits are counted by.
+/// How visits are grouped.
 pub(super) enum Grouping<'a> {
-    /// All together.
+    /// One group of all visits.
     Nothing,
-    /// The values of a subject.
+    /// By the values of a dimension.
     Subject(Attribute),
-    /// The parts of a series: the place of a moment, in seconds since 1970.
+    /// By the buckets of a series. The function maps a Unix time in seconds to the index of its
+    /// bucket.
     Parts(ColumnKind, &'a (dyn Fn(i64) -> Option<ValueId> + Sync)),
 }
 
@@ -196,7 +196,7 @@ fn passes(lexicon: &mut ValueDictionary, filter: &AttributeFilter, number: u32) 
     filter.passes(&texts)
 }
 
-/// A day that is being read; nobody reads it for one who has gone.
+/// A day that is being loaded. The task is aborted when the reader is dropped.
 struct Prefetch(JoinHandle<Result<LoadedDay, StoreError>>);
 
 impl Drop for Prefetch {
@@ -205,13 +205,12 @@ impl Drop for Prefetch {
     }
 }
 
-/// A day and the packs in which its visits lie.
 struct LoadedDay {
     day: LocalDay,
     packs: Vec<Arc<ColumnBlock>>,
-    /// Whether they are of several of the site's days, so that visitors lie in several packs.
+    /// Whether the blocks belong to several days of the site, so that a visitor may occur in
+    /// several.
     is_mixed: bool,
-    /// Up to when they are known.
     as_of: DateTime<Utc>,
 }
 

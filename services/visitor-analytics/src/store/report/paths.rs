@@ -1,4 +1,4 @@
-//! Funnels: what needs the order of visits over sessions and days.
+//! Funnels, which depend on the order of visits across sessions and days.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,32 +17,30 @@ use crate::domain::scan::{GroupBy, ScanBlock};
 use crate::store::rollup::{ValueDictionary, visitor_key};
 use crate::store::{Store, StoreError};
 
-/// Deeds, or visitors, that are held in memory for one question.
+/// Events of a funnel, or visitors of a cohort report, that one report holds in memory.
 pub(super) const MAX_FUNNEL_EVENTS: usize = 4_000_000;
 pub(super) const GROUP_BY_PAGE: Grouping<'static> =
     Grouping::Subject(Attribute::Of(Dimension::Page));
 pub(super) const PAGE_COLUMN: ColumnKind = ColumnKind::Page;
 
-/// A step of a funnel.
 #[derive(Clone, Debug)]
 pub enum FunnelStep {
-    /// A visit of such a page.
+    /// A visit of a page that matches the pattern.
     Page(WildcardPattern),
-    /// Such an event.
+    /// An event of this type.
     Event(String),
 }
 
-/// What a question with an order came to.
+/// The result of a report with bounded memory.
 #[derive(Clone, Debug)]
 pub enum BoundedResult<T> {
-    /// Its answer.
     Fits(T),
-    /// There is too much to be held in memory.
+    /// The report would exceed the bound.
     TooMuch,
 }
 
 impl Store {
-    /// How many visitors take each step.
+    /// Counts the visitors that reach each step.
     pub async fn funnel(
         &self,
         asked: &ReportQuery,
@@ -58,7 +56,7 @@ impl Store {
                 FunnelStep::Event(_) => none.clone(),
             })
             .collect();
-        // No visitor lies in two packs of a day of the site's.
+        // With the days of the site, no visitor occurs in two blocks of one day.
         let (unfolded, days) = self.days_of(&asked.by_days_of_site()).await?;
         let is_of_pages = steps.iter().all(|step| matches!(step, FunnelStep::Page(_)));
         let what = ResultKind::Funnel(is_bot, patterns.clone(), rules);
@@ -126,7 +124,7 @@ impl Store {
         })
     }
 
-    /// One more than there is room for where there are too many.
+    /// Returns one more than `room` if there are more.
     async fn events_as_steps(
         &self,
         asked: &ReportQuery,
@@ -157,7 +155,7 @@ impl Store {
         let deeds = rows.map(|row| FunnelEvent {
             visitor: visitor_key(&row.visitor_id),
             at: row.timestamp.timestamp(),
-            // What happened on a page comes after the page within the same second.
+            // Within the same second, an event comes after its page.
             order: u32::MAX,
             steps: wanted[&*row.event_type],
         });
@@ -173,7 +171,7 @@ impl Store {
     }
 }
 
-/// The steps that visits of the pages at the places of a pack's column can be.
+/// The steps that each value of a block's page column matches, as a bit set.
 fn of_places(one: &ScanBlock<Arc<ColumnBlock>>, steps: &[u16]) -> Vec<u16> {
     let GroupBy::Of(_, values) = &one.groups else {
         return vec![];
@@ -183,7 +181,7 @@ fn of_places(one: &ScanBlock<Arc<ColumnBlock>>, steps: &[u16]) -> Vec<u16> {
     steps.collect()
 }
 
-/// Which patterns values match, a bit each.
+/// Computes which patterns each value matches, one bit per pattern.
 pub(super) struct PatternMatcher<'a> {
     patterns: &'a [WildcardPattern],
     bits: Vec<u16>,
@@ -197,7 +195,7 @@ impl<'a> PatternMatcher<'a> {
         }
     }
 
-    /// Of each value so far; most are known from the days before.
+    /// The bit sets of all values in the dictionary. Values of previous days are not matched again.
     pub(super) fn of(&mut self, lexicon: &ValueDictionary) -> &[u16] {
         let known = ValueId::try_from(self.bits.len()).unwrap_or(ValueId::MAX);
         for value in known..=lexicon.last() {

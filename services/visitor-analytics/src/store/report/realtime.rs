@@ -1,4 +1,4 @@
-//! What is going on now, straight from the visits.
+//! The realtime report, computed directly from the visits.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{Postgres, QueryBuilder};
@@ -7,30 +7,28 @@ use super::ReportSite;
 use crate::domain::pick::VisitFilter;
 use crate::store::{Store, StoreError, condition};
 
-/// Who has visited a page within this time is here.
+/// Visitors with a visit in this window are active.
 const ACTIVE_WINDOW: TimeDelta = TimeDelta::minutes(5);
-/// Minutes that are told.
+/// The minutes that the report covers.
 pub const REALTIME_MINUTES: i64 = 30;
-/// Values of each list.
 const MAX_TOP_VALUES: i64 = 10;
 
-/// What is going on.
 #[derive(Clone, Debug, Default)]
 pub struct RealtimeReport {
-    /// Who is here.
+    /// The number of active visitors.
     pub visitors_now: i64,
-    /// Visitors and visits of the last half hour, minute by minute, the oldest first; minutes
-    /// without visits are left out.
+    /// Visitors and visits by minute, oldest first. Minutes without visits are missing.
     pub minutes: Vec<(DateTime<Utc>, i64, i64)>,
-    /// Pages of the last half hour, with visitors and visits; the most visited first.
+    /// Visitors and visits by page, the most visited first.
     pub pages: Vec<(Option<String>, i64, i64)>,
-    /// Countries.
+    /// Visitors and visits by country code.
     pub countries: Vec<(Option<String>, i64, i64)>,
-    /// Sources of the sessions that began.
+    /// Visitors and visits by source, for sessions that began in this time.
     pub sources: Vec<(Option<String>, i64, i64)>,
 }
 
-/// What happened, line by line: 0 all who are here, 1 a minute, 2 a page, 3 a country, 4 a source.
+/// A row of the query. `kind` is 0 for all active visitors, 1 for a minute, 2 for a page, 3 for a
+/// country, 4 for a source.
 #[derive(sqlx::FromRow)]
 struct RealtimeRow {
     kind: i32,
@@ -40,7 +38,7 @@ struct RealtimeRow {
     visits: i64,
 }
 
-/// What follows the visits that count.
+/// The rest of the statement after the selection of the visits.
 const TOP_VALUES_SQL: &str = "),
     listed as (
         select 2 as kind, p.path as value, r.visitor_id
@@ -69,7 +67,7 @@ const TOP_VALUES_SQL: &str = "),
     select kind, null, value, visitors, visits, place from ranked where place <= ";
 
 impl Store {
-    /// The last half hour of a site; visits are picked by what each is itself.
+    /// Reports the last half hour of a site. The filter applies to each visit on its own.
     pub async fn realtime(
         &self,
         site: &ReportSite,

@@ -1,9 +1,9 @@
-//! A memory of a size that is never exceeded.
+//! A least-recently-used cache that is bounded in bytes.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// Remembers what was used lately, of at most so many bytes together.
+/// Evicts the least recently used entries when the total size exceeds the capacity.
 #[derive(Debug)]
 pub(super) struct SizedLru<K, V> {
     known: HashMap<K, LruEntry<V>>,
@@ -20,7 +20,7 @@ struct LruEntry<V> {
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> SizedLru<K, V> {
-    /// With room for so many bytes.
+    /// `room` is the capacity in bytes.
     pub(super) fn new(room: usize) -> Self {
         Self {
             known: HashMap::new(),
@@ -30,7 +30,6 @@ impl<K: Clone + Eq + Hash, V: Clone> SizedLru<K, V> {
         }
     }
 
-    /// What is remembered.
     pub(super) fn get(&mut self, key: &K) -> Option<V> {
         self.uses += 1;
         let entry = self.known.get_mut(key)?;
@@ -38,8 +37,8 @@ impl<K: Clone + Eq + Hash, V: Clone> SizedLru<K, V> {
         Some(entry.value.clone())
     }
 
-    /// Remembers a value of so many bytes; what was used least lately makes room. One that is larger
-    /// than all the room is not remembered.
+    /// Inserts a value of `size` bytes and evicts old entries as needed. A value that exceeds the
+    /// capacity is not stored.
     pub(super) fn insert(&mut self, key: K, value: V, size: usize) {
         self.forget(&key);
         if size > self.room {

@@ -1,5 +1,5 @@
-//! Retention: from the lists of who came on each day where days are whole and all visits count,
-//! else from packed visits.
+//! Cohorts: computed from the visitor lists of complete days if all visits count, otherwise from
+//! column blocks.
 
 use std::sync::Arc;
 
@@ -17,13 +17,14 @@ use crate::domain::scan::each_session;
 use crate::store::rollup::visitors as visitors_of_days;
 use crate::store::{Store, StoreError};
 
-/// The longest lists that are held for one question, in bytes.
+/// Visitor lists that one report holds in memory, in bytes.
 const MAX_VISITOR_LIST_BYTES: usize = 24 << 20;
 
 type CohortResult = AsOf<BoundedResult<Vec<Vec<i64>>>>;
 
 impl Store {
-    /// How many visitors of each part of the period come again in later ones.
+    /// Counts, for the cohort of each interval in the period, the visitors that come in that
+    /// interval and in each later one.
     pub async fn retention(
         &self,
         asked: &ReportQuery,
@@ -100,7 +101,7 @@ impl Store {
         })
     }
 
-    /// `None` where visits have to be looked at, or the lists are too long.
+    /// Returns `None` if visits have to be scanned, or the lists are too long.
     async fn cohorts_of_days(
         &self,
         asked: &ReportQuery,

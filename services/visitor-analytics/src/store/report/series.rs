@@ -1,4 +1,4 @@
-//! Numbers part by part.
+//! Time series: the metrics of each interval.
 
 use std::collections::HashMap;
 
@@ -17,10 +17,10 @@ use crate::domain::sums::{MetricSums, add_bytes};
 use crate::store::{Store, StoreError};
 
 impl Store {
-    /// The numbers of a period's parts, those without visits too.
+    /// The metrics of each interval in a period, including empty intervals.
     ///
-    /// In days and longer parts a session counts where it begins; in hours and minutes in each in
-    /// which it has a visit.
+    /// With days and longer intervals, a session counts in the interval in which it begins. With
+    /// hours and minutes, it counts in each interval in which it has a visit.
     pub async fn series(
         &self,
         asked: &ReportQuery,
@@ -76,7 +76,7 @@ impl Store {
         Ok(as_of)
     }
 
-    /// The days that are counted visit by visit.
+    /// Adds the days whose visits are scanned.
     async fn add_scanned(
         &self,
         asked: &ReportQuery,
@@ -95,7 +95,7 @@ impl Store {
         Ok(as_of)
     }
 
-    /// The numbers of some days' visits by the places of a series' parts.
+    /// Scans days. Returns the metrics by the index of the bucket.
     async fn scan_parts(
         &self,
         asked: &ReportQuery,
@@ -145,7 +145,7 @@ impl Store {
 }
 
 impl ReportPlan {
-    /// Counts whole days visit by visit, too.
+    /// Makes the plan scan complete days, too.
     fn scan_all(&mut self, asked: &ReportQuery) {
         self.scanned = asked.period.days().collect();
         self.folded = None;
@@ -153,7 +153,7 @@ impl ReportPlan {
     }
 }
 
-/// A series that grows.
+/// A series under construction.
 pub(super) struct TimeSeries {
     interval: Interval,
     pub(super) buckets: Vec<TimeBucket>,
@@ -178,7 +178,7 @@ impl TimeSeries {
         }
     }
 
-    /// The part in which a day begins.
+    /// The index of the bucket in which a day begins.
     fn place(&self, asked: &ReportQuery, date: NaiveDate) -> Option<usize> {
         let zone = asked.period.zone;
         let start = self.interval.start(zone, LocalDay::new(zone, date).from);

@@ -1,5 +1,5 @@
-//! Days that are not folded: their visits are folded when somebody asks, and what was folded is
-//! told for a while.
+//! Dirty days: their visits are folded when a report needs them, and the result is cached for a
+//! while.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -22,45 +22,43 @@ use crate::domain::sums::{MetricSums, add_bytes};
 use crate::store::rollup::{DayNumbers, EncodedPaths, OPEN_DAY_GRACE, as_bytes, ways_of_day};
 use crate::store::{Store, StoreError};
 
-/// A day of so many visits, or fewer, is folded each time.
+/// A day with at most this many visits is folded for each report.
 const SMALL_DAY_VISITS: usize = 500;
-/// The numbers of a day of more are told for this long, or for [`REST`] times as long as it took
-/// to fold them, whichever is longer; meanwhile and after that for as long as folding takes.
+/// The result for a larger day is fresh for this long, or for [`FRESHNESS_FACTOR`] times as long as
+/// the fold took, whichever is longer. After that it is still served while a background task folds
+/// the day again.
 const MIN_FRESHNESS: Duration = Duration::from_secs(2);
 const FRESHNESS_FACTOR: u32 = 4;
-/// Numbers older than this are not told: who asks waits.
+/// Older results are not served: the report waits for the fold.
 const MAX_STALENESS: Duration = Duration::from_mins(5);
-/// What is remembered, in bytes.
 const DAY_CACHE_BYTES: usize = 16 << 20;
-/// The visits of a day are remembered with its numbers if they take no more.
+/// The visits of a day are cached with its metrics up to this size.
 const MAX_CACHED_BLOCK_BYTES: usize = DAY_CACHE_BYTES / 2;
-/// Days that are folded at a time.
 const MAX_CONCURRENT_AGGREGATIONS: usize = 2;
 
 const DAYS_LOCK_POISONED: &str = "no code panics while it holds this lock";
 
-/// A day's numbers and visits at a moment.
+/// The rollups and visits of a day at some time.
 #[derive(Clone, Debug)]
 pub(super) struct DayAggregates {
     numbers: DayNumbers,
-    /// The ways of sessions.
     ways: EncodedPaths,
-    /// By quarters of an hour; `None` where the day does not consist of them.
+    /// `None` if the day does not consist of whole quarter hours.
     pub(super) quarters: Option<QuarterHours>,
-    /// The visits; `None` where there are too many to be remembered.
+    /// `None` if they are too large for the cache.
     packs: Option<Vec<Arc<ColumnBlock>>>,
-    /// When they were read.
+    /// When the visits were read.
     pub(super) as_of: DateTime<Utc>,
     begun: Instant,
     took: Duration,
-    /// What it was touched by last.
+    /// The id of the last change of the day.
     change: Uuid,
     is_over: bool,
     visits: usize,
 }
 
 impl DayAggregates {
-    /// Adds the numbers of a dimension's values.
+    /// Adds the metrics of the values of a dimension.
     pub(super) fn add_to(
         &self,
         sums: &mut [MetricSums; 2],
@@ -71,27 +69,27 @@ impl DayAggregates {
             return Ok(());
         };
         let added = add_bytes(sums, bytes, is_bot);
-        added.ok_or(StoreError::Unreadable("the numbers of a day"))
+        added.ok_or(StoreError::Unreadable("the metrics of a day"))
     }
 
-    /// The numbers of all visits.
+    /// The metrics of all visits.
     pub(super) fn total(&self) -> Result<[Metrics; 2], StoreError> {
         let mut sums = <[MetricSums; 2]>::default();
         self.add_to(&mut sums, Dimension::Total, None)?;
         Ok(sums.map(|sums| sums.total()))
     }
 
-    /// The ways of sessions at this depth.
+    /// The encoded paths of sessions at this depth.
     pub(super) fn ways(&self, depth: usize) -> &[u8] {
         self.ways.get(depth).map_or(&[], Vec::as_slice)
     }
 
-    /// The visits, where they were wanted.
+    /// The visits, if they were requested.
     pub(super) fn packs(&self) -> &[Arc<ColumnBlock>] {
         self.packs.as_deref().unwrap_or_default()
     }
 
-    /// About how many bytes it takes.
+    /// The approximate size in bytes.
     fn size(&self) -> usize {
         let numbers: usize = self.numbers.values().map(Vec::len).sum();
         let ways: usize = self.ways.iter().map(Vec::len).sum();
@@ -103,17 +101,15 @@ fn packs_size(packs: &[Arc<ColumnBlock>]) -> usize {
     packs.iter().map(|pack| pack.size()).sum()
 }
 
-/// What is wanted of a day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DayDetail {
     Numbers,
-    /// The visits as well.
+    /// The visits in addition.
     Packs,
 }
 
 type SiteDay = (i32, NaiveDate);
 
-/// What was folded lately.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct DayAggregateCache {
     known: Arc<Mutex<SizedLru<SiteDay, Arc<DayAggregates>>>>,
@@ -156,18 +152,18 @@ impl DayAggregateCache {
     }
 }
 
-/// What can be done with what is known of a day.
+/// How to use a cached result.
 enum CacheState {
-    /// It is told.
+    /// Serve the result.
     Tell,
-    /// It is told, and folded anew meanwhile.
+    /// Serve the result and fold the day again in the background.
     TellAndFold,
-    /// It is too old.
+    /// Fold the day first.
     Fold,
 }
 
 impl Store {
-    /// The numbers of a day that is not folded.
+    /// The rollups of a dirty day.
     pub(super) async fn unfolded(
         &self,
         site: &ReportSite,
@@ -195,16 +191,16 @@ impl Store {
                 CacheState::Fold => {}
             }
         }
-        // A question about years that are not folded yet ends with its request.
+        // A report on years of dirty days stops when its request exceeds the deadline.
         if chassis::request::is_overdue() {
             return Err(StoreError::Overdue);
         }
-        // It goes on, and is remembered, where the one who asked goes away.
+        // A separate task, so that the result is cached even if the request is cancelled.
         let (store, site) = (self.clone(), site.clone());
         let folding = tokio::spawn(async move {
             let lock = store.days.lock(key);
             let _turn = lock.lock().await;
-            // Somebody else may have folded it since it was asked.
+            // Another request may have folded the day meanwhile.
             let known = store.days.get(key, want);
             if let Some(known) =
                 known.filter(|k| k.begun >= asked && (k.change, k.is_over) == change)
@@ -248,7 +244,7 @@ impl Store {
 
 fn use_of(known: &DayAggregates, (change, is_over): (Uuid, bool)) -> CacheState {
     let age = known.begun.elapsed();
-    // Each touch of a day that is over gives it another mark, and so does an erasure on any day.
+    // Each change of a past day gives it another id, and so does an erasure on any day.
     if (known.change, known.is_over) != (change, is_over) {
         return CacheState::Fold;
     }

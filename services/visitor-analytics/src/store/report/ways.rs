@@ -1,5 +1,5 @@
-//! The ways of sessions, and what comes before and after a page: from rollups where days are whole
-//! and all visits count, else from packed visits.
+//! Paths of sessions, and the pages before and after a page: from rollups for complete days if all
+//! visits count, otherwise from column blocks.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -17,42 +17,41 @@ use crate::domain::question::seconds;
 use crate::store::rollup::{ValueDictionary, load_ways, value};
 use crate::store::{Store, StoreError};
 
-/// A way and how many sessions took it.
+/// A path and the number of sessions that take it.
 #[derive(Clone, Debug)]
 pub struct SessionPath {
-    /// Its first pages.
+    /// The first pages of the sessions.
     pub pages: Vec<Arc<str>>,
-    /// Whether there are more.
+    /// Whether the sessions have further pages.
     pub goes_on: bool,
-    /// How many sessions.
     pub sessions: i64,
 }
 
-/// A page, or the begin or end of a session, and how many visits.
+/// The number of visits by page. `None` stands for the begin or end of the session.
 pub type AdjacentPageCounts = Vec<(Option<Arc<str>>, i64)>;
 
-/// What comes before and after a page.
+/// The pages before and after a page.
 #[derive(Clone, Debug)]
 pub struct AdjacentPagesReport {
-    /// Visits of the page.
+    /// The number of visits of the page.
     pub visits: i64,
-    /// By the page before, the most frequent first.
+    /// By previous page, the most frequent first.
     pub before: AdjacentPageCounts,
-    /// By the page after.
+    /// By next page, the most frequent first.
     pub after: AdjacentPageCounts,
 }
 
-/// What is known of the days of a question without a look at their visits.
+/// The part of a query that rollups contain.
 struct RollupPaths {
-    /// Of days and months.
+    /// Encoded rows of days and months.
     rows: Vec<Vec<u8>>,
-    /// The other days are to be scanned.
+    /// The plan, whose scanned days are missing in `rows`.
     plan: ReportPlan,
     as_of: DateTime<Utc>,
 }
 
 impl Store {
-    /// The ways that sessions take most often, and how many sessions there are.
+    /// The most frequent paths of sessions, and the number of all sessions.
     pub async fn ways(
         &self,
         asked: &ReportQuery,
@@ -81,7 +80,7 @@ impl Store {
         })
     }
 
-    /// Where visitors come from before a page, and where they go after it.
+    /// Which pages visitors come from before a page, and which they go to after it.
     pub async fn around(
         &self,
         asked: &ReportQuery,
@@ -156,7 +155,7 @@ impl Store {
         Ok(reader)
     }
 
-    /// The numbers that these pages' texts have in rollups.
+    /// The ids of the pages' texts in `rollup_value`.
     async fn numbers_of(
         &self,
         lexicon: &ValueDictionary,
@@ -195,7 +194,7 @@ impl Store {
         Ok(taken)
     }
 
-    /// The pages of these rows that match.
+    /// The pages in these rows that match the pattern.
     async fn pages_like(
         &self,
         wanted: &WildcardPattern,

@@ -1,4 +1,4 @@
-//! What a site keeps for less long than others goes row by row.
+//! Deletes expired rows of sites that have a shorter retention.
 
 use chrono::{DateTime, Utc};
 
@@ -6,18 +6,17 @@ use super::{DELETE_BATCH_ROWS, TRIM_BATCH_SESSIONS, midnight};
 use crate::domain::policy::RetentionPeriod;
 use crate::store::{Store, StoreError};
 
-/// A site of which something is too old.
+/// A site with expired data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExpiringSite {
     id: i32,
-    /// Its domain.
     pub domain: String,
-    /// What lies before it goes.
+    /// Data before this time expires.
     pub border: DateTime<Utc>,
 }
 
 impl Store {
-    /// The sites of which something is older than they keep it.
+    /// The sites with data older than their retention.
     pub async fn old_sites(&self, now: DateTime<Utc>) -> Result<Vec<ExpiringSite>, StoreError> {
         let sites = sqlx::query!(
             r#"select id, domain, retention_days as "days!" from visitor_analytics.site
@@ -48,15 +47,14 @@ impl Store {
         Ok(old)
     }
 
-    /// Removes what a site does not keep any more, and returns how many visits, sessions and events
-    /// that were. May be tried at any time, by several at once. Numbers of days that were folded
-    /// stay.
+    /// Deletes the expired data of a site. Returns the number of visits, sessions and events.
+    /// Rollups of folded days are kept. Safe to repeat and to run concurrently.
     pub async fn expire_site(
         &self,
         site: &ExpiringSite,
         now: DateTime<Utc>,
     ) -> Result<u64, StoreError> {
-        // Before anything goes, so that no day is folded from what is left of it.
+        // Before any row is deleted, so that no day is folded from incomplete visits.
         sqlx::query!(
             "with kept as (
                  update visitor_analytics.site set kept_since = greatest(kept_since, $2)
@@ -78,7 +76,7 @@ impl Store {
         }
     }
 
-    /// Removes some of what is old: events, and visits with their sessions.
+    /// Deletes a batch of expired events, and of visits with their sessions.
     async fn delete_old(&self, site: &ExpiringSite) -> Result<u64, StoreError> {
         let most = i64::try_from(DELETE_BATCH_ROWS).unwrap_or(TRIM_BATCH_SESSIONS);
         let events = self.delete_events(Some(site.id), site.border, most).await?;

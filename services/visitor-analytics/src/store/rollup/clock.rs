@@ -1,4 +1,4 @@
-//! Folded days by quarters of an hour: the table `rollup_clock`.
+//! Quarter-hour rollups: the table `rollup_clock`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,17 +14,17 @@ use crate::domain::quarters::{MidnightOverlap, QuarterHours};
 use crate::domain::question::seconds;
 use crate::store::StoreError;
 
-const CORRUPT_QUARTER_HOURS: StoreError = StoreError::Unreadable("a day's quarters");
+const CORRUPT_QUARTER_HOURS: StoreError = StoreError::Unreadable("a quarter-hour rollup");
 
-/// A day, and who comes on the next one, too, where that is known.
+/// A day, and its overlap with the visitors of the next day, if known.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct QuarterHourDay {
     pub(in crate::store) quarters: QuarterHours,
     pub(in crate::store) overlap: Option<MidnightOverlap>,
 }
 
-/// Replaces a day's row and what the day before says of it, within the transaction that replaces
-/// its numbers and before its packs are replaced.
+/// Replaces a day's row, and its overlap in the row of the previous day. Called in the transaction
+/// that replaces the rollups, before the column blocks are replaced.
 pub(super) async fn replace(
     connection: &mut PgConnection,
     due: &ClaimedDay,
@@ -78,7 +78,7 @@ pub(super) async fn replace(
     Ok(())
 }
 
-/// The visits of a day beside; none where it is not folded, or its visits have been dropped.
+/// The visits of an adjacent day; `None` if the day is not folded or its visits have expired.
 async fn neighbour(
     connection: &mut PgConnection,
     site_id: i32,
@@ -87,14 +87,14 @@ async fn neighbour(
 ) -> Result<Option<(Vec<Arc<ColumnBlock>>, LocalDay)>, StoreError> {
     let day = LocalDay::new(zone, date);
     let packs = pack::load(connection, site_id, date, &[]).await?;
-    // In another time zone it was another day.
+    // In another time zone, the date was another day.
     let is_it = packs
         .first()
         .is_some_and(|pack| pack.start == day.from.timestamp());
     Ok(is_it.then_some((packs, day)))
 }
 
-/// The days of a site from one to another, both included.
+/// Reads the days of a site from `first` to `last`, inclusive.
 pub(in crate::store) async fn of_days(
     pool: &PgPool,
     site_id: i32,

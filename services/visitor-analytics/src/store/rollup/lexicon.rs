@@ -1,4 +1,4 @@
-//! The texts of a day: each once, and what the numbers in its visits stand for.
+//! Dictionary of the values in the visits of a report or rollup, each text stored once.
 
 mod numbers;
 mod tables;
@@ -17,7 +17,7 @@ use crate::domain::fold::{AggregateVisit, DimensionValue, NO_VALUE, ValueId};
 use crate::domain::quarters::QUARTER_HOUR_SECONDS;
 use crate::store::StoreError;
 
-/// What the numbers in visits stand for, learned as they are met.
+/// Maps the ids in visits to the ids of texts. Values are loaded when they first occur.
 pub(in crate::store) struct ValueDictionary {
     zone: Tz,
     texts: TextInterner,
@@ -30,15 +30,15 @@ pub(in crate::store) struct ValueDictionary {
     hours: HashMap<i64, ValueId>,
     languages: HashMap<u32, ValueId>,
     properties: HashMap<u32, Vec<ValueId>>,
-    /// Of a visit without a place or without a network.
+    /// For a visit without a place.
     nowhere: Arc<[DimensionValue]>,
     no_network: Arc<[DimensionValue]>,
 }
 
-/// The values behind the numbers of one table.
+/// The dimension values by id in one dictionary table.
 type ValuesById = HashMap<i32, Arc<[DimensionValue]>>;
 
-/// Texts with their numbers, which begin at 1.
+/// Assigns ids to texts, starting at 1.
 #[derive(Default)]
 struct TextInterner {
     numbers: HashMap<Arc<str>, ValueId>,
@@ -52,7 +52,8 @@ impl TextInterner {
         }
         let text: Arc<str> = text.into();
         self.texts.push(text.clone());
-        let number = ValueId::try_from(self.texts.len()).expect("memory ends before");
+        let number =
+            ValueId::try_from(self.texts.len()).expect("fewer than 2^32 texts fit in memory");
         self.numbers.insert(text, number);
         number
     }
@@ -92,13 +93,12 @@ impl ValueDictionary {
         }
     }
 
-    /// The text of a value.
     pub(in crate::store) fn text(&self, value: ValueId) -> Option<Arc<str>> {
         let place = value.checked_sub(1)? as usize;
         self.texts.texts.get(place).cloned()
     }
 
-    /// Looks up the numbers in these visits that were not met before.
+    /// Loads the values of these visits that are not loaded yet.
     pub(super) async fn learn(
         &mut self,
         pool: &PgPool,
@@ -118,7 +118,7 @@ impl ValueDictionary {
         self.learn_networks(pool, &networks).await
     }
 
-    /// A visit whose numbers have been learned.
+    /// Resolves a visit whose values are loaded.
     pub(super) fn read(&mut self, row: &VisitIds) -> AggregateVisit {
         let page = &self.pages[&row.page_id];
         let place = row.place_id.map_or(&self.nowhere, |id| &self.places[&id]);
@@ -135,7 +135,7 @@ impl ValueDictionary {
         own.extend(shared.into_iter().flat_map(|keys| keys.iter()).copied());
         let (visited, origin) = (page[0].value, self.origins[&row.origin_id].clone());
         if row.is_bot {
-            // Whatever the user agent says.
+            // The device type of a bot is `bot`, whatever its user agent says.
             let bot = self.texts.key(Dimension::DeviceType, Some("bot"));
             let device = own.iter_mut().find(|key| key.dimension == bot.dimension);
             if let Some(device) = device {
@@ -167,7 +167,7 @@ impl ValueDictionary {
     }
 }
 
-/// The numbers in visits that are not known yet, each once.
+/// The distinct ids in visits that are not loaded yet.
 fn new(known: &ValuesById, visits: &[VisitIds], id: impl Fn(&VisitIds) -> Option<i32>) -> Vec<i32> {
     let ids = visits.iter().filter_map(id);
     let new: BTreeSet<i32> = ids.filter(|id| !known.contains_key(id)).collect();

@@ -1,5 +1,5 @@
-//! Marks of days that are not folded. A day that is still open is marked once by each process,
-//! one that is over whenever something of it changes.
+//! Marks dirty days: the table `unfolded_day`. Each process marks an open day once, and a past day
+//! at every change.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
@@ -13,16 +13,16 @@ use super::{ROLLUP_DELAY, ROLLUP_LEASE};
 use crate::domain::day::LocalDay;
 use crate::store::StoreError;
 
-/// A day stays open for this long after its end: nobody folds it yet.
+/// A day stays open for this long after its end; it is not folded before.
 pub(in crate::store) const OPEN_DAY_GRACE: TimeDelta = TimeDelta::hours(1);
-/// A site's time zone is looked up again when it is this old, well within [`OPEN`].
+/// How long a site's time zone is cached; well below [`OPEN_DAY_GRACE`].
 const TIME_ZONE_TTL: TimeDelta = TimeDelta::minutes(10);
-/// Sites that are remembered, each about 200 bytes.
+/// About 200 bytes each.
 const MAX_CACHED_SITES: usize = 10_000;
 
 const DIRTY_DAYS_LOCK_POISONED: &str = "no code panics while it holds this lock";
 
-/// From the first to the last visit of something that changes on a site.
+/// The period of visits or a session that change on a site.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::store) struct TouchedPeriod {
     pub(in crate::store) site_id: i32,
@@ -30,11 +30,10 @@ pub(in crate::store) struct TouchedPeriod {
     pub(in crate::store) to: DateTime<Utc>,
 }
 
-/// The open days that are known to be marked.
+/// Caches which open days are marked already.
 #[derive(Clone, Debug, Default)]
 pub(in crate::store) struct DirtyDays(Arc<Mutex<HashMap<i32, SiteDirtyDays>>>);
 
-/// Of one site.
 #[derive(Clone, Debug)]
 struct SiteDirtyDays {
     zone: Tz,
@@ -42,7 +41,7 @@ struct SiteDirtyDays {
     days: Vec<LocalDay>,
 }
 
-/// What may be remembered once the transaction is committed.
+/// The days that a transaction marked. They may be cached once it is committed.
 #[must_use]
 #[derive(Debug, Default)]
 pub(in crate::store) struct MarkedDays(HashMap<i32, SiteDirtyDays>);
@@ -64,8 +63,8 @@ fn is_open(day: &LocalDay, now: DateTime<Utc>) -> bool {
 }
 
 impl DirtyDays {
-    /// Marks every day of these periods. Within the transaction that changes them, as its last
-    /// statement: writers wait here for each other, and must not for anything later.
+    /// Marks every day of these periods. Must be the last statement of the transaction that changes
+    /// them: concurrent writers wait here for each other, and a later wait could deadlock.
     pub(in crate::store) async fn mark(
         &self,
         connection: &mut PgConnection,
@@ -108,8 +107,8 @@ impl DirtyDays {
         Ok(MarkedDays(sites))
     }
 
-    /// Marks every day of these periods anew, also those that are open: what was told of them from
-    /// memory is told no longer.
+    /// Marks every day of these periods with a new id, including open days, so that cached results
+    /// become invalid.
     pub(in crate::store) async fn mark_anew(
         &self,
         connection: &mut PgConnection,
@@ -130,7 +129,7 @@ impl DirtyDays {
         touch(connection, &days, now).await
     }
 
-    /// Whether nothing has to be marked for these periods.
+    /// Whether all days of these periods are marked already.
     pub(in crate::store) fn cover(
         &self,
         periods: impl Iterator<Item = TouchedPeriod>,
@@ -139,7 +138,7 @@ impl DirtyDays {
         self.unknown(periods, now).0.is_empty()
     }
 
-    /// Remembers what was marked; its transaction must be committed.
+    /// Caches marked days. Their transaction must be committed.
     pub(in crate::store) fn remember(&self, marked: MarkedDays) {
         if marked.0.is_empty() {
             return;
@@ -148,11 +147,11 @@ impl DirtyDays {
         if known.len() >= MAX_CACHED_SITES {
             known.clear();
         }
-        // Another writer may have remembered another day meanwhile: that day is marked once more.
+        // The days of a concurrent writer may be lost here; they are marked once more.
         known.extend(marked.0);
     }
 
-    /// The periods that do not lie within one marked open day, and what is known of their sites.
+    /// The periods that do not lie within one open, marked day, and the cached data of their sites.
     fn unknown(
         &self,
         periods: impl Iterator<Item = TouchedPeriod>,
@@ -173,7 +172,8 @@ impl DirtyDays {
     }
 }
 
-/// Marks days, or marks them anew; in order, so that two writers never wait for each other.
+/// Marks days, or gives their marks a new id, in a fixed order, so that concurrent writers do not
+/// deadlock.
 async fn touch(
     connection: &mut PgConnection,
     days: &BTreeMap<(i32, NaiveDate), LocalDay>,

@@ -1,4 +1,4 @@
-//! Months: the sums of their days, so that a long period takes few rows.
+//! Monthly rollups: the sums of daily rollups, so that long periods need few rows.
 
 use chrono::{Datelike as _, Months, NaiveDate};
 use futures::TryStreamExt as _;
@@ -9,16 +9,16 @@ use crate::domain::dimension::Dimension;
 use crate::domain::sums::{self, MetricSums};
 use crate::store::StoreError;
 
-const CORRUPT_MONTH_METRICS: StoreError = StoreError::Unreadable("the numbers of days");
+const CORRUPT_MONTH_METRICS: StoreError = StoreError::Unreadable("a monthly or daily rollup");
 
-/// The first day of a date's month, and the first after it.
+/// The first day of a date's month and of the next month.
 pub(super) fn month(date: NaiveDate) -> (NaiveDate, NaiveDate) {
     let first = date.with_day(1).unwrap_or(date);
     (first, first + Months::new(1))
 }
 
-/// Adds the days of a month up, within the transaction that writes one of them. While another day
-/// of the month is not folded it has no sum.
+/// Replaces the rollup of the month in the transaction that writes one of its days. A month with
+/// another dirty day has no rollup.
 pub(super) async fn replace(
     connection: &mut PgConnection,
     due: &ClaimedDay,
@@ -65,7 +65,7 @@ pub(super) async fn replace(
     Ok(())
 }
 
-/// Whether every other day of the month is folded.
+/// Whether all other days of the month are folded.
 pub(super) async fn is_folded_with(
     connection: &mut PgConnection,
     due: &ClaimedDay,
@@ -82,7 +82,7 @@ pub(super) async fn is_folded_with(
     Ok(!is_open.fetch_one(connection).await?)
 }
 
-/// The months that lie between two days, both included, and have none of these.
+/// The complete months from `first` to `last`, inclusive, without any of the days in `open`.
 pub(super) fn whole(first: NaiveDate, last: NaiveDate, open: &[NaiveDate]) -> Vec<NaiveDate> {
     let starts = std::iter::successors(Some(month(first).0), |start| Some(month(*start).1));
     let months = starts.take_while(|start| *start <= last).filter(|start| {
@@ -93,8 +93,8 @@ pub(super) fn whole(first: NaiveDate, last: NaiveDate, open: &[NaiveDate]) -> Ve
     months.collect()
 }
 
-/// The sums of a dimension from one day to another, both included, but for those of `open`: of
-/// people and of bots, as far as they are wanted (`None` wants both).
+/// Sums the rollups of a dimension from `first` to `last`, inclusive, without the days in `open`.
+/// Returns the sums of people and bots, or only those that `is_bot` selects.
 pub(in crate::store) async fn sums(
     pool: &PgPool,
     (site_id, dimension): (i32, Dimension),
@@ -102,7 +102,7 @@ pub(in crate::store) async fn sums(
     open: &[NaiveDate],
     is_bot: Option<bool>,
 ) -> Result<[MetricSums; 2], StoreError> {
-    // One statement, so that no month goes meanwhile.
+    // One statement, so that a month's row cannot disappear between two.
     let months = whole(first, last, open);
     let rows = sqlx::query_scalar!(
         r#"with whole as materialized (

@@ -1,4 +1,4 @@
-//! Packs of folded days: the table `visit_pack`.
+//! Column blocks of folded days: the table `visit_pack`.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::domain::question::seconds;
 use crate::domain::retention;
 use crate::store::StoreError;
 
-/// Replaces the packs of a day, within the transaction that replaces its numbers.
+/// Replaces the column blocks of a day in the transaction that replaces its rollups.
 pub(super) async fn replace(
     connection: &mut PgConnection,
     due: &ClaimedDay,
@@ -48,7 +48,8 @@ pub(super) async fn replace(
                  $18, $19)",
             due.site_id,
             due.date,
-            i16::try_from(part).map_err(|_| StoreError::Unreadable("a day of too many visits"))?,
+            i16::try_from(part)
+                .map_err(|_| StoreError::Unreadable("a day with too many column blocks"))?,
             folded.day.from,
             &pack.runs_bytes(),
             &pack.times_bytes(),
@@ -72,7 +73,7 @@ pub(super) async fn replace(
     Ok(())
 }
 
-/// The packs of a folded day, with these columns.
+/// Reads the column blocks of a folded day with these columns.
 pub(in crate::store) async fn load(
     executor: impl PgExecutor<'_>,
     site_id: i32,
@@ -92,7 +93,7 @@ pub(in crate::store) async fn load(
         entry,
         exit,
     ] = ColumnKind::STORED.map(|field| fields.contains(&field));
-    // Columns that are not asked for are not read from the disk.
+    // PostgreSQL does not read the other columns from disk.
     let rows = sqlx::query!(
         "select start, runs, times, case when $3 then page end as page,
                 case when $4 then agent end as agent, case when $5 then verdict end as verdict,
@@ -135,14 +136,14 @@ pub(in crate::store) async fn load(
         let columns = columns.filter_map(|(field, bytes)| Some((field, bytes.as_deref()?)));
         let columns: Vec<_> = columns.collect();
         let pack = ColumnBlock::read(row.start.timestamp(), &row.runs, &row.times, &columns);
-        let pack = pack.ok_or(StoreError::Unreadable("a day's packed visits"))?;
+        let pack = pack.ok_or(StoreError::Unreadable("a column block"))?;
         Ok(Arc::new(pack))
     });
     rows.collect()
 }
 
-/// What the days of a site from one to another, both included, had been touched by last when they
-/// were packed.
+/// The days of a site from `first` to `last`, inclusive, that have column blocks, each with the id
+/// of the change that the blocks include.
 pub(in crate::store) async fn marks(
     pool: &PgPool,
     site_id: i32,
@@ -159,8 +160,8 @@ pub(in crate::store) async fn marks(
     Ok(rows.map(|row| (row.day, row.change)).collect())
 }
 
-/// Who came on the days of a site from one to another, both included (domain/retention.rs);
-/// `None` where that takes more than `most` bytes.
+/// The visitor lists of a site's days from `first` to `last`, inclusive (see `domain::retention`).
+/// Returns `None` if they exceed `most` bytes.
 pub(in crate::store) async fn visitors(
     pool: &PgPool,
     site_id: i32,
@@ -190,7 +191,7 @@ pub(in crate::store) async fn visitors(
     Ok(rows.collect())
 }
 
-/// Removes the packs of days that begin before this moment: their visits are being dropped.
+/// Deletes the column blocks of days that begin before `border`, whose visits expire.
 pub(in crate::store) async fn drop_before(
     pool: &PgPool,
     border: DateTime<Utc>,

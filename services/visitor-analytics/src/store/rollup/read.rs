@@ -1,4 +1,4 @@
-//! A day's visits, read once and folded on the way.
+//! Reads the visits of a day once, and computes rollups and column blocks from them.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use crate::domain::session::SESSION_TIMEOUT;
 use crate::store::StoreError;
 use crate::store::dimension::key;
 
-/// Visits whose values are looked up together.
+/// Visits whose values are loaded together.
 const LOOKUP_BATCH_VISITS: usize = 4_000;
 
-/// A visit with the numbers of its values.
+/// A visit with the ids of its values.
 pub(super) struct VisitIds {
     pub(super) visitor_id: String,
     pub(super) session_id: Uuid,
@@ -37,20 +37,20 @@ pub(super) struct VisitIds {
     pub(super) network_id: Option<i32>,
     pub(super) status_code: Option<i16>,
     pub(super) language: Option<String>,
-    /// Those that the site has named, such as `plan=pro`.
+    /// The properties on which the site reports, such as `plan=pro`.
     pub(super) properties: Option<Vec<String>>,
 }
 
 impl VisitIds {
-    /// The properties in one text; `None` where there are none.
+    /// The properties as JSON; `None` if there are none.
     fn set_of_properties(&self) -> Option<String> {
         let properties = self.properties.as_ref().filter(|all| !all.is_empty())?;
         serde_json::to_string(properties).ok()
     }
 }
 
-/// Folds a site's day. A change between the statements is a change of the day, and whoever writes
-/// the numbers learns of it.
+/// Folds a day of a site. A change between the statements gives the day another mark, which is
+/// detected when the rollup is written.
 pub(super) async fn fold(
     pool: &PgPool,
     site_id: i32,
@@ -122,7 +122,7 @@ pub(super) async fn fold(
     })
 }
 
-/// The properties that a site has named.
+/// The properties on which a site reports.
 async fn properties(pool: &PgPool, site_id: i32) -> Result<Vec<String>, StoreError> {
     let named = sqlx::query_scalar!(
         "select properties from visitor_analytics.site where id = $1",
@@ -131,7 +131,7 @@ async fn properties(pool: &PgPool, site_id: i32) -> Result<Vec<String>, StoreErr
     Ok(named.fetch_one(pool).await?)
 }
 
-/// Half of the key that other tables of values have.
+/// The first 64 bits of the key that dictionary tables use.
 #[must_use]
 pub fn visitor_key(visitor: &str) -> u64 {
     key([Some(visitor.as_bytes())]).as_u64_pair().0
@@ -157,7 +157,7 @@ fn packed(visit: &VisitIds, texts: &HashMap<Arc<str>, i32>) -> pack::BlockRow {
     }
 }
 
-/// Finds the numbers of languages and of sets of properties that were not met before.
+/// Loads the ids of languages and property sets that are not loaded yet.
 async fn learn_texts(
     pool: &PgPool,
     known: &mut HashMap<Arc<str>, i32>,
@@ -175,8 +175,8 @@ async fn learn_texts(
     Ok(())
 }
 
-/// The sessions that begin before the day or go on after it (and perhaps some that only come near
-/// it), and the period in which the day and all of them lie.
+/// The sessions that may begin before the day or end after it, and a period that contains the day
+/// and these sessions.
 async fn crossing(
     pool: &PgPool,
     site_id: i32,

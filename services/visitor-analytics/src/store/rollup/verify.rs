@@ -1,5 +1,5 @@
-//! The numbers and visits of folded days once more, by plain SQL over the visits: nothing here is
-//! shared with what folds them.
+//! Verifies the rollups and column blocks of folded days by plain SQL over the visits. It shares no
+//! code with the fold.
 
 mod visits;
 mod ways;
@@ -14,52 +14,48 @@ use crate::domain::fold::Metrics;
 use crate::domain::sums::{MetricSums, add_bytes};
 use crate::store::{Store, StoreError};
 
-const CORRUPT_VERIFIED_METRICS: StoreError = StoreError::Unreadable("the numbers of days");
+const CORRUPT_VERIFIED_METRICS: StoreError = StoreError::Unreadable("a rollup");
 
-/// A day of a site that has visits or was folded.
+/// A day of a site that has visits or rollups.
 #[derive(Clone, Debug)]
 pub struct VerifiableDay {
-    /// The site's number.
     pub site_id: i32,
-    /// Its domain.
     pub site: String,
-    /// Which day.
     pub date: NaiveDate,
-    /// Whether visits of it have been dropped.
+    /// Whether visits of the day have expired.
     pub is_dropped: bool,
 }
 
-/// What became of verifying a day.
+/// The result of verifying a day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VerifyOutcome {
-    /// It is not folded: its numbers are read from its visits anyway.
+    /// The day is dirty; reports compute it from its visits.
     Unfolded,
-    /// So many numbers were compared, and these differ.
+    /// The number of compared values, and the differences.
     Compared(usize, Vec<MetricMismatch>),
 }
 
-/// A number that is not what the visits say.
+/// A value in a rollup that differs from the visits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetricMismatch {
-    /// The dimension's name, or what else was compared.
+    /// The dimension, or another name of what was compared.
     pub dimension: &'static str,
-    /// The value.
     pub value: Option<String>,
-    /// Whether of bots' sessions.
+    /// Whether the value is about bots' sessions.
     pub is_bot: bool,
-    /// Which number.
+    /// The name of the metric.
     pub number: &'static str,
-    /// What was folded; `None` without a row.
+    /// The value in the rollup; `None` if it has no row.
     pub folded: Option<i64>,
-    /// What the visits say; `None` without any.
+    /// The value computed from the visits; `None` if there are none.
     pub counted: Option<i64>,
 }
 
-/// Numbers by dimension, value and class.
+/// Metrics by dimension, bot flag and value.
 type MetricsByKey = BTreeMap<(i16, bool, Option<String>), Metrics>;
 
 impl Store {
-    /// The days of a site, or of all, from one date to another, both included.
+    /// The days of a site or of all sites from `from` to `to`, inclusive.
     pub async fn days_to_verify(
         &self,
         site: Option<&str>,
@@ -98,14 +94,14 @@ impl Store {
         Ok(days.fetch_all(&self.pool).await?)
     }
 
-    /// Compares what was folded of a day with its visits, at one moment; and with the first day of
-    /// a month the month's numbers with those of its days.
+    /// Compares the rollups of a day with its visits in one snapshot. For the first day of a month,
+    /// compares the monthly rollup with the days as well.
     pub async fn verify_day(&self, day: &VerifiableDay) -> Result<VerifyOutcome, StoreError> {
         let mut transaction = self.pool.begin().await?;
         sqlx::query!("set transaction isolation level repeatable read, read only")
             .execute(&mut *transaction)
             .await?;
-        // It holds no locks, and computes between its statements.
+        // The transaction holds no locks and is idle while the results are computed.
         sqlx::query!("set local idle_in_transaction_session_timeout = 0")
             .execute(&mut *transaction)
             .await?;
@@ -137,7 +133,6 @@ impl Store {
     }
 }
 
-/// What was compared so far.
 #[derive(Debug, Default)]
 struct RollupComparison {
     numbers: usize,
@@ -145,7 +140,7 @@ struct RollupComparison {
 }
 
 impl RollupComparison {
-    /// Compares lines; `what` names them instead of their dimension, where it is something.
+    /// Compares metrics. `what` replaces the names of dimensions unless it is empty.
     fn lines(&mut self, what: &'static str, folded: &MetricsByKey, counted: &MetricsByKey) {
         let keys: BTreeSet<_> = folded.keys().chain(counted.keys()).collect();
         for key in keys {
@@ -221,7 +216,7 @@ async fn folded(
     lines(connection, rows.map(|row| (row.dimension, row.numbers))).await
 }
 
-/// The numbers of a month, and those of its days together.
+/// The metrics of a month's rollup, and the sums of the rollups of its days.
 async fn month(
     connection: &mut PgConnection,
     first: &VerifiableDay,
@@ -247,7 +242,7 @@ async fn month(
     Ok((months, days))
 }
 
-/// What these bytes say, added up.
+/// Decodes and sums encoded metrics.
 async fn lines(
     connection: &mut PgConnection,
     rows: impl Iterator<Item = (i16, Vec<u8>)>,

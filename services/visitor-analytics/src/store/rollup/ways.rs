@@ -1,4 +1,4 @@
-//! The ways of folded days and months: the table `rollup_ways`.
+//! Path rollups of days and months: the table `rollup_ways`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,12 +11,12 @@ use crate::domain::journey::{self, MAX_PATH_DEPTH, around};
 use crate::domain::question::seconds;
 use crate::store::StoreError;
 
-const CORRUPT_PATHS: StoreError = StoreError::Unreadable("the ways of days");
+const CORRUPT_PATHS: StoreError = StoreError::Unreadable("a path rollup");
 
-/// A day's ways as bytes, by depth; at 0 what comes before and after pages.
+/// The encoded paths of a day by depth. The entry at 0 contains the adjacent pages.
 pub(in crate::store) type EncodedPaths = [Vec<u8>; MAX_PATH_DEPTH + 1];
 
-/// Of a day, by the numbers of the paths' texts.
+/// Encodes the paths of a day. `ids` has the ids of the texts in `rollup_value`.
 pub(in crate::store) fn of_day(folded: &DayRollup, ids: &HashMap<Arc<str>, i32>) -> EncodedPaths {
     let path = |page: u32| {
         let id = folded.paths.get(&page).and_then(|path| ids.get(path));
@@ -28,7 +28,7 @@ pub(in crate::store) fn of_day(folded: &DayRollup, ids: &HashMap<Arc<str>, i32>)
     [(); MAX_PATH_DEPTH + 1].map(|()| around.take().or_else(|| ways.next()).unwrap_or_default())
 }
 
-/// Replaces a day's rows and its month's, within the transaction that replaces its numbers.
+/// Replaces the rows of a day and its month in the transaction that replaces the rollups.
 pub(super) async fn replace(
     connection: &mut PgConnection,
     due: &ClaimedDay,
@@ -91,7 +91,7 @@ async fn insert(
     Ok(())
 }
 
-/// Those of a depth from one day to another, both included, but for the days of `open`.
+/// Reads the rows of a depth from `first` to `last`, inclusive, without the days in `open`.
 pub(in crate::store) async fn load(
     pool: &PgPool,
     (site_id, depth): (i32, usize),

@@ -1,4 +1,4 @@
-//! A day's numbers, written.
+//! Writes the rollup of a day.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -14,20 +14,20 @@ use crate::domain::sums::{self, MetricSums};
 use crate::store::StoreError;
 use crate::store::dimension::key;
 
-/// Values in one statement.
+/// Values per statement.
 const MAX_INSERT_VALUES: usize = 5_000;
-/// A value that somebody else adds at the same moment is seen by the next statement.
+/// A value that a concurrent transaction inserts is visible to the next statement.
 const MAX_VALUE_INSERT_ATTEMPTS: usize = 3;
-/// The first half of the locks that are taken while a day of a site is written.
+/// The first key of the locks on the rollups of a site.
 const DAY_LOCK_CLASS: i32 = 0x666f_6c64;
-/// The lock that whoever writes numbers of texts shares, and whoever removes texts has alone.
+/// Shared by transactions that write ids of texts, and held exclusively to delete texts.
 pub(in crate::store) const VALUES_LOCK: (i32, i32) = (0x666f_6c65, 0);
 
-/// A day's numbers by dimension, as bytes.
+/// Encoded metrics of a day by dimension.
 pub(in crate::store) type EncodedMetrics = BTreeMap<Dimension, Vec<u8>>;
 
-/// Replaces what was folded before, and takes the day's mark away. Returns how many lines were
-/// written; `None`, with nothing done, if the day was touched since it was taken.
+/// Replaces the rollup of a day and removes its mark. Returns the number of rows written, or
+/// `None`, without any change, if the day changed after it was claimed.
 pub(super) async fn replace(
     pool: &PgPool,
     due: &ClaimedDay,
@@ -38,7 +38,7 @@ pub(super) async fn replace(
     let numbers = numbers(rows, &ids);
     let day_ways = ways::of_day(folded, &ids);
     let mut transaction = pool.begin().await?;
-    // Months and overlaps are made of several days: a site's days are written one by one.
+    // Months and overlaps combine several days, so the days of a site are written one at a time.
     sqlx::query!(
         "select pg_advisory_xact_lock($1, $2)",
         DAY_LOCK_CLASS,
@@ -54,7 +54,7 @@ pub(super) async fn replace(
     ways::replace(&mut transaction, due, &day_ways).await?;
     clock::replace(&mut transaction, due, folded).await?;
     pack::replace(&mut transaction, due, folded).await?;
-    // Last, since whoever touches the day meanwhile waits for it.
+    // Last, since concurrent changes of the day wait from here on.
     if !unmark(&mut *transaction, due).await? {
         return Ok(None);
     }
@@ -62,8 +62,8 @@ pub(super) async fn replace(
     Ok(Some(rows.len()))
 }
 
-/// Whether all texts are still there that the day's numbers stand for; if so they stay until the
-/// transaction ends. One may have gone with an erased visit since its number was looked up.
+/// Locks the texts to which the rollup refers until the end of the transaction. Returns `false` if
+/// one was deleted after an erasure.
 async fn keep_values(
     connection: &mut PgConnection,
     folded: &DayRollup,
@@ -94,7 +94,7 @@ async fn keep_values(
     Ok(usize::try_from(there).is_ok_and(|there| there == ids.len()))
 }
 
-/// Takes a day's mark away, if it was not touched since it was taken.
+/// Removes the mark of a day unless the day changed after it was claimed.
 pub(super) async fn unmark(
     executor: impl sqlx::PgExecutor<'_>,
     due: &ClaimedDay,
@@ -111,7 +111,7 @@ pub(super) async fn unmark(
     Ok(done.rows_affected() == 1)
 }
 
-/// Rows as bytes, by the numbers of their values' texts.
+/// Encodes rows. `ids` has the ids of the values' texts.
 pub(in crate::store) fn numbers(
     rows: &[RollupRow],
     ids: &HashMap<Arc<str>, i32>,
@@ -161,8 +161,8 @@ async fn day(
     Ok(())
 }
 
-/// The numbers of the values' texts. They are added outside the transaction: one that nothing
-/// refers to does no harm.
+/// The ids of texts; inserts missing ones. They are inserted outside of the transaction, since a
+/// text to which nothing refers does no harm.
 pub(in crate::store) async fn values(
     pool: &PgPool,
     texts: impl Iterator<Item = &Arc<str>>,
@@ -180,13 +180,15 @@ pub(in crate::store) async fn values(
             }
         }
         if !missing.is_empty() {
-            return Err(StoreError::Unreadable("a value that is there and is not"));
+            return Err(StoreError::Unreadable(
+                "a text that can be neither inserted nor read",
+            ));
         }
     }
     Ok(ids)
 }
 
-/// The number of a text, if it has one.
+/// The id of a text, if it has one.
 pub(in crate::store) async fn value(pool: &PgPool, text: &str) -> Result<Option<u32>, StoreError> {
     let id = sqlx::query_scalar!(
         "select id from visitor_analytics.rollup_value where key = $1",
@@ -196,7 +198,7 @@ pub(in crate::store) async fn value(pool: &PgPool, text: &str) -> Result<Option<
     Ok(id.map(i32::cast_unsigned))
 }
 
-/// Adds values where they are missing. Returns the numbers of all that it could see.
+/// Inserts values that are missing. Returns the ids of all values that are visible.
 async fn add(
     pool: &PgPool,
     values: &HashMap<Uuid, &Arc<str>>,

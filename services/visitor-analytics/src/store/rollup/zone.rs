@@ -1,4 +1,4 @@
-//! Whose day begins when.
+//! Time zones of sites, which determine when their days begin.
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -9,7 +9,6 @@ use super::mark::OPEN_DAY_GRACE;
 use crate::store::{Store, StoreError};
 
 impl Store {
-    /// The time zone of a site.
     pub(super) async fn zone(&self, site_id: i32) -> Result<Tz, StoreError> {
         let name = sqlx::query_scalar!(
             "select time_zone from visitor_analytics.site where id = $1",
@@ -18,8 +17,8 @@ impl Store {
         Ok(named(&name.fetch_one(&self.pool).await?))
     }
 
-    /// Gives a site another time zone: all its days are folded again, after an hour, when every
-    /// process knows of it.
+    /// Changes the time zone of a site. All its days are folded again after an hour, when every
+    /// process uses the new time zone.
     pub async fn set_time_zone(
         &self,
         site_id: i32,
@@ -40,8 +39,8 @@ impl Store {
     }
 }
 
-/// Lets all days of a site be folded again, from a moment on, but for those whose visits have been
-/// dropped.
+/// Marks all days of a site dirty, to be folded from `due_at` on, except for those whose visits
+/// have expired.
 pub(in crate::store) async fn mark_all(
     connection: &mut PgConnection,
     site_id: i32,
@@ -74,7 +73,6 @@ pub(in crate::store) async fn mark_all(
     Ok(())
 }
 
-/// The time zones of sites.
 pub(super) async fn zones(
     connection: &mut PgConnection,
     sites: &[i32],
@@ -90,11 +88,11 @@ pub(super) async fn zones(
     Ok(rows.map(|row| (row.id, named(&row.time_zone))).collect())
 }
 
-/// The zone with this name. PostgreSQL has accepted it; where it knows more than this program does
-/// the site has UTC, and no visit is lost.
+/// Parses a time zone that PostgreSQL has accepted. Falls back to UTC for a zone that this program
+/// does not know, so that no visit is lost.
 pub(in crate::store) fn named(name: &str) -> Tz {
     name.parse().unwrap_or_else(|_| {
-        tracing::error!(name, "this time zone is not known: UTC is used");
+        tracing::error!(name, "unknown time zone of a site; using UTC");
         Tz::UTC
     })
 }

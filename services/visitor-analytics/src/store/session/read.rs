@@ -1,4 +1,4 @@
-//! Sessions as they are told.
+//! Reads sessions for lists and details.
 
 use std::collections::HashMap;
 
@@ -10,42 +10,36 @@ use uuid::Uuid;
 use crate::store::visit::{VisitKey, between, newest};
 use crate::store::{SiteLookup, Store, StoreError, VisitQuery};
 
-/// Steps of a journey that are told.
+/// Steps of a journey that are returned.
 const MAX_PATH_STEPS: i64 = 1_000;
 
-/// A session with its first and its last visit.
+/// A session with its first and last visit.
 #[derive(Clone, Debug)]
 pub struct SessionDetails {
-    /// Its id.
     pub id: Uuid,
-    /// When it began and ended, so far.
+    /// The times of the first visit and the last visit so far.
     pub period: (DateTime<Utc>, DateTime<Utc>),
-    /// How many visits.
     pub visits: u32,
-    /// How many events its visitor caused from its beginning until half an hour after its end.
+    /// The number of events of the visitor from the begin of the session until half an hour after
+    /// its end.
     pub events: i64,
-    /// Whether one of its visits is a bot's.
+    /// Whether one of the visits is a bot's.
     pub is_bot: bool,
-    /// The first visit.
     pub entry: Visit,
-    /// The last visit.
     pub exit: Visit,
 }
 
-/// A visit of a journey.
+/// A step of a journey.
 #[derive(Clone, Debug)]
 pub struct PathStep {
-    /// When.
     pub timestamp: DateTime<Utc>,
-    /// The page's path.
     pub path: String,
-    /// Its title.
+    /// The title of the page.
     pub title: Option<String>,
-    /// Seconds until the next one; of the last one those for which the page was seen, if known.
+    /// Seconds until the next step; for the last step the engagement time of the page, if known.
     pub seconds: Option<i64>,
 }
 
-/// A session as it is read.
 struct SessionRow {
     id: Uuid,
     started_at: DateTime<Utc>,
@@ -58,8 +52,8 @@ struct SessionRow {
 }
 
 impl Store {
-    /// Sessions, the newest first; one more than the limit where there are more. They are found by
-    /// their first visits, in the order of the visits' index.
+    /// Lists sessions, newest first. Returns one more than the limit if there are more. Sessions
+    /// are found by their first visits, in the order of the visits' index.
     pub async fn sessions(&self, query: &VisitQuery) -> Result<Vec<SessionDetails>, StoreError> {
         if !query.filters.is_empty() {
             return self.filtered_sessions(query).await;
@@ -100,7 +94,8 @@ impl Store {
         self.with_visits(found).await
     }
 
-    /// The same, of those whose first visit passes the filters: first which, then what they are.
+    /// Lists sessions whose first visit passes the filters. The first statement selects ids, the
+    /// second one loads the sessions.
     async fn filtered_sessions(
         &self,
         query: &VisitQuery,
@@ -138,7 +133,7 @@ impl Store {
         self.with_visits(found).await
     }
 
-    /// The session with this id on one of these sites (`None`: on any).
+    /// Finds a session by id on one of these sites (`None`: on any).
     pub async fn session(
         &self,
         id: Uuid,
@@ -177,7 +172,7 @@ impl Store {
         Ok(exists.fetch_one(&self.pool).await?)
     }
 
-    /// A session's visits, in their order; at most 1,000.
+    /// The visits of a session in order, at most 1,000.
     pub async fn journey(&self, session: &SessionDetails) -> Result<Vec<PathStep>, StoreError> {
         let rows = sqlx::query!(
             r#"select v.timestamp, p.path, p.title, v.engagement_seconds,
@@ -214,7 +209,7 @@ impl Store {
         let visits: HashMap<VisitKey, Visit> = visits
             .map(|visit| ((visit.id, visit.timestamp), visit))
             .collect();
-        // One that was erased meanwhile is left out.
+        // A session that was erased meanwhile is omitted.
         let whole = found.into_iter().filter_map(|session| {
             Some(SessionDetails {
                 entry: visits.get(&entry(&session))?.clone(),

@@ -1,4 +1,4 @@
-//! What sites do not want.
+//! Ignore rules of sites.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use crate::domain::site::SiteIgnoreRules;
 use crate::store::{Store, StoreError};
 
 impl Store {
-    /// What sites do not want, by their domains and aliases.
+    /// The ignore rules of all sites that have some, by domain and alias.
     pub async fn ignored(&self) -> Result<HashMap<String, SiteIgnoreRules>, StoreError> {
         let rows = sqlx::query!(
             r#"select s.ignored_addresses, s.ignored_paths, s.kept_since,
@@ -26,7 +26,7 @@ impl Store {
         Ok(ignored.collect())
     }
 
-    /// Counts visits that were ignored.
+    /// Adds to the number of ignored visits by domain.
     pub async fn count_ignored(&self, counts: &HashMap<String, i64>) -> Result<(), StoreError> {
         let (domains, counts): (Vec<String>, Vec<i64>) = counts
             .iter()

@@ -1,4 +1,4 @@
-//! Sites that visits bring along: how many may within a day, and how many did.
+//! Limits how many sites may be created by visits per day.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -6,19 +6,18 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 use crate::store::{Store, StoreError};
 
-/// Over how long new sites are counted.
 const NEW_SITE_WINDOW: TimeDelta = TimeDelta::hours(24);
-/// Whoever adds a site for a visit has the lock alone, so that the count holds over replicas. It is
-/// a statement of its own: the next one sees what the last holder has committed.
+/// Serializes the creation of sites by visits across replicas, so that the limit holds. The lock is
+/// a statement of its own, so that the next statement sees what the previous holder committed.
 const BEGIN_WITH_NEW_SITE_LOCK: &str =
     "begin; select pg_advisory_xact_lock(hashtext('visitor_analytics.new_sites'))";
 
-/// How many sites have come with visits lately.
+/// The number of sites that visits created recently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewSiteCount {
-    /// Within 24 hours.
+    /// Within the last 24 hours.
     pub count: i64,
-    /// Whether further ones were refused today (UTC).
+    /// Whether further sites were rejected today (UTC).
     pub has_refused: bool,
 }
 
@@ -30,8 +29,8 @@ fn unknown(domains: &BTreeSet<&str>, found: &HashMap<String, i32>) -> HashSet<St
 }
 
 impl Store {
-    /// Adds sites that visits bring along, as far as no more than `most` do within 24 hours.
-    /// Returns those of the domains that are no site's then.
+    /// Creates sites for unknown domains of visits, at most `most` within 24 hours. Returns the
+    /// domains that belong to no site afterwards.
     pub async fn add_visited_sites(
         &self,
         domains: &BTreeSet<&str>,
@@ -43,7 +42,8 @@ impl Store {
         if new.is_empty() || most == 0 {
             return Ok(new);
         }
-        // Without a lock first: where visits go on to name new sites, they must not queue for it.
+        // Checked without the lock first, so that visits that keep naming new sites do not queue
+        // for it.
         if self.new_sites_of_day(now).await?.count >= i64::from(most) {
             return Ok(new);
         }
@@ -69,7 +69,7 @@ impl Store {
         Ok(unknown(domains, &self.find_sites(domains).await?))
     }
 
-    /// How many sites have come with visits within 24 hours.
+    /// The number of sites that visits created within the last 24 hours.
     pub async fn new_sites_of_day(&self, now: DateTime<Utc>) -> Result<NewSiteCount, StoreError> {
         let row = sqlx::query!(
             r#"select (select count(*) from visitor_analytics.site
@@ -86,7 +86,7 @@ impl Store {
         })
     }
 
-    /// Notes that a new site was refused, so that it is told once a day (UTC).
+    /// Records that a new site was rejected, to notify about it once per day (UTC).
     pub async fn note_site_limit(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
         sqlx::query!(
             "insert into visitor_analytics.site_limit_notice (day, reached_at) values ($1, $2)
@@ -99,7 +99,7 @@ impl Store {
         Ok(())
     }
 
-    /// The days on which new sites were refused and nobody has been told.
+    /// The days on which new sites were rejected and no notification was sent.
     pub async fn untold_site_limits(&self) -> Result<Vec<NaiveDate>, StoreError> {
         let days = sqlx::query_scalar!(
             "select day from visitor_analytics.site_limit_notice where told_at is null order by day"
@@ -107,7 +107,7 @@ impl Store {
         Ok(days.fetch_all(&self.pool).await?)
     }
 
-    /// Somebody has been told of this day.
+    /// Records that the notification about a day was sent.
     pub async fn told_site_limit(
         &self,
         day: NaiveDate,

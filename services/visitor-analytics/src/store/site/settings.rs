@@ -1,4 +1,4 @@
-//! What is known of sites, and what may be changed.
+//! Sites and their settings.
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -8,42 +8,39 @@ use crate::domain::site::SiteSettings;
 use crate::store::rollup::{mark_all, zone_named};
 use crate::store::{Store, StoreError};
 
-/// A site.
 #[derive(Clone, Debug)]
 pub struct Site {
-    /// Its domain.
     pub domain: String,
-    /// The IANA name of its time zone.
+    /// An IANA time zone.
     pub time_zone: String,
-    /// Its other domains, in alphabetical order.
+    /// In alphabetical order.
     pub aliases: Vec<String>,
-    /// Networks whose visits are not stored.
+    /// Visits from these networks are not stored.
     pub ignored_addresses: Vec<String>,
-    /// Paths whose visits are not stored.
+    /// Visits of these paths are not stored.
     pub ignored_paths: Vec<String>,
-    /// Properties of visits that reports count.
+    /// Properties of visits by which reports group.
     pub properties: Vec<String>,
-    /// For how many days its visits are kept, where it says so itself.
+    /// The site's own retention, if it has one.
     pub retention_days: Option<i32>,
-    /// How many visits came that were not stored.
+    /// The number of ignored visits.
     pub ignored_visits: i64,
-    /// Since when it is known.
     pub created_at: DateTime<Utc>,
 }
 
-/// What became of a change.
+/// The result of adding or changing a site.
 #[derive(Clone, Debug)]
 pub enum SiteUpdateOutcome {
-    /// It is done.
     Done(Site),
-    /// The domain, or an alias, is another site's.
+    /// The domain or an alias belongs to another site; names the invalid field.
     Taken(&'static str),
-    /// There is no such site.
+    /// The site does not exist.
     Missing,
 }
 
 impl Store {
-    /// Sites by domain, after one of them; one more than the limit where there are more.
+    /// Lists sites by domain, after the domain `after`. Returns one more than the limit if there
+    /// are more.
     pub async fn sites(
         &self,
         among: Option<&[String]>,
@@ -67,7 +64,6 @@ impl Store {
         Ok(sites.fetch_all(&self.pool).await?)
     }
 
-    /// Adds a site.
     pub async fn add_site(
         &self,
         domain: &str,
@@ -95,8 +91,7 @@ impl Store {
         self.changed(domain).await
     }
 
-    /// Changes a site. Another time zone makes other days, and other properties other numbers: all
-    /// days are folded again.
+    /// Changes a site. A new time zone or new properties mark all days dirty.
     pub async fn change_site(
         &self,
         domain: &str,
@@ -127,7 +122,7 @@ impl Store {
         self.changed(domain).await
     }
 
-    /// One change at a time: no domain becomes two sites'.
+    /// Serializes changes, so that no domain is assigned to two sites.
     async fn change_sites(&self) -> Result<Transaction<'_, Postgres>, StoreError> {
         let mut transaction = self.pool.begin().await?;
         sqlx::query!("lock table visitor_analytics.site_alias in share row exclusive mode")
@@ -151,7 +146,7 @@ impl Store {
     }
 }
 
-/// Returns whether none of them is another site's.
+/// Returns `false` if an alias belongs to another site.
 async fn set_aliases(
     connection: &mut PgConnection,
     site_id: i32,

@@ -1,4 +1,4 @@
-//! Visits as PostgreSQL takes them: an array a column.
+//! The columns of new visits, for one statement.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::domain::classified::EnrichedVisit;
 
-/// What visits have of their own.
+/// The attributes that are stored in the visit's row, without ids of dictionaries.
 pub(in crate::store) struct VisitColumns<'a> {
     pub(in crate::store) ids: Vec<Uuid>,
     pub(in crate::store) moments: Vec<DateTime<Utc>>,

@@ -1,4 +1,4 @@
-//! How long a page was looked at, and how much of it.
+//! Engagement: how long a page was visible and how far it was scrolled.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use common::clock::moment_of;
@@ -8,9 +8,9 @@ use crate::domain::engagement::Engagement;
 use crate::store::{SiteLookup, Store, StoreError};
 
 impl Store {
-    /// Lets the engagement of a visit on one of these sites (`None`: on any) grow to this, and
-    /// returns what it is then, and when the visit was. A visit whose id carries no moment is
-    /// looked for everywhere; of several with the id the one that was recorded first is meant.
+    /// Raises the engagement of a visit on one of these sites (`None`: on any) to the given values.
+    /// Returns the resulting engagement and the time of the visit. A visit whose id contains no
+    /// time is searched everywhere; if several visits have the id, the one recorded first is used.
     pub async fn engage(
         &self,
         id: Uuid,
@@ -44,7 +44,7 @@ impl Store {
         sites: Option<&[String]>,
         (from, to): (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
     ) -> Result<Option<(Engagement, DateTime<Utc>)>, StoreError> {
-        // Nothing is written where nothing grows: the page's last report often comes twice.
+        // Writes only if a value grows, since the last report of a page often arrives twice.
         let row = sqlx::query!(
             r#"with old as materialized (
                    select id, timestamp, engagement_seconds as seconds, scroll_depth as depth

@@ -1,4 +1,4 @@
-//! Visits from the oldest on, a page after the other.
+//! Export of visits, page by page.
 
 use chrono::{DateTime, Utc};
 use common::visitor_analytics::Visit;
@@ -8,25 +8,21 @@ use super::row::{VisitRow, select_visits};
 use crate::domain::export::ExportedVisit;
 use crate::store::{Store, StoreError};
 
-/// Which visits.
 #[derive(Clone, Debug)]
 pub struct ExportQuery {
-    /// Only this site's.
     pub site: Option<String>,
-    /// Not earlier than this.
+    /// Inclusive.
     pub from: Option<DateTime<Utc>>,
-    /// Earlier than this.
+    /// Exclusive.
     pub to: Option<DateTime<Utc>>,
-    /// Only bots' visits, or only people's.
+    /// Only bots (`true`) or people (`false`).
     pub is_bot: Option<bool>,
-    /// Only after this one.
     pub after: Option<(DateTime<Utc>, Uuid)>,
-    /// At most so many.
     pub limit: i64,
 }
 
 impl Store {
-    /// A page of visits, the oldest first. No connection is kept between two pages.
+    /// A page of visits, oldest first. No connection is held between pages.
     pub async fn export_visits(
         &self,
         query: &ExportQuery,

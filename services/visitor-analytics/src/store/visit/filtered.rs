@@ -1,4 +1,4 @@
-//! Visits that pass filters.
+//! Lists visits that pass filters.
 
 use chrono::{DateTime, Utc};
 use common::visitor_analytics::Visit;
@@ -10,7 +10,8 @@ use super::{VisitKey, VisitList, VisitQuery};
 use crate::store::{Store, StoreError, condition};
 
 impl Store {
-    /// Visits that pass, the newest first: first which, then what they are.
+    /// Lists visits that pass the filters, newest first. The first statement selects ids, the
+    /// second one loads the visits.
     pub(super) async fn filtered_visits(
         &self,
         query: &VisitQuery,
@@ -43,8 +44,8 @@ impl Store {
     }
 }
 
-/// The end of a statement over each site's visits: those that pass the filters, the newest of them,
-/// and of all sites or the one that is wanted the newest again.
+/// Completes a statement that selects visits of each site: applies the filters, sorts and limits
+/// per site, and then sorts and limits the result across sites.
 pub(in crate::store) fn newest(select: &mut QueryBuilder<Postgres>, query: &VisitQuery) {
     let page = |select: &mut QueryBuilder<Postgres>| {
         select.push(" order by v.timestamp desc, v.id desc limit ");
@@ -59,7 +60,7 @@ pub(in crate::store) fn newest(select: &mut QueryBuilder<Postgres>, query: &Visi
     page(select);
 }
 
-/// The period of a list, and its page.
+/// Appends the conditions on period and page.
 pub(in crate::store) fn between(select: &mut QueryBuilder<Postgres>, query: &VisitQuery) {
     if let Some(from) = query.from {
         select.push(" and v.timestamp >= ").push_bind(from);

@@ -1,4 +1,4 @@
-//! One visitor's visits, with all that is kept of them.
+//! The visits of a visitor, for data export.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,19 +11,18 @@ use super::VisitKey;
 use super::row::{Address, VisitRow, select_visits};
 use crate::store::{Store, StoreError};
 
-/// A visit of a visitor, with what no list of visits tells.
+/// A visit with the data that lists of visits omit.
 #[derive(Clone, Debug)]
 pub struct VisitOfVisitor {
-    /// The visit.
     pub visit: Visit,
-    /// What the browser said of itself.
     pub user_agent: String,
-    /// The address, while its place is not known.
+    /// The IP address, while its location is pending.
     pub waiting_address: Option<IpAddr>,
 }
 
 impl Store {
-    /// Visits of a visitor, found by their sessions; one more than the limit where there are more.
+    /// Lists the visits of a visitor, found by their sessions. Returns one more than the limit if
+    /// there are more.
     pub async fn visits_of_visitor(
         &self,
         visitor: &str,

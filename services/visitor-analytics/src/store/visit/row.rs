@@ -1,4 +1,4 @@
-//! A visit as it is read.
+//! The row of a visit joined with its dictionary values.
 
 use chrono::{DateTime, Utc};
 use common::visitor_analytics::Visit;
@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use crate::store::StoreError;
 
-/// Visits with what they hold the numbers of. The argument is what follows `from`: whatever gives
-/// visits as `v`; and the rest of the statement, after the joins.
+/// Selects visits with their dictionary values. The first argument follows `from` and provides
+/// visits as `v`; the second one follows the joins.
 macro_rules! select_visits {
     ($visits:literal, $rest:literal $(, $argument:expr)*) => {
         sqlx::query_as!(
@@ -103,7 +103,7 @@ pub(super) struct VisitRow {
     pub(super) properties: Option<Properties>,
 }
 
-/// A number that was stored from a narrower type fits it when it is read.
+/// Converts a number that was stored from a narrower type.
 fn narrow<W, N: TryFrom<W>>(
     value: Option<W>,
     field: &'static str,

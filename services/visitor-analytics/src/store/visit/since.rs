@@ -1,4 +1,4 @@
-//! Visits in the order in which they were recorded.
+//! Visits in the order in which they were recorded, to replay the live stream.
 
 use chrono::{DateTime, Utc};
 use common::visitor_analytics::Visit;
@@ -9,8 +9,8 @@ use super::row::{VisitRow, select_visits};
 use crate::store::{MAX_LIVE_AGE, Store, StoreError};
 
 impl Store {
-    /// The visits that were recorded after one (when, and which), and not long after they had
-    /// happened, in that order; the newest `limit`.
+    /// The newest `limit` visits that were recorded after the given visit and at most
+    /// [`MAX_LIVE_AGE`] after they happened, in the order of recording.
     pub async fn visits_since(
         &self,
         site: Option<&str>,

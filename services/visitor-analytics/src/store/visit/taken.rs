@@ -1,4 +1,4 @@
-//! Ids that another site has.
+//! Visit ids that another site uses.
 
 use std::collections::HashSet;
 
@@ -9,13 +9,13 @@ use uuid::Uuid;
 use crate::domain::visit::NewVisit;
 use crate::store::{Store, StoreError};
 
-/// A visit's id and time, and the site that it names.
+/// Id and time of a visit, and the site that it names.
 type VisitIdOnSite<'a> = (Uuid, DateTime<Utc>, &'a str);
 
 impl Store {
-    /// Those of these visits whose id a visit of another site has, at the time that the id carries
-    /// or within a day of the visit's own time. (The same id at the same time violates the primary
-    /// key, so that visits whose ids carry their time need not be asked for.)
+    /// The visits whose id another site's visit has, at the time in the id or within a day of the
+    /// visit's own time. Visits whose ids contain their time need no check, since the primary key
+    /// rejects the same id at the same time.
     pub async fn ids_of_other_sites<'a>(
         &self,
         visits: &[&'a NewVisit],

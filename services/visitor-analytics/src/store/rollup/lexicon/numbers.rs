@@ -1,4 +1,4 @@
-//! What the numbers in packs stand for.
+//! Resolves the values in column blocks.
 
 use chrono::{DateTime, Datelike as _};
 use sqlx::PgPool;
@@ -12,12 +12,12 @@ use crate::domain::question::Attribute;
 use crate::store::StoreError;
 
 impl ValueDictionary {
-    /// The highest number of a text so far.
+    /// The highest id of a text so far.
     pub(in crate::store) fn last(&self) -> ValueId {
-        ValueId::try_from(self.texts.texts.len()).expect("memory ends before")
+        ValueId::try_from(self.texts.texts.len()).expect("fewer than 2^32 texts fit in memory")
     }
 
-    /// Looks up numbers of a column that were not met before.
+    /// Loads the values of a column that are not loaded yet.
     pub(in crate::store) async fn learn_numbers(
         &mut self,
         pool: &PgPool,
@@ -48,7 +48,7 @@ impl ValueDictionary {
         let known = &self.properties;
         for (number, text) in texts(pool, numbers, |n| known.contains_key(&n)).await? {
             let all: Vec<String> = serde_json::from_str(&text)
-                .map_err(|_| StoreError::Unreadable("a set of properties"))?;
+                .map_err(|_| StoreError::Unreadable("a property set"))?;
             let values = all.iter().map(|text| self.texts.number(text)).collect();
             self.properties.insert(number, values);
         }
@@ -64,7 +64,7 @@ impl ValueDictionary {
         Ok(())
     }
 
-    /// The values that a subject has where its column has this number, which was learned.
+    /// The values of a dimension for an entry of its column, which must be loaded.
     pub(in crate::store) fn values(&mut self, subject: Attribute, number: u32) -> Vec<ValueId> {
         let Attribute::Of(dimension) = subject else {
             let weekday = self.local(number).weekday().number_from_monday();
@@ -93,7 +93,7 @@ impl ValueDictionary {
             }
         };
         if dimension == Dimension::DeviceType && number & BOT_FLAG != 0 {
-            // Whatever the user agent says.
+            // The device type of a bot is `bot`, whatever its user agent says.
             return vec![self.texts.number("bot")];
         }
         let wanted = match dimension {
@@ -110,7 +110,7 @@ impl ValueDictionary {
         }
     }
 
-    /// The clock in a quarter of an hour.
+    /// The local time of a quarter hour.
     fn local(&self, quarter: u32) -> DateTime<chrono_tz::Tz> {
         let moment = DateTime::from_timestamp(i64::from(quarter) * QUARTER_HOUR_SECONDS, 0);
         moment.unwrap_or_default().with_timezone(&self.zone)
@@ -121,7 +121,7 @@ fn id(number: u32) -> i32 {
     (number & !BOT_FLAG).cast_signed()
 }
 
-/// The texts of numbers that were not met before.
+/// The texts of ids that are not loaded yet.
 async fn texts(
     pool: &PgPool,
     numbers: &[u32],

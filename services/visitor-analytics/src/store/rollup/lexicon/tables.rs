@@ -1,4 +1,4 @@
-//! The values behind the numbers, table by table.
+//! Loads the values of each dictionary table.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ impl ValueDictionary {
             ids
         );
         for row in rows.fetch_all(pool).await? {
-            // The path is the first: `read` relies on it.
+            // The path must be the first value: the resolved visit takes its page from there.
             let keys = self.texts.keys([
                 (Dimension::Page, Some(&row.path)),
                 (Dimension::Title, row.title.as_deref()),
@@ -175,7 +175,7 @@ impl ValueDictionary {
     }
 }
 
-/// A version with what it is a version of.
+/// A version with the name of its product.
 fn version(name: Option<&str>, version: Option<&str>) -> Option<String> {
     let version = version?;
     Some(name.map_or_else(|| version.to_owned(), |name| format!("{name} {version}")))

@@ -1,4 +1,4 @@
--- The numbers of a day ($2) of a site ($1), as the visits say.
+-- The metrics of a day ($2) of a site ($1), computed from its visits.
 with day as materialized (
     select $2::date::timestamp at time zone time_zone as start,
            ($2::date + 1)::timestamp at time zone time_zone as stop, time_zone, properties as named

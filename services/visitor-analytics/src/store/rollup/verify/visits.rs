@@ -1,4 +1,4 @@
-//! Packs and quarters of folded days beside the visits.
+//! Compares column blocks and quarter-hour rollups with the visits.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
@@ -14,7 +14,7 @@ use crate::domain::question::seconds;
 use crate::store::rollup::{pack, visitor_key};
 use crate::store::{Store, StoreError};
 
-/// A visit as a pack has it.
+/// A visit as it is stored in a column block.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct DecodedVisit {
     visitor: u64,
@@ -22,7 +22,7 @@ pub(super) struct DecodedVisit {
     pub(super) of_bot: bool,
     pub(super) at: i64,
     seconds: i64,
-    /// In the order of [`Field::KEPT`].
+    /// In the order of [`ColumnKind::STORED`].
     pub(super) columns: [u32; ColumnKind::STORED.len()],
 }
 
@@ -57,10 +57,10 @@ impl Store {
         let missing: i64 = counts.values().filter(|count| **count > 0).sum();
         if too_many + missing > 0 {
             comparison.differences.push(MetricMismatch {
-                dimension: "packed visits",
+                dimension: "column blocks",
                 value: None,
                 is_bot: false,
-                number: "not in the other",
+                number: "unmatched visits",
                 folded: Some(too_many),
                 counted: Some(missing),
             });
@@ -75,7 +75,7 @@ impl Store {
         let Some(row) = row.fetch_optional(&mut *connection).await? else {
             return Ok(());
         };
-        let unreadable = || StoreError::Unreadable("a day's quarters");
+        let unreadable = || StoreError::Unreadable("a quarter-hour rollup");
         let quarters = QuarterHours::read(&row.quarters).ok_or_else(unreadable)?;
         for (name, part) in parts(&seconds(&this)) {
             let places = place(&this, part.start)..place(&this, part.end);
@@ -84,7 +84,7 @@ impl Store {
             for class in [0, 1] {
                 let folded = folded.as_ref().map(|both| &both[class]);
                 let pair = (folded, Some(&counted[class]));
-                comparison.numbers("by the clock", Some(&name), class == 1, pair);
+                comparison.numbers("quarter hours", Some(&name), class == 1, pair);
             }
         }
         let Some(overlap) = row.overlap else {
@@ -117,7 +117,7 @@ impl Store {
             });
             if counted != told(from) {
                 comparison.differences.push(MetricMismatch {
-                    dimension: "over midnight",
+                    dimension: "midnight overlap",
                     value: Some(from.to_string()),
                     is_bot: false,
                     number: "visitors",
@@ -134,7 +134,7 @@ fn place(day: &LocalDay, second: i64) -> usize {
     usize::try_from((second - day.from.timestamp()) / QUARTER_HOUR_SECONDS).unwrap_or_default()
 }
 
-/// Every fourth hour of a day: what lies before, and what comes after it.
+/// The parts of a day before and after every fourth hour.
 fn parts(day: &Range<i64>) -> Vec<(String, Range<i64>)> {
     let cuts =
         (day.start..=day.end).step_by(usize::try_from(16 * QUARTER_HOUR_SECONDS).unwrap_or(1));
@@ -152,7 +152,7 @@ fn plainly(visits: &[DecodedVisit], period: &Range<i64>) -> [Metrics; 2] {
     let mut sums = <[Metrics; 2]>::default();
     let mut sessions: BTreeMap<u64, (&DecodedVisit, i64)> = BTreeMap::new();
     for visit in visits {
-        // In the order of time: the first of each session stays.
+        // Visits are sorted by time, so the first of each session stays.
         sessions.entry(visit.session).or_insert((visit, 0)).1 += 1;
         if period.contains(&visit.at) {
             let sum = &mut sums[usize::from(visit.of_bot)];
@@ -178,7 +178,7 @@ fn who(visits: &[DecodedVisit], period: &Range<i64>) -> BTreeSet<(u64, bool)> {
     within.map(|visit| (visit.visitor, visit.of_bot)).collect()
 }
 
-/// In the order of time.
+/// Sorted by time.
 async fn visits(
     connection: &mut PgConnection,
     day: &VerifiableDay,
@@ -253,7 +253,8 @@ async fn visits(
     Ok(visits)
 }
 
-/// The visits of the sessions that touch the day; some that only come near it may be there.
+/// The visits of sessions that overlap the day. A block may also contain sessions that only come
+/// near the day.
 fn unpacked(pack: &ColumnBlock, day: &Range<i64>) -> Vec<DecodedVisit> {
     let mut visits = vec![];
     let at = |row: usize| pack.start + i64::from(pack.at[row]);

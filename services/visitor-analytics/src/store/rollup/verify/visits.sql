@@ -1,4 +1,4 @@
--- The visits of all sessions that touch a day ($2) of a site ($1), as packs should have them.
+-- The visits of all sessions that overlap a day ($2) of a site ($1), as column blocks should have them.
 with day as materialized (
     select $2::date::timestamp at time zone time_zone as start,
            ($2::date + 1)::timestamp at time zone time_zone as stop, properties as named

@@ -1,4 +1,4 @@
-//! The ways of folded days beside the visits, and those of months beside their days.
+//! Compares path rollups of days with the visits, and those of months with their days.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
@@ -14,7 +14,7 @@ use crate::domain::journey::{
 };
 use crate::store::StoreError;
 
-/// Compares a day's ways with these visits of its sessions, which are in the order of time.
+/// Compares the paths of a day with the visits of its sessions, which are sorted by time.
 pub(super) async fn compare(
     connection: &mut PgConnection,
     day: &VerifiableDay,
@@ -65,7 +65,7 @@ pub(super) async fn compare(
             {
                 comparison
                     .differences
-                    .push(difference("ways", depth, class, &told, &right));
+                    .push(difference("paths", depth, class, &told, &right));
             }
         }
         let mut right: BTreeMap<ValueId, AdjacentPages> = BTreeMap::new();
@@ -89,7 +89,7 @@ pub(super) async fn compare(
             comparison.numbers += right.before.len() + right.after.len();
             if (&told.before, &told.after) != (&right.before, &right.after) {
                 comparison.differences.push(MetricMismatch {
-                    dimension: "around a page",
+                    dimension: "adjacent pages",
                     value: Some(page.to_string()),
                     is_bot: class,
                     number: "visits",
@@ -134,7 +134,7 @@ async fn months(
         if sum.ok_or(CORRUPT_VERIFIED_METRICS)? != row.ways {
             let depth = usize::try_from(row.depth).unwrap_or_default();
             let none = PathCounts::default();
-            let difference = difference("ways of the month", depth, false, &none, &none);
+            let difference = difference("paths of the month", depth, false, &none, &none);
             comparison.differences.push(difference);
         }
     }
@@ -158,7 +158,7 @@ fn difference(
     }
 }
 
-/// The numbers of the texts of these visits' paths.
+/// The ids of the texts of the pages' paths.
 async fn paths(
     connection: &mut PgConnection,
     visits: &[DecodedVisit],
