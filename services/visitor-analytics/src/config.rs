@@ -18,26 +18,26 @@ use crate::domain::source::QueryParameterAllowlist;
 use crate::domain::visitor::VisitorIdLifetime;
 use crate::verify::VerifyArgs;
 
-/// Records visits to web sites, detects bots and reports on the visitors.
+/// Records visits to websites, detects bots and reports on the visitors.
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "visitor-analytics", version)]
 pub struct Config {
     #[command(subcommand)]
     #[expect(
         missing_docs,
-        reason = "its text would become the program's description"
+        reason = "a doc comment would replace the description of the program"
     )]
     pub command: Option<Command>,
     #[command(flatten)]
     #[expect(
         missing_docs,
-        reason = "its text would become the program's description"
+        reason = "a doc comment would replace the description of the program"
     )]
     pub service: ServiceArgs,
     #[command(flatten)]
     #[expect(
         missing_docs,
-        reason = "its text would become the program's description"
+        reason = "a doc comment would replace the description of the program"
     )]
     pub database: DatabaseArgs,
     /// Base URL of the geo service, such as `http://geo.railway.internal:8000`.
@@ -75,7 +75,7 @@ pub struct Config {
     #[command(flatten)]
     #[expect(
         missing_docs,
-        reason = "its text would become the program's description"
+        reason = "a doc comment would replace the description of the program"
     )]
     pub privacy: PrivacyArgs,
 }

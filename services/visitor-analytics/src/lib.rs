@@ -1,4 +1,4 @@
-//! `visitor-analytics` records visits to web sites, detects bots and reports on the visitors.
+//! `visitor-analytics` records visits to websites, detects bots and reports on the visitors.
 //!
 //! `POST /visits` answers after the visits are committed, and records each exactly once; see
 //! `docs/` for the path of a visit through the services.
@@ -154,25 +154,25 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
     let health = health::checks(pool, &store, &clock, config.max_new_sites_per_day);
     let health = health.collect(move || observe_recorder(&waiting));
     chassis::metrics::describe(&metrics::METRICS);
-    let about = "Records visits to web sites, detects bots and reports on the visitors.";
+    let about = "Records visits to websites, detects bots and reports on the visitors.";
     let app = App::new(SERVICE_NAME, about, api, health, clock.clone())
         .check_at_startup(chassis::database::refuse_transaction_pooler(pool.clone()))
-        .worker("gatherer", |stop| gatherer.run(stop))
+        .worker("geo client", |stop| gatherer.run(stop))
         .worker("recorder", |stop| writer.run(stop))
         .closing(closing)
-        .worker("live", |stop| live.run(stop))
-        .worker("wishes", |stop| wishes.run(of_wishes, stop))
-        .worker("watcher", |stop| watcher.run(stop))
-        .worker("announcer", |stop| announcer.run(stop))
+        .worker("live stream", |stop| live.run(stop))
+        .worker("ignore rules", |stop| wishes.run(of_wishes, stop))
+        .worker("session monitor", |stop| watcher.run(stop))
+        .worker("outbox relay", |stop| announcer.run(stop))
         .worker("site limit", |stop| site_limit.run(stop))
-        .worker("eraser", |stop| eraser.run(stop))
-        .worker("locations", |stop| payer.run(stop))
-        .worker("folder", |stop| folder.run(stop))
-        .worker("housekeeping", move |stop| {
+        .worker("erasure", |stop| eraser.run(stop))
+        .worker("location backfill", |stop| payer.run(stop))
+        .worker("rollup", |stop| folder.run(stop))
+        .worker("maintenance", move |stop| {
             housekeeping::run(background, retention, clock, stop)
         });
     let app = match prover {
-        Some(prover) => app.worker("crawlers", |stop| prover.run(stop)),
+        Some(prover) => app.worker("crawler verification", |stop| prover.run(stop)),
         None => app,
     };
     Ok(app.trusting(&config.service.keys, verifier)?)

@@ -228,7 +228,7 @@ pub fn seconds(day: &LocalDay) -> Range<i64> {
 
 /// The length of the buckets of a time series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "their names say what they are")]
+#[expect(missing_docs, reason = "the names are self-explanatory")]
 pub enum Interval {
     Minute,
     Hour,

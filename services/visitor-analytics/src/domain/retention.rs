@@ -174,7 +174,7 @@ mod tests {
                 seed ^= seed << 13;
                 seed ^= seed >> 7;
                 seed ^= seed << 17;
-                // Some come often, and some after the day.
+                // Some visitors come often, and some only after the day.
                 let key = (seed % 700).wrapping_mul(0x9e37_79b9_7f4a_7c15);
                 let is_bot = session % 9 == 0;
                 let at = if session % 5 == 0 { 86_400 } else { 5 };

@@ -11,9 +11,9 @@ use super::{PollSchedule, RoundOutcome, repeat};
 use crate::clients::notification::NotificationClient;
 use crate::store::{Announcement, Store, StoreError, Told};
 
-/// How often the outbox is polled. With [`CLAIM`], this limits the rate, so that announcing
-/// thousands of visitors does not slow down recording them. Recording visits wakes the relay;
-/// entries of other processes are found by polling.
+/// How often the outbox is polled. Together with the size of a batch, this limits the rate, so that
+/// announcing thousands of visitors does not slow down recording them. Recording visits wakes the
+/// relay; entries of other processes are found by polling.
 const PACE: PollSchedule = PollSchedule {
     busy: Duration::from_millis(200),
     idle: Duration::from_secs(5),

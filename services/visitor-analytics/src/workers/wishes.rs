@@ -73,7 +73,7 @@ impl IgnoreRules {
             match catch_panics(self.refresh(&store)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
-                    tracing::debug!(%error, "ignore rules cannot be loaded; retrying")
+                    tracing::debug!(%error, "ignore rules cannot be loaded; retrying");
                 }
                 Err(panic) => tracing::error!(%panic, "loading ignore rules panicked; retrying"),
             }

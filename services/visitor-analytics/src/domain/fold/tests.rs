@@ -132,7 +132,7 @@ fn folding_gives_the_numbers_of_the_definition() {
                 "seed {seed} {key:?} {is_bot}"
             );
         }
-        assert_eq!(met, totals.len(), "seed {seed}: a value from nowhere");
+        assert_eq!(met, totals.len(), "seed {seed}: unexpected value");
     }
 }
 

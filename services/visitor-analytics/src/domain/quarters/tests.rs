@@ -5,12 +5,12 @@ use uuid::Uuid;
 use super::*;
 use crate::domain::pack::{BlockBuilder, BlockRow};
 
-/// Seconds of a day of 24 hours that begins at `start`.
+/// A day of 24 hours that begins at `start`, in seconds.
 fn day(start: i64) -> Range<i64> {
     start..start + 86_400
 }
 
-/// Session, moment, whether a bot's.
+/// Session, time in seconds, and whether it is a bot's.
 type Visit = (u64, i64, bool);
 
 /// Random visits by visitor over two days; some sessions cross midnight.

@@ -28,7 +28,7 @@ const MAX_REPLAYED_VISITS: usize = 250;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after the connection was lost.
 const LISTEN_RETRY_DELAY: Duration = Duration::from_secs(1);
-/// Erased visitors that are remembered; above this number, those before [`REMEMBERED`] are removed.
+/// Erased visitors that are remembered; above this number, expired ones are removed.
 const ERASED: usize = 10_000;
 /// Longer than any subscriber lags behind.
 const REMEMBERED: Duration = Duration::from_mins(10);
