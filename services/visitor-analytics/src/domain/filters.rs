@@ -13,7 +13,7 @@ const MAX_FILTER_VALUES: usize = 100;
 pub enum FilterError {
     #[error("unknown parameter or dimension")]
     Unknown,
-    #[error("must name the property, such as property:plan=pro")]
+    #[error("the filter must name the property, such as property:plan=pro")]
     WhichProperty,
     #[error("all filters together must have at most {MAX_FILTER_VALUES} values")]
     TooMany,

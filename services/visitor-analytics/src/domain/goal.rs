@@ -54,10 +54,10 @@ impl GoalTarget {
             }
             (Some(_), None) => Err((
                 "page",
-                "must be a path of 1 to 1024 bytes, optionally with wildcards",
+                "`page` must be a path of 1 to 1024 bytes, optionally with wildcards",
             )),
-            (None, Some(_)) => Err(("event_type", "must have 1 to 128 bytes")),
-            _ => Err(("page", "exactly one of page and event_type is required")),
+            (None, Some(_)) => Err(("event_type", "`event_type` must have 1 to 128 bytes")),
+            _ => Err(("page", "exactly one of `page` and `event_type` is required")),
         }
     }
 }

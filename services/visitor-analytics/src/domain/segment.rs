@@ -43,10 +43,10 @@ pub struct SegmentPatch {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SegmentError {
     /// The name is invalid.
-    #[error("must have 1 to {MAX_SEGMENT_NAME_CHARS} characters and no control characters")]
+    #[error("`name` must have 1 to {MAX_SEGMENT_NAME_CHARS} characters and no control characters")]
     Name,
     /// There are no filters, or a filter has no values.
-    #[error("must have at least one filter, and each filter at least one value")]
+    #[error("`filters` must contain at least one filter, each with at least one value")]
     Empty,
     /// The filter of this dimension is invalid.
     #[error("{0}: {1}")]
