@@ -1,5 +1,5 @@
-//! Whether visits and events that are well-formed may be recorded: their site has to be known, or
-//! one that they may bring along, and no other site may have their id.
+//! Decides whether valid visits and events are recorded: their site must exist or be created, and
+//! their id must not belong to another site.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -8,33 +8,35 @@ use chrono::{DateTime, Utc};
 use crate::domain::visit::NewVisit;
 use crate::store::{Store, StoreError};
 
-/// Why something that is well-formed is not recorded.
+/// Why a valid visit or event is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AdmissionError {
-    /// Another site has a visit or an event with this id.
-    #[error("this id is taken")]
+    /// A visit or an event of another site has this id.
+    #[error("this id belongs to a visit or event of another site")]
     IdTaken,
-    /// The site does not exist, and a token that is limited to sites adds none.
-    #[error("there is no such site, and a token that is limited to sites adds none: POST /sites")]
-    SiteUnknown,
-    /// As many sites as may be have come with visits lately.
+    /// The site does not exist, and the token, which is limited to sites, cannot create it.
     #[error(
-        "too many new sites have come with visits within 24 hours (MAX_NEW_SITES_PER_DAY); \
-         POST /sites adds this one"
+        "this site does not exist, and a token that is limited to sites cannot create it; \
+         add it with POST /sites"
+    )]
+    SiteUnknown,
+    /// The limit on new sites within 24 hours is reached.
+    #[error(
+        "visits and events have created the maximum number of sites within 24 hours \
+         (MAX_NEW_SITES_PER_DAY); add this site with POST /sites"
     )]
     SiteLimit,
 }
 
-/// Which new sites may come along.
+/// Whether visits and events may create sites.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NewSitePolicy {
-    /// As many as the setting allows.
+    /// Up to `MAX_NEW_SITES_PER_DAY` sites within 24 hours.
     Limited,
-    /// None: the token is limited to sites.
+    /// No: the token is limited to sites.
     Refused,
 }
 
-/// Decides what is recorded.
 #[derive(Clone, Debug)]
 pub struct AdmissionControl {
     store: Store,
@@ -42,7 +44,6 @@ pub struct AdmissionControl {
 }
 
 impl AdmissionControl {
-    /// New sites are added up to a number within 24 hours.
     #[must_use]
     pub fn new(store: Store, max_new_sites_per_day: u32) -> Self {
         Self {
@@ -51,8 +52,8 @@ impl AdmissionControl {
         }
     }
 
-    /// For each visit why it is refused, if it is; nothing at all where none is. Costs a look into
-    /// memory for visits of known sites whose ids carry their time.
+    /// Returns for each visit why it is refused, or `None`; an empty list if all are admitted.
+    /// Visits of known sites whose ids contain their timestamp are checked in memory only.
     pub async fn refusals<'a>(
         &self,
         visits: impl Iterator<Item = &'a NewVisit> + Clone,
@@ -76,7 +77,8 @@ impl AdmissionControl {
         Ok(visits.map(refusal).collect())
     }
 
-    /// Those of these domains that are no site's, after adding as many sites as may be.
+    /// Creates the sites of `domains` that may be created, and returns the domains that remain
+    /// unknown.
     pub async fn unknown_sites<'a>(
         &self,
         domains: impl Iterator<Item = &'a str>,
@@ -101,7 +103,7 @@ impl AdmissionControl {
     }
 }
 
-/// Why a site that is unknown is refused.
+/// The error for a visit or event of an unknown site.
 #[must_use]
 pub fn refusal(new_sites: NewSitePolicy) -> AdmissionError {
     match new_sites {

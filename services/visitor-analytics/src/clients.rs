@@ -1,4 +1,4 @@
-//! Asks: the services that this one needs.
+//! Clients of the other services and of DNS.
 
 pub mod dns;
 pub mod geo;

@@ -1,4 +1,4 @@
-//! The only reader of the environment.
+//! Settings and subcommands. No other module reads the environment.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,102 +18,104 @@ use crate::domain::source::QueryParameterAllowlist;
 use crate::domain::visitor::VisitorIdLifetime;
 use crate::verify::VerifyArgs;
 
-/// Who visits, from where, and what they do: the visitor-analytics service.
+/// Records visits to websites, detects bots and reports on the visitors.
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "visitor-analytics", version)]
 pub struct Config {
     #[command(subcommand)]
     #[expect(
         missing_docs,
-        reason = "its text would become the program's description"
+        reason = "a doc comment would replace the description of the program"
     )]
     pub command: Option<Command>,
     #[command(flatten)]
     #[expect(
         missing_docs,
-        reason = "its text would become the program's description"
+        reason = "a doc comment would replace the description of the program"
     )]
     pub service: ServiceArgs,
     #[command(flatten)]
     #[expect(
         missing_docs,
-        reason = "its text would become the program's description"
+        reason = "a doc comment would replace the description of the program"
     )]
     pub database: DatabaseArgs,
-    /// Where geo is, such as `http://geo.railway.internal:8000`.
+    /// Base URL of the geo service, such as `http://geo.railway.internal:8000`.
     #[arg(long, env = "GEO_SERVICE_URL", value_parser = service_url)]
     pub geo_service_url: Url,
-    /// Where notification is.
+    /// Base URL of the notification service, such as `http://notification.railway.internal:8000`.
     #[arg(long, env = "NOTIFICATION_SERVICE_URL", value_parser = service_url)]
     pub notification_service_url: Url,
-    /// A visit older than this when it arrives tells nobody: `15m`, `2h`, `1d`.
+    /// Maximum age of a visit on arrival for its session to be announced. A whole number with a
+    /// unit: `90s`, `15m`, `2h`, `1d`; at most ten years.
     #[arg(long, env = "NOTIFY_MAX_AGE", default_value = "15m", value_parser = duration)]
     pub notify_max_age: TimeDelta,
-    /// When somebody is told of a person's session: at its first visit, or at a second signal that
-    /// it is a person's. Once a session at most.
+    /// When a person's session is announced to the notification service. Each session is announced
+    /// at most once.
     #[arg(long, env = "NOTIFY_WHEN", value_enum, default_value_t)]
     pub notify_when: NotifyTrigger,
-    /// Files with the addresses from which crawlers come, as their owners publish them:
-    /// `Googlebot=googlebot.json,bingbot=bingbot.json`. Who has such a crawler's user agent and
-    /// comes from elsewhere is called a pretender.
+    /// Files with the IP address ranges of crawlers, as the crawlers' owners publish them:
+    /// `Googlebot=googlebot.json,bingbot=bingbot.json`. A visit with the user agent of such a
+    /// crawler but from another address is classified as a spoofed crawler.
     #[arg(long, env = "CRAWLER_RANGES", value_delimiter = ',', value_parser = published)]
     pub crawler_ranges: Vec<(String, PathBuf)>,
-    /// Whether the DNS is asked about those who call themselves a crawler whose owner publishes
-    /// its hosts' names, and whose ranges are not given. No visit waits for that.
+    /// Whether crawlers are verified by DNS (forward-confirmed reverse DNS). Applies to crawlers
+    /// whose owner publishes host names and that have no file in `CRAWLER_RANGES`. Verification
+    /// runs in the background and does not delay visits.
     #[arg(long, env = "CRAWLER_DNS", value_enum, default_value_t)]
     pub crawler_dns: OnOff,
-    /// The name server that is asked, `192.0.2.53:53`, instead of the system's.
+    /// Name server for crawler verification, such as `192.0.2.53:53`. Default: the name servers of
+    /// the system.
     #[arg(long, env = "CRAWLER_DNS_SERVER")]
     pub crawler_dns_server: Option<SocketAddr>,
-    /// How many new sites visits and events may bring along within 24 hours; 0 for none. Further
-    /// ones are refused, and `POST /sites` adds them.
+    /// Maximum number of sites that visits and events may create within 24 hours; 0 for none.
+    /// Visits and events of further sites are refused until the site is added with `POST /sites`.
     #[arg(long, env = "MAX_NEW_SITES_PER_DAY", default_value_t = 20)]
     pub max_new_sites_per_day: u32,
     #[command(flatten)]
     #[expect(
         missing_docs,
-        reason = "its text would become the program's description"
+        reason = "a doc comment would replace the description of the program"
     )]
     pub privacy: PrivacyArgs,
 }
 
-/// What is kept of visitors, and for how long.
+/// Privacy and retention settings.
 #[derive(Clone, Debug, clap::Args)]
 pub struct PrivacyArgs {
-    /// How long a visitor keeps the same id, where the site gives none: the key that makes it of
-    /// an address is deleted afterwards.
+    /// How long a visitor keeps the same id if the site does not send one. The id is derived from
+    /// the address with a secret key, which is deleted after the period.
     #[arg(long, env = "VISITOR_ID", value_enum, default_value_t)]
     pub visitor_id: VisitorIdLifetime,
-    /// What is kept of a visitor's address with each visit.
+    /// How much of a visitor's IP address is stored with each visit.
     #[arg(long, env = "STORE_IP", value_enum, default_value_t)]
     pub store_ip: IpStorage,
-    /// Whether a visitor who sends `DNT: 1` or `Sec-GPC: 1` is not followed: each visit counts as
-    /// a visitor of its own, without address and user id, and nobody is told of it.
+    /// Whether `DNT: 1` and `Sec-GPC: 1` are respected. With `on`, each visit with such a header
+    /// counts as a new visitor, is stored without address and user id, and is not announced.
     #[arg(long, env = "RESPECT_DNT", value_enum, default_value_t)]
     pub respect_dnt: OnOff,
-    /// Visits older than this are removed, a month at a time, and not taken in any more. Without
-    /// it they stay for ever.
+    /// Number of days for which visits are kept, from 1 to 36500. Older visits are removed, a month
+    /// at a time, and refused on arrival. Default: visits are kept forever.
     #[arg(long, env = "RETENTION_DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub retention_days: Option<u32>,
-    /// Parameters of pages' addresses that are kept beside those of campaigns and of lists
-    /// (`page`, `sort`, `lang` …): names with commas between them, `*` for all. The others are
-    /// dropped before anything is stored, and so is what looks like an e-mail address.
+    /// Comma-separated names of query parameters to store with page URLs, in addition to those of
+    /// campaigns and lists (`page`, `sort`, `lang`, …); `*` for all. Other parameters and values
+    /// that look like email addresses are removed before anything is stored.
     #[arg(long, env = "KEEP_PARAMETERS", default_value = "")]
     pub keep_parameters: QueryParameterAllowlist,
 }
 
-/// On or off.
+/// A switch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum OnOff {
-    /// Yes.
+    /// Enabled.
     On,
-    /// No.
+    /// Disabled.
     #[default]
     Off,
 }
 
 impl Config {
-    /// Which sessions are told of.
     #[must_use]
     pub fn telling(&self) -> NotifyPolicy {
         NotifyPolicy {
@@ -122,7 +124,6 @@ impl Config {
         }
     }
 
-    /// Reads the files with crawlers' addresses.
     pub fn ranges(&self) -> anyhow::Result<CrawlerRanges> {
         let mut ranges = CrawlerRanges::default();
         for (name, path) in &self.crawler_ranges {
@@ -133,14 +134,13 @@ impl Config {
         Ok(ranges)
     }
 
-    /// The name servers that are asked about crawlers, if they are.
+    /// Returns `None` if crawlers are not verified by DNS.
     pub fn dns(&self) -> anyhow::Result<Option<DnsVerifier>> {
         let wanted = self.crawler_dns == OnOff::On;
         let dns = wanted.then(|| DnsVerifier::new(self.crawler_dns_server));
         dns.transpose().context("CRAWLER_DNS")
     }
 
-    /// What is kept of visitors.
     #[must_use]
     pub fn policy(&self) -> PrivacyPolicy {
         PrivacyPolicy {
@@ -153,57 +153,58 @@ impl Config {
     }
 }
 
-/// What to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Subcommand)]
 pub enum Command {
-    /// Answer requests (the default).
+    /// Serve requests (the default).
     #[default]
     Serve,
-    /// Bring the database's schema to this version, and end.
+    /// Migrate the database schema to this version, and exit.
     Migrate,
-    /// Remove what is older than `RETENTION_DAYS` now, as `serve` does by itself; show what there is.
+    /// Remove data older than `RETENTION_DAYS` now, and print the partitions. `serve` removes old
+    /// data by itself.
     Retention {
-        /// Only show what would go, and when.
+        /// Only print what would be removed, and when.
         #[arg(long)]
         dry_run: bool,
     },
-    /// Judge the stored visits again by the rules of this version, correct sessions and the numbers
-    /// of days, and tell what changed. May be stopped, and goes on where it was.
+    /// Apply the bot rules of this version to the stored visits, correct sessions and rollups, and
+    /// print what changed. Can be interrupted and resumes where it stopped.
     Reclassify(ReclassifyArgs),
-    /// Compute the numbers of days again from their visits, and tell which differ.
+    /// Recompute the rollups from the visits, and print the differences. Exits with 1 if there are
+    /// any.
     Verify(VerifyArgs),
 }
 
-/// How visits are judged again.
+/// Options of `reclassify`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
 pub struct ReclassifyArgs {
-    /// Only tell what would change.
+    /// Only print what would change.
     #[arg(long)]
     pub dry_run: bool,
-    /// Begin with the first visit, also where these rules have judged them all.
+    /// Start with the first visit, even if an earlier run with these rules has completed.
     #[arg(long)]
     pub again: bool,
-    /// Visits in one transaction.
+    /// Visits per transaction.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub batch: u16,
 }
 
-/// `Googlebot=path`: a crawler and its file.
+/// Parses `Googlebot=path`.
 fn published(text: &str) -> Result<(String, PathBuf), &'static str> {
     let (name, path) = text.split_once('=').unwrap_or_default();
     let (name, path) = (name.trim(), path.trim());
     if name.is_empty() || path.is_empty() {
-        return Err("a crawler's name and its file: Googlebot=googlebot.json");
+        return Err("expected a crawler's name and its file, such as Googlebot=googlebot.json");
     }
     Ok((name.to_owned(), PathBuf::from(path)))
 }
 
-/// Ten years, in seconds.
+/// Ten years.
 const MAX_DURATION_SECONDS: u64 = 315_576_000;
 
-/// A whole number with a unit: `s`, `m`, `h` or `d`.
+/// Parses a whole number with a unit: `s`, `m`, `h` or `d`.
 fn duration(text: &str) -> Result<TimeDelta, &'static str> {
-    let wrong = "a duration is a whole number with a unit: 90s, 15m, 2h or 1d";
+    let wrong = "expected a whole number with a unit: 90s, 15m, 2h or 1d";
     let unit = text.chars().last().ok_or(wrong)?;
     let seconds: u64 = match unit {
         's' => 1,
@@ -217,7 +218,7 @@ fn duration(text: &str) -> Result<TimeDelta, &'static str> {
     let whole = number
         .checked_mul(seconds)
         .filter(|whole| *whole <= MAX_DURATION_SECONDS);
-    let whole = whole.ok_or("at most ten years")?;
+    let whole = whole.ok_or("a duration is at most ten years")?;
     TimeDelta::from_std(Duration::from_secs(whole)).map_err(|_| wrong)
 }
 

@@ -1,5 +1,5 @@
-//! Decides: what a valid visit is, who visits, from where they came, and whether they are people.
-//! No I/O.
+//! The domain: validation of visits, visitor ids, sessions, sources, bot rules and aggregation. No
+//! I/O.
 
 pub mod agent;
 pub mod bot;

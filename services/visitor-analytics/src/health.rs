@@ -1,4 +1,4 @@
-//! What `GET /health` looks at.
+//! The checks of `GET /health`.
 
 use chassis::database::{self, DatabaseCheck};
 use chassis::health::{CheckResult, HealthChecks};
@@ -10,10 +10,9 @@ use sqlx::PgPool;
 use crate::store::{NewSiteCount, Store};
 use crate::{SCHEMA_NAME, SERVICE_NAME, migrator};
 
-/// An outbox that is further behind than this is worth a look.
+/// The `outbox` check is degraded if the oldest due announcement is later than this.
 const MAX_OUTBOX_LAG: TimeDelta = TimeDelta::minutes(1);
 
-/// The service's checks.
 #[must_use]
 pub fn checks(pool: &PgPool, store: &Store, clock: &Clock, max_new_sites: u32) -> HealthChecks {
     let newest = database::newest(&migrator());
@@ -25,7 +24,7 @@ pub fn checks(pool: &PgPool, store: &Store, clock: &Clock, max_new_sites: u32) -
         .pool(SERVICE_NAME, "main", pool)
         .collect(move || observe_oldest_transaction(SERVICE_NAME, of_transactions.clone()))
         .check("clock", move || {
-            // The machine's clock, whatever the service goes by.
+            // Always the machine's clock, even if the service uses a simulated one.
             database::clock_skew(of_clock.clone(), Clock::system())
         })
         .check("database", move || database.clone().look())
@@ -40,14 +39,14 @@ pub fn checks(pool: &PgPool, store: &Store, clock: &Clock, max_new_sites: u32) -
 
 async fn look_at_outbox(store: Store, clock: Clock) -> CheckResult {
     let Ok(lag) = store.outbox_lag().await else {
-        return CheckResult::degraded("cannot be read");
+        return CheckResult::degraded("the outbox cannot be read from the database");
     };
     metrics::gauge!("visits_outbox_waiting").set(lag.waiting as f64);
     let behind = lag.oldest_due.map(|due| clock.now() - due);
     let behind = behind.unwrap_or_default().max(TimeDelta::zero());
     metrics::gauge!("visits_outbox_lag_seconds").set(behind.as_seconds_f64());
     let detail = format!(
-        "{} waiting, {} seconds behind, {} given up",
+        "{} announcements pending, the oldest {} s late, {} given up",
         lag.waiting,
         behind.num_seconds(),
         lag.given_up
@@ -61,23 +60,23 @@ async fn look_at_outbox(store: Store, clock: Clock) -> CheckResult {
 
 async fn look_at_new_sites(store: Store, clock: Clock, most: u32) -> CheckResult {
     let Ok(NewSiteCount { count, has_refused }) = store.new_sites_of_day(clock.now()).await else {
-        return CheckResult::degraded("cannot be read");
+        return CheckResult::degraded("the new sites cannot be read from the database");
     };
-    let detail = format!("{count} of {most} new sites came with visits within 24 hours");
+    let detail = format!("visits created {count} of at most {most} sites within 24 hours");
     if most > 0 && count >= i64::from(most) {
-        let refused = "; MAX_NEW_SITES_PER_DAY refuses further ones";
+        let refused = "; further sites are refused (MAX_NEW_SITES_PER_DAY)";
         return CheckResult::degraded(detail + refused);
     }
     if has_refused {
-        return CheckResult::degraded(detail + "; others were refused today");
+        return CheckResult::degraded(detail + "; further sites were refused today");
     }
     CheckResult::ok(detail)
 }
 
 async fn look_at_locations(store: Store) -> CheckResult {
     match store.count_owed_locations().await {
-        Ok(0) => CheckResult::ok("none owed"),
-        Ok(owed) => CheckResult::degraded(format!("{owed} visits without their place yet")),
-        Err(_) => CheckResult::degraded("cannot be read"),
+        Ok(0) => CheckResult::ok("no visits wait for their location"),
+        Ok(owed) => CheckResult::degraded(format!("{owed} visits wait for their location")),
+        Err(_) => CheckResult::degraded("pending locations cannot be read from the database"),
     }
 }

@@ -1,4 +1,4 @@
-//! Taking a file in: line by line, in batches, each of which is kept before the next is read.
+//! Imports a file line by line in batches. Each batch is committed before the next is read.
 
 mod batch;
 
@@ -20,81 +20,69 @@ use crate::store::{Import, ImportProgress, ImportStart, LineError, SiteLookup, S
 use crate::workers::recorder::RecordError;
 use crate::workers::wishes::IgnoreRules;
 
-/// Visits that are recorded together.
+/// Visits per transaction.
 const IMPORT_BATCH_VISITS: usize = 500;
-/// Bytes of lines that are held until they are recorded.
+/// Bytes of lines that are buffered until their batch is recorded.
 const MAX_BATCH_BYTES: usize = 1_048_576;
-/// Lines that are read before it is kept how far the import is.
+/// Lines after which progress is stored even if the batch is not full.
 const CHECKPOINT_LINES: i64 = 10_000;
-/// Rejected lines that are told.
+/// Rejected lines that an import reports; all are counted.
 const MAX_REPORTED_ERRORS: usize = 20;
-/// Lines that tell files apart.
+/// Lines at the start of a file from which the import's id is derived.
 const FINGERPRINT_LINES: usize = 2;
-/// Somebody who sends nothing for so long is gone.
+/// An upload that sends no data for this long is aborted.
 const READ_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// What is to be imported.
 #[derive(Clone, Debug)]
 pub struct ImportRequest {
-    /// The import's id; made of the file's beginning without it.
+    /// The import's id. `None` derives the id from the format, the site and the first lines.
     pub id: Option<Uuid>,
-    /// The file's format.
     pub format: ImportFormat,
-    /// Whose visits these are.
+    /// The site of lines that do not name one.
     pub site: Option<String>,
-    /// Which new sites it may bring along.
     pub new_sites: NewSitePolicy,
 }
 
-/// Why an import broke off. What was recorded stays, and the file can be sent again.
+/// Why an import stopped. Recorded visits stay, and the file can be sent again.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// Somebody is at it.
-    #[error("this file is being imported")]
+    /// Another request imports the same file.
+    #[error("another request is importing this file; wait until it completes")]
     Running,
-    /// It begins with other lines than those that were imported.
-    #[error("another file was imported with this id, or with this beginning")]
+    /// The lines that were imported before differ from those of this file.
+    #[error("the file differs from the one that was imported with this id or these first lines")]
     Differs,
-    /// The file did not come to its end.
-    #[error("the file broke off")]
+    /// The upload ended before the end of the file.
+    #[error("the upload ended before the end of the file; send the file again to resume")]
     Incomplete,
-    /// The file cannot be read.
+    /// The request body is invalid.
     #[error(transparent)]
     Body(BodyError),
-    /// Its visits may not be recorded.
+    /// The file names a site that may not be added.
     #[error(transparent)]
     Refused(#[from] AdmissionError),
-    /// The service is stopping.
     #[error("the service is stopping")]
     Stopping,
-    /// The visits were not recorded.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// The database did not do what it was asked.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Takes files in.
+/// Imports files.
 pub struct FileImporter<'a> {
-    /// Which sites and ids are recorded.
     pub admission: &'a AdmissionControl,
-    /// Records visits.
     pub ingest: &'a IngestService,
-    /// Where imports are kept.
     pub store: &'a Store,
-    /// What is kept of visitors.
     pub policy: &'a PrivacyPolicy,
-    /// Which visits sites do not want.
     pub wishes: &'a IgnoreRules,
-    /// The time.
     pub clock: &'a Clock,
-    /// Ends the import between two batches.
+    /// Stops the import between two batches.
     pub closing: &'a CancellationToken,
 }
 
 impl FileImporter<'_> {
-    /// Imports a file; lines that were imported before are passed over.
+    /// Imports a file. Lines that were imported before are skipped.
     pub async fn run(
         &self,
         wanted: ImportRequest,
@@ -144,7 +132,7 @@ impl FileImporter<'_> {
             before: import,
         };
         let done = run.all(head, &mut source).await;
-        // What was read before something broke off is kept.
+        // Lines that were read before the upload ended are recorded.
         let flushed = match &done {
             Ok(())
             | Err(ImportError::Incomplete | ImportError::Body(_) | ImportError::Stopping) => {
@@ -164,10 +152,10 @@ impl FileImporter<'_> {
     }
 }
 
-/// A file's lines, and whether each is complete.
+/// The lines of a file, each with whether its line end was read.
 struct LineSource {
     file: BodyReader,
-    /// `None` after the end.
+    /// `None` after the end of the file.
     lines: Option<LineDecoder>,
 }
 
@@ -200,7 +188,7 @@ fn text(line: &DecodedLine) -> &str {
     }
 }
 
-/// An import under way.
+/// A running import.
 struct ImportRun<'a> {
     importer: &'a FileImporter<'a>,
     key: (i32, Uuid),
@@ -211,10 +199,10 @@ struct ImportRun<'a> {
     is_csv: bool,
     digest: Context,
     number: i64,
-    /// With their lines' numbers.
+    /// Buffered visits with their line numbers.
     visits: Vec<(i64, NewVisit)>,
     restored: Vec<(i64, ReimportedVisit)>,
-    /// What the lines of both have together.
+    /// Size of the lines of `visits` and `restored`.
     bytes: usize,
     step: ImportProgress,
 }
@@ -244,7 +232,8 @@ impl ImportRun<'_> {
         Ok(())
     }
 
-    /// A last line without its end is taken, but may be longer when the file is sent again.
+    /// Processes a line. A last line without a line end is imported but not counted as processed:
+    /// it may be longer when the file is sent again.
     fn line(&mut self, line: &DecodedLine, is_whole: bool) -> Result<(), ImportError> {
         self.number += 1;
         if is_whole {
@@ -253,7 +242,7 @@ impl ImportRun<'_> {
         }
         if self.number <= self.before.lines {
             if self.number == 1 && self.is_csv {
-                // The names of the columns; they were good the first time.
+                // The column names, which were valid in the first run.
                 let _ = self.reader.read(text(line));
             }
             let digest = self.digest.clone().finish();
@@ -282,7 +271,10 @@ impl ImportRun<'_> {
 
     fn take(&mut self, line: &DecodedLine) -> Result<(), (&'static str, String)> {
         let DecodedLine::Text(text) = line else {
-            return Err(("LINE_UNREADABLE", "too long, or no UTF-8".to_owned()));
+            return Err((
+                "LINE_UNREADABLE",
+                "the line is too long or not UTF-8".to_owned(),
+            ));
         };
         let said = self.reader.read(text);
         self.bytes += text.len();
@@ -312,7 +304,7 @@ impl ImportRun<'_> {
         Ok(())
     }
 
-    /// A visit without an id gets one of its line.
+    /// Derives the id of a visit without one from its line.
     fn named(
         &self,
         submitted: SubmittedVisit,

@@ -1,4 +1,4 @@
-//! A visit's way in: read the user agent, find the place and the visitor, and record.
+//! The ingest pipeline: admission, bot rules, location, visitor id, and the recorder.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,15 +21,14 @@ use crate::workers::crawlers::CrawlerVerifier;
 use crate::workers::recorder::{RecordError, VisitRecorder};
 use crate::workers::watcher::SessionMonitor;
 
-/// No visit is fresh enough, whenever it was.
+/// No visit is recent enough to be announced, whatever its timestamp.
 const NEVER_NOTIFY: NotifyPolicy = NotifyPolicy {
     max_age: TimeDelta::days(-36_500),
     when: NotifyTrigger::FirstVisit,
 };
-/// A database that does not answer within this time is away.
+/// Maximum duration of the transaction that records a batch of an import.
 const IMPORT_COMMIT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Takes visits in.
 pub struct IngestService {
     admission: AdmissionControl,
     classifier: VisitEnricher,
@@ -41,25 +40,19 @@ pub struct IngestService {
     proofs: Option<CrawlerVerifier>,
 }
 
-/// What is answered about a visit.
 #[derive(Clone, Debug)]
 pub struct IngestedVisit {
-    /// The visit's id.
     pub id: uuid::Uuid,
-    /// What became of it.
     pub recorded: RecordedVisit,
-    /// The judgement.
     pub verdict: BotVerdict,
-    /// Where the visitor is.
     pub location: Option<Arc<Location>>,
 }
 
 impl IngestService {
-    /// Puts the way together.
     #[must_use]
     #[expect(
         clippy::too_many_arguments,
-        reason = "each is a part of the way, named by its type"
+        reason = "each is a step of the pipeline, named by its type"
     )]
     pub fn new(
         admission: AdmissionControl,
@@ -83,7 +76,7 @@ impl IngestService {
         }
     }
 
-    /// Records visits at `now`; one answer each, in their order.
+    /// Records visits that arrive at `now`. Returns one result per visit, in the same order.
     pub async fn receive(
         &self,
         visits: Vec<NewVisit>,
@@ -141,7 +134,8 @@ impl IngestService {
         Ok(received.collect())
     }
 
-    /// Records visits of a file, of which nobody is told; one answer each, in their order.
+    /// Records visits of an imported file without announcing them. Returns one result per visit, in
+    /// the order `visits`, `restored`.
     pub async fn import(
         &self,
         visits: Vec<NewVisit>,
@@ -180,7 +174,9 @@ impl IngestService {
                 (None, Some(salt)) => {
                     period.visitor_id(salt, &visit.site, visit.ip, &visit.user_agent)
                 }
-                (None, None) => unreachable!("each period without ids of its own has its salt"),
+                (None, None) => {
+                    unreachable!("a salt was loaded for each period of a visit without id")
+                }
             };
             self.classifier.classify(visit, visitor_id, place)
         });

@@ -1,7 +1,7 @@
-//! `visitor-analytics`: who visits, from where, and what they do.
+//! `visitor-analytics` records visits to websites, detects bots and reports on the visitors.
 //!
-//! `POST /visits` is answered when the visits are committed, exactly once; see `docs/` for one
-//! visit's way through the house.
+//! `POST /visits` answers after the visits are committed, and records each exactly once; see
+//! `docs/` for the path of a visit through the services.
 #![forbid(unsafe_code)]
 
 pub mod admission;
@@ -49,33 +49,33 @@ use crate::workers::site_limit::SiteLimitNotifier;
 use crate::workers::watcher::SessionMonitor;
 use crate::workers::wishes::IgnoreRules;
 
-/// The service's name, and the audience of its tokens.
+/// The name of the service and the audience of its tokens.
 pub const SERVICE_NAME: &str = "visitor-analytics";
 
-/// The service's schema.
+/// The PostgreSQL schema of the service.
 pub const SCHEMA_NAME: &str = "visitor_analytics";
 
-/// The schema's history.
+/// The migrations of the schema.
 #[must_use]
 pub fn migrator() -> Migrator {
     sqlx::migrate!("../../migrations/visitor-analytics")
 }
 
-/// How long notification may take to answer.
+/// Timeout of requests to notification.
 const NOTIFICATION_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// Exports under way at a time; each takes at most 100 MB.
+/// Concurrent exports; each uses at most 100 MB.
 const MAX_CONCURRENT_EXPORTS: usize = 3;
-/// Imports under way at a time; each holds about 2 MB.
+/// Concurrent imports; each uses about 2 MB.
 const MAX_CONCURRENT_IMPORTS: usize = 8;
 
-/// Puts the service together. Fails on keys or addresses that cannot be used.
+/// Builds the service. Fails if keys or URLs are invalid.
 pub fn build(config: &Config, clock: Clock) -> anyhow::Result<App> {
     let pool = config.database.pool(SERVICE_NAME)?;
     assemble(config, &pool, clock)
 }
 
-/// The same on a given pool.
+/// Builds the service on a given pool.
 pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<App> {
     let verifier = config.service.keys.verifier(SERVICE_NAME, &clock)?;
     let keys = config.service.keys.ring()?;
@@ -154,25 +154,25 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
     let health = health::checks(pool, &store, &clock, config.max_new_sites_per_day);
     let health = health.collect(move || observe_recorder(&waiting));
     chassis::metrics::describe(&metrics::METRICS);
-    let about = "Who visits, from where, and what they do.";
+    let about = "Records visits to websites, detects bots and reports on the visitors.";
     let app = App::new(SERVICE_NAME, about, api, health, clock.clone())
         .check_at_startup(chassis::database::refuse_transaction_pooler(pool.clone()))
-        .worker("gatherer", |stop| gatherer.run(stop))
+        .worker("geo client", |stop| gatherer.run(stop))
         .worker("recorder", |stop| writer.run(stop))
         .closing(closing)
-        .worker("live", |stop| live.run(stop))
-        .worker("wishes", |stop| wishes.run(of_wishes, stop))
-        .worker("watcher", |stop| watcher.run(stop))
-        .worker("announcer", |stop| announcer.run(stop))
+        .worker("live stream", |stop| live.run(stop))
+        .worker("ignore rules", |stop| wishes.run(of_wishes, stop))
+        .worker("session monitor", |stop| watcher.run(stop))
+        .worker("outbox relay", |stop| announcer.run(stop))
         .worker("site limit", |stop| site_limit.run(stop))
-        .worker("eraser", |stop| eraser.run(stop))
-        .worker("locations", |stop| payer.run(stop))
-        .worker("folder", |stop| folder.run(stop))
-        .worker("housekeeping", move |stop| {
+        .worker("erasure", |stop| eraser.run(stop))
+        .worker("location backfill", |stop| payer.run(stop))
+        .worker("rollup", |stop| folder.run(stop))
+        .worker("maintenance", move |stop| {
             housekeeping::run(background, retention, clock, stop)
         });
     let app = match prover {
-        Some(prover) => app.worker("crawlers", |stop| prover.run(stop)),
+        Some(prover) => app.worker("crawler verification", |stop| prover.run(stop)),
         None => app,
     };
     Ok(app.trusting(&config.service.keys, verifier)?)
@@ -183,7 +183,7 @@ fn observe_recorder(recorder: &VisitRecorder) -> std::future::Ready<()> {
     std::future::ready(())
 }
 
-/// geo and notification.
+/// Clients of geo and notification.
 fn peers(
     config: &Config,
     keys: &Arc<Keyring>,
@@ -209,7 +209,7 @@ fn minter(keys: &Arc<Keyring>, clock: &Clock, scope: Scope) -> TokenIssuer {
     TokenIssuer::new(keys.clone(), clock.clone(), SERVICE_NAME, scope)
 }
 
-/// Brings the database's schema to this version.
+/// Migrates the database schema to this version.
 pub async fn migrate(config: &Config) -> anyhow::Result<()> {
     let pool = config.database.pool(SERVICE_NAME)?;
     chassis::database::migrate(&pool, SCHEMA_NAME, migrator()).await?;

@@ -1,4 +1,4 @@
-//! `visitor-analytics` as a process of its own.
+//! The `visitor-analytics` program.
 #![forbid(unsafe_code)]
 
 use std::io::Write as _;
@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use common::clock::Clock;
 use visitor_analytics::config::{Command, Config};
 
-/// Requests go from thread to thread and take their memory with them, which glibc's allocator
-/// makes them wait for (`./dev bench ingest`).
+/// Requests move between threads and free memory that another thread has allocated, where glibc's
+/// allocator contends for locks (measured with `./dev bench ingest`).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

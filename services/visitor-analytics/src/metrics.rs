@@ -1,67 +1,66 @@
-//! What the service counts, beside what every service does.
+//! Metrics of this service, in addition to those of all services.
 
 use chassis::metrics::{MetricDescription, MetricKind};
 
-/// The service's metrics.
 pub(crate) const METRICS: [MetricDescription; 12] = [
     (
         MetricKind::Histogram,
         "visits_commit_size",
-        "Visits that were committed in one transaction.",
+        "Visits per transaction of the recorder.",
     ),
     (
         MetricKind::Gauge,
         "visits_recorder_waiting",
-        "Visits that wait to be committed.",
+        "Visits in the queue of the recorder.",
     ),
     (
         MetricKind::Counter,
         "visits_locations_owed_total",
-        "Addresses that geo did not answer in time.",
+        "Addresses whose location is filled in later because geo did not answer in time.",
     ),
     (
         MetricKind::Gauge,
         "visits_outbox_waiting",
-        "Announcements that wait for notification.",
+        "Announcements in the outbox that are not sent yet.",
     ),
     (
         MetricKind::Gauge,
         "visits_outbox_lag_seconds",
-        "How long the oldest announcement has been due.",
+        "Time since the oldest announcement in the outbox was due.",
     ),
     (
         MetricKind::Counter,
         "visits_announcements_total",
-        "Announcements by outcome.",
+        "Announcements to notification, by outcome.",
     ),
     (
         MetricKind::Counter,
         "visits_days_total",
-        "Days that were folded into rollups, by outcome.",
+        "Attempts to fold a day into rollups, by outcome.",
     ),
     (
         MetricKind::Counter,
         "visits_sessions_found_out_total",
-        "Sessions that were judged a bot's as a whole.",
+        "Sessions that were found to be a bot's by the behaviour of the whole session.",
     ),
     (
         MetricKind::Counter,
         "visits_crawlers_total",
-        "Crawlers that the DNS was asked about, by outcome.",
+        "Crawler verifications by DNS, by outcome.",
     ),
     (
         MetricKind::Counter,
         "visits_sites_refused_total",
-        "New sites of visits that were refused, since there were too many.",
+        "New sites that were refused because MAX_NEW_SITES_PER_DAY was reached.",
     ),
     (
         MetricKind::Counter,
         "visits_erasure_calls_total",
-        "Calls that ask notification to erase a person, by outcome.",
+        "Requests to notification to erase a person, by outcome.",
     ),
     (
         MetricKind::Counter,
         "visits_erased_values_total",
-        "Values that were removed because only erased persons had brought them.",
+        "Dictionary values that were removed because only erased visits used them.",
     ),
 ];

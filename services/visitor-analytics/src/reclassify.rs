@@ -1,4 +1,4 @@
-//! The `reclassify` command: stored visits judged again by the rules of this version.
+//! The `reclassify` command: applies the bot rules of this version to stored visits.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,28 +14,28 @@ use crate::domain::bot::{
 use crate::domain::classifier::VisitEnricher;
 use crate::store::{ReclassifiedVisit, ReclassifyCursor, ReclassifyProgress, Store, StoredVisit};
 
-/// What changed.
+/// The result of `reclassify`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReclassifyReport {
-    /// Whether it was only looked at.
     pub dry_run: bool,
-    /// Whether these rules had judged all visits before.
+    /// Whether an earlier run with these rules has completed.
     pub was_finished: bool,
-    /// Visits that an earlier run, which was stopped, has judged.
+    /// Visits that an interrupted run has classified.
     pub before: i64,
-    /// Visits judged.
+    /// Visits that this run has classified.
     pub visits: i64,
-    /// Visits with another verdict than before, beside its version.
+    /// Visits whose verdict changed, apart from its version.
     pub changed: i64,
-    /// People who are bots now.
+    /// Visits that are bots' now and were people's.
     pub became_bots: i64,
-    /// Bots who are people now.
+    /// Visits that are people's now and were bots'.
     pub became_people: i64,
-    /// By code: visits for which a rule fires now and did not, and the other way round.
+    /// For each rule code: the number of visits for which the rule fires now and did not before,
+    /// and the reverse.
     pub reasons: BTreeMap<String, (i64, i64)>,
 }
 
-/// Judges all visits, or those that are left.
+/// Classifies all visits, or those that an interrupted run has left.
 pub async fn run(
     config: &Config,
     clock: &Clock,
@@ -45,7 +45,7 @@ pub async fn run(
     over(&store, clock, how).await
 }
 
-/// The same over a given store.
+/// Runs `reclassify` on a given store.
 pub async fn over(
     store: &Store,
     clock: &Clock,
@@ -116,7 +116,7 @@ fn again(classifier: &VisitEnricher, visit: StoredVisit) -> ReclassifiedVisit {
         .iter()
         .filter_map(|c| BotRule::with_code(c))
         .collect();
-    // Only geo knew that it was a hosting provider's, where the list does not.
+    // Without a stored AS number, only geo can have reported the hosting network.
     let circumstances = VisitSignals {
         is_hosting: before.contains(&BotRule::HostingNetwork) && visit.asn.is_none(),
         ..circumstances
@@ -187,16 +187,21 @@ impl fmt::Display for ReclassifyReport {
         if self.was_finished {
             return writeln!(
                 f,
-                "ruleset {RULESET_VERSION} has judged all visits; --again begins anew"
+                "ruleset {RULESET_VERSION} was applied to all visits; --again starts over"
             );
         }
         let would = if self.dry_run { "would be " } else { "" };
         if self.before > 0 {
-            writeln!(f, "{} visits had been judged before", self.before)?;
+            writeln!(
+                f,
+                "{} visits were classified by an earlier run",
+                self.before
+            )?;
         }
         writeln!(
             f,
-            "ruleset {RULESET_VERSION}: {} visits {would}judged, {} {would}changed: {} people are bots, {} bots are people",
+            "ruleset {RULESET_VERSION}: {} visits {would}classified, {} {would}changed: \
+             {} from person to bot, {} from bot to person",
             self.visits, self.changed, self.became_bots, self.became_people
         )?;
         for (code, (more, less)) in &self.reasons {

@@ -1,4 +1,4 @@
-//! The `retention` command: what is kept, what goes, and when.
+//! The `retention` command: prints the partitions and when they expire, and removes expired data.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::domain::policy::RetentionPeriod;
 use crate::store::{ExpiredData, PartitionInfo, RowCount, Store};
 
-/// What is to be printed: a table of the partitions and, unless this is a `dry_run`, what was
+/// Returns the text to print: a table of the partitions and, unless `dry_run`, the data that was
 /// removed.
 pub async fn run(config: &Config, clock: &Clock, dry_run: bool) -> anyhow::Result<String> {
     let store = Store::new(config.database.pool(SERVICE_NAME)?).for_background();
@@ -18,7 +18,7 @@ pub async fn run(config: &Config, clock: &Clock, dry_run: bool) -> anyhow::Resul
     report(&store, retention, clock.now(), dry_run).await
 }
 
-/// The same over a given store, at `now`.
+/// Runs `retention` on a given store at `now`.
 pub async fn report(
     store: &Store,
     retention: RetentionPeriod,
@@ -29,20 +29,20 @@ pub async fn report(
     let mut text = table(&partitions, retention, now);
     if let Some(border) = retention.border(now) {
         let rows = store.count_shared(border).await?;
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "What lies before {border} goes; in partitions of more than a month that is {rows} rows."
+            "Data before {border} expires, including {rows} rows in partitions of several months."
         );
         if !dry_run {
             text.push_str(&done(&store.expire(border, now).await?));
         }
     } else {
-        text.push_str("RETENTION_DAYS is not set: everything is kept.\n");
+        text.push_str("RETENTION_DAYS is not set: all data is kept.\n");
     }
     for site in store.old_sites(now).await? {
         let (domain, border) = (&site.domain, site.border.date_naive());
-        let _ = writeln!(text, "{domain} keeps nothing from before {border}.");
+        let _ = writeln!(text, "Data of {domain} before {border} expires.");
         if !dry_run {
             let rows = store.expire_site(&site, now).await?;
             let _ = writeln!(text, "Removed: {rows} rows of {domain}.");
@@ -55,7 +55,7 @@ fn done(expired: &ExpiredData) -> String {
     let mut text = String::new();
     let lines = [
         ("Removed", &expired.partitions),
-        ("In use, try again", &expired.put_off),
+        ("In use, run the command again to remove", &expired.put_off),
     ];
     for (what, names) in lines.into_iter().filter(|(_, names)| !names.is_empty()) {
         let _ = writeln!(text, "{what}: {}.", names.join(", "));
@@ -64,13 +64,13 @@ fn done(expired: &ExpiredData) -> String {
         let _ = writeln!(text, "Removed: {} rows.", expired.rows);
     }
     if text.is_empty() {
-        text.push_str("Nothing was due.\n");
+        text.push_str("No data has expired.\n");
     }
     text
 }
 
 fn table(partitions: &[PartitionInfo], retention: RetentionPeriod, now: DateTime<Utc>) -> String {
-    let head = ["partition", "rows (~ estimated)", "bytes", "goes"].map(str::to_owned);
+    let head = ["partition", "rows (~ estimated)", "bytes", "expires"].map(str::to_owned);
     let line = |partition: &PartitionInfo| {
         let rows = match partition.rows {
             RowCount::Exactly(rows) => rows.to_string(),
@@ -97,7 +97,7 @@ fn table(partitions: &[PartitionInfo], retention: RetentionPeriod, now: DateTime
     })
 }
 
-/// When a partition goes.
+/// When a partition is dropped.
 fn goes(partition: &PartitionInfo, retention: RetentionPeriod, now: DateTime<Utc>) -> String {
     let is_reached = |end: NaiveDate| retention.border(now).is_some_and(|border| end <= border);
     match retention.reached(partition.end) {

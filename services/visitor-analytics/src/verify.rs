@@ -1,4 +1,4 @@
-//! The `verify` command: whether the numbers of folded days are what the visits say.
+//! The `verify` command: compares rollups with the visits.
 
 use std::fmt::Write as _;
 
@@ -8,49 +8,49 @@ use crate::SERVICE_NAME;
 use crate::config::Config;
 use crate::store::{MetricMismatch, Store, VerifiableDay, VerifyOutcome};
 
-/// Differences that are shown; all are counted.
+/// Differences that are printed; all are counted.
 const MAX_SHOWN_MISMATCHES: usize = 200;
-/// Characters of a value that are shown.
+/// Characters of a value that are printed.
 const MAX_SHOWN_CHARS: usize = 60;
 
-/// Which days to look at.
+/// Options of `verify`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
 pub struct VerifyArgs {
-    /// Only this site, by its domain.
+    /// Domain of the site to verify. Default: all sites.
     #[arg(long)]
     pub site: Option<String>,
-    /// From this day on, as `2026-11-20`.
+    /// First day to verify, such as `2026-11-20`. Default: the earliest.
     #[arg(long)]
     pub from: Option<NaiveDate>,
-    /// Up to this day, and it too.
+    /// Last day to verify, inclusive. Default: the latest.
     #[arg(long)]
     pub to: Option<NaiveDate>,
 }
 
-/// What was found.
+/// The result of `verify`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VerifyReport {
-    /// Folded days whose numbers were compared.
+    /// Days whose rollups were compared.
     pub days: usize,
-    /// How many numbers.
+    /// Numbers that were compared.
     pub numbers: usize,
-    /// How many differ.
+    /// Numbers that differ.
     pub different: usize,
-    /// Days that are not folded: their numbers are read from their visits.
+    /// Dirty days, which are skipped: reports compute their numbers from the visits.
     pub unfolded: usize,
-    /// Days whose visits have been dropped, at least in part.
+    /// Days that are skipped because retention has removed visits of them.
     pub dropped: usize,
-    /// The first differences, a line each.
+    /// The first differences.
     lines: Vec<[String; 7]>,
 }
 
-/// Compares the days that are wanted with their visits.
+/// Compares the selected days with their visits.
 pub async fn run(config: &Config, wanted: &VerifyArgs) -> anyhow::Result<VerifyReport> {
     let store = Store::new(config.database.pool(SERVICE_NAME)?).for_background();
     compare(&store, wanted).await
 }
 
-/// The same over a given store.
+/// Runs `verify` on a given store.
 pub async fn compare(store: &Store, wanted: &VerifyArgs) -> anyhow::Result<VerifyReport> {
     let mut report = VerifyReport::default();
     let site = wanted.site.as_deref();
@@ -106,7 +106,7 @@ impl std::fmt::Display for VerifyReport {
         if self.unfolded > 0 {
             writeln!(
                 f,
-                "{} days are not folded (yet), and skipped",
+                "{} days were skipped: they are dirty and have no current rollups",
                 self.unfolded
             )?;
         }
@@ -114,7 +114,7 @@ impl std::fmt::Display for VerifyReport {
             let dropped = self.dropped;
             writeln!(
                 f,
-                "{dropped} days are skipped: their visits have been dropped"
+                "{dropped} days were skipped: retention has removed their visits"
             )?;
         }
         Ok(())
@@ -142,7 +142,7 @@ fn table(lines: &[[String; 7]]) -> String {
             5.. => format!("{cell:>width$}"),
             _ => format!("{cell:<width$}"),
         });
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(text, "{}", cells.collect::<Vec<_>>().join("  ").trim_end());
     }
     text

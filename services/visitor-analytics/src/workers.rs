@@ -1,4 +1,4 @@
-//! Background loops.
+//! Background workers.
 
 pub mod announcer;
 pub mod crawlers;
@@ -21,25 +21,24 @@ use tokio_util::sync::CancellationToken;
 
 use crate::store::StoreError;
 
-/// What a round of work found.
+/// The outcome of a worker's round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RoundOutcome {
-    /// There may be more to do at once.
+    /// There may be more work that is due now.
     More,
-    /// Something was done, or is still to be done later.
+    /// Work was done, or is pending until later.
     Busy,
-    /// There was nothing to do.
+    /// There was no work.
     Idle,
 }
 
-/// How often a worker looks for work.
+/// How often a worker polls for work.
 #[derive(Clone, Copy, Debug)]
 struct PollSchedule {
-    /// Between rounds while there is work.
+    /// The pause between rounds while there is work.
     busy: Duration,
-    /// Between rounds when there has been none for a while: twice as long after each idle round,
-    /// up to this. What this process stores wakes the worker; what other processes leave is found
-    /// within this time.
+    /// The maximum pause without work; the pause doubles after each idle round. Work from this
+    /// process wakes the worker; work from other processes is found by polling.
     idle: Duration,
 }
 
@@ -52,7 +51,8 @@ impl PollSchedule {
     }
 }
 
-/// Works in rounds until `stop`. A round that fails or panics is logged as `what`, and tried again.
+/// Runs rounds until `stop`. A round that fails or panics is logged with the task's name `what` and
+/// retried.
 async fn repeat<F>(
     what: &'static str,
     pace: PollSchedule,
@@ -74,16 +74,16 @@ async fn repeat<F>(
             Ok(Ok(RoundOutcome::Busy)) => pause = pace.busy,
             Ok(Ok(RoundOutcome::Idle)) => pause = (pause * 2).min(pace.idle),
             Ok(Err(error)) => {
-                tracing::warn!(%error, what, "put off");
+                tracing::warn!(%error, what, "the round of a worker failed and is retried");
                 pause = (pause * 2).min(pace.idle);
             }
             Err(panic) => {
-                tracing::error!(%panic, what, "put off");
+                tracing::error!(%panic, what, "the round of a worker panicked and is retried");
                 pause = (pause * 2).min(pace.idle);
             }
         }
         let waited = async {
-            // Even a worker that is woken keeps its pace.
+            // A wake-up does not shorten the busy pause.
             tokio::time::sleep(pace.busy).await;
             tokio::select! {
                 () = tokio::time::sleep(pause.saturating_sub(pace.busy)) => {}

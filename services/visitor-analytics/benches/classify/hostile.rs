@@ -1,9 +1,9 @@
-//! Visits that are made to cost much.
+//! Adversarial visits that are expensive to classify.
 
 use bench::SeededRandom;
 use serde_json::{Value, json};
 
-/// What user agents are made of, so that patterns begin to match and do not end.
+/// Fragments of user agents that start many patterns without completing them.
 const PIECES: [&str; 32] = [
     "Mozilla/5.0 ",
     "(compatible; ",
@@ -42,14 +42,14 @@ const LONGEST: usize = 1_024;
 const STEPS: usize = 6_000;
 const SEARCHES: [u64; 4] = [42, 99, 4_711, 65_537];
 
-/// Looks for the user agent that takes `cost` the longest, several times.
+/// Searches several times for the user agent with the highest `cost`.
 pub fn search(cost: impl Fn(&str) -> f64) -> (String, f64) {
     let found = SEARCHES.map(|seed| climb(SeededRandom(seed), &cost));
     let worst = found.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
     worst.unwrap()
 }
 
-/// Changes one again and again, and goes on with what took longer.
+/// Hill climbing: mutates the user agent and keeps mutations that cost more.
 fn climb(mut random: SeededRandom, cost: impl Fn(&str) -> f64) -> (String, f64) {
     let mut worst = (String::new(), 0.0);
     for _ in 0..STEPS {
@@ -59,7 +59,7 @@ fn climb(mut random: SeededRandom, cost: impl Fn(&str) -> f64) -> (String, f64) 
             worst = (text, took);
         }
     }
-    // Once more, without luck.
+    // Measured again, since the maximum may be an outlier.
     let again = cost(&worst.0);
     (worst.0, again)
 }
@@ -74,7 +74,7 @@ fn change(text: &str, random: &mut SeededRandom) -> String {
     changed
 }
 
-/// Long and odd ones, by name.
+/// Long and unusual visits, each with a name.
 pub fn visits() -> Vec<(&'static str, Value)> {
     let visit = |more: Value| {
         let mut visit =

@@ -1,15 +1,15 @@
-//! `./dev bench classify`: what it costs to find out what a visit tells, with its user agent known
-//! and not, and for the worst visits that a search among hostile ones finds.
+//! `./dev bench classify`: CPU time to classify a visit with a known and an unknown user agent, and
+//! for the most expensive visits that a search among adversarial ones finds.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
     clippy::disallowed_methods,
-    reason = "a benchmark is started by hand, prints, and may end"
+    reason = "a benchmark is run by hand, prints its results and may panic"
 )]
 
 mod hostile;
 #[path = "../ingest/visits.rs"]
-#[allow(dead_code, reason = "not all of it is needed here")]
+#[allow(dead_code, reason = "other benchmarks use the rest")]
 mod visits;
 
 use std::hint::black_box;
@@ -23,7 +23,8 @@ use visitor_analytics::domain::classifier::VisitEnricher;
 use visitor_analytics::domain::policy::PrivacyPolicy;
 use visitor_analytics::domain::visit::NewVisit;
 
-/// As the service has it: glibc gives memory back and takes it again in each round.
+/// The allocator of the service; glibc's returns memory to the system and requests it again in each
+/// round.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -52,7 +53,7 @@ fn main() {
     }
 }
 
-/// The corpus, each with the headers of a browser of its kind.
+/// The user agents of the corpus with the headers of a browser.
 fn real() -> Vec<NewVisit> {
     let mut visits = vec![];
     for name in [
@@ -93,10 +94,10 @@ fn accept(sent: Value) -> NewVisit {
     NewVisit::accept(sent, &PrivacyPolicy::default(), Utc::now()).unwrap()
 }
 
-/// Microseconds of CPU a visit, over many.
+/// Average CPU time per visit in microseconds.
 fn cpu(classifier: &VisitEnricher, visits: &[NewVisit], forget: bool) -> f64 {
     let few = &visits[..visits.len().min(VISITS)];
-    // Known user agents are fewer than the cache holds.
+    // Fewer user agents than the cache holds.
     let few = if forget { few } else { &few[..2_000] };
     let spent = |rounds: usize, work: &dyn Fn(NewVisit)| {
         let before = CpuTime::of(std::process::id()).total();
@@ -125,7 +126,7 @@ fn cpu(classifier: &VisitEnricher, visits: &[NewVisit], forget: bool) -> f64 {
     all.saturating_sub(copies).as_secs_f64() * 1e6 / (rounds * few.len()) as f64
 }
 
-/// Microseconds for one visit, the least of several tries.
+/// The minimum time of several attempts for one visit, in microseconds.
 fn once(classifier: &VisitEnricher, visit: &NewVisit, forget: bool) -> f64 {
     let mut least = Duration::MAX;
     for _ in 0..9 {

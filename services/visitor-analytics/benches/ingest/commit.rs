@@ -1,5 +1,5 @@
-//! The second probe: the same rows in transactions of up to 500, into a table with two indexes,
-//! with nothing found out and nothing decided.
+//! The second probe: commits the same rows in transactions of up to 500 visits into a table with
+//! two indexes, without enrichment and sessions.
 
 use axum::Json;
 use axum::extract::State;
@@ -36,7 +36,7 @@ const INSERT: &str = "
 
 type Job = (SubmittedVisit, oneshot::Sender<()>);
 
-/// A handler that answers when its visit is committed.
+/// A handler that answers after its visit is committed.
 pub async fn router() -> axum::Router {
     let database = std::env::var("DATABASE_URL").unwrap();
     let mut connection = PgConnection::connect(&database).await.unwrap();

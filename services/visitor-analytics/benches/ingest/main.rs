@@ -1,18 +1,18 @@
-//! `./dev bench ingest`: how many visits a second, beside what the machine can do at all.
+//! `./dev bench ingest`: visits per second, compared with the limits of the machine.
 //!
-//! Drives the release binaries over real connections, each answered after the commit. In the same
-//! run two probes tell the limit: a bare handler that parses the same JSON and answers 202, and one
-//! that commits the same rows in groups into a table with two indexes, and answers then. Machines are noisy; the
-//! ratios are what counts. Needs a database in `DATABASE_URL`, which must be durable to mean
-//! anything. `./dev bench ingest NAME` measures one of `single`, `many`, `lists` and `new`.
+//! Sends visits to the release binaries over real connections; each request is answered after the
+//! commit. Two probes in the same run measure the limits: a bare handler that parses the same JSON
+//! and answers 202, and one that answers after a group commit of the same rows into a table with
+//! two indexes. Since machines are noisy, compare the ratios. `DATABASE_URL` must name a database
+//! on durable storage. `./dev bench ingest NAME` runs one of `single`, `many`, `lists` and `new`.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a benchmark prints, and may end"
+    reason = "a benchmark prints its results and may panic"
 )]
 #![allow(
     clippy::disallowed_methods,
-    reason = "it is started by hand, with an environment"
+    reason = "a benchmark is run by hand and reads the environment"
 )]
 
 mod commit;
@@ -26,9 +26,9 @@ use bench::{LoadGenerator, LoadResult, MeasuredProcess, post};
 use process::{Postgres, Shares, System};
 use visits::Crowd;
 
-/// How long each measurement takes, after a second of warming up.
+/// Duration of each measurement, after a second of warm-up.
 const LENGTH: Duration = Duration::from_secs(8);
-/// So many that few are sent twice within a measurement.
+/// Enough visits that few are sent twice within a measurement.
 const VISITS: usize = 240_000;
 
 fn main() {
@@ -42,7 +42,7 @@ fn main() {
 }
 
 async fn measure(only: Option<&str>) {
-    let database = std::env::var("DATABASE_URL").expect("run it by ./dev bench ingest");
+    let database = std::env::var("DATABASE_URL").expect("start this with ./dev bench ingest");
     let mixed = |seed| visits::generate(Crowd::Mixed, VISITS, seed);
     let postgres = Postgres::of(&database).await;
     let system = System::start(&database).await;
@@ -118,7 +118,8 @@ async fn run(
     outcome.rate()
 }
 
-/// One bad visit of a list does not cost the others, so the status alone says little.
+/// The body is checked as well: a list is answered with success even if some of its visits are
+/// rejected.
 fn load(
     service: &MeasuredProcess,
     token: &str,

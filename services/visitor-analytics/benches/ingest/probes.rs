@@ -1,4 +1,5 @@
-//! What the machine can do at all: servers that do less. This program is them, too.
+//! Probes that measure the limits of the machine: servers that do less. They run in processes of
+//! this program.
 
 use std::process::Command;
 
@@ -10,12 +11,12 @@ use visitor_analytics::domain::visit::SubmittedVisit;
 
 use crate::commit;
 
-/// A bare axum handler that parses the same JSON and answers 202.
+/// An axum handler that parses the same JSON and answers 202.
 pub const HANDLER: &str = "--serve-bare-handler";
-/// The same, answered when the visit is committed.
+/// An axum handler that answers after the visit is committed.
 pub const COMMIT: &str = "--serve-bare-commit";
 
-/// Starts a probe as a process of its own.
+/// Starts a probe in a process of its own.
 pub async fn start(probe: &str) -> MeasuredProcess {
     let port = free_port();
     let mut command = Command::new(std::env::current_exe().unwrap());
@@ -23,7 +24,7 @@ pub async fn start(probe: &str) -> MeasuredProcess {
     MeasuredProcess::start(command, port).await
 }
 
-/// Whether this program is a probe; then it serves.
+/// Serves a probe if the arguments name one; returns whether they do.
 pub async fn serve(arguments: &[String]) -> bool {
     let [_, probe, port, ..] = arguments else {
         return false;

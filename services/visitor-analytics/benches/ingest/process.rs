@@ -1,4 +1,4 @@
-//! The processes that are measured: started, asked what they used, stopped.
+//! Starts, measures and stops the processes of the benchmark.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +11,7 @@ use sqlx::{Connection as _, PgConnection};
 
 const SECRET: &str = "a-secret-of-the-benchmark-with-32-characters";
 
-/// The three services, each a release binary.
+/// The release binaries of the three services.
 pub struct System {
     geo: MeasuredProcess,
     notification: MeasuredProcess,
@@ -73,7 +73,7 @@ impl System {
         )
     }
 
-    /// Processor time used so far.
+    /// CPU time used so far.
     pub fn cpu(&self, postgres: &Postgres) -> Shares {
         let of = |service: &MeasuredProcess| service.cpu().total();
         Shares(vec![
@@ -84,7 +84,7 @@ impl System {
         ])
     }
 
-    /// What the sessions count is what the visits are.
+    /// Checks that the sessions count all visits.
     pub async fn check(&self, database: &str) {
         let mut connection = PgConnection::connect(database).await.unwrap();
         let count = "select (select count(*) from visitor_analytics.visit),
@@ -94,17 +94,16 @@ impl System {
             .await
             .unwrap();
         assert_eq!(visits, in_sessions);
-        println!("{visits} visits are stored, and the sessions count as many");
+        println!("{visits} visits are stored, and the sessions count the same number");
         let waiting = "select count(*) from visitor_analytics.outbox";
         let waiting: i64 = sqlx::query_scalar(waiting)
             .fetch_one(&mut connection)
             .await
             .unwrap();
-        println!("{waiting} announcements still wait");
+        println!("{waiting} announcements are pending");
     }
 }
 
-/// The database server's processes.
 pub struct Postgres(u32);
 
 impl Postgres {
@@ -115,13 +114,13 @@ impl Postgres {
         Self(parent(pid.cast_unsigned()).unwrap())
     }
 
-    /// Its own time, that of its children, and of those that have ended.
+    /// CPU time of the server and its child processes, including those that have exited.
     pub fn cpu(&self) -> Duration {
         CpuTime::of_family(self.0).total()
     }
 }
 
-/// Processor time by process.
+/// CPU time by process.
 pub struct Shares(Vec<(&'static str, Duration)>);
 
 impl Shares {
@@ -138,7 +137,7 @@ impl Shares {
         )
     }
 
-    /// Microseconds a visit.
+    /// Microseconds per visit.
     pub fn per_visit(&self, visits: usize) -> Vec<(&'static str, f64)> {
         let micros = |time: &Duration| time.as_secs_f64() * 1e6 / visits as f64;
         self.0

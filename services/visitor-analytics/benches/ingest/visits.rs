@@ -1,22 +1,23 @@
-//! Visits as a busy site sends them: 2,000 user agents, 500 paths, random addresses.
+//! Generates the visits of a busy site: 2,000 user agents, 500 paths, random addresses.
 
 use bench::SeededRandom;
 use serde_json::{Value, json};
 
-/// Who makes the visits.
+/// The kind of visitors.
 #[derive(Clone, Copy)]
 pub enum Crowd {
-    /// One visitor in five is a bot, and each looks at three pages, others in between.
+    /// One visitor in five is a bot. Each visitor views three pages, interleaved with other
+    /// visitors.
     Mixed,
-    /// Every visit is the first of a person: a session and an announcement each.
+    /// Every visit is the first of a person and causes a session and an announcement.
     New,
 }
 
-/// Visitors who are on the site at the same time.
+/// Concurrent visitors.
 const AT_ONCE: usize = 1_000;
 
-/// So many visits as JSON, other ones for every seed. They have no ids, so that each sending is a
-/// new visit.
+/// Generates `count` visits as JSON; each seed gives other visits. They have no ids, so that
+/// sending one again records a new visit.
 pub fn generate(crowd: Crowd, count: usize, seed: u64) -> Vec<String> {
     let mut random = SeededRandom(0x7e7a + seed);
     let mut visitors = vec![(String::new(), String::new()); AT_ONCE];
@@ -88,7 +89,7 @@ fn user_agent(random: &mut SeededRandom, is_bot: bool) -> String {
     }
 }
 
-/// A list of so many visits each.
+/// Groups visits into lists of `size`.
 pub fn lists(visits: &[String], size: usize) -> Vec<String> {
     let lists = visits.chunks(size);
     lists.map(|list| format!("[{}]", list.join(","))).collect()

@@ -1,6 +1,6 @@
-"""Asks DuckDB what the benchmark asks the reports: duck.py VISITS.csv LAST_DAY.
+"""Runs the queries of the benchmark in DuckDB: duck.py VISITS.csv LAST_DAY.
 
-Prints a line a question: its name, a tab, the median of three times in seconds.
+Prints a line per query: its name, a tab, and the median of three durations in seconds.
 """
 
 import datetime
@@ -19,7 +19,7 @@ FILTERS = {"": "true", ", country=C1": "country = 'C1'", ", page=/p/1*": "page l
 
 for name, condition in FILTERS.items():
     for days in (1, 7, 90):
-        # The last day is not over: it is left out, as in the reports.
+        # The last day is still open and excluded, as in the reports.
         end = last
         start = end - datetime.timedelta(days=days)
         for report, value in REPORTS.items():

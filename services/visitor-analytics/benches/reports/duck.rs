@@ -1,4 +1,4 @@
-//! The same questions put to `DuckDB`.
+//! Runs the same queries in `DuckDB`.
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -9,7 +9,7 @@ use sqlx::postgres::PgPoolCopyExt as _;
 
 use crate::Made;
 
-/// One site's visits, with their sessions.
+/// The visits of one site with their sessions.
 const ROWS: &str = "copy (
     select v.timestamp at time zone 'UTC' as at, v.visitor_id, v.session_id,
            s.visits as session_visits, s.is_bot, p.path as page, l.city, l.country_code as country
@@ -19,7 +19,7 @@ const ROWS: &str = "copy (
     left join visitor_analytics.place l on l.id = v.place_id
     where v.site_id = 1) to stdout (format csv, header)";
 
-/// How long each question takes, by its name; nothing where there is no `DuckDB`.
+/// The duration of each query by its name; empty without `DUCKDB_PYTHON`.
 pub(crate) async fn ask(made: &Made) -> HashMap<String, Duration> {
     let Ok(python) = std::env::var("DUCKDB_PYTHON") else {
         return HashMap::new();
@@ -33,7 +33,7 @@ pub(crate) async fn ask(made: &Made) -> HashMap<String, Duration> {
     }
     drop(rows);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/reports/duck.py");
-    // As the site's clock tells it.
+    // In the site's time zone.
     let zone = chrono_tz::Tz::Europe__Berlin;
     let last_day = made.now.with_timezone(&zone).date_naive().to_string();
     let told = tokio::process::Command::new(python)

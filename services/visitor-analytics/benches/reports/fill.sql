@@ -1,6 +1,6 @@
--- Visits of 90 days on three sites, with the skew of real ones: a few pages, places and browsers
--- have most of them, days have a rhythm, one session in six is a bot's. :visits are about so many.
--- Months' partitions must be there. Everything is made of one seed.
+-- Generates about :visits visits of 90 days on three sites with a realistic skew: a few pages, places
+-- and browsers have most of the visits, the hours of a day differ, and one session in six is a bot's.
+-- The partitions of the months must exist. All values derive from one seed.
 set synchronous_commit = off;
 set work_mem = '256MB';
 select setseed(0.5);

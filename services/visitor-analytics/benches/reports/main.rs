@@ -1,16 +1,16 @@
-//! `./dev bench reports [VISITS] [QUESTION]`: how long reports take over 10 million visits (or so many) of 90
-//! days and three sites, beside a tenth of them, beside the same questions as plain SQL over the
-//! visits, and beside `DuckDB` over an export of them.
+//! `./dev bench reports [VISITS] [QUERY]`: the duration of reports over 10 million visits (or
+//! `VISITS`) on 90 days and three sites, compared with a tenth of the visits, with the same queries
+//! in plain SQL over the visits, and with `DuckDB` over an export.
 //!
-//! Makes databases of its own beside the one in `DATABASE_URL`; what it finds there is not made
-//! again: `REPORTS_DATABASE_URL` of a server that stays tells `./dev` to use that one.
-//! `DUCKDB_PYTHON` is a Python that has `DuckDB`; without it that column stays empty. With a part of
-//! a question's name only such questions are asked, and of the reports alone.
+//! Creates databases on the server of `DATABASE_URL`; existing ones are reused. To keep them, set
+//! `REPORTS_DATABASE_URL` to a permanent server, which `./dev` then uses. `DUCKDB_PYTHON` is a
+//! Python interpreter with `DuckDB`; without it, that column stays empty. `QUERY` is a part of a
+//! query's name: only matching queries run, without plain SQL and `DuckDB`.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
     clippy::disallowed_methods,
-    reason = "a benchmark is started by hand, prints, and may end"
+    reason = "a benchmark is run by hand, prints its results and may panic"
 )]
 
 mod duck;
@@ -27,7 +27,7 @@ use visitor_analytics::store::Store;
 
 const FILL: &str = include_str!("fill.sql");
 
-/// Visits of three sites and the moment of asking.
+/// A database with visits of three sites, and the time at which reports run.
 struct Made {
     pool: PgPool,
     store: Store,
@@ -52,19 +52,19 @@ async fn main() {
 }
 
 async fn make(visits: u32) -> Made {
-    let database = std::env::var("DATABASE_URL").expect("run it by ./dev bench reports");
+    let database = std::env::var("DATABASE_URL").expect("start this with ./dev bench reports");
     let options: PgConnectOptions = database.parse().unwrap();
     let name = format!("reports_{visits}");
     let created = format!("create database {name}");
     let server = chassis::database::pool(options.clone(), 1);
-    // It may be there already.
+    // The database may exist already.
     let _ = sqlx::raw_sql(AssertSqlSafe(created)).execute(&server).await;
     let pool = chassis::database::pool(options.database(&name), 10);
     let history = visitor_analytics::migrator();
     let migrated = chassis::database::migrate(&pool, visitor_analytics::SCHEMA_NAME, history);
     migrated.await.unwrap();
     let store = Store::new(pool.clone());
-    // The last day with visits is not over.
+    // The last day with visits is still open.
     let now: DateTime<Utc> = "2026-11-20T22:30:00Z".parse().unwrap();
     if count(&pool, "site").await == 0 {
         let months = (0..5).map(|month| now - TimeDelta::days(30 * month));
@@ -82,7 +82,10 @@ async fn make(visits: u32) -> Made {
             .execute(&pool)
             .await
             .unwrap();
-        println!("visits made in {:.0} s", begun.elapsed().as_secs_f64());
+        println!(
+            "generated the visits in {:.0} s",
+            begun.elapsed().as_secs_f64()
+        );
     }
     let visits = count(&pool, "visit").await;
     println!("{visits} visits");
@@ -101,9 +104,9 @@ async fn count(pool: &PgPool, table: &str) -> i64 {
     sqlx::query_scalar(statement).fetch_one(pool).await.unwrap()
 }
 
-/// Folds the days that are over.
+/// Folds the completed days.
 async fn fold(pool: &PgPool, store: &Store, now: DateTime<Utc>, visits: i64) {
-    // Who fills the tables by SQL has marked all days; two are not over.
+    // The SQL script marks all days as dirty; two of them are still open.
     let due = "update visitor_analytics.unfolded_day
                set due_at = (day + 1)::timestamp at time zone 'UTC' + interval '6 hours'";
     sqlx::raw_sql(due).execute(pool).await.unwrap();

@@ -1,4 +1,4 @@
-//! What is asked.
+//! The queries of the benchmark.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -16,23 +16,22 @@ use visitor_analytics::store::{
 
 use crate::Made;
 
-/// How often each question is asked.
+/// Repetitions of each query.
 const TIMES: usize = 30;
 
-/// A report.
 enum Report {
     Series(Interval),
     By(Attribute),
-    /// The ways of sessions, so many pages deep.
+    /// Paths with this number of pages.
     Ways(usize),
     Around(&'static str),
     Funnel([&'static str; 3]),
     Retention(Interval),
-    /// How many sessions have a visit of such a page.
+    /// Sessions with a visit of a page that matches the pattern.
     Goal(&'static str),
 }
 
-/// Asks both, and tells their times beside each other.
+/// Runs all queries on both databases and prints their durations.
 pub(crate) async fn ask_all(
     small: &Made,
     large: &Made,
@@ -124,7 +123,7 @@ pub(crate) async fn ask_all(
     ask_in_order(small, large, &periods, only).await;
 }
 
-/// What needs the order of visits; the last period ends with today.
+/// Reports that need the order of visits. The last period ends today.
 async fn ask_in_order(small: &Made, large: &Made, periods: &[(u8, &ReportQuery)], only: &str) {
     let duck = HashMap::new();
     let ordered = [
@@ -149,7 +148,7 @@ async fn ask_in_order(small: &Made, large: &Made, periods: &[(u8, &ReportQuery)]
     }
 }
 
-/// The same dates on another clock.
+/// The same dates in another time zone.
 fn elsewhere(asked: &ReportQuery, zone: chrono_tz::Tz) -> ReportQuery {
     let date = |moment: DateTime<Utc>| moment.with_timezone(&asked.site.zone).date_naive();
     let last = date(asked.period.to - TimeDelta::seconds(1));
@@ -167,7 +166,7 @@ async fn tell(
     plain: Option<Duration>,
     duck: &HashMap<String, Duration>,
 ) {
-    // Sites have the same numbers in both.
+    // Sites have the same ids in both databases.
     let (_, of_small) = ask(&small.store, asked, report).await;
     let (first, of_large) = ask(&large.store, asked, report).await;
     let cell =
@@ -197,7 +196,7 @@ fn filter(dimension: Dimension, pattern: &str) -> AttributeFilter {
     }
 }
 
-/// The last days that are over, so many; with none of them today, which is not.
+/// A query over the last `days` completed days, or over today if `days` is 0.
 async fn asked(
     store: &Store,
     site: &str,
@@ -222,7 +221,7 @@ async fn asked(
     }
 }
 
-/// How long it takes the first time, and then again and again, the shortest first.
+/// Returns the duration of the first run, and the sorted durations of the repetitions.
 async fn ask(store: &Store, asked: &ReportQuery, report: &Report) -> (Duration, Vec<Duration>) {
     let mut times = vec![];
     for _ in 0..=TIMES {
@@ -266,13 +265,13 @@ async fn ask(store: &Store, asked: &ReportQuery, report: &Report) -> (Duration, 
         }
         times.push(begun.elapsed());
     }
-    // The first folds the day that is not over, and what it learns is remembered.
+    // The first run folds the open day, and the result is cached.
     let first = times.remove(0);
     times.sort();
     (first, times)
 }
 
-/// The same numbers, but for how long visits lasted, straight from the visits; asked once.
+/// Computes the same metrics except durations in plain SQL over the visits, once.
 async fn plain(
     pool: &PgPool,
     asked: &ReportQuery,

@@ -1,16 +1,17 @@
-//! `./dev bench rollups`: what it costs to mark and to fold a visit, and what its numbers take.
+//! `./dev bench rollups`: CPU time per visit of marking and folding days, and the disk space of
+//! rollups.
 //!
-//! Records 200,000 visits of five days and folds the days, which are compared with the visits at
-//! the end. Needs a database of its own in `DATABASE_URL`.
+//! Records 200,000 visits on five days, folds the days, and finally compares the rollups with the
+//! visits. `DATABASE_URL` must name a database that is used for nothing else.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
     clippy::disallowed_methods,
-    reason = "a benchmark is started by hand, prints, and may end"
+    reason = "a benchmark is run by hand, prints its results and may panic"
 )]
 
 #[path = "../ingest/visits.rs"]
-#[allow(dead_code, reason = "not all of it is needed here")]
+#[allow(dead_code, reason = "other benchmarks use the rest")]
 mod visits;
 
 use std::sync::Arc;
@@ -31,13 +32,13 @@ use visitor_analytics::verify::{self, VerifyArgs};
 
 const DAYS: i64 = 5;
 const VISITS_A_DAY: usize = 40_000;
-/// Visits come in the first 12 hours of a day.
+/// Time between visits; they fill the first 12 hours of a day.
 const APART: TimeDelta = TimeDelta::milliseconds(1_080);
 const BATCH: usize = 500;
 
 #[tokio::main]
 async fn main() {
-    let database = std::env::var("DATABASE_URL").expect("run it by ./dev bench rollups");
+    let database = std::env::var("DATABASE_URL").expect("start this with ./dev bench rollups");
     let pool = chassis::database::pool(database.parse().unwrap(), 10);
     let history = visitor_analytics::migrator();
     chassis::database::migrate(&pool, visitor_analytics::SCHEMA_NAME, history)
@@ -159,7 +160,7 @@ fn visits(start: DateTime<Utc>) -> Vec<EnrichedVisit> {
     visits
 }
 
-/// One of 3,000 cities, some of them large.
+/// One of 3,000 cities with a skewed distribution.
 fn place(random: &mut SeededRandom) -> Location {
     let city = random.below(3_000) * random.below(3_000) / 3_000;
     let (region, country) = (city / 10, city / 60);

@@ -1,4 +1,4 @@
-//! The DNS, which is asked whether an address is a crawler's (forward-confirmed reverse DNS).
+//! Verifies by DNS whether an address belongs to a crawler (forward-confirmed reverse DNS).
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -12,42 +12,43 @@ use hickory_resolver::{ResolverBuilder, TokioResolver};
 
 use crate::domain::bot::is_within;
 
-/// One question is sent again after this time, once.
+/// Timeout of a query, after which it is retried once.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
-/// All questions about an address together.
+/// Timeout of all queries about an address together.
 const VERIFICATION_TIMEOUT: Duration = Duration::from_secs(8);
-/// Names of one address that are looked at.
+/// PTR names of an address that are resolved; further names are ignored.
 const MAX_PTR_NAMES: usize = 4;
-/// Answers that the resolver itself keeps.
+/// Responses in the cache of the resolver.
 const RESOLVER_CACHE_ENTRIES: u64 = 256;
 
-/// Asks name servers.
 #[derive(Clone)]
 pub struct DnsVerifier {
     resolver: TokioResolver,
 }
 
-/// What is known about an address.
+/// The result of a verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DnsVerification {
-    /// Whether its name is within the crawler's domains, and leads back to it.
+    /// Whether a host name of the address is in the crawler's domains and resolves to the address.
     pub is_crawlers: bool,
-    /// How many seconds the records may be kept; `None` where there are none.
+    /// Time to live of the records in seconds; `None` if there are no records.
     pub ttl: Option<u32>,
 }
 
-/// Records that there are, or are not, and how long they may be kept.
+/// Records and their time to live in seconds; no data if the name or the record type does not
+/// exist.
 struct DnsRecords {
     data: Vec<RData>,
     ttl: Option<u32>,
 }
 
 impl DnsVerifier {
-    /// Asks this server, or those of the system (`/etc/resolv.conf`).
+    /// Queries `server`, or the name servers of the system (`/etc/resolv.conf`).
     pub fn new(server: Option<SocketAddr>) -> anyhow::Result<Self> {
         let builder = match server {
             Some(server) => asking(server),
-            None => TokioResolver::builder_tokio().context("the system's name servers")?,
+            None => TokioResolver::builder_tokio()
+                .context("cannot read the name servers of the system")?,
         };
         let mut builder = builder;
         let options = builder.options_mut();
@@ -55,12 +56,12 @@ impl DnsVerifier {
         options.attempts = 1;
         options.cache_size = RESOLVER_CACHE_ENTRIES;
         options.use_hosts_file = ResolveHosts::Never;
-        let resolver = builder.build().context("the DNS resolver")?;
+        let resolver = builder.build().context("cannot create the DNS resolver")?;
         Ok(Self { resolver })
     }
 
-    /// Whether an address is that of a host within `domains`. `None` when the DNS did not say: a
-    /// failure, or no answer in time, is no evidence.
+    /// Checks whether an address belongs to a host in `domains`. Returns `None` after a failure or
+    /// a timeout, which prove nothing.
     pub async fn confirm(&self, ip: IpAddr, domains: &[&str]) -> Option<DnsVerification> {
         let asked = self.ask(ip.to_canonical(), domains);
         tokio::time::timeout(VERIFICATION_TIMEOUT, asked)
@@ -95,7 +96,8 @@ impl DnsVerifier {
         })
     }
 
-    /// None of them where the DNS says that there are none.
+    /// Returns `None` after a failure, and no data if the name server denies that the records
+    /// exist.
     async fn records(&self, mut name: Name, kind: RecordType) -> Option<DnsRecords> {
         name.set_fqdn(true);
         match self.resolver.lookup(name, kind).await {

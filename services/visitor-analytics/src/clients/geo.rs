@@ -1,4 +1,4 @@
-//! Asking geo where addresses are: remembered, many at once, and never for long.
+//! Client of geo: caches locations, batches lookups, and limits how long a visit waits.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -17,36 +17,35 @@ use tokio_util::task::TaskTracker;
 
 use crate::domain::classified::LocationStatus;
 
-/// How long a call to geo may take.
+/// Timeout of a request to geo.
 pub const GEO_TIMEOUT: Duration = Duration::from_millis(250);
-/// How long a visit waits for its place, its time in the queue included.
+/// How long a visit waits for its location, including the time in the queue.
 const VISIT_LOOKUP_TIMEOUT: Duration = Duration::from_millis(400);
-/// Answers that are remembered, about a kilobyte each, and for how long.
+/// Cached locations, about a kilobyte each, and how long they are valid.
 const MAX_CACHED_LOCATIONS: usize = 5_000;
 const LOCATION_TTL: Duration = Duration::from_hours(1);
-/// Questions that may wait; more visits than that keep their place owed.
+/// Capacity of the queue of lookups. A visit that finds the queue full is stored with a pending
+/// location.
 const MAX_QUEUED_LOOKUPS: usize = 4_096;
-/// Calls to geo at the same time.
+/// Concurrent requests to geo.
 const MAX_CONCURRENT_CALLS: usize = 4;
-/// How long more questions may gather before the first of them is asked: a call costs as much as
-/// ten addresses in it.
+/// How long a batch waits for more lookups: a request costs as much as ten addresses in it.
 const BATCH_DELAY: Duration = Duration::from_millis(1);
 
-/// Where an address is; `None` when it has no place.
+/// The location of an address; `None` if geo knows no location.
 pub type ResolvedLocation = Option<Arc<Location>>;
 
 type LookupRequest = (IpAddr, oneshot::Sender<ResolvedLocation>);
 
-/// Finds places.
 #[derive(Clone, Debug)]
 pub struct GeoClient {
     peer: ServiceClient,
-    /// With the moment from which geo is asked again.
+    /// Cached locations, each with its expiry.
     known: Arc<Cache<IpAddr, (ResolvedLocation, Instant)>>,
     questions: mpsc::Sender<LookupRequest>,
 }
 
-/// The locator's other half, which gathers questions and asks geo.
+/// The worker that batches lookups and sends them to geo.
 #[derive(Debug)]
 pub struct GeoBatcher {
     locator: GeoClient,
@@ -54,7 +53,8 @@ pub struct GeoBatcher {
 }
 
 impl GeoClient {
-    /// Over a peer whose tokens may read places; the gatherer must run for answers to come.
+    /// Creates a client and its worker. The tokens of `peer` need the scope `geo:read`. Lookups are
+    /// answered only while the worker runs.
     #[must_use]
     pub fn new(peer: ServiceClient) -> (Self, GeoBatcher) {
         let (sender, questions) = mpsc::channel(MAX_QUEUED_LOOKUPS);
@@ -70,7 +70,8 @@ impl GeoClient {
         (locator, gatherer)
     }
 
-    /// Where these addresses are, in their order. What geo does not say in time is owed.
+    /// Looks up addresses. Returns one status per address, in the same order;
+    /// [`LocationStatus::Owed`] if geo does not answer in time.
     pub async fn places(&self, ips: &[IpAddr]) -> Vec<LocationStatus> {
         join_all(ips.iter().map(|ip| self.place(*ip))).await
     }
@@ -96,7 +97,7 @@ impl GeoClient {
             .ok()
     }
 
-    /// Asks geo for up to [`MAX_ADDRESSES_PER_REQUEST`] addresses at once, and remembers.
+    /// Requests up to [`MAX_ADDRESSES_PER_REQUEST`] locations from geo and caches them.
     pub async fn ask(
         &self,
         ips: Vec<IpAddr>,
@@ -110,7 +111,7 @@ impl GeoClient {
         }
         let locations = response.results.into_iter().map(|result| {
             let mut location = result.location?;
-            // It is remembered, and time goes on.
+            // The answer is cached, and the local time would be outdated.
             location.local_time = None;
             Some(Arc::new(location))
         });
@@ -124,7 +125,7 @@ impl GeoClient {
 }
 
 impl GeoBatcher {
-    /// Gathers what is asked while geo is busy, and asks it together, until `stop`.
+    /// Batches lookups while all requests are busy, until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
         let calls = Arc::new(Semaphore::new(MAX_CONCURRENT_CALLS));
         let tasks = TaskTracker::new();
@@ -153,8 +154,8 @@ impl GeoBatcher {
     }
 }
 
-/// Asks for each address once and answers everybody who asked for it. When geo is away, the
-/// questions are dropped, and those who asked know.
+/// Requests each address once and answers all lookups of it. If geo fails, the lookups are dropped,
+/// which their receivers notice.
 async fn answer(locator: &GeoClient, questions: Vec<LookupRequest>) {
     let mut waiting: HashMap<IpAddr, Vec<oneshot::Sender<ResolvedLocation>>> = HashMap::new();
     for (ip, sender) in questions {
@@ -164,14 +165,14 @@ async fn answer(locator: &GeoClient, questions: Vec<LookupRequest>) {
         Ok(answers) => answers,
         Err(error) => {
             metrics::counter!("visits_locations_owed_total").increment(waiting.len() as u64);
-            tracing::debug!(%error, "geo did not answer; places are owed");
+            tracing::debug!(%error, "geo did not answer; the locations are filled in later");
             return;
         }
     };
     for (ip, senders) in waiting {
         let answer = answers.get(&ip).cloned().flatten();
         for sender in senders {
-            // Who does not wait any more has his place owed.
+            // A lookup that timed out has no receiver any more.
             let _ = sender.send(answer.clone());
         }
     }

@@ -1,4 +1,4 @@
-//! Telling notification about visitors.
+//! Client of notification.
 
 use chassis::peer::{ServiceClient, ServiceClientError};
 use chrono::NaiveDate;
@@ -7,23 +7,22 @@ use common::visitor_analytics::{VISITOR_ARRIVED, VisitorArrived};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-/// The event that says that new sites are refused.
+/// The event that reports that new sites are refused.
 const SITE_LIMIT_REACHED: &str = "sites.limit_reached";
 
-/// The notification service.
 #[derive(Clone, Debug)]
 pub struct NotificationClient(ServiceClient);
 
 impl NotificationClient {
-    /// Over a peer whose tokens may send notifications.
+    /// Creates a client. The tokens of `peer` need the scope `notify:send`.
     #[must_use]
     pub fn new(peer: ServiceClient) -> Self {
         Self(peer)
     }
 
-    /// Tells of visitors who have arrived, each with the session that makes it known: one that was
-    /// told already is not told again. Returns for each the notification's id, or why it was refused
-    /// for good.
+    /// Announces visitors, each with its session. The session's id is the idempotency key, so that
+    /// a repetition has no effect. Returns for each the notification's id, or the reason of a
+    /// permanent refusal.
     pub async fn tell(
         &self,
         news: &[(Uuid, &VisitorArrived)],
@@ -41,15 +40,15 @@ impl NotificationClient {
         self.notify(&requests).await
     }
 
-    /// Says once a day that further sites, which visits named, were refused. Returns why that was
-    /// refused for good, if it was.
+    /// Reports that sites were refused on `day`; the day is the idempotency key. Returns the reason
+    /// of a permanent refusal, if there is one.
     pub async fn tell_site_limit(
         &self,
         day: NaiveDate,
         most: u32,
     ) -> Result<Option<String>, ServiceClientError> {
         let message = format!(
-            "Visits named more than {most} new sites within 24 hours on {day}; further ones are \
+            "Visits named more than {most} new sites within 24 hours on {day}. Further sites are \
              refused. Add a site with POST /sites, or raise MAX_NEW_SITES_PER_DAY."
         );
         let request = NotifyRequest {
@@ -62,7 +61,7 @@ impl NotificationClient {
         Ok(self.notify(&[request]).await?.pop().and_then(Result::err))
     }
 
-    /// Returns for each request the notification's id, or why it was refused for good.
+    /// Returns for each request the notification's id, or the reason of a permanent refusal.
     async fn notify(
         &self,
         requests: &[NotifyRequest],
@@ -79,7 +78,7 @@ impl NotificationClient {
         Ok(results.collect())
     }
 
-    /// Asks to erase a person; the same may be asked again.
+    /// Requests the erasure of a person. The request is idempotent.
     pub async fn erase(
         &self,
         request: &ErasureRequest,
@@ -91,6 +90,6 @@ impl NotificationClient {
 fn object(arrived: &VisitorArrived) -> Map<String, Value> {
     match serde_json::to_value(arrived) {
         Ok(Value::Object(object)) => object,
-        _ => unreachable!("a struct with text keys serialises to an object"),
+        _ => unreachable!("a struct serializes to an object"),
     }
 }

@@ -1,4 +1,4 @@
-//! Days as a site's clock tells them.
+//! Days and hours in a site's time zone.
 
 use std::fmt;
 
@@ -6,19 +6,17 @@ use chrono::{DateTime, Days, MappedLocalTime, NaiveDate, NaiveTime, Offset as _,
 use chrono::{TimeZone as _, Timelike as _, Utc};
 use chrono_tz::Tz;
 
-/// A day in a time zone: from its midnight to the next one, 23 to 25 hours later as a rule.
+/// A day in a time zone, from midnight to midnight: usually 23 to 25 hours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LocalDay {
-    /// Which day.
     pub date: NaiveDate,
-    /// The first moment.
+    /// The start of the day.
     pub from: DateTime<Utc>,
-    /// The first moment of the next day.
+    /// The start of the next day, which is not part of this one.
     pub to: DateTime<Utc>,
 }
 
 impl LocalDay {
-    /// The day with this date.
     #[must_use]
     pub fn new(zone: Tz, date: NaiveDate) -> Self {
         Self {
@@ -28,12 +26,12 @@ impl LocalDay {
         }
     }
 
-    /// The day that a moment lies on.
+    /// The day that contains a moment.
     #[must_use]
     pub fn of(zone: Tz, moment: DateTime<Utc>) -> Self {
         let date = moment.with_timezone(&zone).date_naive();
         let day = Self::new(zone, date);
-        // Where the clock was put back over midnight it tells a date twice.
+        // If the clock is set back across midnight, the date occurs twice.
         if moment < day.from {
             Self::new(zone, date - Days::new(1))
         } else if moment >= day.to {
@@ -43,31 +41,31 @@ impl LocalDay {
         }
     }
 
-    /// The days from that of one moment to that of another, which is not earlier.
+    /// The days from the one that contains `from` to the one that contains `to`; `from` must not be
+    /// later than `to`.
     pub fn between(zone: Tz, from: DateTime<Utc>, to: DateTime<Utc>) -> impl Iterator<Item = Self> {
         let next = move |day: &Self| Some(Self::new(zone, day.date + Days::new(1)));
         std::iter::successors(Some(Self::of(zone, from)), next)
             .take_while(move |day| day.from <= to)
     }
 
-    /// Whether a moment lies on it.
     #[must_use]
     pub fn contains(&self, moment: DateTime<Utc>) -> bool {
         self.from <= moment && moment < self.to
     }
 }
 
-/// The hour on a clock, and how far the clock is from UTC, which tells apart the two hours of the
-/// same name when it is put back. As text it is `01+02:00`.
+/// The hour of local time with its offset from UTC, which distinguishes the two equal hours when
+/// the clock is set back. Formatted as `01+02:00`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LocalHour {
     hour: u32,
-    /// In minutes.
+    /// Offset from UTC in minutes.
     offset: i32,
 }
 
 impl LocalHour {
-    /// The hour in which a moment lies.
+    /// The hour that contains a moment.
     #[must_use]
     pub fn of(zone: Tz, moment: DateTime<Utc>) -> Self {
         let local = moment.with_timezone(&zone);
@@ -77,7 +75,7 @@ impl LocalHour {
         }
     }
 
-    /// What was written as text.
+    /// Parses the format of `Display`.
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {
         let (hour, offset) = text.split_at_checked(2)?;
@@ -100,8 +98,8 @@ impl fmt::Display for LocalHour {
     }
 }
 
-/// As PostgreSQL reads a date at a time zone: of two midnights the later one; where the clock was
-/// put forward over midnight, as if that had not happened yet.
+/// The start of a date, computed as PostgreSQL's `at time zone`: the later of two midnights; if
+/// midnight is skipped, the offset before the change applies.
 fn midnight(zone: Tz, date: NaiveDate) -> DateTime<Utc> {
     let local = date.and_time(NaiveTime::MIN);
     match zone.from_local_datetime(&local) {
@@ -138,10 +136,10 @@ mod tests {
         let berlin = Tz::Europe__Berlin;
         assert_eq!(of(berlin, "2026-10-25T12:00:00Z"), day("2026-10-25", 1500));
         assert_eq!(of(berlin, "2026-03-29T12:00:00Z"), day("2026-03-29", 1380));
-        // Midnight did not exist.
+        // Midnight is skipped.
         let brazil = Tz::America__Sao_Paulo;
         assert_eq!(of(brazil, "2018-11-04T12:00:00Z"), day("2018-11-04", 1380));
-        // The clock was put back from one past midnight to the evening before.
+        // The clock is set back from 00:01 to 23:01 of the evening before.
         let canada = Tz::America__St_Johns;
         assert_eq!(of(canada, "2010-11-07T02:30:30Z"), day("2010-11-06", 1500));
         assert_eq!(of(canada, "2010-11-07T03:30:00Z"), day("2010-11-07", 1440));

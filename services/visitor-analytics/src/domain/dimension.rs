@@ -1,11 +1,11 @@
-//! What visits are grouped by.
+//! Dimensions: attributes by which rollups group visits.
 
-/// A dimension; its number is stored, and is never given to another one.
+/// A dimension. Its number is stored and must never be reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
-#[expect(missing_docs, reason = "their names in the API say what they are")]
+#[expect(missing_docs, reason = "the names are self-explanatory")]
 pub enum Dimension {
-    /// Everything, without a value.
+    /// All visits, without a value.
     Total = 0,
     Page = 1,
     Title = 2,
@@ -24,34 +24,35 @@ pub enum Dimension {
     Country = 14,
     /// ISO 3166-2: `GB-ENG`.
     Region = 15,
-    /// With what it lies in: `GB-ENG/London`, or `SG/Singapore` where no region is known.
+    /// Qualified by the region, `GB-ENG/London`, or by the country if the region is unknown,
+    /// `SG/Singapore`.
     City = 16,
     Browser = 17,
-    /// With its browser: `Firefox 144.0`.
+    /// Qualified by the browser: `Firefox 144.0`.
     BrowserVersion = 18,
     Os = 19,
-    /// With its system: `iOS 17.1`.
+    /// Qualified by the operating system: `iOS 17.1`.
     OsVersion = 20,
     DeviceType = 21,
     Language = 22,
     StatusCode = 23,
-    /// The hour on the site's clock, with the clock's distance from UTC: `01+02:00`.
+    /// The hour of local time with its offset from UTC: `01+02:00`.
     Hour = 24,
     BotName = 25,
-    /// A visit may have several.
+    /// The code of a rule; a visit may have several.
     BotReason = 26,
     AsOrganization = 27,
-    /// Who made the device: `Apple`.
+    /// The brand of the device: `Apple`.
     Brand = 28,
-    /// What kind of bot: `search_engine`.
+    /// The category of the bot: `search_engine`.
     BotCategory = 29,
-    /// Those that the site has named, each with its value: `plan=pro`. A visit may have several, or
-    /// none.
+    /// A property that the site has selected, with its value: `plan=pro`. A visit may have several
+    /// or none.
     Property = 30,
 }
 
 impl Dimension {
-    /// Each once, in the order of their numbers.
+    /// All dimensions in the order of their numbers.
     pub const ALL: [Self; 31] = [
         Self::Total,
         Self::Page,
@@ -86,20 +87,19 @@ impl Dimension {
         Self::Property,
     ];
 
-    /// The number that is stored.
+    /// The stored number.
     #[must_use]
     pub fn code(self) -> i16 {
         (self as u8).into()
     }
 
-    /// The dimension with this number.
     #[must_use]
     pub fn with_code(code: i16) -> Option<Self> {
         let place = usize::try_from(code).ok()?;
         Self::ALL.get(place).copied()
     }
 
-    /// Its name in the API.
+    /// The name in the API.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

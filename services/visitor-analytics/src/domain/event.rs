@@ -1,5 +1,5 @@
-//! An event as a client sends it, and as the service accepts it: something that a visitor did
-//! beside looking at a page.
+//! Events: things that visitors do besides viewing pages, as clients send them and as they are
+//! recorded.
 
 use std::net::IpAddr;
 
@@ -12,11 +12,10 @@ use uuid::Uuid;
 use super::policy::PrivacyPolicy;
 use super::visit::{self, ValidationError, own_id};
 
-/// The longest name of a kind of event, in bytes.
 const MAX_EVENT_TYPE_BYTES: usize = 128;
 
-/// One event of `POST /analytics/events`. Only `event_type`, `site` and a visitor (`visitor_id`, or
-/// `ip` and `user_agent`) or a user are required.
+/// An event to record. Required are `event_type`, `site`, and a visitor (`visitor_id`, or `ip` and
+/// `user_agent`) or a `user_id`.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[schema(as = SubmittedEvent, example = json!({
     "id": "019a0000-0000-7000-8000-000000000002", "event_type": "signup", "site": "example.com",
@@ -24,56 +23,53 @@ const MAX_EVENT_TYPE_BYTES: usize = 128;
     "metadata": {"plan": "pro"}
 }))]
 pub struct SubmittedEvent {
-    /// Makes the event safe to send again; best a `UUIDv7`.
+    /// Id of the event, preferably a `UUIDv7`. An event with the id of a recorded one is a
+    /// duplicate, so that requests can be retried.
     pub id: Option<Uuid>,
-    /// What happened, such as `signup`.
+    /// Type of the event, such as `signup`: 1 to 128 bytes without control characters.
     pub event_type: String,
-    /// The site.
+    /// Domain of the site.
     pub site: String,
-    /// The site's own id for a user who is logged in.
+    /// The site's id of the signed-in user.
     pub user_id: Option<String>,
-    /// The visitor's id; without it one is made of `ip` and `user_agent`, as for a visit.
+    /// The visitor's id. Default: derived from `ip` and `user_agent` as for a visit.
     pub visitor_id: Option<String>,
-    /// The visitor's address; it is not kept.
+    /// The visitor's IP address, which is not stored.
     pub ip: Option<String>,
-    /// The visitor's user agent.
+    /// The visitor's user agent, which is not stored.
     pub user_agent: Option<String>,
-    /// When it happened; without it now, or the time inside `id`.
+    /// Time of the event. Default: the time in `id` if it is a `UUIDv7`, otherwise the time of
+    /// arrival.
     pub timestamp: Option<DateTime<Utc>>,
-    /// Whatever the site wants to tell.
+    /// Arbitrary properties of the event.
     pub metadata: Option<Map<String, Value>>,
 }
 
-/// Who did it.
+/// The visitor who caused an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EventActor {
-    /// By an id.
+    /// The visitor id.
     Named(String),
-    /// By address and user agent.
+    /// The IP address and user agent from which the visitor id is derived.
     Seen(IpAddr, String),
 }
 
-/// An event that can be recorded.
+/// A validated event.
 #[derive(Clone, Debug)]
 pub struct NewEvent {
-    /// Its id, the client's or a new one.
+    /// The client's id, or a new one.
     pub id: Uuid,
-    /// When it happened.
     pub timestamp: DateTime<Utc>,
-    /// The site's domain, in lower case.
+    /// The domain of the site in lower case.
     pub site: String,
-    /// What happened.
     pub event_type: String,
-    /// Who did it.
     pub who: EventActor,
-    /// The site's own id for the user.
     pub user_id: Option<String>,
-    /// What the site tells.
     pub metadata: Map<String, Value>,
 }
 
 impl NewEvent {
-    /// Accepts an event at `now`, or says what is wrong with it.
+    /// Validates an event at `now`.
     pub fn accept(
         from: SubmittedEvent,
         policy: &PrivacyPolicy,
@@ -92,7 +88,7 @@ impl NewEvent {
                 let ip: IpAddr = ip.trim().parse().map_err(|_| ValidationError::Ip)?;
                 EventActor::Seen(ip.to_canonical(), visit::text(user_agent))
             }
-            // A user is a visitor, too, whom nothing else tells from others.
+            // Without a visitor, the user id identifies the visitor.
             (None, _, _) => {
                 EventActor::Named(user_id.clone().ok_or(ValidationError::VisitorRequired)?)
             }
@@ -110,7 +106,7 @@ impl NewEvent {
     }
 }
 
-/// What a kind of event may be called.
+/// Validates an event type.
 pub fn event_type(name: String) -> Result<String, ValidationError> {
     let is_bad =
         name.is_empty() || name.len() > MAX_EVENT_TYPE_BYTES || name.contains(char::is_control);

@@ -1,4 +1,4 @@
-//! Visits as files: what an export writes and an import reads.
+//! The formats of exported files, which imports read again.
 
 pub mod columns;
 pub mod csv;
@@ -14,30 +14,28 @@ use serde_json::{Map, Value};
 
 use self::parquet::ParquetWriter;
 
-/// A visit with what an import needs beside.
+/// A visit with the fields that only exports contain.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ExportedVisit {
-    /// The visit.
     #[serde(flatten)]
     pub visit: Visit,
-    /// The user agent as it was; empty where the visitor sent none.
+    /// The user agent as received; empty if the visitor sent none.
     #[serde(default)]
     pub user_agent: String,
 }
 
-/// A file's format.
+/// The format of an exported file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExportFormat {
-    /// RFC 4180, with a line of names.
+    /// CSV (RFC 4180) with a header.
     Csv,
-    /// A JSON object a line.
+    /// A JSON object per line.
     Ndjson,
-    /// Apache Parquet, Snappy-compressed.
+    /// Apache Parquet with Snappy compression.
     Parquet,
 }
 
 impl ExportFormat {
-    /// The format with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Some(match name {
@@ -48,7 +46,6 @@ impl ExportFormat {
         })
     }
 
-    /// The media type.
     #[must_use]
     pub fn media_type(self) -> &'static str {
         match self {
@@ -58,7 +55,6 @@ impl ExportFormat {
         }
     }
 
-    /// How the file's name ends.
     #[must_use]
     pub fn extension(self) -> &'static str {
         match self {
@@ -68,7 +64,7 @@ impl ExportFormat {
         }
     }
 
-    /// Visits that are written together: a Parquet file's row groups are larger.
+    /// The number of visits to write at once: the row groups of Parquet files are larger.
     #[must_use]
     pub fn page(self) -> i64 {
         match self {
@@ -78,21 +74,18 @@ impl ExportFormat {
     }
 }
 
-/// A file could not be written.
+/// Why a file cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportWriteError {
-    /// Parquet refuses it.
     #[error("parquet: {0}")]
     Parquet(#[from] ::parquet::errors::ParquetError),
-    /// A visit is no JSON.
     #[error("json: {0}")]
     Json(#[from] serde_json::Error),
-    /// It could not be compressed.
     #[error("gzip: {0}")]
     Gzip(#[from] std::io::Error),
 }
 
-/// Writes a file piece by piece; what is written is taken out each time.
+/// Writes a file incrementally; each call returns the bytes that were produced.
 pub struct ExportWriter {
     format: RowWriter,
     gzip: Option<GzEncoder<Vec<u8>>>,
@@ -105,7 +98,7 @@ enum RowWriter {
 }
 
 impl ExportWriter {
-    /// A file of this format, compressed as a whole or not.
+    /// Starts a file, optionally compressed with gzip.
     pub fn new(format: ExportFormat, is_gzip: bool) -> Result<Self, ExportWriteError> {
         Ok(Self {
             format: match format {
@@ -117,7 +110,7 @@ impl ExportWriter {
         })
     }
 
-    /// The next piece of the file; it may be empty.
+    /// Writes visits and returns the next bytes of the file, which may be empty.
     pub fn write(&mut self, visits: &[ExportedVisit]) -> Result<Vec<u8>, ExportWriteError> {
         let piece = match &mut self.format {
             RowWriter::Csv { is_begun } => {
@@ -151,9 +144,9 @@ impl ExportWriter {
         Ok(std::mem::take(gzip.get_mut()))
     }
 
-    /// The end of the file.
+    /// Returns the last bytes of the file.
     pub fn finish(mut self) -> Result<Vec<u8>, ExportWriteError> {
-        // The names stand there also where nothing else does.
+        // Writes the header even if there are no visits.
         let mut last = self.write(&[])?;
         if let RowWriter::Parquet(file) = self.format {
             last.extend(file.finish()?);

@@ -1,29 +1,29 @@
-//! Filters as they are written: a dimension's name and a value.
+//! Parses filters of the form `dimension=value`.
 
 use super::dimension::Dimension;
 use super::pattern::WildcardPattern;
 use super::question::{Attribute, AttributeFilter};
 
-/// Values in all filters of a question, or of a segment.
+/// Maximum number of values in all filters of a report or segment.
 const MAX_FILTER_VALUES: usize = 100;
 
-/// Why a filter is refused.
+/// Why a filter is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[expect(missing_docs, reason = "their texts say what they are")]
+#[expect(missing_docs, reason = "the error texts explain the variants")]
 pub enum FilterError {
-    #[error("there is no such parameter or dimension")]
+    #[error("unknown parameter or dimension")]
     Unknown,
-    #[error("say which property: property:plan=pro")]
+    #[error("the filter must name the property, such as property:plan=pro")]
     WhichProperty,
-    #[error("at most {MAX_FILTER_VALUES} values in all filters")]
+    #[error("all filters together must have at most {MAX_FILTER_VALUES} values")]
     TooMany,
-    #[error("a value has at most 1024 bytes, and no NUL")]
+    #[error("a value must have at most 1024 bytes and no NUL character")]
     Value,
-    #[error("the same value is asked for and ruled out")]
+    #[error("the same value is included and excluded")]
     Contradiction,
 }
 
-/// Adds a value to the filters: one that is asked for, or after a `!` one that is ruled out.
+/// Adds a value to the filters. A value that begins with `!` is excluded.
 pub fn add(filters: &mut Vec<AttributeFilter>, name: &str, value: &str) -> Result<(), FilterError> {
     let (subject, property) = Attribute::with_property(name).ok_or(FilterError::Unknown)?;
     if subject == Attribute::Of(Dimension::Property) && property.is_none() {

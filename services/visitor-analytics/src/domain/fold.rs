@@ -1,16 +1,17 @@
-//! Folding: what a day's visits are in numbers, for each value of each dimension.
+//! Folding: computes the metrics of a day for each value of each dimension.
 //!
-//! For a day and a value, with bots' sessions and people's apart (a session is a bot's when one of
-//! its visits is):
-//! - *visits* are those on the day with the value, and *visitors* those who made them,
-//! - *seconds* is how long these visits lasted: until the session's next visit, wherever that
-//!   lies, and nothing for its last; each moment counts as its whole second,
-//! - *sessions* are those whose first visit with the value lies on the day, and *bounces* those of
-//!   them that have one visit.
+//! Metrics are computed per day and value, separately for sessions of bots and of people. A session
+//! is a bot's if at least one of its visits is.
+//! - *visits* are the visits on the day with the value; *visitors* are the visitors who made them.
+//! - *seconds* is the total duration of these visits. A visit lasts until the next visit of its
+//!   session, on whichever day; the last visit of a session lasts 0 seconds. Timestamps are truncated
+//!   to seconds.
+//! - *sessions* are the sessions whose first visit with the value is on the day; *bounces* are
+//!   those of them with a single visit.
 //!
-//! So all numbers add up over days (visitors to daily visitors), and a session that goes on over
-//! midnight is counted once. What led to a session, and its first and last page, belong to each of
-//! its visits.
+//! All metrics can be added up over days (visitors add up to daily visitors), and a session that
+//! crosses midnight is counted once. The origin, the entry page and the exit page of a session are
+//! values of all of its visits.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -20,58 +21,50 @@ use uuid::Uuid;
 
 use super::dimension::Dimension;
 
-/// A text's number; whoever brings visits knows which.
+/// The id of a value. The caller chooses the dictionary.
 pub type ValueId = u32;
 
-/// There is no value; no text has this number.
+/// The id of a missing value; no dictionary entry has this id.
 pub const NO_VALUE: ValueId = 0;
 
-/// A value of a dimension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DimensionValue {
-    /// The dimension.
     pub dimension: Dimension,
-    /// The value.
     pub value: ValueId,
 }
 
 impl DimensionValue {
     const TOTAL: Self = Self::new(Dimension::Total, NO_VALUE);
 
-    /// A value of a dimension.
     #[must_use]
     pub const fn new(dimension: Dimension, value: ValueId) -> Self {
         Self { dimension, value }
     }
 }
 
-/// A visit, as far as it matters here.
+/// The data about a visit that folding needs.
 #[derive(Clone, Debug)]
 pub struct AggregateVisit {
-    /// When, in seconds since 1970.
+    /// Seconds since 1970.
     pub at: i64,
-    /// Whether it is a bot's.
     pub is_bot: bool,
-    /// The page's path.
     pub page: ValueId,
-    /// Its own values, each once.
+    /// The values of the visit itself, without duplicates.
     pub own: Vec<DimensionValue>,
-    /// What led to it; counts where it is its session's first.
+    /// The values of the visit's origin; used only for the first visit of a session.
     pub origin: Arc<[DimensionValue]>,
 }
 
-/// What is told about a value.
+/// Metrics of a value on a day or over a period.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Metrics {
-    /// Page views.
     pub visits: i64,
-    /// Who made them.
     pub visitors: i64,
-    /// Sessions that had the value first on this day.
+    /// Sessions whose first visit with the value is in the period.
     pub sessions: i64,
-    /// Those of them that have one visit.
+    /// Sessions with a single visit.
     pub bounces: i64,
-    /// How long the visits lasted.
+    /// Total duration of the visits.
     pub seconds: i64,
 }
 
@@ -94,23 +87,23 @@ impl std::ops::Add for Metrics {
     }
 }
 
-/// Numbers by value, bots' (true) and people's apart.
+/// Metrics by value and by whether the sessions are bots' (`true`) or people's.
 pub type MetricsByValue = HashMap<(DimensionValue, bool), Metrics>;
 
-/// Folds a day. Sessions have to come whole, each visitor's together and each one's visits in
-/// their order; what is kept grows with the values and not with the visits.
+/// Folds a day. Visits must be grouped by visitor and session and ordered by time, and sessions
+/// must be complete. Memory grows with the number of values, not of visits.
 #[derive(Debug)]
 pub struct DayAggregator {
     day: Range<i64>,
     visitor: String,
     session: Option<OpenSession>,
-    /// The values the visitor was counted for.
+    /// The values for which the current visitor was counted.
     counted: HashSet<(DimensionValue, bool)>,
     totals: MetricsByValue,
 }
 
 impl DayAggregator {
-    /// For a day of these seconds since 1970.
+    /// Creates an aggregator for a day, given in seconds since 1970.
     #[must_use]
     pub fn new(day: Range<i64>) -> Self {
         Self {
@@ -122,7 +115,6 @@ impl DayAggregator {
         }
     }
 
-    /// Adds the next visit.
     pub fn add(&mut self, visitor: &str, session: Uuid, visit: AggregateVisit) {
         if let Some(open) = self.session.as_mut().filter(|open| open.id == session) {
             open.go_on(visit, &self.day);
@@ -136,7 +128,7 @@ impl DayAggregator {
         self.session = Some(OpenSession::begin(session, visit));
     }
 
-    /// The numbers of all that was added.
+    /// Returns the metrics of all visits that were added.
     #[must_use]
     pub fn finish(mut self) -> MetricsByValue {
         self.close();
@@ -180,17 +172,17 @@ impl DayAggregator {
     }
 }
 
-/// What a value has of a session on the day.
+/// The part of a session that counts for a value on the day.
 #[derive(Clone, Copy, Debug, Default)]
 struct SessionShare {
     visits: i64,
     seconds: i64,
-    /// Whether the session's first visit with the value lies on the day.
+    /// Whether the session's first visit with the value is on the day.
     begins: bool,
 }
 
 impl SessionShare {
-    /// Of a value whose first visit lies on the day, or before it.
+    /// `begins` tells whether the first visit with the value is on the day.
     fn new(begins: bool) -> Self {
         Self {
             begins,
@@ -213,7 +205,7 @@ struct OpenSession {
     visits: u64,
     entry_page: ValueId,
     origin: Arc<[DimensionValue]>,
-    /// The visit whose length is not known yet.
+    /// The latest visit, whose duration is not known yet.
     last: AggregateVisit,
     whole: Option<SessionShare>,
     shares: HashMap<DimensionValue, SessionShare>,
@@ -240,7 +232,7 @@ impl OpenSession {
         self.last = visit;
     }
 
-    /// Counts the last visit, which lasted so long.
+    /// Counts the latest visit with its duration in seconds.
     fn settle(&mut self, seconds: i64, day: &Range<i64>) {
         let is_today = day.contains(&self.last.at);
         let whole = self

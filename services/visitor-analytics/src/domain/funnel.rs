@@ -1,23 +1,23 @@
-//! Funnels: how many visitors take step after step.
+//! Funnels: counts the visitors who take several steps in order.
 
-/// The most steps.
 pub const MAX_FUNNEL_STEPS: usize = 10;
 
-/// Something that a visitor did.
+/// A page view or an event of a visitor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FunnelEvent {
-    /// Who, by a hash of the id.
+    /// A hash of the visitor id.
     pub visitor: u64,
-    /// When, in seconds since 1970.
+    /// Seconds since 1970.
     pub at: i64,
-    /// Which came first, within a second.
+    /// The order of events within a second.
     pub order: u32,
-    /// The steps that it can be, a bit each; none for what only lies between.
+    /// The steps that the event matches, one bit each; 0 for events that only interrupt a strict
+    /// funnel.
     pub steps: u16,
 }
 
-/// What visitors did, in any order. Those whose hashes begin alike are held together: a part fits
-/// into the processor's memory while it is sorted.
+/// Events in any order, partitioned by the highest bits of the visitor's hash: a partition fits
+/// into the processor's cache while it is sorted.
 #[derive(Clone, Debug)]
 pub struct FunnelEvents {
     parts: [Vec<FunnelEvent>; 64],
@@ -34,20 +34,17 @@ impl Default for FunnelEvents {
 }
 
 impl FunnelEvents {
-    /// Adds one.
     pub fn push(&mut self, deed: FunnelEvent) {
         let part = usize::try_from(deed.visitor >> 58).unwrap_or_default();
         self.parts[part].push(deed);
         self.length += 1;
     }
 
-    /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
         self.length
     }
 
-    /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.length == 0
@@ -60,19 +57,18 @@ impl Extend<FunnelEvent> for FunnelEvents {
     }
 }
 
-/// How steps have to follow each other.
+/// The conditions under which steps count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FunnelRules {
-    /// How many steps there are.
     pub steps: usize,
-    /// Whether nothing may lie between two steps.
+    /// Whether no other event may lie between two steps.
     pub is_strict: bool,
-    /// Seconds from the first to the last step, at most.
+    /// Maximum time from the first to the last step, in seconds.
     pub window: i64,
 }
 
 impl FunnelRules {
-    /// How many visitors reach each step, the first one first.
+    /// Returns for each step the number of visitors who reach it.
     #[must_use]
     pub fn count(&self, deeds: FunnelEvents) -> Vec<i64> {
         let mut counts = vec![0; self.steps];
@@ -87,9 +83,9 @@ impl FunnelRules {
         counts
     }
 
-    /// How many steps somebody takes who does this.
+    /// The number of steps that a visitor with these events reaches.
     fn reached(&self, deeds: &[FunnelEvent]) -> usize {
-        // For each step when the latest chain that has come to it began.
+        // For each step: the start of the latest chain that has reached it.
         let mut chains: [Option<i64>; MAX_FUNNEL_STEPS] = [None; MAX_FUNNEL_STEPS];
         let mut reached = 0;
         for deed in deeds {
@@ -101,7 +97,7 @@ impl FunnelRules {
                     _ => before[step - 1].filter(|begun| deed.at - begun <= self.window),
                 };
                 let begun = begun.filter(|_| is_it);
-                // Who repeats a step stays there; what lies between ends a strict chain.
+                // Repeating a step keeps the chain; other events end a strict chain.
                 let stays = before[step].filter(|_| is_it || !self.is_strict);
                 chains[step] = begun.max(stays);
                 if begun.is_some() {
@@ -117,7 +113,7 @@ impl FunnelRules {
 mod tests {
     use super::*;
 
-    /// A visitor does this, ten seconds apart; `.` is something else, `b` may be step 2 and 3.
+    /// Events of a visitor, ten seconds apart; `.` is another event, `b` matches steps 2 and 3.
     fn reached(is_strict: bool, window: i64, deeds: &str) -> usize {
         let deeds = deeds.chars().zip(0..).map(|(name, order)| FunnelEvent {
             visitor: 1,

@@ -1,4 +1,4 @@
-//! Goals: what a session may come to.
+//! Goals: pages and events that sessions should reach.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,39 +8,38 @@ use utoipa::ToSchema;
 
 use super::pattern::WildcardPattern;
 
-/// The longest kind of event, in bytes.
 const MAX_EVENT_TYPE_BYTES: usize = 128;
 
-/// A new goal: either `page` or `event_type` is there.
+/// A goal to create. Exactly one of `page` and `event_type` is required.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = SubmittedGoal, example = json!({
     "site": "example.com", "name": "Order", "page": "/thanks*", "event_type": null, "value": 40.0
 }))]
 pub struct SubmittedGoal {
-    /// The site's domain.
+    /// Domain of the site.
     pub site: String,
-    /// What it is called; no other goal of the site is.
+    /// Name, unique within the site, 1 to 100 characters without control characters.
     pub name: String,
-    /// A page, with wildcards.
+    /// Path of the page to reach, 1 to 1024 bytes. `*` is a wildcard.
     pub page: Option<String>,
-    /// A kind of event.
+    /// Type of the event to reach, 1 to 128 bytes.
     pub event_type: Option<String>,
-    /// What reaching it once is worth.
+    /// Monetary or other value of a conversion, between 0 and 10^12.
     pub value: Option<f64>,
 }
 
-/// What has to happen in a session.
+/// What a session must reach.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GoalTarget {
-    /// A visit of such a page.
+    /// A visit of a page that matches this pattern.
     Page(String),
-    /// Such an event of its visitor, until half an hour after it.
+    /// An event of this type by the session's visitor, until 30 minutes after the session.
     Event(String),
 }
 
 impl GoalTarget {
-    /// Accepts what was submitted; `Err` names the wrong field, and says why.
+    /// Validates a goal. `Err` contains the invalid field and the reason.
     pub fn accept(
         page: Option<String>,
         event_type: Option<String>,
@@ -53,26 +52,29 @@ impl GoalTarget {
             (None, Some(kind)) if is_text(&kind) && kind.len() <= MAX_EVENT_TYPE_BYTES => {
                 Ok(Self::Event(kind))
             }
-            (Some(_), None) => Err(("page", "a path of 1 to 1024 bytes, perhaps with wildcards")),
-            (None, Some(_)) => Err(("event_type", "1 to 128 bytes")),
-            _ => Err(("page", "either a page or a kind of event")),
+            (Some(_), None) => Err((
+                "page",
+                "`page` must be a path of 1 to 1024 bytes, optionally with wildcards",
+            )),
+            (None, Some(_)) => Err(("event_type", "`event_type` must have 1 to 128 bytes")),
+            _ => Err(("page", "exactly one of `page` and `event_type` is required")),
         }
     }
 }
 
-/// A goal's value, if it is one.
+/// Whether a goal's value is valid.
 #[must_use]
 pub fn is_value(value: f64) -> bool {
     (0.0..=1e12).contains(&value)
 }
 
-/// When whom something happened: moments in order (seconds since 1970) by a visitor's key.
+/// Times of events in seconds since 1970, in ascending order, by the visitor's key.
 pub type EventTimes = HashMap<u64, Vec<i64>>;
 
-/// What sessions have to reach to count.
+/// Decides whether a session reaches a goal.
 #[derive(Clone, Debug)]
 pub enum GoalMatcher {
-    /// A visit of such a page.
+    /// A visit of a page that matches this pattern.
     Page(WildcardPattern),
     /// One of these events.
     Event(Arc<EventTimes>),

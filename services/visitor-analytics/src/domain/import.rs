@@ -1,4 +1,4 @@
-//! Files of visits that are taken in: what a line says.
+//! Parses the lines of files with visits.
 
 mod exported;
 mod lines;
@@ -16,26 +16,24 @@ use super::export::columns::{ColumnType, EXPORT_COLUMNS};
 use super::export::{ExportedVisit, csv};
 use super::visit::SubmittedVisit;
 
-/// A file's format.
+/// The format of an imported file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImportFormat {
     /// An access log in the combined format of Apache and nginx.
     Combined,
-    /// As exported.
+    /// CSV as exported.
     Csv,
-    /// As exported, or as `POST /visits` takes it: an object a line.
+    /// A JSON object per line, as exported or as in `POST /visits`.
     Ndjson,
 }
 
 impl ImportFormat {
-    /// The format with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         let all = [Self::Combined, Self::Csv, Self::Ndjson];
         all.into_iter().find(|format| format.name() == name)
     }
 
-    /// Its name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -46,42 +44,39 @@ impl ImportFormat {
     }
 }
 
-/// What a line says.
+/// The content of a line.
 #[derive(Clone, Debug)]
 pub enum ParsedLine {
-    /// A visit as a client sends it.
     Visit(Box<SubmittedVisit>),
-    /// A visit as it was exported.
     Exported(Box<ExportedVisit>),
-    /// No page view: a style sheet, a picture, a form that was sent.
+    /// Not a page view, such as a style sheet, an image or a form submission; or an empty line.
     Skipped,
 }
 
-/// Why a line is not taken.
+/// Why a line is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LineParseError {
-    /// It is no line of an access log.
-    #[error("this is no line of the combined format")]
+    #[error("the line is not in the combined log format")]
     Log,
-    /// It is no line of CSV with as many values as the first has names.
-    #[error("this line has not as many values as there are names")]
+    #[error("the line is not valid CSV, or has another number of values than the header")]
     Csv,
-    /// It is no JSON, or not that of a visit.
+    /// The line is not the JSON of a visit.
     #[error("{0}")]
     Json(String),
 }
 
-/// Reads the lines of a file.
+/// Parses the lines of a file.
 #[derive(Clone, Debug)]
 pub struct LineParser {
     format: ImportFormat,
     site: Option<String>,
-    /// The names of the columns, where the first line tells them.
+    /// The column names of a CSV file, from its first line.
     names: Vec<String>,
 }
 
 impl LineParser {
-    /// What is read is a visit of `site`; a log's lines do not say whose they are.
+    /// Creates a parser; `site` replaces the site of all lines. Access logs do not name a site and
+    /// need it.
     #[must_use]
     pub fn new(format: ImportFormat, site: Option<String>) -> Self {
         Self {
@@ -91,7 +86,7 @@ impl LineParser {
         }
     }
 
-    /// What a line says.
+    /// Parses the next line.
     pub fn read(&mut self, line: &str) -> Result<ParsedLine, LineParseError> {
         let site = self.site.clone();
         match self.format {
@@ -122,7 +117,7 @@ fn visit(
     if let Some(site) = site {
         fields.insert("site".to_owned(), site.into());
     }
-    // Only a recorded visit was received.
+    // Only exported visits have this field.
     let is_exported = fields.contains_key("received_at");
     let fields = Value::Object(fields);
     if is_exported {
@@ -134,7 +129,7 @@ fn visit(
 }
 
 fn json(error: &serde_json::Error) -> LineParseError {
-    // Values would be told, which may be anything.
+    // The error's text may contain values, which may be confidential.
     LineParseError::Json(match error.classify() {
         serde_json::error::Category::Data => {
             let text = error.to_string();
@@ -143,15 +138,15 @@ fn json(error: &serde_json::Error) -> LineParseError {
                 .nth(1)
                 .filter(|_| text.starts_with("missing"));
             field.map_or_else(
-                || "a field is not what it should be".to_owned(),
+                || "a field has an invalid value".to_owned(),
                 |field| format!("the field {field} is missing"),
             )
         }
-        _ => "this is no JSON object".to_owned(),
+        _ => "the line is not a JSON object".to_owned(),
     })
 }
 
-/// Values as JSON has them, by their columns; the empty ones are left out.
+/// Converts texts to JSON values by the types of their columns; empty ones are omitted.
 fn typed(values: impl Iterator<Item = (String, String)>) -> Map<String, Value> {
     let mut fields = Map::new();
     for (name, text) in values {
@@ -172,7 +167,8 @@ fn typed(values: impl Iterator<Item = (String, String)>) -> Map<String, Value> {
     fields
 }
 
-/// The id of an import that was given none: the same for the same file, also when it has grown.
+/// Derives the id of an import from the format, the site and the first lines, so that the same file
+/// has the same id, even after it has grown.
 #[must_use]
 pub fn id_of(format: ImportFormat, site: Option<&str>, beginning: &[String]) -> Uuid {
     let beginning = beginning.join("\n");
@@ -188,8 +184,8 @@ pub fn id_of(format: ImportFormat, site: Option<&str>, beginning: &[String]) -> 
     builder.with_variant(uuid::Variant::RFC4122).into_uuid()
 }
 
-/// The id of a visit that came without one: a `UUIDv7` of its moment that is the same whenever the
-/// same line of the same import is read.
+/// Derives the id of a visit without one: a `UUIDv7` with the visit's time that is the same
+/// whenever the same line of the same import is read.
 #[must_use]
 pub fn visit_id(import: Uuid, number: u64, line: &str, moment: DateTime<Utc>) -> Uuid {
     let text = format!("{import}\n{number}\n{line}");

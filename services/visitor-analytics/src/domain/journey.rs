@@ -1,8 +1,9 @@
-//! The ways that sessions take through a site.
+//! Paths: the sequences of pages that sessions view.
 //!
-//! As bytes a day's or a month's are people's and then bots', each after its length: how many
-//! sessions, and a line for each way: how many sessions took it, twice the number of its pages (and
-//! one more where there are more of them), its pages; all as [`super::varint`].
+//! The byte format of a day or a month: the length in bytes of the people's paths, the people's
+//! paths, the bots' paths. Each begins with the number of sessions, followed by an entry per path:
+//! the number of sessions, twice the number of pages (plus one if the session has more pages), and
+//! the pages; all as [`super::varint`].
 
 pub mod around;
 
@@ -18,28 +19,29 @@ use super::pack::{ColumnBlock, ColumnKind, SessionRows};
 use super::scan::{GroupBy, ScanBlock, each_session};
 use super::varint::{put, take};
 
-/// The most pages of a way.
+/// Maximum number of pages of a path.
 pub const MAX_PATH_DEPTH: usize = 5;
-/// Different ways that are told apart; what comes after them is counted together.
+/// Distinct paths that are counted; sessions with further paths are only counted in total.
 const MAX_DISTINCT_PATHS: usize = 200_000;
-/// The ways of a day that are kept for each class and depth: the most frequent ones.
+/// Paths that are stored per day, class and depth: the most frequent ones.
 pub const MAX_DAY_PATHS: usize = 2_000;
-/// The ways of a month.
+/// Paths that are stored per month, class and depth.
 pub const MAX_MONTH_PATHS: usize = 10_000;
 
-/// A way: its first pages, [`NO_VALUE`] after the last, and whether there are more.
+/// A path: its first pages, padded with [`NO_VALUE`], and whether the session has more pages.
 pub type PathKey = ([ValueId; MAX_PATH_DEPTH], bool);
 
-/// Sessions by way. Who visits chooses pages, but not the numbers of their paths.
+/// Sessions by path. Visitors choose the pages but not their ids, so that a hash without a secret
+/// key is safe.
 type SessionsByPath = HashMap<PathKey, i64, BuildHasherDefault<PathHasher>>;
 
-/// Mixes the few numbers of a way; hundreds of thousands are looked up for one answer.
+/// A fast hash for the few integers of a path: a report looks up hundreds of thousands of paths.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PathHasher(u64);
 
 impl PathHasher {
     fn mix(&mut self, number: u64) {
-        // The golden ratio of 2^64 (Knuth, The Art of Computer Programming, 6.4).
+        // 2^64 divided by the golden ratio (Knuth, The Art of Computer Programming, section 6.4).
         self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 }
@@ -56,23 +58,24 @@ impl Hasher for PathHasher {
     }
 
     fn finish(&self) -> u64 {
-        // The table looks at the last bits and at the first seven.
+        // The hash table uses the lowest bits and the seven highest bits.
         self.0 ^ self.0 >> 32
     }
 }
 
-/// How often sessions take which way.
+/// Numbers of sessions by path.
 #[derive(Clone, Debug, Default)]
 pub struct PathCounts {
-    /// By way.
+    /// Sessions by path.
     pub counts: SessionsByPath,
-    /// All sessions, those too whose ways are not told apart.
+    /// All sessions, including those whose paths are not in `counts`.
     pub sessions: i64,
 }
 
 impl PathCounts {
-    /// Adds the sessions that begin within a period and have a visit that passes, with up to
-    /// `depth` pages; a page that follows itself counts once. Visits must be grouped by page.
+    /// Adds the paths, up to `depth` pages long, of the sessions that begin in `period` and have a
+    /// visit that passes the filters. Repeated views of the same page in a row count once. Visits
+    /// must be grouped by page.
     pub fn add<P: AsRef<ColumnBlock>>(
         &mut self,
         (packs, mixed): (&[ScanBlock<P>], bool),
@@ -101,7 +104,7 @@ impl PathCounts {
         }
     }
 
-    /// Adds the ways of another, whose pages have other numbers: these.
+    /// Adds paths with other page ids, which `numbers` maps to the ids used here.
     pub fn add_named(&mut self, other: &Self, numbers: &HashMap<ValueId, ValueId>) {
         for ((pages, goes_on), sessions) in &other.counts {
             let named = pages.map(|page| numbers.get(&page).copied().unwrap_or(NO_VALUE));
@@ -110,7 +113,7 @@ impl PathCounts {
         self.sessions += other.sessions - other.counts.values().sum::<i64>();
     }
 
-    /// The most frequent ones, in order; of those that are equally frequent some.
+    /// The `most` most frequent paths, in descending order.
     #[must_use]
     pub fn first(&self, most: usize) -> Vec<(PathKey, i64)> {
         let mut ways: Vec<(PathKey, i64)> = self.counts.iter().map(|(way, n)| (*way, *n)).collect();
@@ -123,11 +126,11 @@ impl PathCounts {
         ways
     }
 
-    /// Adds a day's or a month's; `None` where these are not such bytes.
+    /// Adds the encoded paths of a day or a month; `None` if the bytes are invalid.
     #[must_use]
     pub fn add_bytes(&mut self, bytes: &[u8], is_bot: Option<bool>) -> Option<()> {
         for mut bytes in of_classes(bytes, is_bot)?.into_iter().flatten() {
-            // A way takes ten bytes or more, as a rule: a table that grows is filled twice.
+            // An entry usually takes ten bytes or more; reserving avoids rehashing.
             self.counts.reserve(bytes.len() / 10);
             let bytes = &mut bytes;
             let mut rest = number(bytes)?;
@@ -145,7 +148,7 @@ impl PathCounts {
         Some(())
     }
 
-    /// The most frequent of people's and of bots' as bytes.
+    /// Encodes the `most` most frequent paths of people and of bots.
     #[must_use]
     pub fn write([people, bots]: [&Self; 2], most: usize) -> Vec<u8> {
         both([people.bytes(most), bots.bytes(most)])
@@ -164,8 +167,8 @@ impl PathCounts {
     }
 }
 
-/// The ways of the sessions that begin on a day, for each depth from 1 on, as bytes; `path` tells
-/// the number of a page's path.
+/// Encodes the paths of the sessions that begin on a day, for each depth from 1. `path` maps a page
+/// id to the id of the page's path.
 #[must_use]
 pub fn of_day(
     packs: &[Arc<ColumnBlock>],
@@ -195,7 +198,7 @@ pub fn of_day(
     })
 }
 
-/// The sum of days; `None` where these are not such bytes.
+/// Adds up the paths of several days; `None` if the bytes are invalid.
 #[must_use]
 pub fn sum(days: &[Vec<u8>]) -> Option<Vec<u8>> {
     let of_class = |is_bot| {
@@ -209,7 +212,7 @@ pub fn sum(days: &[Vec<u8>]) -> Option<Vec<u8>> {
     Some(PathCounts::write([&people, &bots], MAX_MONTH_PATHS))
 }
 
-/// Gives each session of some packs, and by which path's number each of its rows is known.
+/// Passes each session to `take`, with a function from a row to the id of the page's path.
 fn each_of_packs(
     packs: &[Arc<ColumnBlock>],
     path: impl Fn(u32) -> ValueId,
@@ -229,7 +232,7 @@ fn begins(pack: &ColumnBlock, run: &SessionRows<'_>, period: &Range<i64>) -> boo
     period.contains(&at)
 }
 
-/// The first pages, one more than the deepest way has; one that follows itself stands there once.
+/// The first pages, one more than the maximum depth. Repeated views of a page in a row count once.
 fn first_pages(all: impl Iterator<Item = ValueId>) -> [ValueId; MAX_PATH_DEPTH + 1] {
     let (mut pages, mut length) = ([NO_VALUE; MAX_PATH_DEPTH + 1], 0);
     for page in all {
@@ -245,14 +248,14 @@ fn first_pages(all: impl Iterator<Item = ValueId>) -> [ValueId; MAX_PATH_DEPTH +
     pages
 }
 
-/// The way that these pages are, `depth` deep.
+/// The path of these pages with a maximum depth.
 fn cut(pages: &[ValueId; MAX_PATH_DEPTH + 1], depth: usize) -> PathKey {
     let mut way = [NO_VALUE; MAX_PATH_DEPTH];
     way[..depth].copy_from_slice(&pages[..depth]);
     (way, pages[depth] != NO_VALUE)
 }
 
-/// The page of a visit.
+/// The page of a visit, by which visits must be grouped.
 pub fn page<P: AsRef<ColumnBlock>>(one: &ScanBlock<P>, row: usize) -> ValueId {
     match &one.groups {
         GroupBy::Of(field, values) => {
@@ -263,7 +266,7 @@ pub fn page<P: AsRef<ColumnBlock>>(one: &ScanBlock<P>, row: usize) -> ValueId {
     }
 }
 
-/// People's and bots' bytes after each other.
+/// Concatenates two encodings, with the length of the first in front.
 fn both([people, bots]: [Vec<u8>; 2]) -> Vec<u8> {
     let mut bytes = vec![];
     put(&mut bytes, people.len() as u64);
@@ -272,7 +275,7 @@ fn both([people, bots]: [Vec<u8>; 2]) -> Vec<u8> {
     bytes
 }
 
-/// Those of people and of bots, as far as they are wanted.
+/// Splits the encodings of people and of bots, and keeps the classes that are wanted.
 fn of_classes(mut bytes: &[u8], is_bot: Option<bool>) -> Option<[Option<&[u8]>; 2]> {
     let length = usize::try_from(take(&mut bytes)?).ok()?;
     let (people, bots) = bytes.split_at_checked(length)?;

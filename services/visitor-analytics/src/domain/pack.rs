@@ -1,9 +1,9 @@
-//! A day's visits of a site, column by column: what a question with filters reads.
+//! Column blocks: the visits of a day and site, stored column by column, for reports with filters.
 //!
-//! A pack holds visitors one after the other, each one's sessions one after the other, and each
-//! session's visits in their order. Sessions are whole: their visits on other days are there too,
-//! so that it can be told whether a session's first visit with a value lies on the day. A column
-//! keeps each different number once, and for each row the place of its number.
+//! A block is ordered by visitor, then by session, then by time. Sessions are complete: their
+//! visits on other days are included, so that a report can tell whether a session's first visit
+//! with a value is on the day. A column stores each distinct number once, and a code (an index into
+//! these numbers) for each row.
 
 mod bytes;
 mod packer;
@@ -14,42 +14,36 @@ use std::ops::Range;
 pub use bytes::numbers_of_column;
 pub use packer::{BlockBuilder, BlockRow};
 
-/// What a column holds. Numbers are those of the tables of values, 0 where there is none.
+/// A column. Its numbers are ids of dictionaries; 0 stands for a missing value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ColumnKind {
-    /// The visit's page.
     Page,
-    /// The visit's user agent; [`BOT_FLAG`] is added where the visit is a bot's.
+    /// The visit's user agent, with [`BOT_FLAG`] if the visit is a bot's.
     Agent,
-    /// The visit's verdict.
     Verdict,
-    /// The visit's place.
     Place,
-    /// The visit's network.
     Network,
-    /// The visit's language, by its number in `rollup_value`.
+    /// The visit's language, an id of `rollup_value`.
     Language,
-    /// The visit's status code, itself.
+    /// The HTTP status code itself.
     Status,
-    /// The visit's properties, by the number that `rollup_value` has for all of them as JSON.
+    /// The visit's properties as one JSON text, an id of `rollup_value`.
     Properties,
-    /// What led to the session.
+    /// The session's origin.
     Origin,
-    /// The session's first page.
     Entry,
-    /// The session's last page.
     Exit,
-    /// Quarters of an hour since 1970; computed and not kept.
+    /// Quarter hours since 1970; computed, not stored.
     Quarter,
-    /// Minutes since 1970; computed and not kept.
+    /// Minutes since 1970; computed, not stored.
     Minute,
 }
 
-/// Marks the agent of a bot's visit.
+/// The bit of [`ColumnKind::Agent`] that marks a bot's visit.
 pub const BOT_FLAG: u32 = 1 << 31;
 
 impl ColumnKind {
-    /// Those that are kept, in their order.
+    /// The stored columns, in their order.
     pub const STORED: [Self; 11] = [
         Self::Page,
         Self::Agent,
@@ -64,7 +58,7 @@ impl ColumnKind {
         Self::Exit,
     ];
 
-    /// How many seconds its numbers count, where it is computed.
+    /// The unit of a computed column in seconds; `None` for stored columns.
     #[must_use]
     pub fn length(self) -> Option<i64> {
         match self {
@@ -74,42 +68,41 @@ impl ColumnKind {
         }
     }
 
-    /// Whether it has a row a session and not a row a visit.
+    /// Whether the column has a row per session instead of a row per visit.
     #[must_use]
     pub fn is_of_session(self) -> bool {
         matches!(self, Self::Origin | Self::Entry | Self::Exit)
     }
 }
 
-/// A visitor: who, and how many sessions follow.
+/// A visitor and the number of sessions that follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockVisitor {
-    /// A hash of the id.
+    /// A hash of the visitor id.
     pub key: u64,
-    /// How many sessions.
     pub sessions: u32,
 }
 
-/// A session, and how many visits follow.
+/// A session and the number of visits that follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockSession {
-    /// A part of the id.
+    /// The last 64 bits of the session id.
     pub key: u64,
-    /// How many visits, those of other days included.
+    /// The number of visits, including those on other days.
     pub visits: u32,
-    /// Whether one of them is a bot's.
+    /// Whether at least one visit is a bot's.
     pub is_bot: bool,
 }
 
-/// Numbers by row.
+/// A dictionary-encoded column.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CodedColumn {
-    /// Each different number once.
+    /// The distinct numbers.
     pub numbers: Vec<u32>,
     places: Codes,
 }
 
-/// As few bytes a row as will do.
+/// Codes with the smallest width that fits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Codes {
     One(Vec<u8>),
@@ -124,7 +117,7 @@ impl Default for Codes {
 }
 
 impl CodedColumn {
-    /// The place of a row's number.
+    /// The code of a row.
     #[must_use]
     pub fn place(&self, row: usize) -> usize {
         match &self.places {
@@ -134,13 +127,13 @@ impl CodedColumn {
         }
     }
 
-    /// A row's number.
+    /// The number of a row.
     #[must_use]
     pub fn number(&self, row: usize) -> u32 {
         self.numbers[self.place(row)]
     }
 
-    /// The column of these numbers.
+    /// Encodes numbers.
     fn of(rows: impl Iterator<Item = u32>) -> Self {
         let mut numbers = vec![];
         let mut known = HashMap::new();
@@ -151,7 +144,7 @@ impl CodedColumn {
                 _ => {
                     let place = *known.entry(number).or_insert_with(|| {
                         numbers.push(number);
-                        u32::try_from(numbers.len() - 1).expect("rows are fewer")
+                        u32::try_from(numbers.len() - 1).expect("a block has fewer than 2^32 rows")
                     });
                     last = Some((number, place));
                     place
@@ -182,16 +175,14 @@ impl CodedColumn {
     }
 }
 
-/// Some of a day's visits, or all: no visitor lies in two packs of a day.
+/// Visits of a day. Each visitor is in a single block of the day.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ColumnBlock {
-    /// The day's first second since 1970.
+    /// The start of the day in seconds since 1970.
     pub start: i64,
-    /// In their order.
     pub visitors: Vec<BlockVisitor>,
-    /// In their order.
     pub sessions: Vec<BlockSession>,
-    /// When each visit was, in seconds since `start`.
+    /// The time of each visit, in seconds since `start`.
     pub at: Vec<i32>,
     /// Seconds until the session's next visit; 0 for its last.
     pub seconds: Vec<u32>,
@@ -199,13 +190,13 @@ pub struct ColumnBlock {
 }
 
 impl ColumnBlock {
-    /// A column that is kept; it must have been read.
+    /// A stored column, which must have been read.
     #[must_use]
     pub fn column(&self, field: ColumnKind) -> &CodedColumn {
         &self.columns[field as usize]
     }
 
-    /// A column that is computed: its numbers count periods of `length` seconds since 1970.
+    /// Computes a column that numbers periods of `length` seconds since 1970.
     #[must_use]
     pub fn parts(&self, length: i64) -> CodedColumn {
         let start = self.start;
@@ -216,14 +207,14 @@ impl ColumnBlock {
         CodedColumn::of(self.at.iter().map(number))
     }
 
-    /// The bytes that it takes, about.
+    /// The approximate size in memory, in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
         let columns: usize = self.columns.iter().map(CodedColumn::size).sum();
         self.at.len() * 8 + self.sessions.len() * 16 + self.visitors.len() * 16 + columns
     }
 
-    /// Sessions with the rows of their visits, and whether each begins a new visitor.
+    /// The sessions with the rows of their visits.
     pub fn runs(&self) -> impl Iterator<Item = SessionRows<'_>> {
         let mut visits = 0;
         let mut visitors = self.visitors.iter();
@@ -235,7 +226,7 @@ impl ColumnBlock {
         self.sessions.iter().enumerate().map(move |(row, session)| {
             let is_new = left == 0;
             if is_new {
-                visitor = *visitors.next().expect("each session has its visitor");
+                visitor = *visitors.next().expect("each session has a visitor");
                 left = visitor.sessions;
             }
             left -= 1;
@@ -252,18 +243,17 @@ impl ColumnBlock {
     }
 }
 
-/// A session where it lies in a pack.
+/// A session and its rows in a block.
 #[derive(Clone, Debug)]
 pub struct SessionRows<'a> {
-    /// Its row in columns of sessions.
+    /// The row in the columns with a row per session.
     pub row: usize,
-    /// Whose.
+    /// The key of the visitor.
     pub visitor: u64,
-    /// Whether it is the visitor's first here.
+    /// Whether it is the visitor's first session in the block.
     pub begins_visitor: bool,
-    /// The session.
     pub session: &'a BlockSession,
-    /// The rows of its visits.
+    /// The rows of the visits.
     pub visits: Range<usize>,
 }
 

@@ -1,10 +1,10 @@
-//! A day by quarters of an hour: enough to tell the numbers of a day of any other time zone, since
-//! all of them have been whole quarters from UTC for decades.
+//! Metrics of a day by quarter hour, from which the metrics of a day in any other time zone are
+//! computed: for decades, all offsets from UTC have been multiples of a quarter hour.
 //!
-//! Visits, seconds, sessions and bounces add up. Visitors do not: of those who come in a part of a
-//! day only the ones of its beginning (by when they come first) and of its end (by when they come
-//! last) can be told. A day of another time zone is the end of one day and the beginning of the
-//! next, less those who come in both: [`MidnightOverlap`].
+//! Visits, seconds, sessions and bounces add up; visitors do not. The visitors of a part of a day
+//! are known only if the part begins or ends with the day: they are counted by their first quarter
+//! hour, and by their last one. A day in another time zone is the end of one day and the beginning
+//! of the next, minus the visitors of both parts: [`MidnightOverlap`].
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -14,31 +14,31 @@ use super::fold::Metrics;
 use super::pack::ColumnBlock;
 use super::varint::{put, take};
 
-/// A quarter of an hour, in seconds.
 pub const QUARTER_HOUR_SECONDS: i64 = 900;
-/// A day never has more: clocks are put back by an hour, once by three.
+/// More than any day has: clocks are set back by an hour, once by three.
 const MAX_QUARTER_HOURS: u64 = 128;
 
-/// A quarter's numbers; those of visitors are about the day.
+/// Metrics of a quarter hour; a visitor counts once per day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct QuarterHourMetrics {
     visits: u64,
     seconds: u64,
-    /// Sessions that begin.
+    /// Sessions that begin in the quarter hour.
     sessions: u64,
     bounces: u64,
-    /// Visitors who come first in it.
+    /// Visitors whose first visit of the day is in the quarter hour.
     first: u64,
-    /// Visitors who come last in it.
+    /// Visitors whose last visit of the day is in the quarter hour.
     last: u64,
 }
 
-/// A day's numbers by quarters of an hour, people's and bots'.
+/// Metrics of a day by quarter hour, of people and of bots.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QuarterHours([Vec<QuarterHourMetrics>; 2]);
 
 impl QuarterHours {
-    /// Of a day's packs; `None` where the day does not begin and end with a quarter.
+    /// Computes the metrics from the column blocks of a day; `None` if the day does not begin and
+    /// end on a quarter hour.
     #[must_use]
     pub fn of(packs: &[Arc<ColumnBlock>], day: &Range<i64>) -> Option<Self> {
         let mut quarters = Self::without_visits(day)?;
@@ -69,7 +69,7 @@ impl QuarterHours {
         Some(quarters)
     }
 
-    /// Of a day that nobody comes on.
+    /// The metrics of a day without visits.
     #[must_use]
     pub fn without_visits(day: &Range<i64>) -> Option<Self> {
         let is_whole = day.start.rem_euclid(QUARTER_HOUR_SECONDS) == 0
@@ -87,19 +87,19 @@ impl QuarterHours {
         }
     }
 
-    /// How many quarters the day has.
+    /// The number of quarter hours of the day.
     #[must_use]
     pub fn length(&self) -> usize {
         self.0[0].len()
     }
 
-    /// Whether nobody came.
+    /// Whether there are no visits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.iter().flatten().all(|quarter| quarter.visits == 0)
     }
 
-    /// The numbers of a part of the day, without visitors.
+    /// The metrics of a part of the day, without visitors.
     fn part(&self, class: usize, part: Range<usize>) -> Metrics {
         let quarters = self.0[class][part].iter();
         quarters.fold(Metrics::default(), |sum, quarter| {
@@ -113,20 +113,20 @@ impl QuarterHours {
         })
     }
 
-    /// Visitors who come before this quarter.
+    /// The number of visitors with visits before a quarter hour.
     fn before(&self, class: usize, end: usize) -> i64 {
         let quarters = self.0[class][..end].iter();
         quarters.map(|quarter| quarter.first.cast_signed()).sum()
     }
 
-    /// Visitors who come in this quarter or later.
+    /// The number of visitors with visits in or after a quarter hour.
     fn since(&self, class: usize, start: usize) -> i64 {
         let quarters = self.0[class][start..].iter();
         quarters.map(|quarter| quarter.last.cast_signed()).sum()
     }
 
-    /// The numbers of a part of this day. `None` where it lies within, so that its visitors cannot
-    /// be told.
+    /// The metrics of a part of the day; `None` if the part neither begins nor ends with the day,
+    /// so that its visitors are not known.
     #[must_use]
     pub fn numbers(&self, part: Range<usize>) -> Option<[Metrics; 2]> {
         let (is_head, is_tail) = (part.start == 0, part.end == self.length());
@@ -143,8 +143,9 @@ impl QuarterHours {
         })
     }
 
-    /// The numbers from a quarter of this day to one of the next, not included; `both` is how many
-    /// people and bots come on both of these parts. `None` where there are no such quarters.
+    /// The metrics from a quarter hour of this day up to, but not including, one of the next day.
+    /// `both` is the number of people and of bots with visits in both parts. `None` if a quarter
+    /// hour is out of range.
     #[must_use]
     pub fn over_midnight(
         &self,
@@ -164,7 +165,6 @@ impl QuarterHours {
         }))
     }
 
-    /// As bytes.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(2_000);
@@ -185,7 +185,7 @@ impl QuarterHours {
         bytes
     }
 
-    /// What was written; `None` where these are not such bytes.
+    /// Decodes the metrics; `None` if the bytes are invalid.
     #[must_use]
     pub fn read(mut bytes: &[u8]) -> Option<Self> {
         let bytes = &mut bytes;
@@ -207,7 +207,7 @@ impl QuarterHours {
     }
 }
 
-/// The quarter of a day in which a moment lies.
+/// The quarter hour of a day that contains a moment.
 fn place(day: &Range<i64>, at: i64) -> Option<usize> {
     let is_within = day.contains(&at);
     let place = usize::try_from((at - day.start) / QUARTER_HOUR_SECONDS).ok();
@@ -220,17 +220,17 @@ fn wider(seen: Option<(usize, usize)>, place: usize) -> (usize, usize) {
     })
 }
 
-/// How many quarters lie between two midnights: 23, 24 or 25 hours.
+/// Lengths of a day in quarter hours: 23, 24 or 25 hours.
 const DAY_LENGTHS: [usize; 3] = [92, 96, 100];
 
-/// How many visitors come both late on one day and early on the next: for each quarter of the first
-/// day those who come in it or later, and again before as much time is over as lies between two
-/// midnights.
+/// Visitors with visits late on one day and early on the next. For each length of a day and each
+/// quarter hour of the first day: the number of visitors who visit in or after that quarter hour,
+/// and again within a day's length from it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MidnightOverlap([[Vec<u64>; 2]; DAY_LENGTHS.len()]);
 
 impl MidnightOverlap {
-    /// Of the packs of two days that follow each other.
+    /// Computes the overlap from the column blocks of two consecutive days.
     #[must_use]
     pub fn of(
         (packs, day): (&[Arc<ColumnBlock>], &Range<i64>),
@@ -263,7 +263,8 @@ impl MidnightOverlap {
         overlap
     }
 
-    /// Of people and of bots, from this quarter of the first day on, over so many quarters.
+    /// The number of people and of bots for a period of `length` quarter hours that begins with
+    /// quarter hour `from` of the first day.
     #[must_use]
     pub fn visitors(&self, from: usize, length: usize) -> Option<[i64; 2]> {
         let place = DAY_LENGTHS.iter().position(|known| *known == length)?;
@@ -271,7 +272,6 @@ impl MidnightOverlap {
         Some(self.0[place].each_ref().map(count))
     }
 
-    /// As bytes.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = vec![];
@@ -284,7 +284,7 @@ impl MidnightOverlap {
         bytes
     }
 
-    /// What was written; `None` where these are not such bytes.
+    /// Decodes the overlap; `None` if the bytes are invalid.
     #[must_use]
     pub fn read(mut bytes: &[u8]) -> Option<Self> {
         let bytes = &mut bytes;
@@ -299,7 +299,8 @@ impl MidnightOverlap {
     }
 }
 
-/// How many people and bots come in a part of one day and in a part of the next.
+/// The number of people and of bots with visits both in a part of one day and in a part of the
+/// next.
 #[must_use]
 pub fn visitors_of_both(
     (packs, part): (&[Arc<ColumnBlock>], &Range<i64>),
@@ -314,7 +315,7 @@ pub fn visitors_of_both(
     both
 }
 
-/// Gives who comes in a part of a day, by class; perhaps several times.
+/// Passes the visitors of a part of a day and their class to `take`, possibly several times.
 fn each_visitor(packs: &[Arc<ColumnBlock>], part: &Range<i64>, mut take: impl FnMut((u64, bool))) {
     for pack in packs {
         for run in pack.runs() {
@@ -326,7 +327,7 @@ fn each_visitor(packs: &[Arc<ColumnBlock>], part: &Range<i64>, mut take: impl Fn
     }
 }
 
-/// Gives who makes each visit of a day, by class, and in which quarter.
+/// Passes the visitor, its class and the quarter hour of each visit of a day to `take`.
 fn each_visit(
     packs: &[Arc<ColumnBlock>],
     day: &Range<i64>,

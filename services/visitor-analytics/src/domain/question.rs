@@ -1,4 +1,4 @@
-//! What a report is asked: about whom, and when.
+//! Queries of reports: attributes, filters, periods and intervals.
 
 use std::ops::Range;
 
@@ -11,17 +11,17 @@ use super::fold::Metrics;
 use super::pack::ColumnKind;
 use super::pattern::WildcardPattern;
 
-/// What visits are grouped and filtered by.
+/// An attribute by which visits are grouped and filtered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Attribute {
-    /// A dimension; [`Dimension::Hour`] means the hour on the clock, `00` to `23`.
+    /// A dimension; [`Dimension::Hour`] means the hour of local time, `00` to `23`.
     Of(Dimension),
-    /// `1` (Monday) to `7`.
+    /// The day of the week, from `1` (Monday) to `7`.
     Weekday,
 }
 
 impl Attribute {
-    /// The subject with this name, or one of the names that a visit's fields have.
+    /// Finds an attribute by its name, or by the name of the field of a visit.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         let dimension = match name {
@@ -38,7 +38,7 @@ impl Attribute {
         Some(Self::Of(dimension))
     }
 
-    /// The subject with this name; of `property:plan` the property's name, too.
+    /// Like [`Self::named`]; of `property:plan` also returns the property's name.
     #[must_use]
     pub fn with_property(name: &str) -> Option<(Self, Option<&str>)> {
         match name.strip_prefix("property:") {
@@ -48,7 +48,7 @@ impl Attribute {
         }
     }
 
-    /// Its name in the API.
+    /// The name in the API.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -57,7 +57,7 @@ impl Attribute {
         }
     }
 
-    /// The column of packs that tells it.
+    /// The column of column blocks that contains the attribute.
     #[must_use]
     pub fn field(self) -> ColumnKind {
         use Dimension as D;
@@ -90,29 +90,28 @@ impl Attribute {
         }
     }
 
-    /// All of them.
+    /// All attributes.
     pub fn all() -> impl Iterator<Item = Self> {
         let dimensions = Dimension::ALL.into_iter().skip(1).map(Self::Of);
         dimensions.chain([Self::Weekday])
     }
 }
 
-/// Which values of a subject count.
+/// A filter on the values of an attribute.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AttributeFilter {
-    /// What is compared.
     pub subject: Attribute,
-    /// Of properties, which one: its values are compared.
+    /// The name of the property, if the attribute is [`Dimension::Property`].
     pub property: Option<String>,
-    /// One of these has to match, where there are any.
+    /// If not empty, at least one of these patterns must match.
     pub any: Vec<WildcardPattern>,
-    /// None of these may match.
+    /// None of these patterns may match.
     pub none: Vec<WildcardPattern>,
 }
 
 impl AttributeFilter {
-    /// Whether a visit with these values counts; `None` is a value that is missing, which only
-    /// the empty pattern matches.
+    /// Whether a visit with these values passes. `None` stands for a missing value, which only the
+    /// empty pattern matches.
     #[must_use]
     pub fn passes(&self, values: &[Option<&str>]) -> bool {
         let values = self.values(values);
@@ -135,25 +134,25 @@ impl AttributeFilter {
     }
 }
 
-/// The value in `plan=pro`, if that is of this property.
+/// The value in `plan=pro`, if `property` is `plan`.
 #[must_use]
 pub fn value_of<'a>(property: &str, text: &'a str) -> Option<&'a str> {
     text.strip_prefix(property)?.strip_prefix('=')
 }
 
-/// A period as a clock tells it.
+/// A period in a time zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ReportPeriod {
-    /// Whose midnights count.
+    /// The time zone whose days are used.
     pub zone: Tz,
-    /// The first moment.
+    /// The start.
     pub from: DateTime<Utc>,
-    /// The first moment after it.
+    /// The end, which is not part of the period.
     pub to: DateTime<Utc>,
 }
 
 impl ReportPeriod {
-    /// Whole days, from one to another and that one too.
+    /// The period of whole days from `first` to `last`, inclusive.
     #[must_use]
     pub fn days_of(zone: Tz, first: NaiveDate, last: NaiveDate) -> Self {
         Self {
@@ -163,7 +162,7 @@ impl ReportPeriod {
         }
     }
 
-    /// Its days; the first and the last may be cut.
+    /// The days of the period; the first and the last may be partial.
     pub fn days(&self) -> impl Iterator<Item = LocalDay> {
         let (from, to) = (self.from, self.to);
         let last = (to - TimeDelta::microseconds(1)).max(from);
@@ -176,14 +175,14 @@ impl ReportPeriod {
             })
     }
 
-    /// Whether it consists of whole days.
+    /// Whether the period consists of whole days.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         let begins = |moment| LocalDay::of(self.zone, moment).from == moment;
         begins(self.from) && begins(self.to)
     }
 
-    /// The period before it, as long: as many days, or as much time.
+    /// The preceding period of the same length: the same number of days, or the same duration.
     #[must_use]
     pub fn before(&self) -> Self {
         if !self.is_whole() {
@@ -203,13 +202,13 @@ impl ReportPeriod {
         }
     }
 
-    /// The same a year earlier on the calendar.
+    /// The same period a calendar year earlier.
     #[must_use]
     pub fn year_before(&self) -> Self {
         let earlier = |moment: DateTime<Utc>| {
             let day = LocalDay::of(self.zone, moment);
             let date = day.date.with_year(day.date.year() - 1);
-            // The 29th of February's is the 28th.
+            // February 29 becomes February 28.
             let date = date.unwrap_or(day.date - chrono::Days::new(366));
             LocalDay::new(self.zone, date).from + (moment - day.from)
         };
@@ -221,15 +220,15 @@ impl ReportPeriod {
     }
 }
 
-/// A day's seconds since 1970.
+/// A day in seconds since 1970.
 #[must_use]
 pub fn seconds(day: &LocalDay) -> Range<i64> {
     day.from.timestamp()..day.to.timestamp()
 }
 
-/// How long the parts of a series are.
+/// The length of the buckets of a time series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "their names say what they are")]
+#[expect(missing_docs, reason = "the names are self-explanatory")]
 pub enum Interval {
     Minute,
     Hour,
@@ -239,7 +238,7 @@ pub enum Interval {
 }
 
 impl TimeBucket {
-    /// Adds numbers of people's and bots' sessions.
+    /// Adds metrics of people's and bots' sessions.
     pub fn add(&mut self, both: [Metrics; 2]) {
         for (sum, numbers) in self.numbers.iter_mut().zip(both) {
             *sum += numbers;
@@ -247,17 +246,17 @@ impl TimeBucket {
     }
 }
 
-/// A part of a series.
+/// A bucket of a time series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeBucket {
-    /// Its first moment, which may lie before the period.
+    /// The start, which may be before the period.
     pub start: DateTime<Utc>,
-    /// The numbers of people's and bots' sessions.
+    /// The metrics of people's and bots' sessions.
     pub numbers: [Metrics; 2],
 }
 
 impl Interval {
-    /// The first moment of the part in which a moment lies.
+    /// The start of the bucket that contains a moment.
     #[must_use]
     pub fn start(self, zone: Tz, moment: DateTime<Utc>) -> DateTime<Utc> {
         let day = LocalDay::of(zone, moment);
@@ -274,7 +273,7 @@ impl Interval {
         LocalDay::new(zone, date).from
     }
 
-    /// The parts of a period, all empty.
+    /// The buckets of a period, without metrics.
     #[must_use]
     pub fn buckets(self, period: &ReportPeriod) -> Vec<TimeBucket> {
         let starts = if period.from >= period.to {
@@ -306,7 +305,7 @@ impl Interval {
     }
 }
 
-/// The first moments of the hours of a period; the first may lie before it.
+/// The starts of the hours of a period; the first may be before the period.
 fn hours(period: &ReportPeriod) -> Vec<DateTime<Utc>> {
     let zone = period.zone;
     let mut starts = vec![];
@@ -314,7 +313,7 @@ fn hours(period: &ReportPeriod) -> Vec<DateTime<Utc>> {
     for day in LocalDay::between(zone, period.from, last) {
         let (mut known, mut moment) = (None, day.from);
         while moment < day.to.min(period.to) {
-            // Clocks are moved by quarters of an hour at least.
+            // Clocks change by multiples of a quarter hour.
             let hour = Some(LocalHour::of(zone, moment));
             if hour != known {
                 known = hour;
@@ -334,7 +333,7 @@ fn floor(moment: DateTime<Utc>, from: DateTime<Utc>, seconds: i64) -> DateTime<U
     DateTime::from_timestamp(whole.timestamp(), 0).unwrap_or(whole)
 }
 
-/// The first quarter of an hour on the day with the same hour on the clock.
+/// The start of the hour of local time that contains a moment.
 fn hour_start(zone: Tz, day: &LocalDay, moment: DateTime<Utc>) -> DateTime<Utc> {
     let hour = LocalHour::of(zone, moment);
     let mut start = floor(moment, day.from, 900);

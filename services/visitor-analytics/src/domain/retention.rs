@@ -1,4 +1,4 @@
-//! Retention: how many visitors of a period come again in later ones.
+//! Cohorts: counts the visitors of a period who come back in later periods.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -6,33 +6,32 @@ use std::ops::Range;
 use super::pack::ColumnBlock;
 use super::varint::{put, take};
 
-/// Periods that can be told apart.
+/// Maximum number of periods of a report.
 pub const MAX_COHORT_PERIODS: usize = 31;
 
-/// In which periods visitors came, a bit each.
+/// The periods in which visitors came, one bit each.
 #[derive(Debug, Default)]
 pub struct CohortActivity(HashMap<u64, u32>);
 
 impl CohortActivity {
-    /// A visitor came in a period, of [`MAX_COHORT_PERIODS`].
+    /// Adds a visit in a period, numbered from 0 and less than [`MAX_COHORT_PERIODS`].
     pub fn add(&mut self, visitor: u64, period: usize) {
         *self.0.entry(visitor).or_default() |= 1 << period;
     }
 
-    /// How many visitors there are.
+    /// The number of visitors.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// For each of so many periods the visitors who came in it first, and how many of them came in
-    /// it and in each later one.
+    /// Returns for each period a cohort: the visitors who came in it first, and how many of them
+    /// came in it and in each later period.
     #[must_use]
     pub fn cohorts(&self, periods: usize) -> Vec<Vec<i64>> {
         let mut cohorts = empty(periods);
@@ -54,12 +53,13 @@ fn count(cohorts: &mut [Vec<i64>], mut came: u32) {
     }
 }
 
-/// Bytes of a visitor's key that are kept: of four million visitors two have the same ones once in
-/// forty questions.
+/// Bytes of a visitor's key that are stored. Among four million visitors, the probability that any
+/// two share these bytes is 1 in 40.
 const VISITOR_KEY_BYTES: usize = 6;
 
-/// The visitors of a pack who come on a day, as bytes: how many bytes people's take, people's,
-/// bots'; the first six bytes of each one's key, in order.
+/// Encodes the visitors of a column block who came on a day: the length in bytes of the people's
+/// keys, the people's keys, the bots' keys. Each key is truncated to its first six bytes; keys are
+/// in ascending order.
 #[must_use]
 pub fn visitors(pack: &ColumnBlock, day: &Range<i64>) -> Vec<u8> {
     let mut classes = <[Vec<[u8; VISITOR_KEY_BYTES]>; 2]>::default();
@@ -80,13 +80,13 @@ pub fn visitors(pack: &ColumnBlock, day: &Range<i64>) -> Vec<u8> {
     bytes
 }
 
-/// Visitors, in which period they came, and of which class.
+/// Sorted lists of visitors, each with its period.
 #[derive(Debug, Default)]
 pub struct VisitorLists<'a>(Vec<(usize, &'a [[u8; VISITOR_KEY_BYTES]])>);
 
 impl<'a> VisitorLists<'a> {
-    /// Adds a pack's visitors to a period, of [`MAX_COHORT_PERIODS`]; `None` where these are not such
-    /// bytes.
+    /// Adds the encoded visitors of a column block to a period, numbered from 0 and less than
+    /// [`MAX_COHORT_PERIODS`]; `None` if the bytes are invalid.
     #[must_use]
     pub fn add(&mut self, mut bytes: &'a [u8], period: usize, is_bot: Option<bool>) -> Option<()> {
         let length = usize::try_from(take(&mut bytes)?).ok()?;
@@ -103,8 +103,8 @@ impl<'a> VisitorLists<'a> {
         Some(())
     }
 
-    /// The same as [`CohortActivity::cohorts`]. Keys with the same first byte are looked at together, so
-    /// that what is known of them fits into the processor's memory.
+    /// Computes the same as [`CohortActivity::cohorts`]. Keys are processed by their first byte, so
+    /// that the hash table fits into the processor's cache.
     #[must_use]
     pub fn cohorts(mut self, periods: usize) -> Vec<Vec<i64>> {
         let mut cohorts = empty(periods);
@@ -134,10 +134,10 @@ impl<'a> VisitorLists<'a> {
     }
 }
 
-/// Notes that the visitor with this key came; the table has room for twice as many.
+/// Records in the hash table that a visitor came in a period. At most half of the table is used.
 fn came(table: &mut [(u64, u32)], key: u64, period: u32) {
     let mask = table.len() - 1;
-    // Keys are hashes: their last bits will do.
+    // Keys are hashes, so that their lowest bits are evenly distributed.
     let mut place = usize::try_from(key).unwrap_or_default() & mask;
     loop {
         let (known, came) = &mut table[place];
@@ -174,7 +174,7 @@ mod tests {
                 seed ^= seed << 13;
                 seed ^= seed >> 7;
                 seed ^= seed << 17;
-                // Some come often, and some after the day.
+                // Some visitors come often, and some only after the day.
                 let key = (seed % 700).wrapping_mul(0x9e37_79b9_7f4a_7c15);
                 let is_bot = session % 9 == 0;
                 let at = if session % 5 == 0 { 86_400 } else { 5 };

@@ -1,7 +1,8 @@
-//! Scanning: the numbers of some of a day's visits, by the value of one dimension.
+//! Scans column blocks: computes the metrics of the visits of a day that pass filters, grouped by
+//! an attribute.
 //!
-//! The numbers mean what those of a fold mean ([`super::fold`]), over the visits that pass: a
-//! session counts where its first visit that passes, with the value, lies within the period.
+//! The metrics are defined as in [`super::fold`], restricted to the visits that pass: a session
+//! counts if its first visit that passes and has the value is in the period.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,55 +11,55 @@ use super::fold::Metrics;
 use super::goal::EventTimes;
 use super::pack::{CodedColumn, ColumnBlock, ColumnKind, SessionRows};
 
-/// Which of a column's numbers pass; by their place in the column.
+/// A filter on a column, evaluated once per distinct number.
 #[derive(Clone, Debug)]
 pub struct CodePredicate {
-    /// The column.
     pub field: ColumnKind,
-    /// Whether the number at this place passes.
+    /// Whether the number with this code passes.
     pub passes: Vec<bool>,
 }
 
-/// What visits are grouped by.
+/// How visits are grouped.
 #[derive(Clone, Debug)]
 pub enum GroupBy {
-    /// Nothing: all have the value 0.
+    /// No grouping: all visits have the value 0.
     None,
-    /// The values of a column's numbers, by their place; a number may have several, each once.
+    /// The values of a column, by code. A number may have several values, without duplicates.
     Of(ColumnKind, Vec<Vec<u32>>),
 }
 
-/// Which sessions count.
+/// A filter on sessions.
 #[derive(Clone, Debug)]
 pub enum GoalFilter {
-    /// All of them.
+    /// All sessions.
     Anything,
-    /// Those with a visit of a page that passes; by its place in the column.
+    /// Sessions with a visit of a page that passes, by the page's code.
     Page(Vec<bool>),
-    /// Those whose visitor caused one of these events, until half an hour after their end.
+    /// Sessions whose visitor caused one of these events, until 30 minutes after the session's last
+    /// visit.
     Event(Arc<EventTimes>),
 }
 
-/// A pack, and what is asked of its visits.
+/// A column block with the filters and the grouping of a report.
 #[derive(Clone, Debug)]
 pub struct ScanBlock<P> {
-    /// The visits.
+    /// The column block.
     pub pack: P,
-    /// Columns that are computed.
+    /// Computed columns.
     pub computed: Vec<(ColumnKind, CodedColumn)>,
-    /// What they have to pass.
+    /// Filters that a visit must pass.
     pub tests: Vec<CodePredicate>,
-    /// What they are grouped by.
+    /// The grouping.
     pub groups: GroupBy,
-    /// Which sessions count.
+    /// The filter on sessions.
     pub reaching: GoalFilter,
 }
 
-/// For how long after a session its visitor's events belong to it, in seconds.
+/// How long after a session's last visit events of its visitor belong to the session, in seconds.
 const SESSION_EVENT_SECONDS: i64 = 30 * 60;
 
 impl<P: AsRef<ColumnBlock>> ScanBlock<P> {
-    /// Whether a session may have visits that pass.
+    /// Whether a session passes the filters on sessions.
     pub fn passes_session(&self, run: &SessionRows<'_>) -> bool {
         self.passes(run.row, true) && self.reaches(run)
     }
@@ -82,12 +83,12 @@ impl<P: AsRef<ColumnBlock>> ScanBlock<P> {
         }
     }
 
-    /// Whether a visit of such a session passes.
+    /// Whether a visit of a session that passes also passes the filters on visits.
     pub fn passes_visit(&self, row: usize) -> bool {
         self.passes(row, false)
     }
 
-    /// A column, kept or computed.
+    /// A column, stored or computed.
     pub fn column(&self, field: ColumnKind) -> &CodedColumn {
         let computed = self.computed.iter().find(|(of, _)| *of == field);
         computed.map_or_else(|| self.pack.as_ref().column(field), |(_, column)| column)
@@ -101,8 +102,8 @@ impl<P: AsRef<ColumnBlock>> ScanBlock<P> {
     }
 }
 
-/// The sessions of packs in an order in which each visitor's stand together. A session that lies
-/// in several packs comes once: it is whole in each.
+/// The sessions of several blocks, grouped by visitor. A session that is in several blocks occurs
+/// once, since each block contains all of it.
 fn in_order<P: AsRef<ColumnBlock>>(packs: &[ScanBlock<P>]) -> Vec<(usize, SessionRows<'_>)> {
     let runs = packs.iter().enumerate();
     let runs = runs.flat_map(|(index, one)| one.pack.as_ref().runs().map(move |run| (index, run)));
@@ -116,8 +117,8 @@ fn in_order<P: AsRef<ColumnBlock>>(packs: &[ScanBlock<P>]) -> Vec<(usize, Sessio
     runs
 }
 
-/// Gives each session of a day's packs to `take`, each visitor's after each other. `mixed` tells
-/// that visitors may lie in several packs.
+/// Passes each session of a day's blocks to `take`, grouped by visitor. `mixed` tells that a
+/// visitor may be in several blocks.
 pub fn each_session<P: AsRef<ColumnBlock>>(
     packs: &[ScanBlock<P>],
     mixed: bool,
@@ -134,7 +135,7 @@ pub fn each_session<P: AsRef<ColumnBlock>>(
     }
 }
 
-/// Numbers by value, of people's sessions and of bots'.
+/// Metrics by value, of people's and of bots' sessions.
 #[derive(Clone, Debug, Default)]
 pub struct GroupedMetrics {
     slots: Vec<GroupSlot>,
@@ -142,7 +143,7 @@ pub struct GroupedMetrics {
     sessions: u64,
 }
 
-/// A value's numbers, and by whom it was met last.
+/// The metrics of a value, and the visitor and session that were counted last.
 #[derive(Clone, Copy, Debug, Default)]
 struct GroupSlot {
     numbers: Metrics,
@@ -151,7 +152,7 @@ struct GroupSlot {
 }
 
 impl GroupedMetrics {
-    /// Makes room for values up to `last`.
+    /// Allocates slots for values up to `last`.
     pub fn grow(&mut self, last: u32) {
         let length = (last as usize + 1) * 2;
         if self.slots.len() < length {
@@ -159,8 +160,8 @@ impl GroupedMetrics {
         }
     }
 
-    /// Adds a day's visits that lie within `period` (seconds since 1970) and pass. A visitor
-    /// counts once a call and class.
+    /// Adds the visits of a day that are in `period` (in seconds since 1970) and pass. A visitor
+    /// counts once per call and class.
     pub fn add<P: AsRef<ColumnBlock>>(
         &mut self,
         packs: &[ScanBlock<P>],
@@ -219,7 +220,7 @@ impl GroupedMetrics {
         }
     }
 
-    /// The values that were met, with the numbers of people's and of bots' sessions.
+    /// The values with visits, with the metrics of people's and of bots' sessions.
     pub fn values(&self) -> impl Iterator<Item = (u32, [Metrics; 2])> {
         let pairs = self.slots.chunks_exact(2).enumerate();
         pairs.filter_map(|(value, pair)| {
@@ -231,7 +232,6 @@ impl GroupedMetrics {
     }
 }
 
-/// A visit as it is met.
 struct ScannedVisit {
     is_within: bool,
     seconds: i64,

@@ -1,4 +1,4 @@
-//! Segments: filters with a name.
+//! Segments: named sets of filters.
 
 use std::collections::BTreeMap;
 
@@ -8,52 +8,53 @@ use utoipa::ToSchema;
 use super::filters::{self, FilterError};
 use super::question::AttributeFilter;
 
-/// The longest name, in characters.
 const MAX_SEGMENT_NAME_CHARS: usize = 100;
 
-/// Values by dimension, as they are written in a question.
+/// Filter values by dimension, in the syntax of report parameters.
 pub type Written = BTreeMap<String, Vec<String>>;
 
-/// A new segment.
+/// A segment to create.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = SubmittedSegment, example = json!({
     "name": "British phones", "filters": {"country": ["GB"], "device_type": ["smartphone"]}
 }))]
 pub struct SubmittedSegment {
-    /// What it is called; no other one is.
+    /// Unique name, 1 to 100 characters without control characters.
     pub name: String,
-    /// By dimension the values, with `!`, `*` and `\` as in a question. All have to pass.
+    /// Filter values by dimension. A visit passes if it passes the filters of all dimensions.
+    /// Values use the syntax of report parameters: `!` excludes, `*` is a wildcard, `\` escapes. At
+    /// most 100 values in total, of up to 1024 bytes each.
     pub filters: BTreeMap<String, Vec<String>>,
 }
 
-/// What may be changed of a segment; what is left out stays as it is.
+/// Changes to a segment. Omitted fields stay unchanged.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = SubmittedSegmentChange, example = json!({"filters": {"country": ["GB", "IE"]}}))]
 pub struct SegmentPatch {
-    /// What it is called from now on.
+    /// New unique name, 1 to 100 characters without control characters.
     pub name: Option<String>,
-    /// All of its filters.
+    /// New filters, which replace all existing ones.
     pub filters: Option<BTreeMap<String, Vec<String>>>,
 }
 
-/// Why a segment or goal is refused.
+/// Why a segment, or the name of a goal, is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SegmentError {
-    /// Its name.
-    #[error("a name has 1 to {MAX_SEGMENT_NAME_CHARS} characters, and no control characters")]
+    /// The name is invalid.
+    #[error("`name` must have 1 to {MAX_SEGMENT_NAME_CHARS} characters and no control characters")]
     Name,
-    /// Nothing is filtered.
-    #[error("a segment has at least one filter, and each at least one value")]
+    /// There are no filters, or a filter has no values.
+    #[error("`filters` must contain at least one filter, each with at least one value")]
     Empty,
-    /// One of its filters, by its name.
+    /// The filter of this dimension is invalid.
     #[error("{0}: {1}")]
     Filter(String, FilterError),
 }
 
 impl SegmentError {
-    /// The field of the body.
+    /// The invalid field of the request.
     #[must_use]
     pub fn field(&self) -> &'static str {
         match self {
@@ -63,7 +64,7 @@ impl SegmentError {
     }
 }
 
-/// Accepts a name, without white space around it.
+/// Validates a name and trims it.
 pub fn name(text: &str) -> Result<String, SegmentError> {
     let text = text.trim();
     let is_good = (1..=MAX_SEGMENT_NAME_CHARS).contains(&text.chars().count())
@@ -71,7 +72,7 @@ pub fn name(text: &str) -> Result<String, SegmentError> {
     is_good.then(|| text.to_owned()).ok_or(SegmentError::Name)
 }
 
-/// Accepts filters as they are written.
+/// Parses filters.
 pub fn read(written: &Written) -> Result<Vec<AttributeFilter>, SegmentError> {
     if written.is_empty() || written.values().any(Vec::is_empty) {
         return Err(SegmentError::Empty);

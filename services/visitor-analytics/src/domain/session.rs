@@ -1,39 +1,40 @@
-//! Sessions: a visitor's visits with gaps under 30 minutes, whatever the order they arrive in.
+//! Sessionization: groups a visitor's visits into sessions, with gaps under 30 minutes, in whatever
+//! order they arrive.
 //!
-//! [`assign`] is a pure function over the sessions a visitor already has and the visits that have
-//! just come: a late visit may extend a session at either end, or bridge two into one.
+//! [`assign`] is a pure function over a visitor's existing sessions and the incoming visits. A late
+//! visit may extend a session at either end, or merge two sessions.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use common::clock::Clock;
 use uuid::Uuid;
 
-/// A pause this long ends a session.
+/// A gap of this length ends a session.
 pub const SESSION_TIMEOUT: TimeDelta = TimeDelta::minutes(30);
 
-/// Which sessions are told of, and when.
+/// Which sessions are announced to notification, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotifyPolicy {
-    /// A visit that is older when it arrives tells nobody.
+    /// Maximum age of a visit on arrival.
     pub max_age: TimeDelta,
-    /// What has to have happened.
     pub when: NotifyTrigger,
 }
 
-/// What makes a session worth telling, beside its being a person's.
+/// When a person's session is announced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum NotifyTrigger {
-    /// The first visit.
+    /// At the first visit.
     #[default]
     #[value(name = "first_visit")]
     FirstVisit,
-    /// A second visit, or the word of the page's script that the page is looked at: who asks for one
-    /// page only may be a bot that nothing gave away.
+    /// At the second visit, or when the page script reports that the page is viewed. A client that
+    /// requests a single page may be an undetected bot.
     #[value(name = "second_signal")]
     SecondSignal,
 }
 
 impl NotifyTrigger {
-    /// How many visits a session must have that no script confirmed.
+    /// The number of visits that an announced session must have if the page script did not confirm
+    /// it.
     #[must_use]
     pub const fn visits(self) -> u32 {
         match self {
@@ -43,53 +44,45 @@ impl NotifyTrigger {
     }
 }
 
-/// A session of one visitor on one site.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
-    /// The session's id.
     pub id: Uuid,
-    /// The first visit: when, and which.
+    /// Timestamp and id of the first visit.
     pub entry: (DateTime<Utc>, Uuid),
-    /// The last visit: when, and which.
+    /// Timestamp and id of the last visit.
     pub exit: (DateTime<Utc>, Uuid),
-    /// How many visits.
     pub visits: u32,
-    /// Whether one of them was a bot's.
+    /// Whether at least one of the visits is a bot's.
     pub is_bot: bool,
-    /// Whether somebody has been told of it.
     pub announced: bool,
 }
 
-/// A visit that is to find its session.
+/// A visit to assign to a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct IncomingVisit {
-    /// When it happened.
     pub timestamp: DateTime<Utc>,
-    /// Which visit it is.
     pub id: Uuid,
-    /// Whether a bot made it.
     pub is_bot: bool,
-    /// Whether it is recent enough to tell somebody.
+    /// Whether the visit is recent enough to announce its session ([`NotifyPolicy::max_age`]).
     pub is_fresh: bool,
 }
 
-/// What becomes of one visitor's sessions.
+/// Changes to the sessions of one visitor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionChanges {
-    /// Sessions that did not exist.
     pub new: Vec<Session>,
-    /// Sessions that changed, with the moment they began before.
+    /// Changed sessions with their previous start.
     pub changed: Vec<(DateTime<Utc>, Session)>,
-    /// Sessions that are part of another now: (the one that is gone, the one that remains).
+    /// Merged sessions: (the session to delete, the id of the session that absorbs it).
     pub merged: Vec<(Session, Uuid)>,
-    /// The session of each arrival, in the order given.
+    /// The session of each incoming visit, in the order given.
     pub of_arrivals: Vec<Uuid>,
-    /// Sessions to tell about now, with the visit that makes them worth telling.
+    /// Sessions to announce, each with the visit that triggers the announcement.
     pub announce: Vec<(Uuid, IncomingVisit)>,
 }
 
-/// Gives each arrival its session. `existing` holds every session of the visitor that lies within
-/// [`SESSION_TIMEOUT`] of an arrival; the others do not matter.
+/// Assigns each incoming visit to a session. `existing` must contain all sessions of the visitor
+/// within [`SESSION_TIMEOUT`] of an incoming visit; other sessions have no effect.
 #[must_use]
 pub fn assign(
     existing: Vec<Session>,
@@ -141,8 +134,8 @@ impl TimelineItem {
     }
 }
 
-/// Pieces that belong together become one session: the earliest known one goes on, with the
-/// others and the arrivals in it.
+/// Combines a group into one session. The earliest existing session is extended and absorbs the
+/// other sessions and the incoming visits.
 fn settle(
     group: Vec<TimelineItem>,
     arrivals: &[IncomingVisit],

@@ -1,33 +1,32 @@
-//! Numbers by value, added up over days and kept in few bytes.
+//! Compact encoding of metrics by value, and their sums over days.
 //!
-//! As bytes they are: how many bytes people's take, people's, bots'. Each is a line a value, in the
-//! order of the values' numbers: how much larger the value's number is than the one before, visits,
-//! visitors, sessions, bounces, seconds, all as [`super::varint`].
+//! The format: the length in bytes of the people's metrics, the people's metrics, the bots'
+//! metrics. Each is a sequence of entries in ascending order of value ids: the difference to the
+//! previous id, visits, visitors, sessions, bounces and seconds, all as [`super::varint`].
 
 use super::fold::Metrics;
 use super::varint::{put, take};
 
-/// A value, by its number in `rollup_value`, and its numbers.
+/// An id of `rollup_value` and its metrics.
 pub type ValueMetrics = (u32, Metrics);
 
-/// Numbers by value, each value once and in order.
+/// Metrics by value, in ascending order of value ids without duplicates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MetricSums(Vec<ValueMetrics>);
 
 impl MetricSums {
-    /// The values with their numbers, in order.
+    /// The entries in order.
     #[must_use]
     pub fn lines(&self) -> &[ValueMetrics] {
         &self.0
     }
 
-    /// The same, given away.
     #[must_use]
     pub fn into_lines(self) -> Vec<ValueMetrics> {
         self.0
     }
 
-    /// Adds lines that are in order, each value once.
+    /// Adds entries, which must be in ascending order without duplicates.
     pub fn add(&mut self, lines: impl IntoIterator<Item = ValueMetrics>) {
         let (mut place, mut new) = (0, vec![]);
         for (value, numbers) in lines {
@@ -40,13 +39,13 @@ impl MetricSums {
             }
         }
         if !new.is_empty() {
-            // Two runs that are in order: sorting only merges them.
+            // The sort only merges two sorted runs.
             self.0.append(&mut new);
             self.0.sort_by_key(|(value, _)| *value);
         }
     }
 
-    /// All of them together.
+    /// The sum over all values.
     #[must_use]
     pub fn total(&self) -> Metrics {
         let numbers = self.0.iter().map(|(_, numbers)| *numbers);
@@ -62,7 +61,7 @@ impl FromIterator<ValueMetrics> for MetricSums {
     }
 }
 
-/// People's and bots' numbers as bytes.
+/// Encodes the metrics of people and of bots.
 #[must_use]
 pub fn write([people, bots]: &[MetricSums; 2]) -> Vec<u8> {
     let people = lines_bytes(people);
@@ -79,7 +78,7 @@ fn lines_bytes(sums: &MetricSums) -> Vec<u8> {
         put(&mut bytes, (value - last).into());
         last = *value;
         for number in fields(numbers) {
-            // There is no less than nothing.
+            // Metrics are never negative.
             put(&mut bytes, number.try_into().unwrap_or_default());
         }
     }
@@ -96,8 +95,8 @@ fn fields(numbers: &Metrics) -> [i64; 5] {
     ]
 }
 
-/// Adds a day's bytes to the sums of people and of bots that are wanted (`None` wants both).
-/// `None` where these are not such bytes.
+/// Adds the encoded metrics of a day to the sums of people, of bots, or (`None`) of both. Returns
+/// `None` if the bytes are invalid.
 #[must_use]
 pub fn add_bytes(sums: &mut [MetricSums; 2], mut bytes: &[u8], is_bot: Option<bool>) -> Option<()> {
     let length = usize::try_from(take(&mut bytes)?).ok()?;
@@ -114,7 +113,7 @@ pub fn add_bytes(sums: &mut [MetricSums; 2], mut bytes: &[u8], is_bot: Option<bo
     Some(())
 }
 
-/// Ends early, with bytes left, where they are not lines.
+/// Stops early at invalid bytes, which then remain.
 struct MetricsDecoder<'a> {
     bytes: &'a [u8],
     last: u32,

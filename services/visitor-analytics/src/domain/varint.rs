@@ -1,7 +1,7 @@
-//! Small numbers in few bytes: seven bits a byte, the lowest first; all but the last byte of a
-//! number have their highest bit set (LEB128).
+//! Variable-length integers (LEB128): seven bits per byte, the lowest first; all bytes of a number
+//! but the last have their highest bit set.
 
-/// Writes a number.
+/// Appends a number.
 pub fn put(bytes: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         bytes.push(number.to_le_bytes()[0] | 0x80);
@@ -10,8 +10,8 @@ pub fn put(bytes: &mut Vec<u8>, mut number: u64) {
     bytes.push(number.to_le_bytes()[0]);
 }
 
-/// Takes a number off the front of `bytes`; `None` where they end before it does, or it is too
-/// large.
+/// Removes a number from the front of `bytes`; `None` if the number is truncated or exceeds 64
+/// bits.
 pub fn take(bytes: &mut &[u8]) -> Option<u64> {
     let (mut number, mut shift) = (0_u64, 0);
     loop {

@@ -1,4 +1,4 @@
-//! Recording what has been read of a file, a batch at a time.
+//! Records the lines of an import in batches.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -9,12 +9,12 @@ use crate::domain::import::ReimportedVisit;
 use crate::domain::visit::NewVisit;
 use crate::store::{ImportCounts, RecordOutcome};
 
-/// Visits with their lines' numbers.
+/// Visits with their line numbers.
 type WithLineNumbers<T> = Vec<(i64, T)>;
 
 impl ImportRun<'_> {
-    /// Drops visits whose id another site has. A site that may not come along ends the import
-    /// before its first visit: when the site is there, the file goes on with it.
+    /// Rejects visits whose id belongs to another site. A site that may not be added stops the
+    /// import before the first visit of that site; once the site exists, the import can be resumed.
     async fn admit(
         &mut self,
         visits: &mut WithLineNumbers<NewVisit>,
@@ -44,7 +44,7 @@ impl ImportRun<'_> {
         Ok(())
     }
 
-    /// Records visits, but for those whose id another site has.
+    /// Records the visits that are admitted.
     async fn record(
         &mut self,
         mut visits: WithLineNumbers<NewVisit>,
@@ -91,11 +91,11 @@ impl ImportRun<'_> {
             "VISIT_ID_TAKEN",
             format!("id: {}", AdmissionError::IdTaken),
         );
-        // It is known only when later lines have been read.
+        // Lines that follow were rejected before.
         self.step.errors.sort_by_key(|error| error.line);
     }
 
-    /// Records what waits, and keeps how far the import is.
+    /// Records the buffered visits and stores the progress of the import.
     pub(super) async fn flush(&mut self) -> Result<(), ImportError> {
         let (importer, now) = (self.importer, self.importer.clock.now());
         let visits = std::mem::take(&mut self.visits);

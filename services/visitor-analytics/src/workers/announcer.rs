@@ -1,4 +1,4 @@
-//! Empties the outbox: tells notification about visitors, again and again until it has heard.
+//! The outbox relay: announces visitors to notification, with retries.
 
 use std::time::Duration;
 
@@ -11,29 +11,24 @@ use super::{PollSchedule, RoundOutcome, repeat};
 use crate::clients::notification::NotificationClient;
 use crate::store::{Announcement, Store, StoreError, Told};
 
-/// How often the outbox is looked into, and how many are taken then. Together they are the pace:
-/// when thousands arrive at once, telling of them must not slow down recording them. Recording
-/// visits wakes the announcer; left alone, it finds what other processes have left behind.
+/// How often the outbox is polled. Together with the size of a batch, this limits the rate, so that
+/// announcing thousands of visitors does not slow down recording them. Recording visits wakes the
+/// relay; entries of other processes are found by polling.
 const PACE: PollSchedule = PollSchedule {
     busy: Duration::from_millis(200),
     idle: Duration::from_secs(5),
 };
 const CLAIM: usize = 100;
-/// An announcement that could not be made within this many tries is kept aside.
+/// Attempts after which an announcement is given up.
 const TRIES: i32 = 100;
 
-/// Tells notification about visitors.
 pub struct Announcer {
-    /// Where the outbox is.
     pub store: Store,
-    /// Who is told.
     pub notifier: NotificationClient,
-    /// The time.
     pub clock: Clock,
 }
 
 impl Announcer {
-    /// Runs until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let wake = self.store.outbox_wake();
         repeat(
@@ -47,7 +42,7 @@ impl Announcer {
         .await;
     }
 
-    /// Takes what is due and tells it. What is left waits for the next round.
+    /// Claims and sends the due entries. Failed ones are retried in later rounds.
     async fn round(&self) -> Result<RoundOutcome, StoreError> {
         let now = self.clock.now();
         let due = self.store.claim_announcements(now, CLAIM).await?;
@@ -68,8 +63,8 @@ impl Announcer {
         Ok(RoundOutcome::Busy)
     }
 
-    /// Returns the entries that are done with. A list that is refused as a whole (it may be too
-    /// large) is told in two halves.
+    /// Returns the entries that are completed. A batch that is refused as a whole (it may be too
+    /// large) is split in two.
     async fn tell(&self, due: &[Announcement]) -> Result<Vec<Told>, StoreError> {
         let news: Vec<_> = due
             .iter()
@@ -103,7 +98,8 @@ impl Announcer {
         }
     }
 
-    /// Nobody could be told now.
+    /// Schedules the retry of entries, or gives them up after a permanent error or too many
+    /// attempts.
     async fn put_off(
         &self,
         due: &[Announcement],
@@ -127,7 +123,11 @@ impl Announcer {
 
     async fn give_up(&self, one: &Announcement, error: &str) -> Result<(), StoreError> {
         count("given_up", 1);
-        tracing::error!(%error, session = %one.session_id, "a visitor is not announced");
+        tracing::error!(
+            %error,
+            session = %one.session_id,
+            "the announcement of a visitor was given up"
+        );
         let now = self.clock.now();
         self.store.give_up_announcing(one.id, now, error).await
     }
@@ -138,7 +138,7 @@ fn count(outcome: &'static str, number: usize) {
     counter.increment(number as u64);
 }
 
-/// Twice as long after each try, from 1 second to 5 minutes.
+/// Exponential backoff from 1 second to 5 minutes.
 pub(super) fn backoff(attempts: i32) -> TimeDelta {
     let doublings = u32::try_from(attempts - 1).unwrap_or(0).min(9);
     TimeDelta::seconds(2_i64.pow(doublings).min(300))

@@ -1,5 +1,5 @@
-//! Finds out by the DNS who is the crawler that the user agent names. Nobody waits for that: the
-//! first visit of an address is judged without it and corrected, those that follow are known.
+//! Verifies crawlers by DNS in the background. The first visit of an address is recorded with an
+//! unverified verdict, which is corrected later; later visits use the cached result.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
@@ -21,36 +21,36 @@ use crate::domain::bot::{BotRule, hosts};
 use crate::domain::classified::EnrichedVisit;
 use crate::store::{RecordOutcome, RecordedVisit, Store};
 
-/// Addresses that are remembered, each about 100 bytes.
+/// Capacity of the cache; an entry uses about 100 bytes.
 const MAX_CACHED_ADDRESSES: usize = 10_000;
-/// Visits that may wait; further ones are judged without.
+/// Capacity of the queue. Visits that find the queue full stay unverified.
 const MAX_QUEUED_VERIFICATIONS: usize = 256;
-/// Addresses that are asked for at once.
+/// Addresses that are verified concurrently.
 const MAX_CONCURRENT_VERIFICATIONS: usize = 8;
-/// The shortest and the longest that something is believed, in seconds, whatever the DNS says.
+/// Minimum and maximum time in the cache in seconds, whatever the time to live of the records.
 const RESULT_TTL_SECONDS: (u32, u32) = (300, 86_400);
-/// How long a pretender is believed to be one, where the DNS names no time.
+/// Time in the cache of a spoofed crawler in seconds, if there are no records.
 const DEFAULT_SPOOFED_TTL_SECONDS: u32 = 3_600;
-/// When the DNS is asked again that did not answer, in seconds.
+/// Time in the cache after a DNS failure, in seconds.
 const DNS_FAILURE_TTL_SECONDS: u32 = 60;
 
-/// What has been found out. It is each process's own.
+/// Verifies crawlers, with a cache in the memory of this process.
 #[derive(Clone, Debug)]
 pub struct CrawlerVerifier {
-    /// By the hash of address and crawler.
+    /// Results by the hash of address and crawler domains.
     known: Arc<Cache<u64, CachedVerification>>,
     hasher: RandomState,
     claims: mpsc::Sender<PendingVerification>,
 }
 
-/// What is known of an address, until when; nothing where the DNS did not answer.
+/// A result and its expiry; `proof` is `None` after a DNS failure.
 #[derive(Clone, Copy, Debug)]
 struct CachedVerification {
     proof: Option<BotRule>,
     until: DateTime<Utc>,
 }
 
-/// A visit that claims to be a crawler's.
+/// A visit to verify.
 #[derive(Clone, Debug)]
 pub struct PendingVerification {
     key: u64,
@@ -59,7 +59,7 @@ pub struct PendingVerification {
     visit: (Uuid, DateTime<Utc>),
 }
 
-/// The one that asks.
+/// The worker that verifies visits.
 pub struct VerificationTask {
     claims: mpsc::Receiver<PendingVerification>,
     court: Arc<VerificationContext>,
@@ -73,7 +73,7 @@ struct VerificationContext {
 }
 
 impl CrawlerVerifier {
-    /// What is known, and who finds it out, which must run for that.
+    /// Creates a verifier and its worker, which must run for visits to be verified.
     #[must_use]
     pub fn new(dns: DnsVerifier, store: Store, clock: Clock) -> (Self, VerificationTask) {
         let (claims, receiver) = mpsc::channel(MAX_QUEUED_VERIFICATIONS);
@@ -95,8 +95,8 @@ impl CrawlerVerifier {
         (proofs, prover)
     }
 
-    /// Looks at a visit before it is recorded: judges it by what is known of its address, or
-    /// returns what has to be found out.
+    /// Inspects a visit before it is recorded: applies the cached result, or returns the
+    /// verification to queue.
     #[must_use]
     pub fn look(
         &self,
@@ -125,7 +125,7 @@ impl CrawlerVerifier {
         None
     }
 
-    /// Has a claim looked into, whose visit was recorded.
+    /// Queues the verification of a visit after it was recorded.
     pub fn doubt(&self, claim: PendingVerification, recorded: &RecordedVisit) {
         if recorded.outcome == RecordOutcome::Recorded && self.claims.try_send(claim).is_err() {
             metrics::counter!("visits_crawlers_total", "outcome" => "skipped").increment(1);
@@ -138,7 +138,7 @@ impl CrawlerVerifier {
 }
 
 impl VerificationTask {
-    /// Looks into claims until `stop`.
+    /// Verifies visits until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let claims = stream::unfold(self.claims, |mut claims| async move {
             let claim = claims.recv().await?;
@@ -148,7 +148,11 @@ impl VerificationTask {
             let (court, visit) = (self.court.clone(), claim.visit.0);
             async move {
                 if let Err(panic) = catch_panics(court.prove(claim)).await {
-                    tracing::error!(%panic, %visit, "a crawler's visit stays unproven");
+                    tracing::error!(
+                        %panic,
+                        %visit,
+                        "verifying a crawler panicked; the visit stays unverified"
+                    );
                 }
             }
         });
@@ -168,7 +172,11 @@ impl VerificationContext {
         };
         let (id, timestamp) = claim.visit;
         if let Err(error) = self.store.prove((id, timestamp), proof, now).await {
-            tracing::warn!(visit = %id, %error, "a crawler's visit stays unproven");
+            tracing::warn!(
+                visit = %id,
+                %error,
+                "the result of a crawler verification cannot be stored"
+            );
         }
     }
 

@@ -1,5 +1,5 @@
-//! Finishes erasures: asks notification to erase the same persons, and removes values that nobody
-//! else's visits have.
+//! Completes erasures: requests them from notification, and removes dictionary values that only
+//! erased visits used.
 
 use std::time::Duration;
 
@@ -12,31 +12,25 @@ use super::{PollSchedule, RoundOutcome, repeat};
 use crate::clients::notification::NotificationClient;
 use crate::store::{ErasureCall, Store, StoreError};
 
-/// How often calls are looked for. An erasure wakes the worker of its process; left alone, it finds
-/// the calls that other processes have left behind.
+/// How often pending requests are polled. An erasure wakes the worker of its process; requests of
+/// other processes are found by polling.
 const CALL_PACE: PollSchedule = PollSchedule {
     busy: Duration::from_secs(1),
     idle: Duration::from_secs(30),
 };
-/// Calls that are taken at once; each must be made within its lease.
+/// Requests per round; each must complete within its lease.
 const CALLS: i64 = 4;
-/// How often values are looked for.
 const SWEEP_PAUSE: Duration = Duration::from_mins(10);
-/// A call that failed so often is logged as an error.
+/// Failed attempts after which each further failure is logged as an error.
 const MANY_ATTEMPTS: i32 = 20;
 
-/// Finishes erasures.
 pub struct Eraser {
-    /// Where they are.
     pub store: Store,
-    /// Who is asked.
     pub notifier: NotificationClient,
-    /// The time.
     pub clock: Clock,
 }
 
 impl Eraser {
-    /// Runs until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let calls = repeat(
             "erasing at notification",
@@ -58,7 +52,7 @@ impl Eraser {
         tokio::join!(calls, sweeps);
     }
 
-    /// Makes the calls that are due; whether there may be more.
+    /// Sends the requests that are due.
     async fn call(&self) -> Result<RoundOutcome, StoreError> {
         let due = self.store.claim_erasure_calls(self.clock.now(), CALLS);
         let due = due.await?;
@@ -71,7 +65,7 @@ impl Eraser {
                         call.id,
                         notifications,
                         deliveries,
-                        "notification has erased"
+                        "notification erased a person"
                     );
                     self.store.erasure_call_made(call.id).await?;
                 }
@@ -89,11 +83,16 @@ impl Eraser {
         })
     }
 
-    /// A call is never given up, whatever the answer: a person has to be erased everywhere.
+    /// A request is retried forever, whatever the error: the person must be erased everywhere.
     async fn put_off(&self, call: &ErasureCall, error: &str) -> Result<(), StoreError> {
         if call.attempts >= MANY_ATTEMPTS {
             let attempts = call.attempts;
-            tracing::error!(call.id, attempts, %error, "notification has not erased a person yet");
+            tracing::error!(
+                call.id,
+                attempts,
+                %error,
+                "notification has not erased a person yet; the request is retried"
+            );
         }
         let due_at = self.clock.now() + backoff(call.attempts);
         self.store.call_erasure_later(call.id, due_at, error).await

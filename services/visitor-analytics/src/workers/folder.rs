@@ -1,4 +1,4 @@
-//! Folds days that are over.
+//! The rollup worker: folds completed days.
 
 use std::time::Duration;
 
@@ -11,24 +11,19 @@ use tokio_util::sync::CancellationToken;
 use super::{PollSchedule, RoundOutcome, repeat};
 use crate::store::{ClaimedDay, Store, StoreError};
 
-/// How often it is looked for days.
 const ROLLUP_SCHEDULE: PollSchedule = PollSchedule {
     busy: Duration::from_secs(2),
     idle: Duration::from_secs(15),
 };
-/// Days that are taken at once: few, so that each is done within its lease.
+/// Days per round; each must be folded within its lease.
 const MAX_CLAIMED_DAYS: i64 = 4;
 
-/// Folds days.
 pub struct RollupWorker {
-    /// Where they are.
     pub store: Store,
-    /// The time.
     pub clock: Clock,
 }
 
 impl RollupWorker {
-    /// Runs until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let round = || self.round(&stop);
         let nobody = Notify::new();
@@ -36,7 +31,7 @@ impl RollupWorker {
         repeat("folding days", pace, &nobody, clock, stop.clone(), round).await;
     }
 
-    /// Folds the days that have been due for longest.
+    /// Folds the days that are overdue the longest.
     async fn round(&self, stop: &CancellationToken) -> Result<RoundOutcome, StoreError> {
         let due = self
             .store
@@ -46,10 +41,16 @@ impl RollupWorker {
             let begun = Instant::now();
             let folded = stop.run_until_cancelled(catch_panics(self.fold(day))).await;
             if let Some(Err(panic)) = folded {
-                tracing::error!(%panic, site = day.site_id, date = %day.date, "not folded");
+                tracing::error!(
+                    %panic,
+                    site = day.site_id,
+                    date = %day.date,
+                    "folding a day panicked; the day is retried after its lease"
+                );
                 metrics::counter!("visits_days_total", "outcome" => "failed").increment(1);
             }
-            // It rests for as long as it worked, so that the visits of others never wait for long.
+            // The pause equals the work, so that folding takes at most half of the database's time
+            // from recording.
             let rest = tokio::time::sleep(begun.elapsed());
             stop.run_until_cancelled(rest).await;
         }
@@ -60,17 +61,22 @@ impl RollupWorker {
         })
     }
 
-    /// Where this fails, the day is folded when its lease is over; the others need not wait.
+    /// A day that fails is folded after its lease has expired; other days continue.
     async fn fold(&self, day: &ClaimedDay) {
         let (site, date) = (day.site_id, day.date);
         let outcome = match self.store.fold(day).await {
             Ok(Some(rows)) => {
-                tracing::debug!(site, %date, rows, "folded");
+                tracing::debug!(site, %date, rows, "folded a day");
                 "folded"
             }
             Ok(None) => "touched",
             Err(error) => {
-                tracing::warn!(site, %date, %error, "this day is folded later");
+                tracing::warn!(
+                    site,
+                    %date,
+                    %error,
+                    "folding a day failed; the day is retried after its lease"
+                );
                 "failed"
             }
         };

@@ -1,5 +1,5 @@
-//! What has to be done now and then: partitions ahead of time; salts, addresses and old visits
-//! forgotten.
+//! Periodic maintenance: creates partitions ahead of time, and removes salts, addresses and visits
+//! that have expired.
 
 use std::time::Duration;
 
@@ -14,12 +14,11 @@ use crate::store::{Store, StoreError};
 
 const MAINTENANCE_SCHEDULE: PollSchedule = PollSchedule::steady(Duration::from_mins(1));
 
-/// Keeps house until `stop`.
 pub async fn run(store: Store, retention: RetentionPeriod, clock: Clock, stop: CancellationToken) {
     let round = || tidy(&store, retention, &clock);
     let nobody = Notify::new();
     repeat(
-        "keeping house",
+        "maintenance",
         MAINTENANCE_SCHEDULE,
         &nobody,
         &clock,
@@ -29,7 +28,6 @@ pub async fn run(store: Store, retention: RetentionPeriod, clock: Clock, stop: C
     .await;
 }
 
-/// There is never more to do at once.
 async fn tidy(
     store: &Store,
     retention: RetentionPeriod,
@@ -40,12 +38,15 @@ async fn tidy(
     store.delete_old_salts(now).await?;
     let forgotten = store.forget_old_addresses(now).await?;
     if forgotten > 0 {
-        tracing::warn!(visits = forgotten, "these visits stay without a place");
+        tracing::warn!(
+            visits = forgotten,
+            "addresses have expired before geo located them; the visits stay without location"
+        );
     }
     if let Some(border) = retention.border(now) {
         let expired = store.expire(border, now).await?;
         if expired != crate::store::ExpiredData::default() {
-            tracing::info!(%border, ?expired, "old visits removed");
+            tracing::info!(%border, ?expired, "removed expired data");
         }
     }
     let border = retention.earliest(now);
@@ -54,9 +55,18 @@ async fn tidy(
         match catch_panics(store.expire_site(&site, now)).await {
             Ok(rows) => {
                 let rows = rows?;
-                tracing::info!(site = site.domain, border = %site.border, rows, "old visits removed");
+                tracing::info!(
+                    site = site.domain,
+                    border = %site.border,
+                    rows,
+                    "removed expired data of a site"
+                );
             }
-            Err(panic) => tracing::error!(%panic, site = site.domain, "old visits stay"),
+            Err(panic) => tracing::error!(
+                %panic,
+                site = site.domain,
+                "removing expired data of a site panicked and is retried"
+            ),
         }
     }
     Ok(RoundOutcome::Idle)

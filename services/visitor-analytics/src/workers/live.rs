@@ -1,8 +1,9 @@
-//! Visits as they are recorded, told to whoever listens on any replica.
+//! The live stream: publishes recorded visits to the subscribers on all replicas.
 //!
-//! A recorder hands the keys of its visits to its process's [`VisitPublisher`], which passes them on through
-//! PostgreSQL's `notify`, and only while some process listens. The [`LiveHub`] of a process that has
-//! listeners hears them over one connection, reads the visits once, and shares them.
+//! Recorders hand the keys of their visits to the [`VisitPublisher`] of their process. While any
+//! process has subscribers, the publisher sends the keys with PostgreSQL's `NOTIFY`. The
+//! [`LiveHub`] of a process with subscribers receives them on one connection, reads each visit
+//! once, and shares the visits among its subscribers.
 
 mod hub;
 mod teller;
@@ -14,14 +15,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::store::Store;
 
-/// Both ends' background work.
+/// The workers of publisher and hub.
 pub struct LiveTasks {
     telling: teller::PublishTask,
     hearing: hub::ListenTask,
 }
 
 impl LiveTasks {
-    /// What recorders tell, what listeners hear, and what has to run for it.
+    /// Creates the publisher, the hub, and the workers, which must run.
     #[must_use]
     pub fn new(store: &Store) -> (VisitPublisher, LiveHub, Self) {
         let (teller, telling) = VisitPublisher::new(store.clone());
@@ -29,7 +30,7 @@ impl LiveTasks {
         (teller, hub, Self { telling, hearing })
     }
 
-    /// Tells and hears until `stop`.
+    /// Runs both workers until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         tokio::select! {
             () = self.telling.run() => {}

@@ -1,4 +1,4 @@
-//! Pays the places that are owed, when geo is back.
+//! Backfills the locations of visits that were recorded while geo was unavailable.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -11,30 +11,25 @@ use super::{PollSchedule, RoundOutcome, repeat};
 use crate::clients::geo::GeoClient;
 use crate::store::{PendingLocation, Store, StoreError};
 
-/// How often it is looked for what is owed. Recording a visit without its place wakes the worker.
+/// How often pending locations are polled. Recording a visit without its location wakes the worker.
 const BACKFILL_SCHEDULE: PollSchedule = PollSchedule {
     busy: Duration::from_secs(1),
     idle: Duration::from_secs(10),
 };
-/// How many visits are served at once.
+/// Visits per round.
 const MAX_BACKFILL_VISITS: usize = 500;
 
-/// Fills in places.
 pub struct LocationBackfill {
-    /// Where the debts are.
     pub store: Store,
-    /// Who knows places.
     pub locator: GeoClient,
-    /// The time.
     pub clock: Clock,
 }
 
 impl LocationBackfill {
-    /// Runs until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let wake = self.store.locations_wake();
         repeat(
-            "filling in places",
+            "location backfill",
             BACKFILL_SCHEDULE,
             wake,
             &self.clock,
@@ -44,7 +39,7 @@ impl LocationBackfill {
         .await;
     }
 
-    /// Pays a batch, the oldest first.
+    /// Backfills a batch, the oldest visits first.
     async fn pay(&self) -> Result<RoundOutcome, StoreError> {
         let owed = self.store.owed_locations(MAX_BACKFILL_VISITS).await?;
         if owed.is_empty() {
@@ -60,7 +55,7 @@ impl LocationBackfill {
         };
         let found: Vec<_> = owed.into_iter().map(answer).collect();
         self.store.pay_locations(&found, self.clock.now()).await?;
-        tracing::info!(visits = found.len(), "owed places filled in");
+        tracing::info!(visits = found.len(), "backfilled the locations of visits");
         Ok(if found.len() == MAX_BACKFILL_VISITS {
             RoundOutcome::More
         } else {

@@ -1,5 +1,5 @@
-//! The recorder: gathers what concurrent requests bring and commits it together. A request is
-//! answered when its visits are committed, and not before.
+//! The recorder: group commit of visits. Visits of concurrent requests are committed in one
+//! transaction, and each request is answered after the commit.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,33 +14,33 @@ use crate::domain::session::NotifyPolicy;
 use crate::store::{RecordOutcome, RecordedVisit, Store, StoreError};
 use crate::workers::live::VisitPublisher;
 
-/// Visits in one transaction: enough to share its cost, few enough to keep answers quick.
+/// Visits per transaction: enough to share its cost, few enough for short latencies.
 const MAX_BATCH_VISITS: usize = 500;
-/// Visits that may wait; each takes about two kilobytes.
+/// Capacity of the queue; each visit uses about two kilobytes.
 const MAX_QUEUED_VISITS: usize = 10_000;
-/// A database that does not answer within this time must not keep everybody waiting.
+/// Maximum duration of a transaction.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often others are asked whether they want to record, too.
+/// How often the recorder checks whether another process wants to record, too.
 const LEASE_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Why visits were not recorded; all of them can be sent again.
+/// Why visits were not recorded. All of them can be sent again.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// They were not even tried.
+    /// The visits were not submitted to the recorder.
     #[error(transparent)]
     NotBrought(#[from] SubmitError),
-    /// The database did not take them.
+    /// The transaction failed.
     #[error(transparent)]
     Store(#[from] Arc<StoreError>),
 }
 
 type RecordResult = Result<Vec<RecordedVisit>, Arc<StoreError>>;
 
-/// Where requests bring their visits.
+/// Submits visits to the recorder.
 #[derive(Clone, Debug)]
 pub struct VisitRecorder(BatchSender<EnrichedVisit, RecordResult>);
 
-/// The one that commits.
+/// The worker that commits visits.
 pub struct RecorderTask {
     store: Store,
     clock: Clock,
@@ -50,8 +50,8 @@ pub struct RecorderTask {
 }
 
 impl VisitRecorder {
-    /// A recorder and its writer, which must run for visits to be recorded. Sessions that are worth
-    /// `telling` of are announced; every visit is left with `live`.
+    /// Creates a recorder and its worker, which must run for visits to be recorded. `telling`
+    /// selects the sessions to announce; recorded visits are published to `live`.
     #[must_use]
     pub fn new(
         store: Store,
@@ -70,13 +70,13 @@ impl VisitRecorder {
         (Self(queue), writer)
     }
 
-    /// How many visits wait.
+    /// The number of visits in the queue.
     #[must_use]
     pub fn waiting(&self) -> usize {
         MAX_QUEUED_VISITS.saturating_sub(self.0.free())
     }
 
-    /// Records visits; when this returns well, they are committed.
+    /// Records visits. They are committed when this returns `Ok`.
     pub async fn record(
         &self,
         visits: Vec<EnrichedVisit>,
@@ -87,7 +87,7 @@ impl VisitRecorder {
 }
 
 impl RecorderTask {
-    /// Commits what comes until `stop`, and then what is still waiting.
+    /// Commits visits until `stop`, and then those that are still queued.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut tick = tokio::time::interval(LEASE_CHECK_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -106,20 +106,21 @@ impl RecorderTask {
         let now = self.clock.now();
         let tended = tokio::time::timeout(COMMIT_TIMEOUT, self.store.tend_recording(now)).await;
         if let Err(error) = tended.unwrap_or(Err(StoreError::Silent)) {
-            tracing::debug!(%error, "the recording connection is lost");
+            tracing::debug!(%error, "the recorder has lost its connection and opens a new one");
         }
     }
 
-    /// Commits what came while the last commit was under way. Whoever has gone will send again, and
-    /// be told `duplicate`.
+    /// Commits a batch. A client that has disconnected sends its visits again and receives
+    /// `duplicate`.
     async fn commit(&mut self, batch: Batch<EnrichedVisit, RecordResult>) {
         metrics::histogram!("visits_commit_size").record(batch.things.len() as f64);
         let recorded = self.record(&batch.things, &batch.sizes).await;
         batch.waiting.answer(recorded);
     }
 
-    /// Records the visits of several jobs, whose sizes are given; one answer a job. Data that the
-    /// database refuses cost only the job that brought them.
+    /// Records the visits of several requests; `sizes` are their numbers of visits. Returns one
+    /// result per request. If the database rejects the data, the batch is split until only the
+    /// faulty requests fail.
     async fn record(&self, visits: &[EnrichedVisit], sizes: &[usize]) -> Vec<RecordResult> {
         let now = self.clock.now();
         let recording = self.store.record(visits, now, self.telling);

@@ -1,5 +1,5 @@
-//! Watches what visitors do: a session that grows is judged as a whole, and when it is a bot's, the
-//! visits that follow are known from the beginning.
+//! Monitors the behaviour of sessions: a growing session is classified as a whole. If it is a
+//! bot's, its later visits are recorded as a bot's at once.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
@@ -19,36 +19,38 @@ use crate::domain::classified::EnrichedVisit;
 use crate::domain::session::SESSION_TIMEOUT;
 use crate::store::{RecordOutcome, RecordedVisit, Store, StoreError};
 
-/// Sessions and visitors that are remembered, each about 100 bytes.
+/// Capacity of each cache; an entry uses about 100 bytes.
 const MAX_TRACKED_SESSIONS: usize = 10_000;
-/// Sessions that may wait to be judged; more are judged when they have grown further.
+/// Capacity of the queue of checks. A session that finds the queue full is checked when it has
+/// grown further.
 const MAX_QUEUED_CHECKS: usize = 256;
-/// Where the database did not answer.
+/// Pause after a failed check.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
-/// A session is judged when it has this many visits, and whenever it has doubled.
+/// A session is checked when it has this many visits, and each time the number has doubled.
 const FIRST_CHECK_VISITS: u32 = 8;
-/// So many sites within so long.
+/// An address and user agent that visit this many sites within the window are a bot's.
 const MANY_SITES: usize = 6;
 const MANY_SITES_WINDOW: TimeDelta = TimeDelta::minutes(1);
 
-/// A site and a visitor of it.
+/// A site and the id of one of its visitors.
 type SiteVisitor = (String, String);
-/// Sites by their hashes, since when.
+/// The start of the window and the hashes of the sites.
 type RecentSites = (DateTime<Utc>, Vec<u64>);
 
-/// What is known of sessions that go on. It is each process's own: what is judged is what is stored.
+/// Tracks current sessions in the memory of this process. Checks read the stored visits, so that
+/// several processes need not share their state.
 #[derive(Clone, Debug)]
 pub struct SessionMonitor {
     sessions: Arc<Cache<Uuid, u32>>,
-    /// Visitors found out, until when.
+    /// Visitors whose session is a bot's, until when.
     bots: Arc<Cache<SiteVisitor, DateTime<Utc>>>,
-    /// The sites of a visitor's address and user agent, since when.
+    /// Recent sites by the hash of address and user agent.
     sites: Arc<Cache<u64, RecentSites>>,
     hasher: RandomState,
     suspects: mpsc::Sender<SessionCheck>,
 }
 
-/// A session to be judged.
+/// A session to check.
 #[derive(Debug)]
 struct SessionCheck {
     session: Uuid,
@@ -57,7 +59,7 @@ struct SessionCheck {
     known: Option<BotRule>,
 }
 
-/// The one that judges.
+/// The worker that checks sessions.
 #[derive(Debug)]
 pub struct SessionCheckTask {
     watch: SessionMonitor,
@@ -66,7 +68,7 @@ pub struct SessionCheckTask {
     suspects: mpsc::Receiver<SessionCheck>,
 }
 
-/// What is remembered of a visit until it is recorded.
+/// Data about a visit that is needed after it is recorded.
 #[derive(Clone, Debug)]
 pub struct PendingObservation {
     visitor: SiteVisitor,
@@ -76,7 +78,7 @@ pub struct PendingObservation {
 }
 
 impl SessionMonitor {
-    /// A watch and its watcher, which must run for sessions to be judged.
+    /// Creates a monitor and its worker, which must run for sessions to be checked.
     #[must_use]
     pub fn new(store: Store, clock: Clock) -> (Self, SessionCheckTask) {
         let (suspects, receiver) = mpsc::channel(MAX_QUEUED_CHECKS);
@@ -96,7 +98,8 @@ impl SessionMonitor {
         (watch, watcher)
     }
 
-    /// Looks at a visit before it is recorded: one of a session that was found out is a bot's.
+    /// Inspects a visit before it is recorded. A visit of a visitor whose session is a bot's
+    /// becomes a bot's.
     #[must_use]
     pub fn look(&self, visit: &mut EnrichedVisit) -> PendingObservation {
         let visitor = (visit.visit.site.clone(), visit.visitor_id.clone());
@@ -114,7 +117,7 @@ impl SessionMonitor {
         }
     }
 
-    /// Takes note of a visit that was recorded.
+    /// Observes a visit after it was recorded, and queues a check of its session if one is due.
     pub fn saw(&self, glimpse: PendingObservation, recorded: &RecordedVisit) {
         if glimpse.is_bot || recorded.outcome != RecordOutcome::Recorded {
             return;
@@ -126,7 +129,8 @@ impl SessionMonitor {
         let known = if glimpse.crosses_sites {
             Some(BotRule::ManySites)
         } else if self.is_bot(&glimpse.visitor, glimpse.timestamp) {
-            // Its visitor was found out after the visit was looked at and before it was stored.
+            // The visitor's session was classified between the inspection and the commit of this
+            // visit.
             Some(BotRule::SessionOfBot)
         } else {
             None
@@ -138,7 +142,7 @@ impl SessionMonitor {
                 seen_at: glimpse.timestamp,
                 known,
             };
-            // When too many wait, it is judged when it has grown further.
+            // If the queue is full, the session is checked when it has grown further.
             let _ = self.suspects.try_send(suspect);
         }
     }
@@ -169,7 +173,7 @@ impl SessionMonitor {
 }
 
 impl SessionCheckTask {
-    /// Judges sessions until `stop`.
+    /// Checks sessions until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
         loop {
             let next = stop.run_until_cancelled(self.suspects.recv()).await;
@@ -178,38 +182,49 @@ impl SessionCheckTask {
             };
             let judged = catch_panics(self.judge(&suspect)).await;
             let is_done = judged.unwrap_or_else(|panic| {
-                tracing::error!(%panic, session = %suspect.session, "a session is not judged");
+                let session = suspect.session;
+                tracing::error!(%panic, %session, "the check of a session panicked");
                 true
             });
             if is_done {
                 continue;
             }
-            // When too many wait, it is judged when it has grown further.
+            // If the queue is full, the session is checked when it has grown further.
             let _ = self.watch.suspects.try_send(suspect);
             stop.run_until_cancelled(tokio::time::sleep(RETRY_DELAY))
                 .await;
         }
     }
 
-    /// Returns whether it could be judged.
+    /// Returns whether the check is complete; otherwise it is retried.
     async fn judge(&self, suspect: &SessionCheck) -> bool {
         match self.judge_stored(suspect).await {
             Ok(reasons) if reasons.is_empty() => return true,
             Ok(reasons) => {
                 let codes: Vec<_> = reasons.iter().map(|reason| reason.code()).collect();
-                tracing::info!(session = %suspect.session, ?codes, "a session is a bot's");
+                let session = suspect.session;
+                tracing::info!(%session, ?codes, "classified a session as a bot's");
                 metrics::counter!("visits_sessions_found_out_total").increment(1);
             }
             Err(error) => {
-                tracing::warn!(session = %suspect.session, %error, "a session is judged later");
+                tracing::warn!(
+                    session = %suspect.session,
+                    %error,
+                    "the check of a session failed and is retried"
+                );
                 return false;
             }
         }
         let until = suspect.seen_at + SESSION_TIMEOUT;
         self.watch.bots.insert(suspect.visitor.clone(), until);
-        // Visits that were stored while the session was judged; later ones see the mark.
+        // Includes visits that were stored during the first check; later ones find the cached
+        // visitor.
         if let Err(error) = self.judge_stored(suspect).await {
-            tracing::warn!(session = %suspect.session, %error, "a session is judged later");
+            tracing::warn!(
+                session = %suspect.session,
+                %error,
+                "the check of a session failed and is retried"
+            );
             return false;
         }
         true

@@ -1,4 +1,4 @@
-//! What sites do not want: known to each process, and counted.
+//! Ignore rules of sites, cached in each process, and counters of ignored visits.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -11,19 +11,19 @@ use crate::domain::site::SiteIgnoreRules;
 use crate::domain::visit::NewVisit;
 use crate::store::{Store, StoreError};
 
-/// How often other processes' changes are looked for.
+/// How often the rules are loaded and the counters are stored.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What sites do not want.
+/// Ignore rules by domain.
 #[derive(Clone, Debug, Default)]
 pub struct IgnoreRules {
     ignored: Arc<RwLock<HashMap<String, SiteIgnoreRules>>>,
-    /// Visits by the domain they named, which is one of the above.
+    /// Ignored visits by domain, a key of `ignored`.
     counts: Arc<Mutex<HashMap<String, i64>>>,
 }
 
 impl IgnoreRules {
-    /// Whether a visit is not to be stored; it is counted then.
+    /// Returns whether the site ignores a visit, and counts it if so.
     #[must_use]
     pub fn ignore(&self, visit: &NewVisit) -> bool {
         let known = self.ignored.read().unwrap_or_else(PoisonError::into_inner);
@@ -41,14 +41,14 @@ impl IgnoreRules {
         true
     }
 
-    /// Looks what sites want now.
+    /// Loads the rules.
     pub async fn refresh(&self, store: &Store) -> Result<(), StoreError> {
         let ignored = store.ignored().await?;
         *self.ignored.write().unwrap_or_else(PoisonError::into_inner) = ignored;
         Ok(())
     }
 
-    /// Keeps what was counted.
+    /// Stores the counters. Those that cannot be stored are kept for the next time.
     pub async fn flush(&self, store: &Store) -> Result<(), StoreError> {
         let counts = {
             let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -67,25 +67,31 @@ impl IgnoreRules {
         kept
     }
 
-    /// Keeps both up to date until `stop`.
+    /// Refreshes rules and counters until `stop`.
     pub async fn run(self, store: Store, stop: CancellationToken) {
         loop {
             match catch_panics(self.refresh(&store)).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::debug!(%error, "what sites want is not known anew"),
-                Err(panic) => tracing::error!(%panic, "what sites want is not known anew"),
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "ignore rules cannot be loaded; retrying");
+                }
+                Err(panic) => tracing::error!(%panic, "loading ignore rules panicked; retrying"),
             }
             match catch_panics(self.flush(&store)).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::debug!(%error, "ignored visits wait to be counted"),
-                Err(panic) => tracing::error!(%panic, "ignored visits wait to be counted"),
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "counts of ignored visits cannot be stored; retrying");
+                }
+                Err(panic) => {
+                    tracing::error!(%panic, "storing counts of ignored visits panicked; retrying");
+                }
             }
             tokio::select! {
                 () = tokio::time::sleep(REFRESH_INTERVAL) => {}
                 () = stop.cancelled() => break,
             }
         }
-        // What cannot be kept now is lost.
+        // Counts that cannot be stored now are lost.
         let _ = self.flush(&store).await;
     }
 }

@@ -212,13 +212,13 @@ async fn a_dry_run_says_what_would_go_and_when(pool: PgPool) {
     assert_eq!(line("visit_past")[3..], ["now"]);
     assert_eq!(line("visit_2026_10")[3..], ["2026-12-01", "00:30"]);
     assert!(line("visit_2026_10")[2].parse::<u64>().unwrap() > 0);
-    assert!(text.contains("What lies before 2026-10-01 goes"), "{text}");
+    assert!(text.contains("Data before 2026-10-01 expires"), "{text}");
     assert_eq!(left(&system.pool).await, before);
 
     let forever = report(&store, RetentionPeriod::default(), noon(), false)
         .await
         .unwrap();
-    assert!(forever.contains("everything is kept"), "{forever}");
+    assert!(forever.contains("all data is kept"), "{forever}");
     assert!(
         forever.lines().nth(1).unwrap().ends_with("never"),
         "{forever}"
@@ -260,7 +260,7 @@ async fn a_site_keeps_its_visits_for_less_long_than_others(pool: PgPool) {
         .unwrap();
     // Four visits in three sessions; the third session is cut.
     assert!(
-        text.contains("shop.example keeps nothing from before 2026-10-01."),
+        text.contains("Data of shop.example before 2026-10-01 expires."),
         "{text}"
     );
     assert!(text.contains("Removed: 6 rows of shop.example."), "{text}");

@@ -1,25 +1,21 @@
-//! The columns of an exported file.
-
-/// What a column holds; any value may be missing.
+/// The type of a column; all columns are nullable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColumnType {
-    /// A text.
     Text,
-    /// A moment, in microseconds.
+    /// A timestamp in microseconds.
     Time,
-    /// A whole number.
+    /// An integer.
     Whole,
-    /// A number.
+    /// A floating-point number.
     Number,
-    /// True or false.
+    /// A boolean.
     Truth,
-    /// Texts without spaces.
+    /// Texts without spaces, separated by spaces.
     Texts,
-    /// A JSON object.
     Json,
 }
 
-/// Each with its name, in the order of files.
+/// Names and types of the columns, in the order of files.
 pub const EXPORT_COLUMNS: [(&str, ColumnType); 51] = [
     ("id", ColumnType::Text),
     ("site", ColumnType::Text),

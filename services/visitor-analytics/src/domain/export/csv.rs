@@ -1,10 +1,11 @@
-//! CSV (RFC 4180) in which no spreadsheet finds a formula (OWASP, CSV injection).
+//! CSV (RFC 4180) that spreadsheet programs do not interpret as formulas (OWASP, CSV injection).
 //!
-//! A guard, `'`, stands before each text that begins like a formula, and also behind each `;`, `,`
-//! or tab in a text that such a beginning follows: where a program takes another character than the
-//! comma for the separator, quotes in the middle of its cells mean nothing and the cell is cut there.
-//! What begins with `'` has a guard as well, so that [`read()`] can take guards away again. JSON gets
-//! escapes instead, and stays JSON. No value holds the end of a line, so that a line is a record.
+//! A text that begins like a formula is prefixed with the guard `'`. A guard is also inserted after
+//! each `;`, `,` or tab that is followed by such a beginning: a program that expects another
+//! separator than the comma ignores quotes inside a cell and splits the cell there. A text that
+//! begins with `'` gets a guard as well, so that [`read()`] can remove guards without loss. JSON is
+//! escaped instead and stays valid JSON. Values contain no line breaks, so that each line is a
+//! record.
 
 mod guard;
 
@@ -12,14 +13,14 @@ use serde_json::{Map, Value};
 
 use super::columns::{ColumnType, EXPORT_COLUMNS};
 
-/// The line of names.
+/// Appends the header.
 pub fn header(text: &mut String) {
     let names: Vec<&str> = EXPORT_COLUMNS.iter().map(|(name, _)| *name).collect();
     text.push_str(&names.join(","));
     text.push_str("\r\n");
 }
 
-/// A visit's line.
+/// Appends the record of a visit.
 pub fn line(text: &mut String, visit: &Map<String, Value>) {
     for (index, (name, kind)) in EXPORT_COLUMNS.into_iter().enumerate() {
         if index > 0 {
@@ -56,7 +57,8 @@ fn quoted(text: &mut String, value: &str) {
     text.push('"');
 }
 
-/// The values of a line, without the guards that [`line()`] adds; `None` where a quoted one does not end.
+/// Parses a record and removes the guards that [`line()`] adds; `None` if the quotes are
+/// unbalanced.
 #[must_use]
 pub fn read(line: &str) -> Option<Vec<String>> {
     let mut values = vec![];
@@ -78,7 +80,7 @@ pub fn read(line: &str) -> Option<Vec<String>> {
     }
 }
 
-/// A value up to its closing quote, and what follows.
+/// Splits a quoted value after its closing quote.
 fn read_quoted(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut rest = text;

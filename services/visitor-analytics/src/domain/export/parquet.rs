@@ -1,4 +1,4 @@
-//! Parquet: a row group at a time, so that what is held is bounded.
+//! Writes Parquet files one row group at a time, which bounds memory.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use super::columns::{ColumnType, EXPORT_COLUMNS};
 
-/// What has been written and not been taken yet.
+/// Bytes that were written and not returned yet.
 #[derive(Clone, Default)]
 struct SharedBuffer(Arc<Mutex<Vec<u8>>>);
 
@@ -37,7 +37,6 @@ impl SharedBuffer {
     }
 }
 
-/// A file under way.
 pub(super) struct ParquetWriter {
     writer: SerializedFileWriter<SharedBuffer>,
     written: SharedBuffer,
@@ -135,12 +134,12 @@ fn write_column<'a>(
             let (values, there) = sparse(values, Value::as_bool);
             column.write_batch(&values, Some(&there), None)?;
         }
-        _ => return Err(ParquetError::General("no such column".to_owned())),
+        _ => return Err(ParquetError::General("unexpected column type".to_owned())),
     }
     Ok(())
 }
 
-/// The values that are there, and for each row whether it has one.
+/// The values that are present, and for each row whether it has one.
 fn sparse<'a, T>(
     values: impl Iterator<Item = Option<&'a Value>>,
     read: impl Fn(&Value) -> Option<T>,

@@ -66,7 +66,7 @@ fn no_cell_is_a_formula_and_each_is_read_as_it_was() {
         assert_eq!(value("url"), "https://shop.example/a,b?x=\"y\"");
         assert_eq!(value("source"), "-x");
         assert_eq!(value("bot_reasons"), "a b");
-        // However a program cuts the line, no piece is a formula; the longitude is a number.
+        // Whichever separator a program uses, no piece is a formula; the longitude is a number.
         for separator in [",", ";", "\t"] {
             let pieces = text
                 .split(separator)

@@ -2,7 +2,7 @@ use std::collections::HashSet;
 
 use super::*;
 
-/// A small generator (xorshift), so that a failure can be repeated.
+/// A pseudorandom generator (xorshift) with a seed, so that a failure can be reproduced.
 struct Random(u64);
 
 impl Random {
@@ -14,14 +14,15 @@ impl Random {
     }
 }
 
-/// A visit with whom and what it belongs to.
+/// A visit with its visitor and session.
 struct Stored {
     visitor: String,
     session: Uuid,
     visit: AggregateVisit,
 }
 
-/// Sessions around a day that lasts from 1,000 to 2,000, in the order that [`Fold`] asks for.
+/// Sessions around a day that lasts from 1,000 to 2,000, in the order that [`DayAggregator`]
+/// requires.
 fn sessions(random: &mut Random) -> Vec<Stored> {
     let mut all = vec![];
     let mut next = 0;
@@ -64,7 +65,7 @@ fn visit(random: &mut Random, at: i64) -> AggregateVisit {
     }
 }
 
-/// The definition, one number at a time, for one value and one class.
+/// The metrics of one value and class, computed directly from the definition.
 fn defined(all: &[Stored], day: &Range<i64>, key: DimensionValue, is_bot: bool) -> Metrics {
     let mut numbers = Metrics::default();
     let mut visitors = HashSet::new();
@@ -131,7 +132,7 @@ fn folding_gives_the_numbers_of_the_definition() {
                 "seed {seed} {key:?} {is_bot}"
             );
         }
-        assert_eq!(met, totals.len(), "seed {seed}: a value from nowhere");
+        assert_eq!(met, totals.len(), "seed {seed}: unexpected value");
     }
 }
 

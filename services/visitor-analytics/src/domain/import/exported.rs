@@ -1,4 +1,4 @@
-//! Visits as they were exported: what was found out about them then is kept.
+//! Visits from an export, which keep their verdict, location and origin.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use crate::domain::policy::PrivacyPolicy;
 use crate::domain::source::Channel;
 use crate::domain::visit::{NewVisit, SubmittedVisit, ValidationError};
 
-/// An address that nobody has, where none was kept.
+/// The address of visits that were stored without one.
 const UNSPECIFIED_IP: &str = "::";
 
-/// An exported visit, to be recorded once more.
+/// An exported visit to record again.
 #[derive(Clone, Debug)]
 pub struct ReimportedVisit {
     visit: NewVisit,
@@ -27,7 +27,7 @@ pub struct ReimportedVisit {
 }
 
 impl ReimportedVisit {
-    /// Accepts an exported visit at `now`, or says what is wrong with it.
+    /// Validates an exported visit at `now`.
     pub fn accept(
         was: ExportedVisit,
         policy: &PrivacyPolicy,
@@ -58,13 +58,12 @@ impl ReimportedVisit {
         Ok(Self { visit, was })
     }
 
-    /// The visit.
     #[must_use]
     pub fn visit(&self) -> &NewVisit {
         &self.visit
     }
 
-    /// How long the page was looked at, where that was known.
+    /// The engagement, if the export contains any.
     #[must_use]
     pub fn engagement(&self) -> Option<Engagement> {
         let visit = &self.was.visit;
@@ -75,7 +74,7 @@ impl ReimportedVisit {
         })
     }
 
-    /// The visit with what was found out about it.
+    /// The visit with its exported enrichment.
     #[must_use]
     pub fn classified(self, classifier: &VisitEnricher) -> EnrichedVisit {
         let was = self.was.visit;
@@ -95,7 +94,7 @@ impl ReimportedVisit {
     }
 }
 
-/// The user agent with what client hints told beside it.
+/// The parsed user agent with the exported values, which may come from client hints.
 fn read_as(findings: &Arc<UserAgentInfo>, was: &Visit) -> Arc<UserAgentInfo> {
     let own = &findings.agent;
     let agent = UserAgent {

@@ -1,36 +1,35 @@
-//! A file in pieces, line by line.
+//! Splits a stream of bytes into lines.
 
-/// The longest line; longer ones are none.
+/// Maximum length of a line; longer lines are rejected.
 pub const MAX_LINE_BYTES: usize = 65_536;
 
-/// A line of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DecodedLine {
-    /// Its text, without its end.
+    /// The text without the line end.
     Text(String),
-    /// It is longer than [`MAX_LINE_BYTES`], or no UTF-8.
+    /// The line is longer than [`MAX_LINE_BYTES`] or not UTF-8.
     Unreadable,
 }
 
-/// Gathers pieces, and gives lines.
+/// Buffers bytes and returns lines.
 #[derive(Debug, Default)]
 pub struct LineDecoder {
     pieces: Vec<u8>,
-    /// Where the next line begins.
+    /// The start of the next line in `pieces`.
     start: usize,
-    /// Whether a line that is too long goes on.
+    /// Whether the current line is too long already.
     is_too_long: bool,
 }
 
 impl LineDecoder {
-    /// Adds a piece. The lines before it should have been taken.
+    /// Adds bytes. Call [`Self::take`] until it returns `None` first.
     pub fn add(&mut self, piece: &[u8]) {
         self.pieces.drain(..self.start);
         self.start = 0;
         self.pieces.extend_from_slice(piece);
     }
 
-    /// The next line that is complete.
+    /// Returns the next complete line.
     pub fn take(&mut self) -> Option<DecodedLine> {
         let rest = &self.pieces[self.start..];
         let Some(length) = rest.iter().position(|byte| *byte == b'\n') else {
@@ -46,7 +45,7 @@ impl LineDecoder {
         Some(line)
     }
 
-    /// What follows the last end of a line.
+    /// Returns the text after the last line end.
     #[must_use]
     pub fn last(self) -> Option<DecodedLine> {
         let rest = &self.pieces[self.start..];

@@ -1,4 +1,5 @@
-//! Access logs in the combined format (Apache httpd, `mod_log_config`; nginx, `log_format combined`):
+//! Parses access logs in the combined format (Apache httpd, `mod_log_config`; nginx,
+//! `log_format combined`):
 //! `address ident user [time] "request" status bytes "referrer" "user agent"`.
 
 use chrono::{DateTime, Utc};
@@ -6,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::{LineParseError, ParsedLine};
 use crate::domain::visit::SubmittedVisit;
 
-/// What a page brings along, and what is no page view by itself.
+/// Extensions of files that are not page views.
 const ASSET_EXTENSIONS: [&str; 25] = [
     "css", "js", "mjs", "map", "png", "jpg", "jpeg", "gif", "svg", "webp", "avif", "ico", "bmp",
     "woff", "woff2", "ttf", "otf", "eot", "mp3", "mp4", "webm", "ogg", "wav", "avi", "mov",
@@ -45,7 +46,7 @@ fn parse(line: &str, site: &str) -> Option<ParsedLine> {
     })))
 }
 
-/// The path with its query of a request for a page that was answered, and not led elsewhere.
+/// The path and query of a page view: a `GET` request for a page that was not redirected.
 fn page_view(request: &str, status: u16) -> Option<&str> {
     let path = request.strip_prefix("GET ")?;
     let path = path.rsplit_once(" HTTP/").map_or(path, |(path, _)| path);
@@ -58,7 +59,8 @@ fn page_view(request: &str, status: u16) -> Option<&str> {
     (path.starts_with('/') && !is_part && !is_elsewhere).then_some(path)
 }
 
-/// A text in quotes and what follows it. A backslash escapes: `\"`, `\\`, `\t`, and bytes as `\x41`.
+/// Splits a quoted text from what follows. A backslash escapes: `\"`, `\\`, `\t`, and bytes as
+/// `\x41`.
 fn quoted(text: &str) -> Option<(String, &str)> {
     let text = text.trim_start().strip_prefix('"')?;
     let mut value = vec![];
@@ -82,7 +84,7 @@ fn quoted(text: &str) -> Option<(String, &str)> {
     Some((value, text.get(place + 1..)?))
 }
 
-/// What follows a backslash stands for, and how long it is.
+/// Returns the byte of an escape sequence, and the length of the sequence after the backslash.
 fn unescape(text: &[u8]) -> (Option<u8>, usize) {
     match text {
         [b'x', high, low, ..] => {

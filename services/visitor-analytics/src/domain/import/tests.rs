@@ -39,7 +39,7 @@ fn what_is_no_page_view_is_skipped() {
     let fresh = LINE.replace("200 512", "304 -");
     assert!(matches!(read(&fresh), Ok(ParsedLine::Visit(_))));
     for end in 0..LINE.len() {
-        // Whatever is cut off, nothing breaks.
+        // A truncated line does not panic.
         let _ = read(&LINE[..end]);
     }
     assert!(matches!(read("nonsense"), Err(LineParseError::Log)));
@@ -106,7 +106,10 @@ fn what_is_wrong_with_json_is_said_without_its_values() {
         message("{\"url\": \"x\", \"user_agent\": null}", &mut reader),
         "the field ip is missing"
     );
-    assert_eq!(message("secret", &mut reader), "this is no JSON object");
+    assert_eq!(
+        message("secret", &mut reader),
+        "the line is not a JSON object"
+    );
     let wrong = message(
         "{\"url\": \"x\", \"ip\": {\"a\": \"secret\"}, \"user_agent\": \"\"}",
         &mut reader,

@@ -1,10 +1,11 @@
-//! What comes before and after a page.
+//! The pages before and after a page.
 //!
-//! As bytes a day's or a month's are people's and then bots', each after its length: what comes
-//! before pages, and after its length what comes after them. Both have a group for each page, in
-//! the order of their numbers: how much larger the page's number is than the one before, visits,
-//! the length of its lines, and these: how much larger the other page's number is, visits. The
-//! number 0 is where a session begins or ends.
+//! The byte format of a day or a month: the length in bytes of the people's pages, the people's
+//! pages, the bots' pages. Each consists of the length of the previous pages, the previous pages,
+//! and the next pages. These have a group per page, in ascending order of page ids: the difference
+//! to the previous group's id, the visits, the length of the entries, and the entries: the
+//! difference to the previous entry's id, and the visits. Id 0 stands for the start or the end of
+//! the session.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -16,19 +17,19 @@ use crate::domain::pack::ColumnBlock;
 use crate::domain::scan::{ScanBlock, each_session};
 use crate::domain::varint::{put, take};
 
-/// What comes before and after a page; [`NO_VALUE`] where the session begins or ends with it.
+/// The pages before and after a page; [`NO_VALUE`] stands for the start or the end of the session.
 #[derive(Clone, Debug, Default)]
 pub struct AdjacentPages {
-    /// Visits by the page before.
+    /// Visits by previous page.
     pub before: HashMap<ValueId, i64>,
-    /// Visits by the page after.
+    /// Visits by next page.
     pub after: HashMap<ValueId, i64>,
-    /// Visits of the page; a page that follows itself counts once.
+    /// Visits of the page. Repeated views in a row count once.
     pub visits: i64,
 }
 
 impl AdjacentPages {
-    /// Adds the visits within a period that pass and for whose page `is_it` holds.
+    /// Adds the visits in `period` that pass the filters and whose page satisfies `is_it`.
     pub fn add<P: AsRef<ColumnBlock>>(
         &mut self,
         (packs, mixed): (&[ScanBlock<P>], bool),
@@ -55,7 +56,7 @@ impl AdjacentPages {
         });
     }
 
-    /// Adds another, whose pages have other numbers: these.
+    /// Adds counts with other page ids, which `numbers` maps to the ids used here.
     pub fn add_named(&mut self, other: &Self, numbers: &HashMap<ValueId, ValueId>) {
         let sides = [
             (&mut self.before, &other.before),
@@ -70,8 +71,8 @@ impl AdjacentPages {
         self.visits += other.visits;
     }
 
-    /// Adds a day's or a month's visits of the pages for which `is_it` holds; `None` where these
-    /// are not such bytes.
+    /// Adds the encoded visits of a day or a month of the pages that satisfy `is_it`; `None` if the
+    /// bytes are invalid.
     #[must_use]
     pub fn add_bytes(
         &mut self,
@@ -99,7 +100,7 @@ impl AdjacentPages {
     }
 }
 
-/// The pages of a day's or a month's bytes; `None` where these are not such bytes.
+/// Passes the pages of the encoding of a day or a month to `take`; `None` if the bytes are invalid.
 #[must_use]
 pub fn pages(bytes: &[u8], mut take: impl FnMut(ValueId)) -> Option<()> {
     for class in of_classes(bytes, None)?.into_iter().flatten() {
@@ -112,11 +113,11 @@ pub fn pages(bytes: &[u8], mut take: impl FnMut(ValueId)) -> Option<()> {
     Some(())
 }
 
-/// What lies beside each page on one side.
+/// For each page: its visits, and the visits by previous or by next page.
 type AdjacentCounts = BTreeMap<ValueId, (i64, HashMap<ValueId, i64>)>;
 
-/// What a day's visits of people and of bots come from and go to, as bytes; `path` tells the number
-/// of a page's path.
+/// Encodes the previous and next pages of a day. `path` maps a page id to the id of the page's
+/// path.
 #[must_use]
 pub fn of_day(
     packs: &[Arc<ColumnBlock>],
@@ -142,10 +143,10 @@ pub fn of_day(
     both(classes.map(|sides| both(sides.each_ref().map(side_bytes))))
 }
 
-/// The sum of days; `None` where these are not such bytes.
+/// Adds up several days; `None` if the bytes are invalid.
 #[must_use]
 pub fn sum(days: &[Vec<u8>]) -> Option<Vec<u8>> {
-    // One after the other: in memory they are ten times as large.
+    // One side and class at a time: decoded, they take ten times the memory.
     let of_side = |is_bot, place: usize| {
         let mut side = AdjacentCounts::new();
         for day in days {
@@ -183,13 +184,13 @@ fn side_bytes(side: &AdjacentCounts) -> Vec<u8> {
     bytes
 }
 
-/// What comes before pages, and what comes after.
+/// Splits the encoding into previous and next pages.
 fn of_sides(bytes: &[u8]) -> Option<[&[u8]; 2]> {
     let [before, after] = of_classes(bytes, None)?;
     Some([before?, after?])
 }
 
-/// Gives each page, its visits and its lines.
+/// Passes each page, its visits and its entries to `give`.
 fn each_group(
     mut bytes: &[u8],
     mut give: impl FnMut(ValueId, i64, &[u8]) -> Option<()>,
@@ -215,7 +216,7 @@ fn add_lines(counts: &mut HashMap<ValueId, i64>, mut lines: &[u8]) -> Option<()>
     Some(())
 }
 
-/// The first row of each page that does not follow itself.
+/// Finds the pages of a session with their first row; repeated views in a row are merged.
 fn find_stops(
     stops: &mut Vec<(usize, ValueId)>,
     visits: Range<usize>,
@@ -226,7 +227,7 @@ fn find_stops(
     stops.dedup_by_key(|(_, page)| *page);
 }
 
-/// Gives each stop: its row, its page, and the pages before and after it.
+/// Passes each page view to `give`: its row, its page, and the pages before and after it.
 fn each_stop(stops: &[(usize, ValueId)], mut give: impl FnMut(usize, ValueId, ValueId, ValueId)) {
     let mut before = NO_VALUE;
     for (place, (row, page)) in stops.iter().enumerate() {

@@ -38,7 +38,7 @@ fn bytes_come_back_and_others_do_not() {
     assert_eq!((all.counts.len(), all.sessions), (3, 410));
     for length in 0..bytes.len() {
         let cut = PathCounts::default().add_bytes(&bytes[..length], None);
-        // A list may end after any line.
+        // An encoding may end after any entry.
         assert!(cut.is_none() || length + 3 >= bytes.len(), "{length}");
     }
     // Six pages.
@@ -67,7 +67,7 @@ fn the_rarest_ways_are_only_counted() {
 
 #[test]
 fn what_lies_beside_pages_comes_back() {
-    // Two bytes' worth of visitors, one of a session from page 5 to 300 and back to 5.
+    // One visitor with a session from page 5 to page 300 and back to page 5.
     let mut packer = BlockBuilder::new(0);
     for (at, page) in [(10, 5), (11, 5), (20, 300), (30, 5)] {
         let row = BlockRow {
@@ -81,7 +81,10 @@ fn what_lies_beside_pages_comes_back() {
     let day = around::of_day(&packs, &(0..25), |page| page);
     let mut five = AdjacentPages::default();
     five.add_bytes(&day, None, |page| page == 5).unwrap();
-    assert_eq!(five.visits, 1, "the other one is after the day");
+    assert_eq!(
+        five.visits, 1,
+        "the other visit is after the end of the day"
+    );
     assert_eq!(five.before, HashMap::from([(NO_VALUE, 1)]));
     assert_eq!(five.after, HashMap::from([(300, 1)]));
     let bytes = around::sum(&[day.clone(), day.clone()]).unwrap();

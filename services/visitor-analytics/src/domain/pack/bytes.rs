@@ -1,9 +1,9 @@
-//! Packs as bytes: numbers one after the other, little end first.
+//! The byte format of column blocks: numbers in little-endian order.
 
 use super::{BlockSession, BlockVisitor, CodedColumn, Codes, ColumnBlock, ColumnKind};
 
 impl ColumnBlock {
-    /// Visitors and sessions.
+    /// Encodes visitors and sessions.
     #[must_use]
     pub fn runs_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(4 + self.visitors.len() * 12 + self.sessions.len() * 13);
@@ -20,7 +20,7 @@ impl ColumnBlock {
         bytes
     }
 
-    /// When each visit was, and how long it lasted.
+    /// Encodes times and durations of the visits.
     #[must_use]
     pub fn times_bytes(&self) -> Vec<u8> {
         let at = self.at.iter().flat_map(|at| at.to_le_bytes());
@@ -31,21 +31,21 @@ impl ColumnBlock {
         at.chain(seconds).collect()
     }
 
-    /// A column.
+    /// Encodes a column.
     #[must_use]
     pub fn column_bytes(&self, field: ColumnKind) -> Vec<u8> {
         self.column(field).bytes()
     }
 
-    /// A column, where any of its numbers is something.
+    /// Encodes a column; `None` if all of its numbers are 0.
     #[must_use]
     pub fn column_bytes_of_some(&self, field: ColumnKind) -> Option<Vec<u8>> {
         let column = self.column(field);
         (column.numbers != [0]).then(|| column.bytes())
     }
 
-    /// What was written; `None` where these are not a pack's bytes. Columns may be left out: that of
-    /// the properties then says that no visit has any.
+    /// Decodes a block; `None` if the bytes are invalid. Columns may be omitted; without the column
+    /// of properties, no visit has any.
     #[must_use]
     pub fn read(
         start: i64,
@@ -55,7 +55,7 @@ impl ColumnBlock {
     ) -> Option<Self> {
         let (count, rest) = take(runs)?;
         let (visitors, sessions) = rest.split_at_checked(count.checked_mul(12)?)?;
-        // Of what is too short at the end the sums below do not hold.
+        // The check of the sums below fails if the last entry is truncated.
         let visitors: Vec<BlockVisitor> = visitors.as_chunks().0.iter().map(visitor).collect();
         let sessions: Vec<BlockSession> = sessions.as_chunks().0.iter().map(session).collect();
         let of_visitors: u64 = visitors.iter().map(|v| u64::from(v.sessions)).sum();
@@ -146,11 +146,11 @@ impl CodedColumn {
 }
 
 fn put(bytes: &mut Vec<u8>, count: usize) {
-    let count = u32::try_from(count).expect("packs are full before");
+    let count = u32::try_from(count).expect("a block has fewer than 2^32 entries");
     bytes.extend(count.to_le_bytes());
 }
 
-/// The different numbers of a column's bytes; `None` where these are not such bytes.
+/// Decodes only the distinct numbers of a column; `None` if the bytes are invalid.
 #[must_use]
 pub fn numbers_of_column(bytes: &[u8]) -> Option<Vec<u32>> {
     let (count, rest) = take(bytes)?;

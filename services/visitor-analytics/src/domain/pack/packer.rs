@@ -1,19 +1,18 @@
-//! Making packs of visits that come in their order.
+//! Builds column blocks from ordered visits.
 
 use uuid::Uuid;
 
 use super::{BOT_FLAG, BlockSession, BlockVisitor, CodedColumn, ColumnBlock, ColumnKind};
 
-/// A pack is full with so many visits.
+/// Visits after which a block is closed at the next visitor.
 const MAX_BLOCK_VISITS: usize = 250_000;
 
-/// A visit, as far as it is packed.
+/// A visit with the numbers of its columns.
 #[derive(Clone, Copy, Debug, Default)]
-#[expect(missing_docs, reason = "the columns' names say what they hold")]
+#[expect(missing_docs, reason = "the fields are named after the columns")]
 pub struct BlockRow {
     /// Seconds since 1970.
     pub at: i64,
-    /// Whether it is a bot's.
     pub is_bot: bool,
     pub page: u32,
     pub origin: u32,
@@ -28,7 +27,7 @@ pub struct BlockRow {
 
 type RowColumn = fn(&BlockRow) -> u32;
 
-/// Packs visits: each visitor's together, each session's together and in their order.
+/// Builds column blocks. Visits must be grouped by visitor and session and ordered by time.
 #[derive(Debug)]
 pub struct BlockBuilder {
     start: i64,
@@ -42,7 +41,7 @@ pub struct BlockBuilder {
 }
 
 impl BlockBuilder {
-    /// For a day that begins at `start`, in seconds since 1970.
+    /// Creates a builder for a day that begins at `start`, in seconds since 1970.
     #[must_use]
     pub fn new(start: i64) -> Self {
         Self {
@@ -57,7 +56,7 @@ impl BlockBuilder {
         }
     }
 
-    /// Adds the next visit; `key` hashes a visitor's id.
+    /// Adds the next visit; `key` hashes the visitor id.
     pub fn add(&mut self, visitor: &str, session: Uuid, row: BlockRow, key: impl Fn(&str) -> u64) {
         if self.visitor.as_ref().is_none_or(|(id, _)| id != visitor) {
             if self.rows.len() >= MAX_BLOCK_VISITS {
@@ -88,7 +87,7 @@ impl BlockBuilder {
         self.rows.push(row);
     }
 
-    /// All that was added.
+    /// Returns the blocks with all visits that were added.
     #[must_use]
     pub fn finish(mut self) -> Vec<ColumnBlock> {
         self.close();
@@ -146,7 +145,7 @@ impl BlockBuilder {
     }
 }
 
-/// A session reaches over no more than months.
+/// Sessions last months at most, so that an `i32` suffices.
 fn since(at: i64, start: i64) -> i32 {
     i32::try_from(at - start).unwrap_or(if at < start { i32::MIN } else { i32::MAX })
 }

@@ -44,7 +44,7 @@ fn a_pack_tells_what_was_put_in() {
         .map(|row| pack.column(ColumnKind::Page).number(row))
         .collect();
     assert_eq!(pages, (0..21).collect::<Vec<u32>>());
-    // The first session has rows 0 to 2, and nobody's next visit lies in another session.
+    // The first session has rows 0 to 2; durations do not span sessions.
     assert_eq!(runs[0].visits, 0..3);
     assert_eq!(&pack.seconds[..4], [1, 1, 0, 1]);
     assert_eq!(pack.at[0], -10);

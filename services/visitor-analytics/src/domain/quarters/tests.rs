@@ -5,15 +5,15 @@ use uuid::Uuid;
 use super::*;
 use crate::domain::pack::{BlockBuilder, BlockRow};
 
-/// Seconds of a day of 24 hours that begins at `start`.
+/// A day of 24 hours that begins at `start`, in seconds.
 fn day(start: i64) -> Range<i64> {
     start..start + 86_400
 }
 
-/// Session, moment, whether a bot's.
+/// Session, time in seconds, and whether it is a bot's.
 type Visit = (u64, i64, bool);
 
-/// Visits by visitor, of some sessions over two days; some reach over a midnight.
+/// Random visits by visitor over two days; some sessions cross midnight.
 fn visits() -> BTreeMap<u64, Vec<Visit>> {
     let mut random = 7_u64;
     let mut below = |limit: u64| {
@@ -35,7 +35,7 @@ fn visits() -> BTreeMap<u64, Vec<Visit>> {
     visits
 }
 
-/// The packs of a day: sessions that touch it, whole.
+/// The column blocks of a day, with the complete sessions that touch it.
 fn packs(visits: &BTreeMap<u64, Vec<Visit>>, day: &Range<i64>) -> Vec<Arc<ColumnBlock>> {
     let mut packer = BlockBuilder::new(day.start);
     for (visitor, visits) in visits {
@@ -66,7 +66,7 @@ fn packs(visits: &BTreeMap<u64, Vec<Visit>>, day: &Range<i64>) -> Vec<Arc<Column
     packer.finish().into_iter().map(Arc::new).collect()
 }
 
-/// The same, plainly.
+/// The metrics of a period, computed directly from the visits.
 fn plainly(visits: &BTreeMap<u64, Vec<Visit>>, period: &Range<i64>) -> [Metrics; 2] {
     [false, true].map(|class| {
         let (mut sum, mut met) = (Metrics::default(), BTreeSet::new());

@@ -70,7 +70,7 @@ fn hours_follow_the_clock() {
         starts(Tz::Asia__Kolkata, "2026-03-29")[..2],
         ["18:30", "19:30"]
     );
-    // The clock is put back by half an hour.
+    // The clock is set back by half an hour.
     assert_eq!(starts(Tz::Australia__Lord_Howe, "2026-04-05").len(), 25);
 }
 

@@ -15,7 +15,7 @@ fn arrival(minute: i64) -> IncomingVisit {
     }
 }
 
-/// A small generator (xorshift), so that a failure can be repeated.
+/// A pseudorandom generator (xorshift) with a seed, so that a failure can be reproduced.
 struct Random(u64);
 
 impl Random {
@@ -27,7 +27,7 @@ impl Random {
     }
 }
 
-/// What a database would hold after a plan.
+/// The stored sessions after the changes are applied.
 fn apply(sessions: &mut Vec<Session>, plan: &SessionChanges) {
     sessions.retain(|s| !plan.merged.iter().any(|(gone, _)| gone.id == s.id));
     for (_, changed) in &plan.changed {
@@ -37,7 +37,7 @@ fn apply(sessions: &mut Vec<Session>, plan: &SessionChanges) {
     sessions.extend(plan.new.iter().cloned());
 }
 
-/// The definition: sort, and cut where the gap is 30 minutes or more.
+/// The sessions by definition: sorted visits, split at gaps of 30 minutes or more.
 fn defined(mut visits: Vec<IncomingVisit>) -> Vec<(DateTime<Utc>, DateTime<Utc>, u32, bool)> {
     visits.sort();
     let groups = visits.chunk_by(|a, b| b.timestamp - a.timestamp < SESSION_TIMEOUT);
@@ -73,7 +73,10 @@ fn a_late_visit_bridges_two_sessions_into_the_earlier_one() {
     assert_eq!(plan.merged.len(), 1);
     assert_eq!(plan.merged[0].1, ids[0]);
     assert_eq!(plan.of_arrivals, [ids[0]]);
-    assert!(plan.announce.is_empty(), "both were told of before");
+    assert!(
+        plan.announce.is_empty(),
+        "both sessions were announced before"
+    );
     apply(&mut sessions, &plan);
     assert_eq!(sessions.len(), 1);
     assert_eq!(
@@ -178,7 +181,7 @@ fn a_second_signal_is_waited_for_where_that_is_wanted() {
     let session = second.changed[0].1.clone();
     assert!(session.announced);
     assert!(tell(vec![session], &[arrival(4)]).announce.is_empty());
-    // Both at once, and a bot's second page.
+    // Two visits at once, and a second visit by a bot.
     assert_eq!(tell(vec![], &[arrival(0), arrival(1)]).announce.len(), 1);
     let bot = IncomingVisit {
         is_bot: true,

@@ -1,4 +1,4 @@
-//! Hearing what is recorded, on behalf of a process's listeners.
+//! Receives recorded visits and distributes them to the subscribers of this process.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -15,26 +15,27 @@ use uuid::Uuid;
 use super::teller::LISTENER_CHECK_INTERVAL;
 use crate::store::{Store, StoreError, VisitListener, VisitNotice, visitor_hash};
 
-/// Listeners of a process.
+/// Subscribers of a process.
 const MAX_SUBSCRIBERS: usize = 100;
-/// Visits that a listener may lag behind, shared by all; each takes about three kilobytes.
+/// Visits that a subscriber may lag behind. The buffer is shared by all; a visit uses about three
+/// kilobytes.
 const EVENT_BUFFER: usize = 1_024;
-/// Lists of visits that were heard and not read yet.
+/// Notices that were received and whose visits are not read yet.
 const MAX_UNREAD_NOTICES: usize = 16;
-/// Visits that are read again for a listener who comes back.
+/// Visits that are replayed for a subscriber that reconnects.
 const MAX_REPLAYED_VISITS: usize = 250;
-/// How long the connection is kept without listeners.
+/// How long the connection is kept without subscribers.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
-/// A pause after the connection was lost.
+/// Pause after the connection was lost.
 const LISTEN_RETRY_DELAY: Duration = Duration::from_secs(1);
-/// Erased visitors that are remembered; from so many on those of long ago are forgotten.
+/// Erased visitors that are remembered; above this number, expired ones are removed.
 const ERASED: usize = 10_000;
-/// No listener lags behind for longer.
+/// Longer than any subscriber lags behind.
 const REMEMBERED: Duration = Duration::from_mins(10);
 
-const NOT_POISONED: &str = "no code panics while it holds this lock";
+const NOT_POISONED: &str = "no code panics while holding this lock";
 
-/// Where listeners come.
+/// Accepts subscribers.
 #[derive(Clone, Debug)]
 pub struct LiveHub {
     store: Store,
@@ -42,20 +43,20 @@ pub struct LiveHub {
     told: broadcast::Sender<(LiveEvent, Instant)>,
     erased: ErasedVisitors,
     wanted: Arc<Notify>,
-    /// From when on everything is heard.
+    /// The time from which every recorded visit is received; `None` while not listening.
     settled: watch::Receiver<Option<Instant>>,
 }
 
-/// What a listener hears.
+/// An event for subscribers.
 #[derive(Clone, Debug)]
 pub enum LiveEvent {
-    /// A visit.
+    /// A recorded visit.
     Visit(Arc<Visit>),
-    /// There were visits that are not told.
+    /// Some visits were not delivered.
     Missed,
 }
 
-/// A listener's end.
+/// A subscriber's end of the stream.
 #[derive(Debug)]
 pub struct Subscription {
     hub: LiveHub,
@@ -63,7 +64,7 @@ pub struct Subscription {
     _place: RequestSlot,
 }
 
-/// The one that hears.
+/// The worker that listens to notices.
 #[derive(Debug)]
 pub(super) struct ListenTask {
     store: Store,
@@ -95,7 +96,7 @@ impl LiveHub {
         (hub, hearing)
     }
 
-    /// One more listener, whose token is about `subject`.
+    /// Adds a subscriber with a token for `subject`.
     pub fn listen(&self, subject: &str) -> Result<Subscription, NoFreeSlot> {
         let listening = Subscription {
             _place: self.places.take(subject)?,
@@ -108,8 +109,9 @@ impl LiveHub {
 }
 
 impl Subscription {
-    /// What was recorded after a visit (when, and which) while nobody listened here; and whether
-    /// there was more than is read. Waits until whatever is recorded later is heard.
+    /// Returns the visits that were recorded after a visit (its timestamp and id), and whether
+    /// there were more than are replayed. Waits until the hub receives all later visits, so that
+    /// none is missed in between.
     pub async fn since(
         &mut self,
         site: Option<&str>,
@@ -127,7 +129,7 @@ impl Subscription {
         Ok((visits, is_more))
     }
 
-    /// What is told next; `None` when nothing will be.
+    /// Returns the next event; `None` when the stream ends.
     pub async fn next(&mut self) -> Option<LiveEvent> {
         loop {
             return match self.told.recv().await {
@@ -153,17 +155,17 @@ impl ListenTask {
                 Err(panic) => Some(panic.to_string()),
             };
             if let Some(error) = error {
-                tracing::warn!(error, "visits are not heard live");
+                tracing::warn!(error, "the live stream is interrupted; listening again");
                 self.tell(LiveEvent::Missed);
                 tokio::time::sleep(LISTEN_RETRY_DELAY).await;
             }
         }
     }
 
-    /// Hears until nobody listens here any more.
+    /// Listens until there are no subscribers.
     async fn listen(&self) -> Result<(), StoreError> {
         let ear = self.store.listen().await?;
-        // By then every recorder has asked whether somebody listens.
+        // By then, every recorder has checked for listeners again.
         self.settled
             .send_replace(Some(Instant::now() + 2 * LISTENER_CHECK_INTERVAL));
         let (sender, unread) = mpsc::channel(MAX_UNREAD_NOTICES);
@@ -174,7 +176,8 @@ impl ListenTask {
         }
     }
 
-    /// What comes faster than it is read is left out, so that it piles up nowhere.
+    /// Receives notices. Those that arrive faster than they are read are dropped, which bounds
+    /// memory.
     async fn hear(
         &self,
         mut ear: VisitListener,
@@ -196,7 +199,7 @@ impl ListenTask {
                 VisitNotice::Visits(keys) => {
                     let read_at = Instant::now();
                     for visit in self.store.told_visits(&keys).await? {
-                        // Nobody may be there to hear it.
+                        // Fails only without subscribers.
                         let _ = self.told.send((LiveEvent::Visit(Arc::new(visit)), read_at));
                     }
                 }
@@ -208,7 +211,7 @@ impl ListenTask {
     }
 
     fn tell(&self, told: LiveEvent) {
-        // Nobody may be there to hear it.
+        // Fails only without subscribers.
         let _ = self.told.send((told, Instant::now()));
     }
 
@@ -222,7 +225,7 @@ impl ListenTask {
     }
 }
 
-/// Visitors erased lately: what was read of them before is told to nobody.
+/// Recently erased visitors. Visits of them that were read before are not delivered.
 #[derive(Clone, Debug, Default)]
 struct ErasedVisitors(Arc<Mutex<HashMap<u64, Instant>>>);
 
@@ -236,7 +239,7 @@ impl ErasedVisitors {
         erased.extend(visitors.iter().map(|visitor| (*visitor, now)));
     }
 
-    /// Whether a visit that was read at this moment is an erased visitor's.
+    /// Whether a visit that was read at `read_at` is of a visitor that was erased afterwards.
     fn hold(&self, visit: &Visit, read_at: Instant) -> bool {
         let erased = self.0.lock().expect(NOT_POISONED);
         let at = erased.get(&visitor_hash(&visit.visitor_id));
@@ -265,7 +268,7 @@ mod tests {
             "bot_reasons": [], "ruleset": 1, "properties": {},
         });
         let visit: Arc<Visit> = Arc::new(serde_json::from_value(visit).unwrap());
-        // One more than is held for the slowest.
+        // One more than the buffer holds.
         for _ in 0..=EVENT_BUFFER {
             let told = LiveEvent::Visit(visit.clone());
             hub.told.send((told, Instant::now())).unwrap();

@@ -1,4 +1,4 @@
-//! Passing on what was recorded.
+//! Publishes the keys of recorded visits to all replicas.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,15 +13,15 @@ use crate::store::{MAX_LIVE_AGE, Store, StoreError};
 
 type RecordedKey = (Uuid, DateTime<Utc>);
 
-/// Visits that may wait to be told; those of one round.
+/// Capacity of the queue, and visits per notice.
 const MAX_QUEUED_KEYS: usize = 2_000;
-/// How long the answer to whether anybody listens holds. It is asked for only while visits are
+/// How long a check whether any process listens is valid. Checks run only while visits are
 /// recorded.
 pub(super) const LISTENER_CHECK_INTERVAL: Duration = Duration::from_millis(500);
-/// How often visits are told.
+/// Minimum interval between two notices.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Where recorders leave what they have recorded.
+/// Queues recorded visits for publication.
 #[derive(Clone, Debug)]
 pub struct VisitPublisher {
     shared: Arc<PublisherState>,
@@ -30,14 +30,14 @@ pub struct VisitPublisher {
 
 #[derive(Debug, Default)]
 struct PublisherState {
-    /// Until when it is known that nobody listens; asked again when a visit is recorded later.
+    /// Until when no process is known to listen; checked again when a visit is recorded later.
     unheard_until: Mutex<Option<Instant>>,
     has_lost: AtomicBool,
-    /// Told when there is something to tell, or to ask.
+    /// Wakes the worker when there are visits to publish, or listeners to check.
     wake: Notify,
 }
 
-/// The one that tells.
+/// The worker that publishes visits.
 #[derive(Debug)]
 pub(super) struct PublishTask {
     store: Store,
@@ -61,7 +61,8 @@ impl VisitPublisher {
         (teller, telling)
     }
 
-    /// These visits were recorded at `now`. Costs a look at the time where nobody listens.
+    /// Publishes visits that were recorded at `now`. Without listeners, this costs reading the
+    /// clock.
     pub fn tell(&self, visits: impl Iterator<Item = RecordedKey>, now: DateTime<Utc>) {
         if self.shared.is_unheard() {
             return;
@@ -102,9 +103,12 @@ impl PublishTask {
                 Err(panic) => Some(panic.to_string()),
             };
             if let Some(error) = error {
-                tracing::debug!(error, "visits were not told live");
+                tracing::debug!(
+                    error,
+                    "recorded visits were not published to the live stream"
+                );
                 self.shared.has_lost.store(true, Ordering::Relaxed);
-                // Listeners have to know, also when no further visit comes.
+                // Subscribers must learn of the gap even if no further visit arrives.
                 self.shared.wake.notify_one();
                 tokio::time::sleep(LISTENER_CHECK_INTERVAL).await;
             }

@@ -1,4 +1,4 @@
-//! The `'` that keeps spreadsheet programs from taking texts for formulas.
+//! Guards against formulas in spreadsheet programs.
 
 use std::io::{self, Write};
 
@@ -8,13 +8,13 @@ use serde_json::ser::{Formatter, Serializer};
 
 const GUARD: char = '\'';
 
-/// What a formula begins with; programs for East Asian languages also take full-width signs.
+/// Characters that begin a formula; programs for East Asian languages also accept full-width signs.
 const FORMULA_SIGNS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
 
-/// What programs take for the separator of cells, by locale or by choice.
+/// Separators of cells, which depend on the locale or on a setting.
 const SEPARATORS: [char; 3] = [';', ',', '\t'];
 
-/// The text with a guard wherever a program could see a formula begin.
+/// Inserts a guard wherever a program could detect the beginning of a formula.
 pub fn add(text: &str) -> String {
     let mut guarded = String::with_capacity(text.len() + 1);
     for cell in text.split_inclusive(SEPARATORS) {
@@ -26,7 +26,7 @@ pub fn add(text: &str) -> String {
     guarded
 }
 
-/// The text without the guards of [`add()`].
+/// Removes the guards of [`add()`].
 pub fn remove(text: &str) -> String {
     let cells = text.split_inclusive(SEPARATORS);
     cells
@@ -37,7 +37,7 @@ pub fn remove(text: &str) -> String {
         .collect()
 }
 
-/// True of everything that begins with a guard, so that [`remove()`] undoes [`add()`].
+/// Is true for every cell that begins with a guard, so that [`remove()`] reverses [`add()`].
 fn needs_guard(cell: &str) -> bool {
     let visible = cell.trim_start_matches(is_blank);
     cell.starts_with(['\t', '\r'])
@@ -45,18 +45,18 @@ fn needs_guard(cell: &str) -> bool {
         || visible.starts_with(FORMULA_SIGNS)
 }
 
-/// Programs may cut off what cannot be seen.
+/// Characters that programs may trim.
 fn is_blank(char: char) -> bool {
     char.is_whitespace()
         || char.is_control()
         || matches!(char, '\u{200b}'..='\u{200f}' | '\u{feff}')
 }
 
-/// JSON in which a text's signs are escaped where a program could see a formula begin.
+/// Serializes JSON, with escapes wherever a program could detect the beginning of a formula.
 pub fn json(value: &Value) -> String {
     let mut bytes = vec![];
     let mut serializer = Serializer::with_formatter(&mut bytes, Guarded);
-    // Writing to memory does not fail, nor does a value that is JSON already.
+    // Neither writing to memory nor serializing a JSON value can fail.
     let _ = value.serialize(&mut serializer);
     String::from_utf8(bytes).unwrap_or_default()
 }
