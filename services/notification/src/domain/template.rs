@@ -1,5 +1,5 @@
-//! Message templates in a subset of Jinja (<https://docs.rs/minijinja>): output, loops, branches and
-//! filters. Templates cannot create values, so the cost of rendering is bounded.
+//! Message templates in a subset of Jinja (<https://docs.rs/minijinja>): output, loops, branches
+//! and filters. Templates cannot create values, so the cost of rendering is bounded.
 
 mod check;
 mod filters;
