@@ -1,4 +1,4 @@
-//! Plans deliveries: evaluates rules, resolves recipients, renders messages and applies quiet hours.
+//! Plans deliveries: evaluates rules, resolves recipients, renders messages, applies quiet hours.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -272,8 +272,8 @@ impl PlanContext<'_> {
         }
     }
 
-    /// Returns the line of a digest about this notification. If the template fails, returns the default
-    /// text and the error.
+    /// Returns the line of a digest about this notification. If the template fails, returns the
+    /// default text and the error.
     fn line(&self, rule: &Rule) -> (String, Option<String>) {
         match self.text(
             rule,

@@ -30,8 +30,8 @@ impl Notification {
     pub fn new(command: NotifyCommand, mut branches: Vec<DeliveryPlan>, clock: &Clock) -> Self {
         let id = clock.new_id();
         let mut told = HashSet::new();
-        // An address gets a message from one rule only. Deliveries of failed rules come last, so that
-        // they do not displace others.
+        // An address gets a message from one rule only. Deliveries of failed rules come last, so
+        // that they do not displace others.
         for is_failure in [false, true] {
             for branch in &mut branches {
                 branch.drafts.retain(|draft| {
