@@ -1,10 +1,10 @@
 //! `./dev bench notify`: the cost of a notification, from its acceptance to the provider.
 //!
 //! Sends requests to the release binary over TCP connections: single notifications and lists of
-//! 100, each with its own idempotency key. In the first runs, quiet hours hold the messages, so that
-//! only acceptance is measured; in the others, the messages go to the log. A bare insert in the
-//! same run is the baseline ([`bare`]). Finally, the held messages are delivered to a local ntfy
-//! server. Because machines are noisy, compare the ratios and the CPU time per notification.
+//! 100, each with its own idempotency key. In the first runs, quiet hours hold the messages, so
+//! that only acceptance is measured; in the others, the messages go to the log. A bare insert in
+//! the same run is the baseline ([`bare`]). Finally, the held messages are delivered to a local
+//! ntfy server. Because machines are noisy, compare the ratios and the CPU time per notification.
 //! `DATABASE_URL` must name a database with durable commits. `./dev bench notify claims` instead
 //! measures claims from a queue of a million deliveries.
 #![allow(
@@ -68,8 +68,8 @@ async fn measure(database: &str) {
     let held = single(&mut service, requests::HELD, "held, single").await;
     listed(&mut service, requests::HELD, "held, lists of 100").await;
     deliver(&mut service).await;
-    single(&mut service, requests::TOLD, "logged, single").await;
-    listed(&mut service, requests::TOLD, "logged, lists of 100").await;
+    single(&mut service, requests::TOLD, "sent, single").await;
+    listed(&mut service, requests::TOLD, "sent, lists of 100").await;
     println!();
     println!(
         "held, single, relative to the bare insert: {:.2}",
@@ -146,12 +146,12 @@ async fn run(
     let outcome = load.run(connections, LENGTH).await;
     assert!(
         outcome.items < total,
-        "the requests do not last for the measurement; raise the number"
+        "too few requests for the measurement"
     );
     let late = until_sent(service).await.as_millis();
     let costs = service.costs(before, outcome.items);
     let costs = match event {
-        requests::TOLD => format!("{costs}; the last logged after {late} ms"),
+        requests::TOLD => format!("{costs}; the last sent after {late} ms"),
         _ => costs,
     };
     print(name, connections, &outcome, &costs);

@@ -131,7 +131,7 @@ impl FcmProvider {
             .http
             .post(self.credentials.token_uri.clone())
             .form(&form);
-        // The message has not been sent, so any failure here is transient.
+        // The message has not been sent, so a retry is safe.
         let lost = |_| {
             SendResult::plain(
                 SendOutcome::Transient(None),
