@@ -15,8 +15,9 @@ use sqlx::PgPool;
 /// Length of the queue, and whether deliveries are due in the order of their creation, which is the
 /// usual case unless many are held or retried.
 const QUEUED: [(i32, bool); 3] = [(20_000, true), (1_000_000, true), (1_000_000, false)];
-/// Claims per measurement. Each claims [`EACH`] deliveries and records their outcomes.
+/// Claims per measurement, including the recording of outcomes.
 const CLAIMS: usize = 500;
+/// Deliveries per claim.
 const EACH: i64 = 32;
 
 const FILL: &str = "

@@ -3,7 +3,7 @@
 //! Sends requests to the release binary over TCP connections: single notifications and lists of
 //! 100, each with its own idempotency key. In the first runs, quiet hours hold the messages, so
 //! that only acceptance is measured; in the others, the messages go to the log. A bare insert in
-//! the same run is the baseline ([`bare`]). Finally, the held messages are delivered to a local
+//! the same run is the baseline. Finally, the held messages are delivered to a local
 //! ntfy server. Because machines are noisy, compare the ratios and the CPU time per notification.
 //! `DATABASE_URL` must name a database with durable commits. `./dev bench notify claims` instead
 //! measures claims from a queue of a million deliveries.

@@ -340,7 +340,7 @@ fn meter(tree: &mut IdedExpr, depth: usize) -> Result<(), ExpressionError> {
     }
 }
 
-/// Counts the nodes that match `is`. Recursion is safe because [`meter`] has checked the depth.
+/// Counts the nodes that match `is`. Recursion is safe, because the depth was checked before.
 fn count(tree: &IdedExpr, is: &impl Fn(&Expr) -> bool) -> usize {
     let all = |parts: &[IdedExpr]| parts.iter().map(|part| count(part, is)).sum::<usize>();
     let inner = match &tree.expr {

@@ -104,8 +104,8 @@ pub fn decide(
     decide_unless(&CancelFlag::new(false), command, book, defaults, now)
 }
 
-/// Like [`decide`], but stops when `abandoned` is set. The result is then incomplete and must be
-/// discarded.
+/// Plans the deliveries of a request until `abandoned` is set. The result is then incomplete and
+/// must be discarded.
 pub fn decide_unless(
     abandoned: &CancelFlag,
     command: &NotifyCommand,

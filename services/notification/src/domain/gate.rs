@@ -148,7 +148,8 @@ impl DigestEntry {
         }
     }
 
-    /// Adds a throttled notification to the summary, which is sent one window after the first.
+    /// Adds a throttled notification to the summary, which is sent one window length after its
+    /// first notification.
     pub(super) fn held_back(gate: &RateWindow, line: &str, reason: String) -> Self {
         Self {
             rule: gate.rule,

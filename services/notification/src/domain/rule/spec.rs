@@ -117,8 +117,8 @@ pub struct ThrottleSpec {
     #[serde(default)]
     #[schema(minimum = 1, maximum = 1_000_000)]
     pub total: Option<i32>,
-    /// Whether to send one summary of the throttled messages when the window ends: their number
-    /// and the first five.
+    /// Whether to send one summary of the throttled messages: their number and the first five. It
+    /// is sent one window length after the first throttled message.
     #[serde(default)]
     pub notice: bool,
 }
