@@ -33,7 +33,10 @@ pub fn meaning(code: u16, text: &str) -> (SendOutcome, &'static str) {
         550 => (SendOutcome::Permanent, "the mailbox is unavailable"),
         552 => (SendOutcome::Permanent, "the mailbox is full"),
         554 => (SendOutcome::Permanent, "the server refused the message"),
-        _ => (SendOutcome::Permanent, "the server refused the message"),
+        _ => (
+            SendOutcome::Permanent,
+            "the server refused the message permanently",
+        ),
     }
 }
 
