@@ -1,4 +1,4 @@
-//! Those who carry messages: one file per provider, alike behind [`Provider`]; and the log.
+//! Clients of the providers, one file each, behind the trait [`Provider`]; and the log.
 
 pub mod answer;
 pub mod body;
@@ -21,21 +21,22 @@ use futures::future::BoxFuture;
 
 use crate::domain::attempt::{ClaimedDelivery, SendResult, UnknownOutcomePolicy};
 
-/// Carries messages of one channel.
+/// Sends the messages of one channel.
 pub trait Provider: Send + Sync {
-    /// Its name, as the API, the database and the metrics have it.
+    /// The name in the API, the database and the metrics.
     fn name(&self) -> &'static str;
 
-    /// Sends it, once.
+    /// Sends a delivery once.
     fn send<'a>(&'a self, delivery: &'a ClaimedDelivery) -> BoxFuture<'a, SendResult>;
 
-    /// What follows where nobody knows whether it took a message. Most have nothing to look at.
+    /// Returns the policy for unknown outcomes. Most providers offer no lookup.
     fn doubt(&self) -> UnknownOutcomePolicy {
         UnknownOutcomePolicy::Leave
     }
 
-    /// The ids of messages sent since then that say the same to the same recipient, for those who
-    /// can be asked ([`UnknownOutcomePolicy::LookUp`]). The error is the answer to give where that cannot be told.
+    /// Returns the ids of messages since `since` with the same text and recipient, for providers
+    /// with [`UnknownOutcomePolicy::LookUp`]. The error is the result of the attempt if the lookup
+    /// fails.
     fn look_up<'a>(
         &'a self,
         delivery: &'a ClaimedDelivery,
@@ -46,7 +47,7 @@ pub trait Provider: Send + Sync {
     }
 }
 
-/// The first so many characters, the last of them `…` where there are more.
+/// Truncates a text to `most` characters; a text that is cut ends in `…`.
 fn cut(text: &str, most: usize) -> String {
     if text.chars().nth(most).is_none() {
         return text.to_owned();
@@ -55,7 +56,7 @@ fn cut(text: &str, most: usize) -> String {
     kept + "…"
 }
 
-/// Headline and text as one, for channels that show no headline.
+/// Joins title and text, for channels without a title.
 fn whole(delivery: &ClaimedDelivery) -> String {
     match &delivery.title {
         Some(title) => format!("{title}\n{}", delivery.body),

@@ -1,4 +1,4 @@
-//! Decides: what is said to whom, and what follows from a provider's answer. No I/O.
+//! The logic of the service without I/O: plans deliveries, and decides what follows an attempt.
 
 pub mod arrival;
 pub mod attempt;

@@ -1,5 +1,5 @@
-//! The limit: a bare handler that parses the same JSON and answers when it is committed, in groups,
-//! to two tables with an index each beside their primary keys. Nothing is found out or decided.
+//! The baseline: a handler that parses the same JSON and inserts it into two tables with group
+//! commit, without any decision. Each table has one index in addition to its primary key.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -13,7 +13,7 @@ use sqlx::{Connection as _, PgConnection};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-/// What makes this program that server.
+/// Starts this program as the baseline server.
 pub const FLAG: &str = "--serve-bare-commit";
 const ROWS: usize = 500;
 
@@ -39,7 +39,7 @@ const INSERT: &str = "
 
 type Job = (NotifyRequest, oneshot::Sender<()>);
 
-/// Whether this program is that server; then it serves.
+/// Runs the baseline server if the arguments request it; otherwise returns false.
 pub async fn serve(arguments: &[String]) -> bool {
     let [_, flag, port, ..] = arguments else {
         return false;

@@ -1,4 +1,4 @@
-//! Whether claims slow down when much is queued: the service's own statement, without the service.
+//! Measures whether a long queue slows claims down. Runs the statements without the service.
 
 use std::time::{Duration, Instant};
 
@@ -12,11 +12,12 @@ use notification::domain::target::Channel;
 use notification::store::queue::{self, AttemptOutcome};
 use sqlx::PgPool;
 
-/// How much is queued, and whether it is due in the order in which it came, as it is unless much
-/// was held or put off.
+/// Length of the queue, and whether deliveries are due in the order of their creation, which is the
+/// usual case unless many are held or retried.
 const QUEUED: [(i32, bool); 3] = [(20_000, true), (1_000_000, true), (1_000_000, false)];
-/// How many claims are measured, each of so many deliveries, which are then settled.
+/// Claims per measurement, including the recording of outcomes.
 const CLAIMS: usize = 500;
+/// Deliveries per claim.
 const EACH: i64 = 32;
 
 const FILL: &str = "
@@ -31,14 +32,14 @@ const FILL: &str = "
         case when $2 then created_at else now() - random() * interval '1 hour' end, created_at
     from new";
 
-/// Prints what a claim takes from a short queue and from a long one.
+/// Prints the duration of claims from a short queue and from long ones.
 pub async fn measure(database: &str) {
     let pool = PgPool::connect(database).await.unwrap();
     let backend = sqlx::query_scalar::<_, i32>("select pg_backend_pid()");
     let backend = backend.fetch_one(&pool).await.unwrap();
     let postgres = parent(backend.cast_unsigned()).unwrap();
     println!(
-        "a claim of {EACH}, with settling        p50 ms   p95 ms   CPU µs of PostgreSQL for both"
+        "claim of {EACH} and record outcomes     p50 ms   p95 ms   CPU µs of PostgreSQL for both"
     );
     let mut medians = vec![];
     for (queued, in_order) in QUEUED {
@@ -63,7 +64,7 @@ pub async fn measure(database: &str) {
             "{:<33} {:>8.2} {:>8.2} {:>8.0}",
             format!(
                 "{queued} queued{}",
-                if in_order { "" } else { ", in no order" }
+                if in_order { "" } else { ", unordered" }
             ),
             outcome.per_mille(500),
             outcome.per_mille(950),
@@ -71,7 +72,10 @@ pub async fn measure(database: &str) {
         );
         medians.push(outcome.per_mille(500));
     }
-    println!("long to short: {:.2}", medians[1] / medians[0]);
+    println!(
+        "long queue relative to short queue: {:.2}",
+        medians[1] / medians[0]
+    );
 }
 
 async fn run(lane: &PgPool, claims: usize) -> LoadResult {

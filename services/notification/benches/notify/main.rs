@@ -1,19 +1,20 @@
-//! `./dev bench notify`: what a notification costs, from accept to handed to the provider.
+//! `./dev bench notify`: the cost of a notification, from its acceptance to the provider.
 //!
-//! Drives the release binary over real connections, one by one and in lists of 100, each with a
-//! key of its own; first held by quiet hours, so that accepting is measured alone, then told to the
-//! log. In the same run a bare insert tells the limit ([`bare`]). Then what was held is delivered
-//! to a server of ntfy on this machine. Machines are noisy; the ratios and the processor's time for
-//! each are what counts. Needs a database in `DATABASE_URL`, which must be durable to mean
-//! anything. `./dev bench notify claims` measures claims from a queue of a million instead.
+//! Sends requests to the release binary over TCP connections: single notifications and lists of
+//! 100, each with its own idempotency key. In the first runs, quiet hours hold the messages, so
+//! that only acceptance is measured; in the others, the messages go to the log. A bare insert in
+//! the same run is the baseline. Finally, the held messages are delivered to a local
+//! ntfy server. Because machines are noisy, compare the ratios and the CPU time per notification.
+//! `DATABASE_URL` must name a database with durable commits. `./dev bench notify claims` instead
+//! measures claims from a queue of a million deliveries.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a benchmark prints, and may end"
+    reason = "a benchmark prints and may panic"
 )]
 #![allow(
     clippy::disallowed_methods,
-    reason = "it is started by hand, with an environment"
+    reason = "the benchmark reads its environment"
 )]
 
 mod bare;
@@ -29,12 +30,12 @@ use bench::{LoadGenerator, LoadResult, MeasuredProcess, free_port, post};
 use service::Service;
 use sink::Sink;
 
-/// How long each measurement takes, after a second of warming up.
+/// Duration of a measurement, after one second of warm-up.
 const LENGTH: Duration = Duration::from_secs(5);
-/// Requests for more than any machine asks in that time; none is sent twice.
+/// More notifications than a machine can send in that time, because each is sent once.
 const SINGLE: usize = 100_000;
 const LISTED: usize = 200_000;
-/// What is sent while nothing else is, one every 20 ms.
+/// Notifications for the idle latency, one every 20 ms.
 const ALONE: usize = 200;
 
 fn main() {
@@ -43,7 +44,8 @@ fn main() {
     if runtime.block_on(bare::serve(&arguments)) {
         return;
     }
-    let database = std::env::var("DATABASE_URL").expect("run it by ./dev bench notify");
+    let database =
+        std::env::var("DATABASE_URL").expect("DATABASE_URL is missing; run `./dev bench notify`");
     if arguments.iter().any(|argument| argument == "claims") {
         service::migrate(&database);
         runtime.block_on(claims::measure(&database));
@@ -59,21 +61,24 @@ async fn measure(database: &str) {
     idle(&service, &sink).await;
     println!();
     println!(
-        "                                      a second   p50 ms   p99 ms   CPU µs a notification"
+        "                                    per second   p50 ms   p99 ms   CPU µs per notification"
     );
     let limit = limit(&service).await;
     hold(&service).await;
-    let held = single(&mut service, requests::HELD, "held, one by one").await;
+    let held = single(&mut service, requests::HELD, "held, single").await;
     listed(&mut service, requests::HELD, "held, lists of 100").await;
     deliver(&mut service).await;
-    single(&mut service, requests::TOLD, "told, one by one").await;
-    listed(&mut service, requests::TOLD, "told, lists of 100").await;
+    single(&mut service, requests::TOLD, "sent, single").await;
+    listed(&mut service, requests::TOLD, "sent, lists of 100").await;
     println!();
-    println!("of the bare insert: {:.2}", held / limit);
+    println!(
+        "held, single, relative to the bare insert: {:.2}",
+        held / limit
+    );
     println!("peak memory: {:.0} MB", service.process.peak_memory());
 }
 
-/// The bare insert, a process of its own.
+/// Measures the bare insert in a separate process.
 async fn limit(service: &Service) -> f64 {
     let port = free_port();
     let mut command = Command::new(std::env::current_exe().unwrap());
@@ -91,12 +96,12 @@ async fn limit(service: &Service) -> f64 {
         "bare insert",
         64,
         &outcome,
-        &format!("it {own:.1}, {costs}"),
+        &format!("bare {own:.1}, {costs}"),
     );
     outcome.rate()
 }
 
-/// Makes a rule for what is accepted and not sent.
+/// Creates a rule whose messages are accepted but held, and removes the built-in throttle.
 async fn hold(service: &Service) {
     let rule = r#"{"name": "Held", "event": "bench.held", "recipients": ["ntfy:bench"],
         "templates": [{"text": "{{ data.visit.city }}"}],
@@ -104,7 +109,7 @@ async fn hold(service: &Service) {
     let request = post("/rules", &service.token, rule.as_bytes());
     let load = LoadGenerator::new(service.process.port, vec![request], 1);
     load.once().await;
-    // The first rule without its throttle, which would hold nearly all of it back.
+    // The throttle of the built-in rule would hold nearly all messages back.
     let rule = r#"{"name": "Visitors", "event": "visitor.arrived"}"#;
     let path = "/rules/01900000-0000-7000-8000-000000000001";
     let request = post(path, &service.token, rule.as_bytes());
@@ -139,18 +144,21 @@ async fn run(
     until_sent(service).await;
     let before = service.used();
     let outcome = load.run(connections, LENGTH).await;
-    assert!(outcome.items < total, "more requests are needed");
+    assert!(
+        outcome.items < total,
+        "too few requests for the measurement"
+    );
     let late = until_sent(service).await.as_millis();
     let costs = service.costs(before, outcome.items);
     let costs = match event {
-        requests::TOLD => format!("{costs}; the last told after {late} ms"),
+        requests::TOLD => format!("{costs}; the last sent after {late} ms"),
         _ => costs,
     };
     print(name, connections, &outcome, &costs);
     outcome.rate()
 }
 
-/// How long it takes until nothing is due.
+/// Waits until no delivery is due, and returns the time.
 async fn until_sent(service: &mut Service) -> Duration {
     let started = Instant::now();
     let waiting = "select exists(select from notification.delivery
@@ -163,7 +171,7 @@ async fn until_sent(service: &mut Service) -> Duration {
     started.elapsed()
 }
 
-/// Lets go what was held.
+/// Releases the held messages and measures their delivery to ntfy.
 async fn deliver(service: &mut Service) {
     let now = "update notification.delivery set due_at = now() where status = 'pending'
                and id in (select id from notification.delivery where status = 'pending' limit $1)";
@@ -190,7 +198,7 @@ async fn deliver(service: &mut Service) {
         .unwrap();
 }
 
-/// From asked to handed over while nothing else is done.
+/// Measures the latency from the request to ntfy on an idle service.
 async fn idle(service: &Service, sink: &Sink) {
     let mut times = vec![];
     let started = Instant::now();
@@ -213,7 +221,7 @@ async fn idle(service: &Service, sink: &Sink) {
     }
     let outcome = LoadResult::new(ALONE, started.elapsed(), times);
     println!(
-        "idle, from asked to handed over: p50 {:.1} ms, p95 {:.1} ms",
+        "idle, from request to ntfy: p50 {:.1} ms, p95 {:.1} ms",
         outcome.per_mille(500),
         outcome.per_mille(950)
     );

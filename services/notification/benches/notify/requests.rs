@@ -1,13 +1,13 @@
-//! What visitor-analytics says about new visitors.
+//! Requests like those of visitor-analytics about new visitors.
 
 use common::clock::Clock;
 
-/// An event that is told to the log at once.
+/// An event whose messages go to the log at once.
 pub const TOLD: &str = "visitor.arrived";
-/// An event that is told later.
+/// An event whose messages quiet hours hold.
 pub const HELD: &str = "bench.held";
 
-/// Requests for so many notifications of an event, `each` in one; no two have the same key.
+/// Creates requests for `items` notifications, `each` per request, with unique idempotency keys.
 pub fn make(run: &str, event: &str, items: usize, each: usize, token: &str) -> Vec<Vec<u8>> {
     let clock = Clock::system();
     let requests = 0..items / each;
@@ -40,7 +40,7 @@ fn post(token: &str, header: &str, body: &str) -> Vec<u8> {
     request.into_bytes()
 }
 
-/// The fields of a notification, with every field that a visit has.
+/// Returns the fields of a notification with every field of a visit.
 fn arrived(event: &str, clock: &Clock) -> String {
     let (visit, session) = (clock.new_id(), clock.new_id());
     let now = clock.now().to_rfc3339();

@@ -1,4 +1,4 @@
-//! The service that is measured, and the database's server.
+//! The measured service and the database server.
 
 use std::process::{Command, Stdio};
 
@@ -9,16 +9,16 @@ use sqlx::{Connection as _, PgConnection};
 
 const SECRET: &str = "a-secret-of-the-benchmark-with-32-characters";
 
-/// The release binary over the database that is measured with it.
+/// The release binary and its database.
 pub struct Service {
     pub process: MeasuredProcess,
     pub token: String,
     pub connection: PgConnection,
-    /// The number of the database server's first process.
+    /// Process id of the postmaster.
     postgres: u32,
 }
 
-/// Processor time of the service and of PostgreSQL.
+/// CPU time of the service and of PostgreSQL.
 #[derive(Clone, Copy)]
 pub struct Used {
     own: CpuTime,
@@ -26,7 +26,7 @@ pub struct Used {
 }
 
 impl Service {
-    /// Starts it; ntfy is that port of this machine.
+    /// Starts the service with a local ntfy server on the port `ntfy`.
     pub async fn start(database: &str, ntfy: u16) -> Self {
         let mut connection = PgConnection::connect(database).await.unwrap();
         let backend = sqlx::query_scalar::<_, i32>("select pg_backend_pid()");
@@ -52,7 +52,7 @@ impl Service {
         }
     }
 
-    /// What was used since then, in microseconds for each of so many.
+    /// Formats the CPU time since `before` in microseconds per item.
     pub fn costs(&self, before: Used, items: usize) -> String {
         let micros = |used: CpuTime| used.total().as_secs_f64() * 1e6 / items as f64;
         let now = self.used();
@@ -64,7 +64,7 @@ impl Service {
     }
 }
 
-/// Brings the schema to its newest version.
+/// Migrates the schema to the newest version.
 pub fn migrate(database: &str) {
     let mut migrate = command(database);
     migrate.arg("migrate").stdout(Stdio::null());

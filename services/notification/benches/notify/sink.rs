@@ -1,4 +1,4 @@
-//! A server of ntfy that takes everything at once, and remembers when what came.
+//! An ntfy server that accepts every message and records the time of its arrival.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -9,10 +9,9 @@ use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-/// What came when, by its text.
+/// Times of arrival by text.
 pub type Arrivals = Arc<Mutex<HashMap<String, Instant>>>;
 
-/// A sink on a port of its own.
 pub struct Sink {
     pub port: u16,
     pub arrivals: Arrivals,
@@ -33,7 +32,7 @@ impl Sink {
 
 async fn take(State(arrivals): State<Arrivals>, Json(message): Json<Value>) -> Json<Value> {
     let text = message["message"].as_str().unwrap_or_default().to_owned();
-    // Those of the load all say the same, so this stays small.
+    // The messages of the load have the same text, so the map stays small.
     arrivals.lock().unwrap().insert(text, Instant::now());
     Json(json!({"id": "sink"}))
 }

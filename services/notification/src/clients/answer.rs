@@ -1,26 +1,26 @@
-//! What answers over HTTP have in common.
+//! Common handling of HTTP responses.
 
 use chrono::TimeDelta;
 use reqwest::{Response, header};
 
 use crate::domain::attempt::{SendOutcome, SendResult};
 
-/// The form in seconds (RFC 9110 §10.2.3); none of the providers sends dates.
+/// Parses `Retry-After` in seconds (RFC 9110 §10.2.3); no provider sends dates.
 #[must_use]
 pub fn retry_after(response: &Response) -> Option<TimeDelta> {
     let value = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
     TimeDelta::try_seconds(value.trim().parse::<u32>().ok()?.into())
 }
 
-/// What a call means that brought no answer.
+/// Classifies a request without a response.
 #[must_use]
 pub fn broken(error: &reqwest::Error) -> SendResult {
-    // No connection, no message.
+    // Without a connection, the message cannot have been sent.
     if error.is_connect() {
         return SendResult::plain(SendOutcome::Transient(None), Some("no connection"));
     }
     if error.is_builder() {
-        return SendResult::plain(SendOutcome::Permanent, Some("the request cannot be made"));
+        return SendResult::plain(SendOutcome::Permanent, Some("the request is invalid"));
     }
     let detail = if error.is_timeout() {
         "no answer in time"
@@ -30,7 +30,8 @@ pub fn broken(error: &reqwest::Error) -> SendResult {
     SendResult::plain(SendOutcome::Unknown, Some(detail))
 }
 
-/// An answer by its status, with what it means in our words: what others say may hold addresses.
+/// Creates a result from an HTTP status and an explanation. The explanation must not quote the
+/// response, which may contain addresses.
 #[must_use]
 pub fn by_status(status: u16, outcome: SendOutcome, words: Option<&str>) -> SendResult {
     let detail = match (outcome, words) {

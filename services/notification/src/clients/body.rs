@@ -1,6 +1,7 @@
-//! Reading answers whose size is not ours to choose.
+//! Reads response bodies with a bound on their size.
 
-/// The answer's body, or `None` where it breaks off or is longer than `most` bytes, unpacked.
+/// Reads a body. Returns `None` if it is incomplete or has more than `most` bytes after
+/// decompression.
 pub async fn read(mut response: reqwest::Response, most: usize) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.ok()? {

@@ -1,4 +1,4 @@
-//! Discord's webhooks: <https://discord.com/developers/docs/resources/webhook#execute-webhook>.
+//! Discord webhooks: <https://discord.com/developers/docs/resources/webhook#execute-webhook>.
 
 use chrono::TimeDelta;
 use futures::FutureExt as _;
@@ -11,20 +11,17 @@ use super::guarded::PublicHttpClient;
 use super::{Provider, answer, body, whole};
 use crate::domain::attempt::{ClaimedDelivery, SendOutcome, SendResult};
 
-/// The longest message, in characters.
 const MAX_MESSAGE_CHARS: usize = 2_000;
-/// A longer answer, in bytes, is not read.
 const MAX_RESPONSE_BYTES: usize = 1 << 16;
-/// A message flag: the pages that a text names are not shown with it.
+/// Message flag that disables link previews.
 const SUPPRESS_EMBEDS: u32 = 1 << 2;
-/// What begins formatting, a link with another text, a mention or an emoji.
+/// Characters that start formatting, links, mentions or emoji.
 const INLINE_MARKUP: &str = "\\*_~`|[]()<>@";
-/// What begins a heading, a quote or a list, at the beginning of a line.
+/// Characters that start a heading, quote or list at the beginning of a line.
 const LINE_MARKUP: &str = "#>-+";
 
-/// Writes to channels of Discord.
+/// Sends to Discord channels.
 pub struct DiscordProvider {
-    /// Reaches the public internet only.
     pub http: PublicHttpClient,
 }
 
@@ -32,14 +29,14 @@ pub struct DiscordProvider {
 struct DiscordResponse {
     id: Option<String>,
     code: Option<i32>,
-    /// In seconds.
+    /// Seconds.
     retry_after: Option<f64>,
 }
 
 impl DiscordProvider {
     async fn post(&self, delivery: &ClaimedDelivery) -> SendResult {
         let body = json!({"content": escape(&whole(delivery)), "flags": SUPPRESS_EMBEDS,
-            // No text of ours calls everybody.
+            // Disables mentions such as `@everyone`.
             "allowed_mentions": {"parse": []}});
         let url = delivery.target.value();
         let posted = self.http.post(url, |request| {
@@ -52,13 +49,13 @@ impl DiscordProvider {
     }
 }
 
-/// The text so that it is shown as it is: a visitor's page may be called `[login](http://…)`. It is
-/// cut where it is too long, and not within an escape.
+/// Escapes Markdown, because a visitor's page may be named `[login](http://…)`. Truncates the text,
+/// but not within an escape sequence.
 fn escape(text: &str) -> String {
     let (mut escaped, mut length, mut begins) = (String::new(), 0, true);
     for c in text.chars() {
         let is_markup = INLINE_MARKUP.contains(c) || (begins && LINE_MARKUP.contains(c));
-        // One is left for the mark of what is cut.
+        // Reserves one character for the ellipsis.
         let units = if is_markup { 2 } else { 1 };
         if length + units >= MAX_MESSAGE_CHARS {
             escaped.push('…');
@@ -85,8 +82,11 @@ async fn read(response: Response) -> SendResult {
     let wait = seconds.and_then(TimeDelta::try_milliseconds).or(header);
     let (outcome, words) = match status {
         200..=299 => (SendOutcome::Sent, None),
-        401 | 404 => (SendOutcome::Gone, Some("there is no such webhook")),
-        403 => (SendOutcome::Permanent, Some("the server does not allow it")),
+        401 | 404 => (SendOutcome::Gone, Some("the webhook does not exist")),
+        403 => (
+            SendOutcome::Permanent,
+            Some("the Discord server does not permit this message"),
+        ),
         429 | 500.. => (SendOutcome::Transient(wait), None),
         _ => (SendOutcome::Permanent, None),
     };

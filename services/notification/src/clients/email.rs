@@ -1,4 +1,4 @@
-//! Email by SMTP (RFC 5321).
+//! Email over SMTP (RFC 5321).
 
 use std::time::Duration;
 
@@ -14,42 +14,36 @@ use super::Provider;
 use crate::domain::attempt::{ClaimedDelivery, SendOutcome, SendResult};
 use crate::domain::smtp::meaning;
 
-/// How long each step of the talk may take.
+/// Applies to each command of a session.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(15);
-/// How many talks there may be at once.
 const MAX_CONNECTIONS: u32 = 4;
-/// The longest subject, in characters.
 const MAX_SUBJECT_CHARS: usize = 150;
 
-/// Sends mail through a server.
 pub struct EmailProvider {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
-    /// What people are told to write to who want no more, such as `mailto:…`.
+    /// Value of the header `List-Unsubscribe`.
     unsubscribe: String,
 }
 
-/// Settings that cannot be used.
+/// Invalid settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EmailConfigError {
-    /// The server's address.
     #[error(
-        "SMTP_URL is none such as smtps://user:password@mail.example.com or \
+        "SMTP_URL must be a URL such as smtps://user:password@mail.example.com or \
          smtp://mail.example.com:587?tls=required"
     )]
     Url,
-    /// Those who may sign the server's certificate.
-    #[error("SMTP_CA_FILE holds no certificates in PEM")]
+    #[error("SMTP_CA_FILE must contain certificates in PEM format")]
     Authorities,
-    /// The sender.
-    #[error("EMAIL_FROM is no sender such as Shop <shop@example.com>")]
+    #[error("EMAIL_FROM must be a mailbox such as Shop <shop@example.com>")]
     From,
 }
 
 impl EmailProvider {
-    /// A client for the server at `url`: `smtps://` for TLS from the beginning,
-    /// `smtp://…?tls=required` for STARTTLS, `smtp://` without any. `authorities`, in PEM, may sign
-    /// its certificate besides those that the system trusts.
+    /// Creates a client for the server at `url`: `smtps://` for implicit TLS,
+    /// `smtp://…?tls=required` for STARTTLS, `smtp://` without encryption. `authorities` are PEM
+    /// certificates that are trusted in addition to the system's.
     pub fn new(
         url: &str,
         from: &str,
@@ -72,7 +66,7 @@ impl EmailProvider {
 
     async fn post(&self, delivery: &ClaimedDelivery) -> SendResult {
         let Some(message) = self.message(delivery) else {
-            let detail = "the address or the message is not accepted";
+            let detail = "the address or the message is invalid";
             return SendResult::plain(SendOutcome::Permanent, Some(detail));
         };
         match self.transport.send(message).await {
@@ -96,7 +90,7 @@ impl EmailProvider {
             .from(self.from.clone())
             .to(Mailbox::new(None, to))
             .subject(super::cut(&subject, MAX_SUBJECT_CHARS))
-            // The same over all attempts, so that mailboxes can tell a second one.
+            // The same for all attempts, so that mailboxes can recognize duplicates.
             .message_id(Some(message_id(delivery)))
             .header(ListUnsubscribe(self.unsubscribe.clone()));
         let message = match &delivery.html {
@@ -110,7 +104,7 @@ impl EmailProvider {
     }
 }
 
-/// The encryption that `url` asks for, with more authorities.
+/// Returns the TLS mode of `url` with additional certificate authorities.
 fn trusting(url: &str, pem: &[u8]) -> Result<Tls, EmailConfigError> {
     let url = Url::parse(url).map_err(|_| EmailConfigError::Url)?;
     let host = url.host_str().ok_or(EmailConfigError::Url)?;
@@ -146,14 +140,17 @@ fn refused(error: &Error) -> SendResult {
     }
     let words = error.to_string().to_ascii_lowercase();
     let (outcome, words) = if error.is_tls() || words.contains("peer certificate") {
-        (SendOutcome::Config, "no encryption that can be trusted")
+        (
+            SendOutcome::Config,
+            "TLS failed or the certificate is not trusted",
+        )
     } else if error.is_client() {
         (
             SendOutcome::Config,
-            "the server does not offer what is needed",
+            "the server lacks a required feature, such as STARTTLS",
         )
     } else if error.is_timeout() || error.is_response() {
-        (SendOutcome::Unknown, "no answer that can be read in time")
+        (SendOutcome::Unknown, "no valid answer in time")
     } else if words.contains("connection error") {
         (SendOutcome::Transient(None), "no connection")
     } else {

@@ -1,4 +1,5 @@
-//! Firebase Cloud Messaging, HTTP v1: <https://firebase.google.com/docs/cloud-messaging/send/v1-api>.
+//! Firebase Cloud Messaging, HTTP v1:
+//! <https://firebase.google.com/docs/cloud-messaging/send/v1-api>.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use common::clock::Clock;
@@ -16,14 +17,12 @@ use crate::domain::attempt::{ClaimedDelivery, SendOutcome, SendResult};
 
 const OAUTH_SCOPE: &str = "https://www.googleapis.com/auth/firebase.messaging";
 const JWT_BEARER_GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-/// The longest text, in characters; a message has 4,096 bytes.
+/// FCM accepts 4,096 bytes.
 const MAX_MESSAGE_CHARS: usize = 1_000;
-/// A longer answer, in bytes, is not read.
 const MAX_RESPONSE_BYTES: usize = 1 << 16;
-/// A token is renewed so long before it ends.
 const TOKEN_RENEWAL_MARGIN: TimeDelta = TimeDelta::seconds(60);
 
-/// A service account, as Google gives it out.
+/// A service account in Google's JSON format.
 #[derive(Clone, Deserialize)]
 pub struct ServiceAccount {
     project_id: String,
@@ -32,7 +31,7 @@ pub struct ServiceAccount {
     token_uri: Url,
 }
 
-/// Sends to apps on phones.
+/// Sends to mobile apps.
 pub struct FcmProvider {
     http: Client,
     base: Url,
@@ -68,7 +67,7 @@ struct FcmErrorDetail {
 }
 
 impl FcmProvider {
-    /// A client for this account; the error says that its key cannot be used.
+    /// Fails if the private key of the account is invalid.
     pub fn new(
         http: Client,
         base: Url,
@@ -96,7 +95,8 @@ impl FcmProvider {
         let url = format!("{base}/v1/projects/{project}/messages:send");
         let body = json!({"message": {
             "token": delivery.target.value(),
-            "notification": {"title": delivery.title, "body": cut(&delivery.body, MAX_MESSAGE_CHARS)},
+            "notification": {"title": delivery.title,
+                "body": cut(&delivery.body, MAX_MESSAGE_CHARS)},
             "data": {"event": delivery.event, "notification_id": delivery.notification.to_string()},
         }});
         let request = self.http.post(url).bearer_auth(token).json(&body);
@@ -112,7 +112,8 @@ impl FcmProvider {
         }
     }
 
-    /// A token that holds; one is asked for at a time (RFC 7523).
+    /// Returns a valid access token. The lock ensures that only one is requested at a time
+    /// (RFC 7523).
     async fn token(&self) -> Result<String, SendResult> {
         let mut kept = self.token.lock().await;
         let now = self.clock.now();
@@ -123,14 +124,20 @@ impl FcmProvider {
         }
         let wrong = |words| SendResult::plain(SendOutcome::Config, Some(words));
         let assertion = self.assertion(now);
-        let assertion = assertion.map_err(|_| wrong("the account's key cannot be used"))?;
+        let assertion =
+            assertion.map_err(|_| wrong("the private key of the service account is invalid"))?;
         let form = [("grant_type", JWT_BEARER_GRANT), ("assertion", &assertion)];
         let request = self
             .http
             .post(self.credentials.token_uri.clone())
             .form(&form);
-        // Nothing was sent yet, whatever became of it.
-        let lost = |_| SendResult::plain(SendOutcome::Transient(None), Some("no token in time"));
+        // The message has not been sent, so a retry is safe.
+        let lost = |_| {
+            SendResult::plain(
+                SendOutcome::Transient(None),
+                Some("no access token in time"),
+            )
+        };
         let response = request.send().await.map_err(lost)?;
         let status = response.status().as_u16();
         let wait = answer::retry_after(&response);
@@ -147,12 +154,12 @@ impl FcmProvider {
             (429 | 500.., _) => Err(answer::by_status(
                 status,
                 SendOutcome::Transient(wait),
-                Some("no token"),
+                Some("no access token"),
             )),
             _ => Err(answer::by_status(
                 status,
                 SendOutcome::Config,
-                Some("the account is not accepted"),
+                Some("the service account is not authorized"),
             )),
         }
     }
@@ -192,22 +199,28 @@ async fn read(response: Response) -> SendResult {
     });
     let (outcome, words) = match (status, error.as_deref()) {
         (200, _) => (SendOutcome::Sent, None),
-        (_, Some("UNREGISTERED")) => (SendOutcome::Gone, Some("the app is gone from the phone")),
+        (_, Some("UNREGISTERED")) => (SendOutcome::Gone, Some("the app is no longer installed")),
         (_, Some("SENDER_ID_MISMATCH")) => (
             SendOutcome::Permanent,
-            Some("the token is another sender's"),
+            Some("the token belongs to another sender"),
         ),
-        (401 | 403, _) => (SendOutcome::Config, Some("the account is not accepted")),
+        (401 | 403, _) => (
+            SendOutcome::Config,
+            Some("the service account is not authorized"),
+        ),
         (404, _) => (
             SendOutcome::Permanent,
-            Some("there is no such project or app"),
+            Some("the project or app does not exist"),
         ),
-        (429, _) => (SendOutcome::Transient(wait), Some("so many are not taken")),
+        (429, _) => (
+            SendOutcome::Transient(wait),
+            Some("the rate limit is exceeded"),
+        ),
         (500, _) => (SendOutcome::Unknown, None),
         (501.., _) => (SendOutcome::Transient(wait), None),
         _ => (
             SendOutcome::Permanent,
-            Some("the message or the token is not accepted"),
+            Some("the message or the token is invalid"),
         ),
     };
     SendResult {

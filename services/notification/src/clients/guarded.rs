@@ -1,4 +1,5 @@
-//! An HTTP client for addresses that strangers name: it reaches the public internet only.
+//! An HTTP client for URLs from strangers, which connects to the public internet only (protection
+//! against SSRF).
 
 use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
@@ -18,17 +19,16 @@ use crate::domain::public_address::is_public;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Sends to the public internet, and to private networks where the settings allow it.
+/// Connects to the public internet, and to private networks that the settings permit.
 #[derive(Clone)]
 pub struct PublicHttpClient {
     http: Client,
     rule: Arc<AddressPolicy>,
 }
 
-/// The private networks that may be reached.
+/// Permits public addresses and these private networks.
 struct AddressPolicy(Vec<IpNet>);
 
-/// An address that may not be reached.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the address is not public")]
 struct NonPublicAddress;
@@ -39,14 +39,13 @@ impl AddressPolicy {
     }
 }
 
-/// Where a name is.
 type HostLookup = fn(String) -> BoxFuture<'static, std::io::Result<Vec<SocketAddr>>>;
 
 fn look_up(name: String) -> BoxFuture<'static, std::io::Result<Vec<SocketAddr>>> {
     Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) })
 }
 
-/// Looks names up and leaves out what may not be reached, at the moment of each connection.
+/// Resolves the host name for each connection and discards addresses that are not permitted.
 struct PublicResolver(Arc<AddressPolicy>, HostLookup);
 
 impl Resolve for PublicResolver {
@@ -64,11 +63,11 @@ impl Resolve for PublicResolver {
 }
 
 impl PublicHttpClient {
-    /// A client that also reaches these private networks. No proxy is used, as it would resolve
-    /// names itself, and no redirect is followed.
+    /// Creates a client that may also connect to these private networks. It uses no proxy, because
+    /// a proxy resolves names itself, and follows no redirects.
     #[expect(
         clippy::disallowed_methods,
-        reason = "the common client knows no guard; this one has the same limits"
+        reason = "the common client has no address filter; this one has the same limits"
     )]
     pub fn new(private: Vec<IpNet>) -> reqwest::Result<Self> {
         let rule = Arc::new(AddressPolicy(private));
@@ -85,15 +84,16 @@ impl PublicHttpClient {
         Ok(Self { http, rule })
     }
 
-    /// Posts there what `fill` puts into the request.
+    /// Sends a POST request that `fill` completes.
     pub async fn post(
         &self,
         url: &str,
         fill: impl FnOnce(RequestBuilder) -> RequestBuilder,
     ) -> Result<Response, SendResult> {
         let url = Url::parse(url);
-        let url = url.map_err(|_| SendResult::plain(SendOutcome::Permanent, Some("no address")))?;
-        // A name is looked up by the resolver; an address is not.
+        let url =
+            url.map_err(|_| SendResult::plain(SendOutcome::Permanent, Some("the URL is invalid")))?;
+        // The resolver checks host names, but is not called for IP addresses.
         let literal = match url.host() {
             Some(Host::Ipv4(v4)) => Some(IpAddr::V4(v4)),
             Some(Host::Ipv6(v6)) => Some(IpAddr::V6(v6)),
@@ -134,7 +134,7 @@ mod tests {
 
     use super::*;
 
-    /// In the public internet at first, later in the cloud's metadata, then in both.
+    /// Resolves to a public address, then to the cloud's metadata address, then to both.
     fn changing(_: String) -> BoxFuture<'static, std::io::Result<Vec<SocketAddr>>> {
         static ASKED: AtomicUsize = AtomicUsize::new(0);
         let public = SocketAddr::from(([93, 184, 215, 14], 0));

@@ -1,13 +1,13 @@
-//! The log as a provider: prints the message. Stands in for text messages where there is no key.
-//! It answers at once and always well, so that it needs no lease and no second try.
+//! The log as a provider. It also replaces providers without settings. Printing cannot fail, so it
+//! needs no lease and no retry.
 
 use crate::domain::target::{Channel, ChannelAddress};
 use crate::store::queue::LogDelivery;
 
-/// Its name, as the API and the database have it.
+/// The name in the API and the database.
 pub const PROVIDER_NAME: &str = "log";
 
-/// Prints a message as one event; the recipient is masked.
+/// Logs a message with a masked recipient.
 pub fn print(channel: Channel, told: &LogDelivery) {
     let recipient = told.recipient.parse::<ChannelAddress>().ok();
     let recipient = recipient.map(tracing::field::display);

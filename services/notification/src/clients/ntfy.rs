@@ -11,18 +11,17 @@ use url::Url;
 use super::{Provider, answer, body, cut};
 use crate::domain::attempt::{ClaimedDelivery, SendOutcome, SendResult};
 
-/// The longest message, in characters; a server takes 4,096 bytes.
+/// Servers accept 4,096 bytes.
 const MAX_MESSAGE_CHARS: usize = 1_300;
-/// A longer answer, in bytes, is not read.
 const MAX_RESPONSE_BYTES: usize = 1 << 16;
 
-/// Publishes to topics of ntfy.
+/// Publishes to ntfy topics.
 pub struct NtfyProvider {
-    /// Calls with limits.
+    /// A client with time-outs.
     pub http: Client,
-    /// Where the server is.
+    /// URL of the server.
     pub base: Url,
-    /// An access token, where the server wants one.
+    /// Access token, if the server requires one.
     pub token: Option<SecretString>,
 }
 
@@ -56,8 +55,14 @@ async fn read(response: Response) -> SendResult {
     let said = said.unwrap_or_default();
     let (outcome, words) = match status {
         200..=299 => (SendOutcome::Sent, None),
-        401 | 403 => (SendOutcome::Config, Some("the token is not accepted")),
-        429 | 507 => (SendOutcome::Transient(wait), Some("so many are not taken")),
+        401 | 403 => (
+            SendOutcome::Config,
+            Some("the server refused the access token"),
+        ),
+        429 | 507 => (
+            SendOutcome::Transient(wait),
+            Some("a limit of the server is reached"),
+        ),
         500.. => (SendOutcome::Unknown, None),
         _ => (SendOutcome::Permanent, None),
     };

@@ -1,4 +1,5 @@
-//! Slack's incoming webhooks: <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>.
+//! Slack incoming webhooks:
+//! <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>.
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -8,12 +9,10 @@ use super::guarded::PublicHttpClient;
 use super::{Provider, answer, cut, whole};
 use crate::domain::attempt::{ClaimedDelivery, SendOutcome, SendResult};
 
-/// The longest message, in characters.
 const MAX_MESSAGE_CHARS: usize = 3_000;
 
-/// Writes to channels of Slack.
+/// Sends to Slack channels.
 pub struct SlackProvider {
-    /// Reaches the public internet only.
     pub http: PublicHttpClient,
 }
 
@@ -34,11 +33,11 @@ impl SlackProvider {
             200 => (SendOutcome::Sent, None),
             403 => (
                 SendOutcome::Permanent,
-                Some("the workspace does not allow it"),
+                Some("the workspace does not permit this message"),
             ),
             404 => (
                 SendOutcome::Gone,
-                Some("there is no such webhook or channel"),
+                Some("the webhook or channel does not exist"),
             ),
             410 => (SendOutcome::Gone, Some("the channel is archived")),
             429 | 500.. => (SendOutcome::Transient(wait), None),
@@ -48,7 +47,7 @@ impl SlackProvider {
     }
 }
 
-/// `&`, `<` and `>` begin what is not text.
+/// `&`, `<` and `>` start links, mentions and entities.
 fn escape(text: &str) -> String {
     let text = text.replace('&', "&amp;");
     text.replace('<', "&lt;").replace('>', "&gt;")

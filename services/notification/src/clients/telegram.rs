@@ -1,4 +1,4 @@
-//! Telegram's bots: <https://core.telegram.org/bots/api#sendmessage>.
+//! Telegram Bot API: <https://core.telegram.org/bots/api#sendmessage>.
 
 use chrono::TimeDelta;
 use futures::FutureExt as _;
@@ -12,18 +12,15 @@ use url::Url;
 use super::{Provider, answer, body, cut, whole};
 use crate::domain::attempt::{ClaimedDelivery, SendOutcome, SendResult};
 
-/// The longest message, in characters.
 const MAX_MESSAGE_CHARS: usize = 4_096;
-/// A longer answer, in bytes, is not read.
 const MAX_RESPONSE_BYTES: usize = 1 << 16;
 
-/// Writes to chats of Telegram as a bot.
+/// Sends to Telegram chats as a bot.
 pub struct TelegramProvider {
-    /// Calls with limits.
+    /// A client with time-outs.
     pub http: Client,
-    /// Where its API is.
+    /// URL of the Bot API.
     pub base: Url,
-    /// The bot's token.
     pub token: SecretString,
 }
 
@@ -48,8 +45,8 @@ impl TelegramProvider {
     async fn post(&self, delivery: &ClaimedDelivery) -> SendResult {
         let base = self.base.as_str().trim_end_matches('/');
         let url = format!("{base}/bot{}/sendMessage", self.token.expose_secret());
-        // Without a `parse_mode` the text is shown as it is: nothing in it becomes a link with
-        // another text, whatever a visitor's page is called.
+        // Without a `parse_mode`, Telegram shows the text literally, so the name of a visitor's
+        // page cannot become a link with a different text.
         let body = json!({"chat_id": delivery.target.value(),
             "text": cut(&whole(delivery), MAX_MESSAGE_CHARS),
             "link_preview_options": {"is_disabled": true}});
@@ -71,16 +68,16 @@ async fn read(response: Response) -> SendResult {
     let wait = wait.map(|seconds| TimeDelta::seconds(seconds.into()));
     let (outcome, words) = match status {
         200..=299 => (SendOutcome::Sent, None),
-        401 | 404 => (SendOutcome::Config, Some("the bot's token is not accepted")),
+        401 | 404 => (SendOutcome::Config, Some("the bot token is invalid")),
         403 => (
             SendOutcome::Gone,
-            Some("the chat wants no messages of the bot"),
+            Some("the bot is blocked or not a member of the chat"),
         ),
         429 => (SendOutcome::Transient(wait), None),
         500.. => (SendOutcome::Unknown, None),
         _ => (
             SendOutcome::Permanent,
-            Some("the chat or the message is not accepted"),
+            Some("the chat or the message is invalid"),
         ),
     };
     SendResult {

@@ -1,4 +1,4 @@
-//! Twilio's Messages resource: <https://www.twilio.com/docs/messaging/api/message-resource>.
+//! Twilio Messages resource: <https://www.twilio.com/docs/messaging/api/message-resource>.
 
 use std::time::Duration;
 
@@ -15,42 +15,37 @@ use crate::domain::attempt::{ClaimedDelivery, SendOutcome, SendResult, UnknownOu
 use crate::domain::phone::PhoneNumber;
 use crate::domain::twilio::refusal;
 
-/// A longer answer, in bytes, is not read.
 const MAX_RESPONSE_BYTES: usize = 1 << 20;
-/// Messages on the one page that is looked at, the newest first.
+/// Messages per lookup. Only the first page, with the newest messages, is read.
 const PAGE_SIZE: &str = "200";
-/// Twilio's clock and ours may differ by this, and its times have no fractions of a second.
+/// Tolerated difference from Twilio's clock, whose times have no fractions of a second.
 const CLOCK_SKEW: TimeDelta = TimeDelta::seconds(60);
 
-/// Who sends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TwilioSender {
-    /// A number of the account.
+    /// A phone number of the account.
     Number(PhoneNumber),
-    /// A messaging service (`MG…`), which chooses a number.
+    /// A messaging service (`MG…`), which selects the number.
     Service(String),
 }
 
-/// What Twilio needs.
 #[derive(Clone, Debug)]
 pub struct TwilioSettings {
-    /// Where its API is.
+    /// URL of the API.
     pub base: Url,
-    /// The account's SID (`AC…`).
+    /// SID of the account (`AC…`).
     pub account: String,
-    /// An API key's SID (`SK…`); without one `secret` is the account's auth token.
+    /// SID of an API key (`SK…`). Without it, `secret` is the account's auth token.
     pub api_key: Option<String>,
-    /// The API key's secret, or the account's auth token.
+    /// Secret of the API key, or the account's auth token.
     pub secret: SecretString,
-    /// Where Twilio tells what became of messages.
+    /// URL to which Twilio reports the status of messages.
     pub callback: Option<Url>,
-    /// Who sends.
     pub sender: TwilioSender,
-    /// How long a call may take.
+    /// Time-out of a request.
     pub patience: Duration,
 }
 
-/// Sends text messages through Twilio.
 pub struct TwilioProvider {
     http: reqwest::Client,
     settings: TwilioSettings,
@@ -58,7 +53,6 @@ pub struct TwilioProvider {
 }
 
 impl TwilioProvider {
-    /// A client for these settings.
     #[must_use]
     pub fn new(http: reqwest::Client, settings: TwilioSettings) -> Self {
         let path = format!("2010-04-01/Accounts/{}/Messages.json", settings.account);
@@ -119,13 +113,12 @@ impl TwilioProvider {
         let day = since.format("%Y-%m-%d").to_string();
         let query = [
             ("To", delivery.target.address()),
-            // The parameter's name ends in `>`, which reads `DateSent>=`.
+            // The name of the parameter ends in `>`; the query then contains `DateSent>=`.
             ("DateSent>", &day),
             ("PageSize", PAGE_SIZE),
         ];
         let request = self.http.get(self.messages.clone()).query(&query);
-        let failed =
-            |_| SendResult::plain(SendOutcome::Unknown, Some("the look-up brought no answer"));
+        let failed = |_| SendResult::plain(SendOutcome::Unknown, Some("the lookup got no answer"));
         let response = self.call(request).await.map_err(failed)?;
         if response.status() != StatusCode::OK {
             let refused = refused(response).await;
@@ -139,7 +132,7 @@ impl TwilioProvider {
                     SendOutcome::Unknown
                 }
             };
-            let detail = refused.detail.map(|detail| format!("look-up: {detail}"));
+            let detail = refused.detail.map(|detail| format!("lookup: {detail}"));
             return Err(SendResult {
                 outcome,
                 detail,
@@ -148,8 +141,10 @@ impl TwilioProvider {
         }
         let page = body::read(response, MAX_RESPONSE_BYTES).await;
         let page: Option<MessagePage> = page.and_then(|json| serde_json::from_slice(&json).ok());
-        let unreadable =
-            SendResult::plain(SendOutcome::Unknown, Some("the look-up cannot be read"));
+        let unreadable = SendResult::plain(
+            SendOutcome::Unknown,
+            Some("the answer to the lookup is invalid"),
+        );
         let messages = page.ok_or(unreadable)?.messages.into_iter();
         let same = messages.filter(|message| message.is(&delivery.body, since));
         Ok(same.map(|message| message.sid).collect())
@@ -193,16 +188,16 @@ struct MessageResource {
 }
 
 impl MessageResource {
-    /// Whether it says `body`, came into being after `since`, and did not fail.
+    /// Whether the message has this body, was created at or after `since`, and did not fail.
     fn is(&self, body: &str, since: DateTime<Utc>) -> bool {
         let failed = matches!(self.status.as_str(), "failed" | "undelivered" | "canceled");
         let created = DateTime::parse_from_rfc2822(&self.date_created);
-        // Trial accounts have a sentence of Twilio's put before the message.
+        // Twilio prepends a sentence to the messages of trial accounts.
         !failed && self.body.ends_with(body) && created.is_ok_and(|created| created >= since)
     }
 }
 
-/// Once the status says so it is sent, whether or not the rest can be read.
+/// A success status means that the message is sent, even if the body is invalid.
 async fn sent(response: Response) -> SendResult {
     #[derive(Deserialize)]
     struct CreatedMessage {

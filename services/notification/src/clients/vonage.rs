@@ -1,5 +1,5 @@
-//! Vonage's SMS API: <https://developer.vonage.com/en/api/sms>; and its Reports API, where it is
-//! looked up what became of a message: <https://developer.vonage.com/en/api/reports>.
+//! Vonage SMS API (<https://developer.vonage.com/en/api/sms>), and Reports API for lookups
+//! (<https://developer.vonage.com/en/api/reports>).
 
 use std::time::Duration;
 
@@ -17,35 +17,32 @@ use crate::domain::attempt::{ClaimedDelivery, SendOutcome, SendResult, UnknownOu
 use crate::domain::sms::SmsEncoding;
 use crate::domain::vonage::meaning;
 
-/// A longer answer, in bytes, is not read.
 const MAX_RESPONSE_BYTES: usize = 1 << 18;
-/// Vonage's clock and ours may differ by this.
+/// Tolerated difference from Vonage's clock.
 const CLOCK_SKEW: TimeDelta = TimeDelta::seconds(60);
-/// The longest time that one report tells of.
+/// Longest period of a report.
 const MAX_REPORT_PERIOD: TimeDelta = TimeDelta::hours(24);
-/// How late a message may be in the reports.
+/// Time until a message appears in the reports.
 const REPORT_DELAY: TimeDelta = TimeDelta::minutes(10);
 
-/// What Vonage needs.
 #[derive(Clone, Debug)]
 pub struct VonageSettings {
-    /// Where its API is.
+    /// URL of the SMS API.
     pub base: Url,
-    /// Where its reports are.
+    /// URL of the Reports API.
     pub reports: Url,
-    /// The account's key.
+    /// API key of the account.
     pub key: String,
-    /// The account's secret.
+    /// API secret of the account.
     pub secret: SecretString,
-    /// Who sends: a number or a name.
+    /// Sender: a number or a name.
     pub from: String,
-    /// Where Vonage tells what became of messages.
+    /// URL to which Vonage reports the status of messages.
     pub callback: Option<Url>,
-    /// How long a call may take.
+    /// Time-out of a request.
     pub patience: Duration,
 }
 
-/// Sends text messages through Vonage.
 pub struct VonageProvider {
     http: Client,
     settings: VonageSettings,
@@ -65,7 +62,6 @@ struct MessagePart {
 }
 
 impl VonageProvider {
-    /// A client for these settings.
     #[must_use]
     pub fn new(http: Client, settings: VonageSettings, clock: Clock) -> Self {
         Self {
@@ -104,7 +100,7 @@ impl VonageProvider {
 }
 
 impl VonageProvider {
-    /// The ids of messages that carry the delivery's id.
+    /// Returns the ids of messages whose reference is the delivery's id.
     async fn reported(
         &self,
         delivery: &ClaimedDelivery,
@@ -128,7 +124,7 @@ impl VonageProvider {
         let request = request.basic_auth(&settings.key, Some(settings.secret.expose_secret()));
         let unknown = |words| SendResult::plain(SendOutcome::Unknown, Some(words));
         let response = request.send().await;
-        let response = response.map_err(|_| unknown("the look-up brought no answer"))?;
+        let response = response.map_err(|_| unknown("the lookup got no answer"))?;
         let status = response.status().as_u16();
         if status != 200 {
             let outcome = match status {
@@ -139,18 +135,22 @@ impl VonageProvider {
             return Err(answer::by_status(
                 status,
                 outcome,
-                Some("the look-up is refused"),
+                Some("the provider refused the lookup"),
             ));
         }
         let json = body::read(response, MAX_RESPONSE_BYTES).await;
         let report: Option<ReportResponse> =
             json.and_then(|json| serde_json::from_slice(&json).ok());
-        let records = report.ok_or(unknown("the look-up cannot be read"))?.records;
+        let records = report
+            .ok_or(unknown("the answer to the lookup is invalid"))?
+            .records;
         let own = records.into_iter().filter(|record| record.is(&reference));
         let ids: Vec<_> = own.map(|record| record.message_id).collect();
-        // Records come a few minutes late.
+        // Records appear with a delay of a few minutes.
         if ids.is_empty() && self.clock.now() < since + REPORT_DELAY {
-            return Err(unknown("the look-up cannot tell yet"));
+            return Err(unknown(
+                "the message may not be in the provider's reports yet",
+            ));
         }
         Ok(ids)
     }
@@ -169,14 +169,15 @@ struct ReportRecord {
 }
 
 impl ReportRecord {
-    /// Whether it is that message, and was not refused.
+    /// Whether the message has this reference and was not refused.
     fn is(&self, reference: &str) -> bool {
         let failed = matches!(self.status.as_deref(), Some("failed" | "rejected"));
         !failed && self.client_ref.as_deref() == Some(reference)
     }
 }
 
-/// Errors are told part by part, with the status 200; the first that failed counts.
+/// Vonage reports errors for each message part, with the HTTP status 200. The first part that
+/// failed determines the outcome.
 async fn read(response: Response) -> SendResult {
     let status = response.status().as_u16();
     let wait = answer::retry_after(&response);
@@ -192,15 +193,18 @@ async fn read(response: Response) -> SendResult {
             _ if ok || status >= 500 => SendOutcome::Unknown,
             _ => SendOutcome::Permanent,
         };
-        return answer::by_status(status, outcome, Some("no answer that can be read"));
+        return answer::by_status(status, outcome, Some("the answer is invalid"));
     }
     let failed = parts.iter().find(|part| part.status != "0");
     let sent = parts.iter().any(|part| part.status == "0");
     let code = failed.and_then(|part| part.status.parse().ok());
     let (outcome, words) = match failed {
         None => (SendOutcome::Sent, None),
-        // Sent again, the parts that went out would come twice.
-        Some(_) if sent => (SendOutcome::Permanent, Some("a part of it was refused")),
+        // A retry would send the accepted parts twice.
+        Some(_) if sent => (
+            SendOutcome::Permanent,
+            Some("a part of the message was refused"),
+        ),
         Some(_) => {
             let (outcome, words) = meaning(code.unwrap_or_default());
             (outcome, Some(words))

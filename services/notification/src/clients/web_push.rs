@@ -1,4 +1,4 @@
-//! Push messages for browsers (RFC 8030).
+//! Web Push to browsers (RFC 8030).
 
 use std::sync::Arc;
 
@@ -16,27 +16,23 @@ use crate::domain::web_push::{
     InvalidPushKeys, MAX_PAYLOAD_BYTES, PushEncryptionKeys, VapidSigner,
 };
 
-/// How long a push service keeps a message for a browser that is off, in seconds.
+/// How long a push service keeps a message for a browser that is offline.
 const TTL_SECONDS: &str = "86400";
 
-/// Sends to browsers.
 pub struct WebPushProvider {
-    /// Reaches the public internet only.
     pub http: PublicHttpClient,
-    /// Who sends.
     pub vapid: Arc<VapidSigner>,
-    /// What time it is.
     pub clock: Clock,
 }
 
 impl WebPushProvider {
     async fn post(&self, delivery: &ClaimedDelivery) -> SendResult {
         let Some(endpoint) = &delivery.endpoint else {
-            let detail = "there is no such subscription";
+            let detail = "the subscription does not exist";
             return SendResult::plain(SendOutcome::Permanent, Some(detail));
         };
         let Ok((body, authorization)) = self.seal(delivery, &endpoint.url, &endpoint.keys) else {
-            let detail = "the keys of the subscription cannot be used";
+            let detail = "the keys of the subscription are invalid";
             return SendResult::plain(SendOutcome::Permanent, Some(detail));
         };
         let posted = self.http.post(&endpoint.url, |request| {
@@ -58,8 +54,11 @@ impl WebPushProvider {
         let status = response.status().as_u16();
         let (outcome, words) = match status {
             200..=299 => (SendOutcome::Sent, None),
-            404 | 410 => (SendOutcome::Gone, Some("the subscription has ended")),
-            400 | 401 | 403 => (SendOutcome::Config, Some("the keys are not accepted")),
+            404 | 410 => (SendOutcome::Gone, Some("the subscription has expired")),
+            400 | 401 | 403 => (
+                SendOutcome::Config,
+                Some("the push service refused the VAPID key"),
+            ),
             413 => (SendOutcome::Permanent, Some("the message is too long")),
             429 | 500.. => (SendOutcome::Transient(wait), None),
             _ => (SendOutcome::Permanent, None),
@@ -91,7 +90,7 @@ impl WebPushProvider {
     }
 }
 
-/// What the page's worker gets, shortened until it fits.
+/// Returns the JSON for the page's service worker, with a text that is shortened until it fits.
 fn payload(delivery: &ClaimedDelivery) -> String {
     let mut chars = MAX_PAYLOAD_BYTES;
     loop {

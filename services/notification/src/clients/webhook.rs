@@ -1,4 +1,4 @@
-//! Webhooks: <https://www.standardwebhooks.com>.
+//! Webhooks according to Standard Webhooks: <https://www.standardwebhooks.com>.
 
 use std::sync::Arc;
 
@@ -13,20 +13,17 @@ use crate::domain::attempt::{ClaimedDelivery, SendOutcome, SendResult, UnknownOu
 use crate::domain::vault::SecretBox;
 use crate::domain::webhook::signature;
 
-/// Posts signed requests.
 pub struct WebhookProvider {
-    /// Reaches the public internet only.
     pub http: PublicHttpClient,
-    /// What time it is.
     pub clock: Clock,
-    /// Opens secrets.
+    /// Decrypts the signing secrets.
     pub vault: Arc<SecretBox>,
 }
 
 impl WebhookProvider {
     async fn post(&self, delivery: &ClaimedDelivery) -> SendResult {
         let Some(endpoint) = &delivery.endpoint else {
-            let detail = "there is no such webhook, or it is disabled";
+            let detail = "the webhook does not exist or is disabled";
             return SendResult::plain(SendOutcome::Permanent, Some(detail));
         };
         let body = json!({
@@ -43,10 +40,10 @@ impl WebhookProvider {
         let owner = delivery.target.address();
         let secrets = endpoint.keys.iter().map(|key| self.vault.open(owner, key));
         let Ok(secrets) = secrets.collect::<Result<Vec<_>, _>>() else {
-            let detail = "its secret was sealed with another key than WEBHOOK_SECRETS_KEY";
+            let detail = "the webhook's secret cannot be decrypted with WEBHOOK_SECRETS_KEY";
             return SendResult::plain(SendOutcome::Config, Some(detail));
         };
-        // The same over all attempts, so that the receiver can tell a second one.
+        // The same for all attempts, so that the receiver can recognize duplicates.
         let id = format!("msg_{}", delivery.id.simple());
         let now = self.clock.now().timestamp();
         let signature = signature(&secrets, &id, now, body.as_bytes());
@@ -60,7 +57,7 @@ impl WebhookProvider {
         });
         let response = match posted.await {
             Ok(response) => response,
-            // The id lets the receiver tell a second one, so that no doubt is left.
+            // The receiver recognizes duplicates by the id, so a retry is safe.
             Err(lost) if lost.outcome == SendOutcome::Unknown => {
                 let outcome = SendOutcome::Transient(None);
                 return SendResult { outcome, ..lost };
@@ -72,11 +69,11 @@ impl WebhookProvider {
         let (outcome, words) = match status {
             200..=299 => (SendOutcome::Sent, None),
             300..=399 => (SendOutcome::Permanent, Some("redirects are not followed")),
-            410 => (SendOutcome::Gone, Some("the receiver wants no more")),
+            410 => (SendOutcome::Gone, Some("the receiver unsubscribed")),
             408 | 425 | 429 | 500.. => (SendOutcome::Transient(wait), None),
             _ => (SendOutcome::Permanent, None),
         };
-        // What it says is not looked at, however long it is.
+        // The body of the response is not read.
         answer::by_status(status, outcome, words)
     }
 }

@@ -1,12 +1,11 @@
-//! The message about a visitor, for a phone: plain characters, two SMS segments at most.
+//! The default message about a visitor: plain characters, at most two SMS segments.
 
 use serde_json::{Map, Value};
 
-/// The longest message, in characters: two segments of GSM-7.
+/// Two segments of GSM-7.
 pub const MAX_MESSAGE_CHARS: usize = 306;
 
-/// What is said about a `visitor.arrived` with this `data`. What is missing is left out, so that
-/// the rest still reads well.
+/// Formats the message about a `visitor.arrived` with this `data`. Missing fields are omitted.
 #[must_use]
 pub fn message(data: &Map<String, Value>) -> String {
     let visit = JsonFields(data.get("visit"));
@@ -82,30 +81,30 @@ fn history(visitor: &JsonFields) -> Option<String> {
     Some(text)
 }
 
-/// For plain ASCII.
+/// The text must be ASCII and not empty.
 fn capitalised(text: &str) -> String {
     let (first, rest) = text.split_at(1);
     first.to_ascii_uppercase() + rest
 }
 
-/// An object of `data`, or nothing; whatever has another type than expected counts as missing.
+/// An object in `data`. Fields with an unexpected type count as missing.
 struct JsonFields<'a>(Option<&'a Value>);
 
 impl JsonFields<'_> {
-    /// A text in one line, cut to `most` characters.
+    /// Returns a text as one line of at most `most` characters.
     fn text(&self, name: &str, most: usize) -> Option<String> {
         let text = self.0?.get(name)?.as_str()?;
         let one_line: String = text
             .chars()
             .map(|c| if c.is_control() { ' ' } else { c })
             .collect();
-        // What a visitor asked for is no link that a phone or a chat offers to follow.
+        // Visitors choose the path and the source. Phones and chats must not show them as links.
         let unlinked = one_line.replace("://", ": //");
         let text = unlinked.trim();
         if text.chars().nth(most).is_none() {
             return Some(text.to_owned()).filter(|text| !text.is_empty());
         }
-        // Three full stops: the character for them is not in GSM-7.
+        // GSM-7 has no ellipsis character.
         let cut: String = text.chars().take(most.saturating_sub(3)).collect();
         Some(cut.trim_end().to_owned() + "...")
     }

@@ -1,4 +1,4 @@
-//! One try to send a delivery, and what follows from it.
+//! An attempt to send a delivery, and the state of the delivery afterwards.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
@@ -7,76 +7,69 @@ use uuid::Uuid;
 use super::backoff;
 use super::target::ChannelAddress;
 
-/// A provider cannot make us wait longer than this.
+/// Bounds the wait that a provider may request.
 const MAX_RETRY_AFTER: TimeDelta = TimeDelta::hours(24);
 
-/// A delivery that was claimed to be sent now.
+/// A delivery that a dispatcher has claimed in order to send it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimedDelivery {
-    /// The delivery's id.
     pub id: Uuid,
-    /// To whom.
     pub target: ChannelAddress,
-    /// The notification it belongs to.
     pub notification: Uuid,
-    /// What happened.
+    /// The event of the notification.
     pub event: String,
-    /// The headline.
     pub title: Option<String>,
-    /// What to say.
     pub body: String,
-    /// The same as HTML.
     pub html: Option<String>,
-    /// What came with the event; for webhooks only.
+    /// The data of the notification; for webhooks only.
     pub data: Option<Value>,
-    /// Where webhooks and browsers are reached.
+    /// The URL and keys of a webhook or browser.
     pub endpoint: Option<Endpoint>,
     /// When the notification was accepted.
     pub created_at: DateTime<Utc>,
-    /// Who tried last.
+    /// The provider of the last attempt.
     pub provider: Option<String>,
-    /// Why nothing may be sent there.
+    /// Why the address is suppressed.
     pub suppressed: Option<String>,
-    /// This attempt's number, from 1.
+    /// The number of this attempt, starting at 1.
     pub number: i32,
-    /// How many there were since it was last made due by hand, this one included.
+    /// The number of attempts since the last manual retry, including this one.
     pub tries: i32,
-    /// Since then an attempt may have reached the recipient: look before sending.
+    /// Time of the first attempt with an unknown outcome. If set, the provider is asked whether the
+    /// message exists before it is sent again.
     pub unknown_since: Option<DateTime<Utc>>,
 }
 
-/// Where webhooks and browsers are reached.
+/// The URL and keys of a webhook or browser.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Its address in the web.
     pub url: String,
-    /// The signing secrets of a webhook, the newest first; p256dh and auth of a browser.
+    /// The signing secrets of a webhook, newest first, or `p256dh` and `auth` of a browser.
     pub keys: Vec<String>,
 }
 
-/// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendOutcome {
-    /// The provider took the message.
+    /// The provider accepted the message.
     Sent,
-    /// It turned out that the provider had taken it before; nothing was sent now.
+    /// A lookup showed that the provider accepted the message before; nothing was sent.
     Found,
-    /// It was not sent, and may be later; not before the wait that the provider asked for.
+    /// The message was not sent and may be retried, after the wait that the provider requested.
     Transient(Option<TimeDelta>),
-    /// It was not sent and never will be.
+    /// The message was not sent, and a retry cannot succeed.
     Permanent,
-    /// The recipient is gone for good.
+    /// The address no longer exists.
     Gone,
-    /// The provider refuses us, not the message: a key, the account, the sender.
+    /// The provider refused the account, a key or the sender, not the message.
     Config,
-    /// It was not sent, as nothing may be sent there, or nothing more today.
+    /// The message was not sent: the address is suppressed or a daily limit is reached.
     Suppressed,
-    /// Nobody knows whether it was sent.
+    /// The message may or may not have been sent.
     Unknown,
 }
 
 impl SendOutcome {
-    /// The name, as the API, the database and the metrics have it.
+    /// The name in the API, the database and the metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -92,23 +85,20 @@ impl SendOutcome {
     }
 }
 
-/// What a provider said.
+/// The result of a call to a provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SendResult {
-    /// What it means.
     pub outcome: SendOutcome,
-    /// The same in words that hold no address and no number; `None` where all went well.
+    /// Explanation without addresses and phone numbers; `None` on success.
     pub detail: Option<String>,
-    /// The HTTP status, where there was one.
     pub http_status: Option<u16>,
-    /// The provider's own code.
+    /// The provider's own error code.
     pub code: Option<i32>,
-    /// The provider's id of the message.
     pub message_id: Option<String>,
 }
 
 impl SendResult {
-    /// An answer that came without HTTP.
+    /// Creates a result without an HTTP response.
     #[must_use]
     pub fn plain(outcome: SendOutcome, detail: Option<&str>) -> Self {
         Self {
@@ -121,63 +111,55 @@ impl SendResult {
     }
 }
 
-/// What follows where nobody knows whether a provider took a message.
+/// What to do if it is unknown whether a provider accepted a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnknownOutcomePolicy {
-    /// It is looked up before anything is sent again.
+    /// Looks the message up before it is sent again.
     LookUp,
-    /// It is sent again: the receiver can tell a second one.
+    /// Sends again; the receiver recognizes duplicates.
     SendAgain,
-    /// There is nothing to look at: it is not sent again, unless by hand.
+    /// Does not send again unless somebody retries manually, because no lookup exists.
     Leave,
 }
 
-/// An attempt that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompletedAttempt {
-    /// The delivery.
     pub delivery: ClaimedDelivery,
-    /// When it began.
     pub started_at: DateTime<Utc>,
-    /// How long it took, in milliseconds.
     pub latency_ms: i32,
-    /// Who was asked to send.
     pub provider: &'static str,
-    /// What follows from doubt there.
+    /// The provider's policy for unknown outcomes.
     pub doubt: UnknownOutcomePolicy,
-    /// What the provider said.
     pub answer: SendResult,
 }
 
-/// A claimed delivery that was not tried: who would carry it is left alone for a while.
+/// A claimed delivery that was not attempted, because the circuit breakers of its providers are
+/// open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeferredDelivery {
-    /// The delivery's id.
     pub id: Uuid,
-    /// The number that its attempt would have had.
+    /// The number that the attempt would have had.
     pub number: i32,
-    /// Until when.
     pub until: DateTime<Utc>,
 }
 
-/// What a delivery is after an attempt.
+/// The state of a delivery after an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NextState {
-    /// It went out.
     Sent,
-    /// It is tried again at that moment.
+    /// Retried at this time.
     Again(DateTime<Utc>),
-    /// It is a dead letter.
+    /// A dead letter.
     Dead,
-    /// The recipient may have it or not, and nobody can tell.
+    /// Unknown whether the recipient got the message; not retried.
     Unknown,
-    /// It is not sent, and nobody is to look at it.
+    /// Not sent, and not listed with the dead letters.
     Suppressed,
 }
 
 impl CompletedAttempt {
-    /// What follows, at `now`, where one of so many providers was asked in turn. The next one is
-    /// asked at once; all of them are asked again after a wait.
+    /// Returns the next state. `providers` is the number of providers of the channel: the next one
+    /// is called at once, and after the last one the next round starts after a wait.
     #[must_use]
     pub fn next(&self, providers: i32, now: DateTime<Utc>, jitter: f64) -> NextState {
         let providers = providers.max(1);
@@ -204,12 +186,12 @@ impl CompletedAttempt {
         }
     }
 
-    /// Since when the recipient may have the message without our knowing.
+    /// Returns the time since which the recipient may have the message without a confirmation.
     #[must_use]
     pub fn unknown_since(&self) -> Option<DateTime<Utc>> {
         match self.answer.outcome {
             SendOutcome::Sent | SendOutcome::Found => None,
-            // What a look-up did not find may still turn up there: keep looking.
+            // A message that a lookup did not find may still appear later, so lookups continue.
             SendOutcome::Transient(_)
             | SendOutcome::Permanent
             | SendOutcome::Gone

@@ -1,15 +1,16 @@
-//! When a delivery that failed is tried again.
+//! The retry schedule of failed deliveries.
 
 use chrono::TimeDelta;
 
-/// Seconds to wait after the first, second … try: 5 s, 30 s, 2 min, 10 min, 1 h, 6 h, 24 h.
+/// Waits after the first, second … attempt: 5 s, 30 s, 2 min, 10 min, 1 h, 6 h, 24 h.
 const RETRY_DELAYS_SECONDS: [i64; 7] = [5, 30, 120, 600, 3_600, 21_600, 86_400];
 
-/// Gives a number from 0 up to 1, so that what failed together is not tried again together.
+/// Returns a random number from 0 to 1, so that deliveries that failed together are not retried
+/// together.
 pub type JitterFn = fn() -> f64;
 
-/// How long to wait after the `tries`-th try (from 1): what the schedule says and up to a tenth
-/// more; `None` when it is exhausted.
+/// Returns the wait after attempt number `tries` (starting at 1), extended by up to a tenth; `None`
+/// when the schedule is exhausted.
 #[must_use]
 pub fn wait(tries: i32, jitter: f64) -> Option<TimeDelta> {
     let step = usize::try_from(tries).ok()?.checked_sub(1)?;

@@ -1,4 +1,4 @@
-//! All rules and recipients, as they are looked up for each notification.
+//! A snapshot of all rules and recipients, with which notifications are routed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,12 +12,10 @@ use super::rule::Rule;
 use super::target::ChannelAddress;
 use super::whom::RecipientRef;
 
-/// The most rules there may be.
 pub const MAX_RULES: i64 = 500;
-/// The most recipients there may be.
 pub const MAX_RECIPIENTS: i64 = 10_000;
 
-/// Rules in the order they were made, and recipients by name and group.
+/// Rules in the order of their creation, and recipients by name and group.
 #[derive(Clone, Debug, Default)]
 pub struct RoutingTable {
     rules: Vec<Arc<Rule>>,
@@ -26,28 +24,25 @@ pub struct RoutingTable {
     unfollowed: Vec<UnusableRule>,
 }
 
-/// An active rule that is not followed.
+/// An active rule that cannot be applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnusableRule {
-    /// The rule's id.
     pub rule: Uuid,
-    /// Why not.
     pub reason: String,
 }
 
-/// Somebody to be told, with what is known of them.
+/// An address with the settings of its recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolvedRecipient {
-    /// Where.
     pub target: ChannelAddress,
     /// For quiet hours.
     pub time_zone: Option<Tz>,
-    /// For templates.
+    /// Selects templates.
     pub language: Option<String>,
 }
 
 impl RoutingTable {
-    /// A book of these rules, in their order, and these recipients with their names and groups.
+    /// Builds the table from rules in their order, and from recipients with name and groups.
     #[must_use]
     pub fn new(rules: Vec<Arc<Rule>>, recipients: Vec<(String, Vec<String>, Recipient)>) -> Self {
         let mut book = Self {
@@ -63,27 +58,27 @@ impl RoutingTable {
         book
     }
 
-    /// The same book with what is to be known of rules that are not followed.
+    /// Adds the rules that cannot be applied.
     #[must_use]
     pub fn with_unfollowed(mut self, unfollowed: Vec<UnusableRule>) -> Self {
         self.unfollowed = unfollowed;
         self
     }
 
-    /// Rules that should be followed and are not.
+    /// Returns the active rules that cannot be applied.
     #[must_use]
     pub fn unfollowed(&self) -> &[UnusableRule] {
         &self.unfollowed
     }
 
-    /// Whether following the rules may take long: some have conditions or templates.
+    /// Whether an active rule has a condition or templates, so that evaluation may take long.
     #[must_use]
     pub fn is_costly(&self) -> bool {
         let mut followed = self.rules.iter().filter(|rule| rule.active);
         followed.any(|rule| rule.is_costly())
     }
 
-    /// The same recipients with that rule alone.
+    /// Returns a copy that contains only this rule.
     #[must_use]
     pub fn with_only(&self, rule: Arc<Rule>) -> Self {
         Self {
@@ -92,19 +87,18 @@ impl RoutingTable {
         }
     }
 
-    /// The rules that are followed for this event.
+    /// Returns the active rules that match the event.
     pub fn about<'a>(&'a self, event: &'a str) -> impl Iterator<Item = &'a Arc<Rule>> {
         let about = move |rule: &&Arc<Rule>| rule.active && rule.event.matches(event);
         self.rules.iter().filter(about)
     }
 
-    /// The rule with that id.
     #[must_use]
     pub fn rule(&self, id: Uuid) -> Option<&Arc<Rule>> {
         self.rules.iter().find(|rule| rule.id == id)
     }
 
-    /// Whether there is somebody of that name.
+    /// Whether the recipient or group exists. Addresses and `default` always do.
     #[must_use]
     pub fn knows(&self, whom: &RecipientRef) -> bool {
         match whom {
@@ -114,7 +108,7 @@ impl RoutingTable {
         }
     }
 
-    /// Everybody that is meant; nobody where the name is not known.
+    /// Resolves a reference to its addresses; empty if the name is unknown.
     #[must_use]
     pub fn addressees(
         &self,

@@ -1,4 +1,4 @@
-//! Leaves a provider alone for a while that fails again and again.
+//! A circuit breaker for providers.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -6,12 +6,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::attempt::SendOutcome;
 
-/// After so many failures in a row it is left alone.
+/// Failures in a row that open the breaker.
 const FAILURE_THRESHOLD: u32 = 5;
-/// For so long; then one more failure is enough.
+/// Time after which the breaker is half-open. One failure of the probe opens it again.
 const OPEN_DURATION: TimeDelta = TimeDelta::seconds(30);
 
-/// Counts a provider's failures.
 #[derive(Debug, Default)]
 pub struct CircuitBreaker(Mutex<FailureStreak>);
 
@@ -21,19 +20,19 @@ struct FailureStreak {
     shut_until: Option<DateTime<Utc>>,
 }
 
-/// Whether a provider may be asked.
+/// Whether a provider may be called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BreakerState {
-    /// Like any other.
+    /// The provider works normally.
     Open,
-    /// Once, to see whether it is well again.
+    /// One probe may be sent.
     Ajar,
-    /// Not before that moment.
+    /// The provider must not be called before this time.
     Shut(DateTime<Utc>),
 }
 
 impl CircuitBreaker {
-    /// Whether the provider may be asked at `now`.
+    /// Returns the state at `now`, without reserving the probe.
     #[must_use]
     pub fn door(&self, now: DateTime<Utc>) -> BreakerState {
         match self.state().shut_until {
@@ -43,7 +42,8 @@ impl CircuitBreaker {
         }
     }
 
-    /// The same for who asks at once: through a door that is ajar one goes, and it is shut.
+    /// Returns the state for a caller that sends at once. If half-open, the caller sends the probe,
+    /// and the breaker blocks others until the probe succeeds or 30 seconds pass.
     pub fn enter(&self, now: DateTime<Utc>) -> BreakerState {
         let door = self.door(now);
         if door == BreakerState::Ajar {
@@ -52,8 +52,7 @@ impl CircuitBreaker {
         door
     }
 
-    /// Counts an outcome. What is wrong with a message or its recipient is no fault of the
-    /// provider's.
+    /// Counts an outcome. An invalid message or recipient is not a failure of the provider.
     pub fn record(&self, outcome: SendOutcome, now: DateTime<Utc>) {
         let mut state = self.state();
         match outcome {
@@ -70,7 +69,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// No code that holds the lock can panic.
+    /// A poisoned lock is safe, because no code panics while it holds the lock.
     fn state(&self) -> MutexGuard<'_, FailureStreak> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

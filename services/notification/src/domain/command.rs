@@ -1,94 +1,74 @@
-//! A request to notify, made valid.
+//! The validated form of a request to notify.
 
 use common::notification::{NotifyRequest, Priority};
 use serde_json::{Map, Value};
 
 use super::limit::LIMIT_REACHED_EVENT;
-use super::target::Channel;
+use super::target::{CHANNEL_NAMES, Channel};
 use super::whom::{InvalidRecipientRef, RecipientRef};
 
-/// The longest event name, in characters.
 pub const MAX_EVENT_CHARS: usize = 100;
-/// The longest message, in characters; Twilio takes no longer one.
+/// The limit of Twilio.
 pub const MAX_MESSAGE_CHARS: usize = 1_600;
-/// The longest title, in characters.
 pub const MAX_TITLE_CHARS: usize = 200;
-/// The longest dedupe key, in characters.
 pub const MAX_DEDUPE_KEY_CHARS: usize = 200;
-/// The largest `data`, in bytes of JSON.
+/// Size of `data` as compact JSON.
 pub const MAX_DATA_BYTES: usize = 65_536;
-/// The most recipients of one notification.
 pub const MAX_RECIPIENTS_PER_NOTIFICATION: usize = 100;
 
-/// A [`NotifyRequest`] whose every part can be used.
+/// A valid [`NotifyRequest`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct NotifyCommand {
-    /// What happened.
     pub event: String,
-    /// A headline.
     pub title: Option<String>,
-    /// What to say.
+    /// Sent as it is. Without a message, the rules decide.
     pub message: Option<String>,
-    /// What templates and rules may use.
+    /// Variables for conditions and templates.
     pub data: Map<String, Value>,
-    /// How urgent it is.
     pub priority: Priority,
-    /// Kept for deduplication.
+    /// Identifies duplicates for rules without an expression of their own.
     pub dedupe_key: Option<String>,
-    /// The channels asked for; empty where the rules choose.
+    /// Requested channels; empty if the rules choose.
     pub channels: Vec<Channel>,
-    /// The recipients asked for; empty where the rules choose.
+    /// Requested recipients; empty if the rules choose.
     pub to: Vec<RecipientRef>,
 }
 
-/// What is wrong with a request.
+/// Why a request is refused. A number is the index in the list.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidNotification {
-    /// The event's name has another form.
     #[error(
-        "an event is 1 to {MAX_EVENT_CHARS} of the characters a-z 0-9 _ . : -, but not {LIMIT_REACHED_EVENT}"
+        "the event must have 1 to {MAX_EVENT_CHARS} of the characters a-z 0-9 _ . : - and must not \
+         be {LIMIT_REACHED_EVENT}"
     )]
     Event,
-    /// The title is too long.
-    #[error("a title has {MAX_TITLE_CHARS} characters at most")]
+    #[error("the title must have at most {MAX_TITLE_CHARS} characters")]
     Title,
-    /// The message is too long.
-    #[error("a message has {MAX_MESSAGE_CHARS} characters at most")]
+    #[error("the message must have at most {MAX_MESSAGE_CHARS} characters")]
     MessageTooLong,
-    /// The message says nothing.
-    #[error("a message has at least one visible character; without one leave it out")]
+    #[error("the message must have a visible character; omit it to let the rules decide")]
     MessageEmpty,
-    /// The data are too large.
-    #[error("data have {MAX_DATA_BYTES} bytes at most, written as JSON")]
+    #[error("`data` must have at most {MAX_DATA_BYTES} bytes as JSON")]
     Data,
-    /// The dedupe key is empty or too long.
-    #[error("a dedupe key has 1 to {MAX_DEDUPE_KEY_CHARS} characters")]
+    #[error("the dedupe key must have 1 to {MAX_DEDUPE_KEY_CHARS} characters")]
     DedupeKey,
-    /// A text holds the character NUL, which no channel can carry.
-    #[error("the character NUL is not accepted")]
+    /// No channel can carry NUL, and PostgreSQL cannot store it.
+    #[error("the text must not contain the character NUL")]
     Nul(&'static str),
-    /// There is no such channel.
-    #[error(
-        "there is no such channel; the channels are sms, email, push, webhook, slack, discord, telegram, ntfy, fcm and log"
-    )]
+    #[error("unknown channel; use {CHANNEL_NAMES}")]
     Channel(usize),
-    /// Nobody can be reached by that.
     #[error("{1}")]
     Recipient(usize, InvalidRecipientRef),
-    /// There is nobody of that name.
-    #[error("there is no such recipient and no such group")]
+    #[error("unknown recipient or group; create it first or use an address")]
     Nobody(usize),
-    /// None of the channels asked for reaches this recipient.
-    #[error("none of the channels asked for reaches this recipient")]
+    #[error("the recipient has no address on the requested channels")]
     Unreachable(usize),
-    /// A channel was asked for, and nobody to be reached by it.
-    #[error("the channel {} has no recipient: name one in `to`", .0.as_str())]
+    /// No requested recipient has an address on the requested channel.
+    #[error("the channel {} has no recipient; name one in `to`", .0.as_str())]
     NobodyOn(Channel),
-    /// A list that is given names at least one.
-    #[error("the list is empty; name somebody or leave it out")]
+    #[error("the list must not be empty; omit it or add an item")]
     Empty(&'static str),
-    /// Too many recipients.
-    #[error("one notification has {MAX_RECIPIENTS_PER_NOTIFICATION} recipients at most")]
+    #[error("a notification must have at most {MAX_RECIPIENTS_PER_NOTIFICATION} recipients")]
     TooMany,
 }
 
@@ -157,7 +137,7 @@ fn data(data: &Map<String, Value>) -> Result<(), InvalidNotification> {
     clean.then_some(()).ok_or(InvalidNotification::Nul("data"))
 }
 
-/// Depth is bounded by the JSON parser, which stops at 128 levels.
+/// The JSON parser bounds the recursion to 128 levels.
 fn is_clean(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => true,
@@ -204,7 +184,8 @@ fn channels(names: Option<&[String]>) -> Result<Vec<Channel>, InvalidNotificatio
     }
 }
 
-/// An address must be on one of the channels asked for, and each of those must reach somebody.
+/// Requires that each address is on a requested channel and that each requested channel has a
+/// recipient.
 fn recipients(
     texts: Option<&[String]>,
     channels: &[Channel],
@@ -232,7 +213,7 @@ fn recipients(
             to.push(whom);
         }
     }
-    // Whom a name stands for is known later.
+    // Names are resolved later.
     let reached = |channel: &Channel| {
         to.iter().any(|whom| match whom {
             RecipientRef::Target(target) => target.channel() == *channel,

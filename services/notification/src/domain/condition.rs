@@ -1,5 +1,5 @@
-//! Expressions in CEL (<https://cel.dev>) over `event`, `priority` and `data`, compiled once, with
-//! an upper bound on what one evaluation costs.
+//! CEL expressions (<https://cel.dev>) over `event`, `priority` and `data`, compiled once. The cost
+//! of an evaluation is bounded.
 
 use std::cell::OnceCell;
 use std::fmt;
@@ -18,68 +18,63 @@ use serde_json::Value as Json;
 use super::command::NotifyCommand;
 use super::notification::priority_text;
 
-/// The longest expression, in characters.
 pub const MAX_EXPRESSION_CHARS: usize = 1_000;
-/// What one evaluation may use up, in bytes that are looked at.
+/// Fuel of one evaluation, in bytes of data that are read.
 const EVALUATION_BUDGET_BYTES: i64 = 32_000_000;
-/// What each lookup and each turn of a loop uses up, beside the size of the data.
+/// Cost of a lookup or loop iteration, in addition to the size of the data.
 const LOOKUP_COST_BYTES: i64 = 64;
-/// How deep an expression may be nested; evaluating it recurses.
+/// Evaluation recurses once per level.
 const MAX_NESTING_DEPTH: usize = 50;
-/// The most `+` in an expression: each copies what those before it made.
+/// Bounds the `+` in an expression, because each copies the result of those before it.
 const MAX_ADDITIONS: usize = 20;
-/// What the parser may need, in bytes; only what is used is taken.
+/// Stack of the parser's thread; memory is committed only as it is used.
 const PARSER_STACK_BYTES: usize = 64 << 20;
-/// The longest text an expression may yield, in characters.
 const MAX_RESULT_CHARS: usize = 200;
-/// A name that no expression can hold: each turn of a loop looks it up. The number of operations
-/// in the loop follows, as each of them may work on a value as large as the data.
+/// Prefix of a variable that every loop iteration looks up, so that iterations consume fuel. No
+/// expression can contain the name. The number of operations in the loop follows, because each
+/// may process a value as large as the data.
 const ITERATION_VARIABLE: &str = "@turn:";
 
-/// A compiled expression.
 #[derive(Clone)]
 pub struct CelExpression {
     source: String,
     tree: IdedExpr,
 }
 
-/// Why an expression cannot be used.
+/// Why an expression is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ExpressionError {
-    /// It is too long.
-    #[error("an expression has {MAX_EXPRESSION_CHARS} characters at most")]
+    #[error("the expression must have at most {MAX_EXPRESSION_CHARS} characters")]
     TooLong,
-    /// It is no CEL.
     #[error("line {line}, column {column}: {message}")]
     Syntax {
-        /// From 1.
+        /// Starts at 1.
         line: isize,
-        /// From 1.
+        /// Starts at 1.
         column: isize,
-        /// What is wrong there.
         message: String,
     },
-    /// It uses a part of CEL that has no bounded cost here.
-    #[error("{0} cannot be used here")]
+    /// The expression contains a construct whose cost cannot be bounded.
+    #[error("the expression must not contain {0}")]
     Part(&'static str),
 }
 
-/// Why an expression had no value.
+/// Why an evaluation has no result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EvaluationError {
-    /// It used up what an evaluation may cost.
-    #[error("it costs too much on this data")]
+    /// The evaluation consumed its fuel.
+    #[error("the expression exceeds its evaluation budget for this data")]
     Costly,
-    /// It met something it cannot work with, such as a field that is not there.
+    /// The data do not fit the expression; for example, a field is missing.
     #[error("{0}")]
     Value(String),
-    /// It cannot be evaluated at all.
+    /// The interpreter panicked.
     #[error("{0}")]
     Broken(String),
 }
 
 impl EvaluationError {
-    /// Whether the expression is at fault, and not data that lack something.
+    /// Whether the expression is at fault and not the data.
     #[must_use]
     pub const fn is_fault(&self) -> bool {
         matches!(self, Self::Costly | Self::Broken(_))
@@ -87,21 +82,20 @@ impl EvaluationError {
 }
 
 impl CelExpression {
-    /// Compiles an expression.
     pub fn new(source: &str) -> Result<Self, ExpressionError> {
         if source.chars().nth(MAX_EXPRESSION_CHARS).is_some() {
             return Err(ExpressionError::TooLong);
         }
         if nesting(source) > MAX_NESTING_DEPTH {
-            return Err(ExpressionError::Part("so deep a nesting"));
+            return Err(ExpressionError::Part("more than 50 levels of nesting"));
         }
-        // The parser recurses, and needs much of the stack for each level.
+        // The parser recurses and needs a large stack frame for each level.
         let text = source.to_owned();
         let parser = std::thread::Builder::new().stack_size(PARSER_STACK_BYTES);
         let parsed = parser.spawn(move || parse(&text));
         let tree = parsed.map(std::thread::JoinHandle::join);
         let Ok(Ok(tree)) = tree else {
-            return Err(ExpressionError::Part("this"));
+            return Err(ExpressionError::Part("invalid syntax"));
         };
         Ok(Self {
             source: source.to_owned(),
@@ -109,18 +103,18 @@ impl CelExpression {
         })
     }
 
-    /// Whether it holds.
+    /// Evaluates the expression as a condition.
     pub fn holds(&self, facts: &ExpressionFacts) -> Result<bool, EvaluationError> {
         match self.value(facts)? {
             Value::Bool(holds) => Ok(holds),
             other => Err(EvaluationError::Value(format!(
-                "it is {}, not a bool",
+                "the expression has the type {}, not bool",
                 other.type_of()
             ))),
         }
     }
 
-    /// Its value as a text.
+    /// Evaluates the expression to a text of at most 200 characters.
     pub fn text(&self, facts: &ExpressionFacts) -> Result<String, EvaluationError> {
         let text = match self.value(facts)? {
             Value::String(text) => text.to_string(),
@@ -132,7 +126,7 @@ impl CelExpression {
             other => {
                 let kind = other.type_of();
                 return Err(EvaluationError::Value(format!(
-                    "it is a {kind}, not a text"
+                    "the expression has the type {kind}; expected string, number or bool"
                 )));
             }
         };
@@ -174,12 +168,12 @@ fn parse(source: &str) -> Result<IdedExpr, ExpressionError> {
         &|it| matches!(it, Expr::Call(call) if call.func_name == ADD),
     );
     if additions > MAX_ADDITIONS {
-        return Err(ExpressionError::Part("more than 20 +"));
+        return Err(ExpressionError::Part("more than 20 `+`"));
     }
     Ok(tree)
 }
 
-/// How deep brackets are nested, those in texts included.
+/// Returns the nesting depth of brackets, including those in string literals.
 fn nesting(source: &str) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0);
     for byte in source.bytes() {
@@ -199,39 +193,36 @@ impl fmt::Debug for CelExpression {
     }
 }
 
-/// What is known about a request, made ready where an expression looks at it.
+/// Builds [`ExpressionFacts`] when the first expression needs them.
 pub struct LazyFacts<'a> {
     command: &'a NotifyCommand,
     facts: OnceCell<ExpressionFacts>,
 }
 
 impl<'a> LazyFacts<'a> {
-    /// What is known about this one.
     #[must_use]
     pub fn of(command: &'a NotifyCommand) -> Self {
         let facts = OnceCell::new();
         Self { command, facts }
     }
 
-    /// The facts.
     pub fn facts(&self) -> &ExpressionFacts {
         self.facts
             .get_or_init(|| ExpressionFacts::new(self.command))
     }
 }
 
-/// What expressions may look at.
+/// The variables of expressions.
 pub struct ExpressionFacts {
     event: Box<dyn Val>,
     priority: Box<dyn Val>,
     data: Box<dyn Val>,
     turn: Box<dyn Val>,
-    /// About the size of the data, in bytes.
+    /// Approximate size of the data in bytes.
     weight: i64,
 }
 
 impl ExpressionFacts {
-    /// What is known about a notification.
     #[must_use]
     pub fn new(command: &NotifyCommand) -> Self {
         let mut weight = 0;
@@ -251,10 +242,10 @@ impl ExpressionFacts {
 }
 
 fn boxed(value: Value) -> Box<dyn Val> {
-    Box::<dyn Val>::try_from(value).expect("texts, bools and maps are values of CEL")
+    Box::<dyn Val>::try_from(value).expect("strings, bools and maps convert to CEL values")
 }
 
-/// Whole numbers become `int`, so that they can be compared and added up with literals.
+/// Converts whole numbers to `int`, so that expressions can combine them with integer literals.
 fn convert(json: &Json, weight: &mut i64) -> Value {
     *weight += 16;
     match json {
@@ -284,7 +275,7 @@ fn convert(json: &Json, weight: &mut i64) -> Value {
     }
 }
 
-/// Answers lookups until the fuel is used up.
+/// Resolves variables until the fuel is consumed.
 struct MeteredResolver<'a> {
     facts: &'a ExpressionFacts,
     left: AtomicI64,
@@ -302,18 +293,18 @@ impl VariableResolver for MeteredResolver<'_> {
         let operations = name
             .strip_prefix(ITERATION_VARIABLE)
             .and_then(|n| n.parse().ok());
-        // Whatever is done with a value until the next lookup costs about its size.
+        // The work on a value until the next lookup costs about its size.
         let cost = (LOOKUP_COST_BYTES + self.facts.weight).saturating_mul(operations.unwrap_or(1));
         let left = self.left.fetch_sub(cost, Ordering::Relaxed) - cost;
         (left >= 0).then(|| CowVal::Borrowed(value.as_ref()))
     }
 }
 
-/// Makes each turn of a loop a lookup, and refuses what builds lists of its own in a loop and what
-/// is nested deeper than `depth`.
+/// Adds a lookup to each loop iteration. Refuses loops that build lists, and expressions that are
+/// nested deeper than `depth`.
 fn meter(tree: &mut IdedExpr, depth: usize) -> Result<(), ExpressionError> {
     let Some(depth) = depth.checked_sub(1) else {
-        return Err(ExpressionError::Part("so deep a nesting"));
+        return Err(ExpressionError::Part("more than 50 levels of nesting"));
     };
     let deeper = |part: &mut IdedExpr| meter(part, depth);
     match &mut tree.expr {
@@ -349,7 +340,7 @@ fn meter(tree: &mut IdedExpr, depth: usize) -> Result<(), ExpressionError> {
     }
 }
 
-/// How many parts are of a kind. The tree has been found to be flat enough.
+/// Counts the nodes that match `is`. Recursion is safe, because the depth was checked before.
 fn count(tree: &IdedExpr, is: &impl Fn(&Expr) -> bool) -> usize {
     let all = |parts: &[IdedExpr]| parts.iter().map(|part| count(part, is)).sum::<usize>();
     let inner = match &tree.expr {
@@ -458,7 +449,7 @@ mod tests {
             "[".repeat(900),
             "-(".repeat(300),
         ] {
-            // Some of it is no more than odd; none of it takes the process along.
+            // Some of these are valid; none may crash the process.
             if let Ok(expression) = CelExpression::new(&deep) {
                 let _ = expression.holds(&facts(&json!({})));
             }
@@ -468,7 +459,7 @@ mod tests {
         assert!(CelExpression::new("Thing{a: 1} == 1").is_err());
     }
 
-    /// Whatever is nested, however deep: it is refused, or evaluated on a stack of 2 MiB.
+    /// Every nesting is refused or evaluates on a stack of 2 MiB.
     #[test]
     fn no_nest_of_any_operator_takes_the_process_along() {
         let data = json!({"n": 7, "s": "ab".repeat(9_000), "l": vec![1; 3_000]});
@@ -528,9 +519,9 @@ mod tests {
         let refused = CelExpression::new(&format!("data.l.all(a, size({sum}) > 0)"));
         assert_eq!(
             refused.unwrap_err(),
-            ExpressionError::Part("more than 20 +")
+            ExpressionError::Part("more than 20 `+`")
         );
-        // What people write is far from it.
+        // Realistic conditions stay far below the limit.
         let items: Vec<_> = (0..100)
             .map(|n| json!({"name": "Widget, blue", "price": n}))
             .collect();

@@ -1,4 +1,4 @@
-//! What is said about an event, to whom and when, and why not.
+//! Plans deliveries: evaluates rules, resolves recipients, renders messages, applies quiet hours.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,15 +23,15 @@ use super::sms;
 use super::target::{Channel, ChannelAddress};
 use super::template::{DigestSummary, RenderError, TemplateContext};
 
-/// Whom to tell where nobody else is named.
+/// The recipient of notifications and rules that name no other.
 #[derive(Clone, Debug, Default)]
 pub struct DefaultRecipient {
-    /// The phone that is texted; without one the log is told.
+    /// Receives text messages. Without a phone, messages go to the log.
     pub phone: Option<PhoneNumber>,
 }
 
 impl DefaultRecipient {
-    /// The phone, or the log.
+    /// Returns the phone, or the log.
     #[must_use]
     pub fn target(&self) -> ChannelAddress {
         let phone = self.phone.clone().map(ChannelAddress::from);
@@ -39,33 +39,27 @@ impl DefaultRecipient {
     }
 }
 
-/// A message to somebody, as it is to be sent.
+/// A message to one address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedDelivery {
-    /// The delivery's id.
     pub id: Uuid,
-    /// To whom.
     pub target: ChannelAddress,
-    /// The headline.
     pub title: Option<String>,
-    /// What is said.
     pub text: String,
-    /// The same as HTML.
     pub html: Option<String>,
-    /// When it is to be sent.
     pub due_at: DateTime<Utc>,
-    /// 0 for those told at once; later ones only where nobody acknowledges.
+    /// 0 for messages that are sent at once; later steps are sent only if nobody acknowledges.
     pub step: i16,
-    /// Whether it is not to be sent at all.
+    /// Whether the message is recorded but not sent.
     pub suppressed: bool,
-    /// Why not, or not yet.
+    /// Why the message is suppressed or delayed.
     pub reason: Option<String>,
-    /// Why it is a dead letter from the beginning: its rule failed.
+    /// The rule's error, which makes the delivery a dead letter.
     pub failure: Option<String>,
 }
 
 impl PlannedDelivery {
-    /// What the delivery is at first.
+    /// Returns the initial status of the delivery.
     #[must_use]
     pub const fn status(&self) -> &'static str {
         match (&self.failure, self.suppressed) {
@@ -75,32 +69,32 @@ impl PlannedDelivery {
         }
     }
 
-    /// Whether it is going to be sent.
     #[must_use]
     pub const fn is_pending(&self) -> bool {
         self.failure.is_none() && !self.suppressed
     }
 }
 
-/// What follows from one rule, or from a message that needs none.
+/// The deliveries of one rule, or of a message that is sent without rules.
 #[derive(Clone, Debug)]
 pub struct DeliveryPlan {
-    /// What the rule said; `None` for a message that needs none.
+    /// `None` for a message that is sent without rules.
     pub finding: Option<RuleResult>,
-    /// The messages; empty where nobody is told, or not now.
+    /// Empty if the rule sends nothing, or only a digest.
     pub drafts: Vec<PlannedDelivery>,
-    /// What may still hold it back, in order.
+    /// The windows that may hold the messages back, in the order in which they are checked.
     pub gates: Vec<RateWindow>,
-    /// With what it is told together.
+    /// The digest that the notification joins.
     pub gather: Option<DigestEntry>,
-    /// Why the rule failed: its expression or its template is at fault.
+    /// The error, if the rule's expression or template is at fault.
     pub fault: Option<String>,
 }
 
-/// Says that nobody waits for a decision any more.
+/// Set when the caller no longer waits for a decision.
 pub type CancelFlag = AtomicBool;
 
-/// What follows for a request at `now`: a message is sent as it is; else the rules decide.
+/// Plans the deliveries of a request at `now`. A request with a message is sent as it is; otherwise
+/// the rules decide.
 pub fn decide(
     command: &NotifyCommand,
     book: &RoutingTable,
@@ -110,7 +104,8 @@ pub fn decide(
     decide_unless(&CancelFlag::new(false), command, book, defaults, now)
 }
 
-/// The same, until it is `abandoned`; what is returned then is of no use.
+/// Plans the deliveries of a request until `abandoned` is set. The result is then incomplete and
+/// must be discarded.
 pub fn decide_unless(
     abandoned: &CancelFlag,
     command: &NotifyCommand,
@@ -200,7 +195,7 @@ fn direct(
     })
 }
 
-/// What is told together at the end of a digest's window, to whom the rule names, at `now`.
+/// Plans the messages of a digest at the end of its window, to the recipients of the rule.
 #[must_use]
 pub fn digest(
     rule: &Rule,
@@ -221,22 +216,21 @@ pub fn digest(
     asked.say(rule, Some(digest))
 }
 
-/// A request, and what is known where it came.
+/// A request and the context of its decision.
 struct PlanContext<'a> {
     command: &'a NotifyCommand,
     book: &'a RoutingTable,
     defaults: &'a DefaultRecipient,
     now: DateTime<Utc>,
-    /// Whom the request names, instead of the rule.
+    /// Recipients of the request; they replace those of the rule.
     to: &'a [ResolvedRecipient],
-    /// Whether anybody still waits for it.
     abandoned: &'a CancelFlag,
 }
 
-/// Headline, text and HTML.
+/// Title, text and HTML.
 type RenderedText = (Option<String>, String, Option<String>);
 
-/// What was rendered before, as many recipients are told the same.
+/// Rendered texts by channel and template, because many recipients get the same text.
 type RenderCache =
     HashMap<(Channel, Option<*const TemplateVariant>), Result<RenderedText, RenderError>>;
 
@@ -278,7 +272,8 @@ impl PlanContext<'_> {
         }
     }
 
-    /// What a digest says about it; and why the rule failed, where the words are not its own.
+    /// Returns the line of a digest about this notification. If the template fails, returns the
+    /// default text and the error.
     fn line(&self, rule: &Rule) -> (String, Option<String>) {
         match self.text(
             rule,
@@ -308,7 +303,7 @@ impl PlanContext<'_> {
                     .filter(|one| on(&step.channels, &one.target))
                     .collect(),
                 (0, to) => to.to_vec(),
-                // Whoever names the recipients wants no others.
+                // A request that names recipients has no escalation.
                 _ => vec![],
             };
             for one in to {
@@ -357,7 +352,7 @@ impl PlanContext<'_> {
         }
     }
 
-    /// A message to somebody, without its words.
+    /// Plans a message without its text.
     fn draft(&self, rule: &Rule, to: ResolvedRecipient, after: TimeDelta) -> PlannedDelivery {
         let due = self.now + after;
         let verdict = match self.priority(rule) {
@@ -386,7 +381,7 @@ impl PlanContext<'_> {
         }
     }
 
-    /// What that one is told; the same for all on a channel who are told by one template.
+    /// Renders the text for a recipient, once per channel and template.
     fn words(
         &self,
         rule: &Rule,
@@ -403,7 +398,7 @@ impl PlanContext<'_> {
             .clone()
     }
 
-    /// Headline, text and HTML for that channel, by that template or without one.
+    /// Renders title, text and HTML with the template, or the default text without one.
     fn text(
         &self,
         rule: &Rule,
@@ -436,7 +431,7 @@ impl PlanContext<'_> {
         Ok((title, self.fit(rule, channel, printable(text.trim())), html))
     }
 
-    /// What is said without a template.
+    /// Returns the default text.
     fn plain(&self, rule: &Rule, channel: Channel, digest: Option<DigestSummary>) -> String {
         let text = match digest {
             Some(digest) => gathered(&self.command.event, digest),
@@ -445,7 +440,7 @@ impl PlanContext<'_> {
         self.fit(rule, channel, printable(&text))
     }
 
-    /// What a channel carries of a text; never nothing.
+    /// Truncates a text to the limits of the channel. Replaces an empty text with the event's name.
     fn fit(&self, rule: &Rule, channel: Channel, text: String) -> String {
         let text = match channel {
             Channel::Sms => sms::cut(text, rule.sms_segments),
@@ -459,10 +454,10 @@ impl PlanContext<'_> {
     }
 }
 
-/// The longest text of a template, in characters; channels cut further.
+/// Bounds a rendered text; channels truncate further.
 const MAX_TEXT_CHARS: usize = 10 * MAX_MESSAGE_CHARS;
 
-/// What is known about an event that nobody wrote a template for.
+/// Returns the text of an event without a template.
 fn unsaid(command: &NotifyCommand) -> String {
     match command.event.as_str() {
         VISITOR_ARRIVED => arrival::message(&command.data),
@@ -470,7 +465,8 @@ fn unsaid(command: &NotifyCommand) -> String {
     }
 }
 
-/// `7 visitor.arrived in the last hour:` and the first of them, one line each.
+/// Formats a digest: `7 visitor.arrived in the last hour:` and one line for each of the first
+/// notifications.
 fn gathered(event: &str, digest: DigestSummary) -> String {
     let what = match event {
         VISITOR_ARRIVED if digest.count == 1 => "visitor",

@@ -1,21 +1,20 @@
-//! Which events a rule is about: a name in which `*` stands for any number of characters.
+//! Patterns of event names, in which `*` matches any number of characters.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::command::MAX_EVENT_CHARS;
 
-/// A pattern of event names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventPattern(String);
 
-/// A text that can be no pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a pattern is 1 to {MAX_EVENT_CHARS} of the characters a-z 0-9 _ . : - and *")]
+#[error(
+    "the event pattern must have 1 to {MAX_EVENT_CHARS} of the characters a-z 0-9 _ . : - and *"
+)]
 pub struct InvalidEventPattern;
 
 impl EventPattern {
-    /// Whether it stands for this event.
     #[must_use]
     pub fn matches(&self, event: &str) -> bool {
         let mut parts = self.0.split('*');

@@ -1,4 +1,4 @@
-//! What a rule said about a notification: why something was sent, or was not.
+//! The result of a rule for a notification: why it sent a message or not.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -6,38 +6,38 @@ use uuid::Uuid;
 
 use super::rule::Rule;
 
-/// What a rule said.
+/// The result of a rule for a notification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RuleResult {
-    /// The rule's id.
+    /// Id of the rule.
     pub rule_id: Uuid,
-    /// Its name at that time.
+    /// Name of the rule when it was evaluated.
     pub rule: String,
-    /// What followed.
+    /// What the rule decided.
     pub outcome: RuleOutcome,
-    /// The same in words, where there is more to say.
+    /// Explanation, such as the error or the end of the window; null if there is nothing to add.
     pub detail: Option<String>,
 }
 
-/// What followed from a rule.
+/// What a rule decided about a notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RuleOutcome {
-    /// Somebody is told.
+    /// The rule sends messages.
     Matched,
-    /// Its condition did not hold.
+    /// The condition is false.
     ConditionFalse,
-    /// Its condition has no value on this data.
+    /// The condition cannot be evaluated on these data.
     ConditionFailed,
-    /// Its template yields no text on this data.
+    /// The template cannot be rendered with these data.
     TemplateFailed,
-    /// It names nobody who could be told.
+    /// The rule has no reachable recipient.
     Nobody,
-    /// The same was said before.
+    /// A duplicate was sent in the window.
     Duplicate,
-    /// So many were sent already.
+    /// The throttle's limit for the window is reached.
     Throttled,
-    /// It is told together with others.
+    /// The notification is collected for a digest.
     Digested,
 }
 

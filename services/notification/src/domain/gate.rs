@@ -1,4 +1,5 @@
-//! What holds back a notification that a rule would send: windows in which things are counted.
+//! Windows of rules: throttles and duplicates, which hold messages back, and digests, which collect
+//! them.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -9,22 +10,21 @@ use super::condition::LazyFacts;
 use super::finding::RuleOutcome;
 use super::rule::{Rule, RuleWindow};
 
-/// What a gate is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WindowKind {
-    /// The same thing is said once.
+    /// Sends a duplicate once per window.
     Dedupe,
-    /// So many of a kind at most.
+    /// Limits the messages for each key.
     Throttle,
-    /// So many in all at most.
+    /// Limits the messages over all keys.
     Total,
 }
 
 impl WindowKind {
-    /// In the order they are asked.
+    /// In the order in which the windows are checked.
     pub const ALL: [Self; 3] = [Self::Dedupe, Self::Throttle, Self::Total];
 
-    /// What a rule says whose gate of this kind is shut.
+    /// Returns the outcome of a rule whose window of this kind is full.
     #[must_use]
     pub const fn outcome(self) -> RuleOutcome {
         match self {
@@ -33,7 +33,7 @@ impl WindowKind {
         }
     }
 
-    /// The name, as the database has it.
+    /// The name in the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -44,26 +44,22 @@ impl WindowKind {
     }
 }
 
-/// Lets so many of a kind through in a stretch of time.
+/// A window that admits at most `limit` messages with a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RateWindow {
-    /// Whose.
     pub rule: Uuid,
-    /// What it is for.
     pub kind: WindowKind,
-    /// What is counted together.
     pub key: String,
-    /// The most there may be.
     pub limit: i32,
-    /// In how long.
     pub length: TimeDelta,
-    /// What the notice about those held back says of this one; `None` where there is no notice.
+    /// The line about this notification in the summary of throttled messages; `None` if the rule
+    /// sends no summary.
     pub notice: Option<String>,
 }
 
 impl RateWindow {
-    /// The gates that a rule puts up for a notification, of which `line` is said where what they
-    /// hold back is told later.
+    /// Returns the windows of a rule for a notification. `line` describes the notification in the
+    /// summary of throttled messages.
     pub(super) fn of(
         rule: &Rule,
         command: &NotifyCommand,
@@ -99,38 +95,45 @@ impl RateWindow {
         dedupe.into_iter().chain(throttles).collect()
     }
 
-    /// Why it is shut, until the window ends.
+    /// Explains why the window holds a message back.
     #[must_use]
     pub fn reason(&self, ends_at: DateTime<Utc>) -> String {
         let ends = ends_at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
         match self.kind {
-            WindowKind::Dedupe => format!("the same was said before; again from {ends}"),
-            WindowKind::Throttle => {
-                format!("throttled: {} were sent; again from {ends}", self.limit)
+            WindowKind::Dedupe => {
+                format!("duplicate of a recent message; the window ends at {ends}")
             }
-            WindowKind::Total => format!("throttled: {} in all; again from {ends}", self.limit),
+            WindowKind::Throttle => {
+                format!(
+                    "throttled after {} messages; the window ends at {ends}",
+                    self.limit
+                )
+            }
+            WindowKind::Total => format!(
+                "throttled after {} messages in total; the window ends at {ends}",
+                self.limit
+            ),
         }
     }
 }
 
-/// What a notification is gathered with.
+/// The digest that a notification joins, and its text there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DigestEntry {
-    /// Whose digest.
     pub rule: Uuid,
-    /// What is gathered together.
+    /// Notifications with the same key join the same digest.
     pub key: String,
-    /// For how long.
+    /// Length of the window.
     pub length: TimeDelta,
-    /// What is said about this one.
+    /// The text of this notification.
     pub text: String,
-    /// The digest, once it is open.
+    /// The id of the digest, once it is open.
     pub digest: Option<Uuid>,
-    /// Why a throttle held it back, where one did.
+    /// Why a throttle held the notification back.
     pub held_back: Option<String>,
 }
 
-/// The key of the digest of what a rule's throttle held back.
+/// The key of the digest that summarizes throttled messages.
 const THROTTLED_DIGEST_KEY: &str = "\u{1}held back";
 
 impl DigestEntry {
@@ -145,7 +148,8 @@ impl DigestEntry {
         }
     }
 
-    /// What a gate held back, to be told once as many: a window after the first of them.
+    /// Adds a throttled notification to the summary, which is sent one window length after its
+    /// first notification.
     pub(super) fn held_back(gate: &RateWindow, line: &str, reason: String) -> Self {
         Self {
             rule: gate.rule,
@@ -162,14 +166,14 @@ fn first_chars(text: &str) -> String {
     text.chars().take(500).collect()
 }
 
-/// Those for which the expression has no value are counted together.
+/// Evaluates the key of a window; the empty string if the expression has no value.
 fn key(window: &RuleWindow, known: &LazyFacts) -> String {
     let by = window.by.as_ref();
     let value = by.and_then(|by| by.text(known.facts()).ok());
     value.unwrap_or_default().replace('\0', "")
 }
 
-/// What is the same where nobody says it: the key that came with it, else event and data.
+/// Returns the default key of duplicates: `dedupe_key`, or a hash of event and data.
 fn same(command: &NotifyCommand) -> String {
     if let Some(key) = &command.dedupe_key {
         return key.clone();
@@ -180,7 +184,7 @@ fn same(command: &NotifyCommand) -> String {
     format!("sha256:{}", hex.collect::<String>())
 }
 
-/// How long a window is, in words.
+/// Formats the length of a window, such as `hour` or `15 minutes`.
 #[must_use]
 pub fn in_words(length: TimeDelta) -> String {
     let seconds = length.num_seconds();

@@ -1,4 +1,4 @@
-//! Limits that save money: how much may be sent in a day (UTC).
+//! Daily limits (UTC) of messages and costs.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,41 +8,41 @@ use super::attempt::ClaimedDelivery;
 use super::sms::segments;
 use super::target::Channel;
 
-/// The event that tells of a limit. Nobody else may send it, and it is not limited.
+/// The event that reports an exceeded limit. Only the service may send it; it is exempt from the
+/// limits.
 pub const LIMIT_REACHED_EVENT: &str = "limit.reached";
 
-/// How much may be sent in a day; nothing is limited that is not named.
+/// The daily limits. `None` and channels that are not listed are unlimited.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DailyLimits {
-    /// On all channels.
+    /// Messages on all channels.
     pub total: Option<i64>,
-    /// To each recipient.
+    /// Messages to each address.
     pub per_recipient: Option<i64>,
-    /// On a channel.
+    /// Messages on a channel.
     pub channels: Vec<(Channel, i64)>,
-    /// Segments of text messages, which are what is paid for.
+    /// Segments of text messages; providers charge by segment.
     pub sms_segments: Option<i64>,
 }
 
-/// What is counted together.
+/// Identifies a counter.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UsageKey {
     /// `total`, `channel`, `recipient` or `sms_segments`.
     pub scope: &'static str,
-    /// Which one of them.
+    /// The channel or address; empty for the other scopes.
     pub key: String,
 }
 
-/// What a batch of deliveries adds to what was sent today.
+/// What a batch of deliveries adds to the counters of the day.
 #[derive(Clone, Debug, Default)]
 pub struct UsageBatch {
-    /// How much it adds to each count.
     pub added: BTreeMap<UsageKey, i64>,
-    /// Each delivery, in order, with what it adds to which count of what limit.
+    /// The increments of each delivery, in order.
     parts: Vec<(Uuid, Vec<UsageIncrement>)>,
 }
 
-/// What a delivery adds to a count.
+/// What a delivery adds to a counter, and the limit of the counter.
 #[derive(Clone, Debug)]
 struct UsageIncrement {
     count: UsageKey,
@@ -50,17 +50,16 @@ struct UsageIncrement {
     limit: i64,
 }
 
-/// What follows from a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExceededLimits {
-    /// Deliveries that are not to be sent, and why.
+    /// Deliveries that must not be sent, with the reason.
     pub refused: HashMap<Uuid, String>,
-    /// Limits that were reached by this batch and not before, in words.
+    /// Descriptions of the limits that this batch is the first to exceed.
     pub reached: Vec<String>,
 }
 
 impl DailyLimits {
-    /// What these deliveries add; those that were counted before add nothing.
+    /// Computes the increments of these deliveries. Only first attempts count.
     #[must_use]
     pub fn batch(&self, claimed: &[ClaimedDelivery]) -> UsageBatch {
         let mut batch = UsageBatch::default();
@@ -111,7 +110,7 @@ impl DailyLimits {
 }
 
 impl UsageBatch {
-    /// What is over its limit where the counts are now these, with this batch.
+    /// Finds the deliveries that exceed a limit. `now` are the counters including this batch.
     #[must_use]
     pub fn over(&self, now: &HashMap<UsageKey, i64>) -> ExceededLimits {
         let mut over = ExceededLimits::default();
@@ -143,12 +142,16 @@ impl UsageBatch {
     }
 }
 
-/// No address is told: it goes to logs and other people.
+/// Describes a limit without the address, because the text appears in logs and in messages to
+/// others.
 fn words(count: &UsageKey, limit: i64) -> String {
     match count.scope {
-        "total" => format!("the limit of {limit} messages a day is reached"),
-        "recipient" => format!("the limit of {limit} messages a day to one recipient is reached"),
-        "channel" => format!("the limit of {limit} a day on {} is reached", count.key),
-        _ => format!("the limit of {limit} segments of text messages a day is reached"),
+        "total" => format!("the daily limit of {limit} messages is reached"),
+        "recipient" => format!("the daily limit of {limit} messages to one recipient is reached"),
+        "channel" => format!(
+            "the daily limit of {limit} messages on {} is reached",
+            count.key
+        ),
+        _ => format!("the daily limit of {limit} text message segments is reached"),
     }
 }

@@ -1,4 +1,4 @@
-//! A notification that was accepted.
+//! An accepted notification.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,28 +12,26 @@ use super::decision::{DeliveryPlan, PlannedDelivery};
 use super::finding::{RuleOutcome, RuleResult};
 use super::gate::{DigestEntry, RateWindow};
 
-/// Something to be said, and the deliveries that say it.
+/// A notification and its planned deliveries.
 #[derive(Clone, Debug)]
 pub struct Notification {
-    /// Its id, from the moment it was accepted.
     pub id: Uuid,
-    /// What was asked for.
     pub command: NotifyCommand,
-    /// What follows from it.
+    /// One plan for each rule that matches the event, or one without a rule.
     pub branches: Vec<DeliveryPlan>,
-    /// When it was accepted.
     pub created_at: DateTime<Utc>,
-    /// Whether it is about a person who was erased.
+    /// Whether the notification is about a person who was erased.
     pub erased: bool,
 }
 
 impl Notification {
-    /// Gives what was decided its ids and time.
+    /// Assigns ids and the time, and drops deliveries that an earlier rule already sends.
     #[must_use]
     pub fn new(command: NotifyCommand, mut branches: Vec<DeliveryPlan>, clock: &Clock) -> Self {
         let id = clock.new_id();
         let mut told = HashSet::new();
-        // Who is told by one rule is not told by the next one, too; a rule that failed tells nobody.
+        // An address gets a message from one rule only. Deliveries of failed rules come last, so
+        // that they do not displace others.
         for is_failure in [false, true] {
             for branch in &mut branches {
                 branch.drafts.retain(|draft| {
@@ -54,17 +52,15 @@ impl Notification {
         }
     }
 
-    /// One for each recipient and channel.
     pub fn deliveries(&self) -> impl Iterator<Item = &PlannedDelivery> {
         self.branches.iter().flat_map(|branch| &branch.drafts)
     }
 
-    /// What the rules said.
     pub fn findings(&self) -> impl Iterator<Item = &RuleResult> {
         self.branches.iter().filter_map(|b| b.finding.as_ref())
     }
 
-    /// Takes over that it is about a person who was erased: it says nothing, to nobody.
+    /// Removes the content and all deliveries, because the person was erased.
     pub fn erase(&mut self) {
         self.erased = true;
         self.branches.clear();
@@ -74,8 +70,8 @@ impl Notification {
         self.command.dedupe_key = None;
     }
 
-    /// Holds a branch back at a gate that is shut until then: nobody is told by it, or later of
-    /// many at once.
+    /// Replaces the deliveries of a plan because a window is full until `ends_at`. The notification
+    /// joins the summary of throttled messages, if the rule sends one.
     pub fn hold_back(&mut self, branch: usize, gate: &RateWindow, ends_at: DateTime<Utc>) {
         let reason = gate.reason(ends_at);
         let notice = gate.notice.as_ref();
@@ -98,7 +94,7 @@ impl Notification {
         }
     }
 
-    /// Takes over which deliveries go to addresses that nothing is sent to, and why.
+    /// Suppresses the deliveries to addresses on the suppression list, with the reason.
     pub fn suppress(&mut self, why: &HashMap<Uuid, String>) {
         if why.is_empty() {
             return;
@@ -111,7 +107,6 @@ impl Notification {
         }
     }
 
-    /// Whether it goes out.
     #[must_use]
     pub fn status(&self) -> NotificationStatus {
         if self.deliveries().any(PlannedDelivery::is_pending) {
@@ -123,7 +118,7 @@ impl Notification {
         }
     }
 
-    /// Why it does not go out, or not yet.
+    /// Explains why the notification is not sent, or is delayed.
     #[must_use]
     pub fn reason(&self) -> Option<String> {
         if self.erased {
@@ -147,7 +142,7 @@ impl Notification {
                     .filter(|f| f.outcome != RuleOutcome::ConditionFalse);
                 let closed = closed.map(|f| match (&f.detail, f.outcome) {
                     (Some(detail), _) => detail.clone(),
-                    (None, _) => "the rule names nobody who could be told".into(),
+                    (None, _) => "the rule has no reachable recipient".into(),
                 });
                 let reason = dropped.or_else(|| closed.into_iter().next());
                 Some(reason.unwrap_or_else(|| "no rule matches".into()))
@@ -156,7 +151,6 @@ impl Notification {
     }
 }
 
-/// A priority's name.
 #[must_use]
 pub const fn priority_text(priority: Priority) -> &'static str {
     match priority {

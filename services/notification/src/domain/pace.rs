@@ -1,13 +1,13 @@
-//! How fast a channel may send.
+//! Rate and concurrency limits of channels.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// How many messages of a channel may be on their way at once, and how many may begin in a second.
+/// The limits of a channel.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ChannelLimits {
-    /// The most at once; at least 1.
+    /// Messages in flight at once; at least 1.
     pub concurrency: usize,
-    /// The most that begin in a second, above 0; `None` for as many as there are.
+    /// Messages that start per second; above 0. `None` is unlimited.
     pub per_second: Option<f64>,
 }
 
@@ -20,18 +20,18 @@ impl Default for ChannelLimits {
     }
 }
 
-/// Lets so many begin in a second: those that did not begin are saved up for one second.
+/// A token bucket. Its capacity is one second of tokens, but at least one token.
 #[derive(Debug)]
 pub struct TokenBucket {
     per_second: f64,
-    /// The most that is saved up.
+    /// Capacity of the bucket.
     most: f64,
     saved: f64,
     since: DateTime<Utc>,
 }
 
 impl TokenBucket {
-    /// From `now` on, beginning with what one second allows.
+    /// Creates a full bucket.
     #[must_use]
     pub fn new(per_second: f64, now: DateTime<Utc>) -> Self {
         let most = per_second.max(1.0);
@@ -43,7 +43,7 @@ impl TokenBucket {
         }
     }
 
-    /// How many may begin at `now`.
+    /// Refills the bucket and returns the number of whole tokens.
     pub fn room(&mut self, now: DateTime<Utc>) -> usize {
         let passed = (now - self.since).as_seconds_f64().max(0.0);
         self.saved = (self.saved + passed * self.per_second).min(self.most);
@@ -53,17 +53,16 @@ impl TokenBucket {
             clippy::cast_sign_loss,
             reason = "it is not negative, and a cast saturates"
         )]
-        // Parts of a second do not add up exactly.
+        // Tolerates rounding errors of fractions.
         let whole = (self.saved + 1e-6).floor() as usize;
         whole
     }
 
-    /// So many begin.
     pub fn take(&mut self, count: usize) {
         self.saved -= count as f64;
     }
 
-    /// How long until the next one may begin, where there is no room.
+    /// Returns the time until the next token, if there is none: 1 ms to 1 hour.
     #[must_use]
     pub fn wait(&self) -> TimeDelta {
         let seconds = ((1.0 - self.saved) / self.per_second).clamp(0.001, 3_600.0);

@@ -1,41 +1,39 @@
-//! Whom a notification is about, as its data say, and the erasure of a person.
+//! The person that a notification is about, and the erasure of a person's data.
 
 use aws_lc_rs::digest::{Context, SHA256};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-/// The longest id that is looked for, in bytes; visitor-analytics takes no longer ones.
+/// The limit of visitor-analytics; longer ids are ignored.
 pub const MAX_ID_BYTES: usize = 128;
 
-/// Whom a notification is about.
+/// The person that a notification is about, according to its data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Person {
-    /// The visitor's id.
     pub visitor_id: Option<String>,
-    /// The site's own id for the user.
+    /// The site's own id of the user.
     pub user_id: Option<String>,
-    /// On which site.
     pub site: Option<String>,
-    /// When it was recorded.
+    /// When the visit was recorded.
     pub recorded_at: Option<DateTime<Utc>>,
 }
 
-/// Who is to be erased.
+/// A request to erase a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Erasure {
-    /// The visitors' ids.
     pub visitor_ids: Vec<String>,
-    /// The site's own id for the user; visitors who acted for other users stay, then.
+    /// The site's own id of the user. If set, notifications about the same visitors under another
+    /// user id are kept.
     pub user_id: Option<String>,
-    /// Only on this site.
+    /// Restricts the erasure to a site.
     pub site: Option<String>,
-    /// What was recorded later stays.
+    /// Data that are recorded later are kept.
     pub erased_at: DateTime<Utc>,
 }
 
 impl Person {
-    /// Reads the data of `visitor.arrived`, or data with fields of the same names.
+    /// Reads the person from the data of `visitor.arrived`, or from fields of the same names.
     #[must_use]
     pub fn of(data: &Map<String, Value>) -> Self {
         let text = |path: &[&str]| {
@@ -67,7 +65,7 @@ impl Person {
         person
     }
 
-    /// The keys of all erasures that are about this person.
+    /// Returns the keys of all erasures that match this person.
     #[must_use]
     pub fn keys(&self) -> Vec<Uuid> {
         let mut keys = vec![];
@@ -93,7 +91,7 @@ impl Person {
 }
 
 impl Erasure {
-    /// The keys of those it is about.
+    /// Returns the keys of the persons that match this erasure.
     #[must_use]
     pub fn keys(&self) -> Vec<Uuid> {
         let site = self.site.as_deref();
@@ -107,7 +105,8 @@ impl Erasure {
     }
 }
 
-/// The first half of the SHA-256 over the parts, whose ends UTF-8 cannot contain.
+/// Returns the first half of the SHA-256 over the parts. The separator is a byte that cannot occur
+/// in UTF-8.
 fn key(kind: &str, site: Option<&str>, id: &str) -> Uuid {
     let mut hash = Context::new(&SHA256);
     for part in [kind, site.unwrap_or_default(), id] {

@@ -1,22 +1,19 @@
-//! Phone numbers.
-
 use std::fmt;
 use std::str::FromStr;
 
-/// At least this many characters of a masked number are hidden.
 const MIN_MASKED_CHARS: usize = 5;
 
-/// A phone number in E.164: `+`, then 7 to 15 digits, the first not 0. Shows itself masked.
+/// A phone number in E.164: `+` and 7 to 15 digits, the first of them not 0. `Display` and `Debug`
+/// mask the number.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PhoneNumber(String);
 
-/// A text that is no phone number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a phone number in E.164, such as +15550100067")]
+#[error("a phone number must be in E.164 format, such as +15550100067")]
 pub struct InvalidPhoneNumber;
 
 impl PhoneNumber {
-    /// The whole number; for the provider and the database only.
+    /// The unmasked number, for providers and the database only.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -42,7 +39,7 @@ impl fmt::Display for PhoneNumber {
     }
 }
 
-/// A number with its middle hidden.
+/// Hides the middle of a number.
 pub(super) fn mask(number: &str) -> String {
     let end = number.len().saturating_sub(2);
     let start = end.saturating_sub(MIN_MASKED_CHARS).min(5);

@@ -1,7 +1,7 @@
-//! Text that stands in a message as it was written.
+//! Removes invisible characters from texts.
 
-/// The text without characters that are not seen and change how the rest is: control characters
-/// but tabs and line breaks, and those that turn the direction of writing.
+/// Removes control characters except tab and line feed, and bidirectional formatting characters,
+/// which change how the rest of the text is displayed.
 #[must_use]
 pub fn printable(text: &str) -> String {
     text.chars().filter(|c| !is_hidden(*c)).collect()

@@ -1,8 +1,9 @@
-//! Which addresses of the internet strangers may make us send to.
+//! The IP addresses to which requests with a stranger's URL may connect (protection against SSRF).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Whether it is an address of the public internet (IANA's registries of special addresses).
+/// Whether the address belongs to the public internet, according to IANA's registries of
+/// special-purpose addresses.
 #[must_use]
 pub fn is_public(address: IpAddr) -> bool {
     match address {
@@ -19,7 +20,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || address.is_loopback()
         || address.is_link_local()
         || address.is_documentation()
-        // Shared between providers and their customers; protocols; measurements.
+        // Carrier-grade NAT, IETF protocols, 6to4 relays, benchmarks.
         || (a == 100 && (64..128).contains(&b))
         || (a == 192 && b == 0 && c == 0)
         || (a == 192 && b == 88 && c == 99)
@@ -33,14 +34,14 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     let s = address.segments();
     let v4 = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
     match s {
-        // A translator would lead back to IPv4.
+        // NAT64 and 6to4 translate to an IPv4 address, which is checked.
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
             is_public_v4(v4(high, low))
         }
-        // Protocols (Teredo and others), documentation.
+        // IETF protocols, such as Teredo, and documentation.
         [0x2001, second, ..] if second < 0x200 => false,
         [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => false,
-        // Only this block is given out.
+        // The only block of global unicast addresses that IANA allocates.
         [first, ..] => first & 0xe000 == 0x2000,
     }
 }

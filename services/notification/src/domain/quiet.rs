@@ -1,4 +1,4 @@
-//! Quiet hours: when somebody is not to be disturbed, in that person's time zone.
+//! Quiet hours, in the recipient's time zone.
 
 use chrono::{
     DateTime, Datelike as _, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc, Weekday,
@@ -7,24 +7,24 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// After so many windows that follow each other at once the message goes out.
+/// A message is sent after this many adjacent windows, so that quiet hours that cover the whole day
+/// do not hold it forever.
 const MAX_CONSECUTIVE_WINDOWS: usize = 16;
 
-/// What happens to a message in quiet hours.
+/// What happens to messages in quiet hours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum QuietHoursMode {
-    /// It waits for their end.
+    /// The message waits until the quiet hours end.
     #[default]
     Hold,
-    /// It is not sent.
+    /// The message is not sent.
     Drop,
 }
 
 /// A day of the week.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "days are known")]
 pub enum DayOfWeek {
     Mon,
     Tue,
@@ -49,23 +49,21 @@ impl DayOfWeek {
     }
 }
 
-/// Hours that come again each day, or on some days.
+/// Hours that recur on each day, or on some days of the week.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuietHours {
-    /// When they begin.
     pub from: NaiveTime,
-    /// When they end: on the next day where that is not after `from`.
+    /// On the next day unless it is later than `from`.
     pub to: NaiveTime,
-    /// The days on which they begin; empty for all.
+    /// Days on which the hours start; empty means every day.
     pub days: Vec<DayOfWeek>,
-    /// Where nothing is known of the recipient's.
+    /// Applies to recipients without a time zone.
     pub time_zone: Tz,
-    /// What happens to a message.
     pub mode: QuietHoursMode,
 }
 
 impl QuietHours {
-    /// When those end that it is in, at `now`, for somebody in `zone`.
+    /// Returns the end of the window that contains `now` for a recipient in `zone`.
     fn end(&self, now: DateTime<Utc>, zone: Option<Tz>) -> Option<DateTime<Utc>> {
         let zone = zone.unwrap_or(self.time_zone);
         let today = now.with_timezone(&zone).date_naive();
@@ -95,25 +93,22 @@ impl QuietHours {
     }
 }
 
-/// That time in that zone: the first where clocks show it twice, an hour later where never.
+/// Converts a local time: the earlier one if it occurs twice, one hour later if it is skipped.
 fn moment(local: NaiveDateTime, zone: Tz) -> Option<DateTime<Utc>> {
     let at = |local: NaiveDateTime| local.and_local_timezone(zone).earliest();
     let found = at(local).or_else(|| at(local + TimeDelta::hours(1)))?;
     Some(found.with_timezone(&Utc))
 }
 
-/// What quiet hours make of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QuietHoursDecision {
-    /// It is no quiet hour.
     Send,
-    /// It waits until then.
     Hold(DateTime<Utc>),
-    /// It is not sent.
+    /// The message is not sent.
     Drop,
 }
 
-/// What all of somebody's quiet hours make of a message at `now`.
+/// Applies all quiet hours to a message that is due at `now`. `Drop` takes precedence over `Hold`.
 #[must_use]
 pub fn verdict(all: &[QuietHours], now: DateTime<Utc>, zone: Option<Tz>) -> QuietHoursDecision {
     let dropped =

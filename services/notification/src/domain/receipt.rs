@@ -1,4 +1,4 @@
-//! What providers say about messages later, and what people answer.
+//! Callbacks of providers: delivery receipts and inbound messages.
 
 use std::collections::HashSet;
 
@@ -6,45 +6,43 @@ use aws_lc_rs::hmac::{HMAC_SHA1_FOR_LEGACY_USE_ONLY, HMAC_SHA256, Key, verify};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// A form as it came, in its order.
+/// The fields of a form in their original order.
 pub type FormFields = Vec<(String, String)>;
 
-/// A word about a message that was sent.
+/// A status that a provider reports about a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderReceipt {
-    /// The provider's id of the message.
     pub message_id: String,
-    /// The provider's word.
+    /// The provider's name of the status.
     pub status: String,
-    /// A status may only be followed by one of a higher rank.
+    /// Only a status with a higher rank replaces the current one.
     pub rank: i16,
-    /// Whether the message will not arrive.
+    /// Whether the message is not delivered.
     pub failed: bool,
-    /// The provider's code, where it failed.
+    /// The provider's error code, if the message failed.
     pub code: Option<i32>,
 }
 
-/// What came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CallbackEvent {
-    /// A word about a message.
     Receipt(ProviderReceipt),
-    /// Somebody at this number wants no more.
+    /// The sender of a reply with this number opts out.
     Stop(String),
-    /// Somebody at this number wants messages again.
+    /// The sender of a reply with this number opts in again.
     Start(String),
-    /// Nothing that concerns us.
+    /// A callback that the service ignores.
     Other,
 }
 
-/// The value of a field.
+/// Returns the first value of a field.
 #[must_use]
 pub fn field<'a>(form: &'a FormFields, name: &str) -> Option<&'a str> {
     let found = form.iter().find(|(key, _)| key == name);
     found.map(|(_, value)| value.as_str())
 }
 
-/// What Twilio said: <https://www.twilio.com/docs/messaging/guides/track-outbound-message-status>.
+/// Parses a callback of Twilio:
+/// <https://www.twilio.com/docs/messaging/guides/track-outbound-message-status>.
 #[must_use]
 pub fn twilio(form: &FormFields) -> CallbackEvent {
     if let (Some(id), Some(status)) = (field(form, "MessageSid"), field(form, "MessageStatus")) {
@@ -70,7 +68,8 @@ pub fn twilio(form: &FormFields) -> CallbackEvent {
     answer(field(form, "From"), word)
 }
 
-/// What Vonage said: <https://developer.vonage.com/en/messaging/sms/guides/delivery-receipts>.
+/// Parses a callback of Vonage:
+/// <https://developer.vonage.com/en/messaging/sms/guides/delivery-receipts>.
 #[must_use]
 pub fn vonage(form: &FormFields) -> CallbackEvent {
     if let (Some(id), Some(status)) = (field(form, "messageId"), field(form, "status")) {
@@ -94,7 +93,7 @@ pub fn vonage(form: &FormFields) -> CallbackEvent {
     answer(from.as_deref(), field(form, "text"))
 }
 
-/// The words of the carriers' rules; only alone do they count.
+/// Recognizes the keywords that carriers define. The message must consist of the keyword only.
 fn answer(from: Option<&str>, word: Option<&str>) -> CallbackEvent {
     let (Some(from), Some(word)) = (from, word) else {
         return CallbackEvent::Other;
@@ -108,7 +107,7 @@ fn answer(from: Option<&str>, word: Option<&str>) -> CallbackEvent {
     }
 }
 
-/// Whether Twilio signed this form for one of these addresses:
+/// Whether Twilio signed this form for one of these URLs:
 /// <https://www.twilio.com/docs/usage/webhooks/webhooks-security>.
 #[must_use]
 pub fn is_twilios(token: &str, urls: &[String], form: &FormFields, signature: &str) -> bool {
@@ -130,8 +129,8 @@ pub fn is_vonages(secret: &str, form: &FormFields) -> bool {
     let Some(given) = field(form, "sig") else {
         return false;
     };
-    // The scheme replaces these in values only: in a name they would let the same signed text be
-    // cut into other fields. No field of Vonage's has them, and none comes twice.
+    // The signature scheme replaces `&` and `=` in values only. In a name, they would make the
+    // signature valid for a different set of fields. Vonage sends no such names and no duplicates.
     let mut names = HashSet::new();
     let is_plain = |name: &str| !name.is_empty() && !name.contains(['&', '=']);
     if !form

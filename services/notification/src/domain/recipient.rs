@@ -1,4 +1,4 @@
-//! People and the addresses they are reached at.
+//! Recipients and their addresses.
 
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
@@ -7,34 +7,34 @@ use utoipa::ToSchema;
 use super::target::{ChannelAddress, InvalidAddress};
 use super::whom::{MAX_RECIPIENT_NAME_CHARS, is_name};
 
-/// The most addresses, and the most groups, of one recipient.
+/// Bounds the addresses and the groups of a recipient.
 pub const MAX_ADDRESSES_OR_GROUPS: usize = 20;
 
-/// A recipient as the API takes and keeps it.
+/// A recipient: a person or team with addresses, groups, a time zone and a language.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = RecipientRequest, example = json!({"name": "ann", "addresses": ["+15550100067"],
     "groups": ["on-call"], "time_zone": "Europe/London", "language": "en"}))]
 pub struct RecipientSpec {
-    /// What rules and requests call it, as `recipient:NAME`.
+    /// Unique name, used as `recipient:NAME`: 1 to 60 letters, digits, `_`, `.` or `-`.
     pub name: String,
-    /// Where it is reached; each on the channel that reaches it.
+    /// Addresses, 1 to 20. The format of an address determines its channel.
     pub addresses: Vec<String>,
-    /// The groups it belongs to, which are called `group:NAME`.
+    /// Groups of the recipient, at most 20; used as `group:NAME`.
     #[serde(default)]
     pub groups: Vec<String>,
-    /// For quiet hours, such as `Europe/London`.
+    /// IANA time zone for quiet hours, such as `Europe/London`.
     #[serde(default)]
     pub time_zone: Option<String>,
-    /// For templates, such as `de`.
+    /// Language tag (BCP 47) that selects templates, such as `de` or `pt-BR`.
     #[serde(default)]
     pub language: Option<String>,
 }
 
-/// Somebody who can be told.
+/// A valid recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipient {
-    /// Where; never empty.
+    /// Never empty.
     pub targets: Vec<ChannelAddress>,
     /// For quiet hours.
     pub time_zone: Option<Tz>,
@@ -42,29 +42,24 @@ pub struct Recipient {
     pub language: Option<String>,
 }
 
-/// What is wrong with a recipient.
+/// Why a recipient is refused. A number is the index in the list.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRecipient {
-    /// It cannot be called so.
-    #[error("a name is 1 to {MAX_RECIPIENT_NAME_CHARS} letters, digits, `_`, `.` and `-`")]
+    #[error("the name must have 1 to {MAX_RECIPIENT_NAME_CHARS} letters, digits, `_`, `.` or `-`")]
     Name,
-    /// None, or too many.
-    #[error("there are 1 to {MAX_ADDRESSES_OR_GROUPS} addresses")]
+    #[error("a recipient must have 1 to {MAX_ADDRESSES_OR_GROUPS} addresses")]
     Addresses,
-    /// It cannot be reached there.
     #[error("{1}")]
     Address(usize, InvalidAddress),
-    /// Too many.
-    #[error("there are at most {MAX_ADDRESSES_OR_GROUPS} groups")]
+    #[error("a recipient must have at most {MAX_ADDRESSES_OR_GROUPS} groups")]
     Groups,
-    /// A group cannot be called so.
-    #[error("a group's name is 1 to {MAX_RECIPIENT_NAME_CHARS} letters, digits, `_`, `.` and `-`")]
+    #[error(
+        "a group name must have 1 to {MAX_RECIPIENT_NAME_CHARS} letters, digits, `_`, `.` or `-`"
+    )]
     Group(usize),
-    /// There is no such zone.
-    #[error("there is no such time zone; name one such as Europe/London")]
+    #[error("unknown time zone; use an IANA name such as Europe/London")]
     TimeZone,
-    /// It is no language.
-    #[error("a language is a code such as en or pt-BR")]
+    #[error("the language must be a tag such as en or pt-BR")]
     Language,
 }
 
@@ -103,7 +98,7 @@ impl TryFrom<&RecipientSpec> for Recipient {
     }
 }
 
-/// Whether it looks like a language tag (BCP 47).
+/// Checks the form of a language tag (BCP 47), not whether the language exists.
 pub(super) fn is_language(code: &str) -> bool {
     let plain = code.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     (2..=20).contains(&code.len()) && plain

@@ -1,4 +1,4 @@
-//! Rules: which events are told to whom, how, when, and how often.
+//! Rules: which events notify which recipients, on which channels, when and how often.
 
 mod invalid;
 mod parts;
@@ -19,60 +19,51 @@ use super::condition::CelExpression;
 use super::event_pattern::EventPattern;
 use super::quiet::QuietHours;
 
-/// A rule that can be followed.
+/// A valid rule with compiled expressions and templates.
 #[derive(Clone, Debug)]
 pub struct Rule {
-    /// Its id.
     pub id: Uuid,
-    /// What people call it.
     pub name: String,
-    /// Which events it is about.
     pub event: EventPattern,
-    /// Of those, which ones; all without.
+    /// Without a condition, every event matches.
     pub condition: Option<CelExpression>,
-    /// Who is told at once, and who later where nobody acknowledges; never empty.
+    /// Never empty. The first step is sent at once, the others if nobody acknowledges in time.
     pub steps: Vec<EscalationStep>,
-    /// What is said.
     pub texts: MessageTemplates,
-    /// How urgent it is; without it as the notification says.
+    /// Overrides the priority of the notification.
     pub priority: Option<Priority>,
-    /// How often, at most, for each of a kind.
+    /// Limits the messages for each value of an expression.
     pub throttle: Option<RuleWindow>,
-    /// How often, at most, in all.
+    /// Limits the messages over all values.
     pub total: Option<RuleWindow>,
-    /// Whether what the two held back is told once.
+    /// Whether a summary of the throttled messages is sent.
     pub throttle_notice: bool,
-    /// How long the same thing is not said again.
     pub dedupe: Option<RuleWindow>,
-    /// How long notifications are gathered to be told together.
     pub digest: Option<RuleWindow>,
-    /// When nobody is told.
     pub quiet: Vec<QuietHours>,
-    /// The most segments of its text messages.
+    /// Maximum number of segments of a text message.
     pub sms_segments: usize,
-    /// Whether it is followed.
+    /// Whether the rule is applied.
     pub active: bool,
 }
 
-/// A stretch of time in which things of the same kind are counted.
+/// A window in which notifications with the same key are counted.
 #[derive(Clone, Debug)]
 pub struct RuleWindow {
-    /// The most there may be.
+    /// Maximum count.
     pub limit: i32,
-    /// How long it is.
     pub length: TimeDelta,
-    /// What is of the same kind; all without.
+    /// Yields the key; without it, all notifications have the same key.
     pub by: Option<CelExpression>,
 }
 
 impl Rule {
-    /// Whether it evaluates what people wrote, beside keys of its windows.
+    /// Whether the rule has a condition or templates. Keys of windows do not count.
     #[must_use]
     pub fn is_costly(&self) -> bool {
         self.condition.is_some() || !self.texts.is_empty()
     }
 
-    /// Makes a rule of what was asked for.
     pub fn new(id: Uuid, spec: &RuleSpec) -> Result<Arc<Self>, InvalidRule> {
         parts::rule(id, spec).map(Arc::new)
     }

@@ -1,29 +1,29 @@
-//! How many segments a text message has, and how to cut it (3GPP TS 23.038).
+//! Segments of text messages (3GPP TS 23.038).
 
-/// The characters of the basic set of GSM-7, but for the escape.
+/// The basic character set of GSM-7 without the escape character.
 const GSM7_BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?\
                      ¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
-/// Characters that take two units.
+/// The extension table of GSM-7; each character takes two units.
 const GSM7_EXTENSION: &str = "\u{c}^{}\\[~]|€";
 
-/// How a text is sent.
+/// The encoding of a text message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SmsEncoding {
-    /// 160 units in one segment, 153 in each of several.
+    /// 160 units in a single segment, 153 in each of several.
     Gsm7,
-    /// 70 units of 16 bits in one segment, 67 in each of several.
+    /// 70 units of 16 bits in a single segment, 67 in each of several.
     Ucs2,
 }
 
 impl SmsEncoding {
-    /// The encoding that a text needs.
+    /// Returns the encoding that a text needs.
     #[must_use]
     pub fn of(text: &str) -> Self {
         let gsm = text.chars().all(|c| gsm7(c).is_some());
         if gsm { Self::Gsm7 } else { Self::Ucs2 }
     }
 
-    /// The name, as the API has it.
+    /// The name in the API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -32,7 +32,7 @@ impl SmsEncoding {
         }
     }
 
-    /// Units in one segment alone, and in each of several.
+    /// Returns the units in a single segment, and in each of several.
     const fn room(self) -> (usize, usize) {
         match self {
             Self::Gsm7 => (160, 153),
@@ -57,7 +57,7 @@ fn gsm7(c: char) -> Option<usize> {
     }
 }
 
-/// How many segments a text takes. A character is never split between two.
+/// Counts the segments of a text. A character is never split between two segments.
 #[must_use]
 pub fn segments(text: &str) -> usize {
     let encoding = SmsEncoding::of(text);
@@ -78,7 +78,7 @@ pub fn segments(text: &str) -> usize {
     segments
 }
 
-/// The text, cut with `...` so that it takes at most `most` segments.
+/// Truncates a text with `...` to at most `most` segments.
 #[must_use]
 pub fn cut(text: String, most: usize) -> String {
     if segments(&text) <= most {

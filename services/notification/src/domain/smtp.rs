@@ -1,30 +1,42 @@
-//! What replies of mail servers mean (RFC 5321 §4.2).
+//! Classifies replies of mail servers (RFC 5321 §4.2).
 
 use super::attempt::SendOutcome;
 
-/// The meaning of a reply that refuses, in our own words: the server's may repeat the address.
-/// `text` is looked at for the enhanced code (RFC 3463) alone.
+/// Classifies a negative reply. The explanation does not quote the server, whose text may contain
+/// the address. `text` is used only for its enhanced status code (RFC 3463).
 #[must_use]
 pub fn meaning(code: u16, text: &str) -> (SendOutcome, &'static str) {
     match code {
-        421 => (SendOutcome::Transient(None), "the server closes"),
+        421 => (SendOutcome::Transient(None), "the service is not available"),
         450 => (
             SendOutcome::Transient(None),
-            "the mailbox cannot be reached now",
+            "the mailbox is temporarily unavailable",
         ),
-        451 => (SendOutcome::Transient(None), "the server is in trouble"),
-        452 => (SendOutcome::Transient(None), "the server has no room"),
-        400..=499 => (SendOutcome::Transient(None), "not now"),
-        530 | 534 | 535 | 538 => (SendOutcome::Config, "the sign-in is not accepted"),
-        500..=504 => (SendOutcome::Config, "the server does not understand"),
-        // 550 is also said of relays and policies, which is no fault of the mailbox.
+        451 => (SendOutcome::Transient(None), "the server has a local error"),
+        452 => (
+            SendOutcome::Transient(None),
+            "the server has insufficient storage",
+        ),
+        400..=499 => (
+            SendOutcome::Transient(None),
+            "the server refused the message temporarily",
+        ),
+        530 | 534 | 535 | 538 => (SendOutcome::Config, "authentication failed"),
+        500..=504 => (
+            SendOutcome::Config,
+            "the server does not support the command",
+        ),
+        // 550 also means that a relay or policy refused the message.
         550 | 551 | 553 if text.contains("5.1.1") || text.contains("5.1.10") => {
-            (SendOutcome::Gone, "there is no such mailbox")
+            (SendOutcome::Gone, "the mailbox does not exist")
         }
-        550 => (SendOutcome::Permanent, "the mailbox cannot be reached"),
+        550 => (SendOutcome::Permanent, "the mailbox is unavailable"),
         552 => (SendOutcome::Permanent, "the mailbox is full"),
-        554 => (SendOutcome::Permanent, "the message is refused"),
-        _ => (SendOutcome::Permanent, "it is refused"),
+        554 => (SendOutcome::Permanent, "the server refused the message"),
+        _ => (
+            SendOutcome::Permanent,
+            "the server refused the message permanently",
+        ),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Delivery channels, and whom they reach.
+//! Delivery channels and addresses on them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,36 +8,27 @@ use uuid::Uuid;
 
 use super::phone::{self, PhoneNumber};
 
-/// The longest address, in bytes.
 const MAX_ADDRESS_BYTES: usize = 500;
 
-/// A way to tell somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Channel {
-    /// A text message.
     Sms,
-    /// An email.
     Email,
-    /// A notification of a browser (Web Push).
+    /// Web Push to a browser.
     Push,
-    /// A signed request to an address of ours to know.
+    /// A signed request according to Standard Webhooks.
     Webhook,
-    /// A channel of Slack.
     Slack,
-    /// A channel of Discord.
     Discord,
-    /// A chat of Telegram.
     Telegram,
-    /// A topic of ntfy.
     Ntfy,
-    /// A phone's app, by Firebase Cloud Messaging.
+    /// Firebase Cloud Messaging to a mobile app.
     Fcm,
-    /// A line in the service's log.
+    /// The service's log.
     Log,
 }
 
 impl Channel {
-    /// Every channel there is.
     pub const ALL: [Self; 10] = [
         Self::Sms,
         Self::Email,
@@ -51,7 +42,7 @@ impl Channel {
         Self::Log,
     ];
 
-    /// The name, as the API and the database have it.
+    /// The name in the API and the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -68,7 +59,6 @@ impl Channel {
         }
     }
 
-    /// The channel of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL
@@ -77,25 +67,28 @@ impl Channel {
     }
 }
 
-/// A recipient on the channel that reaches it. Shows itself masked.
+/// An address and its channel. `Display` and `Debug` mask the address.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ChannelAddress {
     channel: Channel,
     address: String,
 }
 
-/// How an address is written.
-pub const ADDRESS_FORMATS: &str = "a phone number in E.164, such as +15550100067, an email address, \
-    `webhook:ID`, `push:ID`, `slack:URL`, `discord:URL`, `telegram:CHAT`, `ntfy:TOPIC`, `fcm:TOKEN` \
-    or `log`";
+/// The names of all channels, for error messages.
+pub const CHANNEL_NAMES: &str =
+    "sms, email, push, webhook, slack, discord, telegram, ntfy, fcm or log";
 
-/// A text that is no address.
+/// The formats of addresses, for error messages.
+pub const ADDRESS_FORMATS: &str = "a phone number in E.164, such as +15550100067, an email \
+    address, `webhook:ID`, `push:ID`, `slack:URL`, `discord:URL`, `telegram:CHAT`, `ntfy:TOPIC`, \
+    `fcm:TOKEN` or `log`";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no address; write {ADDRESS_FORMATS}")]
+#[error("invalid address; use {ADDRESS_FORMATS}")]
 pub struct InvalidAddress;
 
 impl ChannelAddress {
-    /// Whoever reads the log.
+    /// The address of the log.
     #[must_use]
     pub fn log() -> Self {
         Self {
@@ -104,19 +97,18 @@ impl ChannelAddress {
         }
     }
 
-    /// The channel that reaches it.
     #[must_use]
     pub const fn channel(&self) -> Channel {
         self.channel
     }
 
-    /// The whole address; for the provider and the database only.
+    /// The unmasked address, for providers and the database only.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// The address without the channel's name before it; for the provider only.
+    /// The unmasked address without the channel's prefix, for providers only.
     #[must_use]
     pub fn value(&self) -> &str {
         match self.channel {
@@ -160,7 +152,7 @@ impl FromStr for ChannelAddress {
     }
 }
 
-/// Whether what follows the channel's name is an address on it.
+/// Checks the part of an address after the channel's prefix.
 fn fits(channel: Channel, value: &str) -> bool {
     let plain = |most: usize, more: &str| {
         let known = |c: char| c.is_ascii_alphanumeric() || more.contains(c);
@@ -168,7 +160,7 @@ fn fits(channel: Channel, value: &str) -> bool {
     };
     match channel {
         Channel::Sms | Channel::Email | Channel::Log => false,
-        // One way to write each, as it is compared.
+        // Addresses are compared as text, so only the canonical form of an id is valid.
         Channel::Push | Channel::Webhook => value
             .parse::<Uuid>()
             .is_ok_and(|id| id.to_string() == value),
@@ -179,7 +171,7 @@ fn fits(channel: Channel, value: &str) -> bool {
     }
 }
 
-/// Whether it is an address in the web that can be sent to.
+/// Whether the text is an HTTP or HTTPS URL with a host and without credentials.
 #[must_use]
 pub fn is_web(text: &str) -> bool {
     let url = Url::parse(text).ok();
@@ -187,7 +179,7 @@ pub fn is_web(text: &str) -> bool {
     url.is_some_and(|url| url.has_host() && url.username().is_empty() && url.password().is_none())
 }
 
-/// Whether mail can be sent there: `local@domain`, in ASCII, without quotes and comments.
+/// Accepts `local@domain` in ASCII, without quotes and comments.
 fn is_email(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else {
         return false;
@@ -217,9 +209,9 @@ impl fmt::Display for ChannelAddress {
                 let first = &local[..local.len().min(1)];
                 write!(f, "{first}•••@{domain}")
             }
-            // Their ids are no secrets.
+            // These ids are not secret.
             Channel::Log | Channel::Push | Channel::Webhook => f.write_str(&self.address),
-            // Whoever knows one of these may write there.
+            // The other addresses are secrets that permit sending.
             channel => {
                 let value = self.value();
                 let shown = value.chars().rev().take(value.len().min(12) / 3);

@@ -1,5 +1,5 @@
-//! Texts with places to fill in: a part of Jinja (<https://docs.rs/minijinja>) that prints, loops,
-//! chooses and filters, but builds no values, so that what it costs is bounded.
+//! Message templates in a subset of Jinja (<https://docs.rs/minijinja>): output, loops, branches
+//! and filters. Templates cannot create values, so the cost of rendering is bounded.
 
 mod check;
 mod filters;
@@ -16,73 +16,64 @@ use serde_json::Map;
 
 use self::filters::{TextBudget, add_filters, add_tests};
 
-/// The longest template, in characters.
 pub const MAX_TEMPLATE_CHARS: usize = 10_000;
-/// The longest text a template may yield, in bytes.
 const MAX_OUTPUT_BYTES: usize = 65_536;
-/// The most steps that a template may take.
 const MAX_RENDER_STEPS: u64 = 20_000;
-/// The fewest steps that a template may take, however large the data are.
+/// Steps that a template always may take, however large the data are.
 const MIN_RENDER_STEPS: u64 = 400;
-/// Steps times the weight of the data. A comparison is one step and may look at all of the data.
+/// Bounds steps times the size of the data, because one step, such as a comparison, may read all
+/// of the data.
 const RENDER_BUDGET_BYTES: u64 = 500_000_000;
-/// What a value weighs beside its text, in bytes: comparing two numbers takes about as long as
-/// comparing so much text.
+/// Counted for each value in addition to its text: comparing two numbers takes about as long as
+/// comparing this many bytes of text.
 const VALUE_OVERHEAD_BYTES: u64 = 32;
 
-/// Why a template cannot be used.
+/// Why a template is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
-    /// It is too long.
-    #[error("a template has {MAX_TEMPLATE_CHARS} characters at most")]
+    #[error("the template must have at most {MAX_TEMPLATE_CHARS} characters")]
     TooLong,
-    /// It is none.
     #[error("line {line}: {message}")]
     Syntax {
-        /// From 1.
+        /// Starts at 1.
         line: usize,
-        /// What is wrong there.
         message: String,
     },
-    /// It builds values, which could grow without bound.
-    #[error("{0} cannot be used; a template prints, loops, chooses and filters")]
+    /// The template contains a construct whose cost cannot be bounded.
+    #[error("the template must not contain {0}; templates support output, `for`, `if` and filters")]
     Part(String),
 }
 
-/// Why a template yields no text.
+/// Why rendering failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct RenderError(String);
 
-/// What templates may use.
+/// The variables of templates.
 #[derive(Clone, Debug, Serialize)]
 pub struct TemplateContext<'a> {
-    /// The event's name.
     pub event: &'a str,
-    /// The headline that came with it.
     pub title: Option<&'a str>,
     /// `low`, `normal`, `high` or `urgent`.
     pub priority: &'a str,
-    /// What came with the event.
     pub data: &'a Map<String, serde_json::Value>,
-    /// What is told together, where this is a digest.
+    /// Set if the message is a digest.
     pub digest: Option<DigestSummary<'a>>,
 }
 
-/// Several notifications told together.
+/// The notifications of a digest.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct DigestSummary<'a> {
-    /// How many there are.
     pub count: i64,
-    /// The texts of the first of them.
+    /// The texts of the first notifications.
     pub texts: &'a [String],
-    /// How long they were gathered, in words, such as `hour` or `15 minutes`.
+    /// Length of the window in words, such as `hour` or `15 minutes`.
     pub window: &'a str,
-    /// Since when, such as `12:40 UTC`, where a throttle held them back.
+    /// Start of the window, such as `12:40 UTC`, if the digest summarizes throttled messages.
     pub since: Option<&'a str>,
 }
 
-/// A template that can be used.
+/// A valid template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     source: String,
@@ -90,12 +81,12 @@ pub struct Template {
 }
 
 impl Template {
-    /// A template of plain text.
+    /// Compiles a plain text template.
     pub fn text(source: &str) -> Result<Self, TemplateError> {
         Self::new(source, false)
     }
 
-    /// A template of HTML: what is filled in is escaped.
+    /// Compiles an HTML template, which escapes inserted values.
     pub fn html(source: &str) -> Result<Self, TemplateError> {
         Self::new(source, true)
     }
@@ -107,7 +98,7 @@ impl Template {
         check::check(source)?;
         let environment = environment(html, MAX_RENDER_STEPS);
         let compiled = catch_panic(|| environment.template_from_str(source).map(|_| ()));
-        let compiled = compiled.map_err(|_| TemplateError::Part("this".into()))?;
+        let compiled = compiled.map_err(|_| TemplateError::Part("invalid syntax".into()))?;
         compiled.map_err(|error| check::syntax(&error))?;
         Ok(Self {
             source: source.to_owned(),
@@ -115,8 +106,8 @@ impl Template {
         })
     }
 
-    /// The text with everything filled in; what is not there stays empty. A panic is a failure like
-    /// any other.
+    /// Renders the template; missing values print as the empty string. A panic of the engine is
+    /// returned as an error.
     pub fn render(&self, scope: &TemplateContext) -> Result<String, RenderError> {
         let rendered = catch_panic(|| self.try_render(scope));
         rendered.unwrap_or_else(|panic| Err(RenderError(panic.to_string())))
@@ -138,10 +129,10 @@ impl Template {
         let scope = Value::from(Serde(scope));
         let rendered = template.render_captured_to(scope, &mut page);
         rendered.map_err(failed)?;
-        String::from_utf8(page.0).map_err(|_| RenderError("it is cut within a character".into()))
+        String::from_utf8(page.0).map_err(|_| RenderError("the output is not valid UTF-8".into()))
     }
 
-    /// How many steps it may take: fewer where each may look at more.
+    /// Returns the fuel of a rendering: the larger the data, the fewer steps.
     fn steps(&self, scope: &TemplateContext) -> u64 {
         let texts = scope.digest.into_iter().flat_map(|digest| digest.texts);
         let texts: usize = texts.map(String::len).sum();
@@ -170,7 +161,7 @@ fn weight(value: &serde_json::Value) -> u64 {
         }
 }
 
-/// An environment with nothing in it but what [`filters`] allows.
+/// Creates an environment that contains only the filters and tests of [`filters`].
 fn environment(html: bool, steps: u64) -> Environment<'static> {
     let mut environment = Environment::empty();
     environment.set_fuel(Some(steps));
@@ -188,13 +179,13 @@ fn environment(html: bool, steps: u64) -> Environment<'static> {
     environment
 }
 
-/// Takes what has not become too long.
+/// Refuses output beyond [`MAX_OUTPUT_BYTES`].
 struct BoundedWriter(Vec<u8>);
 
 impl io::Write for BoundedWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.0.len() + bytes.len() > MAX_OUTPUT_BYTES {
-            let text = format!("the text has more than {MAX_OUTPUT_BYTES} bytes");
+            let text = format!("the output has more than {MAX_OUTPUT_BYTES} bytes");
             return Err(io::Error::other(text));
         }
         self.0.extend_from_slice(bytes);

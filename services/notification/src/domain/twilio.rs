@@ -1,19 +1,19 @@
-//! What Twilio's answers mean (its REST API's error dictionary).
+//! Classifies error responses of Twilio, according to its error dictionary.
 
 use chrono::TimeDelta;
 
 use super::attempt::{SendOutcome, SendResult};
 
-/// Reads a refusal: the HTTP status, Twilio's code and `Retry-After` where they were sent.
+/// Classifies an error response by its HTTP status and Twilio's code.
 #[must_use]
 pub fn refusal(status: u16, code: Option<i32>, retry_after: Option<TimeDelta>) -> SendResult {
     let meaning = code.and_then(meaning);
     let outcome = match (status, meaning.map(|(class, _)| class)) {
-        // Refused before anything was done.
+        // Twilio refused the request before it processed it.
         (429, _) | (400..=499, Some(ErrorClass::Transient)) => SendOutcome::Transient(retry_after),
         (_, Some(ErrorClass::Gone)) => SendOutcome::Gone,
         (_, Some(ErrorClass::Permanent)) => SendOutcome::Permanent,
-        // The answer may be from a proxy that does not know what became of the request.
+        // The response may come from a proxy, after Twilio accepted the request.
         (408 | 500.., _) => SendOutcome::Unknown,
         (_, Some(ErrorClass::Config)) | (401 | 403, None) => SendOutcome::Config,
         _ => SendOutcome::Permanent,
@@ -42,19 +42,19 @@ enum ErrorClass {
     Gone,
 }
 
-/// What a code means, in our own words.
+/// Explains a code of Twilio.
 #[must_use]
 pub fn words(code: i32) -> Option<&'static str> {
     meaning(code).map(|(_, words)| words)
 }
 
-/// Our own words: Twilio's message repeats the phone number.
+/// The explanations do not quote Twilio, whose messages contain the phone number.
 fn meaning(code: i32) -> Option<(ErrorClass, &'static str)> {
     use ErrorClass::{Config, Gone, Permanent, Transient};
     Some(match code {
-        20003 => (Config, "the account or its key is not accepted"),
-        21211 => (Permanent, "the recipient's number is not valid"),
-        21212 | 21606 => (Config, "the sender cannot be used"),
+        20003 => (Config, "authentication failed"),
+        21211 => (Permanent, "the recipient's number is invalid"),
+        21212 | 21606 => (Config, "the sender is invalid or cannot send text messages"),
         21408 => (Permanent, "the recipient's region is not enabled"),
         21610 => (Gone, "the recipient has opted out"),
         21614 => (Permanent, "the recipient's number is not a mobile one"),
@@ -63,7 +63,7 @@ fn meaning(code: i32) -> Option<(ErrorClass, &'static str)> {
         30006 => (Permanent, "the recipient is a landline"),
         30007 => (Permanent, "the message was filtered"),
         21611 | 30001 => (Transient, "the sender's queue is full"),
-        30003 => (Transient, "the recipient's phone is out of reach"),
+        30003 => (Transient, "the recipient's phone is unreachable"),
         30008 => (Transient, "the carrier gave no reason"),
         _ => return None,
     })

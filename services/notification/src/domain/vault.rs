@@ -1,38 +1,37 @@
-//! Secrets as they are kept: sealed by AES-256-GCM, where there is a key.
+//! Encryption of stored secrets with AES-256-GCM, if a key is configured.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// What a sealed text begins with; base64 of nonce and sealed text follow.
+/// Prefix of an encrypted secret, before the base64 of nonce and ciphertext.
 pub const SEALED_PREFIX: &str = "aes256gcm:";
-/// How many bytes the key has.
 pub const KEY_BYTES: usize = 32;
 
-/// Seals and opens.
+/// Encrypts and decrypts secrets. Without a key, secrets stay in plain text.
 #[derive(Debug, Default)]
 pub struct SecretBox(Option<RandomizedNonceKey>);
 
-/// It cannot be opened: the key is not there, or is another one.
+/// The key is missing, invalid or not the one that encrypted the secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a secret cannot be opened")]
+#[error("the secret cannot be decrypted")]
 pub struct SealError;
 
 impl SecretBox {
-    /// With a key in base64; the error says that it is none.
+    /// Uses a key of 32 bytes in base64.
     pub fn new(key: &str) -> Result<Self, SealError> {
         let key = STANDARD.decode(key.trim()).map_err(|_| SealError)?;
         let key = RandomizedNonceKey::new(&AES_256_GCM, &key).map_err(|_| SealError)?;
         Ok(Self(Some(key)))
     }
 
-    /// Whether there is a key.
     #[must_use]
     pub const fn has_key(&self) -> bool {
         self.0.is_some()
     }
 
-    /// As it is to be kept for `owner`, who is needed to open it; as it is without a key.
+    /// Encrypts a secret for `owner`, which is authenticated and needed to decrypt it. Without a
+    /// key, returns the secret unchanged.
     pub fn seal(&self, owner: &str, secret: &str) -> Result<String, SealError> {
         let Some(key) = &self.0 else {
             return Ok(secret.to_owned());
@@ -44,7 +43,7 @@ impl SecretBox {
         Ok(format!("{SEALED_PREFIX}{}", STANDARD.encode(whole)))
     }
 
-    /// Opens what was kept for `owner`; what was never sealed is as it is.
+    /// Decrypts a secret of `owner`. A secret in plain text is returned unchanged.
     pub fn open(&self, owner: &str, kept: &str) -> Result<String, SealError> {
         let Some(sealed) = kept.strip_prefix(SEALED_PREFIX) else {
             return Ok(kept.to_owned());

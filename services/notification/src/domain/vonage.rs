@@ -1,27 +1,29 @@
-//! What Vonage's statuses mean: <https://developer.vonage.com/en/messaging/sms/guides/troubleshooting-sms>.
+//! Classifies statuses of Vonage:
+//! <https://developer.vonage.com/en/messaging/sms/guides/troubleshooting-sms>.
 
 use super::attempt::SendOutcome;
 
-/// The meaning of a part's status other than 0, in our own words: Vonage's may repeat the number.
+/// Classifies the status of a message part, which is not 0. The explanation does not quote Vonage,
+/// whose texts may contain the phone number.
 #[must_use]
 pub const fn meaning(status: i32) -> (SendOutcome, &'static str) {
     use SendOutcome::{Config, Permanent, Transient};
     match status {
-        1 | 10 => (Transient(None), "so many at once are not taken"),
-        2 | 3 => (Permanent, "a part of the message is not accepted"),
-        4 => (Config, "the key or its secret is not accepted"),
-        5 => (Transient(None), "the provider is in trouble"),
+        1 | 10 => (Transient(None), "the rate limit is exceeded"),
+        2 | 3 => (Permanent, "a parameter is missing or invalid"),
+        4 => (Config, "authentication failed"),
+        5 => (Transient(None), "the provider has an internal error"),
         6 => (Permanent, "the number cannot be reached"),
-        7 => (Permanent, "the number is barred"),
-        8 => (Config, "the account is barred"),
-        9 => (Config, "there is no credit left"),
-        11 => (Config, "the account is not made for it"),
-        14 => (Config, "the signature is not accepted"),
-        15 => (Config, "the sender cannot be used"),
-        22 => (Permanent, "the network's code is not known"),
-        23 => (Config, "the callback cannot be used"),
-        29 => (Config, "a trial account sends to its own numbers only"),
-        _ => (Permanent, "it is refused"),
+        7 => (Permanent, "the number is blocked"),
+        8 => (Config, "the account is blocked"),
+        9 => (Config, "the account has insufficient credit"),
+        11 => (Config, "the account is not enabled for this API"),
+        14 => (Config, "the signature is invalid"),
+        15 => (Config, "the sender is invalid"),
+        22 => (Permanent, "the network code is unknown"),
+        23 => (Config, "the callback URL is invalid"),
+        29 => (Config, "a trial account can send to its own numbers only"),
+        _ => (Permanent, "the provider refused the message"),
     }
 }
 

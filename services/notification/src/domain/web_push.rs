@@ -1,4 +1,4 @@
-//! Encryption of push messages for a browser (RFC 8291), and who sends them (VAPID, RFC 8292).
+//! Encryption of push messages (RFC 8291) and authentication with push services (VAPID, RFC 8292).
 
 use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::agreement::{ECDH_P256, PrivateKey, UnparsedPublicKey, agree};
@@ -10,21 +10,19 @@ use chrono::{DateTime, Utc};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
 
-/// The longest message, in bytes: a push service takes 4,096 with what encryption adds.
+/// Push services accept 4,096 bytes, including the overhead of encryption.
 pub const MAX_PAYLOAD_BYTES: usize = 3_900;
-/// How many bytes the secret of a browser has.
 const AUTH_SECRET_BYTES: usize = 16;
-/// How many bytes a public key has.
+/// An uncompressed point of P-256.
 const PUBLIC_KEY_BYTES: usize = 65;
-/// How long a token holds, in seconds; 24 h at most.
+/// RFC 8292 permits at most 24 hours.
 const TOKEN_LIFETIME_SECONDS: i64 = 12 * 3_600;
 
-/// Keys that cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the keys cannot be used")]
+#[error("the keys are invalid")]
 pub struct InvalidPushKeys;
 
-/// What a browser gave for its messages.
+/// The keys of a browser's subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PushEncryptionKeys {
     public: Vec<u8>,
@@ -32,7 +30,7 @@ pub struct PushEncryptionKeys {
 }
 
 impl PushEncryptionKeys {
-    /// The keys `p256dh` and `auth` of a subscription, in base64url.
+    /// Parses the keys `p256dh` and `auth` of a subscription, in base64url.
     pub fn new(p256dh: &str, auth: &str) -> Result<Self, InvalidPushKeys> {
         let decode = |text: &str| {
             let text = text.trim_end_matches('=');
@@ -44,8 +42,8 @@ impl PushEncryptionKeys {
         good.then_some(Self { public, auth }).ok_or(InvalidPushKeys)
     }
 
-    /// The message's body with `Content-Encoding: aes128gcm`, by a key pair and a salt that are
-    /// used once.
+    /// Encrypts a message with `Content-Encoding: aes128gcm`. The key pair and the salt must be
+    /// used only once.
     pub fn encrypt(
         &self,
         plain: &[u8],
@@ -67,7 +65,7 @@ impl PushEncryptionKeys {
             UnboundKey::new(&AES_128_GCM, &key.as_ref()[..16]).map_err(|_| InvalidPushKeys)?;
         let nonce =
             Nonce::try_assume_unique_for_key(&nonce.as_ref()[..12]).map_err(|_| InvalidPushKeys)?;
-        // 2 ends the last record.
+        // The delimiter 2 marks the last record.
         let mut sealed = [plain, &[2]].concat();
         let key = LessSafeKey::new(key);
         key.seal_in_place_append_tag(nonce, Aad::empty(), &mut sealed)
@@ -78,16 +76,16 @@ impl PushEncryptionKeys {
     }
 }
 
-/// Who sends, to push services.
+/// Signs requests to push services with the VAPID key.
 pub struct VapidSigner {
     key: EncodingKey,
-    /// The public key, in base64url, which browsers subscribe with.
+    /// The public key in base64url, with which browsers subscribe.
     pub public: String,
     subject: String,
 }
 
 impl VapidSigner {
-    /// The private key is 32 bytes in base64url; `subject` is a `mailto:` or `https:` address.
+    /// Takes a private key of 32 bytes in base64url. `subject` is a `mailto:` or `https:` URL.
     pub fn new(private: &str, subject: String) -> Result<Self, InvalidPushKeys> {
         let bytes = URL_SAFE_NO_PAD.decode(private.trim_end_matches('='));
         let pair = PrivateKey::from_private_key(&ECDH_P256, &bytes.map_err(|_| InvalidPushKeys)?);
@@ -101,7 +99,8 @@ impl VapidSigner {
         })
     }
 
-    /// The header `Authorization` for a push service, such as `https://push.example`.
+    /// Returns the header `Authorization` for the origin of a push service, such as
+    /// `https://push.example`.
     pub fn authorization(
         &self,
         origin: &str,

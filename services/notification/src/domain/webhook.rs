@@ -1,22 +1,21 @@
-//! Signing by Standard Webhooks: <https://www.standardwebhooks.com>.
+//! Signatures according to Standard Webhooks: <https://www.standardwebhooks.com>.
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// What a secret begins with.
 const SECRET_PREFIX: &str = "whsec_";
-/// How many random bytes a new secret has.
+/// Random bytes in a new secret.
 pub const SECRET_BYTES: usize = 24;
 
-/// A secret as people copy it.
+/// Formats a secret for display.
 #[must_use]
 pub fn secret(bytes: &[u8; SECRET_BYTES]) -> String {
     format!("{SECRET_PREFIX}{}", STANDARD.encode(bytes))
 }
 
-/// The header `webhook-signature`: one signature for each secret, so that none is missed while one
-/// is replaced. Secrets that cannot be read sign nothing.
+/// Returns the header `webhook-signature` with one signature for each secret, so that receivers
+/// can rotate secrets without an interruption. Invalid secrets are skipped.
 #[must_use]
 pub fn signature(secrets: &[String], id: &str, timestamp: i64, body: &[u8]) -> String {
     let sign = |secret: &String| {

@@ -1,35 +1,32 @@
-//! Who is to be told: an address, or a name that stands for one or more.
+//! References to recipients in rules and requests: an address, or a name of one or more.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::target::ChannelAddress;
 
-/// The longest name of a recipient or a group, in characters.
+/// Applies to recipients and groups.
 pub const MAX_RECIPIENT_NAME_CHARS: usize = 60;
 
-/// Somebody, as rules and requests name them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RecipientRef {
-    /// Whom the settings name, else the log.
+    /// The recipient in the settings, or the log.
     Default,
-    /// An address.
     Target(ChannelAddress),
-    /// All addresses of the recipient of that name.
+    /// All addresses of the recipient with this name.
     Recipient(String),
-    /// All recipients of that group.
+    /// All recipients in the group.
     Group(String),
 }
 
-/// A text that names nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "nobody can be named so; name {}, `recipient:NAME`, `group:NAME` or `default`",
+    "invalid recipient; use {}, `recipient:NAME`, `group:NAME` or `default`",
     super::target::ADDRESS_FORMATS
 )]
 pub struct InvalidRecipientRef;
 
-/// Whether it may be the name of a recipient or a group.
+/// Whether the text is a valid name of a recipient or group.
 #[must_use]
 pub fn is_name(text: &str) -> bool {
     let known = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '-');

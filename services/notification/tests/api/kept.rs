@@ -53,7 +53,7 @@ async fn the_secrets_of_webhooks_are_sealed(pool: PgPool) {
 
     let other = Service::with(&pool, &clock(), &keyed('E')).await;
     let made = attempt(&other, to).await;
-    let error = "its secret was sealed with another key than WEBHOOK_SECRETS_KEY";
+    let error = "the webhook's secret cannot be decrypted with WEBHOOK_SECRETS_KEY";
     assert_eq!(
         (&made["outcome"], &made["detail"]),
         (&json!("config"), &json!(error))

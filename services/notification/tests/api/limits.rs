@@ -45,7 +45,7 @@ async fn a_limit_is_told_once_and_then_there_is_silence(pool: PgPool) {
     let service = start(&pool, &twilio, &["--limit-per-channel=sms=3,email=9"]).await;
     let statuses = |all: Vec<Value>| all.iter().map(|d| d["status"].clone()).collect::<Vec<_>>();
     let made = sent(&service, "m", &[A, B, A, B, A]).await;
-    let why = "suppressed: the limit of 3 a day on sms is reached";
+    let why = "suppressed: the daily limit of 3 messages on sms is reached";
     assert_eq!(
         (&made[3]["reason"], &made[4]["reason"]),
         (&json!(why), &json!(why))
@@ -74,12 +74,12 @@ async fn each_recipient_and_what_texts_cost_may_be_limited(pool: PgPool) {
     let made = sent(&service, "m", &[A, A, A, B]).await;
     assert_eq!(
         made[2]["reason"],
-        "suppressed: the limit of 2 messages a day to one recipient is reached"
+        "suppressed: the daily limit of 2 messages to one recipient is reached"
     );
     assert_eq!(made[3]["status"], "sent");
     // Two segments, where four of five are used up.
     let made = sent(&service, &"x".repeat(200), &["+15550100013"]).await;
-    let why = "suppressed: the limit of 5 segments of text messages a day is reached";
+    let why = "suppressed: the daily limit of 5 text message segments is reached";
     assert_eq!(made[0]["reason"], why);
     until(async || (notices(&twilio).len() == 2).then_some(())).await;
 }

@@ -144,7 +144,7 @@ async fn what_the_server_refuses_is_told_in_our_words(pool: PgPool) {
         let story = service.story(&sent["id"]).await;
         (story["deliveries"][0]["status"] == "dead").then_some(story)
     });
-    let error = "SMTP 554: the message is refused";
+    let error = "SMTP 554: the server refused the message";
     assert_eq!(story.await["deliveries"][0]["last_error"], error);
 }
 
@@ -156,19 +156,19 @@ async fn nothing_is_said_to_a_server_that_cannot_be_trusted(pool: PgPool) {
     let settings = [
         (
             server.trusted(server.url("starttls", "smtp", "wrong", strict)),
-            "SMTP 535: the sign-in is not accepted",
+            "SMTP 535: authentication failed",
         ),
         (
             stranger(server.url("starttls", "smtp", "se%3Acret", strict)),
-            "no encryption that can be trusted",
+            "TLS failed or the certificate is not trusted",
         ),
         (
             stranger(server.url("tls", "smtps", "se%3Acret", "")),
-            "no encryption that can be trusted",
+            "TLS failed or the certificate is not trusted",
         ),
         (
             server.trusted(server.url("plain", "smtp", "se%3Acret", strict)),
-            "the server does not offer what is needed",
+            "the server lacks a required feature, such as STARTTLS",
         ),
     ];
     for (settings, why) in settings {

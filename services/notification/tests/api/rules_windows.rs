@@ -40,7 +40,7 @@ async fn a_throttle_lets_so_many_through_for_each_of_a_kind(pool: PgPool) {
     let (_, held) = service.notify(event(5, "a")).await;
     assert_eq!(
         held["reason"],
-        "throttled: 2 were sent; again from 2026-11-20T12:01:00Z"
+        "throttled after 2 messages; the window ends at 2026-11-20T12:01:00Z"
     );
     let story = service.story(&held["id"]).await;
     assert_eq!(story["rules"][0]["outcome"], "throttled");
@@ -85,7 +85,7 @@ async fn the_same_is_said_once_and_a_request_sent_again_is_not_counted(pool: PgP
     assert_eq!(again["status"], "suppressed");
     assert_eq!(
         again["reason"],
-        "the same was said before; again from 2026-11-20T12:01:00Z"
+        "duplicate of a recent message; the window ends at 2026-11-20T12:01:00Z"
     );
     assert_eq!(service.notify(event(2, "a")).await.1["status"], "queued");
     let mut keyed = event(3, "a");

@@ -43,7 +43,10 @@ async fn vonage_is_asked_for_the_message_and_may_be_late(pool: PgPool) {
     played.next(Reply::json(200, &json!({"records": []})));
     service.clock.advance(TimeDelta::seconds(5));
     let second = service.delivery_after(2).await;
-    assert_eq!(second["last_error"], "the look-up cannot tell yet");
+    assert_eq!(
+        second["last_error"],
+        "the message may not be in the provider's reports yet"
+    );
     let other = json!({"message_id": "other", "client_ref": "another", "status": "delivered"});
     let own = json!({"message_id": "first", "client_ref": first["id"], "status": "delivered"});
     played.next(Reply::json(200, &json!({"records": [other, own]})));

@@ -1,68 +1,53 @@
-//! What is wrong with a rule.
+//! Validation errors of rules, as the API reports them.
 
 use crate::domain::event_pattern::InvalidEventPattern;
+use crate::domain::target::CHANNEL_NAMES;
 use crate::domain::whom::InvalidRecipientRef;
 use crate::domain::{condition, template};
 
-/// The longest name, in characters.
 pub const MAX_RULE_NAME_CHARS: usize = 100;
-/// The most recipients, templates, quiet hours or escalations of a rule.
+/// Bounds the channels, recipients, templates, quiet hours and escalations of a rule.
 pub const MAX_LIST_ITEMS: usize = 20;
-/// The longest window, in seconds.
+/// 30 days.
 pub const MAX_WINDOW_SECONDS: i64 = 2_592_000;
 
-/// What is wrong with a rule. The first part names the field.
+/// Why a rule is refused. A variant that several fields share names the field first.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRule {
-    /// Its name is empty or too long, or holds what cannot be kept.
-    #[error("a name has 1 to {MAX_RULE_NAME_CHARS} characters, none of them a control character")]
+    #[error("the name must have 1 to {MAX_RULE_NAME_CHARS} characters and no control characters")]
     Name,
-    /// Its event is no pattern.
     #[error("{0}")]
     Event(InvalidEventPattern),
-    /// An expression cannot be used.
     #[error("{1}")]
     Expression(&'static str, condition::ExpressionError),
-    /// There is no such channel.
-    #[error("there is no such channel")]
+    #[error("unknown channel; use {CHANNEL_NAMES}")]
     Channel(String),
-    /// Nobody can be named so.
     #[error("{1}")]
     Recipient(String, InvalidRecipientRef),
-    /// Nobody is named.
-    #[error("name somebody")]
+    #[error("the list must name at least one recipient")]
     Empty(String),
-    /// Too many.
-    #[error("there are at most {MAX_LIST_ITEMS}")]
+    #[error("the list must have at most {MAX_LIST_ITEMS} items")]
     TooMany(String),
-    /// A template cannot be used.
     #[error("{1}")]
     Template(String, template::TemplateError),
-    /// It is no language.
-    #[error("a language is a code such as en or pt-BR")]
+    #[error("the language must be a tag such as en or pt-BR")]
     Language(String),
-    /// The window is empty or too long.
-    #[error("it is 1 to {MAX_WINDOW_SECONDS} seconds long")]
+    #[error("the duration must be 1 to {MAX_WINDOW_SECONDS} seconds")]
     Seconds(String),
-    /// The limit is none.
-    #[error("a limit is 1 to 1,000,000")]
+    #[error("the limit must be 1 to 1,000,000")]
     Limit(&'static str),
-    /// It is no time of the day.
-    #[error("a time is written as 22:00")]
+    #[error("the time must have the format HH:MM, such as 22:00")]
     Time(String),
-    /// There is no such zone.
-    #[error("there is no such time zone; name one such as Europe/London")]
+    #[error("unknown time zone; use an IANA name such as Europe/London")]
     TimeZone(String),
-    /// A text message has at least one segment.
-    #[error("a text message has 1 to 10 segments")]
+    #[error("`sms_segments` must be 1 to 10")]
     Segments,
-    /// The steps do not follow each other.
-    #[error("each step comes later than the one before")]
+    #[error("each escalation step must come later than the step before it")]
     Order(String),
 }
 
 impl InvalidRule {
-    /// The field that is wrong, and the error's code.
+    /// Returns the invalid field and the `code` of the problem.
     #[must_use]
     pub fn place(&self) -> (String, &'static str) {
         let field = |name: &str| name.to_owned();

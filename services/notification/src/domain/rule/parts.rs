@@ -1,4 +1,4 @@
-//! Makes a rule of its specification, part by part.
+//! Validates a rule's specification and compiles its expressions and templates.
 
 use chrono::{NaiveTime, TimeDelta};
 use chrono_tz::Tz;
@@ -13,42 +13,38 @@ use crate::domain::target::Channel;
 use crate::domain::template::{Template, TemplateError};
 use crate::domain::whom::RecipientRef;
 
-/// Who is told, and when.
+/// The recipients that are notified after a delay.
 #[derive(Clone, Debug)]
 pub struct EscalationStep {
-    /// So long after the notification came.
+    /// Delay after the notification is accepted.
     pub after: TimeDelta,
-    /// Only on these channels; empty for all.
+    /// Restricts the channels; empty allows all.
     pub channels: Vec<Channel>,
-    /// Who is told; never empty.
+    /// Never empty.
     pub recipients: Vec<RecipientRef>,
 }
 
-/// What is said, for channels and languages.
+/// The templates of a rule, by channel and language.
 #[derive(Clone, Debug, Default)]
 pub struct MessageTemplates(Vec<TemplateVariant>);
 
-/// What is said on a channel in a language.
 #[derive(Clone, Debug)]
 pub struct TemplateVariant {
     channel: Option<Channel>,
     language: Option<String>,
-    /// The headline.
     pub title: Option<Template>,
-    /// The text.
     pub text: Template,
-    /// The same as HTML.
     pub html: Option<Template>,
 }
 
 impl MessageTemplates {
-    /// Whether there are none.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The one that fits best: the channel counts more than the language.
+    /// Returns the best match: a template for the channel outranks one for the language. Of equal
+    /// matches the first wins.
     #[must_use]
     pub fn best(&self, channel: Channel, language: Option<&str>) -> Option<&TemplateVariant> {
         let fit = |variant: &&TemplateVariant| {

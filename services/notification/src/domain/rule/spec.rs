@@ -1,4 +1,4 @@
-//! A rule as the API takes and keeps it.
+//! A rule as the API accepts it and the database stores it.
 
 use common::notification::Priority;
 use common::visitor_analytics::VISITOR_ARRIVED;
@@ -7,66 +7,68 @@ use utoipa::ToSchema;
 
 use crate::domain::quiet::{DayOfWeek, QuietHoursMode};
 
-/// A rule: which events are told to whom, how, when, and how often.
+/// A rule: which events notify which recipients, on which channels, when and how often.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = RuleRequest, example = json!({"name": "Big orders", "event": "order.*",
     "condition": "data.total > 1000", "recipients": ["group:sales"],
     "templates": [{"text": "Order of {{ data.total }} from {{ data.name }}"}]}))]
 pub struct RuleSpec {
-    /// What people call it.
+    /// Display name: 1 to 100 characters.
     pub name: String,
-    /// Which events it is about; `*` stands for any characters.
+    /// Event names that the rule matches. `*` matches any characters. 1 to 100 characters.
     pub event: String,
-    /// Of those, which ones: CEL over `event`, `priority` and `data`; all without.
+    /// CEL expression over `event`, `priority` and `data` that must be true for the rule to match:
+    /// at most 1,000 characters. Without a condition, every event matches.
     #[serde(default)]
     pub condition: Option<String>,
-    /// Only on these channels; empty for every channel the recipients are reached on.
+    /// Channels on which the rule sends, at most 20. Empty allows every channel of the recipients.
     #[serde(default)]
     pub channels: Vec<String>,
-    /// Who is told: an address, `recipient:NAME`, `group:NAME`, or `default`.
+    /// Recipients, 1 to 20: addresses, `recipient:NAME`, `group:NAME` or `default`.
     #[serde(default = "default_recipients")]
     pub recipients: Vec<String>,
-    /// What is said; the one that fits the channel and language best. Without any, what is known
-    /// about the event.
+    /// Message templates, at most 20. The best match for channel and language is rendered. Without
+    /// a matching template, the service sends the default text of the event.
     #[serde(default)]
     pub templates: Vec<TemplateSpec>,
-    /// How urgent it is; null for what the notification says.
+    /// Overrides the priority of the notification; null keeps it.
     #[serde(default)]
     pub priority: Option<Priority>,
-    /// How often, at most.
+    /// Limits the number of messages per window.
     #[serde(default)]
     pub throttle: Option<ThrottleSpec>,
-    /// How long the same thing is not said again.
+    /// Suppresses duplicates within a window.
     #[serde(default)]
     pub dedupe: Option<DedupeSpec>,
-    /// How long notifications are gathered to be told together.
+    /// Collects the notifications of a window into one message. Urgent notifications bypass it.
     #[serde(default)]
     pub digest: Option<DigestSpec>,
-    /// When nobody is told, but for what is urgent.
+    /// Hours in which messages are held or dropped, at most 20. Urgent notifications bypass them.
     #[serde(default)]
     pub quiet_hours: Vec<QuietHoursSpec>,
-    /// Who is told next where nobody acknowledges.
+    /// Further recipients if nobody acknowledges the notification in time: at most 20 steps, each
+    /// later than the step before.
     #[serde(default)]
     pub escalation: Vec<EscalationSpec>,
-    /// A text message is cut to so many segments: 1 to 10.
+    /// Maximum number of segments of a text message, 1 to 10; longer texts are truncated.
     #[serde(default = "default_segments")]
     #[schema(minimum = 1, maximum = 10)]
     pub sms_segments: usize,
-    /// Whether it is followed.
+    /// Whether the service applies the rule.
     #[serde(default = "yes")]
     pub active: bool,
-    /// Stands in answers; what a request says is ignored.
+    /// Read-only field of responses; ignored in requests.
     #[serde(default, skip_serializing)]
     #[schema(ignore)]
     pub disabled_at: IgnoredField,
-    /// Stands in answers; what a request says is ignored.
+    /// Read-only field of responses; ignored in requests.
     #[serde(default, skip_serializing)]
     #[schema(ignore)]
     pub disabled_reason: IgnoredField,
 }
 
-/// A field that is read and not looked at.
+/// Accepts any value of a field and discards it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "serde::de::IgnoredAny")]
 pub struct IgnoredField;
@@ -77,108 +79,109 @@ impl From<serde::de::IgnoredAny> for IgnoredField {
     }
 }
 
-/// What is said on a channel in a language, in a part of Jinja over `event`, `title`, `priority`,
-/// `data` and `digest`.
+/// A message template in a subset of Jinja over `event`, `title`, `priority`, `data` and `digest`.
+/// Each text has at most 10,000 characters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Template)]
 pub struct TemplateSpec {
-    /// For this channel only.
+    /// Restricts the template to this channel; null matches all.
     #[serde(default)]
     pub channel: Option<String>,
-    /// For recipients of this language only.
+    /// Restricts the template to recipients with this language tag; null matches all.
     #[serde(default)]
     pub language: Option<String>,
-    /// The headline, for channels that show one.
+    /// Title, for channels that show one. Without it, the title of the notification is used.
     #[serde(default)]
     pub title: Option<String>,
-    /// The text.
+    /// Plain text body.
     pub text: String,
-    /// The same as HTML, for email.
+    /// HTML body for email. Inserted values are escaped.
     #[serde(default)]
     pub html: Option<String>,
 }
 
-/// So many at most in a stretch of time, which begins with the first.
+/// Limits the number of messages per window. The first message opens the window.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ThrottleSpec {
-    /// The most there may be: 1 to 1,000,000.
+    /// Maximum number of messages per window for each value of `by`: 1 to 1,000,000.
     #[schema(minimum = 1, maximum = 1_000_000)]
     pub limit: i32,
-    /// How long: 1 to 2,592,000.
+    /// Length of the window in seconds: 1 to 2,592,000.
     pub seconds: i64,
-    /// Counted for each value of this expression, such as `data.visitor.id`.
+    /// CEL expression, such as `data.visitor.id`. Messages are counted separately for each value.
     #[serde(default)]
     pub by: Option<String>,
-    /// The most there may be in all, whatever `by` says: 1 to 1,000,000.
+    /// Maximum number of messages per window over all values of `by`: 1 to 1,000,000.
     #[serde(default)]
     #[schema(minimum = 1, maximum = 1_000_000)]
     pub total: Option<i32>,
-    /// Whether what is held back is told once: how many, and the first five of them.
+    /// Whether to send one summary of the throttled messages: their number and the first five. It
+    /// is sent one window length after the first throttled message.
     #[serde(default)]
     pub notice: bool,
 }
 
-/// The same thing is said once in a stretch of time.
+/// Sends the same notification once per window.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DedupeSpec {
-    /// How long: 1 to 2,592,000.
+    /// Length of the window in seconds: 1 to 2,592,000.
     pub seconds: i64,
-    /// What is the same; without it the notification's `dedupe_key`, else its event and data.
+    /// CEL expression; notifications with the same value are duplicates. Without it, the
+    /// notification's `dedupe_key` counts, or its event and data if it has none.
     #[serde(default)]
     pub by: Option<String>,
 }
 
-/// What comes in a stretch of time is told together at its end.
+/// Collects the notifications of a window and sends them as one message when the window ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = DigestWindow)]
 pub struct DigestSpec {
-    /// How long: 1 to 2,592,000.
+    /// Length of the window in seconds: 1 to 2,592,000.
     pub seconds: i64,
-    /// Gathered for each value of this expression.
+    /// CEL expression. Each value has its own digest.
     #[serde(default)]
     pub by: Option<String>,
 }
 
-/// Hours in which nobody is told.
+/// Hours in which messages are held or dropped, in the recipient's time zone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QuietHoursSpec {
-    /// When they begin, such as `22:00`.
+    /// Start as `HH:MM`, such as `22:00`.
     pub from: String,
-    /// When they end: on the next day where that is not after `from`.
+    /// End as `HH:MM`; on the next day unless it is later than `from`.
     pub to: String,
-    /// The days on which they begin; empty for all.
+    /// Days on which the quiet hours start; empty means every day.
     #[serde(default)]
     pub days: Vec<DayOfWeek>,
-    /// The zone of recipients that have none of their own; UTC without.
+    /// IANA time zone for recipients without one, such as `Europe/London`. Default: UTC.
     #[serde(default)]
     pub time_zone: Option<String>,
-    /// What happens to a message.
+    /// What happens to messages in quiet hours.
     #[serde(default)]
     pub mode: QuietHoursMode,
 }
 
-/// Who is told where nobody acknowledges.
+/// Recipients that are notified if nobody acknowledges in time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EscalationSpec {
-    /// So long after the notification came: 1 to 2,592,000.
+    /// Seconds after the notification is accepted: 1 to 2,592,000.
     pub after_seconds: i64,
-    /// Only on these channels; empty for all.
+    /// Channels on which this step sends, at most 20. Empty allows all.
     #[serde(default)]
     pub channels: Vec<String>,
-    /// Who is told.
+    /// Recipients, 1 to 20: addresses, `recipient:NAME`, `group:NAME` or `default`.
     pub recipients: Vec<String>,
 }
 
 impl RuleSpec {
-    /// The rule that is there from the beginning: a visitor is told to the default recipient.
-    /// Visitors choose how many they are, so that there is a limit for each network they come
-    /// from, and in all.
+    /// The built-in rule: sends `visitor.arrived` to the default recipient. Strangers control the
+    /// number of visitors, so the rule limits messages per network and in total.
     #[must_use]
     pub fn visitors() -> Self {
         Self {
@@ -208,8 +211,8 @@ impl RuleSpec {
     }
 }
 
-/// Where a visitor comes from: the network; else the provider and the city; else nobody knows, and
-/// each visitor counts alone.
+/// The network of a visitor; without it, AS number and city; without those, the visitor's id, so
+/// that each visitor counts separately.
 const VISITOR_ORIGIN_EXPRESSION: &str = "has(data.visitor.network) && data.visitor.network != null \
     ? data.visitor.network \
     : has(data.visit.asn) && data.visit.asn != null \

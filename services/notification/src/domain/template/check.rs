@@ -1,4 +1,4 @@
-//! What a template may be made of.
+//! Checks which syntax a template contains and how deep it is nested.
 
 use std::thread;
 
@@ -10,20 +10,20 @@ use minijinja::syntax::SyntaxConfig;
 use super::TemplateError;
 use super::filters::{ALLOWED_FILTERS, ALLOWED_TESTS};
 
-/// The most tokens between `{{` and `}}` or `{%` and `%}`. The parser recurses at most once a token.
+/// Tokens between `{{` and `}}` or `{%` and `%}`. The parser recurses at most once per token.
 const MAX_TAG_TOKENS: usize = 300;
-/// The most tags. The parser recurses at most once a tag that opens a block.
+/// The parser recurses at most once per tag that opens a block.
 const MAX_TAGS: usize = 1_000;
-/// How deep expressions and blocks may be nested; compiling and rendering recurse as deep.
+/// Nesting of expressions and blocks. Compilation and rendering recurse once per level.
 const MAX_DEPTH: usize = 40;
-/// The stack of the parser's thread, in bytes; only what is used is taken. The deepest template
-/// that the limits above let through takes less than a quarter of it without optimisation.
+/// Stack of the parser's thread in bytes; memory is committed only as it is used. The deepest
+/// template within the limits above needs less than a quarter of it in a debug build.
 const PARSER_STACK: usize = 16 << 20;
 
-/// Refuses what builds values, calls, or is nested too deep.
+/// Refuses templates that create values, call functions or are nested too deep.
 pub(super) fn check(source: &str) -> Result<(), TemplateError> {
     count_tokens(source)?;
-    // The tree is dropped there, too, which recurses like the parser.
+    // The thread also drops the tree, because dropping recurses like the parser.
     let text = source.to_owned();
     let parser = thread::Builder::new().stack_size(PARSER_STACK);
     let parser = parser.spawn(move || {
@@ -32,7 +32,7 @@ pub(super) fn check(source: &str) -> Result<(), TemplateError> {
     });
     let checked = parser.map(thread::JoinHandle::join);
     let Ok(Ok(checked)) = checked else {
-        return part("this");
+        return part("invalid syntax");
     };
     checked
 }
@@ -40,11 +40,11 @@ pub(super) fn check(source: &str) -> Result<(), TemplateError> {
 pub(super) fn syntax(error: &Error) -> TemplateError {
     TemplateError::Syntax {
         line: error.line().unwrap_or(1),
-        message: error.detail().unwrap_or("it cannot be read").to_owned(),
+        message: error.detail().unwrap_or("invalid syntax").to_owned(),
     }
 }
 
-/// Bounds how deep the parser recurses, before it does.
+/// Bounds the recursion of the parser before it runs.
 fn count_tokens(source: &str) -> Result<(), TemplateError> {
     let (mut tags, mut in_tag) = (0, 0);
     for token in tokenize(source, false, SyntaxConfig::default()) {
@@ -56,7 +56,9 @@ fn count_tokens(source: &str) -> Result<(), TemplateError> {
             _ => in_tag += 1,
         }
         if tags > MAX_TAGS || in_tag > MAX_TAG_TOKENS {
-            return part("so long an expression");
+            return part(&format!(
+                "more than {MAX_TAGS} tags or {MAX_TAG_TOKENS} tokens in a tag"
+            ));
         }
     }
     Ok(())
@@ -68,7 +70,7 @@ fn part<T>(name: &str) -> Result<T, TemplateError> {
 
 fn deeper(depth: usize) -> Result<usize, TemplateError> {
     let deeper = depth.checked_sub(1);
-    deeper.ok_or_else(|| TemplateError::Part("so deep a nesting".into()))
+    deeper.ok_or_else(|| TemplateError::Part(format!("more than {MAX_DEPTH} levels of nesting")))
 }
 
 fn statement(it: &Stmt, depth: usize) -> Result<(), TemplateError> {
@@ -89,9 +91,9 @@ fn statement(it: &Stmt, depth: usize) -> Result<(), TemplateError> {
             all(&it.else_body)
         }
         Stmt::IfCond(it) => condition(it, depth),
-        Stmt::WithBlock(_) => part("with"),
-        Stmt::Set(_) | Stmt::SetBlock(_) => part("set"),
-        _ => part("this kind of block"),
+        Stmt::WithBlock(_) => part("`with`"),
+        Stmt::Set(_) | Stmt::SetBlock(_) => part("`set`"),
+        _ => part("a block other than `for` and `if`"),
     }
 }
 
@@ -110,10 +112,10 @@ fn expression(it: &Expr, depth: usize) -> Result<(), TemplateError> {
         Expr::UnaryOp(it) => inner(&it.expr),
         Expr::BinOp(it) => {
             match it.op {
-                BinOpKind::Add => return part("+"),
-                BinOpKind::Mul => return part("*"),
-                BinOpKind::Pow => return part("**"),
-                BinOpKind::Concat => return part("~"),
+                BinOpKind::Add => return part("the operator `+`"),
+                BinOpKind::Mul => return part("the operator `*`"),
+                BinOpKind::Pow => return part("the operator `**`"),
+                BinOpKind::Concat => return part("the operator `~`"),
                 _ => {}
             }
             inner(&it.left)?;
@@ -130,14 +132,14 @@ fn expression(it: &Expr, depth: usize) -> Result<(), TemplateError> {
         }
         Expr::Filter(it) => {
             if !ALLOWED_FILTERS.contains(&it.name) {
-                return part(&format!("the filter {}", it.name));
+                return part(&format!("the filter `{}`", it.name));
             }
             it.expr.iter().try_for_each(inner)?;
             arguments(&it.args)
         }
         Expr::Test(it) => {
             if !ALLOWED_TESTS.contains(&it.name) {
-                return part(&format!("the test {}", it.name));
+                return part(&format!("the test `{}`", it.name));
             }
             inner(&it.expr)?;
             arguments(&it.args)
@@ -148,8 +150,8 @@ fn expression(it: &Expr, depth: usize) -> Result<(), TemplateError> {
             inner(&it.subscript_expr)
         }
         Expr::Slice(_) => part("a slice"),
-        Expr::Call(_) => part("a call"),
-        Expr::List(_) | Expr::Tuple(_) | Expr::Map(_) => part("a list or a map of its own"),
+        Expr::Call(_) => part("a function call"),
+        Expr::List(_) | Expr::Tuple(_) | Expr::Map(_) => part("a list or map literal"),
     }
 }
 

@@ -1,5 +1,5 @@
-//! The filters and tests that templates may use. None panics whatever it is given, none yields
-//! much more than it is given, and what they read is paid for from a budget.
+//! The filters and tests that templates may use. They do not panic, do not return much more text
+//! than they receive, and charge the text that they read to a budget.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -12,13 +12,13 @@ use minijinja::{Environment, Error, State, Value};
 
 use super::{MAX_OUTPUT_BYTES, refused};
 
-/// The filters; each is added below.
+/// Filters that [`add_filters`] registers.
 pub(super) const ALLOWED_FILTERS: [&str; 18] = [
     "lower", "upper", "title", "trim", "default", "d", "length", "count", "first", "last", "round",
     "abs", "int", "float", "truncate", "join", "escape", "e",
 ];
 
-/// The tests; each is added below.
+/// Tests that [`add_tests`] registers.
 pub(super) const ALLOWED_TESTS: [&str; 28] = [
     "defined",
     "undefined",
@@ -50,10 +50,10 @@ pub(super) const ALLOWED_TESTS: [&str; 28] = [
     "ge",
 ];
 
-/// What the filters of one rendering may read, in bytes.
+/// Text that the filters of one rendering may read.
 const FILTER_BUDGET_BYTES: u64 = 2_000_000;
 
-/// What is left of [`FILTER_BYTES`].
+/// The rest of [`FILTER_BUDGET_BYTES`] in a rendering.
 #[derive(Clone)]
 pub(super) struct TextBudget(Arc<AtomicU64>);
 
@@ -74,7 +74,7 @@ impl TextBudget {
             .map_err(|_| refused("the filters read too much text"))
     }
 
-    /// Pays for a value and returns its text, where it is a text, a number or the like.
+    /// Returns the text of a string, number, bool or missing value, and charges it to the budget.
     fn text<'a>(&self, value: &'a Value) -> Result<Cow<'a, str>, Error> {
         if let Some(text) = value.as_str() {
             self.take(text.len())?;
@@ -87,12 +87,11 @@ impl TextBudget {
                 self.take(text.len())?;
                 Ok(text.into())
             }
-            _ => Err(refused("this filter is for texts and numbers")),
+            _ => Err(refused("this filter needs a string or a number")),
         }
     }
 }
 
-/// Adds [`FILTERS`].
 pub(super) fn add_filters(environment: &mut Environment<'static>, budget: &TextBudget) {
     let mut add_text = |name: &'static str, change: fn(&str) -> String| {
         let budget = budget.clone();
@@ -164,7 +163,7 @@ fn trim(budget: &TextBudget, value: &Value, chars: Option<&str>) -> Result<Strin
     Ok(text.trim_matches(&chars[..]).to_owned())
 }
 
-/// At most `most` characters, the last three of them `...` where it was longer.
+/// Returns at most `most` characters; a text that is cut ends in `...`.
 fn truncate(text: &str, most: usize) -> String {
     if text.chars().nth(most).is_none() {
         return text.to_owned();
@@ -185,17 +184,16 @@ fn join(budget: &TextBudget, items: &Value, separator: Option<&str>) -> Result<S
                 joined.push_str(text);
             }
             None if item.kind() == ValueKind::Number => joined.push_str(&budget.text(&item)?),
-            None => return Err(refused("join is for texts and numbers")),
+            None => return Err(refused("join needs strings or numbers")),
         }
         if joined.len() > MAX_OUTPUT_BYTES {
-            return Err(refused("too long"));
+            return Err(refused("the joined text is too long"));
         }
     }
     budget.take(joined.len())?;
     Ok(joined)
 }
 
-/// Adds [`TESTS`].
 pub(super) fn add_tests(environment: &mut Environment<'static>, budget: &TextBudget) {
     environment.add_test("defined", tests::is_defined);
     environment.add_test("undefined", tests::is_undefined);
@@ -238,7 +236,8 @@ pub(super) fn add_tests(environment: &mut Environment<'static>, budget: &TextBud
     environment.add_test("ge", tests::is_ge);
 }
 
-/// Nothing is divisible by 0. The engine's own test panics on 0, and on the smallest number by -1.
+/// Replaces the engine's test, which panics if the divisor is 0, and if the divisor is -1 and the
+/// value is the smallest integer. No value is divisible by 0.
 fn is_divisible_by(value: &Value, divisor: &Value) -> bool {
     let whole = |value: &Value| i128::try_from(value.clone()).ok();
     if let (Some(value), Some(divisor)) = (whole(value), whole(divisor)) {

@@ -82,7 +82,7 @@ fn a_template_that_loops_ends() {
     assert!(render(&Template::text(long).unwrap(), &data).is_err());
 }
 
-/// Every way to nest, as a text that is written so many times before and after another.
+/// Every kind of nesting: the text to repeat before, the innermost text, the text to repeat after.
 const NESTS: [(&str, &str, &str); 24] = [
     ("-", "1", ""),
     ("- ", "data.n", ""),
@@ -110,7 +110,7 @@ const NESTS: [(&str, &str, &str); 24] = [
     ("[", "1", "]"),
 ];
 
-/// Blocks that nest.
+/// Opening and closing tags of blocks that can be nested.
 const BLOCKS: [(&str, &str); 5] = [
     ("{% if data.n %}", "{% endif %}"),
     ("{%if 0%}{%elif 1%}", "{%endif%}"),
@@ -123,7 +123,7 @@ fn large() -> serde_json::Value {
     json!({"n": 7, "s": "Ab ".repeat(19_000), "l": vec![1; 3_000]})
 }
 
-/// Whatever is nested, however deep: it is refused, or rendered on a stack of 2 MiB.
+/// Every nesting is refused or renders on a stack of 2 MiB.
 #[test]
 fn no_nest_of_any_operator_takes_the_process_along() {
     let data = large();
@@ -155,7 +155,10 @@ fn no_nest_of_any_operator_takes_the_process_along() {
     }
     assert!(usable > 60, "{usable}");
     let error = Template::text(&format!("{{{{ {}1 }}}}", "-".repeat(60))).unwrap_err();
-    assert_eq!(error, TemplateError::Part("so deep a nesting".into()));
+    assert_eq!(
+        error,
+        TemplateError::Part("more than 40 levels of nesting".into())
+    );
 }
 
 #[test]
@@ -183,7 +186,7 @@ fn what_filters_read_is_bounded() {
     }
 }
 
-/// Every filter and test, on everything and with everything: an answer or an error, never a panic.
+/// Every filter and test returns a value or an error for every combination of values.
 #[test]
 fn no_filter_and_no_test_panics() {
     let extremes = [
