@@ -18,7 +18,7 @@ pub struct VisitFilter {
     pub site: Option<String>,
     /// `None` passes visits of bots and of people.
     pub is_bot: Option<bool>,
-    /// Only filters of attributes for which [`is_told_by_a_visit`] holds.
+    /// Only filters of attributes that a visit alone determines.
     pub filters: Vec<AttributeFilter>,
     /// The time zone for hours and days of the week.
     pub zone: Tz,

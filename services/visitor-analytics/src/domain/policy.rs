@@ -85,8 +85,8 @@ impl RetentionPeriod {
     }
 
     /// Returns the first day of the first month that is kept at `now`. Everything before is
-    /// deleted. The day is at least [`SESSION_TIMEOUT`] before [`RetentionPeriod::earliest`], so
-    /// that no visit that is still accepted belongs to a deleted session.
+    /// deleted. The day is at least [`SESSION_TIMEOUT`] before the earliest time of an accepted
+    /// visit, so that no accepted visit belongs to a deleted session.
     #[must_use]
     pub fn border(self, now: DateTime<Utc>) -> Option<NaiveDate> {
         let day = self
@@ -96,7 +96,7 @@ impl RetentionPeriod {
         day.with_day(1)
     }
 
-    /// Returns the time from which on [`RetentionPeriod::border`] is at least `border`.
+    /// Returns the time from which on everything before `border` is deleted.
     #[must_use]
     pub fn reached(self, border: NaiveDate) -> Option<DateTime<Utc>> {
         let midnight = border.and_time(chrono::NaiveTime::MIN).and_utc();

@@ -14,7 +14,7 @@ pub struct SessionVisit {
     pub status: Option<u16>,
 }
 
-/// A number of visits within less than this time is faster than a person.
+/// Visits and the time within which they are too many for a person.
 const BURST_LIMITS: [(usize, TimeDelta); 2] =
     [(30, TimeDelta::seconds(10)), (120, TimeDelta::minutes(2))];
 /// Responses with status 404 or 410 in a row.
