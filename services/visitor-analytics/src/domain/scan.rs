@@ -1,8 +1,7 @@
-//! Scans column blocks: computes the metrics of the visits that pass filters, for each value of one
-//! dimension.
+//! Scanning: the numbers of some of a day's visits, by the value of one dimension.
 //!
-//! The metrics are defined as in [`super::fold`], but over the visits that pass. A session counts
-//! if its first visit that passes and has the value lies within the period.
+//! The numbers mean what those of a fold mean ([`super::fold`]), over the visits that pass: a
+//! session counts where its first visit that passes, with the value, lies within the period.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,52 +10,55 @@ use super::fold::Metrics;
 use super::goal::EventTimes;
 use super::pack::{CodedColumn, ColumnBlock, ColumnKind, SessionRows};
 
-/// A filter of one column.
+/// Which of a column's numbers pass; by their place in the column.
 #[derive(Clone, Debug)]
 pub struct CodePredicate {
+    /// The column.
     pub field: ColumnKind,
-    /// For each code of the column, whether it passes.
+    /// Whether the number at this place passes.
     pub passes: Vec<bool>,
 }
 
-/// How visits are grouped.
+/// What visits are grouped by.
 #[derive(Clone, Debug)]
 pub enum GroupBy {
-    /// All visits form one group with the value 0.
+    /// Nothing: all have the value 0.
     None,
-    /// For each code of a column, the values to which a visit counts, without duplicates.
+    /// The values of a column's numbers, by their place; a number may have several, each once.
     Of(ColumnKind, Vec<Vec<u32>>),
 }
 
-/// Selects the sessions that reach a goal.
+/// Which sessions count.
 #[derive(Clone, Debug)]
 pub enum GoalFilter {
-    /// All sessions.
+    /// All of them.
     Anything,
-    /// Sessions with a visit of a page that passes. The index is the code in the page column.
+    /// Those with a visit of a page that passes; by its place in the column.
     Page(Vec<bool>),
-    /// Sessions during which, or up to half an hour after which, their visitor caused one of these
-    /// events.
+    /// Those whose visitor caused one of these events, until half an hour after their end.
     Event(Arc<EventTimes>),
 }
 
-/// A column block with the filters and groups that a scan applies to it.
+/// A pack, and what is asked of its visits.
 #[derive(Clone, Debug)]
 pub struct ScanBlock<P> {
+    /// The visits.
     pub pack: P,
-    /// Columns that the block does not store.
+    /// Columns that are computed.
     pub computed: Vec<(ColumnKind, CodedColumn)>,
-    /// A visit must pass all filters.
+    /// What they have to pass.
     pub tests: Vec<CodePredicate>,
+    /// What they are grouped by.
     pub groups: GroupBy,
+    /// Which sessions count.
     pub reaching: GoalFilter,
 }
 
-/// Events of a visitor up to this long after the end of a session belong to the session.
+/// For how long after a session its visitor's events belong to it, in seconds.
 const SESSION_EVENT_SECONDS: i64 = 30 * 60;
 
 impl<P: AsRef<ColumnBlock>> ScanBlock<P> {
-    /// Whether a session passes the filters of session columns and reaches the goal.
+    /// Whether a session may have visits that pass.
     pub fn passes_session(&self, run: &SessionRows<'_>) -> bool {
         self.passes(run.row, true) && self.reaches(run)
     }
@@ -80,12 +82,12 @@ impl<P: AsRef<ColumnBlock>> ScanBlock<P> {
         }
     }
 
-    /// Whether a visit passes the filters of visit columns. Its session must have passed before.
+    /// Whether a visit of such a session passes.
     pub fn passes_visit(&self, row: usize) -> bool {
         self.passes(row, false)
     }
 
-    /// Returns a computed or stored column.
+    /// A column, kept or computed.
     pub fn column(&self, field: ColumnKind) -> &CodedColumn {
         let computed = self.computed.iter().find(|(of, _)| *of == field);
         computed.map_or_else(|| self.pack.as_ref().column(field), |(_, column)| column)
@@ -99,8 +101,8 @@ impl<P: AsRef<ColumnBlock>> ScanBlock<P> {
     }
 }
 
-/// Returns the sessions of several blocks, grouped by visitor. A session that several blocks
-/// contain is returned once, because each of them contains all its visits.
+/// The sessions of packs in an order in which each visitor's stand together. A session that lies
+/// in several packs comes once: it is whole in each.
 fn in_order<P: AsRef<ColumnBlock>>(packs: &[ScanBlock<P>]) -> Vec<(usize, SessionRows<'_>)> {
     let runs = packs.iter().enumerate();
     let runs = runs.flat_map(|(index, one)| one.pack.as_ref().runs().map(move |run| (index, run)));
@@ -114,8 +116,8 @@ fn in_order<P: AsRef<ColumnBlock>>(packs: &[ScanBlock<P>]) -> Vec<(usize, Sessio
     runs
 }
 
-/// Calls `take` for each session of a day's blocks, grouped by visitor. `mixed` says whether a
-/// visitor may occur in several blocks.
+/// Gives each session of a day's packs to `take`, each visitor's after each other. `mixed` tells
+/// that visitors may lie in several packs.
 pub fn each_session<P: AsRef<ColumnBlock>>(
     packs: &[ScanBlock<P>],
     mixed: bool,
@@ -132,18 +134,15 @@ pub fn each_session<P: AsRef<ColumnBlock>>(
     }
 }
 
-/// Metrics by value, separately for sessions of people and of bots.
+/// Numbers by value, of people's sessions and of bots'.
 #[derive(Clone, Debug, Default)]
 pub struct GroupedMetrics {
-    /// Two slots for each value: people, bots.
     slots: Vec<GroupSlot>,
-    /// The number of visitors so far, which identifies the current one.
     visitors: u64,
-    /// The number of sessions so far, which identifies the current one.
     sessions: u64,
 }
 
-/// The metrics of one value, and the last visitor and session that were counted.
+/// A value's numbers, and by whom it was met last.
 #[derive(Clone, Copy, Debug, Default)]
 struct GroupSlot {
     numbers: Metrics,
@@ -152,7 +151,7 @@ struct GroupSlot {
 }
 
 impl GroupedMetrics {
-    /// Allocates slots for the values up to `last`. Must be called before [`Self::add`].
+    /// Makes room for values up to `last`.
     pub fn grow(&mut self, last: u32) {
         let length = (last as usize + 1) * 2;
         if self.slots.len() < length {
@@ -160,8 +159,8 @@ impl GroupedMetrics {
         }
     }
 
-    /// Adds the visits of a day that pass and lie within `period` (seconds since 1970). A visitor
-    /// counts once per call, value and class (people, bots).
+    /// Adds a day's visits that lie within `period` (seconds since 1970) and pass. A visitor
+    /// counts once a call and class.
     pub fn add<P: AsRef<ColumnBlock>>(
         &mut self,
         packs: &[ScanBlock<P>],
@@ -220,7 +219,7 @@ impl GroupedMetrics {
         }
     }
 
-    /// Returns the values with visits, each with the metrics of people and of bots.
+    /// The values that were met, with the numbers of people's and of bots' sessions.
     pub fn values(&self) -> impl Iterator<Item = (u32, [Metrics; 2])> {
         let pairs = self.slots.chunks_exact(2).enumerate();
         pairs.filter_map(|(value, pair)| {
@@ -232,6 +231,7 @@ impl GroupedMetrics {
     }
 }
 
+/// A visit as it is met.
 struct ScannedVisit {
     is_within: bool,
     seconds: i64,
