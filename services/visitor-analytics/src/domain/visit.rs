@@ -92,7 +92,7 @@ pub enum ValidationError {
     #[error("the site must be a host name such as example.com")]
     Site,
     #[error(
-        "an id that is not a UUIDv7 requires a timestamp, because a repeated request would be recorded twice"
+        "an id that is not a UUIDv7 requires a timestamp, else a repeated request is recorded twice"
     )]
     TimestampRequired,
     /// Contains the current time of the server.
@@ -123,7 +123,7 @@ pub enum ValidationError {
     TimeZone,
     #[error("at most 100 aliases are allowed, each a host name other than the domain")]
     Aliases,
-    #[error("at most 100 entries are allowed, each an address or a network such as 203.0.113.0/24")]
+    #[error("at most 100 entries are allowed, each an address or network such as 203.0.113.0/24")]
     IgnoredAddresses,
     #[error("at most 100 paths are allowed, each starting with / or *, such as /admin/*")]
     IgnoredPaths,
