@@ -1,4 +1,4 @@
-//! What a user agent says about browser, system and device.
+//! Parses user agents into browser, operating system and device.
 
 mod device;
 mod hints;
@@ -8,31 +8,28 @@ pub use device::DeviceType;
 pub use hints::ClientHints;
 pub use lists::{CandidateRegexes, RegexKind, RegexMatch, UserAgentRegexes};
 
-/// A user agent, read.
+/// A parsed user agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UserAgent {
-    /// Browser, such as `Firefox`.
+    /// The family, such as `Firefox`. For a bot, the name of the bot.
     pub browser: Option<String>,
-    /// Its version, as far as given.
+    /// At most two components, such as `17.4`.
     pub browser_version: Option<String>,
-    /// Operating system.
     pub os: Option<String>,
-    /// Its version, as far as given.
+    /// At most two components, such as `17.4`.
     pub os_version: Option<String>,
-    /// What is in the visitor's hands.
     pub device_type: DeviceType,
-    /// Who makes the device, such as `Samsung`.
+    /// The manufacturer, such as `Samsung`.
     pub brand: Option<String>,
-    /// Which one it is, such as `SM-G991B`.
+    /// The model, such as `SM-G991B`.
     pub model: Option<String>,
-    /// Whether client hints told something that the user agent does not.
+    /// Whether client hints added or changed a value.
     pub is_hinted: bool,
 }
 
-/// As much of a user agent is looked at; browsers' are shorter.
+/// The rest of a longer user agent is ignored. Browsers send fewer bytes.
 const MAX_USER_AGENT_BYTES: usize = 400;
 
-/// Reads user agents.
 #[derive(Default)]
 pub struct UserAgentParser {
     lists: UserAgentRegexes,
@@ -40,13 +37,13 @@ pub struct UserAgentParser {
 }
 
 impl UserAgentParser {
-    /// Prepares the lists.
+    /// Reads the vendored regexes. Each regex is compiled when it is used for the first time.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Reads one user agent; what client hints say takes its place.
+    /// Parses a user agent. Client hints take precedence over the user agent.
     #[must_use]
     pub fn read(&self, user_agent: &str, hints: Option<&ClientHints>) -> UserAgent {
         let user_agent = head(user_agent);
@@ -60,7 +57,7 @@ impl UserAgentParser {
         self.complete(agent, &found, user_agent, hints)
     }
 
-    /// Reads a bot's user agent: its name stands for the browser that it claims to be.
+    /// Parses the user agent of a bot. The browser is the bot's `name`, not the one it claims.
     #[must_use]
     pub fn read_bot(
         &self,
@@ -77,7 +74,7 @@ impl UserAgentParser {
         self.complete(agent, &found, user_agent, hints)
     }
 
-    /// Adds everything but the browser.
+    /// Fills in all fields except the browser.
     fn complete(
         &self,
         mut agent: UserAgent,
@@ -104,7 +101,7 @@ fn head(user_agent: &str) -> &str {
     &user_agent[..user_agent.floor_char_boundary(MAX_USER_AGENT_BYTES)]
 }
 
-/// A name, and as much of its version as is of interest: `17.4`.
+/// Returns the name and the version as `major` or `major.minor`.
 fn named(found: Option<RegexMatch>) -> (Option<String>, Option<String>) {
     let found = found.filter(|(name, _)| !name.is_empty() && name != "Other");
     let Some((name, [major, minor, ..])) = found else {
@@ -117,7 +114,7 @@ fn named(found: Option<RegexMatch>) -> (Option<String>, Option<String>) {
     (Some(name), version)
 }
 
-/// Brand and model. Chrome hides the model of a phone behind the letter `K`.
+/// Returns brand and model. Chrome reports every phone's model as `K`, which is dropped.
 fn device(found: &CandidateRegexes) -> (Option<String>, Option<String>) {
     let Some((_, [brand, model, ..])) = found.find(RegexKind::Devices) else {
         return (None, None);
@@ -131,7 +128,7 @@ fn device(found: &CandidateRegexes) -> (Option<String>, Option<String>) {
     (brand.and_then(telling), model.and_then(telling))
 }
 
-/// A user agent in which the expressions look for a model.
+/// Puts a model into the user agent of Chrome on Android, where the regexes expect it.
 fn as_user_agent(model: &str) -> String {
     format!(
         "Mozilla/5.0 (Linux; Android 14; {model}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Mobile Safari/537.36"

@@ -1,4 +1,4 @@
-//! Whether a visitor is a bot: small rules, each with a weight; together a score with reasons.
+//! Bot detection. Each rule that fires adds its weight to the score of the visit.
 
 pub mod behaviour;
 mod category;
@@ -26,71 +26,70 @@ use url::Url;
 use super::source::is_spam;
 use super::visit::RequestHeaders;
 
-/// The version of these rules; a change of a rule or a list makes it grow.
+/// The version of the rules, stored with each verdict. Increase it with every change of a rule or
+/// list.
 pub const RULESET_VERSION: u16 = 4;
 
-/// From this score on a visitor is a bot.
+/// A visit with at least this score is a bot's.
 pub const BOT_SCORE_THRESHOLD: u8 = 50;
 
-/// As much of a user agent is looked at; browsers' are shorter.
+/// The rest of a longer user agent is not searched. Browsers send fewer bytes.
 const MAX_USER_AGENT_BYTES: usize = 400;
 
-/// Recognises bots by their user agents.
+/// The rules about user agents.
 #[derive(Default)]
 pub struct UserAgentRules {
     crawlers: CrawlerList,
     marks: marks::KeywordMatcher,
 }
 
-/// What the user agent alone tells; the same for every visit with it.
+/// The result of the rules about user agents. All visits with the same user agent share it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UserAgentVerdict {
     /// The rules that fired.
     pub reasons: Vec<BotRule>,
-    /// Which bot it is, where it says so.
+    /// The name that the user agent contains, such as `Googlebot`.
     pub name: Option<String>,
-    /// What kind of bot it is.
     pub category: Option<BotCategory>,
 }
 
-/// The judgement on a visit.
+/// The result of all rules about a visit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BotVerdict {
-    /// Whether it counts as a bot's.
+    /// Whether the score reaches [`BOT_SCORE_THRESHOLD`].
     pub is_bot: bool,
     /// 0 to 100.
     pub score: u8,
-    /// Why.
+    /// The rules that fired.
     pub reasons: Vec<BotRule>,
-    /// Which bot.
+    /// `None` for a person and for a crawler that failed verification.
     pub name: Option<String>,
-    /// What kind of bot.
+    /// `None` for a person.
     pub category: Option<BotCategory>,
 }
 
-/// What a visit is judged by, beside its user agent.
+/// The input of the rules, apart from the [`UserAgentVerdict`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct VisitSignals<'a> {
-    /// The user agent itself, which the headers may contradict.
+    /// Compared with the headers, which may contradict it.
     pub user_agent: &'a str,
-    /// The request's headers, where the client sent them.
+    /// `None` if the client sent no headers with the visit.
     pub headers: Option<&'a RequestHeaders>,
-    /// Whether the page was asked for over HTTPS: some headers are sent only there.
+    /// Whether the page was requested over HTTPS. Browsers send some headers only then.
     pub is_secure: bool,
-    /// The page's path.
+    /// The path of the page.
     pub path: &'a str,
-    /// The page that led there.
     pub referrer: Option<&'a Url>,
-    /// The number of the network, where known.
+    /// The AS number, if known.
     pub asn: Option<u32>,
-    /// Whether the network is a hosting provider's, where known.
+    /// Whether the network is known to belong to a hosting provider.
     pub is_hosting: bool,
-    /// Whether the address hides its user, where known.
+    /// Whether the address is known to hide its user (VPN, proxy, Tor).
     pub is_anonymous: bool,
 }
 
 impl<'a> VisitSignals<'a> {
-    /// With what geo knows about the address.
+    /// Adds the network data from geo's answer.
     #[must_use]
     pub fn at(self, location: Option<&'a Location>) -> Self {
         let Some(location) = location else {
@@ -108,13 +107,13 @@ impl<'a> VisitSignals<'a> {
 }
 
 impl UserAgentRules {
-    /// Compiles the lists.
+    /// Builds the rules with the vendored list of crawlers.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The same with another list of crawlers.
+    /// Builds the rules with another list of crawlers.
     #[must_use]
     pub fn knowing(crawlers: CrawlerList) -> Self {
         Self {
@@ -123,10 +122,10 @@ impl UserAgentRules {
         }
     }
 
-    /// Judges a user agent.
+    /// Applies the rules to a user agent.
     #[must_use]
     pub fn judge(&self, user_agent: &str) -> UserAgentVerdict {
-        // Some programs wrap what they copy into quotation marks.
+        // Some programs send a copied user agent in quotation marks.
         let user_agent = user_agent.trim_matches(|c: char| c.is_whitespace() || "'\"=".contains(c));
         if user_agent.is_empty() || user_agent == "-" {
             return UserAgentVerdict {
@@ -151,7 +150,7 @@ impl UserAgentRules {
 }
 
 impl UserAgentVerdict {
-    /// Whether the user agent alone gives a bot away.
+    /// Whether the user agent alone makes a visit a bot's.
     #[must_use]
     pub fn is_bot(&self) -> bool {
         BotVerdict::of(self.reasons.clone(), None, None).is_bot
@@ -159,7 +158,8 @@ impl UserAgentVerdict {
 }
 
 impl BotVerdict {
-    /// The sum of these reasons' weights, between 0 and 100.
+    /// Computes a verdict from the rules that fired. The score is the sum of their weights, limited
+    /// to 0 to 100.
     #[must_use]
     pub fn of(
         mut reasons: Vec<BotRule>,
@@ -171,7 +171,7 @@ impl BotVerdict {
         let score: i32 = reasons.iter().map(|r| i32::from(r.weight())).sum();
         let score = u8::try_from(score.clamp(0, 100)).unwrap_or(100);
         let is_bot = score >= BOT_SCORE_THRESHOLD;
-        // It is not what it calls itself, and what it is nobody knows.
+        // The crawler failed verification, so its name is false and its category unknown.
         let pretends = reasons.contains(&BotRule::CrawlerPretender);
         let category = category.map(|known| if pretends { BotCategory::Other } else { known });
         Self {
@@ -183,14 +183,14 @@ impl BotVerdict {
         }
     }
 
-    /// Whether it is known to be, or not to be, the crawler that the user agent names.
+    /// Whether crawler verification has confirmed or refuted the name in the user agent.
     #[must_use]
     pub fn is_proven(&self) -> bool {
         let proofs = [BotRule::VerifiedCrawler, BotRule::CrawlerPretender];
         proofs.iter().any(|proof| self.reasons.contains(proof))
     }
 
-    /// The same with more reasons, each once.
+    /// Returns the verdict with further rules. A rule counts once.
     #[must_use]
     pub fn with(&self, more: impl IntoIterator<Item = BotRule>) -> Self {
         let mut reasons = self.reasons.clone();
@@ -199,7 +199,7 @@ impl BotVerdict {
     }
 }
 
-/// Judges a visit: what its user agent told, and everything else that is known.
+/// Applies all rules to a visit, except those about sessions and crawler verification.
 #[must_use]
 pub fn judge(agent: &UserAgentVerdict, circumstances: &VisitSignals) -> BotVerdict {
     let mut reasons = agent.reasons.clone();
@@ -215,8 +215,8 @@ pub fn judge(agent: &UserAgentVerdict, circumstances: &VisitSignals) -> BotVerdi
     BotVerdict::of(reasons, agent.name.clone(), category)
 }
 
-/// Judges a visit again by what is stored of it: what its headers, its address and its session gave
-/// away is not there to be looked at again, and is kept.
+/// Applies the current rules to a stored visit. Headers, address and session behaviour are not
+/// stored, so the rules about them are not evaluated again: those in `before` are kept.
 #[must_use]
 pub fn judge_again(
     agent: &UserAgentVerdict,

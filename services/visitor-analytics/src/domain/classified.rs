@@ -1,4 +1,4 @@
-//! A visit with everything that was found out about it before it is recorded.
+//! Visits with the data that are derived from them before they are recorded.
 
 use std::sync::Arc;
 
@@ -9,47 +9,38 @@ use super::bot::{BotVerdict, UserAgentVerdict, VisitSignals, judge};
 use super::source::TrafficSource;
 use super::visit::{NewVisit, RequestHeaders};
 
-/// What one user agent tells, kept for the next visit with it.
+/// The data derived from a user agent and its client hints. Cached for further visits.
 #[derive(Clone, Debug, Default)]
 pub struct UserAgentInfo {
-    /// Browser, system, device.
     pub agent: UserAgent,
-    /// Whether it is a bot's.
     pub verdict: UserAgentVerdict,
 }
 
-/// Where a visitor is.
+/// The result of the location lookup.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LocationStatus {
-    /// Known.
     Known(Arc<Location>),
-    /// The address has no place, or nobody knows it.
+    /// geo has no location for the address.
     Unknown,
-    /// geo could not be asked; the place is filled in later.
+    /// geo was unavailable. The backfill stores the location later.
     Owed,
 }
 
 /// A visit ready to be recorded.
 #[derive(Clone, Debug)]
 pub struct EnrichedVisit {
-    /// The visit.
     pub visit: NewVisit,
-    /// Who made it.
     pub visitor_id: String,
-    /// What the user agent told.
     pub findings: Arc<UserAgentInfo>,
-    /// Whether a bot made it.
     pub verdict: BotVerdict,
-    /// Where the visitor came from.
     pub origin: TrafficSource,
-    /// The language asked for first.
+    /// The first language tag in `Accept-Language`.
     pub language: Option<String>,
-    /// Where the visitor is.
     pub place: LocationStatus,
 }
 
 impl EnrichedVisit {
-    /// Puts together what is known about a visit.
+    /// Applies the bot rules to a visit and determines its source and language.
     #[must_use]
     pub fn new(
         visit: NewVisit,
@@ -76,7 +67,7 @@ impl EnrichedVisit {
             visitor_id,
             findings,
             place: match place {
-                // What is owed is kept with the address, until it is paid.
+                // The backfill would need the address, which is not stored after an opt-out.
                 LocationStatus::Owed if visit.opted_out => LocationStatus::Unknown,
                 place => place,
             },
@@ -84,7 +75,6 @@ impl EnrichedVisit {
         }
     }
 
-    /// The location, where it is known.
     #[must_use]
     pub fn location(&self) -> Option<&Location> {
         match &self.place {
@@ -94,7 +84,8 @@ impl EnrichedVisit {
     }
 }
 
-/// The first language of `Accept-Language` (RFC 9110 §12.5.4), which browsers put first.
+/// Returns the first language tag of `Accept-Language` (RFC 9110 §12.5.4). Browsers send the
+/// preferred language first.
 fn first_language(headers: &RequestHeaders) -> Option<String> {
     let tag = headers
         .get("accept-language")?

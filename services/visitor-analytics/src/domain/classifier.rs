@@ -1,4 +1,5 @@
-//! Finds out what a visit tells: pure CPU, and a user agent is looked at once.
+//! Derives data from visits: bot verdict, browser, device, source. CPU-bound; the results for user
+//! agents are cached.
 
 use std::sync::Arc;
 
@@ -9,10 +10,10 @@ use super::bot::{CrawlerRanges, UserAgentRules};
 use super::classified::{EnrichedVisit, LocationStatus, UserAgentInfo};
 use super::visit::NewVisit;
 
-/// User agents that are remembered, each with its client hints, at most about three kilobytes.
+/// The capacity of the cache. An entry takes at most about 3 kB.
 const MAX_CACHED_USER_AGENTS: usize = 4_096;
 
-/// Classifies visits.
+/// Enriches visits.
 pub struct VisitEnricher {
     reader: UserAgentParser,
     judge: UserAgentRules,
@@ -21,13 +22,13 @@ pub struct VisitEnricher {
 }
 
 impl VisitEnricher {
-    /// Prepares the lists, which takes a moment.
+    /// Reads the vendored lists, which takes some time.
     #[must_use]
     pub fn new() -> Self {
         Self::knowing(CrawlerRanges::default())
     }
 
-    /// One that knows where some crawlers come from.
+    /// Reads the vendored lists and verifies crawlers by `ranges`.
     #[must_use]
     pub fn knowing(ranges: CrawlerRanges) -> Self {
         Self {
@@ -38,7 +39,7 @@ impl VisitEnricher {
         }
     }
 
-    /// A visit with everything that can be found out about it.
+    /// Enriches a visit. Crawler verification applies only to visits that are a bot's anyway.
     #[must_use]
     pub fn classify(
         &self,
@@ -57,7 +58,7 @@ impl VisitEnricher {
         classified
     }
 
-    /// What a user agent and its client hints tell.
+    /// Returns the data derived from a user agent and its client hints, from the cache if possible.
     #[must_use]
     pub fn findings(&self, user_agent: &str, hints: Option<ClientHints>) -> Arc<UserAgentInfo> {
         let key = (user_agent.to_owned(), hints);
@@ -77,7 +78,7 @@ impl VisitEnricher {
         findings
     }
 
-    /// Forgets every user agent.
+    /// Clears the cache.
     pub fn forget(&self) {
         self.agents.clear();
     }

@@ -1,41 +1,42 @@
-//! How long a page was looked at, and how much of it.
+//! Engagement: how long a page was visible and how far it was scrolled.
 
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::visit::ValidationError;
 
-/// A page that is looked at for longer was forgotten in a tab.
+/// Longer reports are cut to this. The page was forgotten in a tab.
 const MAX_ENGAGEMENT_SECONDS: u32 = 86_400;
 
-/// What a page tells of itself: so far, since each report holds the ones before it.
+/// A report of the page script about a visit. Each report contains the totals since the page was
+/// opened.
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 #[schema(as = SubmittedEngagement,
     example = json!({"engagement_seconds": 34, "scroll_depth": 80}))]
 pub struct SubmittedEngagement {
-    /// Seconds for which the page was visible.
+    /// The number of seconds for which the page was visible. Values over 86,400 are cut to that.
     pub engagement_seconds: u32,
-    /// How much of it was, in per cent.
+    /// The furthest scroll position as a percentage of the page, 0 to 100.
     pub scroll_depth: u8,
 }
 
-/// What is kept with a visit; it only grows.
+/// The engagement of a visit. The stored values only grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Engagement {
-    /// Seconds, at most a day.
+    /// 0 to 86,400.
     pub seconds: u32,
-    /// Per cent.
+    /// Percent, 0 to 100.
     pub depth: u8,
 }
 
 impl Engagement {
-    /// Whether it confirms that a browser showed the page to somebody, for a second at least.
+    /// Whether the page was visible for at least a second, which is evidence for a person.
     #[must_use]
     pub const fn confirms(self) -> bool {
         self.seconds > 0
     }
 
-    /// Accepts a report, or says what is wrong with it.
+    /// Validates a report.
     pub fn accept(from: SubmittedEngagement) -> Result<Self, ValidationError> {
         if from.scroll_depth > 100 {
             return Err(ValidationError::ScrollDepth);

@@ -1,68 +1,67 @@
-//! Why somebody was told of a visit's session, or was not.
+//! Explains whether a notification about a visit's session was sent, and why not.
 
 use super::session::NotifyPolicy;
 
-/// What is known of a visit when it is asked why.
+/// The facts about a visit that determine the notification status.
 #[derive(Clone, Copy, Debug)]
 pub struct NotificationFacts {
     /// Whether the visit is a bot's.
     pub is_bot: bool,
-    /// Whether the visitor asked not to be followed: each visit is a visitor of its own.
+    /// Whether the visitor opted out of tracking.
     pub opted_out: bool,
-    /// The session's, where it is still there.
+    /// `None` if the session has been deleted.
     pub session: Option<SessionState>,
 }
 
-/// The visit's session.
+/// The state of the visit's session.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionState {
     /// Whether one of its visits is a bot's.
     pub is_bot: bool,
-    /// How many visits it has.
+    /// The number of visits.
     pub visits: u32,
-    /// Whether it was told of, or is to be.
+    /// Whether an announcement has been sent or is in the outbox.
     pub announced: bool,
-    /// What is in the outbox.
     pub outbox: OutboxState,
 }
 
-/// What is still to be told of a session.
+/// The state of a session's announcement in the outbox.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OutboxState {
-    /// Nothing, or nothing any more.
+    /// The outbox contains no announcement, or it has been sent.
     #[default]
     Empty,
-    /// It waits.
+    /// The announcement is not sent yet.
     Waiting,
-    /// It was refused for good.
+    /// notification has refused the announcement permanently.
     Refused,
 }
 
-/// Whether somebody was told, and why not.
+/// Whether a notification was sent, and why not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotificationStatus {
-    /// notification took it.
+    /// notification has accepted the announcement.
     Told,
-    /// It is to be told.
+    /// The announcement is in the outbox.
     Waiting,
-    /// notification refused it for good.
+    /// notification has refused the announcement permanently.
     Refused,
     /// The visit is a bot's.
     Bot,
     /// Another visit of the session is a bot's.
     BotSession,
-    /// The visitor asked not to be followed.
+    /// The visitor opted out of tracking.
     OptedOut,
-    /// It was old when it arrived.
+    /// The visit was already too old when it arrived.
     TooOld,
-    /// A second signal is waited for.
+    /// The policy requires a second visit or an engagement report.
     NoSecondSignal,
-    /// The session is not there any more.
+    /// The session has been deleted.
     Gone,
 }
 
 impl NotificationStatus {
-    /// `told`, `waiting`, `refused` or `not_told`.
+    /// The status in the API: `told`, `waiting`, `refused` or `not_told`.
     #[must_use]
     pub const fn status(self) -> &'static str {
         match self {
@@ -73,7 +72,7 @@ impl NotificationStatus {
         }
     }
 
-    /// A stable code, where nobody was told.
+    /// The stable code of the reason, if no notification is sent.
     #[must_use]
     pub const fn reason(self) -> Option<&'static str> {
         match self {
@@ -88,7 +87,7 @@ impl NotificationStatus {
     }
 }
 
-/// What became of telling somebody, and why.
+/// Determines the notification status of a visit. The first reason that applies wins.
 #[must_use]
 pub fn told(visit: &NotificationFacts, telling: NotifyPolicy) -> NotificationStatus {
     match visit.session {

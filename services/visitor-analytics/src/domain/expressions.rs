@@ -1,8 +1,9 @@
-//! Hundreds of expressions looked for in one text, at a cost that does not grow with their number.
+//! Searches a text for hundreds of regexes at a cost that hardly grows with their number.
 //!
-//! One pass finds words in the text; an expression is tried only where all the words are that it
-//! cannot match without, and compiled when it is tried for the first time. Expressions and texts
-//! are bytes: classes of Unicode characters would take ten times the memory.
+//! One pass (Aho-Corasick) finds literals in the text. A regex is tried only if the text contains
+//! the literals that each of its matches contains. It is compiled when it is tried for the first
+//! time. Regexes match bytes, because classes of Unicode characters would take ten times the
+//! memory.
 
 mod needs;
 
@@ -18,39 +19,40 @@ use regex_automata::{Anchored, Input, Span};
 
 use needs::LiteralSet;
 
-/// A list of expressions, each called by its place.
+/// A list of regexes, which are identified by their indices.
 pub(super) struct FilteredRegexSet {
     words: AhoCorasick,
-    /// By word, the expressions that are looked at where it is met; then those that need no word.
+    /// For each literal, the regexes that become candidates if the text contains it. The last entry
+    /// holds the regexes without required literals.
     watchers: Vec<Vec<usize>>,
     all: Vec<LazyRegex>,
 }
 
-/// An expression as it is written, in the syntax of the crate regex.
+/// The source of a regex, in the syntax of the crate `regex`.
 #[derive(Clone, Debug)]
 pub(super) struct RegexPattern {
     pub(super) text: String,
-    /// Whether upper and lower case are the same.
     pub(super) is_caseless: bool,
 }
 
 struct LazyRegex {
     pattern: RegexPattern,
     finder: OnceLock<RegexFinder>,
-    /// Finds the groups of a match; few expressions ever match.
+    /// Finds the capture groups of a match. Compiled separately, because few regexes ever match.
     groups: OnceLock<BoundedBacktracker>,
-    /// Sets of words by number, the rarest first; a text must have one word of each.
+    /// Sets of literals, by index. A text that matches contains one literal of each set. The set
+    /// that the fewest regexes share comes first.
     needs: Vec<Vec<usize>>,
 }
 
-/// Finds matches. Threads share what is worked out about texts, which is the most of its memory, and
-/// have it for a microsecond.
+/// Finds matches. Threads share the cache of the lazy DFA, which takes most of the memory. A thread
+/// holds the lock for about a microsecond.
 struct RegexFinder {
     regex: Regex,
     known: Mutex<meta::Cache>,
 }
 
-/// What a finder works out is kept up to so many bytes, twice.
+/// The capacity of each of the two lazy DFA caches (forward and reverse) of a regex.
 const MAX_DFA_CACHE_BYTES: usize = 256 << 10;
 
 impl RegexPattern {
@@ -66,8 +68,8 @@ impl RegexPattern {
             .utf8_empty(false)
             .which_captures(WhichCaptures::Implicit)
             .onepass(false)
-            // What the words leave of them is rarely helped by looking for letters first, and a
-            // text of many such letters costs five times as much.
+            // After the search for literals a prefilter rarely helps, and a text with many of its
+            // letters takes five times as long.
             .auto_prefilter(false)
             .hybrid_cache_capacity(MAX_DFA_CACHE_BYTES);
         let mut builder = Regex::builder();
@@ -88,10 +90,10 @@ impl RegexPattern {
     }
 }
 
-const REGEX_COMPILES: &str = "the vendored expressions compile; a test compiles them all";
+const REGEX_COMPILES: &str = "the vendored regexes compile; a test compiles all of them";
 
 impl FilteredRegexSet {
-    /// Prepares the search. What cannot be parsed needs no word, and panics where it is tried.
+    /// Builds the set. A pattern that cannot be parsed panics when it is tried.
     pub(super) fn new(patterns: Vec<RegexPattern>) -> Self {
         let sets: Vec<Vec<LiteralSet>> = patterns
             .iter()
@@ -127,13 +129,15 @@ impl FilteredRegexSet {
             .ascii_case_insensitive(true)
             .build(&words);
         Self {
-            words: automaton.expect("a few thousand short words make an automaton"),
+            words: automaton.expect(
+                "an automaton of a few thousand short literals is far below the size limit",
+            ),
             watchers,
             all,
         }
     }
 
-    /// The places of those that may match `text`, in order.
+    /// Returns the indices of the regexes that may match `text`, in ascending order.
     pub(super) fn candidates(&self, text: &str) -> Vec<usize> {
         let none = self.watchers.len() - 1;
         let mut is_met = vec![false; none];
@@ -153,18 +157,18 @@ impl FilteredRegexSet {
         watched
     }
 
-    /// Where the expression at a place matches.
+    /// Returns the first match of the regex with the index `place`.
     pub(super) fn find(&self, place: usize, text: &str) -> Option<Span> {
         let expression = &self.all[place];
         let finder = &expression.finder;
         let finder = finder.get_or_init(|| expression.pattern.finder());
-        // What a search that panicked left behind is cleared by the next.
+        // A poisoned lock is harmless: each search resets the cache.
         let known = &mut finder.known.lock().unwrap_or_else(PoisonError::into_inner);
         let found = finder.regex.search_with(known, &Input::new(text));
         found.map(|found| found.span())
     }
 
-    /// The groups of what was found there.
+    /// Returns the capture groups of the match `found`.
     pub(super) fn groups(&self, place: usize, text: &str, found: Span) -> Option<Captures> {
         let expression = &self.all[place];
         let groups = expression

@@ -1,14 +1,14 @@
-//! The network that an address belongs to, where the address itself is not told.
+//! The network of an address, for use where the address itself must not appear.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// What one household, office or server rents at most, roughly.
+/// Roughly the largest network that one household, office or server gets.
 const IPV4_PREFIX: u8 = 24;
 const IPV6_PREFIX: u8 = 48;
 
-/// The /24 or /48 of an address.
+/// Returns the /24 (IPv4) or /48 (IPv6) network of an address.
 #[must_use]
 pub fn network_of(address: IpAddr) -> IpNet {
     let address = address.to_canonical();

@@ -1,23 +1,21 @@
-//! Patterns that values are compared with.
+//! Patterns with wildcards, for filters.
 
-/// The longest, in bytes.
 const MAX_PATTERN_BYTES: usize = 1_024;
 
-/// A text in which `*` stands for any characters, or none. A backslash takes its meaning from the
-/// character after it.
+/// A pattern in which `*` matches any number of characters. A backslash escapes the next character.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WildcardPattern {
-    /// What lies between the wildcards: one part is a text without any.
+    /// The texts between the wildcards. A single part is a pattern without wildcards; no part
+    /// matches nothing.
     parts: Vec<String>,
 }
 
-/// Longer than is useful.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a value has at most 1024 bytes")]
+#[error("a value must have at most 1024 bytes")]
 pub struct PatternTooLong;
 
 impl WildcardPattern {
-    /// Reads a pattern.
+    /// Parses a pattern.
     pub fn parse(text: &str) -> Result<Self, PatternTooLong> {
         if text.len() > MAX_PATTERN_BYTES {
             return Err(PatternTooLong);
@@ -35,19 +33,19 @@ impl WildcardPattern {
         Ok(Self { parts })
     }
 
-    /// What no text matches.
+    /// Returns a pattern that matches no text.
     #[must_use]
     pub fn nothing() -> Self {
         Self { parts: vec![] }
     }
 
-    /// Whether it is the empty text, which stands for a value that is missing.
+    /// Whether the pattern is empty. An empty pattern stands for a missing value.
     #[must_use]
     pub fn is_missing(&self) -> bool {
         self.parts.len() == 1 && self.parts[0].is_empty()
     }
 
-    /// The only text that matches, where it has no wildcards.
+    /// Returns the only text that matches, if the pattern has no wildcards.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         match &self.parts[..] {
@@ -56,13 +54,13 @@ impl WildcardPattern {
         }
     }
 
-    /// The bytes of its texts.
+    /// The approximate size in memory, in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
         self.parts.iter().map(|part| part.len() + 24).sum()
     }
 
-    /// The same for PostgreSQL's `like`, whose escape is the backslash.
+    /// Converts the pattern to the syntax of PostgreSQL's `like`, which also escapes by backslash.
     #[must_use]
     pub fn as_like(&self) -> String {
         let escaped = self.parts.iter().map(|part| {
@@ -75,7 +73,8 @@ impl WildcardPattern {
         escaped.collect::<Vec<_>>().join("%")
     }
 
-    /// Whether all of `text` is so. Takes time in proportion to `text` and the pattern.
+    /// Whether the whole `text` matches. Takes time proportional to the lengths of text and
+    /// pattern.
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {
         let [first, middle @ .., last] = &self.parts[..] else {

@@ -1,4 +1,5 @@
-//! Which visits are wanted, judged one by one by what each tells itself.
+//! Filters single visits by their own attributes, for exports, the live stream and realtime
+//! reports.
 
 use chrono_tz::Tz;
 use common::visitor_analytics::Visit;
@@ -7,24 +8,24 @@ use serde_json::Value;
 use super::dimension::Dimension;
 use super::question::{Attribute, AttributeFilter};
 
-/// Characters of a property's value that are compared.
+/// The value of a property is cut to this length before it is compared.
 const MAX_PROPERTY_CHARS: usize = 200;
 
-/// What a visit has to be.
+/// A filter for visits. A visit must pass all conditions.
 #[derive(Clone, Debug)]
 pub struct VisitFilter {
-    /// The site's domain; any without it.
+    /// The domain of the site. `None` passes all sites.
     pub site: Option<String>,
-    /// A bot's, a person's, or either.
+    /// `None` passes visits of bots and of people.
     pub is_bot: Option<bool>,
-    /// All of them have to pass; their subjects are such as [`is_told_by_a_visit`].
+    /// Only filters of attributes that a visit alone determines.
     pub filters: Vec<AttributeFilter>,
-    /// Whose clock tells hours and days of the week.
+    /// The time zone for hours and days of the week.
     pub zone: Tz,
 }
 
 impl VisitFilter {
-    /// Whether a visit is wanted.
+    /// Whether a visit passes the filter.
     #[must_use]
     pub fn takes(&self, visit: &Visit) -> bool {
         self.site.as_ref().is_none_or(|site| *site == visit.site)
@@ -97,7 +98,8 @@ impl VisitFilter {
     }
 }
 
-/// Whether a visit alone tells its value; its session's entry and exit page it does not.
+/// Whether a visit alone determines the value of an attribute. The entry and exit page depend on
+/// its session.
 #[must_use]
 pub fn is_told_by_a_visit(subject: Attribute) -> bool {
     use Dimension as D;
@@ -107,21 +109,21 @@ pub fn is_told_by_a_visit(subject: Attribute) -> bool {
     )
 }
 
-/// As rollups name it: `GB-ENG`.
+/// The value in rollups, such as `GB-ENG`.
 fn region(visit: &Visit) -> Option<String> {
     let country = visit.country_code.as_deref().unwrap_or_default();
     let code = visit.region_code.as_deref()?;
     Some(format!("{country}-{code}"))
 }
 
-/// As rollups name it: `GB-ENG/London`.
+/// The value in rollups, such as `GB-ENG/London`.
 fn city(visit: &Visit) -> Option<String> {
     let city = visit.city.as_deref()?;
     let within = region(visit).or_else(|| visit.country_code.clone());
     Some(format!("{}/{city}", within.unwrap_or_default()))
 }
 
-/// As rollups name it: `plan=pro`.
+/// The value in rollups, such as `plan=pro`.
 fn property(visit: &Visit, name: &str) -> Option<String> {
     let text = match visit.properties.get(name)? {
         Value::String(text) => text.chars().take(MAX_PROPERTY_CHARS).collect(),
@@ -131,7 +133,7 @@ fn property(visit: &Visit, name: &str) -> Option<String> {
     Some(format!("{name}={text}"))
 }
 
-/// A version with what it is a version of.
+/// The value in rollups, such as `Firefox 144.0`.
 fn version(name: Option<&str>, version: Option<&str>) -> Option<String> {
     let version = version?;
     Some(name.map_or_else(|| version.to_owned(), |name| format!("{name} {version}")))

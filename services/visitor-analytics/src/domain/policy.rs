@@ -1,4 +1,4 @@
-//! What the owner has decided about visitors' data.
+//! The privacy settings: visitor ids, addresses, opt-outs, retention, query parameters.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -9,24 +9,21 @@ use super::source::QueryParameterAllowlist;
 use super::visit::RequestHeaders;
 use super::visitor::VisitorIdLifetime;
 
-/// What is kept of a visitor, and for how long.
+/// The privacy settings of the service.
 #[derive(Clone, Debug, Default)]
 pub struct PrivacyPolicy {
-    /// How long a visitor keeps the same id.
     pub visitor_ids: VisitorIdLifetime,
-    /// Whether the address is kept with a visit.
     pub store_ip: IpStorage,
-    /// Whether visitors may ask not to be followed.
+    /// Whether `DNT` and `Sec-GPC` are respected.
     pub respect_dnt: bool,
-    /// How long visits are kept.
     pub retention: RetentionPeriod,
-    /// Which parameters of a page's address are kept.
+    /// The query parameters that are stored with URLs.
     pub parameters: QueryParameterAllowlist,
 }
 
 impl PrivacyPolicy {
-    /// Whether these request headers ask that the visitor is not followed, and it counts: `DNT: 1`
-    /// (W3C, Tracking Preference Expression) or `Sec-GPC: 1` (W3C, Global Privacy Control).
+    /// Whether the visitor opts out of tracking by `DNT: 1` (W3C, Tracking Preference Expression)
+    /// or `Sec-GPC: 1` (W3C, Global Privacy Control), and the service respects it.
     #[must_use]
     pub fn opted_out(&self, headers: Option<&RequestHeaders>) -> bool {
         let asks = |name| headers.and_then(|h| h.get(name)).map(str::trim) == Some("1");
@@ -34,20 +31,21 @@ impl PrivacyPolicy {
     }
 }
 
-/// What is kept of a visitor's address.
+/// The part of a visitor's address that is stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum IpStorage {
     /// Nothing.
     #[default]
     None,
-    /// The network: the first 24 bits of an IPv4 address, 48 of an IPv6 one, the rest zero.
+    /// The first 24 bits of an IPv4 address or the first 48 bits of an IPv6 address; the rest is
+    /// zero.
     Truncated,
-    /// All of it.
+    /// The whole address.
     Full,
 }
 
 impl IpStorage {
-    /// What is kept of `ip`.
+    /// Returns the part of `ip` that is stored.
     #[must_use]
     pub fn kept(self, ip: IpAddr) -> Option<IpAddr> {
         match (self, ip) {
@@ -63,32 +61,32 @@ impl IpStorage {
     }
 }
 
-/// How long visits are kept; for ever by default.
+/// How long visits are kept. The default is forever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RetentionPeriod(Option<TimeDelta>);
 
 impl RetentionPeriod {
-    /// For so many days; `None` means for ever.
+    /// Creates a period of a number of days. `None` means forever.
     #[must_use]
     pub fn days(days: Option<u32>) -> Self {
         Self(days.map(|days| TimeDelta::days(days.into())))
     }
 
-    /// For how many days; `None` means for ever.
+    /// Returns the number of days. `None` means forever.
     #[must_use]
     pub fn in_days(self) -> Option<i64> {
         self.0.map(|length| length.num_days())
     }
 
-    /// The earliest moment of a visit that is still taken in at `now`.
+    /// Returns the earliest time of a visit that is accepted at `now`.
     #[must_use]
     pub fn earliest(self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         now.checked_sub_signed(self.0?)
     }
 
-    /// The first day of the first month that is kept at `now`: all that lies before goes. A gap
-    /// of sessions is left between it and what is still taken in, so that no visit that comes can
-    /// belong to a session that goes.
+    /// Returns the first day of the first month that is kept at `now`. Everything before is
+    /// deleted. The day is at least [`SESSION_TIMEOUT`] before the earliest time of an accepted
+    /// visit, so that no accepted visit belongs to a deleted session.
     #[must_use]
     pub fn border(self, now: DateTime<Utc>) -> Option<NaiveDate> {
         let day = self
@@ -98,7 +96,7 @@ impl RetentionPeriod {
         day.with_day(1)
     }
 
-    /// The moment from which on [`RetentionPeriod::border`] is `border` or later.
+    /// Returns the time from which on everything before `border` is deleted.
     #[must_use]
     pub fn reached(self, border: NaiveDate) -> Option<DateTime<Utc>> {
         let midnight = border.and_time(chrono::NaiveTime::MIN).and_utc();
@@ -155,7 +153,7 @@ mod tests {
         let reached = retention.reached(march).unwrap();
         assert_eq!(reached.to_rfc3339(), "2026-03-31T00:30:00+00:00");
         assert_eq!(RetentionPeriod::default().border(reached), None);
-        // Beyond all calendars nothing is too old.
+        // A period beyond the range of the calendar never ends.
         let long = RetentionPeriod::days(Some(u32::MAX));
         assert_eq!(long.border(reached), None);
     }

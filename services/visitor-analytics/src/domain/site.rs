@@ -1,4 +1,4 @@
-//! A site's settings.
+//! Settings of sites, and their validation.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -12,69 +12,68 @@ use utoipa::ToSchema;
 use super::pattern::WildcardPattern;
 use super::visit::{self, ValidationError};
 
-/// Other domains of a site.
 const MAX_SITE_ALIASES: usize = 100;
-/// Networks that a site ignores, and paths.
+/// The limit for ignored networks, and for ignored paths.
 const MAX_IGNORE_RULES: usize = 100;
 
-/// Properties that a site counts, and the bytes of their names.
 const MAX_SITE_PROPERTIES: usize = 10;
 const MAX_PROPERTY_NAME_BYTES: usize = 64;
 
-/// A new site.
+/// A new site with its settings.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = SubmittedSite, example = json!({
     "domain": "example.com", "time_zone": "Europe/Berlin", "aliases": ["www.example.com"]
 }))]
 pub struct SubmittedSite {
-    /// Such as `example.com`.
+    /// A host name such as `example.com`.
     pub domain: String,
+    // utoipa would show a doc comment as the text of a field.
     #[serde(flatten)]
-    #[expect(missing_docs, reason = "its text would be that of a field")]
     pub settings: SubmittedSiteSettings,
 }
 
-/// What may be changed of a site; what is left out stays as it is.
+/// Settings of a site. Omitted fields remain unchanged.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[schema(as = SubmittedSettings, example = json!({"time_zone": "Europe/Berlin"}))]
 pub struct SubmittedSiteSettings {
-    /// An IANA name; its days are the site's days. `UTC` without it.
+    /// The IANA name of the time zone in which reports count the days of the site. `UTC` for a new
+    /// site.
     pub time_zone: Option<String>,
-    /// All of its other domains: what is recorded for them is the site's from then on.
+    /// All other domains of the site, at most 100. Visits recorded for them from now on belong to
+    /// the site.
     pub aliases: Option<Vec<String>>,
-    /// All addresses and networks (CIDR) whose visits are not stored, such as an office's.
+    /// All addresses and networks (CIDR) whose visits are not stored, such as those of an office.
+    /// At most 100.
     pub ignored_addresses: Option<Vec<String>>,
-    /// All paths whose visits are not stored; `*` stands for anything.
+    /// All paths whose visits are not stored, at most 100. `*` matches any characters.
     pub ignored_paths: Option<Vec<String>>,
-    /// All properties of visits that reports count, by name: ten at most. All days are counted
-    /// anew when they change.
+    /// The names of all properties of visits that reports count: at most 10, each with 1 to 64
+    /// bytes. A change recomputes all days of the site.
     pub properties: Option<Vec<String>>,
-    /// Visits older than this are removed, a month at a time: 1 to 36,500 days, where that is
-    /// shorter than for all sites; `null` for no time of its own.
+    /// The number of days for which visits are kept, 1 to 36,500. Whole months are deleted. If the
+    /// retention of the service is shorter, that one applies. `null` removes the setting.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 36_500)]
     pub retention_days: Option<Option<u32>>,
 }
 
-/// Settings that can be kept; `None` stays as it is.
+/// Valid settings. `None` leaves a setting unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SiteSettings {
-    /// Whose clock tells the days.
     pub zone: Option<Tz>,
-    /// Other domains.
     pub aliases: Option<BTreeSet<String>>,
-    /// Networks whose visits are not stored.
+    /// Networks in CIDR notation.
     pub ignored_addresses: Option<Vec<String>>,
-    /// Patterns of paths whose visits are not stored.
+    /// Patterns with the wildcard `*`.
     pub ignored_paths: Option<Vec<String>>,
-    /// Properties that are counted, each once.
+    /// Sorted, without duplicates.
     pub properties: Option<Vec<String>>,
-    /// For how many days visits are kept, if the site says so itself.
+    /// `Some(None)` removes the setting.
     pub retention_days: Option<Option<u32>>,
 }
 
-/// The visits that a site does not want.
+/// The rules by which a site ignores visits.
 #[derive(Clone, Debug, Default)]
 pub struct SiteIgnoreRules {
     networks: Vec<IpNet>,
@@ -83,7 +82,8 @@ pub struct SiteIgnoreRules {
 }
 
 impl SiteIgnoreRules {
-    /// From settings that were accepted; what came before `kept_since` is not kept any more.
+    /// Creates the rules from valid settings. Visits before `kept_since` are ignored, because the
+    /// retention of the site has expired.
     #[must_use]
     pub fn of(addresses: &[String], paths: &[String], kept_since: Option<DateTime<Utc>>) -> Self {
         Self {
@@ -96,7 +96,7 @@ impl SiteIgnoreRules {
         }
     }
 
-    /// Whether a visit from `ip` to `path` at a moment is one of them.
+    /// Whether a visit from `ip` to `path` at the time `at` is ignored.
     #[must_use]
     pub fn holds(&self, ip: IpAddr, path: &str, at: DateTime<Utc>) -> bool {
         self.kept_since.is_some_and(|since| at < since)
@@ -105,7 +105,7 @@ impl SiteIgnoreRules {
     }
 }
 
-/// An address is a network of one.
+/// Parses a network in CIDR notation or a single address.
 fn network(text: &str) -> Option<IpNet> {
     let address = text.parse::<IpAddr>().ok();
     let address = address.map(|ip| IpNet::from(ip.to_canonical()));
@@ -130,10 +130,10 @@ fn ignored_paths(paths: Vec<String>) -> Result<Vec<String>, ValidationError> {
         .ok_or(ValidationError::IgnoredPaths)
 }
 
-/// `null` is something, too (RFC 7396).
+/// Distinguishes `null`, which removes the setting (RFC 7396), from an omitted field.
 #[expect(
     clippy::option_option,
-    reason = "left out, null and a number are three things"
+    reason = "an omitted field, null and a number have different meanings"
 )]
 fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<u32>>, D::Error> {
     Option::deserialize(from).map(Some)
@@ -157,7 +157,7 @@ fn properties(names: Vec<String>) -> Result<Vec<String>, ValidationError> {
 }
 
 impl SiteSettings {
-    /// Accepts settings of a site, or says what is wrong with them.
+    /// Validates the settings of the site `domain`.
     pub fn accept(domain: &str, from: SubmittedSiteSettings) -> Result<Self, ValidationError> {
         let zone = from
             .time_zone

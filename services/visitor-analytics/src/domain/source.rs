@@ -1,4 +1,4 @@
-//! Where a visitor came from.
+//! Determines the source, medium and acquisition channel of a visit.
 
 mod channel;
 mod click;
@@ -15,41 +15,35 @@ use url::Url;
 
 use lists::KnownSource;
 
-/// What the landing URL and the referrer tell. `source` and `medium` follow the words that
-/// `utm_source` and `utm_medium` made common.
+/// The source of a visit, determined from the landing URL and the referrer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrafficSource {
-    /// `utm_source`, else whose click it was, else the referrer's name (`google`) or host, else
-    /// `(direct)`.
+    /// `utm_source` in lower case, else the source of the click id, else the name (`google`) or
+    /// host of the referrer, else `(direct)`.
     pub source: String,
-    /// `utm_medium`, else `cpc`, `organic`, `social`, `ai-assistant`, `referral` or `(none)`.
+    /// `utm_medium` in lower case, else `cpc`, `display`, `email`, `organic`, `social`,
+    /// `ai-assistant`, `referral` or `(none)`.
     pub medium: String,
-    /// The acquisition channel.
     pub channel: Channel,
-    /// The campaign parameters as they were.
+    /// The campaign parameters in their original case.
     pub utm: UtmParameters,
 }
 
 /// The campaign parameters of a landing URL.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UtmParameters {
-    /// `utm_source`.
     pub source: Option<String>,
-    /// `utm_medium`.
     pub medium: Option<String>,
-    /// `utm_campaign`.
     pub campaign: Option<String>,
-    /// `utm_term`.
     pub term: Option<String>,
-    /// `utm_content`.
     pub content: Option<String>,
 }
 
 const MAX_UTM_BYTES: usize = 200;
 
 impl TrafficSource {
-    /// The origin of a visit to `url` that was led there by `referrer`, or by a click that the URL
-    /// told about. The site's own pages lead nobody there, and neither do spammers.
+    /// Determines the source of a visit to `url`. `click` is the ad network of the URL's click id.
+    /// Referrers of the site itself and of spammers are ignored.
     #[must_use]
     pub fn of(url: &Url, referrer: Option<&Url>, click: Option<AdNetwork>) -> Self {
         let utm = UtmParameters::of(url);
@@ -59,7 +53,8 @@ impl TrafficSource {
         let source = utm.source.as_deref().map(str::to_lowercase);
         let medium = utm.medium.as_deref().map(str::to_lowercase);
         let named = source.as_deref().and_then(lists::word);
-        // Facebook marks links in Instagram too, and the referrer knows better.
+        // Facebook also adds its click id to links in Instagram, where the referrer is more
+        // precise.
         let click = click.filter(|click| !click.is_less_than(found.as_ref()));
         let clicked = click.map(AdNetwork::source);
         let medium = medium
@@ -116,7 +111,7 @@ fn bare_host(url: &Url) -> &str {
     bare(url.host_str().unwrap_or_default())
 }
 
-/// A host without `www.`, and without what stands in front of its last eight labels.
+/// Removes `www.`, and all labels except the last eight.
 fn bare(host: &str) -> &str {
     const MAX_HOST_LABELS: usize = 8;
     let host = host.strip_prefix("www.").unwrap_or(host);
@@ -124,7 +119,7 @@ fn bare(host: &str) -> &str {
     cut.map_or(host, |(at, _)| &host[at + 1..])
 }
 
-/// Whether both are pages of one registered domain (by the public suffix list).
+/// Whether both pages belong to the same registrable domain (by the public suffix list).
 fn is_own(url: &Url, referrer: &Url) -> bool {
     let (own, other) = (bare_host(url), bare_host(referrer));
     own == other

@@ -1,4 +1,4 @@
-//! A visit as a client sends it, and as the service accepts it.
+//! Visits as clients submit them, and their validation.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -15,9 +15,9 @@ use super::bot::is_prefetch;
 use super::policy::{PrivacyPolicy, RetentionPeriod};
 use super::source::AdNetwork;
 
-/// Clients' clocks may be ahead of ours by this much.
+/// The tolerance for clients' clocks that are fast.
 const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::minutes(5);
-/// The Web's first year; an earlier time is a client's mistake.
+/// 1990-01-01. An earlier time is a mistake of the client.
 const MIN_TIMESTAMP_SECS: i64 = 631_152_000;
 
 const MAX_URL_BYTES: usize = 4_096;
@@ -37,122 +37,108 @@ const MAX_HEADERS: usize = 64;
     "headers": {"accept": "text/html", "accept-language": "en-GB,en;q=0.5"}
 }))]
 pub struct SubmittedVisit {
-    /// Makes the visit safe to send again; best a `UUIDv7`.
+    /// Makes the request safe to repeat: a visit with the same `id` and `timestamp` is recorded
+    /// once. Preferably a `UUIDv7`; other ids require `timestamp`.
     pub id: Option<Uuid>,
-    /// The site; without it the URL's host.
+    /// The domain of the site. Defaults to the host of `url`.
     pub site: Option<String>,
-    /// When the page was asked for; without it now, or the time inside `id`.
+    /// The time of the request (RFC 3339), from 1990 to 5 minutes in the future. Defaults to the
+    /// time inside `id`, else to the current time.
     pub timestamp: Option<DateTime<Utc>>,
-    /// The page's full address.
+    /// The absolute http or https URL of the page, at most 4,096 bytes. Fragment, credentials and
+    /// query parameters that are not allowed are not stored.
     pub url: String,
-    /// The visitor's address.
+    /// The IPv4 or IPv6 address of the visitor.
     pub ip: String,
-    /// The visitor's user agent; `null` where the visitor sent none.
+    /// The user agent of the visitor, or `null` if the visitor sent none. Cut to 1,024 bytes.
     #[serde(deserialize_with = "present")]
     #[schema(required)]
     pub user_agent: Option<String>,
-    /// The page that led here.
+    /// The URL of the referring page or Android app. An invalid URL is ignored.
     pub referrer: Option<String>,
-    /// The page's title.
+    /// The title of the page. Cut to 1,024 bytes.
     pub title: Option<String>,
-    /// The request's method; `GET` without it.
+    /// The request method, at most 16 letters. Defaults to `GET`.
     pub method: Option<String>,
-    /// What the site answered.
+    /// The status code of the response, 100 to 599.
     pub status_code: Option<u16>,
-    /// How long it took the site, in milliseconds.
+    /// The response time of the site, in milliseconds.
     pub response_time_ms: Option<u32>,
-    /// The HTTP version the visitor spoke.
+    /// The HTTP version of the request. Accepted, but neither evaluated nor stored.
     pub http_version: Option<String>,
-    /// The visitor's request headers, names in any case.
+    /// The request headers of the visitor, with names in any case: at most 64, with names and
+    /// values of at most 1,024 bytes. Evaluated, but not stored.
     pub headers: Option<HashMap<String, String>>,
-    /// The site's own id for the visitor, instead of one that is made here.
+    /// The site's own id of the visitor, 1 to 128 bytes. Replaces the generated id.
     pub visitor_id: Option<String>,
-    /// The site's own id for a user who is logged in.
+    /// The site's own id of the user who is logged in, 1 to 128 bytes.
     pub user_id: Option<String>,
-    /// Whatever else the site wants to keep.
+    /// Arbitrary further data of the site, at most 8,192 bytes as JSON.
     pub properties: Option<Map<String, Value>>,
 }
 
-/// A field may be null, but it may not be missing.
+/// Distinguishes `null`, which is valid, from a missing field, which is not.
 fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Option::deserialize(deserializer)
 }
 
-/// Why a visit is not accepted.
+/// An invalid visit, event, engagement report or site setting.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ValidationError {
-    /// No such URL can be visited.
-    #[error("the URL must be absolute, http or https, with a host, of at most 4096 bytes: {0}")]
+    #[error("the URL must be absolute, use http or https, and have at most 4096 bytes: {0}")]
     Url(String),
-    /// The address is none.
-    #[error("this is no IPv4 or IPv6 address")]
+    #[error("the address must be an IPv4 or IPv6 address")]
     Ip,
-    /// The site is no host name.
-    #[error("a site is a host name such as example.com")]
+    #[error("the site must be a host name such as example.com")]
     Site,
-    /// A visit that is sent again must land in the same place.
     #[error(
-        "an id that is no UUIDv7 needs a timestamp beside it, else sending again would record it twice"
+        "an id that is not a UUIDv7 requires a timestamp, else a repeated request is recorded twice"
     )]
     TimestampRequired,
-    /// The client's clock is wrong.
-    #[error("the time lies more than 5 minutes ahead of {0}")]
+    /// Contains the current time of the server.
+    #[error("the timestamp must be at most 5 minutes after the server's time, {0}")]
     TimestampInFuture(DateTime<Utc>),
-    /// The client's clock is very wrong.
-    #[error("the time lies before 1990")]
+    #[error("the timestamp must be in 1990 or later")]
     TimestampTooOld,
-    /// Such visits are not kept any more, and one sent again would be recorded twice.
-    #[error("visits from before {0} are not kept any more")]
+    /// Refused, because a duplicate of a deleted visit cannot be detected. Contains the earliest
+    /// time.
+    #[error("the timestamp must be {0} or later, because older data are not kept")]
     TimestampBeyondRetention(DateTime<Utc>),
-    /// Not a method of HTTP.
-    #[error("a method has at most 16 letters")]
+    #[error("the method must have 1 to 16 letters")]
     Method,
-    /// Not a status of HTTP.
-    #[error("a status code lies between 100 and 599")]
+    #[error("the status code must be between 100 and 599")]
     StatusCode,
-    /// Too many headers, or too long ones.
-    #[error("at most 64 headers, each at most 1024 bytes")]
+    #[error("at most 64 headers are allowed, with names and values of at most 1024 bytes")]
     Headers,
-    /// An id of the site's own that cannot be kept.
-    #[error("at most 128 bytes, without control characters, and not empty")]
+    /// Contains the name of the field.
+    #[error("the id must have 1 to 128 bytes and no control characters")]
     Id(&'static str),
-    /// Properties that cannot be kept.
-    #[error("properties may have 8192 bytes as JSON, and no U+0000")]
+    #[error("the properties must have at most 8192 bytes as JSON and no U+0000")]
     Properties,
-    /// An event's properties that cannot be kept.
-    #[error("metadata may have 8192 bytes as JSON, and no U+0000")]
+    #[error("the metadata must have at most 8192 bytes as JSON and no U+0000")]
     Metadata,
-    /// Not a name of a kind of event.
-    #[error("a kind of event has 1 to 128 bytes, without control characters")]
+    #[error("the event type must have 1 to 128 bytes and no control characters")]
     EventType,
-    /// Not a time zone.
-    #[error("a time zone has an IANA name such as Europe/Berlin")]
+    #[error("the time zone must be an IANA name such as Europe/Berlin")]
     TimeZone,
-    /// Not other domains of a site.
-    #[error("aliases are at most 100 host names, and not the domain itself")]
+    #[error("at most 100 aliases are allowed, each a host name other than the domain")]
     Aliases,
-    /// Not networks.
-    #[error("at most 100 addresses or networks such as 203.0.113.0/24")]
+    #[error("at most 100 entries are allowed, each an address or network such as 203.0.113.0/24")]
     IgnoredAddresses,
-    /// Not paths.
-    #[error("at most 100 paths such as /admin/*")]
+    #[error("at most 100 paths are allowed, each starting with / or *, such as /admin/*")]
     IgnoredPaths,
-    /// Not a time to keep visits.
-    #[error("visits are kept for 1 to 36500 days")]
+    #[error("the retention must be between 1 and 36500 days")]
     RetentionDays,
-    /// Not names of properties.
-    #[error("at most 10 names of properties, each of 1 to 64 bytes, without =")]
+    #[error("at most 10 properties are allowed, with names of 1 to 64 bytes without = or U+0000")]
     SiteProperties,
-    /// Not a part of a page.
-    #[error("a depth lies between 0 and 100")]
+    #[error("the scroll depth must be between 0 and 100")]
     ScrollDepth,
-    /// Nobody did it.
-    #[error("a visitor_id is needed, or ip and user_agent, or a user_id")]
+    #[error("a visitor_id, a user_id, or both ip and user_agent are required")]
     VisitorRequired,
 }
 
 impl ValidationError {
-    /// A stable code.
+    /// The stable code in the API.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -180,7 +166,7 @@ impl ValidationError {
         }
     }
 
-    /// The field that is wrong.
+    /// The name of the invalid field in the API.
     #[must_use]
     pub fn field(&self) -> &'static str {
         match self {
@@ -209,53 +195,46 @@ impl ValidationError {
     }
 }
 
-/// A visit that can be recorded.
+/// A valid visit.
 #[derive(Clone, Debug)]
 pub struct NewVisit {
-    /// The visit's id, the client's or a new one.
     pub id: Uuid,
-    /// When it happened, in microseconds' precision.
+    /// Truncated to microseconds.
     pub timestamp: DateTime<Utc>,
-    /// The client gave the id, and it does not carry this very time: the primary key alone cannot
-    /// tell whether another site has it.
+    /// Whether the client provided the id and the id does not contain `timestamp`. Then the primary
+    /// key (time and id) does not show whether another site has a visit with the id.
     pub needs_id_check: bool,
-    /// The site's domain, in lower case.
+    /// The domain of the site, in lower case.
     pub site: String,
-    /// The page, without fragment, credentials and the parameters that are not kept.
+    /// Without fragment, credentials and the parameters that are not stored.
     pub url: Url,
-    /// Whose click led here, where the page's parameters told.
+    /// The network whose click id the URL contained.
     pub click: Option<AdNetwork>,
-    /// The visitor's address; IPv4 in IPv6 is IPv4.
+    /// An IPv4-mapped IPv6 address is converted to IPv4.
     pub ip: IpAddr,
-    /// What is kept of the address.
+    /// The part of the address that is stored.
     pub kept_ip: Option<IpAddr>,
-    /// The visitor asked not to be followed: the visit is a visitor of its own, nobody is told of
-    /// it, and its address is not kept.
+    /// Whether the visitor opted out of tracking. Such a visit is a visitor of its own, sends no
+    /// notification, and its address is not stored.
     pub opted_out: bool,
-    /// The visitor's user agent; empty where there was none.
+    /// Empty if the visitor sent none.
     pub user_agent: String,
-    /// The page that led here, where it is a URL.
     pub referrer: Option<Url>,
-    /// The page's title.
     pub title: Option<String>,
-    /// The request's method.
+    /// In upper case.
     pub method: String,
-    /// What the site answered.
     pub status_code: Option<u16>,
-    /// How long it took the site, in milliseconds.
     pub response_time_ms: Option<u32>,
-    /// The visitor's request headers; `None` where the client sent none.
+    /// `None` if the client sent no headers with the visit.
     pub headers: Option<RequestHeaders>,
-    /// The site's own id for the visitor; the visit's where the visitor opted out, and where the
-    /// page was fetched for later.
+    /// The site's own id of the visitor. For an opt-out or a prefetch, the id of the visit.
     pub visitor_id: Option<String>,
-    /// The site's own id for the user.
+    /// The site's own id of the user.
     pub user_id: Option<String>,
-    /// What else the site wants to keep.
     pub properties: Map<String, Value>,
 }
 
-/// Request headers, by name in lower case.
+/// Request headers. The names are in lower case.
 #[derive(Clone, Debug, Default)]
 pub struct RequestHeaders(HashMap<String, String>);
 
@@ -269,7 +248,7 @@ impl RequestHeaders {
         Ok(Self(given.into_iter().map(lower).collect()))
     }
 
-    /// The value of a header; the name is in lower case.
+    /// Returns the value of a header. `name` must be in lower case.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
@@ -290,8 +269,8 @@ impl<'a> FromIterator<(&'a str, &'a str)> for RequestHeaders {
 }
 
 impl NewVisit {
-    /// Accepts a visit at `now`, or says what is wrong with it. What the `policy` does not let be
-    /// kept is left out.
+    /// Validates a visit at the time `now` and removes the data that `policy` does not allow to
+    /// store.
     pub fn accept(
         from: SubmittedVisit,
         policy: &PrivacyPolicy,
@@ -331,8 +310,9 @@ impl NewVisit {
             method: method(from.method)?,
             status_code: status_code(from.status_code)?,
             response_time_ms: from.response_time_ms.map(|ms| ms.min(i32::MAX as u32)),
-            // The visit's own id ties it to no other, and is the same when it is sent again. What is
-            // fetched for later is no visit of the person, and must not make their session a bot's.
+            // The visit's id links it to no other visit, and stays the same if the request is
+            // repeated. A prefetch is not a visit of the person and must not make their session a
+            // bot's.
             visitor_id: if opted_out || headers.as_ref().is_some_and(is_prefetch) {
                 Some(id.simple().to_string())
             } else {
@@ -365,7 +345,8 @@ pub(super) fn place_in_time(
     if let Some(earliest) = retention.earliest(now).filter(|e| timestamp < *e) {
         return Err(ValidationError::TimestampBeyondRetention(earliest));
     }
-    // PostgreSQL keeps microseconds; more would make a visit differ from itself.
+    // PostgreSQL stores microseconds. With a higher precision, a repeated visit would not be equal
+    // to the stored one.
     let timestamp = DateTime::from_timestamp_micros(timestamp.timestamp_micros())
         .ok_or(ValidationError::TimestampTooOld)?;
     Ok((id.unwrap_or_else(|| Clock::id_at(timestamp)), timestamp))
@@ -382,7 +363,7 @@ fn page(text: &str) -> Result<Url, ValidationError> {
     Ok(without_private_parts(url))
 }
 
-/// What browsers send as a referrer: a page, or an Android app.
+/// Parses a referrer: the URL of a page or an Android app.
 fn referring_page(text: &str) -> Option<Url> {
     let url = Url::parse(text)
         .ok()
@@ -393,13 +374,13 @@ fn referring_page(text: &str) -> Option<Url> {
 
 fn without_private_parts(mut url: Url) -> Url {
     url.set_fragment(None);
-    // These fail only for URLs without a host.
+    // Both fail only for URLs without a host.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url
 }
 
-/// A site's name as it is stored: a host, in lower case, international ones in ASCII as in URLs.
+/// Normalizes the domain of a site: lower case, internationalized names in ASCII (Punycode).
 pub fn site(name: &str) -> Result<String, ValidationError> {
     let name = name.trim().trim_end_matches('.');
     let host = url::Host::parse(name).map_err(|_| ValidationError::Site)?;
@@ -428,7 +409,7 @@ fn status_code(code: Option<u16>) -> Result<Option<u16>, ValidationError> {
     }
 }
 
-/// An id that a site gives: what it is of is named by `field`.
+/// Validates a site's own id of a visitor or user. `field` is its name in the API.
 pub fn own_id(id: String, field: &'static str) -> Result<String, ValidationError> {
     if id.is_empty() || id.len() > MAX_ID_BYTES || id.contains(char::is_control) {
         return Err(ValidationError::Id(field));
@@ -446,7 +427,7 @@ pub(super) fn properties(
     Ok(properties)
 }
 
-/// PostgreSQL's JSON cannot hold U+0000. The parser bounds the depth.
+/// PostgreSQL cannot store U+0000 in `jsonb`. The JSON parser limits the depth of the recursion.
 fn has_nul(object: &Map<String, Value>) -> bool {
     fn in_value(value: &Value) -> bool {
         match value {
@@ -460,7 +441,7 @@ fn has_nul(object: &Map<String, Value>) -> bool {
     object.iter().any(field)
 }
 
-/// Text of strangers: without control characters, and not longer than is useful.
+/// Removes control characters from untrusted text and cuts it to [`MAX_TEXT_BYTES`].
 pub(super) fn text(text: String) -> String {
     let mut text = if text.contains(char::is_control) {
         text.replace(char::is_control, "")

@@ -1,4 +1,4 @@
-//! Telling visitors apart without knowing them.
+//! Visitor ids: pseudonymous keyed hashes.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -7,40 +7,39 @@ use std::sync::Arc;
 use aws_lc_rs::hmac;
 use chrono::{DateTime, Datelike as _, Months, NaiveDate, NaiveTime, TimeDelta, Utc};
 
-/// A period's random key; who does not have it cannot go from a visitor id back to an address.
+/// The random key of a period. Without it, nobody can find the address behind a visitor id.
 #[derive(Clone, Debug)]
 pub struct Salt(Arc<hmac::Key>);
 
 impl Salt {
-    /// Over random bytes.
+    /// Creates the key from random bytes.
     #[must_use]
     pub fn new(random: &[u8; SALT_BYTES]) -> Self {
         Self(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, random)))
     }
 }
 
-/// The random bytes of a salt.
 pub const SALT_BYTES: usize = 32;
 
-/// How long a salt outlives its making, or its month.
+/// How long a salt is kept after its creation or, if it is monthly, after the end of its month.
 const SALT_GRACE: TimeDelta = TimeDelta::hours(48);
 
 const UNIX_EPOCH_DATE: NaiveDate = NaiveDate::from_ymd_opt(1970, 1, 1).expect("this day exists");
 
-/// How long a visitor without an id of the site's own keeps the same id.
+/// How long a visitor keeps the same id, if the site provides none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum)]
 pub enum VisitorIdLifetime {
-    /// For a day (UTC).
+    /// For one day (UTC).
     #[default]
     Daily,
-    /// For a month (UTC).
+    /// For one calendar month (UTC).
     Monthly,
-    /// For good.
+    /// Forever.
     Persistent,
 }
 
 impl VisitorIdLifetime {
-    /// The name as it is stored.
+    /// The name in the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -50,7 +49,7 @@ impl VisitorIdLifetime {
         }
     }
 
-    /// The period of `moment`.
+    /// Returns the period that contains `moment`.
     #[must_use]
     pub fn period(self, moment: DateTime<Utc>) -> SaltPeriod {
         let day = moment.date_naive();
@@ -66,18 +65,17 @@ impl VisitorIdLifetime {
     }
 }
 
-/// The time for which a visitor keeps the same id.
+/// A period in which a visitor keeps the same id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SaltPeriod {
-    /// A day, a month, or for good.
     pub kind: VisitorIdLifetime,
-    /// Its first day; 1970-01-01 where it has none.
+    /// 1970-01-01 if the ids are persistent.
     pub first_day: NaiveDate,
 }
 
 impl SaltPeriod {
-    /// When a salt is deleted that was made at `made_at`; `None` where it stays. Late visits of a
-    /// period whose salt is gone get a new one.
+    /// Returns when a salt that was created at `made_at` is deleted, or `None` if it is kept. A
+    /// late visit of a period whose salt is deleted gets a new salt.
     #[must_use]
     pub fn forgotten_at(self, made_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
         match self.kind {
@@ -91,15 +89,16 @@ impl SaltPeriod {
         }
     }
 
-    /// A visitor's id in this period, 32 hex digits: 4 of the period's number (its first day,
-    /// counted from 1970), then 28 of a keyed hash (HMAC-SHA-256) of site, address and user agent.
+    /// Returns a visitor's id in this period, 32 hex digits: 4 of the first day (days since 1970,
+    /// the low 16 bits), then 28 of a keyed hash (HMAC-SHA-256) of site, address and user agent.
     ///
-    /// The number comes first so that the ids of a period lie beside each other in the index of
-    /// sessions: with ten million of them, an entry in a random place costs more than all the rest.
+    /// The day comes first so that the ids of a period are adjacent in the index of sessions. With
+    /// ten million sessions, inserting at a random place of the index costs more than the rest of
+    /// recording a visit.
     #[must_use]
     pub fn visitor_id(self, salt: &Salt, site: &str, ip: IpAddr, user_agent: &str) -> String {
         let mut hash = hmac::Context::with_key(&salt.0);
-        // The parts cannot run into each other: no site or address contains a line's end.
+        // The input is unambiguous, because no site or address contains a line feed.
         hash.update(site.as_bytes());
         hash.update(b"\n");
         hash.update(ip.to_string().as_bytes());
@@ -112,7 +111,7 @@ impl SaltPeriod {
             .num_days()
             & 0xffff;
         let mut id = String::with_capacity(32);
-        // Writing to a string does not fail.
+        // Writing to a `String` cannot fail.
         let _ = write!(id, "{number:04x}");
         for byte in &tag.as_ref()[..14] {
             id.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or_default());

@@ -1,33 +1,28 @@
-//! What is in the visitor's hands.
+//! Determines the type of a device.
 
 use aho_corasick::AhoCorasick;
 
 use super::{ClientHints, UserAgent};
 
-/// Kinds of device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeviceType {
-    /// A computer on or under a desk, or on a lap.
+    /// A desktop computer or laptop.
     Desktop,
-    /// A phone.
     Smartphone,
-    /// A tablet, or a reader of books.
+    /// A tablet or e-book reader.
     Tablet,
-    /// A television, or a box beside one.
+    /// A television or set-top box.
     Tv,
     /// A games console.
     Console,
-    /// A watch.
     Wearable,
-    /// Nothing that a person holds.
     Bot,
-    /// Something else.
     #[default]
     Other,
 }
 
 impl DeviceType {
-    /// The name on the wire.
+    /// The name in the API and the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -43,7 +38,7 @@ impl DeviceType {
     }
 }
 
-/// What gives a device away; what stands above decides.
+/// Keywords of each device type, in lower case. If several types match, the first one wins.
 #[rustfmt::skip]
 const DEVICE_KEYWORDS: [(DeviceType, &[&str]); 6] = [
     (DeviceType::Wearable, &["apple watch", "watchos", "watch os", "wear os", "sm-r8", "sm-r9", "galaxy watch"]),
@@ -72,9 +67,10 @@ const DEVICE_KEYWORDS: [(DeviceType, &[&str]); 6] = [
     ]),
 ];
 
-/// The automaton over all marks.
+/// Finds all [`DEVICE_KEYWORDS`] in one pass.
 pub(super) struct DeviceMatcher {
     automaton: AhoCorasick,
+    /// For each keyword, the index of its device type in [`DEVICE_KEYWORDS`].
     ranks: Vec<usize>,
 }
 
@@ -89,14 +85,16 @@ impl Default for DeviceMatcher {
             .ascii_case_insensitive(true)
             .build(words);
         Self {
-            automaton: automaton.expect("a hundred short words make an automaton"),
+            automaton: automaton.expect(
+                "an automaton of about a hundred short keywords is far below the size limit",
+            ),
             ranks,
         }
     }
 }
 
 impl DeviceMatcher {
-    /// The device of a user agent, which is read already.
+    /// Returns the device type. `agent` holds the parsed system and brand.
     pub(super) fn of(
         &self,
         user_agent: &str,
@@ -124,7 +122,7 @@ impl DeviceMatcher {
             Some(DeviceType::Smartphone) => DeviceType::Smartphone,
             _ if user_agent.contains("Mobile") => DeviceType::Smartphone,
             Some(sure) => sure,
-            // A phone from before whose maker is known.
+            // A feature phone: only the manufacturer is known.
             None if agent.brand.is_some() => DeviceType::Smartphone,
             None => DeviceType::Other,
         }

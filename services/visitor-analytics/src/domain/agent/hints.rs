@@ -1,13 +1,13 @@
-//! Client hints (<https://wicg.github.io/ua-client-hints/>): what browsers of the Chromium family
-//! tell beside a user agent that is frozen to `Windows NT 10.0`, `Android 10; K` and `10_15_7`.
+//! Client hints (<https://wicg.github.io/ua-client-hints/>). Chromium's user agent is frozen to
+//! `Windows NT 10.0`, `Android 10; K` and `10_15_7`; the hints hold the real values.
 
 use super::UserAgent;
 use crate::domain::visit::RequestHeaders;
 
-/// Longer names are no model's.
+/// A longer `Sec-CH-UA-Model` is ignored.
 const MAX_MODEL_BYTES: usize = 64;
 
-/// The hints of a request.
+/// The client hints of one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ClientHints {
     /// `Sec-CH-UA-Platform`.
@@ -18,13 +18,13 @@ pub struct ClientHints {
     model: String,
     /// `Sec-CH-UA-Form-Factors`.
     form_factors: String,
-    /// `Sec-CH-UA`, or the list with full versions.
+    /// `Sec-CH-UA-Full-Version-List` if the request has it, else `Sec-CH-UA`.
     brands: String,
     /// `Sec-CH-UA-Mobile`.
     is_mobile: Option<bool>,
 }
 
-/// What brands call themselves, and what their browsers are called here.
+/// Brands in the hints and the browser names that the reports use.
 const BRAND_NAMES: [(&str, &str); 8] = [
     ("Brave", "Brave"),
     ("Microsoft Edge", "Edge"),
@@ -37,7 +37,7 @@ const BRAND_NAMES: [(&str, &str); 8] = [
 ];
 
 impl ClientHints {
-    /// The hints among these headers, if there are any that tell more than the user agent.
+    /// Reads the hints from the headers. Returns `None` without a list of brands.
     #[must_use]
     pub fn of(headers: &RequestHeaders) -> Option<Self> {
         let text = |name| {
@@ -60,7 +60,7 @@ impl ClientHints {
         Some(hints)
     }
 
-    /// The model, where it is told.
+    /// Returns the model, unless it is missing, hidden (`K`) or malformed.
     pub(super) fn model(&self) -> Option<&str> {
         let sound = !self.model.is_empty() && self.model.len() <= MAX_MODEL_BYTES;
         let plain = !self
@@ -69,7 +69,6 @@ impl ClientHints {
         (sound && plain && self.model != "K").then_some(self.model.as_str())
     }
 
-    /// Whether a form factor is among those told.
     pub(super) fn has_form(&self, form: &str) -> bool {
         self.form_factors.contains(form)
     }
@@ -78,7 +77,7 @@ impl ClientHints {
         self.is_mobile
     }
 
-    /// Puts what the hints say in the place of what the user agent says.
+    /// Replaces the values of the user agent by those of the hints.
     pub(super) fn correct(&self, agent: &mut UserAgent) {
         let before = agent.clone();
         if let Some((os, version)) = self.system() {
@@ -103,7 +102,7 @@ impl ClientHints {
         agent.is_hinted = *agent != before || self.model().is_some();
     }
 
-    /// The operating system and its version, where told.
+    /// Returns the operating system and its version.
     fn system(&self) -> Option<(&'static str, Option<String>)> {
         let mut parts = self.platform_version.split('.').map(str::parse::<u32>);
         let major = parts.next().and_then(Result::ok);
@@ -122,7 +121,7 @@ impl ClientHints {
         }
     }
 
-    /// `"Brave";v="142.0.1.2"` → `142.0.1.2`.
+    /// Returns the version of a brand: `142.0.1.2` for `"Brave";v="142.0.1.2"`.
     fn version_of(&self, brand: &str) -> Option<&str> {
         let mut entries = self.brands.split(',');
         entries.find_map(|entry| {
@@ -133,13 +132,13 @@ impl ClientHints {
     }
 }
 
-/// `142.0.1.2` → `142.0`.
+/// Shortens `142.0.1.2` to `142.0`.
 fn short(version: &str) -> String {
     let parts: Vec<&str> = version.split('.').take(2).collect();
     parts.join(".")
 }
 
-/// Windows by the version of its API contract
+/// Maps the version of the Windows API contract to the Windows version
 /// (<https://learn.microsoft.com/microsoft-edge/web-platform/how-to-detect-win11>).
 fn windows(major: Option<u32>, minor: Option<u32>) -> Option<String> {
     let name = match (major?, minor) {

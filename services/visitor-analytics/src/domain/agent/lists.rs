@@ -1,11 +1,10 @@
-//! The expressions of uap-core (`data/README.md`), which name browser, system and device.
+//! The regexes of uap-core (see `data/README.md`) for browsers, operating systems and devices.
 
 use regex_automata::util::captures::Captures;
 use serde::Deserialize;
 
 use crate::domain::expressions::{FilteredRegexSet, RegexPattern};
 
-/// uap-core's three lists.
 #[derive(Deserialize)]
 struct RegexFile {
     #[serde(rename = "user_agent_parsers")]
@@ -16,7 +15,7 @@ struct RegexFile {
     devices: Vec<RegexEntry>,
 }
 
-/// An expression, and what takes the place of its groups.
+/// A regex and the texts that replace its capture groups.
 #[derive(Deserialize)]
 struct RegexEntry {
     regex: String,
@@ -45,39 +44,38 @@ struct RegexEntry {
     fourth: Option<String>,
 }
 
-/// Where a part of an answer comes from.
+/// The source of one part of a match.
 enum Replacement {
     Nothing,
     Group(usize),
     Text(Box<str>),
-    /// With groups in it, as `$1`.
+    /// A text with references to groups, such as `$1`.
     Template(Box<str>),
 }
 
-/// What an expression tells: a name, and up to four parts. These are the numbers of a version, or
-/// brand and model.
+/// A name and up to four parts: the numbers of a version, or brand and model.
 pub type RegexMatch = (String, [Option<String>; 4]);
 
-/// Which list is asked.
+/// Selects one of the three lists.
 #[derive(Clone, Copy, Debug)]
 pub enum RegexKind {
-    /// Browsers: family, and up to four numbers of its version.
+    /// A match holds the family and up to four numbers of the version.
     Browsers,
-    /// Operating systems, in the same way.
+    /// A match holds the family and up to four numbers of the version.
     Systems,
-    /// Devices: name, brand and model.
+    /// A match holds name, brand and model.
     Devices,
 }
 
-/// The expressions, compiled.
+/// All regexes of the three lists. Each one is compiled when it is used for the first time.
 pub struct UserAgentRegexes {
     expressions: FilteredRegexSet,
     fields: Vec<[Replacement; 5]>,
-    /// Where each list ends.
+    /// For each list, the index after its last regex.
     ends: [usize; 3],
 }
 
-/// The expressions that may match a user agent.
+/// The regexes that may match a user agent.
 pub struct CandidateRegexes<'a> {
     lists: &'a UserAgentRegexes,
     user_agent: &'a str,
@@ -85,8 +83,8 @@ pub struct CandidateRegexes<'a> {
 }
 
 impl RegexKind {
-    /// How many bytes are gone through at most in search of an expression that matches. The longest
-    /// searches of ua-parser's own cases and of the corpus take 1,300, 830 and 5,970.
+    /// The maximum number of bytes to scan for a match, summed over all regexes. The longest
+    /// searches in the test cases of ua-parser and in the corpus scan 1,300, 830 and 5,970 bytes.
     const fn effort(self) -> usize {
         match self {
             Self::Browsers | Self::Systems => 1_500,
@@ -96,11 +94,11 @@ impl RegexKind {
 }
 
 impl UserAgentRegexes {
-    /// Compiles the vendored file.
+    /// Reads the vendored file.
     #[must_use]
     pub fn new() -> Self {
         let file: RegexFile = serde_json::from_str(include_str!("../../../data/uap-core.json"))
-            .expect("the vendored list is complete; a test reads it");
+            .expect("the vendored file is valid; a test reads it");
         let lists = [file.browsers, file.systems, file.devices];
         let mut ends = [0; 3];
         let mut fields = vec![];
@@ -116,7 +114,7 @@ impl UserAgentRegexes {
         }
     }
 
-    /// Looks for what may match.
+    /// Finds the regexes that may match `user_agent`.
     #[must_use]
     pub fn candidates<'a>(&'a self, user_agent: &'a str) -> CandidateRegexes<'a> {
         CandidateRegexes {
@@ -134,7 +132,7 @@ impl Default for UserAgentRegexes {
 }
 
 impl CandidateRegexes<'_> {
-    /// What the first expression of a list that matches tells.
+    /// Returns the match of the first regex in a list that matches.
     #[must_use]
     pub fn find(&self, list: RegexKind) -> Option<RegexMatch> {
         let ends = self.lists.ends;
@@ -148,7 +146,7 @@ impl CandidateRegexes<'_> {
             .iter()
             .filter(|place| (from..to).contains(place));
         let text = self.user_agent;
-        // Nobody's user agent needs more; what does is made for it.
+        // Only a user agent that is crafted for it needs more attempts.
         let most = list.effort() / text.len().max(1);
         let expressions = &self.lists.expressions;
         let mut tried = places.take(most);

@@ -1,4 +1,4 @@
-//! What the visits of a session give away together.
+//! Rules about the visits of a session.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -7,26 +7,25 @@ use super::BotRule;
 /// A visit of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionVisit {
-    /// When.
     pub timestamp: DateTime<Utc>,
-    /// Which page, by any number that tells pages apart.
+    /// Any number that is the same for the same page.
     pub page: i32,
-    /// What the site answered, where known.
+    /// The status code of the response, if known.
     pub status: Option<u16>,
 }
 
-/// So many pages within so long: nobody reads, or even opens, as many.
+/// Visits and the time within which they are too many for a person.
 const BURST_LIMITS: [(usize, TimeDelta); 2] =
     [(30, TimeDelta::seconds(10)), (120, TimeDelta::minutes(2))];
-/// So many pages in a row that are not there.
+/// Responses with status 404 or 410 in a row.
 const MIN_NOT_FOUND_STREAK: usize = 10;
-/// So many pages one after the other, at distances that differ by no more than a fiftieth.
+/// Gaps in a row between visits that differ by at most 2 % of the longest one.
 const MIN_RHYTHM_VISITS: usize = 12;
 const RHYTHM_TOLERANCE_DIVISOR: i64 = 50;
-/// What is closer together than this may be one page's parts.
+/// Visits with a shorter gap may be parts of one page.
 const MIN_RHYTHM_GAP_MS: i64 = 300;
 
-/// Judges the visits of a session, in the order of their times.
+/// Applies the rules to the visits of a session, which are ordered by time.
 #[must_use]
 pub fn judge(steps: &[SessionVisit]) -> Vec<BotRule> {
     let rules = [
@@ -52,7 +51,8 @@ fn misses(steps: &[SessionVisit]) -> bool {
         .any(|steps| steps.iter().all(is_miss))
 }
 
-/// A page that reloads itself has a rhythm too: the pages must be different ones.
+/// Whether the visits follow each other at equal gaps. A page that reloads itself does that too, so
+/// more than half as many different pages as gaps are required.
 fn has_rhythm(steps: &[SessionVisit]) -> bool {
     steps.windows(MIN_RHYTHM_VISITS + 1).any(|steps| {
         let gaps = steps.windows(2).map(|two| {

@@ -1,12 +1,11 @@
-//! Kinds of bots.
+//! Categories of bots.
 
-/// What a bot is for.
+/// The purpose of a bot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "their names in the API say what they are")]
 pub enum BotCategory {
     SearchEngine,
     AiCrawler,
-    /// Fetches a page for the person who has asked it something.
+    /// Fetches a page to answer a person's question.
     AiAssistant,
     Monitor,
     FeedReader,
@@ -18,12 +17,11 @@ pub enum BotCategory {
     Academic,
     HttpLibrary,
     HeadlessBrowser,
-    /// It says that it is a bot, and no more.
+    /// A bot of unknown purpose.
     Other,
 }
 
 impl BotCategory {
-    /// All of them.
     pub const ALL: [Self; 14] = [
         Self::SearchEngine,
         Self::AiCrawler,
@@ -41,7 +39,7 @@ impl BotCategory {
         Self::Other,
     ];
 
-    /// The stable name.
+    /// The name in the API and the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -62,13 +60,12 @@ impl BotCategory {
         }
     }
 
-    /// The category with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|one| one.as_str() == name)
     }
 
-    /// The category that the list of crawlers means by a tag.
+    /// Returns the category for a tag of the list of crawlers.
     pub(super) fn tagged(tag: &str) -> Self {
         match tag {
             "search-engine" => Self::SearchEngine,

@@ -5,18 +5,17 @@ use serde::Deserialize;
 use super::{BotCategory, BotRule};
 use crate::domain::expressions::{FilteredRegexSet, RegexPattern};
 
-/// The list, ready to be searched.
+/// A list of user agent patterns of crawlers with their categories.
 pub struct CrawlerList {
     patterns: FilteredRegexSet,
     categories: Vec<BotCategory>,
 }
 
-/// A crawler that was recognised.
+/// A crawler that a user agent names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CrawlerMatch {
-    /// What it calls itself.
+    /// The part of the user agent that matches, such as `Googlebot`.
     pub name: String,
-    /// What it is for.
     pub category: BotCategory,
 }
 
@@ -27,10 +26,11 @@ struct CrawlerEntry {
 }
 
 const MAX_CRAWLER_NAME_CHARS: usize = 40;
-/// How many bytes are gone through at most; no crawler of the corpus needs more than a quarter.
+/// The maximum number of bytes to scan for a match, summed over all patterns. No crawler in the
+/// corpus needs more than a quarter of it.
 const MAX_BACKTRACK_BYTES: usize = 4_000;
 
-/// Those that fetch a page because a person has just asked for it, by how their names begin
+/// Prefixes of the names of bots that fetch a page on a person's request
 /// (<https://platform.openai.com/docs/bots>, <https://docs.perplexity.ai/guides/bots>,
 /// <https://support.anthropic.com/en/articles/8896518>, <https://docs.mistral.ai/robots>).
 const AI_ASSISTANT_PREFIXES: [&str; 10] = [
@@ -47,20 +47,20 @@ const AI_ASSISTANT_PREFIXES: [&str; 10] = [
 ];
 
 impl CrawlerList {
-    /// Prepares the vendored list (see `data/README.md`).
+    /// Reads the vendored list (see `data/README.md`).
     #[must_use]
     pub fn new() -> Self {
         Self::of(include_str!("../../../data/crawlers.jsonl").lines())
     }
 
-    /// Prepares a list of this form, such as a part of the vendored one.
+    /// Reads a list in the format of the vendored one: one JSON object per line.
     #[must_use]
     pub fn of<'a>(lines: impl Iterator<Item = &'a str>) -> Self {
         let mut patterns = vec![];
         let mut categories = vec![];
         for line in lines {
-            let line: CrawlerEntry = serde_json::from_str(line)
-                .expect("the vendored list is well-formed; a test reads it");
+            let line: CrawlerEntry =
+                serde_json::from_str(line).expect("the vendored list is valid; a test reads it");
             patterns.push(RegexPattern {
                 text: line.pattern,
                 is_caseless: false,
@@ -74,7 +74,7 @@ impl CrawlerList {
         }
     }
 
-    /// The crawler that `user_agent` belongs to; the longest name says most.
+    /// Finds the crawler that `user_agent` names. The longest match is the most specific and wins.
     #[must_use]
     pub fn find(&self, user_agent: &str) -> Option<CrawlerMatch> {
         let places = self.patterns.candidates(user_agent);

@@ -1,14 +1,15 @@
-//! What the request's headers give away, where the client sent them along.
+//! Rules about the request headers. They apply only if the client sent the headers with the visit.
 //!
-//! An old protocol version says nothing: a proxy may speak for the visitor.
+//! An old protocol version is no evidence, because a proxy may have caused it.
 
 use super::{BotRule, VisitSignals};
 use crate::domain::visit::RequestHeaders;
 
-/// From this version on Chromium sends `Sec-Fetch-*` (80) and `Sec-CH-UA` (89) over HTTPS.
+/// Chromium sends `Sec-Fetch-*` over HTTPS since this version.
 const MIN_CHROMIUM_FETCH_METADATA: u32 = 80;
+/// Chromium sends `Sec-CH-UA` over HTTPS since version 89; the rule applies one version later.
 const MIN_CHROMIUM_CLIENT_HINTS: u32 = 90;
-/// Before this one it knew neither.
+/// Chromium before this version sends neither.
 const FIRST_CHROMIUM_FETCH_METADATA: u32 = 76;
 
 pub(super) fn judge(circumstances: &VisitSignals) -> Vec<BotRule> {
@@ -44,8 +45,8 @@ pub(super) fn judge(circumstances: &VisitSignals) -> Vec<BotRule> {
     fired.map(|(reason, _)| reason).collect()
 }
 
-/// Whether a browser asks for a page in case somebody wants it later: `Sec-Purpose` (WHATWG Fetch),
-/// and what browsers sent before it.
+/// Whether the browser fetches the page before the visitor opens it: `Sec-Purpose` (WHATWG Fetch)
+/// or one of its predecessors.
 #[must_use]
 pub fn is_prefetch(headers: &RequestHeaders) -> bool {
     let says = |name: &str, word: &str| {
@@ -58,16 +59,16 @@ pub fn is_prefetch(headers: &RequestHeaders) -> bool {
         || says("x-moz", "prefetch")
 }
 
-/// The version of Chromium that a user agent claims.
+/// Returns the major version of Chromium in the user agent.
 fn chromium(user_agent: &str) -> Option<u32> {
     let (_, after) = user_agent.split_once(" Chrome/")?;
     let end = after.find(|c: char| !c.is_ascii_digit());
     after[..end.unwrap_or(after.len())].parse().ok()
 }
 
-/// Client hints (<https://wicg.github.io/ua-client-hints/>) come from Chromium and say what its
-/// user agent says; fetch metadata (<https://w3c.github.io/webappsec-fetch-metadata/>) know few
-/// combinations.
+/// Whether the headers contradict the user agent or each other. Only Chromium sends client hints
+/// (<https://wicg.github.io/ua-client-hints/>), and they agree with its user agent. Only few
+/// combinations of fetch metadata (<https://w3c.github.io/webappsec-fetch-metadata/>) are possible.
 fn contradicts(user_agent: &str, chromium: Option<u32>, headers: &RequestHeaders) -> bool {
     let hint = |name| {
         headers
@@ -75,7 +76,8 @@ fn contradicts(user_agent: &str, chromium: Option<u32>, headers: &RequestHeaders
             .map(|value: &str| value.trim().trim_matches('"'))
     };
     if let Some(brands) = headers.get("sec-ch-ua").filter(|brands| !brands.is_empty()) {
-        // WebKit and Gecko send none; WebViews and other shells leave Chrome's name out.
+        // WebKit and Gecko send no client hints. The brands of WebViews and other browsers based on
+        // Chromium do not contain `Google Chrome`.
         let is_other = ["Firefox/", "CriOS/", "FxiOS/"]
             .iter()
             .any(|name| user_agent.contains(name));
@@ -108,7 +110,7 @@ fn contradicts(user_agent: &str, chromium: Option<u32>, headers: &RequestHeaders
     other_system || (mobile && on_desk) || lost
 }
 
-/// `"Chromium";v="142", …` → 142.
+/// Returns the major version of a brand: 142 for `"Chromium";v="142", …`.
 fn version_of(brands: &str, brand: &str) -> Option<u32> {
     let (_, after) = brands.split_once(brand)?;
     let (_, after) = after.split_once("v=\"")?;

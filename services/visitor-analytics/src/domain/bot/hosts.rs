@@ -1,7 +1,7 @@
-//! Host names of crawlers, as their owners publish them: an address is the crawler's when its name
-//! ends with one of them, and that name has the address again.
+//! Domains of crawlers' hosts, as their operators publish them. An address belongs to a crawler if
+//! its PTR name lies in one of the domains and that name resolves to the address.
 
-/// How crawlers' names begin, and the domains of their hosts.
+/// Prefixes of crawlers' names and the domains of their hosts.
 const CRAWLER_HOSTS: [(&str, &[&str]); 10] = [
     // https://developers.google.com/search/docs/crawling-indexing/verifying-googlebot
     ("Googlebot", &["googlebot.com", "google.com"]),
@@ -22,8 +22,8 @@ const CRAWLER_HOSTS: [(&str, &[&str]); 10] = [
     ("Amazonbot", &["crawl.amazonbot.amazon"]),
 ];
 
-/// The domains of the crawler's hosts that calls itself `name`; `None` where its owner names none.
-/// `Googlebot` also stands for `Googlebot-Image`.
+/// Returns the domains of the hosts of the crawler `name`, or `None` if its operator publishes
+/// none. The entry `Googlebot` also applies to `Googlebot-Image`.
 #[must_use]
 pub fn hosts(name: &str) -> Option<&'static [&'static str]> {
     let is_of = |one: &str| {
@@ -34,7 +34,7 @@ pub fn hosts(name: &str) -> Option<&'static [&'static str]> {
     known.map(|(_, domains)| *domains)
 }
 
-/// Whether a host's name, with or without its final dot, is within one of `domains`.
+/// Whether a host name, with or without a trailing dot, equals one of `domains` or lies below it.
 #[must_use]
 pub fn is_within(host: &str, domains: &[&str]) -> bool {
     let host = host.trim_end_matches('.').to_ascii_lowercase();

@@ -1,5 +1,5 @@
-//! What user agents call themselves, found in one pass over the text: the words of bots, and those
-//! of browsers which look like them.
+//! Keywords in user agents, found in one pass: words of bots, and words of browsers that resemble
+//! them.
 
 use std::ops::Range;
 
@@ -11,39 +11,39 @@ use BotCategory::{
     SearchEngine, SecurityScanner, SeoTool,
 };
 
-/// What a mark means.
+/// The meaning of a keyword.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum KeywordClass {
-    /// At the beginning, the name of a program or library.
+    /// The name of a program or library. Counts at the beginning only.
     Tool,
-    /// A browser that is driven by a program.
+    /// A browser that a program drives.
     Headless,
-    /// The name of a service that looks like a browser otherwise.
+    /// The name of a service whose user agent otherwise looks like a browser's.
     Service(BotCategory),
-    /// What bots call themselves.
+    /// A word that only bots use.
     Word(BotCategory),
-    /// What bots call themselves, and what phones and their apps may be called too; at the end,
-    /// where programs sign, it is a bot's word.
+    /// A word of bots that also occurs in names of phones and their apps. At the end, where
+    /// programs sign, it is a [`KeywordClass::Word`].
     Hint(BotCategory),
-    /// At the end, how programs sign.
+    /// A word of bots that counts at the end only.
     Signature(BotCategory),
-    /// A real browser's name or phone in which such a word stands once.
+    /// The name of a real browser or phone that contains a [`KeywordClass::Word`]. Cancels it.
     Innocent,
-    /// Bots say whom to complain to.
+    /// An address for complaints.
     Contact,
-    /// Such an address in a real browser's user agent.
+    /// An address in the user agent of a real browser. Cancels a [`KeywordClass::Contact`].
     InnocentContact,
-    /// At the beginning, how browsers begin.
+    /// The start of a browser's user agent. Counts at the beginning only.
     Browser,
-    /// Somewhere, what only browsers say.
+    /// A word that only browsers use.
     Engine,
-    /// Somewhere, what browsers say of the system; so do programs.
+    /// An operating system. Programs name it too.
     System,
-    /// Somewhere, what only phones and other devices of people say.
+    /// A phone or another personal device.
     Phone,
-    /// In the browsers of phones, whose makers write what they like beside it.
+    /// Occurs in browsers of phones, whose manufacturers add arbitrary words and addresses.
     Build,
-    /// How bots begin what they say of themselves.
+    /// The start of a bot's description of itself.
     Compatible,
 }
 
@@ -166,25 +166,26 @@ const KEYWORDS: &[(KeywordClass, &[&str])] = &[
     ]),
 ];
 
-/// The automaton over all marks.
+/// Finds all [`KEYWORDS`] in one pass.
 pub(super) struct KeywordMatcher {
     automaton: AhoCorasick,
+    /// The class of each keyword.
     senses: Vec<KeywordClass>,
 }
 
-/// What the marks of a user agent come to.
+/// The result of the keywords in a user agent.
 #[derive(Debug, Default)]
 pub(super) struct KeywordVerdict {
     /// The rule that fires.
     pub(super) reason: Option<BotRule>,
-    /// The word in which the mark stands, without its version.
+    /// The word that contains the keyword, without its version.
     pub(super) name: Option<String>,
     pub(super) category: Option<BotCategory>,
-    /// Whether it begins as a browser's, or says what only devices do.
+    /// Whether the user agent begins like a browser's or names an engine or a personal device.
     pub(super) is_like_browser: bool,
 }
 
-/// What was met in one text.
+/// The keywords found in one user agent.
 #[derive(Default)]
 struct KeywordHits {
     tool: Option<Range<usize>>,
@@ -192,9 +193,11 @@ struct KeywordHits {
     service: Option<(Range<usize>, BotCategory)>,
     word: Option<(Range<usize>, BotCategory)>,
     hint: Option<(Range<usize>, BotCategory)>,
+    /// The number of bots' words, less those that a browser's name contains.
     words: i32,
+    /// The number of addresses, less those in real browsers' user agents.
     contacts: i32,
-    /// Senses that are met or not, each once.
+    /// The other classes, each once.
     others: Vec<KeywordClass>,
 }
 
@@ -210,7 +213,8 @@ impl Default for KeywordMatcher {
             .match_kind(MatchKind::Standard)
             .build(words);
         Self {
-            automaton: automaton.expect("a few hundred short words make an automaton"),
+            automaton: automaton
+                .expect("an automaton of a few hundred short keywords is far below the size limit"),
             senses,
         }
     }
@@ -305,7 +309,7 @@ impl KeywordHits {
 
 const MAX_BOT_NAME_CHARS: usize = 40;
 
-/// The product's name in which a mark stands: `AcmeBot` of `AcmeBot/1.0`.
+/// Returns the product name around a keyword: `AcmeBot` in `AcmeBot/1.0`.
 fn name_around(text: &str, mark: Range<usize>) -> Option<String> {
     let ends = |c: char| !(c.is_alphanumeric() || "-_.!".contains(c));
     let from = text[..mark.start].rfind(ends);
@@ -320,7 +324,7 @@ fn name_around(text: &str, mark: Range<usize>) -> Option<String> {
     named.then(|| name.to_owned())
 }
 
-/// What it calls itself first: `Acme` of `Acme/1.0` and of `Mozilla/5.0 (compatible; Acme/1.0)`.
+/// Returns the first product name: `Acme` in `Acme/1.0` and `Mozilla/5.0 (compatible; Acme/1.0)`.
 fn product(text: &str) -> Option<String> {
     let named = |text: &str| {
         let text = text.trim_start();
@@ -336,7 +340,8 @@ fn product(text: &str) -> Option<String> {
     named(text)
 }
 
-/// `help@example.com`, but not a browser's `android@150.0.0.0`.
+/// Whether the text contains an e-mail address such as `help@example.com`. A browser's
+/// `android@150.0.0.0` is none.
 fn has_mail_address(text: &str) -> bool {
     if !text.contains('@') {
         return false;

@@ -1,10 +1,10 @@
-//! What the visitor's network gives away. People sit behind VPNs in data centres too: alone it
-//! makes nobody a bot.
+//! Rules about the network. People use VPNs in data centres too, so the network alone never makes a
+//! visit a bot's.
 
 use super::{BotRule, VisitSignals};
 
-/// Networks from which servers call and hardly any person does, by the numbers that their owners
-/// have registered (the regional registries' databases; `data/README.md`).
+/// AS numbers of hosting providers, from the databases of the regional registries (see
+/// `data/README.md`). Sorted.
 const HOSTING_ASNS: [u32; 61] = [
     2635,    // Automattic
     3598,    // Microsoft

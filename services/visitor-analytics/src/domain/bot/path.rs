@@ -1,8 +1,8 @@
-//! Paths that scanners try, and that nothing leads to.
+//! The rule about paths that scanners request and to which no link leads.
 
 use super::BotRule;
 
-/// How such paths begin, in lower case.
+/// Prefixes of such paths, in lower case.
 const PROBE_PREFIXES: [&str; 22] = [
     "/.env",
     "/.git/",
@@ -28,7 +28,7 @@ const PROBE_PREFIXES: [&str; 22] = [
     "/_ignition/",
 ];
 
-/// What such paths contain or end with, in lower case.
+/// Substrings of such paths, in lower case. Each contains `.` or `-`.
 const PROBE_FRAGMENTS: [&str; 12] = [
     "wp-login.php",
     "wp-config",
@@ -44,13 +44,13 @@ const PROBE_FRAGMENTS: [&str; 12] = [
     "/web.config",
 ];
 
-/// Nobody looks at more of a path.
+/// The rest of a longer path is ignored.
 const MAX_CHECKED_PATH_BYTES: usize = 512;
 
 pub(super) fn judge(path: &str) -> Option<BotRule> {
     let path = path[..path.floor_char_boundary(MAX_CHECKED_PATH_BYTES)].to_ascii_lowercase();
     let probes = PROBE_PREFIXES.iter().any(|mark| path.starts_with(mark))
-        // Each of them has one of these; most paths have none.
+        // Skips the search for most paths.
         || (path.contains(['.', '-']) && PROBE_FRAGMENTS.iter().any(|mark| path.contains(mark)));
     probes.then_some(BotRule::ProbePath)
 }

@@ -1,4 +1,4 @@
-//! From where crawlers come: the address ranges that their owners publish.
+//! Crawler verification by the address ranges that the operators publish.
 
 use std::net::IpAddr;
 
@@ -6,14 +6,14 @@ use serde::Deserialize;
 
 use super::BotRule;
 
-/// Published ranges, by the name of the crawler.
+/// The published address ranges of each crawler.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CrawlerRanges {
-    /// Names in lower case; first and last addresses, in order and without overlaps.
+    /// The names are in lower case. The ranges (first and last address) are sorted and disjoint.
     of: Vec<(String, Vec<(u128, u128)>)>,
 }
 
-/// A file as Google, Bing, `OpenAI`, Apple and others publish theirs.
+/// The format in which Google, Bing, `OpenAI`, Apple and others publish their ranges.
 #[derive(Deserialize)]
 struct PublishedRanges {
     prefixes: Vec<PublishedPrefix>,
@@ -26,24 +26,21 @@ struct PublishedPrefix {
     ipv6_prefix: Option<String>,
 }
 
-/// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RangesError {
-    /// It has another form.
     #[error(
-        "it is not of the form {{\"prefixes\": [{{\"ipv4Prefix\": …}}, {{\"ipv6Prefix\": …}}]}}: {0}"
+        "invalid JSON, expected {{\"prefixes\": [{{\"ipv4Prefix\": …}}, {{\"ipv6Prefix\": …}}]}}: {0}"
     )]
     Form(#[from] serde_json::Error),
-    /// A range is none.
-    #[error("{0:?} is no address range")]
+    #[error("{0:?} is not an address range in CIDR notation")]
     Range(String),
-    /// It names none, and everybody would be a pretender.
-    #[error("it has no ranges")]
+    /// Refused, because every visit that names the crawler would fail verification.
+    #[error("the file contains no address ranges")]
     Empty,
 }
 
 impl CrawlerRanges {
-    /// Adds what is published about a crawler; a crawler may have several files.
+    /// Adds a file with ranges of a crawler. A crawler may have several files.
     pub fn add(&mut self, name: &str, published: &str) -> Result<(), RangesError> {
         let published: PublishedRanges = serde_json::from_str(published)?;
         let prefixes = published.prefixes.into_iter();
@@ -67,8 +64,9 @@ impl CrawlerRanges {
         Ok(())
     }
 
-    /// Whether who calls himself `name` comes from where that crawler comes from; `None` where
-    /// nothing is known about it. `Googlebot` also stands for `Googlebot-Image`.
+    /// Checks whether the address belongs to the crawler `name`. Returns `None` without ranges of
+    /// that crawler. The ranges of `Googlebot` also apply to `Googlebot-Image`; the longest name
+    /// wins.
     #[must_use]
     pub fn judge(&self, name: &str, ip: IpAddr) -> Option<BotRule> {
         let is_of = |one: &str| {
@@ -88,7 +86,7 @@ impl CrawlerRanges {
     }
 }
 
-/// IPv4 addresses are numbered as those of IPv6 that stand for them.
+/// Converts an address to a number. An IPv4 address becomes its IPv4-mapped IPv6 address.
 fn number(ip: IpAddr) -> u128 {
     match ip {
         IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
@@ -96,7 +94,7 @@ fn number(ip: IpAddr) -> u128 {
     }
 }
 
-/// First and last address of `66.249.64.0/27`.
+/// Returns the first and last address of a network such as `66.249.64.0/27`.
 fn range(text: &str) -> Option<(u128, u128)> {
     let (address, length) = text.split_once('/')?;
     let address: IpAddr = address.parse().ok()?;

@@ -1,5 +1,5 @@
-//! User agents that no browser has: too short, too long, put together in another way, or with
-//! versions that never were.
+//! Rules about the syntax of user agents: too short or too long for a browser, malformed, or with
+//! versions that were never released.
 
 mod ending;
 mod versions;
@@ -9,9 +9,9 @@ use super::marks::KeywordVerdict;
 use ending::{UserAgentSuffix, ending};
 use versions::{chrome, never_safari, never_windows};
 
-/// Shorter than any browser's.
+/// Browsers' user agents are longer.
 const MIN_USER_AGENT_BYTES: usize = 12;
-/// Longer than any browser's; in-app browsers with their device's description have half of it.
+/// The user agents of in-app browsers, which describe the device, are half as long.
 const MAX_BROWSER_USER_AGENT_BYTES: usize = 900;
 
 pub(super) fn judge(user_agent: &str, marked: &KeywordVerdict) -> Option<BotRule> {
@@ -40,7 +40,8 @@ pub(super) fn judge(user_agent: &str, marked: &KeywordVerdict) -> Option<BotRule
     }
 }
 
-/// `(compatible; Name/1.0)`: since Internet Explorer only bots say so.
+/// Whether the user agent has the form `(compatible; Name/1.0)` with the name of no old browser.
+/// Only bots have used it since Internet Explorer.
 fn is_compatible_stranger(user_agent: &str) -> bool {
     const COMPATIBLE_BROWSERS: [&str; 18] = [
         "MSIE",
@@ -76,14 +77,14 @@ fn is_compatible_stranger(user_agent: &str) -> bool {
     false
 }
 
-/// Nothing after the first product.
+/// Whether nothing follows the first product, `Mozilla/5.0`.
 fn is_bare(user_agent: &str) -> bool {
     let rest = user_agent.strip_prefix("Mozilla/");
     rest.is_some_and(|rest| !rest.contains(['(', ' ']))
 }
 
-/// Programs write their names where browsers write only products with their versions, or what
-/// system they run on.
+/// Whether a program has put its name where browsers put only products with versions, or the
+/// system.
 fn is_named_within(user_agent: &str) -> bool {
     let after = |mark| user_agent.split_once(mark).map(|(_, after)| after);
     let is_before_version = || {
@@ -91,12 +92,12 @@ fn is_named_within(user_agent: &str) -> bool {
         let is_name = !words.next()?.contains('/');
         Some(is_name && words.next()?.starts_with("Version/"))
     };
-    // The version of Firefox ends what is said of the system.
+    // In Firefox, `rv:` is the last part of the system.
     let is_behind_firefox = || {
         let (system, rest) = after("; rv:")?.split_once(')')?;
         Some(system.contains(';') && rest.contains(" Firefox/"))
     };
-    // Chrome says of a Mac nothing but its version.
+    // In Chrome on a Mac, the version of macOS is the last part of the system.
     let is_beside_mac = || {
         let (system, rest) = after("(Macintosh; Intel Mac OS X ")?.split_once(')')?;
         Some(system.contains(';') && rest.contains("537.36 (KHTML, like Gecko) Chrome/"))

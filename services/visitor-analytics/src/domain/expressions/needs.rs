@@ -1,25 +1,25 @@
-//! The words without which an expression cannot match.
+//! Required literals: the texts of which every match of a regex contains at least one.
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
-/// Words of which one must be in the text, in lower case.
+/// Literals in lower case. A text that matches contains at least one of them.
 pub(super) type LiteralSet = Vec<Vec<u8>>;
 
-/// Shorter words are in every text.
+/// Shorter literals occur in almost every text.
 const MIN_LITERAL_BYTES: usize = 2;
-/// More words than this tell nothing.
+/// Larger sets of literals are not computed.
 const MAX_LITERALS: usize = 32;
 
-/// What is known of the texts that a part of an expression matches.
+/// What is known about the texts that a part of a regex matches.
 enum RequiredLiterals {
-    /// All of them.
+    /// The part matches exactly these literals.
     Exactly(LiteralSet),
-    /// That they have one word of each set.
+    /// Each text contains one literal of each set.
     Sets(Vec<LiteralSet>),
 }
 use RequiredLiterals::{Exactly, Sets};
 
-/// The sets of an expression.
+/// Returns the sets of required literals of a regex.
 pub(super) fn of(hir: &Hir) -> Vec<LiteralSet> {
     let mut sets = needs(hir).sets();
     sets.sort_unstable();
@@ -55,7 +55,7 @@ fn needs(hir: &Hir) -> RequiredLiterals {
                 .collect();
             words.sort_unstable();
             words.dedup();
-            // A class of many letters would only multiply the words.
+            // A larger class would only multiply the number of literals.
             if words.len() <= 4 {
                 Exactly(words)
             } else {
@@ -122,7 +122,7 @@ fn alternation(ways: &[Hir]) -> RequiredLiterals {
         });
         return Exactly(words.collect());
     }
-    // Of each way the set whose shortest word is the longest.
+    // From each alternative, take the set whose shortest literal is the longest.
     let best = ways.into_iter().map(|way| {
         let sets = way.sets().into_iter();
         sets.max_by_key(|set| set.iter().map(Vec::len).min())

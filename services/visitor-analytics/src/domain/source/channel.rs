@@ -1,11 +1,10 @@
-//! The acquisition channel, by GA4's default channel group
-//! (<https://support.google.com/analytics/answer/9756891>), with assistants as a channel of their own.
+//! Acquisition channels, according to GA4's default channel group
+//! (<https://support.google.com/analytics/answer/9756891>) and a further channel for AI assistants.
 
 use super::lists::SourceKind;
 
-/// A channel.
+/// An acquisition channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "their names say what they are")]
 pub enum Channel {
     Direct,
     CrossNetwork,
@@ -30,7 +29,6 @@ pub enum Channel {
 }
 
 impl Channel {
-    /// All of them.
     pub const ALL: [Self; 20] = [
         Self::Direct,
         Self::CrossNetwork,
@@ -54,7 +52,6 @@ impl Channel {
         Self::Unassigned,
     ];
 
-    /// The channel with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL
@@ -62,7 +59,7 @@ impl Channel {
             .find(|channel| channel.as_str() == name)
     }
 
-    /// The name in reports.
+    /// The name in the API and the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -90,8 +87,8 @@ impl Channel {
     }
 }
 
-/// The channel of a source and medium, both in lower case; `kind` is what the source is known as.
-/// The first rule that fits decides.
+/// Returns the channel of a source and medium, both in lower case. `kind` is the kind of the source
+/// if it is a known one. The first rule that matches decides.
 pub(super) fn of(
     source: &str,
     medium: &str,
@@ -167,7 +164,8 @@ pub(super) fn of(
     fits.map_or(Channel::Unassigned, |(channel, _)| channel)
 }
 
-/// `shop` not after a letter other than `e`, as in `workshop`; or `shopping`.
+/// Whether a campaign contains `shopping`, or `shop` without a letter other than `e` before it. So
+/// `eshop` matches and `workshop` does not.
 fn is_shopping(campaign: &str) -> bool {
     let before = |at: usize| campaign[..at].chars().next_back();
     let mut places = campaign.match_indices("shop").map(|(at, _)| at);

@@ -1,21 +1,20 @@
-//! Ids of clicks, which advertisers and networks add to landing URLs. Whose they are is kept, the
-//! ids are not.
+//! Click ids, which ad networks add to landing URLs. The ids are discarded. Only the ad network is
+//! used, to determine source and medium.
 
 use url::Url;
 
 use super::lists::{KnownSource, SourceKind};
 use super::parameters::MAX_QUERY_PARAMETERS;
 
-/// Whose click led here.
+/// The network that added a click id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "they are called as they call themselves")]
 pub enum AdNetwork {
     GoogleAds,
     GoogleDisplay,
-    /// A product that Google lists for free.
+    /// Free product listings (`srsltid`).
     GoogleProduct,
     Microsoft,
-    /// Facebook marks links of people too.
+    /// Facebook also adds click ids to links that people post.
     Meta,
     Instagram,
     TikTok,
@@ -29,7 +28,7 @@ pub enum AdNetwork {
     HubSpot,
 }
 
-/// The parameters, by name.
+/// The names of the parameters. If a URL has several of them, the first one in this list counts.
 const CLICK_ID_PARAMETERS: [(&str, AdNetwork); 26] = [
     ("gclid", AdNetwork::GoogleAds),
     ("gbraid", AdNetwork::GoogleAds),
@@ -60,7 +59,7 @@ const CLICK_ID_PARAMETERS: [(&str, AdNetwork); 26] = [
 ];
 
 impl AdNetwork {
-    /// The click that a landing URL tells about; the one that says most where there are several.
+    /// Returns the network whose click id the URL contains.
     #[must_use]
     pub fn of(url: &Url) -> Option<Self> {
         let query = url.query()?;
@@ -74,7 +73,7 @@ impl AdNetwork {
         places.min().map(|place| CLICK_ID_PARAMETERS[place].1)
     }
 
-    /// Who led here.
+    /// The traffic source of a click.
     pub(super) const fn source(self) -> &'static str {
         match self {
             Self::GoogleAds | Self::GoogleDisplay | Self::GoogleProduct => "google",
@@ -93,13 +92,13 @@ impl AdNetwork {
         }
     }
 
-    /// Whether a referrer says more: people's links are marked too.
+    /// Whether the referrer is more precise than the click id, which links of people have too.
     pub(super) fn is_less_than(self, referrer: Option<&KnownSource>) -> bool {
         matches!(self, Self::Meta | Self::Instagram)
             && referrer.is_some_and(|source| source.kind == SourceKind::Social)
     }
 
-    /// How.
+    /// The medium of a click.
     pub(super) fn medium(self, referrer: Option<&KnownSource>) -> &'static str {
         match self {
             Self::GoogleDisplay => "display",

@@ -1,12 +1,11 @@
-//! Search engines, social networks, assistants, shops and sites of videos, by host and by the words
-//! that campaigns use for them (see `data/README.md`).
+//! Known sources (search engines, social networks, video sites, shops, AI assistants) by host and
+//! by the names that campaigns use (see `data/README.md`).
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use url::Url;
 
-/// What a source is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SourceKind {
     Search,
@@ -16,7 +15,6 @@ pub(super) enum SourceKind {
     Assistant,
 }
 
-/// A source that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct KnownSource {
     pub(super) name: &'static str,
@@ -24,7 +22,7 @@ pub(super) struct KnownSource {
 }
 
 impl SourceKind {
-    /// How somebody comes from there who was not led by a campaign.
+    /// The medium of a visit without campaign parameters.
     pub(super) const fn medium(self) -> &'static str {
         match self {
             Self::Search => "organic",
@@ -52,12 +50,12 @@ static KNOWN_SOURCES: LazyLock<HashMap<&'static str, KnownSource>> = LazyLock::n
     listed.collect()
 });
 
-/// What stands before a search engine's domain where it is still the search engine.
+/// Subdomains under which a search engine's domain is still the search engine.
 const SEARCH_PREFIXES: [&str; 12] = [
     "m", "search", "images", "image", "lite", "html", "start", "amp", "suche", "web", "r", "l",
 ];
 
-/// Android's apps name their packages instead of a page.
+/// Android apps, whose referrers contain the package name instead of a host.
 const ANDROID_APPS: [(&str, &str); 18] = [
     ("com.google.android.googlequicksearchbox", "google"),
     ("com.google.android.youtube", "youtube"),
@@ -79,7 +77,7 @@ const ANDROID_APPS: [(&str, &str); 18] = [
     ("com.anthropic.claude", "claude"),
 ];
 
-/// The source that a campaign means by a word, or by a host.
+/// Finds the source that `utm_source` names, by its name or host.
 pub(super) fn word(word: &str) -> Option<KnownSource> {
     KNOWN_SOURCES.get(word).copied().or_else(|| {
         if word.contains('.') {
@@ -90,7 +88,7 @@ pub(super) fn word(word: &str) -> Option<KnownSource> {
     })
 }
 
-/// The source whose page led here.
+/// Finds the source of a referrer.
 pub(super) fn referrer(page: &Url) -> Option<KnownSource> {
     let name = super::bare_host(page);
     if page.scheme() == "android-app" {
@@ -120,7 +118,7 @@ fn host(name: &str, path: &str) -> Option<KnownSource> {
             .get(parent)
             .copied()
             .or_else(|| of_country(parent));
-        // Google's mail is no search, and neither is its page for developers.
+        // mail.google.com and developers.google.com are not the search engine.
         let is_same = |source: &KnownSource| {
             source.kind != SourceKind::Search
                 || SEARCH_PREFIXES.contains(&prefix)
@@ -134,7 +132,7 @@ fn host(name: &str, path: &str) -> Option<KnownSource> {
     None
 }
 
-/// Some sources are a part of a site: `x.com/i/grok`.
+/// Finds a source that is a part of a site, such as `x.com/i/grok`.
 fn with_path(host: &str, path: &str) -> Option<KnownSource> {
     let parts: Vec<&str> = path.trim_matches('/').split('/').take(3).collect();
     let (&first, _) = parts.split_first().filter(|(first, _)| !first.is_empty())?;
@@ -149,7 +147,8 @@ fn with_path(host: &str, path: &str) -> Option<KnownSource> {
     })
 }
 
-/// `google.co.uk` and `de.search.yahoo.com`: `{}` in the list stands for a country.
+/// Finds a source with domains for countries, such as `google.co.uk` and `de.search.yahoo.com`. The
+/// list contains `{}` in place of the country.
 fn of_country(host: &str) -> Option<KnownSource> {
     let suffix = psl::suffix_str(host)?;
     let stem = host.strip_suffix(suffix)?;

@@ -1,4 +1,4 @@
-//! Which parameters of a page's address are kept: others may hold what is nobody's business.
+//! The query parameters of URLs that are stored. The others may contain personal data or secrets.
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use url::Url;
 
-/// What says what a page shows, or which campaign led to it.
+/// Parameters that select the content of a page or name the campaign. They are always stored.
 const DEFAULT_PARAMETERS: [&str; 22] = [
     "utm_source",
     "utm_medium",
@@ -32,10 +32,10 @@ const DEFAULT_PARAMETERS: [&str; 22] = [
     "view",
 ];
 
-/// More parameters are not looked at, and not kept.
+/// Further parameters are neither evaluated nor stored.
 pub(super) const MAX_QUERY_PARAMETERS: usize = 64;
 
-/// The parameters that are kept beside those that always are.
+/// The parameters that are stored in addition to `DEFAULT_PARAMETERS`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QueryParameterAllowlist {
     more: Arc<BTreeSet<String>>,
@@ -45,7 +45,7 @@ pub struct QueryParameterAllowlist {
 impl FromStr for QueryParameterAllowlist {
     type Err = std::convert::Infallible;
 
-    /// Names with commas between them; `*` keeps them all.
+    /// Parses comma-separated names. `*` allows all parameters.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let names = text
             .split(',')
@@ -60,7 +60,7 @@ impl FromStr for QueryParameterAllowlist {
 }
 
 impl QueryParameterAllowlist {
-    /// Drops what is not kept from a page's address. An e-mail address is kept nowhere.
+    /// Removes the parameters that are not allowed, and all whose value contains an e-mail address.
     pub fn strip(&self, url: &mut Url) {
         let Some(query) = url.query() else {
             return;

@@ -1,9 +1,9 @@
-//! Sites that call pages only so that their own names stand in somebody's statistics.
+//! Referrer spam: sites that send visits only to appear in statistics.
 
 use url::Url;
 
-/// Registered domains of the most persistent ones (own selection; Matomo's list in the public domain,
-/// <https://github.com/matomo-org/referrer-spam-list>, has many more).
+/// The registrable domains of frequent spammers. Sorted. Own selection; Matomo's public domain list
+/// (<https://github.com/matomo-org/referrer-spam-list>) has many more.
 #[rustfmt::skip]
 const SPAM_DOMAINS: &[&str] = &[
     "100dollars-seo.com", "4webmasters.org", "7makemoneyonline.com", "adcash.com",
@@ -26,7 +26,7 @@ const SPAM_DOMAINS: &[&str] = &[
     "whatsappdownload.ru", "xrus.org", "xtrafficplus.com", "yougetsignal.ru", "youporn-forum.ga",
 ];
 
-/// Whether a referrer is a spammer's page.
+/// Whether a referrer belongs to a known spammer.
 #[must_use]
 pub fn is_spam(referrer: &Url) -> bool {
     let domain = psl::domain_str(super::bare_host(referrer));

@@ -1,18 +1,18 @@
-//! What stands behind a browser's user agent.
+//! Words at the end of a browser's user agent.
 
-/// What programs that use a browser write behind its user agent.
+/// A word that a program with an embedded browser appends to the user agent.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum UserAgentSuffix {
-    /// Their owner's domain.
+    /// The domain of the program's operator.
     Domain,
-    /// Their name, without a version; a few makers of browsers do so, too.
+    /// The name of the program without a version. A few browsers do this too.
     Word,
 }
 
-/// Browsers of the desk end with a product and its version.
+/// Finds such a word. Desktop browsers end with a product and its version instead.
 pub(super) fn ending(user_agent: &str) -> Option<UserAgentSuffix> {
     const DESKTOP_SYSTEMS: [&str; 3] = ["Windows NT", "Macintosh", "X11"];
-    // How makers of browsers sign: Safari, SomeBrowser, LBBROWSER, 360SE, App.
+    // Endings of real browsers, such as SomeBrowser, LBBROWSER, 360SE, SomeApp.
     const BROWSER_SUFFIXES: [&str; 6] = ["App", "Brave", "Safari", "rowser", "ROWSER", "SE"];
     const TOP_LEVEL_DOMAINS: [&str; 10] = [
         "com", "net", "org", "io", "ai", "dev", "co", "eu", "de", "fr",
@@ -32,7 +32,7 @@ pub(super) fn ending(user_agent: &str) -> Option<UserAgentSuffix> {
     if !name.chars().all(is_word) {
         return None;
     }
-    // `com.example.app` is the name of an app.
+    // `com.example.app` is the package name of an app, not a domain.
     let (first, rest) = name.split_once('.').unwrap_or((name, ""));
     let end = rest.rsplit('.').next().unwrap_or_default();
     if TOP_LEVEL_DOMAINS.contains(&end) && !TOP_LEVEL_DOMAINS.contains(&first) {

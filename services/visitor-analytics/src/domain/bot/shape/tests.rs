@@ -91,7 +91,7 @@ fn windows_says_its_version_where_browsers_tell_it() {
 #[test]
 fn builds_of_chrome_are_those_of_its_versions() {
     let chrome = |version: &str| reasons(&CHROME.replace("142.0.0.0", version));
-    // Also those from long before the version was released.
+    // Includes builds from long before the release of the version.
     for real in [
         "25.0.1364.172",
         "39.0.2171.65",

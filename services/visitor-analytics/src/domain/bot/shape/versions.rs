@@ -1,15 +1,16 @@
-//! Versions that never were.
+//! Versions that were never released.
 
 use crate::domain::bot::BotRule;
 
-/// Every version of Windows NT (<https://learn.microsoft.com/windows/win32/sysinfo/operating-system-version>),
-/// with those that early browsers wrote.
+/// Versions of Windows NT before 10
+/// (<https://learn.microsoft.com/windows/win32/sysinfo/operating-system-version>), including the
+/// spellings of early browsers.
 const WINDOWS_NT_VERSIONS: [&str; 13] = [
     "3.1", "3.5", "3.51", "4.0", "4.1", "5.0", "5.01", "5.1", "5.2", "6.0", "6.1", "6.2", "6.3",
 ];
 
-/// Chrome's build numbers, which are one for each version: (version, build), as `data/README.md` says
-/// from where. What lies between is between.
+/// Build numbers of some major versions of Chrome: (version, build). Each version has one build
+/// number; the ones between are interpolated. The source is in `data/README.md`.
 const CHROME_BUILDS: [(u32, u32); 18] = [
     (21, 1180),
     (30, 1599),
@@ -30,9 +31,9 @@ const CHROME_BUILDS: [(u32, u32); 18] = [
     (152, 7977),
     (159, 8153),
 ];
-/// How far a build may be from what its neighbours let expect.
+/// The tolerance around the interpolated build number.
 const MAX_BUILD_DEVIATION: u32 = 120;
-/// Chrome's version is not that high for decades.
+/// Chrome will not reach this version for decades.
 const MAX_CHROME_VERSION: u32 = 1_000;
 
 pub(super) fn never_windows(user_agent: &str) -> bool {
@@ -49,8 +50,8 @@ pub(super) fn never_windows(user_agent: &str) -> bool {
     }
 }
 
-/// Whether what stands before the system is of a browser which tells the system's version: those
-/// of `Mozilla/5.0` do, and Internet Explorer since version 7, which runs on NT 5.1 at least.
+/// Whether the browser, whose user agent begins with `before`, sends the version of Windows.
+/// Browsers with `Mozilla/5.0` do, and Internet Explorer since version 7, which requires NT 5.1.
 fn tells_version(before: &str) -> bool {
     let explorer = before.rsplit_once("MSIE ");
     let version = explorer.and_then(|(_, version)| version.split('.').next());
@@ -59,10 +60,11 @@ fn tells_version(before: &str) -> bool {
     })
 }
 
-/// Until version 100 the user agent told the whole version, `52.0.2743.116`; in apps it still does.
+/// Checks the version of Chrome. Before version 100, browsers sent the full version, such as
+/// `52.0.2743.116`; apps still do.
 pub(super) fn chrome(user_agent: &str) -> Option<BotRule> {
     let (before, after) = user_agent.split_once(" Chrome/")?;
-    // What Apple lets into its phones calls itself `CriOS`.
+    // On iOS, Chrome calls itself `CriOS`.
     if before.contains("(iPhone; CPU iPhone OS") {
         return Some(BotRule::NeverExisted);
     }
@@ -84,7 +86,7 @@ pub(super) fn chrome(user_agent: &str) -> Option<BotRule> {
     (build.abs_diff(expected) > MAX_BUILD_DEVIATION).then_some(BotRule::UnlikelyVersion)
 }
 
-/// Safari on a Mac has told its version since version 3.
+/// Whether Safari on a Mac lacks its version, which it has sent since version 3.
 pub(super) fn never_safari(user_agent: &str) -> bool {
     user_agent.contains("(Macintosh; Intel Mac OS X 10")
         && user_agent.contains("(KHTML, like Gecko) Safari/")
