@@ -16,22 +16,10 @@ use crate::domain::areas::GeoPoint;
 #[command(name = "geo", version)]
 pub struct Config {
     #[command(subcommand)]
-    #[expect(
-        missing_docs,
-        reason = "its text would become the program's description"
-    )]
     pub command: Option<Command>,
     #[command(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "its text would become the program's description"
-    )]
     pub service: ServiceArgs,
     #[command(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "its text would become the program's description"
-    )]
     pub database: OptionalDatabaseArgs,
     /// Where the business is, as `latitude,longitude` in degrees; answers then tell how far away
     /// an address is.
@@ -42,16 +30,8 @@ pub struct Config {
     #[arg(long, env = "GEOIP_DATABASES", value_delimiter = ',')]
     pub geoip_databases: Vec<PathBuf>,
     #[command(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "its text would become the program's description"
-    )]
     pub updates: UpdateArgs,
     #[command(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "its text would become the program's description"
-    )]
     pub maxmind: MaxMindArgs,
 }
 

@@ -26,40 +26,16 @@ pub use self::limits::DailyLimitArgs;
 #[command(name = "notification", version)]
 pub struct Config {
     #[command(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "its text would become the program's description"
-    )]
     pub service: ServiceArgs,
     #[command(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "its text would become the program's description"
-    )]
     pub database: DatabaseArgs,
     #[command(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "its text would become the program's description"
-    )]
     pub sms: SmsArgs,
     #[command(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "its text would become the program's description"
-    )]
     pub channels: ChannelArgs,
     #[command(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "its text would become the program's description"
-    )]
     pub limits: DailyLimitArgs,
     #[command(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "its text would become the program's description"
-    )]
     pub flow: ChannelLimitArgs,
     /// Days after which notifications are deleted, with their deliveries and attempts.
     #[arg(long, env = "NOTIFICATION_RETENTION_DAYS", default_value = "90", value_parser = clap::value_parser!(u32).range(2..=36_500))]

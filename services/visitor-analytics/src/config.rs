@@ -23,22 +23,10 @@ use crate::verify::VerifyArgs;
 #[command(name = "visitor-analytics", version)]
 pub struct Config {
     #[command(subcommand)]
-    #[expect(
-        missing_docs,
-        reason = "a doc comment would replace the description of the program"
-    )]
     pub command: Option<Command>,
     #[command(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "a doc comment would replace the description of the program"
-    )]
     pub service: ServiceArgs,
     #[command(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "a doc comment would replace the description of the program"
-    )]
     pub database: DatabaseArgs,
     /// Base URL of the geo service, such as `http://geo.railway.internal:8000`.
     #[arg(long, env = "GEO_SERVICE_URL", value_parser = service_url)]
@@ -73,10 +61,6 @@ pub struct Config {
     #[arg(long, env = "MAX_NEW_SITES_PER_DAY", default_value_t = 20)]
     pub max_new_sites_per_day: u32,
     #[command(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "a doc comment would replace the description of the program"
-    )]
     pub privacy: PrivacyArgs,
 }
 

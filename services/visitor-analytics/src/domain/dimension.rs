@@ -3,7 +3,6 @@
 /// A dimension. Its number is stored and must never be reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
-#[expect(missing_docs, reason = "the names are self-explanatory")]
 pub enum Dimension {
     /// All visits, without a value.
     Total = 0,

@@ -9,7 +9,6 @@ const MAX_FILTER_VALUES: usize = 100;
 
 /// Why a filter is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[expect(missing_docs, reason = "the error texts explain the variants")]
 pub enum FilterError {
     #[error("unknown parameter or dimension")]
     Unknown,

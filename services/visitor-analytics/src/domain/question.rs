@@ -228,7 +228,6 @@ pub fn seconds(day: &LocalDay) -> Range<i64> {
 
 /// The length of the buckets of a time series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the names are self-explanatory")]
 pub enum Interval {
     Minute,
     Hour,

@@ -9,7 +9,6 @@ const MAX_BLOCK_VISITS: usize = 250_000;
 
 /// A visit with the numbers of its columns.
 #[derive(Clone, Copy, Debug, Default)]
-#[expect(missing_docs, reason = "the fields are named after the columns")]
 pub struct BlockRow {
     /// Seconds since 1970.
     pub at: i64,
