@@ -1,7 +1,6 @@
 //! Decides: what a valid visit is, who visits, from where they came, and whether they are people.
 //! No I/O.
 
-pub mod agent;
 pub mod bot;
 pub mod classified;
 pub mod classifier;
@@ -11,7 +10,6 @@ pub mod engagement;
 pub mod event;
 pub mod explanation;
 pub mod export;
-mod expressions;
 pub mod filters;
 pub mod fold;
 pub mod funnel;

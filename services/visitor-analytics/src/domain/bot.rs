@@ -20,11 +20,11 @@ pub use ranges::{CrawlerRanges, RangesError};
 pub use reason::{BotRule, RuleEvidence};
 
 use common::geo::Location;
+use user_agent::RequestHeaders;
 
 use url::Url;
 
 use super::source::is_spam;
-use super::visit::RequestHeaders;
 
 /// The version of these rules; a change of a rule or a list makes it grow.
 pub const RULESET_VERSION: u16 = 4;

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use common::geo::Location;
+use user_agent::RequestHeaders;
+use user_agent::UserAgent;
 
-use super::agent::UserAgent;
 use super::bot::{BotVerdict, UserAgentVerdict, VisitSignals, judge};
 use super::source::TrafficSource;
-use super::visit::{NewVisit, RequestHeaders};
+use super::visit::NewVisit;
 
 /// What one user agent tells, kept for the next visit with it.
 #[derive(Clone, Debug, Default)]

@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
+use user_agent::RequestHeaders;
 use visitor_analytics::domain::bot::{UserAgentRules, VisitSignals, judge};
-use visitor_analytics::domain::visit::RequestHeaders;
 
 use crate::{corpus, told};
 

@@ -1,9 +1,9 @@
 //! The list of known crawlers.
 
 use serde::Deserialize;
+use user_agent::expressions::{FilteredRegexSet, RegexPattern};
 
 use super::{BotCategory, BotRule};
-use crate::domain::expressions::{FilteredRegexSet, RegexPattern};
 
 /// The list, ready to be searched.
 pub struct CrawlerList {

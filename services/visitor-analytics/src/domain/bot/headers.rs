@@ -2,8 +2,9 @@
 //!
 //! An old protocol version says nothing: a proxy may speak for the visitor.
 
+use user_agent::RequestHeaders;
+
 use super::{BotRule, VisitSignals};
-use crate::domain::visit::RequestHeaders;
 
 /// From this version on Chromium sends `Sec-Fetch-*` (80) and `Sec-CH-UA` (89) over HTTPS.
 const MIN_CHROMIUM_FETCH_METADATA: u32 = 80;

@@ -3,7 +3,7 @@
 use regex_automata::util::captures::Captures;
 use serde::Deserialize;
 
-use crate::domain::expressions::{FilteredRegexSet, RegexPattern};
+use crate::expressions::{FilteredRegexSet, RegexPattern};
 
 /// uap-core's three lists.
 #[derive(Deserialize)]
@@ -99,7 +99,7 @@ impl UserAgentRegexes {
     /// Compiles the vendored file.
     #[must_use]
     pub fn new() -> Self {
-        let file: RegexFile = serde_json::from_str(include_str!("../../../data/uap-core.json"))
+        let file: RegexFile = serde_json::from_str(include_str!("../data/uap-core.json"))
             .expect("the vendored list is complete; a test reads it");
         let lists = [file.browsers, file.systems, file.devices];
         let mut ends = [0; 3];

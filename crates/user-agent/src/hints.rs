@@ -1,8 +1,7 @@
 //! Client hints (<https://wicg.github.io/ua-client-hints/>): what browsers of the Chromium family
 //! tell beside a user agent that is frozen to `Windows NT 10.0`, `Android 10; K` and `10_15_7`.
 
-use super::UserAgent;
-use crate::domain::visit::RequestHeaders;
+use super::{RequestHeaders, UserAgent};
 
 /// Longer names are no model's.
 const MAX_MODEL_BYTES: usize = 64;

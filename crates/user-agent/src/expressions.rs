@@ -19,7 +19,7 @@ use regex_automata::{Anchored, Input, Span};
 use needs::LiteralSet;
 
 /// A list of expressions, each called by its place.
-pub(super) struct FilteredRegexSet {
+pub struct FilteredRegexSet {
     words: AhoCorasick,
     /// By word, the expressions that are looked at where it is met; then those that need no word.
     watchers: Vec<Vec<usize>>,
@@ -28,10 +28,11 @@ pub(super) struct FilteredRegexSet {
 
 /// An expression as it is written, in the syntax of the crate regex.
 #[derive(Clone, Debug)]
-pub(super) struct RegexPattern {
-    pub(super) text: String,
+pub struct RegexPattern {
+    /// The expression.
+    pub text: String,
     /// Whether upper and lower case are the same.
-    pub(super) is_caseless: bool,
+    pub is_caseless: bool,
 }
 
 struct LazyRegex {
@@ -92,7 +93,7 @@ const REGEX_COMPILES: &str = "the vendored expressions compile; a test compiles 
 
 impl FilteredRegexSet {
     /// Prepares the search. What cannot be parsed needs no word, and panics where it is tried.
-    pub(super) fn new(patterns: Vec<RegexPattern>) -> Self {
+    pub fn new(patterns: Vec<RegexPattern>) -> Self {
         let sets: Vec<Vec<LiteralSet>> = patterns
             .iter()
             .map(|pattern| {
@@ -134,7 +135,8 @@ impl FilteredRegexSet {
     }
 
     /// The places of those that may match `text`, in order.
-    pub(super) fn candidates(&self, text: &str) -> Vec<usize> {
+    #[must_use]
+    pub fn candidates(&self, text: &str) -> Vec<usize> {
         let none = self.watchers.len() - 1;
         let mut is_met = vec![false; none];
         let mut watched = self.watchers[none].clone();
@@ -154,7 +156,7 @@ impl FilteredRegexSet {
     }
 
     /// Where the expression at a place matches.
-    pub(super) fn find(&self, place: usize, text: &str) -> Option<Span> {
+    pub fn find(&self, place: usize, text: &str) -> Option<Span> {
         let expression = &self.all[place];
         let finder = &expression.finder;
         let finder = finder.get_or_init(|| expression.pattern.finder());
@@ -165,7 +167,8 @@ impl FilteredRegexSet {
     }
 
     /// The groups of what was found there.
-    pub(super) fn groups(&self, place: usize, text: &str, found: Span) -> Option<Captures> {
+    #[must_use]
+    pub fn groups(&self, place: usize, text: &str, found: Span) -> Option<Captures> {
         let expression = &self.all[place];
         let groups = expression
             .groups
