@@ -110,7 +110,7 @@ def main(crawlers: pathlib.Path, ua_parser: pathlib.Path, attribution: pathlib.P
     lines = [
         json.dumps({"pattern": pattern, "tags": tags}) for pattern, tags in patterns if pattern
     ]
-    (HERE / "crawlers.jsonl").write_text("\n".join(lines) + "\n")
+    (CRATES / "bot-detection/data/crawlers.jsonl").write_text("\n".join(lines) + "\n")
     regexes = yaml.safe_load((ua_parser / "uap-core" / "regexes.yaml").read_text())
     for entry in itertools.chain(*regexes.values()):
         entry["regex"] = BOUND.sub(lambda bound: "*+"[int(bound[1])], entry["regex"])

@@ -1,6 +1,5 @@
 //! What judges visits, built from the service's own files (`domain` is a link to them).
 
-pub mod bot;
 pub mod classified;
 pub mod classifier;
 pub mod policy;

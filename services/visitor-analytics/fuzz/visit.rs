@@ -14,10 +14,10 @@ mod domain;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use bot_detection::{BotVerdict, CrawlerRanges};
 use chrono::DateTime;
 use libfuzzer_sys::{Corpus, fuzz_target};
 
-use domain::bot::{BotVerdict, CrawlerRanges};
 use domain::classified::LocationStatus;
 use domain::classifier::VisitEnricher;
 use domain::policy::PrivacyPolicy;

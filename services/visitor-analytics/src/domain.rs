@@ -1,7 +1,6 @@
 //! Decides: what a valid visit is, who visits, from where they came, and whether they are people.
 //! No I/O.
 
-pub mod bot;
 pub mod classified;
 pub mod classifier;
 pub mod day;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use bot_detection::is_prefetch;
 use chrono::{DateTime, TimeDelta, Utc};
 use common::clock::{Clock, moment_of};
 use serde::Deserialize;
@@ -12,7 +13,6 @@ use user_agent::RequestHeaders;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::bot::is_prefetch;
 use super::policy::{PrivacyPolicy, RetentionPeriod};
 use super::source::AdNetwork;
 

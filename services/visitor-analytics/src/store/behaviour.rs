@@ -1,12 +1,12 @@
 //! Sessions as a whole, and what they give away.
 
+use bot_detection::BotRule;
+use bot_detection::behaviour::{SessionVisit, judge};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::rejudge::{VerdictChange, stored};
 use super::{Store, StoreError};
-use crate::domain::bot::BotRule;
-use crate::domain::bot::behaviour::{SessionVisit, judge};
 
 /// Visits of a session that are looked at, the last ones.
 const MAX_CHECKED_VISITS: i64 = 2_000;

@@ -1,12 +1,12 @@
 //! A visit's verdict as it stands, to be changed for what was found out since.
 
+use bot_detection::{BotRule, BotVerdict};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::rejudge::{VerdictChange, stored};
 use super::session::VisitorKey;
 use super::{Store, StoreError};
-use crate::domain::bot::{BotRule, BotVerdict};
 
 /// A visit and its verdict.
 pub(super) struct VisitVerdict {

@@ -1,10 +1,10 @@
 //! What was found out about a visit's address after it was recorded.
 
+use bot_detection::BotRule;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{Store, StoreError};
-use crate::domain::bot::BotRule;
 
 impl Store {
     /// Adds what proves a visit to be a crawler's, or a pretender's, unless something does already.

@@ -1,11 +1,11 @@
 //! Stored visits, to be judged again.
 
+use bot_detection::{BotVerdict, RULESET_VERSION};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::rejudge::VerdictChange;
 use super::{Store, StoreError};
-use crate::domain::bot::{BotVerdict, RULESET_VERSION};
 
 /// The last visit that was judged, in the order of the visits' key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

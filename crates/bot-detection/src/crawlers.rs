@@ -50,7 +50,7 @@ impl CrawlerList {
     /// Prepares the vendored list (see `data/README.md`).
     #[must_use]
     pub fn new() -> Self {
-        Self::of(include_str!("../../../data/crawlers.jsonl").lines())
+        Self::of(include_str!("../data/crawlers.jsonl").lines())
     }
 
     /// Prepares a list of this form, such as a part of the vendored one.

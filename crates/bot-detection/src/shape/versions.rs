@@ -1,6 +1,6 @@
 //! Versions that never were.
 
-use crate::domain::bot::BotRule;
+use crate::BotRule;
 
 /// Every version of Windows NT (<https://learn.microsoft.com/windows/win32/sysinfo/operating-system-version>),
 /// with those that early browsers wrote.
