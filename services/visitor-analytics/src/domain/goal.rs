@@ -1,12 +1,8 @@
 //! Goals: what a session may come to.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
+use rollups::pattern::WildcardPattern;
 use serde::Deserialize;
 use utoipa::ToSchema;
-
-use super::pattern::WildcardPattern;
 
 /// The longest kind of event, in bytes.
 const MAX_EVENT_TYPE_BYTES: usize = 128;
@@ -64,16 +60,4 @@ impl GoalTarget {
 #[must_use]
 pub fn is_value(value: f64) -> bool {
     (0.0..=1e12).contains(&value)
-}
-
-/// When whom something happened: moments in order (seconds since 1970) by a visitor's key.
-pub type EventTimes = HashMap<u64, Vec<i64>>;
-
-/// What sessions have to reach to count.
-#[derive(Clone, Debug)]
-pub enum GoalMatcher {
-    /// A visit of such a page.
-    Page(WildcardPattern),
-    /// One of these events.
-    Event(Arc<EventTimes>),
 }

@@ -2,10 +2,9 @@
 
 use chrono_tz::Tz;
 use common::visitor_analytics::Visit;
+use rollups::dimension::Dimension;
+use rollups::question::{Attribute, AttributeFilter};
 use serde_json::Value;
-
-use super::dimension::Dimension;
-use super::question::{Attribute, AttributeFilter};
 
 /// Characters of a property's value that are compared.
 const MAX_PROPERTY_CHARS: usize = 200;
@@ -142,7 +141,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::pattern::WildcardPattern;
+    use rollups::pattern::WildcardPattern;
 
     fn visit() -> Visit {
         let all = json!({

@@ -2,11 +2,10 @@
 //! there is: values are parameters.
 
 use chrono_tz::Tz;
+use rollups::dimension::Dimension;
+use rollups::pattern::WildcardPattern;
+use rollups::question::{Attribute, AttributeFilter};
 use sqlx::{Postgres, QueryBuilder};
-
-use crate::domain::dimension::Dimension;
-use crate::domain::pattern::WildcardPattern;
-use crate::domain::question::{Attribute, AttributeFilter};
 
 /// Adds ` and` each filter. A visit is judged by its own values, `hour` and `weekday` by the clock
 /// of `zone`; its session's first and last page are the session's.

@@ -20,6 +20,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use rollups::day::LocalDay;
+use rollups::dimension::Dimension;
+use rollups::fold::Metrics;
+use rollups::pack::ColumnBlock;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -39,10 +43,6 @@ pub(super) use write::{
 pub(super) use zone::{mark_all, named as zone_named};
 
 use super::{Store, StoreError};
-use crate::domain::day::LocalDay;
-use crate::domain::dimension::Dimension;
-use crate::domain::fold::Metrics;
-use crate::domain::pack::ColumnBlock;
 
 /// A day is folded when it has been over for this long. Processes take a day for open an hour
 /// less, so that their clocks need not agree and what they have begun is long committed.

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use rollups::pack::{ColumnBlock, ColumnKind};
+use rollups::question::seconds;
+use rollups::retention;
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
 use super::{ClaimedDay, DayRollup};
-use crate::domain::pack::{ColumnBlock, ColumnKind};
-use crate::domain::question::seconds;
-use crate::domain::retention;
 use crate::store::StoreError;
 
 /// Replaces the packs of a day, within the transaction that replaces its numbers.
@@ -159,7 +159,7 @@ pub(in crate::store) async fn marks(
     Ok(rows.map(|row| (row.day, row.change)).collect())
 }
 
-/// Who came on the days of a site from one to another, both included (domain/retention.rs);
+/// Who came on the days of a site from one to another, both included (`rollups::retention`);
 /// `None` where that takes more than `most` bytes.
 pub(in crate::store) async fn visitors(
     pool: &PgPool,
