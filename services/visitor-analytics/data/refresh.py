@@ -22,6 +22,7 @@ import sys
 import yaml
 
 HERE = pathlib.Path(__file__).parent
+CRATES = HERE.parents[2] / "crates"
 
 # Patterns that also meet phones, apps and browsers of people (HTC Butterfly, ViewSonic, the apps
 # of Viber and Goodreads …), each with one that does not. `None`: it is a browser of people.
@@ -109,12 +110,12 @@ def main(crawlers: pathlib.Path, ua_parser: pathlib.Path, attribution: pathlib.P
     lines = [
         json.dumps({"pattern": pattern, "tags": tags}) for pattern, tags in patterns if pattern
     ]
-    (HERE / "crawlers.jsonl").write_text("\n".join(lines) + "\n")
+    (CRATES / "bot-detection/data/crawlers.jsonl").write_text("\n".join(lines) + "\n")
     regexes = yaml.safe_load((ua_parser / "uap-core" / "regexes.yaml").read_text())
     for entry in itertools.chain(*regexes.values()):
         entry["regex"] = BOUND.sub(lambda bound: "*+"[int(bound[1])], entry["regex"])
     text = json.dumps(regexes, ensure_ascii=False, separators=(",", ":"))
-    (HERE / "uap-core.json").write_text(text + "\n")
+    (CRATES / "user-agent/data/uap-core.json").write_text(text + "\n")
     (HERE / "sources.tsv").write_text("\n".join(sources(attribution)) + "\n")
 
 

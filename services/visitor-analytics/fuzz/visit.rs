@@ -14,22 +14,22 @@ mod domain;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use bot_detection::{BotVerdict, CrawlerRanges};
 use chrono::DateTime;
 use libfuzzer_sys::{Corpus, fuzz_target};
 
-use domain::bot::{Ranges, Verdict};
-use domain::classified::Place;
-use domain::classifier::Classifier;
-use domain::policy::Policy;
-use domain::visit::{NewVisit, Submitted};
+use domain::classified::LocationStatus;
+use domain::classifier::VisitEnricher;
+use domain::policy::PrivacyPolicy;
+use domain::visit::{NewVisit, SubmittedVisit};
 
-static CLASSIFIER: LazyLock<Classifier> = LazyLock::new(|| {
-    let mut ranges = Ranges::default();
+static CLASSIFIER: LazyLock<VisitEnricher> = LazyLock::new(|| {
+    let mut ranges = CrawlerRanges::default();
     let published = r#"{"prefixes": [{"ipv4Prefix": "66.249.64.0/27"}]}"#;
     ranges
         .add("Googlebot", published)
         .expect("it is of the form");
-    Classifier::knowing(ranges)
+    VisitEnricher::knowing(ranges)
 });
 
 /// The headers that are looked at.
@@ -50,7 +50,7 @@ const HEADERS: [&str; 14] = [
     "x-moz",
 ];
 
-/// More is not kept of any text: what `Submitted` allows of a URL, which is what becomes longest.
+/// More is not kept of any text: what `SubmittedVisit` allows of a URL, which is what becomes longest.
 const LONGEST: usize = 4_096;
 
 fuzz_target!(|text: &str| -> Corpus {
@@ -60,7 +60,7 @@ fuzz_target!(|text: &str| -> Corpus {
         Some(of_lines(text))
     };
     let now = DateTime::from_timestamp(1_795_176_000, 0).expect("it is a moment");
-    let accept = |submitted| NewVisit::accept(submitted, &Policy::default(), now).ok();
+    let accept = |submitted| NewVisit::accept(submitted, &PrivacyPolicy::default(), now).ok();
     let Some(visit) = submitted.and_then(accept) else {
         return Corpus::Reject;
     };
@@ -70,25 +70,25 @@ fuzz_target!(|text: &str| -> Corpus {
 });
 
 /// A line each: the user agent, the page behind its host, the referrer, and headers.
-fn of_lines(text: &str) -> Submitted {
+fn of_lines(text: &str) -> SubmittedVisit {
     let mut lines = text.lines().map(str::to_owned);
     let mut next = || lines.next().unwrap_or_default();
-    Submitted {
+    SubmittedVisit {
         user_agent: Some(next()),
         url: format!("https://a.example/{}", next()),
         referrer: Some(next()),
         ip: "81.2.69.142".into(),
         headers: Some(HashMap::from(HEADERS.map(|name| (name.to_owned(), next())))),
-        ..Submitted::default()
+        ..SubmittedVisit::default()
     }
 }
 
 fn check(visit: NewVisit) {
-    let done = CLASSIFIER.classify(visit, "v".into(), Place::Unknown);
+    let done = CLASSIFIER.classify(visit, "v".into(), LocationStatus::Unknown);
     let verdict = &done.verdict;
     assert!(verdict.score <= 100 && verdict.is_bot == (verdict.score >= 50));
     assert!(verdict.name.as_ref().is_none_or(|name| name.len() <= 40));
-    let again = Verdict::of(
+    let again = BotVerdict::of(
         verdict.reasons.clone(),
         verdict.name.clone(),
         verdict.category,

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use bot_detection::CrawlerRanges;
 use chassis::database::DatabaseArgs;
 use chassis::settings::{ServiceArgs, service_url};
 use chrono::TimeDelta;
 use url::Url;
 
 use crate::clients::dns::DnsVerifier;
-use crate::domain::bot::CrawlerRanges;
 use crate::domain::policy::{IpStorage, PrivacyPolicy, RetentionPeriod};
 use crate::domain::session::{NotifyPolicy, NotifyTrigger};
 use crate::domain::source::QueryParameterAllowlist;

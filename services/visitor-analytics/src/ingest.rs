@@ -4,12 +4,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bot_detection::BotVerdict;
 use chrono::{DateTime, TimeDelta, Utc};
 use common::geo::Location;
 
 use crate::admission::{AdmissionControl, AdmissionError, NewSitePolicy};
 use crate::clients::geo::GeoClient;
-use crate::domain::bot::BotVerdict;
 use crate::domain::classified::{EnrichedVisit, LocationStatus};
 use crate::domain::classifier::VisitEnricher;
 use crate::domain::import::ReimportedVisit;

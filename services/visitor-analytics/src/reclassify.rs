@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use bot_detection::{BotCategory, BotRule, BotVerdict, RULESET_VERSION, VisitSignals, judge_again};
 use common::clock::Clock;
 use url::Url;
 
 use crate::SERVICE_NAME;
 use crate::config::{Config, ReclassifyArgs};
-use crate::domain::bot::{
-    BotCategory, BotRule, BotVerdict, RULESET_VERSION, VisitSignals, judge_again,
-};
 use crate::domain::classifier::VisitEnricher;
 use crate::store::{ReclassifiedVisit, ReclassifyCursor, ReclassifyProgress, Store, StoredVisit};
 

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use rollups::dimension::Dimension;
+use rollups::funnel::FunnelRules;
+use rollups::goal::GoalMatcher;
+use rollups::pattern::WildcardPattern;
+use rollups::question::{Attribute, AttributeFilter, Interval, ReportPeriod};
 use sqlx::{AssertSqlSafe, PgPool};
-use visitor_analytics::domain::dimension::Dimension;
-use visitor_analytics::domain::funnel::FunnelRules;
-use visitor_analytics::domain::goal::GoalMatcher;
-use visitor_analytics::domain::pattern::WildcardPattern;
-use visitor_analytics::domain::question::{Attribute, AttributeFilter, Interval, ReportPeriod};
 use visitor_analytics::store::{
     BreakdownOrder, BreakdownQuery, FunnelStep, ReportQuery, ReportSite, Store,
 };

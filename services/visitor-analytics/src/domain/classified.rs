@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use bot_detection::{BotVerdict, UserAgentVerdict, VisitSignals, judge};
 use common::geo::Location;
+use user_agent::RequestHeaders;
+use user_agent::UserAgent;
 
-use super::agent::UserAgent;
-use super::bot::{BotVerdict, UserAgentVerdict, VisitSignals, judge};
 use super::source::TrafficSource;
-use super::visit::{NewVisit, RequestHeaders};
+use super::visit::NewVisit;
 
 /// The data derived from a user agent and its client hints. Cached for further visits.
 #[derive(Clone, Debug, Default)]
@@ -61,7 +62,7 @@ impl EnrichedVisit {
             ..VisitSignals::default()
         };
         Self {
-            verdict: judge(&findings.verdict, &circumstances.at(location)),
+            verdict: judge(&findings.verdict, &located(circumstances, location)),
             origin: TrafficSource::of(&visit.url, visit.referrer.as_ref(), visit.click),
             language: visit.headers.as_ref().and_then(first_language),
             visitor_id,
@@ -81,6 +82,21 @@ impl EnrichedVisit {
             LocationStatus::Known(location) => Some(location),
             LocationStatus::Unknown | LocationStatus::Owed => None,
         }
+    }
+}
+
+/// Adds the network data from geo's answer.
+fn located<'a>(signals: VisitSignals<'a>, location: Option<&Location>) -> VisitSignals<'a> {
+    let Some(location) = location else {
+        return signals;
+    };
+    let is_hosting = location.is_hosting_provider == Some(true)
+        || location.user_type.as_deref() == Some("hosting");
+    VisitSignals {
+        asn: location.asn,
+        is_hosting,
+        is_anonymous: location.is_anonymous == Some(true),
+        ..signals
     }
 }
 

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
+use bot_detection::{CrawlerRanges, UserAgentRules};
 use quick_cache::sync::Cache;
+use user_agent::{ClientHints, UserAgentParser};
 
-use super::agent::{ClientHints, UserAgentParser};
-use super::bot::{CrawlerRanges, UserAgentRules};
 use super::classified::{EnrichedVisit, LocationStatus, UserAgentInfo};
 use super::visit::NewVisit;
 

@@ -1,12 +1,8 @@
 //! Goals: pages and events that sessions should reach.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
+use rollups::pattern::WildcardPattern;
 use serde::Deserialize;
 use utoipa::ToSchema;
-
-use super::pattern::WildcardPattern;
 
 const MAX_EVENT_TYPE_BYTES: usize = 128;
 
@@ -66,16 +62,4 @@ impl GoalTarget {
 #[must_use]
 pub fn is_value(value: f64) -> bool {
     (0.0..=1e12).contains(&value)
-}
-
-/// Times of events in seconds since 1970, in ascending order, by the visitor's key.
-pub type EventTimes = HashMap<u64, Vec<i64>>;
-
-/// Decides whether a session reaches a goal.
-#[derive(Clone, Debug)]
-pub enum GoalMatcher {
-    /// A visit of a page that matches this pattern.
-    Page(WildcardPattern),
-    /// One of these events.
-    Event(Arc<EventTimes>),
 }

@@ -3,10 +3,9 @@
 
 use chrono_tz::Tz;
 use common::visitor_analytics::Visit;
+use rollups::dimension::Dimension;
+use rollups::question::{Attribute, AttributeFilter};
 use serde_json::Value;
-
-use super::dimension::Dimension;
-use super::question::{Attribute, AttributeFilter};
 
 /// The value of a property is cut to this length before it is compared.
 const MAX_PROPERTY_CHARS: usize = 200;
@@ -144,7 +143,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::pattern::WildcardPattern;
+    use rollups::pattern::WildcardPattern;
 
     fn visit() -> Visit {
         let all = json!({

@@ -3,10 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use chrono::{DateTime, Datelike as _, NaiveDate, TimeDelta, Utc};
+use user_agent::RequestHeaders;
 
 use super::session::SESSION_TIMEOUT;
 use super::source::QueryParameterAllowlist;
-use super::visit::RequestHeaders;
 use super::visitor::VisitorIdLifetime;
 
 /// The privacy settings of the service.

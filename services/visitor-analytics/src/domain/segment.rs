@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use rollups::filters::{self, FilterError};
+use rollups::question::AttributeFilter;
 use serde::Deserialize;
 use utoipa::ToSchema;
-
-use super::filters::{self, FilterError};
-use super::question::AttributeFilter;
 
 const MAX_SEGMENT_NAME_CHARS: usize = 100;
 

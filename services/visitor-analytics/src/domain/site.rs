@@ -6,10 +6,10 @@ use std::net::IpAddr;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use ipnet::IpNet;
+use rollups::pattern::WildcardPattern;
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
-use super::pattern::WildcardPattern;
 use super::visit::{self, ValidationError};
 
 const MAX_SITE_ALIASES: usize = 100;

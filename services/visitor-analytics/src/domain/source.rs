@@ -4,13 +4,12 @@ mod channel;
 mod click;
 mod lists;
 mod parameters;
-mod spam;
 
 pub use channel::Channel;
 pub use click::AdNetwork;
 pub use parameters::QueryParameterAllowlist;
-pub use spam::is_spam;
 
+use bot_detection::is_spam;
 use url::Url;
 
 use lists::KnownSource;

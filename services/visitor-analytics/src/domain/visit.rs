@@ -3,15 +3,16 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use bot_detection::is_prefetch;
 use chrono::{DateTime, TimeDelta, Utc};
 use common::clock::{Clock, moment_of};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use url::Url;
+use user_agent::RequestHeaders;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::bot::is_prefetch;
 use super::policy::{PrivacyPolicy, RetentionPeriod};
 use super::source::AdNetwork;
 
@@ -234,40 +235,6 @@ pub struct NewVisit {
     pub properties: Map<String, Value>,
 }
 
-/// Request headers. The names are in lower case.
-#[derive(Clone, Debug, Default)]
-pub struct RequestHeaders(HashMap<String, String>);
-
-impl RequestHeaders {
-    fn accept(given: HashMap<String, String>) -> Result<Self, ValidationError> {
-        let long = |(name, value): (&String, &String)| name.len().max(value.len()) > MAX_TEXT_BYTES;
-        if given.len() > MAX_HEADERS || given.iter().any(long) {
-            return Err(ValidationError::Headers);
-        }
-        let lower = |(name, value): (String, String)| (name.to_ascii_lowercase(), value);
-        Ok(Self(given.into_iter().map(lower).collect()))
-    }
-
-    /// Returns the value of a header. `name` must be in lower case.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
-    }
-}
-
-impl<const N: usize> From<[(&str, &str); N]> for RequestHeaders {
-    fn from(pairs: [(&str, &str); N]) -> Self {
-        pairs.into_iter().collect()
-    }
-}
-
-impl<'a> FromIterator<(&'a str, &'a str)> for RequestHeaders {
-    fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(pairs: I) -> Self {
-        let owned = |(name, value): (&str, &str)| (name.to_ascii_lowercase(), value.to_owned());
-        Self(pairs.into_iter().map(owned).collect())
-    }
-}
-
 impl NewVisit {
     /// Validates a visit at the time `now` and removes the data that `policy` does not allow to
     /// store.
@@ -289,7 +256,7 @@ impl NewVisit {
         let own = |id: Option<String>, field| id.map(|id| own_id(id, field)).transpose();
         let visitor_id = own(from.visitor_id, "visitor_id")?;
         let user_id = own(from.user_id, "user_id")?;
-        let headers = from.headers.map(RequestHeaders::accept).transpose()?;
+        let headers = from.headers.map(request_headers).transpose()?;
         let opted_out = policy.opted_out(headers.as_ref());
         Ok(Self {
             id,
@@ -407,6 +374,14 @@ fn status_code(code: Option<u16>) -> Result<Option<u16>, ValidationError> {
         Some(code) if !(100..=599).contains(&code) => Err(ValidationError::StatusCode),
         code => Ok(code),
     }
+}
+
+fn request_headers(given: HashMap<String, String>) -> Result<RequestHeaders, ValidationError> {
+    let long = |(name, value): (&String, &String)| name.len().max(value.len()) > MAX_TEXT_BYTES;
+    if given.len() > MAX_HEADERS || given.iter().any(long) {
+        return Err(ValidationError::Headers);
+    }
+    Ok(given.into_iter().collect())
 }
 
 /// Validates a site's own id of a visitor or user. `field` is its name in the API.

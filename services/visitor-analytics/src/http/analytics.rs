@@ -14,12 +14,12 @@ use std::collections::BTreeMap;
 
 use chassis::Problem;
 use chrono::{DateTime, Utc};
+use rollups::fold::Metrics;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use self::question::ReportRequest;
 use super::list::wrong;
-use crate::domain::fold::Metrics;
 use crate::store::Goal;
 
 /// Parameters that every report has. Every dimension is one, too.

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use bot_detection::{BOT_SCORE_THRESHOLD, BotRule};
 use chassis::Problem;
 use chassis::extract::Path;
 use chrono::{DateTime, Utc};
@@ -12,7 +13,6 @@ use uuid::Uuid;
 
 use super::error;
 use super::site_scope::{SiteScope, found};
-use crate::domain::bot::{BOT_SCORE_THRESHOLD, BotRule};
 use crate::domain::explanation::{
     NotificationFacts, NotificationStatus, OutboxState, SessionState, told,
 };

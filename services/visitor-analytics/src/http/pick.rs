@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use chassis::Problem;
 use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
 use chrono_tz::Tz;
+use rollups::day::LocalDay;
 use utoipa::IntoParams;
 
 use super::analytics::question::sorted;
 use super::list::{self, moment, named_site, wrong};
 use super::site_scope::ScopedPairs;
-use crate::domain::day::LocalDay;
 use crate::domain::pick::{VisitFilter, is_told_by_a_visit};
 use crate::store::Store;
 

@@ -1,12 +1,12 @@
 //! Bot detection by the visits of a whole session.
 
+use bot_detection::BotRule;
+use bot_detection::behaviour::{SessionVisit, judge};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::rejudge::{VerdictChange, stored};
 use super::{Store, StoreError};
-use crate::domain::bot::BotRule;
-use crate::domain::bot::behaviour::{SessionVisit, judge};
 
 /// Only the last visits of a longer session are checked.
 const MAX_CHECKED_VISITS: i64 = 2_000;

@@ -2,11 +2,10 @@
 //! the literals of this file; values are bound as parameters.
 
 use chrono_tz::Tz;
+use rollups::dimension::Dimension;
+use rollups::pattern::WildcardPattern;
+use rollups::question::{Attribute, AttributeFilter};
 use sqlx::{Postgres, QueryBuilder};
-
-use crate::domain::dimension::Dimension;
-use crate::domain::pattern::WildcardPattern;
-use crate::domain::question::{Attribute, AttributeFilter};
 
 /// Appends ` and <condition>` for each filter. `hour` and `weekday` use the time zone `zone`; the
 /// entry and exit page are those of the visit's session.

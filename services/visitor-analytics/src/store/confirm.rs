@@ -1,11 +1,11 @@
 //! Confirmation by the page script that a browser displayed the page of a visit.
 
+use bot_detection::BotRule;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::rejudge::SessionNotification;
 use super::{Store, StoreError};
-use crate::domain::bot::BotRule;
 use crate::domain::session::NotifyPolicy;
 
 impl Store {

@@ -179,7 +179,7 @@ impl DimensionCache {
     pub(super) async fn judged(
         &self,
         connection: &mut PgConnection,
-        verdicts: &[Option<&crate::domain::bot::BotVerdict>],
+        verdicts: &[Option<&bot_detection::BotVerdict>],
     ) -> Result<IdColumn, StoreError> {
         let values = verdicts.iter().copied();
         let mut column = self.verdicts.look_up::<verdict::VerdictTable>(values);

@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::TryStreamExt as _;
+use rollups::goal::EventTimes;
 use uuid::Uuid;
 
 use super::rollup::visitor_key;
 use super::segment::UpsertOutcome;
 use super::{BoundedResult, ReportQuery, Store, StoreError};
-use crate::domain::goal::{EventTimes, GoalTarget};
+use crate::domain::goal::GoalTarget;
 
 const MAX_GOALS_PER_SITE: i64 = 20;
 /// Events that a report holds in memory.

@@ -1,12 +1,12 @@
 //! The current verdict of a visit, as the basis for changes.
 
+use bot_detection::{BotRule, BotVerdict};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::rejudge::{VerdictChange, stored};
 use super::session::VisitorKey;
 use super::{Store, StoreError};
-use crate::domain::bot::{BotRule, BotVerdict};
 
 pub(super) struct VisitVerdict {
     id: Uuid,

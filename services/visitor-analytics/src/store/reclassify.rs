@@ -1,11 +1,11 @@
 //! Reclassification: reads stored visits and stores their new verdicts.
 
+use bot_detection::{BotVerdict, RULESET_VERSION};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::rejudge::VerdictChange;
 use super::{Store, StoreError};
-use crate::domain::bot::{BotVerdict, RULESET_VERSION};
 
 /// The last reclassified visit, in the order of the visits' key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use bot_detection::{BotCategory, BotRule, BotVerdict};
 use chrono::{DateTime, Utc};
 use sqlx::{Connection as _, Postgres, Transaction};
 use uuid::Uuid;
@@ -11,7 +12,6 @@ use super::record::locks;
 use super::rollup::TouchedPeriod;
 use super::session::VisitorKey;
 use super::{Store, StoreError};
-use crate::domain::bot::{BotCategory, BotRule, BotVerdict};
 
 #[derive(Clone, Debug)]
 pub(super) struct VerdictChange {

@@ -19,6 +19,9 @@ use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
+use rollups::day::LocalDay;
+use rollups::goal::GoalMatcher;
+use rollups::question::{AttributeFilter, ReportPeriod};
 use uuid::Uuid;
 
 pub use breakdown::{BreakdownOrder, BreakdownQuery, BreakdownRow};
@@ -30,9 +33,6 @@ pub use ways::{AdjacentPageCounts, AdjacentPagesReport, SessionPath};
 
 use super::rollup::zone_named;
 use super::{Store, StoreError};
-use crate::domain::day::LocalDay;
-use crate::domain::goal::GoalMatcher;
-use crate::domain::question::{AttributeFilter, ReportPeriod};
 
 const CORRUPT_DAY_METRICS: StoreError = StoreError::Unreadable("a daily rollup");
 

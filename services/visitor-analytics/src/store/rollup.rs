@@ -20,6 +20,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use rollups::day::LocalDay;
+use rollups::dimension::Dimension;
+use rollups::fold::Metrics;
+use rollups::pack::ColumnBlock;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -39,10 +43,6 @@ pub(super) use write::{
 pub(super) use zone::{mark_all, named as zone_named};
 
 use super::{Store, StoreError};
-use crate::domain::day::LocalDay;
-use crate::domain::dimension::Dimension;
-use crate::domain::fold::Metrics;
-use crate::domain::pack::ColumnBlock;
 
 /// A day is folded this long after its end. Processes treat a day as open for an hour less, so that
 /// differing clocks do no harm and transactions in progress have long been committed.

@@ -15,6 +15,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use common::clock::moment_of;
 use common::visitor_analytics::Visit;
+use rollups::question::AttributeFilter;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -26,7 +27,6 @@ use row::{VisitRow, select_visits};
 
 use super::{SiteLookup, Store, StoreError};
 use crate::domain::classified::EnrichedVisit;
-use crate::domain::question::AttributeFilter;
 
 /// The primary key of a visit.
 pub(super) type VisitKey = (Uuid, DateTime<Utc>);

@@ -6,6 +6,7 @@ use std::hash::BuildHasher as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use bot_detection::{BotRule, hosts};
 use chassis::panics::catch_panics;
 use chrono::{DateTime, TimeDelta, Utc};
 use common::clock::Clock;
@@ -17,7 +18,6 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::clients::dns::{DnsVerification, DnsVerifier};
-use crate::domain::bot::{BotRule, hosts};
 use crate::domain::classified::EnrichedVisit;
 use crate::store::{RecordOutcome, RecordedVisit, Store};
 

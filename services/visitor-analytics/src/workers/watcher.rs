@@ -6,6 +6,7 @@ use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bot_detection::BotRule;
 use chassis::panics::catch_panics;
 use chrono::{DateTime, TimeDelta, Utc};
 use common::clock::Clock;
@@ -14,7 +15,6 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::domain::bot::BotRule;
 use crate::domain::classified::EnrichedVisit;
 use crate::domain::session::SESSION_TIMEOUT;
 use crate::store::{RecordOutcome, RecordedVisit, Store, StoreError};

@@ -1,10 +1,10 @@
 //! Crawlers that are verified by the DNS.
 
+use bot_detection::{BotRule, hosts};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use visitor_analytics::clients::dns::{DnsVerification, DnsVerifier};
-use visitor_analytics::domain::bot::{BotRule, hosts};
 use visitor_analytics::store::Store;
 
 use crate::name_server::{NameServer, TTL};

@@ -1,11 +1,11 @@
 //! Stored visits, judged again by newer rules; and what was filtered, counted.
 
+use bot_detection::RULESET_VERSION;
 use chrono::TimeDelta;
 use common::clock::Clock;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use visitor_analytics::config::ReclassifyArgs;
-use visitor_analytics::domain::bot::RULESET_VERSION;
 use visitor_analytics::reclassify::{self, ReclassifyReport};
 use visitor_analytics::store::Store;
 

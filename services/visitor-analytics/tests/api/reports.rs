@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use common::jwt::Scope;
+use rollups::day::LocalDay;
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use visitor_analytics::domain::day::LocalDay;
 
 use crate::plainly::{self, Numbers, Visit};
 use crate::rollups::{Random, SITES, fold_all, send, with_zones};

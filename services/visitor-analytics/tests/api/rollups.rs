@@ -4,11 +4,11 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use common::jwt::Scope;
 use futures::future::join_all;
+use rollups::day::LocalDay;
+use rollups::dimension::Dimension;
+use rollups::sums::{self, MetricSums};
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use visitor_analytics::domain::day::LocalDay;
-use visitor_analytics::domain::dimension::Dimension;
-use visitor_analytics::domain::sums::{self, MetricSums};
 use visitor_analytics::store::{RollupRow, Store};
 use visitor_analytics::verify::{self, VerifyArgs, VerifyReport};
 

@@ -1,6 +1,6 @@
 //! Devices, by their user agents; and ua-parser's own cases.
 
-use visitor_analytics::domain::agent::{RegexKind, UserAgentParser, UserAgentRegexes};
+use user_agent::{RegexKind, UserAgentParser, UserAgentRegexes};
 
 use crate::{corpus, told};
 

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use visitor_analytics::domain::bot::{CrawlerList, UserAgentRules, VisitSignals, judge};
+use bot_detection::{CrawlerList, UserAgentRules, VisitSignals, judge};
 
 use crate::{corpus, told};
 
@@ -44,7 +44,7 @@ fn crawlers_are_recognised() {
 /// what only that fifth would have told.
 #[test]
 fn crawlers_that_are_on_no_list_are_recognised() {
-    let list = include_str!("../../data/crawlers.jsonl");
+    let list = include_str!("../../../../crates/bot-detection/data/crawlers.jsonl");
     for (what, name) in [
         ("crawlers left out of the list, looked at", "bots-seen.txt"),
         (

@@ -3,9 +3,9 @@
 
 use std::collections::HashMap;
 
+use bot_detection::{UserAgentRules, VisitSignals, judge};
 use serde::Deserialize;
-use visitor_analytics::domain::bot::{UserAgentRules, VisitSignals, judge};
-use visitor_analytics::domain::visit::RequestHeaders;
+use user_agent::RequestHeaders;
 
 use crate::{corpus, told};
 

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use bench::SeededRandom;
+use bot_detection::BotVerdict;
 use chrono::DateTime;
-use visitor_analytics::domain::bot::BotVerdict;
 use visitor_analytics::domain::classified::LocationStatus;
 use visitor_analytics::domain::classifier::VisitEnricher;
 use visitor_analytics::domain::policy::PrivacyPolicy;

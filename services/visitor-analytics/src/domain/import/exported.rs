@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use bot_detection::{BotCategory, BotRule, BotVerdict};
 use chrono::{DateTime, Utc};
 use common::geo::Location;
 use common::visitor_analytics::Visit;
+use user_agent::UserAgent;
 
-use crate::domain::agent::UserAgent;
-use crate::domain::bot::{BotCategory, BotRule, BotVerdict};
 use crate::domain::classified::{EnrichedVisit, LocationStatus, UserAgentInfo};
 use crate::domain::classifier::VisitEnricher;
 use crate::domain::engagement::Engagement;

@@ -5,6 +5,8 @@ use axum::extract::State;
 use chassis::Problem;
 use chassis::extract::Query;
 use chrono::{DateTime, Utc};
+use rollups::dimension::Dimension;
+use rollups::question::Attribute;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -12,8 +14,6 @@ use super::super::error;
 use super::ReportScope;
 use super::question::{QueryPairs, ReportRequest};
 use super::timeseries::interval;
-use crate::domain::dimension::Dimension;
-use crate::domain::question::Attribute;
 use crate::http::site_scope::SiteScope;
 use crate::store::{BreakdownOrder, BreakdownQuery, Store};
 

@@ -8,14 +8,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use chassis::Problem;
 use chassis::extract::Query;
+use rollups::fold::Metrics;
+use rollups::question::{Attribute, Interval};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::error;
 use super::question::{QueryPairs, ReportRequest};
 use super::{ConversionMetrics, ReportScope, of_class, ratio, wrong};
-use crate::domain::fold::Metrics;
-use crate::domain::question::{Attribute, Interval};
 use crate::http::site_scope::SiteScope;
 use crate::store::{BreakdownOrder, BreakdownQuery, BreakdownRow, ReportQuery, Store};
 

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use axum::extract::State;
 use chassis::Problem;
 use chassis::extract::Json;
+use rollups::funnel::{FunnelRules, MAX_FUNNEL_STEPS};
+use rollups::pattern::WildcardPattern;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -12,8 +14,6 @@ use super::super::error;
 use super::question::{QueryPairs, ReportRequest};
 use super::{ReportScope, ratio, too_much};
 use crate::domain::event::event_type;
-use crate::domain::funnel::{FunnelRules, MAX_FUNNEL_STEPS};
-use crate::domain::pattern::WildcardPattern;
 use crate::http::site_scope::SiteScope;
 use crate::store::{BoundedResult, FunnelStep};
 

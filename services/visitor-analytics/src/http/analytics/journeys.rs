@@ -6,13 +6,13 @@ use axum::Json;
 use axum::extract::State;
 use chassis::Problem;
 use chassis::extract::Query;
+use rollups::pattern::WildcardPattern;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::error;
 use super::question::{QueryPairs, ReportRequest};
 use super::{ReportScope, wrong};
-use crate::domain::pattern::WildcardPattern;
 use crate::http::site_scope::SiteScope;
 use crate::store::{AdjacentPageCounts, SessionPath};
 

@@ -7,16 +7,17 @@ use std::sync::Arc;
 use chassis::Problem;
 use chrono::{DateTime, Datelike as _, Days, NaiveDate, Utc};
 use chrono_tz::Tz;
+use rollups::day::LocalDay;
+use rollups::filters;
+use rollups::goal::GoalMatcher;
+use rollups::pattern::WildcardPattern;
+use rollups::question::{AttributeFilter, ReportPeriod};
 
 use super::super::error;
 use super::super::list::{self, named_site};
 use super::super::site_scope::ScopedPairs;
 use super::{too_much, wrong};
-use crate::domain::day::LocalDay;
-use crate::domain::filters;
-use crate::domain::goal::{GoalMatcher, GoalTarget};
-use crate::domain::pattern::WildcardPattern;
-use crate::domain::question::{AttributeFilter, ReportPeriod};
+use crate::domain::goal::GoalTarget;
 use crate::domain::segment;
 use crate::store::{BoundedResult, Goal, ReportQuery, ReportSite, Store};
 

@@ -5,14 +5,14 @@ use axum::extract::State;
 use chassis::Problem;
 use chassis::extract::Query;
 use chrono::{DateTime, Utc};
+use rollups::question::Interval;
+use rollups::retention::MAX_COHORT_PERIODS;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::error;
 use super::question::{QueryPairs, ReportRequest};
 use super::{ReportScope, too_much, wrong};
-use crate::domain::question::Interval;
-use crate::domain::retention::MAX_COHORT_PERIODS;
 use crate::http::site_scope::SiteScope;
 use crate::store::BoundedResult;
 

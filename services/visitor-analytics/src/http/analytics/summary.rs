@@ -4,14 +4,14 @@ use axum::Json;
 use axum::extract::State;
 use chassis::Problem;
 use chassis::extract::Query;
+use rollups::fold::Metrics;
+use rollups::question::{Interval, ReportPeriod};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::error;
 use super::question::{QueryPairs, ReportRequest};
 use super::{ConversionMetrics, ReportScope, of_class, ratio, wrong};
-use crate::domain::fold::Metrics;
-use crate::domain::question::{Interval, ReportPeriod};
 use crate::http::site_scope::SiteScope;
 use crate::store::{ReportQuery, Store};
 

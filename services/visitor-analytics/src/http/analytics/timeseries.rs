@@ -5,13 +5,13 @@ use axum::extract::State;
 use chassis::Problem;
 use chassis::extract::Query;
 use chrono::{DateTime, Utc};
+use rollups::question::{Interval, TimeBucket};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::error;
 use super::question::{QueryPairs, ReportRequest};
 use super::{ConversionMetrics, ReportScope, of_class, ratio, wrong};
-use crate::domain::question::{Interval, TimeBucket};
 use crate::http::site_scope::SiteScope;
 
 const MAX_HOUR_BUCKETS: i64 = 5_000;

@@ -5,12 +5,12 @@ use axum::extract::State;
 use chassis::Problem;
 use chassis::extract::{Path, Query};
 use chrono::{DateTime, Days, NaiveDate, Utc};
+use rollups::day::LocalDay;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::domain::day::LocalDay;
 use crate::domain::event::event_type;
 use crate::domain::visit::own_id;
 use crate::http::error;

@@ -1,28 +1,28 @@
 //! Bot verdicts with their reasons.
 
+use bot_detection::{BotCategory, BotVerdict, RULESET_VERSION};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{DimensionId, DimensionTable, bytes, column, key};
-use crate::domain::bot::{self, BotCategory, RULESET_VERSION};
 use crate::store::StoreError;
 
 pub(super) struct VerdictTable;
 
 /// Joins the codes in one text, since PostgreSQL's arrays of arrays are rectangular.
-fn reasons(verdict: &bot::BotVerdict) -> String {
+fn reasons(verdict: &BotVerdict) -> String {
     let codes: Vec<_> = verdict.reasons.iter().map(|r| r.code()).collect();
     codes.join(" ")
 }
 
-fn category(verdict: &bot::BotVerdict) -> Option<&'static str> {
+fn category(verdict: &BotVerdict) -> Option<&'static str> {
     verdict.category.map(BotCategory::as_str)
 }
 
 impl DimensionTable for VerdictTable {
-    type Value = bot::BotVerdict;
+    type Value = BotVerdict;
 
-    fn key(verdict: &bot::BotVerdict) -> Option<Uuid> {
+    fn key(verdict: &BotVerdict) -> Option<Uuid> {
         Some(key([
             Some(&i16::from(verdict.is_bot).to_be_bytes()),
             Some(&i16::from(verdict.score).to_be_bytes()),
@@ -36,7 +36,7 @@ impl DimensionTable for VerdictTable {
     async fn add(
         connection: &mut PgConnection,
         keys: &[Uuid],
-        verdicts: &[&bot::BotVerdict],
+        verdicts: &[&BotVerdict],
     ) -> Result<Vec<DimensionId>, StoreError> {
         let bots: Vec<bool> = column(verdicts, |v| v.is_bot);
         let scores: Vec<i16> = column(verdicts, |v| i16::from(v.score));

@@ -5,13 +5,13 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
 use futures::TryStreamExt as _;
+use rollups::journey::{PathCounts, around};
+use rollups::pack::numbers_of_column;
+use rollups::sums::{self, MetricSums};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::value::{ErasedValue, STEP, settle};
-use crate::domain::journey::{PathCounts, around};
-use crate::domain::pack::numbers_of_column;
-use crate::domain::sums::{self, MetricSums};
 use crate::store::StoreError;
 use crate::store::rollup::VALUES_LOCK;
 

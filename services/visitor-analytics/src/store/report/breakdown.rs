@@ -4,17 +4,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use rollups::day::LocalDay;
+use rollups::dimension::Dimension;
+use rollups::fold::{Metrics, NO_VALUE};
+use rollups::question::{Attribute, Interval, seconds, value_of};
+use rollups::scan::GroupedMetrics;
+use rollups::sums::MetricSums;
 
 use super::kept::{ResultKind, split};
 use super::packed::{ColumnReader, DayBlocks, Grouping};
 use super::unfolded::DayDetail;
 use super::{AsOf, ReportPlan, ReportQuery};
-use crate::domain::day::LocalDay;
-use crate::domain::dimension::Dimension;
-use crate::domain::fold::{Metrics, NO_VALUE};
-use crate::domain::question::{Attribute, Interval, seconds, value_of};
-use crate::domain::scan::GroupedMetrics;
-use crate::domain::sums::MetricSums;
 use crate::store::rollup::{ValueDictionary, sums, values};
 use crate::store::{Store, StoreError};
 

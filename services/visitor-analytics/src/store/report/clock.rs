@@ -5,15 +5,15 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use rollups::day::LocalDay;
+use rollups::fold::Metrics;
+use rollups::pack::ColumnBlock;
+use rollups::quarters::{QUARTER_HOUR_SECONDS, QuarterHours, visitors_of_both};
+use rollups::question::seconds;
 
 use super::series::TimeSeries;
 use super::unfolded::DayDetail;
 use super::{ReportPlan, ReportQuery};
-use crate::domain::day::LocalDay;
-use crate::domain::fold::Metrics;
-use crate::domain::pack::ColumnBlock;
-use crate::domain::quarters::{QUARTER_HOUR_SECONDS, QuarterHours, visitors_of_both};
-use crate::domain::question::seconds;
 use crate::store::rollup::{QuarterHourDay, clocks, load_packs};
 use crate::store::{Store, StoreError};
 

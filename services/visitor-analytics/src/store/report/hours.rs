@@ -5,14 +5,14 @@ use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use futures::TryStreamExt as _;
+use rollups::day::{LocalDay, LocalHour};
+use rollups::dimension::Dimension;
+use rollups::question::TimeBucket;
+use rollups::sums::{MetricSums, add_bytes};
 
 use super::series::TimeSeries;
 use super::unfolded::DayDetail;
 use super::{CORRUPT_DAY_METRICS, ReportPlan, ReportQuery};
-use crate::domain::day::{LocalDay, LocalHour};
-use crate::domain::dimension::Dimension;
-use crate::domain::question::TimeBucket;
-use crate::domain::sums::{MetricSums, add_bytes};
 use crate::store::{Store, StoreError};
 
 /// The index in a series for each hour of the site.

@@ -5,16 +5,16 @@ use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
+use rollups::day::LocalDay;
+use rollups::fold::{Metrics, ValueId};
+use rollups::funnel::FunnelRules;
+use rollups::goal::GoalMatcher;
+use rollups::pattern::WildcardPattern;
+use rollups::question::{Attribute, AttributeFilter, Interval, ReportPeriod};
 use uuid::Uuid;
 
 use super::recent::SizedLru;
 use super::{DirtyDayVersions, ReportQuery};
-use crate::domain::day::LocalDay;
-use crate::domain::fold::{Metrics, ValueId};
-use crate::domain::funnel::FunnelRules;
-use crate::domain::goal::GoalMatcher;
-use crate::domain::pattern::WildcardPattern;
-use crate::domain::question::{Attribute, AttributeFilter, Interval, ReportPeriod};
 use crate::store::rollup::pack_marks;
 use crate::store::{Store, StoreError};
 

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use rollups::day::LocalDay;
+use rollups::dimension::Dimension;
+use rollups::fold::ValueId;
+use rollups::goal::GoalMatcher;
+use rollups::pack::{ColumnBlock, ColumnKind};
+use rollups::question::{Attribute, AttributeFilter};
+use rollups::scan::{CodePredicate, GoalFilter, GroupBy, ScanBlock};
 use tokio::task::JoinHandle;
 
 use super::unfolded::DayDetail;
 use super::{DirtyDayVersions, ReportQuery};
-use crate::domain::day::LocalDay;
-use crate::domain::dimension::Dimension;
-use crate::domain::fold::ValueId;
-use crate::domain::goal::GoalMatcher;
-use crate::domain::pack::{ColumnBlock, ColumnKind};
-use crate::domain::question::{Attribute, AttributeFilter};
-use crate::domain::scan::{CodePredicate, GoalFilter, GroupBy, ScanBlock};
 use crate::store::rollup::{ValueDictionary, load_packs};
 use crate::store::{Store, StoreError};
 

@@ -3,17 +3,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use rollups::day::LocalDay;
+use rollups::dimension::Dimension;
+use rollups::fold::ValueId;
+use rollups::funnel::{FunnelEvent, FunnelEvents, FunnelRules};
+use rollups::pack::{ColumnBlock, ColumnKind};
+use rollups::pattern::WildcardPattern;
+use rollups::question::{Attribute, seconds};
+use rollups::scan::{GroupBy, ScanBlock};
+
 use super::kept::{ReportResult, ResultKind, split};
 use super::packed::{ColumnReader, Grouping};
 use super::{AsOf, DirtyDayVersions, ReportQuery};
-use crate::domain::day::LocalDay;
-use crate::domain::dimension::Dimension;
-use crate::domain::fold::ValueId;
-use crate::domain::funnel::{FunnelEvent, FunnelEvents, FunnelRules};
-use crate::domain::pack::{ColumnBlock, ColumnKind};
-use crate::domain::pattern::WildcardPattern;
-use crate::domain::question::{Attribute, seconds};
-use crate::domain::scan::{GroupBy, ScanBlock};
 use crate::store::rollup::{ValueDictionary, visitor_key};
 use crate::store::{Store, StoreError};
 

@@ -4,16 +4,16 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use rollups::day::LocalDay;
+use rollups::question::{Interval, seconds};
+use rollups::retention::{CohortActivity, VisitorLists, visitors};
+use rollups::scan::each_session;
 
 use super::kept::{ReportResult, ResultKind, split};
 use super::packed::{ColumnReader, Grouping};
 use super::paths::{BoundedResult, MAX_FUNNEL_EVENTS};
 use super::unfolded::DayDetail;
 use super::{AsOf, CORRUPT_DAY_METRICS, ReportQuery};
-use crate::domain::day::LocalDay;
-use crate::domain::question::{Interval, seconds};
-use crate::domain::retention::{CohortActivity, VisitorLists, visitors};
-use crate::domain::scan::each_session;
 use crate::store::rollup::visitors as visitors_of_days;
 use crate::store::{Store, StoreError};
 

@@ -3,17 +3,17 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use rollups::day::LocalDay;
+use rollups::fold::{Metrics, ValueId};
+use rollups::pack::ColumnKind;
+use rollups::question::{Interval, TimeBucket, seconds};
+use rollups::scan::GroupedMetrics;
+use rollups::sums::{MetricSums, add_bytes};
 
 use super::kept::{ResultKind, split};
 use super::packed::{ColumnReader, DayBlocks, Grouping};
 use super::unfolded::DayDetail;
 use super::{AsOf, CORRUPT_DAY_METRICS, ReportPlan, ReportQuery};
-use crate::domain::day::LocalDay;
-use crate::domain::fold::{Metrics, ValueId};
-use crate::domain::pack::ColumnKind;
-use crate::domain::question::{Interval, TimeBucket, seconds};
-use crate::domain::scan::GroupedMetrics;
-use crate::domain::sums::{MetricSums, add_bytes};
 use crate::store::{Store, StoreError};
 
 impl Store {

@@ -6,19 +6,19 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use rollups::day::LocalDay;
+use rollups::dimension::Dimension;
+use rollups::fold::Metrics;
+use rollups::pack::ColumnBlock;
+use rollups::quarters::QuarterHours;
+use rollups::question::seconds;
+use rollups::sums::{MetricSums, add_bytes};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::ReportSite;
 use super::recent::SizedLru;
-use crate::domain::day::LocalDay;
-use crate::domain::dimension::Dimension;
-use crate::domain::fold::Metrics;
-use crate::domain::pack::ColumnBlock;
-use crate::domain::quarters::QuarterHours;
-use crate::domain::question::seconds;
-use crate::domain::sums::{MetricSums, add_bytes};
 use crate::store::rollup::{DayNumbers, EncodedPaths, OPEN_DAY_GRACE, as_bytes, ways_of_day};
 use crate::store::{Store, StoreError};
 

@@ -5,15 +5,15 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use rollups::fold::ValueId;
+use rollups::journey::{AdjacentPages, PathCounts, PathKey, around};
+use rollups::pattern::WildcardPattern;
+use rollups::question::seconds;
 
 use super::packed::{ColumnReader, DayBlocks};
 use super::paths::{GROUP_BY_PAGE, PAGE_COLUMN, PatternMatcher};
 use super::unfolded::DayDetail;
 use super::{AsOf, CORRUPT_DAY_METRICS, ReportPlan, ReportQuery};
-use crate::domain::fold::ValueId;
-use crate::domain::journey::{AdjacentPages, PathCounts, PathKey, around};
-use crate::domain::pattern::WildcardPattern;
-use crate::domain::question::seconds;
 use crate::store::rollup::{ValueDictionary, load_ways, value};
 use crate::store::{Store, StoreError};
 

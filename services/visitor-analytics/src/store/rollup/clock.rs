@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use chrono::NaiveDate;
 use chrono_tz::Tz;
+use rollups::day::LocalDay;
+use rollups::pack::ColumnBlock;
+use rollups::quarters::{MidnightOverlap, QuarterHours};
+use rollups::question::seconds;
 use sqlx::{PgConnection, PgPool};
 
 use super::{ClaimedDay, DayRollup, pack, zone};
-use crate::domain::day::LocalDay;
-use crate::domain::pack::ColumnBlock;
-use crate::domain::quarters::{MidnightOverlap, QuarterHours};
-use crate::domain::question::seconds;
 use crate::store::StoreError;
 
 const CORRUPT_QUARTER_HOURS: StoreError = StoreError::Unreadable("a quarter-hour rollup");

@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
+use rollups::day::LocalHour;
+use rollups::dimension::Dimension;
+use rollups::fold::{AggregateVisit, DimensionValue, NO_VALUE, ValueId};
+use rollups::quarters::QUARTER_HOUR_SECONDS;
 use sqlx::PgPool;
 
 use super::read::VisitIds;
-use crate::domain::day::LocalHour;
-use crate::domain::dimension::Dimension;
-use crate::domain::fold::{AggregateVisit, DimensionValue, NO_VALUE, ValueId};
-use crate::domain::quarters::QUARTER_HOUR_SECONDS;
 use crate::store::StoreError;
 
 /// Maps the ids in visits to the ids of texts. Values are loaded when they first occur.

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
+use rollups::day::LocalDay;
 use sqlx::PgConnection;
 
 use super::zone::zones;
 use super::{ROLLUP_DELAY, ROLLUP_LEASE};
-use crate::domain::day::LocalDay;
 use crate::store::StoreError;
 
 /// A day stays open for this long after its end; it is not folded before.

@@ -2,11 +2,11 @@
 
 use chrono::{Datelike as _, Months, NaiveDate};
 use futures::TryStreamExt as _;
+use rollups::dimension::Dimension;
+use rollups::sums::{self, MetricSums};
 use sqlx::{PgConnection, PgPool};
 
 use super::ClaimedDay;
-use crate::domain::dimension::Dimension;
-use crate::domain::sums::{self, MetricSums};
 use crate::store::StoreError;
 
 const CORRUPT_MONTH_METRICS: StoreError = StoreError::Unreadable("a monthly or daily rollup");

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use rollups::pack::{ColumnBlock, ColumnKind};
+use rollups::question::seconds;
+use rollups::retention;
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
 use super::{ClaimedDay, DayRollup};
-use crate::domain::pack::{ColumnBlock, ColumnKind};
-use crate::domain::question::seconds;
-use crate::domain::retention;
 use crate::store::StoreError;
 
 /// Replaces the column blocks of a day in the transaction that replaces its rollups.

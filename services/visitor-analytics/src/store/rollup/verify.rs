@@ -7,11 +7,11 @@ mod ways;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{Datelike as _, NaiveDate};
+use rollups::dimension::Dimension;
+use rollups::fold::Metrics;
+use rollups::sums::{MetricSums, add_bytes};
 use sqlx::PgConnection;
 
-use crate::domain::dimension::Dimension;
-use crate::domain::fold::Metrics;
-use crate::domain::sums::{MetricSums, add_bytes};
 use crate::store::{Store, StoreError};
 
 const CORRUPT_VERIFIED_METRICS: StoreError = StoreError::Unreadable("a rollup");

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::NaiveDate;
+use rollups::journey::{self, MAX_PATH_DEPTH, around};
+use rollups::question::seconds;
 use sqlx::{PgConnection, PgPool};
 
 use super::{ClaimedDay, DayRollup, month};
-use crate::domain::journey::{self, MAX_PATH_DEPTH, around};
-use crate::domain::question::seconds;
 use crate::store::StoreError;
 
 const CORRUPT_PATHS: StoreError = StoreError::Unreadable("a path rollup");

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::NaiveDate;
+use rollups::dimension::Dimension;
+use rollups::pack::ColumnKind;
+use rollups::sums::{self, MetricSums};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::{ClaimedDay, DayRollup, RollupRow, clock, month, pack, ways};
-use crate::domain::dimension::Dimension;
-use crate::domain::pack::ColumnKind;
-use crate::domain::sums::{self, MetricSums};
 use crate::store::StoreError;
 use crate::store::dimension::key;
 

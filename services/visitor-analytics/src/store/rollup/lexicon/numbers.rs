@@ -1,14 +1,14 @@
 //! Resolves the values in column blocks.
 
 use chrono::{DateTime, Datelike as _};
+use rollups::dimension::Dimension;
+use rollups::fold::{NO_VALUE, ValueId};
+use rollups::pack::{BOT_FLAG, ColumnKind};
+use rollups::quarters::QUARTER_HOUR_SECONDS;
+use rollups::question::Attribute;
 use sqlx::PgPool;
 
 use super::{ValueDictionary, ValuesById};
-use crate::domain::dimension::Dimension;
-use crate::domain::fold::{NO_VALUE, ValueId};
-use crate::domain::pack::{BOT_FLAG, ColumnKind};
-use crate::domain::quarters::QUARTER_HOUR_SECONDS;
-use crate::domain::question::Attribute;
 use crate::store::StoreError;
 
 impl ValueDictionary {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use rollups::dimension::Dimension;
 use sqlx::PgPool;
 
 use super::ValueDictionary;
-use crate::domain::dimension::Dimension;
 use crate::store::StoreError;
 
 impl ValueDictionary {

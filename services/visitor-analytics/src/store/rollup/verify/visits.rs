@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
+use rollups::day::LocalDay;
+use rollups::fold::Metrics;
+use rollups::pack::{BOT_FLAG, ColumnBlock, ColumnKind, SessionRows};
+use rollups::quarters::{MidnightOverlap, QUARTER_HOUR_SECONDS, QuarterHours};
+use rollups::question::seconds;
 use sqlx::PgConnection;
 
 use super::{MetricMismatch, RollupComparison, VerifiableDay, ways};
-use crate::domain::day::LocalDay;
-use crate::domain::fold::Metrics;
-use crate::domain::pack::{BOT_FLAG, ColumnBlock, ColumnKind, SessionRows};
-use crate::domain::quarters::{MidnightOverlap, QUARTER_HOUR_SECONDS, QuarterHours};
-use crate::domain::question::seconds;
 use crate::store::rollup::{pack, visitor_key};
 use crate::store::{Store, StoreError};
 

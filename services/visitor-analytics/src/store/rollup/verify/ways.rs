@@ -4,14 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
 use chrono::Datelike as _;
+use rollups::fold::{NO_VALUE, ValueId};
+use rollups::journey::{self, AdjacentPages, MAX_DAY_PATHS, MAX_PATH_DEPTH, PathCounts, around};
 use sqlx::PgConnection;
 
 use super::visits::DecodedVisit;
 use super::{CORRUPT_VERIFIED_METRICS, MetricMismatch, RollupComparison, VerifiableDay};
-use crate::domain::fold::{NO_VALUE, ValueId};
-use crate::domain::journey::{
-    self, AdjacentPages, MAX_DAY_PATHS, MAX_PATH_DEPTH, PathCounts, around,
-};
 use crate::store::StoreError;
 
 /// Compares the paths of a day with the visits of its sessions, which are sorted by time.

@@ -29,7 +29,7 @@ const SPAM_DOMAINS: &[&str] = &[
 /// Whether a referrer belongs to a known spammer.
 #[must_use]
 pub fn is_spam(referrer: &Url) -> bool {
-    let domain = psl::domain_str(super::bare_host(referrer));
+    let domain = psl::domain_str(referrer.host_str().unwrap_or_default());
     domain.is_some_and(|domain| SPAM_DOMAINS.binary_search(&domain).is_ok())
 }
 

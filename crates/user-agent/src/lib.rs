@@ -1,10 +1,32 @@
-//! Parses user agents into browser, operating system and device.
+//! What a user agent says about browser, system and device.
+//!
+//! The names come from the expressions of uap-core. Client hints, where a browser sends them,
+//! replace what the user agent hides. [`expressions`] searches hundreds of expressions in one pass;
+//! bot detection uses it too. The crate does no I/O.
+//!
+//! ```
+//! use user_agent::{DeviceType, UserAgentParser};
+//!
+//! let parser = UserAgentParser::new();
+//! let agent = parser.read(
+//!     "Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 \
+//!      (KHTML, like Gecko) Version/17.4 Mobile/15E148 Safari/604.1",
+//!     None,
+//! );
+//! assert_eq!(agent.os.as_deref(), Some("iOS"));
+//! assert_eq!(agent.browser_version.as_deref(), Some("17.4"));
+//! assert_eq!(agent.device_type, DeviceType::Smartphone);
+//! ```
+#![forbid(unsafe_code)]
 
 mod device;
+pub mod expressions;
+mod headers;
 mod hints;
 mod lists;
 
 pub use device::DeviceType;
+pub use headers::RequestHeaders;
 pub use hints::ClientHints;
 pub use lists::{CandidateRegexes, RegexKind, RegexMatch, UserAgentRegexes};
 

@@ -12,10 +12,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::{both, each_of_packs, number, of_classes, page};
-use crate::domain::fold::{NO_VALUE, ValueId};
-use crate::domain::pack::ColumnBlock;
-use crate::domain::scan::{ScanBlock, each_session};
-use crate::domain::varint::{put, take};
+use crate::fold::{NO_VALUE, ValueId};
+use crate::pack::ColumnBlock;
+use crate::scan::{ScanBlock, each_session};
+use crate::varint::{put, take};
 
 /// The pages before and after a page; [`NO_VALUE`] stands for the start or the end of the session.
 #[derive(Clone, Debug, Default)]

@@ -1,6 +1,6 @@
 //! Versions that were never released.
 
-use crate::domain::bot::BotRule;
+use crate::BotRule;
 
 /// Versions of Windows NT before 10
 /// (<https://learn.microsoft.com/windows/win32/sysinfo/operating-system-version>), including the

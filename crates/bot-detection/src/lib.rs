@@ -1,4 +1,19 @@
-//! Bot detection. Each rule that fires adds its weight to the score of the visit.
+//! Whether a visitor is a bot: small rules, each with a weight; together a score with reasons.
+//!
+//! [`UserAgentRules`] judges the user agent, [`judge`] the whole visit: user agent, headers, path,
+//! referrer and network. [`behaviour`] judges the visits of a session. [`judge_again`] applies new
+//! rules to a stored visit; [`RULESET_VERSION`] says which rules a verdict comes from. The crate
+//! does no I/O.
+//!
+//! ```
+//! use bot_detection::{BotRule, UserAgentRules, VisitSignals, judge};
+//!
+//! let agent = UserAgentRules::new().judge("curl/8.5.0");
+//! let verdict = judge(&agent, &VisitSignals::default());
+//! assert!(verdict.is_bot);
+//! assert_eq!(verdict.reasons, [BotRule::HttpTool]);
+//! ```
+#![forbid(unsafe_code)]
 
 pub mod behaviour;
 mod category;
@@ -11,6 +26,7 @@ mod path;
 mod ranges;
 mod reason;
 mod shape;
+mod spam;
 
 pub use category::BotCategory;
 pub use crawlers::{CrawlerList, CrawlerMatch};
@@ -18,13 +34,10 @@ pub use headers::is_prefetch;
 pub use hosts::{hosts, is_within};
 pub use ranges::{CrawlerRanges, RangesError};
 pub use reason::{BotRule, RuleEvidence};
-
-use common::geo::Location;
+pub use spam::is_spam;
 
 use url::Url;
-
-use super::source::is_spam;
-use super::visit::RequestHeaders;
+use user_agent::RequestHeaders;
 
 /// The version of the rules, stored with each verdict. Increase it with every change of a rule or
 /// list.
@@ -86,24 +99,6 @@ pub struct VisitSignals<'a> {
     pub is_hosting: bool,
     /// Whether the address is known to hide its user (VPN, proxy, Tor).
     pub is_anonymous: bool,
-}
-
-impl<'a> VisitSignals<'a> {
-    /// Adds the network data from geo's answer.
-    #[must_use]
-    pub fn at(self, location: Option<&'a Location>) -> Self {
-        let Some(location) = location else {
-            return self;
-        };
-        let is_hosting = location.is_hosting_provider == Some(true)
-            || location.user_type.as_deref() == Some("hosting");
-        Self {
-            asn: location.asn,
-            is_hosting,
-            is_anonymous: location.is_anonymous == Some(true),
-            ..self
-        }
-    }
 }
 
 impl UserAgentRules {

@@ -1,8 +1,7 @@
 //! Client hints (<https://wicg.github.io/ua-client-hints/>). Chromium's user agent is frozen to
 //! `Windows NT 10.0`, `Android 10; K` and `10_15_7`; the hints hold the real values.
 
-use super::UserAgent;
-use crate::domain::visit::RequestHeaders;
+use super::{RequestHeaders, UserAgent};
 
 /// A longer `Sec-CH-UA-Model` is ignored.
 const MAX_MODEL_BYTES: usize = 64;

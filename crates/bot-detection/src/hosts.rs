@@ -47,7 +47,7 @@ pub fn is_within(host: &str, domains: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::bot::UserAgentRules;
+    use crate::UserAgentRules;
 
     #[test]
     fn crawlers_are_found_by_their_user_agents() {

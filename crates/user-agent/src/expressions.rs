@@ -20,7 +20,7 @@ use regex_automata::{Anchored, Input, Span};
 use needs::LiteralSet;
 
 /// A list of regexes, which are identified by their indices.
-pub(super) struct FilteredRegexSet {
+pub struct FilteredRegexSet {
     words: AhoCorasick,
     /// For each literal, the regexes that become candidates if the text contains it. The last entry
     /// holds the regexes without required literals.
@@ -30,9 +30,9 @@ pub(super) struct FilteredRegexSet {
 
 /// The source of a regex, in the syntax of the crate `regex`.
 #[derive(Clone, Debug)]
-pub(super) struct RegexPattern {
-    pub(super) text: String,
-    pub(super) is_caseless: bool,
+pub struct RegexPattern {
+    pub text: String,
+    pub is_caseless: bool,
 }
 
 struct LazyRegex {
@@ -94,7 +94,7 @@ const REGEX_COMPILES: &str = "the vendored regexes compile; a test compiles all 
 
 impl FilteredRegexSet {
     /// Builds the set. A pattern that cannot be parsed panics when it is tried.
-    pub(super) fn new(patterns: Vec<RegexPattern>) -> Self {
+    pub fn new(patterns: Vec<RegexPattern>) -> Self {
         let sets: Vec<Vec<LiteralSet>> = patterns
             .iter()
             .map(|pattern| {
@@ -138,7 +138,8 @@ impl FilteredRegexSet {
     }
 
     /// Returns the indices of the regexes that may match `text`, in ascending order.
-    pub(super) fn candidates(&self, text: &str) -> Vec<usize> {
+    #[must_use]
+    pub fn candidates(&self, text: &str) -> Vec<usize> {
         let none = self.watchers.len() - 1;
         let mut is_met = vec![false; none];
         let mut watched = self.watchers[none].clone();
@@ -158,7 +159,7 @@ impl FilteredRegexSet {
     }
 
     /// Returns the first match of the regex with the index `place`.
-    pub(super) fn find(&self, place: usize, text: &str) -> Option<Span> {
+    pub fn find(&self, place: usize, text: &str) -> Option<Span> {
         let expression = &self.all[place];
         let finder = &expression.finder;
         let finder = finder.get_or_init(|| expression.pattern.finder());
@@ -169,7 +170,8 @@ impl FilteredRegexSet {
     }
 
     /// Returns the capture groups of the match `found`.
-    pub(super) fn groups(&self, place: usize, text: &str, found: Span) -> Option<Captures> {
+    #[must_use]
+    pub fn groups(&self, place: usize, text: &str, found: Span) -> Option<Captures> {
         let expression = &self.all[place];
         let groups = expression
             .groups

@@ -1,9 +1,9 @@
 //! The list of known crawlers.
 
 use serde::Deserialize;
+use user_agent::expressions::{FilteredRegexSet, RegexPattern};
 
 use super::{BotCategory, BotRule};
-use crate::domain::expressions::{FilteredRegexSet, RegexPattern};
 
 /// A list of user agent patterns of crawlers with their categories.
 pub struct CrawlerList {
@@ -50,7 +50,7 @@ impl CrawlerList {
     /// Reads the vendored list (see `data/README.md`).
     #[must_use]
     pub fn new() -> Self {
-        Self::of(include_str!("../../../data/crawlers.jsonl").lines())
+        Self::of(include_str!("../data/crawlers.jsonl").lines())
     }
 
     /// Reads a list in the format of the vendored one: one JSON object per line.

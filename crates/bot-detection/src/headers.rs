@@ -2,8 +2,9 @@
 //!
 //! An old protocol version is no evidence, because a proxy may have caused it.
 
+use user_agent::RequestHeaders;
+
 use super::{BotRule, VisitSignals};
-use crate::domain::visit::RequestHeaders;
 
 /// Chromium sends `Sec-Fetch-*` over HTTPS since this version.
 const MIN_CHROMIUM_FETCH_METADATA: u32 = 80;

@@ -1,6 +1,6 @@
 use std::sync::LazyLock;
 
-use crate::domain::bot::{BotCategory, BotRule, UserAgentRules};
+use crate::{BotCategory, BotRule, UserAgentRules};
 
 static JUDGE: LazyLock<UserAgentRules> = LazyLock::new(UserAgentRules::new);
 

@@ -153,7 +153,7 @@ fn came(table: &mut [(u64, u32)], key: u64, period: u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::pack::{BlockBuilder, BlockRow};
+    use crate::pack::{BlockBuilder, BlockRow};
 
     #[test]
     fn a_visitor_belongs_to_the_first_period() {

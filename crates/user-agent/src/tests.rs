@@ -1,7 +1,6 @@
 use std::sync::LazyLock;
 
 use super::*;
-use crate::domain::visit::RequestHeaders;
 
 static READER: LazyLock<UserAgentParser> = LazyLock::new(UserAgentParser::new);
 

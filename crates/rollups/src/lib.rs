@@ -1,0 +1,39 @@
+//! The report engine: aggregates of days, and what reports compute from them.
+//!
+//! A day is a site's local day ([`day`]). Closed days are stored in two forms:
+//! - Aggregates by dimension and value: [`fold`] computes them, [`sums`] adds them up and encodes
+//!   them. [`quarters`] keeps quarter hours, from which days of other time zones follow.
+//! - The visits themselves as column blocks ([`pack`]), for reports with filters.
+//!
+//! A report is a period and filters ([`question`], [`filters`]). [`scan`] evaluates it on column
+//! blocks; [`funnel`], [`journey`] and [`retention`] compute funnels, paths and cohorts. The crate
+//! does no I/O: its user stores the bytes.
+//!
+//! ```
+//! use rollups::funnel::{FunnelEvent, FunnelEvents, FunnelRules};
+//!
+//! // A visitor takes step 1 and, ten seconds later, step 2. Each step is a bit.
+//! let mut events = FunnelEvents::default();
+//! for (order, at, steps) in [(0, 0, 0b01), (1, 10, 0b10)] {
+//!     events.push(FunnelEvent { visitor: 1, at, order, steps });
+//! }
+//! let rules = FunnelRules { steps: 2, is_strict: false, window: 60 };
+//! assert_eq!(rules.count(events), [1, 1]);
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod day;
+pub mod dimension;
+pub mod filters;
+pub mod fold;
+pub mod funnel;
+pub mod goal;
+pub mod journey;
+pub mod pack;
+pub mod pattern;
+pub mod quarters;
+pub mod question;
+pub mod retention;
+pub mod scan;
+pub mod sums;
+pub mod varint;
