@@ -20,14 +20,15 @@ use crate::store::{PathStep, SessionDetails};
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SessionPage)]
 pub(super) struct SessionPage {
-    /// The sessions, the newest first.
+    /// The sessions, newest first.
     data: Vec<SessionResponse>,
-    /// Leads to the next page; `null` on the last.
+    /// Pass as `cursor` to get the next page; `null` on the last page.
     next_cursor: Option<String>,
 }
 
-/// A visitor's visits with gaps under 30 minutes. What led to it, and where and with what the
-/// visitor was, are those of its first visit.
+/// A session: a visitor's visits with gaps under 30 minutes.
+///
+/// Source, location and device are those of the first visit.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct SessionResponse {
     id: Uuid,
@@ -36,13 +37,18 @@ pub(super) struct SessionResponse {
     user_id: Option<String>,
     started_at: DateTime<Utc>,
     last_seen_at: DateTime<Utc>,
+    /// Seconds from the first to the last visit.
     duration_seconds: i64,
+    /// Number of visits.
     visits: u32,
-    /// Events of the visitor meanwhile, and up to half an hour after.
+    /// Number of events that the visitor triggered during the session or within 30 minutes after
+    /// its end.
     events: i64,
-    /// Whether it has one visit.
+    /// Whether the session has exactly one visit.
     is_bounce: bool,
+    /// Path of the first visit.
     entry_path: String,
+    /// Path of the last visit.
     exit_path: String,
     referrer: Option<String>,
     source: String,
@@ -66,36 +72,39 @@ pub(super) struct SessionResponse {
     os_version: Option<String>,
     device_type: String,
     language: Option<String>,
-    /// Whether one of its visits is a bot's.
+    /// Whether a visit of the session is a bot's.
     is_bot: bool,
     bot_name: Option<String>,
 }
 
-/// A session with the way it took.
+/// A session with its journey.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct SessionJourneyResponse {
     #[serde(flatten)]
     session: SessionResponse,
-    /// Its visits, in their order; at most 1,000.
+    /// The visits of the session in chronological order, at most 1,000.
     journey: Vec<JourneyStep>,
 }
 
-/// A visit of a journey.
+/// A visit in a journey.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = JourneyStep)]
 pub(super) struct JourneyStep {
     timestamp: DateTime<Utc>,
     path: String,
     title: Option<String>,
-    /// Until the next visit; of the last one for as long as the page was seen, where measured.
+    /// Seconds until the next visit. For the last visit: the seconds that the page was visible, or
+    /// `null` if this was not measured.
     seconds_on_page: Option<i64>,
 }
 
-/// Sessions, the newest first.
+/// List sessions.
+///
+/// Newest first. Filters match the first visit of a session.
 #[utoipa::path(get, path = "/sessions", tag = "sessions", params(VisitListParams),
     responses(
         (status = 200, body = SessionPage, description = "A page of sessions"),
-        (status = 400, description = "A parameter is wrong; `field` names it"),
+        (status = 400, description = "A parameter is invalid; `field` names it"),
     ))]
 pub(super) async fn list(
     State(state): State<super::SharedState>,
@@ -118,12 +127,12 @@ pub(super) async fn list(
     }))
 }
 
-/// One session and the way it took.
+/// Get a session with its journey.
 #[utoipa::path(get, path = "/sessions/{id}", tag = "sessions",
     params(("id" = Uuid, Path, description = "The session's id")),
     responses(
-        (status = 200, body = SessionJourneyResponse, description = "The session"),
-        (status = 404, description = "There is no such session"),
+        (status = 200, body = SessionJourneyResponse, description = "The session and its journey"),
+        (status = 404, description = "The session does not exist"),
     ))]
 pub(super) async fn one(
     State(state): State<super::SharedState>,
