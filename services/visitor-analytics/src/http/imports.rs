@@ -74,6 +74,7 @@ pub(super) struct ImportPage {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ImportRemoved)]
 pub(super) struct ImportDeletedResponse {
+    /// Number of visits.
     visits: u64,
 }
 
