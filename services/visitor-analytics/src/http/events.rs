@@ -30,8 +30,10 @@ const MAX_EVENTS_PER_REQUEST: usize = 1_000;
 #[derive(Debug, Default, Serialize, ToSchema)]
 #[schema(as = EventAnswer)]
 pub(super) struct EventReceipt {
+    /// Id of the event.
     id: Option<Uuid>,
     status: EventStatus,
+    /// Id of the visitor.
     visitor_id: Option<String>,
 }
 

@@ -29,7 +29,9 @@ pub(super) struct ExplanationResponse {
     copies: u64,
     /// Time of the last duplicate submission; `null` if there was none.
     last_copy_at: Option<DateTime<Utc>>,
+    /// Time of the page view.
     timestamp: DateTime<Utc>,
+    /// Time at which the visit was recorded.
     received_at: DateTime<Utc>,
     /// The import that recorded the visit (`GET /imports/{id}`); `null` for other visits.
     import_id: Option<Uuid>,
@@ -78,18 +80,26 @@ struct ExplainedLocation {
     /// `located`: the geo service found the location; `owed`: the lookup is pending and will be
     /// retried; `unknown`: no location was found.
     status: &'static str,
+    /// ISO 3166-1 alpha-2 code.
     country_code: Option<String>,
+    /// Name of the city, in English.
     city: Option<String>,
+    /// Number of the autonomous system.
     asn: Option<u32>,
+    /// Organization that runs the autonomous system.
     as_organization: Option<String>,
 }
 
 /// Acquisition source of the visit.
 #[derive(Debug, Serialize, ToSchema)]
 struct ExplainedSource {
+    /// URL of the referring page.
     referrer: Option<String>,
+    /// Where the visitor came from, such as `google` or `(direct)`.
     source: String,
+    /// How the visitor came, such as `organic` or `(none)`.
     medium: String,
+    /// Acquisition channel, such as `Organic Search`.
     channel: Option<String>,
 }
 
@@ -98,9 +108,13 @@ struct ExplainedSource {
 struct ExplainedSession {
     id: Uuid,
     visitor_id: String,
+    /// Time of the first visit.
     started_at: DateTime<Utc>,
+    /// Time of the last visit.
     last_seen_at: DateTime<Utc>,
+    /// Number of visits.
     visits: u32,
+    /// Whether a visit of the session is a bot's.
     is_bot: bool,
     /// Whether this visit is the first of the session.
     begins: bool,

@@ -42,8 +42,11 @@ pub(super) struct GoalPage {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Goal)]
 pub(super) struct GoalResponse {
+    /// Id of the goal.
     id: Uuid,
+    /// Domain of the site.
     site: String,
+    /// Name of the goal, unique within the site.
     name: String,
     /// Path of the page, with `*` as wildcard; `null` if the goal is an event.
     page: Option<String>,
@@ -51,6 +54,7 @@ pub(super) struct GoalResponse {
     event_type: Option<String>,
     /// Value of one conversion, between 0 and 10^12.
     value: Option<f64>,
+    /// Time of creation.
     created_at: DateTime<Utc>,
 }
 

@@ -36,11 +36,15 @@ pub(super) struct ImportParams {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Import)]
 pub(super) struct ImportResponse {
+    /// Id of the import.
     id: Uuid,
+    /// `combined`, `csv` or `ndjson`.
     format: String,
+    /// Site of all visits; `null` if the file names the sites.
     site: Option<String>,
     /// `running`, `done` or `interrupted` (send the file again to resume).
     state: &'static str,
+    /// Start of the import.
     created_at: DateTime<Utc>,
     /// `null` until the whole file was read.
     finished_at: Option<DateTime<Utc>>,

@@ -29,10 +29,13 @@ pub(super) struct SegmentPage {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Segment)]
 pub(super) struct SegmentResponse {
+    /// Id of the segment.
     id: Uuid,
+    /// Name of the segment.
     name: String,
     /// Filter values by dimension, written as in query parameters: `!` negates, `*` is a wildcard.
     filters: Written,
+    /// Time of creation.
     created_at: DateTime<Utc>,
 }
 

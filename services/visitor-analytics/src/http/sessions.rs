@@ -31,11 +31,17 @@ pub(super) struct SessionPage {
 /// Source, location and device are those of the first visit.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct SessionResponse {
+    /// Id of the session.
     id: Uuid,
+    /// Domain of the site.
     site: String,
+    /// Id of the visitor.
     visitor_id: String,
+    /// The site's own id of the user.
     user_id: Option<String>,
+    /// Time of the first visit.
     started_at: DateTime<Utc>,
+    /// Time of the last visit.
     last_seen_at: DateTime<Utc>,
     /// Seconds from the first to the last visit.
     duration_seconds: i64,
@@ -50,30 +56,44 @@ pub(super) struct SessionResponse {
     entry_path: String,
     /// Path of the last visit.
     exit_path: String,
+    /// URL of the referring page.
     referrer: Option<String>,
+    /// Where the visitor came from, such as `google` or `(direct)`.
     source: String,
+    /// How the visitor came, such as `organic` or `(none)`.
     medium: String,
+    /// Acquisition channel, such as `Organic Search`.
     channel: Option<String>,
     utm_source: Option<String>,
     utm_medium: Option<String>,
     utm_campaign: Option<String>,
     utm_term: Option<String>,
     utm_content: Option<String>,
+    /// ISO 3166-1 alpha-2 code.
     country_code: Option<String>,
+    /// Name of the country, in English.
     country: Option<String>,
+    /// ISO 3166-2 code without the country.
     region_code: Option<String>,
+    /// Name of the region, in English.
     region: Option<String>,
+    /// Name of the city, in English.
     city: Option<String>,
+    /// IANA time zone of the location.
     time_zone: Option<String>,
+    /// Organization that runs the autonomous system.
     as_organization: Option<String>,
     browser: Option<String>,
     browser_version: Option<String>,
     os: Option<String>,
     os_version: Option<String>,
+    /// `desktop`, `smartphone`, `tablet`, `tv`, `console`, `wearable`, `bot` or `other`.
     device_type: String,
+    /// Preferred language, such as `de` or `pt-BR`.
     language: Option<String>,
     /// Whether a visit of the session is a bot's.
     is_bot: bool,
+    /// Name of the bot, if known.
     bot_name: Option<String>,
 }
 
@@ -90,8 +110,11 @@ pub(super) struct SessionJourneyResponse {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = JourneyStep)]
 pub(super) struct JourneyStep {
+    /// Time of the page view.
     timestamp: DateTime<Utc>,
+    /// Path of the page.
     path: String,
+    /// Title of the page.
     title: Option<String>,
     /// Seconds until the next visit. For the last visit: the seconds that the page was visible, or
     /// `null` if this was not measured.

@@ -41,6 +41,7 @@ pub(super) struct SitePage {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Site)]
 pub(super) struct SiteResponse {
+    /// Domain of the site.
     domain: String,
     /// IANA name of the time zone that defines the site's days.
     time_zone: String,
@@ -56,6 +57,7 @@ pub(super) struct SiteResponse {
     retention_days: Option<i32>,
     /// Visits that were ignored, counted with a delay of a few seconds.
     ignored_visits: i64,
+    /// Time of creation.
     created_at: DateTime<Utc>,
 }
 

@@ -27,12 +27,16 @@ const MAX_VISITS_PER_REQUEST: usize = 1_000;
 /// Result of recording one visit.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub(super) struct VisitResponse {
+    /// Id of the visit.
     id: Option<Uuid>,
     status: VisitStatus,
+    /// Id of the session to which the visit belongs.
     session_id: Option<Uuid>,
+    /// Id of the visitor.
     visitor_id: Option<String>,
     /// Whether the visit started a new session.
     is_new_session: Option<bool>,
+    /// Whether the visit is a bot's.
     is_bot: Option<bool>,
     /// From 0 (a person) to 100 (a bot).
     bot_score: Option<u8>,

@@ -18,6 +18,7 @@ pub(super) struct ErasedUser {
     user_id: String,
     /// Visitor ids under which the user was recorded.
     visitors: u64,
+    /// Visits of the user.
     visits: u64,
     /// Sessions without remaining visits.
     sessions: u64,
@@ -25,6 +26,7 @@ pub(super) struct ErasedUser {
     announcements: u64,
     /// Addresses that were stored until their location is known.
     owed_locations: u64,
+    /// Events of the user.
     events: u64,
 }
 

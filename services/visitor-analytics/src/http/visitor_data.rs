@@ -48,13 +48,17 @@ pub(super) struct Parameters {
 /// newest first.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub(super) struct VisitorData {
+    /// Id of the visitor.
     visitor_id: String,
     /// The visited sites, and how long each keeps its data.
     sites: Vec<SiteRetention>,
     /// Where the data come from.
     sources: Vec<&'static str>,
+    /// Sessions of the visitor.
     sessions: Vec<SessionLine>,
+    /// Visits of the visitor.
     visits: Vec<VisitLine>,
+    /// Events of the visitor.
     events: Vec<EventResponse>,
     /// Notifications about the visitor. The notification service returns them at
     /// `GET /notifications/{id}` as long as it keeps them.
@@ -77,10 +81,13 @@ pub(super) struct SiteRetention {
 pub(super) struct SessionLine {
     id: Uuid,
     site: String,
+    /// Time of the first visit.
     started_at: DateTime<Utc>,
+    /// Time of the last visit.
     last_seen_at: DateTime<Utc>,
     /// Number of visits.
     visits: i32,
+    /// Whether a visit of the session is a bot's.
     is_bot: bool,
 }
 
@@ -101,8 +108,11 @@ pub(super) struct VisitLine {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = NotificationOfVisitor)]
 pub(super) struct NotificationLine {
+    /// Id of the notification.
     id: Uuid,
+    /// Id of the session that was announced.
     session_id: Uuid,
+    /// Time of the announcement.
     announced_at: DateTime<Utc>,
 }
 

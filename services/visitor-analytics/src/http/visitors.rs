@@ -26,6 +26,7 @@ pub(super) struct Parameters {
 /// A visitor, as far as visitor ids distinguish people.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Visitor {
+    /// Id of the visitor.
     id: String,
     /// Time of the first visit.
     first_seen_at: DateTime<Utc>,
@@ -42,13 +43,17 @@ pub(super) struct Visitor {
 /// Numbers of removed rows.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Erased {
+    /// Id of the visitor.
     id: String,
+    /// Visits of the visitor.
     visits: u64,
+    /// Sessions of the visitor.
     sessions: u64,
     /// Announcements to the notification service that were still queued.
     announcements: u64,
     /// Addresses that were stored until their location is known.
     owed_locations: u64,
+    /// Events of the visitor.
     events: u64,
 }
 

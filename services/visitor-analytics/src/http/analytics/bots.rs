@@ -42,7 +42,9 @@ pub(in crate::http) struct BotsResponse {
 /// Number of bots' visits with a value.
 #[derive(Debug, Serialize, ToSchema)]
 struct BotValue {
+    /// The value; `null` if unknown.
     value: Option<String>,
+    /// Number of visits.
     visits: i64,
 }
 
@@ -51,6 +53,7 @@ struct BotValue {
 struct BotTimePoint {
     /// Start of the interval.
     time: DateTime<Utc>,
+    /// Number of visits.
     visits: i64,
 }
 

@@ -64,6 +64,8 @@ pub(in crate::http) struct FunnelRequestStep {
     event: Option<String>,
 }
 
+/// `loose`: other visits may occur between two steps; `strict`: none may, except repetitions of the
+/// step.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = FunnelOrder)]
@@ -78,6 +80,7 @@ enum StepOrder {
 pub(in crate::http) struct FunnelResponse {
     #[serde(flatten)]
     scope: ReportScope,
+    /// The steps, in the order of the request.
     steps: Vec<FunnelStepResult>,
     /// Share of visitors of the first step who complete the last one, from 0 to 1.
     conversion_rate: Option<f64>,
@@ -86,7 +89,9 @@ pub(in crate::http) struct FunnelResponse {
 /// A step with its visitors.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct FunnelStepResult {
+    /// Page of the step, as in the request.
     page: Option<String>,
+    /// Event type of the step, as in the request.
     event: Option<String>,
     /// Visitors who completed this step and all steps before it.
     visitors: i64,

@@ -39,8 +39,11 @@ pub(in crate::http) struct RealtimeResponse {
 /// Visitors and visits of a minute.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct RealtimeMinute {
+    /// Start of the minute.
     start: DateTime<Utc>,
+    /// Distinct visitors.
     visitors: i64,
+    /// Visits (page views).
     visits: i64,
 }
 
@@ -48,8 +51,11 @@ pub(in crate::http) struct RealtimeMinute {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = RealtimeLine)]
 pub(in crate::http) struct RealtimeValue {
+    /// The value; `null` if unknown.
     value: Option<String>,
+    /// Distinct visitors.
     visitors: i64,
+    /// Visits (page views).
     visits: i64,
 }
 

@@ -61,15 +61,21 @@ pub(in crate::http) struct EventPage {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Event)]
 pub(in crate::http) struct EventResponse {
+    /// Id of the event.
     id: Uuid,
+    /// Type of the event, such as `purchase`.
     event_type: String,
+    /// Domain of the site.
     site: String,
+    /// Time at which the event happened.
     timestamp: DateTime<Utc>,
     /// When the event was recorded.
     received_at: DateTime<Utc>,
+    /// Id of the visitor.
     visitor_id: String,
     /// The site's own id of the user.
     user_id: Option<String>,
+    /// Further data, as submitted by the site.
     metadata: Map<String, Value>,
 }
 
