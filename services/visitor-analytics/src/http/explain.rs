@@ -130,13 +130,13 @@ struct ExplainedNotification {
     /// Reason for `not_told`: `bot`, `bot_session`, `opted_out`, `too_old`, `no_second_signal` or
     /// `session_gone`.
     reason: Option<&'static str>,
-    /// The visit that the queued announcement names; `null` if none is queued.
+    /// The visit that the waiting or refused announcement names; `null` for other statuses.
     visit_id: Option<Uuid>,
-    /// Delivery attempts so far; `null` if none is queued.
+    /// Attempts to send the announcement so far; `null` for other statuses.
     attempts: Option<u32>,
-    /// Time of the next delivery attempt; `null` if none is queued.
+    /// Time of the next attempt; `null` for other statuses.
     due_at: Option<DateTime<Utc>>,
-    /// Error of the last delivery attempt.
+    /// Error of the last attempt.
     last_error: Option<String>,
 }
 

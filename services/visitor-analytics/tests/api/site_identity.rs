@@ -7,7 +7,7 @@ use sqlx::PgPool;
 
 use crate::support::{System, answer, problem, start, token_for, visit};
 
-/// A UUIDv7 with the time noon of 2026-11-20, as the Django client creates it.
+/// A `UUIDv7` with the time noon of 2026-11-20, as the Django client creates it.
 const ID: &str = "01a1f8d3-ea00-7000-8000-00000000000b";
 const AT: &str = "2026-11-20T12:00:00Z";
 
