@@ -1,4 +1,4 @@
-//! Translates between HTTP, the rules and the store.
+//! The HTTP API: handlers, their parameters and response bodies.
 
 mod callbacks;
 mod dead_letters;
@@ -39,57 +39,55 @@ use crate::workers::reader::RoutingCache;
 use crate::workers::rule_failures::RuleFailureCounter;
 use crate::workers::wake::QueueSignal;
 
-/// The years that times may be of; sums with windows of months stay far from what types hold.
+/// The accepted years. Sums with windows of months stay far from the limits of the types.
 const ALLOWED_YEARS: RangeInclusive<i32> = 1970..=2200;
 
-/// What every handler may use.
 #[derive(Clone)]
 pub struct AppState {
-    /// Where things are kept.
     pub pool: PgPool,
-    /// What time it is.
     pub clock: Clock,
-    /// Whom to tell where a request names nobody.
+    /// Recipient of requests that name none.
     pub defaults: Arc<DefaultRecipient>,
-    /// Who sends to browsers, where the settings name somebody.
+    /// `None` without `VAPID_PRIVATE_KEY`.
     pub vapid: Option<Arc<VapidSigner>>,
-    /// Seals secrets.
+    /// Encrypts the secrets of webhooks.
     pub vault: Arc<SecretBox>,
-    /// What callbacks are checked with.
     pub callbacks: Arc<CallbackKeys>,
     /// Rules and recipients.
     pub shelf: RoutingCache,
-    /// Where requests bring what they ask.
     pub accepter: Intake,
-    /// Counts rules that fail.
     pub failures: RuleFailureCounter,
-    /// Runs rules where requests do not wait for it.
     pub engine: RuleEngine,
     /// Wakes the workers that send.
     pub wake: QueueSignal,
 }
 
-/// For `deserialize_with`: a channel's name.
+/// For `deserialize_with`: the name of a channel.
 fn channel<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let name = Option::<String>::deserialize(deserializer)?;
     let known = name
         .as_ref()
         .is_none_or(|name| Channel::named(name).is_some());
-    let unknown = || serde::de::Error::custom("there is no such channel");
+    let unknown = || {
+        serde::de::Error::custom(
+            "unknown channel; the channels are sms, email, push, webhook, slack, discord, \
+             telegram, ntfy, fcm and log",
+        )
+    };
     known.then_some(name).ok_or_else(unknown)
 }
 
-/// For `deserialize_with`: a time of the years that PostgreSQL and people can work with.
+/// For `deserialize_with`: a timestamp in the allowed years.
 fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
     let moment = Option::<DateTime<Utc>>::deserialize(deserializer)?;
     let known = moment.is_none_or(|moment| ALLOWED_YEARS.contains(&moment.year()));
-    let unknown = || serde::de::Error::custom("a time is of the years 1970 to 2200");
+    let unknown =
+        || serde::de::Error::custom("a timestamp must be between the years 1970 and 2200");
     known.then_some(moment).ok_or_else(unknown)
 }
 
-/// Every route of the service.
 pub fn router(shared: AppState, verifier: &TokenVerifier) -> OpenApiRouter {
-    // These carry signatures instead of tokens.
+    // Callbacks are authenticated by the provider's signature instead of a token.
     let signed = OpenApiRouter::new()
         .routes(routes!(callbacks::by_twilio))
         .routes(routes!(callbacks::by_vonage));

@@ -1,4 +1,4 @@
-//! Translates between HTTP and the domain.
+//! The HTTP API: handlers, their parameters and response bodies.
 
 mod analytics;
 mod engagement;
@@ -39,36 +39,26 @@ use crate::store::Store;
 use crate::workers::live::LiveHub;
 use crate::workers::wishes::IgnoreRules;
 
-/// What the handlers work with; axum clones it several times a request.
+/// Shared, because axum clones the state several times per request.
 pub type SharedState = Arc<AppState>;
 
-/// The same, once for all requests.
 pub struct AppState {
-    /// Takes visits in.
     pub ingest: IngestService,
-    /// Which sites and ids are recorded.
     pub admission: AdmissionControl,
-    /// Where visits are.
     pub store: Store,
-    /// What is kept of visitors.
     pub policy: PrivacyPolicy,
-    /// Which sessions are told of.
     pub telling: NotifyPolicy,
-    /// The time.
     pub clock: Clock,
-    /// Which visits sites do not want.
     pub wishes: IgnoreRules,
-    /// Where visits are heard of as they come.
     pub hub: LiveHub,
-    /// Exports that may be under way.
+    /// Limits concurrent exports.
     pub exports: Arc<RequestSlots>,
-    /// Imports that may be.
+    /// Limits concurrent imports.
     pub imports: Arc<RequestSlots>,
-    /// Ends what would not end by itself, when the service stops.
+    /// Ends live streams, imports and removals when the service stops.
     pub closing: CancellationToken,
 }
 
-/// Every route of the service.
 pub fn router(state: SharedState, verifier: &TokenVerifier) -> OpenApiRouter {
     let write = OpenApiRouter::new()
         .routes(routes!(submit::submit))

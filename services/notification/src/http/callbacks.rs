@@ -1,4 +1,4 @@
-//! `/callbacks`: what providers say back, signed by them.
+//! `/callbacks`: signed status reports and inbound messages of providers.
 
 use axum::extract::{OriginalUri, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -16,22 +16,25 @@ use crate::domain::{twilio, vonage};
 use crate::store::receipt as kept;
 use crate::store::{StoreError, suppression};
 
-/// Why an address is kept that answered STOP.
+/// Reason of the suppression after STOP.
 const OPT_OUT_REASON: &str = "answered STOP";
-/// A form of Vonage's is taken for so many seconds.
+/// Older callbacks of Vonage are refused.
 const MAX_CALLBACK_AGE_SECONDS: u64 = 300;
-/// The longest callback. Twilio's and Vonage's have a few kilobytes.
+/// Callbacks of Twilio and Vonage have a few kilobytes.
 const MAX_CALLBACK_BYTES: usize = 65_536;
 
-/// What became of a message, or what somebody answered, by Twilio. A status may only move forward;
-/// STOP and START keep the list of suppressions.
+/// Receive a callback of Twilio.
+///
+/// Twilio reports the status of a message, or an inbound message. The status of a delivery only
+/// moves forward. STOP suppresses the number; START lifts that suppression.
 #[utoipa::path(post, path = "/callbacks/twilio", tag = "callbacks",
     request_body(content = String, content_type = "application/x-www-form-urlencoded"),
-    params(("X-Twilio-Signature" = String, Header, description = "Twilio's, over `PUBLIC_URL`")),
+    params(("X-Twilio-Signature" = String, Header,
+        description = "Signature by Twilio over `PUBLIC_URL`")),
     responses(
-        (status = 200, description = "It is kept", content_type = "text/xml"),
+        (status = 200, description = "The callback was stored", content_type = "text/xml"),
         (status = 403, description = "`SIGNATURE_INVALID`"),
-        (status = 404, description = "`NOT_FOUND`: there is no `PUBLIC_URL`, or no auth token"),
+        (status = 404, description = "`NOT_FOUND`: `PUBLIC_URL` or the auth token is not set"),
     ))]
 pub(super) async fn by_twilio(
     State(shared): State<AppState>,
@@ -59,18 +62,21 @@ pub(super) async fn by_twilio(
         return Err(error::signature_invalid());
     }
     keep(&shared, "twilio", receipt::twilio(&form)).await?;
-    // Twilio answers STOP and HELP itself.
+    // An empty response: Twilio itself replies to STOP and HELP.
     let nothing = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response/>";
     Ok(([(header::CONTENT_TYPE, "text/xml")], nothing).into_response())
 }
 
-/// The same by Vonage, with signed callbacks of the method `sha256hmac`.
+/// Receive a callback of Vonage.
+///
+/// Handled like callbacks of Twilio. The callback must be signed with the method `sha256hmac` and
+/// at most five minutes old.
 #[utoipa::path(post, path = "/callbacks/vonage", tag = "callbacks",
     request_body(content = String, content_type = "application/x-www-form-urlencoded"),
     responses(
-        (status = 200, description = "It is kept"),
+        (status = 200, description = "The callback was stored"),
         (status = 403, description = "`SIGNATURE_INVALID`"),
-        (status = 404, description = "`NOT_FOUND`: there is no `VONAGE_SIGNATURE_SECRET`"),
+        (status = 404, description = "`NOT_FOUND`: `VONAGE_SIGNATURE_SECRET` is not set"),
     ))]
 pub(super) async fn by_vonage(
     State(shared): State<AppState>,
@@ -94,7 +100,7 @@ fn form(body: &[u8]) -> FormFields {
     url::form_urlencoded::parse(body).into_owned().collect()
 }
 
-/// Vonage sends what the account is set to: a form, or JSON with texts.
+/// Vonage sends a form or JSON, depending on the settings of the account.
 fn either(body: &[u8]) -> FormFields {
     match serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body) {
         Ok(object) => object
@@ -108,7 +114,7 @@ fn either(body: &[u8]) -> FormFields {
     }
 }
 
-/// The address that was signed, with its port and without.
+/// The URLs that Twilio may have signed: with the port and without.
 fn urls(public: &Url, path: &str) -> Vec<String> {
     let base = public.as_str().trim_end_matches('/');
     let mut with_port = vec![format!("{base}{path}")];
@@ -128,7 +134,7 @@ async fn keep(shared: &AppState, provider: &str, said: CallbackEvent) -> Result<
             kept::keep(&shared.pool, provider, &receipt, detail.as_deref(), now).await
         }
         CallbackEvent::Stop(address) => {
-            // Nothing else is an address of ours.
+            // Only valid addresses can occur in deliveries.
             if address.parse::<ChannelAddress>().is_ok() {
                 suppression::insert(&shared.pool, id, &address, OPT_OUT_REASON, now).await?;
             }

@@ -1,4 +1,4 @@
-//! `/dead-letters`: deliveries that were given up.
+//! `/dead-letters`: deliveries that failed for good.
 
 use axum::Json as Answer;
 use axum::extract::State;
@@ -14,49 +14,50 @@ use uuid::Uuid;
 use super::{AppState, error};
 use crate::store::dead_letter;
 
-/// Which dead letters to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DeadLetterListParams {
-    /// How many: 1 to 500, 50 unless told.
+    /// Maximum number of items per page: 1 to 500. Default: 50.
     #[serde(default)]
     #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
     limit: PageLimit,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<Uuid>,
 }
 
-/// A delivery that was given up.
+/// A delivery that failed for good, or whose outcome is unknown.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct DeadLetterResponse {
-    /// The delivery's id.
+    /// Id of the delivery.
     id: Uuid,
-    /// The notification it belongs to, which can be sent again.
+    /// Id of the notification; retry it with `POST /notifications/{id}/retry`.
     notification_id: Uuid,
-    /// What happened.
+    /// Event of the notification.
     event: String,
-    /// `sms`, `log` …
+    /// Channel, such as `sms` or `log`.
     channel: &'static str,
-    /// To whom; phone numbers are masked.
+    /// Address of the recipient, masked.
     recipient: String,
-    /// What was to be said.
+    /// Text of the message.
     text: String,
-    /// How many attempts there were.
+    /// Number of attempts.
     attempts: i32,
-    /// Why the last one failed.
+    /// Error of the last attempt.
     last_error: Option<String>,
-    /// Since then the recipient may have it without our knowing.
+    /// Time of the first attempt with an unknown outcome: the recipient may have received the
+    /// message. `null` if every outcome is known.
     unknown_since: Option<DateTime<Utc>>,
-    /// When it was accepted.
+    /// Time at which the notification was accepted.
     created_at: DateTime<Utc>,
 }
 
-/// Deliveries that were given up, the newest first. `POST /notifications/{id}/retry` sends them
-/// again.
+/// List dead letters.
+///
+/// Newest first. `POST /notifications/{id}/retry` or `POST /dead-letters/retry` sends them again.
 #[utoipa::path(get, path = "/dead-letters", tag = "notifications", params(DeadLetterListParams),
     responses(
-        (status = 200, body = Page<DeadLetterResponse>, description = "A page of them",
+        (status = 200, body = Page<DeadLetterResponse>, description = "A page of dead letters",
             example = json!({"data": [{"id": "019ab3a0-6c00-7000-8000-000000000002",
                 "notification_id": "019ab3a0-6c00-7000-8000-000000000001",
                 "event": "deploy.finished", "channel": "sms", "recipient": "+1555•••67",
@@ -77,42 +78,45 @@ pub(super) async fn list(
     Ok(Answer(Page { data, next_cursor }))
 }
 
-/// The most that are sent again by one request.
 const MAX_REQUEUED_PER_REQUEST: i64 = 10_000;
 
-/// Which dead letters to send again; all where nothing is named.
+/// Filter of the dead letters to retry. An empty object selects all.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"channel": "sms", "provider": "twilio"}))]
 pub(super) struct RetryRequest {
-    /// Only of notifications about this event.
+    /// Only dead letters of notifications about this event.
     #[serde(default)]
     event: Option<String>,
-    /// Only on this channel.
+    /// Only dead letters on this channel.
     #[serde(default, deserialize_with = "super::channel")]
     channel: Option<String>,
-    /// Only those that this provider tried last.
+    /// Only dead letters whose last attempt used this provider.
     #[serde(default)]
     provider: Option<String>,
-    /// Only those accepted at that time or later.
+    /// Only dead letters accepted at or after this time (RFC 3339).
     #[serde(default, deserialize_with = "super::moment")]
     from: Option<DateTime<Utc>>,
-    /// Only those accepted before that time.
+    /// Only dead letters accepted before this time (RFC 3339).
     #[serde(default, deserialize_with = "super::moment")]
     to: Option<DateTime<Utc>>,
 }
 
-/// How many are sent again.
+/// Number of retried dead letters.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RetryResponse {
-    /// How many; where there are 10,000 there may be more.
+    /// At most 10,000. If the count is 10,000, more may remain: repeat the request.
     count: u64,
 }
 
-/// Sends dead letters again, 10,000 at most, the oldest first, each with a fresh schedule.
-#[utoipa::path(post, path = "/dead-letters/retry", tag = "notifications", request_body = RetryRequest,
+/// Retry dead letters.
+///
+/// At most 10,000 per request, oldest first. Each becomes due immediately, with a new retry
+/// schedule.
+#[utoipa::path(post, path = "/dead-letters/retry", tag = "notifications",
+    request_body = RetryRequest,
     responses(
-        (status = 202, body = RetryResponse, description = "They are due now",
+        (status = 202, body = RetryResponse, description = "The deliveries are due",
             example = json!({"count": 12})),
         (status = 422, description = "`BODY_INVALID` or `NUL_CHARACTER`"),
     ))]

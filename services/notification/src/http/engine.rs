@@ -1,5 +1,5 @@
-//! Rules are compiled, tried and followed where requests do not wait for it: what people wrote may
-//! take a processor for a while.
+//! Compiles and evaluates rules on blocking threads, because a rule may occupy a processor for a
+//! while.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,15 +13,13 @@ use super::error;
 use crate::domain::decision::CancelFlag;
 use crate::domain::rule::{Rule, RuleSpec};
 
-/// How many requests may occupy a processor with rules at once; others wait.
+/// Further evaluations wait.
 const MAX_CONCURRENT_EVALUATIONS: usize = 2;
-/// How many rules are compiled or tried by people at once, so that those never keep
-/// `POST /notify` waiting.
+/// Separate from [`MAX_CONCURRENT_EVALUATIONS`], so that trials never delay `POST /notify`.
 const MAX_CONCURRENT_TRIALS: usize = 1;
-/// How long compiling or trying a rule may take, with waiting for others.
+/// For compiling or trying a rule, including the wait for other trials.
 const TRIAL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Runs what may take long.
 #[derive(Clone, Debug)]
 pub struct RuleEngine {
     running: Arc<Semaphore>,
@@ -38,7 +36,7 @@ impl Default for RuleEngine {
 }
 
 impl RuleEngine {
-    /// Runs what a notification needs.
+    /// Evaluates the rules for a notification.
     pub(super) async fn follow<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -46,8 +44,8 @@ impl RuleEngine {
         run(&self.running, work).await
     }
 
-    /// Runs what somebody tries, who does not wait for longer than a second. Then the work is told
-    /// so, and ends at the next rule or template; until then nobody else tries anything.
+    /// Runs a trial with a timeout of [`TRIAL_TIMEOUT`]. After the timeout the flag is set, and the
+    /// work ends at the next rule or template. Until then no other trial starts.
     pub(super) async fn attempt<T: Send + 'static>(
         &self,
         work: impl FnOnce(&CancelFlag) -> T + Send + 'static,
@@ -62,14 +60,15 @@ impl RuleEngine {
         })
     }
 
-    /// Whether a rule can be followed; gives it back.
+    /// Compiles a rule and returns its specification if it is valid.
     pub(super) async fn check(&self, id: Uuid, spec: RuleSpec) -> Result<RuleSpec, Problem> {
         let checked = self.attempt(move |_| Rule::new(id, &spec).map(|_| spec));
         Ok(checked.await??)
     }
 }
 
-/// The permit goes along with the work: who has gone does not make room for another.
+/// The permit moves into the work, so it is held until the work ends even if the request is
+/// canceled.
 async fn run<T: Send + 'static>(
     room: &Arc<Semaphore>,
     work: impl FnOnce() -> T + Send + 'static,

@@ -1,4 +1,4 @@
-//! `POST /erasures`: removes what notifications say about a person.
+//! `POST /erasures`: erases the data about a person.
 
 use axum::Json as Answer;
 use axum::extract::State;
@@ -14,18 +14,21 @@ use crate::store::erasure;
 /// How far the caller's clock may be ahead.
 const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::minutes(5);
 
-/// Removes what notifications say about a person.
+/// Erase the data about a person.
 ///
-/// Data, titles, messages, the texts of deliveries and digests, what providers said, idempotency keys
-/// and counts by the person's ids go; what was not sent yet is canceled. That there was a
-/// notification, when, and to whom it went stays. What was sent cannot be called back. A
-/// notification about the same person that arrives within 24 hours and tells what was recorded
-/// before `erased_at` is accepted and says nothing. The same may be asked again.
+/// Removes data, titles, messages, texts of deliveries and digests, responses of providers,
+/// idempotency keys, and counts by the person's ids. Deliveries that were not sent yet are
+/// canceled. The existence, time and recipients of notifications are kept. Sent messages cannot be
+/// recalled. Notifications about the same person that arrive within 24 hours and were recorded
+/// before `erased_at` are accepted, but their content is discarded and nothing is sent. The request
+/// is idempotent.
 #[utoipa::path(post, path = "/erasures", tag = "notify", request_body = ErasureRequest,
     responses(
-        (status = 200, body = ErasureResponse, description = "What was removed"),
-        (status = 422, description = "`field` names what cannot be accepted"),
-        (status = 503, description = "Not all was removed; ask again after `Retry-After`"),
+        (status = 200, body = ErasureResponse,
+            description = "Numbers of erased notifications and deliveries"),
+        (status = 422, description = "The request is invalid; `field` names the field"),
+        (status = 503,
+            description = "The erasure is incomplete; repeat the request after `Retry-After`"),
     ))]
 pub(super) async fn erase(
     State(shared): State<AppState>,
@@ -43,7 +46,8 @@ pub(super) async fn erase(
 fn accept(request: ErasureRequest, now: DateTime<Utc>) -> Result<Erasure, Problem> {
     let ids = &request.visitor_ids;
     if ids.len() > MAX_ERASED_VISITORS || ids.is_empty() && request.user_id.is_none() {
-        let detail = format!("name a user, or 1 to {MAX_ERASED_VISITORS} visitors");
+        let detail =
+            format!("send `user_id`, or 1 to {MAX_ERASED_VISITORS} items in `visitor_ids`");
         return Err(Problem::invalid(
             "visitor_ids",
             "VISITOR_IDS_INVALID",
@@ -52,7 +56,7 @@ fn accept(request: ErasureRequest, now: DateTime<Utc>) -> Result<Erasure, Proble
     }
     let is_id =
         |id: &String| !id.is_empty() && id.len() <= MAX_ID_BYTES && !id.contains(char::is_control);
-    let detail = format!("an id has 1 to {MAX_ID_BYTES} bytes and no control characters");
+    let detail = format!("an id must have 1 to {MAX_ID_BYTES} bytes and no control characters");
     if !ids.iter().all(is_id) {
         return Err(Problem::invalid(
             "visitor_ids",
@@ -71,7 +75,7 @@ fn accept(request: ErasureRequest, now: DateTime<Utc>) -> Result<Erasure, Proble
         return Err(super::error::nul("site"));
     }
     if request.erased_at > now + MAX_CLOCK_SKEW {
-        let detail = "this moment lies in the future";
+        let detail = "`erased_at` must not be in the future";
         return Err(Problem::invalid("erased_at", "ERASED_AT_INVALID", detail));
     }
     Ok(Erasure {

@@ -1,4 +1,4 @@
-//! Errors as callers see them.
+//! Conversion of errors to problem responses (RFC 9457).
 
 use axum::http::StatusCode;
 use chassis::{Problem, database};
@@ -85,59 +85,59 @@ impl From<recipient::InvalidRecipient> for Problem {
 }
 
 pub(super) fn no_such_rule() -> Problem {
-    Problem::not_found("there is no such rule")
+    Problem::not_found("there is no rule with this id")
 }
 
 pub(super) fn trial_too_slow() -> Problem {
     let detail =
-        "this takes more than a second; make it shorter, or try again when others are done";
+        "the rule takes more than a second; simplify it, or retry when no other rule is tried";
     Problem::invalid("rule", "RULE_TOO_SLOW", detail)
 }
 
 pub(super) fn too_many_rules() -> Problem {
-    let detail = format!("there are {MAX_RULES} rules at most");
+    let detail = format!("the maximum of {MAX_RULES} rules is reached; delete one first");
     Problem::new(StatusCode::CONFLICT, "TOO_MANY_RULES", detail)
 }
 
 pub(super) fn no_such_recipient() -> Problem {
-    Problem::not_found("there is no such recipient")
+    Problem::not_found("there is no recipient with this id")
 }
 
 pub(super) fn name_taken() -> Problem {
-    let detail = "another recipient has that name";
+    let detail = "another recipient has this name";
     Problem::new(StatusCode::CONFLICT, "NAME_TAKEN", detail).field("name")
 }
 
 pub(super) fn too_many_recipients() -> Problem {
-    let detail = format!("there are {MAX_RECIPIENTS} recipients at most");
+    let detail = format!("the maximum of {MAX_RECIPIENTS} recipients is reached; delete one first");
     Problem::new(StatusCode::CONFLICT, "TOO_MANY_RECIPIENTS", detail)
 }
 
 pub(super) fn url_invalid() -> Problem {
-    let detail = "no address such as https://example.com/hooks, of 2,000 bytes at most";
+    let detail = "expected a URL such as https://example.com/hooks with at most 2,000 bytes";
     Problem::invalid("url", "URL_INVALID", detail)
 }
 
 pub(super) fn keys_invalid() -> Problem {
-    let detail = "p256dh is a point of P-256 and auth 16 bytes, both in base64url";
+    let detail = "`p256dh` must be a P-256 point and `auth` 16 bytes, both in base64url";
     Problem::invalid("keys", "KEYS_INVALID", detail)
 }
 
 pub(super) fn too_many_endpoints() -> Problem {
-    let detail = "there are as many as there may be";
+    let detail = "the maximum number of endpoints of this kind is reached; delete one first";
     Problem::new(StatusCode::CONFLICT, "TOO_MANY_ENDPOINTS", detail)
 }
 
 pub(super) fn no_such_webhook() -> Problem {
-    Problem::not_found("there is no such webhook")
+    Problem::not_found("there is no webhook with this id")
 }
 
 pub(super) fn no_such_subscription() -> Problem {
-    Problem::not_found("there is no such subscription")
+    Problem::not_found("there is no subscription with this id")
 }
 
 pub(super) fn no_push_key() -> Problem {
-    Problem::not_found("there is no VAPID_PRIVATE_KEY, so that browsers cannot subscribe")
+    Problem::not_found("browsers cannot subscribe, because VAPID_PRIVATE_KEY is not set")
 }
 
 pub(super) fn address_invalid(error: InvalidAddress) -> Problem {
@@ -145,25 +145,25 @@ pub(super) fn address_invalid(error: InvalidAddress) -> Problem {
 }
 
 pub(super) fn reason_invalid() -> Problem {
-    let detail = "a reason has 200 characters at most";
+    let detail = "`reason` must have at most 200 characters and no NUL";
     Problem::invalid("reason", "REASON_INVALID", detail)
 }
 
 pub(super) fn no_such_suppression() -> Problem {
-    Problem::not_found("there is no such suppression")
+    Problem::not_found("there is no suppression with this id")
 }
 
 pub(super) fn no_callbacks() -> Problem {
-    Problem::not_found("the settings name nothing to check such callbacks with")
+    Problem::not_found("callbacks of this provider are not configured")
 }
 
 pub(super) fn signature_invalid() -> Problem {
-    let detail = "this is not signed by the provider for this address";
+    let detail = "the signature of the callback is missing or invalid, or the callback is too old";
     Problem::new(StatusCode::FORBIDDEN, "SIGNATURE_INVALID", detail)
 }
 
 pub(super) fn nul(field: &str) -> Problem {
-    Problem::invalid(field, "NUL_CHARACTER", "the character NUL is not accepted")
+    Problem::invalid(field, "NUL_CHARACTER", "the NUL character is not accepted")
 }
 
 pub(super) fn notification_required() -> Problem {
@@ -172,20 +172,22 @@ pub(super) fn notification_required() -> Problem {
 }
 
 pub(super) fn no_such_notification() -> Problem {
-    Problem::not_found("there is no such notification")
+    Problem::not_found("there is no notification with this id")
 }
 
 pub(super) fn nothing_dead() -> Problem {
-    let detail = "none of its deliveries is dead; there is nothing to send again";
+    let detail = "the notification has no dead delivery to retry";
     Problem::new(StatusCode::CONFLICT, "NOTHING_DEAD", detail)
 }
 
 pub(super) fn too_many() -> Problem {
-    let detail = format!("at most {MAX_NOTIFICATIONS_PER_REQUEST} notifications at once");
+    let detail = format!(
+        "a request has at most {MAX_NOTIFICATIONS_PER_REQUEST} notifications; split the list"
+    );
     Problem::invalid("body", "TOO_MANY_NOTIFICATIONS", detail)
 }
 
-/// The problem with one notification of a list.
+/// Converts the problem of one notification of a list.
 pub(super) fn item(problem: &Problem) -> ItemError {
     ItemError {
         code: problem.code().into(),

@@ -13,7 +13,6 @@ const KEY_HEADER: &str = "idempotency-key";
 const KEY_FIELD: &str = "idempotency_key";
 const MAX_KEY_BYTES: usize = 255;
 
-/// The header's value, where it was sent.
 pub(super) fn header(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let mut values = headers.get_all(KEY_HEADER).iter();
     let Some(first) = values.next() else {
@@ -25,18 +24,17 @@ pub(super) fn header(headers: &HeaderMap) -> Result<Option<String>, Problem> {
         .ok_or_else(|| invalid(KEY_HEADER, StatusCode::BAD_REQUEST))
 }
 
-/// Refuses the header for a list.
 pub(super) fn no_header(headers: &HeaderMap) -> Result<(), Problem> {
     if !headers.contains_key(KEY_HEADER) {
         return Ok(());
     }
-    let detail = format!("in a list each notification has its own key, in its field `{KEY_FIELD}`");
+    let detail = format!("in a list, send the key of each notification in its field `{KEY_FIELD}`");
     let status = StatusCode::BAD_REQUEST;
     Err(Problem::new(status, "IDEMPOTENCY_KEY_INVALID", detail).field(KEY_HEADER))
 }
 
-/// The key of a notification of `subject`'s, by its field or else by the header; both may be given where they
-/// are the same.
+/// Takes the key from the field or the header; both are accepted if they are equal. Keys of
+/// different subjects are independent.
 pub(super) fn key(
     subject: &str,
     header: Option<String>,
@@ -49,7 +47,7 @@ pub(super) fn key(
     if let (Some(header), Some(field)) = (&header, &field)
         && header != field
     {
-        let detail = "the header `Idempotency-Key` and this field differ; send one of them";
+        let detail = "the header `Idempotency-Key` and this field differ; send only one of them";
         return Err(Problem::invalid(
             KEY_FIELD,
             "IDEMPOTENCY_KEY_CONFLICT",
@@ -63,9 +61,8 @@ pub(super) fn key(
     }))
 }
 
-/// Another notification came before with the same key.
 pub(super) fn reused(by_header: bool) -> Problem {
-    let detail = "this key came with another body; a new notification needs a new key";
+    let detail = "this key was used with a different body; use a new key for a new notification";
     let place = if by_header { KEY_HEADER } else { KEY_FIELD };
     Problem::invalid(place, "IDEMPOTENCY_KEY_REUSED", detail)
 }
@@ -80,9 +77,10 @@ fn invalid(place: &str, status: StatusCode) -> Problem {
     Problem::new(status, "IDEMPOTENCY_KEY_INVALID", detail).field(place)
 }
 
-/// The SHA-256 of what the body says: order of fields and blanks do not matter, nor does the key.
+/// The SHA-256 of the canonical body, independent of the order of fields, whitespace and the key.
 fn sum(request: &mut NotifyRequest) -> [u8; 32] {
-    /// In the order of their names; keys are kept over a change of versions.
+    /// Fields in alphabetical order. Hashes are stored, so the form must not change between
+    /// versions.
     #[derive(Serialize)]
     struct CanonicalBody<'a> {
         channels: &'a Option<Vec<String>>,
@@ -106,7 +104,7 @@ fn sum(request: &mut NotifyRequest) -> [u8; 32] {
         title: &request.title,
         to: &request.to,
     });
-    let canonical = canonical.expect("texts, lists and maps with text keys become JSON");
+    let canonical = canonical.expect("strings, lists and maps with string keys serialize to JSON");
     let sum = digest(&SHA256, &canonical);
     sum.as_ref().try_into().expect("SHA-256 has 32 bytes")
 }

@@ -1,4 +1,4 @@
-//! `/notifications`: what was asked for, and what became of it.
+//! `/notifications`: stored notifications with their deliveries.
 
 mod view;
 
@@ -19,38 +19,39 @@ use super::{AppState, error};
 use crate::store::notification::{NotificationFilter, NotificationRow};
 use crate::store::{attempt, delivery, notification};
 
-/// Which notifications to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NotificationListParams {
-    /// Only those with this status.
+    /// Only notifications with this status.
     status: Option<NotificationStatus>,
-    /// Only those about this event.
+    /// Only notifications about this event.
     event: Option<String>,
-    /// Only those with a delivery on this channel.
+    /// Only notifications with a delivery on this channel.
     #[serde(default, deserialize_with = "super::channel")]
     channel: Option<String>,
-    /// Only those with a delivery to this address, as it is written in whole.
+    /// Only notifications with a delivery to this address, given in full (not masked).
     recipient: Option<String>,
-    /// Only those accepted at that time or later.
+    /// Only notifications accepted at or after this time (RFC 3339).
     #[serde(default, deserialize_with = "super::moment")]
     from: Option<DateTime<Utc>>,
-    /// Only those accepted before that time.
+    /// Only notifications accepted before this time (RFC 3339).
     #[serde(default, deserialize_with = "super::moment")]
     to: Option<DateTime<Utc>>,
-    /// How many: 1 to 500, 50 unless told.
+    /// Maximum number of items per page: 1 to 500. Default: 50.
     #[serde(default)]
     #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
     limit: PageLimit,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<Uuid>,
 }
 
-/// The notifications, the newest first.
+/// List notifications.
+///
+/// Newest first.
 #[utoipa::path(get, path = "/notifications", tag = "notifications", params(NotificationListParams),
     responses(
-        (status = 200, body = Page<NotificationSummary>, description = "A page of them",
+        (status = 200, body = Page<NotificationSummary>, description = "A page of notifications",
             example = json!({"data": [{"id": "019ab3a0-6c00-7000-8000-000000000001",
                 "event": "deploy.finished", "title": null, "message": "Version 12 is live.",
                 "priority": "normal", "dedupe_key": null, "status": "queued", "reason": null,
@@ -82,11 +83,11 @@ pub(super) async fn list(
     }))
 }
 
-/// One notification, with its deliveries and every attempt.
+/// Get a notification with its deliveries and their attempts.
 #[utoipa::path(get, path = "/notifications/{id}", tag = "notifications",
     params(("id" = Uuid, Path, description = "The notification's id")),
     responses(
-        (status = 200, body = NotificationDetail, description = "The whole story"),
+        (status = 200, body = NotificationDetail, description = "The notification"),
         (status = 404, description = "`NOT_FOUND`"),
     ))]
 pub(super) async fn get(
@@ -96,13 +97,15 @@ pub(super) async fn get(
     Ok(Answer(detail(&shared, id).await?))
 }
 
-/// Sends its dead deliveries again, with a fresh schedule.
+/// Retry the dead deliveries of a notification.
+///
+/// Each dead or `unknown` delivery becomes due immediately, with a new retry schedule.
 #[utoipa::path(post, path = "/notifications/{id}/retry", tag = "notifications",
     params(("id" = Uuid, Path, description = "The notification's id")),
     responses(
-        (status = 202, body = NotificationDetail, description = "They are due now"),
+        (status = 202, body = NotificationDetail, description = "The deliveries are due"),
         (status = 404, description = "`NOT_FOUND`"),
-        (status = 409, description = "`NOTHING_DEAD`"),
+        (status = 409, description = "`NOTHING_DEAD`: the notification has no dead delivery"),
     ))]
 pub(super) async fn retry(
     State(shared): State<AppState>,
@@ -117,11 +120,13 @@ pub(super) async fn retry(
     Ok((StatusCode::ACCEPTED, Answer(detail)))
 }
 
-/// Says that somebody saw it: whom the rules would tell next is not told.
+/// Acknowledge a notification.
+///
+/// Cancels the escalations that are pending.
 #[utoipa::path(post, path = "/notifications/{id}/acknowledge", tag = "notifications",
     params(("id" = Uuid, Path, description = "The notification's id")),
     responses(
-        (status = 200, body = NotificationDetail, description = "It is acknowledged"),
+        (status = 200, body = NotificationDetail, description = "The acknowledged notification"),
         (status = 404, description = "`NOT_FOUND`"),
     ))]
 pub(super) async fn acknowledge(

@@ -1,4 +1,4 @@
-//! `POST /notify`: one notification, or many.
+//! `POST /notify`: one notification or a list of notifications.
 
 use std::sync::Arc;
 
@@ -24,48 +24,52 @@ use crate::domain::decision::decide;
 use crate::domain::notification::Notification;
 use crate::store::accept::NewNotification;
 
-/// One notification, or a list of at most 1,000.
+/// One notification, or an array of at most 1,000.
 #[derive(ToSchema)]
 #[serde(untagged)]
 #[expect(
     dead_code,
-    reason = "for the documentation; the first character decides"
+    reason = "documentation only; the first character of the body decides"
 )]
 pub(super) enum NotifyBody {
     One(NotifyRequest),
     Many(Vec<NotifyRequest>),
 }
 
-/// Says something: `message` to `to`, or what is known about `event` to whom it concerns.
+/// Send notifications.
 ///
-/// The answer tells what was accepted, not what was sent: `GET /notifications/{id}` tells how it
-/// stands. The same request with the same key gets the same answer for 24 hours. In a list each
-/// notification has its own key, in `idempotency_key`, and its own answer: one that cannot be
-/// accepted does not cost the others.
+/// A notification with a `message` is sent to `to`, or to the default recipient. Without a
+/// `message`, the rules for its `event` determine texts and recipients. The response confirms that
+/// the notification is stored, not that it was sent; `GET /notifications/{id}` returns the status
+/// of its deliveries. A repeated request with the same idempotency key gets the same response for
+/// 24 hours. The body may be an array of up to 1,000 notifications (answered with 200 and one
+/// result per notification). Each then has its own key in `idempotency_key`, and an invalid
+/// notification does not affect the others.
 #[utoipa::path(post, path = "/notify", tag = "notify",
     request_body(content = NotifyBody, example =
         json!({"event": "deploy.finished", "message": "Version 12 is live."})),
     params(("Idempotency-Key" = Option<String>, Header, example = "visit-019a3b7e",
-        description = "1 to 255 printable ASCII characters that name this notification; \
-            not for lists")),
+        description = "Idempotency key of 1 to 255 printable ASCII characters; not \
+            accepted for arrays")),
     responses(
-        (status = 202, body = NotifyResponse, description = "One: stored, and on its way",
+        (status = 202, body = NotifyResponse, description = "The notification is stored",
             example = json!({"id": "019ab3a0-6c00-7000-8000-000000000001", "status": "queued",
                 "reason": null, "deliveries": [{"id": "019ab3a0-6c00-7000-8000-000000000002",
                     "channel": "sms", "recipient": "+1555•••67", "status": "pending"}]})),
-        (status = 200, body = NotifyResults, description = "A list: one answer each, in its order",
+        (status = 200, body = NotifyResults,
+            description = "Results of an array, in the order of the request",
             example = json!({"results": [
                 {"id": "019ab3a0-6c00-7000-8000-000000000001", "status": "queued",
                     "reason": null, "deliveries": [{"id": "019ab3a0-6c00-7000-8000-000000000002",
                     "channel": "sms", "recipient": "+1555•••67", "status": "pending"}],
                     "error": null},
                 {"id": null, "status": null, "reason": null, "deliveries": [], "error": {
-                    "code": "IDEMPOTENCY_KEY_REUSED", "detail": "idempotency_key: this key came \
-                    with another body; a new notification needs a new key"}}]})),
+                    "code": "IDEMPOTENCY_KEY_REUSED", "detail": "idempotency_key: this key was \
+                    used with a different body; use a new key for a new notification"}}]})),
         (status = 400, description = "`BODY_NOT_JSON` or `IDEMPOTENCY_KEY_INVALID`"),
         (status = 422, description = "`IDEMPOTENCY_KEY_REUSED`, `IDEMPOTENCY_KEY_CONFLICT`, \
-                `TOO_MANY_NOTIFICATIONS`, or a field that cannot be accepted"),
-        (status = 503, description = "Nothing was stored; send again after `Retry-After`"),
+                `TOO_MANY_NOTIFICATIONS`, or an invalid field"),
+        (status = 503, description = "No notification was stored; retry after `Retry-After`"),
     ))]
 pub(super) async fn notify(
     State(shared): State<AppState>,
@@ -81,7 +85,7 @@ pub(super) async fn notify(
     one(&shared, &claims.sub, &headers, &body).await
 }
 
-/// Does what may take long where other requests do not wait for it.
+/// Runs `work` on a blocking thread if the rules are expensive to evaluate.
 async fn aside<T: Send + 'static>(
     shared: &AppState,
     book: &RoutingTable,

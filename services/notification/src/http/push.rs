@@ -1,4 +1,4 @@
-//! `/push`: browsers that want to be told.
+//! `/push`: Web Push subscriptions of browsers.
 
 use axum::Json as Answer;
 use axum::extract::State;
@@ -14,50 +14,51 @@ use crate::domain::target::is_web;
 use crate::domain::web_push::PushEncryptionKeys;
 use crate::store::endpoint::{self, EndpointKind};
 
-/// The longest address of a browser, in bytes.
 const MAX_ENDPOINT_BYTES: usize = 2_000;
 
-/// What pages subscribe with.
+/// The public VAPID key.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct PushKeyResponse {
     /// The `applicationServerKey`, in base64url.
     public_key: String,
 }
 
-/// A subscription as browsers write it.
+/// A `PushSubscription` as browsers serialize it.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(example = json!({"endpoint": "https://push.example.com/send/abc", "expirationTime": null,
     "keys": {"p256dh": "BCVxsr7N…", "auth": "BTBZMqHH6r4Tts7J_aSIgg"}}))]
 pub(super) struct SubscriptionRequest {
-    /// Where its push service takes messages.
+    /// URL of the push service, at most 2,000 bytes.
     endpoint: String,
-    /// What messages are encrypted with.
+    /// Keys with which messages are encrypted.
     keys: SubscriptionKeys,
 }
 
-/// What messages are encrypted with.
+/// Keys with which messages are encrypted.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct SubscriptionKeys {
-    /// The browser's public key.
+    /// Public key of the browser: a P-256 point in base64url.
     p256dh: String,
-    /// Its secret.
+    /// Authentication secret of the browser: 16 bytes in base64url.
     auth: String,
 }
 
-/// A browser that can be told.
+/// A stored subscription.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct SubscriptionResponse {
-    /// Its id.
+    /// Id of the subscription.
     id: Uuid,
-    /// What rules, recipients and requests call it.
+    /// Address of the browser in rules, recipients and requests: `push:ID`.
     address: String,
 }
 
-/// The public key that pages subscribe with.
+/// Get the public VAPID key.
+///
+/// Pages pass the key to `PushManager.subscribe`.
 #[utoipa::path(get, path = "/push/key", tag = "channels",
     responses(
         (status = 200, body = PushKeyResponse, description = "The key"),
-        (status = 404, description = "`NOT_FOUND`: there is no `VAPID_PRIVATE_KEY`"),
+        (status = 404, description = "`NOT_FOUND`: `VAPID_PRIVATE_KEY` is not set"),
     ))]
 pub(super) async fn key(
     State(shared): State<AppState>,
@@ -67,13 +68,16 @@ pub(super) async fn key(
     Ok(Answer(PushKeyResponse { public_key }))
 }
 
-/// Keeps a browser's subscription; one that is known keeps its id. The push service forgets
-/// browsers, and then so does this.
+/// Store a browser's subscription.
+///
+/// A subscription that is stored already keeps its id. Subscriptions that the push service reports
+/// as gone are deleted.
 #[utoipa::path(post, path = "/push/subscriptions", tag = "channels",
     request_body = SubscriptionRequest,
     responses(
-        (status = 201, body = SubscriptionResponse, description = "It can be told"),
-        (status = 409, description = "`TOO_MANY_ENDPOINTS`"),
+        (status = 201, body = SubscriptionResponse, description = "The stored subscription"),
+        (status = 409,
+            description = "`TOO_MANY_ENDPOINTS`: the maximum number of subscriptions is reached"),
         (status = 422, description = "`URL_INVALID` or `KEYS_INVALID`"),
     ))]
 pub(super) async fn subscribe(
@@ -99,11 +103,11 @@ pub(super) async fn subscribe(
     Ok((StatusCode::CREATED, Answer(kept)))
 }
 
-/// Forgets a browser.
+/// Delete a browser's subscription.
 #[utoipa::path(delete, path = "/push/subscriptions/{id}", tag = "channels",
     params(("id" = Uuid, Path, description = "The subscription's id")),
     responses(
-        (status = 204, description = "It is gone"),
+        (status = 204, description = "The subscription was deleted"),
         (status = 404, description = "`NOT_FOUND`"),
     ))]
 pub(super) async fn unsubscribe(

@@ -1,4 +1,4 @@
-//! What is answered about notifications at the moment they are accepted.
+//! Accepts notifications and builds the responses to `POST /notify`.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,11 +14,11 @@ use crate::store::accept::{Acceptance, NewNotification};
 use crate::store::{StoreError, delivery, notification};
 use crate::workers::accepter::AcceptedNotification;
 
-/// The key came before, with another body.
+/// The idempotency key was used before with a different body.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct KeyReused;
 
-/// Accepts what is asked, of so many bytes, and answers in its order.
+/// Accepts notifications of `bytes` bytes in total. Returns the responses in the same order.
 pub(super) async fn accepted(
     shared: &AppState,
     asked: Vec<NewNotification>,
@@ -42,7 +42,7 @@ pub(super) async fn accepted(
     accepted.iter().map(answer).collect()
 }
 
-/// Wakes who sends on the channels of these.
+/// Wakes the senders of the channels that have new deliveries.
 fn wake(shared: &AppState, accepted: &[AcceptedNotification]) {
     let all = accepted
         .iter()
@@ -64,7 +64,7 @@ fn new(new: &Notification) -> NotifyResponse {
     }
 }
 
-/// The answers that were given before, by the notification's id.
+/// Rebuilds the original responses of repeated requests, by id of the notification.
 async fn before(
     shared: &AppState,
     accepted: &[AcceptedNotification],
@@ -92,7 +92,7 @@ async fn before(
     let mut answers: HashMap<_, _> = notifications.into_iter().map(answer).collect();
     for delivery in delivery::of(&shared.pool, &ids).await? {
         if let Some(answer) = answers.get_mut(&delivery.notification_id) {
-            // As it was at first.
+            // The status in the original response.
             let status = match delivery.status.as_str() {
                 "suppressed" => "suppressed",
                 "dead" if delivery.attempts == 0 => "dead",
@@ -107,7 +107,6 @@ async fn before(
     Ok(answers)
 }
 
-/// A delivery at the moment it was accepted.
 fn receipt(id: Uuid, target: &ChannelAddress, status: &str) -> DeliverySummary {
     DeliverySummary {
         id,

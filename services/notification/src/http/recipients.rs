@@ -1,4 +1,4 @@
-//! `/recipients`: people and the addresses they are reached at.
+//! `/recipients`: people and their addresses.
 
 use axum::Json as Answer;
 use axum::extract::State;
@@ -15,29 +15,27 @@ use super::{AppState, error};
 use crate::domain::recipient::{Recipient as Reached, RecipientSpec};
 use crate::store::recipient::{self, UpsertOutcome};
 
-/// Which page of recipients to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RecipientListParams {
-    /// How many: 1 to 500, 50 unless told.
+    /// Maximum number of items per page: 1 to 500. Default: 50.
     #[serde(default)]
     #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
     limit: PageLimit,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<Uuid>,
 }
 
-/// A recipient.
+/// A stored recipient.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RecipientResponse {
-    /// Its id.
+    /// Id of the recipient.
     id: Uuid,
-    /// When it was made.
+    /// Time of creation.
     created_at: DateTime<Utc>,
-    /// When it was changed last.
+    /// Time of the last update.
     updated_at: DateTime<Utc>,
-    /// Who it is.
     #[serde(flatten)]
     spec: RecipientSpec,
 }
@@ -62,10 +60,12 @@ fn answer(kept: UpsertOutcome) -> Result<Answer<RecipientResponse>, Problem> {
     }
 }
 
-/// The recipients, the newest first.
+/// List recipients.
+///
+/// Newest first.
 #[utoipa::path(get, path = "/recipients", tag = "recipients", params(RecipientListParams),
     responses(
-        (status = 200, body = Page<RecipientResponse>, description = "A page of them"),
+        (status = 200, body = Page<RecipientResponse>, description = "A page of recipients"),
         (status = 400, description = "`QUERY_INVALID`"),
     ))]
 pub(super) async fn list(
@@ -78,12 +78,14 @@ pub(super) async fn list(
     Ok(Answer(Page { data, next_cursor }))
 }
 
-/// Makes a recipient, whom rules and requests call `recipient:NAME` or by one of its groups.
+/// Create a recipient.
+///
+/// Rules and requests refer to the recipient as `recipient:NAME`, or to its groups as `group:NAME`.
 #[utoipa::path(post, path = "/recipients", tag = "recipients", request_body = RecipientSpec,
     responses(
-        (status = 201, body = RecipientResponse, description = "It can be told"),
+        (status = 201, body = RecipientResponse, description = "The new recipient"),
         (status = 409, description = "`NAME_TAKEN` or `TOO_MANY_RECIPIENTS`"),
-        (status = 422, description = "A field that cannot be accepted"),
+        (status = 422, description = "A field is invalid; `field` names it"),
     ))]
 pub(super) async fn create(
     State(shared): State<AppState>,
@@ -97,11 +99,11 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, made))
 }
 
-/// One recipient.
+/// Get a recipient.
 #[utoipa::path(get, path = "/recipients/{id}", tag = "recipients",
     params(("id" = Uuid, Path, description = "The recipient's id")),
     responses(
-        (status = 200, body = RecipientResponse, description = "Who it is"),
+        (status = 200, body = RecipientResponse, description = "The recipient"),
         (status = 404, description = "`NOT_FOUND`"),
     ))]
 pub(super) async fn get(
@@ -112,14 +114,14 @@ pub(super) async fn get(
     answer(row.map_or(UpsertOutcome::Missing, UpsertOutcome::Row))
 }
 
-/// Changes a recipient.
+/// Update a recipient.
 #[utoipa::path(put, path = "/recipients/{id}", tag = "recipients", request_body = RecipientSpec,
     params(("id" = Uuid, Path, description = "The recipient's id")),
     responses(
-        (status = 200, body = RecipientResponse, description = "It is as it says now"),
+        (status = 200, body = RecipientResponse, description = "The updated recipient"),
         (status = 404, description = "`NOT_FOUND`"),
         (status = 409, description = "`NAME_TAKEN`"),
-        (status = 422, description = "A field that cannot be accepted"),
+        (status = 422, description = "A field is invalid; `field` names it"),
     ))]
 pub(super) async fn update(
     State(shared): State<AppState>,
@@ -133,11 +135,13 @@ pub(super) async fn update(
     Ok(changed)
 }
 
-/// Deletes a recipient. Rules that name it tell the others.
+/// Delete a recipient.
+///
+/// Rules that name the recipient skip it and keep their other recipients.
 #[utoipa::path(delete, path = "/recipients/{id}", tag = "recipients",
     params(("id" = Uuid, Path, description = "The recipient's id")),
     responses(
-        (status = 204, description = "It is gone"),
+        (status = 204, description = "The recipient was deleted"),
         (status = 404, description = "`NOT_FOUND`"),
     ))]
 pub(super) async fn delete(

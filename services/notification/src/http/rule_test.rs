@@ -1,4 +1,4 @@
-//! `POST /rules/test`: what would be said to whom when, and why not. Nothing is sent or counted.
+//! `POST /rules/test`: a dry run of rules. Nothing is sent or counted.
 
 use std::sync::Arc;
 
@@ -24,101 +24,103 @@ use crate::domain::sms::{SmsEncoding, segments};
 use crate::domain::target::Channel;
 use crate::store::{gates, notification};
 
-/// What is to be tried.
+/// A notification to evaluate, and optionally a rule.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"notification": {"event": "order.paid", "data": {"total": 1200}},
     "rule": {"name": "Big orders", "event": "order.*", "condition": "data.total > 1000"}}))]
 pub(super) struct RuleTestRequest {
-    /// A notification as it would be sent; or else name a stored one.
+    /// A notification as in `POST /notify`. Send either this or `notification_id`.
     notification: Option<NotifyRequest>,
-    /// The id of a stored notification.
+    /// Id of a stored notification.
     notification_id: Option<Uuid>,
-    /// A rule that is not kept yet, which is tried alone; without it the rules that are followed.
+    /// A rule to evaluate alone, which need not be stored. Default: the stored rules.
     rule: Option<RuleSpec>,
-    /// When it would come; now unless told.
+    /// Time at which the notification would arrive (RFC 3339). Default: now.
     #[serde(default, deserialize_with = "super::moment")]
     at: Option<DateTime<Utc>>,
 }
 
-/// What would happen.
+/// Result of a dry run.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RuleTestResponse {
-    /// Whether it would go out.
+    /// `queued`: deliveries would be created; `suppressed`: nothing would be sent; `digested`: part
+    /// of a digest.
     status: NotificationStatus,
-    /// Why not, or not yet.
+    /// Why the notification would not be sent, or not yet.
     reason: Option<String>,
-    /// What each rule says that is about this event.
+    /// Result of each rule for this event.
     rules: Vec<RuleResult>,
-    /// What would hold it back, with what was counted so far.
+    /// The throttles and dedupe windows that apply, with their current counts.
     gates: Vec<RateWindowView>,
-    /// What would be said to whom.
+    /// The messages that would be sent.
     deliveries: Vec<DeliveryPreview>,
 }
 
-/// A window that lets so many through.
+/// A throttle or dedupe window of a rule.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Gate)]
 pub(super) struct RateWindowView {
-    /// Whose.
+    /// Id of the rule.
     rule_id: Uuid,
-    /// `dedupe`, `throttle` or `total`.
+    /// `dedupe`, `throttle` (per value of `by`) or `total`.
     kind: &'static str,
-    /// What is counted together.
+    /// Key of the window: notifications with the same key are counted together.
     key: String,
-    /// The most there may be.
+    /// Maximum number of notifications per window.
     limit: i32,
-    /// How many there were in the window that is open now.
+    /// Number of notifications in the current window.
     count: i32,
-    /// When that window ends.
+    /// End of the current window; `null` if none is open.
     ends_at: Option<DateTime<Utc>>,
-    /// Whether it would be held back.
+    /// Whether the window would hold the notification back.
     shut: bool,
 }
 
-/// A message as it would be sent.
+/// A message that would be sent.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct DeliveryPreview {
-    /// `sms`, `log` …
+    /// Channel, such as `sms` or `log`.
     channel: &'static str,
-    /// To whom; phone numbers are masked.
+    /// Address of the recipient, masked.
     recipient: String,
-    /// The headline.
+    /// Title of the message.
     title: Option<String>,
-    /// What is said.
+    /// Text of the message.
     text: String,
-    /// The same as HTML.
+    /// HTML text of the message, if the template has one.
     html: Option<String>,
-    /// When it would be sent.
+    /// Time at which the message would be due.
     due_at: DateTime<Utc>,
-    /// 0 for those told at once; later ones only where nobody acknowledges.
+    /// 0 for the recipients of the rule; 1 and higher for the steps of the escalation.
     step: i16,
-    /// `pending`, `suppressed`, or `dead` where the rule fails.
+    /// `pending`, `suppressed`, or `dead` if the template fails.
     status: &'static str,
-    /// Why not, or not yet.
+    /// Why the message would not be sent, or not yet.
     reason: Option<String>,
-    /// What a text message takes; null on other channels.
+    /// Size of a text message; `null` on other channels.
     sms: Option<SmsPreview>,
 }
 
-/// What a text message takes.
+/// Size of a text message.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct SmsPreview {
     /// `GSM-7` or `UCS-2`.
     encoding: &'static str,
-    /// How many segments are paid for.
+    /// Number of segments, for which the provider charges.
     segments: usize,
 }
 
-/// Tries rules on a notification: which match, what would be said to whom when, and what holds it
-/// back. Nothing is sent, stored or counted.
+/// Test rules against a notification.
+///
+/// Returns which rules match, which messages would be sent to which recipients at what time, and
+/// what would hold them back. Nothing is sent, stored or counted.
 #[utoipa::path(post, path = "/rules/test", tag = "rules", request_body = RuleTestRequest,
     responses(
-        (status = 200, body = RuleTestResponse, description = "What would happen"),
-        (status = 404, description = "`NOT_FOUND`: there is no such notification"),
+        (status = 200, body = RuleTestResponse, description = "Result of the dry run"),
+        (status = 404, description = "`NOT_FOUND`: the notification does not exist"),
         (status = 422,
-            description = "`NOTIFICATION_REQUIRED`, `RULE_TOO_SLOW`, or a field that cannot be \
-                accepted"),
+            description = "`NOTIFICATION_REQUIRED`, `RULE_TOO_SLOW`, or an invalid field"),
     ))]
 pub(super) async fn test(
     State(shared): State<AppState>,
@@ -136,7 +138,7 @@ pub(super) async fn test(
     verdict(&shared, decided.await??, now).await.map(Answer)
 }
 
-/// A book with that rule alone, where there is one.
+/// Replaces all rules by the given one.
 fn alone(
     rule: Option<RuleSpec>,
     book: Arc<RoutingTable>,
@@ -213,13 +215,13 @@ async fn verdict(
     })
 }
 
-/// Says until when it would wait for others.
+/// Adds the time at which the digest would be sent.
 fn hold_in_digest(branch: &DeliveryPlan, new: &mut Notification, place: usize, now: DateTime<Utc>) {
     let open = new.branches.get_mut(place);
     let finding = open.and_then(|open| open.gather.as_ref().and(open.finding.as_mut()));
     if let (Some(gather), Some(finding)) = (&branch.gather, finding) {
         let due = (now + gather.length).to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
-        let detail = format!("told together with others at {due} at the latest");
+        let detail = format!("would be sent as part of a digest, at {due} at the latest");
         finding.detail = Some(detail);
     }
 }

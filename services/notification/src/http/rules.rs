@@ -1,4 +1,4 @@
-//! `/rules`: which events are told to whom, how, when, and how often.
+//! `/rules`: which events are sent to which recipients, how, when, and how often.
 
 use axum::Json as Answer;
 use axum::extract::State;
@@ -16,33 +16,32 @@ use crate::domain::book::UnusableRule;
 use crate::domain::rule::RuleSpec;
 use crate::store::rule;
 
-/// Which page of rules to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RuleListParams {
-    /// How many: 1 to 500, 50 unless told.
+    /// Maximum number of items per page: 1 to 500. Default: 50.
     #[serde(default)]
     #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
     limit: PageLimit,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<Uuid>,
 }
 
-/// A rule.
+/// A stored rule.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RuleResponse {
-    /// Its id.
+    /// Id of the rule.
     id: Uuid,
-    /// When it was made.
+    /// Time of creation.
     created_at: DateTime<Utc>,
-    /// When it was changed last.
+    /// Time of the last update.
     updated_at: DateTime<Utc>,
-    /// When it was switched off because it failed again and again; a change switches it on again.
+    /// Time at which the rule was disabled after repeated failures; updating the rule enables it
+    /// again. `null` if it is not disabled.
     disabled_at: Option<DateTime<Utc>>,
-    /// Why it is not followed, where it cannot be.
+    /// Why the rule is disabled or cannot be evaluated.
     disabled_reason: Option<String>,
-    /// What it says.
     #[serde(flatten)]
     spec: RuleSpec,
 }
@@ -60,11 +59,13 @@ impl From<rule::RuleRow> for RuleResponse {
     }
 }
 
-/// The rules, the newest first. They are followed in the order they were made; who is told by one
-/// is not told by the next one, too.
+/// List rules.
+///
+/// Newest first. Rules are evaluated in the order of their creation. A recipient gets a
+/// notification once, from the first matching rule that names the recipient.
 #[utoipa::path(get, path = "/rules", tag = "rules", params(RuleListParams),
     responses(
-        (status = 200, body = Page<RuleResponse>, description = "A page of them"),
+        (status = 200, body = Page<RuleResponse>, description = "A page of rules"),
         (status = 400, description = "`QUERY_INVALID`"),
     ))]
 pub(super) async fn list(
@@ -78,15 +79,17 @@ pub(super) async fn list(
     Ok(Answer(Page { data, next_cursor }))
 }
 
-/// Makes a rule. It is followed at once by the process that answers, and within a second or two by
+/// Create a rule.
+///
+/// The rule takes effect immediately in the process that answers, and within about two seconds in
 /// all others.
 #[utoipa::path(post, path = "/rules", tag = "rules", request_body = RuleSpec,
     responses(
-        (status = 201, body = RuleResponse, description = "It is followed"),
-        (status = 409, description = "`TOO_MANY_RULES`"),
+        (status = 201, body = RuleResponse, description = "The new rule"),
+        (status = 409, description = "`TOO_MANY_RULES`: the maximum of 500 rules is reached"),
         (status = 422,
-            description = "A field that cannot be accepted, such as `EXPRESSION_INVALID` with the \
-                position"),
+            description = "A field is invalid; `field` names it. The detail of \
+                `EXPRESSION_INVALID` names the position of the error"),
     ))]
 pub(super) async fn create(
     State(shared): State<AppState>,
@@ -100,11 +103,11 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, Answer(row.into())))
 }
 
-/// One rule.
+/// Get a rule.
 #[utoipa::path(get, path = "/rules/{id}", tag = "rules",
     params(("id" = Uuid, Path, description = "The rule's id")),
     responses(
-        (status = 200, body = RuleResponse, description = "What it says"),
+        (status = 200, body = RuleResponse, description = "The rule"),
         (status = 404, description = "`NOT_FOUND`"),
     ))]
 pub(super) async fn get(
@@ -116,7 +119,7 @@ pub(super) async fn get(
     Ok(Answer(view(row, &shared.shelf.unfollowed())))
 }
 
-/// A rule as it is kept, with what was found where it was read to be followed.
+/// Adds the reason why the cache cannot evaluate a stored rule.
 fn view(row: rule::RuleRow, unfollowed: &[UnusableRule]) -> RuleResponse {
     let found = unfollowed.iter().find(|found| found.rule == row.id);
     let found = found.map(|found| found.reason.clone());
@@ -126,13 +129,15 @@ fn view(row: rule::RuleRow, unfollowed: &[UnusableRule]) -> RuleResponse {
     }
 }
 
-/// Changes a rule. One that was switched off is followed again.
+/// Update a rule.
+///
+/// Enables a rule that was disabled after repeated failures.
 #[utoipa::path(put, path = "/rules/{id}", tag = "rules", request_body = RuleSpec,
     params(("id" = Uuid, Path, description = "The rule's id")),
     responses(
-        (status = 200, body = RuleResponse, description = "It is followed as it is now"),
+        (status = 200, body = RuleResponse, description = "The updated rule"),
         (status = 404, description = "`NOT_FOUND`"),
-        (status = 422, description = "A field that cannot be accepted"),
+        (status = 422, description = "A field is invalid; `field` names it"),
     ))]
 pub(super) async fn update(
     State(shared): State<AppState>,
@@ -146,11 +151,13 @@ pub(super) async fn update(
     Ok(Answer(row.into()))
 }
 
-/// Deletes a rule. What it gathered is told no more.
+/// Delete a rule.
+///
+/// Notifications in its open digests are not sent.
 #[utoipa::path(delete, path = "/rules/{id}", tag = "rules",
     params(("id" = Uuid, Path, description = "The rule's id")),
     responses(
-        (status = 204, description = "It is gone"),
+        (status = 204, description = "The rule was deleted"),
         (status = 404, description = "`NOT_FOUND`"),
     ))]
 pub(super) async fn delete(

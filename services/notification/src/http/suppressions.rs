@@ -1,4 +1,4 @@
-//! `/suppressions`: who wants no more.
+//! `/suppressions`: addresses to which nothing is sent.
 
 use axum::Json as Answer;
 use axum::extract::State;
@@ -15,44 +15,42 @@ use super::{AppState, error};
 use crate::domain::target::ChannelAddress;
 use crate::store::suppression::{self, SuppressionRow};
 
-/// The longest reason, in characters.
 const MAX_REASON_CHARS: usize = 200;
 
-/// Which page to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SuppressionListParams {
-    /// How many: 1 to 500, 50 unless told.
+    /// Maximum number of items per page: 1 to 500. Default: 50.
     #[serde(default)]
     #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
     limit: PageLimit,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<Uuid>,
 }
 
-/// Who is to get nothing more.
+/// An address to suppress.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = SuppressionRequest, example = json!({"address": "+15550100067"}))]
 pub(super) struct SuppressionRequest {
-    /// An address of any channel.
+    /// An address of any channel, such as `+15550100067` or `ann@example.com`.
     address: String,
-    /// Why.
+    /// Reason, at most 200 characters. Default: `by hand`.
     #[serde(default)]
     reason: Option<String>,
 }
 
-/// An address that nothing is sent to.
+/// An address to which nothing is sent.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct SuppressionResponse {
-    /// Its id.
+    /// Id of the suppression.
     id: Uuid,
-    /// The address.
+    /// The suppressed address.
     address: String,
-    /// Why.
+    /// Why nothing is sent to the address.
     reason: String,
-    /// Since when.
+    /// Time of creation.
     created_at: DateTime<Utc>,
 }
 
@@ -67,10 +65,12 @@ impl From<SuppressionRow> for SuppressionResponse {
     }
 }
 
-/// The addresses that nothing is sent to, the newest first.
+/// List suppressions.
+///
+/// Newest first.
 #[utoipa::path(get, path = "/suppressions", tag = "suppressions", params(SuppressionListParams),
     responses(
-        (status = 200, body = Page<SuppressionResponse>, description = "A page of them"),
+        (status = 200, body = Page<SuppressionResponse>, description = "A page of suppressions"),
         (status = 400, description = "`QUERY_INVALID`"),
     ))]
 pub(super) async fn list(
@@ -83,10 +83,14 @@ pub(super) async fn list(
     Ok(Answer(Page { data, next_cursor }))
 }
 
-/// Sends nothing more to an address, by whatever provider. One that is kept already stays as it is.
-#[utoipa::path(post, path = "/suppressions", tag = "suppressions", request_body = SuppressionRequest,
+/// Suppress an address.
+///
+/// Nothing is sent to the address any more, whatever the provider. An existing suppression of the
+/// address is returned unchanged.
+#[utoipa::path(post, path = "/suppressions", tag = "suppressions",
+    request_body = SuppressionRequest,
     responses(
-        (status = 201, body = SuppressionResponse, description = "It gets nothing"),
+        (status = 201, body = SuppressionResponse, description = "The suppression"),
         (status = 422, description = "`ADDRESS_INVALID` or `REASON_INVALID`"),
     ))]
 pub(super) async fn create(
@@ -103,11 +107,13 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, Answer(row.into())))
 }
 
-/// Sends to an address again.
+/// Delete a suppression.
+///
+/// Messages to the address are sent again.
 #[utoipa::path(delete, path = "/suppressions/{id}", tag = "suppressions",
     params(("id" = Uuid, Path, description = "The suppression's id")),
     responses(
-        (status = 204, description = "It gets messages again"),
+        (status = 204, description = "The suppression was deleted"),
         (status = 404, description = "`NOT_FOUND`"),
     ))]
 pub(super) async fn delete(

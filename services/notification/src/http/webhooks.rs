@@ -1,4 +1,4 @@
-//! `/webhooks`: who gets signed requests.
+//! `/webhooks`: receivers of signed requests.
 
 use axum::Json as Answer;
 use axum::extract::State;
@@ -16,30 +16,28 @@ use crate::domain::target::is_web;
 use crate::domain::webhook::{SECRET_BYTES, secret};
 use crate::store::endpoint::{self, EndpointKind, EndpointRow};
 
-/// The longest address, in bytes.
 const MAX_URL_BYTES: usize = 2_000;
 
-/// Which page of webhooks to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WebhookListParams {
-    /// How many: 1 to 500, 50 unless told.
+    /// Maximum number of items per page: 1 to 500. Default: 50.
     #[serde(default)]
     #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
     limit: PageLimit,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<Uuid>,
 }
 
-/// Who is to get requests.
+/// Settings of a webhook.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = WebhookRequest, example = json!({"url": "https://example.com/hooks/visitors"}))]
 pub(super) struct WebhookRequest {
-    /// Its address in the public internet.
+    /// URL of the receiver, at most 2,000 bytes. Its host must have a public address.
     url: String,
-    /// Whether it is sent to.
+    /// Whether notifications are sent to the webhook. Default: `true`.
     #[serde(default = "yes")]
     enabled: bool,
 }
@@ -48,22 +46,22 @@ const fn yes() -> bool {
     true
 }
 
-/// Who gets requests.
+/// A webhook.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct WebhookResponse {
-    /// Its id.
+    /// Id of the webhook.
     id: Uuid,
-    /// What rules and requests call it.
+    /// Address of the webhook in rules, recipients and requests: `webhook:ID`.
     address: String,
-    /// Its address in the web.
+    /// URL of the receiver.
     url: String,
-    /// Whether it is sent to.
+    /// Whether notifications are sent to the webhook.
     enabled: bool,
-    /// Why not.
+    /// Why the webhook is disabled; `null` if it is enabled.
     disabled_reason: Option<String>,
-    /// What requests are signed with; shown once, where it is new.
+    /// Signing secret. Only returned when the webhook is created or the secret is rotated.
     secret: Option<String>,
-    /// When it was made.
+    /// Time of creation.
     created_at: DateTime<Utc>,
 }
 
@@ -92,7 +90,7 @@ fn new_secret() -> Result<String, Problem> {
     Ok(secret(&bytes))
 }
 
-/// A webhook's secret as it is kept.
+/// Encrypts a secret for the database.
 fn sealed(shared: &AppState, id: Uuid, secret: &str) -> Result<String, Problem> {
     let sealed = shared
         .vault
@@ -100,10 +98,12 @@ fn sealed(shared: &AppState, id: Uuid, secret: &str) -> Result<String, Problem> 
     sealed.map_err(|error| Problem::internal(&error))
 }
 
-/// The webhooks, the newest first, without their secrets.
+/// List webhooks.
+///
+/// Newest first, without their secrets.
 #[utoipa::path(get, path = "/webhooks", tag = "channels", params(WebhookListParams),
     responses(
-        (status = 200, body = Page<WebhookResponse>, description = "A page of them"),
+        (status = 200, body = Page<WebhookResponse>, description = "A page of webhooks"),
         (status = 400, description = "`QUERY_INVALID`"),
     ))]
 pub(super) async fn list(
@@ -119,12 +119,15 @@ pub(super) async fn list(
     Ok(Answer(Page { data, next_cursor }))
 }
 
-/// Makes a webhook, which rules and requests call by its `address`. Requests to it are signed as
-/// Standard Webhooks says, with the `secret` that this answer shows and no other.
+/// Create a webhook.
+///
+/// Rules and requests refer to the webhook by its `address`. Requests to the webhook are signed
+/// according to Standard Webhooks. The signing `secret` is returned only in this response.
 #[utoipa::path(post, path = "/webhooks", tag = "channels", request_body = WebhookRequest,
     responses(
-        (status = 201, body = WebhookResponse, description = "It can be told"),
-        (status = 409, description = "`TOO_MANY_ENDPOINTS`"),
+        (status = 201, body = WebhookResponse, description = "The new webhook with its secret"),
+        (status = 409,
+            description = "`TOO_MANY_ENDPOINTS`: the maximum number of webhooks is reached"),
         (status = 422, description = "`URL_INVALID`"),
     ))]
 pub(super) async fn create(
@@ -149,11 +152,13 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, Answer(made)))
 }
 
-/// Changes a webhook, or enables one that was disabled.
+/// Update a webhook.
+///
+/// Enables a webhook that was disabled, unless `enabled` is `false`.
 #[utoipa::path(put, path = "/webhooks/{id}", tag = "channels", request_body = WebhookRequest,
     params(("id" = Uuid, Path, description = "The webhook's id")),
     responses(
-        (status = 200, body = WebhookResponse, description = "It is as it says now"),
+        (status = 200, body = WebhookResponse, description = "The updated webhook"),
         (status = 404, description = "`NOT_FOUND`"),
         (status = 422, description = "`URL_INVALID`"),
     ))]
@@ -168,12 +173,14 @@ pub(super) async fn update(
     Ok(Answer(WebhookResponse::new(row, None)))
 }
 
-/// Gives a webhook a new secret. Requests are signed with it and the one before, until the next
-/// rotation, so that the receiver can change in between.
+/// Rotate the secret of a webhook.
+///
+/// Until the next rotation, requests carry a signature with the new secret and one with the
+/// previous secret, so that the receiver can switch at any time.
 #[utoipa::path(post, path = "/webhooks/{id}/rotate", tag = "channels",
     params(("id" = Uuid, Path, description = "The webhook's id")),
     responses(
-        (status = 200, body = WebhookResponse, description = "With its new secret"),
+        (status = 200, body = WebhookResponse, description = "The webhook with its new secret"),
         (status = 404, description = "`NOT_FOUND`"),
     ))]
 pub(super) async fn rotate(
@@ -187,11 +194,13 @@ pub(super) async fn rotate(
     Ok(Answer(WebhookResponse::new(row, Some(secret))))
 }
 
-/// Deletes a webhook. What is on its way to it becomes a dead letter.
+/// Delete a webhook.
+///
+/// Its pending deliveries become dead letters.
 #[utoipa::path(delete, path = "/webhooks/{id}", tag = "channels",
     params(("id" = Uuid, Path, description = "The webhook's id")),
     responses(
-        (status = 204, description = "It is gone"),
+        (status = 204, description = "The webhook was deleted"),
         (status = 404, description = "`NOT_FOUND`"),
     ))]
 pub(super) async fn delete(

@@ -1,4 +1,4 @@
-//! Nothing but health, metrics and documentation answers without the right token.
+//! Only health, metrics and documentation are accessible without a suitable token.
 
 use chrono::TimeDelta;
 use common::jwt::Scope;
@@ -17,7 +17,7 @@ async fn every_documented_path_wants_a_token(pool: PgPool) {
     let (_, openapi) = answer(service.http.get(format!("{}/openapi.json", service.base))).await;
     let mut asked = 0;
     for (path, methods) in openapi["paths"].as_object().unwrap() {
-        // These carry signatures.
+        // Callbacks are authenticated by signatures.
         if path.starts_with("/callbacks/") {
             continue;
         }
@@ -36,7 +36,7 @@ async fn every_documented_path_wants_a_token(pool: PgPool) {
     assert_eq!(rows(&pool, "notification").await, 0);
 }
 
-/// The status of the answer to a request whose body does not come.
+/// The status of the response to a request whose body is never sent.
 async fn status_before_body(service: &Service, head: &str) -> String {
     let address = service.base.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -47,7 +47,7 @@ async fn status_before_body(service: &Service, head: &str) -> String {
     String::from_utf8_lossy(&answer[9..]).into_owned()
 }
 
-/// Where the body were waited for, the answer would be 408.
+/// If the service waited for the body, the response would be 408.
 #[sqlx::test(migrator = "notification::MIGRATOR")]
 async fn what_can_be_refused_is_refused_before_the_body(pool: PgPool) {
     let service = Service::start(&pool).await;

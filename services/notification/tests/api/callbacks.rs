@@ -1,4 +1,4 @@
-//! What providers say back, and who wants no more.
+//! Callbacks of providers, and suppressions.
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
@@ -94,7 +94,7 @@ async fn what_did_not_arrive_is_a_dead_letter_however_early_that_is_told(pool: P
     service
         .delivery(|d| d["provider_message_id"] == early.as_str())
         .await;
-    // Any further word brings it up.
+    // Any further callback applies the stored receipt.
     call_back(
         &service,
         &[("MessageSid", "SM0"), ("MessageStatus", "failed")],
@@ -153,7 +153,7 @@ async fn stop_holds_over_all_providers_at_accept_and_at_send(pool: PgPool) {
     assert_eq!(first.1["reason"], "suppressed: answered STOP");
     let again = service.notify_with_key("k", keyed).await;
     assert_eq!(again.1["deliveries"], first.1["deliveries"]);
-    // What waited is not sent any more.
+    // A pending delivery is not sent any more.
     service.clock.advance(chrono::TimeDelta::seconds(5));
     let held = until(async || {
         let story = service.story(&waiting["id"]).await;

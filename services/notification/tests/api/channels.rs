@@ -1,4 +1,4 @@
-//! Webhooks, browsers, chats and apps: each provider's protocol, with its refusals.
+//! Webhooks, browsers, chats and apps: the protocol of each provider, with errors.
 
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use base64::Engine as _;
@@ -19,14 +19,14 @@ fn local(more: &[String]) -> Vec<String> {
     args
 }
 
-/// Each reply, and the outcome it means.
+/// Checks the outcome for each reply of the provider.
 async fn means(service: &Service, played: &Played, to: &str, rows: Vec<(Reply, &str)>) {
     for (reply, outcome) in rows {
         let told = format!("{reply:?}");
         played.next(reply);
         let made = attempt(service, to).await;
         assert_eq!(made["outcome"], outcome, "{told}: {made}");
-        // Endpoints are disabled or forgotten instead.
+        // Webhooks are disabled and subscriptions deleted instead.
         let endpoint = to.starts_with("webhook:") || to.starts_with("push:");
         if outcome == "gone" && !endpoint {
             allow_again(service).await;
@@ -404,7 +404,7 @@ async fn an_app_is_told_with_a_token_that_is_asked_for_once(pool: PgPool) {
         (refused(401, "UNAUTHENTICATED", None), "config"),
     ];
     means(&service, &played, "fcm:app-token", answers).await;
-    // What was refused is not used again.
+    // A refused access token is not used again.
     played.next(token);
     assert_eq!(attempt(&service, "fcm:app-token").await["outcome"], "sent");
     assert_eq!(
@@ -477,7 +477,7 @@ async fn the_second_provider_sends_what_the_first_cannot(pool: PgPool) {
             let story = service.story(&sent["id"]).await;
             let delivery = story["deliveries"][0].clone();
             let ended = delivery["status"] != "sending" && delivery["provider"] != Value::Null;
-            // What is due now is on its way to the other one.
+            // A delivery that is due now is about to go to the other provider.
             let waits = delivery["due_at"] == json!(clock.now());
             (ended && !waits).then_some(delivery)
         })
@@ -491,7 +491,7 @@ async fn the_second_provider_sends_what_the_first_cannot(pool: PgPool) {
         );
         assert_eq!(delivery["attempts"].as_array().unwrap().len(), 2);
     }
-    // What is wrong with the number is so everywhere; a doubt is cleared up first.
+    // No other provider is asked about an invalid number, or after an unknown outcome.
     let delivery = send().await;
     assert_eq!(
         (&delivery["status"], &delivery["provider"]),

@@ -1,4 +1,4 @@
-//! What becomes of a delivery when the provider refuses.
+//! Deliveries that the provider refuses.
 
 use std::collections::BTreeSet;
 
@@ -33,7 +33,7 @@ async fn a_permanent_refusal_makes_a_dead_letter_that_can_be_sent_again(pool: Pg
     let (status, dead) = service.get("/dead-letters").await;
     assert_eq!(status, 200);
     let [letter] = &dead["data"].as_array().unwrap()[..] else {
-        panic!("one dead letter");
+        panic!("expected one dead letter");
     };
     assert_eq!(letter["notification_id"], id);
     assert_eq!(letter["recipient"], MASKED);
@@ -102,7 +102,7 @@ async fn what_may_pass_is_tried_again_on_schedule_until_it_is_given_up(pool: PgP
 
     let (_, list) = service.get("/dead-letters").await;
     let id = list["data"][0]["notification_id"].as_str().unwrap();
-    // After so many failures the provider is left alone for a while.
+    // After these failures the circuit breaker is open for a while.
     service.clock.advance(TimeDelta::seconds(30));
     service.retry(id).await;
     service.delivery(|d| d["status"] == "sent").await;
@@ -122,7 +122,7 @@ async fn retry_after_is_honoured(pool: PgPool) {
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]
 async fn what_never_reached_twilio_is_sent_again_without_looking(pool: PgPool) {
-    // Bound, so that nobody else gets it, but not listening yet.
+    // Bound, so that the port is reserved, but not listening yet.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = socket.local_addr().unwrap();

@@ -1,4 +1,4 @@
-//! Where nobody knows whether a message went out, it is looked up before it is sent again.
+//! Unknown outcomes: the message is looked up before it is sent again.
 
 use chrono::TimeDelta;
 use common::notification::NotifyRequest;
@@ -23,7 +23,7 @@ fn hello() -> Value {
     json!({"event": "e", "message": "hello"})
 }
 
-/// Twilio took the message but its answer did not arrive: the message is found, not sent twice.
+/// Twilio accepts the message, but the response is lost: the message is found and not sent twice.
 async fn found_not_sent_twice(pool: PgPool, reply: Reply, error: &str) {
     let clock = clock();
     let twilio = Twilio::start(&clock, &[reply]).await;
@@ -44,7 +44,7 @@ async fn found_not_sent_twice(pool: PgPool, reply: Reply, error: &str) {
     assert_eq!(delivery["provider_message_id"], twilio.messages()[0]["sid"]);
     assert_eq!(twilio.posts().len(), 1);
     let [lookup] = &twilio.lookups()[..] else {
-        panic!("one look-up");
+        panic!("expected one lookup");
     };
     assert_eq!(lookup["To"], PHONE);
     let day = (start_of_time() - TimeDelta::seconds(60)).format("%Y-%m-%d");
@@ -155,14 +155,14 @@ async fn an_outcome_that_comes_after_the_lease_does_not_undo_the_next_claim(pool
     };
     queue::settle(&pool, &[refused], later).await.unwrap();
     let [delivery] = &delivery::of(&pool, &[id]).await.unwrap()[..] else {
-        panic!("one delivery");
+        panic!("expected one delivery");
     };
     assert_eq!(
         (delivery.status.as_str(), delivery.attempts),
         ("sending", 2)
     );
     let [attempt] = &attempt::of(&pool, &[delivery.id]).await.unwrap()[..] else {
-        panic!("one attempt has ended");
+        panic!("expected one finished attempt");
     };
     assert_eq!((attempt.number, attempt.outcome.as_str()), (1, "permanent"));
 }
@@ -173,7 +173,7 @@ async fn what_another_process_did_not_come_back_with_is_told_to_the_log(pool: Pg
     let service = Service::with(&pool, &clock, &[]).await;
     service.notify(hello()).await;
     service.delivery(|d| d["status"] == "sent").await;
-    // As a process leaves it that ends while it sends.
+    // The state that a process leaves when it ends while sending.
     let lost =
         "update notification.delivery set status = 'sending', sent_at = null, leased_until = $1";
     let lease = start_of_time() + queue::LEASE_DURATION;

@@ -1,4 +1,4 @@
-//! Erasing a person: nothing of what notifications said is left in any table.
+//! Erasure of a person: no table contains the data afterwards.
 
 use chrono::TimeDelta;
 use common::jwt::Scope;
@@ -15,7 +15,7 @@ use crate::support::{Answer as HttpAnswer, Service, rows, start_of_time, until};
 
 const VISITOR: &str = "visitor-secret-1";
 const USER: &str = "user-secret-2";
-/// What must not be left anywhere.
+/// Texts that no table may contain after the erasure.
 const SECRETS: [&str; 7] = [
     VISITOR,
     USER,
@@ -118,7 +118,7 @@ async fn an_erased_visitor_is_in_no_table(pool: PgPool) {
     let (_, other) = service
         .notify(json!({"event": "visitor.arrived", "data": other}))
         .await;
-    // One digest is told, the other is open.
+    // One digest was sent, the other one is open.
     service.clock.advance(TimeDelta::minutes(1));
     until(async || (rows(&pool, "digest").await == 1).then_some(())).await;
     until(async || {
@@ -145,13 +145,13 @@ async fn an_erased_visitor_is_in_no_table(pool: PgPool) {
     }
 
     let erased = erase_visitor(&service, VISITOR).await;
-    // The visitor's, and the digest that told of it.
+    // The notification about the visitor, and the digest that contains it.
     assert_eq!(erased["notifications"], 2, "{erased}");
     assert!(erased["canceled"].as_u64().unwrap() >= 2, "{erased}");
-    // What is about the user and names no visitor is not the visitor's.
+    // A notification about the user that names no visitor is not the visitor's.
     let user = json!({"visitor_ids": [VISITOR], "user_id": USER, "erased_at": service.clock.now()});
     assert_eq!(erase(&service, user.clone()).await.1["notifications"], 1);
-    // Of the other one provider's words are left, which this test has put there itself.
+    // For the other visitor, remove the provider's texts that this test inserted.
     let others = "delete from notification.receipt; update notification.attempt set detail = null;
                   update notification.delivery set last_error = null";
     sqlx::raw_sql(others).execute(&pool).await.unwrap();
@@ -171,7 +171,7 @@ async fn an_erased_visitor_is_in_no_table(pool: PgPool) {
         .unwrap();
     assert_nothing_left(&pool).await;
 
-    // Again it finds nothing, and nothing is sent any more, not even by hand.
+    // A second erasure finds nothing, and nothing can be sent any more, not even by a retry.
     assert_eq!(erase_visitor(&service, VISITOR).await["notifications"], 0);
     assert_eq!(erase(&service, user).await.1["notifications"], 0);
     assert_eq!(service.retry(sent["id"].as_str().unwrap()).await.0, 409);
@@ -205,11 +205,11 @@ async fn an_announcement_that_was_on_its_way_says_nothing(pool: PgPool) {
     assert_eq!(listed["results"][0]["reason"], "erased", "{listed}");
     assert_eq!(rows(&pool, "delivery").await, 0);
     assert_nothing_left(&pool).await;
-    // Who comes back is announced.
+    // A visitor who returns is announced.
     let mut back = arrived(VISITOR, None, "/");
     back["visit"]["received_at"] = json!(service.clock.now() + TimeDelta::seconds(1));
     assert_eq!(service.notify(event(&back)).await.1["status"], "queued");
-    // A day later nothing is known of the erasure, and nothing can be on its way.
+    // After a day the erasure is forgotten, because no announcement can be in transit any more.
     service.clock.advance(TimeDelta::hours(24));
     until(async || (rows(&pool, "erased_person").await == 0).then_some(())).await;
 }
@@ -234,7 +234,7 @@ async fn accepting_and_erasing_at_once_leave_nothing(pool: PgPool) {
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]
 async fn an_attempt_that_ends_after_the_erasure_leaves_no_text(pool: PgPool) {
-    // A service that is told not to send keeps the queue for this test.
+    // The delivery is due in an hour, so that the service does not claim it before the test.
     let service = Service::start(&pool).await;
     let insert = "with n as (
             insert into notification.notification (id, event, data, priority, status, created_at,

@@ -1,5 +1,5 @@
-//! Killed under load: the service as a process of its own, its connections to PostgreSQL, and a
-//! provider that answers late, twice or not at all. Nothing is lost and nobody is told twice.
+//! Failures under load: processes and database connections are killed, and the provider answers
+//! late, twice or not at all. No notification is lost or sent twice.
 
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
@@ -28,7 +28,7 @@ impl Drop for Process {
     }
 }
 
-/// A process on that port; it may be that nobody listens there yet.
+/// Starts a process on the port. The process may not listen yet on return.
 fn start(pool: &PgPool, port: u16, args: &[String]) -> Process {
     let mut command = Command::new(env!("CARGO_BIN_EXE_notification"));
     command
@@ -44,7 +44,7 @@ fn start(pool: &PgPool, port: u16, args: &[String]) -> Process {
     Process(command.spawn().unwrap())
 }
 
-/// Sends a message again and again, with its key, until it is accepted.
+/// Sends a message repeatedly, with the same idempotency key, until it is accepted.
 async fn insist(http: &reqwest::Client, port: u16, number: usize, accepted: &AtomicUsize) {
     let now = Clock::system().now().timestamp();
     let claims = Claims::new("tests", [Scope::NotifySend].into_iter().collect(), now, 600);
@@ -67,8 +67,8 @@ async fn insist(http: &reqwest::Client, port: u16, number: usize, accepted: &Ato
     accepted.fetch_add(1, Ordering::Relaxed);
 }
 
-/// What waits for its time need not: leases that are older than any attempt takes (or than
-/// `age`, in seconds, where nobody lives who holds one), and waits after failures.
+/// Shortens waits after failures, and leases that are older than `age` seconds: longer than any
+/// attempt takes, or less if no process is alive.
 async fn hurry(pool: &PgPool, age: i32) {
     let lost = "update notification.delivery
         set leased_until = leased_until - interval '1 minute'

@@ -1,4 +1,4 @@
-//! How fast a channel sends, and how a provider that fails is left alone.
+//! Rate limits of channels, and the circuit breaker of a provider.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -77,7 +77,7 @@ async fn what_a_breaker_holds_back_uses_up_no_try(pool: PgPool) {
     let health = || service.http.get(format!("{}/health", service.base)).send();
     health().await.unwrap();
     posts(&twilio, 5).await;
-    // One is tried, and fails; then another one, and does not.
+    // The first probe fails, the second one succeeds.
     clock.advance(TimeDelta::seconds(1));
     posts(&twilio, 6).await;
     waiting(&pool, "pending", 9).await;

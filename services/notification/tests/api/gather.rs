@@ -1,4 +1,4 @@
-//! What comes at the same moment is committed together, and answered one by one.
+//! Group commit: concurrent requests are committed together and answered separately.
 
 use chassis::gather::SubmitError;
 use futures::FutureExt as _;
@@ -15,7 +15,7 @@ fn say(message: &str) -> Value {
     json!({"event": "e", "message": message, "to": ["log"]})
 }
 
-/// Keeps everything from being committed as long as it lives.
+/// Blocks all commits until the transaction is dropped.
 async fn blocked(pool: &PgPool) -> sqlx::Transaction<'static, sqlx::Postgres> {
     let mut blocker = pool.begin().await.unwrap();
     sqlx::query("lock table notification.notification in access exclusive mode")
@@ -25,7 +25,7 @@ async fn blocked(pool: &PgPool) -> sqlx::Transaction<'static, sqlx::Postgres> {
     blocker
 }
 
-/// Until something waits for the lock.
+/// Waits until a transaction waits for the lock.
 async fn waits(pool: &PgPool) {
     let waiting = "select exists(select from pg_locks where not granted and database =
         (select oid from pg_database where datname = current_database()))";
@@ -75,7 +75,7 @@ async fn one_that_the_database_refuses_does_not_cost_the_others(pool: PgPool) {
     for (n, (status, answer)) in messages.iter().enumerate() {
         assert_eq!(*status, if n == 5 { 500 } else { 202 }, "{n}: {answer}");
     }
-    // What was tried in vain is not counted.
+    // The failed transaction is not counted.
     for (status, answer) in &counted {
         assert_eq!(
             (*status, &answer["status"]),

@@ -42,7 +42,7 @@ async fn a_queue_that_is_late_is_degraded(pool: PgPool) {
     let service = Service::with(&pool, &clock, &twilio.args()).await;
     service.notify(json!({"event": "e", "message": "m"})).await;
     service.delivery_after(1).await;
-    // Nobody can claim what another transaction holds.
+    // A row that another transaction locks cannot be claimed.
     let mut holder = pool.begin().await.unwrap();
     sqlx::query("select id from notification.delivery for update")
         .execute(&mut *holder)

@@ -1,4 +1,4 @@
-//! The same request twice is one notification.
+//! Idempotency keys.
 
 use chrono::TimeDelta;
 use common::jwt::Scope;

@@ -1,4 +1,4 @@
-//! What is kept, how, and for how long.
+//! Encryption of secrets, and retention.
 
 use chrono::TimeDelta;
 use reqwest::Method;
@@ -33,7 +33,7 @@ async fn the_secrets_of_webhooks_are_sealed(pool: PgPool) {
     attempt(&plain, to).await;
     drop(plain);
 
-    // What was kept before there was a key is sealed.
+    // Secrets that were stored before the key was set are encrypted.
     let sealing = Service::with(&pool, &clock(), &keyed('A')).await;
     let sealed = |keys: &[String]| keys.iter().all(|key| key.starts_with("aes256gcm:"));
     until(async || sealed(&keys(&pool).await).then_some(())).await;
@@ -100,7 +100,7 @@ async fn old_notifications_are_deleted_with_all_that_belongs_to_them(pool: PgPoo
         service.get(&path).await.0
     };
     until(async || (story(&old).await == 404).then_some(())).await;
-    // What is still to be told stays.
+    // Notifications with pending deliveries are kept.
     for kept in [&new, &held, &digested] {
         assert_eq!(story(kept).await, 200);
     }

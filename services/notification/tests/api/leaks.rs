@@ -1,4 +1,4 @@
-//! The log at its most talkative holds no secret, no address and no subject.
+//! The log contains no secret, address or subject, even at the level `trace`.
 
 use std::process::Command;
 use std::time::Duration;
@@ -17,17 +17,17 @@ use crate::smtp::Smtp;
 use crate::support::{SECRET, Service, clock, until};
 use crate::twilio::{self, Twilio};
 
-/// Everything, and what the filter of the telemetry silences by name, too.
+/// All targets, including those that the telemetry filter silences by name.
 const EVERYTHING: &str = "trace,lettre=trace,lettre::transport::smtp=trace,reqwest=trace,\
     reqwest::connect=trace,hyper=trace,hyper_util=trace,hyper_util::client=trace,\
     hyper_rustls=trace,h2=trace,rustls=trace,sqlx=trace";
-/// The child's lines on standard error that name what must not be logged.
+/// Prefix of the child's lines on standard error that name a text that must not be logged.
 const MARK: &str = "secret: ";
 
-/// Set in the process that uses the channels.
+/// Set in the child process, which uses the channels.
 const CHILD: &str = "LEAKS_CHILD";
 
-/// Runs itself once more, in a process whose log it reads.
+/// Runs itself again in a child process and reads the child's log.
 #[sqlx::test(migrator = "notification::MIGRATOR")]
 #[expect(
     clippy::disallowed_methods,
@@ -37,7 +37,7 @@ async fn no_secret_address_or_subject_reaches_the_log(pool: PgPool) {
     if std::env::var_os(CHILD).is_some() {
         return use_every_channel(pool).await;
     }
-    // The child makes the database anew.
+    // The child recreates the database.
     pool.close().await;
     let mut child = Command::new(std::env::current_exe().unwrap());
     child.args([
@@ -72,7 +72,7 @@ fn secret(text: &str) -> String {
     text.to_owned()
 }
 
-/// Sends to each, and waits until each was tried.
+/// Sends to each address, and waits for an attempt of each.
 async fn send(service: &Service, to: &[String], title: &str, text: &str) {
     let body = json!({"event": "leak", "title": title, "message": text, "to": to,
         "data": {"phone": "+15550109999"}});
@@ -96,7 +96,7 @@ async fn use_every_channel(pool: PgPool) {
     let phone = secret("+15550107788");
     is_secret(phone.trim_start_matches('+'));
 
-    // Where there is no key the log stands in, which shows the text and masks the number.
+    // Without a key the log replaces the provider. It shows the text and masks the number.
     let log = Service::with(&pool, &clock, &[]).await;
     let to = [phone.clone(), secret("bob-q71@example.com")];
     send(&log, &to, "Shown", "Shown").await;
@@ -153,14 +153,14 @@ async fn use_every_channel(pool: PgPool) {
 
     assert!(vonage.calls().len() + tokens.calls().len() + chats.calls().len() > 7);
 
-    // Nobody answers any more: what errors say is looked at, too.
+    // The providers are unavailable, so that errors are logged, too.
     drop((sms, vonage, chats, mail, tokens));
     send(&service, &to, &secret("Subject-h5r"), &secret("Body-u1p")).await;
     clock.advance(TimeDelta::seconds(10));
     tokio::time::sleep(Duration::from_millis(500)).await;
 }
 
-/// Somebody on each channel.
+/// An address on each channel.
 async fn addresses(service: &Service, base: &str, phone: &str) -> Vec<String> {
     let url = format!("{base}/hook/{}", secret("hook-c4z"));
     let body = Some(json!({"url": url}));

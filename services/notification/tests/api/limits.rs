@@ -1,4 +1,4 @@
-//! Limits that save money.
+//! Daily limits on the number and cost of messages.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ async fn start(pool: &PgPool, twilio: &Twilio, more: &[&str]) -> Service {
     Service::with(pool, &clock(), &args).await
 }
 
-/// What became of one to each of these, once nothing waits.
+/// Sends a message to each address. Returns the deliveries once none is pending.
 async fn sent(service: &Service, message: &str, to: &[&str]) -> Vec<Value> {
     let mut all = vec![];
     for to in to {
@@ -77,7 +77,7 @@ async fn each_recipient_and_what_texts_cost_may_be_limited(pool: PgPool) {
         "suppressed: the daily limit of 2 messages to one recipient is reached"
     );
     assert_eq!(made[3]["status"], "sent");
-    // Two segments, where four of five are used up.
+    // Two segments, when four of five are used.
     let made = sent(&service, &"x".repeat(200), &["+15550100013"]).await;
     let why = "suppressed: the daily limit of 5 text message segments is reached";
     assert_eq!(made[0]["reason"], why);

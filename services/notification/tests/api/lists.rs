@@ -1,4 +1,4 @@
-//! `POST /notify` with many at once.
+//! `POST /notify` with a list.
 
 use futures::future::{join, join_all};
 use serde_json::{Value, json};
@@ -81,7 +81,7 @@ async fn a_list_sent_again_gets_the_same_answers(pool: PgPool) {
     let answers = results(&service, longer).await;
     assert_eq!(answers[1], first[1]);
     assert_eq!(answers[3]["error"]["code"], "IDEMPOTENCY_KEY_REUSED");
-    // The header and the field name the same key.
+    // The header and the field contain the same key.
     assert_ne!(answers[0]["id"], answers[2]["id"]);
     assert_eq!(rows(&pool, "notification").await, 5);
     assert_eq!(rows(&pool, "delivery").await, 4);

@@ -1,4 +1,4 @@
-//! Email through a real server, aiosmtpd, with STARTTLS, TLS, sign-in and refusals.
+//! Email through a real server (aiosmtpd), with STARTTLS, TLS, authentication and refusals.
 
 use std::io::{BufRead as _, BufReader, Lines};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::support::{Service, attempt, clock};
 
 const PACKAGES: [&str; 2] = ["aiosmtpd==1.4.6", "trustme==1.2.1"];
 
-/// Python with what the server needs; it is installed the first time.
+/// A Python environment with the packages of the server, installed on first use.
 fn python() -> &'static Path {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
     PYTHON.get_or_init(|| {
@@ -77,7 +77,7 @@ impl Server {
         }
     }
 
-    /// The next mail that it took.
+    /// The next accepted mail.
     fn mail(&mut self) -> Value {
         serde_json::from_str(&self.lines.next().unwrap().unwrap()).unwrap()
     }
@@ -87,7 +87,7 @@ impl Server {
         format!("--smtp-url={scheme}://user:{password}@127.0.0.1:{port}{query}")
     }
 
-    /// Settings for a server whose authority is known.
+    /// Settings that trust the certificate authority of the server.
     fn trusted(&self, url: String) -> Vec<String> {
         let authority = format!("--smtp-ca-file={}", self.authority.display());
         vec![url, authority, "--email-from=shop@example.com".into()]
@@ -179,7 +179,7 @@ async fn nothing_is_said_to_a_server_that_cannot_be_trusted(pool: PgPool) {
             (&json!("config"), &json!(why))
         );
     }
-    // The first mail that it took is the one that it may have.
+    // The first accepted mail is the permitted one.
     let url = server.url("tls", "smtps", "se%3Acret", "");
     let service = Service::with(&pool, &clock(), &server.trusted(url)).await;
     attempt(&service, "bob@example.com").await;

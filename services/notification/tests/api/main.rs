@@ -1,4 +1,4 @@
-//! The service as its callers and Twilio meet it: the real router on a real PostgreSQL.
+//! Tests of the HTTP API with a real port and a real PostgreSQL. Providers are fakes.
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

@@ -1,4 +1,4 @@
-//! `GET /notifications` and its kin.
+//! `GET /notifications` and `GET /notifications/{id}`.
 
 use serde_json::{Value, json};
 use sqlx::PgPool;

@@ -35,7 +35,7 @@ async fn a_visitor_is_texted_by_twilio(pool: PgPool) {
     assert_eq!(delivery["attempts"][0]["http_status"], 201);
 
     let [post] = &twilio.posts()[..] else {
-        panic!("one message");
+        panic!("expected one message");
     };
     let text = "New visitor on example.com: London, United Kingdom\n\
                 Page: /pricing\nFrom: google\nFirefox on Windows, first visit";

@@ -1,4 +1,4 @@
-//! Outside companies that speak JSON over HTTP, played by a small server with a script.
+//! A fake HTTP server with scripted replies, for providers with JSON APIs.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
-/// How a request is answered.
+/// A scripted reply.
 #[derive(Clone, Debug)]
 pub struct Reply {
     pub status: u16,
@@ -39,7 +39,7 @@ impl Reply {
     }
 }
 
-/// A request that came.
+/// A received request.
 #[derive(Clone, Debug)]
 pub struct Call {
     pub method: Method,
@@ -65,7 +65,7 @@ struct World {
     calls: Vec<Call>,
 }
 
-/// Answers by its script, then always the same.
+/// A fake server that sends the scripted replies, and then always the same one.
 pub struct Played {
     pub base: String,
     world: Arc<Mutex<World>>,
@@ -99,7 +99,7 @@ impl Played {
     }
 
     pub fn last(&self) -> Call {
-        self.calls().pop().expect("nobody called")
+        self.calls().pop().expect("the server received a request")
     }
 }
 

@@ -1,4 +1,4 @@
-//! `/rules`, what follows from them, and trying them.
+//! `/rules`, the effects of rules, and `POST /rules/test`.
 
 use chrono::TimeDelta;
 use common::jwt::Scope;

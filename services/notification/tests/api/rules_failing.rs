@@ -1,4 +1,4 @@
-//! Rules that fail, cost too much or cannot be followed: they harm nobody else.
+//! Rules that fail, cost too much or cannot be evaluated do not affect others.
 
 use chrono::TimeDelta;
 use reqwest::Method;
@@ -8,7 +8,7 @@ use sqlx::PgPool;
 use crate::played::{Played, Reply};
 use crate::support::{Service, attempt, clock, rows, until};
 
-/// As an older version stored it, whose digest worker it ended again and again.
+/// A template as stored by an older version, whose digest worker panicked on it.
 #[sqlx::test(migrator = "notification::MIGRATOR")]
 async fn a_stored_template_that_panicked_is_harmless(pool: PgPool) {
     let spec = json!({"name": "Digest", "event": "e", "recipients": ["log"],
@@ -45,7 +45,7 @@ async fn a_rule_that_fails_again_and_again_is_switched_off_and_says_so(pool: PgP
     let id = service.make("/rules", dividing()).await;
     let path = format!("/rules/{id}");
     let share = |n: i32| json!({"event": "share", "data": {"n": n}});
-    // One that works in between begins the count anew.
+    // A success in between resets the count.
     for _ in 0..19 {
         assert_eq!(service.notify(share(0)).await.1["status"], "suppressed");
     }
@@ -91,7 +91,7 @@ async fn a_rule_that_fails_again_and_again_is_switched_off_and_says_so(pool: PgP
         service.notify(share(3)).await.1["reason"],
         "no rule matches"
     );
-    // The default recipient is told.
+    // The default recipient is notified.
     let (_, notices) = service.get("/notifications?event=rule.disabled").await;
     let notice = service.story(&notices["data"][0]["id"]).await;
     let text = notice["deliveries"][0]["text"].as_str().unwrap();
@@ -100,7 +100,7 @@ async fn a_rule_that_fails_again_and_again_is_switched_off_and_says_so(pool: PgP
         "{text}"
     );
 
-    // What was answered may be sent back; what cannot be changed is ignored.
+    // A response can be sent back; read-only fields such as `disabled_at` are ignored.
     let mut again = rule.clone();
     for read_only in ["id", "created_at", "updated_at"] {
         again.as_object_mut().unwrap().remove(read_only);
@@ -114,7 +114,7 @@ async fn a_rule_that_fails_again_and_again_is_switched_off_and_says_so(pool: PgP
     assert_eq!(service.notify(share(3)).await.1["status"], "queued");
     assert_eq!(health(&service).await["status"], "ok");
 
-    // The dead letter can be sent in plain words.
+    // The dead letter can be sent with the default text.
     let sent = service.retry(last["id"].as_str().unwrap()).await;
     assert_eq!(sent.0, 202, "{}", sent.1);
     until(async || {
@@ -162,7 +162,8 @@ async fn what_would_take_long_or_deep_is_refused(pool: PgPool) {
         let expected = (422, &json!("TEMPLATE_INVALID"), &json!("templates[0].text"));
         assert_eq!(found, expected, "{problem}");
     }
-    // What passes is stopped while it runs: by what it reads, or by the time on a slow machine.
+    // An accepted template is stopped while it runs: by its fuel, or by the timeout on a slow
+    // machine.
     let chain = format!("{{{{ data.s{} }}}}", "|title".repeat(36));
     let (status, verdict) = attempt(&chain, now).await;
     let is_stopped = verdict["rules"][0]["outcome"] == "template_failed"
@@ -204,7 +205,7 @@ async fn what_would_take_long_or_deep_is_refused(pool: PgPool) {
     }
 }
 
-/// What a stranger's server answers is kept, or not; the others' outcomes are.
+/// If the response of a webhook cannot be stored, the outcomes of other deliveries still are.
 #[sqlx::test(migrator = "notification::MIGRATOR")]
 async fn an_answer_that_cannot_be_kept_holds_up_nobody(pool: PgPool) {
     let played = Played::start(Reply::json(200, &json!({"id": "7"}))).await;

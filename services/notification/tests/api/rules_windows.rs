@@ -1,4 +1,4 @@
-//! What holds a notification back: throttles, duplicates, digests and quiet hours.
+//! Throttles, duplicates, digests and quiet hours.
 
 use chrono::TimeDelta;
 use futures::future::join_all;
@@ -160,7 +160,7 @@ async fn visitors_are_told_together_in_plain_words(pool: PgPool) {
 #[sqlx::test(migrator = "notification::MIGRATOR")]
 async fn quiet_hours_hold_or_drop_and_let_urgent_through(pool: PgPool) {
     let service = Service::start(&pool).await;
-    // It is noon.
+    // The time is 12:00.
     let hold = json!({"quiet_hours": [{"from": "11:00", "to": "13:00"}]});
     service.make("/rules", rule(&hold)).await;
     let (_, held) = service.notify(event(1, "a")).await;

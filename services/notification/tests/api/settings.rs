@@ -1,4 +1,4 @@
-//! Settings that cannot work stop the start, and are named.
+//! Invalid settings prevent the start and are named.
 
 use chassis::settings::try_parse;
 use common::clock::Clock;
@@ -9,7 +9,7 @@ use crate::support::SECRET;
 const ACCOUNT: &str = "AC00000000000000000000000000000000";
 const KEY: &str = "SK00000000000000000000000000000000";
 
-/// What is said when it does not start so.
+/// The error with which the service does not start.
 fn refusal(settings: &[&str]) -> String {
     let mut arguments = vec!["notification".to_owned()];
     for usual in [

@@ -1,4 +1,4 @@
-//! A mail server, played by a small one that keeps to RFC 5321; and email through it.
+//! Email through a fake mail server that follows RFC 5321.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -14,9 +14,9 @@ use crate::support::{Service, allow_again, attempt, clock};
 
 #[derive(Default)]
 struct World {
-    /// What the next recipients are answered.
+    /// Replies to the next recipients.
     recipients: VecDeque<&'static str>,
-    /// What the next messages are answered; an empty text closes the connection.
+    /// Replies to the next messages; an empty text closes the connection.
     messages: VecDeque<&'static str>,
     sign_ins: Vec<String>,
     mails: Vec<String>,
@@ -129,7 +129,7 @@ async fn email_goes_out_with_its_headers_and_both_forms(pool: PgPool) {
     let world = smtp.world.lock().unwrap();
     assert_eq!(world.sign_ins, ["\0user\0secret"]);
     let [mail] = &world.mails[..] else {
-        panic!("one mail");
+        panic!("expected one mail");
     };
     let id = delivery["id"].as_str().unwrap();
     for part in [

@@ -1,4 +1,4 @@
-//! A running service, and how to talk to it.
+//! Starts the service and sends requests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use tokio::runtime::{Handle, Runtime};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub const SECRET: &str = "a-secret-for-tests-of-32-characters-or-more";
-/// The configured recipient.
+/// The default recipient.
 pub const PHONE: &str = "+15550100067";
 pub const MASKED: &str = "+1555•••67";
 
@@ -28,7 +28,7 @@ pub fn clock() -> Clock {
     Clock::by_hand(start_of_time())
 }
 
-/// The service on a port of its own; it stops when this is dropped.
+/// A running service on its own port, which stops when this is dropped.
 pub struct Service {
     pub base: String,
     pub clock: Clock,
@@ -36,11 +36,11 @@ pub struct Service {
     _stop: DropGuard,
 }
 
-/// Status and body of an answer.
+/// Status and body of a response.
 pub type Answer = (u16, Value);
 
 impl Service {
-    /// Texts `PHONE` by the log.
+    /// Starts the service with the default recipient [`PHONE`]. Text messages go to the log.
     pub async fn start(pool: &PgPool) -> Self {
         Self::with(
             pool,
@@ -54,7 +54,7 @@ impl Service {
         Self::start_on(&Handle::current(), pool, clock, args).await
     }
 
-    /// On a runtime that can be torn down under it.
+    /// Starts the service on a runtime that the test can shut down.
     pub async fn start_on(at: &Handle, pool: &PgPool, clock: &Clock, args: &[String]) -> Self {
         let config = config(args);
         let stop = CancellationToken::new();
@@ -111,20 +111,20 @@ impl Service {
         self.call(Method::POST, &path, &token, None, &[]).await
     }
 
-    /// With the scope to write.
+    /// Sends a request with the scope `notify:write`.
     pub async fn write(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
         let token = self.token(&[Scope::NotifyWrite]);
         self.call(method, path, &token, body, &[]).await
     }
 
-    /// The same, where it makes something; its id.
+    /// Creates a resource and returns its id.
     pub async fn make(&self, path: &str, body: Value) -> String {
         let (status, made) = self.write(Method::POST, path, Some(body)).await;
         assert_eq!(status, 201, "{made}");
         made["id"].as_str().unwrap().to_owned()
     }
 
-    /// One notification, whole.
+    /// Reads a notification with its deliveries and attempts.
     pub async fn story(&self, id: &Value) -> Value {
         let (status, story) = self
             .get(&format!("/notifications/{}", id.as_str().unwrap()))
@@ -133,7 +133,7 @@ impl Service {
         story
     }
 
-    /// The only notification's only delivery, once it is as `wanted`.
+    /// Waits until the newest notification's first delivery matches `wanted`.
     pub async fn delivery(&self, wanted: impl Fn(&Value) -> bool) -> Value {
         until(async || {
             let (_, list) = self.get("/notifications").await;
@@ -144,7 +144,7 @@ impl Service {
         .await
     }
 
-    /// The same, once that many attempts have ended.
+    /// Waits until the delivery has this number of finished attempts.
     pub async fn delivery_after(&self, attempts: usize) -> Value {
         let ended = |delivery: &Value| delivery["attempts"].as_array().unwrap().len() == attempts;
         self.delivery(|delivery| delivery["status"] != "sending" && ended(delivery))
@@ -173,7 +173,7 @@ impl Service {
     }
 }
 
-/// The first attempt to say hello there, once it has ended.
+/// Sends a message and returns the first attempt after it ended.
 pub async fn attempt(service: &Service, to: &str) -> Value {
     let body = json!({"event": "e", "message": "hello", "data": {"n": 1}, "to": [to]});
     let (status, sent) = service.notify(body).await;
@@ -185,7 +185,7 @@ pub async fn attempt(service: &Service, to: &str) -> Value {
     .await
 }
 
-/// Waits until an address that is gone is suppressed, and allows it again.
+/// Waits until an address is suppressed, and deletes the suppression.
 pub async fn allow_again(service: &Service) {
     let id = until(async || {
         let (_, list) = service.write(Method::GET, "/suppressions", None).await;
@@ -220,7 +220,7 @@ pub fn config(more: &[String]) -> Config {
     chassis::settings::try_parse(args.chain(more.iter().cloned())).unwrap()
 }
 
-/// Asks until there is an answer; gives up after a while that no machine needs.
+/// Polls until `look` returns a value. Panics after a minute.
 pub async fn until<T>(look: impl AsyncFn() -> Option<T>) -> T {
     for _ in 0..6_000 {
         if let Some(found) = look().await {
@@ -228,10 +228,10 @@ pub async fn until<T>(look: impl AsyncFn() -> Option<T>) -> T {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("what was waited for did not come");
+    panic!("timed out waiting for a condition");
 }
 
-/// A runtime whose end is as sudden as `kill -9`, and a pool that lives on it.
+/// A runtime that can be shut down as abruptly as by `kill -9`, and a pool on it.
 pub fn doomed(pool: &PgPool) -> (Runtime, PgPool) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -247,7 +247,7 @@ pub fn doomed(pool: &PgPool) -> (Runtime, PgPool) {
     (runtime, own)
 }
 
-/// How many rows a table of the schema has.
+/// The number of rows of a table.
 pub async fn rows(pool: &PgPool, table: &str) -> i64 {
     let count = format!("select count(*) from notification.{table}");
     sqlx::query_scalar(sqlx::AssertSqlSafe(count))

@@ -1,4 +1,4 @@
-//! Twilio, played by a small server that keeps to its protocol.
+//! A fake of Twilio's API.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -19,14 +19,14 @@ use crate::support::PHONE;
 pub const ACCOUNT: &str = "AC00000000000000000000000000000001";
 pub const FROM: &str = "+15550100001";
 
-/// How the next message is answered; without a script messages are accepted.
+/// The reply to the next message. Without a script, messages are accepted.
 #[derive(Clone, Copy, Debug)]
 pub enum Reply {
     Accept,
     Refuse(u16, i32),
     /// 429 with this `Retry-After`.
     Wait(u32),
-    /// A 5xx without JSON, as from a proxy, and no message.
+    /// A 5xx without JSON, as from a proxy; the message is not accepted.
     Fail(u16),
     AcceptThenFail(u16),
     AcceptThenBreak,
@@ -34,7 +34,7 @@ pub enum Reply {
     AcceptWhenReleased,
 }
 
-/// A request to send.
+/// A request to send a message.
 #[derive(Clone, Debug)]
 pub struct Post {
     pub account: String,
@@ -100,18 +100,18 @@ impl Twilio {
         self.world.lock().unwrap().lookups.clone()
     }
 
-    /// Lets one message go that waits for it.
+    /// Releases one message that waits (`AcceptWhenReleased`).
     pub fn release(&self) {
         self.world.lock().unwrap().gate.notify_one();
     }
 
-    /// What people got.
+    /// The accepted messages.
     pub fn messages(&self) -> Vec<Value> {
         self.world.lock().unwrap().messages.clone()
     }
 }
 
-/// The service's settings for Twilio at `base`.
+/// The settings of the service for Twilio at `base`.
 pub fn args(base: &str) -> Vec<String> {
     vec![
         "--sms-api-key=the-auth-token".into(),
@@ -159,7 +159,7 @@ async fn create(
         }
         Reply::AcceptThenBreak => {
             accept(&world, &form);
-            // Ends the connection's task, and with it the connection, without a message.
+            // Ends the task, and thereby the connection, without printing a panic message.
             std::panic::resume_unwind(Box::new(()))
         }
         Reply::AcceptThenSilence => {

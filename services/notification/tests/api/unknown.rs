@@ -1,5 +1,5 @@
-//! Where nobody knows whether a message went out, at providers other than Twilio: Vonage is asked;
-//! where nobody can be asked it is not sent again, and says so.
+//! Unknown outcomes at providers other than Twilio: Vonage is asked. Providers without a lookup are
+//! not asked to send again, and the delivery becomes `unknown`.
 
 use chrono::TimeDelta;
 use reqwest::Method;
@@ -64,7 +64,7 @@ async fn vonage_is_asked_for_the_message_and_may_be_late(pool: PgPool) {
     assert_eq!(look_up.path, format!("/v2/reports/records?{asked}"));
     assert_eq!(look_up.header("authorization"), "Basic a2V5OnNlY3JldA==");
 
-    // What is not there after ten minutes was never sent.
+    // A message that Vonage does not report after ten minutes was never sent.
     played.next(Reply::text(502, "<html>"));
     let id = telling(&service, PHONE).await;
     for (tries, wait) in [5, 30, 120, 600].into_iter().enumerate() {
@@ -122,7 +122,7 @@ async fn after_a_kill_only_a_webhook_is_called_again_unasked(pool: PgPool) {
     let hook = telling(&service, hook["address"].as_str().unwrap()).await;
     delivery(&service, &topic, "sent").await;
     delivery(&service, &hook, "sent").await;
-    // As a process leaves them that is killed while it sends.
+    // The state that a process leaves when it is killed while sending.
     let lost = "update notification.delivery
         set status = 'sending', sent_at = null, leased_until = $1";
     let now = service.clock.now();

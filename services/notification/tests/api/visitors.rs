@@ -1,4 +1,4 @@
-//! The rule that is there from the beginning: visitors choose how many they are.
+//! The initial rule `Visitors`, with any number of visitors.
 
 use chrono::TimeDelta;
 use reqwest::Method;
@@ -43,7 +43,7 @@ async fn one_network_makes_five_texts_an_hour_and_a_notice(pool: PgPool) {
     assert!(reason.starts_with(throttled), "{reason}");
     let story = service.story(&results[59]["id"]).await;
     assert_eq!(story["rules"][0]["outcome"], "throttled");
-    // Others are told as before.
+    // Other networks are not affected.
     let other = arrive(&service, vec![visitor(60, &json!("198.51.100.0/24"))]).await;
     assert_eq!(count(&other, "queued"), 1);
 
@@ -64,7 +64,7 @@ async fn one_network_makes_five_texts_an_hour_and_a_notice(pool: PgPool) {
 #[sqlx::test(migrator = "notification::MIGRATOR")]
 async fn all_networks_together_make_twenty(pool: PgPool) {
     let service = Service::start(&pool).await;
-    // Where no network is known each visitor counts alone.
+    // Without a network, each visitor counts separately.
     let crowd = (0..60).map(|n| visitor(n, &Value::Null)).collect();
     let results = arrive(&service, crowd).await;
     assert_eq!(
@@ -77,7 +77,7 @@ async fn all_networks_together_make_twenty(pool: PgPool) {
         "{reason}"
     );
     assert_eq!(rows(&pool, "digest").await, 1);
-    // Those held back count, too: the window ends when it ends.
+    // Held back notifications are counted, too, but do not extend the window.
     let counted: i32 =
         sqlx::query_scalar("select count from notification.tally where kind = 'total'")
             .fetch_one(&pool)
@@ -125,7 +125,7 @@ async fn a_rule_that_somebody_changed_is_left_alone(pool: PgPool) {
     assert_eq!(count(&arrive(&service, crowd).await, "queued"), 60);
     drop(service);
 
-    // As an older version left it that somebody had changed.
+    // The rule of an older version, changed by an operator.
     let spec = sqlx::types::Json(json!({"name": "Visitors", "event": "visitor.arrived"}));
     sqlx::query(
         "update notification.rule set spec = $1, updated_at = created_at + interval '1 day'",

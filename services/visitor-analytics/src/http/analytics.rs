@@ -22,38 +22,39 @@ use self::question::ReportRequest;
 use super::list::wrong;
 use crate::store::Goal;
 
-/// Parameters that every report has. Every dimension is one, too.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "it only describes; Question reads")]
+#[expect(dead_code, reason = "documentation only; `ReportRequest` parses")]
 pub(super) struct ReportParams {
-    /// Which site; needed where there are several.
+    /// Domain of the site. Optional if there is only one, or if the token is limited to one.
     site: Option<String>,
-    /// The first day (`2026-11-20`, on the clock of the time zone) or moment (RFC 3339); without
-    /// it six days before the last.
+    /// First day (`2026-11-20`, in the time zone) or timestamp (RFC 3339). Default: six days before
+    /// the last day.
     from: Option<String>,
-    /// The last day, which belongs to the period, or the moment at which it ends; without it today.
+    /// Last day (included) or timestamp (RFC 3339, excluded). Default: today. A period covers at
+    /// most ten years.
     to: Option<String>,
-    /// An IANA name; without it the site's.
+    /// IANA time zone. Default: the site's time zone.
     time_zone: Option<String>,
-    /// Bots' sessions: `false` (without it), `true` or `only`.
+    /// `false` (default): people's sessions; `true`: all sessions; `only`: bots' sessions.
     include_bots: Option<String>,
-    /// Filters: any dimension, such as `country=US&country=CA` (one of them),
-    /// `device_type=!smartphone` (not), `page=/blog/*` (wildcard), `utm_source=` (missing).
+    /// Filters, one query parameter per dimension: `country=US&country=CA` (any of these),
+    /// `device_type=!smartphone` (not this one), `page=/blog/*` (wildcard), `utm_source=` (no
+    /// value). All filters must match.
     #[param(style = Form, explode = true)]
     filters: Option<BTreeMap<String, String>>,
-    /// A segment, by its name or id: its filters have to pass as well.
+    /// Name or id of a segment. Its filters apply in addition.
     segment: Option<String>,
 }
 
-/// What sessions came to, where a `goal` was asked for; else all are `null`.
+/// Conversions for the requested `goal`; all fields are `null` without one.
 #[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
 pub(super) struct ConversionMetrics {
     /// Sessions that reached the goal.
     conversions: Option<i64>,
-    /// The part of the sessions that did: 0 to 1.
+    /// Share of sessions that reached the goal, from 0 to 1.
     conversion_rate: Option<f64>,
-    /// What that is worth, where the goal has a value.
+    /// Conversions times the goal's value; `null` if the goal has no value.
     conversion_value: Option<f64>,
 }
 
@@ -72,19 +73,19 @@ impl ConversionMetrics {
     }
 }
 
-/// What was asked, as it was understood.
+/// The site, period and time zone of a report.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ReportScope {
-    /// The site's domain.
+    /// Domain of the site.
     site: String,
-    /// The first moment.
+    /// Start of the period (included).
     from: DateTime<Utc>,
-    /// The first moment after the period.
+    /// End of the period (excluded).
     to: DateTime<Utc>,
-    /// Whose days, hours and weeks these are.
+    /// IANA time zone that defines days, hours and weeks.
     time_zone: String,
-    /// What was recorded before this moment is in the numbers; only for a day with many visits
-    /// that is not over it lies before the request, by seconds.
+    /// The numbers contain everything that was recorded before this time. Usually the time of the
+    /// request; a few seconds earlier if the period contains a day in progress with many visits.
     as_of: DateTime<Utc>,
 }
 
@@ -101,15 +102,17 @@ impl ReportScope {
     }
 }
 
-/// A part of a whole, to four places; `None` where there is nothing to divide by.
+/// Divides and rounds to `digits` decimal places; `None` if `whole` is 0.
 fn ratio(part: i64, whole: i64, digits: i32) -> Option<f64> {
-    #[expect(clippy::cast_precision_loss, reason = "four digits are told")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "the result is rounded to a few digits"
+    )]
     let (part, whole) = (part as f64, whole as f64);
     let scale = 10_f64.powi(digits);
     (whole > 0.0).then(|| (part / whole * scale).round() / scale)
 }
 
-/// The numbers of the classes that are wanted.
 fn of_class(is_bot: Option<bool>, [people, bots]: [Metrics; 2]) -> Metrics {
     match is_bot {
         Some(false) => people,
@@ -118,8 +121,8 @@ fn of_class(is_bot: Option<bool>, [people, bots]: [Metrics; 2]) -> Metrics {
     }
 }
 
-/// Four million of them are held in memory, and no more.
+/// A report holds at most four million visitors or steps in memory.
 fn too_much() -> Problem {
-    let detail = "too many visits to count at once: shorten the period, or add filters";
+    let detail = "too many visits for one report; shorten the period or add filters";
     Problem::invalid("from", "TOO_MUCH", detail)
 }

@@ -11,27 +11,30 @@ use super::error;
 use super::site_scope::{SiteScope, found};
 use crate::domain::engagement::{Engagement, SubmittedEngagement};
 
-/// What is known now.
+/// The stored engagement of a visit.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = EngagementAnswer)]
 pub(super) struct EngagementResponse {
-    /// The visit's id.
+    /// Id of the visit.
     id: Uuid,
+    /// Seconds that the page was visible.
     engagement_seconds: u32,
+    /// How far the page was scrolled, in percent.
     scroll_depth: u8,
 }
 
-/// Tells how long a page was looked at, and how much of it.
+/// Report the engagement of a visit.
 ///
-/// The larger number stays, so that a report may come twice, late, or in another order. A second
-/// of it confirms that a browser shows the page: what spoke against a person weighs less, and with
-/// `NOTIFY_WHEN=second_signal` it is the second signal.
-#[utoipa::path(post, path = "/visits/{id}/engagement", tag = "visits", request_body = SubmittedEngagement,
+/// The larger of the stored and the reported value is kept, so reports may arrive repeatedly, late
+/// and in any order. An engagement of at least one second confirms that a browser shows the page:
+/// the bot score decreases, and `NOTIFY_WHEN=second_signal` counts it as the second signal.
+#[utoipa::path(post, path = "/visits/{id}/engagement", tag = "visits",
+    request_body = SubmittedEngagement,
     params(("id" = Uuid, Path, description = "The visit's id")),
     responses(
-        (status = 200, body = EngagementResponse, description = "What is known now"),
-        (status = 404, description = "There is no such visit"),
-        (status = 422, description = "The report cannot be accepted; `field` names why"),
+        (status = 200, body = EngagementResponse, description = "The stored engagement"),
+        (status = 404, description = "The visit does not exist"),
+        (status = 422, description = "The report is invalid; `field` names the field"),
     ))]
 pub(super) async fn grow(
     State(state): State<super::SharedState>,

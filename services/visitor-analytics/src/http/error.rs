@@ -1,4 +1,4 @@
-//! Errors on the wire.
+//! Conversion of errors to problem responses (RFC 9457).
 
 use std::time::Duration;
 
@@ -11,16 +11,15 @@ use crate::domain::visit::ValidationError;
 use crate::store::StoreError;
 use crate::workers::recorder::RecordError;
 
-/// By then an operator may have added the site, or an earlier one counts no more.
+/// After this time an operator may have created the site, or an earlier new site no longer counts.
 const SITE_LIMIT_RETRY: Duration = Duration::from_mins(10);
 
-/// The problem with one visit.
 pub(super) fn invalid(error: &ValidationError) -> Problem {
     Problem::invalid(error.field(), error.code(), error.to_string())
 }
 
-/// The problem with a visit or an event that is well-formed and may not be recorded. `taken` is
-/// the code for an id that another site has.
+/// Converts the refusal of a valid visit or event; `taken` is the code for an id that belongs to
+/// another site.
 pub(super) fn refused(refusal: AdmissionError, taken: &'static str) -> Problem {
     let detail = refusal.to_string();
     match refusal {
@@ -33,7 +32,7 @@ pub(super) fn refused(refusal: AdmissionError, taken: &'static str) -> Problem {
     }
 }
 
-/// The problem with one visit of a list.
+/// Converts the problem of one item of a list.
 pub(super) fn item(problem: &Problem) -> ItemError {
     ItemError {
         code: problem.code().into(),

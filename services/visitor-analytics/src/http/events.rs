@@ -1,4 +1,4 @@
-//! `POST /analytics/events`: one event, or many.
+//! `POST /analytics/events`: one event or a list of events.
 
 pub(super) mod read;
 
@@ -24,61 +24,68 @@ use crate::domain::event::{EventActor, NewEvent, SubmittedEvent};
 use crate::domain::visitor::{Salt, SaltPeriod};
 use crate::store::{Event, RecordOutcome};
 
-/// The most events of one request.
 const MAX_EVENTS_PER_REQUEST: usize = 1_000;
 
-/// The answer about one event.
+/// Result of recording one event.
 #[derive(Debug, Default, Serialize, ToSchema)]
 #[schema(as = EventAnswer)]
 pub(super) struct EventReceipt {
+    /// Id of the event.
     id: Option<Uuid>,
     status: EventStatus,
+    /// Id of the visitor.
     visitor_id: Option<String>,
 }
 
-/// The answer about one event of a list.
+/// Result of recording one event of a list.
 #[derive(Debug, Default, Serialize, ToSchema)]
 #[schema(as = EventItem)]
 pub(super) struct EventResult {
     #[serde(flatten)]
     answer: EventReceipt,
-    /// Why the event was rejected; the rest is null then.
+    /// Why the event was rejected; the other fields are `null` then. `null` if the event was not
+    /// rejected.
     error: Option<ItemError>,
 }
 
-/// What became of an event.
+/// `recorded`: the event is stored; `duplicate`: the event was stored before, nothing changed;
+/// `rejected`: the event is not stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = EventStatus)]
 #[serde(rename_all = "lowercase")]
 enum EventStatus {
-    /// It is stored.
     Recorded,
-    /// It was stored before; nothing changed.
     Duplicate,
-    /// It is not stored.
     #[default]
     Rejected,
 }
 
-/// The answer about many events, in their order.
+/// Results of a list of events.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = EventAnswers)]
 pub(super) struct EventBatchResponse {
+    /// One result per event, in the order of the request.
     results: Vec<EventResult>,
 }
 
-/// Records one event (201), or up to 1,000 in a list (200, an answer each).
+/// Record events.
 ///
-/// What is answered with `recorded` or `duplicate` is committed. An event with an `id` can be sent
-/// again safely, after any error.
+/// The body is one event (answered with 201) or an array of up to 1,000 events (answered with 200
+/// and one result per event). The status `recorded` or `duplicate` means that the event is
+/// committed. Events with an `id` can be retried safely after any error.
 #[utoipa::path(post, path = "/analytics/events", tag = "events", request_body = SubmittedEvent,
     responses(
-        (status = 201, body = EventReceipt, description = "One event was recorded, or was before"),
-        (status = 200, body = EventBatchResponse, description = "A list: one bad event does not cost the others"),
-        (status = 409, description = "Another site has an event with this id (`EVENT_ID_TAKEN`)"),
-        (status = 422, description = "The event cannot be accepted; `field` names why"),
-        (status = 429, description = "Its site is new, and too many are (`SITE_LIMIT_REACHED`)"),
-        (status = 503, description = "Nothing was stored; send again after `Retry-After`"),
+        (status = 201, body = EventReceipt,
+            description = "The event was recorded, or is a duplicate"),
+        (status = 200, body = EventBatchResponse,
+            description = "Results of a list. An invalid event does not affect the others"),
+        (status = 409,
+            description = "The id belongs to an event of another site (`EVENT_ID_TAKEN`)"),
+        (status = 422, description = "The event is invalid; `field` names the field"),
+        (status = 429,
+            description = "The site is new, and the limit on new sites is reached \
+                (`SITE_LIMIT_REACHED`)"),
+        (status = 503, description = "No event was stored; retry after `Retry-After`"),
     ))]
 pub(super) async fn submit(
     State(state): State<super::SharedState>,
@@ -95,7 +102,8 @@ pub(super) async fn submit(
     }
     let items: Vec<&RawValue> = parse_json(&body)?;
     if items.len() > MAX_EVENTS_PER_REQUEST {
-        let detail = format!("at most {MAX_EVENTS_PER_REQUEST} events at once");
+        let detail =
+            format!("a request has at most {MAX_EVENTS_PER_REQUEST} events; split the list");
         return Err(Problem::invalid("body", "TOO_MANY_EVENTS", detail));
     }
     let mut results: Vec<EventResult> = items.iter().map(|_| EventResult::default()).collect();
@@ -136,7 +144,7 @@ fn refused(refusal: AdmissionError) -> Problem {
     error::refused(refusal, "EVENT_ID_TAKEN")
 }
 
-/// Records those whose site is known, or one that they may bring along.
+/// Records the events whose site exists or may be created.
 async fn record(
     state: &super::SharedState,
     scope: &SiteScope,
@@ -210,7 +218,7 @@ async fn record_all(
     Ok(answers.collect())
 }
 
-/// The event with its visitor's id, the same that a visit would have.
+/// Assigns the visitor id that a visit of the same visitor would have.
 fn named(
     event: NewEvent,
     period: SaltPeriod,
@@ -222,7 +230,9 @@ fn named(
         (EventActor::Seen(ip, agent), Some(salt)) => {
             period.visitor_id(salt, &event.site, ip, &agent)
         }
-        (EventActor::Seen(..), None) => unreachable!("each period of such events has its salt"),
+        (EventActor::Seen(..), None) => {
+            unreachable!("a salt was read for each period of anonymous events")
+        }
     };
     Event {
         id: event.id,

@@ -19,109 +19,137 @@ use crate::domain::explanation::{
 use crate::domain::session::NotifyPolicy;
 use crate::store::{SessionSummary, VisitExplanation};
 
-/// The whole story of one visit.
+/// Everything that is stored about one visit, and why.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ExplanationResponse {
     id: Uuid,
-    /// `recorded`: copies that came again changed nothing.
+    /// Always `recorded`; later submissions of the same visit change nothing.
     status: &'static str,
-    /// How many came, each answered as `duplicate`.
+    /// Later submissions of the same visit, each answered with `duplicate`.
     copies: u64,
-    /// When the last of them came.
+    /// Time of the last duplicate submission; `null` if there was none.
     last_copy_at: Option<DateTime<Utc>>,
+    /// Time of the page view.
     timestamp: DateTime<Utc>,
+    /// Time at which the visit was recorded.
     received_at: DateTime<Utc>,
-    /// The import that brought it, if one did (`GET /imports/{id}`).
+    /// The import that recorded the visit (`GET /imports/{id}`); `null` for other visits.
     import_id: Option<Uuid>,
     verdict: ExplainedVerdict,
     location: ExplainedLocation,
     origin: ExplainedSource,
+    /// `null` if the session is no longer stored.
     session: Option<ExplainedSession>,
     notification: ExplainedNotification,
-    /// The visit itself.
+    /// The visit, as `GET /visits/{id}` returns it.
     visit: Visit,
 }
 
-/// Why it is a bot's or a person's.
+/// The bot verdict of a visit, with the rules that fired.
 #[derive(Debug, Serialize, ToSchema)]
 struct ExplainedVerdict {
     is_bot: bool,
-    /// The sum of the weights, between 0 and 100.
+    /// Sum of the weights of the rules that fired, from 0 (a person) to 100 (a bot).
     score: u8,
-    /// From this score on it is a bot's.
+    /// A visit with at least this score is a bot's.
     threshold: u8,
-    /// The version of the rules.
+    /// Version of the rules that classified the visit.
     ruleset: u16,
+    /// Name of the bot, if known.
     name: Option<String>,
+    /// Category of the bot, such as `search_engine`, if known.
     category: Option<String>,
-    /// The rules that fired.
     rules: Vec<FiredRule>,
 }
 
-/// A rule that fired.
+/// A bot rule that fired for the visit.
 #[derive(Debug, Serialize, ToSchema)]
 struct FiredRule {
+    /// Stable code of the rule.
     code: String,
-    /// What it added to the score, or took from it; `null` where today's rules do not know it.
+    /// Points that the rule adds to the score; negative if it speaks for a person. `null` if the
+    /// current ruleset no longer has the rule.
     weight: Option<i8>,
-    /// What it says.
+    /// Description of the rule; `null` if the current ruleset no longer has the rule.
     about: Option<&'static str>,
 }
 
-/// Where the visitor is, and how that is known.
+/// Location of the visitor.
 #[derive(Debug, Serialize, ToSchema)]
 struct ExplainedLocation {
-    /// `located` by geo from the address, `owed` while geo is asked again, or `unknown`.
+    /// `located`: the geo service found the location; `owed`: the lookup is pending and will be
+    /// retried; `unknown`: no location was found.
     status: &'static str,
+    /// ISO 3166-1 alpha-2 code.
     country_code: Option<String>,
+    /// Name of the city, in English.
     city: Option<String>,
+    /// Number of the autonomous system.
     asn: Option<u32>,
+    /// Organization that runs the autonomous system.
     as_organization: Option<String>,
 }
 
-/// What led here.
+/// Acquisition source of the visit.
 #[derive(Debug, Serialize, ToSchema)]
 struct ExplainedSource {
+    /// URL of the referring page.
     referrer: Option<String>,
+    /// Where the visitor came from, such as `google` or `(direct)`.
     source: String,
+    /// How the visitor came, such as `organic` or `(none)`.
     medium: String,
+    /// Acquisition channel, such as `Organic Search`.
     channel: Option<String>,
 }
 
-/// The session that the visit belongs to: the visitor's visits with gaps under 30 minutes.
+/// Session of the visit: the visitor's visits with gaps under 30 minutes.
 #[derive(Debug, Serialize, ToSchema)]
 struct ExplainedSession {
     id: Uuid,
     visitor_id: String,
+    /// Time of the first visit.
     started_at: DateTime<Utc>,
+    /// Time of the last visit.
     last_seen_at: DateTime<Utc>,
+    /// Number of visits.
     visits: u32,
+    /// Whether a visit of the session is a bot's.
     is_bot: bool,
-    /// Whether the session began with this visit.
+    /// Whether this visit is the first of the session.
     begins: bool,
 }
 
-/// Whether somebody was told of the session.
+/// Whether the session was announced to the notification service.
 #[derive(Debug, Serialize, ToSchema)]
 struct ExplainedNotification {
-    /// `told`, `waiting`, `refused` or `not_told`.
+    /// `told`: the notification service accepted the announcement; `waiting`: the announcement is
+    /// queued; `refused`: the notification service rejected it permanently; `not_told`: the
+    /// session is not announced, see `reason`.
     status: &'static str,
-    /// Why nobody was told: `bot`, `bot_session`, `opted_out`, `too_old`, `no_second_signal` or
+    /// Reason for `not_told`: `bot`, `bot_session`, `opted_out`, `too_old`, `no_second_signal` or
     /// `session_gone`.
     reason: Option<&'static str>,
-    /// The visit that is told of, where it is known.
+    /// The visit that the waiting or refused announcement names; `null` for other statuses.
     visit_id: Option<Uuid>,
+    /// Attempts to send the announcement so far; `null` for other statuses.
     attempts: Option<u32>,
+    /// Time of the next attempt; `null` for other statuses.
     due_at: Option<DateTime<Utc>>,
+    /// Error of the last attempt.
     last_error: Option<String>,
 }
 
-/// Why a visit is what it is: each rule that fired, its place, its session, and who was told.
+/// Explain a visit.
+///
+/// Returns the bot rules that fired with their weights, the location, the acquisition source, the
+/// session, duplicate submissions, and whether the session was announced to the notification
+/// service.
 #[utoipa::path(get, path = "/visits/{id}/explain", tag = "visits",
     params(("id" = Uuid, Path, description = "The visit's id")),
     responses(
-        (status = 200, body = ExplanationResponse, description = "The whole story"),
-        (status = 404, description = "There is no such visit"),
+        (status = 200, body = ExplanationResponse, description = "The visit and its explanation"),
+        (status = 404, description = "The visit does not exist"),
     ))]
 pub(super) async fn explain(
     State(state): State<super::SharedState>,

@@ -21,32 +21,35 @@ use crate::domain::export::{ExportFormat, ExportWriteError, ExportWriter, Export
 use crate::domain::pick::VisitFilter;
 use crate::store::{ExportQuery, Store, StoreError};
 
-/// What an export has beside the parameters that pick visits.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "it only describes")]
+#[expect(dead_code, reason = "documentation only; `read` parses")]
 pub(super) struct ExportParams {
-    /// `csv` (without it), `ndjson` or `parquet`.
+    /// `csv` (default), `ndjson` or `parquet`.
     format: Option<String>,
-    /// The first day (`2026-11-20`, on the clock of the time zone) or moment (RFC 3339).
+    /// First day (`2026-11-20`, in `time_zone`), or a timestamp (RFC 3339). Default: no bound.
     from: Option<String>,
-    /// The last day, which belongs to the period, or the moment at which it ends.
+    /// Last day (included), or a timestamp (RFC 3339, excluded). Default: no bound.
     to: Option<String>,
 }
 
-/// Visits as a file: the oldest first, all columns of a visit and its user agent.
+/// Export visits as a file.
 ///
-/// The answer is written while it is read, compressed where the request accepts gzip (Parquet is
-/// compressed by itself). When something fails in the middle, or nothing is
-/// read for 30 seconds, the connection is cut.
-#[utoipa::path(get, path = "/export/visits", tag = "export", params(pick::VisitFilterParams, ExportParams),
+/// Oldest first, with all fields of a visit and its user agent. The response is streamed. CSV and
+/// NDJSON are compressed with gzip if the request accepts it; Parquet is compressed internally. If
+/// an error occurs during the transfer, or the client reads nothing for 30 seconds, the connection
+/// is closed without completing the file.
+#[utoipa::path(get, path = "/export/visits", tag = "export",
+    params(pick::VisitFilterParams, ExportParams),
     responses(
         (status = 200, description = "The file", content(
             (String = "text/csv"), (String = "application/x-ndjson"),
             (String = "application/vnd.apache.parquet"))),
-        (status = 400, description = "A parameter is wrong; `field` names it"),
-        (status = 404, description = "There is no such site"),
-        (status = 503, description = "Too many exports are under way, in all or of this token; come again later"),
+        (status = 400, description = "A parameter is invalid; `field` names it"),
+        (status = 404, description = "The site does not exist"),
+        (status = 503,
+            description = "Too many exports are in progress, overall (3) or for this token (2); \
+                retry later"),
     ))]
 pub(super) async fn export(
     State(state): State<super::SharedState>,
@@ -61,7 +64,8 @@ pub(super) async fn export(
         found.map_err(|e| error::store(&e))?.ok_or_else(missing)?;
     }
     let place = state.exports.take(scope.subject());
-    let place = place.map_err(|_| Problem::busy("others are exporting; come again later"))?;
+    let place =
+        place.map_err(|_| Problem::busy("too many exports are in progress; retry later"))?;
     let is_gzip = format != ExportFormat::Parquet && accepts_gzip(&headers);
     let writer = ExportWriter::new(format, is_gzip).map_err(|e| Problem::internal(&e))?;
     let mut file = ExportStream {
@@ -71,7 +75,7 @@ pub(super) async fn export(
         writer: Some(writer),
         _place: place,
     };
-    // What fails at the beginning is told as a problem.
+    // An error before the first byte can still be answered with a problem.
     let first = file.next().await.map_err(|error| match &error {
         ExportStreamError::Store(error) => error::store(error),
         ExportStreamError::Write(_) | ExportStreamError::Broken | ExportStreamError::Stalled(_) => {
@@ -85,7 +89,7 @@ pub(super) async fn export(
     let first = futures::stream::iter(first.map(Ok));
     let whole = futures::StreamExt::chain(first, rest);
     let whole = give_up_when_stalled(whole, STALL_TIMEOUT);
-    // What cuts the connection, so that half a file is not taken for a whole one.
+    // An error closes the connection, so that a partial file is not mistaken for a complete one.
     let whole = futures::StreamExt::map(whole, |piece| {
         piece.map_err(ExportStreamError::from).flatten()
     });
@@ -150,24 +154,23 @@ enum ExportStreamError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Write(#[from] ExportWriteError),
-    #[error("the writer broke off")]
+    #[error("the task that writes the file panicked")]
     Broken,
     #[error(transparent)]
     Stalled(#[from] ReaderStalled),
 }
 
-/// A file that is being written.
 struct ExportStream {
     store: Store,
     pick: VisitFilter,
     query: ExportQuery,
-    /// `None` when the file is complete.
+    /// `None` after the end of the file.
     writer: Option<ExportWriter>,
     _place: RequestSlot,
 }
 
 impl ExportStream {
-    /// The next piece, which is not empty; `None` at the end.
+    /// Returns the next chunk, which is never empty, or `None` at the end of the file.
     async fn next(&mut self) -> Result<Option<Vec<u8>>, ExportStreamError> {
         while let Some(writer) = self.writer.take() {
             let page = self.store.export_visits(&self.query).await?;
@@ -177,7 +180,7 @@ impl ExportStream {
             }
             let wanted = page.into_iter().filter(|one| self.pick.takes(&one.visit));
             let wanted: Vec<ExportedVisit> = wanted.collect();
-            // Takes milliseconds, in which nothing else would be served.
+            // Writing takes milliseconds and would block the other tasks of this thread.
             let written = tokio::task::spawn_blocking(move || write(writer, &wanted, is_last));
             let piece;
             (piece, self.writer) = written.await.map_err(|_| ExportStreamError::Broken)??;

@@ -20,46 +20,51 @@ use crate::store::Goal;
 
 const GOAL_INVALID: &str = "GOAL_INVALID";
 
-/// The parameters of the list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct GoalListParams {
-    /// Only this site's.
+    /// Only goals of this site.
     site: Option<String>,
 }
 
-/// Goals.
+/// All goals.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = GoalPage)]
 pub(super) struct GoalPage {
-    /// By site and name.
+    /// The goals, ordered by site and name.
     data: Vec<GoalResponse>,
-    /// Always `null`: a site has twenty at most.
+    /// Always `null`: a site has at most 20 goals, so the list is not paged.
     next_cursor: Option<String>,
 }
 
-/// A goal.
+/// A goal: a page or an event that sessions should reach.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Goal)]
 pub(super) struct GoalResponse {
+    /// Id of the goal.
     id: Uuid,
+    /// Domain of the site.
     site: String,
+    /// Name of the goal, unique within the site.
     name: String,
-    /// The page, perhaps with wildcards; `null` where it is an event.
+    /// Path of the page, with `*` as wildcard; `null` if the goal is an event.
     page: Option<String>,
-    /// The kind of event; `null` where it is a page.
+    /// Event type; `null` if the goal is a page.
     event_type: Option<String>,
-    /// What reaching it once is worth.
+    /// Value of one conversion, between 0 and 10^12.
     value: Option<f64>,
+    /// Time of creation.
     created_at: DateTime<Utc>,
 }
 
-/// What sessions may come to; reports take one as `goal`.
+/// List goals.
+///
+/// Reports accept the name or id of a goal as `goal`.
 #[utoipa::path(get, path = "/goals", tag = "goals", params(GoalListParams),
     responses(
-        (status = 200, body = GoalPage, description = "The goals"),
-        (status = 400, description = "A parameter is wrong; `field` names it"),
+        (status = 200, body = GoalPage, description = "All goals"),
+        (status = 400, description = "A parameter is invalid; `field` names it"),
     ))]
 pub(super) async fn list(
     State(state): State<super::SharedState>,
@@ -75,13 +80,18 @@ pub(super) async fn list(
     }))
 }
 
-/// Adds a goal to a site.
+/// Create a goal.
+///
+/// A goal is either a page (`page`, with wildcards) or an event (`event_type`).
 #[utoipa::path(post, path = "/goals", tag = "goals", request_body = SubmittedGoal,
     responses(
-        (status = 201, body = GoalResponse, description = "The goal"),
-        (status = 404, description = "There is no such site"),
-        (status = 409, description = "Another goal of the site has this name, or it has twenty"),
-        (status = 422, description = "The goal cannot be accepted; `field` names why"),
+        (status = 201, body = GoalResponse, description = "The new goal"),
+        (status = 404, description = "The site does not exist"),
+        (status = 409,
+            description = "The site has a goal with this name (`NAME_TAKEN`), or 20 goals \
+                (`TOO_MANY`)"),
+        (status = 422,
+            description = "The goal is invalid (`GOAL_INVALID`); `field` names the field"),
     ))]
 pub(super) async fn add(
     State(state): State<super::SharedState>,
@@ -95,7 +105,7 @@ pub(super) async fn add(
     let target = GoalTarget::accept(wanted.page, wanted.event_type);
     let target = target.map_err(|(field, why)| Problem::invalid(field, GOAL_INVALID, why))?;
     if !wanted.value.is_none_or(is_value) {
-        let detail = "a value lies between 0 and a million millions";
+        let detail = "`value` must be between 0 and 10^12";
         return Err(Problem::invalid("value", GOAL_INVALID, detail));
     }
     let now = state.clock.now();
@@ -105,12 +115,12 @@ pub(super) async fn add(
     Ok((StatusCode::CREATED, axum::Json(line(added))))
 }
 
-/// Removes a goal.
+/// Delete a goal.
 #[utoipa::path(delete, path = "/goals/{id}", tag = "goals",
     params(("id" = Uuid, Path, description = "The goal's id")),
     responses(
-        (status = 204, description = "It is gone"),
-        (status = 404, description = "There is no such goal"),
+        (status = 204, description = "The goal was deleted"),
+        (status = 404, description = "The goal does not exist"),
     ))]
 pub(super) async fn remove(
     State(state): State<super::SharedState>,
@@ -119,7 +129,7 @@ pub(super) async fn remove(
 ) -> Result<StatusCode, Problem> {
     let removed = state.store.remove_goal(id).await;
     let removed = removed.map_err(|e| error::store(&e))?;
-    let missing = || Problem::not_found("there is no such goal");
+    let missing = || Problem::not_found("there is no goal with this id");
     removed
         .then_some(StatusCode::NO_CONTENT)
         .ok_or_else(missing)

@@ -1,4 +1,4 @@
-//! `POST /import`, and `GET` and `DELETE /imports`.
+//! `POST /import`, `GET /imports` and `DELETE /imports/{id}`.
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -19,44 +19,48 @@ use crate::domain::import::ImportFormat;
 use crate::import::{FileImporter, ImportError, ImportRequest};
 use crate::store::{self, LineError};
 
-/// What is imported.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ImportParams {
-    /// `combined` (an access log of Apache or nginx), `csv` or `ndjson` (as exported, or, `ndjson`,
-    /// a visit a line as `POST /visits` takes it).
+    /// `combined` (access log of Apache or nginx), `csv` (as exported) or `ndjson` (as exported, or
+    /// one visit per line as for `POST /visits`).
     format: String,
-    /// Whose visits these are; a log does not say it, other lines' own sites are overruled.
+    /// Site of all visits; overrides the site in the file. Required for `combined`.
     site: Option<String>,
-    /// The import's id, for when two files begin with the same lines.
+    /// Id of the import. Only needed to distinguish files that begin with the same lines.
     id: Option<Uuid>,
 }
 
-/// An import.
+/// An import and its progress.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Import)]
 pub(super) struct ImportResponse {
+    /// Id of the import.
     id: Uuid,
+    /// `combined`, `csv` or `ndjson`.
     format: String,
+    /// Site of all visits; `null` if the file names the sites.
     site: Option<String>,
-    /// `running`, `done`, or `interrupted`: send the file again, and it goes on.
+    /// `running`, `done` or `interrupted` (send the file again to resume).
     state: &'static str,
+    /// Start of the import.
     created_at: DateTime<Utc>,
+    /// `null` until the whole file was read.
     finished_at: Option<DateTime<Utc>>,
-    /// Lines of the file that are done.
+    /// Processed lines of the file.
     lines: i64,
-    /// Visits that it brought.
+    /// Recorded visits.
     recorded: i64,
-    /// Visits that were there already.
+    /// Visits that were recorded before.
     duplicates: i64,
-    /// Lines that are no page views: style sheets, pictures, redirections, names of columns.
+    /// Lines that are not page views: style sheets, images, redirects, column headers.
     skipped: i64,
-    /// Visits that the site does not want.
+    /// Visits that the site's settings exclude.
     ignored: i64,
-    /// Lines that could not be read or accepted.
+    /// Lines that cannot be parsed, or whose visit is invalid.
     rejected: i64,
-    /// The first 20 of them.
+    /// Errors of the first 20 rejected lines.
     errors: Vec<LineError>,
 }
 
@@ -64,40 +68,46 @@ pub(super) struct ImportResponse {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ImportPage)]
 pub(super) struct ImportPage {
-    /// The newest first.
+    /// The imports, newest first.
     data: Vec<ImportResponse>,
-    /// Leads to the next page; `null` on the last.
+    /// Pass as `cursor` to get the next page; `null` on the last page.
     next_cursor: Option<String>,
 }
 
-/// What was removed.
+/// Number of removed visits.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ImportRemoved)]
 pub(super) struct ImportDeletedResponse {
-    /// How many visits.
+    /// Number of visits.
     visits: u64,
 }
 
-/// Imports a file of visits, of any length.
+/// Import a file of visits.
 ///
-/// The answer comes when the file has been read; `GET /imports/{id}` tells meanwhile how far it is.
-/// Sending the same file again, also when it broke off or has grown, goes on where it was and
-/// records nothing twice. Nobody is told of these visits.
+/// The file may have any size. The response is sent after the whole file was processed;
+/// `GET /imports/{id}` returns the progress. Sending the same file again resumes the import without
+/// recording a visit twice, even if the transfer was interrupted or the file has grown. Imported
+/// visits cause no notifications.
 #[utoipa::path(post, path = "/import", tag = "import", params(ImportParams),
     request_body(description = "The file", content(
         (String = "text/plain"), (String = "text/csv"), (String = "application/x-ndjson"))),
     responses(
-        (status = 200, body = ImportResponse, description = "The whole file was read"),
-        (status = 400, description = "A parameter is wrong, or the file broke off"),
+        (status = 200, body = ImportResponse, description = "The whole file was processed"),
+        (status = 400,
+            description = "A parameter is invalid, or the file is incomplete (`BODY_INCOMPLETE`)"),
         (status = 409,
-            description = "The file is being imported, or another one was with this beginning"),
+            description = "The file is being imported (`IMPORT_RUNNING`), or another file with the \
+                same beginning was imported (`IMPORT_DIFFERS`)"),
         (status = 413,
-            description = "A packed file becomes more than a hundred times as long; send it in parts"),
-        (status = 415, description = "The file is packed otherwise than by gzip"),
-        (status = 422, description = "The site does not exist, and the token adds none"),
-        (status = 429, description = "It names new sites, and too many are; nothing is lost when \
-            the file is sent again after `POST /sites`"),
-        (status = 503, description = "Send the file again after `Retry-After`; it goes on"),
+            description = "A compressed file expands to more than 100 times its size; split it"),
+        (status = 415, description = "The content encoding is not gzip"),
+        (status = 422, description = "The site does not exist, and the token may not create sites"),
+        (status = 429,
+            description = "The file contains new sites, and the limit on new sites is reached \
+                (`SITE_LIMIT_REACHED`). Create them with `POST /sites` and send the file again"),
+        (status = 503,
+            description = "The import was interrupted, or too many imports are in progress. Send \
+                the file again after `Retry-After` to resume"),
     ))]
 pub(super) async fn import(
     State(state): State<super::SharedState>,
@@ -107,7 +117,8 @@ pub(super) async fn import(
 ) -> Result<Json<ImportResponse>, Problem> {
     let wanted = parameters.wanted(&scope)?;
     let place = state.imports.take(scope.subject());
-    let _place = place.map_err(|_| Problem::busy("others are importing; come again later"))?;
+    let _place =
+        place.map_err(|_| Problem::busy("too many imports are in progress; retry later"))?;
     let (head, file) = request.into_parts();
     let file = BodyReader::new(&head.headers, file).map_err(|e| refused_body(e, 0))?;
     take_time();
@@ -124,11 +135,13 @@ pub(super) async fn import(
     Ok(Json(body(import, state.clock.now())))
 }
 
-/// Imports, the newest first.
+/// List imports.
+///
+/// Newest first.
 #[utoipa::path(get, path = "/imports", tag = "import", params(ImportListParams),
     responses(
         (status = 200, body = ImportPage, description = "A page of imports"),
-        (status = 400, description = "A parameter is wrong; `field` names it"),
+        (status = 400, description = "A parameter is invalid; `field` names it"),
     ))]
 pub(super) async fn list(
     State(state): State<super::SharedState>,
@@ -138,7 +151,12 @@ pub(super) async fn list(
     let limit = within(parameters.limit)?;
     let before = parameters.cursor.map(|text| {
         let id = text.parse::<Uuid>().ok();
-        id.ok_or_else(|| wrong("cursor", "this is no cursor of this list"))
+        id.ok_or_else(|| {
+            wrong(
+                "cursor",
+                "not a cursor of this list; send `next_cursor` of the previous page",
+            )
+        })
     });
     let site = scope.site(parameters.site.as_deref())?;
     let found = state
@@ -157,25 +175,24 @@ pub(super) async fn list(
     }))
 }
 
-/// The parameters of the list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ImportListParams {
-    /// Only of this site.
+    /// Only imports of this site.
     site: Option<String>,
-    /// At most so many, 1 to 1,000; 50 without it.
+    /// Maximum number of items per page: 1 to 1,000. Default: 50.
     limit: Option<i64>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
-/// How far an import is.
+/// Get an import and its progress.
 #[utoipa::path(get, path = "/imports/{id}", tag = "import",
     params(("id" = Uuid, Path, description = "The import's id")),
     responses(
         (status = 200, body = ImportResponse, description = "The import"),
-        (status = 404, description = "There is no such import"),
+        (status = 404, description = "The import does not exist"),
     ))]
 pub(super) async fn one(
     State(state): State<super::SharedState>,
@@ -186,15 +203,16 @@ pub(super) async fn one(
     Ok(Json(body(import, state.clock.now())))
 }
 
-/// Removes an import with all visits it brought.
+/// Delete an import and its visits.
 ///
-/// Sessions are what they would be without them. What was there before the import stays.
+/// Removes all visits that the import recorded, and recomputes their sessions. Visits that existed
+/// before the import are kept.
 #[utoipa::path(delete, path = "/imports/{id}", tag = "import",
     params(("id" = Uuid, Path, description = "The import's id")),
     responses(
-        (status = 200, body = ImportDeletedResponse, description = "It is gone"),
-        (status = 404, description = "There is no such import"),
-        (status = 409, description = "The file is being imported"),
+        (status = 200, body = ImportDeletedResponse, description = "The import was deleted"),
+        (status = 404, description = "The import does not exist"),
+        (status = 409, description = "The import is running (`IMPORT_RUNNING`)"),
     ))]
 pub(super) async fn remove(
     State(state): State<super::SharedState>,
@@ -232,10 +250,14 @@ async fn found(
 impl ImportParams {
     fn wanted(self, scope: &SiteScope) -> Result<ImportRequest, Problem> {
         let format = ImportFormat::named(&self.format);
-        let format = format.ok_or_else(|| wrong("format", "one of combined, csv, ndjson"))?;
+        let format = format
+            .ok_or_else(|| wrong("format", "`format` must be `combined`, `csv` or `ndjson`"))?;
         let site = scope.site(self.site.as_deref())?;
         if format == ImportFormat::Combined && site.is_none() {
-            return Err(wrong("site", "a log does not say whose it is"));
+            return Err(wrong(
+                "site",
+                "`site` is required for the format `combined`",
+            ));
         }
         Ok(ImportRequest {
             id: self.id,
@@ -253,13 +275,13 @@ fn refused(why: &ImportError) -> Problem {
         ImportError::Differs => conflict("IMPORT_DIFFERS", why.to_string()).field("id"),
         ImportError::Body(BodyError::TooLarge) => {
             let detail = format!(
-                "the file unpacks to more than {MAX_UNPACK_RATIO} times its size; send it in parts"
+                "the file expands to more than {MAX_UNPACK_RATIO} times its size; split it"
             );
             let status = StatusCode::PAYLOAD_TOO_LARGE;
             Problem::new(status, "BODY_TOO_LARGE", detail).field("body")
         }
         ImportError::Incomplete | ImportError::Body(_) => {
-            let detail = "the file could not be read to its end; send it again, and it goes on";
+            let detail = "the file is incomplete; send it again to resume the import";
             Problem::new(StatusCode::BAD_REQUEST, "BODY_INCOMPLETE", detail).field("body")
         }
         ImportError::Refused(refusal) => error::refused(*refusal, "VISIT_ID_TAKEN"),

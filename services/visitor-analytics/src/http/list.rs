@@ -1,4 +1,4 @@
-//! Lists: parameters, pages and cursors.
+//! Query parameters, limits and cursors of lists.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -17,41 +17,41 @@ use super::site_scope::ScopedPairs;
 use crate::domain::visit::site;
 use crate::store::{BotFilter, Store, VisitQuery};
 
-/// What PostgreSQL and RFC 3339 can both say.
+/// The years that both PostgreSQL and RFC 3339 can represent.
 const SUPPORTED_YEARS: RangeInclusive<i32> = 1..=9_999;
 const DEFAULT_PAGE_LIMIT: i64 = 50;
 const MAX_PAGE_LIMIT: i64 = 1_000;
 
-/// The parameters of `GET /visits`. Every dimension is one, too.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "it only describes; `query` reads")]
+#[expect(dead_code, reason = "documentation only; `query` parses")]
 pub(super) struct VisitListParams {
-    /// Only this site's visits.
+    /// Only visits of this site. Required if the token is limited to several sites.
     site: Option<String>,
-    /// Not earlier than this (RFC 3339).
+    /// Only items at or after this time (RFC 3339).
     from: Option<DateTime<Utc>>,
-    /// Earlier than this (RFC 3339).
+    /// Only items before this time (RFC 3339).
     to: Option<DateTime<Utc>>,
-    /// Whether bots' visits are listed.
+    /// `false` (default): people only; `true`: people and bots; `only`: bots only.
     include_bots: Option<IncludeBots>,
-    /// An IANA name: whose clock tells `hour` and `weekday`; `UTC` without it.
+    /// IANA time zone of the dimensions `hour` and `weekday`. Default: `UTC`.
     time_zone: Option<String>,
-    /// Filters: any dimension, such as `country=US&country=CA` (one of them),
-    /// `device_type=!smartphone` (not), `page=/blog/*` (wildcard), `utm_source=` (missing).
+    /// Filters, one query parameter per dimension: `country=US&country=CA` (any of these),
+    /// `device_type=!smartphone` (not this one), `page=/blog/*` (wildcard), `utm_source=` (no
+    /// value). All filters must match.
     #[param(style = Form, explode = true)]
     filters: Option<BTreeMap<String, String>>,
-    /// A segment, by its name or id: its filters have to pass as well.
+    /// Name or id of a segment. Its filters apply in addition.
     segment: Option<String>,
-    /// At most so many, 1 to 1,000; 50 without it.
+    /// Maximum number of items per page: 1 to 1,000. Default: 50.
     limit: Option<i64>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
 #[derive(Debug, utoipa::ToSchema)]
 #[schema(rename_all = "lowercase")]
-#[expect(dead_code, reason = "it only describes")]
+#[expect(dead_code, reason = "documentation only; `bots` parses")]
 pub(super) enum IncludeBots {
     /// People only.
     False,
@@ -61,7 +61,7 @@ pub(super) enum IncludeBots {
     Only,
 }
 
-/// Reads the parameters of `GET /visits`.
+/// Parses the parameters of `GET /visits` and `GET /sessions`.
 pub(super) async fn query(store: &Store, pairs: ScopedPairs) -> Result<VisitQuery, Problem> {
     let (mut rest, filters) = sorted(store, pairs, &["limit", "cursor"]).await?;
     let limit = limit(rest.get("limit").map(String::as_str))?;
@@ -70,10 +70,15 @@ pub(super) async fn query(store: &Store, pairs: ScopedPairs) -> Result<VisitQuer
     if let (Some(from), Some(to)) = (from, to)
         && from > to
     {
-        return Err(wrong("from", "from lies after to"));
+        return Err(wrong("from", "`from` must not be later than `to`"));
     }
     let after = rest.get("cursor").map(|text| {
-        read_cursor(text).ok_or_else(|| wrong("cursor", "this is no cursor of this list"))
+        read_cursor(text).ok_or_else(|| {
+            wrong(
+                "cursor",
+                "not a cursor of this list; send `next_cursor` of the previous page",
+            )
+        })
     });
     let zone = zone(&mut rest)?;
     let site = rest.get("site").map(|name| named_site(name));
@@ -93,54 +98,61 @@ pub(super) fn named_site(name: &str) -> Result<String, Problem> {
     site(name).map_err(|error| wrong("site", error.to_string()))
 }
 
-/// Whose visits count.
 pub(super) fn bots(rest: &mut BTreeMap<String, String>) -> Result<BotFilter, Problem> {
     bot_filter(rest.remove("include_bots").as_deref())
 }
 
-/// The same as text.
 pub(super) fn bot_filter(text: Option<&str>) -> Result<BotFilter, Problem> {
     match text {
         None | Some("false") => Ok(BotFilter::Exclude),
         Some("true") => Ok(BotFilter::Include),
         Some("only") => Ok(BotFilter::Only),
-        Some(_) => Err(wrong("include_bots", "one of false, true, only")),
+        Some(_) => Err(wrong(
+            "include_bots",
+            "`include_bots` must be `false`, `true` or `only`",
+        )),
     }
 }
 
-/// Whose clock counts, where it is named.
 pub(super) fn zone(rest: &mut BTreeMap<String, String>) -> Result<Option<Tz>, Problem> {
     let zone = rest.remove("time_zone").map(|name| name.parse());
     let zone = zone.transpose();
-    zone.map_err(|_| wrong("time_zone", "an IANA name such as Europe/Berlin"))
+    zone.map_err(|_| {
+        wrong(
+            "time_zone",
+            "`time_zone` must be an IANA time zone such as Europe/Berlin",
+        )
+    })
 }
 
-/// A parameter that cannot be read.
 pub(super) fn wrong(field: &str, detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "QUERY_INVALID", detail).field(field)
 }
 
-/// A limit as text.
 pub(super) fn limit(text: Option<&str>) -> Result<i64, Problem> {
-    // What is no number is out of bounds.
+    // Text that is not a number becomes 0, which is out of bounds.
     within(text.map(|text| text.parse().unwrap_or_default()))
 }
 
 pub(super) fn within(limit: Option<i64>) -> Result<i64, Problem> {
     let limit = limit.unwrap_or(DEFAULT_PAGE_LIMIT);
     let is_within = (1..=MAX_PAGE_LIMIT).contains(&limit);
-    let refuse = || wrong("limit", "a limit lies between 1 and 1000");
+    let refuse = || wrong("limit", "`limit` must be between 1 and 1000");
     is_within.then_some(limit).ok_or_else(refuse)
 }
 
-/// A moment as text.
 pub(super) fn moment(name: &str, text: &str) -> Result<DateTime<Utc>, Problem> {
     let moment = text.parse::<DateTime<Utc>>().ok();
     let moment = moment.filter(|moment| SUPPORTED_YEARS.contains(&moment.year()));
-    moment.ok_or_else(|| wrong(name, "a moment such as 2026-11-20T12:00:00Z (RFC 3339)"))
+    moment.ok_or_else(|| {
+        wrong(
+            name,
+            "expected an RFC 3339 timestamp such as 2026-11-20T12:00:00Z",
+        )
+    })
 }
 
-/// A cursor holds the moment and id of the last visit of a page.
+/// Encodes the timestamp and id of the last item of a page.
 pub(super) fn cursor(timestamp: DateTime<Utc>, id: Uuid) -> String {
     let mut bytes = timestamp.timestamp_micros().to_be_bytes().to_vec();
     bytes.extend(id.as_bytes());

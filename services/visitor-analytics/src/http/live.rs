@@ -23,29 +23,33 @@ use super::site_scope::SiteScope;
 use crate::domain::pick::VisitFilter;
 use crate::workers::live::{LiveEvent, Subscription};
 
-/// A comment is sent after so long without an event: proxies close what is silent for a minute.
+/// Interval of the comments that are sent without an event. Proxies commonly close a connection
+/// that is idle for a minute.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
-/// How long a browser waits before it comes back.
+/// Delay after which a browser reconnects.
 const SSE_RETRY_DELAY: Duration = Duration::from_secs(3);
-/// Who comes back later than this is not told what happened meanwhile.
+/// Visits older than this are not replayed to a client that reconnects.
 const MAX_REPLAY_AGE: TimeDelta = TimeDelta::hours(1);
 
-/// Visits as they are recorded, on any replica: server-sent events.
+/// Stream visits as server-sent events.
 ///
-/// Each `visit` event has a visit as `GET /visits/{id}` tells it, and an id: sent back as
-/// `Last-Event-ID` within an hour, the stream begins with what was recorded after it (at most 250
-/// visits). A `missed` event says that there were visits which are not told, such as after a
-/// reader was too slow; `GET /visits` has them. Filters are parameters as in reports, except
-/// `entry_page` and `exit_page`; a source is that of the visit itself. The stream ends when the
-/// token does, and when nothing of it is read for 30 seconds.
+/// Sends the visits that any replica records, except imported visits and visits that are more than
+/// five minutes old. The data of a `visit` event is a visit as returned by
+/// `GET /visits/{id}`. A client that sends the id of its last event as `Last-Event-ID` within an
+/// hour first receives the visits recorded after that one, at most 250. A `missed` event means that
+/// visits were omitted, for example because the client was too slow; `GET /visits` lists them.
+/// Filters are those of reports except `entry_page` and `exit_page`, and match each visit's own
+/// fields. The stream ends when the token expires, or when the client reads nothing for 30 seconds.
 #[utoipa::path(get, path = "/visits/live", tag = "visits",
     params(pick::VisitFilterParams,
-        ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that came")),
+        ("Last-Event-ID" = Option<String>, Header, description = "Id of the last received event")),
     responses(
         (status = 200, body = String, content_type = "text/event-stream",
-            description = "Events: `visit`, whose data is a visit, and `missed`"),
-        (status = 400, description = "A parameter is wrong; `field` names it"),
-        (status = 503, description = "A hundred listen to this process already, or fifty with this token; come again later"),
+            description = "Events `visit`, with a visit as JSON, and `missed`"),
+        (status = 400, description = "A parameter is invalid; `field` names it"),
+        (status = 503,
+            description = "The process serves 100 streams already, or 50 of this token; retry \
+                later"),
     ))]
 pub(super) async fn live(
     State(state): State<super::SharedState>,
@@ -57,7 +61,8 @@ pub(super) async fn live(
     let pick = pick::read(&state.store, scope.limit(pairs)?).await?;
     let after = last_event(&headers)?.unwrap_or((now, Uuid::nil()));
     let listening = state.hub.listen(scope.subject());
-    let listening = listening.map_err(|_| Problem::busy("too many listen already"))?;
+    let listening =
+        listening.map_err(|_| Problem::busy("too many live streams are open; retry later"))?;
     let lifetime = u64::try_from(scope.token_ends_at() - now.timestamp()).unwrap_or(0);
     let listener = LiveStream {
         listening,
@@ -82,20 +87,24 @@ fn last_event(headers: &HeaderMap) -> Result<Option<(DateTime<Utc>, Uuid)>, Prob
         return Ok(None);
     };
     let found = id.to_str().ok().and_then(read_cursor);
-    let refuse = || wrong("last-event-id", "this is no id of an event of this stream");
+    let refuse = || {
+        wrong(
+            "last-event-id",
+            "not an event id of this stream; omit the header to start with new visits",
+        )
+    };
     found.map(Some).ok_or_else(refuse)
 }
 
-/// One who listens.
 struct LiveStream {
     listening: Subscription,
     pick: VisitFilter,
-    /// What was told last; until what came meanwhile has been read.
+    /// Position after which visits are replayed; `None` once the replay was read.
     after: Option<(DateTime<Utc>, Uuid)>,
     opened_at: DateTime<Utc>,
-    /// To be told before anything that is heard.
+    /// Events to send before receiving further ones.
     due: VecDeque<Event>,
-    /// Visits that were read and may be heard once more.
+    /// Replayed visits, which the subscription may deliver again.
     known: HashSet<Uuid>,
     ends_at: Instant,
     closing: CancellationToken,
@@ -116,7 +125,7 @@ impl LiveStream {
         }
     }
 
-    /// Makes something due, or not, where a visit is not wanted; `None` ends the stream.
+    /// Receives one event and queues it if the filter matches; `None` ends the stream.
     async fn hear(&mut self) -> Option<()> {
         if let Some(after) = self.after {
             self.due = self.catch_up(after).await;
@@ -149,7 +158,7 @@ impl LiveStream {
                 self.known = visits.iter().map(|visit| visit.id).collect();
             }
             Err(error) => {
-                tracing::warn!(%error, "visits were not read for a listener");
+                tracing::warn!(%error, "cannot read visits to replay; sending a missed event");
                 due.push_back(missed());
             }
         }
@@ -159,12 +168,12 @@ impl LiveStream {
 
 fn event(visit: &Visit) -> Event {
     let event = Event::default().event("visit");
-    // What is stored as JSON or text becomes JSON.
+    // Cannot fail: all fields of a visit are representable as JSON.
     let data = serde_json::to_string(visit).unwrap_or_default();
     event.id(cursor(visit.received_at, visit.id)).data(data)
 }
 
 fn missed() -> Event {
-    let detail = r#"{"detail":"there were visits that are not told; GET /visits has them"}"#;
+    let detail = r#"{"detail":"visits were omitted; GET /visits lists them"}"#;
     Event::default().event("missed").data(detail)
 }

@@ -1,4 +1,4 @@
-//! The parameters that pick visits one by one.
+//! The filter parameters of endpoints that match visits one by one.
 
 use std::collections::BTreeMap;
 
@@ -14,35 +14,35 @@ use super::site_scope::ScopedPairs;
 use crate::domain::pick::{VisitFilter, is_told_by_a_visit};
 use crate::store::Store;
 
-/// Parameters that pick visits. Every dimension is one, too.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "it only describes; `read` reads")]
+#[expect(dead_code, reason = "documentation only; `read` parses")]
 pub(super) struct VisitFilterParams {
-    /// Only this site's visits.
+    /// Only visits of this site. Required if the token is limited to several sites.
     site: Option<String>,
-    /// Bots' visits: `false` (without it), `true` or `only`.
+    /// `false` (default): people's visits; `true`: all visits; `only`: bots' visits.
     include_bots: Option<String>,
-    /// An IANA name: whose clock tells `hour` and `weekday`; `UTC` without it.
+    /// IANA time zone of days and of the dimensions `hour` and `weekday`. Default: `UTC`.
     time_zone: Option<String>,
-    /// Filters: any dimension, such as `country=US&country=CA` (one of them),
-    /// `device_type=!smartphone` (not), `page=/blog/*` (wildcard), `utm_source=` (missing).
+    /// Filters, one query parameter per dimension: `country=US&country=CA` (any of these),
+    /// `device_type=!smartphone` (not this one), `page=/blog/*` (wildcard), `utm_source=` (no
+    /// value). All filters must match.
     #[param(style = Form, explode = true)]
     filters: Option<BTreeMap<String, String>>,
-    /// A segment, by its name or id: its filters have to pass as well.
+    /// Name or id of a segment. Its filters apply in addition.
     segment: Option<String>,
 }
 
-/// Reads the parameters of a stream that has no others.
+/// Parses the parameters of an endpoint that takes only a filter.
 pub(super) async fn read(store: &Store, pairs: ScopedPairs) -> Result<VisitFilter, Problem> {
     let (pick, rest) = read_with(store, pairs, &[]).await?;
     match rest.into_keys().next() {
-        Some(name) => Err(wrong(&name, "there is no such parameter here")),
+        Some(name) => Err(wrong(&name, "this endpoint has no such parameter")),
         None => Ok(pick),
     }
 }
 
-/// Reads the parameters, and returns those of `own`, and `from` and `to`, beside.
+/// Parses the filter, and returns the remaining parameters: those in `own`, `from` and `to`.
 pub(super) async fn read_with(
     store: &Store,
     pairs: ScopedPairs,
@@ -50,7 +50,7 @@ pub(super) async fn read_with(
 ) -> Result<(VisitFilter, BTreeMap<String, String>), Problem> {
     let (mut rest, filters) = sorted(store, pairs, own).await?;
     if let Some(filter) = filters.iter().find(|f| !is_told_by_a_visit(f.subject)) {
-        let detail = "a visit alone does not tell this";
+        let detail = "this dimension belongs to sessions; this endpoint filters visits";
         return Err(wrong(filter.subject.name(), detail));
     }
     let is_bot = list::bots(&mut rest)?.wanted();
@@ -65,11 +65,10 @@ pub(super) async fn read_with(
     Ok((pick, rest))
 }
 
-/// Where a period begins or ends, if it does.
 type OptionalTimestamp = Option<DateTime<Utc>>;
 
-/// Takes `from` and `to` out of the parameters: a day on the clock of `zone`, the last of which
-/// belongs to the period, or a moment.
+/// Removes `from` and `to` from the parameters and parses them: a day in `zone` (`to` is included)
+/// or a timestamp (`to` is excluded).
 pub(super) fn period(
     rest: &mut BTreeMap<String, String>,
     zone: Tz,
@@ -88,7 +87,7 @@ pub(super) fn period(
     if let (Some(from), Some(to)) = (from, to)
         && from >= to
     {
-        return Err(wrong("from", "the period ends before it begins"));
+        return Err(wrong("from", "`from` must be before the end of the period"));
     }
     Ok((from, to))
 }

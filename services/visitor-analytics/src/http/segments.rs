@@ -19,29 +19,34 @@ use crate::store::{Segment, UpsertOutcome};
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SegmentPage)]
 pub(super) struct SegmentPage {
-    /// By name.
+    /// The segments, ordered by name.
     data: Vec<SegmentResponse>,
-    /// Always `null`: there are a thousand at most.
+    /// Always `null`: there are at most 1,000 segments, so the list is not paged.
     next_cursor: Option<String>,
 }
 
-/// A segment.
+/// A segment: a named set of filters.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Segment)]
 pub(super) struct SegmentResponse {
+    /// Id of the segment.
     id: Uuid,
+    /// Name of the segment.
     name: String,
-    /// Values by dimension, as they are written in a question.
+    /// Filter values by dimension, written as in query parameters: `!` negates, `*` is a wildcard.
     filters: Written,
+    /// Time of creation.
     created_at: DateTime<Utc>,
 }
 
-/// Filters with names, which every report takes as `segment`.
+/// List segments.
+///
+/// Lists and reports accept the name or id of a segment as `segment`.
 #[utoipa::path(get, path = "/segments", tag = "segments",
     responses((status = 200, body = SegmentPage, description = "All segments")))]
 pub(super) async fn list(
     State(state): State<super::SharedState>,
-    // Segments are no site's: every token may use them.
+    // Segments belong to no site, so tokens with any site scope may read them.
     _: SiteScope,
 ) -> Result<axum::Json<SegmentPage>, Problem> {
     let found = state.store.segments().await;
@@ -52,12 +57,15 @@ pub(super) async fn list(
     }))
 }
 
-/// Adds a segment.
+/// Create a segment.
 #[utoipa::path(post, path = "/segments", tag = "segments", request_body = SubmittedSegment,
     responses(
-        (status = 201, body = SegmentResponse, description = "The segment"),
-        (status = 409, description = "Another one has this name, or there are a thousand"),
-        (status = 422, description = "The segment cannot be accepted; `field` names why"),
+        (status = 201, body = SegmentResponse, description = "The new segment"),
+        (status = 409,
+            description = "Another segment has this name (`NAME_TAKEN`), or there are 1,000 \
+                segments (`TOO_MANY`)"),
+        (status = 422,
+            description = "The segment is invalid (`SEGMENT_INVALID`); `field` names the field"),
     ))]
 pub(super) async fn add(
     State(state): State<super::SharedState>,
@@ -75,14 +83,16 @@ pub(super) async fn add(
     Ok((StatusCode::CREATED, axum::Json(line(added))))
 }
 
-/// Changes a segment; what is left out stays as it is.
+/// Update a segment.
+///
+/// Omitted fields keep their value.
 #[utoipa::path(patch, path = "/segments/{id}", tag = "segments", request_body = SegmentPatch,
     params(("id" = Uuid, Path, description = "The segment's id")),
     responses(
-        (status = 200, body = SegmentResponse, description = "The segment"),
-        (status = 404, description = "There is no such segment"),
-        (status = 409, description = "Another one has this name"),
-        (status = 422, description = "The change cannot be accepted; `field` names why"),
+        (status = 200, body = SegmentResponse, description = "The updated segment"),
+        (status = 404, description = "The segment does not exist"),
+        (status = 409, description = "Another segment has this name (`NAME_TAKEN`)"),
+        (status = 422, description = "A field is invalid (`SEGMENT_INVALID`); `field` names it"),
     ))]
 pub(super) async fn change(
     State(state): State<super::SharedState>,
@@ -100,12 +110,12 @@ pub(super) async fn change(
     Ok(axum::Json(line(kept(changed, "segment")?)))
 }
 
-/// Removes a segment.
+/// Delete a segment.
 #[utoipa::path(delete, path = "/segments/{id}", tag = "segments",
     params(("id" = Uuid, Path, description = "The segment's id")),
     responses(
-        (status = 204, description = "It is gone"),
-        (status = 404, description = "There is no such segment"),
+        (status = 204, description = "The segment was deleted"),
+        (status = 404, description = "The segment does not exist"),
     ))]
 pub(super) async fn remove(
     State(state): State<super::SharedState>,
@@ -114,13 +124,12 @@ pub(super) async fn remove(
 ) -> Result<StatusCode, Problem> {
     let removed = state.store.remove_segment(id).await;
     let removed = removed.map_err(|e| error::store(&e))?;
-    let missing = || Problem::not_found("there is no such segment");
+    let missing = || Problem::not_found("there is no segment with this id");
     removed
         .then_some(StatusCode::NO_CONTENT)
         .ok_or_else(missing)
 }
 
-/// What was kept, or why not.
 pub(super) fn kept<T>(kept: UpsertOutcome<T>, what: &str) -> Result<T, Problem> {
     let conflict = |code: &'static str, detail: String| {
         Err(Problem::new(StatusCode::CONFLICT, code, detail).field("name"))
@@ -128,9 +137,12 @@ pub(super) fn kept<T>(kept: UpsertOutcome<T>, what: &str) -> Result<T, Problem> 
     match kept {
         UpsertOutcome::Done(one) => Ok(one),
         UpsertOutcome::Taken => conflict("NAME_TAKEN", format!("another {what} has this name")),
-        UpsertOutcome::Full => conflict("TOO_MANY", format!("no {what} more can be kept")),
+        UpsertOutcome::Full => conflict(
+            "TOO_MANY",
+            format!("the maximum number of {what}s is reached; delete one first"),
+        ),
         UpsertOutcome::Missing => Err(Problem::not_found(format!(
-            "there is no such {what}, or site"
+            "there is no such {what} or site"
         ))),
     }
 }

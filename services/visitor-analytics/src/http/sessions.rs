@@ -20,82 +20,114 @@ use crate::store::{PathStep, SessionDetails};
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SessionPage)]
 pub(super) struct SessionPage {
-    /// The sessions, the newest first.
+    /// The sessions, newest first.
     data: Vec<SessionResponse>,
-    /// Leads to the next page; `null` on the last.
+    /// Pass as `cursor` to get the next page; `null` on the last page.
     next_cursor: Option<String>,
 }
 
-/// A visitor's visits with gaps under 30 minutes. What led to it, and where and with what the
-/// visitor was, are those of its first visit.
+/// A session: a visitor's visits with gaps under 30 minutes.
+///
+/// Source, location and device are those of the first visit.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct SessionResponse {
+    /// Id of the session.
     id: Uuid,
+    /// Domain of the site.
     site: String,
+    /// Id of the visitor.
     visitor_id: String,
+    /// The site's own id of the user.
     user_id: Option<String>,
+    /// Time of the first visit.
     started_at: DateTime<Utc>,
+    /// Time of the last visit.
     last_seen_at: DateTime<Utc>,
+    /// Seconds from the first to the last visit.
     duration_seconds: i64,
+    /// Number of visits.
     visits: u32,
-    /// Events of the visitor meanwhile, and up to half an hour after.
+    /// Number of events that the visitor triggered during the session or within 30 minutes after
+    /// its end.
     events: i64,
-    /// Whether it has one visit.
+    /// Whether the session has exactly one visit.
     is_bounce: bool,
+    /// Path of the first visit.
     entry_path: String,
+    /// Path of the last visit.
     exit_path: String,
+    /// URL of the referring page.
     referrer: Option<String>,
+    /// Where the visitor came from, such as `google` or `(direct)`.
     source: String,
+    /// How the visitor came, such as `organic` or `(none)`.
     medium: String,
+    /// Acquisition channel, such as `Organic Search`.
     channel: Option<String>,
     utm_source: Option<String>,
     utm_medium: Option<String>,
     utm_campaign: Option<String>,
     utm_term: Option<String>,
     utm_content: Option<String>,
+    /// ISO 3166-1 alpha-2 code.
     country_code: Option<String>,
+    /// Name of the country, in English.
     country: Option<String>,
+    /// ISO 3166-2 code without the country.
     region_code: Option<String>,
+    /// Name of the region, in English.
     region: Option<String>,
+    /// Name of the city, in English.
     city: Option<String>,
+    /// IANA time zone of the location.
     time_zone: Option<String>,
+    /// Organization that runs the autonomous system.
     as_organization: Option<String>,
     browser: Option<String>,
     browser_version: Option<String>,
     os: Option<String>,
     os_version: Option<String>,
+    /// `desktop`, `smartphone`, `tablet`, `tv`, `console`, `wearable`, `bot` or `other`.
     device_type: String,
+    /// Preferred language, such as `de` or `pt-BR`.
     language: Option<String>,
-    /// Whether one of its visits is a bot's.
+    /// Whether a visit of the session is a bot's.
     is_bot: bool,
+    /// Name of the bot, if known.
     bot_name: Option<String>,
 }
 
-/// A session with the way it took.
+/// A session with its journey.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct SessionJourneyResponse {
     #[serde(flatten)]
     session: SessionResponse,
-    /// Its visits, in their order; at most 1,000.
+    /// The visits of the session in chronological order, at most 1,000.
     journey: Vec<JourneyStep>,
 }
 
-/// A visit of a journey.
+/// A visit in a journey.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = JourneyStep)]
 pub(super) struct JourneyStep {
+    /// Time of the page view.
     timestamp: DateTime<Utc>,
+    /// Path of the page.
     path: String,
+    /// Title of the page.
     title: Option<String>,
-    /// Until the next visit; of the last one for as long as the page was seen, where measured.
+    /// Seconds until the next visit. For the last visit: the seconds that the page was visible, or
+    /// `null` if this was not measured.
     seconds_on_page: Option<i64>,
 }
 
-/// Sessions, the newest first.
+/// List sessions.
+///
+/// Newest first. Filters match the first visit of a session.
 #[utoipa::path(get, path = "/sessions", tag = "sessions", params(VisitListParams),
     responses(
         (status = 200, body = SessionPage, description = "A page of sessions"),
-        (status = 400, description = "A parameter is wrong; `field` names it"),
+        (status = 400, description = "A parameter is invalid; `field` names it"),
     ))]
 pub(super) async fn list(
     State(state): State<super::SharedState>,
@@ -118,12 +150,12 @@ pub(super) async fn list(
     }))
 }
 
-/// One session and the way it took.
+/// Get a session with its journey.
 #[utoipa::path(get, path = "/sessions/{id}", tag = "sessions",
     params(("id" = Uuid, Path, description = "The session's id")),
     responses(
-        (status = 200, body = SessionJourneyResponse, description = "The session"),
-        (status = 404, description = "There is no such session"),
+        (status = 200, body = SessionJourneyResponse, description = "The session and its journey"),
+        (status = 404, description = "The session does not exist"),
     ))]
 pub(super) async fn one(
     State(state): State<super::SharedState>,

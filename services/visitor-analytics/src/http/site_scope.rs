@@ -1,9 +1,9 @@
-//! Tokens that are limited to sites: the claim `sites`.
+//! The site scope of a token: the claim `sites`.
 //!
-//! Every handler takes one of these extractors. The sites that it allows go into the statement
-//! that reads the rows, or are compared with the site that the handler itself has parsed: the
-//! spelling of a request's path or query cannot part the two. `tests/api/site_scope.rs` walks the
-//! `OpenAPI` and fails for a route without one.
+//! Every handler takes one of the extractors of this module. The allowed sites are part of the
+//! statement that reads the rows, or are compared with the site that the handler has parsed. The
+//! check therefore never depends on how a path or query is spelled. `tests/api/site_scope.rs`
+//! walks the `OpenAPI` document and fails for a route without an extractor.
 
 use std::sync::Arc;
 
@@ -18,11 +18,11 @@ use super::list::named_site;
 use crate::admission::NewSitePolicy;
 use crate::store::SiteLookup;
 
-/// The sites that the request's token is for.
+/// The sites for which the token of the request is valid.
 #[derive(Clone, Debug)]
 pub(super) struct SiteScope(Arc<Claims>);
 
-/// What concerns every site: a token that is limited to some is refused.
+/// For endpoints that concern all sites: refuses tokens with a site scope.
 #[derive(Debug)]
 pub(super) struct AllSites;
 
@@ -31,7 +31,7 @@ impl<S: Sync> FromRequestParts<S> for SiteScope {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let claims = parts.extensions.get::<Arc<Claims>>().cloned();
-        // A route without `auth::require` has no claims, and must not mean every site.
+        // A route without `auth::require` has no claims. It must not grant access to all sites.
         claims.map(Self).ok_or_else(forbidden)
     }
 }
@@ -49,12 +49,12 @@ impl<S: Sync> FromRequestParts<S> for AllSites {
 }
 
 impl SiteScope {
-    /// The domains of the only sites, or `None` for all of them; statements take it as it is.
+    /// The domains of the allowed sites; `None` allows all sites. Bound to statements unchanged.
     pub(super) fn sites(&self) -> Option<&[String]> {
         self.0.sites.as_deref()
     }
 
-    /// Which new sites visits may bring along.
+    /// Whether visits may create sites.
     pub(super) fn new_sites(&self) -> NewSitePolicy {
         match self.sites() {
             None => NewSitePolicy::Limited,
@@ -62,25 +62,24 @@ impl SiteScope {
         }
     }
 
-    /// Whose token it is.
     pub(super) fn subject(&self) -> &str {
         &self.0.sub
     }
 
-    /// When the token ends, in seconds since the epoch.
+    /// Expiry of the token, in seconds since the Unix epoch.
     pub(super) fn token_ends_at(&self) -> i64 {
         self.0.exp
     }
 
-    /// Refuses a site that the token is not for.
+    /// Refuses a site outside the scope.
     pub(super) fn check(&self, site: &str) -> Result<(), Problem> {
         let sites = self.sites();
         let is_allowed = sites.is_none_or(|sites| sites.iter().any(|one| one == site));
         is_allowed.then_some(()).ok_or_else(forbidden)
     }
 
-    /// The site that a request names. Where it names none and the token has one site, that is
-    /// meant.
+    /// Parses and checks the site that a request names. Defaults to the token's site if the token
+    /// has exactly one.
     pub(super) fn site(&self, named: Option<&str>) -> Result<Option<String>, Problem> {
         if let Some(named) = named {
             let site = named_site(named)?;
@@ -94,8 +93,8 @@ impl SiteScope {
         }
     }
 
-    /// The same for a request whose parameters have not been sorted yet: its parameter `site` is
-    /// checked each time it is there, and added where the token implies it.
+    /// Applies the scope to unparsed query parameters: checks every parameter `site`, and adds it
+    /// if it is missing and the token has exactly one site.
     pub(super) fn limit(&self, mut pairs: QueryPairs) -> Result<ScopedPairs, Problem> {
         if self.sites().is_none() {
             return Ok(ScopedPairs(pairs));
@@ -112,7 +111,7 @@ impl SiteScope {
     }
 }
 
-/// Parameters whose site the token is for; lists and reports take no others.
+/// Query parameters whose `site` was checked. Lists and reports accept no others.
 #[derive(Debug)]
 pub(super) struct ScopedPairs(QueryPairs);
 
@@ -125,7 +124,7 @@ impl IntoIterator for ScopedPairs {
     }
 }
 
-/// What a lookup by id found; `missing` says that there is none at all.
+/// Converts the result of a lookup by id; `missing` is the detail of the 404.
 pub(super) fn found<T>(lookup: SiteLookup<T>, missing: &str) -> Result<T, Problem> {
     match lookup {
         SiteLookup::Found(row) => Ok(row),
@@ -135,6 +134,6 @@ pub(super) fn found<T>(lookup: SiteLookup<T>, missing: &str) -> Result<T, Proble
 }
 
 fn forbidden() -> Problem {
-    let detail = "the token is limited to other sites; name one of its own";
+    let detail = "the token is limited to other sites; name one of the sites in its claim `sites`";
     Problem::new(StatusCode::FORBIDDEN, "SITE_FORBIDDEN", detail).field("site")
 }

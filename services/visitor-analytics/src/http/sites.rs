@@ -17,14 +17,13 @@ use crate::domain::site::{SiteSettings, SubmittedSite, SubmittedSiteSettings};
 use crate::domain::visit;
 use crate::store::{Site, SiteUpdateOutcome};
 
-/// The parameters of the list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct SiteListParams {
-    /// At most so many, 1 to 1,000; 50 without it.
+    /// Maximum number of items per page: 1 to 1,000. Default: 50.
     limit: Option<i64>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
@@ -32,9 +31,9 @@ pub(super) struct SiteListParams {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SitePage)]
 pub(super) struct SitePage {
-    /// In alphabetical order.
+    /// The sites, ordered by domain.
     data: Vec<SiteResponse>,
-    /// Leads to the next page; `null` on the last.
+    /// Pass as `cursor` to get the next page; `null` on the last page.
     next_cursor: Option<String>,
 }
 
@@ -42,29 +41,33 @@ pub(super) struct SitePage {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Site)]
 pub(super) struct SiteResponse {
+    /// Domain of the site.
     domain: String,
-    /// Whose days are the site's days.
+    /// IANA name of the time zone that defines the site's days.
     time_zone: String,
-    /// Other domains: what is recorded for them is the site's.
+    /// Other domains of the site. Visits and events for an alias are recorded for the site.
     aliases: Vec<String>,
-    /// Networks (CIDR) whose visits are not stored.
+    /// Networks (CIDR) whose visits are ignored.
     ignored_addresses: Vec<String>,
-    /// Paths whose visits are not stored; `*` stands for anything.
+    /// Paths whose visits are ignored; `*` matches any characters.
     ignored_paths: Vec<String>,
-    /// Properties of visits that reports count.
+    /// Visit properties by which reports group and filter.
     properties: Vec<String>,
-    /// For how many days its visits are kept, where it says so itself.
+    /// Days for which the site's visits are kept; `null` if only the service's retention applies.
     retention_days: Option<i32>,
-    /// Visits that came and were not stored; a few seconds old.
+    /// Visits that were ignored, counted with a delay of a few seconds.
     ignored_visits: i64,
+    /// Time of creation.
     created_at: DateTime<Utc>,
 }
 
-/// Sites, those that visits have brought along too.
+/// List sites.
+///
+/// Includes sites that were created by their first visit.
 #[utoipa::path(get, path = "/sites", tag = "sites", params(SiteListParams),
     responses(
         (status = 200, body = SitePage, description = "A page of sites"),
-        (status = 400, description = "A parameter is wrong; `field` names it"),
+        (status = 400, description = "A parameter is invalid; `field` names it"),
     ))]
 pub(super) async fn list(
     State(state): State<super::SharedState>,
@@ -78,7 +81,12 @@ pub(super) async fn list(
             .ok()
             .and_then(|bytes| String::from_utf8(bytes).ok());
         let text = text.filter(|text| !text.contains('\0'));
-        text.ok_or_else(|| wrong("cursor", "this is no cursor of this list"))
+        text.ok_or_else(|| {
+            wrong(
+                "cursor",
+                "not a cursor of this list; send `next_cursor` of the previous page",
+            )
+        })
     });
     let found = state
         .store
@@ -95,13 +103,16 @@ pub(super) async fn list(
     }))
 }
 
-/// Adds a site before its first visit.
+/// Create a site.
+///
+/// The first visit or event of an unknown site also creates the site, with default settings, within
+/// the limit on new sites and only for tokens without a site scope.
 #[utoipa::path(post, path = "/sites", tag = "sites", request_body = SubmittedSite,
     responses(
-        (status = 201, body = SiteResponse, description = "The site"),
-        (status = 409,
-            description = "The domain, or an alias, is a site's already; `field` names which"),
-        (status = 422, description = "The site cannot be accepted; `field` names why"),
+        (status = 201, body = SiteResponse, description = "The new site"),
+        (status = 409, description = "The domain or an alias belongs to a site (`SITE_EXISTS`); \
+            `field` names which"),
+        (status = 422, description = "The site is invalid; `field` names the field"),
     ))]
 pub(super) async fn add(
     State(state): State<super::SharedState>,
@@ -123,17 +134,17 @@ pub(super) async fn add(
     ))
 }
 
-/// Changes a site.
+/// Update a site.
 ///
-/// With another time zone or other properties all its days are made anew, in the background;
-/// reports tell the new days at once.
+/// Omitted fields keep their value. A new time zone or list of properties recomputes the rollups of
+/// all days in the background; reports use the new settings immediately.
 #[utoipa::path(patch, path = "/sites/{domain}", tag = "sites", request_body = SubmittedSiteSettings,
     params(("domain" = String, Path, description = "The site's domain")),
     responses(
-        (status = 200, body = SiteResponse, description = "The site"),
-        (status = 404, description = "There is no such site"),
-        (status = 409, description = "An alias is a site's already"),
-        (status = 422, description = "The settings cannot be accepted; `field` names why"),
+        (status = 200, body = SiteResponse, description = "The updated site"),
+        (status = 404, description = "The site does not exist"),
+        (status = 409, description = "An alias belongs to another site (`SITE_EXISTS`)"),
+        (status = 422, description = "A setting is invalid; `field` names it"),
     ))]
 pub(super) async fn change(
     State(state): State<super::SharedState>,
@@ -151,7 +162,7 @@ pub(super) async fn change(
     changed(done.map_err(|e| error::store(&e))?)
 }
 
-/// What was asked for holds here at once, and on other replicas within seconds.
+/// Applies the settings in this process immediately. Other replicas follow within seconds.
 async fn refresh(state: &super::SharedState) -> Result<(), Problem> {
     let refreshed = state.wishes.refresh(&state.store).await;
     refreshed.map_err(|e| error::store(&e))
@@ -161,7 +172,7 @@ fn changed(done: SiteUpdateOutcome) -> Result<axum::Json<SiteResponse>, Problem>
     match done {
         SiteUpdateOutcome::Done(site) => Ok(axum::Json(line(site))),
         SiteUpdateOutcome::Taken(field) => {
-            let detail = "this domain is a site's already";
+            let detail = "this domain belongs to an existing site";
             Err(Problem::new(StatusCode::CONFLICT, "SITE_EXISTS", detail).field(field))
         }
         SiteUpdateOutcome::Missing => Err(Problem::not_found("there is no such site")),

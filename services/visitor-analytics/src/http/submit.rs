@@ -1,4 +1,4 @@
-//! `POST /visits`: one visit, or many.
+//! `POST /visits`: one visit or a list of visits.
 
 use std::sync::Arc;
 
@@ -22,29 +22,34 @@ use crate::domain::visit::{NewVisit, SubmittedVisit};
 use crate::ingest::IngestedVisit;
 use crate::store::RecordOutcome;
 
-/// The most visits of one request.
 const MAX_VISITS_PER_REQUEST: usize = 1_000;
 
-/// The answer about one visit.
+/// Result of recording one visit.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub(super) struct VisitResponse {
+    /// Id of the visit.
     id: Option<Uuid>,
     status: VisitStatus,
+    /// Id of the session to which the visit belongs.
     session_id: Option<Uuid>,
+    /// Id of the visitor.
     visitor_id: Option<String>,
+    /// Whether the visit started a new session.
     is_new_session: Option<bool>,
+    /// Whether the visit is a bot's.
     is_bot: Option<bool>,
-    /// 0 (a person) to 100 (a bot).
+    /// From 0 (a person) to 100 (a bot).
     bot_score: Option<u8>,
-    /// Stable codes of the rules that fired.
+    /// Stable codes of the bot rules that fired.
     bot_reasons: Vec<&'static str>,
+    /// Location of the visitor; `null` if the location is unknown.
     #[serde(serialize_with = "shared")]
     #[schema(value_type = Option<Location>)]
     location: Option<Arc<Location>>,
 }
 
-/// A place that many visits share is not copied for each answer.
-#[expect(clippy::ref_option, reason = "serde calls it so")]
+/// Serializes a location without copying it, because many visits share one.
+#[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
 fn shared<S: Serializer>(
     location: &Option<Arc<Location>>,
     serializer: S,
@@ -52,51 +57,57 @@ fn shared<S: Serializer>(
     location.as_deref().serialize(serializer)
 }
 
-/// The answer about one visit of a list.
+/// Result of recording one visit of a list.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub(super) struct VisitResult {
     #[serde(flatten)]
     answer: VisitResponse,
-    /// Why the visit was rejected; the rest is null then.
+    /// Why the visit was rejected; the other fields are `null` then. `null` if the visit was not
+    /// rejected.
     error: Option<ItemError>,
 }
 
-/// What an answer about one visit takes, in bytes.
+/// Initial capacity of the response buffer per visit.
 const RESPONSE_BYTES_PER_VISIT: usize = 1_200;
 
-/// What became of a visit.
+/// `recorded`: the visit is stored; `duplicate`: the visit was stored before, nothing changed;
+/// `ignored`: the site's settings exclude the visit, which is counted but not stored; `rejected`:
+/// the visit is not stored.
 #[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum VisitStatus {
-    /// It is stored.
     Recorded,
-    /// It was stored before; nothing changed.
     Duplicate,
-    /// Its site does not want it: it is counted, and not stored.
     Ignored,
-    /// It is not stored.
     #[default]
     Rejected,
 }
 
-/// The answer about many visits, in their order.
+/// Results of a list of visits.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct VisitBatchResponse {
+    /// One result per visit, in the order of the request.
     results: Vec<VisitResult>,
 }
 
-/// Records one visit (201), or up to 1,000 in a list (200, an answer each).
+/// Record visits.
 ///
-/// What is answered with `recorded` or `duplicate` is committed. A visit with an `id` can be sent
-/// again safely, after any error.
+/// The body is one visit (answered with 201) or an array of up to 1,000 visits (answered with 200
+/// and one result per visit). The status `recorded` or `duplicate` means that the visit is
+/// committed. Visits with an `id` can be retried safely after any error.
 #[utoipa::path(post, path = "/visits", tag = "visits", request_body = SubmittedVisit,
     responses(
-        (status = 201, body = VisitResponse, description = "One visit was recorded, or was before"),
-        (status = 200, body = VisitBatchResponse, description = "A list: one bad visit does not cost the others"),
-        (status = 409, description = "Another site has a visit with this id (`VISIT_ID_TAKEN`)"),
-        (status = 422, description = "The visit cannot be accepted; `field` names why"),
-        (status = 429, description = "Its site is new, and too many are (`SITE_LIMIT_REACHED`)"),
-        (status = 503, description = "Nothing was stored; send again after `Retry-After`"),
+        (status = 201, body = VisitResponse,
+            description = "The visit was recorded or ignored, or is a duplicate"),
+        (status = 200, body = VisitBatchResponse,
+            description = "Results of a list. An invalid visit does not affect the others"),
+        (status = 409,
+            description = "The id belongs to a visit of another site (`VISIT_ID_TAKEN`)"),
+        (status = 422, description = "The visit is invalid; `field` names the field"),
+        (status = 429,
+            description = "The site is new, and the limit on new sites is reached \
+                (`SITE_LIMIT_REACHED`)"),
+        (status = 503, description = "No visit was stored; retry after `Retry-After`"),
     ))]
 pub(super) async fn submit(
     State(state): State<super::SharedState>,
@@ -129,7 +140,6 @@ pub(super) async fn submit(
     json(StatusCode::CREATED, &answer, RESPONSE_BYTES_PER_VISIT)
 }
 
-/// What a request's visits have to pass.
 struct SubmitContext<'a> {
     state: &'a super::SharedState,
     scope: &'a SiteScope,
@@ -140,7 +150,8 @@ impl SubmitContext<'_> {
     async fn many(&self, body: &[u8]) -> Result<Response, Problem> {
         let items: Vec<&RawValue> = parse_json(body)?;
         if items.len() > MAX_VISITS_PER_REQUEST {
-            let detail = format!("at most {MAX_VISITS_PER_REQUEST} visits at once");
+            let detail =
+                format!("a request has at most {MAX_VISITS_PER_REQUEST} visits; split the list");
             return Err(Problem::invalid("body", "TOO_MANY_VISITS", detail));
         }
         let mut results: Vec<VisitResult> = items.iter().map(|_| VisitResult::default()).collect();

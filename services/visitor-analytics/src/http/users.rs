@@ -12,32 +12,35 @@ use super::site_scope::SiteScope;
 use super::visitors::{Parameters, id_of_path};
 use crate::store::Person;
 
-/// What an erasure of a user removed.
+/// Numbers of removed rows.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ErasedUser {
     user_id: String,
-    /// Visitor ids that were connected with the user.
+    /// Visitor ids under which the user was recorded.
     visitors: u64,
+    /// Visits of the user.
     visits: u64,
-    /// Sessions of which no visit is left.
+    /// Sessions without remaining visits.
     sessions: u64,
-    /// Announcements that had not been made.
+    /// Announcements to the notification service that were still queued.
     announcements: u64,
-    /// Addresses that waited for their place.
+    /// Addresses that were stored until their location is known.
     owed_locations: u64,
+    /// Events of the user.
     events: u64,
 }
 
-/// Erases a user of a site: everything recorded with the site's own user id, and what the same
-/// visitors did without any.
+/// Erase a user's data.
 ///
-/// What these visitors did under another user's id stays: two users of one device, or behind one
-/// address, may share a visitor id. Otherwise as `DELETE /visitors/{id}`.
+/// Removes everything that was recorded with this user id, and everything that the same visitors
+/// did without a user id. Data that these visitors recorded under another user id are kept, because
+/// two users of one device or address may share a visitor id. Rollups, dictionaries and the
+/// notification service are updated as for `DELETE /visitors/{id}`.
 #[utoipa::path(delete, path = "/users/{user_id}/data", tag = "visitors",
     params(("user_id" = String, Path, description = "The site's own id for the user"), Parameters),
     responses(
-        (status = 200, body = ErasedUser, description = "What was removed"),
-        (status = 404, description = "There is no such user"),
+        (status = 200, body = ErasedUser, description = "Numbers of removed rows"),
+        (status = 404, description = "The user does not exist"),
     ))]
 pub(super) async fn erase(
     State(state): State<super::SharedState>,

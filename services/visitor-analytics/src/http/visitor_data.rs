@@ -1,4 +1,4 @@
-//! `GET /visitors/{id}/data`: what a person may ask for (GDPR, article 15).
+//! `GET /visitors/{id}/data`: the right of access (GDPR, article 15).
 
 use std::net::IpAddr;
 
@@ -21,7 +21,7 @@ use crate::store::{
     AnnouncedSession, BotFilter, EventQuery, SessionOfVisitor, StoreError, VisitOfVisitor,
 };
 
-/// Where the data come from.
+/// Article 15 requires the sources of the data.
 const SOURCES: [&str; 4] = [
     "page views, reported by the site's server or imported from its logs",
     "events, reported by the site",
@@ -29,35 +29,41 @@ const SOURCES: [&str; 4] = [
     "country, region, city and network, looked up by the address in geolocation databases",
 ];
 
-/// The parameters.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Parameters {
-    /// Only on this site; without it on all.
+    /// Only data of this site. Default: all sites. Required if the token is limited to several
+    /// sites.
     site: Option<String>,
-    /// At most so many rows in a page, 1 to 1,000; 50 without it.
+    /// Maximum number of rows per page: 1 to 1,000. Default: 50.
     limit: Option<i64>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
-/// A page of what is kept about a visitor. The first pages have sessions, then come visits, events
-/// and notifications, the newest first.
+/// A page of the data about a visitor.
+///
+/// The pages contain first the sessions, then the visits, the events and the notifications, each
+/// newest first.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub(super) struct VisitorData {
+    /// Id of the visitor.
     visitor_id: String,
-    /// The sites visited, and for how long each keeps visits.
+    /// The visited sites, and how long each keeps its data.
     sites: Vec<SiteRetention>,
     /// Where the data come from.
     sources: Vec<&'static str>,
+    /// Sessions of the visitor.
     sessions: Vec<SessionLine>,
+    /// Visits of the visitor.
     visits: Vec<VisitLine>,
+    /// Events of the visitor.
     events: Vec<EventResponse>,
-    /// Notifications about the visitor: `GET /notifications/{id}` of notification has them, as long
-    /// as it keeps them.
+    /// Notifications about the visitor. The notification service returns them at
+    /// `GET /notifications/{id}` as long as it keeps them.
     notifications: Vec<NotificationLine>,
-    /// Leads to the next page; `null` on the last.
+    /// Pass as `cursor` to get the next page; `null` on the last page.
     next_cursor: Option<String>,
 }
 
@@ -65,48 +71,61 @@ pub(super) struct VisitorData {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct SiteRetention {
     site: String,
-    /// Days; `null`: for ever.
+    /// Days; `null` if data are kept indefinitely.
     retention_days: Option<i64>,
 }
 
+/// A session of the visitor.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SessionOfVisitor)]
 pub(super) struct SessionLine {
     id: Uuid,
     site: String,
+    /// Time of the first visit.
     started_at: DateTime<Utc>,
+    /// Time of the last visit.
     last_seen_at: DateTime<Utc>,
+    /// Number of visits.
     visits: i32,
+    /// Whether a visit of the session is a bot's.
     is_bot: bool,
 }
 
+/// A visit of the visitor.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = VisitOfVisitor)]
 pub(super) struct VisitLine {
     #[serde(flatten)]
     visit: Visit,
-    /// What the browser said of itself.
+    /// The user agent that the browser sent.
     user_agent: String,
-    /// The address, kept until its place is known, 48 hours at most.
+    /// The IP address, kept until its location is known, at most 48 hours.
     #[schema(value_type = Option<String>)]
     waiting_address: Option<IpAddr>,
 }
 
+/// A notification about a session of the visitor.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = NotificationOfVisitor)]
 pub(super) struct NotificationLine {
+    /// Id of the notification.
     id: Uuid,
+    /// Id of the session that was announced.
     session_id: Uuid,
+    /// Time of the announcement.
     announced_at: DateTime<Utc>,
 }
 
-/// All that is kept about a visitor.
+/// Get all data about a visitor.
+///
+/// Answers a request for access (GDPR, article 15): sessions, visits, events and notifications,
+/// including those of bots.
 #[utoipa::path(get, path = "/visitors/{id}/data", tag = "visitors",
     params(("id" = String, Path, description = "The visitor's id"), Parameters),
     responses(
         (status = 200, body = VisitorData, description = "A page of the data"),
-        (status = 400, description = "A parameter is wrong; `field` names it"),
-        (status = 404, description = "There is no such visitor"),
+        (status = 400, description = "A parameter is invalid; `field` names it"),
+        (status = 404, description = "The visitor does not exist"),
     ))]
 pub(super) async fn data(
     State(state): State<super::SharedState>,
@@ -119,7 +138,14 @@ pub(super) async fn data(
     let limit = within(parameters.limit)?;
     let place = parameters.cursor.as_deref().map_or_else(
         || Ok(Place::default()),
-        |text| Place::read(text).ok_or_else(|| wrong("cursor", "this is no cursor of this list")),
+        |text| {
+            Place::read(text).ok_or_else(|| {
+                wrong(
+                    "cursor",
+                    "not a cursor of this list; send `next_cursor` of the previous page",
+                )
+            })
+        },
     )?;
     let begins = place.after.is_none() && place.part == Part::Sessions;
     let reader = Reader {
@@ -135,7 +161,7 @@ pub(super) async fn data(
     Ok(Json(page))
 }
 
-/// What a page goes through, in this order.
+/// The sections of the data, in the order of the pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Part {
     #[default]
@@ -163,16 +189,16 @@ impl Part {
     }
 }
 
-/// Where a page begins.
+/// The position at which a page starts.
 #[derive(Clone, Copy, Debug, Default)]
 struct Place {
     part: Part,
-    /// The last row before.
+    /// The last row of the previous page, if it belongs to this section.
     after: Option<(DateTime<Utc>, Uuid)>,
 }
 
 impl Place {
-    /// A part's letter, and a cursor within it where one of its rows came before.
+    /// Parses the letter of a section, followed by a cursor if the page starts within the section.
     fn read(text: &str) -> Option<Self> {
         let mut all = text.chars();
         let letter = all.next()?;
@@ -197,7 +223,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// At most `limit` rows from `place` on.
+    /// Reads at most `limit` rows, starting at `place`.
     async fn page(&self, place: Place, limit: i64) -> Result<VisitorData, StoreError> {
         let mut page = VisitorData {
             visitor_id: self.id.to_owned(),
@@ -228,7 +254,7 @@ impl Reader<'_> {
         Ok(page)
     }
 
-    /// Adds the rows of a part that there is room for; returns the last one where there are more.
+    /// Adds up to `room` rows of a section. Returns the key of the last one if more rows follow.
     async fn add(
         &self,
         page: &mut VisitorData,
@@ -291,7 +317,7 @@ impl Reader<'_> {
     }
 }
 
-/// Leaves as many rows as there is room for; returns the last one where there were more.
+/// Truncates `rows` to `room`. Returns the key of the last remaining row if rows were removed.
 fn cut<T, K>(rows: &mut Vec<T>, room: &mut i64, key: impl Fn(&T) -> K) -> Option<K> {
     let most = usize::try_from(*room).unwrap_or_default();
     let is_more = rows.len() > most;

@@ -14,48 +14,55 @@ use super::site_scope::SiteScope;
 use crate::domain::visit::own_id;
 use crate::store::Person;
 
-/// The parameters of both.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Parameters {
-    /// Only on this site; without it on all.
+    /// Only data of this site. Default: all sites. Required if the token is limited to several
+    /// sites.
     pub(super) site: Option<String>,
 }
 
-/// What is known of a visitor.
+/// A visitor, as far as visitor ids distinguish people.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Visitor {
+    /// Id of the visitor.
     id: String,
-    /// When the first visit was.
+    /// Time of the first visit.
     first_seen_at: DateTime<Utc>,
-    /// When the last visit was.
+    /// Time of the last visit.
     last_seen_at: DateTime<Utc>,
+    /// Number of sessions.
     sessions: u64,
+    /// Number of visits.
     visits: u64,
-    /// The sites' domains, in alphabetical order.
+    /// Domains of the visited sites, in alphabetical order.
     sites: Vec<String>,
 }
 
-/// What an erasure removed.
+/// Numbers of removed rows.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Erased {
+    /// Id of the visitor.
     id: String,
+    /// Visits of the visitor.
     visits: u64,
+    /// Sessions of the visitor.
     sessions: u64,
-    /// Announcements that had not been made.
+    /// Announcements to the notification service that were still queued.
     announcements: u64,
-    /// Addresses that waited for their place.
+    /// Addresses that were stored until their location is known.
     owed_locations: u64,
+    /// Events of the visitor.
     events: u64,
 }
 
-/// A visitor, as far as one can be told from another.
+/// Get a visitor.
 #[utoipa::path(get, path = "/visitors/{id}", tag = "visitors",
     params(("id" = String, Path, description = "The visitor's id"), Parameters),
     responses(
         (status = 200, body = Visitor, description = "The visitor"),
-        (status = 404, description = "There is no such visitor"),
+        (status = 404, description = "The visitor does not exist"),
     ))]
 pub(super) async fn one(
     State(state): State<super::SharedState>,
@@ -76,18 +83,20 @@ pub(super) async fn one(
     }))
 }
 
-/// Erases a visitor: visits, sessions, events, and what waits to be told.
+/// Erase a visitor's data.
 ///
-/// notification is asked to remove what it says about the visitor; that happens within seconds, or as
-/// soon as it can be reached. Values that nobody else's visits have (paths, titles, referrers,
-/// properties) are removed from dictionaries and rollups within two hours.
+/// Removes visits, sessions, events and queued announcements. The notification service is asked to
+/// remove its data about the visitor, within seconds or as soon as it is available. Values that
+/// occur only in the visitor's visits (paths, titles, referrers, properties) are removed from
+/// dictionaries and rollups within two hours.
 ///
-/// For whoever may record visits, since a visitor asks the site, and the site asks here.
+/// Requires the scope `visits:write`, because visitors turn to the site, which forwards the
+/// request.
 #[utoipa::path(delete, path = "/visitors/{id}", tag = "visitors",
     params(("id" = String, Path, description = "The visitor's id"), Parameters),
     responses(
-        (status = 200, body = Erased, description = "What was removed"),
-        (status = 404, description = "There is no such visitor"),
+        (status = 200, body = Erased, description = "Numbers of removed rows"),
+        (status = 404, description = "The visitor does not exist"),
     ))]
 pub(super) async fn erase(
     State(state): State<super::SharedState>,
@@ -119,7 +128,7 @@ fn named(
     Ok((id_of_path(id, "id")?, site))
 }
 
-/// An id that a site gives, in the path.
+/// Validates a visitor or user id in the path.
 pub(super) fn id_of_path(id: String, field: &'static str) -> Result<String, Problem> {
     own_id(id, field).map_err(|error| {
         Problem::new(StatusCode::BAD_REQUEST, "PATH_INVALID", error.to_string()).field(field)

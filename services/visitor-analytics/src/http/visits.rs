@@ -17,17 +17,19 @@ use super::site_scope::{SiteScope, found};
 /// A page of visits.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct VisitPage {
-    /// The visits, the newest first.
+    /// The visits, newest first.
     data: Vec<Visit>,
-    /// Leads to the next page; `null` on the last.
+    /// Pass as `cursor` to get the next page; `null` on the last page.
     next_cursor: Option<String>,
 }
 
-/// Recorded visits, the newest first.
+/// List visits.
+///
+/// Newest first, by `timestamp`.
 #[utoipa::path(get, path = "/visits", tag = "visits", params(VisitListParams),
     responses(
         (status = 200, body = VisitPage, description = "A page of visits"),
-        (status = 400, description = "A parameter is wrong; `field` names it"),
+        (status = 400, description = "A parameter is invalid; `field` names it"),
     ))]
 pub(super) async fn list(
     State(state): State<super::SharedState>,
@@ -47,12 +49,12 @@ pub(super) async fn list(
     }))
 }
 
-/// One visit.
+/// Get a visit.
 #[utoipa::path(get, path = "/visits/{id}", tag = "visits",
     params(("id" = Uuid, Path, description = "The visit's id")),
     responses(
         (status = 200, body = Visit, description = "The visit"),
-        (status = 404, description = "There is no such visit"),
+        (status = 404, description = "The visit does not exist"),
     ))]
 pub(super) async fn one(
     State(state): State<super::SharedState>,

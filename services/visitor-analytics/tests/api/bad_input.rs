@@ -1,4 +1,4 @@
-//! Each bad request gets its own answer, and nothing is stored.
+//! Invalid requests are refused with distinct problems and store nothing.
 
 use common::jwt::Scope;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Crawlers that are verified by the DNS.
+//! Verification of crawlers by DNS.
 
 use bot_detection::{BotRule, hosts};
 use chrono::TimeDelta;
@@ -52,7 +52,7 @@ async fn what_the_dns_says_is_evidence_and_what_it_does_not_say_is_none() {
         let found = dns.confirm(ip.parse().unwrap(), hosts("Googlebot").unwrap());
         assert_eq!(found.await, confirmed, "{what}");
     }
-    // Somebody else's name is not asked for.
+    // Names outside the crawler's domains are not resolved.
     let asked = server.asked();
     assert!(!asked.iter().any(|name| name.contains("evil")), "{asked:?}");
 }
@@ -77,7 +77,7 @@ async fn come(system: &System, ip: &str, user_agent: &str) -> Value {
     system.record(&visit(&sent)).await
 }
 
-/// The last rule that fired, and the name that is counted.
+/// The last rule that fired, and the name of the bot.
 async fn judged(system: &System, recorded: &Value) -> (Value, Value) {
     let id = recorded["id"].as_str().unwrap();
     let story = system.read(&format!("/visits/{id}/explain")).await;
@@ -109,13 +109,13 @@ async fn the_first_visit_is_corrected_and_the_next_is_known(pool: PgPool) {
     let filtered = system
         .read("/analytics/bots?site=shop.example&to=2026-11-20T12:00:01Z")
         .await;
-    // Pretenders are not counted under its name.
+    // Spoofed crawlers are not counted under the crawler's name.
     let names = json!([{"value": null, "visits": 2}, {"value": "Googlebot", "visits": 2}]);
     assert_eq!(
         (&filtered["bot_visits"], &filtered["by_name"]),
         (&json!(4), &names)
     );
-    // What the DNS said is believed as long as it said.
+    // Answers are cached for their TTL.
     system.clock.advance(TimeDelta::seconds(i64::from(TTL) + 1));
     let late = come(&system, "192.0.2.3", GOOGLE).await;
     assert_eq!(late["bot_reasons"], json!(["known_crawler", "bot_word"]));
@@ -140,7 +140,7 @@ async fn a_failure_of_the_dns_changes_nothing_and_is_asked_again_later(pool: PgP
     until("questions", async || (times() >= 1).then_some(())).await;
     system.clock.advance(TimeDelta::seconds(61));
     let before = until("the end of the questions", async || {
-        // Another address is asked for behind it.
+        // Another address is queued behind the first.
         let other = come(&system, "192.0.2.1", GOOGLE).await;
         let (rule, _) = judged(&system, &other).await;
         (rule == "crawler_pretender").then(&times)
@@ -197,7 +197,7 @@ async fn a_correction_reaches_days_that_were_folded(pool: PgPool) {
     assert_eq!(names(&system).await, named);
     let store = Store::new(system.pool.clone());
     let nameless = json!([{"value": null, "visits": 1}]);
-    // What is known is not found out again.
+    // A later verification does not change the verdict again.
     for proof in [BotRule::CrawlerPretender, BotRule::VerifiedCrawler] {
         let proved = store.prove((id, moment), proof, system.clock.now());
         proved.await.unwrap();

@@ -1,4 +1,4 @@
-//! Erasing a person, and what a person may ask for.
+//! Erasure of a person, and access to a person's data.
 
 use chrono::TimeDelta;
 use common::jwt::Scope;
@@ -14,7 +14,7 @@ async fn erase(system: &System, path: &str) -> (u16, Value) {
     answer(system.delete(path).send().await.unwrap()).await
 }
 
-/// A visit so many minutes before noon.
+/// A visit the given number of minutes before noon.
 fn seen(minute: i64, visitor: &str, user: Option<&str>, path: &str) -> Value {
     visit(&json!({
         "timestamp": noon() - TimeDelta::minutes(minute), "visitor_id": visitor, "user_id": user,
@@ -69,7 +69,7 @@ async fn a_user_is_erased_with_the_visitors_but_without_other_users(pool: PgPool
         .map(|visit| visit["path"].as_str().unwrap())
         .collect();
     assert_eq!(paths, ["/stranger", "/bob"]);
-    // Bob's session begins with his own visit now.
+    // Bob's session now starts with his own visit.
     let session = left[1]["session_id"].as_str().unwrap();
     let session = system.read(&format!("/sessions/{session}")).await;
     assert_eq!(
@@ -112,7 +112,7 @@ async fn an_erasure_reaches_notification_however_long_it_is_away(pool: PgPool) {
         .await;
     }
     system.notification.come_back();
-    // The breaker lets a call through again after a while.
+    // The circuit breaker lets a probe through after a while.
     let asked = until("the erasure", async || {
         system.clock.advance(TimeDelta::minutes(5));
         system.notification.erasures().pop()
@@ -125,7 +125,7 @@ async fn an_erasure_reaches_notification_however_long_it_is_away(pool: PgPool) {
     })
     .await;
     system.token = token(&system.clock, &[Scope::VisitsWrite], 60);
-    // Also a visitor who is not known here any more may be known there.
+    // notification may still know a visitor that is unknown here.
     assert_eq!(erase(&system, "/visitors/gone").await.0, 404);
     until("another one", async || {
         let asked = system.notification.erasures().pop()?;
@@ -142,7 +142,7 @@ async fn an_erasure_that_breaks_off_leaves_everything(pool: PgPool) {
         (system.count("announcement").await == 1).then_some(())
     })
     .await;
-    // The last statement of the erasure waits for this lock; then its connection is killed.
+    // The last statement of the erasure waits for this lock. Then the connection is terminated.
     let mut lock = system.pool.begin().await.unwrap();
     let held = "lock table visitor_analytics.unfolded_day in access exclusive mode";
     sqlx::query(held).execute(&mut *lock).await.unwrap();
@@ -179,7 +179,7 @@ async fn reports_of_today_forget_at_once(pool: PgPool) {
         &[Scope::VisitsWrite, Scope::VisitsRead],
         86_400,
     );
-    // So many that the day is told from memory for a while.
+    // Enough visits for the numbers of the day to be cached.
     let mut visits: Vec<Value> = (0..600)
         .map(|n| seen(n % 100, &format!("v{}", n % 50), None, "/shared"))
         .collect();
@@ -212,12 +212,12 @@ async fn values_go_unless_others_have_them(pool: PgPool) {
     };
     assert_eq!(paths().await, ["/PathSecret", "/shared"]);
     assert_eq!(erase(&system, "/visitors/me").await.0, 200);
-    // Another process, which has remembered nothing.
+    // A process with empty caches.
     let other = Store::new(system.pool.clone());
     assert_eq!(other.sweep_erased_values(noon()).await.unwrap(), (0, false));
     assert_eq!(paths().await, ["/PathSecret", "/shared"]);
-    // Whoever still remembers the page's number may give it to a visit until it is too old: then the
-    // page stays, and is whole.
+    // A process that still caches the id of the page may use the id for a visit until the entry is
+    // too old. Then the page is kept unchanged.
     system.record(&seen(6, "late", None, "/PathSecret")).await;
     let later = noon() + TimeDelta::hours(1);
     assert_eq!(other.sweep_erased_values(later).await.unwrap(), (0, false));
@@ -322,7 +322,7 @@ async fn a_person_may_ask_for_everything(pool: PgPool) {
     assert_eq!(visit["waiting_address"], "81.2.69.142");
     assert_eq!(visit["ip"], "81.2.69.142");
     assert!(visit["user_agent"].as_str().unwrap().contains("Firefox"));
-    // In small pages it is the same.
+    // Small pages return the same data.
     let (mut parts, mut cursor) = ([0; 4], String::new());
     loop {
         let page = system

@@ -1,4 +1,4 @@
-//! Events: exactly once, and found again.
+//! Recording and listing of events, exactly once.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -57,7 +57,7 @@ async fn an_event_is_recorded_exactly_once(pool: PgPool) {
     assert_eq!(found["site"], "shop.example");
 }
 
-/// Many senders of the same events at once record each once.
+/// Concurrent submissions of the same events record each event once.
 #[sqlx::test(migrations = false)]
 async fn senders_of_the_same_events_do_not_disturb_each_other(pool: PgPool) {
     let system = start(pool).await;
@@ -92,14 +92,14 @@ async fn an_event_has_the_visitor_of_a_visit(pool: PgPool) {
                       "user_agent": FIREFOX});
     let (_, answer) = post(&system, &sent).await;
     assert_eq!(answer["visitor_id"], recorded["visitor_id"]);
-    // Erasing the visitor erases the event.
+    // Erasing the visitor removes the event.
     let path = format!("/visitors/{}", answer["visitor_id"].as_str().unwrap());
     let erased = crate::support::answer(system.delete(&path).send().await.unwrap())
         .await
         .1;
     assert_eq!(erased["events"], 1);
     assert_eq!(system.count("event").await, 0);
-    // One who has only events is erased, too.
+    // A visitor who has only events can be erased, too.
     post(&system, &event(&json!({"visitor_id": "quiet"}))).await;
     let (status, erased) =
         crate::support::answer(system.delete("/visitors/quiet").send().await.unwrap()).await;
@@ -213,7 +213,7 @@ async fn old_events_go(pool: PgPool) {
     let too_old = event(&json!({"timestamp": noon() - TimeDelta::days(31)}));
     let (status, _, field) = problem(system.post_to(PATH).json(&too_old)).await;
     assert_eq!((status, field.as_str()), (422, "timestamp"));
-    // A visit of the same month makes the month go.
+    // A visit of the same month, so that the month is removed.
     let timestamp = noon() - TimeDelta::days(29);
     system
         .record(&visit(&json!({"timestamp": timestamp})))
@@ -290,7 +290,7 @@ async fn what_bots_cause_is_told_where_it_is_asked_for(pool: PgPool) {
         let sent = json!({"visitor_id": visitor, "user_agent": agent, "timestamp": began});
         system.record(&visit(&sent)).await;
     }
-    // The last one comes when the bot's session is over, the one before without any session.
+    // The last event comes after the end of the bot's session, the one before it has no session.
     for (visitor, kind, minutes) in [
         ("person", "a", 1),
         ("bot", "b", 29),

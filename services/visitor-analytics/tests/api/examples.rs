@@ -1,4 +1,4 @@
-//! The examples of the OpenAPI are true: each is sent.
+//! Sends each example of the OpenAPI document.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use sqlx::PgPool;
 
 use crate::support::{start, token, visit};
 
-/// Each operation that takes JSON, with the example of what it takes.
+/// Each operation with a JSON body, and the example of the body.
 fn examples(api: &Value) -> Vec<(Method, String, Value)> {
     let mut found = vec![];
     for (path, operations) in api["paths"].as_object().unwrap() {
@@ -28,7 +28,7 @@ fn examples(api: &Value) -> Vec<(Method, String, Value)> {
             found.push((method, path.clone(), example.clone()));
         }
     }
-    // A site is added before it comes into being with a visit.
+    // Create sites first, before a visit creates them.
     found.sort_by_key(|(method, path, _)| (path != "/sites", *method != Method::POST));
     found
 }
@@ -41,7 +41,7 @@ async fn what_the_documentation_shows_is_accepted(pool: PgPool) {
     let api = system.read("/openapi.json").await;
     let examples = examples(&api);
     assert!(examples.len() >= 6, "{examples:?}");
-    // What is changed was made before, by the example of its list, or is the visit.
+    // Updates concern what an earlier example created, or the visit.
     let mut made = HashMap::new();
     for (method, path, example) in examples {
         let list = path.split("/{").next().unwrap_or_default();

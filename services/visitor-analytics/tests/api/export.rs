@@ -1,4 +1,4 @@
-//! Visits as files.
+//! Export of visits.
 
 use std::io::Read as _;
 
@@ -99,7 +99,7 @@ async fn files_are_filtered_and_compressed(pool: PgPool) {
         .get("/export/visits")
         .header("accept-encoding", "gzip");
     let answer = request.send().await.unwrap();
-    // reqwest has unpacked it, since it would have asked for it itself.
+    // reqwest may already have decompressed the body, because it sends this header itself.
     let bytes = answer.bytes().await.unwrap();
     let mut plain = String::new();
     if bytes.starts_with(&[0x1f, 0x8b]) {
@@ -130,7 +130,7 @@ async fn wrong_parameters_of_an_export_are_named(pool: PgPool) {
     }
 }
 
-/// An export of which only the answer's beginning is read.
+/// Starts an export and reads only the beginning of the response.
 async fn unread(system: &System) -> (TcpStream, String) {
     let address = system.base.strip_prefix("http://").unwrap();
     let socket = TcpSocket::new_v4().unwrap();
@@ -149,7 +149,7 @@ async fn unread(system: &System) -> (TcpStream, String) {
 
 #[sqlx::test(migrations = false)]
 async fn exports_that_nobody_reads_leave_room_for_other_tokens(pool: PgPool) {
-    // More than is held on the way; every tenth is a bot.
+    // More than the buffers hold. Every tenth visit is a bot's.
     let mut system = filled(pool, 6_000).await;
     let _first = unread(&system).await;
     let (_second, begun) = unread(&system).await;

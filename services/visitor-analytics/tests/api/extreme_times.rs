@@ -1,5 +1,5 @@
-//! Times that no calendar of PostgreSQL's or of ours holds: each is refused by its field, wherever
-//! a time is read.
+//! Timestamps that PostgreSQL or chrono cannot represent: every endpoint that reads a time refuses
+//! them and names the field.
 
 use common::jwt::Scope;
 use serde_json::{Value, json};
@@ -25,14 +25,14 @@ const TIMES: [&str; 15] = [
     "99999999999999999999-01-01",
 ];
 
-/// The last and the first moments that can be said: nothing is there, and nothing breaks.
+/// The last and first supported timestamps: results are empty, and nothing fails.
 const EDGES: [&str; 3] = [
     "9999-12-31T23:59:60Z",
     "9999-12-31T23:59:59.999999999Z",
     "0001-01-01T00:00:00Z",
 ];
 
-/// Cursors of lists and streams: the microseconds of a moment and an id.
+/// Cursors of lists and streams: a timestamp in microseconds and an id.
 fn cursors() -> Vec<String> {
     use base64::Engine as _;
     let base64 = base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -50,7 +50,7 @@ fn spelled(time: &str) -> String {
     url::form_urlencoded::byte_serialize(time.as_bytes()).collect()
 }
 
-/// A parameter that tells a time, by its name or its format.
+/// Whether a parameter is a time, by its name or format.
 fn is_time(parameter: &Value) -> bool {
     let name = parameter["name"].as_str().unwrap();
     let schema = parameter["schema"].to_string();
@@ -164,7 +164,7 @@ async fn every_time_in_a_body_has_bounds(pool: PgPool) {
             )
             .await;
         }
-        // A file's line costs itself only.
+        // An invalid line of a file is rejected alone.
         let exported = json!({"received_at": time});
         let lines = format!("{sent}\n{}\n", visit(&exported));
         let import = system
@@ -188,7 +188,7 @@ async fn every_time_in_a_body_has_bounds(pool: PgPool) {
         .body(lines);
     let (status, import) = answer(import.send().await.unwrap()).await;
     assert_eq!((status, &import["rejected"]), (200, &json!(4)), "{import}");
-    // Ids that carry the last and the first millisecond of 48 bits.
+    // UUIDv7 with the last and the first millisecond of 48 bits.
     for id in [
         "ffffffff-ffff-7000-8000-000000000001",
         "00000000-0000-7000-8000-000000000001",

@@ -1,4 +1,4 @@
-//! Neighbours that are away, and a database that goes: what was answered well stays.
+//! Unavailable services and a failing database: acknowledged visits are kept.
 
 use chrono::TimeDelta;
 use futures::future::join_all;
@@ -30,7 +30,7 @@ async fn places_are_owed_while_geo_is_away_and_paid_when_it_is_back(pool: PgPool
         system.read(&path(&nowhere)).await["country_code"],
         Value::Null
     );
-    // The message waited for the place.
+    // The announcement waited for the location.
     let told = until("the announcement", async || {
         let told = system.notification.notified();
         told.into_iter()
@@ -113,8 +113,8 @@ async fn news_too_large_for_one_request_is_told_in_parts(pool: PgPool) {
 #[sqlx::test(migrations = false)]
 async fn connections_that_are_cut_lose_and_double_nothing(pool: PgPool) {
     let system = start(pool.clone()).await;
-    // Another connection cuts all others in the middle of each round, while visits come and are
-    // sent again until they are answered well.
+    // Another connection terminates all others during each round, while visits are sent and
+    // retried until they are acknowledged.
     let cut = async || {
         let cut = "select count(pg_terminate_backend(pid)) from pg_stat_activity
                    where datname = current_database() and pid <> pg_backend_pid()";
@@ -178,7 +178,7 @@ async fn without_its_schema_the_service_says_what_to_do(pool: PgPool) {
     assert!(!body.to_string().contains("visitor_analytics"), "{body}");
 }
 
-/// What a failover leaves behind for a while: the old primary, or a standby, refuses writes.
+/// After a failover the old primary, or a standby, refuses writes for a while.
 #[sqlx::test(migrations = false)]
 async fn a_database_that_refuses_writes_is_unavailable(pool: PgPool) {
     let system = start(pool.clone()).await;
@@ -187,7 +187,7 @@ async fn a_database_that_refuses_writes_is_unavailable(pool: PgPool) {
         .fetch_one(&pool)
         .await
         .unwrap();
-    // Connections that are open keep their setting: they are cut, as a failover does.
+    // Open connections keep the old setting. Terminate them, as a failover does.
     let set = async |value: &str| {
         let statement = format!(
             "alter database \"{name}\" set default_transaction_read_only = {value};
@@ -238,7 +238,7 @@ async fn a_database_that_refuses_writes_is_unavailable(pool: PgPool) {
     .await;
 }
 
-/// All connections in use is another thing than a database that is away.
+/// An exhausted pool is reported differently from an unavailable database.
 #[sqlx::test(migrations = false)]
 async fn health_tells_an_exhausted_pool_from_a_database_that_is_away(pool: PgPool) {
     let options = (*pool.connect_options()).clone();

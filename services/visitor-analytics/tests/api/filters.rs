@@ -1,4 +1,4 @@
-//! Lists with filters, beside the same lists picked over by hand.
+//! Compares filtered lists with lists that the test filters itself.
 
 use common::jwt::Scope;
 use serde_json::Value;
@@ -51,7 +51,7 @@ const FILTERS: [(&str, Passes); 21] = [
     ("as_organization=!Nobody", |_| true),
 ];
 
-/// Of visits alone; a session tells neither.
+/// Filters of visits; sessions have no such fields.
 const OF_VISITS: [(&str, Passes); 6] = [
     ("status_code=404", |v| v["status_code"] == 404),
     ("status_code=!404&status_code=!200", |v| {
@@ -61,7 +61,7 @@ const OF_VISITS: [(&str, Passes); 6] = [
         v["timestamp"].as_str().unwrap()[11..13] == *"23"
     }),
     ("hour=01&time_zone=Asia/Kolkata", |v| {
-        // Half past seven to half past eight in the evening before.
+        // 19:30 to 20:30 UTC of the previous day.
         let time = &v["timestamp"].as_str().unwrap()[11..16];
         ("19:30".."20:30").contains(&time)
     }),
@@ -91,7 +91,7 @@ fn starts(visit: &Value, field: &str, with: &str) -> bool {
         .is_some_and(|text| text.starts_with(with))
 }
 
-/// All pages of a list, by id.
+/// All pages of a list.
 async fn all(system: &System, path: &str, limit: usize) -> Vec<Value> {
     let separator = if path.contains('?') { '&' } else { '?' };
     let (mut found, mut cursor) = (vec![], String::new());
@@ -115,7 +115,7 @@ async fn check(system: &System, list: &str, filters: &[(&str, Passes)]) {
         };
         let mut right = all(system, &format!("{list}{class}"), 1_000).await;
         if list == "/sessions" {
-            // What led there, and where and with what, are those of the first visit.
+            // A session is matched by its first visit.
             for session in &mut right {
                 session["path"] = session["entry_path"].clone();
             }
@@ -135,12 +135,12 @@ async fn lists_have_what_passes(pool: PgPool) {
     check(&system, "/visits", &OF_VISITS).await;
     let of_title: Vec<(&str, Passes)> = FILTERS
         .into_iter()
-        // A session does not tell its first visit's title, nor its brand.
+        // Sessions do not contain the title and brand of their first visit.
         .filter(|(filter, _)| !filter.starts_with("title") && !filter.starts_with("brand"))
         .collect();
     check(&system, "/sessions", &of_title).await;
     check(&system, "/sessions", &OF_SESSIONS).await;
-    // Of visits the first and last pages of their sessions.
+    // Visits are matched by the entry and exit page of their session.
     let entered = "entry_page=/1&include_bots=true";
     let sessions = all(&system, &format!("/sessions?{entered}"), 1_000).await;
     let visits = all(&system, &format!("/visits?{entered}"), 1_000).await;
@@ -172,7 +172,7 @@ async fn hostile_lists_are_named(pool: PgPool) {
             assert_eq!((status, named.as_str()), (400, field), "{list}?{query}");
         }
     }
-    // These are values, and nothing else.
+    // Special characters are matched literally.
     for value in ["'; drop table x; --", "$1", "%25", "\\", "\\\\*"] {
         let found = system
             .read(&format!("/visits?page={value}&title=!{value}"))

@@ -1,4 +1,4 @@
-//! Goals: which sessions reach them, beside a plain count.
+//! Compares the conversions of goals with a naive computation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use crate::support::{System, problem};
 const SITE: &str = "utc.example";
 const DAYS: &str = "site=utc.example&from=2026-10-20&to=2026-11-20";
 
-/// Causes events of some visitors, during their visits and after; returns who and when.
+/// Sends events of some visitors during and after their visits. Returns visitors and times.
 async fn events(system: &System, visits: &[Visit]) -> Vec<(String, DateTime<Utc>)> {
     let mut caused = vec![];
     for (visit, minutes) in visits.iter().step_by(5).zip((0..=90).step_by(15).cycle()) {
@@ -32,7 +32,7 @@ async fn events(system: &System, visits: &[Visit]) -> Vec<(String, DateTime<Utc>
     caused
 }
 
-/// The sessions with an event within half an hour after their end.
+/// The sessions with an event during them or within half an hour after their end.
 fn with_event(visits: &[Visit], events: &[(String, DateTime<Utc>)]) -> BTreeSet<Uuid> {
     let mut sessions: BTreeMap<Uuid, (&str, i64, i64)> = BTreeMap::new();
     for visit in visits {
@@ -130,7 +130,7 @@ async fn goals_are_kept_and_removed(pool: PgPool) {
     let order = json!({"site": SITE, "name": "Order", "page": "/thanks*", "event_type": null,
                        "value": 40.0});
     let order = add(&system, "/goals", &order).await;
-    // Another site's may have the same name.
+    // A goal of another site may have the same name.
     add(
         &system,
         "/goals",

@@ -1,4 +1,5 @@
-//! Clients that hang up in the middle of a request cost nobody an acknowledged visit or event.
+//! Clients that close the connection during a request cause no loss of acknowledged visits and
+//! events.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,12 +13,12 @@ use tokio::net::TcpStream;
 
 use crate::support::{System, answer, noon, start, token, until, visit};
 
-/// Visits, and events, that are recorded one after the other during the storm.
+/// Number of visits, and of events, that are recorded one after the other meanwhile.
 const RECORDED: u64 = 60;
-/// Clients that hang up at a time.
+/// Number of concurrent clients that hang up.
 const CLIENTS: usize = 6;
 
-/// Every operation of the OpenAPI as the bytes of a request.
+/// The raw request of every operation of the OpenAPI document.
 async fn requests(system: &System) -> Vec<Vec<u8>> {
     let api = system.read("/openapi.json").await;
     let recorded = system.record(&visit(&json!({"visitor_id": "gone"}))).await;
@@ -65,7 +66,8 @@ async fn requests(system: &System) -> Vec<Vec<u8>> {
     requests
 }
 
-/// Sends requests and hangs up 3 to 30 ms later, before or after the answer, until `done`.
+/// Sends requests and closes the connection 3 to 30 ms later, before or after the response, until
+/// `done`.
 async fn hang_up(system: &System, requests: &[Vec<u8>], client: usize, done: &AtomicBool) {
     let address = system.base.trim_start_matches("http://");
     let order = requests.iter().cycle().skip(client * 5);
@@ -79,7 +81,7 @@ async fn hang_up(system: &System, requests: &[Vec<u8>], client: usize, done: &At
     }
 }
 
-/// Records one after the other, each until it is acknowledged; returns the ids.
+/// Records items one after the other, retrying each until it is acknowledged. Returns the ids.
 async fn record(system: &System, path: &str, body: impl Fn(u64) -> (String, Value)) -> Vec<String> {
     let mut acknowledged = vec![];
     for number in 0..RECORDED {
@@ -112,10 +114,10 @@ async fn what_is_acknowledged_beside_clients_that_hang_up_is_stored(pool: PgPool
     let requests = requests(&system).await;
     let done = AtomicBool::new(false);
     let visits = record(&system, "/visits", |number| {
-        // Of another kind than UUIDv7, so that the timestamp decides.
+        // Not UUIDv7, so that the timestamp determines the partition.
         let id = uuid::Builder::from_random_bytes(*system.clock.new_id().as_bytes());
         let id = id.into_uuid().to_string();
-        // A site that is new now and then, and months without a partition.
+        // Includes new sites, and months without a partition.
         let day = format!("2026-{:02}-03T12:00:00Z", 1 + number / 10 % 11);
         let url = format!("https://s{}.example/{number}", number / 5);
         let body = visit(&json!({"id": id, "timestamp": day, "url": url}));
@@ -143,7 +145,7 @@ async fn what_is_acknowledged_beside_clients_that_hang_up_is_stored(pool: PgPool
             "{table}"
         );
     }
-    // No connection is left in a transaction.
+    // No connection remains in a transaction.
     until("no open transaction", async || {
         let open: i64 = sqlx::query_scalar(
             "select count(*) from pg_stat_activity

@@ -1,4 +1,4 @@
-//! Files of visits, taken in.
+//! Import of files.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -12,10 +12,10 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::support::{System, answer, noon, problem, start, start_beside, visit};
 
-/// Real page views (2015), one a line.
+/// Real page views (2015), one per line.
 const REAL: &str = include_str!("../../../../crates/tetralto/tests/data/page_views.jsonl");
 
-/// The same as an access log has them, with what pages bring along.
+/// The same page views as an access log, with the requests for page resources.
 fn access_log() -> String {
     let mut log = String::new();
     for line in REAL.lines() {
@@ -75,7 +75,7 @@ const LOG: &str = "format=combined&site=www.semicomplete.com";
 #[sqlx::test(migrations = false)]
 async fn a_real_access_log_is_imported_once_and_removed_as_one(pool: PgPool) {
     let system = start(pool).await;
-    // A visit that was there before, within the log's time.
+    // A visit recorded before the import, within the period of the log.
     let before = json!({"timestamp": "2015-05-17T10:05:00Z", "site": "www.semicomplete.com"});
     let before = system.record(&visit(&before)).await;
     let log = access_log();
@@ -89,14 +89,14 @@ async fn a_real_access_log_is_imported_once_and_removed_as_one(pool: PgPool) {
     assert_eq!(system.read(&path).await, done);
     assert_eq!(system.read("/imports").await["data"], json!([done]));
 
-    // The reports say of a log what they say of the same visits sent one by one.
+    // Reports treat imported visits like submitted ones.
     let reports = system
         .reports("www.semicomplete.com", "2015-05-17", "2015-06-01")
         .await;
     assert_eq!(reports[0]["visits"], 1_001);
     assert_eq!(system.count("imported_visit").await, 1_000);
 
-    // The same file again, and grown by a visit.
+    // The same file again, and then with an additional visit.
     let again = system.import(LOG, log.clone()).await;
     assert_eq!(counts(&again), [1_000, 0, 2_000, 0]);
     let grown = format!("{log}{}", log.lines().next().unwrap());
@@ -115,7 +115,7 @@ async fn a_real_access_log_is_imported_once_and_removed_as_one(pool: PgPool) {
     assert_eq!(problem(system.get(&path)).await.0, 404);
     let path = "/analytics/summary?from=2015-05-17&to=2015-06-01";
     assert_eq!(system.read(path).await["visits"], 1);
-    // Nobody is told of a visit in a file, however fresh.
+    // Imported visits are never announced, even recent ones.
     let fresh = visit(&json!({"timestamp": noon() - TimeDelta::minutes(1)})).to_string();
     assert_eq!(system.import("format=ndjson", fresh).await["recorded"], 1);
     let announced = "select bool_or(announced) from visitor_analytics.session";
@@ -126,7 +126,7 @@ async fn a_real_access_log_is_imported_once_and_removed_as_one(pool: PgPool) {
     assert!(!announced);
 }
 
-/// Sessions in which imported visits lie among others are cut where these were.
+/// Deleting an import splits the sessions that its visits had joined.
 #[sqlx::test(migrations = false)]
 async fn removing_an_import_parts_the_sessions_it_joined(pool: PgPool) {
     let system = start(pool).await;
@@ -163,7 +163,7 @@ async fn removing_an_import_parts_the_sessions_it_joined(pool: PgPool) {
 async fn what_breaks_off_goes_on(pool: PgPool) {
     let system = start(pool).await;
     let log = access_log();
-    // The connection ends in the middle of a line, after most of the file.
+    // The connection is closed in the middle of a line, after most of the file.
     let cut = log.len() * 2 / 3;
     let head = format!(
         "POST /import?{LOG} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n\
@@ -208,7 +208,7 @@ async fn an_export_is_imported_as_it_was(pool: PgPool) {
         .post_to(&path)
         .json(&json!({"engagement_seconds": 7, "scroll_depth": 40}));
     assert_eq!(sent.send().await.unwrap().status(), 200);
-    // The report confirms a browser, which is told of the visit from now on.
+    // The report confirms a browser, so the visit changes.
     let one = format!("/visits/{}", some["id"].as_str().unwrap());
     let some = first.read(&one).await;
     let was = first
@@ -220,7 +220,7 @@ async fn an_export_is_imported_as_it_was(pool: PgPool) {
     };
     let (csv, ndjson) = (export("csv").await, export("ndjson").await);
     let second = start_beside(pool, first.geo.clone(), first.notification.clone()).await;
-    // Where they are already, nothing happens.
+    // Visits that exist already are duplicates.
     let done = second.import("format=csv", csv.clone()).await;
     assert_eq!(counts(&done), [0, 300, 1, 0], "{done}");
     for (format, file) in [("csv", csv), ("ndjson", ndjson)] {
@@ -281,7 +281,7 @@ async fn bad_lines_and_other_files_are_named(pool: PgPool) {
         (5, "LINE_UNREADABLE"),
     ];
     assert_eq!(errors, expected);
-    // Another file with the same beginning.
+    // A different file with the same beginning.
     let other = file.replace("nonsense", "other");
     let found = problem(system.post_to("/import?format=ndjson").body(other.clone())).await;
     assert_eq!((found.0, found.1.as_str()), (409, "IMPORT_DIFFERS"));
@@ -317,7 +317,7 @@ async fn a_packed_file_is_bounded_while_it_is_unpacked(pool: PgPool) {
         let request = request.header("content-encoding", "gzip");
         request.body(encoder.finish().unwrap())
     };
-    // A million lines and more of two kilobytes.
+    // Two million lines, compressed to two kilobytes.
     let (status, code, field) = problem(import(&vec![b'\n'; 2_200_000])).await;
     assert_eq!(
         (status, code.as_str(), field.as_str()),

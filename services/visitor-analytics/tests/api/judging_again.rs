@@ -1,4 +1,4 @@
-//! Stored visits, judged again by newer rules; and what was filtered, counted.
+//! Reclassification of stored visits, and the report on bots.
 
 use bot_detection::RULESET_VERSION;
 use chrono::TimeDelta;
@@ -23,8 +23,7 @@ async fn again(system: &System, how: ReclassifyArgs) -> ReclassifyReport {
     reclassify::over(&store, &clock, how).await.unwrap()
 }
 
-/// As rules of before judged: a crawler that they did not know, and a person whom they did not
-/// believe.
+/// Stores verdicts as of older rules: a crawler classified as a person, and a person as a bot.
 async fn judged_otherwise(system: &System) {
     let statements = "
         update visitor_analytics.verdict set key = gen_random_uuid(), ruleset = 1,
@@ -88,7 +87,7 @@ async fn verdicts_sessions_and_days_follow_the_rules(pool: PgPool) {
     assert_eq!(system.count("unfolded_day").await, 1);
     let text = done.to_string();
     assert!(text.contains("6 visits judged, 6 changed"), "{text}");
-    // There is nothing left to do, unless it is wanted.
+    // A second run has nothing to do, unless `again` is set.
     assert!(again(&system, HOW).await.was_finished);
     let anew = again(&system, ReclassifyArgs { again: true, ..HOW }).await;
     assert_eq!((anew.visits, anew.changed), (6, 0));

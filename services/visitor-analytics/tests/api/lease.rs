@@ -1,4 +1,5 @@
-//! One process that records without a pause does so alone, until another wants to.
+//! The recorder's lease: a process that records continuously holds it until another process
+//! records.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +10,13 @@ use sqlx::PgPool;
 
 use crate::support::{System, noon, start, start_beside, until, visit};
 
-/// A visit before noon, `seconds` earlier.
+/// A visit the given number of seconds before noon.
 fn before(seconds: i64, visitor: &str) -> Value {
     let moment = noon() - TimeDelta::seconds(seconds);
     visit(&json!({"timestamp": moment, "visitor_id": visitor}))
 }
 
-/// Records until the process does so alone.
+/// Records until the process holds the lease.
 async fn alone(pool: PgPool) -> System {
     let system = start(pool).await;
     for second in 0..25 {
@@ -33,7 +34,7 @@ async fn is_leased(pool: &PgPool) -> bool {
     sqlx::query_scalar(statement).fetch_one(pool).await.unwrap()
 }
 
-/// By visitor: when each session began and ended, and how many visits it has.
+/// Sessions by visitor: start, end and number of visits.
 type Sessions = Vec<(String, DateTime<Utc>, DateTime<Utc>, i32)>;
 
 async fn sessions(pool: &PgPool) -> Sessions {
@@ -43,7 +44,7 @@ async fn sessions(pool: &PgPool) -> Sessions {
     sqlx::query_as(statement).fetch_all(pool).await.unwrap()
 }
 
-/// The definition: a pause of 30 minutes ends a session.
+/// Naive sessionization: a gap of 30 minutes ends a session.
 fn by_definition(visits: &[(i64, String)]) -> Sessions {
     let mut moments: BTreeMap<&str, Vec<DateTime<Utc>>> = BTreeMap::new();
     for (seconds, visitor) in visits {
@@ -67,7 +68,7 @@ fn by_definition(visits: &[(i64, String)]) -> Sessions {
     sessions
 }
 
-/// Visits of a few visitors over four hours, the same each time, in no order.
+/// Visits of a few visitors over four hours, in pseudorandom but repeatable order.
 fn scattered(count: u64) -> Vec<(i64, String)> {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let mut below = |limit: u64| {
@@ -134,7 +135,7 @@ async fn a_copy_is_found_by_who_records_alone(pool: PgPool) {
     let again = system.record(&sent).await;
     assert_eq!(again["status"], "duplicate");
     assert_eq!(again["session_id"], first["session_id"]);
-    // Under another visitor's name nobody can tell before it is written.
+    // With another visitor id, the duplicate is only found when the visit is written.
     let mut renamed = sent.clone();
     renamed["visitor_id"] = json!("v-2");
     let again = system.record(&renamed).await;
@@ -169,7 +170,7 @@ async fn a_lost_connection_loses_the_lease_and_nothing_else(pool: PgPool) {
 #[sqlx::test(migrations = false)]
 async fn a_session_that_is_found_out_stays_a_bots(pool: PgPool) {
     let system = alone(pool).await;
-    // A page every ten seconds, each another one.
+    // A different page every ten seconds.
     let step = |n: i64| {
         let mut sent = before(900 - 10 * n, "robot");
         sent["url"] = json!(format!("https://shop.example/{n}"));
@@ -196,8 +197,8 @@ async fn a_session_that_is_found_out_stays_a_bots(pool: PgPool) {
     assert_eq!(stored, (17, true));
 }
 
-/// A process that stops in the middle of a transaction (SIGSTOP, a laptop that sleeps, a network that
-/// is cut without a word) holds its locks until PostgreSQL ends its connection.
+/// A process that freezes within a transaction (SIGSTOP, a sleeping laptop, a dropped network)
+/// holds its locks until PostgreSQL terminates its connection.
 #[sqlx::test(migrations = false)]
 async fn a_replica_that_is_frozen_in_a_transaction_is_cut_off(pool: PgPool) {
     let system = start(pool.clone()).await;
@@ -206,10 +207,10 @@ async fn a_replica_that_is_frozen_in_a_transaction_is_cut_off(pool: PgPool) {
         let replica = chassis::database::pool((*pool.connect_options()).clone(), 1);
         let mut frozen = replica.begin().await.unwrap();
         let lock = if is_alone {
-            // What the lease is.
+            // The lease.
             "select pg_advisory_xact_lock(32379, 0)"
         } else {
-            // The locks of all visitors, and the lease as everybody shares it.
+            // The locks of all visitors, and the shared lease.
             "select pg_advisory_xact_lock_shared(32379, 0);
              select pg_advisory_xact_lock(32378, bucket) from generate_series(0, 4095) bucket"
         };

@@ -1,4 +1,4 @@
-//! Tokens that are limited to sites, and visits that sites do not want.
+//! Tokens that are limited to sites, and ignored visits.
 
 use common::jwt::Scope;
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ async fn a_limited_token_is_about_its_sites_only(pool: PgPool) {
     assert_eq!(status, 200);
     assert_eq!(both["results"][0]["error"]["code"], "SITE_FORBIDDEN");
     assert_eq!(both["results"][1]["status"], "recorded");
-    // It brings no site along, not even one of its own.
+    // Such a token creates no site, not even one that it names.
     system.token = token_for(&system.clock, &BOTH, &["own.example", "new.example"]);
     let found = problem(system.post(&of("new.example"))).await;
     assert_eq!(found, (422, "SITE_UNKNOWN".into(), "site".into()));
@@ -73,7 +73,7 @@ async fn a_limited_token_is_about_its_sites_only(pool: PgPool) {
     let funnel = json!({"site": "other.example", "steps": [{"page": "/"}]});
     assert!(refused(system.post_to("/analytics/funnel").json(&funnel)).await);
 
-    // What names no site is about the only one.
+    // Requests without a site concern the only site of the token.
     let list = system.read("/visits").await;
     let sites = list["data"].as_array().unwrap().iter();
     assert!(
@@ -97,7 +97,7 @@ async fn a_limited_token_is_about_its_sites_only(pool: PgPool) {
     );
     system.token = token_for(&system.clock, &BOTH, &["own.example", "third.example"]);
     assert!(refused(system.get("/visits")).await);
-    // Not even an owner's.
+    // Not even with the scope `admin`.
     system.token = token_for(&system.clock, &[Scope::Admin], &["own.example"]);
     let add = system
         .post_to("/sites")

@@ -1,4 +1,4 @@
-//! Visits as they come: server-sent events.
+//! The live stream of server-sent events.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use sqlx::PgPool;
 
 use crate::support::{System, problem, start, start_beside, token, token_of, visit};
 
-/// A stream that is read event by event.
+/// A live stream, read event by event.
 struct Stream {
     response: reqwest::Response,
     text: String,
 }
 
-/// An event: its kind, id and data.
+/// A server-sent event.
 #[derive(Debug)]
 struct Event {
     kind: String,
@@ -37,7 +37,7 @@ impl Stream {
         Self { response, text }
     }
 
-    /// The next event that is no comment; `None` where the stream ends.
+    /// The next event, without comments; `None` at the end of the stream.
     async fn next(&mut self) -> Option<Event> {
         let patience = Duration::from_mins(1);
         tokio::time::timeout(patience, self.read()).await.unwrap()
@@ -72,7 +72,7 @@ impl Stream {
     }
 }
 
-/// Records a visit, a second after what was before.
+/// Advances the clock by a second and records a visit.
 async fn record(system: &System, page: &str, changes: &Value) -> Value {
     system.clock.advance(TimeDelta::seconds(1));
     let mut sent = json!({"url": format!("https://shop.example{page}")});
@@ -96,14 +96,14 @@ async fn visits_are_told_as_they_come(pool: PgPool) {
     record(&system, "/2", &json!({"site": "other.example"})).await;
     let event = all.next().await.unwrap();
     assert_eq!(event.data["path"], "/1");
-    // The same as when it is read, but for what is told nowhere else.
+    // Equals the visit as returned by `GET /visits/{id}`.
     let path = format!("/visits/{}", first["id"].as_str().unwrap());
     assert_eq!(event.data, system.read(&path).await);
     assert_eq!([all.path().await, all.path().await], ["/blog/a", "/2"]);
     assert_eq!(bots.path().await, "/bot");
     assert_eq!(blog.path().await, "/blog/a");
     assert_eq!(other.path().await, "/2");
-    // What was sent again, and what happened long ago, is not live.
+    // Duplicates and old visits are not streamed.
     let sent = json!({"id": first["id"], "timestamp": event.data["timestamp"]});
     record(&system, "/1", &sent).await;
     record(
@@ -131,7 +131,7 @@ async fn who_comes_back_is_told_what_came_meanwhile(pool: PgPool) {
     assert_eq!([stream.path().await, stream.path().await], ["/2", "/3"]);
     record(&system, "/4", &json!({})).await;
     assert_eq!(stream.path().await, "/4");
-    // More than is read again, or longer ago: it is said that something is missing.
+    // Beyond the limits of the replay, the stream sends `missed`.
     for _ in 0..26 {
         system.clock.advance(TimeDelta::seconds(1));
         let visits: Vec<_> = (0..10).map(|_| visit(&json!({}))).collect();
@@ -166,7 +166,7 @@ async fn replicas_tell_each_other(pool: PgPool) {
     record(&two, "/there", &json!({})).await;
     assert_eq!(first.path().await, "/there");
     assert_eq!(second.path().await, "/there");
-    // One connection for both listeners.
+    // Both clients share one listening connection.
     let listening = "select count(*) from pg_locks where locktype = 'advisory'
         and classid = 32380 and database = (select oid from pg_database
                                             where datname = current_database())";
@@ -175,7 +175,7 @@ async fn replicas_tell_each_other(pool: PgPool) {
         .await
         .unwrap();
     assert_eq!(count, 1);
-    // It is lost: both are told that they may have missed something, and hear again.
+    // The connection is lost: both clients get `missed`, and then further visits.
     let cut = "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'
         and classid = 32380 and database = (select oid from pg_database
                                             where datname = current_database())";
@@ -223,7 +223,7 @@ async fn listeners_are_so_many_and_what_they_ask_is_understood(pool: PgPool) {
     let nonsense = system.get("/visits/live").header("last-event-id", "7");
     assert_eq!(problem(nonsense).await.2, "last-event-id");
     let mut streams = vec![];
-    // One token gets half of the places, and another the other half.
+    // Each of two tokens gets half of the slots.
     for _ in 0..50 {
         streams.push(Stream::open(&system, "", "").await);
     }

@@ -1,4 +1,4 @@
-//! The real router on a real port and a real PostgreSQL; geo and notification are played.
+//! Tests of the HTTP API with a real port and a real PostgreSQL. geo and notification are fakes.
 #![forbid(unsafe_code)]
 #![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, reason = "a test ends where something is wrong")]

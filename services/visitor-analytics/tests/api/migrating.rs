@@ -1,11 +1,12 @@
-//! Databases of earlier versions.
+//! Migration of databases of earlier versions.
 
 use serde_json::Value;
 use sqlx::PgPool;
 
 use crate::support::start;
 
-/// As version 1 wrote them: two people with the same browser, one of them twice, and a bot of 2019.
+/// Rows as written by version 1: two people with the same browser, one with two visits, and a bot
+/// of 2019.
 const FIRST_VERSION: &str = "
     insert into visitor_analytics.site (domain, created_at) values ('shop.example', now());
     insert into visitor_analytics.visit (id, timestamp, received_at, site_id, session_id,
@@ -85,7 +86,8 @@ async fn visits_of_the_first_version_read_the_same(pool: PgPool) {
     assert_eq!(system.count("agent").await, 2);
 }
 
-/// As the version before wrote them: a row a value. The visits of these days have been dropped.
+/// Rollups as written by the previous version: one row per value. The visits of these days have
+/// been dropped.
 const ROWS: &str = "
     insert into visitor_analytics.site (domain, created_at) values ('shop.example', now());
     insert into visitor_analytics.rollup_value (key, text)

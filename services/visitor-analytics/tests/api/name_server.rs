@@ -1,4 +1,4 @@
-//! A name server that speaks DNS over UDP and TCP and knows a few addresses.
+//! A DNS server over UDP and TCP with a few records.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
-/// How long its answers may be kept, in seconds.
+/// TTL of all records, in seconds.
 pub const TTL: u32 = 600;
 
 #[derive(Clone)]
@@ -21,13 +21,13 @@ pub struct NameServer {
 enum Reply {
     Records(Vec<RData>),
     Code(ResponseCode),
-    /// Too long for a datagram, and then all of it, or nothing.
+    /// Truncated over UDP; over TCP complete, or no answer at all.
     Truncated(Option<RData>),
     Silence,
 }
 
 impl NameServer {
-    /// Starts one; it ends with the test.
+    /// Starts a server, which ends with the test.
     pub async fn start() -> Self {
         let (udp, tcp) = bind_both().await;
         let server = Self {
@@ -39,7 +39,7 @@ impl NameServer {
         server
     }
 
-    /// The names that were asked for over UDP.
+    /// The names that were queried over UDP.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
@@ -65,7 +65,7 @@ impl NameServer {
     }
 }
 
-/// Sockets of one port number: a free one of UDP may be taken for TCP, and then another is tried.
+/// Binds UDP and TCP to the same port. Tries another one if the port is only free for UDP.
 async fn bind_both() -> (UdpSocket, TcpListener) {
     loop {
         let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -75,7 +75,7 @@ async fn bind_both() -> (UdpSocket, TcpListener) {
     }
 }
 
-/// Each message has its length before it (RFC 1035 §4.2.2).
+/// Each message is preceded by its length (RFC 1035 §4.2.2).
 async fn talk(mut stream: TcpStream) {
     while let Ok(length) = stream.read_u16().await {
         let mut bytes = vec![0; length.into()];

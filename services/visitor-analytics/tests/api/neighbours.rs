@@ -1,4 +1,4 @@
-//! geo and notification, played by small servers that speak their contract.
+//! Fakes of geo and notification.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use common::geo::Location;
 use serde_json::{Value, json};
 use std::sync::Mutex;
 
-/// A neighbour that can be switched off and remembers what it was asked.
+/// A fake service that can be switched off and stores the requests.
 #[derive(Clone, Default)]
 pub struct Neighbour {
     pub url: String,
@@ -22,7 +22,7 @@ pub struct Neighbour {
 }
 
 impl Neighbour {
-    /// Whom notification was asked to erase.
+    /// The bodies of `POST /erasures`.
     pub fn erasures(&self) -> Vec<Value> {
         self.erasures.lock().unwrap().clone()
     }
@@ -35,7 +35,7 @@ impl Neighbour {
         self.away.store(false, Ordering::SeqCst);
     }
 
-    /// Every question that was answered well: its headers and body.
+    /// Headers and body of every successful request.
     pub fn asked(&self) -> Vec<(HeaderMap, Value)> {
         self.asked.lock().unwrap().clone()
     }
@@ -78,7 +78,7 @@ pub async fn notification() -> Neighbour {
     start_with(routes.into_iter()).await
 }
 
-/// London answers everything; addresses of documentation have no place.
+/// Locates every address in London, except addresses reserved for documentation.
 async fn geolocate(
     State(geo): State<Neighbour>,
     headers: HeaderMap,
@@ -144,7 +144,7 @@ fn list(body: &Value) -> &Vec<Value> {
 }
 
 impl Neighbour {
-    /// The notifications that were posted, in lists or not.
+    /// The notifications that were sent, single or in lists.
     pub fn notified(&self) -> Vec<Value> {
         let asked = self.asked();
         asked
@@ -154,7 +154,7 @@ impl Neighbour {
     }
 }
 
-/// How often each idempotency key was heard.
+/// The number of requests per idempotency key.
 pub fn by_key(notification: &Neighbour) -> HashMap<String, usize> {
     let mut heard = HashMap::new();
     for one in notification.notified() {

@@ -15,7 +15,7 @@ const PERIOD: &str = "from=2026-10-24&to=2026-11-20";
 
 type Sessions<'a> = Vec<Vec<&'a Visit>>;
 
-/// People's sessions that begin in the period, each with its visits.
+/// People's sessions that begin in the period, with their visits.
 fn sessions(visits: &[Visit]) -> Sessions<'_> {
     let from: DateTime<Utc> = "2026-10-23T22:00:00Z".parse().unwrap();
     let sessions = visits.chunk_by(|a, b| a.session == b.session);
@@ -64,7 +64,7 @@ async fn check_ways(system: &System, sessions: &Sessions<'_>, filter: &str, page
     }
 }
 
-/// Where a day is cut, on another clock, and where the first page is wanted of all.
+/// A period that cuts its first and last day, in another time zone; and the pages around any page.
 async fn check_some(system: &System, sessions: &Sessions<'_>) {
     let [from, to] = ["2026-10-24T23:10:00Z", "2026-11-19T21:45:30Z"];
     let cut = format!("from={from}&to={to}&time_zone=America/New_York");
@@ -171,7 +171,7 @@ async fn ways_are_those_of_the_visits(pool: PgPool) {
     check_all(&system).await;
     let other = format!("/analytics/journeys?site={SITE}&{PERIOD}&limit=200");
     let here = system.read(&other).await;
-    // The same moments are the same sessions on any clock.
+    // The same instants give the same sessions in every time zone.
     let there = "from=2026-10-23T22:00:00Z&to=2026-11-20T23:00:00Z&time_zone=Asia/Tokyo";
     let there = format!("/analytics/journeys?site={SITE}&{there}&limit=200");
     assert_eq!(system.read(&there).await["data"], here["data"]);
@@ -255,7 +255,7 @@ async fn what_was_told_changes_with_its_days(pool: PgPool) {
         let url = format!("https://shop.example/{page}");
         let sent = json!({"timestamp": at, "url": url, "visitor_id": "v"});
         system.record(&visit(&sent)).await;
-        // Asked while the day is not folded, and twice when it is.
+        // Requested before the day is folded, and twice afterwards.
         for times in [1, 2] {
             for _ in 0..times {
                 let pages = format!("/analytics/breakdown?{period}&by=page&page=/*");

@@ -1,4 +1,4 @@
-//! The numbers of reports, slowly and obviously right: over all visits in memory.
+//! Naive computation of reports over all visits in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,15 +10,15 @@ pub struct Visit {
     pub at: DateTime<Utc>,
     pub visitor: String,
     pub session: uuid::Uuid,
-    /// Of its session.
+    /// Whether its session is a bot's.
     pub is_bot: bool,
     pub session_visits: usize,
     pub seconds: i64,
-    /// By dimension; several reasons are possible.
+    /// Values by dimension. A visit may have several bot reasons.
     pub values: BTreeMap<&'static str, Vec<Option<String>>>,
 }
 
-/// visits, visitors, sessions, bounces, seconds
+/// Visits, visitors, sessions, bounces, seconds.
 pub type Numbers = [i64; 5];
 
 const OF_VISIT: [&str; 18] = [
@@ -53,7 +53,7 @@ const OF_SESSION: [&str; 9] = [
     "utm_content",
 ];
 
-/// The visits of a site, each session's together and in their order.
+/// The visits of a site, grouped by session, in chronological order.
 pub async fn visits(pool: &PgPool, site: &str) -> Vec<Visit> {
     let statement = "
         select v.timestamp, v.visitor_id, v.session_id, v.is_bot as one_is_bot, p.path as page,
@@ -124,7 +124,7 @@ pub async fn visits(pool: &PgPool, site: &str) -> Vec<Visit> {
     visits
 }
 
-/// The numbers by value, of the visits that pass and lie between two moments.
+/// The numbers by value of the matching visits between two times.
 pub fn numbers(
     visits: &[Visit],
     zone: Tz,

@@ -1,4 +1,4 @@
-//! What is known of visitors, and how it is forgotten.
+//! Visitor ids, stored addresses, and their removal.
 
 use chrono::TimeDelta;
 use common::jwt::Scope;
@@ -9,7 +9,7 @@ use visitor_analytics::store::Store;
 
 use crate::support::{System, answer, noon, problem, start, start_with, token, until, visit};
 
-/// The visitor's id at noon of 20 November, and so many days later.
+/// The visitor id at noon of 20 November, and the given numbers of days later.
 async fn ids(pool: PgPool, setting: &str, days: &[i64]) -> Vec<Value> {
     let mut system = start_with(pool, &[setting]).await;
     let scopes = [Scope::VisitsWrite, Scope::VisitsRead];
@@ -32,7 +32,7 @@ async fn a_daily_id_lasts_a_day_and_its_salt_two(pool: PgPool) {
     let found = ids(pool.clone(), "--visitor-id=daily", &[0, 0, 1, 2, 40]).await;
     assert_eq!(found[0], found[1]);
     assert_ne!(found[1], found[2]);
-    // 20 November is the 0x5129th day since 1970.
+    // 20 November 2026 is day 0x5129 since 1970.
     assert_eq!(&found[0].as_str().unwrap()[..4], "5129");
     assert_eq!(&found[2].as_str().unwrap()[..4], "512a");
     let salts = "select string_agg(kind || ' ' || day, ',') from visitor_analytics.salt";
@@ -46,7 +46,7 @@ async fn a_monthly_id_lasts_until_the_month_is_over(pool: PgPool) {
     assert_eq!(found[0], found[1]);
     assert_ne!(found[1], found[2]);
     assert_eq!(found[2], found[4]);
-    // November's is deleted on 3 December at 0:00, and 13 days later is noon of that day.
+    // November's salt is deleted on 3 December at 0:00; 13 days later is noon of that day.
     let salts = "select string_agg(kind || ' ' || day, ',') from visitor_analytics.salt";
     let salts: String = sqlx::query_scalar(salts).fetch_one(&pool).await.unwrap();
     assert_eq!(salts, "monthly 2026-12-01");
@@ -120,7 +120,7 @@ async fn who_asks_not_to_be_followed_is_counted_and_no_more(pool: PgPool) {
     assert_eq!(system.count("outbox").await, 0);
     assert_eq!(system.count("session").await, 2);
 
-    // `DNT: 0` asks for nothing.
+    // `DNT: 0` is no objection.
     system.geo.come_back();
     let other = json!({"headers": {"Accept": "text/html", "Accept-Language": "en", "DNT": "0"},
                        "visitor_id": "v-1"});
@@ -145,7 +145,7 @@ async fn the_header_counts_only_where_it_is_respected(pool: PgPool) {
     assert_eq!(stored["user_id"], "u-1");
 }
 
-/// Three visits in two sessions on two sites, and somebody else's; nobody has been told.
+/// Three visits in two sessions on two sites, and one of another visitor; none is announced.
 async fn visited(pool: PgPool) -> System {
     let system = start(pool).await;
     system.geo.leave();

@@ -1,4 +1,4 @@
-//! What is going on now.
+//! The report on the last half hour.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! What becomes of visits that are sent.
+//! `POST /visits`.
 
 use chrono::TimeDelta;
 use futures::future::join_all;
@@ -99,7 +99,7 @@ async fn a_visit_sent_again_changes_nothing(pool: PgPool) {
             &json!("2026-11-20T12:02:00Z")
         )
     );
-    // They go with the visit.
+    // Duplicate counts are removed together with the visit.
     let visitor = first["visitor_id"].as_str().unwrap();
     let erased = system.delete(&format!("/visitors/{visitor}"));
     assert_eq!(erased.send().await.unwrap().status(), 200);
@@ -122,7 +122,7 @@ async fn the_time_inside_an_id_is_the_visits_time(pool: PgPool) {
 async fn copies_that_arrive_at_the_same_moment_land_once(pool: PgPool) {
     let one = start(pool.clone()).await;
     let other = start_beside(pool, one.geo.clone(), one.notification.clone()).await;
-    // Every copy claims another address, so that nothing but the id makes them equal.
+    // Each copy has another address, so that only the id makes them duplicates.
     let copy = |n: usize| {
         let id = format!("01a1f600-0000-7000-8000-{:012x}", n % 5);
         visit(&json!({"id": id, "timestamp": noon(), "ip": format!("81.2.69.{}", 1 + n)}))
@@ -265,7 +265,7 @@ async fn the_far_past_can_be_imported_at_once(pool: PgPool) {
     assert_eq!(system.count("visit").await, 432);
     assert_eq!(system.count("session").await, 432);
     assert_eq!(system.count("visit_past").await, 34 * 12);
-    // One that came without an id is found by the id that it was given.
+    // A visit without an id can be read by the id that it was assigned.
     let id = body["results"][0]["id"].as_str().unwrap();
     let found = system.read(&format!("/visits/{id}")).await;
     assert_eq!(found["timestamp"], "1990-01-15T12:00:00Z");

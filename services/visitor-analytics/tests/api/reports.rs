@@ -1,4 +1,4 @@
-//! Reports say what the visits say, whether the days are folded or not.
+//! Compares reports with a naive computation, before and after the days are folded.
 
 use std::collections::BTreeMap;
 
@@ -43,7 +43,7 @@ const DIMENSIONS: [&str; 27] = [
     "bot_reason",
 ];
 
-/// What is asked: parameters, and the same for the plain computation.
+/// Query parameters, and the equivalent input of the naive computation.
 struct Asked {
     parameters: &'static str,
     zone: Option<Tz>,
@@ -144,8 +144,8 @@ const QUESTIONS: [Asked; 13] = [
     },
 ];
 
-/// Periods, as they are asked, and as moments on a clock; the last one is cut, at a quarter of an
-/// hour or not.
+/// Periods as query parameters and as times. The last one cuts a day, at a quarter of an hour or
+/// elsewhere.
 fn periods(zone: Tz, at_quarters: bool) -> Vec<(String, DateTime<Utc>, DateTime<Utc>)> {
     let date = |text: &str| text.parse::<NaiveDate>().unwrap();
     let days = [("2026-10-24", "2026-10-25"), ("2026-10-20", "2026-11-20")];
@@ -168,7 +168,7 @@ fn periods(zone: Tz, at_quarters: bool) -> Vec<(String, DateTime<Utc>, DateTime<
 
 fn told(line: &Value) -> Numbers {
     let number = |name: &str| line[name].as_i64().unwrap();
-    // Rates are told in four digits, of few sessions.
+    // Rates have four digits, and there are few sessions.
     #[expect(clippy::cast_possible_truncation, reason = "of few sessions")]
     let times =
         |rate: &str, of: i64| (line[rate].as_f64().unwrap_or(0.0) * of as f64).round() as i64;
@@ -187,11 +187,11 @@ fn told(line: &Value) -> Numbers {
     ]
 }
 
-/// Averages are told in tenths of a second.
+/// Averages are rounded to tenths of a second.
 fn assert_close(told: Numbers, right: Numbers, what: &str) {
     assert_eq!(told[..4], right[..4], "{what}");
     let off = (told[4] - right[4]).abs();
-    // Without sessions of its own a part has no average.
+    // An interval in which no session begins has no average.
     assert!(
         off <= right[0] / 20 + 1 || right[2] == 0,
         "{what} {told:?} {right:?}"
@@ -231,10 +231,10 @@ async fn check_all(system: &System, site: &str, zone: Tz) {
             );
             let bots = bots.get(&None).copied().unwrap_or_default()[0];
             assert_eq!(body["bot_visits"], bots, "{question}");
-            // Each dimension with some of the questions, and each question with some dimensions.
+            // Each dimension with some of the requests, and each request with some dimensions.
             for dimension in DIMENSIONS.iter().skip(turn % 4).step_by(4) {
                 turn += 1;
-                // A visitor counts once on each day of the site's clock, whatever clock is asked.
+                // A visitor counts once per day of the site, whatever the requested time zone.
                 let right = right(of_site, &|visit| visit.values[*dimension].clone());
                 breakdown(system, &question, dimension, right).await;
             }
@@ -287,7 +287,7 @@ async fn series(
     ];
     for (interval, format) in formats {
         let name = |at: DateTime<Utc>| at.with_timezone(&zone).format(format).to_string();
-        // Of hours each that has a visit has the session; of longer parts the first.
+        // A session counts in each hour with a visit, but only in the first of longer intervals.
         let of = |visit: &Visit| vec![(interval == "hour").then(|| name(visit.at))];
         let mut right: BTreeMap<String, Numbers> = BTreeMap::new();
         if interval == "hour" {
@@ -334,7 +334,7 @@ async fn reports_say_what_the_visits_say(pool: PgPool) {
     for (site, zone) in SITES {
         check_all(&system, site, zone.parse().unwrap()).await;
     }
-    // Some days are folded, others not: late visits, and a visitor who is erased.
+    // Some days become dirty: late visits, and an erased visitor.
     send(&[&system], &random.visits(40)).await;
     system.delete("/visitors/v-3").send().await.unwrap();
     assert!(system.count("unfolded_day").await > 0);
@@ -362,7 +362,7 @@ async fn a_site_counts_the_properties_that_it_names(pool: PgPool) {
         let (status, _, named) = problem(system.get(path)).await;
         assert_eq!((status, named.as_str()), (400, field));
     }
-    // Of a list each visit is judged by itself.
+    // In lists each visit has its own verdict.
     let listed = system
         .read("/visits?property:theme=d*&property:plan=!free")
         .await;

@@ -1,4 +1,4 @@
-//! How old visits go.
+//! Removal of old visits.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use common::jwt::Scope;
@@ -12,7 +12,7 @@ use visitor_analytics::store::{ExpiredData, Store};
 use crate::rollups::fold_all;
 use crate::support::{System, answer, noon, problem, start, start_with, token, until, visit};
 
-/// With 30 days, what lies before 1 October goes on 20 November.
+/// With a retention of 30 days, data before 1 October are removed on 20 November.
 fn days() -> RetentionPeriod {
     RetentionPeriod::days(Some(30))
 }
@@ -45,14 +45,14 @@ async fn filled(pool: PgPool) -> System {
     system
 }
 
-/// What there is: visits, and sessions with their first moment and number of visits.
+/// The stored visits, and the sessions with their start and number of visits.
 async fn left(pool: &PgPool) -> (Vec<String>, Vec<String>) {
     let all = async |statement: &'static str| -> Vec<String> {
         sqlx::query_scalar(statement).fetch_all(pool).await.unwrap()
     };
     let visits = "select to_char(timestamp at time zone 'UTC', 'YYYY-MM-DD HH24:MI')
                   from visitor_analytics.visit order by timestamp";
-    // Its first visit has to be there.
+    // The first visit of the session must exist.
     let sessions = "select to_char(s.started_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI')
                            || ' ' || s.visits
                     from visitor_analytics.session s join visitor_analytics.visit v
@@ -97,7 +97,7 @@ async fn whole_months_go_and_a_session_is_cut_where_they_end(pool: PgPool) {
         .await
         .unwrap();
     assert_eq!(known, "2026-10-01");
-    // The cut session goes on, and its visitor can be erased as a whole.
+    // The cut session continues, and its visitor can be erased completely.
     record(&system, &["2026-10-01T00:30:00Z"]).await;
     assert_eq!(left(&system.pool).await.1[0], "2026-10-01 00:10 3");
     let erased = system.delete("/visitors/me").send().await.unwrap();
@@ -134,7 +134,7 @@ async fn what_would_have_gone_already_is_refused(pool: PgPool) {
     let refused = problem(system.post(&old)).await;
     let code = "TIMESTAMP_BEYOND_RETENTION";
     assert_eq!(refused, (422, code.into(), "timestamp".into()));
-    // The time inside an id counts as well.
+    // The time in a UUIDv7 counts as well.
     let id = common::clock::Clock::id_at(last - TimeDelta::seconds(1));
     let list = json!([
         old,
@@ -159,7 +159,7 @@ async fn the_service_lets_old_months_go_by_itself(pool: PgPool) {
         (!left.iter().any(|name| name.contains("2026_08"))).then_some(())
     })
     .await;
-    // A replica that keeps everything finds no partition where it knew one, and makes it again.
+    // A replica without retention recreates a partition that was dropped.
     let store = Store::new(system.pool.clone());
     let august = noon() - TimeDelta::days(90);
     store.make_room([august].into_iter()).await.unwrap();
@@ -180,10 +180,10 @@ async fn a_month_that_is_being_read_is_not_waited_for(pool: PgPool) {
         .await
         .unwrap();
     let expired = store.expire(border(), noon()).await.unwrap();
-    // Nobody reads the sessions; what comes after the first partition in use waits with it.
+    // The sessions are not read. Partitions after the first one in use wait as well.
     assert_eq!(expired.partitions, ["session_2026_08", "session_2026_09"]);
     assert_eq!(expired.put_off[0], "visit_2026_08");
-    // Neither do visits wait for the reader, in a month that has its partition or in a new one.
+    // Visits do not wait for the reader, whether their month has a partition or not.
     record(&system, &["2026-11-20T11:58:00Z", "2025-03-04T05:06:07Z"]).await;
     reader.commit().await.unwrap();
     let at_once = join_all((0..4).map(|_| store.expire(border(), noon()))).await;
@@ -283,7 +283,7 @@ async fn a_site_keeps_its_visits_for_less_long_than_others(pool: PgPool) {
         ]
     );
     assert_eq!(store.old_sites(noon()).await.unwrap(), []);
-    // What is kept of days stays, and no visit that comes late takes its place.
+    // Rollups are kept, and late visits do not replace them.
     let late = visit(&json!({"timestamp": "2026-08-31T12:00:00Z"}));
     until("the late visit ignored", async || {
         let (_, body) = answer(system.post(&late).send().await.unwrap()).await;
@@ -294,7 +294,7 @@ async fn a_site_keeps_its_visits_for_less_long_than_others(pool: PgPool) {
     let now = system.read(days).await;
     let number = |of: &Value, name: &str| of[name].as_i64().unwrap();
     assert_eq!(number(&now, "visits"), number(&counted, "visits"));
-    // The session that was cut begins on the first day that is kept, too.
+    // The cut session, too, begins on the first day that is kept.
     assert_eq!(number(&now, "sessions"), number(&counted, "sessions") + 1);
     system.token = token(&system.clock, &[Scope::Admin], 60);
     let own = json!({"retention_days": null});

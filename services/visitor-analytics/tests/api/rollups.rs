@@ -1,4 +1,4 @@
-//! Rollups are what the visits say, whatever comes late and whoever writes.
+//! Rollups equal the visits, with late visits and concurrent writers.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
@@ -25,14 +25,14 @@ const AGENTS: [&str; 4] = [
     "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
     "curl/8.5.0",
 ];
-/// A clock is put back, a month turns, and the day itself; each from its midnight in UTC.
+/// A change of clocks, a change of months, and an ordinary day.
 const PERIODS: [&str; 3] = [
     "2026-10-24T20:00:00Z",
     "2026-10-31T20:00:00Z",
     "2026-11-19T20:00:00Z",
 ];
 
-/// A small generator (xorshift), so that a failure can be repeated.
+/// A pseudorandom generator (xorshift), so that failures can be reproduced.
 pub struct Random(pub u64);
 
 impl Random {
@@ -106,7 +106,7 @@ pub async fn send(replicas: &[&System], visits: &[Value]) {
     join_all(lists).await;
 }
 
-/// Lets time go by until nothing is left to be folded.
+/// Advances the clocks until no dirty day is left.
 pub async fn fold_all(replicas: &mut [&mut System], by: TimeDelta) {
     for replica in replicas.iter_mut() {
         replica.clock.advance(by);
@@ -116,8 +116,8 @@ pub async fn fold_all(replicas: &mut [&mut System], by: TimeDelta) {
             86_400,
         );
     }
-    // A day whose fold fails, or that a late place touches, as on a busy machine, is due in ten
-    // minutes by a clock that nobody else moves.
+    // On a busy machine a fold may fail, or a late location may change the day. Then the day is due
+    // in ten minutes by this clock.
     let mut looks = 0;
     until("every day folded", async || {
         looks += 1;
@@ -156,8 +156,8 @@ async fn rollups_equal_the_visits_whatever_comes_late(pool: PgPool) {
     assert!(folded.numbers > 5_000, "{folded}");
     assert!(folded.to_string().ends_with("all equal\n"), "{folded}");
 
-    // Late visits lengthen and bridge sessions of folded days; each round of them comes while the
-    // one before is being folded.
+    // Late visits extend and join sessions of folded days. Each round arrives while the previous
+    // one is being folded.
     for _ in 0..3 {
         send(&[&one, &other], &random.visits(100)).await;
         assert!(one.count("unfolded_day").await > 0);
@@ -239,7 +239,7 @@ async fn a_day_that_is_touched_while_it_is_folded_stays_unfolded(pool: PgPool) {
     let sent = |minute| visit(&json!({"timestamp": at(minute), "visitor_id": "v"}));
     system.record(&sent(0)).await;
 
-    // This one's clock is ahead: the system's own folder does not take the day yet.
+    // This clock is ahead, so the system itself does not fold the day yet.
     let store = Store::new(pool.clone());
     let later = noon() + TimeDelta::minutes(11);
     let due = store.days_to_fold(later, 10).await.unwrap();
@@ -318,7 +318,7 @@ async fn another_time_zone_makes_other_days(pool: PgPool) {
         .set_time_zone(2, zone, system.clock.now())
         .await
         .unwrap();
-    // The service still has the time zone of before in mind.
+    // The service still caches the old time zone.
     send(&[&system], &Random(6).visits(50)).await;
     let report = compare(&pool).await;
     assert_eq!(report.different, 0, "{report}");
@@ -330,7 +330,7 @@ async fn another_time_zone_makes_other_days(pool: PgPool) {
     assert!(hours > 0);
 }
 
-/// What a failed transaction marked is not taken for marked.
+/// A day that a failed transaction marked dirty is not remembered as marked.
 #[sqlx::test(migrations = false)]
 async fn a_transaction_that_fails_marks_nothing(pool: PgPool) {
     let system = start(pool.clone()).await;
@@ -347,12 +347,12 @@ async fn a_transaction_that_fails_marks_nothing(pool: PgPool) {
         .unwrap();
     system.record(&visit(&json!({}))).await;
     assert_eq!(system.count("unfolded_day").await, 1);
-    // It is marked; the next one of the day need not say so again.
+    // The day is marked, so the next visit of the day does not mark it again.
     sqlx::raw_sql(refuse).execute(&pool).await.unwrap();
     system.record(&visit(&json!({}))).await;
 }
 
-/// The days that lose their numbers are not only those of the visits that come.
+/// Late visits make other days dirty besides their own.
 #[sqlx::test(migrations = false)]
 async fn a_late_visit_changes_the_days_beside_its_own(pool: PgPool) {
     let mut system = start(pool.clone()).await;
@@ -384,7 +384,7 @@ async fn a_session_over_midnight_is_counted_once(pool: PgPool) {
     let mut system = start(pool.clone()).await;
     let kolkata = "kolkata.example";
     set_zone(&system, kolkata, "Asia/Kolkata").await;
-    // Midnight there is half past six in the evening here.
+    // Midnight in that time zone is 18:30 UTC.
     for (moment, page) in [("18:10:00", "a"), ("18:29:58.9", "b"), ("18:40:00.1", "a")] {
         let timestamp = format!("2026-11-18T{moment}Z");
         let url = format!("https://{kolkata}/{page}");

@@ -1,4 +1,4 @@
-//! Segments: filters with a name.
+//! Segments.
 
 use common::jwt::Scope;
 use serde_json::{Value, json};
@@ -56,7 +56,7 @@ async fn a_segment_is_its_filters(pool: PgPool) {
             let segment = system.read(&format!("{path}{days}&segment={named}")).await;
             assert_eq!(told(&segment), told(&plainly), "{path}");
         }
-        // Beside it other filters have to pass as well, of the same dimension, too.
+        // Other filters apply in addition, even those of the same dimension.
         let narrower = system
             .read(&format!("{path}{days}&segment=British&page=/1&page=/3"))
             .await;
@@ -80,7 +80,7 @@ async fn a_segment_is_its_filters(pool: PgPool) {
     assert!(!of_segment.is_empty());
 }
 
-/// But for the moment of asking, and cursors, which belong to their question.
+/// Removes the time of the request, and cursors, which are bound to their request.
 fn told(body: &Value) -> Value {
     let mut body = body.clone();
     let fields = body.as_object_mut().unwrap();
@@ -163,7 +163,7 @@ async fn segments_are_kept_changed_and_removed(pool: PgPool) {
     assert_eq!(problem(patch(&system, id, &json!({}))).await.0, 404);
     let gone = problem(system.get("/analytics/summary?site=utc.example&segment=Small")).await;
     assert_eq!((gone.0, gone.2.as_str()), (400, "segment"));
-    // Who may only read cannot change them.
+    // A read scope does not permit changes.
     system.token = token(&system.clock, &[Scope::VisitsRead], 86_400);
     let path = format!("/segments/{}", other["id"].as_str().unwrap());
     assert_eq!(problem(system.delete(&path)).await.0, 403);

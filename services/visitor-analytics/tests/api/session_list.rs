@@ -1,4 +1,4 @@
-//! Sessions and their journeys as they are told.
+//! `GET /sessions` and journeys.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};

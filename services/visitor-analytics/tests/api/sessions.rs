@@ -1,4 +1,4 @@
-//! Sessions in the database, whatever the order and the replica.
+//! Sessionization, for any order of visits and any replica.
 
 use chrono::TimeDelta;
 use futures::future::join_all;
@@ -97,7 +97,7 @@ async fn a_month_turns_within_a_session(pool: PgPool) {
         "2026-10-31T23:40:00Z",
     ];
     for moment in moments {
-        // Its own visitor id, since the daily one ends with the day.
+        // The site's own visitor id, because a daily id changes at midnight.
         system
             .record(&visit(&json!({"timestamp": moment, "visitor_id": "v-1"})))
             .await;

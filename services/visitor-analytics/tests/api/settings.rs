@@ -1,4 +1,4 @@
-//! Settings that cannot work stop the start, and are named.
+//! Invalid settings prevent the start and are named.
 
 use chassis::settings::try_parse;
 use common::clock::Clock;
@@ -6,7 +6,7 @@ use visitor_analytics::config::Config;
 
 use crate::support::SECRET;
 
-/// What is said when it does not start so.
+/// The error with which the service does not start.
 fn refusal(settings: &[&str]) -> String {
     let mut arguments = vec!["visitor-analytics".to_owned()];
     for usual in [

@@ -1,5 +1,5 @@
-//! One id, two sites: an id belongs to the site that recorded it first, and nothing is told or
-//! changed about it for another.
+//! An id belongs to the site that recorded it first. Requests for another site neither read nor
+//! change its data.
 
 use common::jwt::Scope;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use sqlx::PgPool;
 
 use crate::support::{System, answer, problem, start, token_for, visit};
 
-/// Carries noon of 2026-11-20, as an id of the Django client carries its visit's time.
+/// A `UUIDv7` with the time noon of 2026-11-20, as the Django client creates it.
 const ID: &str = "01a1f8d3-ea00-7000-8000-00000000000b";
 const AT: &str = "2026-11-20T12:00:00Z";
 
@@ -18,7 +18,7 @@ fn of(site: &str, changes: &Value) -> Value {
     visit
 }
 
-/// Two sites, one of which has a visit with [`ID`]; returns the answer to it.
+/// Creates two sites, one with a visit that has [`ID`]. Returns the response for the visit.
 async fn two_sites(system: &mut System) -> Value {
     system.record(&visit(&json!({"site": "a.example"}))).await;
     let moment = common::clock::moment_of(ID.parse().unwrap());
@@ -60,7 +60,7 @@ async fn an_id_of_another_site_is_refused_and_nothing_is_told(pool: PgPool) {
         }
     }
     system.token = unlimited;
-    // It still is what it was, and the refused are no copies of it.
+    // The visit is unchanged, and the refused ones do not count as duplicates.
     let explained = system.read(&format!("/visits/{ID}/explain")).await;
     assert_eq!(explained["visit"]["site"], "b.example");
     assert_eq!(explained["copies"], 0);
@@ -103,7 +103,7 @@ async fn an_events_id_of_another_site_is_refused(pool: PgPool) {
     assert_eq!(system.count("event").await, 1);
 }
 
-/// Ids that carry no time may stand on two sites, where the times lie more than a day apart.
+/// Two sites may use the same id without a time if the visits are more than a day apart.
 #[sqlx::test(migrations = false)]
 async fn two_visits_with_one_id_are_each_their_sites_own(pool: PgPool) {
     let mut system = start(pool).await;
@@ -132,7 +132,7 @@ async fn two_visits_with_one_id_are_each_their_sites_own(pool: PgPool) {
         "a.example"
     );
     system.token = unlimited;
-    // The one that was recorded first is meant, however often one asks.
+    // Lookups always return the visit that was recorded first.
     for seconds in [5, 5, 6] {
         assert_eq!(engage(&system, seconds).await, u64::from(seconds));
     }
@@ -180,7 +180,7 @@ async fn an_import_changes_nothing_of_another_site(pool: PgPool) {
         assert_eq!(error["line"], line, "{import}");
     }
 
-    // Another site's import is neither continued nor shown.
+    // An import of another site is neither resumed nor shown.
     let id = theirs["id"].as_str().unwrap();
     let path = format!("/import?format=ndjson&site=a.example&id={id}");
     let found = problem(system.post_to(&path).body("{}\n")).await;

@@ -1,4 +1,4 @@
-//! How many sites visits may bring along.
+//! The limit on new sites.
 
 use std::collections::BTreeSet;
 
@@ -51,7 +51,7 @@ async fn visits_bring_twenty_sites_a_day(pool: PgPool) {
         .post_to("/import?format=ndjson")
         .body(line.to_string());
     assert_eq!(problem(import).await, reached());
-    // Known ones go on.
+    // Known sites are not affected.
     let known = results
         .iter()
         .position(|one| one["status"] == "recorded")
@@ -60,7 +60,7 @@ async fn visits_bring_twenty_sites_a_day(pool: PgPool) {
 
     let check = system.sites_check().await;
     assert_eq!(check["status"], "degraded", "{check}");
-    // A second replica is bound by the same number, and one of them tells, once.
+    // A second replica has the same limit, and one of the two announces it, once.
     let beside = start_beside(pool, system.geo.clone(), system.notification.clone()).await;
     assert_eq!(problem(beside.post(&on(103))).await, reached());
     let told = || {
@@ -81,7 +81,7 @@ async fn visits_bring_twenty_sites_a_day(pool: PgPool) {
         BTreeSet::from(["sites.limit_reached:2026-11-20".to_owned()])
     );
 
-    // An operator adds sites without a limit.
+    // `POST /sites` has no limit.
     system.token = token(&system.clock, &[Scope::Admin], 10 * 86_400);
     for number in [100, 102] {
         let domain = json!({"domain": format!("host-{number}.example")});

@@ -1,5 +1,5 @@
-//! Every route that the `OpenAPI` describes, asked about one site with a token for another, in
-//! every spelling of its path and query. A route that the test cannot fill in fails it.
+//! Requests every route of the `OpenAPI` document for one site with a token for another, in many
+//! spellings of path and query. A route for which the test knows no values fails the test.
 
 use std::fmt::Write as _;
 
@@ -10,10 +10,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::{System, answer, start, token, token_for, visit};
 
-/// What only b.example has; no answer for a.example may hold any of it.
+/// A text that only b.example has. No response for a.example may contain it.
 const SECRET: &str = "secret-of-b";
 
-/// What stands in b.example, and must stay as it is.
+/// Ids of the data of b.example, which must not change.
 struct Other {
     visit: String,
     session: String,
@@ -22,14 +22,15 @@ struct Other {
     goal: String,
 }
 
-/// One request, not yet spelled.
+/// A request, from which the spellings are derived.
 struct Ask {
     method: String,
-    /// The path's parts, and whether each was filled in.
+    /// The segments of the path, and whether each is a value.
     parts: Vec<(String, bool)>,
     query: Vec<(String, String)>,
     body: Option<(&'static str, String)>,
-    /// It is about every site at once, such as the list of sites: 200, without what is b's.
+    /// Whether the route concerns all sites, such as the list of sites: answered with 200, without
+    /// the data of b.example.
     is_filtered: bool,
 }
 
@@ -70,7 +71,7 @@ async fn seed(system: &mut System) -> Other {
 }
 
 impl Other {
-    /// What a parameter of a path is of b.example.
+    /// The value of a path parameter for b.example.
     fn fill(&self, path: &str, name: &str) -> String {
         let collection = path.split('/').nth(1).unwrap_or_default();
         match (collection, name) {
@@ -86,7 +87,7 @@ impl Other {
         }
     }
 
-    /// A body that is about b.example.
+    /// A body for b.example.
     fn body(path: &str) -> (&'static str, String) {
         let body = match path {
             "/visits" => visit(&json!({"site": "b.example"})),
@@ -187,7 +188,7 @@ impl Ask {
         pairs.collect::<Vec<_>>().join("&")
     }
 
-    /// Request targets that mean the same, or try to; the plain one first.
+    /// Equivalent spellings of the request target; the plain one first.
     fn spellings(&self) -> Vec<String> {
         let plain = self.filled(str::to_owned);
         let query = self.query(|name, value| format!("{name}={value}"));
@@ -233,13 +234,13 @@ impl Ask {
         });
         let mut targets: Vec<String> = targets.collect();
         if self.body.is_none() {
-            // What names no site is about the token's own.
+            // Without a site, the request concerns the token's own site.
             targets.push(format!("{plain}?{}", self.query(|_, _| String::new())));
         }
         targets
     }
 
-    /// Sends exactly this target, which no client would; status and answer.
+    /// Sends exactly this target, which HTTP clients would normalize. Returns status and response.
     async fn send(&self, system: &System, target: &str) -> (u16, String) {
         let address = system.base.strip_prefix("http://").unwrap();
         let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
@@ -264,7 +265,7 @@ impl Ask {
             let read = connection.read(&mut piece).await.unwrap();
             answer.extend(&piece[..read]);
             let text = String::from_utf8_lossy(&answer);
-            // A stream of events never ends.
+            // A live stream does not end.
             let is_stream = text.contains("text/event-stream") && text.contains("\r\n\r\n");
             if read == 0 || is_stream {
                 let status = text.split(' ').nth(1).unwrap().parse().unwrap();
@@ -274,7 +275,7 @@ impl Ask {
     }
 }
 
-/// Everything that is stored of b.example.
+/// All stored rows of b.example.
 async fn stored(system: &System) -> Vec<String> {
     let rows = sqlx::query_scalar(
         "with b as (select id from visitor_analytics.site where domain = 'b.example')
@@ -299,7 +300,7 @@ async fn no_spelling_reaches_another_site(pool: PgPool) {
     let other = seed(&mut system).await;
     let before = stored(&system).await;
     let api = system.read("/openapi.json").await;
-    // All scopes, and one site.
+    // All scopes, limited to one site.
     system.token = token_for(&system.clock, &[Scope::Admin], &["a.example"]);
     let mut routes = 0;
     for (path, operations) in api["paths"].as_object().unwrap() {
@@ -361,6 +362,6 @@ async fn lists_and_their_cursors_hold_the_tokens_sites_only(pool: PgPool) {
         };
         cursor = format!("&cursor={next}");
     }
-    // One page each: none is empty for the sites in between.
+    // Pages are filled, although rows of other sites lie in between.
     assert_eq!(found, ["a.example", "d.example"]);
 }

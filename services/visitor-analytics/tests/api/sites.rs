@@ -34,7 +34,7 @@ async fn sites_are_added_changed_and_listed(pool: PgPool) {
         problem(again).await,
         (409, "SITE_EXISTS".into(), "domain".into())
     );
-    // A domain is one site's.
+    // A domain belongs to one site.
     let alias = system
         .post_to("/sites")
         .json(&json!({"domain": "www.shop.example"}));
@@ -44,7 +44,7 @@ async fn sites_are_added_changed_and_listed(pool: PgPool) {
         let (status, _, field) = problem(system.post_to("/sites").json(&other)).await;
         assert_eq!((status, field.as_str()), (409, "aliases"), "{alias}");
     }
-    // What is recorded for an alias is the site's.
+    // Visits for an alias are recorded for the site.
     let recorded = system
         .record(&visit(&json!({"site": "www.shop.example"})))
         .await;
@@ -74,7 +74,7 @@ async fn sites_are_added_changed_and_listed(pool: PgPool) {
     assert_eq!(body["time_zone"], "Europe/Berlin");
 }
 
-/// The new days are told at once, folded or not.
+/// Reports use the new days immediately, folded or not.
 #[sqlx::test(migrations = false)]
 async fn another_time_zone_makes_other_days(pool: PgPool) {
     let system = admin(pool).await;

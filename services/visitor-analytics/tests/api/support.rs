@@ -1,4 +1,4 @@
-//! Starts visitor-analytics with its neighbours, at a moment that stands still.
+//! Starts visitor-analytics with fake services geo and notification and a manual clock.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ impl Drop for System {
     }
 }
 
-/// Noon of a day, UTC.
+/// Noon of 2026-11-20, UTC: the initial time of the clock.
 pub fn noon() -> DateTime<Utc> {
     "2026-11-20T12:00:00Z".parse().unwrap()
 }
@@ -62,7 +62,7 @@ pub fn token(clock: &Clock, scopes: &[Scope], lifetime: i64) -> String {
     keys.sign(&claims).unwrap()
 }
 
-/// The same for another subject than the tests' own.
+/// A token for another subject than `test`.
 pub fn token_of(clock: &Clock, subject: &str, scopes: &[Scope]) -> String {
     let keys = config("http://a", "http://b").service.keys.ring().unwrap();
     let now = clock.now().timestamp();
@@ -70,7 +70,7 @@ pub fn token_of(clock: &Clock, subject: &str, scopes: &[Scope]) -> String {
     keys.sign(&claims).unwrap()
 }
 
-/// The same, limited to sites.
+/// A token that is limited to sites.
 pub fn token_for(clock: &Clock, scopes: &[Scope], sites: &[&str]) -> String {
     let keys = config("http://a", "http://b").service.keys.ring().unwrap();
     let now = clock.now().timestamp();
@@ -84,13 +84,13 @@ pub async fn start(pool: PgPool) -> System {
     start_beside(pool, geo, notification).await
 }
 
-/// With more settings, such as `--store-ip=full`.
+/// Starts the service with additional settings, such as `--store-ip=full`.
 pub async fn start_with(pool: PgPool, settings: &[&str]) -> System {
     let (geo, notification) = (geo().await, notification().await);
     start_as(pool, geo, notification, settings).await
 }
 
-/// One more replica beside the same neighbours.
+/// Starts a further replica that uses the same fake services.
 pub async fn start_beside(pool: PgPool, geo: Neighbour, notification: Neighbour) -> System {
     start_as(pool, geo, notification, &[]).await
 }
@@ -123,7 +123,7 @@ async fn start_as(
     }
 }
 
-/// A visit of a person, with a few fields changed.
+/// A visit of a person, with the fields in `changes` replaced.
 pub fn visit(changes: &Value) -> Value {
     let mut visit = json!({
         "url": "https://shop.example/pricing", "ip": "81.2.69.142", "user_agent": FIREFOX,
@@ -157,22 +157,22 @@ impl System {
             .bearer_auth(&self.token)
     }
 
-    /// Records a visit and returns the answer.
+    /// Records a visit and returns the response.
     pub async fn record(&self, visit: &Value) -> Value {
         let (status, body) = answer(self.post(visit).send().await.unwrap()).await;
         assert_eq!(status, 201, "{body}");
         body
     }
 
-    /// The answer to a `GET` that succeeds.
+    /// The body of a successful `GET`.
     pub async fn read(&self, path: &str) -> Value {
         let (status, body) = answer(self.get(path).send().await.unwrap()).await;
         assert_eq!(status, 200, "{body}");
         body
     }
 
-    /// Waits until everything is announced. What fails, as on a busy machine, is tried again by a
-    /// clock that nobody else moves.
+    /// Waits until the outbox is empty. Advances the clock now and then, because a failed call
+    /// (such as on a busy machine) is retried by this clock.
     pub async fn empty_outbox(&self) {
         let mut looks = 0;
         until("an empty outbox", async || {
@@ -195,13 +195,13 @@ impl System {
     }
 }
 
-/// Status and JSON of an answer.
+/// Status and JSON body of a response.
 pub async fn answer(response: Response) -> (u16, Value) {
     let status = response.status().as_u16();
     let text = response.text().await.unwrap();
     (
         status,
-        serde_json::from_str(&text).unwrap_or_else(|_| panic!("no JSON: {text}")),
+        serde_json::from_str(&text).unwrap_or_else(|_| panic!("the body is not JSON: {text}")),
     )
 }
 
@@ -215,7 +215,7 @@ pub async fn problem(request: RequestBuilder) -> (u16, String, String) {
     (status, text("code"), text("field"))
 }
 
-/// Asks again until the answer is there; gives up after a time that no machine needs.
+/// Polls until `ask` returns a value. Panics after a minute.
 pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     for _ in 0..1_200 {
         if let Some(found) = ask().await {
@@ -223,5 +223,5 @@ pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T 
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("never happened: {what}");
+    panic!("timed out waiting for {what}");
 }

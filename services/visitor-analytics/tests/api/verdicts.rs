@@ -1,4 +1,4 @@
-//! What is found out about visits, then and later.
+//! Verdicts, when a visit is recorded and later.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ async fn a_session_that_goes_like_a_machine_becomes_a_bots_as_a_whole(pool: PgPo
     assert_eq!(story["session"]["is_bot"], true);
     assert_eq!(story["session"]["visits"], 16);
     assert_eq!(system.count("session where is_bot").await, 1);
-    // What follows is known from the beginning.
+    // Later visits of the session are bots' visits immediately.
     let next = system.record(&page(99, 100_000, 200)).await;
     assert_eq!(next["is_bot"], true);
     assert_eq!(next["bot_reasons"], json!(["session_of_bot"]));
@@ -63,7 +63,7 @@ async fn many_pages_that_are_not_there_give_a_visitor_away(pool: PgPool) {
     assert_eq!(story["verdict"]["rules"][0]["code"], "many_misses");
 }
 
-/// Visits reach the database while their session is being judged; they must not stay a person's.
+/// Visits that are stored while their session is being judged must become bots' visits, too.
 #[sqlx::test(migrations = false)]
 async fn visits_that_arrive_while_their_session_is_judged_become_a_bots_too(pool: PgPool) {
     let system = start(pool).await;
@@ -112,7 +112,7 @@ async fn a_second_signal_is_waited_for_and_a_session_is_told_of_once(pool: PgPoo
     assert_eq!(story["notification"]["status"], "told");
 }
 
-/// What the script of a visit's page tells.
+/// Reports engagement, as the page script does.
 async fn engage(system: &System, recorded: &Value, seconds: u32) {
     let path = format!("/visits/{}/engagement", recorded["id"].as_str().unwrap());
     let report = json!({"engagement_seconds": seconds, "scroll_depth": 10});

@@ -1,4 +1,4 @@
-//! Notifications on the wire. Recipients are masked.
+//! Response bodies of `/notifications`. Addresses of recipients are masked.
 
 use std::collections::HashMap;
 
@@ -15,128 +15,133 @@ use crate::store::{attempt, delivery, notification};
 /// A notification in a list.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct NotificationSummary {
-    /// The notification's id.
+    /// Id of the notification.
     id: Uuid,
-    /// What happened.
+    /// Event that the notification is about.
     event: String,
-    /// A headline.
+    /// Title of the notification.
     title: Option<String>,
-    /// The message that was asked for.
+    /// Message of the request; `null` if the rules determined the text.
     message: Option<String>,
-    /// How urgent it is.
+    /// Priority of the notification.
     priority: Priority,
-    /// Notifications with the same key say the same thing.
+    /// Key by which rules recognize duplicates.
     dedupe_key: Option<String>,
-    /// Whether it goes out.
+    /// `queued`: deliveries were created; `suppressed`: nothing is sent; `digested`: part of a
+    /// digest.
     status: NotificationStatus,
-    /// Why not.
+    /// Why the notification is not sent, or not yet.
     reason: Option<String>,
-    /// When it was accepted.
+    /// Time at which the notification was accepted.
     created_at: DateTime<Utc>,
-    /// One for each recipient and channel, as it stands.
+    /// One delivery per recipient and channel, with its current status.
     deliveries: Vec<DeliverySummary>,
 }
 
-/// A notification with its whole story.
+/// A notification with the results of the rules, its deliveries and their attempts.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct NotificationDetail {
-    /// The notification's id.
+    /// Id of the notification.
     id: Uuid,
-    /// What happened.
+    /// Event that the notification is about.
     event: String,
-    /// A headline.
+    /// Title of the notification.
     title: Option<String>,
-    /// The message that was asked for.
+    /// Message of the request; `null` if the rules determined the text.
     message: Option<String>,
-    /// What came with the event.
+    /// Data of the event.
     #[schema(value_type = Object)]
     data: Value,
-    /// How urgent it is.
+    /// Priority of the notification.
     priority: Priority,
-    /// Notifications with the same key say the same thing.
+    /// Key by which rules recognize duplicates.
     dedupe_key: Option<String>,
-    /// Whether it goes out.
+    /// `queued`: deliveries were created; `suppressed`: nothing is sent; `digested`: part of a
+    /// digest.
     status: NotificationStatus,
-    /// Why not.
+    /// Why the notification is not sent, or not yet.
     reason: Option<String>,
-    /// What each rule said that is about this event.
+    /// Result of each rule for this event.
     rules: Vec<RuleResult>,
-    /// When somebody said they saw it.
+    /// Time of the acknowledgement; `null` if there was none.
     acknowledged_at: Option<DateTime<Utc>>,
-    /// When it was accepted.
+    /// Time at which the notification was accepted.
     created_at: DateTime<Utc>,
-    /// One for each recipient and channel.
+    /// One delivery per recipient and channel.
     deliveries: Vec<DeliveryDetail>,
 }
 
-/// One notification to one recipient on one channel.
+/// A delivery: one notification to one recipient on one channel.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = DeliveryDetail)]
 pub(crate) struct DeliveryDetail {
-    /// The delivery's id.
+    /// Id of the delivery.
     id: Uuid,
-    /// `sms`, `log` …
+    /// Channel, such as `sms` or `log`.
     channel: &'static str,
-    /// To whom; phone numbers are masked.
+    /// Address of the recipient, masked.
     recipient: String,
     /// `pending`, `sending`, `sent`, `dead`, `unknown` (the recipient may have it), `suppressed`,
     /// `canceled`.
     status: String,
-    /// Why it is not sent, or not yet.
+    /// Why the delivery is not sent, or not yet.
     reason: Option<String>,
-    /// 0 for those told at once; later ones only where nobody acknowledges.
+    /// 0 for the recipients of the rule; 1 and higher for the steps of the escalation.
     step: i16,
-    /// The headline.
+    /// Title of the message.
     title: Option<String>,
-    /// What is said.
+    /// Text of the message.
     text: String,
-    /// When it is tried next; null where it is not.
+    /// Time of the next attempt; `null` if none is due.
     due_at: Option<DateTime<Utc>>,
-    /// Since then the recipient may have it without our knowing.
+    /// Time of the first attempt with an unknown outcome: the recipient may have received the
+    /// message. `null` if every outcome is known.
     unknown_since: Option<DateTime<Utc>>,
-    /// Who sent it, or tried last.
+    /// Provider of the last attempt.
     provider: Option<String>,
-    /// The provider's id of the message.
+    /// Id that the provider gave the message.
     provider_message_id: Option<String>,
-    /// What the provider said later, such as `delivered`.
+    /// Status that the provider reported after sending, such as `delivered`.
     provider_status: Option<String>,
-    /// When it said so.
+    /// Time of this report.
     provider_status_at: Option<DateTime<Utc>>,
-    /// Why the last attempt failed.
+    /// Error of the last attempt.
     last_error: Option<String>,
-    /// When it was accepted.
+    /// Time at which the notification was accepted.
     created_at: DateTime<Utc>,
-    /// When it was sent.
+    /// Time at which the provider accepted the message.
     sent_at: Option<DateTime<Utc>>,
-    /// Every try to send it.
+    /// The attempts to send the delivery, oldest first.
     attempts: Vec<AttemptDetail>,
 }
 
-/// One try to send a delivery.
+/// An attempt to send a delivery.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AttemptDetail {
-    /// From 1.
+    /// Number of the attempt, starting at 1.
     number: i32,
-    /// When it began.
+    /// Start of the attempt.
     started_at: DateTime<Utc>,
-    /// Who was asked; null where the process ended in the middle.
+    /// Provider that was asked; `null` if the process ended during the attempt.
     provider: Option<String>,
-    /// `sent`, `found` (an earlier try had been successful), `transient`, `permanent`, `unknown`.
+    /// `sent`; `found` (an earlier attempt was successful); `transient` (retried later);
+    /// `permanent` (never retried); `gone` (the recipient does not exist any more); `config` (the
+    /// provider refused the account); `suppressed`; or `unknown`.
     outcome: String,
-    /// The same in words.
+    /// Explanation of the outcome.
     detail: Option<String>,
-    /// The HTTP status of the provider's answer.
+    /// HTTP status of the provider's response.
     http_status: Option<i16>,
-    /// The provider's own code.
+    /// Error code of the provider.
     provider_code: Option<i32>,
-    /// The provider's id of the message.
+    /// Id that the provider gave the message.
     provider_message_id: Option<String>,
-    /// How long it took, in milliseconds.
+    /// Duration of the attempt in milliseconds.
     latency_ms: Option<i32>,
 }
 
 impl NotificationSummary {
-    /// Notifications with what there is of their deliveries in `deliveries`.
+    /// Assigns each notification its deliveries.
     pub fn all(
         rows: Vec<notification::NotificationRow>,
         deliveries: &[delivery::DeliveryRow],
@@ -171,7 +176,6 @@ fn receipt(row: &delivery::DeliveryRow) -> DeliverySummary {
 }
 
 impl NotificationDetail {
-    /// A notification with its deliveries and all their attempts.
     pub fn new(
         row: notification::NotificationRow,
         deliveries: Vec<delivery::DeliveryRow>,
@@ -181,7 +185,7 @@ impl NotificationDetail {
         let mut deliveries: Vec<_> = deliveries.into_iter().map(DeliveryDetail::from).collect();
         for attempt in attempts {
             let own = deliveries.iter_mut().find(|d| d.id == attempt.delivery_id);
-            // The attempts were read later; one that was made meanwhile does not fit the rest.
+            // The attempts were read after the deliveries. Skip later ones, for a consistent view.
             let fits = made.get(&attempt.delivery_id) >= Some(&attempt.number);
             if let Some(delivery) = own.filter(|_| fits) {
                 delivery.attempts.push(attempt.into());

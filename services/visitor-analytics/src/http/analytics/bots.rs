@@ -20,54 +20,60 @@ use crate::store::{BreakdownOrder, BreakdownQuery, Store};
 const DEFAULT_BOT_VALUES: i64 = 50;
 const MAX_BOT_VALUES: i64 = 1_000;
 
-/// What was filtered.
+/// Visits of bots.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct BotsResponse {
     #[serde(flatten)]
     scope: ReportScope,
-    /// All visits, people's too.
+    /// Number of all visits, including those of people.
     visits: i64,
-    /// Those of sessions in which a visit is a bot's.
+    /// Number of visits in bots' sessions: sessions with at least one visit of a bot.
     bot_visits: i64,
-    /// By the bot's name; `null` where none is known.
+    /// Visits by name of the bot; `null` if the name is unknown.
     by_name: Vec<BotValue>,
-    /// By category, such as `search_engine`.
+    /// Visits by category of the bot, such as `search_engine`.
     by_category: Vec<BotValue>,
-    /// By the code of a rule; a visit may have several.
+    /// Visits by code of the rule that fired. A visit counts for each of its rules.
     by_reason: Vec<BotValue>,
-    /// Points in time, those without any too.
+    /// Visits by interval, including intervals without visits.
     over_time: Vec<BotTimePoint>,
 }
 
-/// A value and its visits.
+/// Number of bots' visits with a value.
 #[derive(Debug, Serialize, ToSchema)]
 struct BotValue {
+    /// The value; `null` if unknown.
     value: Option<String>,
+    /// Number of visits.
     visits: i64,
 }
 
-/// A point in time and its visits.
+/// Number of bots' visits in an interval.
 #[derive(Debug, Serialize, ToSchema)]
 struct BotTimePoint {
+    /// Start of the interval.
     time: DateTime<Utc>,
+    /// Number of visits.
     visits: i64,
 }
 
-/// Bots' visits, which other reports leave out: by name, category and reason, and over time.
+/// Report visits of bots.
 ///
-/// `include_bots` changes nothing here.
+/// Other reports omit these visits by default. Returns their numbers by name, category and rule,
+/// and over time. `include_bots` has no effect.
 #[utoipa::path(get, path = "/analytics/bots", tag = "analytics",
     params(
         super::ReportParams,
         ("interval" = Option<String>, Query,
-            description = "`minute`, `hour`, `day` (without it), `week` (from Monday), `month`"),
+            description = "`minute` (at most 2 days), `hour` (at most 208 days), `day` (default), \
+                `week` (from Monday) or `month`"),
         ("limit" = Option<i64>, Query, minimum = 1, maximum = 1000,
-            description = "At most so many values of each kind; 50 without it"),
+            description = "Maximum number of names, of categories and of rules. Default: 50"),
     ),
     responses(
-        (status = 200, body = BotsResponse, description = "What was filtered"),
-        (status = 400, description = "A parameter is wrong; `field` names it"),
-        (status = 404, description = "There is no such site"),
+        (status = 200, body = BotsResponse, description = "Visits of bots"),
+        (status = 400, description = "A parameter is invalid; `field` names it"),
+        (status = 404, description = "The site does not exist"),
     ))]
 pub(in crate::http) async fn bots(
     State(state): State<crate::http::SharedState>,
@@ -99,7 +105,7 @@ pub(in crate::http) async fn bots(
     }))
 }
 
-/// The values that most of the bots' visits have.
+/// The most frequent values of a dimension among bots' visits.
 async fn values(
     store: &Store,
     question: &ReportRequest,
@@ -116,7 +122,7 @@ async fn values(
     };
     let found = store.breakdown(&question.asked, &wanted).await;
     let found = found.map_err(|e| error::store(&e))?.answer.into_iter();
-    // A breakdown tells one more where there are more.
+    // A breakdown returns one row more than `limit` if further rows exist.
     let first = found.take(usize::try_from(limit).unwrap_or_default());
     let values = first.map(|one| BotValue {
         value: one.value.map(|text| text.to_string()),

@@ -22,58 +22,60 @@ use crate::store::{BreakdownOrder, BreakdownQuery, BreakdownRow, ReportQuery, St
 const DEFAULT_BREAKDOWN_LIMIT: i64 = 50;
 const MAX_BREAKDOWN_LIMIT: i64 = 1_000;
 
-/// Numbers value by value.
+/// The numbers of a period for each value of a dimension.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Breakdown)]
 pub(in crate::http) struct BreakdownResponse {
     #[serde(flatten)]
     scope: ReportScope,
-    /// The dimension.
+    /// The requested dimension.
     by: String,
-    /// In the order that was asked for.
+    /// The values, in the requested order.
     data: Vec<BreakdownItem>,
-    /// Leads to the next page; `null` on the last.
+    /// Pass as `cursor` to get the next page; `null` on the last page.
     next_cursor: Option<String>,
 }
 
-/// A value of the dimension.
+/// The numbers of a value.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct BreakdownItem {
-    /// `null` where visits have none.
+    /// The value; `null` for visits without one.
     value: Option<String>,
-    /// Those who made visits with the value, each counted once a day.
+    /// Visitors with at least one matching visit. A visitor counts once per day.
     visitors: i64,
-    /// Sessions with the value that began in the period.
+    /// Sessions with at least one matching visit. A session counts on the day of its first one.
     sessions: i64,
-    /// Page views with the value.
+    /// Matching visits (page views).
     visits: i64,
-    /// The part of the sessions that had one visit: 0 to 1.
+    /// Share of sessions with exactly one visit, from 0 to 1; `null` without sessions.
     bounce_rate: Option<f64>,
-    /// How long a visit lasted, until the session's next.
+    /// Average time until the session's next visit, in seconds.
     average_seconds: Option<f64>,
     #[serde(flatten)]
     reached: ConversionMetrics,
 }
 
-/// A site's numbers by the values of a dimension.
+/// Break down a site's numbers by a dimension.
 #[utoipa::path(get, path = "/analytics/breakdown", tag = "analytics",
     params(
         super::ReportParams,
-        ("by" = String, Query, description = "The dimension; `property:plan`: the values of a property that the \
-                           site counts; or `goal`: the sessions that reach each"),
+        ("by" = String, Query,
+            description = "A dimension; `property:plan` for the values of a property that the site \
+                counts; or `goal` for the sessions that reach each goal of the site"),
         ("goal" = Option<String>, Query,
-            description = "A goal, by its name or id: how many sessions reach it"),
+            description = "Name or id of a goal. Adds the conversions. Refused with `by=goal`"),
         ("sort" = Option<String>, Query,
-            description = "`visitors` (without it), `sessions`, `visits`, `bounce_rate`, \
-                           `average_seconds`, the largest first, or `value`"),
+            description = "`visitors` (default), `sessions`, `visits`, `bounce_rate` or \
+                `average_seconds`, largest first; or `value`"),
         ("limit" = Option<i64>, Query, minimum = 1, maximum = 1000,
-            description = "At most so many; 50 without it"),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+            description = "Maximum number of values per page. Default: 50"),
+        ("cursor" = Option<String>, Query,
+            description = "`next_cursor` of the previous page; valid for the same request only"),
     ),
     responses(
         (status = 200, body = BreakdownResponse, description = "The numbers"),
-        (status = 400, description = "A parameter is wrong; `field` names it"),
-        (status = 404, description = "There is no such site"),
+        (status = 400, description = "A parameter is invalid; `field` names it"),
+        (status = 404, description = "The site does not exist"),
     ))]
 pub(in crate::http) async fn breakdown(
     State(state): State<crate::http::SharedState>,
@@ -119,14 +121,14 @@ pub(in crate::http) async fn breakdown(
     }))
 }
 
-/// The sessions that reach each of the site's goals, the most frequent first.
+/// Returns the numbers of the sessions that reach each goal, most frequent goals first.
 async fn by_goal(
     store: &Store,
     question: &ReportRequest,
 ) -> Result<Json<BreakdownResponse>, Problem> {
     for name in ["goal", "sort", "cursor"] {
         if question.own(name).is_some() {
-            return Err(wrong(name, "a breakdown by goal has no such parameter"));
+            return Err(wrong(name, "not supported with `by=goal`"));
         }
     }
     let limit = question.limit(DEFAULT_BREAKDOWN_LIMIT, MAX_BREAKDOWN_LIMIT)?;
@@ -163,9 +165,9 @@ async fn by_goal(
 fn wanted(question: &ReportRequest) -> Result<(BreakdownQuery, u64), Problem> {
     let by = question
         .own("by")
-        .ok_or_else(|| wrong("by", "say by which dimension"))?;
+        .ok_or_else(|| wrong("by", "`by` is required: name a dimension"))?;
     let named = Attribute::with_property(by);
-    let (subject, property) = named.ok_or_else(|| wrong("by", "there is no such dimension"))?;
+    let (subject, property) = named.ok_or_else(|| wrong("by", "unknown dimension"))?;
     question.counts(property, "by")?;
     let order = match question.own("sort").unwrap_or("visitors") {
         "visitors" => BreakdownOrder::Visitors,
@@ -174,13 +176,23 @@ fn wanted(question: &ReportRequest) -> Result<(BreakdownQuery, u64), Problem> {
         "bounce_rate" => BreakdownOrder::BounceRate,
         "average_seconds" => BreakdownOrder::AverageSeconds,
         "value" => BreakdownOrder::Value,
-        _ => return Err(wrong("sort", "a number of the report, or value")),
+        _ => {
+            return Err(wrong(
+                "sort",
+                "`sort` must be `visitors`, `sessions`, `visits`, `bounce_rate`, `average_seconds` \
+                 or `value`",
+            ));
+        }
     };
     let fingerprint = question.fingerprint((subject, property, order));
     let offset = match question.own("cursor") {
         None => 0,
-        Some(text) => read_cursor(text, fingerprint)
-            .ok_or_else(|| wrong("cursor", "this is no cursor of this question"))?,
+        Some(text) => read_cursor(text, fingerprint).ok_or_else(|| {
+            wrong(
+                "cursor",
+                "not a cursor of this request; repeat the parameters of the first page",
+            )
+        })?,
     };
     let wanted = BreakdownQuery {
         subject,
@@ -193,10 +205,10 @@ fn wanted(question: &ReportRequest) -> Result<(BreakdownQuery, u64), Problem> {
     Ok((wanted, fingerprint))
 }
 
-/// More values than any breakdown has.
+/// Larger than the number of values of any breakdown.
 const MAX_OFFSET: i64 = 1_000_000_000;
 
-/// A cursor holds the question it belongs to and how many values came before.
+/// Encodes the fingerprint of the request and the number of preceding values.
 fn cursor(fingerprint: u64, offset: i64) -> String {
     let bytes = [fingerprint.to_be_bytes(), offset.to_be_bytes()];
     BASE64.encode(bytes.concat())

@@ -17,11 +17,12 @@ use crate::domain::event::event_type;
 use crate::http::site_scope::SiteScope;
 use crate::store::{BoundedResult, FunnelStep};
 
-/// A week, and the longest window: 90 days.
+/// A week.
 const DEFAULT_WINDOW_SECONDS: i64 = 7 * 86_400;
+/// 90 days.
 const MAX_WINDOW_SECONDS: i64 = 90 * 86_400;
 
-/// A funnel.
+/// A funnel: steps that visitors take in order.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Funnel, example = json!({
@@ -30,31 +31,41 @@ const MAX_WINDOW_SECONDS: i64 = 90 * 86_400;
     "order": "loose", "window_seconds": 86400, "filters": {"device_type": ["smartphone"]}
 }))]
 pub(in crate::http) struct FunnelRequest {
-    /// As the parameters of other reports.
+    /// Domain of the site. Optional if there is only one, or if the token is limited to one.
     site: Option<String>,
+    /// First day (`2026-11-20`) or timestamp (RFC 3339). Default: six days before the last day.
     from: Option<String>,
+    /// Last day (included) or timestamp (excluded). Default: today.
     to: Option<String>,
+    /// IANA time zone. Default: the site's time zone.
     time_zone: Option<String>,
+    /// `false` (default): people's sessions; `true`: all sessions; `only`: bots' sessions.
     include_bots: Option<String>,
-    /// 1 to 10 steps.
+    /// The steps in order, 1 to 10.
     steps: Vec<FunnelRequestStep>,
-    /// `loose` (without it): something else may lie between two steps; `strict`: nothing may.
+    /// `loose` (default): other visits may occur between two steps; `strict`: none may, except
+    /// repetitions of the step.
     order: Option<StepOrder>,
-    /// From the first step to the last one at most so many seconds; a week without it.
+    /// Maximum time from the first to the last step, in seconds, at most 90 days. Default: a week
+    /// (604,800).
     window_seconds: Option<i64>,
-    /// Values by dimension, as in the parameters of other reports.
+    /// Filter values by dimension, written as in query parameters: `!` negates, `*` is a wildcard.
     filters: Option<BTreeMap<String, Vec<String>>>,
 }
 
-/// A step: a page (with wildcards) or an event.
+/// A step: either a page or an event.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = FunnelStep)]
 pub(in crate::http) struct FunnelRequestStep {
+    /// Path of the page, with `*` as wildcard.
     page: Option<String>,
+    /// Event type.
     event: Option<String>,
 }
 
+/// `loose`: other visits may occur between two steps; `strict`: none may, except repetitions of the
+/// step.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = FunnelOrder)]
@@ -63,39 +74,44 @@ enum StepOrder {
     Strict,
 }
 
-/// How many visitors take step after step.
+/// The steps of a funnel with their visitors.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = FunnelAnswer)]
 pub(in crate::http) struct FunnelResponse {
     #[serde(flatten)]
     scope: ReportScope,
+    /// The steps, in the order of the request.
     steps: Vec<FunnelStepResult>,
-    /// The part of those who took the first step that took the last one: 0 to 1.
+    /// Share of visitors of the first step who complete the last one, from 0 to 1.
     conversion_rate: Option<f64>,
 }
 
-/// A step, and who took it.
+/// A step with its visitors.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct FunnelStepResult {
+    /// Page of the step, as in the request.
     page: Option<String>,
+    /// Event type of the step, as in the request.
     event: Option<String>,
-    /// Visitors who took it, and all before it.
+    /// Visitors who completed this step and all steps before it.
     visitors: i64,
-    /// The part of those who took the step before: 0 to 1.
+    /// Share of visitors of the previous step who complete this one, from 0 to 1.
     rate: Option<f64>,
 }
 
-/// How many visitors take step after step.
+/// Report a funnel.
 ///
-/// A visitor counts once, as far as one can be told from another over the days: with ids that
-/// change daily a funnel ends with the day.
+/// Counts how many visitors complete the steps in order, across sessions and days. A visitor counts
+/// once. Visitors are recognized as long as their ids last: with daily visitor ids, a funnel ends
+/// with the day.
 #[utoipa::path(post, path = "/analytics/funnel", tag = "analytics", request_body = FunnelRequest,
     responses(
-        (status = 200, body = FunnelResponse, description = "The steps"),
-        (status = 400, description = "A parameter is wrong; `field` names it"),
-        (status = 404, description = "There is no such site"),
+        (status = 200, body = FunnelResponse, description = "The steps with their visitors"),
+        (status = 400, description = "A parameter is invalid; `field` names it"),
+        (status = 404, description = "The site does not exist"),
         (status = 422,
-            description = "A step or the window is wrong, or there is too much to count"),
+            description = "A step or the window is invalid (`FUNNEL_INVALID`), or the period has \
+                too many visitors (`TOO_MUCH`)"),
     ))]
 pub(in crate::http) async fn funnel(
     State(state): State<crate::http::SharedState>,
@@ -139,7 +155,7 @@ fn rules(wanted: &FunnelRequest) -> Result<(Vec<FunnelStep>, FunnelRules), Probl
     }
     let window = wanted.window_seconds.unwrap_or(DEFAULT_WINDOW_SECONDS);
     if !(1..=MAX_WINDOW_SECONDS).contains(&window) {
-        let detail = format!("a window has 1 to {MAX_WINDOW_SECONDS} seconds");
+        let detail = format!("`window_seconds` must be between 1 and {MAX_WINDOW_SECONDS}");
         return Err(invalid("window_seconds".into(), detail));
     }
     let steps = wanted.steps.iter().enumerate().map(|(place, step)| {
@@ -153,7 +169,10 @@ fn rules(wanted: &FunnelRequest) -> Result<(Vec<FunnelStep>, FunnelRules), Probl
                 Ok(name) => Ok(FunnelStep::Event(name)),
                 Err(error) => Err(invalid(field + ".event", error.to_string())),
             },
-            _ => Err(invalid(field, "a step is a page or an event".into())),
+            _ => Err(invalid(
+                field,
+                "a step needs either `page` or `event`".into(),
+            )),
         }
     });
     let steps = steps.collect::<Result<Vec<_>, _>>()?;
@@ -165,7 +184,7 @@ fn rules(wanted: &FunnelRequest) -> Result<(Vec<FunnelStep>, FunnelRules), Probl
     Ok((steps, rules))
 }
 
-/// The same as parameters.
+/// Converts the shared fields to query parameters.
 fn pairs(wanted: &mut FunnelRequest) -> QueryPairs {
     let shared = [
         ("site", wanted.site.take()),

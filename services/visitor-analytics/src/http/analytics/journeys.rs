@@ -20,59 +20,64 @@ const DEFAULT_JOURNEYS: i64 = 20;
 const MAX_JOURNEYS: i64 = 200;
 const MAX_JOURNEY_DEPTH: usize = 5;
 
-/// Ways through the site, or around one page.
+/// The most frequent journeys, or the pages before and after one page.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Journeys)]
 pub(in crate::http) struct JourneysResponse {
     #[serde(flatten)]
     scope: ReportScope,
-    /// Sessions that began in the period; with `around`, visits of the page.
+    /// Number of sessions that began in the period. With `around`: number of visits of the page.
     total: i64,
-    /// The ways that sessions took, the most frequent first; empty with `around`.
+    /// The journeys, most frequent first; empty with `around`.
     data: Vec<JourneyItem>,
-    /// Where visits of the page came from, with `around`; `page` is `null` where the session began.
+    /// With `around`: the previous pages; `page` is `null` if the session began here.
     before: Vec<AdjacentPage>,
-    /// Where they went; `page` is `null` where the session ended.
+    /// With `around`: the next pages; `page` is `null` if the session ended here.
     after: Vec<AdjacentPage>,
 }
 
-/// A way.
+/// A journey.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct JourneyItem {
-    /// The first pages, from the entry on. A page that follows itself stands here once.
+    /// The first pages of the session, starting with the entry page. Consecutive visits of the same
+    /// page count as one.
     #[schema(value_type = Vec<String>)]
     pages: Vec<Arc<str>>,
-    /// Whether the last of them is the exit, and not only where the way is cut.
+    /// Whether the last page is the exit page; `false` if the session continues beyond `depth`.
     is_whole: bool,
-    /// How many sessions took it.
+    /// Number of sessions.
     sessions: i64,
 }
 
-/// A page beside another.
+/// A page before or after the page `around`.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct AdjacentPage {
+    /// Path of the page; `null` for the start or end of a session.
     #[schema(value_type = Option<String>)]
     page: Option<Arc<str>>,
+    /// Number of visits of the page `around`.
     visits: i64,
 }
 
-/// The ways that sessions take most often; or what comes before and after a page.
+/// Report journeys.
 ///
-/// Filters pick sessions with a visit that passes; with `around` the visits of the page.
+/// Returns the most frequent sequences of pages from the entry page on. With `around`: the pages
+/// before and after a page. Filters select sessions with a matching visit; with `around` they
+/// select the visits of the page.
 #[utoipa::path(get, path = "/analytics/journeys", tag = "analytics",
     params(
         super::ReportParams,
         ("depth" = Option<usize>, Query, minimum = 1, maximum = 5,
-            description = "Pages of a way; 3 without it"),
+            description = "Number of pages per journey. Default: 3"),
         ("around" = Option<String>, Query,
-            description = "A path, or a pattern: `/quote`, `/blog/*`"),
+            description = "Path of a page, with `*` as wildcard: `/quote`, `/blog/*`"),
         ("limit" = Option<i64>, Query, minimum = 1, maximum = 200,
-            description = "At most so many; 20 without it"),
+            description = "Maximum number of journeys or pages. Default: 20"),
     ),
     responses(
-        (status = 200, body = JourneysResponse, description = "The ways"),
-        (status = 400, description = "A parameter is wrong; `field` names it"),
-        (status = 404, description = "There is no such site"),
+        (status = 200, body = JourneysResponse, description = "The journeys"),
+        (status = 400, description = "A parameter is invalid; `field` names it"),
+        (status = 404, description = "The site does not exist"),
     ))]
 pub(in crate::http) async fn journeys(
     State(state): State<crate::http::SharedState>,
@@ -117,7 +122,7 @@ fn depth(question: &ReportRequest) -> Result<usize, Problem> {
         .parse()
         .ok()
         .filter(|depth| (1..=MAX_JOURNEY_DEPTH).contains(depth));
-    depth.ok_or_else(|| wrong("depth", "a depth lies between 1 and 5"))
+    depth.ok_or_else(|| wrong("depth", "`depth` must be between 1 and 5"))
 }
 
 fn around(question: &ReportRequest) -> Result<Option<WildcardPattern>, Problem> {

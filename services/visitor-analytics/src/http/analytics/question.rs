@@ -1,4 +1,4 @@
-//! A question's parameters, which all reports share.
+//! The parameters that all reports share.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -21,29 +21,27 @@ use crate::domain::goal::GoalTarget;
 use crate::domain::segment;
 use crate::store::{BoundedResult, Goal, ReportQuery, ReportSite, Store};
 
-/// Days without a `from`.
 const DEFAULT_PERIOD_DAYS: u64 = 7;
 /// Ten years.
 const MAX_PERIOD_DAYS: i64 = 3_660;
 
-/// Parameters as they came, each once but for filters.
+/// Unparsed query parameters.
 pub(in crate::http) type QueryPairs = Vec<(String, String)>;
 
-/// A question that can be answered.
+/// A validated request for a report.
 #[derive(Clone, Debug)]
 pub(in crate::http) struct ReportRequest {
     pub(in crate::http) asked: ReportQuery,
-    /// Bots' sessions, people's, or both.
+    /// Bots' sessions, people's sessions, or both (`None`).
     pub(in crate::http) is_bot: Option<bool>,
-    /// The parameters of one report.
+    /// The parameters of the single report.
     rest: BTreeMap<String, String>,
 }
 
-/// The parameters that all reports have.
 const SHARED_PARAMETERS: [&str; 6] = ["site", "from", "to", "time_zone", "include_bots", "segment"];
 
 impl ReportRequest {
-    /// Reads the parameters; `own` names those that this report has beside the shared ones.
+    /// Parses the parameters; `own` names those of the single report.
     pub(in crate::http) async fn read(
         store: &Store,
         now: DateTime<Utc>,
@@ -88,26 +86,25 @@ impl ReportRequest {
         if property.is_none_or(|name| named.iter().any(|known| known == name)) {
             return Ok(());
         }
-        let detail = "the site does not count this property: PATCH /sites/{domain} names those";
+        let detail = "the site does not count this property; add it with PATCH /sites/{domain}";
         Err(wrong(field, detail))
     }
 
-    /// A parameter of this report.
+    /// A parameter of the single report.
     pub(in crate::http) fn own(&self, name: &str) -> Option<&str> {
         self.rest.get(name).map(String::as_str)
     }
 
-    /// A whole number, within bounds.
     pub(in crate::http) fn limit(&self, usual: i64, most: i64) -> Result<i64, Problem> {
         let Some(text) = self.own("limit") else {
             return Ok(usual);
         };
         let limit: Option<i64> = text.parse().ok();
         let limit = limit.filter(|limit| (1..=most).contains(limit));
-        limit.ok_or_else(|| wrong("limit", format!("a limit lies between 1 and {most}")))
+        limit.ok_or_else(|| wrong("limit", format!("`limit` must be between 1 and {most}")))
     }
 
-    /// The goal that was asked for, and the same question about the sessions that reach it.
+    /// The requested goal, and the query restricted to the sessions that reach it.
     pub(in crate::http) async fn goal(
         &self,
         store: &Store,
@@ -123,13 +120,17 @@ impl ReportRequest {
         Ok(Some((goal, asked)))
     }
 
-    /// The same question about the sessions that reach a goal.
+    /// The query restricted to the sessions that reach a goal.
     pub(in crate::http) async fn reaching(
         &self,
         store: &Store,
         goal: &Goal,
     ) -> Result<ReportQuery, Problem> {
-        let broken = || Problem::not_found("this goal cannot be told");
+        let broken = || {
+            Problem::not_found(
+                "the stored definition of this goal is invalid; delete and create it again",
+            )
+        };
         let target = GoalTarget::accept(goal.page.clone(), goal.event_type.clone());
         let reach = match target.map_err(|_| broken())? {
             GoalTarget::Page(page) => {
@@ -149,7 +150,7 @@ impl ReportRequest {
         })
     }
 
-    /// Tells questions apart, so that a cursor is used with its own.
+    /// A hash of the request, which binds a cursor to the request.
     pub(in crate::http) fn fingerprint(&self, more: impl Hash) -> u64 {
         let mut hasher = DefaultHasher::new();
         let asked = &self.asked;
@@ -167,8 +168,8 @@ impl ReportRequest {
 
 type SplitParams = (BTreeMap<String, String>, Vec<AttributeFilter>);
 
-/// Separates what every report knows from filters, among them those of a segment, and refuses the
-/// rest.
+/// Separates the named parameters from the filters, adds the filters of the segment, and refuses
+/// unknown parameters.
 pub(in crate::http) async fn sorted(
     store: &Store,
     pairs: ScopedPairs,
@@ -187,7 +188,7 @@ fn sort(pairs: ScopedPairs, own: &[&str]) -> Result<SplitParams, Problem> {
     for (name, value) in pairs {
         if SHARED_PARAMETERS.contains(&&*name) || own.contains(&&*name) {
             if rest.insert(name.clone(), value).is_some() {
-                return Err(wrong(&name, "it is there twice"));
+                return Err(wrong(&name, "the parameter occurs more than once"));
             }
             continue;
         }
@@ -197,11 +198,11 @@ fn sort(pairs: ScopedPairs, own: &[&str]) -> Result<SplitParams, Problem> {
     Ok((rest, filters))
 }
 
-/// The filters of the segment with this name or id.
+/// Reads the filters of the segment with this name or id.
 async fn segment(store: &Store, name: &str) -> Result<Vec<AttributeFilter>, Problem> {
     let found = store.segment(name).await.map_err(|e| error::store(&e))?;
     let found = found.ok_or_else(|| wrong("segment", "there is no such segment"))?;
-    // A dimension may have gone since it was accepted.
+    // A stored segment may name a dimension that no longer exists.
     segment::read(&found.filters).map_err(|error| wrong("segment", error.to_string()))
 }
 
@@ -211,11 +212,14 @@ pub(super) async fn site(store: &Store, name: Option<String>) -> Result<ReportSi
     let found = found.map_err(|e| error::store(&e))?;
     found.ok_or_else(|| match name {
         Some(_) => Problem::not_found("there is no such site").field("site"),
-        None => wrong("site", "say which site, since there is not just one"),
+        None => wrong(
+            "site",
+            "`site` is required unless there is exactly one site",
+        ),
     })
 }
 
-/// The beginning or the end of a period.
+/// `from` or `to`.
 #[derive(Clone, Copy, Debug)]
 enum PeriodBound {
     Day(NaiveDate),
@@ -225,7 +229,7 @@ enum PeriodBound {
 impl PeriodBound {
     fn read(name: &str, text: &str) -> Result<Self, Problem> {
         let day = text.parse().map(Self::Day).ok();
-        // Moments count as their whole second.
+        // Timestamps are truncated to seconds.
         let moment = || {
             let moment = DateTime::parse_from_rfc3339(text).ok()?;
             DateTime::from_timestamp(moment.timestamp(), 0).map(Self::Moment)
@@ -233,7 +237,8 @@ impl PeriodBound {
         let edge = day
             .or_else(moment)
             .filter(|edge| (1990..=2200).contains(&edge.year()));
-        let detail = "a day such as 2026-11-20, or a moment such as 2026-11-20T12:00:00Z";
+        let detail =
+            "expected a day such as 2026-11-20 or a timestamp such as 2026-11-20T12:00:00Z";
         edge.ok_or_else(|| wrong(name, format!("{detail}, between 1990 and 2200")))
     }
 
@@ -265,10 +270,10 @@ fn period(
         }
     };
     if from >= to {
-        return Err(wrong("from", "the period ends before it begins"));
+        return Err(wrong("from", "`from` must be before the end of the period"));
     }
     if (to - from).num_days() > MAX_PERIOD_DAYS {
-        return Err(wrong("from", "a report covers ten years at most"));
+        return Err(wrong("from", "a report covers at most ten years"));
     }
     Ok(ReportPeriod { zone, from, to })
 }

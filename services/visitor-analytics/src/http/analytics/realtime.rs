@@ -16,52 +16,59 @@ use super::question::{self, QueryPairs};
 use crate::http::site_scope::SiteScope;
 use crate::store::{REALTIME_MINUTES, RealtimeReport};
 
-/// What is going on now.
+/// The activity of the last half hour.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Realtime)]
 pub(in crate::http) struct RealtimeResponse {
-    /// The site's domain.
+    /// Domain of the site.
     site: String,
-    /// When this was so.
+    /// Time of the report.
     now: DateTime<Utc>,
-    /// Who has visited a page within five minutes.
+    /// Visitors with a visit in the last five minutes.
     visitors_now: i64,
-    /// The last 30 minutes and what has passed of this one, the oldest first.
+    /// The last 30 full minutes and the current one, oldest first.
     minutes: Vec<RealtimeMinute>,
-    /// What was visited in this time, at most ten.
+    /// The ten most visited pages of this time.
     pages: Vec<RealtimeValue>,
-    /// ISO 3166-1; `null` where it is not known.
+    /// The ten most frequent countries (ISO 3166-1 alpha-2); `null` if unknown.
     countries: Vec<RealtimeValue>,
-    /// Where the sessions came from that began in this time.
+    /// The ten most frequent sources of sessions that began in this time.
     sources: Vec<RealtimeValue>,
 }
 
-/// A minute.
+/// Visitors and visits of a minute.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct RealtimeMinute {
+    /// Start of the minute.
     start: DateTime<Utc>,
+    /// Distinct visitors.
     visitors: i64,
+    /// Visits (page views).
     visits: i64,
 }
 
-/// A value.
+/// Visitors and visits of a value.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = RealtimeLine)]
 pub(in crate::http) struct RealtimeValue {
+    /// The value; `null` if unknown.
     value: Option<String>,
+    /// Distinct visitors.
     visitors: i64,
+    /// Visits (page views).
     visits: i64,
 }
 
-/// Who is on the site, and what happened in the last half hour.
+/// Report the last half hour.
 ///
-/// The site is needed where there are several. Filters are those of lists: each visit is judged by
-/// itself.
-#[utoipa::path(get, path = "/analytics/realtime", tag = "analytics", params(pick::VisitFilterParams),
+/// `site` is required unless there is exactly one. Filters match each visit's own fields, as in
+/// lists.
+#[utoipa::path(get, path = "/analytics/realtime", tag = "analytics",
+    params(pick::VisitFilterParams),
     responses(
-        (status = 200, body = RealtimeResponse, description = "What is going on"),
-        (status = 400, description = "A parameter is wrong; `field` names it"),
-        (status = 404, description = "There is no such site"),
+        (status = 200, body = RealtimeResponse, description = "The activity of the last half hour"),
+        (status = 400, description = "A parameter is invalid; `field` names it"),
+        (status = 404, description = "The site does not exist"),
     ))]
 pub(in crate::http) async fn realtime(
     State(state): State<crate::http::SharedState>,

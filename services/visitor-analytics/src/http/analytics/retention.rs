@@ -16,44 +16,46 @@ use super::{ReportScope, too_much, wrong};
 use crate::http::site_scope::SiteScope;
 use crate::store::BoundedResult;
 
-/// Who comes again.
+/// Cohorts of visitors, and how many of each come back.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Retention)]
 pub(in crate::http) struct CohortsResponse {
     #[serde(flatten)]
     scope: ReportScope,
-    /// As it was asked for.
+    /// Length of the intervals: `day`, `week` or `month`.
     interval: String,
-    /// One for each part of the period.
+    /// One cohort per interval of the period.
     data: Vec<Cohort>,
 }
 
-/// The visitors who came first in a part of the period.
+/// The visitors whose first visit of the period falls into an interval.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct Cohort {
-    /// When the part begins.
+    /// Start of the interval.
     start: DateTime<Utc>,
-    /// How many there are.
+    /// Number of visitors of the cohort.
     visitors: i64,
-    /// How many of them came in this part, the next one, and so on to the last.
+    /// Number of the cohort's visitors with a visit in this interval, the next one, and so on to
+    /// the end of the period.
     retained: Vec<i64>,
 }
 
-/// How many visitors of a day, week or month come again in later ones.
+/// Report visitor retention by cohort.
 ///
-/// First means first within the period, and visitors are told apart as far as their ids go: with
-/// ids that change daily nobody comes again on another day.
+/// Counts how many visitors of a day, week or month come back in later ones. A visitor belongs to
+/// the cohort of the first visit within the period. Visitors are recognized as long as their ids
+/// last: with daily visitor ids, nobody comes back on another day.
 #[utoipa::path(get, path = "/analytics/retention", tag = "analytics",
     params(
         super::ReportParams,
         ("interval" = Option<String>, Query,
-            description = "`day`, `week` (without it, from Monday), `month`; 31 of them at most"),
+            description = "`day`, `week` (default, from Monday) or `month`; at most 31 intervals"),
     ),
     responses(
         (status = 200, body = CohortsResponse, description = "The cohorts"),
-        (status = 400, description = "A parameter is wrong; `field` names it"),
-        (status = 404, description = "There is no such site"),
-        (status = 422, description = "There is too much to count"),
+        (status = 400, description = "A parameter is invalid; `field` names it"),
+        (status = 404, description = "The site does not exist"),
+        (status = 422, description = "The period has too many visitors (`TOO_MUCH`)"),
     ))]
 pub(in crate::http) async fn retention(
     State(state): State<crate::http::SharedState>,
@@ -68,7 +70,12 @@ pub(in crate::http) async fn retention(
         "day" => Interval::Day,
         "week" => Interval::Week,
         "month" => Interval::Month,
-        _ => return Err(wrong("interval", "one of day, week, month")),
+        _ => {
+            return Err(wrong(
+                "interval",
+                "`interval` must be `day`, `week` or `month`",
+            ));
+        }
     };
     let buckets = interval.buckets(&question.asked.period);
     let starts: Vec<_> = buckets
@@ -79,7 +86,7 @@ pub(in crate::http) async fn retention(
     if starts.len() > MAX_COHORT_PERIODS {
         return Err(wrong(
             "interval",
-            format!("at most {MAX_COHORT_PERIODS} of them"),
+            format!("the period has more than {MAX_COHORT_PERIODS} intervals; shorten it"),
         ));
     }
     let found = state

@@ -15,7 +15,7 @@ use super::{ConversionMetrics, ReportScope, of_class, ratio, wrong};
 use crate::http::site_scope::SiteScope;
 use crate::store::{ReportQuery, Store};
 
-/// A site's numbers in a period.
+/// The numbers of a period.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Summary)]
 pub(in crate::http) struct SummaryResponse {
@@ -25,38 +25,39 @@ pub(in crate::http) struct SummaryResponse {
     numbers: SummaryMetrics,
     #[serde(flatten)]
     reached: ConversionMetrics,
-    /// The same of the period that is compared with.
+    /// The numbers of the period to compare with; `null` without `compare`.
     previous: Option<PreviousPeriod>,
 }
 
-/// The period that is compared with.
+/// The numbers of the period to compare with.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct PreviousPeriod {
-    /// The first moment.
+    /// Start of the period (included).
     from: chrono::DateTime<chrono::Utc>,
-    /// The first moment after it.
+    /// End of the period (excluded).
     to: chrono::DateTime<chrono::Utc>,
     #[serde(flatten)]
     numbers: SummaryMetrics,
 }
 
-/// What is told of a period.
+/// Totals of a period.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(in crate::http) struct SummaryMetrics {
-    /// Visitors, each counted once a day.
+    /// Visitors. A visitor counts once per day.
     visitors: i64,
     /// Sessions that began in the period.
     sessions: i64,
-    /// Page views.
+    /// Visits (page views).
     visits: i64,
-    /// The part of the sessions that had one visit: 0 to 1.
+    /// Share of sessions with exactly one visit, from 0 to 1; `null` without sessions.
     bounce_rate: Option<f64>,
-    /// Seconds from a session's first to its last visit.
+    /// Average time from the first to the last visit of a session, in seconds.
     average_session_seconds: Option<f64>,
+    /// Average number of visits per session.
     visits_per_session: Option<f64>,
-    /// Page views in bots' sessions, whether they are counted above or not.
+    /// Visits in bots' sessions, whatever `include_bots` says.
     bot_visits: i64,
-    /// The part of all page views that these are: 0 to 1.
+    /// Share of `bot_visits` in all visits, from 0 to 1.
     bot_share: Option<f64>,
 }
 
@@ -77,19 +78,22 @@ impl SummaryMetrics {
     }
 }
 
-/// A site's numbers in a period, and in one to compare with.
+/// Summarize a period.
+///
+/// Returns the totals of a site, optionally with those of an earlier period.
 #[utoipa::path(get, path = "/analytics/summary", tag = "analytics",
     params(
         super::ReportParams,
         ("compare" = Option<String>, Query,
-            description = "`previous_period` or `previous_year`"),
+            description = "Adds the numbers of an earlier period of the same length: \
+                `previous_period` or `previous_year`"),
         ("goal" = Option<String>, Query,
-            description = "A goal, by its name or id: how many sessions reach it"),
+            description = "Name or id of a goal. Adds the conversions"),
     ),
     responses(
         (status = 200, body = SummaryResponse, description = "The numbers"),
-        (status = 400, description = "A parameter is wrong; `field` names it"),
-        (status = 404, description = "There is no such site"),
+        (status = 400, description = "A parameter is invalid; `field` names it"),
+        (status = 404, description = "The site does not exist"),
     ))]
 pub(in crate::http) async fn summary(
     State(state): State<crate::http::SharedState>,
@@ -104,7 +108,12 @@ pub(in crate::http) async fn summary(
         None => None,
         Some("previous_period") => Some(asked.period.before()),
         Some("previous_year") => Some(asked.period.year_before()),
-        Some(_) => return Err(wrong("compare", "previous_period or previous_year")),
+        Some(_) => {
+            return Err(wrong(
+                "compare",
+                "`compare` must be `previous_period` or `previous_year`",
+            ));
+        }
     };
     let (numbers, as_of) = figures(&state.store, asked, question.is_bot).await?;
     let reached = match question.goal(&state.store).await? {

@@ -15,55 +15,58 @@ use super::{ConversionMetrics, ReportScope, of_class, ratio, wrong};
 use crate::http::site_scope::SiteScope;
 
 const MAX_HOUR_BUCKETS: i64 = 5_000;
-/// Visits are counted one by one for them.
+/// Minutes are counted from the visits instead of the rollups.
 const MAX_MINUTE_BUCKETS: i64 = 2 * 24 * 60;
 
-/// Numbers part by part.
+/// The numbers of a period by interval.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Timeseries)]
 pub(in crate::http) struct TimeseriesResponse {
     #[serde(flatten)]
     scope: ReportScope,
-    /// As it was asked for.
+    /// Length of the intervals.
     interval: String,
-    /// In their order, those without visits too.
+    /// The intervals in chronological order, including those without visits.
     data: Vec<TimeseriesPoint>,
 }
 
-/// A minute, hour, day, week or month.
+/// The numbers of a minute, hour, day, week or month.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct TimeseriesPoint {
-    /// When it begins; the first may begin before `from`, and has what came after it.
+    /// Start of the interval. The first interval may start before `from`; it counts only what
+    /// happened after `from`.
     start: DateTime<Utc>,
-    /// The same on the clock.
+    /// Start of the interval in local time, with the UTC offset.
     local: String,
-    /// Visitors, each counted once a day, or once a minute or hour where these are asked for.
+    /// Visitors. A visitor counts once per day, or once per minute or hour for these intervals.
     visitors: i64,
-    /// Sessions that began then; of minutes and hours those that had visits then.
+    /// Sessions that began in the interval. For minutes and hours: sessions with a visit in the
+    /// interval.
     sessions: i64,
-    /// Page views.
+    /// Visits (page views).
     visits: i64,
-    /// The part of the sessions that had one visit: 0 to 1.
+    /// Share of sessions with exactly one visit, from 0 to 1; `null` without sessions.
     bounce_rate: Option<f64>,
-    /// How long a session lasted here.
+    /// Average time that a session lasted, in seconds.
     average_session_seconds: Option<f64>,
     #[serde(flatten)]
     reached: ConversionMetrics,
 }
 
-/// A site's numbers minute by minute, up to month by month.
+/// Report a site's numbers over time.
 #[utoipa::path(get, path = "/analytics/timeseries", tag = "analytics",
     params(
         super::ReportParams,
         ("interval" = Option<String>, Query,
-            description = "`minute`, `hour`, `day` (without it), `week` (from Monday), `month`"),
+            description = "`minute` (at most 2 days), `hour` (at most 208 days), `day` (default), \
+                `week` (from Monday) or `month`"),
         ("goal" = Option<String>, Query,
-            description = "A goal, by its name or id: how many sessions reach it"),
+            description = "Name or id of a goal. Adds the conversions"),
     ),
     responses(
         (status = 200, body = TimeseriesResponse, description = "The numbers"),
-        (status = 400, description = "A parameter is wrong; `field` names it"),
-        (status = 404, description = "There is no such site"),
+        (status = 400, description = "A parameter is invalid; `field` names it"),
+        (status = 404, description = "The site does not exist"),
     ))]
 pub(in crate::http) async fn timeseries(
     State(state): State<crate::http::SharedState>,
@@ -109,15 +112,20 @@ pub(super) fn interval(question: &ReportRequest) -> Result<(String, Interval), P
         "day" => Interval::Day,
         "week" => Interval::Week,
         "month" => Interval::Month,
-        _ => return Err(wrong("interval", "one of minute, hour, day, week, month")),
+        _ => {
+            return Err(wrong(
+                "interval",
+                "`interval` must be `minute`, `hour`, `day`, `week` or `month`",
+            ));
+        }
     };
     let period = &question.asked.period;
     let minutes = (period.to - period.from).num_minutes();
     if interval == Interval::Minute && minutes > MAX_MINUTE_BUCKETS {
-        return Err(wrong("interval", "minutes are told for two days at most"));
+        return Err(wrong("interval", "a period by minute has at most 2 days"));
     }
     if interval == Interval::Hour && minutes / 60 > MAX_HOUR_BUCKETS {
-        return Err(wrong("interval", "hours are told for 208 days at most"));
+        return Err(wrong("interval", "a period by hour has at most 208 days"));
     }
     Ok((name.to_owned(), interval))
 }

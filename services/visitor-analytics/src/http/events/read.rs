@@ -1,4 +1,4 @@
-//! What happened: `GET /analytics/events` and its relatives.
+//! `GET /analytics/events` and the other endpoints that read events.
 
 use axum::Json;
 use axum::extract::State;
@@ -18,34 +18,32 @@ use crate::http::list::{bot_filter, cursor, limit, moment, named_site, read_curs
 use crate::http::site_scope::{ScopedPairs, SiteScope};
 use crate::store::{Event, EventQuery, Store};
 
-/// Values in all conditions.
+/// Values of all `event_type` and `metadata.` filters together.
 const MAX_METADATA_FILTERS: usize = 20;
-/// Kinds of events.
 const MAX_EVENT_TYPES: i64 = 1_000;
 
-/// The parameters of all of these.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "it only describes; `query` reads")]
+#[expect(dead_code, reason = "documentation only; `query` parses")]
 pub(in crate::http) struct EventListParams {
-    /// Only this site's events.
+    /// Only events of this site. Required if the token is limited to several sites.
     site: Option<String>,
-    /// Not earlier than this (RFC 3339).
+    /// Only events at or after this time (RFC 3339).
     from: Option<DateTime<Utc>>,
-    /// Earlier than this (RFC 3339).
+    /// Only events before this time (RFC 3339).
     to: Option<DateTime<Utc>>,
-    /// What happened; several times for any of several.
+    /// Only events of this type. Repeat the parameter to match any of several types.
     event_type: Option<String>,
-    /// Only this user's.
+    /// Only events of this user (the site's own user id).
     user_id: Option<String>,
-    /// Only this visitor's.
+    /// Only events of this visitor.
     visitor_id: Option<String>,
-    /// Those of bots' sessions: `false` (without it), `true` or `only`.
+    /// `false` (default): no events of bots' sessions; `true`: all events; `only`: only events of
+    /// bots' sessions.
     include_bots: Option<String>,
-    /// At most so many, 1 to 1,000; 50 without it. A condition on metadata is a parameter, too:
-    /// `metadata.plan=pro`.
+    /// Maximum number of items per page: 1 to 1,000. Default: 50.
     limit: Option<i64>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
@@ -53,53 +51,65 @@ pub(in crate::http) struct EventListParams {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = EventPage)]
 pub(in crate::http) struct EventPage {
-    /// The events, the newest first.
+    /// The events, newest first.
     data: Vec<EventResponse>,
-    /// Leads to the next page; `null` on the last.
+    /// Pass as `cursor` to get the next page; `null` on the last page.
     next_cursor: Option<String>,
 }
 
-/// Something that a visitor did.
+/// An event: something that a visitor does besides viewing pages.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Event)]
 pub(in crate::http) struct EventResponse {
+    /// Id of the event.
     id: Uuid,
+    /// Type of the event, such as `purchase`.
     event_type: String,
+    /// Domain of the site.
     site: String,
+    /// Time at which the event happened.
     timestamp: DateTime<Utc>,
+    /// When the event was recorded.
     received_at: DateTime<Utc>,
+    /// Id of the visitor.
     visitor_id: String,
+    /// The site's own id of the user.
     user_id: Option<String>,
+    /// Further data, as submitted by the site.
     metadata: Map<String, Value>,
 }
 
-/// What happened how often.
+/// Event types with their counts.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = EventTypes)]
 pub(in crate::http) struct EventTypesResponse {
-    /// The most frequent first, at most 1,000.
+    /// The event types, most frequent first, at most 1,000.
     data: Vec<EventTypeSummary>,
 }
 
-/// How often something happened.
+/// Counts of an event type.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = EventType)]
 pub(in crate::http) struct EventTypeSummary {
     event_type: String,
+    /// Number of events.
     events: i64,
-    /// Different visitors who did it.
+    /// Number of distinct visitors.
     visitors: i64,
-    /// Different users who did it.
+    /// Number of distinct users.
     users: i64,
 }
 
 type EventQueryPairs = Vec<(String, String)>;
 
-/// Events, the newest first.
+/// List events.
+///
+/// Newest first. Parameters such as `metadata.plan=pro` filter by metadata. A request has at most
+/// 20 values of `event_type` and metadata filters.
 #[utoipa::path(get, path = "/analytics/events", tag = "events", params(EventListParams),
     responses(
         (status = 200, body = EventPage, description = "A page of events"),
-        (status = 400, description = "A parameter is wrong; `field` names it"),
+        (status = 400, description = "A parameter is invalid; `field` names it"),
     ))]
 pub(in crate::http) async fn list(
     State(state): State<crate::http::SharedState>,
@@ -109,11 +119,13 @@ pub(in crate::http) async fn list(
     page(&state.store, query(scope.limit(pairs)?)?).await
 }
 
-/// What happened how often.
+/// Count events by type.
+///
+/// Takes the filters of `GET /analytics/events`, but neither `limit` nor `cursor`.
 #[utoipa::path(get, path = "/analytics/events/by-type", tag = "events", params(EventListParams),
     responses(
-        (status = 200, body = EventTypesResponse, description = "The kinds of events"),
-        (status = 400, description = "A parameter is wrong; `field` names it"),
+        (status = 200, body = EventTypesResponse, description = "The event types"),
+        (status = 400, description = "A parameter is invalid; `field` names it"),
     ))]
 pub(in crate::http) async fn by_type(
     State(state): State<crate::http::SharedState>,
@@ -124,7 +136,10 @@ pub(in crate::http) async fn by_type(
         .iter()
         .find(|(name, _)| matches!(&**name, "limit" | "cursor"));
     if let Some((name, _)) = paging {
-        return Err(wrong(name, "all kinds are told at once"));
+        return Err(wrong(
+            name,
+            "this list is not paged; omit `limit` and `cursor`",
+        ));
     }
     let query = EventQuery {
         limit: MAX_EVENT_TYPES,
@@ -143,16 +158,19 @@ pub(in crate::http) async fn by_type(
     }))
 }
 
-/// Events of some days (UTC), the newest first.
+/// List the events of a range of days.
+///
+/// Newest first. Days are in UTC. Takes the filters of `GET /analytics/events` except `from` and
+/// `to`.
 #[utoipa::path(get, path = "/analytics/events/date-range", tag = "events",
     params(
-        ("start_date" = NaiveDate, Query, description = "The first day"),
-        ("end_date" = NaiveDate, Query, description = "The last day"),
+        ("start_date" = NaiveDate, Query, description = "First day (UTC), such as `2026-11-20`"),
+        ("end_date" = NaiveDate, Query, description = "Last day (UTC), included"),
         EventListParams,
     ),
     responses(
         (status = 200, body = EventPage, description = "A page of events"),
-        (status = 400, description = "A parameter is wrong; `field` names it"),
+        (status = 400, description = "A parameter is invalid; `field` names it"),
     ))]
 pub(in crate::http) async fn date_range(
     State(state): State<crate::http::SharedState>,
@@ -166,17 +184,25 @@ pub(in crate::http) async fn date_range(
         let found = dates.iter().find(|(name, _)| name == wanted);
         let date: Option<NaiveDate> = found.and_then(|(_, text)| text.parse().ok());
         let date = date.filter(|date| (1990..=2200).contains(&chrono::Datelike::year(date)));
-        date.ok_or_else(|| wrong(wanted, "a day such as 2026-11-20"))
+        date.ok_or_else(|| {
+            wrong(
+                wanted,
+                "expected a day such as 2026-11-20, between 1990 and 2200",
+            )
+        })
     };
     let (first, last) = (date("start_date")?, date("end_date")?);
     if first > last {
-        return Err(wrong("start_date", "the period ends before it begins"));
+        return Err(wrong(
+            "start_date",
+            "`start_date` must not be later than `end_date`",
+        ));
     }
     if let Some((name, _)) = rest
         .iter()
         .find(|(name, _)| matches!(&**name, "from" | "to"))
     {
-        return Err(wrong(name, "the days say when"));
+        return Err(wrong(name, "use `start_date` and `end_date` instead"));
     }
     let query = EventQuery {
         from: Some(LocalDay::new(chrono_tz::Tz::UTC, first).from),
@@ -186,12 +212,15 @@ pub(in crate::http) async fn date_range(
     page(&state.store, query).await
 }
 
-/// A user's events, the newest first.
+/// List a user's events.
+///
+/// Newest first. Takes the filters of `GET /analytics/events` except `user_id`.
 #[utoipa::path(get, path = "/analytics/users/{user_id}/events", tag = "events",
-    params(("user_id" = String, Path, description = "The site's own id for the user"), EventListParams),
+    params(("user_id" = String, Path,
+        description = "The site's own id of the user"), EventListParams),
     responses(
         (status = 200, body = EventPage, description = "A page of events"),
-        (status = 400, description = "A parameter is wrong; `field` names it"),
+        (status = 400, description = "A parameter is invalid; `field` names it"),
     ))]
 pub(in crate::http) async fn of_user(
     State(state): State<crate::http::SharedState>,
@@ -200,7 +229,7 @@ pub(in crate::http) async fn of_user(
     Query(pairs): Query<EventQueryPairs>,
 ) -> Result<Json<EventPage>, Problem> {
     if pairs.iter().any(|(name, _)| name == "user_id") {
-        return Err(wrong("user_id", "the path says which user"));
+        return Err(wrong("user_id", "the user is already named in the path"));
     }
     let user = own_id(user, "user_id").map_err(|e| wrong("user_id", e.to_string()))?;
     let query = EventQuery {
@@ -243,11 +272,14 @@ fn query(pairs: ScopedPairs) -> Result<EventQuery, Problem> {
     let mut met = std::collections::BTreeSet::new();
     for (name, value) in pairs {
         if query.metadata.len() + query.types.len() >= MAX_METADATA_FILTERS {
-            return Err(wrong(&name, "at most 20 values in all conditions"));
+            return Err(wrong(
+                &name,
+                "a request has at most 20 values of `event_type` and metadata filters",
+            ));
         }
         let own = |value, field| own_id(value, field).map_err(|e| wrong(field, e.to_string()));
         if name != "event_type" && !met.insert(name.clone()) {
-            return Err(wrong(&name, "it is there twice"));
+            return Err(wrong(&name, "the parameter occurs more than once"));
         }
         match &*name {
             "site" => query.site = Some(named_site(&value)?),
@@ -259,7 +291,12 @@ fn query(pairs: ScopedPairs) -> Result<EventQuery, Problem> {
             "limit" => query.limit = limit(Some(&value))?,
             "cursor" => {
                 let after = read_cursor(&value);
-                query.after = Some(after.ok_or_else(|| wrong("cursor", "this is no cursor"))?);
+                query.after = Some(after.ok_or_else(|| {
+                    wrong(
+                        "cursor",
+                        "not a cursor of this list; send `next_cursor` of the previous page",
+                    )
+                })?);
             }
             "event_type" => {
                 let name = event_type(value);
@@ -270,17 +307,21 @@ fn query(pairs: ScopedPairs) -> Result<EventQuery, Problem> {
         }
     }
     if query.from.zip(query.to).is_some_and(|(from, to)| from > to) {
-        return Err(wrong("from", "from lies after to"));
+        return Err(wrong("from", "`from` must not be later than `to`"));
     }
     Ok(query)
 }
 
-/// `metadata.plan=pro`: the text, or what it is as JSON, such as a number.
+/// Parses `metadata.plan=pro`. The value matches as a string and, if it is a JSON scalar such as a
+/// number, as that scalar.
 fn condition(name: &str, value: &str) -> Result<(Value, Value), Problem> {
     let key = name.strip_prefix("metadata.").filter(|key| !key.is_empty());
-    let key = key.ok_or_else(|| wrong(name, "there is no such parameter"))?;
+    let key = key.ok_or_else(|| wrong(name, "this endpoint has no such parameter"))?;
     if key.len() > 256 || value.len() > 1_024 || key.contains('\0') {
-        return Err(wrong(name, "a condition has at most 256 and 1024 bytes"));
+        return Err(wrong(
+            name,
+            "a metadata filter has a name of at most 256 bytes and a value of at most 1024 bytes",
+        ));
     }
     let as_json: Option<Value> = serde_json::from_str(value).ok();
     let scalar = as_json.filter(|json| !json.is_object() && !json.is_array());
