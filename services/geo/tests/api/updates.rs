@@ -178,7 +178,7 @@ async fn what_is_not_what_was_announced_is_not_used() {
     updating.with_an_old_database();
     updating.publisher.metadata(Metadata::WrongMd5);
     let geo = updating.start(&updating.maxmind(CITY)).await;
-    told(&geo, "degraded", "another checksum").await;
+    told(&geo, "degraded", "does not match its checksum").await;
     updating.the_old_one_goes_on(&geo).await;
 }
 
