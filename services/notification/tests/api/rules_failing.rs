@@ -137,7 +137,7 @@ async fn a_rule_of_another_version_is_shown_with_the_reason(pool: PgPool) {
     let (_, list) = service.write(Method::GET, "/rules", None).await;
     let all = list["data"].as_array().unwrap();
     let loud = all.iter().find(|rule| rule["name"] == "Loud").unwrap();
-    let reason = "it cannot be followed: the filter pprint cannot be used; a template prints, \
+    let reason = "the rule is invalid: the filter pprint cannot be used; a template prints, \
         loops, chooses and filters";
     assert_eq!(loud["disabled_reason"], reason);
 }

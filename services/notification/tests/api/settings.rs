@@ -81,7 +81,7 @@ async fn those_that_cannot_work_are_refused_by_name() {
                 "--vapid-private-key=x",
                 "--vapid-subject=mailto:a@b.example",
             ],
-            "VAPID_PRIVATE_KEY is no key",
+            "VAPID_PRIVATE_KEY must be a key",
         ),
         (
             &["--vapid-subject=mailto:a@b.example"],
