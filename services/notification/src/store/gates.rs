@@ -165,7 +165,7 @@ pub(super) async fn gather(
         if let Some((id, due_at)) = open.get(&(gather.rule, gather.key.clone())) {
             gather.digest = Some(*id);
             let due = due_at.to_rfc3339_opts(SecondsFormat::Secs, true);
-            let told = format!("sent as part of the digest {id} at {due}");
+            let told = format!("sent in a digest at {due}, as notification {id}");
             let detail = match &gather.held_back {
                 Some(reason) => format!("{reason}; {told}"),
                 None => told,
