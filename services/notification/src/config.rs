@@ -142,7 +142,8 @@ pub enum ConfigError {
     #[error("{0} is not set; it is required to send text messages with Vonage")]
     MissingForVonage(&'static str),
     #[error(
-        "SMS_FROM must be a phone number such as +15550100067 or the SID of a messaging service (MG…)"
+        "SMS_FROM must be a phone number such as +15550100067 or the SID of a messaging service \
+         (MG…)"
     )]
     Sender,
     #[error("NOTIFICATION_PHONE_NUMBER must be a phone number in E.164, such as +15550100067")]
