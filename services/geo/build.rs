@@ -1,5 +1,5 @@
-//! A new migration is part of the program: cargo has to know.
-#![allow(clippy::print_stdout, reason = "this is how a build script speaks")]
+//! Rebuilds the crate when a migration is added, because the migrations are embedded.
+#![allow(clippy::print_stdout, reason = "cargo reads the standard output")]
 
 fn main() {
     println!("cargo:rerun-if-changed=../../migrations/geo");

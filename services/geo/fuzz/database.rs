@@ -1,5 +1,5 @@
-//! Feeds bytes to the loader that the start and the swap use, and then asks for addresses: whatever
-//! the bytes are, they are refused or answer. Nothing crashes, hangs or eats memory.
+//! Feeds arbitrary bytes to the loader of databases, and then looks up addresses: the bytes are
+//! refused or usable. Nothing crashes, hangs or exhausts the memory.
 #![no_main]
 
 use std::path::Path;
@@ -10,7 +10,7 @@ use geo::domain::Language;
 use libfuzzer_sys::fuzz_target;
 use tokio::runtime::{Builder, Runtime};
 
-/// Some that the test databases know, the ends of both families, and those inside others.
+/// Addresses in the test databases, the bounds of both families, and IPv4 embedded in IPv6.
 const ADDRESSES: [&str; 14] = [
     "1.0.0.0",
     "2.125.160.216",
@@ -29,14 +29,14 @@ const ADDRESSES: [&str; 14] = [
 ];
 
 thread_local! {
-    static RUNTIME: Runtime = Builder::new_current_thread().build().expect("nothing is needed");
-    static FOLDER: tempfile::TempDir = tempfile::tempdir().expect("a folder can be made");
+    static RUNTIME: Runtime = Builder::new_current_thread().build().expect("a runtime");
+    static FOLDER: tempfile::TempDir = tempfile::tempdir().expect("a temporary directory");
 }
 
 fuzz_target!(|bytes: &[u8]| {
     FOLDER.with(|folder| {
         let file = folder.path().join("x.mmdb");
-        std::fs::write(&file, bytes).expect("it can be written");
+        std::fs::write(&file, bytes).expect("a writable temporary directory");
         load_and_ask(&file);
     });
 });

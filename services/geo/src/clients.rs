@@ -1,4 +1,4 @@
-//! Asks: the databases and services that know where addresses are.
+//! The sources of locations: local databases, MaxMind's web service and the embedded database.
 
 mod databases;
 mod embedded;
@@ -13,7 +13,6 @@ pub use locator::Locator;
 pub use maxmind::MaxMindWebService;
 pub use mmdb::DatabaseError;
 
-/// Counts a provider's answer for `/metrics`.
 fn count(provider: &'static str, outcome: &'static str) {
     counter(provider, outcome).increment(1);
 }

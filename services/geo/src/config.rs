@@ -1,4 +1,4 @@
-//! The only reader of the environment.
+//! The settings, from flags and environment variables. No other module reads the environment.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,8 @@ use crate::clients::maxmind::WebServiceSettings;
 use crate::clients::updates::Publisher;
 use crate::domain::areas::GeoPoint;
 
-/// Where an address is: the geo service.
+// Flattened groups have no doc comment: clap would print it as the description of the program.
+/// Geolocation service: locates IP addresses and checks them against service areas.
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "geo", version)]
 pub struct Config {
@@ -21,12 +22,12 @@ pub struct Config {
     pub service: ServiceArgs,
     #[command(flatten)]
     pub database: OptionalDatabaseArgs,
-    /// Where the business is, as `latitude,longitude` in degrees; answers then tell how far away
-    /// an address is.
+    /// Location of the business as `latitude,longitude` in degrees. If set, locations include the
+    /// distance to it (`distance_km`).
     #[arg(long, env = "BUSINESS_LOCATION", value_parser = point, allow_hyphen_values = true)]
     pub business_location: Option<GeoPoint>,
-    /// Databases in MaxMind's format (.mmdb): files, or folders that hold them, parted by commas.
-    /// The first that knows something wins.
+    /// Local databases in MaxMind's format (.mmdb): files or directories, separated by commas.
+    /// For each field of a location the first database with a value is used.
     #[arg(long, env = "GEOIP_DATABASES", value_delimiter = ',')]
     pub geoip_databases: Vec<PathBuf>,
     #[command(flatten)]
@@ -35,100 +36,94 @@ pub struct Config {
     pub maxmind: MaxMindArgs,
 }
 
-/// What to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::Subcommand)]
 pub enum Command {
-    /// Answer requests (the default).
+    /// Serve requests (default).
     #[default]
     Serve,
-    /// Bring the database's schema to this version, and end.
+    /// Migrate the database schema to this version, then exit.
     Migrate,
 }
 
-/// Databases that are downloaded and kept fresh.
+/// Settings for downloaded databases.
 #[derive(Clone, Debug, clap::Args)]
 pub struct UpdateArgs {
-    /// Whether databases are downloaded: MaxMind's where an account is set, else the free one of
-    /// DB-IP. Where nothing is said, DB-IP's is left out beside databases of one's own.
+    /// Download databases and keep them up to date: from MaxMind if an account is set, otherwise
+    /// the free City Lite database of DB-IP. If this is not set, the DB-IP database is downloaded
+    /// only if `GEOIP_DATABASES` is empty.
     #[arg(long, env = "GEOIP_UPDATE")]
     pub geoip_update: Option<Switch>,
-    /// Which of MaxMind's databases are downloaded.
+    /// MaxMind databases to download (edition IDs), separated by commas.
     #[arg(long, env = "GEOIP_EDITIONS", value_delimiter = ',', value_parser = edition, default_value = "GeoLite2-City,GeoLite2-ASN")]
     pub geoip_editions: Vec<String>,
-    /// Where MaxMind's downloads are.
+    /// URL of MaxMind's update service.
     #[arg(long, env = "MAXMIND_UPDATE_HOST", default_value = "https://updates.maxmind.com", value_parser = host)]
     pub maxmind_update_host: Url,
-    /// Where DB-IP's downloads are.
+    /// URL of DB-IP's download server.
     #[arg(long, env = "DBIP_HOST", default_value = "https://download.db-ip.com", value_parser = host)]
     pub dbip_host: Url,
-    /// Where downloaded databases are kept: .tetralto/geoip where nothing is said.
+    /// Directory for downloaded databases. Default: .tetralto/geoip.
     #[arg(long, env = "GEOIP_DATA_DIR")]
     pub geoip_data_dir: Option<PathBuf>,
-    /// Whether downloads are kept in PostgreSQL, too, where there is one: for machines whose disk
-    /// does not last, and for replicas, which then download once for all of them. On where nothing
-    /// is said.
+    /// Back up downloaded databases to PostgreSQL if `DATABASE_URL` is set, so that they survive
+    /// the loss of the disk and replicas download each release only once. Default: on.
     #[arg(long, env = "GEOIP_KEEP_IN_POSTGRES")]
     pub geoip_keep_in_postgres: Option<Switch>,
-    /// How often changed files are looked for, in milliseconds.
+    /// Interval between checks for changed database files, in milliseconds.
     #[arg(long, hide = true, default_value_t = 2_000)]
     pub geoip_watch_interval: u64,
 }
 
 impl UpdateArgs {
-    /// Where downloaded databases are kept.
     #[must_use]
     pub fn data_dir(&self) -> PathBuf {
         let set = self.geoip_data_dir.clone();
         set.unwrap_or_else(|| ".tetralto/geoip".into())
     }
 
-    /// Whether downloads are kept in PostgreSQL, too, where there is one.
     #[must_use]
     pub fn keeps_in_postgres(&self) -> bool {
         self.geoip_keep_in_postgres != Some(Switch::Off)
     }
 }
 
-/// On or off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Switch {
-    /// Yes.
     On,
-    /// No.
     Off,
 }
 
-/// The account at MaxMind whose web service is asked for what no local database knows.
+/// Settings for MaxMind's web service, which locates addresses that no local database locates.
 #[derive(Clone, Debug, clap::Args)]
 pub struct MaxMindArgs {
-    /// The number of an account at MaxMind. With its key, MaxMind's databases are downloaded, and
-    /// its web service is asked for addresses whose city no local database knows.
+    /// ID of a MaxMind account. With `MAXMIND_API_KEY`, MaxMind's databases are downloaded, and its
+    /// web service is queried for addresses whose city and coordinates no local database has.
     #[arg(long, env = "MAXMIND_ACCOUNT_ID", requires = "maxmind_api_key")]
     pub maxmind_account_id: Option<u32>,
-    /// A licence key of that account.
+    /// License key of the MaxMind account.
     #[arg(long, env = "MAXMIND_API_KEY", hide_env_values = true, value_parser = secret, requires = "maxmind_account_id")]
     pub maxmind_api_key: Option<SecretString>,
-    /// Where the web service is: geolite.info for free accounts, geoip.maxmind.com for paid ones,
-    /// sandbox.maxmind.com for tests. Only HTTPS, but for an address of this machine.
+    /// Host of MaxMind's web service: geolite.info for free accounts, geoip.maxmind.com for paid
+    /// accounts, sandbox.maxmind.com for tests. HTTPS is required except for loopback addresses.
     #[arg(long, env = "MAXMIND_HOST", default_value = "https://geolite.info", value_parser = host)]
     pub maxmind_host: Url,
-    /// How many look-ups a day (UTC) each process may ask for; free accounts have 1000.
+    /// Maximum number of web service lookups per day (UTC) and process. Free accounts have 1000.
     #[arg(long, env = "MAXMIND_DAILY_LOOKUPS", default_value_t = 1_000)]
     pub maxmind_daily_lookups: u32,
 }
 
 impl Config {
-    /// What is a stand-in for something better, for people.
+    /// Describes the stand-ins that are in use, and how to replace them.
     #[must_use]
     pub fn stand_ins(&self) -> Vec<String> {
         let line = match self.publisher() {
             Some(Publisher::DbIp { .. }) => {
-                "places: of countries, and of cities when DB-IP's free database has been \
-                 downloaded (https://db-ip.com, CC BY 4.0); for better ones set \
+                "locations: countries, and cities after DB-IP's free database has been \
+                 downloaded (https://db-ip.com, CC BY 4.0); for better data set \
                  MAXMIND_ACCOUNT_ID and MAXMIND_API_KEY (README: MaxMind)"
             }
             None if self.geoip_databases.is_empty() && self.maxmind.settings().is_none() => {
-                "places: countries only; for cities set MAXMIND_ACCOUNT_ID and \
+                "locations: countries only; for cities set MAXMIND_ACCOUNT_ID and \
                  MAXMIND_API_KEY (README: MaxMind)"
             }
             _ => return vec![],
@@ -136,7 +131,7 @@ impl Config {
         vec![line.into()]
     }
 
-    /// Who is asked for databases, if anybody is.
+    /// The publisher to download databases from; `None` if downloads are off.
     #[must_use]
     pub fn publisher(&self) -> Option<Publisher> {
         let updates = &self.updates;
@@ -159,7 +154,7 @@ impl Config {
 }
 
 impl MaxMindArgs {
-    /// The account, where there is one.
+    /// `None` if no account is set.
     #[must_use]
     pub fn settings(&self) -> Option<WebServiceSettings> {
         Some(WebServiceSettings {
@@ -171,28 +166,30 @@ impl MaxMindArgs {
     }
 }
 
-/// Reads `51.5074,-0.1278`.
+/// Parses `51.5074,-0.1278`.
 fn point(text: &str) -> Result<GeoPoint, String> {
     let degrees = text.split_once(',').and_then(|(latitude, longitude)| {
         let latitude = latitude.trim().parse().ok()?;
         Some((latitude, longitude.trim().parse().ok()?))
     });
     let (latitude, longitude) =
-        degrees.ok_or("give latitude and longitude in degrees, as 51.5074,-0.1278")?;
+        degrees.ok_or("expected latitude and longitude in degrees, such as 51.5074,-0.1278")?;
     GeoPoint::new(latitude, longitude).map_err(|error| error.to_string())
 }
 
-/// Reads the name of one of MaxMind's databases, which becomes a part of paths.
+/// Parses the edition ID of a MaxMind database. It becomes part of file and URL paths, so that
+/// only letters, digits and hyphens are allowed.
 fn edition(text: &str) -> Result<String, String> {
     let text = text.trim();
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     if text.is_empty() || !text.bytes().all(is_plain) {
-        return Err("give names such as GeoLite2-City".into());
+        return Err("expected edition IDs such as GeoLite2-City".into());
     }
     Ok(text.to_owned())
 }
 
-/// Reads a host's name or address, with or without a scheme and a port.
+/// Parses a host name or address, with or without scheme and port. HTTP is allowed for loopback
+/// addresses only, because requests carry the account's key.
 fn host(text: &str) -> Result<Url, String> {
     let text = text.trim();
     let url = if text.contains("://") {
@@ -203,7 +200,9 @@ fn host(text: &str) -> Result<Url, String> {
     let url = url.map_err(|error| error.to_string())?;
     let bare = url.origin().ascii_serialization();
     if url.as_str().trim_end_matches('/') != bare {
-        return Err(format!("give the host alone: {bare}"));
+        return Err(format!(
+            "expected a host without path and credentials: {bare}"
+        ));
     }
     let is_loopback = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
@@ -214,7 +213,7 @@ fn host(text: &str) -> Result<Url, String> {
     match url.scheme() {
         "https" => Ok(url),
         "http" if is_loopback => Ok(url),
-        _ => Err("the key must travel over HTTPS".into()),
+        _ => Err("HTTPS is required, because the license key is sent to this host".into()),
     }
 }
 

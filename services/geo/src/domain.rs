@@ -1,5 +1,5 @@
-//! Decides: which addresses can be located at all, what is known about countries, and whether a
-//! provider that costs something may be asked.
+//! Domain logic without I/O: addresses, countries, languages, service areas, and the request budget
+//! of the web service.
 
 mod address;
 mod allowance;

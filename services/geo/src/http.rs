@@ -1,4 +1,4 @@
-//! Translates between HTTP and the locator.
+//! The HTTP API.
 
 mod check;
 mod error;
@@ -17,7 +17,7 @@ use crate::clients::Locator;
 
 pub use service_areas::ServiceAreas;
 
-/// Every route of the service; without `areas` those about service areas say that they are off.
+/// Returns all routes. Without `areas` the routes of service areas answer 503.
 pub fn router(
     locator: Arc<Locator>,
     areas: Option<ServiceAreas>,

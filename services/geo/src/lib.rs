@@ -1,8 +1,8 @@
-//! `geo`: where an address is.
+//! `geo`: the geolocation service.
 //!
-//! Local databases in MaxMind's format answer first, each filling what it knows; MaxMind's web
-//! service is asked for cities that none of them knows; a country database embedded in the binary
-//! is the last resort, so that a fresh machine gets real answers.
+//! A location is filled from local databases in MaxMind's format, then from MaxMind's web service
+//! if no database has a city or coordinates. A country database that is embedded in the binary is
+//! the last resort, so that an installation without settings returns countries.
 #![forbid(unsafe_code)]
 
 pub mod clients;
@@ -34,22 +34,21 @@ use crate::store::Store;
 use crate::workers::follower::AreaCache;
 use crate::workers::updater::{DatabaseBackups, DatabaseUpdater};
 
-/// The service's name, the audience of its tokens, and its schema in the database.
+/// The name of the service, the audience of its tokens, and its schema in the database.
 pub const SERVICE_NAME: &str = "geo";
 
-/// The schema's history.
 #[must_use]
 pub fn migrator() -> Migrator {
     sqlx::migrate!("../../migrations/geo")
 }
 
-/// Puts the service together. Fails on keys or databases that cannot be used.
+/// Builds the service. Fails on invalid keys or databases.
 pub fn build(config: &Config, clock: Clock) -> anyhow::Result<App> {
     let pool = config.database.pool(SERVICE_NAME)?;
     assemble(config, pool.as_ref(), clock)
 }
 
-/// The same on a given pool, or without one.
+/// Builds the service with the given pool, or without a database.
 pub fn assemble(config: &Config, pool: Option<&PgPool>, clock: Clock) -> anyhow::Result<App> {
     let keys = &config.service.keys;
     let verifier = keys.verifier(SERVICE_NAME, &clock)?;
@@ -72,7 +71,8 @@ pub fn assemble(config: &Config, pool: Option<&PgPool>, clock: Clock) -> anyhow:
     };
     chassis::metrics::describe(&metrics::METRICS);
     let api = http::router(locator, areas.clone(), &verifier);
-    let app = App::new(SERVICE_NAME, "Where an address is.", api, health, clock);
+    let about = "Locates IP addresses and checks them against service areas.";
+    let app = App::new(SERVICE_NAME, about, api, health, clock);
     let app = match pool {
         Some(pool) => app.check_at_startup(database::refuse_transaction_pooler(pool.clone())),
         None => app,
@@ -92,10 +92,10 @@ pub fn assemble(config: &Config, pool: Option<&PgPool>, clock: Clock) -> anyhow:
     Ok(app.trusting(keys, verifier)?)
 }
 
-/// Brings the database's schema to this version, where there is a database.
+/// Migrates the database schema to this version, if there is a database.
 pub async fn migrate(config: &Config) -> anyhow::Result<()> {
     let Some(pool) = config.database.pool(SERVICE_NAME)? else {
-        tracing::info!("DATABASE_URL is not set: there is no schema to migrate");
+        tracing::info!("no migrations to run, because DATABASE_URL is not set");
         return Ok(());
     };
     database::migrate(&pool, SERVICE_NAME, migrator()).await?;
@@ -116,12 +116,13 @@ fn with_database(health: HealthChecks, pool: &PgPool) -> HealthChecks {
         .pool(SERVICE_NAME, "main", pool)
         .collect(move || observe_oldest_transaction(SERVICE_NAME, of_transactions.clone()))
         .check("clock", move || {
-            // The machine's clock, whatever the service goes by.
+            // Compares the system clock, even if the service runs on a manual clock.
             database::clock_skew(of_clock.clone(), Clock::system())
         })
 }
 
-/// Without its database geo still knows where addresses are, and the last service areas.
+/// An optional check: without the database, geo still locates addresses and uses the service areas
+/// that it loaded last.
 fn look_at_areas(pool: Option<&PgPool>) -> impl Fn() -> BoxFuture<'static, CheckResult> + use<> {
     let newest = database::newest(&migrator());
     let check = pool.map(|pool| DatabaseCheck::new(pool, SERVICE_NAME, newest));

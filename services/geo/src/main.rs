@@ -1,4 +1,4 @@
-//! `geo` as a process of its own.
+//! The `geo` binary.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use common::clock::Clock;
 use geo::config::{Command, Config};
 
-/// Requests go from thread to thread and take their memory with them, which glibc's allocator
-/// makes them wait for (`./dev bench geo`).
+/// Requests allocate on one thread and free on another, which is slow with the allocator of glibc
+/// (measured with `./dev bench geo`).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,37 +1,36 @@
-//! What the service counts, beside what every service does.
+//! The metrics of geo, in addition to those of every service.
 
 use chassis::metrics::{MetricDescription, MetricKind};
 
-/// The service's metrics.
 pub(crate) const METRICS: [MetricDescription; 6] = [
     (
         MetricKind::Counter,
         "geo_lookups_total",
-        "Addresses that were looked up, by provider and outcome.",
+        "Address lookups, by provider and outcome.",
     ),
     (
         MetricKind::Gauge,
         "geo_database_build_timestamp_seconds",
-        "When a database was made, in seconds since 1970.",
+        "Build time of a database as a Unix timestamp in seconds.",
     ),
     (
         MetricKind::Gauge,
         "geo_database_age_seconds",
-        "How old a database is.",
+        "Age of a database since its build time, in seconds.",
     ),
     (
         MetricKind::Counter,
         "geo_database_reads_total",
-        "Databases that were read again after a change, by outcome.",
+        "Database files that were loaded after a change, by outcome.",
     ),
     (
         MetricKind::Counter,
         "geo_updates_total",
-        "Times that a publisher was asked for a database, by edition and outcome.",
+        "Checks for a newer database at the publisher, by edition and outcome.",
     ),
     (
         MetricKind::Gauge,
         "geo_service_areas",
-        "Enabled service areas in memory.",
+        "Number of enabled service areas in memory.",
     ),
 ];

@@ -1,4 +1,4 @@
-//! Keeps: every SQL statement of the service.
+//! All SQL statements of the service.
 
 mod download;
 mod service_area;
@@ -10,14 +10,13 @@ pub use service_area::{
     MAX_AREAS, MAX_TOTAL_POSTAL_CODES, MAX_TOTAL_VERTICES, ServiceArea, ValidatedArea, WriteError,
 };
 
-/// Why the database did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database is out of reach; the same may succeed later.
-    #[error("the database is away: {0}")]
+    /// A retry may succeed.
+    #[error("the database is unavailable: {0}")]
     Away(sqlx::Error),
-    /// Our statement or its result is wrong.
-    #[error("the database and this program disagree: {0}")]
+    /// The statement or its result is invalid, which is a bug or a schema mismatch.
+    #[error("unexpected database error: {0}")]
     Broken(sqlx::Error),
 }
 
@@ -32,14 +31,14 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// The service's tables.
+/// Access to the tables of the service.
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: PgPool,
 }
 
 impl Store {
-    /// Over a pool of connections to a migrated database.
+    /// The database must be migrated.
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
         Self { pool }

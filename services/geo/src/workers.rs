@@ -1,4 +1,4 @@
-//! What runs in the background.
+//! Background tasks.
 
 pub mod follower;
 pub mod updater;

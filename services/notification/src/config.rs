@@ -1,4 +1,4 @@
-//! The only reader of the environment.
+//! The settings, from flags and environment variables. No other module reads the environment.
 
 mod channels;
 mod flow;
@@ -21,7 +21,8 @@ pub use self::channels::ChannelArgs;
 pub use self::flow::ChannelLimitArgs;
 pub use self::limits::DailyLimitArgs;
 
-/// Says it: the right message, once, on time.
+// Flattened groups have no doc comment: clap would print it as the description of the program.
+/// Notification service: decides by rules whom to notify, and delivers the messages.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "notification", version)]
 pub struct Config {
@@ -37,51 +38,51 @@ pub struct Config {
     pub limits: DailyLimitArgs,
     #[command(flatten)]
     pub flow: ChannelLimitArgs,
-    /// Days after which notifications are deleted, with their deliveries and attempts.
+    /// Days to keep notifications with their deliveries and attempts (2 to 36500).
     #[arg(long, env = "NOTIFICATION_RETENTION_DAYS", default_value = "90", value_parser = clap::value_parser!(u32).range(2..=36_500))]
     pub notification_retention_days: u32,
-    /// What to do; without it, serve.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
-/// What the process does.
 #[derive(Clone, Copy, Debug, Default, Subcommand)]
 pub enum Command {
-    /// Answer requests and send what is due.
+    /// Serve requests and send due deliveries (default).
     #[default]
     Serve,
-    /// Bring the database's schema to the newest version.
+    /// Migrate the database schema to this version, then exit.
     Migrate,
 }
 
-/// How text messages go out.
+/// Settings for text messages.
 #[derive(Clone, Debug, clap::Args)]
 pub struct SmsArgs {
-    /// Who sends text messages: log, which only prints them, or twilio, vonage or both, with a
-    /// comma, in the order they are asked; without it twilio where its key is set, else log.
+    /// Providers for text messages, separated by commas, in the order they are tried. `log` prints
+    /// messages to the log and excludes the others. Default: twilio if SMS_API_KEY is set, else
+    /// log.
     #[arg(long, env = "SMS_PROVIDER", value_delimiter = ',')]
     pub sms_provider: Vec<SmsProvider>,
-    /// Twilio's auth token, or the secret of an API key of the account.
+    /// Twilio auth token, or the secret of the API key in TWILIO_API_KEY_SID.
     #[arg(long, env = "SMS_API_KEY", hide_env_values = true, value_parser = secret)]
     pub sms_api_key: Option<SecretString>,
-    /// The sender: a number such as +15550100067, or a messaging service (MG…).
+    /// Sender of text messages: a phone number such as +15550100067, or for Twilio the SID of a
+    /// messaging service (MG…).
     #[arg(long, env = "SMS_FROM", hide_env_values = true)]
     pub sms_from: Option<String>,
-    /// How many seconds the provider may take to answer.
+    /// Timeout for requests to the SMS provider in seconds (1 to 20).
     #[arg(long, env = "SMS_TIMEOUT", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=20))]
     pub sms_timeout: u64,
-    /// The Twilio account (AC…).
+    /// SID of the Twilio account (AC…).
     #[arg(long, env = "TWILIO_ACCOUNT_SID", value_parser = sid("AC"), requires = "sms_api_key")]
     pub twilio_account_sid: Option<String>,
-    /// The API key (SK…) whose secret is given instead of the auth token.
+    /// SID of a Twilio API key (SK…), if SMS_API_KEY is its secret and not the auth token.
     #[arg(long, env = "TWILIO_API_KEY_SID", value_parser = sid("SK"), requires = "sms_api_key")]
     pub twilio_api_key_sid: Option<String>,
-    /// The account's auth token, which Twilio signs its callbacks with; needed where `SMS_API_KEY`
-    /// is an API key's secret.
+    /// Twilio auth token to verify the signatures of callbacks. Required for callbacks if
+    /// SMS_API_KEY is the secret of an API key.
     #[arg(long, env = "TWILIO_AUTH_TOKEN", hide_env_values = true, value_parser = secret)]
     pub twilio_auth_token: Option<SecretString>,
-    /// Where Twilio's API is.
+    /// Base URL of the Twilio API.
     #[arg(
         long,
         env = "TWILIO_BASE_URL",
@@ -89,7 +90,7 @@ pub struct SmsArgs {
         value_parser = http_url
     )]
     pub twilio_base_url: Url,
-    /// Vonage's API key.
+    /// Vonage API key.
     #[arg(
         long,
         env = "VONAGE_API_KEY",
@@ -97,13 +98,13 @@ pub struct SmsArgs {
         requires = "vonage_api_secret"
     )]
     pub vonage_api_key: Option<String>,
-    /// Vonage's API secret.
+    /// Vonage API secret.
     #[arg(long, env = "VONAGE_API_SECRET", hide_env_values = true, value_parser = secret, requires = "vonage_api_key")]
     pub vonage_api_secret: Option<SecretString>,
-    /// What Vonage signs its callbacks with, by sha256hmac.
+    /// Vonage signature secret to verify callbacks (signature method: SHA-256 HMAC).
     #[arg(long, env = "VONAGE_SIGNATURE_SECRET", hide_env_values = true, value_parser = secret)]
     pub vonage_signature_secret: Option<SecretString>,
-    /// Where Vonage's API is.
+    /// Base URL of the Vonage SMS API.
     #[arg(
         long,
         env = "VONAGE_BASE_URL",
@@ -111,7 +112,7 @@ pub struct SmsArgs {
         value_parser = http_url
     )]
     pub vonage_base_url: Url,
-    /// Where Vonage's Reports API is, which is asked what became of a message in doubt.
+    /// Base URL of the Vonage Reports API, which is queried for messages whose outcome is unknown.
     #[arg(
         long,
         env = "VONAGE_REPORTS_URL",
@@ -119,51 +120,45 @@ pub struct SmsArgs {
         value_parser = http_url
     )]
     pub vonage_reports_url: Url,
-    /// The phone that is texted where a request names no recipient, such as +15550100067; without
-    /// it the message is printed to the log.
+    /// Phone number that receives notifications without a recipient, such as +15550100067. If it is
+    /// not set, they are printed to the log.
     #[arg(long, env = "NOTIFICATION_PHONE_NUMBER", hide_env_values = true)]
     pub notification_phone_number: Option<String>,
 }
 
-/// Who sends text messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SmsProvider {
-    /// Nobody: they are printed to the log.
+    /// Print messages to the log.
     Log,
-    /// Twilio.
     Twilio,
-    /// Vonage.
     Vonage,
 }
 
-/// Settings that do not fit together or cannot be used. Phone numbers are not repeated.
+/// Invalid or incompatible settings. The messages contain no phone numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// Twilio needs this, too.
-    #[error("{0} is not set; to send text messages by Twilio it must be")]
+    #[error("{0} is not set; it is required to send text messages with Twilio")]
     Missing(&'static str),
-    /// Vonage needs this, too.
-    #[error("{0} is not set; to send text messages by Vonage it must be")]
+    #[error("{0} is not set; it is required to send text messages with Vonage")]
     MissingForVonage(&'static str),
-    /// The sender can be neither.
-    #[error("SMS_FROM is neither a number such as +15550100067 nor a messaging service (MG…)")]
+    #[error(
+        "SMS_FROM must be a phone number such as +15550100067 or the SID of a messaging service \
+         (MG…)"
+    )]
     Sender,
-    /// The recipient cannot be texted.
-    #[error("NOTIFICATION_PHONE_NUMBER is no phone number in E.164, such as +15550100067")]
+    #[error("NOTIFICATION_PHONE_NUMBER must be a phone number in E.164, such as +15550100067")]
     Phone,
-    /// A limit cannot be read.
-    #[error("LIMIT_PER_CHANNEL is no list such as sms=200,email=1000")]
+    #[error("LIMIT_PER_CHANNEL must be a list such as sms=200,email=1000")]
     Limits,
-    /// How fast channels send cannot be read.
-    #[error("{0} is no list such as {1}")]
+    /// The setting, and an example.
+    #[error("{0} must be a list such as {1}")]
     Flow(&'static str, &'static str),
-    /// What text messages may cost cannot be read.
-    #[error("SMS_COST_CAP needs SMS_SEGMENT_PRICE, and both are numbers above 0")]
+    #[error("SMS_COST_CAP requires SMS_SEGMENT_PRICE, and both must be greater than 0")]
     Cost,
 }
 
 impl Config {
-    /// What is a stand-in for something better, for people.
+    /// Describes the stand-ins that are in use, and the settings that replace them.
     #[must_use]
     pub fn stand_ins(&self) -> Vec<String> {
         let texts = match (
@@ -171,15 +166,14 @@ impl Config {
             &self.sms.sms_api_key,
         ) {
             (false, _) => None,
-            (true, None) => Some("texts: printed to the log (no SMS_API_KEY)"),
-            (true, Some(_)) => Some("texts: printed to the log (SMS_PROVIDER is log)"),
+            (true, None) => Some("text messages: printed to the log (SMS_API_KEY is not set)"),
+            (true, Some(_)) => Some("text messages: printed to the log (SMS_PROVIDER is log)"),
         };
         let emails = self.channels.smtp_url.is_none();
-        let emails = emails.then_some("emails: printed to the log (no SMTP_URL)");
+        let emails = emails.then_some("emails: printed to the log (SMTP_URL is not set)");
         let phone = self.sms.notification_phone_number.is_none();
-        let phone = phone.then_some(
-            "recipient: the log, where a request names none (no NOTIFICATION_PHONE_NUMBER)",
-        );
+        let phone =
+            phone.then_some("default recipient: the log (NOTIFICATION_PHONE_NUMBER is not set)");
         texts
             .into_iter()
             .chain(emails)
@@ -189,19 +183,18 @@ impl Config {
     }
 }
 
-/// What callbacks are checked with.
+/// The keys that verify callbacks of providers.
 #[derive(Clone, Debug, Default)]
 pub struct CallbackKeys {
-    /// Where this service is reached from the internet.
+    /// The URL of this service on the internet, which is part of Twilio's signatures.
     pub public_url: Option<Url>,
     /// The auth token of the Twilio account.
     pub twilio: Option<SecretString>,
-    /// What Vonage signs with.
+    /// Vonage's signature secret.
     pub vonage: Option<SecretString>,
 }
 
 impl Config {
-    /// What callbacks are checked with.
     #[must_use]
     pub fn callback_keys(&self) -> CallbackKeys {
         let own = self.sms.sms_api_key.clone();
@@ -213,7 +206,7 @@ impl Config {
         }
     }
 
-    /// Where a provider tells what became of messages.
+    /// The URL to which a provider reports the status of messages; `None` without `PUBLIC_URL`.
     #[must_use]
     pub fn callback(&self, provider: &str) -> Option<Url> {
         let public = self.channels.public_url.as_ref()?;
@@ -223,7 +216,7 @@ impl Config {
 }
 
 impl SmsArgs {
-    /// Who sends text messages, in the order they are asked; never empty.
+    /// The providers for text messages in the order they are tried; never empty.
     #[must_use]
     pub fn providers(&self) -> Vec<SmsProvider> {
         match (&self.sms_provider[..], &self.sms_api_key) {
@@ -234,7 +227,7 @@ impl SmsArgs {
         }
     }
 
-    /// What Vonage needs, where it sends.
+    /// Vonage's settings; `None` if Vonage is not a provider.
     pub fn vonage(&self) -> Result<Option<Vonage>, ConfigError> {
         if !self.providers().contains(&SmsProvider::Vonage) {
             return Ok(None);
@@ -257,7 +250,7 @@ impl SmsArgs {
         }))
     }
 
-    /// What Twilio needs, where it sends.
+    /// Twilio's settings; `None` if Twilio is not a provider.
     pub fn twilio(&self) -> Result<Option<Twilio>, ConfigError> {
         if !self.providers().contains(&SmsProvider::Twilio) {
             return Ok(None);
@@ -276,7 +269,7 @@ impl SmsArgs {
         }))
     }
 
-    /// Whom to tell where a request names nobody.
+    /// The recipient of notifications without a recipient.
     pub fn defaults(&self) -> Result<DefaultRecipient, ConfigError> {
         let number = self.notification_phone_number.as_deref();
         let phone = number.map(str::parse::<PhoneNumber>).transpose();
@@ -293,12 +286,12 @@ fn sender(text: &str) -> Result<TwilioSender, ConfigError> {
     number.map_err(|_| ConfigError::Sender)
 }
 
-/// For `value_parser`: a Twilio SID that begins with `prefix`.
+/// Returns a `value_parser` for a Twilio SID that begins with `prefix`.
 fn sid(prefix: &'static str) -> impl Fn(&str) -> Result<String, String> + Clone + Send + Sync {
     move |text| {
         let text = text.trim();
         let good = is_sid(prefix, text).then(|| text.to_owned());
-        good.ok_or_else(|| format!("it is {prefix} and 32 hexadecimal digits"))
+        good.ok_or_else(|| format!("expected {prefix} and 32 hexadecimal digits"))
     }
 }
 

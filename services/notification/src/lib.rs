@@ -1,9 +1,10 @@
-//! `notification`: says it, once, on time.
+//! `notification`: the notification service.
 //!
-//! A request becomes a notification with a delivery for each recipient, stored in one transaction
-//! and answered with 202. A dispatcher claims what is due on its channel, hands it to the provider
-//! and records every attempt; what fails is tried again on a schedule and ends as a dead letter.
-//! What the log is told needs no provider, and many are told in one transaction.
+//! A request becomes a notification with a delivery for each recipient. Both are stored in one
+//! transaction before the response 202. A dispatcher per channel claims due deliveries, sends them
+//! to the provider and records every attempt. Failed deliveries are retried with backoff and end as
+//! dead letters. The log needs no provider: its deliveries are printed in batches, one transaction
+//! each.
 #![forbid(unsafe_code)]
 
 pub mod clients;
@@ -45,30 +46,29 @@ use crate::workers::sender::{ChannelSender, GuardedProvider};
 use crate::workers::wake::QueueSignal;
 use crate::workers::{dispatcher::Dispatcher, teller::LogDispatcher, upkeep::MaintenanceWorker};
 
-/// The service's name, the audience of its tokens, and its schema in the database.
+/// The name of the service, the audience of its tokens, and its schema in the database.
 pub const SERVICE_NAME: &str = "notification";
 
-/// The schema's migrations.
 pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations/notification");
 
-/// Deliveries that are overdue by more than this are worth a look.
+/// `/health` is degraded if a delivery is overdue by more than this.
 const DEGRADED_AFTER: TimeDelta = TimeDelta::seconds(60);
-/// Health and metrics count no more deliveries than this: it takes 20 ms.
+/// Bounds the time of counting for health and metrics: 20 ms for this number.
 const MAX_COUNTED_DELIVERIES: i64 = 100_000;
 
-/// The schema's migrations, to be run with [`database::migrate`].
+/// The migrations of the schema, for [`database::migrate`].
 #[must_use]
 pub fn migrator() -> Migrator {
     sqlx::migrate!("../../migrations/notification")
 }
 
-/// Puts the service together. Fails on keys or settings that cannot be used.
+/// Builds the service. Fails on invalid keys or settings.
 pub fn build(config: &Config, clock: Clock) -> anyhow::Result<App> {
     let pool = config.database.pool(SERVICE_NAME)?;
     build_on(pool, config, clock, random)
 }
 
-/// The same on a given pool, with a given source of randomness.
+/// Builds the service with the given pool and source of randomness.
 pub fn build_on(
     pool: PgPool,
     config: &Config,
@@ -131,7 +131,7 @@ pub fn build_on(
     let health = health(&pool, &clock, &shelf, sms_names(&providers));
     let health = with_pools(health, [&pool, &accept_lane, &lane]);
     chassis::metrics::describe(&metrics::METRICS);
-    let about = "Says it: the right message, once, on time.";
+    let about = "Decides by rules whom to notify, and delivers the messages.";
     let mut app = App::new(SERVICE_NAME, about, api, health, clock.clone())
         .check_at_startup(database::refuse_transaction_pooler(pool.clone()));
     let channels = Channels {
@@ -162,7 +162,7 @@ pub fn build_on(
     Ok(app.trusting(keys, verifier)?)
 }
 
-/// What the workers of all channels share.
+/// The dependencies of the workers of all channels.
 struct Channels {
     lane: PgPool,
     clock: Clock,
@@ -173,7 +173,7 @@ struct Channels {
 }
 
 impl Channels {
-    /// Adds the worker of a channel; without providers, what is sent goes to the log.
+    /// Adds the worker of a channel. Without providers, messages are printed to the log.
     fn add_worker(&self, app: App, channel: Channel, providers: Vec<GuardedProvider>) -> App {
         let (pool, clock, wake) = (self.lane.clone(), self.clock.clone(), self.wake.clone());
         let name = channel.as_str();
@@ -205,7 +205,7 @@ impl Channels {
     }
 }
 
-/// Who sends text messages.
+/// The names of the SMS providers, for `/health`.
 fn sms_names(providers: &ChannelProviders) -> String {
     let sms = providers.of(Channel::Sms);
     let names: Vec<_> = sms.iter().map(|asked| asked.provider.name()).collect();
@@ -216,7 +216,7 @@ fn sms_names(providers: &ChannelProviders) -> String {
     }
 }
 
-/// Brings the database's schema to the newest version.
+/// Migrates the database schema to this version.
 pub async fn migrate(config: &Config) -> anyhow::Result<()> {
     let pool = config.database.pool(SERVICE_NAME)?;
     database::migrate(&pool, SERVICE_NAME, migrator()).await?;
@@ -231,7 +231,7 @@ fn health(pool: &PgPool, clock: &Clock, shelf: &RoutingCache, sms: String) -> He
     HealthChecks::default()
         .collect(move || observe_oldest_transaction(SERVICE_NAME, of_transactions.clone()))
         .check("clock", move || {
-            // The machine's clock, whatever the service goes by.
+            // Compares the system clock, even if the service runs on a manual clock.
             database::clock_skew(of_clock.clone(), Clock::system())
         })
         .check("database", move || database.clone().look())
@@ -242,13 +242,13 @@ fn health(pool: &PgPool, clock: &Clock, shelf: &RoutingCache, sms: String) -> He
         })
 }
 
-/// Rules that are not followed, as they failed.
+/// The check of rules that are not applied: disabled after failures, or unreadable.
 fn rules(shelf: &RoutingCache) -> CheckResult {
     let unfollowed = shelf.unfollowed();
     match &unfollowed[..] {
-        [] => CheckResult::ok("all active rules are followed"),
+        [] => CheckResult::ok("all active rules are applied"),
         [first, ..] => CheckResult::degraded(format!(
-            "{} not followed; {}: {}",
+            "{} not applied; {}: {}",
             unfollowed.len(),
             first.rule,
             first.reason
@@ -256,7 +256,7 @@ fn rules(shelf: &RoutingCache) -> CheckResult {
     }
 }
 
-/// Adds the gauges of the pools, of which two are for single kinds of statements.
+/// Adds the gauges of the pools. Two pools are for a single kind of statement each.
 fn with_pools(health: HealthChecks, [main, accept, queue]: [&PgPool; 3]) -> HealthChecks {
     health
         .pool(SERVICE_NAME, "main", main)
@@ -277,7 +277,7 @@ async fn delivery(pool: PgPool, clock: Clock) -> CheckResult {
                 ""
             };
             let detail = format!(
-                "{waiting}{more} waiting, the oldest {} s late",
+                "{waiting}{more} waiting, oldest overdue by {} s",
                 late.num_seconds()
             );
             if late > DEGRADED_AFTER {
@@ -286,14 +286,14 @@ async fn delivery(pool: PgPool, clock: Clock) -> CheckResult {
                 CheckResult::ok(detail)
             }
         }
-        Err(_) => CheckResult::degraded("the queue cannot be read"),
+        Err(_) => CheckResult::degraded("the delivery queue cannot be read"),
     }
 }
 
-/// From 0 up to 1.
+/// Returns a number from 0 (inclusive) to 1 (exclusive).
 fn random() -> f64 {
     let mut bytes = [0; 4];
-    // Without randomness deliveries are tried again all at once, which is no reason to stop.
+    // Without randomness, retries have no jitter, which is acceptable.
     let _ = aws_lc_rs::rand::fill(&mut bytes);
     f64::from(u32::from_le_bytes(bytes)) / (f64::from(u32::MAX) + 1.0)
 }

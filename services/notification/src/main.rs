@@ -1,4 +1,4 @@
-//! `notification` as a process of its own.
+//! The `notification` binary.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use common::clock::Clock;
 use notification::config::{Command, Config};
 
-/// Requests go from thread to thread and take their memory with them, which glibc's allocator
-/// makes them wait for (`./dev bench notify`).
+/// Requests allocate on one thread and free on another, which is slow with the allocator of glibc
+/// (measured with `./dev bench notify`).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

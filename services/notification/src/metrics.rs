@@ -1,42 +1,41 @@
-//! What the service counts, beside what every service does.
+//! The metrics of notification, in addition to those of every service.
 
 use chassis::metrics::{MetricDescription, MetricKind};
 
-/// The service's metrics.
 pub(crate) const METRICS: [MetricDescription; 7] = [
     (
         MetricKind::Histogram,
         "notification_commit_size",
-        "Notifications that were committed in one transaction.",
+        "Number of notifications per commit.",
     ),
     (
         MetricKind::Gauge,
         "notification_queue_depth",
-        "Deliveries that are neither sent nor given up, counted up to 100,000.",
+        "Deliveries that are pending or being sent, counted up to 100,000.",
     ),
     (
         MetricKind::Gauge,
         "notification_oldest_due_seconds",
-        "How long the oldest delivery has been due.",
+        "Seconds by which the oldest delivery is overdue.",
     ),
     (
         MetricKind::Counter,
         "notification_deliveries_total",
-        "Attempts to send, by channel and outcome.",
+        "Delivery attempts, by channel and outcome.",
     ),
     (
         MetricKind::Histogram,
         "notification_accept_to_sent_seconds",
-        "Time from accepting a notification to the provider's answer, by channel.",
+        "Seconds from accepting a notification to the response of the provider, by channel.",
     ),
     (
         MetricKind::Gauge,
         "notification_dead_letters",
-        "Deliveries that were given up.",
+        "Number of dead letters.",
     ),
     (
         MetricKind::Counter,
         "notification_rules_disabled_total",
-        "Rules that were switched off because they kept failing.",
+        "Rules that were disabled after consecutive failures.",
     ),
 ];

@@ -1,4 +1,4 @@
-//! Who carries what, by the settings.
+//! Creates the providers of each channel from the settings.
 
 use std::sync::Arc;
 
@@ -26,33 +26,33 @@ use crate::domain::vault::SecretBox;
 use crate::domain::web_push::VapidSigner;
 use crate::workers::sender::GuardedProvider;
 
-/// The providers of each channel, in the order they are asked; none where the log is told.
+/// The providers of each channel in the order they are tried; empty if messages are printed to the
+/// log.
 pub struct ChannelProviders(pub Vec<(Channel, Vec<GuardedProvider>)>);
 
-/// Who sends to browsers, where there is a key.
+/// The signer for Web Push; `None` without `VAPID_PRIVATE_KEY`.
 pub fn vapid(config: &Config) -> anyhow::Result<Option<Arc<VapidSigner>>> {
     let Some(key) = &config.channels.vapid_private_key else {
         return Ok(None);
     };
     let public = config.channels.public_url.as_ref().map(ToString::to_string);
     let subject = config.channels.vapid_subject.clone().or(public);
-    let subject = subject.context("VAPID_PRIVATE_KEY needs VAPID_SUBJECT or PUBLIC_URL")?;
+    let subject = subject.context("VAPID_PRIVATE_KEY requires VAPID_SUBJECT or PUBLIC_URL")?;
     let vapid = VapidSigner::new(key.expose_secret(), subject);
-    let vapid = vapid.context("VAPID_PRIVATE_KEY is no key: 32 bytes in base64url")?;
+    let vapid = vapid.context("VAPID_PRIVATE_KEY must be a key of 32 bytes in base64url")?;
     Ok(Some(Arc::new(vapid)))
 }
 
-/// Who seals secrets.
+/// The encryption of webhook secrets. Without a key, secrets are stored in plain text.
 pub fn vault(config: &Config) -> anyhow::Result<Arc<SecretBox>> {
     let key = config.channels.webhook_secrets_key.as_ref();
     let vault = key.map(|key| SecretBox::new(key.expose_secret()));
     let vault = vault.transpose();
-    let vault = vault.context("WEBHOOK_SECRETS_KEY is no key: 32 bytes in base64")?;
+    let vault = vault.context("WEBHOOK_SECRETS_KEY must be a key of 32 bytes in base64")?;
     Ok(Arc::new(vault.unwrap_or_default()))
 }
 
 impl ChannelProviders {
-    /// The providers that the settings name.
     pub fn new(
         config: &Config,
         clock: &Clock,
@@ -93,7 +93,6 @@ impl ChannelProviders {
         each.collect::<anyhow::Result<_>>().map(Self)
     }
 
-    /// Those of a channel.
     pub fn of(&self, channel: Channel) -> &[GuardedProvider] {
         let own = self.0.iter().find(|(own, _)| *own == channel);
         own.map_or(&[], |(_, providers)| providers)
@@ -152,9 +151,10 @@ fn fcm(config: &Config, clock: &Clock) -> anyhow::Result<Vec<Arc<dyn Provider>>>
     let Some(credentials) = &config.channels.fcm_credentials else {
         return Ok(vec![]);
     };
-    // serde's error would show a part of them.
-    let credentials = serde_json::from_str(credentials.expose_secret())
-        .map_err(|_| anyhow::anyhow!("FCM_CREDENTIALS is no service account of Firebase"))?;
+    // The error of serde is discarded, because it may contain a part of the credentials.
+    let credentials = serde_json::from_str(credentials.expose_secret()).map_err(|_| {
+        anyhow::anyhow!("FCM_CREDENTIALS must be a Firebase service account as JSON")
+    })?;
     let base = config.channels.fcm_base_url.clone();
     let fcm = FcmProvider::new(
         http_client::build(SERVICE_NAME)?,
@@ -162,7 +162,7 @@ fn fcm(config: &Config, clock: &Clock) -> anyhow::Result<Vec<Arc<dyn Provider>>>
         credentials,
         clock.clone(),
     );
-    let fcm = fcm.context("the private key in FCM_CREDENTIALS cannot be used")?;
+    let fcm = fcm.context("the private key in FCM_CREDENTIALS is invalid")?;
     Ok(vec![Arc::new(fcm)])
 }
 

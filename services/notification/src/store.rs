@@ -1,5 +1,5 @@
-//! Keeps: every SQL statement, one file per table; [`accept`] and [`queue`] hold the transactions
-//! that span several.
+//! All SQL statements, one module per table. [`accept`] and [`queue`] contain the transactions that
+//! span several tables.
 
 pub mod accept;
 pub mod attempt;
@@ -21,20 +21,17 @@ pub mod schedule;
 pub mod spent;
 pub mod suppression;
 
-/// Why something could not be kept or read.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database said no, or nothing.
     #[error("database: {0}")]
     Database(sqlx::Error),
-    /// It does not answer; whether it did what it was asked is not known.
-    #[error("the database is silent")]
+    /// Whether the statement was executed is unknown.
+    #[error("the database did not answer in time")]
     Silent,
-    /// The code that keeps or reads it panicked.
-    #[error("the code panicked")]
+    #[error("the code that accesses the database panicked")]
     Panicked,
-    /// A row holds what no version of this service writes.
-    #[error("a row of {0} cannot be read")]
+    /// A row has a value that no version of this service writes.
+    #[error("a row of the table {0} is invalid")]
     Corrupt(&'static str),
 }
 
@@ -46,14 +43,14 @@ impl From<sqlx::Error> for StoreError {
 }
 
 impl StoreError {
-    /// Whether these data are the cause, while others may be welcome.
+    /// Whether the data caused the error, so that other data may succeed.
     #[must_use]
     pub fn is_from_data(&self) -> bool {
         self.is_refusal() || matches!(self, Self::Panicked)
     }
 
-    /// Whether the database refuses these data, while others may be welcome: data exceptions and
-    /// violated constraints (PostgreSQL, appendix A).
+    /// Whether the database refuses the data: data exceptions (class 22) and violated constraints
+    /// (class 23; PostgreSQL, appendix A).
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         let Self::Database(sqlx::Error::Database(error)) = self else {

@@ -1,4 +1,4 @@
-//! Background loops.
+//! Background tasks.
 
 pub mod accepter;
 pub mod digests;
@@ -15,5 +15,5 @@ pub mod wake;
 
 use std::time::Duration;
 
-/// How long to wait before trying again what could not be done.
+/// How long a worker waits before it retries after a failure.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);

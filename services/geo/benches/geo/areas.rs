@@ -19,12 +19,12 @@ pub fn measure() {
     let started = Instant::now();
     let index = AreaIndex::new(areas);
     let built = started.elapsed();
-    println!("10,000 service areas with {vertices} positions, arranged in {built:.0?}");
-    println!("a check of                                    mean µs   99 % within µs");
+    println!("10,000 service areas with {vertices} positions, indexed in {built:.0?}");
+    println!("check                                         mean µs           p99 µs");
     for (name, accuracy_km) in [
         ("exact coordinates", 0.0),
-        ("an address within 20 km", 20.0),
-        ("an address within 500 km", 500.0),
+        ("address with a radius of 20 km", 20.0),
+        ("address with a radius of 500 km", 500.0),
     ] {
         let places: Vec<_> = (0..CHECKS)
             .map(|_| place(&mut random, accuracy_km))
@@ -35,7 +35,7 @@ pub fn measure() {
         country: CountryCode::parse(code),
         ..Place::default()
     });
-    report("a country alone", &index, &countries.collect::<Vec<_>>());
+    report("country only", &index, &countries.collect::<Vec<_>>());
 }
 
 fn report(name: &str, index: &AreaIndex, places: &[Place]) {
@@ -56,7 +56,7 @@ fn report(name: &str, index: &AreaIndex, places: &[Place]) {
     );
 }
 
-/// Between the tropics and the polar circle of the north, where most people live.
+/// A point between the northern tropic and the polar circle, where most people live.
 fn somewhere(random: &mut SeededRandom) -> (f64, f64) {
     (random.between(20.0, 65.0), random.between(-125.0, 145.0))
 }

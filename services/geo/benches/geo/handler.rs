@@ -1,4 +1,4 @@
-//! The probe: a bare axum handler that looks up the same and answers the same bytes.
+//! The baseline: a bare axum handler with the same lookup and the same response body.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use geo::clients::{LocalDatabases, Locator};
 use geo::domain::Language;
 use serde::Deserialize;
 
-/// Makes this program serve the probe; a port and a database follow.
+/// Makes the benchmark serve the baseline. The arguments after the flag are port and database.
 pub const FLAG: &str = "--serve-bare-handler";
 
 #[derive(Deserialize)]

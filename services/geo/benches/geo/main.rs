@@ -1,16 +1,16 @@
-//! `./dev bench geo`: requests, batches, memory and service areas, beside what the machine can do.
+//! `./dev bench geo`: requests, batches, memory and service areas, compared with a baseline.
 //!
-//! Drives the release binary over real connections, with a City database of 3 million networks. In
-//! the same run a bare handler that looks up the same and answers the same bytes tells the limit.
-//! Machines are noisy; the ratios are what counts.
+//! Sends requests to the release binary over real connections, with a City database of 3 million
+//! networks. A bare handler with the same lookup and response body is measured in the same run.
+//! Absolute numbers depend on the machine; compare the ratios.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a benchmark prints, and may end"
+    reason = "a benchmark prints its results and may panic"
 )]
 #![allow(
     clippy::disallowed_methods,
-    reason = "it is started by hand, with an environment"
+    reason = "a benchmark is configured by its environment"
 )]
 
 mod areas;
@@ -26,10 +26,10 @@ use common::clock::Clock;
 use common::jwt::{Claims, Keyring, Scope};
 use serde_json::json;
 
-/// How long each measurement takes, after a second of warming up.
+/// The length of each measurement, after a warm-up of one second.
 const LENGTH: Duration = Duration::from_secs(6);
 const CONNECTIONS: usize = 64;
-/// Measurements alternate, since machines slow down and speed up.
+/// Measurements of baseline and service alternate, because the speed of machines varies.
 const ROUNDS: usize = 3;
 const SECRET: &str = "a-secret-of-the-benchmark-with-32-characters";
 
@@ -46,7 +46,7 @@ async fn measure() {
     let database = database();
     let size = std::fs::metadata(&database).unwrap().len() as f64 / 1e6;
     let networks = bench::NETWORK_COUNT;
-    println!("the database: {networks} networks, {size:.1} MB");
+    println!("database: {networks} networks, {size:.1} MB");
     let bare = bare(&database).await;
     let geo = geo(&database).await;
     remember("the start", &geo);
@@ -75,18 +75,18 @@ async fn measure() {
     };
     let batches: Vec<_> = questions.chunks(1_000).map(batch).collect();
     for _ in 0..ROUNDS {
-        run("POST /geolocate, 1,000 at once", &geo, &batches, 1_000, 4).await;
+        run("POST /geolocate, 1,000 each", &geo, &batches, 1_000, 4).await;
     }
     println!();
     let ratios: Vec<_> = ratios.iter().map(|ratio| format!("{ratio:.2}")).collect();
-    println!("of the bare handler: {}", ratios.join(", "));
+    println!("rate relative to the bare handler: {}", ratios.join(", "));
     remember("batches", &geo);
     println!();
 }
 
 fn remember(load: &str, geo: &MeasuredProcess) {
     let (now, most) = (geo.memory(), geo.peak_memory());
-    println!("memory after {load}: {now:.1} MB, at most {most:.1} MB");
+    println!("memory after {load}: {now:.1} MB, peak {most:.1} MB");
 }
 
 async fn run(
@@ -113,7 +113,7 @@ async fn run(
     outcome
 }
 
-/// `GEO_BENCH_DATABASE` names another one.
+/// The database in `GEO_BENCH_DATABASE`, or a generated one.
 fn database() -> PathBuf {
     if let Some(given) = std::env::var_os("GEO_BENCH_DATABASE") {
         return given.into();
@@ -152,7 +152,7 @@ fn token() -> String {
         .unwrap()
 }
 
-/// Addresses that are not reserved.
+/// Random addresses that are not reserved.
 fn addresses(count: usize) -> Vec<String> {
     let mut random = SeededRandom(0x7e7a);
     (0..count)

@@ -1,4 +1,4 @@
-//! The local databases together: those of `GEOIP_DATABASES` and those that were downloaded.
+//! The set of local databases: those in `GEOIP_DATABASES` and downloaded ones.
 
 mod files;
 mod watch;
@@ -19,18 +19,19 @@ use crate::domain::{Language, is_stale};
 
 pub use watch::DatabaseWatcher;
 
-/// Local databases, in the order to ask. They are replaced as a whole, while those who ask keep
-/// what they have begun with.
+/// The current set of local databases. An update replaces the whole set; a lookup that is in
+/// progress keeps the set with which it started.
 #[derive(Default)]
 pub struct LocalDatabases(RwLock<Arc<DatabaseSet>>);
 
-/// The databases of a moment.
+/// A snapshot of the local databases, in the order in which they are queried.
 #[derive(Default)]
 pub(super) struct DatabaseSet {
     databases: Vec<Arc<MmdbDatabase>>,
-    /// Files that should have been read and could not.
+    /// Descriptions of files that could not be loaded.
     troubles: Vec<String>,
-    /// Found, and not; looking them up each time would cost as much as a tenth of an answer.
+    /// The counters for `found` and `not_found`. Resolving them per lookup would take about a tenth
+    /// of the time of a request.
     counts: OnceLock<[Counter; 2]>,
 }
 
@@ -38,24 +39,21 @@ fn counters() -> [Counter; 2] {
     ["found", "not_found"].map(|outcome| counter("mmdb", outcome))
 }
 
-/// `GEOIP_DATABASES` names something that cannot be used.
+/// `GEOIP_DATABASES` cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// A folder or file cannot be read.
     #[error("GEOIP_DATABASES: {path} cannot be read: {error}", path = .0.display(), error = .1)]
     Unreadable(PathBuf, std::io::Error),
-    /// A folder holds no database.
-    #[error("GEOIP_DATABASES: the folder {path} holds no .mmdb file", path = .0.display())]
+    #[error("GEOIP_DATABASES: the directory {path} contains no .mmdb file", path = .0.display())]
     Empty(PathBuf),
-    /// A file is no sound database.
     #[error("GEOIP_DATABASES: {path}: {error}", path = .0.display(), error = .1)]
     Unsound(PathBuf, DatabaseError),
 }
 
 impl LocalDatabases {
-    /// Opens and verifies the databases; folders stand for the .mmdb files in them, by name.
-    /// After those of the settings come those in the folder of downloads, which need not be there
-    /// nor sound. The second value notices what changes from then on.
+    /// Opens and verifies the databases. A directory stands for the .mmdb files in it, sorted by
+    /// name. Downloaded databases come after those of the settings; invalid ones are skipped. The
+    /// second value reloads files that change later.
     pub fn open(
         paths: &[PathBuf],
         downloads: &Path,
@@ -74,14 +72,14 @@ impl LocalDatabases {
         let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let old = std::mem::replace(&mut *current, Arc::new(fresh));
         drop(current);
-        // Giving back the memory takes its time, in which nobody should wait.
+        // Freed after the lock is released: freeing a database takes a while.
         drop(old);
     }
 }
 
 impl DatabaseSet {
-    /// Each database fills what those before it left open. The answer holds for the narrowest of
-    /// their networks.
+    /// Each database fills the fields that earlier databases left empty. The location is valid for
+    /// the narrowest of their networks.
     pub(super) fn fill(&self, ip: IpAddr, language: Language, to: &mut Location) {
         if self.databases.is_empty() {
             return;
@@ -104,7 +102,7 @@ impl DatabaseSet {
         count.increment(1);
     }
 
-    /// How the databases are; `more` names one that is always there.
+    /// The check for `/health`; `more` describes the embedded database.
     pub(super) fn finding(&self, now: DateTime<Utc>, more: String) -> CheckResult {
         let mut worries = self.troubles.clone();
         let mut names = vec![];
@@ -129,7 +127,7 @@ impl DatabaseSet {
     }
 }
 
-/// What a licence wants to be said beside the data.
+/// The attribution that the license of a database requires.
 fn credit(name: &str) -> &'static str {
     if name.starts_with("DBIP") {
         ", IP Geolocation by DB-IP, https://db-ip.com, CC BY 4.0"

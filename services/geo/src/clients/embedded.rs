@@ -1,4 +1,4 @@
-//! The country database inside the binary: IPFire's, through the crate `tor-geoip`.
+//! The embedded country database: IPFire's, from the crate `tor-geoip`.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::domain::countries;
 
 const PROVIDER: &str = "embedded";
 const DATABASE_NAME: &str = "IPFire";
-/// The day of the export in `tor-geoip-db` 0.1.1.
+/// The date of the export in `tor-geoip-db` 0.1.1.
 const BUILD_DATE: &str = "2026-09-23";
 
 pub(super) struct EmbeddedDatabase(Arc<GeoipDb>);
@@ -21,8 +21,8 @@ impl EmbeddedDatabase {
         Self(GeoipDb::new_embedded())
     }
 
-    /// Fills the country and what follows from it. The database's pseudo-countries, such as `EU`
-    /// for networks used all over Europe, are no answer.
+    /// Fills the country and the fields that depend on it. Pseudo-countries, such as `EU` for
+    /// networks in several European countries, are ignored.
     pub(super) fn fill(&self, ip: IpAddr, location: &mut Location) {
         let code = self.0.lookup_country_code(ip).map(CountryCode::get);
         let known = code.and_then(|code| Some((code, countries::find(code)?)));

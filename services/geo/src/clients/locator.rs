@@ -1,4 +1,4 @@
-//! The chain of providers.
+//! Locates addresses with a chain of providers.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,14 +16,15 @@ use super::maxmind::{MaxMindWebService, WebLookup, WebLookupResult};
 use crate::domain::areas::GeoPoint;
 use crate::domain::{Language, LocateError, SpecialPurpose, countries, enrich, parse, spelled};
 
-/// A single question waits this long for the web service.
+/// The timeout of the web service for a single address.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A batch as a whole waits this long: who sends many addresses gives the whole call 250 ms.
+/// The timeout of the web service for a batch: visitor-analytics allows 250 ms for the whole
+/// request.
 const BATCH_LOOKUP_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// Every source of locations, the best first: local databases, MaxMind's web service where none
-/// of them knows the city, and the embedded database where nobody knows the country.
+/// All sources of locations: local databases; MaxMind's web service if no database has a city or
+/// coordinates; the embedded database if no other source has a country.
 pub struct Locator {
     databases: Arc<LocalDatabases>,
     web: Option<Arc<MaxMindWebService>>,
@@ -32,17 +33,16 @@ pub struct Locator {
     clock: Clock,
 }
 
-/// What the local databases know, and what the web service was asked for the rest.
+/// The result of the local databases, and a pending lookup of the web service.
 struct PartialLookup {
     ip: IpAddr,
-    /// Large, and handed on several times.
+    /// Boxed, because it is large and moved several times.
     location: Box<Location>,
     lookup: Option<WebLookup>,
 }
 
 impl Locator {
-    /// The chain of these providers; without an account at MaxMind its web service is left out.
-    /// Where a `business` has its place, answers tell how far away it is.
+    /// Locations include the distance to `business`, if it is given.
     #[must_use]
     pub fn new(
         databases: Arc<LocalDatabases>,
@@ -60,17 +60,17 @@ impl Locator {
         }
     }
 
-    /// Where an address is, with names in a language as far as there are any. A provider that
-    /// fails or is late is as one that does not know.
+    /// Locates an address, with names in `language` or else in English. A provider that fails or
+    /// times out is skipped.
     pub async fn locate(&self, text: &str, language: Language) -> Result<Location, LocateError> {
         let deadline = Instant::now() + LOOKUP_TIMEOUT;
         let begun = self.begin(text, language, &self.databases.now())?;
         Ok(*self.finish(begun, language, deadline).await?)
     }
 
-    /// Where many addresses are, in the order asked, all from the same databases. What the web
-    /// service does not say soon is answered without it, while its answers are still awaited for
-    /// the next time.
+    /// Locates many addresses with the same set of databases; the results have the order of
+    /// `texts`. Lookups of the web service that time out continue in the background and fill its
+    /// cache.
     pub async fn locate_many(
         &self,
         texts: &[String],
@@ -151,7 +151,7 @@ impl Locator {
         Ok(location)
     }
 
-    /// How the databases are, for `/health`.
+    /// The check of the databases for `/health`.
     #[must_use]
     pub fn finding(&self, now: DateTime<Utc>) -> CheckResult {
         self.databases
@@ -160,7 +160,7 @@ impl Locator {
     }
 }
 
-/// Fills what follows from the country alone; flat databases say no more than its code.
+/// Fills the fields that depend on the country only. Flat databases have only its code.
 fn complete(location: &mut Location) {
     let is_complete = location.country.is_some()
         && location.continent_code.is_some()
@@ -178,7 +178,7 @@ fn complete(location: &mut Location) {
         .get_or_insert(country.is_in_european_union);
 }
 
-/// An answer holds for the narrowest network (CIDR) among its sources.
+/// A location is valid for the narrowest network (CIDR) of its sources.
 fn narrow(known: &mut Option<String>, network: Option<&str>) {
     let prefix = |text: &str| text.rsplit_once('/')?.1.parse::<u8>().ok();
     if known.as_deref().and_then(prefix) < network.and_then(prefix) {

@@ -1,5 +1,5 @@
-//! MaxMind's web service, asked sparingly: each address once a day, a few at the same time, not
-//! beyond the budget, and not while it is in trouble.
+//! MaxMind's web service, with a cache, a limit of concurrent requests, a daily budget, and pauses
+//! after failures.
 
 mod endpoint;
 
@@ -24,62 +24,54 @@ use crate::domain::{BudgetState, RequestBudget, UpstreamError};
 
 const PROVIDER: &str = "maxmind";
 
-/// How many answers are remembered.
 const MAX_CACHED_LOOKUPS: u64 = 10_000;
 
-/// How long an answer holds.
 const CACHE_TTL: TimeDelta = TimeDelta::hours(24);
 
-/// How many questions are under way at the same time.
 const MAX_CONCURRENT_REQUESTS: usize = 8;
 
-/// How many questions may be open: under way, or waiting for their turn.
+/// Lookups that are sent or wait to be sent.
 const MAX_PENDING_LOOKUPS: usize = 1_000;
 
-/// An account at MaxMind, and how to use it.
 #[derive(Clone, Debug)]
 pub struct WebServiceSettings {
-    /// The account's number.
     pub account_id: u32,
-    /// A licence key of the account.
+    /// The license key of the account.
     pub api_key: SecretString,
-    /// Where the service is, such as `https://geolite.info`; only scheme, host and port count.
+    /// Such as `https://geolite.info`; only scheme, host and port are used.
     pub host: Url,
-    /// Look-ups a day (UTC).
+    /// Maximum number of lookups per day (UTC).
     pub daily_lookups: u32,
 }
 
-/// MaxMind's web service, with a memory.
+/// A client of MaxMind's web service with cache and budget.
 pub struct MaxMindWebService {
     endpoint: WebServiceClient,
     clock: Clock,
     allowance: Mutex<RequestBudget>,
-    /// Look-ups that are done and those that are under way, so that nothing is asked twice.
+    /// Completed and pending lookups, so that an address is not requested twice.
     known: Cache<IpAddr, WebLookup>,
     line: Semaphore,
     open: Arc<Semaphore>,
 }
 
-/// What the service says about an address.
 pub(super) enum WebLookupResult {
-    /// What is known.
     Found(Box<WebServiceRecord>),
-    /// Nothing is known.
     NotFound,
-    /// The address belongs to no place.
+    /// The address is reserved and has no location.
     Reserved,
 }
 
-/// A look-up that was begun: it goes on whether or not somebody waits for it.
+/// A lookup that was started. It runs to completion even if nobody waits for it.
 #[derive(Clone)]
 pub(super) struct WebLookup {
     begun_at: DateTime<Utc>,
-    /// `None` where it failed.
+    /// `None` if the lookup failed.
     answer: Arc<SetOnce<Option<WebLookupResult>>>,
 }
 
 impl WebLookup {
-    /// The answer, unless there is none until the deadline.
+    /// Waits for the result; `None` after the deadline or if the lookup failed.
     pub(super) async fn answer(&self, deadline: Instant) -> Option<&WebLookupResult> {
         timeout_at(deadline, self.answer.wait())
             .await
@@ -94,10 +86,9 @@ impl WebLookup {
 }
 
 impl MaxMindWebService {
-    /// Fails where no HTTP client can be made.
+    /// Fails if the HTTP client cannot be created.
     pub fn new(settings: WebServiceSettings, clock: Clock) -> reqwest::Result<Arc<Self>> {
-        // Without the admission policy of the default, under which a question that is under way
-        // could be forgotten and asked again.
+        // The default policy may refuse to admit a pending lookup, which would then be sent twice.
         let known = Cache::builder()
             .max_capacity(MAX_CACHED_LOOKUPS)
             .eviction_policy(EvictionPolicy::lru());
@@ -111,7 +102,7 @@ impl MaxMindWebService {
         }))
     }
 
-    /// Begins a look-up, or joins one; `None` where the service is not to be asked now.
+    /// Starts a lookup, or joins a pending or cached one; `None` if no request is allowed now.
     pub(super) fn begin(self: &Arc<Self>, ip: IpAddr) -> Option<WebLookup> {
         let now = self.clock.now();
         if let Some(lookup) = self.known.get(&ip).filter(|lookup| !lookup.is_worn(now)) {
@@ -144,7 +135,7 @@ impl MaxMindWebService {
         let (this, result) = (self.clone(), answer.clone());
         tokio::spawn(async move {
             let _permit = permit;
-            // Set nowhere else.
+            // Cannot fail: the cell is set only here.
             let _ = result.set(this.ask(ip).await);
         });
         WebLookup { begun_at, answer }
@@ -152,7 +143,7 @@ impl MaxMindWebService {
 
     async fn ask(&self, ip: IpAddr) -> Option<WebLookupResult> {
         let _turn = self.line.acquire().await.ok()?;
-        // Much may have happened in the line.
+        // The state may have changed while waiting.
         if !self.allowance().admit(self.clock.now()) {
             count(PROVIDER, "not_asked");
             return None;
@@ -160,7 +151,7 @@ impl MaxMindWebService {
         match self.endpoint.ask(ip).await {
             Ok(answer) => {
                 if self.allowance().succeeded() {
-                    tracing::info!("MaxMind's web service answers again");
+                    tracing::info!("MaxMind's web service is available again");
                 }
                 count(PROVIDER, answer.outcome());
                 Some(answer)
@@ -175,7 +166,6 @@ impl MaxMindWebService {
         }
     }
 
-    /// What an answer of the service is based on.
     pub(super) fn source() -> LocationSource {
         LocationSource {
             provider: PROVIDER.into(),
@@ -184,21 +174,21 @@ impl MaxMindWebService {
         }
     }
 
-    /// How the service is, for `/health`.
+    /// The check for `/health`.
     #[must_use]
     pub fn finding(&self) -> CheckResult {
         let now = self.clock.now();
         let allowance = self.allowance();
         let host = self.endpoint.host();
-        let asked = format!("{host}, asked today {}", allowance.usage(now));
+        let asked = format!("{host}, {} lookups used today", allowance.usage(now));
         match allowance.state(now) {
             BudgetState::Ready => CheckResult::ok(asked),
             BudgetState::Spent => CheckResult::degraded(format!(
-                "{asked}: not asked again before tomorrow (UTC); see MAXMIND_DAILY_LOOKUPS"
+                "{asked}: paused until tomorrow (UTC); see MAXMIND_DAILY_LOOKUPS"
             )),
             BudgetState::Paused { until, trouble } => {
                 let until = until.format("%H:%M:%S UTC");
-                CheckResult::degraded(format!("{asked}: {trouble}; not asked until {until}"))
+                CheckResult::degraded(format!("{asked}: {trouble}; paused until {until}"))
             }
         }
     }
@@ -220,12 +210,12 @@ impl WebLookupResult {
     }
 }
 
-/// Tells once when a pause begins.
+/// Logs the start of a pause.
 fn report(trouble: UpstreamError) {
     let minutes = trouble.pause().num_minutes();
     if trouble.needs_people() {
-        tracing::error!("{trouble}; not asked for {minutes} minutes");
+        tracing::error!("{trouble}; lookups are paused for {minutes} minutes");
     } else {
-        tracing::warn!("{trouble}; not asked for {minutes} minutes");
+        tracing::warn!("{trouble}; lookups are paused for {minutes} minutes");
     }
 }

@@ -17,34 +17,31 @@ use super::record::{
 };
 use crate::domain::Language;
 
-/// One database, read into memory and verified.
+/// A database in memory, verified.
 pub(super) struct MmdbDatabase {
     reader: Reader<Vec<u8>>,
     layout: RecordLayout,
     source: LocationSource,
-    /// When it was built.
     built_at: DateTime<Utc>,
-    /// It says "no" about anonymity by leaving out.
+    /// An absent anonymity flag means false in this database.
     denies: bool,
 }
 
-/// A file is no sound database.
+/// A file is not a usable database.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    /// It cannot be read.
     #[error("cannot be read: {0}")]
     Unreadable(#[from] std::io::Error),
-    /// It is no database, or is damaged.
-    #[error("not a sound .mmdb database: {0}")]
+    /// It is damaged or has another format.
+    #[error("not a valid .mmdb database: {0}")]
     Unsound(#[from] MaxMindDbError),
-    /// It holds something else than places and networks.
-    #[error("a {0} database says nothing about places or networks")]
+    #[error("a {0} database contains no locations or networks")]
     Foreign(String),
 }
 
 impl MmdbDatabase {
-    /// Reads and verifies a file. It is not mapped: a mapped file that is replaced in place ends
-    /// the process.
+    /// Reads and verifies a file. The file is not memory-mapped: overwriting a mapped file in place
+    /// would crash the process.
     pub(super) fn open(path: &Path) -> Result<Self, DatabaseError> {
         let reader = source::read(path)?;
         reader.verify()?;
@@ -69,8 +66,8 @@ impl MmdbDatabase {
         })
     }
 
-    /// Fills what `to` leaves open, and tells the network that it knows something about. A record
-    /// that cannot be read is as one that is missing.
+    /// Fills the empty fields of `to` and returns the network of the record. An unreadable record
+    /// counts as missing.
     pub(super) fn fill(
         &self,
         ip: IpAddr,
@@ -113,12 +110,11 @@ impl MmdbDatabase {
         found.network().ok()
     }
 
-    /// Its own name for what it is, such as `GeoLite2-City`.
+    /// The type in the metadata, such as `GeoLite2-City`.
     pub(super) fn name(&self) -> &str {
         &self.source.database
     }
 
-    /// When it was built.
     pub(super) fn built_at(&self) -> DateTime<Utc> {
         self.built_at
     }

@@ -1,4 +1,4 @@
-//! What databases and MaxMind's web service say about an address, in their several layouts.
+//! Records of databases and of MaxMind's web service, in their layouts.
 
 mod flat;
 mod names;
@@ -12,17 +12,16 @@ pub(super) use names::{EnglishNames, LocalizedNames};
 pub(super) use network::{NetworkRecord, deny_marks};
 pub(super) use places::PlaceRecord;
 
-/// What MaxMind's web service answers.
 pub(super) type WebServiceRecord = PlaceRecord<String, LocalizedNames<String>>;
 
-/// Gives `field` a value where it has none.
+/// Sets `field` if it is empty.
 fn fill<T>(field: &mut Option<T>, value: impl FnOnce() -> Option<T>) {
     if field.is_none() {
         *field = value();
     }
 }
 
-/// Coordinates go together, and lie on the globe.
+/// Sets both coordinates, if both are empty and the new ones are in range.
 fn fill_point(to: &mut Location, latitude: Option<f64>, longitude: Option<f64>) {
     let latitude = latitude.filter(|degrees| degrees.abs() <= 90.0);
     let longitude = longitude.filter(|degrees| degrees.abs() <= 180.0);
@@ -33,14 +32,14 @@ fn fill_point(to: &mut Location, latitude: Option<f64>, longitude: Option<f64>) 
     }
 }
 
-/// A text to keep. Flat databases say "unknown" with an empty one.
+/// Flat databases use an empty text for a missing value.
 fn owned(text: Option<&impl AsRef<str>>) -> Option<String> {
     let text = text?.as_ref();
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// Whether two sources mean the same country, as far as they name one. Cities and coordinates of
-/// another country would make a place that does not exist.
+/// Whether two sources have the same country, or at least one of them has none. Combining a country
+/// with the city or coordinates of another country would describe a place that does not exist.
 fn agree(known: Option<&String>, code: Option<&str>) -> bool {
     match (known, code) {
         (Some(known), Some(code)) => known == code,

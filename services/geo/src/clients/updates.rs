@@ -1,4 +1,4 @@
-//! Fetches databases from those who publish them.
+//! Downloads databases from their publishers.
 
 mod copy;
 mod dbip;
@@ -21,73 +21,67 @@ pub use folder::{DownloadDir, LockedDownloadDir};
 
 type UpdateResult = Result<UpdateOutcome, UpdateError>;
 
-/// Who publishes databases, and how to ask for them.
 #[derive(Clone, Debug)]
 pub enum Publisher {
-    /// MaxMind, with an account, by the protocol of its program geoipupdate.
+    /// MaxMind, with an account and the protocol of geoipupdate.
     MaxMind {
         /// Such as `https://updates.maxmind.com`.
         host: Url,
-        /// The account's number.
         account_id: u32,
-        /// A licence key of the account.
+        /// The license key of the account.
         api_key: SecretString,
         /// Such as `GeoLite2-City`.
         editions: Vec<String>,
     },
-    /// DB-IP, whose City Lite database is free (CC BY 4.0) and comes monthly.
+    /// DB-IP, whose City Lite database is free (CC BY 4.0) and published monthly.
     DbIp {
         /// Such as `https://download.db-ip.com`.
         host: Url,
     },
 }
 
-/// What a question for something newer has brought.
+/// The result of a successful check for a newer release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpdateOutcome {
-    /// A new database is in the folder.
+    /// A new release was installed.
     New,
-    /// The one that is there is the newest.
+    /// The installed release is the newest.
     Nothing,
 }
 
-/// Why no newer database came. What was there before still is.
+/// Why an update failed. The installed database is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum UpdateError {
-    /// The account id or the key is wrong (401).
-    #[error("the account is not accepted: check MAXMIND_ACCOUNT_ID and MAXMIND_API_KEY")]
+    /// HTTP status 401.
+    #[error("the account was refused: check MAXMIND_ACCOUNT_ID and MAXMIND_API_KEY")]
     Unauthorized,
-    /// Any other final answer (4xx).
-    #[error("refused with HTTP status {0}")]
+    /// Any other permanent error (4xx).
+    #[error("the request was refused with HTTP status {0}")]
     Refused(u16),
-    /// No more downloads today (429 with `LIMIT_EXCEEDED`).
-    #[error("the account has no downloads left today")]
+    /// HTTP status 429 with the code `LIMIT_EXCEEDED`.
+    #[error("the download limit of the account for today is reached")]
     Limit,
-    /// No connection, a broken one, or an error of the publisher's own (5xx, 408, 429).
-    #[error("does not answer")]
+    /// A connection error, or an error of the server (5xx, 408, 429).
+    #[error("the publisher does not answer")]
     Away,
-    /// An answer that is not the publisher's protocol.
-    #[error("what answers does not speak the publisher's protocol: {0}")]
+    #[error("the response does not follow the publisher's protocol: {0}")]
     Foreign(&'static str),
-    /// Not what was announced.
-    #[error("what came has another checksum than announced")]
+    #[error("the download does not match its checksum")]
     Checksum,
-    /// Not a database, or a damaged one.
-    #[error("what came cannot be used: {0}")]
+    #[error("the downloaded database is unusable: {0}")]
     Unsound(#[from] DatabaseError),
-    /// It cannot be unpacked or kept.
     #[error("{path} cannot be written: {error}", path = .0.display(), error = .1)]
     Disk(PathBuf, std::io::Error),
 }
 
 impl UpdateError {
-    /// Whether the same may go well soon.
+    /// Whether a retry within minutes may succeed.
     #[must_use]
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::Away)
     }
 
-    /// Whether somebody has to do something.
+    /// Whether an operator has to act.
     #[must_use]
     pub fn needs_people(&self) -> bool {
         !matches!(self, Self::Away | Self::Limit)
@@ -95,7 +89,7 @@ impl UpdateError {
 }
 
 impl Publisher {
-    /// The databases it brings; each is also the name of its file.
+    /// The editions to download; each is the stem of a file name.
     #[must_use]
     pub fn editions(&self) -> Vec<String> {
         match self {
@@ -104,7 +98,7 @@ impl Publisher {
         }
     }
 
-    /// Its name, for people.
+    /// The name and the required attribution.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -113,7 +107,7 @@ impl Publisher {
         }
     }
 
-    /// Asks once for something newer than what is in the folder, and puts it there.
+    /// Checks once for a newer release of an edition, and installs it.
     pub async fn bring(
         &self,
         http: &reqwest::Client,

@@ -1,29 +1,25 @@
-//! Addresses, and those of them that are nowhere.
+//! Parses IP addresses and refuses special-purpose ones, which have no location.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
-/// Why there is no location for what was asked.
+/// Why an address cannot be located.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LocateError {
-    /// Nothing was asked.
-    #[error("give an address: ?ip=81.2.69.142")]
+    #[error("an address is required, such as ?ip=81.2.69.142")]
     Required,
-    /// It is no address.
-    #[error("this is no IPv4 or IPv6 address")]
+    #[error("the address is not a valid IPv4 or IPv6 address")]
     Invalid,
-    /// The address belongs to no place.
-    #[error("the address is {0}; such addresses have no place")]
+    #[error("the address has no location, because it is {0}")]
     Reserved(SpecialPurpose),
-    /// No database knows the address.
-    #[error("no database knows this address")]
+    #[error("no database has this address")]
     NotFound,
 }
 
-/// What an address is set aside for, after the IANA special-purpose address registries
-/// (RFC 6890 and its updates) and the multicast ranges (RFC 5771, RFC 4291).
+/// The purpose of a reserved address: the IANA special-purpose address registries (RFC 6890 and
+/// its updates) and the multicast ranges (RFC 5771, RFC 4291).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpecialPurpose {
     /// `0.0.0.0/8`, `::`.
@@ -42,15 +38,13 @@ pub enum SpecialPurpose {
     Documentation,
     /// RFC 2544, RFC 5180.
     Benchmarking,
-    /// One to many.
     Multicast,
-    /// To all on the link.
     Broadcast,
-    /// RFC 6666: discarded.
+    /// RFC 6666.
     DiscardOnly,
-    /// Kept by IANA for protocols or for later.
+    /// IETF protocol assignments and addresses reserved for future use.
     Protocol,
-    /// Only a provider says that it is set aside, not for what.
+    /// Reserved according to a provider, for an unknown purpose.
     Elsewhere,
 }
 
@@ -59,16 +53,16 @@ impl fmt::Display for SpecialPurpose {
         f.write_str(match self {
             Self::Unspecified => "unspecified",
             Self::Private => "private",
-            Self::CarrierGradeNat => "shared behind a carrier (CGNAT)",
+            Self::CarrierGradeNat => "shared address space (CGNAT)",
             Self::Loopback => "loopback",
             Self::LinkLocal => "link-local",
             Self::UniqueLocal => "unique-local",
-            Self::Documentation => "for documentation",
-            Self::Benchmarking => "for benchmarking",
+            Self::Documentation => "reserved for documentation",
+            Self::Benchmarking => "reserved for benchmarking",
             Self::Multicast => "multicast",
             Self::Broadcast => "broadcast",
             Self::DiscardOnly => "discard-only",
-            Self::Protocol => "kept by IANA",
+            Self::Protocol => "reserved by IANA",
             Self::Elsewhere => "reserved",
         })
     }
@@ -82,7 +76,7 @@ const fn v6(a: u16, b: u16, c: u16, length: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0), length)
 }
 
-/// In the order to look: narrower before wider.
+/// Searched in order, so that narrower networks come before wider ones.
 const SPECIAL_PURPOSE_IPV4: [(Ipv4Net, SpecialPurpose); 15] = [
     (v4(255, 255, 255, 255, 32), SpecialPurpose::Broadcast),
     (v4(0, 0, 0, 0, 8), SpecialPurpose::Unspecified),
@@ -113,7 +107,8 @@ const SPECIAL_PURPOSE_IPV6: [(Ipv6Net, SpecialPurpose); 9] = [
     (v6(0xff00, 0, 0, 8), SpecialPurpose::Multicast),
 ];
 
-/// Reads an address that can have a place. IPv4 in IPv6 (`::ffff:81.2.69.142`) is read as IPv4.
+/// Parses an address that can have a location. IPv4-mapped IPv6 addresses (`::ffff:81.2.69.142`)
+/// become IPv4.
 pub fn parse(text: &str) -> Result<IpAddr, LocateError> {
     let text = text.trim();
     if text.is_empty() {
@@ -127,7 +122,8 @@ pub fn parse(text: &str) -> Result<IpAddr, LocateError> {
     }
 }
 
-/// How an address is spelled, which was read from `text`. For IPv4 there is one way only.
+/// The canonical text of `ip`, which was parsed from `text`. IPv4 has a single spelling, so that
+/// the input is reused.
 #[must_use]
 pub fn spelled(text: &str, ip: IpAddr) -> String {
     if text.contains(':') {

@@ -1,36 +1,36 @@
-//! Whether MaxMind's web service may be asked now: a budget for each day, and a pause when
-//! something is wrong.
+//! The request budget of MaxMind's web service: a number of requests per day, with pauses after
+//! failures.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
-/// So many failures in a row are no accident.
+/// Failures in a row after which requests pause, if a single failure does not suffice.
 const FAILURE_THRESHOLD: u32 = 5;
 
-/// What is wrong with the web service.
+/// A failure of the web service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UpstreamError {
-    /// The account id or the key is wrong (401).
-    #[error("MaxMind does not accept the account: check MAXMIND_ACCOUNT_ID and MAXMIND_API_KEY")]
+    /// HTTP status 401.
+    #[error("MaxMind refused the account: check MAXMIND_ACCOUNT_ID and MAXMIND_API_KEY")]
     Unauthorized,
-    /// The account may not ask (402, 403).
+    /// HTTP status 402 or 403.
     #[error(
-        "MaxMind's account has no look-ups left or may not use this service: check its funds and \
-         MAXMIND_HOST"
+        "the MaxMind account has no lookups left or no access to this service: check its balance \
+         and MAXMIND_HOST"
     )]
     Unpaid,
-    /// Asked too much, or overloaded (429, 503).
-    #[error("MaxMind's web service asks to wait")]
+    /// Rate limited or overloaded (HTTP status 429 or 503).
+    #[error("MaxMind's web service is rate limiting or overloaded")]
     Busy,
-    /// No connection, no answer in time, or an error of its own (5xx).
-    #[error("MaxMind's web service does not answer")]
+    /// A connection error, a timeout, or a server error (HTTP status 5xx).
+    #[error("MaxMind's web service is unavailable")]
     Away,
-    /// An answer that is not MaxMind's protocol.
-    #[error("what answers is not MaxMind's web service: check MAXMIND_HOST")]
+    /// A response that does not follow MaxMind's protocol.
+    #[error("the server is not MaxMind's web service: check MAXMIND_HOST")]
     Foreign,
 }
 
 impl UpstreamError {
-    /// How long nothing is asked.
+    /// How long requests pause.
     #[must_use]
     pub fn pause(self) -> TimeDelta {
         match self {
@@ -39,7 +39,7 @@ impl UpstreamError {
         }
     }
 
-    /// Whether it lasts until somebody changes something.
+    /// Whether an operator has to act.
     #[must_use]
     pub fn needs_people(self) -> bool {
         match self {
@@ -48,7 +48,7 @@ impl UpstreamError {
         }
     }
 
-    /// Whether one occurrence is proof.
+    /// Whether a single failure starts a pause.
     fn is_certain(self) -> bool {
         match self {
             Self::Unauthorized | Self::Unpaid | Self::Busy => true,
@@ -57,23 +57,20 @@ impl UpstreamError {
     }
 }
 
-/// What may be asked now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BudgetState {
-    /// The next question may be asked.
+    /// A request is allowed.
     Ready,
-    /// The day's budget is used up.
+    /// The budget of the day is used up.
     Spent,
-    /// Nothing is asked for a while.
+    /// No request is allowed after a failure.
     Paused {
-        /// The pause's end.
         until: DateTime<Utc>,
-        /// Its cause.
         trouble: UpstreamError,
     },
 }
 
-/// The budget and the pause.
+/// The budget of the day, and the current pause.
 #[derive(Debug)]
 pub struct RequestBudget {
     daily: u32,
@@ -88,12 +85,12 @@ pub struct RequestBudget {
 struct BudgetPause {
     until: DateTime<Utc>,
     trouble: UpstreamError,
-    /// It is over, and one question is under way to find out whether the trouble is.
+    /// The pause is over, and a single request probes whether the failure persists.
     probing: bool,
 }
 
 impl RequestBudget {
-    /// So many look-ups a day (UTC).
+    /// `daily` is the number of requests per day (UTC).
     #[must_use]
     pub fn new(daily: u32, now: DateTime<Utc>) -> Self {
         Self {
@@ -105,7 +102,7 @@ impl RequestBudget {
         }
     }
 
-    /// Whether the next question may be asked.
+    /// Whether a request is allowed now.
     #[must_use]
     pub fn state(&self, now: DateTime<Utc>) -> BudgetState {
         match self.pause {
@@ -117,14 +114,14 @@ impl RequestBudget {
         }
     }
 
-    /// Today's questions and the budget, such as `3 of 1000`.
+    /// The requests of today and the budget, such as `3 of 1000`.
     #[must_use]
     pub fn usage(&self, now: DateTime<Utc>) -> String {
         format!("{} of {}", self.asked_today(now), self.daily)
     }
 
-    /// Counts a question; `false` where it must not be asked. After a pause a single one is
-    /// admitted until its outcome is known.
+    /// Counts a request, or returns `false` if it is not allowed. After a pause a single request is
+    /// allowed until its outcome is known.
     #[must_use]
     pub fn admit(&mut self, now: DateTime<Utc>) -> bool {
         if self.state(now) != BudgetState::Ready {
@@ -139,14 +136,15 @@ impl RequestBudget {
         true
     }
 
-    /// Notes an answer; `true` where it ends a pause.
+    /// Records a response. Returns whether it ends a pause.
     pub fn succeeded(&mut self) -> bool {
         self.failures = 0;
-        // Questions from before the pause prove nothing about what caused it.
+        // Requests that were sent before the pause do not show that its cause has ended.
         self.pause.take_if(|pause| pause.probing).is_some()
     }
 
-    /// Notes a failure; `true` where it is news: a pause begins, or its cause has changed.
+    /// Records a failure. Returns whether a pause starts or its cause changes, so that it is logged
+    /// once.
     pub fn failed(&mut self, trouble: UpstreamError, now: DateTime<Utc>) -> bool {
         self.failures = self.failures.saturating_add(1);
         let is_proof = trouble.is_certain() || self.failures >= FAILURE_THRESHOLD;

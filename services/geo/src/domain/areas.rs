@@ -1,8 +1,8 @@
-//! Service areas: where a business serves, and whether a place is there.
+//! Service areas: where a business serves its customers, and whether a place is inside.
 //!
-//! Answers have three values, since addresses are known to lie *somewhere around* a place, and
-//! often by their country only. An area is the union of its criteria: it holds a place for sure
-//! where one criterion does, and surely not where none may.
+//! A verdict has three values, because the location of an address is an estimate with a radius, and
+//! often only a country. An area is the union of its criteria: a place is inside if it meets one
+//! criterion for certain, and outside if it cannot meet any.
 
 mod draft;
 mod extent;
@@ -32,17 +32,14 @@ use shape::{Circle, Polygon};
 use sphere::{Position, UnitVector, angle, edge_angle};
 use utoipa::ToSchema;
 
-/// Whether a place lies in an area, or in one of several.
+/// Whether a place is in an area, or in any of several areas.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 pub enum Verdict {
-    /// Surely not.
     #[default]
     #[serde(rename = "outside")]
     No,
-    /// It may.
     #[serde(rename = "uncertain")]
     Maybe,
-    /// For sure.
     #[serde(rename = "inside")]
     Yes,
 }
@@ -53,11 +50,12 @@ impl From<bool> for Verdict {
     }
 }
 
-/// A service area, checked and ready to be asked.
+/// A validated service area, prepared for checks.
 #[derive(Clone, Debug)]
 pub struct CompiledArea {
     polygons: Vec<Polygon>,
-    /// Parts of the antimeridian where the polygons end, and do not just go on beyond it.
+    /// The segments of the antimeridian at which the area ends. At others the polygons continue on
+    /// the other side.
     border: Vec<(Position, Position)>,
     circle: Option<Circle>,
     postal_codes: Vec<ScopedPostalCode>,
@@ -67,13 +65,12 @@ pub struct CompiledArea {
 }
 
 impl CompiledArea {
-    /// How many positions its geometry has.
+    /// The number of positions of the geometry.
     #[must_use]
     pub fn vertices(&self) -> usize {
         self.vertices
     }
 
-    /// Whether a place lies in the area.
     #[must_use]
     pub fn judge(&self, place: &Place) -> Verdict {
         let country = |own: &CountryCode| match place.country {
@@ -87,7 +84,8 @@ impl CompiledArea {
         best(std::iter::once_with(|| self.judge_shapes(place)).chain(named))
     }
 
-    /// Kilometres from a place to the area's shapes, 0 inside; `None` where it has none.
+    /// The distance from a point to the geometry or circle of the area, 0 inside; `None` if the
+    /// area has neither.
     #[must_use]
     pub fn distance_km(&self, point: GeoPoint) -> Option<f64> {
         let parts = 0..self.polygons.len();
@@ -114,7 +112,7 @@ impl CompiledArea {
         best(circle.into_iter().chain(polygons))
     }
 
-    /// The polygons are one: where they touch at the antimeridian there is no border.
+    /// Treats the polygons as one: there is no border where they touch at the antimeridian.
     fn judge_polygons(&self, point: GeoPoint, from: UnitVector, reach: f64) -> Verdict {
         if self.polygons.iter().any(|part| part.contains(point)) {
             let parts = self.polygons.iter();
@@ -129,15 +127,15 @@ impl CompiledArea {
         }
         let near = |part: &Polygon| {
             let least = part.ball.least_angle(from);
-            // All of it may be near, whatever its edges are.
+            // If even the farthest point is within reach, the edges need not be checked.
             let most = least + 2.0 * part.ball.radius;
             least <= reach && (most <= reach || part.angle_to(from, f64::MAX) <= reach)
         };
         Verdict::from(self.polygons.iter().any(near)).min(Verdict::Maybe)
     }
 
-    /// Of a place whose country alone is known, it can be said that it is not in an area which
-    /// lies elsewhere.
+    /// A place with a country only is outside of areas that do not overlap the bounds of the
+    /// country, and uncertain otherwise.
     fn judge_shapes_by_country(&self, country: Option<CountryCode>) -> Verdict {
         let extent = country.and_then(extent::of);
         let mut bounds = self.bounds();
@@ -150,7 +148,7 @@ impl CompiledArea {
         polygons.chain(self.circle.map(|circle| circle.bounds))
     }
 
-    /// The angle from a place to one of the shapes, 0 inside; no more than `best`.
+    /// The smaller of `best` and the angle from a point to a shape, which is 0 inside.
     fn angle_to(&self, part: usize, point: GeoPoint, best: f64) -> f64 {
         let from = point.direction();
         match (self.polygons.get(part), &self.circle) {
@@ -162,10 +160,10 @@ impl CompiledArea {
     }
 }
 
-/// The number that stands for the circle among the shapes.
+/// The index of the circle among the shapes of an area.
 const CIRCLE_PART: usize = usize::MAX;
 
-/// The surest of the answers; does not look further than the first yes.
+/// The maximum of the verdicts. Stops at the first `Yes`.
 fn best(answers: impl Iterator<Item = Verdict>) -> Verdict {
     let mut best = Verdict::No;
     for answer in answers {

@@ -1,26 +1,24 @@
-//! What the world agrees on about countries (see `data/README.md`).
+//! Names, continents and EU membership of countries (see `data/README.md`).
 
 use std::sync::LazyLock;
 
-/// A country by its ISO 3166-1 alpha-2 code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Country {
-    /// The continent's two letters.
+    /// Two letters.
     pub continent_code: &'static str,
-    /// The English name.
+    /// In English.
     pub name: &'static str,
-    /// Whether it is a member of the European Union.
     pub is_in_european_union: bool,
 }
 
-/// One line a country, sorted by code: code, continent, `1` for EU members, name.
+/// One line per country, sorted by code: code, continent, `1` for EU members, name.
 const COUNTRY_TABLE: &str = include_str!("../../data/countries.tsv");
 
-/// The table read once, since every answer from a flat database needs it.
+/// Parsed once, because every location from a flat database needs the table.
 static COUNTRIES: LazyLock<Vec<(&str, Country)>> =
     LazyLock::new(|| COUNTRY_TABLE.lines().filter_map(read).collect());
 
-/// The country with this code.
+/// Finds a country by its ISO 3166-1 alpha-2 code.
 #[must_use]
 pub fn find(code: &str) -> Option<Country> {
     let found = COUNTRIES.binary_search_by_key(&code, |(code, _)| code);

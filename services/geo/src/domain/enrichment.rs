@@ -1,4 +1,4 @@
-//! What follows from a place for a business: how far away it is, and what time it is there.
+//! Adds the distance to the business and the local time to locations.
 
 use chrono::{DateTime, SubsecRound as _, Utc};
 use chrono_tz::Tz;
@@ -6,12 +6,12 @@ use common::geo::Location;
 
 use super::areas::GeoPoint;
 
-/// Adds to a location how many kilometres it is to the business, and its local time.
+/// Sets `distance_km` and `local_time` of a location.
 pub fn enrich(location: &mut Location, business: Option<GeoPoint>, now: DateTime<Utc>) {
     let degrees = location.latitude.zip(location.longitude);
     let point = degrees.and_then(|(north, east)| GeoPoint::new(north, east).ok());
     let distance = business.zip(point).map(|(from, to)| from.distance_km(to));
-    // No address is located better than that.
+    // Addresses are not located more precisely than 0.1 km.
     location.distance_km = distance.map(|km| (km * 10.0).round() / 10.0);
     let zone = location.time_zone.as_deref();
     let zone = zone.and_then(|name| name.parse::<Tz>().ok());

@@ -1,11 +1,11 @@
-//! How old a database may be.
+//! The maximum age of databases.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// Free databases come monthly, others weekly; one that is older has missed its update.
+/// Free databases are published monthly and others weekly, so that an older one was not updated.
 const MAX_DATABASE_AGE: TimeDelta = TimeDelta::days(45);
 
-/// Whether a database built then should have been replaced by now.
+/// Whether a database should have been replaced by a newer release.
 #[must_use]
 pub fn is_stale(built_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
     now - built_at > MAX_DATABASE_AGE

@@ -1,15 +1,15 @@
-//! The languages of MaxMind's names.
+//! The languages of names in MaxMind's databases.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A language that MaxMind has names in. Source:
+/// A language of names in MaxMind's databases. Source:
 /// <https://support.maxmind.com/knowledge-base/articles/localized-data-fields-maxmind>.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Language {
     /// `de`
     German,
-    /// `en`: what every name has.
+    /// `en`: every name is available in English.
     #[default]
     English,
     /// `es`
@@ -26,13 +26,11 @@ pub enum Language {
     SimplifiedChinese,
 }
 
-/// MaxMind has no names in this language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("names are in de, en, es, fr, ja, pt-BR, ru or zh-CN")]
+#[error("`lang` must be de, en, es, fr, ja, pt-BR, ru or zh-CN")]
 pub struct UnknownLanguage;
 
 impl Language {
-    /// Every language.
     pub const ALL: [Self; 8] = [
         Self::German,
         Self::English,
@@ -44,7 +42,7 @@ impl Language {
         Self::SimplifiedChinese,
     ];
 
-    /// Its tag (BCP 47), as MaxMind writes it.
+    /// The BCP 47 tag, as in MaxMind's databases.
     #[must_use]
     pub const fn tag(self) -> &'static str {
         match self {
@@ -63,7 +61,7 @@ impl Language {
 impl FromStr for Language {
     type Err = UnknownLanguage;
 
-    /// Case does not matter.
+    /// Ignores case.
     fn from_str(tag: &str) -> Result<Self, UnknownLanguage> {
         let mut all = Self::ALL.into_iter();
         all.find(|language| language.tag().eq_ignore_ascii_case(tag))

@@ -1,4 +1,4 @@
-//! `/service-areas/check`: whether a place is served.
+//! `/service-areas/check`
 
 use std::sync::Arc;
 
@@ -20,41 +20,40 @@ use crate::domain::areas::{
     self, CoordinateOutOfRange, CountryCode, GeoPoint, Place, PostalCode, RegionCode,
 };
 
-/// The place: an address, or whatever is known of it.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AreaCheckParams {
-    /// An IPv4 or IPv6 address, by itself.
+    /// IPv4 or IPv6 address. Cannot be combined with other parameters.
     ip: Option<String>,
-    /// Degrees north.
+    /// Latitude in degrees, -90 to 90. Requires `longitude`.
     latitude: Option<f64>,
-    /// Degrees east.
+    /// Longitude in degrees, -180 to 180. Requires `latitude`.
     longitude: Option<f64>,
-    /// ISO 3166-1 alpha-2.
+    /// Country code (ISO 3166-1 alpha-2), such as `US`.
     country_code: Option<String>,
-    /// ISO 3166-2 without the country; needs `country_code`.
+    /// The part of an ISO 3166-2 code after the hyphen, such as `TX`. Requires `country_code`.
     region_code: Option<String>,
-    /// A postal code.
+    /// Postal code: 1 to 16 letters, digits, spaces and hyphens.
     postal_code: Option<String>,
 }
 
-/// Whether a place is served.
+/// The result of a service area check.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"verdict": "inside",
     "areas": [{"id": "019ab3a0-6c00-7000-8000-000000000001", "name": "Inner London"}],
     "nearest": {"id": "019ab3a0-6c00-7000-8000-000000000001", "name": "Inner London",
         "distance_km": 0.0}, "location": null}))]
 pub(super) struct AreaCheckResponse {
-    /// `inside`, `outside` or `uncertain`.
+    /// `inside`, `outside`, or `uncertain` if the place is not known precisely enough.
     #[schema(value_type = String)]
     verdict: areas::Verdict,
-    /// The areas that made the verdict: those that hold the place, at most 100, or where that is
-    /// uncertain, those that may, at most 20.
+    /// The areas that contain the place (at most 100) if the verdict is `inside`; the areas that
+    /// may contain it (at most 20) if the verdict is `uncertain`; otherwise empty.
     areas: Vec<AreaSummary>,
-    /// The nearest area with a geometry or circle, where the place has coordinates.
+    /// The nearest area with a geometry or circle; null if the place has no coordinates.
     nearest: Option<NearestAreaSummary>,
-    /// Where the address is.
+    /// The location of the address; null if the request has no `ip`.
     location: Option<Location>,
 }
 
@@ -68,19 +67,28 @@ struct AreaSummary {
 struct NearestAreaSummary {
     id: Uuid,
     name: String,
-    /// Kilometres to its border; 0 inside.
+    /// Distance to the border of the area in kilometres; 0 inside.
     distance_km: f64,
 }
 
-/// Whether a place lies in a service area: by an address, by coordinates, or by its country with
-/// region and postal code; what is known besides coordinates may be given with them.
+/// Check whether a place is in a service area
+///
+/// The place is an IP address, or coordinates, or a country with region or postal code.
+/// Coordinates can be combined with country, region and postal code. Only enabled areas are
+/// checked.
 #[utoipa::path(get, path = "/service-areas/check", tag = "service areas", params(AreaCheckParams),
     responses(
         (status = 200, body = AreaCheckResponse, description = "The verdict"),
         (status = 400,
-            description = "`PLACE_REQUIRED`, `PLACE_AMBIGUOUS`, `LATITUDE_REQUIRED` …, or as for \
-                `/geolocate`"),
-        (status = 503, description = "`SERVICE_AREAS_UNAVAILABLE`"),
+            description = "A parameter is missing or invalid: `PLACE_REQUIRED`, `PLACE_AMBIGUOUS`, \
+                `LATITUDE_REQUIRED`, `LONGITUDE_REQUIRED`, `LATITUDE_OUT_OF_RANGE`, \
+                    `LONGITUDE_OUT_OF_RANGE`, `COUNTRY_UNKNOWN`, `REGION_INVALID`, \
+                    `POSTAL_CODE_INVALID`, `IP_ADDRESS_REQUIRED`, `IP_ADDRESS_INVALID` or \
+                    `IP_ADDRESS_RESERVED`"),
+        (status = 404, description = "No database has the address: `IP_ADDRESS_NOT_FOUND`"),
+        (status = 503,
+            description = "Service areas need a database, or are not loaded yet: \
+                `SERVICE_AREAS_UNAVAILABLE`"),
     ))]
 pub(super) async fn check(
     State((shared, locator)): State<(AreasState, Arc<Locator>)>,
@@ -115,7 +123,7 @@ impl AreaCheckParams {
                 wrong(
                     "country_code",
                     "COUNTRY_UNKNOWN",
-                    "there is no such country",
+                    "`country_code` must be an ISO 3166-1 alpha-2 code, such as US",
                 )
             };
             CountryCode::parse(text).ok_or_else(wrong)
@@ -123,8 +131,8 @@ impl AreaCheckParams {
         let country = country.transpose()?;
         let region = self.region_code.as_deref().map(|text| {
             let wrong = || {
-                let detail = "a region is the part of an ISO 3166-2 code after the hyphen, and \
-                              needs its country_code";
+                let detail = "`region_code` must be the part of an ISO 3166-2 code after the \
+                              hyphen, such as TX, and requires `country_code`";
                 wrong("region_code", "REGION_INVALID", detail)
             };
             country
@@ -132,7 +140,7 @@ impl AreaCheckParams {
                 .ok_or_else(wrong)
         });
         let postal_code = self.postal_code.as_deref().map(|text| {
-            let detail = "a postal code is 1 to 16 letters, digits, spaces and hyphens";
+            let detail = "`postal_code` must be 1 to 16 letters, digits, spaces and hyphens";
             PostalCode::parse(text)
                 .ok_or_else(|| wrong("postal_code", "POSTAL_CODE_INVALID", detail))
         });
@@ -147,11 +155,12 @@ impl AreaCheckParams {
             (Some(ip), true) => Ok(CheckedPlace::Ip(ip)),
             (None, false) => Ok(CheckedPlace::Place(place)),
             (Some(_), false) => {
-                let detail = "give an ip, or what else is known of the place, not both";
+                let detail = "`ip` cannot be combined with other parameters";
                 Err(wrong("ip", "PLACE_AMBIGUOUS", detail))
             }
             (None, true) => {
-                let detail = "give an ip, latitude and longitude, or country_code and postal_code";
+                let detail = "a place is required: `ip`, or `latitude` and `longitude`, or \
+                              `country_code` with `region_code` and `postal_code`";
                 Err(wrong("ip", "PLACE_REQUIRED", detail))
             }
         }
@@ -165,14 +174,14 @@ impl AreaCheckParams {
                 return Err(wrong(
                     "longitude",
                     "LONGITUDE_REQUIRED",
-                    "give the longitude, too",
+                    "`latitude` requires `longitude`",
                 ));
             }
             (None, Some(_)) => {
                 return Err(wrong(
                     "latitude",
                     "LATITUDE_REQUIRED",
-                    "give the latitude, too",
+                    "`longitude` requires `latitude`",
                 ));
             }
         };
@@ -200,7 +209,7 @@ impl AreaCheckResponse {
         let nearest = found.nearest.as_ref().map(|nearest| NearestAreaSummary {
             id: nearest.area.id,
             name: nearest.area.name.clone(),
-            // Metres are more than is known.
+            // Rounded to metres.
             distance_km: (nearest.distance_km * 1e3).round() / 1e3,
         });
         Self {

@@ -1,4 +1,4 @@
-//! Errors on the wire; those about addresses carry MaxMind's own codes.
+//! Problem responses. The codes about addresses are those of MaxMind's web service.
 
 use std::time::Duration;
 
@@ -10,10 +10,8 @@ use crate::domain::LocateError;
 use crate::domain::areas::InvalidServiceArea;
 use crate::store::{StoreError, WriteError};
 
-/// When to come again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// The stable code of an error.
 fn code(error: LocateError) -> (StatusCode, &'static str) {
     match error {
         LocateError::Required => (StatusCode::BAD_REQUEST, "IP_ADDRESS_REQUIRED"),
@@ -35,26 +33,27 @@ pub(super) fn item(error: LocateError) -> ItemError {
     }
 }
 
-/// The problem with a service area.
 pub(super) fn invalid_area(invalid: &InvalidServiceArea) -> Problem {
     Problem::invalid(invalid.field(), invalid.code(), invalid.to_string())
 }
 
-/// There is no database to keep service areas in.
 pub(super) fn no_database() -> Problem {
-    unavailable("service areas need a database: set DATABASE_URL")
+    unavailable("service areas require a database: set DATABASE_URL")
 }
 
-/// The database has been away since the start.
+/// The database has not been available since the start.
 pub(super) fn areas_unknown() -> Problem {
-    unavailable("the service areas have not been read yet; try again").retry_after(RETRY_AFTER)
+    unavailable("the service areas are not loaded yet; try again").retry_after(RETRY_AFTER)
 }
 
 pub(super) fn store(error: &StoreError) -> Problem {
     match error {
         StoreError::Away(_) => {
-            tracing::warn!(error = error as &dyn std::error::Error, "unavailable");
-            unavailable("the database is away; nothing was changed; try again")
+            tracing::warn!(
+                error = error as &dyn std::error::Error,
+                "the database is unavailable; the request is answered with 503"
+            );
+            unavailable("the database is unavailable; nothing was changed; try again")
                 .retry_after(RETRY_AFTER)
         }
         StoreError::Broken(_) => Problem::internal(error),

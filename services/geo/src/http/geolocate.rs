@@ -1,4 +1,4 @@
-//! `/geolocate`: one address or many.
+//! `/geolocate`
 
 use std::sync::Arc;
 
@@ -16,39 +16,45 @@ use super::shape::{FieldSelection, GeolocateParams, SelectedLocation};
 use crate::clients::Locator;
 use crate::domain::LocateError;
 
-/// About as many bytes as one location has.
+/// The approximate size of a location in JSON, to allocate response bodies.
 const LOCATION_BYTES: usize = 1_024;
 
-/// A [`BatchResponse`](common::geo::BatchResponse) of which only some fields may be shown.
+/// The locations of several addresses, in the order of the request.
 #[derive(Serialize, utoipa::ToSchema)]
 #[schema(as = BatchResponse)]
 pub(super) struct GeolocateResults {
     results: Vec<GeolocateItem>,
 }
 
+/// The result for one address: a location or an error.
 #[derive(Serialize, utoipa::ToSchema)]
 #[schema(as = BatchItem)]
 struct GeolocateItem {
+    /// The address as in the request.
     ip: String,
+    /// The location; null if there is an error.
     location: Option<SelectedLocation>,
+    /// Why there is no location; otherwise null.
     error: Option<ItemError>,
 }
 
-/// Where one address is.
+/// Locate an IP address
+///
+/// Returns the location of an IPv4 or IPv6 address. Fields without a value are null.
 #[utoipa::path(get, path = "/geolocate", tag = "geolocate",
     params(
-        ("ip" = String, Query, description = "An IPv4 or IPv6 address", example = "81.2.69.142"),
-        ("lang" = Option<String>, Query, description = "The language of names where they are \
-            known in it, else English: de, en, es, fr, ja, pt-BR, ru, zh-CN"),
-        ("fields" = Option<String>, Query, description = "Only these fields, parted by commas",
-            example = "country_code,city"),
+        ("ip" = String, Query, description = "IPv4 or IPv6 address", example = "81.2.69.142"),
+        ("lang" = Option<String>, Query, description = "Language of names: de, en, es, fr, ja, \
+            pt-BR, ru or zh-CN. Names without a translation are English. Default: en"),
+        ("fields" = Option<String>, Query, description = "Fields to return, separated by commas. \
+            Default: all", example = "country_code,city"),
     ),
     responses(
-        (status = 200, body = SelectedLocation, description = "What is known; the rest is null"),
+        (status = 200, body = SelectedLocation, description = "The location"),
         (status = 400,
-            description = "`IP_ADDRESS_REQUIRED`, `IP_ADDRESS_INVALID`, `IP_ADDRESS_RESERVED`, \
-                `LANG_UNKNOWN` or `FIELD_UNKNOWN`"),
-        (status = 404, description = "`IP_ADDRESS_NOT_FOUND`"),
+            description = "A parameter is missing or invalid: `IP_ADDRESS_REQUIRED`, \
+                `IP_ADDRESS_INVALID`, `IP_ADDRESS_RESERVED`, `LANG_UNKNOWN` or `FIELD_UNKNOWN`"),
+        (status = 404, description = "No database has the address: `IP_ADDRESS_NOT_FOUND`"),
     ))]
 pub(super) async fn one(
     State(locator): State<Arc<Locator>>,
@@ -60,16 +66,24 @@ pub(super) async fn one(
     json(StatusCode::OK, &shape.show(location), LOCATION_BYTES)
 }
 
-/// Where many addresses are, in the order asked; an address that has no answer has an error.
+/// Locate many IP addresses
+///
+/// Returns one result for each of up to 1,000 addresses, in the order of the request. An address
+/// that cannot be located has an `error` instead of a `location`.
 #[utoipa::path(post, path = "/geolocate", tag = "geolocate", request_body = GeolocateBatchRequest,
     params(
-        ("lang" = Option<String>, Query, description = "As for one address"),
-        ("fields" = Option<String>, Query, description = "As for one address"),
+        ("lang" = Option<String>, Query, description = "Language of names: de, en, es, fr, ja, \
+            pt-BR, ru or zh-CN. Names without a translation are English. Default: en"),
+        ("fields" = Option<String>, Query, description = "Fields to return, separated by commas. \
+            Default: all", example = "country_code,city"),
     ),
     responses(
         (status = 200, body = GeolocateResults, description = "One result for each address"),
-        (status = 400, description = "`LANG_UNKNOWN`, `FIELD_UNKNOWN` or `BODY_NOT_JSON`"),
-        (status = 422, description = "`TOO_MANY_ADDRESSES` or `BODY_INVALID`"),
+        (status = 400,
+            description = "A parameter is invalid, or the body is not JSON: `LANG_UNKNOWN`, \
+                `FIELD_UNKNOWN` or `BODY_NOT_JSON`"),
+        (status = 422,
+            description = "The body is invalid: `TOO_MANY_ADDRESSES` or `BODY_INVALID`"),
     ))]
 pub(super) async fn many(
     State(locator): State<Arc<Locator>>,
@@ -78,7 +92,7 @@ pub(super) async fn many(
 ) -> Result<Response, Problem> {
     let shape = FieldSelection::try_from(&wanted)?;
     if asked.ips.len() > MAX_ADDRESSES_PER_REQUEST {
-        let detail = format!("at most {MAX_ADDRESSES_PER_REQUEST} addresses at once");
+        let detail = format!("`ips` must have at most {MAX_ADDRESSES_PER_REQUEST} addresses");
         return Err(Problem::invalid("ips", "TOO_MANY_ADDRESSES", detail));
     }
     let found = locator.locate_many(&asked.ips, shape.language).await;

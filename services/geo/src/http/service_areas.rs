@@ -1,4 +1,4 @@
-//! `/service-areas`: where the business serves.
+//! `/service-areas`
 
 use std::sync::Arc;
 
@@ -19,17 +19,14 @@ use crate::domain::areas::ServiceAreaSpec;
 use crate::store::{ServiceArea, Store, ValidatedArea};
 use crate::workers::follower::AreaCache;
 
-/// What the handlers work with; `None` where there is no database.
+/// `None` if there is no database.
 pub(super) type AreasState = Option<ServiceAreas>;
 
-/// Service areas in the database and in memory.
+/// The service areas in the database and in memory.
 #[derive(Clone)]
 pub struct ServiceAreas {
-    /// Where they are kept.
     pub store: Store,
-    /// Where they are asked.
     pub follower: Arc<AreaCache>,
-    /// The time.
     pub clock: Clock,
 }
 
@@ -54,24 +51,26 @@ impl From<ServiceArea> for ServiceAreaResponse {
     }
 }
 
-/// Which page of the list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ServiceAreaListParams {
-    /// How many: 1 to 500, 50 unless told.
+    /// Maximum number of areas to return, 1 to 500. Default: 50.
     #[serde(default)]
     #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
     limit: PageLimit,
-    /// `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     cursor: Option<Uuid>,
 }
 
-/// The service areas, the newest first.
+/// List service areas
+///
+/// Returns a page of service areas, newest first.
 #[utoipa::path(get, path = "/service-areas", tag = "service areas", params(ServiceAreaListParams),
     responses(
-        (status = 200, body = Page<ServiceAreaResponse>, description = "A page of them"),
-        (status = 503, description = "`SERVICE_AREAS_UNAVAILABLE`"),
+        (status = 200, body = Page<ServiceAreaResponse>, description = "A page of service areas"),
+        (status = 503,
+            description = "The database is unavailable: `SERVICE_AREAS_UNAVAILABLE`"),
     ))]
 pub(super) async fn list(
     State(shared): State<AreasState>,
@@ -85,14 +84,17 @@ pub(super) async fn list(
     Ok(Answer(Page { data, next_cursor }))
 }
 
-/// Adds a service area.
+/// Create a service area
+///
+/// An area has at least one of geometry, circle, postal codes, regions and countries. The process
+/// that answers uses it in checks immediately, other replicas within about two seconds.
 #[utoipa::path(post, path = "/service-areas", tag = "service areas", request_body = ServiceAreaSpec,
     responses(
-        (status = 201, body = ServiceAreaResponse, description = "It is stored; checks here know it at once, \
-            those of other replicas within a second or two"),
+        (status = 201, body = ServiceAreaResponse, description = "The area is stored"),
         (status = 422,
-            description = "It is no area; `code` and `field` say why (docs/service-areas.md)"),
-        (status = 503, description = "`SERVICE_AREAS_UNAVAILABLE`"),
+            description = "The area is invalid: see `code` and `field` (docs/service-areas.md)"),
+        (status = 503,
+            description = "The database is unavailable: `SERVICE_AREAS_UNAVAILABLE`"),
     ))]
 pub(super) async fn create(
     State(shared): State<AreasState>,
@@ -121,12 +123,14 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, location, Answer(kept.into())))
 }
 
-/// One service area.
+/// Get a service area
 #[utoipa::path(get, path = "/service-areas/{id}", tag = "service areas",
-    params(("id" = Uuid, Path, description = "The area's id")),
+    params(("id" = Uuid, Path, description = "ID of the service area")),
     responses(
         (status = 200, body = ServiceAreaResponse, description = "The area"),
-        (status = 404, description = "`NOT_FOUND`"),
+        (status = 404, description = "There is no such area: `NOT_FOUND`"),
+        (status = 503,
+            description = "The database is unavailable: `SERVICE_AREAS_UNAVAILABLE`"),
     ))]
 pub(super) async fn get(
     State(shared): State<AreasState>,
@@ -138,14 +142,16 @@ pub(super) async fn get(
     Ok(Answer(found.into()))
 }
 
-/// Replaces a service area.
+/// Replace a service area
 #[utoipa::path(put, path = "/service-areas/{id}", tag = "service areas", request_body = ServiceAreaSpec,
-    params(("id" = Uuid, Path, description = "The area's id")),
+    params(("id" = Uuid, Path, description = "ID of the service area")),
     responses(
-        (status = 200, body = ServiceAreaResponse, description = "The area as it is now"),
-        (status = 404, description = "`NOT_FOUND`"),
+        (status = 200, body = ServiceAreaResponse, description = "The new version of the area"),
+        (status = 404, description = "There is no such area: `NOT_FOUND`"),
         (status = 422,
-            description = "It is no area; `code` and `field` say why (docs/service-areas.md)"),
+            description = "The area is invalid: see `code` and `field` (docs/service-areas.md)"),
+        (status = 503,
+            description = "The database is unavailable: `SERVICE_AREAS_UNAVAILABLE`"),
     ))]
 pub(super) async fn replace(
     State(shared): State<AreasState>,
@@ -167,12 +173,14 @@ pub(super) async fn replace(
     Ok(Answer(kept.into()))
 }
 
-/// Removes a service area.
+/// Delete a service area
 #[utoipa::path(delete, path = "/service-areas/{id}", tag = "service areas",
-    params(("id" = Uuid, Path, description = "The area's id")),
+    params(("id" = Uuid, Path, description = "ID of the service area")),
     responses(
-        (status = 204, description = "It is gone"),
-        (status = 404, description = "`NOT_FOUND`"),
+        (status = 204, description = "The area is deleted"),
+        (status = 404, description = "There is no such area: `NOT_FOUND`"),
+        (status = 503,
+            description = "The database is unavailable: `SERVICE_AREAS_UNAVAILABLE`"),
     ))]
 pub(super) async fn delete(
     State(shared): State<AreasState>,
@@ -188,11 +196,11 @@ pub(super) async fn delete(
 }
 
 impl ServiceAreas {
-    /// Makes a change known to this replica's checks. It is stored already: where it cannot be
-    /// read back now, it will be soon.
+    /// Refreshes the areas in memory after a change. The change is stored already: if this fails,
+    /// the follower retries within two seconds.
     async fn renew(&self) {
         if let Err(error) = self.follower.renew().await {
-            tracing::warn!(%error, "a change of service areas is not in use yet");
+            tracing::warn!(%error, "service areas were not reloaded after a change; retrying soon");
         }
     }
 }
@@ -201,7 +209,7 @@ pub(super) fn here(shared: AreasState) -> Result<ServiceAreas, Problem> {
     shared.ok_or_else(error::no_database)
 }
 
-/// Large geometries take their time.
+/// Validates on a blocking thread: a large geometry takes up to a second.
 async fn checked(draft: ServiceAreaSpec) -> Result<(ServiceAreaSpec, usize), Problem> {
     let draft = draft.tidy();
     let check = tokio::task::spawn_blocking(move || {
@@ -213,5 +221,5 @@ async fn checked(draft: ServiceAreaSpec) -> Result<(ServiceAreaSpec, usize), Pro
 }
 
 fn no_such_area() -> Problem {
-    Problem::not_found("there is no such service area")
+    Problem::not_found("no service area has this ID")
 }

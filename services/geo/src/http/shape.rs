@@ -1,4 +1,4 @@
-//! How an answer is wanted: `lang` and `fields`.
+//! The parameters `lang` and `fields` of `/geolocate`.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -14,10 +14,9 @@ use utoipa::{PartialSchema, ToSchema as _};
 
 use crate::domain::{Language, UnknownLanguage};
 
-/// The parameters as they come.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct GeolocateParams {
-    /// The address, where it is one.
+    /// Only used by `GET`.
     #[serde(default)]
     pub(super) ip: String,
     #[serde(default)]
@@ -26,7 +25,7 @@ pub(super) struct GeolocateParams {
     fields: String,
 }
 
-/// The language of names, and the fields to show.
+/// The validated parameters.
 #[derive(Debug)]
 pub(super) struct FieldSelection {
     pub(super) language: Language,
@@ -34,7 +33,7 @@ pub(super) struct FieldSelection {
     fields: Vec<&'static str>,
 }
 
-/// A location as it is shown.
+/// A location, or the selected fields of one.
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(super) enum SelectedLocation {
@@ -55,7 +54,7 @@ impl utoipa::ToSchema for SelectedLocation {
 
 impl PartialSchema for SelectedLocation {
     fn schema() -> RefOr<Schema> {
-        let part = ObjectBuilder::new().description(Some("With `fields`: only these"));
+        let part = ObjectBuilder::new().description(Some("The fields in `fields`"));
         AnyOfBuilder::new()
             .item(Ref::from_schema_name(Location::name()))
             .item(part)
@@ -63,7 +62,7 @@ impl PartialSchema for SelectedLocation {
     }
 }
 
-/// The names of everything an answer has.
+/// The names of all fields of a location.
 static LOCATION_FIELDS: LazyLock<Vec<String>> =
     LazyLock::new(|| match value(&Location::default()) {
         Value::Object(fields) => fields.into_iter().map(|(name, _)| name).collect(),
@@ -71,7 +70,7 @@ static LOCATION_FIELDS: LazyLock<Vec<String>> =
     });
 
 fn value(location: &Location) -> Value {
-    serde_json::to_value(location).expect("its keys are texts")
+    serde_json::to_value(location).expect("a location has string keys only")
 }
 
 impl TryFrom<&GeolocateParams> for FieldSelection {
@@ -95,7 +94,7 @@ fn field(name: &str) -> Result<&'static str, Problem> {
     let known = LOCATION_FIELDS.iter().find(|known| *known == name);
     known.map(String::as_str).ok_or_else(|| {
         let detail = format!(
-            "an answer has no such field; it has {}",
+            "`fields` has an unknown field; the fields are {}",
             LOCATION_FIELDS.join(", ")
         );
         Problem::new(StatusCode::BAD_REQUEST, "FIELD_UNKNOWN", detail).field("fields")

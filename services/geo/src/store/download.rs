@@ -1,4 +1,4 @@
-//! Copies of downloaded databases.
+//! Backups of downloaded databases.
 
 use chrono::{DateTime, Utc};
 use futures::{Stream, TryStreamExt as _};
@@ -6,28 +6,29 @@ use sqlx::{PgConnection, Postgres, Transaction};
 
 use super::{Store, StoreError};
 
-/// The most bytes that a part of a copy has.
+/// Bytes per row of `download_part`.
 pub const MAX_PART_BYTES: usize = 1 << 20;
 
-/// What is known about a copy.
+/// A backup, without its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredDownload {
     /// Such as `GeoLite2-City`.
     pub edition: String,
-    /// In its publisher's words; a later one sorts after an earlier one.
+    /// As named by the publisher. A later release sorts after an earlier one.
     pub release: String,
-    /// Of the database itself, in hexadecimal.
+    /// MD5 of the unpacked database, in hexadecimal.
     pub md5: String,
-    /// When to ask for something newer.
+    /// When to check for a newer release.
     pub ask_again_at: DateTime<Utc>,
 }
 
-/// The right to ask publishers, which one replica has at a time; dropping it gives it back.
+/// The advisory lock for downloads, which one replica holds at a time. Dropping it releases the
+/// lock.
 pub struct UpdaterLock {
     _connection: PgConnection,
 }
 
-/// A copy that is being written. It takes the place of the one before when it is committed.
+/// Writes a backup in a transaction that replaces the previous one.
 pub struct DownloadWriter {
     transaction: Transaction<'static, Postgres>,
     edition: String,
@@ -35,9 +36,9 @@ pub struct DownloadWriter {
 }
 
 impl Store {
-    /// The right to ask publishers; `None` while another replica has it.
+    /// Tries to take the lock for downloads; `None` if another replica holds it.
     pub async fn turn(&self) -> Result<Option<UpdaterLock>, StoreError> {
-        // The lock is the connection's, which nobody else may use then.
+        // The lock belongs to the session, so the connection leaves the pool.
         let mut connection = self.pool.acquire().await?.detach();
         let locked = sqlx::query_scalar!(
             r#"select pg_try_advisory_lock(hashtext('geo.download')) as "locked!""#
@@ -48,7 +49,6 @@ impl Store {
         }))
     }
 
-    /// Every copy there is.
     pub async fn downloads(&self) -> Result<Vec<StoredDownload>, StoreError> {
         let rows = sqlx::query_as!(
             StoredDownload,
@@ -57,7 +57,7 @@ impl Store {
         Ok(rows.fetch_all(&self.pool).await?)
     }
 
-    /// A copy's content in gzip, part after part as it is read.
+    /// Streams the content of a backup (gzip) in parts.
     pub fn download_parts(
         &self,
         edition: &str,
@@ -69,7 +69,7 @@ impl Store {
         parts.fetch(&self.pool).map_err(StoreError::from)
     }
 
-    /// Begins to keep a copy.
+    /// Starts to write a backup.
     pub async fn keep_download(
         &self,
         download: &StoredDownload,
@@ -92,7 +92,7 @@ impl Store {
         })
     }
 
-    /// Remembers when to ask for something newer than a copy.
+    /// Stores when to check for a newer release.
     pub async fn ask_again(&self, edition: &str, at: DateTime<Utc>) -> Result<(), StoreError> {
         let noted = sqlx::query!(
             "update geo.download set ask_again_at = $2 where edition = $1",
@@ -103,7 +103,7 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets a copy, unless it is another by now.
+    /// Deletes a backup, unless it was replaced by one with another MD5.
     pub async fn forget_download(&self, edition: &str, md5: &str) -> Result<(), StoreError> {
         let mut connection = self.pool.acquire().await?;
         forget(&mut connection, edition, Some(md5)).await
@@ -125,7 +125,7 @@ async fn forget(
 }
 
 impl DownloadWriter {
-    /// Adds the next part of the content, at most [`MAX_PART_BYTES`] bytes.
+    /// Appends a part of the content, at most [`MAX_PART_BYTES`] bytes.
     pub async fn add(&mut self, content: &[u8]) -> Result<(), StoreError> {
         let added = sqlx::query!(
             "insert into geo.download_part (edition, number, content) values ($1, $2, $3)",
@@ -138,7 +138,7 @@ impl DownloadWriter {
         Ok(())
     }
 
-    /// Puts it in the place of the one before.
+    /// Replaces the previous backup.
     pub async fn commit(self) -> Result<(), StoreError> {
         Ok(self.transaction.commit().await?)
     }

@@ -1,4 +1,4 @@
-//! Service areas, and the count of their changes.
+//! The tables `service_area` and `service_area_version`.
 
 use chrono::{DateTime, Utc};
 use geojson::Geometry;
@@ -9,54 +9,42 @@ use uuid::Uuid;
 use super::{Store, StoreError};
 use crate::domain::areas::{Center, ServiceAreaSpec};
 
-/// The most areas there may be.
 pub const MAX_AREAS: i64 = 10_000;
-/// The most positions that all geometries may have together.
+/// Positions of all geometries together.
 pub const MAX_TOTAL_VERTICES: i64 = 500_000;
-/// The most postal codes that all areas may have together.
+/// Postal codes of all areas together.
 pub const MAX_TOTAL_POSTAL_CODES: i64 = 200_000;
 
 /// A stored service area.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServiceArea {
-    /// Its id.
     pub id: Uuid,
-    /// What was sent.
     pub draft: ServiceAreaSpec,
-    /// The table's version that it came with.
+    /// The version of the table after the last change of this area.
     pub version: i64,
-    /// When it was made.
     pub created_at: DateTime<Utc>,
-    /// When it was changed.
     pub updated_at: DateTime<Utc>,
 }
 
-/// An area to be kept.
+/// A service area to store.
 #[derive(Clone, Copy, Debug)]
 pub struct ValidatedArea<'a> {
-    /// Its id.
     pub id: Uuid,
-    /// What was sent, after [`ServiceAreaSpec::check`].
+    /// Must have passed [`ServiceAreaSpec::check`].
     pub draft: &'a ServiceAreaSpec,
-    /// How many positions its geometry has.
+    /// The number of positions of the geometry.
     pub vertices: usize,
-    /// The present moment.
     pub now: DateTime<Utc>,
 }
 
-/// Why an area was not stored.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// There are too many.
-    #[error("there are {MAX_AREAS} service areas at most")]
+    #[error("there can be at most {MAX_AREAS} service areas")]
     TooManyAreas,
-    /// The geometries are too large together.
-    #[error("all geometries together have {MAX_TOTAL_VERTICES} positions at most")]
+    #[error("all service areas together can have at most {MAX_TOTAL_VERTICES} positions")]
     TooManyVertices,
-    /// There are too many postal codes.
-    #[error("all service areas together have {MAX_TOTAL_POSTAL_CODES} postal codes at most")]
+    #[error("all service areas together can have at most {MAX_TOTAL_POSTAL_CODES} postal codes")]
     TooManyPostalCodes,
-    /// The database did not do it.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -109,7 +97,7 @@ impl From<ServiceAreaRow> for ServiceArea {
 }
 
 impl Store {
-    /// At most `limit` areas older than `before`, the newest first.
+    /// Returns at most `limit` areas older than `before`, newest first.
     pub async fn areas(
         &self,
         before: Option<Uuid>,
@@ -128,7 +116,7 @@ impl Store {
         Ok(rows.into_iter().map(Into::into).collect())
     }
 
-    /// The areas with these ids, as far as there are such.
+    /// Returns the areas with these ids that exist.
     pub async fn areas_by_id(&self, ids: &[Uuid]) -> Result<Vec<ServiceArea>, StoreError> {
         let rows = sqlx::query_as!(
             ServiceAreaRow,
@@ -142,20 +130,19 @@ impl Store {
         Ok(rows.into_iter().map(Into::into).collect())
     }
 
-    /// How often areas were changed.
+    /// The version of the table: the number of changes so far.
     pub async fn areas_version(&self) -> Result<i64, StoreError> {
         let version = sqlx::query_scalar!("select version from geo.service_area_version");
         Ok(version.fetch_one(&self.pool).await?)
     }
 
-    /// Every area with the version it came with.
+    /// The version of every area.
     pub async fn area_versions(&self) -> Result<Vec<(Uuid, i64)>, StoreError> {
         let rows = sqlx::query!("select id, version from geo.service_area");
         let rows = rows.fetch_all(&self.pool).await?;
         Ok(rows.into_iter().map(|row| (row.id, row.version)).collect())
     }
 
-    /// Keeps a new area.
     pub async fn create_area(&self, area: &ValidatedArea<'_>) -> Result<ServiceArea, WriteError> {
         let mut transaction = self.pool.begin().await?;
         let kept = put(&mut transaction, area).await?;
@@ -163,13 +150,13 @@ impl Store {
         Ok(kept)
     }
 
-    /// Replaces an area; `None` where there is none with this id.
+    /// Returns `None` if there is no area with this id.
     pub async fn replace_area(
         &self,
         area: &ValidatedArea<'_>,
     ) -> Result<Option<ServiceArea>, WriteError> {
         let mut transaction = self.pool.begin().await?;
-        // Held to the end, so that it is not deleted in between.
+        // Locks the row, so that it is not deleted before the update.
         let known = sqlx::query_scalar!(
             "select id from geo.service_area where id = $1 for update",
             area.id
@@ -182,7 +169,7 @@ impl Store {
         Ok(Some(kept))
     }
 
-    /// Forgets an area; whether there was one.
+    /// Returns `false` if there is no area with this id.
     pub async fn delete_area(&self, id: Uuid) -> Result<bool, StoreError> {
         let mut transaction = self.pool.begin().await?;
         next_version(&mut transaction).await?;
@@ -244,7 +231,7 @@ async fn put(
     })
 }
 
-/// Counts a change, and lets nobody else make one before the transaction ends.
+/// Increments the version of the table. The row lock serializes changes until the transaction ends.
 async fn next_version(transaction: &mut Transaction<'_, Postgres>) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar!(
         "update geo.service_area_version set version = version + 1 returning version"
@@ -253,7 +240,7 @@ async fn next_version(transaction: &mut Transaction<'_, Postgres>) -> Result<i64
     .await
 }
 
-/// Every replica holds every area, so there must not be too much of them.
+/// Limits the totals, because every replica holds all areas in memory.
 async fn check_sums(transaction: &mut Transaction<'_, Postgres>) -> Result<(), WriteError> {
     let sums = sqlx::query!(
         r#"select count(*) as "areas!", coalesce(sum(vertices), 0)::bigint as "vertices!",

@@ -1,4 +1,5 @@
-//! Keeps the service areas in memory as they are in the database, on every replica.
+//! Keeps an index of the enabled service areas in memory and follows changes in the database, so
+//! that every replica uses the same areas.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, RwLock};
@@ -12,34 +13,32 @@ use uuid::Uuid;
 use crate::domain::areas::{AreaIndex, IndexedArea};
 use crate::store::{ServiceArea, Store, StoreError};
 
-/// How often it is looked whether anything has changed.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
-/// So many areas are read at once.
 const MAX_AREAS_PER_QUERY: usize = 500;
 
 const NOT_POISONED: &str = "no code panics while it holds this lock";
 
-/// The areas of the database, ready to be asked.
+/// The index of the service areas in the database.
 pub struct AreaCache {
     store: Store,
     current: RwLock<Option<Arc<AreaIndex>>>,
-    /// What `current` was made of; held while it is renewed, which happens once at a time.
+    /// The areas in `current`. Locked during a refresh, so that refreshes do not overlap.
     known: Mutex<CachedAreas>,
 }
 
 #[derive(Default)]
 struct CachedAreas {
-    /// The table's version; `None` before the first look.
+    /// The version of the table; `None` before the first refresh.
     version: Option<i64>,
     areas: HashMap<Uuid, CachedArea>,
 }
 
-/// An area's version, and the area where it is enabled.
+/// The version of an area, and the compiled area if it is enabled.
 #[derive(Clone)]
 struct CachedArea(i64, Option<Arc<IndexedArea>>);
 
 impl AreaCache {
-    /// Follows what `store` keeps; it knows nothing before the first [`AreaCache::renew`].
+    /// The cache is empty before the first [`AreaCache::renew`].
     #[must_use]
     pub fn new(store: Store) -> Self {
         Self {
@@ -49,13 +48,14 @@ impl AreaCache {
         }
     }
 
-    /// The enabled areas as they were last seen; `None` where they were never.
+    /// The index of the enabled areas; `None` before the first refresh.
     #[must_use]
     pub fn index(&self) -> Option<Arc<AreaIndex>> {
         self.current.read().expect(NOT_POISONED).clone()
     }
 
-    /// Looks again and again until `stop`. While the database is away, the last index stays.
+    /// Refreshes the index periodically until `stop`. The last index stays in use while the
+    /// database is unavailable.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut was_well = true;
         loop {
@@ -63,9 +63,12 @@ impl AreaCache {
                 Ok(renewed) => renewed.err().map(|error| error.to_string()),
                 Err(panic) => Some(panic.to_string()),
             };
-            // Once is enough; `/health` tells, too.
+            // Logged once per outage; `/health` reports it, too.
             if let Some(error) = error.as_ref().filter(|_| was_well) {
-                tracing::warn!(error, "service areas cannot be read; the last ones stay");
+                tracing::warn!(
+                    error,
+                    "service areas cannot be read; the last version stays in use"
+                );
             }
             was_well = error.is_none();
             tokio::select! {
@@ -75,7 +78,7 @@ impl AreaCache {
         }
     }
 
-    /// Brings the index up to date, if it is not.
+    /// Refreshes the index if the version in the database has changed. Only changed areas are read.
     pub async fn renew(&self) -> Result<(), StoreError> {
         let mut known = self.known.lock().await;
         let version = self.store.areas_version().await?;
@@ -125,7 +128,11 @@ fn entry(stored: &ServiceArea) -> (Uuid, CachedArea) {
             area,
         })),
         Some(Err(error)) => {
-            tracing::error!(id = %stored.id, error, "a stored service area is not used");
+            tracing::error!(
+                id = %stored.id,
+                error,
+                "a stored service area is invalid and is not used; replace or delete it"
+            );
             None
         }
         None => None,
@@ -133,9 +140,9 @@ fn entry(stored: &ServiceArea) -> (Uuid, CachedArea) {
     (stored.id, CachedArea(stored.version, area))
 }
 
-/// Calculates where requests do not have to wait for it.
+/// Runs a long calculation on a blocking thread, so that requests do not wait for it.
 async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let work = tokio::task::spawn_blocking(work);
     work.await
-        .expect("the calculation does not panic, and is not cancelled")
+        .expect("the task neither panics nor is cancelled")
 }

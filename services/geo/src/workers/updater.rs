@@ -1,4 +1,4 @@
-//! Keeps downloaded databases fresh.
+//! Downloads new releases of databases.
 
 mod copies;
 
@@ -19,42 +19,44 @@ use crate::clients::updates::{
     DownloadDir, LockedDownloadDir, Publisher, UpdateError, UpdateOutcome,
 };
 
-/// How often something newer is asked for. MaxMind publishes twice a week, DB-IP monthly.
+/// MaxMind publishes twice a week, DB-IP monthly.
 const CHECK_INTERVAL: TimeDelta = TimeDelta::hours(24);
 
-/// After the first failure, and as long again after each further one up to [`EVERY`].
+/// The delay after the first failure. It doubles with each further failure, up to
+/// [`CHECK_INTERVAL`].
 const RETRY_DELAY: TimeDelta = TimeDelta::hours(1);
 
-/// What may pass is tried again for so long.
+/// How long a temporary failure is retried within one check.
 const RETRY_BUDGET: Duration = Duration::from_mins(5);
 
-/// The longest wait between two such attempts.
+/// The longest wait between two such retries.
 const MAX_RETRY_DELAY: Duration = Duration::from_mins(1);
 
-/// A machine that sleeps does not count the time; the clock is looked at again after so long.
+/// The maximum length of a sleep: timers stop while a machine is suspended, so that the clock is
+/// read again.
 const CLOCK_POLL_INTERVAL: Duration = Duration::from_mins(1);
 
-/// Asks a publisher for newer databases and puts them into a folder, where the watcher finds them.
+/// Downloads new releases from a publisher into a directory, from which the watcher loads them.
 pub struct DatabaseUpdater {
     publisher: Publisher,
     folder: DownloadDir,
     copies: Option<DatabaseBackups>,
     http: reqwest::Client,
     clock: Clock,
-    /// How each edition is.
+    /// By edition.
     states: Mutex<BTreeMap<String, UpdateStatus>>,
 }
 
 #[derive(Clone, Default)]
 struct UpdateStatus {
     failures: u32,
-    /// What went wrong the last time, and whether somebody has to do something.
+    /// The last error, and whether it needs action by an operator.
     trouble: Option<(String, bool)>,
     next: Option<DateTime<Utc>>,
 }
 
 impl DatabaseUpdater {
-    /// With `copies`, downloads are kept there, too. Fails where no HTTP client can be made.
+    /// Fails if the HTTP client cannot be created.
     pub fn new(
         publisher: Publisher,
         folder: DownloadDir,
@@ -71,12 +73,12 @@ impl DatabaseUpdater {
         }))
     }
 
-    /// Asks again and again until `stop`.
+    /// Checks for new releases until `stop`.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let go_on = async {
             loop {
                 if let Err(panic) = catch_panics(self.round()).await {
-                    tracing::error!(%panic, "databases are not updated now");
+                    tracing::error!(%panic, "updating databases panicked; retrying in a minute");
                     tokio::time::sleep(CLOCK_POLL_INTERVAL).await;
                 }
                 let pause = self
@@ -91,7 +93,7 @@ impl DatabaseUpdater {
         }
     }
 
-    /// Looks after every edition that is due.
+    /// Checks every edition that is due.
     async fn round(&self) {
         let is_behind = self.copies.as_ref().is_some_and(DatabaseBackups::is_behind);
         if self.pause() > Duration::ZERO && !is_behind {
@@ -99,7 +101,7 @@ impl DatabaseUpdater {
         }
         let mut folder = match self.folder.lock() {
             Ok(Some(folder)) => folder,
-            // Another process is about it; what it brings is found at the next look.
+            // Another process is updating the directory; the watcher finds its downloads.
             Ok(None) => return,
             Err(error) => {
                 for edition in self.publisher.editions() {
@@ -117,7 +119,7 @@ impl DatabaseUpdater {
                 continue;
             }
             if !is_ours {
-                // What another replica brings is found at the next look.
+                // Another replica downloads the edition; it is restored in a later round.
                 continue;
             }
             match self.bring(edition, &mut folder).await {
@@ -138,7 +140,7 @@ impl DatabaseUpdater {
         }
     }
 
-    /// Takes what other replicas, or earlier lives of this one, have kept.
+    /// Restores databases that other replicas or earlier processes have backed up.
     async fn restore(
         &self,
         editions: &[String],
@@ -152,7 +154,7 @@ impl DatabaseUpdater {
         Some((copies, round))
     }
 
-    /// Until when an edition is not asked for.
+    /// The time of the next check of an edition; `None` if it is due.
     fn waits(&self, edition: &str, folder: &LockedDownloadDir) -> Option<DateTime<Utc>> {
         let now = self.clock.now();
         let known = self.state(edition, |state| state.next);
@@ -160,7 +162,7 @@ impl DatabaseUpdater {
         known.or_else(|| folder.waits_until(edition, now))
     }
 
-    /// Asks, and again while that may help.
+    /// Checks for a new release, with retries after temporary failures.
     async fn bring(
         &self,
         edition: &str,
@@ -196,14 +198,15 @@ impl DatabaseUpdater {
         self.note(folder.ask_again(edition, next));
         match brought {
             UpdateOutcome::New => {
-                tracing::info!(edition, "a new database was downloaded");
+                tracing::info!(edition, "a new database release was downloaded");
                 count(edition, "new");
             }
             UpdateOutcome::Nothing => count(edition, "nothing_new"),
         }
     }
 
-    /// Notes a failure and tells it once; when to ask again.
+    /// Records a failure and returns the time of the next check. Only the first of several failures
+    /// in a row is logged.
     fn failed(&self, edition: &str, error: &UpdateError) -> DateTime<Utc> {
         count(edition, "failed");
         let now = self.clock.now();
@@ -222,24 +225,27 @@ impl DatabaseUpdater {
         });
         let (publisher, until) = (self.publisher.name(), next.format("%F %H:%M UTC"));
         if is_news {
-            tracing::warn!(edition, "{publisher}: {trouble}; asked again at {until}");
+            tracing::warn!(
+                edition,
+                "the update from {publisher} failed: {trouble}; next check at {until}"
+            );
         }
         next
     }
 
-    /// Where nothing can be remembered, downloading still works.
+    /// Logs a failure to write the update state. Downloads work without the state.
     fn note(&self, remembered: Result<(), UpdateError>) {
         if let Err(error) = remembered {
-            tracing::warn!("{}: {error}", self.publisher.name());
+            tracing::warn!(%error, "the update state was not saved");
         }
     }
 
-    /// How long nothing is due.
+    /// The time until the next check.
     fn pause(&self) -> Duration {
         let now = self.clock.now();
         let editions = self.publisher.editions();
         let next = |edition: &String| self.state(edition, |state| state.next);
-        // One that was never asked for comes first.
+        // `None`, an edition that was never checked, sorts first.
         let next = editions.iter().map(next).min().flatten();
         let pause = next.map_or(TimeDelta::zero(), |next| next - now);
         pause.to_std().unwrap_or_default()
@@ -250,8 +256,8 @@ impl DatabaseUpdater {
         change(states.entry(edition.to_owned()).or_default())
     }
 
-    /// How the updates are, for `/health`. That nobody answers is no cause for alarm before a
-    /// database has grown old.
+    /// The check for `/health`. Temporary failures do not degrade it: the check of the databases
+    /// degrades when a database becomes stale.
     #[must_use]
     pub fn finding(&self) -> CheckResult {
         let states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
@@ -264,9 +270,9 @@ impl DatabaseUpdater {
             match state.trouble {
                 Some((trouble, is_for_people)) => {
                     is_bad |= is_for_people;
-                    format!("{edition}: {trouble}; asked again {when}")
+                    format!("{edition}: {trouble}; next check {when}")
                 }
-                None => format!("{edition}: asked again {when}"),
+                None => format!("{edition}: next check {when}"),
             }
         };
         let told: Vec<_> = editions.iter().map(describe).collect();
@@ -279,7 +285,7 @@ impl DatabaseUpdater {
     }
 }
 
-/// Shortly after the next midnight (UTC).
+/// Five minutes after the next midnight (UTC).
 fn tomorrow(now: DateTime<Utc>) -> DateTime<Utc> {
     let day = now.date_naive() + Days::new(1);
     day.and_time(NaiveTime::MIN).and_utc() + TimeDelta::minutes(5)

@@ -1,4 +1,4 @@
-//! Notices changed databases.
+//! Reloads changed database files.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clients::DatabaseWatcher;
 
-/// Looks again and again until `stop`. Polling sees what every kind of file system does, also
-/// network volumes, and costs one `stat` a file.
+/// Polls the files until `stop`. Unlike file system events, polling works on every kind of volume,
+/// and it costs one `stat` per file.
 pub async fn run(mut watch: DatabaseWatcher, interval: Duration, stop: CancellationToken) {
     loop {
         tokio::select! {
@@ -16,16 +16,19 @@ pub async fn run(mut watch: DatabaseWatcher, interval: Duration, stop: Cancellat
             () = stop.cancelled() => return,
         }
         let look = move || {
-            // What made one look panic may be gone at the next: a file that is being written.
+            // The cause may be temporary, such as a file that is being written.
             if let Err(panic) = catch_panic(|| watch.look()) {
-                tracing::error!(%panic, "databases are looked at again later");
+                tracing::error!(%panic, "the check for changed databases panicked; retrying later");
             }
             watch
         };
         match tokio::task::spawn_blocking(look).await {
             Ok(back) => watch = back,
             Err(error) => {
-                tracing::error!("databases are not watched any more: {error}");
+                tracing::error!(
+                    %error,
+                    "changed databases are no longer reloaded; restart the service"
+                );
                 return;
             }
         }

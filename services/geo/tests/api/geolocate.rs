@@ -151,15 +151,15 @@ fn a_damaged_missing_or_foreign_database_stops_the_start() {
     let cases = [
         (
             "GeoIP2-City-Test-Broken-Double-Format.mmdb",
-            "not a sound .mmdb database",
+            "not a valid .mmdb database",
         ),
         (
             "MaxMind-DB-test-broken-pointers-24.mmdb",
-            "not a sound .mmdb database",
+            "not a valid .mmdb database",
         ),
-        ("LICENSE-MIT", "not a sound .mmdb database"),
+        ("LICENSE-MIT", "not a valid .mmdb database"),
         ("nothing.mmdb", "cannot be read"),
-        ("MaxMind-DB-test-mixed-24.mmdb", "says nothing about places"),
+        ("MaxMind-DB-test-mixed-24.mmdb", "contains no locations"),
     ];
     for (name, reason) in cases {
         let error = geo::build(&config(&[database(name)]), common::clock::Clock::system())

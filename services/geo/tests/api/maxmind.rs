@@ -95,7 +95,7 @@ async fn the_web_service_fills_every_field() {
     );
     let health = chain.health().await;
     assert_eq!(health["status"], "ok");
-    assert_eq!(health["detail"], "127.0.0.1, asked today 1 of 1000");
+    assert_eq!(health["detail"], "127.0.0.1, 1 of 1000 lookups used today");
 }
 
 #[tokio::test]
@@ -200,7 +200,7 @@ async fn a_days_budget_is_kept() {
     let health = chain.health().await;
     assert_eq!(health["status"], "degraded");
     let detail = health["detail"].as_str().unwrap();
-    assert!(detail.contains("asked today 2 of 2"), "{detail}");
+    assert!(detail.contains("2 of 2 lookups used today"), "{detail}");
     let (_, known) = chain.one("193.0.6.0").await;
     assert_eq!(known["region"], "Utrecht");
     let (_, other) = chain.one("193.0.6.3").await;

@@ -75,7 +75,7 @@ async fn a_refused_account_is_left_alone_for_an_hour() {
         assert_eq!(health["status"], "degraded");
         let detail = health["detail"].as_str().unwrap();
         assert!(detail.contains("check "), "{detail}");
-        assert!(detail.ends_with("not asked until 13:00:00 UTC"), "{detail}");
+        assert!(detail.ends_with("paused until 13:00:00 UTC"), "{detail}");
 
         chain.clock.advance(TimeDelta::minutes(1));
         chain.maxmind.reply(Reply::Place);

@@ -86,10 +86,10 @@ async fn what_is_damaged_is_told_and_the_old_database_goes_on() {
     for (name, reason) in [
         (
             "GeoIP2-City-Test-Broken-Double-Format.mmdb",
-            "x.mmdb: not a sound .mmdb database",
+            "x.mmdb: not a valid .mmdb database",
         ),
         ("MaxMind-DB-test-mixed-24.mmdb", "x.mmdb: a Test database"),
-        ("LICENSE-MIT", "x.mmdb: not a sound .mmdb database"),
+        ("LICENSE-MIT", "x.mmdb: not a valid .mmdb database"),
     ] {
         replace(&file, name);
         eventually("a finding", async || {

@@ -132,7 +132,7 @@ async fn the_first_download_is_used_without_a_restart() {
     told(
         &geo,
         "ok",
-        "GeoLite2-City: asked again at 2026-02-21 12:00 UTC",
+        "GeoLite2-City: next check at 2026-02-21 12:00 UTC",
     )
     .await;
     assert_eq!(
@@ -146,18 +146,18 @@ async fn what_is_there_already_is_not_downloaded_again() {
     let updating = Updating::new().await;
     fs::write(updating.file(), bytes("GeoLite2-City-Test.mmdb")).unwrap();
     let geo = updating.start(&updating.maxmind(CITY)).await;
-    told(&geo, "ok", "asked again at 2026-02-21").await;
+    told(&geo, "ok", "next check at 2026-02-21").await;
     assert_eq!(updating.publisher.asked().len(), 1);
     drop(geo);
     // A restart the next hour does not even ask; one on the next day does.
     updating.clock.advance(TimeDelta::hours(1));
     let geo = updating.start(&updating.maxmind(CITY)).await;
-    told(&geo, "ok", "asked again at 2026-02-21 12:00").await;
+    told(&geo, "ok", "next check at 2026-02-21 12:00").await;
     assert_eq!(updating.publisher.asked().len(), 1);
     drop(geo);
     updating.clock.advance(TimeDelta::hours(23));
     let geo = updating.start(&updating.maxmind(CITY)).await;
-    told(&geo, "ok", "asked again at 2026-02-22 12:00").await;
+    told(&geo, "ok", "next check at 2026-02-22 12:00").await;
     assert_eq!(updating.publisher.asked().len(), 2);
 }
 
@@ -178,16 +178,16 @@ async fn what_is_not_what_was_announced_is_not_used() {
     updating.with_an_old_database();
     updating.publisher.metadata(Metadata::WrongMd5);
     let geo = updating.start(&updating.maxmind(CITY)).await;
-    told(&geo, "degraded", "another checksum").await;
+    told(&geo, "degraded", "does not match its checksum").await;
     updating.the_old_one_goes_on(&geo).await;
 }
 
 #[tokio::test]
 async fn a_damaged_database_is_not_used_even_with_the_right_checksum() {
     for (name, reason) in [
-        ("GeoIP2-City-Test-Broken-Double-Format.mmdb", "not a sound"),
-        ("LICENSE-MIT", "not a sound"),
-        ("MaxMind-DB-test-mixed-24.mmdb", "says nothing"),
+        ("GeoIP2-City-Test-Broken-Double-Format.mmdb", "not a valid"),
+        ("LICENSE-MIT", "not a valid"),
+        ("MaxMind-DB-test-mixed-24.mmdb", "contains no locations"),
     ] {
         let updating = Updating::new().await;
         updating.with_an_old_database();
@@ -211,7 +211,7 @@ async fn a_broken_download_is_tried_again() {
         source(&geo).await == "GeoLite2-City"
     })
     .await;
-    told(&geo, "ok", "GeoLite2-City: asked again").await;
+    told(&geo, "ok", "GeoLite2-City: next check").await;
 }
 
 #[tokio::test]
@@ -240,7 +240,7 @@ async fn errors_that_do_not_pass_are_told_and_left_alone() {
         updating.publisher.metadata(Metadata::Error(status, code));
         let geo = updating.start(&updating.maxmind(CITY)).await;
         told(&geo, "degraded", reason).await;
-        told(&geo, "degraded", "asked again at 2026-02-20 13:00 UTC").await;
+        told(&geo, "degraded", "next check at 2026-02-20 13:00 UTC").await;
         assert_eq!(updating.publisher.asked().len(), 1);
         updating.the_old_one_goes_on(&geo).await;
     }
@@ -255,7 +255,7 @@ async fn over_the_limit_nothing_is_asked_before_tomorrow() {
     for _ in 0..2 {
         // Also not by a new process.
         let geo = updating.start(&updating.maxmind(CITY)).await;
-        told(&geo, "ok", "asked again at 2026-02-21 00:05 UTC").await;
+        told(&geo, "ok", "next check at 2026-02-21 00:05 UTC").await;
         updating.the_old_one_goes_on(&geo).await;
     }
     assert_eq!(updating.publisher.asked().len(), 1);
@@ -284,7 +284,7 @@ async fn without_an_account_db_ip_is_asked_once_a_month() {
     };
     eventually("the city", async || city(&geo).await == "Stockholm").await;
     told(&geo, "ok", "https://db-ip.com, CC BY 4.0").await;
-    told(&geo, "ok", "asked again at 2026-02-21").await;
+    told(&geo, "ok", "next check at 2026-02-21").await;
     let asked = [
         "/free/dbip-city-lite-2026-02.mmdb.gz",
         "/free/dbip-city-lite-2026-01.mmdb.gz",
@@ -295,7 +295,7 @@ async fn without_an_account_db_ip_is_asked_once_a_month() {
     updating.publisher.publish(&month("2026-02"), database);
     for _ in 0..2 {
         let geo = updating.start(&updating.dbip()).await;
-        told(&geo, "ok", "dbip-city-lite: asked again at 2026-02-22").await;
+        told(&geo, "ok", "dbip-city-lite: next check at 2026-02-22").await;
         assert_eq!(city(&geo).await, "Stockholm");
     }
     assert_eq!(updating.publisher.times("2026-02"), 2);
@@ -310,7 +310,7 @@ async fn one_who_has_changed_to_maxmind_keeps_nothing_of_db_ip() {
         .publisher
         .publish("dbip-city-lite-2026-02", database);
     let geo = updating.start(&updating.dbip()).await;
-    told(&geo, "ok", "dbip-city-lite: asked again").await;
+    told(&geo, "ok", "dbip-city-lite: next check").await;
     drop(geo);
     let geo = updating.start(&updating.maxmind(CITY)).await;
     eventually("only MaxMind's", async || {
@@ -330,7 +330,7 @@ async fn a_damaged_download_of_an_earlier_day_does_not_stop_the_start() {
     let (status, detail) = geo.check("databases").await;
     assert_eq!(status, "degraded");
     assert!(
-        detail.contains("GeoLite2-City.mmdb: not a sound"),
+        detail.contains("GeoLite2-City.mmdb: not a valid"),
         "{detail}"
     );
     assert_eq!(source(&geo).await, "IPFire");

@@ -93,7 +93,7 @@ async fn a_lost_disk_costs_no_download_and_no_question(pool: PgPool) {
         fleet.updating.clock.advance(TimeDelta::hours(1));
         let geo = fleet.replica().await;
         answers(&geo, "GeoLite2-City").await;
-        told(&geo, "ok", "asked again at 2026-02-21 12:00").await;
+        told(&geo, "ok", "next check at 2026-02-21 12:00").await;
         let metrics = geo.metrics().await;
         assert!(metrics.contains(r#"outcome="restored""#), "{metrics}");
     }
@@ -102,7 +102,7 @@ async fn a_lost_disk_costs_no_download_and_no_question(pool: PgPool) {
     fleet.new_disk();
     fleet.updating.clock.advance(TimeDelta::hours(22));
     let geo = fleet.replica().await;
-    told(&geo, "ok", "asked again at 2026-02-22 12:00").await;
+    told(&geo, "ok", "next check at 2026-02-22 12:00").await;
     answers(&geo, "GeoLite2-City").await;
     assert_eq!(fleet.asked(), (1, 2));
 }
@@ -119,7 +119,7 @@ async fn the_same_goes_for_db_ip(pool: PgPool) {
     fleet.new_disk();
     fleet.updating.clock.advance(TimeDelta::days(2));
     let geo = fleet.start(&fleet.updating.dbip()).await;
-    told(&geo, "ok", "dbip-city-lite: asked again at 2026-02-23").await;
+    told(&geo, "ok", "dbip-city-lite: next check at 2026-02-23").await;
     assert_eq!(fleet.updating.publisher.asked().len(), 1);
     // Who has changed to MaxMind keeps nothing of DB-IP.
     drop(geo);
@@ -134,7 +134,7 @@ async fn replicas_download_once_for_all(pool: PgPool) {
     let second = fleet.replica().await;
     for geo in [&first, &second] {
         answers(geo, "GeoLite2-City").await;
-        told(geo, "ok", "asked again at 2026-02-21 12:00").await;
+        told(geo, "ok", "next check at 2026-02-21 12:00").await;
     }
     assert_eq!(fleet.asked(), (1, 1));
 }
@@ -154,7 +154,7 @@ async fn an_older_one_on_the_disk_gives_way(pool: PgPool) {
     fleet.updating.folder = disk;
     let geo = fleet.replica().await;
     answers(&geo, "GeoIP2-City").await;
-    told(&geo, "ok", "asked again at 2026-02-22 12:00").await;
+    told(&geo, "ok", "next check at 2026-02-22 12:00").await;
     assert_eq!(fleet.asked(), (2, 2));
 }
 
@@ -195,7 +195,7 @@ async fn while_postgresql_is_away_all_goes_on_without(pool: PgPool) {
     fleet.pool.close().await;
     let geo = fleet.replica().await;
     answers(&geo, "GeoLite2-City").await;
-    told(&geo, "ok", "asked again at 2026-02-21 12:00").await;
+    told(&geo, "ok", "next check at 2026-02-21 12:00").await;
     assert_eq!(fleet.downloads(), 1);
 }
 
@@ -227,7 +227,7 @@ async fn a_limit_is_remembered_too(pool: PgPool) {
     for _ in 0..2 {
         fleet.new_disk();
         let geo = fleet.replica().await;
-        told(&geo, "ok", "asked again at 2026-02-22 00:05").await;
+        told(&geo, "ok", "next check at 2026-02-22 00:05").await;
         answers(&geo, "GeoLite2-City").await;
         let noted = "select count(*) from geo.download where ask_again_at > '2026-02-22'";
         eventually("it is noted", async || {
@@ -248,7 +248,7 @@ async fn it_can_be_switched_off(pool: PgPool) {
     let mut arguments = fleet.updating.maxmind(CITY);
     arguments.push("--geoip-keep-in-postgres=off".into());
     let geo = fleet.start(&arguments).await;
-    told(&geo, "ok", "asked again at 2026-02-21 12:00").await;
+    told(&geo, "ok", "next check at 2026-02-21 12:00").await;
     assert_eq!(fleet.kept().await, []);
 }
 

@@ -1,4 +1,4 @@
-//! What channels other than text messages need.
+//! Settings of the channels other than text messages.
 
 use std::path::PathBuf;
 
@@ -7,34 +7,33 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 use url::Url;
 
-/// What channels other than text messages need.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ChannelArgs {
-    /// The mail server: `smtps://user:password@host` for TLS, `smtp://…:587?tls=required` for
-    /// STARTTLS; without it emails are printed to the log.
+    /// URL of the mail server: `smtps://user:password@host` for TLS, `smtp://…:587?tls=required`
+    /// for STARTTLS. If it is not set, emails are printed to the log.
     #[arg(long, env = "SMTP_URL", hide_env_values = true, value_parser = secret, requires = "email_from")]
     pub smtp_url: Option<SecretString>,
-    /// A file with certificates in PEM of those who may sign the mail server's, besides those that
-    /// the system trusts.
+    /// File with CA certificates (PEM) to trust for the mail server, in addition to those of the
+    /// system.
     #[arg(long, env = "SMTP_CA_FILE", requires = "smtp_url")]
     pub smtp_ca_file: Option<PathBuf>,
-    /// Who writes emails, such as Shop <shop@example.com>.
+    /// Sender of emails, such as `Shop <shop@example.com>`.
     #[arg(long, env = "EMAIL_FROM", hide_env_values = true)]
     pub email_from: Option<String>,
-    /// Where this service is reached from the internet, for what providers say back.
+    /// URL of this service on the internet, to which providers send callbacks.
     #[arg(long, env = "PUBLIC_URL", value_parser = http_url)]
     pub public_url: Option<Url>,
-    /// The private key of Web Push: 32 bytes in base64url; without it messages for browsers are
-    /// printed to the log.
+    /// Private VAPID key for Web Push: 32 bytes in base64url. If it is not set, messages to
+    /// browsers are printed to the log.
     #[arg(long, env = "VAPID_PRIVATE_KEY", hide_env_values = true, value_parser = secret)]
     pub vapid_private_key: Option<SecretString>,
-    /// Whom push services write to: a mailto: or https: address; without it `PUBLIC_URL`.
+    /// Contact for operators of push services: a mailto: or https: URL. Default: PUBLIC_URL.
     #[arg(long, env = "VAPID_SUBJECT", requires = "vapid_private_key")]
     pub vapid_subject: Option<String>,
-    /// The token of Telegram's bot; without it its messages are printed to the log.
+    /// Token of the Telegram bot. If it is not set, messages to Telegram are printed to the log.
     #[arg(long, env = "TELEGRAM_BOT_TOKEN", hide_env_values = true, value_parser = secret)]
     pub telegram_bot_token: Option<SecretString>,
-    /// Where Telegram's API is.
+    /// Base URL of the Telegram Bot API.
     #[arg(
         long,
         env = "TELEGRAM_BASE_URL",
@@ -42,17 +41,17 @@ pub struct ChannelArgs {
         value_parser = http_url
     )]
     pub telegram_base_url: Url,
-    /// The server of ntfy.
+    /// URL of the ntfy server.
     #[arg(long, env = "NTFY_URL", default_value = "https://ntfy.sh", value_parser = http_url)]
     pub ntfy_url: Url,
-    /// An access token for ntfy's server.
+    /// Access token for the ntfy server.
     #[arg(long, env = "NTFY_TOKEN", hide_env_values = true, value_parser = secret)]
     pub ntfy_token: Option<SecretString>,
-    /// A service account of Firebase, as its JSON; without it messages for apps are printed to the
-    /// log.
+    /// Firebase service account as JSON. If it is not set, messages to mobile apps are printed to
+    /// the log.
     #[arg(long, env = "FCM_CREDENTIALS", hide_env_values = true, value_parser = secret)]
     pub fcm_credentials: Option<SecretString>,
-    /// Where Firebase Cloud Messaging is.
+    /// Base URL of Firebase Cloud Messaging.
     #[arg(
         long,
         env = "FCM_BASE_URL",
@@ -60,12 +59,12 @@ pub struct ChannelArgs {
         value_parser = http_url
     )]
     pub fcm_base_url: Url,
-    /// What the secrets of webhooks are sealed with in the database: 32 bytes in base64; without it
-    /// they are kept as they are.
+    /// Key that encrypts the secrets of webhooks in the database: 32 bytes in base64. If it is not
+    /// set, they are stored in plain text.
     #[arg(long, env = "WEBHOOK_SECRETS_KEY", hide_env_values = true, value_parser = secret)]
     pub webhook_secrets_key: Option<SecretString>,
-    /// Private networks that webhooks may be in, such as 10.1.0.0/16, with commas; none unless
-    /// told.
+    /// Private networks to which webhooks may be sent, such as 10.1.0.0/16, separated by commas.
+    /// Default: none.
     #[arg(long, env = "WEBHOOK_PRIVATE_NETWORKS", value_delimiter = ',')]
     pub webhook_private_networks: Vec<IpNet>,
 }

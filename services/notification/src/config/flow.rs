@@ -1,24 +1,24 @@
-//! How fast channels send.
+//! Settings for the concurrency and rate of channels.
 
 use super::ConfigError;
 use crate::domain::pace::ChannelLimits;
 use crate::domain::target::Channel;
 
-/// How fast channels send, in each process.
+/// Limits of each channel, per process.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ChannelLimitArgs {
-    /// How many messages of a channel may be on their way at once, such as sms=8,email=4; 64 unless
-    /// told.
+    /// Maximum number of concurrent sends per channel and process, such as sms=8,email=4 (1 to
+    /// 1000). Default: 64 each.
     #[arg(long, env = "CHANNEL_CONCURRENCY", value_delimiter = ',')]
     pub channel_concurrency: Vec<String>,
-    /// How many messages of a channel each process begins to send in a second, such as
-    /// sms=1,telegram=25; as many as there are unless told.
+    /// Maximum number of messages per second, per channel and process, such as sms=1,telegram=25
+    /// (0.001 to 1000000). Default: unlimited.
     #[arg(long, env = "CHANNEL_RATE", value_delimiter = ',')]
     pub channel_rate: Vec<String>,
 }
 
 impl ChannelLimitArgs {
-    /// Those of each channel.
+    /// The limits of every channel.
     pub fn flows(&self) -> Result<Vec<(Channel, ChannelLimits)>, ConfigError> {
         let mut flows = Channel::ALL.map(|channel| (channel, ChannelLimits::default()));
         let wrong = ConfigError::Flow("CHANNEL_CONCURRENCY", "sms=8,email=4");

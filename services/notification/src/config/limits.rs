@@ -1,39 +1,39 @@
-//! Limits that save money.
+//! Settings for the daily limits.
 
 use super::ConfigError;
 use crate::domain::limit::DailyLimits;
 use crate::domain::target::Channel;
 
-/// How much may be sent in a day (UTC); nothing is limited unless told.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DailyLimitArgs {
-    /// The most messages a day on all channels.
+    /// Maximum number of messages per day (UTC) on all channels. Default: unlimited.
     #[arg(long, env = "LIMIT_PER_DAY", value_parser = clap::value_parser!(i64).range(1..))]
     pub limit_per_day: Option<i64>,
-    /// The most messages a day to one recipient.
+    /// Maximum number of messages per day (UTC) to one recipient. Default: unlimited.
     #[arg(long, env = "LIMIT_PER_RECIPIENT", value_parser = clap::value_parser!(i64).range(1..))]
     pub limit_per_recipient: Option<i64>,
-    /// The most messages a day on channels, such as sms=200,email=1000.
+    /// Maximum number of messages per day (UTC) per channel, such as sms=200,email=1000. Default:
+    /// unlimited.
     #[arg(long, env = "LIMIT_PER_CHANNEL", value_delimiter = ',')]
     pub limit_per_channel: Vec<String>,
-    /// What text messages may cost a day, in the currency of `SMS_SEGMENT_PRICE`.
+    /// Maximum cost of text messages per day (UTC), in the currency of `SMS_SEGMENT_PRICE`.
+    /// Default: unlimited.
     #[arg(long, env = "SMS_COST_CAP", value_parser = money, requires = "sms_segment_price", allow_negative_numbers = true)]
     pub sms_cost_cap: Option<f64>,
-    /// What one segment of a text message costs.
+    /// Price of one segment of a text message.
     #[arg(long, env = "SMS_SEGMENT_PRICE", value_parser = money, allow_negative_numbers = true)]
     pub sms_segment_price: Option<f64>,
 }
 
-/// For `value_parser`: an amount above 0.
+/// A `value_parser` for an amount greater than 0.
 fn money(text: &str) -> Result<f64, &'static str> {
     let amount = text.trim().parse().ok();
     amount
         .filter(|amount: &f64| amount.is_finite() && *amount > 0.0)
-        .ok_or("it is an amount above 0, such as 0.0079")
+        .ok_or("expected an amount greater than 0, such as 0.0079")
 }
 
 impl DailyLimitArgs {
-    /// The limits.
     pub fn limits(&self) -> Result<DailyLimits, ConfigError> {
         let channel = |text: &String| {
             let (name, limit) = text.split_once('=')?;
@@ -50,7 +50,7 @@ impl DailyLimitArgs {
         })
     }
 
-    /// How many segments may be paid for.
+    /// The number of segments per day that the cost cap allows.
     fn sms_segments(&self) -> Result<Option<i64>, ConfigError> {
         let Some(cap) = self.sms_cost_cap else {
             return Ok(None);
@@ -58,7 +58,7 @@ impl DailyLimitArgs {
         let price = self.sms_segment_price.unwrap_or_default();
         let good = cap.is_finite() && cap > 0.0 && price.is_finite() && price > 0.0;
         #[expect(clippy::cast_possible_truncation, reason = "a cast to i64 saturates")]
-        // Fractions such as 0.05 / 0.01 are not exact.
+        // The epsilon makes up for inexact quotients such as 0.05 / 0.01.
         let segments = (cap / price + 1e-9).floor() as i64;
         good.then_some(Some(segments)).ok_or(ConfigError::Cost)
     }

@@ -1,4 +1,4 @@
-//! Accepting notifications: each with its idempotency key and its deliveries, or nothing.
+//! Accepts notifications: stores each with its idempotency key and its deliveries, atomically.
 
 mod insert;
 
@@ -16,36 +16,32 @@ use super::{StoreError, erasure, gates};
 use crate::domain::notification::Notification;
 use crate::domain::person::Person;
 
-/// What is to be accepted.
 #[derive(Clone, Debug)]
 pub struct NewNotification {
-    /// The notification.
     pub new: Notification,
-    /// Its key, where the caller gave one.
     pub key: Option<IdempotencyKey>,
 }
 
-/// What became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acceptance {
-    /// It was stored.
+    /// The notification was stored.
     New,
-    /// The same request came before and was stored under this id.
+    /// The request is a repetition of the one that was stored under this id.
     Before(Uuid),
-    /// Another request came before with the same key.
+    /// The idempotency key was used for a request with another body.
     OtherBody,
 }
 
-/// Connections for [`accept`], whose statements are planned once.
+/// Creates the connection pool for [`accept`], whose statements are planned only once.
 #[must_use]
 pub fn lane(pool: &PgPool) -> PgPool {
-    // One is in use at a time; another one is there where that one hangs.
+    // One connection is in use at a time; the second one is for the case that it hangs.
     database::pool(database::by_keys(pool), 2)
 }
 
-/// Stores all of what is asked now, at once or not at all, and tells for each what became of it. Of
-/// requests with the same key at the same moment one is stored; the others wait for it. Gates are
-/// passed and digests joined on the way, which may close branches of what is stored.
+/// Stores all notifications in one transaction, and returns the outcome of each. Of concurrent
+/// requests with the same key one is stored; the others wait for it. Throttle and dedupe windows
+/// are counted and digests joined in the same transaction, which may suppress branches.
 pub async fn accept(
     pool: &PgPool,
     asked: &mut [NewNotification],
@@ -60,7 +56,7 @@ pub async fn accept(
         let open: Vec<_> = asked.iter().map(|a| a.new.branches.clone()).collect();
         let stored = in_windows(pool, asked, clock).await;
         if stored.is_err() {
-            // Nothing was counted after all.
+            // The transaction was rolled back, including its counts.
             let all = asked.iter_mut().zip(open);
             all.for_each(|(asked, open)| asked.new.branches = open);
         }
@@ -100,8 +96,8 @@ fn acceptance(
     })
 }
 
-/// Where something is counted or gathered it takes a transaction. What came before is not counted
-/// again.
+/// Accepts notifications of which some are counted in windows or gathered in digests. Repeated
+/// requests are not counted again.
 async fn in_windows(
     pool: &PgPool,
     asked: &mut [NewNotification],
@@ -147,7 +143,7 @@ async fn in_windows(
     Ok(stored)
 }
 
-/// Gates have counted persons by their ids before it was known that these were erased.
+/// Deletes the counts of persons who are erased: windows are counted before erasures are checked.
 async fn forget_erased(
     connection: &mut PgConnection,
     asked: &[&NewNotification],
@@ -169,7 +165,7 @@ async fn forget_erased(
     erasure::forget_tallies_of(connection, &ids).await
 }
 
-/// A statement writes no row twice.
+/// Keeps the first notification with each key, because a statement cannot write a row twice.
 fn first_with_each_key(asked: &[NewNotification]) -> Vec<&NewNotification> {
     let mut seen = HashSet::new();
     let mut is_first = |key: &Option<IdempotencyKey>| {

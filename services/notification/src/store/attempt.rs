@@ -6,32 +6,25 @@ use uuid::Uuid;
 
 use super::StoreError;
 
-/// An attempt as it is kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AttemptRow {
-    /// The delivery it belongs to.
     pub delivery_id: Uuid,
-    /// From 1.
+    /// Starts at 1.
     pub number: i32,
-    /// When it began.
     pub started_at: DateTime<Utc>,
-    /// Who was asked; `None` where the process ended in the middle.
+    /// `None` if the process ended during the attempt.
     pub provider: Option<String>,
-    /// `sent`, `found`, `transient`, `permanent` or `unknown`.
+    /// The text of a [`SendOutcome`](crate::domain::attempt::SendOutcome).
     pub outcome: String,
-    /// The same in words.
     pub detail: Option<String>,
-    /// The HTTP status of the provider's answer.
     pub http_status: Option<i16>,
-    /// The provider's own code.
+    /// The error code of the provider.
     pub provider_code: Option<i32>,
-    /// The provider's id of the message.
     pub provider_message_id: Option<String>,
-    /// How long it took, in milliseconds.
     pub latency_ms: Option<i32>,
 }
 
-/// The attempts of these deliveries, in order.
+/// Returns the attempts of these deliveries in order.
 pub async fn of(pool: &PgPool, deliveries: &[Uuid]) -> Result<Vec<AttemptRow>, StoreError> {
     let rows = sqlx::query_as!(
         AttemptRow,

@@ -1,4 +1,4 @@
-//! Rules and recipients, read whole.
+//! Loads the routing table: all rules and recipients.
 
 use std::sync::Arc;
 
@@ -12,16 +12,17 @@ use crate::domain::book::{RoutingTable, UnusableRule};
 use crate::domain::recipient::{self, Recipient};
 use crate::domain::rule::{self, Rule};
 
-/// The number that grows with every change of a rule or a recipient.
+/// The version of rules and recipients, which increases with every change.
 pub async fn edition(pool: &PgPool) -> Result<i64, StoreError> {
     let number = sqlx::query_scalar!("select number from notification.edition");
     Ok(number.fetch_one(pool).await?)
 }
 
-/// All rules and recipients, and their edition or a later one's beginning. What cannot be used, as
-/// it was kept by another version, is left out and told to the log.
+/// Loads all rules and recipients with their version. They may include changes of the next version.
+/// Entries that cannot be read, because another version of the service wrote them, are logged and
+/// skipped.
 pub async fn read(pool: &PgPool) -> Result<(i64, RoutingTable), StoreError> {
-    // Read first: a change in between is read again, never missed.
+    // The version is read first, so that a concurrent change is loaded again instead of missed.
     let edition = edition(pool).await?;
     let (rules, unfollowed) = rules(pool).await?;
     let rows = sqlx::query!(
@@ -35,7 +36,10 @@ pub async fn read(pool: &PgPool) -> Result<(i64, RoutingTable), StoreError> {
             Some((spec.name, spec.groups, recipient))
         });
         if known.is_none() {
-            tracing::error!(recipient = %row.id, "this recipient cannot be told");
+            tracing::error!(
+                recipient = %row.id,
+                "a stored recipient is invalid and is skipped; replace or delete it"
+            );
         }
         known
     });
@@ -43,7 +47,7 @@ pub async fn read(pool: &PgPool) -> Result<(i64, RoutingTable), StoreError> {
     Ok((edition, book.with_unfollowed(unfollowed)))
 }
 
-/// The rules that can be followed, and why the others cannot.
+/// The usable rules, and the reasons why the others are not applied.
 async fn rules(pool: &PgPool) -> Result<(Vec<Arc<Rule>>, Vec<UnusableRule>), StoreError> {
     let rows = sqlx::query!(
         r#"select id, spec as "spec: Json<serde_json::Value>", created_at, updated_at,
@@ -71,8 +75,12 @@ async fn rules(pool: &PgPool) -> Result<(Vec<Arc<Rule>>, Vec<UnusableRule>), Sto
                 row.disabled_reason
             }
             Err(error) => {
-                tracing::error!(rule = %row.id, error, "this rule cannot be followed");
-                Some(format!("it cannot be followed: {error}"))
+                tracing::error!(
+                    rule = %row.id,
+                    error,
+                    "a stored rule is invalid and is not applied; replace or delete it"
+                );
+                Some(format!("the rule is invalid: {error}"))
             }
         };
         unfollowed.extend(reason.map(|reason| UnusableRule {

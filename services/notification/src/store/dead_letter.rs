@@ -1,4 +1,5 @@
-//! Dead letters: deliveries that were given up, or of which nobody can tell whether they were sent, with the events of their notifications.
+//! Dead letters: deliveries that failed for good or whose outcome is unknown, with the events of
+//! their notifications.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
@@ -8,46 +9,38 @@ use super::StoreError;
 use super::delivery::target;
 use crate::domain::target::ChannelAddress;
 
-/// A delivery that was given up.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeadLetterRow {
-    /// The delivery's id.
+    /// The id of the delivery.
     pub id: Uuid,
-    /// The notification it belongs to.
     pub notification_id: Uuid,
-    /// What happened.
     pub event: String,
-    /// To whom.
     pub target: ChannelAddress,
-    /// What was to be said.
     pub body: String,
-    /// How many attempts there were.
+    /// The number of attempts so far.
     pub attempts: i32,
-    /// Since then the recipient may have the message without our knowing.
+    /// The first attempt whose outcome is unknown: the recipient may have the message.
     pub unknown_since: Option<DateTime<Utc>>,
-    /// Why the last attempt failed.
+    /// The error of the last attempt.
     pub last_error: Option<String>,
-    /// When it was accepted.
     pub created_at: DateTime<Utc>,
 }
 
-/// Which dead letters are meant; all where nothing is named.
+/// Selects dead letters; `None` matches all.
 #[derive(Clone, Debug, Default)]
 pub struct DeadLetterFilter {
-    /// Only of notifications about this event.
     pub event: Option<String>,
-    /// Only on this channel.
     pub channel: Option<String>,
-    /// Only those that this provider tried last.
+    /// The provider of the last attempt.
     pub provider: Option<String>,
-    /// Only those accepted at that time or later.
+    /// Accepted at this time or later.
     pub from: Option<DateTime<Utc>>,
-    /// Only those accepted before that time.
+    /// Accepted before this time.
     pub to: Option<DateTime<Utc>>,
 }
 
-/// Makes at most `limit` dead letters due at `now`, the oldest first, with a fresh schedule;
-/// returns how many there were.
+/// Requeues at most `limit` dead letters, oldest first: they are due at `now` with a reset backoff.
+/// Returns their number.
 pub async fn revive(
     pool: &PgPool,
     filter: &DeadLetterFilter,
@@ -77,7 +70,6 @@ pub async fn revive(
     Ok(done.execute(pool).await?.rows_affected())
 }
 
-/// How many there are.
 pub async fn count(pool: &PgPool) -> Result<i64, StoreError> {
     let count = sqlx::query_scalar!(
         r#"select count(*) as "count!" from notification.delivery where status in ('dead', 'unknown')"#
@@ -85,7 +77,7 @@ pub async fn count(pool: &PgPool) -> Result<i64, StoreError> {
     Ok(count.fetch_one(pool).await?)
 }
 
-/// At most `limit` dead letters older than `before`, the newest first.
+/// Returns at most `limit` dead letters older than `before`, newest first.
 pub async fn list(
     pool: &PgPool,
     before: Option<Uuid>,

@@ -7,58 +7,47 @@ use uuid::Uuid;
 use super::StoreError;
 use crate::domain::target::{Channel, ChannelAddress};
 
-/// A delivery as it is kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeliveryRow {
-    /// Its id.
     pub id: Uuid,
-    /// The notification it belongs to.
     pub notification_id: Uuid,
-    /// To whom.
     pub target: ChannelAddress,
-    /// What is said.
     pub body: String,
-    /// The headline.
     pub title: Option<String>,
-    /// 0 for those told at once; later ones only where nobody acknowledges.
+    /// 0 for immediate deliveries, higher for escalations, which an acknowledgment cancels.
     pub step: i16,
     /// `pending`, `sending`, `sent`, `dead`, `unknown`, `suppressed` or `canceled`.
     pub status: String,
-    /// Why it is not sent, or not yet.
+    /// Why the delivery is not sent, or sent later.
     pub reason: Option<String>,
-    /// How many attempts there were.
+    /// The number of attempts so far.
     pub attempts: i32,
-    /// When the next one is due.
+    /// When the next attempt is due.
     pub due_at: DateTime<Utc>,
-    /// Since then the recipient may have the message without our knowing.
+    /// The first attempt whose outcome is unknown: the recipient may have the message.
     pub unknown_since: Option<DateTime<Utc>>,
-    /// Who sent it, or tried last.
+    /// The provider of the last attempt.
     pub provider: Option<String>,
-    /// The provider's id of the message.
     pub provider_message_id: Option<String>,
-    /// Why the last attempt failed.
+    /// The error of the last attempt.
     pub last_error: Option<String>,
-    /// When it was accepted.
     pub created_at: DateTime<Utc>,
-    /// When it was sent.
     pub sent_at: Option<DateTime<Utc>>,
-    /// What the provider said later, such as `delivered`.
+    /// The status in the last receipt of the provider, such as `delivered`.
     pub provider_status: Option<String>,
-    /// When it said so.
     pub provider_status_at: Option<DateTime<Utc>>,
 }
 
-/// How much waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueueDepth {
-    /// Deliveries that are neither sent nor dead.
+    /// The number of deliveries with the status `pending` or `sending`.
     pub waiting: i64,
-    /// Since when the oldest of them should have been sent; may lie in the future.
+    /// When the first of them is due; may be in the future.
     pub oldest_due: Option<DateTime<Utc>>,
 }
 
 impl QueueDepth {
-    /// How long the oldest has been overdue at `now`; zero where none is.
+    /// By how much the oldest delivery is overdue; zero if none is.
     #[must_use]
     pub fn late(&self, now: DateTime<Utc>) -> TimeDelta {
         let late = self.oldest_due.map(|due| now - due).unwrap_or_default();
@@ -66,7 +55,7 @@ impl QueueDepth {
     }
 }
 
-/// The deliveries of these notifications, in the order they were made.
+/// Returns the deliveries of these notifications in the order of their creation.
 pub async fn of(pool: &PgPool, notifications: &[Uuid]) -> Result<Vec<DeliveryRow>, StoreError> {
     let raw = sqlx::query_as!(
         RawDelivery,
@@ -85,8 +74,8 @@ pub async fn of(pool: &PgPool, notifications: &[Uuid]) -> Result<Vec<DeliveryRow
     raw.into_iter().map(DeliveryRow::try_from).collect()
 }
 
-/// Makes the dead deliveries of a notification due at `now`, with a fresh schedule; returns how
-/// many there were. What nobody can tell is sent as if it had not been.
+/// Requeues the dead letters of a notification: they are due at `now` with a reset backoff. Returns
+/// their number. A delivery with an unknown outcome is sent again without a lookup.
 pub async fn revive(
     pool: &PgPool,
     notification: Uuid,
@@ -104,7 +93,7 @@ pub async fn revive(
     Ok(done.rows_affected())
 }
 
-/// How much waits; no more than `most` are counted.
+/// Counts pending deliveries, up to `most`.
 pub async fn depth(pool: &PgPool, most: i64) -> Result<QueueDepth, StoreError> {
     let channels = Channel::ALL.map(|channel| channel.as_str().to_owned());
     let depth = sqlx::query_as!(
@@ -173,7 +162,7 @@ impl TryFrom<RawDelivery> for DeliveryRow {
     }
 }
 
-/// Reads a recipient back.
+/// Parses the stored address of a delivery.
 pub(super) fn target(channel: &str, recipient: &str) -> Result<ChannelAddress, StoreError> {
     let target = recipient.parse::<ChannelAddress>().ok();
     target

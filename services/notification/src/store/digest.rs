@@ -1,4 +1,4 @@
-//! Digests whose time has come: the tables `digest` and `digest_item`.
+//! Due digests: the tables `digest` and `digest_item`.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, PgPool};
@@ -8,34 +8,31 @@ use super::accept::{NewNotification, insert};
 use super::{StoreError, notification};
 use crate::domain::notification::Notification;
 
-/// The most digests that are told in one transaction.
+/// Digests per transaction.
 pub const DIGEST_BATCH_SIZE: i64 = 20;
-/// A digest that cannot be told now is tried again after this time.
 const DIGEST_RETRY_DELAY: TimeDelta = TimeDelta::minutes(5);
-/// The texts of the first so many are told.
+/// A digest contains the texts of its first notifications, up to this number.
 const MAX_SAMPLE_TEXTS: i64 = 5;
 
-/// Notifications that are to be told together.
+/// A digest to send.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DueDigest {
-    /// The id of the notification that tells them.
+    /// Also the id of the notification with the digest.
     pub id: Uuid,
-    /// Whose digest.
     pub rule: Uuid,
-    /// How long they were gathered.
+    /// The length of the digest window.
     pub length: TimeDelta,
-    /// How many there are.
+    /// The number of notifications in the digest.
     pub count: i64,
-    /// The texts of the first of them.
+    /// The texts of the first notifications.
     pub texts: Vec<String>,
-    /// The first of them.
     pub first: notification::NotificationRow,
-    /// Since when a throttle held them back, where one did.
+    /// The start of the window, if a throttle held the notifications back.
     pub held_back_since: Option<DateTime<Utc>>,
 }
 
-/// Stores what `tell` makes of at most `limit` digests that are due at `now`, and closes them;
-/// returns how many there were. Those that it makes nothing of are put off.
+/// Closes at most `limit` digests that are due at `now`: stores the notification that `tell`
+/// returns for each, or postpones the digest if it returns `None`. Returns the number of digests.
 pub async fn close(
     pool: &PgPool,
     now: DateTime<Utc>,
@@ -94,7 +91,7 @@ pub async fn close(
     Ok(open.len())
 }
 
-/// Puts off the digest that has been due for longest.
+/// Postpones the digest that has been due for longest.
 pub async fn put_off_first(pool: &PgPool, now: DateTime<Utc>) -> Result<(), StoreError> {
     sqlx::query!(
         "update notification.digest set due_at = $2 where id = (
@@ -108,7 +105,7 @@ pub async fn put_off_first(pool: &PgPool, now: DateTime<Utc>) -> Result<(), Stor
     Ok(())
 }
 
-/// Keeps whose texts a digest tells.
+/// Records the notifications whose texts a digest contains, so that an erasure finds it.
 async fn keep_members(connection: &mut PgConnection, digest: Uuid) -> Result<(), StoreError> {
     sqlx::query!(
         "insert into notification.digest_member (notification_id, digest_id)

@@ -1,4 +1,4 @@
-//! The table `endpoint`: where webhooks and browsers are reached.
+//! The table `endpoint`: webhooks and push subscriptions of browsers.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
@@ -7,37 +7,29 @@ use uuid::Uuid;
 use super::StoreError;
 use crate::domain::vault::{SEALED_PREFIX, SecretBox};
 
-/// The most there may be of a kind.
 const MAX_ENDPOINTS_PER_KIND: i64 = 100_000;
 
-/// An endpoint as it is kept, without its keys.
+/// An endpoint without its keys.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EndpointRow {
-    /// Its id.
     pub id: Uuid,
-    /// What rules and requests call it.
+    /// The address in rules and requests, such as `webhook:ID`.
     pub address: String,
-    /// Its address in the web.
     pub url: String,
-    /// Whether it is sent to.
     pub enabled: bool,
-    /// Why not.
     pub disabled_reason: Option<String>,
-    /// When it was made.
     pub created_at: DateTime<Utc>,
 }
 
-/// What an endpoint is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndpointKind {
-    /// It gets signed requests.
     Webhook,
-    /// A browser.
+    /// A push subscription of a browser.
     Push,
 }
 
 impl EndpointKind {
-    /// What rules and requests call an endpoint with that id.
+    /// The address of an endpoint in rules and requests.
     #[must_use]
     pub fn address(self, id: Uuid) -> String {
         format!("{}:{id}", self.as_str())
@@ -51,7 +43,7 @@ impl EndpointKind {
     }
 }
 
-/// At most `limit` webhooks older than `before`, the newest first.
+/// Returns at most `limit` webhooks older than `before`, newest first.
 pub async fn webhooks(
     pool: &PgPool,
     before: Option<Uuid>,
@@ -67,8 +59,8 @@ pub async fn webhooks(
     Ok(rows.fetch_all(pool).await?)
 }
 
-/// Keeps an endpoint. A browser that is known keeps its id and gets the new keys. `None` where
-/// there are as many as there may be.
+/// Inserts an endpoint. A known push subscription keeps its id and gets the new keys. Returns
+/// `None` if the maximum number of endpoints is reached.
 pub async fn insert(
     pool: &PgPool,
     kind: EndpointKind,
@@ -95,7 +87,7 @@ pub async fn insert(
     Ok(row.fetch_optional(pool).await?)
 }
 
-/// Changes a webhook, where there is one.
+/// Updates a webhook; `None` if there is none with this id.
 pub async fn update(
     pool: &PgPool,
     id: Uuid,
@@ -116,8 +108,8 @@ pub async fn update(
     Ok(row.fetch_optional(pool).await?)
 }
 
-/// Puts a new secret before the one a webhook has; what was before that one ends. Whether there is
-/// such a webhook.
+/// Rotates the secret of a webhook: the new and the current secret are valid, older ones are
+/// removed. Returns `None` if there is no webhook with this id.
 pub async fn rotate(
     pool: &PgPool,
     id: Uuid,
@@ -134,7 +126,7 @@ pub async fn rotate(
     Ok(row.fetch_optional(pool).await?)
 }
 
-/// Seals the secrets of webhooks that were kept as they are, where there is a key.
+/// Encrypts the secrets of webhooks that were stored in plain text, if there is a key.
 pub async fn seal(pool: &PgPool, vault: &SecretBox) -> Result<(), StoreError> {
     if !vault.has_key() {
         return Ok(());
@@ -149,7 +141,7 @@ pub async fn seal(pool: &PgPool, vault: &SecretBox) -> Result<(), StoreError> {
         let opened = row.keys.iter().map(|key| vault.open(&row.address, key));
         let sealed = opened.map(|key| key.and_then(|key| vault.seal(&row.address, &key)));
         let sealed = sealed.collect::<Result<Vec<_>, _>>().map_err(closed)?;
-        // Unless they were rotated meanwhile.
+        // The condition on the keys skips a webhook that was rotated concurrently.
         sqlx::query!(
             "update notification.endpoint set keys = $3 where address = $1 and keys = $2",
             row.address,
@@ -162,7 +154,7 @@ pub async fn seal(pool: &PgPool, vault: &SecretBox) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Deletes an endpoint of that kind; whether there was one.
+/// Returns `false` if there is no endpoint of this kind with this id.
 pub async fn delete(pool: &PgPool, kind: EndpointKind, id: Uuid) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         "delete from notification.endpoint where id = $1 and kind = $2",
@@ -172,7 +164,7 @@ pub async fn delete(pool: &PgPool, kind: EndpointKind, id: Uuid) -> Result<bool,
     Ok(done.execute(pool).await?.rows_affected() > 0)
 }
 
-/// Ends what is gone for good: a webhook is disabled, a browser is forgotten.
+/// Handles a permanent failure: disables a webhook, deletes a push subscription.
 pub async fn gone(pool: &PgPool, address: &str) -> Result<(), StoreError> {
     sqlx::query!(
         "with forgotten as (

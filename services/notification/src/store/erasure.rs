@@ -1,10 +1,12 @@
-//! Erasing what notifications say about a person: the tables `erased_person`, `notification`,
-//! `delivery`, `attempt`, and what follows from them.
+//! Erases personal data from notifications: the tables `erased_person`, `notification`, `delivery`,
+//! `attempt` and their dependents.
 //!
-//! It takes three short transactions, each of which can be repeated. First the person is named in
-//! `erased_person`, which each notification is compared with as it is accepted. Then deliveries and
-//! digests lose their texts and are not sent any more. Then the attempts that were under way have
-//! been recorded, and the rest goes; the notification itself last, as it leads to all of it.
+//! An erasure consists of three short transactions, each of which is idempotent:
+//! 1. The person is added to `erased_person`. From then on, new notifications about the person are
+//!    stored without content.
+//! 2. The texts of deliveries and digests are removed and pending deliveries are canceled.
+//! 3. When the attempts that were in progress have been recorded, the remaining data are removed.
+//!    The notification is last, because it leads to the others.
 
 use std::time::Duration;
 
@@ -15,28 +17,28 @@ use uuid::Uuid;
 use super::StoreError;
 use crate::domain::person::Erasure;
 
-/// How long an announcement may have been on its way.
+/// How long a notification about an erased person may still arrive.
 const REMEMBERED: TimeDelta = TimeDelta::hours(24);
-/// Other transactions are waited for so long.
+/// For concurrent transactions.
 const WRITERS_TIMEOUT: Duration = Duration::from_secs(4);
 const WRITERS_PAUSE: Duration = Duration::from_millis(20);
-/// The most rows that are deleted at once.
+/// Rows per statement.
 const AT_ONCE: i64 = 10_000;
-/// An id in the middle of a key is only looked for where it is unlikely to be part of another one.
+/// Shorter ids are only compared with whole keys, because they may be part of other ids.
 const SHORT: usize = 6;
 
-/// What an erasure removed.
+/// The counts of an erasure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Erased {
-    /// Notifications, digests included.
+    /// Notifications, including digests.
     pub notifications: u64,
     /// Deliveries whose texts were removed.
     pub deliveries: u64,
-    /// Those of them that had not been sent.
+    /// The deliveries among them that had not been sent.
     pub canceled: u64,
 }
 
-/// Removes what is said about a person. The same may be asked again.
+/// Erases a person. Can be repeated.
 pub async fn erase(
     pool: &PgPool,
     erasure: &Erasure,
@@ -59,7 +61,7 @@ pub async fn erase(
     })
 }
 
-/// From the commit on, notifications about the person are accepted without saying anything.
+/// After the commit, notifications about the person are stored without content.
 async fn remember(pool: &PgPool, erasure: &Erasure, now: DateTime<Utc>) -> Result<(), StoreError> {
     let mut keys = erasure.keys();
     keys.sort_unstable();
@@ -78,8 +80,8 @@ async fn remember(pool: &PgPool, erasure: &Erasure, now: DateTime<Utc>) -> Resul
     Ok(())
 }
 
-/// Waits until the transactions have ended that write to a table now. A statement locks its tables
-/// before it looks at them: who begins later sees what was committed before.
+/// Waits for the transactions that are writing to a table now. A statement locks its tables before
+/// it takes its snapshot, so that later statements see what was committed before this call.
 async fn wait_for_writers(pool: &PgPool, table: &str) -> Result<(), StoreError> {
     let writers = sqlx::query_scalar!(
         r#"select virtualtransaction as "transaction!" from pg_locks
@@ -113,7 +115,7 @@ async fn is_writing(pool: &PgPool, table: &str, writers: &[String]) -> Result<bo
     Ok(writing.fetch_one(pool).await?)
 }
 
-/// The notifications about a person that say something.
+/// Returns the notifications about a person that are not erased yet.
 async fn about(pool: &PgPool, erasure: &Erasure) -> Result<Vec<Uuid>, StoreError> {
     let about = sqlx::query_scalar!(
         "select id from notification.notification
@@ -128,8 +130,8 @@ async fn about(pool: &PgPool, erasure: &Erasure) -> Result<Vec<Uuid>, StoreError
     Ok(about.fetch_all(pool).await?)
 }
 
-/// Takes the texts away and stops what is not sent yet. Returns the notifications, with the digests
-/// that told of them, and how many deliveries lost their texts and were canceled.
+/// Removes the texts of deliveries and cancels pending ones. Returns the notifications including
+/// their digests, the number of deliveries, and the number of canceled ones.
 async fn silence(pool: &PgPool, about: &[Uuid]) -> Result<(Vec<Uuid>, u64, u64), StoreError> {
     let mut transaction = pool.begin().await?;
     leave_digests(&mut transaction, about).await?;
@@ -162,7 +164,7 @@ async fn silence(pool: &PgPool, about: &[Uuid]) -> Result<(Vec<Uuid>, u64, u64),
     Ok((all, deliveries.cast_unsigned(), canceled.cast_unsigned()))
 }
 
-/// Open digests tell of these no more. One that is being told at this moment is waited for.
+/// Removes notifications from open digests. Waits for a digest that is being closed.
 async fn leave_digests(connection: &mut PgConnection, about: &[Uuid]) -> Result<(), StoreError> {
     let open = sqlx::query_scalar!(
         "select id from notification.digest where id in (
@@ -187,7 +189,7 @@ async fn leave_digests(connection: &mut PgConnection, about: &[Uuid]) -> Result<
     Ok(())
 }
 
-/// Removes what is left. Who records an attempt now sees that its delivery is erased.
+/// Removes the remaining data. An attempt that is recorded later sees that its delivery is erased.
 async fn forget(pool: &PgPool, all: &[Uuid], now: DateTime<Utc>) -> Result<(), StoreError> {
     let mut transaction = pool.begin().await?;
     let deliveries = sqlx::query_scalar!(
@@ -245,14 +247,14 @@ async fn forget(pool: &PgPool, all: &[Uuid], now: DateTime<Utc>) -> Result<(), S
     Ok(())
 }
 
-/// Removes what was counted by the person's ids.
+/// Removes the window counters with ids of the person in their keys.
 async fn forget_tallies(pool: &PgPool, erasure: &Erasure) -> Result<(), StoreError> {
     let ids = erasure.visitor_ids.iter().chain(&erasure.user_id);
     let ids: Vec<&str> = ids.map(String::as_str).collect();
     forget_tallies_of(pool, &ids).await
 }
 
-/// Removes what was counted by these ids of persons.
+/// Removes the window counters with these ids in their keys.
 pub(super) async fn forget_tallies_of(
     executor: impl PgExecutor<'_>,
     ids: &[&str],
@@ -270,7 +272,7 @@ pub(super) async fn forget_tallies_of(
     Ok(())
 }
 
-/// Forgets persons whose announcements have long arrived; returns how many.
+/// Deletes expired entries of `erased_person`. Returns their number.
 pub async fn delete_old(pool: &PgPool, now: DateTime<Utc>) -> Result<u64, StoreError> {
     let done = sqlx::query!(
         "delete from notification.erased_person where key in (

@@ -1,4 +1,4 @@
-//! Gates and digests at the moment a notification is accepted: the tables `tally` and `digest`.
+//! Throttle and dedupe windows and digests of new notifications: the tables `tally` and `digest`.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,17 +11,16 @@ use super::StoreError;
 use crate::domain::gate::{RateWindow, WindowKind};
 use crate::domain::notification::Notification;
 
-/// The most tallies that are deleted at once.
 const COUNTER_DELETE_BATCH: i64 = 10_000;
 
-/// Closes the branches whose gates are shut, and counts the others.
+/// Counts branches in their windows, and holds back those that exceed a limit.
 pub(super) async fn pass(
     connection: &mut PgConnection,
     all: &mut [&mut Notification],
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     for kind in WindowKind::ALL {
-        // In the order of their keys, so that two lists wait for each other and never both.
+        // Ordered by key, so that concurrent transactions do not deadlock.
         let mut waiting: BTreeMap<(Uuid, String), Vec<WindowEntry>> = BTreeMap::new();
         for (at, notification) in all.iter().enumerate() {
             for (branch, open) in notification.branches.iter().enumerate() {
@@ -47,15 +46,13 @@ pub(super) async fn pass(
     Ok(())
 }
 
-/// Which notification, which of its branches, and the gate.
+/// The index of the notification, the index of its branch, and the window.
 type WindowEntry = (usize, usize, RateWindow);
 
-/// Those that wait at the same gate.
 struct CountedWindow {
     places: Vec<WindowEntry>,
-    /// How many came before them.
+    /// The count before these entries.
     before: i32,
-    /// When the gate opens again.
     ends_at: DateTime<Utc>,
 }
 
@@ -106,7 +103,7 @@ async fn count(
     Ok(counted.collect())
 }
 
-/// How many were counted in the window that is open at `now`, and when it ends.
+/// Returns the count and the end of the window that is open at `now`.
 pub async fn look(
     pool: &PgPool,
     gate: &RateWindow,
@@ -124,7 +121,7 @@ pub async fn look(
     Ok(row.map(|row| (row.count, row.ends_at)))
 }
 
-/// Opens the digests that notifications are gathered in, or finds them open.
+/// Finds or creates the digests of these notifications.
 pub(super) async fn gather(
     connection: &mut PgConnection,
     all: &mut [&mut Notification],
@@ -168,7 +165,7 @@ pub(super) async fn gather(
         if let Some((id, due_at)) = open.get(&(gather.rule, gather.key.clone())) {
             gather.digest = Some(*id);
             let due = due_at.to_rfc3339_opts(SecondsFormat::Secs, true);
-            let told = format!("told together with others at {due}, as notification {id}");
+            let told = format!("sent in a digest at {due}, as notification {id}");
             let detail = match &gather.held_back {
                 Some(reason) => format!("{reason}; {told}"),
                 None => told,
@@ -181,7 +178,7 @@ pub(super) async fn gather(
     Ok(())
 }
 
-/// Keeps with which digests these notifications are told.
+/// Adds these notifications to their digests.
 pub(super) async fn keep_items(
     connection: &mut PgConnection,
     all: &[&Notification],
@@ -208,7 +205,7 @@ pub(super) async fn keep_items(
     Ok(())
 }
 
-/// Deletes tallies whose time has ended; returns how many.
+/// Deletes counters of past windows. Returns their number.
 pub async fn delete_old(pool: &PgPool, now: DateTime<Utc>) -> Result<u64, StoreError> {
     let done = sqlx::query!(
         "delete from notification.tally where (rule_id, kind, key) in (

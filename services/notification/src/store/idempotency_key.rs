@@ -5,30 +5,28 @@ use sqlx::PgPool;
 
 use super::StoreError;
 
-/// How long a key is kept.
 pub(super) const KEY_RETENTION: TimeDelta = TimeDelta::hours(24);
-/// The most keys that are deleted at once, so that nobody waits for it.
+/// Bounds the time of the statement.
 const KEY_DELETE_BATCH: i64 = 10_000;
 
-/// An idempotency key, and what it was used for.
+/// An idempotency key and the hash of its request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdempotencyKey {
-    /// Whose it is. Callers do not share keys.
+    /// The subject of the caller's token. Keys are unique per subject.
     pub subject: String,
-    /// What the caller named it.
     pub key: String,
-    /// The SHA-256 of the request's body in its canonical form.
+    /// SHA-256 of the canonical form of the request body.
     pub body_sha256: [u8; 32],
 }
 
 impl IdempotencyKey {
-    /// What no two of them share.
+    /// The primary key.
     pub(super) fn name(&self) -> (&str, &str) {
         (&self.subject, &self.key)
     }
 }
 
-/// Deletes keys that need no longer be kept; returns how many.
+/// Deletes expired keys. Returns their number.
 pub async fn delete_old(pool: &PgPool, now: DateTime<Utc>) -> Result<u64, StoreError> {
     let done = sqlx::query!(
         "delete from notification.idempotency_key where (subject, key) in (

@@ -11,58 +11,45 @@ use super::StoreError;
 use crate::domain::finding::RuleResult;
 use crate::domain::notification::priority_text;
 
-/// A digest's id is so much older than the digest at most.
+/// The id of a digest is at most this much older than the digest.
 pub(super) const MAX_DIGEST_WINDOW: TimeDelta = TimeDelta::days(31);
 
-/// A notification as it is kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NotificationRow {
-    /// Its id.
     pub id: Uuid,
-    /// What happened.
     pub event: String,
-    /// A headline.
     pub title: Option<String>,
-    /// The message that was asked for.
+    /// The text in the request; rules may send other texts.
     pub message: Option<String>,
-    /// What came with the event.
     pub data: Value,
-    /// How urgent it is.
     pub priority: Priority,
-    /// Kept for deduplication.
     pub dedupe_key: Option<String>,
-    /// Whether it goes out.
     pub status: NotificationStatus,
-    /// Why not.
+    /// Why the notification is not sent.
     pub reason: Option<String>,
-    /// What the rules said.
+    /// The results of the rules.
     pub findings: Vec<RuleResult>,
-    /// When somebody said they saw it.
     pub acknowledged_at: Option<DateTime<Utc>>,
-    /// When it was accepted.
     pub created_at: DateTime<Utc>,
 }
 
-/// Which notifications to list, the newest first.
+/// Selects notifications; `None` matches all.
 #[derive(Clone, Debug, Default)]
 pub struct NotificationFilter {
-    /// Only those with this status.
     pub status: Option<NotificationStatus>,
-    /// Only those about this event.
     pub event: Option<String>,
-    /// Only those with a delivery on this channel.
+    /// The notification has a delivery on this channel.
     pub channel: Option<String>,
-    /// Only those with a delivery to this address.
+    /// The notification has a delivery to this address.
     pub recipient: Option<String>,
-    /// Only those accepted at that time or later.
+    /// Accepted at this time or later.
     pub from: Option<DateTime<Utc>>,
-    /// Only those accepted before that time.
+    /// Accepted before this time.
     pub to: Option<DateTime<Utc>>,
-    /// Only those older than this one.
+    /// Only notifications older than this one.
     pub before: Option<Uuid>,
 }
 
-/// One notification, where there is one with this id.
 pub async fn get(
     executor: impl PgExecutor<'_>,
     id: Uuid,
@@ -79,7 +66,7 @@ pub async fn get(
     raw.map(NotificationRow::try_from).transpose()
 }
 
-/// Those of these notifications that there are, in no order.
+/// Returns the notifications with these ids that exist, in no particular order.
 pub async fn of(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<NotificationRow>, StoreError> {
     let raw = sqlx::query_as!(
         RawNotification,
@@ -93,7 +80,7 @@ pub async fn of(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<NotificationRow>, Sto
     raw.into_iter().map(NotificationRow::try_from).collect()
 }
 
-/// At most `limit` notifications, the newest first.
+/// Returns at most `limit` notifications, newest first.
 pub async fn list(
     pool: &PgPool,
     filter: &NotificationFilter,
@@ -134,7 +121,7 @@ pub async fn list(
     raw.into_iter().map(NotificationRow::try_from).collect()
 }
 
-/// The first id that a notification of that time may have: it begins with the milliseconds.
+/// The smallest UUIDv7 of a time: its first 48 bits are the milliseconds.
 pub(super) fn first_id(at: DateTime<Utc>) -> Uuid {
     let millis = u128::try_from(at.timestamp_millis()).unwrap_or(0);
     Uuid::from_u128(millis << 80)
@@ -201,8 +188,8 @@ fn status(text: &str) -> Option<NotificationStatus> {
         .find(|status| status_text(*status) == text)
 }
 
-/// Keeps that somebody saw a notification, and cancels what would follow where nobody did; whether
-/// there is one with this id. The first one counts.
+/// Acknowledges a notification and cancels its pending escalations. Repeated calls keep the time of
+/// the first. Returns `false` if there is no notification with this id.
 pub async fn acknowledge(pool: &PgPool, id: Uuid, now: DateTime<Utc>) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         "with seen as (

@@ -1,4 +1,4 @@
-//! The queue of deliveries: claiming what is due, keeping what became of it.
+//! The queue of deliveries: claims due deliveries and records the outcomes.
 
 mod settle;
 mod tell;
@@ -15,20 +15,20 @@ use super::delivery::target;
 use crate::domain::attempt::{ClaimedDelivery, Endpoint};
 use crate::domain::target::Channel;
 
-/// A claimed delivery that was not recorded after this time is claimed again. Longer than a
-/// look-up and a send together may take.
+/// A claimed delivery whose outcome is not recorded within this time is claimed again. Longer than
+/// the timeouts of a lookup and a send together.
 pub const LEASE_DURATION: TimeDelta = TimeDelta::seconds(60);
 
-/// Connections for claiming and recording, whose statements are planned once, and by indexes even
-/// where the queue was empty at that time.
+/// Creates the connection pool for claiming and recording. Its statements are planned only once,
+/// and with indexes even if the queue is empty at that time.
 #[must_use]
 pub fn lane(pool: &PgPool) -> PgPool {
     database::pool(database::by_keys(pool), 4)
 }
 
-/// Claims at most `limit` deliveries of `channel` that are due at `now`, the longest due first.
-/// Those that another process claimed and did not come back with may have been sent: that attempt
-/// is kept, and they are in doubt since then.
+/// Claims at most `limit` deliveries of `channel` that are due at `now`, longest due first. A
+/// delivery whose lease has expired may have been sent by another process: the lost attempt is
+/// recorded with the outcome `unknown`.
 pub async fn claim(
     pool: &PgPool,
     channel: Channel,
@@ -69,9 +69,15 @@ pub async fn claim(
     .fetch_all(pool)
     .await?;
     let claimed = rows.into_iter().filter_map(|row| {
-        // One that cannot be read must not hold up the others.
+        // An invalid row must not block the others.
         let target = target(channel.as_str(), &row.recipient)
-            .inspect_err(|error| tracing::error!(%error, delivery = %row.id, "not claimed"))
+            .inspect_err(|error| {
+                tracing::error!(
+                    %error,
+                    delivery = %row.id,
+                    "a stored delivery is invalid and is not sent"
+                );
+            })
             .ok()?;
         Some(ClaimedDelivery {
             id: row.id,
@@ -97,7 +103,7 @@ pub async fn claim(
     Ok(claimed.collect())
 }
 
-/// Which of these provider's ids belong to deliveries that are known to be sent.
+/// Returns those of the provider's message ids that belong to recorded deliveries.
 pub async fn taken(
     pool: &PgPool,
     provider: &str,

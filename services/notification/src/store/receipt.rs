@@ -1,4 +1,4 @@
-//! The table `receipt`: what providers say about messages later.
+//! The table `receipt`: later reports of providers about messages.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
@@ -6,10 +6,10 @@ use sqlx::PgPool;
 use super::StoreError;
 use crate::domain::receipt::ProviderReceipt;
 
-/// The most failures that are told to their deliveries at once.
 const FAILURE_BATCH_SIZE: i64 = 1_000;
 
-/// Keeps what a provider says, unless it said more before, and tells failures to their deliveries.
+/// Stores a receipt, unless a receipt of the same or a higher rank is stored, and applies failures
+/// to their deliveries.
 pub async fn keep(
     pool: &PgPool,
     provider: &str,
@@ -39,8 +39,8 @@ pub async fn keep(
     tell_failures(pool).await
 }
 
-/// Makes deliveries dead letters whose messages will not arrive. One whose id is not recorded yet
-/// is told later.
+/// Turns deliveries with a failed message into dead letters. A receipt whose message id is not
+/// recorded yet is applied later.
 pub async fn tell_failures(pool: &PgPool) -> Result<(), StoreError> {
     sqlx::query!(
         "with failed as materialized (
@@ -62,7 +62,8 @@ pub async fn tell_failures(pool: &PgPool) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Forgets failures of messages that are not ours, or were not recorded in a day.
+/// Closes failure receipts older than `before`: their messages belong to other systems, or were
+/// never recorded.
 pub async fn give_up(pool: &PgPool, before: DateTime<Utc>) -> Result<(), StoreError> {
     sqlx::query!(
         "update notification.receipt set open = false where open and received_at < $1",

@@ -9,33 +9,26 @@ use super::StoreError;
 use crate::domain::book::MAX_RECIPIENTS;
 use crate::domain::recipient::RecipientSpec;
 
-/// A recipient as it is kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecipientRow {
-    /// Its id.
     pub id: Uuid,
-    /// What it says.
     pub spec: Json<RecipientSpec>,
-    /// When it was made.
     pub created_at: DateTime<Utc>,
-    /// When it was changed last.
     pub updated_at: DateTime<Utc>,
 }
 
-/// What became of a recipient that was to be kept.
 #[derive(Clone, Debug, PartialEq)]
 pub enum UpsertOutcome {
-    /// It is.
     Row(RecipientRow),
-    /// Another one has that name.
+    /// Another recipient has this name.
     NameTaken,
-    /// There are as many as there may be.
+    /// The maximum number of recipients is reached.
     Full,
-    /// There is none to be changed.
+    /// There is no recipient with this id.
     Missing,
 }
 
-/// At most `limit` recipients older than `before`, the newest first.
+/// Returns at most `limit` recipients older than `before`, newest first.
 pub async fn list(
     pool: &PgPool,
     before: Option<Uuid>,
@@ -51,7 +44,6 @@ pub async fn list(
     Ok(rows.fetch_all(pool).await?)
 }
 
-/// One recipient.
 pub async fn get(pool: &PgPool, id: Uuid) -> Result<Option<RecipientRow>, StoreError> {
     let row = sqlx::query_as!(
         RecipientRow,
@@ -62,7 +54,6 @@ pub async fn get(pool: &PgPool, id: Uuid) -> Result<Option<RecipientRow>, StoreE
     Ok(row.fetch_optional(pool).await?)
 }
 
-/// Keeps a new recipient.
 pub async fn insert(
     pool: &PgPool,
     id: Uuid,
@@ -83,7 +74,6 @@ pub async fn insert(
     kept(row.fetch_optional(pool).await, UpsertOutcome::Full)
 }
 
-/// Changes a recipient, where there is one.
 pub async fn update(
     pool: &PgPool,
     id: Uuid,
@@ -117,7 +107,7 @@ fn kept(
     }
 }
 
-/// Deletes a recipient; whether there was one.
+/// Returns `false` if there is no recipient with this id.
 pub async fn delete(pool: &PgPool, id: Uuid) -> Result<bool, StoreError> {
     let done = sqlx::query!("delete from notification.recipient where id = $1", id);
     Ok(done.execute(pool).await?.rows_affected() > 0)

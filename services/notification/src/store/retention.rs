@@ -1,4 +1,4 @@
-//! What is no longer kept.
+//! Deletes notifications and receipts after their retention.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
@@ -6,12 +6,12 @@ use sqlx::PgPool;
 use super::StoreError;
 use super::notification::{MAX_DIGEST_WINDOW, first_id};
 
-/// The most notifications that are deleted at once, so that nobody waits for it.
+/// Rows per statement, to bound its time.
 pub const RETENTION_BATCH_SIZE: i64 = 1_000;
 
-/// Deletes notifications that were accepted before that time, with their deliveries, attempts and
-/// receipts, the oldest first; returns how many. Those that are still to be told stay, and so do
-/// those that a digest may still tell of.
+/// Deletes notifications that were accepted before `before`, oldest first, with their deliveries,
+/// attempts and receipts. Keeps notifications with pending deliveries or in an open digest. Returns
+/// the number of notifications.
 pub async fn delete_old(pool: &PgPool, before: DateTime<Utc>) -> Result<u64, StoreError> {
     let done = sqlx::query!(
         "with old as materialized (
@@ -41,7 +41,8 @@ pub async fn delete_old(pool: &PgPool, before: DateTime<Utc>) -> Result<u64, Sto
     Ok(done.execute(pool).await?.rows_affected())
 }
 
-/// Deletes what providers said before that time of messages that are not ours; returns how much.
+/// Deletes receipts that were received before `before`, such as those about messages of other
+/// systems. Returns their number.
 pub async fn delete_old_receipts(pool: &PgPool, before: DateTime<Utc>) -> Result<u64, StoreError> {
     let done = sqlx::query!(
         "delete from notification.receipt where (provider, message_id) in (

@@ -9,29 +9,23 @@ use super::StoreError;
 use crate::domain::book::MAX_RULES;
 use crate::domain::rule::RuleSpec;
 
-/// A rule as it is kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RuleRow {
-    /// Its id.
     pub id: Uuid,
-    /// What it says.
     pub spec: Json<RuleSpec>,
-    /// When it was made.
     pub created_at: DateTime<Utc>,
-    /// When it was changed last.
     pub updated_at: DateTime<Utc>,
-    /// When it was switched off because it failed.
+    /// When the rule was disabled after repeated failures.
     pub disabled_at: Option<DateTime<Utc>>,
-    /// Why.
     pub disabled_reason: Option<String>,
 }
 
-/// The rule that is there from the beginning.
+/// The rule that the first migration inserts.
 const DEFAULT_RULE_ID: Uuid = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001);
 
-/// Whether it is the rule that is there from the beginning, as it was: then it says what this
-/// version wants it to say. It is not written down so, as an older version, which may still run
-/// beside this one, could not read it.
+/// Whether this is the default rule without changes. Its definition then comes from the code and
+/// not from the database: an older version that runs at the same time might not be able to read a
+/// newer definition.
 pub(super) fn is_untouched(id: Uuid, created_at: DateTime<Utc>, updated_at: DateTime<Utc>) -> bool {
     id == DEFAULT_RULE_ID && created_at == updated_at
 }
@@ -46,7 +40,7 @@ impl RuleRow {
     }
 }
 
-/// A rule as it is kept: without what older versions do not know, where it is not used.
+/// The stored form of a rule. Unused fields that older versions do not know are omitted.
 fn kept(spec: &RuleSpec) -> Json<serde_json::Value> {
     let mut kept = serde_json::to_value(spec).unwrap_or_default();
     if let (Some(throttle), Some(fields)) = (&spec.throttle, kept["throttle"].as_object_mut()) {
@@ -60,7 +54,7 @@ fn kept(spec: &RuleSpec) -> Json<serde_json::Value> {
     Json(kept)
 }
 
-/// At most `limit` rules older than `before`, the newest first.
+/// Returns at most `limit` rules older than `before`, newest first.
 pub async fn list(
     pool: &PgPool,
     before: Option<Uuid>,
@@ -78,7 +72,6 @@ pub async fn list(
     Ok(rows.map(RuleRow::current).collect())
 }
 
-/// One rule.
 pub async fn get(pool: &PgPool, id: Uuid) -> Result<Option<RuleRow>, StoreError> {
     let row = sqlx::query_as!(
         RuleRow,
@@ -90,7 +83,7 @@ pub async fn get(pool: &PgPool, id: Uuid) -> Result<Option<RuleRow>, StoreError>
     Ok(row.fetch_optional(pool).await?.map(RuleRow::current))
 }
 
-/// Keeps a new rule; `None` where there are as many as there may be.
+/// Returns `None` if the maximum number of rules is reached.
 pub async fn insert(
     pool: &PgPool,
     id: Uuid,
@@ -111,7 +104,8 @@ pub async fn insert(
     Ok(row.fetch_optional(pool).await?)
 }
 
-/// Changes a rule, where there is one; it is followed again where it was switched off.
+/// Updates a rule and enables it if it was disabled. Returns `None` if there is no rule with this
+/// id.
 pub async fn update(
     pool: &PgPool,
     id: Uuid,
@@ -133,7 +127,7 @@ pub async fn update(
     Ok(row.fetch_optional(pool).await?)
 }
 
-/// Switches a rule off that was not changed since then; whether there was one.
+/// Disables a rule unless it was changed after `since`. Returns whether it was disabled.
 pub async fn switch_off(
     pool: &PgPool,
     id: Uuid,
@@ -152,7 +146,7 @@ pub async fn switch_off(
     Ok(done.execute(pool).await?.rows_affected() > 0)
 }
 
-/// Deletes a rule; whether there was one.
+/// Returns `false` if there is no rule with this id.
 pub async fn delete(pool: &PgPool, id: Uuid) -> Result<bool, StoreError> {
     let done = sqlx::query!("delete from notification.rule where id = $1", id);
     Ok(done.execute(pool).await?.rows_affected() > 0)

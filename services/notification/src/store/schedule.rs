@@ -1,4 +1,4 @@
-//! What is due next, and whether the rules have changed: one statement for all workers.
+//! Finds what is due next and whether the rules have changed, in one query for all workers.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
@@ -6,18 +6,16 @@ use sqlx::PgPool;
 use super::StoreError;
 use crate::domain::target::Channel;
 
-/// What the workers of a process have to do next.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Schedule {
-    /// The edition of rules and recipients.
+    /// The version of rules and recipients.
     pub edition: i64,
-    /// When the first delivery of each channel is due, or its lease ends.
+    /// When the next delivery of each channel is due or its lease expires.
     pub deliveries: Vec<(Channel, DateTime<Utc>)>,
-    /// When the first digest is due.
+    /// When the next digest is due.
     pub digest: Option<DateTime<Utc>>,
 }
 
-/// Looks what is due next.
 pub async fn look(pool: &PgPool) -> Result<Schedule, StoreError> {
     let channels = Channel::ALL.map(|channel| channel.as_str().to_owned());
     let rows = sqlx::query!(

@@ -1,4 +1,4 @@
-//! The table `spent`: what was sent in a day.
+//! The table `spent`: the daily usage.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use sqlx::PgPool;
 use super::StoreError;
 use crate::domain::limit::{UsageBatch, UsageKey};
 
-/// Adds a batch to what was sent today, and tells the counts with it.
+/// Adds a batch to the usage of today (UTC), and returns the new counts.
 pub async fn add(
     pool: &PgPool,
     batch: &UsageBatch,
@@ -38,7 +38,7 @@ pub async fn add(
     Ok(counts.into_iter().filter_map(count).collect())
 }
 
-/// Forgets other days than today and yesterday.
+/// Deletes the usage of days before yesterday.
 pub async fn delete_old(pool: &PgPool, now: DateTime<Utc>) -> Result<(), StoreError> {
     let yesterday = now.date_naive() - Days::new(1);
     sqlx::query!(

@@ -1,4 +1,4 @@
-//! The table `suppression`: who wants no more.
+//! The table `suppression`: addresses to which nothing is sent.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
@@ -6,20 +6,15 @@ use uuid::Uuid;
 
 use super::StoreError;
 
-/// An address that nothing is sent to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SuppressionRow {
-    /// Its id.
     pub id: Uuid,
-    /// The address.
     pub address: String,
-    /// Why.
     pub reason: String,
-    /// Since when.
     pub created_at: DateTime<Utc>,
 }
 
-/// At most `limit` of them older than `before`, the newest first.
+/// Returns at most `limit` suppressions older than `before`, newest first.
 pub async fn list(
     pool: &PgPool,
     before: Option<Uuid>,
@@ -35,7 +30,7 @@ pub async fn list(
     Ok(rows.fetch_all(pool).await?)
 }
 
-/// Keeps an address; one that is there stays as it is.
+/// Inserts an address, or returns the existing entry unchanged.
 pub async fn insert(
     pool: &PgPool,
     id: Uuid,
@@ -57,13 +52,14 @@ pub async fn insert(
     Ok(row.fetch_one(pool).await?)
 }
 
-/// Deletes one; whether there was one.
+/// Returns `false` if there is no suppression with this id.
 pub async fn delete(pool: &PgPool, id: Uuid) -> Result<bool, StoreError> {
     let done = sqlx::query!("delete from notification.suppression where id = $1", id);
     Ok(done.execute(pool).await?.rows_affected() > 0)
 }
 
-/// Deletes what a STOP of this address made; what was kept for another reason stays.
+/// Deletes the suppression of an address with this reason, such as a STOP. Suppressions with
+/// another reason stay.
 pub async fn start(pool: &PgPool, address: &str, reason: &str) -> Result<(), StoreError> {
     sqlx::query!(
         "delete from notification.suppression where address = $1 and reason = $2",

@@ -1,5 +1,5 @@
-//! The accepter: gathers what concurrent requests bring and commits it together. A request is
-//! answered when its notifications are committed, and not before.
+//! Intake of notifications by group commit: notifications of concurrent requests are committed in
+//! one transaction. A request is answered after its notifications are committed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,34 +13,32 @@ use tokio_util::sync::CancellationToken;
 use crate::store::StoreError;
 use crate::store::accept::{Acceptance, NewNotification, accept};
 
-/// Notifications in one transaction: enough to share its cost, few enough to keep answers quick.
+/// Notifications per transaction: a compromise between the cost per notification and latency.
 const MAX_BATCH_SIZE: usize = 250;
-/// Kilobytes of requests that may wait; in memory they take a few times as much.
+/// The size of waiting requests as JSON; in memory they are a few times larger.
 const MAX_QUEUED_KILOBYTES: usize = 8_192;
-/// A database that does not answer within this time must not keep everybody waiting.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why nothing was accepted; all of it can be sent again with the same keys.
+/// Why a request was not accepted. It can be repeated with the same idempotency keys.
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptError {
-    /// It was not even tried.
+    /// The request was not submitted to the writer.
     #[error(transparent)]
     NotBrought(#[from] SubmitError),
-    /// The database did not take it.
     #[error(transparent)]
     Store(#[from] Arc<StoreError>),
 }
 
-/// A notification as it was stored, and what became of it.
+/// A notification as it was stored, with the outcome.
 pub type AcceptedNotification = (NewNotification, Acceptance);
 
 type CommitResult = Result<Vec<AcceptedNotification>, Arc<StoreError>>;
 
-/// Where requests bring what they ask.
+/// Submits notifications to the writer.
 #[derive(Clone, Debug)]
 pub struct Intake(BatchSender<NewNotification, CommitResult>);
 
-/// The one that commits.
+/// Commits the submitted notifications.
 pub struct IntakeWriter {
     lane: PgPool,
     clock: Clock,
@@ -48,15 +46,15 @@ pub struct IntakeWriter {
 }
 
 impl Intake {
-    /// An accepter and its writer, which must run for anything to be accepted; over connections
-    /// as [`lane`](crate::store::accept::lane) makes them.
+    /// Creates an intake and its writer. Nothing is accepted until the writer runs. The pool comes
+    /// from [`lane`](crate::store::accept::lane).
     #[must_use]
     pub fn new(lane: PgPool, clock: Clock) -> (Self, IntakeWriter) {
         let (queue, asked) = gather::line(MAX_QUEUED_KILOBYTES, MAX_BATCH_SIZE);
         (Self(queue), IntakeWriter { lane, clock, asked })
     }
 
-    /// Accepts a request of so many bytes; when this returns well it is committed.
+    /// Submits the notifications of a request of `bytes` bytes and waits for the commit.
     pub async fn accept(
         &self,
         asked: Vec<NewNotification>,
@@ -67,8 +65,9 @@ impl Intake {
 }
 
 impl IntakeWriter {
-    /// Commits what comes until `stop`, and then what is still waiting. Whoever has gone will send
-    /// again, and with the same key be answered the same.
+    /// Commits batches until `stop`, then the requests that are still waiting. A batch is committed
+    /// even if its clients have disconnected: with idempotency keys, their retries get the same
+    /// response.
     pub async fn run(mut self, stop: CancellationToken) {
         while let Some(batch) = self.asked.next(&stop).await {
             metrics::histogram!("notification_commit_size").record(batch.things.len() as f64);
@@ -77,8 +76,8 @@ impl IntakeWriter {
         }
     }
 
-    /// Accepts what several jobs ask, whose sizes are given; one answer a job. Data that the
-    /// database refuses cost only the job that brought them.
+    /// Accepts the notifications of several requests, whose counts are in `sizes`, and returns one
+    /// result per request. Data that the database refuses fail only the request that contains them.
     async fn accept(&self, mut asked: Vec<NewNotification>, sizes: &[usize]) -> Vec<CommitResult> {
         let accepting = async {
             let accepted = catch_panics(accept(&self.lane, &mut asked, &self.clock)).await;

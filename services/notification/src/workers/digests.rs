@@ -1,4 +1,4 @@
-//! Tells together what was gathered, when its time has come.
+//! Sends digests when they are due.
 
 use std::sync::Arc;
 
@@ -20,24 +20,17 @@ use crate::domain::template::DigestSummary;
 use crate::store::StoreError;
 use crate::store::digest::{self, DueDigest};
 
-/// Tells digests until it is stopped; several may run beside each other.
+/// Sends due digests. Several workers can run concurrently.
 pub struct DigestWorker {
-    /// Where they are kept.
     pub pool: PgPool,
-    /// What time it is.
     pub clock: Clock,
-    /// Rules and recipients.
     pub shelf: RoutingCache,
-    /// Whom to tell where nobody else is named.
     pub defaults: Arc<DefaultRecipient>,
-    /// Counts rules that fail.
     pub failures: RuleFailureCounter,
-    /// Wakes the workers that send.
     pub wake: QueueSignal,
 }
 
 impl DigestWorker {
-    /// Runs until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             match catch_panics(self.close()).await {
@@ -46,16 +39,16 @@ impl DigestWorker {
                     self.wake.wake_all();
                     continue;
                 }
-                Ok(Err(error)) => tracing::warn!(%error, "no digest told"),
-                Err(panic) => tracing::error!(%panic, "no digest told"),
+                Ok(Err(error)) => tracing::warn!(%error, "digests were not sent; retrying soon"),
+                Err(panic) => tracing::error!(%panic, "sending digests panicked; retrying soon"),
             }
-            // After a failure the scheduler wakes this worker again.
+            // After a failure, the scheduler wakes this worker again.
             stop.run_until_cancelled(self.wake.digest_due()).await;
         }
     }
 
-    /// Tells digests that are due. One that the database refuses, or that cannot be made a message,
-    /// does not hold up the others.
+    /// Sends due digests. A digest that cannot be rendered or that the database refuses does not
+    /// block the others.
     async fn close(&self) -> Result<usize, StoreError> {
         let book = self.shelf.book().await?;
         let now = self.clock.now();
@@ -71,7 +64,7 @@ impl DigestWorker {
         if let Err(error) = &closed
             && error.is_refusal()
         {
-            tracing::error!(%error, "a digest is refused, and put off");
+            tracing::error!(%error, "the database refused a digest; retrying in 5 minutes");
             digest::put_off_first(&self.pool, now).await?;
             return Ok(1);
         }
@@ -81,8 +74,14 @@ impl DigestWorker {
     fn try_tell(&self, book: &RoutingTable, due: DueDigest) -> Option<Notification> {
         let id = due.id;
         let told = catch_panic(|| self.tell(book, due));
-        told.inspect_err(|panic| tracing::error!(%panic, digest = %id, "a digest is put off"))
-            .ok()
+        told.inspect_err(|panic| {
+            tracing::error!(
+                %panic,
+                digest = %id,
+                "rendering a digest panicked; retrying in 5 minutes"
+            );
+        })
+        .ok()
     }
 
     fn tell(&self, book: &RoutingTable, due: DueDigest) -> Notification {

@@ -1,5 +1,5 @@
-//! Sends what is due on one channel: claims, sends outside any transaction, records; each for many
-//! at once.
+//! Sends the due deliveries of a channel: claims them in batches, sends them outside of any
+//! transaction, and records the outcomes in batches.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,35 +26,27 @@ use crate::domain::target::Channel;
 use crate::store::queue::{self, AttemptOutcome};
 use crate::store::{StoreError, endpoint, suppression};
 
-/// How long what has ended waits for others to be recorded with.
+/// How long a finished attempt waits for others to be recorded in the same batch.
 const RECORD_BATCH_DELAY: Duration = Duration::from_millis(5);
 
-/// Sends a channel's deliveries until it is stopped; several may run beside each other.
+/// Sends the deliveries of a channel. Several dispatchers can run concurrently.
 pub struct Dispatcher {
-    /// What is sent.
     pub channel: Channel,
-    /// Who sends it.
     pub sender: Arc<ChannelSender>,
-    /// How fast.
     pub flow: ChannelLimits,
-    /// Where the queue is.
     pub pool: PgPool,
-    /// What time it is.
     pub clock: Clock,
-    /// Changes when something has become due.
     pub wake: QueueSignal,
-    /// Keeps back what is over a day's limit.
     pub limiter: DailyLimiter,
-    /// Spreads what failed together.
     pub jitter: JitterFn,
 }
 
-/// What is kept of an answer that the database refuses.
-const REJECTED_OUTCOME: &str = "the answer cannot be kept";
+/// The detail of an outcome that the database refuses.
+const REJECTED_OUTCOME: &str = "the provider's response cannot be stored";
 
 type InFlightSends = JoinSet<Result<CompletedAttempt, DeferredDelivery>>;
 
-/// What has ended and is to be recorded.
+/// Attempts whose outcomes are not recorded yet.
 #[derive(Default)]
 struct FinishedAttempts {
     settled: Vec<AttemptOutcome>,
@@ -68,7 +60,7 @@ impl FinishedAttempts {
 }
 
 impl Dispatcher {
-    /// Sends until `stop`, then finishes what is on its way.
+    /// Sends until `stop`, then completes the sends in progress.
     pub async fn run(self, stop: CancellationToken) {
         let mut wake = self.wake.subscribe(self.channel);
         let now = self.clock.now();
@@ -77,7 +69,8 @@ impl Dispatcher {
         let mut done = FinishedAttempts::default();
         loop {
             let recorded = self.record(&mut done).await;
-            // What cannot be recorded would be sent again: no more is claimed until it is.
+            // Unrecorded deliveries would be sent again, so nothing is claimed until they are
+            // recorded.
             let room = self.room(sending.len(), pace.as_mut());
             if recorded && room > 0 && !stop.is_cancelled() {
                 let claimed = self.claim(room).await;
@@ -96,7 +89,7 @@ impl Dispatcher {
                 return;
             }
             let room = self.room(sending.len(), pace.as_mut());
-            // The scheduler wakes it when something becomes due.
+            // The scheduler wakes the dispatcher when a delivery becomes due.
             let waits_for_work = recorded && room > 0;
             let nap = pace.as_ref().filter(|_| room == 0).map(TokenBucket::wait);
             let nap = nap
@@ -114,7 +107,8 @@ impl Dispatcher {
         }
     }
 
-    /// How many may be claimed: none before there is room for many, as one costs nearly as much.
+    /// How many deliveries may be claimed. Zero until half of the capacity is free, because
+    /// claiming one costs nearly as much as claiming many.
     fn room(&self, on_their_way: usize, pace: Option<&mut TokenBucket>) -> usize {
         let most = self.flow.concurrency;
         let free = most.saturating_sub(on_their_way);
@@ -136,17 +130,17 @@ impl Dispatcher {
         match catch_panics(claiming).await {
             Ok(Ok(claimed)) => claimed,
             Ok(Err(error)) => {
-                tracing::warn!(%error, "nothing claimed");
+                tracing::warn!(%error, "due deliveries cannot be claimed; retrying soon");
                 vec![]
             }
             Err(panic) => {
-                tracing::error!(%panic, "nothing claimed");
+                tracing::error!(%panic, "claiming due deliveries panicked; retrying soon");
                 vec![]
             }
         }
     }
 
-    /// Waits for others that end soon.
+    /// Collects further attempts that finish within [`RECORD_BATCH_DELAY`].
     async fn gather(&self, sending: &mut InFlightSends, done: &mut FinishedAttempts) {
         let until = Instant::now() + RECORD_BATCH_DELAY;
         while done.len() * 2 < self.flow.concurrency {
@@ -176,18 +170,24 @@ impl Dispatcher {
                 done.settled.push(AttemptOutcome { attempted, next });
             }
             Ok(Err(held_back)) => done.held_back.push(held_back),
-            // Its lease will end, and it will be looked up.
-            Err(error) => tracing::error!(%error, "an attempt broke off"),
+            // The delivery is claimed again after its lease expires.
+            Err(error) => {
+                tracing::error!(%error, "a delivery attempt was aborted; its outcome is unknown");
+            }
         }
     }
 
-    /// Records what is done; what cannot be recorded stays for the next time.
+    /// Records outcomes. On failure they stay in `done` for the next call.
     async fn record(&self, done: &mut FinishedAttempts) -> bool {
         let recorded = catch_panics(self.try_record(done)).await;
         match recorded {
             Ok(Ok(())) => return true,
-            Ok(Err(error)) => tracing::warn!(%error, "outcomes not recorded yet"),
-            Err(panic) => tracing::error!(%panic, "outcomes not recorded yet"),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "delivery outcomes cannot be recorded; retrying soon");
+            }
+            Err(panic) => {
+                tracing::error!(%panic, "recording delivery outcomes panicked; retrying soon");
+            }
         }
         false
     }
@@ -204,7 +204,7 @@ impl Dispatcher {
         let now = self.clock.now();
         self.settle_each(&mut done.settled, now).await?;
         self.clean_up(&done.settled).await;
-        // What is due at once was not so when the next one was claimed.
+        // A retry that is due immediately may not have been due at the last claim.
         let at_once =
             |settled: &AttemptOutcome| matches!(settled.next, NextState::Again(at) if at <= now);
         if done.settled.iter().any(at_once) {
@@ -223,8 +223,8 @@ impl Dispatcher {
 }
 
 impl Dispatcher {
-    /// Records outcomes. One that the database refuses is recorded as a failure in words of our
-    /// own, so that it does not hold up the others.
+    /// Records outcomes. If the database refuses one, its details are replaced by a fixed text, so
+    /// that it does not block the others.
     async fn settle_each(
         &self,
         settled: &mut [AttemptOutcome],
@@ -235,7 +235,11 @@ impl Dispatcher {
                 [] => Ok(()),
                 [one] => {
                     let delivery = one.attempted.delivery.id;
-                    tracing::error!(%error, %delivery, "an outcome is refused");
+                    tracing::error!(
+                        %error,
+                        %delivery,
+                        "the database refused an outcome; it is recorded without its details"
+                    );
                     let refused =
                         SendResult::plain(one.attempted.answer.outcome, Some(REJECTED_OUTCOME));
                     one.attempted.answer = refused;
@@ -251,8 +255,8 @@ impl Dispatcher {
         }
     }
 
-    /// Ends what is gone for good: a webhook that wants no more is disabled, a browser forgotten,
-    /// any other address suppressed.
+    /// Handles permanent failures: disables webhooks, deletes push subscriptions, and suppresses
+    /// other addresses.
     async fn clean_up(&self, done: &[AttemptOutcome]) {
         for settled in done {
             let CompletedAttempt {
@@ -270,7 +274,10 @@ impl Dispatcher {
                     }
                 };
                 if let Err(error) = ended {
-                    tracing::warn!(%error, "an endpoint that is gone is still there");
+                    tracing::warn!(
+                        %error,
+                        "an address that is gone was not disabled; it is tried again"
+                    );
                 }
             }
         }
@@ -295,5 +302,13 @@ fn tell(attempted: &CompletedAttempt) {
             .record(seconds);
     }
     let detail = answer.detail.as_deref();
-    tracing::info!(delivery = %delivery.id, number = delivery.number, channel, provider, outcome, detail, "attempt");
+    tracing::info!(
+        delivery = %delivery.id,
+        number = delivery.number,
+        channel,
+        provider,
+        outcome,
+        detail,
+        "delivery attempt"
+    );
 }

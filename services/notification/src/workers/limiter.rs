@@ -1,4 +1,4 @@
-//! Keeps deliveries back that are over a day's limit, and tells each limit once.
+//! Enforces the daily limits, and notifies once per day about each limit that is reached.
 
 use common::clock::Clock;
 use sqlx::PgPool;
@@ -8,27 +8,22 @@ use crate::domain::attempt::ClaimedDelivery;
 use crate::domain::limit::{DailyLimits, ExceededLimits, LIMIT_REACHED_EVENT};
 use crate::store::{StoreError, spent};
 
-/// Counts what is sent.
 #[derive(Clone)]
 pub struct DailyLimiter {
-    /// How much may be sent in a day.
     pub limits: DailyLimits,
-    /// Where it is counted.
     pub pool: PgPool,
-    /// What time it is.
     pub clock: Clock,
-    /// Tells of a limit.
     pub notices: ServiceNotices,
 }
 
 impl DailyLimiter {
-    /// Marks those that are not to be sent. Where they cannot be counted all are sent.
+    /// Suppresses deliveries that exceed a limit. If they cannot be counted, all are sent.
     pub async fn mark(&self, claimed: &mut [ClaimedDelivery]) {
         if self.limits == DailyLimits::default() {
             return;
         }
         let over = self.over(claimed).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "not counted");
+            tracing::warn!(%error, "the daily limits cannot be checked; all messages are sent");
             ExceededLimits::default()
         });
         for one in claimed {
@@ -38,7 +33,7 @@ impl DailyLimiter {
         }
         for limit in over.reached {
             if let Err(error) = self.tell(&limit).await {
-                tracing::warn!(%error, limit, "nobody told");
+                tracing::warn!(%error, limit, "the notification about a daily limit was not sent");
             }
         }
     }
@@ -52,10 +47,12 @@ impl DailyLimiter {
         Ok(batch.over(&counts))
     }
 
-    /// Says it once.
     async fn tell(&self, limit: &str) -> Result<(), StoreError> {
-        tracing::warn!(limit, "no more is sent today");
-        let message = format!("{limit}; no more is sent today, and nothing more is said about it");
+        tracing::warn!(
+            limit,
+            "a daily limit is reached; further messages are suppressed until midnight UTC"
+        );
+        let message = format!("{limit}; further messages are suppressed until midnight UTC");
         self.notices.send(LIMIT_REACHED_EVENT, message).await
     }
 }

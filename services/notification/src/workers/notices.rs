@@ -1,4 +1,4 @@
-//! Says to the default recipient what concerns the service itself.
+//! Notifies the default recipient about events of the service itself.
 
 use std::sync::Arc;
 
@@ -15,23 +15,17 @@ use crate::domain::notification::Notification;
 use crate::store::StoreError;
 use crate::store::accept::{NewNotification, accept};
 
-/// Sends messages of the service's own.
 #[derive(Clone)]
 pub struct ServiceNotices {
-    /// Where they are kept.
     pub pool: PgPool,
-    /// What time it is.
     pub clock: Clock,
-    /// Rules and recipients.
     pub shelf: RoutingCache,
-    /// Who is told.
     pub defaults: Arc<DefaultRecipient>,
-    /// Wakes the workers that send.
     pub wake: QueueSignal,
 }
 
 impl ServiceNotices {
-    /// Says it to whom nobody else is named, and by no rule.
+    /// Sends a message to the default recipient.
     pub async fn send(&self, event: &str, message: String) -> Result<(), StoreError> {
         let command = NotifyCommand {
             event: event.into(),
@@ -44,7 +38,7 @@ impl ServiceNotices {
             to: vec![],
         };
         let book = self.shelf.book().await?;
-        // A message without recipients goes to the default one, which there always is.
+        // Cannot fail: a message without recipients goes to the default recipient.
         let Ok(branches) = decide(&command, &book, &self.defaults, self.clock.now()) else {
             return Ok(());
         };

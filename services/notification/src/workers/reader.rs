@@ -1,4 +1,4 @@
-//! Keeps rules and recipients at hand, and reads them again when they change.
+//! Caches the routing table and reloads it when rules or recipients change.
 
 use std::sync::Arc;
 
@@ -8,17 +8,16 @@ use tokio::sync::watch;
 use crate::domain::book::{RoutingTable, UnusableRule};
 use crate::store::{StoreError, book};
 
-/// The book as it was read last.
 #[derive(Clone)]
 pub struct RoutingCache {
     pool: PgPool,
-    /// `None` before it was read once.
+    /// The version of the loaded table; `None` before the first load.
     read: watch::Sender<Option<i64>>,
     book: watch::Sender<Arc<RoutingTable>>,
 }
 
 impl RoutingCache {
-    /// An empty one, to be filled from there.
+    /// The cache is empty until the first use.
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
         Self {
@@ -28,7 +27,7 @@ impl RoutingCache {
         }
     }
 
-    /// The book; the first time, and where that failed before, it is read.
+    /// Returns the routing table. Loads it if no load has succeeded yet.
     pub async fn book(&self) -> Result<Arc<RoutingTable>, StoreError> {
         if self.read.borrow().is_none() {
             self.refresh().await?;
@@ -36,16 +35,16 @@ impl RoutingCache {
         Ok(self.book.borrow().clone())
     }
 
-    /// Rules that should be followed and are not, as they were read last.
+    /// The active rules that are not applied, with the reasons.
     #[must_use]
     pub fn unfollowed(&self) -> Vec<UnusableRule> {
         self.book.borrow().unfollowed().to_vec()
     }
 
-    /// Reads the book again.
+    /// Reloads the routing table.
     pub async fn refresh(&self) -> Result<(), StoreError> {
         let (edition, book) = book::read(&self.pool).await?;
-        // Two readers may end in another order than they began.
+        // Concurrent loads may finish in another order than they started.
         self.read.send_if_modified(|read| {
             let newer = read.is_none_or(|read| read <= edition);
             if newer {
@@ -57,7 +56,7 @@ impl RoutingCache {
         Ok(())
     }
 
-    /// Reads it again if it is not of that edition.
+    /// Reloads the routing table if its version is not `edition`.
     pub async fn follow(&self, edition: i64) -> Result<(), StoreError> {
         let known = *self.read.borrow();
         if known == Some(edition) {

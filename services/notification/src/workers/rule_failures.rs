@@ -1,4 +1,4 @@
-//! Counts how often rules fail, and switches off those that fail again and again.
+//! Counts failures of rules and disables rules that fail repeatedly.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,39 +17,38 @@ use crate::domain::decision::DeliveryPlan;
 use crate::domain::finding::RuleOutcome;
 use crate::store::{StoreError, rule};
 
-/// A rule that fails so many times in a row is switched off. One odd event does not suffice, as
-/// visitors choose what their events hold.
+/// A rule with this many failures in a row is disabled. A single failure does not suffice, because
+/// visitors control the data of their events.
 pub const MAX_CONSECUTIVE_FAILURES: u32 = 20;
-/// Rules that may wait to be switched off; others are reported when they fail again.
+/// If the queue is full, a rule is reported again at its next failures.
 const MAX_QUEUED_RULES: usize = 100;
-/// The event of the message that tells of it.
 const RULE_DISABLED_EVENT: &str = "rule.disabled";
 
-/// Counts failures of rules, in each process.
+/// Counts consecutive failures of rules, per process.
 #[derive(Clone, Debug)]
 pub struct RuleFailureCounter {
     streaks: Arc<Mutex<HashMap<Uuid, RuleFailureStreak>>>,
     broken: mpsc::Sender<FailingRule>,
 }
 
-/// Failures of a rule since it worked.
+/// The failures of a rule since its last success.
 #[derive(Clone, Copy, Debug)]
 struct RuleFailureStreak {
     failures: u32,
     since: DateTime<Utc>,
 }
 
-/// A rule that is to be switched off.
+/// A rule to disable.
 #[derive(Debug)]
 struct FailingRule {
     id: Uuid,
     name: String,
     reason: String,
-    /// Whoever changed it later has mended it.
+    /// The first failure. A rule that was changed later is not disabled.
     since: DateTime<Utc>,
 }
 
-/// The worker that switches rules off.
+/// The worker that disables rules.
 pub struct RuleDisabler {
     pool: PgPool,
     clock: Clock,
@@ -59,7 +58,7 @@ pub struct RuleDisabler {
 }
 
 impl RuleFailureCounter {
-    /// A counter and its worker, which must run for rules to be switched off.
+    /// Creates a counter and its worker. Rules are disabled only while the worker runs.
     #[must_use]
     pub fn new(
         pool: PgPool,
@@ -82,14 +81,16 @@ impl RuleFailureCounter {
         (failures, switch)
     }
 
-    /// Counts what rules said at `now`. The dead letters of a rule that is switched off say so.
+    /// Counts the results of rules. If a rule is disabled, the dead letters of its last failure say
+    /// so.
     pub fn observe(&self, branches: &mut [DeliveryPlan], now: DateTime<Utc>) {
         for branch in branches {
             let Some(finding) = &branch.finding else {
                 continue;
             };
             let Some(reason) = &branch.fault else {
-                // Data that lack a field say nothing about the rule.
+                // A condition that fails because of missing data is neither a failure nor a
+                // success.
                 if finding.outcome != RuleOutcome::ConditionFailed {
                     self.streaks().remove(&finding.rule_id);
                 }
@@ -100,10 +101,10 @@ impl RuleFailureCounter {
             };
             let failures = branch.drafts.iter_mut().filter_map(|d| d.failure.as_mut());
             for failure in failures {
-                failure.push_str("; the rule is switched off");
+                failure.push_str("; the rule is disabled");
             }
             let reason = format!("it failed {MAX_CONSECUTIVE_FAILURES} times in a row: {reason}");
-            // Where too many wait, it is reported when it fails again.
+            // If the queue is full, the rule is reported again at its next failures.
             let _ = self.broken.try_send(FailingRule {
                 id: finding.rule_id,
                 name: finding.rule.clone(),
@@ -113,7 +114,7 @@ impl RuleFailureCounter {
         }
     }
 
-    /// Counts a failure; since when there were too many, if so.
+    /// Counts a failure. If the limit is reached, returns the time of the first failure.
     fn count(&self, rule: Uuid, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let mut streaks = self.streaks();
         let streak = streaks.entry(rule).or_insert(RuleFailureStreak {
@@ -133,14 +134,17 @@ impl RuleFailureCounter {
 }
 
 impl RuleDisabler {
-    /// Switches rules off until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
         while let Some(Some(broken)) = stop.run_until_cancelled(self.broken.recv()).await {
             match catch_panics(self.switch_off(&broken)).await {
                 Ok(Ok(())) => {}
-                // It is reported again when it fails again.
-                Ok(Err(error)) => tracing::warn!(%error, rule = %broken.id, "not switched off"),
-                Err(panic) => tracing::error!(%panic, rule = %broken.id, "not switched off"),
+                // The rule is reported again at its next failures.
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, rule = %broken.id, "a failing rule was not disabled");
+                }
+                Err(panic) => {
+                    tracing::error!(%panic, rule = %broken.id, "disabling a failing rule panicked");
+                }
             }
         }
     }
@@ -152,12 +156,15 @@ impl RuleDisabler {
         if !rule::switch_off(&self.pool, *id, reason, *since, self.clock.now()).await? {
             return Ok(());
         }
-        // The reason may hold what visitors sent; the rule shows it.
-        tracing::error!(rule = %id, "a rule is switched off, as it failed again and again");
+        // The reason is not logged: it may contain data of visitors. The API shows it.
+        tracing::error!(
+            rule = %id,
+            "a rule was disabled after repeated failures; GET /rules shows the reason"
+        );
         metrics::counter!("notification_rules_disabled_total").increment(1);
         self.shelf.refresh().await?;
         let message = format!(
-            "The rule {:?} is switched off: {reason}. Mend it with PUT /rules/{id}.",
+            "The rule {:?} is disabled: {reason}. To enable it, correct it with PUT /rules/{id}.",
             broken.name
         );
         self.notices.send(RULE_DISABLED_EVENT, message).await

@@ -1,5 +1,5 @@
-//! Asks the database what is due on behalf of all workers of the process: an idle process sends one
-//! query every two seconds instead of one for each channel.
+//! Polls the database for due work on behalf of all workers of the process, so that an idle process
+//! sends one query every two seconds instead of one per channel.
 
 use std::time::Duration;
 
@@ -14,37 +14,32 @@ use super::wake::QueueSignal;
 use crate::store::StoreError;
 use crate::store::schedule::{self, Schedule};
 
-/// How often the database is asked for what other processes have stored: deliveries that become due,
-/// digests, changed rules.
+/// The interval in which work from other processes is found: due deliveries and digests, changed
+/// rules.
 const SCHEDULE_POLL_INTERVAL: Duration = Duration::from_secs(2);
-/// The minimum time between two queries, however many deliveries become due one after the other.
+/// The minimum time between two queries, even if deliveries become due in quick succession.
 const MIN_POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Wakes the workers that have something to do.
+/// Wakes the workers that have due work, and reloads changed rules.
 pub struct Scheduler {
-    /// Where the queue is.
     pub pool: PgPool,
-    /// What time it is.
     pub clock: Clock,
-    /// Wakes the workers.
     pub wake: QueueSignal,
-    /// Rules and recipients.
     pub shelf: RoutingCache,
 }
 
 impl Scheduler {
-    /// Looks until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let now = self.clock.now();
             let wait = match catch_panics(self.look(now)).await {
                 Ok(Ok(wait)) => wait,
                 Ok(Err(error)) => {
-                    tracing::warn!(%error, "the queue or the rules cannot be read");
+                    tracing::warn!(%error, "the schedule or rules cannot be read; retrying soon");
                     SCHEDULE_POLL_INTERVAL
                 }
                 Err(panic) => {
-                    tracing::error!(%panic, "the queue or the rules cannot be read");
+                    tracing::error!(%panic, "reading schedule and rules panicked; retrying soon");
                     SCHEDULE_POLL_INTERVAL
                 }
             };
@@ -60,7 +55,7 @@ impl Scheduler {
         }
     }
 
-    /// Returns how long nothing more becomes due.
+    /// Wakes workers with due work, and returns the time until the next work is due.
     async fn look(&self, now: DateTime<Utc>) -> Result<Duration, StoreError> {
         let schedule = schedule::look(&self.pool).await?;
         self.wake_up(&schedule, now);
@@ -77,7 +72,7 @@ impl Scheduler {
     }
 }
 
-/// How long nothing more becomes due, [`POLL`] at most.
+/// The time until the next work is due, at most [`SCHEDULE_POLL_INTERVAL`].
 fn until_next(schedule: &Schedule, now: DateTime<Utc>) -> Duration {
     let deliveries = schedule.deliveries.iter().map(|(_, due)| *due);
     let later = deliveries.chain(schedule.digest).filter(|due| *due > now);
@@ -110,7 +105,7 @@ mod tests {
         assert_eq!(wait(schedule(&[], None)), 2_000);
         assert_eq!(wait(schedule(&[700, -5_000], Some(60_000))), 700);
         assert_eq!(wait(schedule(&[3_000], Some(400))), 400);
-        // What is overdue has been told to its worker.
+        // Overdue work does not count: its worker has been woken.
         assert_eq!(wait(schedule(&[-1, 0], None)), 2_000);
     }
 }

@@ -1,4 +1,4 @@
-//! Sends a delivery: looks where an earlier attempt may have been successful, then asks a provider.
+//! Sends a delivery. If an earlier attempt has an unknown outcome, looks up the message first.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,11 +16,9 @@ use crate::domain::attempt::{
 use crate::domain::breaker::{BreakerState, CircuitBreaker};
 use crate::store::queue;
 
-/// A provider, and whether it may be asked just now.
+/// A provider with its circuit breaker.
 pub struct GuardedProvider {
-    /// Who carries the messages.
     pub provider: Arc<dyn Provider>,
-    /// Leaves it alone where it fails again and again.
     pub breaker: CircuitBreaker,
 }
 
@@ -31,22 +29,19 @@ impl From<Arc<dyn Provider>> for GuardedProvider {
     }
 }
 
-/// Who sends on a channel.
+/// Sends the messages of a channel.
 pub struct ChannelSender {
-    /// Who carries the messages, in the order they are asked; never empty.
+    /// In the order in which they are tried; never empty.
     pub providers: Vec<GuardedProvider>,
-    /// Where it is kept what was sent.
     pub pool: PgPool,
-    /// What time it is.
     pub clock: Clock,
 }
 
-/// Who was asked, and the answer.
 type ProviderResult<'a> = (&'a dyn Provider, SendResult);
 
 impl ChannelSender {
-    /// How many may be sent besides those that are on their way: one, where all providers fail and
-    /// one of them is to be tried.
+    /// How many further messages may be sent now: any number if a circuit breaker is closed, one in
+    /// total if the breakers only allow a probe, otherwise none.
     #[must_use]
     pub fn room(&self, on_their_way: usize) -> usize {
         let now = self.clock.now();
@@ -60,8 +55,8 @@ impl ChannelSender {
         }
     }
 
-    /// Tries once. What is held back was not tried. Where it panics nobody knows whether the
-    /// message went out, as where a provider says nothing.
+    /// Attempts a delivery once. An error means that no provider is available now and the delivery
+    /// is deferred. After a panic the outcome is unknown, as after a timeout.
     pub async fn attempt(
         self: Arc<Self>,
         delivery: ClaimedDelivery,
@@ -70,8 +65,12 @@ impl ChannelSender {
         let started = Instant::now();
         let told = catch_panics(self.answer(&delivery)).await;
         let (provider, answer) = told.unwrap_or_else(|panic| {
-            tracing::error!(%panic, delivery = %delivery.id, "an attempt broke off");
-            let broken = SendResult::plain(SendOutcome::Unknown, Some("the attempt broke off"));
+            tracing::error!(
+                %panic,
+                delivery = %delivery.id,
+                "a delivery attempt panicked; its outcome is unknown"
+            );
+            let broken = SendResult::plain(SendOutcome::Unknown, Some("the attempt panicked"));
             Ok((&*self.providers[0].provider, broken))
         })?;
         Ok(CompletedAttempt {
@@ -101,7 +100,7 @@ impl ChannelSender {
         })
     }
 
-    /// What to answer where nothing may be sent.
+    /// The result of a delivery to a suppressed address.
     fn suppressed(&self, delivery: &ClaimedDelivery) -> Option<ProviderResult<'_>> {
         let reason = delivery.suppressed.as_ref()?;
         let detail = format!("suppressed: {reason}");
@@ -109,8 +108,8 @@ impl ChannelSender {
         Some((&*self.providers[0].provider, answer))
     }
 
-    /// Asks the one whose turn it is, or the next one that may be asked; the error is the moment
-    /// when one of them may be.
+    /// Sends with the provider whose turn it is, or the next one whose circuit breaker allows it.
+    /// The error is the time when a provider is available again.
     async fn send(&self, delivery: &ClaimedDelivery) -> Result<ProviderResult<'_>, DateTime<Utc>> {
         let turn = usize::try_from(delivery.tries - 1).unwrap_or(0) % self.providers.len();
         let (before, after) = self.providers.split_at(turn);
@@ -128,8 +127,9 @@ impl ChannelSender {
         Err(soonest.unwrap_or(now))
     }
 
-    /// What to answer without sending: the message was found, or nobody can tell. All are asked who
-    /// may have it: the one that tried last, or each where the process ended in between.
+    /// The result without sending again: the message was found at a provider, or its outcome stays
+    /// unknown. All providers that may have the message are asked. `None` means that it can be
+    /// sent.
     async fn found(&self, delivery: &ClaimedDelivery) -> Option<ProviderResult<'_>> {
         let since = delivery.unknown_since?;
         for GuardedProvider { provider, .. } in &self.providers {
@@ -139,16 +139,18 @@ impl ChannelSender {
                 UnknownOutcomePolicy::LookUp => {}
                 UnknownOutcomePolicy::SendAgain => continue,
                 UnknownOutcomePolicy::Leave => {
-                    return unknown("it may have been sent before, which cannot be looked up");
+                    return unknown(
+                        "the message may have been sent before, and the provider has no lookup",
+                    );
                 }
             }
             let ids = match provider.look_up(delivery, since).await {
                 Ok(ids) => ids,
                 Err(answer) => return told(answer),
             };
-            // The same text may have gone to the same recipient for another notification.
+            // The same text may have been sent to the same recipient for another notification.
             let Ok(taken) = queue::taken(&self.pool, provider.name(), &ids).await else {
-                return unknown("the look-up cannot be compared");
+                return unknown("the messages found at the provider cannot be compared");
             };
             if let Some(id) = ids.into_iter().find(|id| !taken.contains(id)) {
                 return told(SendResult {

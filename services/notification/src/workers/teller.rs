@@ -1,4 +1,4 @@
-//! Tells what is due to the log.
+//! Prints due deliveries to the log.
 
 use std::time::Duration;
 
@@ -12,31 +12,26 @@ use crate::clients::log;
 use crate::domain::target::Channel;
 use crate::store::queue::{self, LogDelivery};
 
-/// How many are told in one transaction.
+/// Deliveries per transaction.
 const LOG_BATCH_SIZE: i64 = 500;
-/// How long more may gather before the first of them is told: many cost little more than one.
+/// How long to wait for further deliveries: a batch costs little more than a single delivery.
 const LOG_BATCH_DELAY: Duration = Duration::from_millis(10);
 
-/// Tells a channel's deliveries to the log until it is stopped; several may run beside each other.
+/// Prints the deliveries of a channel to the log. Several dispatchers can run concurrently.
 pub struct LogDispatcher {
-    /// What is told to the log.
     pub channel: Channel,
-    /// Where the queue is.
     pub pool: PgPool,
-    /// What time it is.
     pub clock: Clock,
-    /// Changes when something has become due.
     pub wake: QueueSignal,
 }
 
 impl LogDispatcher {
-    /// Tells until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let mut wake = self.wake.subscribe(self.channel);
         while !stop.is_cancelled() {
             let told = catch_panics(self.tell()).await;
             let more = told.unwrap_or_else(|panic| {
-                tracing::error!(%panic, "nothing told");
+                tracing::error!(%panic, "printing due messages panicked; retrying soon");
                 false
             });
             if more {
@@ -49,7 +44,7 @@ impl LogDispatcher {
         }
     }
 
-    /// Tells as many as there may be at once; whether there may be more.
+    /// Prints a batch. Returns whether there may be more.
     async fn tell(&self) -> bool {
         let (now, channel) = (self.clock.now(), self.channel);
         let waits = metrics::histogram!("notification_accept_to_sent_seconds",
@@ -68,7 +63,7 @@ impl LogDispatcher {
         )
         .await;
         let told = told.unwrap_or_else(|error| {
-            tracing::warn!(%error, "nothing told");
+            tracing::warn!(%error, "due messages were not printed; retrying soon");
             0
         });
         let counted = metrics::counter!("notification_deliveries_total",

@@ -1,4 +1,5 @@
-//! Deletes what is old: notifications, idempotency keys, tallies.
+//! Periodic maintenance: deletes expired data, applies late receipts, encrypts secrets, updates
+//! gauges.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,27 +15,23 @@ use crate::store::{
     StoreError, dead_letter, endpoint, erasure, gates, idempotency_key, receipt, retention, spent,
 };
 
-/// How often failures are told that came before their message was recorded as sent.
+/// How often failure receipts that arrived before their message was recorded are applied.
 const RECEIPT_INTERVAL: Duration = Duration::from_secs(10);
-/// How often the rest is done, in rounds of the above.
+/// The other jobs run once in this number of rounds.
 const RECEIPT_ROUNDS_PER_CLEANUP: u32 = 6;
 
-/// Deletes what is old, and counts what waits.
 pub struct MaintenanceWorker {
-    /// Where things are kept.
     pub pool: PgPool,
-    /// For statements that find every row by an index.
+    /// For statements that find all rows by an index.
     pub lane: PgPool,
-    /// What time it is.
     pub clock: Clock,
-    /// How long notifications are kept.
+    /// The retention of notifications.
     pub kept: TimeDelta,
-    /// Seals secrets that were kept before there was a key.
+    /// Encrypts secrets that were stored before a key was set.
     pub vault: Arc<SecretBox>,
 }
 
 impl MaintenanceWorker {
-    /// Runs until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let mut round = 0;
         loop {
@@ -48,7 +45,7 @@ impl MaintenanceWorker {
         }
     }
 
-    /// Does each of its jobs, whatever became of the others.
+    /// Runs all jobs. A failure of one does not affect the others.
     async fn round(&self, round: u32, stop: &CancellationToken) {
         let (pool, now) = (&self.pool, self.clock.now());
         job("failures", receipt::tell_failures(pool)).await;
@@ -58,7 +55,7 @@ impl MaintenanceWorker {
         job("old keys", idempotency_key::delete_old(pool, now)).await;
         job("old tallies", gates::delete_old(pool, now)).await;
         job("old erasures", erasure::delete_old(pool, now)).await;
-        job("old counts of limits", spent::delete_old(pool, now)).await;
+        job("old daily usage", spent::delete_old(pool, now)).await;
         job(
             "open receipts",
             receipt::give_up(pool, now - TimeDelta::days(1)),
@@ -69,7 +66,7 @@ impl MaintenanceWorker {
         job("secrets", endpoint::seal(pool, &self.vault)).await;
     }
 
-    /// Deletes what is older than it is kept, in parts, as long as there are whole ones.
+    /// Deletes notifications past their retention, in batches.
     async fn forget(&self, stop: &CancellationToken) -> Result<(), StoreError> {
         let before = self.clock.now() - self.kept;
         let most = u64::try_from(retention::RETENTION_BATCH_SIZE).unwrap_or(u64::MAX);
@@ -79,12 +76,11 @@ impl MaintenanceWorker {
     }
 }
 
-/// Does one job; the others go on where it fails.
 async fn job<T>(what: &str, job: impl Future<Output = Result<T, StoreError>>) {
     match catch_panics(job).await {
         Ok(Ok(_)) => {}
-        Ok(Err(error)) => tracing::warn!(%error, what, "upkeep failed"),
-        Err(panic) => tracing::error!(%panic, what, "upkeep failed"),
+        Ok(Err(error)) => tracing::warn!(%error, what, "a maintenance job failed; retrying later"),
+        Err(panic) => tracing::error!(%panic, what, "a maintenance job panicked; retrying later"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Tells the workers of a channel that something has become due.
+//! Wakes the workers of a process when work becomes due.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::domain::target::Channel;
 
-/// Wakes each channel's worker alone: most notifications concern one.
+/// Wakes the workers of each channel separately, because most notifications use one channel.
 #[derive(Clone)]
 pub struct QueueSignal(Arc<QueueSignals>);
 
@@ -27,7 +27,7 @@ impl Default for QueueSignal {
 }
 
 impl QueueSignal {
-    /// Wakes who sends on that channel.
+    /// Wakes the worker of a channel.
     pub fn wake(&self, channel: Channel) {
         for (own, sender) in &self.0.channels {
             if *own == channel {
@@ -36,36 +36,36 @@ impl QueueSignal {
         }
     }
 
-    /// Wakes all who send.
+    /// Wakes the workers of all channels.
     pub fn wake_all(&self) {
         self.0.channels.iter().for_each(|(_, sender)| {
             sender.send_replace(());
         });
     }
 
-    /// Changes when something has become due on that channel.
+    /// Returns a receiver that changes when a delivery on the channel becomes due.
     #[must_use]
     pub fn subscribe(&self, channel: Channel) -> watch::Receiver<()> {
         let own = self.0.channels.iter().find(|(own, _)| *own == channel);
         own.map_or_else(|| watch::channel(()).1, |(_, sender)| sender.subscribe())
     }
 
-    /// Wakes who tells digests.
+    /// Wakes the worker that sends digests.
     pub fn wake_digests(&self) {
         self.0.digests.notify_one();
     }
 
-    /// Returns when a digest has become due.
+    /// Waits until a digest becomes due.
     pub async fn digest_due(&self) {
         self.0.digests.notified().await;
     }
 
-    /// Something is due at another time than was thought.
+    /// Makes the scheduler query the database again, because a due time has changed.
     pub fn reschedule(&self) {
         self.0.rescheduled.notify_one();
     }
 
-    /// Returns when something is due at another time than was thought.
+    /// Waits for [`QueueSignal::reschedule`].
     pub async fn rescheduled(&self) {
         self.0.rescheduled.notified().await;
     }

@@ -31,7 +31,7 @@ async fn health_tells_the_schema_the_queue_and_the_provider(pool: PgPool) {
     assert_eq!(report["checks"]["sms"]["detail"], "log");
     assert_eq!(
         report["checks"]["delivery"]["detail"],
-        "0 waiting, the oldest 0 s late"
+        "0 waiting, oldest overdue by 0 s"
     );
 }
 
@@ -50,7 +50,7 @@ async fn a_queue_that_is_late_is_degraded(pool: PgPool) {
         .unwrap();
     clock.advance(TimeDelta::seconds(5 + 61));
     let (_, report) = answer(service.http.get(format!("{}/health", service.base))).await;
-    let finding = json!({"status": "degraded", "detail": "1 waiting, the oldest 61 s late"});
+    let finding = json!({"status": "degraded", "detail": "1 waiting, oldest overdue by 61 s"});
     assert_eq!(report["checks"]["delivery"], finding);
     assert_eq!(report["checks"]["sms"]["detail"], "twilio");
 

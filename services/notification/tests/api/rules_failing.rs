@@ -79,7 +79,7 @@ async fn a_rule_that_fails_again_and_again_is_switched_off_and_says_so(pool: PgP
     assert_eq!(dead.len(), 39);
     assert_eq!(dead[0]["id"], last["deliveries"][0]["id"]);
     let error = dead[0]["last_error"].as_str().unwrap();
-    assert!(error.ends_with("; the rule is switched off"), "{error}");
+    assert!(error.ends_with("; the rule is disabled"), "{error}");
     assert_eq!(dead[0]["text"], "share");
     let found = until(async || {
         let found = health(&service).await;
@@ -96,7 +96,7 @@ async fn a_rule_that_fails_again_and_again_is_switched_off_and_says_so(pool: PgP
     let notice = service.story(&notices["data"][0]["id"]).await;
     let text = notice["deliveries"][0]["text"].as_str().unwrap();
     assert!(
-        text.starts_with("The rule \"Shares\" is switched off: it failed"),
+        text.starts_with("The rule \"Shares\" is disabled: it failed"),
         "{text}"
     );
 
@@ -137,7 +137,7 @@ async fn a_rule_of_another_version_is_shown_with_the_reason(pool: PgPool) {
     let (_, list) = service.write(Method::GET, "/rules", None).await;
     let all = list["data"].as_array().unwrap();
     let loud = all.iter().find(|rule| rule["name"] == "Loud").unwrap();
-    let reason = "it cannot be followed: the template must not contain the filter `pprint`; \
+    let reason = "the rule is invalid: the template must not contain the filter `pprint`; \
         templates support output, `for`, `if` and filters";
     assert_eq!(loud["disabled_reason"], reason);
 }
@@ -216,7 +216,10 @@ async fn an_answer_that_cannot_be_kept_holds_up_nobody(pool: PgPool) {
     let odd = attempt(&service, &to).await;
     assert_eq!(
         (&odd["outcome"], &odd["detail"]),
-        (&json!("sent"), &json!("the answer cannot be kept"))
+        (
+            &json!("sent"),
+            &json!("the provider's response cannot be stored")
+        )
     );
     assert_eq!(attempt(&service, &to).await["provider_message_id"], "7");
 }

@@ -110,7 +110,7 @@ async fn a_digest_tells_together_what_came(pool: PgPool) {
     let (_, held) = service.notify(event(5, "a")).await;
     let reason = held["reason"].as_str().unwrap();
     assert!(
-        reason.starts_with("told together with others at 2026-11-20T13:00:00Z"),
+        reason.starts_with("sent in a digest at 2026-11-20T13:00:00Z"),
         "{reason}"
     );
     let mut urgent = event(6, "a");

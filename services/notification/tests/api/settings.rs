@@ -81,7 +81,7 @@ async fn those_that_cannot_work_are_refused_by_name() {
                 "--vapid-private-key=x",
                 "--vapid-subject=mailto:a@b.example",
             ],
-            "VAPID_PRIVATE_KEY is no key",
+            "VAPID_PRIVATE_KEY must be a key",
         ),
         (
             &["--vapid-subject=mailto:a@b.example"],
@@ -99,7 +99,7 @@ async fn those_that_cannot_work_are_refused_by_name() {
         (&["--limit-per-channel=sms=0"], "LIMIT_PER_CHANNEL"),
         (
             &["--sms-segment-price=-0.01"],
-            "an amount above 0, such as 0.0079",
+            "an amount greater than 0, such as 0.0079",
         ),
         (&["--sms-segment-price=NaN"], "--sms-segment-price"),
         (&["--sms-cost-cap=5"], "--sms-segment-price"),

@@ -135,7 +135,7 @@ async fn after_a_kill_only_a_webhook_is_called_again_unasked(pool: PgPool) {
     service.clock.advance(TimeDelta::seconds(1));
     delivery(&service, &hook, "sent").await;
     let unknown = delivery(&service, &topic, "unknown").await;
-    let error = "it may have been sent before, which cannot be looked up";
+    let error = "the message may have been sent before, and the provider has no lookup";
     assert_eq!(unknown["last_error"], error);
     assert_eq!(played.calls().len(), 3);
     let ids: Vec<_> = played

@@ -1,11 +1,11 @@
-//! Files as they lie there: which there are, and whether one has changed.
+//! Lists database files and detects changed ones.
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// Tells a file from another that took its place.
+/// Changes when a file is modified or replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FileStamp {
     modified: SystemTime,
@@ -24,12 +24,11 @@ impl FileStamp {
     }
 }
 
-/// Where databases are looked for.
 #[derive(Clone, Debug)]
 pub(super) enum DatabaseLocation {
-    /// A file, or a folder of them, from the settings.
+    /// A file or directory in `GEOIP_DATABASES`.
     Named(PathBuf),
-    /// The folder of downloads.
+    /// The directory of downloads, which may not exist.
     Downloads(PathBuf),
 }
 
@@ -40,7 +39,7 @@ impl DatabaseLocation {
         }
     }
 
-    /// The .mmdb files in it, by name.
+    /// The .mmdb files, sorted by name.
     pub(super) fn files(&self) -> io::Result<Vec<PathBuf>> {
         let path = self.path();
         if !path.is_dir() {

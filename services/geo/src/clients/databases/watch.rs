@@ -1,4 +1,4 @@
-//! Notices changed files, and puts sound ones on the shelf.
+//! Reloads changed database files.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::files::{DatabaseLocation, FileStamp};
 use super::{DatabaseSet, LocalDatabases, MmdbDatabase, OpenError};
 
-/// Watches the files behind the [`LocalDatabases`]. A file is read again when two looks in a row have
-/// seen it changed alike, so that nobody reads what is still being written. One that is not sound
-/// is told in `/health`, and what was read from it before goes on answering.
+/// Watches the files of [`LocalDatabases`]. A changed file is loaded if two polls in a row see the
+/// same change, so that a file is not read while it is written. An invalid file is reported in
+/// `/health`; the version that was loaded before stays in use.
 pub struct DatabaseWatcher {
     databases: Arc<LocalDatabases>,
     roots: Vec<(DatabaseLocation, Vec<WatchedFile>)>,
@@ -16,9 +16,9 @@ pub struct DatabaseWatcher {
 
 struct WatchedFile {
     path: PathBuf,
-    /// What the last attempt to read has seen.
+    /// The stamp at the last attempt to load.
     read: Option<FileStamp>,
-    /// What the last look has seen, where that is something else.
+    /// The stamp at the last poll.
     seen: Option<FileStamp>,
     database: Option<Arc<MmdbDatabase>>,
     trouble: Option<String>,
@@ -44,26 +44,27 @@ impl DatabaseWatcher {
         roots.push((DatabaseLocation::Downloads(downloads.to_owned()), vec![]));
         let mut watch = Self { databases, roots };
         watch.publish();
-        // Downloads are found as if they were new, and read at the second look.
+        // The first poll finds the downloads, the second one loads them.
         watch.look();
         watch.look();
         Ok(watch)
     }
 
-    /// Looks once. Reading a database takes up to seconds.
+    /// Polls once. Loading a database can take seconds.
     pub fn look(&mut self) {
         for index in 0..self.roots.len() {
             self.list(index);
             for file in 0..self.roots[index].1.len() {
                 if self.roots[index].1[file].look() {
-                    // One by one, so that no more than one is there twice.
+                    // Published after each file, so that at most one database is in memory twice.
                     self.publish();
                 }
             }
         }
     }
 
-    /// Takes up new files of a folder, and forgets those that have left it, unless all have.
+    /// Adds new files of a directory and drops removed ones. An empty directory is ignored: it may
+    /// be a volume that is not mounted.
     fn list(&mut self, index: usize) {
         let (root, watched) = &mut self.roots[index];
         let Ok(paths) = root.files() else { return };
@@ -116,7 +117,7 @@ impl WatchedFile {
         }
     }
 
-    /// Reads the file where it is new and at rest; whether anything has changed with it.
+    /// Loads the file if it has changed and the change is complete. Returns whether to publish.
     fn look(&mut self) -> bool {
         let now = match FileStamp::of(&self.path) {
             Ok(stamp) => stamp,
@@ -132,7 +133,7 @@ impl WatchedFile {
         }
         let opened = MmdbDatabase::open(&self.path);
         if FileStamp::of(&self.path).ok() != Some(now) {
-            // It changed again meanwhile.
+            // The file changed while it was loaded.
             return false;
         }
         self.read = Some(now);
@@ -142,7 +143,7 @@ impl WatchedFile {
                 tracing::info!(
                     database = database.name(),
                     built = %database.built_at(),
-                    "database read"
+                    "a database was loaded"
                 );
                 self.database = Some(Arc::new(database));
                 self.trouble = None;
@@ -158,15 +159,15 @@ impl WatchedFile {
     fn worry(&mut self, what: &str) -> bool {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
         let kept = match self.database {
-            Some(_) => "what was read before still answers",
-            None => "it does not answer",
+            Some(_) => "the previous version stays in use",
+            None => "the file is not used",
         };
         let trouble = Some(format!("{name}: {what}; {kept}"));
         if self.trouble == trouble {
             return false;
         }
         self.trouble = trouble;
-        tracing::warn!(file = %name, "a database was not read: {what}; {kept}");
+        tracing::warn!(file = %name, "a database was not loaded: {what}; {kept}");
         true
     }
 }

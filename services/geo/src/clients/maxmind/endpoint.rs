@@ -1,4 +1,4 @@
-//! One question to MaxMind's web service
+//! Requests to MaxMind's web service
 //! (<https://dev.maxmind.com/geoip/docs/web-services/requests/>).
 
 use std::net::IpAddr;
@@ -13,16 +13,14 @@ use url::Url;
 use super::{WebLookupResult, WebServiceSettings};
 use crate::domain::UpstreamError;
 
-/// The service that is asked: the finest that free and paid accounts both have.
+/// The most detailed service that free and paid accounts both have.
 pub(super) const WEB_SERVICE: &str = "city";
 
-/// An answer that takes longer will not come.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The largest answer in bytes; real ones have about 3,000.
+/// Real responses have about 3,000 bytes.
 const MAX_RESPONSE_BYTES: usize = 65_536;
 
-/// Where and as whom to ask.
 pub(super) struct WebServiceClient {
     http: reqwest::Client,
     host: Url,
@@ -45,12 +43,11 @@ impl WebServiceClient {
         })
     }
 
-    /// Its name, for people.
     pub(super) fn host(&self) -> &str {
         self.host.host_str().unwrap_or_default()
     }
 
-    /// Asks once. The status alone decides where an error may come without a body.
+    /// Sends one request. Errors that may come without a body are classified by their status alone.
     pub(super) async fn ask(&self, ip: IpAddr) -> Result<WebLookupResult, UpstreamError> {
         let response = self.send(ip).await?;
         match response.status().as_u16() {
@@ -73,7 +70,7 @@ impl WebServiceClient {
             .basic_auth(self.account_id, Some(self.api_key.expose_secret()))
             .header(ACCEPT, "application/json")
             .timeout(REQUEST_TIMEOUT);
-        // The error's own text would name the address.
+        // The error of reqwest is discarded, because its text contains the address.
         request.send().await.map_err(|_| UpstreamError::Away)
     }
 }
@@ -87,8 +84,7 @@ async fn found(response: Response) -> Result<WebLookupResult, UpstreamError> {
     Ok(WebLookupResult::Found(Box::new(record)))
 }
 
-/// What is known about an address that the service refuses. A 404 in another form than
-/// MaxMind's comes from somebody else's server.
+/// Classifies a 400 or 404. A 404 in another format than MaxMind's comes from a wrong server.
 async fn refused(response: Response) -> Result<WebLookupResult, UpstreamError> {
     let is_not_found = response.status().as_u16() == 404;
     if is_not_found && !response.headers().contains_key(CONTENT_TYPE) {
@@ -109,7 +105,7 @@ async fn refused(response: Response) -> Result<WebLookupResult, UpstreamError> {
     }
 }
 
-/// `application/vnd.maxmind.com-city+json; charset=UTF-8; version=2.1` and the like.
+/// Accepts types such as `application/vnd.maxmind.com-city+json; charset=UTF-8; version=2.1`.
 fn is_json(response: &Response) -> bool {
     let kind = response.headers().get(CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();

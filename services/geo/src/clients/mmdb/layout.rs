@@ -1,4 +1,4 @@
-//! Which of the layouts a database's records have.
+//! Detects the layout of the records of a database.
 
 use common::geo::Location;
 use maxminddb::{LookupResult, Reader};
@@ -7,39 +7,38 @@ use serde_json::Value;
 use super::super::record::{EnglishNames, FlatRecord, NetworkRecord, PlaceRecord};
 use crate::domain::Language;
 
-/// A database that says nothing about so many of its networks never will.
+/// A database whose first networks have no usable record is refused.
 const MAX_PROBED_NETWORKS: usize = 10_000;
 
-/// How records are laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RecordLayout {
-    /// MaxMind's places.
+    /// MaxMind's City, Country and Enterprise databases.
     Places,
-    /// MaxMind's networks.
+    /// MaxMind's ASN, ISP and similar databases.
     Network,
-    /// One level of fields.
+    /// A single level of fields.
     Flat,
 }
 
 type MmdbLookup<'a> = LookupResult<'a, Vec<u8>>;
 
 impl RecordLayout {
-    /// The layout in which the first record that says anything says the most. The database's name
-    /// would not tell: everybody calls theirs as they like.
+    /// Finds the layout with the most fields in the first usable record. The type in the metadata
+    /// is not used: publishers choose it freely.
     pub(super) fn of(reader: &Reader<Vec<u8>>) -> Option<Self> {
         let networks = reader.networks(maxminddb::WithinOptions::default()).ok()?;
         let mut networks = networks.take(MAX_PROBED_NETWORKS).filter_map(Result::ok);
         networks.find_map(|found| {
             let layouts = [Self::Flat, Self::Network, Self::Places];
             let fields = layouts.map(|layout| (layout.fields(&found), layout));
-            // The last of equals.
+            // Of equals, `max_by_key` returns the last.
             let best = fields.into_iter().max_by_key(|(fields, _)| *fields);
             best.filter(|(fields, _)| *fields > 0)
                 .map(|(_, layout)| layout)
         })
     }
 
-    /// How many fields a record has, read in this layout.
+    /// The number of fields of a record when it is read in this layout.
     fn fields(self, found: &MmdbLookup) -> usize {
         let mut location = Location::default();
         let _ = match self {

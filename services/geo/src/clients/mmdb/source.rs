@@ -1,4 +1,4 @@
-//! A database's file, read into memory.
+//! Reads the file of a database into memory.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -8,18 +8,17 @@ use maxminddb::Reader;
 
 use super::DatabaseError;
 
-/// The largest file that is read, in bytes; MaxMind's largest has a third of it.
+/// Three times the size of MaxMind's largest database.
 const MAX_FILE_BYTES: u64 = 1 << 30;
 
-/// Metadata is in the last so many bytes of a file.
+/// The metadata is at the end of a file, within this many bytes.
 const METADATA_SEARCH_BYTES: usize = 128 * 1024;
 
-/// The key of the description in the metadata, and an empty map behind it.
+/// The key `description` in the metadata, followed by an empty map.
 const EMPTY_DESCRIPTION: &[u8] = b"\x4bdescription\xe0";
-/// The same with a map of one text.
+/// The same key, followed by the map `{"en": "-"}`.
 const PLACEHOLDER_DESCRIPTION: &[u8] = b"\x4bdescription\xe1\x42en\x41-";
 
-/// Reads a file.
 pub(super) fn read(path: &Path) -> Result<Reader<Vec<u8>>, DatabaseError> {
     let file = File::open(path)?;
     let size = file.metadata()?.len();
@@ -28,7 +27,7 @@ pub(super) fn read(path: &Path) -> Result<Reader<Vec<u8>>, DatabaseError> {
     }
     let room = usize::try_from(size).unwrap_or_default();
     let mut bytes = Vec::new();
-    // Room for the whole file and its description at once: growing would double it.
+    // Reserves the file and the description at once, because growing would double the memory.
     bytes
         .try_reserve_exact(room + PLACEHOLDER_DESCRIPTION.len())
         .map_err(std::io::Error::from)?;
@@ -37,8 +36,8 @@ pub(super) fn read(path: &Path) -> Result<Reader<Vec<u8>>, DatabaseError> {
     Ok(Reader::from_source(bytes)?)
 }
 
-/// The reader's check wants a description. The format does not, and the free databases of
-/// ip-location-db have none.
+/// Adds a description if it is empty: the reader requires one, the format does not, and the free
+/// databases of ip-location-db have none.
 fn describe(bytes: &mut Vec<u8>) {
     let tail = bytes.len().saturating_sub(METADATA_SEARCH_BYTES);
     let mut windows = bytes[tail..].windows(EMPTY_DESCRIPTION.len());

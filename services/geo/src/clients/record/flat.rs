@@ -1,5 +1,5 @@
-//! Flat layouts: one level of fields, as in the DB-IP databases of ip-location-db and in
-//! IPinfo's. Numbers and marks may come as texts, an unknown value as an empty one.
+//! Flat layouts: a single level of fields, as in the DB-IP databases of ip-location-db and in the
+//! databases of IPinfo. Numbers and booleans may be texts; a missing value may be an empty text.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,10 +13,10 @@ use super::{agree, fill, fill_point, owned};
 /// <https://ipinfo.io/developers/database-types>.
 #[derive(serde::Deserialize)]
 pub(in crate::clients) struct FlatRecord<'a> {
-    /// The two letters in IPinfo's older databases, the name in newer ones.
+    /// The code in older databases of IPinfo, the name in newer ones.
     continent: Option<&'a str>,
     continent_code: Option<&'a str>,
-    /// The two letters in IPinfo's older databases, the name in newer ones.
+    /// The code in older databases of IPinfo, the name in newer ones.
     country: Option<&'a str>,
     country_code: Option<&'a str>,
     country_name: Option<&'a str>,
@@ -47,7 +47,7 @@ pub(in crate::clients) struct FlatRecord<'a> {
 }
 
 impl FlatRecord<'_> {
-    /// Fills what `to` leaves open.
+    /// Fills the empty fields of `to`.
     pub(in crate::clients) fn fill(&self, to: &mut Location) {
         let code = self.country_code.filter(|code| is_code(code));
         let code = code.or(self.country.filter(|text| is_code(text)));
@@ -86,12 +86,12 @@ impl FlatRecord<'_> {
     }
 }
 
-/// Two capitals, as ISO 3166-1 and the codes of continents.
+/// Two capital letters, as in ISO 3166-1 and the codes of continents.
 fn is_code(text: &str) -> bool {
     text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase())
 }
 
-/// A number or mark that may be written as a text; `None` where the text is another or empty.
+/// A number or boolean that may be written as a text; `None` if the text is empty or invalid.
 #[derive(Clone, Copy)]
 struct LenientNumber<T>(Option<T>);
 
@@ -99,7 +99,6 @@ fn number<T>(read: Option<LenientNumber<T>>) -> Option<T> {
     read?.0
 }
 
-/// What a [`Number`] can be.
 trait FromNumber: FromStr {
     fn from_number(value: f64) -> Option<Self>;
 }
@@ -146,7 +145,7 @@ impl<T: FromNumber> Visitor<'_> for LenientNumberVisitor<T> {
     type Value = LenientNumber<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a number, a mark, or a text of one")
+        f.write_str("a number, a boolean, or a text with one of them")
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<LenientNumber<T>, E> {
@@ -174,8 +173,8 @@ impl<T: FromNumber> Visitor<'_> for LenientNumberVisitor<T> {
         self.visit_f64(value.into())
     }
 
-    /// Some were single precision once (`46.92190170288086`), which has about seven digits; four
-    /// behind the point of a degree are 11 metres.
+    /// Rounds to four decimals (11 metres in degrees), because some databases contain values that
+    /// were single precision before, such as `46.92190170288086`.
     fn visit_f64<E: Error>(self, value: f64) -> Result<LenientNumber<T>, E> {
         let value = (value * 10_000.0).round() / 10_000.0;
         Ok(LenientNumber(T::from_number(value)))

@@ -1,23 +1,22 @@
-//! Names of places in several languages.
+//! Localized names of places.
 
 use serde::Deserialize;
 
 use crate::domain::Language;
 
-/// The names of a place.
 pub(in crate::clients) trait PlaceNames<T> {
-    /// The name in a language, else the English one.
+    /// Returns the name in a language, or else in English.
     fn pick(&self, language: Language) -> Option<&T>;
 }
 
-/// The English name alone. The others are not even read: in a database they lie far apart, and
-/// reading them would take longer than everything else.
+/// The English name only. The others are not decoded: they are scattered in a database, so that
+/// decoding them would take longer than the rest of the lookup.
 #[derive(Deserialize)]
 pub(in crate::clients) struct EnglishNames<T> {
     en: Option<T>,
 }
 
-/// The names in each of MaxMind's languages.
+/// The names in all languages of MaxMind.
 #[derive(Deserialize)]
 pub(in crate::clients) struct LocalizedNames<T> {
     de: Option<T>,

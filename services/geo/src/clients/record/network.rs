@@ -1,19 +1,18 @@
-//! What is known about an address's network and who uses it.
+//! The network of an address and its users.
 
 use common::geo::Location;
 use serde::Deserialize;
 
 use super::{fill, owned};
 
-/// A whole record of the ASN, ISP, Domain, Connection-Type, Anonymous-IP and Anonymous-Plus
-/// databases; `traits` of the Enterprise database and of the web service; and `anonymizer` of the
-/// web service.
+/// A record of the ASN, ISP, Domain, Connection-Type, Anonymous-IP and Anonymous-Plus databases;
+/// `traits` of the Enterprise database and of the web service; `anonymizer` of the web service.
 ///
-/// Texts are borrowed from a database (`&str`) or kept (`String`).
+/// `T` is `&str` for texts borrowed from a database, and `String` for the web service.
 /// Source: <https://dev.maxmind.com/geoip/docs/databases/>.
 #[derive(Deserialize)]
 pub(in crate::clients) struct NetworkRecord<T> {
-    /// The network itself (CIDR), only from the web service.
+    /// The network (CIDR), only in the web service.
     #[serde(rename = "network")]
     pub(super) cidr: Option<T>,
     autonomous_system_number: Option<u32>,
@@ -37,7 +36,7 @@ pub(in crate::clients) struct NetworkRecord<T> {
 }
 
 impl<T: AsRef<str>> NetworkRecord<T> {
-    /// Fills what `to` leaves open.
+    /// Fills the empty fields of `to`.
     pub(in crate::clients) fn fill(&self, to: &mut Location) {
         fill(&mut to.asn, || self.autonomous_system_number);
         fill(&mut to.as_organization, || {
@@ -67,7 +66,7 @@ impl<T: AsRef<str>> NetworkRecord<T> {
     }
 }
 
-/// Fills the marks about anonymity that are open, from a source that says "no" by leaving out.
+/// Sets the empty anonymity flags to false, for sources in which an absent flag means false.
 pub(in crate::clients) fn deny_marks(to: &mut Location) {
     let marks = [
         &mut to.is_anonymous,

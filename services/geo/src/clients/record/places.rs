@@ -1,4 +1,4 @@
-//! MaxMind's nested layout of places, which DB-IP's own databases share.
+//! MaxMind's nested layout of places, which the databases of DB-IP share.
 
 use common::geo::Location;
 use serde::Deserialize;
@@ -10,8 +10,8 @@ use crate::domain::Language;
 
 /// A record of the City, Country and Enterprise databases and of the web service.
 ///
-/// Texts are borrowed from a database (`&str`) or kept (`String`); names (`N`) are read in one
-/// language or in all.
+/// `T` is `&str` for texts borrowed from a database, and `String` for the web service. `N` is
+/// [`EnglishNames`](super::EnglishNames) or [`LocalizedNames`](super::LocalizedNames).
 /// Source: <https://dev.maxmind.com/geoip/docs/web-services/responses/>.
 #[derive(Deserialize)]
 pub(in crate::clients) struct PlaceRecord<T, N> {
@@ -54,7 +54,7 @@ impl<T: AsRef<str>, N: PlaceNames<T>> NamedPlace<T, N> {
 }
 
 impl<T: AsRef<str>, N: PlaceNames<T>> PlaceRecord<T, N> {
-    /// Fills what `to` leaves open.
+    /// Fills the empty fields of `to`.
     pub(in crate::clients) fn fill(&self, to: &mut Location, language: Language) {
         let code = self.country.as_ref().and_then(|c| c.iso_code.as_ref());
         if agree(to.country_code.as_ref(), code.map(T::as_ref)) {
@@ -63,14 +63,14 @@ impl<T: AsRef<str>, N: PlaceNames<T>> PlaceRecord<T, N> {
         if let Some(traits) = &self.traits {
             traits.fill(to);
         }
-        // The newer home of the marks about anonymity; where it is there, a missing mark means no.
+        // Newer responses have the anonymity flags here, and an absent flag means false.
         if let Some(anonymizer) = &self.anonymizer {
             anonymizer.fill(to);
             deny_marks(to);
         }
     }
 
-    /// The network (CIDR) the record holds for, where it says so itself.
+    /// The network (CIDR) of the record, only in the web service.
     pub(in crate::clients) fn network(&self) -> Option<&str> {
         self.traits.as_ref()?.cidr.as_ref().map(T::as_ref)
     }
@@ -82,7 +82,7 @@ impl<T: AsRef<str>, N: PlaceNames<T>> PlaceRecord<T, N> {
         if let Some(country) = &self.country {
             fill(&mut to.country_code, || owned(country.iso_code.as_ref()));
             fill(&mut to.country, || country.name(language));
-            // MaxMind leaves the mark out where it is false.
+            // MaxMind omits the flag if it is false.
             let member = country.is_in_european_union.unwrap_or(false);
             fill(&mut to.is_in_european_union, || Some(member));
         }

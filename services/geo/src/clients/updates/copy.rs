@@ -1,4 +1,4 @@
-//! Copies of what is in the folder, to be kept elsewhere and to come back from there.
+//! Exports installed databases for backups, and restores them.
 
 use std::fs::File;
 
@@ -9,19 +9,19 @@ use super::UpdateError;
 use super::folder::{DownloadedArchive, LockedDownloadDir, blocking};
 use super::unpack::{ArchiveFormat, pack};
 
-/// A downloaded database that is in the folder.
+/// An installed database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstalledDatabase {
-    /// In its publisher's words; a later one sorts after an earlier one.
+    /// As named by the publisher. A later release sorts after an earlier one.
     pub release: String,
-    /// Of the database itself, in hexadecimal.
+    /// MD5 of the unpacked database, in hexadecimal.
     pub md5: String,
-    /// When to ask for something newer.
+    /// When to check for a newer release.
     pub ask_again_at: DateTime<Utc>,
 }
 
 impl LockedDownloadDir {
-    /// What was downloaded of an edition, where it is there.
+    /// The installed release of an edition, if its file exists.
     #[must_use]
     pub fn installed(&self, edition: &str) -> Option<InstalledDatabase> {
         let entry = self.entry(edition).filter(|_| self.has(edition))?;
@@ -32,9 +32,8 @@ impl LockedDownloadDir {
         })
     }
 
-    /// An edition in gzip, in a file that goes away by itself; `None` where the edition's file is
-    /// not the one that was installed. Little work rather than the smallest result: it is done
-    /// once a release.
+    /// Compresses an edition with gzip into a temporary file; `None` if the file of the edition is
+    /// not the one that was installed. Compresses fast instead of well.
     pub async fn pack(&self, edition: &str) -> Result<Option<NamedTempFile>, UpdateError> {
         let (path, mut packed) = (self.file(edition), self.temporary()?);
         let packing = blocking(move || {
@@ -48,7 +47,7 @@ impl LockedDownloadDir {
         Ok((known == Some(&md5)).then_some(packed))
     }
 
-    /// Installs what [`LockedDownloadDir::pack`] has made, as carefully as a download.
+    /// Verifies and installs a file that [`LockedDownloadDir::pack`] has written.
     pub async fn restore(
         &mut self,
         edition: &str,

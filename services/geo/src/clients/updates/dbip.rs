@@ -1,5 +1,5 @@
-//! DB-IP's free downloads (<https://db-ip.com/db/download/ip-to-city-lite>): one file a month,
-//! which appears some time in its first days.
+//! DB-IP's free downloads (<https://db-ip.com/db/download/ip-to-city-lite>): one file per month,
+//! which is published in the first days of the month.
 
 use chrono::{DateTime, Months, Utc};
 use reqwest::Client;

@@ -1,4 +1,4 @@
-//! Downloads, with redirects that never carry credentials to another host.
+//! HTTP downloads. Redirects never send credentials to another origin.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -12,26 +12,25 @@ use url::{Host, Url};
 
 use super::UpdateError;
 
-/// The largest download in bytes; MaxMind's largest has a third of it.
+/// Three times the size of MaxMind's largest download.
 const MAX_DOWNLOAD_BYTES: u64 = 512 << 20;
 
-/// The largest answer that is not a download, in bytes.
+/// For responses other than downloads.
 const MAX_RESPONSE_BYTES: usize = 65_536;
 
-/// A download may take so long altogether.
+/// For a whole download.
 const DOWNLOAD_TIMEOUT: Duration = Duration::from_mins(30);
 
-/// Nothing at all for so long is a broken connection.
+/// Without any data.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// MaxMind's downloads redirect once.
 const MAX_REDIRECTS: usize = 5;
 
-/// The number and the key of an account, for Basic authentication.
+/// Account ID and license key, for Basic authentication.
 #[derive(Clone, Copy)]
 pub(super) struct AccountCredentials<'a>(pub(super) u32, pub(super) &'a SecretString);
 
-/// A small answer.
 pub(super) async fn text(
     http: &Client,
     url: Url,
@@ -41,7 +40,6 @@ pub(super) async fn text(
     small_body(&mut response).await
 }
 
-/// Saves what is at `url`.
 pub(super) async fn save(
     http: &Client,
     url: Url,
@@ -53,9 +51,9 @@ pub(super) async fn save(
     while let Some(chunk) = chunk(&mut response).await? {
         size += chunk.len() as u64;
         if size > MAX_DOWNLOAD_BYTES {
-            return Err(UpdateError::Foreign("too large"));
+            return Err(UpdateError::Foreign("the download is too large"));
         }
-        // Small writes into the page cache: they do not block for long.
+        // Small writes to the page cache do not block for long.
         let written = to.write_all(&chunk);
         written.map_err(|error| UpdateError::Disk(to.path().to_owned(), error))?;
     }
@@ -76,7 +74,8 @@ async fn get(
         {
             request = request.basic_auth(id, Some(key.expose_secret()));
         }
-        // The error's own text would name the address, which may hold a signature.
+        // The error of reqwest is discarded, because its text contains the URL, which may be
+        // signed.
         let sent = tokio::time::timeout(IDLE_TIMEOUT, request.send()).await;
         let response = sent.map_err(|_| UpdateError::Away)?;
         let response = response.map_err(|_| UpdateError::Away)?;
@@ -86,15 +85,15 @@ async fn get(
             _ => return Err(refusal(response).await),
         }
     }
-    Err(UpdateError::Foreign("too many redirects"))
+    Err(UpdateError::Foreign("there are too many redirects"))
 }
 
-/// Where a redirect points, as long as nobody can listen on the way.
+/// The target of a redirect, which must be HTTPS or a loopback address.
 fn target(from: &Url, response: &Response) -> Result<Url, UpdateError> {
     let target = response.headers().get(LOCATION);
     let target = target.and_then(|target| target.to_str().ok());
     let target = target.and_then(|target| from.join(target).ok());
-    let target = target.ok_or(UpdateError::Foreign("a redirect to nowhere"))?;
+    let target = target.ok_or(UpdateError::Foreign("a redirect has no valid location"))?;
     let is_here = match target.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
@@ -104,7 +103,7 @@ fn target(from: &Url, response: &Response) -> Result<Url, UpdateError> {
     match target.scheme() {
         "https" => Ok(target),
         "http" if is_here => Ok(target),
-        _ => Err(UpdateError::Foreign("a redirect away from HTTPS")),
+        _ => Err(UpdateError::Foreign("a redirect leaves HTTPS")),
     }
 }
 
@@ -132,7 +131,7 @@ async fn small_body(response: &mut Response) -> Result<Vec<u8>, UpdateError> {
     let mut body = vec![];
     while let Some(chunk) = chunk(response).await? {
         if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
-            return Err(UpdateError::Foreign("too large"));
+            return Err(UpdateError::Foreign("the response is too large"));
         }
         body.extend_from_slice(&chunk);
     }

@@ -1,4 +1,5 @@
-//! The folder of downloads. A database in it is always a whole, sound one.
+//! The directory of downloads. Databases are verified and then renamed into place, so that it
+//! contains complete databases only.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
@@ -13,38 +14,36 @@ use super::UpdateError;
 use super::ledger::{EditionState, UpdateState};
 use super::unpack::{ArchiveFormat, md5_of, unpack};
 
-/// How the names of unfinished files begin.
+/// Prefix of the names of unfinished files.
 pub(super) const TEMP_FILE_PREFIX: &str = ".download-";
 
-/// A folder of downloads.
 #[derive(Clone, Debug)]
 pub struct DownloadDir(PathBuf);
 
-/// The folder as only one process at a time has it.
+/// The directory with its file lock, which one process holds at a time.
 pub struct LockedDownloadDir {
     path: PathBuf,
     ledger: UpdateState,
     _lock: File,
 }
 
-/// A downloaded archive.
 pub(super) struct DownloadedArchive {
     pub(super) archive: NamedTempFile,
     pub(super) pack: ArchiveFormat,
-    /// The database's, where the publisher tells it.
+    /// MD5 of the unpacked database, if the publisher announces it.
     pub(super) md5: Option<String>,
     pub(super) release: String,
 }
 
 impl DownloadDir {
-    /// The folder need not be there yet.
+    /// The directory need not exist.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
         Self(path)
     }
 
-    /// Makes the folder, takes its lock and removes what a killed process has left. `None` where
-    /// another process has the lock.
+    /// Creates and locks the directory, and removes files that a killed process has left behind.
+    /// `None` if another process holds the lock.
     pub fn lock(&self) -> Result<Option<LockedDownloadDir>, UpdateError> {
         let path = self.0.clone();
         match lock(&path) {
@@ -81,7 +80,7 @@ fn lock(path: &Path) -> io::Result<Option<File>> {
 }
 
 impl LockedDownloadDir {
-    /// When to ask for an edition next, if that is not now.
+    /// The time of the next check of an edition; `None` if it is due, or if its file is lost.
     #[must_use]
     pub fn waits_until(&self, edition: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let entry = self.entry(edition)?;
@@ -89,20 +88,19 @@ impl LockedDownloadDir {
         entry.waits_until(now).filter(|_| !is_lost)
     }
 
-    /// Whether an edition is there.
     #[must_use]
     pub fn has(&self, edition: &str) -> bool {
         self.file(edition).exists()
     }
 
-    /// Remembers when to ask for an edition next.
+    /// Stores the time of the next check of an edition.
     pub fn ask_again(&mut self, edition: &str, at: DateTime<Utc>) -> Result<(), UpdateError> {
         let entry = self.ledger.0.entry(edition.to_owned()).or_default();
         entry.next = Some(at);
         self.remember()
     }
 
-    /// Removes what was downloaded once and is no longer kept fresh.
+    /// Deletes downloaded editions that are no longer in the settings.
     pub fn keep_only(&mut self, editions: &[String]) -> Result<(), UpdateError> {
         let is_old = |edition: &&String| !editions.contains(edition);
         let old: Vec<_> = self.ledger.0.keys().filter(is_old).cloned().collect();
@@ -134,7 +132,7 @@ impl LockedDownloadDir {
         self.path.join(format!("{edition}.mmdb"))
     }
 
-    /// The md5 of an edition's file; `None` where there is none.
+    /// The MD5 of the file of an edition; `None` if there is no file.
     pub(super) async fn md5(&self, edition: &str) -> Result<Option<String>, UpdateError> {
         let path = self.file(edition);
         let read = blocking(move || match File::open(&path) {
@@ -146,7 +144,7 @@ impl LockedDownloadDir {
         read.map_err(|error| UpdateError::Disk(self.file(edition), error))
     }
 
-    /// The release of an edition, where its file is the one that was downloaded.
+    /// The installed release of an edition, if its file is unchanged since the installation.
     pub(super) async fn intact_release(
         &self,
         edition: &str,
@@ -157,13 +155,13 @@ impl LockedDownloadDir {
         Ok(entry.and_then(|entry| entry.release.clone()))
     }
 
-    /// A file that goes away by itself.
+    /// Creates a file that is deleted when it is dropped.
     pub fn temporary(&self) -> Result<NamedTempFile, UpdateError> {
         let file = NamedTempFile::with_prefix_in(TEMP_FILE_PREFIX, &self.path);
         file.map_err(|error| UpdateError::Disk(self.path.clone(), error))
     }
 
-    /// Unpacks and checks what came, and only then puts it in the place of what was there.
+    /// Unpacks and verifies a download, then replaces the installed database.
     pub(super) async fn install(
         &mut self,
         edition: &str,
@@ -207,7 +205,7 @@ fn place(
     Ok(md5)
 }
 
-/// Runs what would hold up others.
+/// Runs blocking work on a thread for it.
 pub(super) async fn blocking<T: Send + 'static>(
     run: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {

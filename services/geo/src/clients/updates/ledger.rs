@@ -1,4 +1,4 @@
-//! What is remembered over restarts, so that they cost no downloads.
+//! The update state on disk, so that a restart does not repeat downloads.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,26 +11,25 @@ use tempfile::NamedTempFile;
 
 const STATE_FILE: &str = "ledger.json";
 
-/// Nothing is put off for longer; a clock that was wrong for a while costs a day at most.
+/// Longer delays are ignored, so that a clock that was wrong delays a check by a day at most.
 const MAX_POSTPONEMENT: TimeDelta = TimeDelta::hours(25);
 
-/// What is known about each edition.
+/// By edition.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct UpdateState(pub(super) BTreeMap<String, EditionState>);
 
-/// One edition.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct EditionState {
-    /// Which release is in the folder, in its publisher's words.
+    /// The installed release, as named by the publisher.
     pub(super) release: Option<String>,
-    /// That file's md5.
+    /// MD5 of the installed file.
     pub(super) md5: Option<String>,
-    /// When to ask next.
+    /// When to check for a newer release.
     pub(super) next: Option<DateTime<Utc>>,
 }
 
 impl EditionState {
-    /// When to ask next, if that is not now.
+    /// The time of the next check; `None` if it is due.
     pub(super) fn waits_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         self.next
             .filter(|next| *next > now && *next - now <= MAX_POSTPONEMENT)
@@ -38,7 +37,7 @@ impl EditionState {
 }
 
 impl UpdateState {
-    /// One that cannot be read is as none.
+    /// An unreadable state counts as empty.
     pub(super) fn read(folder: &Path) -> Self {
         let text = std::fs::read(folder.join(STATE_FILE)).unwrap_or_default();
         serde_json::from_slice(&text).unwrap_or_default()

@@ -14,11 +14,11 @@ struct UpdateMetadata {
     databases: Vec<DatabaseRelease>,
 }
 
-/// The newest database of an edition.
+/// The newest release of an edition.
 #[derive(Deserialize)]
 struct DatabaseRelease {
     edition_id: String,
-    /// Of the database itself, not of its archive.
+    /// Of the unpacked database, not of its archive.
     md5: String,
     /// `2026-11-17`
     date: String,
@@ -62,11 +62,11 @@ async fn offer(
     url.query_pairs_mut().append_pair("edition_id", edition);
     let body = fetch::text(http, url, account).await?;
     let metadata: UpdateMetadata =
-        serde_json::from_slice(&body).map_err(|_| UpdateError::Foreign("no metadata"))?;
+        serde_json::from_slice(&body).map_err(|_| UpdateError::Foreign("invalid metadata"))?;
     let mut offers = metadata.databases.into_iter();
     match (offers.next(), offers.next()) {
         (Some(offer), None) if offer.edition_id == edition => Ok(offer),
-        _ => Err(UpdateError::Foreign("metadata of something else")),
+        _ => Err(UpdateError::Foreign("metadata of another edition")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Archives: gzip, and the plain form of tar that MaxMind's have.
+//! Unpacks archives: gzip, and the subset of tar that MaxMind uses.
 
 use std::fs::File;
 use std::io::{self, BufReader, Error, ErrorKind, Read, Write};
@@ -8,22 +8,19 @@ use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use md5::{Digest as _, Md5};
 
-/// The largest database in bytes; no archive unpacks to more.
+/// Larger archives are refused, so that a crafted archive cannot fill the disk.
 const MAX_DATABASE_BYTES: u64 = 1 << 30;
 
-/// Tar comes in blocks of so many bytes.
 const TAR_BLOCK_BYTES: usize = 512;
 
-/// How a database is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ArchiveFormat {
-    /// gzip
     Gz,
     /// A tar archive with one `.mmdb` file among others, in gzip.
     TarGz,
 }
 
-/// Unpacks the database in an archive, and tells its md5 in hexadecimal.
+/// Unpacks the database in an archive and returns its MD5 in hexadecimal.
 pub(super) fn unpack(
     archive: File,
     pack: ArchiveFormat,
@@ -44,12 +41,15 @@ pub(super) fn unpack(
         ArchiveFormat::TarGz => copied < size,
     };
     if is_cut {
-        return Err(Error::new(ErrorKind::InvalidData, "too long or too short"));
+        return Err(Error::new(
+            ErrorKind::InvalidData,
+            "the archive is too large or truncated",
+        ));
     }
     Ok(hexadecimal(to.md5))
 }
 
-/// Packs a database as [`Pack::Gz`], and tells its md5 in hexadecimal.
+/// Compresses a database to [`ArchiveFormat::Gz`] and returns its MD5 in hexadecimal.
 pub(super) fn pack(mut database: File, to: impl Write) -> io::Result<String> {
     let mut to = HashingWriter {
         to: GzEncoder::new(to, Compression::fast()),
@@ -60,7 +60,6 @@ pub(super) fn pack(mut database: File, to: impl Write) -> io::Result<String> {
     Ok(hexadecimal(to.md5))
 }
 
-/// The md5 of a file.
 pub(super) fn md5_of(mut file: File) -> io::Result<String> {
     let mut to = HashingWriter {
         to: io::sink(),
@@ -70,7 +69,8 @@ pub(super) fn md5_of(mut file: File) -> io::Result<String> {
     Ok(hexadecimal(to.md5))
 }
 
-/// Reads up to the content of the first regular file whose name ends in `.mmdb`; its size.
+/// Reads up to the content of the first regular file whose name ends in `.mmdb`, and returns its
+/// size.
 fn find(tar: &mut impl Read) -> io::Result<u64> {
     let mut header = [0; TAR_BLOCK_BYTES];
     loop {
@@ -83,9 +83,12 @@ fn find(tar: &mut impl Read) -> io::Result<u64> {
         }
         let padded = size.div_ceil(TAR_BLOCK_BYTES as u64) * TAR_BLOCK_BYTES as u64;
         let skipped = io::copy(&mut tar.by_ref().take(padded), &mut io::sink())?;
-        // Two empty blocks end an archive.
+        // The end of a tar archive: two blocks of zeros.
         if skipped < padded || header.iter().all(|byte| *byte == 0) {
-            return Err(Error::new(ErrorKind::InvalidData, "no .mmdb in it"));
+            return Err(Error::new(
+                ErrorKind::InvalidData,
+                "the archive has no .mmdb file",
+            ));
         }
     }
 }
@@ -96,7 +99,7 @@ fn octal(field: &[u8]) -> io::Result<u64> {
     let text = if text.is_empty() { "0" } else { text };
     let size = u64::from_str_radix(text, 8).ok();
     let size = size.filter(|size| *size <= MAX_DATABASE_BYTES);
-    size.ok_or_else(|| Error::new(ErrorKind::InvalidData, "a size that cannot be"))
+    size.ok_or_else(|| Error::new(ErrorKind::InvalidData, "a tar header has an invalid size"))
 }
 
 fn hexadecimal(md5: Md5) -> String {
@@ -104,7 +107,7 @@ fn hexadecimal(md5: Md5) -> String {
     format!("{:032x}", u128::from_be_bytes(digest))
 }
 
-/// Hashes what is written.
+/// Computes the MD5 of the written bytes.
 struct HashingWriter<W> {
     to: W,
     md5: Md5,

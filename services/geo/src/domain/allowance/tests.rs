@@ -61,8 +61,11 @@ fn after_a_pause_one_question_finds_out() {
     allowance.failed(UpstreamError::Busy, noon());
     let end = noon() + UpstreamError::Busy.pause();
     assert!(allowance.admit(end));
-    assert!(!allowance.admit(end), "a second one before the outcome");
-    assert!(!allowance.failed(UpstreamError::Busy, end), "no news");
+    assert!(!allowance.admit(end), "a second request before the outcome");
+    assert!(
+        !allowance.failed(UpstreamError::Busy, end),
+        "the cause is unchanged"
+    );
     assert_eq!(allowance.state(end), paused(UpstreamError::Busy, end));
     let end = end + UpstreamError::Busy.pause();
     assert!(allowance.admit(end));

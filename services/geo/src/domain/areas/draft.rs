@@ -1,4 +1,4 @@
-//! A service area as it is sent and stored, and what may be wrong with it.
+//! The definition of a service area in requests and in the database, and its validation.
 
 use geojson::Geometry;
 use serde::{Deserialize, Serialize};
@@ -11,97 +11,89 @@ use super::{
     ScopedPostalCode,
 };
 
-/// The most postal codes of an area.
+/// Per area.
 pub const MAX_POSTAL_CODES: usize = 1_000;
-/// The most regions, and the most countries, of an area.
+/// Per area, each.
 pub const MAX_REGIONS_OR_COUNTRIES: usize = 300;
-/// The longest name, in characters.
 const MAX_NAME_CHARS: usize = 200;
-/// A circle with this radius covers the globe.
+/// Half the circumference of the Earth: a circle of this radius covers the globe.
 const MAX_RADIUS_KM: f64 = 20_020.0;
 
-/// A service area: the union of a geometry, a circle, postal codes, regions and countries, of
-/// which it has at least one.
+/// A service area: the union of a geometry, a circle, postal codes, regions and countries. At
+/// least one of them is required.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(example = json!({"name": "Inner London", "enabled": true, "geometry": null,
     "center": {"latitude": 51.5074, "longitude": -0.1278}, "radius_km": 8.0,
     "postal_codes": ["GB:SE10"], "regions": [], "countries": []}))]
 pub struct ServiceAreaSpec {
-    /// What people call it, 1 to 200 characters.
+    /// Name of the area: one line of 1 to 200 characters.
     pub name: String,
-    /// Whether checks look at it; true unless told.
+    /// Whether checks use the area. Default: true.
     #[serde(default = "yes")]
     pub enabled: bool,
-    /// A GeoJSON Polygon or MultiPolygon (RFC 7946), 10,000 positions at most.
+    /// A GeoJSON Polygon or MultiPolygon (RFC 7946) with at most 10,000 positions.
     #[schema(value_type = Option<Object>)]
     pub geometry: Option<Geometry>,
-    /// The middle of a circle.
+    /// Center of a circle. Requires `radius_km`.
     pub center: Option<Center>,
-    /// The circle's radius in kilometres.
+    /// Radius of the circle in kilometres, more than 0 and at most 20020. Requires `center`.
     pub radius_km: Option<f64>,
-    /// At most 1,000 postal codes, in one country (`US:94107`) or wherever they are (`94107`).
+    /// Up to 1,000 postal codes, in one country (`US:94107`) or in any country (`94107`). `SW1A`
+    /// contains `SW1A 1AA`.
     #[serde(default)]
     pub postal_codes: Vec<String>,
-    /// At most 300 regions, ISO 3166-2, such as `US-TX`.
+    /// Up to 300 regions as ISO 3166-2 codes, such as `US-TX`.
     #[serde(default)]
     pub regions: Vec<String>,
-    /// At most 300 countries, ISO 3166-1 alpha-2.
+    /// Up to 300 countries as ISO 3166-1 alpha-2 codes, such as `US`.
     #[serde(default)]
     pub countries: Vec<String>,
 }
 
-/// The middle of a circle.
+/// The center of a circle.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Center {
-    /// Degrees north.
+    /// Latitude in degrees, -90 to 90.
     pub latitude: f64,
-    /// Degrees east.
+    /// Longitude in degrees, -180 to 180.
     pub longitude: f64,
 }
 
-/// Why a draft is no service area.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum InvalidServiceArea {
-    /// The name is empty, too long, or not one line.
-    #[error("a name is one line of 1 to {MAX_NAME_CHARS} characters")]
+    #[error("`name` must be one line of 1 to {MAX_NAME_CHARS} characters")]
     Name,
-    /// It says nowhere.
-    #[error("an area needs a geometry, a circle, postal codes, regions or countries")]
+    #[error("an area requires a geometry, a circle, postal codes, regions or countries")]
     Nowhere,
-    /// The geometry is wrong.
     #[error(transparent)]
     Geometry(#[from] InvalidGeometry),
-    /// The middle of the circle is nowhere.
     #[error(transparent)]
     Center(#[from] CoordinateOutOfRange),
-    /// A radius without a centre.
-    #[error("a circle needs its center, too")]
+    #[error("`radius_km` requires `center`")]
     CenterMissing,
-    /// A centre without a radius.
-    #[error("a circle needs its radius_km, too")]
+    #[error("`center` requires `radius_km`")]
     RadiusMissing,
-    /// The radius is none.
-    #[error("a radius is more than 0 and at most {MAX_RADIUS_KM} km")]
+    #[error("`radius_km` must be more than 0 and at most {MAX_RADIUS_KM}")]
     Radius,
-    /// A postal code cannot be one.
+    /// The index in the list.
     #[error(
-        "a postal code is 1 to 16 letters, digits, spaces and hyphens, such as 94107 or US:94107"
+        "a postal code must be 1 to 16 letters, digits, spaces and hyphens, optionally after a \
+         country code and a colon, such as 94107 or US:94107"
     )]
     PostalCode(usize),
-    /// A region cannot be one.
-    #[error("a region is an ISO 3166-2 code, such as US-TX")]
+    /// The index in the list.
+    #[error("a region must be an ISO 3166-2 code, such as US-TX")]
     Region(usize),
-    /// A country is none.
-    #[error("a country is an ISO 3166-1 alpha-2 code, such as US")]
+    /// The index in the list.
+    #[error("a country must be an ISO 3166-1 alpha-2 code, such as US")]
     Country(usize),
-    /// A list is too long.
-    #[error("{0} has {1} entries at most")]
+    /// The list, and its bound.
+    #[error("`{0}` must have at most {1} entries")]
     TooMany(&'static str, usize),
 }
 
 impl ServiceAreaSpec {
-    /// The same without what says nothing: spaces around the name, and members of the geometry
-    /// that GeoJSON does not know.
+    /// Trims the name and removes members of the geometry that GeoJSON does not define.
     #[must_use]
     pub fn tidy(mut self) -> Self {
         self.name = self.name.trim().to_owned();
@@ -109,8 +101,8 @@ impl ServiceAreaSpec {
         self
     }
 
-    /// Checks everything and makes it ready to be asked. Takes up to a second for a large geometry
-    /// that tangles much.
+    /// Validates the definition and compiles it for checks. Takes up to a second for a large
+    /// geometry whose edges overlap much.
     pub fn check(&self) -> Result<CompiledArea, InvalidServiceArea> {
         let name = self.name.trim();
         let sound = (1..=MAX_NAME_CHARS).contains(&name.chars().count());
@@ -172,7 +164,7 @@ impl ServiceAreaSpec {
 }
 
 impl InvalidServiceArea {
-    /// The stable code.
+    /// The `code` of the problem response.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -193,7 +185,7 @@ impl InvalidServiceArea {
         }
     }
 
-    /// The field that is wrong.
+    /// The `field` of the problem response.
     #[must_use]
     pub fn field(&self) -> String {
         match self {

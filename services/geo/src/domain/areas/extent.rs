@@ -1,4 +1,4 @@
-//! Roughly where countries are: rectangles that hold them (see `data/README.md`).
+//! Bounding boxes of countries (see `data/README.md`).
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -8,7 +8,7 @@ use geo_types::Rect;
 use super::CountryCode;
 use super::sphere::{EARTH_RADIUS_KM, GeoPoint, Position};
 
-/// One line a country: code, then rectangles as west, south, east, north; none crosses the
+/// One line per country: the code, then boxes as west, south, east, north. No box crosses the
 /// antimeridian.
 const BOUNDS_TABLE: &str = include_str!("../../../data/country_extents.tsv");
 
@@ -27,20 +27,20 @@ static COUNTRY_BOUNDS: LazyLock<HashMap<CountryCode, CountryBounds>> = LazyLock:
         .collect()
 });
 
-/// Rectangles of longitudes and latitudes that hold a country.
+/// The bounding boxes of a country in longitude and latitude.
 pub(super) struct CountryBounds(Vec<Rect<f64>>);
 
-/// Where a country is; `None` for a few small ones.
+/// The bounds of a country; `None` for a few small countries.
 pub(super) fn of(country: CountryCode) -> Option<&'static CountryBounds> {
     COUNTRY_BOUNDS.get(&country)
 }
 
 impl CountryBounds {
-    /// Whether a place within `accuracy_km` of `point` may be in the country.
+    /// Whether a point within `accuracy_km` of `point` may be in the country.
     pub fn is_near(&self, point: GeoPoint, accuracy_km: f64) -> bool {
         let reach = (accuracy_km / EARTH_RADIUS_KM).to_degrees();
         let latitude = point.latitude();
-        // The widest parallel within reach has the fewest kilometres to a degree.
+        // The parallel closest to the pole has the most degrees of longitude per kilometre.
         let widest = (latitude.abs() + reach).min(89.9).to_radians().cos();
         let (x, y) = ((reach / widest).min(180.0), reach);
         let middle = point.position();
@@ -56,12 +56,11 @@ impl CountryBounds {
         ))
     }
 
-    /// The rectangles.
     pub fn rectangles(&self) -> impl Iterator<Item = Rect<f64>> {
         self.0.iter().copied()
     }
 
-    /// Whether some of `other` lies in a rectangle; its longitudes may lie beyond ±180.
+    /// Whether `other` overlaps a box. The longitudes of `other` may exceed ±180.
     pub fn overlaps(&self, other: &Rect<f64>) -> bool {
         self.0.iter().any(|own| {
             let beside = own.min().y <= other.max().y && other.min().y <= own.max().y;

@@ -1,6 +1,6 @@
-//! All areas at once, arranged so that few of them are asked.
+//! A spatial index of all areas, so that a check evaluates few of them.
 //!
-//! The index only finds those that may hold a place; [`Area::judge`] decides.
+//! The index only finds candidates; [`CompiledArea::judge`] decides.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -16,60 +16,53 @@ use super::{
     CIRCLE_PART, CompiledArea, CountryCode, EARTH_RADIUS_KM, GeoPoint, Place, RegionCode, Verdict,
 };
 
-/// The most areas that an answer lists which hold the place.
+/// Areas in the result of a check with the verdict `inside`.
 pub const MAX_INSIDE_AREAS: usize = 100;
-/// The most areas that an answer lists which may hold the place.
+/// Areas in the result of a check with the verdict `uncertain`.
 pub const MAX_UNCERTAIN_AREAS: usize = 20;
 
-/// An area with its names.
 #[derive(Clone, Debug)]
 pub struct IndexedArea {
-    /// The area's id.
     pub id: Uuid,
-    /// What people call it.
     pub name: String,
-    /// Where it is.
     pub area: CompiledArea,
 }
 
-/// What is known about a place.
+/// The result of a check.
 #[derive(Clone, Debug)]
 pub struct AreaMatches {
-    /// Whether it lies in one of the areas.
     pub verdict: Verdict,
-    /// Those that made the verdict: up to [`MAX_INSIDE_AREAS`] areas that hold it, or where that is uncertain,
-    /// up to [`MAX_UNCERTAIN_AREAS`] that may, the nearest first to be taken.
+    /// Up to [`MAX_INSIDE_AREAS`] areas that contain the place. If there is none, up to
+    /// [`MAX_UNCERTAIN_AREAS`] areas that may contain it, of which the nearest are preferred.
     pub areas: Vec<Arc<IndexedArea>>,
-    /// The nearest area with a shape.
+    /// The nearest area with a geometry or circle.
     pub nearest: Option<NearestArea>,
 }
 
-/// The nearest area of a place.
 #[derive(Clone, Debug)]
 pub struct NearestArea {
-    /// Which it is.
     pub area: Arc<IndexedArea>,
-    /// How far it is to its border; 0 inside.
+    /// The distance to the border; 0 inside.
     pub distance_km: f64,
 }
 
 type AreasByKey<K> = HashMap<K, Vec<usize>>;
 
-/// Service areas, by where they are and by the names they have. An area is known by its number in
-/// the list.
+/// Service areas by location and by country, region and postal code. Areas are referenced by their
+/// index in `areas`.
 #[derive(Debug, Default)]
 pub struct AreaIndex {
     areas: Vec<Arc<IndexedArea>>,
-    /// Shapes on the globe, as boxes in space around them.
+    /// Shapes by their bounding boxes in space, for distances.
     globe: RTree<IndexedShape>,
-    /// Shapes on the map, by longitude and latitude.
+    /// Shapes by their bounding boxes in longitude and latitude.
     map: RTree<GeomWithData<Rectangle<[f64; 2]>, usize>>,
     countries: AreasByKey<CountryCode>,
     regions: AreasByKey<RegionCode>,
     regions_of: AreasByKey<CountryCode>,
     postal_codes: AreasByKey<String>,
     postal_codes_of: AreasByKey<Option<CountryCode>>,
-    /// Those with any name.
+    /// Areas with countries, regions or postal codes.
     named: Vec<usize>,
 }
 
@@ -85,7 +78,7 @@ impl RTreeObject for IndexedShape {
     type Envelope = AABB<UnitVector>;
 
     fn envelope(&self) -> Self::Envelope {
-        // A hair wider, against rounding.
+        // The margin makes up for rounding.
         let half = chord(self.ball.radius) + 1e-9;
         let [x, y, z] = self.ball.centre;
         AABB::from_corners(
@@ -102,7 +95,6 @@ impl PointDistance for IndexedShape {
 }
 
 impl AreaIndex {
-    /// Arranges areas.
     #[must_use]
     pub fn new(areas: Vec<Arc<IndexedArea>>) -> Self {
         let mut index = Self::default();
@@ -156,19 +148,17 @@ impl AreaIndex {
         }
     }
 
-    /// How many areas there are.
     #[must_use]
     pub fn len(&self) -> usize {
         self.areas.len()
     }
 
-    /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.areas.is_empty()
     }
 
-    /// Whether a place is served, and by which areas.
+    /// Finds the areas that contain a place, or else those that may contain it.
     #[must_use]
     pub fn check(&self, place: &Place) -> AreaMatches {
         let sure = self.first(MAX_INSIDE_AREAS, self.likely(place), place, Verdict::Yes);
@@ -187,7 +177,8 @@ impl AreaIndex {
         }
     }
 
-    /// The first of these that answer so, as many as are wanted, in the order of the list.
+    /// Evaluates candidates until `wanted` areas have the verdict `answer`. Returns these in the
+    /// order of `areas`.
     fn first(
         &self,
         wanted: usize,
@@ -207,7 +198,7 @@ impl AreaIndex {
         found.iter().map(|n| self.areas[*n].clone()).collect()
     }
 
-    /// Every area that can hold a place for sure, and some that cannot.
+    /// Candidates for the verdict `Yes`: all areas that contain the place, and some others.
     fn likely(&self, place: &Place) -> impl Iterator<Item = usize> {
         let point = place.point.map(GeoPoint::position).into_iter();
         let on_map = point.flat_map(|at| self.on_map(Rect::new(at, at)));
@@ -223,7 +214,7 @@ impl AreaIndex {
         on_map.chain(countries).chain(regions).chain(postal_codes)
     }
 
-    /// Every area that may hold a place, beside the likely ones.
+    /// Further candidates for the verdict `Maybe`.
     fn possible(&self, place: &Place) -> impl Iterator<Item = usize> {
         let reach = place.accuracy_km / EARTH_RADIUS_KM;
         let near = place.point.into_iter().flat_map(move |point| {
@@ -235,7 +226,7 @@ impl AreaIndex {
             .point
             .is_none()
             .then(|| self.in_country(place.country));
-        // Regions and postal codes that are not known, or not believed, may be any.
+        // A region or postal code that is missing or too imprecise may be any in the country.
         let named = match place.country {
             Some(country) => {
                 let regions = at(&self.regions_of, &country);
@@ -264,7 +255,8 @@ impl AreaIndex {
         somewhere.chain(everywhere.into_iter().flatten())
     }
 
-    /// The areas with a shape on this part of the map, which may be a turn further on it.
+    /// The areas with a bounding box that overlaps `part`, also if one of them is shifted by a
+    /// whole turn.
     fn on_map(&self, part: Rect<f64>) -> impl Iterator<Item = usize> {
         let turns = [-360.0, 0.0, 360.0].into_iter();
         turns.flat_map(move |turn| {
@@ -275,7 +267,7 @@ impl AreaIndex {
         })
     }
 
-    /// The shapes, each with an angle that it is not nearer than, in the order of these.
+    /// All shapes with a lower bound of their angle, in ascending order of the bound.
     fn by_distance(&self, from: UnitVector) -> impl Iterator<Item = (f64, &IndexedShape)> {
         let nearest = self.globe.nearest_neighbor_iter_with_distance_2(&from);
         nearest.map(|(shape, chord_2)| (2.0 * (chord_2.sqrt() / 2.0).min(1.0).asin(), shape))

@@ -1,17 +1,16 @@
-//! Places by their names: countries, regions, postal codes.
+//! Countries, regions and postal codes.
 
 use super::{Place, Verdict};
 use crate::domain::countries;
 
-/// The longest postal code, in characters.
 const MAX_POSTAL_CODE_CHARS: usize = 16;
 
-/// A country, ISO 3166-1 alpha-2.
+/// An ISO 3166-1 alpha-2 code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CountryCode([u8; 2]);
 
 impl CountryCode {
-    /// Reads a code, of any case, of a country that there is.
+    /// Parses the code of an existing country in any case.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let code: [u8; 2] = text.as_bytes().try_into().ok()?;
@@ -19,31 +18,29 @@ impl CountryCode {
         countries::find(code.as_str()).map(|_| code)
     }
 
-    /// The two letters.
     #[must_use]
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
-/// A region, ISO 3166-2, such as `US-TX`.
+/// An ISO 3166-2 code, such as `US-TX`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RegionCode {
-    /// Its country.
     pub country: CountryCode,
-    /// What follows the hyphen.
+    /// The part after the hyphen.
     pub code: String,
 }
 
 impl RegionCode {
-    /// Reads `US-TX`.
+    /// Parses a code such as `US-TX`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (country, code) = text.split_once('-')?;
         Self::of(CountryCode::parse(country)?, code)
     }
 
-    /// The region of a country by the part after the hyphen.
+    /// Builds the code from the country and the part after the hyphen.
     #[must_use]
     pub fn of(country: CountryCode, code: &str) -> Option<Self> {
         let sound =
@@ -63,17 +60,17 @@ impl RegionCode {
     }
 }
 
-/// A postal code as it is written, compared without its gaps.
+/// A postal code. Comparisons ignore case and separators.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PostalCode {
-    /// Letters and digits.
+    /// Letters and digits, in upper case.
     text: String,
-    /// How many of them stand before the first gap.
+    /// The length of the first group in bytes.
     head: usize,
 }
 
 impl PostalCode {
-    /// Reads letters and digits in groups, parted by a space or hyphen.
+    /// Parses groups of letters and digits, separated by spaces or hyphens.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
@@ -101,8 +98,8 @@ impl PostalCode {
         self.head == self.text.len()
     }
 
-    /// Whether a place with the code `known` lies in this one. `SW1A` holds `SW1A 1AA`; of a place
-    /// of which only `SW1A` is known, it is uncertain whether it lies in `SW1A 1AA`.
+    /// Whether a place with the postal code `known` is in the area of this code. `SW1A` contains
+    /// `SW1A 1AA`; whether a place with the code `SW1A` is in `SW1A 1AA` is uncertain.
     fn holds(&self, known: &Self) -> Verdict {
         if self.text == known.text || (self.is_one_group() && self.text == known.head()) {
             Verdict::Yes
@@ -114,17 +111,16 @@ impl PostalCode {
     }
 }
 
-/// Where a postal code counts: in one country or in every one that has it.
+/// A postal code in one country, or in any country.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ScopedPostalCode {
-    /// Its country, where it was said.
+    /// `None` means any country.
     pub country: Option<CountryCode>,
-    /// The code.
     pub code: PostalCode,
 }
 
 impl ScopedPostalCode {
-    /// Reads `94107` or `US:94107`.
+    /// Parses `94107` or `US:94107`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (country, code) = match text.split_once(':') {

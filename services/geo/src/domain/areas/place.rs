@@ -1,30 +1,25 @@
-//! What is known of a place.
+//! The place that is checked against service areas.
 
 use common::geo::Location;
 
 use super::extent;
 use super::{CountryCode, GeoPoint, PostalCode, RegionCode, Verdict};
 
-/// An address without an accuracy radius lies within so many kilometres of its coordinates.
+/// The accuracy radius of addresses without one.
 const DEFAULT_ACCURACY_KM: f64 = 50.0;
-/// A postal code is believed where the address is located at least so exactly.
+/// With a larger accuracy radius, the postal code is not trusted.
 const MAX_POSTAL_CODE_RADIUS_KM: f64 = 10.0;
-/// A region is believed where the address is located at least so exactly.
+/// With a larger accuracy radius, the region is not trusted.
 const MAX_REGION_RADIUS_KM: f64 = 100.0;
 
-/// A place, as far as it is known.
+/// A place. Unknown fields are `None`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Place {
-    /// Its coordinates.
     pub point: Option<GeoPoint>,
-    /// How far from them it may really be, in kilometres; this tells, too, how far its region and
-    /// postal code can be believed.
+    /// The accuracy radius around `point`. Region and postal code are not trusted if it is large.
     pub accuracy_km: f64,
-    /// Its country.
     pub country: Option<CountryCode>,
-    /// Its region.
     pub region: Option<RegionCode>,
-    /// Its postal code.
     pub postal_code: Option<PostalCode>,
 }
 
@@ -37,8 +32,8 @@ impl Place {
         self.accuracy_km <= MAX_POSTAL_CODE_RADIUS_KM
     }
 
-    /// Whether the place may be in a country, as its coordinates tell where its country is not
-    /// known.
+    /// Whether the place may be in a country: by its country, or else by its coordinates. Never
+    /// `Yes`.
     pub(super) fn may_be_in(&self, country: CountryCode) -> Verdict {
         let known = self.country.map(|known| known == country);
         let near = || {

@@ -1,57 +1,50 @@
-//! Polygons from GeoJSON (RFC 7946), made so that they can be calculated with.
+//! Parses and validates polygons from GeoJSON (RFC 7946).
 //!
-//! An edge never spans more than 180 degrees of longitude: of the two ways round the globe it
-//! takes the shorter one. So a polygon that crosses the antimeridian may be cut there, as the RFC
-//! recommends, or just go from 170 to -170; its longitudes are then counted on beyond 180.
+//! An edge spans at most 180 degrees of longitude: it takes the shorter direction around the globe.
+//! A polygon across the antimeridian can be cut there, as the RFC recommends, or go from 170 to
+//! -170; its longitudes then continue beyond 180.
 
 use geojson::{GeometryValue, LineStringType, PolygonType};
 
 use super::simple;
 use super::sphere::{CoordinateOutOfRange, GeoPoint, Position};
 
-/// The most positions of an area's geometry.
+/// Positions per geometry.
 pub const MAX_VERTICES: usize = 10_000;
 
-/// A polygon's rings, the outer one first. Each is closed; its longitudes go on beyond ±180 where
-/// it crosses the antimeridian.
+/// The rings of a polygon, the outer one first. Each ring is closed. Its longitudes continue
+/// beyond ±180 if it crosses the antimeridian.
 pub(super) type PolygonRings = Vec<Vec<Position>>;
 
-/// What is wrong with a geometry, and where in the JSON.
+/// Why a geometry is invalid, with the JSON path of the fault.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum InvalidGeometry {
-    /// Points and lines have no inside.
-    #[error("a service area is a Polygon or a MultiPolygon, not a {0}")]
+    #[error("`geometry` must be a Polygon or MultiPolygon, not a {0}")]
     Kind(&'static str),
-    /// No polygon at all, or one without a ring.
-    #[error("there is no ring")]
+    #[error("a polygon must have at least one ring")]
     Empty(String),
-    /// Too large.
-    #[error("a geometry has {MAX_VERTICES} positions at most")]
+    #[error("`geometry` must have at most {MAX_VERTICES} positions")]
     TooManyVertices,
-    /// A position is not two numbers within their ranges.
     #[error("{1}")]
     Position(String, &'static str),
-    /// A ring of fewer than four positions.
-    #[error("a ring has at least three corners and is closed: four positions")]
+    #[error("a ring must have at least four positions, of which three are different")]
     TooShort(String),
-    /// The last position is not the first.
-    #[error("a ring ends where it begins")]
+    #[error("the last position of a ring must equal the first")]
     Open(String),
-    /// A ring goes round a pole or more than once round the globe.
+    /// Or the ring goes more than once around the globe.
     #[error(
-        "the ring goes round a pole; cut it at the antimeridian and lead it along ±180 to the pole"
+        "the ring goes around a pole; cut it at the antimeridian and continue along ±180 to the \
+         pole"
     )]
     RoundAPole(String),
-    /// Edges meet that should not.
     #[error("edges cross or touch at [{}, {}]", .1.x, .1.y)]
     Crossing(String, Position),
-    /// A hole lies outside its ring.
-    #[error("the hole does not lie inside the outer ring")]
+    #[error("the hole must be inside the outer ring")]
     HoleOutside(String),
 }
 
 impl InvalidGeometry {
-    /// The stable code.
+    /// The `code` of the problem response.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -67,7 +60,7 @@ impl InvalidGeometry {
         }
     }
 
-    /// Where in the body it is.
+    /// The `field` of the problem response.
     #[must_use]
     pub fn field(&self) -> &str {
         match self {
@@ -84,7 +77,7 @@ impl InvalidGeometry {
     }
 }
 
-/// Reads and checks the polygons of a geometry.
+/// Parses and validates the polygons of a geometry.
 pub(super) fn read(geometry: &GeometryValue) -> Result<Vec<PolygonRings>, InvalidGeometry> {
     let root = "geometry.coordinates";
     match geometry {
@@ -106,7 +99,7 @@ pub(super) fn read(geometry: &GeometryValue) -> Result<Vec<PolygonRings>, Invali
     }
 }
 
-/// How many positions a geometry has.
+/// The number of positions.
 pub(super) fn vertices(polygons: &[PolygonRings]) -> usize {
     polygons.iter().flatten().map(Vec::len).sum()
 }
@@ -124,7 +117,7 @@ fn polygon(field: &str, coordinates: &PolygonType) -> Result<PolygonRings, Inval
     for (n, coordinates) in coordinates.iter().enumerate() {
         let field = format!("{field}[{n}]");
         let mut ring = ring(&field, coordinates)?;
-        // A hole counts its longitudes as the outer ring does.
+        // Shifts a hole by whole turns to the longitudes of the outer ring.
         let west = rings.first().map_or(-180.0, |outer| westmost(outer));
         let turns = ((west - westmost(&ring)) / 360.0).ceil();
         for at in &mut ring {
@@ -148,7 +141,7 @@ fn ring(field: &str, coordinates: &LineStringType) -> Result<Vec<Position>, Inva
     for (n, given) in coordinates.iter().enumerate() {
         let mut at = position(&format!("{field}[{n}]"), given)?;
         let step = at.x - before.replace(at.x).unwrap_or(at.x);
-        // A whole turn is an edge along a parallel, as in a rectangle around the globe.
+        // A step of 360 degrees is an edge along a parallel, as in a rectangle around the globe.
         if 180.0 < step.abs() && step.abs() < 360.0 {
             turned -= 360.0_f64.copysign(step);
         }
@@ -173,12 +166,14 @@ fn ring(field: &str, coordinates: &LineStringType) -> Result<Vec<Position>, Inva
 fn position(field: &str, given: &geojson::Position) -> Result<Position, InvalidGeometry> {
     let wrong = |why| InvalidGeometry::Position(field.into(), why);
     let [x, y, ..] = *given.as_slice() else {
-        return Err(wrong("a position is a longitude and a latitude"));
+        return Err(wrong("a position must be a longitude and a latitude"));
     };
     let point = GeoPoint::new(y, x).map_err(|error| match error {
-        CoordinateOutOfRange::Latitude => wrong("the latitude, the second number, lies beyond ±90"),
+        CoordinateOutOfRange::Latitude => {
+            wrong("the latitude (the second number) must be between -90 and 90")
+        }
         CoordinateOutOfRange::Longitude => {
-            wrong("the longitude, the first number, lies beyond ±180")
+            wrong("the longitude (the first number) must be between -180 and 180")
         }
     })?;
     Ok(point.position())

@@ -1,25 +1,24 @@
-//! Polygons and circles as the index asks them: is a place inside, and how far is the border.
+//! Polygons and circles: point-in-polygon tests and distances to the border.
 
 use geo_types::Rect;
 
 use super::polygon::PolygonRings;
 use super::sphere::{GeoPoint, Position, SphericalCap, UnitVector, edge_angle, max, min};
 
-/// So many edges that follow each other share a bounding box.
 const EDGES_PER_CHUNK: usize = 16;
 
-/// A polygon, with bounds around each few edges so that most of them need not be looked at.
+/// A polygon with bounds around chunks of consecutive edges, so that most edges are skipped.
 #[derive(Clone, Debug)]
 pub(super) struct Polygon {
     rings: PolygonRings,
     runs: Vec<EdgeChunk>,
-    /// Its longitudes and latitudes.
+    /// In longitude and latitude.
     pub bounds: Rect<f64>,
-    /// All of it.
+    /// A cap that contains the polygon.
     pub ball: SphericalCap,
 }
 
-/// Edges `from..to` of a ring.
+/// The edges `from..to` of a ring.
 #[derive(Clone, Debug)]
 struct EdgeChunk {
     ring: usize,
@@ -30,8 +29,8 @@ struct EdgeChunk {
     ball: SphericalCap,
 }
 
-/// On which side of a line a place lies: positive to the left, negative to the right, and exactly
-/// 0 on it (Shewchuk 1997).
+/// The side of a line on which a point lies: positive on the left, negative on the right, exactly 0
+/// on the line (Shewchuk 1997).
 pub(super) fn side(from: Position, to: Position, at: Position) -> f64 {
     let [from, to, at] = [from, to, at].map(|p| robust::Coord { x: p.x, y: p.y });
     robust::orient2d(from, to, at)
@@ -52,7 +51,7 @@ impl Polygon {
         }
     }
 
-    /// Whether a place is inside or on the border.
+    /// Whether a point is inside or on the border.
     pub fn contains(&self, point: GeoPoint) -> bool {
         let at = point.position();
         let turns = [-360.0, 0.0, 360.0].into_iter();
@@ -67,7 +66,8 @@ impl Polygon {
         })
     }
 
-    /// By the number of edges that a ray eastward crosses.
+    /// Whether a position is inside or on the border, by the number of edges that a ray to the east
+    /// crosses.
     pub fn covers(&self, at: Position) -> bool {
         let mut inside = false;
         for run in &self.runs {
@@ -84,7 +84,7 @@ impl Polygon {
                 if side == 0.0 && a.x.min(b.x) <= at.x {
                     return true;
                 }
-                // The upper end does not count, so that a corner counts once.
+                // The upper end is excluded, so that a vertex counts once.
                 if side > 0.0 && at.y < high.y {
                     inside = !inside;
                 }
@@ -93,13 +93,13 @@ impl Polygon {
         inside
     }
 
-    /// The angle to the nearest place of the polygon, from a place outside; no more than `best`.
+    /// The smaller of `best` and the angle from a point outside to the polygon.
     pub fn angle_to(&self, from: UnitVector, best: f64) -> f64 {
         self.nearest(from, best, |_, _| true)
     }
 
-    /// The angle to the nearest place of the border, without what lies along the antimeridian or
-    /// in a pole; no more than `best`.
+    /// The smaller of `best` and the angle to the border, without edges along the antimeridian or
+    /// at a pole.
     pub fn angle_to_border(&self, from: UnitVector, best: f64) -> f64 {
         self.nearest(from, best, |a, b| !is_seam(a, b))
     }
@@ -116,7 +116,7 @@ impl Polygon {
             let edges = self.edges(run).filter(|(a, b)| counts(*a, *b));
             edges.fold(best, |best, (a, b)| edge_angle(from, a, b, best))
         };
-        // The most promising one first: it makes most others needless.
+        // The nearest chunk first: its distance excludes most of the others.
         let first = (0..bounds.len()).min_by(|a, b| bounds[*a].total_cmp(&bounds[*b]));
         let best = first.map_or(best, |first| look(best, &self.runs[first]));
         let others = self.runs.iter().zip(&bounds);
@@ -133,7 +133,8 @@ impl Polygon {
         ends.map(|ends| (ends[0], ends[1]))
     }
 
-    /// The edges along the antimeridian, as latitudes; `true` for those on its western side.
+    /// The edges along the antimeridian as pairs of latitudes; `true` for edges at +180, to the
+    /// west of the antimeridian.
     pub fn seams(&self) -> impl Iterator<Item = (bool, f64, f64)> {
         let pairs = self.rings.iter().flat_map(|ring| ring.windows(2));
         let seams = pairs.filter(|ends| is_on_antimeridian(ends[0], ends[1]));
@@ -163,7 +164,7 @@ fn runs(rings: &PolygonRings, ring: usize) -> impl Iterator<Item = EdgeChunk> {
     })
 }
 
-/// Such edges come from the map, which ends there, and the globe does not.
+/// Whether an edge exists only because the map ends there: at the antimeridian or at a pole.
 fn is_seam(a: Position, b: Position) -> bool {
     is_on_antimeridian(a, b) || (a.y.abs() >= 90.0 && b.y.abs() >= 90.0)
 }
@@ -173,7 +174,7 @@ fn is_on_antimeridian(a: Position, b: Position) -> bool {
     a.x == b.x && a.x.abs() == 180.0
 }
 
-/// The parts of the antimeridian that are a border: those with the area on one side only.
+/// The segments of the antimeridian with the area on one side only.
 pub(super) fn border_on_antimeridian(polygons: &[Polygon]) -> Vec<(Position, Position)> {
     let seams: Vec<_> = polygons.iter().flat_map(Polygon::seams).collect();
     let mut latitudes: Vec<f64> = seams.iter().flat_map(|seam| [seam.1, seam.2]).collect();
@@ -195,11 +196,10 @@ pub(super) fn border_on_antimeridian(polygons: &[Polygon]) -> Vec<(Position, Pos
         .collect()
 }
 
-/// All within a radius of a centre.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Circle {
     pub ball: SphericalCap,
-    /// Its longitudes and latitudes.
+    /// In longitude and latitude.
     pub bounds: Rect<f64>,
 }
 
@@ -208,7 +208,7 @@ impl Circle {
         let at = centre.position();
         let reach = radius.to_degrees();
         let (south, north) = (at.y - reach, at.y + reach);
-        // A circle that reaches a pole reaches every meridian.
+        // A circle that contains a pole crosses every meridian.
         let width = if south <= -90.0 || north >= 90.0 {
             180.0
         } else {

@@ -1,4 +1,4 @@
-//! Whether a polygon's edges keep out of each other's way.
+//! Validates that the edges of a polygon do not cross.
 
 use geo_types::Line;
 use rstar::primitives::GeomWithData;
@@ -8,11 +8,11 @@ use super::polygon::{InvalidGeometry, PolygonRings};
 use super::shape::{Polygon, side};
 use super::sphere::{Position, max, min};
 
-/// Which edge it is: the ring and the number in it.
+/// An edge with the index of its ring and its index in the ring.
 type IndexedEdge = GeomWithData<Line<f64>, (usize, usize)>;
 
-/// Refuses rings that cross or touch themselves, rings that cross or lie along each other, and
-/// holes outside the outer ring. Rings may touch each other in a point (OGC 06-103r4, §6.1.11).
+/// Refuses rings that cross or touch themselves, rings that cross or overlap each other, and holes
+/// outside the outer ring. Two rings may touch at a point (OGC 06-103r4, §6.1.11).
 pub(super) fn check(field: &str, rings: &PolygonRings) -> Result<(), InvalidGeometry> {
     let edges = rings.iter().enumerate().flat_map(|(ring, positions)| {
         let pairs = positions.windows(2).enumerate();
@@ -37,7 +37,7 @@ pub(super) fn check(field: &str, rings: &PolygonRings) -> Result<(), InvalidGeom
     Ok(())
 }
 
-/// Where two edges meet that should not.
+/// Returns where two edges meet in a way that is not allowed.
 fn conflict(a: &IndexedEdge, b: &IndexedEdge, rings: &PolygonRings) -> Option<Position> {
     let ((ring, first), (other_ring, second)) = (a.data, b.data);
     let last = rings[ring].len() - 2;
@@ -51,22 +51,21 @@ fn conflict(a: &IndexedEdge, b: &IndexedEdge, rings: &PolygonRings) -> Option<Po
     }
 }
 
-/// How two edges meet.
 enum EdgeIntersection {
-    /// In a point inside both.
+    /// At a point in the interior of both edges.
     Crossing(Position),
-    /// In a point that is an end of one.
+    /// At a point that is an end of one edge.
     Touch(Position),
-    /// In more than a point, which begins here.
+    /// Along a segment that contains this point.
     Along(Position),
 }
 
-/// By the sides on which the ends of each lie of the other.
+/// Compares on which side of each edge the ends of the other lie.
 fn meeting(a: Line<f64>, b: Line<f64>) -> Option<EdgeIntersection> {
     let of_b = [a.start, a.end].map(|at| side(b.start, b.end, at));
     let of_a = [b.start, b.end].map(|at| side(a.start, a.end, at));
     if of_a == [0.0, 0.0] && of_b == [0.0, 0.0] {
-        // On one line: what they share lies between the inner ends.
+        // The edges are collinear: a common segment lies between the inner ends.
         let least = max(min(a.start, a.end), min(b.start, b.end));
         let most = min(max(a.start, a.end), max(b.start, b.end));
         let ends = [a.start, a.end, b.start, b.end];

@@ -1,44 +1,39 @@
-//! The globe as a sphere. Positions are degrees, angles between them radians.
+//! Spherical geometry. Positions are in degrees, angles in radians.
 //!
-//! A polygon's edge is what RFC 7946 (§3.1.1) says: a straight line in longitude and latitude, not
-//! the shortest way over the globe. Distances over the sphere differ from those over the ellipsoid
-//! by 0.5 % at most.
+//! The edges of polygons are straight lines in longitude and latitude (RFC 7946, §3.1.1), not great
+//! circles. Distances on the sphere differ from those on the ellipsoid by 0.5 % at most.
 
 use geo_types::Coord;
 
-/// The mean radius of the Earth in kilometres (IUGG).
+/// The mean radius of the Earth (IUGG).
 pub const EARTH_RADIUS_KM: f64 = 6371.0088;
 
-/// Longitude (`x`) and latitude (`y`); a longitude may lie beyond ±180 where a polygon crosses
-/// the antimeridian.
+/// Longitude (`x`) and latitude (`y`) in degrees. The longitude may exceed ±180 if a polygon
+/// crosses the antimeridian.
 pub(super) type Position = Coord<f64>;
 
-/// A direction from the middle of the Earth, of length 1.
+/// A direction from the center of the Earth, of length 1.
 pub(super) type UnitVector = [f64; 3];
 
-/// Edges longer than this, in degrees, are halved before they are taken for straight.
+/// Edges longer than this are halved until they are nearly straight in space.
 const MAX_STRAIGHT_DEGREES: f64 = 0.5;
 
-/// A place on the globe.
+/// Valid coordinates.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GeoPoint {
     latitude: f64,
     longitude: f64,
 }
 
-/// A coordinate beyond its range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CoordinateOutOfRange {
-    /// Beyond a pole.
-    #[error("a latitude lies between -90 and 90")]
+    #[error("the latitude must be between -90 and 90")]
     Latitude,
-    /// Beyond the antimeridian.
-    #[error("a longitude lies between -180 and 180")]
+    #[error("the longitude must be between -180 and 180")]
     Longitude,
 }
 
 impl GeoPoint {
-    /// A point by its degrees north and east.
     pub fn new(latitude: f64, longitude: f64) -> Result<Self, CoordinateOutOfRange> {
         if !(-90.0..=90.0).contains(&latitude) {
             return Err(CoordinateOutOfRange::Latitude);
@@ -52,19 +47,19 @@ impl GeoPoint {
         })
     }
 
-    /// Degrees north.
+    /// In degrees.
     #[must_use]
     pub fn latitude(self) -> f64 {
         self.latitude
     }
 
-    /// Degrees east.
+    /// In degrees.
     #[must_use]
     pub fn longitude(self) -> f64 {
         self.longitude
     }
 
-    /// Kilometres to another point (great circle).
+    /// The great-circle distance.
     #[must_use]
     pub fn distance_km(self, other: Self) -> f64 {
         angle(self.direction(), other.direction()) * EARTH_RADIUS_KM
@@ -88,18 +83,18 @@ pub(super) fn direction(at: Position) -> UnitVector {
     [cos_y * cos_x, cos_y * sin_x, sin_y]
 }
 
-/// The angle between two directions; by their chord, which is exact for small ones.
+/// The angle between two directions, from their chord, which is exact for small angles.
 pub(super) fn angle(a: UnitVector, b: UnitVector) -> f64 {
     let chord = minus(a, b);
     2.0 * (dot(chord, chord).sqrt() / 2.0).min(1.0).asin()
 }
 
-/// The chord that belongs to an angle.
+/// The length of the chord of an angle.
 pub(super) fn chord(angle: f64) -> f64 {
     2.0 * (angle.min(std::f64::consts::PI) / 2.0).sin()
 }
 
-/// All that lies within `radius` of `centre`.
+/// The points within the angle `radius` of `centre`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SphericalCap {
     pub centre: UnitVector,
@@ -107,8 +102,9 @@ pub(super) struct SphericalCap {
 }
 
 impl SphericalCap {
-    /// A ball around a rectangle of longitudes and latitudes. From its middle every place in it
-    /// is reached along the middle's parallel and then along a meridian.
+    /// A cap that contains a rectangle of longitudes and latitudes. The distance from the center of
+    /// the rectangle to any of its points is at most the part along the parallel of the center plus
+    /// the part along the meridian.
     pub fn around(least: Position, most: Position) -> Self {
         let middle = (least + most) / 2.0;
         let (width, height) = (most.x - least.x, most.y - least.y);
@@ -119,14 +115,14 @@ impl SphericalCap {
         }
     }
 
-    /// Nothing in the ball is nearer than this.
+    /// A lower bound of the angle from `from` to any point of the cap.
     pub fn least_angle(&self, from: UnitVector) -> f64 {
         (angle(from, self.centre) - self.radius).max(0.0)
     }
 }
 
-/// The least angle between `from` and a place on the edge from `a` to `b`, or `best` where that is
-/// less.
+/// The smaller of `best` and the smallest angle between `from` and a point on the edge from `a` to
+/// `b`.
 pub(super) fn edge_angle(from: UnitVector, a: Position, b: Position, best: f64) -> f64 {
     let (least, most) = (min(a, b), max(a, b));
     let ball = SphericalCap::around(least, most);
@@ -148,8 +144,8 @@ pub(super) fn edge_angle(from: UnitVector, a: Position, b: Position, best: f64) 
     edge_angle(from, far.0, far.1, best)
 }
 
-/// The same for a short edge. The foot on the straight line through space tells where on the edge
-/// to look; looking again at a part around it makes up for the curve.
+/// The smallest angle to a short edge. Projects `from` onto the chord of the edge, then repeats
+/// with narrower parts around the projection, because the edge is curved in space.
 fn straight_angle(from: UnitVector, a: Position, b: Position) -> f64 {
     let (mut low, mut high) = (0.0_f64, 1.0_f64);
     let at = |part: f64| a + (b - a) * part;
@@ -203,7 +199,7 @@ mod tests {
         Position { x, y }
     }
 
-    /// The definition, in degrees north and east.
+    /// The haversine formula, for latitudes and longitudes in degrees.
     fn haversine_km(from: (f64, f64), to: (f64, f64)) -> f64 {
         let half = |a: f64, b: f64| ((b - a).to_radians() / 2.0).sin().powi(2);
         let cosines = from.0.to_radians().cos() * to.0.to_radians().cos();
@@ -211,7 +207,7 @@ mod tests {
         2.0 * EARTH_RADIUS_KM * part.sqrt().min(1.0).asin()
     }
 
-    /// The definition, by many places on the edge.
+    /// The smallest angle to an edge, by sampling.
     fn sampled(from: UnitVector, a: Position, b: Position) -> f64 {
         let places = (0..=100_000).map(|n| direction(a + (b - a) * (f64::from(n) / 1e5)));
         places

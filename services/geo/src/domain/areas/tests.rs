@@ -1,4 +1,4 @@
-//! Verdicts: by example, and by generated areas and places against their definition.
+//! Tests of verdicts with examples, and with generated areas and places.
 
 use std::sync::Arc;
 
@@ -11,7 +11,6 @@ mod examples;
 mod generated;
 mod validation;
 
-/// The area that JSON describes.
 fn area(draft: Value) -> CompiledArea {
     draft_of(draft).check().unwrap()
 }

@@ -1,5 +1,6 @@
-//! Copies of the downloads in PostgreSQL. Where the disk does not last they come back from there,
-//! and replicas download once for all of them. While PostgreSQL is away, all goes on without.
+//! Backups of downloaded databases in PostgreSQL. A process with an empty disk restores them, and
+//! replicas download each release only once. Updates continue without backups while PostgreSQL is
+//! unavailable.
 
 use std::io::{Read as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,25 +13,24 @@ use super::count;
 use crate::clients::updates::{InstalledDatabase, LockedDownloadDir, UpdateError};
 use crate::store::{MAX_PART_BYTES, Store, StoreError, StoredDownload, UpdaterLock};
 
-/// A database that says nothing for so long is away.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Keeps copies, and restores them.
+/// Writes and restores backups.
 pub struct DatabaseBackups {
     store: Store,
-    /// The last time it did not get through.
+    /// The last access to PostgreSQL failed.
     is_behind: AtomicBool,
 }
 
-/// What there is at the beginning of a round.
+/// The state at the start of an update round.
 pub(super) struct BackupRound {
-    /// `None` while another replica has it.
+    /// `None` if another replica holds the lock.
     turn: Option<UpdaterLock>,
     kept: Vec<StoredDownload>,
 }
 
 impl BackupRound {
-    /// Whether it is this replica that asks the publisher.
+    /// Whether this replica downloads from the publisher.
     pub(super) fn is_ours(&self) -> bool {
         self.turn.is_some()
     }
@@ -40,14 +40,13 @@ impl BackupRound {
 enum BackupError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("the database is silent")]
+    #[error("PostgreSQL did not answer within 30 seconds")]
     Silent,
     #[error(transparent)]
     Folder(#[from] UpdateError),
 }
 
 impl DatabaseBackups {
-    /// Copies in the database behind `store`.
     #[must_use]
     pub fn new(store: Store) -> Self {
         Self {
@@ -56,14 +55,14 @@ impl DatabaseBackups {
         }
     }
 
-    /// Whether there may be something to do although nothing is due.
+    /// Whether a round is needed although no edition is due.
     pub(super) fn is_behind(&self) -> bool {
         self.is_behind.load(Ordering::Relaxed)
     }
 
-    /// Takes the turn, if it is free, and looks what there is; `None` where PostgreSQL is away.
+    /// Tries to take the lock and lists the backups; `None` if PostgreSQL is unavailable.
     pub(super) async fn begin(&self) -> Option<BackupRound> {
-        // In this order: who gets the turn sees what the one before has kept.
+        // The lock comes first, so that the backups of the previous holder are listed.
         let begun = async {
             let turn = in_time(self.store.turn()).await?;
             let kept = in_time(self.store.downloads()).await?;
@@ -72,8 +71,8 @@ impl DatabaseBackups {
         begun.await.map_err(|error| self.told(&error)).ok()
     }
 
-    /// Brings into the folder what is newer in PostgreSQL, and tells which editions that were. A
-    /// copy that cannot be used is forgotten.
+    /// Restores the backups that are newer than the files in the directory, and returns their
+    /// editions. An unusable backup is deleted.
     pub(super) async fn restore(
         &self,
         round: &mut BackupRound,
@@ -94,7 +93,11 @@ impl DatabaseBackups {
                     round.kept.push(kept);
                 }
                 Err(BackupError::Folder(error)) if !matches!(error, UpdateError::Disk(..)) => {
-                    tracing::warn!(edition, "a copy in PostgreSQL cannot be used: {error}");
+                    tracing::warn!(
+                        edition,
+                        %error,
+                        "a backup in PostgreSQL is unusable; deleting it"
+                    );
                     let forgotten = self.store.forget_download(edition, &kept.md5);
                     let _ = in_time(forgotten).await.map_err(|error| self.told(&error));
                 }
@@ -131,7 +134,7 @@ impl DatabaseBackups {
             let Some(part) = part.map_err(|_| BackupError::Silent)? else {
                 break;
             };
-            // Into the page cache: this does not block for long.
+            // A small write to the page cache does not block for long.
             let written = packed.write_all(&part?);
             written.map_err(|error| UpdateError::Disk(packed.path().to_owned(), error))?;
         }
@@ -141,7 +144,8 @@ impl DatabaseBackups {
         Ok(())
     }
 
-    /// Keeps what is newer in the folder, and nothing but these editions. Then the turn ends.
+    /// Backs up the files that are newer than their backups, deletes the backups of other editions,
+    /// and releases the lock.
     pub(super) async fn keep(
         &self,
         round: BackupRound,
@@ -150,7 +154,7 @@ impl DatabaseBackups {
     ) {
         match self.keep_all(&round, editions, folder).await {
             Ok(()) if self.is_behind.swap(false, Ordering::Relaxed) => {
-                tracing::info!("downloads are kept in PostgreSQL again");
+                tracing::info!("downloads are backed up to PostgreSQL again");
             }
             Ok(()) => {}
             Err(error) => self.told(&error),
@@ -216,16 +220,16 @@ impl DatabaseBackups {
         in_time(keeping.commit()).await
     }
 
-    /// Tells the first of several failures in a row, and tries again soon where that may help.
+    /// Logs the first of several failures in a row, and requests a retry if it may help.
     fn told(&self, error: &BackupError) {
         let may_pass = !matches!(error, BackupError::Folder(_));
         if !may_pass || !self.is_behind.swap(true, Ordering::Relaxed) {
-            tracing::warn!("downloads are not kept in PostgreSQL for now: {error}");
+            tracing::warn!(%error, "downloads are not backed up to PostgreSQL");
         }
     }
 }
 
-/// Whether a copy is something else than what is in the folder, and not older.
+/// Whether a backup differs from the file in the directory and is not older.
 fn is_news(kept: &StoredDownload, here: Option<&InstalledDatabase>) -> bool {
     here.is_none_or(|here| {
         if kept.md5 == here.md5 {

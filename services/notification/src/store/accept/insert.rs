@@ -16,7 +16,6 @@ use crate::store::StoreError;
 use crate::store::idempotency_key::{IdempotencyKey, KEY_RETENTION};
 use crate::store::notification::status_text;
 
-/// What is kept for an idempotency key.
 pub(super) struct StoredKey {
     pub subject: String,
     pub key: String,
@@ -24,17 +23,16 @@ pub(super) struct StoredKey {
     pub body_sha256: Vec<u8>,
 }
 
-/// What a statement that stores says.
 #[derive(Default)]
 pub(in crate::store) struct InsertResult {
     pub(super) kept: Vec<StoredKey>,
-    /// Deliveries to addresses that nothing is sent to, and why.
+    /// Deliveries to suppressed addresses, with the reason.
     pub(super) suppressed: HashMap<Uuid, String>,
     /// Notifications about persons who were erased.
     pub(super) erased: HashSet<Uuid>,
 }
 
-/// What is kept for a key, or a delivery that is suppressed.
+/// The stored values of a key, a suppressed delivery, or an erased notification.
 struct InsertResultRow {
     subject: Option<String>,
     key: Option<String>,
@@ -101,12 +99,12 @@ fn each_person<T>(persons: &[Person], part: impl Fn(&Person) -> Option<T>) -> Ve
     persons.iter().map(part).collect()
 }
 
-/// Returns what is kept for each key: it, or what came before. What is about a person who was erased
-/// meanwhile is stored without saying anything. The keys are written in their
-/// order, so that two lists with the same ones wait for each other and never both.
+/// Inserts notifications and returns what is stored for each key: the new request or an earlier
+/// one. Notifications about an erased person are stored without content. Keys are written in order,
+/// so that concurrent statements do not deadlock.
 #[expect(
     clippy::too_many_lines,
-    reason = "one statement, and what it is bound to"
+    reason = "a single statement with its parameters"
 )]
 pub(in crate::store) async fn insert(
     executor: impl PgExecutor<'_>,

@@ -1,4 +1,4 @@
-//! Keeping what became of claimed deliveries.
+//! Records the outcomes of claimed deliveries.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
@@ -7,18 +7,16 @@ use uuid::Uuid;
 use crate::domain::attempt::{CompletedAttempt, DeferredDelivery, NextState};
 use crate::store::StoreError;
 
-/// An attempt, and what its delivery is after it.
+/// An attempt and the resulting state of its delivery.
 #[derive(Clone, Debug)]
 pub struct AttemptOutcome {
-    /// What was done.
     pub attempted: CompletedAttempt,
-    /// What follows.
     pub next: NextState,
 }
 
-/// Keeps in one statement what became of claimed deliveries at `now`. An attempt that was thought
-/// lost is told as it truly ended. A delivery whose lease ended and that was claimed again keeps
-/// the attempt, but its state is the new claimant's.
+/// Records outcomes in one statement. An attempt that was recorded as lost gets its real outcome.
+/// If the lease expired and the delivery was claimed again, only the attempt is recorded: the state
+/// of the delivery belongs to the new claim.
 pub async fn settle(
     pool: &PgPool,
     settled: &[AttemptOutcome],
@@ -84,7 +82,7 @@ pub async fn settle(
     Ok(())
 }
 
-/// Gives back what was claimed and not tried: it is as it was before, and due later.
+/// Releases claimed deliveries that were not attempted. They are due at `until`.
 pub async fn release(pool: &PgPool, held_back: &[DeferredDelivery]) -> Result<(), StoreError> {
     let ids: Vec<Uuid> = held_back.iter().map(|held| held.id).collect();
     sqlx::query!(

@@ -1,4 +1,4 @@
-//! Telling what needs no lease.
+//! Deliveries to the log, which need no lease.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
@@ -8,23 +8,19 @@ use super::LEASE_DURATION;
 use crate::domain::target::Channel;
 use crate::store::StoreError;
 
-/// A delivery that is told.
 #[derive(Clone, Debug)]
 pub struct LogDelivery {
-    /// Its id.
     pub id: Uuid,
-    /// To whom, as it is kept.
+    /// The stored address.
     pub recipient: String,
-    /// What is said.
     pub body: String,
-    /// When it was accepted.
     pub created_at: DateTime<Utc>,
 }
 
-/// Tells at most `limit` deliveries of `channel` that are due at `now`, the longest due first, and
-/// returns how many. For what `provider` answers at once and always well: `tell` runs between the
-/// statement that records all of it and the commit, so that nothing is lost. What is not committed
-/// is told again.
+/// Sends at most `limit` deliveries of `channel` that are due at `now`, longest due first, and
+/// returns their number. Only for providers that answer immediately and never fail: `tell` runs
+/// after the outcomes are recorded and before the commit, so that no delivery is lost. If the
+/// commit fails, the deliveries are sent again.
 pub async fn tell(
     pool: &PgPool,
     channel: Channel,

@@ -1,4 +1,4 @@
-//! Single cases that matter.
+//! Verdicts by example.
 
 use super::*;
 use common::geo::Location;
@@ -77,7 +77,7 @@ fn an_area_across_the_antimeridian_has_no_border_there() {
         assert_eq!(fiji.judge(&located(-15.0, 169.0, 100.0)), No);
         assert_eq!(fiji.judge(&located(-15.0, -169.0, 110.0)), Maybe);
     }
-    // Half of it alone ends at the antimeridian.
+    // An area on one side only has a border at the antimeridian.
     let half = area(polygon(&[rectangle(170.0, -20.0, 180.0, -10.0)]));
     assert_eq!(half.judge(&located(-15.0, 179.9, 100.0)), Maybe);
     assert_eq!(half.judge(&point(-15.0, -179.9)), No);

@@ -1,11 +1,11 @@
-//! Generated areas and places: the index against asking every area, and every area against a
-//! plain calculation.
+//! Generated areas and places: compares the index with the verdict of every area, and areas with a
+//! straightforward calculation.
 
 use geo_types::Coord;
 
 use super::*;
 
-/// A small generator (xorshift), so that every run makes the same.
+/// A deterministic generator (xorshift).
 struct Random(u64);
 
 impl Random {
@@ -25,7 +25,7 @@ impl Random {
     }
 }
 
-/// Corners around a centre, as seen from there in all directions.
+/// A star-shaped ring around a random center.
 fn star(random: &mut Random, size: f64) -> Vec<Coord<f64>> {
     let corners = 3 + random.below(60);
     let (x, y) = (random.between(-180.0, 180.0), random.between(-75.0, 75.0));
@@ -131,8 +131,7 @@ fn the_index_answers_what_every_area_answers() {
     assert!(verdicts.iter().all(|count| *count > 200), "{verdicts:?}");
 }
 
-/// Whether a ring holds a place, and how many kilometres it is to its border, by many places on
-/// it.
+/// Whether a ring contains a point, and the distance to its border in kilometres, by sampling.
 fn plainly(ring: &[Coord<f64>], point: GeoPoint) -> (bool, f64) {
     let at = |turn: f64| Coord {
         x: point.longitude() + turn,

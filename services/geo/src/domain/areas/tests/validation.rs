@@ -1,4 +1,4 @@
-//! What is no area, and how it is said.
+//! Invalid areas and their errors.
 
 use super::*;
 
@@ -69,8 +69,8 @@ fn each_fault_of_a_geometry_has_its_code_and_place() {
 #[test]
 fn crossing_edges_are_refused_with_the_place() {
     let cases = [
-        // A bow tie, a spike, a ring that touches itself, a hole that sticks out, and the first
-        // across the antimeridian.
+        // A bow tie, a spike, a ring that touches itself, a hole that exceeds the outer ring, and
+        // a bow tie across the antimeridian.
         (
             ring(&json!([[0, 0], [2, 2], [2, 0], [0, 2], [0, 0]])),
             "[1, 1]",
@@ -113,7 +113,7 @@ fn crossing_edges_are_refused_with_the_place() {
         assert_eq!(code, "EDGES_CROSS");
         assert!(text.contains(place), "{text}");
     }
-    // Rings may touch in a point.
+    // Rings may touch at a point.
     area(polygon(&[
         rectangle(0.0, 0.0, 4.0, 4.0),
         json!([[0, 2], [1, 1], [2, 2], [1, 3], [0, 2]]),
