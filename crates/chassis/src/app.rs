@@ -102,8 +102,8 @@ impl App {
         self
     }
 
-    /// Cancels `closing` when the shutdown begins. Endless responses, such as live streams, must then
-    /// end.
+    /// Cancels `closing` when the shutdown begins. Endless responses, such as live streams, must
+    /// then end.
     #[must_use]
     pub fn closing(mut self, closing: CancellationToken) -> Self {
         self.closing = closing;
@@ -121,8 +121,8 @@ impl App {
         self
     }
 
-    /// Adds a background worker. Its token is cancelled after the last request; the worker must then
-    /// end soon.
+    /// Adds a background worker. Its token is cancelled after the last request; the worker must
+    /// then end soon.
     #[must_use]
     pub fn worker<F>(
         mut self,
@@ -226,8 +226,8 @@ pub fn listen(port: u16) -> anyhow::Result<TcpListener> {
         .with_context(|| format!("cannot listen on port {port}"))
 }
 
-/// Histograms keep all samples until they are read or compacted. This bounds their memory if nothing
-/// reads the metrics.
+/// Histograms keep all samples until they are read or compacted. This bounds their memory if
+/// nothing reads the metrics.
 async fn keep_metrics_small(stop: CancellationToken) {
     loop {
         tokio::select! {

@@ -11,7 +11,7 @@ use futures::StreamExt as _;
 
 /// Bound on the memory of all request bodies in this process, 64 MiB.
 pub const MAX_BYTES_IN_FLIGHT: usize = 67_108_864;
-/// Maximum compression ratio of a body, after the first [`UNPACK_ALLOWANCE_BYTES`].
+/// Maximum compression ratio of a body, after the first mebibyte.
 pub const MAX_UNPACK_RATIO: u64 = 100;
 /// Small repetitive bodies may have a higher ratio.
 const UNPACK_ALLOWANCE_BYTES: u64 = 1_048_576;

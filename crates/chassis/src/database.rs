@@ -48,8 +48,8 @@ pub struct OptionalDatabaseArgs {
 pub struct InvalidDatabaseUrl(sqlx::Error);
 
 impl DatabaseArgs {
-    /// Creates a pool that connects at first use, so that the service can start before the database.
-    /// `application` is shown in `pg_stat_activity`.
+    /// Creates a pool that connects at first use, so that the service can start before the
+    /// database. `application` is shown in `pg_stat_activity`.
     pub fn pool(&self, application: &str) -> Result<PgPool, InvalidDatabaseUrl> {
         let address = self.database_url.expose_secret();
         let scheme = address.split("://").next().unwrap_or_default();
@@ -158,8 +158,9 @@ fn pooled(options: PgConnectOptions, connections: u32) -> PgPool {
 }
 
 /// Whether a connection that is returned to the pool has no open transaction. sqlx registers a
-/// transaction only after the response to `BEGIN`. If the future is dropped earlier, the transaction
-/// stays open without sqlx knowing it, and the statements of the next user would be part of it.
+/// transaction only after the response to `BEGIN`. If the future is dropped earlier, the
+/// transaction stays open without sqlx knowing it, and the statements of the next user would be
+/// part of it.
 async fn is_reusable(connection: &mut PgConnection) -> bool {
     // An empty query has no effect, and the response tells whether a transaction is open.
     let begun = tokio::time::timeout(RELEASE_TIMEOUT, connection.begin_with("")).await;
@@ -177,8 +178,8 @@ async fn is_reusable(connection: &mut PgConnection) -> bool {
     false
 }
 
-/// Connection options for statements that find every row by its key. Each statement is planned once,
-/// and the plan uses the indexes even if the tables were empty at that time.
+/// Connection options for statements that find every row by its key. Each statement is planned
+/// once, and the plan uses the indexes even if the tables were empty at that time.
 #[must_use]
 pub fn by_keys(pool: &PgPool) -> PgConnectOptions {
     (*pool.connect_options())

@@ -42,8 +42,8 @@ pub async fn json_bytes(request: Request) -> Result<Bytes, Problem> {
     read_body(request, MAX_BODY_BYTES).await
 }
 
-/// Reads the body of a request without a token, at most `limit` bytes. A compressed body is rejected.
-/// Call this after all checks that need only settings and headers.
+/// Reads the body of a request without a token, at most `limit` bytes. A compressed body is
+/// rejected. Call this after all checks that need only settings and headers.
 pub async fn untrusted_bytes(request: Request, limit: usize) -> Result<Bytes, Problem> {
     if request.headers().contains_key(header::CONTENT_ENCODING) {
         return Err(refused_body(BodyError::UnknownCoding, limit));

@@ -48,8 +48,8 @@ pub struct Batch<T, A> {
     pub waiting: BatchReplies<A>,
 }
 
-/// Creates a queue with a capacity of `room` units. A batch is complete when it has at least `batch`
-/// items; it has more if its last request has many.
+/// Creates a queue with a capacity of `room` units. A batch is complete when it has at least
+/// `batch` items; it has more if its last request has many.
 #[must_use]
 pub fn line<T, A>(room: usize, batch: usize) -> (BatchSender<T, A>, BatchReceiver<T, A>) {
     let (sender, jobs) = mpsc::channel(MAX_QUEUED_JOBS);
@@ -95,8 +95,8 @@ impl<T, A> BatchSender<T, A> {
 }
 
 impl<T, A> BatchReceiver<T, A> {
-    /// Waits for the next batch. After `stop` the queue accepts no more items; when it is empty, this
-    /// returns `None`. Cancel safe.
+    /// Waits for the next batch. After `stop` the queue accepts no more items; when it is empty,
+    /// this returns `None`. Cancel safe.
     pub async fn next(&mut self, stop: &CancellationToken) -> Option<Batch<T, A>> {
         let first = tokio::select! {
             biased;

@@ -166,8 +166,8 @@ impl HealthChecks {
 
     /// Runs all checks concurrently. The status is 503 if a needed dependency is unavailable.
     ///
-    /// The endpoint is public, so only one run is active at a time. Callers that wait share the next
-    /// run that begins after they asked.
+    /// The endpoint is public, so only one run is active at a time. Callers that wait share the
+    /// next run that begins after they asked.
     pub async fn report(&self, service: &'static str) -> (StatusCode, Json<HealthReport>) {
         let asked_at = Instant::now();
         let mut last = self.last.lock().await;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 /// Builds a client with timeouts and a connection pool.
 ///
-/// The client does not follow redirects: no service or provider sends one, and a redirect could leak
-/// credentials to another host.
+/// The client does not follow redirects: no service or provider sends one, and a redirect could
+/// leak credentials to another host.
 #[expect(
     clippy::disallowed_methods,
     reason = "all other code builds clients with this function"

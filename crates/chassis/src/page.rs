@@ -29,14 +29,15 @@ impl TryFrom<u16> for PageLimit {
 }
 
 impl PageLimit {
-    /// The number of rows to query: one more than the page, to find out whether another page follows.
+    /// The number of rows to query: one more than the page, to find out whether another page
+    /// follows.
     #[must_use]
     pub fn and_one(self) -> i64 {
         i64::from(self.0) + 1
     }
 
-    /// Truncates the rows of a query with [`PageLimit::and_one`] to a page. Returns the cursor of the
-    /// next page, if there is one.
+    /// Truncates the rows of a query with [`PageLimit::and_one`] to a page. Returns the cursor of
+    /// the next page, if there is one.
     pub fn cut<T>(self, items: &mut Vec<T>, id: impl Fn(&T) -> Uuid) -> Option<Uuid> {
         let more = items.len() > usize::from(self.0);
         items.truncate(self.0.into());

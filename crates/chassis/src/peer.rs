@@ -55,8 +55,8 @@ impl ServiceClientError {
 }
 
 impl ServiceClient {
-    /// Creates a client for the service at `base`. Calls carry tokens of `minter` and time out after
-    /// `patience`.
+    /// Creates a client for the service at `base`. Calls carry tokens of `minter` and time out
+    /// after `patience`.
     #[must_use]
     pub fn new(http: reqwest::Client, base: Url, minter: TokenIssuer, patience: Duration) -> Self {
         let breaker = Recloser::custom()

@@ -35,8 +35,8 @@ impl RequestSlots {
         Arc::new(Self { max, held })
     }
 
-    /// Takes a slot for the subject of a token. The share per subject keeps one client from blocking
-    /// the others.
+    /// Takes a slot for the subject of a token. The share per subject keeps one client from
+    /// blocking the others.
     pub fn take(self: &Arc<Self>, subject: &str) -> Result<RequestSlot, NoFreeSlot> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let own = held.by_subject.get(subject).copied().unwrap_or_default();

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use tokio_util::sync::CancellationToken;
 
-/// Starts logging and runs `main` on a Tokio runtime. SIGTERM and Ctrl-C cancel the token. An error is
-/// logged, and the exit code is 1.
+/// Starts logging and runs `main` on a Tokio runtime. SIGTERM and Ctrl-C cancel the token. An error
+/// is logged, and the exit code is 1.
 pub fn run<F>(main: impl FnOnce(CancellationToken) -> F) -> ExitCode
 where
     F: Future<Output = anyhow::Result<()>>,

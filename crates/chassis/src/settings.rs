@@ -66,8 +66,8 @@ impl ServiceArgs {
     }
 }
 
-/// A clap `value_parser` for secrets. Surrounding whitespace is removed, because files and dashboards
-/// often add a line break.
+/// A clap `value_parser` for secrets. Surrounding whitespace is removed, because files and
+/// dashboards often add a line break.
 #[must_use]
 pub fn secret(value: &str) -> Result<SecretString, std::convert::Infallible> {
     Ok(value.trim().into())
@@ -124,8 +124,8 @@ fn is_authority(text: &str) -> bool {
 }
 
 /// Parses the arguments and environment of the process, or exits with a message that names the
-/// invalid setting. An empty variable counts as unset, because Compose files set unused variables to
-/// the empty string.
+/// invalid setting. An empty variable counts as unset, because Compose files set unused variables
+/// to the empty string.
 #[must_use]
 pub fn parse<T: Parser>() -> T {
     try_parse(std::env::args_os()).unwrap_or_else(|error| error.exit())

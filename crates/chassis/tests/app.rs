@@ -1,6 +1,6 @@
 //! Building, serving and stopping a service.
 #![forbid(unsafe_code)]
-#![allow(clippy::unwrap_used, reason = "a test ends where something is wrong")]
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::future::ready;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Runs geo, visitor-analytics and notification in one process on a private PostgreSQL. The services
-//! talk REST over loopback, as in production.
+//! Runs geo, visitor-analytics and notification in one process on a private PostgreSQL. The
+//! services talk REST over loopback, as in production.
 
 mod cli;
 mod postgres;

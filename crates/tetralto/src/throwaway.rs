@@ -39,7 +39,8 @@ async fn run_in_runtime(
     let mut signals = TerminationSignals::listen()?;
     let folder = tempfile::Builder::new()
         .prefix("tetralto-")
-        // If this process is root, the cluster runs as another account, which must enter the folder.
+        // If this process is root, the cluster runs as another account, which must enter the
+        // folder.
         .permissions(Permissions::from_mode(0o711))
         .tempdir()?;
     let cluster = Cluster::start(&ClusterOptions {

@@ -14,8 +14,8 @@ use crate::health::CheckResult;
 /// Bound on waiting for a connection. Shorter than the timeout of a health check.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_500);
 
-/// Minimum time between two write probes. `GET /health` is public, and each probe leaves dead rows in
-/// the system catalogs.
+/// Minimum time between two write probes. `GET /health` is public, and each probe leaves dead rows
+/// in the system catalogs.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Checks that the database responds, is writable, and has the newest migration of the service.
@@ -89,8 +89,8 @@ impl DatabaseCheck {
     }
 }
 
-/// Opens a connection outside of the pool to find out whether the database is unavailable or the pool
-/// is exhausted.
+/// Opens a connection outside of the pool to find out whether the database is unavailable or the
+/// pool is exhausted.
 async fn exhausted(pool: &PgPool) -> Result<CheckResult, sqlx::Error> {
     let options = pool.connect_options();
     let connecting = PgConnection::connect_with(&options);
@@ -111,8 +111,8 @@ async fn lent(pool: &PgPool) -> Result<Option<PoolConnection<Postgres>>, sqlx::E
     }
 }
 
-/// Creates a temporary table and rolls back. This fails on a standby, a read-only database and a full
-/// disk. Skipped if the role must not create temporary tables.
+/// Creates a temporary table and rolls back. This fails on a standby, a read-only database and a
+/// full disk. Skipped if the role has no privilege to create temporary tables.
 async fn probe_write(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     let may_write = sqlx::query_scalar::<_, bool>(
         "select has_database_privilege(current_database(), 'temporary')",

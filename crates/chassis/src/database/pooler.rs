@@ -1,6 +1,6 @@
-//! Detects connection poolers in transaction mode, such as PgBouncer with `pool_mode = transaction`.
-//! Session settings, session locks (the lease of the recorder) and prepared statements do not work
-//! with them.
+//! Detects connection poolers in transaction mode, such as PgBouncer with `pool_mode =
+//! transaction`. Session settings, session locks (the lease of the recorder) and prepared
+//! statements do not work with them.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ const STARTUP_TIMEOUT: Duration = Duration::from_secs(5);
 /// The database is behind a pooler in transaction mode.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "DATABASE_URL points to a connection pooler in transaction mode; connect to PostgreSQL directly, \
-     or use session mode (PgBouncer: pool_mode = session)"
+    "DATABASE_URL points to a connection pooler in transaction mode; connect to PostgreSQL \
+     directly, or use session mode (PgBouncer: pool_mode = session)"
 )]
 pub struct TransactionPooler;
 

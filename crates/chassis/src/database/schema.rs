@@ -17,13 +17,14 @@ pub enum SchemaError {
     Pooler(anyhow::Error),
     #[error("cannot migrate the database at DATABASE_URL")]
     Failed(#[source] MigrateError),
-    /// Schemas are missing and the role must not create them. Holds SQL statements.
-    #[error("the role in DATABASE_URL must not create schemas; as owner of the database, run: {0}")]
+    /// Schemas are missing and the role cannot create them. Holds SQL statements.
+    #[error("the role in DATABASE_URL cannot create schemas; as owner of the database, run: {0}")]
     NoRights(String),
 }
 
 impl SchemaError {
-    /// Recognizes a missing privilege on the database (not on a table) and adds the SQL that fixes it.
+    /// Recognizes a missing privilege on the database (not on a table) and adds the SQL that fixes
+    /// it.
     fn of(error: MigrateError, missing: &[String]) -> Self {
         let (MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _)) = &error
         else {
@@ -116,7 +117,8 @@ fn missing_schemas(migrator: &Migrator, schema: &str, existing: &HashSet<String>
     missing
 }
 
-/// Removes statements that create existing schemas from the migrations. The checksums stay the same.
+/// Removes statements that create existing schemas from the migrations. The checksums stay the
+/// same.
 fn without_existing_schemas(migrator: &Migrator, existing: &HashSet<String>) -> Migrator {
     let is_kept =
         |line: &&str| !created_schema(line).is_some_and(|schema| existing.contains(schema));

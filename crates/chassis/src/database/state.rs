@@ -33,8 +33,8 @@ fn is_state_of_server(code: &str) -> bool {
     }
 }
 
-/// The detail of the health check for an error. The message of the server is not used, because it may
-/// contain names and addresses.
+/// The detail of the health check for an error. The message of the server is not used, because it
+/// may contain names and addresses.
 pub(super) fn describe(error: &sqlx::Error) -> &'static str {
     let Some(error) = error.as_database_error() else {
         return match error {

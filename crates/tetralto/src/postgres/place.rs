@@ -72,7 +72,7 @@ impl Drop for ClusterLock {
     }
 }
 
-/// Takes the lock, or fails with [`PostgresError::InUse`].
+/// Takes the lock. Fails if another process holds it.
 pub fn lock(data_dir: &Path, account: Option<OsAccount>) -> Result<ClusterLock, PostgresError> {
     let path = beside(data_dir, "lock");
     let file = OpenOptions::new()

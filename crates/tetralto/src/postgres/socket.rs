@@ -1,5 +1,5 @@
-//! The folder of the cluster's socket. Its path is short, because the path of a socket is limited to
-//! about 100 bytes (unix(7)). The folder is private, because the server asks for no password.
+//! The folder of the cluster's socket. Its path is short, because the path of a socket is limited
+//! to about 100 bytes (unix(7)). The folder is private, because the server asks for no password.
 
 use std::{
     env,
