@@ -1,7 +1,7 @@
 #!/bin/sh
 # Checks the package: lint, format, types, wheel, tests. Usage: check.sh [VENV]; see environment.sh.
-# TETRALTO_BIN names the system to test against. What needs Chromium, eventlet or uWSGI is tested
-# where they are.
+# TETRALTO_BIN names the tetralto binary for tests against the real system. Tests that need
+# Chromium, eventlet or uWSGI are skipped if these are not installed.
 set -eu
 . "$(dirname "$0")/environment.sh"
 
@@ -14,7 +14,7 @@ trap 'rm -rf "$wheel"' EXIT
 "$venv/bin/python" -m zipfile -l "$wheel"/*.whl >"$wheel/content"
 for name in page.js py.typed management/commands/tetralto_check.py templatetags/tetralto.py; do
     grep -q "tetralto_visits/$name" "$wheel/content" || {
-        echo "check.sh: the wheel lacks $name" >&2
+        echo "check.sh: $name is missing in the wheel" >&2
         exit 1
     }
 done

@@ -1,8 +1,8 @@
-# Finds out which tests can run here; sourced with the virtual environment in $venv. Leaves the
-# expression for pytest in $markers, and says what is left out.
+# Determines which tests can run on this machine. Source this file with the virtual environment in
+# $venv. Sets $markers, an expression for pytest -m, and prints which tests are skipped.
 markers=""
 without() {
-    echo "No $1 here: what needs it is not tested." >&2
+    echo "$1 is not available: skipping the tests that need it" >&2
     markers="${markers:+$markers and }not $2"
 }
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Tests the package on every pair of Python and Django that it is for, as far as the interpreters
-# are here. Usage: matrix.sh FOLDER, where the environments go; the rest is passed to pytest.
+# Tests the package with every supported pair of Python and Django whose interpreter is installed.
+# Usage: matrix.sh FOLDER [PYTEST ARGUMENTS]; FOLDER holds the virtual environments.
 set -eu
 folder=${1:?usage: matrix.sh FOLDER [PYTEST ARGUMENTS]}
 shift
@@ -13,7 +13,7 @@ for pair in 3.10:4.2 3.10:5.2 3.11:4.2 3.11:5.2 3.12:4.2 3.12:5.2 3.12:6.0 3.13:
     python=python${pair%:*}
     django=${pair#*:}
     "$python" --version >/dev/null 2>&1 || {
-        echo "== $python is not here" >&2
+        echo "== $python is not installed" >&2
         continue
     }
     venv=$folder/python${pair%:*}-django$django

@@ -57,7 +57,7 @@ def test_the_check_says_what_to_do(analytics: Analytics, status: int, words: str
 
 
 def test_the_check_without_a_service() -> None:
-    with pytest.raises(CommandError, match="No answer: ConnectionRefusedError"):
+    with pytest.raises(CommandError, match="No response: ConnectionRefusedError"):
         run("tetralto_check", url=f"http://127.0.0.1:{free_port()}")
     with pytest.raises(CommandError, match="VISITOR_ANALYTICS_SERVICE_URL is not set"):
         run("tetralto_check", url="")
@@ -103,9 +103,9 @@ def test_a_dry_run_sends_nothing(analytics: Analytics, log: Path) -> None:
 
 
 def test_what_cannot_be_replayed_is_named(analytics: Analytics, log: Path) -> None:
-    with pytest.raises(CommandError, match=r"gone\.log cannot be read"):
+    with pytest.raises(CommandError, match=r"Cannot read .*gone\.log"):
         run("tetralto_replay", "gone.log", "--site", "https://example.com", url=analytics.url)
-    with pytest.raises(CommandError, match="--site is like"):
+    with pytest.raises(CommandError, match="--site must be"):
         run("tetralto_replay", str(log), "--site", "example.com", url=analytics.url)
 
 

@@ -145,7 +145,7 @@ def test_the_server_stops_although_the_service_hangs(
     site.get("/")
     until(lambda: analytics.posts, "the post that hangs")
     site.stop()
-    is_lost = "The process ends with 1 visits undelivered." in site.log.read_text()
+    is_lost = "Undelivered visits at process exit: 1." in site.log.read_text()
     assert is_lost == (spool == "off")
     if not is_lost:
         analytics.script.clear()

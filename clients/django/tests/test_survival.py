@@ -287,6 +287,6 @@ def test_killing_workers_loses_only_what_is_counted(
     missing = [path for path in seen if not found[path]]
     if not spool:
         lines = (site.log.read_text() + next_site.log.read_text()).splitlines()
-        reports = [line for line in lines if "only in memory" in line]
+        reports = [line for line in lines if "A process was killed" in line]
         counted = sum(int(line.split()[0]) for line in reports)
         assert len(missing) <= counted

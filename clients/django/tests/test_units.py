@@ -180,7 +180,7 @@ def test_a_visit_that_cannot_be_built_does_not_reach_the_page(
     with caplog.at_level(logging.WARNING, "tetralto_visits"):
         assert VisitMiddleware(lambda _: page)(request) is page
     assert stats().failed == before.failed + 1
-    assert "A visit could not be noted: ValueError." in caplog.messages
+    assert "A visit could not be recorded: ValueError." in caplog.messages
 
 
 def test_threads_share_one_courier() -> None:

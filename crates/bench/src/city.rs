@@ -1,4 +1,4 @@
-//! A made-up City database in MaxMind's format: 3 million IPv4 networks, 40 MB.
+//! Generates a City database in MaxMind's format: 3 million IPv4 networks, 40 MB.
 //!
 //! Source of the format: <https://maxmind.github.io/MaxMind-DB/>.
 
@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use crate::SeededRandom;
 
-/// As many networks as the large databases have.
+/// About as many networks as commercial databases have.
 pub const NETWORK_COUNT: u32 = 3_000_000;
 const CITY_COUNT: usize = 88_000;
-/// Nodes of the tree above the IPv4 addresses, which hang at `::/96`.
+/// Number of the tree node of `::/96`, the root of the IPv4 addresses.
 const IPV4_ROOT_NODE: u32 = 96;
 
 const COUNTRIES: [(&str, &str, &str, &str, &str); 6] = [
@@ -28,7 +28,7 @@ const COUNTRIES: [(&str, &str, &str, &str, &str); 6] = [
     ("AU", "Australia", "OC", "Oceania", "Australia/Sydney"),
 ];
 
-/// Where the City database is, in `folder`; it is made when it is not there.
+/// Returns the path of the City database in `folder`. Generates the file if it is missing.
 #[must_use]
 pub fn city_database(folder: &Path) -> PathBuf {
     let path = folder.join("made-up-City-3.mmdb");
@@ -45,11 +45,11 @@ fn bytes() -> Vec<u8> {
     let mut random = SeededRandom(0x9e0);
     let mut data = DataSection::default();
     let cities: Vec<usize> = (0..CITY_COUNT).map(|n| data.city(n, &mut random)).collect();
-    // A binary tree with so many leaves has one inner node fewer.
+    // A binary tree has one inner node less than leaves.
     let count = IPV4_ROOT_NODE + NETWORK_COUNT - 1;
     let mut nodes: Vec<[u32; 2]> = (1..=IPV4_ROOT_NODE).map(|below| [below, count]).collect();
     nodes.resize(count as usize, [count; 2]);
-    // Each item: the node to fill, how many networks are below it, and how deep it is.
+    // Each item: the node to fill, the number of networks below it, and its depth.
     let mut open = vec![(IPV4_ROOT_NODE, NETWORK_COUNT, 0_u32)];
     let mut next = IPV4_ROOT_NODE + 1;
     while let Some((node, networks, depth)) = open.pop() {
@@ -68,7 +68,7 @@ fn bytes() -> Vec<u8> {
     }
     let mut file = Vec::with_capacity(42_000_000);
     for [left, right] in nodes {
-        // 28 bits each: the upper four of both share the middle byte.
+        // Records have 28 bits: the upper four bits of both share the middle byte.
         file.extend(&left.to_be_bytes()[1..]);
         file.push(u8::try_from((left >> 24) << 4 | right >> 24).unwrap());
         file.extend(&right.to_be_bytes()[1..]);
@@ -80,7 +80,8 @@ fn bytes() -> Vec<u8> {
     file
 }
 
-/// How many of the networks lie on the left side: both have one at least, and room for theirs.
+/// Chooses the number of networks on the left side. Each side gets at least one, and at most as
+/// many as fit.
 fn share(networks: u32, room: u64, random: &mut SeededRandom) -> u32 {
     let least = u64::from(networks).saturating_sub(room).max(1);
     let most = room.min(u64::from(networks) - 1);
@@ -108,11 +109,11 @@ fn metadata(nodes: u32) -> Vec<u8> {
         data.map(1);
         data.pair("en", |data| data.text("made up"));
     });
-    // The metadata may not point into the data section.
+    // The metadata must not contain pointers into the data section.
     data.bytes
 }
 
-/// The data section; texts that come again are pointed to.
+/// The data section. Repeated texts are stored as pointers.
 #[derive(Default)]
 struct DataSection {
     bytes: Vec<u8>,
@@ -121,7 +122,7 @@ struct DataSection {
 }
 
 impl DataSection {
-    /// Writes a city; returns where.
+    /// Writes a city and returns its offset.
     fn city(&mut self, number: usize, random: &mut SeededRandom) -> usize {
         self.shares = true;
         let (code, country, continent_code, continent, zone) = COUNTRIES[number % 6];
@@ -184,7 +185,7 @@ impl DataSection {
         }
     }
 
-    /// Writes what is known by `key` when it is first asked for.
+    /// Returns the offset of the value for `key`, and writes the value first if it is missing.
     fn once(&mut self, key: &str, write: impl FnOnce(&mut Self)) -> usize {
         let key = format!("\0{key}");
         if let Some(at) = self.known.get(&key) {
@@ -221,7 +222,7 @@ impl DataSection {
         self.bytes.extend(number.to_be_bytes());
     }
 
-    /// A whole number of a kind: 5 has 16 bits, 6 has 32, 9 has 64.
+    /// Writes an unsigned integer. Type 5 has 16 bits, 6 has 32, 9 has 64.
     fn number(&mut self, kind: u8, number: u64) {
         let bytes = number.to_be_bytes();
         let bytes = &bytes[usize::try_from(number.leading_zeros() / 8).unwrap()..];
@@ -229,7 +230,7 @@ impl DataSection {
         self.bytes.extend(bytes);
     }
 
-    /// With four bytes, which reach everywhere.
+    /// Writes a pointer of four bytes, which can reach every offset.
     fn pointer(&mut self, to: usize) {
         self.bytes.push(0b0011_1000);
         self.bytes.extend(u32::try_from(to).unwrap().to_be_bytes());
@@ -237,7 +238,7 @@ impl DataSection {
 
     fn control(&mut self, kind: u8, size: usize) {
         let size = u8::try_from(size).unwrap();
-        assert!(size < 29, "longer sizes are not needed");
+        assert!(size < 29, "sizes above 28 are not supported");
         if kind > 7 {
             self.bytes.extend([size, kind - 7]);
         } else {

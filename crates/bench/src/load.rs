@@ -1,4 +1,4 @@
-//! A load that costs little itself: plain HTTP/1.1 over kept connections.
+//! A load generator with low overhead: plain HTTP/1.1 over persistent connections.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,26 +7,25 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// Requests to send to a port of this machine, again and again.
+/// Sends the same requests repeatedly to a local port.
 pub struct LoadGenerator {
     port: u16,
     requests: Arc<Vec<Vec<u8>>>,
     items_each: usize,
     failure: Option<&'static str>,
-    /// Where the next run goes on.
+    /// Index of the next request, across runs.
     next: Arc<AtomicUsize>,
 }
 
-/// What came of it.
 pub struct LoadResult {
-    /// Items that were answered well.
+    /// Number of items in successful requests.
     pub items: usize,
     length: Duration,
-    /// Sorted times of answers, in microseconds.
+    /// Sorted response times in microseconds.
     times: Vec<u32>,
 }
 
-/// A `GET` with a token.
+/// Builds a `GET` request with a token.
 #[must_use]
 pub fn get(path: &str, token: &str) -> Vec<u8> {
     let head =
@@ -34,7 +33,7 @@ pub fn get(path: &str, token: &str) -> Vec<u8> {
     head.into_bytes()
 }
 
-/// A `POST` of JSON with a token.
+/// Builds a `POST` request with a JSON body and a token.
 #[must_use]
 pub fn post(path: &str, token: &str, body: &[u8]) -> Vec<u8> {
     let head = format!(
@@ -46,7 +45,7 @@ pub fn post(path: &str, token: &str, body: &[u8]) -> Vec<u8> {
 }
 
 impl LoadGenerator {
-    /// `items_each` is what one request counts for.
+    /// `items_each` is the number of items in one request.
     #[must_use]
     pub fn new(port: u16, requests: Vec<Vec<u8>>, items_each: usize) -> Self {
         Self {
@@ -58,14 +57,14 @@ impl LoadGenerator {
         }
     }
 
-    /// A text that no answer may have, whatever its status.
+    /// Sets a text that marks a response as failed, whatever its status.
     #[must_use]
     pub fn never(mut self, failure: &'static str) -> Self {
         self.failure = Some(failure);
         self
     }
 
-    /// Sends for a second that does not count.
+    /// Sends requests for one second without measuring.
     pub async fn warm_up(&self, connections: usize) {
         self.run(connections, Duration::from_secs(1)).await;
     }
@@ -78,7 +77,7 @@ impl LoadGenerator {
         }
     }
 
-    /// Sends over so many connections for `length`.
+    /// Sends requests over `connections` connections for `length`.
     pub async fn run(&self, connections: usize, length: Duration) -> LoadResult {
         let started = Instant::now();
         let clients: Vec<_> = (0..connections)
@@ -107,8 +106,7 @@ impl LoadGenerator {
 }
 
 impl LoadResult {
-    /// So many items were answered well in so much time; each request took its own, in
-    /// microseconds.
+    /// `times` are the response times in microseconds.
     #[must_use]
     pub fn new(items: usize, length: Duration, mut times: Vec<u32>) -> Self {
         times.sort_unstable();
@@ -119,14 +117,14 @@ impl LoadResult {
         }
     }
 
-    /// Items a second.
+    /// Items per second.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "nobody reads so many digits")]
+    #[expect(clippy::cast_precision_loss, reason = "only a few digits are shown")]
     pub fn rate(&self) -> f64 {
         self.items as f64 / self.length.as_secs_f64()
     }
 
-    /// So many of a thousand requests were answered within these milliseconds.
+    /// The response time in milliseconds within which `part` of 1,000 requests were answered.
     #[must_use]
     pub fn per_mille(&self, part: usize) -> f64 {
         let last = self.times.len().saturating_sub(1);
@@ -153,7 +151,7 @@ impl HttpConnection {
         let mut whole = None;
         while whole.is_none_or(|whole| self.buffer.len() < whole) {
             let read = self.stream.read_buf(&mut self.buffer).await.unwrap();
-            assert!(read > 0, "the connection was closed");
+            assert!(read > 0, "the server closed the connection");
             whole = whole.or_else(|| answer_length(&self.buffer));
         }
         let failed = failure.is_some_and(|text| {
@@ -165,7 +163,7 @@ impl HttpConnection {
     }
 }
 
-/// Head and body together, once the head is there.
+/// The length of a response, head and body. `None` until the head is complete.
 fn answer_length(buffer: &[u8]) -> Option<usize> {
     let mut from = 0;
     let mut body = 0;

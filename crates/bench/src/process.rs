@@ -1,13 +1,12 @@
-//! Processes that are measured: started, asked what they used, stopped.
+//! Starts processes and measures their CPU time and memory.
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// A process with a port.
+/// A server process. Dropping it kills the process.
 pub struct MeasuredProcess {
     child: Child,
-    /// Where it listens.
     pub port: u16,
 }
 
@@ -19,7 +18,7 @@ impl Drop for MeasuredProcess {
 }
 
 impl MeasuredProcess {
-    /// Starts it and waits until it listens.
+    /// Starts the process and waits until it listens on `port`.
     pub async fn start(mut command: Command, port: u16) -> Self {
         let child = command.stdout(Stdio::null()).spawn().unwrap();
         let mut process = Self { child, port };
@@ -28,31 +27,30 @@ impl MeasuredProcess {
             .is_err()
         {
             let ended = process.child.try_wait().unwrap();
-            assert!(ended.is_none(), "{command:?} ended: {ended:?}");
+            assert!(ended.is_none(), "{command:?} exited: {ended:?}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         process
     }
 
-    /// Its number.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Processor time used so far.
+    /// CPU time so far.
     #[must_use]
     pub fn cpu(&self) -> CpuTime {
         CpuTime::of(self.child.id())
     }
 
-    /// Resident memory now, in MB (10⁶ bytes).
+    /// Resident memory in MB (10⁶ bytes).
     #[must_use]
     pub fn memory(&self) -> f64 {
         self.status("VmRSS")
     }
 
-    /// The most resident memory so far, in MB.
+    /// Peak resident memory in MB.
     #[must_use]
     pub fn peak_memory(&self) -> f64 {
         self.status("VmHWM")
@@ -66,21 +64,20 @@ impl MeasuredProcess {
     }
 }
 
-/// Processor time of a process, its children that have ended included.
+/// CPU time of a process, including its children that have exited.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CpuTime {
-    /// In the program.
     pub user: Duration,
-    /// In the kernel for it, where the network's work is done.
+    /// Time in the kernel, such as for networking.
     pub system: Duration,
 }
 
 impl CpuTime {
-    /// Used so far by the process with this number; nothing where there is none.
+    /// CPU time so far of the process `pid`. Zero if there is no such process.
     #[must_use]
     pub fn of(pid: u32) -> Self {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        // The name before may hold anything.
+        // The name of the process comes first and may contain any characters.
         let fields = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
         // proc(5): fields 14 to 17 are ticks of 10 ms.
         let ticks = fields.split(' ').skip(11).take(4);
@@ -95,7 +92,7 @@ impl CpuTime {
         }
     }
 
-    /// The same of a process and its children, such as a database server's.
+    /// CPU time so far of a process and its children, such as those of a database server.
     #[must_use]
     pub fn of_family(pid: u32) -> Self {
         let processes = fs::read_dir("/proc").unwrap();
@@ -107,13 +104,12 @@ impl CpuTime {
         })
     }
 
-    /// Both together.
     #[must_use]
     pub fn total(self) -> Duration {
         self.user + self.system
     }
 
-    /// What was used after `before`.
+    /// CPU time since `before`.
     #[must_use]
     pub fn since(self, before: Self) -> Self {
         Self {
@@ -123,7 +119,7 @@ impl CpuTime {
     }
 }
 
-/// The number of the process that started this one; `None` where there is none.
+/// Returns the pid of the parent process. `None` if there is no process `pid`.
 #[must_use]
 pub fn parent(pid: u32) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -131,16 +127,17 @@ pub fn parent(pid: u32) -> Option<u32> {
     rest.split(' ').nth(1)?.parse().ok()
 }
 
-/// A port that nobody listens on.
+/// Returns a free port.
 ///
-/// On Linux a socket that does not listen reserves it until this process ends: the system gives it
-/// to nobody else, a process that names it can listen on it (as servers do, with `SO_REUSEADDR`), and
-/// until then connections are refused.
+/// On Linux a bound socket that does not listen reserves the port until this process exits: the
+/// kernel assigns it to no other socket, connections are refused, and a server with `SO_REUSEADDR`
+/// can still listen on it.
 #[must_use]
 pub fn free_port() -> u16 {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.set_reuseaddr(true).unwrap();
-    // On every address: a server that listens on all would meet those who bound another one.
+    // Bind to all addresses: a server that listens on all of them would conflict with a socket
+    // bound to a single one.
     let everywhere = std::net::Ipv4Addr::UNSPECIFIED;
     socket.bind((everywhere, 0).into()).unwrap();
     let port = socket.local_addr().unwrap().port();

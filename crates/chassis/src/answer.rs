@@ -1,4 +1,4 @@
-//! Answers that are written often.
+//! JSON responses with a preallocated buffer.
 
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use crate::Problem;
 
-/// JSON in one piece of memory that has `room` bytes from the start; axum's own grows and copies
-/// it, which in a large answer takes as long as everything else.
+/// A JSON response whose buffer has `room` bytes from the start. `axum::Json` grows its buffer by
+/// copying, which takes half of the time of a large response.
 pub fn json(status: StatusCode, answer: &impl Serialize, room: usize) -> Result<Response, Problem> {
     let mut body = Vec::with_capacity(room);
     serde_json::to_writer(&mut body, answer).map_err(|error| Problem::internal(&error))?;

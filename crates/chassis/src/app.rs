@@ -1,5 +1,5 @@
-//! A service put together: its routes, what every service answers beside them, its background
-//! workers; and how it is served and stopped.
+//! A service: its routes, the common endpoints, its background workers, and the server loop with a
+//! graceful shutdown.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -26,10 +26,10 @@ use crate::request::{RequestObserver, observe};
 use crate::settings::KeyArgs;
 use crate::{Problem, http_client, jwks, metrics};
 
-/// The largest body, in bytes, unpacked.
+/// Maximum size of a body after decompression.
 pub const MAX_BODY_BYTES: usize = 1_572_864;
 
-/// Requests and workers that are not done within this time are dropped.
+/// Bound on the time that a shutdown waits for requests, and then for workers.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 type BackgroundWorker = Box<dyn FnOnce(CancellationToken) -> BoxFuture<'static, ()> + Send>;
@@ -38,9 +38,7 @@ type StartupCheck = BoxFuture<'static, anyhow::Result<()>>;
 
 /// A service, ready to be served.
 pub struct App {
-    /// The service's name.
     pub name: &'static str,
-    /// Everything it answers.
     pub router: Router,
     workers: Vec<(&'static str, BackgroundWorker)>,
     closing: CancellationToken,
@@ -50,8 +48,8 @@ pub struct App {
 }
 
 impl App {
-    /// Adds to a service's routes what every service answers: health, metrics, `OpenAPI`, and
-    /// problems for what it does not know.
+    /// Builds a service from its routes. Adds health, metrics, `OpenAPI`, and problems for unknown
+    /// paths and methods.
     #[must_use]
     pub fn new(
         name: &'static str,
@@ -63,7 +61,7 @@ impl App {
         let (api, openapi) = api.split_for_parts();
         let openapi = describe(openapi, name, about);
         let docs = utoipa_swagger_ui::SwaggerUi::new("/docs").url("/openapi.json", openapi);
-        // Installed before anything is counted.
+        // The recorder must be installed before the first metric is recorded.
         let _ = metrics::recorder();
         let observer = Arc::new(RequestObserver::new(name, clock));
         let router = api
@@ -82,7 +80,7 @@ impl App {
                     metrics::render(name)
                 })
             })
-            .fallback(async || Problem::not_found("there is no such path; /docs lists them"))
+            .fallback(async || Problem::not_found("this path does not exist; see /docs"))
             .method_not_allowed_fallback(method_not_allowed)
             .layer(from_fn_with_state(observer.clone(), observe));
         let workers = vec![];
@@ -97,22 +95,23 @@ impl App {
         }
     }
 
-    /// What connections may take, where it is not the default.
+    /// Sets the connection limits.
     #[must_use]
     pub fn limits(mut self, limits: ConnectionLimits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Cancels `closing` when the service begins to stop, so that answers which never end by
-    /// themselves do.
+    /// Cancels `closing` when the shutdown begins. Endless responses, such as live streams, must
+    /// then end.
     #[must_use]
     pub fn closing(mut self, closing: CancellationToken) -> Self {
         self.closing = closing;
         self
     }
 
-    /// Adds a check that runs before the first connection is accepted; its error ends the start.
+    /// Adds a check that runs before the first connection is accepted. If the check fails, the
+    /// service does not start.
     #[must_use]
     pub fn check_at_startup(
         mut self,
@@ -122,8 +121,8 @@ impl App {
         self
     }
 
-    /// Adds a background worker; it must end soon after its token is cancelled, which happens
-    /// when the last request has been answered.
+    /// Adds a background worker. Its token is cancelled after the last request; the worker must
+    /// then end soon.
     #[must_use]
     pub fn worker<F>(
         mut self,
@@ -138,7 +137,7 @@ impl App {
         self
     }
 
-    /// Keeps the public keys behind `verifier` fresh, where the settings name a key set.
+    /// Adds a worker that refreshes the public keys of `verifier`, if the settings name a key set.
     pub fn trusting(self, keys: &KeyArgs, verifier: TokenVerifier) -> reqwest::Result<Self> {
         let Some(url) = keys.jwks_url.clone() else {
             return Ok(self);
@@ -147,9 +146,9 @@ impl App {
         Ok(self.worker("keys", |stop| jwks::keep_fresh(url, verifier, http, stop)))
     }
 
-    /// Serves until `shutdown`: then stops accepting, finishes what was accepted, lets the
-    /// workers end, and returns. A worker that ends before is an error: without it the service
-    /// would only seem to run.
+    /// Serves until `shutdown`. Then stops accepting connections, finishes the accepted requests,
+    /// stops the workers, and returns. It is an error if a worker ends earlier, because the service
+    /// would appear to work without it.
     pub async fn serve(
         self,
         listener: TcpListener,
@@ -183,10 +182,10 @@ impl App {
         };
         tokio::select! {
             () = served => {}
-            () = in_time => tracing::warn!(service = name, "requests dropped after {DRAIN_TIMEOUT:?}"),
+            () = in_time => tracing::warn!(service = name, "shutdown: aborted requests that took longer than {DRAIN_TIMEOUT:?}"),
             ended = workers.join_next() => {
-                ended.transpose().with_context(|| format!("a worker of {name} broke off"))?;
-                anyhow::bail!("a worker of {name} ended");
+                ended.transpose().with_context(|| format!("a worker of {name} panicked"))?;
+                anyhow::bail!("a worker of {name} ended unexpectedly");
             }
         }
         stop.cancel();
@@ -194,14 +193,17 @@ impl App {
             while workers.join_next().await.is_some() {}
         });
         if ended.await.is_err() {
-            tracing::warn!(service = name, "workers dropped after {DRAIN_TIMEOUT:?}");
+            tracing::warn!(
+                service = name,
+                "shutdown: aborted workers that took longer than {DRAIN_TIMEOUT:?}"
+            );
         }
         tracing::info!(service = name, "stopped");
         Ok(())
     }
 }
 
-/// Listens on every address of both families; on IPv4 alone where the machine has no IPv6.
+/// Listens on all IPv6 and IPv4 addresses, or on IPv4 alone if the machine has no IPv6.
 pub fn listen(port: u16) -> anyhow::Result<TcpListener> {
     use socket2::{Domain, Protocol, Socket, Type};
     let bind = |domain, address: SocketAddr| -> std::io::Result<TcpListener> {
@@ -221,10 +223,11 @@ pub fn listen(port: u16) -> anyhow::Result<TcpListener> {
             std::io::ErrorKind::AddrInUse | std::io::ErrorKind::PermissionDenied => Err(error),
             _ => bind(Domain::IPV4, (Ipv4Addr::UNSPECIFIED, port).into()),
         })
-        .with_context(|| format!("port {port} cannot be listened on"))
+        .with_context(|| format!("cannot listen on port {port}"))
 }
 
-/// Histograms gather samples until somebody reads them; nobody may.
+/// Histograms keep all samples until they are read or compacted. This bounds their memory if
+/// nothing reads the metrics.
 async fn keep_metrics_small(stop: CancellationToken) {
     loop {
         tokio::select! {
@@ -235,6 +238,6 @@ async fn keep_metrics_small(stop: CancellationToken) {
 }
 
 async fn method_not_allowed() -> Problem {
-    let detail = "this path does not take that method; /docs lists them";
+    let detail = "this path does not support the request method; see /docs";
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", detail)
 }

@@ -1,4 +1,4 @@
-//! Who may call what: a bearer token with the right scope (RFC 6750).
+//! Authorization: a bearer token with the right scope (RFC 6750).
 
 use std::sync::Arc;
 
@@ -16,8 +16,8 @@ struct ScopeGuard {
     scope: Scope,
 }
 
-/// Lets only requests with a token for `scope` reach the routes of `router`. The body of others
-/// is never read.
+/// Requires a token with `scope` for all routes of `router`. The body of rejected requests is not
+/// read.
 pub fn require<S>(
     router: OpenApiRouter<S>,
     verifier: &TokenVerifier,
@@ -41,7 +41,7 @@ async fn check(
     let token = bearer(&request)?;
     let claims = guard.verifier.verify(token).map_err(refused)?;
     if !claims.scope.allow(guard.scope) {
-        let detail = format!("the token lacks the scope {}", guard.scope);
+        let detail = format!("the token does not have the scope {}", guard.scope);
         return Err(Problem::new(StatusCode::FORBIDDEN, "SCOPE_MISSING", detail)
             .field("authorization")
             .authenticate(r#"Bearer error="insufficient_scope""#));
@@ -59,7 +59,7 @@ fn bearer(request: &Request) -> Result<&str, Problem> {
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim())
         .ok_or_else(|| {
-            let detail = "send a token: Authorization: Bearer …";
+            let detail = "a token is required; send the header Authorization: Bearer <token>";
             Problem::new(StatusCode::UNAUTHORIZED, "TOKEN_REQUIRED", detail)
                 .field("authorization")
                 .authenticate("Bearer")

@@ -1,4 +1,4 @@
-//! Bodies of requests as they arrive: unpacked in small pieces, and bounded while they are read.
+//! Reads and decompresses request bodies in small chunks, within limits of size and memory.
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -9,39 +9,38 @@ use bytes::{Buf as _, Bytes};
 use flate2::write::MultiGzDecoder;
 use futures::StreamExt as _;
 
-/// What the bodies that are being read or worked on may take in this process.
+/// Bound on the memory of all request bodies in this process, 64 MiB.
 pub const MAX_BYTES_IN_FLIGHT: usize = 67_108_864;
-/// The largest ratio of unpacked to packed bytes of a body …
+/// Maximum compression ratio of a body, after the first mebibyte.
 pub const MAX_UNPACK_RATIO: u64 = 100;
-/// … beyond the first mebibyte, in which repetitive bodies pack better.
+/// Small repetitive bodies may have a higher ratio.
 const UNPACK_ALLOWANCE_BYTES: u64 = 1_048_576;
-/// What is unpacked at a time, in packed bytes: each becomes 1,032 bytes at most (RFC 1951).
+/// Compressed bytes that are decoded at a time. Each yields at most 1,032 bytes (RFC 1951).
 const DECODE_STEP_BYTES: usize = 256;
-/// Unpacked pieces are handed on from this length.
+/// Decoded chunks have at least this size, except for the last.
 const CHUNK_BYTES: usize = 32_768;
-/// What a decoder itself takes.
+/// Approximate memory of a decoder.
 const DECODER_BYTES: usize = 65_536;
 
 static BYTES_IN_FLIGHT: AtomicUsize = AtomicUsize::new(0);
 
-/// Why a body is not read to its end.
+/// Why a body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
-    /// It has another `Content-Encoding` than gzip.
-    #[error("the body has an unknown Content-Encoding")]
+    #[error("the body has an unsupported Content-Encoding")]
     UnknownCoding,
-    /// It is longer than is read, or packed more densely.
+    /// The body or its compression ratio exceeds the limit.
     #[error("the body is too large")]
     TooLarge,
-    /// The connection broke, or what came is no gzip.
-    #[error("the body could not be read to its end")]
+    /// The connection was closed, or the data are not gzip.
+    #[error("the body is incomplete")]
     Incomplete,
-    /// All bodies together take as much as they may.
-    #[error("too many bodies are in memory")]
+    /// All bodies together exceed [`MAX_BYTES_IN_FLIGHT`].
+    #[error("the memory for request bodies is exhausted")]
     Busy,
 }
 
-/// A body, unpacked where it is packed, in pieces of at most about 300 kB.
+/// Reads a body in decompressed chunks of at most about 300 kB.
 pub struct BodyReader {
     stream: BodyDataStream,
     unpacker: Option<GzipDecoder>,
@@ -49,7 +48,7 @@ pub struct BodyReader {
 
 struct GzipDecoder {
     decoder: MultiGzDecoder<Vec<u8>>,
-    /// What has come and is still packed.
+    /// Received bytes that are not decoded yet.
     packed: Bytes,
     received: u64,
     unpacked: u64,
@@ -57,7 +56,7 @@ struct GzipDecoder {
 }
 
 impl BodyReader {
-    /// The body of a request with these headers.
+    /// Creates a reader for a request with these headers.
     pub fn new(headers: &HeaderMap, body: Body) -> Result<Self, BodyError> {
         let coding = headers.get(header::CONTENT_ENCODING);
         let unpacker = match coding.map(|coding| coding.as_bytes().to_ascii_lowercase()) {
@@ -72,7 +71,7 @@ impl BodyReader {
         Ok(Self { stream, unpacker })
     }
 
-    /// The next piece; `None` at the end.
+    /// Returns the next chunk, or `None` at the end.
     pub async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
         loop {
             if let Some(unpacker) = &mut self.unpacker
@@ -96,15 +95,15 @@ impl BodyReader {
         }
     }
 
-    /// All of it, where that is at most `limit` bytes. It is counted among the bodies in memory
-    /// until the last of it is dropped.
+    /// Reads the whole body, at most `limit` bytes. Its memory counts toward
+    /// [`MAX_BYTES_IN_FLIGHT`] until the returned bytes are dropped.
     pub async fn read_all(mut self, limit: usize) -> Result<Bytes, BodyError> {
         let mut charge = MemoryCharge::default();
         let Some(first) = self.next().await? else {
             return Ok(Bytes::new());
         };
         charge.set(first.len())?;
-        // Most bodies come in one piece, which need not be copied.
+        // Most bodies have one chunk, which needs no copy.
         let Some(second) = self.next().await? else {
             if first.len() > limit {
                 return Err(BodyError::TooLarge);
@@ -143,7 +142,7 @@ impl GzipDecoder {
         self.packed = piece;
     }
 
-    /// A piece of what has come; `None` where more has to come first.
+    /// Decodes the next chunk. `None` if more input is needed.
     fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
         while !self.packed.is_empty() {
             let step = &self.packed[..self.packed.len().min(DECODE_STEP_BYTES)];
@@ -157,7 +156,7 @@ impl GzipDecoder {
         Ok(None)
     }
 
-    /// The last piece, where the end of the packed body has come.
+    /// Returns the last chunk. Fails if the compressed body is truncated.
     fn finish(&mut self) -> Result<Bytes, BodyError> {
         let finished = self.decoder.try_finish();
         finished.map_err(|_| BodyError::Incomplete)?;
@@ -174,11 +173,10 @@ impl GzipDecoder {
     }
 }
 
-/// A body's part of what all of them may take.
+/// The share of a body in [`MAX_BYTES_IN_FLIGHT`]. Dropping it releases the share.
 #[derive(Debug, Default)]
 struct MemoryCharge(usize);
 
-/// A body and its charge.
 struct ChargedBody<T> {
     body: T,
     _charge: MemoryCharge,
@@ -189,7 +187,7 @@ impl MemoryCharge {
         let more = bytes.saturating_sub(self.0);
         let before = BYTES_IN_FLIGHT.fetch_add(more, Relaxed);
         self.0 += more;
-        // What was added is given back when this is dropped.
+        // Dropping `self` subtracts what was added.
         if before + more > MAX_BYTES_IN_FLIGHT {
             return Err(BodyError::Busy);
         }

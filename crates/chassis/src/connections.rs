@@ -1,9 +1,10 @@
-//! Accepting connections: a bounded number, each with limits, and finishing them at shutdown.
+//! The HTTP server: accepts a bounded number of connections, each with limits, and drains them at
+//! shutdown.
 //!
-//! No connection has a timer of its own. Each counts what happens on it ([`activity`]), and once a
-//! second all of them are looked over ([`table`]): those on which nothing happens are closed.
-//! When every place is taken, the connection that has been idle longest gives way to a new one, so
-//! that accepting never waits for a client.
+//! Connections have no timers of their own. Each one counts its activity ([`activity`]). A sweep
+//! once per second ([`table`]) closes connections without activity. If all slots are in use, a new
+//! connection replaces those that have been idle longest, so that accepting never waits for a
+//! client.
 
 mod activity;
 mod stream;
@@ -27,44 +28,44 @@ use activity::RequestGuard;
 use stream::CountedStream;
 use table::{ConnectionSlot, ConnectionTable};
 
-/// The buffers of an HTTP/1 connection, in bytes; a request's head has to fit. Without it hyper
-/// takes up to 400 kB.
+/// Buffer size of an HTTP/1 connection. The head of a request must fit. The default of hyper is
+/// 400 kB.
 const MAX_BUFFER_BYTES: usize = 65_536;
-/// The longest head of an HTTP/2 request, in bytes.
+/// Maximum size of the headers of an HTTP/2 request.
 const MAX_HEADER_BYTES: u32 = 32_768;
-/// What the kernel holds of answers that are not read yet; without it up to 4 MB a connection.
+/// Send buffer of a socket in the kernel, which otherwise may grow to 4 MB.
 const SEND_BUFFER_BYTES: usize = 131_072;
-/// Requests of an HTTP/2 connection at a time.
+/// Maximum number of concurrent requests of an HTTP/2 connection.
 const MAX_STREAMS: u32 = 100;
-/// Streams that a client resets before they were looked at, or by its own mistakes; beyond them the
-/// connection is closed (CVE-2023-44487).
+/// Maximum number of streams that an HTTP/2 client resets before they are accepted, and of resets
+/// caused by its protocol errors. Beyond them the connection is closed (CVE-2023-44487).
 const MAX_RESETS: usize = 20;
 const MAX_ERROR_RESETS: usize = 100;
-/// What HTTP/2 clients may send of a body, and of all bodies, before it is read.
+/// HTTP/2 flow control: unread bytes that a client may send on a stream and on a connection.
 const STREAM_WINDOW_BYTES: u32 = 65_536;
 const CONNECTION_WINDOW_BYTES: u32 = 262_144;
-/// An answer's bytes that wait for an HTTP/2 client's window.
+/// Buffered bytes of a response that wait for the window of an HTTP/2 client.
 const MAX_STREAM_BUFFER_BYTES: usize = 65_536;
-/// An HTTP/2 client is asked whether it is there so often, and has that long to answer.
+/// Interval of HTTP/2 pings, and the time that the client has to respond.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
-/// Connections are looked over so often, at least.
+/// Maximum interval of the sweep.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
-/// A pause after an accept that failed, such as for want of file descriptors.
+/// Pause after a failed accept, for example because no file descriptors are left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What connections may take.
+/// Limits of the HTTP server.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
-    /// Connections that are open at a time.
+    /// Maximum number of open connections.
     pub max_connections: usize,
-    /// Those of one peer, which is an IPv4 address or an IPv6 /64. A share of all: behind a proxy
-    /// every connection comes from a few addresses.
+    /// Maximum number of connections of one peer (an IPv4 address or an IPv6 /64). This is a large
+    /// share, because behind a proxy all connections come from a few addresses.
     pub max_per_peer: usize,
-    /// A connection without a request, or whose client takes nothing of its answer, is closed
-    /// after this time.
+    /// A connection without requests, or whose client does not read the response, is closed after
+    /// this time.
     pub idle_timeout: Duration,
-    /// Answers that clients have not read, of all connections together.
+    /// Bound on the response bytes that clients have not read, for all connections together.
     pub max_unread_bytes: u64,
 }
 
@@ -73,14 +74,14 @@ impl Default for ConnectionLimits {
         Self {
             max_connections: 4_096,
             max_per_peer: 3_072,
-            // Our own clients let go of theirs earlier.
+            // Longer than the idle timeout of our own clients.
             idle_timeout: Duration::from_secs(30),
             max_unread_bytes: 67_108_864,
         }
     }
 }
 
-/// Serves until `shutdown`, then finishes the requests that were accepted.
+/// Serves until `shutdown`, then finishes the accepted requests.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -119,8 +120,8 @@ async fn accept(
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "a connection was not accepted");
-                // Idle connections hold the descriptors that are wanted.
+                tracing::warn!(%error, "cannot accept a connection; closing idle connections");
+                // Closing idle connections frees file descriptors.
                 lock(table).evict(None, Instant::now());
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
@@ -135,7 +136,7 @@ fn start(
     builder: &Builder<TokioExecutor>,
     finishing: &GracefulShutdown,
 ) {
-    // Answers are small; waiting to fill a packet would only delay them.
+    // Responses are small; Nagle's algorithm would only delay them.
     let _ = stream.set_nodelay(true);
     let _ = socket2::SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES);
     let activity = place.activity.clone();
@@ -150,7 +151,7 @@ fn start(
     let connection = finishing.watch(connection);
     tokio::spawn(async move {
         tokio::select! {
-            // Whatever ends a connection early is the client's affair.
+            // An error on the connection is caused by the client.
             _ = connection => {}
             () = place.closed() => {}
         }
@@ -159,7 +160,8 @@ fn start(
 
 fn builder() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    // The sweep closes connections whose head does not come: before the version is known, too.
+    // The sweep closes connections that send no complete head. Unlike the timer of hyper, it also
+    // covers the time before the HTTP version is known.
     builder
         .http1()
         .header_read_timeout(None)
@@ -179,7 +181,7 @@ fn builder() -> Builder<TokioExecutor> {
     builder
 }
 
-/// Closes connections on which nothing happens; says how many, never whose.
+/// Closes idle connections periodically. Logs their number, but no addresses.
 async fn sweep(table: &Mutex<ConnectionTable>, limits: ConnectionLimits) {
     let interval = SWEEP_INTERVAL.min(limits.idle_timeout / 4);
     loop {
@@ -190,7 +192,7 @@ async fn sweep(table: &Mutex<ConnectionTable>, limits: ConnectionLimits) {
                 evicted = closed.evicted,
                 refused = closed.refused,
                 unread = closed.unread,
-                "connections were closed to make room for others"
+                "the connection limits were reached; closed or refused connections"
             );
         }
     }

@@ -1,4 +1,4 @@
-//! The pool of connections to PostgreSQL, its errors and health, and migrations.
+//! PostgreSQL: connection pools, errors, health checks and migrations.
 
 mod check;
 mod clock;
@@ -20,41 +20,41 @@ pub use pooler::{TransactionPooler, refuse_transaction_pooler};
 pub use schema::{SchemaError, migrate, newest};
 pub use state::is_away;
 
-/// Where the database is.
+/// Settings of the database.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DatabaseArgs {
-    /// The PostgreSQL database, as `postgres://user:password@host:5432/name`.
+    /// URL of the PostgreSQL database, such as `postgres://user:password@host:5432/name`.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_parser = secret)]
     pub database_url: SecretString,
-    /// The most connections to hold.
+    /// Maximum size of the connection pool.
     #[arg(long, env = "DATABASE_CONNECTIONS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=200))]
     pub database_connections: u32,
 }
 
-/// Where the database is, for a service that can do without one.
+/// Settings of the database for a service that works without one.
 #[derive(Clone, Debug, clap::Args)]
 pub struct OptionalDatabaseArgs {
-    /// The PostgreSQL database, as `postgres://user:password@host:5432/name`; empty means none.
+    /// URL of the PostgreSQL database, such as `postgres://user:password@host:5432/name`. Empty for
+    /// none.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_parser = secret)]
     pub database_url: Option<SecretString>,
-    /// The most connections to hold.
+    /// Maximum size of the connection pool.
     #[arg(long, env = "DATABASE_CONNECTIONS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=200))]
     pub database_connections: u32,
 }
 
-/// The database's address cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("DATABASE_URL is no address of a PostgreSQL database: {0}")]
+#[error("DATABASE_URL is not a valid PostgreSQL URL: {0}")]
 pub struct InvalidDatabaseUrl(sqlx::Error);
 
 impl DatabaseArgs {
-    /// A pool that connects when it is first used, so that a service starts while its database
-    /// does. `application` is shown in `pg_stat_activity`.
+    /// Creates a pool that connects at first use, so that the service can start before the
+    /// database. `application` is shown in `pg_stat_activity`.
     pub fn pool(&self, application: &str) -> Result<PgPool, InvalidDatabaseUrl> {
         let address = self.database_url.expose_secret();
         let scheme = address.split("://").next().unwrap_or_default();
         if !matches!(scheme, "postgres" | "postgresql") {
-            let other = sqlx::Error::Configuration("it begins with postgres://".into());
+            let other = sqlx::Error::Configuration("it must begin with postgres://".into());
             return Err(InvalidDatabaseUrl(other));
         }
         let options: PgConnectOptions = address.parse().map_err(InvalidDatabaseUrl)?;
@@ -66,7 +66,7 @@ impl DatabaseArgs {
     }
 }
 
-/// An IPv6 host stands in brackets in a URL, and without them elsewhere.
+/// Removes the brackets that an IPv6 host has in a URL.
 fn without_brackets(options: PgConnectOptions) -> PgConnectOptions {
     let host = options.get_host();
     let address = host
@@ -79,7 +79,7 @@ fn without_brackets(options: PgConnectOptions) -> PgConnectOptions {
 }
 
 impl OptionalDatabaseArgs {
-    /// The same as [`DatabaseArgs::pool`], where an address is set.
+    /// Like [`DatabaseArgs::pool`], if a URL is set.
     pub fn pool(&self, application: &str) -> Result<Option<PgPool>, InvalidDatabaseUrl> {
         let given = self.database_url.clone();
         let given = given.filter(|url| !url.expose_secret().is_empty());
@@ -91,18 +91,18 @@ impl OptionalDatabaseArgs {
     }
 }
 
-/// A connection that was idle for longer may have died and is pinged before it is used.
+/// A connection that was idle for longer may be broken and is pinged before use.
 const PING_AFTER: Duration = Duration::from_secs(1);
-/// Idle connections are closed after this time. Those that are there are used in turn, so a longer
-/// time keeps all of them alive with a statement every few seconds.
+/// Idle connections are closed after this time. The pool uses connections in turn; with a longer
+/// timeout, one statement every few seconds would keep all of them open.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
-/// A connection that is given back must answer within this time, or it is closed.
+/// A connection that is returned to the pool must respond within this time, or it is closed.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Settings of every connection (PostgreSQL, chapter 20). On solid-state disks random pages cost no
-/// more than others, and compiling a query takes longer than running it. The rest bounds what a
-/// process that is frozen, or a network that is cut without a word, can hold up: the server ends
-/// the transaction and frees its locks.
+/// Settings of every connection (PostgreSQL documentation, "Server Configuration"). On solid-state
+/// disks random pages cost little more than sequential ones. JIT compilation takes longer than the
+/// queries. The timeouts make the server end the transaction and release its locks if this process
+/// is frozen or the network is interrupted.
 const SESSION_OPTIONS: [(&str, &str); 9] = [
     ("random_page_cost", "1.1"),
     ("jit", "off"),
@@ -115,10 +115,10 @@ const SESSION_OPTIONS: [(&str, &str); 9] = [
     ("tcp_keepalives_count", "3"),
 ];
 
-/// Statements of background work and commands may take longer than those of requests.
+/// Statements of background workers and commands may take longer than those of requests.
 const BACKGROUND_STATEMENT_TIMEOUT: (&str, &str) = ("statement_timeout", "15min");
 
-/// A pool for background work beside a pool of requests, to the same database.
+/// Creates a pool for background workers, to the same database as the pool of requests.
 #[must_use]
 pub fn background_pool(requests: &PgPool, connections: u32) -> PgPool {
     let options = (*requests.connect_options()).clone();
@@ -130,7 +130,7 @@ pub fn background_pool(requests: &PgPool, connections: u32) -> PgPool {
     )
 }
 
-/// A pool for requests, whose statements are bounded by their time limit.
+/// Creates a pool for requests. The statement timeout is shorter than the request timeout.
 #[must_use]
 pub fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
     pooled(options.options(SESSION_OPTIONS), connections)
@@ -143,7 +143,7 @@ fn pooled(options: PgConnectOptions, connections: u32) -> PgPool {
         .max_connections(connections)
         .acquire_timeout(Duration::from_secs(5))
         .idle_timeout(IDLE_TIMEOUT)
-        // Whether a connection still lives is asked after a pause, not before every statement.
+        // Pings only after an idle period instead of before every statement.
         .test_before_acquire(false)
         .before_acquire(|connection, used| {
             Box::pin(async move {
@@ -157,11 +157,12 @@ fn pooled(options: PgConnectOptions, connections: u32) -> PgPool {
         .connect_lazy_with(options)
 }
 
-/// Whether a connection that is given back is outside of any transaction. sqlx counts a transaction
-/// only when the answer to its `BEGIN` has been read: a future that is dropped before leaves one
-/// open that sqlx does not know of, and the next user's statements would be rolled back with it.
+/// Whether a connection that is returned to the pool has no open transaction. sqlx registers a
+/// transaction only after the response to `BEGIN`. If the future is dropped earlier, the
+/// transaction stays open without sqlx knowing it, and the statements of the next user would be
+/// part of it.
 async fn is_reusable(connection: &mut PgConnection) -> bool {
-    // An empty query begins nothing, and its answer says whether a transaction is open.
+    // An empty query has no effect, and the response tells whether a transaction is open.
     let begun = tokio::time::timeout(RELEASE_TIMEOUT, connection.begin_with("")).await;
     let in_transaction = match begun {
         Ok(Err(sqlx::Error::BeginFailed)) => Ok(false),
@@ -177,8 +178,8 @@ async fn is_reusable(connection: &mut PgConnection) -> bool {
     false
 }
 
-/// How to connect to a pool's database for statements that find every row by its key. They are
-/// planned once, and by the keys' indexes even when the tables were empty at that time.
+/// Connection options for statements that find every row by its key. Each statement is planned
+/// once, and the plan uses the indexes even if the tables were empty at that time.
 #[must_use]
 pub fn by_keys(pool: &PgPool) -> PgConnectOptions {
     (*pool.connect_options())

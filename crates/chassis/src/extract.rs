@@ -1,4 +1,4 @@
-//! axum's extractors, refusing with a [`Problem`] that names the field.
+//! Extractors like those of axum that reject with a [`Problem`] naming the field.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::Problem;
 use crate::app::MAX_BODY_BYTES;
 use crate::body::{BodyError, BodyReader};
 
-/// A body must have come within this time.
+/// Timeout for reading a body.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A JSON body.
@@ -24,7 +24,7 @@ pub struct Json<T>(pub T);
 #[derive(Debug)]
 pub struct Query<T>(pub T);
 
-/// The parts of the path.
+/// The parameters of the path.
 #[derive(Debug)]
 pub struct Path<T>(pub T);
 
@@ -36,14 +36,14 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     }
 }
 
-/// The body of a request that says it is JSON, within the limits of size and time.
+/// Reads the body of a request with a JSON content type, within the limits of size and time.
 pub async fn json_bytes(request: Request) -> Result<Bytes, Problem> {
     check_json(request.headers())?;
     read_body(request, MAX_BODY_BYTES).await
 }
 
-/// The body of a request without a token, of at most `limit` bytes, which is never unpacked: what
-/// can be refused by settings and headers has to be refused before.
+/// Reads the body of a request without a token, at most `limit` bytes. A compressed body is
+/// rejected. Call this after all checks that need only settings and headers.
 pub async fn untrusted_bytes(request: Request, limit: usize) -> Result<Bytes, Problem> {
     if request.headers().contains_key(header::CONTENT_ENCODING) {
         return Err(refused_body(BodyError::UnknownCoding, limit));
@@ -70,26 +70,26 @@ fn check_json(headers: &HeaderMap) -> Result<(), Problem> {
     let kind = kind.and_then(|value| value.to_str().ok()?.split(';').next());
     let kind = kind.unwrap_or_default().trim().to_ascii_lowercase();
     if kind != "application/json" && !kind.ends_with("+json") {
-        let detail = "send JSON, with the header Content-Type: application/json";
+        let detail = "the body must be JSON with the header Content-Type: application/json";
         return Err(unsupported("BODY_NOT_JSON", detail).field("content-type"));
     }
     Ok(())
 }
 
-/// The answer to a body that may have `limit` bytes and was not read.
+/// The problem for a body that could not be read. `limit` is its maximum size in bytes.
 #[must_use]
 pub fn refused_body(error: BodyError, limit: usize) -> Problem {
     match error {
         BodyError::UnknownCoding => {
-            let detail = "send the body as it is, or with Content-Encoding: gzip";
+            let detail = "unsupported Content-Encoding; send the body uncompressed or with gzip";
             unsupported("CODING_UNKNOWN", detail).field("content-encoding")
         }
         BodyError::TooLarge => {
-            let detail = format!("the body may have {limit} bytes at most");
+            let detail = format!("the body must have at most {limit} bytes");
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", detail).field("body")
         }
         BodyError::Incomplete => incomplete(StatusCode::BAD_REQUEST),
-        BodyError::Busy => Problem::busy("too many bodies are in memory; try again"),
+        BodyError::Busy => Problem::busy("the memory for request bodies is exhausted; try again"),
     }
 }
 
@@ -98,11 +98,11 @@ fn unsupported(code: &'static str, detail: &str) -> Problem {
 }
 
 fn incomplete(status: StatusCode) -> Problem {
-    let detail = "the body could not be read to its end";
+    let detail = "the body is incomplete";
     Problem::new(status, "BODY_INCOMPLETE", detail).field("body")
 }
 
-/// Reads a JSON object; serde would also take a list of its fields.
+/// Parses a JSON object. Unlike this function, serde also accepts an array of the fields.
 pub fn parse_object<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
     if matches!(
         bytes.trim_ascii_start().first(),
@@ -112,15 +112,15 @@ pub fn parse_object<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Proble
         return Err(Problem::invalid(
             "body",
             "BODY_INVALID",
-            "this must be an object",
+            "the body must be a JSON object",
         ));
     }
     parse_json(bytes)
 }
 
-/// Reads JSON: 400 where it is no JSON, 422 with the path where it is not what is expected.
+/// Parses JSON. Malformed JSON is a 400; an invalid value is a 422 with the path of the field.
 pub fn parse_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
-    // To follow the path costs time; it matters only where something is wrong.
+    // Tracking the path is slow, so it is done only after an error.
     if let Ok(value) = serde_json::from_slice(bytes) {
         return Ok(value);
     }
@@ -140,11 +140,11 @@ pub fn parse_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem>
 }
 
 fn not_json(error: &serde_json::Error) -> Problem {
-    let detail = format!("the body is no JSON: {error}");
+    let detail = format!("the body is not valid JSON: {error}");
     Problem::new(StatusCode::BAD_REQUEST, "BODY_NOT_JSON", detail).field("body")
 }
 
-/// `missing field `url` at line 1 column 2` without the position, which helps nobody.
+/// Removes the position from `missing field `url` at line 1 column 2`; the path is more useful.
 fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rfind(" at line ") {
@@ -159,11 +159,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let query = parts.uri.query().unwrap_or_default();
         let pairs = url::form_urlencoded::parse(query.as_bytes());
-        // No text that is stored or compared has it, and PostgreSQL refuses it.
+        // PostgreSQL rejects U+0000 in text.
         if query.contains("%00")
             && let Some((name, _)) = pairs.clone().find(|(_, value)| value.contains('\0'))
         {
-            let detail = "U+0000 stands in no value";
+            let detail = "a parameter must not contain the character U+0000";
             return Err(Problem::new(StatusCode::BAD_REQUEST, "QUERY_INVALID", detail).field(name));
         }
         let deserializer = || serde_urlencoded::Deserializer::new(pairs);
@@ -181,7 +181,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// The name between backticks in serde's texts about missing and unknown fields.
+/// Extracts the field from serde's messages about missing and unknown fields.
 fn quoted(detail: &str) -> String {
     detail.split('`').nth(1).unwrap_or("query").to_owned()
 }
@@ -194,7 +194,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
             .await
             .map(|axum::extract::Path(value)| Self(value))
             .map_err(|_| {
-                let detail = "a part of the path is not what stands there, such as an id";
+                let detail = "a parameter in the path is invalid, such as a malformed id";
                 Problem::new(StatusCode::BAD_REQUEST, "PATH_INVALID", detail).field("path")
             })
     }

@@ -1,5 +1,5 @@
-//! Gathering: what concurrent requests bring is done together, such as in one transaction, and each
-//! request is answered when its own part is done.
+//! Batching: the items of concurrent requests are processed together, for example in one
+//! transaction (group commit). Each request gets its own reply.
 
 use std::sync::Arc;
 
@@ -7,16 +7,14 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-/// Requests that may wait.
+/// Maximum number of queued requests.
 const MAX_QUEUED_JOBS: usize = 4_096;
 
-/// Why something was not even begun.
+/// Why items were not processed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubmitError {
-    /// More comes than can be done.
-    #[error("too much is waiting")]
+    #[error("the queue is full")]
     Full,
-    /// The service is stopping.
     #[error("the service is stopping")]
     Stopping,
 }
@@ -24,35 +22,34 @@ pub enum SubmitError {
 struct BatchJob<T, A> {
     things: Vec<T>,
     answer: oneshot::Sender<A>,
-    /// Given back when the job is answered.
+    /// Released after the reply.
     room: OwnedSemaphorePermit,
 }
 
-/// Where requests bring things, and wait for their answer.
+/// Submits items to the batch and waits for the reply.
 #[derive(Debug)]
 pub struct BatchSender<T, A> {
     jobs: mpsc::Sender<BatchJob<T, A>>,
     room: Arc<Semaphore>,
 }
 
-/// Where what was brought is taken.
+/// Receives batches.
 pub struct BatchReceiver<T, A> {
     jobs: mpsc::Receiver<BatchJob<T, A>>,
     batch: usize,
 }
 
-/// What several requests brought.
+/// The items of several requests.
 pub struct Batch<T, A> {
-    /// All of it, request after request.
+    /// All items, in the order of the requests.
     pub things: Vec<T>,
-    /// How much of it each request brought.
+    /// Number of items of each request.
     pub sizes: Vec<usize>,
-    /// Those who wait for it.
     pub waiting: BatchReplies<A>,
 }
 
-/// A line in which as much may wait as `room` says, and who takes from it: `batch` things at a time
-/// or, where a request brings many, more.
+/// Creates a queue with a capacity of `room` units. A batch is complete when it has at least
+/// `batch` items; it has more if its last request has many.
 #[must_use]
 pub fn line<T, A>(room: usize, batch: usize) -> (BatchSender<T, A>, BatchReceiver<T, A>) {
     let (sender, jobs) = mpsc::channel(MAX_QUEUED_JOBS);
@@ -73,13 +70,13 @@ impl<T, A> Clone for BatchSender<T, A> {
 }
 
 impl<T, A> BatchSender<T, A> {
-    /// How much room is free.
+    /// Free capacity, in units.
     #[must_use]
     pub fn free(&self) -> usize {
         self.room.available_permits()
     }
 
-    /// Brings things that take so much room, and waits until they are done.
+    /// Submits items that use `room` units of capacity, and waits for the reply.
     pub async fn bring(&self, things: Vec<T>, room: usize) -> Result<A, SubmitError> {
         let room = u32::try_from(room).unwrap_or(u32::MAX);
         let room = self.room.clone().try_acquire_many_owned(room);
@@ -98,8 +95,8 @@ impl<T, A> BatchSender<T, A> {
 }
 
 impl<T, A> BatchReceiver<T, A> {
-    /// What has come since the last time, once there is something; after `stop` nothing more is let
-    /// in, and when all that was waiting has been taken the answer is `None`. May be cancelled.
+    /// Waits for the next batch. After `stop` the queue accepts no more items; when it is empty,
+    /// this returns `None`. Cancel safe.
     pub async fn next(&mut self, stop: &CancellationToken) -> Option<Batch<T, A>> {
         let first = tokio::select! {
             biased;
@@ -117,7 +114,7 @@ impl<T, A> BatchReceiver<T, A> {
             count += job.things.len();
             jobs.push(job);
         }
-        // Whoever has been told that it took too long must not find it done.
+        // A client whose request has timed out must not find its items processed.
         jobs.retain(|job| !job.answer.is_closed());
         let mut batch = Batch {
             things: Vec::with_capacity(count),
@@ -133,14 +130,14 @@ impl<T, A> BatchReceiver<T, A> {
     }
 }
 
-/// Those who wait for what they brought.
+/// The requests of a batch, which wait for their replies.
 pub struct BatchReplies<A>(Vec<(oneshot::Sender<A>, OwnedSemaphorePermit)>);
 
 impl<A> BatchReplies<A> {
-    /// Answers each, in their order.
+    /// Sends one reply to each request, in order.
     pub fn answer(self, answers: Vec<A>) {
         for ((waiting, room), answer) in self.0.into_iter().zip(answers) {
-            // Whoever has gone will come again.
+            // An error means that the request was dropped; its client will retry.
             let _ = waiting.send(answer);
             drop(room);
         }
@@ -176,7 +173,7 @@ mod tests {
         assert_eq!(one.await.unwrap(), Ok(vec![10, 20]));
         assert_eq!(other.await.unwrap(), Ok(vec![30]));
 
-        // There is room again; what waits when the end comes is still done.
+        // Capacity is free again. Items that are queued at the shutdown are still processed.
         let last = bring(vec![5, 6, 7, 8]);
         settle().await;
         stop.cancel();

@@ -1,4 +1,4 @@
-//! `GET /health`: whether the service can serve, and how each thing it depends on is.
+//! `GET /health`: the status of the service and of each dependency.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,40 +15,40 @@ use utoipa::ToSchema;
 
 use crate::metrics;
 
-/// A dependency that does not answer within this time is down.
+/// A check that takes longer counts as unavailable.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How a dependency is.
+/// Status of a service or dependency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum HealthStatus {
-    /// As it should be.
+    /// Works normally.
     Ok,
-    /// Something is worse than it should be, and yet it serves.
+    /// Works with restrictions.
     Degraded,
-    /// It cannot serve.
+    /// Cannot serve requests.
     Unavailable,
 }
 
-/// What a look at a dependency found.
+/// Result of a health check.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct CheckResult {
-    /// How it is.
+    /// Status of the dependency.
     pub status: HealthStatus,
-    /// Why, or what is there.
+    /// Explanation for people: the reason of a problem, or current values.
     pub detail: String,
 }
 
-/// The answer of `GET /health`.
+/// Response of `GET /health`.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct HealthReport {
-    /// The service's name.
+    /// Name of the service.
     pub service: &'static str,
-    /// Its version.
+    /// Version of the service.
     pub version: &'static str,
-    /// The worst of what counts.
+    /// The worst status of all checks.
     pub status: HealthStatus,
-    /// Each dependency.
+    /// Results by name of the check.
     pub checks: BTreeMap<&'static str, CheckResult>,
 }
 
@@ -59,7 +59,7 @@ type GaugeCollector = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 struct HealthCheck {
     name: &'static str,
     look: CheckFn,
-    /// Whether the service cannot serve without it.
+    /// Whether the service is unavailable without this dependency.
     is_needed: bool,
 }
 
@@ -73,17 +73,14 @@ pub struct HealthChecks {
 }
 
 impl CheckResult {
-    /// All is well.
     pub fn ok(detail: impl Into<String>) -> Self {
         Self::new(HealthStatus::Ok, detail)
     }
 
-    /// It works, but not as it should.
     pub fn degraded(detail: impl Into<String>) -> Self {
         Self::new(HealthStatus::Degraded, detail)
     }
 
-    /// The service cannot serve without this.
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(HealthStatus::Unavailable, detail)
     }
@@ -95,7 +92,7 @@ impl CheckResult {
 }
 
 impl HealthChecks {
-    /// Adds a dependency and how to look at it.
+    /// Adds a check of a dependency that the service needs.
     #[must_use]
     pub fn check<F, L>(self, name: &'static str, look: L) -> Self
     where
@@ -105,8 +102,7 @@ impl HealthChecks {
         self.add(name, true, look)
     }
 
-    /// Adds a dependency that the service can serve without: it is degraded at worst, also where
-    /// the dependency does not answer.
+    /// Adds a check of an optional dependency. Its worst status is degraded, also after a timeout.
     #[must_use]
     pub fn optional_check<F, L>(self, name: &'static str, look: L) -> Self
     where
@@ -130,7 +126,7 @@ impl HealthChecks {
         self
     }
 
-    /// Adds what sets gauges when metrics are read.
+    /// Adds a function that sets gauges when `GET /metrics` is requested.
     #[must_use]
     pub fn collect<F, C>(mut self, collect: C) -> Self
     where
@@ -141,7 +137,7 @@ impl HealthChecks {
         self
     }
 
-    /// Adds the gauges of a service's pool of connections.
+    /// Adds the gauges of a connection pool.
     #[must_use]
     pub fn pool(self, service: &'static str, name: &'static str, pool: &PgPool) -> Self {
         let pool = pool.clone();
@@ -151,8 +147,8 @@ impl HealthChecks {
         })
     }
 
-    /// Sets all gauges, and looks at everything, which also sets some. One caller at a time; whoever
-    /// waited for one that began later finds them set.
+    /// Runs all collectors and all checks, which may set gauges too. Concurrent callers share one
+    /// run, unless it began before the caller asked.
     pub(crate) async fn set_gauges(&self, service: &'static str) {
         let asked_at = Instant::now();
         let mut collected_at = self.collected_at.lock().await;
@@ -161,15 +157,17 @@ impl HealthChecks {
         }
         let begun_at = Instant::now();
         let collectors = self.collectors.iter().map(async |collect| {
-            // What takes longer keeps its last value.
+            // After a timeout the gauges keep their last values.
             let _ = tokio::time::timeout(CHECK_TIMEOUT, collect()).await;
         });
         let (_, _) = tokio::join!(join_all(collectors), self.report(service));
         *collected_at = Some(begun_at);
     }
 
-    /// Looks at everything at once: 503 where something that is needed is away. Anybody may ask, so
-    /// there is one look at a time, and whoever waited for one that began later gets its report.
+    /// Runs all checks concurrently. The status is 503 if a needed dependency is unavailable.
+    ///
+    /// The endpoint is public, so only one run is active at a time. Callers that wait share the
+    /// next run that begins after they asked.
     pub async fn report(&self, service: &'static str) -> (StatusCode, Json<HealthReport>) {
         let asked_at = Instant::now();
         let mut last = self.last.lock().await;
@@ -188,7 +186,7 @@ impl HealthChecks {
     async fn look(&self, service: &'static str) -> HealthReport {
         let looks = self.checks.iter().map(async |check| {
             let finding = tokio::time::timeout(CHECK_TIMEOUT, (check.look)()).await;
-            let silent = |_| CheckResult::unavailable("does not answer");
+            let silent = |_| CheckResult::unavailable("the check timed out");
             let mut finding = finding.unwrap_or_else(silent);
             if !check.is_needed {
                 finding.status = finding.status.min(HealthStatus::Degraded);
@@ -220,7 +218,7 @@ mod tests {
             (http, report.status),
             (StatusCode::OK, HealthStatus::Degraded)
         );
-        assert_eq!(report.checks["a"].detail, "does not answer");
+        assert_eq!(report.checks["a"].detail, "the check timed out");
         let away = || ready(CheckResult::unavailable("no connection"));
         let away = HealthChecks::default().optional_check("a", away);
         assert_eq!(away.report("test").await.0, StatusCode::OK);

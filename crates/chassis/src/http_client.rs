@@ -1,12 +1,15 @@
-//! The one way to make an HTTP client.
+//! Builds all HTTP clients.
 
 use std::time::Duration;
 
-/// A client with a connection pool and time-outs, for one service. `user_agent` names it.
+/// Builds a client with timeouts and a connection pool.
 ///
-/// No redirects are followed: none of the services and providers called here answers with one,
-/// and a redirect would carry credentials elsewhere.
-#[expect(clippy::disallowed_methods, reason = "this is the one way")]
+/// The client does not follow redirects: no service or provider sends one, and a redirect could
+/// leak credentials to another host.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "all other code builds clients with this function"
+)]
 pub fn build(user_agent: &'static str) -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
         .user_agent(user_agent)

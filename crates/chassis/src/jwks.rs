@@ -1,4 +1,4 @@
-//! Public keys from an issuer's key set, kept fresh.
+//! Fetches the public keys of an issuer (JWKS) periodically.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::problem::chain;
 const REFRESH_INTERVAL: Duration = Duration::from_mins(5);
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Fetches the key set at `url` now and every five minutes until `shutdown`; what was fetched
-/// last stays trusted while the issuer is away.
+/// Fetches the key set at `url` now and every five minutes until `shutdown`. While the issuer is
+/// unavailable, the keys that were fetched last stay trusted.
 pub async fn keep_fresh(
     url: Url,
     verifier: TokenVerifier,
@@ -24,16 +24,16 @@ pub async fn keep_fresh(
     loop {
         let wait = match catch_panics(renew(&url, &verifier, &http)).await {
             Ok(Ok(keys)) => {
-                tracing::info!(keys, "key set fetched");
+                tracing::info!(keys, "fetched the key set");
                 REFRESH_INTERVAL
             }
             Ok(Err(error)) => {
                 let error = chain(&error.without_url());
-                tracing::warn!(error, "key set not fetched");
+                tracing::warn!(error, "cannot fetch the key set; the known keys stay valid");
                 RETRY_INTERVAL
             }
             Err(panic) => {
-                tracing::error!(%panic, "key set not fetched");
+                tracing::error!(%panic, "cannot fetch the key set; the known keys stay valid");
                 RETRY_INTERVAL
             }
         };
@@ -44,7 +44,7 @@ pub async fn keep_fresh(
     }
 }
 
-/// How many keys there are now.
+/// Replaces the public keys and returns their number.
 async fn renew(
     url: &Url,
     verifier: &TokenVerifier,
@@ -52,7 +52,7 @@ async fn renew(
 ) -> Result<usize, reqwest::Error> {
     let set = fetch(url, http).await?;
     let keys = verifier.keys().set_public_keys(&set);
-    // A key that was withdrawn must not live on in what was verified with it.
+    // Verified tokens are cached; a token of a withdrawn key must not stay valid.
     verifier.forget();
     Ok(keys)
 }

@@ -1,5 +1,5 @@
-//! How a service runs: settings, telemetry, problems, auth, health, metrics, outgoing HTTP,
-//! database pool, start and shutdown. What a service does is not its business.
+//! The runtime that all services share: settings, telemetry, problems, authentication, health,
+//! metrics, HTTP server and clients, database pool, start and shutdown. It contains no domain code.
 #![forbid(unsafe_code)]
 
 pub mod answer;

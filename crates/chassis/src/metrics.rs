@@ -1,4 +1,4 @@
-//! `GET /metrics`: what Prometheus reads.
+//! `GET /metrics`: metrics in the Prometheus format.
 
 mod database;
 mod process;
@@ -9,77 +9,74 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 pub use database::{count_error, observe_oldest_transaction, observe_pool};
 
-/// Bounds of the histograms whose names end in `_seconds`.
+/// Buckets of histograms whose names end in `_seconds`.
 const DURATION_BUCKETS: [f64; 12] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
 ];
-/// Bounds of all other histograms, which count things.
+/// Buckets of all other histograms, which measure numbers of items.
 const COUNT_BUCKETS: [f64; 11] = [
     1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 5_000.0,
 ];
 
 static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
 
-/// What a metric counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricKind {
-    /// Only grows; its name ends in `_total`.
+    /// Its name ends in `_total`.
     Counter,
-    /// Goes up and down.
     Gauge,
-    /// Counts observations by their size.
     Histogram,
 }
 
-/// A metric's kind, its name, and what it means.
+/// Kind, name and help text of a metric.
 pub type MetricDescription = (MetricKind, &'static str, &'static str);
 
-/// The metrics that every service has.
+/// Metrics of every service.
 const COMMON_METRICS: [MetricDescription; 13] = [
     (
         MetricKind::Histogram,
         "http_request_duration_seconds",
-        "Time from a request's head to its answer's head, by route, method and status.",
+        "Time from the head of a request to the head of its response, by route, method and status.",
     ),
     (
         MetricKind::Counter,
         "log_lines_lost_total",
-        "Lines of the log that could not be written to standard output.",
+        "Log lines that could not be written to standard output.",
     ),
     (
         MetricKind::Counter,
         "database_errors_total",
-        "Errors of PostgreSQL by SQLSTATE, or by what went wrong before an answer.",
+        "PostgreSQL errors by SQLSTATE, or by kind if PostgreSQL did not respond.",
     ),
     (
         MetricKind::Gauge,
         "database_pool_connections",
-        "Connections of a pool by state: idle or used.",
+        "Connections of a pool by state, idle or used.",
     ),
     (
         MetricKind::Gauge,
         "database_pool_max_connections",
-        "The most connections that a pool opens.",
+        "Maximum number of connections of a pool.",
     ),
     (
         MetricKind::Gauge,
         "database_oldest_transaction_seconds",
-        "Age of the oldest open transaction of the service, on all replicas.",
+        "Age of the oldest open transaction of all replicas of the service.",
     ),
     (
         MetricKind::Gauge,
         "build_info",
-        "Always 1; the labels name the service, its version and commit.",
+        "Always 1. The labels are the name, version and commit of the service.",
     ),
     (
         MetricKind::Counter,
         "process_cpu_seconds_total",
-        "CPU time that the process has used.",
+        "CPU time used by the process.",
     ),
     (
         MetricKind::Gauge,
         "process_resident_memory_bytes",
-        "Memory of the process that is in RAM.",
+        "Resident memory of the process.",
     ),
     (
         MetricKind::Gauge,
@@ -89,17 +86,17 @@ const COMMON_METRICS: [MetricDescription; 13] = [
     (
         MetricKind::Gauge,
         "process_max_fds",
-        "The most file descriptors that the process may open.",
+        "Maximum number of open file descriptors of the process.",
     ),
     (
         MetricKind::Gauge,
         "process_start_time_seconds",
-        "When the process started, in seconds since 1970.",
+        "Start time of the process as a Unix timestamp.",
     ),
     (
         MetricKind::Counter,
         "database_connections_discarded_total",
-        "Connections that were closed instead of being used again, by reason.",
+        "Connections that were closed instead of returned to the pool, by reason.",
     ),
 ];
 
@@ -117,16 +114,16 @@ pub fn recorder() -> &'static PrometheusHandle {
             .expect("the lists of bounds are not empty")
             .build_recorder();
         let handle = recorder.handle();
-        // Fails only where somebody else's recorder is installed; ours then stays empty.
+        // Fails only if another recorder is installed; this one then stays empty.
         let _ = metrics::set_global_recorder(recorder);
         register(&COMMON_METRICS);
         handle
     })
 }
 
-/// Says what metrics mean.
+/// Registers the help texts of metrics.
 pub fn describe(metrics: &[MetricDescription]) {
-    // What is described before there is a recorder is forgotten.
+    // Descriptions that are registered before the recorder is installed are lost.
     let _ = recorder();
     register(metrics);
 }
@@ -141,7 +138,7 @@ fn register(metrics: &[MetricDescription]) {
     }
 }
 
-/// What Prometheus reads of a service.
+/// Renders all metrics in the Prometheus text format.
 #[must_use]
 pub(crate) fn render(service: &'static str) -> String {
     let labels = [
@@ -154,8 +151,8 @@ pub(crate) fn render(service: &'static str) -> String {
     recorder().render()
 }
 
-/// What is wrong with metrics by the rules of Prometheus: names, units, and a `# HELP` for each.
-/// For tests of services.
+/// Checks rendered metrics against the naming conventions of Prometheus: names, units, and a `#
+/// HELP` for each. Returns the violations. Used by the tests of services.
 #[must_use]
 pub fn faults(rendered: &str) -> Vec<String> {
     let of = |comment: &'static str| {
@@ -167,18 +164,18 @@ pub fn faults(rendered: &str) -> Vec<String> {
     for (name, kind) in of("# TYPE ") {
         let mut fault = |what: &str| faults.push(format!("{name} ({kind}): {what}"));
         if !has_help(name) {
-            fault("no # HELP: describe it where its service describes its metrics");
+            fault("no # HELP; add a description in metrics.rs of the service");
         }
         let is_plain =
             |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         if !name.bytes().all(is_plain) {
-            fault("a name is of lower-case letters, digits and _");
+            fault("names consist of lower-case letters, digits and _");
         }
         if name.ends_with("_total") != (kind == "counter") {
-            fault("counters, and only they, end in _total");
+            fault("names of counters, and no others, end in _total");
         }
         if kind == "summary" {
-            fault("a summary cannot be added up over replicas");
+            fault("summaries cannot be aggregated over replicas; use a histogram");
         }
         let other_units = [
             "_ms",
@@ -191,7 +188,7 @@ pub fn faults(rendered: &str) -> Vec<String> {
         ];
         let base = name.trim_end_matches("_total");
         if other_units.iter().any(|unit| base.ends_with(unit)) {
-            fault("units are seconds, bytes and ratios");
+            fault("units must be seconds, bytes or ratios");
         }
     }
     faults

@@ -1,4 +1,4 @@
-//! What the OpenAPI of each service says beside its own.
+//! Completes the OpenAPI of a service: title, authentication and error responses.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,9 @@ use utoipa::openapi::{
 
 use crate::problem::ProblemBody;
 
-/// The schema of problems.
 const PROBLEM_SCHEMA: &str = "Problem";
 
-/// Says what all services' descriptions say.
+/// Adds everything that all services have in common.
 pub(crate) fn describe(mut openapi: OpenApi, name: &str, about: &str) -> OpenApi {
     openapi.info = InfoBuilder::new()
         .title(name)
@@ -41,12 +40,12 @@ pub(crate) fn describe(mut openapi: OpenApi, name: &str, about: &str) -> OpenApi
     openapi
 }
 
-/// Refusals are problems (RFC 9457): those that an operation names, and what any may answer beside
-/// them: no token, a body that is too large, a part that is away …
+/// Gives each 4xx and 5xx response the content type of problems (RFC 9457). Adds a default response
+/// for errors that every operation may return, such as a missing token or a body that is too large.
 fn refuse_with_problems(openapi: &mut OpenApi) {
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(PROBLEM_SCHEMA)));
     let refusal = ResponseBuilder::new()
-        .description("Any refusal or failure; `code` tells them apart")
+        .description("Any other error. `code` identifies the error.")
         .content("application/problem+json", content.build())
         .build();
     for path in openapi.paths.paths.values_mut() {
@@ -72,8 +71,8 @@ fn refuse_with_problems(openapi: &mut OpenApi) {
     }
 }
 
-/// Lets what is part of something larger (`#[serde(flatten)]`) have the other fields beside it:
-/// where it is read by itself it refuses fields that it does not know.
+/// Removes `additionalProperties: false` from schemas that are flattened into others
+/// (`#[serde(flatten)]`). As part of an `allOf`, such a schema would reject the other fields.
 fn open_flattened(openapi: &mut OpenApi) {
     let Some(components) = &mut openapi.components else {
         return;
@@ -111,7 +110,7 @@ fn open_parts(schema: &mut RefOr<Schema>, known: &SchemaMap) {
     }
 }
 
-/// What a part refers to, if that would refuse what lies beside it; without the refusal.
+/// The referenced schema without `additionalProperties`, if it has this keyword.
 fn opened(part: &RefOr<Schema>, known: &SchemaMap) -> Option<RefOr<Schema>> {
     let RefOr::Ref(part) = part else { return None };
     let name = part.ref_location.strip_prefix("#/components/schemas/")?;
@@ -134,13 +133,13 @@ mod tests {
 
     #[derive(ToSchema)]
     #[serde(deny_unknown_fields)]
-    #[expect(dead_code, reason = "it is only described")]
+    #[expect(dead_code, reason = "only its OpenAPI schema is used")]
     struct Asked {
         name: String,
     }
 
     #[derive(ToSchema)]
-    #[expect(dead_code, reason = "it is only described")]
+    #[expect(dead_code, reason = "only its OpenAPI schema is used")]
     struct Told {
         id: u32,
         #[serde(flatten)]
@@ -148,14 +147,14 @@ mod tests {
     }
 
     #[derive(ToSchema)]
-    #[expect(dead_code, reason = "it is only described")]
+    #[expect(dead_code, reason = "only its OpenAPI schema is used")]
     struct Page {
         #[schema(inline)]
         data: Vec<Told>,
     }
 
     #[utoipa::path(get, path = "/", responses((status = 200, body = Told), (status = 404)))]
-    #[expect(dead_code, reason = "it is only described")]
+    #[expect(dead_code, reason = "only its OpenAPI schema is used")]
     fn told() {}
 
     #[derive(utoipa::OpenApi)]

@@ -1,13 +1,12 @@
-//! Pages of a list: `?limit=&cursor=`, answered with `{"data":[…],"next_cursor":…}`.
+//! Pagination: `?limit=&cursor=` returns `{"data":[…],"next_cursor":…}`.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// The most items of a page.
 const MAX_PAGE_SIZE: u16 = 500;
 
-/// How many items a page has: 1 to 500, 50 unless told.
+/// Maximum number of items of a page: 1 to 500, default 50.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(try_from = "u16")]
 pub struct PageLimit(u16);
@@ -24,19 +23,21 @@ impl TryFrom<u16> for PageLimit {
     fn try_from(limit: u16) -> Result<Self, String> {
         match limit {
             1..=MAX_PAGE_SIZE => Ok(Self(limit)),
-            _ => Err(format!("a page has 1 to {MAX_PAGE_SIZE} items")),
+            _ => Err(format!("`limit` must be between 1 and {MAX_PAGE_SIZE}")),
         }
     }
 }
 
 impl PageLimit {
-    /// One more than the page has, which tells whether another follows.
+    /// The number of rows to query: one more than the page, to find out whether another page
+    /// follows.
     #[must_use]
     pub fn and_one(self) -> i64 {
         i64::from(self.0) + 1
     }
 
-    /// Cuts what [`PageLimit::and_one`] brought to a page; the cursor is where the next one begins.
+    /// Truncates the rows of a query with [`PageLimit::and_one`] to a page. Returns the cursor of
+    /// the next page, if there is one.
     pub fn cut<T>(self, items: &mut Vec<T>, id: impl Fn(&T) -> Uuid) -> Option<Uuid> {
         let more = items.len() > usize::from(self.0);
         items.truncate(self.0.into());
@@ -44,12 +45,12 @@ impl PageLimit {
     }
 }
 
-/// A page of a list.
+/// One page of a list.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Page<T> {
-    /// The items, the newest first.
+    /// The items, newest first.
     pub data: Vec<T>,
-    /// To be sent as `cursor` for the next page; null on the last one.
+    /// Value of the parameter `cursor` for the next page. Null on the last page.
     pub next_cursor: Option<Uuid>,
 }
 

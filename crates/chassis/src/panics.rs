@@ -1,11 +1,11 @@
-//! Catches panics, so that one item that panics costs neither the worker nor the other items.
+//! Catches panics, so that one failing item does not stop a worker or other items.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use futures::FutureExt as _;
 
-/// Code that panicked, with the panic's message. The panic hook has logged where.
+/// A panic with its message. The panic hook has logged the location.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("panicked: {0}")]
 pub struct PanicError(pub String);
@@ -14,21 +14,21 @@ impl From<Box<dyn Any + Send>> for PanicError {
     fn from(payload: Box<dyn Any + Send>) -> Self {
         let text = payload.downcast_ref::<&str>().copied();
         let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-        Self(text.unwrap_or("no text").to_owned())
+        Self(text.unwrap_or("no message").to_owned())
     }
 }
 
-/// Runs a future to its end; a panic in it becomes an error.
+/// Runs a future and turns a panic into an error.
 ///
-/// What the future changed before it panicked stays changed: give it only what it owns, or what is
-/// consistent after each step, such as a pool.
+/// Changes that the future made before the panic remain. Pass only values that the future owns, or
+/// that are consistent after each step, such as a pool.
 pub fn catch_panics<F: Future>(future: F) -> impl Future<Output = Result<F::Output, PanicError>> {
-    // Boxed: what a worker carries out may be large, and the worker's own future would hold it.
+    // Boxed, because the future may be large and would be stored in the future of the worker.
     let caught = Box::pin(AssertUnwindSafe(future).catch_unwind());
     async { caught.await.map_err(PanicError::from) }
 }
 
-/// The same for code that does not wait.
+/// Like [`catch_panics`], for synchronous code.
 pub fn catch_panic<T>(code: impl FnOnce() -> T) -> Result<T, PanicError> {
     catch_unwind(AssertUnwindSafe(code)).map_err(PanicError::from)
 }

@@ -1,4 +1,5 @@
-//! Calling another service: a token of our own, the request's id, a time-out, a circuit breaker.
+//! HTTP client for another service of the system, with a token, the request id, a timeout and a
+//! circuit breaker.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use url::Url;
 
 use crate::request;
 
-/// Another service of the house.
+/// Client of another service.
 #[derive(Clone, Debug)]
 pub struct ServiceClient {
     http: reqwest::Client,
@@ -21,22 +22,21 @@ pub struct ServiceClient {
     breaker: AsyncRecloser,
 }
 
-/// Why a call to a peer brought nothing.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceClientError {
-    /// It did not answer, or the breaker is open because it did not answer before.
-    #[error("the service is away: {0}")]
+    /// The service did not respond, or the circuit breaker is open.
+    #[error("the service is unavailable: {0}")]
     Away(String),
-    /// It answered with an error.
-    #[error("the service answered {status} {code}")]
+    /// The service responded with an error status.
+    #[error("the service responded with {status} {code}")]
     Refused {
-        /// The HTTP status.
         status: StatusCode,
-        /// The problem's code, where it sent one.
+        /// The code of the problem, or empty.
         code: String,
     },
-    /// Its answer is not what its contract says.
-    #[error("the service's answer cannot be read: {0}")]
+    /// The response body does not match the API.
+    #[error("the service sent an invalid response: {0}")]
     Unreadable(String),
 }
 
@@ -47,7 +47,7 @@ impl ServiceClientError {
         match self {
             Self::Away(_) | Self::Unreadable(_) => true,
             Self::Refused { status, .. } => {
-                // 401 and 403 pass when keys have been rotated everywhere.
+                // 401 and 403 are temporary while keys are rotated.
                 status.is_server_error() || matches!(status.as_u16(), 401 | 403 | 408 | 429)
             }
         }
@@ -55,7 +55,8 @@ impl ServiceClientError {
 }
 
 impl ServiceClient {
-    /// The service at `base`, called with tokens from `minter`, given up after `patience`.
+    /// Creates a client for the service at `base`. Calls carry tokens of `minter` and time out
+    /// after `patience`.
     #[must_use]
     pub fn new(http: reqwest::Client, base: Url, minter: TokenIssuer, patience: Duration) -> Self {
         let breaker = Recloser::custom()
@@ -73,7 +74,7 @@ impl ServiceClient {
         }
     }
 
-    /// Posts JSON and reads JSON.
+    /// Sends a POST request with a JSON body and parses the JSON response.
     pub async fn post<B: Serialize, T: DeserializeOwned>(
         &self,
         path: &str,
@@ -87,7 +88,7 @@ impl ServiceClient {
             .map_err(|error| match error {
                 recloser::Error::Inner(error) => error,
                 recloser::Error::Rejected => {
-                    ServiceClientError::Away("not asked for a while".into())
+                    ServiceClientError::Away("the circuit breaker is open".into())
                 }
             })
     }
@@ -127,7 +128,7 @@ impl ServiceClient {
     }
 }
 
-/// What the breaker counts: silence and 5xx, not a refusal that is our own fault.
+/// Whether the circuit breaker counts an error: no response or a 5xx. A 4xx is our own mistake.
 fn is_failure(error: &ServiceClientError) -> bool {
     match error {
         ServiceClientError::Away(_) | ServiceClientError::Unreadable(_) => true,
@@ -137,11 +138,11 @@ fn is_failure(error: &ServiceClientError) -> bool {
 
 fn away(error: &reqwest::Error) -> ServiceClientError {
     let what = if error.is_timeout() {
-        "no answer in time"
+        "timeout"
     } else if error.is_connect() {
         "no connection"
     } else {
-        "the connection broke"
+        "the connection was closed"
     };
     ServiceClientError::Away(what.into())
 }

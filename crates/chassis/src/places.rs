@@ -1,9 +1,9 @@
-//! Places for requests that take long: a bounded number, of which nobody gets more than half (rounded up).
+//! A bounded number of slots for long requests. One subject gets at most half of them, rounded up.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Places of a kind, such as those of exports that are under way.
+/// Slots for requests of one kind, such as exports.
 #[derive(Debug)]
 pub struct RequestSlots {
     max: usize,
@@ -16,27 +16,27 @@ struct SlotCounts {
     by_subject: HashMap<String, usize>,
 }
 
-/// A place, which is free again when this is dropped.
+/// A slot. Dropping it frees the slot.
 #[derive(Debug)]
 pub struct RequestSlot {
     places: Arc<RequestSlots>,
     subject: String,
 }
 
-/// No place is free, at least not for this subject.
+/// No slot is free, or the subject uses its share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("every place is taken")]
+#[error("no request slot is free")]
 pub struct NoFreeSlot;
 
 impl RequestSlots {
-    /// So many places.
     #[must_use]
     pub fn new(max: usize) -> Arc<Self> {
         let held = Mutex::default();
         Arc::new(Self { max, held })
     }
 
-    /// A place for a token's subject, so that who holds one token cannot shut out the others.
+    /// Takes a slot for the subject of a token. The share per subject keeps one client from
+    /// blocking the others.
     pub fn take(self: &Arc<Self>, subject: &str) -> Result<RequestSlot, NoFreeSlot> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let own = held.by_subject.get(subject).copied().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Errors as callers see them: RFC 9457 problem details with a stable `code`.
+//! Error responses: RFC 9457 problem details with a stable `code`.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::request;
 
-/// What went wrong, for the caller. A 5xx carries only a general text; its cause goes to the log.
+/// An error response. A 5xx has a generic text; the cause is only logged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {detail}")]
 pub struct Problem {
@@ -21,29 +21,32 @@ pub struct Problem {
     authenticate: Option<&'static str>,
 }
 
-/// A problem on the wire, `application/problem+json`.
+/// Error response (RFC 9457), media type `application/problem+json`.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct ProblemBody<'a> {
-    /// Always `about:blank`: `code` tells problems apart.
+    /// Always `about:blank`. Use `code` to distinguish errors.
     #[serde(rename = "type")]
     kind: &'static str,
-    /// The status in words.
+    /// The reason phrase of the status, such as `Not Found`.
     title: &'a str,
-    /// The HTTP status.
+    /// The HTTP status code.
     status: u16,
-    /// A stable code.
+    /// Stable error code for programs, such as `NOT_FOUND`.
     code: &'a str,
-    /// What is wrong with this request.
+    /// Explanation for people. The text may change.
     detail: &'a str,
-    /// The field, parameter or header that is wrong.
+    /// The invalid field, query parameter or header. Null if the error concerns none.
     field: Option<&'a str>,
-    /// The request's id, as in the log.
+    /// Id of the request. The log contains the same id.
     request_id: Option<String>,
 }
 
+/// Detail of a 500. It reveals nothing about the cause.
+pub(crate) const INTERNAL_DETAIL: &str =
+    "an internal error occurred; find its cause in the log by the request id";
+
 impl Problem {
-    /// A problem with its status, stable code and explanation.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Self {
             status,
@@ -55,12 +58,12 @@ impl Problem {
         }
     }
 
-    /// 404 for a resource that does not exist.
+    /// 404 `NOT_FOUND`.
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", detail)
     }
 
-    /// 422 for a value that can be read but not accepted.
+    /// 422: the value has the right type but is not acceptable.
     pub fn invalid(
         field: impl Into<String>,
         code: &'static str,
@@ -69,20 +72,20 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail).field(field)
     }
 
-    /// 500; `cause` goes to the log only.
+    /// 500 `INTERNAL`. `cause` is only logged.
     pub fn internal(cause: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error = chain(cause), "internal error");
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "INTERNAL",
-            "something went wrong here; the log knows it by the request id",
+            INTERNAL_DETAIL,
         )
     }
 
-    /// 503 that asks to come again after a second; `cause` goes to the log only.
+    /// 503 with `Retry-After: 1`. `cause` is only logged.
     pub fn unavailable(cause: &(dyn std::error::Error + 'static)) -> Self {
-        tracing::warn!(error = chain(cause), "unavailable");
-        Self::busy("a part this request needs is away; try again, with the same ids")
+        tracing::warn!(error = chain(cause), "a dependency is unavailable");
+        Self::busy("a dependency is temporarily unavailable; retry with the same ids")
     }
 
     /// 503 with `Retry-After: 1`.
@@ -92,53 +95,49 @@ impl Problem {
         problem
     }
 
-    /// Names the field, parameter or header that is wrong.
+    /// Sets the invalid field, parameter or header.
     #[must_use]
     pub fn field(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into());
         self
     }
 
-    /// Says when to come again, in whole seconds.
+    /// Sets `Retry-After`, in whole seconds.
     #[must_use]
     pub fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
     }
 
-    /// Adds the challenge that a 401 or 403 carries (RFC 6750 §3).
+    /// Sets the `WWW-Authenticate` challenge of a 401 or 403 (RFC 6750 §3).
     #[must_use]
     pub fn authenticate(mut self, challenge: &'static str) -> Self {
         self.authenticate = Some(challenge);
         self
     }
 
-    /// The HTTP status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The stable code.
     #[must_use]
     pub fn code(&self) -> &'static str {
         self.code
     }
 
-    /// The field, parameter or header that is wrong.
     #[must_use]
     pub fn field_name(&self) -> Option<&str> {
         self.field.as_deref()
     }
 
-    /// The explanation.
     #[must_use]
     pub fn detail(&self) -> &str {
         &self.detail
     }
 }
 
-/// An error with what caused it.
+/// Joins the texts of an error and its sources.
 pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     let texts: Vec<_> = causes.map(ToString::to_string).collect();

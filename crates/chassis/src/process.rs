@@ -1,11 +1,11 @@
-//! A process: runtime, signals, exit code.
+//! The process: runtime, signals and exit code.
 
 use std::process::ExitCode;
 
 use tokio_util::sync::CancellationToken;
 
-/// Starts logging and runs `main` on a runtime until it returns; SIGTERM and Ctrl-C cancel its
-/// token. An error is logged and makes the exit code 1.
+/// Starts logging and runs `main` on a Tokio runtime. SIGTERM and Ctrl-C cancel the token. An error
+/// is logged, and the exit code is 1.
 pub fn run<F>(main: impl FnOnce(CancellationToken) -> F) -> ExitCode
 where
     F: Future<Output = anyhow::Result<()>>,
@@ -42,13 +42,13 @@ pub async fn cancel_on_signal(shutdown: CancellationToken) {
         signal(SignalKind::interrupt()),
     );
     let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
-        tracing::error!("signals cannot be listened for");
+        tracing::error!("cannot register signal handlers; the process will not stop gracefully");
         return;
     };
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    tracing::info!("stopping");
+    tracing::info!("received a signal; shutting down");
     shutdown.cancel();
 }

@@ -1,5 +1,4 @@
-//! What happens around every request: its id, a line in the log, its metrics, a time limit, and a
-//! task of its own.
+//! Middleware for every request: request id, log line, metrics, timeout, and a separate task.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -18,34 +17,34 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
 use crate::Problem;
+use crate::problem::INTERNAL_DETAIL;
 
-/// The header that names a request across services.
+/// Header with the request id. Services pass it on.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The W3C trace context, passed along as it came.
+/// The W3C trace context. It is passed on unchanged.
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// Requests that are handled at a time, including those whose client has gone.
+/// Maximum number of concurrent requests, including those whose client has disconnected.
 const MAX_REQUESTS_IN_FLIGHT: u32 = 4_096;
-/// A request that takes longer is answered with 503; its handler still runs to its end.
+/// A request that takes longer gets a 503. The handler of a write still runs to completion.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a handler goes on after its client has gone or was answered with 503. Longer than the
-/// database's `statement_timeout`.
+/// Time that the handler of a write may still run after its client has disconnected or got a 503.
+/// Longer than the `statement_timeout` of the database.
 const ABANDON_AFTER: Duration = Duration::from_secs(35);
-/// A request that takes longer is told of even when it goes well.
+/// Successful requests that take longer are logged at level info.
 const SLOW_REQUEST: Duration = Duration::from_secs(1);
-/// Longer ids are replaced.
+/// Longer request ids of callers are replaced.
 const MAX_REQUEST_ID_BYTES: usize = 64;
 
-/// What outgoing calls carry on from the request that caused them.
+/// Context of a request. Outgoing calls of its handler pass it on.
 #[derive(Clone, Debug)]
 pub struct RequestContext {
-    /// The request's id.
     pub id: HeaderValue,
-    /// The caller's trace context, where it sent one.
+    /// The trace context that the caller sent.
     pub traceparent: Option<HeaderValue>,
-    /// When the client is answered with 503 if there is no other answer.
+    /// At this time the client gets a 503.
     deadline: Instant,
-    /// Whether the request may take longer than others.
+    /// Whether the timeout is disabled.
     is_unhurried: Arc<AtomicBool>,
 }
 
@@ -53,20 +52,20 @@ tokio::task_local! {
     static CURRENT: RequestContext;
 }
 
-/// The present request's id.
+/// The id of the current request, if called inside one.
 #[must_use]
 pub fn current_id() -> Option<String> {
     current().and_then(|context| Some(context.id.to_str().ok()?.to_owned()))
 }
 
-/// The present request's context, inside a request.
+/// The context of the current request, if called inside one.
 #[must_use]
 pub fn current() -> Option<RequestContext> {
     CURRENT.try_with(Clone::clone).ok()
 }
 
-/// Whether nobody waits for the present request's answer any more, since it took too long. Long
-/// computations of several steps ask before each.
+/// Whether the current request has exceeded its timeout, so that no client waits for the response.
+/// Long computations check this before each step.
 #[must_use]
 pub fn is_overdue() -> bool {
     let overdue = CURRENT.try_with(|context| {
@@ -75,13 +74,13 @@ pub fn is_overdue() -> bool {
     overdue.unwrap_or_default()
 }
 
-/// Reads the present request's context, inside a request.
+/// Calls `read` with the context of the current request, if called inside one.
 pub(crate) fn with_current<T>(read: impl FnOnce(&RequestContext) -> T) -> Option<T> {
     CURRENT.try_with(read).ok()
 }
 
 impl RequestContext {
-    /// The trace's id, where the caller sent a valid trace context (W3C Trace Context, 3.2).
+    /// The trace id, if the caller sent a valid trace context (W3C Trace Context, 3.2).
     pub(crate) fn trace_id(&self) -> Option<&str> {
         let id = self
             .traceparent
@@ -105,29 +104,28 @@ impl RequestContext {
     }
 }
 
-/// Lets the present request take longer than others, such as one whose body is a large file.
-/// Whoever calls this sees to it that it ends when nothing happens any more.
+/// Disables the timeout of the current request, for example because its body is a large file. The
+/// handler must then detect a stalled client itself.
 pub fn take_time() {
-    // Outside a request there is nothing to hurry.
+    // Outside of a request there is no timeout.
     let _ = CURRENT.try_with(|context| context.is_unhurried.store(true, Ordering::Relaxed));
 }
 
-/// Who observes: the service's name, its clock, and the histograms of its requests.
+/// State of the middleware of a service.
 pub struct RequestObserver {
     service: &'static str,
-    /// Ids are made from its time.
+    /// Source of the time in request ids.
     clock: Clock,
-    /// By route, method and status. To find a histogram by its labels costs more than the rest of
-    /// observing a request.
+    /// Histograms by route. This cache is needed because looking up a histogram by its labels costs
+    /// more than all other work of the middleware.
     times: RwLock<HashMap<String, DurationHistograms>>,
     in_flight: Arc<Semaphore>,
 }
 
-/// The histograms of a route, by method and status.
+/// Histograms of a route by method and status.
 type DurationHistograms = HashMap<(&'static str, StatusCode), Histogram>;
 
 impl RequestObserver {
-    /// Observes a service's requests.
     #[must_use]
     pub fn new(service: &'static str, clock: Clock) -> Self {
         Self {
@@ -138,7 +136,7 @@ impl RequestObserver {
         }
     }
 
-    /// Waits until no request is handled any more, also none whose client has gone.
+    /// Waits until all handlers have finished, including those whose client has disconnected.
     pub async fn drained(&self) {
         // The semaphore is never closed.
         let _ = self.in_flight.acquire_many(MAX_REQUESTS_IN_FLIGHT).await;
@@ -163,7 +161,7 @@ impl RequestObserver {
     }
 }
 
-/// The middleware. Never logs a path, query or address: only the route.
+/// The middleware. It logs the route, and never a path, query or address.
 pub async fn observe(
     State(observer): State<Arc<RequestObserver>>,
     request: Request,
@@ -186,8 +184,8 @@ pub async fn observe(
     let status = response.status();
     let took = started.elapsed();
     let ms = took.as_micros() as f64 / 1e3;
-    // Metrics count what goes well; a line each would drown the rest, and cost a tenth of a visit.
-    // The log adds the ids of the request.
+    // Successful requests are only logged at level debug: a line for each would take a tenth of the
+    // time of a visit, and the metrics count them. The log output adds the ids of the request.
     CURRENT.sync_scope(of_log, || {
         if status.is_success() && took < SLOW_REQUEST {
             tracing::debug!(service = observer.service, %method, route, status = status.as_u16(), ms, "request");
@@ -200,9 +198,9 @@ pub async fn observe(
     response
 }
 
-/// Runs the handler in a task of its own. A client that hangs up ends a read, but not a write: a
-/// handler that is dropped between two statements would leave its transaction open in the pool, and
-/// what it remembers different from what it stored.
+/// Runs the handler in a separate task. If the client disconnects, a read is aborted, but a write
+/// continues: a handler that is dropped between two statements would leave its transaction open in
+/// the pool, and its in-memory state would differ from the database.
 async fn handle(
     context: RequestContext,
     next: Next,
@@ -226,13 +224,13 @@ async fn handle(
         Err(_) if running.is_unhurried.load(Ordering::Relaxed) => running.done().await,
         Err(_) => return timed_out().into_response(),
     };
-    // Panics are caught in the task; it is cancelled only when the process ends.
+    // The task catches panics. It is cancelled only when the process ends.
     done.unwrap_or_else(|| overloaded().into_response())
 }
 
-/// A handler's task. Nobody waits for it any more when this is dropped before the task is done. A
-/// write is then given [`ABANDON_AFTER`], since nothing that a handler waits for takes longer unless
-/// the other side has vanished without a word.
+/// The task of a handler. If this is dropped before the task is done, a read is aborted and a write
+/// continues for at most [`ABANDON_AFTER`]. A handler waits longer only if its peer is unreachable
+/// and the connection was not closed.
 struct RunningHandler {
     task: Option<JoinHandle<Response>>,
     is_read: bool,
@@ -262,7 +260,9 @@ impl Drop for RunningHandler {
                 .is_err()
             {
                 if !is_unhurried.load(Ordering::Relaxed) {
-                    tracing::error!("a handler hangs and is abandoned after {ABANDON_AFTER:?}");
+                    tracing::error!(
+                        "a handler did not finish; it is aborted after {ABANDON_AFTER:?}"
+                    );
                     return task.abort();
                 }
             }
@@ -270,7 +270,7 @@ impl Drop for RunningHandler {
     }
 }
 
-/// Turns a panic into a problem.
+/// Turns a panic of the handler into a problem.
 async fn run(next: Next, request: Request) -> Response {
     let answer = AssertUnwindSafe(next.run(request)).catch_unwind().await;
     answer.unwrap_or_else(|_| panicked().into_response())
@@ -282,7 +282,7 @@ fn context(headers: &HeaderMap, clock: &Clock) -> RequestContext {
         (1..=MAX_REQUEST_ID_BYTES).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic)
     });
     let id = given.cloned().unwrap_or_else(|| {
-        HeaderValue::try_from(clock.new_id().to_string()).expect("a UUID is plain ASCII")
+        HeaderValue::try_from(clock.new_id().to_string()).expect("a UUID is a valid header value")
     });
     let traceparent = headers.get(TRACEPARENT).cloned();
     RequestContext {
@@ -294,21 +294,24 @@ fn context(headers: &HeaderMap, clock: &Clock) -> RequestContext {
 }
 
 fn panicked() -> Problem {
-    tracing::error!("a handler panicked");
-    let detail = "something went wrong here; the log knows it by the request id";
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", detail)
+    tracing::error!("a handler panicked; the request gets a 500");
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "INTERNAL",
+        INTERNAL_DETAIL,
+    )
 }
 
 fn overloaded() -> Problem {
-    Problem::busy("too many requests are being handled; try again")
+    Problem::busy("the service is handling too many requests; try again")
 }
 
 fn timed_out() -> Problem {
-    tracing::error!("no answer after {REQUEST_TIMEOUT:?}; the request is answered with 503");
-    Problem::busy("this took too long; try again")
+    tracing::error!("a request timed out after {REQUEST_TIMEOUT:?} and gets a 503");
+    Problem::busy("the request timed out; try again")
 }
 
-/// Labels must not grow without bound: methods that HTTP does not know are one.
+/// Bounds the number of label values: all unknown methods share one.
 fn method_label(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",

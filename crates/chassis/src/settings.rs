@@ -1,4 +1,4 @@
-//! Settings: clap reads flags and the environment; a bad value stops the start and is named.
+//! Settings. clap reads flags and environment variables; an invalid value prevents the start.
 
 use std::net::Ipv6Addr;
 use std::sync::Arc;
@@ -10,37 +10,36 @@ use common::jwt::{KeyError, Keyring, TokenVerifier};
 use secrecy::SecretString;
 use url::Url;
 
-/// Settings that every service has.
+/// Settings of every service.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ServiceArgs {
-    /// The port to listen on, on every address, IPv6 and IPv4.
+    /// Port to listen on, on all IPv6 and IPv4 addresses.
     #[arg(long, env = "PORT", default_value_t = 8000)]
     pub port: u16,
     #[command(flatten)]
-    /// Which keys are trusted.
     pub keys: KeyArgs,
 }
 
-/// The keys that sign and verify tokens.
+/// Keys that sign and verify tokens.
 #[derive(Clone, Debug, clap::Args)]
 pub struct KeyArgs {
-    /// Shared secrets for tokens (HS256), 32 characters or more each, parted by commas: the first
-    /// signs, all verify.
+    /// Shared secrets for tokens (HS256), separated by commas, at least 32 characters each. The
+    /// first signs; all verify.
     #[arg(long, env = "JWT_SECRETS", hide_env_values = true, value_delimiter = ',', value_parser = secret)]
     pub jwt_secrets: Vec<SecretString>,
-    /// Where the public keys (Ed25519) of an issuer are published; fetched again every 5 minutes.
+    /// URL of an issuer's key set (JWKS) with Ed25519 public keys, fetched every 5 minutes.
     #[arg(long, env = "JWKS_URL", value_parser = http_url)]
     pub jwks_url: Option<Url>,
-    /// An Ed25519 private key (PKCS#8 PEM) to sign with instead of a shared secret.
+    /// Ed25519 private key (PKCS#8 PEM) that signs tokens instead of a shared secret.
     #[arg(long, env = "JWT_PRIVATE_KEY", hide_env_values = true, value_parser = secret)]
     pub jwt_private_key: Option<SecretString>,
-    /// The key id under which the key set publishes the private key's other half.
+    /// Key id (`kid`) of the private key; the key set publishes the public key under this id.
     #[arg(long, env = "JWT_KEY_ID", default_value = "tetralto")]
     pub jwt_key_id: String,
 }
 
 impl KeyArgs {
-    /// The ring of these keys; an error where there are none or a bad one.
+    /// Builds the keyring. Fails if there is no key or an invalid one.
     pub fn ring(&self) -> Result<Arc<Keyring>, KeyError> {
         let private = self
             .jwt_private_key
@@ -49,7 +48,7 @@ impl KeyArgs {
         Keyring::new(&self.jwt_secrets, private, self.jwks_url.is_some()).map(Arc::new)
     }
 
-    /// A verifier for the service called `audience`.
+    /// Builds a verifier that accepts tokens for the service `audience`.
     pub fn verifier(
         &self,
         audience: &'static str,
@@ -60,57 +59,61 @@ impl KeyArgs {
 }
 
 impl ServiceArgs {
-    /// The address to listen on: every interface, both families.
+    /// The address to listen on: all interfaces, IPv6 and IPv4.
     #[must_use]
     pub fn address(&self) -> (Ipv6Addr, u16) {
         (Ipv6Addr::UNSPECIFIED, self.port)
     }
 }
 
-/// For `value_parser`: a secret, which is never shown. Blanks and line breaks around it, which files
-/// and dashboards bring along, are no part of it.
+/// A clap `value_parser` for secrets. Surrounding whitespace is removed, because files and
+/// dashboards often add a line break.
 #[must_use]
 pub fn secret(value: &str) -> Result<SecretString, std::convert::Infallible> {
     Ok(value.trim().into())
 }
 
-/// For `value_parser`: an address for HTTP, with a path or without.
+/// A clap `value_parser` for HTTP URLs, with or without a path.
 pub fn http_url(text: &str) -> Result<Url, String> {
     let text = text.trim();
-    let example = "give an address such as https://service.example:8000";
+    let example = "use a URL such as https://service.example:8000";
     let url = match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => url,
-        // `geo:8000` is a URL of the scheme `geo`.
-        _ if is_authority(text) => return Err(format!("give the scheme, too: http://{text}")),
+        // `geo:8000` parses as a URL with the scheme `geo`.
+        _ if is_authority(text) => return Err(format!("add the scheme: http://{text}")),
         Ok(url) if url.has_host() => {
             return Err(format!(
                 "the scheme {} is not supported; {example}",
                 url.scheme()
             ));
         }
-        Ok(_) => return Err(format!("it is no address for HTTP; {example}")),
+        Ok(_) => return Err(format!("this is not an HTTP URL; {example}")),
         Err(error) => return Err(format!("{error}; {example}")),
     };
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(format!("credentials do not belong into it; {example}"));
+        return Err(format!(
+            "a URL with credentials is not supported; {example}"
+        ));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(format!("it has a query or a fragment; {example}"));
+        return Err(format!(
+            "the URL must not have a query or a fragment; {example}"
+        ));
     }
     Ok(url)
 }
 
-/// For `value_parser`: the address of another service of the system.
+/// A clap `value_parser` for the URL of another service, without a path.
 pub fn service_url(text: &str) -> Result<Url, String> {
     let url = http_url(text)?;
     if url.path() == "/" {
         return Ok(url);
     }
     let origin = url.origin().ascii_serialization();
-    Err(format!("give it without the path: {origin}"))
+    Err(format!("use the URL without the path: {origin}"))
 }
 
-/// `host`, or `host:port`.
+/// Whether the text is `host` or `host:port`.
 fn is_authority(text: &str) -> bool {
     let with_scheme = Url::parse(&format!("http://{text}"));
     let is_plain = text.split_once(':').is_none_or(|(host, port)| {
@@ -120,14 +123,15 @@ fn is_authority(text: &str) -> bool {
     is_plain && with_scheme.is_ok_and(|url| url.path() == "/" && url.query().is_none())
 }
 
-/// Reads the process's arguments and environment, or ends it with a message that names what is
-/// wrong. A variable that is set but empty counts as not set, as compose files leave them.
+/// Parses the arguments and environment of the process, or exits with a message that names the
+/// invalid setting. An empty variable counts as unset, because Compose files set unused variables
+/// to the empty string.
 #[must_use]
 pub fn parse<T: Parser>() -> T {
     try_parse(std::env::args_os()).unwrap_or_else(|error| error.exit())
 }
 
-/// The same for given arguments; the first is the program's name.
+/// Like [`parse`], for the given arguments. The first is the name of the program.
 pub fn try_parse<T: Parser>(
     args: impl IntoIterator<Item = impl Into<std::ffi::OsString> + Clone>,
 ) -> Result<T, clap::Error> {
@@ -136,7 +140,7 @@ pub fn try_parse<T: Parser>(
     parsed.map_err(without_credentials)
 }
 
-/// clap repeats the value that it refuses; one with credentials must not reach a log.
+/// clap prints the invalid value. Hides a value that may contain credentials.
 fn without_credentials(mut error: clap::Error) -> clap::Error {
     let value = error.get(ContextKind::InvalidValue);
     if matches!(value, Some(ContextValue::String(value)) if value.contains('@')) {
@@ -146,7 +150,10 @@ fn without_credentials(mut error: clap::Error) -> clap::Error {
     error
 }
 
-#[expect(clippy::disallowed_methods, reason = "this serves every config.rs")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "every config.rs uses this function"
+)]
 fn without_empty_variables(command: clap::Command) -> clap::Command {
     let empty: Vec<_> = command
         .get_arguments()
@@ -188,7 +195,7 @@ mod tests {
             ("http://geo:8000/v1", "without the path: http://geo:8000"),
             ("http://geo:8000/?a=1", "a query or a fragment"),
             ("http://geo:80000", "invalid port number"),
-            ("mailto:geo", "no address for HTTP"),
+            ("mailto:geo", "not an HTTP URL"),
             ("http://", "empty host"),
             ("//geo:8000", "such as https://"),
         ] {

@@ -1,16 +1,15 @@
-//! Answers that are made while they are read.
+//! Streaming responses.
 
 use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
 use tokio::sync::mpsc;
 
-/// A reader that takes nothing for so long is given up.
+/// A stream is dropped if its reader accepts no data for this time.
 pub const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The reader took nothing for too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the reader takes nothing")]
+#[error("the reader of the stream has stalled")]
 pub struct ReaderStalled;
 
 enum StreamItem<T> {
@@ -18,9 +17,9 @@ enum StreamItem<T> {
     End,
 }
 
-/// Hands `source` on, and drops it, with the places and buffers it holds, when its reader has taken
-/// nothing for `timeout`: an answer's own stream is not asked then, and could not end itself. What
-/// has been made before is still given, and then [`ReaderStalled`].
+/// Forwards `source` from a separate task and drops it, with the slots and buffers it holds, if the
+/// reader accepts nothing for `timeout`. The stream of a response cannot do this itself, because it
+/// is not polled then. Items that were produced before are still returned, then [`ReaderStalled`].
 pub fn give_up_when_stalled<S>(
     source: S,
     timeout: Duration,
@@ -49,7 +48,7 @@ async fn hand_on<S: Stream>(
     loop {
         let piece = tokio::select! {
             piece = source.next() => piece.map_or(StreamItem::End, StreamItem::Next),
-            // The reader is gone.
+            // The reader was dropped.
             () = sender.closed() => return,
         };
         let is_end = matches!(piece, StreamItem::End);

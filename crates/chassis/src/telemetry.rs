@@ -1,4 +1,4 @@
-//! Logs: readable on a terminal, JSON elsewhere. `RUST_LOG` chooses what is told.
+//! Logging: text on a terminal, JSON elsewhere. `RUST_LOG` sets the levels.
 
 mod output;
 mod repeats;
@@ -14,12 +14,12 @@ use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 use self::output::{LogFormat, LogOutput};
 use self::repeats::RepeatFilter;
 
-/// Starts logging to standard output, once for the process. Panics are logged as well. A line that
-/// cannot be written is counted (`log_lines_lost_total`), and never ends the process.
+/// Starts logging to standard output, once per process. Also logs panics. A line that cannot be
+/// written is counted (`log_lines_lost_total`) and does not end the process.
 pub fn init() {
     let (filter, unknown) = filter(&wanted());
     let is_terminal = std::io::stdout().is_terminal();
-    // Left to itself, it reports failed writes to standard error, and panics where that fails.
+    // By default the layer reports failed writes to standard error, and panics if that fails too.
     let lines = fmt::layer().log_internal_errors(false);
     let lines = if is_terminal {
         let lines = lines.compact().with_target(false);
@@ -35,30 +35,30 @@ pub fn init() {
         .with(repeats)
         .with(secrets::filter())
         .with(filter);
-    // A second start in one process (tests) keeps the first subscriber.
+    // A second call in one process (tests) keeps the first subscriber.
     if subscriber.try_init().is_ok() {
         summaries.summarize_in_background();
     }
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
-        let text = panic.payload_as_str().unwrap_or("no text");
+        let text = panic.payload_as_str().unwrap_or("no message");
         tracing::error!(place, text, "panic");
     }));
     for directive in unknown {
-        tracing::warn!(directive, "RUST_LOG: this directive is invalid and ignored");
+        tracing::warn!(directive, "ignoring an invalid directive in RUST_LOG");
     }
 }
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "RUST_LOG is not a service's setting"
+    reason = "RUST_LOG is not a setting of one service"
 )]
 fn wanted() -> String {
     std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default()
 }
 
-/// The filter, and the directives that cannot be read. `EnvFilter` would print those to standard
-/// error, and panic where that fails.
+/// Builds the filter and returns the invalid directives. `EnvFilter` would print those to standard
+/// error, and panic if that fails.
 fn filter(wanted: &str) -> (EnvFilter, Vec<String>) {
     let directives = wanted.split(',').map(str::trim).filter(|d| !d.is_empty());
     let (known, unknown): (Vec<&str>, Vec<&str>) =

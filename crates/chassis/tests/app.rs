@@ -1,6 +1,6 @@
-//! A service that is put together, served and stopped.
+//! Building, serving and stopping a service.
 #![forbid(unsafe_code)]
-#![allow(clippy::unwrap_used, reason = "a test ends where something is wrong")]
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::future::ready;
 use std::time::Duration;
@@ -36,12 +36,13 @@ async fn a_worker_that_ends_or_panics_ends_the_service() {
     let error = ended
         .serve(listener().await.0, CancellationToken::new())
         .await;
-    assert_eq!(error.unwrap_err().to_string(), "a worker of test ended");
+    let error = error.unwrap_err().to_string();
+    assert_eq!(error, "a worker of test ended unexpectedly");
     let broken = app().worker("broken", |_| async { panic!("a mistake") });
     let error = broken
         .serve(listener().await.0, CancellationToken::new())
         .await;
-    assert_eq!(error.unwrap_err().to_string(), "a worker of test broke off");
+    assert_eq!(error.unwrap_err().to_string(), "a worker of test panicked");
 }
 
 #[tokio::test]

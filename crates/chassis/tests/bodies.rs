@@ -1,6 +1,7 @@
-//! Bodies that are not finished. Apart from other tests: they take what a process gives to all.
+//! Limits of request bodies. A separate test binary, because the tests exhaust the memory limit of
+//! the process.
 #![forbid(unsafe_code)]
-#![allow(clippy::unwrap_used, reason = "a test ends where something is wrong")]
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::io::Write as _;
 
@@ -23,7 +24,7 @@ fn packed(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A body of which these bytes have come, and nothing follows.
+/// A body that sends these bytes and never ends.
 fn unfinished(bytes: Bytes) -> Body {
     let come = iter([Ok::<_, std::io::Error>(bytes)]);
     Body::from_stream(come.chain(pending()))
@@ -37,7 +38,7 @@ async fn read(headers: &HeaderMap, body: impl Into<Body>) -> Result<Bytes, BodyE
     BodyReader::new(headers, body.into())?.read_all(LIMIT).await
 }
 
-/// One test, since all share the process's bound.
+/// One test, because all cases share the memory limit of the process.
 #[tokio::test]
 async fn bodies_are_bounded_alone_and_together() {
     packed_bodies_are_unpacked_up_to_a_limit().await;
@@ -49,7 +50,7 @@ async fn packed_bodies_are_unpacked_up_to_a_limit() {
     let long = vec![b'a'; LIMIT];
     let one = packed(b"one, ");
     assert_eq!(read(&gzip(), one.clone()).await.unwrap(), "one, ");
-    // Files that are packed apart may follow one another (RFC 1952 §2.2).
+    // A gzip file may have several members (RFC 1952 §2.2).
     let two = [one.clone(), packed(b"two")].concat();
     assert_eq!(read(&gzip(), two).await.unwrap(), "one, two");
     assert_eq!(read(&HeaderMap::new(), long.clone()).await.unwrap(), long);
@@ -79,7 +80,7 @@ async fn packed_bodies_are_unpacked_up_to_a_limit() {
 }
 
 async fn bodies_in_flight_are_bounded() {
-    // 1.3 kB each, and a megabyte unpacked.
+    // 1.3 kB each, one megabyte decompressed.
     let bomb = Bytes::from(packed(&vec![b'a'; 1_000_000]));
     let start = bomb.slice(..bomb.len() - 8);
     let mut readers = JoinSet::new();
@@ -114,7 +115,7 @@ async fn without_a_token_little_is_read() {
     let request = axum::http::Request::post("/");
     let request = request.header("content-type", "application/json");
     let request = request.body(unfinished("{".into())).unwrap();
-    // Each is waited for as long as the time limit says.
+    // Both run into the read timeout.
     let (slow, json) = tokio::join!(untrusted_bytes(slow.unwrap(), 10), json_bytes(request));
     assert_eq!(slow.unwrap_err().status(), 408);
     assert_eq!(json.unwrap_err().status(), 408);

@@ -1,6 +1,6 @@
-//! Clients that hold connections without using them, over real sockets.
+//! Clients that hold connections without using them, on real sockets.
 #![forbid(unsafe_code)]
-#![allow(clippy::unwrap_used, reason = "a test ends where something is wrong")]
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -18,14 +18,15 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use utoipa_axum::router::OpenApiRouter;
 
-/// What an HTTP/2 client sends first: the preface, and no settings.
+/// The HTTP/2 connection preface and an empty SETTINGS frame.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
 const PING: &[u8] = b"\x00\x00\x08\x06\x00\x00\x00\x00\x0012345678";
 const REQUEST: &[u8] = b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// Longer than any socket holds on the way.
+/// More than all socket buffers together.
 const LARGE: usize = 33_554_432;
 
+/// The idle timeout is too long to close connections; only the number of slots does.
 fn limits() -> ConnectionLimits {
     ConnectionLimits {
         max_connections: 64,
@@ -35,7 +36,7 @@ fn limits() -> ConnectionLimits {
     }
 }
 
-/// Nothing is closed for having been idle: only for room.
+/// With a short idle timeout.
 fn impatient() -> ConnectionLimits {
     let idle_timeout = Duration::from_millis(400);
     ConnectionLimits {
@@ -46,17 +47,17 @@ fn impatient() -> ConnectionLimits {
 
 struct Server {
     address: SocketAddr,
-    /// Lives while an answer of `/large` does.
+    /// Alive as long as a response of `/large`.
     large: Weak<()>,
-    /// Cancelled when a request to `/wait` has come.
+    /// Cancelled when a request to `/wait` arrives.
     waits: CancellationToken,
     _stop: DropGuard,
 }
 
-/// A body's bytes, and what tells whether they are still held.
+/// The bytes of a body, with a reference that is dropped together with them.
 struct Held(
     Vec<u8>,
-    #[expect(dead_code, reason = "it is dropped")] Arc<()>,
+    #[expect(dead_code, reason = "only its drop matters")] Arc<()>,
 );
 
 impl AsRef<[u8]> for Held {
@@ -76,7 +77,7 @@ impl Server {
             .route(
                 "/large",
                 get(async move || {
-                    // The first asker gets the only one that is watched.
+                    // Only the first response is observed.
                     let held = answered.lock().unwrap().take().unwrap_or_default();
                     Body::from(Bytes::from_owner(Held(vec![b'a'; LARGE], held)))
                 }),
@@ -111,18 +112,18 @@ impl Server {
         }
     }
 
-    /// A connection from one of the machine's own addresses that has sent `bytes`.
+    /// Connects from the loopback address `127.0.0.{last}` and sends `bytes`.
     async fn connect(&self, last: u8, bytes: &[u8]) -> TcpStream {
         let socket = TcpSocket::new_v4().unwrap();
         let from = Ipv4Addr::new(127, 0, 0, last);
         socket.bind((from, 0).into()).unwrap();
         let mut stream = socket.connect(self.address).await.unwrap();
-        // The server may have closed it already.
+        // The server may have closed the connection already.
         let _ = stream.write_all(bytes).await;
         stream
     }
 
-    /// Many of them, from several addresses.
+    /// Opens `count` connections from `peers` addresses.
     async fn crowd(&self, count: usize, peers: u8, bytes: &[u8]) -> Vec<TcpStream> {
         let mut crowd = vec![];
         for number in 0..count {
@@ -132,7 +133,7 @@ impl Server {
         crowd
     }
 
-    /// Whether a new client's request is answered.
+    /// Whether the server responds to a new client.
     async fn answers(&self) -> bool {
         let mut stream = self.connect(1, REQUEST).await;
         let mut answer = [0; 12];
@@ -152,10 +153,10 @@ async fn until(mut holds: impl AsyncFnMut() -> bool) {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("never happened");
+    panic!("the condition did not become true within a minute");
 }
 
-/// Waits until the server has closed a connection, to which `keep` is sent again and again.
+/// Waits until the server has closed a connection on which `keep` is sent repeatedly.
 async fn is_closed(mut stream: TcpStream, keep: &[u8]) {
     let mut bytes = [0; 1_024];
     let mut again = tokio::time::interval(Duration::from_millis(20));
@@ -174,7 +175,9 @@ async fn is_closed(mut stream: TcpStream, keep: &[u8]) {
         }
     };
     let in_time = tokio::time::timeout(Duration::from_mins(1), closed);
-    in_time.await.expect("the server keeps the connection");
+    in_time
+        .await
+        .expect("the server closes the connection within a minute");
 }
 
 #[tokio::test]
@@ -193,7 +196,7 @@ async fn silent_connections_give_way_to_new_ones() {
         let _from_many = server.crowd(80, 8, bytes).await;
         assert!(server.answers().await);
     }
-    // Those that were used once and are kept, too.
+    // Also connections that are kept alive after one request.
     let _used = server.crowd(100, 4, REQUEST).await;
     assert!(server.answers().await);
 }
@@ -206,7 +209,7 @@ async fn connections_without_requests_are_closed() {
         (b"", b""),
         (b"PRI", b""),
         (b"GET / HTTP/1.1\r\n", b""),
-        // A head that comes byte by byte.
+        // A head that is sent byte by byte.
         (b"GET / HTTP/1.1\r\nX: ", b"a"),
         (PREFACE, b""),
         (&pings, PING),
@@ -223,7 +226,7 @@ async fn a_connection_that_is_used_stays() {
     let server = Server::start(impatient()).await;
     let mut stream = server.connect(2, b"").await;
     let mut answer = vec![];
-    // Three times the time after which an idle one goes.
+    // Three times the idle timeout.
     for _ in 0..12 {
         stream.write_all(REQUEST).await.unwrap();
         while !answer.ends_with(b"{\"status\":\"ok\"}") {
@@ -232,7 +235,7 @@ async fn a_connection_that_is_used_stays() {
         answer.clear();
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    // And one on whose request somebody works.
+    // A connection with a running handler stays, too.
     let mut waiting = server
         .connect(2, b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n")
         .await;
@@ -249,11 +252,11 @@ async fn an_answer_that_nobody_reads_is_let_go() {
     server.is_let_go().await;
     assert!(server.answers().await);
 
-    // HTTP/2, whose window the client never opens.
+    // HTTP/2 with a client that never opens its window.
     let server = Server::start(impatient()).await;
     #[expect(
         clippy::disallowed_methods,
-        reason = "the usual clients speak HTTP/1 here"
+        reason = "chassis::http_client builds HTTP/1 clients"
     )]
     let http = reqwest::Client::builder().http2_prior_knowledge().build();
     let url = format!("http://{}/large", server.address);

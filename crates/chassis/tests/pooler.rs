@@ -1,7 +1,7 @@
-//! PgBouncer between a service and PostgreSQL: lending by the transaction is refused in words, lending
-//! by the session is not.
+//! PgBouncer between a service and PostgreSQL: transaction mode is rejected, session mode is
+//! accepted.
 #![forbid(unsafe_code)]
-#![allow(clippy::unwrap_used, reason = "a test ends where something is wrong")]
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, chown};
@@ -15,7 +15,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection, PgPool};
 use tempfile::TempDir;
 
-/// A PgBouncer in front of the tests' PostgreSQL, on a socket in a folder of its own.
+/// A PgBouncer in front of the PostgreSQL of the tests, on a socket in a temporary folder.
 struct Pooler {
     process: Child,
     folder: TempDir,
@@ -23,19 +23,20 @@ struct Pooler {
 
 impl Drop for Pooler {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // An error means that the process has exited already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
 impl Pooler {
-    /// `ignored` are the settings of a connection's start that it drops instead of refusing them.
+    /// `ignored` are startup parameters that PgBouncer drops instead of rejecting the connection.
     fn start(database: &PgConnectOptions, mode: &str, ignored: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().to_str().unwrap();
         let sockets = database.get_socket();
-        let sockets = sockets.expect("`tetralto postgres` gives the tests a socket");
+        let sockets =
+            sockets.expect("the tests connect through a socket; run them with `tetralto postgres`");
         let settings = format!(
             "[databases]\n* = host={} port={} user={}\n\
              [pgbouncer]\nauth_type = any\npool_mode = {mode}\nunix_socket_dir = {path}\n\
@@ -51,7 +52,7 @@ impl Pooler {
             .arg(&file)
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        // It refuses to run as root; PostgreSQL's socket is its owner's alone.
+        // PgBouncer refuses to run as root, and only its owner can use PostgreSQL's socket.
         let owner = fs::metadata(sockets).unwrap();
         if fs::metadata("/proc/self").unwrap().uid() == 0 {
             for path in [folder.path(), &file] {
@@ -82,15 +83,15 @@ fn program() -> PathBuf {
         .map(PathBuf::from)
         .into_iter()
         .find(|place| place.exists());
-    found.expect("PgBouncer is missing: `./dev test` installs it (Debian: pgbouncer)")
+    found.expect("PgBouncer is installed; `./dev test` installs it (Debian: pgbouncer)")
 }
 
-/// What is said at the start of a service whose `DATABASE_URL` leads there.
+/// Starts a PgBouncer and returns the startup error of a service that connects through it.
 async fn said(database: &PgPool, mode: &str, ignored: &str) -> Option<String> {
     let database = (*database.connect_options()).clone();
     let pooler = Pooler::start(&database, mode, ignored);
     let options = pooler.options(&database);
-    // It is there when a connection without settings gets through.
+    // PgBouncer is ready when it accepts a connection without startup parameters.
     for _ in 0..200 {
         if let Ok(connection) = PgConnection::connect_with(&options).await {
             connection.close().await.unwrap();
@@ -99,7 +100,7 @@ async fn said(database: &PgPool, mode: &str, ignored: &str) -> Option<String> {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("PgBouncer does not let anybody through");
+    panic!("PgBouncer was not ready within 10 seconds");
 }
 
 #[sqlx::test(migrations = false)]

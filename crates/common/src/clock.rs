@@ -1,4 +1,4 @@
-//! The one source of time, so that tests can move it by hand.
+//! The only source of time, so that tests can set it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -7,10 +7,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Notify;
 use uuid::{ClockSequence, ContextV7, NoContext, Timestamp, Uuid};
 
-/// Tells the time: the system's, or one that a test sets and moves.
+/// The system clock, or a manual clock for tests.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
-    /// `None` means the system's clock.
+    /// `None` for the system clock.
     by_hand: Option<Arc<ManualClock>>,
 }
 
@@ -22,13 +22,12 @@ struct ManualClock {
 }
 
 impl Clock {
-    /// The system's clock.
     #[must_use]
     pub fn system() -> Self {
         Self::default()
     }
 
-    /// A clock that stands at `start` until it is moved. Clones share the hand.
+    /// A manual clock that stays at `start` until [`Clock::advance`]. Clones share the time.
     #[must_use]
     pub fn by_hand(start: DateTime<Utc>) -> Self {
         let hand = ManualClock {
@@ -40,33 +39,36 @@ impl Clock {
         }
     }
 
-    /// The present moment, in microseconds' precision, as PostgreSQL keeps it.
+    /// The current time with microsecond precision, like PostgreSQL's timestamps.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "all other code uses this function"
+    )]
     pub fn now(&self) -> DateTime<Utc> {
         let micros = match &self.by_hand {
             Some(hand) => hand.micros.load(Ordering::Relaxed),
             None => Utc::now().timestamp_micros(),
         };
-        DateTime::from_timestamp_micros(micros).expect("a clock's time lies within chrono's range")
+        DateTime::from_timestamp_micros(micros).expect("the time is within chrono's range")
     }
 
-    /// Moves a clock that is set by hand; the system's clock cannot be moved.
+    /// Advances a manual clock.
     ///
     /// # Panics
-    /// On the system's clock, which only a mistaken test would try to move.
+    /// Panics on the system clock.
     pub fn advance(&self, by: TimeDelta) {
         let hand = self
             .by_hand
             .as_ref()
-            .expect("only a clock set by hand is moved");
+            .expect("only a manual clock can be advanced");
         let micros = by.num_microseconds().unwrap_or(i64::MAX);
         hand.micros.fetch_add(micros, Ordering::Relaxed);
         hand.moved.notify_waiters();
     }
 
-    /// Returns when the clock was moved by hand since it showed `seen`, so that workers that wait
-    /// for a moment notice; the system's clock is never moved.
+    /// Waits until a manual clock differs from `seen`, so that sleeping workers wake up when a test
+    /// advances the clock. Never returns on the system clock.
     pub async fn moved(&self, seen: DateTime<Utc>) {
         let Some(hand) = &self.by_hand else {
             return std::future::pending().await;
@@ -77,7 +79,7 @@ impl Clock {
         }
     }
 
-    /// A new `UUIDv7` (RFC 9562 §5.7) that carries this clock's time; later ones sort after it.
+    /// Creates a `UUIDv7` (RFC 9562 §5.7) with the time of this clock. Later ids sort after it.
     #[must_use]
     pub fn new_id(&self) -> Uuid {
         thread_local! {
@@ -86,7 +88,7 @@ impl Clock {
         CONTEXT.with(|context| id(self.now(), context))
     }
 
-    /// A new `UUIDv7` that carries `at`, for things that happened at another time than now.
+    /// Creates a `UUIDv7` with the time `at`.
     #[must_use]
     pub fn id_at(at: DateTime<Utc>) -> Uuid {
         id(at, NoContext)
@@ -99,7 +101,7 @@ fn id(at: DateTime<Utc>, context: impl ClockSequence<Output = impl Into<u128>>) 
     Uuid::new_v7(at)
 }
 
-/// The moment inside a `UUIDv7` (milliseconds), or `None` for other kinds of id.
+/// Returns the time in a `UUIDv7` with millisecond precision, or `None` for other versions.
 #[must_use]
 pub fn moment_of(id: Uuid) -> Option<DateTime<Utc>> {
     if id.get_version_num() != 7 {
@@ -124,7 +126,7 @@ mod tests {
             Some(start + TimeDelta::milliseconds(5))
         );
         assert_eq!(moment_of(Uuid::nil()), None);
-        // Neither the past nor the future rubs off on other ids.
+        // Ids for other times do not influence later ids.
         for days in [-3_000, 1, -1] {
             let at = start + TimeDelta::days(days);
             assert_eq!(moment_of(Clock::id_at(at)), Some(at));

@@ -1,13 +1,12 @@
-//! What `geo` answers.
+//! Requests and responses of `geo`.
 
 use chrono::{DateTime, FixedOffset, SecondsFormat};
 use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 
-/// The most addresses that one `POST /geolocate` may ask for.
 pub const MAX_ADDRESSES_PER_REQUEST: usize = 1_000;
 
-/// Where an address is, as far as it is known.
+/// Location and network of an IP address. Unknown fields are null.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(example = json!({
     "ip": "81.2.69.142", "network": "81.2.69.142/31", "continent_code": "EU",
@@ -23,77 +22,79 @@ pub const MAX_ADDRESSES_PER_REQUEST: usize = 1_000;
     "sources": [{"provider": "mmdb", "database": "GeoIP2-City", "build_date": "2026-11-17"}]
 }))]
 pub struct Location {
-    /// The address asked for.
+    /// The requested IP address.
     pub ip: String,
-    /// The network (CIDR) the answer holds for.
+    /// Network (CIDR) to which the result applies.
     pub network: Option<String>,
     /// Continent, two letters.
     pub continent_code: Option<String>,
     /// Country, ISO 3166-1 alpha-2.
     pub country_code: Option<String>,
-    /// Country, in English or the language asked for.
+    /// Name of the country in English or the requested language.
     pub country: Option<String>,
     /// Whether the country is a member of the European Union.
     pub is_in_european_union: Option<bool>,
-    /// Region, ISO 3166-2 without the country.
+    /// Region, ISO 3166-2 without the country code.
     pub region_code: Option<String>,
-    /// Region, in English or the language asked for.
+    /// Name of the region in English or the requested language.
     pub region: Option<String>,
-    /// City, in English or the language asked for.
+    /// Name of the city in English or the requested language.
     pub city: Option<String>,
     /// Postal code.
     pub postal_code: Option<String>,
-    /// Degrees north.
+    /// Latitude in degrees, -90 to 90.
     pub latitude: Option<f64>,
-    /// Degrees east.
+    /// Longitude in degrees, -180 to 180.
     pub longitude: Option<f64>,
-    /// The true place lies within this many kilometres.
+    /// Maximum distance of the real location from the coordinates, in kilometres.
     pub accuracy_radius_km: Option<u16>,
-    /// IANA time zone.
+    /// IANA time zone, such as `Europe/London`.
     pub time_zone: Option<String>,
-    /// What time it was there when this was answered (RFC 3339).
+    /// Local time at the location when the response was created (RFC 3339).
     #[serde(serialize_with = "rfc3339")]
     pub local_time: Option<DateTime<FixedOffset>>,
-    /// Kilometres to the business (`BUSINESS_LOCATION`).
+    /// Distance to the business (setting `BUSINESS_LOCATION`), in kilometres.
     pub distance_km: Option<f64>,
-    /// Number of the autonomous system.
+    /// Autonomous system number.
     pub asn: Option<u32>,
-    /// Who runs the autonomous system.
+    /// Organization of the autonomous system.
     pub as_organization: Option<String>,
-    /// Whether the address hides its user (VPN, proxy, Tor).
+    /// Whether the address belongs to an anonymizer (VPN, proxy, Tor).
     pub is_anonymous: Option<bool>,
     /// Whether the address belongs to a hosting provider.
     pub is_hosting_provider: Option<bool>,
-    /// Who gives access to the internet there.
+    /// Internet service provider.
     pub isp: Option<String>,
-    /// Who uses the address, where that is not the provider.
+    /// Organization that uses the address, if it is not the provider.
     pub organization: Option<String>,
-    /// The second-level domain that goes with the address.
+    /// Second-level domain of the address, such as `example.com`.
     pub domain: Option<String>,
-    /// MaxMind's word for the kind of line: `Cable/DSL`, `Cellular`, `Corporate`, `Satellite` …
+    /// Type of connection as in MaxMind's databases: `Cable/DSL`, `Cellular`, `Corporate`,
+    /// `Satellite` …
     pub connection_type: Option<String>,
-    /// MaxMind's word for the kind of user: `residential`, `business`, `hosting`, `school` …
+    /// Type of user as in MaxMind's databases: `residential`, `business`, `hosting`, `school` …
     pub user_type: Option<String>,
-    /// Whether the address is an anonymous VPN's.
+    /// Whether the address belongs to an anonymous VPN.
     pub is_anonymous_vpn: Option<bool>,
-    /// Whether the address is an open proxy's.
+    /// Whether the address belongs to a public proxy.
     pub is_public_proxy: Option<bool>,
-    /// Whether the address is a private line that somebody resells as a proxy.
+    /// Whether the address belongs to a residential proxy network.
     pub is_residential_proxy: Option<bool>,
-    /// Whether Tor's traffic leaves there.
+    /// Whether the address is a Tor exit node.
     pub is_tor_exit_node: Option<bool>,
-    /// How sure it is that the network is a VPN's just now, in percent.
+    /// Confidence that the network currently belongs to a VPN, in percent.
     pub anonymizer_confidence: Option<u8>,
-    /// Whose VPN it is.
+    /// Name of the VPN provider.
     pub anonymizer_provider: Option<String>,
-    /// The day on which the network was last seen to hide its users, `2026-11-17`.
+    /// Date on which the network was last seen as an anonymizer, such as `2026-11-17`.
     pub anonymizer_last_seen: Option<String>,
-    /// Which databases said so.
+    /// Databases and services that the result is based on.
     pub sources: Vec<LocationSource>,
 }
 
-/// As chrono does it itself, but not letter by letter into the answer.
-#[expect(clippy::ref_option, reason = "so serde calls it")]
+/// Same format as chrono's own serializer, which is slower because it writes character by
+/// character.
+#[expect(clippy::ref_option, reason = "serde requires this signature")]
 fn rfc3339<S: Serializer>(
     time: &Option<DateTime<FixedOffset>>,
     serializer: S,
@@ -102,49 +103,49 @@ fn rfc3339<S: Serializer>(
     text.serialize(serializer)
 }
 
-/// Where a piece of a location came from.
+/// A database or service that contributed to a location.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LocationSource {
-    /// The kind of provider: `mmdb`, `maxmind` (its web service) or `embedded`.
+    /// Type of provider: `mmdb` (a database file), `maxmind` (MaxMind's web service) or `embedded`.
     pub provider: String,
-    /// The database's own name, or that of the service.
+    /// Name of the database or service, such as `GeoIP2-City`.
     pub database: String,
-    /// The day it was built.
+    /// Date on which the database was built, such as `2026-11-17`.
     pub build_date: Option<String>,
 }
 
-/// `POST /geolocate`: many addresses at once.
+/// Request to locate several addresses.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[schema(example = json!({"ips": ["81.2.69.142", "10.0.0.1"]}))]
 pub struct GeolocateBatchRequest {
-    /// At most [`MAX_ADDRESSES_PER_REQUEST`] addresses.
+    /// IPv4 and IPv6 addresses, at most 1,000.
     #[schema(max_items = 1000)]
     pub ips: Vec<String>,
 }
 
-/// The answer to a [`GeolocateBatchRequest`], in the order asked.
+/// Locations of several addresses.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct GeolocateBatchResponse {
-    /// One result for each address.
+    /// One result for each address, in the order of the request.
     pub results: Vec<GeolocateBatchResult>,
 }
 
-/// One address of a batch: a location or an error.
+/// Result for one address: either a location or an error.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct GeolocateBatchResult {
-    /// The address as it was asked for.
+    /// The address as given in the request.
     pub ip: String,
-    /// Where it is.
+    /// Location of the address. Null if there is an error.
     pub location: Option<Location>,
-    /// Why that is not known.
+    /// Why the address could not be located. Null on success.
     pub error: Option<ItemError>,
 }
 
-/// What is wrong with one item of a list.
+/// Error of one item of a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ItemError {
-    /// A stable code, such as `IP_ADDRESS_RESERVED`.
+    /// Stable error code, such as `IP_ADDRESS_RESERVED`.
     pub code: String,
-    /// The same for people.
+    /// Explanation for people. The text may change.
     pub detail: String,
 }

@@ -1,5 +1,5 @@
-//! JWT (RFC 7519) between the services and their clients: what a token grants ([`Claims`]),
-//! who may sign ([`Keyring`]), checking ([`TokenVerifier`]) and making ([`TokenIssuer`]) tokens.
+//! Tokens (JWT, RFC 7519) of services and clients: contents ([`Claims`]), keys ([`Keyring`]),
+//! verification ([`TokenVerifier`]) and creation ([`TokenIssuer`]).
 
 mod claims;
 mod keyring;

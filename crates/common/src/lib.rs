@@ -1,6 +1,8 @@
-//! What travels between the services: wire types, one file per owning service, and JWT.
+//! Types that services exchange over HTTP (one module per owning service), tokens (JWT) and the
+//! clock.
 //!
-//! Nothing here knows axum or sqlx; a type enters only when a second service really uses it.
+//! This crate does not depend on axum or sqlx. It contains only types that at least two services
+//! use.
 #![forbid(unsafe_code)]
 
 pub mod clock;

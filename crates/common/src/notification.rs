@@ -1,4 +1,4 @@
-//! What `notification` takes and answers.
+//! Requests and responses of `notification`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -7,90 +7,87 @@ use uuid::Uuid;
 
 use crate::geo::ItemError;
 
-/// The most notifications in one list.
 pub const MAX_NOTIFICATIONS_PER_REQUEST: usize = 1_000;
 
-/// `POST /notify`: something worth telling; alone or in a list of at most [`MAX_NOTIFICATIONS_PER_REQUEST`].
+/// A notification. `POST /notify` accepts a single one or a list of at most 1,000.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"event": "deploy.finished", "message": "Version 12 is live."}))]
 pub struct NotifyRequest {
-    /// What happened, such as `visitor.arrived`.
+    /// Name of the event, such as `visitor.arrived`. Rules match it.
     pub event: String,
-    /// A headline, for channels that show one.
+    /// Title, for channels that support one.
     #[serde(default)]
     pub title: Option<String>,
-    /// What to say; without it the event's own template speaks.
+    /// Text to send unchanged. Without it, rules and templates determine the text.
     #[serde(default)]
     pub message: Option<String>,
-    /// What templates and rules may use.
+    /// Values for templates and for the conditions of rules.
     #[serde(default)]
     pub data: Map<String, Value>,
-    /// Delivery channels; without them the rules choose.
+    /// Delivery channels, such as `sms`. Without them, the rules choose.
     #[serde(default)]
     pub channels: Option<Vec<String>>,
-    /// Recipients; without them the rules choose.
+    /// Recipients: addresses, `recipient:NAME`, `group:NAME` or `default`. Without them, the rules
+    /// choose.
     #[serde(default)]
     pub to: Option<Vec<String>>,
-    /// Notifications with the same key say the same thing.
+    /// Rules with `dedupe` treat notifications with the same key as the same notification.
     #[serde(default)]
     pub dedupe_key: Option<String>,
-    /// How urgent it is.
+    /// Priority. `urgent` bypasses quiet hours and digests.
     #[serde(default)]
     pub priority: Priority,
-    /// The same as the header `Idempotency-Key`, which a list cannot have: the same key with the
-    /// same content is one notification.
+    /// Idempotency key for notifications in a list, like the header `Idempotency-Key` for a single
+    /// notification. A repetition with the same key and content has no further effect.
     #[serde(default)]
     pub idempotency_key: Option<String>,
 }
 
-/// How urgent a notification is.
+/// Priority of a notification.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Priority {
-    /// Can wait.
     Low,
-    /// As usual.
     #[default]
     Normal,
-    /// Before the others.
     High,
-    /// Now, whatever the hour.
+    /// Bypasses quiet hours and digests.
     Urgent,
 }
 
-/// 202: what became of one notification.
+/// Result of an accepted notification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NotifyResponse {
-    /// The notification's id.
+    /// Id of the notification.
     pub id: Uuid,
-    /// Whether it goes out.
+    /// Whether the notification is sent.
     pub status: NotificationStatus,
-    /// Why it does not go out, or not yet.
+    /// Why the notification is not sent, or not yet. Null if it is sent.
     pub reason: Option<String>,
-    /// One for each recipient and channel.
+    /// Deliveries, one for each recipient and channel.
     pub deliveries: Vec<DeliverySummary>,
 }
 
-/// 200: what became of a list, in its order.
+/// Results of a list of notifications.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NotifyResults {
-    /// One for each notification.
+    /// One result for each notification, in the order of the request.
     pub results: Vec<NotifyResult>,
 }
 
-/// What became of one notification of a list.
+/// Result of one notification of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NotifyResult {
-    /// The notification's id; null where it was not accepted.
+    /// Id of the notification. Null if it was rejected.
     pub id: Option<Uuid>,
-    /// Whether it goes out; null where it was not accepted.
+    /// Whether the notification is sent. Null if it was rejected.
     pub status: Option<NotificationStatus>,
-    /// Why it does not go out, or not yet.
+    /// Why the notification is not sent, or not yet. Null if it is sent.
     pub reason: Option<String>,
-    /// One for each recipient and channel.
+    /// Deliveries, one for each recipient and channel.
     pub deliveries: Vec<DeliverySummary>,
-    /// Why it was not accepted; sending it again brings the same.
+    /// Why the notification was rejected. Sending it again gives the same error.
     pub error: Option<ItemError>,
 }
 
@@ -106,64 +103,63 @@ impl From<NotifyResponse> for NotifyResult {
     }
 }
 
-/// Whether a notification goes out.
+/// Whether a notification is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum NotificationStatus {
-    /// Its deliveries are on their way.
+    /// At least one delivery was created.
     Queued,
-    /// Nobody is told.
+    /// The rules decided not to send the notification.
     Suppressed,
-    /// It waits for others to be told together.
+    /// The notification will be sent as part of a digest.
     Digested,
 }
 
-/// One delivery, as the sender of a notification sees it.
+/// A delivery: one notification to one recipient on one channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeliverySummary {
-    /// The delivery's id.
+    /// Id of the delivery.
     pub id: Uuid,
-    /// `sms`, `log` …
+    /// Channel, such as `sms` or `log`.
     pub channel: String,
-    /// To whom; phone numbers are masked.
+    /// Address of the recipient. Phone numbers are masked.
     pub recipient: String,
-    /// `pending`, `sending`, `sent`, `dead`.
+    /// Status of the delivery, such as `pending`, `sending`, `sent` or `dead`.
     pub status: String,
 }
 
-/// The most visitor ids in one [`ErasureRequest`].
 pub const MAX_ERASED_VISITORS: usize = 1_000;
 
-/// `POST /erasures`: removes what notifications say about a person.
+/// Request to erase the data about a person from notifications.
 ///
-/// With `visitor_ids` alone, everything about these visitors goes. With a `user_id`, everything
-/// about this user goes, and of these visitors what is about nobody else: two users behind one
-/// address may share a visitor id.
+/// With `visitor_ids` alone, all data about these visitors are erased. With a `user_id`, all data
+/// about this user are erased, and data about these visitors that belong to no other user: two
+/// users behind one IP address may share a visitor id.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"visitor_ids": ["512965ec27ba6ff1e6bb4dd06a1b0a2a"],
     "erased_at": "2026-11-20T12:00:00Z"}))]
 pub struct ErasureRequest {
-    /// The visitors' ids, at most 1,000.
+    /// Visitor ids, at most 1,000.
     #[serde(default)]
     pub visitor_ids: Vec<String>,
-    /// The site's own id for the user.
+    /// Id of the user on the site.
     #[serde(default)]
     pub user_id: Option<String>,
-    /// Only what is about this site; without it what is about any.
+    /// Erases only data of this site. Without it, data of all sites are erased.
     #[serde(default)]
     pub site: Option<String>,
-    /// When the person was erased; what was recorded later stays.
+    /// Time of the erasure. Data recorded later are kept.
     pub erased_at: chrono::DateTime<chrono::Utc>,
 }
 
-/// 200: what an erasure removed here.
+/// Numbers of erased items.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ErasureResponse {
-    /// Notifications that say nothing about the person any more, digests included.
+    /// Notifications and digests from which data were erased.
     pub notifications: u64,
-    /// Deliveries whose texts were removed.
+    /// Deliveries whose texts were erased.
     pub deliveries: u64,
-    /// Those of them that had not been sent, and are not sent any more.
+    /// The part of `deliveries` that had not been sent and was canceled.
     pub canceled: u64,
 }

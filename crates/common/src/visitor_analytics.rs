@@ -1,4 +1,4 @@
-//! What `visitor-analytics` tells: a visit, and the event about a new visitor.
+//! Types of `visitor-analytics`: a visit, and the data of the event `visitor.arrived`.
 
 use std::net::IpAddr;
 
@@ -8,33 +8,34 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// The event that announces a genuine visitor; its `data` is a [`VisitorArrived`].
+/// Event about a new session of a person. Its `data` is a [`VisitorArrived`].
 pub const VISITOR_ARRIVED: &str = "visitor.arrived";
 
-/// A recorded visit: one page view of a site, with what was found out about it.
+/// A recorded page view with its source, location, device and bot verdict.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Visit {
-    /// The visit's id.
+    /// Id of the visit.
     pub id: Uuid,
-    /// The site it belongs to, such as `example.com`.
+    /// Domain of the site, such as `example.com`.
     pub site: String,
-    /// When the page was asked for.
+    /// Time of the page view.
     pub timestamp: DateTime<Utc>,
-    /// When it was recorded here.
+    /// Time at which the visit was recorded.
     pub received_at: DateTime<Utc>,
-    /// The page's address, without fragment and credentials.
+    /// URL of the page, without fragment and credentials.
     pub url: String,
-    /// The path of `url`.
+    /// Path of `url`.
     pub path: String,
-    /// The page's title, where given.
+    /// Title of the page.
     pub title: Option<String>,
-    /// The page that led here.
+    /// URL of the page that linked to this page.
     pub referrer: Option<String>,
-    /// Where the visitor came from: `utm_source`, a name such as `google`, a host, or `(direct)`.
+    /// Traffic source: `utm_source`, a name such as `google`, a host, or `(direct)`.
     pub source: String,
-    /// How: `utm_medium`, `cpc`, `organic`, `social`, `ai-assistant`, `referral` or `(none)`.
+    /// Traffic medium: `utm_medium`, `cpc`, `organic`, `social`, `ai-assistant`, `referral` or
+    /// `(none)`.
     pub medium: String,
-    /// The acquisition channel, such as `Organic Search`.
+    /// Acquisition channel, such as `Organic Search`.
     pub channel: Option<String>,
     /// `utm_source` of the URL.
     pub utm_source: Option<String>,
@@ -46,109 +47,110 @@ pub struct Visit {
     pub utm_term: Option<String>,
     /// `utm_content` of the URL.
     pub utm_content: Option<String>,
-    /// The request's method.
+    /// HTTP method of the request.
     pub method: String,
-    /// What the site answered.
+    /// HTTP status of the site's response.
     pub status_code: Option<u16>,
-    /// How long it took the site, in milliseconds.
+    /// Response time of the site, in milliseconds.
     pub response_time_ms: Option<u32>,
-    /// The visitor, as far as one can be told from another.
+    /// Id of the visitor.
     pub visitor_id: String,
-    /// The session the visit belongs to.
+    /// Id of the session.
     pub session_id: Uuid,
-    /// The site's own name for the user.
+    /// Id of the user on the site.
     pub user_id: Option<String>,
-    /// The visitor's address, as far as the owner keeps it.
+    /// IP address of the visitor; null, shortened or complete, depending on the settings.
     #[schema(value_type = Option<String>)]
     pub ip: Option<IpAddr>,
     /// Country, ISO 3166-1 alpha-2.
     pub country_code: Option<String>,
-    /// Country, in English.
+    /// Name of the country in English.
     pub country: Option<String>,
-    /// Region, ISO 3166-2 without the country.
+    /// Region, ISO 3166-2 without the country code.
     pub region_code: Option<String>,
-    /// Region, in English.
+    /// Name of the region in English.
     pub region: Option<String>,
-    /// City, in English.
+    /// Name of the city in English.
     pub city: Option<String>,
-    /// Degrees north.
+    /// Latitude in degrees, -90 to 90.
     pub latitude: Option<f64>,
-    /// Degrees east.
+    /// Longitude in degrees, -180 to 180.
     pub longitude: Option<f64>,
-    /// IANA time zone.
+    /// IANA time zone, such as `Europe/London`.
     pub time_zone: Option<String>,
-    /// Number of the autonomous system.
+    /// Autonomous system number.
     pub asn: Option<u32>,
-    /// Who runs the autonomous system.
+    /// Organization of the autonomous system.
     pub as_organization: Option<String>,
     /// Browser, such as `Firefox`.
     pub browser: Option<String>,
-    /// Its version.
+    /// Version of the browser.
     pub browser_version: Option<String>,
     /// Operating system, such as `Windows`.
     pub os: Option<String>,
-    /// Its version.
+    /// Version of the operating system.
     pub os_version: Option<String>,
-    /// `desktop`, `smartphone`, `tablet`, `tv`, `console`, `wearable`, `bot` or `other`.
+    /// Type of device: `desktop`, `smartphone`, `tablet`, `tv`, `console`, `wearable`, `bot` or
+    /// `other`.
     pub device_type: String,
-    /// Who makes the device, where known.
+    /// Manufacturer of the device.
     pub brand: Option<String>,
-    /// Which model it is, where known.
+    /// Model of the device.
     pub model: Option<String>,
-    /// The language asked for first, such as `de` or `pt-BR`.
+    /// Preferred language of the browser, such as `de` or `pt-BR`.
     pub language: Option<String>,
-    /// Whether a bot asked for the page.
+    /// Whether the visit is classified as a bot's.
     pub is_bot: bool,
-    /// Which bot, where known.
+    /// Name of the bot.
     pub bot_name: Option<String>,
-    /// What kind of bot, such as `search_engine`, where known.
+    /// Category of the bot, such as `search_engine`.
     pub bot_category: Option<String>,
-    /// From 0 (a person) to 100 (a bot).
+    /// Score from 0 (person) to 100 (bot).
     pub bot_score: u8,
-    /// Stable codes of the rules that fired.
+    /// Codes of the bot rules that matched.
     pub bot_reasons: Vec<String>,
-    /// The version of the rules that judged.
+    /// Version of the bot rules.
     pub ruleset: u16,
-    /// Seconds the page was visible, where measured.
+    /// Time that the page was visible, in seconds.
     pub engagement_seconds: Option<u32>,
-    /// How far the page was scrolled, in per cent, where measured.
+    /// Maximum scroll depth, in percent of the page.
     pub scroll_depth: Option<u8>,
-    /// What the site said beside it.
+    /// Custom properties that the site sent with the visit.
     pub properties: Map<String, Value>,
 }
 
-/// `data` of the event `visitor.arrived`.
+/// The `data` of the event `visitor.arrived`.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct VisitorArrived {
-    /// The visit that began the session.
+    /// First visit of the session.
     pub visit: Visit,
-    /// The session so far.
+    /// The session.
     pub session: ArrivedSession,
-    /// The visitor so far.
+    /// The visitor.
     pub visitor: ArrivedVisitor,
 }
 
-/// The session of a [`VisitorArrived`].
+/// Session of the event `visitor.arrived`.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ArrivedSession {
-    /// The session's id.
+    /// Id of the session.
     pub id: Uuid,
-    /// When it began.
+    /// Start of the session.
     pub started_at: DateTime<Utc>,
-    /// Visits so far.
+    /// Number of visits so far.
     pub visits: u32,
 }
 
-/// The visitor of a [`VisitorArrived`].
+/// Visitor of the event `visitor.arrived`.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ArrivedVisitor {
-    /// The visitor's id.
+    /// Id of the visitor.
     pub id: String,
-    /// Whether the visitor had a session before.
+    /// Whether the visitor has had an earlier session.
     pub returning: bool,
-    /// How many.
+    /// Number of earlier sessions.
     pub previous_sessions: u32,
-    /// The network that the visitor comes from, such as `203.0.113.0/24`: a /24 or a /48.
+    /// Network of the visitor: an IPv4 /24 such as `203.0.113.0/24`, or an IPv6 /48.
     #[serde(default)]
     pub network: Option<String>,
 }

@@ -1,7 +1,7 @@
-//! Tokens as the services meet them: good ones, and each way of being bad.
+//! Verification of valid and invalid tokens.
 
 #![forbid(unsafe_code)]
-#![allow(clippy::unwrap_used, reason = "a test ends where something is wrong")]
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::sync::Arc;
 

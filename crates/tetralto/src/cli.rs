@@ -1,4 +1,4 @@
-//! What can be asked of `tetralto`.
+//! Command-line arguments of `tetralto`.
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -8,11 +8,11 @@ use chassis::settings::{KeyArgs, secret};
 use common::jwt::Scope;
 use secrecy::SecretString;
 
-/// TetraltoRail: who visits your Django site, from where, and a text the moment a real person
-/// shows up. Without a command, starts everything.
+/// TetraltoRail: web analytics with bot detection, geolocation and notifications. Without a
+/// command, starts PostgreSQL and all services in one process.
 ///
-/// Every variable of the services is passed on to them; `geo --help`, `visitor-analytics --help`
-/// and `notification --help` list them.
+/// The services also read their own environment variables; `geo --help`,
+/// `visitor-analytics --help` and `notification --help` list them.
 #[derive(Debug, clap::Parser)]
 #[command(name = "tetralto", version)]
 pub struct Cli {
@@ -24,11 +24,11 @@ pub struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Makes a token for a client and prints it.
+    /// Create a token for a client and print it.
     Token(TokenArgs),
-    /// Runs a command with a throw-away database in `DATABASE_URL`.
+    /// Run a command with a temporary PostgreSQL database in `DATABASE_URL`.
     Postgres {
-        /// Wait for the disk at each commit, as in production; for benchmarks.
+        /// Flush each commit to disk, as in production. Meant for benchmarks.
         #[arg(long)]
         durable: bool,
         /// The command and its arguments, after `--`.
@@ -37,22 +37,21 @@ pub enum Command {
     },
 }
 
-/// Where the system keeps things and listens.
 #[derive(Clone, Debug, clap::Args)]
 pub struct SystemArgs {
-    /// The folder for the database, the keys and the token.
+    /// Folder of the private database, the signing key and the token.
     #[arg(long, env = "TETRALTO_DATA_DIR", default_value = "./.tetralto")]
     pub data_dir: PathBuf,
-    /// A PostgreSQL database to use instead of a private one.
+    /// URL of a PostgreSQL database. Without it, a private PostgreSQL is started.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_parser = secret)]
     pub database_url: Option<SecretString>,
-    /// The port of geo; 0 takes any that is free.
+    /// Port of geo; 0 picks a free port.
     #[arg(long, env = "GEO_PORT", default_value_t = 8001)]
     pub geo_port: u16,
-    /// The port of visitor-analytics.
+    /// Port of visitor-analytics; 0 picks a free port.
     #[arg(long, env = "VISITOR_ANALYTICS_PORT", default_value_t = 8002)]
     pub visitor_analytics_port: u16,
-    /// The port of notification.
+    /// Port of notification; 0 picks a free port.
     #[arg(long, env = "NOTIFICATION_PORT", default_value_t = 8003)]
     pub notification_port: u16,
     #[command(flatten)]
@@ -61,22 +60,22 @@ pub struct SystemArgs {
 
 #[derive(Debug, clap::Args)]
 pub struct TokenArgs {
-    /// Whom the token is for, such as `django`.
+    /// Subject of the token (claim `sub`), such as `django`.
     #[arg(long)]
     pub sub: String,
-    /// What it allows; several times for several scopes.
+    /// Scope that the token grants; repeat the option for further scopes.
     #[arg(long, required = true, value_parser = scope)]
     pub scope: Vec<Scope>,
-    /// The domain of a site that it is about, and about no other; several times for several sites.
-    /// Without it the token is about all.
+    /// Domain of a site to which the token is restricted; repeat the option for further sites.
+    /// Without it, the token is valid for all sites.
     #[arg(long, value_parser = site)]
     pub site: Vec<String>,
-    /// How many days it lives.
+    /// Days until the token expires, 1 to 3650.
     #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(i64).range(1..=3_650))]
     pub days: i64,
 }
 
-/// As visits name their sites.
+/// Normalizes a domain like the site of a visit.
 fn site(name: &str) -> Result<String, url::ParseError> {
     let name = name.trim().trim_end_matches('.');
     url::Host::parse(name).map(|host| host.to_string())
@@ -86,8 +85,8 @@ fn scope(name: &str) -> Result<Scope, common::jwt::UnknownScope> {
     name.parse()
 }
 
-/// Says why it ends, in one line.
+/// Prints the error and its causes in one line.
 pub fn complain(error: &anyhow::Error) {
-    // Where standard error is closed, the exit code says it.
+    // If standard error is closed, only the exit code reports the failure.
     let _ = writeln!(std::io::stderr(), "tetralto: {error:#}");
 }

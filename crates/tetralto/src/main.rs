@@ -1,5 +1,5 @@
-//! The whole system in one process: PostgreSQL, geo, visitor-analytics and notification, talking
-//! REST over loopback as they do in production.
+//! Runs geo, visitor-analytics and notification in one process on a private PostgreSQL. The
+//! services talk REST over loopback, as in production.
 
 mod cli;
 mod postgres;
@@ -11,8 +11,8 @@ use std::process::ExitCode;
 
 use cli::{Cli, Command};
 
-/// Requests go from thread to thread and take their memory with them, which glibc's allocator
-/// makes them wait for (`./dev bench ingest`).
+/// Requests move between threads together with their memory. glibc's allocator is slow at freeing
+/// memory of other threads (`./dev bench ingest`).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,10 +1,10 @@
-//! A private PostgreSQL cluster, run from the machine's own PostgreSQL binaries.
+//! A private PostgreSQL cluster that runs the PostgreSQL binaries of this machine.
 //!
-//! It has no TCP port: clients come through a Unix socket in a folder that only the cluster's
-//! account (and root) may enter, which is why it can trust them without a password.
+//! The cluster has no TCP port. Clients connect through a Unix socket in a folder that only the
+//! account of the cluster (and root) can enter; therefore the cluster needs no password.
 //!
-//! Everything here blocks and belongs on the main thread, before a runtime starts: on Linux the
-//! server is told to shut down when the *thread* that started it ends.
+//! All functions block. Call them on the main thread: on Linux the server is shut down when the
+//! *thread* that started it ends.
 
 mod account;
 mod binaries;
@@ -34,21 +34,20 @@ use place::{ClusterLocation, ClusterLock};
 use server::ServerProcess;
 use socket::SocketDir;
 
-/// The cluster's superuser and its one database.
+/// Name of the superuser and of the only database.
 const SUPERUSER: &str = "tetralto";
 
-/// What a cluster is started with.
 pub struct ClusterOptions {
-    /// The cluster's folder, made when it does not exist. Its lock and its log lie beside it:
+    /// The data directory. It is created if missing. The lock file and the log are siblings:
     /// `postgres`, `postgres.lock`, `postgres.log`.
     pub data_dir: PathBuf,
-    /// Whether what was committed outlives a crash of the machine. Tests do without.
+    /// Whether committed data survive a crash of the machine. Tests do not need that.
     pub durable: bool,
 }
 
-/// A running cluster. Dropping it shuts it down.
+/// A running cluster. Dropping it shuts the server down.
 pub struct Cluster {
-    // Dropped in this order: the server is down before another launcher may take the lock.
+    // Fields are dropped in this order: the server stops before the lock is released.
     server: ServerProcess,
     socket: SocketDir,
     binaries: PostgresBinaries,
@@ -59,8 +58,8 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts the cluster of a folder, making it first where there is none. Returns once it
-    /// takes connections.
+    /// Starts the cluster of a folder and creates it first if missing. Returns when the server
+    /// accepts connections.
     pub fn start(options: &ClusterOptions) -> Result<Self, PostgresError> {
         let ClusterLocation { data_dir, account } = ClusterLocation::find(&options.data_dir)?;
         let lock = place::lock(&data_dir, account)?;
@@ -84,7 +83,7 @@ impl Cluster {
         })
     }
 
-    /// Starts the server again if it has ended by itself, and tells whether it had.
+    /// Restarts the server if it has exited. Returns whether it was restarted.
     pub fn revive(&mut self) -> Result<bool, PostgresError> {
         if !self.server.ended() {
             return Ok(false);
@@ -100,8 +99,8 @@ impl Cluster {
         Ok(true)
     }
 
-    /// Where to connect, as sqlx and libpq read it. The host before the path is a placeholder
-    /// that URL parsers want beside a user name; the parameter is what counts.
+    /// Connection URL for sqlx and libpq. URL parsers require a host next to a user name, so
+    /// `localhost` is a placeholder; the parameter `host` is used.
     pub fn url(&self) -> String {
         format!(
             "postgres://{SUPERUSER}@localhost/{SUPERUSER}?host={}",
@@ -109,26 +108,25 @@ impl Cluster {
         )
     }
 
-    /// The server's version, such as `17.5`.
+    /// Version of the server, such as `17.5`.
     pub fn version(&self) -> &str {
         &self.binaries.version
     }
 
-    /// Where the cluster is kept. It differs from what was asked for when this process is root
-    /// and no other account can reach that folder.
+    /// Data directory of the cluster. It differs from [`ClusterOptions::data_dir`] if this process
+    /// is root and the account of the cluster cannot reach that folder.
     pub fn data_dir(&self) -> &Path {
         &self.data_dir
     }
 
-    /// `PATH` with PostgreSQL's programs, `psql` among them, at its end.
+    /// `PATH` with the folder of PostgreSQL's programs, such as `psql`, appended.
     pub fn search_path(&self) -> Result<OsString, JoinPathsError> {
         let path = environment::search_path();
         let programs = self.binaries.folder.clone();
         env::join_paths(env::split_paths(&path).chain([programs]))
     }
 
-    /// Shuts the server down: open transactions are rolled back, what was committed is kept.
-    /// Returns when it has ended.
+    /// Shuts the server down and waits until it has exited. Open transactions are rolled back.
     pub fn stop(self) {
         drop(self);
     }

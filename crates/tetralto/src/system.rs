@@ -1,4 +1,4 @@
-//! Everything at once.
+//! The all-in-one system: PostgreSQL and the three services.
 
 mod banner;
 mod folder;
@@ -14,12 +14,12 @@ use crate::cli::SystemArgs;
 use crate::postgres::{Cluster, ClusterOptions};
 use services::ServiceRunner;
 
-/// How often it is looked whether the private PostgreSQL still runs.
+/// Interval between checks whether the private PostgreSQL is still running.
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Starts everything, and returns when it was told to stop and has stopped.
+/// Starts the system and returns after it has stopped.
 ///
-/// The services run on another thread: PostgreSQL is bound to this one, which watches it.
+/// The services run on a second thread. PostgreSQL belongs to this thread, which supervises it.
 pub fn run(args: &SystemArgs) -> anyhow::Result<ExitCode> {
     chassis::telemetry::init();
     folder::make(&args.data_dir)?;
@@ -46,7 +46,7 @@ pub fn run(args: &SystemArgs) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-/// The given database, or a private one.
+/// Returns the given database, or starts a private one.
 fn database(args: &SystemArgs) -> anyhow::Result<(Option<Cluster>, SecretString)> {
     if let Some(url) = &args.database_url {
         return Ok((None, url.clone()));
@@ -60,17 +60,18 @@ fn database(args: &SystemArgs) -> anyhow::Result<(Option<Cluster>, SecretString)
     Ok((Some(cluster), url))
 }
 
-/// Starts the private PostgreSQL again when it has ended by itself; it recovers what was
-/// committed.
+/// Restarts the private PostgreSQL if it has exited. It recovers all committed data.
 fn watch(cluster: &mut Cluster) {
     match cluster.revive() {
         Ok(false) => {}
-        Ok(true) => tracing::warn!("PostgreSQL had ended; it runs again"),
-        Err(error) => tracing::error!(%error, "PostgreSQL has ended and does not start"),
+        Ok(true) => tracing::warn!("PostgreSQL exited unexpectedly and was restarted"),
+        Err(error) => {
+            tracing::error!(%error, "PostgreSQL exited and cannot be restarted; trying again")
+        }
     }
 }
 
-/// A secret as an argument of a service, inside this process only.
+/// Passes a secret as an argument to a service within this process; no other process sees it.
 fn argument(name: &str, secret: &SecretString) -> String {
     format!("--{name}={}", secret.expose_secret())
 }

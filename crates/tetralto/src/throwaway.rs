@@ -1,4 +1,4 @@
-//! `tetralto postgres -- COMMAND`: a command with a database of its own, gone afterwards.
+//! `tetralto postgres -- COMMAND`: runs a command with a temporary database.
 
 use std::{
     ffi::OsString,
@@ -17,11 +17,13 @@ use tokio::{
 
 use crate::postgres::{Cluster, ClusterOptions, end_with_parent};
 
-/// Runs a command with `DATABASE_URL` set to a new, empty database, and with PostgreSQL's
-/// programs (`psql` among them) at the end of `PATH`. Returns the command's exit code, 128 + n
-/// when signal n ended it. Must be called on the main thread. The first word is the program.
+/// Runs a command with `DATABASE_URL` set to a new, empty database and with PostgreSQL's programs,
+/// such as `psql`, at the end of `PATH`. The first word is the program.
+///
+/// Returns the exit code of the command, or 128 + n if signal n ended it. Must be called on the
+/// main thread.
 pub fn run(words: &[OsString], durable: bool) -> anyhow::Result<ExitCode> {
-    let (program, arguments) = words.split_first().context("no command is given")?;
+    let (program, arguments) = words.split_first().context("no command given")?;
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?
@@ -33,11 +35,12 @@ async fn run_in_runtime(
     arguments: &[OsString],
     durable: bool,
 ) -> anyhow::Result<ExitCode> {
-    // Listened for from here on, so that a signal during the start does not leave the folder.
+    // Register the handlers first: a signal during the start must not leave the folder behind.
     let mut signals = TerminationSignals::listen()?;
     let folder = tempfile::Builder::new()
         .prefix("tetralto-")
-        // Root's cluster belongs to another account, which passes through.
+        // If this process is root, the cluster runs as another account, which must enter the
+        // folder.
         .permissions(Permissions::from_mode(0o711))
         .tempdir()?;
     let cluster = Cluster::start(&ClusterOptions {
@@ -65,7 +68,6 @@ async fn run_in_runtime(
     Ok(exit_code(status))
 }
 
-/// The signals that end a program.
 struct TerminationSignals {
     interrupt: unix::Signal,
     terminate: unix::Signal,
@@ -90,16 +92,17 @@ impl TerminationSignals {
     }
 }
 
-/// Hands a signal to the command; what it does with it is its own affair.
+/// Forwards a signal to the command.
 fn pass_on(signal: Signal, child: &Child) {
     let on_terminal = stdin().is_terminal() || stdout().is_terminal() || stderr().is_terminal();
     if signal == Signal::INT && on_terminal {
-        // Ctrl-C went to the command as well.
+        // The terminal has sent Ctrl-C to the command as well.
         return;
     }
     let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
     if let Some(pid) = pid {
-        // It has not been waited for; if it has just ended, nothing is lost.
+        // The child has not been waited for, so its pid is still valid. An error means that the
+        // child has just exited.
         let _ = kill_process(pid, signal);
     }
 }

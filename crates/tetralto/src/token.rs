@@ -1,4 +1,4 @@
-//! `tetralto token`: a token for a client.
+//! `tetralto token`: creates tokens for clients.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -12,8 +12,8 @@ use crate::system::keys;
 
 const SECONDS_PER_DAY: i64 = 86_400;
 
-/// Prints a token, and nothing else. It is signed with `JWT_SECRETS` or `JWT_PRIVATE_KEY` where
-/// they are set, else with the key that the all-in-one system keeps in its folder.
+/// Prints a token and nothing else. The key is `JWT_SECRETS` or `JWT_PRIVATE_KEY` if set, else the
+/// generated secret of the data folder.
 pub fn print(system: &SystemArgs, wanted: &TokenArgs) -> anyhow::Result<ExitCode> {
     let keys = keys::own_or_given(system)?.ring()?;
     let token = make(&keys, &wanted.sub, &wanted.scope, &wanted.site, wanted.days)?;
@@ -21,7 +21,7 @@ pub fn print(system: &SystemArgs, wanted: &TokenArgs) -> anyhow::Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-/// A token for `sub`, from now for so many days, about these sites or about all.
+/// Signs a token for `sub` that expires in `days` days. Without `sites`, it is valid for all sites.
 pub fn make(
     keys: &Keyring,
     sub: &str,

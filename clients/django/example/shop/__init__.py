@@ -1,1 +1,1 @@
-"""A small shop that shows how the package is used."""
+"""An example site that uses the package."""

@@ -1,4 +1,4 @@
-"""Settings of the example: what it needs of Django, and what the package needs."""
+"""Settings of the example, with the settings of the package at the end."""
 
 import os
 from pathlib import Path
@@ -25,7 +25,7 @@ TEMPLATES = [
     }
 ]
 
-# The all-in-one system runs here and keeps a token for everything in its data folder.
+# The system started by ./dev run writes a token with all scopes to its data folder.
 _token = BASE_DIR.parents[2] / ".tetralto" / "token"
 VISITOR_ANALYTICS_SERVICE_URL = os.environ.get(
     "VISITOR_ANALYTICS_SERVICE_URL", "http://127.0.0.1:8002"

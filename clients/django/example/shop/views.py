@@ -1,4 +1,4 @@
-"""Views of the example: what a view can say about its visit."""
+"""Views of the example, which add details to their visits."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -8,12 +8,12 @@ from tetralto_visits import Visit, track
 
 
 def home(request: HttpRequest) -> HttpResponse:
-    """Show a page that is recorded as it is."""
+    """Show a page that is recorded without details."""
     return render(request, "page.html", {"title": "Welcome"})
 
 
 def pricing(request: HttpRequest) -> HttpResponse:
-    """Show a page that tells more."""
+    """Show a page that sets the title and a property of its visit."""
     visit: Visit = request.visit  # type: ignore[attr-defined]
     visit.title = "Pricing"
     visit.properties["plan"] = request.GET.get("plan", "none")
@@ -22,6 +22,6 @@ def pricing(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def quote(request: HttpRequest) -> HttpResponse:
-    """Tell of something that happened."""
+    """Record an event."""
     track(request, "quote_requested", {"rooms": 3})
     return redirect("home")

@@ -1,4 +1,4 @@
-"""Tells TetraltoRail's visitor-analytics who visits a Django site.
+"""Reports the page views of a Django site to TetraltoRail's visitor-analytics.
 
 Add ``tetralto_visits.middleware.VisitMiddleware`` to ``MIDDLEWARE``; see the README.
 """

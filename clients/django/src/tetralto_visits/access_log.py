@@ -1,4 +1,4 @@
-"""Reads access logs in Apache's combined format, which nginx writes too."""
+"""Parses access logs in the combined format of Apache and nginx."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TEXT = r'"((?:[^"\\]|\\.)*)"'
 _LINE = re.compile(rf"(\S+) \S+ .*?\[([^\]]+)\] {_TEXT} (\d{{3}}) \S+(?: {_TEXT} {_TEXT})?")
 _REQUEST = re.compile(r"([A-Z]+) (/\S*)(?: HTTP/([\d.]+))?")
 _MOST_REMEMBERED = 10_000
-# Everything of one log line is in its id: so it is recorded once, however often it is sent.
+# The id is a hash of the whole line, so a line that is sent again is not recorded again.
 _NAMESPACE = uuid.UUID("6f6d7c0e-3f0b-5d0f-9d3a-5c1f6f0f6a10")
 _LONGEST_URL, _LONGEST_USER_AGENT = 2048, 1024
 
@@ -28,7 +28,7 @@ _ASSETS = tuple(ASSETS.split())
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One request of the log."""
+    """One request in the log."""
 
     id: uuid.UUID
     at: datetime
@@ -43,16 +43,16 @@ class Line:
 
     @property
     def path(self) -> str:
-        """The path alone."""
+        """The path without the query."""
         return self.target.partition("?")[0]
 
     @property
     def is_asset(self) -> bool:
-        """Whether the path ends like something that is no page."""
+        """Whether the path has the extension of an asset."""
         return self.path.lower().endswith(_ASSETS)
 
     def visit(self, site: str) -> bytes:
-        """Write the visit that it was as JSON; ``site`` is like ``https://example.com``."""
+        """Build the visit as JSON. ``site`` is a URL such as ``https://example.com``."""
         visit = {
             "id": str(self.id),
             "timestamp": self.at.astimezone(timezone.utc).isoformat().replace("+00:00", "Z"),
@@ -68,13 +68,13 @@ class Line:
 
 
 def read(lines: Iterable[str]) -> Iterator[Line | None]:
-    """Parse line by line; ``None`` where one cannot be read.
+    """Parse line by line; ``None`` for a line that cannot be parsed.
 
-    Lines that are the same to the letter are told apart by their order.
+    Identical lines are distinguished by their number.
     """
     seen: dict[str, int] = {}
     for text in lines:
-        if len(seen) >= _MOST_REMEMBERED:  # the same lines stand near each other
+        if len(seen) >= _MOST_REMEMBERED:  # identical lines are close together
             seen = dict(list(seen.items())[_MOST_REMEMBERED // 2 :])
         stripped = text.rstrip("\r\n")
         nth = seen.pop(stripped, 0)
@@ -106,5 +106,5 @@ def _parse(text: str, nth: int) -> Line | None:
 
 
 def _given(text: str | None) -> str | None:
-    """Undo the backslashes before quotes; ``-`` stands for nothing."""
+    """Unescape a quoted value; ``None`` for ``-``."""
     return None if text in (None, "", "-") else re.sub(r'\\(["\\])', r"\1", text or "")

@@ -1,4 +1,4 @@
-"""Which address a visitor came from, believing only proxies that are trusted."""
+"""Determines the visitor's address. Only trusted proxies may forward addresses."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 PEER_KEYS = ("REMOTE_ADDR", "HTTP_X_REAL_IP", "HTTP_X_FORWARDED_FOR")
-"""What tells in ``META`` who sent a request."""
+"""The keys of ``META`` that determine the sender of a request."""
 
 RAILWAY = "railway"
 UNIX = "unix"
 
-# Railway's edge reaches a service from shared address space (RFC 6598) or over the private
-# network, which is made of unique local addresses (RFC 4193).
+# Railway's edge connects from shared address space (RFC 6598), or over the private network, which
+# uses unique local addresses (RFC 4193).
 _RAILWAY_NETWORKS = (ip_network("100.64.0.0/10"), ip_network("fd00::/8"))
 
 
 @dataclass(frozen=True, slots=True)
 class TrustedProxies:
-    """The peers whose forwarding headers are believed."""
+    """The peers whose forwarding headers are trusted."""
 
     networks: tuple[Network, ...] = ()
     unix_socket: bool = False
-    """Whether a peer without an address (a Unix socket) is a proxy."""
+    """Whether a peer without an address (a Unix socket) is a trusted proxy."""
     real_ip_first: bool = False
-    """Whether ``X-Real-IP`` goes before ``X-Forwarded-For``: it does on Railway, whose edge
-    always sets it. Elsewhere a proxy may pass on an ``X-Real-IP`` that the client made up."""
+    """Whether ``X-Real-IP`` takes precedence over ``X-Forwarded-For``. On Railway it does, because
+    the edge always sets it. Another proxy may pass on a forged ``X-Real-IP`` of the client."""
 
     @classmethod
     def parse(cls, entries: Iterable[str]) -> TrustedProxies:
-        """Read CIDRs, ``"railway"`` and ``"unix"``; ``ValueError`` names the first bad entry."""
+        """Parse networks, ``"railway"`` and ``"unix"``. ``ValueError`` names an invalid entry."""
         names = [entry.strip() for entry in entries]
         networks: list[Network] = []
         for name in names:
@@ -47,52 +47,52 @@ class TrustedProxies:
         return cls(tuple(networks), UNIX in names, RAILWAY in names)
 
     def trusts(self, address: Address | None) -> bool:
-        """Whether this peer is a proxy of ours; ``None`` is a peer without an address."""
+        """Whether a peer is a trusted proxy. ``None`` is a peer without an address."""
         if address is None:
             return self.unix_socket
         return any(address in network for network in self.networks)
 
 
 class Peer(NamedTuple):
-    """Who sent a request."""
+    """The sender of a request."""
 
     address: str
-    """The visitor's."""
+    """Address of the visitor."""
     is_proxy: bool
-    """Whether the visitor came through a trusted proxy."""
+    """Whether the request came through a trusted proxy."""
 
 
 class Peers:
-    """Finds out who sent requests, and remembers it for a while."""
+    """Determines the sender of requests, with a cache."""
 
     def __init__(self, proxies: TrustedProxies) -> None:
         self._proxies = proxies
         self._found: Memo[Peer] = Memo()
 
     def of(self, meta: Mapping[str, Any]) -> Peer:
-        """Look at ``request.META``; ``ValueError`` when nothing trustworthy names an address."""
+        """Read ``request.META``. Raises ``ValueError`` if there is no trustworthy address."""
         return self.find(tuple(map(meta.get, PEER_KEYS)))
 
     def find(self, named: tuple[str | None, ...]) -> Peer:
-        """Do the same with the values of ``PEER_KEYS``."""
+        """Like ``of``, with the values of ``PEER_KEYS``."""
         return self._found.get(named) or self._found.keep(named, self._look(*named))
 
     def _look(self, peer: str | None, real_ip: str | None, forwarded_for: str | None) -> Peer:
         peer = peer or ""
         found = visitor_address(peer, real_ip or "", forwarded_for or "", self._proxies)
         if found is None:
-            raise ValueError("no address: is the proxy missing in TETRALTO_TRUSTED_PROXIES?")
+            raise ValueError("no address; is the proxy missing in TETRALTO_TRUSTED_PROXIES?")
         return Peer(str(found), self._proxies.trusts(parse_address(peer)))
 
 
 def visitor_address(
     peer: str, real_ip: str, forwarded_for: str, proxies: TrustedProxies
 ) -> Address | None:
-    """Choose the visitor's address; ``None`` when nothing trustworthy names one.
+    """Determine the visitor's address; ``None`` if there is no trustworthy one.
 
-    ``peer`` is ``REMOTE_ADDR``, the others are header values (empty when absent). Only what a
-    trusted peer says is believed, and of ``X-Forwarded-For`` only the rightmost address that is
-    not itself a trusted proxy: everything left of it was written by the client.
+    ``peer`` is ``REMOTE_ADDR``. The others are header values, empty if absent. They are used
+    only if the peer is a trusted proxy. In ``X-Forwarded-For``, the rightmost address that is not a trusted
+    proxy counts, because the client may have written everything to the left.
     """
     direct = parse_address(peer)
     if not proxies.trusts(direct):
@@ -101,12 +101,12 @@ def visitor_address(
     forwarded = _rightmost_untrusted(forwarded_for, proxies)
     if proxies.real_ip_first:
         return stated or forwarded or direct
-    # A proxy that writes X-Forwarded-For passes on an X-Real-IP as the client wrote it.
+    # A proxy that sets X-Forwarded-For may pass on an X-Real-IP of the client.
     return (forwarded if forwarded_for else stated) or direct
 
 
 def parse_address(text: str) -> Address | None:
-    """Read an address as proxies write it: with brackets, port or zone, IPv4 mapped into IPv6."""
+    """Parse an address with optional brackets, port or zone. Unwraps IPv4-mapped IPv6 addresses."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]
@@ -120,7 +120,7 @@ def parse_address(text: str) -> Address | None:
 
 
 def _rightmost_untrusted(forwarded_for: str, proxies: TrustedProxies) -> Address | None:
-    """Walk from our side towards the client; a chain of trusted hops yields its far end."""
+    """Return the rightmost untrusted address, or the leftmost one if all are trusted."""
     nearest: Address | None = None
     for hop in reversed(forwarded_for.split(",")):
         address = parse_address(hop)
@@ -135,5 +135,5 @@ def _rightmost_untrusted(forwarded_for: str, proxies: TrustedProxies) -> Address
 def _network(text: str) -> Network:
     network = ip_network(text)
     if network.prefixlen == 0:
-        raise ValueError(f"{text!r} would believe everybody")
+        raise ValueError(f"{text!r} would trust every peer")
     return network

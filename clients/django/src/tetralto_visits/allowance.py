@@ -1,4 +1,4 @@
-"""How often an address may report in a minute."""
+"""Rate limit for the reports of the page script."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
 _MAX_NETWORKS = 4096
-# A household or a server gets at least a /64 (RFC 6177), and may use each address of it.
+# A household or server gets at least a /64 (RFC 6177) and can use all of its addresses.
 _IPV6_PREFIX = 64
 
 
 class Allowance:
-    """Counts by network within each minute, in this process, for a bounded number of networks.
+    """Counts reports by network and minute, in this process, for a bounded number of networks.
 
-    When the table is full, the network that was counted longest ago makes room: somebody with many
-    networks costs others their count at most, never their reports.
+    If the table is full, the network that reported longest ago is removed and starts at zero again.
+    A client with many networks can therefore never block the reports of others.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -27,14 +27,14 @@ class Allowance:
         self._counts: dict[str, int] = {}
 
     def take(self, address: str, most: int) -> bool:
-        """Count one report; false when the network has had its share of this minute."""
+        """Count one report. Returns false if the network has reached its limit for this minute."""
         network = network_of(address)
         with self._lock:
             minute = int(self._clock() // 60)
             if minute != self._minute:
                 self._minute = minute
                 self._counts.clear()
-            # Taken out and put in again, so that the first is the one counted longest ago.
+            # Removed and inserted again, so that the dictionary is sorted by the last report.
             count = self._counts.pop(network, 0)
             if len(self._counts) >= _MAX_NETWORKS:
                 del self._counts[next(iter(self._counts))]
@@ -45,7 +45,7 @@ class Allowance:
 
 @lru_cache(maxsize=256)
 def network_of(address: str) -> str:
-    """Name what counts as one: an IPv4 address, or the /64 of an IPv6 address."""
+    """Return the unit of the limit: an IPv4 address, or the /64 of an IPv6 address."""
     parsed = ip_address(address)
     if isinstance(parsed, IPv6Address):
         return f"{int(parsed) >> (128 - _IPV6_PREFIX):x}/64"

@@ -1,4 +1,4 @@
-"""What the answers of visitor-analytics mean for what was posted."""
+"""Classifies the responses of visitor-analytics."""
 
 from __future__ import annotations
 
@@ -14,66 +14,65 @@ _BAD_PARCELS = (400, 422)
 _TOO_LARGE = 413
 _CONFLICT = 409
 _STATUSES = ("recorded", "duplicate", "ignored", "rejected")
-# An answer with one of these may be the fault of one parcel: it makes the service fail, or end.
+# These may be caused by a single message that makes the service fail or crash.
 _SUSPICIOUS_STATUSES = (500, 502)
 _SUSPICIOUS_REASONS = ("RemoteDisconnected", "ConnectionResetError", "BrokenPipeError")
-# The page script names the visit of an engagement, so anybody can name one that does not exist or
-# belongs to another site.
+# The visit id of an engagement comes from the browser. It may not exist or belong to another site.
 _UNKNOWN_VISIT_CODES = ("NOT_FOUND", "SITE_FORBIDDEN")
 _UNKNOWN_PATHS = (404, 405, 501)
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The batch was taken, but for those of its parcels that were rejected."""
+    """The batch was accepted. Single messages may have been rejected."""
 
     recorded: int
     duplicate: int = 0
     rejected: int = 0
     ignored: int = 0
     code: str | None = None
-    """Why the first of the rejected was."""
+    """The error code of the first rejected message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A parcel of the batch is wrong and will never be taken; in a smaller batch it is found."""
+    """A message of the batch is invalid. Splitting the batch finds it."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class TooLarge:
-    """The batch has to be split."""
+    """The batch must be split."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """The batch may be taken later, perhaps when somebody has mended the settings."""
+    """The batch may succeed later, perhaps after the settings are corrected."""
 
     reason: str
     retry_after: float = 0.0
     is_suspicious: bool = False
-    """Whether one of the parcels may be what makes the service fail."""
+    """Whether one of the messages may cause the failure."""
 
 
 Answer = Accepted | Refused | TooLarge | Unavailable
 
 
 def judge(reply: Reply | NoReply, path: str, parcels: int) -> Answer:
-    """Say what a reply to so many parcels means.
+    """Classify the response to a number of messages.
 
-    Only what visitor-analytics itself says about the parcels is believed to be their fault: a
-    proxy's 400, a token or an address that is wrong can be mended, and the parcels are sent then.
+    Messages are given up only if visitor-analytics itself rejects them. A 400 of a proxy, a wrong
+    token or a wrong URL can be corrected, and the messages are sent again.
     """
     if isinstance(reply, NoReply):
         return Unavailable(reply.reason, is_suspicious=reply.reason in _SUSPICIOUS_REASONS)
     if 200 <= reply.status < 300:
         counted = _count(reply.content, parcels)
         if counted is None and path == VISITS:
-            return Unavailable("an answer that is not visitor-analytics's", reply.retry_after)
+            return Unavailable("not a response of visitor-analytics", reply.retry_after)
         return counted or Accepted(parcels)
     reason = f"HTTP {reply.status}"
     if reply.status == _TOO_LARGE:
@@ -98,21 +97,21 @@ def _blames_parcels(status: int, problem: dict[str, Any], path: str) -> bool:
 
 
 def _problem(content: bytes) -> dict[str, Any]:
-    """Read problem details (RFC 9457) with the service's ``code``; empty when it is no such."""
+    """Parse problem details (RFC 9457) with a ``code``; empty if the content is anything else."""
     try:
         problem = json.loads(content)
     except (ValueError, RecursionError):
         return {}
     is_ours = isinstance(problem, dict) and isinstance(problem.get("code"), str)
-    # The code goes to the log.
+    # The code is logged, so its length is limited.
     return problem if is_ours and len(problem["code"]) <= 64 else {}
 
 
 def _count(content: bytes, parcels: int) -> Accepted | None:
-    """Count the answers about each parcel; ``None`` unless there is one about each."""
-    # Reading a hundred answers as JSON would keep requests from running for a millisecond. Where
-    # they are written as compactly as by the service, counting words tells the same: inside of a
-    # JSON text the quotes would have backslashes.
+    """Count the results by status. ``None`` unless there is one result for each message."""
+    # Parsing a hundred results takes a millisecond, in which no request runs (GIL). In the compact
+    # JSON of the service, counting this text is equivalent: within a JSON string, the quotes would
+    # be escaped.
     if content.count(b'"status":"recorded"') == parcels:
         return Accepted(parcels)
     try:

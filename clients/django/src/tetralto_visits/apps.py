@@ -1,4 +1,4 @@
-"""The Django application: only there to register the system checks."""
+"""The Django application. It registers the system checks."""
 
 from django.apps import AppConfig
 from django.core import checks

@@ -1,4 +1,4 @@
-"""For ASGI servers: deliver what waits when the server says that it shuts down."""
+"""For ASGI servers: delivers the queued visits when the server shuts down."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _Application = Callable[[dict[str, Any], _Receive, _Send], Awaitable[None]]
 
 
 def flush_on_shutdown(application: _Application) -> _Application:
-    """Wrap Django's application, which knows nothing of ASGI's lifespan protocol.
+    """Wrap Django's application, which does not support the lifespan protocol of ASGI.
 
-    uvicorn ends a process that got SIGTERM by that signal, so Python's exit handlers never run;
-    the lifespan's shutdown is what it waits for.
+    After SIGTERM, uvicorn ends its process by that signal, so Python's exit handlers do not run.
+    But uvicorn waits for the shutdown event of the lifespan protocol.
     """
 
     async def wrapped(scope: dict[str, Any], receive: _Receive, send: _Send) -> None:

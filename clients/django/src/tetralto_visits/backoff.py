@@ -1,4 +1,4 @@
-"""When a service that failed may be asked again."""
+"""Pauses between attempts after failures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE, _LONGEST_ASKED_PAUSE = 0.5, 60.0, 600.0
 
 
 class Backoff:
-    """Pauses that double from half a second to a minute, with jitter, or as the service asks."""
+    """Pauses that double from half a second to a minute, with jitter, or the ``Retry-After``."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -19,16 +19,16 @@ class Backoff:
 
     @property
     def seconds_left(self) -> float:
-        """How long to wait still; 0 when the service may be asked."""
+        """Remaining seconds of the pause; 0 if there is none."""
         return max(0.0, self._open_at - self._clock()) if self._failures else 0.0
 
     def failed(self, retry_after: float) -> None:
-        """Begin the next pause; ``retry_after`` is what the service asked for, in seconds."""
+        """Start the next pause. ``retry_after`` is the value of ``Retry-After`` in seconds."""
         longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(self._failures, 16))
         seconds = longest * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
         self._failures += 1
         self._open_at = self._clock() + max(seconds, min(retry_after, _LONGEST_ASKED_PAUSE))
 
     def succeeded(self) -> None:
-        """Begin anew."""
+        """Reset the pauses."""
         self._failures = 0

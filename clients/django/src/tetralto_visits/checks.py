@@ -1,4 +1,4 @@
-"""Django system checks: what is wrong with the settings, and what to do about it."""
+"""Django system checks of the settings."""
 
 import os
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ _MIDDLEWARE = "tetralto_visits.middleware.VisitMiddleware"
 _NO_MIDDLEWARE = config.Problem(
     "W009",
     f"{_MIDDLEWARE} is not in MIDDLEWARE: no visits are recorded.",
-    "List it first, so that it sees what the visitor gets.",
+    "Add it as the first entry, so that it sees the final response.",
     is_error=False,
 )
 
@@ -23,9 +23,10 @@ def check_settings(
     app_configs: Sequence[AppConfig] | None,  # noqa: ARG001
     **_kwargs: Any,  # noqa: ANN401
 ) -> list[CheckMessage]:
-    """Report every problem of the settings.
+    """Report all problems of the settings.
 
-    What only leaves visits unrecorded on purpose, perhaps, is a warning; the rest are errors.
+    A configuration that disables the recording, which may be intended, is a warning. All other
+    problems are errors.
     """
     _, problems = config.read(settings, os.environ)
     if _MIDDLEWARE not in settings.MIDDLEWARE:

@@ -1,4 +1,4 @@
-"""The settings: the only place that reads Django's settings and the environment."""
+"""The settings. Only this module reads Django's settings and the environment."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _KEYS = (
     "SPOOL_MEGABYTES",
     "ENGAGEMENT_PER_MINUTE",
 )
-# Key of TETRALTO -> name as a Django setting and as an environment variable.
+# Key in TETRALTO -> name of the Django setting and environment variable.
 _NAMES = {
     "SERVICE_URL": "VISITOR_ANALYTICS_SERVICE_URL",
     "TOKEN": "VISITOR_ANALYTICS_TOKEN",
@@ -54,28 +54,28 @@ HEALTH_CHECKS = (
     "/ping",
     "/readyz",
 )
-# Asked for by browsers by themselves; where there are none the answer is a page that says so.
+# Browsers request these by themselves. If the file is missing, the response is an HTML error page.
 ICONS = ("/favicon.ico", "/apple-touch-icon.png", "/apple-touch-icon-precomposed.png")
-# Of a redirect the page it leads to counts; 304 is the same page seen again.
+# For a redirect, only the target page counts. A 304 is a page view of an unchanged page.
 _STATUS_CODES = ("2xx", "304", "4xx", "5xx")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where visits are sent, and where they wait for it."""
+    """The service to which visits are sent, and the limits of the queue and the spool."""
 
     service_url: str
     token: str = field(repr=False)
     queue_size: int = 10_000
     timeout_seconds: float = 5.0
-    spool_folders: tuple[Path, ...] = field(default=(), hash=False)  # that takes long
-    """Folders to keep visits in while the service is away; the first that can be had is used."""
+    spool_folders: tuple[Path, ...] = field(default=(), hash=False)  # hashing is slow
+    """Folders for visits while the service is unavailable. The first usable one is used."""
     spool_bytes: int = 45_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Which answers are page views, and of whom they may be told."""
+    """Which responses are page views, and which visitors may be tracked."""
 
     included: Patterns | None
     """``None`` for all paths."""
@@ -98,14 +98,14 @@ class Config:
     proxies: TrustedProxies
     rules: Rules
     user_id: bool
-    """Whether the id of a user who is logged in is sent."""
+    """Whether the id of the logged-in user is sent."""
     http_version_key: str | None
-    """The key in ``META`` where a trusted proxy says which HTTP version the visitor spoke."""
+    """The key in ``META`` in which a trusted proxy passes the HTTP version of the visitor."""
     engagement_per_minute: int
 
 
 def read(settings: object, environ: Mapping[str, str]) -> tuple[Config | None, list[Problem]]:
-    """Read the settings: either a config, or the problems that keep it from being one."""
+    """Read the settings. Returns the config, or ``None`` if there are errors, and all problems."""
     values = Values(_NAMES, settings, environ)
     url = values.url("SERVICE_URL")
     version_header = values.text("HTTP_VERSION_HEADER").upper().replace("-", "_")
@@ -132,7 +132,7 @@ def _rules(values: Values) -> Rules:
         statuses = parse_statuses(values.texts("STATUS_CODES", _STATUS_CODES))
     except ValueError as error:
         statuses = frozenset()
-        values.note("E008", f"TETRALTO_STATUS_CODES: {error}.", 'Write ["2xx", 304, 404].')
+        values.note("E008", f"TETRALTO_STATUS_CODES: {error}.", 'Use ["2xx", 304, 404].')
     return Rules(
         included=Patterns.parse_paths(values.texts("INCLUDE_PATHS")) or None,
         excluded=Patterns.parse_paths((*HEALTH_CHECKS, *ICONS, *values.texts("EXCLUDE_PATHS"))),
@@ -151,14 +151,14 @@ def _token(values: Values) -> str:
     if values.find("SERVICE_URL") and not token:
         values.note(
             "E002",
-            "VISITOR_ANALYTICS_TOKEN is not set: the service would refuse every visit.",
-            "Make one with: tetralto token --sub django --scope visits:write --days 365",
+            "VISITOR_ANALYTICS_TOKEN is not set, but the service requires a token.",
+            "Create one with: tetralto token --sub django --scope visits:write --days 365",
         )
     elif not (token.isascii() and " " not in token and token.isprintable()):
         values.note(
             "E002",
-            "VISITOR_ANALYTICS_TOKEN holds characters that no token has.",
-            "Copy it again, without spaces and line breaks.",
+            "VISITOR_ANALYTICS_TOKEN contains characters that are invalid in a token.",
+            "Copy the token again, without spaces and line breaks.",
         )
     return token
 
@@ -170,7 +170,7 @@ def _proxies(values: Values) -> TrustedProxies:
         values.note(
             "E004",
             f"TETRALTO_TRUSTED_PROXIES: {error}.",
-            'List the networks of your own proxies, such as ["10.0.0.0/8"], or "railway", or '
+            'Use a list of the networks of your proxies, such as ["10.0.0.0/8"], "railway", or '
             '"unix" for a proxy on a Unix socket.',
         )
         return TrustedProxies()
@@ -179,9 +179,9 @@ def _proxies(values: Values) -> TrustedProxies:
 def _spool_folders(
     given: str, url: str, settings: object, environ: Mapping[str, str]
 ) -> tuple[Path, ...]:
-    """Find where visits may wait: what is given (``"off"`` for nowhere), else folders of the user.
+    """List candidate folders for the spool: the setting (``"off"`` for none), else defaults.
 
-    A folder is shared by the processes of one project, and by no other.
+    All processes of one project share a folder. Different projects have different folders.
     """
     if given.lower() == "off":
         return ()

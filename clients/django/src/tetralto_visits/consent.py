@@ -1,4 +1,4 @@
-"""Whether anything may be told about a visitor at all."""
+"""Decides whether a visitor may be tracked."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tetralto_visits.config import Rules
 
 
 def may_tell(request: HttpRequest, rules: Rules) -> bool:
-    """Ask the visitor's browser (``DNT``, ``Sec-GPC``) and the site's ``CONSENT``, where set."""
+    """Check the headers ``DNT`` and ``Sec-GPC`` and the function ``CONSENT``, if enabled."""
     if rules.respect_dnt:
         meta = request.META
         if meta.get("HTTP_DNT") == "1" or meta.get("HTTP_SEC_GPC") == "1":

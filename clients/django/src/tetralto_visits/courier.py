@@ -1,4 +1,4 @@
-"""The thread that delivers what requests have noted."""
+"""The background thread that delivers visits."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ _SECONDS_BETWEEN_LOOKS = 30.0
 
 
 class Courier:
-    """Takes parcels from requests and posts them from a daemon thread, started by the first one.
+    """Queues messages of requests and posts them from a daemon thread.
 
-    While the service is away they wait in the depot, where there is one, else in memory. Belongs
-    to one process: a forked child makes its own (see ``delivery``).
+    The first message starts the thread. While the service is unavailable, messages wait on disk, or
+    in memory if there is no spool. An instance belongs to one process: a forked child creates its
+    own (see ``delivery``).
     """
 
     def __init__(self, target: Target, clock: Callable[[], float] = time.monotonic) -> None:
@@ -39,21 +40,21 @@ class Courier:
         self._waiting = Waiting(target.queue_size)
         self._depot: Depot | None = None
         self._thread: threading.Thread | None = None
-        self._next_batch_at = 0.0  # by the clock, like what follows
+        self._next_batch_at = 0.0  # in the time of the clock, like the next two
         self._next_look_at = 0.0
-        self._deadline: float | None = None  # set when the process is ending
+        self._deadline: float | None = None  # set when the process ends
         self._stats = Stats()
         self._sender = BatchSender(
             self._link, self._backoff, self._throttle, self._lock, self._stats, self._seconds_left
         )
 
     def put(self, parcel: Sendable) -> None:
-        """Queue one parcel, or drop it when the queue is full; never waits for network or disk.
+        """Queue one message, or drop it if the queue is full. Never waits for network or disk.
 
-        ``RuntimeError`` when no thread can be started.
+        Raises ``RuntimeError`` if no thread can be started.
         """
         waiting = self._waiting
-        with self._lock:  # entered faster than the condition
+        with self._lock:  # faster than entering the condition
             if not waiting.queued:
                 self._start_thread()
             fits = waiting.add(parcel)
@@ -66,13 +67,13 @@ class Courier:
             else:
                 self._stats.dropped += 1
         if not fits:
-            self._throttle.warn("dropped", "The queue is full: visits are being dropped.")
+            self._throttle.warn("dropped", "The queue is full; new visits are dropped.")
 
     def could_not_build(self, error: Exception) -> None:
-        """Count what could not be written down. The message of the error may hold an address."""
+        """Count a failed visit. Logs only the type of the error: its message may be personal."""
         with self._changed:
             self._stats.failed += 1
-        self._throttle.warn("failed", f"A visit could not be noted: {type(error).__name__}.")
+        self._throttle.warn("failed", f"A visit could not be recorded: {type(error).__name__}.")
 
     def stats(self) -> Stats:
         """Copy the counters."""
@@ -80,7 +81,7 @@ class Courier:
             return replace(self._stats, waiting=len(self._waiting))
 
     def close(self, seconds: float) -> None:
-        """Deliver what waits within so many seconds; keep the rest on disk, or count it as lost."""
+        """Deliver queued messages for some seconds. Store the rest on disk, or count it as lost."""
         with self._changed:
             if self._is_ending():
                 return
@@ -90,12 +91,12 @@ class Courier:
             self._thread.join(seconds)
         with self._changed:
             left = self._waiting.take_all()
-        if left and self._depot is None:  # the thread never came to it
+        if left and self._depot is None:  # the thread has not run yet
             self._depot = Depot(self._target, self._throttle)
         if left and not self._keep(left):
             with self._changed:
                 self._stats.lost += len(left)
-            self._throttle.warn("lost", f"The process ends with {len(left)} visits undelivered.")
+            self._throttle.warn("lost", f"Undelivered visits at process exit: {len(left)}.")
         if self._depot is not None:
             self._depot.close()
 
@@ -116,13 +117,13 @@ class Courier:
         self._link.close()
 
     def _wait(self) -> None:
-        """Wait until there is something to do."""
+        """Wait until there is work."""
         with self._changed:
             while not self._is_ending() and (seconds := self._seconds_to_wait()) > 0:
                 self._changed.wait(seconds)
 
     def _work(self) -> None:
-        """Post what waits, or keep it while the service is away."""
+        """Post queued messages, or store them on disk while the service is unavailable."""
         if self._is_ending():
             return
         try:
@@ -132,16 +133,16 @@ class Courier:
                 self._post_waiting()
             if not self._backoff.seconds_left:
                 self._post_kept()
-        except Exception as error:  # noqa: BLE001 - the thread must outlive it
+        except Exception as error:  # noqa: BLE001 - the thread must continue
             self._put_back()
             self._backoff.failed(0.0)
-            self._throttle.warn("broken", f"Visits are not delivered: {type(error).__name__}.")
+            self._throttle.warn("broken", f"Delivery failed: {type(error).__name__}; trying again.")
 
     def _seconds_to_wait(self) -> float:
-        """See how long there is nothing to do.
+        """Compute how long the thread may sleep.
 
-        A batch is gathered until it is full or a second after the last one, so a visit on a quiet
-        site leaves at once.
+        A batch is sent when it is full, or one second after the previous batch. So a visit on a
+        quiet site is sent at once.
         """
         now = self._clock()
         pause = self._backoff.seconds_left
@@ -154,7 +155,7 @@ class Courier:
         return min(self._next_batch_at - now, max(pause, self._next_look_at - now))
 
     def _post_waiting(self) -> None:
-        """Post what is queued at this moment, batch by batch, until one fails."""
+        """Post the messages that are queued now, in batches, until one fails."""
         self._next_batch_at = self._clock() + _SECONDS_BETWEEN_BATCHES
         left = self._waiting.queued
         while left > 0 and not self._backoff.seconds_left:
@@ -178,7 +179,7 @@ class Courier:
             self._put_back()
 
     def _post_kept(self) -> None:
-        """Post what has been kept longest, of this process or another, when it is time to."""
+        """Post the oldest messages on disk, of any process, if the next look is due."""
         if self._depot is None or self._clock() < self._next_look_at:
             return
         kept = self._depot.oldest(self._sender.batch_size)
@@ -196,7 +197,7 @@ class Courier:
             self._depot.leave()
 
     def _keep(self, batch: Sequence[Sendable]) -> bool:
-        """Keep on disk what is under way; false when that is impossible."""
+        """Store the current batch on disk. Returns false if that is impossible."""
         if self._depot is None or not self._depot.put(batch):
             return False
         self._next_look_at = 0.0
@@ -206,7 +207,7 @@ class Courier:
         return True
 
     def _set_apart(self, suspect: Sendable) -> None:
-        """Keep the first that is under way where it does not hold up the others."""
+        """Store the first message of the current batch where it does not block others."""
         if self._depot is not None and self._depot.put([suspect], is_suspect=True):
             with self._changed:
                 self._stats.spooled += 1
@@ -219,7 +220,7 @@ class Courier:
         return self._depot is not None and self._depot.is_usable
 
     def _seconds_left(self) -> float:
-        """How long an answer may take; 0 or less once the process should have ended."""
+        """How long a response may take; 0 or less if the process should have ended."""
         left = self._target.timeout_seconds
         return left if self._deadline is None else min(left, self._deadline - self._clock())
 
@@ -244,5 +245,5 @@ class Courier:
             with self._changed:
                 self._stats.lost += parcels
             self._throttle.warn(
-                "killed", f"{parcels} visits were only in memory when a process was killed."
+                "killed", f"A process was killed; {parcels} visits in its memory are lost."
             )

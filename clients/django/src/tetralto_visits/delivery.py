@@ -1,4 +1,4 @@
-"""The couriers of this process: one for each service that visits go to, usually one."""
+"""The background senders of this process: one for each service, usually one."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from tetralto_visits.stats import Stats
 
 _FLUSH_SECONDS = 2.0
 
-# Keyed by process: a forked child finds none of its own, so it never touches the parent's queue,
-# lock, thread or connection. (uWSGI forks without telling Python, so a fork hook is not enough.)
+# The key contains the pid, so a forked child never uses the queue, lock, thread or connection of
+# its parent. A fork hook is not enough, because uWSGI forks without Python's hooks.
 _couriers: dict[tuple[int, Target], Courier] = {}
 
 
 def courier_for(target: Target) -> Courier:
-    """Find this process's courier, or make it."""
+    """Return the sender of this process; create it if needed."""
     key = (os.getpid(), target)
     courier = _couriers.get(key)
     if courier is None:
         for other in list(_couriers):
             if other[0] != key[0]:
                 _couriers.pop(other, None)
-        # Atomic: threads that come here together get the same one.
+        # setdefault is atomic: concurrent threads get the same sender.
         courier = _couriers.setdefault(key, Courier(target))
     return courier
 
 
 def stats() -> Stats:
-    """Count what became of this process's visits."""
+    """Return the counters of this process."""
     return sum((courier.stats() for courier in _mine()), Stats())
 
 
 @atexit.register
 def flush() -> None:
-    """Deliver what waits, within 2 seconds, because the process is about to end."""
+    """Deliver the queued visits within 2 seconds, because the process ends."""
     for courier in _mine():
         courier.close(_FLUSH_SECONDS)
 

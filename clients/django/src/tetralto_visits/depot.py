@@ -1,4 +1,4 @@
-"""What survives the process: the spool, the ledger, and who empties the spool."""
+"""The durable queue: the spool, the in-flight counter, and the lock of the sending process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ERRORS = (OSError, sqlite3.Error)
 
 
 class Depot:
-    """Keeps parcels on disk. Where that is impossible it says so in the log, and keeps nothing."""
+    """Stores messages on disk. If that is impossible, it logs a warning and stores nothing."""
 
     def __init__(self, target: Target, throttle: Throttle) -> None:
         self._throttle = throttle
@@ -35,20 +35,20 @@ class Depot:
             except _ERRORS as error:
                 self._warn(error)
         elif target.spool_folders:
-            throttle.warn("spool", "There is no folder to keep visits in: TETRALTO_SPOOL.")
+            throttle.warn("spool", "No usable folder for the spool; set TETRALTO_SPOOL.")
 
     @property
     def is_usable(self) -> bool:
-        """Whether parcels can be kept at all."""
+        """Whether there is a spool."""
         return self._spool is not None
 
     def note(self, parcels: int) -> None:
-        """Write down how many parcels are only in memory."""
+        """Store the number of messages that are only in memory."""
         if self._ledger is not None:
             self._ledger.note(parcels)
 
     def take_lost(self) -> int:
-        """Count what killed processes had only in memory; each is counted once."""
+        """Count the messages in the memory of killed processes. Each is counted once."""
         if self._folder is None:
             return 0
         try:
@@ -58,7 +58,7 @@ class Depot:
             return 0
 
     def put(self, parcels: Sequence[Sendable], *, is_suspect: bool = False) -> bool:
-        """Keep the parcels, apart from the others or not; false when that is impossible."""
+        """Store messages, as suspects or not. Returns false if that is impossible."""
         if self._spool is None:
             return False
         try:
@@ -69,9 +69,9 @@ class Depot:
         return True
 
     def oldest(self, most: int = LARGEST_BATCH) -> list[Stored]:
-        """Read the first parcels that can be posted together.
+        """Read the oldest messages that can be posted together.
 
-        Empty when there are none, or while another process is sending them.
+        Empty if there are none, or if another process is sending.
         """
         try:
             if self._spool is None or self._spool.is_empty() or not self._may_empty():
@@ -82,7 +82,7 @@ class Depot:
             return []
 
     def remove(self, stored: Iterable[Stored]) -> None:
-        """Forget parcels that have arrived. Those that cannot be removed are sent once more."""
+        """Delete delivered messages. If deleting fails, they are sent again."""
         if self._spool is not None:
             try:
                 self._spool.remove([one.number for one in stored])
@@ -90,7 +90,7 @@ class Depot:
                 self._warn(error)
 
     def set_apart(self, stored: Stored) -> None:
-        """Let a parcel that fails by itself wait where it does not hold up the others."""
+        """Postpone a message that fails alone, so that it does not block others."""
         if self._spool is not None:
             try:
                 self._spool.postpone(stored.number, self._retry_at())
@@ -98,7 +98,7 @@ class Depot:
                 self._warn(error)
 
     def leave(self) -> None:
-        """Let another process send what is here."""
+        """Release the lock, so that another process can send."""
         if self._emptying is not None:
             self._emptying.close()
             self._emptying = None
@@ -123,13 +123,13 @@ class Depot:
         return True
 
     def _warn(self, error: Exception) -> None:
-        # The kind alone: a message may hold a path.
+        # Log only the type: the message may contain a path.
         kind = type(error).__name__
         self._throttle.warn("spool", f"Visits cannot be kept on disk ({kind}).")
 
 
 def find_folder(candidates: Iterable[Path]) -> Path | None:
-    """Find the first folder that is ours alone, or can be made so."""
+    """Find the first folder that is private to this user; create it if missing."""
     return next((folder for folder in candidates if _is_ours(folder)), None)
 
 
@@ -139,7 +139,7 @@ def _is_ours(folder: Path) -> bool:
         found = folder.lstat()
     except OSError:
         return False
-    # In a folder that all may write to, somebody else could have been here before.
+    # In a world-writable directory another user could have created the folder.
     is_owner = not hasattr(os, "getuid") or found.st_uid == os.getuid()
     is_closed = not found.st_mode & stat.S_IWOTH
     return stat.S_ISDIR(found.st_mode) and is_owner and is_closed and os.access(folder, os.W_OK)

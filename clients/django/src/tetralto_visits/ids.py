@@ -1,4 +1,4 @@
-"""Identifiers and times of visits."""
+"""Ids and timestamps of visits."""
 
 from datetime import datetime, timezone
 from functools import lru_cache
@@ -7,11 +7,11 @@ _NS_PER_MS = 1_000_000
 
 
 def uuid7(at_ns: int, entropy: bytes) -> str:
-    """Make a UUID version 7 (RFC 9562, section 5.7).
+    """Create a UUID version 7 (RFC 9562, section 5.7).
 
-    ``at_ns`` is Unix time in nanoseconds. What lies below the millisecond fills ``rand_a``
-    (section 6.2, method 3), so identifiers sort by time without any shared state, also after
-    a fork. ``entropy`` is at least 8 random bytes, of which 62 bits are used.
+    ``at_ns`` is Unix time in nanoseconds. The fraction of the millisecond fills ``rand_a`` (section
+    6.2, method 3), so ids sort by time without shared state, also after a fork. ``entropy`` is at
+    least 8 random bytes, of which 62 bits are used.
     """
     milliseconds, below = divmod(at_ns, _NS_PER_MS)
     fraction = below * 4096 // _NS_PER_MS
@@ -23,7 +23,7 @@ def uuid7(at_ns: int, entropy: bytes) -> str:
 
 
 def rfc3339(at_ns: int) -> str:
-    """Write Unix time in nanoseconds as RFC 3339 in UTC, to the millisecond."""
+    """Format Unix time in nanoseconds as RFC 3339 in UTC with milliseconds."""
     seconds, below = divmod(at_ns, 1_000_000_000)
     return f"{_second(seconds)}.{below // _NS_PER_MS:03d}Z"
 

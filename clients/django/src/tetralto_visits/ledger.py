@@ -1,4 +1,4 @@
-"""How much each process has only in memory, written where it survives the process."""
+"""A counter of the messages in memory that survives the end of the process."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _own: set[str] = set()
 
 
 class Ledger:
-    """One number in a small file that the kernel keeps when the process is killed.
+    """A number in a small memory-mapped file, which survives if the process is killed.
 
-    The file is locked as long as the process lives, so others can tell that it does not.
+    The file is locked while the process lives, so other processes can detect its end.
     """
 
     def __init__(self, folder: Path) -> None:
         _remember_only_own()
         name = f"{os.getpid()}-{uuid4().hex[:8]}{_SUFFIX}"
         self._path = folder / name
-        # Under its own name it appears only when it is locked.
+        # The file gets its final name only after it is locked.
         unlocked = folder / f"{name}.new"
         self._file: IO[bytes] = unlocked.open("w+b")
         try_lock(self._file)
@@ -37,17 +37,17 @@ class Ledger:
         unlocked.rename(self._path)
 
     def note(self, parcels: int) -> None:
-        """Write down how many parcels are only in memory."""
+        """Store the number of messages that are only in memory."""
         self._number[0] = parcels
 
     def close(self) -> None:
-        """Remove the file: the process ends in order."""
+        """Remove the file at a regular end of the process."""
         self._path.unlink(missing_ok=True)
         self._file.close()
 
 
 def take_lost(folder: Path) -> int:
-    """Count what was only in memory when processes were killed, and remove their files."""
+    """Sum the counters of killed processes and remove their files."""
     _remember_only_own()
     return sum(_take(path) for path in folder.glob(f"*{_SUFFIX}") if path.name not in _own)
 
@@ -65,6 +65,6 @@ def _take(path: Path) -> int:
 
 
 def _remember_only_own() -> None:
-    """Forget the names that a forked process has from its parent: they are locked by that one."""
+    """After a fork, forget the files of the parent process, which holds their locks."""
     prefix = f"{os.getpid()}-"
     _own.intersection_update({name for name in _own if name.startswith(prefix)})

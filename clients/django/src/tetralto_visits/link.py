@@ -1,4 +1,4 @@
-"""One keep-alive connection to visitor-analytics."""
+"""A keep-alive connection to visitor-analytics."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ _SMALLEST_TO_PACK = 1024
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the service said."""
+    """A response of the service."""
 
     status: int
     content: bytes
     retry_after: float
-    """Seconds to wait, as the service asks; 0 when it does not."""
+    """``Retry-After`` in seconds; 0 if it is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class NoReply:
-    """The service said nothing that can be read."""
+    """No valid HTTP response was received."""
 
     reason: str
 
 
 class Link:
-    """Posts JSON to the service; used by one thread only."""
+    """Posts JSON to the service. Not thread-safe."""
 
     def __init__(self, service_url: str, token: str, now: Callable[[], float] = time) -> None:
         parts = urlsplit(service_url)
@@ -50,16 +50,16 @@ class Link:
         self._now = now
 
     def post(self, path: str, body: bytes, timeout: float) -> Reply | NoReply:
-        """Send JSON; never raises for what the network or the service does.
+        """Send JSON. Never raises an error of the network or the service.
 
-        ``timeout`` in seconds is for each step: to connect, to send, each wait for an answer.
+        ``timeout`` in seconds applies to each step: connecting, sending, and each read.
         """
         is_reused = self._connection.sock is not None
         try:
             try:
                 return self._exchange(path, body, timeout)
             except ConnectionError:
-                # The service closes idle connections; ids make it safe to send at once again.
+                # The service closes idle connections. The ids make a repetition safe.
                 if not is_reused:
                     raise
                 self.close()
@@ -69,7 +69,7 @@ class Link:
             return NoReply(type(error).__name__)
 
     def close(self) -> None:
-        """Close the connection; the next post opens another."""
+        """Close the connection. The next post opens a new one."""
         self._connection.close()
 
     def _exchange(self, path: str, body: bytes, timeout: float) -> Reply:
@@ -90,7 +90,7 @@ class Link:
 
 
 def seconds_to_wait(retry_after: str | None, now: float) -> float:
-    """Read ``Retry-After`` (RFC 9110, section 10.2.3), seconds or a date; 0 when unreadable."""
+    """Parse ``Retry-After`` (RFC 9110, section 10.2.3), seconds or a date; 0 if it is invalid."""
     text = (retry_after or "").strip()
     if text.isdecimal():
         return float(text[:9])

@@ -1,4 +1,4 @@
-"""Locks on files that end with the process that holds them, however it ends."""
+"""File locks that the operating system releases when the process ends."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import IO
 if sys.platform == "win32":
 
     def try_lock(file: IO[bytes]) -> bool:  # noqa: ARG001
-        """Windows knows no such lock: nobody else ever holds one."""
+        """Windows has no such lock, so this always succeeds."""
         return True
 
 else:
     import fcntl
 
     def try_lock(file: IO[bytes]) -> bool:
-        """Lock a file that is open for writing; false when another process holds the lock.
+        """Lock a file that is open for writing. Returns false if another process holds the lock.
 
-        The process loses the lock when it closes the file, under whichever handle.
+        The lock is released when the process closes any handle of the file.
         """
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""The middleware: notes each page view after the page was answered, and never gets in its way."""
+"""The middleware. It records page views after the response was created, without delaying it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _Answer = HttpResponseBase | Awaitable[HttpResponseBase]
 
 
 class VisitMiddleware:
-    """Listed first in ``MIDDLEWARE``, so that it sees what the visitor gets.
+    """Must be the first entry of ``MIDDLEWARE``, so that it sees the final response.
 
-    Works under WSGI and ASGI without a thread switch, and gives each request its ``visit``.
-    Records nothing, with one log line, when the settings are missing or wrong.
+    Works under WSGI and ASGI without switching threads. Sets ``request.visit`` on each request. If
+    the settings are missing or invalid, it logs one warning and records nothing.
     """
 
     sync_capable = True
@@ -36,14 +36,14 @@ class VisitMiddleware:
         if parsed is None:
             _log.warning("Visits are not recorded: %s", " ".join(p.message for p in problems))
         self._recorder = Recorder(parsed) if parsed else None
-        # What it gives depends on the mode: an answer, or something to await.
+        # Returns a response in sync mode, and an awaitable in async mode.
         self._get_response: Callable[[HttpRequest], Any] = get_response
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> _Answer:
-        """Answer the request, then note the visit."""
+        """Get the response, then record the visit."""
         if self._is_async:
             return self._answer_async(request)
         visit = request.visit = Visit(self._recorder)  # type: ignore[attr-defined]

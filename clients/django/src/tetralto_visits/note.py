@@ -1,4 +1,4 @@
-"""Visits as they are noted while the page waits, and written down later."""
+"""The payload of a visit: captured during the request, serialized in the background."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from tetralto_visits.wire import (
     write_object,
 )
 
-# The headers that tell a browser from a bot. A closed list: it bounds what a visit can weigh,
-# and nothing that identifies a login (cookies, authorization) can slip in.
+# The headers that distinguish browsers from bots. The fixed list bounds the size of a visit, and
+# excludes credentials (cookies, authorization).
 HEADERS = (
     "accept",
     "accept-language",
@@ -53,7 +53,7 @@ HEADERS = (
     "dnt",
     "sec-gpc",
 )
-# All that is looked up in META, so that it can be done in one go.
+# All keys of META, so that one loop reads them.
 _BROWSER_KEYS = ("HTTP_USER_AGENT", *(f"HTTP_{name.upper().replace('-', '_')}" for name in HEADERS))
 _KEYS = (
     "HTTP_REFERER",
@@ -69,16 +69,16 @@ _BROWSER = slice(_HOST.stop, None)
 
 _LONGEST_HEADER = 512
 _NULL = "null"
-# What Python needs for a note beside its texts, and JSON for the names of the fields.
+# Memory of a payload without its texts, and JSON without its values.
 _OVERHEAD = 600
 
 
 @dataclass(slots=True)
 class VisitNote:
-    """A visit that waits in memory.
+    """A visit in the queue.
 
-    Only what needs the request is done while the page waits. To write it down takes longer, and
-    many at once take less, so that is left to the thread that delivers.
+    During the request, only the values are captured. Serializing takes longer and is faster in
+    batches, so the background thread does it.
     """
 
     path: ClassVar[str] = VISITS
@@ -89,17 +89,17 @@ class VisitNote:
     entropy: bytes
     origin: str
     page: str
-    """The path of the page."""
+    """Path of the page."""
     query: str
     address: str
     browser: str
-    """The fields ``user_agent`` and ``headers`` as JSON, shared by visits of alike browsers."""
+    """The fields ``user_agent`` and ``headers`` as JSON, shared by visits of the same browser."""
     method: str
     status_code: int
     milliseconds: float
     http_version: str
     referrer: str
-    """JSON, as are those that follow."""
+    """JSON, like the following fields."""
     title: str
     visitor_id: str
     user_id: str
@@ -107,7 +107,7 @@ class VisitNote:
 
     @property
     def weight(self) -> int:
-        """The bytes of memory that it takes, if it shares nothing."""
+        """Size in memory in bytes, without sharing."""
         return (
             _OVERHEAD
             + len(self.page)
@@ -119,8 +119,8 @@ class VisitNote:
 
     @property
     def body(self) -> bytes:
-        """The visit as JSON, the same each time."""
-        # json.dumps would take more than twice as long.
+        """The visit as JSON. Each call returns the same bytes."""
+        # json.dumps takes more than twice as long.
         text = (
             f'{{"id":"{uuid7(self.at_ns, self.entropy)}","site":null,'
             f'"timestamp":"{rfc3339(self.at_ns)}",'
@@ -142,16 +142,16 @@ def note_visit(
     peers: Peers,
     http_version_key: str | None,
 ) -> VisitNote:
-    """Note one visit.
+    """Capture one visit.
 
-    ``DisallowedHost`` when the request names a host that is not ours, ``BadPropertiesError``, and
-    ``ValueError`` when nothing tells the visitor's address.
+    Raises ``DisallowedHost`` if the host is not allowed, ``BadPropertiesError`` if the properties
+    are invalid, and ``ValueError`` if the address of the visitor is unknown.
     """
     meta = request.META
     found = tuple(map(meta.get, _KEYS))
     peer = peers.find(found[_PEER])
     version = found[2]
-    if peer.is_proxy:  # only the proxy can know which version the visitor spoke
+    if peer.is_proxy:  # only the proxy knows the HTTP version of the visitor
         version = meta.get(http_version_key) if http_version_key else None
     elif version is None:
         scope = getattr(request, "scope", None)
@@ -169,7 +169,7 @@ def note_visit(
         status_code,
         visit.elapsed_ms,
         version or "",
-        # A visit has few of these, and a call takes long.
+        # Most visits have none of these, and the check is cheaper than a call.
         _NULL if found[0] is None else text_or_null(found[0], LONGEST_URL),
         _NULL if visit.title is None else text_or_null(visit.title, _LONGEST_HEADER),
         _NULL if visit.visitor_id is None else text_or_null(visit.visitor_id, LONGEST_ID),
@@ -211,8 +211,8 @@ def _version(text: str) -> str:
 
 
 def _target(path: str, query: str) -> str:
-    """Write path and query as in a URL."""
+    """Encode path and query as in a URL."""
     try:
         return f"{escape_uri_path(path)}?{iri_to_uri(query)}" if query else escape_uri_path(path)
-    except UnicodeError:  # lone surrogates: how a server may pass on bytes that are no UTF-8
+    except UnicodeError:  # lone surrogates, for bytes that are not UTF-8
         return _target(*(text.encode("utf-8", "replace").decode() for text in (path, query)))

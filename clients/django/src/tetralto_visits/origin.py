@@ -15,16 +15,16 @@ HOST_KEYS = (
     "SERVER_NAME",
     "SERVER_PORT",
 )
-"""What ``HttpRequest.get_host`` looks at in ``META``."""
+"""The keys of ``META`` that ``HttpRequest.get_host`` reads."""
 
 _origins: Memo[str] = Memo()
 
 
 def origin_of(request: HttpRequest, named: tuple[str | None, ...]) -> str:
-    """Write scheme and host as in a URL; ``named`` are the values of ``HOST_KEYS``.
+    """Return scheme and host as in a URL. ``named`` are the values of ``HOST_KEYS``.
 
-    A host of ours is checked by Django once, since that takes long. ``DisallowedHost`` when the
-    host is not ours.
+    Raises ``DisallowedHost`` if the host is not allowed. Results are cached, because Django's check
+    is slow.
     """
     scheme = request.scheme
     key = (scheme, *named)
@@ -33,5 +33,5 @@ def origin_of(request: HttpRequest, named: tuple[str | None, ...]) -> str:
 
 @receiver(setting_changed)
 def _forget(**_kwargs: object) -> None:
-    """Which hosts are ours may be what a test has changed."""
+    """Clear the cache: a test may have changed the allowed hosts."""
     _origins.clear()

@@ -1,4 +1,4 @@
-"""What counts as a page view."""
+"""Decides which requests are page views."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from django.urls import ResolverMatch
 
 from tetralto_visits.config import Rules
 
-# What of ``Sec-Fetch-Dest`` (W3C Fetch Metadata) is a part of a page; where it is missing, the
-# answer is HTML, too. Not among them is "empty": scripts load whole pages as well.
+# Values of ``Sec-Fetch-Dest`` (W3C Fetch Metadata) for parts of a page, whose response may still be
+# an HTML error page. "empty" is not included: scripts load whole pages as well.
 _PARTS = frozenset(
     (
         "audio",
@@ -40,7 +40,7 @@ _PREFETCH_KEYS = ("HTTP_SEC_PURPOSE", "HTTP_PURPOSE", "HTTP_X_PURPOSE", "HTTP_X_
 
 
 def is_page_view(request: HttpRequest, response: HttpResponseBase, rules: Rules) -> bool:
-    """Whether a person asked for a page and got one; what the site's own function says goes."""
+    """Whether the response is a page view. The function ``RECORD_IF`` takes precedence."""
     if rules.decide is not None:
         decision = rules.decide(request, response)
         if decision is not None:
@@ -53,7 +53,7 @@ def is_page_view(request: HttpRequest, response: HttpResponseBase, rules: Rules)
 
 
 def is_wanted(request: HttpRequest, rules: Rules) -> bool:
-    """Whether the answer to the request is a page view, if it is a page."""
+    """Whether the request can be a page view, regardless of the response."""
     return (
         request.method == "GET"
         and request.META.get("HTTP_SEC_FETCH_DEST") not in _PARTS
@@ -61,7 +61,7 @@ def is_wanted(request: HttpRequest, rules: Rules) -> bool:
         and not rules.excluded.match(request.path_info)
         and (rules.included is None or rules.included.match(request.path_info))
         and not ((match := request.resolver_match) and _is_excluded_view(match, rules))
-        # Next to no request has such headers, which is seen at once.
+        # Fast path: almost no request has these headers.
         and (
             request.META.keys().isdisjoint(_PREFETCH_KEYS)
             or rules.prefetches
@@ -73,9 +73,9 @@ def is_wanted(request: HttpRequest, rules: Rules) -> bool:
 def _is_content(
     request: HttpRequest, response: HttpResponseBase, content_types: tuple[str, ...]
 ) -> bool:
-    if response.status_code == 304:  # such an answer has no type
+    if response.status_code == 304:  # a 304 has no content type
         return "text/html" in request.META.get("HTTP_ACCEPT", "")
-    try:  # get() would go through three functions more
+    try:  # faster than get()
         return response.headers["Content-Type"].startswith(content_types)
     except KeyError:
         return False
@@ -87,12 +87,12 @@ def _is_excluded_view(match: ResolverMatch, rules: Rules) -> bool:
 
 
 def _is_prefetch(meta: Mapping[str, Any]) -> bool:
-    """Whether a browser loads the page before anybody asked for it."""
+    """Whether the browser prefetches the page."""
     return any(meta.get(key, "").partition(";")[0] == "prefetch" for key in _PREFETCH_KEYS)
 
 
 @lru_cache(maxsize=8)
 def asset_paths(*urls: str | None) -> tuple[str, ...]:
-    """Find the paths below which there are files, no pages."""
+    """Return the path prefixes of static and media files."""
     paths = (urlsplit(url or "").path for url in urls)
     return tuple(path for path in paths if path.strip("/"))

@@ -1,4 +1,4 @@
-"""What travels to visitor-analytics: a JSON object and the path it is posted to."""
+"""Messages to visitor-analytics: a JSON object and the path to which it is posted."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ VISITS = "/visits"
 EVENTS = "/analytics/events"
 LARGEST_BATCH = 100
 LARGEST_BODY = 512 * 1024
-# What Python needs for a parcel beside its body, measured.
+# Memory of a message without its body, measured.
 _OVERHEAD = 128
 
 
 class Sendable(Protocol):
-    """One visit, event or engagement. It is safe to send again: its id stays the same."""
+    """One visit, event or engagement. Sending it again is safe, because its id stays the same."""
 
     @property
     def path(self) -> str:
-        """Where it is posted to."""
+        """The path to which it is posted."""
 
     @property
     def body(self) -> bytes:
@@ -27,19 +27,19 @@ class Sendable(Protocol):
 
     @property
     def is_listed(self) -> bool:
-        """Whether many can be posted as one list."""
+        """Whether several can be posted as a list."""
 
     @property
     def kind(self) -> str:
-        """What it is, for people."""
+        """A word for log messages."""
 
     @property
     def weight(self) -> int:
-        """About how many bytes it takes, in memory and as JSON."""
+        """Approximate size in bytes, in memory and as JSON."""
 
 
 class Parcel(NamedTuple):
-    """What is written down already: a ``Sendable`` as it is kept on disk."""
+    """A serialized ``Sendable``, as it is stored on disk."""
 
     path: str
     body: bytes
@@ -47,27 +47,27 @@ class Parcel(NamedTuple):
 
     @property
     def is_listed(self) -> bool:
-        """Whether many can be posted as one list."""
+        """Whether several can be posted as a list."""
         return self.path in (VISITS, EVENTS)
 
     @property
     def kind(self) -> str:
-        """What it is, for people."""
+        """A word for log messages."""
         return {VISITS: "Visits", EVENTS: "Events"}.get(self.path, "Engagements")
 
     @property
     def weight(self) -> int:
-        """The bytes of memory that it takes."""
+        """Size in memory, in bytes."""
         return len(self.body) + _OVERHEAD
 
 
 def engagement_path(visit: UUID) -> str:
-    """Where the engagement of a visit is posted to."""
+    """The path to which the engagement of a visit is posted."""
     return f"{VISITS}/{visit}/engagement"
 
 
 def body_of(parcels: Sequence[Sendable]) -> bytes:
-    """Write what is posted: a list where the path takes lists, else the one object."""
+    """Build the body: a list if the path accepts lists, else the single object."""
     if parcels[0].is_listed:
         return b"[" + b",".join(parcel.body for parcel in parcels) + b"]"
     return parcels[0].body

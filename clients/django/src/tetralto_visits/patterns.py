@@ -1,4 +1,4 @@
-"""Patterns of the settings: paths and view names with ``*``, and ranges of status codes."""
+"""Patterns in settings: paths and view names with ``*``, and ranges of status codes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _STATUS = re.compile(r"([1-5])xx|([1-5]\d\d)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Patterns:
-    """Texts of which some match; ``*`` in a pattern stands for anything, also nothing."""
+    """A set of patterns. ``*`` matches any text, including the empty one."""
 
     exact: frozenset[str] = frozenset()
     expression: re.Pattern[str] | None = None
@@ -26,29 +26,29 @@ class Patterns:
 
     @classmethod
     def parse_paths(cls, patterns: Iterable[str]) -> Patterns:
-        """Compile paths: a slash at the end does not matter where there is no ``*``."""
+        """Compile path patterns. Without a ``*`` at the end, a trailing slash is optional."""
         listed = list(patterns)
         bare = [text.rstrip("/") for text in listed if not text.endswith("*")]
         return cls.parse((*listed, *bare, *(f"{text}/" for text in bare)))
 
     def __bool__(self) -> bool:
-        """Whether there are any."""
+        """Whether there are any patterns."""
         return bool(self.exact) or self.expression is not None
 
     def match(self, text: str) -> bool:
-        """Whether one of the patterns is the whole text."""
+        """Whether a pattern matches the whole text."""
         return text in self.exact or (
             self.expression is not None and self.expression.fullmatch(text) is not None
         )
 
 
 def parse_statuses(entries: Iterable[object]) -> frozenset[int]:
-    """Read ``404``, ``"404"`` and ``"4xx"``; ``ValueError`` names the first bad entry."""
+    """Parse ``404``, ``"404"`` and ``"4xx"``. ``ValueError`` names the first invalid entry."""
     found: set[int] = set()
     for entry in entries:
         match = _STATUS.fullmatch(str(entry).strip())
         if match is None:
-            raise ValueError(f"{entry!r} is neither a status code nor like '4xx'")
+            raise ValueError(f"{entry!r} is neither a status code nor a range such as '4xx'")
         hundred, one = match.groups()
         found.update(range(int(hundred) * 100, int(hundred) * 100 + 100) if hundred else [int(one)])
     return frozenset(found)

@@ -1,4 +1,4 @@
-"""Takes down visits, events and engagements, and hands them to this process's courier."""
+"""Records visits, events and engagements, and queues them for the background sender."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tetralto_visits.wire import BadPropertiesError, write_event, write_object
 
 
 class Recorder:
-    """Knows the settings. Nothing that it does raises: the page matters more than its visit."""
+    """Records visits. Its methods never raise, because the page matters more than its visit."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -32,7 +32,7 @@ class Recorder:
 
     @property
     def courier(self) -> Courier:
-        """The courier of this process, which may have been forked since it was last asked for."""
+        """The background sender of this process, which may have been forked since the last call."""
         pid = getpid()
         found = self._courier
         if found is None or found[0] != pid:
@@ -40,7 +40,7 @@ class Recorder:
         return found[1]
 
     def may_tell(self, request: HttpRequest) -> bool:
-        """Whether anything may be told of the visitor; no, when the site's own function fails."""
+        """Whether the visitor may be tracked; false if the function ``CONSENT`` fails."""
         try:
             return may_tell(request, self.config.rules)
         except Exception as error:  # noqa: BLE001
@@ -48,7 +48,7 @@ class Recorder:
             return False
 
     def wants(self, request: HttpRequest, response: HttpResponseBase, visit: Visit) -> bool:
-        """Whether this is a visit to record."""
+        """Whether the visit should be recorded."""
         try:
             rules = self.config.rules
             return (
@@ -61,25 +61,25 @@ class Recorder:
             return False
 
     def visit(self, request: HttpRequest, response: HttpResponseBase, visit: Visit) -> None:
-        """Note a visit."""
+        """Record a visit."""
         try:
             key = self.config.http_version_key
             try:
                 note = note_visit(request, visit, response.status_code, self.peers, key)
-            except BadPropertiesError as error:  # the visit itself is worth having
+            except BadPropertiesError as error:  # record the visit without properties
                 self.courier.could_not_build(error)
                 visit.properties = {}
                 note = note_visit(request, visit, response.status_code, self.peers, key)
             self.courier.put(note)
         except DisallowedHost:
-            pass  # no page of ours
+            pass  # not a page of this site
         except Exception as error:  # noqa: BLE001
             self.courier.could_not_build(error)
 
     def event(
         self, request: HttpRequest, visit: Visit, event_type: str, metadata: dict[str, Any]
     ) -> None:
-        """Note an event."""
+        """Record an event."""
         try:
             if may_tell(request, self.config.rules):
                 body = write_event(request, visit, event_type, metadata, self.peers)
@@ -90,7 +90,7 @@ class Recorder:
             self.courier.could_not_build(error)
 
     def engagement(self, visit: UUID, seconds: int, scroll_depth: int) -> None:
-        """Note how long a page was looked at, and how much of it (0 to 100)."""
+        """Record how long a page was visible, and how far it was scrolled (0 to 100)."""
         try:
             body = write_object({"engagement_seconds": seconds, "scroll_depth": scroll_depth})
             self.courier.put(Parcel(engagement_path(visit), body.encode()))

@@ -1,4 +1,4 @@
-"""Posts batches, and finds the one parcel for which a batch is refused or fails."""
+"""Posts batches, and finds the message for which a batch is rejected or fails."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from tetralto_visits.parcel import LARGEST_BATCH, Sendable, body_of
 from tetralto_visits.stats import Stats
 from tetralto_visits.throttle import Throttle
 
-# A parcel that makes the service fail each time must not block the others for ever: after this many
-# suspicious failures in a row parcels go one by one, and the one that fails is set apart.
+# A message that always makes the service fail must not block the others. After this many suspicious
+# failures in a row, messages are sent one by one, and the one that fails is set apart.
 _MAX_SUSPICIOUS_FAILURES = 10
 _SHORTEST_TIMEOUT_SECONDS = 0.05
 
 
 class Outcome(NamedTuple):
-    """What became of a batch."""
+    """The outcome of a batch."""
 
     settled: int
-    """How many of the first parcels are delivered or given up; the others have to be kept."""
+    """How many messages, from the first, are delivered or given up. The others must be kept."""
     has_suspect: bool = False
-    """Whether the first of the others fails by itself, and has to wait apart from them."""
+    """Whether the first of the others fails alone and must be set apart."""
 
 
 class BatchSender:
-    """Knows the connection and when it may be used; counts what was posted."""
+    """Posts batches over the connection, respects the backoff, and counts the results."""
 
     def __init__(
         self,
@@ -51,13 +51,13 @@ class BatchSender:
 
     @property
     def batch_size(self) -> int:
-        """How many parcels may be posted together now."""
+        """Maximum number of messages in the next batch."""
         return 1 if self._one_by_one else LARGEST_BATCH
 
     def send(self, parcels: Sequence[Sendable], *, is_suspect: bool = False) -> Outcome:
-        """Post a batch, in halves where it is refused as a whole; stops where the service fails.
+        """Post a batch. Split it if it is rejected as a whole. Stop when the service fails.
 
-        ``is_suspect`` says that this parcel was set apart before.
+        ``is_suspect`` means that this message was set apart before.
         """
         answer = self._post(parcels)
         if isinstance(answer, Refused | TooLarge) and len(parcels) > 1:
@@ -86,7 +86,7 @@ class BatchSender:
     def _post(self, parcels: Sequence[Sendable]) -> Answer:
         try:
             body = body_of(parcels)
-        except Exception as error:  # noqa: BLE001 - the one that cannot be written is found
+        except Exception as error:  # noqa: BLE001 - splitting finds the message that fails
             return Refused(type(error).__name__)
         timeout = max(self._seconds_left(), _SHORTEST_TIMEOUT_SECONDS)
         path = parcels[0].path

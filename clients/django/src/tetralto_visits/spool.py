@@ -1,4 +1,4 @@
-"""What waits on disk: a bounded SQLite file that all processes of a site share."""
+"""The spool: a bounded SQLite file with messages that all processes of a site share."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from tetralto_visits.parcel import LARGEST_BODY, Parcel, Sendable
 
-# Parcels are packed one by one, since they come one by one. They are much alike, so zlib is told
-# beforehand what they look like (RFC 1950, section 2.2); what is most frequent stands last. Another
-# dictionary needs another name of the file.
+# Messages are compressed one by one with a preset dictionary (RFC 1950, section 2.2), because they
+# are similar. The most frequent strings are at the end. If the dictionary changes, the file needs a
+# new name.
 _NAME = "spool-1.sqlite3"
 _DICTIONARY = (
     b'{"event_type":"site":"visitor_id":null,"ip":,"user_agent":,"metadata":{},'
@@ -43,8 +43,8 @@ _DICTIONARY = (
     b'"properties":{"route":"'
 )
 _SELECT = "select number, path, body, retry_at from parcel"
-# Those that fail by themselves carry the time of their next attempt, in Unix time; the others 0.
-# An attempt that lies further ahead than the pause was planned by a clock that was wrong.
+# ``retry_at`` is the Unix time of the next attempt for messages that fail alone, and 0 for others.
+# A time further ahead than the pause was set by a wrong clock and is ignored.
 SUSPECT_PAUSE_SECONDS = 600.0
 _DUE = "(retry_at <= :now or retry_at > :now + :pause)"
 _PAGE = 4096
@@ -52,20 +52,20 @@ _PATIENCE_SECONDS = 2.0
 
 
 class Stored(NamedTuple):
-    """A parcel on disk."""
+    """A message on disk."""
 
     number: int
     parcel: Parcel
     is_suspect: bool = False
-    """Whether it fails by itself, and is posted alone."""
+    """Whether it fails alone and must be posted alone."""
 
 
 class Spool:
-    """Parcels in the order in which they were put there.
+    """Messages in the order in which they were stored.
 
-    Each call opens the file anew and closes it: connections of SQLite must not live through a
-    fork. All calls raise ``sqlite3.Error`` or ``OSError`` when the file cannot be used, ``put``
-    also when it is full.
+    Each call opens and closes the file, because SQLite connections must not be used after a fork.
+    All calls raise ``sqlite3.Error`` or ``OSError`` if the file cannot be used; ``put`` also if the
+    file is full.
     """
 
     def __init__(self, folder: Path, most_bytes: int) -> None:
@@ -73,9 +73,10 @@ class Spool:
         self._most_pages = max(8, most_bytes // _PAGE)
 
     def put(self, parcels: Sequence[Sendable], retry_at: float = 0.0) -> None:
-        """Store all of them, or none; ``retry_at`` is for those that have to wait apart."""
+        """Store all messages or none. ``retry_at`` is set for suspects."""
         if not self._path.exists():
-            # It holds addresses: nobody else may read it, nor the journal that inherits its mode.
+            # The file contains addresses, so only its owner may read it. The journal inherits the
+            # mode.
             os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
         rows = [(parcel.path, _pack(parcel.body), retry_at) for parcel in parcels]
         with self._open() as connection:
@@ -84,7 +85,7 @@ class Spool:
             )
 
     def oldest(self, most: int, now: float) -> list[Stored]:
-        """Read the first parcel that is due, and those after it that can be posted with it."""
+        """Read the first message that is due, and further ones that can be posted with it."""
         if self.is_empty():
             return []
         asked = {"now": now, "pause": SUSPECT_PAUSE_SECONDS, "most": most, "path": ""}
@@ -101,19 +102,19 @@ class Spool:
         return _within_a_body(rows)
 
     def postpone(self, number: int, retry_at: float) -> None:
-        """Have a parcel wait apart from the others."""
+        """Set the time of the next attempt of a message."""
         with self._open() as connection:
             connection.execute(
                 "update parcel set retry_at = ? where number = ?", (retry_at, number)
             )
 
     def remove(self, numbers: Sequence[int]) -> None:
-        """Forget parcels that have arrived."""
+        """Delete messages."""
         with self._open() as connection:
             connection.executemany("delete from parcel where number = ?", [(n,) for n in numbers])
 
     def count(self) -> int:
-        """Count the parcels."""
+        """Count the messages."""
         if self.is_empty():
             return 0
         with self._open() as connection:
@@ -121,14 +122,14 @@ class Spool:
         return found
 
     def is_empty(self) -> bool:
-        """Whether there was never anything to keep; needs no SQLite."""
+        """Whether the file is missing or empty. Does not use SQLite."""
         return not self._path.exists() or self._path.stat().st_size == 0
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         connection = sqlite3.connect(self._path, timeout=_PATIENCE_SECONDS)
         try:
-            # The file shrinks with what it holds, and what was removed cannot be read any more.
+            # The file shrinks when messages are deleted, and their content is overwritten.
             connection.execute("pragma auto_vacuum = full")
             connection.execute("pragma secure_delete = on")
             connection.execute(f"pragma max_page_count = {self._most_pages}")
@@ -145,7 +146,7 @@ class Spool:
 
 
 def _add_retry_at(connection: sqlite3.Connection) -> None:
-    """Give the column to a file of version 0.2."""
+    """Add the column to files of version 0.2."""
     columns = connection.execute("pragma table_info(parcel)").fetchall()
     if all(column[1] != "retry_at" for column in columns):
         connection.execute("alter table parcel add column retry_at real not null default 0")

@@ -1,4 +1,4 @@
-"""The counters that tell what became of the visits."""
+"""The delivery counters."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from dataclasses import dataclass, fields
 
 @dataclass(slots=True)
 class Stats:
-    """What happened to this process's visits since it started; every field is a count."""
+    """Counters of this process since its start. "Visits" includes events and engagements."""
 
     queued: int = 0
-    """Visits, events and engagements that were put into the queue: below, all are visits."""
+    """Visits that were put into the queue."""
     waiting: int = 0
-    """Visits in memory now: queued or on their way, not yet answered."""
+    """Visits in memory now: queued, or sent and not yet acknowledged."""
     recorded: int = 0
-    """Visits the service answered with ``recorded``."""
+    """Visits that the service recorded."""
     duplicate: int = 0
-    """Visits the service already had: sent again after an answer got lost."""
+    """Visits that the service already had, because a response was lost."""
     rejected: int = 0
-    """Visits the service would not take, in an answer about each; they are given up."""
+    """Visits that the service rejected within an accepted batch. They are discarded."""
     refused: int = 0
-    """Visits for which the service refused a whole batch; they are given up."""
+    """Visits because of which the service rejected a request. They are discarded."""
     dropped: int = 0
-    """Visits that found the queue full."""
+    """Visits that were discarded because the queue was full."""
     spooled: int = 0
-    """Visits that were put on disk. When they are sent they count again, perhaps elsewhere."""
+    """Visits that were stored on disk. They count again when a process sends them."""
     lost: int = 0
-    """Visits that were only in memory when this process ended, or another was killed."""
+    """Visits that were only in memory when this process ended or another one was killed."""
     failed: int = 0
-    """Visits that could not be built."""
+    """Visits that could not be recorded because of an error."""
     retries: int = 0
-    """Batches that could not be delivered, and are tried again."""
+    """Batches that could not be delivered and are retried."""
     ignored: int = 0
-    """Visits their site is set to ignore: the service counts them and stores nothing."""
+    """Visits that the service ignored by a rule of the site. They are not stored."""
 
     def __add__(self, other: Stats) -> Stats:
         """Add field by field."""

@@ -1,4 +1,4 @@
-"""Log lines about trouble, at most one a minute for each kind."""
+"""Limits log messages to one per minute for each kind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SECONDS_BETWEEN = 60.0
 
 
 class Throttle:
-    """Remembers when each kind of trouble was last logged. Kinds are few and fixed."""
+    """Remembers when each kind of message was last logged. The number of kinds is small."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

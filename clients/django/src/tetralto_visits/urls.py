@@ -1,4 +1,4 @@
-"""The page script and what it reports to: ``path("v/", include("tetralto_visits.urls"))``."""
+"""URLs of the page script and its reports: ``path("v/", include("tetralto_visits.urls"))``."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""The id of the user who is logged in."""
+"""The id of the logged-in user."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.http import HttpRequest
 
 
 def id_of(request: HttpRequest) -> str | None:
-    """Find the user's id; costs the query that the view did not need, and never raises."""
+    """Return the user's id. May cost a query if the view did not load the user. Never raises."""
     try:
         return _id(request.user) if _has_session(request) else None
     except Exception:  # noqa: BLE001 - the page matters more
@@ -18,7 +18,7 @@ def id_of(request: HttpRequest) -> str | None:
 
 
 async def id_of_async(request: HttpRequest) -> str | None:
-    """Find the user's id without blocking the event loop."""
+    """Return the user's id without blocking the event loop."""
     try:
         if not _has_session(request):
             return None

@@ -1,7 +1,6 @@
-"""Finds the values of settings and parses the simple ones, noting every problem on the way.
+"""Finds and parses the values of settings, and collects all problems.
 
-A value is looked for in the dictionary ``TETRALTO`` first, then among Django's settings, then in
-the environment.
+The order of precedence is: the dictionary ``TETRALTO``, Django's settings, the environment.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong with the settings."""
+    """An error or warning about a setting."""
 
     code: str
     message: str
@@ -27,7 +26,7 @@ class Problem:
 
 
 class Values:
-    """The values of one project's settings. ``names`` maps keys of ``TETRALTO`` to full names."""
+    """Parses the settings of a project. ``names`` maps keys of ``TETRALTO`` to full names."""
 
     def __init__(
         self, names: Mapping[str, str], settings: object, environ: Mapping[str, str]
@@ -45,7 +44,7 @@ class Values:
                 f"TETRALTO has unknown keys: {', '.join(unknown)}."
                 if unknown
                 else "TETRALTO is not a dictionary.",
-                f"It is a dictionary with these keys: {', '.join(names)}.",
+                f"TETRALTO must be a dictionary. The keys are: {', '.join(names)}.",
             )
 
     def note(self, code: str, message: str, hint: str, *, is_error: bool = True) -> None:
@@ -53,7 +52,7 @@ class Values:
         self.problems.append(Problem(code, message, hint, is_error))
 
     def find(self, key: str) -> Any:  # noqa: ANN401
-        """Look a value up; ``None`` when it is set nowhere."""
+        """Look up a value; ``None`` if it is not set."""
         name = self._names[key]
         for value in (self._own.get(key), getattr(self._settings, name, None)):
             if value is not None:
@@ -61,7 +60,7 @@ class Values:
         return self._environ.get(name) or None
 
     def text(self, key: str) -> str:
-        """Read a text; empty when it is set nowhere."""
+        """Read a text; empty if it is not set."""
         value = self.find(key)
         return "" if value is None else str(value).strip()
 
@@ -75,30 +74,30 @@ class Values:
         if not smallest <= number < 1_000_000_000:
             self.note(
                 "E005",
-                f"{self._names[key]} is not a number of at least {smallest:g}.",
-                f"Leave it out to have {default:g}.",
+                f"{self._names[key]} must be a number of at least {smallest:g}.",
+                f"Remove it to use the default, {default:g}.",
             )
             return default
         return number
 
     def switch(self, key: str) -> bool:
-        """Read yes or no; no when it is set nowhere."""
+        """Read a boolean; false if it is not set."""
         text = str(self.find(key) or "no").strip().lower()
         if text not in _YES + _NO:
-            self.note("E005", f"{self._names[key]} is neither on nor off.", "Set True or False.")
+            self.note("E005", f"{self._names[key]} is not a boolean.", "Use True or False.")
         return text in _YES
 
     def texts(self, key: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
-        """Read a list of texts; one text is split at commas."""
+        """Read a list of texts. A single text is split at commas."""
         value = self.find(key)
         listed = value.split(",") if isinstance(value, str) else default if value is None else value
         if not isinstance(listed, list | tuple | set | frozenset):
-            self.note("E005", f"{self._names[key]} is not a list.", 'Write ["first", "second"].')
+            self.note("E005", f"{self._names[key]} is not a list.", 'Use ["first", "second"].')
             return default
         return tuple(text for entry in listed if (text := str(entry).strip()))
 
     def function(self, key: str) -> Callable[..., Any] | None:
-        """Read a function, or the dotted path of one."""
+        """Read a function or its dotted path."""
         value = self.find(key)
         if value is None:
             return None
@@ -107,33 +106,33 @@ class Values:
         except ImportError as error:
             found, reason = None, str(error)
         else:
-            reason = "it cannot be called"
+            reason = "it is not callable"
         if not callable(found):
             self.note(
                 "E007",
-                f"{self._names[key]} is no function: {reason}.",
-                'Give a function or its dotted path, such as "mysite.visits.wanted".',
+                f"{self._names[key]} is not a function: {reason}.",
+                'Use a function or its dotted path, such as "mysite.visits.should_record".',
             )
             return None
         return found  # type: ignore[no-any-return]
 
     def url(self, key: str) -> str:
-        """Read an address that can be posted to, without a slash at its end."""
+        """Read the URL of the service, without a trailing slash."""
         url = self.text(key).rstrip("/")
         if not url:
             self.note(
                 "W001",
                 f"{self._names[key]} is not set: no visits are recorded.",
-                "Set it to the address of visitor-analytics, such as http://127.0.0.1:8002, as a "
+                "Set it to the URL of visitor-analytics, such as http://127.0.0.1:8002, as a "
                 "Django setting or an environment variable.",
                 is_error=False,
             )
         elif not _is_http_url(url):
             self.note(
                 "E003",
-                f"{self._names[key]} is not an address that can be posted to.",
-                "It looks like http://visitor-analytics.railway.internal:8000: http or https, a "
-                "host, no user name, no query.",
+                f"{self._names[key]} is not a valid HTTP URL.",
+                "Use a URL such as http://visitor-analytics.railway.internal:8000, with http or "
+                "https and a host, and without user name, query and fragment.",
             )
         return url
 

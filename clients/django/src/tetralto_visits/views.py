@@ -1,4 +1,4 @@
-"""The page script, and the reports that it sends to its own site."""
+"""Views that serve the page script and receive its reports."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _allowance = Allowance()
 
 
 class Script(NamedTuple):
-    """The page script and the name of this version of it."""
+    """The page script and a hash of its content."""
 
     content: bytes
     version: str
 
 
 class Report(NamedTuple):
-    """What the page script tells of a visit."""
+    """A report of the page script about a visit."""
 
     visit: UUID
     seconds: int
@@ -50,7 +50,7 @@ def page_script() -> Script:
 
 @require_safe
 def script(request: HttpRequest) -> HttpResponse:
-    """Serve the script; under the address that the template tag writes it never changes."""
+    """Serve the script. The URL in the template tag contains the version, so it can be cached."""
     found = page_script()
     is_this = request.GET.get("v") == found.version
     response = HttpResponse(found.content, content_type="text/javascript; charset=utf-8")
@@ -61,10 +61,10 @@ def script(request: HttpRequest) -> HttpResponse:
     return response
 
 
-@csrf_exempt  # nothing is done in anybody's name; other sites are turned away below
+@csrf_exempt  # changes nothing on behalf of a user; requests of other sites are rejected below
 @require_POST
 def engagement(request: HttpRequest) -> HttpResponse:
-    """Take a report and forward it: 204, whatever becomes of it."""
+    """Receive a report and forward it. Returns 204 even if forwarding fails later."""
     visit: Visit | None = getattr(request, "visit", None)
     recorder = visit.recorder if visit else None
     if recorder is None:
@@ -77,7 +77,7 @@ def engagement(request: HttpRequest) -> HttpResponse:
         return response
     try:
         report = read_report(_body(request), time.time())
-    except (ValueError, RecursionError, OSError):  # the last when the visitor is gone
+    except (ValueError, RecursionError, OSError):  # OSError: the visitor has disconnected
         return _answer(400)
     if recorder.may_tell(request):
         recorder.engagement(*report)
@@ -85,20 +85,20 @@ def engagement(request: HttpRequest) -> HttpResponse:
 
 
 def read_report(body: bytes, now: float) -> Report:
-    """Parse a report; ``ValueError`` when it is none. ``now`` is Unix time in seconds.
+    """Parse a report. Raises ``ValueError`` if it is invalid. ``now`` is a Unix timestamp.
 
-    Nobody looks at a page for longer than since it was asked for.
+    The engagement time is limited to the age of the visit.
     """
     content = json.loads(body)
     if not isinstance(content, dict):
-        raise ValueError("no object")  # noqa: TRY004 - one error for all
+        raise ValueError("not an object")  # noqa: TRY004 - callers expect only ValueError
     visit = UUID(str(content.get("visit")))
     age = now - (visit.int >> 80) / 1000
     if visit.version != 7 or not -_CLOCKS_APART <= age <= _LONGEST_LOOK:
-        raise ValueError("no visit of today")
+        raise ValueError("not the id of a visit within 24 hours")
     seconds, depth = content.get("engagement_seconds"), content.get("scroll_depth")
     if type(seconds) is not int or type(depth) is not int or seconds < 0 or depth < 0:
-        raise ValueError("no numbers")
+        raise ValueError("not non-negative integers")
     return Report(visit, min(seconds, max(0, round(age)) + 1), min(depth, 100))
 
 

@@ -1,4 +1,4 @@
-"""``request.visit``: what a view can say about the visit that its page is."""
+"""``request.visit``, with which a view describes its visit."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 class Visit:
-    """A visit while its request is answered. What a view sets goes along with it.
+    """The visit of the current request. A view can set its attributes.
 
-    It is there on every request, also on those that are not recorded and where tracking is off.
+    Every request has one, even if the request is not recorded or tracking is off.
     """
 
     __slots__ = (
@@ -37,34 +37,34 @@ class Visit:
         self._recorder = recorder
         self._started = perf_counter()
         self.at_ns = time_ns()
-        """When the request came: Unix time in nanoseconds."""
+        """Time of the request, Unix time in nanoseconds."""
         self.entropy = urandom(8)
-        """What makes its id differ from those of other visits of the time."""
+        """Random part of the id."""
         self.is_skipped = False
         self.title: str | None = None
-        """The title of the page."""
+        """Title of the page."""
         self.name: str | None = None
-        """The name of the page, instead of that of its route; it goes into ``properties``."""
+        """Name of the page in ``properties["route"]``, instead of the name of the route."""
         self.properties: dict[str, Any] = {}
-        """Whatever is worth knowing, as JSON of at most 8 kB."""
+        """Custom properties, at most 8 kB as JSON."""
         self.user_id: str | None = None
-        """The site's own id of a user who is logged in."""
+        """Id of the logged-in user on the site."""
         self.visitor_id: str | None = None
-        """The site's own id of the visitor, instead of the daily one."""
+        """Id of the visitor on the site, instead of the id that the service computes."""
 
     @property
     def id(self) -> str:
-        """Under this id it can be found in visitor-analytics."""
+        """The id of the visit in visitor-analytics."""
         return uuid7(self.at_ns, self.entropy)
 
     @property
     def recorder(self) -> Recorder | None:
-        """What takes the visit; ``None`` where tracking is off."""
+        """The recorder; ``None`` if tracking is off."""
         return self._recorder
 
     @property
     def elapsed_ms(self) -> float:
-        """How long the request has taken until now."""
+        """Duration of the request so far, in milliseconds."""
         return (perf_counter() - self._started) * 1000
 
     def skip(self) -> None:
@@ -73,9 +73,9 @@ class Visit:
 
 
 def track(request: HttpRequest, event_type: str, metadata: dict[str, Any] | None = None) -> None:
-    """Tell that something happened: ``track(request, "quote_requested", {"rooms": 3})``.
+    """Record an event: ``track(request, "quote_requested", {"rooms": 3})``.
 
-    Never waits and never raises. Does nothing where tracking is off or not allowed.
+    Never waits and never raises. Does nothing if tracking is off or not allowed.
     """
     visit: Visit | None = getattr(request, "visit", None)
     if visit is not None and visit.recorder is not None:

@@ -1,4 +1,4 @@
-"""The bounded queue of what waits in memory. Whoever uses it from several threads locks it."""
+"""The bounded queue in memory. It is not thread-safe; callers use a lock."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from collections import deque
 from tetralto_visits.parcel import LARGEST_BODY, Sendable
 
 _LARGEST_WEIGHT = 7_000_000
-# The kinds of parcels that go one by one: engagements, and those that were set apart.
+# The kinds of messages that are sent one by one: engagements and suspects.
 _SINGLES = ""
 _SUSPECTS = "suspects"
 
 
 class Waiting:
-    """Parcels that are queued, and the batch that is under way; both count for the bounds."""
+    """The queued messages and the batch that is being sent. The limits apply to both together."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._queues: dict[str, deque[Sendable]] = {}
         self.queued = 0
-        """How many are not under way."""
+        """Number of messages that are not in the current batch."""
         self.under_way: list[Sendable] = []
         self.is_suspect = False
-        """Whether what is under way was set apart."""
+        """Whether the current batch is a suspect."""
         self._weight = 0
 
     def __len__(self) -> int:
-        """Count what is in memory."""
+        """Count all messages in memory."""
         return self.queued + len(self.under_way)
 
     def add(self, parcel: Sendable) -> bool:
-        """Queue the parcel; false when there is no room."""
+        """Queue a message. Returns false if the queue is full."""
         weight = parcel.weight
         waiting = self.queued + len(self.under_way)
         if waiting >= self._most or self._weight + weight > _LARGEST_WEIGHT:
@@ -41,11 +41,11 @@ class Waiting:
         return True
 
     def take(self, most: int) -> list[Sendable]:
-        """Put a batch of one kind under way, of each kind in turn."""
+        """Start a batch of one kind. The kinds take turns."""
         kind = next((kind for kind, queue in self._queues.items() if queue), None)
         self.is_suspect = kind == _SUSPECTS
         if kind is not None:
-            queue = self._queues[kind] = self._queues.pop(kind)  # now the last
+            queue = self._queues[kind] = self._queues.pop(kind)  # moves the kind to the end
             most = 1 if kind in (_SINGLES, _SUSPECTS) else most
             size = 0
             while queue and len(self.under_way) < most:
@@ -57,7 +57,7 @@ class Waiting:
         return list(self.under_way)
 
     def take_all(self) -> list[Sendable]:
-        """Put everything under way."""
+        """Move all messages into the current batch."""
         self.is_suspect = False
         for queue in self._queues.values():
             self.under_way += queue
@@ -66,19 +66,19 @@ class Waiting:
         return list(self.under_way)
 
     def settle(self, parcels: int) -> None:
-        """Forget the first of what is under way: they have arrived, or are kept elsewhere."""
+        """Remove the first messages of the batch: they are delivered or stored on disk."""
         self._weight -= sum(parcel.weight for parcel in self.under_way[:parcels])
         del self.under_way[:parcels]
 
     def put_back(self) -> None:
-        """Queue again what is under way, as the first."""
+        """Return the batch to the front of the queue."""
         for parcel in reversed(self.under_way):
             self._queue(_SUSPECTS if self.is_suspect else _kind(parcel)).appendleft(parcel)
         self.queued += len(self.under_way)
         self.under_way = []
 
     def set_apart(self) -> None:
-        """Queue the first that is under way where it delays no other."""
+        """Queue the first message of the batch as a suspect, which does not delay others."""
         if self.under_way:
             self._queue(_SUSPECTS).append(self.under_way.pop(0))
             self.queued += 1

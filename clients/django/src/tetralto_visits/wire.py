@@ -1,4 +1,4 @@
-"""How texts, objects and events are written as JSON for visitor-analytics."""
+"""Serializes texts, objects and events as JSON for visitor-analytics."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LONGEST_OBJECT = 8192
 
 
 class BadPropertiesError(ValueError):
-    """What a view said is no JSON, or too long."""
+    """The properties that a view has set cannot be serialized, or are too long."""
 
 
 def write_event(
@@ -32,10 +32,10 @@ def write_event(
     metadata: dict[str, Any],
     peers: Peers,
 ) -> bytes:
-    """Write one event of a visit as JSON.
+    """Serialize one event of a visit.
 
-    ``DisallowedHost`` when the request names a host that is not ours, ``BadPropertiesError``, and
-    ``ValueError`` when nothing tells the visitor's address.
+    Raises ``DisallowedHost`` if the host is not allowed, ``BadPropertiesError`` if the metadata are
+    invalid, and ``ValueError`` if the address of the visitor is unknown.
     """
     at_ns = time_ns()
     event = {
@@ -53,7 +53,7 @@ def write_event(
 
 
 def write_object(content: dict[str, Any]) -> str:
-    """Write JSON, as texts what JSON does not know; ``BadPropertiesError`` when it cannot be."""
+    """Serialize an object; unknown types become texts. Raises ``BadPropertiesError``."""
     if not content:
         return "{}"
     try:
@@ -66,10 +66,10 @@ def write_object(content: dict[str, Any]) -> str:
 
 
 def _short(own_id: object) -> str | None:
-    """Make an id of the site's a text, as which it is expected: views like to give numbers."""
+    """Convert an id to a text, because views may set numbers."""
     return None if own_id is None or own_id == "" else str(own_id)[:LONGEST_ID]
 
 
 def text_or_null(value: object, longest: int) -> str:
-    """Write a text as JSON, cut to so many characters; one that is missing or empty as null."""
+    """Serialize a text, cut to ``longest`` characters; a missing or empty one as null."""
     return "null" if value is None or value == "" else quoted(str(value)[:longest])

@@ -1,4 +1,4 @@
-//! What happens on a connection, counted where it happens: a few atomic additions a request.
+//! Activity counters of a connection. They cost a few atomic additions per request.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,32 +11,32 @@ use axum::http::Response;
 use bytes::Bytes;
 use hyper::body::{Frame, Incoming, SizeHint};
 
-/// What has happened on a connection.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionActivity {
-    /// Requests that have begun.
+    /// Number of requests so far.
     pub requests: AtomicU64,
-    /// Requests whose handler works, or whose answer's next piece is not made yet.
+    /// Requests for which the service is working: the handler runs, or the next chunk of the
+    /// response is not ready.
     pub working: AtomicUsize,
-    /// Those of them that wait for more of their body.
+    /// The part of `working` that waits for more of the request body.
     pub awaiting: AtomicUsize,
-    /// Answers of which the client takes the next piece when it likes.
+    /// Responses with data that wait for the client to read.
     pub unread: AtomicUsize,
-    /// Whether the socket takes no more at present.
+    /// Whether the send buffer of the socket is full.
     pub is_blocked: AtomicBool,
-    /// Bytes of requests' bodies.
+    /// Bytes of request bodies.
     pub received: AtomicU64,
-    /// Bytes of answers' bodies, written or to be written.
+    /// Bytes of response bodies that were produced, written or not.
     pub queued: AtomicU64,
-    /// Bytes that the socket has taken.
+    /// Bytes written to the socket.
     pub written: AtomicU64,
 }
 
-/// A request from its head to the end of its answer.
+/// Counts a request from its head to the end of its response.
 #[derive(Debug)]
 pub(super) struct RequestGuard {
     activity: Arc<ConnectionActivity>,
-    /// Counted in `unread`, or else in `working`.
+    /// Whether the request is counted in `unread` instead of `working`.
     is_unread: bool,
 }
 
@@ -92,8 +92,8 @@ impl Drop for RequestGuard {
     }
 }
 
-/// An answer's body. It is polled when the client has room for more, so whether its last poll
-/// brought something shows whether the service waits for the client, in HTTP/1 and HTTP/2 alike.
+/// The body of a response. It is polled only when the client can receive more. Therefore, if the
+/// last poll returned data, the service waits for the client; this holds for HTTP/1 and HTTP/2.
 #[derive(Debug)]
 pub(super) struct CountedResponse {
     body: Body,
@@ -127,11 +127,11 @@ impl HttpBody for CountedResponse {
     }
 }
 
-/// A request's body.
+/// The body of a request.
 struct CountedRequest {
     body: Incoming,
     activity: Arc<ConnectionActivity>,
-    /// Counted in `awaiting`.
+    /// Whether the request is counted in `awaiting`.
     is_awaiting: bool,
 }
 

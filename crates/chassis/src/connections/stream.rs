@@ -1,4 +1,4 @@
-//! A socket that counts what it has taken.
+//! A socket that counts the written bytes.
 
 use std::io::{Error, IoSlice};
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use super::activity::ConnectionActivity;
 
-/// A client's connection. It arms no timer: the sweep sees that nothing is taken.
+/// The socket of a client. It has no write timeout: the sweep detects that nothing is written.
 #[derive(Debug)]
 pub(super) struct CountedStream {
     stream: TcpStream,

@@ -1,4 +1,4 @@
-//! The connections that are open: who may come in, and who has to go.
+//! The table of open connections: admission, eviction and timeouts.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -12,16 +12,16 @@ use tokio::time::Instant;
 use super::activity::ConnectionActivity;
 use super::{ConnectionLimits, lock};
 
-/// The least number of bytes of bodies that a client sends or reads within `idle_timeout`. A
-/// connection with fewer makes no progress.
+/// A connection makes progress if its client sends or reads at least this many body bytes within
+/// `idle_timeout`.
 const MIN_PROGRESS_BYTES: u64 = 16_384;
-/// When room is wanted, a client that neither sends nor reads is given up after this time.
+/// If slots are needed, a connection whose client has neither sent nor read for this time may be
+/// evicted.
 const STALL_GRACE: Duration = Duration::from_secs(2);
-/// Of all places, the part that is emptied at once when none is left: to look for the idle ones
-/// costs as much for many as for one.
+/// An eviction frees 1/64 of all slots, because finding one idle connection costs as much as
+/// finding many.
 const EVICTION_DIVISOR: usize = 64;
 
-/// Every connection that is open.
 #[derive(Debug)]
 pub(super) struct ConnectionTable {
     limits: ConnectionLimits,
@@ -31,7 +31,7 @@ pub(super) struct ConnectionTable {
     closed: CloseCounters,
 }
 
-/// Connections that were closed, or not let in, for the sake of others.
+/// Numbers of connections that were closed or refused because of the limits.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct CloseCounters {
     pub evicted: usize,
@@ -47,11 +47,11 @@ struct TrackedConnection {
     progress_at: Instant,
     seen_requests: u64,
     seen_bytes: u64,
-    /// `queued` and `written` when last nothing was left to be read.
+    /// Values of `queued` and `written` when the client had last read everything.
     drained: (u64, u64),
 }
 
-/// A connection's place, which is free again when this is dropped.
+/// The slot of a connection. Dropping it frees the slot.
 #[derive(Debug)]
 pub(super) struct ConnectionSlot {
     pub activity: Arc<ConnectionActivity>,
@@ -61,7 +61,7 @@ pub(super) struct ConnectionSlot {
 }
 
 impl ConnectionSlot {
-    /// Waits until the connection has to go.
+    /// Waits until the connection must be closed.
     pub(super) async fn closed(&self) {
         self.close.notified().await;
     }
@@ -84,8 +84,8 @@ impl ConnectionTable {
         }
     }
 
-    /// A place for a connection from `address`, if need be that of an idle one; `None` where all
-    /// connections are at work.
+    /// Returns a slot for a connection from `address`, and evicts idle connections if necessary.
+    /// `None` if all connections are active.
     pub(super) fn admit(
         &mut self,
         table: &Arc<Mutex<Self>>,
@@ -131,7 +131,7 @@ impl ConnectionTable {
         self.peers.get(&peer).copied().unwrap_or_default() >= self.limits.max_per_peer
     }
 
-    /// Closes connections that nobody would miss most, of `peer` or of anybody.
+    /// Closes the connections that rank first for eviction, of `peer` or of all.
     pub(super) fn evict(&mut self, peer: Option<IpAddr>, now: Instant) {
         let all = self.connections.iter();
         let mut idle: Vec<_> = all
@@ -151,7 +151,7 @@ impl ConnectionTable {
         }
     }
 
-    /// Closes the connections on which nothing has happened for too long.
+    /// Closes connections without progress within `idle_timeout`, then enforces `max_unread_bytes`.
     pub(super) fn sweep(&mut self, now: Instant) -> CloseCounters {
         let timeout = self.limits.idle_timeout;
         let mut expired = vec![];
@@ -171,7 +171,7 @@ impl ConnectionTable {
         std::mem::take(&mut self.closed)
     }
 
-    /// Closes the connections with the most unread bytes while all together hold too many.
+    /// Closes the connections with the most unread bytes until the total is within the limit.
     fn shed_unread(&mut self, mut unread: Vec<(u64, u64)>) {
         let mut total: u64 = unread.iter().map(|(bytes, _)| bytes).sum();
         if total <= self.limits.max_unread_bytes {
@@ -187,7 +187,7 @@ impl ConnectionTable {
         }
     }
 
-    /// The place is free at once; the connection ends when its task hears of it.
+    /// Frees the slot at once and notifies the task of the connection, which then ends.
     fn close(&mut self, number: u64) {
         if let Some(connection) = self.remove(number) {
             connection.close.notify_one();
@@ -207,12 +207,12 @@ impl ConnectionTable {
 }
 
 impl TrackedConnection {
-    /// Whether something is to be read that the client does not read at present.
+    /// Whether response data wait for the client.
     fn is_unread(&self) -> bool {
         self.activity.unread.load(Relaxed) > 0 || self.activity.is_blocked.load(Relaxed)
     }
 
-    /// Whether we work on a request, and do not wait for its body.
+    /// Whether the service works on a request and does not wait for its body.
     fn is_working(&self) -> bool {
         let awaiting = self.activity.awaiting.load(Relaxed);
         self.activity.working.load(Relaxed) > awaiting
@@ -228,7 +228,7 @@ impl TrackedConnection {
         queued.saturating_sub(self.activity.written.load(Relaxed) - written)
     }
 
-    /// A request since the last look is progress, too.
+    /// A request since the last sweep is progress, too.
     fn progress_at(&self, now: Instant) -> Instant {
         if self.activity.requests.load(Relaxed) == self.seen_requests {
             self.progress_at
@@ -252,15 +252,15 @@ impl TrackedConnection {
         }
     }
 
-    /// Whoever reads a body has a time limit of its own for it.
+    /// A connection with a request in progress does not expire: reading a body has its own timeout.
     fn is_expired(&self, now: Instant, timeout: Duration) -> bool {
         let is_served = self.activity.working.load(Relaxed) > 0 && !self.is_unread();
         !is_served && now - self.progress_at >= timeout
     }
 
-    /// How soon it may go where room is wanted, the lowest first: those that never made a request,
-    /// then idle ones, then those whose client neither sends its body nor reads its answer. `None`
-    /// while we work on a request.
+    /// The eviction rank, lowest first: 0 for connections without any request, 1 for idle
+    /// connections, 2 for clients that neither send their body nor read the response. `None` while
+    /// the service works on a request.
     fn rank(&self, now: Instant) -> Option<u8> {
         if self.activity.requests.load(Relaxed) == 0 {
             return Some(0);
@@ -273,7 +273,8 @@ impl TrackedConnection {
     }
 }
 
-/// Who shares a bound: an IPv4 address, or an IPv6 /64, which is what a customer is given.
+/// The unit of `max_per_peer`: an IPv4 address, or an IPv6 /64, which providers assign to one
+/// customer.
 fn peer(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {

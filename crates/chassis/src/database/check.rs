@@ -1,4 +1,4 @@
-//! For `GET /health`: whether the database can do what the service needs.
+//! Health check of the database: connection, schema version and write access.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,25 +11,25 @@ use super::schema::applied;
 use super::state::{describe, is_startup_option_refused};
 use crate::health::CheckResult;
 
-/// How long a connection is waited for; less than a health check may take.
+/// Bound on waiting for a connection. Shorter than the timeout of a health check.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_500);
 
-/// A write is tried again after this time. Anybody may ask for `GET /health`, and each try leaves dead
-/// rows in the system's catalogs.
+/// Minimum time between two write probes. `GET /health` is public, and each probe leaves dead rows
+/// in the system catalogs.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Whether a service's database answers, can be written to, and has the service's newest migration.
+/// Checks that the database responds, is writable, and has the newest migration of the service.
 #[derive(Clone, Debug)]
 pub struct DatabaseCheck {
     pool: PgPool,
     schema: &'static str,
     newest: i64,
-    /// When a write succeeded last.
+    /// Time of the last successful write probe.
     written_at: Arc<Mutex<Option<Instant>>>,
 }
 
 impl DatabaseCheck {
-    /// Checks `schema`, whose newest migration is `newest`.
+    /// `newest` is the version of the newest migration of `schema`.
     #[must_use]
     pub fn new(pool: &PgPool, schema: &'static str, newest: i64) -> Self {
         Self {
@@ -40,7 +40,7 @@ impl DatabaseCheck {
         }
     }
 
-    /// What `GET /health` says about it.
+    /// Runs the check.
     pub async fn look(self) -> CheckResult {
         match self.try_look().await {
             Ok(finding) => finding,
@@ -48,7 +48,7 @@ impl DatabaseCheck {
                 CheckResult::unavailable(TransactionPooler.to_string())
             }
             Err(error) if has_code(&error, "42P01") => CheckResult::unavailable(
-                "the schema is missing: run the service's `migrate` command",
+                "the schema is missing; run the command `migrate` of the service",
             ),
             Err(error) => CheckResult::unavailable(describe(&error)),
         }
@@ -60,7 +60,7 @@ impl DatabaseCheck {
         };
         let version = applied(self.schema).fetch_one(&mut *connection).await?;
         if version < Some(self.newest) {
-            let detail = "the schema is old: run the service's `migrate` command";
+            let detail = "the schema is outdated; run the command `migrate` of the service";
             return Ok(CheckResult::unavailable(detail));
         }
         self.probe_write(&mut connection).await?;
@@ -89,8 +89,8 @@ impl DatabaseCheck {
     }
 }
 
-/// Tells, by a connection that is not the pool's, whether the database is away or only all of the
-/// pool's connections are in use.
+/// Opens a connection outside of the pool to find out whether the database is unavailable or the
+/// pool is exhausted.
 async fn exhausted(pool: &PgPool) -> Result<CheckResult, sqlx::Error> {
     let options = pool.connect_options();
     let connecting = PgConnection::connect_with(&options);
@@ -98,11 +98,11 @@ async fn exhausted(pool: &PgPool) -> Result<CheckResult, sqlx::Error> {
     let connection = connection.map_err(|_| sqlx::Error::PoolTimedOut)??;
     connection.close().await?;
     let all = pool.options().get_max_connections();
-    let detail = format!("it answers, but all {all} connections are in use");
+    let detail = format!("connected, but all {all} connections of the pool are in use");
     Ok(CheckResult::degraded(detail))
 }
 
-/// A connection, or `None` where all are in use.
+/// Takes a connection from the pool; `None` if all are in use.
 async fn lent(pool: &PgPool) -> Result<Option<PoolConnection<Postgres>>, sqlx::Error> {
     match tokio::time::timeout(CONNECT_TIMEOUT, pool.acquire()).await {
         Ok(Ok(connection)) => Ok(Some(connection)),
@@ -111,8 +111,8 @@ async fn lent(pool: &PgPool) -> Result<Option<PoolConnection<Postgres>>, sqlx::E
     }
 }
 
-/// Writes a page to the disk and takes it back: a standby, a read-only database and a full disk
-/// refuse that. A role without the right to temporary tables is not asked.
+/// Creates a temporary table and rolls back. This fails on a standby, a read-only database and a
+/// full disk. Skipped if the role has no privilege to create temporary tables.
 async fn probe_write(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     let may_write = sqlx::query_scalar::<_, bool>(
         "select has_database_privilege(current_database(), 'temporary')",

@@ -1,4 +1,4 @@
-//! For `GET /health`: whether the machine's clock agrees with PostgreSQL's.
+//! Health check of the clock: compares it with the clock of PostgreSQL.
 
 use std::time::Duration;
 
@@ -9,24 +9,24 @@ use tokio::time::timeout;
 
 use crate::health::CheckResult;
 
-/// Clocks that differ by more than this put visits on wrong days and let tokens expire early.
+/// With a larger difference, visits get wrong days and tokens expire early.
 const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::minutes(1);
 
-/// PostgreSQL tells its time within this time, or the clocks are not compared.
+/// If PostgreSQL takes longer to respond, the clocks are not compared.
 const CLOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// For `GET /health`: whether the machine's clock agrees with `PostgreSQL`'s.
+/// Compares `clock` with the clock of PostgreSQL.
 pub async fn clock_skew(pool: PgPool, clock: Clock) -> CheckResult {
     let before = clock.now();
     let question = sqlx::query_scalar::<_, DateTime<Utc>>("select clock_timestamp()");
     let Ok(Ok(theirs)) = timeout(CLOCK_TIMEOUT, question.fetch_one(&pool)).await else {
-        // The database's own check says why.
+        // The check of the database reports the reason.
         return CheckResult::ok("not compared: no connection to PostgreSQL");
     };
     let ours = before + (clock.now() - before) / 2;
     let ahead = ours - theirs;
     if ahead.abs() <= MAX_CLOCK_SKEW {
-        return CheckResult::ok("agrees with PostgreSQL's");
+        return CheckResult::ok("in sync with PostgreSQL");
     }
     let seconds = ahead.num_seconds().abs();
     let direction = if ahead > TimeDelta::zero() {
@@ -35,6 +35,6 @@ pub async fn clock_skew(pool: PgPool, clock: Clock) -> CheckResult {
         "behind"
     };
     CheckResult::degraded(format!(
-        "{seconds} seconds {direction} PostgreSQL's clock; synchronize both machines (NTP)"
+        "{seconds} seconds {direction} the clock of PostgreSQL; synchronize both machines (NTP)"
     ))
 }

@@ -1,4 +1,4 @@
-//! Migrations: each service keeps the history of its schema in that schema.
+//! Migrations. Each service stores its list of applied migrations in its own schema.
 
 use std::collections::HashSet;
 
@@ -7,25 +7,24 @@ use sqlx::{Connection as _, PgConnection, PgPool, SqlSafeStr as _};
 
 use super::refuse_transaction_pooler;
 
-/// The schema could not be brought up to date.
+/// Why a migration failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
-    /// The database does not answer.
-    #[error("the database at DATABASE_URL cannot be reached")]
+    #[error("cannot connect to the database at DATABASE_URL")]
     Away(#[source] sqlx::Error),
-    /// A pooler stands between.
+    /// The database is behind a pooler in transaction mode.
     #[error(transparent)]
     Pooler(anyhow::Error),
-    /// A migration failed.
-    #[error("the database at DATABASE_URL cannot be migrated")]
+    #[error("cannot migrate the database at DATABASE_URL")]
     Failed(#[source] MigrateError),
-    /// Schemas are missing, and the role may not create them.
-    #[error("the role in DATABASE_URL may not create schemas; as the database's owner, run: {0}")]
+    /// Schemas are missing and the role cannot create them. Holds SQL statements.
+    #[error("the role in DATABASE_URL cannot create schemas; as owner of the database, run: {0}")]
     NoRights(String),
 }
 
 impl SchemaError {
-    /// Says what to do where the role lacks a right on the database, rather than on a table.
+    /// Recognizes a missing privilege on the database (not on a table) and adds the SQL that fixes
+    /// it.
     fn of(error: MigrateError, missing: &[String]) -> Self {
         let (MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _)) = &error
         else {
@@ -44,8 +43,7 @@ impl SchemaError {
     }
 }
 
-/// Brings the schema to the newest version. Each service keeps its list of applied migrations in
-/// its own schema, since they share one database.
+/// Applies all pending migrations.
 pub async fn migrate(
     pool: &PgPool,
     schema: &'static str,
@@ -54,7 +52,7 @@ pub async fn migrate(
     refuse_transaction_pooler(pool.clone())
         .await
         .map_err(SchemaError::Pooler)?;
-    // Not from the pool, which would wait and not say why, and whose statements may not take long.
+    // A connection outside of the pool reports its error at once and has no statement timeout.
     let options = (*pool.connect_options()).clone().options([
         ("statement_timeout", "0"),
         ("idle_in_transaction_session_timeout", "0"),
@@ -65,15 +63,15 @@ pub async fn migrate(
     let newest = newest(&migrator);
     let existing = schemas(&mut connection).await?;
     let missing = missing_schemas(&migrator, schema, &existing);
-    // To create a schema takes a right on the database, even where the schema exists, which a role
-    // that owns only its schema does not have.
+    // `create schema if not exists` requires a privilege on the database even if the schema exists.
+    // A role that owns only its schema does not have this privilege.
     let mut migrator = without_existing_schemas(&migrator, &existing);
     if missing.iter().any(|name| name == schema) {
         migrator.create_schema(schema);
     }
     migrator.dangerous_set_table_name(format!("{schema}._sqlx_migrations"));
-    // After a rollback the schema has migrations that this program does not know. They only ever
-    // add (expand and contract), so that it works with them.
+    // After a rollback to an older version, the schema has unknown migrations. Migrations only add
+    // (expand and contract), so the older version works with them.
     migrator.set_ignore_missing(true);
     let migrated = migrator.run(&mut connection).await;
     migrated.map_err(|error| SchemaError::of(error, &missing))?;
@@ -83,14 +81,14 @@ pub async fn migrate(
             schema,
             version,
             newest,
-            "the schema is newer than this program, and stays as it is"
+            "the schema is newer than this program; it is not changed"
         ),
         _ => tracing::info!(schema, "the schema is up to date"),
     }
     Ok(())
 }
 
-/// The names of the database's schemas.
+/// Returns the names of all schemas of the database.
 async fn schemas(connection: &mut PgConnection) -> Result<HashSet<String>, SchemaError> {
     let names = sqlx::query_scalar("select nspname::text from pg_namespace");
     let names: Vec<String> = names
@@ -100,13 +98,13 @@ async fn schemas(connection: &mut PgConnection) -> Result<HashSet<String>, Schem
     Ok(names.into_iter().collect())
 }
 
-/// The name in a line that creates a schema.
+/// Extracts the name from a line that creates a schema.
 fn created_schema(line: &str) -> Option<&str> {
     let name = line.strip_prefix("create schema ")?.strip_suffix(';')?;
     Some(name.strip_prefix("if not exists ").unwrap_or(name))
 }
 
-/// Schemas that migrations create, and `schema`, as far as they do not exist.
+/// Returns `schema` and the schemas that migrations create, as far as they do not exist.
 fn missing_schemas(migrator: &Migrator, schema: &str, existing: &HashSet<String>) -> Vec<String> {
     let lines = migrator.iter().flat_map(|m| m.sql.as_str().lines());
     let names = std::iter::once(schema).chain(lines.filter_map(created_schema));
@@ -119,13 +117,14 @@ fn missing_schemas(migrator: &Migrator, schema: &str, existing: &HashSet<String>
     missing
 }
 
-/// The same migrations, known by the same checksums, without creating schemas that exist.
+/// Removes statements that create existing schemas from the migrations. The checksums stay the
+/// same.
 fn without_existing_schemas(migrator: &Migrator, existing: &HashSet<String>) -> Migrator {
     let is_kept =
         |line: &&str| !created_schema(line).is_some_and(|schema| existing.contains(schema));
     let migrations = migrator.iter().cloned().map(|mut migration| {
         let kept: Vec<&str> = migration.sql.as_str().lines().filter(is_kept).collect();
-        // Lines of our own migrations.
+        // The lines are from our own migrations.
         migration.sql = sqlx::AssertSqlSafe(kept.join("\n")).into_sql_str();
         migration
     });
@@ -135,14 +134,14 @@ fn without_existing_schemas(migrator: &Migrator, existing: &HashSet<String>) -> 
 type VersionQuery =
     sqlx::query::QueryScalar<'static, sqlx::Postgres, Option<i64>, sqlx::postgres::PgArguments>;
 
-/// Asks for the newest migration that was applied.
+/// The query for the version of the newest applied migration.
 pub(super) fn applied(schema: &'static str) -> VersionQuery {
     let question = format!("select max(version) from {schema}._sqlx_migrations where success");
-    // Only the schema's name, a constant of the service, is put into the text.
+    // Only the name of the schema, a constant of the service, is inserted.
     sqlx::query_scalar(sqlx::AssertSqlSafe(question))
 }
 
-/// The newest version in `migrator`.
+/// The version of the newest migration in `migrator`.
 #[must_use]
 pub fn newest(migrator: &Migrator) -> i64 {
     migrator.iter().map(|m| m.version).max().unwrap_or(0)

@@ -1,7 +1,8 @@
-//! Which errors speak of the server's state, and which of a statement.
+//! Distinguishes errors of the server from errors of a statement.
 
-/// Whether the database cannot do this now, so that the same may succeed later: it is out of reach,
-/// out of room, read-only, refuses us, or is not set up. Anything else is our mistake or the data's.
+/// Whether the same statement may succeed later: the database is unreachable, out of resources,
+/// read-only, rejects the role, or is not migrated. Other errors are caused by the statement or its
+/// data.
 #[must_use]
 pub fn is_away(error: &sqlx::Error) -> bool {
     match error {
@@ -17,23 +18,23 @@ pub fn is_away(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether an SQLSTATE speaks of the server or its set-up and not of a statement (PostgreSQL,
-/// appendix A).
+/// Whether an SQLSTATE is caused by the server or its setup and not by a statement (PostgreSQL
+/// documentation, appendix A).
 fn is_state_of_server(code: &str) -> bool {
     match &code[..2.min(code.len())] {
-        // Connections; transactions, such as a read-only one or one that was idle for too long;
+        // Connection exceptions; transaction state, such as read-only or idle timeout;
         // authorization; missing databases and schemas; serialization failures and deadlocks;
-        // resources; objects in use; operators; the system; internal errors.
+        // resources; objects in use; operator intervention; system errors; internal errors.
         "08" | "25" | "28" | "3D" | "3F" | "40" | "53" | "55" | "57" | "58" | "XX" => true,
-        // Rights, tables, columns and functions that are missing: `migrate` has not run, or roles
-        // are wrong.
+        // Missing privileges, tables, columns and functions: `migrate` has not run, or the role is
+        // wrong.
         "42" => matches!(code, "42501" | "42P01" | "42703" | "42883"),
         _ => false,
     }
 }
 
-/// What `GET /health` says about an error. The server's own text stays in the log: it may hold names
-/// and addresses.
+/// The detail of the health check for an error. The message of the server is not used, because it
+/// may contain names and addresses.
 pub(super) fn describe(error: &sqlx::Error) -> &'static str {
     let Some(error) = error.as_database_error() else {
         return match error {
@@ -43,20 +44,20 @@ pub(super) fn describe(error: &sqlx::Error) -> &'static str {
     };
     let code = error.code().unwrap_or_default();
     match (&code[..2.min(code.len())], code.as_ref()) {
-        (_, "25006") => "read-only: writes are refused (25006)",
-        (_, "53100") => "its disk is full (53100)",
-        (_, "53300") => "it has too many connections (53300)",
-        (_, "57P03") => "it is starting up or shutting down (57P03)",
-        (_, "42501") => "the role of DATABASE_URL lacks rights (42501)",
-        ("28", _) => "it refuses the role or password of DATABASE_URL (28)",
+        (_, "25006") => "read-only (25006)",
+        (_, "53100") => "disk full (53100)",
+        (_, "53300") => "too many connections (53300)",
+        (_, "57P03") => "starting up or shutting down (57P03)",
+        (_, "42501") => "the role of DATABASE_URL has insufficient privileges (42501)",
+        ("28", _) => "the role or password of DATABASE_URL is rejected (28)",
         ("3D", _) => "the database of DATABASE_URL does not exist (3D000)",
-        ("53", _) => "it is out of resources (53)",
-        _ => "it refuses what it is asked",
+        ("53", _) => "insufficient resources (53)",
+        _ => "the check query failed; see the log of PostgreSQL",
     }
 }
 
-/// Whether a pooler refused the settings that a connection starts with, which PostgreSQL itself never
-/// does in these words.
+/// Whether a pooler rejected the startup parameters of a connection. PostgreSQL itself never sends
+/// this message.
 pub(super) fn is_startup_option_refused(error: &sqlx::Error) -> bool {
     let error = error.as_database_error();
     error.is_some_and(|error| error.message().contains("unsupported startup parameter"))

@@ -1,8 +1,8 @@
-//! Connections to PostgreSQL, and what goes wrong with them.
+//! Metrics of PostgreSQL connections and errors.
 
 use sqlx::PgPool;
 
-/// Counts an error, by its SQLSTATE where PostgreSQL answered.
+/// Counts an error by its SQLSTATE, or by kind if PostgreSQL did not respond.
 pub fn count_error(error: &sqlx::Error) {
     let code = error
         .as_database_error()
@@ -20,7 +20,7 @@ pub fn count_error(error: &sqlx::Error) {
     metrics::counter!("database_errors_total", "sqlstate" => state).increment(1);
 }
 
-/// Sets the gauges of a pool of a service.
+/// Sets the gauges of a connection pool.
 pub fn observe_pool(service: &'static str, name: &'static str, pool: &PgPool) {
     let idle = pool.num_idle();
     let used = usize::try_from(pool.size())
@@ -36,8 +36,8 @@ pub fn observe_pool(service: &'static str, name: &'static str, pool: &PgPool) {
         .set(most);
 }
 
-/// Sets the age of the service's oldest open transaction. A role without other rights sees its own
-/// sessions only, which are the service's.
+/// Sets the age of the oldest open transaction of the service. An unprivileged role sees only its
+/// own sessions, which are those of the service.
 pub async fn observe_oldest_transaction(service: &'static str, pool: PgPool) {
     let question = "select coalesce(extract(epoch from max(now() - xact_start)), 0)::float8
          from pg_stat_activity

@@ -1,11 +1,11 @@
-//! The process itself, as Linux shows it in `/proc` (proc(5)). Elsewhere these metrics are missing.
+//! Metrics of the process from `/proc` (proc(5)). Missing on systems other than Linux.
 
 use std::fs;
 
-/// The unit of times in `/proc/self/stat`, on every Linux (`USER_HZ`).
+/// Unit of times in `/proc/self/stat` (`USER_HZ`, 100 on every Linux).
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Sets the process's gauges.
+/// Sets the metrics of the process.
 pub(super) fn observe() {
     if let Some((cpu, started_at)) = times() {
         metrics::counter!("process_cpu_seconds_total").absolute(cpu);
@@ -14,7 +14,7 @@ pub(super) fn observe() {
     if let Some(bytes) = resident_bytes() {
         metrics::gauge!("process_resident_memory_bytes").set(bytes);
     }
-    // The one with which it is counted is open itself.
+    // Reading the directory opens one descriptor itself.
     if let Ok(open) = fs::read_dir("/proc/self/fd") {
         metrics::gauge!("process_open_fds").set(open.count().saturating_sub(1) as f64);
     }
@@ -23,10 +23,10 @@ pub(super) fn observe() {
     }
 }
 
-/// Seconds of CPU that were used, and when the process began, in seconds since 1970.
+/// Returns the used CPU time in seconds, and the start time as a Unix timestamp.
 fn times() -> Option<(u64, f64)> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
-    // The name may contain blanks and parentheses.
+    // The name of the process may contain spaces and parentheses.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
     let cpu = (field(14)? + field(15)?) as f64 / TICKS_PER_SECOND;
@@ -38,7 +38,7 @@ fn times() -> Option<(u64, f64)> {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "seconds of CPU are few, and positive"
+        reason = "CPU seconds are positive and fit"
     )]
     let cpu = cpu as u64;
     Some((cpu, booted + field(22)? as f64 / TICKS_PER_SECOND))

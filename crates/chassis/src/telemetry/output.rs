@@ -1,4 +1,4 @@
-//! Writing lines to standard output, each with the ids of the request it belongs to.
+//! Writes log lines to standard output and adds the ids of the current request.
 
 use std::io::{self, Write};
 
@@ -6,16 +6,14 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::request::{self, RequestContext};
 
-/// How a line is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LogFormat {
-    /// For people.
     Text,
-    /// One object.
+    /// One JSON object per line.
     Json,
 }
 
-/// Standard output. Each write is one line.
+/// Standard output. Each write is one complete line.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LogOutput {
     format: LogFormat,
@@ -36,7 +34,7 @@ impl<'a> MakeWriter<'a> for LogOutput {
 }
 
 impl Write for LogOutput {
-    /// A line that cannot be written (a full disk, a closed pipe) is counted and dropped.
+    /// A line that cannot be written (full disk, closed pipe) is counted and dropped.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let complete = request::with_current(|context| with_ids(line, context, self.format));
         let complete = complete.as_deref().unwrap_or(line);
@@ -51,7 +49,7 @@ impl Write for LogOutput {
     }
 }
 
-/// Appends the request's id, and its trace's where the caller sent one, to a line.
+/// Appends the id of the request, and of its trace if there is one, to a line.
 fn with_ids(line: &[u8], context: &RequestContext, format: LogFormat) -> Vec<u8> {
     let mut text = line.trim_ascii_end();
     if format == LogFormat::Json {

@@ -1,5 +1,5 @@
-//! An error that repeats is written once a second, with how often it was repeated: an outage
-//! concerns every request, and must not fill the disk.
+//! Limits repeated log lines: an error is logged once per second, and a summary counts the repeats.
+//! Otherwise an outage, which affects every request, could fill the disk.
 
 use std::collections::HashMap;
 use std::fmt::{Debug, Write as _};
@@ -12,24 +12,24 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
-/// Lines of the same kind are counted for this long after one was written.
+/// After a line was written, further lines of its kind are only counted for this time.
 const REPEAT_WINDOW: Duration = Duration::from_secs(1);
-/// Kinds of lines that are counted separately; further kinds are counted as one.
+/// Maximum number of kinds that are counted separately. All others share one counter.
 const MAX_KINDS: usize = 256;
-/// The key of all further kinds.
+/// Key of the shared counter.
 const OTHER_KIND_KEY: u64 = 0;
-/// Bytes of a line that its summary repeats.
+/// Maximum length of a line in its summary.
 const MAX_TEXT_BYTES: usize = 300;
-/// The target of summaries, which are never counted.
+/// Target of the summaries, which are not limited themselves.
 const SUMMARY_TARGET: &str = "chassis::repeats";
-/// Two lines of one call site are of the same kind if these fields are equal. Other fields (ids,
-/// durations) differ each time.
+/// Two lines of a call site are of the same kind if these fields are equal. Other fields, such as
+/// ids and durations, differ in every line.
 const IDENTIFYING_FIELDS: [&str; 13] = [
     "message", "error", "service", "method", "route", "status", "code", "what", "channel",
     "provider", "outcome", "place", "text",
 ];
 
-/// Lets one line of a kind through each second: of warnings and errors, and of requests that fail.
+/// Passes one line of each kind per second. Applies to warnings, errors and failed requests.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RepeatFilter(Arc<FilterState>);
 
@@ -109,7 +109,7 @@ impl RepeatFilter {
         self.0.kinds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes how often each kind was repeated since the last time.
+    /// Logs how often each kind was repeated since the last summary.
     fn summarize(&self) {
         let repeated: Vec<_> = {
             let mut kinds = self.lock();
@@ -141,7 +141,7 @@ impl RepeatFilter {
         }
     }
 
-    /// Writes summaries once a second, as long as there are any, for as long as the process lives.
+    /// Starts a thread that logs summaries once per second while there are repeats.
     pub(super) fn summarize_in_background(self) {
         let run = move || {
             loop {
@@ -157,7 +157,7 @@ impl RepeatFilter {
         };
         let thread = std::thread::Builder::new().name("log-repeats".into());
         if let Err(error) = thread.spawn(run) {
-            tracing::warn!(%error, "repeated errors are not counted in the log");
+            tracing::warn!(%error, "cannot start the thread that logs repeated errors; repeats are not reported");
         }
     }
 }
@@ -170,7 +170,7 @@ fn may_be_counted(metadata: &Metadata<'_>) -> bool {
     }
 }
 
-/// What identifies a line.
+/// The identifying fields of a line.
 #[derive(Default)]
 struct LogLine {
     text: String,
@@ -203,7 +203,7 @@ impl Visit for LogLine {
             return;
         }
         let separator = if self.text.is_empty() { "" } else { ", " };
-        // Writing to a String does not fail; a value that cannot be shown is left out.
+        // Writing to a String does not fail. A value whose Debug fails is left out.
         let _ = match field.name() {
             "message" => write!(self.text, "{separator}{value:?}"),
             name => write!(self.text, "{separator}{name}={value:?}"),
@@ -224,7 +224,7 @@ mod tests {
     /// The message of a line, and the number of repeats in a summary.
     type WrittenLine = (String, Option<u64>);
 
-    /// The lines that come through.
+    /// Collects the lines that pass the filter.
     #[derive(Clone, Default)]
     struct Written(Arc<Mutex<Vec<WrittenLine>>>);
 
@@ -277,7 +277,7 @@ mod tests {
         });
         let summed: u64 = lines.iter().map(|line| line.1.unwrap_or(1)).sum();
         assert_eq!(summed, 5_001, "nothing is lost");
-        // One a second; a machine that takes longer than that for 5,000 lines writes a few more.
+        // One per second. A slow machine needs more than a second for 5,000 lines and writes more.
         assert!(lines.len() < 50, "{} lines", lines.len());
         let summary = lines.iter().find(|line| line.1.is_some()).unwrap();
         assert!(

@@ -1,10 +1,10 @@
-//! Libraries that write down what they carry, which `RUST_LOG` cannot switch on.
+//! Libraries whose logs may contain secrets or personal data. `RUST_LOG` cannot enable them.
 
 use tracing::Metadata;
 use tracing_subscriber::filter::{FilterFn, filter_fn};
 
-/// Name servers' clients write down visitors' addresses; the mail client passwords, recipients and
-/// subjects; HTTP clients may write down URLs and headers, which hold tokens.
+/// DNS clients log visitors' addresses. The mail client logs passwords, recipients and subjects.
+/// HTTP clients may log URLs and headers, which contain tokens.
 const SILENCED_TARGETS: [&str; 10] = [
     "h2",
     "hickory_net",
@@ -18,7 +18,7 @@ const SILENCED_TARGETS: [&str; 10] = [
     "rustls",
 ];
 
-/// Lets through what may be logged at all, whatever its level.
+/// Drops events of the silenced libraries at every level.
 pub(super) fn filter() -> FilterFn {
     filter_fn(may_be_logged)
 }

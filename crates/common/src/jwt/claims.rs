@@ -1,41 +1,41 @@
-//! A token's content.
+//! The claims of a token.
 
 use serde::{Deserialize, Serialize};
 
 use super::ScopeSet;
 
-/// What a token says (RFC 7519 §4.1, RFC 8693 §4.2). Times are seconds since the epoch.
+/// The claims of a token (RFC 7519 §4.1, RFC 8693 §4.2). Times are Unix timestamps in seconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
-    /// Who made the token.
+    /// The issuer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iss: Option<String>,
-    /// Whom it was made for, such as `django`.
+    /// The subject, such as `django`.
     pub sub: String,
-    /// The services it is meant for.
+    /// The services for which the token is valid.
     #[serde(deserialize_with = "one_or_many")]
     pub aud: Vec<String>,
-    /// When it ends.
+    /// When the token expires.
     #[serde(deserialize_with = "seconds")]
     pub exp: i64,
-    /// When it begins, where that is not at once.
+    /// When the token becomes valid.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
         deserialize_with = "perhaps_seconds"
     )]
     pub nbf: Option<i64>,
-    /// When it was made.
+    /// When the token was issued.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
         deserialize_with = "perhaps_seconds"
     )]
     pub iat: Option<i64>,
-    /// What it allows.
     #[serde(default)]
     pub scope: ScopeSet,
-    /// The only sites that it is about, by their domains; all of them without it.
+    /// Domains of the sites to which the token is restricted. Without it, the token is valid for
+    /// all sites.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sites: Option<Vec<String>>,
 }

@@ -1,4 +1,4 @@
-//! The keys that sign and verify.
+//! The keys that sign and verify tokens.
 
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
@@ -9,32 +9,32 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::Claims;
 
-/// A secret shorter than this can be guessed (RFC 7518 §3.2 asks for 256 bits).
+/// RFC 7518 §3.2 requires 256 bits for HS256.
 const MIN_SECRET_BYTES: usize = 32;
 
-/// Why a set of keys cannot be used.
+/// Why the configured keys are invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// Neither a secret nor a key set was given.
-    #[error("no keys: set JWT_SECRETS (32 characters or more) or JWKS_URL")]
+    #[error("no keys to verify tokens with: set JWT_SECRETS (at least 32 characters) or JWKS_URL")]
     Missing,
-    /// A shared secret is too short.
+    /// Holds the position of the secret, from 1.
     #[error(
-        "JWT_SECRETS: secret {0} has fewer than 32 characters; `openssl rand -hex 32` makes a good one"
+        "JWT_SECRETS: secret {0} has fewer than 32 characters; create one with \
+         `openssl rand -hex 32`"
     )]
     Short(usize),
-    /// Two secrets, perhaps, and not one.
+    /// Probably several secrets without commas. Holds the position of the secret, from 1.
     #[error("JWT_SECRETS: secret {0} contains a line break; separate secrets by commas")]
     LineBreak(usize),
-    /// The private key is not Ed25519 in PKCS#8 PEM.
     #[error(
-        "JWT_PRIVATE_KEY: not an Ed25519 key in PKCS#8 PEM; `openssl genpkey -algorithm ed25519` makes one"
+        "JWT_PRIVATE_KEY is not an Ed25519 key in PKCS#8 PEM; create one with \
+         `openssl genpkey -algorithm ed25519`"
     )]
     Private,
 }
 
-/// Every key a service knows: shared secrets (HS256, the first signs, all verify), public keys of
-/// a key set (`EdDSA`), and perhaps a private key of its own.
+/// The keys of a service: shared secrets (HS256; the first signs, all verify), public keys of a key
+/// set (`EdDSA`), and optionally a private key that signs.
 pub struct Keyring {
     secrets: Vec<DecodingKey>,
     public: RwLock<Arc<HashMap<String, DecodingKey>>>,
@@ -51,8 +51,8 @@ impl std::fmt::Debug for Keyring {
 }
 
 impl Keyring {
-    /// Takes the shared secrets, and a private key (PEM) with its key id where the service signs
-    /// with Ed25519. `has_key_set` tells that public keys will come from a key set.
+    /// Creates a keyring from shared secrets and an optional private key (key id, PEM).
+    /// `has_key_set` means that public keys will be fetched from a key set.
     pub fn new(
         secrets: &[SecretString],
         private: Option<(&str, &SecretString)>,
@@ -95,8 +95,8 @@ impl Keyring {
         })
     }
 
-    /// Replaces the public keys by those of a key set (RFC 7517); only Ed25519 signature keys
-    /// with an id are taken. Returns how many there are.
+    /// Replaces the public keys by those of a key set (RFC 7517). Uses only Ed25519 keys with an
+    /// id. Returns the number of keys.
     pub fn set_public_keys(&self, set: &JwkSet) -> usize {
         let keys: HashMap<_, _> = set
             .keys
@@ -112,13 +112,12 @@ impl Keyring {
         count
     }
 
-    /// Whether this ring can make tokens.
     #[must_use]
     pub fn can_sign(&self) -> bool {
         self.signer.is_some()
     }
 
-    /// Signs `claims`, or `None` where there is no key to sign with.
+    /// Creates a signed token. `None` if there is no signing key.
     #[must_use]
     pub fn sign(&self, claims: &Claims) -> Option<String> {
         let (header, key) = self.signer.as_ref()?;

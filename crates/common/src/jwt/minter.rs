@@ -1,16 +1,16 @@
-//! Making tokens.
+//! Creates tokens.
 
 use std::sync::{Arc, Mutex};
 
 use super::{Claims, Keyring, Scope, ScopeSet};
 use crate::clock::Clock;
 
-/// Tokens between services live this many seconds.
+/// Lifetime of tokens between services.
 const TOKEN_LIFETIME_SECONDS: i64 = 300;
-/// A token is renewed when fewer seconds than this are left.
+/// A token is replaced this long before it expires.
 const RENEWAL_MARGIN_SECONDS: i64 = 60;
 
-/// Makes a service's short-lived tokens for one peer, and keeps the present one.
+/// Creates short-lived tokens for calls to one service, and caches the current token.
 #[derive(Debug)]
 pub struct TokenIssuer {
     keys: Arc<Keyring>,
@@ -21,7 +21,7 @@ pub struct TokenIssuer {
 }
 
 impl TokenIssuer {
-    /// Makes tokens in which the service `subject` is allowed `scope`.
+    /// Creates tokens for the service `subject` with `scope`.
     #[must_use]
     pub fn new(keys: Arc<Keyring>, clock: Clock, subject: &'static str, scope: Scope) -> Self {
         Self {
@@ -33,10 +33,14 @@ impl TokenIssuer {
         }
     }
 
-    /// A token that is good for at least another minute; `None` where no key can sign.
+    /// Returns a token that is valid for at least one more minute. `None` if there is no signing
+    /// key.
     pub fn token(&self) -> Option<Arc<str>> {
         let now = self.clock.now().timestamp();
-        let mut current = self.current.lock().expect("minting does not panic");
+        let mut current = self
+            .current
+            .lock()
+            .expect("no code panics while it holds this lock");
         if let Some((exp, token)) = current.as_ref()
             && *exp > now + RENEWAL_MARGIN_SECONDS
         {
@@ -50,8 +54,8 @@ impl TokenIssuer {
 }
 
 impl Claims {
-    /// Claims for `subject`, meant for every service that honours one of `scopes`, from `now`
-    /// (seconds since the epoch) for `lifetime` seconds.
+    /// Claims for `subject`. The audience are all services that use one of `scopes`. The token is
+    /// valid from `now` (a Unix timestamp) for `lifetime` seconds.
     #[must_use]
     pub fn new(subject: &str, scopes: ScopeSet, now: i64, lifetime: i64) -> Self {
         let mut aud: Vec<String> = Vec::new();
@@ -72,7 +76,7 @@ impl Claims {
         }
     }
 
-    /// The same, about these sites only (their domains); about all where there are none.
+    /// Restricts the token to the sites with these domains. An empty list means no restriction.
     #[must_use]
     pub fn limited_to(mut self, sites: &[String]) -> Self {
         self.sites = (!sites.is_empty()).then(|| sites.to_vec());

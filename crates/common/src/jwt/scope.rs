@@ -1,17 +1,17 @@
-//! What a token allows.
+//! The permissions in a token.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The services that tokens are meant for (`aud`).
+/// All services, as values of the claim `aud`.
 pub const AUDIENCES: [&str; 3] = ["geo", "visitor-analytics", "notification"];
 
 /// One permission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// Ask where an address is.
+    /// Locate addresses and read service areas.
     GeoRead,
     /// Change service areas.
     GeoWrite,
@@ -23,19 +23,18 @@ pub enum Scope {
     NotifySend,
     /// Read notifications, rules and recipients.
     NotifyRead,
-    /// Change rules and recipients, send dead letters again.
+    /// Change rules and recipients, and send dead letters again.
     NotifyWrite,
-    /// Everything, everywhere.
+    /// All permissions in all services.
     Admin,
 }
 
-/// A scope's name that does not exist.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no scope {0:?}; the scopes are {all}", all = ScopeSet::all())]
+#[error("unknown scope {0:?}; the scopes are {all}", all = ScopeSet::all())]
 pub struct UnknownScope(pub String);
 
 impl Scope {
-    /// Every scope, in the order of the documentation.
+    /// All scopes, in the order of the documentation.
     pub const ALL: [Self; 8] = [
         Self::GeoRead,
         Self::GeoWrite,
@@ -47,7 +46,7 @@ impl Scope {
         Self::Admin,
     ];
 
-    /// The name as tokens carry it.
+    /// The name in tokens.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -62,7 +61,7 @@ impl Scope {
         }
     }
 
-    /// The services that honour this scope.
+    /// The services that use this scope.
     #[must_use]
     pub const fn audiences(self) -> &'static [&'static str] {
         match self {
@@ -95,24 +94,22 @@ impl FromStr for Scope {
     }
 }
 
-/// A set of scopes; travels as names parted by spaces (RFC 8693 §4.2).
+/// A set of scopes. Serialized as names separated by spaces (RFC 8693 §4.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ScopeSet(u8);
 
 impl ScopeSet {
-    /// Every scope there is.
     #[must_use]
     pub fn all() -> Self {
         Scope::ALL.into_iter().collect()
     }
 
-    /// Whether `scope` is granted, by itself or through `admin`.
+    /// Whether the set contains `scope` or `admin`.
     #[must_use]
     pub const fn allow(self, scope: Scope) -> bool {
         self.0 & (scope.bit() | Scope::Admin.bit()) != 0
     }
 
-    /// The scopes in the set.
     pub fn iter(self) -> impl Iterator<Item = Scope> {
         Scope::ALL
             .into_iter()
@@ -140,7 +137,7 @@ impl Serialize for ScopeSet {
 }
 
 impl<'de> Deserialize<'de> for ScopeSet {
-    /// Names this version does not know grant nothing, so that newer issuers stay welcome.
+    /// Ignores unknown names, so that tokens of newer issuers are accepted.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let names = String::deserialize(deserializer)?;
         Ok(names

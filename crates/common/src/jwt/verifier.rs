@@ -1,4 +1,4 @@
-//! Checking tokens.
+//! Verifies tokens.
 
 use std::sync::Arc;
 
@@ -9,35 +9,29 @@ use moka::sync::Cache;
 use super::{Claims, Keyring};
 use crate::clock::Clock;
 
-/// Clocks of two machines may differ by this many seconds.
+/// Tolerated difference between the clocks of two machines.
 const CLOCK_LEEWAY_SECONDS: i64 = 5;
-/// Verified tokens that are remembered; a token costs about a kilobyte.
+/// Size of the cache of verified tokens. An entry takes about 1 kB.
 const MAX_CACHED_TOKENS: u64 = 10_000;
-/// A longer text is no token of ours.
 const MAX_TOKEN_BYTES: usize = 4096;
 
-/// Why a token is not accepted.
+/// Why a token is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// It is no JWT, or its signature is not from a known key.
-    #[error("the token is malformed or was not signed with a known key")]
+    #[error("the token is malformed or is not signed with a known key")]
     Invalid,
-    /// It is signed with an algorithm that is not accepted, such as `none`.
-    #[error("the token's algorithm is not accepted; HS256 and EdDSA are")]
+    #[error("the algorithm of the token is not supported; use HS256 or EdDSA")]
     Algorithm,
-    /// It has ended.
     #[error("the token has expired")]
     Expired,
-    /// It has not begun.
     #[error("the token is not valid yet")]
     NotYet,
-    /// It is meant for another service.
-    #[error("the token is meant for another audience")]
+    #[error("the token is not valid for this service; see its claim aud")]
     Audience,
 }
 
-/// Checks tokens for one audience and remembers those it has verified until they end, so that
-/// Ed25519 costs nothing per request.
+/// Verifies tokens for one audience. Caches verified tokens until they expire, because an Ed25519
+/// verification is slow.
 #[derive(Clone, Debug)]
 pub struct TokenVerifier {
     keys: Arc<Keyring>,
@@ -47,7 +41,7 @@ pub struct TokenVerifier {
 }
 
 impl TokenVerifier {
-    /// A verifier for the service called `audience`.
+    /// Creates a verifier that accepts tokens for the service `audience`.
     #[must_use]
     pub fn new(keys: Arc<Keyring>, audience: &'static str, clock: Clock) -> Self {
         Self {
@@ -58,13 +52,12 @@ impl TokenVerifier {
         }
     }
 
-    /// The keys that are trusted.
     #[must_use]
     pub fn keys(&self) -> &Keyring {
         &self.keys
     }
 
-    /// The claims of a token, when its signature, time and audience hold.
+    /// Checks signature, time and audience of a token, and returns its claims.
     pub fn verify(&self, token: &str) -> Result<Arc<Claims>, TokenError> {
         if let Some(claims) = self.verified.get(token) {
             return self.in_time(&claims).map(|()| claims).inspect_err(|_| {
@@ -86,7 +79,7 @@ impl TokenVerifier {
         Ok(claims)
     }
 
-    /// Forgets what was verified, for when keys were withdrawn.
+    /// Clears the cache. Call this after keys were removed.
     pub fn forget(&self) {
         self.verified.invalidate_all();
     }
@@ -103,12 +96,12 @@ impl TokenVerifier {
     }
 
     fn decode(&self, token: &str) -> Result<Claims, TokenError> {
-        // `alg: none` is not even a header that jsonwebtoken can read.
+        // jsonwebtoken cannot parse a header with `alg: none`.
         let header = jsonwebtoken::decode_header(token).map_err(|error| match error.kind() {
             ErrorKind::Json(_) => TokenError::Algorithm,
             _ => TokenError::Invalid,
         })?;
-        // Nothing that could be called critical is understood here (RFC 7515 §4.1.11).
+        // No critical header parameter is supported (RFC 7515 §4.1.11).
         if header.crit.is_some() {
             return Err(TokenError::Invalid);
         }
@@ -129,7 +122,7 @@ impl TokenVerifier {
     }
 }
 
-/// Checks the signature only; time and audience are checked by the verifier with its own clock.
+/// Checks only the signature. The verifier checks time and audience with its own clock.
 fn signed_by(key: &DecodingKey, algorithm: Algorithm, token: &str) -> Result<Claims, TokenError> {
     let mut validation = Validation::new(algorithm);
     validation.validate_exp = false;

@@ -1,4 +1,4 @@
-//! Whom PostgreSQL runs as: it refuses root.
+//! The operating system account of PostgreSQL, which refuses to run as root.
 
 use std::{
     fs,
@@ -15,15 +15,14 @@ use super::{
 /// A user and its group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OsAccount {
-    /// The user's number, never root's.
+    /// Never 0 (root).
     pub uid: u32,
-    /// The group's number.
     pub gid: u32,
 }
 
 impl OsAccount {
-    /// Whom to become for the cluster of a folder: nobody else when this process is not root,
-    /// the folder's owner when it exists, else who called `sudo`, `postgres` or `nobody`.
+    /// The account to switch to for the cluster of a folder. `None` if this process is not root.
+    /// Otherwise the first of: the owner of the folder, the caller of `sudo`, `postgres`, `nobody`.
     pub fn for_cluster(data_dir: &Path) -> Result<Option<Self>, PostgresError> {
         if !rustix::process::geteuid().is_root() {
             return Ok(None);
@@ -47,13 +46,13 @@ impl OsAccount {
         (uid != 0).then_some(Self { uid, gid })
     }
 
-    /// Finds a user in the text of `/etc/passwd` (passwd(5)).
+    /// Finds a user in the contents of `/etc/passwd` (passwd(5)).
     fn named(name: &str, passwd: &str) -> Option<Self> {
         let line = passwd
             .lines()
             .find(|line| line.split(':').next() == Some(name))?;
         let mut numbers = line.split(':').skip(2).map(|field| {
-            // macOS writes nobody's -2 where the kernel means its complement.
+            // macOS lists `nobody` as -2, which the kernel reads as an unsigned number.
             let signed = field.parse::<i32>().ok().map(i32::cast_unsigned);
             field.parse::<u32>().ok().or(signed)
         });
@@ -64,7 +63,7 @@ impl OsAccount {
         (account.uid != 0).then_some(account)
     }
 
-    /// Whether this account may pass through a folder and all above it.
+    /// Whether this account can enter a folder and all its parents.
     pub fn can_reach(self, folder: &Path) -> bool {
         folder.ancestors().all(|folder| {
             fs::metadata(folder).is_ok_and(|found| {
@@ -80,20 +79,20 @@ impl OsAccount {
         })
     }
 
-    /// Makes a command run as this account, without any of root's groups.
+    /// Runs a command as this account, without the groups of root.
     pub fn apply(self, command: &mut Command) {
         use std::os::unix::process::CommandExt as _;
-        // The standard library empties the supplementary groups when root changes the user.
+        // The standard library clears the supplementary groups when root changes the user.
         command.uid(self.uid).gid(self.gid);
     }
 }
 
-/// Gives a folder or file to the account the cluster runs as, if that is another one.
+/// Makes the account of the cluster the owner of a folder or file.
 pub fn give(path: &Path, account: Option<OsAccount>) -> Result<(), PostgresError> {
     let Some(OsAccount { uid, gid }) = account else {
         return Ok(());
     };
-    lchown(path, Some(uid), Some(gid)).map_err(at("hand over", path))
+    lchown(path, Some(uid), Some(gid)).map_err(at("change the owner of", path))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The PostgreSQL that is installed on this machine.
+//! Finds the PostgreSQL installations of this machine.
 
 use std::{
     collections::BTreeSet,
@@ -12,19 +12,18 @@ use super::{
     error::PostgresError,
 };
 
-/// A folder with PostgreSQL's programs, `initdb` and `postgres` at least.
+/// A folder with PostgreSQL's programs, at least `initdb` and `postgres`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PostgresBinaries {
     major: u32,
     minor: u32,
-    /// The version as the server says it.
+    /// The version as `postgres --version` prints it.
     pub version: String,
-    /// Where the programs are.
     pub folder: PathBuf,
 }
 
 impl PostgresBinaries {
-    /// The newest installation, or for an existing cluster the newest of its major version.
+    /// Finds the newest installation, or the newest with the major version of an existing cluster.
     pub fn find(data_dir: &Path) -> Result<Self, PostgresError> {
         let found = installed()?;
         let Some(needed) = cluster_major(data_dir) else {
@@ -41,13 +40,13 @@ impl PostgresBinaries {
         })
     }
 
-    /// The path of one of the programs.
+    /// Path of a program.
     pub fn program(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
     fn in_folder(folder: &Path) -> Option<Self> {
-        // Links lead to where the server also finds its libraries.
+        // The server finds its libraries relative to the real path, so resolve links.
         let initdb = fs::canonicalize(folder.join("initdb")).ok()?;
         let folder = initdb.parent()?.to_path_buf();
         let said = Command::new(folder.join("postgres"))
@@ -64,7 +63,7 @@ impl PostgresBinaries {
     }
 }
 
-/// Every installation that can be found, the newest last.
+/// Finds all installations. The newest is last.
 fn installed() -> Result<BTreeSet<PostgresBinaries>, PostgresError> {
     if let Some(folder) = chosen_programs() {
         return match PostgresBinaries::in_folder(&folder) {
@@ -114,7 +113,7 @@ fn versions(found: &BTreeSet<PostgresBinaries>) -> String {
     versions.join(", ")
 }
 
-/// Reads `postgres (PostgreSQL) 17.5 (Debian 17.5-1)`; betas say `18beta1`.
+/// Parses `postgres (PostgreSQL) 17.5 (Debian 17.5-1)`. Betas have versions such as `18beta1`.
 fn parse_version(said: &str) -> Option<(u32, u32, String)> {
     let version = said.split_whitespace().nth(2)?;
     let mut numbers = version.split(|c: char| !c.is_ascii_digit());
@@ -145,6 +144,6 @@ mod tests {
         let error = PostgresBinaries::find(folder.path())
             .unwrap_err()
             .to_string();
-        assert!(error.contains("was made by PostgreSQL 8"), "{error}");
+        assert!(error.contains("was created by PostgreSQL 8"), "{error}");
     }
 }

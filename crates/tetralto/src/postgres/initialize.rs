@@ -1,4 +1,4 @@
-//! Makes a new cluster.
+//! Creates a new cluster.
 
 use std::{
     fs,
@@ -17,15 +17,16 @@ use super::{
     socket::make_private,
 };
 
-/// Compares bytes, as Rust does, and still knows letters beyond ASCII.
+/// With the collation `C`, text compares by bytes, as in Rust. This character type makes `lower`
+/// and `upper` work for letters beyond ASCII.
 const CHARACTER_TYPE: &str = if cfg!(target_os = "macos") {
     "UTF-8"
 } else {
     "C.UTF-8"
 };
 
-/// Makes the cluster with its database in a folder beside and moves it to its place when it is
-/// complete, so that an interrupted start leaves nothing half done.
+/// Creates the cluster and its database in a temporary folder and renames the folder when it is
+/// complete. An interrupted start therefore leaves no incomplete cluster.
 pub fn initialize(
     binaries: &PostgresBinaries,
     data_dir: &Path,
@@ -52,7 +53,7 @@ pub fn initialize(
     }
     run(&initdb, command_line, "")?;
 
-    // The server without a socket, for one statement.
+    // Single-user mode: runs one statement without a socket.
     let postgres = binaries.program("postgres");
     let mut command_line = command(&postgres, account);
     command_line.arg("--single").arg("-D").arg(&fresh);
@@ -77,12 +78,12 @@ fn run(program: &Path, mut command: Command, input: &str) -> Result<(), Postgres
         .spawn()
         .map_err(at("run", program))?;
     if let Some(mut stdin) = child.stdin.take() {
-        // One that ended without reading says why in its output.
+        // If the program exits without reading, its output contains the reason.
         let _ = stdin.write_all(input.as_bytes());
     }
     let output = child.wait_with_output().map_err(at("run", program))?;
     let said = [output.stdout, output.stderr].concat();
-    // A failed statement does not fail the single-user server: it only says so.
+    // The single-user server exits with success even if a statement fails.
     if output.status.success() && !String::from_utf8_lossy(&said).contains("ERROR:") {
         return Ok(());
     }

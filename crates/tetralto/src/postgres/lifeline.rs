@@ -1,11 +1,11 @@
-//! Ties a child process to the life of this one, so that kill -9 leaves no orphan.
+//! Ends a child process together with this process, so that kill -9 leaves no orphan.
 
 use std::process::Command;
 
 use rustix::process::Signal;
 
-/// Makes the kernel send `signal` to the child when the thread that spawns it ends, however it
-/// ends. Only Linux can do that; elsewhere the next start stops the orphan.
+/// Makes the kernel send `signal` to the child when the thread that spawns it ends for any reason.
+/// Only Linux supports this; elsewhere the next start stops the orphan.
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "pre_exec is unsafe to call")]
 pub fn end_with_parent(command: &mut Command, signal: Signal) {
@@ -16,7 +16,7 @@ pub fn end_with_parent(command: &mut Command, signal: Signal) {
     let parent = getpid();
     let tie = move || {
         set_parent_process_death_signal(Some(signal))?;
-        // The parent may have ended before the signal was asked for.
+        // The parent may have ended before the signal was set.
         if getppid() == Some(parent) {
             Ok(())
         } else {
@@ -30,6 +30,6 @@ pub fn end_with_parent(command: &mut Command, signal: Signal) {
     }
 }
 
-/// There is nothing of the kind here: the next start stops the orphan.
+/// Does nothing on this platform: the next start stops the orphan.
 #[cfg(not(target_os = "linux"))]
 pub fn end_with_parent(_command: &mut Command, _signal: Signal) {}

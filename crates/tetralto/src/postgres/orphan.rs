@@ -1,4 +1,4 @@
-//! Servers that outlived their launcher.
+//! Stops servers that have outlived their launcher.
 
 use std::{
     fs,
@@ -15,16 +15,16 @@ use super::{
     server::{POLL_INTERVAL, pid_file},
 };
 
-/// Ends the server that still runs on a folder whose lock is ours, or is still ending.
+/// Stops a server that still runs on a folder. The caller must hold the lock of the folder.
 ///
-/// A file that names a process which has ended is left to PostgreSQL. One that names a live
-/// process which is something else (numbers come round again) would block PostgreSQL for good.
+/// PostgreSQL itself handles a pid file whose process has exited. If the pid now belongs to another
+/// program, PostgreSQL would never start, so the file is deleted.
 pub fn stop(data_dir: &Path) -> Result<(), PostgresError> {
     let path = pid_file(data_dir);
     let Ok(bytes) = fs::read(&path) else {
         return Ok(());
     };
-    // The folder's name stands in it, which need not be UTF-8.
+    // The file contains the path of the folder, which may not be UTF-8.
     let text = String::from_utf8_lossy(&bytes);
     let Some(pid) = text.lines().next().and_then(|line| line.parse().ok()) else {
         return Ok(());
@@ -39,7 +39,7 @@ pub fn stop(data_dir: &Path) -> Result<(), PostgresError> {
         return Ok(());
     }
     for (signal, patience) in [(Signal::INT, 20), (Signal::QUIT, 10), (Signal::KILL, 5)] {
-        // It may have ended meanwhile, which is what is wanted.
+        // An error means that the server has exited meanwhile.
         let _ = kill_process(process, signal);
         if ends_within(Duration::from_secs(patience), process, data_dir) {
             return Ok(());
@@ -62,8 +62,8 @@ fn ends_within(patience: Duration, process: Pid, data_dir: &Path) -> bool {
     true
 }
 
-/// Whether a process is the server of this folder, by its command line (see `server::start`).
-/// One that ended and was not waited for has none.
+/// Whether a process is the server of this folder, by its command line (see `server::spawn`).
+/// A zombie process has no command line.
 fn serves(process: Pid, data_dir: &Path) -> bool {
     let pid = process.as_raw_nonzero();
     let line = match fs::read(format!("/proc/{pid}/cmdline")) {

@@ -1,4 +1,4 @@
-//! Where a cluster lies, and that only one launcher uses it.
+//! The data directory of a cluster and its lock.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -16,26 +16,26 @@ use super::{
     error::{PostgresError, at},
 };
 
-/// Where root's clusters lie when the account they run as cannot reach the folder asked for.
+/// Parent of the data directory if this process is root and the account of the cluster cannot reach
+/// the requested folder.
 const FALLBACK_DATA_DIR: &str = "/var/lib/tetralto";
 
-/// A cluster's folder and who runs it.
 pub struct ClusterLocation {
-    /// The absolute folder. It may not exist yet; the one above does.
+    /// Absolute path. The folder may not exist yet; its parent does.
     pub data_dir: PathBuf,
-    /// Whom to become, if anybody else.
+    /// The account to switch to, if this process is root.
     pub account: Option<OsAccount>,
 }
 
 impl ClusterLocation {
-    /// Finds the place for a cluster that was asked for in `wanted`.
+    /// Resolves the requested folder. Creates its parent.
     pub fn find(wanted: &Path) -> Result<Self, PostgresError> {
         let wanted = absolute(wanted).map_err(at("find", wanted))?;
         let (Some(parent), Some(name)) = (wanted.parent(), wanted.file_name()) else {
             let root = std::io::ErrorKind::InvalidInput.into();
             return Err(at("use", &wanted)(root));
         };
-        fs::create_dir_all(parent).map_err(at("make", parent))?;
+        fs::create_dir_all(parent).map_err(at("create", parent))?;
         let parent = fs::canonicalize(parent).map_err(at("find", parent))?;
         let data_dir = parent.join(name);
 
@@ -47,32 +47,32 @@ impl ClusterLocation {
 
     fn elsewhere(unreachable: &Path) -> Result<Self, PostgresError> {
         let parent = Path::new(FALLBACK_DATA_DIR);
-        fs::create_dir_all(parent).map_err(at("make", parent))?;
+        fs::create_dir_all(parent).map_err(at("create", parent))?;
         fs::set_permissions(parent, fs::Permissions::from_mode(0o755))
-            .map_err(at("open", parent))?;
+            .map_err(at("change the mode of", parent))?;
         let data_dir = parent.join(short_name(unreachable));
         let account = OsAccount::for_cluster(&data_dir)?;
         Ok(Self { data_dir, account })
     }
 }
 
-/// A file or folder that belongs to a cluster and lies beside it.
+/// A sibling of the data directory with an added extension.
 pub fn beside(data_dir: &Path, extension: &str) -> PathBuf {
     data_dir.with_added_extension(extension)
 }
 
-/// A cluster's lock, which lasts as long as the file is open, so kill -9 frees it too.
+/// Lock of a cluster. The kernel releases it when the file is closed, also after kill -9.
 pub struct ClusterLock(pub(super) File);
 
 impl Drop for ClusterLock {
-    /// A program that is just being started has the file open as well, until it is another program.
+    /// Unlocks explicitly: a child process between fork and exec still has the file open.
     fn drop(&mut self) {
-        // What fails here is over when the file is closed.
+        // If this fails, closing the file releases the lock.
         let _ = flock(&self.0, FlockOperation::Unlock);
     }
 }
 
-/// Takes the cluster's lock.
+/// Takes the lock. Fails if another process holds it.
 pub fn lock(data_dir: &Path, account: Option<OsAccount>) -> Result<ClusterLock, PostgresError> {
     let path = beside(data_dir, "lock");
     let file = OpenOptions::new()
@@ -88,7 +88,7 @@ pub fn lock(data_dir: &Path, account: Option<OsAccount>) -> Result<ClusterLock, 
     }
 }
 
-/// A short name for a long path, always the same (FNV-1a).
+/// A short, stable name for a path (FNV-1a hash).
 pub fn short_name(path: &Path) -> String {
     let hash = path
         .as_os_str()

@@ -1,4 +1,4 @@
-//! The server process: started, waited for, stopped.
+//! Starts and stops the server process.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -19,16 +19,16 @@ use super::{
     place::beside,
 };
 
-/// How often a condition is looked at.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(10);
-/// How long a start may take; recovering after a crash is part of it.
+/// Bound on a start, including the recovery after a crash.
 const START_TIMEOUT: Duration = Duration::from_mins(2);
-/// How long the processes of a killed server may hold on to its shared memory.
+/// Bound on the time until the processes of a killed server have released its shared memory.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
-/// The log starts anew when it has grown beyond this.
+/// A start truncates a log that is larger.
 const MAX_LOG_BYTES: u64 = 10 << 20;
 
-/// What the log must not keep: rows in the details of an error, statements with values in them.
+/// The last two settings keep personal data out of the log: rows in error details, and values in
+/// statements.
 const SERVER_SETTINGS: [&str; 11] = [
     "listen_addresses=",
     "unix_socket_permissions=0700",
@@ -48,38 +48,35 @@ const NON_DURABLE_SETTINGS: [&str; 3] = [
     "full_page_writes=off",
 ];
 
-/// What a server is started with.
 pub struct ServerOptions<'a> {
-    /// The path of `postgres`.
+    /// Path of `postgres`.
     pub program: &'a Path,
-    /// The cluster's folder.
     pub data_dir: &'a Path,
-    /// Where its socket goes.
     pub socket_folder: &'a Path,
-    /// Whether commits wait for the disk.
+    /// Whether commits are flushed to disk.
     pub durable: bool,
-    /// Whom to run it as.
+    /// The account to switch to, if this process is root.
     pub account: Option<OsAccount>,
 }
 
-/// A running server. Dropping it stops it and waits for its end.
+/// A running server. Dropping it stops the server and waits until it has exited.
 pub struct ServerProcess(Child);
 
 impl ServerProcess {
-    /// Whether it has ended, for whatever reason.
     pub fn ended(&mut self) -> bool {
         !matches!(self.0.try_wait(), Ok(None))
     }
 }
 
 impl Drop for ServerProcess {
-    /// Fast (transactions are rolled back), then at once (the next start recovers), then by force.
+    /// Tries a fast shutdown (transactions are rolled back), then an immediate shutdown (the next
+    /// start runs recovery), then SIGKILL.
     fn drop(&mut self) {
         for (signal, patience) in [(Signal::INT, 30), (Signal::QUIT, 10)] {
             if self.ended() {
                 return;
             }
-            // It has not been waited for, so the number is still its own.
+            // The child has not been waited for, so its pid is still valid.
             let _ = kill_process(Pid::from_child(&self.0), signal);
             let start = Instant::now();
             while !self.ended() && start.elapsed() < Duration::from_secs(patience) {
@@ -93,7 +90,7 @@ impl Drop for ServerProcess {
     }
 }
 
-/// Starts a server and returns once it takes connections.
+/// Starts a server and returns when it accepts connections.
 pub fn start(start: &ServerOptions) -> Result<ServerProcess, PostgresError> {
     let begun = Instant::now();
     loop {
@@ -126,16 +123,17 @@ pub fn start(start: &ServerOptions) -> Result<ServerProcess, PostgresError> {
     }
 }
 
-/// Whether a server gave up because parts of an earlier one have not ended yet.
+/// Whether the server failed because processes of an earlier server still hold its resources.
 fn is_held(output: &str) -> bool {
     output.contains("lock file") || output.contains("pre-existing shared memory block")
 }
 
-/// A command of PostgreSQL's: in its own process group, because Ctrl-C is the launcher's to
-/// handle, and bound to the launcher's life.
+/// Prepares a PostgreSQL command. It runs in its own process group, so that Ctrl-C reaches only the
+/// launcher, and ends together with the launcher.
 pub fn command(program: &Path, account: Option<OsAccount>) -> Command {
     let mut command = Command::new(program);
-    // Its own folder may be closed to the account; a broken locale stops it on macOS.
+    // The account may not be able to enter the current folder. On macOS an invalid locale prevents
+    // the start.
     command.current_dir("/").env("LC_ALL", "C").process_group(0);
     if let Some(account) = account {
         account.apply(&mut command);
@@ -171,7 +169,7 @@ fn spawn(start: &ServerOptions, log: &ServerLog) -> Result<Child, PostgresError>
     command.spawn().map_err(at("run", start.program))
 }
 
-/// Waits until the server is ready (`None`) or has ended.
+/// Waits until the server is ready (`None`) or has exited.
 fn wait_until_ready(server: &mut ServerProcess, data_dir: &Path) -> io::Result<Option<ExitStatus>> {
     let begun = Instant::now();
     while begun.elapsed() < START_TIMEOUT {
@@ -186,25 +184,25 @@ fn wait_until_ready(server: &mut ServerProcess, data_dir: &Path) -> io::Result<O
     Err(io::ErrorKind::TimedOut.into())
 }
 
-/// Reads the status as `pg_ctl` does: the first line is the process, the eighth its state
-/// (PostgreSQL's miscadmin.h, "postmaster.pid").
+/// Reads the pid file like `pg_ctl`: line 1 is the pid, line 8 the state of the server
+/// (`LOCK_FILE_LINE_PM_STATUS` in PostgreSQL's `pidfile.h`).
 fn is_ready(data_dir: &Path, pid: u32) -> bool {
-    // The folder's name stands in it, which need not be UTF-8.
+    // The file contains the path of the folder, which may not be UTF-8.
     let bytes = fs::read(pid_file(data_dir)).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     let mut lines = text.lines().map(str::trim);
     lines.next() == Some(&pid.to_string()) && lines.nth(6) == Some("ready")
 }
 
-/// The file in which a running server names itself.
+/// The file that holds the pid of a running server.
 pub fn pid_file(data_dir: &Path) -> PathBuf {
     data_dir.join("postmaster.pid")
 }
 
-/// The server's log, and where this start begins in it.
 struct ServerLog {
     file: File,
     path: PathBuf,
+    /// Offset at which the output of this start begins.
     begin: u64,
 }
 
@@ -219,9 +217,12 @@ impl ServerLog {
             .open(&path)
             .map_err(at("open", &path))?;
         give(&path, start.account)?;
-        let mut begin = file.metadata().map_err(at("look at", &path))?.len();
+        let mut begin = file
+            .metadata()
+            .map_err(at("read the metadata of", &path))?
+            .len();
         if begin > MAX_LOG_BYTES {
-            file.set_len(0).map_err(at("empty", &path))?;
+            file.set_len(0).map_err(at("truncate", &path))?;
             begin = 0;
         }
         Ok(Self { file, path, begin })

@@ -1,5 +1,5 @@
-//! The folder of the cluster's socket: short, because the path of a socket is limited to about a
-//! hundred bytes (unix(7)), and private, because whoever reaches it is let in.
+//! The folder of the cluster's socket. Its path is short, because the path of a socket is limited
+//! to about 100 bytes (unix(7)). The folder is private, because the server asks for no password.
 
 use std::{
     env,
@@ -16,14 +16,14 @@ use super::{
     place::short_name,
 };
 
-/// The longest folder that leaves room for `/.s.PGSQL.5432` in macOS's 104 bytes.
+/// Leaves room for `/.s.PGSQL.5432` in the limit of macOS, 104 bytes.
 const MAX_SOCKET_DIR_BYTES: usize = 88;
 
-/// The folder, deleted with all that a server may leave in it.
+/// The folder. Dropping it deletes the folder and its contents.
 pub struct SocketDir(pub PathBuf);
 
 impl SocketDir {
-    /// Makes the folder, empty of what a server has left there whose launcher was killed.
+    /// Creates the folder and deletes the socket files of an earlier server.
     pub fn make(data_dir: &Path, account: Option<OsAccount>) -> Result<Self, PostgresError> {
         let folder = folder_for(data_dir, account, &env::temp_dir());
         make_private(&folder, account)?;
@@ -42,7 +42,7 @@ impl SocketDir {
 
 impl Drop for SocketDir {
     fn drop(&mut self) {
-        // The next start copes with what is left.
+        // The next start deletes the socket files that are left.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
@@ -58,16 +58,16 @@ fn folder_for(data_dir: &Path, account: Option<OsAccount>, temp_dir: &Path) -> P
     }
 }
 
-/// Makes a folder that only the account may enter. One that exists must be exactly that: another
-/// user could have made it, or a link, to be let in.
+/// Creates a folder that only the account can enter. An existing folder must be private already:
+/// another user could have created it, or a link, to get access.
 pub fn make_private(folder: &Path, account: Option<OsAccount>) -> Result<(), PostgresError> {
     match DirBuilder::new().mode(0o700).create(folder) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-            return Err(at("make", folder)(error));
+            return Err(at("create", folder)(error));
         }
         _ => {}
     }
-    let found = fs::symlink_metadata(folder).map_err(at("look at", folder))?;
+    let found = fs::symlink_metadata(folder).map_err(at("read the metadata of", folder))?;
     let owned = found.uid() == rustix::process::geteuid().as_raw()
         || account.is_some_and(|account| account.uid == found.uid());
     if !(found.is_dir() && owned && found.mode().trailing_zeros() >= 6) {
@@ -76,14 +76,14 @@ pub fn make_private(folder: &Path, account: Option<OsAccount>) -> Result<(), Pos
     give(folder, account)
 }
 
-/// A path as the value of a URL's parameter (RFC 3986, unreserved characters and `/` stay).
+/// Percent-encodes a path for a URL parameter. Unreserved characters (RFC 3986) and `/` are kept.
 pub fn percent_encoded(path: &Path) -> String {
     let mut text = String::new();
     for &byte in path.as_os_str().as_encoded_bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
             text.push(char::from(byte));
         } else {
-            write!(text, "%{byte:02X}").expect("a string takes everything");
+            write!(text, "%{byte:02X}").expect("writing to a String never fails");
         }
     }
     text

@@ -1,4 +1,4 @@
-//! Clusters that are started, killed, and started again.
+//! Starts, kills and restarts clusters.
 
 use std::{
     fs,
@@ -21,7 +21,7 @@ fn start(data_dir: &Path) -> Result<Cluster, PostgresError> {
     })
 }
 
-/// A folder that the cluster's account can pass through, as the project's own would be.
+/// A folder that the account of the cluster can enter.
 fn folder() -> tempfile::TempDir {
     tempfile::Builder::new()
         .permissions(fs::Permissions::from_mode(0o711))
@@ -29,7 +29,7 @@ fn folder() -> tempfile::TempDir {
         .unwrap()
 }
 
-/// What a statement answers, through the machine's own client.
+/// Runs a statement with `psql` and returns its output.
 fn ask(cluster: &Cluster, statement: &str) -> String {
     let said = Command::new(cluster.binaries.program("psql"))
         .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"])
@@ -88,7 +88,7 @@ fn a_server_that_outlived_its_launcher_is_replaced() {
     let folder = folder();
     let data_dir = folder.path().join("postgres");
     let first = start(&data_dir).unwrap();
-    // What kill -9 does to a launcher where the kernel does not end its children.
+    // Simulates kill -9 of the launcher on a system without parent-death signals.
     flock(&first.lock.0, FlockOperation::Unlock).unwrap();
     std::mem::forget(first);
 

@@ -1,4 +1,4 @@
-//! What is said when everything runs.
+//! The banner that is printed after the start.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
@@ -6,21 +6,18 @@ use std::path::Path;
 use super::services::TOKEN_DAYS;
 use crate::postgres::Cluster;
 
-/// What runs where, and how to try it.
 pub struct StartupBanner<'a> {
     /// The ports of geo, visitor-analytics and notification.
     pub ports: [u16; 3],
-    /// Which database it is.
     pub database: &'a str,
-    /// What is not the real thing.
+    /// One line for each stand-in of a provider.
     pub stand_ins: Vec<String>,
     /// A token with every scope.
     pub token: &'a str,
-    /// Where the token is written.
     pub data_dir: &'a Path,
 }
 
-/// Which database it is, for people.
+/// Describes the database for the banner.
 pub fn describe(cluster: Option<&Cluster>, data_dir: &Path) -> String {
     let Some(cluster) = cluster else {
         return "PostgreSQL at DATABASE_URL".into();
@@ -34,15 +31,15 @@ pub fn describe(cluster: Option<&Cluster>, data_dir: &Path) -> String {
 }
 
 impl StartupBanner<'_> {
-    /// The system runs on where standard output cannot be written (a full disk, a closed pipe).
+    /// If standard output cannot be written (full disk, closed pipe), the system still starts.
     pub fn print(&self) {
-        // A token belongs on a person's screen, not in a platform's log.
+        // The token is only shown on a terminal, so that no log contains it.
         let for_a_person = std::io::stdout().is_terminal();
         let mut out = std::io::stdout().lock();
         let written = out.write_all(self.text(for_a_person).as_bytes());
         if let Err(error) = written.and_then(|()| out.flush()) {
             drop(out);
-            tracing::warn!(%error, "the banner cannot be written to standard output");
+            tracing::warn!(%error, "cannot write the start banner to standard output");
         }
     }
 
@@ -51,32 +48,32 @@ impl StartupBanner<'_> {
         let file = self.data_dir.join("token");
         let file = file.display();
         let stand_ins = if self.stand_ins.is_empty() {
-            "  none: everything is real\n".to_owned()
+            "  none: all providers are configured\n".to_owned()
         } else {
             let line = |text: &String| format!("  {text}\n");
             self.stand_ins.iter().map(line).collect()
         };
         let token = if with_token {
             format!(
-                "Token, every scope, {TOKEN_DAYS} days, also in {file}\n  {}\n",
+                "Token (all scopes, valid for {TOKEN_DAYS} days; also in {file})\n  {}\n",
                 self.token
             )
         } else {
-            format!("Token, every scope, {TOKEN_DAYS} days\n  in the file {file}\n")
+            format!("Token (all scopes, valid for {TOKEN_DAYS} days)\n  saved to {file}\n")
         };
         format!(
             r#"
-TetraltoRail is running. Ctrl-C stops it.
+TetraltoRail is running. Press Ctrl-C to stop it.
 
   geo                 http://localhost:{geo}/docs
   visitor-analytics   http://localhost:{visits}/docs
   notification        http://localhost:{notification}/docs
   database            {database}
 
-Stand-ins
+Stand-ins (local replacements for providers without settings)
 {stand_ins}
 {token}
-Try it: a visitor from London arrives
+Try it: record a visit from London
   curl -s localhost:{visits}/visits -H "Authorization: Bearer $(cat {file})" \
     -H 'Content-Type: application/json' -d '{{"url": "https://example.com/pricing",
       "ip": "81.2.69.142", "user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0"}}'

@@ -1,4 +1,4 @@
-//! The data folder and the secrets in it.
+//! The data folder and its secret files.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -7,18 +7,18 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-/// Makes the data folder, which others may pass through but not read: PostgreSQL runs as
-/// somebody else where this process is root.
+/// Creates the data folder. It keeps the default mode, because PostgreSQL runs as another account
+/// when this process is root and must be able to enter the folder.
 pub fn make(folder: &Path) -> anyhow::Result<()> {
-    let problem = || format!("the data folder {} cannot be made", folder.display());
+    let problem = || format!("cannot create the data folder {}", folder.display());
     fs::create_dir_all(folder).with_context(problem)
 }
 
-/// Writes a file that only its owner may read, in one step.
+/// Writes a file that only its owner may read. The file is replaced atomically.
 pub fn write_secret(file: &Path, text: &str) -> anyhow::Result<()> {
-    let problem = || format!("{} cannot be written", file.display());
+    let problem = || format!("cannot write {}", file.display());
     let new = file.with_extension("new");
-    // One that a killed start left behind keeps its mode, and is ours.
+    // A start that was killed may have left the temporary file behind.
     let _ = fs::remove_file(&new);
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);

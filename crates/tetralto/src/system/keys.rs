@@ -1,4 +1,4 @@
-//! The keys of the all-in-one system.
+//! Signing keys of the all-in-one system.
 
 use std::fs;
 use std::path::Path;
@@ -12,10 +12,11 @@ use secrecy::SecretString;
 use super::folder;
 use crate::cli::SystemArgs;
 
-/// The file in the data folder that keeps the system's own secret.
+/// File in the data folder that holds the generated secret.
 const SECRET_FILE: &str = "jwt-secret";
 
-/// The keys that were given, or the system's own secret, made when it is first needed.
+/// Returns the configured keys, or else the secret of the data folder, which is generated at first
+/// use.
 pub fn own_or_given(args: &SystemArgs) -> anyhow::Result<KeyArgs> {
     let mut keys = args.keys.clone();
     if keys.jwt_secrets.is_empty() && keys.jwt_private_key.is_none() {
@@ -34,13 +35,14 @@ fn own(folder: &Path) -> anyhow::Result<SecretString> {
             folder::write_secret(&file, &secret)?;
             Ok(secret.into())
         }
-        Err(error) => Err(error).with_context(|| format!("{} cannot be read", file.display())),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", file.display())),
     }
 }
 
-/// 256 random bits, as text.
+/// Returns 256 random bits as base64url.
 fn random() -> anyhow::Result<String> {
     let mut bytes = [0_u8; 32];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| anyhow::anyhow!("no randomness"))?;
+    aws_lc_rs::rand::fill(&mut bytes)
+        .map_err(|_| anyhow::anyhow!("the system's random number generator failed"))?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }

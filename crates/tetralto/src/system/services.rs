@@ -1,4 +1,4 @@
-//! The three services: configured, migrated, served, stopped.
+//! Configures, migrates, serves and stops the three services.
 
 use chassis::app::listen;
 use chassis::settings::{KeyArgs, try_parse};
@@ -13,15 +13,14 @@ use crate::token;
 use common::clock::Clock;
 use common::jwt::{Keyring, Scope};
 
-/// How many days the token in the data folder lives; each start makes a new one.
+/// Days until the token in the data folder expires. Each start writes a new token.
 pub const TOKEN_DAYS: i64 = 365;
 
-/// What the services need.
 pub struct ServiceRunner {
     pub args: SystemArgs,
     pub keys: KeyArgs,
     pub database_url: SecretString,
-    /// Which database it is, for people.
+    /// Description of the database for the banner.
     pub database: String,
 }
 
@@ -32,8 +31,8 @@ struct ServiceConfigs {
 }
 
 impl ServiceRunner {
-    /// Runs until `stop`. visitor-analytics goes first, since it needs the others to finish what
-    /// it has accepted.
+    /// Runs until `stop`. visitor-analytics stops first, because it needs the other services to
+    /// finish the work that it has accepted.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let geo_port = listen(self.args.geo_port)?;
         let visits_port = listen(self.args.visitor_analytics_port)?;
@@ -57,7 +56,7 @@ impl ServiceRunner {
             served
         };
         let stopped = |ended: anyhow::Result<()>| {
-            // One that cannot go on takes the others with it.
+            // If one service fails, the others stop too.
             stop.cancel();
             ended
         };
@@ -94,7 +93,7 @@ impl ServiceRunner {
         let downloads = || self.args.data_dir.join("geoip");
         geo.updates.geoip_data_dir.get_or_insert_with(downloads);
         if self.args.database_url.is_none() {
-            // The private database is on the same disk.
+            // The private database is on the same disk, so a second copy has no use.
             let keeps = &mut geo.updates.geoip_keep_in_postgres;
             keeps.get_or_insert(geo::config::Switch::Off);
         }

@@ -13,8 +13,8 @@ const SETTLE: Duration = Duration::from_secs(20);
 /// How long it is watched.
 const WATCH: Duration = Duration::from_secs(24);
 /// The most transactions within that time: 60 statements a minute, each followed by the empty query
-/// that a connection answers when it goes back to its pool, and some more for those whose turn falls
-/// into it, and for PostgreSQL's own, which come now and then.
+/// that a connection answers when it goes back to its pool, and some more for those whose turn
+/// falls into it, and for PostgreSQL's own, which come now and then.
 const MAX_TRANSACTIONS: i64 = 60;
 /// The most connections of a service.
 const MAX_CONNECTIONS: i64 = 5;

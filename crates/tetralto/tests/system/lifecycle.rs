@@ -81,7 +81,7 @@ async fn a_second_system_on_the_same_folder_or_port_says_what_is_wrong() {
     assert!(!said.status.success());
     let log = String::from_utf8_lossy(&said.stdout).into_owned();
     assert!(
-        log.contains(&format!("port {} cannot be listened on", first.ports[0])),
+        log.contains(&format!("cannot listen on port {}", first.ports[0])),
         "{log}"
     );
     assert!(first.stop().await.success());

@@ -10,8 +10,8 @@ use crate::running::{Running, folder, json as answer, start, until};
 use crate::twilio::Twilio;
 
 /// How many of the page views are not a person's, counted by hand over the file's user agents:
-/// crawlers, feed readers and programs (668), those without any (23), and one that names no browser,
-/// `Mozilla/4.0 (compatible;)`, as proxies do that look at what their users may see.
+/// crawlers, feed readers and programs (668), those without any (23), and one that names no
+/// browser, `Mozilla/4.0 (compatible;)`, as proxies do that look at what their users may see.
 const BOTS: usize = 692;
 
 struct PageView {

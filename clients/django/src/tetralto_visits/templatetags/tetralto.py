@@ -17,9 +17,9 @@ register = template.Library()
 
 @register.simple_tag(takes_context=True)
 def tetralto_script(context: Context, nonce: object = None) -> SafeString:
-    """Write the script's tag; nothing where the visit is not recorded or must not be told.
+    """Render the script tag, or nothing if the visit is not recorded or must not be tracked.
 
-    The nonce is the one given, or that of Django's or django-csp's own.
+    The nonce is the argument, or else that of Django's or django-csp's content security policy.
     """
     request = context.get("request")
     visit: Visit | None = getattr(request, "visit", None)
@@ -43,6 +43,6 @@ def tetralto_script(context: Context, nonce: object = None) -> SafeString:
         page_script().version,
         visit.id,
         to,
-        # A lazy nonce comes into being, and into the header, when it is read.
+        # A lazy nonce is created and added to the header when it is read.
         SafeString("") if nonce is None else format_html(' nonce="{}"', str(nonce)),
     )

@@ -1,4 +1,5 @@
-//! visitor-analytics as a process of its own, beside a system whose neighbours and database it uses.
+//! visitor-analytics as a process of its own, beside a system whose neighbours and database it
+//! uses.
 
 use std::fs;
 use std::path::{Path, PathBuf};

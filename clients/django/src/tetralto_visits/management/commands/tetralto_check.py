@@ -1,4 +1,4 @@
-"""``manage.py tetralto_check``: sends a test visit and prints the whole answer."""
+"""``manage.py tetralto_check``: sends a test visit and prints the response."""
 
 from __future__ import annotations
 
@@ -20,29 +20,31 @@ from tetralto_visits.parcel import VISITS
 from tetralto_visits.spool import Spool
 
 _HINTS = {
-    401: "VISITOR_ANALYTICS_TOKEN is not a token of this service, or its time is over.",
+    401: "VISITOR_ANALYTICS_TOKEN is invalid or has expired.",
     403: "The token needs the scope visits:write.",
-    404: "This is not visitor-analytics: look at VISITOR_ANALYTICS_SERVICE_URL.",
+    404: "This is not visitor-analytics. Check VISITOR_ANALYTICS_SERVICE_URL.",
 }
 
 
 class Command(BaseCommand):
-    """Sends one visit as a page view would be, and waits for the answer."""
+    """Sends one visit like a page view and waits for the response."""
 
-    help = "Send a test visit to visitor-analytics and print the whole answer."
+    help = "Send a test visit to visitor-analytics and print the response."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Name what may be chosen."""
-        parser.add_argument("--url", default="https://example.com/tetralto-check")
-        parser.add_argument("--ip", default="192.0.2.1", help="where the test visitor comes from")
+        """Add the arguments."""
+        parser.add_argument(
+            "--url", default="https://example.com/tetralto-check", help="URL of the test visit"
+        )
+        parser.add_argument("--ip", default="192.0.2.1", help="IP address of the test visitor")
         parser.add_argument(
             "--user-agent",
             default="tetralto-check (a bot, so that nobody is told)",
-            help="as what the test visitor comes",
+            help="user agent of the test visitor; the default is classified as a bot",
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:  # noqa: ANN401
-        """Read the settings, send, print."""
+        """Send the visit and print the response."""
         parsed, problems = config.read(settings, os.environ)
         if parsed is None:
             raise CommandError("\n".join(f"{p.message} {p.hint}" for p in problems))
@@ -55,16 +57,16 @@ class Command(BaseCommand):
         elapsed_ms = (time.perf_counter() - started) * 1000
         link.close()
         if isinstance(reply, NoReply):
-            raise CommandError(f"No answer: {reply.reason}. Does the service run there?")
+            raise CommandError(f"No response: {reply.reason}. Is the service running at this URL?")
         self.stdout.write(f"HTTP {reply.status} after {elapsed_ms:.0f} ms")
         self.stdout.write(_readable(reply.content))
         if not 200 <= reply.status < 300:
-            raise CommandError(_HINTS.get(reply.status, "The visit was not taken."))
+            raise CommandError(_HINTS.get(reply.status, "The visit was not recorded."))
 
     def _print_spool(self, target: config.Target) -> None:
         folder = find_folder(target.spool_folders)
         if folder is None:
-            self.stdout.write("Nothing can be kept on disk while the service is away.")
+            self.stdout.write("No spool: visits are kept in memory if the service is unavailable.")
         else:
             count = Spool(folder, target.spool_bytes).count()
             self.stdout.write(f"{count} visits wait in {folder}")

@@ -1,4 +1,4 @@
-"""``manage.py tetralto_replay access.log``: sends what an access log tells of the past."""
+"""``manage.py tetralto_replay access.log``: imports the page views of access logs."""
 
 from __future__ import annotations
 
@@ -32,27 +32,31 @@ _MOST_TRIES = 8
 
 
 class Command(BaseCommand):
-    """Reads logs in the combined format, plain or gzip, and posts their page views in order."""
+    """Reads logs in the combined format, plain or gzip, and sends their page views in order."""
 
     help = (
-        "Send the page views of an access log in the combined format. A line is recorded once, "
-        "however often it is sent, so an interrupted run can simply be started again."
+        "Send the page views in access logs in the combined format. Each line is recorded once, "
+        "even if it is sent again, so you can repeat an interrupted run."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Name what may be chosen."""
-        parser.add_argument("logs", nargs="+", help="files, also .gz; - is standard input")
-        parser.add_argument("--site", required=True, help="such as https://www.example.com")
-        parser.add_argument("--dry-run", action="store_true", help="count only, send nothing")
+        """Add the arguments."""
+        parser.add_argument("logs", nargs="+", help="log files, plain or .gz; - for standard input")
+        parser.add_argument(
+            "--site", required=True, help="URL of the site, such as https://www.example.com"
+        )
+        parser.add_argument(
+            "--dry-run", action="store_true", help="count the page views without sending them"
+        )
 
     def handle(self, *_args: Any, **options: Any) -> None:  # noqa: ANN401
-        """Read, choose, send, and print what became of it."""
+        """Read the logs, send the page views, and print the counts."""
         parsed, problems = config.read(settings, os.environ)
         if parsed is None:
             raise CommandError("\n".join(f"{p.message} {p.hint}" for p in problems))
         site = options["site"].rstrip("/")
         if urlsplit(site).scheme not in ("http", "https") or not urlsplit(site).hostname:
-            raise CommandError("--site is like https://www.example.com")
+            raise CommandError("--site must be a URL such as https://www.example.com")
         counts: Counter[str] = Counter()
         link = Link(parsed.target.service_url, parsed.target.token)
         for name in options["logs"]:
@@ -91,7 +95,7 @@ def _is_page_view(line: access_log.Line, rules: config.Rules) -> bool:
 
 
 def _send(link: Link, batch: list[Parcel], counts: Counter[str]) -> None:
-    """Send a batch, in halves where it is refused as a whole."""
+    """Send a batch. Split the batch if the service rejects it as a whole."""
     answer = _post(link, batch)
     if isinstance(answer, Accepted):
         for what in ("recorded", "duplicate", "rejected", "ignored"):
@@ -99,7 +103,8 @@ def _send(link: Link, batch: list[Parcel], counts: Counter[str]) -> None:
     elif isinstance(answer, Unavailable) or (isinstance(answer, TooLarge) and len(batch) == 1):
         sent = ", ".join(f"{n} {what}" for what, n in counts.items())
         raise CommandError(
-            f"The service does not take it: {answer.reason}. So far: {sent or 'none'}."
+            f"The service does not accept the visits: {answer.reason}. Sent so far: "
+            f"{sent or 'none'}."
         )
     elif len(batch) == 1:
         counts[f"refused ({answer.reason})"] += 1
@@ -131,4 +136,4 @@ def _opened(name: str) -> Iterator[IO[str]]:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             yield TextIOWrapper(file, "utf-8", "replace")
     except OSError as error:
-        raise CommandError(f"{name} cannot be read: {error.strerror or error}") from error
+        raise CommandError(f"Cannot read {name}: {error.strerror or error}") from error
