@@ -27,24 +27,24 @@ const MIN_RHYTHM_GAP_MS: i64 = 300;
 
 /// Applies the rules to the visits of a session, which are ordered by time.
 #[must_use]
-pub fn judge(steps: &[SessionVisit]) -> Vec<BotRule> {
+pub fn evaluate_session(steps: &[SessionVisit]) -> Vec<BotRule> {
     let rules = [
-        (BotRule::HighRate, is_fast(steps)),
-        (BotRule::ManyMisses, misses(steps)),
-        (BotRule::MachineRhythm, has_rhythm(steps)),
+        (BotRule::HighRate, has_burst(steps)),
+        (BotRule::ManyMisses, has_not_found_streak(steps)),
+        (BotRule::MachineRhythm, has_regular_gaps(steps)),
     ];
     let fired = rules.into_iter().filter(|(_, fires)| *fires);
     fired.map(|(reason, _)| reason).collect()
 }
 
-fn is_fast(steps: &[SessionVisit]) -> bool {
+fn has_burst(steps: &[SessionVisit]) -> bool {
     BURST_LIMITS.iter().any(|(count, within)| {
         let mut windows = steps.windows(*count);
         windows.any(|steps| steps[count - 1].timestamp - steps[0].timestamp < *within)
     })
 }
 
-fn misses(steps: &[SessionVisit]) -> bool {
+fn has_not_found_streak(steps: &[SessionVisit]) -> bool {
     let is_miss = |step: &SessionVisit| matches!(step.status, Some(404 | 410));
     steps
         .windows(MIN_NOT_FOUND_STREAK)
@@ -53,7 +53,7 @@ fn misses(steps: &[SessionVisit]) -> bool {
 
 /// Whether the visits follow each other at equal gaps. A page that reloads itself does that too, so
 /// more than half as many different pages as gaps are required.
-fn has_rhythm(steps: &[SessionVisit]) -> bool {
+fn has_regular_gaps(steps: &[SessionVisit]) -> bool {
     steps.windows(MIN_RHYTHM_VISITS + 1).any(|steps| {
         let gaps = steps.windows(2).map(|two| {
             let gap = two[1].timestamp - two[0].timestamp;
@@ -91,16 +91,22 @@ mod tests {
     #[test]
     fn machines_are_known_by_what_they_do() {
         let reader: Vec<i64> = (0..200).map(|n| 2_000 + (n * 7_919) % 40_000).collect();
-        assert_eq!(judge(&steps(&reader, 200)), []);
+        assert_eq!(evaluate_session(&steps(&reader, 200)), []);
         let clicking: Vec<i64> = (0..40).map(|n| 700 + (n * 331) % 900).collect();
-        assert_eq!(judge(&steps(&clicking, 200)), []);
+        assert_eq!(evaluate_session(&steps(&clicking, 200)), []);
         let burst: Vec<i64> = (0..30).map(|n| 100 + (n * 31) % 200).collect();
-        assert_eq!(judge(&steps(&burst, 200)), [BotRule::HighRate]);
-        assert_eq!(judge(&steps(&reader[..10], 404)), [BotRule::ManyMisses]);
-        assert_eq!(judge(&steps(&reader[..9], 404)), []);
+        assert_eq!(evaluate_session(&steps(&burst, 200)), [BotRule::HighRate]);
+        assert_eq!(
+            evaluate_session(&steps(&reader[..10], 404)),
+            [BotRule::ManyMisses]
+        );
+        assert_eq!(evaluate_session(&steps(&reader[..9], 404)), []);
         let even: Vec<i64> = (0..13).map(|n| 5_000 + n % 3 * 20).collect();
-        assert_eq!(judge(&steps(&even, 200)), [BotRule::MachineRhythm]);
-        assert_eq!(judge(&steps(&even[..12], 200)), []);
+        assert_eq!(
+            evaluate_session(&steps(&even, 200)),
+            [BotRule::MachineRhythm]
+        );
+        assert_eq!(evaluate_session(&steps(&even[..12], 200)), []);
     }
 
     #[test]
@@ -109,6 +115,6 @@ mod tests {
         for step in &mut same {
             step.page = 1;
         }
-        assert_eq!(judge(&same), []);
+        assert_eq!(evaluate_session(&same), []);
     }
 }

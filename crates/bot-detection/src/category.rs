@@ -61,12 +61,12 @@ impl BotCategory {
     }
 
     #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|one| one.as_str() == name)
     }
 
     /// Returns the category for a tag of the list of crawlers.
-    pub(super) fn tagged(tag: &str) -> Self {
+    pub(super) fn from_tag(tag: &str) -> Self {
         match tag {
             "search-engine" => Self::SearchEngine,
             "ai-crawler" => Self::AiCrawler,

@@ -25,10 +25,10 @@ struct CrawlerEntry {
     tags: Vec<String>,
 }
 
-const MAX_CRAWLER_NAME_CHARS: usize = 40;
+const MAX_CRAWLER_NAME_BYTES: usize = 40;
 /// The maximum number of bytes to scan for a match, summed over all patterns. No crawler in the
 /// corpus needs more than a quarter of it.
-const MAX_BACKTRACK_BYTES: usize = 4_000;
+const MAX_SCANNED_BYTES: usize = 4_000;
 
 /// Prefixes of the names of bots that fetch a page on a person's request
 /// (<https://platform.openai.com/docs/bots>, <https://docs.perplexity.ai/guides/bots>,
@@ -50,12 +50,12 @@ impl CrawlerList {
     /// Reads the vendored list (see `data/README.md`).
     #[must_use]
     pub fn new() -> Self {
-        Self::of(include_str!("../data/crawlers.jsonl").lines())
+        Self::from_lines(include_str!("../data/crawlers.jsonl").lines())
     }
 
     /// Reads a list in the format of the vendored one: one JSON object per line.
     #[must_use]
-    pub fn of<'a>(lines: impl Iterator<Item = &'a str>) -> Self {
+    pub fn from_lines<'a>(lines: impl Iterator<Item = &'a str>) -> Self {
         let mut patterns = vec![];
         let mut categories = vec![];
         for line in lines {
@@ -63,10 +63,10 @@ impl CrawlerList {
                 serde_json::from_str(line).expect("the vendored list is valid; a test reads it");
             patterns.push(RegexPattern {
                 text: line.pattern,
-                is_caseless: false,
+                is_case_insensitive: false,
             });
             let tag = line.tags.first().map_or("", String::as_str);
-            categories.push(BotCategory::tagged(tag));
+            categories.push(BotCategory::from_tag(tag));
         }
         Self {
             patterns: FilteredRegexSet::new(patterns),
@@ -78,14 +78,14 @@ impl CrawlerList {
     #[must_use]
     pub fn find(&self, user_agent: &str) -> Option<CrawlerMatch> {
         let places = self.patterns.candidates(user_agent);
-        let most = MAX_BACKTRACK_BYTES / user_agent.len().max(1);
+        let most = MAX_SCANNED_BYTES / user_agent.len().max(1);
         let found = places.into_iter().take(most).filter_map(|place| {
             let span = self.patterns.find(place, user_agent)?;
             let name = user_agent.get(span.range())?;
             Some((name.trim_matches(|c: char| !c.is_alphanumeric()), place))
         });
         let (name, place) = found.max_by_key(|(name, _)| name.len())?;
-        let end = name.floor_char_boundary(MAX_CRAWLER_NAME_CHARS);
+        let end = name.floor_char_boundary(MAX_CRAWLER_NAME_BYTES);
         let is_assistant = AI_ASSISTANT_PREFIXES
             .iter()
             .any(|one| name.starts_with(one));
@@ -107,7 +107,7 @@ impl Default for CrawlerList {
 }
 
 impl CrawlerMatch {
-    pub(super) fn reason(&self) -> BotRule {
+    pub(super) fn rule(&self) -> BotRule {
         match self.category {
             BotCategory::HttpLibrary => BotRule::HttpTool,
             BotCategory::HeadlessBrowser => BotRule::HeadlessBrowser,

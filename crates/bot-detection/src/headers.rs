@@ -13,11 +13,11 @@ const MIN_CHROMIUM_CLIENT_HINTS: u32 = 90;
 /// Chromium before this version sends neither.
 const FIRST_CHROMIUM_FETCH_METADATA: u32 = 76;
 
-pub(super) fn judge(circumstances: &VisitSignals) -> Vec<BotRule> {
+pub(super) fn evaluate(circumstances: &VisitSignals) -> Vec<BotRule> {
     let Some(headers) = circumstances.headers else {
         return vec![];
     };
-    let chromium = chromium(circumstances.user_agent);
+    let chromium = chromium_version(circumstances.user_agent);
     let is_since = |version| circumstances.is_secure && chromium.is_some_and(|v| v >= version);
     let lacks = |name| headers.get(name).is_none();
     let mode = headers.get("sec-fetch-mode");
@@ -39,7 +39,7 @@ pub(super) fn judge(circumstances: &VisitSignals) -> Vec<BotRule> {
         ),
         (
             BotRule::ContradictingHeaders,
-            contradicts(circumstances.user_agent, chromium, headers),
+            has_contradiction(circumstances.user_agent, chromium, headers),
         ),
     ];
     let fired = rules.into_iter().filter(|(_, fires)| *fires);
@@ -61,7 +61,7 @@ pub fn is_prefetch(headers: &RequestHeaders) -> bool {
 }
 
 /// Returns the major version of Chromium in the user agent.
-fn chromium(user_agent: &str) -> Option<u32> {
+fn chromium_version(user_agent: &str) -> Option<u32> {
     let (_, after) = user_agent.split_once(" Chrome/")?;
     let end = after.find(|c: char| !c.is_ascii_digit());
     after[..end.unwrap_or(after.len())].parse().ok()
@@ -70,7 +70,7 @@ fn chromium(user_agent: &str) -> Option<u32> {
 /// Whether the headers contradict the user agent or each other. Only Chromium sends client hints
 /// (<https://wicg.github.io/ua-client-hints/>), and they agree with its user agent. Only few
 /// combinations of fetch metadata (<https://w3c.github.io/webappsec-fetch-metadata/>) are possible.
-fn contradicts(user_agent: &str, chromium: Option<u32>, headers: &RequestHeaders) -> bool {
+fn has_contradiction(user_agent: &str, chromium: Option<u32>, headers: &RequestHeaders) -> bool {
     let hint = |name| {
         headers
             .get(name)
@@ -85,7 +85,7 @@ fn contradicts(user_agent: &str, chromium: Option<u32>, headers: &RequestHeaders
         if is_other || brands.contains("HeadlessChrome") {
             return true;
         }
-        let told = version_of(brands, "Chromium");
+        let told = brand_version(brands, "Chromium");
         if let (Some(told), Some(claimed)) = (told, chromium)
             && told != claimed
         {
@@ -112,7 +112,7 @@ fn contradicts(user_agent: &str, chromium: Option<u32>, headers: &RequestHeaders
 }
 
 /// Returns the major version of a brand: 142 for `"Chromium";v="142", …`.
-fn version_of(brands: &str, brand: &str) -> Option<u32> {
+fn brand_version(brands: &str, brand: &str) -> Option<u32> {
     let (_, after) = brands.split_once(brand)?;
     let (_, after) = after.split_once("v=\"")?;
     let end = after.find(|c: char| !c.is_ascii_digit())?;

@@ -25,7 +25,7 @@ const CRAWLER_HOSTS: [(&str, &[&str]); 10] = [
 /// Returns the domains of the hosts of the crawler `name`, or `None` if its operator publishes
 /// none. The entry `Googlebot` also applies to `Googlebot-Image`.
 #[must_use]
-pub fn hosts(name: &str) -> Option<&'static [&'static str]> {
+pub fn crawler_domains(name: &str) -> Option<&'static [&'static str]> {
     let is_of = |one: &str| {
         let start = name.get(..one.len());
         start.is_some_and(|start| start.eq_ignore_ascii_case(one))
@@ -36,7 +36,7 @@ pub fn hosts(name: &str) -> Option<&'static [&'static str]> {
 
 /// Whether a host name, with or without a trailing dot, equals one of `domains` or lies below it.
 #[must_use]
-pub fn is_within(host: &str, domains: &[&str]) -> bool {
+pub fn is_in_domains(host: &str, domains: &[&str]) -> bool {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     domains.iter().any(|domain| {
         let before = host.strip_suffix(domain);
@@ -83,23 +83,23 @@ mod tests {
                 "crawl.amazonbot.amazon",
             ),
         ] {
-            let name = judge.judge(user_agent).name.unwrap();
-            assert_eq!(hosts(&name).unwrap()[0], domain, "{name}");
+            let name = judge.evaluate(user_agent).name.unwrap();
+            assert_eq!(crawler_domains(&name).unwrap()[0], domain, "{name}");
         }
         for other in ["AcmeBot", "Google", "", "Bing"] {
-            assert_eq!(hosts(other), None, "{other}");
+            assert_eq!(crawler_domains(other), None, "{other}");
         }
     }
 
     #[test]
     fn a_host_is_within_a_domain_and_not_beside_it() {
-        let google = hosts("Googlebot").unwrap();
+        let google = crawler_domains("Googlebot").unwrap();
         for own in [
             "crawl-66-249-66-1.googlebot.com",
             "rate-limited-proxy-66-249-90-77.Google.com.",
             "googlebot.com",
         ] {
-            assert!(is_within(own, google), "{own}");
+            assert!(is_in_domains(own, google), "{own}");
         }
         for other in [
             "fakegooglebot.com",
@@ -108,7 +108,7 @@ mod tests {
             "",
             ".",
         ] {
-            assert!(!is_within(other, google), "{other}");
+            assert!(!is_in_domains(other, google), "{other}");
         }
     }
 }

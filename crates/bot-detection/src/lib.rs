@@ -20,21 +20,21 @@ mod category;
 mod crawlers;
 mod headers;
 mod hosts;
-mod marks;
+mod keywords;
 mod network;
 mod path;
 mod ranges;
-mod reason;
-mod shape;
+mod rule;
 mod spam;
+mod syntax;
 
 pub use category::BotCategory;
 pub use crawlers::{CrawlerList, CrawlerMatch};
 pub use headers::is_prefetch;
-pub use hosts::{hosts, is_within};
+pub use hosts::{crawler_domains, is_in_domains};
 pub use ranges::{CrawlerRanges, RangesError};
-pub use reason::{BotRule, RuleEvidence};
-pub use spam::is_spam;
+pub use rule::{BotRule, RuleEvidence};
+pub use spam::is_referrer_spam;
 
 use url::Url;
 use user_agent::RequestHeaders;
@@ -53,7 +53,7 @@ const MAX_USER_AGENT_BYTES: usize = 400;
 #[derive(Default)]
 pub struct UserAgentRules {
     crawlers: CrawlerList,
-    marks: marks::KeywordMatcher,
+    keywords: keywords::KeywordMatcher,
 }
 
 /// The result of the rules about user agents. All visits with the same user agent share it.
@@ -110,7 +110,7 @@ impl UserAgentRules {
 
     /// Builds the rules with another list of crawlers.
     #[must_use]
-    pub fn knowing(crawlers: CrawlerList) -> Self {
+    pub fn with_crawlers(crawlers: CrawlerList) -> Self {
         Self {
             crawlers,
             ..Self::default()
@@ -119,7 +119,7 @@ impl UserAgentRules {
 
     /// Applies the rules to a user agent.
     #[must_use]
-    pub fn judge(&self, user_agent: &str) -> UserAgentVerdict {
+    pub fn evaluate(&self, user_agent: &str) -> UserAgentVerdict {
         // Some programs send a copied user agent in quotation marks.
         let user_agent = user_agent.trim_matches(|c: char| c.is_whitespace() || "'\"=".contains(c));
         if user_agent.is_empty() || user_agent == "-" {
@@ -130,10 +130,10 @@ impl UserAgentRules {
         }
         let head = &user_agent[..user_agent.floor_char_boundary(MAX_USER_AGENT_BYTES)];
         let crawler = self.crawlers.find(head);
-        let marked = self.marks.find(head);
-        let mut reasons = Vec::from_iter(crawler.as_ref().map(CrawlerMatch::reason));
+        let marked = self.keywords.find(head);
+        let mut reasons = Vec::from_iter(crawler.as_ref().map(CrawlerMatch::rule));
         reasons.extend(marked.reason.filter(|reason| !reasons.contains(reason)));
-        reasons.extend(shape::judge(user_agent, &marked));
+        reasons.extend(syntax::evaluate(user_agent, &marked));
         let found = crawler.map(|crawler| (Some(crawler.name), Some(crawler.category)));
         let (name, category) = found.unwrap_or((marked.name, marked.category));
         UserAgentVerdict {
@@ -148,7 +148,7 @@ impl UserAgentVerdict {
     /// Whether the user agent alone makes a visit a bot's.
     #[must_use]
     pub fn is_bot(&self) -> bool {
-        BotVerdict::of(self.reasons.clone(), None, None).is_bot
+        BotVerdict::from_rules(self.reasons.clone(), None, None).is_bot
     }
 }
 
@@ -156,7 +156,7 @@ impl BotVerdict {
     /// Computes a verdict from the rules that fired. The score is the sum of their weights, limited
     /// to 0 to 100.
     #[must_use]
-    pub fn of(
+    pub fn from_rules(
         mut reasons: Vec<BotRule>,
         name: Option<String>,
         category: Option<BotCategory>,
@@ -167,7 +167,7 @@ impl BotVerdict {
         let score = u8::try_from(score.clamp(0, 100)).unwrap_or(100);
         let is_bot = score >= BOT_SCORE_THRESHOLD;
         // The crawler failed verification, so its name is false and its category unknown.
-        let pretends = reasons.contains(&BotRule::CrawlerPretender);
+        let pretends = reasons.contains(&BotRule::SpoofedCrawler);
         let category = category.map(|known| if pretends { BotCategory::Other } else { known });
         Self {
             is_bot,
@@ -180,40 +180,40 @@ impl BotVerdict {
 
     /// Whether crawler verification has confirmed or refuted the name in the user agent.
     #[must_use]
-    pub fn is_proven(&self) -> bool {
-        let proofs = [BotRule::VerifiedCrawler, BotRule::CrawlerPretender];
+    pub fn has_crawler_verification(&self) -> bool {
+        let proofs = [BotRule::VerifiedCrawler, BotRule::SpoofedCrawler];
         proofs.iter().any(|proof| self.reasons.contains(proof))
     }
 
     /// Returns the verdict with further rules. A rule counts once.
     #[must_use]
-    pub fn with(&self, more: impl IntoIterator<Item = BotRule>) -> Self {
+    pub fn with_rules(&self, more: impl IntoIterator<Item = BotRule>) -> Self {
         let mut reasons = self.reasons.clone();
         reasons.extend(more);
-        Self::of(reasons, self.name.clone(), self.category)
+        Self::from_rules(reasons, self.name.clone(), self.category)
     }
 }
 
 /// Applies all rules to a visit, except those about sessions and crawler verification.
 #[must_use]
-pub fn judge(agent: &UserAgentVerdict, circumstances: &VisitSignals) -> BotVerdict {
+pub fn evaluate_visit(agent: &UserAgentVerdict, circumstances: &VisitSignals) -> BotVerdict {
     let mut reasons = agent.reasons.clone();
-    reasons.extend(headers::judge(circumstances));
-    reasons.extend(network::judge(circumstances));
-    reasons.extend(path::judge(circumstances.path));
-    let spam = circumstances.referrer.is_some_and(is_spam);
+    reasons.extend(headers::evaluate(circumstances));
+    reasons.extend(network::evaluate(circumstances));
+    reasons.extend(path::evaluate(circumstances.path));
+    let spam = circumstances.referrer.is_some_and(is_referrer_spam);
     reasons.extend(spam.then_some(BotRule::SpamReferrer));
     let category = agent.category.or_else(|| {
         let probes = reasons.contains(&BotRule::ProbePath);
         probes.then_some(BotCategory::SecurityScanner)
     });
-    BotVerdict::of(reasons, agent.name.clone(), category)
+    BotVerdict::from_rules(reasons, agent.name.clone(), category)
 }
 
 /// Applies the current rules to a stored visit. Headers, address and session behaviour are not
 /// stored, so the rules about them are not evaluated again: those in `before` are kept.
 #[must_use]
-pub fn judge_again(
+pub fn reevaluate_visit(
     agent: &UserAgentVerdict,
     circumstances: &VisitSignals,
     before: &[BotRule],
@@ -225,7 +225,7 @@ pub fn judge_again(
             RuleEvidence::Headers | RuleEvidence::Address | RuleEvidence::Behaviour
         )
     };
-    judge(agent, circumstances).with(before.iter().copied().filter(is_kept))
+    evaluate_visit(agent, circumstances).with_rules(before.iter().copied().filter(is_kept))
 }
 
 #[cfg(test)]

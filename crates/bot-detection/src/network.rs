@@ -69,7 +69,7 @@ const HOSTING_ASNS: [u32; 61] = [
     396_982, // Google Cloud
 ];
 
-pub(super) fn judge(circumstances: &VisitSignals) -> Vec<BotRule> {
+pub(super) fn evaluate(circumstances: &VisitSignals) -> Vec<BotRule> {
     let listed = |asn: u32| HOSTING_ASNS.binary_search(&asn).is_ok();
     let is_hosting = circumstances.is_hosting || circumstances.asn.is_some_and(listed);
     let rules = [

@@ -47,7 +47,7 @@ const PROBE_FRAGMENTS: [&str; 12] = [
 /// The rest of a longer path is ignored.
 const MAX_CHECKED_PATH_BYTES: usize = 512;
 
-pub(super) fn judge(path: &str) -> Option<BotRule> {
+pub(super) fn evaluate(path: &str) -> Option<BotRule> {
     let path = path[..path.floor_char_boundary(MAX_CHECKED_PATH_BYTES)].to_ascii_lowercase();
     let probes = PROBE_PREFIXES.iter().any(|mark| path.starts_with(mark))
         // Skips the search for most paths.

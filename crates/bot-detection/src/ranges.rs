@@ -10,7 +10,7 @@ use super::BotRule;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CrawlerRanges {
     /// The names are in lower case. The ranges (first and last address) are sorted and disjoint.
-    of: Vec<(String, Vec<(u128, u128)>)>,
+    by_crawler: Vec<(String, Vec<(u128, u128)>)>,
 }
 
 /// The format in which Google, Bing, `OpenAI`, Apple and others publish their ranges.
@@ -31,9 +31,9 @@ pub enum RangesError {
     #[error(
         "invalid JSON, expected {{\"prefixes\": [{{\"ipv4Prefix\": …}}, {{\"ipv6Prefix\": …}}]}}: {0}"
     )]
-    Form(#[from] serde_json::Error),
+    InvalidJson(#[from] serde_json::Error),
     #[error("{0:?} is not an address range in CIDR notation")]
-    Range(String),
+    InvalidRange(String),
     /// Refused, because every visit that names the crawler would fail verification.
     #[error("the file contains no address ranges")]
     Empty,
@@ -45,14 +45,14 @@ impl CrawlerRanges {
         let published: PublishedRanges = serde_json::from_str(published)?;
         let prefixes = published.prefixes.into_iter();
         let texts = prefixes.flat_map(|prefix| [prefix.ipv4_prefix, prefix.ipv6_prefix]);
-        let parse = |text: String| range(&text).ok_or(RangesError::Range(text));
+        let parse = |text: String| parse_range(&text).ok_or(RangesError::InvalidRange(text));
         let mut ranges = texts.flatten().map(parse).collect::<Result<Vec<_>, _>>()?;
         if ranges.is_empty() {
             return Err(RangesError::Empty);
         }
         let name = name.to_ascii_lowercase();
-        if let Some(known) = self.of.iter().position(|(one, _)| *one == name) {
-            ranges.extend(self.of.swap_remove(known).1);
+        if let Some(known) = self.by_crawler.iter().position(|(one, _)| *one == name) {
+            ranges.extend(self.by_crawler.swap_remove(known).1);
         }
         ranges.sort_unstable();
         ranges.dedup_by(|next, last| {
@@ -60,7 +60,7 @@ impl CrawlerRanges {
             last.1 = if overlap { last.1.max(next.1) } else { last.1 };
             overlap
         });
-        self.of.push((name, ranges));
+        self.by_crawler.push((name, ranges));
         Ok(())
     }
 
@@ -68,26 +68,26 @@ impl CrawlerRanges {
     /// that crawler. The ranges of `Googlebot` also apply to `Googlebot-Image`; the longest name
     /// wins.
     #[must_use]
-    pub fn judge(&self, name: &str, ip: IpAddr) -> Option<BotRule> {
+    pub fn verify(&self, name: &str, ip: IpAddr) -> Option<BotRule> {
         let is_of = |one: &str| {
             let start = name.get(..one.len());
             start.is_some_and(|start| start.eq_ignore_ascii_case(one))
         };
-        let known = self.of.iter().filter(|(one, _)| is_of(one));
+        let known = self.by_crawler.iter().filter(|(one, _)| is_of(one));
         let (_, ranges) = known.max_by_key(|(one, _)| one.len())?;
-        let ip = number(ip);
+        let ip = address_bits(ip);
         let after = ranges.partition_point(|(first, _)| *first <= ip);
         let is_inside = after > 0 && ip <= ranges[after - 1].1;
         Some(if is_inside {
             BotRule::VerifiedCrawler
         } else {
-            BotRule::CrawlerPretender
+            BotRule::SpoofedCrawler
         })
     }
 }
 
 /// Converts an address to a number. An IPv4 address becomes its IPv4-mapped IPv6 address.
-fn number(ip: IpAddr) -> u128 {
+fn address_bits(ip: IpAddr) -> u128 {
     match ip {
         IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
         IpAddr::V6(ip) => ip.to_bits(),
@@ -95,14 +95,14 @@ fn number(ip: IpAddr) -> u128 {
 }
 
 /// Returns the first and last address of a network such as `66.249.64.0/27`.
-fn range(text: &str) -> Option<(u128, u128)> {
+fn parse_range(text: &str) -> Option<(u128, u128)> {
     let (address, length) = text.split_once('/')?;
     let address: IpAddr = address.parse().ok()?;
     let length: u32 = length.parse().ok()?;
     let width = if address.is_ipv4() { 32 } else { 128 };
     let free = width - Some(length).filter(|length| *length <= width)?;
     let inside = 1_u128.checked_shl(free).map_or(u128::MAX, |size| size - 1);
-    let first = number(address) & !inside;
+    let first = address_bits(address) & !inside;
     Some((first, first | inside))
 }
 
@@ -126,7 +126,7 @@ mod tests {
         ranges
             .add("All", r#"{"prefixes": [{"ipv6Prefix": "::/0"}]}"#)
             .unwrap();
-        let judge = |name: &str, ip: &str| ranges.judge(name, ip.parse().unwrap());
+        let judge = |name: &str, ip: &str| ranges.verify(name, ip.parse().unwrap());
         for (name, ip) in [
             ("Googlebot", "66.249.64.0"),
             ("googlebot", "66.249.64.63"),
@@ -148,7 +148,7 @@ mod tests {
         ] {
             assert_eq!(
                 judge("Googlebot", ip),
-                Some(BotRule::CrawlerPretender),
+                Some(BotRule::SpoofedCrawler),
                 "{ip}"
             );
         }
@@ -169,9 +169,15 @@ mod tests {
             "10.0.0.0/-1",
         ] {
             let refused = ranges.add("a", &with(wrong));
-            assert!(matches!(refused, Err(RangesError::Range(_))), "{wrong}");
+            assert!(
+                matches!(refused, Err(RangesError::InvalidRange(_))),
+                "{wrong}"
+            );
         }
-        assert!(matches!(ranges.add("a", "[]"), Err(RangesError::Form(_))));
+        assert!(matches!(
+            ranges.add("a", "[]"),
+            Err(RangesError::InvalidJson(_))
+        ));
         let empty = ranges.add("a", r#"{"prefixes": []}"#);
         assert!(matches!(empty, Err(RangesError::Empty)));
         assert_eq!(ranges, CrawlerRanges::default());

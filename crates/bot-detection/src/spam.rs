@@ -28,7 +28,7 @@ const SPAM_DOMAINS: &[&str] = &[
 
 /// Whether a referrer belongs to a known spammer.
 #[must_use]
-pub fn is_spam(referrer: &Url) -> bool {
+pub fn is_referrer_spam(referrer: &Url) -> bool {
     let domain = psl::domain_str(referrer.host_str().unwrap_or_default());
     domain.is_some_and(|domain| SPAM_DOMAINS.binary_search(&domain).is_ok())
 }
@@ -40,7 +40,7 @@ mod tests {
     #[test]
     fn the_list_is_in_order_and_finds_what_is_below_a_domain() {
         assert!(SPAM_DOMAINS.is_sorted());
-        let spam = |page: &str| is_spam(&Url::parse(page).unwrap());
+        let spam = |page: &str| is_referrer_spam(&Url::parse(page).unwrap());
         assert!(spam("http://semalt.semalt.com/crawler.php"));
         assert!(!spam("https://example.com/semalt.com"));
     }

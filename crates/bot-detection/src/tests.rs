@@ -16,7 +16,7 @@ fn verdict(user_agent: &str, headers: Option<&RequestHeaders>) -> BotVerdict {
         path: "/",
         ..VisitSignals::default()
     };
-    judge(&JUDGE.judge(user_agent), &circumstances)
+    evaluate_visit(&JUDGE.evaluate(user_agent), &circumstances)
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn kinds_of_bots_are_told_apart() {
         Some("AcmeBot")
     );
     for category in BotCategory::ALL {
-        assert_eq!(BotCategory::named(category.as_str()), Some(category));
+        assert_eq!(BotCategory::from_name(category.as_str()), Some(category));
     }
 }
 
@@ -87,23 +87,23 @@ fn programs_and_driven_browsers_are_bots() {
             "Mozilla/5.0 (X11; Linux) Ezooms/1.0; help@moz.example",
             BotRule::ContactAddress,
         ),
-        ("portseek/0.8.1", BotRule::UnlikeABrowser),
+        ("portseek/0.8.1", BotRule::MalformedUserAgent),
         (
             "Mozilla/5.0 (compatible; Acme/1.0)",
-            BotRule::UnlikeABrowser,
+            BotRule::MalformedUserAgent,
         ),
         ("Acme site-spider 1.0 from acme.example", BotRule::BotWord),
         (
             "Mozilla/5.0 (Windows NT 12.0; Win64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
-            BotRule::NeverExisted,
+            BotRule::ImpossibleVersion,
         ),
         (
             "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/9999.0.0.0 Safari/537.36",
-            BotRule::NeverExisted,
+            BotRule::ImpossibleVersion,
         ),
         (
             "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Safari/605.1.15",
-            BotRule::NeverExisted,
+            BotRule::ImpossibleVersion,
         ),
     ];
     for (user_agent, reason) in cases {
@@ -194,7 +194,7 @@ fn a_network_alone_makes_nobody_a_bot_but_adds_to_other_signs() {
             asn: Some(asn),
             ..VisitSignals::default()
         };
-        judge(&JUDGE.judge(CHROME), &circumstances)
+        evaluate_visit(&JUDGE.evaluate(CHROME), &circumstances)
     };
     let behind_vpn = RequestHeaders::from([
         ("accept", "text/html"),
@@ -219,7 +219,7 @@ fn probes_are_known_by_their_paths() {
             path,
             ..VisitSignals::default()
         };
-        judge(&JUDGE.judge(FIREFOX), &circumstances)
+        evaluate_visit(&JUDGE.evaluate(FIREFOX), &circumstances)
     };
     for path in [
         "/wp-login.php",
@@ -251,29 +251,29 @@ fn what_cannot_be_looked_at_again_is_kept() {
         BotRule::HostingNetwork,
         BotRule::HighRate,
     ];
-    let again = judge_again(&JUDGE.judge(FIREFOX), &VisitSignals::default(), &before);
+    let again = reevaluate_visit(&JUDGE.evaluate(FIREFOX), &VisitSignals::default(), &before);
     assert_eq!(again.reasons, [BotRule::Prefetch, BotRule::HighRate]);
     assert!(again.is_bot);
 }
 
 #[test]
 fn what_a_browser_confirms_takes_from_the_score() {
-    let doubtful = BotVerdict::of(vec![BotRule::NoAcceptLanguage], None, None);
+    let doubtful = BotVerdict::from_rules(vec![BotRule::NoAcceptLanguage], None, None);
     assert!(doubtful.is_bot);
-    let confirmed = doubtful.with([BotRule::BrowserConfirmed]);
+    let confirmed = doubtful.with_rules([BotRule::BrowserConfirmed]);
     assert_eq!((confirmed.is_bot, confirmed.score), (false, 30));
-    let sure = BotVerdict::of(vec![BotRule::HeadlessBrowser], None, None);
-    assert!(sure.with([BotRule::BrowserConfirmed]).is_bot);
-    let person = BotVerdict::default().with([BotRule::BrowserConfirmed]);
+    let sure = BotVerdict::from_rules(vec![BotRule::HeadlessBrowser], None, None);
+    assert!(sure.with_rules([BotRule::BrowserConfirmed]).is_bot);
+    let person = BotVerdict::default().with_rules([BotRule::BrowserConfirmed]);
     assert_eq!((person.is_bot, person.score), (false, 0));
 }
 
 #[test]
 fn a_pretender_loses_its_name() {
     let google = verdict("Mozilla/5.0 (compatible; Googlebot/2.1)", None);
-    let verified = google.with([BotRule::VerifiedCrawler]);
+    let verified = google.with_rules([BotRule::VerifiedCrawler]);
     assert_eq!(verified.name.as_deref(), Some("Googlebot"));
-    let pretender = google.with([BotRule::CrawlerPretender]);
+    let pretender = google.with_rules([BotRule::SpoofedCrawler]);
     assert_eq!((pretender.is_bot, pretender.name), (true, None));
     assert_eq!(pretender.category, Some(BotCategory::Other));
 }
@@ -289,7 +289,7 @@ fn a_score_never_passes_100() {
 #[test]
 fn codes_lead_back_to_their_rules() {
     for reason in BotRule::ALL {
-        assert_eq!(BotRule::with_code(reason.code()), Some(reason));
-        assert!((-100..=100).contains(&reason.weight()) && !reason.about().is_empty());
+        assert_eq!(BotRule::from_code(reason.code()), Some(reason));
+        assert!((-100..=100).contains(&reason.weight()) && !reason.description().is_empty());
     }
 }

@@ -28,7 +28,7 @@ impl LocalDay {
 
     /// The day that contains a moment.
     #[must_use]
-    pub fn of(zone: Tz, moment: DateTime<Utc>) -> Self {
+    pub fn containing(zone: Tz, moment: DateTime<Utc>) -> Self {
         let date = moment.with_timezone(&zone).date_naive();
         let day = Self::new(zone, date);
         // If the clock is set back across midnight, the date occurs twice.
@@ -45,7 +45,7 @@ impl LocalDay {
     /// later than `to`.
     pub fn between(zone: Tz, from: DateTime<Utc>, to: DateTime<Utc>) -> impl Iterator<Item = Self> {
         let next = move |day: &Self| Some(Self::new(zone, day.date + Days::new(1)));
-        std::iter::successors(Some(Self::of(zone, from)), next)
+        std::iter::successors(Some(Self::containing(zone, from)), next)
             .take_while(move |day| day.from <= to)
     }
 
@@ -61,38 +61,38 @@ impl LocalDay {
 pub struct LocalHour {
     hour: u32,
     /// Offset from UTC in minutes.
-    offset: i32,
+    offset_minutes: i32,
 }
 
 impl LocalHour {
     /// The hour that contains a moment.
     #[must_use]
-    pub fn of(zone: Tz, moment: DateTime<Utc>) -> Self {
+    pub fn containing(zone: Tz, moment: DateTime<Utc>) -> Self {
         let local = moment.with_timezone(&zone);
         Self {
             hour: local.hour(),
-            offset: local.offset().fix().local_minus_utc() / 60,
+            offset_minutes: local.offset().fix().local_minus_utc() / 60,
         }
     }
 
     /// Parses the format of `Display`.
     #[must_use]
-    pub fn read(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let (hour, offset) = text.split_at_checked(2)?;
         let (sign, offset) = offset.split_at_checked(1)?;
         let (hours, minutes) = offset.split_once(':')?;
         let offset = hours.parse::<i32>().ok()? * 60 + minutes.parse::<i32>().ok()?;
         Some(Self {
             hour: hour.parse().ok()?,
-            offset: if sign == "-" { -offset } else { offset },
+            offset_minutes: if sign == "-" { -offset } else { offset },
         })
     }
 }
 
 impl fmt::Display for LocalHour {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = if self.offset < 0 { '-' } else { '+' };
-        let offset = self.offset.abs();
+        let sign = if self.offset_minutes < 0 { '-' } else { '+' };
+        let offset = self.offset_minutes.abs();
         let (hours, minutes) = (offset / 60, offset % 60);
         write!(f, "{:02}{sign}{hours:02}:{minutes:02}", self.hour)
     }
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn days_follow_the_clock() {
         let of = |zone: Tz, moment| {
-            let day = LocalDay::of(zone, at(moment));
+            let day = LocalDay::containing(zone, at(moment));
             (day.date.to_string(), (day.to - day.from).num_minutes())
         };
         let day = |date: &str, minutes| (date.to_owned(), minutes);
@@ -159,7 +159,7 @@ mod tests {
             assert!(days.windows(2).all(|pair| pair[0].to == pair[1].from));
             let mut moment = from;
             while moment < to {
-                let day = LocalDay::of(zone, moment);
+                let day = LocalDay::containing(zone, moment);
                 assert!(day.contains(moment), "{zone} {moment} {day:?}");
                 moment += TimeDelta::minutes(29);
             }
@@ -173,11 +173,11 @@ mod tests {
             (Tz::Europe__Berlin, "2026-10-25T01:30:00Z", "02+01:00"),
             (Tz::America__St_Johns, "2026-11-20T12:00:00Z", "08-03:30"),
         ] {
-            let hour = LocalHour::of(zone, at(moment));
+            let hour = LocalHour::containing(zone, at(moment));
             assert_eq!(hour.to_string(), text);
-            assert_eq!(LocalHour::read(text), Some(hour));
+            assert_eq!(LocalHour::parse(text), Some(hour));
         }
-        assert_eq!(LocalHour::read("é"), None);
-        assert_eq!(LocalHour::read(""), None);
+        assert_eq!(LocalHour::parse("é"), None);
+        assert_eq!(LocalHour::parse(""), None);
     }
 }

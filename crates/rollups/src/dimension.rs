@@ -93,7 +93,7 @@ impl Dimension {
     }
 
     #[must_use]
-    pub fn with_code(code: i16) -> Option<Self> {
+    pub fn from_code(code: i16) -> Option<Self> {
         let place = usize::try_from(code).ok()?;
         Self::ALL.get(place).copied()
     }
@@ -145,9 +145,9 @@ mod tests {
     fn numbers_lead_back_to_their_dimensions() {
         for (place, dimension) in Dimension::ALL.into_iter().enumerate() {
             assert_eq!(usize::try_from(dimension.code()), Ok(place));
-            assert_eq!(Dimension::with_code(dimension.code()), Some(dimension));
+            assert_eq!(Dimension::from_code(dimension.code()), Some(dimension));
         }
-        assert_eq!(Dimension::with_code(31), None);
-        assert_eq!(Dimension::with_code(-1), None);
+        assert_eq!(Dimension::from_code(31), None);
+        assert_eq!(Dimension::from_code(-1), None);
     }
 }

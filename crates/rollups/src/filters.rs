@@ -11,52 +11,59 @@ const MAX_FILTER_VALUES: usize = 100;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FilterError {
     #[error("unknown parameter or dimension")]
-    Unknown,
+    UnknownDimension,
     #[error("the filter must name the property, such as property:plan=pro")]
-    WhichProperty,
+    PropertyNameMissing,
     #[error("all filters together must have at most {MAX_FILTER_VALUES} values")]
-    TooMany,
+    TooManyValues,
     #[error("a value must have at most 1024 bytes and no NUL character")]
-    Value,
+    InvalidValue,
     #[error("the same value is included and excluded")]
     Contradiction,
 }
 
 /// Adds a value to the filters. A value that begins with `!` is excluded.
-pub fn add(filters: &mut Vec<AttributeFilter>, name: &str, value: &str) -> Result<(), FilterError> {
-    let (subject, property) = Attribute::with_property(name).ok_or(FilterError::Unknown)?;
-    if subject == Attribute::Of(Dimension::Property) && property.is_none() {
-        return Err(FilterError::WhichProperty);
+pub fn add_filter(
+    filters: &mut Vec<AttributeFilter>,
+    name: &str,
+    value: &str,
+) -> Result<(), FilterError> {
+    let (subject, property) = Attribute::parse(name).ok_or(FilterError::UnknownDimension)?;
+    if subject == Attribute::Dimension(Dimension::Property) && property.is_none() {
+        return Err(FilterError::PropertyNameMissing);
     }
-    let known: usize = filters.iter().map(|f| f.any.len() + f.none.len()).sum();
+    let known: usize = filters
+        .iter()
+        .map(|f| f.included.len() + f.excluded.len())
+        .sum();
     if known >= MAX_FILTER_VALUES {
-        return Err(FilterError::TooMany);
+        return Err(FilterError::TooManyValues);
     }
     let (is_not, text) = value
         .strip_prefix('!')
         .map_or((false, value), |text| (true, text));
     if text.contains('\0') {
-        return Err(FilterError::Value);
+        return Err(FilterError::InvalidValue);
     }
-    let pattern = WildcardPattern::parse(text).map_err(|_| FilterError::Value)?;
+    let pattern = WildcardPattern::parse(text).map_err(|_| FilterError::InvalidValue)?;
     let is_same = |filter: &AttributeFilter| {
-        filter.subject == subject && filter.property.as_deref() == property
+        filter.attribute == subject && filter.property.as_deref() == property
     };
     let place = filters.iter().position(is_same);
     let place = place.unwrap_or_else(|| {
         filters.push(AttributeFilter {
-            subject,
+            attribute: subject,
             property: property.map(str::to_owned),
-            any: vec![],
-            none: vec![],
+            included: vec![],
+            excluded: vec![],
         });
         filters.len() - 1
     });
     let filter = &mut filters[place];
     let (same, other) = if is_not {
-        (&mut filter.none, &filter.any)
+        (&mut filter.excluded, &filter.included)
     } else {
-        (&mut filter.any, &filter.none)
+        (&mut filter.included, &filter.excluded)
     };
     if other.contains(&pattern) {
         return Err(FilterError::Contradiction);

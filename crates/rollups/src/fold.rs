@@ -46,13 +46,13 @@ impl DimensionValue {
 #[derive(Clone, Debug)]
 pub struct AggregateVisit {
     /// Seconds since 1970.
-    pub at: i64,
+    pub timestamp: i64,
     pub is_bot: bool,
     pub page: ValueId,
     /// The values of the visit itself, without duplicates.
-    pub own: Vec<DimensionValue>,
+    pub values: Vec<DimensionValue>,
     /// The values of the visit's origin; used only for the first visit of a session.
-    pub origin: Arc<[DimensionValue]>,
+    pub origin_values: Arc<[DimensionValue]>,
 }
 
 /// Metrics of a value on a day or over a period.
@@ -96,9 +96,9 @@ pub type MetricsByValue = HashMap<(DimensionValue, bool), Metrics>;
 pub struct DayAggregator {
     day: Range<i64>,
     visitor: String,
-    session: Option<OpenSession>,
+    open_session: Option<OpenSession>,
     /// The values for which the current visitor was counted.
-    counted: HashSet<(DimensionValue, bool)>,
+    counted_for_visitor: HashSet<(DimensionValue, bool)>,
     totals: MetricsByValue,
 }
 
@@ -109,52 +109,52 @@ impl DayAggregator {
         Self {
             day,
             visitor: String::new(),
-            session: None,
-            counted: HashSet::new(),
+            open_session: None,
+            counted_for_visitor: HashSet::new(),
             totals: MetricsByValue::new(),
         }
     }
 
     pub fn add(&mut self, visitor: &str, session: Uuid, visit: AggregateVisit) {
-        if let Some(open) = self.session.as_mut().filter(|open| open.id == session) {
-            open.go_on(visit, &self.day);
+        if let Some(open) = self.open_session.as_mut().filter(|open| open.id == session) {
+            open.add_visit(visit, &self.day);
             return;
         }
-        self.close();
+        self.close_session();
         if self.visitor != visitor {
             visitor.clone_into(&mut self.visitor);
-            self.counted.clear();
+            self.counted_for_visitor.clear();
         }
-        self.session = Some(OpenSession::begin(session, visit));
+        self.open_session = Some(OpenSession::new(session, visit));
     }
 
     /// Returns the metrics of all visits that were added.
     #[must_use]
     pub fn finish(mut self) -> MetricsByValue {
-        self.close();
+        self.close_session();
         self.totals
     }
 
-    fn close(&mut self) {
-        let Some(mut session) = self.session.take() else {
+    fn close_session(&mut self) {
+        let Some(mut session) = self.open_session.take() else {
             return;
         };
-        session.settle(0, &self.day);
+        session.count_latest(0, &self.day);
         let class = (session.is_bot, session.visits == 1);
         let pages = [
             DimensionValue::TOTAL,
             DimensionValue::new(Dimension::EntryPage, session.entry_page),
-            DimensionValue::new(Dimension::ExitPage, session.last.page),
+            DimensionValue::new(Dimension::ExitPage, session.latest.page),
         ];
         for key in pages.iter().chain(session.origin.iter()) {
-            self.count(*key, session.whole.unwrap_or_default(), class);
+            self.count_share(*key, session.total.unwrap_or_default(), class);
         }
         for (key, share) in session.shares {
-            self.count(key, share, class);
+            self.count_share(key, share, class);
         }
     }
 
-    fn count(
+    fn count_share(
         &mut self,
         key: DimensionValue,
         share: SessionShare,
@@ -166,9 +166,9 @@ impl DayAggregator {
         let numbers = self.totals.entry((key, is_bot)).or_default();
         numbers.visits += share.visits;
         numbers.seconds += share.seconds;
-        numbers.sessions += i64::from(share.begins);
-        numbers.bounces += i64::from(share.begins && is_bounce);
-        numbers.visitors += i64::from(self.counted.insert((key, is_bot)));
+        numbers.sessions += i64::from(share.begins_on_day);
+        numbers.bounces += i64::from(share.begins_on_day && is_bounce);
+        numbers.visitors += i64::from(self.counted_for_visitor.insert((key, is_bot)));
     }
 }
 
@@ -178,14 +178,14 @@ struct SessionShare {
     visits: i64,
     seconds: i64,
     /// Whether the session's first visit with the value is on the day.
-    begins: bool,
+    begins_on_day: bool,
 }
 
 impl SessionShare {
     /// `begins` tells whether the first visit with the value is on the day.
-    fn new(begins: bool) -> Self {
+    fn new(begins_on_day: bool) -> Self {
         Self {
-            begins,
+            begins_on_day,
             ..Self::default()
         }
     }
@@ -206,40 +206,40 @@ struct OpenSession {
     entry_page: ValueId,
     origin: Arc<[DimensionValue]>,
     /// The latest visit, whose duration is not known yet.
-    last: AggregateVisit,
-    whole: Option<SessionShare>,
+    latest: AggregateVisit,
+    total: Option<SessionShare>,
     shares: HashMap<DimensionValue, SessionShare>,
 }
 
 impl OpenSession {
-    fn begin(id: Uuid, first: AggregateVisit) -> Self {
+    fn new(id: Uuid, first: AggregateVisit) -> Self {
         Self {
             id,
             is_bot: first.is_bot,
             visits: 1,
             entry_page: first.page,
-            origin: first.origin.clone(),
-            last: first,
-            whole: None,
+            origin: first.origin_values.clone(),
+            latest: first,
+            total: None,
             shares: HashMap::new(),
         }
     }
 
-    fn go_on(&mut self, visit: AggregateVisit, day: &Range<i64>) {
-        self.settle(visit.at - self.last.at, day);
+    fn add_visit(&mut self, visit: AggregateVisit, day: &Range<i64>) {
+        self.count_latest(visit.timestamp - self.latest.timestamp, day);
         self.is_bot |= visit.is_bot;
         self.visits += 1;
-        self.last = visit;
+        self.latest = visit;
     }
 
     /// Counts the latest visit with its duration in seconds.
-    fn settle(&mut self, seconds: i64, day: &Range<i64>) {
-        let is_today = day.contains(&self.last.at);
+    fn count_latest(&mut self, seconds: i64, day: &Range<i64>) {
+        let is_today = day.contains(&self.latest.timestamp);
         let whole = self
-            .whole
+            .total
             .get_or_insert_with(|| SessionShare::new(is_today));
         whole.add(seconds, is_today);
-        for key in &self.last.own {
+        for key in &self.latest.values {
             let share = self.shares.entry(*key);
             let share = share.or_insert_with(|| SessionShare::new(is_today));
             share.add(seconds, is_today);

@@ -8,26 +8,26 @@ pub struct FunnelEvent {
     /// A hash of the visitor id.
     pub visitor: u64,
     /// Seconds since 1970.
-    pub at: i64,
+    pub timestamp: i64,
     /// The order of events within a second.
-    pub order: u32,
+    pub sequence: u32,
     /// The steps that the event matches, one bit each; 0 for events that only interrupt a strict
     /// funnel.
-    pub steps: u16,
+    pub matching_steps: u16,
 }
 
 /// Events in any order, partitioned by the highest bits of the visitor's hash: a partition fits
 /// into the processor's cache while it is sorted.
 #[derive(Clone, Debug)]
 pub struct FunnelEvents {
-    parts: [Vec<FunnelEvent>; 64],
+    partitions: [Vec<FunnelEvent>; 64],
     length: usize,
 }
 
 impl Default for FunnelEvents {
     fn default() -> Self {
         Self {
-            parts: [const { vec![] }; 64],
+            partitions: [const { vec![] }; 64],
             length: 0,
         }
     }
@@ -36,7 +36,7 @@ impl Default for FunnelEvents {
 impl FunnelEvents {
     pub fn push(&mut self, deed: FunnelEvent) {
         let part = usize::try_from(deed.visitor >> 58).unwrap_or_default();
-        self.parts[part].push(deed);
+        self.partitions[part].push(deed);
         self.length += 1;
     }
 
@@ -60,22 +60,22 @@ impl Extend<FunnelEvent> for FunnelEvents {
 /// The conditions under which steps count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FunnelRules {
-    pub steps: usize,
+    pub step_count: usize,
     /// Whether no other event may lie between two steps.
     pub is_strict: bool,
     /// Maximum time from the first to the last step, in seconds.
-    pub window: i64,
+    pub window_seconds: i64,
 }
 
 impl FunnelRules {
     /// Returns for each step the number of visitors who reach it.
     #[must_use]
-    pub fn count(&self, deeds: FunnelEvents) -> Vec<i64> {
-        let mut counts = vec![0; self.steps];
-        for mut part in deeds.parts {
+    pub fn count_visitors(&self, deeds: FunnelEvents) -> Vec<i64> {
+        let mut counts = vec![0; self.step_count];
+        for mut part in deeds.partitions {
             part.sort_unstable();
             for visitor in part.chunk_by(|a, b| a.visitor == b.visitor) {
-                for count in counts.iter_mut().take(self.reached(visitor)) {
+                for count in counts.iter_mut().take(self.steps_reached(visitor)) {
                     *count += 1;
                 }
             }
@@ -84,17 +84,18 @@ impl FunnelRules {
     }
 
     /// The number of steps that a visitor with these events reaches.
-    fn reached(&self, deeds: &[FunnelEvent]) -> usize {
+    fn steps_reached(&self, deeds: &[FunnelEvent]) -> usize {
         // For each step: the start of the latest chain that has reached it.
         let mut chains: [Option<i64>; MAX_FUNNEL_STEPS] = [None; MAX_FUNNEL_STEPS];
         let mut reached = 0;
         for deed in deeds {
             let before = chains;
-            for step in 0..self.steps {
-                let is_it = deed.steps & (1 << step) != 0;
+            for step in 0..self.step_count {
+                let is_it = deed.matching_steps & (1 << step) != 0;
                 let begun = match step {
-                    0 => Some(deed.at),
-                    _ => before[step - 1].filter(|begun| deed.at - begun <= self.window),
+                    0 => Some(deed.timestamp),
+                    _ => before[step - 1]
+                        .filter(|begun| deed.timestamp - begun <= self.window_seconds),
                 };
                 let begun = begun.filter(|_| is_it);
                 // Repeating a step keeps the chain; other events end a strict chain.
@@ -117,9 +118,9 @@ mod tests {
     fn reached(is_strict: bool, window: i64, deeds: &str) -> usize {
         let deeds = deeds.chars().zip(0..).map(|(name, order)| FunnelEvent {
             visitor: 1,
-            at: i64::from(order) * 10,
-            order,
-            steps: match name {
+            timestamp: i64::from(order) * 10,
+            sequence: order,
+            matching_steps: match name {
                 '1' => 1,
                 '2' => 2,
                 '3' => 4,
@@ -128,13 +129,13 @@ mod tests {
             },
         });
         let rules = FunnelRules {
-            steps: 3,
+            step_count: 3,
             is_strict,
-            window,
+            window_seconds: window,
         };
         let mut all = FunnelEvents::default();
         all.extend(deeds);
-        let counts = rules.count(all);
+        let counts = rules.count_visitors(all);
         usize::try_from(counts.iter().sum::<i64>()).unwrap()
     }
 
@@ -172,20 +173,20 @@ mod tests {
     fn visitors_are_told_apart() {
         let deed = |visitor, steps, at| FunnelEvent {
             visitor,
-            at,
-            order: 0,
-            steps,
+            timestamp: at,
+            sequence: 0,
+            matching_steps: steps,
         };
         let rules = FunnelRules {
-            steps: 2,
+            step_count: 2,
             is_strict: false,
-            window: 60,
+            window_seconds: 60,
         };
         let other = u64::MAX;
         let mut deeds = FunnelEvents::default();
         deeds.extend([deed(2, 2, 5), deed(1, 1, 1), deed(2, 1, 4), deed(3, 2, 9)]);
         deeds.extend([deed(other, 2, 3), deed(other, 1, 2)]);
         assert_eq!((deeds.len(), deeds.is_empty()), (6, false));
-        assert_eq!(rules.count(deeds), [3, 2]);
+        assert_eq!(rules.count_visitors(deeds), [3, 2]);
     }
 }

@@ -5,21 +5,21 @@
 //! with a value is on the day. A column stores each distinct number once, and a code (an index into
 //! these numbers) for each row.
 
-mod bytes;
-mod packer;
+mod builder;
+mod codec;
 
 use std::collections::HashMap;
 use std::ops::Range;
 
-pub use bytes::numbers_of_column;
-pub use packer::{BlockBuilder, BlockRow};
+pub use builder::{BlockBuilder, BlockRow};
+pub use codec::decode_column_values;
 
 /// A column. Its numbers are ids of dictionaries; 0 stands for a missing value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ColumnKind {
     Page,
     /// The visit's user agent, with [`BOT_FLAG`] if the visit is a bot's.
-    Agent,
+    UserAgent,
     Verdict,
     Place,
     Network,
@@ -31,10 +31,10 @@ pub enum ColumnKind {
     Properties,
     /// The session's origin.
     Origin,
-    Entry,
-    Exit,
+    EntryPage,
+    ExitPage,
     /// Quarter hours since 1970; computed, not stored.
-    Quarter,
+    QuarterHour,
     /// Minutes since 1970; computed, not stored.
     Minute,
 }
@@ -46,7 +46,7 @@ impl ColumnKind {
     /// The stored columns, in their order.
     pub const STORED: [Self; 11] = [
         Self::Page,
-        Self::Agent,
+        Self::UserAgent,
         Self::Verdict,
         Self::Place,
         Self::Network,
@@ -54,15 +54,15 @@ impl ColumnKind {
         Self::Status,
         Self::Properties,
         Self::Origin,
-        Self::Entry,
-        Self::Exit,
+        Self::EntryPage,
+        Self::ExitPage,
     ];
 
     /// The unit of a computed column in seconds; `None` for stored columns.
     #[must_use]
-    pub fn length(self) -> Option<i64> {
+    pub fn unit_seconds(self) -> Option<i64> {
         match self {
-            Self::Quarter => Some(900),
+            Self::QuarterHour => Some(900),
             Self::Minute => Some(60),
             _ => None,
         }
@@ -70,8 +70,8 @@ impl ColumnKind {
 
     /// Whether the column has a row per session instead of a row per visit.
     #[must_use]
-    pub fn is_of_session(self) -> bool {
-        matches!(self, Self::Origin | Self::Entry | Self::Exit)
+    pub fn is_per_session(self) -> bool {
+        matches!(self, Self::Origin | Self::EntryPage | Self::ExitPage)
     }
 }
 
@@ -98,44 +98,44 @@ pub struct BlockSession {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CodedColumn {
     /// The distinct numbers.
-    pub numbers: Vec<u32>,
-    places: Codes,
+    pub values: Vec<u32>,
+    codes: ColumnCodes,
 }
 
 /// Codes with the smallest width that fits.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Codes {
-    One(Vec<u8>),
-    Two(Vec<u16>),
-    Four(Vec<u32>),
+enum ColumnCodes {
+    U8(Vec<u8>),
+    U16(Vec<u16>),
+    U32(Vec<u32>),
 }
 
-impl Default for Codes {
+impl Default for ColumnCodes {
     fn default() -> Self {
-        Self::One(vec![])
+        Self::U8(vec![])
     }
 }
 
 impl CodedColumn {
     /// The code of a row.
     #[must_use]
-    pub fn place(&self, row: usize) -> usize {
-        match &self.places {
-            Codes::One(places) => places[row].into(),
-            Codes::Two(places) => places[row].into(),
-            Codes::Four(places) => places[row] as usize,
+    pub fn code(&self, row: usize) -> usize {
+        match &self.codes {
+            ColumnCodes::U8(places) => places[row].into(),
+            ColumnCodes::U16(places) => places[row].into(),
+            ColumnCodes::U32(places) => places[row] as usize,
         }
     }
 
     /// The number of a row.
     #[must_use]
-    pub fn number(&self, row: usize) -> u32 {
-        self.numbers[self.place(row)]
+    pub fn value(&self, row: usize) -> u32 {
+        self.values[self.code(row)]
     }
 
     /// Encodes numbers.
-    fn of(rows: impl Iterator<Item = u32>) -> Self {
-        let mut numbers = vec![];
+    fn encode(rows: impl Iterator<Item = u32>) -> Self {
+        let mut values = vec![];
         let mut known = HashMap::new();
         let mut last = None;
         let places: Vec<u32> = rows
@@ -143,35 +143,37 @@ impl CodedColumn {
                 Some((same, place)) if same == number => place,
                 _ => {
                     let place = *known.entry(number).or_insert_with(|| {
-                        numbers.push(number);
-                        u32::try_from(numbers.len() - 1).expect("a block has fewer than 2^32 rows")
+                        values.push(number);
+                        u32::try_from(values.len() - 1).expect("a block has fewer than 2^32 rows")
                     });
                     last = Some((number, place));
                     place
                 }
             })
             .collect();
-        let places = match numbers.len() {
-            0..=0x100 => Codes::One(places.iter().map(|place| place.to_le_bytes()[0]).collect()),
+        let codes = match values.len() {
+            0..=0x100 => {
+                ColumnCodes::U8(places.iter().map(|place| place.to_le_bytes()[0]).collect())
+            }
             0x101..=0x1_0000 => {
                 let two = |place: &u32| {
                     let [low, high, ..] = place.to_le_bytes();
                     u16::from_le_bytes([low, high])
                 };
-                Codes::Two(places.iter().map(two).collect())
+                ColumnCodes::U16(places.iter().map(two).collect())
             }
-            _ => Codes::Four(places),
+            _ => ColumnCodes::U32(places),
         };
-        Self { numbers, places }
+        Self { values, codes }
     }
 
-    fn size(&self) -> usize {
-        let rows = match &self.places {
-            Codes::One(places) => places.len(),
-            Codes::Two(places) => places.len() * 2,
-            Codes::Four(places) => places.len() * 4,
+    fn size_bytes(&self) -> usize {
+        let rows = match &self.codes {
+            ColumnCodes::U8(places) => places.len(),
+            ColumnCodes::U16(places) => places.len() * 2,
+            ColumnCodes::U32(places) => places.len() * 4,
         };
-        rows + self.numbers.len() * 4
+        rows + self.values.len() * 4
     }
 }
 
@@ -183,9 +185,9 @@ pub struct ColumnBlock {
     pub visitors: Vec<BlockVisitor>,
     pub sessions: Vec<BlockSession>,
     /// The time of each visit, in seconds since `start`.
-    pub at: Vec<i32>,
+    pub times: Vec<i32>,
     /// Seconds until the session's next visit; 0 for its last.
-    pub seconds: Vec<u32>,
+    pub durations: Vec<u32>,
     columns: [CodedColumn; ColumnKind::STORED.len()],
 }
 
@@ -198,24 +200,24 @@ impl ColumnBlock {
 
     /// Computes a column that numbers periods of `length` seconds since 1970.
     #[must_use]
-    pub fn parts(&self, length: i64) -> CodedColumn {
+    pub fn computed_column(&self, length: i64) -> CodedColumn {
         let start = self.start;
         let number = |at: &i32| {
             let part = (start + i64::from(*at)).div_euclid(length);
             u32::try_from(part).unwrap_or_default()
         };
-        CodedColumn::of(self.at.iter().map(number))
+        CodedColumn::encode(self.times.iter().map(number))
     }
 
     /// The approximate size in memory, in bytes.
     #[must_use]
-    pub fn size(&self) -> usize {
-        let columns: usize = self.columns.iter().map(CodedColumn::size).sum();
-        self.at.len() * 8 + self.sessions.len() * 16 + self.visitors.len() * 16 + columns
+    pub fn size_bytes(&self) -> usize {
+        let columns: usize = self.columns.iter().map(CodedColumn::size_bytes).sum();
+        self.times.len() * 8 + self.sessions.len() * 16 + self.visitors.len() * 16 + columns
     }
 
     /// The sessions with the rows of their visits.
-    pub fn runs(&self) -> impl Iterator<Item = SessionRows<'_>> {
+    pub fn session_rows(&self) -> impl Iterator<Item = SessionRows<'_>> {
         let mut visits = 0;
         let mut visitors = self.visitors.iter();
         let mut left = 0;
@@ -234,8 +236,8 @@ impl ColumnBlock {
             visits += session.visits as usize;
             SessionRows {
                 row,
-                visitor: visitor.key,
-                begins_visitor: is_new,
+                visitor_key: visitor.key,
+                is_first_of_visitor: is_new,
                 session,
                 visits: first..visits,
             }
@@ -249,9 +251,9 @@ pub struct SessionRows<'a> {
     /// The row in the columns with a row per session.
     pub row: usize,
     /// The key of the visitor.
-    pub visitor: u64,
+    pub visitor_key: u64,
     /// Whether it is the visitor's first session in the block.
-    pub begins_visitor: bool,
+    pub is_first_of_visitor: bool,
     pub session: &'a BlockSession,
     /// The rows of the visits.
     pub visits: Range<usize>,

@@ -35,19 +35,19 @@ impl WildcardPattern {
 
     /// Returns a pattern that matches no text.
     #[must_use]
-    pub fn nothing() -> Self {
+    pub fn match_nothing() -> Self {
         Self { parts: vec![] }
     }
 
     /// Whether the pattern is empty. An empty pattern stands for a missing value.
     #[must_use]
-    pub fn is_missing(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.parts.len() == 1 && self.parts[0].is_empty()
     }
 
     /// Returns the only text that matches, if the pattern has no wildcards.
     #[must_use]
-    pub fn as_text(&self) -> Option<&str> {
+    pub fn as_literal(&self) -> Option<&str> {
         match &self.parts[..] {
             [only] => Some(only),
             _ => None,
@@ -56,13 +56,13 @@ impl WildcardPattern {
 
     /// The approximate size in memory, in bytes.
     #[must_use]
-    pub fn size(&self) -> usize {
+    pub fn memory_size(&self) -> usize {
         self.parts.iter().map(|part| part.len() + 24).sum()
     }
 
     /// Converts the pattern to the syntax of PostgreSQL's `like`, which also escapes by backslash.
     #[must_use]
-    pub fn as_like(&self) -> String {
+    pub fn to_like(&self) -> String {
         let escaped = self.parts.iter().map(|part| {
             let escape = |character| match character {
                 '%' | '_' | '\\' => format!("\\{character}"),
@@ -128,7 +128,7 @@ mod tests {
             assert!(!matches(pattern, text), "{pattern} {text}");
         }
         assert!(WildcardPattern::parse(&"x".repeat(1_025)).is_err());
-        let like = WildcardPattern::parse("/a_b%*\\*\\\\").unwrap().as_like();
+        let like = WildcardPattern::parse("/a_b%*\\*\\\\").unwrap().to_like();
         assert_eq!(like, "/a\\_b\\%%*\\\\");
     }
 }

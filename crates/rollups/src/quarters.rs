@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::fold::Metrics;
 use super::pack::ColumnBlock;
-use super::varint::{put, take};
+use super::varint::{read_varint, write_varint};
 
 pub const QUARTER_HOUR_SECONDS: i64 = 900;
 /// More than any day has: clocks are set back by an hour, once by three.
@@ -27,9 +27,9 @@ struct QuarterHourMetrics {
     sessions: u64,
     bounces: u64,
     /// Visitors whose first visit of the day is in the quarter hour.
-    first: u64,
+    first_visitors: u64,
     /// Visitors whose last visit of the day is in the quarter hour.
-    last: u64,
+    last_visitors: u64,
 }
 
 /// Metrics of a day by quarter hour, of people and of bots.
@@ -40,31 +40,31 @@ impl QuarterHours {
     /// Computes the metrics from the column blocks of a day; `None` if the day does not begin and
     /// end on a quarter hour.
     #[must_use]
-    pub fn of(packs: &[Arc<ColumnBlock>], day: &Range<i64>) -> Option<Self> {
+    pub fn from_blocks(packs: &[Arc<ColumnBlock>], day: &Range<i64>) -> Option<Self> {
         let mut quarters = Self::without_visits(day)?;
         for pack in packs {
             let mut seen = [None; 2];
-            for run in pack.runs() {
-                if run.begins_visitor {
-                    quarters.visitor(std::mem::take(&mut seen));
+            for run in pack.session_rows() {
+                if run.is_first_of_visitor {
+                    quarters.count_visitor(std::mem::take(&mut seen));
                 }
                 let class = usize::from(run.session.is_bot);
                 for row in run.visits.clone() {
-                    let at = pack.start + i64::from(pack.at[row]);
-                    let Some(place) = place(day, at) else {
+                    let at = pack.start + i64::from(pack.times[row]);
+                    let Some(place) = quarter_hour_index(day, at) else {
                         continue;
                     };
                     let quarter = &mut quarters.0[class][place];
                     quarter.visits += 1;
-                    quarter.seconds += u64::from(pack.seconds[row]);
+                    quarter.seconds += u64::from(pack.durations[row]);
                     if row == run.visits.start {
                         quarter.sessions += 1;
                         quarter.bounces += u64::from(run.session.visits == 1);
                     }
-                    seen[class] = Some(wider(seen[class], place));
+                    seen[class] = Some(extend_range(seen[class], place));
                 }
             }
-            quarters.visitor(seen);
+            quarters.count_visitor(seen);
         }
         Some(quarters)
     }
@@ -78,29 +78,29 @@ impl QuarterHours {
         is_whole.then(|| Self([(); 2].map(|()| vec![QuarterHourMetrics::default(); length])))
     }
 
-    fn visitor(&mut self, seen: [Option<(usize, usize)>; 2]) {
+    fn count_visitor(&mut self, seen: [Option<(usize, usize)>; 2]) {
         for (quarters, seen) in self.0.iter_mut().zip(seen) {
             if let Some((first, last)) = seen {
-                quarters[first].first += 1;
-                quarters[last].last += 1;
+                quarters[first].first_visitors += 1;
+                quarters[last].last_visitors += 1;
             }
         }
     }
 
     /// The number of quarter hours of the day.
     #[must_use]
-    pub fn length(&self) -> usize {
+    pub fn quarter_count(&self) -> usize {
         self.0[0].len()
     }
 
     /// Whether there are no visits.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub fn has_no_visits(&self) -> bool {
         self.0.iter().flatten().all(|quarter| quarter.visits == 0)
     }
 
     /// The metrics of a part of the day, without visitors.
-    fn part(&self, class: usize, part: Range<usize>) -> Metrics {
+    fn sum(&self, class: usize, part: Range<usize>) -> Metrics {
         let quarters = self.0[class][part].iter();
         quarters.fold(Metrics::default(), |sum, quarter| {
             sum + Metrics {
@@ -114,31 +114,36 @@ impl QuarterHours {
     }
 
     /// The number of visitors with visits before a quarter hour.
-    fn before(&self, class: usize, end: usize) -> i64 {
+    fn visitors_before(&self, class: usize, end: usize) -> i64 {
         let quarters = self.0[class][..end].iter();
-        quarters.map(|quarter| quarter.first.cast_signed()).sum()
+        quarters
+            .map(|quarter| quarter.first_visitors.cast_signed())
+            .sum()
     }
 
     /// The number of visitors with visits in or after a quarter hour.
-    fn since(&self, class: usize, start: usize) -> i64 {
+    fn visitors_since(&self, class: usize, start: usize) -> i64 {
         let quarters = self.0[class][start..].iter();
-        quarters.map(|quarter| quarter.last.cast_signed()).sum()
+        quarters
+            .map(|quarter| quarter.last_visitors.cast_signed())
+            .sum()
     }
 
     /// The metrics of a part of the day; `None` if the part neither begins nor ends with the day,
     /// so that its visitors are not known.
     #[must_use]
-    pub fn numbers(&self, part: Range<usize>) -> Option<[Metrics; 2]> {
-        let (is_head, is_tail) = (part.start == 0, part.end == self.length());
-        let is_told = (is_head || is_tail) && part.start <= part.end && part.end <= self.length();
+    pub fn metrics(&self, part: Range<usize>) -> Option<[Metrics; 2]> {
+        let (is_head, is_tail) = (part.start == 0, part.end == self.quarter_count());
+        let is_told =
+            (is_head || is_tail) && part.start <= part.end && part.end <= self.quarter_count();
         is_told.then(|| {
             [0, 1].map(|class| Metrics {
                 visitors: if is_head {
-                    self.before(class, part.end)
+                    self.visitors_before(class, part.end)
                 } else {
-                    self.since(class, part.start)
+                    self.visitors_since(class, part.start)
                 },
-                ..self.part(class, part.clone())
+                ..self.sum(class, part.clone())
             })
         })
     }
@@ -147,39 +152,40 @@ impl QuarterHours {
     /// `both` is the number of people and of bots with visits in both parts. `None` if a quarter
     /// hour is out of range.
     #[must_use]
-    pub fn over_midnight(
+    pub fn metrics_over_midnight(
         &self,
         next: &Self,
         both: [i64; 2],
         (from, to): (usize, usize),
     ) -> Option<[Metrics; 2]> {
-        if from > self.length() || to > next.length() {
+        if from > self.quarter_count() || to > next.quarter_count() {
             return None;
         }
         Some([0, 1].map(|class| {
-            let parts = self.part(class, from..self.length()) + next.part(class, 0..to);
+            let parts = self.sum(class, from..self.quarter_count()) + next.sum(class, 0..to);
             Metrics {
-                visitors: self.since(class, from) + next.before(class, to) - both[class],
+                visitors: self.visitors_since(class, from) + next.visitors_before(class, to)
+                    - both[class],
                 ..parts
             }
         }))
     }
 
     #[must_use]
-    pub fn bytes(&self) -> Vec<u8> {
+    pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(2_000);
-        put(&mut bytes, self.length() as u64);
+        write_varint(&mut bytes, self.quarter_count() as u64);
         for one in self.0.iter().flatten() {
             let numbers = [
                 one.visits,
                 one.seconds,
                 one.sessions,
                 one.bounces,
-                one.first,
-                one.last,
+                one.first_visitors,
+                one.last_visitors,
             ];
             for number in numbers {
-                put(&mut bytes, number);
+                write_varint(&mut bytes, number);
             }
         }
         bytes
@@ -187,19 +193,19 @@ impl QuarterHours {
 
     /// Decodes the metrics; `None` if the bytes are invalid.
     #[must_use]
-    pub fn read(mut bytes: &[u8]) -> Option<Self> {
+    pub fn from_bytes(mut bytes: &[u8]) -> Option<Self> {
         let bytes = &mut bytes;
-        let length = take(bytes).filter(|length| *length <= MAX_QUARTER_HOURS)?;
+        let length = read_varint(bytes).filter(|length| *length <= MAX_QUARTER_HOURS)?;
         let mut classes = <[Vec<QuarterHourMetrics>; 2]>::default();
         for quarters in &mut classes {
             for _ in 0..length {
                 quarters.push(QuarterHourMetrics {
-                    visits: take(bytes)?,
-                    seconds: take(bytes)?,
-                    sessions: take(bytes)?,
-                    bounces: take(bytes)?,
-                    first: take(bytes)?,
-                    last: take(bytes)?,
+                    visits: read_varint(bytes)?,
+                    seconds: read_varint(bytes)?,
+                    sessions: read_varint(bytes)?,
+                    bounces: read_varint(bytes)?,
+                    first_visitors: read_varint(bytes)?,
+                    last_visitors: read_varint(bytes)?,
                 });
             }
         }
@@ -208,42 +214,42 @@ impl QuarterHours {
 }
 
 /// The quarter hour of a day that contains a moment.
-fn place(day: &Range<i64>, at: i64) -> Option<usize> {
+fn quarter_hour_index(day: &Range<i64>, at: i64) -> Option<usize> {
     let is_within = day.contains(&at);
     let place = usize::try_from((at - day.start) / QUARTER_HOUR_SECONDS).ok();
     place.filter(|_| is_within)
 }
 
-fn wider(seen: Option<(usize, usize)>, place: usize) -> (usize, usize) {
+fn extend_range(seen: Option<(usize, usize)>, place: usize) -> (usize, usize) {
     seen.map_or((place, place), |(first, last)| {
         (first.min(place), last.max(place))
     })
 }
 
 /// Lengths of a day in quarter hours: 23, 24 or 25 hours.
-const DAY_LENGTHS: [usize; 3] = [92, 96, 100];
+const DAY_LENGTHS_QUARTER_HOURS: [usize; 3] = [92, 96, 100];
 
 /// Visitors with visits late on one day and early on the next. For each length of a day and each
 /// quarter hour of the first day: the number of visitors who visit in or after that quarter hour,
 /// and again within a day's length from it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MidnightOverlap([[Vec<u64>; 2]; DAY_LENGTHS.len()]);
+pub struct MidnightOverlap([[Vec<u64>; 2]; DAY_LENGTHS_QUARTER_HOURS.len()]);
 
 impl MidnightOverlap {
     /// Computes the overlap from the column blocks of two consecutive days.
     #[must_use]
-    pub fn of(
+    pub fn from_blocks(
         (packs, day): (&[Arc<ColumnBlock>], &Range<i64>),
         (next_packs, next_day): (&[Arc<ColumnBlock>], &Range<i64>),
     ) -> Self {
         let mut overlap = Self::default();
         let mut left: HashMap<(u64, bool), usize> = HashMap::new();
-        each_visit(packs, day, |who, place| {
+        for_each_visit(packs, day, |who, place| {
             let last = left.entry(who).or_default();
             *last = place.max(*last);
         });
         let mut come: HashMap<(u64, bool), usize> = HashMap::new();
-        each_visit(next_packs, next_day, |who, place| {
+        for_each_visit(next_packs, next_day, |who, place| {
             if left.contains_key(&who) {
                 let first = come.entry(who).or_insert(place);
                 *first = place.min(*first);
@@ -252,7 +258,7 @@ impl MidnightOverlap {
         let length =
             usize::try_from((day.end - day.start) / QUARTER_HOUR_SECONDS).unwrap_or_default();
         for (who, first) in come {
-            for (counts, hours) in overlap.0.iter_mut().zip(DAY_LENGTHS) {
+            for (counts, hours) in overlap.0.iter_mut().zip(DAY_LENGTHS_QUARTER_HOURS) {
                 let counts = &mut counts[usize::from(who.1)];
                 counts.resize(length, 0);
                 let earliest = (length + first + 1).saturating_sub(hours);
@@ -267,18 +273,20 @@ impl MidnightOverlap {
     /// quarter hour `from` of the first day.
     #[must_use]
     pub fn visitors(&self, from: usize, length: usize) -> Option<[i64; 2]> {
-        let place = DAY_LENGTHS.iter().position(|known| *known == length)?;
+        let place = DAY_LENGTHS_QUARTER_HOURS
+            .iter()
+            .position(|known| *known == length)?;
         let count = |counts: &Vec<u64>| counts.get(from).map_or(0, |count| count.cast_signed());
         Some(self.0[place].each_ref().map(count))
     }
 
     #[must_use]
-    pub fn bytes(&self) -> Vec<u8> {
+    pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![];
         for counts in self.0.iter().flatten() {
-            put(&mut bytes, counts.len() as u64);
+            write_varint(&mut bytes, counts.len() as u64);
             for count in counts {
-                put(&mut bytes, *count);
+                write_varint(&mut bytes, *count);
             }
         }
         bytes
@@ -286,13 +294,13 @@ impl MidnightOverlap {
 
     /// Decodes the overlap; `None` if the bytes are invalid.
     #[must_use]
-    pub fn read(mut bytes: &[u8]) -> Option<Self> {
+    pub fn from_bytes(mut bytes: &[u8]) -> Option<Self> {
         let bytes = &mut bytes;
         let mut overlap = Self::default();
         for counts in overlap.0.iter_mut().flatten() {
-            let length = take(bytes).filter(|length| *length <= MAX_QUARTER_HOURS)?;
+            let length = read_varint(bytes).filter(|length| *length <= MAX_QUARTER_HOURS)?;
             for _ in 0..length {
-                counts.push(take(bytes)?);
+                counts.push(read_varint(bytes)?);
             }
         }
         bytes.is_empty().then_some(overlap)
@@ -302,42 +310,48 @@ impl MidnightOverlap {
 /// The number of people and of bots with visits both in a part of one day and in a part of the
 /// next.
 #[must_use]
-pub fn visitors_of_both(
+pub fn count_common_visitors(
     (packs, part): (&[Arc<ColumnBlock>], &Range<i64>),
     (next_packs, next_part): (&[Arc<ColumnBlock>], &Range<i64>),
 ) -> [i64; 2] {
     let mut come = HashSet::new();
-    each_visitor(packs, part, |who| _ = come.insert(who));
+    for_each_visitor(packs, part, |who| _ = come.insert(who));
     let mut both = [0; 2];
-    each_visitor(next_packs, next_part, |who| {
+    for_each_visitor(next_packs, next_part, |who| {
         both[usize::from(who.1)] += i64::from(come.remove(&who));
     });
     both
 }
 
 /// Passes the visitors of a part of a day and their class to `take`, possibly several times.
-fn each_visitor(packs: &[Arc<ColumnBlock>], part: &Range<i64>, mut take: impl FnMut((u64, bool))) {
+fn for_each_visitor(
+    packs: &[Arc<ColumnBlock>],
+    part: &Range<i64>,
+    mut take: impl FnMut((u64, bool)),
+) {
     for pack in packs {
-        for run in pack.runs() {
-            let mut at = pack.at[run.visits.clone()].iter();
+        for run in pack.session_rows() {
+            let mut at = pack.times[run.visits.clone()].iter();
             if at.any(|at| part.contains(&(pack.start + i64::from(*at)))) {
-                take((run.visitor, run.session.is_bot));
+                take((run.visitor_key, run.session.is_bot));
             }
         }
     }
 }
 
 /// Passes the visitor, its class and the quarter hour of each visit of a day to `take`.
-fn each_visit(
+fn for_each_visit(
     packs: &[Arc<ColumnBlock>],
     day: &Range<i64>,
     mut take: impl FnMut((u64, bool), usize),
 ) {
     for pack in packs {
-        for run in pack.runs() {
+        for run in pack.session_rows() {
             for row in run.visits {
-                if let Some(place) = place(day, pack.start + i64::from(pack.at[row])) {
-                    take((run.visitor, run.session.is_bot), place);
+                if let Some(place) =
+                    quarter_hour_index(day, pack.start + i64::from(pack.times[row]))
+                {
+                    take((run.visitor_key, run.session.is_bot), place);
                 }
             }
         }

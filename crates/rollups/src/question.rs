@@ -15,7 +15,7 @@ use super::pattern::WildcardPattern;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Attribute {
     /// A dimension; [`Dimension::Hour`] means the hour of local time, `00` to `23`.
-    Of(Dimension),
+    Dimension(Dimension),
     /// The day of the week, from `1` (Monday) to `7`.
     Weekday,
 }
@@ -23,7 +23,7 @@ pub enum Attribute {
 impl Attribute {
     /// Finds an attribute by its name, or by the name of the field of a visit.
     #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         let dimension = match name {
             "total" => return None,
             "weekday" => return Some(Self::Weekday),
@@ -35,16 +35,16 @@ impl Attribute {
             "bot_reasons" => Dimension::BotReason,
             _ => Dimension::ALL.into_iter().find(|one| one.name() == name)?,
         };
-        Some(Self::Of(dimension))
+        Some(Self::Dimension(dimension))
     }
 
     /// Like [`Self::named`]; of `property:plan` also returns the property's name.
     #[must_use]
-    pub fn with_property(name: &str) -> Option<(Self, Option<&str>)> {
+    pub fn parse(name: &str) -> Option<(Self, Option<&str>)> {
         match name.strip_prefix("property:") {
             Some("") => None,
-            Some(property) => Some((Self::Of(Dimension::Property), Some(property))),
-            None => Some((Self::named(name)?, None)),
+            Some(property) => Some((Self::Dimension(Dimension::Property), Some(property))),
+            None => Some((Self::from_name(name)?, None)),
         }
     }
 
@@ -52,22 +52,22 @@ impl Attribute {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::Of(dimension) => dimension.name(),
+            Self::Dimension(dimension) => dimension.name(),
             Self::Weekday => "weekday",
         }
     }
 
     /// The column of column blocks that contains the attribute.
     #[must_use]
-    pub fn field(self) -> ColumnKind {
+    pub fn column(self) -> ColumnKind {
         use Dimension as D;
-        let Self::Of(dimension) = self else {
-            return ColumnKind::Quarter;
+        let Self::Dimension(dimension) = self else {
+            return ColumnKind::QuarterHour;
         };
         match dimension {
             D::Total | D::Page | D::Title => ColumnKind::Page,
-            D::EntryPage => ColumnKind::Entry,
-            D::ExitPage => ColumnKind::Exit,
+            D::EntryPage => ColumnKind::EntryPage,
+            D::ExitPage => ColumnKind::ExitPage,
             D::Referrer
             | D::Source
             | D::Medium
@@ -79,11 +79,11 @@ impl Attribute {
             | D::UtmContent => ColumnKind::Origin,
             D::Country | D::Region | D::City => ColumnKind::Place,
             D::Browser | D::BrowserVersion | D::Os | D::OsVersion | D::DeviceType | D::Brand => {
-                ColumnKind::Agent
+                ColumnKind::UserAgent
             }
             D::Language => ColumnKind::Language,
             D::StatusCode => ColumnKind::Status,
-            D::Hour => ColumnKind::Quarter,
+            D::Hour => ColumnKind::QuarterHour,
             D::BotName | D::BotCategory | D::BotReason => ColumnKind::Verdict,
             D::AsOrganization => ColumnKind::Network,
             D::Property => ColumnKind::Properties,
@@ -92,7 +92,7 @@ impl Attribute {
 
     /// All attributes.
     pub fn all() -> impl Iterator<Item = Self> {
-        let dimensions = Dimension::ALL.into_iter().skip(1).map(Self::Of);
+        let dimensions = Dimension::ALL.into_iter().skip(1).map(Self::Dimension);
         dimensions.chain([Self::Weekday])
     }
 }
@@ -100,13 +100,13 @@ impl Attribute {
 /// A filter on the values of an attribute.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AttributeFilter {
-    pub subject: Attribute,
+    pub attribute: Attribute,
     /// The name of the property, if the attribute is [`Dimension::Property`].
     pub property: Option<String>,
     /// If not empty, at least one of these patterns must match.
-    pub any: Vec<WildcardPattern>,
+    pub included: Vec<WildcardPattern>,
     /// None of these patterns may match.
-    pub none: Vec<WildcardPattern>,
+    pub excluded: Vec<WildcardPattern>,
 }
 
 impl AttributeFilter {
@@ -114,29 +114,30 @@ impl AttributeFilter {
     /// empty pattern matches.
     #[must_use]
     pub fn passes(&self, values: &[Option<&str>]) -> bool {
-        let values = self.values(values);
+        let values = self.compared_values(values);
         let matches = |pattern: &WildcardPattern| {
             values.iter().any(|value| match value {
                 Some(text) => pattern.matches(text),
-                None => pattern.is_missing(),
+                None => pattern.is_empty(),
             })
         };
-        (self.any.is_empty() || self.any.iter().any(matches)) && !self.none.iter().any(matches)
+        (self.included.is_empty() || self.included.iter().any(matches))
+            && !self.excluded.iter().any(matches)
     }
 
-    fn values<'a>(&self, of_visit: &[Option<&'a str>]) -> Vec<Option<&'a str>> {
+    fn compared_values<'a>(&self, of_visit: &[Option<&'a str>]) -> Vec<Option<&'a str>> {
         let Some(property) = &self.property else {
             return of_visit.to_vec();
         };
         let own = of_visit.iter().flatten();
-        let mut own = own.filter_map(|text| value_of(property, text));
+        let mut own = own.filter_map(|text| property_value(property, text));
         vec![own.next()]
     }
 }
 
 /// The value in `plan=pro`, if `property` is `plan`.
 #[must_use]
-pub fn value_of<'a>(property: &str, text: &'a str) -> Option<&'a str> {
+pub fn property_value<'a>(property: &str, text: &'a str) -> Option<&'a str> {
     text.strip_prefix(property)?.strip_prefix('=')
 }
 
@@ -154,7 +155,7 @@ pub struct ReportPeriod {
 impl ReportPeriod {
     /// The period of whole days from `first` to `last`, inclusive.
     #[must_use]
-    pub fn days_of(zone: Tz, first: NaiveDate, last: NaiveDate) -> Self {
+    pub fn from_dates(zone: Tz, first: NaiveDate, last: NaiveDate) -> Self {
         Self {
             zone,
             from: LocalDay::new(zone, first).from,
@@ -177,22 +178,22 @@ impl ReportPeriod {
 
     /// Whether the period consists of whole days.
     #[must_use]
-    pub fn is_whole(&self) -> bool {
-        let begins = |moment| LocalDay::of(self.zone, moment).from == moment;
+    pub fn is_whole_days(&self) -> bool {
+        let begins = |moment| LocalDay::containing(self.zone, moment).from == moment;
         begins(self.from) && begins(self.to)
     }
 
     /// The preceding period of the same length: the same number of days, or the same duration.
     #[must_use]
-    pub fn before(&self) -> Self {
-        if !self.is_whole() {
+    pub fn previous(&self) -> Self {
+        if !self.is_whole_days() {
             return Self {
                 from: self.from - (self.to - self.from),
                 to: self.from,
                 ..*self
             };
         }
-        let first = LocalDay::of(self.zone, self.from).date;
+        let first = LocalDay::containing(self.zone, self.from).date;
         let days = self.days().count() as u64;
         let earlier = first - chrono::Days::new(days);
         Self {
@@ -204,9 +205,9 @@ impl ReportPeriod {
 
     /// The same period a calendar year earlier.
     #[must_use]
-    pub fn year_before(&self) -> Self {
+    pub fn previous_year(&self) -> Self {
         let earlier = |moment: DateTime<Utc>| {
-            let day = LocalDay::of(self.zone, moment);
+            let day = LocalDay::containing(self.zone, moment);
             let date = day.date.with_year(day.date.year() - 1);
             // February 29 becomes February 28.
             let date = date.unwrap_or(day.date - chrono::Days::new(366));
@@ -222,7 +223,7 @@ impl ReportPeriod {
 
 /// A day in seconds since 1970.
 #[must_use]
-pub fn seconds(day: &LocalDay) -> Range<i64> {
+pub fn day_seconds(day: &LocalDay) -> Range<i64> {
     day.from.timestamp()..day.to.timestamp()
 }
 
@@ -239,7 +240,7 @@ pub enum Interval {
 impl TimeBucket {
     /// Adds metrics of people's and bots' sessions.
     pub fn add(&mut self, both: [Metrics; 2]) {
-        for (sum, numbers) in self.numbers.iter_mut().zip(both) {
+        for (sum, numbers) in self.metrics.iter_mut().zip(both) {
             *sum += numbers;
         }
     }
@@ -251,16 +252,16 @@ pub struct TimeBucket {
     /// The start, which may be before the period.
     pub start: DateTime<Utc>,
     /// The metrics of people's and bots' sessions.
-    pub numbers: [Metrics; 2],
+    pub metrics: [Metrics; 2],
 }
 
 impl Interval {
     /// The start of the bucket that contains a moment.
     #[must_use]
-    pub fn start(self, zone: Tz, moment: DateTime<Utc>) -> DateTime<Utc> {
-        let day = LocalDay::of(zone, moment);
+    pub fn bucket_start(self, zone: Tz, moment: DateTime<Utc>) -> DateTime<Utc> {
+        let day = LocalDay::containing(zone, moment);
         let date = match self {
-            Self::Minute => return floor(moment, day.from, 60),
+            Self::Minute => return floor_to(moment, day.from, 60),
             Self::Hour => return hour_start(zone, &day, moment),
             Self::Day => return day.from,
             Self::Week => {
@@ -278,34 +279,35 @@ impl Interval {
         let starts = if period.from >= period.to {
             vec![]
         } else if self == Self::Hour {
-            hours(period)
+            hour_starts(period)
         } else {
-            let first = self.start(period.zone, period.from);
-            let starts =
-                std::iter::successors(Some(first), |start| Some(self.next(period.zone, *start)));
+            let first = self.bucket_start(period.zone, period.from);
+            let starts = std::iter::successors(Some(first), |start| {
+                Some(self.next_bucket_start(period.zone, *start))
+            });
             starts.take_while(|start| *start < period.to).collect()
         };
         let empty = |start| TimeBucket {
             start,
-            numbers: [Metrics::default(); 2],
+            metrics: [Metrics::default(); 2],
         };
         starts.into_iter().map(empty).collect()
     }
 
-    fn next(self, zone: Tz, start: DateTime<Utc>) -> DateTime<Utc> {
+    fn next_bucket_start(self, zone: Tz, start: DateTime<Utc>) -> DateTime<Utc> {
         let days = match self {
             Self::Minute => return start + TimeDelta::minutes(1),
             Self::Hour | Self::Day => 1,
             Self::Week => 7,
             Self::Month => 31,
         };
-        let date = LocalDay::of(zone, start).date + chrono::Days::new(days);
-        self.start(zone, LocalDay::new(zone, date).from)
+        let date = LocalDay::containing(zone, start).date + chrono::Days::new(days);
+        self.bucket_start(zone, LocalDay::new(zone, date).from)
     }
 }
 
 /// The starts of the hours of a period; the first may be before the period.
-fn hours(period: &ReportPeriod) -> Vec<DateTime<Utc>> {
+fn hour_starts(period: &ReportPeriod) -> Vec<DateTime<Utc>> {
     let zone = period.zone;
     let mut starts = vec![];
     let last = period.to - TimeDelta::microseconds(1);
@@ -313,7 +315,7 @@ fn hours(period: &ReportPeriod) -> Vec<DateTime<Utc>> {
         let (mut known, mut moment) = (None, day.from);
         while moment < day.to.min(period.to) {
             // Clocks change by multiples of a quarter hour.
-            let hour = Some(LocalHour::of(zone, moment));
+            let hour = Some(LocalHour::containing(zone, moment));
             if hour != known {
                 known = hour;
                 starts.push(moment);
@@ -326,7 +328,7 @@ fn hours(period: &ReportPeriod) -> Vec<DateTime<Utc>> {
     starts
 }
 
-fn floor(moment: DateTime<Utc>, from: DateTime<Utc>, seconds: i64) -> DateTime<Utc> {
+fn floor_to(moment: DateTime<Utc>, from: DateTime<Utc>, seconds: i64) -> DateTime<Utc> {
     let since = (moment - from).num_seconds().rem_euclid(seconds);
     let whole = moment - TimeDelta::seconds(since);
     DateTime::from_timestamp(whole.timestamp(), 0).unwrap_or(whole)
@@ -334,11 +336,11 @@ fn floor(moment: DateTime<Utc>, from: DateTime<Utc>, seconds: i64) -> DateTime<U
 
 /// The start of the hour of local time that contains a moment.
 fn hour_start(zone: Tz, day: &LocalDay, moment: DateTime<Utc>) -> DateTime<Utc> {
-    let hour = LocalHour::of(zone, moment);
-    let mut start = floor(moment, day.from, 900);
+    let hour = LocalHour::containing(zone, moment);
+    let mut start = floor_to(moment, day.from, 900);
     loop {
         let before = start - TimeDelta::minutes(15);
-        if before < day.from || LocalHour::of(zone, before) != hour {
+        if before < day.from || LocalHour::containing(zone, before) != hour {
             return start;
         }
         start = before;

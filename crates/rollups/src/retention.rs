@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::pack::ColumnBlock;
-use super::varint::{put, take};
+use super::varint::{read_varint, write_varint};
 
 /// Maximum number of periods of a report.
 pub const MAX_COHORT_PERIODS: usize = 31;
@@ -15,7 +15,7 @@ pub struct CohortActivity(HashMap<u64, u32>);
 
 impl CohortActivity {
     /// Adds a visit in a period, numbered from 0 and less than [`MAX_COHORT_PERIODS`].
-    pub fn add(&mut self, visitor: u64, period: usize) {
+    pub fn add_visit(&mut self, visitor: u64, period: usize) {
         *self.0.entry(visitor).or_default() |= 1 << period;
     }
 
@@ -34,17 +34,19 @@ impl CohortActivity {
     /// came in it and in each later period.
     #[must_use]
     pub fn cohorts(&self, periods: usize) -> Vec<Vec<i64>> {
-        let mut cohorts = empty(periods);
-        self.0.values().for_each(|came| count(&mut cohorts, *came));
+        let mut cohorts = empty_cohorts(periods);
+        self.0
+            .values()
+            .for_each(|came| count_visitor(&mut cohorts, *came));
         cohorts
     }
 }
 
-fn empty(periods: usize) -> Vec<Vec<i64>> {
+fn empty_cohorts(periods: usize) -> Vec<Vec<i64>> {
     (0..periods).map(|n| vec![0; periods - n]).collect()
 }
 
-fn count(cohorts: &mut [Vec<i64>], mut came: u32) {
+fn count_visitor(cohorts: &mut [Vec<i64>], mut came: u32) {
     let first = came.trailing_zeros();
     while came != 0 {
         let later = came.trailing_zeros();
@@ -61,12 +63,12 @@ const VISITOR_KEY_BYTES: usize = 6;
 /// keys, the people's keys, the bots' keys. Each key is truncated to its first six bytes; keys are
 /// in ascending order.
 #[must_use]
-pub fn visitors(pack: &ColumnBlock, day: &Range<i64>) -> Vec<u8> {
+pub fn encode_visitors(pack: &ColumnBlock, day: &Range<i64>) -> Vec<u8> {
     let mut classes = <[Vec<[u8; VISITOR_KEY_BYTES]>; 2]>::default();
-    for run in pack.runs() {
-        let mut at = pack.at[run.visits.clone()].iter();
+    for run in pack.session_rows() {
+        let mut at = pack.times[run.visits.clone()].iter();
         if at.any(|at| day.contains(&(pack.start + i64::from(*at)))) {
-            let [key @ .., _, _] = run.visitor.to_be_bytes();
+            let [key @ .., _, _] = run.visitor_key.to_be_bytes();
             classes[usize::from(run.session.is_bot)].push(key);
         }
     }
@@ -75,7 +77,7 @@ pub fn visitors(pack: &ColumnBlock, day: &Range<i64>) -> Vec<u8> {
         keys.dedup();
     }
     let mut bytes = vec![];
-    put(&mut bytes, (classes[0].len() * VISITOR_KEY_BYTES) as u64);
+    write_varint(&mut bytes, (classes[0].len() * VISITOR_KEY_BYTES) as u64);
     bytes.extend(classes.iter().flatten().flatten());
     bytes
 }
@@ -88,8 +90,13 @@ impl<'a> VisitorLists<'a> {
     /// Adds the encoded visitors of a column block to a period, numbered from 0 and less than
     /// [`MAX_COHORT_PERIODS`]; `None` if the bytes are invalid.
     #[must_use]
-    pub fn add(&mut self, mut bytes: &'a [u8], period: usize, is_bot: Option<bool>) -> Option<()> {
-        let length = usize::try_from(take(&mut bytes)?).ok()?;
+    pub fn add_encoded(
+        &mut self,
+        mut bytes: &'a [u8],
+        period: usize,
+        is_bot: Option<bool>,
+    ) -> Option<()> {
+        let length = usize::try_from(read_varint(&mut bytes)?).ok()?;
         let (people, bots) = bytes.split_at_checked(length)?;
         for (class, bytes) in [(false, people), (true, bots)] {
             let (keys, rest) = bytes.as_chunks();
@@ -107,7 +114,7 @@ impl<'a> VisitorLists<'a> {
     /// that the hash table fits into the processor's cache.
     #[must_use]
     pub fn cohorts(mut self, periods: usize) -> Vec<Vec<i64>> {
-        let mut cohorts = empty(periods);
+        let mut cohorts = empty_cohorts(periods);
         let mut table: Vec<(u64, u32)> = vec![];
         for first in 0..=u8::MAX {
             let heads = self.0.iter_mut().map(|(period, keys)| {
@@ -123,11 +130,11 @@ impl<'a> VisitorLists<'a> {
                 for key in keys {
                     let mut long = [0; 8];
                     long[2..].copy_from_slice(key);
-                    came(&mut table, u64::from_be_bytes(long), 1 << period);
+                    record_visit(&mut table, u64::from_be_bytes(long), 1 << period);
                 }
             }
             for (_, periods) in table.iter().filter(|(_, came)| *came != 0) {
-                count(&mut cohorts, *periods);
+                count_visitor(&mut cohorts, *periods);
             }
         }
         cohorts
@@ -135,7 +142,7 @@ impl<'a> VisitorLists<'a> {
 }
 
 /// Records in the hash table that a visitor came in a period. At most half of the table is used.
-fn came(table: &mut [(u64, u32)], key: u64, period: u32) {
+fn record_visit(table: &mut [(u64, u32)], key: u64, period: u32) {
     let mask = table.len() - 1;
     // Keys are hashes, so that their lowest bits are evenly distributed.
     let mut place = usize::try_from(key).unwrap_or_default() & mask;
@@ -159,7 +166,7 @@ mod tests {
     fn a_visitor_belongs_to_the_first_period() {
         let mut comings = CohortActivity::default();
         for (visitor, period) in [(1, 0), (1, 2), (2, 0), (2, 0), (3, 1), (3, 2)] {
-            comings.add(visitor, period);
+            comings.add_visit(visitor, period);
         }
         let cohorts = comings.cohorts(3);
         assert_eq!(cohorts, [vec![2, 0, 1], vec![1, 1], vec![0]]);
@@ -179,25 +186,33 @@ mod tests {
                 let is_bot = session % 9 == 0;
                 let at = if session % 5 == 0 { 86_400 } else { 5 };
                 let row = BlockRow {
-                    at,
+                    timestamp: at,
                     is_bot,
                     ..BlockRow::default()
                 };
                 let id = uuid::Uuid::from_u128(session);
                 packer.add(&session.to_string(), id, row, |_| key);
                 if at == 5 && !is_bot {
-                    comings.add(key, period);
+                    comings.add_visit(key, period);
                 }
             }
             let packs = packer.finish();
-            bytes.push(visitors(&packs[0], &(0..86_400)));
+            bytes.push(encode_visitors(&packs[0], &(0..86_400)));
         }
         let mut lists = VisitorLists::default();
         for (period, bytes) in bytes.iter().enumerate() {
-            lists.add(bytes, period, Some(false)).unwrap();
+            lists.add_encoded(bytes, period, Some(false)).unwrap();
         }
         assert_eq!(lists.cohorts(9), comings.cohorts(9));
-        assert!(VisitorLists::default().add(&[7, 1], 0, None).is_none());
-        assert!(VisitorLists::default().add(&[0, 1, 2], 0, None).is_none());
+        assert!(
+            VisitorLists::default()
+                .add_encoded(&[7, 1], 0, None)
+                .is_none()
+        );
+        assert!(
+            VisitorLists::default()
+                .add_encoded(&[0, 1, 2], 0, None)
+                .is_none()
+        );
     }
 }

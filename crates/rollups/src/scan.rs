@@ -14,7 +14,7 @@ use super::pack::{CodedColumn, ColumnBlock, ColumnKind, SessionRows};
 /// A filter on a column, evaluated once per distinct number.
 #[derive(Clone, Debug)]
 pub struct CodePredicate {
-    pub field: ColumnKind,
+    pub column: ColumnKind,
     /// Whether the number with this code passes.
     pub passes: Vec<bool>,
 }
@@ -25,14 +25,14 @@ pub enum GroupBy {
     /// No grouping: all visits have the value 0.
     None,
     /// The values of a column, by code. A number may have several values, without duplicates.
-    Of(ColumnKind, Vec<Vec<u32>>),
+    Column(ColumnKind, Vec<Vec<u32>>),
 }
 
 /// A filter on sessions.
 #[derive(Clone, Debug)]
 pub enum GoalFilter {
     /// All sessions.
-    Anything,
+    All,
     /// Sessions with a visit of a page that passes, by the page's code.
     Page(Vec<bool>),
     /// Sessions whose visitor caused one of these events, until 30 minutes after the session's last
@@ -44,15 +44,15 @@ pub enum GoalFilter {
 #[derive(Clone, Debug)]
 pub struct ScanBlock<P> {
     /// The column block.
-    pub pack: P,
+    pub block: P,
     /// Computed columns.
-    pub computed: Vec<(ColumnKind, CodedColumn)>,
+    pub computed_columns: Vec<(ColumnKind, CodedColumn)>,
     /// Filters that a visit must pass.
-    pub tests: Vec<CodePredicate>,
+    pub predicates: Vec<CodePredicate>,
     /// The grouping.
-    pub groups: GroupBy,
+    pub group_by: GroupBy,
     /// The filter on sessions.
-    pub reaching: GoalFilter,
+    pub goal: GoalFilter,
 }
 
 /// How long after a session's last visit events of its visitor belong to the session, in seconds.
@@ -61,22 +61,24 @@ const SESSION_EVENT_SECONDS: i64 = 30 * 60;
 impl<P: AsRef<ColumnBlock>> ScanBlock<P> {
     /// Whether a session passes the filters on sessions.
     pub fn passes_session(&self, run: &SessionRows<'_>) -> bool {
-        self.passes(run.row, true) && self.reaches(run)
+        self.passes_predicates(run.row, true) && self.reaches_goal(run)
     }
 
-    fn reaches(&self, run: &SessionRows<'_>) -> bool {
-        let pack = self.pack.as_ref();
-        match &self.reaching {
-            GoalFilter::Anything => true,
+    fn reaches_goal(&self, run: &SessionRows<'_>) -> bool {
+        let pack = self.block.as_ref();
+        match &self.goal {
+            GoalFilter::All => true,
             GoalFilter::Page(passes) => {
                 let column = pack.column(ColumnKind::Page);
-                run.visits.clone().any(|row| passes[column.place(row)])
+                run.visits.clone().any(|row| passes[column.code(row)])
             }
             GoalFilter::Event(happened) => {
-                let at = |row: usize| pack.start + i64::from(pack.at[row]);
+                let at = |row: usize| pack.start + i64::from(pack.times[row]);
                 let from = at(run.visits.start);
                 let to = at(run.visits.end - 1) + SESSION_EVENT_SECONDS;
-                let moments = happened.get(&run.visitor).map_or(&[][..], Vec::as_slice);
+                let moments = happened
+                    .get(&run.visitor_key)
+                    .map_or(&[][..], Vec::as_slice);
                 let next = moments.partition_point(|moment| *moment < from);
                 moments.get(next).is_some_and(|moment| *moment < to)
             }
@@ -85,52 +87,62 @@ impl<P: AsRef<ColumnBlock>> ScanBlock<P> {
 
     /// Whether a visit of a session that passes also passes the filters on visits.
     pub fn passes_visit(&self, row: usize) -> bool {
-        self.passes(row, false)
+        self.passes_predicates(row, false)
     }
 
     /// A column, stored or computed.
     pub fn column(&self, field: ColumnKind) -> &CodedColumn {
-        let computed = self.computed.iter().find(|(of, _)| *of == field);
-        computed.map_or_else(|| self.pack.as_ref().column(field), |(_, column)| column)
+        let computed = self.computed_columns.iter().find(|(of, _)| *of == field);
+        computed.map_or_else(|| self.block.as_ref().column(field), |(_, column)| column)
     }
 
-    fn passes(&self, row: usize, of_session: bool) -> bool {
-        self.tests
+    fn passes_predicates(&self, row: usize, of_session: bool) -> bool {
+        self.predicates
             .iter()
-            .filter(|test| test.field.is_of_session() == of_session)
-            .all(|test| test.passes[self.column(test.field).place(row)])
+            .filter(|test| test.column.is_per_session() == of_session)
+            .all(|test| test.passes[self.column(test.column).code(row)])
     }
 }
 
 /// The sessions of several blocks, grouped by visitor. A session that is in several blocks occurs
 /// once, since each block contains all of it.
-fn in_order<P: AsRef<ColumnBlock>>(packs: &[ScanBlock<P>]) -> Vec<(usize, SessionRows<'_>)> {
+fn ordered_sessions<P: AsRef<ColumnBlock>>(
+    packs: &[ScanBlock<P>],
+) -> Vec<(usize, SessionRows<'_>)> {
     let runs = packs.iter().enumerate();
-    let runs = runs.flat_map(|(index, one)| one.pack.as_ref().runs().map(move |run| (index, run)));
+    let runs = runs.flat_map(|(index, one)| {
+        one.block
+            .as_ref()
+            .session_rows()
+            .map(move |run| (index, run))
+    });
     let mut runs: Vec<(usize, SessionRows<'_>)> = runs.collect();
-    runs.sort_by_key(|(_, run)| (run.visitor, run.session.key));
-    runs.dedup_by_key(|(_, run)| (run.visitor, run.session.key));
+    runs.sort_by_key(|(_, run)| (run.visitor_key, run.session.key));
+    runs.dedup_by_key(|(_, run)| (run.visitor_key, run.session.key));
     let mut last = None;
     for (_, run) in &mut runs {
-        run.begins_visitor = last.replace(run.visitor) != Some(run.visitor);
+        run.is_first_of_visitor = last.replace(run.visitor_key) != Some(run.visitor_key);
     }
     runs
 }
 
 /// Passes each session of a day's blocks to `take`, grouped by visitor. `mixed` tells that a
 /// visitor may be in several blocks.
-pub fn each_session<P: AsRef<ColumnBlock>>(
+pub fn for_each_session<P: AsRef<ColumnBlock>>(
     packs: &[ScanBlock<P>],
     mixed: bool,
     mut take: impl FnMut(&ScanBlock<P>, SessionRows<'_>),
 ) {
     if mixed {
-        for (index, run) in in_order(packs) {
+        for (index, run) in ordered_sessions(packs) {
             take(&packs[index], run);
         }
     } else {
         for one in packs {
-            one.pack.as_ref().runs().for_each(|run| take(one, run));
+            one.block
+                .as_ref()
+                .session_rows()
+                .for_each(|run| take(one, run));
         }
     }
 }
@@ -139,21 +151,21 @@ pub fn each_session<P: AsRef<ColumnBlock>>(
 #[derive(Clone, Debug, Default)]
 pub struct GroupedMetrics {
     slots: Vec<GroupSlot>,
-    visitors: u64,
-    sessions: u64,
+    visitor_number: u64,
+    session_number: u64,
 }
 
 /// The metrics of a value, and the visitor and session that were counted last.
 #[derive(Clone, Copy, Debug, Default)]
 struct GroupSlot {
-    numbers: Metrics,
-    visitor: u64,
-    session: u64,
+    metrics: Metrics,
+    last_visitor: u64,
+    last_session: u64,
 }
 
 impl GroupedMetrics {
     /// Allocates slots for values up to `last`.
-    pub fn grow(&mut self, last: u32) {
+    pub fn reserve_values(&mut self, last: u32) {
         let length = (last as usize + 1) * 2;
         if self.slots.len() < length {
             self.slots.resize(length, GroupSlot::default());
@@ -162,60 +174,61 @@ impl GroupedMetrics {
 
     /// Adds the visits of a day that are in `period` (in seconds since 1970) and pass. A visitor
     /// counts once per call and class.
-    pub fn add<P: AsRef<ColumnBlock>>(
+    pub fn add_blocks<P: AsRef<ColumnBlock>>(
         &mut self,
         packs: &[ScanBlock<P>],
         period: &Range<i64>,
         mixed: bool,
     ) {
-        each_session(packs, mixed, |one, run| self.session(one, run, period));
+        for_each_session(packs, mixed, |one, run| self.add_session(one, run, period));
     }
 
-    fn session<P: AsRef<ColumnBlock>>(
+    fn add_session<P: AsRef<ColumnBlock>>(
         &mut self,
         one: &ScanBlock<P>,
         run: SessionRows<'_>,
         period: &Range<i64>,
     ) {
-        self.visitors += u64::from(run.begins_visitor);
-        self.sessions += 1;
+        self.visitor_number += u64::from(run.is_first_of_visitor);
+        self.session_number += 1;
         if !one.passes_session(&run) {
             return;
         }
-        let pack = one.pack.as_ref();
+        let pack = one.block.as_ref();
         let class = usize::from(run.session.is_bot);
         let is_bounce = run.session.visits == 1;
         for row in run.visits.filter(|row| one.passes_visit(*row)) {
-            let at = pack.start + i64::from(pack.at[row]);
+            let at = pack.start + i64::from(pack.times[row]);
             let visit = ScannedVisit {
-                is_within: period.contains(&at),
-                seconds: pack.seconds[row].into(),
+                is_in_period: period.contains(&at),
+                seconds: pack.durations[row].into(),
                 is_bounce,
             };
-            match &one.groups {
-                GroupBy::None => self.meet(class, &visit),
-                GroupBy::Of(field, values) => {
-                    let row = if field.is_of_session() { run.row } else { row };
-                    for value in &values[one.column(*field).place(row)] {
-                        self.meet(*value as usize * 2 + class, &visit);
+            match &one.group_by {
+                GroupBy::None => self.count_visit(class, &visit),
+                GroupBy::Column(field, values) => {
+                    let row = if field.is_per_session() { run.row } else { row };
+                    for value in &values[one.column(*field).code(row)] {
+                        self.count_visit(*value as usize * 2 + class, &visit);
                     }
                 }
             }
         }
     }
 
-    fn meet(&mut self, slot: usize, visit: &ScannedVisit) {
+    fn count_visit(&mut self, slot: usize, visit: &ScannedVisit) {
         let slot = &mut self.slots[slot];
-        let is_first = std::mem::replace(&mut slot.session, self.sessions) != self.sessions;
-        if !visit.is_within {
+        let is_first =
+            std::mem::replace(&mut slot.last_session, self.session_number) != self.session_number;
+        if !visit.is_in_period {
             return;
         }
-        let numbers = &mut slot.numbers;
+        let numbers = &mut slot.metrics;
         numbers.visits += 1;
         numbers.seconds += visit.seconds;
         numbers.sessions += i64::from(is_first);
         numbers.bounces += i64::from(is_first && visit.is_bounce);
-        if std::mem::replace(&mut slot.visitor, self.visitors) != self.visitors {
+        if std::mem::replace(&mut slot.last_visitor, self.visitor_number) != self.visitor_number {
             numbers.visitors += 1;
         }
     }
@@ -225,7 +238,7 @@ impl GroupedMetrics {
         let pairs = self.slots.chunks_exact(2).enumerate();
         pairs.filter_map(|(value, pair)| {
             let value = u32::try_from(value).ok()?;
-            let numbers = [pair[0].numbers, pair[1].numbers];
+            let numbers = [pair[0].metrics, pair[1].metrics];
             let is_met = numbers.iter().any(|numbers| numbers.visits > 0);
             is_met.then_some((value, numbers))
         })
@@ -233,7 +246,7 @@ impl GroupedMetrics {
 }
 
 struct ScannedVisit {
-    is_within: bool,
+    is_in_period: bool,
     seconds: i64,
     is_bounce: bool,
 }

@@ -5,7 +5,7 @@
 //! previous id, visits, visitors, sessions, bounces and seconds, all as [`super::varint`].
 
 use super::fold::Metrics;
-use super::varint::{put, take};
+use super::varint::{read_varint, write_varint};
 
 /// An id of `rollup_value` and its metrics.
 pub type ValueMetrics = (u32, Metrics);
@@ -17,12 +17,12 @@ pub struct MetricSums(Vec<ValueMetrics>);
 impl MetricSums {
     /// The entries in order.
     #[must_use]
-    pub fn lines(&self) -> &[ValueMetrics] {
+    pub fn entries(&self) -> &[ValueMetrics] {
         &self.0
     }
 
     #[must_use]
-    pub fn into_lines(self) -> Vec<ValueMetrics> {
+    pub fn into_entries(self) -> Vec<ValueMetrics> {
         self.0
     }
 
@@ -63,29 +63,29 @@ impl FromIterator<ValueMetrics> for MetricSums {
 
 /// Encodes the metrics of people and of bots.
 #[must_use]
-pub fn write([people, bots]: &[MetricSums; 2]) -> Vec<u8> {
-    let people = lines_bytes(people);
+pub fn encode([people, bots]: &[MetricSums; 2]) -> Vec<u8> {
+    let people = encode_entries(people);
     let mut bytes = vec![];
-    put(&mut bytes, people.len() as u64);
+    write_varint(&mut bytes, people.len() as u64);
     bytes.extend(people);
-    bytes.extend(lines_bytes(bots));
+    bytes.extend(encode_entries(bots));
     bytes
 }
 
-fn lines_bytes(sums: &MetricSums) -> Vec<u8> {
+fn encode_entries(sums: &MetricSums) -> Vec<u8> {
     let (mut bytes, mut last) = (Vec::with_capacity(sums.0.len() * 8), 0);
     for (value, numbers) in &sums.0 {
-        put(&mut bytes, (value - last).into());
+        write_varint(&mut bytes, (value - last).into());
         last = *value;
-        for number in fields(numbers) {
+        for number in metric_values(numbers) {
             // Metrics are never negative.
-            put(&mut bytes, number.try_into().unwrap_or_default());
+            write_varint(&mut bytes, number.try_into().unwrap_or_default());
         }
     }
     bytes
 }
 
-fn fields(numbers: &Metrics) -> [i64; 5] {
+fn metric_values(numbers: &Metrics) -> [i64; 5] {
     [
         numbers.visits,
         numbers.visitors,
@@ -98,12 +98,19 @@ fn fields(numbers: &Metrics) -> [i64; 5] {
 /// Adds the encoded metrics of a day to the sums of people, of bots, or (`None`) of both. Returns
 /// `None` if the bytes are invalid.
 #[must_use]
-pub fn add_bytes(sums: &mut [MetricSums; 2], mut bytes: &[u8], is_bot: Option<bool>) -> Option<()> {
-    let length = usize::try_from(take(&mut bytes)?).ok()?;
+pub fn add_encoded(
+    sums: &mut [MetricSums; 2],
+    mut bytes: &[u8],
+    is_bot: Option<bool>,
+) -> Option<()> {
+    let length = usize::try_from(read_varint(&mut bytes)?).ok()?;
     let (people, bots) = bytes.split_at_checked(length)?;
     for (class, bytes) in [people, bots].into_iter().enumerate() {
         if is_bot.is_none_or(|is_bot| usize::from(is_bot) == class) {
-            let mut reader = MetricsDecoder { bytes, last: 0 };
+            let mut reader = MetricsDecoder {
+                bytes,
+                last_value: 0,
+            };
             sums[class].add(&mut reader);
             if !reader.bytes.is_empty() {
                 return None;
@@ -116,7 +123,7 @@ pub fn add_bytes(sums: &mut [MetricSums; 2], mut bytes: &[u8], is_bot: Option<bo
 /// Stops early at invalid bytes, which then remain.
 struct MetricsDecoder<'a> {
     bytes: &'a [u8],
-    last: u32,
+    last_value: u32,
 }
 
 impl Iterator for MetricsDecoder<'_> {
@@ -124,9 +131,9 @@ impl Iterator for MetricsDecoder<'_> {
 
     fn next(&mut self) -> Option<ValueMetrics> {
         let mut rest = self.bytes;
-        let more = u32::try_from(take(&mut rest)?).ok()?;
-        let value = self.last.checked_add(more)?;
-        let mut number = || take(&mut rest).and_then(|number| i64::try_from(number).ok());
+        let more = u32::try_from(read_varint(&mut rest)?).ok()?;
+        let value = self.last_value.checked_add(more)?;
+        let mut number = || read_varint(&mut rest).and_then(|number| i64::try_from(number).ok());
         let numbers = Metrics {
             visits: number()?,
             visitors: number()?,
@@ -134,7 +141,7 @@ impl Iterator for MetricsDecoder<'_> {
             bounces: number()?,
             seconds: number()?,
         };
-        (self.bytes, self.last) = (rest, value);
+        (self.bytes, self.last_value) = (rest, value);
         Some((value, numbers))
     }
 }
@@ -159,7 +166,7 @@ mod tests {
         let mut sums = MetricSums::default();
         sums.add([line(3, 1), line(900, 2)]);
         sums.add([line(0, 4), line(3, 5), line(7, 6)]);
-        let visits: Vec<_> = sums.lines().iter().map(|(v, n)| (*v, n.visits)).collect();
+        let visits: Vec<_> = sums.entries().iter().map(|(v, n)| (*v, n.visits)).collect();
         assert_eq!(visits, [(0, 4), (3, 6), (7, 6), (900, 2)]);
         assert_eq!((sums.total().visits, sums.total().visitors), (18, 5));
     }
@@ -168,19 +175,19 @@ mod tests {
     fn bytes_come_back_and_others_do_not() {
         let people: MetricSums = [line(900, 300), line(0, 1)].into_iter().collect();
         let bots: MetricSums = [line(5, 70_000)].into_iter().collect();
-        let bytes = write(&[people.clone(), bots.clone()]);
+        let bytes = encode(&[people.clone(), bots.clone()]);
         let mut all = <[MetricSums; 2]>::default();
-        add_bytes(&mut all, &bytes, None).unwrap();
+        add_encoded(&mut all, &bytes, None).unwrap();
         assert_eq!(all, [people, bots.clone()]);
         let mut some = <[MetricSums; 2]>::default();
-        add_bytes(&mut some, &bytes, Some(true)).unwrap();
+        add_encoded(&mut some, &bytes, Some(true)).unwrap();
         assert_eq!(some, [MetricSums::default(), bots]);
-        let alone = write(&[all[0].clone(), MetricSums::default()]);
+        let alone = encode(&[all[0].clone(), MetricSums::default()]);
         for length in 0..alone.len() {
             let mut sums = <[MetricSums; 2]>::default();
-            assert_eq!(add_bytes(&mut sums, &alone[..length], None), None);
+            assert_eq!(add_encoded(&mut sums, &alone[..length], None), None);
         }
-        assert_eq!(add_bytes(&mut all, &[9, 1], None), None);
-        assert_eq!(add_bytes(&mut all, &[], None), None);
+        assert_eq!(add_encoded(&mut all, &[9, 1], None), None);
+        assert_eq!(add_encoded(&mut all, &[], None), None);
     }
 }

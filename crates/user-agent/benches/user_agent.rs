@@ -137,7 +137,11 @@ fn ours() -> Parser {
             std::iter::once(name).chain(others).collect::<Vec<_>>()
         };
         let device = read(RegexKind::Devices).into_iter().take(3).collect();
-        [read(RegexKind::Browsers), read(RegexKind::Systems), device]
+        [
+            read(RegexKind::Browsers),
+            read(RegexKind::OperatingSystems),
+            device,
+        ]
     })
 }
 

@@ -95,7 +95,7 @@ impl Default for DeviceMatcher {
 
 impl DeviceMatcher {
     /// Returns the device type. `agent` holds the parsed system and brand.
-    pub(super) fn of(
+    pub(super) fn device_type(
         &self,
         user_agent: &str,
         agent: &UserAgent,
@@ -107,8 +107,10 @@ impl DeviceMatcher {
         let is_android = agent.os.as_deref() == Some("Android");
         match marked {
             Some(sure @ (DeviceType::Wearable | DeviceType::Tv | DeviceType::Console)) => sure,
-            _ if hints.is_some_and(|h| h.has_form("Watch")) => DeviceType::Wearable,
-            _ if hints.is_some_and(|h| h.has_form("Tablet") || h.has_form("EInk")) => {
+            _ if hints.is_some_and(|h| h.has_form_factor("Watch")) => DeviceType::Wearable,
+            _ if hints
+                .is_some_and(|h| h.has_form_factor("Tablet") || h.has_form_factor("EInk")) =>
+            {
                 DeviceType::Tablet
             }
             Some(DeviceType::Tablet) => DeviceType::Tablet,

@@ -5,7 +5,7 @@
 //! time. Regexes match bytes, because classes of Unicode characters would take ten times the
 //! memory.
 
-mod needs;
+mod required_literals;
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -17,53 +17,53 @@ use regex_automata::util::captures::Captures;
 use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input, Span};
 
-use needs::LiteralSet;
+use required_literals::LiteralSet;
 
 /// A list of regexes, which are identified by their indices.
 pub struct FilteredRegexSet {
-    words: AhoCorasick,
+    literals: AhoCorasick,
     /// For each literal, the regexes that become candidates if the text contains it. The last entry
     /// holds the regexes without required literals.
-    watchers: Vec<Vec<usize>>,
-    all: Vec<LazyRegex>,
+    regexes_by_literal: Vec<Vec<usize>>,
+    regexes: Vec<LazyRegex>,
 }
 
 /// The source of a regex, in the syntax of the crate `regex`.
 #[derive(Clone, Debug)]
 pub struct RegexPattern {
     pub text: String,
-    pub is_caseless: bool,
+    pub is_case_insensitive: bool,
 }
 
 struct LazyRegex {
     pattern: RegexPattern,
     finder: OnceLock<RegexFinder>,
     /// Finds the capture groups of a match. Compiled separately, because few regexes ever match.
-    groups: OnceLock<BoundedBacktracker>,
+    capture_finder: OnceLock<BoundedBacktracker>,
     /// Sets of literals, by index. A text that matches contains one literal of each set. The set
     /// that the fewest regexes share comes first.
-    needs: Vec<Vec<usize>>,
+    required_literals: Vec<Vec<usize>>,
 }
 
 /// Finds matches. Threads share the cache of the lazy DFA, which takes most of the memory. A thread
 /// holds the lock for about a microsecond.
 struct RegexFinder {
     regex: Regex,
-    known: Mutex<meta::Cache>,
+    cache: Mutex<meta::Cache>,
 }
 
 /// The capacity of each of the two lazy DFA caches (forward and reverse) of a regex.
 const MAX_DFA_CACHE_BYTES: usize = 256 << 10;
 
 impl RegexPattern {
-    fn syntax(&self) -> syntax::Config {
+    fn syntax_config(&self) -> syntax::Config {
         syntax::Config::new()
             .unicode(false)
             .utf8(false)
-            .case_insensitive(self.is_caseless)
+            .case_insensitive(self.is_case_insensitive)
     }
 
-    fn finder(&self) -> RegexFinder {
+    fn compile_finder(&self) -> RegexFinder {
         let engine = Regex::config()
             .utf8_empty(false)
             .which_captures(WhichCaptures::Implicit)
@@ -73,18 +73,18 @@ impl RegexPattern {
             .auto_prefilter(false)
             .hybrid_cache_capacity(MAX_DFA_CACHE_BYTES);
         let mut builder = Regex::builder();
-        let builder = builder.configure(engine).syntax(self.syntax());
+        let builder = builder.configure(engine).syntax(self.syntax_config());
         let regex = builder.build(&self.text).expect(REGEX_COMPILES);
         RegexFinder {
-            known: Mutex::new(regex.create_cache()),
+            cache: Mutex::new(regex.create_cache()),
             regex,
         }
     }
 
-    fn groups(&self) -> BoundedBacktracker {
+    fn compile_capture_finder(&self) -> BoundedBacktracker {
         let mut builder = BoundedBacktracker::builder();
         let builder = builder
-            .syntax(self.syntax())
+            .syntax(self.syntax_config())
             .thompson(thompson::Config::new().utf8(false));
         builder.build(&self.text).expect(REGEX_COMPILES)
     }
@@ -98,8 +98,11 @@ impl FilteredRegexSet {
         let sets: Vec<Vec<LiteralSet>> = patterns
             .iter()
             .map(|pattern| {
-                let parsed = syntax::parse_with(&pattern.text, &pattern.syntax());
-                parsed.map_or_else(|_| vec![], |parsed| needs::of(&parsed))
+                let parsed = syntax::parse_with(&pattern.text, &pattern.syntax_config());
+                parsed.map_or_else(
+                    |_| vec![],
+                    |parsed| required_literals::required_literal_sets(&parsed),
+                )
             })
             .collect();
         let mut words: Vec<&[u8]> = sets.iter().flatten().flatten().map(Vec::as_slice).collect();
@@ -108,49 +111,51 @@ impl FilteredRegexSet {
         words.dedup();
 
         let number = |word: &Vec<u8>| words.partition_point(|one| *one < word.as_slice());
-        let mut watchers = vec![vec![]; words.len() + 1];
-        let mut all = vec![];
+        let mut regexes_by_literal = vec![vec![]; words.len() + 1];
+        let mut regexes = vec![];
         for (place, (pattern, sets)) in patterns.into_iter().zip(&sets).enumerate() {
             let numbers = sets.iter().map(|set| set.iter().map(number).collect());
             let mut needs: Vec<Vec<usize>> = numbers.collect();
             needs.sort_by_key(|set| set.iter().map(|word| uses[*word]).sum::<usize>());
             match needs.first() {
-                Some(rarest) => rarest.iter().for_each(|word| watchers[*word].push(place)),
-                None => watchers[words.len()].push(place),
+                Some(rarest) => rarest
+                    .iter()
+                    .for_each(|word| regexes_by_literal[*word].push(place)),
+                None => regexes_by_literal[words.len()].push(place),
             }
-            all.push(LazyRegex {
+            regexes.push(LazyRegex {
                 pattern,
                 finder: OnceLock::new(),
-                groups: OnceLock::new(),
-                needs,
+                capture_finder: OnceLock::new(),
+                required_literals: needs,
             });
         }
         let automaton = AhoCorasick::builder()
             .ascii_case_insensitive(true)
             .build(&words);
         Self {
-            words: automaton.expect(
+            literals: automaton.expect(
                 "an automaton of a few thousand short literals is far below the size limit",
             ),
-            watchers,
-            all,
+            regexes_by_literal,
+            regexes,
         }
     }
 
     /// Returns the indices of the regexes that may match `text`, in ascending order.
     #[must_use]
     pub fn candidates(&self, text: &str) -> Vec<usize> {
-        let none = self.watchers.len() - 1;
+        let none = self.regexes_by_literal.len() - 1;
         let mut is_met = vec![false; none];
-        let mut watched = self.watchers[none].clone();
-        for found in self.words.find_overlapping_iter(text) {
+        let mut watched = self.regexes_by_literal[none].clone();
+        for found in self.literals.find_overlapping_iter(text) {
             let word = found.pattern().as_usize();
             if !std::mem::replace(&mut is_met[word], true) {
-                watched.extend_from_slice(&self.watchers[word]);
+                watched.extend_from_slice(&self.regexes_by_literal[word]);
             }
         }
         watched.retain(|place| {
-            let mut needs = self.all[*place].needs.iter().skip(1);
+            let mut needs = self.regexes[*place].required_literals.iter().skip(1);
             needs.all(|set| set.iter().any(|word| is_met[*word]))
         });
         watched.sort_unstable();
@@ -160,22 +165,22 @@ impl FilteredRegexSet {
 
     /// Returns the first match of the regex with the index `place`.
     pub fn find(&self, place: usize, text: &str) -> Option<Span> {
-        let expression = &self.all[place];
+        let expression = &self.regexes[place];
         let finder = &expression.finder;
-        let finder = finder.get_or_init(|| expression.pattern.finder());
+        let finder = finder.get_or_init(|| expression.pattern.compile_finder());
         // A poisoned lock is harmless: each search resets the cache.
-        let known = &mut finder.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = &mut finder.cache.lock().unwrap_or_else(PoisonError::into_inner);
         let found = finder.regex.search_with(known, &Input::new(text));
         found.map(|found| found.span())
     }
 
     /// Returns the capture groups of the match `found`.
     #[must_use]
-    pub fn groups(&self, place: usize, text: &str, found: Span) -> Option<Captures> {
-        let expression = &self.all[place];
+    pub fn captures(&self, place: usize, text: &str, found: Span) -> Option<Captures> {
+        let expression = &self.regexes[place];
         let groups = expression
-            .groups
-            .get_or_init(|| expression.pattern.groups());
+            .capture_finder
+            .get_or_init(|| expression.pattern.compile_capture_finder());
         let input = Input::new(text).span(found).anchored(Anchored::Yes);
         let mut captures = groups.create_captures();
         let mut cache = groups.create_cache();
@@ -192,7 +197,7 @@ mod tests {
     fn of(patterns: &[&str]) -> FilteredRegexSet {
         let pattern = |text: &&str| RegexPattern {
             text: (*text).to_owned(),
-            is_caseless: false,
+            is_case_insensitive: false,
         };
         FilteredRegexSet::new(patterns.iter().map(pattern).collect())
     }
@@ -220,7 +225,7 @@ mod tests {
         let all = of(&["b(.)(?:(x)|y)"]);
         let text = "éaabcybdx";
         let found = all.find(0, text).unwrap();
-        let groups = all.groups(0, text, found).unwrap();
+        let groups = all.captures(0, text, found).unwrap();
         let group = |number| groups.get_group(number).map(|span| &text[span.range()]);
         assert_eq!(
             [group(0), group(1), group(2)],

@@ -38,7 +38,7 @@ const BRAND_NAMES: [(&str, &str); 8] = [
 impl ClientHints {
     /// Reads the hints from the headers. Returns `None` without a list of brands.
     #[must_use]
-    pub fn of(headers: &RequestHeaders) -> Option<Self> {
+    pub fn from_headers(headers: &RequestHeaders) -> Option<Self> {
         let text = |name| {
             let value = headers.get(name).unwrap_or_default().trim();
             value.trim_matches('"').trim().to_owned()
@@ -68,7 +68,7 @@ impl ClientHints {
         (sound && plain && self.model != "K").then_some(self.model.as_str())
     }
 
-    pub(super) fn has_form(&self, form: &str) -> bool {
+    pub(super) fn has_form_factor(&self, form: &str) -> bool {
         self.form_factors.contains(form)
     }
 
@@ -77,9 +77,9 @@ impl ClientHints {
     }
 
     /// Replaces the values of the user agent by those of the hints.
-    pub(super) fn correct(&self, agent: &mut UserAgent) {
+    pub(super) fn apply_to(&self, agent: &mut UserAgent) {
         let before = agent.clone();
-        if let Some((os, version)) = self.system() {
+        if let Some((os, version)) = self.os_and_version() {
             if agent.os.as_deref() != Some(os) {
                 agent.os_version = None;
             }
@@ -88,7 +88,7 @@ impl ClientHints {
         }
         let told = BRAND_NAMES
             .iter()
-            .find(|(brand, _)| self.version_of(brand).is_some());
+            .find(|(brand, _)| self.brand_version(brand).is_some());
         if let Some((brand, browser)) = told
             && before
                 .browser
@@ -96,13 +96,13 @@ impl ClientHints {
                 .is_some_and(|name| name.starts_with("Chrome"))
         {
             agent.browser = Some((*browser).to_owned());
-            agent.browser_version = self.version_of(brand).map(short);
+            agent.browser_version = self.brand_version(brand).map(major_minor);
         }
         agent.is_hinted = *agent != before || self.model().is_some();
     }
 
     /// Returns the operating system and its version.
-    fn system(&self) -> Option<(&'static str, Option<String>)> {
+    fn os_and_version(&self) -> Option<(&'static str, Option<String>)> {
         let mut parts = self.platform_version.split('.').map(str::parse::<u32>);
         let major = parts.next().and_then(Result::ok);
         let minor = parts.next().and_then(Result::ok);
@@ -111,7 +111,7 @@ impl ClientHints {
             _ => major.to_string(),
         });
         match self.platform.as_str() {
-            "Windows" => Some(("Windows", windows(major, minor))),
+            "Windows" => Some(("Windows", windows_version(major, minor))),
             "macOS" => Some(("Mac OS X", version)),
             "Android" => Some(("Android", version)),
             "iOS" => Some(("iOS", version)),
@@ -121,7 +121,7 @@ impl ClientHints {
     }
 
     /// Returns the version of a brand: `142.0.1.2` for `"Brave";v="142.0.1.2"`.
-    fn version_of(&self, brand: &str) -> Option<&str> {
+    fn brand_version(&self, brand: &str) -> Option<&str> {
         let mut entries = self.brands.split(',');
         entries.find_map(|entry| {
             let rest = entry.trim().strip_prefix('"')?.strip_prefix(brand)?;
@@ -132,14 +132,14 @@ impl ClientHints {
 }
 
 /// Shortens `142.0.1.2` to `142.0`.
-fn short(version: &str) -> String {
+fn major_minor(version: &str) -> String {
     let parts: Vec<&str> = version.split('.').take(2).collect();
     parts.join(".")
 }
 
 /// Maps the version of the Windows API contract to the Windows version
 /// (<https://learn.microsoft.com/microsoft-edge/web-platform/how-to-detect-win11>).
-fn windows(major: Option<u32>, minor: Option<u32>) -> Option<String> {
+fn windows_version(major: Option<u32>, minor: Option<u32>) -> Option<String> {
     let name = match (major?, minor) {
         (0, Some(1)) => "7",
         (0, Some(2)) => "8",

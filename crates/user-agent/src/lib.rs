@@ -23,12 +23,12 @@ mod device;
 pub mod expressions;
 mod headers;
 mod hints;
-mod lists;
+mod regexes;
 
 pub use device::DeviceType;
 pub use headers::RequestHeaders;
 pub use hints::ClientHints;
-pub use lists::{CandidateRegexes, RegexKind, RegexMatch, UserAgentRegexes};
+pub use regexes::{CandidateRegexes, RegexKind, RegexMatch, UserAgentRegexes};
 
 /// A parsed user agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,8 +54,8 @@ const MAX_USER_AGENT_BYTES: usize = 400;
 
 #[derive(Default)]
 pub struct UserAgentParser {
-    lists: UserAgentRegexes,
-    devices: device::DeviceMatcher,
+    regexes: UserAgentRegexes,
+    device_matcher: device::DeviceMatcher,
 }
 
 impl UserAgentParser {
@@ -67,64 +67,65 @@ impl UserAgentParser {
 
     /// Parses a user agent. Client hints take precedence over the user agent.
     #[must_use]
-    pub fn read(&self, user_agent: &str, hints: Option<&ClientHints>) -> UserAgent {
-        let user_agent = head(user_agent);
-        let found = self.lists.candidates(user_agent);
-        let (browser, browser_version) = named(found.find(RegexKind::Browsers));
+    pub fn parse(&self, user_agent: &str, hints: Option<&ClientHints>) -> UserAgent {
+        let user_agent = truncate_user_agent(user_agent);
+        let found = self.regexes.candidates(user_agent);
+        let (browser, browser_version) = name_and_version(found.find(RegexKind::Browsers));
         let agent = UserAgent {
             browser,
             browser_version,
             ..UserAgent::default()
         };
-        self.complete(agent, &found, user_agent, hints)
+        self.fill_os_and_device(agent, &found, user_agent, hints)
     }
 
     /// Parses the user agent of a bot. The browser is the bot's `name`, not the one it claims.
     #[must_use]
-    pub fn read_bot(
+    pub fn parse_bot(
         &self,
         name: Option<&str>,
         user_agent: &str,
         hints: Option<&ClientHints>,
     ) -> UserAgent {
-        let user_agent = head(user_agent);
+        let user_agent = truncate_user_agent(user_agent);
         let agent = UserAgent {
             browser: name.map(str::to_owned),
             ..UserAgent::default()
         };
-        let found = self.lists.candidates(user_agent);
-        self.complete(agent, &found, user_agent, hints)
+        let found = self.regexes.candidates(user_agent);
+        self.fill_os_and_device(agent, &found, user_agent, hints)
     }
 
     /// Fills in all fields except the browser.
-    fn complete(
+    fn fill_os_and_device(
         &self,
         mut agent: UserAgent,
         found: &CandidateRegexes,
         user_agent: &str,
         hints: Option<&ClientHints>,
     ) -> UserAgent {
-        (agent.os, agent.os_version) = named(found.find(RegexKind::Systems));
-        (agent.brand, agent.model) = device(found);
+        (agent.os, agent.os_version) = name_and_version(found.find(RegexKind::OperatingSystems));
+        (agent.brand, agent.model) = brand_and_model(found);
         if let Some(hints) = hints {
-            hints.correct(&mut agent);
+            hints.apply_to(&mut agent);
             if let Some(model) = hints.model() {
-                let brand = device(&self.lists.candidates(&as_user_agent(model))).0;
+                let brand =
+                    brand_and_model(&self.regexes.candidates(&user_agent_with_model(model))).0;
                 agent.brand = brand.or(agent.brand);
                 agent.model = Some(model.to_owned());
             }
         }
-        agent.device_type = self.devices.of(user_agent, &agent, hints);
+        agent.device_type = self.device_matcher.device_type(user_agent, &agent, hints);
         agent
     }
 }
 
-fn head(user_agent: &str) -> &str {
+fn truncate_user_agent(user_agent: &str) -> &str {
     &user_agent[..user_agent.floor_char_boundary(MAX_USER_AGENT_BYTES)]
 }
 
 /// Returns the name and the version as `major` or `major.minor`.
-fn named(found: Option<RegexMatch>) -> (Option<String>, Option<String>) {
+fn name_and_version(found: Option<RegexMatch>) -> (Option<String>, Option<String>) {
     let found = found.filter(|(name, _)| !name.is_empty() && name != "Other");
     let Some((name, [major, minor, ..])) = found else {
         return (None, None);
@@ -137,7 +138,7 @@ fn named(found: Option<RegexMatch>) -> (Option<String>, Option<String>) {
 }
 
 /// Returns brand and model. Chrome reports every phone's model as `K`, which is dropped.
-fn device(found: &CandidateRegexes) -> (Option<String>, Option<String>) {
+fn brand_and_model(found: &CandidateRegexes) -> (Option<String>, Option<String>) {
     let Some((_, [brand, model, ..])) = found.find(RegexKind::Devices) else {
         return (None, None);
     };
@@ -151,7 +152,7 @@ fn device(found: &CandidateRegexes) -> (Option<String>, Option<String>) {
 }
 
 /// Puts a model into the user agent of Chrome on Android, where the regexes expect it.
-fn as_user_agent(model: &str) -> String {
+fn user_agent_with_model(model: &str) -> String {
     format!(
         "Mozilla/5.0 (Linux; Android 14; {model}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Mobile Safari/537.36"
     )

@@ -52,7 +52,7 @@ fn common_browsers_are_read() {
         ("", "- - - - other - -"),
     ];
     for (user_agent, expected) in cases {
-        assert_eq!(line(READER.read(user_agent, None)), expected);
+        assert_eq!(line(READER.parse(user_agent, None)), expected);
     }
 }
 
@@ -120,10 +120,13 @@ fn hints_take_the_place_of_what_is_frozen() {
         ),
     ];
     for (user_agent, headers, expected) in cases {
-        let hints = ClientHints::of(&RequestHeaders::from(headers));
-        assert_eq!(line(READER.read(user_agent, hints.as_ref())), expected);
+        let hints = ClientHints::from_headers(&RequestHeaders::from(headers));
+        assert_eq!(line(READER.parse(user_agent, hints.as_ref())), expected);
     }
-    assert_eq!(ClientHints::of(&RequestHeaders::from([none])), None);
-    let same = ClientHints::of(&RequestHeaders::from([BRANDS, windows]));
-    assert!(!READER.read(WINDOWS, same.as_ref()).is_hinted);
+    assert_eq!(
+        ClientHints::from_headers(&RequestHeaders::from([none])),
+        None
+    );
+    let same = ClientHints::from_headers(&RequestHeaders::from([BRANDS, windows]));
+    assert!(!READER.parse(WINDOWS, same.as_ref()).is_hinted);
 }

@@ -19,13 +19,13 @@ pub enum AdmissionError {
         "this site does not exist, and a token that is limited to sites cannot create it; \
          add it with POST /sites"
     )]
-    SiteUnknown,
+    UnknownSite,
     /// The limit on new sites within 24 hours is reached.
     #[error(
         "visits and events have created the maximum number of sites within 24 hours \
          (MAX_NEW_SITES_PER_DAY); add this site with POST /sites"
     )]
-    SiteLimit,
+    SiteLimitReached,
 }
 
 /// Whether visits and events may create sites.
@@ -54,17 +54,17 @@ impl AdmissionControl {
 
     /// Returns for each visit why it is refused, or `None`; an empty list if all are admitted.
     /// Visits of known sites whose ids contain their timestamp are checked in memory only.
-    pub async fn refusals<'a>(
+    pub async fn check_visits<'a>(
         &self,
         visits: impl Iterator<Item = &'a NewVisit> + Clone,
         new_sites: NewSitePolicy,
         now: DateTime<Utc>,
     ) -> Result<Vec<Option<AdmissionError>>, StoreError> {
         let domains = visits.clone().map(|visit| visit.site.as_str());
-        let unknown = self.unknown_sites(domains, now, new_sites).await?;
+        let unknown = self.ensure_sites(domains, now, new_sites).await?;
         let suspects = visits.clone().filter(|visit| visit.needs_id_check);
         let suspects: Vec<&NewVisit> = suspects.collect();
-        let taken = self.store.ids_of_other_sites(&suspects).await?;
+        let taken = self.store.foreign_visit_ids(&suspects).await?;
         if unknown.is_empty() && taken.is_empty() {
             return Ok(vec![]);
         }
@@ -72,20 +72,22 @@ impl AdmissionControl {
             if taken.contains(&(visit.id, visit.timestamp, visit.site.as_str())) {
                 return Some(AdmissionError::IdTaken);
             }
-            unknown.contains(&visit.site).then(|| refusal(new_sites))
+            unknown
+                .contains(&visit.site)
+                .then(|| unknown_site_error(new_sites))
         };
         Ok(visits.map(refusal).collect())
     }
 
     /// Creates the sites of `domains` that may be created, and returns the domains that remain
     /// unknown.
-    pub async fn unknown_sites<'a>(
+    pub async fn ensure_sites<'a>(
         &self,
         domains: impl Iterator<Item = &'a str>,
         now: DateTime<Utc>,
         new_sites: NewSitePolicy,
     ) -> Result<HashSet<String>, StoreError> {
-        let unknown = domains.filter(|domain| !self.store.knows_site(domain));
+        let unknown = domains.filter(|domain| !self.store.is_site_cached(domain));
         let unknown: BTreeSet<&str> = unknown.collect();
         if unknown.is_empty() {
             return Ok(HashSet::new());
@@ -94,10 +96,10 @@ impl AdmissionControl {
             NewSitePolicy::Limited => self.max_new_sites_per_day,
             NewSitePolicy::Refused => 0,
         };
-        let unknown = self.store.add_visited_sites(&unknown, most, now).await?;
+        let unknown = self.store.add_discovered_sites(&unknown, most, now).await?;
         if !unknown.is_empty() && new_sites == NewSitePolicy::Limited && most > 0 {
             metrics::counter!("visits_sites_refused_total").increment(unknown.len() as u64);
-            self.store.note_site_limit(now).await?;
+            self.store.record_site_limit(now).await?;
         }
         Ok(unknown)
     }
@@ -105,9 +107,9 @@ impl AdmissionControl {
 
 /// The error for a visit or event of an unknown site.
 #[must_use]
-pub fn refusal(new_sites: NewSitePolicy) -> AdmissionError {
+pub fn unknown_site_error(new_sites: NewSitePolicy) -> AdmissionError {
     match new_sites {
-        NewSitePolicy::Limited => AdmissionError::SiteLimit,
-        NewSitePolicy::Refused => AdmissionError::SiteUnknown,
+        NewSitePolicy::Limited => AdmissionError::SiteLimitReached,
+        NewSitePolicy::Refused => AdmissionError::UnknownSite,
     }
 }

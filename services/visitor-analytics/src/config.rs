@@ -12,10 +12,10 @@ use chrono::TimeDelta;
 use url::Url;
 
 use crate::clients::dns::DnsVerifier;
-use crate::domain::policy::{IpStorage, PrivacyPolicy, RetentionPeriod};
+use crate::domain::privacy::{IpStorage, PrivacyPolicy, RetentionPeriod};
 use crate::domain::session::{NotifyPolicy, NotifyTrigger};
 use crate::domain::source::QueryParameterAllowlist;
-use crate::domain::visitor::VisitorIdLifetime;
+use crate::domain::visitor_id::VisitorIdLifetime;
 use crate::verify::VerifyArgs;
 
 /// Records visits to websites, detects bots and reports on the visitors.
@@ -36,7 +36,7 @@ pub struct Config {
     pub notification_service_url: Url,
     /// Maximum age of a visit on arrival for its session to be announced. A whole number with a
     /// unit: `90s`, `15m`, `2h`, `1d`; at most ten years.
-    #[arg(long, env = "NOTIFY_MAX_AGE", default_value = "15m", value_parser = duration)]
+    #[arg(long, env = "NOTIFY_MAX_AGE", default_value = "15m", value_parser = parse_duration)]
     pub notify_max_age: TimeDelta,
     /// When a person's session is announced to the notification service. Each session is announced
     /// at most once.
@@ -45,7 +45,7 @@ pub struct Config {
     /// Files with the IP address ranges of crawlers, as the crawlers' owners publish them:
     /// `Googlebot=googlebot.json,bingbot=bingbot.json`. A visit with the user agent of such a
     /// crawler but from another address is classified as a spoofed crawler.
-    #[arg(long, env = "CRAWLER_RANGES", value_delimiter = ',', value_parser = published)]
+    #[arg(long, env = "CRAWLER_RANGES", value_delimiter = ',', value_parser = parse_crawler_file)]
     pub crawler_ranges: Vec<(String, PathBuf)>,
     /// Whether crawlers are verified by DNS (forward-confirmed reverse DNS). Applies to crawlers
     /// whose owner publishes host names and that have no file in `CRAWLER_RANGES`. Verification
@@ -101,14 +101,14 @@ pub enum OnOff {
 
 impl Config {
     #[must_use]
-    pub fn telling(&self) -> NotifyPolicy {
+    pub fn notify_policy(&self) -> NotifyPolicy {
         NotifyPolicy {
             max_age: self.notify_max_age,
-            when: self.notify_when,
+            trigger: self.notify_when,
         }
     }
 
-    pub fn ranges(&self) -> anyhow::Result<CrawlerRanges> {
+    pub fn load_crawler_ranges(&self) -> anyhow::Result<CrawlerRanges> {
         let mut ranges = CrawlerRanges::default();
         for (name, path) in &self.crawler_ranges {
             let unusable = || format!("CRAWLER_RANGES: {name}={}", path.display());
@@ -119,20 +119,20 @@ impl Config {
     }
 
     /// Returns `None` if crawlers are not verified by DNS.
-    pub fn dns(&self) -> anyhow::Result<Option<DnsVerifier>> {
+    pub fn dns_verifier(&self) -> anyhow::Result<Option<DnsVerifier>> {
         let wanted = self.crawler_dns == OnOff::On;
         let dns = wanted.then(|| DnsVerifier::new(self.crawler_dns_server));
         dns.transpose().context("CRAWLER_DNS")
     }
 
     #[must_use]
-    pub fn policy(&self) -> PrivacyPolicy {
+    pub fn privacy_policy(&self) -> PrivacyPolicy {
         PrivacyPolicy {
-            visitor_ids: self.privacy.visitor_id,
-            store_ip: self.privacy.store_ip,
+            visitor_id_lifetime: self.privacy.visitor_id,
+            ip_storage: self.privacy.store_ip,
             respect_dnt: self.privacy.respect_dnt == OnOff::On,
-            retention: RetentionPeriod::days(self.privacy.retention_days),
-            parameters: self.privacy.keep_parameters.clone(),
+            retention: RetentionPeriod::from_days(self.privacy.retention_days),
+            query_parameters: self.privacy.keep_parameters.clone(),
         }
     }
 }
@@ -174,7 +174,7 @@ pub struct ReclassifyArgs {
 }
 
 /// Parses `Googlebot=path`.
-fn published(text: &str) -> Result<(String, PathBuf), &'static str> {
+fn parse_crawler_file(text: &str) -> Result<(String, PathBuf), &'static str> {
     let (name, path) = text.split_once('=').unwrap_or_default();
     let (name, path) = (name.trim(), path.trim());
     if name.is_empty() || path.is_empty() {
@@ -187,7 +187,7 @@ fn published(text: &str) -> Result<(String, PathBuf), &'static str> {
 const MAX_DURATION_SECONDS: u64 = 315_576_000;
 
 /// Parses a whole number with a unit: `s`, `m`, `h` or `d`.
-fn duration(text: &str) -> Result<TimeDelta, &'static str> {
+fn parse_duration(text: &str) -> Result<TimeDelta, &'static str> {
     let wrong = "expected a whole number with a unit: 90s, 15m, 2h or 1d";
     let unit = text.chars().last().ok_or(wrong)?;
     let seconds: u64 = match unit {
@@ -212,8 +212,8 @@ mod tests {
 
     #[test]
     fn durations_need_a_number_and_a_unit() {
-        assert_eq!(duration("15m"), Ok(TimeDelta::minutes(15)));
-        assert_eq!(duration("1d"), Ok(TimeDelta::days(1)));
+        assert_eq!(parse_duration("15m"), Ok(TimeDelta::minutes(15)));
+        assert_eq!(parse_duration("1d"), Ok(TimeDelta::days(1)));
         for wrong in [
             "",
             "15",
@@ -224,7 +224,7 @@ mod tests {
             "99999999999999999999d",
             "9é",
         ] {
-            assert!(duration(wrong).is_err(), "{wrong}");
+            assert!(parse_duration(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -28,16 +28,14 @@ pub fn checks(pool: &PgPool, store: &Store, clock: &Clock, max_new_sites: u32) -
             database::clock_skew(of_clock.clone(), Clock::system())
         })
         .check("database", move || database.clone().look())
-        .check("outbox", move || {
-            look_at_outbox(outbox.clone(), time.clone())
-        })
-        .check("locations", move || look_at_locations(places.clone()))
+        .check("outbox", move || check_outbox(outbox.clone(), time.clone()))
+        .check("locations", move || check_pending_locations(places.clone()))
         .check("sites", move || {
-            look_at_new_sites(sites.clone(), sites_clock.clone(), max_new_sites)
+            check_new_sites(sites.clone(), sites_clock.clone(), max_new_sites)
         })
 }
 
-async fn look_at_outbox(store: Store, clock: Clock) -> CheckResult {
+async fn check_outbox(store: Store, clock: Clock) -> CheckResult {
     let Ok(lag) = store.outbox_lag().await else {
         return CheckResult::degraded("the outbox cannot be read from the database");
     };
@@ -58,8 +56,12 @@ async fn look_at_outbox(store: Store, clock: Clock) -> CheckResult {
     }
 }
 
-async fn look_at_new_sites(store: Store, clock: Clock, most: u32) -> CheckResult {
-    let Ok(NewSiteCount { count, has_refused }) = store.new_sites_of_day(clock.now()).await else {
+async fn check_new_sites(store: Store, clock: Clock, most: u32) -> CheckResult {
+    let Ok(NewSiteCount {
+        count,
+        has_rejected: has_refused,
+    }) = store.count_new_sites(clock.now()).await
+    else {
         return CheckResult::degraded("the new sites cannot be read from the database");
     };
     let detail = format!("visits created {count} of at most {most} sites within 24 hours");
@@ -73,8 +75,8 @@ async fn look_at_new_sites(store: Store, clock: Clock, most: u32) -> CheckResult
     CheckResult::ok(detail)
 }
 
-async fn look_at_locations(store: Store) -> CheckResult {
-    match store.count_owed_locations().await {
+async fn check_pending_locations(store: Store) -> CheckResult {
+    match store.count_pending_locations().await {
         Ok(0) => CheckResult::ok("no visits wait for their location"),
         Ok(owed) => CheckResult::degraded(format!("{owed} visits wait for their location")),
         Err(_) => CheckResult::degraded("pending locations cannot be read from the database"),

@@ -8,15 +8,15 @@ mod explain;
 mod export;
 mod goals;
 mod imports;
-mod list;
 mod live;
-mod pick;
+mod query_params;
 mod segments;
 mod sessions;
 mod site_scope;
 mod sites;
 mod submit;
 mod users;
+mod visit_filter;
 mod visitor_data;
 mod visitors;
 mod visits;
@@ -32,12 +32,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::admission::AdmissionControl;
-use crate::domain::policy::PrivacyPolicy;
+use crate::domain::privacy::PrivacyPolicy;
 use crate::domain::session::NotifyPolicy;
 use crate::ingest::IngestService;
 use crate::store::Store;
+use crate::workers::ignore_rules::IgnoreRules;
 use crate::workers::live::LiveHub;
-use crate::workers::wishes::IgnoreRules;
 
 /// Shared, because axum clones the state several times per request.
 pub type SharedState = Arc<AppState>;
@@ -46,24 +46,24 @@ pub struct AppState {
     pub ingest: IngestService,
     pub admission: AdmissionControl,
     pub store: Store,
-    pub policy: PrivacyPolicy,
-    pub telling: NotifyPolicy,
+    pub privacy_policy: PrivacyPolicy,
+    pub notify_policy: NotifyPolicy,
     pub clock: Clock,
-    pub wishes: IgnoreRules,
-    pub hub: LiveHub,
+    pub ignore_rules: IgnoreRules,
+    pub live_hub: LiveHub,
     /// Limits concurrent exports.
-    pub exports: Arc<RequestSlots>,
+    pub export_slots: Arc<RequestSlots>,
     /// Limits concurrent imports.
-    pub imports: Arc<RequestSlots>,
+    pub import_slots: Arc<RequestSlots>,
     /// Ends live streams, imports and removals when the service stops.
-    pub closing: CancellationToken,
+    pub shutdown: CancellationToken,
 }
 
 pub fn router(state: SharedState, verifier: &TokenVerifier) -> OpenApiRouter {
     let write = OpenApiRouter::new()
         .routes(routes!(submit::submit))
         .routes(routes!(events::submit))
-        .routes(routes!(engagement::grow))
+        .routes(routes!(engagement::report_engagement))
         .routes(routes!(imports::import))
         .routes(routes!(imports::remove))
         .routes(routes!(visitors::erase))
@@ -87,14 +87,14 @@ pub fn router(state: SharedState, verifier: &TokenVerifier) -> OpenApiRouter {
         .routes(routes!(events::read::list))
         .routes(routes!(events::read::by_type))
         .routes(routes!(events::read::date_range))
-        .routes(routes!(events::read::of_user))
+        .routes(routes!(events::read::user_events))
         .routes(routes!(analytics::summary::summary))
         .routes(routes!(analytics::timeseries::timeseries))
         .routes(routes!(analytics::breakdown::breakdown))
         .routes(routes!(analytics::realtime::realtime))
         .routes(routes!(analytics::journeys::journeys))
         .routes(routes!(analytics::funnel::funnel))
-        .routes(routes!(analytics::retention::retention));
+        .routes(routes!(analytics::cohorts::retention));
     let settings = OpenApiRouter::new()
         .routes(routes!(segments::add))
         .routes(routes!(segments::change))

@@ -6,6 +6,7 @@
 
 pub mod admission;
 pub mod clients;
+pub mod cohort;
 pub mod config;
 pub mod domain;
 pub mod health;
@@ -14,7 +15,6 @@ pub mod import;
 pub mod ingest;
 mod metrics;
 pub mod reclassify;
-pub mod retention;
 pub mod store;
 pub mod verify;
 pub mod workers;
@@ -34,20 +34,20 @@ use crate::admission::AdmissionControl;
 use crate::clients::geo::{GEO_TIMEOUT, GeoClient};
 use crate::clients::notification::NotificationClient;
 use crate::config::Config;
-use crate::domain::classifier::VisitEnricher;
+use crate::domain::visit_enricher::VisitEnricher;
 use crate::ingest::IngestService;
 use crate::store::Store;
-use crate::workers::announcer::Announcer;
-use crate::workers::crawlers::CrawlerVerifier;
-use crate::workers::eraser::Eraser;
-use crate::workers::folder::RollupWorker;
-use crate::workers::housekeeping;
+use crate::workers::crawler_verification::CrawlerVerifier;
+use crate::workers::erasure::ErasureWorker;
+use crate::workers::ignore_rules::IgnoreRules;
 use crate::workers::live::LiveTasks;
-use crate::workers::locations::LocationBackfill;
+use crate::workers::location_backfill::LocationBackfill;
+use crate::workers::maintenance;
+use crate::workers::outbox_relay::OutboxRelay;
 use crate::workers::recorder::VisitRecorder;
+use crate::workers::rollup::RollupWorker;
+use crate::workers::session_monitor::SessionMonitor;
 use crate::workers::site_limit::SiteLimitNotifier;
-use crate::workers::watcher::SessionMonitor;
-use crate::workers::wishes::IgnoreRules;
 
 /// The name of the service and the audience of its tokens.
 pub const SERVICE_NAME: &str = "visitor-analytics";
@@ -72,20 +72,20 @@ const MAX_CONCURRENT_IMPORTS: usize = 8;
 /// Builds the service. Fails if keys or URLs are invalid.
 pub fn build(config: &Config, clock: Clock) -> anyhow::Result<App> {
     let pool = config.database.pool(SERVICE_NAME)?;
-    assemble(config, &pool, clock)
+    build_with_pool(config, &pool, clock)
 }
 
 /// Builds the service on a given pool.
-pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<App> {
+pub fn build_with_pool(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<App> {
     let verifier = config.service.keys.verifier(SERVICE_NAME, &clock)?;
     let keys = config.service.keys.ring()?;
     anyhow::ensure!(
         keys.can_sign(),
         "JWT_SECRETS or JWT_PRIVATE_KEY must be set: this service calls geo and notification"
     );
-    let (geo, notification) = peers(config, &keys, &clock)?;
+    let (geo, notification) = peer_clients(config, &keys, &clock)?;
     let store = Store::new(pool.clone());
-    let policy = config.policy();
+    let policy = config.privacy_policy();
     let retention = policy.retention;
     let (locator, gatherer) = GeoClient::new(geo);
     let (teller, hub, live) = LiveTasks::new(&store);
@@ -93,19 +93,19 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
     let wishes = IgnoreRules::default();
     let of_wishes = store.clone();
     let (recorder, writer) =
-        VisitRecorder::new(store.clone(), clock.clone(), config.telling(), teller);
+        VisitRecorder::new(store.clone(), clock.clone(), config.notify_policy(), teller);
     let waiting = recorder.clone();
     let (watch, watcher) = SessionMonitor::new(store.clone(), clock.clone());
-    let proving = config.dns()?;
+    let proving = config.dns_verifier()?;
     let proving = proving.map(|dns| CrawlerVerifier::new(dns, store.clone(), clock.clone()));
     let (proofs, prover) = proving.unzip();
-    let visitor_ids = policy.visitor_ids;
+    let visitor_ids = policy.visitor_id_lifetime;
     let admission = AdmissionControl::new(store.clone(), config.max_new_sites_per_day);
     let state = http::AppState {
         admission: admission.clone(),
         ingest: IngestService::new(
             admission,
-            VisitEnricher::knowing(config.ranges()?),
+            VisitEnricher::with_crawler_ranges(config.load_crawler_ranges()?),
             store.clone(),
             locator.clone(),
             recorder,
@@ -113,15 +113,15 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
             watch,
             proofs,
         ),
-        telling: config.telling(),
+        notify_policy: config.notify_policy(),
         store: store.clone(),
-        policy,
+        privacy_policy: policy,
         clock: clock.clone(),
-        hub,
-        wishes: wishes.clone(),
-        exports: RequestSlots::new(MAX_CONCURRENT_EXPORTS),
-        imports: RequestSlots::new(MAX_CONCURRENT_IMPORTS),
-        closing: closing.clone(),
+        live_hub: hub,
+        ignore_rules: wishes.clone(),
+        export_slots: RequestSlots::new(MAX_CONCURRENT_EXPORTS),
+        import_slots: RequestSlots::new(MAX_CONCURRENT_IMPORTS),
+        shutdown: closing.clone(),
     };
     let background = store.for_background();
     let notifier = NotificationClient::new(notification);
@@ -131,12 +131,12 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
         clock: clock.clone(),
         max_new_sites_per_day: config.max_new_sites_per_day,
     };
-    let announcer = Announcer {
+    let announcer = OutboxRelay {
         store: background.clone(),
         notifier: notifier.clone(),
         clock: clock.clone(),
     };
-    let eraser = Eraser {
+    let eraser = ErasureWorker {
         store: background.clone(),
         notifier,
         clock: clock.clone(),
@@ -147,7 +147,7 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
     };
     let payer = LocationBackfill {
         store: background.clone(),
-        locator,
+        geo: locator,
         clock: clock.clone(),
     };
     let api = http::router(Arc::new(state), &verifier);
@@ -169,7 +169,7 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
         .worker("location backfill", |stop| payer.run(stop))
         .worker("rollup", |stop| folder.run(stop))
         .worker("maintenance", move |stop| {
-            housekeeping::run(background, retention, clock, stop)
+            maintenance::run(background, retention, clock, stop)
         });
     let app = match prover {
         Some(prover) => app.worker("crawler verification", |stop| prover.run(stop)),
@@ -179,12 +179,12 @@ pub fn assemble(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<
 }
 
 fn observe_recorder(recorder: &VisitRecorder) -> std::future::Ready<()> {
-    ::metrics::gauge!("visits_recorder_waiting").set(recorder.waiting() as f64);
+    ::metrics::gauge!("visits_recorder_waiting").set(recorder.queue_length() as f64);
     std::future::ready(())
 }
 
 /// Clients of geo and notification.
-fn peers(
+fn peer_clients(
     config: &Config,
     keys: &Arc<Keyring>,
     clock: &Clock,
@@ -193,19 +193,19 @@ fn peers(
     let geo = ServiceClient::new(
         http.clone(),
         config.geo_service_url.clone(),
-        minter(keys, clock, Scope::GeoRead),
+        token_issuer(keys, clock, Scope::GeoRead),
         GEO_TIMEOUT,
     );
     let notification = ServiceClient::new(
         http,
         config.notification_service_url.clone(),
-        minter(keys, clock, Scope::NotifySend),
+        token_issuer(keys, clock, Scope::NotifySend),
         NOTIFICATION_TIMEOUT,
     );
     Ok((geo, notification))
 }
 
-fn minter(keys: &Arc<Keyring>, clock: &Clock, scope: Scope) -> TokenIssuer {
+fn token_issuer(keys: &Arc<Keyring>, clock: &Clock, scope: Scope) -> TokenIssuer {
     TokenIssuer::new(keys.clone(), clock.clone(), SERVICE_NAME, scope)
 }
 

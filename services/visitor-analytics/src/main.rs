@@ -19,7 +19,7 @@ fn main() -> ExitCode {
             Command::Migrate => visitor_analytics::migrate(&config).await,
             Command::Retention { dry_run } => {
                 let said =
-                    visitor_analytics::retention::run(&config, &Clock::system(), dry_run).await?;
+                    visitor_analytics::cohort::run(&config, &Clock::system(), dry_run).await?;
                 Ok(std::io::stdout().write_all(said.as_bytes())?)
             }
             Command::Reclassify(how) => {
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
             Command::Verify(wanted) => {
                 let report = visitor_analytics::verify::run(&config, &wanted).await?;
                 write!(std::io::stdout(), "{report}")?;
-                anyhow::ensure!(report.different == 0, "rollups differ from the visits");
+                anyhow::ensure!(report.mismatches == 0, "rollups differ from the visits");
                 Ok(())
             }
             Command::Serve => {

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use bot_detection::{BotCategory, BotRule, BotVerdict, RULESET_VERSION, VisitSignals, judge_again};
+use bot_detection::{
+    BotCategory, BotRule, BotVerdict, RULESET_VERSION, VisitSignals, reevaluate_visit,
+};
 use common::clock::Clock;
 use url::Url;
 
 use crate::SERVICE_NAME;
 use crate::config::{Config, ReclassifyArgs};
-use crate::domain::classifier::VisitEnricher;
+use crate::domain::visit_enricher::VisitEnricher;
 use crate::store::{ReclassifiedVisit, ReclassifyCursor, ReclassifyProgress, Store, StoredVisit};
 
 /// The result of `reclassify`.
@@ -17,11 +19,11 @@ use crate::store::{ReclassifiedVisit, ReclassifyCursor, ReclassifyProgress, Stor
 pub struct ReclassifyReport {
     pub dry_run: bool,
     /// Whether an earlier run with these rules has completed.
-    pub was_finished: bool,
+    pub was_complete: bool,
     /// Visits that an interrupted run has classified.
-    pub before: i64,
+    pub previously_classified: i64,
     /// Visits that this run has classified.
-    pub visits: i64,
+    pub classified: i64,
     /// Visits whose verdict changed, apart from its version.
     pub changed: i64,
     /// Visits that are bots' now and were people's.
@@ -30,7 +32,7 @@ pub struct ReclassifyReport {
     pub became_people: i64,
     /// For each rule code: the number of visits for which the rule fires now and did not before,
     /// and the reverse.
-    pub reasons: BTreeMap<String, (i64, i64)>,
+    pub rule_changes: BTreeMap<String, (i64, i64)>,
 }
 
 /// Classifies all visits, or those that an interrupted run has left.
@@ -40,53 +42,57 @@ pub async fn run(
     how: ReclassifyArgs,
 ) -> anyhow::Result<ReclassifyReport> {
     let store = Store::new(config.database.pool(SERVICE_NAME)?).for_background();
-    over(&store, clock, how).await
+    reclassify_visits(&store, clock, how).await
 }
 
 /// Runs `reclassify` on a given store.
-pub async fn over(
+pub async fn reclassify_visits(
     store: &Store,
     clock: &Clock,
     how: ReclassifyArgs,
 ) -> anyhow::Result<ReclassifyReport> {
     let classifier = VisitEnricher::new();
     let progress = store
-        .reclassified()
+        .reclassify_progress()
         .await?
         .filter(|_| !how.again && !how.dry_run);
     let mut report = ReclassifyReport {
         dry_run: how.dry_run,
-        was_finished: progress.is_some_and(|progress| progress.is_finished),
-        before: progress.map_or(0, |progress| progress.visits),
+        was_complete: progress.is_some_and(|progress| progress.is_finished),
+        previously_classified: progress.map_or(0, |progress| progress.visits),
         ..ReclassifyReport::default()
     };
-    if report.was_finished {
+    if report.was_complete {
         return Ok(report);
     }
     let changed_before = progress.map_or(0, |progress| progress.changed);
-    let mut after = progress.map(|progress| progress.through);
+    let mut after = progress.map(|progress| progress.cursor);
     loop {
-        let visits = store.visits_to_judge(after, how.batch).await?;
+        let visits = store.visits_to_reclassify(after, how.batch).await?;
         let last = visits.last().map(StoredVisit::cursor);
-        let judged: Vec<ReclassifiedVisit> =
-            visits.into_iter().map(|v| again(&classifier, v)).collect();
+        let judged: Vec<ReclassifiedVisit> = visits
+            .into_iter()
+            .map(|v| reclassify_visit(&classifier, v))
+            .collect();
         for one in &judged {
-            report.add(one);
+            report.count_visit(one);
         }
         if !how.dry_run {
             let outdated = judged
                 .into_iter()
                 .filter(|one| one.differs || one.is_outdated());
             let outdated: Vec<ReclassifiedVisit> = outdated.collect();
-            store.judge_again(&outdated, clock.now()).await?;
+            store.apply_reclassification(&outdated, clock.now()).await?;
             if let Some(through) = last.or(after) {
                 let progress = ReclassifyProgress {
-                    through,
-                    visits: report.before + report.visits,
+                    cursor: through,
+                    visits: report.previously_classified + report.classified,
                     changed: changed_before + report.changed,
                     is_finished: last.is_none(),
                 };
-                store.note_reclassified(progress, clock.now()).await?;
+                store
+                    .save_reclassify_progress(progress, clock.now())
+                    .await?;
             }
         }
         if last.is_none() {
@@ -96,8 +102,8 @@ pub async fn over(
     }
 }
 
-fn again(classifier: &VisitEnricher, visit: StoredVisit) -> ReclassifiedVisit {
-    let findings = classifier.findings(&visit.user_agent, None);
+fn reclassify_visit(classifier: &VisitEnricher, visit: StoredVisit) -> ReclassifiedVisit {
+    let findings = classifier.user_agent_info(&visit.user_agent, None);
     let referrer = visit
         .referrer
         .as_deref()
@@ -112,22 +118,22 @@ fn again(classifier: &VisitEnricher, visit: StoredVisit) -> ReclassifiedVisit {
     let before: Vec<BotRule> = visit
         .reasons
         .iter()
-        .filter_map(|c| BotRule::with_code(c))
+        .filter_map(|c| BotRule::from_code(c))
         .collect();
     // Without a stored AS number, only geo can have reported the hosting network.
     let circumstances = VisitSignals {
         is_hosting: before.contains(&BotRule::HostingNetwork) && visit.asn.is_none(),
         ..circumstances
     };
-    let verdict = judge_again(&findings.verdict, &circumstances, &before);
+    let verdict = reevaluate_visit(&findings.verdict, &circumstances, &before);
     ReclassifiedVisit {
-        differs: !is_same(&visit, &verdict),
+        differs: !has_same_verdict(&visit, &verdict),
         verdict,
         visit,
     }
 }
 
-fn is_same(visit: &StoredVisit, verdict: &BotVerdict) -> bool {
+fn has_same_verdict(visit: &StoredVisit, verdict: &BotVerdict) -> bool {
     let mut codes: Vec<&str> = verdict.reasons.iter().map(|reason| reason.code()).collect();
     let mut before: Vec<&str> = visit.reasons.iter().map(String::as_str).collect();
     codes.sort_unstable();
@@ -155,8 +161,8 @@ impl ReclassifiedVisit {
 }
 
 impl ReclassifyReport {
-    fn add(&mut self, one: &ReclassifiedVisit) {
-        self.visits += 1;
+    fn count_visit(&mut self, one: &ReclassifiedVisit) {
+        self.classified += 1;
         self.changed += i64::from(one.differs);
         let (was, is) = (one.visit.is_bot, one.verdict.is_bot);
         self.became_bots += i64::from(is && !was);
@@ -172,37 +178,37 @@ impl ReclassifyReport {
             .iter()
             .filter(|code| before.iter().all(|b| b != *code))
         {
-            self.reasons.entry((*code).to_owned()).or_default().0 += 1;
+            self.rule_changes.entry((*code).to_owned()).or_default().0 += 1;
         }
         for code in before.iter().filter(|code| !codes.contains(&code.as_str())) {
-            self.reasons.entry(code.clone()).or_default().1 += 1;
+            self.rule_changes.entry(code.clone()).or_default().1 += 1;
         }
     }
 }
 
 impl fmt::Display for ReclassifyReport {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        if self.was_finished {
+        if self.was_complete {
             return writeln!(
                 f,
                 "ruleset {RULESET_VERSION} was applied to all visits; --again starts over"
             );
         }
         let would = if self.dry_run { "would be " } else { "" };
-        if self.before > 0 {
+        if self.previously_classified > 0 {
             writeln!(
                 f,
                 "{} visits were classified by an earlier run",
-                self.before
+                self.previously_classified
             )?;
         }
         writeln!(
             f,
             "ruleset {RULESET_VERSION}: {} visits {would}classified, {} {would}changed: \
              {} from person to bot, {} from bot to person",
-            self.visits, self.changed, self.became_bots, self.became_people
+            self.classified, self.changed, self.became_bots, self.became_people
         )?;
-        for (code, (more, less)) in &self.reasons {
+        for (code, (more, less)) in &self.rule_changes {
             writeln!(f, "  {code:<24} +{more} -{less}")?;
         }
         Ok(())

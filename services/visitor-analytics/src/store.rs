@@ -1,26 +1,23 @@
 //! PostgreSQL access: every SQL statement of the service, one module per table or task.
 
 mod behaviour;
+mod browser_confirmation;
 mod cache_age;
-mod condition;
-mod confirm;
-mod copy;
+mod crawler_verification;
 mod dimension;
+mod duplicate_visit;
 mod erasure;
 mod event;
-mod explain;
+mod filter_sql;
 mod goal;
 mod import;
-mod judged;
 mod live;
 mod outbox;
-mod owed_location;
 mod partition;
+mod pending_location;
 mod personal_data;
-mod prove;
 mod reclassify;
 mod record;
-mod rejudge;
 mod report;
 mod retention;
 mod rollup;
@@ -28,7 +25,10 @@ mod salt;
 mod segment;
 mod session;
 mod site;
+mod verdict_update;
 mod visit;
+mod visit_explanation;
+mod visit_verdict;
 mod visitor;
 
 use std::sync::Arc;
@@ -36,17 +36,16 @@ use std::sync::Arc;
 use sqlx::PgPool;
 use tokio::sync::{Mutex, Notify};
 
-use crate::domain::classified::{EnrichedVisit, LocationStatus};
+use crate::domain::enriched_visit::{EnrichedVisit, LocationStatus};
 
-pub use erasure::{Erased, ErasureCall, Person};
+pub use erasure::{ErasureCall, ErasureCounts, Person};
 pub use event::{Event, EventQuery, EventTypeCounts};
-pub use explain::{DuplicateCount, OutboxEntry, SessionSummary, VisitExplanation};
 pub use goal::Goal;
 pub use import::{Import, ImportCounts, ImportProgress, ImportStart, LineError};
 pub use live::{MAX_LIVE_AGE, VisitListener, VisitNotice};
-pub use outbox::{Announcement, Lag, Told};
-pub use owed_location::PendingLocation;
-pub use personal_data::{Announced as AnnouncedSession, SessionOfVisitor};
+pub use outbox::{Announcement, CompletedAnnouncement, OutboxLag};
+pub use pending_location::PendingLocation;
+pub use personal_data::{AnnouncedSession, VisitorSession};
 pub use reclassify::{ReclassifiedVisit, ReclassifyCursor, ReclassifyProgress, StoredVisit};
 pub use record::{RecordOutcome, RecordedVisit};
 pub use report::{
@@ -56,50 +55,50 @@ pub use report::{
 };
 pub use retention::{ExpiredData, ExpiringSite, PartitionInfo, RowCount};
 pub use rollup::{
-    ClaimedDay, DayRollup, MetricMismatch, RollupRow, VerifiableDay, VerifyOutcome,
-    visitor_key as visitor_hash,
+    ClaimedDay, DayRollup, MetricMismatch, RollupRow, VerifiableDay, VerifyOutcome, visitor_hash,
 };
 pub use segment::{Segment, UpsertOutcome};
 pub use session::{PathStep, SessionDetails};
 pub use site::{NewSiteCount, Site, SiteUpdateOutcome};
-pub use visit::{BotFilter, ExportQuery, VisitList, VisitOfVisitor, VisitQuery};
+pub use visit::{BotFilter, ExportQuery, VisitList, VisitQuery, VisitorVisit};
+pub use visit_explanation::{DuplicateCount, OutboxEntry, SessionSummary, VisitExplanation};
 pub use visitor::Visitor;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database cannot be reached; a retry may succeed.
     #[error("the database is unavailable: {0}")]
-    Away(sqlx::Error),
+    Unavailable(sqlx::Error),
     /// The database does not answer; whether the statement took effect is unknown.
     #[error("the database does not answer")]
-    Silent,
+    Timeout,
     /// The request exceeded its deadline; no client waits for the result.
     #[error("the request exceeded its deadline")]
-    Overdue,
+    DeadlineExceeded,
     /// The database rejects the data.
     #[error("the database rejects the data: {0}")]
-    Refused(sqlx::Error),
+    Constraint(sqlx::Error),
     /// The statement, or the mapping of its result, is wrong.
     #[error("database error: {0}")]
-    Broken(sqlx::Error),
+    Query(sqlx::Error),
     /// A stored value does not have the expected format.
     #[error("invalid stored data: {0}")]
-    Unreadable(&'static str),
+    Corrupt(&'static str),
 }
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         chassis::metrics::count_error(&error);
         if chassis::database::is_away(&error) {
-            return Self::Away(error);
+            return Self::Unavailable(error);
         }
         let code = error
             .as_database_error()
             .and_then(sqlx::error::DatabaseError::code);
         match code.as_deref().map(|code| &code[..2.min(code.len())]) {
             // Data exceptions and violated constraints (PostgreSQL, appendix A).
-            Some("22" | "23") => Self::Refused(error),
-            _ => Self::Broken(error),
+            Some("22" | "23") => Self::Constraint(error),
+            _ => Self::Query(error),
         }
     }
 }
@@ -110,15 +109,15 @@ pub enum SiteLookup<T> {
     /// The row belongs to one of these sites.
     Found(T),
     /// The row belongs to another site; nothing of it was read.
-    OfAnotherSite,
+    OtherSite,
     /// No row has this id.
     Missing,
 }
 
 impl<T> SiteLookup<T> {
-    fn none(is_of_another_site: bool) -> Self {
+    fn not_found(is_of_another_site: bool) -> Self {
         if is_of_another_site {
-            Self::OfAnotherSite
+            Self::OtherSite
         } else {
             Self::Missing
         }
@@ -133,17 +132,17 @@ pub struct Store {
     pool: PgPool,
     /// All visits are recorded over one connection, so that the caches of its PostgreSQL backend
     /// stay warm. A pool would take its connections in turn.
-    recording: Arc<Mutex<record::WriterLease>>,
+    writer_lease: Arc<Mutex<record::WriterLease>>,
     dimensions: dimension::DimensionCache,
-    rollups: rollup::DirtyDays,
-    sites: site::SiteIdCache,
+    dirty_days: rollup::DirtyDays,
+    site_ids: site::SiteIdCache,
     salts: salt::SaltCache,
     partitions: partition::PartitionCache,
-    days: report::DayAggregateCache,
-    answers: report::ResultCache,
+    day_aggregates: report::DayAggregateCache,
+    results: report::ResultCache,
     /// Ids of the texts in `rollup_value`.
-    values: cache_age::TextNumbers,
-    wakes: Arc<WorkerWakeups>,
+    text_ids: cache_age::TextIdCache,
+    wakeups: Arc<WorkerWakeups>,
 }
 
 /// Notifies the workers of this process when something is stored for them, so that they need not
@@ -172,48 +171,48 @@ impl Store {
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
         Self {
-            recording: Arc::new(Mutex::new(record::WriterLease::new(
+            writer_lease: Arc::new(Mutex::new(record::WriterLease::new(
                 chassis::database::by_keys(&pool),
             ))),
             pool,
             dimensions: dimension::DimensionCache::new(),
-            rollups: rollup::DirtyDays::default(),
-            sites: site::SiteIdCache::new(),
+            dirty_days: rollup::DirtyDays::default(),
+            site_ids: site::SiteIdCache::new(),
             salts: salt::SaltCache::default(),
             partitions: partition::PartitionCache::default(),
-            days: report::DayAggregateCache::new(),
-            answers: report::ResultCache::new(),
-            values: cache_age::TextNumbers::new(MAX_CACHED_VALUE_IDS),
-            wakes: Arc::default(),
+            day_aggregates: report::DayAggregateCache::new(),
+            results: report::ResultCache::new(),
+            text_ids: cache_age::TextIdCache::new(MAX_CACHED_VALUE_IDS),
+            wakeups: Arc::default(),
         }
     }
 
     /// Notified when the outbox may have entries.
     #[must_use]
-    pub fn outbox_wake(&self) -> &Notify {
-        &self.wakes.outbox
+    pub fn outbox_wakeup(&self) -> &Notify {
+        &self.wakeups.outbox
     }
 
     /// Notified when an erasure has to be forwarded to notification.
     #[must_use]
-    pub fn erasures_wake(&self) -> &Notify {
-        &self.wakes.erasures
+    pub fn erasures_wakeup(&self) -> &Notify {
+        &self.wakeups.erasures
     }
 
     /// Notified when a visit is stored without its location.
     #[must_use]
-    pub fn locations_wake(&self) -> &Notify {
-        &self.wakes.locations
+    pub fn locations_wakeup(&self) -> &Notify {
+        &self.wakeups.locations
     }
 
     /// Wakes the workers that have something to do for recorded visits.
     pub fn wake_workers(&self, recorded: &[EnrichedVisit]) {
-        self.wakes.outbox.notify_one();
+        self.wakeups.outbox.notify_one();
         if recorded
             .iter()
-            .any(|visit| visit.place == LocationStatus::Owed)
+            .any(|visit| visit.location_status == LocationStatus::Pending)
         {
-            self.wakes.locations.notify_one();
+            self.wakeups.locations.notify_one();
         }
     }
 }

@@ -31,50 +31,53 @@ pub struct VerifyArgs {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VerifyReport {
     /// Days whose rollups were compared.
-    pub days: usize,
+    pub compared_days: usize,
     /// Numbers that were compared.
-    pub numbers: usize,
+    pub compared_numbers: usize,
     /// Numbers that differ.
-    pub different: usize,
+    pub mismatches: usize,
     /// Dirty days, which are skipped: reports compute their numbers from the visits.
-    pub unfolded: usize,
+    pub dirty_days: usize,
     /// Days that are skipped because retention has removed visits of them.
-    pub dropped: usize,
+    pub expired_days: usize,
     /// The first differences.
-    lines: Vec<[String; 7]>,
+    rows: Vec<[String; 7]>,
 }
 
 /// Compares the selected days with their visits.
 pub async fn run(config: &Config, wanted: &VerifyArgs) -> anyhow::Result<VerifyReport> {
     let store = Store::new(config.database.pool(SERVICE_NAME)?).for_background();
-    compare(&store, wanted).await
+    verify_days(&store, wanted).await
 }
 
 /// Runs `verify` on a given store.
-pub async fn compare(store: &Store, wanted: &VerifyArgs) -> anyhow::Result<VerifyReport> {
+pub async fn verify_days(store: &Store, wanted: &VerifyArgs) -> anyhow::Result<VerifyReport> {
     let mut report = VerifyReport::default();
     let site = wanted.site.as_deref();
     for day in store.days_to_verify(site, wanted.from, wanted.to).await? {
         if day.is_dropped {
-            report.dropped += 1;
+            report.expired_days += 1;
             continue;
         }
         match store.verify_day(&day).await? {
-            VerifyOutcome::Unfolded => report.unfolded += 1,
+            VerifyOutcome::Dirty => report.dirty_days += 1,
             VerifyOutcome::Compared(numbers, differences) => {
-                report.days += 1;
-                report.numbers += numbers;
-                report.different += differences.len();
-                let room = MAX_SHOWN_MISMATCHES - report.lines.len();
-                let lines = differences.iter().take(room).map(|one| line(&day, one));
-                report.lines.extend(lines);
+                report.compared_days += 1;
+                report.compared_numbers += numbers;
+                report.mismatches += differences.len();
+                let room = MAX_SHOWN_MISMATCHES - report.rows.len();
+                let lines = differences
+                    .iter()
+                    .take(room)
+                    .map(|one| format_mismatch(&day, one));
+                report.rows.extend(lines);
             }
         }
     }
     Ok(report)
 }
 
-fn line(day: &VerifiableDay, one: &MetricMismatch) -> [String; 7] {
+fn format_mismatch(day: &VerifiableDay, one: &MetricMismatch) -> [String; 7] {
     let number = |number: Option<i64>| number.map_or("-".to_owned(), |n| n.to_string());
     let value = one.value.as_deref().unwrap_or("-");
     let who = if one.is_bot { " (bots)" } else { "" };
@@ -83,7 +86,7 @@ fn line(day: &VerifiableDay, one: &MetricMismatch) -> [String; 7] {
         day.date.to_string(),
         format!("{}{who}", one.dimension),
         value.chars().take(MAX_SHOWN_CHARS).collect(),
-        one.number.to_owned(),
+        one.metric.to_owned(),
         number(one.folded),
         number(one.counted),
     ]
@@ -91,27 +94,31 @@ fn line(day: &VerifiableDay, one: &MetricMismatch) -> [String; 7] {
 
 impl std::fmt::Display for VerifyReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.different > 0 {
-            write!(f, "{}", table(&self.lines))?;
-            let hidden = self.different - self.lines.len();
+        if self.mismatches > 0 {
+            write!(f, "{}", format_table(&self.rows))?;
+            let hidden = self.mismatches - self.rows.len();
             if hidden > 0 {
                 writeln!(f, "… and {hidden} more")?;
             }
         }
-        write!(f, "{} days, {} numbers: ", self.days, self.numbers)?;
-        match self.different {
+        write!(
+            f,
+            "{} days, {} numbers: ",
+            self.compared_days, self.compared_numbers
+        )?;
+        match self.mismatches {
             0 => writeln!(f, "all equal")?,
             different => writeln!(f, "{different} differ")?,
         }
-        if self.unfolded > 0 {
+        if self.dirty_days > 0 {
             writeln!(
                 f,
                 "{} days were skipped: they are dirty and have no current rollups",
-                self.unfolded
+                self.dirty_days
             )?;
         }
-        if self.dropped > 0 {
-            let dropped = self.dropped;
+        if self.expired_days > 0 {
+            let dropped = self.expired_days;
             writeln!(
                 f,
                 "{dropped} days were skipped: retention has removed their visits"
@@ -121,7 +128,7 @@ impl std::fmt::Display for VerifyReport {
     }
 }
 
-fn table(lines: &[[String; 7]]) -> String {
+fn format_table(lines: &[[String; 7]]) -> String {
     let head = [
         "site",
         "day",

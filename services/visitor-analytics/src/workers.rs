@@ -1,16 +1,16 @@
 //! Background workers.
 
-pub mod announcer;
-pub mod crawlers;
-pub mod eraser;
-pub mod folder;
-pub mod housekeeping;
+pub mod crawler_verification;
+pub mod erasure;
+pub mod ignore_rules;
 pub mod live;
-pub mod locations;
+pub mod location_backfill;
+pub mod maintenance;
+pub mod outbox_relay;
 pub mod recorder;
+pub mod rollup;
+pub mod session_monitor;
 pub mod site_limit;
-pub mod watcher;
-pub mod wishes;
 
 use std::time::Duration;
 
@@ -36,24 +36,24 @@ enum RoundOutcome {
 #[derive(Clone, Copy, Debug)]
 struct PollSchedule {
     /// The pause between rounds while there is work.
-    busy: Duration,
+    busy_interval: Duration,
     /// The maximum pause without work; the pause doubles after each idle round. Work from this
     /// process wakes the worker; work from other processes is found by polling.
-    idle: Duration,
+    max_idle_interval: Duration,
 }
 
 impl PollSchedule {
-    const fn steady(pause: Duration) -> Self {
+    const fn every(pause: Duration) -> Self {
         Self {
-            busy: pause,
-            idle: pause,
+            busy_interval: pause,
+            max_idle_interval: pause,
         }
     }
 }
 
 /// Runs rounds until `stop`. A round that fails or panics is logged with the task's name `what` and
 /// retried.
-async fn repeat<F>(
+async fn run_rounds<F>(
     what: &'static str,
     pace: PollSchedule,
     wake: &Notify,
@@ -63,32 +63,32 @@ async fn repeat<F>(
 ) where
     F: Future<Output = Result<RoundOutcome, StoreError>>,
 {
-    let mut pause = pace.busy;
+    let mut pause = pace.busy_interval;
     while !stop.is_cancelled() {
         let seen = clock.now();
         match catch_panics(round()).await {
             Ok(Ok(RoundOutcome::More)) => {
-                pause = pace.busy;
+                pause = pace.busy_interval;
                 continue;
             }
-            Ok(Ok(RoundOutcome::Busy)) => pause = pace.busy,
-            Ok(Ok(RoundOutcome::Idle)) => pause = (pause * 2).min(pace.idle),
+            Ok(Ok(RoundOutcome::Busy)) => pause = pace.busy_interval,
+            Ok(Ok(RoundOutcome::Idle)) => pause = (pause * 2).min(pace.max_idle_interval),
             Ok(Err(error)) => {
                 tracing::warn!(%error, what, "the round of a worker failed and is retried");
-                pause = (pause * 2).min(pace.idle);
+                pause = (pause * 2).min(pace.max_idle_interval);
             }
             Err(panic) => {
                 tracing::error!(%panic, what, "the round of a worker panicked and is retried");
-                pause = (pause * 2).min(pace.idle);
+                pause = (pause * 2).min(pace.max_idle_interval);
             }
         }
         let waited = async {
             // A wake-up does not shorten the busy pause.
-            tokio::time::sleep(pace.busy).await;
+            tokio::time::sleep(pace.busy_interval).await;
             tokio::select! {
-                () = tokio::time::sleep(pause.saturating_sub(pace.busy)) => {}
-                () = wake.notified() => pause = pace.busy,
-                () = clock.moved(seen) => pause = pace.busy,
+                () = tokio::time::sleep(pause.saturating_sub(pace.busy_interval)) => {}
+                () = wake.notified() => pause = pace.busy_interval,
+                () = clock.moved(seen) => pause = pace.busy_interval,
             }
         };
         stop.run_until_cancelled(waited).await;
@@ -112,9 +112,9 @@ mod tests {
             }
             Ok(RoundOutcome::More)
         };
-        let pace = PollSchedule::steady(Duration::from_millis(1));
+        let pace = PollSchedule::every(Duration::from_millis(1));
         let (wake, clock) = (Notify::new(), Clock::system());
-        repeat("testing", pace, &wake, &clock, stop.clone(), round).await;
+        run_rounds("testing", pace, &wake, &clock, stop.clone(), round).await;
         assert_eq!(rounds.load(Ordering::Relaxed), 4);
     }
 }

@@ -57,11 +57,11 @@ fn visit(random: &mut Random, at: i64) -> AggregateVisit {
             .map(|r| DimensionValue::new(Dimension::BotReason, r)),
     );
     AggregateVisit {
-        at,
+        timestamp: at,
         is_bot: random.below(8) == 0,
         page,
-        own,
-        origin: [DimensionValue::new(Dimension::Source, random.below(3))].into(),
+        values: own,
+        origin_values: [DimensionValue::new(Dimension::Source, random.below(3))].into(),
     }
 }
 
@@ -78,19 +78,20 @@ fn defined(all: &[Stored], day: &Range<i64>, key: DimensionValue, is_bot: bool) 
             Dimension::Total => true,
             Dimension::EntryPage => entry.page == key.value,
             Dimension::ExitPage => exit.page == key.value,
-            Dimension::Source => entry.origin.contains(&key),
-            _ => visit.own.contains(&key),
+            Dimension::Source => entry.origin_values.contains(&key),
+            _ => visit.values.contains(&key),
         };
         for (place, one) in session.iter().enumerate() {
-            if has(&one.visit) && day.contains(&one.visit.at) {
+            if has(&one.visit) && day.contains(&one.visit.timestamp) {
                 numbers.visits += 1;
                 visitors.insert(&one.visitor);
                 let next = session.get(place + 1);
-                numbers.seconds += next.map_or(0, |next| next.visit.at - one.visit.at);
+                numbers.seconds +=
+                    next.map_or(0, |next| next.visit.timestamp - one.visit.timestamp);
             }
         }
         let first = session.iter().find(|one| has(&one.visit));
-        if first.is_some_and(|first| day.contains(&first.visit.at)) {
+        if first.is_some_and(|first| day.contains(&first.visit.timestamp)) {
             numbers.sessions += 1;
             numbers.bounces += i64::from(session.len() == 1);
         }

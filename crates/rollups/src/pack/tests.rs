@@ -4,7 +4,7 @@ use super::*;
 
 fn row(at: i64, page: u32) -> BlockRow {
     BlockRow {
-        at,
+        timestamp: at,
         is_bot: page == 9,
         page,
         origin: page + 1,
@@ -37,24 +37,27 @@ fn pack(rows: u32) -> ColumnBlock {
 #[test]
 fn a_pack_tells_what_was_put_in() {
     let pack = pack(21);
-    let runs: Vec<_> = pack.runs().collect();
+    let runs: Vec<_> = pack.session_rows().collect();
     assert_eq!(pack.visitors.len(), 3);
-    assert_eq!(runs.iter().filter(|run| run.begins_visitor).count(), 3);
+    assert_eq!(runs.iter().filter(|run| run.is_first_of_visitor).count(), 3);
     let pages: Vec<u32> = (0..21)
-        .map(|row| pack.column(ColumnKind::Page).number(row))
+        .map(|row| pack.column(ColumnKind::Page).value(row))
         .collect();
     assert_eq!(pages, (0..21).collect::<Vec<u32>>());
     // The first session has rows 0 to 2; durations do not span sessions.
     assert_eq!(runs[0].visits, 0..3);
-    assert_eq!(&pack.seconds[..4], [1, 1, 0, 1]);
-    assert_eq!(pack.at[0], -10);
-    let number = |field, row| pack.column(field).number(row);
+    assert_eq!(&pack.durations[..4], [1, 1, 0, 1]);
+    assert_eq!(pack.times[0], -10);
+    let number = |field, row| pack.column(field).value(row);
     assert_eq!(
-        [number(ColumnKind::Entry, 0), number(ColumnKind::Exit, 0)],
+        [
+            number(ColumnKind::EntryPage, 0),
+            number(ColumnKind::ExitPage, 0)
+        ],
         [0, 2]
     );
     assert_eq!(number(ColumnKind::Origin, 1), 4);
-    assert_eq!(number(ColumnKind::Agent, 9), 3 | BOT_FLAG);
+    assert_eq!(number(ColumnKind::UserAgent, 9), 3 | BOT_FLAG);
     assert!(runs.iter().any(|run| run.session.is_bot));
 }
 
@@ -63,25 +66,25 @@ fn a_pack_survives_its_bytes_and_damage_is_told() {
     for rows in [1, 300, 2_000] {
         let pack = pack(rows);
         let columns: Vec<_> = ColumnKind::STORED
-            .map(|field| (field, pack.column_bytes(field)))
+            .map(|field| (field, pack.encode_column(field)))
             .into();
         let columns: Vec<_> = columns.iter().map(|(f, bytes)| (*f, &bytes[..])).collect();
-        let (runs, times) = (pack.runs_bytes(), pack.times_bytes());
-        let read = |runs: &[u8], times: &[u8]| ColumnBlock::read(1_000, runs, times, &columns);
+        let (runs, times) = (pack.encode_sessions(), pack.encode_times());
+        let read = |runs: &[u8], times: &[u8]| ColumnBlock::decode(1_000, runs, times, &columns);
         assert_eq!(read(&runs, &times).as_ref(), Some(&pack));
         assert_eq!(read(&runs[..runs.len() - 13], &times), None);
         assert_eq!(read(&runs, &times[8..]), None);
         assert_eq!(read(&[], &[]), None);
         let broken = [(ColumnKind::Page, &columns[0].1[1..])];
-        assert_eq!(ColumnBlock::read(1_000, &runs, &times, &broken), None);
+        assert_eq!(ColumnBlock::decode(1_000, &runs, &times, &broken), None);
     }
 }
 
 #[test]
 fn parts_of_hours_are_computed() {
     let pack = pack(5);
-    let minutes = pack.parts(60);
-    let minutes: Vec<u32> = (0..5).map(|row| minutes.number(row)).collect();
+    let minutes = pack.computed_column(60);
+    let minutes: Vec<u32> = (0..5).map(|row| minutes.value(row)).collect();
     assert_eq!(minutes, [16; 5]);
-    assert_eq!(pack.parts(900).numbers, [1]);
+    assert_eq!(pack.computed_column(900).values, [1]);
 }

@@ -45,7 +45,7 @@ fn packs(visits: &BTreeMap<u64, Vec<Visit>>, day: &Range<i64>) -> Vec<Arc<Column
         };
         for (session, at, is_bot) in visits.iter().filter(|visit| touches(visit.0)) {
             let row = BlockRow {
-                at: *at,
+                timestamp: *at,
                 is_bot: *is_bot,
                 page: 1,
                 origin: 1,
@@ -98,20 +98,20 @@ fn days_of_other_zones_are_told_exactly() {
     let visits = visits();
     let (first, second) = (day(0), day(86_400));
     let (packs, next_packs) = (packs(&visits, &first), packs(&visits, &second));
-    let quarters = QuarterHours::of(&packs, &first).unwrap();
-    let next = QuarterHours::of(&next_packs, &second).unwrap();
-    let overlap = MidnightOverlap::of((&packs, &first), (&next_packs, &second));
+    let quarters = QuarterHours::from_blocks(&packs, &first).unwrap();
+    let next = QuarterHours::from_blocks(&next_packs, &second).unwrap();
+    let overlap = MidnightOverlap::from_blocks((&packs, &first), (&next_packs, &second));
     let (quarters, next) = (
-        QuarterHours::read(&quarters.bytes()).unwrap(),
-        QuarterHours::read(&next.bytes()).unwrap(),
+        QuarterHours::from_bytes(&quarters.to_bytes()).unwrap(),
+        QuarterHours::from_bytes(&next.to_bytes()).unwrap(),
     );
-    let overlap = MidnightOverlap::read(&overlap.bytes()).unwrap();
+    let overlap = MidnightOverlap::from_bytes(&overlap.to_bytes()).unwrap();
     let moment = |quarter: usize| i64::try_from(quarter).unwrap() * QUARTER_HOUR_SECONDS;
     let (mut told, mut shared) = (0, 0);
     for from in 0..=96 {
         for parts in [0..from, from..96] {
             let seconds = moment(parts.start)..moment(parts.end);
-            let numbers = quarters.numbers(parts).unwrap();
+            let numbers = quarters.metrics(parts).unwrap();
             assert_eq!(numbers, plainly(&visits, &seconds), "{seconds:?}");
         }
         for hours in [23, 24, 25] {
@@ -121,21 +121,21 @@ fn days_of_other_zones_are_told_exactly() {
             }
             let both = overlap.visitors(from, 96 - from + to).unwrap();
             let (late, early) = (moment(from)..moment(96), moment(96)..moment(96 + to));
-            let counted = visitors_of_both((&packs, &late), (&next_packs, &early));
+            let counted = count_common_visitors((&packs, &late), (&next_packs, &early));
             assert_eq!(both, counted, "{from} {to}");
-            let numbers = quarters.over_midnight(&next, both, (from, to));
+            let numbers = quarters.metrics_over_midnight(&next, both, (from, to));
             let seconds = moment(from)..moment(96 + to);
             let right = plainly(&visits, &seconds);
             assert_eq!(numbers, Some(right), "{seconds:?}");
             told += 1;
-            let alone = quarters.since(0, from) + next.before(0, to);
+            let alone = quarters.visitors_since(0, from) + next.visitors_before(0, to);
             shared += alone - right[0].visitors;
         }
     }
     assert!(told > 250 && shared > 1_000, "{told} {shared}");
-    assert_eq!(quarters.numbers(3..7), None);
+    assert_eq!(quarters.metrics(3..7), None);
     assert_eq!(overlap.visitors(90, 26), None);
-    assert_eq!(quarters.over_midnight(&next, [0; 2], (97, 1)), None);
+    assert_eq!(quarters.metrics_over_midnight(&next, [0; 2], (97, 1)), None);
 }
 
 #[test]
@@ -143,9 +143,9 @@ fn a_day_that_cuts_a_quarter_has_none() {
     assert!(
         QuarterHours::without_visits(&(0..86_400))
             .unwrap()
-            .is_empty()
+            .has_no_visits()
     );
     assert_eq!(QuarterHours::without_visits(&(60..86_400)), None);
-    assert_eq!(QuarterHours::read(&[200, 1]), None);
-    assert_eq!(MidnightOverlap::read(&[1, 2]), None);
+    assert_eq!(QuarterHours::from_bytes(&[200, 1]), None);
+    assert_eq!(MidnightOverlap::from_bytes(&[1, 2]), None);
 }

@@ -19,12 +19,12 @@ fn period(zone: Tz, from: &str, to: &str) -> ReportPeriod {
 #[test]
 fn a_period_has_its_days() {
     let zone = Tz::Europe__Berlin;
-    let week = ReportPeriod::days_of(zone, date("2026-10-19"), date("2026-10-25"));
-    assert!(week.is_whole());
+    let week = ReportPeriod::from_dates(zone, date("2026-10-19"), date("2026-10-25"));
+    assert!(week.is_whole_days());
     assert_eq!(week.days().count(), 7);
     assert_eq!((week.to - week.from).num_hours(), 7 * 24 + 1);
     let cut = period(zone, "2026-10-24T12:00:00Z", "2026-10-25T12:00:00Z");
-    assert!(!cut.is_whole());
+    assert!(!cut.is_whole_days());
     let days: Vec<LocalDay> = cut.days().collect();
     assert_eq!(days.len(), 2);
     assert_eq!(days[0].from, cut.from);
@@ -38,23 +38,23 @@ fn a_period_has_its_days() {
 #[test]
 fn comparisons_go_by_the_calendar() {
     let zone = Tz::Europe__Berlin;
-    let week = ReportPeriod::days_of(zone, date("2026-10-19"), date("2026-10-25"));
-    let before = ReportPeriod::days_of(zone, date("2026-10-12"), date("2026-10-18"));
-    assert_eq!(week.before(), before);
-    let year = ReportPeriod::days_of(zone, date("2025-10-19"), date("2025-10-25"));
-    assert_eq!(week.year_before(), year);
-    let leap = ReportPeriod::days_of(zone, date("2028-02-29"), date("2028-02-29"));
-    let year = ReportPeriod::days_of(zone, date("2027-02-28"), date("2027-02-28"));
-    assert_eq!(leap.year_before(), year);
+    let week = ReportPeriod::from_dates(zone, date("2026-10-19"), date("2026-10-25"));
+    let before = ReportPeriod::from_dates(zone, date("2026-10-12"), date("2026-10-18"));
+    assert_eq!(week.previous(), before);
+    let year = ReportPeriod::from_dates(zone, date("2025-10-19"), date("2025-10-25"));
+    assert_eq!(week.previous_year(), year);
+    let leap = ReportPeriod::from_dates(zone, date("2028-02-29"), date("2028-02-29"));
+    let year = ReportPeriod::from_dates(zone, date("2027-02-28"), date("2027-02-28"));
+    assert_eq!(leap.previous_year(), year);
     let hours = period(zone, "2026-10-24T12:00:00Z", "2026-10-24T15:00:00Z");
     let before = period(zone, "2026-10-24T09:00:00Z", "2026-10-24T12:00:00Z");
-    assert_eq!(hours.before(), before);
+    assert_eq!(hours.previous(), before);
 }
 
 #[test]
 fn hours_follow_the_clock() {
     let starts = |zone, day: &str| -> Vec<String> {
-        let day = ReportPeriod::days_of(zone, date(day), date(day));
+        let day = ReportPeriod::from_dates(zone, date(day), date(day));
         let buckets = Interval::Hour.buckets(&day);
         buckets
             .iter()
@@ -76,7 +76,7 @@ fn hours_follow_the_clock() {
 
 #[test]
 fn weeks_begin_on_mondays_and_months_on_the_first() {
-    let period = ReportPeriod::days_of(Tz::UTC, date("2026-10-28"), date("2026-12-01"));
+    let period = ReportPeriod::from_dates(Tz::UTC, date("2026-10-28"), date("2026-12-01"));
     let starts = |interval: Interval| -> Vec<String> {
         let buckets = interval.buckets(&period);
         buckets
@@ -101,9 +101,9 @@ fn a_filter_takes_any_of_and_none_of() {
     let passes = |any: &[&str], none: &[&str], values: &[Option<&str>]| {
         let filter = AttributeFilter {
             property: None,
-            subject: Attribute::Weekday,
-            any: any.iter().map(pattern).collect(),
-            none: none.iter().map(pattern).collect(),
+            attribute: Attribute::Weekday,
+            included: any.iter().map(pattern).collect(),
+            excluded: none.iter().map(pattern).collect(),
         };
         filter.passes(values)
     };
@@ -120,11 +120,11 @@ fn a_filter_takes_any_of_and_none_of() {
 #[test]
 fn subjects_have_names_of_their_own() {
     for subject in Attribute::all() {
-        assert_eq!(Attribute::named(subject.name()), Some(subject));
+        assert_eq!(Attribute::from_name(subject.name()), Some(subject));
     }
-    assert_eq!(Attribute::named("total"), None);
+    assert_eq!(Attribute::from_name("total"), None);
     assert_eq!(
-        Attribute::named("path"),
-        Some(Attribute::Of(Dimension::Page))
+        Attribute::from_name("path"),
+        Some(Attribute::Dimension(Dimension::Page))
     );
 }

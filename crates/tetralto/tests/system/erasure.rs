@@ -103,7 +103,7 @@ impl Both {
             "--store-ip=full".to_owned(),
         ]);
         let config = chassis::settings::try_parse(args).unwrap();
-        let app = visitor_analytics::assemble(&config, &pool, clock.clone()).unwrap();
+        let app = visitor_analytics::build_with_pool(&config, &pool, clock.clone()).unwrap();
         let (listener, analytics) = listen().await;
         tokio::spawn(app.serve(listener, stop.clone()));
         Self {
@@ -361,10 +361,13 @@ async fn nothing_of_an_erased_person_is_in_any_column(pool: PgPool) {
     assert_eq!(pages["data"].as_array().unwrap().len(), 1, "{pages}");
     assert!(!places(&after, "pro").is_empty());
     let all = VerifyArgs::default();
-    let verified = visitor_analytics::verify::compare(&store, &all)
+    let verified = visitor_analytics::verify::verify_days(&store, &all)
         .await
         .unwrap();
-    assert!(verified.days > 0 && verified.different == 0, "{verified:?}");
+    assert!(
+        verified.compared_days > 0 && verified.mismatches == 0,
+        "{verified:?}"
+    );
 }
 
 fn places_of_hex(dump: &[(String, String)], hex: &str) -> Vec<String> {

@@ -7,7 +7,7 @@
     reason = "a benchmark is run by hand, prints its results and may panic"
 )]
 
-mod hostile;
+mod adversarial;
 #[path = "../ingest/visits.rs"]
 #[allow(dead_code, reason = "other benchmarks use the rest")]
 mod visits;
@@ -18,10 +18,10 @@ use std::time::{Duration, Instant};
 use bench::CpuTime;
 use chrono::Utc;
 use serde_json::{Value, json};
-use visitor_analytics::domain::classified::LocationStatus;
-use visitor_analytics::domain::classifier::VisitEnricher;
-use visitor_analytics::domain::policy::PrivacyPolicy;
+use visitor_analytics::domain::enriched_visit::LocationStatus;
+use visitor_analytics::domain::privacy::PrivacyPolicy;
 use visitor_analytics::domain::visit::NewVisit;
+use visitor_analytics::domain::visit_enricher::VisitEnricher;
 
 /// The allocator of the service; glibc's returns memory to the system and requests it again in each
 /// round.
@@ -33,28 +33,29 @@ const ROUNDS: usize = 20;
 
 fn main() {
     let classifier = VisitEnricher::new();
-    let real = real();
-    let warm = cpu(&classifier, &real, false);
-    let cold = cpu(&classifier, &real, true);
+    let real = corpus_visits();
+    let warm = cpu_micros(&classifier, &real, false);
+    let cold = cpu_micros(&classifier, &real, true);
     println!("real browsers and crawlers, user agent known    {warm:>6.2} µs of CPU a visit");
     println!("real browsers and crawlers, user agent not known{cold:>6.2} µs of CPU a visit");
-    let (worst, micros) = hostile::search(|text| once(&classifier, &accepted(text, true), true));
+    let (worst, micros) =
+        adversarial::search(|text| min_micros(&classifier, &visit_with_agent(text, true), true));
     println!("the worst user agent found, not known           {micros:>6.2} µs");
     println!(
         "    {} bytes: {}",
         worst.len(),
         &worst[..worst.floor_char_boundary(120)]
     );
-    for (name, sent) in hostile::visits() {
+    for (name, sent) in adversarial::visits() {
         let visit = accept(sent);
-        let cold = once(&classifier, &visit, true);
-        let warm = once(&classifier, &visit, false);
+        let cold = min_micros(&classifier, &visit, true);
+        let warm = min_micros(&classifier, &visit, false);
         println!("{name:<48}{cold:>6.2} µs, {warm:>6.2} µs when known");
     }
 }
 
 /// The user agents of the corpus with the headers of a browser.
-fn real() -> Vec<NewVisit> {
+fn corpus_visits() -> Vec<NewVisit> {
     let mut visits = vec![];
     for name in [
         "people-scored.txt",
@@ -67,12 +68,12 @@ fn real() -> Vec<NewVisit> {
         let agents = text
             .lines()
             .map(|line| line.split_once('\t').map_or(line, |(_, a)| a));
-        visits.extend(agents.map(|agent| accepted(agent, false)));
+        visits.extend(agents.map(|agent| visit_with_agent(agent, false)));
     }
     visits
 }
 
-fn accepted(user_agent: &str, is_plain: bool) -> NewVisit {
+fn visit_with_agent(user_agent: &str, is_plain: bool) -> NewVisit {
     let mut sent = json!({
         "url": "https://shop.example/products/42?utm_source=news&utm_medium=email&gclid=x",
         "ip": "81.2.69.142", "user_agent": user_agent, "referrer": "https://www.google.com/",
@@ -95,7 +96,7 @@ fn accept(sent: Value) -> NewVisit {
 }
 
 /// Average CPU time per visit in microseconds.
-fn cpu(classifier: &VisitEnricher, visits: &[NewVisit], forget: bool) -> f64 {
+fn cpu_micros(classifier: &VisitEnricher, visits: &[NewVisit], forget: bool) -> f64 {
     let few = &visits[..visits.len().min(VISITS)];
     // Fewer user agents than the cache holds.
     let few = if forget { few } else { &few[..2_000] };
@@ -106,7 +107,7 @@ fn cpu(classifier: &VisitEnricher, visits: &[NewVisit], forget: bool) -> f64 {
                 work(visit.clone());
             }
             if forget {
-                classifier.forget();
+                classifier.clear_cache();
             }
         }
         CpuTime::of(std::process::id())
@@ -114,7 +115,7 @@ fn cpu(classifier: &VisitEnricher, visits: &[NewVisit], forget: bool) -> f64 {
             .saturating_sub(before)
     };
     let classify = |visit| {
-        let done = classifier.classify(visit, String::new(), LocationStatus::Unknown);
+        let done = classifier.enrich(visit, String::new(), LocationStatus::Unknown);
         drop(black_box(done));
     };
     spent(1, &classify);
@@ -127,15 +128,15 @@ fn cpu(classifier: &VisitEnricher, visits: &[NewVisit], forget: bool) -> f64 {
 }
 
 /// The minimum time of several attempts for one visit, in microseconds.
-fn once(classifier: &VisitEnricher, visit: &NewVisit, forget: bool) -> f64 {
+fn min_micros(classifier: &VisitEnricher, visit: &NewVisit, forget: bool) -> f64 {
     let mut least = Duration::MAX;
     for _ in 0..9 {
         if forget {
-            classifier.forget();
+            classifier.clear_cache();
         }
         let copy = visit.clone();
         let start = Instant::now();
-        let done = black_box(classifier.classify(copy, String::new(), LocationStatus::Unknown));
+        let done = black_box(classifier.enrich(copy, String::new(), LocationStatus::Unknown));
         least = least.min(start.elapsed());
         drop(done);
     }

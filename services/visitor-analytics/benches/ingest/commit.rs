@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 use visitor_analytics::domain::visit::SubmittedVisit;
 
-const ROWS: usize = 500;
+const MAX_BATCH_VISITS: usize = 500;
 
 const TABLE: &str = "
     drop table if exists public.commit_probe;
@@ -42,13 +42,13 @@ pub async fn router() -> axum::Router {
     let mut connection = PgConnection::connect(&database).await.unwrap();
     sqlx::raw_sql(TABLE).execute(&mut connection).await.unwrap();
     let (jobs, waiting) = mpsc::channel(10_000);
-    tokio::spawn(commit(connection, waiting));
+    tokio::spawn(commit_batches(connection, waiting));
     axum::Router::new()
-        .route("/visits", post(take))
+        .route("/visits", post(handle_visit))
         .with_state(jobs)
 }
 
-async fn take(
+async fn handle_visit(
     State(jobs): State<mpsc::Sender<Job>>,
     Json(visit): Json<SubmittedVisit>,
 ) -> StatusCode {
@@ -58,10 +58,10 @@ async fn take(
     StatusCode::ACCEPTED
 }
 
-async fn commit(mut connection: PgConnection, mut waiting: mpsc::Receiver<Job>) {
+async fn commit_batches(mut connection: PgConnection, mut waiting: mpsc::Receiver<Job>) {
     let clock = Clock::system();
     let mut jobs = vec![];
-    while waiting.recv_many(&mut jobs, ROWS).await > 0 {
+    while waiting.recv_many(&mut jobs, MAX_BATCH_VISITS).await > 0 {
         let (batch, done): (Vec<_>, Vec<_>) = jobs.drain(..).unzip();
         let ids: Vec<Uuid> = batch.iter().map(|_| clock.new_id()).collect();
         let moments: Vec<DateTime<Utc>> = batch.iter().map(|_| clock.now()).collect();

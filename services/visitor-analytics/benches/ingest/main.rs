@@ -23,13 +23,13 @@ mod visits;
 use std::time::Duration;
 
 use bench::{LoadGenerator, LoadResult, MeasuredProcess, post};
-use process::{Postgres, Shares, System};
-use visits::Crowd;
+use process::{CpuShares, Postgres, ServiceGroup};
+use visits::VisitorMix;
 
 /// Duration of each measurement, after a second of warm-up.
-const LENGTH: Duration = Duration::from_secs(8);
+const MEASUREMENT_DURATION: Duration = Duration::from_secs(8);
 /// Enough visits that few are sent twice within a measurement.
-const VISITS: usize = 240_000;
+const VISIT_COUNT: usize = 240_000;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -43,31 +43,31 @@ fn main() {
 
 async fn measure(only: Option<&str>) {
     let database = std::env::var("DATABASE_URL").expect("start this with ./dev bench ingest");
-    let mixed = |seed| visits::generate(Crowd::Mixed, VISITS, seed);
-    let postgres = Postgres::of(&database).await;
-    let system = System::start(&database).await;
-    println!("idle memory: {}", system.memory());
+    let mixed = |seed| visits::generate(VisitorMix::Mixed, VISIT_COUNT, seed);
+    let postgres = Postgres::from_url(&database).await;
+    let system = ServiceGroup::start(&database).await;
+    println!("idle memory: {}", system.peak_memory());
     println!();
     println!("                                   visits/s   p50 ms   p99 ms   CPU µs a visit");
 
     let wanted = |name: &str| only.is_none_or(|only| only == name);
     let single = mixed(1);
-    let bare = probe(probes::HANDLER, "bare handler", &single, &postgres).await;
-    let commit = probe(probes::COMMIT, "bare group commit", &single, &postgres).await;
+    let bare = measure_probe(probes::HANDLER, "bare handler", &single, &postgres).await;
+    let commit = measure_probe(probes::COMMIT, "bare group commit", &single, &postgres).await;
     let mut rates = vec![];
     if wanted("single") {
-        rates.push(run(&system, &postgres, "POST /visits", &single, 1, 64).await);
+        rates.push(measure_service(&system, &postgres, "POST /visits", &single, 1, 64).await);
     }
     if wanted("many") {
-        run(&system, &postgres, "POST /visits", &mixed(2), 1, 256).await;
+        measure_service(&system, &postgres, "POST /visits", &mixed(2), 1, 256).await;
     }
     if wanted("lists") {
-        let lists = visits::lists(&mixed(3), 100);
-        rates.push(run(&system, &postgres, "lists of 100", &lists, 100, 8).await);
+        let lists = visits::group_into_lists(&mixed(3), 100);
+        rates.push(measure_service(&system, &postgres, "lists of 100", &lists, 100, 8).await);
     }
     if wanted("new") {
-        let new = visits::generate(Crowd::New, VISITS, 4);
-        run(&system, &postgres, "new people only", &new, 1, 64).await;
+        let new = visits::generate(VisitorMix::NewVisitors, VISIT_COUNT, 4);
+        measure_service(&system, &postgres, "new people only", &new, 1, 64).await;
     }
 
     println!();
@@ -76,34 +76,34 @@ async fn measure(only: Option<&str>) {
         println!("of the bare handler       {:>6.2}", first / bare);
         println!("lists of 100 to single    {:>6.2}", listed / first);
     }
-    println!("peak memory: {}", system.memory());
-    system.check(&database).await;
+    println!("peak memory: {}", system.peak_memory());
+    system.check_stored_visits(&database).await;
 }
 
-async fn probe(flag: &str, name: &str, bodies: &[String], postgres: &Postgres) -> f64 {
+async fn measure_probe(flag: &str, name: &str, bodies: &[String], postgres: &Postgres) -> f64 {
     let process = probes::start(flag).await;
-    let requests = load(&process, "", bodies, 1);
+    let requests = load_generator(&process, "", bodies, 1);
     requests.warm_up(64).await;
     let (before, stored) = (process.cpu(), postgres.cpu());
-    let outcome = requests.run(64, LENGTH).await;
-    let used = Shares::new(vec![
+    let outcome = requests.run(64, MEASUREMENT_DURATION).await;
+    let used = CpuShares::new(vec![
         ("probe", process.cpu().since(before).total()),
         ("PostgreSQL", postgres.cpu().saturating_sub(stored)),
     ]);
     let name = format!("{name}, 64 connections");
-    print(&name, &outcome, &used.per_visit(outcome.items));
+    print_result(&name, &outcome, &used.per_visit(outcome.items));
     outcome.rate()
 }
 
-async fn run(
-    system: &System,
+async fn measure_service(
+    system: &ServiceGroup,
     postgres: &Postgres,
     name: &str,
     bodies: &[String],
     visits_each: usize,
     connections: usize,
 ) -> f64 {
-    let requests = load(
+    let requests = load_generator(
         &system.visitor_analytics,
         &system.token,
         bodies,
@@ -111,16 +111,16 @@ async fn run(
     );
     requests.warm_up(connections).await;
     let used = system.cpu(postgres);
-    let outcome = requests.run(connections, LENGTH).await;
+    let outcome = requests.run(connections, MEASUREMENT_DURATION).await;
     let used = system.cpu(postgres).since(&used);
     let name = format!("{name}, {connections} connections");
-    print(&name, &outcome, &used.per_visit(outcome.items));
+    print_result(&name, &outcome, &used.per_visit(outcome.items));
     outcome.rate()
 }
 
 /// The body is checked as well: a list is answered with success even if some of its visits are
 /// rejected.
-fn load(
+fn load_generator(
     service: &MeasuredProcess,
     token: &str,
     bodies: &[String],
@@ -133,7 +133,7 @@ fn load(
     load.never(r#""status":"rejected""#)
 }
 
-fn print(name: &str, outcome: &LoadResult, costs: &[(&str, f64)]) {
+fn print_result(name: &str, outcome: &LoadResult, costs: &[(&str, f64)]) {
     let costs = costs
         .iter()
         .map(|(who, micros)| format!("{who} {micros:.1}"));

@@ -30,7 +30,7 @@ pub async fn serve(arguments: &[String]) -> bool {
         return false;
     };
     let router = match probe.as_str() {
-        HANDLER => Router::new().route("/visits", post(take)),
+        HANDLER => Router::new().route("/visits", post(handle_visit)),
         COMMIT => commit::router().await,
         _ => return false,
     };
@@ -40,6 +40,6 @@ pub async fn serve(arguments: &[String]) -> bool {
     true
 }
 
-async fn take(Json(visit): Json<SubmittedVisit>) -> (StatusCode, Json<usize>) {
+async fn handle_visit(Json(visit): Json<SubmittedVisit>) -> (StatusCode, Json<usize>) {
     (StatusCode::ACCEPTED, Json(visit.url.len()))
 }

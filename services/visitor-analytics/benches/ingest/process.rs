@@ -12,14 +12,14 @@ use sqlx::{Connection as _, PgConnection};
 const SECRET: &str = "a-secret-of-the-benchmark-with-32-characters";
 
 /// The release binaries of the three services.
-pub struct System {
+pub struct ServiceGroup {
     geo: MeasuredProcess,
     notification: MeasuredProcess,
     pub visitor_analytics: MeasuredProcess,
     pub token: String,
 }
 
-impl System {
+impl ServiceGroup {
     pub async fn start(database: &str) -> Self {
         let own = Path::new(env!("CARGO_BIN_EXE_visitor-analytics"));
         let folder: PathBuf = own.parent().unwrap().into();
@@ -59,12 +59,12 @@ impl System {
             )
             .await,
             visitor_analytics: MeasuredProcess::start(visits, port).await,
-            token: token(),
+            token: write_token(),
         }
     }
 
     /// Peak resident memory, in MB.
-    pub fn memory(&self) -> String {
+    pub fn peak_memory(&self) -> String {
         format!(
             "visitor-analytics {:.0} MB, geo {:.0} MB, notification {:.0} MB",
             self.visitor_analytics.peak_memory(),
@@ -74,9 +74,9 @@ impl System {
     }
 
     /// CPU time used so far.
-    pub fn cpu(&self, postgres: &Postgres) -> Shares {
+    pub fn cpu(&self, postgres: &Postgres) -> CpuShares {
         let of = |service: &MeasuredProcess| service.cpu().total();
-        Shares(vec![
+        CpuShares(vec![
             ("visitor-analytics", of(&self.visitor_analytics)),
             ("geo", of(&self.geo)),
             ("notification", of(&self.notification)),
@@ -85,7 +85,7 @@ impl System {
     }
 
     /// Checks that the sessions count all visits.
-    pub async fn check(&self, database: &str) {
+    pub async fn check_stored_visits(&self, database: &str) {
         let mut connection = PgConnection::connect(database).await.unwrap();
         let count = "select (select count(*) from visitor_analytics.visit),
                             (select sum(visits)::bigint from visitor_analytics.session)";
@@ -107,7 +107,7 @@ impl System {
 pub struct Postgres(u32);
 
 impl Postgres {
-    pub async fn of(database: &str) -> Self {
+    pub async fn from_url(database: &str) -> Self {
         let mut connection = PgConnection::connect(database).await.unwrap();
         let pid = sqlx::query_scalar("select pg_backend_pid()");
         let pid: i32 = pid.fetch_one(&mut connection).await.unwrap();
@@ -121,9 +121,9 @@ impl Postgres {
 }
 
 /// CPU time by process.
-pub struct Shares(Vec<(&'static str, Duration)>);
+pub struct CpuShares(Vec<(&'static str, Duration)>);
 
-impl Shares {
+impl CpuShares {
     pub fn new(times: Vec<(&'static str, Duration)>) -> Self {
         Self(times)
     }
@@ -147,7 +147,7 @@ impl Shares {
     }
 }
 
-fn token() -> String {
+fn write_token() -> String {
     let keys = Keyring::new(&[SECRET.into()], None, false).unwrap();
     let now = Clock::system().now().timestamp();
     let scopes = [Scope::VisitsWrite].into_iter().collect();

@@ -5,34 +5,39 @@ use serde_json::{Value, json};
 
 /// The kind of visitors.
 #[derive(Clone, Copy)]
-pub enum Crowd {
+pub enum VisitorMix {
     /// One visitor in five is a bot. Each visitor views three pages, interleaved with other
     /// visitors.
     Mixed,
     /// Every visit is the first of a person and causes a session and an announcement.
-    New,
+    NewVisitors,
 }
 
 /// Concurrent visitors.
-const AT_ONCE: usize = 1_000;
+const CONCURRENT_VISITORS: usize = 1_000;
 
 /// Generates `count` visits as JSON; each seed gives other visits. They have no ids, so that
 /// sending one again records a new visit.
-pub fn generate(crowd: Crowd, count: usize, seed: u64) -> Vec<String> {
+pub fn generate(crowd: VisitorMix, count: usize, seed: u64) -> Vec<String> {
     let mut random = SeededRandom(0x7e7a + seed);
-    let mut visitors = vec![(String::new(), String::new()); AT_ONCE];
+    let mut visitors = vec![(String::new(), String::new()); CONCURRENT_VISITORS];
     let visits = (0..count).map(|index| {
-        let visitor = &mut visitors[index % AT_ONCE];
-        if matches!(crowd, Crowd::New) || (index / AT_ONCE).is_multiple_of(3) {
-            let is_bot = matches!(crowd, Crowd::Mixed) && random.below(5) == 0;
-            *visitor = (address(&mut random), user_agent(&mut random, is_bot));
+        let visitor = &mut visitors[index % CONCURRENT_VISITORS];
+        if matches!(crowd, VisitorMix::NewVisitors)
+            || (index / CONCURRENT_VISITORS).is_multiple_of(3)
+        {
+            let is_bot = matches!(crowd, VisitorMix::Mixed) && random.below(5) == 0;
+            *visitor = (
+                random_address(&mut random),
+                random_user_agent(&mut random, is_bot),
+            );
         }
-        visit(&mut random, &visitor.0, &visitor.1).to_string()
+        random_visit(&mut random, &visitor.0, &visitor.1).to_string()
     });
     visits.collect()
 }
 
-fn visit(random: &mut SeededRandom, ip: &str, user_agent: &str) -> Value {
+fn random_visit(random: &mut SeededRandom, ip: &str, user_agent: &str) -> Value {
     let campaign = if random.below(5) == 0 {
         "?utm_source=news&utm_medium=email"
     } else {
@@ -55,7 +60,7 @@ fn visit(random: &mut SeededRandom, ip: &str, user_agent: &str) -> Value {
     })
 }
 
-fn address(random: &mut SeededRandom) -> String {
+fn random_address(random: &mut SeededRandom) -> String {
     format!(
         "{}.{}.{}.{}",
         11 + random.below(80),
@@ -65,7 +70,7 @@ fn address(random: &mut SeededRandom) -> String {
     )
 }
 
-fn user_agent(random: &mut SeededRandom, is_bot: bool) -> String {
+fn random_user_agent(random: &mut SeededRandom, is_bot: bool) -> String {
     let version = 100 + random.below(100);
     let build = random.below(5);
     if is_bot {
@@ -90,7 +95,7 @@ fn user_agent(random: &mut SeededRandom, is_bot: bool) -> String {
 }
 
 /// Groups visits into lists of `size`.
-pub fn lists(visits: &[String], size: usize) -> Vec<String> {
+pub fn group_into_lists(visits: &[String], size: usize) -> Vec<String> {
     let lists = visits.chunks(size);
     lists.map(|list| format!("[{}]", list.join(","))).collect()
 }

@@ -13,8 +13,8 @@
     reason = "a benchmark is run by hand, prints its results and may panic"
 )]
 
-mod duck;
-mod questions;
+mod duckdb;
+mod queries;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -25,10 +25,10 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, PgPool};
 use visitor_analytics::store::Store;
 
-const FILL: &str = include_str!("fill.sql");
+const FILL_SQL: &str = include_str!("fill.sql");
 
 /// A database with visits of three sites, and the time at which reports run.
-struct Made {
+struct Dataset {
     pool: PgPool,
     store: Store,
     now: DateTime<Utc>,
@@ -42,16 +42,16 @@ async fn main() {
     let visits: u32 = visits.unwrap_or(10_000_000);
     let only = words().find(|word| word.parse::<u32>().is_err());
     let only = only.unwrap_or_default();
-    let small = make(visits / 10).await;
-    let large = make(visits).await;
+    let small = prepare_dataset(visits / 10).await;
+    let large = prepare_dataset(visits).await;
     let duck = match only.as_str() {
-        "" => duck::ask(&large).await,
+        "" => duckdb::run_queries(&large).await,
         _ => HashMap::new(),
     };
-    questions::ask_all(&small, &large, &duck, &only).await;
+    queries::run_all(&small, &large, &duck, &only).await;
 }
 
-async fn make(visits: u32) -> Made {
+async fn prepare_dataset(visits: u32) -> Dataset {
     let database = std::env::var("DATABASE_URL").expect("start this with ./dev bench reports");
     let options: PgConnectOptions = database.parse().unwrap();
     let name = format!("reports_{visits}");
@@ -66,14 +66,14 @@ async fn make(visits: u32) -> Made {
     let store = Store::new(pool.clone());
     // The last day with visits is still open.
     let now: DateTime<Utc> = "2026-11-20T22:30:00Z".parse().unwrap();
-    if count(&pool, "site").await == 0 {
+    if count_rows(&pool, "site").await == 0 {
         let months = (0..5).map(|month| now - TimeDelta::days(30 * month));
         store
-            .make_room(months.chain([now + TimeDelta::days(2)]))
+            .ensure_partitions(months.chain([now + TimeDelta::days(2)]))
             .await
             .unwrap();
         let begun = Instant::now();
-        let fill = FILL.replace(":visits", &visits.to_string());
+        let fill = FILL_SQL.replace(":visits", &visits.to_string());
         sqlx::raw_sql(AssertSqlSafe(fill))
             .execute(&pool)
             .await
@@ -87,11 +87,11 @@ async fn make(visits: u32) -> Made {
             begun.elapsed().as_secs_f64()
         );
     }
-    let visits = count(&pool, "visit").await;
+    let visits = count_rows(&pool, "visit").await;
     println!("{visits} visits");
-    fold(&pool, &store, now, visits).await;
-    size(&pool, visits).await;
-    Made {
+    fold_days(&pool, &store, now, visits).await;
+    print_table_sizes(&pool, visits).await;
+    Dataset {
         pool,
         store,
         now,
@@ -99,13 +99,13 @@ async fn make(visits: u32) -> Made {
     }
 }
 
-async fn count(pool: &PgPool, table: &str) -> i64 {
+async fn count_rows(pool: &PgPool, table: &str) -> i64 {
     let statement = AssertSqlSafe(format!("select count(*) from visitor_analytics.{table}"));
     sqlx::query_scalar(statement).fetch_one(pool).await.unwrap()
 }
 
 /// Folds the completed days.
-async fn fold(pool: &PgPool, store: &Store, now: DateTime<Utc>, visits: i64) {
+async fn fold_days(pool: &PgPool, store: &Store, now: DateTime<Utc>, visits: i64) {
     // The SQL script marks all days as dirty; two of them are still open.
     let due = "update visitor_analytics.unfolded_day
                set due_at = (day + 1)::timestamp at time zone 'UTC' + interval '6 hours'";
@@ -120,12 +120,12 @@ async fn fold(pool: &PgPool, store: &Store, now: DateTime<Utc>, visits: i64) {
     };
     let (begun, before, mut days) = (Instant::now(), used(), 0);
     loop {
-        let due = store.days_to_fold(now, 10).await.unwrap();
+        let due = store.claim_days(now, 10).await.unwrap();
         if due.is_empty() {
             break;
         }
         for day in &due {
-            store.fold(day).await.unwrap();
+            store.fold_claimed_day(day).await.unwrap();
             days += 1;
         }
     }
@@ -144,7 +144,7 @@ async fn fold(pool: &PgPool, store: &Store, now: DateTime<Utc>, visits: i64) {
     sqlx::raw_sql("vacuum analyze").execute(pool).await.unwrap();
 }
 
-async fn size(pool: &PgPool, visits: i64) {
+async fn print_table_sizes(pool: &PgPool, visits: i64) {
     for table in [
         "visit",
         "session",

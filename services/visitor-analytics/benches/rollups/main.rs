@@ -22,19 +22,19 @@ use chrono::{DateTime, TimeDelta, Utc};
 use common::geo::Location;
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use visitor_analytics::domain::classified::{EnrichedVisit, LocationStatus};
-use visitor_analytics::domain::classifier::VisitEnricher;
-use visitor_analytics::domain::policy::PrivacyPolicy;
+use visitor_analytics::domain::enriched_visit::{EnrichedVisit, LocationStatus};
+use visitor_analytics::domain::privacy::PrivacyPolicy;
 use visitor_analytics::domain::session::{NotifyPolicy, NotifyTrigger};
 use visitor_analytics::domain::visit::NewVisit;
+use visitor_analytics::domain::visit_enricher::VisitEnricher;
 use visitor_analytics::store::Store;
 use visitor_analytics::verify::{self, VerifyArgs};
 
 const DAYS: i64 = 5;
-const VISITS_A_DAY: usize = 40_000;
+const VISITS_PER_DAY: usize = 40_000;
 /// Time between visits; they fill the first 12 hours of a day.
-const APART: TimeDelta = TimeDelta::milliseconds(1_080);
-const BATCH: usize = 500;
+const VISIT_INTERVAL: TimeDelta = TimeDelta::milliseconds(1_080);
+const VISITS_PER_TRANSACTION: usize = 500;
 
 #[tokio::main]
 async fn main() {
@@ -57,17 +57,17 @@ async fn main() {
     let store = Store::new(pool.clone());
     let telling = NotifyPolicy {
         max_age: TimeDelta::zero(),
-        when: NotifyTrigger::default(),
+        trigger: NotifyTrigger::default(),
     };
     let now: DateTime<Utc> = "2026-11-20T12:00:00Z".parse().unwrap();
     let visits = visits(now - TimeDelta::days(DAYS));
     let months = visits.iter().map(|visit| visit.visit.timestamp);
-    store.make_room(months).await.unwrap();
+    store.ensure_partitions(months).await.unwrap();
     let before = used();
-    for batch in visits.chunks(BATCH) {
+    for batch in visits.chunks(VISITS_PER_TRANSACTION) {
         store.record(batch, now, telling).await.unwrap();
     }
-    print("recording, days closed", before, used(), visits.len());
+    print_usage("recording, days closed", before, used(), visits.len());
     sqlx::raw_sql("vacuum analyze")
         .execute(&pool)
         .await
@@ -77,12 +77,12 @@ async fn main() {
     for name in ["folding", "folding again"] {
         let before = used();
         let mut rows = 0;
-        for due in store.days_to_fold(later, 100).await.unwrap() {
-            rows += store.fold(&due).await.unwrap().unwrap();
+        for due in store.claim_days(later, 100).await.unwrap() {
+            rows += store.fold_claimed_day(&due).await.unwrap().unwrap();
         }
-        print(name, before, used(), visits.len());
+        print_usage(name, before, used(), visits.len());
         println!("  {rows} rows");
-        size(&pool, visits.len()).await;
+        print_table_sizes(&pool, visits.len()).await;
         sqlx::raw_sql(
             "insert into visitor_analytics.unfolded_day (site_id, day, due_at)
                        select distinct site_id, day, now() from visitor_analytics.rollup_day",
@@ -96,16 +96,16 @@ async fn main() {
         .await
         .unwrap();
     let before = used();
-    let report = verify::compare(&store, &VerifyArgs::default())
+    let report = verify::verify_days(&store, &VerifyArgs::default())
         .await
         .unwrap();
-    print("verifying", before, used(), visits.len());
+    print_usage("verifying", before, used(), visits.len());
     print!("{report}");
 }
 
-type Used = (Instant, Duration, Duration);
+type Usage = (Instant, Duration, Duration);
 
-fn print(what: &str, before: Used, after: Used, visits: usize) {
+fn print_usage(what: &str, before: Usage, after: Usage, visits: usize) {
     let micros = |time: Duration| time.as_secs_f64() * 1e6 / visits as f64;
     println!(
         "{what:<24} {:>6.2} s, CPU µs a visit: own {:.2}, PostgreSQL {:.2}",
@@ -115,7 +115,7 @@ fn print(what: &str, before: Used, after: Used, visits: usize) {
     );
 }
 
-async fn size(pool: &PgPool, visits: usize) {
+async fn print_table_sizes(pool: &PgPool, visits: usize) {
     let tables = ["visit", "rollup_day", "rollup_value"];
     for table in tables {
         let bytes = "select coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint from pg_class c
@@ -140,28 +140,28 @@ fn visits(start: DateTime<Utc>) -> Vec<EnrichedVisit> {
     let mut visits = vec![];
     for day in 0..DAYS {
         let seed = 20 + day.cast_unsigned();
-        let sent = visits::generate(visits::Crowd::Mixed, VISITS_A_DAY, seed);
+        let sent = visits::generate(visits::VisitorMix::Mixed, VISITS_PER_DAY, seed);
         let mut moment = start
             .date_naive()
             .and_time(chrono::NaiveTime::MIN)
             .and_utc();
         moment += TimeDelta::days(day);
         for text in sent {
-            moment += APART;
+            moment += VISIT_INTERVAL;
             let mut visit: Value = serde_json::from_str(&text).unwrap();
             visit["timestamp"] = json!(moment);
             let visitor = format!("{day}-{}", visit["ip"].as_str().unwrap());
             let visit = serde_json::from_value(visit).unwrap();
             let visit = NewVisit::accept(visit, &PrivacyPolicy::default(), moment).unwrap();
-            let place = LocationStatus::Known(Arc::new(place(&mut random)));
-            visits.push(classifier.classify(visit, visitor, place));
+            let place = LocationStatus::Known(Arc::new(random_location(&mut random)));
+            visits.push(classifier.enrich(visit, visitor, place));
         }
     }
     visits
 }
 
 /// One of 3,000 cities with a skewed distribution.
-fn place(random: &mut SeededRandom) -> Location {
+fn random_location(random: &mut SeededRandom) -> Location {
     let city = random.below(3_000) * random.below(3_000) / 3_000;
     let (region, country) = (city / 10, city / 60);
     serde_json::from_value(json!({

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bot_detection::is_within;
+use bot_detection::is_in_domains;
 use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
@@ -29,23 +29,23 @@ pub struct DnsVerifier {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DnsVerification {
     /// Whether a host name of the address is in the crawler's domains and resolves to the address.
-    pub is_crawlers: bool,
+    pub is_crawler: bool,
     /// Time to live of the records in seconds; `None` if there are no records.
-    pub ttl: Option<u32>,
+    pub ttl_seconds: Option<u32>,
 }
 
 /// Records and their time to live in seconds; no data if the name or the record type does not
 /// exist.
 struct DnsRecords {
     data: Vec<RData>,
-    ttl: Option<u32>,
+    ttl_seconds: Option<u32>,
 }
 
 impl DnsVerifier {
     /// Queries `server`, or the name servers of the system (`/etc/resolv.conf`).
     pub fn new(server: Option<SocketAddr>) -> anyhow::Result<Self> {
         let builder = match server {
-            Some(server) => asking(server),
+            Some(server) => builder_for_server(server),
             None => TokioResolver::builder_tokio()
                 .context("cannot read the name servers of the system")?,
         };
@@ -61,52 +61,52 @@ impl DnsVerifier {
 
     /// Checks whether an address belongs to a host in `domains`. Returns `None` after a failure or
     /// a timeout, which prove nothing.
-    pub async fn confirm(&self, ip: IpAddr, domains: &[&str]) -> Option<DnsVerification> {
-        let asked = self.ask(ip.to_canonical(), domains);
+    pub async fn verify(&self, ip: IpAddr, domains: &[&str]) -> Option<DnsVerification> {
+        let asked = self.query_address(ip.to_canonical(), domains);
         tokio::time::timeout(VERIFICATION_TIMEOUT, asked)
             .await
             .ok()?
     }
 
-    async fn ask(&self, ip: IpAddr, domains: &[&str]) -> Option<DnsVerification> {
-        let pointers = self.records(Name::from(ip), RecordType::PTR).await?;
+    async fn query_address(&self, ip: IpAddr, domains: &[&str]) -> Option<DnsVerification> {
+        let pointers = self.query_records(Name::from(ip), RecordType::PTR).await?;
         let names = pointers.data.into_iter().filter_map(|data| match data {
             RData::PTR(name) => Some(name.0),
             _ => None,
         });
-        let own = names.filter(|name| is_within(&name.to_ascii(), domains));
+        let own = names.filter(|name| is_in_domains(&name.to_ascii(), domains));
         let kind = match ip {
             IpAddr::V4(_) => RecordType::A,
             IpAddr::V6(_) => RecordType::AAAA,
         };
         for name in own.take(MAX_PTR_NAMES) {
-            let addresses = self.records(name, kind).await?;
+            let addresses = self.query_records(name, kind).await?;
             let leads_back = |data: &RData| data.ip_addr() == Some(ip);
             if addresses.data.iter().any(leads_back) {
                 return Some(DnsVerification {
-                    is_crawlers: true,
-                    ttl: pointers.ttl.min(addresses.ttl),
+                    is_crawler: true,
+                    ttl_seconds: pointers.ttl_seconds.min(addresses.ttl_seconds),
                 });
             }
         }
         Some(DnsVerification {
-            is_crawlers: false,
-            ttl: pointers.ttl,
+            is_crawler: false,
+            ttl_seconds: pointers.ttl_seconds,
         })
     }
 
     /// Returns `None` after a failure, and no data if the name server denies that the records
     /// exist.
-    async fn records(&self, mut name: Name, kind: RecordType) -> Option<DnsRecords> {
+    async fn query_records(&self, mut name: Name, kind: RecordType) -> Option<DnsRecords> {
         name.set_fqdn(true);
         match self.resolver.lookup(name, kind).await {
             Ok(found) => Some(DnsRecords {
                 data: found.answers().iter().map(|r| r.data.clone()).collect(),
-                ttl: found.answers().iter().map(|record| record.ttl).min(),
+                ttl_seconds: found.answers().iter().map(|record| record.ttl).min(),
             }),
-            Err(error) if is_denial(&error) => Some(DnsRecords {
+            Err(error) if is_negative_response(&error) => Some(DnsRecords {
                 data: vec![],
-                ttl: None,
+                ttl_seconds: None,
             }),
             Err(_) => None,
         }
@@ -114,11 +114,11 @@ impl DnsVerifier {
 }
 
 /// The name does not exist, or has no such records (RFC 2308).
-fn is_denial(error: &NetError) -> bool {
+fn is_negative_response(error: &NetError) -> bool {
     error.is_no_records_found()
 }
 
-fn asking(server: SocketAddr) -> ResolverBuilder<TokioRuntimeProvider> {
+fn builder_for_server(server: SocketAddr) -> ResolverBuilder<TokioRuntimeProvider> {
     let mut one = NameServerConfig::udp_and_tcp(server.ip());
     for connection in &mut one.connections {
         connection.port = server.port();

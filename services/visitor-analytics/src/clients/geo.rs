@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::domain::classified::LocationStatus;
+use crate::domain::enriched_visit::LocationStatus;
 
 /// Timeout of a request to geo.
 pub const GEO_TIMEOUT: Duration = Duration::from_millis(250);
@@ -41,15 +41,15 @@ type LookupRequest = (IpAddr, oneshot::Sender<ResolvedLocation>);
 pub struct GeoClient {
     peer: ServiceClient,
     /// Cached locations, each with its expiry.
-    known: Arc<Cache<IpAddr, (ResolvedLocation, Instant)>>,
-    questions: mpsc::Sender<LookupRequest>,
+    cache: Arc<Cache<IpAddr, (ResolvedLocation, Instant)>>,
+    lookups: mpsc::Sender<LookupRequest>,
 }
 
 /// The worker that batches lookups and sends them to geo.
 #[derive(Debug)]
 pub struct GeoBatcher {
-    locator: GeoClient,
-    questions: mpsc::Receiver<LookupRequest>,
+    client: GeoClient,
+    lookups: mpsc::Receiver<LookupRequest>,
 }
 
 impl GeoClient {
@@ -60,37 +60,37 @@ impl GeoClient {
         let (sender, questions) = mpsc::channel(MAX_QUEUED_LOOKUPS);
         let locator = Self {
             peer,
-            known: Arc::new(Cache::new(MAX_CACHED_LOCATIONS)),
-            questions: sender,
+            cache: Arc::new(Cache::new(MAX_CACHED_LOCATIONS)),
+            lookups: sender,
         };
         let gatherer = GeoBatcher {
-            locator: locator.clone(),
-            questions,
+            client: locator.clone(),
+            lookups: questions,
         };
         (locator, gatherer)
     }
 
     /// Looks up addresses. Returns one status per address, in the same order;
     /// [`LocationStatus::Owed`] if geo does not answer in time.
-    pub async fn places(&self, ips: &[IpAddr]) -> Vec<LocationStatus> {
-        join_all(ips.iter().map(|ip| self.place(*ip))).await
+    pub async fn locate_all(&self, ips: &[IpAddr]) -> Vec<LocationStatus> {
+        join_all(ips.iter().map(|ip| self.locate(*ip))).await
     }
 
-    async fn place(&self, ip: IpAddr) -> LocationStatus {
-        let answer = match self.known.get(&ip) {
+    async fn locate(&self, ip: IpAddr) -> LocationStatus {
+        let answer = match self.cache.get(&ip) {
             Some((answer, until)) if Instant::now() < until => Some(answer),
-            _ => self.wait_for(ip).await,
+            _ => self.queue_lookup(ip).await,
         };
         match answer {
             Some(Some(location)) => LocationStatus::Known(location),
             Some(None) => LocationStatus::Unknown,
-            None => LocationStatus::Owed,
+            None => LocationStatus::Pending,
         }
     }
 
-    async fn wait_for(&self, ip: IpAddr) -> Option<ResolvedLocation> {
+    async fn queue_lookup(&self, ip: IpAddr) -> Option<ResolvedLocation> {
         let (sender, answer) = oneshot::channel();
-        self.questions.try_send((ip, sender)).ok()?;
+        self.lookups.try_send((ip, sender)).ok()?;
         tokio::time::timeout(VISIT_LOOKUP_TIMEOUT, answer)
             .await
             .ok()?
@@ -98,7 +98,7 @@ impl GeoClient {
     }
 
     /// Requests up to [`MAX_ADDRESSES_PER_REQUEST`] locations from geo and caches them.
-    pub async fn ask(
+    pub async fn fetch_locations(
         &self,
         ips: Vec<IpAddr>,
     ) -> Result<HashMap<IpAddr, ResolvedLocation>, ServiceClientError> {
@@ -118,7 +118,7 @@ impl GeoClient {
         let answers: HashMap<_, _> = ips.into_iter().zip(locations).collect();
         let until = Instant::now() + LOCATION_TTL;
         for (ip, answer) in &answers {
-            self.known.insert(*ip, (answer.clone(), until));
+            self.cache.insert(*ip, (answer.clone(), until));
         }
         Ok(answers)
     }
@@ -133,20 +133,20 @@ impl GeoBatcher {
         loop {
             let permit = calls.clone().acquire_owned().await;
             tokio::select! {
-                count = self.questions.recv_many(&mut batch, MAX_ADDRESSES_PER_REQUEST) => if count == 0 { break },
+                count = self.lookups.recv_many(&mut batch, MAX_ADDRESSES_PER_REQUEST) => if count == 0 { break },
                 () = stop.cancelled() => break,
             }
             tokio::time::sleep(BATCH_DELAY).await;
             while batch.len() < MAX_ADDRESSES_PER_REQUEST
-                && let Ok(question) = self.questions.try_recv()
+                && let Ok(question) = self.lookups.try_recv()
             {
                 batch.push(question);
             }
             let questions = std::mem::take(&mut batch);
-            let locator = self.locator.clone();
+            let locator = self.client.clone();
             tasks.spawn(async move {
                 let _permit = permit;
-                answer(&locator, questions).await;
+                answer_lookups(&locator, questions).await;
             });
         }
         tasks.close();
@@ -156,12 +156,15 @@ impl GeoBatcher {
 
 /// Requests each address once and answers all lookups of it. If geo fails, the lookups are dropped,
 /// which their receivers notice.
-async fn answer(locator: &GeoClient, questions: Vec<LookupRequest>) {
+async fn answer_lookups(locator: &GeoClient, questions: Vec<LookupRequest>) {
     let mut waiting: HashMap<IpAddr, Vec<oneshot::Sender<ResolvedLocation>>> = HashMap::new();
     for (ip, sender) in questions {
         waiting.entry(ip).or_default().push(sender);
     }
-    let answers = match locator.ask(waiting.keys().copied().collect()).await {
+    let answers = match locator
+        .fetch_locations(waiting.keys().copied().collect())
+        .await
+    {
         Ok(answers) => answers,
         Err(error) => {
             metrics::counter!("visits_locations_owed_total").increment(waiting.len() as u64);

@@ -23,7 +23,7 @@ impl NotificationClient {
     /// Announces visitors, each with its session. The session's id is the idempotency key, so that
     /// a repetition has no effect. Returns for each the notification's id, or the reason of a
     /// permanent refusal.
-    pub async fn tell(
+    pub async fn announce(
         &self,
         news: &[(Uuid, &VisitorArrived)],
     ) -> Result<Vec<Result<Option<Uuid>, String>>, ServiceClientError> {
@@ -32,7 +32,7 @@ impl NotificationClient {
         }
         let requests = news.iter().map(|(session, arrived)| NotifyRequest {
             event: VISITOR_ARRIVED.into(),
-            data: object(arrived),
+            data: to_object(arrived),
             idempotency_key: Some(format!("{VISITOR_ARRIVED}:{session}")),
             ..NotifyRequest::default()
         });
@@ -42,7 +42,7 @@ impl NotificationClient {
 
     /// Reports that sites were refused on `day`; the day is the idempotency key. Returns the reason
     /// of a permanent refusal, if there is one.
-    pub async fn tell_site_limit(
+    pub async fn notify_site_limit(
         &self,
         day: NaiveDate,
         most: u32,
@@ -87,7 +87,7 @@ impl NotificationClient {
     }
 }
 
-fn object(arrived: &VisitorArrived) -> Map<String, Value> {
+fn to_object(arrived: &VisitorArrived) -> Map<String, Value> {
     match serde_json::to_value(arrived) {
         Ok(Value::Object(object)) => object,
         _ => unreachable!("a struct serializes to an object"),

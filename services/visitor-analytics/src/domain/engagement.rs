@@ -26,13 +26,13 @@ pub struct Engagement {
     /// 0 to 86,400.
     pub seconds: u32,
     /// Percent, 0 to 100.
-    pub depth: u8,
+    pub scroll_depth: u8,
 }
 
 impl Engagement {
     /// Whether the page was visible for at least a second, which is evidence for a person.
     #[must_use]
-    pub const fn confirms(self) -> bool {
+    pub const fn confirms_person(self) -> bool {
         self.seconds > 0
     }
 
@@ -43,7 +43,7 @@ impl Engagement {
         }
         Ok(Self {
             seconds: from.engagement_seconds.min(MAX_ENGAGEMENT_SECONDS),
-            depth: from.scroll_depth,
+            scroll_depth: from.scroll_depth,
         })
     }
 }

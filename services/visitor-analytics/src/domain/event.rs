@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::policy::PrivacyPolicy;
-use super::visit::{self, ValidationError, own_id};
+use super::privacy::PrivacyPolicy;
+use super::visit::{self, ValidationError, validate_external_id};
 
 const MAX_EVENT_TYPE_BYTES: usize = 128;
 
@@ -49,9 +49,9 @@ pub struct SubmittedEvent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EventActor {
     /// The visitor id.
-    Named(String),
+    VisitorId(String),
     /// The IP address and user agent from which the visitor id is derived.
-    Seen(IpAddr, String),
+    AddressAndAgent(IpAddr, String),
 }
 
 /// A validated event.
@@ -63,7 +63,7 @@ pub struct NewEvent {
     /// The domain of the site in lower case.
     pub site: String,
     pub event_type: String,
-    pub who: EventActor,
+    pub actor: EventActor,
     pub user_id: Option<String>,
     pub metadata: Map<String, Value>,
 }
@@ -75,39 +75,41 @@ impl NewEvent {
         policy: &PrivacyPolicy,
         now: DateTime<Utc>,
     ) -> Result<Self, ValidationError> {
-        let (id, timestamp) = visit::place_in_time(from.id, from.timestamp, policy.retention, now)?;
-        let own = |id: Option<String>, field| id.map(|id| own_id(id, field)).transpose();
+        let (id, timestamp) =
+            visit::resolve_id_and_timestamp(from.id, from.timestamp, policy.retention, now)?;
+        let own =
+            |id: Option<String>, field| id.map(|id| validate_external_id(id, field)).transpose();
         let user_id = own(from.user_id, "user_id")?;
         let who = match (
             own(from.visitor_id, "visitor_id")?,
             from.ip,
             from.user_agent,
         ) {
-            (Some(visitor), _, _) => EventActor::Named(visitor),
+            (Some(visitor), _, _) => EventActor::VisitorId(visitor),
             (None, Some(ip), Some(user_agent)) => {
                 let ip: IpAddr = ip.trim().parse().map_err(|_| ValidationError::Ip)?;
-                EventActor::Seen(ip.to_canonical(), visit::text(user_agent))
+                EventActor::AddressAndAgent(ip.to_canonical(), visit::sanitize_text(user_agent))
             }
             // Without a visitor, the user id identifies the visitor.
             (None, _, _) => {
-                EventActor::Named(user_id.clone().ok_or(ValidationError::VisitorRequired)?)
+                EventActor::VisitorId(user_id.clone().ok_or(ValidationError::VisitorRequired)?)
             }
         };
         Ok(Self {
             id,
             timestamp,
-            site: visit::site(&from.site)?,
-            event_type: event_type(from.event_type)?,
-            who,
+            site: visit::normalize_domain(&from.site)?,
+            event_type: validate_event_type(from.event_type)?,
+            actor: who,
             user_id,
-            metadata: visit::properties(from.metadata.unwrap_or_default())
+            metadata: visit::validate_properties(from.metadata.unwrap_or_default())
                 .map_err(|_| ValidationError::Metadata)?,
         })
     }
 }
 
 /// Validates an event type.
-pub fn event_type(name: String) -> Result<String, ValidationError> {
+pub fn validate_event_type(name: String) -> Result<String, ValidationError> {
     let is_bad =
         name.is_empty() || name.len() > MAX_EVENT_TYPE_BYTES || name.contains(char::is_control);
     if is_bad {
@@ -142,12 +144,15 @@ mod tests {
             event.user_agent = Some("curl".into());
         });
         let ip = "81.2.69.142".parse().unwrap();
-        assert_eq!(seen.unwrap().who, EventActor::Seen(ip, "curl".into()));
+        assert_eq!(
+            seen.unwrap().actor,
+            EventActor::AddressAndAgent(ip, "curl".into())
+        );
         let user = accept(|event| {
             event.visitor_id = None;
             event.user_id = Some("42".into());
         });
-        assert_eq!(user.unwrap().who, EventActor::Named("42".into()));
+        assert_eq!(user.unwrap().actor, EventActor::VisitorId("42".into()));
         let nobody = accept(|event| event.visitor_id = None);
         assert_eq!(nobody.unwrap_err().field(), "visitor_id");
     }

@@ -37,7 +37,7 @@ pub enum ExportFormat {
 
 impl ExportFormat {
     #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         Some(match name {
             "csv" => Self::Csv,
             "ndjson" => Self::Ndjson,
@@ -56,7 +56,7 @@ impl ExportFormat {
     }
 
     #[must_use]
-    pub fn extension(self) -> &'static str {
+    pub fn file_extension(self) -> &'static str {
         match self {
             Self::Csv => "csv",
             Self::Ndjson => "ndjson",
@@ -66,7 +66,7 @@ impl ExportFormat {
 
     /// The number of visits to write at once: the row groups of Parquet files are larger.
     #[must_use]
-    pub fn page(self) -> i64 {
+    pub fn page_size(self) -> i64 {
         match self {
             Self::Csv | Self::Ndjson => 1_000,
             Self::Parquet => 10_000,
@@ -116,10 +116,10 @@ impl ExportWriter {
             RowWriter::Csv { is_begun } => {
                 let mut text = String::new();
                 if !std::mem::replace(is_begun, true) {
-                    csv::header(&mut text);
+                    csv::write_header(&mut text);
                 }
                 for visit in visits {
-                    csv::line(&mut text, &fields(visit)?);
+                    csv::write_record(&mut text, &to_fields(visit)?);
                 }
                 text.into_bytes()
             }
@@ -133,8 +133,8 @@ impl ExportWriter {
             }
             RowWriter::Parquet(_) if visits.is_empty() => vec![],
             RowWriter::Parquet(file) => {
-                let rows: Result<Vec<_>, _> = visits.iter().map(fields).collect();
-                file.write(&rows?)?
+                let rows: Result<Vec<_>, _> = visits.iter().map(to_fields).collect();
+                file.write_row_group(&rows?)?
             }
         };
         let Some(gzip) = &mut self.gzip else {
@@ -158,7 +158,7 @@ impl ExportWriter {
     }
 }
 
-fn fields(visit: &ExportedVisit) -> Result<Map<String, Value>, serde_json::Error> {
+fn to_fields(visit: &ExportedVisit) -> Result<Map<String, Value>, serde_json::Error> {
     match serde_json::to_value(visit)? {
         Value::Object(fields) => Ok(fields),
         _ => Ok(Map::new()),

@@ -60,6 +60,6 @@ impl GoalTarget {
 
 /// Whether a goal's value is valid.
 #[must_use]
-pub fn is_value(value: f64) -> bool {
+pub fn is_valid_value(value: f64) -> bool {
     (0.0..=1e12).contains(&value)
 }

@@ -1,16 +1,16 @@
 //! Parses the lines of files with visits.
 
-mod exported;
-mod lines;
-mod log;
+mod access_log;
+mod line_decoder;
+mod reimported;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-pub use exported::ReimportedVisit;
-pub use lines::{DecodedLine, LineDecoder, MAX_LINE_BYTES};
+pub use line_decoder::{DecodedLine, LineDecoder, MAX_LINE_BYTES};
+pub use reimported::ReimportedVisit;
 
 use super::export::columns::{ColumnType, EXPORT_COLUMNS};
 use super::export::{ExportedVisit, csv};
@@ -29,7 +29,7 @@ pub enum ImportFormat {
 
 impl ImportFormat {
     #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         let all = [Self::Combined, Self::Csv, Self::Ndjson];
         all.into_iter().find(|format| format.name() == name)
     }
@@ -57,12 +57,12 @@ pub enum ParsedLine {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LineParseError {
     #[error("the line is not in the combined log format")]
-    Log,
+    InvalidLogLine,
     #[error("the line is not valid CSV, or has another number of values than the header")]
-    Csv,
+    InvalidCsv,
     /// The line is not the JSON of a visit.
     #[error("{0}")]
-    Json(String),
+    InvalidJson(String),
 }
 
 /// Parses the lines of a file.
@@ -71,7 +71,7 @@ pub struct LineParser {
     format: ImportFormat,
     site: Option<String>,
     /// The column names of a CSV file, from its first line.
-    names: Vec<String>,
+    column_names: Vec<String>,
 }
 
 impl LineParser {
@@ -82,35 +82,38 @@ impl LineParser {
         Self {
             format,
             site,
-            names: vec![],
+            column_names: vec![],
         }
     }
 
     /// Parses the next line.
-    pub fn read(&mut self, line: &str) -> Result<ParsedLine, LineParseError> {
+    pub fn parse(&mut self, line: &str) -> Result<ParsedLine, LineParseError> {
         let site = self.site.clone();
         match self.format {
             _ if line.trim().is_empty() => Ok(ParsedLine::Skipped),
-            ImportFormat::Combined => log::read(line, site.as_deref().unwrap_or_default()),
-            ImportFormat::Ndjson => {
-                let fields = serde_json::from_str(line).map_err(|e| json(&e))?;
-                visit(fields, site)
+            ImportFormat::Combined => {
+                access_log::parse_line(line, site.as_deref().unwrap_or_default())
             }
-            ImportFormat::Csv if self.names.is_empty() => {
-                self.names = csv::read(line).ok_or(LineParseError::Csv)?;
+            ImportFormat::Ndjson => {
+                let fields = serde_json::from_str(line).map_err(|e| json_error(&e))?;
+                parse_visit(fields, site)
+            }
+            ImportFormat::Csv if self.column_names.is_empty() => {
+                self.column_names = csv::parse_record(line).ok_or(LineParseError::InvalidCsv)?;
                 Ok(ParsedLine::Skipped)
             }
             ImportFormat::Csv => {
-                let values = csv::read(line).filter(|values| values.len() == self.names.len());
-                let values = values.ok_or(LineParseError::Csv)?;
-                let names = self.names.iter().cloned();
-                visit(typed(names.zip(values)), site)
+                let values = csv::parse_record(line)
+                    .filter(|values| values.len() == self.column_names.len());
+                let values = values.ok_or(LineParseError::InvalidCsv)?;
+                let names = self.column_names.iter().cloned();
+                parse_visit(typed_values(names.zip(values)), site)
             }
         }
     }
 }
 
-fn visit(
+fn parse_visit(
     mut fields: Map<String, Value>,
     site: Option<String>,
 ) -> Result<ParsedLine, LineParseError> {
@@ -121,16 +124,16 @@ fn visit(
     let is_exported = fields.contains_key("received_at");
     let fields = Value::Object(fields);
     if is_exported {
-        let exported = serde_json::from_value(fields).map_err(|e| json(&e))?;
+        let exported = serde_json::from_value(fields).map_err(|e| json_error(&e))?;
         return Ok(ParsedLine::Exported(Box::new(exported)));
     }
-    let submitted = serde_json::from_value(fields).map_err(|e| json(&e))?;
+    let submitted = serde_json::from_value(fields).map_err(|e| json_error(&e))?;
     Ok(ParsedLine::Visit(Box::new(submitted)))
 }
 
-fn json(error: &serde_json::Error) -> LineParseError {
+fn json_error(error: &serde_json::Error) -> LineParseError {
     // The error's text may contain values, which may be confidential.
-    LineParseError::Json(match error.classify() {
+    LineParseError::InvalidJson(match error.classify() {
         serde_json::error::Category::Data => {
             let text = error.to_string();
             let field = text
@@ -147,20 +150,20 @@ fn json(error: &serde_json::Error) -> LineParseError {
 }
 
 /// Converts texts to JSON values by the types of their columns; empty ones are omitted.
-fn typed(values: impl Iterator<Item = (String, String)>) -> Map<String, Value> {
+fn typed_values(values: impl Iterator<Item = (String, String)>) -> Map<String, Value> {
     let mut fields = Map::new();
     for (name, text) in values {
         let kind = EXPORT_COLUMNS
             .into_iter()
             .find(|(column, _)| *column == name);
         let value = match kind.map(|(_, kind)| kind) {
-            Some(ColumnType::Texts) => text.split_whitespace().collect(),
+            Some(ColumnType::TextList) => text.split_whitespace().collect(),
             Some(ColumnType::Json) if text.is_empty() => Value::Object(Map::new()),
             _ if text.is_empty() => continue,
-            Some(ColumnType::Whole | ColumnType::Number | ColumnType::Truth | ColumnType::Json) => {
-                serde_json::from_str(&text).unwrap_or(Value::String(text))
-            }
-            Some(ColumnType::Text | ColumnType::Time) | None => Value::String(text),
+            Some(
+                ColumnType::Integer | ColumnType::Float | ColumnType::Boolean | ColumnType::Json,
+            ) => serde_json::from_str(&text).unwrap_or(Value::String(text)),
+            Some(ColumnType::Text | ColumnType::Timestamp) | None => Value::String(text),
         };
         fields.insert(name, value);
     }
@@ -170,7 +173,7 @@ fn typed(values: impl Iterator<Item = (String, String)>) -> Map<String, Value> {
 /// Derives the id of an import from the format, the site and the first lines, so that the same file
 /// has the same id, even after it has grown.
 #[must_use]
-pub fn id_of(format: ImportFormat, site: Option<&str>, beginning: &[String]) -> Uuid {
+pub fn derive_import_id(format: ImportFormat, site: Option<&str>, beginning: &[String]) -> Uuid {
     let beginning = beginning.join("\n");
     let text = format!(
         "{}\n{}\n{beginning}",
@@ -187,7 +190,7 @@ pub fn id_of(format: ImportFormat, site: Option<&str>, beginning: &[String]) -> 
 /// Derives the id of a visit without one: a `UUIDv7` with the visit's time that is the same
 /// whenever the same line of the same import is read.
 #[must_use]
-pub fn visit_id(import: Uuid, number: u64, line: &str, moment: DateTime<Utc>) -> Uuid {
+pub fn derive_visit_id(import: Uuid, number: u64, line: &str, moment: DateTime<Utc>) -> Uuid {
     let text = format!("{import}\n{number}\n{line}");
     let hash = digest(&SHA256, text.as_bytes());
     let mut bytes = [0; 10];

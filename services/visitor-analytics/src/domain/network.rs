@@ -5,16 +5,16 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 /// Roughly the largest network that one household, office or server gets.
-const IPV4_PREFIX: u8 = 24;
-const IPV6_PREFIX: u8 = 48;
+const IPV4_PREFIX_BITS: u8 = 24;
+const IPV6_PREFIX_BITS: u8 = 48;
 
 /// Returns the /24 (IPv4) or /48 (IPv6) network of an address.
 #[must_use]
 pub fn network_of(address: IpAddr) -> IpNet {
     let address = address.to_canonical();
     let prefix = match address {
-        IpAddr::V4(_) => IPV4_PREFIX,
-        IpAddr::V6(_) => IPV6_PREFIX,
+        IpAddr::V4(_) => IPV4_PREFIX_BITS,
+        IpAddr::V6(_) => IPV6_PREFIX_BITS,
     };
     IpNet::new_assert(address, prefix).trunc()
 }

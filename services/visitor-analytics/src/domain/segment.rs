@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 const MAX_SEGMENT_NAME_CHARS: usize = 100;
 
 /// Filter values by dimension, in the syntax of report parameters.
-pub type Written = BTreeMap<String, Vec<String>>;
+pub type FilterValues = BTreeMap<String, Vec<String>>;
 
 /// A segment to create.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -43,13 +43,13 @@ pub struct SegmentPatch {
 pub enum SegmentError {
     /// The name is invalid.
     #[error("`name` must have 1 to {MAX_SEGMENT_NAME_CHARS} characters and no control characters")]
-    Name,
+    InvalidName,
     /// There are no filters, or a filter has no values.
     #[error("`filters` must contain at least one filter, each with at least one value")]
-    Empty,
+    NoFilters,
     /// The filter of this dimension is invalid.
     #[error("{0}: {1}")]
-    Filter(String, FilterError),
+    InvalidFilter(String, FilterError),
 }
 
 impl SegmentError {
@@ -57,30 +57,32 @@ impl SegmentError {
     #[must_use]
     pub fn field(&self) -> &'static str {
         match self {
-            Self::Name => "name",
-            Self::Empty | Self::Filter(..) => "filters",
+            Self::InvalidName => "name",
+            Self::NoFilters | Self::InvalidFilter(..) => "filters",
         }
     }
 }
 
 /// Validates a name and trims it.
-pub fn name(text: &str) -> Result<String, SegmentError> {
+pub fn validate_name(text: &str) -> Result<String, SegmentError> {
     let text = text.trim();
     let is_good = (1..=MAX_SEGMENT_NAME_CHARS).contains(&text.chars().count())
         && !text.chars().any(char::is_control);
-    is_good.then(|| text.to_owned()).ok_or(SegmentError::Name)
+    is_good
+        .then(|| text.to_owned())
+        .ok_or(SegmentError::InvalidName)
 }
 
 /// Parses filters.
-pub fn read(written: &Written) -> Result<Vec<AttributeFilter>, SegmentError> {
+pub fn parse_filters(written: &FilterValues) -> Result<Vec<AttributeFilter>, SegmentError> {
     if written.is_empty() || written.values().any(Vec::is_empty) {
-        return Err(SegmentError::Empty);
+        return Err(SegmentError::NoFilters);
     }
     let mut read = vec![];
     for (name, values) in written {
         for value in values {
-            let added = filters::add(&mut read, name, value);
-            added.map_err(|error| SegmentError::Filter(name.clone(), error))?;
+            let added = filters::add_filter(&mut read, name, value);
+            added.map_err(|error| SegmentError::InvalidFilter(name.clone(), error))?;
         }
     }
     Ok(read)

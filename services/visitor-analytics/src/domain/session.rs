@@ -16,7 +16,7 @@ pub const SESSION_TIMEOUT: TimeDelta = TimeDelta::minutes(30);
 pub struct NotifyPolicy {
     /// Maximum age of a visit on arrival.
     pub max_age: TimeDelta,
-    pub when: NotifyTrigger,
+    pub trigger: NotifyTrigger,
 }
 
 /// When a person's session is announced.
@@ -36,7 +36,7 @@ impl NotifyTrigger {
     /// The number of visits that an announced session must have if the page script did not confirm
     /// it.
     #[must_use]
-    pub const fn visits(self) -> u32 {
+    pub const fn min_visits(self) -> u32 {
         match self {
             Self::FirstVisit => 1,
             Self::SecondSignal => 2,
@@ -64,7 +64,7 @@ pub struct IncomingVisit {
     pub id: Uuid,
     pub is_bot: bool,
     /// Whether the visit is recent enough to announce its session ([`NotifyPolicy::max_age`]).
-    pub is_fresh: bool,
+    pub is_recent: bool,
 }
 
 /// Changes to the sessions of one visitor.
@@ -76,99 +76,99 @@ pub struct SessionChanges {
     /// Merged sessions: (the session to delete, the id of the session that absorbs it).
     pub merged: Vec<(Session, Uuid)>,
     /// The session of each incoming visit, in the order given.
-    pub of_arrivals: Vec<Uuid>,
+    pub session_ids: Vec<Uuid>,
     /// Sessions to announce, each with the visit that triggers the announcement.
-    pub announce: Vec<(Uuid, IncomingVisit)>,
+    pub announcements: Vec<(Uuid, IncomingVisit)>,
 }
 
 /// Assigns each incoming visit to a session. `existing` must contain all sessions of the visitor
 /// within [`SESSION_TIMEOUT`] of an incoming visit; other sessions have no effect.
 #[must_use]
-pub fn assign(
+pub fn sessionize(
     existing: Vec<Session>,
     arrivals: &[IncomingVisit],
     when: NotifyTrigger,
 ) -> SessionChanges {
-    let mut pieces: Vec<TimelineItem> = existing.into_iter().map(TimelineItem::Known).collect();
-    pieces.extend(arrivals.iter().copied().map(TimelineItem::New));
+    let mut pieces: Vec<TimelineItem> = existing.into_iter().map(TimelineItem::Session).collect();
+    pieces.extend(arrivals.iter().copied().map(TimelineItem::Visit));
     pieces.sort_by_key(|piece| (piece.start(), piece.end()));
 
     let mut plan = SessionChanges {
-        of_arrivals: vec![Uuid::nil(); arrivals.len()],
+        session_ids: vec![Uuid::nil(); arrivals.len()],
         ..SessionChanges::default()
     };
     let mut group: Vec<TimelineItem> = vec![];
     let mut end = DateTime::<Utc>::MIN_UTC;
     for piece in pieces {
         if !group.is_empty() && piece.start().0 - end >= SESSION_TIMEOUT {
-            settle(std::mem::take(&mut group), arrivals, when, &mut plan);
+            merge_group(std::mem::take(&mut group), arrivals, when, &mut plan);
             end = DateTime::<Utc>::MIN_UTC;
         }
         end = end.max(piece.end().0);
         group.push(piece);
     }
     if !group.is_empty() {
-        settle(group, arrivals, when, &mut plan);
+        merge_group(group, arrivals, when, &mut plan);
     }
     plan
 }
 
 enum TimelineItem {
-    Known(Session),
-    New(IncomingVisit),
+    Session(Session),
+    Visit(IncomingVisit),
 }
 
 impl TimelineItem {
     fn start(&self) -> (DateTime<Utc>, Uuid) {
         match self {
-            Self::Known(session) => session.entry,
-            Self::New(arrival) => (arrival.timestamp, arrival.id),
+            Self::Session(session) => session.entry,
+            Self::Visit(arrival) => (arrival.timestamp, arrival.id),
         }
     }
 
     fn end(&self) -> (DateTime<Utc>, Uuid) {
         match self {
-            Self::Known(session) => session.exit,
-            Self::New(arrival) => (arrival.timestamp, arrival.id),
+            Self::Session(session) => session.exit,
+            Self::Visit(arrival) => (arrival.timestamp, arrival.id),
         }
     }
 }
 
 /// Combines a group into one session. The earliest existing session is extended and absorbs the
 /// other sessions and the incoming visits.
-fn settle(
+fn merge_group(
     group: Vec<TimelineItem>,
     arrivals: &[IncomingVisit],
     when: NotifyTrigger,
     plan: &mut SessionChanges,
 ) {
-    let (known, new) = split(group);
+    let (known, new) = split_group(group);
     if new.is_empty() {
         return;
     }
     let mut known = known.into_iter();
     let before = known.next();
-    let mut session = before.clone().unwrap_or_else(|| Session::of(new[0]));
+    let mut session = before.clone().unwrap_or_else(|| Session::new(new[0]));
     for other in known {
         session.absorb(&other);
         plan.merged.push((other, session.id));
     }
     for arrival in &new {
-        session.add(arrival);
+        session.add_visit(arrival);
         for (index, given) in arrivals.iter().enumerate() {
             if given.id == arrival.id && given.timestamp == arrival.timestamp {
-                plan.of_arrivals[index] = session.id;
+                plan.session_ids[index] = session.id;
             }
         }
     }
-    let genuine = |arrival: &&IncomingVisit| arrival.is_fresh && !arrival.is_bot;
+    let genuine = |arrival: &&IncomingVisit| arrival.is_recent && !arrival.is_bot;
     if !session.announced
         && !session.is_bot
-        && session.visits >= when.visits()
+        && session.visits >= when.min_visits()
         && let Some(arrival) = new.iter().find(genuine)
     {
         session.announced = true;
-        plan.announce.push((session.id, *arrival));
+        plan.announcements.push((session.id, *arrival));
     }
     match before {
         Some(before) => plan.changed.push((before.entry.0, session)),
@@ -176,20 +176,20 @@ fn settle(
     }
 }
 
-fn split(group: Vec<TimelineItem>) -> (Vec<Session>, Vec<IncomingVisit>) {
+fn split_group(group: Vec<TimelineItem>) -> (Vec<Session>, Vec<IncomingVisit>) {
     let mut known = vec![];
     let mut new = vec![];
     for piece in group {
         match piece {
-            TimelineItem::Known(session) => known.push(session),
-            TimelineItem::New(arrival) => new.push(arrival),
+            TimelineItem::Session(session) => known.push(session),
+            TimelineItem::Visit(arrival) => new.push(arrival),
         }
     }
     (known, new)
 }
 
 impl Session {
-    fn of(first: IncomingVisit) -> Self {
+    fn new(first: IncomingVisit) -> Self {
         let at = (first.timestamp, first.id);
         Self {
             id: Clock::id_at(first.timestamp),
@@ -201,7 +201,7 @@ impl Session {
         }
     }
 
-    fn add(&mut self, arrival: &IncomingVisit) {
+    fn add_visit(&mut self, arrival: &IncomingVisit) {
         let at = (arrival.timestamp, arrival.id);
         self.entry = self.entry.min(at);
         self.exit = self.exit.max(at);

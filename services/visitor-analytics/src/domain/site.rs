@@ -61,7 +61,7 @@ pub struct SubmittedSiteSettings {
 /// Valid settings. `None` leaves a setting unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SiteSettings {
-    pub zone: Option<Tz>,
+    pub time_zone: Option<Tz>,
     pub aliases: Option<BTreeSet<String>>,
     /// Networks in CIDR notation.
     pub ignored_addresses: Option<Vec<String>>,
@@ -78,49 +78,56 @@ pub struct SiteSettings {
 pub struct SiteIgnoreRules {
     networks: Vec<IpNet>,
     paths: Vec<WildcardPattern>,
-    kept_since: Option<DateTime<Utc>>,
+    retention_start: Option<DateTime<Utc>>,
 }
 
 impl SiteIgnoreRules {
     /// Creates the rules from valid settings. Visits before `kept_since` are ignored, because the
     /// retention of the site has expired.
     #[must_use]
-    pub fn of(addresses: &[String], paths: &[String], kept_since: Option<DateTime<Utc>>) -> Self {
+    pub fn new(
+        addresses: &[String],
+        paths: &[String],
+        retention_start: Option<DateTime<Utc>>,
+    ) -> Self {
         Self {
-            networks: addresses.iter().filter_map(|text| network(text)).collect(),
+            networks: addresses
+                .iter()
+                .filter_map(|text| parse_network(text))
+                .collect(),
             paths: paths
                 .iter()
                 .filter_map(|path| WildcardPattern::parse(path).ok())
                 .collect(),
-            kept_since,
+            retention_start,
         }
     }
 
     /// Whether a visit from `ip` to `path` at the time `at` is ignored.
     #[must_use]
-    pub fn holds(&self, ip: IpAddr, path: &str, at: DateTime<Utc>) -> bool {
-        self.kept_since.is_some_and(|since| at < since)
+    pub fn matches(&self, ip: IpAddr, path: &str, at: DateTime<Utc>) -> bool {
+        self.retention_start.is_some_and(|since| at < since)
             || self.networks.iter().any(|network| network.contains(&ip))
             || self.paths.iter().any(|pattern| pattern.matches(path))
     }
 }
 
 /// Parses a network in CIDR notation or a single address.
-fn network(text: &str) -> Option<IpNet> {
+fn parse_network(text: &str) -> Option<IpNet> {
     let address = text.parse::<IpAddr>().ok();
     let address = address.map(|ip| IpNet::from(ip.to_canonical()));
     address.or_else(|| text.parse::<IpNet>().ok().map(|network| network.trunc()))
 }
 
-fn ignored_addresses(texts: &[String]) -> Result<Vec<String>, ValidationError> {
-    let networks = texts.iter().map(|text| network(text.trim()));
+fn validate_ignored_addresses(texts: &[String]) -> Result<Vec<String>, ValidationError> {
+    let networks = texts.iter().map(|text| parse_network(text.trim()));
     let networks: Option<Vec<IpNet>> = networks.collect();
     let networks = networks.filter(|networks| networks.len() <= MAX_IGNORE_RULES);
     let networks = networks.ok_or(ValidationError::IgnoredAddresses)?;
     Ok(networks.iter().map(ToString::to_string).collect())
 }
 
-fn ignored_paths(paths: Vec<String>) -> Result<Vec<String>, ValidationError> {
+fn validate_ignored_paths(paths: Vec<String>) -> Result<Vec<String>, ValidationError> {
     let is_good = |path: &String| {
         path.starts_with(['/', '*']) && !path.contains('\0') && WildcardPattern::parse(path).is_ok()
     };
@@ -139,14 +146,14 @@ fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<u32>>, D::E
     Option::deserialize(from).map(Some)
 }
 
-fn retention_days(days: Option<u32>) -> Result<Option<u32>, ValidationError> {
+fn validate_retention_days(days: Option<u32>) -> Result<Option<u32>, ValidationError> {
     let are_good = days.is_none_or(|days| (1..=36_500).contains(&days));
     are_good
         .then_some(days)
         .ok_or(ValidationError::RetentionDays)
 }
 
-fn properties(names: Vec<String>) -> Result<Vec<String>, ValidationError> {
+fn validate_property_names(names: Vec<String>) -> Result<Vec<String>, ValidationError> {
     let is_good = |name: &String| {
         (1..=MAX_PROPERTY_NAME_BYTES).contains(&name.len()) && !name.contains(['=', '\0'])
     };
@@ -163,20 +170,26 @@ impl SiteSettings {
             .time_zone
             .map(|name| name.parse().map_err(|_| ValidationError::TimeZone));
         let aliases = from.aliases.map(|names| {
-            let aliases = names.iter().map(|name| visit::site(name));
+            let aliases = names.iter().map(|name| visit::normalize_domain(name));
             let aliases: Result<BTreeSet<String>, _> = aliases.collect();
             let aliases = aliases.map_err(|_| ValidationError::Aliases)?;
             let is_good = aliases.len() <= MAX_SITE_ALIASES && !aliases.contains(domain);
             is_good.then_some(aliases).ok_or(ValidationError::Aliases)
         });
-        let addresses = from.ignored_addresses.as_deref().map(ignored_addresses);
+        let addresses = from
+            .ignored_addresses
+            .as_deref()
+            .map(validate_ignored_addresses);
         Ok(Self {
-            zone: zone.transpose()?,
+            time_zone: zone.transpose()?,
             aliases: aliases.transpose()?,
             ignored_addresses: addresses.transpose()?,
-            ignored_paths: from.ignored_paths.map(ignored_paths).transpose()?,
-            properties: from.properties.map(properties).transpose()?,
-            retention_days: from.retention_days.map(retention_days).transpose()?,
+            ignored_paths: from.ignored_paths.map(validate_ignored_paths).transpose()?,
+            properties: from.properties.map(validate_property_names).transpose()?,
+            retention_days: from
+                .retention_days
+                .map(validate_retention_days)
+                .transpose()?,
         })
     }
 }
@@ -187,12 +200,12 @@ mod tests {
 
     #[test]
     fn what_a_site_does_not_want_is_known_by_address_and_path() {
-        let ignored = SiteIgnoreRules::of(
+        let ignored = SiteIgnoreRules::new(
             &["81.2.69.142".into(), "2a02:6b8::/32".into()],
             &["/admin*".into(), "*.json".into()],
             Some(DateTime::UNIX_EPOCH),
         );
-        let at = |ip: &str, path: &str, at| ignored.holds(ip.parse().unwrap(), path, at);
+        let at = |ip: &str, path: &str, at| ignored.matches(ip.parse().unwrap(), path, at);
         let holds = |ip: &str, path: &str| at(ip, path, DateTime::UNIX_EPOCH);
         assert!(at("1.1.1.1", "/", DateTime::from_timestamp(-1, 0).unwrap()));
         assert!(holds("81.2.69.142", "/"));
@@ -202,24 +215,29 @@ mod tests {
         assert!(!holds("81.2.69.143", "/"));
         assert!(!holds("1.1.1.1", "/"));
         assert_eq!(
-            ignored_addresses(&["10.1.2.3/8".into(), "::ffff:1.2.3.4".into()]).unwrap(),
+            validate_ignored_addresses(&["10.1.2.3/8".into(), "::ffff:1.2.3.4".into()]).unwrap(),
             ["10.0.0.0/8", "1.2.3.4/32"]
         );
         for wrong in ["", "10.0.0.0/33", "example.com"] {
-            assert!(ignored_addresses(&[wrong.into()]).is_err(), "{wrong}");
+            assert!(
+                validate_ignored_addresses(&[wrong.into()]).is_err(),
+                "{wrong}"
+            );
         }
-        assert!(ignored_paths(vec!["admin".into()]).is_err());
+        assert!(validate_ignored_paths(vec!["admin".into()]).is_err());
     }
 
     #[test]
     fn properties_are_few_and_their_names_are_no_pairs() {
-        let named = |names: &[&str]| properties(names.iter().map(|n| (*n).to_owned()).collect());
+        let named = |names: &[&str]| {
+            validate_property_names(names.iter().map(|n| (*n).to_owned()).collect())
+        };
         assert_eq!(named(&["plan", "a b", "plan"]).unwrap(), ["a b", "plan"]);
         let long = "a".repeat(65);
         for wrong in ["", "a=b", "a\0", &long] {
             assert!(named(&[wrong]).is_err(), "{wrong}");
         }
         let many: Vec<String> = (0..11).map(|n| n.to_string()).collect();
-        assert!(properties(many).is_err());
+        assert!(validate_property_names(many).is_err());
     }
 }

@@ -1,18 +1,18 @@
 //! Determines the source, medium and acquisition channel of a visit.
 
 mod channel;
-mod click;
-mod lists;
-mod parameters;
+mod click_id;
+mod known_sources;
+mod query_parameters;
 
 pub use channel::Channel;
-pub use click::AdNetwork;
-pub use parameters::QueryParameterAllowlist;
+pub use click_id::AdNetwork;
+pub use query_parameters::QueryParameterAllowlist;
 
-use bot_detection::is_spam;
+use bot_detection::is_referrer_spam;
 use url::Url;
 
-use lists::KnownSource;
+use known_sources::KnownSource;
 
 /// The source of a visit, determined from the landing URL and the referrer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,17 +44,17 @@ impl TrafficSource {
     /// Determines the source of a visit to `url`. `click` is the ad network of the URL's click id.
     /// Referrers of the site itself and of spammers are ignored.
     #[must_use]
-    pub fn of(url: &Url, referrer: Option<&Url>, click: Option<AdNetwork>) -> Self {
-        let utm = UtmParameters::of(url);
-        let referrer = referrer.filter(|page| !is_own(url, page) && !is_spam(page));
-        let found = referrer.and_then(lists::referrer);
-        let host = referrer.map(|page| bare_host(page).to_owned());
+    pub fn detect(url: &Url, referrer: Option<&Url>, click: Option<AdNetwork>) -> Self {
+        let utm = UtmParameters::from_url(url);
+        let referrer = referrer.filter(|page| !is_same_site(url, page) && !is_referrer_spam(page));
+        let found = referrer.and_then(known_sources::find_by_referrer);
+        let host = referrer.map(|page| normalized_host(page).to_owned());
         let source = utm.source.as_deref().map(str::to_lowercase);
         let medium = utm.medium.as_deref().map(str::to_lowercase);
-        let named = source.as_deref().and_then(lists::word);
+        let named = source.as_deref().and_then(known_sources::find_by_name);
         // Facebook also adds its click id to links in Instagram, where the referrer is more
         // precise.
-        let click = click.filter(|click| !click.is_less_than(found.as_ref()));
+        let click = click.filter(|click| !click.is_less_specific_than(found.as_ref()));
         let clicked = click.map(AdNetwork::source);
         let medium = medium
             .or_else(|| click.map(|click| click.medium(found.as_ref()).to_owned()))
@@ -64,7 +64,7 @@ impl TrafficSource {
         let by_link = |source: &KnownSource| source.name.to_owned();
         let kind = match (&source, click) {
             (Some(_), _) => named.map(|source| source.kind),
-            (None, Some(click)) => click.kind(),
+            (None, Some(click)) => click.source_kind(),
             (None, None) => found.as_ref().map(|source| source.kind),
         };
         let source = source
@@ -73,7 +73,7 @@ impl TrafficSource {
             .or(host)
             .unwrap_or_else(|| "(direct)".to_owned());
         Self {
-            channel: channel::of(&source, &medium, utm.campaign.as_deref(), kind),
+            channel: channel::classify(&source, &medium, utm.campaign.as_deref(), kind),
             source,
             medium,
             utm,
@@ -82,12 +82,15 @@ impl TrafficSource {
 }
 
 impl UtmParameters {
-    fn of(url: &Url) -> Self {
+    fn from_url(url: &Url) -> Self {
         let mut utm = Self::default();
         if url.query().is_none_or(|query| !query.contains("utm_")) {
             return utm;
         }
-        for (name, value) in url.query_pairs().take(parameters::MAX_QUERY_PARAMETERS) {
+        for (name, value) in url
+            .query_pairs()
+            .take(query_parameters::MAX_QUERY_PARAMETERS)
+        {
             let field = match &*name {
                 "utm_source" => &mut utm.source,
                 "utm_medium" => &mut utm.medium,
@@ -106,12 +109,12 @@ impl UtmParameters {
     }
 }
 
-fn bare_host(url: &Url) -> &str {
-    bare(url.host_str().unwrap_or_default())
+fn normalized_host(url: &Url) -> &str {
+    normalize_host(url.host_str().unwrap_or_default())
 }
 
 /// Removes `www.`, and all labels except the last eight.
-fn bare(host: &str) -> &str {
+fn normalize_host(host: &str) -> &str {
     const MAX_HOST_LABELS: usize = 8;
     let host = host.strip_prefix("www.").unwrap_or(host);
     let cut = host.rmatch_indices('.').nth(MAX_HOST_LABELS - 1);
@@ -119,8 +122,8 @@ fn bare(host: &str) -> &str {
 }
 
 /// Whether both pages belong to the same registrable domain (by the public suffix list).
-fn is_own(url: &Url, referrer: &Url) -> bool {
-    let (own, other) = (bare_host(url), bare_host(referrer));
+fn is_same_site(url: &Url, referrer: &Url) -> bool {
+    let (own, other) = (normalized_host(url), normalized_host(referrer));
     own == other
         || psl::domain_str(own).is_some_and(|domain| Some(domain) == psl::domain_str(other))
 }

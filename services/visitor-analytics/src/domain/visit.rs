@@ -13,7 +13,7 @@ use user_agent::RequestHeaders;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::policy::{PrivacyPolicy, RetentionPeriod};
+use super::privacy::{PrivacyPolicy, RetentionPeriod};
 use super::source::AdNetwork;
 
 /// The tolerance for clients' clocks that are fast.
@@ -210,11 +210,11 @@ pub struct NewVisit {
     /// Without fragment, credentials and the parameters that are not stored.
     pub url: Url,
     /// The network whose click id the URL contained.
-    pub click: Option<AdNetwork>,
+    pub ad_network: Option<AdNetwork>,
     /// An IPv4-mapped IPv6 address is converted to IPv4.
     pub ip: IpAddr,
     /// The part of the address that is stored.
-    pub kept_ip: Option<IpAddr>,
+    pub stored_ip: Option<IpAddr>,
     /// Whether the visitor opted out of tracking. Such a visit is a visitor of its own, sends no
     /// notification, and its address is not stored.
     pub opted_out: bool,
@@ -243,39 +243,44 @@ impl NewVisit {
         policy: &PrivacyPolicy,
         now: DateTime<Utc>,
     ) -> Result<Self, ValidationError> {
-        let (id, timestamp) = place_in_time(from.id, from.timestamp, policy.retention, now)?;
+        let (id, timestamp) =
+            resolve_id_and_timestamp(from.id, from.timestamp, policy.retention, now)?;
         let needs_id_check = from.id.is_some() && moment_of(id) != Some(timestamp);
-        let mut url = page(&from.url)?;
-        let click = AdNetwork::of(&url);
-        policy.parameters.strip(&mut url);
-        let referrer = from.referrer.as_deref().and_then(referring_page);
+        let mut url = parse_page_url(&from.url)?;
+        let click = AdNetwork::from_url(&url);
+        policy.query_parameters.strip_disallowed(&mut url);
+        let referrer = from.referrer.as_deref().and_then(parse_referrer);
         let host = url.host_str().unwrap_or_default();
-        let site = site(from.site.as_deref().unwrap_or(host))?;
+        let site = normalize_domain(from.site.as_deref().unwrap_or(host))?;
         let ip: IpAddr = from.ip.trim().parse().map_err(|_| ValidationError::Ip)?;
         let ip = ip.to_canonical();
-        let own = |id: Option<String>, field| id.map(|id| own_id(id, field)).transpose();
+        let own =
+            |id: Option<String>, field| id.map(|id| validate_external_id(id, field)).transpose();
         let visitor_id = own(from.visitor_id, "visitor_id")?;
         let user_id = own(from.user_id, "user_id")?;
         let headers = from.headers.map(request_headers).transpose()?;
-        let opted_out = policy.opted_out(headers.as_ref());
+        let opted_out = policy.has_opted_out(headers.as_ref());
         Ok(Self {
             id,
             timestamp,
             needs_id_check,
             site,
             url,
-            click,
+            ad_network: click,
             ip,
-            kept_ip: policy.store_ip.kept(ip).filter(|_| !opted_out),
+            stored_ip: policy.ip_storage.stored_ip(ip).filter(|_| !opted_out),
             opted_out,
-            user_agent: text(from.user_agent.unwrap_or_default()),
+            user_agent: sanitize_text(from.user_agent.unwrap_or_default()),
             referrer: referrer.map(|mut page| {
-                policy.parameters.strip(&mut page);
+                policy.query_parameters.strip_disallowed(&mut page);
                 page
             }),
-            title: from.title.map(text).filter(|title| !title.is_empty()),
-            method: method(from.method)?,
-            status_code: status_code(from.status_code)?,
+            title: from
+                .title
+                .map(sanitize_text)
+                .filter(|title| !title.is_empty()),
+            method: validate_method(from.method)?,
+            status_code: validate_status_code(from.status_code)?,
             response_time_ms: from.response_time_ms.map(|ms| ms.min(i32::MAX as u32)),
             // The visit's id links it to no other visit, and stays the same if the request is
             // repeated. A prefetch is not a visit of the person and must not make their session a
@@ -287,12 +292,12 @@ impl NewVisit {
             },
             user_id: user_id.filter(|_| !opted_out),
             headers,
-            properties: properties(from.properties.unwrap_or_default())?,
+            properties: validate_properties(from.properties.unwrap_or_default())?,
         })
     }
 }
 
-pub(super) fn place_in_time(
+pub(super) fn resolve_id_and_timestamp(
     id: Option<Uuid>,
     timestamp: Option<DateTime<Utc>>,
     retention: RetentionPeriod,
@@ -309,7 +314,7 @@ pub(super) fn place_in_time(
     if timestamp.timestamp() < MIN_TIMESTAMP_SECS {
         return Err(ValidationError::TimestampTooOld);
     }
-    if let Some(earliest) = retention.earliest(now).filter(|e| timestamp < *e) {
+    if let Some(earliest) = retention.earliest_accepted(now).filter(|e| timestamp < *e) {
         return Err(ValidationError::TimestampBeyondRetention(earliest));
     }
     // PostgreSQL stores microseconds. With a higher precision, a repeated visit would not be equal
@@ -319,7 +324,7 @@ pub(super) fn place_in_time(
     Ok((id.unwrap_or_else(|| Clock::id_at(timestamp)), timestamp))
 }
 
-fn page(text: &str) -> Result<Url, ValidationError> {
+fn parse_page_url(text: &str) -> Result<Url, ValidationError> {
     if text.len() > MAX_URL_BYTES {
         return Err(ValidationError::Url("too long".into()));
     }
@@ -327,19 +332,19 @@ fn page(text: &str) -> Result<Url, ValidationError> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(ValidationError::Url(format!("not {}", url.scheme())));
     }
-    Ok(without_private_parts(url))
+    Ok(strip_fragment_and_credentials(url))
 }
 
 /// Parses a referrer: the URL of a page or an Android app.
-fn referring_page(text: &str) -> Option<Url> {
+fn parse_referrer(text: &str) -> Option<Url> {
     let url = Url::parse(text)
         .ok()
         .filter(|_| text.len() <= MAX_URL_BYTES)?;
     let known = matches!(url.scheme(), "http" | "https" | "android-app");
-    (known && url.has_host()).then(|| without_private_parts(url))
+    (known && url.has_host()).then(|| strip_fragment_and_credentials(url))
 }
 
-fn without_private_parts(mut url: Url) -> Url {
+fn strip_fragment_and_credentials(mut url: Url) -> Url {
     url.set_fragment(None);
     // Both fail only for URLs without a host.
     let _ = url.set_username("");
@@ -348,7 +353,7 @@ fn without_private_parts(mut url: Url) -> Url {
 }
 
 /// Normalizes the domain of a site: lower case, internationalized names in ASCII (Punycode).
-pub fn site(name: &str) -> Result<String, ValidationError> {
+pub fn normalize_domain(name: &str) -> Result<String, ValidationError> {
     let name = name.trim().trim_end_matches('.');
     let host = url::Host::parse(name).map_err(|_| ValidationError::Site)?;
     let host = host.to_string();
@@ -358,7 +363,7 @@ pub fn site(name: &str) -> Result<String, ValidationError> {
     Ok(host)
 }
 
-fn method(method: Option<String>) -> Result<String, ValidationError> {
+fn validate_method(method: Option<String>) -> Result<String, ValidationError> {
     let Some(method) = method else {
         return Ok("GET".into());
     };
@@ -369,7 +374,7 @@ fn method(method: Option<String>) -> Result<String, ValidationError> {
     Ok(method.to_ascii_uppercase())
 }
 
-fn status_code(code: Option<u16>) -> Result<Option<u16>, ValidationError> {
+fn validate_status_code(code: Option<u16>) -> Result<Option<u16>, ValidationError> {
     match code {
         Some(code) if !(100..=599).contains(&code) => Err(ValidationError::StatusCode),
         code => Ok(code),
@@ -385,30 +390,30 @@ fn request_headers(given: HashMap<String, String>) -> Result<RequestHeaders, Val
 }
 
 /// Validates a site's own id of a visitor or user. `field` is its name in the API.
-pub fn own_id(id: String, field: &'static str) -> Result<String, ValidationError> {
+pub fn validate_external_id(id: String, field: &'static str) -> Result<String, ValidationError> {
     if id.is_empty() || id.len() > MAX_ID_BYTES || id.contains(char::is_control) {
         return Err(ValidationError::Id(field));
     }
     Ok(id)
 }
 
-pub(super) fn properties(
+pub(super) fn validate_properties(
     properties: Map<String, Value>,
 ) -> Result<Map<String, Value>, ValidationError> {
     let json = serde_json::to_string(&properties).map_err(|_| ValidationError::Properties)?;
-    if json.len() > MAX_PROPERTIES_BYTES || has_nul(&properties) {
+    if json.len() > MAX_PROPERTIES_BYTES || contains_nul(&properties) {
         return Err(ValidationError::Properties);
     }
     Ok(properties)
 }
 
 /// PostgreSQL cannot store U+0000 in `jsonb`. The JSON parser limits the depth of the recursion.
-fn has_nul(object: &Map<String, Value>) -> bool {
+fn contains_nul(object: &Map<String, Value>) -> bool {
     fn in_value(value: &Value) -> bool {
         match value {
             Value::String(text) => text.contains('\0'),
             Value::Array(values) => values.iter().any(in_value),
-            Value::Object(object) => has_nul(object),
+            Value::Object(object) => contains_nul(object),
             Value::Null | Value::Bool(_) | Value::Number(_) => false,
         }
     }
@@ -417,7 +422,7 @@ fn has_nul(object: &Map<String, Value>) -> bool {
 }
 
 /// Removes control characters from untrusted text and cuts it to [`MAX_TEXT_BYTES`].
-pub(super) fn text(text: String) -> String {
+pub(super) fn sanitize_text(text: String) -> String {
     let mut text = if text.contains(char::is_control) {
         text.replace(char::is_control, "")
     } else {

@@ -2,11 +2,11 @@
 
 pub(super) mod bots;
 pub(super) mod breakdown;
+pub(super) mod cohorts;
 pub(super) mod funnel;
 pub(super) mod journeys;
-pub(super) mod question;
 pub(super) mod realtime;
-pub(super) mod retention;
+pub(super) mod report_request;
 pub(super) mod summary;
 pub(super) mod timeseries;
 
@@ -18,8 +18,8 @@ use rollups::fold::Metrics;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
-use self::question::ReportRequest;
-use super::list::wrong;
+use self::report_request::ReportRequest;
+use super::query_params::invalid_param;
 use crate::store::Goal;
 
 #[derive(Debug, IntoParams)]
@@ -90,8 +90,8 @@ pub(super) struct ReportScope {
 }
 
 impl ReportScope {
-    fn of(question: &ReportRequest, as_of: DateTime<Utc>) -> Self {
-        let asked = &question.asked;
+    fn new(question: &ReportRequest, as_of: DateTime<Utc>) -> Self {
+        let asked = &question.query;
         Self {
             site: asked.site.domain.clone(),
             from: asked.period.from,
@@ -113,7 +113,7 @@ fn ratio(part: i64, whole: i64, digits: i32) -> Option<f64> {
     (whole > 0.0).then(|| (part / whole * scale).round() / scale)
 }
 
-fn of_class(is_bot: Option<bool>, [people, bots]: [Metrics; 2]) -> Metrics {
+fn select_metrics(is_bot: Option<bool>, [people, bots]: [Metrics; 2]) -> Metrics {
     match is_bot {
         Some(false) => people,
         Some(true) => bots,
@@ -122,7 +122,7 @@ fn of_class(is_bot: Option<bool>, [people, bots]: [Metrics; 2]) -> Metrics {
 }
 
 /// A report holds at most four million visitors or steps in memory.
-fn too_much() -> Problem {
+fn too_many_visits() -> Problem {
     let detail = "too many visits for one report; shorten the period or add filters";
     Problem::invalid("from", "TOO_MUCH", detail)
 }

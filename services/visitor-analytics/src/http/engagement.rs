@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::error;
-use super::site_scope::{SiteScope, found};
+use super::site_scope::{SiteScope, require_found};
 use crate::domain::engagement::{Engagement, SubmittedEngagement};
 
 /// The stored engagement of a visit.
@@ -36,24 +36,30 @@ pub(super) struct EngagementResponse {
         (status = 404, description = "The visit does not exist"),
         (status = 422, description = "The report is invalid; `field` names the field"),
     ))]
-pub(super) async fn grow(
+pub(super) async fn report_engagement(
     State(state): State<super::SharedState>,
     scope: SiteScope,
     Path(id): Path<Uuid>,
     Json(report): Json<SubmittedEngagement>,
 ) -> Result<axum::Json<EngagementResponse>, Problem> {
-    let report = Engagement::accept(report).map_err(|e| error::invalid(&e))?;
-    let known = state.store.engage(id, report, scope.sites()).await;
-    let known = known.map_err(|e| error::store(&e))?;
-    let (known, moment) = found(known, "there is no visit with this id")?;
-    if known.confirms() {
+    let report = Engagement::accept(report).map_err(|e| error::from_validation(&e))?;
+    let known = state
+        .store
+        .update_engagement(id, report, scope.sites())
+        .await;
+    let known = known.map_err(|e| error::from_store(&e))?;
+    let (known, moment) = require_found(known, "there is no visit with this id")?;
+    if known.confirms_person() {
         let now = state.clock.now();
-        let confirmed = state.store.confirm((id, moment), state.telling, now).await;
-        confirmed.map_err(|e| error::store(&e))?;
+        let confirmed = state
+            .store
+            .confirm_browser((id, moment), state.notify_policy, now)
+            .await;
+        confirmed.map_err(|e| error::from_store(&e))?;
     }
     Ok(axum::Json(EngagementResponse {
         id,
         engagement_seconds: known.seconds,
-        scroll_depth: known.depth,
+        scroll_depth: known.scroll_depth,
     }))
 }

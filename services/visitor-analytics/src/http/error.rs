@@ -14,18 +14,18 @@ use crate::workers::recorder::RecordError;
 /// After this time an operator may have created the site, or an earlier new site no longer counts.
 const SITE_LIMIT_RETRY: Duration = Duration::from_mins(10);
 
-pub(super) fn invalid(error: &ValidationError) -> Problem {
+pub(super) fn from_validation(error: &ValidationError) -> Problem {
     Problem::invalid(error.field(), error.code(), error.to_string())
 }
 
 /// Converts the refusal of a valid visit or event; `taken` is the code for an id that belongs to
 /// another site.
-pub(super) fn refused(refusal: AdmissionError, taken: &'static str) -> Problem {
+pub(super) fn from_admission(refusal: AdmissionError, taken: &'static str) -> Problem {
     let detail = refusal.to_string();
     match refusal {
         AdmissionError::IdTaken => Problem::new(StatusCode::CONFLICT, taken, detail).field("id"),
-        AdmissionError::SiteUnknown => Problem::invalid("site", "SITE_UNKNOWN", detail),
-        AdmissionError::SiteLimit => {
+        AdmissionError::UnknownSite => Problem::invalid("site", "SITE_UNKNOWN", detail),
+        AdmissionError::SiteLimitReached => {
             let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "SITE_LIMIT_REACHED", detail);
             problem.field("site").retry_after(SITE_LIMIT_RETRY)
         }
@@ -33,7 +33,7 @@ pub(super) fn refused(refusal: AdmissionError, taken: &'static str) -> Problem {
 }
 
 /// Converts the problem of one item of a list.
-pub(super) fn item(problem: &Problem) -> ItemError {
+pub(super) fn item_error(problem: &Problem) -> ItemError {
     ItemError {
         code: problem.code().into(),
         detail: match problem.field_name() {
@@ -43,20 +43,20 @@ pub(super) fn item(problem: &Problem) -> ItemError {
     }
 }
 
-pub(super) fn store(error: &StoreError) -> Problem {
+pub(super) fn from_store(error: &StoreError) -> Problem {
     match error {
-        StoreError::Away(_) | StoreError::Silent | StoreError::Overdue => {
+        StoreError::Unavailable(_) | StoreError::Timeout | StoreError::DeadlineExceeded => {
             Problem::unavailable(error)
         }
-        StoreError::Refused(_) | StoreError::Broken(_) | StoreError::Unreadable(_) => {
+        StoreError::Constraint(_) | StoreError::Query(_) | StoreError::Corrupt(_) => {
             Problem::internal(error)
         }
     }
 }
 
-pub(super) fn record(error: &RecordError) -> Problem {
+pub(super) fn from_record(error: &RecordError) -> Problem {
     match error {
-        RecordError::NotBrought(_) => Problem::unavailable(error),
-        RecordError::Store(error) => store(error),
+        RecordError::Submit(_) => Problem::unavailable(error),
+        RecordError::Store(error) => from_store(error),
     }
 }

@@ -21,7 +21,7 @@ use super::error;
 use super::site_scope::SiteScope;
 use crate::admission::{self, AdmissionError};
 use crate::domain::event::{EventActor, NewEvent, SubmittedEvent};
-use crate::domain::visitor::{Salt, SaltPeriod};
+use crate::domain::visitor_id::{Salt, SaltPeriod};
 use crate::store::{Event, RecordOutcome};
 
 const MAX_EVENTS_PER_REQUEST: usize = 1_000;
@@ -42,7 +42,7 @@ pub(super) struct EventReceipt {
 #[schema(as = EventItem)]
 pub(super) struct EventResult {
     #[serde(flatten)]
-    answer: EventReceipt,
+    receipt: EventReceipt,
     /// Why the event was rejected; the other fields are `null` then. `null` if the event was not
     /// rejected.
     error: Option<ItemError>,
@@ -95,9 +95,11 @@ pub(super) async fn submit(
     let body = json_bytes(request).await?;
     let now = state.clock.now();
     if body.trim_ascii_start().first() != Some(&b'[') {
-        let event = accept(&state, &scope, parse_object(&body)?, now)?;
-        let answer = record(&state, &scope, vec![event], now).await?.pop();
-        let answer = answer.transpose().map_err(refused)?;
+        let event = accept_event(&state, &scope, parse_object(&body)?, now)?;
+        let answer = record_admitted(&state, &scope, vec![event], now)
+            .await?
+            .pop();
+        let answer = answer.transpose().map_err(refusal_problem)?;
         return Ok((StatusCode::CREATED, Json(answer)).into_response());
     }
     let items: Vec<&RawValue> = parse_json(&body)?;
@@ -110,51 +112,54 @@ pub(super) async fn submit(
     let (mut places, mut events) = (vec![], vec![]);
     for (place, item) in items.iter().enumerate() {
         let event =
-            parse_object(item.get().as_bytes()).and_then(|e| accept(&state, &scope, e, now));
+            parse_object(item.get().as_bytes()).and_then(|e| accept_event(&state, &scope, e, now));
         match event {
             Ok(event) => {
                 places.push(place);
                 events.push(event);
             }
-            Err(problem) => results[place].error = Some(error::item(&problem)),
+            Err(problem) => results[place].error = Some(error::item_error(&problem)),
         }
     }
-    let recorded = record(&state, &scope, events, now).await?;
+    let recorded = record_admitted(&state, &scope, events, now).await?;
     for (place, answer) in places.into_iter().zip(recorded) {
         match answer {
-            Ok(answer) => results[place].answer = answer,
-            Err(refusal) => results[place].error = Some(error::item(&refused(refusal))),
+            Ok(answer) => results[place].receipt = answer,
+            Err(refusal) => {
+                results[place].error = Some(error::item_error(&refusal_problem(refusal)))
+            }
         }
     }
     Ok(Json(EventBatchResponse { results }).into_response())
 }
 
-fn accept(
+fn accept_event(
     state: &super::SharedState,
     scope: &SiteScope,
     event: SubmittedEvent,
     now: DateTime<Utc>,
 ) -> Result<NewEvent, Problem> {
-    let event = NewEvent::accept(event, &state.policy, now).map_err(|e| error::invalid(&e))?;
-    scope.check(&event.site)?;
+    let event = NewEvent::accept(event, &state.privacy_policy, now)
+        .map_err(|e| error::from_validation(&e))?;
+    scope.check_site(&event.site)?;
     Ok(event)
 }
 
-fn refused(refusal: AdmissionError) -> Problem {
-    error::refused(refusal, "EVENT_ID_TAKEN")
+fn refusal_problem(refusal: AdmissionError) -> Problem {
+    error::from_admission(refusal, "EVENT_ID_TAKEN")
 }
 
 /// Records the events whose site exists or may be created.
-async fn record(
+async fn record_admitted(
     state: &super::SharedState,
     scope: &SiteScope,
     events: Vec<NewEvent>,
     now: DateTime<Utc>,
 ) -> Result<Vec<Result<EventReceipt, AdmissionError>>, Problem> {
     let sites = events.iter().map(|event| event.site.as_str());
-    let new_sites = scope.new_sites();
-    let unknown = state.admission.unknown_sites(sites, now, new_sites).await;
-    let unknown = unknown.map_err(|e| error::store(&e))?;
+    let new_sites = scope.new_site_policy();
+    let unknown = state.admission.ensure_sites(sites, now, new_sites).await;
+    let unknown = unknown.map_err(|e| error::from_store(&e))?;
     if unknown.is_empty() {
         return record_all(state, events, now).await;
     }
@@ -172,7 +177,7 @@ async fn record(
         if is_known {
             recorded.next()
         } else {
-            Some(Err(admission::refusal(new_sites)))
+            Some(Err(admission::unknown_site_error(new_sites)))
         }
     });
     Ok(answers.flatten().collect())
@@ -186,28 +191,33 @@ async fn record_all(
     if events.is_empty() {
         return Ok(vec![]);
     }
-    let period = |event: &NewEvent| state.policy.visitor_ids.period(event.timestamp);
+    let period = |event: &NewEvent| {
+        state
+            .privacy_policy
+            .visitor_id_lifetime
+            .period(event.timestamp)
+    };
     let seen = events
         .iter()
-        .filter(|event| matches!(event.who, EventActor::Seen(..)));
+        .filter(|event| matches!(event.actor, EventActor::AddressAndAgent(..)));
     let periods: BTreeSet<SaltPeriod> = seen.map(period).collect();
     let salts = state
         .store
         .salts(periods, now)
         .await
-        .map_err(|e| error::store(&e))?;
+        .map_err(|e| error::from_store(&e))?;
     let events = events.into_iter().map(|event| {
         let period = period(&event);
-        named(event, period, &salts, now)
+        with_visitor_id(event, period, &salts, now)
     });
     let events: Vec<Event> = events.collect();
     let outcomes = state.store.record_events(&events, now).await;
-    let outcomes = outcomes.map_err(|e| error::store(&e))?;
+    let outcomes = outcomes.map_err(|e| error::from_store(&e))?;
     let answers = events.into_iter().zip(outcomes).map(|(event, outcome)| {
         let status = match outcome {
             RecordOutcome::Recorded => EventStatus::Recorded,
             RecordOutcome::Duplicate => EventStatus::Duplicate,
-            RecordOutcome::Taken => return Err(AdmissionError::IdTaken),
+            RecordOutcome::IdConflict => return Err(AdmissionError::IdTaken),
         };
         Ok(EventReceipt {
             id: Some(event.id),
@@ -219,18 +229,18 @@ async fn record_all(
 }
 
 /// Assigns the visitor id that a visit of the same visitor would have.
-fn named(
+fn with_visitor_id(
     event: NewEvent,
     period: SaltPeriod,
     salts: &BTreeMap<SaltPeriod, Salt>,
     now: DateTime<Utc>,
 ) -> Event {
-    let visitor_id = match (event.who, salts.get(&period)) {
-        (EventActor::Named(id), _) => id,
-        (EventActor::Seen(ip, agent), Some(salt)) => {
+    let visitor_id = match (event.actor, salts.get(&period)) {
+        (EventActor::VisitorId(id), _) => id,
+        (EventActor::AddressAndAgent(ip, agent), Some(salt)) => {
             period.visitor_id(salt, &event.site, ip, &agent)
         }
-        (EventActor::Seen(..), None) => {
+        (EventActor::AddressAndAgent(..), None) => {
             unreachable!("a salt was read for each period of anonymous events")
         }
     };

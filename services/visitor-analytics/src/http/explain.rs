@@ -12,9 +12,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::error;
-use super::site_scope::{SiteScope, found};
-use crate::domain::explanation::{
-    NotificationFacts, NotificationStatus, OutboxState, SessionState, told,
+use super::site_scope::{SiteScope, require_found};
+use crate::domain::notification_status::{
+    NotificationFacts, NotificationStatus, OutboxState, SessionState, notification_status,
 };
 use crate::domain::session::NotifyPolicy;
 use crate::store::{SessionSummary, VisitExplanation};
@@ -156,20 +156,24 @@ pub(super) async fn explain(
     scope: SiteScope,
     Path(id): Path<Uuid>,
 ) -> Result<Json<ExplanationResponse>, Problem> {
-    let facts = state.store.facts(id, scope.sites()).await;
-    let facts = facts.map_err(|e| error::store(&e))?;
-    let facts = found(facts, "there is no visit with this id")?;
+    let facts = state.store.explain_visit(id, scope.sites()).await;
+    let facts = facts.map_err(|e| error::from_store(&e))?;
+    let facts = require_found(facts, "there is no visit with this id")?;
     let import = state
         .store
-        .import_of((id, facts.visit.timestamp))
+        .import_of_visit((id, facts.visit.timestamp))
         .await
-        .map_err(|e| error::store(&e))?;
-    Ok(Json(ExplanationResponse::of(facts, import, state.telling)))
+        .map_err(|e| error::from_store(&e))?;
+    Ok(Json(ExplanationResponse::new(
+        facts,
+        import,
+        state.notify_policy,
+    )))
 }
 
 impl ExplanationResponse {
-    fn of(facts: VisitExplanation, import_id: Option<Uuid>, telling: NotifyPolicy) -> Self {
-        let notification = ExplainedNotification::of(&facts, telling);
+    fn new(facts: VisitExplanation, import_id: Option<Uuid>, telling: NotifyPolicy) -> Self {
+        let notification = ExplainedNotification::new(&facts, telling);
         let visit = facts.visit;
         let in_session = |session: SessionSummary| ExplainedSession {
             id: visit.session_id,
@@ -183,13 +187,13 @@ impl ExplanationResponse {
         Self {
             id: visit.id,
             status: "recorded",
-            copies: facts.copies.map_or(0, |copies| copies.count),
-            last_copy_at: facts.copies.map(|copies| copies.last_at),
+            copies: facts.duplicates.map_or(0, |copies| copies.count),
+            last_copy_at: facts.duplicates.map(|copies| copies.last_at),
             timestamp: visit.timestamp,
             received_at: visit.received_at,
             import_id,
-            verdict: ExplainedVerdict::of(&visit),
-            location: ExplainedLocation::of(&visit, facts.place_is_owed),
+            verdict: ExplainedVerdict::new(&visit),
+            location: ExplainedLocation::new(&visit, facts.location_is_pending),
             origin: ExplainedSource {
                 referrer: visit.referrer.clone(),
                 source: visit.source.clone(),
@@ -204,13 +208,13 @@ impl ExplanationResponse {
 }
 
 impl ExplainedVerdict {
-    fn of(visit: &Visit) -> Self {
+    fn new(visit: &Visit) -> Self {
         let rule = |code: &String| {
-            let known = BotRule::with_code(code);
+            let known = BotRule::from_code(code);
             FiredRule {
                 code: code.clone(),
                 weight: known.map(BotRule::weight),
-                about: known.map(BotRule::about),
+                about: known.map(BotRule::description),
             }
         };
         Self {
@@ -226,7 +230,7 @@ impl ExplainedVerdict {
 }
 
 impl ExplainedLocation {
-    fn of(visit: &Visit, is_owed: bool) -> Self {
+    fn new(visit: &Visit, is_owed: bool) -> Self {
         let is_known = visit.country_code.is_some() || visit.latitude.is_some();
         Self {
             status: match (is_known, is_owed) {
@@ -243,11 +247,11 @@ impl ExplainedLocation {
 }
 
 impl ExplainedNotification {
-    fn of(facts: &VisitExplanation, telling: NotifyPolicy) -> Self {
+    fn new(facts: &VisitExplanation, telling: NotifyPolicy) -> Self {
         let visit = &facts.visit;
         let session = facts.session.as_ref();
-        let waiting = session.and_then(|session| session.waiting.as_ref());
-        let outcome: NotificationStatus = told(
+        let waiting = session.and_then(|session| session.outbox_entry.as_ref());
+        let outcome: NotificationStatus = notification_status(
             &NotificationFacts {
                 is_bot: visit.is_bot,
                 opted_out: visit.visitor_id == visit.id.simple().to_string(),
@@ -267,7 +271,7 @@ impl ExplainedNotification {
             telling,
         );
         Self {
-            status: outcome.status(),
+            status: outcome.as_str(),
             reason: outcome.reason(),
             visit_id: waiting.map(|entry| entry.visit_id),
             attempts: waiting.map(|entry| entry.attempts),

@@ -13,12 +13,12 @@ use chassis::places::RequestSlot;
 use chassis::stream::{ReaderStalled, STALL_TIMEOUT, give_up_when_stalled};
 use utoipa::IntoParams;
 
-use super::analytics::question::QueryPairs;
-use super::list::wrong;
+use super::analytics::report_request::QueryPairs;
+use super::query_params::invalid_param;
 use super::site_scope::{ScopedPairs, SiteScope};
-use super::{error, pick};
+use super::{error, visit_filter};
 use crate::domain::export::{ExportFormat, ExportWriteError, ExportWriter, ExportedVisit};
-use crate::domain::pick::VisitFilter;
+use crate::domain::visit_filter::VisitFilter;
 use crate::store::{ExportQuery, Store, StoreError};
 
 #[derive(Debug, IntoParams)]
@@ -40,7 +40,7 @@ pub(super) struct ExportParams {
 /// an error occurs during the transfer, or the client reads nothing for 30 seconds, the connection
 /// is closed without completing the file.
 #[utoipa::path(get, path = "/export/visits", tag = "export",
-    params(pick::VisitFilterParams, ExportParams),
+    params(visit_filter::VisitFilterParams, ExportParams),
     responses(
         (status = 200, description = "The file", content(
             (String = "text/csv"), (String = "application/x-ndjson"),
@@ -57,33 +57,35 @@ pub(super) async fn export(
     headers: HeaderMap,
     Query(pairs): Query<QueryPairs>,
 ) -> Result<Response, Problem> {
-    let (pick, format, query) = read(&state.store, scope.limit(pairs)?).await?;
-    if let Some(site) = &pick.site {
-        let found = state.store.site_of_report(Some(site)).await;
+    let (filter, format, query) = parse_params(&state.store, scope.restrict(pairs)?).await?;
+    if let Some(site) = &filter.site {
+        let found = state.store.report_site(Some(site)).await;
         let missing = || Problem::not_found("there is no such site").field("site");
-        found.map_err(|e| error::store(&e))?.ok_or_else(missing)?;
+        found
+            .map_err(|e| error::from_store(&e))?
+            .ok_or_else(missing)?;
     }
-    let place = state.exports.take(scope.subject());
+    let place = state.export_slots.take(scope.subject());
     let place =
         place.map_err(|_| Problem::busy("too many exports are in progress; retry later"))?;
     let is_gzip = format != ExportFormat::Parquet && accepts_gzip(&headers);
     let writer = ExportWriter::new(format, is_gzip).map_err(|e| Problem::internal(&e))?;
     let mut file = ExportStream {
         store: state.store.clone(),
-        pick,
+        filter,
         query,
         writer: Some(writer),
-        _place: place,
+        _slot: place,
     };
     // An error before the first byte can still be answered with a problem.
-    let first = file.next().await.map_err(|error| match &error {
-        ExportStreamError::Store(error) => error::store(error),
-        ExportStreamError::Write(_) | ExportStreamError::Broken | ExportStreamError::Stalled(_) => {
-            Problem::internal(&error)
-        }
+    let first = file.next_chunk().await.map_err(|error| match &error {
+        ExportStreamError::Store(error) => error::from_store(error),
+        ExportStreamError::Write(_)
+        | ExportStreamError::WriterPanicked
+        | ExportStreamError::Stalled(_) => Problem::internal(&error),
     })?;
     let rest = futures::stream::unfold(file, async |mut file| {
-        let piece = file.next().await.transpose()?;
+        let piece = file.next_chunk().await.transpose()?;
         Some((piece, file))
     });
     let first = futures::stream::iter(first.map(Ok));
@@ -94,14 +96,17 @@ pub(super) async fn export(
         piece.map_err(ExportStreamError::from).flatten()
     });
     let body = Body::from_stream(whole);
-    Ok(answer(format, is_gzip, body))
+    Ok(file_response(format, is_gzip, body))
 }
 
-fn answer(format: ExportFormat, is_gzip: bool, body: Body) -> Response {
+fn file_response(format: ExportFormat, is_gzip: bool, body: Body) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
-    let name = format!("attachment; filename=\"visits.{}\"", format.extension());
+    let name = format!(
+        "attachment; filename=\"visits.{}\"",
+        format.file_extension()
+    );
     if let Ok(name) = HeaderValue::try_from(name) {
         headers.insert(CONTENT_DISPOSITION, name);
     }
@@ -112,26 +117,26 @@ fn answer(format: ExportFormat, is_gzip: bool, body: Body) -> Response {
     response
 }
 
-async fn read(
+async fn parse_params(
     store: &Store,
     pairs: ScopedPairs,
 ) -> Result<(VisitFilter, ExportFormat, ExportQuery), Problem> {
-    let (pick, mut rest) = pick::read_with(store, pairs, &["format"]).await?;
+    let (filter, mut rest) = visit_filter::parse_filter_with(store, pairs, &["format"]).await?;
     let format = match rest.remove("format") {
         None => ExportFormat::Csv,
-        Some(name) => ExportFormat::named(&name)
-            .ok_or_else(|| wrong("format", "one of csv, ndjson, parquet"))?,
+        Some(name) => ExportFormat::from_name(&name)
+            .ok_or_else(|| invalid_param("format", "one of csv, ndjson, parquet"))?,
     };
-    let (from, to) = pick::period(&mut rest, pick.zone)?;
+    let (from, to) = visit_filter::take_period(&mut rest, filter.time_zone)?;
     let query = ExportQuery {
-        site: pick.site.clone(),
+        site: filter.site.clone(),
         from,
         to,
-        is_bot: pick.is_bot,
+        is_bot: filter.is_bot,
         after: None,
-        limit: format.page(),
+        limit: format.page_size(),
     };
-    Ok((pick, format, query))
+    Ok((filter, format, query))
 }
 
 /// Whether the request accepts gzip (RFC 9110 §12.5.3).
@@ -155,35 +160,40 @@ enum ExportStreamError {
     #[error(transparent)]
     Write(#[from] ExportWriteError),
     #[error("the task that writes the file panicked")]
-    Broken,
+    WriterPanicked,
     #[error(transparent)]
     Stalled(#[from] ReaderStalled),
 }
 
 struct ExportStream {
     store: Store,
-    pick: VisitFilter,
+    filter: VisitFilter,
     query: ExportQuery,
     /// `None` after the end of the file.
     writer: Option<ExportWriter>,
-    _place: RequestSlot,
+    _slot: RequestSlot,
 }
 
 impl ExportStream {
     /// Returns the next chunk, which is never empty, or `None` at the end of the file.
-    async fn next(&mut self) -> Result<Option<Vec<u8>>, ExportStreamError> {
+    async fn next_chunk(&mut self) -> Result<Option<Vec<u8>>, ExportStreamError> {
         while let Some(writer) = self.writer.take() {
             let page = self.store.export_visits(&self.query).await?;
             let is_last = i64::try_from(page.len()).unwrap_or(i64::MAX) < self.query.limit;
             if let Some(last) = page.last() {
                 self.query.after = Some((last.visit.timestamp, last.visit.id));
             }
-            let wanted = page.into_iter().filter(|one| self.pick.takes(&one.visit));
+            let wanted = page
+                .into_iter()
+                .filter(|one| self.filter.matches(&one.visit));
             let wanted: Vec<ExportedVisit> = wanted.collect();
             // Writing takes milliseconds and would block the other tasks of this thread.
-            let written = tokio::task::spawn_blocking(move || write(writer, &wanted, is_last));
+            let written =
+                tokio::task::spawn_blocking(move || write_chunk(writer, &wanted, is_last));
             let piece;
-            (piece, self.writer) = written.await.map_err(|_| ExportStreamError::Broken)??;
+            (piece, self.writer) = written
+                .await
+                .map_err(|_| ExportStreamError::WriterPanicked)??;
             if !piece.is_empty() {
                 return Ok(Some(piece));
             }
@@ -192,7 +202,7 @@ impl ExportStream {
     }
 }
 
-fn write(
+fn write_chunk(
     mut writer: ExportWriter,
     visits: &[ExportedVisit],
     is_last: bool,

@@ -11,9 +11,9 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::error;
-use super::segments::kept;
+use super::segments::upsert_result;
 use super::site_scope::{AllSites, SiteScope};
-use crate::domain::goal::{GoalTarget, SubmittedGoal, is_value};
+use crate::domain::goal::{GoalTarget, SubmittedGoal, is_valid_value};
 use crate::domain::segment;
 use crate::domain::visit;
 use crate::store::Goal;
@@ -71,11 +71,11 @@ pub(super) async fn list(
     scope: SiteScope,
     Query(parameters): Query<GoalListParams>,
 ) -> Result<axum::Json<GoalPage>, Problem> {
-    let site = scope.site(parameters.site.as_deref())?;
+    let site = scope.resolve_site(parameters.site.as_deref())?;
     let found = state.store.goals(site.as_deref()).await;
-    let found = found.map_err(|e| error::store(&e))?;
+    let found = found.map_err(|e| error::from_store(&e))?;
     Ok(axum::Json(GoalPage {
-        data: found.into_iter().map(line).collect(),
+        data: found.into_iter().map(to_response).collect(),
         next_cursor: None,
     }))
 }
@@ -98,21 +98,21 @@ pub(super) async fn add(
     _: AllSites,
     Json(wanted): Json<SubmittedGoal>,
 ) -> Result<(StatusCode, axum::Json<GoalResponse>), Problem> {
-    let site = visit::site(&wanted.site);
+    let site = visit::normalize_domain(&wanted.site);
     let site = site.map_err(|e| Problem::invalid("site", GOAL_INVALID, e.to_string()))?;
-    let name = segment::name(&wanted.name);
+    let name = segment::validate_name(&wanted.name);
     let name = name.map_err(|e| Problem::invalid("name", GOAL_INVALID, e.to_string()))?;
     let target = GoalTarget::accept(wanted.page, wanted.event_type);
     let target = target.map_err(|(field, why)| Problem::invalid(field, GOAL_INVALID, why))?;
-    if !wanted.value.is_none_or(is_value) {
+    if !wanted.value.is_none_or(is_valid_value) {
         let detail = "`value` must be between 0 and 10^12";
         return Err(Problem::invalid("value", GOAL_INVALID, detail));
     }
     let now = state.clock.now();
     let which = (Clock::id_at(now), site.as_str(), name.as_str());
     let added = state.store.add_goal(which, &target, wanted.value, now);
-    let added = kept(added.await.map_err(|e| error::store(&e))?, "goal")?;
-    Ok((StatusCode::CREATED, axum::Json(line(added))))
+    let added = upsert_result(added.await.map_err(|e| error::from_store(&e))?, "goal")?;
+    Ok((StatusCode::CREATED, axum::Json(to_response(added))))
 }
 
 /// Delete a goal.
@@ -128,14 +128,14 @@ pub(super) async fn remove(
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, Problem> {
     let removed = state.store.remove_goal(id).await;
-    let removed = removed.map_err(|e| error::store(&e))?;
+    let removed = removed.map_err(|e| error::from_store(&e))?;
     let missing = || Problem::not_found("there is no goal with this id");
     removed
         .then_some(StatusCode::NO_CONTENT)
         .ok_or_else(missing)
 }
 
-fn line(goal: Goal) -> GoalResponse {
+fn to_response(goal: Goal) -> GoalResponse {
     GoalResponse {
         id: goal.id,
         site: goal.site,

@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::error;
-use super::list::{within, wrong};
+use super::query_params::{check_limit, invalid_param};
 use super::site_scope::{self, SiteScope};
 use crate::domain::import::ImportFormat;
 use crate::import::{FileImporter, ImportError, ImportRequest};
@@ -115,8 +115,8 @@ pub(super) async fn import(
     Query(parameters): Query<ImportParams>,
     request: Request,
 ) -> Result<Json<ImportResponse>, Problem> {
-    let wanted = parameters.wanted(&scope)?;
-    let place = state.imports.take(scope.subject());
+    let wanted = parameters.into_request(&scope)?;
+    let place = state.import_slots.take(scope.subject());
     let _place =
         place.map_err(|_| Problem::busy("too many imports are in progress; retry later"))?;
     let (head, file) = request.into_parts();
@@ -126,13 +126,16 @@ pub(super) async fn import(
         admission: &state.admission,
         ingest: &state.ingest,
         store: &state.store,
-        policy: &state.policy,
-        wishes: &state.wishes,
+        privacy_policy: &state.privacy_policy,
+        ignore_rules: &state.ignore_rules,
         clock: &state.clock,
-        closing: &state.closing,
+        shutdown: &state.shutdown,
     };
-    let import = importer.run(wanted, file).await.map_err(|e| refused(&e))?;
-    Ok(Json(body(import, state.clock.now())))
+    let import = importer
+        .import(wanted, file)
+        .await
+        .map_err(|e| import_problem(&e))?;
+    Ok(Json(to_response(import, state.clock.now())))
 }
 
 /// List imports.
@@ -148,22 +151,22 @@ pub(super) async fn list(
     scope: SiteScope,
     Query(parameters): Query<ImportListParams>,
 ) -> Result<Json<ImportPage>, Problem> {
-    let limit = within(parameters.limit)?;
+    let limit = check_limit(parameters.limit)?;
     let before = parameters.cursor.map(|text| {
         let id = text.parse::<Uuid>().ok();
         id.ok_or_else(|| {
-            wrong(
+            invalid_param(
                 "cursor",
                 "not a cursor of this list; send `next_cursor` of the previous page",
             )
         })
     });
-    let site = scope.site(parameters.site.as_deref())?;
+    let site = scope.resolve_site(parameters.site.as_deref())?;
     let found = state
         .store
         .imports(site.as_deref(), before.transpose()?, limit);
     let found = found.await;
-    let mut found = found.map_err(|e| error::store(&e))?;
+    let mut found = found.map_err(|e| error::from_store(&e))?;
     let limit = usize::try_from(limit).unwrap_or_default();
     let more = found.len() > limit;
     found.truncate(limit);
@@ -171,7 +174,10 @@ pub(super) async fn list(
     let now = state.clock.now();
     Ok(Json(ImportPage {
         next_cursor: last.map(|import| import.id.to_string()),
-        data: found.into_iter().map(|import| body(import, now)).collect(),
+        data: found
+            .into_iter()
+            .map(|import| to_response(import, now))
+            .collect(),
     }))
 }
 
@@ -199,8 +205,8 @@ pub(super) async fn one(
     scope: SiteScope,
     Path(id): Path<Uuid>,
 ) -> Result<Json<ImportResponse>, Problem> {
-    let import = found(&state, &scope, id).await?;
-    Ok(Json(body(import, state.clock.now())))
+    let import = find_import(&state, &scope, id).await?;
+    Ok(Json(to_response(import, state.clock.now())))
 }
 
 /// Delete an import and its visits.
@@ -219,42 +225,45 @@ pub(super) async fn remove(
     scope: SiteScope,
     Path(id): Path<Uuid>,
 ) -> Result<Json<ImportDeletedResponse>, Problem> {
-    let import = found(&state, &scope, id).await?;
+    let import = find_import(&state, &scope, id).await?;
     if import.is_running(state.clock.now()) {
-        return Err(refused(&ImportError::Running));
+        return Err(import_problem(&ImportError::AlreadyRunning));
     }
     take_time();
     let mut visits = 0;
     loop {
-        let removed = state.store.remove_imported(&import, state.clock.now());
-        match removed.await.map_err(|e| error::store(&e))? {
+        let removed = state
+            .store
+            .delete_imported_visits(&import, state.clock.now());
+        match removed.await.map_err(|e| error::from_store(&e))? {
             0 => return Ok(Json(ImportDeletedResponse { visits })),
             some => visits += some,
         }
-        if state.closing.is_cancelled() {
-            return Err(refused(&ImportError::Stopping));
+        if state.shutdown.is_cancelled() {
+            return Err(import_problem(&ImportError::ShuttingDown));
         }
     }
 }
 
-async fn found(
+async fn find_import(
     state: &super::SharedState,
     scope: &SiteScope,
     id: Uuid,
 ) -> Result<store::Import, Problem> {
     let found = state.store.import(id, scope.sites()).await;
-    let found = found.map_err(|e| error::store(&e))?;
-    site_scope::found(found, "there is no import with this id")
+    let found = found.map_err(|e| error::from_store(&e))?;
+    site_scope::require_found(found, "there is no import with this id")
 }
 
 impl ImportParams {
-    fn wanted(self, scope: &SiteScope) -> Result<ImportRequest, Problem> {
-        let format = ImportFormat::named(&self.format);
-        let format = format
-            .ok_or_else(|| wrong("format", "`format` must be `combined`, `csv` or `ndjson`"))?;
-        let site = scope.site(self.site.as_deref())?;
+    fn into_request(self, scope: &SiteScope) -> Result<ImportRequest, Problem> {
+        let format = ImportFormat::from_name(&self.format);
+        let format = format.ok_or_else(|| {
+            invalid_param("format", "`format` must be `combined`, `csv` or `ndjson`")
+        })?;
+        let site = scope.resolve_site(self.site.as_deref())?;
         if format == ImportFormat::Combined && site.is_none() {
-            return Err(wrong(
+            return Err(invalid_param(
                 "site",
                 "`site` is required for the format `combined`",
             ));
@@ -263,16 +272,16 @@ impl ImportParams {
             id: self.id,
             format,
             site,
-            new_sites: scope.new_sites(),
+            new_site_policy: scope.new_site_policy(),
         })
     }
 }
 
-fn refused(why: &ImportError) -> Problem {
+fn import_problem(why: &ImportError) -> Problem {
     let conflict = |code, detail: String| Problem::new(StatusCode::CONFLICT, code, detail);
     match why {
-        ImportError::Running => conflict("IMPORT_RUNNING", why.to_string()),
-        ImportError::Differs => conflict("IMPORT_DIFFERS", why.to_string()).field("id"),
+        ImportError::AlreadyRunning => conflict("IMPORT_RUNNING", why.to_string()),
+        ImportError::FileMismatch => conflict("IMPORT_DIFFERS", why.to_string()).field("id"),
         ImportError::Body(BodyError::TooLarge) => {
             let detail = format!(
                 "the file expands to more than {MAX_UNPACK_RATIO} times its size; split it"
@@ -280,18 +289,18 @@ fn refused(why: &ImportError) -> Problem {
             let status = StatusCode::PAYLOAD_TOO_LARGE;
             Problem::new(status, "BODY_TOO_LARGE", detail).field("body")
         }
-        ImportError::Incomplete | ImportError::Body(_) => {
+        ImportError::IncompleteUpload | ImportError::Body(_) => {
             let detail = "the file is incomplete; send it again to resume the import";
             Problem::new(StatusCode::BAD_REQUEST, "BODY_INCOMPLETE", detail).field("body")
         }
-        ImportError::Refused(refusal) => error::refused(*refusal, "VISIT_ID_TAKEN"),
-        ImportError::Stopping => Problem::unavailable(why),
-        ImportError::Record(error) => error::record(error),
-        ImportError::Store(error) => error::store(error),
+        ImportError::Admission(refusal) => error::from_admission(*refusal, "VISIT_ID_TAKEN"),
+        ImportError::ShuttingDown => Problem::unavailable(why),
+        ImportError::Record(error) => error::from_record(error),
+        ImportError::Store(error) => error::from_store(error),
     }
 }
 
-fn body(import: store::Import, now: DateTime<Utc>) -> ImportResponse {
+fn to_response(import: store::Import, now: DateTime<Utc>) -> ImportResponse {
     let state = match import.finished_at {
         _ if import.is_running(now) => "running",
         Some(_) => "done",

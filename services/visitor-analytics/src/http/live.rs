@@ -16,11 +16,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::analytics::question::QueryPairs;
-use super::list::{cursor, read_cursor, wrong};
-use super::pick;
+use super::analytics::report_request::QueryPairs;
+use super::query_params::{decode_cursor, encode_cursor, invalid_param};
 use super::site_scope::SiteScope;
-use crate::domain::pick::VisitFilter;
+use super::visit_filter;
+use crate::domain::visit_filter::VisitFilter;
 use crate::workers::live::{LiveEvent, Subscription};
 
 /// Interval of the comments that are sent without an event. Proxies commonly close a connection
@@ -41,7 +41,7 @@ const MAX_REPLAY_AGE: TimeDelta = TimeDelta::hours(1);
 /// Filters are those of reports except `entry_page` and `exit_page`, and match each visit's own
 /// fields. The stream ends when the token expires, or when the client reads nothing for 30 seconds.
 #[utoipa::path(get, path = "/visits/live", tag = "visits",
-    params(pick::VisitFilterParams,
+    params(visit_filter::VisitFilterParams,
         ("Last-Event-ID" = Option<String>, Header, description = "Id of the last received event")),
     responses(
         (status = 200, body = String, content_type = "text/event-stream",
@@ -58,37 +58,37 @@ pub(super) async fn live(
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, ReaderStalled>>>, Problem> {
     let now = state.clock.now();
-    let pick = pick::read(&state.store, scope.limit(pairs)?).await?;
-    let after = last_event(&headers)?.unwrap_or((now, Uuid::nil()));
-    let listening = state.hub.listen(scope.subject());
-    let listening =
-        listening.map_err(|_| Problem::busy("too many live streams are open; retry later"))?;
-    let lifetime = u64::try_from(scope.token_ends_at() - now.timestamp()).unwrap_or(0);
+    let filter = visit_filter::parse_filter(&state.store, scope.restrict(pairs)?).await?;
+    let after = parse_last_event_id(&headers)?.unwrap_or((now, Uuid::nil()));
+    let subscription = state.live_hub.subscribe(scope.subject());
+    let subscription =
+        subscription.map_err(|_| Problem::busy("too many live streams are open; retry later"))?;
+    let lifetime = u64::try_from(scope.token_expires_at() - now.timestamp()).unwrap_or(0);
     let listener = LiveStream {
-        listening,
-        pick,
-        after: Some(after),
+        subscription,
+        filter,
+        replay_after: Some(after),
         opened_at: now,
-        due: VecDeque::from([Event::default().comment("listening").retry(SSE_RETRY_DELAY)]),
-        known: HashSet::new(),
-        ends_at: Instant::now() + Duration::from_secs(lifetime),
-        closing: state.closing.clone(),
+        queued: VecDeque::from([Event::default().comment("listening").retry(SSE_RETRY_DELAY)]),
+        replayed_ids: HashSet::new(),
+        expires_at: Instant::now() + Duration::from_secs(lifetime),
+        shutdown: state.shutdown.clone(),
     };
     let events = futures::stream::unfold(listener, async |mut listener| {
-        let event = listener.next().await?;
+        let event = listener.next_event().await?;
         Some((event, listener))
     });
     let events = give_up_when_stalled(events, STALL_TIMEOUT);
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT_INTERVAL)))
 }
 
-fn last_event(headers: &HeaderMap) -> Result<Option<(DateTime<Utc>, Uuid)>, Problem> {
+fn parse_last_event_id(headers: &HeaderMap) -> Result<Option<(DateTime<Utc>, Uuid)>, Problem> {
     let Some(id) = headers.get("last-event-id").filter(|id| !id.is_empty()) else {
         return Ok(None);
     };
-    let found = id.to_str().ok().and_then(read_cursor);
+    let found = id.to_str().ok().and_then(decode_cursor);
     let refuse = || {
-        wrong(
+        invalid_param(
             "last-event-id",
             "not an event id of this stream; omit the header to start with new visits",
         )
@@ -97,83 +97,85 @@ fn last_event(headers: &HeaderMap) -> Result<Option<(DateTime<Utc>, Uuid)>, Prob
 }
 
 struct LiveStream {
-    listening: Subscription,
-    pick: VisitFilter,
+    subscription: Subscription,
+    filter: VisitFilter,
     /// Position after which visits are replayed; `None` once the replay was read.
-    after: Option<(DateTime<Utc>, Uuid)>,
+    replay_after: Option<(DateTime<Utc>, Uuid)>,
     opened_at: DateTime<Utc>,
     /// Events to send before receiving further ones.
-    due: VecDeque<Event>,
+    queued: VecDeque<Event>,
     /// Replayed visits, which the subscription may deliver again.
-    known: HashSet<Uuid>,
-    ends_at: Instant,
-    closing: CancellationToken,
+    replayed_ids: HashSet<Uuid>,
+    expires_at: Instant,
+    shutdown: CancellationToken,
 }
 
 impl LiveStream {
-    async fn next(&mut self) -> Option<Event> {
+    async fn next_event(&mut self) -> Option<Event> {
         loop {
-            if let Some(event) = self.due.pop_front() {
+            if let Some(event) = self.queued.pop_front() {
                 return Some(event);
             }
-            let closing = self.closing.clone();
+            let closing = self.shutdown.clone();
             tokio::select! {
                 () = closing.cancelled() => return None,
-                () = tokio::time::sleep_until(self.ends_at) => return None,
-                heard = self.hear() => heard?,
+                () = tokio::time::sleep_until(self.expires_at) => return None,
+                heard = self.receive() => heard?,
             }
         }
     }
 
     /// Receives one event and queues it if the filter matches; `None` ends the stream.
-    async fn hear(&mut self) -> Option<()> {
-        if let Some(after) = self.after {
-            self.due = self.catch_up(after).await;
-            self.after = None;
+    async fn receive(&mut self) -> Option<()> {
+        if let Some(after) = self.replay_after {
+            self.queued = self.replay(after).await;
+            self.replay_after = None;
             return Some(());
         }
-        match self.listening.next().await? {
-            LiveEvent::Missed => self.due.push_back(missed()),
+        match self.subscription.next_event().await? {
+            LiveEvent::Missed => self.queued.push_back(missed_event()),
             LiveEvent::Visit(visit) => {
-                if self.pick.takes(&visit) && !self.known.remove(&visit.id) {
-                    self.due.push_back(event(&visit));
+                if self.filter.matches(&visit) && !self.replayed_ids.remove(&visit.id) {
+                    self.queued.push_back(visit_event(&visit));
                 }
             }
         }
         Some(())
     }
 
-    async fn catch_up(&mut self, (after, id): (DateTime<Utc>, Uuid)) -> VecDeque<Event> {
+    async fn replay(&mut self, (after, id): (DateTime<Utc>, Uuid)) -> VecDeque<Event> {
         let earliest = self.opened_at - MAX_REPLAY_AGE;
         let from = (after.max(earliest), id);
-        let site = self.pick.site.as_deref();
+        let site = self.filter.site.as_deref();
         let mut due = VecDeque::new();
-        match self.listening.since(site, from).await {
+        match self.subscription.replay_after(site, from).await {
             Ok((visits, is_more)) => {
                 if is_more || after < earliest {
-                    due.push_back(missed());
+                    due.push_back(missed_event());
                 }
-                let wanted = visits.iter().filter(|visit| self.pick.takes(visit));
-                due.extend(wanted.map(event));
-                self.known = visits.iter().map(|visit| visit.id).collect();
+                let wanted = visits.iter().filter(|visit| self.filter.matches(visit));
+                due.extend(wanted.map(visit_event));
+                self.replayed_ids = visits.iter().map(|visit| visit.id).collect();
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot read visits to replay; sending a missed event");
-                due.push_back(missed());
+                due.push_back(missed_event());
             }
         }
         due
     }
 }
 
-fn event(visit: &Visit) -> Event {
+fn visit_event(visit: &Visit) -> Event {
     let event = Event::default().event("visit");
     // Cannot fail: all fields of a visit are representable as JSON.
     let data = serde_json::to_string(visit).unwrap_or_default();
-    event.id(cursor(visit.received_at, visit.id)).data(data)
+    event
+        .id(encode_cursor(visit.received_at, visit.id))
+        .data(data)
 }
 
-fn missed() -> Event {
+fn missed_event() -> Event {
     let detail = r#"{"detail":"visits were omitted; GET /visits lists them"}"#;
     Event::default().event("missed").data(detail)
 }

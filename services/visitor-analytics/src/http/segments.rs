@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::error;
 use super::site_scope::{AllSites, SiteScope};
-use crate::domain::segment::{self, SegmentError, SegmentPatch, SubmittedSegment, Written};
+use crate::domain::segment::{self, FilterValues, SegmentError, SegmentPatch, SubmittedSegment};
 use crate::store::{Segment, UpsertOutcome};
 
 /// All segments.
@@ -34,7 +34,7 @@ pub(super) struct SegmentResponse {
     /// Name of the segment.
     name: String,
     /// Filter values by dimension, written as in query parameters: `!` negates, `*` is a wildcard.
-    filters: Written,
+    filters: FilterValues,
     /// Time of creation.
     created_at: DateTime<Utc>,
 }
@@ -50,9 +50,9 @@ pub(super) async fn list(
     _: SiteScope,
 ) -> Result<axum::Json<SegmentPage>, Problem> {
     let found = state.store.segments().await;
-    let found = found.map_err(|e| error::store(&e))?;
+    let found = found.map_err(|e| error::from_store(&e))?;
     Ok(axum::Json(SegmentPage {
-        data: found.into_iter().map(line).collect(),
+        data: found.into_iter().map(to_response).collect(),
         next_cursor: None,
     }))
 }
@@ -72,15 +72,15 @@ pub(super) async fn add(
     _: AllSites,
     Json(wanted): Json<SubmittedSegment>,
 ) -> Result<(StatusCode, axum::Json<SegmentResponse>), Problem> {
-    let name = segment::name(&wanted.name).map_err(|e| invalid(&e))?;
-    segment::read(&wanted.filters).map_err(|e| invalid(&e))?;
+    let name = segment::validate_name(&wanted.name).map_err(|e| segment_problem(&e))?;
+    segment::parse_filters(&wanted.filters).map_err(|e| segment_problem(&e))?;
     let now = state.clock.now();
     let added = state
         .store
         .add_segment(Clock::id_at(now), &name, &wanted.filters, now)
         .await;
-    let added = kept(added.map_err(|e| error::store(&e))?, "segment")?;
-    Ok((StatusCode::CREATED, axum::Json(line(added))))
+    let added = upsert_result(added.map_err(|e| error::from_store(&e))?, "segment")?;
+    Ok((StatusCode::CREATED, axum::Json(to_response(added))))
 }
 
 /// Update a segment.
@@ -100,14 +100,18 @@ pub(super) async fn change(
     Path(id): Path<Uuid>,
     Json(wanted): Json<SegmentPatch>,
 ) -> Result<axum::Json<SegmentResponse>, Problem> {
-    let name = wanted.name.as_deref().map(segment::name).transpose();
-    let name = name.map_err(|e| invalid(&e))?;
+    let name = wanted
+        .name
+        .as_deref()
+        .map(segment::validate_name)
+        .transpose();
+    let name = name.map_err(|e| segment_problem(&e))?;
     let filters = wanted.filters.as_ref();
-    let read = filters.map(segment::read).transpose();
-    read.map_err(|e| invalid(&e))?;
-    let changed = state.store.change_segment(id, name.as_deref(), filters);
-    let changed = changed.await.map_err(|e| error::store(&e))?;
-    Ok(axum::Json(line(kept(changed, "segment")?)))
+    let read = filters.map(segment::parse_filters).transpose();
+    read.map_err(|e| segment_problem(&e))?;
+    let changed = state.store.update_segment(id, name.as_deref(), filters);
+    let changed = changed.await.map_err(|e| error::from_store(&e))?;
+    Ok(axum::Json(to_response(upsert_result(changed, "segment")?)))
 }
 
 /// Delete a segment.
@@ -123,35 +127,35 @@ pub(super) async fn remove(
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, Problem> {
     let removed = state.store.remove_segment(id).await;
-    let removed = removed.map_err(|e| error::store(&e))?;
+    let removed = removed.map_err(|e| error::from_store(&e))?;
     let missing = || Problem::not_found("there is no segment with this id");
     removed
         .then_some(StatusCode::NO_CONTENT)
         .ok_or_else(missing)
 }
 
-pub(super) fn kept<T>(kept: UpsertOutcome<T>, what: &str) -> Result<T, Problem> {
+pub(super) fn upsert_result<T>(kept: UpsertOutcome<T>, what: &str) -> Result<T, Problem> {
     let conflict = |code: &'static str, detail: String| {
         Err(Problem::new(StatusCode::CONFLICT, code, detail).field("name"))
     };
     match kept {
-        UpsertOutcome::Done(one) => Ok(one),
-        UpsertOutcome::Taken => conflict("NAME_TAKEN", format!("another {what} has this name")),
-        UpsertOutcome::Full => conflict(
+        UpsertOutcome::Saved(one) => Ok(one),
+        UpsertOutcome::NameTaken => conflict("NAME_TAKEN", format!("another {what} has this name")),
+        UpsertOutcome::LimitReached => conflict(
             "TOO_MANY",
             format!("the maximum number of {what}s is reached; delete one first"),
         ),
-        UpsertOutcome::Missing => Err(Problem::not_found(format!(
+        UpsertOutcome::NotFound => Err(Problem::not_found(format!(
             "there is no such {what} or site"
         ))),
     }
 }
 
-pub(super) fn invalid(error: &SegmentError) -> Problem {
+pub(super) fn segment_problem(error: &SegmentError) -> Problem {
     Problem::invalid(error.field(), "SEGMENT_INVALID", error.to_string())
 }
 
-fn line(segment: Segment) -> SegmentResponse {
+fn to_response(segment: Segment) -> SegmentResponse {
     SegmentResponse {
         id: segment.id,
         name: segment.name,

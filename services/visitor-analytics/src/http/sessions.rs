@@ -10,9 +10,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::analytics::question::QueryPairs;
+use super::analytics::report_request::QueryPairs;
 use super::error;
-use super::list::{self, VisitListParams, cursor};
+use super::query_params::{self, VisitListParams, encode_cursor};
 use super::site_scope::{self, SiteScope};
 use crate::store::{PathStep, SessionDetails};
 
@@ -134,18 +134,18 @@ pub(super) async fn list(
     scope: SiteScope,
     Query(pairs): Query<QueryPairs>,
 ) -> Result<Json<SessionPage>, Problem> {
-    let query = list::query(&state.store, scope.limit(pairs)?).await?;
+    let query = query_params::parse_visit_query(&state.store, scope.restrict(pairs)?).await?;
     let mut found = state
         .store
         .sessions(&query)
         .await
-        .map_err(|e| error::store(&e))?;
+        .map_err(|e| error::from_store(&e))?;
     let limit = usize::try_from(query.limit).unwrap_or_default();
     let more = found.len() > limit;
     found.truncate(limit);
     let last = found.last().filter(|_| more);
     Ok(Json(SessionPage {
-        next_cursor: last.map(|session| cursor(session.period.0, session.entry.id)),
+        next_cursor: last.map(|session| encode_cursor(session.period.0, session.entry.id)),
         data: found.into_iter().map(SessionResponse::from).collect(),
     }))
 }
@@ -163,20 +163,20 @@ pub(super) async fn one(
     Path(id): Path<Uuid>,
 ) -> Result<Json<SessionJourneyResponse>, Problem> {
     let found = state.store.session(id, scope.sites()).await;
-    let found = found.map_err(|e| error::store(&e))?;
-    let found = site_scope::found(found, "there is no session with this id")?;
+    let found = found.map_err(|e| error::from_store(&e))?;
+    let found = site_scope::require_found(found, "there is no session with this id")?;
     let journey = state
         .store
         .journey(&found)
         .await
-        .map_err(|e| error::store(&e))?;
+        .map_err(|e| error::from_store(&e))?;
     Ok(Json(SessionJourneyResponse {
         session: found.into(),
-        journey: journey.into_iter().map(step).collect(),
+        journey: journey.into_iter().map(to_journey_step).collect(),
     }))
 }
 
-fn step(stop: PathStep) -> JourneyStep {
+fn to_journey_step(stop: PathStep) -> JourneyStep {
     JourneyStep {
         timestamp: stop.timestamp,
         path: stop.path,

@@ -13,8 +13,8 @@ use axum::http::request::Parts;
 use chassis::Problem;
 use common::jwt::Claims;
 
-use super::analytics::question::QueryPairs;
-use super::list::named_site;
+use super::analytics::report_request::QueryPairs;
+use super::query_params::parse_site;
 use crate::admission::NewSitePolicy;
 use crate::store::SiteLookup;
 
@@ -32,7 +32,7 @@ impl<S: Sync> FromRequestParts<S> for SiteScope {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let claims = parts.extensions.get::<Arc<Claims>>().cloned();
         // A route without `auth::require` has no claims. It must not grant access to all sites.
-        claims.map(Self).ok_or_else(forbidden)
+        claims.map(Self).ok_or_else(site_forbidden)
     }
 }
 
@@ -43,7 +43,7 @@ impl<S: Sync> FromRequestParts<S> for AllSites {
         let scope = SiteScope::from_request_parts(parts, state).await?;
         match scope.sites() {
             None => Ok(Self),
-            Some(_) => Err(forbidden()),
+            Some(_) => Err(site_forbidden()),
         }
     }
 }
@@ -55,7 +55,7 @@ impl SiteScope {
     }
 
     /// Whether visits may create sites.
-    pub(super) fn new_sites(&self) -> NewSitePolicy {
+    pub(super) fn new_site_policy(&self) -> NewSitePolicy {
         match self.sites() {
             None => NewSitePolicy::Limited,
             Some(_) => NewSitePolicy::Refused,
@@ -67,44 +67,44 @@ impl SiteScope {
     }
 
     /// Expiry of the token, in seconds since the Unix epoch.
-    pub(super) fn token_ends_at(&self) -> i64 {
+    pub(super) fn token_expires_at(&self) -> i64 {
         self.0.exp
     }
 
     /// Refuses a site outside the scope.
-    pub(super) fn check(&self, site: &str) -> Result<(), Problem> {
+    pub(super) fn check_site(&self, site: &str) -> Result<(), Problem> {
         let sites = self.sites();
         let is_allowed = sites.is_none_or(|sites| sites.iter().any(|one| one == site));
-        is_allowed.then_some(()).ok_or_else(forbidden)
+        is_allowed.then_some(()).ok_or_else(site_forbidden)
     }
 
     /// Parses and checks the site that a request names. Defaults to the token's site if the token
     /// has exactly one.
-    pub(super) fn site(&self, named: Option<&str>) -> Result<Option<String>, Problem> {
+    pub(super) fn resolve_site(&self, named: Option<&str>) -> Result<Option<String>, Problem> {
         if let Some(named) = named {
-            let site = named_site(named)?;
-            self.check(&site)?;
+            let site = parse_site(named)?;
+            self.check_site(&site)?;
             return Ok(Some(site));
         }
         match self.sites() {
             None => Ok(None),
             Some([only]) => Ok(Some(only.clone())),
-            Some(_) => Err(forbidden()),
+            Some(_) => Err(site_forbidden()),
         }
     }
 
     /// Applies the scope to unparsed query parameters: checks every parameter `site`, and adds it
     /// if it is missing and the token has exactly one site.
-    pub(super) fn limit(&self, mut pairs: QueryPairs) -> Result<ScopedPairs, Problem> {
+    pub(super) fn restrict(&self, mut pairs: QueryPairs) -> Result<ScopedPairs, Problem> {
         if self.sites().is_none() {
             return Ok(ScopedPairs(pairs));
         }
         let mut is_named = false;
         for (_, site) in pairs.iter().filter(|(name, _)| name == "site") {
-            self.check(&named_site(site)?)?;
+            self.check_site(&parse_site(site)?)?;
             is_named = true;
         }
-        if !is_named && let Some(only) = self.site(None)? {
+        if !is_named && let Some(only) = self.resolve_site(None)? {
             pairs.push(("site".to_owned(), only));
         }
         Ok(ScopedPairs(pairs))
@@ -125,15 +125,15 @@ impl IntoIterator for ScopedPairs {
 }
 
 /// Converts the result of a lookup by id; `missing` is the detail of the 404.
-pub(super) fn found<T>(lookup: SiteLookup<T>, missing: &str) -> Result<T, Problem> {
+pub(super) fn require_found<T>(lookup: SiteLookup<T>, missing: &str) -> Result<T, Problem> {
     match lookup {
         SiteLookup::Found(row) => Ok(row),
-        SiteLookup::OfAnotherSite => Err(forbidden()),
+        SiteLookup::OtherSite => Err(site_forbidden()),
         SiteLookup::Missing => Err(Problem::not_found(missing)),
     }
 }
 
-fn forbidden() -> Problem {
+fn site_forbidden() -> Problem {
     let detail = "the token is limited to other sites; name one of the sites in its claim `sites`";
     Problem::new(StatusCode::FORBIDDEN, "SITE_FORBIDDEN", detail).field("site")
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::error;
-use super::list::{named_site, within, wrong};
+use super::query_params::{check_limit, invalid_param, parse_site};
 use super::site_scope::{AllSites, SiteScope};
 use crate::domain::site::{SiteSettings, SubmittedSite, SubmittedSiteSettings};
 use crate::domain::visit;
@@ -74,7 +74,7 @@ pub(super) async fn list(
     scope: SiteScope,
     Query(parameters): Query<SiteListParams>,
 ) -> Result<axum::Json<SitePage>, Problem> {
-    let limit = within(parameters.limit)?;
+    let limit = check_limit(parameters.limit)?;
     let after = parameters.cursor.map(|cursor| {
         let text = BASE64
             .decode(cursor)
@@ -82,7 +82,7 @@ pub(super) async fn list(
             .and_then(|bytes| String::from_utf8(bytes).ok());
         let text = text.filter(|text| !text.contains('\0'));
         text.ok_or_else(|| {
-            wrong(
+            invalid_param(
                 "cursor",
                 "not a cursor of this list; send `next_cursor` of the previous page",
             )
@@ -92,14 +92,14 @@ pub(super) async fn list(
         .store
         .sites(scope.sites(), after.transpose()?.as_deref(), limit)
         .await;
-    let mut found = found.map_err(|e| error::store(&e))?;
+    let mut found = found.map_err(|e| error::from_store(&e))?;
     let limit = usize::try_from(limit).unwrap_or_default();
     let more = found.len() > limit;
     found.truncate(limit);
     let last = found.last().filter(|_| more);
     Ok(axum::Json(SitePage {
         next_cursor: last.map(|site| BASE64.encode(&site.domain)),
-        data: found.into_iter().map(line).collect(),
+        data: found.into_iter().map(to_response).collect(),
     }))
 }
 
@@ -119,18 +119,18 @@ pub(super) async fn add(
     _: AllSites,
     Json(wanted): Json<SubmittedSite>,
 ) -> Result<(StatusCode, axum::Json<SiteResponse>), Problem> {
-    let domain = visit::site(&wanted.domain)
+    let domain = visit::normalize_domain(&wanted.domain)
         .map_err(|e| Problem::invalid("domain", "SITE_INVALID", e.to_string()))?;
     let settings =
-        SiteSettings::accept(&domain, wanted.settings).map_err(|e| error::invalid(&e))?;
+        SiteSettings::accept(&domain, wanted.settings).map_err(|e| error::from_validation(&e))?;
     let done = state
         .store
         .add_site(&domain, &settings, state.clock.now())
         .await;
-    refresh(&state).await?;
+    refresh_ignore_rules(&state).await?;
     Ok((
         StatusCode::CREATED,
-        changed(done.map_err(|e| error::store(&e))?)?,
+        update_response(done.map_err(|e| error::from_store(&e))?)?,
     ))
 }
 
@@ -152,34 +152,34 @@ pub(super) async fn change(
     Path(domain): Path<String>,
     Json(wanted): Json<SubmittedSiteSettings>,
 ) -> Result<axum::Json<SiteResponse>, Problem> {
-    let domain = named_site(&domain)?;
-    let settings = SiteSettings::accept(&domain, wanted).map_err(|e| error::invalid(&e))?;
+    let domain = parse_site(&domain)?;
+    let settings = SiteSettings::accept(&domain, wanted).map_err(|e| error::from_validation(&e))?;
     let done = state
         .store
-        .change_site(&domain, &settings, state.clock.now())
+        .update_site(&domain, &settings, state.clock.now())
         .await;
-    refresh(&state).await?;
-    changed(done.map_err(|e| error::store(&e))?)
+    refresh_ignore_rules(&state).await?;
+    update_response(done.map_err(|e| error::from_store(&e))?)
 }
 
 /// Applies the settings in this process immediately. Other replicas follow within seconds.
-async fn refresh(state: &super::SharedState) -> Result<(), Problem> {
-    let refreshed = state.wishes.refresh(&state.store).await;
-    refreshed.map_err(|e| error::store(&e))
+async fn refresh_ignore_rules(state: &super::SharedState) -> Result<(), Problem> {
+    let refreshed = state.ignore_rules.refresh(&state.store).await;
+    refreshed.map_err(|e| error::from_store(&e))
 }
 
-fn changed(done: SiteUpdateOutcome) -> Result<axum::Json<SiteResponse>, Problem> {
+fn update_response(done: SiteUpdateOutcome) -> Result<axum::Json<SiteResponse>, Problem> {
     match done {
-        SiteUpdateOutcome::Done(site) => Ok(axum::Json(line(site))),
-        SiteUpdateOutcome::Taken(field) => {
+        SiteUpdateOutcome::Saved(site) => Ok(axum::Json(to_response(site))),
+        SiteUpdateOutcome::Conflict(field) => {
             let detail = "this domain belongs to an existing site";
             Err(Problem::new(StatusCode::CONFLICT, "SITE_EXISTS", detail).field(field))
         }
-        SiteUpdateOutcome::Missing => Err(Problem::not_found("there is no such site")),
+        SiteUpdateOutcome::NotFound => Err(Problem::not_found("there is no such site")),
     }
 }
 
-fn line(site: Site) -> SiteResponse {
+fn to_response(site: Site) -> SiteResponse {
     SiteResponse {
         domain: site.domain,
         time_zone: site.time_zone,

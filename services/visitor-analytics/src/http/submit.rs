@@ -43,14 +43,14 @@ pub(super) struct VisitResponse {
     /// Stable codes of the bot rules that fired.
     bot_reasons: Vec<&'static str>,
     /// Location of the visitor; `null` if the location is unknown.
-    #[serde(serialize_with = "shared")]
+    #[serde(serialize_with = "serialize_location")]
     #[schema(value_type = Option<Location>)]
     location: Option<Arc<Location>>,
 }
 
 /// Serializes a location without copying it, because many visits share one.
 #[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
-fn shared<S: Serializer>(
+fn serialize_location<S: Serializer>(
     location: &Option<Arc<Location>>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
@@ -61,7 +61,7 @@ fn shared<S: Serializer>(
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub(super) struct VisitResult {
     #[serde(flatten)]
-    answer: VisitResponse,
+    response: VisitResponse,
     /// Why the visit was rejected; the other fields are `null` then. `null` if the visit was not
     /// rejected.
     error: Option<ItemError>,
@@ -121,10 +121,10 @@ pub(super) async fn submit(
         now: state.clock.now(),
     };
     if body.trim_ascii_start().first() == Some(&b'[') {
-        return door.many(&body).await;
+        return door.submit_batch(&body).await;
     }
     let visit = door.accept(parse_object(&body)?)?;
-    if state.wishes.ignore(&visit) {
+    if state.ignore_rules.count_if_ignored(&visit) {
         return json(
             StatusCode::CREATED,
             &VisitResponse::ignored(visit.id),
@@ -133,10 +133,10 @@ pub(super) async fn submit(
     }
     let received = state
         .ingest
-        .receive(vec![visit], scope.new_sites(), door.now);
-    let received = received.await.map_err(|e| error::record(&e))?;
+        .ingest(vec![visit], scope.new_site_policy(), door.now);
+    let received = received.await.map_err(|e| error::from_record(&e))?;
     let answer = received.into_iter().next().transpose();
-    let answer = answer.map_err(refused)?.map(VisitResponse::from);
+    let answer = answer.map_err(refusal_problem)?.map(VisitResponse::from);
     json(StatusCode::CREATED, &answer, RESPONSE_BYTES_PER_VISIT)
 }
 
@@ -147,7 +147,7 @@ struct SubmitContext<'a> {
 }
 
 impl SubmitContext<'_> {
-    async fn many(&self, body: &[u8]) -> Result<Response, Problem> {
+    async fn submit_batch(&self, body: &[u8]) -> Result<Response, Problem> {
         let items: Vec<&RawValue> = parse_json(body)?;
         if items.len() > MAX_VISITS_PER_REQUEST {
             let detail =
@@ -159,23 +159,25 @@ impl SubmitContext<'_> {
         for (place, item) in items.iter().enumerate() {
             let visit = parse_object(item.get().as_bytes()).and_then(|visit| self.accept(visit));
             match visit {
-                Ok(visit) if self.state.wishes.ignore(&visit) => {
-                    results[place].answer = VisitResponse::ignored(visit.id);
+                Ok(visit) if self.state.ignore_rules.count_if_ignored(&visit) => {
+                    results[place].response = VisitResponse::ignored(visit.id);
                 }
                 Ok(visit) => {
                     places.push(place);
                     visits.push(visit);
                 }
-                Err(problem) => results[place].error = Some(error::item(&problem)),
+                Err(problem) => results[place].error = Some(error::item_error(&problem)),
             }
         }
-        let new_sites = self.scope.new_sites();
-        let received = self.state.ingest.receive(visits, new_sites, self.now).await;
-        let received = received.map_err(|e| error::record(&e))?;
+        let new_sites = self.scope.new_site_policy();
+        let received = self.state.ingest.ingest(visits, new_sites, self.now).await;
+        let received = received.map_err(|e| error::from_record(&e))?;
         for (place, one) in places.into_iter().zip(received) {
             match one {
-                Ok(one) => results[place].answer = VisitResponse::from(one),
-                Err(refusal) => results[place].error = Some(error::item(&refused(refusal))),
+                Ok(one) => results[place].response = VisitResponse::from(one),
+                Err(refusal) => {
+                    results[place].error = Some(error::item_error(&refusal_problem(refusal)))
+                }
             }
         }
         let room = RESPONSE_BYTES_PER_VISIT * results.len();
@@ -183,15 +185,15 @@ impl SubmitContext<'_> {
     }
 
     fn accept(&self, visit: SubmittedVisit) -> Result<NewVisit, Problem> {
-        let visit = NewVisit::accept(visit, &self.state.policy, self.now);
-        let visit = visit.map_err(|e| error::invalid(&e))?;
-        self.scope.check(&visit.site)?;
+        let visit = NewVisit::accept(visit, &self.state.privacy_policy, self.now);
+        let visit = visit.map_err(|e| error::from_validation(&e))?;
+        self.scope.check_site(&visit.site)?;
         Ok(visit)
     }
 }
 
-fn refused(refusal: AdmissionError) -> Problem {
-    error::refused(refusal, "VISIT_ID_TAKEN")
+fn refusal_problem(refusal: AdmissionError) -> Problem {
+    error::from_admission(refusal, "VISIT_ID_TAKEN")
 }
 
 impl VisitResponse {
@@ -212,7 +214,7 @@ impl From<IngestedVisit> for VisitResponse {
             status: match recorded.outcome {
                 RecordOutcome::Recorded => VisitStatus::Recorded,
                 RecordOutcome::Duplicate => VisitStatus::Duplicate,
-                RecordOutcome::Taken => VisitStatus::Rejected,
+                RecordOutcome::IdConflict => VisitStatus::Rejected,
             },
             session_id: Some(recorded.session_id),
             visitor_id: Some(recorded.visitor_id),

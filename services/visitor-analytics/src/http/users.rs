@@ -9,12 +9,12 @@ use utoipa::ToSchema;
 
 use super::error;
 use super::site_scope::SiteScope;
-use super::visitors::{Parameters, id_of_path};
+use super::visitors::{VisitorParams, parse_path_id};
 use crate::store::Person;
 
 /// Numbers of removed rows.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ErasedUser {
+pub(super) struct UserErasureResponse {
     user_id: String,
     /// Visitor ids under which the user was recorded.
     visitors: u64,
@@ -37,32 +37,32 @@ pub(super) struct ErasedUser {
 /// two users of one device or address may share a visitor id. Rollups, dictionaries and the
 /// notification service are updated as for `DELETE /visitors/{id}`.
 #[utoipa::path(delete, path = "/users/{user_id}/data", tag = "visitors",
-    params(("user_id" = String, Path, description = "The site's own id for the user"), Parameters),
+    params(("user_id" = String, Path, description = "The site's own id for the user"), VisitorParams),
     responses(
-        (status = 200, body = ErasedUser, description = "Numbers of removed rows"),
+        (status = 200, body = UserErasureResponse, description = "Numbers of removed rows"),
         (status = 404, description = "The user does not exist"),
     ))]
 pub(super) async fn erase(
     State(state): State<super::SharedState>,
     scope: SiteScope,
     Path(user_id): Path<String>,
-    Query(parameters): Query<Parameters>,
-) -> Result<Json<ErasedUser>, Problem> {
-    let user_id = id_of_path(user_id, "user_id")?;
-    let site = scope.site(parameters.site.as_deref())?;
+    Query(parameters): Query<VisitorParams>,
+) -> Result<Json<UserErasureResponse>, Problem> {
+    let user_id = parse_path_id(user_id, "user_id")?;
+    let site = scope.resolve_site(parameters.site.as_deref())?;
     let now = state.clock.now();
     let person = Person::User(&user_id);
     let erased = state.store.erase(person, site.as_deref(), now).await;
     let erased = erased
-        .map_err(|e| error::store(&e))?
+        .map_err(|e| error::from_store(&e))?
         .ok_or_else(|| Problem::not_found("there is no user with this id"))?;
-    Ok(Json(ErasedUser {
+    Ok(Json(UserErasureResponse {
         user_id,
         visitors: erased.visitors,
         visits: erased.visits,
         sessions: erased.sessions,
         announcements: erased.announcements,
-        owed_locations: erased.owed_locations,
+        owed_locations: erased.pending_locations,
         events: erased.events,
     }))
 }

@@ -12,17 +12,17 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::events::read::{EventResponse, line};
-use super::list::{cursor, read_cursor, within, wrong};
+use super::events::read::{EventResponse, to_response};
+use super::query_params::{check_limit, decode_cursor, encode_cursor, invalid_param};
 use super::site_scope::SiteScope;
-use super::visitors::{id_of_path, missing};
+use super::visitors::{parse_path_id, visitor_not_found};
 use super::{AppState, error};
 use crate::store::{
-    AnnouncedSession, BotFilter, EventQuery, SessionOfVisitor, StoreError, VisitOfVisitor,
+    AnnouncedSession, BotFilter, EventQuery, StoreError, VisitorSession, VisitorVisit,
 };
 
 /// Article 15 requires the sources of the data.
-const SOURCES: [&str; 4] = [
+const DATA_SOURCES: [&str; 4] = [
     "page views, reported by the site's server or imported from its logs",
     "events, reported by the site",
     "browser, operating system and device, read from the user agent that the browser sent",
@@ -32,7 +32,7 @@ const SOURCES: [&str; 4] = [
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Parameters {
+pub(super) struct VisitorDataParams {
     /// Only data of this site. Default: all sites. Required if the token is limited to several
     /// sites.
     site: Option<String>,
@@ -55,14 +55,14 @@ pub(super) struct VisitorData {
     /// Where the data come from.
     sources: Vec<&'static str>,
     /// Sessions of the visitor.
-    sessions: Vec<SessionLine>,
+    sessions: Vec<VisitorSessionItem>,
     /// Visits of the visitor.
-    visits: Vec<VisitLine>,
+    visits: Vec<VisitorVisitItem>,
     /// Events of the visitor.
     events: Vec<EventResponse>,
     /// Notifications about the visitor. The notification service returns them at
     /// `GET /notifications/{id}` as long as it keeps them.
-    notifications: Vec<NotificationLine>,
+    notifications: Vec<VisitorNotificationItem>,
     /// Pass as `cursor` to get the next page; `null` on the last page.
     next_cursor: Option<String>,
 }
@@ -78,7 +78,7 @@ pub(super) struct SiteRetention {
 /// A session of the visitor.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SessionOfVisitor)]
-pub(super) struct SessionLine {
+pub(super) struct VisitorSessionItem {
     id: Uuid,
     site: String,
     /// Time of the first visit.
@@ -94,7 +94,7 @@ pub(super) struct SessionLine {
 /// A visit of the visitor.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = VisitOfVisitor)]
-pub(super) struct VisitLine {
+pub(super) struct VisitorVisitItem {
     #[serde(flatten)]
     visit: Visit,
     /// The user agent that the browser sent.
@@ -107,7 +107,7 @@ pub(super) struct VisitLine {
 /// A notification about a session of the visitor.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = NotificationOfVisitor)]
-pub(super) struct NotificationLine {
+pub(super) struct VisitorNotificationItem {
     /// Id of the notification.
     id: Uuid,
     /// Id of the session that was announced.
@@ -121,7 +121,7 @@ pub(super) struct NotificationLine {
 /// Answers a request for access (GDPR, article 15): sessions, visits, events and notifications,
 /// including those of bots.
 #[utoipa::path(get, path = "/visitors/{id}/data", tag = "visitors",
-    params(("id" = String, Path, description = "The visitor's id"), Parameters),
+    params(("id" = String, Path, description = "The visitor's id"), VisitorDataParams),
     responses(
         (status = 200, body = VisitorData, description = "A page of the data"),
         (status = 400, description = "A parameter is invalid; `field` names it"),
@@ -131,39 +131,39 @@ pub(super) async fn data(
     State(state): State<super::SharedState>,
     scope: SiteScope,
     Path(id): Path<String>,
-    Query(parameters): Query<Parameters>,
+    Query(parameters): Query<VisitorDataParams>,
 ) -> Result<Json<VisitorData>, Problem> {
-    let id = id_of_path(id, "id")?;
-    let site = scope.site(parameters.site.as_deref())?;
-    let limit = within(parameters.limit)?;
+    let id = parse_path_id(id, "id")?;
+    let site = scope.resolve_site(parameters.site.as_deref())?;
+    let limit = check_limit(parameters.limit)?;
     let place = parameters.cursor.as_deref().map_or_else(
-        || Ok(Place::default()),
+        || Ok(PageStart::default()),
         |text| {
-            Place::read(text).ok_or_else(|| {
-                wrong(
+            PageStart::decode(text).ok_or_else(|| {
+                invalid_param(
                     "cursor",
                     "not a cursor of this list; send `next_cursor` of the previous page",
                 )
             })
         },
     )?;
-    let begins = place.after.is_none() && place.part == Part::Sessions;
-    let reader = Reader {
+    let begins = place.after.is_none() && place.section == DataSection::Sessions;
+    let reader = VisitorDataReader {
         state: &state,
         id: &id,
         site: site.as_deref(),
     };
-    let page = reader.page(place, limit).await;
-    let page = page.map_err(|e| error::store(&e))?;
+    let page = reader.read_page(place, limit).await;
+    let page = page.map_err(|e| error::from_store(&e))?;
     if begins && page.sessions.len() + page.visits.len() + page.events.len() == 0 {
-        return Err(missing());
+        return Err(visitor_not_found());
     }
     Ok(Json(page))
 }
 
 /// The sections of the data, in the order of the pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Part {
+enum DataSection {
     #[default]
     Sessions,
     Visits,
@@ -171,7 +171,7 @@ enum Part {
     Notifications,
 }
 
-impl Part {
+impl DataSection {
     const ALL: [Self; 4] = [
         Self::Sessions,
         Self::Visits,
@@ -191,63 +191,81 @@ impl Part {
 
 /// The position at which a page starts.
 #[derive(Clone, Copy, Debug, Default)]
-struct Place {
-    part: Part,
+struct PageStart {
+    section: DataSection,
     /// The last row of the previous page, if it belongs to this section.
     after: Option<(DateTime<Utc>, Uuid)>,
 }
 
-impl Place {
+impl PageStart {
     /// Parses the letter of a section, followed by a cursor if the page starts within the section.
-    fn read(text: &str) -> Option<Self> {
+    fn decode(text: &str) -> Option<Self> {
         let mut all = text.chars();
         let letter = all.next()?;
-        let part = Part::ALL.into_iter().find(|part| part.letter() == letter)?;
+        let part = DataSection::ALL
+            .into_iter()
+            .find(|part| part.letter() == letter)?;
         let after = match all.as_str() {
             "" => None,
-            rest => Some(read_cursor(rest)?),
+            rest => Some(decode_cursor(rest)?),
         };
-        Some(Self { part, after })
+        Some(Self {
+            section: part,
+            after,
+        })
     }
 
-    fn text(self) -> String {
-        let after = self.after.map(|(moment, id)| cursor(moment, id));
-        format!("{}{}", self.part.letter(), after.unwrap_or_default())
+    fn encode(self) -> String {
+        let after = self.after.map(|(moment, id)| encode_cursor(moment, id));
+        format!("{}{}", self.section.letter(), after.unwrap_or_default())
     }
 }
 
-struct Reader<'a> {
+struct VisitorDataReader<'a> {
     state: &'a AppState,
     id: &'a str,
     site: Option<&'a str>,
 }
 
-impl Reader<'_> {
+impl VisitorDataReader<'_> {
     /// Reads at most `limit` rows, starting at `place`.
-    async fn page(&self, place: Place, limit: i64) -> Result<VisitorData, StoreError> {
+    async fn read_page(&self, place: PageStart, limit: i64) -> Result<VisitorData, StoreError> {
         let mut page = VisitorData {
             visitor_id: self.id.to_owned(),
-            sites: self.retention().await?,
-            sources: SOURCES.to_vec(),
+            sites: self.site_retention().await?,
+            sources: DATA_SOURCES.to_vec(),
             ..VisitorData::default()
         };
         let mut room = limit;
-        let parts = Part::ALL.into_iter();
-        for part in parts.skip_while(|part| *part != place.part) {
+        let parts = DataSection::ALL.into_iter();
+        for part in parts.skip_while(|part| *part != place.section) {
             if room == 0 {
-                page.next_cursor = Some(Place { part, after: None }.text());
+                page.next_cursor = Some(
+                    PageStart {
+                        section: part,
+                        after: None,
+                    }
+                    .encode(),
+                );
                 return Ok(page);
             }
-            let after = place.after.filter(|_| part == place.part);
+            let after = place.after.filter(|_| part == place.section);
             if let Some(after) = self
-                .add(&mut page, Place { part, after }, &mut room)
+                .add_section(
+                    &mut page,
+                    PageStart {
+                        section: part,
+                        after,
+                    },
+                    &mut room,
+                )
                 .await?
             {
-                let next = Place {
-                    part,
+                let next = PageStart {
+                    section: part,
                     after: Some(after),
                 };
-                page.next_cursor = Some(next.text());
+                page.next_cursor = Some(next.encode());
                 return Ok(page);
             }
         }
@@ -255,29 +273,31 @@ impl Reader<'_> {
     }
 
     /// Adds up to `room` rows of a section. Returns the key of the last one if more rows follow.
-    async fn add(
+    async fn add_section(
         &self,
         page: &mut VisitorData,
-        place: Place,
+        place: PageStart,
         room: &mut i64,
     ) -> Result<Option<(DateTime<Utc>, Uuid)>, StoreError> {
         let (store, id, site) = (&self.state.store, self.id, self.site);
         let (after, limit) = (place.after, *room);
-        match place.part {
-            Part::Sessions => {
+        match place.section {
+            DataSection::Sessions => {
                 let mut rows = store.sessions_of_visitor(id, site, after, limit).await?;
-                let last = cut(&mut rows, room, |row| (row.started_at, row.id));
+                let last = truncate_rows(&mut rows, room, |row| (row.started_at, row.id));
                 page.sessions
-                    .extend(rows.into_iter().map(SessionLine::from));
+                    .extend(rows.into_iter().map(VisitorSessionItem::from));
                 Ok(last)
             }
-            Part::Visits => {
+            DataSection::Visits => {
                 let mut rows = store.visits_of_visitor(id, site, after, limit).await?;
-                let last = cut(&mut rows, room, |row| (row.visit.timestamp, row.visit.id));
-                page.visits.extend(rows.into_iter().map(VisitLine::from));
+                let last =
+                    truncate_rows(&mut rows, room, |row| (row.visit.timestamp, row.visit.id));
+                page.visits
+                    .extend(rows.into_iter().map(VisitorVisitItem::from));
                 Ok(last)
             }
-            Part::Events => {
+            DataSection::Events => {
                 let query = EventQuery {
                     site: site.map(str::to_owned),
                     visitor_id: Some(id.to_owned()),
@@ -287,28 +307,28 @@ impl Reader<'_> {
                     ..EventQuery::default()
                 };
                 let mut rows = store.events(&query).await?;
-                let last = cut(&mut rows, room, |row| (row.timestamp, row.id));
-                page.events.extend(rows.into_iter().map(line));
+                let last = truncate_rows(&mut rows, room, |row| (row.timestamp, row.id));
+                page.events.extend(rows.into_iter().map(to_response));
                 Ok(last)
             }
-            Part::Notifications => {
+            DataSection::Notifications => {
                 let mut rows = store
                     .announcements_of_visitor(id, site, after, limit)
                     .await?;
-                let last = cut(&mut rows, room, |row| (row.announced_at, row.session_id));
-                let lines = rows.into_iter().map(NotificationLine::from);
+                let last = truncate_rows(&mut rows, room, |row| (row.announced_at, row.session_id));
+                let lines = rows.into_iter().map(VisitorNotificationItem::from);
                 page.notifications.extend(lines);
                 Ok(last)
             }
         }
     }
 
-    async fn retention(&self) -> Result<Vec<SiteRetention>, StoreError> {
+    async fn site_retention(&self) -> Result<Vec<SiteRetention>, StoreError> {
         let store = &self.state.store;
         let known = store.visitor(self.id, self.site).await?;
         let sites = known.map(|known| known.sites).unwrap_or_default();
-        let of_all = self.state.policy.retention.in_days();
-        let sites = store.retention_of(&sites).await?.into_iter();
+        let of_all = self.state.privacy_policy.retention.as_days();
+        let sites = store.retention_of_sites(&sites).await?.into_iter();
         let sites = sites.map(|(site, own)| SiteRetention {
             site,
             retention_days: [own.map(i64::from), of_all].into_iter().flatten().min(),
@@ -318,7 +338,7 @@ impl Reader<'_> {
 }
 
 /// Truncates `rows` to `room`. Returns the key of the last remaining row if rows were removed.
-fn cut<T, K>(rows: &mut Vec<T>, room: &mut i64, key: impl Fn(&T) -> K) -> Option<K> {
+fn truncate_rows<T, K>(rows: &mut Vec<T>, room: &mut i64, key: impl Fn(&T) -> K) -> Option<K> {
     let most = usize::try_from(*room).unwrap_or_default();
     let is_more = rows.len() > most;
     rows.truncate(most);
@@ -326,8 +346,8 @@ fn cut<T, K>(rows: &mut Vec<T>, room: &mut i64, key: impl Fn(&T) -> K) -> Option
     rows.last().filter(|_| is_more).map(key)
 }
 
-impl From<SessionOfVisitor> for SessionLine {
-    fn from(row: SessionOfVisitor) -> Self {
+impl From<VisitorSession> for VisitorSessionItem {
+    fn from(row: VisitorSession) -> Self {
         Self {
             id: row.id,
             site: row.site,
@@ -339,17 +359,17 @@ impl From<SessionOfVisitor> for SessionLine {
     }
 }
 
-impl From<VisitOfVisitor> for VisitLine {
-    fn from(row: VisitOfVisitor) -> Self {
+impl From<VisitorVisit> for VisitorVisitItem {
+    fn from(row: VisitorVisit) -> Self {
         Self {
             visit: row.visit,
             user_agent: row.user_agent,
-            waiting_address: row.waiting_address,
+            waiting_address: row.pending_address,
         }
     }
 }
 
-impl From<AnnouncedSession> for NotificationLine {
+impl From<AnnouncedSession> for VisitorNotificationItem {
     fn from(row: AnnouncedSession) -> Self {
         Self {
             id: row.notification_id,

@@ -11,13 +11,13 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::error;
 use super::site_scope::SiteScope;
-use crate::domain::visit::own_id;
+use crate::domain::visit::validate_external_id;
 use crate::store::Person;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Parameters {
+pub(super) struct VisitorParams {
     /// Only data of this site. Default: all sites. Required if the token is limited to several
     /// sites.
     pub(super) site: Option<String>,
@@ -25,7 +25,7 @@ pub(super) struct Parameters {
 
 /// A visitor, as far as visitor ids distinguish people.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Visitor {
+pub(super) struct VisitorResponse {
     /// Id of the visitor.
     id: String,
     /// Time of the first visit.
@@ -42,7 +42,7 @@ pub(super) struct Visitor {
 
 /// Numbers of removed rows.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Erased {
+pub(super) struct VisitorErasureResponse {
     /// Id of the visitor.
     id: String,
     /// Visits of the visitor.
@@ -59,21 +59,23 @@ pub(super) struct Erased {
 
 /// Get a visitor.
 #[utoipa::path(get, path = "/visitors/{id}", tag = "visitors",
-    params(("id" = String, Path, description = "The visitor's id"), Parameters),
+    params(("id" = String, Path, description = "The visitor's id"), VisitorParams),
     responses(
-        (status = 200, body = Visitor, description = "The visitor"),
+        (status = 200, body = VisitorResponse, description = "The visitor"),
         (status = 404, description = "The visitor does not exist"),
     ))]
 pub(super) async fn one(
     State(state): State<super::SharedState>,
     scope: SiteScope,
     Path(id): Path<String>,
-    Query(parameters): Query<Parameters>,
-) -> Result<Json<Visitor>, Problem> {
-    let (id, site) = named(id, &scope, &parameters)?;
+    Query(parameters): Query<VisitorParams>,
+) -> Result<Json<VisitorResponse>, Problem> {
+    let (id, site) = parse_target(id, &scope, &parameters)?;
     let found = state.store.visitor(&id, site.as_deref()).await;
-    let found = found.map_err(|e| error::store(&e))?.ok_or_else(missing)?;
-    Ok(Json(Visitor {
+    let found = found
+        .map_err(|e| error::from_store(&e))?
+        .ok_or_else(visitor_not_found)?;
+    Ok(Json(VisitorResponse {
         id,
         first_seen_at: found.first_seen_at,
         last_seen_at: found.last_seen_at,
@@ -93,48 +95,50 @@ pub(super) async fn one(
 /// Requires the scope `visits:write`, because visitors turn to the site, which forwards the
 /// request.
 #[utoipa::path(delete, path = "/visitors/{id}", tag = "visitors",
-    params(("id" = String, Path, description = "The visitor's id"), Parameters),
+    params(("id" = String, Path, description = "The visitor's id"), VisitorParams),
     responses(
-        (status = 200, body = Erased, description = "Numbers of removed rows"),
+        (status = 200, body = VisitorErasureResponse, description = "Numbers of removed rows"),
         (status = 404, description = "The visitor does not exist"),
     ))]
 pub(super) async fn erase(
     State(state): State<super::SharedState>,
     scope: SiteScope,
     Path(id): Path<String>,
-    Query(parameters): Query<Parameters>,
-) -> Result<Json<Erased>, Problem> {
-    let (id, site) = named(id, &scope, &parameters)?;
+    Query(parameters): Query<VisitorParams>,
+) -> Result<Json<VisitorErasureResponse>, Problem> {
+    let (id, site) = parse_target(id, &scope, &parameters)?;
     let now = state.clock.now();
     let person = Person::Visitor(&id);
     let erased = state.store.erase(person, site.as_deref(), now).await;
-    let erased = erased.map_err(|e| error::store(&e))?.ok_or_else(missing)?;
-    Ok(Json(Erased {
+    let erased = erased
+        .map_err(|e| error::from_store(&e))?
+        .ok_or_else(visitor_not_found)?;
+    Ok(Json(VisitorErasureResponse {
         id,
         visits: erased.visits,
         sessions: erased.sessions,
         announcements: erased.announcements,
-        owed_locations: erased.owed_locations,
+        owed_locations: erased.pending_locations,
         events: erased.events,
     }))
 }
 
-fn named(
+fn parse_target(
     id: String,
     scope: &SiteScope,
-    parameters: &Parameters,
+    parameters: &VisitorParams,
 ) -> Result<(String, Option<String>), Problem> {
-    let site = scope.site(parameters.site.as_deref())?;
-    Ok((id_of_path(id, "id")?, site))
+    let site = scope.resolve_site(parameters.site.as_deref())?;
+    Ok((parse_path_id(id, "id")?, site))
 }
 
 /// Validates a visitor or user id in the path.
-pub(super) fn id_of_path(id: String, field: &'static str) -> Result<String, Problem> {
-    own_id(id, field).map_err(|error| {
+pub(super) fn parse_path_id(id: String, field: &'static str) -> Result<String, Problem> {
+    validate_external_id(id, field).map_err(|error| {
         Problem::new(StatusCode::BAD_REQUEST, "PATH_INVALID", error.to_string()).field(field)
     })
 }
 
-pub(super) fn missing() -> Problem {
+pub(super) fn visitor_not_found() -> Problem {
     Problem::not_found("there is no visitor with this id")
 }

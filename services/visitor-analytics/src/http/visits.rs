@@ -9,10 +9,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::analytics::question::QueryPairs;
+use super::analytics::report_request::QueryPairs;
 use super::error;
-use super::list::{self, VisitListParams, cursor};
-use super::site_scope::{SiteScope, found};
+use super::query_params::{self, VisitListParams, encode_cursor};
+use super::site_scope::{SiteScope, require_found};
 
 /// A page of visits.
 #[derive(Debug, Serialize, ToSchema)]
@@ -36,15 +36,15 @@ pub(super) async fn list(
     scope: SiteScope,
     Query(pairs): Query<QueryPairs>,
 ) -> Result<Json<VisitPage>, Problem> {
-    let query = list::query(&state.store, scope.limit(pairs)?).await?;
+    let query = query_params::parse_visit_query(&state.store, scope.restrict(pairs)?).await?;
     let found = state
         .store
         .visits(&query)
         .await
-        .map_err(|e| error::store(&e))?;
-    let last = found.visits.last().filter(|_| found.more);
+        .map_err(|e| error::from_store(&e))?;
+    let last = found.visits.last().filter(|_| found.has_more);
     Ok(Json(VisitPage {
-        next_cursor: last.map(|visit| cursor(visit.timestamp, visit.id)),
+        next_cursor: last.map(|visit| encode_cursor(visit.timestamp, visit.id)),
         data: found.visits,
     }))
 }
@@ -62,6 +62,6 @@ pub(super) async fn one(
     Path(id): Path<Uuid>,
 ) -> Result<Json<Visit>, Problem> {
     let visit = state.store.visit(id, scope.sites()).await;
-    let visit = visit.map_err(|e| error::store(&e))?;
-    found(visit, "there is no visit with this id").map(Json)
+    let visit = visit.map_err(|e| error::from_store(&e))?;
+    require_found(visit, "there is no visit with this id").map(Json)
 }

@@ -15,7 +15,7 @@ type WithLineNumbers<T> = Vec<(i64, T)>;
 impl ImportRun<'_> {
     /// Rejects visits whose id belongs to another site. A site that may not be added stops the
     /// import before the first visit of that site; once the site exists, the import can be resumed.
-    async fn admit(
+    async fn reject_foreign_ids(
         &mut self,
         visits: &mut WithLineNumbers<NewVisit>,
         restored: &mut WithLineNumbers<ReimportedVisit>,
@@ -24,7 +24,9 @@ impl ImportRun<'_> {
         let of_restored = restored.iter().map(|(_, visit)| visit.visit());
         let all = visits.iter().map(|(_, visit)| visit).chain(of_restored);
         let admission = self.importer.admission;
-        let refusals = admission.refusals(all, self.new_sites, now).await?;
+        let refusals = admission
+            .check_visits(all, self.new_site_policy, now)
+            .await?;
         let mut refused = refusals.iter().flatten();
         if let Some(site) = refused.find(|why| **why != AdmissionError::IdTaken) {
             return Err((*site).into());
@@ -39,19 +41,20 @@ impl ImportRun<'_> {
         visits.retain(|(line, _)| is_admitted(*line));
         restored.retain(|(line, _)| is_admitted(*line));
         for line in lines {
-            self.reject_taken(line);
+            self.reject_taken_id(line);
         }
         Ok(())
     }
 
     /// Records the visits that are admitted.
-    async fn record(
+    async fn record_batch(
         &mut self,
         mut visits: WithLineNumbers<NewVisit>,
         mut restored: WithLineNumbers<ReimportedVisit>,
         now: DateTime<Utc>,
     ) -> Result<(), ImportError> {
-        self.admit(&mut visits, &mut restored, now).await?;
+        self.reject_foreign_ids(&mut visits, &mut restored, now)
+            .await?;
         if visits.is_empty() && restored.is_empty() {
             return Ok(());
         }
@@ -64,54 +67,54 @@ impl ImportRun<'_> {
             .map(|(line, visit, engagement)| (line, (visit.id, visit.timestamp), engagement))
             .collect();
         let keys: Vec<(Uuid, DateTime<Utc>)> = all.iter().map(|(_, key, _)| *key).collect();
-        store.expect_imported(self.key.0, &keys).await?;
+        store.mark_imported(self.import_key.0, &keys).await?;
         let visits = visits.into_iter().map(|(_, visit)| visit).collect();
         let restored = restored.into_iter().map(|(_, visit)| visit).collect();
-        let recorded = ingest.import(visits, restored, now).await?;
+        let recorded = ingest.record_imported(visits, restored, now).await?;
         let (mut engaged, mut taken) = (vec![], vec![]);
         for ((line, key, engagement), recorded) in all.into_iter().zip(recorded) {
             match recorded.outcome {
-                RecordOutcome::Recorded => self.step.counts.recorded += 1,
-                RecordOutcome::Duplicate => self.step.counts.duplicates += 1,
-                RecordOutcome::Taken => {
-                    self.reject_taken(line);
+                RecordOutcome::Recorded => self.progress.counts.recorded += 1,
+                RecordOutcome::Duplicate => self.progress.counts.duplicates += 1,
+                RecordOutcome::IdConflict => {
+                    self.reject_taken_id(line);
                     taken.push(key);
                     continue;
                 }
             }
             engaged.extend(engagement.map(|engagement| (key, engagement)));
         }
-        store.unexpect_imported(self.key.0, &taken).await?;
-        Ok(store.engage_imported(&engaged).await?)
+        store.unmark_imported(self.import_key.0, &taken).await?;
+        Ok(store.update_imported_engagement(&engaged).await?)
     }
 
-    fn reject_taken(&mut self, line: i64) {
-        self.reject(
+    fn reject_taken_id(&mut self, line: i64) {
+        self.reject_line(
             line,
             "VISIT_ID_TAKEN",
             format!("id: {}", AdmissionError::IdTaken),
         );
         // Lines that follow were rejected before.
-        self.step.errors.sort_by_key(|error| error.line);
+        self.progress.errors.sort_by_key(|error| error.line);
     }
 
     /// Records the buffered visits and stores the progress of the import.
     pub(super) async fn flush(&mut self) -> Result<(), ImportError> {
         let (importer, now) = (self.importer, self.importer.clock.now());
         let visits = std::mem::take(&mut self.visits);
-        let restored = std::mem::take(&mut self.restored);
-        self.bytes = 0;
-        self.record(visits, restored, now).await?;
-        if self.step.lines > self.before.lines {
-            self.step.digest = self.digest.clone().finish().as_ref().to_vec();
+        let restored = std::mem::take(&mut self.reimported);
+        self.buffered_bytes = 0;
+        self.record_batch(visits, restored, now).await?;
+        if self.progress.lines > self.previous.lines {
+            self.progress.digest = self.digest.clone().finish().as_ref().to_vec();
         } else {
-            self.step.digest = self.before.digest.clone().unwrap_or_default();
+            self.progress.digest = self.previous.digest.clone().unwrap_or_default();
         }
         let is_ours = importer
             .store
-            .step_import(self.key, &self.step, now)
+            .record_import_progress(self.import_key, &self.progress, now)
             .await?;
-        self.step.counts = ImportCounts::default();
-        is_ours.then_some(()).ok_or(ImportError::Running)
+        self.progress.counts = ImportCounts::default();
+        is_ours.then_some(()).ok_or(ImportError::AlreadyRunning)
     }
 }

@@ -1,11 +1,11 @@
 //! Bot detection by the visits of a whole session.
 
 use bot_detection::BotRule;
-use bot_detection::behaviour::{SessionVisit, judge};
+use bot_detection::behaviour::{SessionVisit, evaluate_session};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::rejudge::{VerdictChange, stored};
+use super::verdict_update::{VerdictChange, restore_verdict};
 use super::{Store, StoreError};
 
 /// Only the last visits of a longer session are checked.
@@ -28,7 +28,7 @@ struct SessionVisitRow {
 impl Store {
     /// Evaluates the visits of a session together, plus a rule that is known to match. If a rule
     /// matches, all visits of the session become a bot's. Returns the matching rules.
-    pub async fn judge_session(
+    pub async fn check_session_behaviour(
         &self,
         session: Uuid,
         known: Option<BotRule>,
@@ -49,21 +49,23 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         rows.reverse();
-        let steps: Vec<SessionVisit> = rows.iter().map(SessionVisitRow::step).collect();
-        let mut reasons = judge(&steps);
+        let steps: Vec<SessionVisit> = rows.iter().map(SessionVisitRow::to_session_visit).collect();
+        let mut reasons = evaluate_session(&steps);
         reasons.extend(known.filter(|reason| !reasons.contains(reason)));
         if reasons.is_empty() {
             return Ok(reasons);
         }
         let people = rows.into_iter().filter(|row| !row.is_bot);
-        let changes: Vec<VerdictChange> = people.map(|row| row.raised(session, &reasons)).collect();
-        self.rejudge(&changes, now).await?;
+        let changes: Vec<VerdictChange> = people
+            .map(|row| row.into_verdict_change(session, &reasons))
+            .collect();
+        self.update_verdicts(&changes, now).await?;
         Ok(reasons)
     }
 }
 
 impl SessionVisitRow {
-    fn step(&self) -> SessionVisit {
+    fn to_session_visit(&self) -> SessionVisit {
         SessionVisit {
             timestamp: self.timestamp,
             page: self.page_id,
@@ -71,16 +73,16 @@ impl SessionVisitRow {
         }
     }
 
-    fn raised(self, session_id: Uuid, reasons: &[BotRule]) -> VerdictChange {
-        let before = stored(&self.reasons, self.bot_name, self.category.as_deref());
+    fn into_verdict_change(self, session_id: Uuid, reasons: &[BotRule]) -> VerdictChange {
+        let before = restore_verdict(&self.reasons, self.bot_name, self.category.as_deref());
         VerdictChange {
             visitor: (self.site_id, self.visitor_id),
             session_id,
             id: self.id,
             timestamp: self.timestamp,
-            before: self.verdict_id,
-            verdict: before.with(reasons.iter().copied()),
-            is_counted: true,
+            previous_verdict_id: self.verdict_id,
+            verdict: before.with_rules(reasons.iter().copied()),
+            affects_rollups: true,
         }
     }
 }

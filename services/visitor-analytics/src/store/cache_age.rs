@@ -24,7 +24,7 @@ impl Default for CacheAge {
 impl CacheAge {
     /// Whether the cache has expired. If so, the caller must empty it; its age starts again from
     /// zero.
-    pub(super) fn is_over(&self) -> bool {
+    pub(super) fn restart_if_expired(&self) -> bool {
         let mut since = self.0.lock().expect(NOT_POISONED);
         let is_over = since.elapsed() >= CACHE_AGE;
         if is_over {
@@ -36,35 +36,35 @@ impl CacheAge {
 
 /// Cached ids of the texts in `rollup_value`.
 #[derive(Clone, Debug)]
-pub(super) struct TextNumbers {
+pub(super) struct TextIdCache {
     age: CacheAge,
-    numbers: Arc<Cache<Arc<str>, i32>>,
+    ids: Arc<Cache<Arc<str>, i32>>,
 }
 
-impl TextNumbers {
+impl TextIdCache {
     pub(super) fn new(room: usize) -> Self {
         Self {
             age: CacheAge::default(),
-            numbers: Arc::new(Cache::new(room)),
+            ids: Arc::new(Cache::new(room)),
         }
     }
 
     pub(super) fn get(&self, text: &Arc<str>) -> Option<i32> {
-        self.numbers.get(text)
+        self.ids.get(text)
     }
 
     pub(super) fn insert(&self, text: Arc<str>, number: i32) {
-        self.numbers.insert(text, number);
+        self.ids.insert(text, number);
     }
 
-    pub(super) fn forget(&self) {
-        self.numbers.clear();
+    pub(super) fn clear(&self) {
+        self.ids.clear();
     }
 
     /// Empties the cache if it has expired.
-    pub(super) fn forget_old(&self) {
-        if self.age.is_over() {
-            self.forget();
+    pub(super) fn clear_if_expired(&self) {
+        if self.age.restart_if_expired() {
+            self.clear();
         }
     }
 }

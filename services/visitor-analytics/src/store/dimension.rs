@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::StoreError;
 use super::cache_age::CacheAge;
-use crate::domain::classified::EnrichedVisit;
+use crate::domain::enriched_visit::EnrichedVisit;
 
 /// Cached ids per table, about 100 bytes each.
 const MAX_CACHED_IDS: usize = 20_000;
@@ -33,7 +33,7 @@ trait DimensionTable {
     fn key(value: &Self::Value) -> Option<Uuid>;
 
     /// Inserts values that are missing. Returns the ids of all values that are visible.
-    async fn add(
+    async fn insert_missing(
         connection: &mut PgConnection,
         keys: &[Uuid],
         values: &[&Self::Value],
@@ -63,7 +63,7 @@ pub(super) struct VisitDimensionIds {
     pub(super) origins: IdColumn,
     pub(super) agents: IdColumn,
     pub(super) verdicts: IdColumn,
-    pub(super) located: LocationIds,
+    pub(super) locations: LocationIds,
 }
 
 pub(super) struct LocationIds {
@@ -92,7 +92,7 @@ impl DimensionCache {
         }
     }
 
-    pub(super) fn forget(&self) {
+    pub(super) fn clear(&self) {
         for known in [
             &self.pages,
             &self.origins,
@@ -107,8 +107,8 @@ impl DimensionCache {
 
     /// Looks up the cached ids of the values of these visits.
     pub(super) fn look_up(&self, visits: &[&EnrichedVisit]) -> VisitDimensionIds {
-        if self.age.is_over() {
-            self.forget();
+        if self.age.restart_if_expired() {
+            self.clear();
         }
         let locations: Vec<_> = visits.iter().map(|visit| visit.location()).collect();
         let each = || visits.iter().map(|visit| Some(*visit));
@@ -120,18 +120,18 @@ impl DimensionCache {
                 let verdicts = visits.iter().map(|v| Some(&v.verdict));
                 self.verdicts.look_up::<verdict::VerdictTable>(verdicts)
             },
-            located: self.look_up_located(&locations),
+            locations: self.look_up_locations(&locations),
         }
     }
 
     /// Inserts missing values. Tables and keys are processed in a fixed order, so that concurrent
     /// writers do not deadlock.
-    pub(super) async fn complete(
+    pub(super) async fn insert_missing(
         connection: &mut PgConnection,
         numbers: &mut VisitDimensionIds,
         visits: &[&EnrichedVisit],
     ) -> Result<(), StoreError> {
-        if numbers.are_whole() {
+        if numbers.is_complete() {
             return Ok(());
         }
         let each: Vec<_> = visits.iter().map(|visit| Some(*visit)).collect();
@@ -139,35 +139,38 @@ impl DimensionCache {
         let locations: Vec<_> = visits.iter().map(|visit| visit.location()).collect();
         numbers
             .pages
-            .complete::<page::PageTable>(connection, &each)
+            .insert_missing::<page::PageTable>(connection, &each)
             .await?;
         let origins = &mut numbers.origins;
         origins
-            .complete::<origin::OriginTable>(connection, &each)
+            .insert_missing::<origin::OriginTable>(connection, &each)
             .await?;
         let agents = &mut numbers.agents;
         agents
-            .complete::<agent::AgentTable>(connection, &each)
+            .insert_missing::<agent::AgentTable>(connection, &each)
             .await?;
         let judged = &mut numbers.verdicts;
         judged
-            .complete::<verdict::VerdictTable>(connection, &verdicts)
+            .insert_missing::<verdict::VerdictTable>(connection, &verdicts)
             .await?;
-        numbers.located.complete(connection, &locations).await
+        numbers
+            .locations
+            .insert_missing(connection, &locations)
+            .await
     }
 
     /// The ids of places and networks; inserts missing ones.
-    pub(super) async fn located(
+    pub(super) async fn location_ids(
         &self,
         connection: &mut PgConnection,
         locations: &[Option<&Location>],
     ) -> Result<LocationIds, StoreError> {
-        let mut located = self.look_up_located(locations);
-        located.complete(connection, locations).await?;
+        let mut located = self.look_up_locations(locations);
+        located.insert_missing(connection, locations).await?;
         Ok(located)
     }
 
-    fn look_up_located(&self, locations: &[Option<&Location>]) -> LocationIds {
+    fn look_up_locations(&self, locations: &[Option<&Location>]) -> LocationIds {
         let each = || locations.iter().copied();
         LocationIds {
             places: self.places.look_up::<place::PlaceTable>(each()),
@@ -176,7 +179,7 @@ impl DimensionCache {
     }
 
     /// The ids of verdicts; inserts missing ones.
-    pub(super) async fn judged(
+    pub(super) async fn verdict_ids(
         &self,
         connection: &mut PgConnection,
         verdicts: &[Option<&bot_detection::BotVerdict>],
@@ -184,13 +187,13 @@ impl DimensionCache {
         let values = verdicts.iter().copied();
         let mut column = self.verdicts.look_up::<verdict::VerdictTable>(values);
         column
-            .complete::<verdict::VerdictTable>(connection, verdicts)
+            .insert_missing::<verdict::VerdictTable>(connection, verdicts)
             .await?;
         Ok(column)
     }
 
     /// Caches the ids of verdicts. Their transaction must be committed.
-    pub(super) fn remember_judged(&self, verdicts: &IdColumn) {
+    pub(super) fn remember_verdicts(&self, verdicts: &IdColumn) {
         self.verdicts.remember(verdicts);
     }
 
@@ -200,8 +203,8 @@ impl DimensionCache {
         self.origins.remember(&numbers.origins);
         self.agents.remember(&numbers.agents);
         self.verdicts.remember(&numbers.verdicts);
-        self.places.remember(&numbers.located.places);
-        self.networks.remember(&numbers.located.networks);
+        self.places.remember(&numbers.locations.places);
+        self.networks.remember(&numbers.locations.networks);
     }
 }
 
@@ -238,37 +241,37 @@ impl IdCache {
 }
 
 impl VisitDimensionIds {
-    pub(super) fn are_whole(&self) -> bool {
+    pub(super) fn is_complete(&self) -> bool {
         let shared = [&self.pages, &self.origins, &self.agents, &self.verdicts];
-        let located = [&self.located.places, &self.located.networks];
-        shared.into_iter().chain(located).all(IdColumn::is_whole)
+        let located = [&self.locations.places, &self.locations.networks];
+        shared.into_iter().chain(located).all(IdColumn::is_complete)
     }
 }
 
 impl LocationIds {
-    async fn complete(
+    async fn insert_missing(
         &mut self,
         connection: &mut PgConnection,
         locations: &[Option<&Location>],
     ) -> Result<(), StoreError> {
         let places = &mut self.places;
         places
-            .complete::<place::PlaceTable>(connection, locations)
+            .insert_missing::<place::PlaceTable>(connection, locations)
             .await?;
         let networks = &mut self.networks;
         networks
-            .complete::<network::NetworkTable>(connection, locations)
+            .insert_missing::<network::NetworkTable>(connection, locations)
             .await
     }
 }
 
 impl IdColumn {
-    fn is_whole(&self) -> bool {
+    fn is_complete(&self) -> bool {
         let mut each = self.keys.iter().zip(&self.ids);
         each.all(|(key, id)| key.is_some() == id.is_some())
     }
 
-    async fn complete<D: DimensionTable>(
+    async fn insert_missing<D: DimensionTable>(
         &mut self,
         connection: &mut PgConnection,
         values: &[Option<&D::Value>],
@@ -278,7 +281,7 @@ impl IdColumn {
             .filter(|((_, id), _)| id.is_none())
             .filter_map(|((key, _), value)| Some(((*key)?, (*value)?)))
             .collect();
-        self.new = added::<D>(connection, missing).await?;
+        self.new = insert_values::<D>(connection, missing).await?;
         let ids: HashMap<Uuid, i32> = self.new.iter().map(|n| (n.key, n.id)).collect();
         for (key, id) in self.keys.iter().zip(&mut self.ids) {
             *id = id.or_else(|| ids.get(key.as_ref()?).copied());
@@ -288,7 +291,7 @@ impl IdColumn {
 }
 
 /// Inserts values that are not cached. Returns their ids.
-async fn added<D: DimensionTable>(
+async fn insert_values<D: DimensionTable>(
     connection: &mut PgConnection,
     mut missing: HashMap<Uuid, &D::Value>,
 ) -> Result<Vec<DimensionId>, StoreError> {
@@ -300,12 +303,12 @@ async fn added<D: DimensionTable>(
         let mut pairs: Vec<_> = missing.iter().map(|(key, value)| (*key, *value)).collect();
         pairs.sort_by_key(|(key, _)| *key);
         let (keys, values): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
-        for number in D::add(connection, &keys, &values).await? {
+        for number in D::insert_missing(connection, &keys, &values).await? {
             missing.remove(&number.key);
             new.push(number);
         }
     }
-    Err(StoreError::Unreadable(
+    Err(StoreError::Corrupt(
         "a dictionary value that can be neither inserted nor read",
     ))
 }

@@ -2,10 +2,10 @@
 //! also queues the erasure for notification.
 
 mod call;
-mod dictionary;
+mod dimension_values;
+mod erased_value;
+mod rollup_texts;
 mod rows;
-mod text;
-mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,16 +14,18 @@ use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
 pub use call::ErasureCall;
-pub(super) use rows::{Gone, erase_announcements, erase_owed_locations, forget_imported};
+pub(super) use rows::{
+    VisitKeyColumns, delete_import_marks, delete_outbox_entries, delete_pending_locations,
+};
 
 use super::import::rebuild_sessions;
 use super::record::locks;
-use super::rollup::{TouchedPeriod, visitor_key};
+use super::rollup::{TouchedPeriod, visitor_hash};
 use super::session::VisitorKey;
-use super::{Store, StoreError, copy};
+use super::{Store, StoreError, duplicate_visit};
 
 /// Further sites of a visitor, or visitors of a user, may appear between the lookup and the lock.
-const TRIES: usize = 5;
+const MAX_ERASE_ATTEMPTS: usize = 5;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Person<'a> {
@@ -35,7 +37,7 @@ pub enum Person<'a> {
 }
 
 impl<'a> Person<'a> {
-    fn user(self) -> Option<&'a str> {
+    fn user_id(self) -> Option<&'a str> {
         match self {
             Self::Visitor(_) => None,
             Self::User(id) => Some(id),
@@ -45,21 +47,21 @@ impl<'a> Person<'a> {
 
 /// Counts of what an erasure deleted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Erased {
+pub struct ErasureCounts {
     pub visits: u64,
     /// Sessions without any remaining visit.
     pub sessions: u64,
     /// Announcements that were not sent yet.
     pub announcements: u64,
     /// Addresses that waited for their location.
-    pub owed_locations: u64,
+    pub pending_locations: u64,
     pub events: u64,
     /// Visitor ids that belong to the person.
     pub visitors: u64,
 }
 
-impl Erased {
-    fn is_nothing(&self) -> bool {
+impl ErasureCounts {
+    fn is_empty(&self) -> bool {
         *self
             == Self {
                 visitors: self.visitors,
@@ -77,18 +79,18 @@ impl Store {
         person: Person<'_>,
         site: Option<&str>,
         now: DateTime<Utc>,
-    ) -> Result<Option<Erased>, StoreError> {
+    ) -> Result<Option<ErasureCounts>, StoreError> {
         let mut connection = self.pool.acquire().await?;
-        let mut keys = rows::visitors_of(&mut connection, person, site).await?;
+        let mut keys = rows::find_visitors(&mut connection, person, site).await?;
         if keys.is_empty() {
             // notification may know a person whose visits have expired here.
             call::insert(&mut connection, person, &keys, site, now).await?;
-            self.wakes.erasures.notify_one();
+            self.wakeups.erasures.notify_one();
             return Ok(None);
         }
-        for _ in 0..TRIES {
-            let mut transaction = connection.begin_with(locks::begin(&keys)).await?;
-            let found = rows::visitors_of(&mut transaction, person, site).await?;
+        for _ in 0..MAX_ERASE_ATTEMPTS {
+            let mut transaction = connection.begin_with(locks::begin_locked(&keys)).await?;
+            let found = rows::find_visitors(&mut transaction, person, site).await?;
             let locked: BTreeSet<&VisitorKey> = keys.iter().collect();
             if !found.iter().all(|key| locked.contains(key)) {
                 transaction.rollback().await?;
@@ -96,16 +98,16 @@ impl Store {
                 continue;
             }
             call::insert(&mut transaction, person, &keys, site, now).await?;
-            let (erased, periods) = erase(&mut transaction, person, &keys, now).await?;
-            let marks = &self.rollups;
+            let (erased, periods) = erase_rows(&mut transaction, person, &keys, now).await?;
+            let marks = &self.dirty_days;
             marks
-                .mark_anew(&mut transaction, periods.into_iter(), now)
+                .mark_changed(&mut transaction, periods.into_iter(), now)
                 .await?;
             transaction.commit().await?;
-            self.wakes.erasures.notify_one();
-            return Ok(Some(erased).filter(|erased| !erased.is_nothing()));
+            self.wakeups.erasures.notify_one();
+            return Ok(Some(erased).filter(|erased| !erased.is_empty()));
         }
-        Err(StoreError::Unreadable(
+        Err(StoreError::Corrupt(
             "the visitors of a person change too often",
         ))
     }
@@ -113,14 +115,14 @@ impl Store {
 
 /// Deletes everything, but leaves marking the dirty days to the caller, as the last statement.
 /// Returns the periods of the changed sessions.
-async fn erase(
+async fn erase_rows(
     connection: &mut PgConnection,
     person: Person<'_>,
     keys: &[VisitorKey],
     now: DateTime<Utc>,
-) -> Result<(Erased, Vec<TouchedPeriod>), StoreError> {
-    let sessions = rows::sessions_of(connection, keys).await?;
-    let gone = rows::erase_visits(connection, person, &sessions).await?;
+) -> Result<(ErasureCounts, Vec<TouchedPeriod>), StoreError> {
+    let sessions = rows::find_sessions(connection, keys).await?;
+    let gone = rows::delete_visits(connection, person, &sessions).await?;
     let touched: BTreeSet<Uuid> = match person {
         Person::Visitor(_) => sessions.iter().map(|session| session.id).collect(),
         Person::User(_) => gone.sessions.iter().copied().collect(),
@@ -128,23 +130,23 @@ async fn erase(
     let touched: Vec<Uuid> = touched.into_iter().collect();
     let rebuilt = rebuild_sessions(connection, &touched).await?;
     let keys_of_gone = gone.keys();
-    let erased = Erased {
+    let erased = ErasureCounts {
         visits: gone.ids.len() as u64,
         sessions: (touched.len() as u64).saturating_sub(rebuilt.sessions),
         // In the order of the location backfill, so that the two do not deadlock.
-        owed_locations: erase_owed_locations(connection, &keys_of_gone).await?,
-        announcements: erase_announcements(connection, &keys_of_gone).await?,
-        events: rows::erase_events(connection, person, keys).await?,
+        pending_locations: delete_pending_locations(connection, &keys_of_gone).await?,
+        announcements: delete_outbox_entries(connection, &keys_of_gone).await?,
+        events: rows::delete_events(connection, person, keys).await?,
         visitors: keys.iter().map(|key| &key.1).collect::<BTreeSet<_>>().len() as u64,
     };
     // After the outbox: a relay that sends an announcement at this moment records it before its
     // outbox entry is deleted.
-    rows::forget_announced(connection, person, keys, &touched).await?;
-    forget_imported(connection, &keys_of_gone).await?;
-    copy::forget(connection, &gone.ids, &gone.moments).await?;
-    value::expect(connection, &gone, now).await?;
-    let hashes: Vec<u64> = keys.iter().map(|key| visitor_key(&key.1)).collect();
-    super::live::tell_erased(connection, &hashes).await?;
+    rows::delete_announcements(connection, person, keys, &touched).await?;
+    delete_import_marks(connection, &keys_of_gone).await?;
+    duplicate_visit::delete_counts(connection, &gone.ids, &gone.timestamps).await?;
+    erased_value::insert_candidates(connection, &gone, now).await?;
+    let hashes: Vec<u64> = keys.iter().map(|key| visitor_hash(&key.1)).collect();
+    super::live::notify_erased(connection, &hashes).await?;
     let sessions: BTreeMap<Uuid, TouchedPeriod> = sessions
         .into_iter()
         .map(|session| (session.id, session.period))

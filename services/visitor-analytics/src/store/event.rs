@@ -33,7 +33,7 @@ pub struct EventQuery {
     /// Exclusive.
     pub to: Option<DateTime<Utc>>,
     /// Any of these types; all if empty.
-    pub types: Vec<String>,
+    pub event_types: Vec<String>,
     pub user_id: Option<String>,
     pub visitor_id: Option<String>,
     /// Whether events in sessions of bots count.
@@ -56,7 +56,7 @@ pub struct EventTypeCounts {
 }
 
 /// Splits the pairs into two columns.
-fn halves(metadata: &[(Value, Value)]) -> (Vec<Json<&Value>>, Vec<Json<&Value>>) {
+fn metadata_columns(metadata: &[(Value, Value)]) -> (Vec<Json<&Value>>, Vec<Json<&Value>>) {
     metadata.iter().map(|(a, b)| (Json(a), Json(b))).unzip()
 }
 
@@ -107,13 +107,13 @@ impl Store {
             .map(|event| added.remove(&key(event)))
             .collect();
         let again = events.iter().zip(&is_new).filter(|(_, is_new)| !**is_new);
-        let owners = self.sites_of_events(again.map(|(event, _)| key(event)));
+        let owners = self.event_sites(again.map(|(event, _)| key(event)));
         let owners = owners.await?;
         let outcomes = events.iter().zip(is_new).map(|(event, is_new)| {
             let owner = owners.get(&key(event));
             match owner {
                 _ if is_new => RecordOutcome::Recorded,
-                Some(owner) if *owner != ids[event.site.as_str()] => RecordOutcome::Taken,
+                Some(owner) if *owner != ids[event.site.as_str()] => RecordOutcome::IdConflict,
                 // The site of an event that was deleted meanwhile is unknown; this site is assumed.
                 Some(_) | None => RecordOutcome::Duplicate,
             }
@@ -121,7 +121,7 @@ impl Store {
         Ok(outcomes.collect())
     }
 
-    async fn sites_of_events(
+    async fn event_sites(
         &self,
         keys: impl Iterator<Item = VisitKey>,
     ) -> Result<HashMap<VisitKey, i32>, StoreError> {
@@ -145,7 +145,7 @@ impl Store {
     /// Lists events, newest first. Returns one more than the limit if there are more.
     pub async fn events(&self, query: &EventQuery) -> Result<Vec<Event>, StoreError> {
         let (after, after_id) = query.after.unzip();
-        let (texts, others) = halves(&query.metadata);
+        let (texts, others) = metadata_columns(&query.metadata);
         let rows = sqlx::query!(
             r#"select e.id as "id!", e.timestamp as "timestamp!", e.received_at as "received_at!",
                       of.domain as "site!", e.event_type as "event_type!",
@@ -178,7 +178,7 @@ impl Store {
             query.site.as_deref(),
             query.from,
             query.to,
-            &query.types,
+            &query.event_types,
             query.user_id.as_deref(),
             query.visitor_id.as_deref(),
             &texts as _,
@@ -186,7 +186,7 @@ impl Store {
             after,
             after_id,
             query.limit + 1,
-            query.bots.wanted(),
+            query.bots.required_is_bot(),
         );
         let rows = rows.fetch_all(&self.pool).await?.into_iter();
         let events = rows.map(|row| Event {
@@ -204,11 +204,11 @@ impl Store {
 
     /// Counts events by type, the most frequent first. The filter on bots consists of two
     /// conditions, since PostgreSQL can turn each of them into a join.
-    pub async fn events_by_type(
+    pub async fn count_events_by_type(
         &self,
         query: &EventQuery,
     ) -> Result<Vec<EventTypeCounts>, StoreError> {
-        let (texts, others) = halves(&query.metadata);
+        let (texts, others) = metadata_columns(&query.metadata);
         let rows = sqlx::query_as!(
             EventTypeCounts,
             r#"select e.event_type, count(*) as "events!",
@@ -238,13 +238,13 @@ impl Store {
             query.site.as_deref(),
             query.from,
             query.to,
-            &query.types,
+            &query.event_types,
             query.user_id.as_deref(),
             query.visitor_id.as_deref(),
             &texts as _,
             &others as _,
             query.limit,
-            query.bots.wanted(),
+            query.bots.required_is_bot(),
         );
         Ok(rows.fetch_all(&self.pool).await?)
     }

@@ -5,7 +5,7 @@ use futures::TryStreamExt as _;
 use rollups::goal::EventTimes;
 use uuid::Uuid;
 
-use super::rollup::visitor_key;
+use super::rollup::visitor_hash;
 use super::segment::UpsertOutcome;
 use super::{BoundedResult, ReportQuery, Store, StoreError};
 use crate::domain::goal::GoalTarget;
@@ -65,10 +65,10 @@ impl Store {
             site,
         );
         let Some(known) = known.fetch_optional(&self.pool).await? else {
-            return Ok(UpsertOutcome::Missing);
+            return Ok(UpsertOutcome::NotFound);
         };
         if known.goals >= MAX_GOALS_PER_SITE {
-            return Ok(UpsertOutcome::Full);
+            return Ok(UpsertOutcome::LimitReached);
         }
         let added = sqlx::query_as!(
             Goal,
@@ -86,7 +86,7 @@ impl Store {
             site,
         );
         let added = added.fetch_optional(&self.pool).await?;
-        Ok(added.map_or(UpsertOutcome::Taken, UpsertOutcome::Done))
+        Ok(added.map_or(UpsertOutcome::NameTaken, UpsertOutcome::Saved))
     }
 
     /// Removes a goal. Returns whether it existed.
@@ -96,7 +96,7 @@ impl Store {
     }
 
     /// The times of all events of a type by visitor, in the period of a report and a day around it.
-    pub async fn happened(
+    pub async fn goal_event_times(
         &self,
         asked: &ReportQuery,
         event_type: &str,
@@ -114,11 +114,11 @@ impl Store {
         while let Some(row) = rows.try_next().await? {
             count += 1;
             if count > MAX_GOAL_EVENTS {
-                return Ok(BoundedResult::TooMuch);
+                return Ok(BoundedResult::LimitExceeded);
             }
-            let moments = happened.entry(visitor_key(&row.visitor_id)).or_default();
+            let moments = happened.entry(visitor_hash(&row.visitor_id)).or_default();
             moments.push(row.timestamp.timestamp());
         }
-        Ok(BoundedResult::Fits(happened))
+        Ok(BoundedResult::Complete(happened))
     }
 }

@@ -45,11 +45,11 @@ pub struct Import {
 #[derive(Clone, Debug)]
 pub enum ImportStart {
     /// The caller runs the import until it leaves it.
-    Ours(Box<Import>),
+    Acquired(Box<Import>),
     /// Another process runs the import.
-    Running,
+    AlreadyRunning,
     /// The id belongs to an import of another site or format.
-    Differs,
+    Mismatch,
 }
 
 /// The number of lines by outcome.
@@ -168,7 +168,7 @@ impl Store {
             now - RUNNER_TIMEOUT,
         );
         if let Some(row) = row.fetch_optional(&self.pool).await? {
-            return Ok(ImportStart::Ours(Box::new(row.into())));
+            return Ok(ImportStart::Acquired(Box::new(row.into())));
         }
         let is_same = sqlx::query_scalar!(
             r#"select format = $2 and site is not distinct from $3 as "is_same!"
@@ -178,14 +178,14 @@ impl Store {
             site,
         );
         Ok(match is_same.fetch_optional(&self.pool).await? {
-            Some(false) => ImportStart::Differs,
+            Some(false) => ImportStart::Mismatch,
             // An import that was removed meanwhile can be begun again.
-            Some(true) | None => ImportStart::Running,
+            Some(true) | None => ImportStart::AlreadyRunning,
         })
     }
 
     /// Stores the progress of an import. Returns whether `runner` still runs it.
-    pub async fn step_import(
+    pub async fn record_import_progress(
         &self,
         (number, runner): (i32, Uuid),
         step: &ImportProgress,
@@ -214,7 +214,7 @@ impl Store {
     }
 
     /// Ends the run of an import. `is_finished` says whether the end of the file was reached.
-    pub async fn leave_import(
+    pub async fn release_import(
         &self,
         (number, runner): (i32, Uuid),
         is_finished: bool,
@@ -256,7 +256,7 @@ impl Store {
         );
         match row.fetch_optional(&self.pool).await? {
             Some(row) => Ok(SiteLookup::Found(row.into())),
-            None => Ok(SiteLookup::none(
+            None => Ok(SiteLookup::not_found(
                 sites.is_some() && self.has_import(id).await?,
             )),
         }
@@ -298,11 +298,7 @@ impl Store {
     }
 
     /// Marks visits as imported before they are recorded. Visits that exist already are not marked.
-    pub async fn expect_imported(
-        &self,
-        number: i32,
-        visits: &[VisitKey],
-    ) -> Result<(), StoreError> {
+    pub async fn mark_imported(&self, number: i32, visits: &[VisitKey]) -> Result<(), StoreError> {
         let (ids, moments): (Vec<Uuid>, Vec<DateTime<Utc>>) = visits.iter().copied().unzip();
         sqlx::query!(
             "insert into visitor_analytics.imported_visit (visit_id, visit_timestamp, import_number)
@@ -321,7 +317,7 @@ impl Store {
     }
 
     /// Removes the marks of visits that belong to another site.
-    pub async fn unexpect_imported(
+    pub async fn unmark_imported(
         &self,
         number: i32,
         visits: &[VisitKey],
@@ -344,7 +340,7 @@ impl Store {
     }
 
     /// Raises the engagement of visits to the values in an export.
-    pub async fn engage_imported(
+    pub async fn update_imported_engagement(
         &self,
         visits: &[(VisitKey, Engagement)],
     ) -> Result<(), StoreError> {
@@ -357,7 +353,7 @@ impl Store {
         let seconds: Vec<i32> = seconds
             .map(|seconds| i32::try_from(seconds).unwrap_or(i32::MAX))
             .collect();
-        let depths = visits.iter().map(|(_, engagement)| engagement.depth);
+        let depths = visits.iter().map(|(_, engagement)| engagement.scroll_depth);
         let depths: Vec<i16> = depths.map(i16::from).collect();
         sqlx::query!(
             "update visitor_analytics.visit v
@@ -377,7 +373,10 @@ impl Store {
     }
 
     /// Finds the import that recorded a visit.
-    pub async fn import_of(&self, (id, moment): VisitKey) -> Result<Option<Uuid>, StoreError> {
+    pub async fn import_of_visit(
+        &self,
+        (id, moment): VisitKey,
+    ) -> Result<Option<Uuid>, StoreError> {
         let import = sqlx::query_scalar!(
             "select i.id from visitor_analytics.imported_visit v
              join visitor_analytics.import i on i.number = v.import_number

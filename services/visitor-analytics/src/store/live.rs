@@ -15,9 +15,9 @@ use super::{Store, StoreError};
 const LISTENER_LOCK: (i32, i32) = (0x7e7c, 0);
 const NOTIFY_CHANNEL: &str = "visitor_analytics_live";
 /// Notifications name erased visitors by the hashes of their ids.
-const ERASED: &str = "visitor_analytics_erased";
+const ERASED_CHANNEL: &str = "visitor_analytics_erased";
 /// Hashes per payload, of 8 bytes each.
-const HASHES: usize = 700;
+const MAX_NOTIFY_HASHES: usize = 700;
 /// A payload has less than 8,000 bytes (PostgreSQL, NOTIFY); a visit takes 32.
 const MAX_NOTIFY_VISITS: usize = 240;
 /// Stands for visits that do not fit in the notifications.
@@ -34,13 +34,13 @@ pub enum VisitNotice {
     /// These visits were recorded.
     Visits(Vec<(Uuid, DateTime<Utc>)>),
     /// Visits were recorded that are not listed.
-    Lost,
+    Overflow,
     /// Visitors were erased; identified by the hashes of their ids.
     Erased(Vec<u64>),
 }
 
 /// Notifies listeners of erased visitors once the transaction is committed.
-pub(super) async fn tell_erased(
+pub(super) async fn notify_erased(
     connection: &mut PgConnection,
     visitors: &[u64],
 ) -> Result<(), StoreError> {
@@ -48,10 +48,10 @@ pub(super) async fn tell_erased(
         let bytes: Vec<u8> = hashes.iter().flat_map(|hash| hash.to_be_bytes()).collect();
         BASE64.encode(bytes)
     };
-    let payloads: Vec<String> = visitors.chunks(HASHES).map(payload).collect();
+    let payloads: Vec<String> = visitors.chunks(MAX_NOTIFY_HASHES).map(payload).collect();
     sqlx::query!(
         "select pg_notify($1, payload) from unnest($2::text[]) payload",
-        ERASED,
+        ERASED_CHANNEL,
         &payloads
     )
     .execute(connection)
@@ -59,7 +59,7 @@ pub(super) async fn tell_erased(
     Ok(())
 }
 
-fn read_erased(payload: &str) -> Option<VisitNotice> {
+fn parse_erased(payload: &str) -> Option<VisitNotice> {
     let bytes = BASE64.decode(payload).ok()?;
     let (hashes, []) = bytes.as_chunks::<8>() else {
         return None;
@@ -70,7 +70,7 @@ fn read_erased(payload: &str) -> Option<VisitNotice> {
 
 impl Store {
     /// Whether any process listens.
-    pub async fn is_heard(&self) -> Result<bool, StoreError> {
+    pub async fn has_listeners(&self) -> Result<bool, StoreError> {
         let heard = sqlx::query_scalar!(
             r#"select exists (select from pg_locks
                where locktype = 'advisory' and classid::int8 = $1 and objid::int8 = $2
@@ -84,8 +84,11 @@ impl Store {
     }
 
     /// Notifies listeners of recorded visits. `lost` says that further visits are not listed.
-    pub async fn tell(&self, visits: &[VisitKey], lost: bool) -> Result<(), StoreError> {
-        let mut payloads: Vec<String> = visits.chunks(MAX_NOTIFY_VISITS).map(payload).collect();
+    pub async fn notify_visits(&self, visits: &[VisitKey], lost: bool) -> Result<(), StoreError> {
+        let mut payloads: Vec<String> = visits
+            .chunks(MAX_NOTIFY_VISITS)
+            .map(encode_visits)
+            .collect();
         if lost {
             payloads.push(OVERFLOW_PAYLOAD.to_owned());
         }
@@ -106,7 +109,9 @@ impl Store {
         let mut listener = PgListener::connect_with(&one.connect_lazy_with(options)).await?;
         // A listener may have missed notifications after a lost connection, so it starts again.
         listener.eager_reconnect(false);
-        listener.listen_all([NOTIFY_CHANNEL, ERASED]).await?;
+        listener
+            .listen_all([NOTIFY_CHANNEL, ERASED_CHANNEL])
+            .await?;
         sqlx::query!(
             "select pg_advisory_lock_shared($1, $2)",
             LISTENER_LOCK.0,
@@ -118,8 +123,8 @@ impl Store {
     }
 
     /// The visits with these keys, in the order in which they were recorded.
-    pub async fn told_visits(&self, keys: &[VisitKey]) -> Result<Vec<Visit>, StoreError> {
-        let mut visits = self.visits_at(keys).await?;
+    pub async fn notified_visits(&self, keys: &[VisitKey]) -> Result<Vec<Visit>, StoreError> {
+        let mut visits = self.visits_by_key(keys).await?;
         visits.sort_by_key(|visit| (visit.received_at, visit.id));
         Ok(visits)
     }
@@ -127,19 +132,19 @@ impl Store {
 
 impl VisitListener {
     /// Waits for the next notification. After an error the connection is closed.
-    pub async fn hear(&mut self) -> Result<VisitNotice, StoreError> {
+    pub async fn recv(&mut self) -> Result<VisitNotice, StoreError> {
         let told = self.0.try_recv().await?;
-        let told = told.ok_or(StoreError::Silent)?;
-        let heard = if told.channel() == ERASED {
-            read_erased(told.payload())
+        let told = told.ok_or(StoreError::Timeout)?;
+        let heard = if told.channel() == ERASED_CHANNEL {
+            parse_erased(told.payload())
         } else {
-            read(told.payload())
+            parse_visits(told.payload())
         };
-        heard.ok_or(StoreError::Unreadable("the payload of a notification"))
+        heard.ok_or(StoreError::Corrupt("the payload of a notification"))
     }
 }
 
-fn payload(visits: &[VisitKey]) -> String {
+fn encode_visits(visits: &[VisitKey]) -> String {
     let mut bytes = Vec::with_capacity(visits.len() * 24);
     for (id, moment) in visits {
         bytes.extend(id.as_bytes());
@@ -148,9 +153,9 @@ fn payload(visits: &[VisitKey]) -> String {
     BASE64.encode(bytes)
 }
 
-fn read(payload: &str) -> Option<VisitNotice> {
+fn parse_visits(payload: &str) -> Option<VisitNotice> {
     if payload == OVERFLOW_PAYLOAD {
-        return Some(VisitNotice::Lost);
+        return Some(VisitNotice::Overflow);
     }
     let bytes = BASE64.decode(payload).ok()?;
     let (visits, []) = bytes.as_chunks::<24>() else {
@@ -178,11 +183,11 @@ mod tests {
         let visits: Vec<_> = (0..MAX_NOTIFY_VISITS as u128)
             .map(|n| (Uuid::from_u128(n), at))
             .collect();
-        let text = payload(&visits);
+        let text = encode_visits(&visits);
         assert!(text.len() < 8_000);
-        assert_eq!(read(&text), Some(VisitNotice::Visits(visits)));
-        assert_eq!(read(OVERFLOW_PAYLOAD), Some(VisitNotice::Lost));
-        assert_eq!(read("AAAA"), None);
-        assert_eq!(read("?"), None);
+        assert_eq!(parse_visits(&text), Some(VisitNotice::Visits(visits)));
+        assert_eq!(parse_visits(OVERFLOW_PAYLOAD), Some(VisitNotice::Overflow));
+        assert_eq!(parse_visits("AAAA"), None);
+        assert_eq!(parse_visits("?"), None);
     }
 }

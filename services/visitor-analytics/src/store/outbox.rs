@@ -12,10 +12,10 @@ use super::{Store, StoreError};
 use crate::domain::session::IncomingVisit;
 
 /// A claimed entry must be processed within this time; then another process may claim it.
-const LEASE: TimeDelta = TimeDelta::seconds(30);
-const FORGOTTEN_AT_ONCE: i64 = 10_000;
+const ANNOUNCEMENT_LEASE: TimeDelta = TimeDelta::seconds(30);
+const DELETE_BATCH_ANNOUNCEMENTS: i64 = 10_000;
 /// How long an announcement waits for its location while geo is unavailable.
-const WAIT_FOR_PLACE: TimeDelta = TimeDelta::seconds(20);
+const LOCATION_WAIT: TimeDelta = TimeDelta::seconds(20);
 
 /// An entry of the outbox, claimed for 30 seconds.
 #[derive(Clone, Debug)]
@@ -26,32 +26,32 @@ pub struct Announcement {
     /// The number of attempts, including this one.
     pub attempts: i32,
     /// The event to send; `None` if the visit has been erased meanwhile.
-    pub arrived: Option<Box<VisitorArrived>>,
+    pub event: Option<Box<VisitorArrived>>,
 }
 
 /// An entry that needs no further attempt.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct CompletedAnnouncement {
     pub id: i64,
     /// The notification that announces the session, if any.
-    pub notification: Option<Uuid>,
+    pub notification_id: Option<Uuid>,
     /// The event that was sent.
-    pub arrived: Option<Box<VisitorArrived>>,
+    pub event: Option<Box<VisitorArrived>>,
 }
 
-impl Told {
+impl CompletedAnnouncement {
     fn visitor(&self) -> Option<&str> {
-        Some(&self.arrived.as_ref()?.visitor.id)
+        Some(&self.event.as_ref()?.visitor.id)
     }
 
     fn site(&self) -> Option<&str> {
-        Some(&self.arrived.as_ref()?.visit.site)
+        Some(&self.event.as_ref()?.visit.site)
     }
 }
 
 /// The backlog of the outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lag {
+pub struct OutboxLag {
     /// The number of entries to send.
     pub waiting: i64,
     /// The number of entries that notification rejected for good.
@@ -62,17 +62,17 @@ pub struct Lag {
 
 /// The columns of new entries, for one statement.
 #[derive(Default)]
-pub(super) struct Columns {
+pub(super) struct OutboxColumns {
     pub(super) sessions: Vec<Uuid>,
     pub(super) visits: Vec<Uuid>,
-    pub(super) moments: Vec<DateTime<Utc>>,
+    pub(super) timestamps: Vec<DateTime<Utc>>,
     pub(super) due_at: Vec<DateTime<Utc>>,
     pub(super) networks: Vec<Option<String>>,
 }
 
 /// Reduces a visit to what an announcement may contain: only the properties that the site reports
 /// on, URLs without query strings (campaigns have fields of their own), and no IP address.
-fn announced(visit: Visit, named: &[String]) -> Visit {
+fn redact(visit: Visit, named: &[String]) -> Visit {
     let mut properties = visit.properties;
     properties.retain(|name, _| named.contains(name));
     Visit {
@@ -90,7 +90,7 @@ fn without_query(mut url: String) -> String {
     url
 }
 
-impl Columns {
+impl OutboxColumns {
     /// Adds an announcement of a session. `owed` says whether the location of the visit is still
     /// unknown; the announcement waits for it.
     pub(super) fn add(
@@ -102,13 +102,13 @@ impl Columns {
         now: DateTime<Utc>,
     ) {
         let wait = if owed {
-            WAIT_FOR_PLACE
+            LOCATION_WAIT
         } else {
             TimeDelta::zero()
         };
         self.sessions.push(session);
         self.visits.push(visit.id);
-        self.moments.push(visit.timestamp);
+        self.timestamps.push(visit.timestamp);
         self.due_at.push(now + wait);
         self.networks
             .push(network.map(|network| network.to_string()));
@@ -130,7 +130,7 @@ impl Store {
              where o.id = d.id
              returning o.id, o.session_id, o.visit_id, o.visit_timestamp, o.attempts, o.network",
             now,
-            now + LEASE,
+            now + ANNOUNCEMENT_LEASE,
             i64::try_from(limit).unwrap_or(i64::MAX),
         )
         .fetch_all(&self.pool)
@@ -142,12 +142,12 @@ impl Store {
             .iter()
             .map(|r| (r.visit_id, r.visit_timestamp))
             .collect();
-        let mut arrived = self.arrived(&visits).await?;
+        let mut arrived = self.arrival_events(&visits).await?;
         let claimed = rows.into_iter().map(|row| Announcement {
             id: row.id,
             session_id: row.session_id,
             attempts: row.attempts,
-            arrived: arrived
+            event: arrived
                 .remove(&(row.visit_id, row.visit_timestamp))
                 .map(|mut arrived| {
                     arrived.visitor.network = row.network;
@@ -158,13 +158,13 @@ impl Store {
     }
 
     /// The events of visits, by visit; erased visits are missing.
-    async fn arrived(
+    async fn arrival_events(
         &self,
         visits: &[(Uuid, DateTime<Utc>)],
     ) -> Result<HashMap<VisitKey, VisitorArrived>, StoreError> {
-        let visits = self.visits_at(visits).await?;
+        let visits = self.visits_by_key(visits).await?;
         let sites: Vec<&str> = visits.iter().map(|visit| visit.site.as_str()).collect();
-        let named = self.named_properties(&sites).await?;
+        let named = self.report_properties(&sites).await?;
         let ids: Vec<Uuid> = visits.iter().map(|visit| visit.session_id).collect();
         let rows = sqlx::query!(
             r#"select s.id, s.started_at, s.visits,
@@ -195,7 +195,7 @@ impl Store {
             Some((
                 key,
                 VisitorArrived {
-                    visit: announced(visit, named),
+                    visit: redact(visit, named),
                     session,
                     visitor,
                 },
@@ -206,9 +206,13 @@ impl Store {
 
     /// Removes entries that were sent and records the notifications that announce them. An entry
     /// that was erased meanwhile leaves no record.
-    pub async fn announced(&self, told: &[Told], now: DateTime<Utc>) -> Result<(), StoreError> {
+    pub async fn complete_announcements(
+        &self,
+        told: &[CompletedAnnouncement],
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
         let ids: Vec<i64> = told.iter().map(|one| one.id).collect();
-        let notifications: Vec<Option<Uuid>> = told.iter().map(|one| one.notification).collect();
+        let notifications: Vec<Option<Uuid>> = told.iter().map(|one| one.notification_id).collect();
         let visitors: Vec<Option<&str>> = told.iter().map(|one| one.visitor()).collect();
         let sites: Vec<Option<&str>> = told.iter().map(|one| one.site()).collect();
         sqlx::query!(
@@ -236,7 +240,7 @@ impl Store {
 
     /// Deletes records of announced sessions before `border`, or older than the retention of their
     /// site.
-    pub async fn forget_announcements(
+    pub async fn delete_expired_announcements(
         &self,
         border: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
@@ -249,13 +253,13 @@ impl Store {
                  limit $3)",
             border,
             now,
-            FORGOTTEN_AT_ONCE,
+            DELETE_BATCH_ANNOUNCEMENTS,
         );
         Ok(done.execute(&self.pool).await?.rows_affected())
     }
 
     /// Postpones entries, each until its time.
-    pub async fn announce_later(
+    pub async fn postpone_announcements(
         &self,
         entries: &[(i64, DateTime<Utc>)],
         error: &str,
@@ -274,7 +278,7 @@ impl Store {
     }
 
     /// Keeps an entry that was rejected for good, for inspection, and stops sending it.
-    pub async fn give_up_announcing(
+    pub async fn give_up_announcement(
         &self,
         id: i64,
         now: DateTime<Utc>,
@@ -292,7 +296,7 @@ impl Store {
     }
 
     /// The current backlog of the outbox.
-    pub async fn outbox_lag(&self) -> Result<Lag, StoreError> {
+    pub async fn outbox_lag(&self) -> Result<OutboxLag, StoreError> {
         let row = sqlx::query!(
             r#"select count(*) filter (where gave_up_at is null) as "waiting!",
                       count(*) filter (where gave_up_at is not null) as "given_up!",
@@ -301,7 +305,7 @@ impl Store {
         )
         .fetch_one(&self.pool)
         .await?;
-        Ok(Lag {
+        Ok(OutboxLag {
             waiting: row.waiting,
             given_up: row.given_up,
             oldest_due: row.oldest_due,

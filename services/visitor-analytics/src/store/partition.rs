@@ -11,7 +11,7 @@ use super::{Store, StoreError};
 /// The months whose partitions exist, each by its first day.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PartitionCache {
-    known: Arc<Mutex<BTreeSet<NaiveDate>>>,
+    months: Arc<Mutex<BTreeSet<NaiveDate>>>,
 }
 
 const MONTHS_LOCK_POISONED: &str = "no code panics while it holds this lock";
@@ -26,15 +26,15 @@ const PARTITIONED_TABLES: [(&str, &str); 2] =
     [("visit", ""), ("session", "with (fillfactor = 70)")];
 
 impl PartitionCache {
-    fn missing(&self, months: &BTreeSet<NaiveDate>) -> Vec<NaiveDate> {
-        let known = self.known.lock().expect(MONTHS_LOCK_POISONED);
+    fn missing_months(&self, months: &BTreeSet<NaiveDate>) -> Vec<NaiveDate> {
+        let known = self.months.lock().expect(MONTHS_LOCK_POISONED);
         months.difference(&known).copied().collect()
     }
 }
 
 impl Store {
     /// Creates missing partitions for visits at these times. Cheap if they exist.
-    pub async fn make_room(
+    pub async fn ensure_partitions(
         &self,
         moments: impl Iterator<Item = DateTime<Utc>>,
     ) -> Result<(), StoreError> {
@@ -42,11 +42,11 @@ impl Store {
             .map(month_of)
             .filter(|month| *month >= FIRST_MONTHLY_PARTITION)
             .collect();
-        for month in self.partitions.missing(&months) {
+        for month in self.partitions.missing_months(&months) {
             // Boxed, because otherwise the future of every request would reserve memory for this
             // rare call.
-            Box::pin(make(&self.pool, month)).await?;
-            let mut known = self.partitions.known.lock().expect(MONTHS_LOCK_POISONED);
+            Box::pin(create_partitions(&self.pool, month)).await?;
+            let mut known = self.partitions.months.lock().expect(MONTHS_LOCK_POISONED);
             known.insert(month);
         }
         Ok(())
@@ -54,14 +54,14 @@ impl Store {
 
     /// Creates the partitions of this month and the next in advance, so that no visit has to wait.
     /// Clears the cache, since somebody may have dropped a partition by hand.
-    pub async fn prepare_months(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
+    pub async fn ensure_upcoming_partitions(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
         self.partitions
-            .known
+            .months
             .lock()
             .expect(MONTHS_LOCK_POISONED)
             .clear();
         let next = now.checked_add_months(Months::new(1)).unwrap_or(now);
-        self.make_room([now, next].into_iter()).await
+        self.ensure_partitions([now, next].into_iter()).await
     }
 }
 
@@ -70,21 +70,21 @@ fn month_of(moment: DateTime<Utc>) -> NaiveDate {
     day.with_day(1).unwrap_or(day)
 }
 
-pub(super) fn name(table: &str, month: NaiveDate) -> String {
+pub(super) fn partition_name(table: &str, month: NaiveDate) -> String {
     format!("{table}_{:04}_{:02}", month.year(), month.month())
 }
 
 /// The month of a partition; `None` for the partition of earlier months.
-pub(super) fn month(name: &str) -> Option<NaiveDate> {
+pub(super) fn partition_month(name: &str) -> Option<NaiveDate> {
     let (rest, month) = name.rsplit_once('_')?;
     let (_, year) = rest.rsplit_once('_')?;
     NaiveDate::from_ymd_opt(year.parse().ok()?, month.parse().ok()?, 1)
 }
 
 /// Creates the partitions of a month, at most once across all replicas.
-async fn make(pool: &PgPool, month: NaiveDate) -> Result<(), StoreError> {
+async fn create_partitions(pool: &PgPool, month: NaiveDate) -> Result<(), StoreError> {
     let mut transaction = pool.begin().await?;
-    if missing(&mut transaction, month).await?.is_empty() {
+    if missing_tables(&mut transaction, month).await?.is_empty() {
         return Ok(());
     }
     // The lock serializes replicas. Of two that create the same partition, one would fail.
@@ -92,9 +92,9 @@ async fn make(pool: &PgPool, month: NaiveDate) -> Result<(), StoreError> {
         .execute(&mut *transaction)
         .await?;
     let next = month.checked_add_months(Months::new(1)).unwrap_or(month);
-    let (from, to) = (midnight(month), midnight(next));
-    for (table, storage) in missing(&mut transaction, month).await? {
-        let name = name(table, month);
+    let (from, to) = (midnight_rfc3339(month), midnight_rfc3339(next));
+    for (table, storage) in missing_tables(&mut transaction, month).await? {
+        let name = partition_name(table, month);
         // Created separately and then attached, which does not block reads and writes. `partition
         // of` would wait for the longest report, and every visit would wait for `partition of`.
         let statement = format!(
@@ -113,11 +113,11 @@ async fn make(pool: &PgPool, month: NaiveDate) -> Result<(), StoreError> {
 }
 
 /// Those of [`PARTITIONED_TABLES`] that have no partition for a month.
-async fn missing(
+async fn missing_tables(
     connection: &mut PgConnection,
     month: NaiveDate,
 ) -> Result<Vec<(&'static str, &'static str)>, StoreError> {
-    let names = PARTITIONED_TABLES.map(|(table, _)| name(table, month));
+    let names = PARTITIONED_TABLES.map(|(table, _)| partition_name(table, month));
     let found = sqlx::query_scalar!(
         r#"select relname::text as "name!" from pg_class
            where relnamespace = 'visitor_analytics'::regnamespace and relname = any($1)"#,
@@ -130,7 +130,7 @@ async fn missing(
     Ok(missing.map(|(table, _)| table).collect())
 }
 
-pub(super) fn midnight(day: NaiveDate) -> String {
+pub(super) fn midnight_rfc3339(day: NaiveDate) -> String {
     day.and_time(NaiveTime::MIN).and_utc().to_rfc3339()
 }
 
@@ -141,8 +141,8 @@ mod tests {
     #[test]
     fn a_partition_is_named_after_its_month() {
         let march = NaiveDate::from_ymd_opt(2026, 3, 1).unwrap();
-        assert_eq!(name("visit", march), "visit_2026_03");
-        assert_eq!(month("visit_2026_03"), Some(march));
-        assert_eq!(month("visit_past"), None);
+        assert_eq!(partition_name("visit", march), "visit_2026_03");
+        assert_eq!(partition_month("visit_2026_03"), Some(march));
+        assert_eq!(partition_month("visit_past"), None);
     }
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{Store, StoreError};
 
 #[derive(Clone, Debug)]
-pub struct SessionOfVisitor {
+pub struct VisitorSession {
     pub id: Uuid,
     pub site: String,
     pub started_at: DateTime<Utc>,
@@ -17,7 +17,7 @@ pub struct SessionOfVisitor {
 }
 
 #[derive(Clone, Debug)]
-pub struct Announced {
+pub struct AnnouncedSession {
     pub session_id: Uuid,
     /// The notification that announces the session.
     pub notification_id: Uuid,
@@ -26,7 +26,7 @@ pub struct Announced {
 }
 
 /// The last row of the previous page.
-type After = Option<(DateTime<Utc>, Uuid)>;
+type PageCursor = Option<(DateTime<Utc>, Uuid)>;
 
 impl Store {
     /// Lists sessions of a visitor. Returns one more than the limit if there are more.
@@ -34,12 +34,12 @@ impl Store {
         &self,
         visitor: &str,
         site: Option<&str>,
-        after: After,
+        after: PageCursor,
         limit: i64,
-    ) -> Result<Vec<SessionOfVisitor>, StoreError> {
+    ) -> Result<Vec<VisitorSession>, StoreError> {
         let (after, after_id) = after.unzip();
         let sessions = sqlx::query_as!(
-            SessionOfVisitor,
+            VisitorSession,
             "select v.id, s.domain as site, v.started_at, v.last_seen_at, v.visits, v.is_bot
              from visitor_analytics.session v
              join visitor_analytics.site s on s.id = v.site_id
@@ -60,12 +60,12 @@ impl Store {
         &self,
         visitor: &str,
         site: Option<&str>,
-        after: After,
+        after: PageCursor,
         limit: i64,
-    ) -> Result<Vec<Announced>, StoreError> {
+    ) -> Result<Vec<AnnouncedSession>, StoreError> {
         let (after, after_id) = after.unzip();
         let announced = sqlx::query_as!(
-            Announced,
+            AnnouncedSession,
             "select a.session_id, a.notification_id, a.announced_at
              from visitor_analytics.announcement a
              join visitor_analytics.site s on s.id = a.site_id
@@ -82,7 +82,7 @@ impl Store {
     }
 
     /// The retention of these sites in days; `None` for sites that have no own setting.
-    pub async fn retention_of(
+    pub async fn retention_of_sites(
         &self,
         sites: &[String],
     ) -> Result<Vec<(String, Option<i32>)>, StoreError> {

@@ -4,7 +4,7 @@ use bot_detection::{BotVerdict, RULESET_VERSION};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::rejudge::VerdictChange;
+use super::verdict_update::VerdictChange;
 use super::{Store, StoreError};
 
 /// The last reclassified visit, in the order of the visits' key.
@@ -18,7 +18,7 @@ pub struct ReclassifyCursor {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReclassifyProgress {
     /// Reclassification continues after this visit.
-    pub through: ReclassifyCursor,
+    pub cursor: ReclassifyCursor,
     /// The number of processed visits.
     pub visits: i64,
     /// The number of visits whose verdict changed.
@@ -64,7 +64,7 @@ pub struct ReclassifiedVisit {
 
 impl Store {
     /// The progress of the current ruleset; `None` before it begins.
-    pub async fn reclassified(&self) -> Result<Option<ReclassifyProgress>, StoreError> {
+    pub async fn reclassify_progress(&self) -> Result<Option<ReclassifyProgress>, StoreError> {
         let row = sqlx::query!(
             r#"select through_timestamp, through_id, visits, changed,
                       finished_at is not null as "is_finished!"
@@ -74,7 +74,7 @@ impl Store {
         .fetch_optional(&self.pool)
         .await?;
         Ok(row.map(|row| ReclassifyProgress {
-            through: ReclassifyCursor {
+            cursor: ReclassifyCursor {
                 id: row.through_id,
                 timestamp: row.through_timestamp,
             },
@@ -84,7 +84,7 @@ impl Store {
         }))
     }
 
-    pub async fn note_reclassified(
+    pub async fn save_reclassify_progress(
         &self,
         progress: ReclassifyProgress,
         now: DateTime<Utc>,
@@ -98,8 +98,8 @@ impl Store {
                  through_id = excluded.through_id, visits = excluded.visits,
                  changed = excluded.changed, finished_at = excluded.finished_at",
             RULESET_VERSION.cast_signed(),
-            progress.through.timestamp,
-            progress.through.id,
+            progress.cursor.timestamp,
+            progress.cursor.id,
             progress.visits,
             progress.changed,
             progress.is_finished.then_some(now),
@@ -110,7 +110,7 @@ impl Store {
     }
 
     /// The visits after the cursor, in the order of their key.
-    pub async fn visits_to_judge(
+    pub async fn visits_to_reclassify(
         &self,
         after: Option<ReclassifyCursor>,
         limit: u16,
@@ -139,27 +139,30 @@ impl Store {
     }
 
     /// Stores the verdicts of the current ruleset, and updates sessions and rollups accordingly.
-    pub async fn judge_again(
+    pub async fn apply_reclassification(
         &self,
         judged: &[ReclassifiedVisit],
         now: DateTime<Utc>,
     ) -> Result<u64, StoreError> {
-        let changes: Vec<VerdictChange> = judged.iter().map(ReclassifiedVisit::change).collect();
-        self.rejudge(&changes, now).await
+        let changes: Vec<VerdictChange> = judged
+            .iter()
+            .map(ReclassifiedVisit::to_verdict_change)
+            .collect();
+        self.update_verdicts(&changes, now).await
     }
 }
 
 impl ReclassifiedVisit {
-    fn change(&self) -> VerdictChange {
+    fn to_verdict_change(&self) -> VerdictChange {
         let visit = &self.visit;
         VerdictChange {
             visitor: (visit.site_id, visit.visitor_id.clone()),
             session_id: visit.session_id,
             id: visit.id,
             timestamp: visit.timestamp,
-            before: visit.verdict_id,
+            previous_verdict_id: visit.verdict_id,
             verdict: self.verdict.clone(),
-            is_counted: self.differs,
+            affects_rollups: self.differs,
         }
     }
 }

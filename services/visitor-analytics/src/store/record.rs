@@ -1,11 +1,11 @@
 //! Records a batch of visits with their sessions, pending locations and outbox entries in one
 //! transaction, exactly once. The result is returned after the commit.
 
-mod line;
+mod insert_batch;
 pub(super) mod locks;
-mod plan;
-mod recent;
-mod write;
+mod session_cache;
+mod session_plan;
+mod writer_lease;
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,18 +13,18 @@ use chrono::{DateTime, Utc};
 use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
-use self::line::WriterConnection;
-pub(super) use self::line::WriterLease;
-pub(super) use self::plan::VisitorSessionPlan;
-use self::plan::{periods, plan, sessions_by_visit};
-use self::recent::SessionCache;
-use self::write::InsertBatch;
+use self::insert_batch::InsertBatch;
+use self::session_cache::SessionCache;
+pub(super) use self::session_plan::VisitorSessionPlan;
+use self::session_plan::{plan_sessions, sessions_by_visit, touched_periods};
+use self::writer_lease::WriterConnection;
+pub(super) use self::writer_lease::WriterLease;
 use super::dimension::{DimensionCache, VisitDimensionIds};
 use super::rollup::MarkedDays;
 use super::session::{SessionsByVisitor, VisitorKey};
 use super::visit::{self, ExistingVisit, VisitKey};
-use super::{Store, StoreError, copy, session};
-use crate::domain::classified::{EnrichedVisit, LocationStatus};
+use super::{Store, StoreError, duplicate_visit, session};
+use crate::domain::enriched_visit::{EnrichedVisit, LocationStatus};
 use crate::domain::session::{NotifyPolicy, NotifyTrigger};
 
 /// A batch is retried if it contains a visit that is stored already and was not looked up at first.
@@ -41,9 +41,9 @@ pub struct RecordedVisit {
 
 impl RecordedVisit {
     /// Reveals nothing about the other site's visit.
-    fn taken() -> Self {
+    fn id_conflict() -> Self {
         Self {
-            outcome: RecordOutcome::Taken,
+            outcome: RecordOutcome::IdConflict,
             session_id: Uuid::nil(),
             visitor_id: String::new(),
             is_new_session: false,
@@ -59,7 +59,7 @@ pub enum RecordOutcome {
     Duplicate,
     /// Another site has a visit with this id and time. Nothing changed, and the response reveals
     /// nothing about that visit.
-    Taken,
+    IdConflict,
 }
 
 impl Store {
@@ -77,21 +77,21 @@ impl Store {
             .iter()
             .map(|v| Some((*sites.get(v.visit.site.as_str())?, v.visitor_id.clone())))
             .collect();
-        let keys = keys.ok_or(StoreError::Unreadable("a site that was not found"))?;
+        let keys = keys.ok_or(StoreError::Corrupt("a site that was not found"))?;
         let attempt = RecordAttempt {
             store: self,
             batch,
             keys: &keys,
             now,
             fresh_since: now.checked_sub_signed(telling.max_age).unwrap_or(now),
-            when: telling.when,
+            trigger: telling.trigger,
             is_first: true,
         };
-        let mut recording = self.recording.lock().await;
+        let mut recording = self.writer_lease.lock().await;
         let mut line = recording.take(now).await?;
         let recorded = attempt.run(&mut line).await;
         // After any other error the state of the connection is unknown, so it is closed.
-        if matches!(recorded, Ok(_) | Err(StoreError::Refused(_))) {
+        if matches!(recorded, Ok(_) | Err(StoreError::Constraint(_))) {
             recording.put_back(line);
         }
         recorded
@@ -99,8 +99,8 @@ impl Store {
 
     /// Must be called a few times per second, so that other processes get the lease when they wait
     /// for it.
-    pub async fn tend_recording(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
-        self.recording.lock().await.tend(now).await
+    pub async fn maintain_lease(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.writer_lease.lock().await.maintain(now).await
     }
 }
 
@@ -111,71 +111,73 @@ struct RecordAttempt<'a> {
     keys: &'a [VisitorKey],
     now: DateTime<Utc>,
     fresh_since: DateTime<Utc>,
-    when: NotifyTrigger,
+    trigger: NotifyTrigger,
     is_first: bool,
 }
 
 struct BatchDraft<'a> {
-    known: HashMap<VisitKey, ExistingVisit>,
+    existing: HashMap<VisitKey, ExistingVisit>,
     /// Indices into the batch of visits that are not stored yet.
     new: Vec<usize>,
     /// Visits of the batch that are duplicates.
-    copies: Vec<VisitKey>,
+    duplicates: Vec<VisitKey>,
     visits: Vec<&'a EnrichedVisit>,
     plans: Vec<VisitorSessionPlan>,
     /// The session of each new visit, and whether it began with that visit.
     sessions: HashMap<VisitKey, (Uuid, bool)>,
-    numbers: VisitDimensionIds,
+    dimension_ids: VisitDimensionIds,
 }
 
 impl<'a> RecordAttempt<'a> {
     async fn run(mut self, line: &mut WriterConnection) -> Result<Vec<RecordedVisit>, StoreError> {
-        if let Some(recent) = &mut line.recent {
-            if let Some(recorded) = self.alone(&mut line.connection, recent).await? {
+        if let Some(recent) = &mut line.session_cache {
+            if let Some(recorded) = self.record_exclusive(&mut line.connection, recent).await? {
                 return Ok(recorded);
             }
             self.is_first = false;
-            line.give_back().await?;
+            line.release_lease().await?;
         }
         for _ in 0..MAX_RECORD_ATTEMPTS {
-            if let Some(recorded) = self.among_others(&mut line.connection).await? {
+            if let Some(recorded) = self.record_shared(&mut line.connection).await? {
                 return Ok(recorded);
             }
             self.is_first = false;
         }
-        Err(StoreError::Unreadable(
+        Err(StoreError::Corrupt(
             "a visit that can be neither inserted nor read",
         ))
     }
 
     /// Records under the shared lease, in a transaction that locks the visitors. Returns `None` if
     /// a visit is stored already and must be looked up.
-    async fn among_others(
+    async fn record_shared(
         &self,
         connection: &mut PgConnection,
     ) -> Result<Option<Vec<RecordedVisit>>, StoreError> {
-        let mut transaction = connection.begin_with(locks::begin(self.keys)).await?;
+        let mut transaction = connection
+            .begin_with(locks::begin_locked(self.keys))
+            .await?;
         let moments = self.batch.iter().map(|visit| visit.visit.timestamp);
-        let near = session::near(&mut transaction, self.keys.iter().zip(moments)).await?;
+        let near = session::find_near(&mut transaction, self.keys.iter().zip(moments)).await?;
         let mut draft = self.draft(&mut transaction, near).await?;
         let Some(marked) = self.write(&mut transaction, &mut draft).await? else {
             return Ok(None);
         };
         transaction.commit().await?;
-        Ok(Some(self.committed(&draft, marked)))
+        Ok(Some(self.finish_commit(&draft, marked)))
     }
 
     /// Records under the exclusive lease, with cached sessions. Most batches need one statement
     /// only, which is its own transaction.
-    async fn alone(
+    async fn record_exclusive(
         &self,
         connection: &mut PgConnection,
         recent: &mut SessionCache,
     ) -> Result<Option<Vec<RecordedVisit>>, StoreError> {
-        let near = recent.near(connection, self.keys, self.batch, self.now);
+        let near = recent.find_near(connection, self.keys, self.batch, self.now);
         let near = near.await?;
         let mut draft = self.draft(connection, near).await?;
-        let marked = if self.is_one_statement(&draft) {
+        let marked = if self.fits_one_statement(&draft) {
             self.write(connection, &mut draft).await?
         } else {
             let mut transaction = connection.begin().await?;
@@ -188,8 +190,8 @@ impl<'a> RecordAttempt<'a> {
         let Some(marked) = marked else {
             return Ok(None);
         };
-        recent.learn(&draft.plans);
-        Ok(Some(self.committed(&draft, marked)))
+        recent.apply(&draft.plans);
+        Ok(Some(self.finish_commit(&draft, marked)))
     }
 
     async fn draft(
@@ -197,37 +199,40 @@ impl<'a> RecordAttempt<'a> {
         connection: &mut PgConnection,
         near: SessionsByVisitor,
     ) -> Result<BatchDraft<'a>, StoreError> {
-        let known = self.known(connection, &near).await?;
+        let known = self.find_existing(connection, &near).await?;
         let new = self.new_visits(&known);
-        let plans = plan(
+        let plans = plan_sessions(
             self.batch,
             self.keys,
             &new,
             near,
-            (self.fresh_since, self.when),
+            (self.fresh_since, self.trigger),
         );
         let visits: Vec<_> = new.iter().map(|&index| &self.batch[index]).collect();
         Ok(BatchDraft {
             sessions: sessions_by_visit(&plans),
-            numbers: self.store.dimensions.look_up(&visits),
-            copies: self.copies(&new, &known),
-            known,
+            dimension_ids: self.store.dimensions.look_up(&visits),
+            duplicates: self.duplicates(&new, &known),
+            existing: known,
             new,
             visits,
             plans,
         })
     }
 
-    fn is_one_statement(&self, draft: &BatchDraft) -> bool {
+    fn fits_one_statement(&self, draft: &BatchDraft) -> bool {
         let mut plans = draft.plans.iter();
-        draft.numbers.are_whole()
-            && draft.copies.is_empty()
-            && plans.all(|planned| planned.plan.merged.is_empty())
+        draft.dimension_ids.is_complete()
+            && draft.duplicates.is_empty()
+            && plans.all(|planned| planned.changes.merged.is_empty())
             && draft
                 .visits
                 .iter()
-                .all(|visit| visit.place != LocationStatus::Owed)
-            && self.store.rollups.cover(periods(&draft.plans), self.now)
+                .all(|visit| visit.location_status != LocationStatus::Pending)
+            && self
+                .store
+                .dirty_days
+                .are_marked(touched_periods(&draft.plans), self.now)
     }
 
     /// Returns `None` if a visit is stored already; the transaction must not be committed then.
@@ -236,36 +241,36 @@ impl<'a> RecordAttempt<'a> {
         connection: &mut PgConnection,
         draft: &mut BatchDraft<'_>,
     ) -> Result<Option<MarkedDays>, StoreError> {
-        DimensionCache::complete(connection, &mut draft.numbers, &draft.visits).await?;
+        DimensionCache::insert_missing(connection, &mut draft.dimension_ids, &draft.visits).await?;
         let news = InsertBatch {
             sites: draft.new.iter().map(|&index| self.keys[index].0).collect(),
             sessions: (draft.visits.iter())
                 .map(|visit| draft.sessions[&visit::key(visit)].0)
                 .collect(),
             visits: &draft.visits,
-            numbers: &draft.numbers,
+            dimension_ids: &draft.dimension_ids,
             plans: &draft.plans,
         };
         if !news.write(connection, self.now).await? {
             return Ok(None);
         }
-        copy::count(connection, &draft.copies, self.now).await?;
-        let marks = &self.store.rollups;
-        let marked = marks.mark(connection, periods(&draft.plans), self.now);
+        duplicate_visit::count_duplicates(connection, &draft.duplicates, self.now).await?;
+        let marks = &self.store.dirty_days;
+        let marked = marks.mark(connection, touched_periods(&draft.plans), self.now);
         marked.await.map(Some)
     }
 
-    fn committed(&self, draft: &BatchDraft, marked: MarkedDays) -> Vec<RecordedVisit> {
-        self.store.dimensions.remember(&draft.numbers);
-        self.store.rollups.remember(marked);
-        self.answer(&draft.known, &draft.new, &draft.sessions)
+    fn finish_commit(&self, draft: &BatchDraft, marked: MarkedDays) -> Vec<RecordedVisit> {
+        self.store.dimensions.remember(&draft.dimension_ids);
+        self.store.dirty_days.remember(marked);
+        self.recorded_visits(&draft.existing, &draft.new, &draft.sessions)
     }
 
     /// Looks up visits that are stored already. The first attempt only checks visits within a
     /// session of their visitor, since a stored duplicate lies in one, and most visits follow or
     /// begin a session. A duplicate whose visitor id changed meanwhile (the daily salt was deleted)
     /// is found by the unique key on insert.
-    async fn known(
+    async fn find_existing(
         &self,
         connection: &mut PgConnection,
         near: &SessionsByVisitor,
@@ -276,7 +281,7 @@ impl<'a> RecordAttempt<'a> {
             !self.is_first || sessions.any(|s| s.entry.0 <= moment && moment <= s.exit.0)
         });
         let suspects: Vec<_> = suspects.map(|(_, visit)| visit::key(visit)).collect();
-        visit::known(connection, &suspects).await
+        visit::find_existing(connection, &suspects).await
     }
 
     /// Indices of the visits that are not stored yet; of equal visits, the first.
@@ -291,7 +296,7 @@ impl<'a> RecordAttempt<'a> {
     }
 
     /// The duplicates in the batch. A visit with the key of another site's visit is none.
-    fn copies(&self, new: &[usize], known: &HashMap<VisitKey, ExistingVisit>) -> Vec<VisitKey> {
+    fn duplicates(&self, new: &[usize], known: &HashMap<VisitKey, ExistingVisit>) -> Vec<VisitKey> {
         if new.len() == self.batch.len() {
             return vec![];
         }
@@ -307,7 +312,7 @@ impl<'a> RecordAttempt<'a> {
         of_one_site.map(|(key, _)| key).collect()
     }
 
-    fn answer(
+    fn recorded_visits(
         &self,
         known: &HashMap<VisitKey, ExistingVisit>,
         new: &[usize],
@@ -322,7 +327,7 @@ impl<'a> RecordAttempt<'a> {
             let site_id = self.keys[index].0;
             if let Some(known) = known.get(&key) {
                 if known.site_id != site_id {
-                    return RecordedVisit::taken();
+                    return RecordedVisit::id_conflict();
                 }
                 return RecordedVisit {
                     outcome: RecordOutcome::Duplicate,
@@ -335,7 +340,7 @@ impl<'a> RecordAttempt<'a> {
             // Of equal visits in one batch, the first was recorded.
             let recorded = first[&key];
             if self.keys[recorded].0 != site_id {
-                return RecordedVisit::taken();
+                return RecordedVisit::id_conflict();
             }
             let is_new = recorded == index;
             RecordedVisit {

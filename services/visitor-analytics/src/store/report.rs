@@ -2,17 +2,17 @@
 //! blocks. All metrics add up over days.
 
 mod breakdown;
-mod clock;
+mod cohort;
+mod column_reader;
+mod dirty_days;
+mod funnel;
 mod hours;
-mod kept;
-mod packed;
+mod lru;
 mod paths;
 mod realtime;
-mod recent;
-mod retention;
+mod result_cache;
 mod series;
-mod unfolded;
-mod ways;
+mod time_zone_shift;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,16 +25,16 @@ use rollups::question::{AttributeFilter, ReportPeriod};
 use uuid::Uuid;
 
 pub use breakdown::{BreakdownOrder, BreakdownQuery, BreakdownRow};
-pub(in crate::store) use kept::ResultCache;
-pub use paths::{BoundedResult, FunnelStep};
+pub(in crate::store) use dirty_days::DayAggregateCache;
+pub use funnel::{BoundedResult, FunnelStep};
+pub use paths::{AdjacentPageCounts, AdjacentPagesReport, SessionPath};
 pub use realtime::{REALTIME_MINUTES, RealtimeReport};
-pub(in crate::store) use unfolded::DayAggregateCache;
-pub use ways::{AdjacentPageCounts, AdjacentPagesReport, SessionPath};
+pub(in crate::store) use result_cache::ResultCache;
 
 use super::rollup::zone_named;
 use super::{Store, StoreError};
 
-const CORRUPT_DAY_METRICS: StoreError = StoreError::Unreadable("a daily rollup");
+const CORRUPT_DAY_METRICS: StoreError = StoreError::Corrupt("a daily rollup");
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportSite {
@@ -51,19 +51,19 @@ pub struct ReportQuery {
     pub period: ReportPeriod,
     pub filters: Arc<[AttributeFilter]>,
     /// Only sessions that reach this goal, if any.
-    pub reach: Option<GoalMatcher>,
+    pub goal: Option<GoalMatcher>,
     /// The time of the request.
     pub now: DateTime<Utc>,
 }
 
 impl ReportQuery {
     /// Whether all visits count, so that rollups suffice.
-    fn is_of_all(&self) -> bool {
-        self.filters.is_empty() && self.reach.is_none()
+    fn is_unfiltered(&self) -> bool {
+        self.filters.is_empty() && self.goal.is_none()
     }
 
     /// The same query with the days of the site's time zone.
-    fn by_days_of_site(&self) -> Self {
+    fn in_site_time_zone(&self) -> Self {
         Self {
             period: ReportPeriod {
                 zone: self.site.zone,
@@ -77,7 +77,7 @@ impl ReportQuery {
 /// A result and the time up to which it is complete.
 #[derive(Clone, Debug)]
 pub struct AsOf<T> {
-    pub answer: T,
+    pub value: T,
     /// All visits recorded before this time are included.
     pub as_of: DateTime<Utc>,
 }
@@ -88,10 +88,10 @@ struct ReportPlan {
     /// the days in `open` and `scanned`.
     folded: Option<(NaiveDate, NaiveDate)>,
     /// Complete dirty days.
-    open: Vec<NaiveDate>,
+    dirty: Vec<NaiveDate>,
     /// Days of which a part or some of the visits count.
     scanned: Vec<LocalDay>,
-    unfolded: DirtyDayVersions,
+    dirty_versions: DirtyDayVersions,
 }
 
 /// The dirty days, each with the id of its last change.
@@ -99,7 +99,7 @@ type DirtyDayVersions = BTreeMap<NaiveDate, Uuid>;
 
 impl Store {
     /// The site with this domain. Without a domain, the only site; `None` if there are several.
-    pub async fn site_of_report(
+    pub async fn report_site(
         &self,
         domain: Option<&str>,
     ) -> Result<Option<ReportSite>, StoreError> {
@@ -119,7 +119,7 @@ impl Store {
     }
 
     /// The dirty days of a period.
-    async fn unfolded_days(
+    async fn dirty_day_versions(
         &self,
         site: &ReportSite,
         period: &ReportPeriod,
@@ -129,29 +129,29 @@ impl Store {
             "select day, change from visitor_analytics.unfolded_day
              where site_id = $1 and day between $2 and $3",
             site.id,
-            LocalDay::of(site.zone, period.from).date,
-            LocalDay::of(site.zone, last).date,
+            LocalDay::containing(site.zone, period.from).date,
+            LocalDay::containing(site.zone, last).date,
         );
         let rows = rows.fetch_all(&self.pool).await?.into_iter();
         Ok(rows.map(|row| (row.day, row.change)).collect())
     }
 
-    async fn plan(&self, asked: &ReportQuery) -> Result<ReportPlan, StoreError> {
-        let unfolded = self.unfolded_days(&asked.site, &asked.period).await?;
+    async fn plan_report(&self, asked: &ReportQuery) -> Result<ReportPlan, StoreError> {
+        let unfolded = self.dirty_day_versions(&asked.site, &asked.period).await?;
         let mut plan = ReportPlan {
             folded: None,
-            open: vec![],
+            dirty: vec![],
             scanned: vec![],
-            unfolded,
+            dirty_versions: unfolded,
         };
-        let of_rollups = asked.is_of_all() && asked.period.zone == asked.site.zone;
+        let of_rollups = asked.is_unfiltered() && asked.period.zone == asked.site.zone;
         for day in asked.period.days() {
             if !of_rollups || LocalDay::new(asked.site.zone, day.date) != day {
                 plan.scanned.push(day);
                 continue;
             }
-            if plan.unfolded.contains_key(&day.date) {
-                plan.open.push(day.date);
+            if plan.dirty_versions.contains_key(&day.date) {
+                plan.dirty.push(day.date);
             } else {
                 let (_, last) = plan.folded.get_or_insert((day.date, day.date));
                 *last = day.date;

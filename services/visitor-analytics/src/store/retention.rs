@@ -44,9 +44,9 @@ pub struct PartitionInfo {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowCount {
     /// The rows were counted.
-    Exactly(u64),
+    Exact(u64),
     /// PostgreSQL's estimate of its last analysis.
-    About(u64),
+    Estimated(u64),
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub struct ExpiredData {
     /// Visits and sessions that were deleted from partitions with newer rows.
     pub rows: u64,
     /// Partitions that were in use, or come after one that was. The next run deletes them.
-    pub put_off: Vec<String>,
+    pub postponed: Vec<String>,
 }
 
 impl Store {
@@ -73,12 +73,12 @@ impl Store {
         .await?;
         let mut partitions = vec![];
         for row in found {
-            let month = partition::month(&row.name);
+            let month = partition::partition_month(&row.name);
             let end = month.and_then(|month| month.checked_add_months(Months::new(1)));
             let rows = match u64::try_from(row.rows) {
-                Ok(rows) => RowCount::About(rows),
+                Ok(rows) => RowCount::Estimated(rows),
                 Err(_) => match self.count_rows(&row.name, "true").await {
-                    Ok(rows) => RowCount::Exactly(rows),
+                    Ok(rows) => RowCount::Exact(rows),
                     // The partition was dropped meanwhile.
                     Err(error) if has_code(&error, UNDEFINED_TABLE) => continue,
                     Err(error) => return Err(error.into()),
@@ -97,10 +97,10 @@ impl Store {
     }
 
     /// Counts visits and sessions before `border` in partitions that cover more than one month.
-    pub async fn count_shared(&self, border: NaiveDate) -> Result<u64, StoreError> {
+    pub async fn count_shared_rows(&self, border: NaiveDate) -> Result<u64, StoreError> {
         let mut rows = 0;
         for (name, column) in SHARED_PARTITIONS {
-            rows += self.count_rows(name, &before(column, border)).await?;
+            rows += self.count_rows(name, &before_sql(column, border)).await?;
         }
         Ok(rows)
     }
@@ -120,13 +120,13 @@ impl Store {
         border: NaiveDate,
         now: DateTime<Utc>,
     ) -> Result<ExpiredData, StoreError> {
-        let mut old = self.months_before(border).await?;
-        let shared = self.shared_reaches_before(border).await?;
+        let mut old = self.monthly_partitions_before(border).await?;
+        let shared = self.has_shared_rows_before(border).await?;
         if old.is_empty() && !shared {
             return Ok(ExpiredData::default());
         }
         let mut connection = self.pool.acquire().await?;
-        rollup::dropped_before(&mut connection, midnight(border)).await?;
+        rollup::set_visit_horizon(&mut connection, midnight(border)).await?;
         drop(connection);
         rollup::drop_packs_before(&self.pool, midnight(border)).await?;
         let most = i64::try_from(DELETE_BATCH_ROWS).unwrap_or(i64::MAX);
@@ -143,27 +143,30 @@ impl Store {
         )
         .execute(&self.pool)
         .await?;
-        while self.cut_sessions(midnight(border), None, now).await? {}
+        while self.trim_sessions(midnight(border), None, now).await? {}
         let mut expired = ExpiredData::default();
         if shared && border < FIRST_MONTHLY_PARTITION {
             for (name, column) in SHARED_PARTITIONS {
-                expired.rows += self.delete_rows(name, &before(column, border)).await?;
+                expired.rows += self.delete_rows(name, &before_sql(column, border)).await?;
             }
         } else if shared {
             old.extend(SHARED_PARTITIONS.map(|(name, _)| name.to_owned()));
         }
         for name in old {
-            if expired.put_off.is_empty() && self.remove(&name).await? {
+            if expired.postponed.is_empty() && self.drop_partition(&name).await? {
                 expired.partitions.push(name);
             } else {
-                expired.put_off.push(name);
+                expired.postponed.push(name);
             }
         }
         Ok(expired)
     }
 
     /// The monthly partitions that end at `border` or before.
-    async fn months_before(&self, border: NaiveDate) -> Result<Vec<String>, StoreError> {
+    async fn monthly_partitions_before(
+        &self,
+        border: NaiveDate,
+    ) -> Result<Vec<String>, StoreError> {
         let names = sqlx::query_scalar!(
             r#"select c.relname::text as "name!"
                from pg_inherits i join pg_class c on c.oid = i.inhrelid
@@ -172,11 +175,12 @@ impl Store {
                order by c.relname"#,
         );
         let names = names.fetch_all(&self.pool).await?.into_iter();
-        let old = |name: &String| partition::month(name).is_some_and(|month| month < border);
+        let old =
+            |name: &String| partition::partition_month(name).is_some_and(|month| month < border);
         Ok(names.filter(old).collect())
     }
 
-    async fn shared_reaches_before(&self, border: NaiveDate) -> Result<bool, StoreError> {
+    async fn has_shared_rows_before(&self, border: NaiveDate) -> Result<bool, StoreError> {
         // Site by site, to use the index.
         let reaches = sqlx::query_scalar!(
             r#"select exists (select from visitor_analytics.site s where exists (
@@ -189,7 +193,7 @@ impl Store {
 
     /// Trims sessions (of one site or of all) across `border`, so that they begin with their first
     /// visit after it. Returns whether there may be more.
-    async fn cut_sessions(
+    async fn trim_sessions(
         &self,
         border: DateTime<Utc>,
         site: Option<i32>,
@@ -220,7 +224,7 @@ impl Store {
                 ((row.site_id, row.visitor_id), period)
             })
             .unzip();
-        let mut transaction = self.pool.begin_with(locks::begin(&keys)).await?;
+        let mut transaction = self.pool.begin_with(locks::begin_locked(&keys)).await?;
         let cut = sqlx::query!(
             "update visitor_analytics.session s
              set started_at = k.started_at, entry_visit_id = k.visit_ids[1], visits = k.visits
@@ -240,11 +244,11 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         let marked = self
-            .rollups
+            .dirty_days
             .mark(&mut transaction, periods.into_iter(), now);
         let marked = marked.await?;
         transaction.commit().await?;
-        self.rollups.remember(marked);
+        self.dirty_days.remember(marked);
         Ok(cut.rows_affected() > 0)
     }
 
@@ -266,8 +270,8 @@ impl Store {
 
     /// Drops a monthly partition, or truncates a permanent one. Returns `false` if the table is in
     /// use: waiting for the lock behind a report would block every visit.
-    async fn remove(&self, partition: &str) -> Result<bool, StoreError> {
-        let what = match partition::month(partition) {
+    async fn drop_partition(&self, partition: &str) -> Result<bool, StoreError> {
+        let what = match partition::partition_month(partition) {
             Some(_) => "drop table if exists",
             None => "truncate",
         };
@@ -291,8 +295,8 @@ fn has_code(error: &sqlx::Error, wanted: &str) -> bool {
     code.as_deref() == Some(wanted)
 }
 
-fn before(column: &str, border: NaiveDate) -> String {
-    format!("{column} < '{}'", partition::midnight(border))
+fn before_sql(column: &str, border: NaiveDate) -> String {
+    format!("{column} < '{}'", partition::midnight_rfc3339(border))
 }
 
 fn midnight(day: NaiveDate) -> DateTime<Utc> {

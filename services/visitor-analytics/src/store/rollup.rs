@@ -5,16 +5,16 @@
 //! writes its rollups removes the mark. A report reads the rollups of folded days and folds dirty
 //! days itself.
 
-mod clock;
-mod lexicon;
-mod mark;
+mod column_block;
+mod dictionary;
+mod dirty_day;
+mod fold;
 mod month;
-mod pack;
-mod read;
+mod paths;
+mod quarter_hour;
+mod time_zone;
 mod verify;
-mod ways;
 mod write;
-mod zone;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,20 +27,22 @@ use rollups::pack::ColumnBlock;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-pub(super) use clock::{QuarterHourDay, of_days as clocks};
-pub(super) use lexicon::ValueDictionary;
-pub(super) use mark::{DirtyDays, MarkedDays, OPEN_DAY_GRACE, TouchedPeriod};
-pub(super) use month::sums;
-pub(super) use pack::{
-    drop_before as drop_packs_before, load as load_packs, marks as pack_marks, visitors,
+pub(super) use column_block::{
+    day_versions as pack_marks, delete_before as drop_packs_before, load as load_packs,
+    load_visitor_lists,
 };
-pub use read::visitor_key;
+pub(super) use dictionary::ValueDictionary;
+pub(super) use dirty_day::{DirtyDays, MarkedDays, OPEN_DAY_GRACE, TouchedPeriod};
+pub use fold::visitor_hash;
+pub(super) use month::load_sums;
+pub(super) use paths::{EncodedPaths, encode_day as ways_of_day, load as load_ways};
+pub(super) use quarter_hour::{QuarterHourDay, load_days as clocks};
+pub(super) use time_zone::{mark_all_days, parse_time_zone as zone_named};
 pub use verify::{MetricMismatch, VerifiableDay, VerifyOutcome};
-pub(super) use ways::{EncodedPaths, load as load_ways, of_day as ways_of_day};
 pub(super) use write::{
-    EncodedMetrics as DayNumbers, VALUES_LOCK, numbers as as_bytes, value, values,
+    EncodedMetrics as DayNumbers, VALUES_LOCK, encode_metrics as as_bytes, ensure_value_ids,
+    find_value_id,
 };
-pub(super) use zone::{mark_all, named as zone_named};
 
 use super::{Store, StoreError};
 
@@ -68,7 +70,7 @@ pub struct RollupRow {
     pub is_bot: bool,
     /// `None` for visits without a value.
     pub value: Option<Arc<str>>,
-    pub numbers: Metrics,
+    pub metrics: Metrics,
 }
 
 /// The result of folding a day.
@@ -76,7 +78,7 @@ pub struct RollupRow {
 pub struct DayRollup {
     pub rows: Vec<RollupRow>,
     /// The visits in columns.
-    pub packs: Vec<Arc<ColumnBlock>>,
+    pub blocks: Vec<Arc<ColumnBlock>>,
     /// The paths of the pages in the column blocks.
     pub paths: HashMap<u32, Arc<str>>,
     pub day: LocalDay,
@@ -93,7 +95,7 @@ impl DayRollup {
 impl Store {
     /// Claims at most `limit` days that are due. No other process claims them until the lease
     /// expires.
-    pub async fn days_to_fold(
+    pub async fn claim_days(
         &self,
         now: DateTime<Utc>,
         limit: i64,
@@ -114,9 +116,9 @@ impl Store {
 
     /// Folds a claimed day. Returns the number of rows written, or `None` if the day changed
     /// meanwhile and stays dirty.
-    pub async fn fold(&self, due: &ClaimedDay) -> Result<Option<usize>, StoreError> {
-        let day = self.day(due.site_id, due.date).await?;
-        if self.is_dropped(due.site_id, &day).await? {
+    pub async fn fold_claimed_day(&self, due: &ClaimedDay) -> Result<Option<usize>, StoreError> {
+        let day = self.local_day(due.site_id, due.date).await?;
+        if self.is_expired(due.site_id, &day).await? {
             // Keeps the existing rollup, since the remaining visits are incomplete.
             return Ok(write::unmark(&self.pool, due).await?.then_some(0));
         }
@@ -136,16 +138,16 @@ impl Store {
 
     /// Computes the rollup of a day from its visits.
     pub async fn fold_day(&self, site_id: i32, date: NaiveDate) -> Result<DayRollup, StoreError> {
-        let zone = self.zone(site_id).await?;
-        read::fold(&self.pool, site_id, zone, LocalDay::new(zone, date)).await
+        let zone = self.site_time_zone(site_id).await?;
+        fold::fold_visits(&self.pool, site_id, zone, LocalDay::new(zone, date)).await
     }
 
-    async fn day(&self, site_id: i32, date: NaiveDate) -> Result<LocalDay, StoreError> {
-        Ok(LocalDay::new(self.zone(site_id).await?, date))
+    async fn local_day(&self, site_id: i32, date: NaiveDate) -> Result<LocalDay, StoreError> {
+        Ok(LocalDay::new(self.site_time_zone(site_id).await?, date))
     }
 
     /// Whether visits of this day have expired.
-    async fn is_dropped(&self, site_id: i32, day: &LocalDay) -> Result<bool, StoreError> {
+    async fn is_expired(&self, site_id: i32, day: &LocalDay) -> Result<bool, StoreError> {
         let kept = sqlx::query_scalar!("select visitor_analytics.kept_since($1)", site_id);
         let kept = kept.fetch_one(&self.pool).await?;
         Ok(kept.is_some_and(|kept| day.from < kept))
@@ -154,7 +156,7 @@ impl Store {
 
 /// Records that visits before `kept_since` are being deleted. Their days are no longer folded and
 /// keep their rollups.
-pub(super) async fn dropped_before(
+pub(super) async fn set_visit_horizon(
     connection: &mut PgConnection,
     kept_since: DateTime<Utc>,
 ) -> Result<(), StoreError> {

@@ -7,27 +7,27 @@ use aws_lc_rs::rand;
 use chrono::{DateTime, NaiveDate, Utc};
 
 use super::{Store, StoreError};
-use crate::domain::visitor::{SALT_BYTES, Salt, SaltPeriod};
+use crate::domain::visitor_id::{SALT_BYTES, Salt, SaltPeriod};
 
 /// Caches salts with their expiry. Once a salt is deleted, the visitor ids of its period can no
 /// longer be linked to addresses.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SaltCache {
-    known: Arc<Mutex<HashMap<SaltPeriod, ExpiringSalt>>>,
+    salts: Arc<Mutex<HashMap<SaltPeriod, ExpiringSalt>>>,
     /// One request creates missing salts while the others wait.
-    making: Arc<tokio::sync::Mutex<()>>,
+    create_lock: Arc<tokio::sync::Mutex<()>>,
 }
 
 type ExpiringSalt = (Salt, Option<DateTime<Utc>>);
 
 impl SaltCache {
     /// The cached salts, and the periods without one.
-    fn known(
+    fn look_up(
         &self,
         periods: &BTreeSet<SaltPeriod>,
         now: DateTime<Utc>,
     ) -> (BTreeMap<SaltPeriod, Salt>, Vec<SaltPeriod>) {
-        let mut known = self.known.lock().expect(SALTS_LOCK_POISONED);
+        let mut known = self.salts.lock().expect(SALTS_LOCK_POISONED);
         known.retain(|_, (_, expires_at)| expires_at.is_none_or(|end| now < end));
         let mut salts = BTreeMap::new();
         let mut missing = vec![];
@@ -40,8 +40,8 @@ impl SaltCache {
         (salts, missing)
     }
 
-    fn remember(&self, period: SaltPeriod, known: ExpiringSalt) {
-        let mut all = self.known.lock().expect(SALTS_LOCK_POISONED);
+    fn insert(&self, period: SaltPeriod, known: ExpiringSalt) {
+        let mut all = self.salts.lock().expect(SALTS_LOCK_POISONED);
         all.insert(period, known);
     }
 }
@@ -55,35 +55,35 @@ impl Store {
         periods: BTreeSet<SaltPeriod>,
         now: DateTime<Utc>,
     ) -> Result<BTreeMap<SaltPeriod, Salt>, StoreError> {
-        let (salts, missing) = self.salts.known(&periods, now);
+        let (salts, missing) = self.salts.look_up(&periods, now);
         if missing.is_empty() {
             return Ok(salts);
         }
         // Boxed, because otherwise the future of every request would reserve memory for this rare
         // call.
-        Box::pin(self.missing_salts(&periods, now)).await
+        Box::pin(self.create_missing_salts(&periods, now)).await
     }
 
-    async fn missing_salts(
+    async fn create_missing_salts(
         &self,
         periods: &BTreeSet<SaltPeriod>,
         now: DateTime<Utc>,
     ) -> Result<BTreeMap<SaltPeriod, Salt>, StoreError> {
-        let _turn = self.salts.making.lock().await;
-        let (mut salts, missing) = self.salts.known(periods, now);
+        let _turn = self.salts.create_lock.lock().await;
+        let (mut salts, missing) = self.salts.look_up(periods, now);
         if missing.is_empty() {
             return Ok(salts);
         }
-        self.make_salts(&missing, now).await?;
-        for (period, known) in self.shared_salts(&missing).await? {
+        self.insert_salts(&missing, now).await?;
+        for (period, known) in self.load_salts(&missing).await? {
             salts.insert(period, known.0.clone());
-            self.salts.remember(period, known);
+            self.salts.insert(period, known);
         }
         Ok(salts)
     }
 
     /// Creates salts for periods that have none, or an expired one.
-    async fn make_salts(
+    async fn insert_salts(
         &self,
         periods: &[SaltPeriod],
         now: DateTime<Utc>,
@@ -92,11 +92,11 @@ impl Store {
         for _ in periods {
             let mut salt = [0; SALT_BYTES];
             rand::fill(&mut salt)
-                .map_err(|_| StoreError::Unreadable("the random number generator failed"))?;
+                .map_err(|_| StoreError::Corrupt("the random number generator failed"))?;
             fresh.push(salt.to_vec());
         }
-        let (kinds, days) = columns(periods);
-        let ends: Vec<_> = periods.iter().map(|p| p.forgotten_at(now)).collect();
+        let (kinds, days) = period_columns(periods);
+        let ends: Vec<_> = periods.iter().map(|p| p.salt_expires_at(now)).collect();
         sqlx::query!(
             "insert into visitor_analytics.salt as known (kind, day, salt, expires_at, created_at)
              select kind, day, salt, expires_at, $5
@@ -118,11 +118,11 @@ impl Store {
         Ok(())
     }
 
-    async fn shared_salts(
+    async fn load_salts(
         &self,
         periods: &[SaltPeriod],
     ) -> Result<Vec<(SaltPeriod, ExpiringSalt)>, StoreError> {
-        let (kinds, days) = columns(periods);
+        let (kinds, days) = period_columns(periods);
         let rows = sqlx::query!(
             r#"select n.place as "place!", s.salt, s.expires_at
                from unnest($1::text[], $2::date[]) with ordinality as n (kind, day, place)
@@ -134,12 +134,12 @@ impl Store {
         .await?;
         if rows.len() < periods.len() {
             // Another replica has just deleted an expired salt.
-            return Err(StoreError::Unreadable("a salt expired while it was read"));
+            return Err(StoreError::Corrupt("a salt expired while it was read"));
         }
         let salts = rows.into_iter().map(|row| {
             let salt = row.salt.as_slice().try_into();
             let salt =
-                Salt::new(salt.map_err(|_| StoreError::Unreadable("a salt of the wrong length"))?);
+                Salt::new(salt.map_err(|_| StoreError::Corrupt("a salt of the wrong length"))?);
             let place = usize::try_from(row.place - 1).unwrap_or_default();
             Ok((periods[place], (salt, row.expires_at)))
         });
@@ -147,7 +147,7 @@ impl Store {
     }
 
     /// Deletes expired salts.
-    pub async fn delete_old_salts(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
+    pub async fn delete_expired_salts(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
         let done = sqlx::query!(
             "delete from visitor_analytics.salt where expires_at <= $1",
             now
@@ -158,7 +158,7 @@ impl Store {
     }
 }
 
-fn columns(periods: &[SaltPeriod]) -> (Vec<&'static str>, Vec<NaiveDate>) {
-    let columns = periods.iter().map(|p| (p.kind.as_str(), p.first_day));
+fn period_columns(periods: &[SaltPeriod]) -> (Vec<&'static str>, Vec<NaiveDate>) {
+    let columns = periods.iter().map(|p| (p.lifetime.as_str(), p.first_day));
     columns.unzip()
 }

@@ -5,7 +5,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{Store, StoreError};
-use crate::domain::segment::Written;
+use crate::domain::segment::FilterValues;
 
 const MAX_SEGMENTS: i64 = 1_000;
 
@@ -13,7 +13,7 @@ const MAX_SEGMENTS: i64 = 1_000;
 pub struct Segment {
     pub id: Uuid,
     pub name: String,
-    pub filters: Json<Written>,
+    pub filters: Json<FilterValues>,
     pub created_at: DateTime<Utc>,
 }
 
@@ -21,13 +21,13 @@ pub struct Segment {
 #[derive(Clone, Debug)]
 pub enum UpsertOutcome<T> {
     /// The object is stored.
-    Done(T),
+    Saved(T),
     /// Another object has this name.
-    Taken,
+    NameTaken,
     /// The maximum number of objects is stored.
-    Full,
+    LimitReached,
     /// The object to change, or its site, does not exist.
-    Missing,
+    NotFound,
 }
 
 impl Store {
@@ -35,7 +35,7 @@ impl Store {
     pub async fn segments(&self) -> Result<Vec<Segment>, StoreError> {
         let segments = sqlx::query_as!(
             Segment,
-            r#"select id, name, filters as "filters: Json<Written>", created_at
+            r#"select id, name, filters as "filters: Json<FilterValues>", created_at
                from visitor_analytics.segment order by name limit $1"#,
             MAX_SEGMENTS,
         );
@@ -46,7 +46,7 @@ impl Store {
     pub async fn segment(&self, named: &str) -> Result<Option<Segment>, StoreError> {
         let segment = sqlx::query_as!(
             Segment,
-            r#"select id, name, filters as "filters: Json<Written>", created_at
+            r#"select id, name, filters as "filters: Json<FilterValues>", created_at
                from visitor_analytics.segment where name = $1 or id = $2
                order by name = $1 desc limit 1"#,
             named,
@@ -59,34 +59,34 @@ impl Store {
         &self,
         id: Uuid,
         name: &str,
-        filters: &Written,
+        filters: &FilterValues,
         now: DateTime<Utc>,
     ) -> Result<UpsertOutcome<Segment>, StoreError> {
         let count =
             sqlx::query_scalar!(r#"select count(*) as "count!" from visitor_analytics.segment"#);
         if count.fetch_one(&self.pool).await? >= MAX_SEGMENTS {
-            return Ok(UpsertOutcome::Full);
+            return Ok(UpsertOutcome::LimitReached);
         }
         let added = sqlx::query_as!(
             Segment,
             r#"insert into visitor_analytics.segment (id, name, filters, created_at)
                values ($1, $2, $3, $4) on conflict on constraint segment_name_key do nothing
-               returning id, name, filters as "filters: Json<Written>", created_at"#,
+               returning id, name, filters as "filters: Json<FilterValues>", created_at"#,
             id,
             name,
             Json(filters) as _,
             now,
         );
         let added = added.fetch_optional(&self.pool).await?;
-        Ok(added.map_or(UpsertOutcome::Taken, UpsertOutcome::Done))
+        Ok(added.map_or(UpsertOutcome::NameTaken, UpsertOutcome::Saved))
     }
 
     /// Changes the name or the filters of a segment; `None` keeps the current value.
-    pub async fn change_segment(
+    pub async fn update_segment(
         &self,
         id: Uuid,
         name: Option<&str>,
-        filters: Option<&Written>,
+        filters: Option<&FilterValues>,
     ) -> Result<UpsertOutcome<Segment>, StoreError> {
         let changed = sqlx::query_as!(
             Segment,
@@ -94,19 +94,19 @@ impl Store {
                set name = coalesce($2, name), filters = coalesce($3, filters)
                where id = $1 and not exists (select from visitor_analytics.segment
                                              where name = $2 and id <> $1)
-               returning id, name, filters as "filters: Json<Written>", created_at"#,
+               returning id, name, filters as "filters: Json<FilterValues>", created_at"#,
             id,
             name,
             filters.map(Json) as _,
         );
         if let Some(segment) = changed.fetch_optional(&self.pool).await? {
-            return Ok(UpsertOutcome::Done(segment));
+            return Ok(UpsertOutcome::Saved(segment));
         }
         let is_there = self.segment(&id.to_string()).await?.is_some();
         Ok(if is_there {
-            UpsertOutcome::Taken
+            UpsertOutcome::NameTaken
         } else {
-            UpsertOutcome::Missing
+            UpsertOutcome::NotFound
         })
     }
 

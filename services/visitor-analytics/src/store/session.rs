@@ -26,7 +26,7 @@ pub(super) type SessionsByVisitor = HashMap<VisitorKey, Vec<Session>>;
 ///
 /// A session of 31 days is not found: it ends, and another begins. This bounds the number of
 /// partitions that are read.
-pub(super) async fn near<'a>(
+pub(super) async fn find_near<'a>(
     connection: &mut PgConnection,
     moments: impl Iterator<Item = (&'a VisitorKey, DateTime<Utc>)>,
 ) -> Result<SessionsByVisitor, StoreError> {
@@ -74,7 +74,7 @@ pub(super) async fn near<'a>(
             entry: (row.started_at, row.entry_visit_id),
             exit: (row.last_seen_at, row.exit_visit_id),
             visits: u32::try_from(row.visits)
-                .map_err(|_| StoreError::Unreadable("the number of visits of a session"))?,
+                .map_err(|_| StoreError::Corrupt("the number of visits of a session"))?,
             is_bot: row.is_bot,
             announced: row.announced,
         };
@@ -85,13 +85,13 @@ pub(super) async fn near<'a>(
 }
 
 /// Deletes sessions that are merged into others, and moves their visits.
-pub(super) async fn merge(
+pub(super) async fn merge_sessions(
     connection: &mut PgConnection,
     plans: &[VisitorSessionPlan],
 ) -> Result<(), StoreError> {
     let merged = plans
         .iter()
-        .flat_map(|p| p.plan.merged.iter().map(|m| (&p.key, m)));
+        .flat_map(|p| p.changes.merged.iter().map(|m| (&p.key, m)));
     let merged: Vec<_> = merged.collect();
     if merged.is_empty() {
         return Ok(());

@@ -1,7 +1,7 @@
 //! Sites and their ids.
 
-mod ignored;
-mod limit;
+mod ignore_rules;
+mod new_site_limit;
 mod settings;
 
 use std::collections::{BTreeSet, HashMap};
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 
-pub use limit::NewSiteCount;
+pub use new_site_limit::NewSiteCount;
 pub use settings::{Site, SiteUpdateOutcome};
 
 use super::{Store, StoreError};
@@ -27,8 +27,8 @@ impl SiteIdCache {
 impl Store {
     /// Whether this domain is cached as a site's; does not query the database.
     #[must_use]
-    pub fn knows_site(&self, domain: &str) -> bool {
-        self.sites.0.peek(domain).is_some()
+    pub fn is_site_cached(&self, domain: &str) -> bool {
+        self.site_ids.0.peek(domain).is_some()
     }
 
     /// The ids of sites by domain. All sites exist, since visits of other sites are not admitted.
@@ -39,7 +39,7 @@ impl Store {
         let mut ids = HashMap::new();
         let mut missing = BTreeSet::new();
         for domain in domains {
-            match self.sites.0.get(domain) {
+            match self.site_ids.0.get(domain) {
                 Some(id) => _ = ids.insert(domain, id),
                 None => _ = missing.insert(domain),
             }
@@ -47,19 +47,17 @@ impl Store {
         if missing.is_empty() {
             return Ok(ids);
         }
-        let found = self.find_sites(&missing).await?;
+        let found = self.find_site_ids(&missing).await?;
         for domain in missing {
             let id = found.get(domain);
-            let id = id.ok_or(StoreError::Unreadable(
-                "an admitted site that was not found",
-            ))?;
+            let id = id.ok_or(StoreError::Corrupt("an admitted site that was not found"))?;
             ids.insert(domain, *id);
         }
         Ok(ids)
     }
 
     /// Looks up and caches the ids of those domains that belong to sites.
-    async fn find_sites(
+    async fn find_site_ids(
         &self,
         domains: &BTreeSet<&str>,
     ) -> Result<HashMap<String, i32>, StoreError> {
@@ -74,13 +72,13 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         for row in &rows {
-            self.sites.0.insert(row.domain.clone(), row.id);
+            self.site_ids.0.insert(row.domain.clone(), row.id);
         }
         Ok(rows.into_iter().map(|row| (row.domain, row.id)).collect())
     }
 
     /// The properties on which these sites report, by domain.
-    pub(super) async fn named_properties(
+    pub(super) async fn report_properties(
         &self,
         domains: &[&str],
     ) -> Result<HashMap<String, Vec<String>>, StoreError> {

@@ -4,10 +4,10 @@ mod columns;
 mod engagement;
 mod export;
 mod filtered;
+mod foreign_ids;
 mod of_visitor;
+mod replay;
 pub(super) mod row;
-mod since;
-mod taken;
 
 use std::collections::HashMap;
 
@@ -21,12 +21,12 @@ use uuid::Uuid;
 
 pub(super) use columns::VisitColumns;
 pub use export::ExportQuery;
-pub(super) use filtered::{between, newest};
-pub use of_visitor::VisitOfVisitor;
+pub(super) use filtered::{push_filters_and_order, push_page_conditions};
+pub use of_visitor::VisitorVisit;
 use row::{VisitRow, select_visits};
 
 use super::{SiteLookup, Store, StoreError};
-use crate::domain::classified::EnrichedVisit;
+use crate::domain::enriched_visit::EnrichedVisit;
 
 /// The primary key of a visit.
 pub(super) type VisitKey = (Uuid, DateTime<Utc>);
@@ -44,7 +44,7 @@ pub(super) struct ExistingVisit {
 }
 
 /// Looks up visits that are stored already.
-pub(super) async fn known(
+pub(super) async fn find_existing(
     connection: &mut PgConnection,
     visits: &[VisitKey],
 ) -> Result<HashMap<VisitKey, ExistingVisit>, StoreError> {
@@ -105,7 +105,7 @@ pub enum BotFilter {
 impl BotFilter {
     /// The required value of `is_bot`, if any.
     #[must_use]
-    pub fn wanted(self) -> Option<bool> {
+    pub fn required_is_bot(self) -> Option<bool> {
         match self {
             Self::Exclude => Some(false),
             Self::Include => None,
@@ -120,7 +120,7 @@ pub struct VisitList {
     /// Newest first.
     pub visits: Vec<Visit>,
     /// Whether more visits follow.
-    pub more: bool,
+    pub has_more: bool,
 }
 
 impl Store {
@@ -153,7 +153,7 @@ impl Store {
         );
         match row.fetch_optional(&self.pool).await? {
             Some(row) => Ok(SiteLookup::Found(Visit::try_from(row)?)),
-            None => Ok(SiteLookup::none(
+            None => Ok(SiteLookup::not_found(
                 sites.is_some() && self.has_visit(id).await?,
             )),
         }
@@ -190,7 +190,7 @@ impl Store {
     }
 
     /// The visits with these keys, in any order. Missing visits are omitted.
-    pub(super) async fn visits_at(&self, keys: &[VisitKey]) -> Result<Vec<Visit>, StoreError> {
+    pub(super) async fn visits_by_key(&self, keys: &[VisitKey]) -> Result<Vec<Visit>, StoreError> {
         let (ids, moments): (Vec<Uuid>, Vec<DateTime<Utc>>) = keys.iter().copied().unzip();
         let rows = select_visits!(
             "unnest($1::uuid[], $2::timestamptz[]) as k (id, moment)
@@ -226,7 +226,7 @@ impl Store {
             query.site.as_deref(),
             query.from,
             query.to,
-            query.bots.wanted(),
+            query.bots.required_is_bot(),
             after,
             after_id,
             query.limit + 1
@@ -237,7 +237,7 @@ impl Store {
         let visits = rows.into_iter().take(limit).map(Visit::try_from);
         Ok(VisitList {
             visits: visits.collect::<Result<_, _>>()?,
-            more,
+            has_more: more,
         })
     }
 }

@@ -6,10 +6,10 @@
 //! once, and shares the visits among its subscribers.
 
 mod hub;
-mod teller;
+mod publisher;
 
 pub use hub::{LiveEvent, LiveHub, Subscription};
-pub use teller::VisitPublisher;
+pub use publisher::VisitPublisher;
 
 use tokio_util::sync::CancellationToken;
 
@@ -17,8 +17,8 @@ use crate::store::Store;
 
 /// The workers of publisher and hub.
 pub struct LiveTasks {
-    telling: teller::PublishTask,
-    hearing: hub::ListenTask,
+    publish_task: publisher::PublishTask,
+    listen_task: hub::ListenTask,
 }
 
 impl LiveTasks {
@@ -27,14 +27,21 @@ impl LiveTasks {
     pub fn new(store: &Store) -> (VisitPublisher, LiveHub, Self) {
         let (teller, telling) = VisitPublisher::new(store.clone());
         let (hub, hearing) = LiveHub::new(store.clone());
-        (teller, hub, Self { telling, hearing })
+        (
+            teller,
+            hub,
+            Self {
+                publish_task: telling,
+                listen_task: hearing,
+            },
+        )
     }
 
     /// Runs both workers until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         tokio::select! {
-            () = self.telling.run() => {}
-            () = self.hearing.run() => {}
+            () = self.publish_task.run() => {}
+            () = self.listen_task.run() => {}
             () = stop.cancelled() => {}
         }
     }

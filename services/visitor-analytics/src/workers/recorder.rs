@@ -9,7 +9,7 @@ use common::clock::Clock;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::classified::EnrichedVisit;
+use crate::domain::enriched_visit::EnrichedVisit;
 use crate::domain::session::NotifyPolicy;
 use crate::store::{RecordOutcome, RecordedVisit, Store, StoreError};
 use crate::workers::live::VisitPublisher;
@@ -28,7 +28,7 @@ const LEASE_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 pub enum RecordError {
     /// The visits were not submitted to the recorder.
     #[error(transparent)]
-    NotBrought(#[from] SubmitError),
+    Submit(#[from] SubmitError),
     /// The transaction failed.
     #[error(transparent)]
     Store(#[from] Arc<StoreError>),
@@ -44,9 +44,9 @@ pub struct VisitRecorder(BatchSender<EnrichedVisit, RecordResult>);
 pub struct RecorderTask {
     store: Store,
     clock: Clock,
-    telling: NotifyPolicy,
-    live: VisitPublisher,
-    visits: BatchReceiver<EnrichedVisit, RecordResult>,
+    notify_policy: NotifyPolicy,
+    publisher: VisitPublisher,
+    queue: BatchReceiver<EnrichedVisit, RecordResult>,
 }
 
 impl VisitRecorder {
@@ -63,16 +63,16 @@ impl VisitRecorder {
         let writer = RecorderTask {
             store,
             clock,
-            telling,
-            live,
-            visits,
+            notify_policy: telling,
+            publisher: live,
+            queue: visits,
         };
         (Self(queue), writer)
     }
 
     /// The number of visits in the queue.
     #[must_use]
-    pub fn waiting(&self) -> usize {
+    pub fn queue_length(&self) -> usize {
         MAX_QUEUED_VISITS.saturating_sub(self.0.free())
     }
 
@@ -93,54 +93,58 @@ impl RecorderTask {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = tick.tick() => self.tend().await,
-                batch = self.visits.next(&stop) => match batch {
-                    Some(batch) => self.commit(batch).await,
+                _ = tick.tick() => self.maintain_lease().await,
+                batch = self.queue.next(&stop) => match batch {
+                    Some(batch) => self.commit_batch(batch).await,
                     None => return,
                 },
             }
         }
     }
 
-    async fn tend(&self) {
+    async fn maintain_lease(&self) {
         let now = self.clock.now();
-        let tended = tokio::time::timeout(COMMIT_TIMEOUT, self.store.tend_recording(now)).await;
-        if let Err(error) = tended.unwrap_or(Err(StoreError::Silent)) {
+        let tended = tokio::time::timeout(COMMIT_TIMEOUT, self.store.maintain_lease(now)).await;
+        if let Err(error) = tended.unwrap_or(Err(StoreError::Timeout)) {
             tracing::debug!(%error, "the recorder has lost its connection and opens a new one");
         }
     }
 
     /// Commits a batch. A client that has disconnected sends its visits again and receives
     /// `duplicate`.
-    async fn commit(&mut self, batch: Batch<EnrichedVisit, RecordResult>) {
+    async fn commit_batch(&mut self, batch: Batch<EnrichedVisit, RecordResult>) {
         metrics::histogram!("visits_commit_size").record(batch.things.len() as f64);
-        let recorded = self.record(&batch.things, &batch.sizes).await;
+        let recorded = self.record_requests(&batch.things, &batch.sizes).await;
         batch.waiting.answer(recorded);
     }
 
     /// Records the visits of several requests; `sizes` are their numbers of visits. Returns one
     /// result per request. If the database rejects the data, the batch is split until only the
     /// faulty requests fail.
-    async fn record(&self, visits: &[EnrichedVisit], sizes: &[usize]) -> Vec<RecordResult> {
+    async fn record_requests(
+        &self,
+        visits: &[EnrichedVisit],
+        sizes: &[usize],
+    ) -> Vec<RecordResult> {
         let now = self.clock.now();
-        let recording = self.store.record(visits, now, self.telling);
+        let recording = self.store.record(visits, now, self.notify_policy);
         let recorded = tokio::time::timeout(COMMIT_TIMEOUT, recording).await;
-        match recorded.unwrap_or(Err(StoreError::Silent)) {
+        match recorded.unwrap_or(Err(StoreError::Timeout)) {
             Ok(all) => {
                 self.store.wake_workers(visits);
                 let told = visits.iter().zip(&all);
                 let told = told.filter(|(_, recorded)| recorded.outcome == RecordOutcome::Recorded);
                 let told = told.map(|(visit, _)| (visit.visit.id, visit.visit.timestamp));
-                self.live.tell(told, now);
+                self.publisher.publish(told, now);
                 let mut all = all.into_iter();
                 let of_job = |size: &usize| Ok(all.by_ref().take(*size).collect());
                 sizes.iter().map(of_job).collect()
             }
-            Err(StoreError::Refused(_)) if sizes.len() > 1 => {
+            Err(StoreError::Constraint(_)) if sizes.len() > 1 => {
                 let (left, right) = sizes.split_at(sizes.len() / 2);
                 let (first, second) = visits.split_at(left.iter().sum());
-                let mut answers = Box::pin(self.record(first, left)).await;
-                answers.extend(Box::pin(self.record(second, right)).await);
+                let mut answers = Box::pin(self.record_requests(first, left)).await;
+                answers.extend(Box::pin(self.record_requests(second, right)).await);
                 answers
             }
             Err(error) => {

@@ -6,7 +6,7 @@ use common::clock::Clock;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{PollSchedule, RoundOutcome, repeat};
+use super::{PollSchedule, RoundOutcome, run_rounds};
 use crate::clients::notification::NotificationClient;
 use crate::store::{Store, StoreError};
 
@@ -21,9 +21,9 @@ pub struct SiteLimitNotifier {
 
 impl SiteLimitNotifier {
     pub async fn run(self, stop: CancellationToken) {
-        let (pace, wake) = (PollSchedule::steady(POLL_INTERVAL), Notify::new());
-        let round = async || self.round().await;
-        repeat(
+        let (pace, wake) = (PollSchedule::every(POLL_INTERVAL), Notify::new());
+        let round = async || self.run_round().await;
+        run_rounds(
             "notification of refused sites",
             pace,
             &wake,
@@ -35,10 +35,10 @@ impl SiteLimitNotifier {
     }
 
     /// The idempotency key is the day, so that several replicas cause one notification.
-    async fn round(&self) -> Result<RoundOutcome, StoreError> {
-        for day in self.store.untold_site_limits().await? {
+    async fn run_round(&self) -> Result<RoundOutcome, StoreError> {
+        for day in self.store.unannounced_site_limits().await? {
             let most = self.max_new_sites_per_day;
-            match self.notifier.tell_site_limit(day, most).await {
+            match self.notifier.notify_site_limit(day, most).await {
                 Ok(None) => {}
                 Ok(Some(refusal)) => {
                     tracing::error!(
@@ -55,7 +55,9 @@ impl SiteLimitNotifier {
                     tracing::error!(%error, %day, "the message about refused sites cannot be sent");
                 }
             }
-            self.store.told_site_limit(day, self.clock.now()).await?;
+            self.store
+                .mark_site_limit_announced(day, self.clock.now())
+                .await?;
         }
         Ok(RoundOutcome::Idle)
     }

@@ -7,10 +7,10 @@ use sqlx::PgPool;
 use visitor_analytics::store::{Person, Store};
 
 use crate::support::{
-    System, answer, noon, problem, start, start_with, token, token_for, until, visit,
+    TestSystem, answer, noon, problem, start, start_with, token, token_for_sites, until, visit,
 };
 
-async fn erase(system: &System, path: &str) -> (u16, Value) {
+async fn erase(system: &TestSystem, path: &str) -> (u16, Value) {
     answer(system.delete(path).send().await.unwrap()).await
 }
 
@@ -93,10 +93,10 @@ async fn an_erasure_reaches_notification_however_long_it_is_away(pool: PgPool) {
     let mut system = start(pool).await;
     system.record(&seen(1, "me", None, "/")).await;
     until("the announcement", async || {
-        system.notification.notified().pop()
+        system.notification.sent_notifications().pop()
     })
     .await;
-    system.notification.leave();
+    system.notification.go_offline();
     assert_eq!(
         erase(&system, "/visitors/me?site=shop.example").await.0,
         200
@@ -111,7 +111,7 @@ async fn an_erasure_reaches_notification_however_long_it_is_away(pool: PgPool) {
         })
         .await;
     }
-    system.notification.come_back();
+    system.notification.go_online();
     // The circuit breaker lets a probe through after a while.
     let asked = until("the erasure", async || {
         system.clock.advance(TimeDelta::minutes(5));
@@ -264,7 +264,7 @@ async fn an_announcement_tells_no_more_than_rules_need(pool: PgPool) {
     });
     system.record(&visit(&sent)).await;
     let told = until("the announcement", async || {
-        system.notification.notified().pop()
+        system.notification.sent_notifications().pop()
     })
     .await;
     let visit = &told["data"]["visit"];
@@ -280,7 +280,7 @@ async fn an_announcement_tells_no_more_than_rules_need(pool: PgPool) {
 #[sqlx::test(migrations = false)]
 async fn a_person_may_ask_for_everything(pool: PgPool) {
     let mut system = start_with(pool, &["--retention-days=400", "--store-ip=full"]).await;
-    system.geo.leave();
+    system.geo.go_offline();
     for minute in [100, 99, 2, 1] {
         system
             .record(&seen(minute, "me", Some("ann"), &format!("/{minute}")))
@@ -349,7 +349,7 @@ async fn a_person_may_ask_for_everything(pool: PgPool) {
         400
     );
     let read = [Scope::VisitsRead, Scope::VisitsWrite];
-    system.token = token_for(&system.clock, &read, &["other.example"]);
+    system.token = token_for_sites(&system.clock, &read, &["other.example"]);
     for path in [
         "/visitors/me/data?site=shop.example",
         "/visitors/me?site=shop.example",

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::support::{FIREFOX, System, answer, noon, problem, start, start_with, visit};
+use crate::support::{FIREFOX, TestSystem, answer, noon, problem, start, start_with, visit};
 
 const PATH: &str = "/analytics/events";
 
@@ -16,7 +16,7 @@ fn event(changes: &Value) -> Value {
     event
 }
 
-async fn post(system: &System, body: &Value) -> (u16, Value) {
+async fn post(system: &TestSystem, body: &Value) -> (u16, Value) {
     answer(system.post_to(PATH).json(body).send().await.unwrap()).await
 }
 

@@ -10,9 +10,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use visitor_analytics::domain::export::csv;
 
-use crate::support::{System, noon, problem, start, token_of, visit};
+use crate::support::{TestSystem, noon, problem, start, token_for_subject, visit};
 
-async fn filled(pool: PgPool, visits: i64) -> System {
+async fn filled(pool: PgPool, visits: i64) -> TestSystem {
     let system = start(pool).await;
     let visits: Vec<Value> = (0..visits)
         .map(|n| {
@@ -31,7 +31,7 @@ async fn filled(pool: PgPool, visits: i64) -> System {
     system
 }
 
-async fn text(system: &System, query: &str) -> String {
+async fn text(system: &TestSystem, query: &str) -> String {
     let answer = system.get(&format!("/export/visits{query}")).send().await;
     let answer = answer.unwrap();
     assert_eq!(answer.status(), 200, "{query}");
@@ -70,8 +70,8 @@ async fn csv_can_be_opened_in_a_spreadsheet(pool: PgPool) {
     );
     let text = request.text().await.unwrap();
     let mut lines = text.lines();
-    let names = csv::read(lines.next().unwrap()).unwrap();
-    let lines: Vec<_> = lines.map(|line| csv::read(line).unwrap()).collect();
+    let names = csv::parse_record(lines.next().unwrap()).unwrap();
+    let lines: Vec<_> = lines.map(|line| csv::parse_record(line).unwrap()).collect();
     assert_eq!(lines.len(), 27);
     assert!(text.contains(",'=HYPERLINK(0),") && !text.contains(",="));
     let place = |name: &str| names.iter().position(|one| one == name).unwrap();
@@ -131,7 +131,7 @@ async fn wrong_parameters_of_an_export_are_named(pool: PgPool) {
 }
 
 /// Starts an export and reads only the beginning of the response.
-async fn unread(system: &System) -> (TcpStream, String) {
+async fn start_unread_export(system: &TestSystem) -> (TcpStream, String) {
     let address = system.base.strip_prefix("http://").unwrap();
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4_096).unwrap();
@@ -151,12 +151,12 @@ async fn unread(system: &System) -> (TcpStream, String) {
 async fn exports_that_nobody_reads_leave_room_for_other_tokens(pool: PgPool) {
     // More than the buffers hold. Every tenth visit is a bot's.
     let mut system = filled(pool, 6_000).await;
-    let _first = unread(&system).await;
-    let (_second, begun) = unread(&system).await;
+    let _first = start_unread_export(&system).await;
+    let (_second, begun) = start_unread_export(&system).await;
     assert_eq!(begun, "HTTP/1.1 200");
     let third = problem(system.get("/export/visits")).await;
     assert_eq!((third.0, third.1.as_str()), (503, "UNAVAILABLE"));
-    system.token = token_of(&system.clock, "owner", &[Scope::VisitsRead]);
+    system.token = token_for_subject(&system.clock, "owner", &[Scope::VisitsRead]);
     let file = text(&system, "").await;
     assert_eq!(file.lines().count(), 5_401);
 }

@@ -5,7 +5,7 @@ use common::jwt::Scope;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::support::{System, answer, start, token, visit};
+use crate::support::{TestSystem, answer, start, token, visit};
 
 const TIMES: [&str; 15] = [
     "+262142-12-31T23:59:59.999999999Z",
@@ -46,7 +46,7 @@ fn cursors() -> Vec<String> {
     micros.into_iter().map(cursor).collect()
 }
 
-fn spelled(time: &str) -> String {
+fn url_encoded(time: &str) -> String {
     url::form_urlencoded::byte_serialize(time.as_bytes()).collect()
 }
 
@@ -73,7 +73,7 @@ async fn refused(request: reqwest::RequestBuilder, field: &str, what: &str) {
     assert_eq!(body["field"], field, "{what}: {body}");
 }
 
-async fn seed(pool: PgPool) -> System {
+async fn seed(pool: PgPool) -> TestSystem {
     let mut system = start(pool).await;
     system.token = token(&system.clock, &[Scope::Admin], 86_400);
     system.record(&visit(&json!({"site": "a.example"}))).await;
@@ -104,7 +104,7 @@ async fn every_parameter_of_time_has_bounds(pool: PgPool) {
                 _ => panic!("say here what {other} of {path} is, so that the route is tested"),
             });
             let others: String = others.collect();
-            system.get(&format!("{path}?{name}={}{others}", spelled(value)))
+            system.get(&format!("{path}?{name}={}{others}", url_encoded(value)))
         };
         for parameter in parameters.iter().filter(|parameter| is_time(parameter)) {
             let name = parameter["name"].as_str().unwrap();

@@ -5,13 +5,13 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::neighbours::by_key;
+use crate::fake_services::requests_by_key;
 use crate::support::{answer, noon, start, until, visit};
 
 #[sqlx::test(migrations = false)]
 async fn places_are_owed_while_geo_is_away_and_paid_when_it_is_back(pool: PgPool) {
     let system = start(pool).await;
-    system.geo.leave();
+    system.geo.go_offline();
     let answered = system.record(&visit(&json!({}))).await;
     assert_eq!(answered["location"], Value::Null);
     let nowhere = system.record(&visit(&json!({"ip": "203.0.113.9"}))).await;
@@ -19,7 +19,7 @@ async fn places_are_owed_while_geo_is_away_and_paid_when_it_is_back(pool: PgPool
     let health = system.read("/health").await;
     assert_eq!(health["checks"]["locations"]["status"], "degraded");
 
-    system.geo.come_back();
+    system.geo.go_online();
     until("the place", async || {
         (system.count("owed_location").await == 0).then_some(())
     })
@@ -32,7 +32,7 @@ async fn places_are_owed_while_geo_is_away_and_paid_when_it_is_back(pool: PgPool
     );
     // The announcement waited for the location.
     let told = until("the announcement", async || {
-        let told = system.notification.notified();
+        let told = system.notification.sent_notifications();
         told.into_iter()
             .find(|b| b["data"]["visit"]["id"] == answered["id"])
     })
@@ -43,21 +43,21 @@ async fn places_are_owed_while_geo_is_away_and_paid_when_it_is_back(pool: PgPool
 #[sqlx::test(migrations = false)]
 async fn a_message_does_not_wait_for_its_place_for_ever(pool: PgPool) {
     let system = start(pool).await;
-    system.geo.leave();
+    system.geo.go_offline();
     system.record(&visit(&json!({}))).await;
     system.clock.advance(TimeDelta::seconds(21));
     until("the announcement", async || {
-        (system.notification.notified().len() == 1).then_some(())
+        (system.notification.sent_notifications().len() == 1).then_some(())
     })
     .await;
-    let told = &system.notification.notified()[0];
+    let told = &system.notification.sent_notifications()[0];
     assert_eq!(told["data"]["visit"]["city"], Value::Null);
 }
 
 #[sqlx::test(migrations = false)]
 async fn visitors_are_announced_once_when_notification_is_back(pool: PgPool) {
     let system = start(pool).await;
-    system.notification.leave();
+    system.notification.go_offline();
     for n in 0..20 {
         system
             .record(&visit(&json!({"ip": format!("81.2.69.{n}")})))
@@ -72,13 +72,13 @@ async fn visitors_are_announced_once_when_notification_is_back(pool: PgPool) {
         (failed > 0).then_some(())
     })
     .await;
-    system.notification.come_back();
+    system.notification.go_online();
     until("an empty outbox", async || {
         system.clock.advance(TimeDelta::seconds(10));
         (system.count("outbox").await == 0).then_some(())
     })
     .await;
-    let heard = by_key(&system.notification);
+    let heard = requests_by_key(&system.notification);
     assert_eq!(heard.len(), 20);
     assert!(heard.values().all(|times| *times == 1), "{heard:?}");
 }
@@ -86,7 +86,7 @@ async fn visitors_are_announced_once_when_notification_is_back(pool: PgPool) {
 #[sqlx::test(migrations = false)]
 async fn news_too_large_for_one_request_is_told_in_parts(pool: PgPool) {
     let system = start(pool).await;
-    system.notification.leave();
+    system.notification.go_offline();
     let large = "x".repeat(8_000);
     let visits: Vec<_> = (0..250)
         .map(|n| {
@@ -99,13 +99,13 @@ async fn news_too_large_for_one_request_is_told_in_parts(pool: PgPool) {
         let sent = system.post(&json!(list)).send().await.unwrap();
         assert_eq!(sent.status(), 200);
     }
-    system.notification.come_back();
+    system.notification.go_online();
     until("an empty outbox", async || {
         system.clock.advance(TimeDelta::seconds(60));
         (system.count("outbox").await == 0).then_some(())
     })
     .await;
-    let told = by_key(&system.notification);
+    let told = requests_by_key(&system.notification);
     assert_eq!(told.len(), 250);
     assert!(told.values().all(|times| *times == 1));
 }
@@ -159,7 +159,7 @@ async fn connections_that_are_cut_lose_and_double_nothing(pool: PgPool) {
         (system.count("outbox").await == 0).then_some(())
     })
     .await;
-    assert_eq!(by_key(&system.notification).len(), rounds * 40);
+    assert_eq!(requests_by_key(&system.notification).len(), rounds * 40);
 }
 
 #[sqlx::test(migrations = false)]

@@ -5,12 +5,12 @@ use serde_json::Value;
 use sqlx::PgPool;
 
 use crate::rollups::{Random, send, with_zones};
-use crate::support::{System, problem, token};
+use crate::support::{TestSystem, problem, token};
 
 type Passes = fn(&Value) -> bool;
 
 const FILTERS: [(&str, Passes); 21] = [
-    ("page=/1&page=/2", |v| is(v, "path", &["/1", "/2"])),
+    ("page=/1&page=/2", |v| has_any(v, "path", &["/1", "/2"])),
     ("path=!/1", |v| v["path"] != "/1"),
     ("page=*3", |v| v["path"].as_str().unwrap().ends_with('3')),
     ("page=/_", |_| false),
@@ -18,7 +18,7 @@ const FILTERS: [(&str, Passes); 21] = [
     ("title=!", |v| !v["title"].is_null()),
     ("title=!Home", |v| v["title"] != "Home"),
     ("referrer=https://news*", |v| {
-        starts(v, "referrer", "https://news")
+        has_prefix(v, "referrer", "https://news")
     }),
     ("utm_source=news&medium=email", |v| {
         v["utm_source"] == "news" && v["medium"] == "email"
@@ -44,7 +44,7 @@ const FILTERS: [(&str, Passes); 21] = [
         v["os"] == "iOS" && v["os_version"] == "17.1"
     }),
     ("brand=Apple", |v| v["brand"] == "Apple"),
-    ("language=en-*", |v| starts(v, "language", "en-")),
+    ("language=en-*", |v| has_prefix(v, "language", "en-")),
     ("bot_name=Googlebot&include_bots=only", |v| {
         v["bot_name"] == "Googlebot"
     }),
@@ -81,18 +81,18 @@ const OF_SESSIONS: [(&str, Passes); 2] = [
     }),
 ];
 
-fn is(visit: &Value, field: &str, any: &[&str]) -> bool {
+fn has_any(visit: &Value, field: &str, any: &[&str]) -> bool {
     any.iter().any(|one| visit[field] == *one)
 }
 
-fn starts(visit: &Value, field: &str, with: &str) -> bool {
+fn has_prefix(visit: &Value, field: &str, with: &str) -> bool {
     visit[field]
         .as_str()
         .is_some_and(|text| text.starts_with(with))
 }
 
 /// All pages of a list.
-async fn all(system: &System, path: &str, limit: usize) -> Vec<Value> {
+async fn all_pages(system: &TestSystem, path: &str, limit: usize) -> Vec<Value> {
     let separator = if path.contains('?') { '&' } else { '?' };
     let (mut found, mut cursor) = (vec![], String::new());
     loop {
@@ -107,13 +107,13 @@ async fn all(system: &System, path: &str, limit: usize) -> Vec<Value> {
     }
 }
 
-async fn check(system: &System, list: &str, filters: &[(&str, Passes)]) {
+async fn check(system: &TestSystem, list: &str, filters: &[(&str, Passes)]) {
     for (filter, passes) in filters {
         let class = match filter.split("include_bots=").nth(1) {
             Some(class) => format!("?include_bots={class}"),
             None => String::new(),
         };
-        let mut right = all(system, &format!("{list}{class}"), 1_000).await;
+        let mut right = all_pages(system, &format!("{list}{class}"), 1_000).await;
         if list == "/sessions" {
             // A session is matched by its first visit.
             for session in &mut right {
@@ -121,7 +121,7 @@ async fn check(system: &System, list: &str, filters: &[(&str, Passes)]) {
             }
         }
         right.retain(passes);
-        let found = all(system, &format!("{list}?{filter}"), 37).await;
+        let found = all_pages(system, &format!("{list}?{filter}"), 37).await;
         let ids = |list: &[Value]| list.iter().map(|one| one["id"].clone()).collect::<Vec<_>>();
         assert_eq!(ids(&found), ids(&right), "{list}?{filter}");
     }
@@ -142,11 +142,11 @@ async fn lists_have_what_passes(pool: PgPool) {
     check(&system, "/sessions", &OF_SESSIONS).await;
     // Visits are matched by the entry and exit page of their session.
     let entered = "entry_page=/1&include_bots=true";
-    let sessions = all(&system, &format!("/sessions?{entered}"), 1_000).await;
-    let visits = all(&system, &format!("/visits?{entered}"), 1_000).await;
+    let sessions = all_pages(&system, &format!("/sessions?{entered}"), 1_000).await;
+    let visits = all_pages(&system, &format!("/visits?{entered}"), 1_000).await;
     let count: i64 = sessions.iter().map(|s| s["visits"].as_i64().unwrap()).sum();
     assert_eq!(visits.len(), usize::try_from(count).unwrap());
-    let one_site = all(&system, "/visits?site=utc.example&page=/1", 1_000).await;
+    let one_site = all_pages(&system, "/visits?site=utc.example&page=/1", 1_000).await;
     assert!(one_site.iter().all(|visit| visit["site"] == "utc.example"));
     assert!(!one_site.is_empty());
 }

@@ -7,15 +7,15 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::plainly::{self, Visit};
+use crate::naive_reports::{self, Visit};
 use crate::segments::{add, with_visits};
-use crate::support::{System, problem};
+use crate::support::{TestSystem, problem};
 
 const SITE: &str = "utc.example";
 const DAYS: &str = "site=utc.example&from=2026-10-20&to=2026-11-20";
 
 /// Sends events of some visitors during and after their visits. Returns visitors and times.
-async fn events(system: &System, visits: &[Visit]) -> Vec<(String, DateTime<Utc>)> {
+async fn events(system: &TestSystem, visits: &[Visit]) -> Vec<(String, DateTime<Utc>)> {
     let mut caused = vec![];
     for (visit, minutes) in visits.iter().step_by(5).zip((0..=90).step_by(15).cycle()) {
         let at = visit.at + TimeDelta::minutes(minutes);
@@ -54,7 +54,7 @@ fn with_event(visits: &[Visit], events: &[(String, DateTime<Utc>)]) -> BTreeSet<
 #[sqlx::test(migrations = false)]
 async fn conversions_are_sessions_that_reach_the_goal(pool: PgPool) {
     let system = with_visits(pool.clone(), 43, 600).await;
-    let visits = plainly::visits(&pool, SITE).await;
+    let visits = naive_reports::visits(&pool, SITE).await;
     let caused = events(&system, &visits).await;
     let page = json!({"site": SITE, "name": "Third", "page": "/*3", "value": 2.5});
     let event = json!({"site": SITE, "name": "Signup", "event_type": "signup"});
@@ -84,8 +84,8 @@ async fn conversions_are_sessions_that_reach_the_goal(pool: PgPool) {
                 let both = |visit: &Visit| passes(visit) && reached.contains(&visit.session);
                 let utc = chrono_tz::Tz::UTC;
                 let class = Some(false);
-                let all = plainly::numbers(&visits, utc, period, class, &passes, &values);
-                let right = plainly::numbers(&visits, utc, period, class, &both, &values);
+                let all = naive_reports::numbers(&visits, utc, period, class, &passes, &values);
+                let right = naive_reports::numbers(&visits, utc, period, class, &both, &values);
                 let path = format!("/analytics/breakdown?{DAYS}&by={by}&goal={goal}{filter}");
                 let body = system.read(&path).await;
                 let lines = body["data"].as_array().unwrap();

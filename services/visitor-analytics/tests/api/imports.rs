@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::support::{System, answer, noon, problem, start, start_beside, visit};
+use crate::support::{TestSystem, answer, noon, problem, start, start_replica, visit};
 
 /// Real page views (2015), one per line.
 const REAL: &str = include_str!("../../../../crates/tetralto/tests/data/page_views.jsonl");
@@ -39,7 +39,7 @@ fn access_log() -> String {
     log
 }
 
-impl System {
+impl TestSystem {
     async fn import(&self, query: &str, file: impl Into<reqwest::Body>) -> Value {
         let request = self.post_to(&format!("/import?{query}")).body(file);
         let (status, body) = answer(request.send().await.unwrap()).await;
@@ -219,7 +219,7 @@ async fn an_export_is_imported_as_it_was(pool: PgPool) {
         first.get(&path).send().await.unwrap().text().await.unwrap()
     };
     let (csv, ndjson) = (export("csv").await, export("ndjson").await);
-    let second = start_beside(pool, first.geo.clone(), first.notification.clone()).await;
+    let second = start_replica(pool, first.geo.clone(), first.notification.clone()).await;
     // Visits that exist already are duplicates.
     let done = second.import("format=csv", csv.clone()).await;
     assert_eq!(counts(&done), [0, 300, 1, 0], "{done}");

@@ -8,19 +8,19 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::support::{System, noon, start, start_beside, until, visit};
+use crate::support::{TestSystem, noon, start, start_replica, until, visit};
 
 /// A visit the given number of seconds before noon.
-fn before(seconds: i64, visitor: &str) -> Value {
+fn visit_before_noon(seconds: i64, visitor: &str) -> Value {
     let moment = noon() - TimeDelta::seconds(seconds);
     visit(&json!({"timestamp": moment, "visitor_id": visitor}))
 }
 
 /// Records until the process holds the lease.
-async fn alone(pool: PgPool) -> System {
+async fn start_with_lease(pool: PgPool) -> TestSystem {
     let system = start(pool).await;
     for second in 0..25 {
-        system.record(&before(second, "early")).await;
+        system.record(&visit_before_noon(second, "early")).await;
     }
     assert!(is_leased(&system.pool).await);
     system
@@ -45,7 +45,7 @@ async fn sessions(pool: &PgPool) -> Sessions {
 }
 
 /// Naive sessionization: a gap of 30 minutes ends a session.
-fn by_definition(visits: &[(i64, String)]) -> Sessions {
+fn naive_sessions(visits: &[(i64, String)]) -> Sessions {
     let mut moments: BTreeMap<&str, Vec<DateTime<Utc>>> = BTreeMap::new();
     for (seconds, visitor) in visits {
         let moment = noon() - TimeDelta::seconds(*seconds);
@@ -69,7 +69,7 @@ fn by_definition(visits: &[(i64, String)]) -> Sessions {
 }
 
 /// Visits of a few visitors over four hours, in pseudorandom but repeatable order.
-fn scattered(count: u64) -> Vec<(i64, String)> {
+fn scattered_visits(count: u64) -> Vec<(i64, String)> {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let mut below = |limit: u64| {
         state ^= state << 13;
@@ -86,39 +86,39 @@ fn scattered(count: u64) -> Vec<(i64, String)> {
 
 #[sqlx::test(migrations = false)]
 async fn who_records_alone_keeps_to_the_definition(pool: PgPool) {
-    let system = alone(pool).await;
-    let visits = scattered(400);
+    let system = start_with_lease(pool).await;
+    let visits = scattered_visits(400);
     for some in visits.chunks(20) {
         let sent = some
             .iter()
-            .map(|(seconds, visitor)| before(*seconds, visitor));
+            .map(|(seconds, visitor)| visit_before_noon(*seconds, visitor));
         let sent: Vec<_> = sent.collect();
         join_all(sent.iter().map(|visit| system.record(visit))).await;
     }
     assert!(is_leased(&system.pool).await);
-    assert_eq!(sessions(&system.pool).await, by_definition(&visits));
+    assert_eq!(sessions(&system.pool).await, naive_sessions(&visits));
 }
 
 #[sqlx::test(migrations = false)]
 async fn another_replica_gets_its_turn(pool: PgPool) {
-    let one = alone(pool.clone()).await;
-    let other = start_beside(pool, one.geo.clone(), one.notification.clone()).await;
-    let visits = scattered(200);
+    let one = start_with_lease(pool.clone()).await;
+    let other = start_replica(pool, one.geo.clone(), one.notification.clone()).await;
+    let visits = scattered_visits(200);
     for some in visits.chunks(20) {
-        let sent: Vec<_> = some.iter().map(|(s, v)| before(*s, v)).collect();
+        let sent: Vec<_> = some.iter().map(|(s, v)| visit_before_noon(*s, v)).collect();
         let replica = |n: usize| if n.is_multiple_of(2) { &one } else { &other };
         join_all(sent.iter().enumerate().map(|(n, v)| replica(n).record(v))).await;
     }
-    assert_eq!(sessions(&one.pool).await, by_definition(&visits));
+    assert_eq!(sessions(&one.pool).await, naive_sessions(&visits));
 }
 
 #[sqlx::test(migrations = false)]
 async fn an_erased_visitor_is_not_remembered(pool: PgPool) {
-    let system = alone(pool).await;
-    let first = system.record(&before(600, "v-1")).await;
+    let system = start_with_lease(pool).await;
+    let first = system.record(&visit_before_noon(600, "v-1")).await;
     let erased = system.delete("/visitors/v-1").send().await.unwrap();
     assert!(erased.status().is_success());
-    let next = system.record(&before(300, "v-1")).await;
+    let next = system.record(&visit_before_noon(300, "v-1")).await;
     assert_ne!(next["session_id"], first["session_id"]);
     assert_eq!(next["is_new_session"], true);
     let moment = noon() - TimeDelta::seconds(300);
@@ -128,8 +128,8 @@ async fn an_erased_visitor_is_not_remembered(pool: PgPool) {
 
 #[sqlx::test(migrations = false)]
 async fn a_copy_is_found_by_who_records_alone(pool: PgPool) {
-    let system = alone(pool).await;
-    let mut sent = before(600, "v-1");
+    let system = start_with_lease(pool).await;
+    let mut sent = visit_before_noon(600, "v-1");
     sent["id"] = json!("019a9a3c-0000-7000-8000-000000000001");
     let first = system.record(&sent).await;
     let again = system.record(&sent).await;
@@ -147,8 +147,8 @@ async fn a_copy_is_found_by_who_records_alone(pool: PgPool) {
 
 #[sqlx::test(migrations = false)]
 async fn a_lost_connection_loses_the_lease_and_nothing_else(pool: PgPool) {
-    let system = alone(pool).await;
-    system.record(&before(900, "v-1")).await;
+    let system = start_with_lease(pool).await;
+    system.record(&visit_before_noon(900, "v-1")).await;
     let kill = "select count(pg_terminate_backend(pid)) from pg_locks
         where locktype = 'advisory' and classid = 32379 and granted
           and database = (select oid from pg_database where datname = current_database())";
@@ -157,22 +157,22 @@ async fn a_lost_connection_loses_the_lease_and_nothing_else(pool: PgPool) {
         .await
         .unwrap();
     assert_eq!(killed, 1);
-    let sent = before(300, "v-1");
+    let sent = visit_before_noon(300, "v-1");
     until("the visit is recorded", async || {
         let answered = system.post(&sent).send().await.unwrap();
         (answered.status() == 201).then_some(())
     })
     .await;
     let visits = [(900, "v-1".to_owned()), (300, "v-1".to_owned())];
-    assert_eq!(sessions(&system.pool).await, by_definition(&visits));
+    assert_eq!(sessions(&system.pool).await, naive_sessions(&visits));
 }
 
 #[sqlx::test(migrations = false)]
 async fn a_session_that_is_found_out_stays_a_bots(pool: PgPool) {
-    let system = alone(pool).await;
+    let system = start_with_lease(pool).await;
     // A different page every ten seconds.
     let step = |n: i64| {
-        let mut sent = before(900 - 10 * n, "robot");
+        let mut sent = visit_before_noon(900 - 10 * n, "robot");
         sent["url"] = json!(format!("https://shop.example/{n}"));
         sent
     };
@@ -202,7 +202,7 @@ async fn a_session_that_is_found_out_stays_a_bots(pool: PgPool) {
 #[sqlx::test(migrations = false)]
 async fn a_replica_that_is_frozen_in_a_transaction_is_cut_off(pool: PgPool) {
     let system = start(pool.clone()).await;
-    system.record(&before(60, "somebody")).await;
+    system.record(&visit_before_noon(60, "somebody")).await;
     for is_alone in [false, true] {
         let replica = chassis::database::pool((*pool.connect_options()).clone(), 1);
         let mut frozen = replica.begin().await.unwrap();
@@ -216,7 +216,7 @@ async fn a_replica_that_is_frozen_in_a_transaction_is_cut_off(pool: PgPool) {
         };
         sqlx::raw_sql(lock).execute(&mut *frozen).await.unwrap();
         until("the other replica records", async || {
-            let sent = system.post(&before(30, "somebody")).send().await;
+            let sent = system.post(&visit_before_noon(30, "somebody")).send().await;
             (sent.unwrap().status() == 201).then_some(())
         })
         .await;

@@ -4,7 +4,7 @@ use common::jwt::Scope;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::support::{System, answer, problem, start, token, token_for, until, visit};
+use crate::support::{TestSystem, answer, problem, start, token, token_for_sites, until, visit};
 
 const BOTH: [Scope; 2] = [Scope::VisitsWrite, Scope::VisitsRead];
 
@@ -27,7 +27,7 @@ async fn a_limited_token_is_about_its_sites_only(pool: PgPool) {
         .post_to("/import?format=ndjson&site=other.example")
         .body(line);
     let (_, import) = answer(import.send().await.unwrap()).await;
-    system.token = token_for(&system.clock, &BOTH, &["own.example"]);
+    system.token = token_for_sites(&system.clock, &BOTH, &["own.example"]);
     let own = system.record(&of("own.example")).await;
     let id = |answer: &Value, name: &str| answer[name].as_str().unwrap().to_owned();
 
@@ -38,10 +38,10 @@ async fn a_limited_token_is_about_its_sites_only(pool: PgPool) {
     assert_eq!(both["results"][0]["error"]["code"], "SITE_FORBIDDEN");
     assert_eq!(both["results"][1]["status"], "recorded");
     // Such a token creates no site, not even one that it names.
-    system.token = token_for(&system.clock, &BOTH, &["own.example", "new.example"]);
+    system.token = token_for_sites(&system.clock, &BOTH, &["own.example", "new.example"]);
     let found = problem(system.post(&of("new.example"))).await;
     assert_eq!(found, (422, "SITE_UNKNOWN".into(), "site".into()));
-    system.token = token_for(&system.clock, &BOTH, &["own.example"]);
+    system.token = token_for_sites(&system.clock, &BOTH, &["own.example"]);
     let event = |site: &str| json!({"event_type": "a", "site": site, "user_id": "u"});
     let events = system.post_to("/analytics/events");
     assert!(refused(events.json(&event("other.example"))).await);
@@ -95,17 +95,17 @@ async fn a_limited_token_is_about_its_sites_only(pool: PgPool) {
             .0,
         404
     );
-    system.token = token_for(&system.clock, &BOTH, &["own.example", "third.example"]);
+    system.token = token_for_sites(&system.clock, &BOTH, &["own.example", "third.example"]);
     assert!(refused(system.get("/visits")).await);
     // Not even with the scope `admin`.
-    system.token = token_for(&system.clock, &[Scope::Admin], &["own.example"]);
+    system.token = token_for_sites(&system.clock, &[Scope::Admin], &["own.example"]);
     let add = system
         .post_to("/sites")
         .json(&json!({"domain": "new.example"}));
     assert!(refused(add).await);
 }
 
-impl System {
+impl TestSystem {
     async fn ignoring(&mut self, settings: &Value) {
         let body = self.post_to("/sites").json(settings);
         let (status, body) = answer(body.send().await.unwrap()).await;

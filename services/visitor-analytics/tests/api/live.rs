@@ -7,7 +7,7 @@ use common::jwt::Scope;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::support::{System, problem, start, start_beside, token, token_of, visit};
+use crate::support::{TestSystem, problem, start, start_replica, token, token_for_subject, visit};
 
 /// A live stream, read event by event.
 struct Stream {
@@ -24,7 +24,7 @@ struct Event {
 }
 
 impl Stream {
-    async fn open(system: &System, query: &str, after: &str) -> Self {
+    async fn open(system: &TestSystem, query: &str, after: &str) -> Self {
         let request = system.get(&format!("/visits/live{query}"));
         let mut request = request.timeout(Duration::from_mins(10));
         if !after.is_empty() {
@@ -73,7 +73,7 @@ impl Stream {
 }
 
 /// Advances the clock by a second and records a visit.
-async fn record(system: &System, page: &str, changes: &Value) -> Value {
+async fn record(system: &TestSystem, page: &str, changes: &Value) -> Value {
     system.clock.advance(TimeDelta::seconds(1));
     let mut sent = json!({"url": format!("https://shop.example{page}")});
     let fields = sent.as_object_mut().unwrap();
@@ -158,7 +158,7 @@ async fn who_comes_back_is_told_what_came_meanwhile(pool: PgPool) {
 #[sqlx::test(migrations = false)]
 async fn replicas_tell_each_other(pool: PgPool) {
     let one = start(pool.clone()).await;
-    let two = start_beside(pool, one.geo.clone(), one.notification.clone()).await;
+    let two = start_replica(pool, one.geo.clone(), one.notification.clone()).await;
     one.clock.advance(TimeDelta::seconds(1));
     let mut first = Stream::open(&one, "", "").await;
     let mut second = Stream::open(&one, "", "").await;
@@ -229,11 +229,11 @@ async fn listeners_are_so_many_and_what_they_ask_is_understood(pool: PgPool) {
     }
     let too_many = problem(system.get("/visits/live")).await;
     assert_eq!((too_many.0, too_many.1.as_str()), (503, "UNAVAILABLE"));
-    system.token = token_of(&system.clock, "another", &[Scope::VisitsRead]);
+    system.token = token_for_subject(&system.clock, "another", &[Scope::VisitsRead]);
     for _ in 0..50 {
         streams.push(Stream::open(&system, "", "").await);
     }
-    system.token = token_of(&system.clock, "one more", &[Scope::VisitsRead]);
+    system.token = token_for_subject(&system.clock, "one more", &[Scope::VisitsRead]);
     let one_more = problem(system.get("/visits/live")).await;
     assert_eq!((one_more.0, one_more.1.as_str()), (503, "UNAVAILABLE"));
     streams.pop();

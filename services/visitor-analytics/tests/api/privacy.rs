@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use visitor_analytics::store::Store;
 
-use crate::support::{System, answer, noon, problem, start, start_with, token, until, visit};
+use crate::support::{TestSystem, answer, noon, problem, start, start_with, token, until, visit};
 
 /// The visitor id at noon of 20 November, and the given numbers of days later.
 async fn ids(pool: PgPool, setting: &str, days: &[i64]) -> Vec<Value> {
@@ -21,7 +21,10 @@ async fn ids(pool: PgPool, setting: &str, days: &[i64]) -> Vec<Value> {
         today = *day;
         ids.push(system.record(&visit(&json!({}))).await["visitor_id"].clone());
         let store = Store::new(system.pool.clone());
-        store.delete_old_salts(system.clock.now()).await.unwrap();
+        store
+            .delete_expired_salts(system.clock.now())
+            .await
+            .unwrap();
     }
     assert!(ids.iter().all(|id| id.as_str().unwrap().len() == 32));
     ids
@@ -83,7 +86,7 @@ async fn a_kept_address_stays_with_the_visit(pool: PgPool) {
     let system = start_with(pool, &["--store-ip=full"]).await;
     system.record(&visit(&json!({}))).await;
     let told = until("the announcement", async || {
-        system.notification.notified().pop()
+        system.notification.sent_notifications().pop()
     })
     .await;
     assert_eq!(told["data"]["visit"]["path"], "/pricing");
@@ -93,7 +96,7 @@ async fn a_kept_address_stays_with_the_visit(pool: PgPool) {
 #[sqlx::test(migrations = false)]
 async fn who_asks_not_to_be_followed_is_counted_and_no_more(pool: PgPool) {
     let system = start_with(pool, &["--respect-dnt=on", "--store-ip=full"]).await;
-    system.geo.leave();
+    system.geo.go_offline();
     let asks = |header: &str, n: usize| {
         let headers = json!({"Accept": "text/html", "Accept-Language": "en", header: "1"});
         visit(
@@ -121,13 +124,13 @@ async fn who_asks_not_to_be_followed_is_counted_and_no_more(pool: PgPool) {
     assert_eq!(system.count("session").await, 2);
 
     // `DNT: 0` is no objection.
-    system.geo.come_back();
+    system.geo.go_online();
     let other = json!({"headers": {"Accept": "text/html", "Accept-Language": "en", "DNT": "0"},
                        "visitor_id": "v-1"});
     let other = system.record(&visit(&other)).await;
     assert_eq!(other["visitor_id"], "v-1");
     until("its announcement", async || {
-        (system.notification.notified().len() == 1).then_some(())
+        (system.notification.sent_notifications().len() == 1).then_some(())
     })
     .await;
 }
@@ -146,10 +149,10 @@ async fn the_header_counts_only_where_it_is_respected(pool: PgPool) {
 }
 
 /// Three visits in two sessions on two sites, and one of another visitor; none is announced.
-async fn visited(pool: PgPool) -> System {
+async fn visited(pool: PgPool) -> TestSystem {
     let system = start(pool).await;
-    system.geo.leave();
-    system.notification.leave();
+    system.geo.go_offline();
+    system.notification.go_offline();
     let visits = [
         (0, "a.example", "me"),
         (1, "a.example", "me"),

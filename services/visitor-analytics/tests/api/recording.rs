@@ -5,8 +5,8 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::neighbours::{by_key, london};
-use crate::support::{answer, noon, start, start_beside, until, visit};
+use crate::fake_services::{london, requests_by_key};
+use crate::support::{answer, noon, start, start_replica, until, visit};
 
 #[sqlx::test(migrations = false)]
 async fn a_visit_is_judged_located_and_stored(pool: PgPool) {
@@ -121,7 +121,7 @@ async fn the_time_inside_an_id_is_the_visits_time(pool: PgPool) {
 #[sqlx::test(migrations = false)]
 async fn copies_that_arrive_at_the_same_moment_land_once(pool: PgPool) {
     let one = start(pool.clone()).await;
-    let other = start_beside(pool, one.geo.clone(), one.notification.clone()).await;
+    let other = start_replica(pool, one.geo.clone(), one.notification.clone()).await;
     // Each copy has another address, so that only the id makes them duplicates.
     let copy = |n: usize| {
         let id = format!("01a1f600-0000-7000-8000-{:012x}", n % 5);
@@ -199,7 +199,7 @@ async fn a_genuine_session_is_announced_once_and_a_bots_or_an_old_one_never(pool
         .unwrap()
         .to_owned();
     let told = until("the announcement", async || {
-        Some(system.notification.notified()).filter(|told| !told.is_empty())
+        Some(system.notification.sent_notifications()).filter(|told| !told.is_empty())
     })
     .await;
     let told = &told[0];
@@ -221,18 +221,18 @@ async fn a_genuine_session_is_announced_once_and_a_bots_or_an_old_one_never(pool
     system.clock.advance(TimeDelta::minutes(45));
     system.record(&visit(&json!({}))).await;
     until("the second session's announcement", async || {
-        (system.notification.notified().len() == 2).then_some(())
+        (system.notification.sent_notifications().len() == 2).then_some(())
     })
     .await;
-    let told = &system.notification.notified()[1];
+    let told = &system.notification.sent_notifications()[1];
     let visitor = &told["data"]["visitor"];
     assert_eq!(
         (&visitor["returning"], &visitor["previous_sessions"]),
         (&json!(true), &json!(1))
     );
-    system.empty_outbox().await;
+    system.wait_for_empty_outbox().await;
     assert!(
-        by_key(&system.notification)
+        requests_by_key(&system.notification)
             .values()
             .all(|times| *times == 1)
     );

@@ -9,9 +9,9 @@ use rollups::day::LocalDay;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::plainly::{self, Numbers, Visit};
+use crate::naive_reports::{self, Numbers, Visit};
 use crate::rollups::{Random, SITES, fold_all, send, with_zones};
-use crate::support::{System, noon, problem, start, token, visit};
+use crate::support::{TestSystem, noon, problem, start, token, visit};
 
 const DIMENSIONS: [&str; 27] = [
     "page",
@@ -44,7 +44,7 @@ const DIMENSIONS: [&str; 27] = [
 ];
 
 /// Query parameters, and the equivalent input of the naive computation.
-struct Asked {
+struct ReportCase {
     parameters: &'static str,
     zone: Option<Tz>,
     class: Option<bool>,
@@ -55,8 +55,8 @@ fn one<'a>(visit: &'a Visit, name: &str) -> Option<&'a str> {
     visit.values[name][0].as_deref()
 }
 
-const QUESTIONS: [Asked; 13] = [
-    Asked {
+const REPORT_CASES: [ReportCase; 13] = [
+    ReportCase {
         parameters: "&property:plan=p*&property:seats=!3",
         zone: None,
         class: Some(false),
@@ -64,61 +64,61 @@ const QUESTIONS: [Asked; 13] = [
             one(v, "plan").is_some_and(|p| p.starts_with('p')) && one(v, "seats") != Some("3")
         },
     },
-    Asked {
+    ReportCase {
         parameters: "&property:plan=&include_bots=true",
         zone: None,
         class: None,
         passes: |v| one(v, "plan").is_none(),
     },
-    Asked {
+    ReportCase {
         parameters: "",
         zone: None,
         class: Some(false),
         passes: |_| true,
     },
-    Asked {
+    ReportCase {
         parameters: "&include_bots=true",
         zone: None,
         class: None,
         passes: |_| true,
     },
-    Asked {
+    ReportCase {
         parameters: "&include_bots=only",
         zone: None,
         class: Some(true),
         passes: |_| true,
     },
-    Asked {
+    ReportCase {
         parameters: "&time_zone=America/Los_Angeles",
         zone: Some(Tz::America__Los_Angeles),
         class: Some(false),
         passes: |_| true,
     },
-    Asked {
+    ReportCase {
         parameters: "&time_zone=Asia/Tokyo&include_bots=true",
         zone: Some(Tz::Asia__Tokyo),
         class: None,
         passes: |_| true,
     },
-    Asked {
+    ReportCase {
         parameters: "&time_zone=Australia/Lord_Howe",
         zone: Some(Tz::Australia__Lord_Howe),
         class: Some(false),
         passes: |_| true,
     },
-    Asked {
+    ReportCase {
         parameters: "&time_zone=Asia/Tokyo&path=/1&path=/2&include_bots=true",
         zone: Some(Tz::Asia__Tokyo),
         class: None,
         passes: |v| matches!(one(v, "page"), Some("/1" | "/2")),
     },
-    Asked {
+    ReportCase {
         parameters: "&device_type=!smartphone&utm_source=",
         zone: None,
         class: Some(false),
         passes: |v| one(v, "device_type") != Some("smartphone") && one(v, "utm_source").is_none(),
     },
-    Asked {
+    ReportCase {
         parameters: "&referrer=https://news*&exit_page=!/3&include_bots=true",
         zone: None,
         class: None,
@@ -127,13 +127,13 @@ const QUESTIONS: [Asked; 13] = [
             news && one(v, "exit_page") != Some("/3")
         },
     },
-    Asked {
+    ReportCase {
         parameters: "&status_code=404&country_code=GB&include_bots=true",
         zone: None,
         class: None,
         passes: |v| one(v, "status_code") == Some("404") && one(v, "country") == Some("GB"),
     },
-    Asked {
+    ReportCase {
         parameters: "&bot_reason=*&include_bots=only&browser=!Firefox",
         zone: None,
         class: Some(true),
@@ -166,7 +166,7 @@ fn periods(zone: Tz, at_quarters: bool) -> Vec<(String, DateTime<Utc>, DateTime<
     days.into_iter().chain([cut]).collect()
 }
 
-fn told(line: &Value) -> Numbers {
+fn numbers_of(line: &Value) -> Numbers {
     let number = |name: &str| line[name].as_i64().unwrap();
     // Rates have four digits, and there are few sessions.
     #[expect(clippy::cast_possible_truncation, reason = "of few sessions")]
@@ -198,16 +198,16 @@ fn assert_close(told: Numbers, right: Numbers, what: &str) {
     );
 }
 
-async fn check_all(system: &System, site: &str, zone: Tz) {
-    let visits = plainly::visits(&system.pool, site).await;
+async fn check_all(system: &TestSystem, site: &str, zone: Tz) {
+    let visits = naive_reports::visits(&system.pool, site).await;
     let mut turn = site.len();
     let of_site = zone;
-    for (place, asked) in QUESTIONS.iter().enumerate() {
+    for (place, asked) in REPORT_CASES.iter().enumerate() {
         let zone = asked.zone.unwrap_or(zone);
         for (period, from, to) in periods(zone, place % 2 == 0) {
             let question = format!("site={site}&{period}{}", asked.parameters);
             let right = |days: Tz, values: &dyn Fn(&Visit) -> Vec<Option<String>>| {
-                plainly::numbers(
+                naive_reports::numbers(
                     &visits,
                     days,
                     (from, to),
@@ -220,8 +220,8 @@ async fn check_all(system: &System, site: &str, zone: Tz) {
                 .remove(&None)
                 .unwrap_or_default();
             let body = system.read(&format!("/analytics/summary?{question}")).await;
-            assert_close(told(&body), total, &question);
-            let bots = plainly::numbers(
+            assert_close(numbers_of(&body), total, &question);
+            let bots = naive_reports::numbers(
                 &visits,
                 zone,
                 (from, to),
@@ -247,7 +247,7 @@ async fn check_all(system: &System, site: &str, zone: Tz) {
 }
 
 async fn breakdown(
-    system: &System,
+    system: &TestSystem,
     question: &str,
     dimension: &str,
     mut right: BTreeMap<Option<String>, Numbers>,
@@ -261,7 +261,7 @@ async fn breakdown(
         let right = right
             .remove(&value)
             .unwrap_or_else(|| panic!("{what} is not there"));
-        assert_close(told(line), right, &what);
+        assert_close(numbers_of(line), right, &what);
     }
     assert!(right.is_empty(), "{path} lacks {right:?}");
     let ranks: Vec<i64> = lines
@@ -272,12 +272,12 @@ async fn breakdown(
 }
 
 async fn series(
-    system: &System,
+    system: &TestSystem,
     question: &str,
     zone: Tz,
     period: (DateTime<Utc>, DateTime<Utc>),
     visits: &[Visit],
-    asked: &Asked,
+    asked: &ReportCase,
 ) {
     let formats = [
         ("hour", "%Y-%m-%d %H %:z"),
@@ -291,7 +291,8 @@ async fn series(
         let of = |visit: &Visit| vec![(interval == "hour").then(|| name(visit.at))];
         let mut right: BTreeMap<String, Numbers> = BTreeMap::new();
         if interval == "hour" {
-            let found = plainly::numbers(visits, zone, period, asked.class, &asked.passes, &of);
+            let found =
+                naive_reports::numbers(visits, zone, period, asked.class, &asked.passes, &of);
             right.extend(
                 found
                     .into_iter()
@@ -301,7 +302,8 @@ async fn series(
             let last = period.1 - TimeDelta::microseconds(1);
             for day in LocalDay::between(zone, period.0, last) {
                 let cut = (day.from.max(period.0), day.to.min(period.1));
-                let found = plainly::numbers(visits, zone, cut, asked.class, &asked.passes, &of);
+                let found =
+                    naive_reports::numbers(visits, zone, cut, asked.class, &asked.passes, &of);
                 let part = right.entry(name(day.from)).or_default();
                 for numbers in found.values() {
                     for (sum, number) in part.iter_mut().zip(numbers) {
@@ -315,7 +317,7 @@ async fn series(
         for part in body["data"].as_array().unwrap() {
             let start: DateTime<Utc> = part["start"].as_str().unwrap().parse().unwrap();
             let right = right.remove(&name(start)).unwrap_or_default();
-            assert_close(told(part), right, &format!("{path} {start}"));
+            assert_close(numbers_of(part), right, &format!("{path} {start}"));
         }
         right.retain(|_, numbers| numbers[0] > 0);
         assert!(right.is_empty(), "{path} lacks {right:?}");

@@ -5,23 +5,23 @@ use common::jwt::Scope;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use visitor_analytics::domain::policy::RetentionPeriod;
-use visitor_analytics::retention::report;
+use visitor_analytics::cohort::report;
+use visitor_analytics::domain::privacy::RetentionPeriod;
 use visitor_analytics::store::{ExpiredData, Store};
 
 use crate::rollups::fold_all;
-use crate::support::{System, answer, noon, problem, start, start_with, token, until, visit};
+use crate::support::{TestSystem, answer, noon, problem, start, start_with, token, until, visit};
 
 /// With a retention of 30 days, data before 1 October are removed on 20 November.
 fn days() -> RetentionPeriod {
-    RetentionPeriod::days(Some(30))
+    RetentionPeriod::from_days(Some(30))
 }
 
 fn border() -> chrono::NaiveDate {
-    days().border(noon()).unwrap()
+    days().first_kept_day(noon()).unwrap()
 }
 
-async fn record(system: &System, moments: &[&str]) {
+async fn record(system: &TestSystem, moments: &[&str]) {
     for moment in moments {
         let moment: DateTime<Utc> = moment.parse().unwrap();
         let sent = json!({"timestamp": moment, "visitor_id": "me"});
@@ -30,7 +30,7 @@ async fn record(system: &System, moments: &[&str]) {
 }
 
 /// Visits of 2019, of August, of a session at the end of September, and of today.
-async fn filled(pool: PgPool) -> System {
+async fn filled(pool: PgPool) -> TestSystem {
     let system = start(pool).await;
     let moments = [
         "2019-05-01T12:00:00Z",
@@ -79,7 +79,7 @@ async fn whole_months_go_and_a_session_is_cut_where_they_end(pool: PgPool) {
         expired.partitions.join(" "),
         "session_2026_08 session_2026_09 visit_2026_08 visit_2026_09 session_past visit_past"
     );
-    assert_eq!((expired.rows, expired.put_off), (0, vec![]));
+    assert_eq!((expired.rows, expired.postponed), (0, vec![]));
     let (visits, sessions) = left(&system.pool).await;
     assert_eq!(system.count("visit_copy").await, 3);
     assert_eq!(
@@ -162,7 +162,7 @@ async fn the_service_lets_old_months_go_by_itself(pool: PgPool) {
     // A replica without retention recreates a partition that was dropped.
     let store = Store::new(system.pool.clone());
     let august = noon() - TimeDelta::days(90);
-    store.make_room([august].into_iter()).await.unwrap();
+    store.ensure_partitions([august].into_iter()).await.unwrap();
     assert!(
         partitions(&other.pool)
             .await
@@ -182,14 +182,14 @@ async fn a_month_that_is_being_read_is_not_waited_for(pool: PgPool) {
     let expired = store.expire(border(), noon()).await.unwrap();
     // The sessions are not read. Partitions after the first one in use wait as well.
     assert_eq!(expired.partitions, ["session_2026_08", "session_2026_09"]);
-    assert_eq!(expired.put_off[0], "visit_2026_08");
+    assert_eq!(expired.postponed[0], "visit_2026_08");
     // Visits do not wait for the reader, whether their month has a partition or not.
     record(&system, &["2026-11-20T11:58:00Z", "2025-03-04T05:06:07Z"]).await;
     reader.commit().await.unwrap();
     let at_once = join_all((0..4).map(|_| store.expire(border(), noon()))).await;
     assert!(at_once.iter().all(Result::is_ok), "{at_once:?}");
     let expired = store.expire(border(), noon()).await.unwrap();
-    assert_eq!(expired.put_off, Vec::<String>::new());
+    assert_eq!(expired.postponed, Vec::<String>::new());
     assert_eq!(left(&system.pool).await.0.len(), 4);
 }
 
@@ -282,7 +282,7 @@ async fn a_site_keeps_its_visits_for_less_long_than_others(pool: PgPool) {
             "2026-11-20 11:59 1"
         ]
     );
-    assert_eq!(store.old_sites(noon()).await.unwrap(), []);
+    assert_eq!(store.expiring_sites(noon()).await.unwrap(), []);
     // Rollups are kept, and late visits do not replace them.
     let late = visit(&json!({"timestamp": "2026-08-31T12:00:00Z"}));
     until("the late visit ignored", async || {

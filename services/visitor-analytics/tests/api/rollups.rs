@@ -12,7 +12,9 @@ use sqlx::PgPool;
 use visitor_analytics::store::{RollupRow, Store};
 use visitor_analytics::verify::{self, VerifyArgs, VerifyReport};
 
-use crate::support::{FIREFOX, System, answer, noon, start, start_beside, token, until, visit};
+use crate::support::{
+    FIREFOX, TestSystem, answer, noon, start, start_replica, token, until, visit,
+};
 
 pub const SITES: [(&str, &str); 3] = [
     ("utc.example", "UTC"),
@@ -78,7 +80,7 @@ impl Random {
     }
 }
 
-pub async fn with_zones(pool: PgPool) -> System {
+pub async fn with_zones(pool: PgPool) -> TestSystem {
     let system = start(pool).await;
     for (domain, zone) in SITES {
         set_zone(&system, domain, zone).await;
@@ -86,14 +88,14 @@ pub async fn with_zones(pool: PgPool) -> System {
     system
 }
 
-async fn set_zone(system: &System, domain: &str, zone: &str) {
+async fn set_zone(system: &TestSystem, domain: &str, zone: &str) {
     let insert = "insert into visitor_analytics.site (domain, created_at, time_zone, properties)
                   values ($1, now(), $2, '{plan,seats}')";
     let insert = sqlx::query(insert).bind(domain).bind(zone);
     insert.execute(&system.pool).await.unwrap();
 }
 
-pub async fn send(replicas: &[&System], visits: &[Value]) {
+pub async fn send(replicas: &[&TestSystem], visits: &[Value]) {
     let lists = visits.chunks(25).enumerate().map(async |(n, list)| {
         let replica = replicas[n % replicas.len()];
         let sent = replica.post(&json!(list)).send().await.unwrap();
@@ -107,7 +109,7 @@ pub async fn send(replicas: &[&System], visits: &[Value]) {
 }
 
 /// Advances the clocks until no dirty day is left.
-pub async fn fold_all(replicas: &mut [&mut System], by: TimeDelta) {
+pub async fn fold_all(replicas: &mut [&mut TestSystem], by: TimeDelta) {
     for replica in replicas.iter_mut() {
         replica.clock.advance(by);
         replica.token = token(
@@ -133,7 +135,7 @@ pub async fn fold_all(replicas: &mut [&mut System], by: TimeDelta) {
 
 async fn compare(pool: &PgPool) -> VerifyReport {
     let wanted = VerifyArgs::default();
-    verify::compare(&Store::new(pool.clone()), &wanted)
+    verify::verify_days(&Store::new(pool.clone()), &wanted)
         .await
         .unwrap()
 }
@@ -142,18 +144,22 @@ async fn compare(pool: &PgPool) -> VerifyReport {
 async fn rollups_equal_the_visits_whatever_comes_late(pool: PgPool) {
     let mut one = with_zones(pool.clone()).await;
     let (geo, notification) = (one.geo.clone(), one.notification.clone());
-    let mut other = start_beside(pool.clone(), geo, notification).await;
+    let mut other = start_replica(pool.clone(), geo, notification).await;
     let mut random = Random(7);
     send(&[&one, &other], &random.visits(500)).await;
     let report = compare(&pool).await;
-    assert_eq!((report.days, report.different), (0, 0), "{report}");
-    assert!(report.unfolded >= 12, "{report}");
+    assert_eq!(
+        (report.compared_days, report.mismatches),
+        (0, 0),
+        "{report}"
+    );
+    assert!(report.dirty_days >= 12, "{report}");
 
     fold_all(&mut [&mut one, &mut other], TimeDelta::days(2)).await;
     let folded = compare(&pool).await;
-    assert_eq!((folded.unfolded, folded.different), (0, 0), "{folded}");
-    assert_eq!(folded.days, report.unfolded);
-    assert!(folded.numbers > 5_000, "{folded}");
+    assert_eq!((folded.dirty_days, folded.mismatches), (0, 0), "{folded}");
+    assert_eq!(folded.compared_days, report.dirty_days);
+    assert!(folded.compared_numbers > 5_000, "{folded}");
     assert!(folded.to_string().ends_with("all equal\n"), "{folded}");
 
     // Late visits extend and join sessions of folded days. Each round arrives while the previous
@@ -167,8 +173,8 @@ async fn rollups_equal_the_visits_whatever_comes_late(pool: PgPool) {
     }
     fold_all(&mut [&mut one, &mut other], TimeDelta::days(1)).await;
     let again = compare(&pool).await;
-    assert_eq!((again.unfolded, again.different), (0, 0), "{again}");
-    assert!(again.numbers > folded.numbers);
+    assert_eq!((again.dirty_days, again.mismatches), (0, 0), "{again}");
+    assert!(again.compared_numbers > folded.compared_numbers);
 }
 
 #[sqlx::test(migrations = false)]
@@ -242,10 +248,10 @@ async fn a_day_that_is_touched_while_it_is_folded_stays_unfolded(pool: PgPool) {
     // This clock is ahead, so the system itself does not fold the day yet.
     let store = Store::new(pool.clone());
     let later = noon() + TimeDelta::minutes(11);
-    let due = store.days_to_fold(later, 10).await.unwrap();
+    let due = store.claim_days(later, 10).await.unwrap();
     assert_eq!(due.len(), 1);
     assert!(
-        store.days_to_fold(later, 10).await.unwrap().is_empty(),
+        store.claim_days(later, 10).await.unwrap().is_empty(),
         "it is taken"
     );
     let rows = store.fold_day(due[0].site_id, due[0].date).await.unwrap();
@@ -254,40 +260,48 @@ async fn a_day_that_is_touched_while_it_is_folded_stays_unfolded(pool: PgPool) {
     assert_eq!(system.count("rollup_day").await, 0);
 
     let later = noon() + TimeDelta::minutes(22);
-    let due = store.days_to_fold(later, 10).await.unwrap();
-    assert!(store.fold(&due[0]).await.unwrap().is_some());
+    let due = store.claim_days(later, 10).await.unwrap();
+    assert!(store.fold_claimed_day(&due[0]).await.unwrap().is_some());
     assert_eq!(
-        store.fold(&due[0]).await.unwrap(),
+        store.fold_claimed_day(&due[0]).await.unwrap(),
         None,
         "it is folded already"
     );
     let report = compare(&pool).await;
-    assert_eq!((report.days, report.different), (1, 0), "{report}");
+    assert_eq!(
+        (report.compared_days, report.mismatches),
+        (1, 0),
+        "{report}"
+    );
 
     system.record(&sent(40)).await;
     assert_eq!(system.count("unfolded_day").await, 1);
     let report = compare(&pool).await;
-    assert_eq!((report.days, report.unfolded), (0, 1), "{report}");
+    assert_eq!(
+        (report.compared_days, report.dirty_days),
+        (0, 1),
+        "{report}"
+    );
 }
 
 #[sqlx::test(migrations = false)]
 async fn owed_places_reach_the_rollups(pool: PgPool) {
     let mut system = start(pool.clone()).await;
-    system.geo.leave();
+    system.geo.go_offline();
     let yesterday = noon() - TimeDelta::days(1);
     system
         .record(&visit(&json!({"timestamp": yesterday})))
         .await;
     fold_all(&mut [&mut system], TimeDelta::hours(3)).await;
     assert_eq!(countries(&pool).await, [None]);
-    system.geo.come_back();
+    system.geo.go_online();
     until("the place", async || {
         (system.count("owed_location").await == 0).then_some(())
     })
     .await;
     fold_all(&mut [&mut system], TimeDelta::hours(3)).await;
     assert_eq!(countries(&pool).await, [Some("GB".to_owned())]);
-    assert_eq!(compare(&pool).await.different, 0);
+    assert_eq!(compare(&pool).await.mismatches, 0);
 }
 
 async fn countries(pool: &PgPool) -> Vec<Option<String>> {
@@ -296,10 +310,10 @@ async fn countries(pool: &PgPool) -> Vec<Option<String>> {
     let numbers: Vec<Vec<u8>> = statement.fetch_all(pool).await.unwrap();
     let mut sums = <[MetricSums; 2]>::default();
     for bytes in numbers {
-        sums::add_bytes(&mut sums, &bytes, None).unwrap();
+        sums::add_encoded(&mut sums, &bytes, None).unwrap();
     }
     let mut texts = vec![];
-    for (value, _) in sums[0].lines() {
+    for (value, _) in sums[0].entries() {
         let text = "select text from visitor_analytics.rollup_value where id = $1";
         let text = sqlx::query_scalar(text).bind(value.cast_signed());
         texts.push(text.fetch_optional(pool).await.unwrap());
@@ -321,10 +335,10 @@ async fn another_time_zone_makes_other_days(pool: PgPool) {
     // The service still caches the old time zone.
     send(&[&system], &Random(6).visits(50)).await;
     let report = compare(&pool).await;
-    assert_eq!(report.different, 0, "{report}");
+    assert_eq!(report.mismatches, 0, "{report}");
     fold_all(&mut [&mut system], TimeDelta::days(1)).await;
     let report = compare(&pool).await;
-    assert_eq!((report.unfolded, report.different), (0, 0), "{report}");
+    assert_eq!((report.dirty_days, report.mismatches), (0, 0), "{report}");
     let hours = "select count(*) from visitor_analytics.rollup_value where text like '__-08:00'";
     let hours: i64 = sqlx::query_scalar(hours).fetch_one(&pool).await.unwrap();
     assert!(hours > 0);
@@ -374,7 +388,11 @@ async fn a_late_visit_changes_the_days_beside_its_own(pool: PgPool) {
         assert_eq!(system.count("unfolded_day").await, 2, "{page}");
         fold_all(&mut [&mut system], TimeDelta::hours(1)).await;
         let report = compare(&pool).await;
-        assert_eq!((report.days, report.different), (2, 0), "{report}");
+        assert_eq!(
+            (report.compared_days, report.mismatches),
+            (2, 0),
+            "{report}"
+        );
     }
 }
 
@@ -397,7 +415,7 @@ async fn a_session_over_midnight_is_counted_once(pool: PgPool) {
         let date = NaiveDate::from_ymd_opt(2026, 11, day).unwrap();
         let rows = store.fold_day(1, date).await.unwrap().rows;
         let is_it = |row: &&RollupRow| row.dimension == dimension && row.value.as_deref() == value;
-        let n = rows.iter().find(is_it).unwrap().numbers;
+        let n = rows.iter().find(is_it).unwrap().metrics;
         [n.visits, n.visitors, n.sessions, n.bounces, n.seconds]
     };
     assert_eq!(numbers(18, Total, None).await, [2, 1, 1, 0, 1_800]);
@@ -407,7 +425,7 @@ async fn a_session_over_midnight_is_counted_once(pool: PgPool) {
     assert_eq!(numbers(18, ExitPage, Some("/a")).await, [2, 1, 1, 0, 1_800]);
     assert_eq!(numbers(19, EntryPage, Some("/a")).await, [1, 1, 0, 0, 0]);
     assert_eq!(numbers(19, Hour, Some("00+05:30")).await, [1, 1, 1, 0, 0]);
-    assert_eq!(compare(&pool).await.different, 0);
+    assert_eq!(compare(&pool).await.mismatches, 0);
 }
 
 #[sqlx::test(migrations = false)]

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use crate::rollups::{Random, send, with_zones};
-use crate::support::{System, answer, problem, token};
+use crate::support::{TestSystem, answer, problem, token};
 
-pub async fn with_visits(pool: PgPool, seed: u64, count: usize) -> System {
+pub async fn with_visits(pool: PgPool, seed: u64, count: usize) -> TestSystem {
     let mut system = with_zones(pool).await;
     send(&[&system], &Random(seed).visits(count)).await;
     let all = [Scope::Admin, Scope::VisitsRead, Scope::VisitsWrite];
@@ -15,14 +15,14 @@ pub async fn with_visits(pool: PgPool, seed: u64, count: usize) -> System {
     system
 }
 
-pub async fn add(system: &System, path: &str, body: &Value) -> Value {
+pub async fn add(system: &TestSystem, path: &str, body: &Value) -> Value {
     let sent = system.post_to(path).json(body).send().await.unwrap();
     let (status, body) = answer(sent).await;
     assert_eq!(status, 201, "{body}");
     body
 }
 
-fn patch(system: &System, id: &str, body: &Value) -> reqwest::RequestBuilder {
+fn patch(system: &TestSystem, id: &str, body: &Value) -> reqwest::RequestBuilder {
     let request = system.http.patch(format!("{}/segments/{id}", system.base));
     request.bearer_auth(&system.token).json(body)
 }
@@ -54,7 +54,7 @@ async fn a_segment_is_its_filters(pool: PgPool) {
         let plainly = system.read(&format!("{path}{days}&{written}")).await;
         for named in ["British", id] {
             let segment = system.read(&format!("{path}{days}&segment={named}")).await;
-            assert_eq!(told(&segment), told(&plainly), "{path}");
+            assert_eq!(without_time(&segment), without_time(&plainly), "{path}");
         }
         // Other filters apply in addition, even those of the same dimension.
         let narrower = system
@@ -63,7 +63,7 @@ async fn a_segment_is_its_filters(pool: PgPool) {
         let plainly = system
             .read(&format!("{path}{days}&country=GB&country=&page=/1"))
             .await;
-        assert_eq!(told(&narrower), told(&plainly), "{path}");
+        assert_eq!(without_time(&narrower), without_time(&plainly), "{path}");
     }
     for list in ["/visits", "/sessions"] {
         let plainly = system.read(&format!("{list}?{written}")).await;
@@ -81,7 +81,7 @@ async fn a_segment_is_its_filters(pool: PgPool) {
 }
 
 /// Removes the time of the request, and cursors, which are bound to their request.
-fn told(body: &Value) -> Value {
+fn without_time(body: &Value) -> Value {
     let mut body = body.clone();
     let fields = body.as_object_mut().unwrap();
     fields.retain(|name, _| name != "as_of" && name != "next_cursor");

@@ -5,7 +5,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::support::{noon, start, start_beside, visit};
+use crate::support::{noon, start, start_replica, visit};
 
 fn at(minute: i64, url: &str) -> Value {
     let moment = noon() - TimeDelta::hours(6) + TimeDelta::minutes(minute);
@@ -111,7 +111,7 @@ async fn a_month_turns_within_a_session(pool: PgPool) {
 #[sqlx::test(migrations = false)]
 async fn two_replicas_at_once_give_one_session(pool: PgPool) {
     let one = start(pool.clone()).await;
-    let other = start_beside(pool, one.geo.clone(), one.notification.clone()).await;
+    let other = start_replica(pool, one.geo.clone(), one.notification.clone()).await;
     let order = |n: i64| (n * 37) % 60;
     let sent: Vec<_> = (0..60)
         .map(|n| at(order(n), &format!("/{:02}", order(n))))

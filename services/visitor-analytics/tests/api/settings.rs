@@ -7,7 +7,7 @@ use visitor_analytics::config::Config;
 use crate::support::SECRET;
 
 /// The error with which the service does not start.
-fn refusal(settings: &[&str]) -> String {
+fn start_error(settings: &[&str]) -> String {
     let mut arguments = vec!["visitor-analytics".to_owned()];
     for usual in [
         format!("--jwt-secrets={SECRET}"),
@@ -71,11 +71,11 @@ async fn those_that_cannot_work_are_refused_by_name() {
         ("--retention-days=-1", "--retention-days"),
     ];
     for (setting, named) in cases {
-        let said = refusal(&[setting]);
+        let said = start_error(&[setting]);
         assert!(said.contains(named), "{setting}: {said:?}");
     }
     for name in ["geo-service-url", "notification-service-url"] {
-        let said = refusal(&[&format!("--{name}=http://me:hunter2@host")]);
+        let said = start_error(&[&format!("--{name}=http://me:hunter2@host")]);
         assert!(
             said.contains(name) && !said.contains("hunter2"),
             "{name}: {said}"
@@ -93,6 +93,6 @@ async fn those_that_can_be_understood_are() {
         "--geo-service-url= http://geo.railway.internal:8000 ",
         "--notify-max-age=2h",
     ] {
-        assert_eq!(refusal(&[setting]), "", "{setting}");
+        assert_eq!(start_error(&[setting]), "", "{setting}");
     }
 }

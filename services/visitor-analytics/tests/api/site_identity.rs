@@ -5,7 +5,7 @@ use common::jwt::Scope;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::support::{System, answer, problem, start, token_for, visit};
+use crate::support::{TestSystem, answer, problem, start, token_for_sites, visit};
 
 /// A `UUIDv7` with the time noon of 2026-11-20, as the Django client creates it.
 const ID: &str = "01a1f8d3-ea00-7000-8000-00000000000b";
@@ -19,16 +19,16 @@ fn of(site: &str, changes: &Value) -> Value {
 }
 
 /// Creates two sites, one with a visit that has [`ID`]. Returns the response for the visit.
-async fn two_sites(system: &mut System) -> Value {
+async fn two_sites(system: &mut TestSystem) -> Value {
     system.record(&visit(&json!({"site": "a.example"}))).await;
     let moment = common::clock::moment_of(ID.parse().unwrap());
     assert_eq!(moment, AT.parse().ok(), "the id carries the time");
     system.record(&of("b.example", &json!({}))).await
 }
 
-fn for_a(system: &System) -> String {
+fn for_a(system: &TestSystem) -> String {
     let scopes = [Scope::VisitsWrite, Scope::VisitsRead];
-    token_for(&system.clock, &scopes, &["a.example"])
+    token_for_sites(&system.clock, &scopes, &["a.example"])
 }
 
 #[sqlx::test(migrations = false)]
@@ -117,7 +117,7 @@ async fn two_visits_with_one_id_are_each_their_sites_own(pool: PgPool) {
         system.clock.advance(chrono::TimeDelta::seconds(1));
     }
     let unlimited = system.token.clone();
-    let engage = async |system: &System, seconds: u32| {
+    let engage = async |system: &TestSystem, seconds: u32| {
         let path = format!("/visits/{id}/engagement");
         let report = json!({"engagement_seconds": seconds, "scroll_depth": 1});
         let (status, body) =

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use crate::support::{
-    System, answer, problem, start, start_beside, start_with, token, until, visit,
+    TestSystem, answer, problem, start, start_replica, start_with, token, until, visit,
 };
 
 fn on(number: usize) -> Value {
@@ -19,7 +19,7 @@ fn reached() -> (u16, String, String) {
     (429, "SITE_LIMIT_REACHED".into(), "site".into())
 }
 
-impl System {
+impl TestSystem {
     async fn sites_check(&self) -> Value {
         let health = self.http.get(format!("{}/health", self.base));
         let (_, health) = answer(health.send().await.unwrap()).await;
@@ -61,10 +61,10 @@ async fn visits_bring_twenty_sites_a_day(pool: PgPool) {
     let check = system.sites_check().await;
     assert_eq!(check["status"], "degraded", "{check}");
     // A second replica has the same limit, and one of the two announces it, once.
-    let beside = start_beside(pool, system.geo.clone(), system.notification.clone()).await;
+    let beside = start_replica(pool, system.geo.clone(), system.notification.clone()).await;
     assert_eq!(problem(beside.post(&on(103))).await, reached());
     let told = || {
-        let asked = system.notification.asked();
+        let asked = system.notification.requests();
         let items = asked
             .into_iter()
             .flat_map(|(_, body)| body.as_array().cloned().unwrap());

@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::support::{System, answer, start, token, token_for, visit};
+use crate::support::{TestSystem, answer, start, token, token_for_sites, visit};
 
 /// A text that only b.example has. No response for a.example may contain it.
 const SECRET: &str = "secret-of-b";
 
 /// Ids of the data of b.example, which must not change.
-struct Other {
+struct OtherSiteData {
     visit: String,
     session: String,
     import: String,
@@ -23,7 +23,7 @@ struct Other {
 }
 
 /// A request, from which the spellings are derived.
-struct Ask {
+struct RouteRequest {
     method: String,
     /// The segments of the path, and whether each is a value.
     parts: Vec<(String, bool)>,
@@ -34,7 +34,7 @@ struct Ask {
     is_filtered: bool,
 }
 
-async fn seed(system: &mut System) -> Other {
+async fn seed(system: &mut TestSystem) -> OtherSiteData {
     let of = |answer: &Value, name: &str| answer[name].as_str().unwrap().to_owned();
     system.token = token(&system.clock, &[Scope::Admin], 86_400);
     let own = visit(&json!({"site": "a.example", "url": "https://a.example/own"}));
@@ -61,7 +61,7 @@ async fn seed(system: &mut System) -> Other {
     let segment = json!({"name": "all", "filters": {"country": ["GB"]}});
     let segment = system.post_to("/segments").json(&segment);
     let (_, segment) = answer(segment.send().await.unwrap()).await;
-    Other {
+    OtherSiteData {
         visit: of(&recorded, "id"),
         session: of(&recorded, "session_id"),
         import: of(&import, "id"),
@@ -70,7 +70,7 @@ async fn seed(system: &mut System) -> Other {
     }
 }
 
-impl Other {
+impl OtherSiteData {
     /// The value of a path parameter for b.example.
     fn fill(&self, path: &str, name: &str) -> String {
         let collection = path.split('/').nth(1).unwrap_or_default();
@@ -108,7 +108,7 @@ impl Other {
         ("application/json", body.to_string())
     }
 
-    fn ask(&self, method: &str, path: &str, operation: &Value) -> Ask {
+    fn build_request(&self, method: &str, path: &str, operation: &Value) -> RouteRequest {
         let parts = path.split('/').skip(1).map(|part| {
             let name = part
                 .strip_prefix('{')
@@ -136,7 +136,7 @@ impl Other {
             Some((name.to_owned(), value.to_owned()))
         });
         let has_body = operation["requestBody"].is_object();
-        Ask {
+        RouteRequest {
             method: method.to_uppercase(),
             parts: parts.collect(),
             query: query.collect(),
@@ -158,7 +158,7 @@ fn first_encoded(text: &str) -> String {
     encoded(first) + rest
 }
 
-impl Ask {
+impl RouteRequest {
     fn path(&self, spell: impl Fn(&str, bool) -> String) -> String {
         let parts = self
             .parts
@@ -241,7 +241,7 @@ impl Ask {
     }
 
     /// Sends exactly this target, which HTTP clients would normalize. Returns status and response.
-    async fn send(&self, system: &System, target: &str) -> (u16, String) {
+    async fn send(&self, system: &TestSystem, target: &str) -> (u16, String) {
         let address = system.base.strip_prefix("http://").unwrap();
         let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
         let mut request = format!(
@@ -276,7 +276,7 @@ impl Ask {
 }
 
 /// All stored rows of b.example.
-async fn stored(system: &System) -> Vec<String> {
+async fn stored(system: &TestSystem) -> Vec<String> {
     let rows = sqlx::query_scalar(
         "with b as (select id from visitor_analytics.site where domain = 'b.example')
          select v::text from visitor_analytics.visit v where site_id = (select id from b)
@@ -301,11 +301,11 @@ async fn no_spelling_reaches_another_site(pool: PgPool) {
     let before = stored(&system).await;
     let api = system.read("/openapi.json").await;
     // All scopes, limited to one site.
-    system.token = token_for(&system.clock, &[Scope::Admin], &["a.example"]);
+    system.token = token_for_sites(&system.clock, &[Scope::Admin], &["a.example"]);
     let mut routes = 0;
     for (path, operations) in api["paths"].as_object().unwrap() {
         for (method, operation) in operations.as_object().unwrap() {
-            let ask = other.ask(method, path, operation);
+            let ask = other.build_request(method, path, operation);
             for (nth, target) in ask.spellings().into_iter().enumerate() {
                 let (status, text) = ask.send(&system, &target).await;
                 let what = format!("{method} {target}: {text}");
@@ -342,7 +342,7 @@ async fn lists_and_their_cursors_hold_the_tokens_sites_only(pool: PgPool) {
     for site in ["a.example", "b.example", "c.example", "d.example"] {
         system.record(&visit(&json!({"site": site}))).await;
     }
-    system.token = token_for(
+    system.token = token_for_sites(
         &system.clock,
         &[Scope::VisitsRead],
         &["a.example", "d.example"],

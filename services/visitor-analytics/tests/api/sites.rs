@@ -5,15 +5,15 @@ use common::jwt::Scope;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::support::{System, answer, noon, problem, start, token, visit};
+use crate::support::{TestSystem, answer, noon, problem, start, token, visit};
 
-async fn admin(pool: PgPool) -> System {
+async fn admin(pool: PgPool) -> TestSystem {
     let mut system = start(pool).await;
     system.token = token(&system.clock, &[Scope::Admin], 86_400);
     system
 }
 
-impl System {
+impl TestSystem {
     pub fn patch(&self, domain: &str, body: &Value) -> reqwest::RequestBuilder {
         let request = self.http.patch(format!("{}/sites/{domain}", self.base));
         request.bearer_auth(&self.token).json(body)

@@ -11,24 +11,24 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use visitor_analytics::config::Config;
 
-use crate::neighbours::{Neighbour, geo, notification};
+use crate::fake_services::{FakeService, geo, notification};
 
 pub const SECRET: &str = "a-secret-of-the-tests-with-32-characters";
 pub const FIREFOX: &str =
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:144.0) Gecko/20100101 Firefox/144.0";
 
-pub struct System {
+pub struct TestSystem {
     pub base: String,
     pub http: reqwest::Client,
     pub token: String,
     pub pool: PgPool,
     pub clock: Clock,
-    pub geo: Neighbour,
-    pub notification: Neighbour,
+    pub geo: FakeService,
+    pub notification: FakeService,
     stop: CancellationToken,
 }
 
-impl Drop for System {
+impl Drop for TestSystem {
     fn drop(&mut self) {
         self.stop.cancel();
     }
@@ -63,7 +63,7 @@ pub fn token(clock: &Clock, scopes: &[Scope], lifetime: i64) -> String {
 }
 
 /// A token for another subject than `test`.
-pub fn token_of(clock: &Clock, subject: &str, scopes: &[Scope]) -> String {
+pub fn token_for_subject(clock: &Clock, subject: &str, scopes: &[Scope]) -> String {
     let keys = config("http://a", "http://b").service.keys.ring().unwrap();
     let now = clock.now().timestamp();
     let claims = Claims::new(subject, scopes.iter().copied().collect(), now, 86_400);
@@ -71,7 +71,7 @@ pub fn token_of(clock: &Clock, subject: &str, scopes: &[Scope]) -> String {
 }
 
 /// A token that is limited to sites.
-pub fn token_for(clock: &Clock, scopes: &[Scope], sites: &[&str]) -> String {
+pub fn token_for_sites(clock: &Clock, scopes: &[Scope], sites: &[&str]) -> String {
     let keys = config("http://a", "http://b").service.keys.ring().unwrap();
     let now = clock.now().timestamp();
     let claims = Claims::new("test", scopes.iter().copied().collect(), now, 86_400);
@@ -79,39 +79,43 @@ pub fn token_for(clock: &Clock, scopes: &[Scope], sites: &[&str]) -> String {
     keys.sign(&claims.limited_to(&sites)).unwrap()
 }
 
-pub async fn start(pool: PgPool) -> System {
+pub async fn start(pool: PgPool) -> TestSystem {
     let (geo, notification) = (geo().await, notification().await);
-    start_beside(pool, geo, notification).await
+    start_replica(pool, geo, notification).await
 }
 
 /// Starts the service with additional settings, such as `--store-ip=full`.
-pub async fn start_with(pool: PgPool, settings: &[&str]) -> System {
+pub async fn start_with(pool: PgPool, settings: &[&str]) -> TestSystem {
     let (geo, notification) = (geo().await, notification().await);
-    start_as(pool, geo, notification, settings).await
+    start_system(pool, geo, notification, settings).await
 }
 
 /// Starts a further replica that uses the same fake services.
-pub async fn start_beside(pool: PgPool, geo: Neighbour, notification: Neighbour) -> System {
-    start_as(pool, geo, notification, &[]).await
+pub async fn start_replica(
+    pool: PgPool,
+    geo: FakeService,
+    notification: FakeService,
+) -> TestSystem {
+    start_system(pool, geo, notification, &[]).await
 }
 
-async fn start_as(
+async fn start_system(
     pool: PgPool,
-    geo: Neighbour,
-    notification: Neighbour,
+    geo: FakeService,
+    notification: FakeService,
     settings: &[&str],
-) -> System {
+) -> TestSystem {
     let history = visitor_analytics::migrator();
     let migrated = chassis::database::migrate(&pool, visitor_analytics::SCHEMA_NAME, history).await;
     migrated.unwrap();
     let clock = Clock::by_hand(noon());
     let config = config_with(&geo.url, &notification.url, settings);
-    let app = visitor_analytics::assemble(&config, &pool, clock.clone()).unwrap();
+    let app = visitor_analytics::build_with_pool(&config, &pool, clock.clone()).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     let stop = CancellationToken::new();
     tokio::spawn(app.serve(listener, stop.clone()));
-    System {
+    TestSystem {
         base,
         http: chassis::http_client::build("test").unwrap(),
         token: token(&clock, &[Scope::VisitsWrite, Scope::VisitsRead], 86_400),
@@ -134,7 +138,7 @@ pub fn visit(changes: &Value) -> Value {
     visit
 }
 
-impl System {
+impl TestSystem {
     pub fn get(&self, path: &str) -> RequestBuilder {
         self.http
             .get(format!("{}{path}", self.base))
@@ -173,7 +177,7 @@ impl System {
 
     /// Waits until the outbox is empty. Advances the clock now and then, because a failed call
     /// (such as on a busy machine) is retried by this clock.
-    pub async fn empty_outbox(&self) {
+    pub async fn wait_for_empty_outbox(&self) {
         let mut looks = 0;
         until("an empty outbox", async || {
             looks += 1;

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::support::{System, answer, noon, start, start_with, until, visit};
+use crate::support::{TestSystem, answer, noon, start, start_with, until, visit};
 
 fn page(n: i64, moment: i64, status: u16) -> Value {
     let url = format!("https://shop.example/{n}");
@@ -16,7 +16,7 @@ fn missing_page(n: i64) -> Value {
     page(n, n * 1_900 + (n * 7_919) % 1_800, 404)
 }
 
-async fn explained(system: &System, recorded: &Value) -> Value {
+async fn explained(system: &TestSystem, recorded: &Value) -> Value {
     let id = recorded["id"].as_str().unwrap();
     system.read(&format!("/visits/{id}/explain")).await
 }
@@ -103,17 +103,17 @@ async fn a_second_signal_is_waited_for_and_a_session_is_told_of_once(pool: PgPoo
         system.record(&visit(&json!({"url": url}))).await;
     }
     until("the announcement", async || {
-        (system.notification.notified().len() == 1).then_some(())
+        (system.notification.sent_notifications().len() == 1).then_some(())
     })
     .await;
-    system.empty_outbox().await;
-    assert_eq!(system.notification.notified().len(), 1);
+    system.wait_for_empty_outbox().await;
+    assert_eq!(system.notification.sent_notifications().len(), 1);
     let story = explained(&system, &first).await;
     assert_eq!(story["notification"]["status"], "told");
 }
 
 /// Reports engagement, as the page script does.
-async fn engage(system: &System, recorded: &Value, seconds: u32) {
+async fn engage(system: &TestSystem, recorded: &Value, seconds: u32) {
     let path = format!("/visits/{}/engagement", recorded["id"].as_str().unwrap());
     let report = json!({"engagement_seconds": seconds, "scroll_depth": 10});
     let (status, body) = answer(system.post_to(&path).json(&report).send().await.unwrap()).await;
@@ -140,13 +140,13 @@ async fn a_pages_script_is_a_second_signal(pool: PgPool) {
     }
     system.record(&visit(&json!({}))).await;
     until("the announcement", async || {
-        (system.notification.notified().len() == 1).then_some(())
+        (system.notification.sent_notifications().len() == 1).then_some(())
     })
     .await;
-    system.empty_outbox().await;
+    system.wait_for_empty_outbox().await;
     engage(&system, &first, 40).await;
     assert_eq!(system.count("outbox").await, 0);
-    assert_eq!(system.notification.notified().len(), 1);
+    assert_eq!(system.notification.sent_notifications().len(), 1);
     let story = explained(&system, &first).await;
     assert_eq!(story["notification"]["status"], "told");
     assert_eq!(story["verdict"]["rules"], json!([]));
@@ -166,7 +166,7 @@ async fn who_was_doubted_is_told_of_when_a_browser_confirms_it(pool: PgPool) {
     assert_eq!(story["verdict"]["rules"][1]["weight"], -20);
     assert_eq!(story["session"]["is_bot"], false);
     until("the announcement", async || {
-        (system.notification.notified().len() == 1).then_some(())
+        (system.notification.sent_notifications().len() == 1).then_some(())
     })
     .await;
 }
@@ -243,7 +243,7 @@ async fn a_page_that_is_fetched_for_later_does_not_make_its_person_a_bot(pool: P
     assert_eq!(opened["is_bot"], false);
     assert_ne!(opened["session_id"], ahead["session_id"]);
     until("the announcement", async || {
-        (system.notification.notified().len() == 1).then_some(())
+        (system.notification.sent_notifications().len() == 1).then_some(())
     })
     .await;
 }

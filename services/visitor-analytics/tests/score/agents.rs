@@ -16,7 +16,7 @@ fn devices_are_recognised() {
         let cases = lines.iter().filter_map(|line| line.split_once('\t'));
         let cases: Vec<_> = cases.filter(|(device, _)| !device.is_empty()).collect();
         let missed = cases.iter().filter_map(|(device, agent)| {
-            let found = reader.read(agent, None).device_type.as_str();
+            let found = reader.parse(agent, None).device_type.as_str();
             (found != *device).then(|| format!("{found}, not {device}: {agent}"))
         });
         let share = told(what, cases.len(), &missed.collect::<Vec<_>>());
@@ -61,7 +61,7 @@ fn ua_parsers_own_cases_hold() {
         told_by(&lists, RegexKind::Browsers, 4, agent)
     });
     hold("ua-parser's systems", &cases("uap-os.tsv"), |agent| {
-        told_by(&lists, RegexKind::Systems, 4, agent)
+        told_by(&lists, RegexKind::OperatingSystems, 4, agent)
     });
     hold("ua-parser's devices", &cases("uap-device.tsv"), |agent| {
         told_by(&lists, RegexKind::Devices, 2, agent)

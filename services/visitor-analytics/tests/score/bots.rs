@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use bot_detection::{CrawlerList, UserAgentRules, VisitSignals, judge};
+use bot_detection::{CrawlerList, UserAgentRules, VisitSignals, evaluate_visit};
 
 use crate::{corpus, told};
 
@@ -12,7 +12,7 @@ static JUDGE: LazyLock<UserAgentRules> = LazyLock::new(UserAgentRules::new);
 const FOLDS: usize = 5;
 
 fn is_bot(with: &UserAgentRules, user_agent: &str) -> bool {
-    judge(&with.judge(user_agent), &VisitSignals::default()).is_bot
+    evaluate_visit(&with.evaluate(user_agent), &VisitSignals::default()).is_bot
 }
 
 fn missed(with: &UserAgentRules, bots: &[String]) -> Vec<String> {
@@ -58,15 +58,16 @@ fn crawlers_that_are_on_no_list_are_recognised() {
         for fold in 0..FOLDS {
             let lines = list.lines().enumerate();
             let (out, kept): (Vec<_>, Vec<_>) = lines.partition(|(line, _)| line % FOLDS == fold);
-            let crawlers =
-                |lines: Vec<(usize, &'static str)>| CrawlerList::of(lines.into_iter().map(|l| l.1));
+            let crawlers = |lines: Vec<(usize, &'static str)>| {
+                CrawlerList::from_lines(lines.into_iter().map(|l| l.1))
+            };
             let (out, kept) = (crawlers(out), crawlers(kept));
             let left_out = bots
                 .iter()
                 .filter(|bot| out.find(bot).is_some() && kept.find(bot).is_none());
             let left_out: Vec<String> = left_out.cloned().collect();
             unlisted += left_out.len();
-            misses.extend(missed(&UserAgentRules::knowing(kept), &left_out));
+            misses.extend(missed(&UserAgentRules::with_crawlers(kept), &left_out));
         }
         let share = told(what, unlisted, &misses);
         assert!(share >= 99.0, "{what}: {share}");

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use bot_detection::{UserAgentRules, VisitSignals, judge};
+use bot_detection::{UserAgentRules, VisitSignals, evaluate_visit};
 use serde::Deserialize;
 use user_agent::RequestHeaders;
 
@@ -51,7 +51,7 @@ fn spoofed_browsers_are_caught_and_unusual_people_are_not() {
             is_anonymous: case.is_anonymous,
             referrer: None,
         };
-        let verdict = judge(&rules.judge(&case.user_agent), &circumstances);
+        let verdict = evaluate_visit(&rules.evaluate(&case.user_agent), &circumstances);
         let codes: Vec<_> = verdict.reasons.iter().map(|r| r.code()).collect();
         (verdict.is_bot != case.is_bot).then(|| format!("{}: {codes:?}", case.what))
     });

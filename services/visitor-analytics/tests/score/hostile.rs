@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use bench::SeededRandom;
 use bot_detection::BotVerdict;
 use chrono::DateTime;
-use visitor_analytics::domain::classified::LocationStatus;
-use visitor_analytics::domain::classifier::VisitEnricher;
-use visitor_analytics::domain::policy::PrivacyPolicy;
+use visitor_analytics::domain::enriched_visit::LocationStatus;
+use visitor_analytics::domain::privacy::PrivacyPolicy;
 use visitor_analytics::domain::visit::{NewVisit, SubmittedVisit};
+use visitor_analytics::domain::visit_enricher::VisitEnricher;
 
 use crate::corpus;
 
@@ -77,9 +77,9 @@ fn nothing_that_a_visitor_sends_breaks_anything() {
             ..SubmittedVisit::default()
         };
         let visit = NewVisit::accept(submitted, &PrivacyPolicy::default(), now).unwrap();
-        let done = classifier.classify(visit, "v".into(), LocationStatus::Unknown);
+        let done = classifier.enrich(visit, "v".into(), LocationStatus::Unknown);
         let verdict = &done.verdict;
-        let again = BotVerdict::of(
+        let again = BotVerdict::from_rules(
             verdict.reasons.clone(),
             verdict.name.clone(),
             verdict.category,
@@ -87,10 +87,10 @@ fn nothing_that_a_visitor_sends_breaks_anything() {
         assert_eq!(*verdict, again);
         assert!(verdict.score <= 100 && verdict.is_bot == (verdict.score >= 50));
         assert!(verdict.name.as_ref().is_none_or(|name| name.len() <= 40));
-        let agent = &done.findings.agent;
+        let agent = &done.user_agent_info.agent;
         for kept in [&agent.brand, &agent.model, &agent.browser, &agent.os] {
             assert!(kept.as_ref().is_none_or(|text| text.len() <= 1_024));
         }
-        assert!(done.origin.source.len() <= 4_096);
+        assert!(done.traffic_source.source.len() <= 4_096);
     }
 }

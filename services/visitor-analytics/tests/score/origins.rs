@@ -22,7 +22,11 @@ fn sources_and_channels_are_right() {
         .map(|line| serde_json::from_str::<Case>(line).unwrap());
     let cases: Vec<_> = cases.collect();
     let missed = cases.iter().filter_map(|case| {
-        let origin = TrafficSource::of(&case.url, case.referrer.as_ref(), AdNetwork::of(&case.url));
+        let origin = TrafficSource::detect(
+            &case.url,
+            case.referrer.as_ref(),
+            AdNetwork::from_url(&case.url),
+        );
         let found = (origin.source.as_str(), origin.channel.as_str());
         (found != (&case.source, &case.channel)).then(|| {
             format!(

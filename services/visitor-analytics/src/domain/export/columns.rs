@@ -3,15 +3,15 @@
 pub enum ColumnType {
     Text,
     /// A timestamp in microseconds.
-    Time,
+    Timestamp,
     /// An integer.
-    Whole,
+    Integer,
     /// A floating-point number.
-    Number,
+    Float,
     /// A boolean.
-    Truth,
+    Boolean,
     /// Texts without spaces, separated by spaces.
-    Texts,
+    TextList,
     Json,
 }
 
@@ -19,8 +19,8 @@ pub enum ColumnType {
 pub const EXPORT_COLUMNS: [(&str, ColumnType); 51] = [
     ("id", ColumnType::Text),
     ("site", ColumnType::Text),
-    ("timestamp", ColumnType::Time),
-    ("received_at", ColumnType::Time),
+    ("timestamp", ColumnType::Timestamp),
+    ("received_at", ColumnType::Timestamp),
     ("url", ColumnType::Text),
     ("path", ColumnType::Text),
     ("title", ColumnType::Text),
@@ -34,8 +34,8 @@ pub const EXPORT_COLUMNS: [(&str, ColumnType); 51] = [
     ("utm_term", ColumnType::Text),
     ("utm_content", ColumnType::Text),
     ("method", ColumnType::Text),
-    ("status_code", ColumnType::Whole),
-    ("response_time_ms", ColumnType::Whole),
+    ("status_code", ColumnType::Integer),
+    ("response_time_ms", ColumnType::Integer),
     ("visitor_id", ColumnType::Text),
     ("session_id", ColumnType::Text),
     ("user_id", ColumnType::Text),
@@ -45,10 +45,10 @@ pub const EXPORT_COLUMNS: [(&str, ColumnType); 51] = [
     ("region_code", ColumnType::Text),
     ("region", ColumnType::Text),
     ("city", ColumnType::Text),
-    ("latitude", ColumnType::Number),
-    ("longitude", ColumnType::Number),
+    ("latitude", ColumnType::Float),
+    ("longitude", ColumnType::Float),
     ("time_zone", ColumnType::Text),
-    ("asn", ColumnType::Whole),
+    ("asn", ColumnType::Integer),
     ("as_organization", ColumnType::Text),
     ("user_agent", ColumnType::Text),
     ("browser", ColumnType::Text),
@@ -59,13 +59,13 @@ pub const EXPORT_COLUMNS: [(&str, ColumnType); 51] = [
     ("brand", ColumnType::Text),
     ("model", ColumnType::Text),
     ("language", ColumnType::Text),
-    ("is_bot", ColumnType::Truth),
+    ("is_bot", ColumnType::Boolean),
     ("bot_name", ColumnType::Text),
     ("bot_category", ColumnType::Text),
-    ("bot_score", ColumnType::Whole),
-    ("bot_reasons", ColumnType::Texts),
-    ("ruleset", ColumnType::Whole),
-    ("engagement_seconds", ColumnType::Whole),
-    ("scroll_depth", ColumnType::Whole),
+    ("bot_score", ColumnType::Integer),
+    ("bot_reasons", ColumnType::TextList),
+    ("ruleset", ColumnType::Integer),
+    ("engagement_seconds", ColumnType::Integer),
+    ("scroll_depth", ColumnType::Integer),
     ("properties", ColumnType::Json),
 ];

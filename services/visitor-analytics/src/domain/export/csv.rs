@@ -14,27 +14,27 @@ use serde_json::{Map, Value};
 use super::columns::{ColumnType, EXPORT_COLUMNS};
 
 /// Appends the header.
-pub fn header(text: &mut String) {
+pub fn write_header(text: &mut String) {
     let names: Vec<&str> = EXPORT_COLUMNS.iter().map(|(name, _)| *name).collect();
     text.push_str(&names.join(","));
     text.push_str("\r\n");
 }
 
 /// Appends the record of a visit.
-pub fn line(text: &mut String, visit: &Map<String, Value>) {
+pub fn write_record(text: &mut String, visit: &Map<String, Value>) {
     for (index, (name, kind)) in EXPORT_COLUMNS.into_iter().enumerate() {
         if index > 0 {
             text.push(',');
         }
         match (kind, visit.get(name)) {
             (_, None | Some(Value::Null)) => {}
-            (_, Some(Value::String(value))) => cell(text, value),
+            (_, Some(Value::String(value))) => write_cell(text, value),
             (_, Some(Value::Array(values))) => {
                 let values: Vec<&str> = values.iter().filter_map(Value::as_str).collect();
-                cell(text, &values.join(" "));
+                write_cell(text, &values.join(" "));
             }
             (ColumnType::Json, Some(Value::Object(object))) if object.is_empty() => {}
-            (ColumnType::Json, Some(object)) => quoted(text, &guard::json(object)),
+            (ColumnType::Json, Some(object)) => write_quoted(text, &guard::to_guarded_json(object)),
             // A number cannot be a formula.
             (_, Some(value)) => text.push_str(&value.to_string()),
         }
@@ -42,16 +42,16 @@ pub fn line(text: &mut String, visit: &Map<String, Value>) {
     text.push_str("\r\n");
 }
 
-fn cell(text: &mut String, value: &str) {
-    let value = guard::add(&value.replace(['\r', '\n'], " "));
+fn write_cell(text: &mut String, value: &str) {
+    let value = guard::add_guards(&value.replace(['\r', '\n'], " "));
     if value.contains([',', '"', ';', '\t']) {
-        quoted(text, &value);
+        write_quoted(text, &value);
     } else {
         text.push_str(&value);
     }
 }
 
-fn quoted(text: &mut String, value: &str) {
+fn write_quoted(text: &mut String, value: &str) {
     text.push('"');
     text.push_str(&value.replace('"', "\"\""));
     text.push('"');
@@ -60,18 +60,18 @@ fn quoted(text: &mut String, value: &str) {
 /// Parses a record and removes the guards that [`line()`] adds; `None` if the quotes are
 /// unbalanced.
 #[must_use]
-pub fn read(line: &str) -> Option<Vec<String>> {
+pub fn parse_record(line: &str) -> Option<Vec<String>> {
     let mut values = vec![];
     let mut rest = line.trim_end_matches(['\r', '\n']);
     loop {
         let value;
         (value, rest) = if let Some(quoted) = rest.strip_prefix('"') {
-            read_quoted(quoted)?
+            parse_quoted(quoted)?
         } else {
             let end = rest.find(',').unwrap_or(rest.len());
             (rest[..end].to_owned(), &rest[end..])
         };
-        values.push(guard::remove(&value));
+        values.push(guard::remove_guards(&value));
         match rest.strip_prefix(',') {
             Some(next) => rest = next,
             None if rest.is_empty() => return Some(values),
@@ -81,7 +81,7 @@ pub fn read(line: &str) -> Option<Vec<String>> {
 }
 
 /// Splits a quoted value after its closing quote.
-fn read_quoted(text: &str) -> Option<(String, &str)> {
+fn parse_quoted(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut rest = text;
     loop {

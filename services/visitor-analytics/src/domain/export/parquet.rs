@@ -39,7 +39,7 @@ impl SharedBuffer {
 
 pub(super) struct ParquetWriter {
     writer: SerializedFileWriter<SharedBuffer>,
-    written: SharedBuffer,
+    buffer: SharedBuffer,
 }
 
 impl ParquetWriter {
@@ -53,11 +53,17 @@ impl ParquetWriter {
             Arc::new(schema()?),
             Arc::new(properties.build()),
         )?;
-        Ok(Self { writer, written })
+        Ok(Self {
+            writer,
+            buffer: written,
+        })
     }
 
     /// Writes a row group.
-    pub(super) fn write(&mut self, rows: &[Map<String, Value>]) -> Result<Vec<u8>, ParquetError> {
+    pub(super) fn write_row_group(
+        &mut self,
+        rows: &[Map<String, Value>],
+    ) -> Result<Vec<u8>, ParquetError> {
         let mut group = self.writer.next_row_group()?;
         for (name, kind) in EXPORT_COLUMNS {
             let Some(mut column) = group.next_column()? else {
@@ -70,29 +76,29 @@ impl ParquetWriter {
             column.close()?;
         }
         group.close()?;
-        Ok(self.written.take())
+        Ok(self.buffer.take())
     }
 
     pub(super) fn finish(self) -> Result<Vec<u8>, ParquetError> {
         self.writer.close()?;
-        Ok(self.written.take())
+        Ok(self.buffer.take())
     }
 }
 
 fn schema() -> Result<Type, ParquetError> {
     let columns = EXPORT_COLUMNS.into_iter().map(|(name, kind)| {
         let (physical, logical) = match kind {
-            ColumnType::Text | ColumnType::Texts => {
+            ColumnType::Text | ColumnType::TextList => {
                 (Physical::BYTE_ARRAY, Some(LogicalType::String))
             }
             ColumnType::Json => (Physical::BYTE_ARRAY, Some(LogicalType::Json)),
-            ColumnType::Time => {
+            ColumnType::Timestamp => {
                 let time = LogicalType::timestamp(true, TimeUnit::MICROS);
                 (Physical::INT64, Some(time))
             }
-            ColumnType::Whole => (Physical::INT64, None),
-            ColumnType::Number => (Physical::DOUBLE, None),
-            ColumnType::Truth => (Physical::BOOLEAN, None),
+            ColumnType::Integer => (Physical::INT64, None),
+            ColumnType::Float => (Physical::DOUBLE, None),
+            ColumnType::Boolean => (Physical::BOOLEAN, None),
         };
         let column = Type::primitive_type_builder(name, physical)
             .with_repetition(Repetition::OPTIONAL)
@@ -112,26 +118,26 @@ fn write_column<'a>(
 ) -> Result<(), ParquetError> {
     match column {
         ColumnWriter::ByteArrayColumnWriter(column) => {
-            let (values, there) = sparse(values, |value| Some(text(value)));
+            let (values, there) = split_nulls(values, |value| Some(to_text(value)));
             column.write_batch(&values, Some(&there), None)?;
         }
         ColumnWriter::Int64ColumnWriter(column) => {
             let number = |value: &Value| match kind {
-                ColumnType::Time => {
+                ColumnType::Timestamp => {
                     let moment = DateTime::parse_from_rfc3339(value.as_str()?).ok()?;
                     Some(moment.timestamp_micros())
                 }
                 _ => value.as_i64(),
             };
-            let (values, there) = sparse(values, number);
+            let (values, there) = split_nulls(values, number);
             column.write_batch(&values, Some(&there), None)?;
         }
         ColumnWriter::DoubleColumnWriter(column) => {
-            let (values, there) = sparse(values, Value::as_f64);
+            let (values, there) = split_nulls(values, Value::as_f64);
             column.write_batch(&values, Some(&there), None)?;
         }
         ColumnWriter::BoolColumnWriter(column) => {
-            let (values, there) = sparse(values, Value::as_bool);
+            let (values, there) = split_nulls(values, Value::as_bool);
             column.write_batch(&values, Some(&there), None)?;
         }
         _ => return Err(ParquetError::General("unexpected column type".to_owned())),
@@ -140,7 +146,7 @@ fn write_column<'a>(
 }
 
 /// The values that are present, and for each row whether it has one.
-fn sparse<'a, T>(
+fn split_nulls<'a, T>(
     values: impl Iterator<Item = Option<&'a Value>>,
     read: impl Fn(&Value) -> Option<T>,
 ) -> (Vec<T>, Vec<i16>) {
@@ -155,7 +161,7 @@ fn sparse<'a, T>(
     (found, there)
 }
 
-fn text(value: &Value) -> ByteArray {
+fn to_text(value: &Value) -> ByteArray {
     let text = match value {
         Value::String(text) => text.clone(),
         Value::Array(texts) => {

@@ -21,7 +21,7 @@ fn exported(title: &str) -> ExportedVisit {
 
 #[test]
 fn every_field_has_its_column() {
-    let fields = fields(&exported("")).unwrap();
+    let fields = to_fields(&exported("")).unwrap();
     let fields: BTreeSet<&str> = fields.keys().map(String::as_str).collect();
     let columns: BTreeSet<&str> = EXPORT_COLUMNS.iter().map(|(name, _)| *name).collect();
     assert_eq!(fields, columns);
@@ -53,9 +53,9 @@ fn no_cell_is_a_formula_and_each_is_read_as_it_was() {
         "\u{feff}=1",
     ] {
         let mut text = String::new();
-        csv::line(&mut text, &fields(&exported(title)).unwrap());
+        csv::write_record(&mut text, &to_fields(&exported(title)).unwrap());
         assert_eq!(text.matches('\n').count(), 1, "{title}");
-        let values = csv::read(&text).unwrap();
+        let values = csv::parse_record(&text).unwrap();
         let value = |name| {
             let place = EXPORT_COLUMNS
                 .iter()
@@ -77,9 +77,9 @@ fn no_cell_is_a_formula_and_each_is_read_as_it_was() {
             assert_eq!(formulas.next(), None, "{text}");
         }
     }
-    assert_eq!(csv::read("a,\"b"), None);
-    assert_eq!(csv::read("a,\"b\"c"), None);
-    assert_eq!(csv::read(",,").unwrap(), ["", "", ""]);
+    assert_eq!(csv::parse_record("a,\"b"), None);
+    assert_eq!(csv::parse_record("a,\"b\"c"), None);
+    assert_eq!(csv::parse_record(",,").unwrap(), ["", "", ""]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use super::*;
 
 fn read(line: &str) -> Result<ParsedLine, LineParseError> {
-    LineParser::new(ImportFormat::Combined, Some("shop.example".into())).read(line)
+    LineParser::new(ImportFormat::Combined, Some("shop.example".into())).parse(line)
 }
 
 const LINE: &str = r#"81.2.69.142 - anna [20/Nov/2026:13:00:00 +0100] "GET /a?x=1 HTTP/1.1" 200 512 "https://www.google.com/" "Mozilla/5.0 \"X\" \\ \x41""#;
@@ -42,10 +42,13 @@ fn what_is_no_page_view_is_skipped() {
         // A truncated line does not panic.
         let _ = read(&LINE[..end]);
     }
-    assert!(matches!(read("nonsense"), Err(LineParseError::Log)));
+    assert!(matches!(
+        read("nonsense"),
+        Err(LineParseError::InvalidLogLine)
+    ));
     assert!(matches!(
         read(&LINE.replace("20/Nov", "32/Nov")),
-        Err(LineParseError::Log)
+        Err(LineParseError::InvalidLogLine)
     ));
 }
 
@@ -65,43 +68,43 @@ fn lines_are_found_wherever_a_file_is_cut() {
         let mut lines = LineDecoder::default();
         let mut found = vec![];
         for piece in file.as_bytes().chunks(size) {
-            lines.add(piece);
-            while let Some(line) = lines.take() {
+            lines.push(piece);
+            while let Some(line) = lines.next_line() {
                 found.push(line);
             }
         }
         assert_eq!(found, expected, "{size}");
-        assert_eq!(lines.last(), Some(text("last")));
+        assert_eq!(lines.finish(), Some(text("last")));
     }
     let mut lines = LineDecoder::default();
-    lines.add(b"\xff\n");
-    assert_eq!(lines.take(), Some(DecodedLine::Unreadable));
-    assert_eq!(lines.last(), None);
+    lines.push(b"\xff\n");
+    assert_eq!(lines.next_line(), Some(DecodedLine::Unreadable));
+    assert_eq!(lines.finish(), None);
 }
 
 #[test]
 fn ids_are_the_same_each_time_and_differ_line_by_line() {
-    let import = id_of(ImportFormat::Combined, Some("shop.example"), &["a".into()]);
+    let import = derive_import_id(ImportFormat::Combined, Some("shop.example"), &["a".into()]);
     assert_eq!(
         import,
-        id_of(ImportFormat::Combined, Some("shop.example"), &["a".into()])
+        derive_import_id(ImportFormat::Combined, Some("shop.example"), &["a".into()])
     );
     assert_ne!(
         import,
-        id_of(ImportFormat::Combined, Some("b.example"), &["a".into()])
+        derive_import_id(ImportFormat::Combined, Some("b.example"), &["a".into()])
     );
     let at = DateTime::from_timestamp(1_795_176_000, 0).unwrap();
-    let id = visit_id(import, 1, "a", at);
-    assert_eq!(id, visit_id(import, 1, "a", at));
-    assert_ne!(id, visit_id(import, 2, "a", at));
-    assert_ne!(id, visit_id(import, 1, "b", at));
+    let id = derive_visit_id(import, 1, "a", at);
+    assert_eq!(id, derive_visit_id(import, 1, "a", at));
+    assert_ne!(id, derive_visit_id(import, 2, "a", at));
+    assert_ne!(id, derive_visit_id(import, 1, "b", at));
     assert_eq!(common::clock::moment_of(id), Some(at));
 }
 
 #[test]
 fn what_is_wrong_with_json_is_said_without_its_values() {
     let mut reader = LineParser::new(ImportFormat::Ndjson, None);
-    let message = |line: &str, reader: &mut LineParser| reader.read(line).unwrap_err().to_string();
+    let message = |line: &str, reader: &mut LineParser| reader.parse(line).unwrap_err().to_string();
     assert_eq!(
         message("{\"url\": \"x\", \"user_agent\": null}", &mut reader),
         "the field ip is missing"

@@ -11,7 +11,7 @@ fn arrival(minute: i64) -> IncomingVisit {
         timestamp: at(minute),
         id: Clock::id_at(at(minute)),
         is_bot: false,
-        is_fresh: true,
+        is_recent: true,
     }
 }
 
@@ -53,28 +53,28 @@ fn defined(mut visits: Vec<IncomingVisit>) -> Vec<(DateTime<Utc>, DateTime<Utc>,
 #[test]
 fn thirty_minutes_end_a_session_and_less_does_not() {
     let visits = [arrival(0), arrival(29), arrival(59)];
-    let plan = assign(vec![], &visits, NotifyTrigger::FirstVisit);
+    let plan = sessionize(vec![], &visits, NotifyTrigger::FirstVisit);
     assert_eq!(plan.new.len(), 2);
-    assert_eq!(plan.of_arrivals[0], plan.of_arrivals[1]);
-    assert_ne!(plan.of_arrivals[1], plan.of_arrivals[2]);
+    assert_eq!(plan.session_ids[0], plan.session_ids[1]);
+    assert_ne!(plan.session_ids[1], plan.session_ids[2]);
     assert_eq!(plan.new[0].visits, 2);
 }
 
 #[test]
 fn a_late_visit_bridges_two_sessions_into_the_earlier_one() {
-    let mut sessions = assign(
+    let mut sessions = sessionize(
         vec![],
         &[arrival(0), arrival(40)],
         NotifyTrigger::FirstVisit,
     )
     .new;
     let ids: Vec<_> = sessions.iter().map(|s| s.id).collect();
-    let plan = assign(sessions.clone(), &[arrival(20)], NotifyTrigger::FirstVisit);
+    let plan = sessionize(sessions.clone(), &[arrival(20)], NotifyTrigger::FirstVisit);
     assert_eq!(plan.merged.len(), 1);
     assert_eq!(plan.merged[0].1, ids[0]);
-    assert_eq!(plan.of_arrivals, [ids[0]]);
+    assert_eq!(plan.session_ids, [ids[0]]);
     assert!(
-        plan.announce.is_empty(),
+        plan.announcements.is_empty(),
         "both sessions were announced before"
     );
     apply(&mut sessions, &plan);
@@ -88,24 +88,24 @@ fn a_late_visit_bridges_two_sessions_into_the_earlier_one() {
 #[test]
 fn a_session_is_told_of_once_by_its_first_fresh_genuine_visit() {
     let stale = IncomingVisit {
-        is_fresh: false,
+        is_recent: false,
         ..arrival(0)
     };
     let mut sessions = vec![];
-    let plan = assign(vec![], &[stale], NotifyTrigger::FirstVisit);
-    assert!(plan.announce.is_empty());
+    let plan = sessionize(vec![], &[stale], NotifyTrigger::FirstVisit);
+    assert!(plan.announcements.is_empty());
     apply(&mut sessions, &plan);
     let fresh = arrival(5);
-    let plan = assign(
+    let plan = sessionize(
         sessions.clone(),
         &[fresh, arrival(6)],
         NotifyTrigger::FirstVisit,
     );
-    assert_eq!(plan.announce, [(sessions[0].id, fresh)]);
+    assert_eq!(plan.announcements, [(sessions[0].id, fresh)]);
     apply(&mut sessions, &plan);
     assert!(
-        assign(sessions, &[arrival(7)], NotifyTrigger::FirstVisit)
-            .announce
+        sessionize(sessions, &[arrival(7)], NotifyTrigger::FirstVisit)
+            .announcements
             .is_empty()
     );
 }
@@ -116,9 +116,9 @@ fn a_bots_session_is_never_told_of() {
         is_bot: true,
         ..arrival(0)
     };
-    let plan = assign(vec![], &[bot, arrival(1)], NotifyTrigger::FirstVisit);
+    let plan = sessionize(vec![], &[bot, arrival(1)], NotifyTrigger::FirstVisit);
     assert!(plan.new[0].is_bot);
-    assert!(plan.announce.is_empty());
+    assert!(plan.announcements.is_empty());
 }
 
 #[test]
@@ -146,14 +146,14 @@ fn any_order_and_any_batches_give_the_sessions_of_the_definition() {
                 .min(rest.len());
             let (batch, later) = rest.split_at(size);
             rest = later;
-            let plan = assign(sessions.clone(), batch, NotifyTrigger::FirstVisit);
+            let plan = sessionize(sessions.clone(), batch, NotifyTrigger::FirstVisit);
             for (gone, into) in &plan.merged {
                 for session in of_visit.values_mut().filter(|s| **s == gone.id) {
                     *session = *into;
                 }
             }
             let ids = batch.iter().map(|visit| visit.id);
-            of_visit.extend(ids.zip(plan.of_arrivals.iter().copied()));
+            of_visit.extend(ids.zip(plan.session_ids.iter().copied()));
             apply(&mut sessions, &plan);
         }
         sessions.sort_by_key(|s| s.entry);
@@ -172,20 +172,23 @@ fn any_order_and_any_batches_give_the_sessions_of_the_definition() {
 #[test]
 fn a_second_signal_is_waited_for_where_that_is_wanted() {
     let tell = |existing, arrivals: &[IncomingVisit]| {
-        assign(existing, arrivals, NotifyTrigger::SecondSignal)
+        sessionize(existing, arrivals, NotifyTrigger::SecondSignal)
     };
     let first = tell(vec![], &[arrival(0)]);
-    assert!(first.announce.is_empty() && !first.new[0].announced);
+    assert!(first.announcements.is_empty() && !first.new[0].announced);
     let second = tell(first.new, &[arrival(3)]);
-    assert_eq!(second.announce.len(), 1);
+    assert_eq!(second.announcements.len(), 1);
     let session = second.changed[0].1.clone();
     assert!(session.announced);
-    assert!(tell(vec![session], &[arrival(4)]).announce.is_empty());
+    assert!(tell(vec![session], &[arrival(4)]).announcements.is_empty());
     // Two visits at once, and a second visit by a bot.
-    assert_eq!(tell(vec![], &[arrival(0), arrival(1)]).announce.len(), 1);
+    assert_eq!(
+        tell(vec![], &[arrival(0), arrival(1)]).announcements.len(),
+        1
+    );
     let bot = IncomingVisit {
         is_bot: true,
         ..arrival(1)
     };
-    assert!(tell(vec![], &[arrival(0), bot]).announce.is_empty());
+    assert!(tell(vec![], &[arrival(0), bot]).announcements.is_empty());
 }

@@ -1,7 +1,7 @@
 //! Acquisition channels, according to GA4's default channel group
 //! (<https://support.google.com/analytics/answer/9756891>) and a further channel for AI assistants.
 
-use super::lists::SourceKind;
+use super::known_sources::SourceKind;
 
 /// An acquisition channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl Channel {
     ];
 
     #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
             .find(|channel| channel.as_str() == name)
@@ -89,14 +89,14 @@ impl Channel {
 
 /// Returns the channel of a source and medium, both in lower case. `kind` is the kind of the source
 /// if it is a known one. The first rule that matches decides.
-pub(super) fn of(
+pub(super) fn classify(
     source: &str,
     medium: &str,
     campaign: Option<&str>,
     kind: Option<SourceKind>,
 ) -> Channel {
     let campaign = campaign.unwrap_or_default().to_lowercase();
-    let is_shop = kind == Some(SourceKind::Shopping) || is_shopping(&campaign);
+    let is_shop = kind == Some(SourceKind::Shopping) || is_shopping_campaign(&campaign);
     let is = |wanted: SourceKind| kind == Some(wanted);
     let is_paid = medium.contains("cp")
         || medium == "ppc"
@@ -166,7 +166,7 @@ pub(super) fn of(
 
 /// Whether a campaign contains `shopping`, or `shop` without a letter other than `e` before it. So
 /// `eshop` matches and `workshop` does not.
-fn is_shopping(campaign: &str) -> bool {
+fn is_shopping_campaign(campaign: &str) -> bool {
     let before = |at: usize| campaign[..at].chars().next_back();
     let mut places = campaign.match_indices("shop").map(|(at, _)| at);
     campaign.contains("shopping")

@@ -3,7 +3,7 @@ use super::*;
 fn origin(url: &str, referrer: Option<&str>) -> [String; 3] {
     let url = Url::parse(url).unwrap();
     let referrer = referrer.map(|text| Url::parse(text).unwrap());
-    let origin = TrafficSource::of(&url, referrer.as_ref(), AdNetwork::of(&url));
+    let origin = TrafficSource::detect(&url, referrer.as_ref(), AdNetwork::from_url(&url));
     [
         origin.source,
         origin.medium,

@@ -12,8 +12,8 @@ use utoipa::ToSchema;
 
 use super::super::error;
 use super::ReportScope;
-use super::question::{QueryPairs, ReportRequest};
-use super::timeseries::interval;
+use super::report_request::{QueryPairs, ReportRequest};
+use super::timeseries::parse_interval;
 use crate::http::site_scope::SiteScope;
 use crate::store::{BreakdownOrder, BreakdownQuery, Store};
 
@@ -81,52 +81,57 @@ pub(in crate::http) async fn bots(
     Query(pairs): Query<QueryPairs>,
 ) -> Result<Json<BotsResponse>, Problem> {
     let own = ["interval", "limit"];
-    let question =
-        ReportRequest::read(&state.store, state.clock.now(), scope.limit(pairs)?, &own).await?;
-    let limit = question.limit(DEFAULT_BOT_VALUES, MAX_BOT_VALUES)?;
-    let (_, interval) = interval(&question)?;
-    let series = state.store.series(&question.asked, interval).await;
-    let series = series.map_err(|e| error::store(&e))?;
-    let of = async |dimension| values(&state.store, &question, dimension, limit).await;
-    let buckets = || series.answer.iter();
+    let question = ReportRequest::parse(
+        &state.store,
+        state.clock.now(),
+        scope.restrict(pairs)?,
+        &own,
+    )
+    .await?;
+    let limit = question.parse_limit(DEFAULT_BOT_VALUES, MAX_BOT_VALUES)?;
+    let (_, interval) = parse_interval(&question)?;
+    let series = state.store.series(&question.query, interval).await;
+    let series = series.map_err(|e| error::from_store(&e))?;
+    let of = async |dimension| top_values(&state.store, &question, dimension, limit).await;
+    let buckets = || series.value.iter();
     Ok(Json(BotsResponse {
-        scope: ReportScope::of(&question, series.as_of),
-        visits: buckets().flat_map(|b| b.numbers).map(|n| n.visits).sum(),
-        bot_visits: buckets().map(|b| b.numbers[1].visits).sum(),
+        scope: ReportScope::new(&question, series.as_of),
+        visits: buckets().flat_map(|b| b.metrics).map(|n| n.visits).sum(),
+        bot_visits: buckets().map(|b| b.metrics[1].visits).sum(),
         by_name: of(Dimension::BotName).await?,
         by_category: of(Dimension::BotCategory).await?,
         by_reason: of(Dimension::BotReason).await?,
         over_time: buckets()
             .map(|bucket| BotTimePoint {
                 time: bucket.start,
-                visits: bucket.numbers[1].visits,
+                visits: bucket.metrics[1].visits,
             })
             .collect(),
     }))
 }
 
 /// The most frequent values of a dimension among bots' visits.
-async fn values(
+async fn top_values(
     store: &Store,
     question: &ReportRequest,
     dimension: Dimension,
     limit: i64,
 ) -> Result<Vec<BotValue>, Problem> {
     let wanted = BreakdownQuery {
-        subject: Attribute::Of(dimension),
+        subject: Attribute::Dimension(dimension),
         property: None,
         is_bot: Some(true),
         order: BreakdownOrder::Visits,
         offset: 0,
         limit,
     };
-    let found = store.breakdown(&question.asked, &wanted).await;
-    let found = found.map_err(|e| error::store(&e))?.answer.into_iter();
+    let found = store.breakdown(&question.query, &wanted).await;
+    let found = found.map_err(|e| error::from_store(&e))?.value.into_iter();
     // A breakdown returns one row more than `limit` if further rows exist.
     let first = found.take(usize::try_from(limit).unwrap_or_default());
     let values = first.map(|one| BotValue {
         value: one.value.map(|text| text.to_string()),
-        visits: one.numbers.visits,
+        visits: one.metrics.visits,
     });
     Ok(values.collect())
 }

@@ -14,8 +14,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::error;
-use super::question::{QueryPairs, ReportRequest};
-use super::{ConversionMetrics, ReportScope, of_class, ratio, wrong};
+use super::report_request::{QueryPairs, ReportRequest};
+use super::{ConversionMetrics, ReportScope, invalid_param, ratio, select_metrics};
 use crate::http::site_scope::SiteScope;
 use crate::store::{BreakdownOrder, BreakdownQuery, BreakdownRow, ReportQuery, Store};
 
@@ -52,7 +52,7 @@ pub(in crate::http) struct BreakdownItem {
     /// Average time until the session's next visit, in seconds.
     average_seconds: Option<f64>,
     #[serde(flatten)]
-    reached: ConversionMetrics,
+    conversion_metrics: ConversionMetrics,
 }
 
 /// Break down a site's numbers by a dimension.
@@ -83,31 +83,39 @@ pub(in crate::http) async fn breakdown(
     Query(pairs): Query<QueryPairs>,
 ) -> Result<Json<BreakdownResponse>, Problem> {
     let own = ["by", "sort", "limit", "cursor", "goal"];
-    let question =
-        ReportRequest::read(&state.store, state.clock.now(), scope.limit(pairs)?, &own).await?;
-    if question.own("by") == Some("goal") {
-        return by_goal(&state.store, &question).await;
+    let question = ReportRequest::parse(
+        &state.store,
+        state.clock.now(),
+        scope.restrict(pairs)?,
+        &own,
+    )
+    .await?;
+    if question.own_param("by") == Some("goal") {
+        return breakdown_by_goal(&state.store, &question).await;
     }
-    let (wanted, fingerprint) = wanted(&question)?;
-    let found = state.store.breakdown(&question.asked, &wanted).await;
-    let found = found.map_err(|e| error::store(&e))?;
+    let (wanted, fingerprint) = parse_query(&question)?;
+    let found = state.store.breakdown(&question.query, &wanted).await;
+    let found = found.map_err(|e| error::from_store(&e))?;
     let limit = usize::try_from(wanted.limit).unwrap_or_default();
-    let more = found.answer.len() > limit;
-    let mut data: Vec<BreakdownItem> = found.answer.into_iter().take(limit).map(line).collect();
-    if let Some((goal, asked)) = question.goal(&state.store).await? {
+    let more = found.value.len() > limit;
+    let mut data: Vec<BreakdownItem> = found.value.into_iter().take(limit).map(to_item).collect();
+    if let Some((goal, asked)) = question.goal_query(&state.store).await? {
         let all = BreakdownQuery {
             offset: 0,
             limit: i64::MAX - 1,
             ..wanted.clone()
         };
         let reached = state.store.breakdown(&asked, &all).await;
-        let reached = reached.map_err(|e| error::store(&e))?.answer.into_iter();
+        let reached = reached
+            .map_err(|e| error::from_store(&e))?
+            .value
+            .into_iter();
         let sessions: HashMap<Option<String>, i64> = reached
-            .map(|of| (of.value.map(|text| text.to_string()), of.numbers.sessions))
+            .map(|of| (of.value.map(|text| text.to_string()), of.metrics.sessions))
             .collect();
         for line in &mut data {
             let reached = sessions.get(&line.value).copied().unwrap_or_default();
-            line.reached = ConversionMetrics::new(&goal, line.sessions, reached);
+            line.conversion_metrics = ConversionMetrics::new(&goal, line.sessions, reached);
         }
     }
     Ok(Json(BreakdownResponse {
@@ -115,41 +123,44 @@ pub(in crate::http) async fn breakdown(
             || wanted.subject.name().to_owned(),
             |property| format!("property:{property}"),
         ),
-        next_cursor: more.then(|| cursor(fingerprint, wanted.offset + wanted.limit)),
+        next_cursor: more.then(|| encode_cursor(fingerprint, wanted.offset + wanted.limit)),
         data,
-        scope: ReportScope::of(&question, found.as_of),
+        scope: ReportScope::new(&question, found.as_of),
     }))
 }
 
 /// Returns the numbers of the sessions that reach each goal, most frequent goals first.
-async fn by_goal(
+async fn breakdown_by_goal(
     store: &Store,
     question: &ReportRequest,
 ) -> Result<Json<BreakdownResponse>, Problem> {
     for name in ["goal", "sort", "cursor"] {
-        if question.own(name).is_some() {
-            return Err(wrong(name, "not supported with `by=goal`"));
+        if question.own_param(name).is_some() {
+            return Err(invalid_param(name, "not supported with `by=goal`"));
         }
     }
-    let limit = question.limit(DEFAULT_BREAKDOWN_LIMIT, MAX_BREAKDOWN_LIMIT)?;
+    let limit = question.parse_limit(DEFAULT_BREAKDOWN_LIMIT, MAX_BREAKDOWN_LIMIT)?;
     let total = async |asked: &ReportQuery| {
         let series = store.series(asked, Interval::Day).await;
-        let series = series.map_err(|e| error::store(&e))?;
-        let numbers = series.answer.iter().map(|part| part.numbers);
-        let numbers = numbers.map(|both| of_class(question.is_bot, both));
+        let series = series.map_err(|e| error::from_store(&e))?;
+        let numbers = series.value.iter().map(|part| part.metrics);
+        let numbers = numbers.map(|both| select_metrics(question.is_bot, both));
         let sum = numbers.fold(Metrics::default(), std::ops::Add::add);
         Ok::<_, Problem>((sum, series.as_of))
     };
-    let (all, as_of) = total(&question.asked).await?;
-    let goals = store.goals(Some(&question.asked.site.domain)).await;
+    let (all, as_of) = total(&question.query).await?;
+    let goals = store.goals(Some(&question.query.site.domain)).await;
     let mut data = vec![];
-    for goal in goals.map_err(|e| error::store(&e))? {
-        let asked = question.reaching(store, &goal).await?;
+    for goal in goals.map_err(|e| error::from_store(&e))? {
+        let asked = question.restrict_to_goal(store, &goal).await?;
         let (numbers, _) = total(&asked).await?;
         let value = Some(goal.name.as_str().into());
         data.push(BreakdownItem {
-            reached: ConversionMetrics::new(&goal, all.sessions, numbers.sessions),
-            ..line(BreakdownRow { value, numbers })
+            conversion_metrics: ConversionMetrics::new(&goal, all.sessions, numbers.sessions),
+            ..to_item(BreakdownRow {
+                value,
+                metrics: numbers,
+            })
         });
     }
     data.sort_by_key(|line| std::cmp::Reverse(line.sessions));
@@ -158,18 +169,18 @@ async fn by_goal(
         by: "goal".into(),
         next_cursor: None,
         data,
-        scope: ReportScope::of(question, as_of),
+        scope: ReportScope::new(question, as_of),
     }))
 }
 
-fn wanted(question: &ReportRequest) -> Result<(BreakdownQuery, u64), Problem> {
+fn parse_query(question: &ReportRequest) -> Result<(BreakdownQuery, u64), Problem> {
     let by = question
-        .own("by")
-        .ok_or_else(|| wrong("by", "`by` is required: name a dimension"))?;
-    let named = Attribute::with_property(by);
-    let (subject, property) = named.ok_or_else(|| wrong("by", "unknown dimension"))?;
-    question.counts(property, "by")?;
-    let order = match question.own("sort").unwrap_or("visitors") {
+        .own_param("by")
+        .ok_or_else(|| invalid_param("by", "`by` is required: name a dimension"))?;
+    let named = Attribute::parse(by);
+    let (subject, property) = named.ok_or_else(|| invalid_param("by", "unknown dimension"))?;
+    question.check_property(property, "by")?;
+    let order = match question.own_param("sort").unwrap_or("visitors") {
         "visitors" => BreakdownOrder::Visitors,
         "sessions" => BreakdownOrder::Sessions,
         "visits" => BreakdownOrder::Visits,
@@ -177,7 +188,7 @@ fn wanted(question: &ReportRequest) -> Result<(BreakdownQuery, u64), Problem> {
         "average_seconds" => BreakdownOrder::AverageSeconds,
         "value" => BreakdownOrder::Value,
         _ => {
-            return Err(wrong(
+            return Err(invalid_param(
                 "sort",
                 "`sort` must be `visitors`, `sessions`, `visits`, `bounce_rate`, `average_seconds` \
                  or `value`",
@@ -185,10 +196,10 @@ fn wanted(question: &ReportRequest) -> Result<(BreakdownQuery, u64), Problem> {
         }
     };
     let fingerprint = question.fingerprint((subject, property, order));
-    let offset = match question.own("cursor") {
+    let offset = match question.own_param("cursor") {
         None => 0,
-        Some(text) => read_cursor(text, fingerprint).ok_or_else(|| {
-            wrong(
+        Some(text) => decode_cursor(text, fingerprint).ok_or_else(|| {
+            invalid_param(
                 "cursor",
                 "not a cursor of this request; repeat the parameters of the first page",
             )
@@ -200,7 +211,7 @@ fn wanted(question: &ReportRequest) -> Result<(BreakdownQuery, u64), Problem> {
         is_bot: question.is_bot,
         order,
         offset,
-        limit: question.limit(DEFAULT_BREAKDOWN_LIMIT, MAX_BREAKDOWN_LIMIT)?,
+        limit: question.parse_limit(DEFAULT_BREAKDOWN_LIMIT, MAX_BREAKDOWN_LIMIT)?,
     };
     Ok((wanted, fingerprint))
 }
@@ -209,12 +220,12 @@ fn wanted(question: &ReportRequest) -> Result<(BreakdownQuery, u64), Problem> {
 const MAX_OFFSET: i64 = 1_000_000_000;
 
 /// Encodes the fingerprint of the request and the number of preceding values.
-fn cursor(fingerprint: u64, offset: i64) -> String {
+fn encode_cursor(fingerprint: u64, offset: i64) -> String {
     let bytes = [fingerprint.to_be_bytes(), offset.to_be_bytes()];
     BASE64.encode(bytes.concat())
 }
 
-fn read_cursor(text: &str, fingerprint: u64) -> Option<i64> {
+fn decode_cursor(text: &str, fingerprint: u64) -> Option<i64> {
     let bytes = BASE64.decode(text).ok()?;
     let (question, offset) = bytes.split_first_chunk::<8>()?;
     let offset = i64::from_be_bytes(offset.try_into().ok()?);
@@ -223,8 +234,8 @@ fn read_cursor(text: &str, fingerprint: u64) -> Option<i64> {
     is_own.then_some(offset)
 }
 
-fn line(value: BreakdownRow) -> BreakdownItem {
-    let numbers = value.numbers;
+fn to_item(value: BreakdownRow) -> BreakdownItem {
+    let numbers = value.metrics;
     BreakdownItem {
         value: value.value.map(|text| text.to_string()),
         visitors: numbers.visitors,
@@ -232,6 +243,6 @@ fn line(value: BreakdownRow) -> BreakdownItem {
         visits: numbers.visits,
         bounce_rate: ratio(numbers.bounces, numbers.sessions, 4),
         average_seconds: ratio(numbers.seconds, numbers.visits, 1),
-        reached: ConversionMetrics::default(),
+        conversion_metrics: ConversionMetrics::default(),
     }
 }

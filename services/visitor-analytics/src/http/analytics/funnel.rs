@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::super::error;
-use super::question::{QueryPairs, ReportRequest};
-use super::{ReportScope, ratio, too_much};
-use crate::domain::event::event_type;
+use super::report_request::{QueryPairs, ReportRequest};
+use super::{ReportScope, ratio, too_many_visits};
+use crate::domain::event::validate_event_type;
 use crate::http::site_scope::SiteScope;
 use crate::store::{BoundedResult, FunnelStep};
 
@@ -118,23 +118,23 @@ pub(in crate::http) async fn funnel(
     scope: SiteScope,
     Json(mut wanted): Json<FunnelRequest>,
 ) -> Result<axum::Json<FunnelResponse>, Problem> {
-    let (steps, rules) = rules(&wanted)?;
-    let pairs = scope.limit(pairs(&mut wanted))?;
-    let question = ReportRequest::read(&state.store, state.clock.now(), pairs, &[]).await?;
+    let (steps, rules) = parse_steps(&wanted)?;
+    let pairs = scope.restrict(take_query_pairs(&mut wanted))?;
+    let question = ReportRequest::parse(&state.store, state.clock.now(), pairs, &[]).await?;
     let found = state
         .store
-        .funnel(&question.asked, question.is_bot, &steps, rules)
+        .funnel(&question.query, question.is_bot, &steps, rules)
         .await;
-    let found = found.map_err(|e| error::store(&e))?;
-    let BoundedResult::Fits(counts) = found.answer else {
-        return Err(too_much());
+    let found = found.map_err(|e| error::from_store(&e))?;
+    let BoundedResult::Complete(counts) = found.value else {
+        return Err(too_many_visits());
     };
     let first = counts.first().copied().unwrap_or_default();
     let last = counts.last().copied().unwrap_or_default();
     let before = [first].into_iter().chain(counts.iter().copied());
     let steps = wanted.steps.into_iter().zip(counts.iter().zip(before));
     Ok(axum::Json(FunnelResponse {
-        scope: ReportScope::of(&question, found.as_of),
+        scope: ReportScope::new(&question, found.as_of),
         steps: steps
             .map(|(step, (visitors, before))| FunnelStepResult {
                 page: step.page,
@@ -147,7 +147,7 @@ pub(in crate::http) async fn funnel(
     }))
 }
 
-fn rules(wanted: &FunnelRequest) -> Result<(Vec<FunnelStep>, FunnelRules), Problem> {
+fn parse_steps(wanted: &FunnelRequest) -> Result<(Vec<FunnelStep>, FunnelRules), Problem> {
     let invalid = |field: String, detail: String| Problem::invalid(field, "FUNNEL_INVALID", detail);
     if !(1..=MAX_FUNNEL_STEPS).contains(&wanted.steps.len()) {
         let detail = format!("a funnel has 1 to {MAX_FUNNEL_STEPS} steps");
@@ -165,7 +165,7 @@ fn rules(wanted: &FunnelRequest) -> Result<(Vec<FunnelStep>, FunnelRules), Probl
                 Ok(pattern) => Ok(FunnelStep::Page(pattern)),
                 Err(error) => Err(invalid(field + ".page", error.to_string())),
             },
-            (None, Some(name)) => match event_type(name.clone()) {
+            (None, Some(name)) => match validate_event_type(name.clone()) {
                 Ok(name) => Ok(FunnelStep::Event(name)),
                 Err(error) => Err(invalid(field + ".event", error.to_string())),
             },
@@ -177,15 +177,15 @@ fn rules(wanted: &FunnelRequest) -> Result<(Vec<FunnelStep>, FunnelRules), Probl
     });
     let steps = steps.collect::<Result<Vec<_>, _>>()?;
     let rules = FunnelRules {
-        steps: steps.len(),
+        step_count: steps.len(),
         is_strict: wanted.order == Some(StepOrder::Strict),
-        window,
+        window_seconds: window,
     };
     Ok((steps, rules))
 }
 
 /// Converts the shared fields to query parameters.
-fn pairs(wanted: &mut FunnelRequest) -> QueryPairs {
+fn take_query_pairs(wanted: &mut FunnelRequest) -> QueryPairs {
     let shared = [
         ("site", wanted.site.take()),
         ("from", wanted.from.take()),

@@ -11,8 +11,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::error;
-use super::question::{QueryPairs, ReportRequest};
-use super::{ReportScope, wrong};
+use super::report_request::{QueryPairs, ReportRequest};
+use super::{ReportScope, invalid_param};
 use crate::http::site_scope::SiteScope;
 use crate::store::{AdjacentPageCounts, SessionPath};
 
@@ -85,63 +85,71 @@ pub(in crate::http) async fn journeys(
     Query(pairs): Query<QueryPairs>,
 ) -> Result<Json<JourneysResponse>, Problem> {
     let own = ["depth", "around", "limit"];
-    let question =
-        ReportRequest::read(&state.store, state.clock.now(), scope.limit(pairs)?, &own).await?;
+    let question = ReportRequest::parse(
+        &state.store,
+        state.clock.now(),
+        scope.restrict(pairs)?,
+        &own,
+    )
+    .await?;
     let limit =
-        usize::try_from(question.limit(DEFAULT_JOURNEYS, MAX_JOURNEYS)?).unwrap_or_default();
-    let depth = depth(&question)?;
-    let (asked, is_bot) = (&question.asked, question.is_bot);
-    let Some(page) = around(&question)? else {
-        let found = state.store.ways(asked, is_bot, depth, limit).await;
-        let found = found.map_err(|e| error::store(&e))?;
-        let (ways, total) = found.answer;
+        usize::try_from(question.parse_limit(DEFAULT_JOURNEYS, MAX_JOURNEYS)?).unwrap_or_default();
+    let depth = parse_depth(&question)?;
+    let (asked, is_bot) = (&question.query, question.is_bot);
+    let Some(page) = parse_around(&question)? else {
+        let found = state.store.session_paths(asked, is_bot, depth, limit).await;
+        let found = found.map_err(|e| error::from_store(&e))?;
+        let (ways, total) = found.value;
         return Ok(Json(JourneysResponse {
-            scope: ReportScope::of(&question, found.as_of),
+            scope: ReportScope::new(&question, found.as_of),
             total,
-            data: ways.into_iter().map(way).collect(),
+            data: ways.into_iter().map(to_journey).collect(),
             before: vec![],
             after: vec![],
         }));
     };
-    let found = state.store.around(asked, is_bot, &page, limit).await;
-    let found = found.map_err(|e| error::store(&e))?;
+    let found = state
+        .store
+        .adjacent_pages(asked, is_bot, &page, limit)
+        .await;
+    let found = found.map_err(|e| error::from_store(&e))?;
     Ok(Json(JourneysResponse {
-        scope: ReportScope::of(&question, found.as_of),
-        total: found.answer.visits,
+        scope: ReportScope::new(&question, found.as_of),
+        total: found.value.visits,
         data: vec![],
-        before: neighbours(found.answer.before),
-        after: neighbours(found.answer.after),
+        before: to_adjacent_pages(found.value.before),
+        after: to_adjacent_pages(found.value.after),
     }))
 }
 
-fn depth(question: &ReportRequest) -> Result<usize, Problem> {
-    let Some(text) = question.own("depth") else {
+fn parse_depth(question: &ReportRequest) -> Result<usize, Problem> {
+    let Some(text) = question.own_param("depth") else {
         return Ok(3);
     };
     let depth = text
         .parse()
         .ok()
         .filter(|depth| (1..=MAX_JOURNEY_DEPTH).contains(depth));
-    depth.ok_or_else(|| wrong("depth", "`depth` must be between 1 and 5"))
+    depth.ok_or_else(|| invalid_param("depth", "`depth` must be between 1 and 5"))
 }
 
-fn around(question: &ReportRequest) -> Result<Option<WildcardPattern>, Problem> {
+fn parse_around(question: &ReportRequest) -> Result<Option<WildcardPattern>, Problem> {
     let page = question
-        .own("around")
+        .own_param("around")
         .map(WildcardPattern::parse)
         .transpose();
-    page.map_err(|e| wrong("around", e.to_string()))
+    page.map_err(|e| invalid_param("around", e.to_string()))
 }
 
-fn way(way: SessionPath) -> JourneyItem {
+fn to_journey(way: SessionPath) -> JourneyItem {
     JourneyItem {
         pages: way.pages,
-        is_whole: !way.goes_on,
+        is_whole: !way.has_more_pages,
         sessions: way.sessions,
     }
 }
 
-fn neighbours(of: AdjacentPageCounts) -> Vec<AdjacentPage> {
+fn to_adjacent_pages(of: AdjacentPageCounts) -> Vec<AdjacentPage> {
     let neighbour = |(page, visits)| AdjacentPage { page, visits };
     of.into_iter().map(neighbour).collect()
 }

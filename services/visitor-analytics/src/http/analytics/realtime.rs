@@ -11,8 +11,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::error;
-use super::super::pick;
-use super::question::{self, QueryPairs};
+use super::super::visit_filter;
+use super::report_request::{self, QueryPairs};
 use crate::http::site_scope::SiteScope;
 use crate::store::{REALTIME_MINUTES, RealtimeReport};
 
@@ -64,7 +64,7 @@ pub(in crate::http) struct RealtimeValue {
 /// `site` is required unless there is exactly one. Filters match each visit's own fields, as in
 /// lists.
 #[utoipa::path(get, path = "/analytics/realtime", tag = "analytics",
-    params(pick::VisitFilterParams),
+    params(visit_filter::VisitFilterParams),
     responses(
         (status = 200, body = RealtimeResponse, description = "The activity of the last half hour"),
         (status = 400, description = "A parameter is invalid; `field` names it"),
@@ -76,22 +76,22 @@ pub(in crate::http) async fn realtime(
     Query(pairs): Query<QueryPairs>,
 ) -> Result<Json<RealtimeResponse>, Problem> {
     let now = state.clock.now();
-    let pick = pick::read(&state.store, scope.limit(pairs)?).await?;
-    let site = question::site(&state.store, pick.site.clone()).await?;
+    let pick = visit_filter::parse_filter(&state.store, scope.restrict(pairs)?).await?;
+    let site = report_request::find_site(&state.store, pick.site.clone()).await?;
     let found = state.store.realtime(&site, &pick, now).await;
-    let found = found.map_err(|e| error::store(&e))?;
+    let found = found.map_err(|e| error::from_store(&e))?;
     Ok(Json(RealtimeResponse {
         site: site.domain,
         now,
         visitors_now: found.visitors_now,
-        minutes: minutes(&found, now),
-        pages: lines(found.pages),
-        countries: lines(found.countries),
-        sources: lines(found.sources),
+        minutes: fill_minutes(&found, now),
+        pages: to_values(found.pages),
+        countries: to_values(found.countries),
+        sources: to_values(found.sources),
     }))
 }
 
-fn minutes(found: &RealtimeReport, now: DateTime<Utc>) -> Vec<RealtimeMinute> {
+fn fill_minutes(found: &RealtimeReport, now: DateTime<Utc>) -> Vec<RealtimeMinute> {
     let known: HashMap<_, _> = found
         .minutes
         .iter()
@@ -110,7 +110,7 @@ fn minutes(found: &RealtimeReport, now: DateTime<Utc>) -> Vec<RealtimeMinute> {
     (0..=REALTIME_MINUTES).rev().map(minute).collect()
 }
 
-fn lines(of: Vec<(Option<String>, i64, i64)>) -> Vec<RealtimeValue> {
+fn to_values(of: Vec<(Option<String>, i64, i64)>) -> Vec<RealtimeValue> {
     let line = |(value, visitors, visits)| RealtimeValue {
         value,
         visitors,

@@ -10,8 +10,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::error;
-use super::question::{QueryPairs, ReportRequest};
-use super::{ConversionMetrics, ReportScope, of_class, ratio, wrong};
+use super::report_request::{QueryPairs, ReportRequest};
+use super::{ConversionMetrics, ReportScope, invalid_param, ratio, select_metrics};
 use crate::http::site_scope::SiteScope;
 use crate::store::{ReportQuery, Store};
 
@@ -22,9 +22,9 @@ pub(in crate::http) struct SummaryResponse {
     #[serde(flatten)]
     scope: ReportScope,
     #[serde(flatten)]
-    numbers: SummaryMetrics,
+    metrics: SummaryMetrics,
     #[serde(flatten)]
-    reached: ConversionMetrics,
+    conversion_metrics: ConversionMetrics,
     /// The numbers of the period to compare with; `null` without `compare`.
     previous: Option<PreviousPeriod>,
 }
@@ -37,7 +37,7 @@ pub(in crate::http) struct PreviousPeriod {
     /// End of the period (excluded).
     to: chrono::DateTime<chrono::Utc>,
     #[serde(flatten)]
-    numbers: SummaryMetrics,
+    metrics: SummaryMetrics,
 }
 
 /// Totals of a period.
@@ -62,8 +62,8 @@ pub(in crate::http) struct SummaryMetrics {
 }
 
 impl SummaryMetrics {
-    fn of(is_bot: Option<bool>, both: [Metrics; 2]) -> Self {
-        let numbers = of_class(is_bot, both);
+    fn new(is_bot: Option<bool>, both: [Metrics; 2]) -> Self {
+        let numbers = select_metrics(is_bot, both);
         let all = both[0].visits + both[1].visits;
         Self {
             visitors: numbers.visitors,
@@ -101,56 +101,61 @@ pub(in crate::http) async fn summary(
     Query(pairs): Query<QueryPairs>,
 ) -> Result<Json<SummaryResponse>, Problem> {
     let now = state.clock.now();
-    let question =
-        ReportRequest::read(&state.store, now, scope.limit(pairs)?, &["compare", "goal"]).await?;
-    let asked = &question.asked;
-    let compared = match question.own("compare") {
+    let question = ReportRequest::parse(
+        &state.store,
+        now,
+        scope.restrict(pairs)?,
+        &["compare", "goal"],
+    )
+    .await?;
+    let asked = &question.query;
+    let compared = match question.own_param("compare") {
         None => None,
-        Some("previous_period") => Some(asked.period.before()),
-        Some("previous_year") => Some(asked.period.year_before()),
+        Some("previous_period") => Some(asked.period.previous()),
+        Some("previous_year") => Some(asked.period.previous_year()),
         Some(_) => {
-            return Err(wrong(
+            return Err(invalid_param(
                 "compare",
                 "`compare` must be `previous_period` or `previous_year`",
             ));
         }
     };
-    let (numbers, as_of) = figures(&state.store, asked, question.is_bot).await?;
-    let reached = match question.goal(&state.store).await? {
+    let (metrics, as_of) = fetch_metrics(&state.store, asked, question.is_bot).await?;
+    let conversion_metrics = match question.goal_query(&state.store).await? {
         Some((goal, asked)) => {
-            let (of_them, _) = figures(&state.store, &asked, question.is_bot).await?;
-            ConversionMetrics::new(&goal, numbers.sessions, of_them.sessions)
+            let (of_them, _) = fetch_metrics(&state.store, &asked, question.is_bot).await?;
+            ConversionMetrics::new(&goal, metrics.sessions, of_them.sessions)
         }
         None => ConversionMetrics::default(),
     };
     let previous = match compared {
-        Some(period) => Some(previous(&state.store, asked, period, question.is_bot).await?),
+        Some(period) => Some(fetch_previous(&state.store, asked, period, question.is_bot).await?),
         None => None,
     };
     Ok(Json(SummaryResponse {
-        scope: ReportScope::of(&question, as_of),
-        numbers,
-        reached,
+        scope: ReportScope::new(&question, as_of),
+        metrics,
+        conversion_metrics,
         previous,
     }))
 }
 
-async fn figures(
+async fn fetch_metrics(
     store: &Store,
     asked: &ReportQuery,
     is_bot: Option<bool>,
 ) -> Result<(SummaryMetrics, chrono::DateTime<chrono::Utc>), Problem> {
     let series = store.series(asked, Interval::Day).await;
-    let series = series.map_err(|e| error::store(&e))?;
+    let series = series.map_err(|e| error::from_store(&e))?;
     let mut both = [Metrics::default(); 2];
-    for bucket in &series.answer {
-        both[0] += bucket.numbers[0];
-        both[1] += bucket.numbers[1];
+    for bucket in &series.value {
+        both[0] += bucket.metrics[0];
+        both[1] += bucket.metrics[1];
     }
-    Ok((SummaryMetrics::of(is_bot, both), series.as_of))
+    Ok((SummaryMetrics::new(is_bot, both), series.as_of))
 }
 
-async fn previous(
+async fn fetch_previous(
     store: &Store,
     asked: &ReportQuery,
     period: ReportPeriod,
@@ -163,6 +168,6 @@ async fn previous(
     Ok(PreviousPeriod {
         from: period.from,
         to: period.to,
-        numbers: figures(store, &asked, is_bot).await?.0,
+        metrics: fetch_metrics(store, &asked, is_bot).await?.0,
     })
 }

@@ -10,8 +10,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::error;
-use super::question::{QueryPairs, ReportRequest};
-use super::{ConversionMetrics, ReportScope, of_class, ratio, wrong};
+use super::report_request::{QueryPairs, ReportRequest};
+use super::{ConversionMetrics, ReportScope, invalid_param, ratio, select_metrics};
 use crate::http::site_scope::SiteScope;
 
 const MAX_HOUR_BUCKETS: i64 = 5_000;
@@ -50,7 +50,7 @@ pub(in crate::http) struct TimeseriesPoint {
     /// Average time that a session lasted, in seconds.
     average_session_seconds: Option<f64>,
     #[serde(flatten)]
-    reached: ConversionMetrics,
+    conversion_metrics: ConversionMetrics,
 }
 
 /// Report a site's numbers over time.
@@ -74,38 +74,38 @@ pub(in crate::http) async fn timeseries(
     Query(pairs): Query<QueryPairs>,
 ) -> Result<Json<TimeseriesResponse>, Problem> {
     let now = state.clock.now();
-    let question = ReportRequest::read(
+    let question = ReportRequest::parse(
         &state.store,
         now,
-        scope.limit(pairs)?,
+        scope.restrict(pairs)?,
         &["interval", "goal"],
     )
     .await?;
-    let (name, interval) = interval(&question)?;
-    let series = state.store.series(&question.asked, interval).await;
-    let series = series.map_err(|e| error::store(&e))?;
+    let (name, interval) = parse_interval(&question)?;
+    let series = state.store.series(&question.query, interval).await;
+    let series = series.map_err(|e| error::from_store(&e))?;
     let mut data: Vec<TimeseriesPoint> = series
-        .answer
+        .value
         .iter()
-        .map(|bucket| part(bucket, &question))
+        .map(|bucket| to_point(bucket, &question))
         .collect();
-    if let Some((goal, asked)) = question.goal(&state.store).await? {
+    if let Some((goal, asked)) = question.goal_query(&state.store).await? {
         let reached = state.store.series(&asked, interval).await;
-        let reached = reached.map_err(|e| error::store(&e))?.answer;
+        let reached = reached.map_err(|e| error::from_store(&e))?.value;
         for (part, bucket) in data.iter_mut().zip(reached) {
-            let sessions = of_class(question.is_bot, bucket.numbers).sessions;
-            part.reached = ConversionMetrics::new(&goal, part.sessions, sessions);
+            let sessions = select_metrics(question.is_bot, bucket.metrics).sessions;
+            part.conversion_metrics = ConversionMetrics::new(&goal, part.sessions, sessions);
         }
     }
     Ok(Json(TimeseriesResponse {
         data,
         interval: name,
-        scope: ReportScope::of(&question, series.as_of),
+        scope: ReportScope::new(&question, series.as_of),
     }))
 }
 
-pub(super) fn interval(question: &ReportRequest) -> Result<(String, Interval), Problem> {
-    let name = question.own("interval").unwrap_or("day");
+pub(super) fn parse_interval(question: &ReportRequest) -> Result<(String, Interval), Problem> {
+    let name = question.own_param("interval").unwrap_or("day");
     let interval = match name {
         "minute" => Interval::Minute,
         "hour" => Interval::Hour,
@@ -113,26 +113,32 @@ pub(super) fn interval(question: &ReportRequest) -> Result<(String, Interval), P
         "week" => Interval::Week,
         "month" => Interval::Month,
         _ => {
-            return Err(wrong(
+            return Err(invalid_param(
                 "interval",
                 "`interval` must be `minute`, `hour`, `day`, `week` or `month`",
             ));
         }
     };
-    let period = &question.asked.period;
+    let period = &question.query.period;
     let minutes = (period.to - period.from).num_minutes();
     if interval == Interval::Minute && minutes > MAX_MINUTE_BUCKETS {
-        return Err(wrong("interval", "a period by minute has at most 2 days"));
+        return Err(invalid_param(
+            "interval",
+            "a period by minute has at most 2 days",
+        ));
     }
     if interval == Interval::Hour && minutes / 60 > MAX_HOUR_BUCKETS {
-        return Err(wrong("interval", "a period by hour has at most 208 days"));
+        return Err(invalid_param(
+            "interval",
+            "a period by hour has at most 208 days",
+        ));
     }
     Ok((name.to_owned(), interval))
 }
 
-fn part(bucket: &TimeBucket, question: &ReportRequest) -> TimeseriesPoint {
-    let numbers = of_class(question.is_bot, bucket.numbers);
-    let local = bucket.start.with_timezone(&question.asked.period.zone);
+fn to_point(bucket: &TimeBucket, question: &ReportRequest) -> TimeseriesPoint {
+    let numbers = select_metrics(question.is_bot, bucket.metrics);
+    let local = bucket.start.with_timezone(&question.query.period.zone);
     TimeseriesPoint {
         start: bucket.start,
         local: local.format("%Y-%m-%dT%H:%M:%S%:z").to_string(),
@@ -141,6 +147,6 @@ fn part(bucket: &TimeBucket, question: &ReportRequest) -> TimeseriesPoint {
         visits: numbers.visits,
         bounce_rate: ratio(numbers.bounces, numbers.sessions, 4),
         average_session_seconds: ratio(numbers.seconds, numbers.sessions, 1),
-        reached: ConversionMetrics::default(),
+        conversion_metrics: ConversionMetrics::default(),
     }
 }

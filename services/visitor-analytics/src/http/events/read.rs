@@ -11,10 +11,13 @@ use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::domain::event::event_type;
-use crate::domain::visit::own_id;
+use crate::domain::event::validate_event_type;
+use crate::domain::visit::validate_external_id;
 use crate::http::error;
-use crate::http::list::{bot_filter, cursor, limit, moment, named_site, read_cursor, wrong};
+use crate::http::query_params::{
+    decode_cursor, encode_cursor, invalid_param, parse_bot_filter, parse_limit, parse_site,
+    parse_timestamp,
+};
 use crate::http::site_scope::{ScopedPairs, SiteScope};
 use crate::store::{Event, EventQuery, Store};
 
@@ -116,7 +119,7 @@ pub(in crate::http) async fn list(
     scope: SiteScope,
     Query(pairs): Query<EventQueryPairs>,
 ) -> Result<Json<EventPage>, Problem> {
-    page(&state.store, query(scope.limit(pairs)?)?).await
+    fetch_page(&state.store, parse_query(scope.restrict(pairs)?)?).await
 }
 
 /// Count events by type.
@@ -136,17 +139,17 @@ pub(in crate::http) async fn by_type(
         .iter()
         .find(|(name, _)| matches!(&**name, "limit" | "cursor"));
     if let Some((name, _)) = paging {
-        return Err(wrong(
+        return Err(invalid_param(
             name,
             "this list is not paged; omit `limit` and `cursor`",
         ));
     }
     let query = EventQuery {
         limit: MAX_EVENT_TYPES,
-        ..query(scope.limit(pairs)?)?
+        ..parse_query(scope.restrict(pairs)?)?
     };
-    let found = state.store.events_by_type(&query).await;
-    let found = found.map_err(|e| error::store(&e))?.into_iter();
+    let found = state.store.count_events_by_type(&query).await;
+    let found = found.map_err(|e| error::from_store(&e))?.into_iter();
     let data = found.map(|of| EventTypeSummary {
         event_type: of.event_type,
         events: of.events,
@@ -185,7 +188,7 @@ pub(in crate::http) async fn date_range(
         let date: Option<NaiveDate> = found.and_then(|(_, text)| text.parse().ok());
         let date = date.filter(|date| (1990..=2200).contains(&chrono::Datelike::year(date)));
         date.ok_or_else(|| {
-            wrong(
+            invalid_param(
                 wanted,
                 "expected a day such as 2026-11-20, between 1990 and 2200",
             )
@@ -193,7 +196,7 @@ pub(in crate::http) async fn date_range(
     };
     let (first, last) = (date("start_date")?, date("end_date")?);
     if first > last {
-        return Err(wrong(
+        return Err(invalid_param(
             "start_date",
             "`start_date` must not be later than `end_date`",
         ));
@@ -202,14 +205,17 @@ pub(in crate::http) async fn date_range(
         .iter()
         .find(|(name, _)| matches!(&**name, "from" | "to"))
     {
-        return Err(wrong(name, "use `start_date` and `end_date` instead"));
+        return Err(invalid_param(
+            name,
+            "use `start_date` and `end_date` instead",
+        ));
     }
     let query = EventQuery {
         from: Some(LocalDay::new(chrono_tz::Tz::UTC, first).from),
         to: Some(LocalDay::new(chrono_tz::Tz::UTC, last + Days::new(1)).from),
-        ..query(scope.limit(rest)?)?
+        ..parse_query(scope.restrict(rest)?)?
     };
-    page(&state.store, query).await
+    fetch_page(&state.store, query).await
 }
 
 /// List a user's events.
@@ -222,36 +228,43 @@ pub(in crate::http) async fn date_range(
         (status = 200, body = EventPage, description = "A page of events"),
         (status = 400, description = "A parameter is invalid; `field` names it"),
     ))]
-pub(in crate::http) async fn of_user(
+pub(in crate::http) async fn user_events(
     State(state): State<crate::http::SharedState>,
     scope: SiteScope,
     Path(user): Path<String>,
     Query(pairs): Query<EventQueryPairs>,
 ) -> Result<Json<EventPage>, Problem> {
     if pairs.iter().any(|(name, _)| name == "user_id") {
-        return Err(wrong("user_id", "the user is already named in the path"));
+        return Err(invalid_param(
+            "user_id",
+            "the user is already named in the path",
+        ));
     }
-    let user = own_id(user, "user_id").map_err(|e| wrong("user_id", e.to_string()))?;
+    let user = validate_external_id(user, "user_id")
+        .map_err(|e| invalid_param("user_id", e.to_string()))?;
     let query = EventQuery {
         user_id: Some(user),
-        ..query(scope.limit(pairs)?)?
+        ..parse_query(scope.restrict(pairs)?)?
     };
-    page(&state.store, query).await
+    fetch_page(&state.store, query).await
 }
 
-async fn page(store: &Store, query: EventQuery) -> Result<Json<EventPage>, Problem> {
-    let mut found = store.events(&query).await.map_err(|e| error::store(&e))?;
+async fn fetch_page(store: &Store, query: EventQuery) -> Result<Json<EventPage>, Problem> {
+    let mut found = store
+        .events(&query)
+        .await
+        .map_err(|e| error::from_store(&e))?;
     let limit = usize::try_from(query.limit).unwrap_or_default();
     let more = found.len() > limit;
     found.truncate(limit);
     let last = found.last().filter(|_| more);
     Ok(Json(EventPage {
-        next_cursor: last.map(|event| cursor(event.timestamp, event.id)),
-        data: found.into_iter().map(line).collect(),
+        next_cursor: last.map(|event| encode_cursor(event.timestamp, event.id)),
+        data: found.into_iter().map(to_response).collect(),
     }))
 }
 
-pub(in crate::http) fn line(event: Event) -> EventResponse {
+pub(in crate::http) fn to_response(event: Event) -> EventResponse {
     EventResponse {
         id: event.id,
         event_type: event.event_type,
@@ -264,61 +277,63 @@ pub(in crate::http) fn line(event: Event) -> EventResponse {
     }
 }
 
-fn query(pairs: ScopedPairs) -> Result<EventQuery, Problem> {
+fn parse_query(pairs: ScopedPairs) -> Result<EventQuery, Problem> {
     let mut query = EventQuery {
-        limit: limit(None)?,
+        limit: parse_limit(None)?,
         ..EventQuery::default()
     };
     let mut met = std::collections::BTreeSet::new();
     for (name, value) in pairs {
-        if query.metadata.len() + query.types.len() >= MAX_METADATA_FILTERS {
-            return Err(wrong(
+        if query.metadata.len() + query.event_types.len() >= MAX_METADATA_FILTERS {
+            return Err(invalid_param(
                 &name,
                 "a request has at most 20 values of `event_type` and metadata filters",
             ));
         }
-        let own = |value, field| own_id(value, field).map_err(|e| wrong(field, e.to_string()));
+        let own = |value, field| {
+            validate_external_id(value, field).map_err(|e| invalid_param(field, e.to_string()))
+        };
         if name != "event_type" && !met.insert(name.clone()) {
-            return Err(wrong(&name, "the parameter occurs more than once"));
+            return Err(invalid_param(&name, "the parameter occurs more than once"));
         }
         match &*name {
-            "site" => query.site = Some(named_site(&value)?),
-            "from" => query.from = Some(moment("from", &value)?),
-            "to" => query.to = Some(moment("to", &value)?),
+            "site" => query.site = Some(parse_site(&value)?),
+            "from" => query.from = Some(parse_timestamp("from", &value)?),
+            "to" => query.to = Some(parse_timestamp("to", &value)?),
             "user_id" => query.user_id = Some(own(value, "user_id")?),
             "visitor_id" => query.visitor_id = Some(own(value, "visitor_id")?),
-            "include_bots" => query.bots = bot_filter(Some(&value))?,
-            "limit" => query.limit = limit(Some(&value))?,
+            "include_bots" => query.bots = parse_bot_filter(Some(&value))?,
+            "limit" => query.limit = parse_limit(Some(&value))?,
             "cursor" => {
-                let after = read_cursor(&value);
+                let after = decode_cursor(&value);
                 query.after = Some(after.ok_or_else(|| {
-                    wrong(
+                    invalid_param(
                         "cursor",
                         "not a cursor of this list; send `next_cursor` of the previous page",
                     )
                 })?);
             }
             "event_type" => {
-                let name = event_type(value);
-                let name = name.map_err(|e| wrong("event_type", e.to_string()))?;
-                query.types.push(name);
+                let name = validate_event_type(value);
+                let name = name.map_err(|e| invalid_param("event_type", e.to_string()))?;
+                query.event_types.push(name);
             }
-            _ => query.metadata.push(condition(&name, &value)?),
+            _ => query.metadata.push(parse_metadata_filter(&name, &value)?),
         }
     }
     if query.from.zip(query.to).is_some_and(|(from, to)| from > to) {
-        return Err(wrong("from", "`from` must not be later than `to`"));
+        return Err(invalid_param("from", "`from` must not be later than `to`"));
     }
     Ok(query)
 }
 
 /// Parses `metadata.plan=pro`. The value matches as a string and, if it is a JSON scalar such as a
 /// number, as that scalar.
-fn condition(name: &str, value: &str) -> Result<(Value, Value), Problem> {
+fn parse_metadata_filter(name: &str, value: &str) -> Result<(Value, Value), Problem> {
     let key = name.strip_prefix("metadata.").filter(|key| !key.is_empty());
-    let key = key.ok_or_else(|| wrong(name, "this endpoint has no such parameter"))?;
+    let key = key.ok_or_else(|| invalid_param(name, "this endpoint has no such parameter"))?;
     if key.len() > 256 || value.len() > 1_024 || key.contains('\0') {
-        return Err(wrong(
+        return Err(invalid_param(
             name,
             "a metadata filter has a name of at most 256 bytes and a value of at most 1024 bytes",
         ));

@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{DimensionId, DimensionTable, bytes, column, key};
-use crate::domain::classified::EnrichedVisit;
+use crate::domain::enriched_visit::EnrichedVisit;
 use crate::store::StoreError;
 
 pub(super) struct AgentTable;
@@ -15,7 +15,7 @@ impl DimensionTable for AgentTable {
 
     fn key(visit: &EnrichedVisit) -> Option<Uuid> {
         let user_agent = Some(visit.visit.user_agent.as_bytes());
-        let agent = &visit.findings.agent;
+        let agent = &visit.user_agent_info.agent;
         // The user agent alone identifies most values. Client hints can change what is derived from
         // it, so that the results become part of the key.
         Some(if agent.is_hinted {
@@ -34,19 +34,21 @@ impl DimensionTable for AgentTable {
         })
     }
 
-    async fn add(
+    async fn insert_missing(
         connection: &mut PgConnection,
         keys: &[Uuid],
         visits: &[&EnrichedVisit],
     ) -> Result<Vec<DimensionId>, StoreError> {
         let user_agents: Vec<&str> = column(visits, |v| v.visit.user_agent.as_str());
-        let browsers = column(visits, |v| v.findings.agent.browser.as_deref());
-        let browser_versions = column(visits, |v| v.findings.agent.browser_version.as_deref());
-        let systems = column(visits, |v| v.findings.agent.os.as_deref());
-        let system_versions = column(visits, |v| v.findings.agent.os_version.as_deref());
-        let devices: Vec<&str> = column(visits, |v| v.findings.agent.device_type.as_str());
-        let brands = column(visits, |v| v.findings.agent.brand.as_deref());
-        let models = column(visits, |v| v.findings.agent.model.as_deref());
+        let browsers = column(visits, |v| v.user_agent_info.agent.browser.as_deref());
+        let browser_versions = column(visits, |v| {
+            v.user_agent_info.agent.browser_version.as_deref()
+        });
+        let systems = column(visits, |v| v.user_agent_info.agent.os.as_deref());
+        let system_versions = column(visits, |v| v.user_agent_info.agent.os_version.as_deref());
+        let devices: Vec<&str> = column(visits, |v| v.user_agent_info.agent.device_type.as_str());
+        let brands = column(visits, |v| v.user_agent_info.agent.brand.as_deref());
+        let models = column(visits, |v| v.user_agent_info.agent.model.as_deref());
         let numbers = sqlx::query_as!(
             DimensionId,
             r#"with added as (

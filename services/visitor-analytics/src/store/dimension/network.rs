@@ -22,7 +22,7 @@ impl DimensionTable for NetworkTable {
         Some(key([asn, bytes(organization)]))
     }
 
-    async fn add(
+    async fn insert_missing(
         connection: &mut PgConnection,
         keys: &[Uuid],
         locations: &[&Location],

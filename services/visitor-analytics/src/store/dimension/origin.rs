@@ -6,7 +6,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{DimensionId, DimensionTable, bytes, column, key};
-use crate::domain::classified::EnrichedVisit;
+use crate::domain::enriched_visit::EnrichedVisit;
 use crate::store::StoreError;
 
 pub(super) struct OriginTable;
@@ -19,7 +19,7 @@ impl DimensionTable for OriginTable {
     type Value = EnrichedVisit;
 
     fn key(visit: &EnrichedVisit) -> Option<Uuid> {
-        let (origin, utm) = (&visit.origin, &visit.origin.utm);
+        let (origin, utm) = (&visit.traffic_source, &visit.traffic_source.utm);
         Some(key([
             referrer(visit).map(str::as_bytes),
             Some(origin.source.as_bytes()),
@@ -33,20 +33,20 @@ impl DimensionTable for OriginTable {
         ]))
     }
 
-    async fn add(
+    async fn insert_missing(
         connection: &mut PgConnection,
         keys: &[Uuid],
         visits: &[&EnrichedVisit],
     ) -> Result<Vec<DimensionId>, StoreError> {
         let referrers = column(visits, referrer);
-        let sources: Vec<&str> = column(visits, |v| v.origin.source.as_str());
-        let mediums: Vec<&str> = column(visits, |v| v.origin.medium.as_str());
-        let channels: Vec<&str> = column(visits, |v| v.origin.channel.as_str());
-        let utm_sources = column(visits, |v| v.origin.utm.source.as_deref());
-        let utm_mediums = column(visits, |v| v.origin.utm.medium.as_deref());
-        let utm_campaigns = column(visits, |v| v.origin.utm.campaign.as_deref());
-        let utm_terms = column(visits, |v| v.origin.utm.term.as_deref());
-        let utm_contents = column(visits, |v| v.origin.utm.content.as_deref());
+        let sources: Vec<&str> = column(visits, |v| v.traffic_source.source.as_str());
+        let mediums: Vec<&str> = column(visits, |v| v.traffic_source.medium.as_str());
+        let channels: Vec<&str> = column(visits, |v| v.traffic_source.channel.as_str());
+        let utm_sources = column(visits, |v| v.traffic_source.utm.source.as_deref());
+        let utm_mediums = column(visits, |v| v.traffic_source.utm.medium.as_deref());
+        let utm_campaigns = column(visits, |v| v.traffic_source.utm.campaign.as_deref());
+        let utm_terms = column(visits, |v| v.traffic_source.utm.term.as_deref());
+        let utm_contents = column(visits, |v| v.traffic_source.utm.content.as_deref());
         let numbers = sqlx::query_as!(
             DimensionId,
             r#"with added as (

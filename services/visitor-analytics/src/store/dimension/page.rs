@@ -5,7 +5,7 @@ use url::{Position, Url};
 use uuid::Uuid;
 
 use super::{DimensionId, DimensionTable, bytes, column, key};
-use crate::domain::classified::EnrichedVisit;
+use crate::domain::enriched_visit::EnrichedVisit;
 use crate::store::StoreError;
 
 pub(super) struct PageTable;
@@ -22,7 +22,7 @@ impl DimensionTable for PageTable {
         Some(key([Some(base), bytes(visit.visit.title.as_ref())]))
     }
 
-    async fn add(
+    async fn insert_missing(
         connection: &mut PgConnection,
         keys: &[Uuid],
         visits: &[&EnrichedVisit],

@@ -32,7 +32,7 @@ impl DimensionTable for PlaceTable {
         ]))
     }
 
-    async fn add(
+    async fn insert_missing(
         connection: &mut PgConnection,
         keys: &[Uuid],
         locations: &[&Location],

@@ -33,7 +33,7 @@ impl DimensionTable for VerdictTable {
         ]))
     }
 
-    async fn add(
+    async fn insert_missing(
         connection: &mut PgConnection,
         keys: &[Uuid],
         verdicts: &[&BotVerdict],

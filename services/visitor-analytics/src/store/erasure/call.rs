@@ -12,8 +12,8 @@ use crate::store::session::VisitorKey;
 use crate::store::{Store, StoreError};
 
 /// A claimed call must be sent within this time; then another process may claim it.
-const LEASE: TimeDelta = TimeDelta::seconds(30);
-const VISITORS_PER_CALL: usize = 500;
+const CALL_LEASE: TimeDelta = TimeDelta::seconds(30);
+const MAX_VISITORS_PER_CALL: usize = 500;
 
 /// A call to send, claimed for 30 seconds.
 #[derive(Clone, Debug)]
@@ -37,14 +37,14 @@ pub(super) async fn insert(
         visitors.insert(id);
     }
     let visitors: Vec<String> = visitors.into_iter().map(str::to_owned).collect();
-    let mut parts: Vec<&[String]> = visitors.chunks(VISITORS_PER_CALL).collect();
+    let mut parts: Vec<&[String]> = visitors.chunks(MAX_VISITORS_PER_CALL).collect();
     if parts.is_empty() {
         parts.push(&[]);
     }
     let bodies = parts.into_iter().map(|visitors| {
         Json(ErasureRequest {
             visitor_ids: visitors.to_vec(),
-            user_id: person.user().map(str::to_owned),
+            user_id: person.user_id().map(str::to_owned),
             site: site.map(str::to_owned),
             erased_at: now,
         })
@@ -75,7 +75,7 @@ impl Store {
                where c.id = d.id
                returning c.id, c.body as "body: Json<ErasureRequest>", c.attempts"#,
             now,
-            now + LEASE,
+            now + CALL_LEASE,
             limit,
         );
         let rows = rows.fetch_all(&self.pool).await?.into_iter();
@@ -88,7 +88,7 @@ impl Store {
     }
 
     /// Removes a call that notification has answered.
-    pub async fn erasure_call_made(&self, id: i64) -> Result<(), StoreError> {
+    pub async fn delete_erasure_call(&self, id: i64) -> Result<(), StoreError> {
         sqlx::query!(
             "delete from visitor_analytics.erasure_call where id = $1",
             id
@@ -99,7 +99,7 @@ impl Store {
     }
 
     /// Postpones a call until `due_at`. The number of attempts is unlimited.
-    pub async fn call_erasure_later(
+    pub async fn postpone_erasure_call(
         &self,
         id: i64,
         due_at: DateTime<Utc>,

@@ -10,16 +10,16 @@ use crate::store::rollup::TouchedPeriod;
 use crate::store::session::VisitorKey;
 
 /// The keys of visits that are deleted.
-pub(in crate::store) struct Gone {
+pub(in crate::store) struct VisitKeyColumns {
     pub(in crate::store) ids: Vec<Uuid>,
-    pub(in crate::store) moments: Vec<DateTime<Utc>>,
+    pub(in crate::store) timestamps: Vec<DateTime<Utc>>,
 }
 
 /// Deleted visits with the dictionary values they used.
 #[derive(Default)]
-pub(super) struct GoneVisits {
+pub(super) struct DeletedVisits {
     pub(super) ids: Vec<Uuid>,
-    pub(super) moments: Vec<DateTime<Utc>>,
+    pub(super) timestamps: Vec<DateTime<Utc>>,
     pub(super) sessions: Vec<Uuid>,
     pub(super) pages: Vec<i32>,
     pub(super) origins: Vec<i32>,
@@ -28,23 +28,23 @@ pub(super) struct GoneVisits {
     pub(super) texts: Vec<String>,
 }
 
-impl GoneVisits {
-    pub(super) fn keys(&self) -> Gone {
-        Gone {
+impl DeletedVisits {
+    pub(super) fn keys(&self) -> VisitKeyColumns {
+        VisitKeyColumns {
             ids: self.ids.clone(),
-            moments: self.moments.clone(),
+            timestamps: self.timestamps.clone(),
         }
     }
 }
 
-pub(super) struct SessionOf {
+pub(super) struct ErasedSession {
     pub(super) id: Uuid,
     pub(super) visitor: String,
     pub(super) period: TouchedPeriod,
 }
 
 /// Finds the visitors that belong to a person.
-pub(super) async fn visitors_of(
+pub(super) async fn find_visitors(
     connection: &mut PgConnection,
     person: Person<'_>,
     site: Option<&str>,
@@ -89,15 +89,15 @@ pub(super) async fn visitors_of(
     Ok(keys)
 }
 
-fn columns(keys: &[VisitorKey]) -> (Vec<i32>, Vec<&str>) {
+fn visitor_columns(keys: &[VisitorKey]) -> (Vec<i32>, Vec<&str>) {
     keys.iter().map(|(site, id)| (*site, id.as_str())).unzip()
 }
 
-pub(super) async fn sessions_of(
+pub(super) async fn find_sessions(
     connection: &mut PgConnection,
     keys: &[VisitorKey],
-) -> Result<Vec<SessionOf>, StoreError> {
-    let (sites, visitors) = columns(keys);
+) -> Result<Vec<ErasedSession>, StoreError> {
+    let (sites, visitors) = visitor_columns(keys);
     let rows = sqlx::query!(
         r#"select s.id, s.visitor_id, s.site_id, s.started_at, s.last_seen_at
            from unnest($1::int[], $2::text[]) as k (site_id, visitor_id)
@@ -107,7 +107,7 @@ pub(super) async fn sessions_of(
         &visitors as _,
     );
     let rows = rows.fetch_all(connection).await?.into_iter();
-    let sessions = rows.map(|row| SessionOf {
+    let sessions = rows.map(|row| ErasedSession {
         id: row.id,
         visitor: row.visitor_id,
         period: TouchedPeriod {
@@ -121,11 +121,11 @@ pub(super) async fn sessions_of(
 
 /// Deletes visits within the sessions of their visitor, where the index by site and time finds
 /// them.
-pub(super) async fn erase_visits(
+pub(super) async fn delete_visits(
     connection: &mut PgConnection,
     person: Person<'_>,
-    sessions: &[SessionOf],
-) -> Result<GoneVisits, StoreError> {
+    sessions: &[ErasedSession],
+) -> Result<DeletedVisits, StoreError> {
     let visitors: Vec<&str> = sessions.iter().map(|s| s.visitor.as_str()).collect();
     let sites: Vec<i32> = sessions.iter().map(|s| s.period.site_id).collect();
     let from: Vec<_> = sessions.iter().map(|s| s.period.from).collect();
@@ -147,14 +147,14 @@ pub(super) async fn erase_visits(
         &sites,
         &from,
         &to,
-        person.user(),
+        person.user_id(),
     )
     .fetch_all(connection)
     .await?;
-    let mut gone = GoneVisits::default();
+    let mut gone = DeletedVisits::default();
     for visit in visits {
         gone.ids.push(visit.id);
-        gone.moments.push(visit.timestamp);
+        gone.timestamps.push(visit.timestamp);
         gone.sessions.push(visit.session_id);
         gone.pages.push(visit.page_id);
         gone.origins.push(visit.origin_id);
@@ -170,26 +170,26 @@ pub(super) async fn erase_visits(
     Ok(gone)
 }
 
-pub(in crate::store) async fn erase_owed_locations(
+pub(in crate::store) async fn delete_pending_locations(
     connection: &mut PgConnection,
-    gone: &Gone,
+    gone: &VisitKeyColumns,
 ) -> Result<u64, StoreError> {
     let done = sqlx::query!(
         "delete from visitor_analytics.owed_location o
          using unnest($1::uuid[], $2::timestamptz[]) as n (id, moment)
          where o.visit_id = n.id and o.visit_timestamp = n.moment",
         &gone.ids,
-        &gone.moments,
+        &gone.timestamps,
     );
     Ok(done.execute(connection).await?.rows_affected())
 }
 
-pub(super) async fn erase_events(
+pub(super) async fn delete_events(
     connection: &mut PgConnection,
     person: Person<'_>,
     keys: &[VisitorKey],
 ) -> Result<u64, StoreError> {
-    let (sites, visitors) = columns(keys);
+    let (sites, visitors) = visitor_columns(keys);
     let done = sqlx::query!(
         "delete from visitor_analytics.event e
          using unnest($1::int[], $2::text[]) as k (site_id, visitor_id)
@@ -197,34 +197,34 @@ pub(super) async fn erase_events(
            and ($3::text is null or e.user_id is null or e.user_id = $3)",
         &sites,
         &visitors as _,
-        person.user(),
+        person.user_id(),
     );
     Ok(done.execute(connection).await?.rows_affected())
 }
 
-pub(in crate::store) async fn erase_announcements(
+pub(in crate::store) async fn delete_outbox_entries(
     connection: &mut PgConnection,
-    gone: &Gone,
+    gone: &VisitKeyColumns,
 ) -> Result<u64, StoreError> {
     let done = sqlx::query!(
         "delete from visitor_analytics.outbox o
          using unnest($1::uuid[], $2::timestamptz[]) as n (id, moment)
          where o.visit_id = n.id and o.visit_timestamp = n.moment",
         &gone.ids,
-        &gone.moments,
+        &gone.timestamps,
     );
     Ok(done.execute(connection).await?.rows_affected())
 }
 
 /// Deletes the records of announced sessions. For a visitor, deletes those of sessions that no
 /// longer exist, too.
-pub(super) async fn forget_announced(
+pub(super) async fn delete_announcements(
     connection: &mut PgConnection,
     person: Person<'_>,
     keys: &[VisitorKey],
     sessions: &[Uuid],
 ) -> Result<(), StoreError> {
-    let (sites, visitors) = columns(keys);
+    let (sites, visitors) = visitor_columns(keys);
     sqlx::query!(
         "delete from visitor_analytics.announcement a
          where a.session_id = any($1)
@@ -233,23 +233,23 @@ pub(super) async fn forget_announced(
         sessions,
         &sites,
         &visitors as _,
-        person.user(),
+        person.user_id(),
     )
     .execute(connection)
     .await?;
     Ok(())
 }
 
-pub(in crate::store) async fn forget_imported(
+pub(in crate::store) async fn delete_import_marks(
     connection: &mut PgConnection,
-    gone: &Gone,
+    gone: &VisitKeyColumns,
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "delete from visitor_analytics.imported_visit v
          using unnest($1::uuid[], $2::timestamptz[]) as n (id, moment)
          where v.visit_id = n.id and v.visit_timestamp = n.moment",
         &gone.ids,
-        &gone.moments,
+        &gone.timestamps,
     )
     .execute(connection)
     .await?;

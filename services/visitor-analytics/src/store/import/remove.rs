@@ -7,12 +7,14 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Import;
-use crate::domain::session::{IncomingVisit, NotifyTrigger, Session, assign};
-use crate::store::erasure::{Gone, erase_announcements, erase_owed_locations, forget_imported};
+use crate::domain::session::{IncomingVisit, NotifyTrigger, Session, sessionize};
+use crate::store::erasure::{
+    VisitKeyColumns, delete_import_marks, delete_outbox_entries, delete_pending_locations,
+};
 use crate::store::record::locks;
 use crate::store::rollup::TouchedPeriod;
 use crate::store::session::{SessionColumns, VisitorKey};
-use crate::store::{Store, StoreError, copy};
+use crate::store::{Store, StoreError, duplicate_visit};
 
 /// Visits deleted in one transaction.
 const DELETE_BATCH_VISITS: i64 = 500;
@@ -20,12 +22,12 @@ const DELETE_BATCH_VISITS: i64 = 500;
 impl Store {
     /// Deletes a batch of visits of an import and rebuilds their sessions. Returns the number of
     /// visits. The call after the last batch deletes the import itself.
-    pub async fn remove_imported(
+    pub async fn delete_imported_visits(
         &self,
         import: &Import,
         now: DateTime<Utc>,
     ) -> Result<u64, StoreError> {
-        let visits = self.imported(import).await?;
+        let visits = self.next_imported_visits(import).await?;
         if visits.is_empty() {
             sqlx::query!(
                 "delete from visitor_analytics.import where number = $1",
@@ -38,31 +40,36 @@ impl Store {
         let visitors: BTreeSet<&VisitorKey> =
             visits.iter().filter_map(|v| v.visitor.as_ref()).collect();
         let visitors: Vec<VisitorKey> = visitors.into_iter().cloned().collect();
-        let all = keys(visits.iter());
+        let all = visit_keys(visits.iter());
         // A visit that was marked, but then recorded for another site, does not belong to the
         // import.
-        let gone = keys(visits.iter().filter(|visit| visit.visitor.is_some()));
-        let mut transaction = self.pool.begin_with(locks::begin(&visitors)).await?;
+        let gone = visit_keys(visits.iter().filter(|visit| visit.visitor.is_some()));
+        let mut transaction = self.pool.begin_with(locks::begin_locked(&visitors)).await?;
         let sessions = delete_visits(&mut transaction, &gone).await?;
-        let before = rebuild_sessions(&mut transaction, &sessions).await?.before;
-        erase_owed_locations(&mut transaction, &gone).await?;
-        erase_announcements(&mut transaction, &gone).await?;
-        forget_imported(&mut transaction, &all).await?;
-        copy::forget(&mut transaction, &gone.ids, &gone.moments).await?;
+        let before = rebuild_sessions(&mut transaction, &sessions)
+            .await?
+            .previous;
+        delete_pending_locations(&mut transaction, &gone).await?;
+        delete_outbox_entries(&mut transaction, &gone).await?;
+        delete_import_marks(&mut transaction, &all).await?;
+        duplicate_visit::delete_counts(&mut transaction, &gone.ids, &gone.timestamps).await?;
         let periods = before.iter().map(|(key, session)| TouchedPeriod {
             site_id: key.0,
             from: session.entry.0,
             to: session.exit.0,
         });
-        let marked = self.rollups.mark(&mut transaction, periods, now).await?;
+        let marked = self.dirty_days.mark(&mut transaction, periods, now).await?;
         transaction.commit().await?;
-        self.rollups.remember(marked);
+        self.dirty_days.remember(marked);
         Ok(all.ids.len() as u64)
     }
 
     /// The next batch of visits of an import. The visitor is `None` for a visit that was never
     /// recorded or belongs to another site.
-    async fn imported(&self, import: &Import) -> Result<Vec<ImportedVisit>, StoreError> {
+    async fn next_imported_visits(
+        &self,
+        import: &Import,
+    ) -> Result<Vec<ImportedVisit>, StoreError> {
         let rows = sqlx::query!(
             r#"select i.visit_id, i.visit_timestamp, v.site_id as "site_id?",
                       v.visitor_id as "visitor_id?"
@@ -82,7 +89,7 @@ impl Store {
         let rows = rows.fetch_all(&self.pool).await?.into_iter();
         let visits = rows.map(|row| ImportedVisit {
             id: row.visit_id,
-            moment: row.visit_timestamp,
+            timestamp: row.visit_timestamp,
             visitor: row.site_id.zip(row.visitor_id),
         });
         Ok(visits.collect())
@@ -91,20 +98,23 @@ impl Store {
 
 struct ImportedVisit {
     id: Uuid,
-    moment: DateTime<Utc>,
+    timestamp: DateTime<Utc>,
     visitor: Option<VisitorKey>,
 }
 
-fn keys<'a>(visits: impl Iterator<Item = &'a ImportedVisit>) -> Gone {
-    let (ids, moments) = visits.map(|visit| (visit.id, visit.moment)).unzip();
-    Gone { ids, moments }
+fn visit_keys<'a>(visits: impl Iterator<Item = &'a ImportedVisit>) -> VisitKeyColumns {
+    let (ids, moments) = visits.map(|visit| (visit.id, visit.timestamp)).unzip();
+    VisitKeyColumns {
+        ids,
+        timestamps: moments,
+    }
 }
 
 type DeletedSessions = Vec<(VisitorKey, Session)>;
 
-pub(in crate::store) struct Rebuilt {
+pub(in crate::store) struct RebuiltSessions {
     /// The sessions before.
-    before: DeletedSessions,
+    previous: DeletedSessions,
     /// The number of sessions afterwards.
     pub(in crate::store) sessions: u64,
 }
@@ -113,18 +123,21 @@ pub(in crate::store) struct Rebuilt {
 pub(in crate::store) async fn rebuild_sessions(
     connection: &mut PgConnection,
     ids: &[Uuid],
-) -> Result<Rebuilt, StoreError> {
-    let before = take_sessions(connection, ids).await?;
-    let left = left_visits(connection, &before).await?;
+) -> Result<RebuiltSessions, StoreError> {
+    let before = delete_sessions(connection, ids).await?;
+    let left = remaining_visits(connection, &before).await?;
     let mut sessions = 0;
     for (key, arrivals) in &left {
-        let old: Vec<&Session> = of_visitor(&before, key).collect();
-        sessions += settle(connection, key, &old, arrivals).await?;
+        let old: Vec<&Session> = sessions_of_visitor(&before, key).collect();
+        sessions += rebuild_visitor_sessions(connection, key, &old, arrivals).await?;
     }
-    Ok(Rebuilt { before, sessions })
+    Ok(RebuiltSessions {
+        previous: before,
+        sessions,
+    })
 }
 
-fn of_visitor<'a>(
+fn sessions_of_visitor<'a>(
     found: &'a DeletedSessions,
     key: &'a VisitorKey,
 ) -> impl Iterator<Item = &'a Session> {
@@ -135,7 +148,7 @@ fn of_visitor<'a>(
 /// Returns the sessions of the deleted visits.
 async fn delete_visits(
     connection: &mut PgConnection,
-    gone: &Gone,
+    gone: &VisitKeyColumns,
 ) -> Result<Vec<Uuid>, StoreError> {
     let sessions = sqlx::query_scalar!(
         "delete from visitor_analytics.visit v
@@ -143,14 +156,14 @@ async fn delete_visits(
          where v.id = n.id and v.timestamp = n.moment
          returning v.session_id",
         &gone.ids,
-        &gone.moments,
+        &gone.timestamps,
     );
     let sessions = sessions.fetch_all(connection).await?;
     let sessions: BTreeSet<Uuid> = sessions.into_iter().collect();
     Ok(sessions.into_iter().collect())
 }
 
-async fn take_sessions(
+async fn delete_sessions(
     connection: &mut PgConnection,
     ids: &[Uuid],
 ) -> Result<DeletedSessions, StoreError> {
@@ -176,7 +189,7 @@ async fn take_sessions(
 }
 
 /// Finds the remaining visits of these sessions.
-async fn left_visits(
+async fn remaining_visits(
     connection: &mut PgConnection,
     sessions: &DeletedSessions,
 ) -> Result<BTreeMap<VisitorKey, Vec<IncomingVisit>>, StoreError> {
@@ -201,20 +214,20 @@ async fn left_visits(
             timestamp: row.timestamp,
             id: row.id,
             is_bot: row.is_bot,
-            is_fresh: false,
+            is_recent: false,
         });
     }
     Ok(left)
 }
 
 /// Sessionizes the remaining visits of a visitor again. Returns the number of sessions.
-async fn settle(
+async fn rebuild_visitor_sessions(
     connection: &mut PgConnection,
     (site_id, visitor_id): &VisitorKey,
     before: &[&Session],
     arrivals: &[IncomingVisit],
 ) -> Result<u64, StoreError> {
-    let plan = assign(vec![], arrivals, NotifyTrigger::FirstVisit);
+    let plan = sessionize(vec![], arrivals, NotifyTrigger::FirstVisit);
     // Prevents a second announcement.
     let announced = before.iter().any(|session| session.announced);
     let sessions: Vec<Session> = plan
@@ -252,7 +265,7 @@ async fn settle(
          where v.id = n.id and v.timestamp = n.moment",
         &ids,
         &moments,
-        &plan.of_arrivals,
+        &plan.session_ids,
     )
     .execute(connection)
     .await?;

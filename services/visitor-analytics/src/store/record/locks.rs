@@ -17,8 +17,8 @@ pub(super) const WRITER_LEASE_LOCK: (i32, i32) = (0x7e7b, 0);
 
 /// The statement that begins a transaction and locks the sessions of these visitors until its end.
 /// Locks are taken in a fixed order, so that concurrent writers do not deadlock.
-pub(in crate::store) fn begin(keys: &[VisitorKey]) -> AssertSqlSafe<String> {
-    let locks: BTreeSet<i32> = keys.iter().map(lock_of).collect();
+pub(in crate::store) fn begin_locked(keys: &[VisitorKey]) -> AssertSqlSafe<String> {
+    let locks: BTreeSet<i32> = keys.iter().map(visitor_lock).collect();
     // One message for all locks. The statements that follow see what the previous holder committed.
     let mut statement = format!(
         "begin; select pg_advisory_xact_lock_shared({}, {}); \
@@ -36,12 +36,12 @@ pub(in crate::store) fn begin(keys: &[VisitorKey]) -> AssertSqlSafe<String> {
 }
 
 /// The lock of a visitor, the same on every replica.
-fn lock_of(key: &VisitorKey) -> i32 {
-    i32::try_from(hash(key) % VISITOR_LOCK_COUNT).unwrap_or_default()
+fn visitor_lock(key: &VisitorKey) -> i32 {
+    i32::try_from(fnv_hash(key) % VISITOR_LOCK_COUNT).unwrap_or_default()
 }
 
 /// FNV-1a hash of a visitor.
-pub(super) fn hash((site, visitor): &VisitorKey) -> u64 {
+pub(super) fn fnv_hash((site, visitor): &VisitorKey) -> u64 {
     let bytes = site.to_le_bytes().into_iter().chain(visitor.bytes());
     bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

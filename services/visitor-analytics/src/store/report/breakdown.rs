@@ -7,15 +7,15 @@ use chrono::{DateTime, Utc};
 use rollups::day::LocalDay;
 use rollups::dimension::Dimension;
 use rollups::fold::{Metrics, NO_VALUE};
-use rollups::question::{Attribute, Interval, seconds, value_of};
+use rollups::question::{Attribute, Interval, day_seconds, property_value};
 use rollups::scan::GroupedMetrics;
 use rollups::sums::MetricSums;
 
-use super::kept::{ResultKind, split};
-use super::packed::{ColumnReader, DayBlocks, Grouping};
-use super::unfolded::DayDetail;
+use super::column_reader::{ColumnReader, DayBlocks, Grouping};
+use super::dirty_days::DayDetail;
+use super::result_cache::{ResultKind, partition_folded};
 use super::{AsOf, ReportPlan, ReportQuery};
-use crate::store::rollup::{ValueDictionary, sums, values};
+use crate::store::rollup::{ValueDictionary, ensure_value_ids, load_sums};
 use crate::store::{Store, StoreError};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,7 +49,7 @@ pub struct BreakdownQuery {
 pub struct BreakdownRow {
     /// `None` for visits without a value.
     pub value: Option<Arc<str>>,
-    pub numbers: Metrics,
+    pub metrics: Metrics,
 }
 
 type MetricsByText = HashMap<Option<Arc<str>>, Metrics>;
@@ -62,26 +62,35 @@ impl Store {
         wanted: &BreakdownQuery,
     ) -> Result<AsOf<Vec<BreakdownRow>>, StoreError> {
         let dimension = match wanted.subject {
-            Attribute::Weekday => return self.by_clock(asked, wanted, Interval::Day, "%u").await,
-            Attribute::Of(Dimension::Hour) => {
-                return self.by_clock(asked, wanted, Interval::Hour, "%H").await;
+            Attribute::Weekday => {
+                return self
+                    .breakdown_by_time(asked, wanted, Interval::Day, "%u")
+                    .await;
             }
-            Attribute::Of(dimension) => dimension,
+            Attribute::Dimension(Dimension::Hour) => {
+                return self
+                    .breakdown_by_time(asked, wanted, Interval::Hour, "%H")
+                    .await;
+            }
+            Attribute::Dimension(dimension) => dimension,
         };
         // Visitors are counted per day of the site's time zone, whatever the time zone of the
         // query.
-        let plan = self.plan(&asked.by_days_of_site()).await?;
-        let (mut all, mut as_of) = self.sums(asked, &plan, wanted, dimension).await?;
+        let plan = self.plan_report(&asked.in_site_time_zone()).await?;
+        let (mut all, mut as_of) = self.sum_days(asked, &plan, wanted, dimension).await?;
         as_of = as_of.min(
             self.add_scanned_values(asked, &plan, wanted, &mut all)
                 .await?,
         );
-        let answer = self.with_texts(wanted, all).await?;
-        Ok(AsOf { answer, as_of })
+        let answer = self.resolve_rows(wanted, all).await?;
+        Ok(AsOf {
+            value: answer,
+            as_of,
+        })
     }
 
     /// The sums of complete days.
-    async fn sums(
+    async fn sum_days(
         &self,
         asked: &ReportQuery,
         plan: &ReportPlan,
@@ -91,38 +100,40 @@ impl Store {
         let (mut both, mut as_of) = (<[MetricSums; 2]>::default(), asked.now);
         if let Some(period) = plan.folded {
             let which = (asked.site.id, dimension);
-            both = sums(&self.pool, which, period, &plan.open, wanted.is_bot).await?;
+            both = load_sums(&self.pool, which, period, &plan.dirty, wanted.is_bot).await?;
         }
-        for date in &plan.open {
-            let day = (*date, plan.unfolded[date]);
+        for date in &plan.dirty {
+            let day = (*date, plan.dirty_versions[date]);
             let day = self
-                .unfolded(&asked.site, day, asked.now, DayDetail::Numbers)
+                .dirty_day(&asked.site, day, asked.now, DayDetail::Metrics)
                 .await?;
             as_of = as_of.min(day.as_of);
             day.add_to(&mut both, dimension, wanted.is_bot)?;
         }
         let [mut sum, of_bots] = both;
-        sum.add(of_bots.into_lines());
+        sum.add(of_bots.into_entries());
         Ok((sum, as_of))
     }
 
     /// Resolves the values' texts, and sorts and limits the rows.
-    async fn with_texts(
+    async fn resolve_rows(
         &self,
         wanted: &BreakdownQuery,
         sums: MetricSums,
     ) -> Result<Vec<BreakdownRow>, StoreError> {
         if wanted.order == BreakdownOrder::Value || wanted.property.is_some() {
-            let texts = self.texts(sums.lines().iter().map(|line| line.0)).await?;
-            let lines = sums.into_lines().into_iter();
+            let texts = self
+                .value_texts(sums.entries().iter().map(|line| line.0))
+                .await?;
+            let lines = sums.into_entries().into_iter();
             let named = lines.map(|(id, numbers)| (texts.get(&id).cloned(), numbers));
-            return Ok(wanted.first(named));
+            return Ok(wanted.select_rows(named));
         }
-        let first = wanted.in_order(sums.into_lines());
-        let texts = self.texts(first.iter().map(|line| line.0)).await?;
+        let first = wanted.sort_and_limit(sums.into_entries());
+        let texts = self.value_texts(first.iter().map(|line| line.0)).await?;
         let values = first.into_iter().map(|(id, numbers)| BreakdownRow {
             value: texts.get(&id).cloned(),
-            numbers,
+            metrics: numbers,
         });
         Ok(values.collect())
     }
@@ -135,21 +146,21 @@ impl Store {
         sums: &mut MetricSums,
     ) -> Result<DateTime<Utc>, StoreError> {
         let subject = wanted.subject;
-        let (folded, open) = split(asked, &plan.unfolded, &plan.scanned);
+        let (folded, open) = partition_folded(asked, &plan.dirty_versions, &plan.scanned);
         let question = self
-            .question(asked, ResultKind::Values(subject), &folded)
+            .result_key(asked, ResultKind::Values(subject), &folded)
             .await?;
         let scanned = self.scan_values(asked, plan, subject, &folded);
-        let found = self.answers.parts(question, scanned).await?;
+        let found = self.results.get_or_scan(question, scanned).await?;
         let (values, as_of) = self.scan_values(asked, plan, subject, &open).await?;
-        let may_miss = subject != Attribute::Of(Dimension::Property);
-        for values in [found.parts(), &values] {
+        let may_miss = subject != Attribute::Dimension(Dimension::Property);
+        for values in [found.indexed_metrics(), &values] {
             let lines = values
                 .iter()
-                .map(|(value, both)| (*value, wanted.of_class(*both)));
+                .map(|(value, both)| (*value, wanted.select_class(*both)));
             let lines = lines
                 .filter(|(value, numbers)| numbers.visits > 0 && (may_miss || *value != NO_VALUE));
-            sums.add(lines.collect::<MetricSums>().into_lines());
+            sums.add(lines.collect::<MetricSums>().into_entries());
         }
         Ok(as_of)
     }
@@ -162,17 +173,17 @@ impl Store {
         subject: Attribute,
         days: &[LocalDay],
     ) -> Result<(Vec<(u32, [Metrics; 2])>, DateTime<Utc>), StoreError> {
-        let mut reader = ColumnReader::new(self, asked, &plan.unfolded, &[subject.field()]);
+        let mut reader = ColumnReader::new(self, asked, &plan.dirty_versions, &[subject.column()]);
         let mut counts = GroupedMetrics::default();
         let count = |day: &DayBlocks, lexicon: &ValueDictionary| {
-            counts.grow(lexicon.last());
-            counts.add(&day.packs, &seconds(&day.day), day.is_mixed);
+            counts.reserve_values(lexicon.max_id());
+            counts.add_blocks(&day.blocks, &day_seconds(&day.day), day.is_multi_day);
         };
         reader
-            .each(days, &Grouping::Subject(subject), count)
+            .for_each_day(days, &Grouping::Values(subject), count)
             .await?;
         let values = counts.values();
-        let values = values.map(|(value, numbers)| (reader.lexicon.text(value), numbers));
+        let values = values.map(|(value, numbers)| (reader.dictionary.text(value), numbers));
         let values: Vec<_> = values.collect();
         let texts = values.iter().filter_map(|(text, _)| text.as_ref());
         let ids = self.value_ids(texts).await?;
@@ -189,24 +200,24 @@ impl Store {
         &self,
         texts: impl Iterator<Item = &'a Arc<str>>,
     ) -> Result<HashMap<Arc<str>, i32>, StoreError> {
-        self.values.forget_old();
+        self.text_ids.clear_if_expired();
         let mut ids = HashMap::new();
         let mut missing = vec![];
         for text in texts {
-            match self.values.get(text) {
+            match self.text_ids.get(text) {
                 Some(id) => _ = ids.insert(text.clone(), id),
                 None => missing.push(text),
             }
         }
-        for (text, id) in values(&self.pool, missing.into_iter()).await? {
-            self.values.insert(text.clone(), id);
+        for (text, id) in ensure_value_ids(&self.pool, missing.into_iter()).await? {
+            self.text_ids.insert(text.clone(), id);
             ids.insert(text, id);
         }
         Ok(ids)
     }
 
     /// The texts with these ids. The id 0 stands for no value.
-    pub(super) async fn texts(
+    pub(super) async fn value_texts(
         &self,
         ids: impl Iterator<Item = u32>,
     ) -> Result<HashMap<u32, Arc<str>>, StoreError> {
@@ -221,7 +232,7 @@ impl Store {
     }
 
     /// Hours of the day and days of the week, as sums over a time series.
-    async fn by_clock(
+    async fn breakdown_by_time(
         &self,
         asked: &ReportQuery,
         wanted: &BreakdownQuery,
@@ -230,8 +241,8 @@ impl Store {
     ) -> Result<AsOf<Vec<BreakdownRow>>, StoreError> {
         let series = self.series(asked, interval).await?;
         let mut sums = MetricsByText::new();
-        for bucket in &series.answer {
-            let numbers = wanted.of_class(bucket.numbers);
+        for bucket in &series.value {
+            let numbers = wanted.select_class(bucket.metrics);
             if numbers.visits > 0 {
                 let local = bucket.start.with_timezone(&asked.period.zone);
                 let text: Arc<str> = local.format(format).to_string().into();
@@ -239,14 +250,14 @@ impl Store {
             }
         }
         Ok(AsOf {
-            answer: wanted.first(sums),
+            value: wanted.select_rows(sums),
             as_of: series.as_of,
         })
     }
 }
 
 impl BreakdownQuery {
-    fn of_class(&self, [people, bots]: [Metrics; 2]) -> Metrics {
+    fn select_class(&self, [people, bots]: [Metrics; 2]) -> Metrics {
         match self.is_bot {
             Some(false) => people,
             Some(true) => bots,
@@ -255,7 +266,7 @@ impl BreakdownQuery {
     }
 
     /// Selects the rows to return.
-    fn first(
+    fn select_rows(
         &self,
         values: impl IntoIterator<Item = (Option<Arc<str>>, Metrics)>,
     ) -> Vec<BreakdownRow> {
@@ -263,17 +274,20 @@ impl BreakdownQuery {
             .into_iter()
             .filter_map(|(value, numbers)| match &self.property {
                 None => Some((value, numbers)),
-                Some(property) => Some((Some(value_of(property, &value?)?.into()), numbers)),
+                Some(property) => Some((Some(property_value(property, &value?)?.into()), numbers)),
             });
-        let first = self.in_order(values.collect()).into_iter();
-        let values = first.map(|(value, numbers)| BreakdownRow { value, numbers });
+        let first = self.sort_and_limit(values.collect()).into_iter();
+        let values = first.map(|(value, numbers)| BreakdownRow {
+            value,
+            metrics: numbers,
+        });
         values.collect()
     }
 
     /// Sorts and limits values. Ties are sorted by value.
-    fn in_order<V: Ord>(&self, mut values: Vec<(V, Metrics)>) -> Vec<(V, Metrics)> {
+    fn sort_and_limit<V: Ord>(&self, mut values: Vec<(V, Metrics)>) -> Vec<(V, Metrics)> {
         values.sort_by(|a, b| {
-            let by_number = self.rank(&b.1).total_cmp(&self.rank(&a.1));
+            let by_number = self.sort_key(&b.1).total_cmp(&self.sort_key(&a.1));
             by_number.then_with(|| a.0.cmp(&b.0))
         });
         let length = |number: i64| usize::try_from(number).unwrap_or_default();
@@ -282,7 +296,7 @@ impl BreakdownQuery {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "only used for sorting")]
-    fn rank(&self, of: &Metrics) -> f64 {
+    fn sort_key(&self, of: &Metrics) -> f64 {
         let rate = |part: i64, whole: i64| {
             if whole > 0 {
                 part as f64 / whole as f64

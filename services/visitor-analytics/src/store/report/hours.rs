@@ -8,10 +8,10 @@ use futures::TryStreamExt as _;
 use rollups::day::{LocalDay, LocalHour};
 use rollups::dimension::Dimension;
 use rollups::question::TimeBucket;
-use rollups::sums::{MetricSums, add_bytes};
+use rollups::sums::{MetricSums, add_encoded};
 
+use super::dirty_days::DayDetail;
 use super::series::TimeSeries;
-use super::unfolded::DayDetail;
 use super::{CORRUPT_DAY_METRICS, ReportPlan, ReportQuery};
 use crate::store::{Store, StoreError};
 
@@ -26,25 +26,25 @@ impl Store {
         plan: &mut ReportPlan,
         series: &mut TimeSeries,
     ) -> Result<DateTime<Utc>, StoreError> {
-        if !asked.is_of_all() {
+        if !asked.is_unfiltered() {
             return Ok(asked.now);
         }
         let mut places = HourBuckets::new();
         plan.scanned.clear();
         for day in asked.period.days() {
-            match hours_of_site(asked, &series.buckets, &day) {
+            match site_hours(asked, &series.buckets, &day) {
                 Some(hours) => places.extend(hours),
                 None => plan.scanned.push(day),
             }
         }
         let dates: BTreeSet<NaiveDate> = places.keys().map(|(date, _)| *date).collect();
-        let mut days = self.folded_hours(asked, plan, &dates).await?;
+        let mut days = self.load_folded_hours(asked, plan, &dates).await?;
         let mut as_of = asked.now;
-        for (date, change) in &plan.unfolded {
+        for (date, change) in &plan.dirty_versions {
             if dates.contains(date) {
                 let day = (*date, *change);
                 let day = self
-                    .unfolded(&asked.site, day, asked.now, DayDetail::Numbers)
+                    .dirty_day(&asked.site, day, asked.now, DayDetail::Metrics)
                     .await?;
                 as_of = as_of.min(day.as_of);
                 let mut sums = <[MetricSums; 2]>::default();
@@ -52,13 +52,13 @@ impl Store {
                 days.push((*date, sums));
             }
         }
-        let names = self.hour_names(&days).await?;
+        let names = self.resolve_hours(&days).await?;
         for (date, classes) in days {
             for (class, sums) in classes.into_iter().enumerate() {
-                for (value, numbers) in sums.into_lines() {
+                for (value, numbers) in sums.into_entries() {
                     let hour = names.get(&value);
                     if let Some(place) = hour.and_then(|hour| places.get(&(date, *hour))) {
-                        series.buckets[*place].numbers[class] += numbers;
+                        series.buckets[*place].metrics[class] += numbers;
                     }
                 }
             }
@@ -66,13 +66,13 @@ impl Store {
         Ok(as_of)
     }
 
-    async fn folded_hours(
+    async fn load_folded_hours(
         &self,
         asked: &ReportQuery,
         plan: &ReportPlan,
         dates: &BTreeSet<NaiveDate>,
     ) -> Result<Vec<(NaiveDate, [MetricSums; 2])>, StoreError> {
-        let is_folded = |date: &&NaiveDate| !plan.unfolded.contains_key(date);
+        let is_folded = |date: &&NaiveDate| !plan.dirty_versions.contains_key(date);
         let dates: Vec<NaiveDate> = dates.iter().filter(is_folded).copied().collect();
         let rows = sqlx::query!(
             "select day, numbers from visitor_analytics.rollup_day
@@ -84,28 +84,28 @@ impl Store {
         let (mut rows, mut days) = (rows.fetch(&self.pool), vec![]);
         while let Some(row) = rows.try_next().await? {
             let mut sums = <[MetricSums; 2]>::default();
-            add_bytes(&mut sums, &row.numbers, None).ok_or(CORRUPT_DAY_METRICS)?;
+            add_encoded(&mut sums, &row.numbers, None).ok_or(CORRUPT_DAY_METRICS)?;
             days.push((row.day, sums));
         }
         Ok(days)
     }
 
     /// The hours that these values denote.
-    async fn hour_names(
+    async fn resolve_hours(
         &self,
         days: &[(NaiveDate, [MetricSums; 2])],
     ) -> Result<HashMap<u32, LocalHour>, StoreError> {
         let classes = days.iter().flat_map(|(_, classes)| classes);
-        let lines = classes.flat_map(MetricSums::lines);
+        let lines = classes.flat_map(MetricSums::entries);
         let values: BTreeSet<u32> = lines.map(|(value, _)| *value).collect();
-        let texts = self.texts(values.into_iter()).await?.into_iter();
-        let hours = texts.filter_map(|(value, text)| Some((value, LocalHour::read(&text)?)));
+        let texts = self.value_texts(values.into_iter()).await?.into_iter();
+        let hours = texts.filter_map(|(value, text)| Some((value, LocalHour::parse(&text)?)));
         Ok(hours.collect())
     }
 }
 
 /// The indices of the site's hours that make up a day. Returns `None` if the hours differ.
-fn hours_of_site(
+fn site_hours(
     asked: &ReportQuery,
     buckets: &[TimeBucket],
     day: &LocalDay,
@@ -113,23 +113,23 @@ fn hours_of_site(
     let (site, zone) = (asked.site.zone, asked.period.zone);
     let first = buckets.partition_point(|bucket| bucket.start < day.from);
     let after = buckets.partition_point(|bucket| bucket.start < day.to);
-    let is_whole = |moment| LocalDay::of(zone, moment).from == moment;
+    let is_whole = |moment| LocalDay::containing(zone, moment).from == moment;
     // A day in the site's own time zone has the site's hours, whatever their length.
     let is_own = site == zone && is_whole(day.from) && is_whole(day.to);
-    let mut of_site = LocalDay::of(site, day.from);
+    let mut of_site = LocalDay::containing(site, day.from);
     let mut hours = vec![];
     for place in first..after {
         let start = buckets[place].start;
         let end = buckets.get(place + 1).map_or(day.to, |next| next.start);
         if !of_site.contains(start) {
-            of_site = LocalDay::of(site, start);
+            of_site = LocalDay::containing(site, start);
         }
-        let hour = LocalHour::of(site, start);
+        let hour = LocalHour::containing(site, start);
         let quarter = TimeDelta::minutes(15);
-        let begins = start == of_site.from || LocalHour::of(site, start - quarter) != hour;
+        let begins = start == of_site.from || LocalHour::containing(site, start - quarter) != hour;
         let is_hour = begins
             && end.min(day.to) - start == TimeDelta::hours(1)
-            && LocalHour::of(site, end - quarter) == hour;
+            && LocalHour::containing(site, end - quarter) == hour;
         if !is_own && !is_hour {
             return None;
         }

@@ -1,213 +1,244 @@
-//! Funnels, which depend on the order of visits across sessions and days.
+//! Paths of sessions, and the pages before and after a page: from rollups for complete days if all
+//! visits count, otherwise from column blocks.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use rollups::day::LocalDay;
-use rollups::dimension::Dimension;
+use chrono::{DateTime, Utc};
 use rollups::fold::ValueId;
-use rollups::funnel::{FunnelEvent, FunnelEvents, FunnelRules};
-use rollups::pack::{ColumnBlock, ColumnKind};
+use rollups::journey::{AdjacentPages, PathCounts, PathKey, adjacent_pages};
 use rollups::pattern::WildcardPattern;
-use rollups::question::{Attribute, seconds};
-use rollups::scan::{GroupBy, ScanBlock};
+use rollups::question::day_seconds;
 
-use super::kept::{ReportResult, ResultKind, split};
-use super::packed::{ColumnReader, Grouping};
-use super::{AsOf, DirtyDayVersions, ReportQuery};
-use crate::store::rollup::{ValueDictionary, visitor_key};
+use super::column_reader::{ColumnReader, DayBlocks};
+use super::dirty_days::DayDetail;
+use super::funnel::{GROUP_BY_PAGE, PAGE_COLUMN, PatternMatcher};
+use super::{AsOf, CORRUPT_DAY_METRICS, ReportPlan, ReportQuery};
+use crate::store::rollup::{ValueDictionary, find_value_id, load_ways};
 use crate::store::{Store, StoreError};
 
-/// Events of a funnel, or visitors of a cohort report, that one report holds in memory.
-pub(super) const MAX_FUNNEL_EVENTS: usize = 4_000_000;
-pub(super) const GROUP_BY_PAGE: Grouping<'static> =
-    Grouping::Subject(Attribute::Of(Dimension::Page));
-pub(super) const PAGE_COLUMN: ColumnKind = ColumnKind::Page;
-
+/// A path and the number of sessions that take it.
 #[derive(Clone, Debug)]
-pub enum FunnelStep {
-    /// A visit of a page that matches the pattern.
-    Page(WildcardPattern),
-    /// An event of this type.
-    Event(String),
+pub struct SessionPath {
+    /// The first pages of the sessions.
+    pub pages: Vec<Arc<str>>,
+    /// Whether the sessions have further pages.
+    pub has_more_pages: bool,
+    pub sessions: i64,
 }
 
-/// The result of a report with bounded memory.
+/// The number of visits by page. `None` stands for the begin or end of the session.
+pub type AdjacentPageCounts = Vec<(Option<Arc<str>>, i64)>;
+
+/// The pages before and after a page.
 #[derive(Clone, Debug)]
-pub enum BoundedResult<T> {
-    Fits(T),
-    /// The report would exceed the bound.
-    TooMuch,
+pub struct AdjacentPagesReport {
+    /// The number of visits of the page.
+    pub visits: i64,
+    /// By previous page, the most frequent first.
+    pub before: AdjacentPageCounts,
+    /// By next page, the most frequent first.
+    pub after: AdjacentPageCounts,
+}
+
+/// The part of a query that rollups contain.
+struct RollupPaths {
+    /// Encoded rows of days and months.
+    rows: Vec<Vec<u8>>,
+    /// The plan, whose scanned days are missing in `rows`.
+    plan: ReportPlan,
+    as_of: DateTime<Utc>,
 }
 
 impl Store {
-    /// Counts the visitors that reach each step.
-    pub async fn funnel(
+    /// The most frequent paths of sessions, and the number of all sessions.
+    pub async fn session_paths(
         &self,
         asked: &ReportQuery,
         is_bot: Option<bool>,
-        steps: &[FunnelStep],
-        rules: FunnelRules,
-    ) -> Result<AsOf<BoundedResult<Vec<i64>>>, StoreError> {
-        let none = WildcardPattern::nothing();
-        let patterns: Vec<WildcardPattern> = steps
-            .iter()
-            .map(|step| match step {
-                FunnelStep::Page(pattern) => pattern.clone(),
-                FunnelStep::Event(_) => none.clone(),
-            })
-            .collect();
-        // With the days of the site, no visitor occurs in two blocks of one day.
-        let (unfolded, days) = self.days_of(&asked.by_days_of_site()).await?;
-        let is_of_pages = steps.iter().all(|step| matches!(step, FunnelStep::Page(_)));
-        let what = ResultKind::Funnel(is_bot, patterns.clone(), rules);
-        let question = if is_of_pages && split(asked, &unfolded, &days).1.is_empty() {
-            self.question(asked, what, &days).await?
-        } else {
-            None
-        };
-        if let Some(ReportResult::Funnel(steps)) = self.answers.get(question.as_ref()).as_deref() {
-            return Ok(AsOf {
-                answer: BoundedResult::Fits(steps.clone()),
-                as_of: asked.now,
-            });
-        }
-        let mut deeds = FunnelEvents::default();
-        let mut matching = PatternMatcher::new(&patterns);
-        let mut reader = ColumnReader::new(self, asked, &unfolded, &[PAGE_COLUMN]);
-        reader
-            .each(&days, &GROUP_BY_PAGE, |day, lexicon| {
-                let steps = matching.of(lexicon);
-                let period = seconds(&day.day);
-                for one in &day.packs {
-                    let column = one.column(PAGE_COLUMN);
-                    let steps = of_places(one, steps);
-                    for run in one.pack.runs() {
-                        let is_wanted = is_bot.is_none_or(|is_bot| run.session.is_bot == is_bot);
-                        if !is_wanted
-                            || !one.passes_session(&run)
-                            || deeds.len() > MAX_FUNNEL_EVENTS
-                        {
-                            continue;
-                        }
-                        for row in run.visits {
-                            let steps = steps[column.place(row)];
-                            let at = one.pack.start + i64::from(one.pack.at[row]);
-                            let may_count = (steps != 0 || rules.is_strict) && period.contains(&at);
-                            if may_count && one.passes_visit(row) {
-                                deeds.push(FunnelEvent {
-                                    visitor: run.visitor,
-                                    at,
-                                    order: u32::try_from(row).unwrap_or(u32::MAX),
-                                    steps,
-                                });
-                            }
-                        }
-                    }
-                }
+        depth: usize,
+        limit: usize,
+    ) -> Result<AsOf<(Vec<SessionPath>, i64)>, StoreError> {
+        let known = self.load_path_rollups(asked, depth).await?;
+        let mut scanned = PathCounts::default();
+        let reader = self
+            .scan_days(asked, &known.plan, |day, _| {
+                let packs = (&day.blocks[..], day.is_multi_day);
+                scanned.add_blocks(packs, &day_seconds(&day.day), is_bot, depth);
             })
             .await?;
-        if deeds.len() <= MAX_FUNNEL_EVENTS {
-            let room = MAX_FUNNEL_EVENTS - deeds.len();
-            deeds.extend(self.events_as_steps(asked, steps, room).await?);
+        let pages = scanned.counts.keys().flat_map(|(pages, _)| *pages);
+        let numbers = self
+            .page_text_ids(&reader.dictionary, pages.collect())
+            .await?;
+        let mut ways = PathCounts::default();
+        ways.add_translated(&scanned, &numbers);
+        for row in &known.rows {
+            ways.add_encoded(row, is_bot).ok_or(CORRUPT_DAY_METRICS)?;
         }
-        let answer = if deeds.len() > MAX_FUNNEL_EVENTS {
-            BoundedResult::TooMuch
-        } else {
-            let steps = rules.count(deeds);
-            let found = Arc::new(ReportResult::Funnel(steps.clone()));
-            self.answers.keep(question, &found);
-            BoundedResult::Fits(steps)
-        };
         Ok(AsOf {
-            answer,
-            as_of: reader.as_of,
+            value: (
+                self.to_session_paths(ways.most_frequent(limit)).await?,
+                ways.sessions,
+            ),
+            as_of: known.as_of.min(reader.as_of),
         })
     }
 
-    /// Returns one more than `room` if there are more.
-    async fn events_as_steps(
+    /// Which pages visitors come from before a page, and which they go to after it.
+    pub async fn adjacent_pages(
         &self,
         asked: &ReportQuery,
-        steps: &[FunnelStep],
-        room: usize,
-    ) -> Result<Vec<FunnelEvent>, StoreError> {
-        let mut wanted: HashMap<&str, u16> = HashMap::new();
-        for (number, step) in steps.iter().enumerate() {
-            if let FunnelStep::Event(name) = step {
-                *wanted.entry(name).or_default() |= 1 << number;
-            }
+        is_bot: Option<bool>,
+        wanted: &WildcardPattern,
+        limit: usize,
+    ) -> Result<AsOf<AdjacentPagesReport>, StoreError> {
+        let known = self.load_path_rollups(asked, 0).await?;
+        let mut scanned = AdjacentPages::default();
+        let mut matching = PatternMatcher::new(std::slice::from_ref(wanted));
+        let reader = self
+            .scan_days(asked, &known.plan, |day, lexicon| {
+                let packs = (&day.blocks[..], day.is_multi_day);
+                let is_it = matching.match_values(lexicon);
+                scanned.add_blocks(packs, &day_seconds(&day.day), is_bot, |page| {
+                    is_it[page as usize] != 0
+                });
+            })
+            .await?;
+        let pages = scanned.before.keys().chain(scanned.after.keys());
+        let numbers = self.page_text_ids(&reader.dictionary, pages.copied().collect());
+        let mut found = AdjacentPages::default();
+        found.add_translated(&scanned, &numbers.await?);
+        let pages = self.matching_pages(wanted, &known.rows).await?;
+        for row in &known.rows {
+            let added = found.add_encoded(row, is_bot, |page| pages.contains(&page));
+            added.ok_or(CORRUPT_DAY_METRICS)?;
         }
-        if wanted.is_empty() {
-            return Ok(vec![]);
+        Ok(AsOf {
+            value: AdjacentPagesReport {
+                visits: found.visits,
+                before: self.resolve_adjacent_pages(found.before, limit).await?,
+                after: self.resolve_adjacent_pages(found.after, limit).await?,
+            },
+            as_of: known.as_of.min(reader.as_of),
+        })
+    }
+
+    async fn load_path_rollups(
+        &self,
+        asked: &ReportQuery,
+        depth: usize,
+    ) -> Result<RollupPaths, StoreError> {
+        let mut known = RollupPaths {
+            rows: vec![],
+            plan: self.plan_report(&asked.in_site_time_zone()).await?,
+            as_of: asked.now,
+        };
+        if let Some(period) = known.plan.folded {
+            let which = (asked.site.id, depth);
+            known.rows = load_ways(&self.pool, which, period, &known.plan.dirty).await?;
         }
-        let names: Vec<&str> = wanted.keys().copied().collect();
-        let rows = sqlx::query!(
-            "select timestamp, visitor_id, event_type from visitor_analytics.event
-             where site_id = $1 and timestamp >= $2 and timestamp < $3 and event_type = any($4)
-             limit $5",
-            asked.site.id,
-            asked.period.from,
-            asked.period.to,
-            &names as _,
-            i64::try_from(room).unwrap_or(i64::MAX).saturating_add(1),
-        );
-        let rows = rows.fetch_all(&self.pool).await?.into_iter();
-        let deeds = rows.map(|row| FunnelEvent {
-            visitor: visitor_key(&row.visitor_id),
-            at: row.timestamp.timestamp(),
-            // Within the same second, an event comes after its page.
-            order: u32::MAX,
-            steps: wanted[&*row.event_type],
+        for date in &known.plan.dirty {
+            let day = (*date, known.plan.dirty_versions[date]);
+            let day = self
+                .dirty_day(&asked.site, day, asked.now, DayDetail::Metrics)
+                .await?;
+            known.as_of = known.as_of.min(day.as_of);
+            known.rows.push(day.paths(depth).to_vec());
+        }
+        Ok(known)
+    }
+
+    async fn scan_days(
+        &self,
+        asked: &ReportQuery,
+        plan: &ReportPlan,
+        count: impl FnMut(&DayBlocks, &ValueDictionary),
+    ) -> Result<ColumnReader, StoreError> {
+        let mut reader = ColumnReader::new(self, asked, &plan.dirty_versions, &[PAGE_COLUMN]);
+        reader
+            .for_each_day(&plan.scanned, &GROUP_BY_PAGE, count)
+            .await?;
+        Ok(reader)
+    }
+
+    /// The ids of the pages' texts in `rollup_value`.
+    async fn page_text_ids(
+        &self,
+        lexicon: &ValueDictionary,
+        pages: BTreeSet<ValueId>,
+    ) -> Result<HashMap<ValueId, ValueId>, StoreError> {
+        let texts = pages.into_iter();
+        let texts = texts.filter_map(|page| Some((page, lexicon.text(page)?)));
+        let texts: Vec<(ValueId, Arc<str>)> = texts.collect();
+        let ids = self.value_ids(texts.iter().map(|(_, text)| text)).await?;
+        let numbers = texts.into_iter();
+        let numbers = numbers.map(|(page, text)| (page, ids[&text].cast_unsigned()));
+        Ok(numbers.collect())
+    }
+
+    async fn to_session_paths(
+        &self,
+        ways: Vec<(PathKey, i64)>,
+    ) -> Result<Vec<SessionPath>, StoreError> {
+        let ids = ways
+            .iter()
+            .flat_map(|((pages, _), _)| pages.iter().copied());
+        let ids: BTreeSet<ValueId> = ids.collect();
+        let texts = self.value_texts(ids.into_iter()).await?;
+        let taken = ways
+            .into_iter()
+            .map(|((pages, goes_on), sessions)| SessionPath {
+                pages: pages
+                    .iter()
+                    .filter_map(|page| texts.get(page).cloned())
+                    .collect(),
+                has_more_pages: goes_on,
+                sessions,
+            });
+        let mut taken: Vec<SessionPath> = taken.collect();
+        taken.sort_by(|a, b| {
+            let by_number = b.sessions.cmp(&a.sessions);
+            by_number.then_with(|| (&a.pages, a.has_more_pages).cmp(&(&b.pages, b.has_more_pages)))
         });
-        Ok(deeds.collect())
+        Ok(taken)
     }
 
-    pub(super) async fn days_of(
+    /// The pages in these rows that match the pattern.
+    async fn matching_pages(
         &self,
-        asked: &ReportQuery,
-    ) -> Result<(DirtyDayVersions, Vec<LocalDay>), StoreError> {
-        let unfolded = self.unfolded_days(&asked.site, &asked.period).await?;
-        Ok((unfolded, asked.period.days().collect()))
-    }
-}
-
-/// The steps that each value of a block's page column matches, as a bit set.
-fn of_places(one: &ScanBlock<Arc<ColumnBlock>>, steps: &[u16]) -> Vec<u16> {
-    let GroupBy::Of(_, values) = &one.groups else {
-        return vec![];
-    };
-    let first = values.iter().map(|values| values.first().copied());
-    let steps = first.map(|page| steps[page.unwrap_or_default() as usize]);
-    steps.collect()
-}
-
-/// Computes which patterns each value matches, one bit per pattern.
-pub(super) struct PatternMatcher<'a> {
-    patterns: &'a [WildcardPattern],
-    bits: Vec<u16>,
-}
-
-impl<'a> PatternMatcher<'a> {
-    pub(super) fn new(patterns: &'a [WildcardPattern]) -> Self {
-        Self {
-            patterns,
-            bits: vec![0],
+        wanted: &WildcardPattern,
+        rows: &[Vec<u8>],
+    ) -> Result<BTreeSet<ValueId>, StoreError> {
+        if let Some(text) = wanted.as_literal() {
+            return Ok(find_value_id(&self.pool, text).await?.into_iter().collect());
         }
+        let mut pages = BTreeSet::new();
+        for row in rows {
+            adjacent_pages::for_each_page(row, |page| _ = pages.insert(page))
+                .ok_or(CORRUPT_DAY_METRICS)?;
+        }
+        let texts = self.value_texts(pages.into_iter()).await?;
+        let matching = texts.into_iter().filter(|(_, text)| wanted.matches(text));
+        Ok(matching.map(|(page, _)| page).collect())
     }
 
-    /// The bit sets of all values in the dictionary. Values of previous days are not matched again.
-    pub(super) fn of(&mut self, lexicon: &ValueDictionary) -> &[u16] {
-        let known = ValueId::try_from(self.bits.len()).unwrap_or(ValueId::MAX);
-        for value in known..=lexicon.last() {
-            let text = lexicon.text(value);
-            let matches = |(place, pattern): (usize, &WildcardPattern)| {
-                let matches = text.as_ref().is_some_and(|text| pattern.matches(text));
-                u16::from(matches) << place
-            };
-            let bits = self.patterns.iter().enumerate().map(matches);
-            self.bits.push(bits.fold(0, std::ops::BitOr::bitor));
-        }
-        &self.bits
+    async fn resolve_adjacent_pages(
+        &self,
+        counts: HashMap<ValueId, i64>,
+        limit: usize,
+    ) -> Result<AdjacentPageCounts, StoreError> {
+        let mut counts: Vec<(ValueId, i64)> = counts.into_iter().collect();
+        counts.sort_unstable_by_key(|(page, visits)| (std::cmp::Reverse(*visits), *page));
+        counts.truncate(limit);
+        let texts = self
+            .value_texts(counts.iter().map(|(page, _)| *page))
+            .await?;
+        let named = counts
+            .into_iter()
+            .map(|(page, visits)| (texts.get(&page).cloned(), visits));
+        let mut named: AdjacentPageCounts = named.collect();
+        named.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        Ok(named)
     }
 }

@@ -4,8 +4,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{Postgres, QueryBuilder};
 
 use super::ReportSite;
-use crate::domain::pick::VisitFilter;
-use crate::store::{Store, StoreError, condition};
+use crate::domain::visit_filter::VisitFilter;
+use crate::store::{Store, StoreError, filter_sql};
 
 /// Visitors with a visit in this window are active.
 const ACTIVE_WINDOW: TimeDelta = TimeDelta::minutes(5);
@@ -87,7 +87,7 @@ impl Store {
         if let Some(is_bot) = pick.is_bot {
             select.push(" and v.is_bot = ").push_bind(is_bot);
         }
-        condition::push(&mut select, &pick.filters, pick.zone);
+        filter_sql::push_filters(&mut select, &pick.filters, pick.time_zone);
         select
             .push(TOP_VALUES_SQL)
             .push_bind(MAX_TOP_VALUES)

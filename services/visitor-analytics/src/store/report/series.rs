@@ -6,13 +6,13 @@ use chrono::{DateTime, NaiveDate, Utc};
 use rollups::day::LocalDay;
 use rollups::fold::{Metrics, ValueId};
 use rollups::pack::ColumnKind;
-use rollups::question::{Interval, TimeBucket, seconds};
+use rollups::question::{Interval, TimeBucket, day_seconds};
 use rollups::scan::GroupedMetrics;
-use rollups::sums::{MetricSums, add_bytes};
+use rollups::sums::{MetricSums, add_encoded};
 
-use super::kept::{ResultKind, split};
-use super::packed::{ColumnReader, DayBlocks, Grouping};
-use super::unfolded::DayDetail;
+use super::column_reader::{ColumnReader, DayBlocks, Grouping};
+use super::dirty_days::DayDetail;
+use super::result_cache::{ResultKind, partition_folded};
 use super::{AsOf, CORRUPT_DAY_METRICS, ReportPlan, ReportQuery};
 use crate::store::{Store, StoreError};
 
@@ -26,7 +26,7 @@ impl Store {
         asked: &ReportQuery,
         interval: Interval,
     ) -> Result<AsOf<Vec<TimeBucket>>, StoreError> {
-        let mut plan = self.plan(asked).await?;
+        let mut plan = self.plan_report(asked).await?;
         let buckets: Vec<TimeBucket> = interval.buckets(&asked.period);
         let mut series = TimeSeries::new(interval, buckets);
         let mut as_of = asked.now;
@@ -35,9 +35,9 @@ impl Store {
             Interval::Hour => as_of = self.add_hours(asked, &mut plan, &mut series).await?,
             _ => as_of = self.add_days(asked, &mut plan, &mut series).await?,
         }
-        as_of = as_of.min(self.add_scanned(asked, &plan, &mut series).await?);
+        as_of = as_of.min(self.add_scanned_days(asked, &plan, &mut series).await?);
         Ok(AsOf {
-            answer: series.buckets,
+            value: series.buckets,
             as_of,
         })
     }
@@ -48,7 +48,7 @@ impl Store {
         plan: &mut ReportPlan,
         series: &mut TimeSeries,
     ) -> Result<DateTime<Utc>, StoreError> {
-        let mut as_of = self.add_by_clock(asked, plan, series).await?;
+        let mut as_of = self.add_quarter_hours(asked, plan, series).await?;
         if let Some((first, last)) = plan.folded {
             let rows = sqlx::query!(
                 "select day, numbers from visitor_analytics.rollup_day
@@ -57,18 +57,18 @@ impl Store {
                 asked.site.id,
                 first,
                 last,
-                &plan.open,
+                &plan.dirty,
             );
             for row in rows.fetch_all(&self.pool).await? {
                 let mut sums = <[MetricSums; 2]>::default();
-                add_bytes(&mut sums, &row.numbers, None).ok_or(CORRUPT_DAY_METRICS)?;
+                add_encoded(&mut sums, &row.numbers, None).ok_or(CORRUPT_DAY_METRICS)?;
                 series.add_day(asked, row.day, sums.map(|sums| sums.total()));
             }
         }
-        for date in &plan.open {
-            let day = (*date, plan.unfolded[date]);
+        for date in &plan.dirty {
+            let day = (*date, plan.dirty_versions[date]);
             let day = self
-                .unfolded(&asked.site, day, asked.now, DayDetail::Numbers)
+                .dirty_day(&asked.site, day, asked.now, DayDetail::Metrics)
                 .await?;
             as_of = as_of.min(day.as_of);
             series.add_day(asked, *date, day.total()?);
@@ -77,26 +77,26 @@ impl Store {
     }
 
     /// Adds the days whose visits are scanned.
-    async fn add_scanned(
+    async fn add_scanned_days(
         &self,
         asked: &ReportQuery,
         plan: &ReportPlan,
         series: &mut TimeSeries,
     ) -> Result<DateTime<Utc>, StoreError> {
-        let (folded, open) = split(asked, &plan.unfolded, &plan.scanned);
-        let what = ResultKind::Parts(series.interval);
-        let question = self.question(asked, what, &folded).await?;
-        let scanned = self.scan_parts(asked, plan, series, &folded);
-        let found = self.answers.parts(question, scanned).await?;
-        let (parts, as_of) = self.scan_parts(asked, plan, series, &open).await?;
-        for (place, numbers) in found.parts().iter().chain(&parts) {
+        let (folded, open) = partition_folded(asked, &plan.dirty_versions, &plan.scanned);
+        let what = ResultKind::Series(series.interval);
+        let question = self.result_key(asked, what, &folded).await?;
+        let scanned = self.scan_buckets(asked, plan, series, &folded);
+        let found = self.results.get_or_scan(question, scanned).await?;
+        let (parts, as_of) = self.scan_buckets(asked, plan, series, &open).await?;
+        for (place, numbers) in found.indexed_metrics().iter().chain(&parts) {
             series.buckets[*place as usize].add(*numbers);
         }
         Ok(as_of)
     }
 
     /// Scans days. Returns the metrics by the index of the bucket.
-    async fn scan_parts(
+    async fn scan_buckets(
         &self,
         asked: &ReportQuery,
         plan: &ReportPlan,
@@ -110,33 +110,33 @@ impl Store {
         };
         let (by, fields) = match series.interval {
             Interval::Minute => (
-                Grouping::Parts(ColumnKind::Minute, &place),
+                Grouping::Buckets(ColumnKind::Minute, &place),
                 vec![ColumnKind::Minute],
             ),
             Interval::Hour => (
-                Grouping::Parts(ColumnKind::Quarter, &place),
-                vec![ColumnKind::Quarter],
+                Grouping::Buckets(ColumnKind::QuarterHour, &place),
+                vec![ColumnKind::QuarterHour],
             ),
-            _ => (Grouping::Nothing, vec![]),
+            _ => (Grouping::Total, vec![]),
         };
-        let mut reader = ColumnReader::new(self, asked, &plan.unfolded, &fields);
+        let mut reader = ColumnReader::new(self, asked, &plan.dirty_versions, &fields);
         let last = ValueId::try_from(starts.len()).unwrap_or(ValueId::MAX);
-        let of_day = matches!(by, Grouping::Nothing);
+        let of_day = matches!(by, Grouping::Total);
         let mut counts = GroupedMetrics::default();
-        counts.grow(if of_day { 0 } else { last });
+        counts.reserve_values(if of_day { 0 } else { last });
         let mut parts = vec![];
         let count = |day: &DayBlocks, _: &_| {
-            counts.add(&day.packs, &seconds(&day.day), day.is_mixed);
+            counts.add_blocks(&day.blocks, &day_seconds(&day.day), day.is_multi_day);
             if of_day {
                 let done = std::mem::take(&mut counts);
-                counts.grow(0);
-                let place = series.place(asked, day.day.date);
+                counts.reserve_values(0);
+                let place = series.bucket_index(asked, day.day.date);
                 let place = place.and_then(|place| ValueId::try_from(place).ok());
                 let numbers = done.values().map(|(_, numbers)| numbers);
                 parts.extend(numbers.filter_map(|numbers| Some((place?, numbers))));
             }
         };
-        reader.each(days, &by, count).await?;
+        reader.for_each_day(days, &by, count).await?;
         if !of_day {
             parts.extend(counts.values());
         }
@@ -149,7 +149,7 @@ impl ReportPlan {
     fn scan_all(&mut self, asked: &ReportQuery) {
         self.scanned = asked.period.days().collect();
         self.folded = None;
-        self.open.clear();
+        self.dirty.clear();
     }
 }
 
@@ -157,7 +157,7 @@ impl ReportPlan {
 pub(super) struct TimeSeries {
     interval: Interval,
     pub(super) buckets: Vec<TimeBucket>,
-    places: HashMap<DateTime<Utc>, usize>,
+    indices: HashMap<DateTime<Utc>, usize>,
 }
 
 impl TimeSeries {
@@ -165,7 +165,7 @@ impl TimeSeries {
         let starts = buckets.iter().enumerate();
         Self {
             interval,
-            places: starts
+            indices: starts
                 .map(|(place, bucket)| (bucket.start, place))
                 .collect(),
             buckets,
@@ -173,15 +173,17 @@ impl TimeSeries {
     }
 
     pub(super) fn add_day(&mut self, asked: &ReportQuery, date: NaiveDate, both: [Metrics; 2]) {
-        if let Some(place) = self.place(asked, date) {
+        if let Some(place) = self.bucket_index(asked, date) {
             self.buckets[place].add(both);
         }
     }
 
     /// The index of the bucket in which a day begins.
-    fn place(&self, asked: &ReportQuery, date: NaiveDate) -> Option<usize> {
+    fn bucket_index(&self, asked: &ReportQuery, date: NaiveDate) -> Option<usize> {
         let zone = asked.period.zone;
-        let start = self.interval.start(zone, LocalDay::new(zone, date).from);
-        self.places.get(&start).copied()
+        let start = self
+            .interval
+            .bucket_start(zone, LocalDay::new(zone, date).from);
+        self.indices.get(&start).copied()
     }
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{DELETE_BATCH_ROWS, TRIM_BATCH_SESSIONS, midnight};
-use crate::domain::policy::RetentionPeriod;
+use crate::domain::privacy::RetentionPeriod;
 use crate::store::{Store, StoreError};
 
 /// A site with expired data.
@@ -17,15 +17,18 @@ pub struct ExpiringSite {
 
 impl Store {
     /// The sites with data older than their retention.
-    pub async fn old_sites(&self, now: DateTime<Utc>) -> Result<Vec<ExpiringSite>, StoreError> {
+    pub async fn expiring_sites(
+        &self,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<ExpiringSite>, StoreError> {
         let sites = sqlx::query!(
             r#"select id, domain, retention_days as "days!" from visitor_analytics.site
                where retention_days is not null order by id"#,
         );
         let mut old = vec![];
         for site in sites.fetch_all(&self.pool).await? {
-            let retention = RetentionPeriod::days(u32::try_from(site.days).ok());
-            let Some(border) = retention.border(now).map(midnight) else {
+            let retention = RetentionPeriod::from_days(u32::try_from(site.days).ok());
+            let Some(border) = retention.first_kept_day(now).map(midnight) else {
                 continue;
             };
             let is_old = sqlx::query_scalar!(
@@ -65,10 +68,10 @@ impl Store {
         )
         .execute(&self.pool)
         .await?;
-        while self.cut_sessions(site.border, Some(site.id), now).await? {}
+        while self.trim_sessions(site.border, Some(site.id), now).await? {}
         let mut all = 0;
         loop {
-            let rows = self.delete_old(site).await?;
+            let rows = self.delete_expired_rows(site).await?;
             all += rows;
             if rows == 0 {
                 return Ok(all);
@@ -77,7 +80,7 @@ impl Store {
     }
 
     /// Deletes a batch of expired events, and of visits with their sessions.
-    async fn delete_old(&self, site: &ExpiringSite) -> Result<u64, StoreError> {
+    async fn delete_expired_rows(&self, site: &ExpiringSite) -> Result<u64, StoreError> {
         let most = i64::try_from(DELETE_BATCH_ROWS).unwrap_or(TRIM_BATCH_SESSIONS);
         let events = self.delete_events(Some(site.id), site.border, most).await?;
         let rows = sqlx::query_scalar!(

@@ -9,10 +9,10 @@ use sqlx::{PgConnection, PgPool};
 use super::ClaimedDay;
 use crate::store::StoreError;
 
-const CORRUPT_MONTH_METRICS: StoreError = StoreError::Unreadable("a monthly or daily rollup");
+const CORRUPT_MONTH_METRICS: StoreError = StoreError::Corrupt("a monthly or daily rollup");
 
 /// The first day of a date's month and of the next month.
-pub(super) fn month(date: NaiveDate) -> (NaiveDate, NaiveDate) {
+pub(super) fn month_bounds(date: NaiveDate) -> (NaiveDate, NaiveDate) {
     let first = date.with_day(1).unwrap_or(date);
     (first, first + Months::new(1))
 }
@@ -23,7 +23,7 @@ pub(super) async fn replace(
     connection: &mut PgConnection,
     due: &ClaimedDay,
 ) -> Result<(), StoreError> {
-    let (first, after) = month(due.date);
+    let (first, after) = month_bounds(due.date);
     sqlx::query!(
         "delete from visitor_analytics.rollup_month where site_id = $1 and month = $2
              and dimension = any($3)",
@@ -33,7 +33,7 @@ pub(super) async fn replace(
     )
     .execute(&mut *connection)
     .await?;
-    if !is_folded_with(connection, due).await? {
+    if !are_other_days_folded(connection, due).await? {
         return Ok(());
     }
     for dimension in Dimension::ALL {
@@ -48,7 +48,7 @@ pub(super) async fn replace(
         );
         let mut days = days.fetch(&mut *connection);
         while let Some(numbers) = days.try_next().await? {
-            sums::add_bytes(&mut all, &numbers, None).ok_or(CORRUPT_MONTH_METRICS)?;
+            sums::add_encoded(&mut all, &numbers, None).ok_or(CORRUPT_MONTH_METRICS)?;
         }
         drop(days);
         sqlx::query!(
@@ -57,7 +57,7 @@ pub(super) async fn replace(
             due.site_id,
             dimension.code(),
             first,
-            &sums::write(&all),
+            &sums::encode(&all),
         )
         .execute(&mut *connection)
         .await?;
@@ -66,11 +66,11 @@ pub(super) async fn replace(
 }
 
 /// Whether all other days of the month are folded.
-pub(super) async fn is_folded_with(
+pub(super) async fn are_other_days_folded(
     connection: &mut PgConnection,
     due: &ClaimedDay,
 ) -> Result<bool, StoreError> {
-    let (first, after) = month(due.date);
+    let (first, after) = month_bounds(due.date);
     let is_open = sqlx::query_scalar!(
         r#"select exists (select from visitor_analytics.unfolded_day
                           where site_id = $1 and day >= $2 and day < $3 and day <> $4) as "is!""#,
@@ -83,10 +83,16 @@ pub(super) async fn is_folded_with(
 }
 
 /// The complete months from `first` to `last`, inclusive, without any of the days in `open`.
-pub(super) fn whole(first: NaiveDate, last: NaiveDate, open: &[NaiveDate]) -> Vec<NaiveDate> {
-    let starts = std::iter::successors(Some(month(first).0), |start| Some(month(*start).1));
+pub(super) fn complete_months(
+    first: NaiveDate,
+    last: NaiveDate,
+    open: &[NaiveDate],
+) -> Vec<NaiveDate> {
+    let starts = std::iter::successors(Some(month_bounds(first).0), |start| {
+        Some(month_bounds(*start).1)
+    });
     let months = starts.take_while(|start| *start <= last).filter(|start| {
-        let (_, after) = month(*start);
+        let (_, after) = month_bounds(*start);
         let is_open = |day: &NaiveDate| (*start..after).contains(day);
         *start >= first && after.pred_opt() <= Some(last) && !open.iter().any(is_open)
     });
@@ -95,7 +101,7 @@ pub(super) fn whole(first: NaiveDate, last: NaiveDate, open: &[NaiveDate]) -> Ve
 
 /// Sums the rollups of a dimension from `first` to `last`, inclusive, without the days in `open`.
 /// Returns the sums of people and bots, or only those that `is_bot` selects.
-pub(in crate::store) async fn sums(
+pub(in crate::store) async fn load_sums(
     pool: &PgPool,
     (site_id, dimension): (i32, Dimension),
     (first, last): (NaiveDate, NaiveDate),
@@ -103,7 +109,7 @@ pub(in crate::store) async fn sums(
     is_bot: Option<bool>,
 ) -> Result<[MetricSums; 2], StoreError> {
     // One statement, so that a month's row cannot disappear between two.
-    let months = whole(first, last, open);
+    let months = complete_months(first, last, open);
     let rows = sqlx::query_scalar!(
         r#"with whole as materialized (
                select month, numbers from visitor_analytics.rollup_month
@@ -123,7 +129,7 @@ pub(in crate::store) async fn sums(
     let mut all = <[MetricSums; 2]>::default();
     let mut rows = rows.fetch(pool);
     while let Some(numbers) = rows.try_next().await? {
-        sums::add_bytes(&mut all, &numbers, is_bot).ok_or(CORRUPT_MONTH_METRICS)?;
+        sums::add_encoded(&mut all, &numbers, is_bot).ok_or(CORRUPT_MONTH_METRICS)?;
     }
     Ok(all)
 }

@@ -1,20 +1,20 @@
 //! Verifies the rollups and column blocks of folded days by plain SQL over the visits. It shares no
 //! code with the fold.
 
+mod paths;
 mod visits;
-mod ways;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{Datelike as _, NaiveDate};
 use rollups::dimension::Dimension;
 use rollups::fold::Metrics;
-use rollups::sums::{MetricSums, add_bytes};
+use rollups::sums::{MetricSums, add_encoded};
 use sqlx::PgConnection;
 
 use crate::store::{Store, StoreError};
 
-const CORRUPT_VERIFIED_METRICS: StoreError = StoreError::Unreadable("a rollup");
+const CORRUPT_VERIFIED_METRICS: StoreError = StoreError::Corrupt("a rollup");
 
 /// A day of a site that has visits or rollups.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ pub struct VerifiableDay {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VerifyOutcome {
     /// The day is dirty; reports compute it from its visits.
-    Unfolded,
+    Dirty,
     /// The number of compared values, and the differences.
     Compared(usize, Vec<MetricMismatch>),
 }
@@ -44,7 +44,7 @@ pub struct MetricMismatch {
     /// Whether the value is about bots' sessions.
     pub is_bot: bool,
     /// The name of the metric.
-    pub number: &'static str,
+    pub metric: &'static str,
     /// The value in the rollup; `None` if it has no row.
     pub folded: Option<i64>,
     /// The value computed from the visits; `None` if there are none.
@@ -112,46 +112,46 @@ impl Store {
             day.date,
         );
         if is_unfolded.fetch_one(&mut *transaction).await? {
-            return Ok(VerifyOutcome::Unfolded);
+            return Ok(VerifyOutcome::Dirty);
         }
         let mut comparison = RollupComparison::default();
-        let folded = folded(&mut transaction, day).await?;
-        let counted = counted(&mut transaction, day).await?;
-        comparison.lines("", &folded, &counted);
+        let folded = load_rollups(&mut transaction, day).await?;
+        let counted = compute_metrics(&mut transaction, day).await?;
+        comparison.compare_all("", &folded, &counted);
         if day.date.day() == 1 {
-            let (month, days) = month(&mut transaction, day).await?;
+            let (month, days) = load_month(&mut transaction, day).await?;
             if !month.is_empty() {
-                comparison.lines("month", &month, &days);
+                comparison.compare_all("month", &month, &days);
             }
         }
         self.compare_visits(&mut transaction, day, &mut comparison)
             .await?;
         Ok(VerifyOutcome::Compared(
-            comparison.numbers,
-            comparison.differences,
+            comparison.compared,
+            comparison.mismatches,
         ))
     }
 }
 
 #[derive(Debug, Default)]
 struct RollupComparison {
-    numbers: usize,
-    differences: Vec<MetricMismatch>,
+    compared: usize,
+    mismatches: Vec<MetricMismatch>,
 }
 
 impl RollupComparison {
     /// Compares metrics. `what` replaces the names of dimensions unless it is empty.
-    fn lines(&mut self, what: &'static str, folded: &MetricsByKey, counted: &MetricsByKey) {
+    fn compare_all(&mut self, what: &'static str, folded: &MetricsByKey, counted: &MetricsByKey) {
         let keys: BTreeSet<_> = folded.keys().chain(counted.keys()).collect();
         for key in keys {
-            let dimension = Dimension::with_code(key.0).map_or("unknown", Dimension::name);
+            let dimension = Dimension::from_code(key.0).map_or("unknown", Dimension::name);
             let name = if what.is_empty() { dimension } else { what };
             let pair = (folded.get(key), counted.get(key));
-            self.numbers(name, key.2.as_deref(), key.1, pair);
+            self.compare(name, key.2.as_deref(), key.1, pair);
         }
     }
 
-    fn numbers(
+    fn compare(
         &mut self,
         dimension: &'static str,
         value: Option<&str>,
@@ -167,14 +167,14 @@ impl RollupComparison {
             ("seconds", |n| n.seconds),
         ];
         for (number, of) in names {
-            self.numbers += 1;
+            self.compared += 1;
             let (folded, counted) = (folded.map(of), counted.map(of));
             if folded != counted {
-                self.differences.push(MetricMismatch {
+                self.mismatches.push(MetricMismatch {
                     dimension,
                     value: value.map(str::to_owned),
                     is_bot,
-                    number,
+                    metric: number,
                     folded,
                     counted,
                 });
@@ -183,7 +183,7 @@ impl RollupComparison {
     }
 }
 
-async fn counted(
+async fn compute_metrics(
     connection: &mut PgConnection,
     day: &VerifiableDay,
 ) -> Result<MetricsByKey, StoreError> {
@@ -202,7 +202,7 @@ async fn counted(
     Ok(rows.collect())
 }
 
-async fn folded(
+async fn load_rollups(
     connection: &mut PgConnection,
     day: &VerifiableDay,
 ) -> Result<MetricsByKey, StoreError> {
@@ -213,11 +213,11 @@ async fn folded(
         day.date,
     );
     let rows = rows.fetch_all(&mut *connection).await?.into_iter();
-    lines(connection, rows.map(|row| (row.dimension, row.numbers))).await
+    decode_metrics(connection, rows.map(|row| (row.dimension, row.numbers))).await
 }
 
 /// The metrics of a month's rollup, and the sums of the rollups of its days.
-async fn month(
+async fn load_month(
     connection: &mut PgConnection,
     first: &VerifiableDay,
 ) -> Result<(MetricsByKey, MetricsByKey), StoreError> {
@@ -229,7 +229,7 @@ async fn month(
     );
     let months = rows.fetch_all(&mut *connection).await?.into_iter();
     let months = months.map(|row| (row.dimension, row.numbers));
-    let months = lines(connection, months).await?;
+    let months = decode_metrics(connection, months).await?;
     let rows = sqlx::query!(
         "select dimension, numbers from visitor_analytics.rollup_day
          where site_id = $1 and day >= $2 and day < $2 + interval '1 month'
@@ -238,21 +238,21 @@ async fn month(
         first.date,
     );
     let days = rows.fetch_all(&mut *connection).await?.into_iter();
-    let days = lines(connection, days.map(|row| (row.dimension, row.numbers))).await?;
+    let days = decode_metrics(connection, days.map(|row| (row.dimension, row.numbers))).await?;
     Ok((months, days))
 }
 
 /// Decodes and sums encoded metrics.
-async fn lines(
+async fn decode_metrics(
     connection: &mut PgConnection,
     rows: impl Iterator<Item = (i16, Vec<u8>)>,
 ) -> Result<MetricsByKey, StoreError> {
     let mut all: BTreeMap<i16, [MetricSums; 2]> = BTreeMap::new();
     for (dimension, bytes) in rows {
         let sums = all.entry(dimension).or_default();
-        add_bytes(sums, &bytes, None).ok_or(CORRUPT_VERIFIED_METRICS)?;
+        add_encoded(sums, &bytes, None).ok_or(CORRUPT_VERIFIED_METRICS)?;
     }
-    let sums = all.values().flatten().flat_map(MetricSums::lines);
+    let sums = all.values().flatten().flat_map(MetricSums::entries);
     let ids: BTreeSet<i32> = sums.map(|(id, _)| id.cast_signed()).collect();
     let ids: Vec<i32> = ids.into_iter().collect();
     let texts = sqlx::query!(
@@ -264,7 +264,7 @@ async fn lines(
     let mut lines = MetricsByKey::new();
     for (dimension, classes) in all {
         for (class, sums) in classes.into_iter().enumerate() {
-            for (id, numbers) in sums.into_lines() {
+            for (id, numbers) in sums.into_entries() {
                 let text = texts.get(&id.cast_signed()).cloned();
                 lines.insert((dimension, class == 1, text), numbers);
             }

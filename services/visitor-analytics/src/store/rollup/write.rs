@@ -10,7 +10,7 @@ use rollups::sums::{self, MetricSums};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{ClaimedDay, DayRollup, RollupRow, clock, month, pack, ways};
+use super::{ClaimedDay, DayRollup, RollupRow, column_block, month, paths, quarter_hour};
 use crate::store::StoreError;
 use crate::store::dimension::key;
 
@@ -34,9 +34,9 @@ pub(super) async fn replace(
     folded: &DayRollup,
 ) -> Result<Option<usize>, StoreError> {
     let rows = &folded.rows;
-    let ids = values(pool, folded.texts()).await?;
-    let numbers = numbers(rows, &ids);
-    let day_ways = ways::of_day(folded, &ids);
+    let ids = ensure_value_ids(pool, folded.texts()).await?;
+    let numbers = encode_metrics(rows, &ids);
+    let day_ways = paths::encode_day(folded, &ids);
     let mut transaction = pool.begin().await?;
     // Months and overlaps combine several days, so the days of a site are written one at a time.
     sqlx::query!(
@@ -46,14 +46,14 @@ pub(super) async fn replace(
     )
     .execute(&mut *transaction)
     .await?;
-    if !keep_values(&mut transaction, folded, &ids).await? {
+    if !lock_values(&mut transaction, folded, &ids).await? {
         return Ok(None);
     }
-    day(&mut transaction, due.site_id, due.date, &numbers).await?;
+    replace_metrics(&mut transaction, due.site_id, due.date, &numbers).await?;
     month::replace(&mut transaction, due).await?;
-    ways::replace(&mut transaction, due, &day_ways).await?;
-    clock::replace(&mut transaction, due, folded).await?;
-    pack::replace(&mut transaction, due, folded).await?;
+    paths::replace(&mut transaction, due, &day_ways).await?;
+    quarter_hour::replace(&mut transaction, due, folded).await?;
+    column_block::replace(&mut transaction, due, folded).await?;
     // Last, since concurrent changes of the day wait from here on.
     if !unmark(&mut *transaction, due).await? {
         return Ok(None);
@@ -64,14 +64,14 @@ pub(super) async fn replace(
 
 /// Locks the texts to which the rollup refers until the end of the transaction. Returns `false` if
 /// one was deleted after an erasure.
-async fn keep_values(
+async fn lock_values(
     connection: &mut PgConnection,
     folded: &DayRollup,
     ids: &HashMap<Arc<str>, i32>,
 ) -> Result<bool, StoreError> {
     let fields = [ColumnKind::Language, ColumnKind::Properties];
-    let packed = folded.packs.iter().flat_map(|pack| {
-        let numbers = fields.map(|field| &pack.column(field).numbers);
+    let packed = folded.blocks.iter().flat_map(|pack| {
+        let numbers = fields.map(|field| &pack.column(field).values);
         numbers
             .into_iter()
             .flatten()
@@ -112,7 +112,7 @@ pub(super) async fn unmark(
 }
 
 /// Encodes rows. `ids` has the ids of the values' texts.
-pub(in crate::store) fn numbers(
+pub(in crate::store) fn encode_metrics(
     rows: &[RollupRow],
     ids: &HashMap<Arc<str>, i32>,
 ) -> EncodedMetrics {
@@ -120,17 +120,17 @@ pub(in crate::store) fn numbers(
     for row in rows {
         let id = row.value.as_ref().map_or(0, |text| ids[text]);
         let classes = lines.entry(row.dimension).or_default();
-        classes[usize::from(row.is_bot)].push((id.cast_unsigned(), row.numbers));
+        classes[usize::from(row.is_bot)].push((id.cast_unsigned(), row.metrics));
     }
     let lines = lines.into_iter();
     let bytes = lines.map(|(dimension, classes)| {
         let classes: [MetricSums; 2] = classes.map(|lines| lines.into_iter().collect());
-        (dimension, sums::write(&classes))
+        (dimension, sums::encode(&classes))
     });
     bytes.collect()
 }
 
-async fn day(
+async fn replace_metrics(
     connection: &mut PgConnection,
     site_id: i32,
     date: NaiveDate,
@@ -163,7 +163,7 @@ async fn day(
 
 /// The ids of texts; inserts missing ones. They are inserted outside of the transaction, since a
 /// text to which nothing refers does no harm.
-pub(in crate::store) async fn values(
+pub(in crate::store) async fn ensure_value_ids(
     pool: &PgPool,
     texts: impl Iterator<Item = &Arc<str>>,
 ) -> Result<HashMap<Arc<str>, i32>, StoreError> {
@@ -175,12 +175,12 @@ pub(in crate::store) async fn values(
     for chunk in texts.chunks(MAX_INSERT_VALUES) {
         let mut missing: HashMap<Uuid, &Arc<str>> = chunk.iter().copied().collect();
         for _ in 0..MAX_VALUE_INSERT_ATTEMPTS {
-            for (key, id) in add(pool, &missing).await? {
+            for (key, id) in insert_values(pool, &missing).await? {
                 ids.extend(missing.remove(&key).map(|text| (text.clone(), id)));
             }
         }
         if !missing.is_empty() {
-            return Err(StoreError::Unreadable(
+            return Err(StoreError::Corrupt(
                 "a text that can be neither inserted nor read",
             ));
         }
@@ -189,7 +189,10 @@ pub(in crate::store) async fn values(
 }
 
 /// The id of a text, if it has one.
-pub(in crate::store) async fn value(pool: &PgPool, text: &str) -> Result<Option<u32>, StoreError> {
+pub(in crate::store) async fn find_value_id(
+    pool: &PgPool,
+    text: &str,
+) -> Result<Option<u32>, StoreError> {
     let id = sqlx::query_scalar!(
         "select id from visitor_analytics.rollup_value where key = $1",
         key([Some(text.as_bytes())]),
@@ -199,7 +202,7 @@ pub(in crate::store) async fn value(pool: &PgPool, text: &str) -> Result<Option<
 }
 
 /// Inserts values that are missing. Returns the ids of all values that are visible.
-async fn add(
+async fn insert_values(
     pool: &PgPool,
     values: &HashMap<Uuid, &Arc<str>>,
 ) -> Result<Vec<(Uuid, i32)>, StoreError> {

@@ -7,7 +7,7 @@ use common::visitor_analytics::Visit;
 use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
-use crate::store::visit::{VisitKey, between, newest};
+use crate::store::visit::{VisitKey, push_filters_and_order, push_page_conditions};
 use crate::store::{SiteLookup, Store, StoreError, VisitQuery};
 
 /// Steps of a journey that are returned.
@@ -85,13 +85,13 @@ impl Store {
             query.site.as_deref(),
             query.from,
             query.to,
-            query.bots.wanted(),
+            query.bots.required_is_bot(),
             after,
             after_id,
             query.limit + 1,
         );
         let found = rows.fetch_all(&self.pool).await?;
-        self.with_visits(found).await
+        self.load_details(found).await
     }
 
     /// Lists sessions whose first visit passes the filters. The first statement selects ids, the
@@ -108,11 +108,11 @@ impl Store {
                      and s.site_id = v.site_id
                  where v.site_id = of.id",
         );
-        between(&mut select, query);
-        if let Some(is_bot) = query.bots.wanted() {
+        push_page_conditions(&mut select, query);
+        if let Some(is_bot) = query.bots.required_is_bot() {
             select.push(" and s.is_bot = ").push_bind(is_bot);
         }
-        newest(&mut select, query);
+        push_filters_and_order(&mut select, query);
         let keys: Vec<VisitKey> = select.build_query_as().fetch_all(&self.pool).await?;
         let (ids, moments): (Vec<Uuid>, Vec<DateTime<Utc>>) = keys.into_iter().unzip();
         let rows = sqlx::query_as!(
@@ -130,7 +130,7 @@ impl Store {
             &moments,
         );
         let found = rows.fetch_all(&self.pool).await?;
-        self.with_visits(found).await
+        self.load_details(found).await
     }
 
     /// Finds a session by id on one of these sites (`None`: on any).
@@ -156,9 +156,9 @@ impl Store {
             sites,
         );
         let found = rows.fetch_all(&self.pool).await?;
-        match self.with_visits(found).await?.pop() {
+        match self.load_details(found).await?.pop() {
             Some(session) => Ok(SiteLookup::Found(session)),
-            None => Ok(SiteLookup::none(
+            None => Ok(SiteLookup::not_found(
                 sites.is_some() && self.has_session(id).await?,
             )),
         }
@@ -201,11 +201,14 @@ impl Store {
         Ok(stops.collect())
     }
 
-    async fn with_visits(&self, found: Vec<SessionRow>) -> Result<Vec<SessionDetails>, StoreError> {
+    async fn load_details(
+        &self,
+        found: Vec<SessionRow>,
+    ) -> Result<Vec<SessionDetails>, StoreError> {
         let entry = |s: &SessionRow| -> VisitKey { (s.entry_visit_id, s.started_at) };
         let exit = |s: &SessionRow| -> VisitKey { (s.exit_visit_id, s.last_seen_at) };
         let keys: Vec<VisitKey> = found.iter().flat_map(|s| [entry(s), exit(s)]).collect();
-        let visits = self.visits_at(&keys).await?.into_iter();
+        let visits = self.visits_by_key(&keys).await?.into_iter();
         let visits: HashMap<VisitKey, Visit> = visits
             .map(|visit| ((visit.id, visit.timestamp), visit))
             .collect();

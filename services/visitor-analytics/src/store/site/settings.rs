@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use crate::domain::site::SiteSettings;
-use crate::store::rollup::{mark_all, zone_named};
+use crate::store::rollup::{mark_all_days, zone_named};
 use crate::store::{Store, StoreError};
 
 #[derive(Clone, Debug)]
@@ -31,11 +31,11 @@ pub struct Site {
 /// The result of adding or changing a site.
 #[derive(Clone, Debug)]
 pub enum SiteUpdateOutcome {
-    Done(Site),
+    Saved(Site),
     /// The domain or an alias belongs to another site; names the invalid field.
-    Taken(&'static str),
+    Conflict(&'static str),
     /// The site does not exist.
-    Missing,
+    NotFound,
 }
 
 impl Store {
@@ -70,7 +70,7 @@ impl Store {
         settings: &SiteSettings,
         now: DateTime<Utc>,
     ) -> Result<SiteUpdateOutcome, StoreError> {
-        let mut transaction = self.change_sites().await?;
+        let mut transaction = self.begin_site_change().await?;
         let added = sqlx::query_scalar!(
             "insert into visitor_analytics.site (domain, created_at, time_zone)
              select $1, $2, $3
@@ -78,52 +78,55 @@ impl Store {
              on conflict on constraint site_domain_key do nothing returning id",
             domain,
             now,
-            settings.zone.unwrap_or(Tz::UTC).name(),
+            settings.time_zone.unwrap_or(Tz::UTC).name(),
         );
         let Some(id) = added.fetch_optional(&mut *transaction).await? else {
-            return Ok(SiteUpdateOutcome::Taken("domain"));
+            return Ok(SiteUpdateOutcome::Conflict("domain"));
         };
         if !set_aliases(&mut transaction, id, settings).await? {
-            return Ok(SiteUpdateOutcome::Taken("aliases"));
+            return Ok(SiteUpdateOutcome::Conflict("aliases"));
         }
-        set_lists(&mut transaction, id, settings).await?;
+        update_settings(&mut transaction, id, settings).await?;
         transaction.commit().await?;
-        self.changed(domain).await
+        self.load_saved_site(domain).await
     }
 
     /// Changes a site. A new time zone or new properties mark all days dirty.
-    pub async fn change_site(
+    pub async fn update_site(
         &self,
         domain: &str,
         settings: &SiteSettings,
         now: DateTime<Utc>,
     ) -> Result<SiteUpdateOutcome, StoreError> {
-        let mut transaction = self.change_sites().await?;
+        let mut transaction = self.begin_site_change().await?;
         let site = sqlx::query!(
             "select id, time_zone, properties from visitor_analytics.site where domain = $1",
             domain
         );
         let Some(site) = site.fetch_optional(&mut *transaction).await? else {
-            return Ok(SiteUpdateOutcome::Missing);
+            return Ok(SiteUpdateOutcome::NotFound);
         };
         if !set_aliases(&mut transaction, site.id, settings).await? {
-            return Ok(SiteUpdateOutcome::Taken("aliases"));
+            return Ok(SiteUpdateOutcome::Conflict("aliases"));
         }
-        set_lists(&mut transaction, site.id, settings).await?;
+        update_settings(&mut transaction, site.id, settings).await?;
         let properties = settings.properties.as_ref();
         if properties.is_some_and(|names| *names != site.properties) {
             let zone = zone_named(&site.time_zone);
-            mark_all(&mut transaction, site.id, zone, now).await?;
+            mark_all_days(&mut transaction, site.id, zone, now).await?;
         }
         transaction.commit().await?;
-        if let Some(zone) = settings.zone.filter(|zone| zone.name() != site.time_zone) {
+        if let Some(zone) = settings
+            .time_zone
+            .filter(|zone| zone.name() != site.time_zone)
+        {
             self.set_time_zone(site.id, zone, now).await?;
         }
-        self.changed(domain).await
+        self.load_saved_site(domain).await
     }
 
     /// Serializes changes, so that no domain is assigned to two sites.
-    async fn change_sites(&self) -> Result<Transaction<'_, Postgres>, StoreError> {
+    async fn begin_site_change(&self) -> Result<Transaction<'_, Postgres>, StoreError> {
         let mut transaction = self.pool.begin().await?;
         sqlx::query!("lock table visitor_analytics.site_alias in share row exclusive mode")
             .execute(&mut *transaction)
@@ -131,7 +134,7 @@ impl Store {
         Ok(transaction)
     }
 
-    async fn changed(&self, domain: &str) -> Result<SiteUpdateOutcome, StoreError> {
+    async fn load_saved_site(&self, domain: &str) -> Result<SiteUpdateOutcome, StoreError> {
         let site = sqlx::query_as!(
             Site,
             r#"select s.domain, s.time_zone, s.created_at, s.ignored_addresses, s.ignored_paths,
@@ -142,7 +145,7 @@ impl Store {
             domain,
         );
         let site = site.fetch_optional(&self.pool).await?;
-        Ok(site.map_or(SiteUpdateOutcome::Missing, SiteUpdateOutcome::Done))
+        Ok(site.map_or(SiteUpdateOutcome::NotFound, SiteUpdateOutcome::Saved))
     }
 }
 
@@ -183,7 +186,7 @@ async fn set_aliases(
     Ok(true)
 }
 
-async fn set_lists(
+async fn update_settings(
     connection: &mut PgConnection,
     site_id: i32,
     settings: &SiteSettings,

@@ -11,7 +11,7 @@ impl Store {
     /// Raises the engagement of a visit on one of these sites (`None`: on any) to the given values.
     /// Returns the resulting engagement and the time of the visit. A visit whose id contains no
     /// time is searched everywhere; if several visits have the id, the one recorded first is used.
-    pub async fn engage(
+    pub async fn update_engagement(
         &self,
         id: Uuid,
         engagement: Engagement,
@@ -23,21 +23,23 @@ impl Store {
                 moment.checked_sub_signed(day),
                 moment.checked_add_signed(day),
             );
-            let found = self.engage_between(id, engagement, sites, around).await?;
+            let found = self
+                .update_engagement_between(id, engagement, sites, around)
+                .await?;
             if let Some(found) = found {
                 return Ok(SiteLookup::Found(found));
             }
         }
-        let found = self.engage_between(id, engagement, sites, (None, None));
+        let found = self.update_engagement_between(id, engagement, sites, (None, None));
         match found.await? {
             Some(found) => Ok(SiteLookup::Found(found)),
-            None => Ok(SiteLookup::none(
+            None => Ok(SiteLookup::not_found(
                 sites.is_some() && self.has_visit(id).await?,
             )),
         }
     }
 
-    async fn engage_between(
+    async fn update_engagement_between(
         &self,
         id: Uuid,
         engagement: Engagement,
@@ -71,14 +73,14 @@ impl Store {
             from,
             to,
             i32::try_from(engagement.seconds).unwrap_or(i32::MAX),
-            i16::from(engagement.depth),
+            i16::from(engagement.scroll_depth),
             sites,
         );
         let row = row.fetch_optional(&self.pool).await?;
         Ok(row.map(|row| {
             let known = Engagement {
                 seconds: row.seconds.cast_unsigned(),
-                depth: u8::try_from(row.depth).unwrap_or(u8::MAX),
+                scroll_depth: u8::try_from(row.depth).unwrap_or(u8::MAX),
             };
             (known, row.timestamp)
         }))

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::row::{VisitRow, select_visits};
 use super::{VisitKey, VisitList, VisitQuery};
-use crate::store::{Store, StoreError, condition};
+use crate::store::{Store, StoreError, filter_sql};
 
 impl Store {
     /// Lists visits that pass the filters, newest first. The first statement selects ids, the
@@ -21,11 +21,11 @@ impl Store {
                  select v.id, v.timestamp from visitor_analytics.visit v
                  where v.site_id = of.id",
         );
-        between(&mut select, query);
-        if let Some(is_bot) = query.bots.wanted() {
+        push_page_conditions(&mut select, query);
+        if let Some(is_bot) = query.bots.required_is_bot() {
             select.push(" and v.is_bot = ").push_bind(is_bot);
         }
-        newest(&mut select, query);
+        push_filters_and_order(&mut select, query);
         let mut keys: Vec<VisitKey> = select.build_query_as().fetch_all(&self.pool).await?;
         let limit = usize::try_from(query.limit).unwrap_or_default();
         let more = keys.len() > limit;
@@ -40,18 +40,24 @@ impl Store {
         );
         let visits = rows.fetch_all(&self.pool).await?.into_iter();
         let visits = visits.map(Visit::try_from).collect::<Result<_, _>>()?;
-        Ok(VisitList { visits, more })
+        Ok(VisitList {
+            visits,
+            has_more: more,
+        })
     }
 }
 
 /// Completes a statement that selects visits of each site: applies the filters, sorts and limits
 /// per site, and then sorts and limits the result across sites.
-pub(in crate::store) fn newest(select: &mut QueryBuilder<Postgres>, query: &VisitQuery) {
+pub(in crate::store) fn push_filters_and_order(
+    select: &mut QueryBuilder<Postgres>,
+    query: &VisitQuery,
+) {
     let page = |select: &mut QueryBuilder<Postgres>| {
         select.push(" order by v.timestamp desc, v.id desc limit ");
         select.push_bind(query.limit + 1);
     };
-    condition::push(select, &query.filters, query.zone);
+    filter_sql::push_filters(select, &query.filters, query.zone);
     page(select);
     select.push(") v");
     if let Some(site) = &query.site {
@@ -61,7 +67,10 @@ pub(in crate::store) fn newest(select: &mut QueryBuilder<Postgres>, query: &Visi
 }
 
 /// Appends the conditions on period and page.
-pub(in crate::store) fn between(select: &mut QueryBuilder<Postgres>, query: &VisitQuery) {
+pub(in crate::store) fn push_page_conditions(
+    select: &mut QueryBuilder<Postgres>,
+    query: &VisitQuery,
+) {
     if let Some(from) = query.from {
         select.push(" and v.timestamp >= ").push_bind(from);
     }

@@ -13,11 +13,11 @@ use crate::store::{Store, StoreError};
 
 /// A visit with the data that lists of visits omit.
 #[derive(Clone, Debug)]
-pub struct VisitOfVisitor {
+pub struct VisitorVisit {
     pub visit: Visit,
     pub user_agent: String,
     /// The IP address, while its location is pending.
-    pub waiting_address: Option<IpAddr>,
+    pub pending_address: Option<IpAddr>,
 }
 
 impl Store {
@@ -29,7 +29,7 @@ impl Store {
         site: Option<&str>,
         after: Option<(DateTime<Utc>, Uuid)>,
         limit: i64,
-    ) -> Result<Vec<VisitOfVisitor>, StoreError> {
+    ) -> Result<Vec<VisitorVisit>, StoreError> {
         let (after, after_id) = after.unzip();
         let rows = select_visits!(
             "visitor_analytics.session k
@@ -48,20 +48,20 @@ impl Store {
         );
         let rows: Vec<VisitRow> = rows.fetch_all(&self.pool).await?;
         let keys: Vec<_> = rows.iter().map(|row| (row.id, row.timestamp)).collect();
-        let mut waiting = self.waiting_addresses(&keys).await?;
+        let mut waiting = self.pending_addresses(&keys).await?;
         let visits = rows.into_iter().map(|row| {
             let key = (row.id, row.timestamp);
             let user_agent = row.user_agent.clone();
-            Ok(VisitOfVisitor {
+            Ok(VisitorVisit {
                 visit: Visit::try_from(row)?,
                 user_agent,
-                waiting_address: waiting.remove(&key),
+                pending_address: waiting.remove(&key),
             })
         });
         visits.collect()
     }
 
-    async fn waiting_addresses(
+    async fn pending_addresses(
         &self,
         visits: &[VisitKey],
     ) -> Result<HashMap<VisitKey, IpAddr>, StoreError> {

@@ -104,11 +104,11 @@ pub(super) struct VisitRow {
 }
 
 /// Converts a number that was stored from a narrower type.
-fn narrow<W, N: TryFrom<W>>(
+fn narrow_integer<W, N: TryFrom<W>>(
     value: Option<W>,
     field: &'static str,
 ) -> Result<Option<N>, StoreError> {
-    let narrow = |wide| N::try_from(wide).map_err(|_| StoreError::Unreadable(field));
+    let narrow = |wide| N::try_from(wide).map_err(|_| StoreError::Corrupt(field));
     value.map(narrow).transpose()
 }
 
@@ -134,8 +134,8 @@ impl TryFrom<VisitRow> for Visit {
             utm_term: row.utm_term,
             utm_content: row.utm_content,
             method: row.method,
-            status_code: narrow(row.status_code, "status_code")?,
-            response_time_ms: narrow(row.response_time_ms, "response_time_ms")?,
+            status_code: narrow_integer(row.status_code, "status_code")?,
+            response_time_ms: narrow_integer(row.response_time_ms, "response_time_ms")?,
             visitor_id: row.visitor_id,
             session_id: row.session_id,
             user_id: row.user_id,
@@ -148,7 +148,7 @@ impl TryFrom<VisitRow> for Visit {
             latitude: row.latitude,
             longitude: row.longitude,
             time_zone: row.time_zone,
-            asn: narrow(row.asn, "asn")?,
+            asn: narrow_integer(row.asn, "asn")?,
             as_organization: row.as_organization,
             browser: row.browser,
             browser_version: row.browser_version,
@@ -161,11 +161,11 @@ impl TryFrom<VisitRow> for Visit {
             is_bot: row.is_bot,
             bot_name: row.bot_name,
             bot_category: row.bot_category,
-            bot_score: narrow(Some(row.bot_score), "bot_score")?.unwrap_or_default(),
+            bot_score: narrow_integer(Some(row.bot_score), "bot_score")?.unwrap_or_default(),
             bot_reasons: row.bot_reasons,
-            ruleset: narrow(Some(row.ruleset), "ruleset")?.unwrap_or_default(),
-            engagement_seconds: narrow(row.engagement_seconds, "engagement_seconds")?,
-            scroll_depth: narrow(row.scroll_depth, "scroll_depth")?,
+            ruleset: narrow_integer(Some(row.ruleset), "ruleset")?.unwrap_or_default(),
+            engagement_seconds: narrow_integer(row.engagement_seconds, "engagement_seconds")?,
+            scroll_depth: narrow_integer(row.scroll_depth, "scroll_depth")?,
             properties: row.properties.map(|Json(map)| map).unwrap_or_default(),
         })
     }

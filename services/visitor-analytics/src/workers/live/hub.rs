@@ -12,7 +12,7 @@ use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::teller::LISTENER_CHECK_INTERVAL;
+use super::publisher::LISTENER_CHECK_INTERVAL;
 use crate::store::{Store, StoreError, VisitListener, VisitNotice, visitor_hash};
 
 /// Subscribers of a process.
@@ -29,22 +29,22 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after the connection was lost.
 const LISTEN_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Erased visitors that are remembered; above this number, expired ones are removed.
-const ERASED: usize = 10_000;
+const MAX_ERASED_VISITORS: usize = 10_000;
 /// Longer than any subscriber lags behind.
-const REMEMBERED: Duration = Duration::from_mins(10);
+const ERASED_VISITOR_TTL: Duration = Duration::from_mins(10);
 
-const NOT_POISONED: &str = "no code panics while holding this lock";
+const LOCK_NOT_POISONED: &str = "no code panics while holding this lock";
 
 /// Accepts subscribers.
 #[derive(Clone, Debug)]
 pub struct LiveHub {
     store: Store,
-    places: Arc<RequestSlots>,
-    told: broadcast::Sender<(LiveEvent, Instant)>,
+    slots: Arc<RequestSlots>,
+    events: broadcast::Sender<(LiveEvent, Instant)>,
     erased: ErasedVisitors,
-    wanted: Arc<Notify>,
+    subscriber_added: Arc<Notify>,
     /// The time from which every recorded visit is received; `None` while not listening.
-    settled: watch::Receiver<Option<Instant>>,
+    complete_since: watch::Receiver<Option<Instant>>,
 }
 
 /// An event for subscribers.
@@ -60,18 +60,18 @@ pub enum LiveEvent {
 #[derive(Debug)]
 pub struct Subscription {
     hub: LiveHub,
-    told: broadcast::Receiver<(LiveEvent, Instant)>,
-    _place: RequestSlot,
+    events: broadcast::Receiver<(LiveEvent, Instant)>,
+    _slot: RequestSlot,
 }
 
 /// The worker that listens to notices.
 #[derive(Debug)]
 pub(super) struct ListenTask {
     store: Store,
-    told: broadcast::Sender<(LiveEvent, Instant)>,
+    events: broadcast::Sender<(LiveEvent, Instant)>,
     erased: ErasedVisitors,
-    wanted: Arc<Notify>,
-    settled: watch::Sender<Option<Instant>>,
+    subscriber_added: Arc<Notify>,
+    complete_since: watch::Sender<Option<Instant>>,
 }
 
 impl LiveHub {
@@ -80,30 +80,30 @@ impl LiveHub {
         let (settled, is_settled) = watch::channel(None);
         let hub = Self {
             store: store.clone(),
-            places: RequestSlots::new(MAX_SUBSCRIBERS),
-            told: told.clone(),
+            slots: RequestSlots::new(MAX_SUBSCRIBERS),
+            events: told.clone(),
             erased: ErasedVisitors::default(),
-            wanted: Arc::default(),
-            settled: is_settled,
+            subscriber_added: Arc::default(),
+            complete_since: is_settled,
         };
         let hearing = ListenTask {
             store,
-            told,
+            events: told,
             erased: hub.erased.clone(),
-            wanted: hub.wanted.clone(),
-            settled,
+            subscriber_added: hub.subscriber_added.clone(),
+            complete_since: settled,
         };
         (hub, hearing)
     }
 
     /// Adds a subscriber with a token for `subject`.
-    pub fn listen(&self, subject: &str) -> Result<Subscription, NoFreeSlot> {
+    pub fn subscribe(&self, subject: &str) -> Result<Subscription, NoFreeSlot> {
         let listening = Subscription {
-            _place: self.places.take(subject)?,
+            _slot: self.slots.take(subject)?,
             hub: self.clone(),
-            told: self.told.subscribe(),
+            events: self.events.subscribe(),
         };
-        self.wanted.notify_one();
+        self.subscriber_added.notify_one();
         Ok(listening)
     }
 }
@@ -112,12 +112,12 @@ impl Subscription {
     /// Returns the visits that were recorded after a visit (its timestamp and id), and whether
     /// there were more than are replayed. Waits until the hub receives all later visits, so that
     /// none is missed in between.
-    pub async fn since(
+    pub async fn replay_after(
         &mut self,
         site: Option<&str>,
         after: (DateTime<Utc>, Uuid),
     ) -> Result<(Vec<Visit>, bool), StoreError> {
-        let settled = self.hub.settled.wait_for(Option::is_some).await;
+        let settled = self.hub.complete_since.wait_for(Option::is_some).await;
         let settled = settled.map(|moment| *moment).ok().flatten();
         tokio::time::sleep_until(settled.unwrap_or_else(Instant::now)).await;
         let most = i64::try_from(MAX_REPLAYED_VISITS + 1).unwrap_or(i64::MAX);
@@ -130,10 +130,14 @@ impl Subscription {
     }
 
     /// Returns the next event; `None` when the stream ends.
-    pub async fn next(&mut self) -> Option<LiveEvent> {
+    pub async fn next_event(&mut self) -> Option<LiveEvent> {
         loop {
-            return match self.told.recv().await {
-                Ok((LiveEvent::Visit(visit), at)) if self.hub.erased.hold(&visit, at) => continue,
+            return match self.events.recv().await {
+                Ok((LiveEvent::Visit(visit), at))
+                    if self.hub.erased.is_erased_since(&visit, at) =>
+                {
+                    continue;
+                }
                 Ok((told, _)) => Some(told),
                 Err(broadcast::error::RecvError::Lagged(_)) => Some(LiveEvent::Missed),
                 Err(broadcast::error::RecvError::Closed) => None,
@@ -145,80 +149,82 @@ impl Subscription {
 impl ListenTask {
     pub(super) async fn run(self) {
         loop {
-            while self.told.receiver_count() == 0 {
-                self.wanted.notified().await;
+            while self.events.receiver_count() == 0 {
+                self.subscriber_added.notified().await;
             }
-            let ended = catch_panics(self.listen()).await;
-            self.settled.send_replace(None);
+            let ended = catch_panics(self.listen_until_idle()).await;
+            self.complete_since.send_replace(None);
             let error = match ended {
                 Ok(ended) => ended.err().map(|error| error.to_string()),
                 Err(panic) => Some(panic.to_string()),
             };
             if let Some(error) = error {
                 tracing::warn!(error, "the live stream is interrupted; listening again");
-                self.tell(LiveEvent::Missed);
+                self.send_event(LiveEvent::Missed);
                 tokio::time::sleep(LISTEN_RETRY_DELAY).await;
             }
         }
     }
 
     /// Listens until there are no subscribers.
-    async fn listen(&self) -> Result<(), StoreError> {
+    async fn listen_until_idle(&self) -> Result<(), StoreError> {
         let ear = self.store.listen().await?;
         // By then, every recorder has checked for listeners again.
-        self.settled
+        self.complete_since
             .send_replace(Some(Instant::now() + 2 * LISTENER_CHECK_INTERVAL));
         let (sender, unread) = mpsc::channel(MAX_UNREAD_NOTICES);
         tokio::select! {
-            ended = self.hear(ear, sender) => ended,
-            ended = self.read(unread) => ended,
-            () = self.until_idle() => Ok(()),
+            ended = self.receive_notices(ear, sender) => ended,
+            ended = self.read_visits(unread) => ended,
+            () = self.wait_until_idle() => Ok(()),
         }
     }
 
     /// Receives notices. Those that arrive faster than they are read are dropped, which bounds
     /// memory.
-    async fn hear(
+    async fn receive_notices(
         &self,
         mut ear: VisitListener,
         unread: mpsc::Sender<VisitNotice>,
     ) -> Result<(), StoreError> {
         loop {
-            let heard = ear.hear().await?;
+            let heard = ear.recv().await?;
             if let VisitNotice::Erased(visitors) = &heard {
                 self.erased.insert(visitors);
             } else if unread.try_send(heard).is_err() {
-                self.tell(LiveEvent::Missed);
+                self.send_event(LiveEvent::Missed);
             }
         }
     }
 
-    async fn read(&self, mut unread: mpsc::Receiver<VisitNotice>) -> Result<(), StoreError> {
+    async fn read_visits(&self, mut unread: mpsc::Receiver<VisitNotice>) -> Result<(), StoreError> {
         while let Some(heard) = unread.recv().await {
             match heard {
                 VisitNotice::Visits(keys) => {
                     let read_at = Instant::now();
-                    for visit in self.store.told_visits(&keys).await? {
+                    for visit in self.store.notified_visits(&keys).await? {
                         // Fails only without subscribers.
-                        let _ = self.told.send((LiveEvent::Visit(Arc::new(visit)), read_at));
+                        let _ = self
+                            .events
+                            .send((LiveEvent::Visit(Arc::new(visit)), read_at));
                     }
                 }
-                VisitNotice::Lost => self.tell(LiveEvent::Missed),
+                VisitNotice::Overflow => self.send_event(LiveEvent::Missed),
                 VisitNotice::Erased(visitors) => self.erased.insert(&visitors),
             }
         }
         Ok(())
     }
 
-    fn tell(&self, told: LiveEvent) {
+    fn send_event(&self, told: LiveEvent) {
         // Fails only without subscribers.
-        let _ = self.told.send((told, Instant::now()));
+        let _ = self.events.send((told, Instant::now()));
     }
 
-    async fn until_idle(&self) {
+    async fn wait_until_idle(&self) {
         loop {
             tokio::time::sleep(IDLE_TIMEOUT).await;
-            if self.told.receiver_count() == 0 {
+            if self.events.receiver_count() == 0 {
                 return;
             }
         }
@@ -232,16 +238,16 @@ struct ErasedVisitors(Arc<Mutex<HashMap<u64, Instant>>>);
 impl ErasedVisitors {
     fn insert(&self, visitors: &[u64]) {
         let now = Instant::now();
-        let mut erased = self.0.lock().expect(NOT_POISONED);
-        if erased.len() + visitors.len() > ERASED {
-            erased.retain(|_, at| now - *at < REMEMBERED);
+        let mut erased = self.0.lock().expect(LOCK_NOT_POISONED);
+        if erased.len() + visitors.len() > MAX_ERASED_VISITORS {
+            erased.retain(|_, at| now - *at < ERASED_VISITOR_TTL);
         }
         erased.extend(visitors.iter().map(|visitor| (*visitor, now)));
     }
 
     /// Whether a visit that was read at `read_at` is of a visitor that was erased afterwards.
-    fn hold(&self, visit: &Visit, read_at: Instant) -> bool {
-        let erased = self.0.lock().expect(NOT_POISONED);
+    fn is_erased_since(&self, visit: &Visit, read_at: Instant) -> bool {
+        let erased = self.0.lock().expect(LOCK_NOT_POISONED);
         let at = erased.get(&visitor_hash(&visit.visitor_id));
         at.is_some_and(|at| read_at <= *at)
     }
@@ -256,9 +262,11 @@ mod tests {
         let options = sqlx::postgres::PgPoolOptions::new();
         let pool = options.connect_lazy("postgres://nobody").unwrap();
         let (hub, _hearing) = LiveHub::new(Store::new(pool));
-        let mut slow = hub.listen("test").unwrap();
+        let mut slow = hub.subscribe("test").unwrap();
         for _ in 0..EVENT_BUFFER {
-            hub.told.send((LiveEvent::Missed, Instant::now())).unwrap();
+            hub.events
+                .send((LiveEvent::Missed, Instant::now()))
+                .unwrap();
         }
         let visit = serde_json::json!({
             "id": Uuid::nil(), "site": "a", "timestamp": "2026-11-20T12:00:00Z",
@@ -271,11 +279,11 @@ mod tests {
         // One more than the buffer holds.
         for _ in 0..=EVENT_BUFFER {
             let told = LiveEvent::Visit(visit.clone());
-            hub.told.send((told, Instant::now())).unwrap();
+            hub.events.send((told, Instant::now())).unwrap();
         }
-        assert!(matches!(slow.next().await, Some(LiveEvent::Missed)));
+        assert!(matches!(slow.next_event().await, Some(LiveEvent::Missed)));
         for _ in 0..EVENT_BUFFER {
-            assert!(matches!(slow.next().await, Some(LiveEvent::Visit(_))));
+            assert!(matches!(slow.next_event().await, Some(LiveEvent::Visit(_))));
         }
     }
 }

@@ -15,7 +15,7 @@ const FORMULA_SIGNS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'
 const SEPARATORS: [char; 3] = [';', ',', '\t'];
 
 /// Inserts a guard wherever a program could detect the beginning of a formula.
-pub fn add(text: &str) -> String {
+pub fn add_guards(text: &str) -> String {
     let mut guarded = String::with_capacity(text.len() + 1);
     for cell in text.split_inclusive(SEPARATORS) {
         if needs_guard(cell) {
@@ -27,7 +27,7 @@ pub fn add(text: &str) -> String {
 }
 
 /// Removes the guards of [`add()`].
-pub fn remove(text: &str) -> String {
+pub fn remove_guards(text: &str) -> String {
     let cells = text.split_inclusive(SEPARATORS);
     cells
         .map(|cell| match cell.strip_prefix(GUARD) {
@@ -53,17 +53,17 @@ fn is_blank(char: char) -> bool {
 }
 
 /// Serializes JSON, with escapes wherever a program could detect the beginning of a formula.
-pub fn json(value: &Value) -> String {
+pub fn to_guarded_json(value: &Value) -> String {
     let mut bytes = vec![];
-    let mut serializer = Serializer::with_formatter(&mut bytes, Guarded);
+    let mut serializer = Serializer::with_formatter(&mut bytes, GuardedFormatter);
     // Neither writing to memory nor serializing a JSON value can fail.
     let _ = value.serialize(&mut serializer);
     String::from_utf8(bytes).unwrap_or_default()
 }
 
-struct Guarded;
+struct GuardedFormatter;
 
-impl Formatter for Guarded {
+impl Formatter for GuardedFormatter {
     fn write_string_fragment<W: ?Sized + Write>(
         &mut self,
         writer: &mut W,
@@ -113,9 +113,9 @@ mod tests {
     #[test]
     fn guards_hide_every_formula_and_are_removed_again() {
         for text in texts() {
-            let guarded = add(&text);
+            let guarded = add_guards(&text);
             assert!(!has_formula(&guarded), "{text:?} became {guarded:?}");
-            assert_eq!(remove(&guarded), text, "{guarded:?}");
+            assert_eq!(remove_guards(&guarded), text, "{guarded:?}");
             assert!(guarded == text || needs_guard(&text) || text.contains(SEPARATORS));
         }
     }
@@ -124,9 +124,9 @@ mod tests {
     fn json_stays_json_and_has_no_guard_to_remove() {
         for text in texts() {
             let value = json!({ text.clone(): [text, -1] });
-            let written = json(&value);
+            let written = to_guarded_json(&value);
             assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), value);
-            assert_eq!(remove(&written), written);
+            assert_eq!(remove_guards(&written), written);
             let harmless = written.replace(",-1]", ",1]");
             assert!(!has_formula(&harmless), "{written}");
         }
@@ -135,8 +135,8 @@ mod tests {
     #[test]
     fn what_others_wrote_keeps_its_quotes() {
         for text in ["'quoted'", "rock, 'n' roll", "a,'b'"] {
-            assert_eq!(remove(text), text);
+            assert_eq!(remove_guards(text), text);
         }
-        assert_eq!(remove("'=1;'+2,''a"), "=1;+2,'a");
+        assert_eq!(remove_guards("'=1;'+2,''a"), "=1;+2,'a");
     }
 }

@@ -7,11 +7,11 @@ use rollups::day::LocalDay;
 use rollups::fold::Metrics;
 use rollups::pack::{BOT_FLAG, ColumnBlock, ColumnKind, SessionRows};
 use rollups::quarters::{MidnightOverlap, QUARTER_HOUR_SECONDS, QuarterHours};
-use rollups::question::seconds;
+use rollups::question::day_seconds;
 use sqlx::PgConnection;
 
-use super::{MetricMismatch, RollupComparison, VerifiableDay, ways};
-use crate::store::rollup::{pack, visitor_key};
+use super::{MetricMismatch, RollupComparison, VerifiableDay, paths};
+use crate::store::rollup::{column_block, visitor_hash};
 use crate::store::{Store, StoreError};
 
 /// A visit as it is stored in a column block.
@@ -19,7 +19,7 @@ use crate::store::{Store, StoreError};
 pub(super) struct DecodedVisit {
     visitor: u64,
     pub(super) session: u64,
-    pub(super) of_bot: bool,
+    pub(super) is_bot_session: bool,
     pub(super) at: i64,
     seconds: i64,
     /// In the order of [`ColumnKind::STORED`].
@@ -33,22 +33,23 @@ impl Store {
         day: &VerifiableDay,
         comparison: &mut RollupComparison,
     ) -> Result<(), StoreError> {
-        let visits = visits(connection, day).await?;
+        let visits = load_visits(connection, day).await?;
         let packs =
-            pack::load(&mut *connection, day.site_id, day.date, &ColumnKind::STORED).await?;
+            column_block::load(&mut *connection, day.site_id, day.date, &ColumnKind::STORED)
+                .await?;
         let mut counts: HashMap<DecodedVisit, i64> = HashMap::new();
         for visit in &visits {
             *counts.entry(visit.clone()).or_default() += 1;
         }
-        let zone = self.zone(day.site_id).await?;
+        let zone = self.site_time_zone(day.site_id).await?;
         let this = LocalDay::new(zone, day.date);
         for visit in packs
             .iter()
-            .flat_map(|pack| unpacked(pack, &seconds(&this)))
+            .flat_map(|pack| decode_visits(pack, &day_seconds(&this)))
         {
             *counts.entry(visit).or_default() -= 1;
         }
-        comparison.numbers += visits.len();
+        comparison.compared += visits.len();
         let too_many: i64 = counts
             .values()
             .filter(|count| **count < 0)
@@ -56,16 +57,23 @@ impl Store {
             .sum();
         let missing: i64 = counts.values().filter(|count| **count > 0).sum();
         if too_many + missing > 0 {
-            comparison.differences.push(MetricMismatch {
+            comparison.mismatches.push(MetricMismatch {
                 dimension: "column blocks",
                 value: None,
                 is_bot: false,
-                number: "unmatched visits",
+                metric: "unmatched visits",
                 folded: Some(too_many),
                 counted: Some(missing),
             });
         }
-        ways::compare(&mut *connection, day, &seconds(&this), &visits, comparison).await?;
+        paths::compare_paths(
+            &mut *connection,
+            day,
+            &day_seconds(&this),
+            &visits,
+            comparison,
+        )
+        .await?;
         let row = sqlx::query!(
             "select quarters, overlap from visitor_analytics.rollup_clock
              where site_id = $1 and day = $2",
@@ -75,22 +83,22 @@ impl Store {
         let Some(row) = row.fetch_optional(&mut *connection).await? else {
             return Ok(());
         };
-        let unreadable = || StoreError::Unreadable("a quarter-hour rollup");
-        let quarters = QuarterHours::read(&row.quarters).ok_or_else(unreadable)?;
-        for (name, part) in parts(&seconds(&this)) {
-            let places = place(&this, part.start)..place(&this, part.end);
-            let folded = quarters.numbers(places);
-            let counted = plainly(&visits, &part);
+        let unreadable = || StoreError::Corrupt("a quarter-hour rollup");
+        let quarters = QuarterHours::from_bytes(&row.quarters).ok_or_else(unreadable)?;
+        for (name, part) in day_parts(&day_seconds(&this)) {
+            let places = quarter_index(&this, part.start)..quarter_index(&this, part.end);
+            let folded = quarters.metrics(places);
+            let counted = compute_metrics(&visits, &part);
             for class in [0, 1] {
                 let folded = folded.as_ref().map(|both| &both[class]);
                 let pair = (folded, Some(&counted[class]));
-                comparison.numbers("quarter hours", Some(&name), class == 1, pair);
+                comparison.compare("quarter hours", Some(&name), class == 1, pair);
             }
         }
         let Some(overlap) = row.overlap else {
             return Ok(());
         };
-        let overlap = MidnightOverlap::read(&overlap).ok_or_else(unreadable)?;
+        let overlap = MidnightOverlap::from_bytes(&overlap).ok_or_else(unreadable)?;
         let Some(date) = day.date.succ_opt() else {
             return Ok(());
         };
@@ -98,15 +106,15 @@ impl Store {
             date,
             ..day.clone()
         };
-        let next_visits = self::visits(connection, &next).await?;
+        let next_visits = self::load_visits(connection, &next).await?;
         let next = LocalDay::new(zone, date);
-        comparison.numbers += 96;
+        comparison.compared += 96;
         let told = |from| overlap.visitors(from, 96).unwrap_or_default();
-        for from in 0..place(&this, this.to.timestamp()) {
+        for from in 0..quarter_index(&this, this.to.timestamp()) {
             let start = this.from.timestamp()
                 + i64::try_from(from).unwrap_or_default() * QUARTER_HOUR_SECONDS;
-            let late = who(&visits, &(start..this.to.timestamp()));
-            let early = who(
+            let late = visitors_in(&visits, &(start..this.to.timestamp()));
+            let early = visitors_in(
                 &next_visits,
                 &(next.from.timestamp()..start + 96 * QUARTER_HOUR_SECONDS),
             );
@@ -116,11 +124,11 @@ impl Store {
                 counts
             });
             if counted != told(from) {
-                comparison.differences.push(MetricMismatch {
+                comparison.mismatches.push(MetricMismatch {
                     dimension: "midnight overlap",
                     value: Some(from.to_string()),
                     is_bot: false,
-                    number: "visitors",
+                    metric: "visitors",
                     folded: Some(told(from).iter().sum()),
                     counted: Some(counted.iter().sum()),
                 });
@@ -130,12 +138,12 @@ impl Store {
     }
 }
 
-fn place(day: &LocalDay, second: i64) -> usize {
+fn quarter_index(day: &LocalDay, second: i64) -> usize {
     usize::try_from((second - day.from.timestamp()) / QUARTER_HOUR_SECONDS).unwrap_or_default()
 }
 
 /// The parts of a day before and after every fourth hour.
-fn parts(day: &Range<i64>) -> Vec<(String, Range<i64>)> {
+fn day_parts(day: &Range<i64>) -> Vec<(String, Range<i64>)> {
     let cuts =
         (day.start..=day.end).step_by(usize::try_from(16 * QUARTER_HOUR_SECONDS).unwrap_or(1));
     let both = |cut| {
@@ -148,38 +156,40 @@ fn parts(day: &Range<i64>) -> Vec<(String, Range<i64>)> {
     cuts.flat_map(both).collect()
 }
 
-fn plainly(visits: &[DecodedVisit], period: &Range<i64>) -> [Metrics; 2] {
+fn compute_metrics(visits: &[DecodedVisit], period: &Range<i64>) -> [Metrics; 2] {
     let mut sums = <[Metrics; 2]>::default();
     let mut sessions: BTreeMap<u64, (&DecodedVisit, i64)> = BTreeMap::new();
     for visit in visits {
         // Visits are sorted by time, so the first of each session stays.
         sessions.entry(visit.session).or_insert((visit, 0)).1 += 1;
         if period.contains(&visit.at) {
-            let sum = &mut sums[usize::from(visit.of_bot)];
+            let sum = &mut sums[usize::from(visit.is_bot_session)];
             sum.visits += 1;
             sum.seconds += visit.seconds;
         }
     }
     for (first, count) in sessions.values() {
         if period.contains(&first.at) {
-            let sum = &mut sums[usize::from(first.of_bot)];
+            let sum = &mut sums[usize::from(first.is_bot_session)];
             sum.sessions += 1;
             sum.bounces += i64::from(*count == 1);
         }
     }
-    for (_, of_bot) in who(visits, period) {
+    for (_, of_bot) in visitors_in(visits, period) {
         sums[usize::from(of_bot)].visitors += 1;
     }
     sums
 }
 
-fn who(visits: &[DecodedVisit], period: &Range<i64>) -> BTreeSet<(u64, bool)> {
+fn visitors_in(visits: &[DecodedVisit], period: &Range<i64>) -> BTreeSet<(u64, bool)> {
     let within = visits.iter().filter(|visit| period.contains(&visit.at));
-    within.map(|visit| (visit.visitor, visit.of_bot)).collect()
+    within
+        .map(|visit| (visit.visitor, visit.is_bot_session))
+        .collect()
 }
 
 /// Sorted by time.
-async fn visits(
+async fn load_visits(
     connection: &mut PgConnection,
     day: &VerifiableDay,
 ) -> Result<Vec<DecodedVisit>, StoreError> {
@@ -237,9 +247,9 @@ async fn visits(
         ]
         .map(i32::cast_unsigned);
         DecodedVisit {
-            visitor: visitor_key(&row.visitor_id),
+            visitor: visitor_hash(&row.visitor_id),
             session: row.session_id.as_u64_pair().1,
-            of_bot: row.of_bot,
+            is_bot_session: row.of_bot,
             at: row.at,
             seconds: row.seconds,
             columns: [
@@ -255,21 +265,21 @@ async fn visits(
 
 /// The visits of sessions that overlap the day. A block may also contain sessions that only come
 /// near the day.
-fn unpacked(pack: &ColumnBlock, day: &Range<i64>) -> Vec<DecodedVisit> {
+fn decode_visits(pack: &ColumnBlock, day: &Range<i64>) -> Vec<DecodedVisit> {
     let mut visits = vec![];
-    let at = |row: usize| pack.start + i64::from(pack.at[row]);
+    let at = |row: usize| pack.start + i64::from(pack.times[row]);
     let touches = |run: &SessionRows<'_>| run.visits.clone().any(|row| day.contains(&at(row)));
-    for run in pack.runs().filter(touches) {
+    for run in pack.session_rows().filter(touches) {
         for row in run.visits.clone() {
             visits.push(DecodedVisit {
-                visitor: run.visitor,
+                visitor: run.visitor_key,
                 session: run.session.key,
-                of_bot: run.session.is_bot,
+                is_bot_session: run.session.is_bot,
                 at: at(row),
-                seconds: pack.seconds[row].into(),
+                seconds: pack.durations[row].into(),
                 columns: ColumnKind::STORED.map(|field| {
-                    let row = if field.is_of_session() { run.row } else { row };
-                    pack.column(field).number(row)
+                    let row = if field.is_per_session() { run.row } else { row };
+                    pack.column(field).value(row)
                 }),
             });
         }

@@ -1,0 +1,286 @@
+//! The parameters that all reports share.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use chassis::Problem;
+use chrono::{DateTime, Datelike as _, Days, NaiveDate, Utc};
+use chrono_tz::Tz;
+use rollups::day::LocalDay;
+use rollups::filters;
+use rollups::goal::GoalMatcher;
+use rollups::pattern::WildcardPattern;
+use rollups::question::{AttributeFilter, ReportPeriod};
+
+use super::super::error;
+use super::super::query_params::{self, parse_site};
+use super::super::site_scope::ScopedPairs;
+use super::{invalid_param, too_many_visits};
+use crate::domain::goal::GoalTarget;
+use crate::domain::segment;
+use crate::store::{BoundedResult, Goal, ReportQuery, ReportSite, Store};
+
+const DEFAULT_PERIOD_DAYS: u64 = 7;
+/// Ten years.
+const MAX_PERIOD_DAYS: i64 = 3_660;
+
+/// Unparsed query parameters.
+pub(in crate::http) type QueryPairs = Vec<(String, String)>;
+
+/// A validated request for a report.
+#[derive(Clone, Debug)]
+pub(in crate::http) struct ReportRequest {
+    pub(in crate::http) query: ReportQuery,
+    /// Bots' sessions, people's sessions, or both (`None`).
+    pub(in crate::http) is_bot: Option<bool>,
+    /// The parameters of the single report.
+    own_params: BTreeMap<String, String>,
+}
+
+const SHARED_PARAMETERS: [&str; 6] = ["site", "from", "to", "time_zone", "include_bots", "segment"];
+
+impl ReportRequest {
+    /// Parses the parameters; `own` names those of the single report.
+    pub(in crate::http) async fn parse(
+        store: &Store,
+        now: DateTime<Utc>,
+        pairs: ScopedPairs,
+        own: &[&str],
+    ) -> Result<Self, Problem> {
+        let (mut rest, filters) = split_params(store, pairs, own).await?;
+        let is_bot = query_params::take_bot_filter(&mut rest)?.required_is_bot();
+        let zone = query_params::take_time_zone(&mut rest)?;
+        let (from, to) = (rest.remove("from"), rest.remove("to"));
+        let from = from
+            .map(|text| PeriodBound::parse("from", &text))
+            .transpose()?;
+        let to = to.map(|text| PeriodBound::parse("to", &text)).transpose()?;
+        let site = find_site(store, rest.remove("site")).await?;
+        let period = resolve_period(zone.unwrap_or(site.zone), from, to, now)?;
+        let question = Self {
+            query: ReportQuery {
+                site,
+                period,
+                filters: filters.into(),
+                goal: None,
+                now,
+            },
+            is_bot,
+            own_params: rest,
+        };
+        for filter in question.query.filters.iter() {
+            let name = filter.property.as_deref();
+            question.check_property(name, &format!("property:{}", name.unwrap_or_default()))?;
+        }
+        Ok(question)
+    }
+
+    /// Refuses a property that the site does not count.
+    pub(in crate::http) fn check_property(
+        &self,
+        property: Option<&str>,
+        field: &str,
+    ) -> Result<(), Problem> {
+        let named = &self.query.site.properties;
+        if property.is_none_or(|name| named.iter().any(|known| known == name)) {
+            return Ok(());
+        }
+        let detail = "the site does not count this property; add it with PATCH /sites/{domain}";
+        Err(invalid_param(field, detail))
+    }
+
+    /// A parameter of the single report.
+    pub(in crate::http) fn own_param(&self, name: &str) -> Option<&str> {
+        self.own_params.get(name).map(String::as_str)
+    }
+
+    pub(in crate::http) fn parse_limit(&self, usual: i64, most: i64) -> Result<i64, Problem> {
+        let Some(text) = self.own_param("limit") else {
+            return Ok(usual);
+        };
+        let limit: Option<i64> = text.parse().ok();
+        let limit = limit.filter(|limit| (1..=most).contains(limit));
+        limit.ok_or_else(|| invalid_param("limit", format!("`limit` must be between 1 and {most}")))
+    }
+
+    /// The requested goal, and the query restricted to the sessions that reach it.
+    pub(in crate::http) async fn goal_query(
+        &self,
+        store: &Store,
+    ) -> Result<Option<(Goal, ReportQuery)>, Problem> {
+        let Some(name) = self.own_param("goal") else {
+            return Ok(None);
+        };
+        let goals = store.goals(Some(&self.query.site.domain)).await;
+        let mut goals = goals.map_err(|e| error::from_store(&e))?.into_iter();
+        let goal = goals.find(|goal| goal.name == name || goal.id.to_string() == name);
+        let goal = goal.ok_or_else(|| invalid_param("goal", "the site has no such goal"))?;
+        let asked = self.restrict_to_goal(store, &goal).await?;
+        Ok(Some((goal, asked)))
+    }
+
+    /// The query restricted to the sessions that reach a goal.
+    pub(in crate::http) async fn restrict_to_goal(
+        &self,
+        store: &Store,
+        goal: &Goal,
+    ) -> Result<ReportQuery, Problem> {
+        let broken = || {
+            Problem::not_found(
+                "the stored definition of this goal is invalid; delete and create it again",
+            )
+        };
+        let target = GoalTarget::accept(goal.page.clone(), goal.event_type.clone());
+        let reach = match target.map_err(|_| broken())? {
+            GoalTarget::Page(page) => {
+                GoalMatcher::Page(WildcardPattern::parse(&page).map_err(|_| broken())?)
+            }
+            GoalTarget::Event(kind) => {
+                let happened = store.goal_event_times(&self.query, &kind).await;
+                match happened.map_err(|e| error::from_store(&e))? {
+                    BoundedResult::Complete(happened) => GoalMatcher::Event(Arc::new(happened)),
+                    BoundedResult::LimitExceeded => return Err(too_many_visits()),
+                }
+            }
+        };
+        Ok(ReportQuery {
+            goal: Some(reach),
+            ..self.query.clone()
+        })
+    }
+
+    /// A hash of the request, which binds a cursor to the request.
+    pub(in crate::http) fn fingerprint(&self, more: impl Hash) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        let asked = &self.query;
+        (
+            &asked.site.id,
+            &asked.period,
+            &asked.filters,
+            self.is_bot,
+            more,
+        )
+            .hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+type SplitParams = (BTreeMap<String, String>, Vec<AttributeFilter>);
+
+/// Separates the named parameters from the filters, adds the filters of the segment, and refuses
+/// unknown parameters.
+pub(in crate::http) async fn split_params(
+    store: &Store,
+    pairs: ScopedPairs,
+    own: &[&str],
+) -> Result<SplitParams, Problem> {
+    let (mut rest, mut filters) = split_pairs(pairs, own)?;
+    if let Some(name) = rest.remove("segment") {
+        filters.extend(segment_filters(store, &name).await?);
+    }
+    Ok((rest, filters))
+}
+
+fn split_pairs(pairs: ScopedPairs, own: &[&str]) -> Result<SplitParams, Problem> {
+    let mut rest = BTreeMap::new();
+    let mut filters: Vec<AttributeFilter> = vec![];
+    for (name, value) in pairs {
+        if SHARED_PARAMETERS.contains(&&*name) || own.contains(&&*name) {
+            if rest.insert(name.clone(), value).is_some() {
+                return Err(invalid_param(&name, "the parameter occurs more than once"));
+            }
+            continue;
+        }
+        let added = filters::add_filter(&mut filters, &name, &value);
+        added.map_err(|error| invalid_param(&name, error.to_string()))?;
+    }
+    Ok((rest, filters))
+}
+
+/// Reads the filters of the segment with this name or id.
+async fn segment_filters(store: &Store, name: &str) -> Result<Vec<AttributeFilter>, Problem> {
+    let found = store
+        .segment(name)
+        .await
+        .map_err(|e| error::from_store(&e))?;
+    let found = found.ok_or_else(|| invalid_param("segment", "there is no such segment"))?;
+    // A stored segment may name a dimension that no longer exists.
+    segment::parse_filters(&found.filters)
+        .map_err(|error| invalid_param("segment", error.to_string()))
+}
+
+pub(super) async fn find_site(store: &Store, name: Option<String>) -> Result<ReportSite, Problem> {
+    let name = name.as_deref().map(parse_site).transpose()?;
+    let found = store.report_site(name.as_deref()).await;
+    let found = found.map_err(|e| error::from_store(&e))?;
+    found.ok_or_else(|| match name {
+        Some(_) => Problem::not_found("there is no such site").field("site"),
+        None => invalid_param(
+            "site",
+            "`site` is required unless there is exactly one site",
+        ),
+    })
+}
+
+/// `from` or `to`.
+#[derive(Clone, Copy, Debug)]
+enum PeriodBound {
+    Day(NaiveDate),
+    Timestamp(DateTime<Utc>),
+}
+
+impl PeriodBound {
+    fn parse(name: &str, text: &str) -> Result<Self, Problem> {
+        let day = text.parse().map(Self::Day).ok();
+        // Timestamps are truncated to seconds.
+        let moment = || {
+            let moment = DateTime::parse_from_rfc3339(text).ok()?;
+            DateTime::from_timestamp(moment.timestamp(), 0).map(Self::Timestamp)
+        };
+        let edge = day
+            .or_else(moment)
+            .filter(|edge| (1990..=2200).contains(&edge.year()));
+        let detail =
+            "expected a day such as 2026-11-20 or a timestamp such as 2026-11-20T12:00:00Z";
+        edge.ok_or_else(|| invalid_param(name, format!("{detail}, between 1990 and 2200")))
+    }
+
+    fn year(self) -> i32 {
+        match self {
+            Self::Day(date) => date.year(),
+            Self::Timestamp(moment) => moment.year(),
+        }
+    }
+}
+
+fn resolve_period(
+    zone: Tz,
+    from: Option<PeriodBound>,
+    to: Option<PeriodBound>,
+    now: DateTime<Utc>,
+) -> Result<ReportPeriod, Problem> {
+    let to = match to {
+        Some(PeriodBound::Day(date)) => LocalDay::new(zone, date).to,
+        Some(PeriodBound::Timestamp(moment)) => moment,
+        None => LocalDay::containing(zone, now).to,
+    };
+    let from = match from {
+        Some(PeriodBound::Day(date)) => LocalDay::new(zone, date).from,
+        Some(PeriodBound::Timestamp(moment)) => moment,
+        None => {
+            let last = LocalDay::containing(zone, to - chrono::TimeDelta::seconds(1)).date;
+            LocalDay::new(zone, last - Days::new(DEFAULT_PERIOD_DAYS - 1)).from
+        }
+    };
+    if from >= to {
+        return Err(invalid_param(
+            "from",
+            "`from` must be before the end of the period",
+        ));
+    }
+    if (to - from).num_days() > MAX_PERIOD_DAYS {
+        return Err(invalid_param("from", "a report covers at most ten years"));
+    }
+    Ok(ReportPeriod { zone, from, to })
+}

@@ -1,0 +1,24 @@
+//! Crawler verification of visits that are already recorded.
+
+use bot_detection::BotRule;
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{Store, StoreError};
+
+impl Store {
+    /// Adds the result of the crawler verification to a visit's verdict, unless it has one.
+    pub async fn add_crawler_verification(
+        &self,
+        visit: (Uuid, DateTime<Utc>),
+        proof: BotRule,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let found = self.visit_verdict(visit).await?;
+        if let Some(found) = found.filter(|found| !found.verdict.has_crawler_verification()) {
+            self.update_verdicts(&[found.with_reason(proof)], now)
+                .await?;
+        }
+        Ok(())
+    }
+}

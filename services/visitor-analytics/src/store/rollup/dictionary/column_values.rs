@@ -1,0 +1,141 @@
+//! Resolves the values in column blocks.
+
+use chrono::{DateTime, Datelike as _};
+use rollups::dimension::Dimension;
+use rollups::fold::{NO_VALUE, ValueId};
+use rollups::pack::{BOT_FLAG, ColumnKind};
+use rollups::quarters::QUARTER_HOUR_SECONDS;
+use rollups::question::Attribute;
+use sqlx::PgPool;
+
+use super::{ValueDictionary, ValuesById};
+use crate::store::StoreError;
+
+impl ValueDictionary {
+    /// The highest id of a text so far.
+    pub(in crate::store) fn max_id(&self) -> ValueId {
+        ValueId::try_from(self.texts.texts.len()).expect("fewer than 2^32 texts fit in memory")
+    }
+
+    /// Loads the values of a column that are not loaded yet.
+    pub(in crate::store) async fn load_column(
+        &mut self,
+        pool: &PgPool,
+        field: ColumnKind,
+        numbers: &[u32],
+    ) -> Result<(), StoreError> {
+        let ids = |known: &ValuesById| -> Vec<i32> {
+            let ids = numbers.iter().map(|number| dictionary_id(*number));
+            ids.filter(|id| *id != 0 && !known.contains_key(id))
+                .collect()
+        };
+        match field {
+            ColumnKind::Page | ColumnKind::EntryPage | ColumnKind::ExitPage => {
+                self.load_pages(pool, &ids(&self.pages)).await
+            }
+            ColumnKind::Origin => self.load_origins(pool, &ids(&self.origins)).await,
+            ColumnKind::UserAgent => self.load_agents(pool, &ids(&self.agents)).await,
+            ColumnKind::Verdict => self.load_verdicts(pool, &ids(&self.verdicts)).await,
+            ColumnKind::Place => self.load_places(pool, &ids(&self.places)).await,
+            ColumnKind::Network => self.load_networks(pool, &ids(&self.networks)).await,
+            ColumnKind::Language => self.load_languages(pool, numbers).await,
+            ColumnKind::Properties => self.load_properties(pool, numbers).await,
+            ColumnKind::Status | ColumnKind::QuarterHour | ColumnKind::Minute => Ok(()),
+        }
+    }
+
+    async fn load_properties(&mut self, pool: &PgPool, numbers: &[u32]) -> Result<(), StoreError> {
+        let known = &self.properties;
+        for (number, text) in load_texts(pool, numbers, |n| known.contains_key(&n)).await? {
+            let all: Vec<String> =
+                serde_json::from_str(&text).map_err(|_| StoreError::Corrupt("a property set"))?;
+            let values = all.iter().map(|text| self.texts.intern(text)).collect();
+            self.properties.insert(number, values);
+        }
+        Ok(())
+    }
+
+    async fn load_languages(&mut self, pool: &PgPool, numbers: &[u32]) -> Result<(), StoreError> {
+        let known = &self.languages;
+        for (number, text) in load_texts(pool, numbers, |n| known.contains_key(&n)).await? {
+            let value = self.texts.intern(&text);
+            self.languages.insert(number, value);
+        }
+        Ok(())
+    }
+
+    /// The values of a dimension for an entry of its column, which must be loaded.
+    pub(in crate::store) fn values(&mut self, subject: Attribute, number: u32) -> Vec<ValueId> {
+        let Attribute::Dimension(dimension) = subject else {
+            let weekday = self.local_time(number).weekday().number_from_monday();
+            return vec![self.texts.intern(&weekday.to_string())];
+        };
+        let (field, id) = (subject.column(), dictionary_id(number));
+        let known = match field {
+            ColumnKind::Page | ColumnKind::EntryPage | ColumnKind::ExitPage => &self.pages,
+            ColumnKind::Origin => &self.origins,
+            ColumnKind::UserAgent => &self.agents,
+            ColumnKind::Verdict => &self.verdicts,
+            ColumnKind::Place => &self.places,
+            ColumnKind::Network => &self.networks,
+            ColumnKind::Language => {
+                return vec![self.languages.get(&number).copied().unwrap_or(NO_VALUE)];
+            }
+            ColumnKind::Properties => {
+                let values = self.properties.get(&number);
+                return values.map_or_else(|| vec![NO_VALUE], Clone::clone);
+            }
+            ColumnKind::Status if number == 0 => return vec![NO_VALUE],
+            ColumnKind::Status => return vec![self.texts.intern(&number.to_string())],
+            ColumnKind::QuarterHour | ColumnKind::Minute => {
+                let hour = self.local_time(number).format("%H").to_string();
+                return vec![self.texts.intern(&hour)];
+            }
+        };
+        if dimension == Dimension::DeviceType && number & BOT_FLAG != 0 {
+            // The device type of a bot is `bot`, whatever its user agent says.
+            return vec![self.texts.intern("bot")];
+        }
+        let wanted = match dimension {
+            Dimension::EntryPage | Dimension::ExitPage => Dimension::Page,
+            other => other,
+        };
+        let keys = known.get(&id).map_or(&[][..], |keys| &keys[..]);
+        let values = keys.iter().filter(|key| key.dimension == wanted);
+        let values: Vec<ValueId> = values.map(|key| key.value).collect();
+        if values.is_empty() {
+            vec![NO_VALUE]
+        } else {
+            values
+        }
+    }
+
+    /// The local time of a quarter hour.
+    fn local_time(&self, quarter: u32) -> DateTime<chrono_tz::Tz> {
+        let moment = DateTime::from_timestamp(i64::from(quarter) * QUARTER_HOUR_SECONDS, 0);
+        moment.unwrap_or_default().with_timezone(&self.zone)
+    }
+}
+
+fn dictionary_id(number: u32) -> i32 {
+    (number & !BOT_FLAG).cast_signed()
+}
+
+/// The texts of ids that are not loaded yet.
+async fn load_texts(
+    pool: &PgPool,
+    numbers: &[u32],
+    is_known: impl Fn(u32) -> bool,
+) -> Result<Vec<(u32, String)>, StoreError> {
+    let new = numbers.iter().filter(|n| **n != 0 && !is_known(**n));
+    let new: Vec<i32> = new.map(|number| number.cast_signed()).collect();
+    if new.is_empty() {
+        return Ok(vec![]);
+    }
+    let rows = sqlx::query!(
+        "select id, text from visitor_analytics.rollup_value where id = any($1)",
+        &new
+    );
+    let rows = rows.fetch_all(pool).await?.into_iter();
+    Ok(rows.map(|row| (row.id.cast_unsigned(), row.text)).collect())
+}

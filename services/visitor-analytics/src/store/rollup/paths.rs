@@ -1,0 +1,127 @@
+//! Path rollups of days and months: the table `rollup_ways`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use rollups::journey::{self, MAX_PATH_DEPTH, adjacent_pages};
+use rollups::question::day_seconds;
+use sqlx::{PgConnection, PgPool};
+
+use super::{ClaimedDay, DayRollup, month};
+use crate::store::StoreError;
+
+const CORRUPT_PATHS: StoreError = StoreError::Corrupt("a path rollup");
+
+/// The encoded paths of a day by depth. The entry at 0 contains the adjacent pages.
+pub(in crate::store) type EncodedPaths = [Vec<u8>; MAX_PATH_DEPTH + 1];
+
+/// Encodes the paths of a day. `ids` has the ids of the texts in `rollup_value`.
+pub(in crate::store) fn encode_day(
+    folded: &DayRollup,
+    ids: &HashMap<Arc<str>, i32>,
+) -> EncodedPaths {
+    let path = |page: u32| {
+        let id = folded.paths.get(&page).and_then(|path| ids.get(path));
+        id.map_or(0, |id| id.cast_unsigned())
+    };
+    let (packs, day) = (&folded.blocks, &day_seconds(&folded.day));
+    let mut ways = journey::encode_day(packs, day, path).into_iter();
+    let mut around = Some(adjacent_pages::encode_day(packs, day, path));
+    [(); MAX_PATH_DEPTH + 1].map(|()| around.take().or_else(|| ways.next()).unwrap_or_default())
+}
+
+/// Replaces the rows of a day and its month in the transaction that replaces the rollups.
+pub(super) async fn replace(
+    connection: &mut PgConnection,
+    due: &ClaimedDay,
+    ways: &EncodedPaths,
+) -> Result<(), StoreError> {
+    let (first, after) = month::month_bounds(due.date);
+    sqlx::query!(
+        "delete from visitor_analytics.rollup_ways
+         where site_id = $1 and (day = $2 and not is_month or day = $3 and is_month)",
+        due.site_id,
+        due.date,
+        first,
+    )
+    .execute(&mut *connection)
+    .await?;
+    insert(connection, due.site_id, (due.date, false), ways).await?;
+    if !month::are_other_days_folded(connection, due).await? {
+        return Ok(());
+    }
+    let mut months = EncodedPaths::default();
+    for (depth, sum) in months.iter_mut().enumerate() {
+        let days = sqlx::query_scalar!(
+            "select ways from visitor_analytics.rollup_ways
+             where site_id = $1 and depth = $2 and not is_month and day >= $3 and day < $4",
+            due.site_id,
+            depth_code(depth),
+            first,
+            after,
+        );
+        let days = days.fetch_all(&mut *connection).await?;
+        let all = if depth == 0 {
+            adjacent_pages::sum_days(&days)
+        } else {
+            journey::sum_days(&days)
+        };
+        *sum = all.ok_or(CORRUPT_PATHS)?;
+    }
+    insert(connection, due.site_id, (first, true), &months).await
+}
+
+async fn insert(
+    connection: &mut PgConnection,
+    site_id: i32,
+    (day, is_month): (NaiveDate, bool),
+    ways: &EncodedPaths,
+) -> Result<(), StoreError> {
+    let depths: Vec<i16> = (0..ways.len()).map(depth_code).collect();
+    let ways: Vec<&[u8]> = ways.iter().map(Vec::as_slice).collect();
+    sqlx::query!(
+        "insert into visitor_analytics.rollup_ways (site_id, day, is_month, depth, ways)
+         select $1, $2, $3, w.* from unnest($4::smallint[], $5::bytea[]) w",
+        site_id,
+        day,
+        is_month,
+        &depths,
+        &ways as _,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Reads the rows of a depth from `first` to `last`, inclusive, without the days in `open`.
+pub(in crate::store) async fn load(
+    pool: &PgPool,
+    (site_id, depth): (i32, usize),
+    (first, last): (NaiveDate, NaiveDate),
+    open: &[NaiveDate],
+) -> Result<Vec<Vec<u8>>, StoreError> {
+    let months = month::complete_months(first, last, open);
+    let rows = sqlx::query_scalar!(
+        r#"with whole as materialized (
+               select day, ways from visitor_analytics.rollup_ways
+               where site_id = $1 and depth = $2 and is_month and day = any($3))
+           select ways as "ways!" from whole
+           union all
+           select ways from visitor_analytics.rollup_ways
+           where site_id = $1 and depth = $2 and not is_month
+             and day between $4 and $5 and day <> all($6)
+             and date_trunc('month', day::timestamp)::date not in (select day from whole)"#,
+        site_id,
+        depth_code(depth),
+        &months,
+        first,
+        last,
+        open,
+    );
+    Ok(rows.fetch_all(pool).await?)
+}
+
+fn depth_code(depth: usize) -> i16 {
+    i16::try_from(depth).unwrap_or(i16::MAX)
+}

@@ -1,0 +1,122 @@
+//! Quarter-hour rollups: the table `rollup_clock`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use chrono_tz::Tz;
+use rollups::day::LocalDay;
+use rollups::pack::ColumnBlock;
+use rollups::quarters::{MidnightOverlap, QuarterHours};
+use rollups::question::day_seconds;
+use sqlx::{PgConnection, PgPool};
+
+use super::{ClaimedDay, DayRollup, column_block, time_zone};
+use crate::store::StoreError;
+
+const CORRUPT_QUARTER_HOURS: StoreError = StoreError::Corrupt("a quarter-hour rollup");
+
+/// A day, and its overlap with the visitors of the next day, if known.
+#[derive(Clone, Debug)]
+pub(in crate::store) struct QuarterHourDay {
+    pub(in crate::store) quarters: QuarterHours,
+    pub(in crate::store) overlap: Option<MidnightOverlap>,
+}
+
+/// Replaces a day's row, and its overlap in the row of the previous day. Called in the transaction
+/// that replaces the rollups, before the column blocks are replaced.
+pub(super) async fn replace(
+    connection: &mut PgConnection,
+    due: &ClaimedDay,
+    folded: &DayRollup,
+) -> Result<(), StoreError> {
+    let (site_id, day) = (due.site_id, folded.day);
+    let zone = time_zone::load_time_zones(connection, &[site_id]).await?;
+    let zone = zone.first().map_or(Tz::UTC, |(_, zone)| *zone);
+    let (before, after) = (day.date.pred_opt(), day.date.succ_opt());
+    let next = match after {
+        Some(date) => load_adjacent_day(connection, site_id, zone, date).await?,
+        None => None,
+    };
+    let this = (&folded.blocks[..], &day_seconds(&day));
+    let overlap = next.map(|(packs, next)| {
+        MidnightOverlap::from_blocks(this, (&packs, &day_seconds(&next))).to_bytes()
+    });
+    sqlx::query!(
+        "delete from visitor_analytics.rollup_clock where site_id = $1 and day = $2",
+        site_id,
+        day.date,
+    )
+    .execute(&mut *connection)
+    .await?;
+    if let Some(quarters) = QuarterHours::from_blocks(&folded.blocks, &day_seconds(&day)) {
+        sqlx::query!(
+            "insert into visitor_analytics.rollup_clock (site_id, day, quarters, overlap)
+             values ($1, $2, $3, $4)",
+            site_id,
+            day.date,
+            &quarters.to_bytes(),
+            overlap,
+        )
+        .execute(&mut *connection)
+        .await?;
+    }
+    let last = match before {
+        Some(date) => load_adjacent_day(connection, site_id, zone, date).await?,
+        None => None,
+    };
+    if let Some((packs, last)) = last {
+        sqlx::query!(
+            "update visitor_analytics.rollup_clock set overlap = $3
+             where site_id = $1 and day = $2",
+            site_id,
+            last.date,
+            &MidnightOverlap::from_blocks((&packs, &day_seconds(&last)), this).to_bytes(),
+        )
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+/// The visits of an adjacent day; `None` if the day is not folded or its visits have expired.
+async fn load_adjacent_day(
+    connection: &mut PgConnection,
+    site_id: i32,
+    zone: Tz,
+    date: NaiveDate,
+) -> Result<Option<(Vec<Arc<ColumnBlock>>, LocalDay)>, StoreError> {
+    let day = LocalDay::new(zone, date);
+    let packs = column_block::load(connection, site_id, date, &[]).await?;
+    // In another time zone, the date was another day.
+    let is_it = packs
+        .first()
+        .is_some_and(|pack| pack.start == day.from.timestamp());
+    Ok(is_it.then_some((packs, day)))
+}
+
+/// Reads the days of a site from `first` to `last`, inclusive.
+pub(in crate::store) async fn load_days(
+    pool: &PgPool,
+    site_id: i32,
+    (first, last): (NaiveDate, NaiveDate),
+) -> Result<BTreeMap<NaiveDate, QuarterHourDay>, StoreError> {
+    let rows = sqlx::query!(
+        "select day, quarters, overlap from visitor_analytics.rollup_clock
+         where site_id = $1 and day between $2 and $3",
+        site_id,
+        first,
+        last,
+    );
+    let rows = rows.fetch_all(pool).await?.into_iter().map(|row| {
+        let overlap = row
+            .overlap
+            .map(|bytes| MidnightOverlap::from_bytes(&bytes).ok_or(CORRUPT_QUARTER_HOURS));
+        let day = QuarterHourDay {
+            quarters: QuarterHours::from_bytes(&row.quarters).ok_or(CORRUPT_QUARTER_HOURS)?,
+            overlap: overlap.transpose()?,
+        };
+        Ok((row.day, day))
+    });
+    rows.collect()
+}

@@ -1,0 +1,198 @@
+//! Changes verdicts of recorded visits, and updates sessions, dirty days and the outbox
+//! accordingly.
+
+use std::collections::HashMap;
+
+use bot_detection::{BotCategory, BotRule, BotVerdict};
+use chrono::{DateTime, Utc};
+use sqlx::{Connection as _, Postgres, Transaction};
+use uuid::Uuid;
+
+use super::record::locks;
+use super::rollup::TouchedPeriod;
+use super::session::VisitorKey;
+use super::{Store, StoreError};
+
+#[derive(Clone, Debug)]
+pub(super) struct VerdictChange {
+    pub(super) visitor: VisitorKey,
+    pub(super) session_id: Uuid,
+    pub(super) id: Uuid,
+    pub(super) timestamp: DateTime<Utc>,
+    /// The id of the verdict on which the change is based. A visit whose verdict has changed
+    /// meanwhile keeps it.
+    pub(super) previous_verdict_id: i32,
+    pub(super) verdict: BotVerdict,
+    /// Whether the change affects rollups.
+    pub(super) affects_rollups: bool,
+}
+
+/// A session to be announced if it is a person's, and the visit that triggers it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SessionAnnouncement {
+    pub(super) session_id: Uuid,
+    pub(super) visit_id: Uuid,
+    pub(super) timestamp: DateTime<Utc>,
+}
+
+impl SessionAnnouncement {
+    async fn insert_into_outbox(
+        &self,
+        transaction: &mut Transaction<'_, Postgres>,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "with told as (
+                 update visitor_analytics.session set announced = true
+                 where id = $1 and not is_bot and not announced returning id)
+             insert into visitor_analytics.outbox (session_id, visit_id, visit_timestamp, due_at,
+                 created_at)
+             select id, $2, $3, $4, $4 from told
+             on conflict on constraint outbox_session_key do nothing",
+            self.session_id,
+            self.visit_id,
+            self.timestamp,
+            now,
+        )
+        .execute(&mut **transaction)
+        .await?;
+        Ok(())
+    }
+}
+
+/// Restores a stored verdict. Codes of rules that no longer exist are ignored.
+pub(super) fn restore_verdict(
+    reasons: &[String],
+    name: Option<String>,
+    category: Option<&str>,
+) -> BotVerdict {
+    let known = reasons.iter().filter_map(|code| BotRule::from_code(code));
+    BotVerdict::from_rules(
+        known.collect(),
+        name,
+        category.and_then(BotCategory::from_name),
+    )
+}
+
+impl Store {
+    /// Changes the verdicts of visits and everything that depends on them in one transaction.
+    /// Returns the number of changed visits.
+    pub(super) async fn update_verdicts(
+        &self,
+        changes: &[VerdictChange],
+        now: DateTime<Utc>,
+    ) -> Result<u64, StoreError> {
+        let visitors: Vec<VisitorKey> = changes.iter().map(|c| c.visitor.clone()).collect();
+        self.update_verdicts_and_announce(&visitors, changes, None, now)
+            .await
+    }
+
+    /// Changes verdicts, and then puts a session into the outbox if it is a person's and was
+    /// not announced.
+    pub(super) async fn update_verdicts_and_announce(
+        &self,
+        visitors: &[VisitorKey],
+        changes: &[VerdictChange],
+        tell: Option<&SessionAnnouncement>,
+        now: DateTime<Utc>,
+    ) -> Result<u64, StoreError> {
+        if changes.is_empty() && tell.is_none() {
+            return Ok(0);
+        }
+        let begin = locks::begin_locked(visitors);
+        let mut recording = self.writer_lease.lock().await;
+        // Uses the connection that holds the lease, if this process does. Otherwise the process
+        // would have to give up the lease for each detected session.
+        let Some(mut line) = recording.take_leased() else {
+            drop(recording);
+            let transaction = self.pool.begin_with(begin).await?;
+            return self
+                .apply_verdict_changes(transaction, changes, tell, now)
+                .await;
+        };
+        let transaction = line.connection.begin_with(begin).await?;
+        let done = self
+            .apply_verdict_changes(transaction, changes, tell, now)
+            .await?;
+        line.invalidate(visitors);
+        recording.put_back(line);
+        Ok(done)
+    }
+
+    async fn apply_verdict_changes(
+        &self,
+        mut transaction: Transaction<'_, Postgres>,
+        changes: &[VerdictChange],
+        tell: Option<&SessionAnnouncement>,
+        now: DateTime<Utc>,
+    ) -> Result<u64, StoreError> {
+        let verdicts: Vec<_> = changes.iter().map(|change| Some(&change.verdict)).collect();
+        let numbers = self
+            .dimensions
+            .verdict_ids(&mut transaction, &verdicts)
+            .await?;
+        let ids: Vec<Uuid> = changes.iter().map(|change| change.id).collect();
+        let moments: Vec<_> = changes.iter().map(|change| change.timestamp).collect();
+        let before: Vec<i32> = changes
+            .iter()
+            .map(|change| change.previous_verdict_id)
+            .collect();
+        let bots: Vec<bool> = changes.iter().map(|change| change.verdict.is_bot).collect();
+        let done = sqlx::query!(
+            "update visitor_analytics.visit v set verdict_id = n.verdict_id, is_bot = n.is_bot
+             from unnest($1::uuid[], $2::timestamptz[], $3::int[], $4::int[], $5::bool[])
+                 as n (id, moment, before, verdict_id, is_bot)
+             where v.id = n.id and v.timestamp = n.moment and v.verdict_id = n.before
+               and v.timestamp between $6 and $7",
+            &ids,
+            &moments,
+            &before,
+            &numbers.ids as _,
+            &bots,
+            moments.iter().min(),
+            moments.iter().max(),
+        )
+        .execute(&mut *transaction)
+        .await?
+        .rows_affected();
+        let mut counted: HashMap<Uuid, i32> = HashMap::new();
+        for change in changes.iter().filter(|change| change.affects_rollups) {
+            counted.insert(change.session_id, change.visitor.0);
+        }
+        let sessions: Vec<Uuid> = counted.keys().copied().collect();
+        let corrected = sqlx::query!(
+            r#"with judged as (
+                   select s.id, s.started_at, s.last_seen_at, s.site_id, exists (
+                       select from visitor_analytics.visit v
+                       where v.site_id = s.site_id and v.session_id = s.id and v.is_bot
+                         and v.timestamp between s.started_at and s.last_seen_at) as is_bot
+                   from visitor_analytics.session s where s.id = any($1)),
+               corrected as (
+                   update visitor_analytics.session s set is_bot = j.is_bot from judged j
+                   where s.id = j.id and s.started_at = j.started_at and s.is_bot <> j.is_bot),
+               untold as (
+                   delete from visitor_analytics.outbox o using judged j
+                   where o.session_id = j.id and j.is_bot and o.attempts = 0)
+               select site_id, started_at, last_seen_at from judged"#,
+            &sessions,
+        )
+        .fetch_all(&mut *transaction)
+        .await?;
+        let touched = corrected.into_iter().map(|session| TouchedPeriod {
+            site_id: session.site_id,
+            from: session.started_at,
+            to: session.last_seen_at,
+        });
+        let marked = self.dirty_days.mark(&mut transaction, touched, now).await?;
+        if let Some(tell) = tell {
+            tell.insert_into_outbox(&mut transaction, now).await?;
+        }
+        transaction.commit().await?;
+        if tell.is_some() {
+            self.wakeups.outbox.notify_one();
+        }
+        self.dimensions.remember_verdicts(&numbers);
+        self.dirty_days.remember(marked);
+        Ok(done)
+    }
+}

@@ -1,0 +1,87 @@
+//! The rollup worker: folds completed days.
+
+use std::time::Duration;
+
+use chassis::panics::catch_panics;
+use common::clock::Clock;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{PollSchedule, RoundOutcome, run_rounds};
+use crate::store::{ClaimedDay, Store, StoreError};
+
+const ROLLUP_SCHEDULE: PollSchedule = PollSchedule {
+    busy_interval: Duration::from_secs(2),
+    max_idle_interval: Duration::from_secs(15),
+};
+/// Days per round; each must be folded within its lease.
+const MAX_CLAIMED_DAYS: i64 = 4;
+
+pub struct RollupWorker {
+    pub store: Store,
+    pub clock: Clock,
+}
+
+impl RollupWorker {
+    pub async fn run(self, stop: CancellationToken) {
+        let round = || self.fold_due_days(&stop);
+        let nobody = Notify::new();
+        let (pace, clock) = (ROLLUP_SCHEDULE, &self.clock);
+        run_rounds("folding days", pace, &nobody, clock, stop.clone(), round).await;
+    }
+
+    /// Folds the days that are overdue the longest.
+    async fn fold_due_days(&self, stop: &CancellationToken) -> Result<RoundOutcome, StoreError> {
+        let due = self
+            .store
+            .claim_days(self.clock.now(), MAX_CLAIMED_DAYS)
+            .await?;
+        for day in &due {
+            let begun = Instant::now();
+            let folded = stop
+                .run_until_cancelled(catch_panics(self.fold_day(day)))
+                .await;
+            if let Some(Err(panic)) = folded {
+                tracing::error!(
+                    %panic,
+                    site = day.site_id,
+                    date = %day.date,
+                    "folding a day panicked; the day is retried after its lease"
+                );
+                metrics::counter!("visits_days_total", "outcome" => "failed").increment(1);
+            }
+            // The pause equals the work, so that folding takes at most half of the database's time
+            // from recording.
+            let rest = tokio::time::sleep(begun.elapsed());
+            stop.run_until_cancelled(rest).await;
+        }
+        Ok(if due.is_empty() {
+            RoundOutcome::Idle
+        } else {
+            RoundOutcome::More
+        })
+    }
+
+    /// A day that fails is folded after its lease has expired; other days continue.
+    async fn fold_day(&self, day: &ClaimedDay) {
+        let (site, date) = (day.site_id, day.date);
+        let outcome = match self.store.fold_claimed_day(day).await {
+            Ok(Some(rows)) => {
+                tracing::debug!(site, %date, rows, "folded a day");
+                "folded"
+            }
+            Ok(None) => "touched",
+            Err(error) => {
+                tracing::warn!(
+                    site,
+                    %date,
+                    %error,
+                    "folding a day failed; the day is retried after its lease"
+                );
+                "failed"
+            }
+        };
+        metrics::counter!("visits_days_total", "outcome" => outcome).increment(1);
+    }
+}
