@@ -19,10 +19,10 @@ from statistics import median, quantiles
 from typing import Any, TypedDict
 from uuid import UUID
 
+from tetralto_visits.background_sender import BackgroundSender
 from tetralto_visits.config import Target
-from tetralto_visits.courier import Courier
 from tetralto_visits.ids import rfc3339, uuid7
-from tetralto_visits.parcel import VISITS, Parcel
+from tetralto_visits.message import VISITS, Message
 
 HERE = Path(__file__).parent.parent
 _ROUNDS = 8
@@ -101,10 +101,10 @@ def day(folder: Path) -> None:
     """Keep a day of a visit a second on disk, and have the next process send it."""
     spool = folder / "day"
     lines = (HERE / "tests" / "visits.jsonl").read_text().splitlines()
-    away = Courier(Target(refusing(), "a-token", spool_folders=(spool,)))
+    away = BackgroundSender(Target(refusing(), "a-token", spool_folders=(spool,)))
     started = time.process_time()
     for second in range(_DAY):
-        away.put(Parcel(VISITS, visit_of(lines[second % len(lines)], second)))
+        away.put(Message(VISITS, visit_of(lines[second % len(lines)], second)))
         if second % 500 == 0:
             while away.stats().waiting > 1000:
                 time.sleep(0.01)
@@ -119,8 +119,8 @@ def day(folder: Path) -> None:
 
     with sink() as url:
         began = time.monotonic()
-        following = Courier(Target(url, "a-token", spool_folders=(spool,)))
-        following.put(Parcel(VISITS, visit_of(lines[0], _DAY)))
+        following = BackgroundSender(Target(url, "a-token", spool_folders=(spool,)))
+        following.put(Message(VISITS, visit_of(lines[0], _DAY)))
         while (found := counts(url))["distinct"] <= _DAY and time.monotonic() - began < 300:
             time.sleep(0.1)
         took = time.monotonic() - began

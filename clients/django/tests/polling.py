@@ -1,4 +1,4 @@
-"""Waiting for something to become true."""
+"""Polling until a condition is true."""
 
 import socket
 import sys

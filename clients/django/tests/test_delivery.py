@@ -179,14 +179,14 @@ FORKING = """
 import os, sys
 from pathlib import Path
 from tetralto_visits.config import Target
-from tetralto_visits.parcel import Parcel
-from tetralto_visits.delivery import courier_for, stats
+from tetralto_visits.message import Message
+from tetralto_visits.registry import sender_for, stats
 
 target = Target(sys.argv[1], "a-token", 10, 5.0, (Path(sys.argv[2]),))
 
 def put(id, path):
     visit = '{"id": "%s", "url": "http://www.example.com/%s"}' % (id, path)
-    courier_for(target).put(Parcel("/visits", visit.encode()))
+    sender_for(target).put(Message("/visits", visit.encode()))
 
 put("1", "parent")
 if os.fork() == 0:
