@@ -10,10 +10,10 @@ T = TypeVar("T")
 
 
 def until(find: Callable[[], T], what: str, seconds: float = 60) -> T:
-    """Ask again and again until the answer is true, and give it back."""
+    """Call a function repeatedly until the result is true, and return the result."""
     deadline = time.monotonic() + seconds
     while not (found := find()):
-        assert time.monotonic() < deadline, f"still waiting for {what}"
+        assert time.monotonic() < deadline, f"timeout while waiting for {what}"
         time.sleep(0.02)
     return found
 
@@ -27,7 +27,7 @@ def free_port() -> int:
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("", 0))  # or a server on all addresses would meet clients bound to one
+        probe.bind(("", 0))  # a server on all addresses would conflict with a socket bound to one
         port: int = probe.getsockname()[1]
         if sys.platform == "linux":
             probe.detach()

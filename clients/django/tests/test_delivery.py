@@ -1,4 +1,4 @@
-"""Delivery from a real site: nothing lost, nothing doubled, nothing felt by the page."""
+"""Delivery from a real site: no visit is lost or duplicated, and no page waits."""
 
 import subprocess
 import sys
@@ -169,7 +169,7 @@ def test_uwsgi_forks_without_telling_python(analytics: Analytics, start_site: St
     site = start_site(analytics.url, "uwsgi")
     for n in range(30):
         site.get(f"/?{n}")
-    # Not at the end: uWSGI runs no exit handlers in a worker that it takes for busy.
+    # Not at exit: uWSGI runs no exit handlers in a worker that it considers busy.
     analytics.wait_for(30)
     assert analytics.paths() == {f"?{n}": 1 for n in range(30)}
     site.stop()

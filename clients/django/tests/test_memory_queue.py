@@ -1,4 +1,4 @@
-"""The queue in memory: bounded in number and weight, each kind in its turn."""
+"""The queue in memory: bounded in number and bytes; the kinds take turns."""
 
 import gc
 import tracemalloc
@@ -90,7 +90,7 @@ def test_heavy_messages_fill_it_earlier_and_go_in_smaller_batches() -> None:
 
 
 def test_a_queue_full_of_visits_that_share_nothing_keeps_its_bound() -> None:
-    """10 MB is promised for the whole package; its modules take 2 to 3."""
+    """The bound for the whole package is 10 MB; its modules take 2 to 3 MB."""
     queue, peers, number = MemoryQueue(10_000), Peers(TrustedProxies()), 0
     tracemalloc.start()
     try:

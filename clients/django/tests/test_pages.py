@@ -1,4 +1,4 @@
-"""What is recorded, and what a view can say about it."""
+"""Which requests are recorded, and which details a view can add."""
 
 import asyncio
 import json
@@ -174,7 +174,7 @@ def test_no_visit_is_too_long_for_the_service() -> None:
     visit.properties = {"text": "x" * 8000}
     payload = capture_visit(request, visit, 200, Peers(parsed().proxies), None)
     batch = max(1, MAX_BODY_BYTES // payload.weight)
-    assert batch * len(payload.body) < 1_500_000, "the service takes 1.5 MB"
+    assert batch * len(payload.body) < 1_500_000, "the service accepts 1.5 MB"
 
 
 def test_the_http_version_is_what_the_edge_saw() -> None:

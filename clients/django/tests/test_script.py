@@ -1,4 +1,4 @@
-"""The page script: how it is served, what it may report, and a real browser that runs it."""
+"""The page script: serving it, its reports, and a run in a real browser."""
 
 import gzip
 import json
@@ -168,8 +168,10 @@ def test_a_full_rate_limiter_refuses_only_who_has_had_the_share() -> None:
     assert limiter.try_acquire("192.0.2.1", 1)
     for attacker in attackers:
         assert limiter.try_acquire(attacker, 1)
-        assert not limiter.try_acquire("192.0.2.1", 1), "who keeps reporting stays in the table"
-    assert limiter.try_acquire("192.0.2.2", 1), "others still report"
+        assert not limiter.try_acquire("192.0.2.1", 1), (
+            "a network that keeps reporting stays in the table"
+        )
+    assert limiter.try_acquire("192.0.2.2", 1), "others can still report"
     assert not limiter.try_acquire(attackers[-1], 1)
     assert len(limiter._counts) == 4096
 
@@ -195,4 +197,4 @@ def test_a_real_browser_reports_its_engagement(
     visit = next(v for v in analytics.stored() if v["url"].endswith("/tall/"))
     engagement = engagements[visit["id"]]
     assert 4 <= engagement["engagement_seconds"] <= 60
-    assert 40 <= engagement["scroll_depth"] <= 90, "it has scrolled half way"
+    assert 40 <= engagement["scroll_depth"] <= 90, "the page is scrolled half way"

@@ -1,4 +1,4 @@
-"""What each answer of the service costs: nothing, unless it blames a visit by itself."""
+"""Responses of the service: a visit is discarded only if the service rejects that visit."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 def start_sender(
     request: pytest.FixtureRequest, analytics: Analytics, tmp_path: Path
 ) -> Iterator[StartSender]:
-    """Start a sender that keeps visits on disk, or in memory only."""
+    """Start a sender with or without a spool."""
     started: list[BackgroundSender] = []
 
     def start() -> BackgroundSender:
@@ -46,7 +46,7 @@ def start_sender(
 
 
 def put(sender: BackgroundSender, *numbers: int) -> None:
-    """Queue them at once, so that they go as one batch."""
+    """Queue visits together, so that they are sent as one batch."""
     with sender._lock:
         for number in numbers:
             sender.put(message(number))
@@ -112,7 +112,7 @@ def test_a_batch_that_is_refused_costs_only_the_guilty(
     until(lambda: sender.stats().recorded == 48, "the others")
     until(lambda: sender.stats().refused == 2, "the guilty")
     assert arrived(analytics) == [number for number in range(50) if number not in (7, 31)]
-    assert len(analytics.posts) < 25, "halves, not one by one"
+    assert len(analytics.posts) < 25, "the batch is split in halves"
     assert sender.stats().retries == 0
 
 
@@ -142,7 +142,7 @@ def test_a_visit_that_breaks_the_service_holds_up_nobody_and_is_kept(
     put(sender, 20)
     until(lambda: sender.stats().recorded == 20, "the next")
     assert given_up(sender.stats()) == 0
-    analytics.refuse = lambda _: None  # somebody has mended the service
+    analytics.refuse = lambda _: None  # the service works again
     until(lambda: sender.stats().recorded == 21, "the one that was set apart")
     assert arrived(analytics) == list(range(21))
 

@@ -1,4 +1,4 @@
-"""What outlives a process: the spool, the count of what was only in memory, and who sends."""
+"""State that survives a process: the spool, the in-flight counter, and the sending lock."""
 
 import itertools
 import json
@@ -47,7 +47,7 @@ def test_the_spool_gives_back_what_it_was_given_in_order(tmp_path: Path) -> None
     assert event.message == message(2, EVENTS)
     spool.remove([event.number])
     spool.put([message(5, f"/visits/{'1' * 36}/engagement")])
-    assert len(spool.oldest(10, NOW)) == 1, "engagements go one by one"
+    assert len(spool.oldest(10, NOW)) == 1, "engagements are sent one by one"
     assert spool.count() == 2
 
 
@@ -62,7 +62,7 @@ def test_a_suspect_on_disk_waits_apart_and_goes_alone(tmp_path: Path) -> None:
     (due,) = spool.oldest(10, NOW + SUSPECT_PAUSE_SECONDS)
     assert (due.message, due.is_suspect) == (message(1), True)
     (due,) = spool.oldest(10, NOW - 1)
-    assert due.is_suspect, "a clock that was set back does not make it wait for ever"
+    assert due.is_suspect, "a suspect is sent even if the clock was set back"
     assert spool.count() == 4
 
 
@@ -86,7 +86,7 @@ def test_the_spool_is_private_bounded_and_shrinks(tmp_path: Path) -> None:
             spool.put([message(number) for number in range(start, start + 100)])
     assert file.stat().st_size <= 200_000
     kept = spool.count()
-    assert kept % 100 == 1, "all of a batch or none"
+    assert kept % 100 == 1, "a batch is stored completely or not at all"
     while stored := spool.oldest(100, NOW):
         spool.remove([one.number for one in stored])
     assert file.stat().st_size < 20_000
@@ -98,7 +98,7 @@ def test_a_visit_of_a_second_is_small_on_disk(tmp_path: Path) -> None:
     lines = (HERE / "visits.jsonl").read_text().splitlines()
     spool.put([Message(VISITS, line.encode()) for line in lines] * 100)
     size = sum(file.stat().st_size for file in tmp_path.iterdir())
-    assert size / (len(lines) * 100) < 500, "a day of 86,400 fits into 45 MB"
+    assert size / (len(lines) * 100) < 500, "86,400 visits fit into 45 MB"
 
 
 @pytest.mark.parametrize("content", [b"", b"this is no database" * 1000])
@@ -192,20 +192,20 @@ def test_an_in_flight_counter_is_taken_once_and_only_from_the_dead(tmp_path: Pat
 
 
 def browse(site: Site, seen: Counter[str], done: threading.Event, name: str) -> None:
-    """Ask for pages, each under its own address, and note those that were answered."""
+    """Request pages with different URLs, and collect those that were answered."""
     for number in itertools.count():
         if done.is_set():
             return
         try:
             answer = site.get(f"/?{name}-{number}")
-        except (OSError, HTTPException):  # the worker was killed, perhaps in mid-answer
+        except (OSError, HTTPException):  # the worker was killed, perhaps during the response
             continue
         assert answer.status == 200
         seen[f"?{name}-{number}"] += 1
 
 
 def browse_while(site: Site, disturb: Callable[[Counter[str]], None]) -> Counter[str]:
-    """Disturb the site under load; gives the pages that were answered."""
+    """Disturb the site under load; returns the pages that were answered."""
     seen: Counter[str] = Counter()
     done = threading.Event()
     browsers = [
@@ -244,7 +244,7 @@ def test_reloading_the_server_under_load_loses_and_doubles_nothing(
 def test_the_service_away_under_load_loses_and_doubles_nothing(start_site: StartSite) -> None:
     port = free_port()
     site = start_site(f"http://127.0.0.1:{port}", "gunicorn-workers")
-    found: dict[str, str] = {}  # the service, too, tells visits by their ids
+    found: dict[str, str] = {}  # like the service, distinguishes visits by their ids
 
     def note(analytics: Analytics) -> bool:
         found.update({visit["id"]: visit["url"] for visit in analytics.stored()})

@@ -1,4 +1,4 @@
-"""The small parts: identifiers, settings and their checks, Retry-After, log limits, async."""
+"""Unit tests: ids, settings and their checks, Retry-After, log throttling, async."""
 
 import asyncio
 import logging
@@ -33,7 +33,7 @@ GOOD = {
 
 
 def test_uuid7_has_the_layout_of_rfc_9562() -> None:
-    # The time and random bits of the example in appendix A.6.
+    # Time and random bits of the example in RFC 9562, appendix A.6.
     at_ns = 0x017F22E279B0 * 1_000_000
     made = uuid7(at_ns, bytes.fromhex("18c4dc0c0c07398f"))
     assert made == "017f22e2-79b0-7000-98c4-dc0c0c07398f"
