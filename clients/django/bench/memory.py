@@ -1,7 +1,7 @@
 """Resident memory of a site: ``python -m bench.memory MODE URL``, in bytes on standard output.
 
-With the middleware the service hangs and there is no disk, so the queue is full. No two visits have
-a browser or a page in common.
+With the middleware, the service hangs and there is no spool, so the queue fills up. No two visits
+have the same browser or page.
 """
 
 from __future__ import annotations

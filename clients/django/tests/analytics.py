@@ -48,10 +48,10 @@ class Post:
 
 
 class Analytics:
-    """Answers as the contract says; ``script`` holds other answers to give first.
+    """Responds like the service. ``script`` holds other responses that are sent first.
 
-    ``knows_events`` says whether there is more than ``POST /visits``. ``refuse`` looks at each post
-    before the script and may give its answer: a status and the content.
+    ``knows_events`` is false for a version with only ``POST /visits``. ``refuse`` is called with
+    each post before the script and may return a response: a status and the content.
     """
 
     def __init__(self, port: int = 0, *, knows_events: bool = True) -> None:

@@ -19,11 +19,11 @@ def until(find: Callable[[], T], what: str, seconds: float = 60) -> T:
 
 
 def free_port() -> int:
-    """Find a port that nothing listens on.
+    """Find a free port.
 
-    On Linux a socket that does not listen reserves it until this process ends: the system gives it
-    to nobody else, a process that names it can listen on it (as servers do, with SO_REUSEADDR), and
-    until then connections are refused.
+    On Linux a bound socket that does not listen reserves the port until this process exits: the
+    kernel assigns it to no other socket, connections are refused, and a server with SO_REUSEADDR
+    can still listen on it.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

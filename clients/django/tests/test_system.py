@@ -121,8 +121,8 @@ class Start:
 def start_system() -> Iterator[Start]:
     """Provide a launcher for the system.
 
-    The folder is not pytest's: PostgreSQL may run as another user, who must be able to pass
-    every parent folder.
+    The folder is not in pytest's: PostgreSQL may run as another user, who must be able to enter
+    all parent folders.
     """
     folder = Path(tempfile.mkdtemp(prefix="tv-"))
     folder.chmod(0o755)

@@ -39,7 +39,7 @@ class Command(BaseCommand):
         parser.add_argument("--ip", default="192.0.2.1", help="IP address of the test visitor")
         parser.add_argument(
             "--user-agent",
-            default="tetralto-check (a bot, so that nobody is told)",
+            default="tetralto-check (bot, triggers no notification)",
             help="user agent of the test visitor; the default is classified as a bot",
         )
 
