@@ -1,6 +1,6 @@
 //! Operational properties of all services: schemas, privileges, metrics and idle load.
 #![forbid(unsafe_code)]
-#![allow(clippy::unwrap_used, reason = "a test ends where something is wrong")]
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod metrics;
 mod rest;
