@@ -1,1 +1,1 @@
-"""``./dev bench django``: what the middleware costs a page, in time, memory and disk."""
+"""``./dev bench django``: the cost of the middleware in time, memory and disk space."""

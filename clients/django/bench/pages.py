@@ -1,8 +1,8 @@
-"""Times requests in a process of its own: ``python -m bench.pages MODE URL SPOOL PAUSE COUNT``.
+"""Measures requests in a separate process: ``python -m bench.pages MODE URL SPOOL PAUSE COUNT``.
 
-Prints as JSON how many microseconds each request took, those of the requests during which no other
-process took the processor away (waiting for a thread of the same process counts), how many its
-thread was running, the CPU of the whole process by request, and the counters of the middleware.
+Prints JSON with times in microseconds: the time of each request; the times of the requests that no
+other process preempted (waiting for a thread of the same process counts); the CPU time of the
+thread; the CPU time of the whole process per request; and the counters of the middleware.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _WARMING_UP = 300
 
 
 def main(mode: str, url: str, spool: str, pause: float, count: int) -> None:
-    """Measure."""
+    """Run the benchmark."""
     logging.disable(logging.CRITICAL)
     own = {"SERVICE_URL": url, "TOKEN": "a-token", "SPOOL": spool, "TIMEOUT_SECONDS": 30}
     site = Site(None if mode == "without" else own)

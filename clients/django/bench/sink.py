@@ -1,4 +1,4 @@
-"""A service that takes everything at once and counts it: ``python -m bench.sink PORT``."""
+"""A service that accepts and counts all visits: ``python -m bench.sink PORT``."""
 
 import asyncio
 import gzip
@@ -10,7 +10,7 @@ received = 0
 
 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer posts on one connection; a GET tells the counts."""
+    """Answer POST requests on one connection. A GET returns the counts."""
     while head := await reader.readuntil(b"\r\n\r\n"):
         method, *lines = head.decode("latin-1").lower().split("\r\n")
         headers = dict(line.split(": ", 1) for line in lines if line)
@@ -30,13 +30,13 @@ def _take(visits: list[dict[str, str]]) -> bytes:
     global received
     received += len(visits)
     ids.update(visit["id"] for visit in visits)
-    # As long as the real answers are.
+    # As long as real responses.
     result = {"status": "recorded", "id": "x" * 36, "location": {"city": "x" * 500}, "error": None}
     return json.dumps({"results": [result] * len(visits)}, separators=(",", ":")).encode()
 
 
 async def main(port: int) -> None:
-    """Serve for ever."""
+    """Serve forever."""
 
     async def quietly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -1,4 +1,4 @@
-"""An ordinary Django project with one page, and a browser's request for it."""
+"""A Django project with one page, and a typical browser request."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ urlpatterns = [path("products/<slug:name>/", page)]
 
 
 class Site:
-    """The project, with or without the middleware (``own`` are its settings)."""
+    """The project with or without the middleware. ``own`` are the settings of the package."""
 
     def __init__(self, own: dict[str, Any] | None) -> None:
         ordinary = [
@@ -87,7 +87,7 @@ class Site:
         self._handler = WSGIHandler()
 
     def ask(self, **other: str) -> None:
-        """Answer one request, as a WSGI server has it answered."""
+        """Handle one request like a WSGI server."""
         environ = {**ENVIRON, **other, "wsgi.input": BytesIO()}
         response = self._handler(environ, lambda *_: None)
         b"".join(response)

@@ -1,4 +1,4 @@
-"""A small HTTP server that plays visitor-analytics: records what is posted, and can refuse."""
+"""A stub of visitor-analytics: records the posted visits and can return errors."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _ENGAGEMENT = re.compile(r"/visits/([0-9a-f-]{36})/engagement")
 
 HANG = "hang"
 HANG_UP = "X-Hang-Up"
-"""With this header in an answer the connection is closed after it, without a word."""
+"""A response with this header is followed by a silent close of the connection."""
 DIE = "die"
-"""The connection is closed without an answer, as by a service that has crashed."""
+"""The connection is closed without a response, as after a crash."""
 
 
 def problem(code: str, field: str | None = None) -> dict[str, Any]:
-    """Write problem details as the service does."""
+    """Build problem details like the service."""
     return {"type": "about:blank", "title": "", "code": code, "detail": "no", "field": field}
 
 
 @dataclass(frozen=True)
 class Post:
-    """One request; what is posted as one object is a list of one here."""
+    """One request. A single object is stored as a list of one."""
 
     path: str
     headers: dict[str, str]
@@ -48,10 +48,10 @@ class Post:
 
 
 class Analytics:
-    """Answers as the contract says; ``script`` holds other answers to give first.
+    """Responds like the service. ``script`` holds other responses that are sent first.
 
-    ``knows_events`` says whether there is more than ``POST /visits``. ``refuse`` looks at each post
-    before the script and may give its answer: a status and the content.
+    ``knows_events`` is false for a version with only ``POST /visits``. ``refuse`` is called with
+    each post before the script and may return a response: a status and the content.
     """
 
     def __init__(self, port: int = 0, *, knows_events: bool = True) -> None:
@@ -88,7 +88,7 @@ class Analytics:
         self._thread.join()
 
     def stored(self, path: str = "/visits") -> list[dict[str, Any]]:
-        """List what was posted there and answered with success, in the order of arrival."""
+        """Return the accepted objects of a path in the order of arrival."""
         with self._lock:
             return [
                 visit
@@ -98,7 +98,7 @@ class Analytics:
             ]
 
     def engagements(self) -> dict[str, dict[str, Any]]:
-        """Give the last engagement of each visit, by the visit's id."""
+        """Return the last engagement of each visit by the id of the visit."""
         with self._lock:
             return {
                 match[1]: post.visits[0]
@@ -115,9 +115,9 @@ class Analytics:
         )
 
     def note(self, handler: _Handler, body: bytes) -> int | str:
-        """Record the request and decide what it is answered with."""
+        """Record the request and choose the response."""
         with self._lock:
-            if self._closing.is_set():  # a connection from before
+            if self._closing.is_set():  # an old keep-alive connection
                 return HANG
             content = parsed if isinstance(parsed := json.loads(body), list) else [parsed]
             refused = self.refuse(content)
@@ -195,4 +195,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = HANG_UP in headers
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Keep quiet."""
+        """Suppress the log."""

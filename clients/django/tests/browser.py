@@ -1,4 +1,4 @@
-"""The browser of this machine, driven over the pipes of the Chrome DevTools Protocol."""
+"""Controls an installed Chromium through the pipes of the Chrome DevTools Protocol."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 
 def find_browser() -> str:
-    """Find a browser of the Chromium family."""
+    """Find an installed Chromium."""
     found = next(filter(None, map(shutil.which, NAMES)), None)
     assert found, f"none of {', '.join(NAMES)} is installed"
     return found
 
 
 def command(profile: Path, *arguments: str) -> list[str]:
-    """Say how to start it without a window."""
+    """Return the command that starts a headless browser."""
     return [
         find_browser(),
         "--headless=new",
@@ -33,14 +33,14 @@ def command(profile: Path, *arguments: str) -> list[str]:
 
 
 class Browser:
-    """A browser with one page. It reads commands at its handle 3 and answers at 4."""
+    """A browser with one page. It reads commands from descriptor 3 and writes responses to 4."""
 
     def __init__(self, folder: Path) -> None:
         there_reads, self._to = os.pipe()
         self._from, there_writes = os.pipe()
 
         def lay_pipes() -> None:
-            # Through higher numbers, since these four may be 3 and 4 themselves.
+            # Uses higher numbers first, because these descriptors may be 3 and 4 themselves.
             os.dup2(there_reads, 103)
             os.dup2(there_writes, 104)
             os.dup2(103, 3)
@@ -68,16 +68,16 @@ class Browser:
         self._session = attached["sessionId"]
 
     def open(self, url: str) -> None:
-        """Go to a page, as when its address is typed."""
+        """Open a page, like a typed URL."""
         self._ask("Page.navigate", {"url": url})
 
     def evaluate(self, script: str) -> Any:  # noqa: ANN401
-        """Run JavaScript in the page, as if by a click; gives what it gives."""
+        """Run JavaScript in the page with user activation and return the result."""
         arguments = {"expression": script, "returnByValue": True, "userGesture": True}
         return self._ask("Runtime.evaluate", arguments)["result"].get("value")
 
     def close(self) -> None:
-        """End it."""
+        """Close the browser."""
         self._process.terminate()
         self._process.wait(timeout=30)
         self._answers.close()
@@ -98,6 +98,6 @@ class Browser:
     def _read(self) -> bytes:
         text = bytearray()
         while (byte := self._answers.read(1)) != b"\0":
-            assert byte, "the browser has ended"
+            assert byte, "the browser has exited"
             text += byte
         return bytes(text)

@@ -1,4 +1,4 @@
-"""Fixtures: a stand-in for visitor-analytics, and the demo site as a real server process."""
+"""Fixtures: a stub of visitor-analytics, and the demo site as a real server process."""
 
 import os
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""The demo site as a real server process, and a browser for it."""
+"""The demo site as a real server process, and a client for it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ BROWSER = {
 
 @dataclass(frozen=True)
 class Server:
-    """How to start a server on a port, and which signal ends it in order."""
+    """The command that starts a server on a port, and the signal that stops it gracefully."""
 
     arguments: tuple[str, ...]
     stop_signal: signal.Signals = signal.SIGTERM
@@ -92,7 +92,7 @@ SERVERS = {
 
 @dataclass(frozen=True)
 class Answer:
-    """What the site answered."""
+    """A response of the site."""
 
     status: int
     body: bytes
@@ -103,12 +103,12 @@ class Answer:
 
 
 def _hear_ctrl_c() -> None:
-    """Undo what a shell does: it starts its background deaf to SIGINT, and children inherit it."""
+    """Restore SIGINT. Shells ignore it for background processes, and children inherit that."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Site:
-    """A running site; ``log`` is where its output goes."""
+    """A running site. ``log`` is the file with its output."""
 
     def __init__(self, server: Server, log: Path, environ: Mapping[str, str]) -> None:
         self.log = log
@@ -157,24 +157,24 @@ class Site:
         return counted
 
     def reload(self) -> None:
-        """Have the server replace its workers."""
+        """Make the server replace its workers."""
         self._process.send_signal(signal.SIGHUP)
 
     def kill_worker(self) -> None:
-        """Kill -9 the worker that happens to answer."""
+        """Kill -9 the worker that answers the next request."""
         pid: int = self.get("/pid/").json()["pid"]
-        assert pid != self._process.pid, "the server itself"
+        assert pid != self._process.pid, "the server has no separate worker"
         os.kill(pid, signal.SIGKILL)
 
     def stop(self) -> None:
-        """End the server in order and wait for it."""
+        """Stop the server gracefully and wait for its exit."""
         if self._process.poll() is None:
             self._process.send_signal(self._stop_signal)
         try:
-            # Longer than gunicorn gives its workers.
+            # Longer than gunicorn's timeout for its workers.
             self._process.wait(timeout=90)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"The site does not stop:\n{self.log.read_text()}") from None
+            raise AssertionError(f"The site did not stop:\n{self.log.read_text()}") from None
         finally:
             self._process.kill()
             self._process.wait()

@@ -1,4 +1,4 @@
-"""Whose word is believed about where a visitor comes from."""
+"""Trusted proxies and the address of the visitor."""
 
 import pytest
 

@@ -48,7 +48,7 @@ def test_the_check_prints_the_whole_answer(analytics: Analytics, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("status", "words"), [(401, "is not a token"), (403, "visits:write"), (503, "not taken")]
+    ("status", "words"), [(401, "is invalid"), (403, "visits:write"), (503, "not recorded")]
 )
 def test_the_check_says_what_to_do(analytics: Analytics, status: int, words: str) -> None:
     analytics.script += [(status, {})]
@@ -124,7 +124,7 @@ def test_a_line_that_is_refused_costs_no_other(analytics: Analytics, log: Path) 
 def test_a_replay_stops_where_the_service_takes_nothing(
     analytics: Analytics, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tetralto_visits.backoff._LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr("tetralto_visits.backoff._MAX_PAUSE", 0.01)
     analytics.refuse = lambda _: (403, problem("SCOPE_MISSING"))
     with pytest.raises(CommandError, match="HTTP 403"):
         run("tetralto_replay", str(log), "--site", "https://example.com", url=analytics.url)

@@ -1,4 +1,4 @@
-"""Delivery from a real site: nothing lost, nothing doubled, nothing felt by the page."""
+"""Delivery from a real site: no visit is lost or duplicated, and no page waits."""
 
 import subprocess
 import sys
@@ -169,7 +169,7 @@ def test_uwsgi_forks_without_telling_python(analytics: Analytics, start_site: St
     site = start_site(analytics.url, "uwsgi")
     for n in range(30):
         site.get(f"/?{n}")
-    # Not at the end: uWSGI runs no exit handlers in a worker that it takes for busy.
+    # Not at exit: uWSGI runs no exit handlers in a worker that it considers busy.
     analytics.wait_for(30)
     assert analytics.paths() == {f"?{n}": 1 for n in range(30)}
     site.stop()
@@ -179,14 +179,14 @@ FORKING = """
 import os, sys
 from pathlib import Path
 from tetralto_visits.config import Target
-from tetralto_visits.parcel import Parcel
-from tetralto_visits.delivery import courier_for, stats
+from tetralto_visits.message import Message
+from tetralto_visits.registry import sender_for, stats
 
 target = Target(sys.argv[1], "a-token", 10, 5.0, (Path(sys.argv[2]),))
 
 def put(id, path):
     visit = '{"id": "%s", "url": "http://www.example.com/%s"}' % (id, path)
-    courier_for(target).put(Parcel("/visits", visit.encode()))
+    sender_for(target).put(Message("/visits", visit.encode()))
 
 put("1", "parent")
 if os.fork() == 0:

@@ -1,4 +1,4 @@
-"""What is recorded, and what a view can say about it."""
+"""Which requests are recorded, and which details a view can add."""
 
 import asyncio
 import json
@@ -15,11 +15,11 @@ from conftest import StartSite
 from polling import until
 from tetralto_visits import Visit, config, track
 from tetralto_visits.address import Peers
+from tetralto_visits.message import MAX_BODY_BYTES
 from tetralto_visits.middleware import VisitMiddleware
-from tetralto_visits.note import HEADERS, note_visit
-from tetralto_visits.pages import is_page_view
-from tetralto_visits.parcel import LARGEST_BODY
-from tetralto_visits.wire import write_event
+from tetralto_visits.page_views import is_page_view
+from tetralto_visits.payload import HEADERS, capture_visit
+from tetralto_visits.serialization import write_event
 
 GOOD = {"SERVICE_URL": "http://127.0.0.1:9", "TOKEN": "a-token", "SPOOL": "off"}
 
@@ -131,17 +131,17 @@ def test_a_service_without_events_still_gets_every_visit(start_site: StartSite) 
 
 def written(request: HttpRequest, visit: Visit, **own: object) -> dict[str, Any]:
     settings = parsed(**own)
-    note = note_visit(request, visit, 200, Peers(settings.proxies), settings.http_version_key)
-    content: dict[str, Any] = json.loads(note.body)
+    payload = capture_visit(request, visit, 200, Peers(settings.proxies), settings.http_version_key)
+    content: dict[str, Any] = json.loads(payload.body)
     return content
 
 
 def test_a_visit_is_written_the_same_each_time() -> None:
     visit = Visit(None)
     request = RequestFactory().get("/caf\u00e9/?q=%C3%BC", headers={"Referer": "x" * 5000})
-    note = note_visit(request, visit, 200, Peers(parsed().proxies), None)
-    content = json.loads(note.body)
-    assert note.body == note.body
+    payload = capture_visit(request, visit, 200, Peers(parsed().proxies), None)
+    content = json.loads(payload.body)
+    assert payload.body == payload.body
     assert content["id"] == visit.id
     assert content["url"] == "http://testserver/caf%C3%A9/?q=%C3%BC"
     assert len(content["referrer"]) == 2048
@@ -161,8 +161,8 @@ def test_what_is_no_unicode_costs_no_batch() -> None:
     request.path = "/\udcff/"
     request.META["QUERY_STRING"] = "\udcff"
     request.META["HTTP_USER_AGENT"] = "\udcff"
-    note = note_visit(request, Visit(None), 200, Peers(parsed().proxies), None)
-    assert json.loads(note.body)["url"] == "http://testserver/%3F/??"
+    payload = capture_visit(request, Visit(None), 200, Peers(parsed().proxies), None)
+    assert json.loads(payload.body)["url"] == "http://testserver/%3F/??"
 
 
 def test_no_visit_is_too_long_for_the_service() -> None:
@@ -172,9 +172,9 @@ def test_no_visit_is_too_long_for_the_service() -> None:
     visit = Visit(None)
     visit.title = visit.user_id = visit.visitor_id = long
     visit.properties = {"text": "x" * 8000}
-    note = note_visit(request, visit, 200, Peers(parsed().proxies), None)
-    batch = max(1, LARGEST_BODY // note.weight)
-    assert batch * len(note.body) < 1_500_000, "the service takes 1.5 MB"
+    payload = capture_visit(request, visit, 200, Peers(parsed().proxies), None)
+    batch = max(1, MAX_BODY_BYTES // payload.weight)
+    assert batch * len(payload.body) < 1_500_000, "the service accepts 1.5 MB"
 
 
 def test_the_http_version_is_what_the_edge_saw() -> None:

@@ -1,4 +1,4 @@
-"""The page script: how it is served, what it may report, and a real browser that runs it."""
+"""The page script: serving it, its reports, and a run in a real browser."""
 
 import gzip
 import json
@@ -16,9 +16,9 @@ from analytics import Analytics
 from browser import command
 from conftest import StartSite
 from polling import until
-from tetralto_visits.allowance import Allowance
 from tetralto_visits.ids import uuid7
 from tetralto_visits.middleware import VisitMiddleware
+from tetralto_visits.rate_limit import RateLimiter
 from tetralto_visits.views import page_script, read_report
 
 NOW_NS = 1_795_176_000_000_000_000
@@ -139,7 +139,7 @@ def test_nobody_looks_for_longer_than_since_the_visit() -> None:
     now = NOW_NS / 1e9
     assert read_report(report(12, 50, VISIT), now + 60).seconds == 12
     assert read_report(report(9999, 50, VISIT), now + 60).seconds == 61
-    with pytest.raises(ValueError, match="today"):
+    with pytest.raises(ValueError, match="within 24 hours"):
         read_report(report(12, 50, VISIT), now + 25 * 3600)
 
 
@@ -152,26 +152,28 @@ def test_an_address_may_report_so_often(analytics: Analytics, start_site: StartS
     assert {a.headers.get("Retry-After") for a in answers if a.status == 429} == {"60"}
 
 
-def test_the_allowance_counts_by_network_and_minute() -> None:
+def test_the_rate_limiter_counts_by_network_and_minute() -> None:
     now = 0.0
-    allowance = Allowance(lambda: now)
+    limiter = RateLimiter(lambda: now)
     first = ["2001:db8:0:1::1", "2001:db8:0:1:ffff::2", "2001:db8:0:2::1", "192.0.2.1", "192.0.2.2"]
-    assert [allowance.take(address, 1) for address in first] == [True, False, True, True, True]
-    assert not allowance.take("192.0.2.1", 1)
+    assert [limiter.try_acquire(address, 1) for address in first] == [True, False, True, True, True]
+    assert not limiter.try_acquire("192.0.2.1", 1)
     now = 60.0
-    assert allowance.take("192.0.2.1", 1)
+    assert limiter.try_acquire("192.0.2.1", 1)
 
 
-def test_a_full_allowance_refuses_only_who_has_had_the_share() -> None:
-    allowance = Allowance(lambda: 0.0)
+def test_a_full_rate_limiter_refuses_only_who_has_had_the_share() -> None:
+    limiter = RateLimiter(lambda: 0.0)
     attackers = [f"2001:db8:{n:x}::1" for n in range(6000)]
-    assert allowance.take("192.0.2.1", 1)
+    assert limiter.try_acquire("192.0.2.1", 1)
     for attacker in attackers:
-        assert allowance.take(attacker, 1)
-        assert not allowance.take("192.0.2.1", 1), "who keeps reporting stays in the table"
-    assert allowance.take("192.0.2.2", 1), "others still report"
-    assert not allowance.take(attackers[-1], 1)
-    assert len(allowance._counts) == 4096
+        assert limiter.try_acquire(attacker, 1)
+        assert not limiter.try_acquire("192.0.2.1", 1), (
+            "a network that keeps reporting stays in the table"
+        )
+    assert limiter.try_acquire("192.0.2.2", 1), "others can still report"
+    assert not limiter.try_acquire(attackers[-1], 1)
+    assert len(limiter._counts) == 4096
 
 
 @pytest.mark.browser
@@ -195,4 +197,4 @@ def test_a_real_browser_reports_its_engagement(
     visit = next(v for v in analytics.stored() if v["url"].endswith("/tall/"))
     engagement = engagements[visit["id"]]
     assert 4 <= engagement["engagement_seconds"] <= 60
-    assert 40 <= engagement["scroll_depth"] <= 90, "it has scrolled half way"
+    assert 40 <= engagement["scroll_depth"] <= 90, "the page is scrolled half way"

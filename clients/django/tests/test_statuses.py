@@ -1,4 +1,4 @@
-"""What each answer of the service costs: nothing, unless it blames a visit by itself."""
+"""Responses of the service: a visit is discarded only if the service rejects that visit."""
 
 from __future__ import annotations
 
@@ -10,46 +10,46 @@ import pytest
 
 from analytics import DIE, Analytics, problem
 from polling import until
-from test_survival import parcel
+from test_survival import message
+from tetralto_visits.background_sender import BackgroundSender
 from tetralto_visits.config import Target
-from tetralto_visits.courier import Courier
-from tetralto_visits.parcel import VISITS, Parcel
+from tetralto_visits.message import VISITS, Message
 from tetralto_visits.stats import Stats
 
-StartCourier = Callable[[], Courier]
+StartSender = Callable[[], BackgroundSender]
 
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tetralto_visits.backoff._LONGEST_PAUSE", 0.01)
-    monkeypatch.setattr("tetralto_visits.courier._SECONDS_BETWEEN_BATCHES", 0.01)
-    monkeypatch.setattr("tetralto_visits.courier._SECONDS_BETWEEN_LOOKS", 0.01)
-    monkeypatch.setattr("tetralto_visits.depot.SUSPECT_PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr("tetralto_visits.backoff._MAX_PAUSE", 0.01)
+    monkeypatch.setattr("tetralto_visits.background_sender._BATCH_INTERVAL_SECONDS", 0.01)
+    monkeypatch.setattr("tetralto_visits.background_sender._SPOOL_POLL_SECONDS", 0.01)
+    monkeypatch.setattr("tetralto_visits.durable_queue.SUSPECT_PAUSE_SECONDS", 0.1)
 
 
 @pytest.fixture(params=["disk", "memory"])
-def start_courier(
+def start_sender(
     request: pytest.FixtureRequest, analytics: Analytics, tmp_path: Path
-) -> Iterator[StartCourier]:
-    """Start a courier that keeps visits on disk, or in memory only."""
-    started: list[Courier] = []
+) -> Iterator[StartSender]:
+    """Start a sender with or without a spool."""
+    started: list[BackgroundSender] = []
 
-    def start() -> Courier:
+    def start() -> BackgroundSender:
         folders = (tmp_path / "spool",) if request.param == "disk" else ()
         target = Target(analytics.url, "a-token", spool_folders=folders)
-        started.append(Courier(target))
+        started.append(BackgroundSender(target))
         return started[-1]
 
     yield start
-    for courier in started:
-        courier.close(5)
+    for sender in started:
+        sender.close(5)
 
 
-def put(courier: Courier, *numbers: int) -> None:
-    """Queue them at once, so that they go as one batch."""
-    with courier._lock:
+def put(sender: BackgroundSender, *numbers: int) -> None:
+    """Queue visits together, so that they are sent as one batch."""
+    with sender._lock:
         for number in numbers:
-            courier.put(parcel(number))
+            sender.put(message(number))
 
 
 def arrived(analytics: Analytics) -> list[int]:
@@ -68,27 +68,27 @@ def given_up(stats: Stats) -> int:
     ],
 )
 def test_a_status_that_blames_no_visit_costs_none(
-    analytics: Analytics, start_courier: StartCourier, status: int
+    analytics: Analytics, start_sender: StartSender, status: int
 ) -> None:
     answers = iter([(status, {"detail": "written by a proxy"})] * 2)
     analytics.refuse = lambda _: next(answers, None)
-    courier = start_courier()
-    put(courier, 1, 2)
-    until(lambda: courier.stats().recorded == 2, "both visits")
+    sender = start_sender()
+    put(sender, 1, 2)
+    until(lambda: sender.stats().recorded == 2, "both visits")
     assert arrived(analytics) == [1, 2]
-    assert given_up(courier.stats()) == 0
+    assert given_up(sender.stats()) == 0
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 408, 409, 421, 425, 429, 500, 502, 503, 504])
 def test_the_service_itself_says_so(
-    analytics: Analytics, start_courier: StartCourier, status: int
+    analytics: Analytics, start_sender: StartSender, status: int
 ) -> None:
     answers = iter([(status, problem("PLAYED", "something"))] * 2)
     analytics.refuse = lambda _: next(answers, None)
-    courier = start_courier()
-    put(courier, 1, 2)
-    until(lambda: courier.stats().recorded == 2, "both visits")
-    assert given_up(courier.stats()) == 0
+    sender = start_sender()
+    put(sender, 1, 2)
+    until(lambda: sender.stats().recorded == 2, "both visits")
+    assert given_up(sender.stats()) == 0
 
 
 @pytest.mark.parametrize(
@@ -100,36 +100,34 @@ def test_the_service_itself_says_so(
     ],
 )
 def test_a_batch_that_is_refused_costs_only_the_guilty(
-    analytics: Analytics, start_courier: StartCourier, status: int, content: dict[str, Any]
+    analytics: Analytics, start_sender: StartSender, status: int, content: dict[str, Any]
 ) -> None:
     def refuse(visits: list[dict[str, Any]]) -> tuple[int, dict[str, Any]] | None:
         is_guilty = any(visit["url"].endswith(("/7", "/31")) for visit in visits)
         return (status, content) if is_guilty else None
 
     analytics.refuse = refuse
-    courier = start_courier()
-    put(courier, *range(50))
-    until(lambda: courier.stats().recorded == 48, "the others")
-    until(lambda: courier.stats().refused == 2, "the guilty")
+    sender = start_sender()
+    put(sender, *range(50))
+    until(lambda: sender.stats().recorded == 48, "the others")
+    until(lambda: sender.stats().refused == 2, "the guilty")
     assert arrived(analytics) == [number for number in range(50) if number not in (7, 31)]
-    assert len(analytics.posts) < 25, "halves, not one by one"
-    assert courier.stats().retries == 0
+    assert len(analytics.posts) < 25, "the batch is split in halves"
+    assert sender.stats().retries == 0
 
 
-def test_a_body_that_is_too_large_is_split(
-    analytics: Analytics, start_courier: StartCourier
-) -> None:
+def test_a_body_that_is_too_large_is_split(analytics: Analytics, start_sender: StartSender) -> None:
     analytics.refuse = lambda visits: (413, {}) if len(visits) > 3 else None
-    courier = start_courier()
-    put(courier, *range(20))
-    until(lambda: courier.stats().recorded == 20, "all visits")
-    assert given_up(courier.stats()) == 0
+    sender = start_sender()
+    put(sender, *range(20))
+    until(lambda: sender.stats().recorded == 20, "all visits")
+    assert given_up(sender.stats()) == 0
 
 
 @pytest.mark.parametrize("status", [413, 500, 502, DIE])
 def test_a_visit_that_breaks_the_service_holds_up_nobody_and_is_kept(
     analytics: Analytics,
-    start_courier: StartCourier,
+    start_sender: StartSender,
     status: int | str,
 ) -> None:
     def refuse(visits: list[dict[str, Any]]) -> tuple[int, dict[str, Any]] | str | None:
@@ -138,14 +136,14 @@ def test_a_visit_that_breaks_the_service_holds_up_nobody_and_is_kept(
         return status if isinstance(status, str) else (status, {})
 
     analytics.refuse = refuse
-    courier = start_courier()
-    put(courier, *range(20))
-    until(lambda: courier.stats().recorded == 19, "the others")
-    put(courier, 20)
-    until(lambda: courier.stats().recorded == 20, "the next")
-    assert given_up(courier.stats()) == 0
-    analytics.refuse = lambda _: None  # somebody has mended the service
-    until(lambda: courier.stats().recorded == 21, "the one that was set apart")
+    sender = start_sender()
+    put(sender, *range(20))
+    until(lambda: sender.stats().recorded == 19, "the others")
+    put(sender, 20)
+    until(lambda: sender.stats().recorded == 20, "the next")
+    assert given_up(sender.stats()) == 0
+    analytics.refuse = lambda _: None  # the service works again
+    until(lambda: sender.stats().recorded == 21, "the one that was set apart")
     assert arrived(analytics) == list(range(21))
 
 
@@ -153,44 +151,44 @@ def test_a_visit_that_breaks_the_service_holds_up_nobody_and_is_kept(
     ("status", "code"), [(404, "NOT_FOUND"), (403, "SITE_FORBIDDEN"), (422, "BODY_INVALID")]
 )
 def test_an_engagement_of_a_visit_that_is_not_ours_is_given_up(
-    analytics: Analytics, start_courier: StartCourier, status: int, code: str
+    analytics: Analytics, start_sender: StartSender, status: int, code: str
 ) -> None:
     analytics.refuse = lambda posted: (
         (status, problem(code)) if "scroll_depth" in posted[0] else None
     )
-    courier = start_courier()
+    sender = start_sender()
     path = "/visits/01890a5d-ac96-774b-bcce-b302099a8057/engagement"
-    courier.put(Parcel(path, b'{"engagement_seconds": 1, "scroll_depth": 2}'))
-    put(courier, 1)
-    until(lambda: courier.stats().recorded == 1, "the visit")
-    until(lambda: courier.stats().refused == 1, "the engagement")
-    assert courier.stats().retries == 0
+    sender.put(Message(path, b'{"engagement_seconds": 1, "scroll_depth": 2}'))
+    put(sender, 1)
+    until(lambda: sender.stats().recorded == 1, "the visit")
+    until(lambda: sender.stats().refused == 1, "the engagement")
+    assert sender.stats().retries == 0
 
 
 @pytest.mark.parametrize(
     "results", [[], [{"status": "recorded"}], [{"status": "postponed"}] * 2, None]
 )
 def test_an_answer_that_says_nothing_about_a_visit_costs_none(
-    analytics: Analytics, start_courier: StartCourier, results: object
+    analytics: Analytics, start_sender: StartSender, results: object
 ) -> None:
     answers = iter([(200, {"results": results})])
     analytics.refuse = lambda _: next(answers, None)
-    courier = start_courier()
-    put(courier, 1, 2)
-    until(lambda: courier.stats().recorded + courier.stats().duplicate == 2, "both visits")
-    assert courier.stats().retries == 1
+    sender = start_sender()
+    put(sender, 1, 2)
+    until(lambda: sender.stats().recorded + sender.stats().duplicate == 2, "both visits")
+    assert sender.stats().retries == 1
 
 
-def test_what_a_site_ignores_is_counted(analytics: Analytics, start_courier: StartCourier) -> None:
+def test_what_a_site_ignores_is_counted(analytics: Analytics, start_sender: StartSender) -> None:
     analytics.refuse = lambda posted: (200, {"results": [{"status": "ignored"} for _ in posted]})
-    courier = start_courier()
-    put(courier, 1, 2)
-    until(lambda: courier.stats().ignored == 2, "the answer")
-    assert courier.stats().retries == 0
+    sender = start_sender()
+    put(sender, 1, 2)
+    until(lambda: sender.stats().ignored == 2, "the answer")
+    assert sender.stats().retries == 0
 
 
-def test_a_parcel_that_cannot_be_written_costs_no_other(start_courier: StartCourier) -> None:
-    class Broken(Parcel):
+def test_a_message_that_cannot_be_serialized_costs_no_other(start_sender: StartSender) -> None:
+    class Broken(Message):
         @property
         def body(self) -> bytes:
             raise UnicodeError("broken")
@@ -199,11 +197,11 @@ def test_a_parcel_that_cannot_be_written_costs_no_other(start_courier: StartCour
         def weight(self) -> int:
             return 1
 
-    courier = start_courier()
-    with courier._lock:
+    sender = start_sender()
+    with sender._lock:
         for number in (1, 2):
-            courier.put(parcel(number))
-        courier.put(Broken(VISITS, b""))
-        courier.put(parcel(3))
-    until(lambda: courier.stats().recorded == 3, "the others")
-    assert courier.stats().refused == 1
+            sender.put(message(number))
+        sender.put(Broken(VISITS, b""))
+        sender.put(message(3))
+    until(lambda: sender.stats().recorded == 3, "the others")
+    assert sender.stats().refused == 1

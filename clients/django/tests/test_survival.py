@@ -1,4 +1,4 @@
-"""What outlives a process: the spool, the count of what was only in memory, and who sends."""
+"""State that survives a process: the spool, the in-flight counter, and the sending lock."""
 
 import itertools
 import json
@@ -19,74 +19,74 @@ from analytics import Analytics
 from conftest import StartSite
 from polling import free_port, until
 from site_process import HERE, Site
+from tetralto_visits.background_sender import BackgroundSender
 from tetralto_visits.config import Target
-from tetralto_visits.courier import Courier
-from tetralto_visits.depot import find_folder
-from tetralto_visits.ledger import Ledger, take_lost
-from tetralto_visits.parcel import EVENTS, VISITS, Parcel
+from tetralto_visits.durable_queue import find_folder
+from tetralto_visits.inflight_counter import InFlightCounter, take_lost
+from tetralto_visits.message import EVENTS, VISITS, Message
 from tetralto_visits.spool import SUSPECT_PAUSE_SECONDS, Spool
 
 NOW = 1_795_176_000.0  # Unix time
 
 
-def parcel(number: int, path: str = VISITS) -> Parcel:
+def message(number: int, path: str = VISITS) -> Message:
     visit = {"id": f"{number:032x}", "url": f"http://www.example.com/{number}"}
-    return Parcel(path, json.dumps(visit).encode())
+    return Message(path, json.dumps(visit).encode())
 
 
 def test_the_spool_gives_back_what_it_was_given_in_order(tmp_path: Path) -> None:
     spool = Spool(tmp_path, 1_000_000)
     assert (spool.oldest(10, NOW), spool.count()) == ([], 0)
     spool.put(
-        [parcel(1), parcel(2, EVENTS), parcel(3), parcel(4, f"/visits/{'0' * 36}/engagement")]
+        [message(1), message(2, EVENTS), message(3), message(4, f"/visits/{'0' * 36}/engagement")]
     )
     kept = spool.oldest(10, NOW)
-    assert [one.parcel for one in kept] == [parcel(1), parcel(3)]
+    assert [one.message for one in kept] == [message(1), message(3)]
     spool.remove([one.number for one in kept])
     (event,) = spool.oldest(10, NOW)
-    assert event.parcel == parcel(2, EVENTS)
+    assert event.message == message(2, EVENTS)
     spool.remove([event.number])
-    spool.put([parcel(5, f"/visits/{'1' * 36}/engagement")])
-    assert len(spool.oldest(10, NOW)) == 1, "engagements go one by one"
+    spool.put([message(5, f"/visits/{'1' * 36}/engagement")])
+    assert len(spool.oldest(10, NOW)) == 1, "engagements are sent one by one"
     assert spool.count() == 2
 
 
 def test_a_suspect_on_disk_waits_apart_and_goes_alone(tmp_path: Path) -> None:
     spool = Spool(tmp_path, 1_000_000)
-    spool.put([parcel(1), parcel(2), parcel(3)])
+    spool.put([message(1), message(2), message(3)])
     first = spool.oldest(10, NOW)[0]
     assert not first.is_suspect
     spool.postpone(first.number, NOW + SUSPECT_PAUSE_SECONDS)
-    spool.put([parcel(4)], NOW + SUSPECT_PAUSE_SECONDS)
-    assert [one.parcel for one in spool.oldest(10, NOW)] == [parcel(2), parcel(3)]
+    spool.put([message(4)], NOW + SUSPECT_PAUSE_SECONDS)
+    assert [one.message for one in spool.oldest(10, NOW)] == [message(2), message(3)]
     (due,) = spool.oldest(10, NOW + SUSPECT_PAUSE_SECONDS)
-    assert (due.parcel, due.is_suspect) == (parcel(1), True)
+    assert (due.message, due.is_suspect) == (message(1), True)
     (due,) = spool.oldest(10, NOW - 1)
-    assert due.is_suspect, "a clock that was set back does not make it wait for ever"
+    assert due.is_suspect, "a suspect is sent even if the clock was set back"
     assert spool.count() == 4
 
 
 def test_the_spool_of_version_0_2_is_read(tmp_path: Path) -> None:
     spool = Spool(tmp_path, 1_000_000)
-    spool.put([parcel(1)])
+    spool.put([message(1)])
     (file,) = tmp_path.iterdir()
     with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute("alter table parcel drop column retry_at")
-    spool.put([parcel(2)])
-    assert [one.parcel for one in spool.oldest(10, NOW)] == [parcel(1), parcel(2)]
+    spool.put([message(2)])
+    assert [one.message for one in spool.oldest(10, NOW)] == [message(1), message(2)]
 
 
 def test_the_spool_is_private_bounded_and_shrinks(tmp_path: Path) -> None:
     spool = Spool(tmp_path, 200_000)
-    spool.put([parcel(0)])
+    spool.put([message(0)])
     (file,) = tmp_path.iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     with pytest.raises(sqlite3.OperationalError, match="full"):
         for start in itertools.count(1, 100):
-            spool.put([parcel(number) for number in range(start, start + 100)])
+            spool.put([message(number) for number in range(start, start + 100)])
     assert file.stat().st_size <= 200_000
     kept = spool.count()
-    assert kept % 100 == 1, "all of a batch or none"
+    assert kept % 100 == 1, "a batch is stored completely or not at all"
     while stored := spool.oldest(100, NOW):
         spool.remove([one.number for one in stored])
     assert file.stat().st_size < 20_000
@@ -96,9 +96,9 @@ def test_the_spool_is_private_bounded_and_shrinks(tmp_path: Path) -> None:
 def test_a_visit_of_a_second_is_small_on_disk(tmp_path: Path) -> None:
     spool = Spool(tmp_path, 45_000_000)
     lines = (HERE / "visits.jsonl").read_text().splitlines()
-    spool.put([Parcel(VISITS, line.encode()) for line in lines] * 100)
+    spool.put([Message(VISITS, line.encode()) for line in lines] * 100)
     size = sum(file.stat().st_size for file in tmp_path.iterdir())
-    assert size / (len(lines) * 100) < 500, "a day of 86,400 fits into 45 MB"
+    assert size / (len(lines) * 100) < 500, "86,400 visits fit into 45 MB"
 
 
 @pytest.mark.parametrize("content", [b"", b"this is no database" * 1000])
@@ -130,28 +130,28 @@ def test_only_a_folder_of_our_own_will_do(tmp_path: Path) -> None:
 def test_a_full_spool_leaves_the_memory(analytics: Analytics, tmp_path: Path) -> None:
     analytics.script += [(503, {})]
     target = Target(analytics.url, "a-token", 1_000, 5.0, (tmp_path / "spool",), 1)
-    courier = Courier(target)
+    sender = BackgroundSender(target)
     for number in range(1000):
-        courier.put(parcel(number))
+        sender.put(message(number))
     analytics.wait_for(1000)
     assert len(analytics.paths()) == 1000
-    courier.close(5)
+    sender.close(5)
 
 
 DYING = """
 import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
-from test_survival import parcel
+from test_survival import message
 from tetralto_visits.config import Target
-from tetralto_visits.courier import Courier
+from tetralto_visits.background_sender import BackgroundSender
 from polling import until
 
-courier = Courier(Target(sys.argv[1], "a-token", 100, 600.0, (Path(sys.argv[2]),)))
-courier.put(parcel(1))
+sender = BackgroundSender(Target(sys.argv[1], "a-token", 100, 600.0, (Path(sys.argv[2]),)))
+sender.put(message(1))
 {until}
 for number in range(2, 12):
-    courier.put(parcel(number))
+    sender.put(message(number))
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -165,46 +165,47 @@ def die(url: str, folder: Path, condition: str) -> None:
 def test_what_a_killed_process_kept_is_sent_by_the_next(
     analytics: Analytics, tmp_path: Path
 ) -> None:
-    die(f"http://127.0.0.1:{free_port()}", tmp_path / "spool", "courier.stats().spooled == 1")
-    courier = Courier(Target(analytics.url, "a-token", spool_folders=(tmp_path / "spool",)))
-    courier.put(parcel(100))
+    die(f"http://127.0.0.1:{free_port()}", tmp_path / "spool", "sender.stats().spooled == 1")
+    sender = BackgroundSender(Target(analytics.url, "a-token", spool_folders=(tmp_path / "spool",)))
+    sender.put(message(100))
     analytics.wait_for(2)
-    until(lambda: courier.stats().lost == 10, "the count of what is lost")
+    until(lambda: sender.stats().lost == 10, "the count of what is lost")
     assert analytics.paths() == {"1": 1, "100": 1}
-    courier.close(5)
+    sender.close(5)
     assert [file.suffix for file in (tmp_path / "spool").glob("*.memory*")] == []
 
 
-def test_a_ledger_is_taken_once_and_only_from_the_dead(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path)
-    ledger.note(7)
+def test_an_in_flight_counter_is_taken_once_and_only_from_the_dead(tmp_path: Path) -> None:
+    counter = InFlightCounter(tmp_path)
+    counter.set(7)
     assert take_lost(tmp_path) == 0
     code = (
-        "import sys, pathlib; from tetralto_visits.ledger import Ledger, take_lost;"
+        "import sys, pathlib;"
+        "from tetralto_visits.inflight_counter import InFlightCounter, take_lost;"
         "folder = pathlib.Path(sys.argv[1]); assert take_lost(folder) == 0;"
-        "Ledger(folder).note(3)"
+        "InFlightCounter(folder).set(3)"
     )
     subprocess.run([sys.executable, "-c", code, tmp_path], check=True, timeout=60)
     assert [take_lost(tmp_path) for _ in range(2)] == [3, 0]
-    ledger.close()
+    counter.close()
     assert list(tmp_path.iterdir()) == []
 
 
 def browse(site: Site, seen: Counter[str], done: threading.Event, name: str) -> None:
-    """Ask for pages, each under its own address, and note those that were answered."""
+    """Request pages with different URLs, and collect those that were answered."""
     for number in itertools.count():
         if done.is_set():
             return
         try:
             answer = site.get(f"/?{name}-{number}")
-        except (OSError, HTTPException):  # the worker was killed, perhaps in mid-answer
+        except (OSError, HTTPException):  # the worker was killed, perhaps during the response
             continue
         assert answer.status == 200
         seen[f"?{name}-{number}"] += 1
 
 
 def browse_while(site: Site, disturb: Callable[[Counter[str]], None]) -> Counter[str]:
-    """Disturb the site under load; gives the pages that were answered."""
+    """Disturb the site under load; returns the pages that were answered."""
     seen: Counter[str] = Counter()
     done = threading.Event()
     browsers = [
@@ -243,7 +244,7 @@ def test_reloading_the_server_under_load_loses_and_doubles_nothing(
 def test_the_service_away_under_load_loses_and_doubles_nothing(start_site: StartSite) -> None:
     port = free_port()
     site = start_site(f"http://127.0.0.1:{port}", "gunicorn-workers")
-    found: dict[str, str] = {}  # the service, too, tells visits by their ids
+    found: dict[str, str] = {}  # like the service, distinguishes visits by their ids
 
     def note(analytics: Analytics) -> bool:
         found.update({visit["id"]: visit["url"] for visit in analytics.stored()})
@@ -287,6 +288,6 @@ def test_killing_workers_loses_only_what_is_counted(
     missing = [path for path in seen if not found[path]]
     if not spool:
         lines = (site.log.read_text() + next_site.log.read_text()).splitlines()
-        reports = [line for line in lines if "A process was killed" in line]
+        reports = [line for line in lines if "of a killed process" in line]
         counted = sum(int(line.split()[0]) for line in reports)
         assert len(missing) <= counted

@@ -1,4 +1,4 @@
-"""The demo site against the real system: what is browsed can be read back, exactly once."""
+"""The demo site with the real system: each page view can be read back exactly once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from polling import free_port, until
 
 pytestmark = pytest.mark.system
 
-# A visitor with a public address, behind a proxy that the site trusts.
+# A visitor with a public address behind a trusted proxy.
 VISITOR = {"X-Forwarded-For": "81.2.69.142", "Referer": "https://www.google.com/"}
 
 
@@ -55,12 +55,12 @@ class System:
             return False
 
     def visits(self, prefix: str) -> list[dict[str, Any]]:
-        """All visits whose path starts with the prefix, bots included."""
+        """All visits whose path starts with the prefix, including bots."""
         visits = self.read("/visits", include_bots="true")
         return [visit for visit in visits if visit["path"].startswith(prefix)]
 
     def read(self, path: str, **asked: str) -> list[dict[str, Any]]:
-        """All that a list holds."""
+        """All items of a list."""
         found: list[dict[str, Any]] = []
         cursor: str | None = ""
         while cursor is not None:
@@ -77,7 +77,7 @@ class System:
 
 
 class Start:
-    """Starts the system on a data folder of its own, also again after it has ended."""
+    """Starts and restarts the system on a temporary data folder."""
 
     def __init__(self, folder: Path) -> None:
         binary = os.environ.get("TETRALTO_BIN", "")
@@ -85,7 +85,7 @@ class Start:
             "TETRALTO_BIN is not set. Build the system with `cargo build` at the project's root "
             "and set TETRALTO_BIN to target/debug/tetralto, or run `./dev test`, which does both."
         )
-        assert os.access(binary, os.X_OK), f"TETRALTO_BIN: {binary} cannot be run"
+        assert os.access(binary, os.X_OK), f"TETRALTO_BIN: {binary} is not executable"
         self._binary = Path(binary).resolve()
         self._folder = folder
         self._port = free_port()
@@ -97,7 +97,7 @@ class Start:
             "VISITOR_ANALYTICS_PORT": str(self._port),
             "NOTIFICATION_PORT": str(free_port()),
         }
-        self._environ.pop("DATABASE_URL", None)  # the system keeps its own database
+        self._environ.pop("DATABASE_URL", None)  # the system starts its own database
         self.running: list[System] = []
 
     def __call__(self) -> System:
@@ -119,10 +119,10 @@ class Start:
 
 @pytest.fixture
 def start_system() -> Iterator[Start]:
-    """Give the means to start it.
+    """Provide a launcher for the system.
 
-    The folder is not pytest's: PostgreSQL may run as another user, who must be able to pass
-    every parent folder.
+    The folder is not in pytest's: PostgreSQL may run as another user, who must be able to enter
+    all parent folders.
     """
     folder = Path(tempfile.mkdtemp(prefix="tv-"))
     folder.chmod(0o755)
@@ -205,7 +205,7 @@ def test_no_visit_is_lost_or_doubled_while_the_system_restarts(
         done.set()
         browser.join()
     site.stop()
-    # What the workers could not deliver at their end is sent by whoever comes next.
+    # The next process sends the visits that workers could not deliver at exit.
     environ = {"VISITOR_ANALYTICS_TOKEN": system.token, "TETRALTO_TRUSTED_PROXIES": "127.0.0.0/8"}
     start_site(system.url, **environ).get("/?next", VISITOR)
     until(lambda: len(system.visits(marker)) >= len(seen), "every visit", seconds=90)
@@ -238,7 +238,9 @@ def test_a_real_browser_walks_the_example(
 
     def pages() -> list[dict[str, Any]]:
         visits = system.visits("/")
-        return [visit for visit in visits if visit["path"] != "/data.json"]  # is it up?
+        return [
+            visit for visit in visits if visit["path"] != "/data.json"
+        ]  # requested by the readiness check
 
     def walk(click: str, title: str) -> None:
         browser.evaluate(f"document.querySelector({click!r}).click()")
@@ -260,7 +262,7 @@ def test_a_real_browser_walks_the_example(
     assert (pricing["title"], pricing["scroll_depth"]) == ("Pricing", 100)
     assert pricing["properties"] == {"plan": "pro", "route": "pricing"}
     assert len({visit["session_id"] for visit in visits}) == 1
-    # A browser that is driven is a bot's, and so are its events.
+    # An automated browser is classified as a bot, and so are its events.
     (event,) = until(lambda: system.read("/analytics/events", include_bots="true"), "the event")
     assert (event["event_type"], event["metadata"]) == ("quote_requested", {"rooms": 3})
 

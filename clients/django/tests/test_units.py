@@ -1,4 +1,4 @@
-"""The small parts: identifiers, settings and their checks, Retry-After, log limits, async."""
+"""Unit tests: ids, settings and their checks, Retry-After, log throttling, async."""
 
 import asyncio
 import logging
@@ -15,14 +15,14 @@ from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
 
 from tetralto_visits import config
+from tetralto_visits.cache import BoundedCache
 from tetralto_visits.checks import check_settings
-from tetralto_visits.delivery import courier_for, stats
+from tetralto_visits.connection import seconds_to_wait
 from tetralto_visits.ids import rfc3339, uuid7
-from tetralto_visits.link import seconds_to_wait
-from tetralto_visits.memo import Memo
+from tetralto_visits.log_throttle import LogThrottle
 from tetralto_visits.middleware import VisitMiddleware
 from tetralto_visits.patterns import Patterns
-from tetralto_visits.throttle import Throttle
+from tetralto_visits.registry import sender_for, stats
 
 URL, TOKEN = "http://127.0.0.1:9", "a-token"
 GOOD = {
@@ -33,7 +33,7 @@ GOOD = {
 
 
 def test_uuid7_has_the_layout_of_rfc_9562() -> None:
-    # The time and random bits of the example in appendix A.6.
+    # Time and random bits of the example in RFC 9562, appendix A.6.
     at_ns = 0x017F22E279B0 * 1_000_000
     made = uuid7(at_ns, bytes.fromhex("18c4dc0c0c07398f"))
     assert made == "017f22e2-79b0-7000-98c4-dc0c0c07398f"
@@ -56,13 +56,13 @@ def test_rfc3339() -> None:
 
 
 def test_what_visitors_send_does_not_fill_the_memory() -> None:
-    memo: Memo[int] = Memo()
-    assert memo.keep(("x" * 5000, None), 1) == 1
-    assert memo == {}
+    cache: BoundedCache[int] = BoundedCache()
+    assert cache.store(("x" * 5000, None), 1) == 1
+    assert cache == {}
     for number in range(1000):
-        memo.keep((str(number), None), number)
-        assert memo.get((str(number), None)) == number
-        assert len(memo) <= 256
+        cache.store((str(number), None), number)
+        assert cache.get((str(number), None)) == number
+        assert len(cache) <= 256
 
 
 @pytest.mark.parametrize(
@@ -93,8 +93,8 @@ def test_settings_go_before_the_environment() -> None:
         ({}, {}, "W001", "VISITOR_ANALYTICS_SERVICE_URL is not set"),
         ({"VISITOR_ANALYTICS_SERVICE_URL": URL}, {}, "E002", "VISITOR_ANALYTICS_TOKEN is not set"),
         (GOOD, {"TOKEN": "a\nb"}, "E002", "characters"),
-        (GOOD, {"SERVICE_URL": "localhost:8002"}, "E003", "not an address"),
-        (GOOD, {"SERVICE_URL": "http://host:port"}, "E003", "not an address"),
+        (GOOD, {"SERVICE_URL": "localhost:8002"}, "E003", "not a valid HTTP URL"),
+        (GOOD, {"SERVICE_URL": "http://host:port"}, "E003", "not a valid HTTP URL"),
         (GOOD, {"TRUSTED_PROXIES": ["10.0.0.0/33"]}, "E004", "10.0.0.0/33"),
         (GOOD, {"TRUSTED_PROXIES": 10}, "E005", "not a list"),
         (GOOD, {"QUEUE_SIZE": "many"}, "E005", "TETRALTO_QUEUE_SIZE"),
@@ -102,7 +102,7 @@ def test_settings_go_before_the_environment() -> None:
         (GOOD, {"TOKE": "x"}, "E006", "TOKE"),
         (GOOD, {"RESPECT_DNT": "perhaps"}, "E005", "TETRALTO_RESPECT_DNT"),
         (GOOD, {"CONSENT": "demo.nowhere.asked"}, "E007", "TETRALTO_CONSENT"),
-        (GOOD, {"RECORD_IF": "demo.views.PAGE"}, "E007", "cannot be called"),
+        (GOOD, {"RECORD_IF": "demo.views.PAGE"}, "E007", "not callable"),
         (GOOD, {"STATUS_CODES": ["2xx", "7xx"]}, "E008", "7xx"),
     ],
 )
@@ -140,7 +140,7 @@ def test_excluded_paths() -> None:
 
 def test_trouble_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     times = iter((0.0, 1.0, 59.9, 60.0, 60.0))
-    throttle = Throttle(lambda: next(times))
+    throttle = LogThrottle(lambda: next(times))
     with caplog.at_level(logging.WARNING, "tetralto_visits"):
         for _ in range(4):
             throttle.warn("kind", "Trouble.")
@@ -183,10 +183,10 @@ def test_a_visit_that_cannot_be_built_does_not_reach_the_page(
     assert "A visit could not be recorded: ValueError." in caplog.messages
 
 
-def test_threads_share_one_courier() -> None:
+def test_threads_share_one_sender() -> None:
     target = config.Target(URL, "shared", 1, 1.0)
     found = set()
-    threads = [threading.Thread(target=lambda: found.add(courier_for(target))) for _ in range(16)]
+    threads = [threading.Thread(target=lambda: found.add(sender_for(target))) for _ in range(16)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -1,4 +1,4 @@
-"""What a real site posts: one visit per page view in the shape of the contract, and no others."""
+"""Requests of a real site: one visit per page view, in the format of the API."""
 
 import re
 from datetime import datetime, timezone

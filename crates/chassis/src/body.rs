@@ -9,7 +9,7 @@ use bytes::{Buf as _, Bytes};
 use flate2::write::MultiGzDecoder;
 use futures::StreamExt as _;
 
-/// Bound on the memory of all request bodies in this process, 64 MiB.
+/// Bound on the memory of all request bodies in this process.
 pub const MAX_BYTES_IN_FLIGHT: usize = 67_108_864;
 /// Maximum compression ratio of a body, after the first mebibyte.
 pub const MAX_UNPACK_RATIO: u64 = 100;

@@ -151,8 +151,8 @@ pub(crate) fn render(service: &'static str) -> String {
     recorder().render()
 }
 
-/// Checks rendered metrics against the naming conventions of Prometheus: names, units, and a `#
-/// HELP` for each. Returns the violations. Used by the tests of services.
+/// Checks rendered metrics against the naming conventions of Prometheus: names, units, and a line
+/// `# HELP` for each. Returns the violations. Used by the tests of services.
 #[must_use]
 pub fn faults(rendered: &str) -> Vec<String> {
     let of = |comment: &'static str| {

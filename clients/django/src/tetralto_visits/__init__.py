@@ -3,7 +3,7 @@
 Add ``tetralto_visits.middleware.VisitMiddleware`` to ``MIDDLEWARE``; see the README.
 """
 
-from tetralto_visits.delivery import stats
+from tetralto_visits.registry import stats
 from tetralto_visits.stats import Stats
 from tetralto_visits.visit import Visit, track
 

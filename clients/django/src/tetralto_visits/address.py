@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, NamedTuple
 
-from tetralto_visits.memo import Memo
+from tetralto_visits.cache import BoundedCache
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -67,7 +67,7 @@ class Peers:
 
     def __init__(self, proxies: TrustedProxies) -> None:
         self._proxies = proxies
-        self._found: Memo[Peer] = Memo()
+        self._found: BoundedCache[Peer] = BoundedCache()
 
     def of(self, meta: Mapping[str, Any]) -> Peer:
         """Read ``request.META``. Raises ``ValueError`` if there is no trustworthy address."""
@@ -75,7 +75,7 @@ class Peers:
 
     def find(self, named: tuple[str | None, ...]) -> Peer:
         """Like ``of``, with the values of ``PEER_KEYS``."""
-        return self._found.get(named) or self._found.keep(named, self._look(*named))
+        return self._found.get(named) or self._found.store(named, self._look(*named))
 
     def _look(self, peer: str | None, real_ip: str | None, forwarded_for: str | None) -> Peer:
         peer = peer or ""
@@ -91,8 +91,8 @@ def visitor_address(
     """Determine the visitor's address; ``None`` if there is no trustworthy one.
 
     ``peer`` is ``REMOTE_ADDR``. The others are header values, empty if absent. They are used
-    only if the peer is a trusted proxy. In ``X-Forwarded-For``, the rightmost address that is not a trusted
-    proxy counts, because the client may have written everything to the left.
+    only if the peer is a trusted proxy. In ``X-Forwarded-For``, the rightmost
+    address that is not a trusted proxy counts: the client may have written everything to its left.
     """
     direct = parse_address(peer)
     if not proxies.trusts(direct):

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from tetralto_visits.delivery import flush
+from tetralto_visits.registry import flush
 
 _Message = Mapping[str, Any]
 _Receive = Callable[[], Awaitable[_Message]]
@@ -23,14 +23,14 @@ def flush_on_shutdown(application: _Application) -> _Application:
 
     async def wrapped(scope: dict[str, Any], receive: _Receive, send: _Send) -> None:
         if scope["type"] == "lifespan":
-            await _live(receive, send)
+            await _handle_lifespan(receive, send)
         else:
             await application(scope, receive, send)
 
     return wrapped
 
 
-async def _live(receive: _Receive, send: _Send) -> None:
+async def _handle_lifespan(receive: _Receive, send: _Send) -> None:
     while (await receive())["type"] != "lifespan.shutdown":
         await send({"type": "lifespan.startup.complete"})
     await asyncio.to_thread(flush)

@@ -12,7 +12,7 @@ from typing import Any
 
 from tetralto_visits.address import TrustedProxies
 from tetralto_visits.patterns import Patterns, parse_statuses
-from tetralto_visits.values import Problem, Values
+from tetralto_visits.settings_parser import Problem, SettingsParser
 
 __all__ = ["Config", "Problem", "Rules", "Target", "read"]
 
@@ -106,56 +106,56 @@ class Config:
 
 def read(settings: object, environ: Mapping[str, str]) -> tuple[Config | None, list[Problem]]:
     """Read the settings. Returns the config, or ``None`` if there are errors, and all problems."""
-    values = Values(_NAMES, settings, environ)
-    url = values.url("SERVICE_URL")
-    version_header = values.text("HTTP_VERSION_HEADER").upper().replace("-", "_")
+    parser = SettingsParser(_NAMES, settings, environ)
+    url = parser.url("SERVICE_URL")
+    version_header = parser.text("HTTP_VERSION_HEADER").upper().replace("-", "_")
     config = Config(
         Target(
             service_url=url,
-            token=_token(values),
-            queue_size=int(values.number("QUEUE_SIZE", 10_000, smallest=1)),
-            timeout_seconds=values.number("TIMEOUT_SECONDS", 5, smallest=0.1),
-            spool_folders=_spool_folders(values.text("SPOOL"), url, settings, environ),
-            spool_bytes=int(values.number("SPOOL_MEGABYTES", 45, smallest=1) * 1_000_000),
+            token=_token(parser),
+            queue_size=int(parser.number("QUEUE_SIZE", 10_000, smallest=1)),
+            timeout_seconds=parser.number("TIMEOUT_SECONDS", 5, smallest=0.1),
+            spool_folders=_spool_folders(parser.text("SPOOL"), url, settings, environ),
+            spool_bytes=int(parser.number("SPOOL_MEGABYTES", 45, smallest=1) * 1_000_000),
         ),
-        _proxies(values),
-        _rules(values),
-        user_id=values.switch("RECORD_USER_ID"),
+        _proxies(parser),
+        _rules(parser),
+        user_id=parser.switch("RECORD_USER_ID"),
         http_version_key=f"HTTP_{version_header}" if version_header else None,
-        engagement_per_minute=int(values.number("ENGAGEMENT_PER_MINUTE", 60, smallest=1)),
+        engagement_per_minute=int(parser.number("ENGAGEMENT_PER_MINUTE", 60, smallest=1)),
     )
-    return (None if values.problems else config), values.problems
+    return (None if parser.problems else config), parser.problems
 
 
-def _rules(values: Values) -> Rules:
+def _rules(parser: SettingsParser) -> Rules:
     try:
-        statuses = parse_statuses(values.texts("STATUS_CODES", _STATUS_CODES))
+        statuses = parse_statuses(parser.texts("STATUS_CODES", _STATUS_CODES))
     except ValueError as error:
         statuses = frozenset()
-        values.note("E008", f"TETRALTO_STATUS_CODES: {error}.", 'Use ["2xx", 304, 404].')
+        parser.add_problem("E008", f"TETRALTO_STATUS_CODES: {error}.", 'Use ["2xx", 304, 404].')
     return Rules(
-        included=Patterns.parse_paths(values.texts("INCLUDE_PATHS")) or None,
-        excluded=Patterns.parse_paths((*HEALTH_CHECKS, *ICONS, *values.texts("EXCLUDE_PATHS"))),
-        excluded_views=Patterns.parse(values.texts("EXCLUDE_VIEWS")) or None,
-        content_types=values.texts("CONTENT_TYPES", ("text/html",)),
+        included=Patterns.parse_paths(parser.texts("INCLUDE_PATHS")) or None,
+        excluded=Patterns.parse_paths((*HEALTH_CHECKS, *ICONS, *parser.texts("EXCLUDE_PATHS"))),
+        excluded_views=Patterns.parse(parser.texts("EXCLUDE_VIEWS")) or None,
+        content_types=parser.texts("CONTENT_TYPES", ("text/html",)),
         statuses=statuses,
-        prefetches=values.switch("RECORD_PREFETCHES"),
-        decide=values.function("RECORD_IF"),
-        respect_dnt=values.switch("RESPECT_DNT"),
-        consent=values.function("CONSENT"),
+        prefetches=parser.switch("RECORD_PREFETCHES"),
+        decide=parser.function("RECORD_IF"),
+        respect_dnt=parser.switch("RESPECT_DNT"),
+        consent=parser.function("CONSENT"),
     )
 
 
-def _token(values: Values) -> str:
-    token = values.text("TOKEN")
-    if values.find("SERVICE_URL") and not token:
-        values.note(
+def _token(parser: SettingsParser) -> str:
+    token = parser.text("TOKEN")
+    if parser.find("SERVICE_URL") and not token:
+        parser.add_problem(
             "E002",
             "VISITOR_ANALYTICS_TOKEN is not set, but the service requires a token.",
             "Create one with: tetralto token --sub django --scope visits:write --days 365",
         )
     elif not (token.isascii() and " " not in token and token.isprintable()):
-        values.note(
+        parser.add_problem(
             "E002",
             "VISITOR_ANALYTICS_TOKEN contains characters that are invalid in a token.",
             "Copy the token again, without spaces and line breaks.",
@@ -163,11 +163,11 @@ def _token(values: Values) -> str:
     return token
 
 
-def _proxies(values: Values) -> TrustedProxies:
+def _proxies(parser: SettingsParser) -> TrustedProxies:
     try:
-        return TrustedProxies.parse(values.texts("TRUSTED_PROXIES"))
+        return TrustedProxies.parse(parser.texts("TRUSTED_PROXIES"))
     except ValueError as error:
-        values.note(
+        parser.add_problem(
             "E004",
             f"TETRALTO_TRUSTED_PROXIES: {error}.",
             'Use a list of the networks of your proxies, such as ["10.0.0.0/8"], "railway", or '

@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from tetralto_visits.config import Rules
 
 
-def may_tell(request: HttpRequest, rules: Rules) -> bool:
+def is_tracking_allowed(request: HttpRequest, rules: Rules) -> bool:
     """Check the headers ``DNT`` and ``Sec-GPC`` and the function ``CONSENT``, if enabled."""
     if rules.respect_dnt:
         meta = request.META

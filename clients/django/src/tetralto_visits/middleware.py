@@ -49,7 +49,7 @@ class VisitMiddleware:
         visit = request.visit = Visit(self._recorder)  # type: ignore[attr-defined]
         response: HttpResponseBase = self._get_response(request)
         recorder = self._recorder
-        if recorder is not None and recorder.wants(request, response, visit):
+        if recorder is not None and recorder.should_record(request, response, visit):
             if recorder.config.user_id and visit.user_id is None:
                 visit.user_id = users.id_of(request)
             recorder.visit(request, response, visit)
@@ -59,7 +59,7 @@ class VisitMiddleware:
         visit = request.visit = Visit(self._recorder)  # type: ignore[attr-defined]
         response: HttpResponseBase = await self._get_response(request)
         recorder = self._recorder
-        if recorder is not None and recorder.wants(request, response, visit):
+        if recorder is not None and recorder.should_record(request, response, visit):
             if recorder.config.user_id and visit.user_id is None:
                 visit.user_id = await users.id_of_async(request)
             recorder.visit(request, response, visit)

@@ -6,7 +6,7 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 from django.http import HttpRequest
 
-from tetralto_visits.memo import Memo
+from tetralto_visits.cache import BoundedCache
 
 HOST_KEYS = (
     "HTTP_HOST",
@@ -17,7 +17,7 @@ HOST_KEYS = (
 )
 """The keys of ``META`` that ``HttpRequest.get_host`` reads."""
 
-_origins: Memo[str] = Memo()
+_origins: BoundedCache[str] = BoundedCache()
 
 
 def origin_of(request: HttpRequest, named: tuple[str | None, ...]) -> str:
@@ -28,7 +28,7 @@ def origin_of(request: HttpRequest, named: tuple[str | None, ...]) -> str:
     """
     scheme = request.scheme
     key = (scheme, *named)
-    return _origins.get(key) or _origins.keep(key, f"{scheme}://{request.get_host()}")
+    return _origins.get(key) or _origins.store(key, f"{scheme}://{request.get_host()}")
 
 
 @receiver(setting_changed)

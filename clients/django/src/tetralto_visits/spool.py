@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from tetralto_visits.parcel import LARGEST_BODY, Parcel, Sendable
+from tetralto_visits.message import MAX_BODY_BYTES, Message, Sendable
 
 # Messages are compressed one by one with a preset dictionary (RFC 1950, section 2.2), because they
 # are similar. The most frequent strings are at the end. If the dictionary changes, the file needs a
@@ -48,14 +48,14 @@ _SELECT = "select number, path, body, retry_at from parcel"
 SUSPECT_PAUSE_SECONDS = 600.0
 _DUE = "(retry_at <= :now or retry_at > :now + :pause)"
 _PAGE = 4096
-_PATIENCE_SECONDS = 2.0
+_LOCK_TIMEOUT_SECONDS = 2.0
 
 
-class Stored(NamedTuple):
+class StoredMessage(NamedTuple):
     """A message on disk."""
 
     number: int
-    parcel: Parcel
+    message: Message
     is_suspect: bool = False
     """Whether it fails alone and must be posted alone."""
 
@@ -68,23 +68,23 @@ class Spool:
     file is full.
     """
 
-    def __init__(self, folder: Path, most_bytes: int) -> None:
+    def __init__(self, folder: Path, max_bytes: int) -> None:
         self._path = folder / _NAME
-        self._most_pages = max(8, most_bytes // _PAGE)
+        self._max_pages = max(8, max_bytes // _PAGE)
 
-    def put(self, parcels: Sequence[Sendable], retry_at: float = 0.0) -> None:
+    def put(self, messages: Sequence[Sendable], retry_at: float = 0.0) -> None:
         """Store all messages or none. ``retry_at`` is set for suspects."""
         if not self._path.exists():
             # The file contains addresses, so only its owner may read it. The journal inherits the
             # mode.
             os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
-        rows = [(parcel.path, _pack(parcel.body), retry_at) for parcel in parcels]
+        rows = [(message.path, _pack(message.body), retry_at) for message in messages]
         with self._open() as connection:
             connection.executemany(
                 "insert into parcel (path, body, retry_at) values (?, ?, ?)", rows
             )
 
-    def oldest(self, most: int, now: float) -> list[Stored]:
+    def oldest(self, most: int, now: float) -> list[StoredMessage]:
         """Read the first message that is due, and further ones that can be posted with it."""
         if self.is_empty():
             return []
@@ -93,7 +93,7 @@ class Spool:
             rows = connection.execute(
                 f"{_SELECT} where {_DUE} order by number limit 1", asked
             ).fetchall()
-            if rows and not rows[0][3] and Parcel(rows[0][1], b"").is_listed:
+            if rows and not rows[0][3] and Message(rows[0][1], b"").is_batchable:
                 asked["path"] = rows[0][1]
                 rows = connection.execute(
                     f"{_SELECT} where path = :path and retry_at = 0 order by number limit :most",
@@ -127,12 +127,12 @@ class Spool:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        connection = sqlite3.connect(self._path, timeout=_PATIENCE_SECONDS)
+        connection = sqlite3.connect(self._path, timeout=_LOCK_TIMEOUT_SECONDS)
         try:
             # The file shrinks when messages are deleted, and their content is overwritten.
             connection.execute("pragma auto_vacuum = full")
             connection.execute("pragma secure_delete = on")
-            connection.execute(f"pragma max_page_count = {self._most_pages}")
+            connection.execute(f"pragma max_page_count = {self._max_pages}")
             with connection:
                 connection.execute(
                     "create table if not exists parcel"
@@ -152,15 +152,15 @@ def _add_retry_at(connection: sqlite3.Connection) -> None:
         connection.execute("alter table parcel add column retry_at real not null default 0")
 
 
-def _within_a_body(rows: Sequence[tuple[int, str, bytes, float]]) -> list[Stored]:
-    found: list[Stored] = []
+def _within_a_body(rows: Sequence[tuple[int, str, bytes, float]]) -> list[StoredMessage]:
+    found: list[StoredMessage] = []
     size = 0
     for number, path, packed, retry_at in rows:
         body = _unpack(packed)
         size += len(body)
-        if found and size > LARGEST_BODY:
+        if found and size > MAX_BODY_BYTES:
             break
-        found.append(Stored(number, Parcel(path, body), retry_at != 0))
+        found.append(StoredMessage(number, Message(path, body), retry_at != 0))
     return found
 
 

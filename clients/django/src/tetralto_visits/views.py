@@ -15,15 +15,15 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 
-from tetralto_visits.allowance import Allowance
+from tetralto_visits.rate_limit import RateLimiter
 from tetralto_visits.recorder import Recorder
 from tetralto_visits.visit import Visit
 
-_LONGEST_REPORT = 512
-_LONGEST_LOOK = 24 * 3600
-_CLOCKS_APART = 300
+_MAX_REPORT_BYTES = 512
+_MAX_VISIT_AGE_SECONDS = 24 * 3600
+_CLOCK_LEEWAY_SECONDS = 300
 
-_allowance = Allowance()
+_rate_limiter = RateLimiter()
 
 
 class Script(NamedTuple):
@@ -68,20 +68,20 @@ def engagement(request: HttpRequest) -> HttpResponse:
     visit: Visit | None = getattr(request, "visit", None)
     recorder = visit.recorder if visit else None
     if recorder is None:
-        return _answer(204)
+        return _response(204)
     if not _is_same_origin(request):
-        return _answer(403)
-    if not _may_report(request, recorder):
-        response = _answer(429)
+        return _response(403)
+    if not _is_within_rate_limit(request, recorder):
+        response = _response(429)
         response["Retry-After"] = "60"
         return response
     try:
         report = read_report(_body(request), time.time())
     except (ValueError, RecursionError, OSError):  # OSError: the visitor has disconnected
-        return _answer(400)
-    if recorder.may_tell(request):
+        return _response(400)
+    if recorder.is_tracking_allowed(request):
         recorder.engagement(*report)
-    return _answer(204)
+    return _response(204)
 
 
 def read_report(body: bytes, now: float) -> Report:
@@ -94,7 +94,7 @@ def read_report(body: bytes, now: float) -> Report:
         raise ValueError("not an object")  # noqa: TRY004 - callers expect only ValueError
     visit = UUID(str(content.get("visit")))
     age = now - (visit.int >> 80) / 1000
-    if visit.version != 7 or not -_CLOCKS_APART <= age <= _LONGEST_LOOK:
+    if visit.version != 7 or not -_CLOCK_LEEWAY_SECONDS <= age <= _MAX_VISIT_AGE_SECONDS:
         raise ValueError("not the id of a visit within 24 hours")
     seconds, depth = content.get("engagement_seconds"), content.get("scroll_depth")
     if type(seconds) is not int or type(depth) is not int or seconds < 0 or depth < 0:
@@ -104,9 +104,9 @@ def read_report(body: bytes, now: float) -> Report:
 
 def _body(request: HttpRequest) -> bytes:
     length = request.META.get("CONTENT_LENGTH") or "0"
-    if not length.isdecimal() or int(length) > _LONGEST_REPORT:
+    if not length.isdecimal() or int(length) > _MAX_REPORT_BYTES:
         raise ValueError("too long")
-    return request.read(_LONGEST_REPORT)
+    return request.read(_MAX_REPORT_BYTES)
 
 
 def _is_same_origin(request: HttpRequest) -> bool:
@@ -121,15 +121,15 @@ def _is_same_origin(request: HttpRequest) -> bool:
         return False
 
 
-def _may_report(request: HttpRequest, recorder: Recorder) -> bool:
+def _is_within_rate_limit(request: HttpRequest, recorder: Recorder) -> bool:
     try:
         address = recorder.peers.of(request.META).address
     except ValueError:
         return False
-    return _allowance.take(address, recorder.config.engagement_per_minute)
+    return _rate_limiter.try_acquire(address, recorder.config.engagement_per_minute)
 
 
-def _answer(status: int) -> HttpResponse:
+def _response(status: int) -> HttpResponse:
     response = HttpResponse(status=status)
     response["Cache-Control"] = "no-store"
     return response

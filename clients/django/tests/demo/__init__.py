@@ -1,1 +1,1 @@
-"""A small Django site that the tests start as a real server."""
+"""A Django site that the tests start as a real server."""

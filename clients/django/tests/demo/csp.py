@@ -1,4 +1,4 @@
-"""A content security policy that lets only scripts with a nonce run, as django-csp has it."""
+"""A content security policy that allows only scripts with a nonce, like django-csp."""
 
 import secrets
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 
 
 class OnlyWithNonce:
-    """Gives each request its nonce and each answer the policy."""
+    """Adds a nonce to each request and the policy to each response."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response

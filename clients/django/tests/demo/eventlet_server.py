@@ -13,6 +13,6 @@ from eventlet import wsgi  # noqa: E402
 from demo.wsgi import application  # noqa: E402
 
 if __name__ == "__main__":
-    # eventlet has a way to end in order for Ctrl-C only.
+    # eventlet stops gracefully only after Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
     wsgi.server(eventlet.listen(("127.0.0.1", int(sys.argv[1]))), application)

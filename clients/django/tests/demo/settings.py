@@ -1,4 +1,4 @@
-"""Settings of the demo site; the package reads its own from the environment."""
+"""Settings of the demo site. The package reads its settings from the environment."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Views of the demo site: pages, and what is no page."""
+"""Views of the demo site: pages, and responses that are not pages."""
 
 import asyncio
 import os

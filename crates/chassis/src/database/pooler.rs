@@ -1,6 +1,6 @@
-//! Detects connection poolers in transaction mode, such as PgBouncer with `pool_mode =
-//! transaction`. Session settings, session locks (the lease of the recorder) and prepared
-//! statements do not work with them.
+//! Detects connection poolers in transaction mode (PgBouncer: `pool_mode = transaction`). Session
+//! settings, session locks (the lease of the recorder) and prepared statements do not work with
+//! them.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-"""Attacks a system of its own over loopback, and prints what it cost. `./dev attack` runs it."""
+"""Attacks a private system over loopback; reports its memory and the latency of other clients."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ ATTACKS = {
     "rule-tests": rules.run_tests,
     "stored-rule": rules.run_stored,
 }
-# For the attacker, and as many for the system that is started from here.
+# File descriptors of the attacker. The system inherits the same limit.
 _DESCRIPTORS = 12_000
 
 
 def main() -> int:
-    """Run the attacks that are named, or all."""
+    """Run the given attacks, or all."""
     parser = argparse.ArgumentParser(prog="./dev attack", description=__doc__)
     parser.add_argument("attacks", nargs="*", metavar="ATTACK", help=", ".join(ATTACKS))
-    parser.add_argument("--short", action="store_true", help="a form of less than a minute")
-    parser.add_argument("--programs", type=Path, required=True, help="where the binaries are")
+    parser.add_argument("--short", action="store_true", help="take less than a minute each")
+    parser.add_argument("--programs", type=Path, required=True, help="folder of the binaries")
     options = parser.parse_args()
     unknown = set(options.attacks) - set(ATTACKS)
     if unknown:
-        parser.error(f"there is no attack named {', '.join(sorted(unknown))}")
+        parser.error(f"unknown attack: {', '.join(sorted(unknown))}")
     _raise_descriptors()
     report = Report(SHORT_FACTOR if options.short else 1.0)
     begun = time.monotonic()
@@ -48,14 +48,14 @@ def main() -> int:
     try:
         for name in options.attacks or ATTACKS:
             if not system.is_alive:
-                report.note(f"the process has ended; {name} begins with a new one")
+                report.note(f"the process has exited; {name} starts a new one")
                 system.stop()
                 system = System(options.programs.resolve())
             ATTACKS[name](system, report, is_long=not options.short)
     finally:
         system.stop()
     sys.stdout.write(f"\n{report}\n\n")
-    sys.stdout.write(f"{report.failures} failed, in {time.monotonic() - begun:.0f} s\n")
+    sys.stdout.write(f"{report.failures} checks failed; took {time.monotonic() - begun:.0f} s\n")
     return 1 if report.failures else 0
 
 
@@ -65,7 +65,7 @@ def _raise_descriptors() -> None:
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     if wanted < _DESCRIPTORS:
-        sys.stdout.write(f"Only {wanted} descriptors are allowed here: fewer connections.\n")
+        sys.stdout.write(f"The limit of file descriptors is {wanted}; using fewer connections.\n")
 
 
 if __name__ == "__main__":

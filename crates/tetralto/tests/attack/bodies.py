@@ -1,4 +1,4 @@
-"""Bodies that are packed, unfinished and sent without a token."""
+"""Compressed, unfinished bodies without a token."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _ZEROS = 1_500_000
 
 
 def run(system: System, report: Report, *, is_long: bool) -> None:
-    """Begin bodies of 1.5 kB that unpack to 1.5 MB, and never end them."""
+    """Send the start of bodies of 1.5 kB that decompress to 1.5 MB, and never finish them."""
     counts = CONNECTIONS if is_long else (400,)
-    for is_callback, name in ((True, "callbacks"), (False, "every other route with a body")):
+    for is_callback, name in ((True, "callbacks"), (False, "all other routes with a body")):
         for count in counts:
             routes = _routes_with_bodies(system, is_callback=is_callback)
             with Probe(system, *usual_targets(system)) as probe:
@@ -31,7 +31,7 @@ def run(system: System, report: Report, *, is_long: bool) -> None:
                 hang_up(held)
             found = probe.measured
             if found.after - found.before > MEMORY_MB:
-                system.renew()  # what is left of one attack must not hide the next
+                system.renew()  # memory left by one attack must not hide the next
             attack = f"{count:,} × unfinished gzip without a token, {name}"
             report.measured(attack, found, ANSWER_SECONDS, MEMORY_MB)
 

@@ -1,4 +1,4 @@
-"""HTTP as an attacker speaks it: targets as they are written, any source address, no retries."""
+"""HTTP client of the attacks: sends targets unchanged, from any source address, without retries."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 OTHERS_ADDRESS = "127.0.0.2"
-"""From here the probe and the recorders come: limits per address must not touch them."""
+"""Source address of the probe and the recorders, so that limits per address do not affect them."""
 
 
 class Answer(NamedTuple):
-    """A status, 0 where there was no answer, and the body."""
+    """A response. The status is 0 if there was none."""
 
     status: int
     body: str
@@ -40,7 +40,7 @@ def ask(
     source: str = "127.0.0.1",
     timeout: float = 30.0,
 ) -> Answer:
-    """Send one request on a connection of its own. ``body`` is JSON unless it is bytes."""
+    """Send one request on a new connection. ``body`` is sent as JSON unless it is bytes."""
     headers = {"Content-Type": kind} if body is not None else {}
     if token:
         headers["Authorization"] = f"Bearer {token}"
@@ -61,7 +61,7 @@ def ask(
 
 
 def request_head(method: str, target: str, token: str, *headers: str) -> bytes:
-    """Write the head of a request."""
+    """Build the head of a request."""
     lines = [f"{method} {target} HTTP/1.1", "Host: localhost", *headers]
     if token:
         lines.append(f"Authorization: Bearer {token}")
@@ -69,7 +69,7 @@ def request_head(method: str, target: str, token: str, *headers: str) -> bytes:
 
 
 def begin_connections(port: int, count: int, addresses: list[str]) -> list[socket.socket]:
-    """Begin connections from these addresses in turn, without waiting until they are accepted."""
+    """Open connections from these addresses in turn, without waiting until they are accepted."""
     begun = []
     for number in range(count):
         one = socket.socket()
@@ -85,7 +85,7 @@ def begin_connections(port: int, count: int, addresses: list[str]) -> list[socke
 
 
 def send_all(connections: list[socket.socket], content: bytes, seconds: float = 3.0) -> None:
-    """Send the same on each; those that are not accepted within so many seconds send nothing."""
+    """Send the same content on each connection that is accepted within ``seconds``."""
     deadline = time.monotonic() + seconds
     while connections and time.monotonic() < deadline:
         connections = [one for one in connections if not _is_sent(one, content)]
@@ -103,7 +103,7 @@ def _is_sent(connection: socket.socket, content: bytes) -> bool:
 
 
 def hang_up(connections: list[socket.socket]) -> None:
-    """Close them at once, with a reset."""
+    """Close the connections with a reset."""
     for one in connections:
         with suppress(OSError):
             one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -1,4 +1,4 @@
-"""A replica that stops inside a transaction: frozen, or cut off without a word."""
+"""A replica that stops inside a transaction: frozen, or disconnected without a FIN."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _GIVE_UP_SECONDS = 2 * FROZEN_SECONDS
 _RECORDERS = 6
 _VISITORS = 3
 _VISITS = 60
-# Nobody else rests inside a transaction for so long, and keeps what others need.
+# Counts transactions that are idle for longer than usual and hold an advisory lock.
 _RESTING = (
     "select count(*) from pg_stat_activity as a where state like 'idle in transaction%'"
     " and state_change < clock_timestamp() - interval '0.3 seconds' and exists"
@@ -31,7 +31,7 @@ _AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0
 
 
 def run(system: System, report: Report, *, is_long: bool) -> None:
-    """Stop one of two replicas in mid-transaction, and see how long the other one cannot record."""
+    """Stop one of two replicas inside a transaction; measure how long the other cannot record."""
     _frozen(system, report, _ATTEMPTS if is_long else _SHORT_ATTEMPTS)
     if is_long:
         _cut_off(system, report)
@@ -52,14 +52,14 @@ def _frozen(system: System, report: Report, attempts: int) -> None:
         if is_inside:
             report.waited(name, _time_to_record(system, other_port), limit)
         else:
-            report.skipped(name, f"it was never inside one in {attempts} attempts")
+            report.skipped(name, f"never stopped inside a transaction in {attempts} attempts")
         victim.send_signal(signal.SIGCONT)
     system.stop_replicas()
 
 
 def _cut_off(system: System, report: Report) -> None:
-    """Put a relay between a replica and PostgreSQL, which stops relaying and closes nothing."""
-    name = "a replica cut off without a FIN inside a transaction"
+    """Cut a relay between a replica and PostgreSQL without closing the connections."""
+    name = "a replica disconnected without a FIN inside a transaction"
     limit = FROZEN_SECONDS + ANSWER_SECONDS * report.factor
     relay = _Relay(f"{system.postgres_socket}/.s.PGSQL.5432")
     url = f"postgres://tetralto@127.0.0.1:{relay.port}/tetralto?sslmode=disable"
@@ -71,7 +71,7 @@ def _cut_off(system: System, report: Report) -> None:
                 victim.kill()
                 report.waited(name, _time_to_record(system, other_port), limit)
             else:
-                report.skipped(name, f"it was never inside one in {_ATTEMPTS} attempts")
+                report.skipped(name, f"never stopped inside a transaction in {_ATTEMPTS} attempts")
     finally:
         relay.close()
         system.stop_replicas()
@@ -80,7 +80,7 @@ def _cut_off(system: System, report: Report) -> None:
 def _stop_inside(
     system: System, stop: Callable[[], object], resume: Callable[[], object], attempts: int
 ) -> bool:
-    """Stop it again and again until it rests inside a transaction."""
+    """Stop the replica repeatedly until it stops inside a transaction."""
     for attempt in range(attempts):
         time.sleep(0.05 + attempt % 7 * 0.003)
         stop()
@@ -92,7 +92,7 @@ def _stop_inside(
 
 
 def _time_to_record(system: System, port: int) -> float:
-    """Record a visit, by as many attempts as it takes."""
+    """Record visits, with retries, and return the time until they are recorded."""
     begun = time.monotonic()
     while (left := begun + _GIVE_UP_SECONDS - time.monotonic()) > 0:
         if _record(port, system.token(), left):
@@ -102,7 +102,7 @@ def _time_to_record(system: System, port: int) -> float:
 
 
 def _record(port: int, token: str, timeout: float = _GIVE_UP_SECONDS) -> bool:
-    """Record visits of the same few people as everybody here, who have a lock each."""
+    """Record visits of a few visitors. All clients use the same ones, and each has a lock."""
     moment = datetime.now(timezone.utc).isoformat()
     visits = [
         {
@@ -119,7 +119,7 @@ def _record(port: int, token: str, timeout: float = _GIVE_UP_SECONDS) -> bool:
 
 
 class _Load:
-    """Clients of both replicas, so that none of them records alone."""
+    """Clients of both replicas, so that no replica gets the exclusive lease."""
 
     def __init__(self, system: System, ports: list[int]) -> None:
         self._done = threading.Event()
@@ -143,7 +143,7 @@ class _Load:
 
 
 class _Relay:
-    """Relays connections to a Unix socket, or holds its peace."""
+    """Relays connections to a Unix socket. When cut, it keeps them open but forwards nothing."""
 
     def __init__(self, path: str) -> None:
         self.port = free_port()

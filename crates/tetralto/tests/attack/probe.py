@@ -1,4 +1,4 @@
-"""Everybody else: requests a few times a second while somebody attacks, and what they cost."""
+"""The probe: sends requests like other clients during an attack, and measures time and memory."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Measured(NamedTuple):
 
 
 class Probe:
-    """Measures while its block runs. The requests come from a process of their own."""
+    """Measures while its block runs. A separate process sends the requests."""
 
     def __init__(self, system: System, *targets: Target) -> None:
         self._system = system
@@ -87,7 +87,7 @@ class Probe:
 
 
 def usual_targets(system: System) -> tuple[Target, ...]:
-    """Name a question of each service that needs its database or its memory."""
+    """Return one target per service that needs its database or its memory."""
     token = system.token()
     return (
         (system.ports["visitor-analytics"], "/visits?limit=1", token),

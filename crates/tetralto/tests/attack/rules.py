@@ -1,4 +1,4 @@
-"""Rules and templates that are made to break or to stop notification."""
+"""Rules and templates that try to crash or block notification."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _WINDOWS: dict[str, Any] = {
 
 
 def run_tests(system: System, report: Report, *, is_long: bool) -> None:  # noqa: ARG001
-    """Try rules that are not kept."""
+    """Send malicious rules to `/rules/test`, which does not store them."""
     trials = {
         f"/rules/test: {_MINUS_SIGNS:,} minus signs in a template": _trial(
             text="{{ " + "-" * _MINUS_SIGNS + "1 }}"
@@ -60,14 +60,14 @@ def run_tests(system: System, report: Report, *, is_long: bool) -> None:  # noqa
                 thread.join()
             time.sleep(1)
         wrong = [status for status in statuses if status == 0 or status >= 500]
-        report.note(f"answered with {statuses}")
-        examples = [] if system.is_alive else ["the process has ended: " + _last_words(system)]
-        report.counted(name, len(wrong), count, "answers of 5xx or none", examples)
-        report.measured("  and everybody else", probe.measured, ANSWER_SECONDS, TOKEN_MEMORY_MB)
+        report.note(f"status {statuses}")
+        examples = [] if system.is_alive else ["the process has exited: " + _last_words(system)]
+        report.counted(name, len(wrong), count, "5xx or no response", examples)
+        report.measured("  other clients", probe.measured, ANSWER_SECONDS, TOKEN_MEMORY_MB)
 
 
 def run_stored(system: System, report: Report, *, is_long: bool) -> None:
-    """Keep a rule whose digest divides by zero; a crash would come again after each start."""
+    """Store a rule whose digest divides by zero. A crash would repeat after each start."""
     port, token = system.ports["notification"], system.token()
     rule = {
         "name": "attack",
@@ -83,13 +83,13 @@ def run_stored(system: System, report: Report, *, is_long: bool) -> None:
         time.sleep(20 if is_long else 5)
     if made.is_success:
         ask(port, "DELETE", f"/rules/{made.json()['id']}", token)
-    examples = [f"the rule was answered with {made.status}"]
+    examples = [f"creating the rule: status {made.status}"]
     if not system.is_alive:
-        examples.append("the process has ended: " + _last_words(system))
+        examples.append("the process has exited: " + _last_words(system))
     report.counted(
-        "`divisibleby 0` in a digest", not system.is_alive, 1, "processes ended", examples
+        "`divisibleby 0` in a digest", not system.is_alive, 1, "crashed processes", examples
     )
-    report.measured("  and everybody else", probe.measured, ANSWER_SECONDS, TOKEN_MEMORY_MB)
+    report.measured("  other clients", probe.measured, ANSWER_SECONDS, TOKEN_MEMORY_MB)
 
 
 def _trial(
@@ -107,4 +107,4 @@ def _trial(
 
 def _last_words(system: System) -> str:
     lines = [line for line in system.log().splitlines() if line.strip()]
-    return lines[-1][:160] if lines else "without a word"
+    return lines[-1][:160] if lines else "no output"

@@ -1,4 +1,4 @@
-"""Connections that say nothing, or half of something, and readers that do not read."""
+"""Connections that send nothing or half a request, and clients that do not read the response."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from report import Report
 from system import System
 
 _KINDS = {
-    "nothing at all": b"",
-    "an HTTP/2 preface and nothing": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    "half a request": b"GET /health HTTP/1.1\r\nHost: a\r\n",
+    "silent connection": b"",
+    "HTTP/2 preface only": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "incomplete request": b"GET /health HTTP/1.1\r\nHost: a\r\n",
 }
 _ONE_ADDRESS = ["127.0.0.1"]
 _MANY_ADDRESSES = [f"127.1.0.{number}" for number in range(1, 251)]
-# More of an export than sockets hold.
+# An export that is larger than the socket buffers.
 _REQUESTS, _VISITS_PER_REQUEST = 40, 1_000
 
 
 def run(system: System, report: Report, *, is_long: bool) -> None:
-    """Hold connections for longer than a request's head may take, in the short form a moment."""
+    """Hold connections for longer than the idle timeout; only for seconds in the short run."""
     seconds = 35.0 if is_long else 6.0
     kinds = _KINDS if is_long else dict(list(_KINDS.items())[:2])
     for kind, content in kinds.items():
@@ -49,17 +49,17 @@ def _hold(
 
 
 def _hold_from_many(system: System, report: Report, seconds: float) -> None:
-    """Show what 250 machines can do; a limit for each address cannot stop them."""
+    """Measure an attack from 250 addresses, which a limit per address cannot stop."""
     found = _hold(system, CONNECTIONS[-1], b"", seconds, _MANY_ADDRESSES).measured
     report.note(
-        f"{CONNECTIONS[-1]:,} silent connections from 250 addresses, not judged: others waited "
-        f"{found.longest * 1000:.0f} ms at most, {found.failures} of {found.requests} failed, "
-        f"memory {found.before:.0f} → {found.peak:.0f} → {found.after:.0f} MB"
+        f"{CONNECTIONS[-1]:,} silent connections from 250 addresses (not checked): latency of "
+        f"others at most {found.longest * 1000:.0f} ms, {found.failures} of {found.requests} "
+        f"failed, memory {found.before:.0f} → {found.peak:.0f} → {found.after:.0f} MB"
     )
 
 
 def _stalled_readers(system: System, report: Report) -> None:
-    """Ask for more than fits into a socket, and never read it, with one token."""
+    """With one token, request more than fits into a socket, and never read the response."""
     port, stranger = system.ports["visitor-analytics"], system.token(["visits:read"], "a.example")
     for _ in range(_REQUESTS):
         record(system, "a.example", _VISITS_PER_REQUEST)
@@ -74,12 +74,12 @@ def _stalled_readers(system: System, report: Report) -> None:
             send_all(held, request_head("GET", path, stranger))
             time.sleep(10)
             hang_up(held)
-        name = f"{count} × {path.partition('?')[0]} that nobody reads"
+        name = f"{count} × {path.partition('?')[0]} without reading"
         report.measured(name, probe.measured, ANSWER_SECONDS, TOKEN_MEMORY_MB)
 
 
 def record(system: System, site: str, visits: int) -> None:
-    """Record so many visits at once."""
+    """Record visits in one request."""
     visit = {
         "url": f"https://{site}/{'x' * 200}",
         "ip": "81.2.69.142",

@@ -1,4 +1,4 @@
-"""A token that is limited to one site, used on another site by every spelling of ids and paths."""
+"""A token for one site, used on another site with all spellings of ids and paths."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0
 
 
 class Sites:
-    """Two sites; what the other one holds must neither be read nor changed."""
+    """Two sites. The data of the other site must neither be readable nor changeable."""
 
     def __init__(self, system: System) -> None:
         self.system = system
@@ -60,7 +60,7 @@ class Sites:
         return ask(self.port, "POST", target, token, body, **more)
 
     def state(self) -> list[str]:
-        """Everything of the other site that could be changed, as its owner reads it."""
+        """All data of the other site that could be changed, read with a token of its owner."""
         lists = ["/visits?include_bots=true", "/sessions?include_bots=true"]
         lists += ["/analytics/events?include_bots=true", "/goals?", "/imports?"]
         found = []
@@ -73,12 +73,12 @@ class Sites:
         return found
 
     def leaks(self, answer: Answer) -> bool:
-        """Whether an answer tells anything of the other site."""
+        """Whether a response contains data of the other site."""
         secrets = (_SECRET, self.session_id, self.visitor_id)
         return answer.is_success and any(secret in answer.body for secret in secrets)
 
     def others_ids(self) -> dict[str, str]:
-        """Everything that could stand in a path."""
+        """Ids of the other site that may be used in a path."""
         ids = {
             "visit": self.visit_id,
             "session": self.session_id,
@@ -92,7 +92,7 @@ class Sites:
 
 
 def spellings(one: str) -> Iterator[str]:
-    """Write an id in every way that a decoder may read as the same."""
+    """Generate spellings of an id that a decoder may treat as equal."""
     yield one
     yield f"%{ord(one[0]):02x}{one[1:]}"
     yield f"{one[:-1]}%{ord(one[-1]):02X}"
@@ -135,7 +135,7 @@ _QUERIES = (
 
 
 def run(system: System, report: Report, *, is_long: bool) -> None:  # noqa: ARG001
-    """Walk every route of visitor-analytics with the limited token."""
+    """Call all routes of visitor-analytics with the token of one site."""
     sites = Sites(system)
     tried = 0
     leaks: list[str] = []
@@ -151,10 +151,10 @@ def run(system: System, report: Report, *, is_long: bool) -> None:  # noqa: ARG0
                 leaks.append(f"{method} {target}: {answer.status} {answer.body[:80]}")
             elif answer.status >= 500 or (answer.status == 0 and system.is_alive is False):
                 failed.append(f"{method} {target}: {answer.status}")
-    report.counted("another site read by spellings", len(leaks), tried, "leaks", leaks)
-    report.counted("  answers of 5xx", len(failed), tried, "failures", failed)
+    report.counted("reads of another site by spellings", len(leaks), tried, "leaks", leaks)
+    report.counted("  5xx responses", len(failed), tried, "failures", failed)
     changed = sorted(set(sites.state()) ^ set(sites.before))
-    report.counted("another site changed by spellings", len(changed), tried, "changes", changed)
+    report.counted("changes of another site by spellings", len(changed), tried, "changes", changed)
     _cross(sites, report)
 
 
@@ -176,23 +176,23 @@ def _body(operation: dict[str, Any]) -> object:
 
 
 def _cross(sites: Sites, report: Report) -> None:
-    """Name the other site's ids where a client chooses ids."""
+    """Use ids of the other site where a client can choose ids."""
     before = sites.state()
     wrong: list[str] = []
     own = sites.visit(OWN)
     answer = sites.post("/visits", sites.limited, own)
     if sites.leaks(answer):
-        wrong.append(f"POST /visits with the other's id tells {answer.body[:120]}")
+        wrong.append(f"POST /visits with an id of the other site: {answer.body[:120]}")
     answer = sites.post("/visits", sites.limited, [own])
     if sites.leaks(answer):
-        wrong.append(f"POST /visits, a list with the other's id, tells {answer.body[:120]}")
+        wrong.append(f"POST /visits, a list with an id of the other site: {answer.body[:120]}")
     later = own | {"timestamp": (sites.at + timedelta(milliseconds=1)).isoformat()}
     sites.post("/visits", sites.limited, later)
     target = f"/visits/{sites.visit_id}/engagement"
     answer = sites.post(target, sites.admin, {"engagement_seconds": 0, "scroll_depth": 0})
     if answer.status >= 500:
-        wrong.append(f"the same id on both sites: POST {target} is {answer.status}")
-    # That report was the owner's own, and an engagement of 0 is one.
+        wrong.append(f"the same id on both sites: POST {target}: {answer.status}")
+    # The owner sent this report, so its change is allowed.
     before = sites.state()
     exported = own | {"received_at": own["timestamp"], "engagement_seconds": 999}
     for line in (exported, exported | {"site": OTHER}):
@@ -202,14 +202,16 @@ def _cross(sites: Sites, report: Report) -> None:
     target = f"/import?format=ndjson&site={OWN}&id={sites.import_id}"
     answer = sites.post(target, sites.limited, b"{}\n{}\n", kind="application/x-ndjson")
     if answer.is_success or _SECRET in answer.body or OTHER in answer.body:
-        wrong.append(f"POST /import with the other's id: {answer.status} {answer.body[:120]}")
+        wrong.append(
+            f"POST /import with an id of the other site: {answer.status} {answer.body[:120]}"
+        )
     wrong += [f"changed: {row[:120]}" for row in sorted(set(sites.state()) ^ set(before))]
     wrong += _cursors(sites)
-    report.counted("another site's ids and cursors", len(wrong), 8, "leaks or changes", wrong)
+    report.counted("ids and cursors of another site", len(wrong), 8, "leaks or changes", wrong)
 
 
 def _cursors(sites: Sites) -> list[str]:
-    """Decode what leads to the next page: it must not name other sites."""
+    """Decode the cursors, which must not contain other sites."""
     for number in range(3):
         sites.post("/sites", sites.admin, {"domain": f"{_SECRET}-{number}.example"})
     found = []
@@ -221,5 +223,5 @@ def _cursors(sites: Sites) -> list[str]:
         except ValueError:
             continue
         if _SECRET.encode() in decoded or OTHER.encode() in decoded:
-            found.append(f"the cursor of {path} is {decoded!r}")
+            found.append(f"cursor of {path}: {decoded!r}")
     return found

@@ -1,4 +1,4 @@
-"""Clients that hang up in the middle of everything, while others record visits and events."""
+"""Clients that disconnect during requests while other clients record visits and events."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _fork = multiprocessing.get_context("fork")
 _RECORDERS = 4
 _STORM_CLIENTS = 24
 _AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0"
-# These would end, or never end, what the storm itself needs.
+# Endless responses.
 _LEFT_OUT = ("/visits/live",)
 
 Recorded = tuple[list[str], list[str], float, int]
-"""Ids of visits and events that were acknowledged, the longest wait, and how many were refused."""
+"""Ids of acknowledged visits and events, the longest wait, and the number of rejections."""
 
 
 def run(system: System, report: Report, *, is_long: bool) -> None:
-    """Record on two replicas under the storm, and look for all that was acknowledged."""
+    """Record on two replicas during the storm, and check that all acknowledged data are stored."""
     seconds = 60.0 if is_long else 7.0
     replicas = [system.start_replica()[1] for _ in range(2)]
     token = system.token()
@@ -55,8 +55,8 @@ def run(system: System, report: Report, *, is_long: bool) -> None:
     time.sleep(1)
     _compare(system, report, results)
     longest = max(result[2] for result in results)
-    report.waited("  the longest wait to be recorded", longest, ANSWER_SECONDS * report.factor)
-    report.measured("  and everybody else", probe.measured, ANSWER_SECONDS)
+    report.waited("  longest time to record", longest, ANSWER_SECONDS * report.factor)
+    report.measured("  other clients", probe.measured, ANSWER_SECONDS)
     system.stop_replicas()
 
 
@@ -66,12 +66,12 @@ def _compare(system: System, report: Report, results: list[Recorded]) -> None:
     for table, known in (("visit", visits), ("event", events)):
         stored = set(system.sql(f"select id from visitor_analytics.{table}"))
         lost = known - stored
-        name = f"hang-ups at 3 to 30 ms: acknowledged {table}s lost"
+        name = f"disconnects after 3 to 30 ms: lost {table}s"
         report.counted(name, len(lost), len(known), "lost", sorted(lost)[:3])
 
 
 def _requests(system: System, service: str, replicas: list[int]) -> list[tuple[int, bytes]]:
-    """Write a request for every route; an unknown id stands for those in paths."""
+    """Build a request for each route, with unknown ids in the paths."""
     found = []
     for method, path, operation in system.routes(service):
         if path in _LEFT_OUT:
@@ -128,7 +128,7 @@ async def _storm_on(requests: list[tuple[int, bytes]], stop: Any) -> None:
 
 
 def _record(replicas: list[int], token: str, number: int, stop: Any, writer: Any) -> None:
-    """Send visits and events, each again with its id until it is acknowledged."""
+    """Send visits and events; retry each with the same id until it is acknowledged."""
     visits: list[str] = []
     events: list[str] = []
     longest, refused, turn = 0.0, 0, 0

@@ -1,4 +1,4 @@
-"""The system under attack: started in a folder of its own, on free ports, and stopped again."""
+"""Starts and stops the system under attack, in a temporary folder and on free ports."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _PSQL_PLACES = ("/usr/lib/postgresql/*/bin/psql", "/opt/homebrew/opt/postgresql*
 
 
 class System:
-    """The all-in-one process with its PostgreSQL, and replicas of visitor-analytics beside it."""
+    """The all-in-one process with its PostgreSQL, and further replicas of visitor-analytics."""
 
     def __init__(self, programs: Path) -> None:
         self.programs = programs
-        # PostgreSQL may run as another user, who has to pass the folder.
+        # PostgreSQL may run as another user, who must be able to enter the folder.
         self.folder = Path(tempfile.mkdtemp(prefix="tetralto-attack-"))
         self.folder.chmod(0o711)
         self.ports: dict[str, int] = {}
@@ -49,7 +49,7 @@ class System:
             raise
 
     def restart(self) -> None:
-        """Start it, on the same data when it has ended before."""
+        """Start the process, with the data of an earlier start."""
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
                 [self.programs / "tetralto"], env=self._environ, stdout=log, stderr=log
@@ -57,7 +57,7 @@ class System:
         self._wait_for_start()
 
     def renew(self) -> None:
-        """End the process in order and start it on the same data, with fresh memory."""
+        """Stop the process gracefully and start it again, with fresh memory and the same data."""
         self._end()
         self.restart()
 
@@ -82,11 +82,11 @@ class System:
             ):
                 return
             if self.process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit(f"The system does not start:\n{self.log()}")
+                raise SystemExit(f"The system did not start:\n{self.log()}")
             time.sleep(0.1)
 
     def log(self) -> str:
-        """What it has written so far."""
+        """The log so far."""
         return self._log.read_text(errors="replace")
 
     @property
@@ -94,7 +94,7 @@ class System:
         return self.process.poll() is None
 
     def memory_mb(self) -> float:
-        """Resident memory of the process, in MB; 0 when it has ended."""
+        """Resident memory of the process in MB; 0 if it has exited."""
         try:
             status = Path(f"/proc/{self.process.pid}/status").read_text()
         except OSError:
@@ -103,7 +103,7 @@ class System:
         return int(found[1]) * 1024 / 1e6 if found else 0.0
 
     def token(self, scopes: Iterable[str] = ("admin",), site: str = "") -> str:
-        """Make a token, limited to a site where one is named."""
+        """Create a token, restricted to ``site`` if given."""
         arguments = [item for scope in scopes for item in ("--scope", scope)]
         arguments += ["--site", site] if site else []
         key = tuple(arguments)
@@ -116,7 +116,7 @@ class System:
         return self.tokens[key]
 
     def routes(self, service: str) -> list[tuple[str, str, dict[str, Any]]]:
-        """Read routes and operations from the OpenAPI, so that new ones enter by themselves."""
+        """Read all routes and operations from the OpenAPI, so that new ones are included."""
         paths = ask(self.ports[service], "GET", "/openapi.json").json()["paths"]
         return [
             (method.upper(), path, operation)
@@ -127,17 +127,17 @@ class System:
 
     @property
     def postgres_socket(self) -> str:
-        """The folder of PostgreSQL's socket: the fifth line of its file (miscadmin.h)."""
+        """The folder of PostgreSQL's socket: line 5 of postmaster.pid (pidfile.h)."""
         lines = (self.folder / "data/postgres/postmaster.pid").read_text().splitlines()
         return lines[4]
 
     def sql(self, statement: str) -> list[str]:
-        """Ask PostgreSQL; a line a row."""
+        """Run a statement with psql; returns one line per row."""
         program = shutil.which("psql") or next(
             (found for place in _PSQL_PLACES for found in glob.glob(place)), ""
         )
         if not program:
-            raise SystemExit("psql is missing; it comes with PostgreSQL")
+            raise SystemExit("psql is not installed; it is part of PostgreSQL")
         command = [program, "-XAtq", "-h", self.postgres_socket, "-U", "tetralto", "tetralto"]
         said = subprocess.run(
             command, input=statement.encode(), stdout=subprocess.PIPE, check=True, timeout=60
@@ -145,7 +145,7 @@ class System:
         return said.stdout.decode().splitlines()
 
     def start_replica(self, database: str = "") -> tuple[subprocess.Popen[bytes], int]:
-        """Start a visitor-analytics of its own; gives the process and its port."""
+        """Start another visitor-analytics; returns the process and its port."""
         port = free_port()
         socket_folder = self.postgres_socket
         url = database or f"postgres://tetralto@localhost/tetralto?host={socket_folder}"
@@ -166,12 +166,12 @@ class System:
         while not ask(port, "GET", "/health").is_success:
             if process.poll() is not None or time.monotonic() > deadline:
                 log_text = (self.folder / f"replica-{port}.log").read_text(errors="replace")
-                raise SystemExit(f"A replica does not start:\n{log_text}")
+                raise SystemExit(f"A replica did not start:\n{log_text}")
             time.sleep(0.1)
         return process, port
 
     def stop_replicas(self) -> None:
-        """End the replicas, the frozen ones too."""
+        """Kill the replicas, including frozen ones."""
         for process in self._replicas:
             if process.poll() is None:
                 process.kill()
@@ -180,7 +180,7 @@ class System:
         self._replicas.clear()
 
     def stop(self) -> None:
-        """End everything that was started, and remove the folder."""
+        """Stop all processes and remove the folder."""
         self.stop_replicas()
         self._end()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -190,10 +190,10 @@ _reserved: list[socket.socket] = []
 
 
 def free_port() -> int:
-    """Reserve a port: the socket does not listen, so whoever names the port can."""
+    """Reserve a port. The socket does not listen, so a server can still listen on the port."""
     one = socket.socket()
     one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    # On every address: others bind theirs, and a server that listens on all would meet them.
+    # Bind to all addresses: a server on all of them would conflict with a socket bound to one.
     one.bind(("", 0))
     _reserved.append(one)
     return int(one.getsockname()[1])

@@ -1,7 +1,6 @@
-//! What whoever operates the services relies on, the same for each: schemas, rights, metrics, and
-//! what they cost at rest.
+//! Operational properties of all services: schemas, privileges, metrics and idle load.
 #![forbid(unsafe_code)]
-#![allow(clippy::unwrap_used, reason = "a test ends where something is wrong")]
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod dumps;
 mod metrics;

@@ -1,11 +1,12 @@
-//! `/metrics` by the rules of Prometheus.
+//! `/metrics` follows the naming conventions of Prometheus.
 
 use common::clock::Clock;
 use sqlx::PgPool;
 
 use crate::running::{Service, geo, notification, notify, url, visit, visitor_analytics};
 
-/// The process's and the database's are there, and each metric is described and well named.
+/// Checks that the metrics of the process and the database exist, and that each metric has a
+/// description and a valid name.
 async fn are_sound(service: &Service, name: &str, own: &[&str]) {
     let rendered = service.text("/metrics").await;
     let faults = chassis::metrics::faults(&rendered);

@@ -1,4 +1,4 @@
-//! What a service costs PostgreSQL while nothing happens.
+//! The load of an idle service on PostgreSQL.
 
 use std::time::Duration;
 
@@ -7,26 +7,25 @@ use sqlx::PgPool;
 
 use crate::running::{geo, notification, notify, url, visit, visitor_analytics};
 
-/// How long a service is given after its last request: its workers look ever more seldom, and its
-/// connections are closed.
+/// Time for a service to become idle: its workers poll less often, and idle connections are closed.
 const SETTLE: Duration = Duration::from_secs(20);
-/// How long it is watched.
+/// Duration of the measurement.
 const WATCH: Duration = Duration::from_secs(24);
-/// The most transactions within that time: 60 statements a minute, each followed by the empty query
-/// that a connection answers when it goes back to its pool, and some more for those whose turn
-/// falls into it, and for PostgreSQL's own, which come now and then.
+/// Maximum number of transactions in that time: 60 statements per minute, each followed by the
+/// empty query with which the pool checks a returned connection, and a margin for PostgreSQL's own
+/// transactions.
 const MAX_TRANSACTIONS: i64 = 60;
-/// The most connections of a service.
+/// Maximum number of connections of an idle service.
 const MAX_CONNECTIONS: i64 = 5;
 
 async fn transactions(pool: &PgPool) -> i64 {
-    // A session's counts are seen a second after it has become idle at the latest.
+    // PostgreSQL publishes the statistics of a session at most one second after it becomes idle.
     let question = "select xact_commit + xact_rollback from pg_stat_database
          where datname = current_database()";
     sqlx::query_scalar(question).fetch_one(pool).await.unwrap()
 }
 
-/// Fails where the service named so does more than it may. The test itself has one connection.
+/// Fails if the service exceeds the limits. The test itself has one connection.
 async fn is_at_rest(pool: &PgPool, name: &str) {
     tokio::time::sleep(SETTLE).await;
     let before = transactions(pool).await;

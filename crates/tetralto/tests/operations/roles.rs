@@ -1,4 +1,4 @@
-//! A role that may connect, owns its schema, and may do nothing else.
+//! A role that can connect and owns its schema, without further privileges.
 
 use chassis::database::migrate;
 use sqlx::postgres::PgPoolOptions;
@@ -11,12 +11,13 @@ async fn run(pool: &PgPool, statement: String) {
     run.await.unwrap();
 }
 
-/// A pool of a new role, whose name is the database's: roles belong to the whole server.
+/// Creates a role and a pool for it. Roles belong to the whole server, so the role is named like
+/// the database.
 async fn as_role(pool: &PgPool, name: &str) -> PgPool {
     let database = pool.connect_options();
     let database = database.get_database().unwrap();
     let role = format!("{database}_{name}").replace('-', "_");
-    // One that a test left behind which broke off.
+    // An aborted test may have left the role behind.
     run(pool, format!("drop role if exists \"{role}\"")).await;
     run(pool, format!("create role \"{role}\" login password 'x'")).await;
     for statement in [
@@ -47,13 +48,13 @@ async fn a_role_that_owns_only_its_schema_migrates_it(pool: PgPool) {
         let role = as_role(&pool, name).await;
         let owner = role.connect_options();
         let owner = owner.get_username();
-        // One of them is needed by an early migration alone, which removes it.
+        // One of the schemas is only needed by an early migration, which removes it.
         let early = (name == visitor_analytics::SERVICE_NAME).then_some("visitor_analytics_before");
         for schema in [schema].into_iter().chain(early) {
             let made = format!("create schema {schema} authorization \"{owner}\"");
             run(&pool, made).await;
         }
-        // The second time there is nothing to do.
+        // The second run has nothing to do.
         for migrator in [migrator, migrator_of(name)] {
             migrate(&role, schema, migrator).await.unwrap();
         }

@@ -1,4 +1,4 @@
-//! Services on the database of a test, each with a pool of its own as in production.
+//! Starts services on the database of a test, each with its own pool as in production.
 
 use chassis::App;
 use chassis::settings::try_parse;
@@ -12,7 +12,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 const SECRET: &str = "a-secret-of-the-tests-with-32-characters";
 
-/// The name, the schema and the migrations of each service.
+/// Name, schema and migrations of each service.
 pub fn services() -> [(&'static str, &'static str, Migrator); 3] {
     [
         (geo::SERVICE_NAME, geo::SERVICE_NAME, geo::migrator()),
@@ -29,7 +29,7 @@ pub fn services() -> [(&'static str, &'static str, Migrator); 3] {
     ]
 }
 
-/// A service that runs until this is dropped.
+/// A running service. Dropping it stops the service.
 pub struct Service {
     pub base: String,
     http: reqwest::Client,
@@ -74,7 +74,7 @@ fn token(clock: &Clock) -> String {
     config.service.keys.ring().unwrap().sign(&claims).unwrap()
 }
 
-/// The address of a test's database.
+/// The URL of the database of a test.
 #[expect(clippy::disallowed_methods, reason = "tests have no config.rs")]
 pub fn url(pool: &PgPool) -> url::Url {
     let mut url: url::Url = std::env::var("DATABASE_URL").unwrap().parse().unwrap();
@@ -88,7 +88,7 @@ fn arguments(name: &str, more: &[String]) -> Vec<String> {
     usual.into_iter().chain(more.iter().cloned()).collect()
 }
 
-/// geo on a database, or without one.
+/// Starts geo with or without a database.
 pub async fn geo(database: Option<&url::Url>, clock: &Clock) -> Service {
     let database = database.map_or_else(String::new, ToString::to_string);
     let more = [
@@ -100,7 +100,7 @@ pub async fn geo(database: Option<&url::Url>, clock: &Clock) -> Service {
     Service::serve(geo::build(&config, clock.clone()).unwrap(), clock).await
 }
 
-/// visitor-analytics beside a geo; it announces nobody.
+/// Starts visitor-analytics with a geo and without a notification service.
 pub async fn visitor_analytics(database: &url::Url, geo: &Service, clock: &Clock) -> Service {
     let more = [
         format!("--database-url={database}"),
@@ -118,7 +118,7 @@ pub async fn visitor_analytics(database: &url::Url, geo: &Service, clock: &Clock
     .await
 }
 
-/// notification, which tells the log.
+/// Starts notification with the log as its only channel.
 pub async fn notification(database: &url::Url, clock: &Clock) -> Service {
     let more = [format!("--database-url={database}")];
     let arguments = arguments("notification", &more);
@@ -127,7 +127,8 @@ pub async fn notification(database: &url::Url, clock: &Clock) -> Service {
     Service::serve(notification::build(&config, clock.clone()).unwrap(), clock).await
 }
 
-/// Visits of a few people: too few for the lease on recording, which is tended for a minute.
+/// Records a few visits: too few for the lease of the recorder, which would be renewed for a
+/// minute.
 pub async fn visit(service: &Service) {
     for n in 0..10 {
         let visit = serde_json::json!({"url": format!("https://shop.example/{n}"),
@@ -137,7 +138,7 @@ pub async fn visit(service: &Service) {
     }
 }
 
-/// A few notifications.
+/// Sends a few notifications.
 pub async fn notify(service: &Service) {
     for n in 0..30 {
         let body = serde_json::json!({"event": "order.paid", "message": format!("order {n}")});

@@ -1,4 +1,4 @@
-//! A program that is older than the schema, as after a rollback; clocks that differ.
+//! A program that is older than the schema, as after a rollback; clocks with a skew.
 
 use chassis::database::{DatabaseCheck, clock_skew, migrate, newest};
 use chassis::health::HealthStatus;
@@ -9,7 +9,7 @@ use sqlx::migrate::Migrator;
 
 use crate::running::services;
 
-/// The migrations of the version before.
+/// The migrations of the previous version.
 fn before(migrator: &Migrator) -> Migrator {
     let last = newest(migrator);
     let known = migrator.iter().filter(|known| known.version < last);

@@ -1,5 +1,5 @@
-//! `tetralto postgres -- COMMAND`, as a developer runs it.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+//! `tetralto postgres -- COMMAND`.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// A temporary folder of the test's own: what is left in it was forgotten.
+/// A temporary folder for the test, to check that nothing is left in it.
 fn folder() -> tempfile::TempDir {
     tempfile::Builder::new()
         .permissions(fs::Permissions::from_mode(0o711))
@@ -33,7 +33,7 @@ fn run(temporary: &Path, script: &str) -> Output {
     tetralto(temporary, script).output().unwrap()
 }
 
-/// Starts a command whose script says `ready`, and waits until it does.
+/// Starts a command whose script prints `ready`, and waits for that line.
 fn start(temporary: &Path, script: &str) -> Child {
     let mut child = tetralto(temporary, script)
         .stdin(Stdio::null())
@@ -60,7 +60,10 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
 fn wait_until(what: &str, condition: impl Fn() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(30), "never: {what}");
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "timeout while waiting for: {what}"
+        );
         thread::sleep(Duration::from_millis(10));
     }
 }
@@ -116,7 +119,7 @@ fn signals_are_passed_on_and_everything_is_cleared_away() {
     }
 }
 
-/// Elsewhere than on Linux the server outlives its launcher until the next start.
+/// On other systems than Linux, the server outlives its launcher until the next start.
 #[cfg(target_os = "linux")]
 #[test]
 fn killing_the_launcher_ends_the_server() {
@@ -129,7 +132,7 @@ fn killing_the_launcher_ends_the_server() {
 
     send(&child, Signal::KILL);
     child.wait().unwrap();
-    // The server removes its file as the last thing of an orderly shutdown.
+    // The last step of a regular shutdown removes this file.
     wait_until("the server has ended", || !pid_file.exists());
 
     let output = run(folder.path(), r#"psql "$DATABASE_URL" -XAtc 'select 1'"#);

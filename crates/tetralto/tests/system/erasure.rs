@@ -1,5 +1,5 @@
-//! A person is erased everywhere: visitor-analytics and notification run beside each other on one
-//! PostgreSQL, and afterwards no column of any table holds anything of the person, packed or not.
+//! Erasure of a person. visitor-analytics and notification run on one PostgreSQL. After the
+//! erasure, no column of any table contains data of the person, compressed or not.
 
 use axum::routing::post;
 use axum::{Json, Router};
@@ -21,7 +21,7 @@ const FIREFOX: &str =
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:144.0) Gecko/20100101 Firefox/144.0";
 const VISITOR: &str = "VisitorSecret-1";
 const USER: &str = "UserSecret-2";
-/// What only the person brought.
+/// Values that occur only in the data of the person.
 const SECRETS: [&str; 10] = [
     VISITOR,
     USER,
@@ -34,7 +34,7 @@ const SECRETS: [&str; 10] = [
     "UnnamedSecret",
     "EventSecret",
 ];
-/// Those of them that the numbers of folded days hold, too.
+/// Those of them that the rollups contain, too.
 const FOLDED: [&str; 5] = [
     "TitleSecret",
     "PathSecret",
@@ -43,7 +43,7 @@ const FOLDED: [&str; 5] = [
     "PropertySecret",
 ];
 
-/// Both services on one database, with a clock that is moved by hand.
+/// Both services on one database, with a manual clock.
 struct Both {
     pool: PgPool,
     clock: Clock,
@@ -59,7 +59,7 @@ async fn listen() -> (TcpListener, String) {
     (listener, url)
 }
 
-/// geo, which knows no place.
+/// A stub of geo that knows no location.
 async fn geo() -> String {
     let (listener, url) = listen().await;
     let locate = |Json(body): Json<Value>| async move {
@@ -152,7 +152,7 @@ impl Both {
         count.fetch_one(&self.pool).await.unwrap()
     }
 
-    /// Moves the clock on until all days are folded.
+    /// Advances the clock until all days are folded.
     async fn fold(&self, by: TimeDelta) {
         self.clock.advance(by);
         until("folded days", async || {
@@ -161,7 +161,7 @@ impl Both {
         .await;
     }
 
-    /// Every column of every row as text, and bytes as text where they are any, by table.
+    /// All columns of all rows as text, by table. Bytes are decoded where possible.
     async fn dump(&self) -> Vec<(String, String)> {
         let tables = "select format('%I.%I', n.nspname, c.relname) from pg_class c
             join pg_namespace n on n.oid = c.relnamespace
@@ -190,7 +190,7 @@ impl Both {
     }
 }
 
-/// What is written as bytes (`\x…`), read as UTF-8.
+/// Decodes bytes in hexadecimal (`\x…`) as UTF-8.
 fn decoded(text: &str) -> String {
     let mut all = String::new();
     for part in text.split("\\\\x").skip(1) {
@@ -206,14 +206,14 @@ fn decoded(text: &str) -> String {
     all
 }
 
-/// A text as it stands in bytes.
+/// The hexadecimal form of a text.
 fn hex(bytes: &[u8]) -> String {
     let digit = |half: u8| char::from_digit(half.into(), 16).unwrap();
     let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
     digits.map(digit).collect()
 }
 
-/// Where a secret stands.
+/// The places that contain a secret.
 fn places(dump: &[(String, String)], secret: &str) -> Vec<String> {
     let hex = hex(secret.as_bytes());
     let has = |text: &str| text.contains(secret) || text.contains(&hex);
@@ -257,7 +257,7 @@ async fn nothing_of_an_erased_person_is_in_any_column(pool: PgPool) {
         both.call(Method::POST, &both.notification, "/rules", Some(rule))
             .await;
     }
-    // Before the others, so that the session begins with it.
+    // Sent first, so that the session begins with this visit.
     let secret = json!({
         "timestamp": both.clock.now() - TimeDelta::seconds(10),
         "url": "https://shop.example/reset/PathSecret?utm_campaign=CampaignSecret",
@@ -342,14 +342,14 @@ async fn nothing_of_an_erased_person_is_in_any_column(pool: PgPool) {
         both.clock.advance(TimeDelta::hours(1));
     }
     assert_eq!(both.count("visitor_analytics.erased_value").await, 0);
-    // For a day notification remembers hashes, which say nothing.
+    // notification keeps hashes for a day, which reveal nothing.
     let after = both.dump().await;
     for secret in SECRETS {
         assert_eq!(places(&after, secret), Vec::<String>::new(), "{secret}");
     }
     assert_eq!(places_of_hex(&after, &packed), Vec::<String>::new());
 
-    // What others brought as well is still there, and the numbers are right.
+    // Values that other visitors share are still there, and the rollups are correct.
     let left = both
         .call(Method::GET, &both.analytics, "/visits", None)
         .await;

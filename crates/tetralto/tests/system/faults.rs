@@ -1,4 +1,4 @@
-//! Processes that are killed under load: what was answered well is there, once.
+//! Kills processes under load: acknowledged visits are stored exactly once.
 
 use std::fs;
 use std::path::Path;
@@ -15,14 +15,14 @@ use crate::twilio::Twilio;
 
 const CLIENTS: usize = 8;
 
-/// Clients that send visits, each again with the same id until it is answered well.
+/// Clients that send visits and retry each with the same id until it is acknowledged.
 struct Load {
     stop: Arc<AtomicBool>,
     recorded: Arc<AtomicUsize>,
     clients: Vec<tokio::task::JoinHandle<usize>>,
 }
 
-/// Where the system is at the moment; it moves when it is started anew.
+/// The current URL of the system, which changes with each start.
 type Address = Arc<std::sync::RwLock<(String, String)>>;
 
 fn address(system: &Running) -> (String, String) {
@@ -60,7 +60,7 @@ impl Load {
         }
     }
 
-    /// Waits until so many more visits were recorded.
+    /// Waits until `count` more visits are recorded.
     async fn more(&self, count: usize) {
         let goal = self.recorded.load(Ordering::SeqCst) + count;
         until("more visits", async || {
@@ -79,7 +79,7 @@ impl Load {
     }
 }
 
-/// Each visit is its own visitor's.
+/// Each visit has a different visitor.
 fn visit(client: usize, number: usize) -> Value {
     let now = Clock::system().now();
     json!({
@@ -98,13 +98,13 @@ async fn send(http: &reqwest::Client, address: &Address, visit: &Value) -> bool 
     status == 201
 }
 
-/// The postmaster of the system's private PostgreSQL.
+/// The pid of the postmaster of the private PostgreSQL.
 pub fn postmaster(folder: &Path) -> Option<Pid> {
     let file = fs::read_to_string(folder.join("postgres/postmaster.pid")).ok()?;
     Pid::from_raw(file.lines().next()?.parse().ok()?)
 }
 
-/// Whether all visits and messages are there, each once.
+/// Checks that all visits and messages exist exactly once.
 async fn check(system: &Running, twilio: &Twilio, sent: usize) {
     let visits = system.visits().await;
     assert_eq!(visits.len(), sent);

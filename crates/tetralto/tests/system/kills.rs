@@ -1,9 +1,9 @@
-//! Replicas of visitor-analytics and their PostgreSQL, killed again and again under load: two that
-//! record beside each other, and one that records alone, which is another way (the lease).
+//! Kills replicas of visitor-analytics and interrupts their PostgreSQL under load. One test has two
+//! replicas that record under the shared lease; the other has one replica with the exclusive lease.
 //!
-//! `./dev kill [N]` is the long form. Each round kills one replica, and then stops PostgreSQL,
-//! kills it, or cuts its connections, while clients send on and closed days are folded. At the end
-//! everything has been answered well, and is compared with what is there.
+//! `./dev kill [N]` is the long run. Each round kills one replica, and then stops PostgreSQL, kills
+//! it, or terminates its connections, while clients keep sending and closed days are folded. At the
+//! end all requests are acknowledged, and the sent data are compared with the stored data.
 
 mod checks;
 mod crowd;
@@ -21,12 +21,15 @@ use table::Table;
 use crate::running::{folder, start};
 use crate::twilio::Twilio;
 
-/// Rounds of the short form: each fault happens once.
+/// Rounds of the short run: each fault happens once.
 const ROUNDS: usize = FAULTS.len();
-/// Requests that are answered well between two faults.
+/// Acknowledged requests between two faults.
 const BETWEEN: usize = 80;
 
-#[expect(clippy::disallowed_methods, reason = "`./dev kill` says how many")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "`./dev kill` sets the number of rounds"
+)]
 fn rounds() -> usize {
     std::env::var("KILLS").map_or(ROUNDS, |kills| kills.parse().unwrap())
 }
@@ -45,7 +48,7 @@ async fn one_that_records_alone_is_killed_and_loses_doubles_and_halves_nothing()
     assert!(table.is_right(), "\n{table}");
 }
 
-/// So many replicas, and what was counted.
+/// Runs the test with `count` replicas.
 async fn kill(count: usize) -> Table {
     let (folder, twilio) = (folder(), Twilio::start().await);
     let system = start(folder.path(), &twilio.settings()).await;
@@ -78,17 +81,17 @@ async fn kill(count: usize) -> Table {
     table.count("replicas", number(count));
     table.count("visitor-analytics killed (-9)", number(rounds));
     if count == 1 {
-        table.count("  each while it recorded alone", number(rounds));
+        table.count("  each while it held the exclusive lease", number(rounds));
     }
     for (place, fault) in FAULTS.iter().enumerate() {
         let times = (rounds + FAULTS.len() - 1 - place) / FAULTS.len();
         table.count(fault.name(), number(times));
     }
-    table.count("requests answered well", number(sent.answered));
-    table.count("  sent twice at once", number(sent.to_both));
-    table.count("  sent once more much later", number(sent.echoes));
-    table.count("requests answered with 503", number(sent.refused));
-    table.count("requests that nobody answered", number(sent.broken));
+    table.count("acknowledged requests", number(sent.answered));
+    table.count("  sent twice concurrently", number(sent.to_both));
+    table.count("  repeated later", number(sent.echoes));
+    table.count("requests with status 503", number(sent.refused));
+    table.count("requests without a response", number(sent.broken));
     checks::check(&sent, folder.path(), &settings, &mut table).await;
     assert!(twilio.messages().len() <= sent.arrivals);
     drop(replicas);

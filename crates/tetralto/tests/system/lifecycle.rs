@@ -1,4 +1,4 @@
-//! Starting, stopping, and being stopped the hard way.
+//! Starting, stopping and killing the system.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -32,7 +32,7 @@ async fn what_was_recorded_outlives_a_stop_and_a_kill() {
     );
     assert!(
         !first.output().contains(&first.token),
-        "the token belongs on a screen only"
+        "the token is shown on a terminal only"
     );
     answer(first.post(1, "/visits", &visit(1))).await;
     let old_token = first.token.clone();

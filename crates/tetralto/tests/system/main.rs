@@ -1,7 +1,7 @@
-//! The whole system, started as a person starts it: one binary, its own PostgreSQL, real ports.
-//! Only Twilio is played.
+//! The whole system as a user starts it: one binary, its private PostgreSQL, real ports. Only
+//! Twilio is a stub.
 #![forbid(unsafe_code)]
-#![allow(clippy::unwrap_used, reason = "a test ends where something is wrong")]
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod erasure;
 mod faults;

@@ -1,4 +1,4 @@
-//! Standard output that cannot be written: the system runs on.
+//! The system keeps running if standard output cannot be written.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -9,8 +9,7 @@ use serde_json::{Value, json};
 
 use crate::running::{command, folder, start, until};
 
-/// The ports on which a process listens, as Linux shows them (proc(5)): nothing else can say, where
-/// there is no output.
+/// The ports on which a process listens, from `/proc` (proc(5)). Without output there is no banner.
 fn ports(child: &Child) -> Vec<u16> {
     let folder = format!("/proc/{}", child.id());
     let open = fs::read_dir(format!("{folder}/fd")).into_iter().flatten();
@@ -33,16 +32,16 @@ fn ports(child: &Child) -> Vec<u16> {
     listening.collect()
 }
 
-/// Starts the system with `output` as its standard output and error, and talks to it.
+/// Starts the system with `output` as its standard output and error, and sends requests.
 async fn runs_on(output: impl Fn() -> Stdio) {
     let folder = folder();
     let mut command = command(folder.path(), &[("RUST_LOG", "debug,loud=very".into())]);
     let mut child = command.stdout(output()).stderr(output()).spawn().unwrap();
-    // Whoever read them has gone.
+    // The reader has closed the pipes.
     drop((child.stdout.take(), child.stderr.take()));
     let http = chassis::http_client::build("test").unwrap();
     let visits = until("visitor-analytics", async || {
-        assert_eq!(child.try_wait().unwrap(), None, "it has ended");
+        assert_eq!(child.try_wait().unwrap(), None, "the process has exited");
         for port in ports(&child) {
             let url = format!("http://127.0.0.1:{port}");
             let Ok(answer) = http.get(format!("{url}/health")).send().await else {
@@ -123,7 +122,7 @@ async fn a_line_of_a_request_names_it_and_its_trace_and_repeats_are_counted() {
         (&first["trace_id"], &first["status"]),
         (&json!(trace), &json!(404))
     );
-    // All of them stand in the log: as a line, or counted.
+    // The log contains all of them, as a line or in a count.
     until("the others are counted", async || {
         let lines = lines();
         let written = lines.iter().filter(|line| line["status"] == 404).count() as u64;

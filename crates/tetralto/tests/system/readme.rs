@@ -1,4 +1,4 @@
-//! The README's examples: each command is run, and its answer must contain what the README shows.
+//! The examples of the README: runs each command and compares the response with the README.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use crate::running::{Running, folder, json, start, until};
 
-/// Stands in an object of the README for the fields that are left out.
+/// Marks omitted fields in an object of the README.
 const OMITTED_FIELDS: &str = "…";
 
-/// The commands that are followed by their answers, in their order.
+/// The commands that are followed by a response, in order.
 fn examples() -> Vec<(String, Value)> {
     let readme = include_str!("../../../../README.md");
     let shell = readme.split("```sh\n").skip(1);
@@ -44,8 +44,8 @@ fn run(system: &Running, folder: &Path, command: &str) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|_| panic!("{command}\n{text}"))
 }
 
-/// Whether the real answer is the one shown, except for ids, timestamps, latencies and omitted
-/// fields. Where nothing is omitted, an additional field is a difference.
+/// Whether the response equals the one in the README, except for ids, timestamps, latencies and
+/// omitted fields. If no fields are omitted, an additional field is a difference.
 fn same(shown: &Value, real: &Value) -> bool {
     match (shown, real) {
         (Value::Object(a), Value::Object(b)) => {
@@ -69,7 +69,7 @@ fn same(shown: &Value, real: &Value) -> bool {
     }
 }
 
-/// Ids, hashes and moments differ from run to run.
+/// Ids, hashes and timestamps differ in each run.
 fn changes(text: &str) -> bool {
     let hexadecimal = |c: char| c.is_ascii_hexdigit() || c == '-';
     let id = text.len() >= 32 && text.chars().all(hexadecimal);
@@ -88,7 +88,7 @@ async fn every_example_answers_what_it_shows() {
             same(&shown, &real),
             "{command}\nshown {shown}\nreal  {real}"
         );
-        // The README's reader is slower than this test: what was accepted has been sent by then.
+        // A reader of the README is slower than this test: accepted messages are sent by then.
         until("everything sent", async || {
             let health = json(system.get(2, "/health")).await;
             let detail = health["checks"]["delivery"]["detail"].as_str()?.to_owned();

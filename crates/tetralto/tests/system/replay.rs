@@ -1,4 +1,4 @@
-//! A thousand real page views, moved to the present: what is counted, and who is told.
+//! Replays 1,000 real page views with current timestamps; checks the counts and notifications.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use crate::running::{Running, folder, json as answer, start, until};
 use crate::twilio::Twilio;
 
-/// How many of the page views are not a person's, counted by hand over the file's user agents:
-/// crawlers, feed readers and programs (668), those without any (23), and one that names no
-/// browser, `Mozilla/4.0 (compatible;)`, as proxies do that look at what their users may see.
+/// Number of page views by bots, counted by hand from the user agents in the file: crawlers, feed
+/// readers and programs (668), requests without a user agent (23), and one without a browser,
+/// `Mozilla/4.0 (compatible;)`, which filtering proxies send.
 const BOTS: usize = 692;
 
 struct PageView {
@@ -19,7 +19,7 @@ struct PageView {
     visit: Value,
 }
 
-/// The page views with ids, the last of them a minute ago.
+/// The page views with ids. The last one is a minute old.
 fn page_views() -> Vec<PageView> {
     let lines = include_str!("../data/page_views.jsonl").lines();
     let visits: Vec<Value> = lines
@@ -60,8 +60,8 @@ fn count(results: &[Value], status: &str) -> usize {
         .count()
 }
 
-/// Sessions by the definition: a visitor is an address with a user agent on a day; gaps of 30
-/// minutes part sessions. Each session is the set of its visits' ids.
+/// Computes sessions by definition: a visitor is an address with a user agent on a day, and gaps of
+/// 30 minutes separate sessions. Each session is the set of the ids of its visits.
 fn sessions(views: &[PageView]) -> BTreeSet<BTreeSet<String>> {
     type Visitor = (NaiveDate, String, String);
     let mut visitors: BTreeMap<Visitor, Vec<&PageView>> = BTreeMap::new();
@@ -149,7 +149,7 @@ async fn a_thousand_real_page_views() {
     })
     .await;
 
-    // Everything once more: nothing changes, nobody is told.
+    // Sending everything again changes nothing and notifies nobody.
     assert_eq!(count(&send(&system, &views).await, "duplicate"), 1_000);
     until("an empty outbox", async || {
         let health = answer(system.get(1, "/health")).await;
@@ -173,7 +173,7 @@ async fn a_thousand_real_page_views() {
         "a phone number is in the log"
     );
     let leaked: Vec<_> = ips.iter().filter(|ip| output.contains(**ip)).collect();
-    assert!(leaked.is_empty(), "addresses are in the log: {leaked:?}");
-    assert!(!output.contains(&system.token), "a token is in the log");
+    assert!(leaked.is_empty(), "the log contains addresses: {leaked:?}");
+    assert!(!output.contains(&system.token), "the log contains a token");
     assert!(system.stop().await.success());
 }

@@ -1,4 +1,4 @@
-//! Starting the binary, and talking to it.
+//! Starts the binary and sends requests to it.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -12,7 +12,7 @@ use reqwest::RequestBuilder;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-/// A system that runs.
+/// A running system.
 pub struct Running {
     child: Child,
     output: Arc<Mutex<Vec<String>>>,
@@ -21,7 +21,7 @@ pub struct Running {
     pub http: reqwest::Client,
 }
 
-/// A folder that a private PostgreSQL can live in, whoever runs the tests.
+/// A folder that works for a private PostgreSQL, whoever runs the tests.
 pub fn folder() -> tempfile::TempDir {
     let passable = fs::Permissions::from_mode(0o711);
     tempfile::Builder::new()
@@ -30,7 +30,7 @@ pub fn folder() -> tempfile::TempDir {
         .unwrap()
 }
 
-/// The binary with a data folder, on free ports.
+/// The command for the binary with a data folder and free ports.
 pub fn command(data_dir: &Path, settings: &[(&str, String)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tetralto"));
     command
@@ -46,7 +46,7 @@ pub fn command(data_dir: &Path, settings: &[(&str, String)]) -> Command {
     command
 }
 
-/// Starts a system and returns when it takes visits.
+/// Starts a system and returns when it accepts visits.
 pub async fn start(data_dir: &Path, settings: &[(&str, String)]) -> Running {
     let mut command = command(data_dir, settings);
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
@@ -84,7 +84,7 @@ fn gather(child: &mut Child) -> Arc<Mutex<Vec<String>>> {
     lines
 }
 
-/// The ports that the banner tells.
+/// The ports in the banner.
 fn ports(lines: &[String]) -> Option<[u16; 3]> {
     let port = |name: &str| -> Option<u16> {
         let line = lines.iter().find(|l| l.trim_start().starts_with(name))?;
@@ -113,7 +113,7 @@ impl Running {
         self.http.post(url).bearer_auth(&self.token).json(body)
     }
 
-    /// Every visit there is.
+    /// Lists all visits.
     pub async fn visits(&self) -> Vec<Value> {
         let mut all = vec![];
         let mut cursor = String::new();
@@ -128,7 +128,7 @@ impl Running {
         }
     }
 
-    /// Makes the first rule one of the operator's, without the throttle that it has by itself.
+    /// Replaces the built-in rule by one without a throttle.
     pub async fn announce_everybody(&self) {
         let path = "/rules/01900000-0000-7000-8000-000000000001";
         let url = format!("http://127.0.0.1:{}{path}", self.ports[2]);
@@ -144,12 +144,12 @@ impl Running {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Waits for the end.
+    /// Waits until the process exits.
     pub async fn ended(&mut self) -> ExitStatus {
         until("the end", async || self.child.try_wait().unwrap()).await
     }
 
-    /// Asks it to stop, and waits until it has.
+    /// Sends SIGTERM and waits until the process exits.
     pub async fn stop(mut self) -> ExitStatus {
         self.signal(Signal::TERM);
         self.ended().await
@@ -163,7 +163,7 @@ impl Drop for Running {
     }
 }
 
-/// The JSON of an answer that is well.
+/// The JSON body of a successful response.
 pub async fn json(request: RequestBuilder) -> Value {
     let answer = request.send().await.unwrap();
     let status = answer.status();
@@ -172,7 +172,7 @@ pub async fn json(request: RequestBuilder) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// Asks again until the answer is there; gives up after a time that no machine needs.
+/// Polls until there is a result. Panics after a generous timeout.
 pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     for _ in 0..1_200 {
         if let Some(found) = ask().await {
@@ -180,5 +180,5 @@ pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T 
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("never happened: {what}");
+    panic!("timeout while waiting for: {what}");
 }

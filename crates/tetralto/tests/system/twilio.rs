@@ -1,4 +1,4 @@
-//! Twilio, played: it takes every message and remembers it.
+//! A stub of Twilio that accepts and stores every message.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,13 +9,13 @@ use axum::{Json, Router};
 use common::clock::Clock;
 use serde_json::{Value, json};
 
-/// A message that was taken: to whom, and what it says.
+/// An accepted message: recipient and text.
 pub type Message = (String, String);
 
 #[derive(Clone, Default)]
 pub struct Twilio {
     pub url: String,
-    /// Each with the moment it was taken (RFC 2822).
+    /// Messages with the time at which they were accepted (RFC 2822).
     messages: Arc<Mutex<Vec<(Message, String)>>>,
 }
 
@@ -42,7 +42,7 @@ impl Twilio {
             .collect()
     }
 
-    /// The settings that make the system text by this Twilio.
+    /// Settings that make the system send text messages to this stub.
     pub fn settings(&self) -> Vec<(&'static str, String)> {
         vec![
             ("TWILIO_BASE_URL", self.url.clone()),
@@ -67,7 +67,7 @@ async fn take(
     (StatusCode::CREATED, Json(created))
 }
 
-/// What was sent, for whoever is not sure.
+/// Lists the accepted messages, like Twilio's API for uncertain deliveries.
 async fn list(State(twilio): State<Twilio>) -> Json<Value> {
     let messages = twilio.messages.lock().unwrap();
     let listed = messages.iter().enumerate();

@@ -1,1 +1,1 @@
-"""What manage.py runs."""
+"""Management commands."""

@@ -8,7 +8,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from tetralto_visits.pages import is_wanted
+from tetralto_visits.page_views import can_be_page_view
 from tetralto_visits.views import page_script
 from tetralto_visits.visit import Visit
 
@@ -28,12 +28,15 @@ def tetralto_script(context: Context, nonce: object = None) -> SafeString:
     if request is None or visit is None or recorder is None or visit.is_skipped:
         return empty
     try:
-        if not (is_wanted(request, recorder.config.rules) and recorder.may_tell(request)):
+        if not (
+            can_be_page_view(request, recorder.config.rules)
+            and recorder.is_tracking_allowed(request)
+        ):
             return empty
         script = reverse("tetralto_visits:script")
         to = reverse("tetralto_visits:engagement")
     except NoReverseMatch as error:
-        recorder.courier.could_not_build(error)
+        recorder.sender.record_failure(error)
         return empty
     for found in (context.get("csp_nonce"), getattr(request, "csp_nonce", None)):
         nonce = found if nonce is None else nonce

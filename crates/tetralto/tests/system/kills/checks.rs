@@ -1,4 +1,4 @@
-//! What must be in the database afterwards, asked in plain SQL.
+//! Checks the contents of the database with plain SQL.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use super::replica::Settings;
 use super::table::Table;
 use crate::running::until;
 
-/// Days that are over for two hours, which is when they are folded.
+/// Days that ended at least two hours ago; only these are folded.
 const CLOSED: &str = "(day + 1)::timestamp at time zone 'UTC' + interval '2 hours' < now()";
 const TOUCHED: &str = "(select distinct site_id, (timestamp at time zone 'UTC')::date as day
                         from visitor_analytics.visit) as touched";
@@ -19,7 +19,7 @@ const UNFOLDED: &str =
     "(site_id, day) in (select site_id, day from visitor_analytics.unfolded_day)";
 const FOLDED: &str = "(site_id, day) in (select site_id, day from visitor_analytics.rollup_day)";
 
-/// Lets closed days be folded at once, not after ten quiet minutes.
+/// Makes closed days due for folding at once instead of after ten quiet minutes.
 pub async fn fold_now(database: &mut PgConnection) {
     let hurry = format!("update visitor_analytics.unfolded_day set due_at = now() where {CLOSED}");
     sqlx::query(AssertSqlSafe(hurry))
@@ -36,7 +36,7 @@ async fn count(database: &mut PgConnection, of: impl Into<String>) -> i64 {
         .unwrap()
 }
 
-/// Waits until the workers have nothing left to do.
+/// Waits until the workers are idle.
 async fn rest(database: &mut PgConnection) {
     for left in ["owed_location", "outbox"] {
         let table = format!("visitor_analytics.{left}");
@@ -56,7 +56,7 @@ async fn rest(database: &mut PgConnection) {
     .await;
 }
 
-/// Compares what was sent with what is there.
+/// Compares the sent data with the stored data.
 pub async fn check(sent: &Sent, data_dir: &Path, settings: &Settings, table: &mut Table) {
     let database = &mut connect(data_dir).await;
     rest(database).await;
@@ -78,9 +78,9 @@ async fn visits(sent: &Sent, database: &mut PgConnection, table: &mut Table) {
         .unwrap();
     table.must("  missing", missing, 0);
     let twice = "(select from visitor_analytics.visit group by id having count(*) > 1) as t";
-    table.must("  there twice", count(database, twice).await, 0);
+    table.must("  duplicates", count(database, twice).await, 0);
     let again = sent.visits.values().filter(|times| **times > 1).count();
-    table.must("  answered twice with `recorded`", number(again), 0);
+    table.must("  acknowledged twice as `recorded`", number(again), 0);
     let half = "visitor_analytics.visit v
         left join visitor_analytics.site w on w.id = v.site_id
         left join visitor_analytics.page p on p.id = v.page_id
@@ -91,7 +91,7 @@ async fn visits(sent: &Sent, database: &mut PgConnection, table: &mut Table) {
         where num_nulls(w.id, p.id, o.id, a.id, j.id, s.id) > 0
            or (v.place_id is not null and not exists
                (select from visitor_analytics.place where id = v.place_id))";
-    table.must("  half-written", count(database, half).await, 0);
+    table.must("  incomplete", count(database, half).await, 0);
 }
 
 async fn sessions(sent: &Sent, database: &mut PgConnection, table: &mut Table) {
@@ -100,7 +100,7 @@ async fn sessions(sent: &Sent, database: &mut PgConnection, table: &mut Table) {
         .await
         .unwrap();
     table.count("sessions by definition", defined);
-    table.must("  stored otherwise", different, 0);
+    table.must("  stored differently", different, 0);
     let arrivals = number(sent.arrivals);
     let announced = "visitor_analytics.session where announced";
     table.must(
@@ -110,23 +110,27 @@ async fn sessions(sent: &Sent, database: &mut PgConnection, table: &mut Table) {
     );
     let told = "notification.notification where event = 'visitor.arrived'";
     table.must(
-        "  of which notification heard",
+        "  received by notification",
         count(database, told).await,
         arrivals,
     );
     let once = "visitor_analytics.session where announced and 1 = (select count(*)
         from notification.notification where data->'session'->>'id' = session.id::text)";
-    table.must("  each once", count(database, once).await, arrivals);
+    table.must(
+        "  received exactly once",
+        count(database, once).await,
+        arrivals,
+    );
 }
 
 async fn days(database: &mut PgConnection, settings: &Settings, table: &mut Table) {
     let open = format!("{TOUCHED} where not ({CLOSED})");
     let open = count(database, open).await;
-    table.count("days that are open", open);
+    table.count("open days", open);
     let marked = format!("{TOUCHED} where not ({CLOSED}) and {UNFOLDED}");
-    table.must("  marked", count(database, marked).await, open);
+    table.must("  marked as dirty", count(database, marked).await, open);
     let closed = count(database, format!("{TOUCHED} where {CLOSED}")).await;
-    table.count("days that are closed", closed);
+    table.count("closed days", closed);
     let folded = format!("{TOUCHED} where {CLOSED} and {FOLDED} and not {UNFOLDED}");
     table.must("  folded", count(database, folded).await, closed);
 
@@ -140,7 +144,7 @@ async fn days(database: &mut PgConnection, settings: &Settings, table: &mut Tabl
     table.must("  verified", counts[0], closed);
     table.count("  numbers compared", counts[1]);
     let different = counts.get(2).copied().unwrap_or_default();
-    table.must("  numbers that the visits do not give", different, 0);
+    table.must("  numbers that differ from the visits", different, 0);
     assert_eq!(said.status.success(), different == 0, "verify: {text}");
 }
 

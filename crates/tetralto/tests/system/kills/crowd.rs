@@ -1,4 +1,5 @@
-//! What a client sends: new people, and regulars whose visits come late and in any order.
+//! The visits of a client: new visitors, and regular visitors whose visits arrive late and
+//! unordered.
 
 use bench::SeededRandom;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -9,22 +10,22 @@ use sqlx::types::Uuid;
 const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0";
 const CURL: &str = "curl/8.5.0";
 const SITES: [&str; 2] = ["shop.example", "blog.example"];
-/// How many days ago the regulars were there; the last is another month.
+/// Age of the visits of regular visitors, in days. The last one is in another month.
 const DAYS: [i64; 4] = [0, 1, 2, 45];
-/// So many regulars at a time, the same for all clients, who share them for so many steps. Each
-/// has then about thirty visits in half a day: their gaps lie around half an hour.
+/// Number of regular visitors, shared by all clients, and the steps after which they are replaced.
+/// Each has about thirty visits in half a day, so the gaps are around half an hour.
 const REGULARS: u64 = 10;
 const STEPS: u64 = 24;
-/// The most visits of one list.
+/// Maximum number of visits in one list.
 const LIST: u64 = 40;
 
-/// One request.
+/// A request.
 pub struct Parcel {
     pub ids: Vec<Uuid>,
     pub body: Value,
-    /// Whether it is sent twice at the same moment, to different replicas if there are two.
+    /// Whether it is sent twice concurrently, to different replicas if there are two.
     pub to_both: bool,
-    /// Whether it is a person who has just come, and is to be announced.
+    /// Whether it is a new session of a person, which must be announced.
     pub is_arrival: bool,
 }
 
@@ -43,7 +44,7 @@ impl Crowd {
             client,
             step: 0,
             random: SeededRandom(0x7e7a + client),
-            // Whole minutes, so that some gaps are of thirty exactly.
+            // Whole minutes, so that some gaps are exactly 30 minutes.
             start: DateTime::from_timestamp(now.timestamp() / 60 * 60, 0).unwrap(),
         }
     }

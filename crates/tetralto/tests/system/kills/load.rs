@@ -1,4 +1,4 @@
-//! Clients that send each request, with the same ids, until it is answered well.
+//! Clients that retry each request with the same ids until it is acknowledged.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use super::crowd::{Crowd, Parcel};
 use crate::running::until;
 
 const CLIENTS: u64 = 8;
-/// After so many requests an early one is sent once more.
+/// Number of requests after which an earlier one is sent again.
 const ECHO: usize = 5;
 
-/// What the clients share.
+/// Shared state of the clients.
 #[derive(Default)]
 struct Shared {
     stop: AtomicBool,
@@ -25,31 +25,31 @@ struct Shared {
     broken: AtomicUsize,
 }
 
-/// Clients at work.
+/// Running clients.
 pub struct Load {
     shared: Arc<Shared>,
     clients: Vec<JoinHandle<Sent>>,
 }
 
-/// What was sent, and how it was answered.
+/// The sent requests and their results.
 #[derive(Default)]
 pub struct Sent {
-    /// The visits that were answered well, and how often with `recorded`.
+    /// Acknowledged visits, and the number of times that each was reported as `recorded`.
     pub visits: HashMap<Uuid, usize>,
-    /// People who are to be announced.
+    /// Number of new sessions of people, which must be announced.
     pub arrivals: usize,
-    /// Requests that were sent twice at the same moment, to different replicas if there are two.
+    /// Requests that were sent twice concurrently, to different replicas if there are two.
     pub to_both: usize,
-    /// Requests that were sent again after they had been answered well.
+    /// Requests that were repeated after they had been acknowledged.
     pub echoes: usize,
-    /// Answers: well, 503, and none.
+    /// Requests that were acknowledged, that got a 503, and that got no response.
     pub answered: usize,
     pub refused: usize,
     pub broken: usize,
 }
 
 impl Load {
-    /// Sends to these addresses.
+    /// Starts clients that send to these URLs.
     pub fn start(addresses: &[String], token: &str) -> Self {
         let shared = Arc::new(Shared::default());
         let client = |number| {
@@ -66,18 +66,18 @@ impl Load {
         Self { shared, clients }
     }
 
-    /// Waits until so many more requests were answered well.
+    /// Waits until `count` more requests are acknowledged.
     pub async fn more(&self, count: usize) {
         let goal = self.shared.answered.load(SeqCst) + count;
         until("more answers", async || {
             let ended = self.clients.iter().any(JoinHandle::is_finished);
-            assert!(!ended, "a client has ended");
+            assert!(!ended, "a client has failed");
             (self.shared.answered.load(SeqCst) >= goal).then_some(())
         })
         .await;
     }
 
-    /// Returns when everything that was begun is answered well.
+    /// Stops the clients and returns when all started requests are acknowledged.
     pub async fn finish(self) -> Sent {
         self.shared.stop.store(true, SeqCst);
         let mut all = Sent::default();
@@ -113,7 +113,10 @@ impl Client {
             if done.len().is_multiple_of(ECHO) {
                 let early = &done[done.len() / 2];
                 let is_new = self.send(early, done.len() % 2).await;
-                assert!(is_new.iter().all(|is_new| !is_new), "recorded once more");
+                assert!(
+                    is_new.iter().all(|is_new| !is_new),
+                    "a visit was recorded twice"
+                );
                 self.sent.echoes += 1;
             }
         }
@@ -135,8 +138,8 @@ impl Client {
         self.sent.to_both += usize::from(parcel.to_both);
     }
 
-    /// Sends until it is answered well, to this replica, the next, and so on. Returns which of its
-    /// visits were recorded by the last sending.
+    /// Sends a request to the replicas in turn until it is acknowledged. Returns which of its
+    /// visits the last attempt recorded.
     async fn send(&self, parcel: &Parcel, mut replica: usize) -> Vec<bool> {
         loop {
             if let Some(answer) = self.try_once(parcel, replica).await {

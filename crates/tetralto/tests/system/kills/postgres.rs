@@ -1,4 +1,4 @@
-//! What can happen to the system's private PostgreSQL; its launcher starts it again.
+//! Faults of the private PostgreSQL. The launcher restarts it.
 
 use std::fs;
 use std::path::Path;
@@ -9,14 +9,14 @@ use sqlx::{Connection as _, PgConnection};
 use crate::faults::postmaster;
 use crate::running::until;
 
-/// What happens to it.
+/// A fault of PostgreSQL.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// It is stopped in order; transactions are rolled back.
+    /// A fast shutdown; transactions are rolled back.
     Stop,
-    /// It is killed by SIGKILL, and recovers when it starts.
+    /// SIGKILL; the next start runs recovery.
     Kill,
-    /// It stays, and all connections are cut.
+    /// All connections are terminated; the server keeps running.
     Cut,
 }
 
@@ -48,10 +48,10 @@ async fn cut(data_dir: &Path) {
         .fetch_one(&mut connect(data_dir).await)
         .await
         .unwrap();
-    assert!(cut > 0, "nobody was connected");
+    assert!(cut > 0, "there was no connection to terminate");
 }
 
-/// Waits until a process records alone.
+/// Waits until a process holds the exclusive lease.
 pub async fn until_leased(data_dir: &Path) {
     let mut database = connect(data_dir).await;
     let leased = "select exists (select from pg_locks where locktype = 'advisory'
@@ -66,12 +66,13 @@ pub async fn until_leased(data_dir: &Path) {
     .await;
 }
 
-/// A connection of the test's own.
+/// Opens a connection for the test.
 pub async fn connect(data_dir: &Path) -> PgConnection {
     PgConnection::connect(&url(data_dir)).await.unwrap()
 }
 
-/// Where it is: the fifth line of its file is the folder of its socket (PostgreSQL's miscadmin.h).
+/// The URL of the private PostgreSQL. Line 5 of `postmaster.pid` is the folder of the socket
+/// (PostgreSQL's `pidfile.h`).
 pub fn url(data_dir: &Path) -> String {
     let file = fs::read_to_string(data_dir.join("postgres/postmaster.pid")).unwrap();
     let socket = file.lines().nth(4).unwrap();

@@ -1,5 +1,5 @@
-//! visitor-analytics as a process of its own, beside a system whose neighbours and database it
-//! uses.
+//! visitor-analytics as a separate process that uses the other services and the database of a
+//! running system.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,14 +9,14 @@ use bench::{MeasuredProcess, free_port};
 
 use crate::running::Running;
 
-/// How replicas are started.
+/// Settings of the replicas.
 pub struct Settings {
     program: PathBuf,
     variables: Vec<(&'static str, String)>,
 }
 
 impl Settings {
-    /// Beside the system of this data folder.
+    /// Settings for replicas of the system with this data folder.
     pub fn new(system: &Running, data_dir: &Path) -> Self {
         let program = Path::new(env!("CARGO_BIN_EXE_tetralto")).with_file_name("visitor-analytics");
         let build = "`cargo build --workspace --bin visitor-analytics` makes it";
@@ -43,13 +43,13 @@ impl Settings {
         command
     }
 
-    /// What `visitor-analytics verify` says.
+    /// Runs `visitor-analytics verify`.
     pub fn verify(&self) -> Output {
         self.command().arg("verify").output().unwrap()
     }
 }
 
-/// A replica, always on the same port.
+/// A replica, which keeps its port after a restart.
 pub struct Replica<'a> {
     settings: &'a Settings,
     process: Option<MeasuredProcess>,
@@ -67,14 +67,14 @@ impl<'a> Replica<'a> {
         replica
     }
 
-    /// Where it takes visits.
+    /// The URL for visits.
     pub fn address(&self) -> String {
         format!("http://127.0.0.1:{}/visits", self.port)
     }
 
-    /// Ends it by SIGKILL, waits for its end, and starts another. Returns when that listens.
+    /// Kills the replica and starts a new one. Returns when the new one listens.
     pub async fn kill_and_start(&mut self) {
-        // Dropping it kills.
+        // Dropping the process kills it.
         self.process = None;
         let mut command = self.settings.command();
         command.env("PORT", self.port.to_string());

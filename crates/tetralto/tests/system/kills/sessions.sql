@@ -1,5 +1,5 @@
--- Sessions that are not what the visits say: a visitor's visits on a site with gaps under 30
--- minutes, computed anew. Counts what is there, and what differs.
+-- Recomputes the sessions from the visits (a visitor's visits on a site with gaps under 30 minutes).
+-- Returns the number of stored sessions and the number of differences.
 with parted as (
     select *, coalesce("timestamp" - lag("timestamp") over one >= interval '30 minutes', true)
               as begins

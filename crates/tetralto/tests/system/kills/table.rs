@@ -1,8 +1,8 @@
-//! What was counted, and what it should have been.
+//! The table of counts and expected values.
 
 use std::fmt;
 
-/// Lines of a name, a count, and what the count must be, where that is known.
+/// Rows with a name, a count, and the expected count, if it is known.
 #[derive(Default)]
 pub struct Table(Vec<(String, i64, Option<i64>)>);
 
@@ -28,8 +28,8 @@ impl fmt::Display for Table {
         for (name, count, wanted) in &self.0 {
             write!(f, "{name:<width$}  {count:>8}")?;
             match wanted {
-                Some(wanted) if wanted == count => writeln!(f, "  as it must be")?,
-                Some(wanted) => writeln!(f, "  WRONG: must be {wanted}")?,
+                Some(wanted) if wanted == count => writeln!(f, "  ok")?,
+                Some(wanted) => writeln!(f, "  WRONG: expected {wanted}")?,
                 None => writeln!(f)?,
             }
         }

@@ -1,1 +1,1 @@
-"""What manage.py runs."""
+"""The commands ``tetralto_check`` and ``tetralto_replay``."""

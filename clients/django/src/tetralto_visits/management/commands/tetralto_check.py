@@ -13,10 +13,10 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from tetralto_visits import config
-from tetralto_visits.depot import find_folder
+from tetralto_visits.connection import Connection, NoReply
+from tetralto_visits.durable_queue import find_folder
 from tetralto_visits.ids import rfc3339, uuid7
-from tetralto_visits.link import Link, NoReply
-from tetralto_visits.parcel import VISITS
+from tetralto_visits.message import VISITS
 from tetralto_visits.spool import Spool
 
 _HINTS = {
@@ -39,7 +39,7 @@ class Command(BaseCommand):
         parser.add_argument("--ip", default="192.0.2.1", help="IP address of the test visitor")
         parser.add_argument(
             "--user-agent",
-            default="tetralto-check (a bot, so that nobody is told)",
+            default="tetralto-check (bot, triggers no notification)",
             help="user agent of the test visitor; the default is classified as a bot",
         )
 
@@ -50,16 +50,16 @@ class Command(BaseCommand):
             raise CommandError("\n".join(f"{p.message} {p.hint}" for p in problems))
         target = parsed.target
         self._print_spool(target)
-        link = Link(target.service_url, target.token)
+        connection = Connection(target.service_url, target.token)
         self.stdout.write(f"POST {target.service_url}{VISITS}")
         started = time.perf_counter()
-        reply = link.post(VISITS, _visit(options), target.timeout_seconds)
+        reply = connection.post(VISITS, _visit(options), target.timeout_seconds)
         elapsed_ms = (time.perf_counter() - started) * 1000
-        link.close()
+        connection.close()
         if isinstance(reply, NoReply):
             raise CommandError(f"No response: {reply.reason}. Is the service running at this URL?")
         self.stdout.write(f"HTTP {reply.status} after {elapsed_ms:.0f} ms")
-        self.stdout.write(_readable(reply.content))
+        self.stdout.write(_format_json(reply.content))
         if not 200 <= reply.status < 300:
             raise CommandError(_HINTS.get(reply.status, "The visit was not recorded."))
 
@@ -85,7 +85,7 @@ def _visit(options: dict[str, Any]) -> bytes:
     return json.dumps(visit).encode()
 
 
-def _readable(content: bytes) -> str:
+def _format_json(content: bytes) -> str:
     try:
         return json.dumps(json.loads(content), indent=2, ensure_ascii=False)
     except ValueError:

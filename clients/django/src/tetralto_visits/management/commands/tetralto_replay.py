@@ -20,15 +20,15 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from tetralto_visits import access_log, config
-from tetralto_visits.answers import Accepted, Answer, TooLarge, Unavailable, judge
 from tetralto_visits.backoff import Backoff
-from tetralto_visits.link import Link
-from tetralto_visits.pages import asset_paths
-from tetralto_visits.parcel import VISITS, Parcel, body_of
+from tetralto_visits.connection import Connection
+from tetralto_visits.message import VISITS, Message, build_body
+from tetralto_visits.page_views import asset_paths
+from tetralto_visits.responses import Accepted, Answer, TooLarge, Unavailable, classify
 
 _BATCH = 500
 _TIMEOUT_SECONDS = 60.0
-_MOST_TRIES = 8
+_MAX_ATTEMPTS = 8
 
 
 class Command(BaseCommand):
@@ -58,31 +58,31 @@ class Command(BaseCommand):
         if urlsplit(site).scheme not in ("http", "https") or not urlsplit(site).hostname:
             raise CommandError("--site must be a URL such as https://www.example.com")
         counts: Counter[str] = Counter()
-        link = Link(parsed.target.service_url, parsed.target.token)
+        connection = Connection(parsed.target.service_url, parsed.target.token)
         for name in options["logs"]:
-            with closing(link), _opened(name) as file:
+            with closing(connection), _open_log(name) as file:
                 visits = _page_views(file, site, parsed.rules, counts)
                 while batch := list(islice(visits, _BATCH)):
                     if options["dry_run"]:
                         counts["page views"] += len(batch)
                     else:
-                        _send(link, batch, counts)
+                        _send(connection, batch, counts)
         self.stdout.write(", ".join(f"{n} {what}" for what, n in counts.items()) or "nothing")
 
 
 def _page_views(
     file: IO[str], site: str, rules: config.Rules, counts: Counter[str]
-) -> Iterator[Parcel]:
+) -> Iterator[Message]:
     for line in access_log.read(file):
         if line is None:
             counts["unreadable"] += 1
         elif _is_page_view(line, rules):
-            yield Parcel(VISITS, line.visit(site))
+            yield Message(VISITS, line.visit(site))
         else:
             counts["no page views"] += 1
 
 
-def _is_page_view(line: access_log.Line, rules: config.Rules) -> bool:
+def _is_page_view(line: access_log.LogLine, rules: config.Rules) -> bool:
     assets = asset_paths(settings.STATIC_URL, settings.MEDIA_URL)
     return (
         line.method == "GET"
@@ -94,9 +94,9 @@ def _is_page_view(line: access_log.Line, rules: config.Rules) -> bool:
     )
 
 
-def _send(link: Link, batch: list[Parcel], counts: Counter[str]) -> None:
+def _send(connection: Connection, batch: list[Message], counts: Counter[str]) -> None:
     """Send a batch. Split the batch if the service rejects it as a whole."""
-    answer = _post(link, batch)
+    answer = _post(connection, batch)
     if isinstance(answer, Accepted):
         for what in ("recorded", "duplicate", "rejected", "ignored"):
             counts[what] += getattr(answer, what)
@@ -110,16 +110,16 @@ def _send(link: Link, batch: list[Parcel], counts: Counter[str]) -> None:
         counts[f"refused ({answer.reason})"] += 1
     else:
         half = len(batch) // 2
-        _send(link, batch[:half], counts)
-        _send(link, batch[half:], counts)
+        _send(connection, batch[:half], counts)
+        _send(connection, batch[half:], counts)
 
 
-def _post(link: Link, batch: list[Parcel]) -> Answer:
+def _post(connection: Connection, batch: list[Message]) -> Answer:
     backoff = Backoff()
-    for attempt in range(_MOST_TRIES):
-        reply = link.post(VISITS, body_of(batch), _TIMEOUT_SECONDS)
-        answer = judge(reply, VISITS, len(batch))
-        if not isinstance(answer, Unavailable) or attempt + 1 == _MOST_TRIES:
+    for attempt in range(_MAX_ATTEMPTS):
+        reply = connection.post(VISITS, build_body(batch), _TIMEOUT_SECONDS)
+        answer = classify(reply, VISITS, len(batch))
+        if not isinstance(answer, Unavailable) or attempt + 1 == _MAX_ATTEMPTS:
             break
         backoff.failed(answer.retry_after)
         time.sleep(backoff.seconds_left)
@@ -127,7 +127,7 @@ def _post(link: Link, batch: list[Parcel]) -> Answer:
 
 
 @contextmanager
-def _opened(name: str) -> Iterator[IO[str]]:
+def _open_log(name: str) -> Iterator[IO[str]]:
     if name == "-":
         yield TextIOWrapper(sys.stdin.buffer, "utf-8", "replace")
         return

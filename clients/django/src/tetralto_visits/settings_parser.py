@@ -25,7 +25,7 @@ class Problem:
     is_error: bool = True
 
 
-class Values:
+class SettingsParser:
     """Parses the settings of a project. ``names`` maps keys of ``TETRALTO`` to full names."""
 
     def __init__(
@@ -39,7 +39,7 @@ class Values:
         self._own: Mapping[str, Any] = own if isinstance(own, Mapping) else {}
         if self._own is not own or not self._own.keys() <= names.keys():
             unknown = sorted(map(str, self._own.keys() - names.keys()))
-            self.note(
+            self.add_problem(
                 "E006",
                 f"TETRALTO has unknown keys: {', '.join(unknown)}."
                 if unknown
@@ -47,7 +47,7 @@ class Values:
                 f"TETRALTO must be a dictionary. The keys are: {', '.join(names)}.",
             )
 
-    def note(self, code: str, message: str, hint: str, *, is_error: bool = True) -> None:
+    def add_problem(self, code: str, message: str, hint: str, *, is_error: bool = True) -> None:
         """Add a problem."""
         self.problems.append(Problem(code, message, hint, is_error))
 
@@ -72,7 +72,7 @@ class Values:
         except (TypeError, ValueError):
             number = 0.0
         if not smallest <= number < 1_000_000_000:
-            self.note(
+            self.add_problem(
                 "E005",
                 f"{self._names[key]} must be a number of at least {smallest:g}.",
                 f"Remove it to use the default, {default:g}.",
@@ -84,7 +84,7 @@ class Values:
         """Read a boolean; false if it is not set."""
         text = str(self.find(key) or "no").strip().lower()
         if text not in _YES + _NO:
-            self.note("E005", f"{self._names[key]} is not a boolean.", "Use True or False.")
+            self.add_problem("E005", f"{self._names[key]} is not a boolean.", "Use True or False.")
         return text in _YES
 
     def texts(self, key: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
@@ -92,7 +92,9 @@ class Values:
         value = self.find(key)
         listed = value.split(",") if isinstance(value, str) else default if value is None else value
         if not isinstance(listed, list | tuple | set | frozenset):
-            self.note("E005", f"{self._names[key]} is not a list.", 'Use ["first", "second"].')
+            self.add_problem(
+                "E005", f"{self._names[key]} is not a list.", 'Use ["first", "second"].'
+            )
             return default
         return tuple(text for entry in listed if (text := str(entry).strip()))
 
@@ -108,7 +110,7 @@ class Values:
         else:
             reason = "it is not callable"
         if not callable(found):
-            self.note(
+            self.add_problem(
                 "E007",
                 f"{self._names[key]} is not a function: {reason}.",
                 'Use a function or its dotted path, such as "mysite.visits.should_record".',
@@ -120,7 +122,7 @@ class Values:
         """Read the URL of the service, without a trailing slash."""
         url = self.text(key).rstrip("/")
         if not url:
-            self.note(
+            self.add_problem(
                 "W001",
                 f"{self._names[key]} is not set: no visits are recorded.",
                 "Set it to the URL of visitor-analytics, such as http://127.0.0.1:8002, as a "
@@ -128,7 +130,7 @@ class Values:
                 is_error=False,
             )
         elif not _is_http_url(url):
-            self.note(
+            self.add_problem(
                 "E003",
                 f"{self._names[key]} is not a valid HTTP URL.",
                 "Use a URL such as http://visitor-analytics.railway.internal:8000, with http or "

@@ -14,8 +14,8 @@ from django.urls import ResolverMatch
 
 from tetralto_visits.config import Rules
 
-# Values of ``Sec-Fetch-Dest`` (W3C Fetch Metadata) for parts of a page, whose response may still be
-# an HTML error page. "empty" is not included: scripts load whole pages as well.
+# Values of ``Sec-Fetch-Dest`` (W3C Fetch Metadata) for parts of a page, whose response may still
+# be an HTML error page. "empty" is not included: scripts load whole pages as well.
 _PARTS = frozenset(
     (
         "audio",
@@ -48,11 +48,11 @@ def is_page_view(request: HttpRequest, response: HttpResponseBase, rules: Rules)
     return (
         response.status_code in rules.statuses
         and _is_content(request, response, rules.content_types)
-        and is_wanted(request, rules)
+        and can_be_page_view(request, rules)
     )
 
 
-def is_wanted(request: HttpRequest, rules: Rules) -> bool:
+def can_be_page_view(request: HttpRequest, rules: Rules) -> bool:
     """Whether the request can be a page view, regardless of the response."""
     return (
         request.method == "GET"

@@ -6,17 +6,17 @@ from collections.abc import Callable, Sequence
 from threading import RLock
 from typing import NamedTuple
 
-from tetralto_visits.answers import Accepted, Answer, Refused, TooLarge, Unavailable, judge
 from tetralto_visits.backoff import Backoff
-from tetralto_visits.link import Link
-from tetralto_visits.parcel import LARGEST_BATCH, Sendable, body_of
+from tetralto_visits.connection import Connection
+from tetralto_visits.log_throttle import LogThrottle
+from tetralto_visits.message import MAX_BATCH_SIZE, Sendable, build_body
+from tetralto_visits.responses import Accepted, Answer, Refused, TooLarge, Unavailable, classify
 from tetralto_visits.stats import Stats
-from tetralto_visits.throttle import Throttle
 
 # A message that always makes the service fail must not block the others. After this many suspicious
 # failures in a row, messages are sent one by one, and the one that fails is set apart.
 _MAX_SUSPICIOUS_FAILURES = 10
-_SHORTEST_TIMEOUT_SECONDS = 0.05
+_MIN_TIMEOUT_SECONDS = 0.05
 
 
 class Outcome(NamedTuple):
@@ -33,14 +33,14 @@ class BatchSender:
 
     def __init__(
         self,
-        link: Link,
+        connection: Connection,
         backoff: Backoff,
-        throttle: Throttle,
+        throttle: LogThrottle,
         lock: RLock,
         stats: Stats,
         seconds_left: Callable[[], float],
     ) -> None:
-        self._link = link
+        self._connection = connection
         self._backoff = backoff
         self._throttle = throttle
         self._lock = lock
@@ -52,47 +52,47 @@ class BatchSender:
     @property
     def batch_size(self) -> int:
         """Maximum number of messages in the next batch."""
-        return 1 if self._one_by_one else LARGEST_BATCH
+        return 1 if self._one_by_one else MAX_BATCH_SIZE
 
-    def send(self, parcels: Sequence[Sendable], *, is_suspect: bool = False) -> Outcome:
+    def send(self, messages: Sequence[Sendable], *, is_suspect: bool = False) -> Outcome:
         """Post a batch. Split it if it is rejected as a whole. Stop when the service fails.
 
         ``is_suspect`` means that this message was set apart before.
         """
-        answer = self._post(parcels)
-        if isinstance(answer, Refused | TooLarge) and len(parcels) > 1:
+        answer = self._post(messages)
+        if isinstance(answer, Refused | TooLarge) and len(messages) > 1:
             if self._seconds_left() > 0:
-                return self._send_halves(parcels)
+                return self._send_halves(messages)
             answer = Unavailable(answer.reason)
         if isinstance(answer, Accepted):
-            self._accepted(answer)
+            self._count_accepted(answer)
         elif isinstance(answer, Refused):
-            self._given_up(parcels[0], answer.reason)
+            self._give_up(messages[0], answer.reason)
         else:
-            return self._failed(answer, len(parcels), is_suspect)
+            return self._handle_failure(answer, len(messages), is_suspect)
         self._one_by_one = max(0, self._one_by_one - 1)
         if not self._one_by_one:
             self._suspicious_failures = 0
-        return Outcome(len(parcels))
+        return Outcome(len(messages))
 
-    def _send_halves(self, parcels: Sequence[Sendable]) -> Outcome:
-        half = len(parcels) // 2
-        first = self.send(parcels[:half])
+    def _send_halves(self, messages: Sequence[Sendable]) -> Outcome:
+        half = len(messages) // 2
+        first = self.send(messages[:half])
         if first.settled < half:
             return first
-        second = self.send(parcels[half:])
+        second = self.send(messages[half:])
         return Outcome(half + second.settled, second.has_suspect)
 
-    def _post(self, parcels: Sequence[Sendable]) -> Answer:
+    def _post(self, messages: Sequence[Sendable]) -> Answer:
         try:
-            body = body_of(parcels)
+            body = build_body(messages)
         except Exception as error:  # noqa: BLE001 - splitting finds the message that fails
             return Refused(type(error).__name__)
-        timeout = max(self._seconds_left(), _SHORTEST_TIMEOUT_SECONDS)
-        path = parcels[0].path
-        return judge(self._link.post(path, body, timeout), path, len(parcels))
+        timeout = max(self._seconds_left(), _MIN_TIMEOUT_SECONDS)
+        path = messages[0].path
+        return classify(self._connection.post(path, body, timeout), path, len(messages))
 
-    def _accepted(self, answer: Accepted) -> None:
+    def _count_accepted(self, answer: Accepted) -> None:
         self._backoff.succeeded()
         with self._lock:
             self._stats.recorded += answer.recorded
@@ -102,29 +102,29 @@ class BatchSender:
         if answer.rejected:
             self._throttle.warn("rejected", f"Visits were rejected: {answer.code}.")
 
-    def _given_up(self, parcel: Sendable, reason: str) -> None:
+    def _give_up(self, message: Sendable, reason: str) -> None:
         self._backoff.succeeded()
         with self._lock:
             self._stats.refused += 1
-        kind = parcel.kind
+        kind = message.kind
         self._throttle.warn(f"refused {kind}", f"{kind} were refused and dropped: {reason}.")
 
-    def _failed(
+    def _handle_failure(
         self,
         answer: TooLarge | Unavailable,
-        parcels: int,
+        messages: int,
         is_suspect: bool,
     ) -> Outcome:
         retry_after = 0.0
-        is_found = parcels == 1 and (is_suspect or isinstance(answer, TooLarge))
+        is_found = messages == 1 and (is_suspect or isinstance(answer, TooLarge))
         if isinstance(answer, Unavailable):
             retry_after = answer.retry_after
             is_found = is_found and answer.is_suspicious
             if answer.is_suspicious:
                 self._suspicious_failures += 1
                 if self._suspicious_failures >= _MAX_SUSPICIOUS_FAILURES:
-                    self._one_by_one = self._one_by_one or LARGEST_BATCH
-                    is_found = parcels == 1
+                    self._one_by_one = self._one_by_one or MAX_BATCH_SIZE
+                    is_found = messages == 1
         self._backoff.failed(retry_after)
         with self._lock:
             self._stats.retries += 1

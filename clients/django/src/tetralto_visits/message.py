@@ -8,8 +8,8 @@ from uuid import UUID
 
 VISITS = "/visits"
 EVENTS = "/analytics/events"
-LARGEST_BATCH = 100
-LARGEST_BODY = 512 * 1024
+MAX_BATCH_SIZE = 100
+MAX_BODY_BYTES = 512 * 1024
 # Memory of a message without its body, measured.
 _OVERHEAD = 128
 
@@ -26,7 +26,7 @@ class Sendable(Protocol):
         """A JSON object."""
 
     @property
-    def is_listed(self) -> bool:
+    def is_batchable(self) -> bool:
         """Whether several can be posted as a list."""
 
     @property
@@ -38,7 +38,7 @@ class Sendable(Protocol):
         """Approximate size in bytes, in memory and as JSON."""
 
 
-class Parcel(NamedTuple):
+class Message(NamedTuple):
     """A serialized ``Sendable``, as it is stored on disk."""
 
     path: str
@@ -46,7 +46,7 @@ class Parcel(NamedTuple):
     """A JSON object."""
 
     @property
-    def is_listed(self) -> bool:
+    def is_batchable(self) -> bool:
         """Whether several can be posted as a list."""
         return self.path in (VISITS, EVENTS)
 
@@ -62,12 +62,12 @@ class Parcel(NamedTuple):
 
 
 def engagement_path(visit: UUID) -> str:
-    """The path to which the engagement of a visit is posted."""
+    """Return the path to which the engagement of a visit is posted."""
     return f"{VISITS}/{visit}/engagement"
 
 
-def body_of(parcels: Sequence[Sendable]) -> bytes:
+def build_body(messages: Sequence[Sendable]) -> bytes:
     """Build the body: a list if the path accepts lists, else the single object."""
-    if parcels[0].is_listed:
-        return b"[" + b",".join(parcel.body for parcel in parcels) + b"]"
-    return parcels[0].body
+    if messages[0].is_batchable:
+        return b"[" + b",".join(message.body for message in messages) + b"]"
+    return messages[0].body

@@ -11,18 +11,18 @@ from django.http import HttpRequest
 from django.utils.encoding import escape_uri_path, iri_to_uri
 
 from tetralto_visits.address import PEER_KEYS, Peers
+from tetralto_visits.cache import BoundedCache
 from tetralto_visits.ids import rfc3339, uuid7
-from tetralto_visits.memo import Memo
+from tetralto_visits.message import VISITS
 from tetralto_visits.origin import HOST_KEYS, origin_of
-from tetralto_visits.parcel import VISITS
-from tetralto_visits.visit import Visit
-from tetralto_visits.wire import (
-    LONGEST_ID,
-    LONGEST_URL,
-    LONGEST_USER_AGENT,
+from tetralto_visits.serialization import (
+    MAX_ID_CHARS,
+    MAX_URL_CHARS,
+    MAX_USER_AGENT_CHARS,
     text_or_null,
     write_object,
 )
+from tetralto_visits.visit import Visit
 
 # The headers that distinguish browsers from bots. The fixed list bounds the size of a visit, and
 # excludes credentials (cookies, authorization).
@@ -67,14 +67,14 @@ _PEER = slice(3, 3 + len(PEER_KEYS))
 _HOST = slice(_PEER.stop, _PEER.stop + len(HOST_KEYS))
 _BROWSER = slice(_HOST.stop, None)
 
-_LONGEST_HEADER = 512
+_MAX_HEADER_CHARS = 512
 _NULL = "null"
 # Memory of a payload without its texts, and JSON without its values.
 _OVERHEAD = 600
 
 
 @dataclass(slots=True)
-class VisitNote:
+class VisitPayload:
     """A visit in the queue.
 
     During the request, only the values are captured. Serializing takes longer and is faster in
@@ -83,7 +83,7 @@ class VisitNote:
 
     path: ClassVar[str] = VISITS
     kind: ClassVar[str] = "Visits"
-    is_listed: ClassVar[bool] = True
+    is_batchable: ClassVar[bool] = True
 
     at_ns: int
     entropy: bytes
@@ -124,7 +124,7 @@ class VisitNote:
         text = (
             f'{{"id":"{uuid7(self.at_ns, self.entropy)}","site":null,'
             f'"timestamp":"{rfc3339(self.at_ns)}",'
-            f'"url":{quoted((self.origin + _target(self.page, self.query))[:LONGEST_URL])},'
+            f'"url":{quoted((self.origin + _target(self.page, self.query))[:MAX_URL_CHARS])},'
             f'"ip":"{self.address}",{self.browser},"referrer":{self.referrer},'
             f'"title":{self.title},"method":{quoted(self.method)},"status_code":{self.status_code:d},'
             f'"response_time_ms":{self.milliseconds:.0f},'
@@ -135,13 +135,13 @@ class VisitNote:
         return text.encode("ascii")
 
 
-def note_visit(
+def capture_visit(
     request: HttpRequest,
     visit: Visit,
     status_code: int,
     peers: Peers,
     http_version_key: str | None,
-) -> VisitNote:
+) -> VisitPayload:
     """Capture one visit.
 
     Raises ``DisallowedHost`` if the host is not allowed, ``BadPropertiesError`` if the properties
@@ -157,37 +157,37 @@ def note_visit(
         scope = getattr(request, "scope", None)
         version = scope["http_version"] if scope else None
     browser = found[_BROWSER]
-    return VisitNote(
+    return VisitPayload(
         visit.at_ns,
         visit.entropy,
         origin_of(request, found[_HOST]),
         request.path,
         found[1] or "",
         peer.address,
-        _browsers.get(browser) or _browsers.keep(browser, _write_browser(*browser)),
+        _browsers.get(browser) or _browsers.store(browser, _write_browser(*browser)),
         request.method or "GET",
         status_code,
         visit.elapsed_ms,
         version or "",
         # Most visits have none of these, and the check is cheaper than a call.
-        _NULL if found[0] is None else text_or_null(found[0], LONGEST_URL),
-        _NULL if visit.title is None else text_or_null(visit.title, _LONGEST_HEADER),
-        _NULL if visit.visitor_id is None else text_or_null(visit.visitor_id, LONGEST_ID),
-        _NULL if visit.user_id is None else text_or_null(visit.user_id, LONGEST_ID),
+        _NULL if found[0] is None else text_or_null(found[0], MAX_URL_CHARS),
+        _NULL if visit.title is None else text_or_null(visit.title, _MAX_HEADER_CHARS),
+        _NULL if visit.visitor_id is None else text_or_null(visit.visitor_id, MAX_ID_CHARS),
+        _NULL if visit.user_id is None else text_or_null(visit.user_id, MAX_ID_CHARS),
         _properties(request, visit),
     )
 
 
-_browsers: Memo[str] = Memo()
+_browsers: BoundedCache[str] = BoundedCache()
 
 
 def _write_browser(user_agent: str | None, *headers: str | None) -> str:
     given = (
-        f"{quoted(name)}:{quoted(value[:_LONGEST_HEADER])}"
+        f"{quoted(name)}:{quoted(value[:_MAX_HEADER_CHARS])}"
         for name, value in zip(HEADERS, headers, strict=True)
         if value is not None
     )
-    user_agent = quoted((user_agent or "")[:LONGEST_USER_AGENT])
+    user_agent = quoted((user_agent or "")[:MAX_USER_AGENT_CHARS])
     return f'"user_agent":{user_agent},"headers":{{{",".join(given)}}}'
 
 

@@ -17,7 +17,7 @@ _SUFFIX = ".memory"
 _own: set[str] = set()
 
 
-class Ledger:
+class InFlightCounter:
     """A number in a small memory-mapped file, which survives if the process is killed.
 
     The file is locked while the process lives, so other processes can detect its end.
@@ -36,9 +36,9 @@ class Ledger:
         _own.add(name)
         unlocked.rename(self._path)
 
-    def note(self, parcels: int) -> None:
+    def set(self, messages: int) -> None:
         """Store the number of messages that are only in memory."""
-        self._number[0] = parcels
+        self._number[0] = messages
 
     def close(self) -> None:
         """Remove the file at a regular end of the process."""

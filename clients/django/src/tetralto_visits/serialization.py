@@ -15,10 +15,10 @@ from tetralto_visits.address import Peers
 from tetralto_visits.ids import rfc3339, uuid7
 from tetralto_visits.visit import Visit
 
-LONGEST_URL = 2048
-LONGEST_USER_AGENT = 1024
-LONGEST_ID = 128
-_LONGEST_OBJECT = 8192
+MAX_URL_CHARS = 2048
+MAX_USER_AGENT_CHARS = 1024
+MAX_ID_CHARS = 128
+_MAX_OBJECT_CHARS = 8192
 
 
 class BadPropertiesError(ValueError):
@@ -45,7 +45,7 @@ def write_event(
         "user_id": _short(visit.user_id),
         "visitor_id": _short(visit.visitor_id),
         "ip": peers.of(request.META).address,
-        "user_agent": request.META.get("HTTP_USER_AGENT", "")[:LONGEST_USER_AGENT],
+        "user_agent": request.META.get("HTTP_USER_AGENT", "")[:MAX_USER_AGENT_CHARS],
         "timestamp": rfc3339(at_ns),
         "metadata": metadata,
     }
@@ -60,14 +60,14 @@ def write_object(content: dict[str, Any]) -> str:
         text = json.dumps(content, separators=(",", ":"), default=str, allow_nan=False)
     except (ValueError, TypeError, RecursionError) as error:
         raise BadPropertiesError from error
-    if len(text) > _LONGEST_OBJECT:
+    if len(text) > _MAX_OBJECT_CHARS:
         raise BadPropertiesError
     return text
 
 
 def _short(own_id: object) -> str | None:
     """Convert an id to a text, because views may set numbers."""
-    return None if own_id is None or own_id == "" else str(own_id)[:LONGEST_ID]
+    return None if own_id is None or own_id == "" else str(own_id)[:MAX_ID_CHARS]
 
 
 def text_or_null(value: object, longest: int) -> str:

@@ -11,27 +11,27 @@ from pathlib import Path
 from typing import IO
 
 from tetralto_visits.config import Target
-from tetralto_visits.ledger import Ledger, take_lost
+from tetralto_visits.inflight_counter import InFlightCounter, take_lost
 from tetralto_visits.locks import try_lock
-from tetralto_visits.parcel import LARGEST_BATCH, Sendable
-from tetralto_visits.spool import SUSPECT_PAUSE_SECONDS, Spool, Stored
-from tetralto_visits.throttle import Throttle
+from tetralto_visits.log_throttle import LogThrottle
+from tetralto_visits.message import MAX_BATCH_SIZE, Sendable
+from tetralto_visits.spool import SUSPECT_PAUSE_SECONDS, Spool, StoredMessage
 
 _ERRORS = (OSError, sqlite3.Error)
 
 
-class Depot:
+class DurableQueue:
     """Stores messages on disk. If that is impossible, it logs a warning and stores nothing."""
 
-    def __init__(self, target: Target, throttle: Throttle) -> None:
+    def __init__(self, target: Target, throttle: LogThrottle) -> None:
         self._throttle = throttle
         self._folder = find_folder(target.spool_folders)
         self._spool = Spool(self._folder, target.spool_bytes) if self._folder else None
-        self._ledger: Ledger | None = None
-        self._emptying: IO[bytes] | None = None
+        self._in_flight: InFlightCounter | None = None
+        self._sending_lock: IO[bytes] | None = None
         if self._folder:
             try:
-                self._ledger = Ledger(self._folder)
+                self._in_flight = InFlightCounter(self._folder)
             except _ERRORS as error:
                 self._warn(error)
         elif target.spool_folders:
@@ -42,10 +42,10 @@ class Depot:
         """Whether there is a spool."""
         return self._spool is not None
 
-    def note(self, parcels: int) -> None:
+    def set_in_flight(self, messages: int) -> None:
         """Store the number of messages that are only in memory."""
-        if self._ledger is not None:
-            self._ledger.note(parcels)
+        if self._in_flight is not None:
+            self._in_flight.set(messages)
 
     def take_lost(self) -> int:
         """Count the messages in the memory of killed processes. Each is counted once."""
@@ -57,31 +57,31 @@ class Depot:
             self._warn(error)
             return 0
 
-    def put(self, parcels: Sequence[Sendable], *, is_suspect: bool = False) -> bool:
+    def put(self, messages: Sequence[Sendable], *, is_suspect: bool = False) -> bool:
         """Store messages, as suspects or not. Returns false if that is impossible."""
         if self._spool is None:
             return False
         try:
-            self._spool.put(parcels, self._retry_at() if is_suspect else 0.0)
+            self._spool.put(messages, self._retry_at() if is_suspect else 0.0)
         except _ERRORS as error:
             self._warn(error)
             return False
         return True
 
-    def oldest(self, most: int = LARGEST_BATCH) -> list[Stored]:
+    def oldest(self, most: int = MAX_BATCH_SIZE) -> list[StoredMessage]:
         """Read the oldest messages that can be posted together.
 
         Empty if there are none, or if another process is sending.
         """
         try:
-            if self._spool is None or self._spool.is_empty() or not self._may_empty():
+            if self._spool is None or self._spool.is_empty() or not self._acquire():
                 return []
             return self._spool.oldest(most, time.time())
         except _ERRORS as error:
             self._warn(error)
             return []
 
-    def remove(self, stored: Iterable[Stored]) -> None:
+    def remove(self, stored: Iterable[StoredMessage]) -> None:
         """Delete delivered messages. If deleting fails, they are sent again."""
         if self._spool is not None:
             try:
@@ -89,7 +89,7 @@ class Depot:
             except _ERRORS as error:
                 self._warn(error)
 
-    def set_apart(self, stored: Stored) -> None:
+    def postpone(self, stored: StoredMessage) -> None:
         """Postpone a message that fails alone, so that it does not block others."""
         if self._spool is not None:
             try:
@@ -97,29 +97,29 @@ class Depot:
             except _ERRORS as error:
                 self._warn(error)
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Release the lock, so that another process can send."""
-        if self._emptying is not None:
-            self._emptying.close()
-            self._emptying = None
+        if self._sending_lock is not None:
+            self._sending_lock.close()
+            self._sending_lock = None
 
     def close(self) -> None:
         """End in order: what is not here is accounted for elsewhere."""
-        self.leave()
-        if self._ledger is not None:
-            self._ledger.close()
+        self.release()
+        if self._in_flight is not None:
+            self._in_flight.close()
 
     @staticmethod
     def _retry_at() -> float:
         return time.time() + SUSPECT_PAUSE_SECONDS
 
-    def _may_empty(self) -> bool:
-        if self._emptying is None and self._folder is not None:
+    def _acquire(self) -> bool:
+        if self._sending_lock is None and self._folder is not None:
             file = (self._folder / "sending.lock").open("ab")
             if not try_lock(file):
                 file.close()
                 return False
-            self._emptying = file
+            self._sending_lock = file
         return True
 
     def _warn(self, error: Exception) -> None:
@@ -130,10 +130,10 @@ class Depot:
 
 def find_folder(candidates: Iterable[Path]) -> Path | None:
     """Find the first folder that is private to this user; create it if missing."""
-    return next((folder for folder in candidates if _is_ours(folder)), None)
+    return next((folder for folder in candidates if _is_private(folder)), None)
 
 
-def _is_ours(folder: Path) -> bool:
+def _is_private(folder: Path) -> bool:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.lstat()

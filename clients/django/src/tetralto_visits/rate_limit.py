@@ -13,7 +13,7 @@ _MAX_NETWORKS = 4096
 _IPV6_PREFIX = 64
 
 
-class Allowance:
+class RateLimiter:
     """Counts reports by network and minute, in this process, for a bounded number of networks.
 
     If the table is full, the network that reported longest ago is removed and starts at zero again.
@@ -26,7 +26,7 @@ class Allowance:
         self._minute = 0
         self._counts: dict[str, int] = {}
 
-    def take(self, address: str, most: int) -> bool:
+    def try_acquire(self, address: str, most: int) -> bool:
         """Count one report. Returns false if the network has reached its limit for this minute."""
         network = network_of(address)
         with self._lock:

@@ -11,8 +11,8 @@ from email.utils import parsedate_to_datetime
 from time import time
 from urllib.parse import urlsplit
 
-_LARGEST_ANSWER = 1 << 20
-_SMALLEST_TO_PACK = 1024
+_MAX_RESPONSE_BYTES = 1 << 20
+_MIN_COMPRESSED_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class NoReply:
     reason: str
 
 
-class Link:
+class Connection:
     """Posts JSON to the service. Not thread-safe."""
 
     def __init__(self, service_url: str, token: str, now: Callable[[], float] = time) -> None:
@@ -74,7 +74,7 @@ class Link:
 
     def _exchange(self, path: str, body: bytes, timeout: float) -> Reply:
         headers = self._headers
-        if len(body) >= _SMALLEST_TO_PACK:
+        if len(body) >= _MIN_COMPRESSED_BYTES:
             body = gzip.compress(body, 5)
             headers = {**headers, "Content-Encoding": "gzip"}
         self._connection.timeout = timeout
@@ -82,7 +82,7 @@ class Link:
             self._connection.sock.settimeout(timeout)
         self._connection.request("POST", self._prefix + path, body, headers)
         response = self._connection.getresponse()
-        content = response.read(_LARGEST_ANSWER)
+        content = response.read(_MAX_RESPONSE_BYTES)
         if not response.isclosed():
             self.close()
         wait = seconds_to_wait(response.getheader("Retry-After"), self._now())

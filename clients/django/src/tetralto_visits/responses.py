@@ -7,10 +7,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from tetralto_visits.link import NoReply, Reply
-from tetralto_visits.parcel import VISITS
+from tetralto_visits.connection import NoReply, Reply
+from tetralto_visits.message import VISITS
 
-_BAD_PARCELS = (400, 422)
+_INVALID_MESSAGE = (400, 422)
 _TOO_LARGE = 413
 _CONFLICT = 409
 _STATUSES = ("recorded", "duplicate", "ignored", "rejected")
@@ -61,7 +61,7 @@ class Unavailable:
 Answer = Accepted | Refused | TooLarge | Unavailable
 
 
-def judge(reply: Reply | NoReply, path: str, parcels: int) -> Answer:
+def classify(reply: Reply | NoReply, path: str, messages: int) -> Answer:
     """Classify the response to a number of messages.
 
     Messages are given up only if visitor-analytics itself rejects them. A 400 of a proxy, a wrong
@@ -70,15 +70,15 @@ def judge(reply: Reply | NoReply, path: str, parcels: int) -> Answer:
     if isinstance(reply, NoReply):
         return Unavailable(reply.reason, is_suspicious=reply.reason in _SUSPICIOUS_REASONS)
     if 200 <= reply.status < 300:
-        counted = _count(reply.content, parcels)
+        counted = _count(reply.content, messages)
         if counted is None and path == VISITS:
             return Unavailable("not a response of visitor-analytics", reply.retry_after)
-        return counted or Accepted(parcels)
+        return counted or Accepted(messages)
     reason = f"HTTP {reply.status}"
     if reply.status == _TOO_LARGE:
         return TooLarge(reason)
     problem = _problem(reply.content)
-    if _blames_parcels(reply.status, problem, path):
+    if _is_message_invalid(reply.status, problem, path):
         return Refused(f"{reason} {problem['code']}")
     is_suspicious = reply.status in _SUSPICIOUS_STATUSES or (
         path != VISITS and reply.status in _UNKNOWN_PATHS
@@ -86,10 +86,10 @@ def judge(reply: Reply | NoReply, path: str, parcels: int) -> Answer:
     return Unavailable(reason, reply.retry_after, is_suspicious)
 
 
-def _blames_parcels(status: int, problem: dict[str, Any], path: str) -> bool:
+def _is_message_invalid(status: int, problem: dict[str, Any], path: str) -> bool:
     if "code" not in problem:
         return False
-    if status in _BAD_PARCELS:
+    if status in _INVALID_MESSAGE:
         return True
     if status == _CONFLICT:
         return problem.get("field") == "id"
@@ -107,13 +107,13 @@ def _problem(content: bytes) -> dict[str, Any]:
     return problem if is_ours and len(problem["code"]) <= 64 else {}
 
 
-def _count(content: bytes, parcels: int) -> Accepted | None:
+def _count(content: bytes, messages: int) -> Accepted | None:
     """Count the results by status. ``None`` unless there is one result for each message."""
     # Parsing a hundred results takes a millisecond, in which no request runs (GIL). In the compact
     # JSON of the service, counting this text is equivalent: within a JSON string, the quotes would
     # be escaped.
-    if content.count(b'"status":"recorded"') == parcels:
-        return Accepted(parcels)
+    if content.count(b'"status":"recorded"') == messages:
+        return Accepted(messages)
     try:
         results = json.loads(content)["results"]
         counts = Counter(str(result["status"]) for result in results)
@@ -121,7 +121,7 @@ def _count(content: bytes, parcels: int) -> Accepted | None:
         code = (first.get("error") or {}).get("code")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    if sum(counts[status] for status in _STATUSES) != parcels:
+    if sum(counts[status] for status in _STATUSES) != messages:
         return None
     return Accepted(
         counts["recorded"], counts["duplicate"], counts["rejected"], counts["ignored"], code
