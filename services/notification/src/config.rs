@@ -58,11 +58,11 @@ pub enum Command {
 #[derive(Clone, Debug, clap::Args)]
 pub struct SmsArgs {
     /// Providers for text messages, separated by commas, in the order they are tried. `log` prints
-    /// messages to the log and excludes the others. Default: twilio if SMS_API_KEY is set, else
+    /// messages to the log and excludes the others. Default: twilio if `SMS_API_KEY` is set, else
     /// log.
     #[arg(long, env = "SMS_PROVIDER", value_delimiter = ',')]
     pub sms_provider: Vec<SmsProvider>,
-    /// Twilio auth token, or the secret of the API key in TWILIO_API_KEY_SID.
+    /// Twilio auth token, or the secret of the API key in `TWILIO_API_KEY_SID`.
     #[arg(long, env = "SMS_API_KEY", hide_env_values = true, value_parser = secret)]
     pub sms_api_key: Option<SecretString>,
     /// Sender of text messages: a phone number such as +15550100067, or for Twilio the SID of a
@@ -75,11 +75,11 @@ pub struct SmsArgs {
     /// SID of the Twilio account (AC…).
     #[arg(long, env = "TWILIO_ACCOUNT_SID", value_parser = sid("AC"), requires = "sms_api_key")]
     pub twilio_account_sid: Option<String>,
-    /// SID of a Twilio API key (SK…), if SMS_API_KEY is its secret and not the auth token.
+    /// SID of a Twilio API key (SK…), if `SMS_API_KEY` is its secret and not the auth token.
     #[arg(long, env = "TWILIO_API_KEY_SID", value_parser = sid("SK"), requires = "sms_api_key")]
     pub twilio_api_key_sid: Option<String>,
     /// Twilio auth token to verify the signatures of callbacks. Required for callbacks if
-    /// SMS_API_KEY is the secret of an API key.
+    /// `SMS_API_KEY` is the secret of an API key.
     #[arg(long, env = "TWILIO_AUTH_TOKEN", hide_env_values = true, value_parser = secret)]
     pub twilio_auth_token: Option<SecretString>,
     /// Base URL of the Twilio API.

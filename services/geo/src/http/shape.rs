@@ -54,7 +54,7 @@ impl utoipa::ToSchema for SelectedLocation {
 
 impl PartialSchema for SelectedLocation {
     fn schema() -> RefOr<Schema> {
-        let part = ObjectBuilder::new().description(Some("The fields in `fields`"));
+        let part = ObjectBuilder::new().description(Some("With `fields`: only these fields"));
         AnyOfBuilder::new()
             .item(Ref::from_schema_name(Location::name()))
             .item(part)

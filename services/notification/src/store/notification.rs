@@ -121,7 +121,7 @@ pub async fn list(
     raw.into_iter().map(NotificationRow::try_from).collect()
 }
 
-/// The smallest UUIDv7 of a time: its first 48 bits are the milliseconds.
+/// The smallest UUID (version 7) of a time: its first 48 bits are the milliseconds.
 pub(super) fn first_id(at: DateTime<Utc>) -> Uuid {
     let millis = u128::try_from(at.timestamp_millis()).unwrap_or(0);
     Uuid::from_u128(millis << 80)

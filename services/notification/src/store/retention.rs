@@ -10,7 +10,8 @@ use super::notification::{MAX_DIGEST_WINDOW, first_id};
 pub const RETENTION_BATCH_SIZE: i64 = 1_000;
 
 /// Deletes notifications that were accepted before `before`, oldest first, with their deliveries,
-/// attempts and receipts. Keeps notifications with pending deliveries or in an open digest. Returns
+/// attempts and receipts. Keeps notifications with pending deliveries. Digested notifications are
+/// kept for the longest digest window in addition, because an open digest may contain them. Returns
 /// the number of notifications.
 pub async fn delete_old(pool: &PgPool, before: DateTime<Utc>) -> Result<u64, StoreError> {
     let done = sqlx::query!(
