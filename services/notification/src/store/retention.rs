@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 
 use super::StoreError;
-use super::notification::{MAX_DIGEST_WINDOW, first_id};
+use super::notification::{MAX_DIGEST_WINDOW, min_id_at};
 
 /// Rows per statement, to bound its time.
 pub const RETENTION_BATCH_SIZE: i64 = 1_000;
@@ -34,7 +34,7 @@ pub async fn delete_old(pool: &PgPool, before: DateTime<Utc>) -> Result<u64, Sto
              where r.provider = delivered.provider
                  and r.message_id = delivered.provider_message_id)
          delete from notification.notification n using old where n.id = old.id",
-        first_id(before + TimeDelta::seconds(1)),
+        min_id_at(before + TimeDelta::seconds(1)),
         before,
         before - MAX_DIGEST_WINDOW,
         RETENTION_BATCH_SIZE,

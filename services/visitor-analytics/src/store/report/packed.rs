@@ -82,7 +82,8 @@ impl ColumnReader {
         let mut next = days.next().map(&read);
         while let Some(mut this) = next.take() {
             let loaded = (&mut this.0).await;
-            let loaded = loaded.map_err(|_| StoreError::Unreadable("the column blocks of a day"))?;
+            let loaded =
+                loaded.map_err(|_| StoreError::Unreadable("the column blocks of a day"))?;
             let LoadedDay {
                 day,
                 packs,
