@@ -13,10 +13,10 @@ pub use locator::Locator;
 pub use maxmind::MaxMindWebService;
 pub use mmdb::DatabaseError;
 
-fn count(provider: &'static str, outcome: &'static str) {
-    counter(provider, outcome).increment(1);
+fn count_lookup(provider: &'static str, outcome: &'static str) {
+    lookup_counter(provider, outcome).increment(1);
 }
 
-fn counter(provider: &'static str, outcome: &'static str) -> metrics::Counter {
+fn lookup_counter(provider: &'static str, outcome: &'static str) -> metrics::Counter {
     metrics::counter!("geo_lookups_total", "provider" => provider, "outcome" => outcome)
 }

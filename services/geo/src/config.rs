@@ -24,7 +24,7 @@ pub struct Config {
     pub database: OptionalDatabaseArgs,
     /// Location of the business as `latitude,longitude` in degrees. If set, locations include the
     /// distance to it (`distance_km`).
-    #[arg(long, env = "BUSINESS_LOCATION", value_parser = point, allow_hyphen_values = true)]
+    #[arg(long, env = "BUSINESS_LOCATION", value_parser = parse_point, allow_hyphen_values = true)]
     pub business_location: Option<GeoPoint>,
     /// Local databases in MaxMind's format (.mmdb): files or directories, separated by commas.
     /// For each field of a location the first database with a value is used.
@@ -54,13 +54,13 @@ pub struct UpdateArgs {
     #[arg(long, env = "GEOIP_UPDATE")]
     pub geoip_update: Option<Switch>,
     /// MaxMind databases to download (edition IDs), separated by commas.
-    #[arg(long, env = "GEOIP_EDITIONS", value_delimiter = ',', value_parser = edition, default_value = "GeoLite2-City,GeoLite2-ASN")]
+    #[arg(long, env = "GEOIP_EDITIONS", value_delimiter = ',', value_parser = parse_edition, default_value = "GeoLite2-City,GeoLite2-ASN")]
     pub geoip_editions: Vec<String>,
     /// URL of MaxMind's update service.
-    #[arg(long, env = "MAXMIND_UPDATE_HOST", default_value = "https://updates.maxmind.com", value_parser = host)]
+    #[arg(long, env = "MAXMIND_UPDATE_HOST", default_value = "https://updates.maxmind.com", value_parser = parse_host)]
     pub maxmind_update_host: Url,
     /// URL of DB-IP's download server.
-    #[arg(long, env = "DBIP_HOST", default_value = "https://download.db-ip.com", value_parser = host)]
+    #[arg(long, env = "DBIP_HOST", default_value = "https://download.db-ip.com", value_parser = parse_host)]
     pub dbip_host: Url,
     /// Directory for downloaded databases. Default: .tetralto/geoip.
     #[arg(long, env = "GEOIP_DATA_DIR")]
@@ -82,7 +82,7 @@ impl UpdateArgs {
     }
 
     #[must_use]
-    pub fn keeps_in_postgres(&self) -> bool {
+    pub fn has_postgres_backups(&self) -> bool {
         self.geoip_keep_in_postgres != Some(Switch::Off)
     }
 }
@@ -105,7 +105,7 @@ pub struct MaxMindArgs {
     pub maxmind_api_key: Option<SecretString>,
     /// Host of MaxMind's web service: geolite.info for free accounts, geoip.maxmind.com for paid
     /// accounts, sandbox.maxmind.com for tests. HTTPS is required except for loopback addresses.
-    #[arg(long, env = "MAXMIND_HOST", default_value = "https://geolite.info", value_parser = host)]
+    #[arg(long, env = "MAXMIND_HOST", default_value = "https://geolite.info", value_parser = parse_host)]
     pub maxmind_host: Url,
     /// Maximum number of web service lookups per day (UTC) and process. Free accounts have 1000.
     #[arg(long, env = "MAXMIND_DAILY_LOOKUPS", default_value_t = 1_000)]
@@ -122,7 +122,9 @@ impl Config {
                  downloaded (https://db-ip.com, CC BY 4.0); for better data set \
                  MAXMIND_ACCOUNT_ID and MAXMIND_API_KEY (README: MaxMind)"
             }
-            None if self.geoip_databases.is_empty() && self.maxmind.settings().is_none() => {
+            None if self.geoip_databases.is_empty()
+                && self.maxmind.web_service_settings().is_none() =>
+            {
                 "locations: countries only; for cities set MAXMIND_ACCOUNT_ID and \
                  MAXMIND_API_KEY (README: MaxMind)"
             }
@@ -138,7 +140,7 @@ impl Config {
         if updates.geoip_update == Some(Switch::Off) {
             return None;
         }
-        if let Some(account) = self.maxmind.settings() {
+        if let Some(account) = self.maxmind.web_service_settings() {
             return Some(Publisher::MaxMind {
                 host: updates.maxmind_update_host.clone(),
                 account_id: account.account_id,
@@ -156,7 +158,7 @@ impl Config {
 impl MaxMindArgs {
     /// `None` if no account is set.
     #[must_use]
-    pub fn settings(&self) -> Option<WebServiceSettings> {
+    pub fn web_service_settings(&self) -> Option<WebServiceSettings> {
         Some(WebServiceSettings {
             account_id: self.maxmind_account_id?,
             api_key: self.maxmind_api_key.clone()?,
@@ -167,7 +169,7 @@ impl MaxMindArgs {
 }
 
 /// Parses `51.5074,-0.1278`.
-fn point(text: &str) -> Result<GeoPoint, String> {
+fn parse_point(text: &str) -> Result<GeoPoint, String> {
     let degrees = text.split_once(',').and_then(|(latitude, longitude)| {
         let latitude = latitude.trim().parse().ok()?;
         Some((latitude, longitude.trim().parse().ok()?))
@@ -179,7 +181,7 @@ fn point(text: &str) -> Result<GeoPoint, String> {
 
 /// Parses the edition ID of a MaxMind database. It becomes part of file and URL paths, so that
 /// only letters, digits and hyphens are allowed.
-fn edition(text: &str) -> Result<String, String> {
+fn parse_edition(text: &str) -> Result<String, String> {
     let text = text.trim();
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     if text.is_empty() || !text.bytes().all(is_plain) {
@@ -190,7 +192,7 @@ fn edition(text: &str) -> Result<String, String> {
 
 /// Parses a host name or address, with or without scheme and port. HTTP is allowed for loopback
 /// addresses only, because requests carry the account's key.
-fn host(text: &str) -> Result<Url, String> {
+fn parse_host(text: &str) -> Result<Url, String> {
     let text = text.trim();
     let url = if text.contains("://") {
         Url::parse(text)
@@ -219,7 +221,7 @@ fn host(text: &str) -> Result<Url, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{host, point};
+    use super::{parse_host, parse_point};
 
     #[test]
     fn a_host_is_read_with_and_without_its_scheme() {
@@ -232,16 +234,20 @@ mod tests {
             ("http://[::1]:8080/", "http://[::1]:8080/"),
             ("http://localhost", "http://localhost/"),
         ] {
-            assert_eq!(host(text).map(String::from), Ok(url.to_owned()), "{text}");
+            assert_eq!(
+                parse_host(text).map(String::from),
+                Ok(url.to_owned()),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn a_place_is_two_numbers_on_the_globe() {
-        let read = |text| point(text).map(|point| (point.latitude(), point.longitude()));
+        let read = |text| parse_point(text).map(|point| (point.latitude(), point.longitude()));
         assert_eq!(read("51.5, -0.1"), Ok((51.5, -0.1)));
         for wrong in ["", "51.5", "51.5;-0.1", "91,0", "0,181", "1,2,3", "NaN,0"] {
-            assert!(point(wrong).is_err(), "{wrong}");
+            assert!(parse_point(wrong).is_err(), "{wrong}");
         }
     }
 
@@ -256,7 +262,7 @@ mod tests {
             "https://geolite.info?key=1",
             "",
         ] {
-            let error = host(text).unwrap_err();
+            let error = parse_host(text).unwrap_err();
             assert!(!error.contains("secret@"), "{text}: {error}");
         }
     }

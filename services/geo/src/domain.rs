@@ -2,15 +2,15 @@
 //! of the web service.
 
 mod address;
-mod allowance;
 pub mod areas;
 pub mod countries;
 mod enrichment;
 mod freshness;
 mod language;
+mod request_budget;
 
-pub use address::{LocateError, SpecialPurpose, parse, spelled};
-pub use allowance::{BudgetState, RequestBudget, UpstreamError};
+pub use address::{LocateError, SpecialPurpose, canonical_text, parse_address};
 pub use enrichment::enrich;
 pub use freshness::is_stale;
 pub use language::{Language, UnknownLanguage};
+pub use request_budget::{BudgetState, RequestBudget, UpstreamError};

@@ -2,9 +2,9 @@
 
 mod check;
 mod error;
+mod fields;
 mod geolocate;
 mod service_areas;
-mod shape;
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub fn router(
     verifier: &TokenVerifier,
 ) -> OpenApiRouter {
     let read = OpenApiRouter::new()
-        .routes(routes!(geolocate::one, geolocate::many))
+        .routes(routes!(geolocate::geolocate, geolocate::geolocate_batch))
         .with_state(locator.clone());
     let check = OpenApiRouter::new()
         .routes(routes!(check::check))

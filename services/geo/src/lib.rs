@@ -31,7 +31,7 @@ use crate::clients::{LocalDatabases, Locator, MaxMindWebService};
 use crate::config::Config;
 use crate::http::ServiceAreas;
 use crate::store::Store;
-use crate::workers::follower::AreaCache;
+use crate::workers::area_cache::AreaCache;
 use crate::workers::updater::{DatabaseBackups, DatabaseUpdater};
 
 /// The name of the service, the audience of its tokens, and its schema in the database.
@@ -45,28 +45,32 @@ pub fn migrator() -> Migrator {
 /// Builds the service. Fails on invalid keys or databases.
 pub fn build(config: &Config, clock: Clock) -> anyhow::Result<App> {
     let pool = config.database.pool(SERVICE_NAME)?;
-    assemble(config, pool.as_ref(), clock)
+    build_with_pool(config, pool.as_ref(), clock)
 }
 
 /// Builds the service with the given pool, or without a database.
-pub fn assemble(config: &Config, pool: Option<&PgPool>, clock: Clock) -> anyhow::Result<App> {
+pub fn build_with_pool(
+    config: &Config,
+    pool: Option<&PgPool>,
+    clock: Clock,
+) -> anyhow::Result<App> {
     let keys = &config.service.keys;
     let verifier = keys.verifier(SERVICE_NAME, &clock)?;
     let downloads = config.updates.data_dir();
     let (databases, watch) = LocalDatabases::open(&config.geoip_databases, &downloads)?;
-    let account = config.maxmind.settings();
+    let account = config.maxmind.web_service_settings();
     let web = account.map(|account| MaxMindWebService::new(account, clock.clone()));
     let web = web.transpose()?;
     let business = config.business_location;
     let locator = Locator::new(databases, web.clone(), business, clock.clone());
     let locator = Arc::new(locator);
     let store = pool.map(|pool| Store::new(pool.clone()));
-    let updater = updater(config, store.as_ref(), &clock)?;
-    let health = health(locator.clone(), web, updater.clone(), clock.clone());
-    let areas = store.map(|store| areas(store, &clock));
-    let health = health.optional_check("service-areas", look_at_areas(pool));
+    let updater = database_updater(config, store.as_ref(), &clock)?;
+    let health = health_checks(locator.clone(), web, updater.clone(), clock.clone());
+    let areas = store.map(|store| service_areas(store, &clock));
+    let health = health.optional_check("service-areas", service_areas_check(pool));
     let health = match pool {
-        Some(pool) => with_database(health, pool),
+        Some(pool) => add_database_checks(health, pool),
         None => health,
     };
     chassis::metrics::describe(&metrics::METRICS);
@@ -78,7 +82,7 @@ pub fn assemble(config: &Config, pool: Option<&PgPool>, clock: Clock) -> anyhow:
         None => app,
     };
     let app = match areas {
-        Some(areas) => app.worker("service-areas", |stop| areas.follower.run(stop)),
+        Some(areas) => app.worker("service-areas", |stop| areas.cache.run(stop)),
         None => app,
     };
     let interval = Duration::from_millis(config.updates.geoip_watch_interval);
@@ -102,15 +106,15 @@ pub async fn migrate(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn areas(store: Store, clock: &Clock) -> ServiceAreas {
+fn service_areas(store: Store, clock: &Clock) -> ServiceAreas {
     ServiceAreas {
-        follower: Arc::new(AreaCache::new(store.clone())),
+        cache: Arc::new(AreaCache::new(store.clone())),
         store,
         clock: clock.clone(),
     }
 }
 
-fn with_database(health: HealthChecks, pool: &PgPool) -> HealthChecks {
+fn add_database_checks(health: HealthChecks, pool: &PgPool) -> HealthChecks {
     let (of_clock, of_transactions) = (pool.clone(), pool.clone());
     health
         .pool(SERVICE_NAME, "main", pool)
@@ -123,7 +127,9 @@ fn with_database(health: HealthChecks, pool: &PgPool) -> HealthChecks {
 
 /// An optional check: without the database, geo still locates addresses and uses the service areas
 /// that it loaded last.
-fn look_at_areas(pool: Option<&PgPool>) -> impl Fn() -> BoxFuture<'static, CheckResult> + use<> {
+fn service_areas_check(
+    pool: Option<&PgPool>,
+) -> impl Fn() -> BoxFuture<'static, CheckResult> + use<> {
     let newest = database::newest(&migrator());
     let check = pool.map(|pool| DatabaseCheck::new(pool, SERVICE_NAME, newest));
     move || match check.clone() {
@@ -132,13 +138,13 @@ fn look_at_areas(pool: Option<&PgPool>) -> impl Fn() -> BoxFuture<'static, Check
     }
 }
 
-fn updater(
+fn database_updater(
     config: &Config,
     store: Option<&Store>,
     clock: &Clock,
 ) -> reqwest::Result<Option<Arc<DatabaseUpdater>>> {
     let folder = DownloadDir::new(config.updates.data_dir());
-    let store = store.filter(|_| config.updates.keeps_in_postgres());
+    let store = store.filter(|_| config.updates.has_postgres_backups());
     let copies = store.cloned().map(DatabaseBackups::new);
     let publisher = config.publisher();
     let updater =
@@ -146,21 +152,21 @@ fn updater(
     updater.transpose()
 }
 
-fn health(
+fn health_checks(
     locator: Arc<Locator>,
     web: Option<Arc<MaxMindWebService>>,
     updater: Option<Arc<DatabaseUpdater>>,
     clock: Clock,
 ) -> HealthChecks {
     let health = HealthChecks::default().check("databases", move || {
-        std::future::ready(locator.finding(clock.now()))
+        std::future::ready(locator.health(clock.now()))
     });
     let health = match updater {
-        Some(updater) => health.check("updates", move || std::future::ready(updater.finding())),
+        Some(updater) => health.check("updates", move || std::future::ready(updater.health())),
         None => health,
     };
     match web {
-        Some(web) => health.check("maxmind", move || std::future::ready(web.finding())),
+        Some(web) => health.check("maxmind", move || std::future::ready(web.health())),
         None => health,
     }
 }

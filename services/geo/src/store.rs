@@ -14,19 +14,19 @@ pub use service_area::{
 pub enum StoreError {
     /// A retry may succeed.
     #[error("the database is unavailable: {0}")]
-    Away(sqlx::Error),
+    Unavailable(sqlx::Error),
     /// The statement or its result is invalid, which is a bug or a schema mismatch.
     #[error("unexpected database error: {0}")]
-    Broken(sqlx::Error),
+    Query(sqlx::Error),
 }
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         chassis::metrics::count_error(&error);
         if chassis::database::is_away(&error) {
-            Self::Away(error)
+            Self::Unavailable(error)
         } else {
-            Self::Broken(error)
+            Self::Query(error)
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Background tasks.
 
-pub mod follower;
+pub mod area_cache;
 pub mod updater;
 pub mod watcher;

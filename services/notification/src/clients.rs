@@ -1,13 +1,13 @@
 //! Clients of the providers, one file each, behind the trait [`Provider`]; and the log.
 
-pub mod answer;
 pub mod body;
 pub mod discord;
 pub mod email;
 pub mod fcm;
-pub mod guarded;
+pub mod http_result;
 pub mod log;
 pub mod ntfy;
+pub mod public_http_client;
 pub mod slack;
 pub mod telegram;
 pub mod twilio;
@@ -30,8 +30,8 @@ pub trait Provider: Send + Sync {
     fn send<'a>(&'a self, delivery: &'a ClaimedDelivery) -> BoxFuture<'a, SendResult>;
 
     /// Returns the policy for unknown outcomes. Most providers offer no lookup.
-    fn doubt(&self) -> UnknownOutcomePolicy {
-        UnknownOutcomePolicy::Leave
+    fn unknown_outcome_policy(&self) -> UnknownOutcomePolicy {
+        UnknownOutcomePolicy::GiveUp
     }
 
     /// Returns the ids of messages since `since` with the same text and recipient, for providers
@@ -48,7 +48,7 @@ pub trait Provider: Send + Sync {
 }
 
 /// Truncates a text to `most` characters; a text that is cut ends in `…`.
-fn cut(text: &str, most: usize) -> String {
+fn truncate(text: &str, most: usize) -> String {
     if text.chars().nth(most).is_none() {
         return text.to_owned();
     }
@@ -57,7 +57,7 @@ fn cut(text: &str, most: usize) -> String {
 }
 
 /// Joins title and text, for channels without a title.
-fn whole(delivery: &ClaimedDelivery) -> String {
+fn title_and_body(delivery: &ClaimedDelivery) -> String {
     match &delivery.title {
         Some(title) => format!("{title}\n{}", delivery.body),
         None => delivery.body.clone(),

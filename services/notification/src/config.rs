@@ -1,8 +1,8 @@
 //! The settings, from flags and environment variables. No other module reads the environment.
 
+mod channel_limits;
 mod channels;
-mod flow;
-mod limits;
+mod daily_limits;
 
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ use url::Url;
 
 use crate::clients::twilio::{TwilioSender, TwilioSettings as Twilio};
 use crate::clients::vonage::VonageSettings as Vonage;
-use crate::domain::decision::DefaultRecipient;
+use crate::domain::delivery_plan::DefaultRecipient;
 use crate::domain::phone::PhoneNumber;
 
+pub use self::channel_limits::ChannelLimitArgs;
 pub use self::channels::ChannelArgs;
-pub use self::flow::ChannelLimitArgs;
-pub use self::limits::DailyLimitArgs;
+pub use self::daily_limits::DailyLimitArgs;
 
 // Flattened groups have no doc comment: clap would print it as the description of the program.
 /// Notification service: decides by rules whom to notify, and delivers the messages.
@@ -58,11 +58,11 @@ pub enum Command {
 #[derive(Clone, Debug, clap::Args)]
 pub struct SmsArgs {
     /// Providers for text messages, separated by commas, in the order they are tried. `log` prints
-    /// messages to the log and excludes the others. Default: twilio if SMS_API_KEY is set, else
+    /// messages to the log and excludes the others. Default: twilio if `SMS_API_KEY` is set, else
     /// log.
     #[arg(long, env = "SMS_PROVIDER", value_delimiter = ',')]
     pub sms_provider: Vec<SmsProvider>,
-    /// Twilio auth token, or the secret of the API key in TWILIO_API_KEY_SID.
+    /// Twilio auth token, or the secret of the API key in `TWILIO_API_KEY_SID`.
     #[arg(long, env = "SMS_API_KEY", hide_env_values = true, value_parser = secret)]
     pub sms_api_key: Option<SecretString>,
     /// Sender of text messages: a phone number such as +15550100067, or for Twilio the SID of a
@@ -73,13 +73,13 @@ pub struct SmsArgs {
     #[arg(long, env = "SMS_TIMEOUT", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=20))]
     pub sms_timeout: u64,
     /// SID of the Twilio account (AC…).
-    #[arg(long, env = "TWILIO_ACCOUNT_SID", value_parser = sid("AC"), requires = "sms_api_key")]
+    #[arg(long, env = "TWILIO_ACCOUNT_SID", value_parser = sid_parser("AC"), requires = "sms_api_key")]
     pub twilio_account_sid: Option<String>,
-    /// SID of a Twilio API key (SK…), if SMS_API_KEY is its secret and not the auth token.
-    #[arg(long, env = "TWILIO_API_KEY_SID", value_parser = sid("SK"), requires = "sms_api_key")]
+    /// SID of a Twilio API key (SK…), if `SMS_API_KEY` is its secret and not the auth token.
+    #[arg(long, env = "TWILIO_API_KEY_SID", value_parser = sid_parser("SK"), requires = "sms_api_key")]
     pub twilio_api_key_sid: Option<String>,
     /// Twilio auth token to verify the signatures of callbacks. Required for callbacks if
-    /// SMS_API_KEY is the secret of an API key.
+    /// `SMS_API_KEY` is the secret of an API key.
     #[arg(long, env = "TWILIO_AUTH_TOKEN", hide_env_values = true, value_parser = secret)]
     pub twilio_auth_token: Option<SecretString>,
     /// Base URL of the Twilio API.
@@ -138,23 +138,23 @@ pub enum SmsProvider {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     #[error("{0} is not set; it is required to send text messages with Twilio")]
-    Missing(&'static str),
+    MissingForTwilio(&'static str),
     #[error("{0} is not set; it is required to send text messages with Vonage")]
     MissingForVonage(&'static str),
     #[error(
         "SMS_FROM must be a phone number such as +15550100067 or the SID of a messaging service \
          (MG…)"
     )]
-    Sender,
+    InvalidSender,
     #[error("NOTIFICATION_PHONE_NUMBER must be a phone number in E.164, such as +15550100067")]
-    Phone,
+    InvalidPhoneNumber,
     #[error("LIMIT_PER_CHANNEL must be a list such as sms=200,email=1000")]
-    Limits,
+    InvalidDailyLimits,
     /// The setting, and an example.
     #[error("{0} must be a list such as {1}")]
-    Flow(&'static str, &'static str),
+    InvalidChannelLimits(&'static str, &'static str),
     #[error("SMS_COST_CAP requires SMS_SEGMENT_PRICE, and both must be greater than 0")]
-    Cost,
+    InvalidCostCap,
 }
 
 impl Config {
@@ -189,9 +189,9 @@ pub struct CallbackKeys {
     /// The URL of this service on the internet, which is part of Twilio's signatures.
     pub public_url: Option<Url>,
     /// The auth token of the Twilio account.
-    pub twilio: Option<SecretString>,
+    pub twilio_auth_token: Option<SecretString>,
     /// Vonage's signature secret.
-    pub vonage: Option<SecretString>,
+    pub vonage_signature_secret: Option<SecretString>,
 }
 
 impl Config {
@@ -201,14 +201,14 @@ impl Config {
         let own = own.filter(|_| self.sms.twilio_api_key_sid.is_none());
         CallbackKeys {
             public_url: self.channels.public_url.clone(),
-            twilio: self.sms.twilio_auth_token.clone().or(own),
-            vonage: self.sms.vonage_signature_secret.clone(),
+            twilio_auth_token: self.sms.twilio_auth_token.clone().or(own),
+            vonage_signature_secret: self.sms.vonage_signature_secret.clone(),
         }
     }
 
     /// The URL to which a provider reports the status of messages; `None` without `PUBLIC_URL`.
     #[must_use]
-    pub fn callback(&self, provider: &str) -> Option<Url> {
+    pub fn callback_url(&self, provider: &str) -> Option<Url> {
         let public = self.channels.public_url.as_ref()?;
         let base = public.as_str().trim_end_matches('/');
         Url::parse(&format!("{base}/callbacks/{provider}")).ok()
@@ -228,30 +228,30 @@ impl SmsArgs {
     }
 
     /// Vonage's settings; `None` if Vonage is not a provider.
-    pub fn vonage(&self) -> Result<Option<Vonage>, ConfigError> {
+    pub fn vonage_settings(&self) -> Result<Option<Vonage>, ConfigError> {
         if !self.providers().contains(&SmsProvider::Vonage) {
             return Ok(None);
         }
         let missing = ConfigError::MissingForVonage;
         Ok(Some(Vonage {
-            base: self.vonage_base_url.clone(),
-            reports: self.vonage_reports_url.clone(),
-            key: self
+            base_url: self.vonage_base_url.clone(),
+            reports_url: self.vonage_reports_url.clone(),
+            api_key: self
                 .vonage_api_key
                 .clone()
                 .ok_or(missing("VONAGE_API_KEY"))?,
-            secret: self
+            api_secret: self
                 .vonage_api_secret
                 .clone()
                 .ok_or(missing("VONAGE_API_SECRET"))?,
             from: self.sms_from.clone().ok_or(missing("SMS_FROM"))?,
-            callback: None,
-            patience: Duration::from_secs(self.sms_timeout),
+            callback_url: None,
+            timeout: Duration::from_secs(self.sms_timeout),
         }))
     }
 
     /// Twilio's settings; `None` if Twilio is not a provider.
-    pub fn twilio(&self) -> Result<Option<Twilio>, ConfigError> {
+    pub fn twilio_settings(&self) -> Result<Option<Twilio>, ConfigError> {
         if !self.providers().contains(&SmsProvider::Twilio) {
             return Ok(None);
         }
@@ -259,35 +259,37 @@ impl SmsArgs {
         let account = self.twilio_account_sid.clone();
         let from = self.sms_from.as_deref();
         Ok(Some(Twilio {
-            base: self.twilio_base_url.clone(),
-            account: account.ok_or(ConfigError::Missing("TWILIO_ACCOUNT_SID"))?,
+            base_url: self.twilio_base_url.clone(),
+            account_sid: account.ok_or(ConfigError::MissingForTwilio("TWILIO_ACCOUNT_SID"))?,
             api_key: self.twilio_api_key_sid.clone(),
-            secret: secret.ok_or(ConfigError::Missing("SMS_API_KEY"))?,
-            callback: None,
-            sender: sender(from.ok_or(ConfigError::Missing("SMS_FROM"))?)?,
-            patience: Duration::from_secs(self.sms_timeout),
+            secret: secret.ok_or(ConfigError::MissingForTwilio("SMS_API_KEY"))?,
+            callback_url: None,
+            sender: parse_sender(from.ok_or(ConfigError::MissingForTwilio("SMS_FROM"))?)?,
+            timeout: Duration::from_secs(self.sms_timeout),
         }))
     }
 
     /// The recipient of notifications without a recipient.
-    pub fn defaults(&self) -> Result<DefaultRecipient, ConfigError> {
+    pub fn default_recipient(&self) -> Result<DefaultRecipient, ConfigError> {
         let number = self.notification_phone_number.as_deref();
         let phone = number.map(str::parse::<PhoneNumber>).transpose();
-        let phone = phone.map_err(|_| ConfigError::Phone)?;
+        let phone = phone.map_err(|_| ConfigError::InvalidPhoneNumber)?;
         Ok(DefaultRecipient { phone })
     }
 }
 
-fn sender(text: &str) -> Result<TwilioSender, ConfigError> {
+fn parse_sender(text: &str) -> Result<TwilioSender, ConfigError> {
     if is_sid("MG", text) {
         return Ok(TwilioSender::Service(text.to_owned()));
     }
     let number = text.parse().map(TwilioSender::Number);
-    number.map_err(|_| ConfigError::Sender)
+    number.map_err(|_| ConfigError::InvalidSender)
 }
 
 /// Returns a `value_parser` for a Twilio SID that begins with `prefix`.
-fn sid(prefix: &'static str) -> impl Fn(&str) -> Result<String, String> + Clone + Send + Sync {
+fn sid_parser(
+    prefix: &'static str,
+) -> impl Fn(&str) -> Result<String, String> + Clone + Send + Sync {
     move |text| {
         let text = text.trim();
         let good = is_sid(prefix, text).then(|| text.to_owned());
@@ -314,27 +316,33 @@ mod tests {
     fn twilio_is_chosen_by_its_key_and_complete_or_refused() {
         let account = &format!("--twilio-account-sid=AC{}", "0".repeat(32));
         assert_eq!(sms(&[]).providers(), [SmsProvider::Log]);
-        let missing = |more: &[&str]| sms(more).twilio().map(|_| ()).unwrap_err();
+        let missing = |more: &[&str]| sms(more).twilio_settings().map(|_| ()).unwrap_err();
         let key = "--sms-api-key=k";
-        assert_eq!(missing(&[key]), ConfigError::Missing("TWILIO_ACCOUNT_SID"));
-        assert_eq!(missing(&[key, account]), ConfigError::Missing("SMS_FROM"));
+        assert_eq!(
+            missing(&[key]),
+            ConfigError::MissingForTwilio("TWILIO_ACCOUNT_SID")
+        );
+        assert_eq!(
+            missing(&[key, account]),
+            ConfigError::MissingForTwilio("SMS_FROM")
+        );
         assert_eq!(
             missing(&[key, account, "--sms-from=Shop"]),
-            ConfigError::Sender
+            ConfigError::InvalidSender
         );
         let complete = sms(&[key, account, "--sms-from=+15550100001"]);
-        assert!(complete.twilio().unwrap().is_some());
+        assert!(complete.twilio_settings().unwrap().is_some());
         let log = sms(&[key, "--sms-provider=log"]);
-        assert!(log.twilio().unwrap().is_none());
+        assert!(log.twilio_settings().unwrap().is_none());
     }
 
     #[test]
     fn the_phone_is_a_phone() {
-        let phone = |number| sms(&["--notification-phone-number", number]).defaults();
+        let phone = |number| sms(&["--notification-phone-number", number]).default_recipient();
         assert!(phone("+15550100067").is_ok());
         assert_eq!(
             phone("555-0100").map(|_| ()).unwrap_err(),
-            ConfigError::Phone
+            ConfigError::InvalidPhoneNumber
         );
     }
 }

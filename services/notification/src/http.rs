@@ -1,16 +1,16 @@
 //! The HTTP API: handlers, their parameters and response bodies.
 
+mod acceptance;
 mod callbacks;
 mod dead_letters;
-pub mod engine;
 mod erasures;
 mod error;
 mod idempotency;
 mod notifications;
 mod notify;
 mod push;
-mod receipt;
 mod recipients;
+pub mod rule_engine;
 mod rule_test;
 mod rules;
 mod suppressions;
@@ -28,16 +28,16 @@ use sqlx::PgPool;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use self::engine::RuleEngine;
+use self::rule_engine::RuleEngine;
 use crate::config::CallbackKeys;
-use crate::domain::decision::DefaultRecipient;
-use crate::domain::target::Channel;
-use crate::domain::vault::SecretBox;
+use crate::domain::channel_address::Channel;
+use crate::domain::delivery_plan::DefaultRecipient;
+use crate::domain::secret_box::SecretBox;
 use crate::domain::web_push::VapidSigner;
-use crate::workers::accepter::Intake;
-use crate::workers::reader::RoutingCache;
+use crate::workers::intake::Intake;
+use crate::workers::queue_signal::QueueSignal;
+use crate::workers::routing_cache::RoutingCache;
 use crate::workers::rule_failures::RuleFailureCounter;
-use crate::workers::wake::QueueSignal;
 
 /// The accepted years. Sums with windows of months stay far from the limits of the types.
 const ALLOWED_YEARS: RangeInclusive<i32> = 1970..=2200;
@@ -47,27 +47,29 @@ pub struct AppState {
     pub pool: PgPool,
     pub clock: Clock,
     /// Recipient of requests that name none.
-    pub defaults: Arc<DefaultRecipient>,
+    pub default_recipient: Arc<DefaultRecipient>,
     /// `None` without `VAPID_PRIVATE_KEY`.
     pub vapid: Option<Arc<VapidSigner>>,
     /// Encrypts the secrets of webhooks.
-    pub vault: Arc<SecretBox>,
-    pub callbacks: Arc<CallbackKeys>,
+    pub secret_box: Arc<SecretBox>,
+    pub callback_keys: Arc<CallbackKeys>,
     /// Rules and recipients.
-    pub shelf: RoutingCache,
-    pub accepter: Intake,
-    pub failures: RuleFailureCounter,
-    pub engine: RuleEngine,
+    pub routing_cache: RoutingCache,
+    pub intake: Intake,
+    pub rule_failures: RuleFailureCounter,
+    pub rule_engine: RuleEngine,
     /// Wakes the workers that send.
-    pub wake: QueueSignal,
+    pub queue_signal: QueueSignal,
 }
 
 /// For `deserialize_with`: the name of a channel.
-fn channel<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+fn deserialize_channel<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
     let name = Option::<String>::deserialize(deserializer)?;
     let known = name
         .as_ref()
-        .is_none_or(|name| Channel::named(name).is_some());
+        .is_none_or(|name| Channel::from_name(name).is_some());
     let unknown = || {
         serde::de::Error::custom(
             "unknown channel; the channels are sms, email, push, webhook, slack, discord, \
@@ -78,7 +80,9 @@ fn channel<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>,
 }
 
 /// For `deserialize_with`: a timestamp in the allowed years.
-fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+fn deserialize_timestamp<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<DateTime<Utc>>, D::Error> {
     let moment = Option::<DateTime<Utc>>::deserialize(deserializer)?;
     let known = moment.is_none_or(|moment| ALLOWED_YEARS.contains(&moment.year()));
     let unknown =
@@ -89,8 +93,8 @@ fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<
 pub fn router(shared: AppState, verifier: &TokenVerifier) -> OpenApiRouter {
     // Callbacks are authenticated by the provider's signature instead of a token.
     let signed = OpenApiRouter::new()
-        .routes(routes!(callbacks::by_twilio))
-        .routes(routes!(callbacks::by_vonage));
+        .routes(routes!(callbacks::twilio_callback))
+        .routes(routes!(callbacks::vonage_callback));
     let send = OpenApiRouter::new()
         .routes(routes!(notify::notify))
         .routes(routes!(erasures::erase));

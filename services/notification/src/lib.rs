@@ -30,21 +30,23 @@ use sqlx::migrate::Migrator;
 use crate::clients::log;
 use crate::config::Config;
 use crate::domain::backoff::JitterFn;
-use crate::domain::pace::ChannelLimits;
-use crate::domain::target::Channel;
-use crate::http::engine::RuleEngine;
+use crate::domain::channel_address::Channel;
+use crate::domain::token_bucket::ChannelLimits;
+use crate::http::rule_engine::RuleEngine;
 use crate::providers::ChannelProviders;
 use crate::store::{accept, queue};
-use crate::workers::accepter::Intake;
-use crate::workers::digests::DigestWorker;
-use crate::workers::limiter::DailyLimiter;
-use crate::workers::notices::ServiceNotices;
-use crate::workers::reader::RoutingCache;
+use crate::workers::daily_limiter::DailyLimiter;
+use crate::workers::digest_worker::DigestWorker;
+use crate::workers::intake::Intake;
+use crate::workers::queue_signal::QueueSignal;
+use crate::workers::routing_cache::RoutingCache;
 use crate::workers::rule_failures::RuleFailureCounter;
 use crate::workers::scheduler::Scheduler;
 use crate::workers::sender::{ChannelSender, GuardedProvider};
-use crate::workers::wake::QueueSignal;
-use crate::workers::{dispatcher::Dispatcher, teller::LogDispatcher, upkeep::MaintenanceWorker};
+use crate::workers::service_notices::ServiceNotices;
+use crate::workers::{
+    dispatcher::Dispatcher, log_dispatcher::LogDispatcher, maintenance::MaintenanceWorker,
+};
 
 /// The name of the service, the audience of its tokens, and its schema in the database.
 pub const SERVICE_NAME: &str = "notification";
@@ -65,11 +67,11 @@ pub fn migrator() -> Migrator {
 /// Builds the service. Fails on invalid keys or settings.
 pub fn build(config: &Config, clock: Clock) -> anyhow::Result<App> {
     let pool = config.database.pool(SERVICE_NAME)?;
-    build_on(pool, config, clock, random)
+    build_with(pool, config, clock, random_fraction)
 }
 
 /// Builds the service with the given pool and source of randomness.
-pub fn build_on(
+pub fn build_with(
     pool: PgPool,
     config: &Config,
     clock: Clock,
@@ -78,20 +80,20 @@ pub fn build_on(
     let keys = &config.service.keys;
     let verifier = keys.verifier(SERVICE_NAME, &clock)?;
     let wake = QueueSignal::default();
-    let vapid = providers::vapid(config)?;
-    let vault = providers::vault(config)?;
+    let vapid = providers::vapid_signer(config)?;
+    let vault = providers::secret_box(config)?;
     let providers = ChannelProviders::new(config, &clock, vapid.as_ref(), &vault)?;
     let shelf = RoutingCache::new(pool.clone());
-    let defaults = Arc::new(config.sms.defaults()?);
+    let defaults = Arc::new(config.sms.default_recipient()?);
     let notices = ServiceNotices {
         pool: pool.clone(),
         clock: clock.clone(),
-        shelf: shelf.clone(),
-        defaults: defaults.clone(),
-        wake: wake.clone(),
+        routing_cache: shelf.clone(),
+        default_recipient: defaults.clone(),
+        queue_signal: wake.clone(),
     };
     let limiter = DailyLimiter {
-        limits: config.limits.limits()?,
+        limits: config.limits.daily_limits()?,
         pool: pool.clone(),
         clock: clock.clone(),
         notices: notices.clone(),
@@ -101,45 +103,48 @@ pub fn build_on(
     let digests = DigestWorker {
         pool: pool.clone(),
         clock: clock.clone(),
-        shelf: shelf.clone(),
-        defaults: defaults.clone(),
+        routing_cache: shelf.clone(),
+        default_recipient: defaults.clone(),
         failures: failures.clone(),
-        wake: wake.clone(),
+        queue_signal: wake.clone(),
     };
     let scheduler = Scheduler {
         pool: pool.clone(),
         clock: clock.clone(),
-        wake: wake.clone(),
-        shelf: shelf.clone(),
+        queue_signal: wake.clone(),
+        routing_cache: shelf.clone(),
     };
-    let (accept_lane, lane) = (accept::lane(&pool), queue::lane(&pool));
+    let (accept_lane, lane) = (
+        accept::key_lookup_pool(&pool),
+        queue::key_lookup_pool(&pool),
+    );
     let (accepter, writer) = Intake::new(accept_lane.clone(), clock.clone());
     let state = http::AppState {
         pool: pool.clone(),
         clock: clock.clone(),
-        defaults,
+        default_recipient: defaults,
         vapid,
-        vault: vault.clone(),
-        callbacks: Arc::new(config.callback_keys()),
-        shelf: shelf.clone(),
-        accepter,
-        failures,
-        engine: RuleEngine::default(),
-        wake: wake.clone(),
+        secret_box: vault.clone(),
+        callback_keys: Arc::new(config.callback_keys()),
+        routing_cache: shelf.clone(),
+        intake: accepter,
+        rule_failures: failures,
+        rule_engine: RuleEngine::default(),
+        queue_signal: wake.clone(),
     };
     let api = http::router(state, &verifier);
-    let health = health(&pool, &clock, &shelf, sms_names(&providers));
-    let health = with_pools(health, [&pool, &accept_lane, &lane]);
+    let health = health_checks(&pool, &clock, &shelf, sms_provider_names(&providers));
+    let health = add_pool_gauges(health, [&pool, &accept_lane, &lane]);
     chassis::metrics::describe(&metrics::METRICS);
     let about = "Decides by rules whom to notify, and delivers the messages.";
     let mut app = App::new(SERVICE_NAME, about, api, health, clock.clone())
         .check_at_startup(database::refuse_transaction_pooler(pool.clone()));
-    let channels = Channels {
-        lane: lane.clone(),
+    let channels = ChannelContext {
+        pool: lane.clone(),
         clock: clock.clone(),
-        wake,
+        queue_signal: wake,
         limiter,
-        flows: config.flow.flows()?,
+        channel_limits: config.flow.channel_limits()?,
         jitter,
     };
     for (channel, providers) in providers.0 {
@@ -153,40 +158,44 @@ pub fn build_on(
     let kept = config.notification_retention_days;
     let upkeep = MaintenanceWorker {
         pool,
-        lane,
+        key_lookup_pool: lane,
         clock,
-        kept: TimeDelta::days(kept.into()),
-        vault,
+        retention: TimeDelta::days(kept.into()),
+        secret_box: vault,
     };
     let app = app.worker("upkeep", |stop| upkeep.run(stop));
     Ok(app.trusting(keys, verifier)?)
 }
 
 /// The dependencies of the workers of all channels.
-struct Channels {
-    lane: PgPool,
+struct ChannelContext {
+    pool: PgPool,
     clock: Clock,
-    wake: QueueSignal,
+    queue_signal: QueueSignal,
     limiter: DailyLimiter,
-    flows: Vec<(Channel, ChannelLimits)>,
+    channel_limits: Vec<(Channel, ChannelLimits)>,
     jitter: JitterFn,
 }
 
-impl Channels {
+impl ChannelContext {
     /// Adds the worker of a channel. Without providers, messages are printed to the log.
     fn add_worker(&self, app: App, channel: Channel, providers: Vec<GuardedProvider>) -> App {
-        let (pool, clock, wake) = (self.lane.clone(), self.clock.clone(), self.wake.clone());
+        let (pool, clock, wake) = (
+            self.pool.clone(),
+            self.clock.clone(),
+            self.queue_signal.clone(),
+        );
         let name = channel.as_str();
         if providers.is_empty() {
             let teller = LogDispatcher {
                 channel,
                 pool,
                 clock,
-                wake,
+                queue_signal: wake,
             };
             return app.worker(name, |stop| teller.run(stop));
         }
-        let own = self.flows.iter().find(|(own, _)| *own == channel);
+        let own = self.channel_limits.iter().find(|(own, _)| *own == channel);
         let dispatcher = Dispatcher {
             channel,
             sender: Arc::new(ChannelSender {
@@ -194,10 +203,10 @@ impl Channels {
                 pool: pool.clone(),
                 clock: clock.clone(),
             }),
-            flow: own.map(|(_, flow)| *flow).unwrap_or_default(),
+            limits: own.map(|(_, flow)| *flow).unwrap_or_default(),
             pool,
             clock,
-            wake,
+            queue_signal: wake,
             limiter: self.limiter.clone(),
             jitter: self.jitter,
         };
@@ -206,7 +215,7 @@ impl Channels {
 }
 
 /// The names of the SMS providers, for `/health`.
-fn sms_names(providers: &ChannelProviders) -> String {
+fn sms_provider_names(providers: &ChannelProviders) -> String {
     let sms = providers.of(Channel::Sms);
     let names: Vec<_> = sms.iter().map(|asked| asked.provider.name()).collect();
     if names.is_empty() {
@@ -223,7 +232,7 @@ pub async fn migrate(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn health(pool: &PgPool, clock: &Clock, shelf: &RoutingCache, sms: String) -> HealthChecks {
+fn health_checks(pool: &PgPool, clock: &Clock, shelf: &RoutingCache, sms: String) -> HealthChecks {
     let newest = database::newest(&MIGRATOR);
     let database = DatabaseCheck::new(pool, SERVICE_NAME, newest);
     let (of_clock, of_transactions) = (pool.clone(), pool.clone());
@@ -235,39 +244,41 @@ fn health(pool: &PgPool, clock: &Clock, shelf: &RoutingCache, sms: String) -> He
             database::clock_skew(of_clock.clone(), Clock::system())
         })
         .check("database", move || database.clone().look())
-        .check("delivery", move || delivery(pool.clone(), clock.clone()))
-        .check("rules", move || std::future::ready(rules(&shelf)))
+        .check("delivery", move || {
+            check_delivery(pool.clone(), clock.clone())
+        })
+        .check("rules", move || std::future::ready(check_rules(&shelf)))
         .check("sms", move || {
             std::future::ready(CheckResult::ok(sms.clone()))
         })
 }
 
 /// The check of rules that are not applied: disabled after failures, or unreadable.
-fn rules(shelf: &RoutingCache) -> CheckResult {
-    let unfollowed = shelf.unfollowed();
+fn check_rules(shelf: &RoutingCache) -> CheckResult {
+    let unfollowed = shelf.unusable_rules();
     match &unfollowed[..] {
         [] => CheckResult::ok("all active rules are applied"),
         [first, ..] => CheckResult::degraded(format!(
             "{} not applied; {}: {}",
             unfollowed.len(),
-            first.rule,
+            first.rule_id,
             first.reason
         )),
     }
 }
 
 /// Adds the gauges of the pools. Two pools are for a single kind of statement each.
-fn with_pools(health: HealthChecks, [main, accept, queue]: [&PgPool; 3]) -> HealthChecks {
+fn add_pool_gauges(health: HealthChecks, [main, accept, queue]: [&PgPool; 3]) -> HealthChecks {
     health
         .pool(SERVICE_NAME, "main", main)
         .pool(SERVICE_NAME, "accept", accept)
         .pool(SERVICE_NAME, "queue", queue)
 }
 
-async fn delivery(pool: PgPool, clock: Clock) -> CheckResult {
-    match store::delivery::depth(&pool, MAX_COUNTED_DELIVERIES).await {
+async fn check_delivery(pool: PgPool, clock: Clock) -> CheckResult {
+    match store::delivery::queue_depth(&pool, MAX_COUNTED_DELIVERIES).await {
         Ok(depth) => {
-            let late = depth.late(clock.now());
+            let late = depth.overdue_by(clock.now());
             let waiting = depth.waiting;
             ::metrics::gauge!("notification_queue_depth").set(waiting as f64);
             ::metrics::gauge!("notification_oldest_due_seconds").set(late.as_seconds_f64());
@@ -291,7 +302,7 @@ async fn delivery(pool: PgPool, clock: Clock) -> CheckResult {
 }
 
 /// Returns a number from 0 (inclusive) to 1 (exclusive).
-fn random() -> f64 {
+fn random_fraction() -> f64 {
     let mut bytes = [0; 4];
     // Without randomness, retries have no jitter, which is acceptable.
     let _ = aws_lc_rs::rand::fill(&mut bytes);

@@ -12,8 +12,8 @@ use crate::clients::Provider;
 use crate::clients::discord::DiscordProvider;
 use crate::clients::email::EmailProvider;
 use crate::clients::fcm::FcmProvider;
-use crate::clients::guarded::PublicHttpClient;
 use crate::clients::ntfy::NtfyProvider;
+use crate::clients::public_http_client::PublicHttpClient;
 use crate::clients::slack::SlackProvider;
 use crate::clients::telegram::TelegramProvider;
 use crate::clients::twilio::TwilioProvider;
@@ -21,8 +21,8 @@ use crate::clients::vonage::VonageProvider;
 use crate::clients::web_push::WebPushProvider;
 use crate::clients::webhook::WebhookProvider;
 use crate::config::{Config, SmsProvider};
-use crate::domain::target::Channel;
-use crate::domain::vault::SecretBox;
+use crate::domain::channel_address::Channel;
+use crate::domain::secret_box::SecretBox;
 use crate::domain::web_push::VapidSigner;
 use crate::workers::sender::GuardedProvider;
 
@@ -31,7 +31,7 @@ use crate::workers::sender::GuardedProvider;
 pub struct ChannelProviders(pub Vec<(Channel, Vec<GuardedProvider>)>);
 
 /// The signer for Web Push; `None` without `VAPID_PRIVATE_KEY`.
-pub fn vapid(config: &Config) -> anyhow::Result<Option<Arc<VapidSigner>>> {
+pub fn vapid_signer(config: &Config) -> anyhow::Result<Option<Arc<VapidSigner>>> {
     let Some(key) = &config.channels.vapid_private_key else {
         return Ok(None);
     };
@@ -44,7 +44,7 @@ pub fn vapid(config: &Config) -> anyhow::Result<Option<Arc<VapidSigner>>> {
 }
 
 /// The encryption of webhook secrets. Without a key, secrets are stored in plain text.
-pub fn vault(config: &Config) -> anyhow::Result<Arc<SecretBox>> {
+pub fn secret_box(config: &Config) -> anyhow::Result<Arc<SecretBox>> {
     let key = config.channels.webhook_secrets_key.as_ref();
     let vault = key.map(|key| SecretBox::new(key.expose_secret()));
     let vault = vault.transpose();
@@ -63,15 +63,15 @@ impl ChannelProviders {
         let each = Channel::ALL.into_iter().map(|channel| {
             let providers: Vec<Arc<dyn Provider>> = match channel {
                 Channel::Log => vec![],
-                Channel::Sms => sms(config, clock)?,
-                Channel::Email => email(config)?,
-                Channel::Telegram => telegram(config)?,
-                Channel::Fcm => fcm(config, clock)?,
-                Channel::Push => push(&guarded, vapid, clock),
+                Channel::Sms => sms_providers(config, clock)?,
+                Channel::Email => email_providers(config)?,
+                Channel::Telegram => telegram_providers(config)?,
+                Channel::Fcm => fcm_providers(config, clock)?,
+                Channel::Push => push_providers(&guarded, vapid, clock),
                 Channel::Webhook => vec![Arc::new(WebhookProvider {
                     http: guarded.clone(),
                     clock: clock.clone(),
-                    vault: vault.clone(),
+                    secret_box: vault.clone(),
                 })],
                 Channel::Slack => vec![Arc::new(SlackProvider {
                     http: guarded.clone(),
@@ -81,7 +81,7 @@ impl ChannelProviders {
                 })],
                 Channel::Ntfy => vec![Arc::new(NtfyProvider {
                     http: http_client::build(SERVICE_NAME)?,
-                    base: config.channels.ntfy_url.clone(),
+                    base_url: config.channels.ntfy_url.clone(),
                     token: config.channels.ntfy_token.clone(),
                 })],
             };
@@ -99,21 +99,21 @@ impl ChannelProviders {
     }
 }
 
-fn sms(config: &Config, clock: &Clock) -> anyhow::Result<Vec<Arc<dyn Provider>>> {
+fn sms_providers(config: &Config, clock: &Clock) -> anyhow::Result<Vec<Arc<dyn Provider>>> {
     let mut providers: Vec<Arc<dyn Provider>> = vec![];
     for provider in config.sms.providers() {
         match provider {
             SmsProvider::Log => {}
             SmsProvider::Twilio => {
-                if let Some(mut settings) = config.sms.twilio()? {
-                    settings.callback = config.callback("twilio");
+                if let Some(mut settings) = config.sms.twilio_settings()? {
+                    settings.callback_url = config.callback_url("twilio");
                     let http = http_client::build(SERVICE_NAME)?;
                     providers.push(Arc::new(TwilioProvider::new(http, settings)));
                 }
             }
             SmsProvider::Vonage => {
-                if let Some(mut settings) = config.sms.vonage()? {
-                    settings.callback = config.callback("vonage");
+                if let Some(mut settings) = config.sms.vonage_settings()? {
+                    settings.callback_url = config.callback_url("vonage");
                     let http = http_client::build(SERVICE_NAME)?;
                     providers.push(Arc::new(VonageProvider::new(http, settings, clock.clone())));
                 }
@@ -123,7 +123,7 @@ fn sms(config: &Config, clock: &Clock) -> anyhow::Result<Vec<Arc<dyn Provider>>>
     Ok(providers)
 }
 
-fn email(config: &Config) -> anyhow::Result<Vec<Arc<dyn Provider>>> {
+fn email_providers(config: &Config) -> anyhow::Result<Vec<Arc<dyn Provider>>> {
     let settings = &config.channels;
     let Some((url, from)) = settings.smtp_url.as_ref().zip(settings.email_from.as_ref()) else {
         return Ok(vec![]);
@@ -136,18 +136,18 @@ fn email(config: &Config) -> anyhow::Result<Vec<Arc<dyn Provider>>> {
     Ok(vec![Arc::new(email)])
 }
 
-fn telegram(config: &Config) -> anyhow::Result<Vec<Arc<dyn Provider>>> {
+fn telegram_providers(config: &Config) -> anyhow::Result<Vec<Arc<dyn Provider>>> {
     let Some(token) = config.channels.telegram_bot_token.clone() else {
         return Ok(vec![]);
     };
     Ok(vec![Arc::new(TelegramProvider {
         http: http_client::build(SERVICE_NAME)?,
-        base: config.channels.telegram_base_url.clone(),
+        base_url: config.channels.telegram_base_url.clone(),
         token,
     })])
 }
 
-fn fcm(config: &Config, clock: &Clock) -> anyhow::Result<Vec<Arc<dyn Provider>>> {
+fn fcm_providers(config: &Config, clock: &Clock) -> anyhow::Result<Vec<Arc<dyn Provider>>> {
     let Some(credentials) = &config.channels.fcm_credentials else {
         return Ok(vec![]);
     };
@@ -166,7 +166,7 @@ fn fcm(config: &Config, clock: &Clock) -> anyhow::Result<Vec<Arc<dyn Provider>>>
     Ok(vec![Arc::new(fcm)])
 }
 
-fn push(
+fn push_providers(
     guarded: &PublicHttpClient,
     vapid: Option<&Arc<VapidSigner>>,
     clock: &Clock,
@@ -176,7 +176,7 @@ fn push(
     };
     vec![Arc::new(WebPushProvider {
         http: guarded.clone(),
-        vapid: vapid.clone(),
+        vapid_signer: vapid.clone(),
         clock: clock.clone(),
     })]
 }

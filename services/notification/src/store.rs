@@ -3,23 +3,23 @@
 
 pub mod accept;
 pub mod attempt;
-pub mod book;
+pub mod daily_usage;
 pub mod dead_letter;
 pub mod delivery;
 pub mod digest;
 pub mod endpoint;
 pub mod erasure;
-pub mod gates;
 pub mod idempotency_key;
 pub mod notification;
 pub mod queue;
 pub mod receipt;
 pub mod recipient;
 pub mod retention;
+pub mod routing_table;
 pub mod rule;
 pub mod schedule;
-pub mod spent;
 pub mod suppression;
+pub mod window_counter;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -27,7 +27,7 @@ pub enum StoreError {
     Database(sqlx::Error),
     /// Whether the statement was executed is unknown.
     #[error("the database did not answer in time")]
-    Silent,
+    Timeout,
     #[error("the code that accesses the database panicked")]
     Panicked,
     /// A row has a value that no version of this service writes.
@@ -45,14 +45,14 @@ impl From<sqlx::Error> for StoreError {
 impl StoreError {
     /// Whether the data caused the error, so that other data may succeed.
     #[must_use]
-    pub fn is_from_data(&self) -> bool {
-        self.is_refusal() || matches!(self, Self::Panicked)
+    pub fn is_caused_by_data(&self) -> bool {
+        self.is_data_refused() || matches!(self, Self::Panicked)
     }
 
     /// Whether the database refuses the data: data exceptions (class 22) and violated constraints
     /// (class 23; PostgreSQL, appendix A).
     #[must_use]
-    pub fn is_refusal(&self) -> bool {
+    pub fn is_data_refused(&self) -> bool {
         let Self::Database(sqlx::Error::Database(error)) = self else {
             return false;
         };

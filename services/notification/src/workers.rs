@@ -1,19 +1,19 @@
 //! Background tasks.
 
-pub mod accepter;
-pub mod digests;
+pub mod daily_limiter;
+pub mod digest_worker;
 pub mod dispatcher;
-pub mod limiter;
-pub mod notices;
-pub mod reader;
+pub mod intake;
+pub mod log_dispatcher;
+pub mod maintenance;
+pub mod queue_signal;
+pub mod routing_cache;
 pub mod rule_failures;
 pub mod scheduler;
 pub mod sender;
-pub mod teller;
-pub mod upkeep;
-pub mod wake;
+pub mod service_notices;
 
 use std::time::Duration;
 
 /// How long a worker waits before it retries after a failure.
-const POLL_INTERVAL: Duration = Duration::from_secs(1);
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);

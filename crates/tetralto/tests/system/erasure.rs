@@ -94,7 +94,7 @@ impl Both {
             ]
         };
         let config = chassis::settings::try_parse(usual("notification")).unwrap();
-        let app = notification::build_on(pool.clone(), &config, clock.clone(), || 0.0).unwrap();
+        let app = notification::build_with(pool.clone(), &config, clock.clone(), || 0.0).unwrap();
         tokio::spawn(app.serve(listener, stop.clone()));
         let mut args = usual("visitor-analytics");
         args.extend([

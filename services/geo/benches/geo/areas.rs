@@ -8,12 +8,12 @@ use geo::domain::areas::{AreaIndex, CountryCode, GeoPoint, IndexedArea, Place, S
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-const CHECKS: usize = 20_000;
+const CHECKS_PER_CASE: usize = 20_000;
 
 pub fn measure() {
     let mut random = SeededRandom(0xa4ea);
     let areas: Vec<_> = (0..10_000)
-        .map(|n| Arc::new(area(n, &mut random)))
+        .map(|n| Arc::new(random_area(n, &mut random)))
         .collect();
     let vertices: usize = areas.iter().map(|named| named.area.vertices()).sum();
     let started = Instant::now();
@@ -26,8 +26,8 @@ pub fn measure() {
         ("address with a radius of 20 km", 20.0),
         ("address with a radius of 500 km", 500.0),
     ] {
-        let places: Vec<_> = (0..CHECKS)
-            .map(|_| place(&mut random, accuracy_km))
+        let places: Vec<_> = (0..CHECKS_PER_CASE)
+            .map(|_| random_place(&mut random, accuracy_km))
             .collect();
         report(name, &index, &places);
     }
@@ -41,7 +41,7 @@ pub fn measure() {
 fn report(name: &str, index: &AreaIndex, places: &[Place]) {
     let mut times = vec![];
     let mut verdicts = [0; 3];
-    for n in 0..CHECKS {
+    for n in 0..CHECKS_PER_CASE {
         let started = Instant::now();
         let found = index.check(&places[n % places.len()]);
         times.push(started.elapsed());
@@ -57,19 +57,19 @@ fn report(name: &str, index: &AreaIndex, places: &[Place]) {
 }
 
 /// A point between the northern tropic and the polar circle, where most people live.
-fn somewhere(random: &mut SeededRandom) -> (f64, f64) {
+fn random_coordinates(random: &mut SeededRandom) -> (f64, f64) {
     (random.between(20.0, 65.0), random.between(-125.0, 145.0))
 }
 
-fn area(number: u128, random: &mut SeededRandom) -> IndexedArea {
-    let (latitude, longitude) = somewhere(random);
+fn random_area(number: u128, random: &mut SeededRandom) -> IndexedArea {
+    let (latitude, longitude) = random_coordinates(random);
     let mut draft = json!({"name": format!("area {number}")});
     match number % 10 {
         0..=3 => {
             draft["center"] = json!({"latitude": latitude, "longitude": longitude});
             draft["radius_km"] = json!(random.between(2.0, 60.0));
         }
-        4..=7 => draft["geometry"] = polygon(latitude, longitude, random),
+        4..=7 => draft["geometry"] = random_polygon(latitude, longitude, random),
         8 => {
             draft["postal_codes"] = (0..20)
                 .map(|_| json!(format!("US:{:05}", random.below(100_000))))
@@ -81,11 +81,11 @@ fn area(number: u128, random: &mut SeededRandom) -> IndexedArea {
     IndexedArea {
         id: Uuid::from_u128(number),
         name: draft.name.clone(),
-        area: draft.check().unwrap(),
+        area: draft.compile().unwrap(),
     }
 }
 
-fn polygon(latitude: f64, longitude: f64, random: &mut SeededRandom) -> Value {
+fn random_polygon(latitude: f64, longitude: f64, random: &mut SeededRandom) -> Value {
     let corners = 10 + random.below(80);
     let size = random.between(0.02, 0.6);
     let mut ring: Vec<_> = (0..corners)
@@ -99,8 +99,8 @@ fn polygon(latitude: f64, longitude: f64, random: &mut SeededRandom) -> Value {
     json!({"type": "Polygon", "coordinates": [ring]})
 }
 
-fn place(random: &mut SeededRandom, accuracy_km: f64) -> Place {
-    let (latitude, longitude) = somewhere(random);
+fn random_place(random: &mut SeededRandom, accuracy_km: f64) -> Place {
+    let (latitude, longitude) = random_coordinates(random);
     Place {
         point: GeoPoint::new(latitude, longitude).ok(),
         accuracy_km,

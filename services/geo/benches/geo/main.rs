@@ -15,7 +15,7 @@
 
 mod areas;
 
-mod handler;
+mod baseline;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -27,7 +27,7 @@ use common::jwt::{Claims, Keyring, Scope};
 use serde_json::json;
 
 /// The length of each measurement, after a warm-up of one second.
-const LENGTH: Duration = Duration::from_secs(6);
+const MEASUREMENT_LENGTH: Duration = Duration::from_secs(6);
 const CONNECTIONS: usize = 64;
 /// Measurements of baseline and service alternate, because the speed of machines varies.
 const ROUNDS: usize = 3;
@@ -35,8 +35,8 @@ const SECRET: &str = "a-secret-of-the-benchmark-with-32-characters";
 
 fn main() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    if std::env::args().any(|argument| argument == handler::FLAG) {
-        return runtime.block_on(handler::serve());
+    if std::env::args().any(|argument| argument == baseline::BASELINE_FLAG) {
+        return runtime.block_on(baseline::serve());
     }
     runtime.block_on(measure());
     areas::measure();
@@ -47,9 +47,9 @@ async fn measure() {
     let size = std::fs::metadata(&database).unwrap().len() as f64 / 1e6;
     let networks = bench::NETWORK_COUNT;
     println!("database: {networks} networks, {size:.1} MB");
-    let bare = bare(&database).await;
-    let geo = geo(&database).await;
-    remember("the start", &geo);
+    let bare = start_baseline(&database).await;
+    let geo = start_geo(&database).await;
+    print_memory("the start", &geo);
     println!();
     println!(
         "                                    a second   p50 ms   p99 ms   CPU µs     user   system"
@@ -61,11 +61,11 @@ async fn measure() {
     let single: Vec<_> = questions.iter().map(path).collect();
     let mut ratios = vec![];
     for _ in 0..ROUNDS {
-        let bare = run("bare handler", &bare, &single, 1, CONNECTIONS).await;
-        let own = run("GET /geolocate", &geo, &single, 1, CONNECTIONS).await;
+        let bare = measure_load("bare handler", &bare, &single, 1, CONNECTIONS).await;
+        let own = measure_load("GET /geolocate", &geo, &single, 1, CONNECTIONS).await;
         ratios.push(own.rate() / bare.rate());
     }
-    remember("GET /geolocate", &geo);
+    print_memory("GET /geolocate", &geo);
     let batch = |ips: &[String]| {
         post(
             "/geolocate",
@@ -75,21 +75,21 @@ async fn measure() {
     };
     let batches: Vec<_> = questions.chunks(1_000).map(batch).collect();
     for _ in 0..ROUNDS {
-        run("POST /geolocate, 1,000 each", &geo, &batches, 1_000, 4).await;
+        measure_load("POST /geolocate, 1,000 each", &geo, &batches, 1_000, 4).await;
     }
     println!();
     let ratios: Vec<_> = ratios.iter().map(|ratio| format!("{ratio:.2}")).collect();
     println!("rate relative to the bare handler: {}", ratios.join(", "));
-    remember("batches", &geo);
+    print_memory("batches", &geo);
     println!();
 }
 
-fn remember(load: &str, geo: &MeasuredProcess) {
+fn print_memory(load: &str, geo: &MeasuredProcess) {
     let (now, most) = (geo.memory(), geo.peak_memory());
     println!("memory after {load}: {now:.1} MB, peak {most:.1} MB");
 }
 
-async fn run(
+async fn measure_load(
     name: &str,
     process: &MeasuredProcess,
     requests: &[Vec<u8>],
@@ -99,7 +99,7 @@ async fn run(
     let load = LoadGenerator::new(process.port, requests.to_vec(), each);
     load.warm_up(connections).await;
     let before = process.cpu();
-    let outcome = load.run(connections, LENGTH).await;
+    let outcome = load.run(connections, MEASUREMENT_LENGTH).await;
     let used = process.cpu().since(before);
     let each = |time: Duration| time.as_secs_f64() * 1e6 / outcome.items as f64;
     let (half, most) = (outcome.per_mille(500), outcome.per_mille(990));
@@ -123,16 +123,16 @@ fn database() -> PathBuf {
     bench::city_database(&target.join("bench"))
 }
 
-async fn bare(database: &Path) -> MeasuredProcess {
+async fn start_baseline(database: &Path) -> MeasuredProcess {
     let port = free_port();
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
-        .args([handler::FLAG, &port.to_string()])
+        .args([baseline::BASELINE_FLAG, &port.to_string()])
         .arg(database);
     MeasuredProcess::start(command, port).await
 }
 
-async fn geo(database: &Path) -> MeasuredProcess {
+async fn start_geo(database: &Path) -> MeasuredProcess {
     let port = free_port();
     let mut command = Command::new(env!("CARGO_BIN_EXE_geo"));
     command

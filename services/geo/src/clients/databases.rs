@@ -1,7 +1,7 @@
 //! The set of local databases: those in `GEOIP_DATABASES` and downloaded ones.
 
 mod files;
-mod watch;
+mod watcher;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -13,11 +13,11 @@ use common::geo::Location;
 use ipnetwork::IpNetwork;
 use metrics::Counter;
 
-use super::counter;
+use super::lookup_counter;
 use super::mmdb::{DatabaseError, MmdbDatabase};
 use crate::domain::{Language, is_stale};
 
-pub use watch::DatabaseWatcher;
+pub use watcher::DatabaseWatcher;
 
 /// The current set of local databases. An update replaces the whole set; a lookup that is in
 /// progress keeps the set with which it started.
@@ -29,14 +29,14 @@ pub struct LocalDatabases(RwLock<Arc<DatabaseSet>>);
 pub(super) struct DatabaseSet {
     databases: Vec<Arc<MmdbDatabase>>,
     /// Descriptions of files that could not be loaded.
-    troubles: Vec<String>,
+    errors: Vec<String>,
     /// The counters for `found` and `not_found`. Resolving them per lookup would take about a tenth
     /// of the time of a request.
-    counts: OnceLock<[Counter; 2]>,
+    counters: OnceLock<[Counter; 2]>,
 }
 
-fn counters() -> [Counter; 2] {
-    ["found", "not_found"].map(|outcome| counter("mmdb", outcome))
+fn lookup_counters() -> [Counter; 2] {
+    ["found", "not_found"].map(|outcome| lookup_counter("mmdb", outcome))
 }
 
 /// `GEOIP_DATABASES` cannot be loaded.
@@ -47,7 +47,7 @@ pub enum OpenError {
     #[error("GEOIP_DATABASES: the directory {path} contains no .mmdb file", path = .0.display())]
     Empty(PathBuf),
     #[error("GEOIP_DATABASES: {path}: {error}", path = .0.display(), error = .1)]
-    Unsound(PathBuf, DatabaseError),
+    Invalid(PathBuf, DatabaseError),
 }
 
 impl LocalDatabases {
@@ -63,7 +63,7 @@ impl LocalDatabases {
         Ok((databases, watch))
     }
 
-    pub(super) fn now(&self) -> Arc<DatabaseSet> {
+    pub(super) fn snapshot(&self) -> Arc<DatabaseSet> {
         let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
         current.clone()
     }
@@ -93,7 +93,7 @@ impl DatabaseSet {
             narrowest = network.filter(is_narrower).or(narrowest);
         }
         to.network = narrowest.map(|network| network.to_string());
-        let [found, not_found] = self.counts.get_or_init(counters);
+        let [found, not_found] = self.counters.get_or_init(lookup_counters);
         let count = if narrowest.is_some() {
             found
         } else {
@@ -103,14 +103,14 @@ impl DatabaseSet {
     }
 
     /// The check for `/health`; `more` describes the embedded database.
-    pub(super) fn finding(&self, now: DateTime<Utc>, more: String) -> CheckResult {
-        let mut worries = self.troubles.clone();
+    pub(super) fn health(&self, now: DateTime<Utc>, more: String) -> CheckResult {
+        let mut worries = self.errors.clone();
         let mut names = vec![];
         for database in &self.databases {
             let (name, built_at) = (database.name(), database.built_at());
-            measure(name, built_at, now);
+            record_gauges(name, built_at, now);
             let day = built_at.date_naive();
-            let credit = credit(name);
+            let credit = attribution(name);
             names.push(format!("{name} ({day}{credit})"));
             if is_stale(built_at, now) {
                 let days = (now - built_at).num_days();
@@ -128,7 +128,7 @@ impl DatabaseSet {
 }
 
 /// The attribution that the license of a database requires.
-fn credit(name: &str) -> &'static str {
+fn attribution(name: &str) -> &'static str {
     if name.starts_with("DBIP") {
         ", IP Geolocation by DB-IP, https://db-ip.com, CC BY 4.0"
     } else {
@@ -136,7 +136,7 @@ fn credit(name: &str) -> &'static str {
     }
 }
 
-fn measure(name: &str, built_at: DateTime<Utc>, now: DateTime<Utc>) {
+fn record_gauges(name: &str, built_at: DateTime<Utc>, now: DateTime<Utc>) {
     let name = name.to_owned();
     let built = metrics::gauge!("geo_database_build_timestamp_seconds", "database" => name.clone());
     built.set(built_at.timestamp() as f64);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use common::geo::{Location, LocationSource};
 use tor_geoip::{CountryCode, GeoipDb};
 
-use super::count;
+use super::count_lookup;
 use crate::domain::countries;
 
 const PROVIDER: &str = "embedded";
@@ -27,10 +27,10 @@ impl EmbeddedDatabase {
         let code = self.0.lookup_country_code(ip).map(CountryCode::get);
         let known = code.and_then(|code| Some((code, countries::find(code)?)));
         let Some((code, country)) = known else {
-            count(PROVIDER, "not_found");
+            count_lookup(PROVIDER, "not_found");
             return;
         };
-        count(PROVIDER, "found");
+        count_lookup(PROVIDER, "found");
         location.country_code = Some(code.to_owned());
         location.country = Some(country.name.to_owned());
         location.continent_code = Some(country.continent_code.to_owned());

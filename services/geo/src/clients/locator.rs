@@ -14,7 +14,9 @@ use super::databases::{DatabaseSet, LocalDatabases};
 use super::embedded::EmbeddedDatabase;
 use super::maxmind::{MaxMindWebService, WebLookup, WebLookupResult};
 use crate::domain::areas::GeoPoint;
-use crate::domain::{Language, LocateError, SpecialPurpose, countries, enrich, parse, spelled};
+use crate::domain::{
+    Language, LocateError, SpecialPurpose, canonical_text, countries, enrich, parse_address,
+};
 
 /// The timeout of the web service for a single address.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(1);
@@ -27,9 +29,9 @@ const BATCH_LOOKUP_TIMEOUT: Duration = Duration::from_millis(200);
 /// coordinates; the embedded database if no other source has a country.
 pub struct Locator {
     databases: Arc<LocalDatabases>,
-    web: Option<Arc<MaxMindWebService>>,
+    web_service: Option<Arc<MaxMindWebService>>,
     embedded: EmbeddedDatabase,
-    business: Option<GeoPoint>,
+    business_location: Option<GeoPoint>,
     clock: Clock,
 }
 
@@ -38,7 +40,7 @@ struct PartialLookup {
     ip: IpAddr,
     /// Boxed, because it is large and moved several times.
     location: Box<Location>,
-    lookup: Option<WebLookup>,
+    web_lookup: Option<WebLookup>,
 }
 
 impl Locator {
@@ -46,16 +48,16 @@ impl Locator {
     #[must_use]
     pub fn new(
         databases: Arc<LocalDatabases>,
-        web: Option<Arc<MaxMindWebService>>,
-        business: Option<GeoPoint>,
+        web_service: Option<Arc<MaxMindWebService>>,
+        business_location: Option<GeoPoint>,
         clock: Clock,
     ) -> Self {
         let embedded = EmbeddedDatabase::new();
         Self {
             databases,
-            web,
+            web_service,
             embedded,
-            business,
+            business_location,
             clock,
         }
     }
@@ -64,8 +66,8 @@ impl Locator {
     /// times out is skipped.
     pub async fn locate(&self, text: &str, language: Language) -> Result<Location, LocateError> {
         let deadline = Instant::now() + LOOKUP_TIMEOUT;
-        let begun = self.begin(text, language, &self.databases.now())?;
-        Ok(*self.finish(begun, language, deadline).await?)
+        let begun = self.start_lookup(text, language, &self.databases.snapshot())?;
+        Ok(*self.complete_lookup(begun, language, deadline).await?)
     }
 
     /// Locates many addresses with the same set of databases; the results have the order of
@@ -77,44 +79,44 @@ impl Locator {
         language: Language,
     ) -> Vec<Result<Box<Location>, LocateError>> {
         let deadline = Instant::now() + BATCH_LOOKUP_TIMEOUT;
-        let loaded = self.databases.now();
+        let loaded = self.databases.snapshot();
         let texts = texts.iter();
         let all: Vec<_> = texts
-            .map(|text| self.begin(text, language, &loaded))
+            .map(|text| self.start_lookup(text, language, &loaded))
             .collect();
         let mut found = Vec::with_capacity(all.len());
         for begun in all {
             found.push(match begun {
-                Ok(begun) => self.finish(begun, language, deadline).await,
+                Ok(begun) => self.complete_lookup(begun, language, deadline).await,
                 Err(error) => Err(error),
             });
         }
         found
     }
 
-    fn begin(
+    fn start_lookup(
         &self,
         text: &str,
         language: Language,
         loaded: &DatabaseSet,
     ) -> Result<PartialLookup, LocateError> {
-        let ip = parse(text)?;
+        let ip = parse_address(text)?;
         let mut location = Box::new(Location {
-            ip: spelled(text, ip),
+            ip: canonical_text(text, ip),
             ..Location::default()
         });
         loaded.fill(ip, language, &mut location);
         let is_coarse = location.city.is_none() && location.latitude.is_none();
-        let web = self.web.as_ref().filter(|_| is_coarse);
-        let lookup = web.and_then(|web| web.begin(ip));
+        let web = self.web_service.as_ref().filter(|_| is_coarse);
+        let lookup = web.and_then(|web| web.start(ip));
         Ok(PartialLookup {
             ip,
             location,
-            lookup,
+            web_lookup: lookup,
         })
     }
 
-    async fn finish(
+    async fn complete_lookup(
         &self,
         begun: PartialLookup,
         language: Language,
@@ -123,20 +125,20 @@ impl Locator {
         let PartialLookup {
             ip,
             mut location,
-            lookup,
+            web_lookup: lookup,
         } = begun;
         let answer = match &lookup {
-            Some(lookup) => lookup.answer(deadline).await,
+            Some(lookup) => lookup.wait(deadline).await,
             None => None,
         };
         match answer {
             Some(WebLookupResult::Found(record)) => {
                 record.fill(&mut location, language);
-                narrow(&mut location.network, record.network());
+                narrow_network(&mut location.network, record.network());
                 location.sources.push(MaxMindWebService::source());
             }
             Some(WebLookupResult::Reserved) if location.sources.is_empty() => {
-                return Err(LocateError::Reserved(SpecialPurpose::Elsewhere));
+                return Err(LocateError::Reserved(SpecialPurpose::Other));
             }
             Some(WebLookupResult::Reserved | WebLookupResult::NotFound) | None => {}
         }
@@ -146,22 +148,22 @@ impl Locator {
         if location.sources.is_empty() {
             return Err(LocateError::NotFound);
         }
-        complete(&mut location);
-        enrich(&mut location, self.business, self.clock.now());
+        fill_from_country(&mut location);
+        enrich(&mut location, self.business_location, self.clock.now());
         Ok(location)
     }
 
     /// The check of the databases for `/health`.
     #[must_use]
-    pub fn finding(&self, now: DateTime<Utc>) -> CheckResult {
+    pub fn health(&self, now: DateTime<Utc>) -> CheckResult {
         self.databases
-            .now()
-            .finding(now, EmbeddedDatabase::description())
+            .snapshot()
+            .health(now, EmbeddedDatabase::description())
     }
 }
 
 /// Fills the fields that depend on the country only. Flat databases have only its code.
-fn complete(location: &mut Location) {
+fn fill_from_country(location: &mut Location) {
     let is_complete = location.country.is_some()
         && location.continent_code.is_some()
         && location.is_in_european_union.is_some();
@@ -179,7 +181,7 @@ fn complete(location: &mut Location) {
 }
 
 /// A location is valid for the narrowest network (CIDR) of its sources.
-fn narrow(known: &mut Option<String>, network: Option<&str>) {
+fn narrow_network(known: &mut Option<String>, network: Option<&str>) {
     let prefix = |text: &str| text.rsplit_once('/')?.1.parse::<u8>().ok();
     if known.as_deref().and_then(prefix) < network.and_then(prefix) {
         *known = network.map(Into::into);

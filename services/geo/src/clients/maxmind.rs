@@ -1,7 +1,7 @@
 //! MaxMind's web service, with a cache, a limit of concurrent requests, a daily budget, and pauses
 //! after failures.
 
-mod endpoint;
+mod client;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,8 +17,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SetOnce};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use self::endpoint::{WEB_SERVICE, WebServiceClient};
-use super::count;
+use self::client::{WEB_SERVICE, WebServiceClient};
+use super::count_lookup;
 use super::record::WebServiceRecord;
 use crate::domain::{BudgetState, RequestBudget, UpstreamError};
 
@@ -46,13 +46,13 @@ pub struct WebServiceSettings {
 
 /// A client of MaxMind's web service with cache and budget.
 pub struct MaxMindWebService {
-    endpoint: WebServiceClient,
+    client: WebServiceClient,
     clock: Clock,
-    allowance: Mutex<RequestBudget>,
+    budget: Mutex<RequestBudget>,
     /// Completed and pending lookups, so that an address is not requested twice.
-    known: Cache<IpAddr, WebLookup>,
-    line: Semaphore,
-    open: Arc<Semaphore>,
+    cache: Cache<IpAddr, WebLookup>,
+    request_slots: Semaphore,
+    pending_slots: Arc<Semaphore>,
 }
 
 pub(super) enum WebLookupResult {
@@ -65,23 +65,23 @@ pub(super) enum WebLookupResult {
 /// A lookup that was started. It runs to completion even if nobody waits for it.
 #[derive(Clone)]
 pub(super) struct WebLookup {
-    begun_at: DateTime<Utc>,
+    started_at: DateTime<Utc>,
     /// `None` if the lookup failed.
-    answer: Arc<SetOnce<Option<WebLookupResult>>>,
+    result: Arc<SetOnce<Option<WebLookupResult>>>,
 }
 
 impl WebLookup {
     /// Waits for the result; `None` after the deadline or if the lookup failed.
-    pub(super) async fn answer(&self, deadline: Instant) -> Option<&WebLookupResult> {
-        timeout_at(deadline, self.answer.wait())
+    pub(super) async fn wait(&self, deadline: Instant) -> Option<&WebLookupResult> {
+        timeout_at(deadline, self.result.wait())
             .await
             .ok()?
             .as_ref()
     }
 
-    fn is_worn(&self, now: DateTime<Utc>) -> bool {
-        let failed = self.answer.get().is_some_and(Option::is_none);
-        failed || now - self.begun_at >= CACHE_TTL
+    fn is_expired(&self, now: DateTime<Utc>) -> bool {
+        let failed = self.result.get().is_some_and(Option::is_none);
+        failed || now - self.started_at >= CACHE_TTL
     }
 }
 
@@ -93,39 +93,39 @@ impl MaxMindWebService {
             .max_capacity(MAX_CACHED_LOOKUPS)
             .eviction_policy(EvictionPolicy::lru());
         Ok(Arc::new(Self {
-            allowance: Mutex::new(RequestBudget::new(settings.daily_lookups, clock.now())),
-            endpoint: WebServiceClient::new(settings)?,
+            budget: Mutex::new(RequestBudget::new(settings.daily_lookups, clock.now())),
+            client: WebServiceClient::new(settings)?,
             clock,
-            known: known.build(),
-            line: Semaphore::new(MAX_CONCURRENT_REQUESTS),
-            open: Arc::new(Semaphore::new(MAX_PENDING_LOOKUPS)),
+            cache: known.build(),
+            request_slots: Semaphore::new(MAX_CONCURRENT_REQUESTS),
+            pending_slots: Arc::new(Semaphore::new(MAX_PENDING_LOOKUPS)),
         }))
     }
 
     /// Starts a lookup, or joins a pending or cached one; `None` if no request is allowed now.
-    pub(super) fn begin(self: &Arc<Self>, ip: IpAddr) -> Option<WebLookup> {
+    pub(super) fn start(self: &Arc<Self>, ip: IpAddr) -> Option<WebLookup> {
         let now = self.clock.now();
-        if let Some(lookup) = self.known.get(&ip).filter(|lookup| !lookup.is_worn(now)) {
-            count(PROVIDER, "cached");
+        if let Some(lookup) = self.cache.get(&ip).filter(|lookup| !lookup.is_expired(now)) {
+            count_lookup(PROVIDER, "cached");
             return Some(lookup);
         }
-        let Some(permit) = self.permit(now) else {
-            count(PROVIDER, "not_asked");
+        let Some(permit) = self.try_acquire_slot(now) else {
+            count_lookup(PROVIDER, "not_asked");
             return None;
         };
-        let begin = || self.spawn(ip, now, permit);
-        let entry = self.known.entry(ip);
-        let entry = entry.or_insert_with_if(begin, |lookup| lookup.is_worn(now));
+        let begin = || self.spawn_lookup(ip, now, permit);
+        let entry = self.cache.entry(ip);
+        let entry = entry.or_insert_with_if(begin, |lookup| lookup.is_expired(now));
         Some(entry.into_value())
     }
 
-    fn permit(&self, now: DateTime<Utc>) -> Option<OwnedSemaphorePermit> {
-        let is_ready = self.allowance().state(now) == BudgetState::Ready;
-        let permit = is_ready.then(|| self.open.clone().try_acquire_owned());
+    fn try_acquire_slot(&self, now: DateTime<Utc>) -> Option<OwnedSemaphorePermit> {
+        let is_ready = self.budget().state(now) == BudgetState::Ready;
+        let permit = is_ready.then(|| self.pending_slots.clone().try_acquire_owned());
         permit?.ok()
     }
 
-    fn spawn(
+    fn spawn_lookup(
         self: &Arc<Self>,
         ip: IpAddr,
         begun_at: DateTime<Utc>,
@@ -136,31 +136,34 @@ impl MaxMindWebService {
         tokio::spawn(async move {
             let _permit = permit;
             // Cannot fail: the cell is set only here.
-            let _ = result.set(this.ask(ip).await);
+            let _ = result.set(this.look_up(ip).await);
         });
-        WebLookup { begun_at, answer }
+        WebLookup {
+            started_at: begun_at,
+            result: answer,
+        }
     }
 
-    async fn ask(&self, ip: IpAddr) -> Option<WebLookupResult> {
-        let _turn = self.line.acquire().await.ok()?;
+    async fn look_up(&self, ip: IpAddr) -> Option<WebLookupResult> {
+        let _turn = self.request_slots.acquire().await.ok()?;
         // The state may have changed while waiting.
-        if !self.allowance().admit(self.clock.now()) {
-            count(PROVIDER, "not_asked");
+        if !self.budget().try_acquire(self.clock.now()) {
+            count_lookup(PROVIDER, "not_asked");
             return None;
         }
-        match self.endpoint.ask(ip).await {
+        match self.client.look_up(ip).await {
             Ok(answer) => {
-                if self.allowance().succeeded() {
+                if self.budget().record_success() {
                     tracing::info!("MaxMind's web service is available again");
                 }
-                count(PROVIDER, answer.outcome());
+                count_lookup(PROVIDER, answer.outcome());
                 Some(answer)
             }
             Err(trouble) => {
-                if self.allowance().failed(trouble, self.clock.now()) {
-                    report(trouble);
+                if self.budget().record_failure(trouble, self.clock.now()) {
+                    log_pause(trouble);
                 }
-                count(PROVIDER, "failed");
+                count_lookup(PROVIDER, "failed");
                 None
             }
         }
@@ -176,27 +179,28 @@ impl MaxMindWebService {
 
     /// The check for `/health`.
     #[must_use]
-    pub fn finding(&self) -> CheckResult {
+    pub fn health(&self) -> CheckResult {
         let now = self.clock.now();
-        let allowance = self.allowance();
-        let host = self.endpoint.host();
+        let allowance = self.budget();
+        let host = self.client.host();
         let asked = format!("{host}, {} lookups used today", allowance.usage(now));
         match allowance.state(now) {
             BudgetState::Ready => CheckResult::ok(asked),
-            BudgetState::Spent => CheckResult::degraded(format!(
+            BudgetState::Exhausted => CheckResult::degraded(format!(
                 "{asked}: paused until tomorrow (UTC); see MAXMIND_DAILY_LOOKUPS"
             )),
-            BudgetState::Paused { until, trouble } => {
+            BudgetState::Paused {
+                until,
+                cause: trouble,
+            } => {
                 let until = until.format("%H:%M:%S UTC");
                 CheckResult::degraded(format!("{asked}: {trouble}; paused until {until}"))
             }
         }
     }
 
-    fn allowance(&self) -> MutexGuard<'_, RequestBudget> {
-        self.allowance
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn budget(&self) -> MutexGuard<'_, RequestBudget> {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -211,9 +215,9 @@ impl WebLookupResult {
 }
 
 /// Logs the start of a pause.
-fn report(trouble: UpstreamError) {
-    let minutes = trouble.pause().num_minutes();
-    if trouble.needs_people() {
+fn log_pause(trouble: UpstreamError) {
+    let minutes = trouble.pause_duration().num_minutes();
+    if trouble.needs_operator() {
         tracing::error!("{trouble}; lookups are paused for {minutes} minutes");
     } else {
         tracing::warn!("{trouble}; lookups are paused for {minutes} minutes");

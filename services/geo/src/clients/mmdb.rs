@@ -1,7 +1,7 @@
 //! Databases in MaxMind's format (<https://maxmind.github.io/MaxMind-DB/>).
 
+mod file;
 mod layout;
-mod source;
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -13,7 +13,7 @@ use maxminddb::{MaxMindDbError, Reader};
 
 use self::layout::RecordLayout;
 use super::record::{
-    EnglishNames, FlatRecord, LocalizedNames, NetworkRecord, PlaceRecord, deny_marks,
+    EnglishNames, FlatRecord, LocalizedNames, NetworkRecord, PlaceRecord, deny_anonymity_flags,
 };
 use crate::domain::Language;
 
@@ -24,7 +24,7 @@ pub(super) struct MmdbDatabase {
     source: LocationSource,
     built_at: DateTime<Utc>,
     /// An absent anonymity flag means false in this database.
-    denies: bool,
+    absent_flag_is_false: bool,
 }
 
 /// A file is not a usable database.
@@ -34,28 +34,28 @@ pub enum DatabaseError {
     Unreadable(#[from] std::io::Error),
     /// It is damaged or has another format.
     #[error("not a valid .mmdb database: {0}")]
-    Unsound(#[from] MaxMindDbError),
+    Invalid(#[from] MaxMindDbError),
     #[error("a {0} database contains no locations or networks")]
-    Foreign(String),
+    UnsupportedType(String),
 }
 
 impl MmdbDatabase {
     /// Reads and verifies a file. The file is not memory-mapped: overwriting a mapped file in place
     /// would crash the process.
     pub(super) fn open(path: &Path) -> Result<Self, DatabaseError> {
-        let reader = source::read(path)?;
+        let reader = file::read_file(path)?;
         reader.verify()?;
         let metadata = reader.metadata();
         let kind = metadata.database_type.clone();
-        let Some(layout) = RecordLayout::of(&reader) else {
-            return Err(DatabaseError::Foreign(kind));
+        let Some(layout) = RecordLayout::detect(&reader) else {
+            return Err(DatabaseError::UnsupportedType(kind));
         };
         let built_at = i64::try_from(metadata.build_epoch).ok();
         let built_at = built_at.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
         let built_at = built_at.unwrap_or_default();
         Ok(Self {
             layout,
-            denies: kind.contains("Anonymous"),
+            absent_flag_is_false: kind.contains("Anonymous"),
             source: LocationSource {
                 provider: "mmdb".into(),
                 database: kind,
@@ -78,8 +78,8 @@ impl MmdbDatabase {
         if network.is_some() {
             to.sources.push(self.source.clone());
         }
-        if self.denies {
-            deny_marks(to);
+        if self.absent_flag_is_false {
+            deny_anonymity_flags(to);
         }
         network
     }

@@ -1,12 +1,12 @@
 //! Downloads databases from their publishers.
 
-mod copy;
+mod archive;
+mod backup;
 mod dbip;
-mod fetch;
-mod folder;
-mod ledger;
+mod download;
+mod download_dir;
 mod maxmind;
-mod unpack;
+mod update_state;
 
 use std::path::PathBuf;
 
@@ -16,8 +16,8 @@ use url::Url;
 
 use super::mmdb::DatabaseError;
 
-pub use copy::InstalledDatabase;
-pub use folder::{DownloadDir, LockedDownloadDir};
+pub use backup::InstalledDatabase;
+pub use download_dir::{DownloadDir, LockedDownloadDir};
 
 type UpdateResult = Result<UpdateOutcome, UpdateError>;
 
@@ -44,9 +44,9 @@ pub enum Publisher {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpdateOutcome {
     /// A new release was installed.
-    New,
+    Installed,
     /// The installed release is the newest.
-    Nothing,
+    UpToDate,
 }
 
 /// Why an update failed. The installed database is unchanged.
@@ -60,31 +60,31 @@ pub enum UpdateError {
     Refused(u16),
     /// HTTP status 429 with the code `LIMIT_EXCEEDED`.
     #[error("the download limit of the account for today is reached")]
-    Limit,
+    DownloadLimit,
     /// A connection error, or an error of the server (5xx, 408, 429).
     #[error("the publisher does not answer")]
-    Away,
+    Unavailable,
     #[error("the response does not follow the publisher's protocol: {0}")]
-    Foreign(&'static str),
+    Protocol(&'static str),
     #[error("the download does not match its checksum")]
-    Checksum,
+    ChecksumMismatch,
     #[error("the downloaded database is unusable: {0}")]
-    Unsound(#[from] DatabaseError),
+    InvalidDatabase(#[from] DatabaseError),
     #[error("{path} cannot be written: {error}", path = .0.display(), error = .1)]
-    Disk(PathBuf, std::io::Error),
+    Io(PathBuf, std::io::Error),
 }
 
 impl UpdateError {
     /// Whether a retry within minutes may succeed.
     #[must_use]
-    pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Away)
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable)
     }
 
     /// Whether an operator has to act.
     #[must_use]
-    pub fn needs_people(&self) -> bool {
-        !matches!(self, Self::Away | Self::Limit)
+    pub fn needs_operator(&self) -> bool {
+        !matches!(self, Self::Unavailable | Self::DownloadLimit)
     }
 }
 
@@ -108,7 +108,7 @@ impl Publisher {
     }
 
     /// Checks once for a newer release of an edition, and installs it.
-    pub async fn bring(
+    pub async fn update(
         &self,
         http: &reqwest::Client,
         edition: &str,
@@ -122,10 +122,10 @@ impl Publisher {
                 api_key,
                 ..
             } => {
-                let account = fetch::AccountCredentials(*account_id, api_key);
-                maxmind::bring(http, host, account, edition, folder).await
+                let account = download::AccountCredentials(*account_id, api_key);
+                maxmind::update(http, host, account, edition, folder).await
             }
-            Self::DbIp { host } => dbip::bring(http, host, folder, now).await,
+            Self::DbIp { host } => dbip::update(http, host, folder, now).await,
         }
     }
 }

@@ -43,9 +43,9 @@ pub enum SpecialPurpose {
     /// RFC 6666.
     DiscardOnly,
     /// IETF protocol assignments and addresses reserved for future use.
-    Protocol,
+    ProtocolAssignment,
     /// Reserved according to a provider, for an unknown purpose.
-    Elsewhere,
+    Other,
 }
 
 impl fmt::Display for SpecialPurpose {
@@ -62,8 +62,8 @@ impl fmt::Display for SpecialPurpose {
             Self::Multicast => "multicast",
             Self::Broadcast => "broadcast",
             Self::DiscardOnly => "discard-only",
-            Self::Protocol => "reserved by IANA",
-            Self::Elsewhere => "reserved",
+            Self::ProtocolAssignment => "reserved by IANA",
+            Self::Other => "reserved",
         })
     }
 }
@@ -85,23 +85,23 @@ const SPECIAL_PURPOSE_IPV4: [(Ipv4Net, SpecialPurpose); 15] = [
     (v4(127, 0, 0, 0, 8), SpecialPurpose::Loopback),
     (v4(169, 254, 0, 0, 16), SpecialPurpose::LinkLocal),
     (v4(172, 16, 0, 0, 12), SpecialPurpose::Private),
-    (v4(192, 0, 0, 0, 24), SpecialPurpose::Protocol),
+    (v4(192, 0, 0, 0, 24), SpecialPurpose::ProtocolAssignment),
     (v4(192, 0, 2, 0, 24), SpecialPurpose::Documentation),
     (v4(192, 168, 0, 0, 16), SpecialPurpose::Private),
     (v4(198, 18, 0, 0, 15), SpecialPurpose::Benchmarking),
     (v4(198, 51, 100, 0, 24), SpecialPurpose::Documentation),
     (v4(203, 0, 113, 0, 24), SpecialPurpose::Documentation),
     (v4(224, 0, 0, 0, 4), SpecialPurpose::Multicast),
-    (v4(240, 0, 0, 0, 4), SpecialPurpose::Protocol),
+    (v4(240, 0, 0, 0, 4), SpecialPurpose::ProtocolAssignment),
 ];
 
 const SPECIAL_PURPOSE_IPV6: [(Ipv6Net, SpecialPurpose); 9] = [
     (v6(0x100, 0, 0, 64), SpecialPurpose::DiscardOnly),
     (v6(0x2001, 2, 0, 48), SpecialPurpose::Benchmarking),
-    (v6(0x2001, 0x10, 0, 28), SpecialPurpose::Protocol),
+    (v6(0x2001, 0x10, 0, 28), SpecialPurpose::ProtocolAssignment),
     (v6(0x2001, 0xdb8, 0, 32), SpecialPurpose::Documentation),
     (v6(0x3fff, 0, 0, 20), SpecialPurpose::Documentation),
-    (v6(0x5f00, 0, 0, 16), SpecialPurpose::Protocol),
+    (v6(0x5f00, 0, 0, 16), SpecialPurpose::ProtocolAssignment),
     (v6(0xfc00, 0, 0, 7), SpecialPurpose::UniqueLocal),
     (v6(0xfe80, 0, 0, 10), SpecialPurpose::LinkLocal),
     (v6(0xff00, 0, 0, 8), SpecialPurpose::Multicast),
@@ -109,14 +109,14 @@ const SPECIAL_PURPOSE_IPV6: [(Ipv6Net, SpecialPurpose); 9] = [
 
 /// Parses an address that can have a location. IPv4-mapped IPv6 addresses (`::ffff:81.2.69.142`)
 /// become IPv4.
-pub fn parse(text: &str) -> Result<IpAddr, LocateError> {
+pub fn parse_address(text: &str) -> Result<IpAddr, LocateError> {
     let text = text.trim();
     if text.is_empty() {
         return Err(LocateError::Required);
     }
     let address: IpAddr = text.parse().map_err(|_| LocateError::Invalid)?;
     let address = address.to_canonical();
-    match reserved(address) {
+    match special_purpose(address) {
         Some(kind) => Err(LocateError::Reserved(kind)),
         None => Ok(address),
     }
@@ -125,7 +125,7 @@ pub fn parse(text: &str) -> Result<IpAddr, LocateError> {
 /// The canonical text of `ip`, which was parsed from `text`. IPv4 has a single spelling, so that
 /// the input is reused.
 #[must_use]
-pub fn spelled(text: &str, ip: IpAddr) -> String {
+pub fn canonical_text(text: &str, ip: IpAddr) -> String {
     if text.contains(':') {
         ip.to_string()
     } else {
@@ -133,16 +133,16 @@ pub fn spelled(text: &str, ip: IpAddr) -> String {
     }
 }
 
-fn reserved(address: IpAddr) -> Option<SpecialPurpose> {
+fn special_purpose(address: IpAddr) -> Option<SpecialPurpose> {
     match address {
-        IpAddr::V4(ip) => first(&SPECIAL_PURPOSE_IPV4, |net| net.contains(&ip)),
+        IpAddr::V4(ip) => find_purpose(&SPECIAL_PURPOSE_IPV4, |net| net.contains(&ip)),
         IpAddr::V6(ip) if ip.is_loopback() => Some(SpecialPurpose::Loopback),
         IpAddr::V6(ip) if ip.is_unspecified() => Some(SpecialPurpose::Unspecified),
-        IpAddr::V6(ip) => first(&SPECIAL_PURPOSE_IPV6, |net| net.contains(&ip)),
+        IpAddr::V6(ip) => find_purpose(&SPECIAL_PURPOSE_IPV6, |net| net.contains(&ip)),
     }
 }
 
-fn first<N>(
+fn find_purpose<N>(
     registry: &[(N, SpecialPurpose)],
     contains: impl Fn(&N) -> bool,
 ) -> Option<SpecialPurpose> {
@@ -178,12 +178,16 @@ mod tests {
             ("239.0.0.1", SpecialPurpose::Multicast),
             ("ff02::1", SpecialPurpose::Multicast),
             ("255.255.255.255", SpecialPurpose::Broadcast),
-            ("250.0.0.1", SpecialPurpose::Protocol),
+            ("250.0.0.1", SpecialPurpose::ProtocolAssignment),
             ("100::1", SpecialPurpose::DiscardOnly),
             ("::ffff:10.0.0.1", SpecialPurpose::Private),
         ];
         for (text, kind) in cases {
-            assert_eq!(parse(text), Err(LocateError::Reserved(kind)), "{text}");
+            assert_eq!(
+                parse_address(text),
+                Err(LocateError::Reserved(kind)),
+                "{text}"
+            );
         }
     }
 
@@ -197,18 +201,18 @@ mod tests {
             "198.20.0.0",
             "2001:db9::1",
         ] {
-            assert_eq!(parse(text), Ok(text.parse().unwrap()), "{text}");
+            assert_eq!(parse_address(text), Ok(text.parse().unwrap()), "{text}");
         }
     }
 
     #[test]
     fn what_is_no_address_is_refused() {
-        assert_eq!(parse(" "), Err(LocateError::Required));
+        assert_eq!(parse_address(" "), Err(LocateError::Required));
         for text in ["1.2.3", "1.2.3.4.5", "localhost", "1.2.3.4/24", "01.2.3.4"] {
-            assert_eq!(parse(text), Err(LocateError::Invalid), "{text}");
+            assert_eq!(parse_address(text), Err(LocateError::Invalid), "{text}");
         }
         assert_eq!(
-            parse(" ::ffff:81.2.69.142 "),
+            parse_address(" ::ffff:81.2.69.142 "),
             Ok("81.2.69.142".parse().unwrap())
         );
     }
@@ -220,7 +224,7 @@ mod tests {
             ("::ffff:81.2.69.142", "81.2.69.142"),
             ("2A02:D0C0:0::1", "2a02:d0c0::1"),
         ] {
-            assert_eq!(spelled(text, parse(text).unwrap()), spelling);
+            assert_eq!(canonical_text(text, parse_address(text).unwrap()), spelling);
         }
     }
 }

@@ -16,7 +16,7 @@ const COUNTRY_TABLE: &str = include_str!("../../data/countries.tsv");
 
 /// Parsed once, because every location from a flat database needs the table.
 static COUNTRIES: LazyLock<Vec<(&str, Country)>> =
-    LazyLock::new(|| COUNTRY_TABLE.lines().filter_map(read).collect());
+    LazyLock::new(|| COUNTRY_TABLE.lines().filter_map(parse_line).collect());
 
 /// Finds a country by its ISO 3166-1 alpha-2 code.
 #[must_use]
@@ -25,7 +25,7 @@ pub fn find(code: &str) -> Option<Country> {
     Some(COUNTRIES[found.ok()?].1)
 }
 
-fn read(line: &'static str) -> Option<(&'static str, Country)> {
+fn parse_line(line: &'static str) -> Option<(&'static str, Country)> {
     let mut columns = line.split('\t');
     let code = columns.next()?;
     let country = Country {

@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::error;
-use super::service_areas::{AreasState, here};
+use super::service_areas::{AreasState, require_areas};
 use crate::clients::Locator;
 use crate::domain::Language;
 use crate::domain::areas::{
@@ -94,13 +94,13 @@ pub(super) async fn check(
     State((shared, locator)): State<(AreasState, Arc<Locator>)>,
     Query(asked): Query<AreaCheckParams>,
 ) -> Result<Answer<AreaCheckResponse>, Problem> {
-    let index = here(shared)?.follower.index();
-    let index = index.ok_or_else(error::areas_unknown)?;
-    let (place, location) = match asked.place()? {
+    let index = require_areas(shared)?.cache.index();
+    let index = index.ok_or_else(error::areas_not_loaded)?;
+    let (place, location) = match asked.into_place()? {
         CheckedPlace::Place(place) => (place, None),
         CheckedPlace::Ip(ip) => {
             let found = locator.locate(&ip, Language::default()).await;
-            let location = found.map_err(error::problem)?;
+            let location = found.map_err(error::locate_problem)?;
             (Place::from(&location), Some(location))
         }
     };
@@ -116,11 +116,11 @@ enum CheckedPlace {
 }
 
 impl AreaCheckParams {
-    fn place(self) -> Result<CheckedPlace, Problem> {
+    fn into_place(self) -> Result<CheckedPlace, Problem> {
         let point = self.point()?;
         let country = self.country_code.as_deref().map(|text| {
             let wrong = || {
-                wrong(
+                bad_request(
                     "country_code",
                     "COUNTRY_UNKNOWN",
                     "`country_code` must be an ISO 3166-1 alpha-2 code, such as US",
@@ -133,16 +133,16 @@ impl AreaCheckParams {
             let wrong = || {
                 let detail = "`region_code` must be the part of an ISO 3166-2 code after the \
                               hyphen, such as TX, and requires `country_code`";
-                wrong("region_code", "REGION_INVALID", detail)
+                bad_request("region_code", "REGION_INVALID", detail)
             };
             country
-                .and_then(|country| RegionCode::of(country, text))
+                .and_then(|country| RegionCode::from_parts(country, text))
                 .ok_or_else(wrong)
         });
         let postal_code = self.postal_code.as_deref().map(|text| {
             let detail = "`postal_code` must be 1 to 16 letters, digits, spaces and hyphens";
             PostalCode::parse(text)
-                .ok_or_else(|| wrong("postal_code", "POSTAL_CODE_INVALID", detail))
+                .ok_or_else(|| bad_request("postal_code", "POSTAL_CODE_INVALID", detail))
         });
         let place = Place {
             point,
@@ -156,12 +156,12 @@ impl AreaCheckParams {
             (None, false) => Ok(CheckedPlace::Place(place)),
             (Some(_), false) => {
                 let detail = "`ip` cannot be combined with other parameters";
-                Err(wrong("ip", "PLACE_AMBIGUOUS", detail))
+                Err(bad_request("ip", "PLACE_AMBIGUOUS", detail))
             }
             (None, true) => {
                 let detail = "a place is required: `ip`, or `latitude` and `longitude`, or \
                               `country_code` with `region_code` and `postal_code`";
-                Err(wrong("ip", "PLACE_REQUIRED", detail))
+                Err(bad_request("ip", "PLACE_REQUIRED", detail))
             }
         }
     }
@@ -171,14 +171,14 @@ impl AreaCheckParams {
             (Some(latitude), Some(longitude)) => (latitude, longitude),
             (None, None) => return Ok(None),
             (Some(_), None) => {
-                return Err(wrong(
+                return Err(bad_request(
                     "longitude",
                     "LONGITUDE_REQUIRED",
                     "`latitude` requires `longitude`",
                 ));
             }
             (None, Some(_)) => {
-                return Err(wrong(
+                return Err(bad_request(
                     "latitude",
                     "LATITUDE_REQUIRED",
                     "`longitude` requires `latitude`",
@@ -190,13 +190,13 @@ impl AreaCheckParams {
                 CoordinateOutOfRange::Latitude => ("latitude", "LATITUDE_OUT_OF_RANGE"),
                 CoordinateOutOfRange::Longitude => ("longitude", "LONGITUDE_OUT_OF_RANGE"),
             };
-            wrong(field, code, error.to_string())
+            bad_request(field, code, error.to_string())
         });
         point.map(Some)
     }
 }
 
-fn wrong(field: &'static str, code: &'static str, detail: impl Into<String>) -> Problem {
+fn bad_request(field: &'static str, code: &'static str, detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, code, detail).field(field)
 }
 

@@ -12,7 +12,7 @@ use crate::store::{StoreError, WriteError};
 
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-fn code(error: LocateError) -> (StatusCode, &'static str) {
+fn status_and_code(error: LocateError) -> (StatusCode, &'static str) {
     match error {
         LocateError::Required => (StatusCode::BAD_REQUEST, "IP_ADDRESS_REQUIRED"),
         LocateError::Invalid => (StatusCode::BAD_REQUEST, "IP_ADDRESS_INVALID"),
@@ -21,14 +21,14 @@ fn code(error: LocateError) -> (StatusCode, &'static str) {
     }
 }
 
-pub(super) fn problem(error: LocateError) -> Problem {
-    let (status, code) = code(error);
+pub(super) fn locate_problem(error: LocateError) -> Problem {
+    let (status, code) = status_and_code(error);
     Problem::new(status, code, error.to_string()).field("ip")
 }
 
-pub(super) fn item(error: LocateError) -> ItemError {
+pub(super) fn item_error(error: LocateError) -> ItemError {
     ItemError {
-        code: code(error).1.into(),
+        code: status_and_code(error).1.into(),
         detail: error.to_string(),
     }
 }
@@ -38,31 +38,31 @@ pub(super) fn invalid_area(invalid: &InvalidServiceArea) -> Problem {
 }
 
 pub(super) fn no_database() -> Problem {
-    unavailable("service areas require a database: set DATABASE_URL")
+    areas_unavailable("service areas require a database: set DATABASE_URL")
 }
 
 /// The database has not been available since the start.
-pub(super) fn areas_unknown() -> Problem {
-    unavailable("the service areas are not loaded yet; try again").retry_after(RETRY_AFTER)
+pub(super) fn areas_not_loaded() -> Problem {
+    areas_unavailable("the service areas are not loaded yet; try again").retry_after(RETRY_AFTER)
 }
 
-pub(super) fn store(error: &StoreError) -> Problem {
+pub(super) fn store_problem(error: &StoreError) -> Problem {
     match error {
-        StoreError::Away(_) => {
+        StoreError::Unavailable(_) => {
             tracing::warn!(
                 error = error as &dyn std::error::Error,
                 "the database is unavailable; the request is answered with 503"
             );
-            unavailable("the database is unavailable; nothing was changed; try again")
+            areas_unavailable("the database is unavailable; nothing was changed; try again")
                 .retry_after(RETRY_AFTER)
         }
-        StoreError::Broken(_) => Problem::internal(error),
+        StoreError::Query(_) => Problem::internal(error),
     }
 }
 
-pub(super) fn write(error: &WriteError) -> Problem {
+pub(super) fn write_problem(error: &WriteError) -> Problem {
     let (field, code) = match error {
-        WriteError::Store(error) => return store(error),
+        WriteError::Store(error) => return store_problem(error),
         WriteError::TooManyAreas => ("body", "TOO_MANY_SERVICE_AREAS"),
         WriteError::TooManyVertices => ("geometry.coordinates", "TOO_MANY_VERTICES_IN_ALL"),
         WriteError::TooManyPostalCodes => ("postal_codes", "TOO_MANY_POSTAL_CODES_IN_ALL"),
@@ -70,7 +70,7 @@ pub(super) fn write(error: &WriteError) -> Problem {
     Problem::invalid(field, code, error.to_string())
 }
 
-fn unavailable(detail: &str) -> Problem {
+fn areas_unavailable(detail: &str) -> Problem {
     let status = StatusCode::SERVICE_UNAVAILABLE;
     Problem::new(status, "SERVICE_AREAS_UNAVAILABLE", detail)
 }

@@ -12,12 +12,12 @@ use common::geo::{GeolocateBatchRequest, ItemError, Location, MAX_ADDRESSES_PER_
 use serde::Serialize;
 
 use super::error;
-use super::shape::{FieldSelection, GeolocateParams, SelectedLocation};
+use super::fields::{FieldSelection, GeolocateParams, SelectedLocation};
 use crate::clients::Locator;
 use crate::domain::LocateError;
 
 /// The approximate size of a location in JSON, to allocate response bodies.
-const LOCATION_BYTES: usize = 1_024;
+const APPROX_LOCATION_BYTES: usize = 1_024;
 
 /// The locations of several addresses, in the order of the request.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -56,14 +56,18 @@ struct GeolocateItem {
                 `IP_ADDRESS_INVALID`, `IP_ADDRESS_RESERVED`, `LANG_UNKNOWN` or `FIELD_UNKNOWN`"),
         (status = 404, description = "No database has the address: `IP_ADDRESS_NOT_FOUND`"),
     ))]
-pub(super) async fn one(
+pub(super) async fn geolocate(
     State(locator): State<Arc<Locator>>,
     Query(wanted): Query<GeolocateParams>,
 ) -> Result<Response, Problem> {
     let shape = FieldSelection::try_from(&wanted)?;
     let found = locator.locate(&wanted.ip, shape.language).await;
-    let location = Box::new(found.map_err(error::problem)?);
-    json(StatusCode::OK, &shape.show(location), LOCATION_BYTES)
+    let location = Box::new(found.map_err(error::locate_problem)?);
+    json(
+        StatusCode::OK,
+        &shape.select(location),
+        APPROX_LOCATION_BYTES,
+    )
 }
 
 /// Locate many IP addresses
@@ -85,7 +89,7 @@ pub(super) async fn one(
         (status = 422,
             description = "The body is invalid: `TOO_MANY_ADDRESSES` or `BODY_INVALID`"),
     ))]
-pub(super) async fn many(
+pub(super) async fn geolocate_batch(
     State(locator): State<Arc<Locator>>,
     Query(wanted): Query<GeolocateParams>,
     Json(asked): Json<GeolocateBatchRequest>,
@@ -99,7 +103,7 @@ pub(super) async fn many(
     let results = asked.ips.into_iter().zip(found);
     let item = |(ip, found)| item(&shape, ip, found);
     let results: Vec<_> = results.map(item).collect();
-    let room = LOCATION_BYTES * (results.len() + 1);
+    let room = APPROX_LOCATION_BYTES * (results.len() + 1);
     json(StatusCode::OK, &GeolocateResults { results }, room)
 }
 
@@ -109,8 +113,8 @@ fn item(
     found: Result<Box<Location>, LocateError>,
 ) -> GeolocateItem {
     let (location, error) = match found {
-        Ok(location) => (Some(shape.show(location)), None),
-        Err(error) => (None, Some(error::item(error))),
+        Ok(location) => (Some(shape.select(location)), None),
+        Err(error) => (None, Some(error::item_error(error))),
     };
     GeolocateItem {
         ip,

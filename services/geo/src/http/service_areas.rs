@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::error;
 use crate::domain::areas::ServiceAreaSpec;
 use crate::store::{ServiceArea, Store, ValidatedArea};
-use crate::workers::follower::AreaCache;
+use crate::workers::area_cache::AreaCache;
 
 /// `None` if there is no database.
 pub(super) type AreasState = Option<ServiceAreas>;
@@ -26,7 +26,7 @@ pub(super) type AreasState = Option<ServiceAreas>;
 #[derive(Clone)]
 pub struct ServiceAreas {
     pub store: Store,
-    pub follower: Arc<AreaCache>,
+    pub cache: Arc<AreaCache>,
     pub clock: Clock,
 }
 
@@ -35,7 +35,7 @@ pub struct ServiceAreas {
 pub(super) struct ServiceAreaResponse {
     id: Uuid,
     #[serde(flatten)]
-    draft: ServiceAreaSpec,
+    spec: ServiceAreaSpec,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
@@ -44,7 +44,7 @@ impl From<ServiceArea> for ServiceAreaResponse {
     fn from(area: ServiceArea) -> Self {
         Self {
             id: area.id,
-            draft: area.draft,
+            spec: area.spec,
             created_at: area.created_at,
             updated_at: area.updated_at,
         }
@@ -76,9 +76,12 @@ pub(super) async fn list(
     State(shared): State<AreasState>,
     Query(asked): Query<ServiceAreaListParams>,
 ) -> Result<Answer<Page<ServiceAreaResponse>>, Problem> {
-    let areas = here(shared)?;
-    let found = areas.store.areas(asked.cursor, asked.limit.and_one()).await;
-    let mut found = found.map_err(|error| error::store(&error))?;
+    let areas = require_areas(shared)?;
+    let found = areas
+        .store
+        .list_areas(asked.cursor, asked.limit.and_one())
+        .await;
+    let mut found = found.map_err(|error| error::store_problem(&error))?;
     let next_cursor = asked.limit.cut(&mut found, |area| area.id);
     let data = found.into_iter().map(Into::into).collect();
     Ok(Answer(Page { data, next_cursor }))
@@ -107,18 +110,18 @@ pub(super) async fn create(
     ),
     Problem,
 > {
-    let areas = here(shared)?;
-    let (draft, vertices) = checked(draft).await?;
+    let areas = require_areas(shared)?;
+    let (draft, vertices) = validate(draft).await?;
     let now = areas.clock.now();
     let new = ValidatedArea {
         id: Clock::id_at(now),
-        draft: &draft,
+        spec: &draft,
         vertices,
         now,
     };
     let kept = areas.store.create_area(&new).await;
-    let kept = kept.map_err(|error| error::write(&error))?;
-    areas.renew().await;
+    let kept = kept.map_err(|error| error::write_problem(&error))?;
+    areas.refresh().await;
     let location = [(header::LOCATION, format!("/service-areas/{}", kept.id))];
     Ok((StatusCode::CREATED, location, Answer(kept.into())))
 }
@@ -136,9 +139,9 @@ pub(super) async fn get(
     State(shared): State<AreasState>,
     Path(id): Path<Uuid>,
 ) -> Result<Answer<ServiceAreaResponse>, Problem> {
-    let found = here(shared)?.store.areas_by_id(&[id]).await;
-    let found = found.map_err(|error| error::store(&error))?;
-    let found = found.into_iter().next().ok_or_else(no_such_area)?;
+    let found = require_areas(shared)?.store.get_areas(&[id]).await;
+    let found = found.map_err(|error| error::store_problem(&error))?;
+    let found = found.into_iter().next().ok_or_else(area_not_found)?;
     Ok(Answer(found.into()))
 }
 
@@ -158,18 +161,18 @@ pub(super) async fn replace(
     Path(id): Path<Uuid>,
     Json(draft): Json<ServiceAreaSpec>,
 ) -> Result<Answer<ServiceAreaResponse>, Problem> {
-    let areas = here(shared)?;
-    let (draft, vertices) = checked(draft).await?;
+    let areas = require_areas(shared)?;
+    let (draft, vertices) = validate(draft).await?;
     let new = ValidatedArea {
         id,
-        draft: &draft,
+        spec: &draft,
         vertices,
         now: areas.clock.now(),
     };
     let kept = areas.store.replace_area(&new).await;
-    let kept = kept.map_err(|error| error::write(&error))?;
-    let kept = kept.ok_or_else(no_such_area)?;
-    areas.renew().await;
+    let kept = kept.map_err(|error| error::write_problem(&error))?;
+    let kept = kept.ok_or_else(area_not_found)?;
+    areas.refresh().await;
     Ok(Answer(kept.into()))
 }
 
@@ -186,40 +189,40 @@ pub(super) async fn delete(
     State(shared): State<AreasState>,
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, Problem> {
-    let areas = here(shared)?;
+    let areas = require_areas(shared)?;
     let deleted = areas.store.delete_area(id).await;
-    if !deleted.map_err(|error| error::store(&error))? {
-        return Err(no_such_area());
+    if !deleted.map_err(|error| error::store_problem(&error))? {
+        return Err(area_not_found());
     }
-    areas.renew().await;
+    areas.refresh().await;
     Ok(StatusCode::NO_CONTENT)
 }
 
 impl ServiceAreas {
     /// Refreshes the areas in memory after a change. The change is stored already: if this fails,
     /// the follower retries within two seconds.
-    async fn renew(&self) {
-        if let Err(error) = self.follower.renew().await {
+    async fn refresh(&self) {
+        if let Err(error) = self.cache.refresh().await {
             tracing::warn!(%error, "service areas were not reloaded after a change; retrying soon");
         }
     }
 }
 
-pub(super) fn here(shared: AreasState) -> Result<ServiceAreas, Problem> {
+pub(super) fn require_areas(shared: AreasState) -> Result<ServiceAreas, Problem> {
     shared.ok_or_else(error::no_database)
 }
 
 /// Validates on a blocking thread: a large geometry takes up to a second.
-async fn checked(draft: ServiceAreaSpec) -> Result<(ServiceAreaSpec, usize), Problem> {
-    let draft = draft.tidy();
+async fn validate(draft: ServiceAreaSpec) -> Result<(ServiceAreaSpec, usize), Problem> {
+    let draft = draft.normalized();
     let check = tokio::task::spawn_blocking(move || {
-        let vertices = draft.check()?.vertices();
+        let vertices = draft.compile()?.vertices();
         Ok((draft, vertices))
     });
     let checked = check.await.map_err(|error| Problem::internal(&error))?;
     checked.map_err(|invalid| error::invalid_area(&invalid))
 }
 
-fn no_such_area() -> Problem {
+fn area_not_found() -> Problem {
     Problem::not_found("no service area has this ID")
 }

@@ -32,12 +32,12 @@ pub struct UpdaterLock {
 pub struct DownloadWriter {
     transaction: Transaction<'static, Postgres>,
     edition: String,
-    parts: i32,
+    part_count: i32,
 }
 
 impl Store {
     /// Tries to take the lock for downloads; `None` if another replica holds it.
-    pub async fn turn(&self) -> Result<Option<UpdaterLock>, StoreError> {
+    pub async fn try_lock_updater(&self) -> Result<Option<UpdaterLock>, StoreError> {
         // The lock belongs to the session, so the connection leaves the pool.
         let mut connection = self.pool.acquire().await?.detach();
         let locked = sqlx::query_scalar!(
@@ -49,7 +49,7 @@ impl Store {
         }))
     }
 
-    pub async fn downloads(&self) -> Result<Vec<StoredDownload>, StoreError> {
+    pub async fn list_downloads(&self) -> Result<Vec<StoredDownload>, StoreError> {
         let rows = sqlx::query_as!(
             StoredDownload,
             "select edition, release, md5, ask_again_at from geo.download"
@@ -70,12 +70,12 @@ impl Store {
     }
 
     /// Starts to write a backup.
-    pub async fn keep_download(
+    pub async fn replace_download(
         &self,
         download: &StoredDownload,
     ) -> Result<DownloadWriter, StoreError> {
         let mut transaction = self.pool.begin().await?;
-        forget(&mut transaction, &download.edition, None).await?;
+        delete_row(&mut transaction, &download.edition, None).await?;
         let kept = sqlx::query!(
             "insert into geo.download (edition, release, md5, ask_again_at)
              values ($1, $2, $3, $4)",
@@ -88,12 +88,12 @@ impl Store {
         Ok(DownloadWriter {
             transaction,
             edition: download.edition.clone(),
-            parts: 0,
+            part_count: 0,
         })
     }
 
     /// Stores when to check for a newer release.
-    pub async fn ask_again(&self, edition: &str, at: DateTime<Utc>) -> Result<(), StoreError> {
+    pub async fn set_next_check(&self, edition: &str, at: DateTime<Utc>) -> Result<(), StoreError> {
         let noted = sqlx::query!(
             "update geo.download set ask_again_at = $2 where edition = $1",
             edition,
@@ -104,13 +104,13 @@ impl Store {
     }
 
     /// Deletes a backup, unless it was replaced by one with another MD5.
-    pub async fn forget_download(&self, edition: &str, md5: &str) -> Result<(), StoreError> {
+    pub async fn delete_download(&self, edition: &str, md5: &str) -> Result<(), StoreError> {
         let mut connection = self.pool.acquire().await?;
-        forget(&mut connection, edition, Some(md5)).await
+        delete_row(&mut connection, edition, Some(md5)).await
     }
 }
 
-async fn forget(
+async fn delete_row(
     connection: &mut PgConnection,
     edition: &str,
     md5: Option<&str>,
@@ -126,15 +126,15 @@ async fn forget(
 
 impl DownloadWriter {
     /// Appends a part of the content, at most [`MAX_PART_BYTES`] bytes.
-    pub async fn add(&mut self, content: &[u8]) -> Result<(), StoreError> {
+    pub async fn write_part(&mut self, content: &[u8]) -> Result<(), StoreError> {
         let added = sqlx::query!(
             "insert into geo.download_part (edition, number, content) values ($1, $2, $3)",
             self.edition,
-            self.parts,
+            self.part_count,
             content,
         );
         added.execute(&mut *self.transaction).await?;
-        self.parts += 1;
+        self.part_count += 1;
         Ok(())
     }
 

@@ -19,7 +19,7 @@ pub const MAX_TOTAL_POSTAL_CODES: i64 = 200_000;
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServiceArea {
     pub id: Uuid,
-    pub draft: ServiceAreaSpec,
+    pub spec: ServiceAreaSpec,
     /// The version of the table after the last change of this area.
     pub version: i64,
     pub created_at: DateTime<Utc>,
@@ -31,7 +31,7 @@ pub struct ServiceArea {
 pub struct ValidatedArea<'a> {
     pub id: Uuid,
     /// Must have passed [`ServiceAreaSpec::check`].
-    pub draft: &'a ServiceAreaSpec,
+    pub spec: &'a ServiceAreaSpec,
     /// The number of positions of the geometry.
     pub vertices: usize,
     pub now: DateTime<Utc>,
@@ -76,7 +76,7 @@ impl From<ServiceAreaRow> for ServiceArea {
         let center = row.center_latitude.zip(row.center_longitude);
         Self {
             id: row.id,
-            draft: ServiceAreaSpec {
+            spec: ServiceAreaSpec {
                 name: row.name,
                 enabled: row.enabled,
                 geometry: row.geometry.map(|geometry| geometry.0),
@@ -98,7 +98,7 @@ impl From<ServiceAreaRow> for ServiceArea {
 
 impl Store {
     /// Returns at most `limit` areas older than `before`, newest first.
-    pub async fn areas(
+    pub async fn list_areas(
         &self,
         before: Option<Uuid>,
         limit: i64,
@@ -117,7 +117,7 @@ impl Store {
     }
 
     /// Returns the areas with these ids that exist.
-    pub async fn areas_by_id(&self, ids: &[Uuid]) -> Result<Vec<ServiceArea>, StoreError> {
+    pub async fn get_areas(&self, ids: &[Uuid]) -> Result<Vec<ServiceArea>, StoreError> {
         let rows = sqlx::query_as!(
             ServiceAreaRow,
             r#"select id, name, enabled, geometry as "geometry: Json<Geometry>", center_latitude,
@@ -145,7 +145,7 @@ impl Store {
 
     pub async fn create_area(&self, area: &ValidatedArea<'_>) -> Result<ServiceArea, WriteError> {
         let mut transaction = self.pool.begin().await?;
-        let kept = put(&mut transaction, area).await?;
+        let kept = upsert_area(&mut transaction, area).await?;
         transaction.commit().await?;
         Ok(kept)
     }
@@ -164,7 +164,7 @@ impl Store {
         if known.fetch_optional(&mut *transaction).await?.is_none() {
             return Ok(None);
         }
-        let kept = put(&mut transaction, area).await?;
+        let kept = upsert_area(&mut transaction, area).await?;
         transaction.commit().await?;
         Ok(Some(kept))
     }
@@ -172,7 +172,7 @@ impl Store {
     /// Returns `false` if there is no area with this id.
     pub async fn delete_area(&self, id: Uuid) -> Result<bool, StoreError> {
         let mut transaction = self.pool.begin().await?;
-        next_version(&mut transaction).await?;
+        increment_version(&mut transaction).await?;
         let deleted = sqlx::query!("delete from geo.service_area where id = $1", id);
         let deleted = deleted.execute(&mut *transaction).await?.rows_affected() > 0;
         transaction.commit().await?;
@@ -180,17 +180,17 @@ impl Store {
     }
 }
 
-async fn put(
+async fn upsert_area(
     transaction: &mut Transaction<'_, Postgres>,
     area: &ValidatedArea<'_>,
 ) -> Result<ServiceArea, WriteError> {
     let ValidatedArea {
         id,
-        draft,
+        spec: draft,
         vertices,
         now,
     } = *area;
-    let version = next_version(transaction).await?;
+    let version = increment_version(transaction).await?;
     let geometry = draft.geometry.as_ref().map(Json);
     let vertices = i32::try_from(vertices).map_err(|_| WriteError::TooManyVertices)?;
     let created_at = sqlx::query_scalar!(
@@ -221,10 +221,10 @@ async fn put(
         now,
     );
     let created_at = created_at.fetch_one(&mut **transaction).await?;
-    check_sums(transaction).await?;
+    check_totals(transaction).await?;
     Ok(ServiceArea {
         id,
-        draft: draft.clone(),
+        spec: draft.clone(),
         version,
         created_at,
         updated_at: now,
@@ -232,7 +232,9 @@ async fn put(
 }
 
 /// Increments the version of the table. The row lock serializes changes until the transaction ends.
-async fn next_version(transaction: &mut Transaction<'_, Postgres>) -> Result<i64, sqlx::Error> {
+async fn increment_version(
+    transaction: &mut Transaction<'_, Postgres>,
+) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar!(
         "update geo.service_area_version set version = version + 1 returning version"
     )
@@ -241,7 +243,7 @@ async fn next_version(transaction: &mut Transaction<'_, Postgres>) -> Result<i64
 }
 
 /// Limits the totals, because every replica holds all areas in memory.
-async fn check_sums(transaction: &mut Transaction<'_, Postgres>) -> Result<(), WriteError> {
+async fn check_totals(transaction: &mut Transaction<'_, Postgres>) -> Result<(), WriteError> {
     let sums = sqlx::query!(
         r#"select count(*) as "areas!", coalesce(sum(vertices), 0)::bigint as "vertices!",
              coalesce(sum(cardinality(postal_codes)), 0)::bigint as "postal_codes!"

@@ -17,7 +17,7 @@ pub async fn run(mut watch: DatabaseWatcher, interval: Duration, stop: Cancellat
         }
         let look = move || {
             // The cause may be temporary, such as a file that is being written.
-            if let Err(panic) = catch_panic(|| watch.look()) {
+            if let Err(panic) = catch_panic(|| watch.poll()) {
                 tracing::error!(%panic, "the check for changed databases panicked; retrying later");
             }
             watch

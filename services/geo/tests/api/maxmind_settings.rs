@@ -45,7 +45,7 @@ fn what_is_missing_or_wrong_stops_the_start_and_is_named() {
 fn free_accounts_are_the_default() {
     let given = arguments(&["--maxmind-account-id=42", "--maxmind-api-key=a-secret-key"]);
     let config = try_config(&[], &given).unwrap();
-    let settings = config.maxmind.settings().unwrap();
+    let settings = config.maxmind.web_service_settings().unwrap();
     assert_eq!(settings.host.as_str(), "https://geolite.info/");
     assert_eq!(settings.daily_lookups, 1_000);
     assert!(!format!("{config:?}").contains("a-secret-key"));

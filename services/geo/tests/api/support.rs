@@ -101,7 +101,7 @@ pub async fn start_on(pool: &PgPool, files: &[PathBuf]) -> Geo {
 /// The same with more arguments and a clock.
 pub async fn start_replica(pool: &PgPool, files: &[PathBuf], more: &[String], clock: Clock) -> Geo {
     let config = try_config(files, more).unwrap();
-    let app = geo::assemble(&config, Some(pool), clock.clone()).unwrap();
+    let app = geo::build_with_pool(&config, Some(pool), clock.clone()).unwrap();
     serve(app, clock).await
 }
 

@@ -8,19 +8,19 @@ use notification::domain::attempt::{
     ClaimedDelivery, CompletedAttempt, NextState, SendOutcome as Sent, SendResult,
     UnknownOutcomePolicy,
 };
-use notification::domain::target::Channel;
+use notification::domain::channel_address::Channel;
 use notification::store::queue::{self, AttemptOutcome};
 use sqlx::PgPool;
 
 /// Length of the queue, and whether deliveries are due in the order of their creation, which is the
 /// usual case unless many are held or retried.
-const QUEUED: [(i32, bool); 3] = [(20_000, true), (1_000_000, true), (1_000_000, false)];
+const QUEUES: [(i32, bool); 3] = [(20_000, true), (1_000_000, true), (1_000_000, false)];
 /// Claims per measurement, including the recording of outcomes.
 const CLAIMS: usize = 500;
 /// Deliveries per claim.
-const EACH: i64 = 32;
+const DELIVERIES_PER_CLAIM: i64 = 32;
 
-const FILL: &str = "
+const FILL_QUEUE: &str = "
     with new as (
         insert into notification.notification (id, event, data, priority, status, created_at)
         select ('01900000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'bench', '{}',
@@ -39,14 +39,14 @@ pub async fn measure(database: &str) {
     let backend = backend.fetch_one(&pool).await.unwrap();
     let postgres = parent(backend.cast_unsigned()).unwrap();
     println!(
-        "claim of {EACH} and record outcomes     p50 ms   p95 ms   CPU µs of PostgreSQL for both"
+        "claim of {DELIVERIES_PER_CLAIM} and record outcomes     p50 ms   p95 ms   CPU µs of PostgreSQL for both"
     );
     let mut medians = vec![];
-    for (queued, in_order) in QUEUED {
+    for (queued, in_order) in QUEUES {
         let emptied = "truncate notification.notification, notification.delivery,
             notification.attempt";
         sqlx::raw_sql(emptied).execute(&pool).await.unwrap();
-        let fill = sqlx::query(FILL).bind(queued).bind(in_order);
+        let fill = sqlx::query(FILL_QUEUE).bind(queued).bind(in_order);
         fill.execute(&pool).await.unwrap();
         let settled = "vacuum analyze notification.delivery; checkpoint";
         for statement in settled.split("; ") {
@@ -55,10 +55,10 @@ pub async fn measure(database: &str) {
                 .await
                 .unwrap();
         }
-        let lane = queue::lane(&pool);
-        run(&lane, CLAIMS / 10).await;
+        let lane = queue::key_lookup_pool(&pool);
+        run_claims(&lane, CLAIMS / 10).await;
         let before = CpuTime::of_family(postgres);
-        let outcome = run(&lane, CLAIMS).await;
+        let outcome = run_claims(&lane, CLAIMS).await;
         let used = CpuTime::of_family(postgres).since(before).total();
         println!(
             "{:<33} {:>8.2} {:>8.2} {:>8.0}",
@@ -78,31 +78,33 @@ pub async fn measure(database: &str) {
     );
 }
 
-async fn run(lane: &PgPool, claims: usize) -> LoadResult {
+async fn run_claims(lane: &PgPool, claims: usize) -> LoadResult {
     let clock = Clock::system();
     let mut times = vec![];
     for _ in 0..claims {
         let started = Instant::now();
-        let claimed = queue::claim(lane, Channel::Sms, clock.now(), EACH).await;
+        let claimed = queue::claim(lane, Channel::Sms, clock.now(), DELIVERIES_PER_CLAIM).await;
         times.push(u32::try_from(started.elapsed().as_micros()).unwrap());
-        let sent: Vec<_> = claimed.unwrap().into_iter().map(sent).collect();
-        assert_eq!(sent.len(), usize::try_from(EACH).unwrap());
-        queue::settle(lane, &sent, clock.now()).await.unwrap();
+        let sent: Vec<_> = claimed.unwrap().into_iter().map(sent_outcome).collect();
+        assert_eq!(sent.len(), usize::try_from(DELIVERIES_PER_CLAIM).unwrap());
+        queue::record_outcomes(lane, &sent, clock.now())
+            .await
+            .unwrap();
     }
     LoadResult::new(claims, Duration::ZERO, times)
 }
 
-fn sent(delivery: ClaimedDelivery) -> AttemptOutcome {
+fn sent_outcome(delivery: ClaimedDelivery) -> AttemptOutcome {
     let attempted = CompletedAttempt {
         started_at: delivery.created_at,
         latency_ms: 1,
         provider: "bench",
-        doubt: UnknownOutcomePolicy::Leave,
-        answer: SendResult::plain(Sent::Sent, None),
+        unknown_outcome_policy: UnknownOutcomePolicy::GiveUp,
+        result: SendResult::new(Sent::Sent, None),
         delivery,
     };
     AttemptOutcome {
-        attempted,
-        next: NextState::Sent,
+        attempt: attempted,
+        next_state: NextState::Sent,
     }
 }

@@ -17,7 +17,7 @@
     reason = "the benchmark reads its environment"
 )]
 
-mod bare;
+mod baseline;
 mod claims;
 mod requests;
 mod service;
@@ -31,17 +31,17 @@ use service::Service;
 use sink::Sink;
 
 /// Duration of a measurement, after one second of warm-up.
-const LENGTH: Duration = Duration::from_secs(5);
+const RUN_DURATION: Duration = Duration::from_secs(5);
 /// More notifications than a machine can send in that time, because each is sent once.
-const SINGLE: usize = 100_000;
-const LISTED: usize = 200_000;
+const SINGLE_NOTIFICATIONS: usize = 100_000;
+const LISTED_NOTIFICATIONS: usize = 200_000;
 /// Notifications for the idle latency, one every 20 ms.
-const ALONE: usize = 200;
+const IDLE_NOTIFICATIONS: usize = 200;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    if runtime.block_on(bare::serve(&arguments)) {
+    if runtime.block_on(baseline::serve(&arguments)) {
         return;
     }
     let database =
@@ -58,18 +58,18 @@ async fn measure(database: &str) {
     let sink = Sink::start().await;
     let mut service = Service::start(database, sink.port).await;
     println!("idle memory: {:.0} MB", service.process.memory());
-    idle(&service, &sink).await;
+    measure_idle_latency(&service, &sink).await;
     println!();
     println!(
         "                                    per second   p50 ms   p99 ms   CPU µs per notification"
     );
-    let limit = limit(&service).await;
-    hold(&service).await;
-    let held = single(&mut service, requests::HELD, "held, single").await;
-    listed(&mut service, requests::HELD, "held, lists of 100").await;
-    deliver(&mut service).await;
-    single(&mut service, requests::TOLD, "sent, single").await;
-    listed(&mut service, requests::TOLD, "sent, lists of 100").await;
+    let limit = measure_baseline(&service).await;
+    create_rules(&service).await;
+    let held = measure_single(&mut service, requests::HELD_EVENT, "held, single").await;
+    measure_lists(&mut service, requests::HELD_EVENT, "held, lists of 100").await;
+    measure_delivery(&mut service).await;
+    measure_single(&mut service, requests::LOGGED_EVENT, "sent, single").await;
+    measure_lists(&mut service, requests::LOGGED_EVENT, "sent, lists of 100").await;
     println!();
     println!(
         "held, single, relative to the bare insert: {:.2}",
@@ -79,20 +79,26 @@ async fn measure(database: &str) {
 }
 
 /// Measures the bare insert in a separate process.
-async fn limit(service: &Service) -> f64 {
+async fn measure_baseline(service: &Service) -> f64 {
     let port = free_port();
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args([bare::FLAG, &port.to_string()]);
+    command.args([baseline::SERVE_FLAG, &port.to_string()]);
     let process = MeasuredProcess::start(command, port).await;
-    let requests = requests::make("bare", requests::HELD, SINGLE, 1, &service.token);
+    let requests = requests::build_requests(
+        "bare",
+        requests::HELD_EVENT,
+        SINGLE_NOTIFICATIONS,
+        1,
+        &service.token,
+    );
     let load = LoadGenerator::new(port, requests, 1);
     load.warm_up(64).await;
-    let before = (process.cpu(), service.used());
-    let outcome = load.run(64, LENGTH).await;
+    let before = (process.cpu(), service.cpu_usage());
+    let outcome = load.run(64, RUN_DURATION).await;
     let own = process.cpu().since(before.0).total().as_secs_f64() * 1e6 / outcome.items as f64;
-    let costs = service.costs(before.1, outcome.items);
+    let costs = service.cost_per_item(before.1, outcome.items);
     let costs = costs.rsplit(", ").next().unwrap();
-    print(
+    print_result(
         "bare insert",
         64,
         &outcome,
@@ -102,7 +108,7 @@ async fn limit(service: &Service) -> f64 {
 }
 
 /// Creates a rule whose messages are accepted but held, and removes the built-in throttle.
-async fn hold(service: &Service) {
+async fn create_rules(service: &Service) {
     let rule = r#"{"name": "Held", "event": "bench.held", "recipients": ["ntfy:bench"],
         "templates": [{"text": "{{ data.visit.city }}"}],
         "quiet_hours": [{"from": "00:00", "to": "00:00"}]}"#;
@@ -118,15 +124,15 @@ async fn hold(service: &Service) {
     load.once().await;
 }
 
-async fn single(service: &mut Service, event: &str, name: &str) -> f64 {
-    run(service, event, name, 64, 1, SINGLE).await
+async fn measure_single(service: &mut Service, event: &str, name: &str) -> f64 {
+    measure_load(service, event, name, 64, 1, SINGLE_NOTIFICATIONS).await
 }
 
-async fn listed(service: &mut Service, event: &str, name: &str) -> f64 {
-    run(service, event, name, 4, 100, LISTED).await
+async fn measure_lists(service: &mut Service, event: &str, name: &str) -> f64 {
+    measure_load(service, event, name, 4, 100, LISTED_NOTIFICATIONS).await
 }
 
-async fn run(
+async fn measure_load(
     service: &mut Service,
     event: &str,
     name: &str,
@@ -135,31 +141,31 @@ async fn run(
     total: usize,
 ) -> f64 {
     let load = |run: &str, items| {
-        let requests = requests::make(run, event, items, each, &service.token);
+        let requests = requests::build_requests(run, event, items, each, &service.token);
         LoadGenerator::new(service.process.port, requests, each).never(r#""error":{"#)
     };
     let warming = load(&format!("warm {name}"), total / 4);
     let load = load(name, total);
     warming.warm_up(connections).await;
-    until_sent(service).await;
-    let before = service.used();
-    let outcome = load.run(connections, LENGTH).await;
+    wait_until_sent(service).await;
+    let before = service.cpu_usage();
+    let outcome = load.run(connections, RUN_DURATION).await;
     assert!(
         outcome.items < total,
         "too few requests for the measurement"
     );
-    let late = until_sent(service).await.as_millis();
-    let costs = service.costs(before, outcome.items);
+    let late = wait_until_sent(service).await.as_millis();
+    let costs = service.cost_per_item(before, outcome.items);
     let costs = match event {
-        requests::TOLD => format!("{costs}; the last sent after {late} ms"),
+        requests::LOGGED_EVENT => format!("{costs}; the last sent after {late} ms"),
         _ => costs,
     };
-    print(name, connections, &outcome, &costs);
+    print_result(name, connections, &outcome, &costs);
     outcome.rate()
 }
 
 /// Waits until no delivery is due, and returns the time.
-async fn until_sent(service: &mut Service) -> Duration {
+async fn wait_until_sent(service: &mut Service) -> Duration {
     let started = Instant::now();
     let waiting = "select exists(select from notification.delivery
                    where status in ('pending', 'sending') and due_at <= now())";
@@ -172,7 +178,7 @@ async fn until_sent(service: &mut Service) -> Duration {
 }
 
 /// Releases the held messages and measures their delivery to ntfy.
-async fn deliver(service: &mut Service) {
+async fn measure_delivery(service: &mut Service) {
     let now = "update notification.delivery set due_at = now() where status = 'pending'
                and id in (select id from notification.delivery where status = 'pending' limit $1)";
     sqlx::raw_sql("vacuum analyze notification.delivery")
@@ -182,10 +188,10 @@ async fn deliver(service: &mut Service) {
     let before_release = 50_000;
     let released = sqlx::query(now).bind(i64::from(before_release));
     let released = released.execute(&mut service.connection).await.unwrap();
-    let before = service.used();
-    let took = until_sent(service).await.as_secs_f64();
+    let before = service.cpu_usage();
+    let took = wait_until_sent(service).await.as_secs_f64();
     let items = usize::try_from(released.rows_affected()).unwrap();
-    let costs = service.costs(before, items);
+    let costs = service.cost_per_item(before, items);
     let rate = items as f64 / took;
     println!(
         "{:<35} {rate:>10.0} {:>17}   {costs}",
@@ -199,10 +205,10 @@ async fn deliver(service: &mut Service) {
 }
 
 /// Measures the latency from the request to ntfy on an idle service.
-async fn idle(service: &Service, sink: &Sink) {
+async fn measure_idle_latency(service: &Service, sink: &Sink) {
     let mut times = vec![];
     let started = Instant::now();
-    for number in 0..ALONE {
+    for number in 0..IDLE_NOTIFICATIONS {
         tokio::time::sleep(Duration::from_millis(20)).await;
         let text = format!("alone {number}");
         let body =
@@ -219,7 +225,7 @@ async fn idle(service: &Service, sink: &Sink) {
         };
         times.push(u32::try_from((arrived - asked).as_micros()).unwrap());
     }
-    let outcome = LoadResult::new(ALONE, started.elapsed(), times);
+    let outcome = LoadResult::new(IDLE_NOTIFICATIONS, started.elapsed(), times);
     println!(
         "idle, from request to ntfy: p50 {:.1} ms, p95 {:.1} ms",
         outcome.per_mille(500),
@@ -227,7 +233,7 @@ async fn idle(service: &Service, sink: &Sink) {
     );
 }
 
-fn print(name: &str, connections: usize, outcome: &LoadResult, costs: &str) {
+fn print_result(name: &str, connections: usize, outcome: &LoadResult, costs: &str) {
     println!(
         "{:<35} {:>10.0} {:>8.2} {:>8.2}   {costs}",
         format!("{name}, {connections} connections"),

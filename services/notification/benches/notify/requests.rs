@@ -3,35 +3,45 @@
 use common::clock::Clock;
 
 /// An event whose messages go to the log at once.
-pub const TOLD: &str = "visitor.arrived";
+pub const LOGGED_EVENT: &str = "visitor.arrived";
 /// An event whose messages quiet hours hold.
-pub const HELD: &str = "bench.held";
+pub const HELD_EVENT: &str = "bench.held";
 
 /// Creates requests for `items` notifications, `each` per request, with unique idempotency keys.
-pub fn make(run: &str, event: &str, items: usize, each: usize, token: &str) -> Vec<Vec<u8>> {
+pub fn build_requests(
+    run: &str,
+    event: &str,
+    items: usize,
+    each: usize,
+    token: &str,
+) -> Vec<Vec<u8>> {
     let clock = Clock::system();
     let requests = 0..items / each;
     if each == 1 {
         return requests
             .map(|n| {
                 let key = format!("Idempotency-Key: {run}:{n}\r\n");
-                post(token, &key, &format!("{{{}}}", arrived(event, &clock)))
+                format_request(
+                    token,
+                    &key,
+                    &format!("{{{}}}", notification_fields(event, &clock)),
+                )
             })
             .collect();
     }
     requests
         .map(|n| {
             let item = |place: usize| {
-                let about = arrived(event, &clock);
+                let about = notification_fields(event, &clock);
                 format!("{{{about},\"idempotency_key\":\"{run}:{n}:{place}\"}}")
             };
             let items: Vec<_> = (0..each).map(item).collect();
-            post(token, "", &format!("[{}]", items.join(",")))
+            format_request(token, "", &format!("[{}]", items.join(",")))
         })
         .collect()
 }
 
-fn post(token: &str, header: &str, body: &str) -> Vec<u8> {
+fn format_request(token: &str, header: &str, body: &str) -> Vec<u8> {
     let request = format!(
         "POST /notify HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n{header}\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
@@ -41,7 +51,7 @@ fn post(token: &str, header: &str, body: &str) -> Vec<u8> {
 }
 
 /// Returns the fields of a notification with every field of a visit.
-fn arrived(event: &str, clock: &Clock) -> String {
+fn notification_fields(event: &str, clock: &Clock) -> String {
     let (visit, session) = (clock.new_id(), clock.new_id());
     let now = clock.now().to_rfc3339();
     format!(

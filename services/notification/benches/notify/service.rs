@@ -20,8 +20,8 @@ pub struct Service {
 
 /// CPU time of the service and of PostgreSQL.
 #[derive(Clone, Copy)]
-pub struct Used {
-    own: CpuTime,
+pub struct CpuUsage {
+    service: CpuTime,
     postgres: CpuTime,
 }
 
@@ -45,20 +45,20 @@ impl Service {
         }
     }
 
-    pub fn used(&self) -> Used {
-        Used {
-            own: self.process.cpu(),
+    pub fn cpu_usage(&self) -> CpuUsage {
+        CpuUsage {
+            service: self.process.cpu(),
             postgres: CpuTime::of_family(self.postgres),
         }
     }
 
     /// Formats the CPU time since `before` in microseconds per item.
-    pub fn costs(&self, before: Used, items: usize) -> String {
+    pub fn cost_per_item(&self, before: CpuUsage, items: usize) -> String {
         let micros = |used: CpuTime| used.total().as_secs_f64() * 1e6 / items as f64;
-        let now = self.used();
+        let now = self.cpu_usage();
         format!(
             "notification {:.1}, PostgreSQL {:.1}",
-            micros(now.own.since(before.own)),
+            micros(now.service.since(before.service)),
             micros(now.postgres.since(before.postgres))
         )
     }

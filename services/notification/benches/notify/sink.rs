@@ -23,14 +23,14 @@ impl Sink {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let router = Router::new()
-            .route("/", post(take))
+            .route("/", post(receive))
             .with_state(arrivals.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { port, arrivals }
     }
 }
 
-async fn take(State(arrivals): State<Arrivals>, Json(message): Json<Value>) -> Json<Value> {
+async fn receive(State(arrivals): State<Arrivals>, Json(message): Json<Value>) -> Json<Value> {
     let text = message["message"].as_str().unwrap_or_default().to_owned();
     // The messages of the load have the same text, so the map stays small.
     arrivals.lock().unwrap().insert(text, Instant::now());

@@ -7,8 +7,8 @@ use reqwest::Response;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::guarded::PublicHttpClient;
-use super::{Provider, answer, body, whole};
+use super::public_http_client::PublicHttpClient;
+use super::{Provider, body, http_result, title_and_body};
 use crate::domain::attempt::{ClaimedDelivery, SendOutcome, SendResult};
 
 const MAX_MESSAGE_CHARS: usize = 2_000;
@@ -35,15 +35,15 @@ struct DiscordResponse {
 
 impl DiscordProvider {
     async fn post(&self, delivery: &ClaimedDelivery) -> SendResult {
-        let body = json!({"content": escape(&whole(delivery)), "flags": SUPPRESS_EMBEDS,
+        let body = json!({"content": escape_markdown(&title_and_body(delivery)), "flags": SUPPRESS_EMBEDS,
             // Disables mentions such as `@everyone`.
             "allowed_mentions": {"parse": []}});
-        let url = delivery.target.value();
+        let url = delivery.address.unmasked_value();
         let posted = self.http.post(url, |request| {
             request.query(&[("wait", "true")]).json(&body)
         });
         match posted.await {
-            Ok(response) => read(response).await,
+            Ok(response) => parse_response(response).await,
             Err(answer) => answer,
         }
     }
@@ -51,7 +51,7 @@ impl DiscordProvider {
 
 /// Escapes Markdown, because a visitor's page may be named `[login](http://…)`. Truncates the text,
 /// but not within an escape sequence.
-fn escape(text: &str) -> String {
+fn escape_markdown(text: &str) -> String {
     let (mut escaped, mut length, mut begins) = (String::new(), 0, true);
     for c in text.chars() {
         let is_markup = INLINE_MARKUP.contains(c) || (begins && LINE_MARKUP.contains(c));
@@ -71,10 +71,10 @@ fn escape(text: &str) -> String {
     escaped
 }
 
-async fn read(response: Response) -> SendResult {
+async fn parse_response(response: Response) -> SendResult {
     let status = response.status().as_u16();
-    let header = answer::retry_after(&response);
-    let json = body::read(response, MAX_RESPONSE_BYTES).await;
+    let header = http_result::retry_after(&response);
+    let json = body::read_limited(response, MAX_RESPONSE_BYTES).await;
     let said: Option<DiscordResponse> = json.and_then(|json| serde_json::from_slice(&json).ok());
     let said = said.unwrap_or_default();
     #[expect(clippy::cast_possible_truncation, reason = "a cast to i64 saturates")]
@@ -93,7 +93,7 @@ async fn read(response: Response) -> SendResult {
     SendResult {
         code: said.code,
         message_id: said.id,
-        ..answer::by_status(status, outcome, words)
+        ..http_result::from_status(status, outcome, words)
     }
 }
 
@@ -114,17 +114,22 @@ mod tests {
     #[test]
     fn markup_is_shown_as_it_is() {
         assert_eq!(
-            escape("Page: /[login](http://evil.example) @everyone <@1> **b** a_b `c` ||d||"),
+            escape_markdown(
+                "Page: /[login](http://evil.example) @everyone <@1> **b** a_b `c` ||d||"
+            ),
             r"Page: /\[login\]\(http://evil.example\) \@everyone \<\@1\> \*\*b\*\* a\_b \`c\` \|\|d\|\|"
         );
-        assert_eq!(escape("# a-b #c\n> d\n  - e"), "\\# a-b #c\n\\> d\n  \\- e");
-        let long = escape(&"*".repeat(3_000));
+        assert_eq!(
+            escape_markdown("# a-b #c\n> d\n  - e"),
+            "\\# a-b #c\n\\> d\n  \\- e"
+        );
+        let long = escape_markdown(&"*".repeat(3_000));
         assert!(
             long.chars().count() <= MAX_MESSAGE_CHARS && long.ends_with("\\*…"),
             "{long}"
         );
         assert_eq!(
-            escape(&"a".repeat(3_000)).chars().count(),
+            escape_markdown(&"a".repeat(3_000)).chars().count(),
             MAX_MESSAGE_CHARS
         );
     }

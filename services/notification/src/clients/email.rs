@@ -12,7 +12,7 @@ use url::Url;
 
 use super::Provider;
 use crate::domain::attempt::{ClaimedDelivery, SendOutcome, SendResult};
-use crate::domain::smtp::meaning;
+use crate::domain::smtp::classify_reply;
 
 /// Applies to each command of a session.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(15);
@@ -35,7 +35,7 @@ pub enum EmailConfigError {
     )]
     Url,
     #[error("SMTP_CA_FILE must contain certificates in PEM format")]
-    Authorities,
+    CaFile,
     #[error("EMAIL_FROM must be a mailbox such as Shop <shop@example.com>")]
     From,
 }
@@ -55,7 +55,7 @@ impl EmailProvider {
             .timeout(Some(COMMAND_TIMEOUT))
             .pool_config(PoolConfig::new().max_size(MAX_CONNECTIONS));
         if let Some(pem) = authorities {
-            builder = builder.tls(trusting(url, pem)?);
+            builder = builder.tls(tls_mode(url, pem)?);
         }
         Ok(Self {
             transport: builder.build(),
@@ -65,22 +65,22 @@ impl EmailProvider {
     }
 
     async fn post(&self, delivery: &ClaimedDelivery) -> SendResult {
-        let Some(message) = self.message(delivery) else {
+        let Some(message) = self.build_message(delivery) else {
             let detail = "the address or the message is invalid";
-            return SendResult::plain(SendOutcome::Permanent, Some(detail));
+            return SendResult::new(SendOutcome::Permanent, Some(detail));
         };
         match self.transport.send(message).await {
             Ok(response) => SendResult {
                 code: Some(i32::from(u16::from(response.code()))),
                 message_id: Some(message_id(delivery)),
-                ..SendResult::plain(SendOutcome::Sent, None)
+                ..SendResult::new(SendOutcome::Sent, None)
             },
-            Err(error) => refused(&error),
+            Err(error) => classify_error(&error),
         }
     }
 
-    fn message(&self, delivery: &ClaimedDelivery) -> Option<Message> {
-        let to = delivery.target.address().parse().ok()?;
+    fn build_message(&self, delivery: &ClaimedDelivery) -> Option<Message> {
+        let to = delivery.address.unmasked().parse().ok()?;
         let subject = delivery.title.as_deref().unwrap_or_else(|| {
             let first = delivery.body.lines().next();
             first.unwrap_or(&delivery.event)
@@ -89,7 +89,7 @@ impl EmailProvider {
         let builder = Message::builder()
             .from(self.from.clone())
             .to(Mailbox::new(None, to))
-            .subject(super::cut(&subject, MAX_SUBJECT_CHARS))
+            .subject(super::truncate(&subject, MAX_SUBJECT_CHARS))
             // The same for all attempts, so that mailboxes can recognize duplicates.
             .message_id(Some(message_id(delivery)))
             .header(ListUnsubscribe(self.unsubscribe.clone()));
@@ -105,14 +105,14 @@ impl EmailProvider {
 }
 
 /// Returns the TLS mode of `url` with additional certificate authorities.
-fn trusting(url: &str, pem: &[u8]) -> Result<Tls, EmailConfigError> {
+fn tls_mode(url: &str, pem: &[u8]) -> Result<Tls, EmailConfigError> {
     let url = Url::parse(url).map_err(|_| EmailConfigError::Url)?;
     let host = url.host_str().ok_or(EmailConfigError::Url)?;
-    let authorities = Certificate::from_pem(pem).map_err(|_| EmailConfigError::Authorities)?;
+    let authorities = Certificate::from_pem(pem).map_err(|_| EmailConfigError::CaFile)?;
     let parameters = TlsParameters::builder(host.into())
         .add_root_certificate(authorities)
         .build()
-        .map_err(|_| EmailConfigError::Authorities)?;
+        .map_err(|_| EmailConfigError::CaFile)?;
     let asked = url.query_pairs().find(|(name, _)| name == "tls");
     Ok(
         match (url.scheme(), asked.as_ref().map(|(_, how)| &**how)) {
@@ -128,14 +128,14 @@ fn message_id(delivery: &ClaimedDelivery) -> String {
     format!("<{}@notification.invalid>", delivery.id)
 }
 
-fn refused(error: &Error) -> SendResult {
+fn classify_error(error: &Error) -> SendResult {
     let code = error.status().map(u16::from);
     if let Some(code) = code {
-        let (outcome, words) = meaning(code, &error.to_string());
+        let (outcome, words) = classify_reply(code, &error.to_string());
         return SendResult {
             code: Some(code.into()),
             detail: Some(format!("SMTP {code}: {words}")),
-            ..SendResult::plain(outcome, None)
+            ..SendResult::new(outcome, None)
         };
     }
     let words = error.to_string().to_ascii_lowercase();
@@ -156,7 +156,7 @@ fn refused(error: &Error) -> SendResult {
     } else {
         (SendOutcome::Unknown, "the connection broke")
     };
-    SendResult::plain(outcome, Some(words))
+    SendResult::new(outcome, Some(words))
 }
 
 /// `List-Unsubscribe` (RFC 2369).

@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::{Provider, answer, body, cut};
+use super::{Provider, body, http_result, truncate};
 use crate::domain::attempt::{ClaimedDelivery, SendOutcome, SendResult};
 
 const OAUTH_SCOPE: &str = "https://www.googleapis.com/auth/firebase.messaging";
@@ -34,11 +34,11 @@ pub struct ServiceAccount {
 /// Sends to mobile apps.
 pub struct FcmProvider {
     http: Client,
-    base: Url,
+    base_url: Url,
     credentials: ServiceAccount,
-    key: EncodingKey,
+    signing_key: EncodingKey,
     clock: Clock,
-    token: Mutex<Option<(String, DateTime<Utc>)>>,
+    cached_token: Mutex<Option<(String, DateTime<Utc>)>>,
 }
 
 #[derive(Deserialize)]
@@ -77,53 +77,53 @@ impl FcmProvider {
         let key = EncodingKey::from_rsa_pem(credentials.private_key.as_bytes())?;
         Ok(Self {
             http,
-            base,
+            base_url: base,
             credentials,
-            key,
+            signing_key: key,
             clock,
-            token: Mutex::new(None),
+            cached_token: Mutex::new(None),
         })
     }
 
     async fn post(&self, delivery: &ClaimedDelivery) -> SendResult {
-        let token = match self.token().await {
+        let token = match self.access_token().await {
             Ok(token) => token,
             Err(answer) => return answer,
         };
-        let base = self.base.as_str().trim_end_matches('/');
+        let base = self.base_url.as_str().trim_end_matches('/');
         let project = &self.credentials.project_id;
         let url = format!("{base}/v1/projects/{project}/messages:send");
         let body = json!({"message": {
-            "token": delivery.target.value(),
+            "token": delivery.address.unmasked_value(),
             "notification": {"title": delivery.title,
-                "body": cut(&delivery.body, MAX_MESSAGE_CHARS)},
-            "data": {"event": delivery.event, "notification_id": delivery.notification.to_string()},
+                "body": truncate(&delivery.body, MAX_MESSAGE_CHARS)},
+            "data": {"event": delivery.event, "notification_id": delivery.notification_id.to_string()},
         }});
         let request = self.http.post(url).bearer_auth(token).json(&body);
         match request.send().await {
             Ok(response) => {
-                let answer = read(response).await;
+                let answer = parse_response(response).await;
                 if answer.http_status == Some(401) {
-                    *self.token.lock().await = None;
+                    *self.cached_token.lock().await = None;
                 }
                 answer
             }
-            Err(error) => answer::broken(&error),
+            Err(error) => http_result::transport_error(&error),
         }
     }
 
     /// Returns a valid access token. The lock ensures that only one is requested at a time
     /// (RFC 7523).
-    async fn token(&self) -> Result<String, SendResult> {
-        let mut kept = self.token.lock().await;
+    async fn access_token(&self) -> Result<String, SendResult> {
+        let mut kept = self.cached_token.lock().await;
         let now = self.clock.now();
         if let Some((token, until)) = kept.as_ref()
             && *until > now
         {
             return Ok(token.clone());
         }
-        let wrong = |words| SendResult::plain(SendOutcome::Config, Some(words));
-        let assertion = self.assertion(now);
+        let wrong = |words| SendResult::new(SendOutcome::Config, Some(words));
+        let assertion = self.sign_assertion(now);
         let assertion =
             assertion.map_err(|_| wrong("the private key of the service account is invalid"))?;
         let form = [("grant_type", JWT_BEARER_GRANT), ("assertion", &assertion)];
@@ -133,15 +133,15 @@ impl FcmProvider {
             .form(&form);
         // The message has not been sent, so a retry is safe.
         let lost = |_| {
-            SendResult::plain(
+            SendResult::new(
                 SendOutcome::Transient(None),
                 Some("no access token in time"),
             )
         };
         let response = request.send().await.map_err(lost)?;
         let status = response.status().as_u16();
-        let wait = answer::retry_after(&response);
-        let json = body::read(response, MAX_RESPONSE_BYTES).await;
+        let wait = http_result::retry_after(&response);
+        let json = body::read_limited(response, MAX_RESPONSE_BYTES).await;
         let token: Option<AccessTokenResponse> =
             json.and_then(|json| serde_json::from_slice(&json).ok());
         match (status, token) {
@@ -151,12 +151,12 @@ impl FcmProvider {
                 *kept = Some((token.access_token.clone(), until));
                 Ok(token.access_token)
             }
-            (429 | 500.., _) => Err(answer::by_status(
+            (429 | 500.., _) => Err(http_result::from_status(
                 status,
                 SendOutcome::Transient(wait),
                 Some("no access token"),
             )),
-            _ => Err(answer::by_status(
+            _ => Err(http_result::from_status(
                 status,
                 SendOutcome::Config,
                 Some("the service account is not authorized"),
@@ -164,7 +164,7 @@ impl FcmProvider {
         }
     }
 
-    fn assertion(&self, now: DateTime<Utc>) -> jsonwebtoken::errors::Result<String> {
+    fn sign_assertion(&self, now: DateTime<Utc>) -> jsonwebtoken::errors::Result<String> {
         #[derive(Serialize)]
         struct AssertionClaims<'a> {
             iss: &'a str,
@@ -180,14 +180,14 @@ impl FcmProvider {
             iat: now.timestamp(),
             exp: now.timestamp() + 3_600,
         };
-        jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, &self.key)
+        jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, &self.signing_key)
     }
 }
 
-async fn read(response: Response) -> SendResult {
+async fn parse_response(response: Response) -> SendResult {
     let status = response.status().as_u16();
-    let wait = answer::retry_after(&response);
-    let json = body::read(response, MAX_RESPONSE_BYTES).await;
+    let wait = http_result::retry_after(&response);
+    let json = body::read_limited(response, MAX_RESPONSE_BYTES).await;
     let said: Option<FcmResponse> = json.and_then(|json| serde_json::from_slice(&json).ok());
     let said = said.unwrap_or_default();
     let error = said.error.and_then(|error| {
@@ -225,7 +225,7 @@ async fn read(response: Response) -> SendResult {
     };
     SendResult {
         message_id: said.name,
-        ..answer::by_status(status, outcome, words)
+        ..http_result::from_status(status, outcome, words)
     }
 }
 

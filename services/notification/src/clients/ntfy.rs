@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 use url::Url;
 
-use super::{Provider, answer, body, cut};
+use super::{Provider, body, http_result, truncate};
 use crate::domain::attempt::{ClaimedDelivery, SendOutcome, SendResult};
 
 /// Servers accept 4,096 bytes.
@@ -20,7 +20,7 @@ pub struct NtfyProvider {
     /// A client with time-outs.
     pub http: Client,
     /// URL of the server.
-    pub base: Url,
+    pub base_url: Url,
     /// Access token, if the server requires one.
     pub token: Option<SecretString>,
 }
@@ -33,24 +33,24 @@ struct NtfyResponse {
 
 impl NtfyProvider {
     async fn post(&self, delivery: &ClaimedDelivery) -> SendResult {
-        let body = json!({"topic": delivery.target.value(), "title": delivery.title,
-            "message": cut(&delivery.body, MAX_MESSAGE_CHARS)});
-        let request = self.http.post(self.base.clone()).json(&body);
+        let body = json!({"topic": delivery.address.unmasked_value(), "title": delivery.title,
+            "message": truncate(&delivery.body, MAX_MESSAGE_CHARS)});
+        let request = self.http.post(self.base_url.clone()).json(&body);
         let request = match &self.token {
             Some(token) => request.bearer_auth(token.expose_secret()),
             None => request,
         };
         match request.send().await {
-            Ok(response) => read(response).await,
-            Err(error) => answer::broken(&error),
+            Ok(response) => parse_response(response).await,
+            Err(error) => http_result::transport_error(&error),
         }
     }
 }
 
-async fn read(response: Response) -> SendResult {
+async fn parse_response(response: Response) -> SendResult {
     let status = response.status().as_u16();
-    let wait = answer::retry_after(&response);
-    let json = body::read(response, MAX_RESPONSE_BYTES).await;
+    let wait = http_result::retry_after(&response);
+    let json = body::read_limited(response, MAX_RESPONSE_BYTES).await;
     let said: Option<NtfyResponse> = json.and_then(|json| serde_json::from_slice(&json).ok());
     let said = said.unwrap_or_default();
     let (outcome, words) = match status {
@@ -69,7 +69,7 @@ async fn read(response: Response) -> SendResult {
     SendResult {
         code: said.code,
         message_id: said.id,
-        ..answer::by_status(status, outcome, words)
+        ..http_result::from_status(status, outcome, words)
     }
 }
 

@@ -5,8 +5,8 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::json;
 
-use super::guarded::PublicHttpClient;
-use super::{Provider, answer, cut, whole};
+use super::public_http_client::PublicHttpClient;
+use super::{Provider, http_result, title_and_body, truncate};
 use crate::domain::attempt::{ClaimedDelivery, SendOutcome, SendResult};
 
 const MAX_MESSAGE_CHARS: usize = 3_000;
@@ -18,8 +18,8 @@ pub struct SlackProvider {
 
 impl SlackProvider {
     async fn post(&self, delivery: &ClaimedDelivery) -> SendResult {
-        let text = escape(&cut(&whole(delivery), MAX_MESSAGE_CHARS));
-        let url = delivery.target.value();
+        let text = escape_entities(&truncate(&title_and_body(delivery), MAX_MESSAGE_CHARS));
+        let url = delivery.address.unmasked_value();
         let body = json!({"text": text, "mrkdwn": false,
             "unfurl_links": false, "unfurl_media": false});
         let posted = self.http.post(url, |request| request.json(&body));
@@ -27,7 +27,7 @@ impl SlackProvider {
             Ok(response) => response,
             Err(answer) => return answer,
         };
-        let wait = answer::retry_after(&response);
+        let wait = http_result::retry_after(&response);
         let status = response.status().as_u16();
         let (outcome, words) = match status {
             200 => (SendOutcome::Sent, None),
@@ -43,12 +43,12 @@ impl SlackProvider {
             429 | 500.. => (SendOutcome::Transient(wait), None),
             _ => (SendOutcome::Permanent, None),
         };
-        answer::by_status(status, outcome, words)
+        http_result::from_status(status, outcome, words)
     }
 }
 
 /// `&`, `<` and `>` start links, mentions and entities.
-fn escape(text: &str) -> String {
+fn escape_entities(text: &str) -> String {
     let text = text.replace('&', "&amp;");
     text.replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 use url::Url;
 
-use super::{Provider, answer, body, cut, whole};
+use super::{Provider, body, http_result, title_and_body, truncate};
 use crate::domain::attempt::{ClaimedDelivery, SendOutcome, SendResult};
 
 const MAX_MESSAGE_CHARS: usize = 4_096;
@@ -20,7 +20,7 @@ pub struct TelegramProvider {
     /// A client with time-outs.
     pub http: Client,
     /// URL of the Bot API.
-    pub base: Url,
+    pub base_url: Url,
     pub token: SecretString,
 }
 
@@ -43,23 +43,23 @@ struct ResponseParameters {
 
 impl TelegramProvider {
     async fn post(&self, delivery: &ClaimedDelivery) -> SendResult {
-        let base = self.base.as_str().trim_end_matches('/');
+        let base = self.base_url.as_str().trim_end_matches('/');
         let url = format!("{base}/bot{}/sendMessage", self.token.expose_secret());
         // Without a `parse_mode`, Telegram shows the text literally, so the name of a visitor's
         // page cannot become a link with a different text.
-        let body = json!({"chat_id": delivery.target.value(),
-            "text": cut(&whole(delivery), MAX_MESSAGE_CHARS),
+        let body = json!({"chat_id": delivery.address.unmasked_value(),
+            "text": truncate(&title_and_body(delivery), MAX_MESSAGE_CHARS),
             "link_preview_options": {"is_disabled": true}});
         match self.http.post(url).json(&body).send().await {
-            Ok(response) => read(response).await,
-            Err(error) => answer::broken(&error),
+            Ok(response) => parse_response(response).await,
+            Err(error) => http_result::transport_error(&error),
         }
     }
 }
 
-async fn read(response: Response) -> SendResult {
+async fn parse_response(response: Response) -> SendResult {
     let status = response.status().as_u16();
-    let json = body::read(response, MAX_RESPONSE_BYTES).await;
+    let json = body::read_limited(response, MAX_RESPONSE_BYTES).await;
     let said: Option<TelegramResponse> = json.and_then(|json| serde_json::from_slice(&json).ok());
     let said = said.unwrap_or_default();
     let wait = said
@@ -83,7 +83,7 @@ async fn read(response: Response) -> SendResult {
     SendResult {
         code: said.error_code,
         message_id: said.result.map(|message| message.message_id.to_string()),
-        ..answer::by_status(status, outcome, words)
+        ..http_result::from_status(status, outcome, words)
     }
 }
 

@@ -10,10 +10,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use super::{Provider, answer, body};
+use super::{Provider, body, http_result};
 use crate::domain::attempt::{ClaimedDelivery, SendOutcome, SendResult, UnknownOutcomePolicy};
 use crate::domain::phone::PhoneNumber;
-use crate::domain::twilio::refusal;
+use crate::domain::twilio::classify_error;
 
 const MAX_RESPONSE_BYTES: usize = 1 << 20;
 /// Messages per lookup. Only the first page, with the newest messages, is read.
@@ -32,43 +32,43 @@ pub enum TwilioSender {
 #[derive(Clone, Debug)]
 pub struct TwilioSettings {
     /// URL of the API.
-    pub base: Url,
+    pub base_url: Url,
     /// SID of the account (`AC…`).
-    pub account: String,
+    pub account_sid: String,
     /// SID of an API key (`SK…`). Without it, `secret` is the account's auth token.
     pub api_key: Option<String>,
     /// Secret of the API key, or the account's auth token.
     pub secret: SecretString,
     /// URL to which Twilio reports the status of messages.
-    pub callback: Option<Url>,
+    pub callback_url: Option<Url>,
     pub sender: TwilioSender,
     /// Time-out of a request.
-    pub patience: Duration,
+    pub timeout: Duration,
 }
 
 pub struct TwilioProvider {
     http: reqwest::Client,
     settings: TwilioSettings,
-    messages: Url,
+    messages_url: Url,
 }
 
 impl TwilioProvider {
     #[must_use]
     pub fn new(http: reqwest::Client, settings: TwilioSettings) -> Self {
-        let path = format!("2010-04-01/Accounts/{}/Messages.json", settings.account);
-        let mut messages = settings.base.clone();
-        let before = messages.path().trim_end_matches('/').to_owned();
-        messages.set_path(&format!("{before}/{path}"));
+        let path = format!("2010-04-01/Accounts/{}/Messages.json", settings.account_sid);
+        let mut messages_url = settings.base_url.clone();
+        let before = messages_url.path().trim_end_matches('/').to_owned();
+        messages_url.set_path(&format!("{before}/{path}"));
         Self {
             http,
             settings,
-            messages,
+            messages_url,
         }
     }
 
-    async fn call(&self, request: RequestBuilder) -> reqwest::Result<Response> {
+    async fn send_request(&self, request: RequestBuilder) -> reqwest::Result<Response> {
         let TwilioSettings {
-            account,
+            account_sid: account,
             api_key,
             secret,
             ..
@@ -78,7 +78,7 @@ impl TwilioProvider {
                 api_key.as_ref().unwrap_or(account),
                 Some(secret.expose_secret()),
             )
-            .timeout(self.settings.patience)
+            .timeout(self.settings.timeout)
             .send()
             .await
     }
@@ -89,22 +89,22 @@ impl TwilioProvider {
             TwilioSender::Service(sid) => ("MessagingServiceSid", sid.as_str()),
         };
         let mut form = vec![
-            ("To", delivery.target.address()),
+            ("To", delivery.address.unmasked()),
             sender,
             ("Body", &delivery.body),
         ];
-        if let Some(callback) = &self.settings.callback {
+        if let Some(callback) = &self.settings.callback_url {
             form.push(("StatusCallback", callback.as_str()));
         }
-        let request = self.http.post(self.messages.clone()).form(&form);
-        match self.call(request).await {
-            Ok(response) if response.status().is_success() => sent(response).await,
-            Ok(response) => refused(response).await,
-            Err(error) => answer::broken(&error),
+        let request = self.http.post(self.messages_url.clone()).form(&form);
+        match self.send_request(request).await {
+            Ok(response) if response.status().is_success() => parse_created(response).await,
+            Ok(response) => parse_error(response).await,
+            Err(error) => http_result::transport_error(&error),
         }
     }
 
-    async fn list(
+    async fn find_messages(
         &self,
         delivery: &ClaimedDelivery,
         since: DateTime<Utc>,
@@ -112,16 +112,16 @@ impl TwilioProvider {
         let since = since - CLOCK_SKEW;
         let day = since.format("%Y-%m-%d").to_string();
         let query = [
-            ("To", delivery.target.address()),
+            ("To", delivery.address.unmasked()),
             // The name of the parameter ends in `>`; the query then contains `DateSent>=`.
             ("DateSent>", &day),
             ("PageSize", PAGE_SIZE),
         ];
-        let request = self.http.get(self.messages.clone()).query(&query);
-        let failed = |_| SendResult::plain(SendOutcome::Unknown, Some("the lookup got no answer"));
-        let response = self.call(request).await.map_err(failed)?;
+        let request = self.http.get(self.messages_url.clone()).query(&query);
+        let failed = |_| SendResult::new(SendOutcome::Unknown, Some("the lookup got no answer"));
+        let response = self.send_request(request).await.map_err(failed)?;
         if response.status() != StatusCode::OK {
-            let refused = refused(response).await;
+            let refused = parse_error(response).await;
             let outcome = match refused.outcome {
                 outcome @ (SendOutcome::Permanent
                 | SendOutcome::Gone
@@ -139,14 +139,14 @@ impl TwilioProvider {
                 ..refused
             });
         }
-        let page = body::read(response, MAX_RESPONSE_BYTES).await;
+        let page = body::read_limited(response, MAX_RESPONSE_BYTES).await;
         let page: Option<MessagePage> = page.and_then(|json| serde_json::from_slice(&json).ok());
-        let unreadable = SendResult::plain(
+        let unreadable = SendResult::new(
             SendOutcome::Unknown,
             Some("the answer to the lookup is invalid"),
         );
         let messages = page.ok_or(unreadable)?.messages.into_iter();
-        let same = messages.filter(|message| message.is(&delivery.body, since));
+        let same = messages.filter(|message| message.matches(&delivery.body, since));
         Ok(same.map(|message| message.sid).collect())
     }
 }
@@ -156,7 +156,7 @@ impl Provider for TwilioProvider {
         "twilio"
     }
 
-    fn doubt(&self) -> UnknownOutcomePolicy {
+    fn unknown_outcome_policy(&self) -> UnknownOutcomePolicy {
         UnknownOutcomePolicy::LookUp
     }
 
@@ -169,7 +169,7 @@ impl Provider for TwilioProvider {
         delivery: &'a ClaimedDelivery,
         since: DateTime<Utc>,
     ) -> BoxFuture<'a, Result<Vec<String>, SendResult>> {
-        self.list(delivery, since).boxed()
+        self.find_messages(delivery, since).boxed()
     }
 }
 
@@ -189,7 +189,7 @@ struct MessageResource {
 
 impl MessageResource {
     /// Whether the message has this body, was created at or after `since`, and did not fail.
-    fn is(&self, body: &str, since: DateTime<Utc>) -> bool {
+    fn matches(&self, body: &str, since: DateTime<Utc>) -> bool {
         let failed = matches!(self.status.as_str(), "failed" | "undelivered" | "canceled");
         let created = DateTime::parse_from_rfc2822(&self.date_created);
         // Twilio prepends a sentence to the messages of trial accounts.
@@ -198,30 +198,30 @@ impl MessageResource {
 }
 
 /// A success status means that the message is sent, even if the body is invalid.
-async fn sent(response: Response) -> SendResult {
+async fn parse_created(response: Response) -> SendResult {
     #[derive(Deserialize)]
     struct CreatedMessage {
         sid: String,
     }
     let http_status = Some(response.status().as_u16());
-    let json = body::read(response, MAX_RESPONSE_BYTES).await;
+    let json = body::read_limited(response, MAX_RESPONSE_BYTES).await;
     let created: Option<CreatedMessage> = json.and_then(|json| serde_json::from_slice(&json).ok());
     SendResult {
         http_status,
         message_id: created.map(|created| created.sid),
-        ..SendResult::plain(SendOutcome::Sent, None)
+        ..SendResult::new(SendOutcome::Sent, None)
     }
 }
 
-async fn refused(response: Response) -> SendResult {
+async fn parse_error(response: Response) -> SendResult {
     #[derive(Deserialize)]
     struct TwilioError {
         code: Option<i32>,
     }
     let status = response.status().as_u16();
-    let wait = answer::retry_after(&response);
-    let json = body::read(response, MAX_RESPONSE_BYTES).await;
+    let wait = http_result::retry_after(&response);
+    let json = body::read_limited(response, MAX_RESPONSE_BYTES).await;
     let refusal_body: Option<TwilioError> =
         json.and_then(|json| serde_json::from_slice(&json).ok());
-    refusal(status, refusal_body.and_then(|body| body.code), wait)
+    classify_error(status, refusal_body.and_then(|body| body.code), wait)
 }

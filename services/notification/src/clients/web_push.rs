@@ -9,8 +9,8 @@ use futures::future::BoxFuture;
 use serde_json::json;
 use url::Url;
 
-use super::guarded::PublicHttpClient;
-use super::{Provider, answer};
+use super::public_http_client::PublicHttpClient;
+use super::{Provider, http_result};
 use crate::domain::attempt::{ClaimedDelivery, SendOutcome, SendResult};
 use crate::domain::web_push::{
     InvalidPushKeys, MAX_PAYLOAD_BYTES, PushEncryptionKeys, VapidSigner,
@@ -21,7 +21,7 @@ const TTL_SECONDS: &str = "86400";
 
 pub struct WebPushProvider {
     pub http: PublicHttpClient,
-    pub vapid: Arc<VapidSigner>,
+    pub vapid_signer: Arc<VapidSigner>,
     pub clock: Clock,
 }
 
@@ -29,11 +29,12 @@ impl WebPushProvider {
     async fn post(&self, delivery: &ClaimedDelivery) -> SendResult {
         let Some(endpoint) = &delivery.endpoint else {
             let detail = "the subscription does not exist";
-            return SendResult::plain(SendOutcome::Permanent, Some(detail));
+            return SendResult::new(SendOutcome::Permanent, Some(detail));
         };
-        let Ok((body, authorization)) = self.seal(delivery, &endpoint.url, &endpoint.keys) else {
+        let Ok((body, authorization)) = self.encrypt(delivery, &endpoint.url, &endpoint.keys)
+        else {
             let detail = "the keys of the subscription are invalid";
-            return SendResult::plain(SendOutcome::Permanent, Some(detail));
+            return SendResult::new(SendOutcome::Permanent, Some(detail));
         };
         let posted = self.http.post(&endpoint.url, |request| {
             request
@@ -48,7 +49,7 @@ impl WebPushProvider {
             Ok(response) => response,
             Err(answer) => return answer,
         };
-        let wait = answer::retry_after(&response);
+        let wait = http_result::retry_after(&response);
         let message_id = response.headers().get("location");
         let message_id = message_id.and_then(|at| Some(at.to_str().ok()?.to_owned()));
         let status = response.status().as_u16();
@@ -65,11 +66,11 @@ impl WebPushProvider {
         };
         SendResult {
             message_id: message_id.filter(|id| id.len() <= 500),
-            ..answer::by_status(status, outcome, words)
+            ..http_result::from_status(status, outcome, words)
         }
     }
 
-    fn seal(
+    fn encrypt(
         &self,
         delivery: &ClaimedDelivery,
         url: &str,
@@ -80,7 +81,9 @@ impl WebPushProvider {
         };
         let url = Url::parse(url).map_err(|_| InvalidPushKeys)?;
         let origin = url.origin().ascii_serialization();
-        let authorization = self.vapid.authorization(&origin, self.clock.now())?;
+        let authorization = self
+            .vapid_signer
+            .authorization_header(&origin, self.clock.now())?;
         let pair = PrivateKey::generate(&ECDH_P256).map_err(|_| InvalidPushKeys)?;
         let mut salt = [0; 16];
         aws_lc_rs::rand::fill(&mut salt).map_err(|_| InvalidPushKeys)?;
@@ -94,8 +97,8 @@ impl WebPushProvider {
 fn payload(delivery: &ClaimedDelivery) -> String {
     let mut chars = MAX_PAYLOAD_BYTES;
     loop {
-        let text = super::cut(&delivery.body, chars);
-        let payload = json!({"id": delivery.notification, "event": delivery.event,
+        let text = super::truncate(&delivery.body, chars);
+        let payload = json!({"id": delivery.notification_id, "event": delivery.event,
             "title": delivery.title, "body": text});
         let payload = payload.to_string();
         if payload.len() <= MAX_PAYLOAD_BYTES || chars < 10 {

@@ -7,46 +7,49 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::json;
 
-use super::guarded::PublicHttpClient;
-use super::{Provider, answer};
+use super::public_http_client::PublicHttpClient;
+use super::{Provider, http_result};
 use crate::domain::attempt::{ClaimedDelivery, SendOutcome, SendResult, UnknownOutcomePolicy};
-use crate::domain::vault::SecretBox;
-use crate::domain::webhook::signature;
+use crate::domain::secret_box::SecretBox;
+use crate::domain::webhook::signature_header;
 
 pub struct WebhookProvider {
     pub http: PublicHttpClient,
     pub clock: Clock,
     /// Decrypts the signing secrets.
-    pub vault: Arc<SecretBox>,
+    pub secret_box: Arc<SecretBox>,
 }
 
 impl WebhookProvider {
     async fn post(&self, delivery: &ClaimedDelivery) -> SendResult {
         let Some(endpoint) = &delivery.endpoint else {
             let detail = "the webhook does not exist or is disabled";
-            return SendResult::plain(SendOutcome::Permanent, Some(detail));
+            return SendResult::new(SendOutcome::Permanent, Some(detail));
         };
         let body = json!({
             "type": delivery.event,
             "timestamp": delivery.created_at,
             "data": {
-                "notification_id": delivery.notification,
+                "notification_id": delivery.notification_id,
                 "title": delivery.title,
                 "text": delivery.body,
                 "data": delivery.data,
             },
         })
         .to_string();
-        let owner = delivery.target.address();
-        let secrets = endpoint.keys.iter().map(|key| self.vault.open(owner, key));
+        let owner = delivery.address.unmasked();
+        let secrets = endpoint
+            .keys
+            .iter()
+            .map(|key| self.secret_box.open(owner, key));
         let Ok(secrets) = secrets.collect::<Result<Vec<_>, _>>() else {
             let detail = "the webhook's secret cannot be decrypted with WEBHOOK_SECRETS_KEY";
-            return SendResult::plain(SendOutcome::Config, Some(detail));
+            return SendResult::new(SendOutcome::Config, Some(detail));
         };
         // The same for all attempts, so that the receiver can recognize duplicates.
         let id = format!("msg_{}", delivery.id.simple());
         let now = self.clock.now().timestamp();
-        let signature = signature(&secrets, &id, now, body.as_bytes());
+        let signature = signature_header(&secrets, &id, now, body.as_bytes());
         let posted = self.http.post(&endpoint.url, |request| {
             request
                 .header("content-type", "application/json")
@@ -64,7 +67,7 @@ impl WebhookProvider {
             }
             Err(answer) => return answer,
         };
-        let wait = answer::retry_after(&response);
+        let wait = http_result::retry_after(&response);
         let status = response.status().as_u16();
         let (outcome, words) = match status {
             200..=299 => (SendOutcome::Sent, None),
@@ -74,7 +77,7 @@ impl WebhookProvider {
             _ => (SendOutcome::Permanent, None),
         };
         // The body of the response is not read.
-        answer::by_status(status, outcome, words)
+        http_result::from_status(status, outcome, words)
     }
 }
 
@@ -83,7 +86,7 @@ impl Provider for WebhookProvider {
         "webhook"
     }
 
-    fn doubt(&self) -> UnknownOutcomePolicy {
+    fn unknown_outcome_policy(&self) -> UnknownOutcomePolicy {
         UnknownOutcomePolicy::SendAgain
     }
 

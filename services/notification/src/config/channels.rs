@@ -27,7 +27,7 @@ pub struct ChannelArgs {
     /// browsers are printed to the log.
     #[arg(long, env = "VAPID_PRIVATE_KEY", hide_env_values = true, value_parser = secret)]
     pub vapid_private_key: Option<SecretString>,
-    /// Contact for operators of push services: a mailto: or https: URL. Default: PUBLIC_URL.
+    /// Contact for operators of push services: a mailto: or https: URL. Default: `PUBLIC_URL`.
     #[arg(long, env = "VAPID_SUBJECT", requires = "vapid_private_key")]
     pub vapid_subject: Option<String>,
     /// Token of the Telegram bot. If it is not set, messages to Telegram are printed to the log.

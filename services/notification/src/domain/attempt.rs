@@ -5,7 +5,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::backoff;
-use super::target::ChannelAddress;
+use super::channel_address::ChannelAddress;
 
 /// Bounds the wait that a provider may request.
 const MAX_RETRY_AFTER: TimeDelta = TimeDelta::hours(24);
@@ -14,8 +14,8 @@ const MAX_RETRY_AFTER: TimeDelta = TimeDelta::hours(24);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimedDelivery {
     pub id: Uuid,
-    pub target: ChannelAddress,
-    pub notification: Uuid,
+    pub address: ChannelAddress,
+    pub notification_id: Uuid,
     /// The event of the notification.
     pub event: String,
     pub title: Option<String>,
@@ -28,13 +28,13 @@ pub struct ClaimedDelivery {
     /// When the notification was accepted.
     pub created_at: DateTime<Utc>,
     /// The provider of the last attempt.
-    pub provider: Option<String>,
+    pub last_provider: Option<String>,
     /// Why the address is suppressed.
-    pub suppressed: Option<String>,
+    pub suppression_reason: Option<String>,
     /// The number of this attempt, starting at 1.
-    pub number: i32,
+    pub attempt_number: i32,
     /// The number of attempts since the last manual retry, including this one.
-    pub tries: i32,
+    pub attempts_since_retry: i32,
     /// Time of the first attempt with an unknown outcome. If set, the provider is asked whether the
     /// message exists before it is sent again.
     pub unknown_since: Option<DateTime<Utc>>,
@@ -100,7 +100,7 @@ pub struct SendResult {
 impl SendResult {
     /// Creates a result without an HTTP response.
     #[must_use]
-    pub fn plain(outcome: SendOutcome, detail: Option<&str>) -> Self {
+    pub fn new(outcome: SendOutcome, detail: Option<&str>) -> Self {
         Self {
             outcome,
             detail: detail.map(Into::into),
@@ -119,7 +119,7 @@ pub enum UnknownOutcomePolicy {
     /// Sends again; the receiver recognizes duplicates.
     SendAgain,
     /// Does not send again unless somebody retries manually, because no lookup exists.
-    Leave,
+    GiveUp,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,8 +129,8 @@ pub struct CompletedAttempt {
     pub latency_ms: i32,
     pub provider: &'static str,
     /// The provider's policy for unknown outcomes.
-    pub doubt: UnknownOutcomePolicy,
-    pub answer: SendResult,
+    pub unknown_outcome_policy: UnknownOutcomePolicy,
+    pub result: SendResult,
 }
 
 /// A claimed delivery that was not attempted, because the circuit breakers of its providers are
@@ -139,8 +139,8 @@ pub struct CompletedAttempt {
 pub struct DeferredDelivery {
     pub id: Uuid,
     /// The number that the attempt would have had.
-    pub number: i32,
-    pub until: DateTime<Utc>,
+    pub attempt_number: i32,
+    pub deferred_until: DateTime<Utc>,
 }
 
 /// The state of a delivery after an attempt.
@@ -148,9 +148,9 @@ pub struct DeferredDelivery {
 pub enum NextState {
     Sent,
     /// Retried at this time.
-    Again(DateTime<Utc>),
+    Retry(DateTime<Utc>),
     /// A dead letter.
-    Dead,
+    DeadLetter,
     /// Unknown whether the recipient got the message; not retried.
     Unknown,
     /// Not sent, and not listed with the dead letters.
@@ -161,35 +161,35 @@ impl CompletedAttempt {
     /// Returns the next state. `providers` is the number of providers of the channel: the next one
     /// is called at once, and after the last one the next round starts after a wait.
     #[must_use]
-    pub fn next(&self, providers: i32, now: DateTime<Utc>, jitter: f64) -> NextState {
+    pub fn next_state(&self, providers: i32, now: DateTime<Utc>, jitter: f64) -> NextState {
         let providers = providers.max(1);
-        let others = self.delivery.tries % providers != 0;
-        let asked = match self.answer.outcome {
+        let others = self.delivery.attempts_since_retry % providers != 0;
+        let asked = match self.result.outcome {
             SendOutcome::Sent | SendOutcome::Found => return NextState::Sent,
             SendOutcome::Transient(_) | SendOutcome::Config if others => {
-                return NextState::Again(now);
+                return NextState::Retry(now);
             }
             SendOutcome::Permanent | SendOutcome::Gone | SendOutcome::Config => {
-                return NextState::Dead;
+                return NextState::DeadLetter;
             }
             SendOutcome::Suppressed => return NextState::Suppressed,
-            SendOutcome::Unknown if self.doubt == UnknownOutcomePolicy::Leave => {
+            SendOutcome::Unknown if self.unknown_outcome_policy == UnknownOutcomePolicy::GiveUp => {
                 return NextState::Unknown;
             }
             SendOutcome::Transient(asked) => asked.unwrap_or_default().min(MAX_RETRY_AFTER),
             SendOutcome::Unknown => TimeDelta::zero(),
         };
-        let rounds = (self.delivery.tries + providers - 1) / providers;
-        match backoff::wait(rounds, jitter) {
-            Some(wait) => NextState::Again(now + wait.max(asked)),
-            None => NextState::Dead,
+        let rounds = (self.delivery.attempts_since_retry + providers - 1) / providers;
+        match backoff::retry_delay(rounds, jitter) {
+            Some(wait) => NextState::Retry(now + wait.max(asked)),
+            None => NextState::DeadLetter,
         }
     }
 
     /// Returns the time since which the recipient may have the message without a confirmation.
     #[must_use]
     pub fn unknown_since(&self) -> Option<DateTime<Utc>> {
-        match self.answer.outcome {
+        match self.result.outcome {
             SendOutcome::Sent | SendOutcome::Found => None,
             // A message that a lookup did not find may still appear later, so lookups continue.
             SendOutcome::Transient(_)
@@ -214,8 +214,8 @@ mod tests {
         CompletedAttempt {
             delivery: ClaimedDelivery {
                 id: Uuid::nil(),
-                target: ChannelAddress::log(),
-                notification: Uuid::nil(),
+                address: ChannelAddress::log(),
+                notification_id: Uuid::nil(),
                 event: "e".into(),
                 title: None,
                 body: "hello".into(),
@@ -223,71 +223,71 @@ mod tests {
                 data: None,
                 endpoint: None,
                 created_at: at(0),
-                provider: None,
-                suppressed: None,
-                number: tries,
-                tries,
+                last_provider: None,
+                suppression_reason: None,
+                attempt_number: tries,
+                attempts_since_retry: tries,
                 unknown_since: None,
             },
             started_at: at(0),
             latency_ms: 1,
             provider: "log",
-            doubt: UnknownOutcomePolicy::LookUp,
-            answer: SendResult::plain(outcome, None),
+            unknown_outcome_policy: UnknownOutcomePolicy::LookUp,
+            result: SendResult::new(outcome, None),
         }
     }
 
     #[test]
     fn each_outcome_leads_on() {
-        let next = |outcome, tries| attempted(outcome, tries).next(1, at(1), 0.0);
+        let next = |outcome, tries| attempted(outcome, tries).next_state(1, at(1), 0.0);
         assert_eq!(next(SendOutcome::Sent, 1), NextState::Sent);
         assert_eq!(next(SendOutcome::Found, 1), NextState::Sent);
-        assert_eq!(next(SendOutcome::Permanent, 1), NextState::Dead);
-        assert_eq!(next(SendOutcome::Unknown, 2), NextState::Again(at(31)));
+        assert_eq!(next(SendOutcome::Permanent, 1), NextState::DeadLetter);
+        assert_eq!(next(SendOutcome::Unknown, 2), NextState::Retry(at(31)));
         assert_eq!(
             next(SendOutcome::Transient(None), 7),
-            NextState::Again(at(86_401))
+            NextState::Retry(at(86_401))
         );
-        assert_eq!(next(SendOutcome::Transient(None), 8), NextState::Dead);
-        assert_eq!(next(SendOutcome::Config, 1), NextState::Dead);
-        assert_eq!(next(SendOutcome::Gone, 1), NextState::Dead);
+        assert_eq!(next(SendOutcome::Transient(None), 8), NextState::DeadLetter);
+        assert_eq!(next(SendOutcome::Config, 1), NextState::DeadLetter);
+        assert_eq!(next(SendOutcome::Gone, 1), NextState::DeadLetter);
         let mut lost = attempted(SendOutcome::Unknown, 1);
-        lost.doubt = UnknownOutcomePolicy::Leave;
-        assert_eq!(lost.next(1, at(1), 0.0), NextState::Unknown);
-        lost.doubt = UnknownOutcomePolicy::SendAgain;
-        assert_eq!(lost.next(1, at(1), 0.0), NextState::Again(at(6)));
+        lost.unknown_outcome_policy = UnknownOutcomePolicy::GiveUp;
+        assert_eq!(lost.next_state(1, at(1), 0.0), NextState::Unknown);
+        lost.unknown_outcome_policy = UnknownOutcomePolicy::SendAgain;
+        assert_eq!(lost.next_state(1, at(1), 0.0), NextState::Retry(at(6)));
     }
 
     #[test]
     fn providers_are_asked_in_turn_and_all_again_after_a_wait() {
-        let next = |outcome, tries| attempted(outcome, tries).next(2, at(0), 0.0);
+        let next = |outcome, tries| attempted(outcome, tries).next_state(2, at(0), 0.0);
         assert_eq!(
             next(SendOutcome::Transient(None), 1),
-            NextState::Again(at(0))
+            NextState::Retry(at(0))
         );
-        assert_eq!(next(SendOutcome::Config, 1), NextState::Again(at(0)));
-        assert_eq!(next(SendOutcome::Permanent, 1), NextState::Dead);
-        assert_eq!(next(SendOutcome::Unknown, 1), NextState::Again(at(5)));
+        assert_eq!(next(SendOutcome::Config, 1), NextState::Retry(at(0)));
+        assert_eq!(next(SendOutcome::Permanent, 1), NextState::DeadLetter);
+        assert_eq!(next(SendOutcome::Unknown, 1), NextState::Retry(at(5)));
         assert_eq!(
             next(SendOutcome::Transient(None), 2),
-            NextState::Again(at(5))
+            NextState::Retry(at(5))
         );
         assert_eq!(
             next(SendOutcome::Transient(None), 4),
-            NextState::Again(at(30))
+            NextState::Retry(at(30))
         );
-        assert_eq!(next(SendOutcome::Config, 2), NextState::Dead);
+        assert_eq!(next(SendOutcome::Config, 2), NextState::DeadLetter);
     }
 
     #[test]
     fn the_provider_may_ask_to_wait_longer_but_not_forever() {
         let asked = |seconds| {
             let outcome = SendOutcome::Transient(Some(TimeDelta::seconds(seconds)));
-            attempted(outcome, 1).next(1, at(0), 0.0)
+            attempted(outcome, 1).next_state(1, at(0), 0.0)
         };
-        assert_eq!(asked(2), NextState::Again(at(5)));
-        assert_eq!(asked(60), NextState::Again(at(60)));
-        assert_eq!(asked(1_000_000), NextState::Again(at(86_400)));
+        assert_eq!(asked(2), NextState::Retry(at(5)));
+        assert_eq!(asked(60), NextState::Retry(at(60)));
+        assert_eq!(asked(1_000_000), NextState::Retry(at(86_400)));
     }
 
     #[test]
@@ -296,9 +296,9 @@ mod tests {
         assert_eq!(attempt.unknown_since(), Some(at(0)));
         attempt.delivery.unknown_since = Some(at(-9));
         assert_eq!(attempt.unknown_since(), Some(at(-9)));
-        attempt.answer.outcome = SendOutcome::Transient(None);
+        attempt.result.outcome = SendOutcome::Transient(None);
         assert_eq!(attempt.unknown_since(), Some(at(-9)));
-        attempt.answer.outcome = SendOutcome::Found;
+        attempt.result.outcome = SendOutcome::Found;
         assert_eq!(attempt.unknown_since(), None);
     }
 }

@@ -12,7 +12,7 @@ pub type JitterFn = fn() -> f64;
 /// Returns the wait after attempt number `tries` (starting at 1), extended by up to a tenth; `None`
 /// when the schedule is exhausted.
 #[must_use]
-pub fn wait(tries: i32, jitter: f64) -> Option<TimeDelta> {
+pub fn retry_delay(tries: i32, jitter: f64) -> Option<TimeDelta> {
     let step = usize::try_from(tries).ok()?.checked_sub(1)?;
     let seconds = *RETRY_DELAYS_SECONDS.get(step)?;
     #[expect(
@@ -30,15 +30,18 @@ mod tests {
 
     #[test]
     fn waits_grow_and_end() {
-        let waits: Vec<_> = (1..).map_while(|tries| wait(tries, 0.0)).collect();
+        let waits: Vec<_> = (1..).map_while(|tries| retry_delay(tries, 0.0)).collect();
         let seconds: Vec<_> = waits.iter().map(TimeDelta::num_seconds).collect();
         assert_eq!(seconds, RETRY_DELAYS_SECONDS);
-        assert_eq!(wait(0, 0.0), None);
+        assert_eq!(retry_delay(0, 0.0), None);
     }
 
     #[test]
     fn jitter_adds_a_tenth_at_most() {
-        assert_eq!(wait(1, 0.5), Some(TimeDelta::milliseconds(5_250)));
-        assert_eq!(wait(7, 1.0), Some(TimeDelta::seconds(86_400 + 8_640)));
+        assert_eq!(retry_delay(1, 0.5), Some(TimeDelta::milliseconds(5_250)));
+        assert_eq!(
+            retry_delay(7, 1.0),
+            Some(TimeDelta::seconds(86_400 + 8_640))
+        );
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::command::MAX_EVENT_CHARS;
+use super::notify_command::MAX_EVENT_CHARS;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventPattern(String);

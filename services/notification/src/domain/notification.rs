@@ -7,10 +7,10 @@ use common::clock::Clock;
 use common::notification::{NotificationStatus, Priority};
 use uuid::Uuid;
 
-use super::command::NotifyCommand;
-use super::decision::{DeliveryPlan, PlannedDelivery};
-use super::finding::{RuleOutcome, RuleResult};
-use super::gate::{DigestEntry, RateWindow};
+use super::delivery_plan::{DeliveryPlan, PlannedDelivery};
+use super::notify_command::NotifyCommand;
+use super::rate_window::{DigestEntry, RateWindow};
+use super::rule_result::{RuleOutcome, RuleResult};
 
 /// A notification and its planned deliveries.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ pub struct Notification {
     pub id: Uuid,
     pub command: NotifyCommand,
     /// One plan for each rule that matches the event, or one without a rule.
-    pub branches: Vec<DeliveryPlan>,
+    pub plans: Vec<DeliveryPlan>,
     pub created_at: DateTime<Utc>,
     /// Whether the notification is about a person who was erased.
     pub erased: bool,
@@ -27,43 +27,43 @@ pub struct Notification {
 impl Notification {
     /// Assigns ids and the time, and drops deliveries that an earlier rule already sends.
     #[must_use]
-    pub fn new(command: NotifyCommand, mut branches: Vec<DeliveryPlan>, clock: &Clock) -> Self {
+    pub fn new(command: NotifyCommand, mut plans: Vec<DeliveryPlan>, clock: &Clock) -> Self {
         let id = clock.new_id();
         let mut told = HashSet::new();
         // An address gets a message from one rule only. Deliveries of failed rules come last, so
         // that they do not displace others.
         for is_failure in [false, true] {
-            for branch in &mut branches {
-                branch.drafts.retain(|draft| {
+            for branch in &mut plans {
+                branch.deliveries.retain(|draft| {
                     draft.failure.is_some() != is_failure
-                        || told.insert((draft.target.clone(), draft.step))
+                        || told.insert((draft.address.clone(), draft.step))
                 });
             }
         }
-        for draft in branches.iter_mut().flat_map(|branch| &mut branch.drafts) {
+        for draft in plans.iter_mut().flat_map(|branch| &mut branch.deliveries) {
             draft.id = clock.new_id();
         }
         Self {
             id,
             command,
-            branches,
+            plans,
             created_at: clock.now(),
             erased: false,
         }
     }
 
     pub fn deliveries(&self) -> impl Iterator<Item = &PlannedDelivery> {
-        self.branches.iter().flat_map(|branch| &branch.drafts)
+        self.plans.iter().flat_map(|branch| &branch.deliveries)
     }
 
-    pub fn findings(&self) -> impl Iterator<Item = &RuleResult> {
-        self.branches.iter().filter_map(|b| b.finding.as_ref())
+    pub fn rule_results(&self) -> impl Iterator<Item = &RuleResult> {
+        self.plans.iter().filter_map(|b| b.rule_result.as_ref())
     }
 
     /// Removes the content and all deliveries, because the person was erased.
     pub fn erase(&mut self) {
         self.erased = true;
-        self.branches.clear();
+        self.plans.clear();
         self.command.title = None;
         self.command.message = None;
         self.command.data.clear();
@@ -74,21 +74,21 @@ impl Notification {
     /// joins the summary of throttled messages, if the rule sends one.
     pub fn hold_back(&mut self, branch: usize, gate: &RateWindow, ends_at: DateTime<Utc>) {
         let reason = gate.reason(ends_at);
-        let notice = gate.notice.as_ref();
-        let notice = notice.map(|line| DigestEntry::held_back(gate, line, reason.clone()));
-        self.close(branch, gate.kind.outcome(), reason);
-        if let Some(branch) = self.branches.get_mut(branch) {
-            branch.gather = notice;
+        let notice = gate.summary_line.as_ref();
+        let notice = notice.map(|line| DigestEntry::from_throttled(gate, line, reason.clone()));
+        self.clear_plan(branch, gate.kind.outcome_when_full(), reason);
+        if let Some(branch) = self.plans.get_mut(branch) {
+            branch.digest_entry = notice;
         }
     }
 
-    fn close(&mut self, branch: usize, outcome: RuleOutcome, reason: String) {
-        let Some(branch) = self.branches.get_mut(branch) else {
+    fn clear_plan(&mut self, branch: usize, outcome: RuleOutcome, reason: String) {
+        let Some(branch) = self.plans.get_mut(branch) else {
             return;
         };
-        branch.drafts.clear();
-        branch.gather = None;
-        if let Some(finding) = &mut branch.finding {
+        branch.deliveries.clear();
+        branch.digest_entry = None;
+        if let Some(finding) = &mut branch.rule_result {
             finding.outcome = outcome;
             finding.detail = Some(reason);
         }
@@ -99,7 +99,7 @@ impl Notification {
         if why.is_empty() {
             return;
         }
-        for draft in self.branches.iter_mut().flat_map(|b| &mut b.drafts) {
+        for draft in self.plans.iter_mut().flat_map(|b| &mut b.deliveries) {
             if let Some(reason) = why.get(&draft.id) {
                 draft.suppressed = true;
                 draft.reason = Some(reason.clone());
@@ -111,7 +111,11 @@ impl Notification {
     pub fn status(&self) -> NotificationStatus {
         if self.deliveries().any(PlannedDelivery::is_pending) {
             NotificationStatus::Queued
-        } else if self.branches.iter().any(|branch| branch.gather.is_some()) {
+        } else if self
+            .plans
+            .iter()
+            .any(|branch| branch.digest_entry.is_some())
+        {
             NotificationStatus::Digested
         } else {
             NotificationStatus::Suppressed
@@ -131,14 +135,14 @@ impl Notification {
                 all.all(|draft| draft.reason.is_some()).then_some(first)
             }
             NotificationStatus::Digested => {
-                let held = self.branches.iter().find(|b| b.gather.is_some());
-                held?.finding.as_ref()?.detail.clone()
+                let held = self.plans.iter().find(|b| b.digest_entry.is_some());
+                held?.rule_result.as_ref()?.detail.clone()
             }
             NotificationStatus::Suppressed => {
                 let mut drafts = self.deliveries();
                 let dropped = drafts.find_map(|d| d.failure.clone().or(d.reason.clone()));
                 let closed = self
-                    .findings()
+                    .rule_results()
                     .filter(|f| f.outcome != RuleOutcome::ConditionFalse);
                 let closed = closed.map(|f| match (&f.detail, f.outcome) {
                     (Some(detail), _) => detail.clone(),
@@ -152,7 +156,7 @@ impl Notification {
 }
 
 #[must_use]
-pub const fn priority_text(priority: Priority) -> &'static str {
+pub const fn priority_name(priority: Priority) -> &'static str {
     match priority {
         Priority::Low => "low",
         Priority::Normal => "normal",

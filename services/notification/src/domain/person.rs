@@ -35,7 +35,7 @@ pub struct Erasure {
 impl Person {
     /// Reads the person from the data of `visitor.arrived`, or from fields of the same names.
     #[must_use]
-    pub fn of(data: &Map<String, Value>) -> Self {
+    pub fn from_data(data: &Map<String, Value>) -> Self {
         let text = |path: &[&str]| {
             let (first, rest) = path.split_first()?;
             let found = rest
@@ -67,7 +67,7 @@ impl Person {
 
     /// Returns the keys of all erasures that match this person.
     #[must_use]
-    pub fn keys(&self) -> Vec<Uuid> {
+    pub fn erasure_keys(&self) -> Vec<Uuid> {
         let mut keys = vec![];
         let sites = [None, self.site.as_deref()];
         let sites = if self.site.is_some() {
@@ -77,13 +77,13 @@ impl Person {
         };
         for site in sites {
             if let Some(id) = &self.visitor_id {
-                keys.push(key("visitor", *site, id));
+                keys.push(erasure_key("visitor", *site, id));
                 if self.user_id.is_none() {
-                    keys.push(key("visitor without a user", *site, id));
+                    keys.push(erasure_key("visitor without a user", *site, id));
                 }
             }
             if let Some(id) = &self.user_id {
-                keys.push(key("user", *site, id));
+                keys.push(erasure_key("user", *site, id));
             }
         }
         keys
@@ -93,21 +93,24 @@ impl Person {
 impl Erasure {
     /// Returns the keys of the persons that match this erasure.
     #[must_use]
-    pub fn keys(&self) -> Vec<Uuid> {
+    pub fn erasure_keys(&self) -> Vec<Uuid> {
         let site = self.site.as_deref();
         let kind = match &self.user_id {
             Some(_) => "visitor without a user",
             None => "visitor",
         };
-        let visitors = self.visitor_ids.iter().map(|id| key(kind, site, id));
-        let user = self.user_id.iter().map(|id| key("user", site, id));
+        let visitors = self
+            .visitor_ids
+            .iter()
+            .map(|id| erasure_key(kind, site, id));
+        let user = self.user_id.iter().map(|id| erasure_key("user", site, id));
         visitors.chain(user).collect()
     }
 }
 
 /// Returns the first half of the SHA-256 over the parts. The separator is a byte that cannot occur
 /// in UTF-8.
-fn key(kind: &str, site: Option<&str>, id: &str) -> Uuid {
+fn erasure_key(kind: &str, site: Option<&str>, id: &str) -> Uuid {
     let mut hash = Context::new(&SHA256);
     for part in [kind, site.unwrap_or_default(), id] {
         hash.update(part.as_bytes());
@@ -128,12 +131,12 @@ mod tests {
         let Value::Object(data) = data else {
             panic!("no object");
         };
-        Person::of(&data)
+        Person::from_data(&data)
     }
 
     fn meets(erasure: &Erasure, person: &Person) -> bool {
-        let keys = erasure.keys();
-        person.keys().iter().any(|key| keys.contains(key))
+        let keys = erasure.erasure_keys();
+        person.erasure_keys().iter().any(|key| keys.contains(key))
     }
 
     #[test]

@@ -35,12 +35,12 @@ impl FromStr for PhoneNumber {
 
 impl fmt::Display for PhoneNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&mask(&self.0))
+        f.write_str(&mask_phone_number(&self.0))
     }
 }
 
 /// Hides the middle of a number.
-pub(super) fn mask(number: &str) -> String {
+pub(super) fn mask_phone_number(number: &str) -> String {
     let end = number.len().saturating_sub(2);
     let start = end.saturating_sub(MIN_MASKED_CHARS).min(5);
     format!("{}•••{}", &number[..start], &number[end..])

@@ -3,7 +3,7 @@
 /// Removes control characters except tab and line feed, and bidirectional formatting characters,
 /// which change how the rest of the text is displayed.
 #[must_use]
-pub fn printable(text: &str) -> String {
+pub fn strip_hidden_chars(text: &str) -> String {
     text.chars().filter(|c| !is_hidden(*c)).collect()
 }
 
@@ -19,6 +19,6 @@ mod tests {
     #[test]
     fn what_is_not_seen_is_left_out() {
         let text = "a\tb\r\nc\u{1b}[2J\u{202e}d\u{2066}e\u{0}\u{85}";
-        assert_eq!(printable(text), "a\tb\nc[2Jde");
+        assert_eq!(strip_hidden_chars(text), "a\tb\nc[2Jde");
     }
 }

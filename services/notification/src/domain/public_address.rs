@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// Whether the address belongs to the public internet, according to IANA's registries of
 /// special-purpose addresses.
 #[must_use]
-pub fn is_public(address: IpAddr) -> bool {
+pub fn is_public_address(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_public_v4(v4),
         IpAddr::V6(v6) => is_public_v6(v6),
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn only_the_public_internet_is_public() {
-        let of = |text: &str| is_public(text.parse().unwrap());
+        let of = |text: &str| is_public_address(text.parse().unwrap());
         for public in [
             "8.8.8.8",
             "1.1.1.1",

@@ -4,8 +4,8 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::target::{ChannelAddress, InvalidAddress};
-use super::whom::{MAX_RECIPIENT_NAME_CHARS, is_name};
+use super::channel_address::{ChannelAddress, InvalidAddress};
+use super::recipient_ref::{MAX_RECIPIENT_NAME_CHARS, is_recipient_name};
 
 /// Bounds the addresses and the groups of a recipient.
 pub const MAX_ADDRESSES_OR_GROUPS: usize = 20;
@@ -35,7 +35,7 @@ pub struct RecipientSpec {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipient {
     /// Never empty.
-    pub targets: Vec<ChannelAddress>,
+    pub addresses: Vec<ChannelAddress>,
     /// For quiet hours.
     pub time_zone: Option<Tz>,
     /// For templates.
@@ -48,15 +48,15 @@ pub enum InvalidRecipient {
     #[error("the name must have 1 to {MAX_RECIPIENT_NAME_CHARS} letters, digits, `_`, `.` or `-`")]
     Name,
     #[error("a recipient must have 1 to {MAX_ADDRESSES_OR_GROUPS} addresses")]
-    Addresses,
+    AddressCount,
     #[error("{1}")]
     Address(usize, InvalidAddress),
     #[error("a recipient must have at most {MAX_ADDRESSES_OR_GROUPS} groups")]
-    Groups,
+    TooManyGroups,
     #[error(
         "a group name must have 1 to {MAX_RECIPIENT_NAME_CHARS} letters, digits, `_`, `.` or `-`"
     )]
-    Group(usize),
+    GroupName(usize),
     #[error("unknown time zone; use an IANA name such as Europe/London")]
     TimeZone,
     #[error("the language must be a tag such as en or pt-BR")]
@@ -67,17 +67,21 @@ impl TryFrom<&RecipientSpec> for Recipient {
     type Error = InvalidRecipient;
 
     fn try_from(spec: &RecipientSpec) -> Result<Self, InvalidRecipient> {
-        if !is_name(&spec.name) {
+        if !is_recipient_name(&spec.name) {
             return Err(InvalidRecipient::Name);
         }
         if !(1..=MAX_ADDRESSES_OR_GROUPS).contains(&spec.addresses.len()) {
-            return Err(InvalidRecipient::Addresses);
+            return Err(InvalidRecipient::AddressCount);
         }
         if spec.groups.len() > MAX_ADDRESSES_OR_GROUPS {
-            return Err(InvalidRecipient::Groups);
+            return Err(InvalidRecipient::TooManyGroups);
         }
-        if let Some(at) = spec.groups.iter().position(|group| !is_name(group)) {
-            return Err(InvalidRecipient::Group(at));
+        if let Some(at) = spec
+            .groups
+            .iter()
+            .position(|group| !is_recipient_name(group))
+        {
+            return Err(InvalidRecipient::GroupName(at));
         }
         let addresses = spec.addresses.iter().enumerate();
         let target = |(at, text): (usize, &String)| {
@@ -87,11 +91,14 @@ impl TryFrom<&RecipientSpec> for Recipient {
         let targets = addresses.map(target).collect::<Result<_, _>>()?;
         let zone = spec.time_zone.as_deref().map(str::parse::<Tz>).transpose();
         let language = spec.language.clone();
-        if language.as_deref().is_some_and(|code| !is_language(code)) {
+        if language
+            .as_deref()
+            .is_some_and(|code| !is_language_tag(code))
+        {
             return Err(InvalidRecipient::Language);
         }
         Ok(Self {
-            targets,
+            addresses: targets,
             time_zone: zone.map_err(|_| InvalidRecipient::TimeZone)?,
             language,
         })
@@ -99,7 +106,7 @@ impl TryFrom<&RecipientSpec> for Recipient {
 }
 
 /// Checks the form of a language tag (BCP 47), not whether the language exists.
-pub(super) fn is_language(code: &str) -> bool {
+pub(super) fn is_language_tag(code: &str) -> bool {
     let plain = code.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     (2..=20).contains(&code.len()) && plain
 }

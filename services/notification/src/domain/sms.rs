@@ -18,8 +18,8 @@ pub enum SmsEncoding {
 impl SmsEncoding {
     /// Returns the encoding that a text needs.
     #[must_use]
-    pub fn of(text: &str) -> Self {
-        let gsm = text.chars().all(|c| gsm7(c).is_some());
+    pub fn for_text(text: &str) -> Self {
+        let gsm = text.chars().all(|c| gsm7_units(c).is_some());
         if gsm { Self::Gsm7 } else { Self::Ucs2 }
     }
 
@@ -33,7 +33,7 @@ impl SmsEncoding {
     }
 
     /// Returns the units in a single segment, and in each of several.
-    const fn room(self) -> (usize, usize) {
+    const fn segment_units(self) -> (usize, usize) {
         match self {
             Self::Gsm7 => (160, 153),
             Self::Ucs2 => (70, 67),
@@ -42,13 +42,13 @@ impl SmsEncoding {
 
     fn units(self, c: char) -> usize {
         match self {
-            Self::Gsm7 => gsm7(c).unwrap_or(1),
+            Self::Gsm7 => gsm7_units(c).unwrap_or(1),
             Self::Ucs2 => c.len_utf16(),
         }
     }
 }
 
-fn gsm7(c: char) -> Option<usize> {
+fn gsm7_units(c: char) -> Option<usize> {
     match c {
         ' '..='Z' | 'a'..='z' | '\n' if c != '`' => Some(1),
         c if GSM7_BASIC.contains(c) => Some(1),
@@ -59,9 +59,9 @@ fn gsm7(c: char) -> Option<usize> {
 
 /// Counts the segments of a text. A character is never split between two segments.
 #[must_use]
-pub fn segments(text: &str) -> usize {
-    let encoding = SmsEncoding::of(text);
-    let (alone, each) = encoding.room();
+pub fn count_segments(text: &str) -> usize {
+    let encoding = SmsEncoding::for_text(text);
+    let (alone, each) = encoding.segment_units();
     let total: usize = text.chars().map(|c| encoding.units(c)).sum();
     if total <= alone {
         return 1;
@@ -80,14 +80,14 @@ pub fn segments(text: &str) -> usize {
 
 /// Truncates a text with `...` to at most `most` segments.
 #[must_use]
-pub fn cut(text: String, most: usize) -> String {
-    if segments(&text) <= most {
+pub fn truncate_to_segments(text: String, most: usize) -> String {
+    if count_segments(&text) <= most {
         return text;
     }
     let starts: Vec<_> = text.char_indices().map(|(at, _)| at).collect();
     let cut = |chars: usize| text[..starts[chars]].trim_end().to_owned() + "...";
     // Fewer characters never need more segments.
-    let fits = |chars: &usize| segments(&cut(*chars)) <= most;
+    let fits = |chars: &usize| count_segments(&cut(*chars)) <= most;
     let all: Vec<_> = (0..starts.len()).collect();
     let fit = all.partition_point(fits);
     cut(fit.saturating_sub(1))
@@ -117,22 +117,25 @@ mod tests {
             ("ж".repeat(135), 3),
             (String::new(), 1),
         ] {
-            assert_eq!(segments(&text), expected, "{text}");
+            assert_eq!(count_segments(&text), expected, "{text}");
         }
-        assert_eq!(SmsEncoding::of("Grüße, 5 € {ok}"), SmsEncoding::Gsm7);
-        assert_eq!(SmsEncoding::of("`"), SmsEncoding::Ucs2);
+        assert_eq!(SmsEncoding::for_text("Grüße, 5 € {ok}"), SmsEncoding::Gsm7);
+        assert_eq!(SmsEncoding::for_text("`"), SmsEncoding::Ucs2);
         assert_eq!(
-            GSM7_BASIC.chars().filter(|c| gsm7(*c) == Some(1)).count(),
+            GSM7_BASIC
+                .chars()
+                .filter(|c| gsm7_units(*c) == Some(1))
+                .count(),
             127
         );
     }
 
     #[test]
     fn a_long_text_is_cut_to_its_cap() {
-        assert_eq!(cut("short".into(), 1), "short");
-        let gsm = cut("word ".repeat(100), 2);
-        assert!(gsm.ends_with("...") && segments(&gsm) == 2, "{gsm}");
-        let ucs = cut("🙂".repeat(500), 1);
-        assert_eq!((segments(&ucs), ucs.chars().count()), (1, 33 + 3));
+        assert_eq!(truncate_to_segments("short".into(), 1), "short");
+        let gsm = truncate_to_segments("word ".repeat(100), 2);
+        assert!(gsm.ends_with("...") && count_segments(&gsm) == 2, "{gsm}");
+        let ucs = truncate_to_segments("🙂".repeat(500), 1);
+        assert_eq!((count_segments(&ucs), ucs.chars().count()), (1, 33 + 3));
     }
 }

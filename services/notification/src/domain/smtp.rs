@@ -5,7 +5,7 @@ use super::attempt::SendOutcome;
 /// Classifies a negative reply. The explanation does not quote the server, whose text may contain
 /// the address. `text` is used only for its enhanced status code (RFC 3463).
 #[must_use]
-pub fn meaning(code: u16, text: &str) -> (SendOutcome, &'static str) {
+pub fn classify_reply(code: u16, text: &str) -> (SendOutcome, &'static str) {
     match code {
         421 => (SendOutcome::Transient(None), "the service is not available"),
         450 => (
@@ -45,7 +45,7 @@ mod tests {
     use super::SendOutcome;
 
     fn meaning(code: u16) -> (SendOutcome, &'static str) {
-        super::meaning(code, "")
+        super::classify_reply(code, "")
     }
 
     #[test]
@@ -56,7 +56,7 @@ mod tests {
         for code in [502, 530, 535] {
             assert_eq!(meaning(code).0, SendOutcome::Config, "{code}");
         }
-        let gone = super::meaning(550, "5.1.1 <ann@example.com>: no such user");
+        let gone = super::classify_reply(550, "5.1.1 <ann@example.com>: no such user");
         assert_eq!(gone.0, SendOutcome::Gone);
         assert_eq!(meaning(550).0, SendOutcome::Permanent);
         assert_eq!(meaning(554).0, SendOutcome::Permanent);

@@ -41,7 +41,7 @@ pub enum TemplateError {
     },
     /// The template contains a construct whose cost cannot be bounded.
     #[error("the template must not contain {0}; templates support output, `for`, `if` and filters")]
-    Part(String),
+    Unsupported(String),
 }
 
 /// Why rendering failed.
@@ -95,11 +95,11 @@ impl Template {
         if source.chars().nth(MAX_TEMPLATE_CHARS).is_some() {
             return Err(TemplateError::TooLong);
         }
-        check::check(source)?;
-        let environment = environment(html, MAX_RENDER_STEPS);
+        check::check_template(source)?;
+        let environment = create_environment(html, MAX_RENDER_STEPS);
         let compiled = catch_panic(|| environment.template_from_str(source).map(|_| ()));
-        let compiled = compiled.map_err(|_| TemplateError::Part("invalid syntax".into()))?;
-        compiled.map_err(|error| check::syntax(&error))?;
+        let compiled = compiled.map_err(|_| TemplateError::Unsupported("invalid syntax".into()))?;
+        compiled.map_err(|error| check::syntax_error(&error))?;
         Ok(Self {
             source: source.to_owned(),
             html,
@@ -122,7 +122,7 @@ impl Template {
                 None => RenderError(format!("line {line}: {kind}")),
             }
         };
-        let environment = environment(self.html, self.steps(scope));
+        let environment = create_environment(self.html, self.fuel(scope));
         let template = environment.template_from_str(&self.source);
         let template = template.map_err(failed)?;
         let mut page = BoundedWriter(vec![]);
@@ -133,28 +133,28 @@ impl Template {
     }
 
     /// Returns the fuel of a rendering: the larger the data, the fewer steps.
-    fn steps(&self, scope: &TemplateContext) -> u64 {
+    fn fuel(&self, scope: &TemplateContext) -> u64 {
         let texts = scope.digest.into_iter().flat_map(|digest| digest.texts);
         let texts: usize = texts.map(String::len).sum();
         let fields = scope.data.iter();
         let data: u64 = fields
-            .map(|(key, value)| key.len() as u64 + weight(value))
+            .map(|(key, value)| key.len() as u64 + value_bytes(value))
             .sum();
         let all = data + (texts + self.source.len()) as u64;
         (RENDER_BUDGET_BYTES / all.max(1)).clamp(MIN_RENDER_STEPS, MAX_RENDER_STEPS)
     }
 }
 
-fn weight(value: &serde_json::Value) -> u64 {
+fn value_bytes(value: &serde_json::Value) -> u64 {
     use serde_json::Value::{Array, Object, String};
     VALUE_OVERHEAD_BYTES
         + match value {
             String(text) => text.len() as u64,
-            Array(items) => items.iter().map(weight).sum(),
+            Array(items) => items.iter().map(value_bytes).sum(),
             Object(fields) => {
                 let fields = fields.iter();
                 fields
-                    .map(|(key, value)| key.len() as u64 + weight(value))
+                    .map(|(key, value)| key.len() as u64 + value_bytes(value))
                     .sum()
             }
             _ => 0,
@@ -162,7 +162,7 @@ fn weight(value: &serde_json::Value) -> u64 {
 }
 
 /// Creates an environment that contains only the filters and tests of [`filters`].
-fn environment(html: bool, steps: u64) -> Environment<'static> {
+fn create_environment(html: bool, steps: u64) -> Environment<'static> {
     let mut environment = Environment::empty();
     environment.set_fuel(Some(steps));
     environment.set_recursion_limit(20);
@@ -197,6 +197,6 @@ impl io::Write for BoundedWriter {
     }
 }
 
-fn refused(detail: &'static str) -> Error {
+fn invalid_operation(detail: &'static str) -> Error {
     Error::new(ErrorKind::InvalidOperation, detail)
 }

@@ -6,8 +6,12 @@ use super::attempt::{SendOutcome, SendResult};
 
 /// Classifies an error response by its HTTP status and Twilio's code.
 #[must_use]
-pub fn refusal(status: u16, code: Option<i32>, retry_after: Option<TimeDelta>) -> SendResult {
-    let meaning = code.and_then(meaning);
+pub fn classify_error(
+    status: u16,
+    code: Option<i32>,
+    retry_after: Option<TimeDelta>,
+) -> SendResult {
+    let meaning = code.and_then(classify_code);
     let outcome = match (status, meaning.map(|(class, _)| class)) {
         // Twilio refused the request before it processed it.
         (429, _) | (400..=499, Some(ErrorClass::Transient)) => SendOutcome::Transient(retry_after),
@@ -44,12 +48,12 @@ enum ErrorClass {
 
 /// Explains a code of Twilio.
 #[must_use]
-pub fn words(code: i32) -> Option<&'static str> {
-    meaning(code).map(|(_, words)| words)
+pub fn describe_code(code: i32) -> Option<&'static str> {
+    classify_code(code).map(|(_, words)| words)
 }
 
 /// The explanations do not quote Twilio, whose messages contain the phone number.
-fn meaning(code: i32) -> Option<(ErrorClass, &'static str)> {
+fn classify_code(code: i32) -> Option<(ErrorClass, &'static str)> {
     use ErrorClass::{Config, Gone, Permanent, Transient};
     Some(match code {
         20003 => (Config, "authentication failed"),
@@ -76,7 +80,7 @@ mod tests {
     #[test]
     fn refusals_are_permanent_transient_or_unknown() {
         let wait = Some(TimeDelta::seconds(7));
-        let of = |status, code| refusal(status, code, wait).outcome;
+        let of = |status, code| classify_error(status, code, wait).outcome;
         assert_eq!(of(429, Some(20429)), SendOutcome::Transient(wait));
         assert_eq!(of(400, Some(21611)), SendOutcome::Transient(wait));
         for code in [21212, 21606] {
@@ -100,7 +104,7 @@ mod tests {
 
     #[test]
     fn the_detail_is_in_our_words() {
-        let detail = |code| refusal(400, code, None).detail.unwrap();
+        let detail = |code| classify_error(400, code, None).detail.unwrap();
         assert_eq!(
             detail(Some(21610)),
             "HTTP 400, code 21610: the recipient has opted out"

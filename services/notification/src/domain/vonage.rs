@@ -6,7 +6,7 @@ use super::attempt::SendOutcome;
 /// Classifies the status of a message part, which is not 0. The explanation does not quote Vonage,
 /// whose texts may contain the phone number.
 #[must_use]
-pub const fn meaning(status: i32) -> (SendOutcome, &'static str) {
+pub const fn classify_status(status: i32) -> (SendOutcome, &'static str) {
     use SendOutcome::{Config, Permanent, Transient};
     match status {
         1 | 10 => (Transient(None), "the rate limit is exceeded"),
@@ -34,13 +34,21 @@ mod tests {
     #[test]
     fn some_may_be_tried_again_some_elsewhere_the_rest_never() {
         for status in [1, 5, 10] {
-            assert_eq!(meaning(status).0, SendOutcome::Transient(None), "{status}");
+            assert_eq!(
+                classify_status(status).0,
+                SendOutcome::Transient(None),
+                "{status}"
+            );
         }
         for status in [4, 8, 9, 11, 14, 15, 29] {
-            assert_eq!(meaning(status).0, SendOutcome::Config, "{status}");
+            assert_eq!(classify_status(status).0, SendOutcome::Config, "{status}");
         }
         for status in [2, 3, 6, 7, 22, 99] {
-            assert_eq!(meaning(status).0, SendOutcome::Permanent, "{status}");
+            assert_eq!(
+                classify_status(status).0,
+                SendOutcome::Permanent,
+                "{status}"
+            );
         }
     }
 }

@@ -25,8 +25,8 @@ pub struct InvalidPushKeys;
 /// The keys of a browser's subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PushEncryptionKeys {
-    public: Vec<u8>,
-    auth: Vec<u8>,
+    public_key: Vec<u8>,
+    auth_secret: Vec<u8>,
 }
 
 impl PushEncryptionKeys {
@@ -39,7 +39,11 @@ impl PushEncryptionKeys {
         let (public, auth) = (decode(p256dh)?, decode(auth)?);
         let good =
             public.len() == PUBLIC_KEY_BYTES && public[0] == 4 && auth.len() == AUTH_SECRET_BYTES;
-        good.then_some(Self { public, auth }).ok_or(InvalidPushKeys)
+        good.then_some(Self {
+            public_key: public,
+            auth_secret: auth,
+        })
+        .ok_or(InvalidPushKeys)
     }
 
     /// Encrypts a message with `Content-Encoding: aes128gcm`. The key pair and the salt must be
@@ -51,11 +55,11 @@ impl PushEncryptionKeys {
         salt: [u8; 16],
     ) -> Result<Vec<u8>, InvalidPushKeys> {
         let own = pair.compute_public_key().map_err(|_| InvalidPushKeys)?;
-        let theirs = UnparsedPublicKey::new(&ECDH_P256, &self.public);
+        let theirs = UnparsedPublicKey::new(&ECDH_P256, &self.public_key);
         let prk = agree(pair, theirs, InvalidPushKeys, |shared| {
-            Ok(sign(&Key::new(HMAC_SHA256, &self.auth), shared))
+            Ok(sign(&Key::new(HMAC_SHA256, &self.auth_secret), shared))
         })?;
-        let info = [b"WebPush: info\0", &self.public[..], own.as_ref(), &[1]].concat();
+        let info = [b"WebPush: info\0", &self.public_key[..], own.as_ref(), &[1]].concat();
         let secret = sign(&Key::new(HMAC_SHA256, prk.as_ref()), &info);
         let prk = sign(&Key::new(HMAC_SHA256, &salt), secret.as_ref());
         let derive = |info: &[u8]| sign(&Key::new(HMAC_SHA256, prk.as_ref()), info);
@@ -80,7 +84,7 @@ impl PushEncryptionKeys {
 pub struct VapidSigner {
     key: EncodingKey,
     /// The public key in base64url, with which browsers subscribe.
-    pub public: String,
+    pub public_key: String,
     subject: String,
 }
 
@@ -94,14 +98,14 @@ impl VapidSigner {
         let public = pair.compute_public_key().map_err(|_| InvalidPushKeys)?;
         Ok(Self {
             key: EncodingKey::from_ec_der(der.as_ref()),
-            public: URL_SAFE_NO_PAD.encode(public.as_ref()),
+            public_key: URL_SAFE_NO_PAD.encode(public.as_ref()),
             subject,
         })
     }
 
     /// Returns the header `Authorization` for the origin of a push service, such as
     /// `https://push.example`.
-    pub fn authorization(
+    pub fn authorization_header(
         &self,
         origin: &str,
         now: DateTime<Utc>,
@@ -120,7 +124,7 @@ impl VapidSigner {
         let header = Header::new(Algorithm::ES256);
         let token =
             jsonwebtoken::encode(&header, &claims, &self.key).map_err(|_| InvalidPushKeys)?;
-        Ok(format!("vapid t={token}, k={}", self.public))
+        Ok(format!("vapid t={token}, k={}", self.public_key))
     }
 }
 
@@ -158,7 +162,9 @@ mod tests {
         let vapid =
             VapidSigner::new("yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw", subject()).unwrap();
         let now = DateTime::from_timestamp(1_795_176_000, 0).unwrap();
-        let header = vapid.authorization("https://push.example", now).unwrap();
+        let header = vapid
+            .authorization_header("https://push.example", now)
+            .unwrap();
         assert!(
             header.starts_with("vapid t=ey") && header.contains(", k=BP4z"),
             "{header}"

@@ -10,14 +10,14 @@ pub const SECRET_BYTES: usize = 24;
 
 /// Formats a secret for display.
 #[must_use]
-pub fn secret(bytes: &[u8; SECRET_BYTES]) -> String {
+pub fn format_secret(bytes: &[u8; SECRET_BYTES]) -> String {
     format!("{SECRET_PREFIX}{}", STANDARD.encode(bytes))
 }
 
 /// Returns the header `webhook-signature` with one signature for each secret, so that receivers
 /// can rotate secrets without an interruption. Invalid secrets are skipped.
 #[must_use]
-pub fn signature(secrets: &[String], id: &str, timestamp: i64, body: &[u8]) -> String {
+pub fn signature_header(secrets: &[String], id: &str, timestamp: i64, body: &[u8]) -> String {
     let sign = |secret: &String| {
         let key = secret.strip_prefix(SECRET_PREFIX).unwrap_or(secret);
         let key = hmac::Key::new(hmac::HMAC_SHA256, &STANDARD.decode(key).ok()?);
@@ -40,7 +40,7 @@ mod tests {
         let id = "msg_27UH4WbU6Z5A5EzD8u03UvzRbpk";
         let body = br#"{"email":"test@example.com","username":"test_user"}"#;
         let one = "v1,tZ1I4/hDygAJgO5TYxiSd6Sd0kDW6hPenDe+bTa3Kkw=";
-        let sign = |secrets: &[String]| signature(secrets, id, 1_649_367_553, body);
+        let sign = |secrets: &[String]| signature_header(secrets, id, 1_649_367_553, body);
         assert_eq!(sign(std::slice::from_ref(&secret)), one);
         assert_eq!(sign(&[secret.clone(), secret]), format!("{one} {one}"));
     }

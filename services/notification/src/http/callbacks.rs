@@ -10,8 +10,8 @@ use url::Url;
 
 use super::{AppState, error};
 use crate::config::CallbackKeys;
-use crate::domain::receipt::{self, CallbackEvent, FormFields, ProviderReceipt, field};
-use crate::domain::target::ChannelAddress;
+use crate::domain::callback::{self, CallbackEvent, FormFields, ProviderReceipt, form_field};
+use crate::domain::channel_address::ChannelAddress;
 use crate::domain::{twilio, vonage};
 use crate::store::receipt as kept;
 use crate::store::{StoreError, suppression};
@@ -36,7 +36,7 @@ const MAX_CALLBACK_BYTES: usize = 65_536;
         (status = 403, description = "`SIGNATURE_INVALID`"),
         (status = 404, description = "`NOT_FOUND`: `PUBLIC_URL` or the auth token is not set"),
     ))]
-pub(super) async fn by_twilio(
+pub(super) async fn twilio_callback(
     State(shared): State<AppState>,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
@@ -44,24 +44,24 @@ pub(super) async fn by_twilio(
 ) -> Result<Response, Problem> {
     let CallbackKeys {
         public_url: Some(public),
-        twilio: Some(token),
+        twilio_auth_token: Some(token),
         ..
-    } = shared.callbacks.as_ref()
+    } = shared.callback_keys.as_ref()
     else {
-        return Err(error::no_callbacks());
+        return Err(error::callbacks_not_configured());
     };
     let given = headers.get("x-twilio-signature");
     let given = given.and_then(|value| value.to_str().ok());
     let given = given.ok_or_else(error::signature_invalid)?;
-    let form = form(&untrusted_bytes(request, MAX_CALLBACK_BYTES).await?);
-    let urls = urls(
+    let form = parse_form(&untrusted_bytes(request, MAX_CALLBACK_BYTES).await?);
+    let urls = signed_urls(
         public,
         uri.path_and_query().map_or("", |path| path.as_str()),
     );
-    if !receipt::is_twilios(token.expose_secret(), &urls, &form, given) {
+    if !callback::verify_twilio_signature(token.expose_secret(), &urls, &form, given) {
         return Err(error::signature_invalid());
     }
-    keep(&shared, "twilio", receipt::twilio(&form)).await?;
+    store_event(&shared, "twilio", callback::parse_twilio_callback(&form)).await?;
     // An empty response: Twilio itself replies to STOP and HELP.
     let nothing = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response/>";
     Ok(([(header::CONTENT_TYPE, "text/xml")], nothing).into_response())
@@ -78,30 +78,30 @@ pub(super) async fn by_twilio(
         (status = 403, description = "`SIGNATURE_INVALID`"),
         (status = 404, description = "`NOT_FOUND`: `VONAGE_SIGNATURE_SECRET` is not set"),
     ))]
-pub(super) async fn by_vonage(
+pub(super) async fn vonage_callback(
     State(shared): State<AppState>,
     request: Request,
 ) -> Result<StatusCode, Problem> {
-    let Some(secret) = &shared.callbacks.vonage else {
-        return Err(error::no_callbacks());
+    let Some(secret) = &shared.callback_keys.vonage_signature_secret else {
+        return Err(error::callbacks_not_configured());
     };
-    let form = either(&untrusted_bytes(request, MAX_CALLBACK_BYTES).await?);
-    let at = field(&form, "timestamp").and_then(|at| at.parse::<i64>().ok());
+    let form = parse_form_or_json(&untrusted_bytes(request, MAX_CALLBACK_BYTES).await?);
+    let at = form_field(&form, "timestamp").and_then(|at| at.parse::<i64>().ok());
     let fresh = at
         .is_some_and(|at| shared.clock.now().timestamp().abs_diff(at) <= MAX_CALLBACK_AGE_SECONDS);
-    if !fresh || !receipt::is_vonages(secret.expose_secret(), &form) {
+    if !fresh || !callback::verify_vonage_signature(secret.expose_secret(), &form) {
         return Err(error::signature_invalid());
     }
-    keep(&shared, "vonage", receipt::vonage(&form)).await?;
+    store_event(&shared, "vonage", callback::parse_vonage_callback(&form)).await?;
     Ok(StatusCode::OK)
 }
 
-fn form(body: &[u8]) -> FormFields {
+fn parse_form(body: &[u8]) -> FormFields {
     url::form_urlencoded::parse(body).into_owned().collect()
 }
 
 /// Vonage sends a form or JSON, depending on the settings of the account.
-fn either(body: &[u8]) -> FormFields {
+fn parse_form_or_json(body: &[u8]) -> FormFields {
     match serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body) {
         Ok(object) => object
             .into_iter()
@@ -110,12 +110,12 @@ fn either(body: &[u8]) -> FormFields {
                 (key, text.unwrap_or_else(|| value.to_string()))
             })
             .collect(),
-        Err(_) => form(body),
+        Err(_) => parse_form(body),
     }
 }
 
 /// The URLs that Twilio may have signed: with the port and without.
-fn urls(public: &Url, path: &str) -> Vec<String> {
+fn signed_urls(public: &Url, path: &str) -> Vec<String> {
     let base = public.as_str().trim_end_matches('/');
     let mut with_port = vec![format!("{base}{path}")];
     let port = public.port_or_known_default();
@@ -126,31 +126,35 @@ fn urls(public: &Url, path: &str) -> Vec<String> {
     with_port
 }
 
-async fn keep(shared: &AppState, provider: &str, said: CallbackEvent) -> Result<(), StoreError> {
+async fn store_event(
+    shared: &AppState,
+    provider: &str,
+    said: CallbackEvent,
+) -> Result<(), StoreError> {
     let (id, now) = (shared.clock.new_id(), shared.clock.now());
     match said {
         CallbackEvent::Receipt(receipt) => {
-            let detail = receipt.failed.then(|| detail(provider, &receipt));
-            kept::keep(&shared.pool, provider, &receipt, detail.as_deref(), now).await
+            let detail = receipt.failed.then(|| failure_detail(provider, &receipt));
+            kept::upsert(&shared.pool, provider, &receipt, detail.as_deref(), now).await
         }
-        CallbackEvent::Stop(address) => {
+        CallbackEvent::OptOut(address) => {
             // Only valid addresses can occur in deliveries.
             if address.parse::<ChannelAddress>().is_ok() {
                 suppression::insert(&shared.pool, id, &address, OPT_OUT_REASON, now).await?;
             }
             Ok(())
         }
-        CallbackEvent::Start(address) => {
-            suppression::start(&shared.pool, &address, OPT_OUT_REASON).await
+        CallbackEvent::OptIn(address) => {
+            suppression::delete_by_reason(&shared.pool, &address, OPT_OUT_REASON).await
         }
-        CallbackEvent::Other => Ok(()),
+        CallbackEvent::Ignored => Ok(()),
     }
 }
 
-fn detail(provider: &str, receipt: &ProviderReceipt) -> String {
+fn failure_detail(provider: &str, receipt: &ProviderReceipt) -> String {
     let words = match provider {
-        "twilio" => receipt.code.and_then(twilio::words),
-        _ => receipt.code.map(|code| vonage::meaning(code).1),
+        "twilio" => receipt.code.and_then(twilio::describe_code),
+        _ => receipt.code.map(|code| vonage::classify_status(code).1),
     };
     let code = receipt.code.map(|code| format!(", code {code}"));
     let words = words.map(|words| format!(": {words}"));

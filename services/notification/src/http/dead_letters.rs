@@ -89,16 +89,16 @@ pub(super) struct RetryRequest {
     #[serde(default)]
     event: Option<String>,
     /// Only dead letters on this channel.
-    #[serde(default, deserialize_with = "super::channel")]
+    #[serde(default, deserialize_with = "super::deserialize_channel")]
     channel: Option<String>,
     /// Only dead letters whose last attempt used this provider.
     #[serde(default)]
     provider: Option<String>,
     /// Only dead letters accepted at or after this time (RFC 3339).
-    #[serde(default, deserialize_with = "super::moment")]
+    #[serde(default, deserialize_with = "super::deserialize_timestamp")]
     from: Option<DateTime<Utc>>,
     /// Only dead letters accepted before this time (RFC 3339).
-    #[serde(default, deserialize_with = "super::moment")]
+    #[serde(default, deserialize_with = "super::deserialize_timestamp")]
     to: Option<DateTime<Utc>>,
 }
 
@@ -126,7 +126,7 @@ pub(super) async fn retry(
 ) -> Result<(StatusCode, Answer<RetryResponse>), Problem> {
     let texts = [&again.event, &again.channel, &again.provider];
     if texts.into_iter().flatten().any(|text| text.contains('\0')) {
-        return Err(error::nul("body"));
+        return Err(error::nul_character("body"));
     }
     let filter = dead_letter::DeadLetterFilter {
         event: again.event,
@@ -136,8 +136,8 @@ pub(super) async fn retry(
         to: again.to,
     };
     let now = shared.clock.now();
-    let count = dead_letter::revive(&shared.pool, &filter, now, MAX_REQUEUED_PER_REQUEST).await?;
-    shared.wake.wake_all();
+    let count = dead_letter::requeue(&shared.pool, &filter, now, MAX_REQUEUED_PER_REQUEST).await?;
+    shared.queue_signal.wake_all();
     Ok((StatusCode::ACCEPTED, Answer(RetryResponse { count })))
 }
 

@@ -72,7 +72,7 @@ fn accept(request: ErasureRequest, now: DateTime<Utc>) -> Result<Erasure, Proble
         .as_ref()
         .is_some_and(|site| site.contains('\0'))
     {
-        return Err(super::error::nul("site"));
+        return Err(super::error::nul_character("site"));
     }
     if request.erased_at > now + MAX_CLOCK_SKEW {
         let detail = "`erased_at` must not be in the future";

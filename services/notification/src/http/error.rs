@@ -5,12 +5,12 @@ use chassis::{Problem, database};
 use common::geo::ItemError;
 use common::notification::MAX_NOTIFICATIONS_PER_REQUEST;
 
-use crate::domain::book::{MAX_RECIPIENTS, MAX_RULES};
-use crate::domain::command::InvalidNotification;
-use crate::domain::target::InvalidAddress;
+use crate::domain::channel_address::InvalidAddress;
+use crate::domain::notify_command::InvalidNotification;
+use crate::domain::routing_table::{MAX_RECIPIENTS, MAX_RULES};
 use crate::domain::{recipient, rule};
 use crate::store::StoreError;
-use crate::workers::accepter::AcceptError;
+use crate::workers::intake::AcceptError;
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
@@ -22,7 +22,7 @@ impl From<&StoreError> for Problem {
     fn from(error: &StoreError) -> Self {
         match error {
             StoreError::Database(cause) if database::is_away(cause) => Self::unavailable(error),
-            StoreError::Silent => Self::unavailable(error),
+            StoreError::Timeout => Self::unavailable(error),
             StoreError::Database(_) | StoreError::Corrupt(_) | StoreError::Panicked => {
                 Self::internal(error)
             }
@@ -33,7 +33,7 @@ impl From<&StoreError> for Problem {
 impl From<AcceptError> for Problem {
     fn from(error: AcceptError) -> Self {
         match &error {
-            AcceptError::NotBrought(_) => Self::unavailable(&error),
+            AcceptError::Submit(_) => Self::unavailable(&error),
             AcceptError::Store(error) => error.as_ref().into(),
         }
     }
@@ -43,19 +43,23 @@ impl From<InvalidNotification> for Problem {
     fn from(error: InvalidNotification) -> Self {
         let (field, code): (String, _) = match &error {
             InvalidNotification::Event => ("event".into(), "EVENT_INVALID"),
-            InvalidNotification::Title => ("title".into(), "TITLE_TOO_LONG"),
+            InvalidNotification::TitleTooLong => ("title".into(), "TITLE_TOO_LONG"),
             InvalidNotification::MessageTooLong => ("message".into(), "MESSAGE_TOO_LONG"),
             InvalidNotification::MessageEmpty => ("message".into(), "MESSAGE_EMPTY"),
-            InvalidNotification::Data => ("data".into(), "DATA_TOO_LARGE"),
+            InvalidNotification::DataTooLarge => ("data".into(), "DATA_TOO_LARGE"),
             InvalidNotification::DedupeKey => ("dedupe_key".into(), "DEDUPE_KEY_INVALID"),
-            InvalidNotification::Nul(field) => ((*field).into(), "NUL_CHARACTER"),
-            InvalidNotification::Channel(at) => (format!("channels[{at}]"), "CHANNEL_UNKNOWN"),
+            InvalidNotification::NulCharacter(field) => ((*field).into(), "NUL_CHARACTER"),
+            InvalidNotification::UnknownChannel(at) => {
+                (format!("channels[{at}]"), "CHANNEL_UNKNOWN")
+            }
             InvalidNotification::Recipient(at, _) => (format!("to[{at}]"), "RECIPIENT_INVALID"),
-            InvalidNotification::Nobody(at) => (format!("to[{at}]"), "RECIPIENT_UNKNOWN"),
-            InvalidNotification::Unreachable(at) => (format!("to[{at}]"), "RECIPIENT_UNREACHABLE"),
-            InvalidNotification::NobodyOn(_) => ("to".into(), "RECIPIENT_REQUIRED"),
-            InvalidNotification::Empty(field) => ((*field).into(), "LIST_EMPTY"),
-            InvalidNotification::TooMany => ("to".into(), "TOO_MANY_RECIPIENTS"),
+            InvalidNotification::UnknownRecipient(at) => (format!("to[{at}]"), "RECIPIENT_UNKNOWN"),
+            InvalidNotification::UnreachableRecipient(at) => {
+                (format!("to[{at}]"), "RECIPIENT_UNREACHABLE")
+            }
+            InvalidNotification::MissingRecipient(_) => ("to".into(), "RECIPIENT_REQUIRED"),
+            InvalidNotification::EmptyList(field) => ((*field).into(), "LIST_EMPTY"),
+            InvalidNotification::TooManyRecipients => ("to".into(), "TOO_MANY_RECIPIENTS"),
         };
         Self::invalid(field, code, error.to_string())
     }
@@ -63,7 +67,7 @@ impl From<InvalidNotification> for Problem {
 
 impl From<rule::InvalidRule> for Problem {
     fn from(error: rule::InvalidRule) -> Self {
-        let (field, code) = error.place();
+        let (field, code) = error.field_and_code();
         Self::invalid(field, code, error.to_string())
     }
 }
@@ -73,10 +77,10 @@ impl From<recipient::InvalidRecipient> for Problem {
         use recipient::InvalidRecipient;
         let (field, code) = match &error {
             InvalidRecipient::Name => ("name".into(), "NAME_INVALID"),
-            InvalidRecipient::Addresses => ("addresses".into(), "ADDRESSES_INVALID"),
+            InvalidRecipient::AddressCount => ("addresses".into(), "ADDRESSES_INVALID"),
             InvalidRecipient::Address(at, _) => (format!("addresses[{at}]"), "ADDRESS_INVALID"),
-            InvalidRecipient::Groups => ("groups".into(), "LIST_TOO_LONG"),
-            InvalidRecipient::Group(at) => (format!("groups[{at}]"), "NAME_INVALID"),
+            InvalidRecipient::TooManyGroups => ("groups".into(), "LIST_TOO_LONG"),
+            InvalidRecipient::GroupName(at) => (format!("groups[{at}]"), "NAME_INVALID"),
             InvalidRecipient::TimeZone => ("time_zone".into(), "TIME_ZONE_UNKNOWN"),
             InvalidRecipient::Language => ("language".into(), "LANGUAGE_INVALID"),
         };
@@ -84,7 +88,7 @@ impl From<recipient::InvalidRecipient> for Problem {
     }
 }
 
-pub(super) fn no_such_rule() -> Problem {
+pub(super) fn rule_not_found() -> Problem {
     Problem::not_found("there is no rule with this id")
 }
 
@@ -99,7 +103,7 @@ pub(super) fn too_many_rules() -> Problem {
     Problem::new(StatusCode::CONFLICT, "TOO_MANY_RULES", detail)
 }
 
-pub(super) fn no_such_recipient() -> Problem {
+pub(super) fn recipient_not_found() -> Problem {
     Problem::not_found("there is no recipient with this id")
 }
 
@@ -128,15 +132,15 @@ pub(super) fn too_many_endpoints() -> Problem {
     Problem::new(StatusCode::CONFLICT, "TOO_MANY_ENDPOINTS", detail)
 }
 
-pub(super) fn no_such_webhook() -> Problem {
+pub(super) fn webhook_not_found() -> Problem {
     Problem::not_found("there is no webhook with this id")
 }
 
-pub(super) fn no_such_subscription() -> Problem {
+pub(super) fn subscription_not_found() -> Problem {
     Problem::not_found("there is no subscription with this id")
 }
 
-pub(super) fn no_push_key() -> Problem {
+pub(super) fn push_not_configured() -> Problem {
     Problem::not_found("browsers cannot subscribe, because VAPID_PRIVATE_KEY is not set")
 }
 
@@ -149,11 +153,11 @@ pub(super) fn reason_invalid() -> Problem {
     Problem::invalid("reason", "REASON_INVALID", detail)
 }
 
-pub(super) fn no_such_suppression() -> Problem {
+pub(super) fn suppression_not_found() -> Problem {
     Problem::not_found("there is no suppression with this id")
 }
 
-pub(super) fn no_callbacks() -> Problem {
+pub(super) fn callbacks_not_configured() -> Problem {
     Problem::not_found("callbacks of this provider are not configured")
 }
 
@@ -162,7 +166,7 @@ pub(super) fn signature_invalid() -> Problem {
     Problem::new(StatusCode::FORBIDDEN, "SIGNATURE_INVALID", detail)
 }
 
-pub(super) fn nul(field: &str) -> Problem {
+pub(super) fn nul_character(field: &str) -> Problem {
     Problem::invalid(field, "NUL_CHARACTER", "the NUL character is not accepted")
 }
 
@@ -171,16 +175,16 @@ pub(super) fn notification_required() -> Problem {
     Problem::invalid("notification", "NOTIFICATION_REQUIRED", detail)
 }
 
-pub(super) fn no_such_notification() -> Problem {
+pub(super) fn notification_not_found() -> Problem {
     Problem::not_found("there is no notification with this id")
 }
 
-pub(super) fn nothing_dead() -> Problem {
+pub(super) fn no_dead_delivery() -> Problem {
     let detail = "the notification has no dead delivery to retry";
     Problem::new(StatusCode::CONFLICT, "NOTHING_DEAD", detail)
 }
 
-pub(super) fn too_many() -> Problem {
+pub(super) fn too_many_notifications() -> Problem {
     let detail = format!(
         "a request has at most {MAX_NOTIFICATIONS_PER_REQUEST} notifications; split the list"
     );
@@ -188,7 +192,7 @@ pub(super) fn too_many() -> Problem {
 }
 
 /// Converts the problem of one notification of a list.
-pub(super) fn item(problem: &Problem) -> ItemError {
+pub(super) fn item_error(problem: &Problem) -> ItemError {
     ItemError {
         code: problem.code().into(),
         detail: match problem.field_name() {

@@ -13,7 +13,7 @@ const KEY_HEADER: &str = "idempotency-key";
 const KEY_FIELD: &str = "idempotency_key";
 const MAX_KEY_BYTES: usize = 255;
 
-pub(super) fn header(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+pub(super) fn parse_header(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let mut values = headers.get_all(KEY_HEADER).iter();
     let Some(first) = values.next() else {
         return Ok(None);
@@ -21,10 +21,10 @@ pub(super) fn header(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let alone = values.next().is_none();
     let key = first.to_str().ok().filter(|key| alone && is_key(key));
     key.map(|key| Some(key.to_owned()))
-        .ok_or_else(|| invalid(KEY_HEADER, StatusCode::BAD_REQUEST))
+        .ok_or_else(|| invalid_key(KEY_HEADER, StatusCode::BAD_REQUEST))
 }
 
-pub(super) fn no_header(headers: &HeaderMap) -> Result<(), Problem> {
+pub(super) fn refuse_header(headers: &HeaderMap) -> Result<(), Problem> {
     if !headers.contains_key(KEY_HEADER) {
         return Ok(());
     }
@@ -35,14 +35,14 @@ pub(super) fn no_header(headers: &HeaderMap) -> Result<(), Problem> {
 
 /// Takes the key from the field or the header; both are accepted if they are equal. Keys of
 /// different subjects are independent.
-pub(super) fn key(
+pub(super) fn take_key(
     subject: &str,
     header: Option<String>,
     request: &mut NotifyRequest,
 ) -> Result<Option<IdempotencyKey>, Problem> {
     let field = request.idempotency_key.take();
     if field.as_deref().is_some_and(|key| !is_key(key)) {
-        return Err(invalid(KEY_FIELD, StatusCode::UNPROCESSABLE_ENTITY));
+        return Err(invalid_key(KEY_FIELD, StatusCode::UNPROCESSABLE_ENTITY));
     }
     if let (Some(header), Some(field)) = (&header, &field)
         && header != field
@@ -57,11 +57,11 @@ pub(super) fn key(
     Ok(header.or(field).map(|key| IdempotencyKey {
         subject: subject.to_owned(),
         key,
-        body_sha256: sum(request),
+        body_sha256: hash_body(request),
     }))
 }
 
-pub(super) fn reused(by_header: bool) -> Problem {
+pub(super) fn key_reused(by_header: bool) -> Problem {
     let detail = "this key was used with a different body; use a new key for a new notification";
     let place = if by_header { KEY_HEADER } else { KEY_FIELD };
     Problem::invalid(place, "IDEMPOTENCY_KEY_REUSED", detail)
@@ -72,13 +72,13 @@ fn is_key(text: &str) -> bool {
         && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }
 
-fn invalid(place: &str, status: StatusCode) -> Problem {
+fn invalid_key(place: &str, status: StatusCode) -> Problem {
     let detail = format!("send one key of 1 to {MAX_KEY_BYTES} printable ASCII characters");
     Problem::new(status, "IDEMPOTENCY_KEY_INVALID", detail).field(place)
 }
 
 /// The SHA-256 of the canonical body, independent of the order of fields, whitespace and the key.
-fn sum(request: &mut NotifyRequest) -> [u8; 32] {
+fn hash_body(request: &mut NotifyRequest) -> [u8; 32] {
     /// Fields in alphabetical order. Hashes are stored, so the form must not change between
     /// versions.
     #[derive(Serialize)]
@@ -120,6 +120,9 @@ mod tests {
             "data": {"b": [{"d": 1, "c": null}], "a": 2}, "idempotency_key": "k"});
         let mut request: NotifyRequest = serde_json::from_value(asked).unwrap();
         let text = r#"{"channels":null,"data":{"a":2,"b":[{"c":null,"d":1}]},"dedupe_key":null,"event":"e","message":"m","priority":"normal","title":null,"to":["log"]}"#;
-        assert_eq!(sum(&mut request), digest(&SHA256, text.as_bytes()).as_ref());
+        assert_eq!(
+            hash_body(&mut request),
+            digest(&SHA256, text.as_bytes()).as_ref()
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! `/notifications`: stored notifications with their deliveries.
 
-mod view;
+mod response;
 
 use axum::Json as Answer;
 use axum::extract::State;
@@ -14,7 +14,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use self::view::{NotificationDetail, NotificationSummary};
+use self::response::{NotificationDetail, NotificationSummary};
 use super::{AppState, error};
 use crate::store::notification::{NotificationFilter, NotificationRow};
 use crate::store::{attempt, delivery, notification};
@@ -28,15 +28,15 @@ pub(super) struct NotificationListParams {
     /// Only notifications about this event.
     event: Option<String>,
     /// Only notifications with a delivery on this channel.
-    #[serde(default, deserialize_with = "super::channel")]
+    #[serde(default, deserialize_with = "super::deserialize_channel")]
     channel: Option<String>,
     /// Only notifications with a delivery to this address, given in full (not masked).
     recipient: Option<String>,
     /// Only notifications accepted at or after this time (RFC 3339).
-    #[serde(default, deserialize_with = "super::moment")]
+    #[serde(default, deserialize_with = "super::deserialize_timestamp")]
     from: Option<DateTime<Utc>>,
     /// Only notifications accepted before this time (RFC 3339).
-    #[serde(default, deserialize_with = "super::moment")]
+    #[serde(default, deserialize_with = "super::deserialize_timestamp")]
     to: Option<DateTime<Utc>>,
     /// Maximum number of items per page: 1 to 500. Default: 50.
     #[serde(default)]
@@ -76,9 +76,9 @@ pub(super) async fn list(
     let mut rows = notification::list(&shared.pool, &filter, asked.limit.and_one()).await?;
     let next_cursor = asked.limit.cut(&mut rows, |row| row.id);
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
-    let deliveries = delivery::of(&shared.pool, &ids).await?;
+    let deliveries = delivery::list_for_notifications(&shared.pool, &ids).await?;
     Ok(Answer(Page {
-        data: NotificationSummary::all(rows, &deliveries),
+        data: NotificationSummary::from_rows(rows, &deliveries),
         next_cursor,
     }))
 }
@@ -94,7 +94,7 @@ pub(super) async fn get(
     State(shared): State<AppState>,
     Path(id): Path<Uuid>,
 ) -> Result<Answer<NotificationDetail>, Problem> {
-    Ok(Answer(detail(&shared, id).await?))
+    Ok(Answer(load_detail(&shared, id).await?))
 }
 
 /// Retry the dead deliveries of a notification.
@@ -111,12 +111,12 @@ pub(super) async fn retry(
     State(shared): State<AppState>,
     Path(id): Path<Uuid>,
 ) -> Result<(StatusCode, Answer<NotificationDetail>), Problem> {
-    let revived = delivery::revive(&shared.pool, id, shared.clock.now()).await?;
-    let detail = detail(&shared, id).await?;
+    let revived = delivery::requeue_dead(&shared.pool, id, shared.clock.now()).await?;
+    let detail = load_detail(&shared, id).await?;
     if revived == 0 {
-        return Err(error::nothing_dead());
+        return Err(error::no_dead_delivery());
     }
-    shared.wake.wake_all();
+    shared.queue_signal.wake_all();
     Ok((StatusCode::ACCEPTED, Answer(detail)))
 }
 
@@ -134,14 +134,14 @@ pub(super) async fn acknowledge(
     Path(id): Path<Uuid>,
 ) -> Result<Answer<NotificationDetail>, Problem> {
     notification::acknowledge(&shared.pool, id, shared.clock.now()).await?;
-    Ok(Answer(detail(&shared, id).await?))
+    Ok(Answer(load_detail(&shared, id).await?))
 }
 
-async fn detail(shared: &AppState, id: Uuid) -> Result<NotificationDetail, Problem> {
+async fn load_detail(shared: &AppState, id: Uuid) -> Result<NotificationDetail, Problem> {
     let found: Option<NotificationRow> = notification::get(&shared.pool, id).await?;
-    let row = found.ok_or_else(error::no_such_notification)?;
-    let deliveries = delivery::of(&shared.pool, &[id]).await?;
+    let row = found.ok_or_else(error::notification_not_found)?;
+    let deliveries = delivery::list_for_notifications(&shared.pool, &[id]).await?;
     let ids: Vec<_> = deliveries.iter().map(|delivery| delivery.id).collect();
-    let attempts = attempt::of(&shared.pool, &ids).await?;
+    let attempts = attempt::list_for_deliveries(&shared.pool, &ids).await?;
     Ok(NotificationDetail::new(row, deliveries, attempts))
 }

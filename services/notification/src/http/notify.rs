@@ -16,12 +16,12 @@ use common::notification::{
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::receipt::accepted;
+use super::acceptance::accept_all;
 use super::{AppState, error, idempotency};
-use crate::domain::book::RoutingTable;
-use crate::domain::command::NotifyCommand;
-use crate::domain::decision::decide;
+use crate::domain::delivery_plan::plan_deliveries;
 use crate::domain::notification::Notification;
+use crate::domain::notify_command::NotifyCommand;
+use crate::domain::routing_table::RoutingTable;
 use crate::store::accept::NewNotification;
 
 /// One notification, or an array of at most 1,000.
@@ -79,49 +79,49 @@ pub(super) async fn notify(
     let headers = request.headers().clone();
     let body = json_bytes(request).await?;
     if body.trim_ascii_start().first() == Some(&b'[') {
-        idempotency::no_header(&headers)?;
-        return many(&shared, &claims.sub, &body).await;
+        idempotency::refuse_header(&headers)?;
+        return notify_many(&shared, &claims.sub, &body).await;
     }
-    one(&shared, &claims.sub, &headers, &body).await
+    notify_one(&shared, &claims.sub, &headers, &body).await
 }
 
 /// Runs `work` on a blocking thread if the rules are expensive to evaluate.
-async fn aside<T: Send + 'static>(
+async fn run_rules<T: Send + 'static>(
     shared: &AppState,
     book: &RoutingTable,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Problem> {
-    if book.is_costly() {
-        return shared.engine.follow(work).await;
+    if book.is_expensive() {
+        return shared.rule_engine.evaluate(work).await;
     }
     Ok(work())
 }
 
-async fn one(
+async fn notify_one(
     shared: &AppState,
     subject: &str,
     headers: &HeaderMap,
     body: &Bytes,
 ) -> Result<Response, Problem> {
-    let header = idempotency::header(headers)?;
+    let header = idempotency::parse_header(headers)?;
     let by_header = header.is_some();
-    let book = shared.shelf.book().await?;
+    let book = shared.routing_cache.table().await?;
     let (own, rules, bytes) = (shared.clone(), book.clone(), body.clone());
     let subject = subject.to_owned();
-    let work = move || asked(&own, &rules, &subject, header, &bytes);
-    let asked = aside(shared, &book, work).await??;
-    let answers = accepted(shared, vec![asked], body.len()).await?;
+    let work = move || prepare(&own, &rules, &subject, header, &bytes);
+    let asked = run_rules(shared, &book, work).await??;
+    let answers = accept_all(shared, vec![asked], body.len()).await?;
     let answer = answers.into_iter().next().transpose();
-    let answer = answer.map_err(|_| idempotency::reused(by_header))?;
+    let answer = answer.map_err(|_| idempotency::key_reused(by_header))?;
     Ok((StatusCode::ACCEPTED, axum::Json(answer)).into_response())
 }
 
-async fn many(shared: &AppState, subject: &str, body: &Bytes) -> Result<Response, Problem> {
-    let book = shared.shelf.book().await?;
+async fn notify_many(shared: &AppState, subject: &str, body: &Bytes) -> Result<Response, Problem> {
+    let book = shared.routing_cache.table().await?;
     let (own, rules, bytes) = (shared.clone(), book.clone(), body.clone());
     let subject = subject.to_owned();
-    let work = move || all_asked(&own, &rules, &subject, &bytes);
-    let all = aside(shared, &book, work).await??;
+    let work = move || prepare_all(&own, &rules, &subject, &bytes);
+    let all = run_rules(shared, &book, work).await??;
     let mut results: Vec<NotifyResult> = Vec::with_capacity(all.len());
     let (mut places, mut good) = (vec![], vec![]);
     for (place, asked) in all.into_iter().enumerate() {
@@ -131,18 +131,18 @@ async fn many(shared: &AppState, subject: &str, body: &Bytes) -> Result<Response
                 good.push(asked);
                 NotifyResult::default()
             }
-            Err(problem) => refused(&problem),
+            Err(problem) => rejected_result(&problem),
         });
     }
-    let answers = accepted(shared, good, body.len()).await?;
+    let answers = accept_all(shared, good, body.len()).await?;
     for (place, answer) in places.into_iter().zip(answers) {
-        let reused = |_| refused(&idempotency::reused(false));
+        let reused = |_| rejected_result(&idempotency::key_reused(false));
         results[place] = answer.map_or_else(reused, NotifyResult::from);
     }
     Ok(axum::Json(NotifyResults { results }).into_response())
 }
 
-fn all_asked(
+fn prepare_all(
     shared: &AppState,
     book: &RoutingTable,
     subject: &str,
@@ -150,21 +150,21 @@ fn all_asked(
 ) -> Result<Vec<Result<NewNotification, Problem>>, Problem> {
     let items: Vec<&RawValue> = parse_json(body)?;
     if items.len() > MAX_NOTIFICATIONS_PER_REQUEST {
-        return Err(error::too_many());
+        return Err(error::too_many_notifications());
     }
     let items = items.iter().map(|item| item.get().as_bytes());
-    let each = items.map(|item| asked(shared, book, subject, None, item));
+    let each = items.map(|item| prepare(shared, book, subject, None, item));
     Ok(each.collect())
 }
 
-fn refused(problem: &Problem) -> NotifyResult {
+fn rejected_result(problem: &Problem) -> NotifyResult {
     NotifyResult {
-        error: Some(error::item(problem)),
+        error: Some(error::item_error(problem)),
         ..NotifyResult::default()
     }
 }
 
-fn asked(
+fn prepare(
     shared: &AppState,
     book: &RoutingTable,
     subject: &str,
@@ -172,11 +172,14 @@ fn asked(
     body: &[u8],
 ) -> Result<NewNotification, Problem> {
     let mut request = parse_object(body)?;
-    let key = idempotency::key(subject, header, &mut request)?;
+    let key = idempotency::take_key(subject, header, &mut request)?;
     let command = NotifyCommand::try_from(request)?;
     let now = shared.clock.now();
-    let mut branches = decide(&command, book, &shared.defaults, now)?;
-    shared.failures.observe(&mut branches, now);
+    let mut branches = plan_deliveries(&command, book, &shared.default_recipient, now)?;
+    shared.rule_failures.record_results(&mut branches, now);
     let new = Notification::new(command, branches, &shared.clock);
-    Ok(NewNotification { new, key })
+    Ok(NewNotification {
+        notification: new,
+        idempotency_key: key,
+    })
 }

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{AppState, error};
-use crate::domain::target::is_web;
+use crate::domain::channel_address::is_http_url;
 use crate::domain::web_push::PushEncryptionKeys;
 use crate::store::endpoint::{self, EndpointKind};
 
@@ -63,8 +63,11 @@ pub(super) struct SubscriptionResponse {
 pub(super) async fn key(
     State(shared): State<AppState>,
 ) -> Result<Answer<PushKeyResponse>, Problem> {
-    let vapid = shared.vapid.as_ref().ok_or_else(error::no_push_key)?;
-    let public_key = vapid.public.clone();
+    let vapid = shared
+        .vapid
+        .as_ref()
+        .ok_or_else(error::push_not_configured)?;
+    let public_key = vapid.public_key.clone();
     Ok(Answer(PushKeyResponse { public_key }))
 }
 
@@ -88,7 +91,7 @@ pub(super) async fn subscribe(
         endpoint: url,
         keys,
     } = asked;
-    if url.len() > MAX_ENDPOINT_BYTES || url.contains('\0') || !is_web(&url) {
+    if url.len() > MAX_ENDPOINT_BYTES || url.contains('\0') || !is_http_url(&url) {
         return Err(error::url_invalid().field("endpoint"));
     }
     PushEncryptionKeys::new(&keys.p256dh, &keys.auth).map_err(|_| error::keys_invalid())?;
@@ -116,5 +119,5 @@ pub(super) async fn unsubscribe(
 ) -> Result<StatusCode, Problem> {
     let deleted = endpoint::delete(&shared.pool, EndpointKind::Push, id).await?;
     let there = deleted.then_some(StatusCode::NO_CONTENT);
-    there.ok_or_else(error::no_such_subscription)
+    there.ok_or_else(error::subscription_not_found)
 }

@@ -51,12 +51,12 @@ impl From<recipient::RecipientRow> for RecipientResponse {
     }
 }
 
-fn answer(kept: UpsertOutcome) -> Result<Answer<RecipientResponse>, Problem> {
+fn upsert_response(kept: UpsertOutcome) -> Result<Answer<RecipientResponse>, Problem> {
     match kept {
-        UpsertOutcome::Row(row) => Ok(Answer(row.into())),
+        UpsertOutcome::Stored(row) => Ok(Answer(row.into())),
         UpsertOutcome::NameTaken => Err(error::name_taken()),
-        UpsertOutcome::Full => Err(error::too_many_recipients()),
-        UpsertOutcome::Missing => Err(error::no_such_recipient()),
+        UpsertOutcome::LimitReached => Err(error::too_many_recipients()),
+        UpsertOutcome::NotFound => Err(error::recipient_not_found()),
     }
 }
 
@@ -94,8 +94,8 @@ pub(super) async fn create(
     Reached::try_from(&spec)?;
     let (id, now) = (shared.clock.new_id(), shared.clock.now());
     let kept = recipient::insert(&shared.pool, id, &spec, now).await?;
-    let made = answer(kept)?;
-    shared.shelf.refresh().await?;
+    let made = upsert_response(kept)?;
+    shared.routing_cache.refresh().await?;
     Ok((StatusCode::CREATED, made))
 }
 
@@ -111,7 +111,7 @@ pub(super) async fn get(
     Path(id): Path<Uuid>,
 ) -> Result<Answer<RecipientResponse>, Problem> {
     let row = recipient::get(&shared.pool, id).await?;
-    answer(row.map_or(UpsertOutcome::Missing, UpsertOutcome::Row))
+    upsert_response(row.map_or(UpsertOutcome::NotFound, UpsertOutcome::Stored))
 }
 
 /// Update a recipient.
@@ -130,8 +130,8 @@ pub(super) async fn update(
 ) -> Result<Answer<RecipientResponse>, Problem> {
     Reached::try_from(&spec)?;
     let kept = recipient::update(&shared.pool, id, &spec, shared.clock.now()).await?;
-    let changed = answer(kept)?;
-    shared.shelf.refresh().await?;
+    let changed = upsert_response(kept)?;
+    shared.routing_cache.refresh().await?;
     Ok(changed)
 }
 
@@ -149,8 +149,8 @@ pub(super) async fn delete(
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, Problem> {
     if !recipient::delete(&shared.pool, id).await? {
-        return Err(error::no_such_recipient());
+        return Err(error::recipient_not_found());
     }
-    shared.shelf.refresh().await?;
+    shared.routing_cache.refresh().await?;
     Ok(StatusCode::NO_CONTENT)
 }

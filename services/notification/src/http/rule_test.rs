@@ -14,15 +14,15 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{AppState, error};
-use crate::domain::book::RoutingTable;
-use crate::domain::command::NotifyCommand;
-use crate::domain::decision::{DeliveryPlan, PlannedDelivery, decide_unless};
-use crate::domain::finding::RuleResult;
+use crate::domain::channel_address::Channel;
+use crate::domain::delivery_plan::{DeliveryPlan, PlannedDelivery, plan_deliveries_unless};
 use crate::domain::notification::Notification;
+use crate::domain::notify_command::NotifyCommand;
+use crate::domain::routing_table::RoutingTable;
 use crate::domain::rule::{Rule, RuleSpec};
-use crate::domain::sms::{SmsEncoding, segments};
-use crate::domain::target::Channel;
-use crate::store::{gates, notification};
+use crate::domain::rule_result::RuleResult;
+use crate::domain::sms::{SmsEncoding, count_segments};
+use crate::store::{notification, window_counter};
 
 /// A notification to evaluate, and optionally a rule.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -37,7 +37,7 @@ pub(super) struct RuleTestRequest {
     /// A rule to evaluate alone, which need not be stored. Default: the stored rules.
     rule: Option<RuleSpec>,
     /// Time at which the notification would arrive (RFC 3339). Default: now.
-    #[serde(default, deserialize_with = "super::moment")]
+    #[serde(default, deserialize_with = "super::deserialize_timestamp")]
     at: Option<DateTime<Utc>>,
 }
 
@@ -126,20 +126,22 @@ pub(super) async fn test(
     State(shared): State<AppState>,
     Json(trial): Json<RuleTestRequest>,
 ) -> Result<Answer<RuleTestResponse>, Problem> {
-    let command = command(&shared, trial.notification, trial.notification_id).await?;
-    let book = shared.shelf.book().await?;
+    let command = resolve_command(&shared, trial.notification, trial.notification_id).await?;
+    let book = shared.routing_cache.table().await?;
     let now = trial.at.unwrap_or_else(|| shared.clock.now());
-    let (clock, defaults) = (shared.clock.clone(), shared.defaults.clone());
-    let decided = shared.engine.attempt(move |abandoned| {
-        let book = alone(trial.rule, book, &clock)?;
-        let branches = decide_unless(abandoned, &command, &book, &defaults, now)?;
+    let (clock, defaults) = (shared.clock.clone(), shared.default_recipient.clone());
+    let decided = shared.rule_engine.run_trial(move |abandoned| {
+        let book = replace_rules(trial.rule, book, &clock)?;
+        let branches = plan_deliveries_unless(abandoned, &command, &book, &defaults, now)?;
         Ok::<_, Problem>(Notification::new(command, branches, &clock))
     });
-    verdict(&shared, decided.await??, now).await.map(Answer)
+    build_response(&shared, decided.await??, now)
+        .await
+        .map(Answer)
 }
 
 /// Replaces all rules by the given one.
-fn alone(
+fn replace_rules(
     rule: Option<RuleSpec>,
     book: Arc<RoutingTable>,
     clock: &Clock,
@@ -152,10 +154,10 @@ fn alone(
         ..spec
     };
     let rule = Rule::new(clock.new_id(), &active)?;
-    Ok(Arc::new(book.with_only(rule)))
+    Ok(Arc::new(book.with_single_rule(rule)))
 }
 
-async fn command(
+async fn resolve_command(
     shared: &AppState,
     given: Option<NotifyRequest>,
     stored: Option<Uuid>,
@@ -164,7 +166,7 @@ async fn command(
         (Some(request), None) => request,
         (None, Some(id)) => {
             let row = notification::get(&shared.pool, id).await?;
-            let row = row.ok_or_else(error::no_such_notification)?;
+            let row = row.ok_or_else(error::notification_not_found)?;
             NotifyRequest {
                 event: row.event,
                 title: row.title,
@@ -180,22 +182,22 @@ async fn command(
     Ok(NotifyCommand::try_from(request)?)
 }
 
-async fn verdict(
+async fn build_response(
     shared: &AppState,
     mut new: Notification,
     now: DateTime<Utc>,
 ) -> Result<RuleTestResponse, Problem> {
     let mut views = Vec::new();
-    for (place, branch) in new.branches.clone().iter().enumerate() {
-        for gate in &branch.gates {
-            let open = gates::look(&shared.pool, gate, now).await?;
+    for (place, branch) in new.plans.clone().iter().enumerate() {
+        for gate in &branch.windows {
+            let open = window_counter::current_count(&shared.pool, gate, now).await?;
             let (count, ends_at) = open.map_or((0, None), |(count, ends)| (count, Some(ends)));
             let shut = count >= gate.limit;
             if shut {
                 new.hold_back(place, gate, ends_at.unwrap_or(now));
             }
             views.push(RateWindowView {
-                rule_id: gate.rule,
+                rule_id: gate.rule_id,
                 kind: gate.kind.as_str(),
                 key: gate.key.clone(),
                 limit: gate.limit,
@@ -204,22 +206,22 @@ async fn verdict(
                 shut,
             });
         }
-        hold_in_digest(branch, &mut new, place, now);
+        explain_digest(branch, &mut new, place, now);
     }
     Ok(RuleTestResponse {
         status: new.status(),
         reason: new.reason(),
-        rules: new.findings().cloned().collect(),
+        rules: new.rule_results().cloned().collect(),
         gates: views,
         deliveries: new.deliveries().map(DeliveryPreview::from).collect(),
     })
 }
 
 /// Adds the time at which the digest would be sent.
-fn hold_in_digest(branch: &DeliveryPlan, new: &mut Notification, place: usize, now: DateTime<Utc>) {
-    let open = new.branches.get_mut(place);
-    let finding = open.and_then(|open| open.gather.as_ref().and(open.finding.as_mut()));
-    if let (Some(gather), Some(finding)) = (&branch.gather, finding) {
+fn explain_digest(branch: &DeliveryPlan, new: &mut Notification, place: usize, now: DateTime<Utc>) {
+    let open = new.plans.get_mut(place);
+    let finding = open.and_then(|open| open.digest_entry.as_ref().and(open.rule_result.as_mut()));
+    if let (Some(gather), Some(finding)) = (&branch.digest_entry, finding) {
         let due = (now + gather.length).to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
         let detail = format!("would be sent as part of a digest, at {due} at the latest");
         finding.detail = Some(detail);
@@ -228,10 +230,10 @@ fn hold_in_digest(branch: &DeliveryPlan, new: &mut Notification, place: usize, n
 
 impl From<&PlannedDelivery> for DeliveryPreview {
     fn from(draft: &PlannedDelivery) -> Self {
-        let channel = draft.target.channel();
+        let channel = draft.address.channel();
         Self {
             channel: channel.as_str(),
-            recipient: draft.target.to_string(),
+            recipient: draft.address.to_string(),
             title: draft.title.clone(),
             text: draft.text.clone(),
             html: draft.html.clone(),
@@ -240,8 +242,8 @@ impl From<&PlannedDelivery> for DeliveryPreview {
             status: draft.status(),
             reason: draft.failure.clone().or_else(|| draft.reason.clone()),
             sms: (channel == Channel::Sms).then(|| SmsPreview {
-                encoding: SmsEncoding::of(&draft.text).as_str(),
-                segments: segments(&draft.text),
+                encoding: SmsEncoding::for_text(&draft.text).as_str(),
+                segments: count_segments(&draft.text),
             }),
         }
     }

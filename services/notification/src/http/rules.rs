@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{AppState, error};
-use crate::domain::book::UnusableRule;
+use crate::domain::routing_table::UnusableRule;
 use crate::domain::rule::RuleSpec;
 use crate::store::rule;
 
@@ -74,8 +74,11 @@ pub(super) async fn list(
 ) -> Result<Answer<Page<RuleResponse>>, Problem> {
     let mut rows = rule::list(&shared.pool, asked.cursor, asked.limit.and_one()).await?;
     let next_cursor = asked.limit.cut(&mut rows, |row| row.id);
-    let unfollowed = shared.shelf.unfollowed();
-    let data = rows.into_iter().map(|row| view(row, &unfollowed)).collect();
+    let unfollowed = shared.routing_cache.unusable_rules();
+    let data = rows
+        .into_iter()
+        .map(|row| rule_response(row, &unfollowed))
+        .collect();
     Ok(Answer(Page { data, next_cursor }))
 }
 
@@ -96,10 +99,10 @@ pub(super) async fn create(
     Json(spec): Json<RuleSpec>,
 ) -> Result<(StatusCode, Answer<RuleResponse>), Problem> {
     let id = shared.clock.new_id();
-    let spec = shared.engine.check(id, spec).await?;
+    let spec = shared.rule_engine.validate(id, spec).await?;
     let row = rule::insert(&shared.pool, id, &spec, shared.clock.now()).await?;
     let row = row.ok_or_else(error::too_many_rules)?;
-    shared.shelf.refresh().await?;
+    shared.routing_cache.refresh().await?;
     Ok((StatusCode::CREATED, Answer(row.into())))
 }
 
@@ -115,13 +118,16 @@ pub(super) async fn get(
     Path(id): Path<Uuid>,
 ) -> Result<Answer<RuleResponse>, Problem> {
     let row = rule::get(&shared.pool, id).await?;
-    let row = row.ok_or_else(error::no_such_rule)?;
-    Ok(Answer(view(row, &shared.shelf.unfollowed())))
+    let row = row.ok_or_else(error::rule_not_found)?;
+    Ok(Answer(rule_response(
+        row,
+        &shared.routing_cache.unusable_rules(),
+    )))
 }
 
 /// Adds the reason why the cache cannot evaluate a stored rule.
-fn view(row: rule::RuleRow, unfollowed: &[UnusableRule]) -> RuleResponse {
-    let found = unfollowed.iter().find(|found| found.rule == row.id);
+fn rule_response(row: rule::RuleRow, unfollowed: &[UnusableRule]) -> RuleResponse {
+    let found = unfollowed.iter().find(|found| found.rule_id == row.id);
     let found = found.map(|found| found.reason.clone());
     RuleResponse {
         disabled_reason: row.disabled_reason.clone().or(found),
@@ -144,10 +150,10 @@ pub(super) async fn update(
     Path(id): Path<Uuid>,
     Json(spec): Json<RuleSpec>,
 ) -> Result<Answer<RuleResponse>, Problem> {
-    let spec = shared.engine.check(id, spec).await?;
+    let spec = shared.rule_engine.validate(id, spec).await?;
     let row = rule::update(&shared.pool, id, &spec, shared.clock.now()).await?;
-    let row = row.ok_or_else(error::no_such_rule)?;
-    shared.shelf.refresh().await?;
+    let row = row.ok_or_else(error::rule_not_found)?;
+    shared.routing_cache.refresh().await?;
     Ok(Answer(row.into()))
 }
 
@@ -165,8 +171,8 @@ pub(super) async fn delete(
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, Problem> {
     if !rule::delete(&shared.pool, id).await? {
-        return Err(error::no_such_rule());
+        return Err(error::rule_not_found());
     }
-    shared.shelf.refresh().await?;
+    shared.routing_cache.refresh().await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{AppState, error};
-use crate::domain::target::ChannelAddress;
+use crate::domain::channel_address::ChannelAddress;
 use crate::store::suppression::{self, SuppressionRow};
 
 const MAX_REASON_CHARS: usize = 200;
@@ -103,7 +103,7 @@ pub(super) async fn create(
         return Err(error::reason_invalid());
     }
     let (id, now) = (shared.clock.new_id(), shared.clock.now());
-    let row = suppression::insert(&shared.pool, id, target.address(), &reason, now).await?;
+    let row = suppression::insert(&shared.pool, id, target.unmasked(), &reason, now).await?;
     Ok((StatusCode::CREATED, Answer(row.into())))
 }
 
@@ -122,5 +122,5 @@ pub(super) async fn delete(
 ) -> Result<StatusCode, Problem> {
     let deleted = suppression::delete(&shared.pool, id).await?;
     let there = deleted.then_some(StatusCode::NO_CONTENT);
-    there.ok_or_else(error::no_such_suppression)
+    there.ok_or_else(error::suppression_not_found)
 }

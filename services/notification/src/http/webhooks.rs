@@ -12,8 +12,8 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{AppState, error};
-use crate::domain::target::is_web;
-use crate::domain::webhook::{SECRET_BYTES, secret};
+use crate::domain::channel_address::is_http_url;
+use crate::domain::webhook::{SECRET_BYTES, format_secret};
 use crate::store::endpoint::{self, EndpointKind, EndpointRow};
 
 const MAX_URL_BYTES: usize = 2_000;
@@ -38,11 +38,11 @@ pub(super) struct WebhookRequest {
     /// URL of the receiver, at most 2,000 bytes. Its host must have a public address.
     url: String,
     /// Whether notifications are sent to the webhook. Default: `true`.
-    #[serde(default = "yes")]
+    #[serde(default = "default_enabled")]
     enabled: bool,
 }
 
-const fn yes() -> bool {
+const fn default_enabled() -> bool {
     true
 }
 
@@ -79,21 +79,22 @@ impl WebhookResponse {
     }
 }
 
-fn checked(spec: &WebhookRequest) -> Result<(), Problem> {
-    let good = spec.url.len() <= MAX_URL_BYTES && !spec.url.contains('\0') && is_web(&spec.url);
+fn check_url(spec: &WebhookRequest) -> Result<(), Problem> {
+    let good =
+        spec.url.len() <= MAX_URL_BYTES && !spec.url.contains('\0') && is_http_url(&spec.url);
     good.then_some(()).ok_or_else(error::url_invalid)
 }
 
 fn new_secret() -> Result<String, Problem> {
     let mut bytes = [0; SECRET_BYTES];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|error| Problem::internal(&error))?;
-    Ok(secret(&bytes))
+    Ok(format_secret(&bytes))
 }
 
 /// Encrypts a secret for the database.
-fn sealed(shared: &AppState, id: Uuid, secret: &str) -> Result<String, Problem> {
+fn seal_secret(shared: &AppState, id: Uuid, secret: &str) -> Result<String, Problem> {
     let sealed = shared
-        .vault
+        .secret_box
         .seal(&EndpointKind::Webhook.address(id), secret);
     sealed.map_err(|error| Problem::internal(&error))
 }
@@ -110,7 +111,8 @@ pub(super) async fn list(
     State(shared): State<AppState>,
     Query(asked): Query<WebhookListParams>,
 ) -> Result<Answer<Page<WebhookResponse>>, Problem> {
-    let mut rows = endpoint::webhooks(&shared.pool, asked.cursor, asked.limit.and_one()).await?;
+    let mut rows =
+        endpoint::list_webhooks(&shared.pool, asked.cursor, asked.limit.and_one()).await?;
     let next_cursor = asked.limit.cut(&mut rows, |row| row.id);
     let data = rows
         .into_iter()
@@ -134,10 +136,10 @@ pub(super) async fn create(
     State(shared): State<AppState>,
     Json(spec): Json<WebhookRequest>,
 ) -> Result<(StatusCode, Answer<WebhookResponse>), Problem> {
-    checked(&spec)?;
+    check_url(&spec)?;
     let secret = new_secret()?;
     let (id, now) = (shared.clock.new_id(), shared.clock.now());
-    let keys = [sealed(&shared, id, &secret)?];
+    let keys = [seal_secret(&shared, id, &secret)?];
     let row = endpoint::insert(
         &shared.pool,
         EndpointKind::Webhook,
@@ -167,9 +169,9 @@ pub(super) async fn update(
     Path(id): Path<Uuid>,
     Json(spec): Json<WebhookRequest>,
 ) -> Result<Answer<WebhookResponse>, Problem> {
-    checked(&spec)?;
+    check_url(&spec)?;
     let row = endpoint::update(&shared.pool, id, &spec.url, spec.enabled).await?;
-    let row = row.ok_or_else(error::no_such_webhook)?;
+    let row = row.ok_or_else(error::webhook_not_found)?;
     Ok(Answer(WebhookResponse::new(row, None)))
 }
 
@@ -188,9 +190,9 @@ pub(super) async fn rotate(
     Path(id): Path<Uuid>,
 ) -> Result<Answer<WebhookResponse>, Problem> {
     let secret = new_secret()?;
-    let kept = sealed(&shared, id, &secret)?;
-    let row = endpoint::rotate(&shared.pool, id, &kept).await?;
-    let row = row.ok_or_else(error::no_such_webhook)?;
+    let kept = seal_secret(&shared, id, &secret)?;
+    let row = endpoint::rotate_secret(&shared.pool, id, &kept).await?;
+    let row = row.ok_or_else(error::webhook_not_found)?;
     Ok(Answer(WebhookResponse::new(row, Some(secret))))
 }
 
@@ -209,5 +211,5 @@ pub(super) async fn delete(
 ) -> Result<StatusCode, Problem> {
     let deleted = endpoint::delete(&shared.pool, EndpointKind::Webhook, id).await?;
     let there = deleted.then_some(StatusCode::NO_CONTENT);
-    there.ok_or_else(error::no_such_webhook)
+    there.ok_or_else(error::webhook_not_found)
 }

@@ -25,7 +25,10 @@ pub struct AttemptRow {
 }
 
 /// Returns the attempts of these deliveries in order.
-pub async fn of(pool: &PgPool, deliveries: &[Uuid]) -> Result<Vec<AttemptRow>, StoreError> {
+pub async fn list_for_deliveries(
+    pool: &PgPool,
+    deliveries: &[Uuid],
+) -> Result<Vec<AttemptRow>, StoreError> {
     let rows = sqlx::query_as!(
         AttemptRow,
         "select delivery_id, number, started_at, provider, outcome, detail, http_status,

@@ -6,8 +6,8 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::StoreError;
-use super::delivery::target;
-use crate::domain::target::ChannelAddress;
+use super::delivery::parse_address;
+use crate::domain::channel_address::ChannelAddress;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeadLetterRow {
@@ -41,7 +41,7 @@ pub struct DeadLetterFilter {
 
 /// Requeues at most `limit` dead letters, oldest first: they are due at `now` with a reset backoff.
 /// Returns their number.
-pub async fn revive(
+pub async fn requeue(
     pool: &PgPool,
     filter: &DeadLetterFilter,
     now: DateTime<Utc>,
@@ -100,7 +100,7 @@ pub async fn list(
                 id: row.id,
                 notification_id: row.notification_id,
                 event: row.event,
-                target: target(&row.channel, &row.recipient)?,
+                target: parse_address(&row.channel, &row.recipient)?,
                 body: row.body,
                 attempts: row.attempts,
                 unknown_since: row.unknown_since,

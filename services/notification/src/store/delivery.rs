@@ -5,7 +5,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::domain::target::{Channel, ChannelAddress};
+use crate::domain::channel_address::{Channel, ChannelAddress};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeliveryRow {
@@ -49,14 +49,17 @@ pub struct QueueDepth {
 impl QueueDepth {
     /// By how much the oldest delivery is overdue; zero if none is.
     #[must_use]
-    pub fn late(&self, now: DateTime<Utc>) -> TimeDelta {
+    pub fn overdue_by(&self, now: DateTime<Utc>) -> TimeDelta {
         let late = self.oldest_due.map(|due| now - due).unwrap_or_default();
         late.max(TimeDelta::zero())
     }
 }
 
 /// Returns the deliveries of these notifications in the order of their creation.
-pub async fn of(pool: &PgPool, notifications: &[Uuid]) -> Result<Vec<DeliveryRow>, StoreError> {
+pub async fn list_for_notifications(
+    pool: &PgPool,
+    notifications: &[Uuid],
+) -> Result<Vec<DeliveryRow>, StoreError> {
     let raw = sqlx::query_as!(
         RawDelivery,
         r#"select id, notification_id, channel, recipient, body, title, step, d.status, reason,
@@ -76,7 +79,7 @@ pub async fn of(pool: &PgPool, notifications: &[Uuid]) -> Result<Vec<DeliveryRow
 
 /// Requeues the dead letters of a notification: they are due at `now` with a reset backoff. Returns
 /// their number. A delivery with an unknown outcome is sent again without a lookup.
-pub async fn revive(
+pub async fn requeue_dead(
     pool: &PgPool,
     notification: Uuid,
     now: DateTime<Utc>,
@@ -94,7 +97,7 @@ pub async fn revive(
 }
 
 /// Counts pending deliveries, up to `most`.
-pub async fn depth(pool: &PgPool, most: i64) -> Result<QueueDepth, StoreError> {
+pub async fn queue_depth(pool: &PgPool, most: i64) -> Result<QueueDepth, StoreError> {
     let channels = Channel::ALL.map(|channel| channel.as_str().to_owned());
     let depth = sqlx::query_as!(
         QueueDepth,
@@ -142,7 +145,7 @@ impl TryFrom<RawDelivery> for DeliveryRow {
         Ok(Self {
             id: raw.id,
             notification_id: raw.notification_id,
-            target: target(&raw.channel, &raw.recipient)?,
+            target: parse_address(&raw.channel, &raw.recipient)?,
             body: raw.body,
             title: raw.title,
             step: raw.step,
@@ -163,7 +166,7 @@ impl TryFrom<RawDelivery> for DeliveryRow {
 }
 
 /// Parses the stored address of a delivery.
-pub(super) fn target(channel: &str, recipient: &str) -> Result<ChannelAddress, StoreError> {
+pub(super) fn parse_address(channel: &str, recipient: &str) -> Result<ChannelAddress, StoreError> {
     let target = recipient.parse::<ChannelAddress>().ok();
     target
         .filter(|target| target.channel().as_str() == channel)

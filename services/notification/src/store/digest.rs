@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::accept::{NewNotification, insert};
+use super::accept::{NewNotification, insert_notifications};
 use super::{StoreError, notification};
 use crate::domain::notification::Notification;
 
@@ -19,21 +19,21 @@ const MAX_SAMPLE_TEXTS: i64 = 5;
 pub struct DueDigest {
     /// Also the id of the notification with the digest.
     pub id: Uuid,
-    pub rule: Uuid,
+    pub rule_id: Uuid,
     /// The length of the digest window.
-    pub length: TimeDelta,
+    pub window: TimeDelta,
     /// The number of notifications in the digest.
     pub count: i64,
     /// The texts of the first notifications.
     pub texts: Vec<String>,
-    pub first: notification::NotificationRow,
+    pub first_notification: notification::NotificationRow,
     /// The start of the window, if a throttle held the notifications back.
     pub held_back_since: Option<DateTime<Utc>>,
 }
 
 /// Closes at most `limit` digests that are due at `now`: stores the notification that `tell`
 /// returns for each, or postpones the digest if it returns `None`. Returns the number of digests.
-pub async fn close(
+pub async fn close_due(
     pool: &PgPool,
     now: DateTime<Utc>,
     limit: i64,
@@ -50,28 +50,31 @@ pub async fn close(
     let mut told = Vec::with_capacity(open.len());
     let mut put_off = vec![];
     for row in &open {
-        let found = gathered(&mut transaction, row.id).await?;
+        let found = load_items(&mut transaction, row.id).await?;
         let Some((count, texts, first)) = found else {
             continue;
         };
-        keep_members(&mut transaction, row.id).await?;
+        insert_members(&mut transaction, row.id).await?;
         let new = tell(DueDigest {
             id: row.id,
-            rule: row.rule_id,
-            length: row.due_at - row.opened_at,
+            rule_id: row.rule_id,
+            window: row.due_at - row.opened_at,
             count,
             texts,
-            first,
+            first_notification: first,
             held_back_since: row.held_back.then_some(row.opened_at),
         });
         match new {
-            Some(new) => told.push(NewNotification { new, key: None }),
+            Some(new) => told.push(NewNotification {
+                notification: new,
+                idempotency_key: None,
+            }),
             None => put_off.push(row.id),
         }
     }
     if !told.is_empty() {
         let all: Vec<_> = told.iter().collect();
-        insert(&mut *transaction, &all, now).await?;
+        insert_notifications(&mut *transaction, &all, now).await?;
     }
     if !put_off.is_empty() {
         sqlx::query!(
@@ -92,7 +95,7 @@ pub async fn close(
 }
 
 /// Postpones the digest that has been due for longest.
-pub async fn put_off_first(pool: &PgPool, now: DateTime<Utc>) -> Result<(), StoreError> {
+pub async fn postpone_first(pool: &PgPool, now: DateTime<Utc>) -> Result<(), StoreError> {
     sqlx::query!(
         "update notification.digest set due_at = $2 where id = (
              select id from notification.digest
@@ -106,7 +109,7 @@ pub async fn put_off_first(pool: &PgPool, now: DateTime<Utc>) -> Result<(), Stor
 }
 
 /// Records the notifications whose texts a digest contains, so that an erasure finds it.
-async fn keep_members(connection: &mut PgConnection, digest: Uuid) -> Result<(), StoreError> {
+async fn insert_members(connection: &mut PgConnection, digest: Uuid) -> Result<(), StoreError> {
     sqlx::query!(
         "insert into notification.digest_member (notification_id, digest_id)
          select notification_id, digest_id from notification.digest_item
@@ -120,7 +123,7 @@ async fn keep_members(connection: &mut PgConnection, digest: Uuid) -> Result<(),
     Ok(())
 }
 
-async fn gathered(
+async fn load_items(
     connection: &mut PgConnection,
     digest: Uuid,
 ) -> Result<Option<(i64, Vec<String>, notification::NotificationRow)>, StoreError> {

@@ -5,7 +5,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::domain::vault::{SEALED_PREFIX, SecretBox};
+use crate::domain::secret_box::{SEALED_PREFIX, SecretBox};
 
 const MAX_ENDPOINTS_PER_KIND: i64 = 100_000;
 
@@ -44,7 +44,7 @@ impl EndpointKind {
 }
 
 /// Returns at most `limit` webhooks older than `before`, newest first.
-pub async fn webhooks(
+pub async fn list_webhooks(
     pool: &PgPool,
     before: Option<Uuid>,
     limit: i64,
@@ -110,7 +110,7 @@ pub async fn update(
 
 /// Rotates the secret of a webhook: the new and the current secret are valid, older ones are
 /// removed. Returns `None` if there is no webhook with this id.
-pub async fn rotate(
+pub async fn rotate_secret(
     pool: &PgPool,
     id: Uuid,
     secret: &str,
@@ -127,7 +127,7 @@ pub async fn rotate(
 }
 
 /// Encrypts the secrets of webhooks that were stored in plain text, if there is a key.
-pub async fn seal(pool: &PgPool, vault: &SecretBox) -> Result<(), StoreError> {
+pub async fn seal_secrets(pool: &PgPool, vault: &SecretBox) -> Result<(), StoreError> {
     if !vault.has_key() {
         return Ok(());
     }
@@ -165,7 +165,7 @@ pub async fn delete(pool: &PgPool, kind: EndpointKind, id: Uuid) -> Result<bool,
 }
 
 /// Handles a permanent failure: disables a webhook, deletes a push subscription.
-pub async fn gone(pool: &PgPool, address: &str) -> Result<(), StoreError> {
+pub async fn deactivate(pool: &PgPool, address: &str) -> Result<(), StoreError> {
     sqlx::query!(
         "with forgotten as (
              delete from notification.endpoint where address = $1 and kind = 'push')

@@ -18,18 +18,18 @@ use super::StoreError;
 use crate::domain::person::Erasure;
 
 /// How long a notification about an erased person may still arrive.
-const REMEMBERED: TimeDelta = TimeDelta::hours(24);
+const ERASED_PERSON_RETENTION: TimeDelta = TimeDelta::hours(24);
 /// For concurrent transactions.
 const WRITERS_TIMEOUT: Duration = Duration::from_secs(4);
-const WRITERS_PAUSE: Duration = Duration::from_millis(20);
+const WRITERS_POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// Rows per statement.
-const AT_ONCE: i64 = 10_000;
+const ERASED_PERSON_DELETE_BATCH: i64 = 10_000;
 /// Shorter ids are only compared with whole keys, because they may be part of other ids.
-const SHORT: usize = 6;
+const MIN_SUBSTRING_ID_BYTES: usize = 6;
 
 /// The counts of an erasure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Erased {
+pub struct ErasureCounts {
     /// Notifications, including digests.
     pub notifications: u64,
     /// Deliveries whose texts were removed.
@@ -43,18 +43,18 @@ pub async fn erase(
     pool: &PgPool,
     erasure: &Erasure,
     now: DateTime<Utc>,
-) -> Result<Erased, StoreError> {
-    remember(pool, erasure, now).await?;
+) -> Result<ErasureCounts, StoreError> {
+    insert_erased_person(pool, erasure, now).await?;
     wait_for_writers(pool, "notification.notification").await?;
-    let about = about(pool, erasure).await?;
-    forget_tallies(pool, erasure).await?;
+    let about = find_notifications(pool, erasure).await?;
+    delete_person_counters(pool, erasure).await?;
     if about.is_empty() {
-        return Ok(Erased::default());
+        return Ok(ErasureCounts::default());
     }
-    let (all, deliveries, canceled) = silence(pool, &about).await?;
+    let (all, deliveries, canceled) = remove_texts(pool, &about).await?;
     wait_for_writers(pool, "notification.attempt").await?;
-    forget(pool, &all, now).await?;
-    Ok(Erased {
+    remove_details(pool, &all, now).await?;
+    Ok(ErasureCounts {
         notifications: all.len() as u64,
         deliveries,
         canceled,
@@ -62,8 +62,12 @@ pub async fn erase(
 }
 
 /// After the commit, notifications about the person are stored without content.
-async fn remember(pool: &PgPool, erasure: &Erasure, now: DateTime<Utc>) -> Result<(), StoreError> {
-    let mut keys = erasure.keys();
+async fn insert_erased_person(
+    pool: &PgPool,
+    erasure: &Erasure,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let mut keys = erasure.erasure_keys();
     keys.sort_unstable();
     keys.dedup();
     sqlx::query!(
@@ -93,12 +97,12 @@ async fn wait_for_writers(pool: &PgPool, table: &str) -> Result<(), StoreError> 
     let writers = writers.fetch_all(pool).await?;
     let waited = async {
         while is_writing(pool, table, &writers).await? {
-            tokio::time::sleep(WRITERS_PAUSE).await;
+            tokio::time::sleep(WRITERS_POLL_INTERVAL).await;
         }
         Ok(())
     };
     let waited = tokio::time::timeout(WRITERS_TIMEOUT, waited).await;
-    waited.unwrap_or(Err(StoreError::Silent))
+    waited.unwrap_or(Err(StoreError::Timeout))
 }
 
 async fn is_writing(pool: &PgPool, table: &str, writers: &[String]) -> Result<bool, StoreError> {
@@ -116,7 +120,7 @@ async fn is_writing(pool: &PgPool, table: &str, writers: &[String]) -> Result<bo
 }
 
 /// Returns the notifications about a person that are not erased yet.
-async fn about(pool: &PgPool, erasure: &Erasure) -> Result<Vec<Uuid>, StoreError> {
+async fn find_notifications(pool: &PgPool, erasure: &Erasure) -> Result<Vec<Uuid>, StoreError> {
     let about = sqlx::query_scalar!(
         "select id from notification.notification
          where (visitor_id = any($1) and ($2::text is null or user_id is null or user_id = $2)
@@ -132,9 +136,9 @@ async fn about(pool: &PgPool, erasure: &Erasure) -> Result<Vec<Uuid>, StoreError
 
 /// Removes the texts of deliveries and cancels pending ones. Returns the notifications including
 /// their digests, the number of deliveries, and the number of canceled ones.
-async fn silence(pool: &PgPool, about: &[Uuid]) -> Result<(Vec<Uuid>, u64, u64), StoreError> {
+async fn remove_texts(pool: &PgPool, about: &[Uuid]) -> Result<(Vec<Uuid>, u64, u64), StoreError> {
     let mut transaction = pool.begin().await?;
-    leave_digests(&mut transaction, about).await?;
+    remove_from_digests(&mut transaction, about).await?;
     let digests = sqlx::query_scalar!(
         "select distinct digest_id from notification.digest_member
          where notification_id = any($1)",
@@ -165,7 +169,10 @@ async fn silence(pool: &PgPool, about: &[Uuid]) -> Result<(Vec<Uuid>, u64, u64),
 }
 
 /// Removes notifications from open digests. Waits for a digest that is being closed.
-async fn leave_digests(connection: &mut PgConnection, about: &[Uuid]) -> Result<(), StoreError> {
+async fn remove_from_digests(
+    connection: &mut PgConnection,
+    about: &[Uuid],
+) -> Result<(), StoreError> {
     let open = sqlx::query_scalar!(
         "select id from notification.digest where id in (
              select digest_id from notification.digest_item where notification_id = any($1))
@@ -190,7 +197,7 @@ async fn leave_digests(connection: &mut PgConnection, about: &[Uuid]) -> Result<
 }
 
 /// Removes the remaining data. An attempt that is recorded later sees that its delivery is erased.
-async fn forget(pool: &PgPool, all: &[Uuid], now: DateTime<Utc>) -> Result<(), StoreError> {
+async fn remove_details(pool: &PgPool, all: &[Uuid], now: DateTime<Utc>) -> Result<(), StoreError> {
     let mut transaction = pool.begin().await?;
     let deliveries = sqlx::query_scalar!(
         "select id from notification.delivery where notification_id = any($1)",
@@ -248,19 +255,20 @@ async fn forget(pool: &PgPool, all: &[Uuid], now: DateTime<Utc>) -> Result<(), S
 }
 
 /// Removes the window counters with ids of the person in their keys.
-async fn forget_tallies(pool: &PgPool, erasure: &Erasure) -> Result<(), StoreError> {
+async fn delete_person_counters(pool: &PgPool, erasure: &Erasure) -> Result<(), StoreError> {
     let ids = erasure.visitor_ids.iter().chain(&erasure.user_id);
     let ids: Vec<&str> = ids.map(String::as_str).collect();
-    forget_tallies_of(pool, &ids).await
+    delete_counters_with_ids(pool, &ids).await
 }
 
 /// Removes the window counters with these ids in their keys.
-pub(super) async fn forget_tallies_of(
+pub(super) async fn delete_counters_with_ids(
     executor: impl PgExecutor<'_>,
     ids: &[&str],
 ) -> Result<(), StoreError> {
     let ids = ids.iter().copied();
-    let (long, short): (Vec<&str>, Vec<&str>) = ids.partition(|id| id.len() >= SHORT);
+    let (long, short): (Vec<&str>, Vec<&str>) =
+        ids.partition(|id| id.len() >= MIN_SUBSTRING_ID_BYTES);
     sqlx::query!(
         "delete from notification.tally t where key = any($1) or exists (
              select from unnest($2::text[]) id where strpos(t.key, id) > 0)",
@@ -278,8 +286,8 @@ pub async fn delete_old(pool: &PgPool, now: DateTime<Utc>) -> Result<u64, StoreE
         "delete from notification.erased_person where key in (
              select key from notification.erased_person
              where created_at <= $1 order by created_at limit $2 for update skip locked)",
-        now - REMEMBERED,
-        AT_ONCE,
+        now - ERASED_PERSON_RETENTION,
+        ERASED_PERSON_DELETE_BATCH,
     );
     Ok(done.execute(pool).await?.rows_affected())
 }

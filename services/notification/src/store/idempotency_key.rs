@@ -21,7 +21,7 @@ pub struct IdempotencyKey {
 
 impl IdempotencyKey {
     /// The primary key.
-    pub(super) fn name(&self) -> (&str, &str) {
+    pub(super) fn primary_key(&self) -> (&str, &str) {
         (&self.subject, &self.key)
     }
 }

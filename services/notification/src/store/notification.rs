@@ -8,8 +8,8 @@ use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::domain::finding::RuleResult;
-use crate::domain::notification::priority_text;
+use crate::domain::notification::priority_name;
+use crate::domain::rule_result::RuleResult;
 
 /// The id of a digest is at most this much older than the digest.
 pub(super) const MAX_DIGEST_WINDOW: TimeDelta = TimeDelta::days(31);
@@ -67,7 +67,7 @@ pub async fn get(
 }
 
 /// Returns the notifications with these ids that exist, in no particular order.
-pub async fn of(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<NotificationRow>, StoreError> {
+pub async fn get_many(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<NotificationRow>, StoreError> {
     let raw = sqlx::query_as!(
         RawNotification,
         r#"select id, event, title, message, data, priority, dedupe_key, status, reason,
@@ -107,10 +107,10 @@ pub async fn list(
         limit,
         filter
             .from
-            .map_or(Uuid::nil(), |from| first_id(from - MAX_DIGEST_WINDOW)),
+            .map_or(Uuid::nil(), |from| min_id_at(from - MAX_DIGEST_WINDOW)),
         filter
             .to
-            .map_or(Uuid::max(), |to| first_id(to + TimeDelta::seconds(1))),
+            .map_or(Uuid::max(), |to| min_id_at(to + TimeDelta::seconds(1))),
         filter.from,
         filter.to,
         filter.recipient,
@@ -121,8 +121,8 @@ pub async fn list(
     raw.into_iter().map(NotificationRow::try_from).collect()
 }
 
-/// The smallest UUIDv7 of a time: its first 48 bits are the milliseconds.
-pub(super) fn first_id(at: DateTime<Utc>) -> Uuid {
+/// The smallest UUID (version 7) of a time: its first 48 bits are the milliseconds.
+pub(super) fn min_id_at(at: DateTime<Utc>) -> Uuid {
     let millis = u128::try_from(at.timestamp_millis()).unwrap_or(0);
     Uuid::from_u128(millis << 80)
 }
@@ -147,7 +147,7 @@ impl TryFrom<RawNotification> for NotificationRow {
 
     fn try_from(raw: RawNotification) -> Result<Self, StoreError> {
         let corrupt = StoreError::Corrupt("notification");
-        let known = priority(&raw.priority).zip(status(&raw.status));
+        let known = parse_priority(&raw.priority).zip(parse_status(&raw.status));
         let (priority, status) = known.ok_or(corrupt)?;
         Ok(Self {
             id: raw.id,
@@ -166,11 +166,11 @@ impl TryFrom<RawNotification> for NotificationRow {
     }
 }
 
-fn priority(text: &str) -> Option<Priority> {
+fn parse_priority(text: &str) -> Option<Priority> {
     use Priority::{High, Low, Normal, Urgent};
     [Low, Normal, High, Urgent]
         .into_iter()
-        .find(|priority| priority_text(*priority) == text)
+        .find(|priority| priority_name(*priority) == text)
 }
 
 pub(super) const fn status_text(status: NotificationStatus) -> &'static str {
@@ -181,7 +181,7 @@ pub(super) const fn status_text(status: NotificationStatus) -> &'static str {
     }
 }
 
-fn status(text: &str) -> Option<NotificationStatus> {
+fn parse_status(text: &str) -> Option<NotificationStatus> {
     use NotificationStatus::{Digested, Queued, Suppressed};
     [Queued, Suppressed, Digested]
         .into_iter()

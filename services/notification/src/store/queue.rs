@@ -1,19 +1,19 @@
 //! The queue of deliveries: claims due deliveries and records the outcomes.
 
-mod settle;
-mod tell;
+mod log_delivery;
+mod outcome;
 
 use chassis::database;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 
-pub use self::settle::{AttemptOutcome, release, settle};
-pub use self::tell::{LogDelivery, tell};
+pub use self::log_delivery::{LogDelivery, deliver_to_log};
+pub use self::outcome::{AttemptOutcome, record_outcomes, release};
 
 use super::StoreError;
-use super::delivery::target;
+use super::delivery::parse_address;
 use crate::domain::attempt::{ClaimedDelivery, Endpoint};
-use crate::domain::target::Channel;
+use crate::domain::channel_address::Channel;
 
 /// A claimed delivery whose outcome is not recorded within this time is claimed again. Longer than
 /// the timeouts of a lookup and a send together.
@@ -22,7 +22,7 @@ pub const LEASE_DURATION: TimeDelta = TimeDelta::seconds(60);
 /// Creates the connection pool for claiming and recording. Its statements are planned only once,
 /// and with indexes even if the queue is empty at that time.
 #[must_use]
-pub fn lane(pool: &PgPool) -> PgPool {
+pub fn key_lookup_pool(pool: &PgPool) -> PgPool {
     database::pool(database::by_keys(pool), 4)
 }
 
@@ -70,7 +70,7 @@ pub async fn claim(
     .await?;
     let claimed = rows.into_iter().filter_map(|row| {
         // An invalid row must not block the others.
-        let target = target(channel.as_str(), &row.recipient)
+        let target = parse_address(channel.as_str(), &row.recipient)
             .inspect_err(|error| {
                 tracing::error!(
                     %error,
@@ -81,8 +81,8 @@ pub async fn claim(
             .ok()?;
         Some(ClaimedDelivery {
             id: row.id,
-            target,
-            notification: row.notification_id,
+            address: target,
+            notification_id: row.notification_id,
             event: row.event,
             title: row.title,
             body: row.body,
@@ -93,10 +93,10 @@ pub async fn claim(
                 .zip(row.keys)
                 .map(|(url, keys)| Endpoint { url, keys }),
             created_at: row.created_at,
-            provider: row.provider,
-            suppressed: row.suppressed,
-            number: row.attempts,
-            tries: row.tries,
+            last_provider: row.provider,
+            suppression_reason: row.suppressed,
+            attempt_number: row.attempts,
+            attempts_since_retry: row.tries,
             unknown_since: row.unknown_since,
         })
     });
@@ -104,7 +104,7 @@ pub async fn claim(
 }
 
 /// Returns those of the provider's message ids that belong to recorded deliveries.
-pub async fn taken(
+pub async fn recorded_message_ids(
     pool: &PgPool,
     provider: &str,
     message_ids: &[String],

@@ -4,13 +4,13 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 use super::StoreError;
-use crate::domain::receipt::ProviderReceipt;
+use crate::domain::callback::ProviderReceipt;
 
 const FAILURE_BATCH_SIZE: i64 = 1_000;
 
 /// Stores a receipt, unless a receipt of the same or a higher rank is stored, and applies failures
 /// to their deliveries.
-pub async fn keep(
+pub async fn upsert(
     pool: &PgPool,
     provider: &str,
     receipt: &ProviderReceipt,
@@ -36,12 +36,12 @@ pub async fn keep(
     )
     .execute(pool)
     .await?;
-    tell_failures(pool).await
+    apply_failures(pool).await
 }
 
 /// Turns deliveries with a failed message into dead letters. A receipt whose message id is not
 /// recorded yet is applied later.
-pub async fn tell_failures(pool: &PgPool) -> Result<(), StoreError> {
+pub async fn apply_failures(pool: &PgPool) -> Result<(), StoreError> {
     sqlx::query!(
         "with failed as materialized (
              select provider, message_id, detail from notification.receipt
@@ -64,7 +64,7 @@ pub async fn tell_failures(pool: &PgPool) -> Result<(), StoreError> {
 
 /// Closes failure receipts older than `before`: their messages belong to other systems, or were
 /// never recorded.
-pub async fn give_up(pool: &PgPool, before: DateTime<Utc>) -> Result<(), StoreError> {
+pub async fn close_unmatched(pool: &PgPool, before: DateTime<Utc>) -> Result<(), StoreError> {
     sqlx::query!(
         "update notification.receipt set open = false where open and received_at < $1",
         before,

@@ -6,8 +6,8 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::domain::book::MAX_RECIPIENTS;
 use crate::domain::recipient::RecipientSpec;
+use crate::domain::routing_table::MAX_RECIPIENTS;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecipientRow {
@@ -19,13 +19,13 @@ pub struct RecipientRow {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum UpsertOutcome {
-    Row(RecipientRow),
+    Stored(RecipientRow),
     /// Another recipient has this name.
     NameTaken,
     /// The maximum number of recipients is reached.
-    Full,
+    LimitReached,
     /// There is no recipient with this id.
-    Missing,
+    NotFound,
 }
 
 /// Returns at most `limit` recipients older than `before`, newest first.
@@ -71,7 +71,7 @@ pub async fn insert(
         now,
         MAX_RECIPIENTS,
     );
-    kept(row.fetch_optional(pool).await, UpsertOutcome::Full)
+    upsert_outcome(row.fetch_optional(pool).await, UpsertOutcome::LimitReached)
 }
 
 pub async fn update(
@@ -89,15 +89,15 @@ pub async fn update(
         Json(spec) as _,
         now,
     );
-    kept(row.fetch_optional(pool).await, UpsertOutcome::Missing)
+    upsert_outcome(row.fetch_optional(pool).await, UpsertOutcome::NotFound)
 }
 
-fn kept(
+fn upsert_outcome(
     row: sqlx::Result<Option<RecipientRow>>,
     none: UpsertOutcome,
 ) -> Result<UpsertOutcome, StoreError> {
     match row {
-        Ok(row) => Ok(row.map_or(none, UpsertOutcome::Row)),
+        Ok(row) => Ok(row.map_or(none, UpsertOutcome::Stored)),
         Err(sqlx::Error::Database(error))
             if error.constraint() == Some("recipient_name_unique") =>
         {

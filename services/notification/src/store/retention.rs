@@ -4,13 +4,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 
 use super::StoreError;
-use super::notification::{MAX_DIGEST_WINDOW, first_id};
+use super::notification::{MAX_DIGEST_WINDOW, min_id_at};
 
 /// Rows per statement, to bound its time.
 pub const RETENTION_BATCH_SIZE: i64 = 1_000;
 
 /// Deletes notifications that were accepted before `before`, oldest first, with their deliveries,
-/// attempts and receipts. Keeps notifications with pending deliveries or in an open digest. Returns
+/// attempts and receipts. Keeps notifications with pending deliveries. Digested notifications are
+/// kept for the longest digest window in addition, because an open digest may contain them. Returns
 /// the number of notifications.
 pub async fn delete_old(pool: &PgPool, before: DateTime<Utc>) -> Result<u64, StoreError> {
     let done = sqlx::query!(
@@ -33,7 +34,7 @@ pub async fn delete_old(pool: &PgPool, before: DateTime<Utc>) -> Result<u64, Sto
              where r.provider = delivered.provider
                  and r.message_id = delivered.provider_message_id)
          delete from notification.notification n using old where n.id = old.id",
-        first_id(before + TimeDelta::seconds(1)),
+        min_id_at(before + TimeDelta::seconds(1)),
         before,
         before - MAX_DIGEST_WINDOW,
         RETENTION_BATCH_SIZE,

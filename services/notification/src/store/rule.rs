@@ -6,7 +6,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::domain::book::MAX_RULES;
+use crate::domain::routing_table::MAX_RULES;
 use crate::domain::rule::RuleSpec;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -26,14 +26,18 @@ const DEFAULT_RULE_ID: Uuid = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_00
 /// Whether this is the default rule without changes. Its definition then comes from the code and
 /// not from the database: an older version that runs at the same time might not be able to read a
 /// newer definition.
-pub(super) fn is_untouched(id: Uuid, created_at: DateTime<Utc>, updated_at: DateTime<Utc>) -> bool {
+pub(super) fn is_unmodified_default(
+    id: Uuid,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+) -> bool {
     id == DEFAULT_RULE_ID && created_at == updated_at
 }
 
 impl RuleRow {
-    fn current(self) -> Self {
-        if is_untouched(self.id, self.created_at, self.updated_at) {
-            let spec = Json(RuleSpec::visitors());
+    fn with_current_default(self) -> Self {
+        if is_unmodified_default(self.id, self.created_at, self.updated_at) {
+            let spec = Json(RuleSpec::default_visitor_rule());
             return Self { spec, ..self };
         }
         self
@@ -41,7 +45,7 @@ impl RuleRow {
 }
 
 /// The stored form of a rule. Unused fields that older versions do not know are omitted.
-fn kept(spec: &RuleSpec) -> Json<serde_json::Value> {
+fn stored_spec(spec: &RuleSpec) -> Json<serde_json::Value> {
     let mut kept = serde_json::to_value(spec).unwrap_or_default();
     if let (Some(throttle), Some(fields)) = (&spec.throttle, kept["throttle"].as_object_mut()) {
         if throttle.total.is_none() {
@@ -69,7 +73,7 @@ pub async fn list(
         limit,
     );
     let rows = rows.fetch_all(pool).await?.into_iter();
-    Ok(rows.map(RuleRow::current).collect())
+    Ok(rows.map(RuleRow::with_current_default).collect())
 }
 
 pub async fn get(pool: &PgPool, id: Uuid) -> Result<Option<RuleRow>, StoreError> {
@@ -80,7 +84,10 @@ pub async fn get(pool: &PgPool, id: Uuid) -> Result<Option<RuleRow>, StoreError>
          from notification.rule where id = $1"#,
         id,
     );
-    Ok(row.fetch_optional(pool).await?.map(RuleRow::current))
+    Ok(row
+        .fetch_optional(pool)
+        .await?
+        .map(RuleRow::with_current_default))
 }
 
 /// Returns `None` if the maximum number of rules is reached.
@@ -97,7 +104,7 @@ pub async fn insert(
          returning id, spec as "spec: Json<RuleSpec>", created_at, updated_at, disabled_at,
              disabled_reason"#,
         id,
-        kept(spec) as _,
+        stored_spec(spec) as _,
         now,
         MAX_RULES,
     );
@@ -121,14 +128,14 @@ pub async fn update(
          returning id, spec as "spec: Json<RuleSpec>", created_at, updated_at, disabled_at,
              disabled_reason"#,
         id,
-        kept(spec) as _,
+        stored_spec(spec) as _,
         now,
     );
     Ok(row.fetch_optional(pool).await?)
 }
 
 /// Disables a rule unless it was changed after `since`. Returns whether it was disabled.
-pub async fn switch_off(
+pub async fn disable(
     pool: &PgPool,
     id: Uuid,
     reason: &str,

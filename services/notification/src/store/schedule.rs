@@ -4,19 +4,19 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 use super::StoreError;
-use crate::domain::target::Channel;
+use crate::domain::channel_address::Channel;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Schedule {
     /// The version of rules and recipients.
-    pub edition: i64,
+    pub routing_version: i64,
     /// When the next delivery of each channel is due or its lease expires.
-    pub deliveries: Vec<(Channel, DateTime<Utc>)>,
+    pub due_deliveries: Vec<(Channel, DateTime<Utc>)>,
     /// When the next digest is due.
-    pub digest: Option<DateTime<Utc>>,
+    pub due_digest: Option<DateTime<Utc>>,
 }
 
-pub async fn look(pool: &PgPool) -> Result<Schedule, StoreError> {
+pub async fn load(pool: &PgPool) -> Result<Schedule, StoreError> {
     let channels = Channel::ALL.map(|channel| channel.as_str().to_owned());
     let rows = sqlx::query!(
         r#"select c.channel as "channel!", first.due as "due?",
@@ -32,10 +32,10 @@ pub async fn look(pool: &PgPool) -> Result<Schedule, StoreError> {
     .await?;
     let deliveries = rows
         .iter()
-        .filter_map(|row| Some((Channel::named(&row.channel)?, row.due?)));
+        .filter_map(|row| Some((Channel::from_name(&row.channel)?, row.due?)));
     Ok(Schedule {
-        edition: rows.first().map_or(0, |row| row.edition),
-        deliveries: deliveries.collect(),
-        digest: rows.first().and_then(|row| row.digest),
+        routing_version: rows.first().map_or(0, |row| row.edition),
+        due_deliveries: deliveries.collect(),
+        due_digest: rows.first().and_then(|row| row.digest),
     })
 }

@@ -60,7 +60,11 @@ pub async fn delete(pool: &PgPool, id: Uuid) -> Result<bool, StoreError> {
 
 /// Deletes the suppression of an address with this reason, such as a STOP. Suppressions with
 /// another reason stay.
-pub async fn start(pool: &PgPool, address: &str, reason: &str) -> Result<(), StoreError> {
+pub async fn delete_by_reason(
+    pool: &PgPool,
+    address: &str,
+    reason: &str,
+) -> Result<(), StoreError> {
     sqlx::query!(
         "delete from notification.suppression where address = $1 and reason = $2",
         address,

@@ -13,16 +13,16 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::POLL_INTERVAL;
-use super::limiter::DailyLimiter;
+use super::RETRY_INTERVAL;
+use super::daily_limiter::DailyLimiter;
+use super::queue_signal::QueueSignal;
 use super::sender::ChannelSender;
-use super::wake::QueueSignal;
 use crate::domain::attempt::{
     ClaimedDelivery, CompletedAttempt, DeferredDelivery, NextState, SendOutcome, SendResult,
 };
 use crate::domain::backoff::JitterFn;
-use crate::domain::pace::{ChannelLimits, TokenBucket};
-use crate::domain::target::Channel;
+use crate::domain::channel_address::Channel;
+use crate::domain::token_bucket::{ChannelLimits, TokenBucket};
 use crate::store::queue::{self, AttemptOutcome};
 use crate::store::{StoreError, endpoint, suppression};
 
@@ -33,45 +33,48 @@ const RECORD_BATCH_DELAY: Duration = Duration::from_millis(5);
 pub struct Dispatcher {
     pub channel: Channel,
     pub sender: Arc<ChannelSender>,
-    pub flow: ChannelLimits,
+    pub limits: ChannelLimits,
     pub pool: PgPool,
     pub clock: Clock,
-    pub wake: QueueSignal,
+    pub queue_signal: QueueSignal,
     pub limiter: DailyLimiter,
     pub jitter: JitterFn,
 }
 
 /// The detail of an outcome that the database refuses.
-const REJECTED_OUTCOME: &str = "the provider's response cannot be stored";
+const REJECTED_OUTCOME_DETAIL: &str = "the provider's response cannot be stored";
 
 type InFlightSends = JoinSet<Result<CompletedAttempt, DeferredDelivery>>;
 
 /// Attempts whose outcomes are not recorded yet.
 #[derive(Default)]
 struct FinishedAttempts {
-    settled: Vec<AttemptOutcome>,
-    held_back: Vec<DeferredDelivery>,
+    outcomes: Vec<AttemptOutcome>,
+    deferred: Vec<DeferredDelivery>,
 }
 
 impl FinishedAttempts {
     fn len(&self) -> usize {
-        self.settled.len() + self.held_back.len()
+        self.outcomes.len() + self.deferred.len()
     }
 }
 
 impl Dispatcher {
     /// Sends until `stop`, then completes the sends in progress.
     pub async fn run(self, stop: CancellationToken) {
-        let mut wake = self.wake.subscribe(self.channel);
+        let mut wake = self.queue_signal.subscribe(self.channel);
         let now = self.clock.now();
-        let mut pace = self.flow.per_second.map(|rate| TokenBucket::new(rate, now));
+        let mut pace = self
+            .limits
+            .per_second
+            .map(|rate| TokenBucket::new(rate, now));
         let mut sending = InFlightSends::new();
         let mut done = FinishedAttempts::default();
         loop {
             let recorded = self.record(&mut done).await;
             // Unrecorded deliveries would be sent again, so nothing is claimed until they are
             // recorded.
-            let room = self.room(sending.len(), pace.as_mut());
+            let room = self.capacity(sending.len(), pace.as_mut());
             if recorded && room > 0 && !stop.is_cancelled() {
                 let claimed = self.claim(room).await;
                 if let Some(pace) = &mut pace {
@@ -88,20 +91,23 @@ impl Dispatcher {
             if stop.is_cancelled() && sending.is_empty() && done.len() == 0 {
                 return;
             }
-            let room = self.room(sending.len(), pace.as_mut());
+            let room = self.capacity(sending.len(), pace.as_mut());
             // The scheduler wakes the dispatcher when a delivery becomes due.
             let waits_for_work = recorded && room > 0;
-            let nap = pace.as_ref().filter(|_| room == 0).map(TokenBucket::wait);
+            let nap = pace
+                .as_ref()
+                .filter(|_| room == 0)
+                .map(TokenBucket::time_until_token);
             let nap = nap
                 .and_then(|wait| wait.to_std().ok())
-                .unwrap_or(POLL_INTERVAL);
+                .unwrap_or(RETRY_INTERVAL);
             tokio::select! {
                 Some(first) = sending.join_next() => {
-                    self.settle(&mut done, first);
-                    self.gather(&mut sending, &mut done).await;
+                    self.add_finished(&mut done, first);
+                    self.collect_finished(&mut sending, &mut done).await;
                 }
                 _ = wake.changed(), if waits_for_work => {}
-                () = tokio::time::sleep(nap.min(POLL_INTERVAL)), if !waits_for_work => {}
+                () = tokio::time::sleep(nap.min(RETRY_INTERVAL)), if !waits_for_work => {}
                 () = stop.cancelled(), if !stop.is_cancelled() => {}
             }
         }
@@ -109,14 +115,14 @@ impl Dispatcher {
 
     /// How many deliveries may be claimed. Zero until half of the capacity is free, because
     /// claiming one costs nearly as much as claiming many.
-    fn room(&self, on_their_way: usize, pace: Option<&mut TokenBucket>) -> usize {
-        let most = self.flow.concurrency;
+    fn capacity(&self, on_their_way: usize, pace: Option<&mut TokenBucket>) -> usize {
+        let most = self.limits.concurrency;
         let free = most.saturating_sub(on_their_way);
-        let allowed = pace.map_or(usize::MAX, |pace| pace.room(self.clock.now()));
+        let allowed = pace.map_or(usize::MAX, |pace| pace.refill(self.clock.now()));
         if free * 2 < most {
             return 0;
         }
-        free.min(allowed).min(self.sender.room(on_their_way))
+        free.min(allowed).min(self.sender.capacity(on_their_way))
     }
 
     async fn claim(&self, limit: usize) -> Vec<ClaimedDelivery> {
@@ -124,7 +130,7 @@ impl Dispatcher {
         let claiming = async {
             let now = self.clock.now();
             let mut claimed = queue::claim(&self.pool, self.channel, now, limit).await?;
-            self.limiter.mark(&mut claimed).await;
+            self.limiter.suppress_exceeding(&mut claimed).await;
             Ok::<_, StoreError>(claimed)
         };
         match catch_panics(claiming).await {
@@ -141,35 +147,38 @@ impl Dispatcher {
     }
 
     /// Collects further attempts that finish within [`RECORD_BATCH_DELAY`].
-    async fn gather(&self, sending: &mut InFlightSends, done: &mut FinishedAttempts) {
+    async fn collect_finished(&self, sending: &mut InFlightSends, done: &mut FinishedAttempts) {
         let until = Instant::now() + RECORD_BATCH_DELAY;
-        while done.len() * 2 < self.flow.concurrency {
+        while done.len() * 2 < self.limits.concurrency {
             let next = tokio::time::timeout_at(until, sending.join_next());
             let Ok(Some(next)) = next.await else {
                 break;
             };
-            self.settle(done, next);
+            self.add_finished(done, next);
         }
         while let Some(next) = sending.try_join_next() {
-            self.settle(done, next);
+            self.add_finished(done, next);
         }
     }
 
-    fn settle(
+    fn add_finished(
         &self,
         done: &mut FinishedAttempts,
         ended: Result<Result<CompletedAttempt, DeferredDelivery>, JoinError>,
     ) {
         match ended {
             Ok(Ok(attempted)) => {
-                tell(&attempted);
+                report_attempt(&attempted);
                 let providers = i32::try_from(self.sender.providers.len()).unwrap_or(i32::MAX);
                 let (now, jitter) = (self.clock.now(), (self.jitter)());
-                let next = catch_panic(|| attempted.next(providers, now, jitter));
-                let next = next.unwrap_or(NextState::Dead);
-                done.settled.push(AttemptOutcome { attempted, next });
+                let next = catch_panic(|| attempted.next_state(providers, now, jitter));
+                let next = next.unwrap_or(NextState::DeadLetter);
+                done.outcomes.push(AttemptOutcome {
+                    attempt: attempted,
+                    next_state: next,
+                });
             }
-            Ok(Err(held_back)) => done.held_back.push(held_back),
+            Ok(Err(held_back)) => done.deferred.push(held_back),
             // The delivery is claimed again after its lease expires.
             Err(error) => {
                 tracing::error!(%error, "a delivery attempt was aborted; its outcome is unknown");
@@ -193,31 +202,30 @@ impl Dispatcher {
     }
 
     async fn try_record(&self, done: &mut FinishedAttempts) -> Result<(), StoreError> {
-        if !done.held_back.is_empty() {
-            queue::release(&self.pool, &done.held_back).await?;
-            done.held_back.clear();
-            self.wake.reschedule();
+        if !done.deferred.is_empty() {
+            queue::release(&self.pool, &done.deferred).await?;
+            done.deferred.clear();
+            self.queue_signal.reschedule();
         }
-        if done.settled.is_empty() {
+        if done.outcomes.is_empty() {
             return Ok(());
         }
         let now = self.clock.now();
-        self.settle_each(&mut done.settled, now).await?;
-        self.clean_up(&done.settled).await;
+        self.record_outcomes(&mut done.outcomes, now).await?;
+        self.handle_gone(&done.outcomes).await;
         // A retry that is due immediately may not have been due at the last claim.
-        let at_once =
-            |settled: &AttemptOutcome| matches!(settled.next, NextState::Again(at) if at <= now);
-        if done.settled.iter().any(at_once) {
-            self.wake.wake(self.channel);
+        let at_once = |settled: &AttemptOutcome| matches!(settled.next_state, NextState::Retry(at) if at <= now);
+        if done.outcomes.iter().any(at_once) {
+            self.queue_signal.wake_channel(self.channel);
         }
         if done
-            .settled
+            .outcomes
             .iter()
-            .any(|s| matches!(s.next, NextState::Again(_)))
+            .any(|s| matches!(s.next_state, NextState::Retry(_)))
         {
-            self.wake.reschedule();
+            self.queue_signal.reschedule();
         }
-        done.settled.clear();
+        done.outcomes.clear();
         Ok(())
     }
 }
@@ -225,30 +233,30 @@ impl Dispatcher {
 impl Dispatcher {
     /// Records outcomes. If the database refuses one, its details are replaced by a fixed text, so
     /// that it does not block the others.
-    async fn settle_each(
+    async fn record_outcomes(
         &self,
         settled: &mut [AttemptOutcome],
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        match queue::settle(&self.pool, settled, now).await {
-            Err(error) if error.is_refusal() => match settled {
+        match queue::record_outcomes(&self.pool, settled, now).await {
+            Err(error) if error.is_data_refused() => match settled {
                 [] => Ok(()),
                 [one] => {
-                    let delivery = one.attempted.delivery.id;
+                    let delivery = one.attempt.delivery.id;
                     tracing::error!(
                         %error,
                         %delivery,
                         "the database refused an outcome; it is recorded without its details"
                     );
                     let refused =
-                        SendResult::plain(one.attempted.answer.outcome, Some(REJECTED_OUTCOME));
-                    one.attempted.answer = refused;
-                    queue::settle(&self.pool, settled, now).await
+                        SendResult::new(one.attempt.result.outcome, Some(REJECTED_OUTCOME_DETAIL));
+                    one.attempt.result = refused;
+                    queue::record_outcomes(&self.pool, settled, now).await
                 }
                 many => {
                     let (first, second) = many.split_at_mut(many.len() / 2);
-                    Box::pin(self.settle_each(first, now)).await?;
-                    Box::pin(self.settle_each(second, now)).await
+                    Box::pin(self.record_outcomes(first, now)).await?;
+                    Box::pin(self.record_outcomes(second, now)).await
                 }
             },
             recorded => recorded,
@@ -257,15 +265,19 @@ impl Dispatcher {
 
     /// Handles permanent failures: disables webhooks, deletes push subscriptions, and suppresses
     /// other addresses.
-    async fn clean_up(&self, done: &[AttemptOutcome]) {
+    async fn handle_gone(&self, done: &[AttemptOutcome]) {
         for settled in done {
             let CompletedAttempt {
-                delivery, answer, ..
-            } = &settled.attempted;
+                delivery,
+                result: answer,
+                ..
+            } = &settled.attempt;
             if answer.outcome == SendOutcome::Gone {
-                let address = delivery.target.address();
+                let address = delivery.address.unmasked();
                 let ended = match self.channel {
-                    Channel::Webhook | Channel::Push => endpoint::gone(&self.pool, address).await,
+                    Channel::Webhook | Channel::Push => {
+                        endpoint::deactivate(&self.pool, address).await
+                    }
                     _ => {
                         let (id, now) = (self.clock.new_id(), self.clock.now());
                         let detail = answer.detail.as_deref().unwrap_or("gone");
@@ -284,14 +296,14 @@ impl Dispatcher {
     }
 }
 
-fn tell(attempted: &CompletedAttempt) {
+fn report_attempt(attempted: &CompletedAttempt) {
     let CompletedAttempt {
         delivery,
         provider,
-        answer,
+        result: answer,
         ..
     } = attempted;
-    let channel = delivery.target.channel().as_str();
+    let channel = delivery.address.channel().as_str();
     let outcome = answer.outcome.as_str();
     metrics::counter!("notification_deliveries_total", "channel" => channel, "outcome" => outcome)
         .increment(1);
@@ -304,7 +316,7 @@ fn tell(attempted: &CompletedAttempt) {
     let detail = answer.detail.as_deref();
     tracing::info!(
         delivery = %delivery.id,
-        number = delivery.number,
+        number = delivery.attempt_number,
         channel,
         provider,
         outcome,

@@ -11,10 +11,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::notices::ServiceNotices;
-use super::reader::RoutingCache;
-use crate::domain::decision::DeliveryPlan;
-use crate::domain::finding::RuleOutcome;
+use super::routing_cache::RoutingCache;
+use super::service_notices::ServiceNotices;
+use crate::domain::delivery_plan::DeliveryPlan;
+use crate::domain::rule_result::RuleOutcome;
 use crate::store::{StoreError, rule};
 
 /// A rule with this many failures in a row is disabled. A single failure does not suffice, because
@@ -28,7 +28,7 @@ const RULE_DISABLED_EVENT: &str = "rule.disabled";
 #[derive(Clone, Debug)]
 pub struct RuleFailureCounter {
     streaks: Arc<Mutex<HashMap<Uuid, RuleFailureStreak>>>,
-    broken: mpsc::Sender<FailingRule>,
+    sender: mpsc::Sender<FailingRule>,
 }
 
 /// The failures of a rule since its last success.
@@ -45,16 +45,16 @@ struct FailingRule {
     name: String,
     reason: String,
     /// The first failure. A rule that was changed later is not disabled.
-    since: DateTime<Utc>,
+    failing_since: DateTime<Utc>,
 }
 
 /// The worker that disables rules.
 pub struct RuleDisabler {
     pool: PgPool,
     clock: Clock,
-    shelf: RoutingCache,
+    routing_cache: RoutingCache,
     notices: ServiceNotices,
-    broken: mpsc::Receiver<FailingRule>,
+    receiver: mpsc::Receiver<FailingRule>,
 }
 
 impl RuleFailureCounter {
@@ -69,26 +69,26 @@ impl RuleFailureCounter {
         let (broken, receiver) = mpsc::channel(MAX_QUEUED_RULES);
         let failures = Self {
             streaks: Arc::default(),
-            broken,
+            sender: broken,
         };
         let switch = RuleDisabler {
             pool,
             clock,
-            shelf,
+            routing_cache: shelf,
             notices,
-            broken: receiver,
+            receiver,
         };
         (failures, switch)
     }
 
     /// Counts the results of rules. If a rule is disabled, the dead letters of its last failure say
     /// so.
-    pub fn observe(&self, branches: &mut [DeliveryPlan], now: DateTime<Utc>) {
+    pub fn record_results(&self, branches: &mut [DeliveryPlan], now: DateTime<Utc>) {
         for branch in branches {
-            let Some(finding) = &branch.finding else {
+            let Some(finding) = &branch.rule_result else {
                 continue;
             };
-            let Some(reason) = &branch.fault else {
+            let Some(reason) = &branch.rule_error else {
                 // A condition that fails because of missing data is neither a failure nor a
                 // success.
                 if finding.outcome != RuleOutcome::ConditionFailed {
@@ -96,26 +96,29 @@ impl RuleFailureCounter {
                 }
                 continue;
             };
-            let Some(since) = self.count(finding.rule_id, now) else {
+            let Some(since) = self.count_failure(finding.rule_id, now) else {
                 continue;
             };
-            let failures = branch.drafts.iter_mut().filter_map(|d| d.failure.as_mut());
+            let failures = branch
+                .deliveries
+                .iter_mut()
+                .filter_map(|d| d.failure.as_mut());
             for failure in failures {
                 failure.push_str("; the rule is disabled");
             }
             let reason = format!("it failed {MAX_CONSECUTIVE_FAILURES} times in a row: {reason}");
             // If the queue is full, the rule is reported again at its next failures.
-            let _ = self.broken.try_send(FailingRule {
+            let _ = self.sender.try_send(FailingRule {
                 id: finding.rule_id,
                 name: finding.rule.clone(),
                 reason,
-                since,
+                failing_since: since,
             });
         }
     }
 
     /// Counts a failure. If the limit is reached, returns the time of the first failure.
-    fn count(&self, rule: Uuid, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    fn count_failure(&self, rule: Uuid, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let mut streaks = self.streaks();
         let streak = streaks.entry(rule).or_insert(RuleFailureStreak {
             failures: 0,
@@ -135,8 +138,8 @@ impl RuleFailureCounter {
 
 impl RuleDisabler {
     pub async fn run(mut self, stop: CancellationToken) {
-        while let Some(Some(broken)) = stop.run_until_cancelled(self.broken.recv()).await {
-            match catch_panics(self.switch_off(&broken)).await {
+        while let Some(Some(broken)) = stop.run_until_cancelled(self.receiver.recv()).await {
+            match catch_panics(self.disable(&broken)).await {
                 Ok(Ok(())) => {}
                 // The rule is reported again at its next failures.
                 Ok(Err(error)) => {
@@ -149,11 +152,14 @@ impl RuleDisabler {
         }
     }
 
-    async fn switch_off(&self, broken: &FailingRule) -> Result<(), StoreError> {
+    async fn disable(&self, broken: &FailingRule) -> Result<(), StoreError> {
         let FailingRule {
-            id, reason, since, ..
+            id,
+            reason,
+            failing_since: since,
+            ..
         } = broken;
-        if !rule::switch_off(&self.pool, *id, reason, *since, self.clock.now()).await? {
+        if !rule::disable(&self.pool, *id, reason, *since, self.clock.now()).await? {
             return Ok(());
         }
         // The reason is not logged: it may contain data of visitors. The API shows it.
@@ -162,7 +168,7 @@ impl RuleDisabler {
             "a rule was disabled after repeated failures; GET /rules shows the reason"
         );
         metrics::counter!("notification_rules_disabled_total").increment(1);
-        self.shelf.refresh().await?;
+        self.routing_cache.refresh().await?;
         let message = format!(
             "The rule {:?} is disabled: {reason}. To enable it, correct it with PUT /rules/{id}.",
             broken.name

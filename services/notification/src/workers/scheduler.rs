@@ -9,8 +9,8 @@ use common::clock::Clock;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use super::reader::RoutingCache;
-use super::wake::QueueSignal;
+use super::queue_signal::QueueSignal;
+use super::routing_cache::RoutingCache;
 use crate::store::StoreError;
 use crate::store::schedule::{self, Schedule};
 
@@ -24,15 +24,15 @@ const MIN_POLL_INTERVAL: Duration = Duration::from_millis(200);
 pub struct Scheduler {
     pub pool: PgPool,
     pub clock: Clock,
-    pub wake: QueueSignal,
-    pub shelf: RoutingCache,
+    pub queue_signal: QueueSignal,
+    pub routing_cache: RoutingCache,
 }
 
 impl Scheduler {
     pub async fn run(self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let now = self.clock.now();
-            let wait = match catch_panics(self.look(now)).await {
+            let wait = match catch_panics(self.poll(now)).await {
                 Ok(Ok(wait)) => wait,
                 Ok(Err(error)) => {
                     tracing::warn!(%error, "the schedule or rules cannot be read; retrying soon");
@@ -47,7 +47,7 @@ impl Scheduler {
                 tokio::time::sleep(MIN_POLL_INTERVAL).await;
                 tokio::select! {
                     () = tokio::time::sleep(wait.saturating_sub(MIN_POLL_INTERVAL)) => {}
-                    () = self.wake.rescheduled() => {}
+                    () = self.queue_signal.wait_for_reschedule() => {}
                     () = self.clock.moved(now) => {}
                 }
             };
@@ -56,26 +56,33 @@ impl Scheduler {
     }
 
     /// Wakes workers with due work, and returns the time until the next work is due.
-    async fn look(&self, now: DateTime<Utc>) -> Result<Duration, StoreError> {
-        let schedule = schedule::look(&self.pool).await?;
-        self.wake_up(&schedule, now);
-        self.shelf.follow(schedule.edition).await?;
-        Ok(until_next(&schedule, now))
+    async fn poll(&self, now: DateTime<Utc>) -> Result<Duration, StoreError> {
+        let schedule = schedule::load(&self.pool).await?;
+        self.wake_workers(&schedule, now);
+        self.routing_cache
+            .refresh_to(schedule.routing_version)
+            .await?;
+        Ok(time_until_next(&schedule, now))
     }
 
-    fn wake_up(&self, schedule: &Schedule, now: DateTime<Utc>) {
-        let due = schedule.deliveries.iter().filter(|(_, due)| *due <= now);
-        due.for_each(|(channel, _)| self.wake.wake(*channel));
-        if schedule.digest.is_some_and(|due| due <= now) {
-            self.wake.wake_digests();
+    fn wake_workers(&self, schedule: &Schedule, now: DateTime<Utc>) {
+        let due = schedule
+            .due_deliveries
+            .iter()
+            .filter(|(_, due)| *due <= now);
+        due.for_each(|(channel, _)| self.queue_signal.wake_channel(*channel));
+        if schedule.due_digest.is_some_and(|due| due <= now) {
+            self.queue_signal.wake_digests();
         }
     }
 }
 
 /// The time until the next work is due, at most [`SCHEDULE_POLL_INTERVAL`].
-fn until_next(schedule: &Schedule, now: DateTime<Utc>) -> Duration {
-    let deliveries = schedule.deliveries.iter().map(|(_, due)| *due);
-    let later = deliveries.chain(schedule.digest).filter(|due| *due > now);
+fn time_until_next(schedule: &Schedule, now: DateTime<Utc>) -> Duration {
+    let deliveries = schedule.due_deliveries.iter().map(|(_, due)| *due);
+    let later = deliveries
+        .chain(schedule.due_digest)
+        .filter(|due| *due > now);
     let next = later.min().and_then(|due| (due - now).to_std().ok());
     next.map_or(SCHEDULE_POLL_INTERVAL, |wait| {
         wait.min(SCHEDULE_POLL_INTERVAL)
@@ -87,21 +94,21 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
-    use crate::domain::target::Channel;
+    use crate::domain::channel_address::Channel;
 
     #[test]
     fn it_looks_again_when_the_next_one_is_due() {
         let now = DateTime::UNIX_EPOCH;
         let at = |ms| now + TimeDelta::milliseconds(ms);
         let schedule = |deliveries: &[i64], digest: Option<i64>| Schedule {
-            edition: 1,
-            deliveries: deliveries
+            routing_version: 1,
+            due_deliveries: deliveries
                 .iter()
                 .map(|ms| (Channel::Sms, at(*ms)))
                 .collect(),
-            digest: digest.map(at),
+            due_digest: digest.map(at),
         };
-        let wait = |schedule| until_next(&schedule, now).as_millis();
+        let wait = |schedule| time_until_next(&schedule, now).as_millis();
         assert_eq!(wait(schedule(&[], None)), 2_000);
         assert_eq!(wait(schedule(&[700, -5_000], Some(60_000))), 700);
         assert_eq!(wait(schedule(&[3_000], Some(400))), 400);

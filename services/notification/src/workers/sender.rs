@@ -13,7 +13,7 @@ use crate::domain::attempt::{
     ClaimedDelivery, CompletedAttempt, DeferredDelivery, SendOutcome, SendResult,
     UnknownOutcomePolicy,
 };
-use crate::domain::breaker::{BreakerState, CircuitBreaker};
+use crate::domain::circuit_breaker::{BreakerState, CircuitBreaker};
 use crate::store::queue;
 
 /// A provider with its circuit breaker.
@@ -43,12 +43,12 @@ impl ChannelSender {
     /// How many further messages may be sent now: any number if a circuit breaker is closed, one in
     /// total if the breakers only allow a probe, otherwise none.
     #[must_use]
-    pub fn room(&self, on_their_way: usize) -> usize {
+    pub fn capacity(&self, on_their_way: usize) -> usize {
         let now = self.clock.now();
-        let doors = || self.providers.iter().map(|asked| asked.breaker.door(now));
-        if doors().any(|door| door == BreakerState::Open) {
+        let doors = || self.providers.iter().map(|asked| asked.breaker.state(now));
+        if doors().any(|door| door == BreakerState::Closed) {
             usize::MAX
-        } else if doors().any(|door| door == BreakerState::Ajar) {
+        } else if doors().any(|door| door == BreakerState::HalfOpen) {
             1_usize.saturating_sub(on_their_way)
         } else {
             0
@@ -63,60 +63,66 @@ impl ChannelSender {
     ) -> Result<CompletedAttempt, DeferredDelivery> {
         let started_at = self.clock.now();
         let started = Instant::now();
-        let told = catch_panics(self.answer(&delivery)).await;
+        let told = catch_panics(self.try_send(&delivery)).await;
         let (provider, answer) = told.unwrap_or_else(|panic| {
             tracing::error!(
                 %panic,
                 delivery = %delivery.id,
                 "a delivery attempt panicked; its outcome is unknown"
             );
-            let broken = SendResult::plain(SendOutcome::Unknown, Some("the attempt panicked"));
+            let broken = SendResult::new(SendOutcome::Unknown, Some("the attempt panicked"));
             Ok((&*self.providers[0].provider, broken))
         })?;
         Ok(CompletedAttempt {
             started_at,
             latency_ms: i32::try_from(started.elapsed().as_millis()).unwrap_or(i32::MAX),
             provider: provider.name(),
-            doubt: provider.doubt(),
+            unknown_outcome_policy: provider.unknown_outcome_policy(),
             delivery,
-            answer,
+            result: answer,
         })
     }
 
-    async fn answer(
+    async fn try_send(
         &self,
         delivery: &ClaimedDelivery,
     ) -> Result<ProviderResult<'_>, DeferredDelivery> {
-        if let Some(found) = self.found(delivery).await {
+        if let Some(found) = self.look_up(delivery).await {
             return Ok(found);
         }
-        if let Some(suppressed) = self.suppressed(delivery) {
+        if let Some(suppressed) = self.suppressed_result(delivery) {
             return Ok(suppressed);
         }
-        self.send(delivery).await.map_err(|until| DeferredDelivery {
-            id: delivery.id,
-            number: delivery.number,
-            until,
-        })
+        self.send_with_next_provider(delivery)
+            .await
+            .map_err(|until| DeferredDelivery {
+                id: delivery.id,
+                attempt_number: delivery.attempt_number,
+                deferred_until: until,
+            })
     }
 
     /// The result of a delivery to a suppressed address.
-    fn suppressed(&self, delivery: &ClaimedDelivery) -> Option<ProviderResult<'_>> {
-        let reason = delivery.suppressed.as_ref()?;
+    fn suppressed_result(&self, delivery: &ClaimedDelivery) -> Option<ProviderResult<'_>> {
+        let reason = delivery.suppression_reason.as_ref()?;
         let detail = format!("suppressed: {reason}");
-        let answer = SendResult::plain(SendOutcome::Suppressed, Some(&detail));
+        let answer = SendResult::new(SendOutcome::Suppressed, Some(&detail));
         Some((&*self.providers[0].provider, answer))
     }
 
     /// Sends with the provider whose turn it is, or the next one whose circuit breaker allows it.
     /// The error is the time when a provider is available again.
-    async fn send(&self, delivery: &ClaimedDelivery) -> Result<ProviderResult<'_>, DateTime<Utc>> {
-        let turn = usize::try_from(delivery.tries - 1).unwrap_or(0) % self.providers.len();
+    async fn send_with_next_provider(
+        &self,
+        delivery: &ClaimedDelivery,
+    ) -> Result<ProviderResult<'_>, DateTime<Utc>> {
+        let turn =
+            usize::try_from(delivery.attempts_since_retry - 1).unwrap_or(0) % self.providers.len();
         let (before, after) = self.providers.split_at(turn);
         let now = self.clock.now();
         let mut soonest: Option<DateTime<Utc>> = None;
         for GuardedProvider { provider, breaker } in after.iter().chain(before) {
-            if let BreakerState::Shut(until) = breaker.enter(now) {
+            if let BreakerState::Open(until) = breaker.admit(now) {
                 soonest = Some(soonest.map_or(until, |soonest| soonest.min(until)));
                 continue;
             }
@@ -130,15 +136,15 @@ impl ChannelSender {
     /// The result without sending again: the message was found at a provider, or its outcome stays
     /// unknown. All providers that may have the message are asked. `None` means that it can be
     /// sent.
-    async fn found(&self, delivery: &ClaimedDelivery) -> Option<ProviderResult<'_>> {
+    async fn look_up(&self, delivery: &ClaimedDelivery) -> Option<ProviderResult<'_>> {
         let since = delivery.unknown_since?;
         for GuardedProvider { provider, .. } in &self.providers {
             let told = |answer| Some((&**provider, answer));
-            let unknown = |words| told(SendResult::plain(SendOutcome::Unknown, Some(words)));
-            match provider.doubt() {
+            let unknown = |words| told(SendResult::new(SendOutcome::Unknown, Some(words)));
+            match provider.unknown_outcome_policy() {
                 UnknownOutcomePolicy::LookUp => {}
                 UnknownOutcomePolicy::SendAgain => continue,
-                UnknownOutcomePolicy::Leave => {
+                UnknownOutcomePolicy::GiveUp => {
                     return unknown(
                         "the message may have been sent before, and the provider has no lookup",
                     );
@@ -149,13 +155,14 @@ impl ChannelSender {
                 Err(answer) => return told(answer),
             };
             // The same text may have been sent to the same recipient for another notification.
-            let Ok(taken) = queue::taken(&self.pool, provider.name(), &ids).await else {
+            let Ok(taken) = queue::recorded_message_ids(&self.pool, provider.name(), &ids).await
+            else {
                 return unknown("the messages found at the provider cannot be compared");
             };
             if let Some(id) = ids.into_iter().find(|id| !taken.contains(id)) {
                 return told(SendResult {
                     message_id: Some(id),
-                    ..SendResult::plain(SendOutcome::Found, None)
+                    ..SendResult::new(SendOutcome::Found, None)
                 });
             }
         }
@@ -172,11 +179,11 @@ mod tests {
 
     use super::*;
     use crate::domain::attempt::NextState;
-    use crate::domain::target::ChannelAddress;
+    use crate::domain::channel_address::ChannelAddress;
 
-    struct Broken;
+    struct PanickingProvider;
 
-    impl Provider for Broken {
+    impl Provider for PanickingProvider {
         fn name(&self) -> &'static str {
             "broken"
         }
@@ -189,7 +196,7 @@ mod tests {
     #[tokio::test]
     async fn a_provider_that_panics_leaves_the_message_in_doubt() {
         let pool = PgPoolOptions::new().connect_lazy("postgres://nobody");
-        let provider: Arc<dyn Provider> = Arc::new(Broken);
+        let provider: Arc<dyn Provider> = Arc::new(PanickingProvider);
         let now = DateTime::UNIX_EPOCH;
         let sender = Arc::new(ChannelSender {
             providers: vec![provider.into()],
@@ -198,8 +205,8 @@ mod tests {
         });
         let delivery = ClaimedDelivery {
             id: Uuid::nil(),
-            target: ChannelAddress::log(),
-            notification: Uuid::nil(),
+            address: ChannelAddress::log(),
+            notification_id: Uuid::nil(),
             event: "e".into(),
             title: None,
             body: "hello".into(),
@@ -207,14 +214,14 @@ mod tests {
             data: None,
             endpoint: None,
             created_at: now,
-            provider: None,
-            suppressed: None,
-            number: 1,
-            tries: 1,
+            last_provider: None,
+            suppression_reason: None,
+            attempt_number: 1,
+            attempts_since_retry: 1,
             unknown_since: None,
         };
         let attempted = sender.attempt(delivery).await.unwrap();
-        assert_eq!(attempted.answer.outcome, SendOutcome::Unknown);
-        assert_eq!(attempted.next(1, now, 0.0), NextState::Unknown);
+        assert_eq!(attempted.result.outcome, SendOutcome::Unknown);
+        assert_eq!(attempted.next_state(1, now, 0.0), NextState::Unknown);
     }
 }

@@ -8,7 +8,7 @@ use sqlx::PgPool;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::support::{Service, answer, clock, rows};
+use crate::support::{Service, answer, clock, count_rows};
 use crate::twilio;
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]
@@ -33,7 +33,7 @@ async fn every_documented_path_wants_a_token(pool: PgPool) {
         }
     }
     assert_eq!(asked, 30);
-    assert_eq!(rows(&pool, "notification").await, 0);
+    assert_eq!(count_rows(&pool, "notification").await, 0);
 }
 
 /// The status of the response to a request whose body is never sent.
@@ -118,7 +118,7 @@ async fn a_token_must_be_in_time_for_this_service_and_for_this_scope(pool: PgPoo
             "{problem}"
         );
     }
-    assert_eq!(rows(&pool, "notification").await, 0);
+    assert_eq!(count_rows(&pool, "notification").await, 0);
 }
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]

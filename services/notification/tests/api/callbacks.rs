@@ -7,8 +7,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::played::{Played, Reply};
-use crate::support::{Answer, PHONE, Service, answer, attempt, clock, rows, until};
+use crate::fake_provider::{FakeProvider, Reply};
+use crate::support::{Answer, PHONE, Service, answer, clock, count_rows, first_attempt, until};
 use crate::twilio::{self, Twilio};
 
 const PUBLIC: &str = "https://notify.example.com";
@@ -50,7 +50,7 @@ async fn a_status_only_moves_forward(pool: PgPool) {
     service
         .notify(json!({"event": "e", "message": "hello"}))
         .await;
-    let delivery = service.delivery(|d| d["status"] == "sent").await;
+    let delivery = service.wait_for_delivery(|d| d["status"] == "sent").await;
     let callback = twilio.posts()[0].form["StatusCallback"].clone();
     assert_eq!(callback, format!("{PUBLIC}/callbacks/twilio"));
     assert_eq!(delivery["provider_status"], Value::Null);
@@ -62,7 +62,7 @@ async fn a_status_only_moves_forward(pool: PgPool) {
             ("NewField", "1"),
         ];
         assert_eq!(call_back(&service, &form).await.0, 200);
-        service.delivery(|_| true).await["provider_status"].clone()
+        service.wait_for_delivery(|_| true).await["provider_status"].clone()
     };
     assert_eq!(says("sent").await, "sent");
     assert_eq!(says("queued").await, "sent");
@@ -71,7 +71,7 @@ async fn a_status_only_moves_forward(pool: PgPool) {
     assert_eq!(says("undelivered").await, "delivered");
     assert_eq!(says("invented").await, "delivered");
     assert_eq!(says("read").await, "read");
-    assert_eq!(service.delivery(|_| true).await["status"], "sent");
+    assert_eq!(service.wait_for_delivery(|_| true).await["status"], "sent");
 }
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]
@@ -92,7 +92,7 @@ async fn what_did_not_arrive_is_a_dead_letter_however_early_that_is_told(pool: P
     until(async || (twilio.posts().len() == 1).then_some(())).await;
     twilio.release();
     service
-        .delivery(|d| d["provider_message_id"] == early.as_str())
+        .wait_for_delivery(|d| d["provider_message_id"] == early.as_str())
         .await;
     // Any further callback applies the stored receipt.
     call_back(
@@ -100,7 +100,7 @@ async fn what_did_not_arrive_is_a_dead_letter_however_early_that_is_told(pool: P
         &[("MessageSid", "SM0"), ("MessageStatus", "failed")],
     )
     .await;
-    let delivery = service.delivery(|d| d["status"] == "dead").await;
+    let delivery = service.wait_for_delivery(|d| d["status"] == "dead").await;
     let words = "undelivered, code 30005: the recipient is unknown";
     assert_eq!(delivery["last_error"], words);
     let (_, dead) = service.get("/dead-letters").await;
@@ -120,10 +120,10 @@ async fn only_twilio_may_call_back(pool: PgPool) {
             (403, &json!("SIGNATURE_INVALID"))
         );
     }
-    assert_eq!(rows(&pool, "suppression").await, 0);
+    assert_eq!(count_rows(&pool, "suppression").await, 0);
     let with_port = signature(&format!("{PUBLIC}:443/callbacks/twilio"), &form);
     assert_eq!(signed(&service, &form, &with_port).await.0, 200);
-    assert_eq!(rows(&pool, "suppression").await, 1);
+    assert_eq!(count_rows(&pool, "suppression").await, 1);
 
     let nameless = Service::start(&pool).await;
     assert_eq!(call_back(&nameless, &form).await.0, 404);
@@ -156,7 +156,7 @@ async fn stop_holds_over_all_providers_at_accept_and_at_send(pool: PgPool) {
     // A pending delivery is not sent any more.
     service.clock.advance(chrono::TimeDelta::seconds(5));
     let held = until(async || {
-        let story = service.story(&waiting["id"]).await;
+        let story = service.read_notification(&waiting["id"]).await;
         let all = story["deliveries"].as_array().unwrap().clone();
         all.into_iter().find(|d| d["status"] == "suppressed")
     })
@@ -182,7 +182,7 @@ async fn suppressions_are_kept_by_hand_and_by_who_is_gone(pool: PgPool) {
     let twilio = Twilio::start(&clock(), &script).await;
     let service = start(&pool, &twilio, &[]).await;
     let body = json!({"address": "ann@example.com", "reason": "asked by phone"});
-    let id = service.make("/suppressions", body).await;
+    let id = service.create("/suppressions", body).await;
     let (_, told) = service
         .notify(json!({"event": "e", "message": "m", "to": ["ann@example.com"]}))
         .await;
@@ -190,7 +190,7 @@ async fn suppressions_are_kept_by_hand_and_by_who_is_gone(pool: PgPool) {
     let path = format!("/suppressions/{id}");
     assert_eq!(service.write(Method::DELETE, &path, None).await.0, 204);
     assert_eq!(service.write(Method::DELETE, &path, None).await.0, 404);
-    assert_eq!(attempt(&service, PHONE).await["outcome"], "gone");
+    assert_eq!(first_attempt(&service, PHONE).await["outcome"], "gone");
     let listed = until(async || {
         let (_, list) = service.write(Method::GET, "/suppressions", None).await;
         list["data"].get(0).cloned()
@@ -209,7 +209,7 @@ async fn suppressions_are_kept_by_hand_and_by_who_is_gone(pool: PgPool) {
 #[sqlx::test(migrator = "notification::MIGRATOR")]
 async fn vonage_calls_back_with_its_signature(pool: PgPool) {
     let part = json!({"status": "0", "message-id": "0A1"});
-    let played = Played::start(Reply::json(200, &json!({"messages": [part]}))).await;
+    let played = FakeProvider::start(Reply::json(200, &json!({"messages": [part]}))).await;
     let args = [
         "--sms-provider=vonage".to_owned(),
         "--sms-from=Shop".to_owned(),
@@ -219,7 +219,7 @@ async fn vonage_calls_back_with_its_signature(pool: PgPool) {
         format!("--vonage-base-url={}", played.base),
     ];
     let service = Service::with(&pool, &clock(), &args).await;
-    assert_eq!(attempt(&service, PHONE).await["outcome"], "sent");
+    assert_eq!(first_attempt(&service, PHONE).await["outcome"], "sent");
     let says = async |mut form: Vec<(&str, String)>, secret: &str| {
         form.push(("timestamp", service.clock.now().timestamp().to_string()));
         form.sort();
@@ -248,7 +248,7 @@ async fn vonage_calls_back_with_its_signature(pool: PgPool) {
     assert_eq!(says(receipt(), "other").await, 403);
     assert_eq!(says(receipt(), "sign").await, 200);
     let delivery = service
-        .delivery(|d| d["provider_status"] == "delivered")
+        .wait_for_delivery(|d| d["provider_status"] == "delivered")
         .await;
     assert_eq!(delivery["status"], "sent");
     let stop = vec![
@@ -256,5 +256,5 @@ async fn vonage_calls_back_with_its_signature(pool: PgPool) {
         ("text", "STOP".to_owned()),
     ];
     assert_eq!(says(stop, "sign").await, 200);
-    assert_eq!(rows(&pool, "suppression").await, 1);
+    assert_eq!(count_rows(&pool, "suppression").await, 1);
 }

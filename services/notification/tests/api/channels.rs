@@ -4,13 +4,13 @@ use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::TimeDelta;
-use notification::domain::webhook::signature;
+use notification::domain::webhook::signature_header;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::played::{Played, Reply};
-use crate::support::{PHONE, Service, allow_again, attempt, clock, rows, until};
+use crate::fake_provider::{FakeProvider, Reply};
+use crate::support::{PHONE, Service, clock, count_rows, delete_suppression, first_attempt, until};
 use crate::twilio::{self, Twilio};
 
 fn local(more: &[String]) -> Vec<String> {
@@ -20,16 +20,21 @@ fn local(more: &[String]) -> Vec<String> {
 }
 
 /// Checks the outcome for each reply of the provider.
-async fn means(service: &Service, played: &Played, to: &str, rows: Vec<(Reply, &str)>) {
+async fn assert_outcomes(
+    service: &Service,
+    played: &FakeProvider,
+    to: &str,
+    rows: Vec<(Reply, &str)>,
+) {
     for (reply, outcome) in rows {
         let told = format!("{reply:?}");
-        played.next(reply);
-        let made = attempt(service, to).await;
+        played.push_reply(reply);
+        let made = first_attempt(service, to).await;
         assert_eq!(made["outcome"], outcome, "{told}: {made}");
         // Webhooks are disabled and subscriptions deleted instead.
         let endpoint = to.starts_with("webhook:") || to.starts_with("push:");
         if outcome == "gone" && !endpoint {
-            allow_again(service).await;
+            delete_suppression(service).await;
         }
     }
 }
@@ -43,12 +48,12 @@ async fn webhook(service: &Service, url: &str) -> Value {
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]
 async fn a_webhook_is_signed_and_its_secret_can_be_rotated(pool: PgPool) {
-    let sink = Played::start(Reply::text(204, "")).await;
+    let sink = FakeProvider::start(Reply::text(204, "")).await;
     let service = Service::with(&pool, &clock(), &local(&[])).await;
     let made = webhook(&service, &format!("{}/hook", sink.base)).await;
     let to = made["address"].as_str().unwrap();
-    assert_eq!(attempt(&service, to).await["outcome"], "sent");
-    let call = sink.last();
+    assert_eq!(first_attempt(&service, to).await["outcome"], "sent");
+    let call = sink.last_call();
     assert_eq!(
         (call.path.as_str(), call.method.as_str()),
         ("/hook", "POST")
@@ -61,7 +66,7 @@ async fn a_webhook_is_signed_and_its_secret_can_be_rotated(pool: PgPool) {
     let secret = made["secret"].as_str().unwrap().to_owned();
     let sign = |secrets: &[String]| {
         let time = call.header("webhook-timestamp").parse().unwrap();
-        signature(secrets, call.header("webhook-id"), time, &call.body)
+        signature_header(secrets, call.header("webhook-id"), time, &call.body)
     };
     assert_eq!(
         call.header("webhook-signature"),
@@ -73,10 +78,10 @@ async fn a_webhook_is_signed_and_its_secret_can_be_rotated(pool: PgPool) {
     let (_, rotated) = service.write(Method::POST, &path, None).await;
     let newer = rotated["secret"].as_str().unwrap().to_owned();
     assert_ne!(newer, secret);
-    attempt(&service, to).await;
-    let call = sink.last();
+    first_attempt(&service, to).await;
+    let call = sink.last_call();
     let time = call.header("webhook-timestamp").parse().unwrap();
-    let both = signature(
+    let both = signature_header(
         &[newer, secret],
         call.header("webhook-id"),
         time,
@@ -89,12 +94,12 @@ async fn a_webhook_is_signed_and_its_secret_can_be_rotated(pool: PgPool) {
         .write(Method::DELETE, &format!("/webhooks/{id}"), None)
         .await;
     assert_eq!(status, 204);
-    assert_eq!(attempt(&service, to).await["outcome"], "permanent");
+    assert_eq!(first_attempt(&service, to).await["outcome"], "permanent");
 }
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]
 async fn each_answer_to_a_webhook_means_something_and_410_disables_it(pool: PgPool) {
-    let sink = Played::start(Reply::text(200, "ok")).await;
+    let sink = FakeProvider::start(Reply::text(200, "ok")).await;
     let service = Service::with(&pool, &clock(), &local(&[])).await;
     let made = webhook(&service, &sink.base).await;
     let to = made["address"].as_str().unwrap();
@@ -110,7 +115,7 @@ async fn each_answer_to_a_webhook_means_something_and_410_disables_it(pool: PgPo
         (elsewhere, "permanent"),
         (Reply::text(410, ""), "gone"),
     ];
-    means(&service, &sink, to, answers).await;
+    assert_outcomes(&service, &sink, to, answers).await;
     assert_eq!(sink.calls().len(), 6);
     let disabled = until(async || {
         let (_, list) = service.write(Method::GET, "/webhooks", None).await;
@@ -122,17 +127,17 @@ async fn each_answer_to_a_webhook_means_something_and_410_disables_it(pool: PgPo
         disabled["disabled_reason"],
         "the receiver answered 410 Gone"
     );
-    assert_eq!(attempt(&service, to).await["outcome"], "permanent");
+    assert_eq!(first_attempt(&service, to).await["outcome"], "permanent");
     assert_eq!(sink.calls().len(), 6);
     let path = format!("/webhooks/{}", made["id"].as_str().unwrap());
     let body = json!({"url": sink.base, "enabled": true});
     service.write(Method::PUT, &path, Some(body)).await;
-    assert_eq!(attempt(&service, to).await["outcome"], "sent");
+    assert_eq!(first_attempt(&service, to).await["outcome"], "sent");
 }
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]
 async fn private_addresses_are_never_reached(pool: PgPool) {
-    let sink = Played::start(Reply::text(200, "ok")).await;
+    let sink = FakeProvider::start(Reply::text(200, "ok")).await;
     let service = Service::with(&pool, &clock(), &[]).await;
     let port = sink.base.rsplit(':').next().unwrap().to_owned();
     for host in [
@@ -144,11 +149,11 @@ async fn private_addresses_are_never_reached(pool: PgPool) {
         "0x7f.1",
     ] {
         let made = webhook(&service, &format!("http://{host}:{port}/")).await;
-        let made = attempt(&service, made["address"].as_str().unwrap()).await;
+        let made = first_attempt(&service, made["address"].as_str().unwrap()).await;
         let expected = (&json!("permanent"), &json!("the address is not public"));
         assert_eq!((&made["outcome"], &made["detail"]), expected, "{host}");
     }
-    let made = attempt(&service, &format!("slack:{}/x", sink.base)).await;
+    let made = first_attempt(&service, &format!("slack:{}/x", sink.base)).await;
     assert_eq!(made["detail"], "the address is not public");
     assert!(sink.calls().is_empty());
     for url in [
@@ -169,7 +174,7 @@ async fn private_addresses_are_never_reached(pool: PgPool) {
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]
 async fn slack_and_discord_speak_their_own_formats(pool: PgPool) {
-    let played = Played::start(Reply::text(200, "ok")).await;
+    let played = FakeProvider::start(Reply::text(200, "ok")).await;
     let service = Service::with(&pool, &clock(), &local(&[])).await;
     let slack = format!("slack:{}/services/T0/B0/secret", played.base);
     let answers = vec![
@@ -184,12 +189,12 @@ async fn slack_and_discord_speak_their_own_formats(pool: PgPool) {
         ),
         (Reply::text(500, "rollup_error"), "transient"),
     ];
-    means(&service, &played, &slack, answers).await;
+    assert_outcomes(&service, &played, &slack, answers).await;
     let message = json!({"event": "e", "message": "a <b> & c", "title": "T", "to": [slack]});
     service.notify(message).await;
     until(async || (played.calls().len() == 8).then_some(())).await;
     assert_eq!(
-        played.last().json(),
+        played.last_call().json(),
         json!({"text": "T\na &lt;b&gt; &amp; c", "mrkdwn": false,
             "unfurl_links": false, "unfurl_media": false})
     );
@@ -212,8 +217,8 @@ async fn slack_and_discord_speak_their_own_formats(pool: PgPool) {
         (Reply::text(502, "<html>"), "transient"),
         (Reply::json(200, &json!({"id": "77"})), "sent"),
     ];
-    means(&service, &played, &discord, answers).await;
-    let call = played.last();
+    assert_outcomes(&service, &played, &discord, answers).await;
+    let call = played.last_call();
     assert_eq!(call.path, "/api/webhooks/1/token?wait=true");
     let expected = json!({"content": "hello", "flags": 4, "allowed_mentions": {"parse": []}});
     assert_eq!(call.json(), expected);
@@ -221,7 +226,7 @@ async fn slack_and_discord_speak_their_own_formats(pool: PgPool) {
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]
 async fn telegram_and_ntfy_speak_their_own_formats(pool: PgPool) {
-    let played = Played::start(Reply::json(
+    let played = FakeProvider::start(Reply::json(
         200,
         &json!({"ok": true, "result": {"message_id": 5}}),
     ))
@@ -249,8 +254,8 @@ async fn telegram_and_ntfy_speak_their_own_formats(pool: PgPool) {
             "sent",
         ),
     ];
-    means(&service, &played, "telegram:42", answers).await;
-    let call = played.last();
+    assert_outcomes(&service, &played, "telegram:42", answers).await;
+    let call = played.last_call();
     assert_eq!(call.path, "/bot12:token/sendMessage");
     let expected = json!({"chat_id": "42", "text": "hello",
         "link_preview_options": {"is_disabled": true}});
@@ -262,8 +267,8 @@ async fn telegram_and_ntfy_speak_their_own_formats(pool: PgPool) {
         (Reply::json(429, &json!({"code": 42901})), "transient"),
         (Reply::json(200, &json!({"id": "abc"})), "sent"),
     ];
-    means(&service, &played, "ntfy:visitors", answers).await;
-    let call = played.last();
+    assert_outcomes(&service, &played, "ntfy:visitors", answers).await;
+    let call = played.last_call();
     assert_eq!(call.header("authorization"), "Bearer tk_secret");
     let expected = json!({"topic": "visitors", "title": null, "message": "hello"});
     assert_eq!(call.json(), expected);
@@ -271,7 +276,7 @@ async fn telegram_and_ntfy_speak_their_own_formats(pool: PgPool) {
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]
 async fn a_browser_is_told_encrypted_and_forgotten_when_it_is_gone(pool: PgPool) {
-    let played = Played::start(Reply::text(201, "")).await;
+    let played = FakeProvider::start(Reply::text(201, "")).await;
     let key = "yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw";
     let args = local(&[
         format!("--vapid-private-key={key}"),
@@ -287,13 +292,13 @@ async fn a_browser_is_told_encrypted_and_forgotten_when_it_is_gone(pool: PgPool)
             "keys": {"p256dh": p256dh, "auth": auth}})
     };
     let id = service
-        .make(
+        .create(
             "/push/subscriptions",
             subscription("BTBZMqHH6r4Tts7J_aSIgg"),
         )
         .await;
     let again = service
-        .make(
+        .create(
             "/push/subscriptions",
             subscription("BTBZMqHH6r4Tts7J_aSIgg"),
         )
@@ -316,8 +321,8 @@ async fn a_browser_is_told_encrypted_and_forgotten_when_it_is_gone(pool: PgPool)
         (Reply::text(401, ""), "config"),
         (Reply::text(403, ""), "config"),
     ];
-    means(&service, &played, &to, answers).await;
-    let call = played.last();
+    assert_outcomes(&service, &played, &to, answers).await;
+    let call = played.last_call();
     assert_eq!(call.path, "/send/abc");
     assert_eq!(call.header("content-encoding"), "aes128gcm");
     assert_eq!(call.header("ttl"), "86400");
@@ -328,10 +333,10 @@ async fn a_browser_is_told_encrypted_and_forgotten_when_it_is_gone(pool: PgPool)
         "{authorization}"
     );
     assert_eq!(&call.body[16..21], [0, 0, 16, 0, 65]);
-    assert_eq!(rows(&pool, "endpoint").await, 1);
+    assert_eq!(count_rows(&pool, "endpoint").await, 1);
 
-    means(&service, &played, &to, vec![(Reply::text(410, ""), "gone")]).await;
-    until(async || (rows(&pool, "endpoint").await == 0).then_some(())).await;
+    assert_outcomes(&service, &played, &to, vec![(Reply::text(410, ""), "gone")]).await;
+    until(async || (count_rows(&pool, "endpoint").await == 0).then_some(())).await;
     let (status, problem) = service
         .write(
             Method::POST,
@@ -344,7 +349,8 @@ async fn a_browser_is_told_encrypted_and_forgotten_when_it_is_gone(pool: PgPool)
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]
 async fn an_app_is_told_with_a_token_that_is_asked_for_once(pool: PgPool) {
-    let played = Played::start(Reply::json(200, &json!({"name": "projects/p/messages/1"}))).await;
+    let played =
+        FakeProvider::start(Reply::json(200, &json!({"name": "projects/p/messages/1"}))).await;
     let pair = aws_lc_rs::rsa::KeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap();
     let der: Pkcs8V1Der = pair.as_der().unwrap();
     let key = STANDARD.encode(der.as_ref());
@@ -356,17 +362,20 @@ async fn an_app_is_told_with_a_token_that_is_asked_for_once(pool: PgPool) {
         format!("--fcm-base-url={}", played.base),
     ];
     let service = Service::with(&pool, &clock(), &args).await;
-    played.next(Reply::json(400, &json!({"error": "invalid_grant"})));
+    played.push_reply(Reply::json(400, &json!({"error": "invalid_grant"})));
     assert_eq!(
-        attempt(&service, "fcm:app-token").await["outcome"],
+        first_attempt(&service, "fcm:app-token").await["outcome"],
         "config"
     );
     let token = Reply::json(
         200,
         &json!({"access_token": "ya29", "expires_in": 3599, "token_type": "Bearer"}),
     );
-    played.next(token.clone());
-    assert_eq!(attempt(&service, "fcm:app-token").await["outcome"], "sent");
+    played.push_reply(token.clone());
+    assert_eq!(
+        first_attempt(&service, "fcm:app-token").await["outcome"],
+        "sent"
+    );
     let calls = &played.calls()[1..];
     assert_eq!(calls[0].path, "/token");
     let form = String::from_utf8(calls[0].body.to_vec()).unwrap();
@@ -403,10 +412,13 @@ async fn an_app_is_told_with_a_token_that_is_asked_for_once(pool: PgPool) {
         (refused(500, "INTERNAL", None), "unknown"),
         (refused(401, "UNAUTHENTICATED", None), "config"),
     ];
-    means(&service, &played, "fcm:app-token", answers).await;
+    assert_outcomes(&service, &played, "fcm:app-token", answers).await;
     // A refused access token is not used again.
-    played.next(token);
-    assert_eq!(attempt(&service, "fcm:app-token").await["outcome"], "sent");
+    played.push_reply(token);
+    assert_eq!(
+        first_attempt(&service, "fcm:app-token").await["outcome"],
+        "sent"
+    );
     assert_eq!(
         played
             .calls()
@@ -433,7 +445,7 @@ fn vonage(base: &str) -> Vec<String> {
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]
 async fn vonage_tells_errors_in_its_statuses(pool: PgPool) {
-    let played = Played::start(part("0")).await;
+    let played = FakeProvider::start(part("0")).await;
     let mut args = vonage(&played.base);
     args.push("--sms-provider=vonage".into());
     args.push("--sms-from=+15550100001".into());
@@ -447,8 +459,8 @@ async fn vonage_tells_errors_in_its_statuses(pool: PgPool) {
         (Reply::text(502, "<html>"), "unknown"),
         (part("0"), "sent"),
     ];
-    means(&service, &played, PHONE, answers).await;
-    let form = String::from_utf8(played.last().body.to_vec()).unwrap();
+    assert_outcomes(&service, &played, PHONE, answers).await;
+    let form = String::from_utf8(played.last_call().body.to_vec()).unwrap();
     let expected = "api_key=key&api_secret=secret&from=15550100001&to=15550100067&text=hello\
         &type=text&client-ref=";
     assert!(form.starts_with(expected), "{form}");
@@ -456,7 +468,7 @@ async fn vonage_tells_errors_in_its_statuses(pool: PgPool) {
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]
 async fn the_second_provider_sends_what_the_first_cannot(pool: PgPool) {
-    let played = Played::start(part("0")).await;
+    let played = FakeProvider::start(part("0")).await;
     let clock = clock();
     let script = [
         twilio::Reply::Refuse(401, 20003),
@@ -474,7 +486,7 @@ async fn the_second_provider_sends_what_the_first_cannot(pool: PgPool) {
             .notify(json!({"event": "e", "message": "hello"}))
             .await;
         until(async || {
-            let story = service.story(&sent["id"]).await;
+            let story = service.read_notification(&sent["id"]).await;
             let delivery = story["deliveries"][0].clone();
             let ended = delivery["status"] != "sending" && delivery["provider"] != Value::Null;
             // A delivery that is due now is about to go to the other provider.

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::support::{MASKED, PHONE, Service, clock, start_of_time, until};
+use crate::support::{MASKED, PHONE, Service, clock, initial_time, until};
 use crate::twilio::{Reply, Twilio, args};
 
 fn hello() -> Value {
@@ -23,7 +23,7 @@ async fn a_permanent_refusal_makes_a_dead_letter_that_can_be_sent_again(pool: Pg
     let service = Service::with(&pool, &clock(), &twilio.args()).await;
     let (_, sent) = service.notify(hello()).await;
     let id = sent["id"].as_str().unwrap();
-    let delivery = service.delivery(|d| d["status"] == "dead").await;
+    let delivery = service.wait_for_delivery(|d| d["status"] == "dead").await;
     let error = "HTTP 400, code 21614: the recipient's number is not a mobile one";
     assert_eq!(delivery["last_error"], error);
     assert_eq!(delivery["due_at"], Value::Null);
@@ -42,7 +42,7 @@ async fn a_permanent_refusal_makes_a_dead_letter_that_can_be_sent_again(pool: Pg
 
     let (status, _) = service.retry(id).await;
     assert_eq!(status, 202);
-    let delivery = service.delivery(|d| d["status"] == "sent").await;
+    let delivery = service.wait_for_delivery(|d| d["status"] == "sent").await;
     assert_eq!(delivery["attempts"].as_array().unwrap().len(), 2);
     assert_eq!(delivery["last_error"], Value::Null);
     assert_eq!(service.get("/dead-letters").await.1["data"], json!([]));
@@ -89,13 +89,13 @@ async fn what_may_pass_is_tried_again_on_schedule_until_it_is_given_up(pool: PgP
         .into_iter()
         .enumerate()
     {
-        let delivery = service.delivery_after(tries + 1).await;
+        let delivery = service.wait_for_attempts(tries + 1).await;
         assert_eq!(delivery["status"], "pending");
         let wait = TimeDelta::seconds(seconds);
         assert_eq!(due_at(&delivery), service.clock.now() + wait);
         service.clock.advance(wait);
     }
-    let delivery = service.delivery_after(8).await;
+    let delivery = service.wait_for_attempts(8).await;
     assert_eq!(delivery["status"], "dead");
     assert_eq!(twilio.posts().len(), 8);
     assert_eq!(twilio.lookups().len(), 0, "429 was never processed");
@@ -105,7 +105,7 @@ async fn what_may_pass_is_tried_again_on_schedule_until_it_is_given_up(pool: PgP
     // After these failures the circuit breaker is open for a while.
     service.clock.advance(TimeDelta::seconds(30));
     service.retry(id).await;
-    service.delivery(|d| d["status"] == "sent").await;
+    service.wait_for_delivery(|d| d["status"] == "sent").await;
 }
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]
@@ -113,11 +113,11 @@ async fn retry_after_is_honoured(pool: PgPool) {
     let twilio = Twilio::start(&clock(), &[Reply::Wait(77)]).await;
     let service = Service::with(&pool, &clock(), &twilio.args()).await;
     service.notify(hello()).await;
-    let delivery = service.delivery_after(1).await;
-    assert_eq!(due_at(&delivery), start_of_time() + TimeDelta::seconds(77));
+    let delivery = service.wait_for_attempts(1).await;
+    assert_eq!(due_at(&delivery), initial_time() + TimeDelta::seconds(77));
     assert_eq!(delivery["attempts"][0]["outcome"], "transient");
     service.clock.advance(TimeDelta::seconds(77));
-    service.delivery(|d| d["status"] == "sent").await;
+    service.wait_for_delivery(|d| d["status"] == "sent").await;
 }
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]
@@ -128,7 +128,7 @@ async fn what_never_reached_twilio_is_sent_again_without_looking(pool: PgPool) {
     let address = socket.local_addr().unwrap();
     let service = Service::with(&pool, &clock(), &args(&format!("http://{address}"))).await;
     service.notify(hello()).await;
-    let delivery = service.delivery_after(1).await;
+    let delivery = service.wait_for_attempts(1).await;
     assert_eq!(delivery["attempts"][0]["outcome"], "transient");
     assert_eq!(delivery["last_error"], "no connection");
     assert_eq!(delivery["unknown_since"], Value::Null);
@@ -136,7 +136,7 @@ async fn what_never_reached_twilio_is_sent_again_without_looking(pool: PgPool) {
     let listener = socket.listen(16).unwrap();
     let twilio = Twilio::start_on(listener, &service.clock, &[]);
     service.clock.advance(TimeDelta::seconds(5));
-    service.delivery(|d| d["status"] == "sent").await;
+    service.wait_for_delivery(|d| d["status"] == "sent").await;
     assert_eq!((twilio.posts().len(), twilio.lookups().len()), (1, 0));
 }
 
@@ -145,7 +145,7 @@ async fn no_answer_shows_a_number(pool: PgPool) {
     let twilio = Twilio::start(&clock(), &[Reply::Refuse(400, 21211)]).await;
     let service = Service::with(&pool, &clock(), &twilio.args()).await;
     let (_, accepted) = service.notify(hello()).await;
-    let delivery = service.delivery(|d| d["status"] == "dead").await;
+    let delivery = service.wait_for_delivery(|d| d["status"] == "dead").await;
     let id = accepted["id"].as_str().unwrap();
     let (_, detail) = service.get(&format!("/notifications/{id}")).await;
     let (_, list) = service.get("/notifications").await;

@@ -5,13 +5,13 @@ use common::jwt::Scope;
 use notification::domain::attempt::{
     CompletedAttempt, NextState, SendOutcome, SendResult, UnknownOutcomePolicy,
 };
-use notification::domain::target::Channel;
-use notification::store::queue::{AttemptOutcome, claim, settle};
+use notification::domain::channel_address::Channel;
+use notification::store::queue::{AttemptOutcome, claim, record_outcomes};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::support::{Answer as HttpAnswer, Service, rows, start_of_time, until};
+use crate::support::{Answer as HttpAnswer, Service, count_rows, initial_time, until};
 
 const VISITOR: &str = "visitor-secret-1";
 const USER: &str = "user-secret-2";
@@ -30,7 +30,7 @@ fn arrived(visitor: &str, user: Option<&str>, path: &str) -> Value {
     json!({
         "visit": {"site": "shop.example", "path": path, "title": "TitleSecret",
             "visitor_id": visitor, "user_id": user, "properties": {"plan": "PropertySecret"},
-            "received_at": start_of_time()},
+            "received_at": initial_time()},
         "session": {"id": "019a0000-0000-7000-8000-00000000000a"},
         "visitor": {"id": visitor, "returning": false, "previous_sessions": 0},
     })
@@ -104,7 +104,7 @@ async fn an_erased_visitor_is_in_no_table(pool: PgPool) {
             "templates": said});
         let fields = rule.as_object_mut().unwrap();
         fields.extend(more.as_object().unwrap().clone());
-        service.make("/rules", rule).await;
+        service.create("/rules", rule).await;
     }
     let data = arrived(VISITOR, Some(USER), "/reset/PathSecret");
     let (status, sent) = service
@@ -120,7 +120,7 @@ async fn an_erased_visitor_is_in_no_table(pool: PgPool) {
         .await;
     // One digest was sent, the other one is open.
     service.clock.advance(TimeDelta::minutes(1));
-    until(async || (rows(&pool, "digest").await == 1).then_some(())).await;
+    until(async || (count_rows(&pool, "digest").await == 1).then_some(())).await;
     until(async || {
         let sent = "select count(*) from notification.delivery where status = 'sent'";
         let sent: i64 = sqlx::query_scalar(sent).fetch_one(&pool).await.unwrap();
@@ -156,7 +156,7 @@ async fn an_erased_visitor_is_in_no_table(pool: PgPool) {
                   update notification.delivery set last_error = null";
     sqlx::raw_sql(others).execute(&pool).await.unwrap();
     let titles = "update notification.notification set data = '{}' where erased_at is null";
-    let story = service.story(&other["id"]).await;
+    let story = service.read_notification(&other["id"]).await;
     assert_eq!(story["data"]["visit"]["path"], "/shared");
     sqlx::query(titles).execute(&pool).await.unwrap();
     sqlx::query(
@@ -175,7 +175,7 @@ async fn an_erased_visitor_is_in_no_table(pool: PgPool) {
     assert_eq!(erase_visitor(&service, VISITOR).await["notifications"], 0);
     assert_eq!(erase(&service, user).await.1["notifications"], 0);
     assert_eq!(service.retry(sent["id"].as_str().unwrap()).await.0, 409);
-    let story = service.story(&sent["id"]).await;
+    let story = service.read_notification(&sent["id"]).await;
     assert_eq!(story["reason"], "erased");
     for delivery in story["deliveries"].as_array().unwrap() {
         assert_eq!(
@@ -203,7 +203,7 @@ async fn an_announcement_that_was_on_its_way_says_nothing(pool: PgPool) {
     );
     let listed = service.notify(json!([late])).await.1;
     assert_eq!(listed["results"][0]["reason"], "erased", "{listed}");
-    assert_eq!(rows(&pool, "delivery").await, 0);
+    assert_eq!(count_rows(&pool, "delivery").await, 0);
     assert_nothing_left(&pool).await;
     // A visitor who returns is announced.
     let mut back = arrived(VISITOR, None, "/");
@@ -211,7 +211,7 @@ async fn an_announcement_that_was_on_its_way_says_nothing(pool: PgPool) {
     assert_eq!(service.notify(event(&back)).await.1["status"], "queued");
     // After a day the erasure is forgotten, because no announcement can be in transit any more.
     service.clock.advance(TimeDelta::hours(24));
-    until(async || (rows(&pool, "erased_person").await == 0).then_some(())).await;
+    until(async || (count_rows(&pool, "erased_person").await == 0).then_some(())).await;
 }
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]
@@ -228,7 +228,7 @@ async fn accepting_and_erasing_at_once_leave_nothing(pool: PgPool) {
         futures::join!(announcing, erasing);
     }
     erase_visitor(&service, VISITOR).await;
-    assert_eq!(rows(&pool, "notification").await, 100);
+    assert_eq!(count_rows(&pool, "notification").await, 100);
     assert_nothing_left(&pool).await;
 }
 
@@ -245,23 +245,23 @@ async fn an_attempt_that_ends_after_the_erasure_leaves_no_text(pool: PgPool) {
             created_at)
         select gen_random_uuid(), id, 'ntfy', 'ntfy:topic', 'PathSecret', $1 + interval '1 hour', $1
         from n";
-    let insert = sqlx::query(insert).bind(start_of_time()).bind(VISITOR);
+    let insert = sqlx::query(insert).bind(initial_time()).bind(VISITOR);
     insert.execute(&pool).await.unwrap();
-    let later = start_of_time() + TimeDelta::hours(1);
+    let later = initial_time() + TimeDelta::hours(1);
     let mut claimed = claim(&pool, Channel::Ntfy, later, 1).await.unwrap();
     assert_eq!(erase_visitor(&service, VISITOR).await["canceled"], 1);
     let settled = AttemptOutcome {
-        attempted: CompletedAttempt {
+        attempt: CompletedAttempt {
             delivery: claimed.remove(0),
             started_at: later,
             latency_ms: 7,
             provider: "ntfy",
-            doubt: UnknownOutcomePolicy::SendAgain,
-            answer: SendResult::plain(SendOutcome::Transient(None), Some("it said ProviderSecret")),
+            unknown_outcome_policy: UnknownOutcomePolicy::SendAgain,
+            result: SendResult::new(SendOutcome::Transient(None), Some("it said ProviderSecret")),
         },
-        next: NextState::Again(later),
+        next_state: NextState::Retry(later),
     };
-    settle(&pool, &[settled], later).await.unwrap();
+    record_outcomes(&pool, &[settled], later).await.unwrap();
     assert_nothing_left(&pool).await;
     let left = "select d.status || ' ' || a.outcome from notification.delivery d
                 join notification.attempt a on a.delivery_id = d.id";

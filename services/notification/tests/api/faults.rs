@@ -12,15 +12,15 @@ use futures::future::join_all;
 use serde_json::json;
 use sqlx::{ConnectOptions as _, PgPool};
 
-use crate::support::{SECRET, keyring, rows, until};
+use crate::support::{SECRET, count_rows, keyring, until};
 use crate::twilio::{Reply, Twilio};
 
 const MESSAGES: usize = 120;
 const CLIENTS: usize = 8;
 
-struct Process(Child);
+struct ServiceProcess(Child);
 
-impl Drop for Process {
+impl Drop for ServiceProcess {
     /// `kill -9`.
     fn drop(&mut self) {
         let _ = self.0.kill();
@@ -29,7 +29,7 @@ impl Drop for Process {
 }
 
 /// Starts a process on the port. The process may not listen yet on return.
-fn start(pool: &PgPool, port: u16, args: &[String]) -> Process {
+fn start(pool: &PgPool, port: u16, args: &[String]) -> ServiceProcess {
     let mut command = Command::new(env!("CARGO_BIN_EXE_notification"));
     command
         .args(args)
@@ -41,11 +41,16 @@ fn start(pool: &PgPool, port: u16, args: &[String]) -> Process {
         ))
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    Process(command.spawn().unwrap())
+    ServiceProcess(command.spawn().unwrap())
 }
 
 /// Sends a message repeatedly, with the same idempotency key, until it is accepted.
-async fn insist(http: &reqwest::Client, port: u16, number: usize, accepted: &AtomicUsize) {
+async fn send_until_accepted(
+    http: &reqwest::Client,
+    port: u16,
+    number: usize,
+    accepted: &AtomicUsize,
+) {
     let now = Clock::system().now().timestamp();
     let claims = Claims::new("tests", [Scope::NotifySend].into_iter().collect(), now, 600);
     let token = keyring().sign(&claims).unwrap();
@@ -69,7 +74,7 @@ async fn insist(http: &reqwest::Client, port: u16, number: usize, accepted: &Ato
 
 /// Shortens waits after failures, and leases that are older than `age` seconds: longer than any
 /// attempt takes, or less if no process is alive.
-async fn hurry(pool: &PgPool, age: i32) {
+async fn shorten_waits(pool: &PgPool, age: i32) {
     let lost = "update notification.delivery
         set leased_until = leased_until - interval '1 minute'
         where status = 'sending' and leased_until < now() + make_interval(secs => 60 - $1)";
@@ -102,7 +107,7 @@ async fn nothing_is_lost_and_nobody_is_told_twice(pool: PgPool) {
     let accepted = AtomicUsize::new(0);
     let load = join_all((0..CLIENTS).map(async |client| {
         for number in (client..MESSAGES).step_by(CLIENTS) {
-            insist(&http, port, number, &accepted).await;
+            send_until_accepted(&http, port, number, &accepted).await;
         }
     }));
     let faults = async {
@@ -116,7 +121,7 @@ async fn nothing_is_lost_and_nobody_is_told_twice(pool: PgPool) {
                 sqlx::query(cut).execute(&pool).await.unwrap();
             } else {
                 drop(process);
-                hurry(&pool, -60).await;
+                shorten_waits(&pool, -60).await;
                 process = start(&pool, port, &args);
             }
         }
@@ -124,13 +129,13 @@ async fn nothing_is_lost_and_nobody_is_told_twice(pool: PgPool) {
     };
     let (_, process) = tokio::join!(load, faults);
     assert_eq!(
-        rows(&pool, "notification").await,
+        count_rows(&pool, "notification").await,
         i64::try_from(MESSAGES).unwrap()
     );
     until(async || {
         let open = "select count(*) from notification.delivery where status <> 'sent'";
         let open: i64 = sqlx::query_scalar(open).fetch_one(&pool).await.unwrap();
-        hurry(&pool, 6).await;
+        shorten_waits(&pool, 6).await;
         (open == 0).then_some(())
     })
     .await;

@@ -41,7 +41,7 @@ async fn a_queue_that_is_late_is_degraded(pool: PgPool) {
     let twilio = Twilio::start(&clock, &[Reply::Refuse(429, 20429)]).await;
     let service = Service::with(&pool, &clock, &twilio.args()).await;
     service.notify(json!({"event": "e", "message": "m"})).await;
-    service.delivery_after(1).await;
+    service.wait_for_attempts(1).await;
     // A row that another transaction locks cannot be claimed.
     let mut holder = pool.begin().await.unwrap();
     sqlx::query("select id from notification.delivery for update")
@@ -55,7 +55,7 @@ async fn a_queue_that_is_late_is_degraded(pool: PgPool) {
     assert_eq!(report["checks"]["sms"]["detail"], "twilio");
 
     holder.rollback().await.unwrap();
-    service.delivery(|d| d["status"] == "sent").await;
+    service.wait_for_delivery(|d| d["status"] == "sent").await;
     let (_, metrics) = answer(service.http.get(format!("{}/metrics", service.base))).await;
     let metrics = metrics.as_str().unwrap();
     for outcome in ["transient", "sent"] {

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::json;
 use sqlx::PgPool;
 
-use crate::support::{Service, rows};
+use crate::support::{Service, count_rows};
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]
 async fn the_same_key_and_body_get_the_same_answer(pool: PgPool) {
@@ -15,11 +15,11 @@ async fn the_same_key_and_body_get_the_same_answer(pool: PgPool) {
     let body = json!({"event": "e", "message": "m", "data": {"a": 1, "b": 2}});
     let first = service.notify_with_key("k", body).await;
     assert_eq!(first.0, 202);
-    service.delivery(|d| d["status"] == "sent").await;
+    service.wait_for_delivery(|d| d["status"] == "sent").await;
     let reordered = json!({"data": {"b": 2, "a": 1}, "message": "m", "event": "e"});
     assert_eq!(service.notify_with_key("k", reordered).await, first);
-    assert_eq!(rows(&pool, "notification").await, 1);
-    assert_eq!(rows(&pool, "delivery").await, 1);
+    assert_eq!(count_rows(&pool, "notification").await, 1);
+    assert_eq!(count_rows(&pool, "delivery").await, 1);
 }
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]
@@ -31,7 +31,7 @@ async fn the_same_key_with_another_body_is_refused(pool: PgPool) {
     assert_eq!(status, 422);
     assert_eq!(problem["code"], "IDEMPOTENCY_KEY_REUSED");
     assert_eq!(problem["field"], "idempotency-key");
-    assert_eq!(rows(&pool, "notification").await, 1);
+    assert_eq!(count_rows(&pool, "notification").await, 1);
 }
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]
@@ -43,9 +43,9 @@ async fn many_at_the_same_moment_are_one(pool: PgPool) {
         assert_eq!(answer, &answers[0]);
     }
     assert_eq!(answers[0].0, 202);
-    assert_eq!(rows(&pool, "notification").await, 1);
-    assert_eq!(rows(&pool, "delivery").await, 1);
-    assert_eq!(rows(&pool, "idempotency_key").await, 1);
+    assert_eq!(count_rows(&pool, "notification").await, 1);
+    assert_eq!(count_rows(&pool, "delivery").await, 1);
+    assert_eq!(count_rows(&pool, "idempotency_key").await, 1);
 }
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]
@@ -77,7 +77,7 @@ async fn a_key_that_is_none_is_refused(pool: PgPool) {
         assert_eq!(problem["code"], "IDEMPOTENCY_KEY_INVALID");
         assert_eq!(problem["field"], "idempotency-key");
     }
-    assert_eq!(rows(&pool, "notification").await, 0);
+    assert_eq!(count_rows(&pool, "notification").await, 0);
     let (status, _) = service
         .notify_with_key(&"k".repeat(255), json!({"event": "e"}))
         .await;

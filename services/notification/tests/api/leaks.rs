@@ -12,7 +12,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::played::{Played, Reply};
+use crate::fake_provider::{FakeProvider, Reply};
 use crate::smtp::Smtp;
 use crate::support::{SECRET, Service, clock, until};
 use crate::twilio::{self, Twilio};
@@ -79,7 +79,7 @@ async fn send(service: &Service, to: &[String], title: &str, text: &str) {
     let (status, sent) = service.notify(body).await;
     assert_eq!(status, 202, "{sent}");
     until(async || {
-        let story = service.story(&sent["id"]).await;
+        let story = service.read_notification(&sent["id"]).await;
         let all = story["deliveries"].as_array().unwrap();
         let tried = |one: &Value| one["attempts"].as_array().is_some_and(|a| !a.is_empty());
         all.iter().all(tried).then_some(())
@@ -105,11 +105,11 @@ async fn use_every_channel(pool: PgPool) {
     let sms = Twilio::start(&clock, &[twilio::Reply::Refuse(401, 20003)]).await;
     let part = json!({"status": "0", "message-id": "0A"});
     let vonage = Reply::json(200, &json!({"message-count": "1", "messages": [part]}));
-    let vonage = Played::start(vonage).await;
-    let chats = Played::start(Reply::json(200, &json!({"id": "1", "ok": true}))).await;
+    let vonage = FakeProvider::start(vonage).await;
+    let chats = FakeProvider::start(Reply::json(200, &json!({"id": "1", "ok": true}))).await;
     let mail = Smtp::start().await;
     let tokens = json!({"access_token": secret("ya29-m3x"), "expires_in": 3599});
-    let tokens = Played::start(Reply::json(200, &tokens)).await;
+    let tokens = FakeProvider::start(Reply::json(200, &tokens)).await;
     let pair = aws_lc_rs::rsa::KeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap();
     let der: Pkcs8V1Der = pair.as_der().unwrap();
     let key = STANDARD.encode(der.as_ref());
@@ -171,7 +171,7 @@ async fn addresses(service: &Service, base: &str, phone: &str) -> Vec<String> {
     );
     let browser = json!({"endpoint": format!("{base}/send/{}", secret("browser-x8")),
         "keys": {"p256dh": p256dh, "auth": secret("BTBZMqHH6r4Tts7J_aSIgg")}});
-    let browser = service.make("/push/subscriptions", browser).await;
+    let browser = service.create("/push/subscriptions", browser).await;
     vec![
         phone.to_owned(),
         secret("ann-t40@example.com"),

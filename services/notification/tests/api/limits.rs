@@ -14,13 +14,13 @@ async fn start(pool: &PgPool, twilio: &Twilio, more: &[&str]) -> Service {
 }
 
 /// Sends a message to each address. Returns the deliveries once none is pending.
-async fn sent(service: &Service, message: &str, to: &[&str]) -> Vec<Value> {
+async fn send_and_wait(service: &Service, message: &str, to: &[&str]) -> Vec<Value> {
     let mut all = vec![];
     for to in to {
         let body = json!({"event": "e", "message": message, "to": [to]});
         let (_, told) = service.notify(body).await;
         let story = until(async || {
-            let story = service.story(&told["id"]).await;
+            let story = service.read_notification(&told["id"]).await;
             let status = story["deliveries"][0]["status"].clone();
             (status != "pending" && status != "sending").then_some(story)
         });
@@ -44,7 +44,7 @@ async fn a_limit_is_told_once_and_then_there_is_silence(pool: PgPool) {
     let twilio = Twilio::start(&clock(), &[]).await;
     let service = start(&pool, &twilio, &["--limit-per-channel=sms=3,email=9"]).await;
     let statuses = |all: Vec<Value>| all.iter().map(|d| d["status"].clone()).collect::<Vec<_>>();
-    let made = sent(&service, "m", &[A, B, A, B, A]).await;
+    let made = send_and_wait(&service, "m", &[A, B, A, B, A]).await;
     let why = "suppressed: the daily limit of 3 messages on sms is reached";
     assert_eq!(
         (&made[3]["reason"], &made[4]["reason"]),
@@ -58,7 +58,7 @@ async fn a_limit_is_told_once_and_then_there_is_silence(pool: PgPool) {
     until(async || (twilio.messages().len() == 4).then_some(())).await;
     assert_eq!(notices(&twilio).len(), 1);
     service.clock.advance(TimeDelta::hours(12));
-    assert_eq!(statuses(sent(&service, "m", &[A]).await), ["sent"]);
+    assert_eq!(statuses(send_and_wait(&service, "m", &[A]).await), ["sent"]);
     assert_eq!(notices(&twilio).len(), 1);
 }
 
@@ -71,14 +71,14 @@ async fn each_recipient_and_what_texts_cost_may_be_limited(pool: PgPool) {
         "--sms-segment-price=0.01",
     ];
     let service = start(&pool, &twilio, &args).await;
-    let made = sent(&service, "m", &[A, A, A, B]).await;
+    let made = send_and_wait(&service, "m", &[A, A, A, B]).await;
     assert_eq!(
         made[2]["reason"],
         "suppressed: the daily limit of 2 messages to one recipient is reached"
     );
     assert_eq!(made[3]["status"], "sent");
     // Two segments, when four of five are used.
-    let made = sent(&service, &"x".repeat(200), &["+15550100013"]).await;
+    let made = send_and_wait(&service, &"x".repeat(200), &["+15550100013"]).await;
     let why = "suppressed: the daily limit of 5 text message segments is reached";
     assert_eq!(made[0]["reason"], why);
     until(async || (notices(&twilio).len() == 2).then_some(())).await;

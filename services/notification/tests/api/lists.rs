@@ -4,7 +4,7 @@ use futures::future::{join, join_all};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::support::{MASKED, PHONE, Service, clock, rows, until};
+use crate::support::{MASKED, PHONE, Service, clock, count_rows, until};
 
 fn keyed(key: &str, message: &str) -> Value {
     json!({"event": "e", "message": message, "idempotency_key": key})
@@ -50,8 +50,8 @@ async fn each_is_answered_in_its_place_and_a_bad_one_does_not_cost_the_others(po
     assert_eq!(results[2]["deliveries"].as_array().unwrap().len(), 2);
     assert_eq!(results[6]["status"], "suppressed");
     assert_eq!(results[6]["reason"], "no rule matches");
-    assert_eq!(rows(&pool, "notification").await, 3);
-    assert_eq!(rows(&pool, "delivery").await, 3);
+    assert_eq!(count_rows(&pool, "notification").await, 3);
+    assert_eq!(count_rows(&pool, "delivery").await, 3);
 
     let id = results[2]["id"].as_str().unwrap();
     until(async || {
@@ -83,8 +83,8 @@ async fn a_list_sent_again_gets_the_same_answers(pool: PgPool) {
     assert_eq!(answers[3]["error"]["code"], "IDEMPOTENCY_KEY_REUSED");
     // The header and the field contain the same key.
     assert_ne!(answers[0]["id"], answers[2]["id"]);
-    assert_eq!(rows(&pool, "notification").await, 5);
-    assert_eq!(rows(&pool, "delivery").await, 4);
+    assert_eq!(count_rows(&pool, "notification").await, 5);
+    assert_eq!(count_rows(&pool, "delivery").await, 4);
 }
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]
@@ -101,8 +101,8 @@ async fn a_key_twice_in_one_list_is_one_notification(pool: PgPool) {
     assert_eq!(results[1], results[0]);
     assert_eq!(results[2]["error"]["code"], "IDEMPOTENCY_KEY_REUSED");
     assert_eq!(results[3], results[0]);
-    assert_eq!(rows(&pool, "notification").await, 1);
-    assert_eq!(rows(&pool, "delivery").await, 1);
+    assert_eq!(count_rows(&pool, "notification").await, 1);
+    assert_eq!(count_rows(&pool, "delivery").await, 1);
 }
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]
@@ -134,9 +134,9 @@ async fn lists_with_the_same_keys_at_the_same_moment_are_one(pool: PgPool) {
         assert_eq!(answer, &answers[0]);
     }
     assert!(answers[0].iter().all(|answer| answer["error"].is_null()));
-    assert_eq!(rows(&pool, "notification").await, 200);
-    assert_eq!(rows(&pool, "delivery").await, 200);
-    until(async || (rows(&pool, "attempt").await == 200).then_some(())).await;
+    assert_eq!(count_rows(&pool, "notification").await, 200);
+    assert_eq!(count_rows(&pool, "delivery").await, 200);
+    until(async || (count_rows(&pool, "attempt").await == 200).then_some(())).await;
 }
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]
@@ -176,7 +176,7 @@ async fn the_key_of_one_may_be_a_header_or_a_field_but_not_two_keys(pool: PgPool
         refused(Some("k"), json!([keyed("k", "m")])).await,
         expected(400, "IDEMPOTENCY_KEY_INVALID", "idempotency-key")
     );
-    assert_eq!(rows(&pool, "notification").await, 1);
+    assert_eq!(count_rows(&pool, "notification").await, 1);
 }
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]
@@ -188,9 +188,9 @@ async fn a_list_has_a_thousand_at_most_and_may_be_empty(pool: PgPool) {
         (status, problem["code"].as_str()),
         (422, Some("TOO_MANY_NOTIFICATIONS"))
     );
-    assert_eq!(rows(&pool, "notification").await, 0);
+    assert_eq!(count_rows(&pool, "notification").await, 0);
     assert_eq!(results(&service, list(1_000)).await.len(), 1_000);
-    assert_eq!(rows(&pool, "notification").await, 1_000);
+    assert_eq!(count_rows(&pool, "notification").await, 1_000);
     assert_eq!(service.notify(json!([])).await.1, json!({"results": []}));
     let token = service.token(&[common::jwt::Scope::NotifySend]);
     let broken = service.http.post(format!("{}/notify", service.base));

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::support::{Service, attempt, clock};
+use crate::support::{Service, clock, first_attempt};
 
 const PACKAGES: [&str; 2] = ["aiosmtpd==1.4.6", "trustme==1.2.1"];
 
@@ -43,14 +43,14 @@ fn run(command: &mut Command) {
     );
 }
 
-struct Server {
+struct MailServer {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
     ports: Value,
     authority: PathBuf,
 }
 
-impl Drop for Server {
+impl Drop for MailServer {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -58,7 +58,7 @@ impl Drop for Server {
     }
 }
 
-impl Server {
+impl MailServer {
     fn start() -> Self {
         let name = format!("{}.pem", clock().new_id());
         let authority = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -88,7 +88,7 @@ impl Server {
     }
 
     /// Settings that trust the certificate authority of the server.
-    fn trusted(&self, url: String) -> Vec<String> {
+    fn trusting_args(&self, url: String) -> Vec<String> {
         let authority = format!("--smtp-ca-file={}", self.authority.display());
         vec![url, authority, "--email-from=shop@example.com".into()]
     }
@@ -96,12 +96,12 @@ impl Server {
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]
 async fn starttls_and_tls_carry_the_sign_in_and_the_mail(pool: PgPool) {
-    let mut server = Server::start();
+    let mut server = MailServer::start();
     let doors = [("starttls", "smtp", "?tls=required"), ("tls", "smtps", "")];
     for (door, scheme, query) in doors {
         let url = server.url(door, scheme, "se%3Acret", query);
-        let service = Service::with(&pool, &clock(), &server.trusted(url)).await;
-        let made = attempt(&service, "ann@example.com").await;
+        let service = Service::with(&pool, &clock(), &server.trusting_args(url)).await;
+        let made = first_attempt(&service, "ann@example.com").await;
         assert_eq!(
             (&made["outcome"], &made["provider_code"]),
             (&json!("sent"), &json!(250))
@@ -122,16 +122,16 @@ async fn starttls_and_tls_carry_the_sign_in_and_the_mail(pool: PgPool) {
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]
 async fn what_the_server_refuses_is_told_in_our_words(pool: PgPool) {
-    let server = Server::start();
+    let server = MailServer::start();
     let url = server.url("starttls", "smtp", "se%3Acret", "?tls=required");
-    let service = Service::with(&pool, &clock(), &server.trusted(url)).await;
+    let service = Service::with(&pool, &clock(), &server.trusting_args(url)).await;
     let refused = [
         ("later@example.com", "transient", 451),
         ("full@example.com", "permanent", 552),
         ("nobody@example.com", "gone", 550),
     ];
     for (to, outcome, code) in refused {
-        let made = attempt(&service, to).await;
+        let made = first_attempt(&service, to).await;
         assert_eq!(
             (&made["outcome"], &made["provider_code"]),
             (&json!(outcome), &json!(code))
@@ -141,7 +141,7 @@ async fn what_the_server_refuses_is_told_in_our_words(pool: PgPool) {
     let spam = json!({"event": "e", "title": "spam", "message": "m", "to": ["ann@example.com"]});
     let (_, sent) = service.notify(spam).await;
     let story = crate::support::until(async || {
-        let story = service.story(&sent["id"]).await;
+        let story = service.read_notification(&sent["id"]).await;
         (story["deliveries"][0]["status"] == "dead").then_some(story)
     });
     let error = "SMTP 554: the server refused the message";
@@ -150,12 +150,12 @@ async fn what_the_server_refuses_is_told_in_our_words(pool: PgPool) {
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]
 async fn nothing_is_said_to_a_server_that_cannot_be_trusted(pool: PgPool) {
-    let mut server = Server::start();
+    let mut server = MailServer::start();
     let strict = "?tls=required";
     let stranger = |url| vec![url, "--email-from=shop@example.com".to_owned()];
     let settings = [
         (
-            server.trusted(server.url("starttls", "smtp", "wrong", strict)),
+            server.trusting_args(server.url("starttls", "smtp", "wrong", strict)),
             "SMTP 535: authentication failed",
         ),
         (
@@ -167,13 +167,13 @@ async fn nothing_is_said_to_a_server_that_cannot_be_trusted(pool: PgPool) {
             "TLS failed or the certificate is not trusted",
         ),
         (
-            server.trusted(server.url("plain", "smtp", "se%3Acret", strict)),
+            server.trusting_args(server.url("plain", "smtp", "se%3Acret", strict)),
             "the server lacks a required feature, such as STARTTLS",
         ),
     ];
     for (settings, why) in settings {
         let service = Service::with(&pool, &clock(), &settings).await;
-        let made = attempt(&service, "ann@example.com").await;
+        let made = first_attempt(&service, "ann@example.com").await;
         assert_eq!(
             (&made["outcome"], &made["detail"]),
             (&json!("config"), &json!(why))
@@ -181,7 +181,7 @@ async fn nothing_is_said_to_a_server_that_cannot_be_trusted(pool: PgPool) {
     }
     // The first accepted mail is the permitted one.
     let url = server.url("tls", "smtps", "se%3Acret", "");
-    let service = Service::with(&pool, &clock(), &server.trusted(url)).await;
-    attempt(&service, "bob@example.com").await;
+    let service = Service::with(&pool, &clock(), &server.trusting_args(url)).await;
+    first_attempt(&service, "bob@example.com").await;
     assert_eq!(server.mail()["to"], json!(["bob@example.com"]));
 }

@@ -55,7 +55,7 @@ async fn one_notification_tells_its_whole_story(pool: PgPool) {
     let asked = json!({"event": "e", "title": "t", "message": "m", "data": {"n": 1},
         "dedupe_key": "k", "priority": "high"});
     let (_, accepted) = service.notify(asked).await;
-    service.delivery(|d| d["status"] == "sent").await;
+    service.wait_for_delivery(|d| d["status"] == "sent").await;
     let id = accepted["id"].as_str().unwrap();
     let (status, detail) = service.get(&format!("/notifications/{id}")).await;
     assert_eq!(status, 200);

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::support::{MASKED, PHONE, Service, clock, rows};
+use crate::support::{MASKED, PHONE, Service, clock, count_rows};
 use crate::twilio::{ACCOUNT, FROM, Twilio};
 
 fn arrived() -> Value {
@@ -27,7 +27,7 @@ async fn a_visitor_is_texted_by_twilio(pool: PgPool) {
     assert_eq!(receipt["recipient"], MASKED);
     assert_eq!(receipt["status"], "pending");
 
-    let delivery = service.delivery(|d| d["status"] == "sent").await;
+    let delivery = service.wait_for_delivery(|d| d["status"] == "sent").await;
     assert_eq!(delivery["id"], receipt["id"]);
     assert_eq!(delivery["provider"], "twilio");
     assert_eq!(delivery["provider_message_id"], twilio.messages()[0]["sid"]);
@@ -62,7 +62,7 @@ async fn an_api_key_and_a_messaging_service_may_be_used(pool: PgPool) {
     service
         .notify(json!({"event": "e", "message": "hello"}))
         .await;
-    service.delivery(|d| d["status"] == "sent").await;
+    service.wait_for_delivery(|d| d["status"] == "sent").await;
     let post = &twilio.posts()[0];
     assert_eq!(post.authorization, basic(&format!("{key}:the-auth-token")));
     assert_eq!(post.form.get("MessagingServiceSid"), Some(&sender));
@@ -84,7 +84,7 @@ async fn without_key_and_number_the_log_is_told(pool: PgPool) {
     assert_eq!(status, 202, "{body}");
     assert_eq!(body["deliveries"][0]["channel"], "log");
     assert_eq!(body["deliveries"][0]["recipient"], "log");
-    let delivery = service.delivery(|d| d["status"] == "sent").await;
+    let delivery = service.wait_for_delivery(|d| d["status"] == "sent").await;
     assert_eq!(delivery["provider"], "log");
     assert_eq!(delivery["text"], "hello");
 }
@@ -113,8 +113,8 @@ async fn an_event_that_no_rule_knows_is_suppressed_with_the_reason(pool: PgPool)
     assert_eq!(body["status"], "suppressed");
     assert_eq!(body["reason"], "no rule matches");
     assert_eq!(body["deliveries"], json!([]));
-    assert_eq!(rows(&pool, "delivery").await, 0);
-    assert_eq!(rows(&pool, "notification").await, 1);
+    assert_eq!(count_rows(&pool, "delivery").await, 0);
+    assert_eq!(count_rows(&pool, "notification").await, 1);
 }
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]
@@ -220,7 +220,7 @@ async fn what_cannot_be_accepted_is_refused_by_name_and_not_stored(pool: PgPool)
             "{detail}"
         );
     }
-    assert_eq!(rows(&pool, "notification").await, 0);
+    assert_eq!(count_rows(&pool, "notification").await, 0);
 }
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]
@@ -248,7 +248,7 @@ async fn what_is_no_json_is_refused(pool: PgPool) {
         (status, problem["code"].as_str()),
         (413, Some("BODY_TOO_LARGE"))
     );
-    assert_eq!(rows(&pool, "notification").await, 0);
+    assert_eq!(count_rows(&pool, "notification").await, 0);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ fn ann() -> Value {
 #[sqlx::test(migrator = "notification::MIGRATOR")]
 async fn a_recipient_is_kept_changed_listed_and_deleted(pool: PgPool) {
     let service = Service::start(&pool).await;
-    let id = service.make("/recipients", ann()).await;
+    let id = service.create("/recipients", ann()).await;
     let path = format!("/recipients/{id}");
     let (_, kept) = service.write(Method::GET, &path, None).await;
     for (name, value) in ann().as_object().unwrap() {
@@ -38,9 +38,9 @@ async fn a_recipient_is_kept_changed_listed_and_deleted(pool: PgPool) {
 #[sqlx::test(migrator = "notification::MIGRATOR")]
 async fn requests_may_name_recipients_and_groups(pool: PgPool) {
     let service = Service::start(&pool).await;
-    service.make("/recipients", ann()).await;
+    service.create("/recipients", ann()).await;
     let bob = json!({"name": "bob", "addresses": ["+15550100003"], "groups": ["ops"]});
-    service.make("/recipients", bob).await;
+    service.create("/recipients", bob).await;
     let told = async |channels: Value, to: Value| {
         let body = json!({"event": "e", "message": "m", "channels": channels, "to": to});
         let (status, answer) = service.notify(body).await;

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::support::{MASKED, Service, rows, until};
+use crate::support::{MASKED, Service, count_rows, until};
 
 fn orders() -> Value {
     json!({"name": "Orders", "event": "order.*", "condition": "data.total > 100",
@@ -21,10 +21,10 @@ fn order(total: i32) -> Value {
 #[sqlx::test(migrator = "notification::MIGRATOR")]
 async fn a_rule_is_followed_changed_and_deleted(pool: PgPool) {
     let service = Service::start(&pool).await;
-    let id = service.make("/rules", orders()).await;
+    let id = service.create("/rules", orders()).await;
     let (_, told) = service.notify(order(120)).await;
     assert_eq!(told["deliveries"][0]["recipient"], "+1555•••02");
-    let story = service.story(&told["id"]).await;
+    let story = service.read_notification(&told["id"]).await;
     assert_eq!(story["deliveries"][0]["text"], "Ann ordered for 120");
     let finding = json!([{"rule_id": id, "rule": "Orders", "outcome": "matched", "detail": null}]);
     assert_eq!(story["rules"], finding);
@@ -34,10 +34,10 @@ async fn a_rule_is_followed_changed_and_deleted(pool: PgPool) {
         (&small["status"], &small["reason"]),
         (&json!("suppressed"), &json!("no rule matches"))
     );
-    let story = service.story(&small["id"]).await;
+    let story = service.read_notification(&small["id"]).await;
     assert_eq!(story["rules"][0]["outcome"], "condition_false");
     let (_, odd) = service.notify(json!({"event": "order.paid"})).await;
-    let story = service.story(&odd["id"]).await;
+    let story = service.read_notification(&odd["id"]).await;
     assert_eq!(story["rules"][0]["outcome"], "condition_failed");
     assert_eq!(story["reason"], story["rules"][0]["detail"]);
 
@@ -67,7 +67,7 @@ async fn another_process_sees_a_change_soon(pool: PgPool) {
     let one = Service::start(&pool).await;
     let two = Service::start(&pool).await;
     assert_eq!(two.notify(order(120)).await.1["status"], "suppressed");
-    one.make("/rules", orders()).await;
+    one.create("/rules", orders()).await;
     until(async || (two.notify(order(120)).await.1["status"] == "queued").then_some(())).await;
 }
 
@@ -210,7 +210,7 @@ async fn what_is_no_rule_is_refused_by_name_with_the_position(pool: PgPool) {
     let (_, problem) = service.write(Method::POST, "/rules", Some(body)).await;
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.starts_with("line 2, column 2"), "{detail}");
-    assert_eq!(rows(&pool, "rule").await, 1);
+    assert_eq!(count_rows(&pool, "rule").await, 1);
 }
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]
@@ -228,7 +228,7 @@ async fn trying_a_rule_tells_what_would_be_said_and_sends_nothing(pool: PgPool) 
     let service = Service::start(&pool).await;
     let ann = json!({"name": "ann", "addresses": ["+15550100002"], "language": "de",
         "time_zone": "Asia/Tokyo"});
-    service.make("/recipients", ann).await;
+    service.create("/recipients", ann).await;
     let mut rule = orders();
     rule["recipients"] = json!(["recipient:ann", "log"]);
     rule["templates"] = json!([{"text": "Order {{ data.total }}"},
@@ -260,11 +260,11 @@ async fn trying_a_rule_tells_what_would_be_said_and_sends_nothing(pool: PgPool) 
         (&json!("Order 120"), &Value::Null)
     );
     assert_eq!(log["due_at"], "2026-11-20T13:30:00Z");
-    assert_eq!(rows(&pool, "notification").await, 0);
-    assert_eq!(rows(&pool, "tally").await, 0);
+    assert_eq!(count_rows(&pool, "notification").await, 0);
+    assert_eq!(count_rows(&pool, "tally").await, 0);
 
     let (_, stored) = service.notify(order(120)).await;
-    service.make("/rules", orders()).await;
+    service.create("/rules", orders()).await;
     let trial = json!({"notification_id": stored["id"]});
     let (_, verdict) = service
         .write(Method::POST, "/rules/test", Some(trial))
@@ -285,7 +285,7 @@ async fn who_does_not_acknowledge_is_followed_by_the_next(pool: PgPool) {
     let mut rule = orders();
     rule["recipients"] = json!(["log"]);
     rule["escalation"] = json!([{"after_seconds": 600, "recipients": ["+15550100002", "log"]}]);
-    service.make("/rules", rule).await;
+    service.create("/rules", rule).await;
     let (_, seen) = service.notify(order(120)).await;
     let (_, unseen) = service.notify(order(130)).await;
     assert_eq!(seen["deliveries"].as_array().unwrap().len(), 1);
@@ -298,12 +298,12 @@ async fn who_does_not_acknowledge_is_followed_by_the_next(pool: PgPool) {
     assert_eq!(story["acknowledged_at"], "2026-11-20T12:00:00Z");
     service.clock.advance(TimeDelta::seconds(600));
     until(async || {
-        let story = service.story(&unseen["id"]).await;
+        let story = service.read_notification(&unseen["id"]).await;
         let all = story["deliveries"].as_array().unwrap();
         (all.len() == 3 && all.iter().all(|d| d["status"] == "sent")).then_some(())
     })
     .await;
-    let story = service.story(&seen["id"]).await;
+    let story = service.read_notification(&seen["id"]).await;
     let canceled = |d: &Value| d["status"] == "canceled" && d["step"] == 1;
     let all = story["deliveries"].as_array().unwrap();
     assert_eq!(all.iter().filter(|d| canceled(d)).count(), 2, "{story}");

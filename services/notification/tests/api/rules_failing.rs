@@ -5,8 +5,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::played::{Played, Reply};
-use crate::support::{Service, attempt, clock, rows, until};
+use crate::fake_provider::{FakeProvider, Reply};
+use crate::support::{Service, clock, count_rows, first_attempt, until};
 
 /// A template as stored by an older version, whose digest worker panicked on it.
 #[sqlx::test(migrator = "notification::MIGRATOR")]
@@ -22,10 +22,10 @@ async fn a_stored_template_that_panicked_is_harmless(pool: PgPool) {
     let (_, held) = service.notify(json!({"event": "e"})).await;
     assert_eq!(held["status"], "digested", "{held}");
     service.clock.advance(TimeDelta::seconds(60));
-    until(async || (rows(&pool, "digest").await == 0).then_some(())).await;
+    until(async || (count_rows(&pool, "digest").await == 0).then_some(())).await;
     let reason = held["reason"].as_str().unwrap();
     let story = service
-        .story(&json!(reason.rsplit(' ').next().unwrap()))
+        .read_notification(&json!(reason.rsplit(' ').next().unwrap()))
         .await;
     assert_eq!(story["deliveries"][0]["text"], "False 1");
 }
@@ -42,7 +42,7 @@ async fn health(service: &Service) -> Value {
 #[sqlx::test(migrator = "notification::MIGRATOR")]
 async fn a_rule_that_fails_again_and_again_is_switched_off_and_says_so(pool: PgPool) {
     let service = Service::with(&pool, &clock(), &[]).await;
-    let id = service.make("/rules", dividing()).await;
+    let id = service.create("/rules", dividing()).await;
     let path = format!("/rules/{id}");
     let share = |n: i32| json!({"event": "share", "data": {"n": n}});
     // A success in between resets the count.
@@ -93,7 +93,7 @@ async fn a_rule_that_fails_again_and_again_is_switched_off_and_says_so(pool: PgP
     );
     // The default recipient is notified.
     let (_, notices) = service.get("/notifications?event=rule.disabled").await;
-    let notice = service.story(&notices["data"][0]["id"]).await;
+    let notice = service.read_notification(&notices["data"][0]["id"]).await;
     let text = notice["deliveries"][0]["text"].as_str().unwrap();
     assert!(
         text.starts_with("The rule \"Shares\" is disabled: it failed"),
@@ -118,7 +118,7 @@ async fn a_rule_that_fails_again_and_again_is_switched_off_and_says_so(pool: PgP
     let sent = service.retry(last["id"].as_str().unwrap()).await;
     assert_eq!(sent.0, 202, "{}", sent.1);
     until(async || {
-        let story = service.story(&last["id"]).await;
+        let story = service.read_notification(&last["id"]).await;
         (story["deliveries"][0]["status"] == "sent").then_some(())
     })
     .await;
@@ -208,12 +208,12 @@ async fn what_would_take_long_or_deep_is_refused(pool: PgPool) {
 /// If the response of a webhook cannot be stored, the outcomes of other deliveries still are.
 #[sqlx::test(migrator = "notification::MIGRATOR")]
 async fn an_answer_that_cannot_be_kept_holds_up_nobody(pool: PgPool) {
-    let played = Played::start(Reply::json(200, &json!({"id": "7"}))).await;
+    let played = FakeProvider::start(Reply::json(200, &json!({"id": "7"}))).await;
     let args = ["--webhook-private-networks=127.0.0.0/8".to_owned()];
     let service = Service::with(&pool, &clock(), &args).await;
     let to = format!("discord:{}/api/webhooks/1/token", played.base);
-    played.next(Reply::json(200, &json!({"id": "a\0b"})));
-    let odd = attempt(&service, &to).await;
+    played.push_reply(Reply::json(200, &json!({"id": "a\0b"})));
+    let odd = first_attempt(&service, &to).await;
     assert_eq!(
         (&odd["outcome"], &odd["detail"]),
         (
@@ -221,5 +221,8 @@ async fn an_answer_that_cannot_be_kept_holds_up_nobody(pool: PgPool) {
             &json!("the provider's response cannot be stored")
         )
     );
-    assert_eq!(attempt(&service, &to).await["provider_message_id"], "7");
+    assert_eq!(
+        first_attempt(&service, &to).await["provider_message_id"],
+        "7"
+    );
 }

@@ -5,7 +5,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::support::{Service, clock, rows, until};
+use crate::support::{Service, clock, count_rows, until};
 
 fn rule(more: &Value) -> Value {
     let mut rule = json!({"name": "All", "event": "e", "recipients": ["log"],
@@ -33,7 +33,7 @@ async fn statuses(service: &Service, events: Vec<Value>) -> Vec<String> {
 async fn a_throttle_lets_so_many_through_for_each_of_a_kind(pool: PgPool) {
     let service = Service::start(&pool).await;
     let throttle = json!({"throttle": {"limit": 2, "seconds": 60, "by": "data.who"}});
-    service.make("/rules", rule(&throttle)).await;
+    service.create("/rules", rule(&throttle)).await;
     let list = vec![event(1, "a"), event(2, "a"), event(3, "b"), event(4, "a")];
     let expected = ["queued", "queued", "queued", "suppressed"];
     assert_eq!(statuses(&service, list).await, expected);
@@ -42,7 +42,7 @@ async fn a_throttle_lets_so_many_through_for_each_of_a_kind(pool: PgPool) {
         held["reason"],
         "throttled after 2 messages; the window ends at 2026-11-20T12:01:00Z"
     );
-    let story = service.story(&held["id"]).await;
+    let story = service.read_notification(&held["id"]).await;
     assert_eq!(story["rules"][0]["outcome"], "throttled");
     service.clock.advance(TimeDelta::seconds(60));
     assert_eq!(service.notify(event(6, "a")).await.1["status"], "queued");
@@ -53,7 +53,7 @@ async fn a_throttle_holds_over_processes_at_the_same_moment(pool: PgPool) {
     let clock = clock();
     let one = Service::with(&pool, &clock, &[]).await;
     let two = Service::with(&pool, &clock, &[]).await;
-    one.make(
+    one.create(
         "/rules",
         rule(&json!({"throttle": {"limit": 7, "seconds": 60}})),
     )
@@ -76,7 +76,7 @@ async fn a_throttle_holds_over_processes_at_the_same_moment(pool: PgPool) {
 async fn the_same_is_said_once_and_a_request_sent_again_is_not_counted(pool: PgPool) {
     let service = Service::start(&pool).await;
     service
-        .make("/rules", rule(&json!({"dedupe": {"seconds": 60}})))
+        .create("/rules", rule(&json!({"dedupe": {"seconds": 60}})))
         .await;
     let first = service.notify_with_key("k", event(1, "a")).await;
     assert_eq!(first.1["status"], "queued");
@@ -104,7 +104,7 @@ async fn the_same_is_said_once_and_a_request_sent_again_is_not_counted(pool: PgP
 async fn a_digest_tells_together_what_came(pool: PgPool) {
     let service = Service::start(&pool).await;
     let digest = json!({"digest": {"seconds": 3600, "by": "data.who"}});
-    service.make("/rules", rule(&digest)).await;
+    service.create("/rules", rule(&digest)).await;
     let list = vec![event(1, "a"), event(2, "a"), event(3, "b"), event(4, "a")];
     assert_eq!(statuses(&service, list).await, ["digested"; 4]);
     let (_, held) = service.notify(event(5, "a")).await;
@@ -118,13 +118,13 @@ async fn a_digest_tells_together_what_came(pool: PgPool) {
     assert_eq!(service.notify(urgent).await.1["status"], "queued");
 
     service.clock.advance(TimeDelta::seconds(3600));
-    until(async || (rows(&pool, "digest").await == 0).then_some(())).await;
+    until(async || (count_rows(&pool, "digest").await == 0).then_some(())).await;
     let id = json!(reason.rsplit(' ').next().unwrap());
-    let story = service.story(&id).await;
+    let story = service.read_notification(&id).await;
     assert_eq!(story["deliveries"][0]["text"], "4 in hour: n1,n2,n4,n5");
     assert_eq!(story["data"], json!({"digest": {"count": 4}}));
-    assert_eq!(rows(&pool, "notification").await, 8);
-    assert_eq!(rows(&pool, "digest_item").await, 0);
+    assert_eq!(count_rows(&pool, "notification").await, 8);
+    assert_eq!(count_rows(&pool, "digest_item").await, 0);
 }
 
 #[sqlx::test(migrator = "notification::MIGRATOR")]
@@ -145,9 +145,9 @@ async fn visitors_are_told_together_in_plain_words(pool: PgPool) {
             .to_owned();
     }
     service.clock.advance(TimeDelta::seconds(900));
-    until(async || (rows(&pool, "digest").await == 0).then_some(())).await;
+    until(async || (count_rows(&pool, "digest").await == 0).then_some(())).await;
     let story = service
-        .story(&json!(reason.rsplit(' ').next().unwrap()))
+        .read_notification(&json!(reason.rsplit(' ').next().unwrap()))
         .await;
     let text = story["deliveries"][0]["text"].as_str().unwrap();
     assert!(
@@ -162,7 +162,7 @@ async fn quiet_hours_hold_or_drop_and_let_urgent_through(pool: PgPool) {
     let service = Service::start(&pool).await;
     // The time is 12:00.
     let hold = json!({"quiet_hours": [{"from": "11:00", "to": "13:00"}]});
-    service.make("/rules", rule(&hold)).await;
+    service.create("/rules", rule(&hold)).await;
     let (_, held) = service.notify(event(1, "a")).await;
     assert_eq!(held["status"], "queued");
     assert_eq!(
@@ -173,23 +173,23 @@ async fn quiet_hours_hold_or_drop_and_let_urgent_through(pool: PgPool) {
     urgent["priority"] = json!("urgent");
     let (_, urgent) = service.notify(urgent).await;
     until(async || {
-        let story = service.story(&urgent["id"]).await;
+        let story = service.read_notification(&urgent["id"]).await;
         (story["deliveries"][0]["status"] == "sent").then_some(())
     })
     .await;
-    let story = service.story(&held["id"]).await;
+    let story = service.read_notification(&held["id"]).await;
     assert_eq!(story["deliveries"][0]["status"], "pending");
     assert_eq!(story["deliveries"][0]["due_at"], "2026-11-20T13:00:00Z");
     service.clock.advance(TimeDelta::hours(1));
     until(async || {
-        let story = service.story(&held["id"]).await;
+        let story = service.read_notification(&held["id"]).await;
         (story["deliveries"][0]["status"] == "sent").then_some(())
     })
     .await;
 
     let drop =
         json!({"event": "d", "quiet_hours": [{"from": "00:00", "to": "00:00", "mode": "drop"}]});
-    service.make("/rules", rule(&drop)).await;
+    service.create("/rules", rule(&drop)).await;
     let (_, dropped) = service.notify(json!({"event": "d"})).await;
     assert_eq!(dropped["status"], "suppressed");
     assert_eq!(dropped["reason"], "quiet hours: dropped");

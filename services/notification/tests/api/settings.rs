@@ -10,7 +10,7 @@ const ACCOUNT: &str = "AC00000000000000000000000000000000";
 const KEY: &str = "SK00000000000000000000000000000000";
 
 /// The error with which the service does not start.
-fn refusal(settings: &[&str]) -> String {
+fn start_error(settings: &[&str]) -> String {
     let mut arguments = vec!["notification".to_owned()];
     for usual in [
         format!("--jwt-secrets={SECRET}"),
@@ -115,7 +115,7 @@ async fn those_that_cannot_work_are_refused_by_name() {
         ),
     ];
     for (settings, named) in cases {
-        let said = refusal(settings);
+        let said = start_error(settings);
         assert!(said.contains(named), "{settings:?}: {said:?}");
     }
 }
@@ -132,10 +132,10 @@ async fn addresses_that_cannot_work_are_refused_by_name() {
         "public-url",
     ] {
         for wrong in ["host:8000", "ftp://host", "http://host/?a=1", ""] {
-            let said = refusal(&[&format!("--{name}={wrong}")]);
+            let said = start_error(&[&format!("--{name}={wrong}")]);
             assert!(said.contains(name), "{name} {wrong:?}: {said:?}");
         }
-        let said = refusal(&[&format!("--{name}=http://me:hunter2@host")]);
+        let said = start_error(&[&format!("--{name}=http://me:hunter2@host")]);
         assert!(
             said.contains(name) && !said.contains("hunter2"),
             "{name}: {said}"
@@ -153,7 +153,7 @@ async fn those_that_can_be_understood_are() {
         &["--ntfy-url=https://ntfy.example/behind/a/proxy"],
         &["--sms-api-key=k\n", &account, "--sms-from=+15550100001"],
     ] {
-        assert_eq!(refusal(settings), "", "{settings:?}");
+        assert_eq!(start_error(settings), "", "{settings:?}");
     }
     let ipv6 = ["n", "--database-url=postgres://me@[2001:db8::1]:5433/x"];
     let config: Config = try_parse(ipv6).unwrap();

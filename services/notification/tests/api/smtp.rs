@@ -10,10 +10,10 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::support::{Service, allow_again, attempt, clock};
+use crate::support::{Service, clock, delete_suppression, first_attempt};
 
 #[derive(Default)]
-struct World {
+struct ServerState {
     /// Replies to the next recipients.
     recipients: VecDeque<&'static str>,
     /// Replies to the next messages; an empty text closes the connection.
@@ -22,11 +22,11 @@ struct World {
     mails: Vec<String>,
 }
 
-type Shared = Arc<Mutex<World>>;
+type SharedState = Arc<Mutex<ServerState>>;
 
 pub struct Smtp {
     pub address: String,
-    world: Shared,
+    world: SharedState,
     _server: AbortOnDropHandle<()>,
 }
 
@@ -34,7 +34,7 @@ impl Smtp {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let world = Shared::default();
+        let world = SharedState::default();
         let own = world.clone();
         let server = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -56,7 +56,7 @@ impl Smtp {
     }
 }
 
-async fn talk(stream: TcpStream, world: Shared) -> Option<()> {
+async fn talk(stream: TcpStream, world: SharedState) -> Option<()> {
     let (read, mut write) = stream.into_split();
     let mut lines = BufReader::new(read).lines();
     write
@@ -117,13 +117,13 @@ async fn email_goes_out_with_its_headers_and_both_forms(pool: PgPool) {
     let rule = json!({"name": "Orders", "event": "order", "recipients": ["ann@example.com"],
         "templates": [{"title": "Order {{ data.n }}", "text": "Grüße, {{ data.name }}",
             "html": "<p>{{ data.name }}</p>"}]});
-    service.make("/rules", rule).await;
+    service.create("/rules", rule).await;
     let data = json!({"n": 7, "name": "<Ann>"});
     let (_, sent) = service
         .notify(json!({"event": "order", "data": data}))
         .await;
     assert_eq!(sent["deliveries"][0]["recipient"], "a•••@example.com");
-    let delivery = service.delivery(|d| d["status"] == "sent").await;
+    let delivery = service.wait_for_delivery(|d| d["status"] == "sent").await;
     assert_eq!(delivery["provider"], "smtp");
     assert_eq!(delivery["attempts"][0]["provider_code"], 250);
     let world = smtp.world.lock().unwrap();
@@ -158,11 +158,11 @@ async fn each_reply_of_a_mail_server_means_something(pool: PgPool) {
     ];
     for (reply, outcome) in recipients {
         smtp.world.lock().unwrap().recipients.push_back(reply);
-        let made = attempt(&service, "ann@example.com").await;
+        let made = first_attempt(&service, "ann@example.com").await;
         assert_eq!(made["outcome"], outcome, "{reply}: {made}");
         assert!(!made.to_string().contains("ann@example.com"), "{made}");
         if outcome == "gone" {
-            allow_again(&service).await;
+            delete_suppression(&service).await;
         }
     }
     let messages = [
@@ -172,7 +172,7 @@ async fn each_reply_of_a_mail_server_means_something(pool: PgPool) {
     ];
     for (reply, outcome) in messages {
         smtp.world.lock().unwrap().messages.push_back(reply);
-        let made = attempt(&service, "ann@example.com").await;
+        let made = first_attempt(&service, "ann@example.com").await;
         assert_eq!(made["outcome"], outcome, "{reply}: {made}");
     }
     let nobody = [
@@ -181,7 +181,7 @@ async fn each_reply_of_a_mail_server_means_something(pool: PgPool) {
     ];
     drop(service);
     let service = Service::with(&pool, &clock(), &nobody.map(Into::into)).await;
-    let made = attempt(&service, "bob@example.com").await;
+    let made = first_attempt(&service, "bob@example.com").await;
     assert_eq!(
         (&made["outcome"], &made["detail"]),
         (&json!("transient"), &json!("no connection"))

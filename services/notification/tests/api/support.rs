@@ -20,12 +20,12 @@ pub const SECRET: &str = "a-secret-for-tests-of-32-characters-or-more";
 pub const PHONE: &str = "+15550100067";
 pub const MASKED: &str = "+1555•••67";
 
-pub fn start_of_time() -> DateTime<Utc> {
+pub fn initial_time() -> DateTime<Utc> {
     DateTime::from_timestamp(1_795_176_000, 0).unwrap()
 }
 
 pub fn clock() -> Clock {
-    Clock::by_hand(start_of_time())
+    Clock::by_hand(initial_time())
 }
 
 /// A running service on its own port, which stops when this is dropped.
@@ -64,7 +64,7 @@ impl Service {
         at.spawn(async move {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             tell.send(listener.local_addr().unwrap()).unwrap();
-            let app = notification::build_on(pool, &config, timer, || 0.0).unwrap();
+            let app = notification::build_with(pool, &config, timer, || 0.0).unwrap();
             app.serve(listener, shutdown).await.unwrap();
         });
         Self {
@@ -118,14 +118,14 @@ impl Service {
     }
 
     /// Creates a resource and returns its id.
-    pub async fn make(&self, path: &str, body: Value) -> String {
+    pub async fn create(&self, path: &str, body: Value) -> String {
         let (status, made) = self.write(Method::POST, path, Some(body)).await;
         assert_eq!(status, 201, "{made}");
         made["id"].as_str().unwrap().to_owned()
     }
 
     /// Reads a notification with its deliveries and attempts.
-    pub async fn story(&self, id: &Value) -> Value {
+    pub async fn read_notification(&self, id: &Value) -> Value {
         let (status, story) = self
             .get(&format!("/notifications/{}", id.as_str().unwrap()))
             .await;
@@ -134,7 +134,7 @@ impl Service {
     }
 
     /// Waits until the newest notification's first delivery matches `wanted`.
-    pub async fn delivery(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub async fn wait_for_delivery(&self, wanted: impl Fn(&Value) -> bool) -> Value {
         until(async || {
             let (_, list) = self.get("/notifications").await;
             let id = list["data"][0]["id"].as_str()?.to_owned();
@@ -145,9 +145,9 @@ impl Service {
     }
 
     /// Waits until the delivery has this number of finished attempts.
-    pub async fn delivery_after(&self, attempts: usize) -> Value {
+    pub async fn wait_for_attempts(&self, attempts: usize) -> Value {
         let ended = |delivery: &Value| delivery["attempts"].as_array().unwrap().len() == attempts;
-        self.delivery(|delivery| delivery["status"] != "sending" && ended(delivery))
+        self.wait_for_delivery(|delivery| delivery["status"] != "sending" && ended(delivery))
             .await
     }
 
@@ -174,19 +174,19 @@ impl Service {
 }
 
 /// Sends a message and returns the first attempt after it ended.
-pub async fn attempt(service: &Service, to: &str) -> Value {
+pub async fn first_attempt(service: &Service, to: &str) -> Value {
     let body = json!({"event": "e", "message": "hello", "data": {"n": 1}, "to": [to]});
     let (status, sent) = service.notify(body).await;
     assert_eq!(status, 202, "{sent}");
     until(async || {
-        let story = service.story(&sent["id"]).await;
+        let story = service.read_notification(&sent["id"]).await;
         story["deliveries"][0]["attempts"].get(0).cloned()
     })
     .await
 }
 
 /// Waits until an address is suppressed, and deletes the suppression.
-pub async fn allow_again(service: &Service) {
+pub async fn delete_suppression(service: &Service) {
     let id = until(async || {
         let (_, list) = service.write(Method::GET, "/suppressions", None).await;
         Some(list["data"].get(0)?["id"].as_str()?.to_owned())
@@ -232,7 +232,7 @@ pub async fn until<T>(look: impl AsyncFn() -> Option<T>) -> T {
 }
 
 /// A runtime that can be shut down as abruptly as by `kill -9`, and a pool on it.
-pub fn doomed(pool: &PgPool) -> (Runtime, PgPool) {
+pub fn killable_runtime(pool: &PgPool) -> (Runtime, PgPool) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -248,7 +248,7 @@ pub fn doomed(pool: &PgPool) -> (Runtime, PgPool) {
 }
 
 /// The number of rows of a table.
-pub async fn rows(pool: &PgPool, table: &str) -> i64 {
+pub async fn count_rows(pool: &PgPool, table: &str) -> i64 {
     let count = format!("select count(*) from notification.{table}");
     sqlx::query_scalar(sqlx::AssertSqlSafe(count))
         .fetch_one(pool)

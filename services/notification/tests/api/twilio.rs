@@ -43,7 +43,7 @@ pub struct Post {
 }
 
 #[derive(Debug)]
-struct World {
+struct ServerState {
     clock: Clock,
     script: VecDeque<Reply>,
     posts: Vec<Post>,
@@ -52,11 +52,11 @@ struct World {
     gate: Arc<Notify>,
 }
 
-type Shared = Arc<Mutex<World>>;
+type SharedState = Arc<Mutex<ServerState>>;
 
 pub struct Twilio {
     base: String,
-    world: Shared,
+    world: SharedState,
     _server: AbortOnDropHandle<()>,
 }
 
@@ -68,7 +68,7 @@ impl Twilio {
 
     pub fn start_on(listener: TcpListener, clock: &Clock, script: &[Reply]) -> Self {
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let world = Arc::new(Mutex::new(World {
+        let world = Arc::new(Mutex::new(ServerState {
             clock: clock.clone(),
             script: script.iter().copied().collect(),
             posts: vec![],
@@ -123,7 +123,7 @@ pub fn args(base: &str) -> Vec<String> {
 }
 
 async fn create(
-    State(world): State<Shared>,
+    State(world): State<SharedState>,
     Path(account): Path<String>,
     headers: HeaderMap,
     Form(form): Form<HashMap<String, String>>,
@@ -169,7 +169,7 @@ async fn create(
     }
 }
 
-fn accept(world: &Shared, form: &HashMap<String, String>) -> Value {
+fn accept(world: &SharedState, form: &HashMap<String, String>) -> Value {
     let mut world = world.lock().unwrap();
     let message = json!({
         "sid": format!("SM{:032x}", world.messages.len() + 1),
@@ -196,7 +196,7 @@ fn failure(status: u16) -> Response {
 }
 
 async fn list(
-    State(world): State<Shared>,
+    State(world): State<SharedState>,
     Query(query): Query<HashMap<String, String>>,
 ) -> Json<Value> {
     let mut world = world.lock().unwrap();

@@ -14,7 +14,7 @@ pub(super) struct FileStamp {
 }
 
 impl FileStamp {
-    pub(super) fn of(path: &Path) -> io::Result<Self> {
+    pub(super) fn read(path: &Path) -> io::Result<Self> {
         let metadata = path.metadata()?;
         Ok(Self {
             modified: metadata.modified()?,
@@ -27,7 +27,7 @@ impl FileStamp {
 #[derive(Clone, Debug)]
 pub(super) enum DatabaseLocation {
     /// A file or directory in `GEOIP_DATABASES`.
-    Named(PathBuf),
+    Configured(PathBuf),
     /// The directory of downloads, which may not exist.
     Downloads(PathBuf),
 }
@@ -35,7 +35,7 @@ pub(super) enum DatabaseLocation {
 impl DatabaseLocation {
     pub(super) fn path(&self) -> &Path {
         match self {
-            Self::Named(path) | Self::Downloads(path) => path,
+            Self::Configured(path) | Self::Downloads(path) => path,
         }
     }
 
@@ -44,7 +44,7 @@ impl DatabaseLocation {
         let path = self.path();
         if !path.is_dir() {
             return match self {
-                Self::Named(_) => Ok(vec![path.to_owned()]),
+                Self::Configured(_) => Ok(vec![path.to_owned()]),
                 Self::Downloads(_) => Ok(vec![]),
             };
         }

@@ -25,12 +25,12 @@ type MmdbLookup<'a> = LookupResult<'a, Vec<u8>>;
 impl RecordLayout {
     /// Finds the layout with the most fields in the first usable record. The type in the metadata
     /// is not used: publishers choose it freely.
-    pub(super) fn of(reader: &Reader<Vec<u8>>) -> Option<Self> {
+    pub(super) fn detect(reader: &Reader<Vec<u8>>) -> Option<Self> {
         let networks = reader.networks(maxminddb::WithinOptions::default()).ok()?;
         let mut networks = networks.take(MAX_PROBED_NETWORKS).filter_map(Result::ok);
         networks.find_map(|found| {
             let layouts = [Self::Flat, Self::Network, Self::Places];
-            let fields = layouts.map(|layout| (layout.fields(&found), layout));
+            let fields = layouts.map(|layout| (layout.count_fields(&found), layout));
             // Of equals, `max_by_key` returns the last.
             let best = fields.into_iter().max_by_key(|(fields, _)| *fields);
             best.filter(|(fields, _)| *fields > 0)
@@ -39,7 +39,7 @@ impl RecordLayout {
     }
 
     /// The number of fields of a record when it is read in this layout.
-    fn fields(self, found: &MmdbLookup) -> usize {
+    fn count_fields(self, found: &MmdbLookup) -> usize {
         let mut location = Location::default();
         let _ = match self {
             Self::Places => {

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use common::geo::Location;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
-use super::{agree, fill, fill_point, owned};
+use super::{is_same_country, non_empty, set_if_none, set_point_if_none};
 
 /// A record of a flat database. Sources: <https://github.com/sapics/ip-location-db>,
 /// <https://ipinfo.io/developers/database-types>.
@@ -49,45 +49,54 @@ pub(in crate::clients) struct FlatRecord<'a> {
 impl FlatRecord<'_> {
     /// Fills the empty fields of `to`.
     pub(in crate::clients) fn fill(&self, to: &mut Location) {
-        let code = self.country_code.filter(|code| is_code(code));
-        let code = code.or(self.country.filter(|text| is_code(text)));
-        if agree(to.country_code.as_ref(), code) {
+        let code = self.country_code.filter(|code| is_two_letter_code(code));
+        let code = code.or(self.country.filter(|text| is_two_letter_code(text)));
+        if is_same_country(to.country_code.as_ref(), code) {
             self.fill_place(to, code);
         }
-        fill(&mut to.asn, || number(self.asn));
-        fill(&mut to.as_organization, || owned(self.as_name.as_ref()));
-        fill(&mut to.domain, || owned(self.as_domain.as_ref()));
-        fill(&mut to.is_anonymous_vpn, || number(self.vpn));
-        fill(&mut to.is_public_proxy, || number(self.proxy));
-        fill(&mut to.is_tor_exit_node, || number(self.tor));
-        fill(&mut to.is_hosting_provider, || number(self.hosting));
-        fill(&mut to.is_anonymous, || {
+        set_if_none(&mut to.asn, || parsed_value(self.asn));
+        set_if_none(&mut to.as_organization, || non_empty(self.as_name.as_ref()));
+        set_if_none(&mut to.domain, || non_empty(self.as_domain.as_ref()));
+        set_if_none(&mut to.is_anonymous_vpn, || parsed_value(self.vpn));
+        set_if_none(&mut to.is_public_proxy, || parsed_value(self.proxy));
+        set_if_none(&mut to.is_tor_exit_node, || parsed_value(self.tor));
+        set_if_none(&mut to.is_hosting_provider, || parsed_value(self.hosting));
+        set_if_none(&mut to.is_anonymous, || {
             let marks = [self.vpn, self.proxy, self.tor, self.relay];
-            marks.into_iter().filter_map(number).reduce(|a, b| a || b)
+            marks
+                .into_iter()
+                .filter_map(parsed_value)
+                .reduce(|a, b| a || b)
         });
     }
 
     fn fill_place(&self, to: &mut Location, code: Option<&str>) {
         let continent = self.continent_code.or(self.continent);
-        let continent = continent.filter(|text| is_code(text));
-        fill(&mut to.continent_code, || continent.map(Into::into));
-        fill(&mut to.country_code, || code.map(Into::into));
-        let name = self.country.filter(|text| !is_code(text));
-        fill(&mut to.country, || {
-            owned(self.country_name.or(name).as_ref())
+        let continent = continent.filter(|text| is_two_letter_code(text));
+        set_if_none(&mut to.continent_code, || continent.map(Into::into));
+        set_if_none(&mut to.country_code, || code.map(Into::into));
+        let name = self.country.filter(|text| !is_two_letter_code(text));
+        set_if_none(&mut to.country, || {
+            non_empty(self.country_name.or(name).as_ref())
         });
-        fill(&mut to.region, || owned(self.region.as_ref()));
-        fill(&mut to.region_code, || owned(self.region_code.as_ref()));
-        fill(&mut to.city, || owned(self.city.as_ref()));
-        fill(&mut to.postal_code, || owned(self.postal_code.as_ref()));
-        fill_point(to, number(self.latitude), number(self.longitude));
-        fill(&mut to.accuracy_radius_km, || number(self.accuracy_radius));
-        fill(&mut to.time_zone, || owned(self.timezone.as_ref()));
+        set_if_none(&mut to.region, || non_empty(self.region.as_ref()));
+        set_if_none(&mut to.region_code, || non_empty(self.region_code.as_ref()));
+        set_if_none(&mut to.city, || non_empty(self.city.as_ref()));
+        set_if_none(&mut to.postal_code, || non_empty(self.postal_code.as_ref()));
+        set_point_if_none(
+            to,
+            parsed_value(self.latitude),
+            parsed_value(self.longitude),
+        );
+        set_if_none(&mut to.accuracy_radius_km, || {
+            parsed_value(self.accuracy_radius)
+        });
+        set_if_none(&mut to.time_zone, || non_empty(self.timezone.as_ref()));
     }
 }
 
 /// Two capital letters, as in ISO 3166-1 and the codes of continents.
-fn is_code(text: &str) -> bool {
+fn is_two_letter_code(text: &str) -> bool {
     text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase())
 }
 
@@ -95,7 +104,7 @@ fn is_code(text: &str) -> bool {
 #[derive(Clone, Copy)]
 struct LenientNumber<T>(Option<T>);
 
-fn number<T>(read: Option<LenientNumber<T>>) -> Option<T> {
+fn parsed_value<T>(read: Option<LenientNumber<T>>) -> Option<T> {
     read?.0
 }
 

@@ -6,7 +6,7 @@ use crate::domain::Language;
 
 pub(in crate::clients) trait PlaceNames<T> {
     /// Returns the name in a language, or else in English.
-    fn pick(&self, language: Language) -> Option<&T>;
+    fn in_language(&self, language: Language) -> Option<&T>;
 }
 
 /// The English name only. The others are not decoded: they are scattered in a database, so that
@@ -32,13 +32,13 @@ pub(in crate::clients) struct LocalizedNames<T> {
 }
 
 impl<T> PlaceNames<T> for EnglishNames<T> {
-    fn pick(&self, _: Language) -> Option<&T> {
+    fn in_language(&self, _: Language) -> Option<&T> {
         self.en.as_ref()
     }
 }
 
 impl<T> PlaceNames<T> for LocalizedNames<T> {
-    fn pick(&self, language: Language) -> Option<&T> {
+    fn in_language(&self, language: Language) -> Option<&T> {
         let name = match language {
             Language::German => &self.de,
             Language::English => &self.en,

@@ -3,7 +3,7 @@
 use common::geo::Location;
 use serde::Deserialize;
 
-use super::{fill, owned};
+use super::{non_empty, set_if_none};
 
 /// A record of the ASN, ISP, Domain, Connection-Type, Anonymous-IP and Anonymous-Plus databases;
 /// `traits` of the Enterprise database and of the web service; `anonymizer` of the web service.
@@ -38,36 +38,38 @@ pub(in crate::clients) struct NetworkRecord<T> {
 impl<T: AsRef<str>> NetworkRecord<T> {
     /// Fills the empty fields of `to`.
     pub(in crate::clients) fn fill(&self, to: &mut Location) {
-        fill(&mut to.asn, || self.autonomous_system_number);
-        fill(&mut to.as_organization, || {
+        set_if_none(&mut to.asn, || self.autonomous_system_number);
+        set_if_none(&mut to.as_organization, || {
             let organization = &self.autonomous_system_organization;
-            owned(organization.as_ref())
+            non_empty(organization.as_ref())
         });
-        fill(&mut to.isp, || owned(self.isp.as_ref()));
-        fill(&mut to.organization, || owned(self.organization.as_ref()));
-        fill(&mut to.domain, || owned(self.domain.as_ref()));
-        fill(&mut to.connection_type, || {
-            owned(self.connection_type.as_ref())
+        set_if_none(&mut to.isp, || non_empty(self.isp.as_ref()));
+        set_if_none(&mut to.organization, || {
+            non_empty(self.organization.as_ref())
         });
-        fill(&mut to.user_type, || owned(self.user_type.as_ref()));
-        fill(&mut to.is_anonymous, || self.is_anonymous);
-        fill(&mut to.is_anonymous_vpn, || self.is_anonymous_vpn);
-        fill(&mut to.is_hosting_provider, || self.is_hosting_provider);
-        fill(&mut to.is_public_proxy, || self.is_public_proxy);
-        fill(&mut to.is_residential_proxy, || self.is_residential_proxy);
-        fill(&mut to.is_tor_exit_node, || self.is_tor_exit_node);
-        fill(&mut to.anonymizer_confidence, || self.anonymizer_confidence);
-        fill(&mut to.anonymizer_provider, || {
-            owned(self.provider_name.as_ref())
+        set_if_none(&mut to.domain, || non_empty(self.domain.as_ref()));
+        set_if_none(&mut to.connection_type, || {
+            non_empty(self.connection_type.as_ref())
         });
-        fill(&mut to.anonymizer_last_seen, || {
-            owned(self.last_seen.as_ref())
+        set_if_none(&mut to.user_type, || non_empty(self.user_type.as_ref()));
+        set_if_none(&mut to.is_anonymous, || self.is_anonymous);
+        set_if_none(&mut to.is_anonymous_vpn, || self.is_anonymous_vpn);
+        set_if_none(&mut to.is_hosting_provider, || self.is_hosting_provider);
+        set_if_none(&mut to.is_public_proxy, || self.is_public_proxy);
+        set_if_none(&mut to.is_residential_proxy, || self.is_residential_proxy);
+        set_if_none(&mut to.is_tor_exit_node, || self.is_tor_exit_node);
+        set_if_none(&mut to.anonymizer_confidence, || self.anonymizer_confidence);
+        set_if_none(&mut to.anonymizer_provider, || {
+            non_empty(self.provider_name.as_ref())
+        });
+        set_if_none(&mut to.anonymizer_last_seen, || {
+            non_empty(self.last_seen.as_ref())
         });
     }
 }
 
 /// Sets the empty anonymity flags to false, for sources in which an absent flag means false.
-pub(in crate::clients) fn deny_marks(to: &mut Location) {
+pub(in crate::clients) fn deny_anonymity_flags(to: &mut Location) {
     let marks = [
         &mut to.is_anonymous,
         &mut to.is_anonymous_vpn,
@@ -77,6 +79,6 @@ pub(in crate::clients) fn deny_marks(to: &mut Location) {
         &mut to.is_tor_exit_node,
     ];
     for mark in marks {
-        fill(mark, || Some(false));
+        set_if_none(mark, || Some(false));
     }
 }

@@ -4,8 +4,8 @@ use common::geo::Location;
 use serde::Deserialize;
 
 use super::names::PlaceNames;
-use super::network::{NetworkRecord, deny_marks};
-use super::{agree, fill, fill_point, owned};
+use super::network::{NetworkRecord, deny_anonymity_flags};
+use super::{is_same_country, non_empty, set_if_none, set_point_if_none};
 use crate::domain::Language;
 
 /// A record of the City, Country and Enterprise databases and of the web service.
@@ -49,7 +49,7 @@ struct LocationRecord<T> {
 
 impl<T: AsRef<str>, N: PlaceNames<T>> NamedPlace<T, N> {
     fn name(&self, language: Language) -> Option<String> {
-        owned(self.names.as_ref()?.pick(language))
+        non_empty(self.names.as_ref()?.in_language(language))
     }
 }
 
@@ -57,7 +57,7 @@ impl<T: AsRef<str>, N: PlaceNames<T>> PlaceRecord<T, N> {
     /// Fills the empty fields of `to`.
     pub(in crate::clients) fn fill(&self, to: &mut Location, language: Language) {
         let code = self.country.as_ref().and_then(|c| c.iso_code.as_ref());
-        if agree(to.country_code.as_ref(), code.map(T::as_ref)) {
+        if is_same_country(to.country_code.as_ref(), code.map(T::as_ref)) {
             self.fill_place(to, language);
         }
         if let Some(traits) = &self.traits {
@@ -66,7 +66,7 @@ impl<T: AsRef<str>, N: PlaceNames<T>> PlaceRecord<T, N> {
         // Newer responses have the anonymity flags here, and an absent flag means false.
         if let Some(anonymizer) = &self.anonymizer {
             anonymizer.fill(to);
-            deny_marks(to);
+            deny_anonymity_flags(to);
         }
     }
 
@@ -77,27 +77,31 @@ impl<T: AsRef<str>, N: PlaceNames<T>> PlaceRecord<T, N> {
 
     fn fill_place(&self, to: &mut Location, language: Language) {
         if let Some(continent) = &self.continent {
-            fill(&mut to.continent_code, || owned(continent.code.as_ref()));
+            set_if_none(&mut to.continent_code, || {
+                non_empty(continent.code.as_ref())
+            });
         }
         if let Some(country) = &self.country {
-            fill(&mut to.country_code, || owned(country.iso_code.as_ref()));
-            fill(&mut to.country, || country.name(language));
+            set_if_none(&mut to.country_code, || {
+                non_empty(country.iso_code.as_ref())
+            });
+            set_if_none(&mut to.country, || country.name(language));
             // MaxMind omits the flag if it is false.
             let member = country.is_in_european_union.unwrap_or(false);
-            fill(&mut to.is_in_european_union, || Some(member));
+            set_if_none(&mut to.is_in_european_union, || Some(member));
         }
         if let Some(region) = self.subdivisions.first() {
-            fill(&mut to.region_code, || owned(region.iso_code.as_ref()));
-            fill(&mut to.region, || region.name(language));
+            set_if_none(&mut to.region_code, || non_empty(region.iso_code.as_ref()));
+            set_if_none(&mut to.region, || region.name(language));
         }
-        fill(&mut to.city, || self.city.as_ref()?.name(language));
-        fill(&mut to.postal_code, || {
-            owned(self.postal.as_ref()?.code.as_ref())
+        set_if_none(&mut to.city, || self.city.as_ref()?.name(language));
+        set_if_none(&mut to.postal_code, || {
+            non_empty(self.postal.as_ref()?.code.as_ref())
         });
         if let Some(point) = &self.location {
-            fill_point(to, point.latitude, point.longitude);
-            fill(&mut to.accuracy_radius_km, || point.accuracy_radius);
-            fill(&mut to.time_zone, || owned(point.time_zone.as_ref()));
+            set_point_if_none(to, point.latitude, point.longitude);
+            set_if_none(&mut to.accuracy_radius_km, || point.accuracy_radius);
+            set_if_none(&mut to.time_zone, || non_empty(point.time_zone.as_ref()));
         }
     }
 }

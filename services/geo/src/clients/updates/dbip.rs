@@ -5,14 +5,14 @@ use chrono::{DateTime, Months, Utc};
 use reqwest::Client;
 use url::Url;
 
-use super::fetch;
-use super::folder::{DownloadedArchive, LockedDownloadDir};
-use super::unpack::ArchiveFormat;
+use super::archive::ArchiveFormat;
+use super::download;
+use super::download_dir::{DownloadedArchive, LockedDownloadDir};
 use super::{UpdateError, UpdateOutcome, UpdateResult};
 
 pub(super) const EDITION: &str = "dbip-city-lite";
 
-pub(super) async fn bring(
+pub(super) async fn update(
     http: &Client,
     host: &Url,
     folder: &mut LockedDownloadDir,
@@ -23,23 +23,23 @@ pub(super) async fn bring(
     for month in months.into_iter().flatten() {
         let release = month.format("%Y-%m").to_string();
         if have.as_ref() == Some(&release) {
-            return Ok(UpdateOutcome::Nothing);
+            return Ok(UpdateOutcome::UpToDate);
         }
         let mut url = host.clone();
         url.set_path(&format!("/free/{EDITION}-{release}.mmdb.gz"));
-        let mut archive = folder.temporary()?;
-        match fetch::save(http, url, None, &mut archive).await {
+        let mut archive = folder.create_temp_file()?;
+        match download::download_to(http, url, None, &mut archive).await {
             Err(UpdateError::Refused(404)) => continue,
             saved => saved?,
         }
         let arrival = DownloadedArchive {
             archive,
-            pack: ArchiveFormat::Gz,
+            format: ArchiveFormat::Gz,
             md5: None,
             release,
         };
         folder.install(EDITION, arrival).await?;
-        return Ok(UpdateOutcome::New);
+        return Ok(UpdateOutcome::Installed);
     }
     Err(UpdateError::Refused(404))
 }

@@ -10,10 +10,10 @@ use rstar::primitives::{GeomWithData, Rectangle};
 use rstar::{AABB, PointDistance, RTree, RTreeObject};
 use uuid::Uuid;
 
-use super::extent::{self, CountryBounds};
-use super::sphere::{SphericalCap, UnitVector, chord};
+use super::country_bounds::{self, CountryBounds};
+use super::sphere::{SphericalCap, UnitVector, chord_length};
 use super::{
-    CIRCLE_PART, CompiledArea, CountryCode, EARTH_RADIUS_KM, GeoPoint, Place, RegionCode, Verdict,
+    CIRCLE_INDEX, CompiledArea, CountryCode, EARTH_RADIUS_KM, GeoPoint, Place, RegionCode, Verdict,
 };
 
 /// Areas in the result of a check with the verdict `inside`.
@@ -54,24 +54,24 @@ type AreasByKey<K> = HashMap<K, Vec<usize>>;
 pub struct AreaIndex {
     areas: Vec<Arc<IndexedArea>>,
     /// Shapes by their bounding boxes in space, for distances.
-    globe: RTree<IndexedShape>,
+    shapes_in_space: RTree<IndexedShape>,
     /// Shapes by their bounding boxes in longitude and latitude.
-    map: RTree<GeomWithData<Rectangle<[f64; 2]>, usize>>,
+    shapes_on_map: RTree<GeomWithData<Rectangle<[f64; 2]>, usize>>,
     countries: AreasByKey<CountryCode>,
     regions: AreasByKey<RegionCode>,
-    regions_of: AreasByKey<CountryCode>,
+    regions_by_country: AreasByKey<CountryCode>,
     postal_codes: AreasByKey<String>,
-    postal_codes_of: AreasByKey<Option<CountryCode>>,
+    postal_codes_by_country: AreasByKey<Option<CountryCode>>,
     /// Areas with countries, regions or postal codes.
-    named: Vec<usize>,
+    areas_with_codes: Vec<usize>,
 }
 
 /// A polygon or circle of an area.
 #[derive(Clone, Debug)]
 struct IndexedShape {
-    area: usize,
-    part: usize,
-    ball: SphericalCap,
+    area_index: usize,
+    shape_index: usize,
+    cap: SphericalCap,
 }
 
 impl RTreeObject for IndexedShape {
@@ -79,8 +79,8 @@ impl RTreeObject for IndexedShape {
 
     fn envelope(&self) -> Self::Envelope {
         // The margin makes up for rounding.
-        let half = chord(self.ball.radius) + 1e-9;
-        let [x, y, z] = self.ball.centre;
+        let half = chord_length(self.cap.radius) + 1e-9;
+        let [x, y, z] = self.cap.centre;
         AABB::from_corners(
             [x - half, y - half, z - half],
             [x + half, y + half, z + half],
@@ -101,50 +101,50 @@ impl AreaIndex {
         let (mut globe, mut map) = (vec![], vec![]);
         for (number, named) in areas.iter().enumerate() {
             let area = &named.area;
-            let parts = area.polygons.iter().map(|part| part.ball).enumerate();
-            let circle = area.circle.map(|circle| (CIRCLE_PART, circle.ball));
+            let parts = area.polygons.iter().map(|part| part.cap).enumerate();
+            let circle = area.circle.map(|circle| (CIRCLE_INDEX, circle.cap));
             globe.extend(parts.chain(circle).map(|(part, ball)| IndexedShape {
-                area: number,
-                part,
-                ball,
+                area_index: number,
+                shape_index: part,
+                cap: ball,
             }));
             map.extend(area.bounds().map(|bounds| {
                 let (low, high) = (bounds.min(), bounds.max());
                 let corners = Rectangle::from_corners([low.x, low.y], [high.x, high.y]);
                 GeomWithData::new(corners, number)
             }));
-            index.name(number, area);
+            index.add_codes(number, area);
         }
-        index.globe = RTree::bulk_load(globe);
-        index.map = RTree::bulk_load(map);
+        index.shapes_in_space = RTree::bulk_load(globe);
+        index.shapes_on_map = RTree::bulk_load(map);
         index.areas = areas;
         index
     }
 
-    fn name(&mut self, number: usize, area: &CompiledArea) {
+    fn add_codes(&mut self, number: usize, area: &CompiledArea) {
         for country in &area.countries {
-            put(&mut self.countries, *country, number);
+            add_area(&mut self.countries, *country, number);
         }
         for region in &area.regions {
-            put(&mut self.regions, region.clone(), number);
-            put(&mut self.regions_of, region.country, number);
+            add_area(&mut self.regions, region.clone(), number);
+            add_area(&mut self.regions_by_country, region.country, number);
         }
         for postal in &area.postal_codes {
-            put(
+            add_area(
                 &mut self.postal_codes,
                 postal.code.text().to_owned(),
                 number,
             );
-            put(
+            add_area(
                 &mut self.postal_codes,
-                postal.code.head().to_owned(),
+                postal.code.first_group().to_owned(),
                 number,
             );
-            put(&mut self.postal_codes_of, postal.country, number);
+            add_area(&mut self.postal_codes_by_country, postal.country, number);
         }
         let lists = (&area.countries, &area.regions, &area.postal_codes);
         if !(lists.0.is_empty() && lists.1.is_empty() && lists.2.is_empty()) {
-            self.named.push(number);
+            self.areas_with_codes.push(number);
         }
     }
 
@@ -161,14 +161,22 @@ impl AreaIndex {
     /// Finds the areas that contain a place, or else those that may contain it.
     #[must_use]
     pub fn check(&self, place: &Place) -> AreaMatches {
-        let sure = self.first(MAX_INSIDE_AREAS, self.likely(place), place, Verdict::Yes);
+        let sure = self.first_with_verdict(
+            MAX_INSIDE_AREAS,
+            self.inside_candidates(place),
+            place,
+            Verdict::Inside,
+        );
         let (verdict, areas) = if sure.is_empty() {
-            let possible = self.likely(place).chain(self.possible(place));
-            let unsure = self.first(MAX_UNCERTAIN_AREAS, possible, place, Verdict::Maybe);
-            let verdict = Verdict::from(!unsure.is_empty()).min(Verdict::Maybe);
+            let possible = self
+                .inside_candidates(place)
+                .chain(self.uncertain_candidates(place));
+            let unsure =
+                self.first_with_verdict(MAX_UNCERTAIN_AREAS, possible, place, Verdict::Uncertain);
+            let verdict = Verdict::from(!unsure.is_empty()).min(Verdict::Uncertain);
             (verdict, unsure)
         } else {
-            (Verdict::Yes, sure)
+            (Verdict::Inside, sure)
         };
         AreaMatches {
             verdict,
@@ -179,7 +187,7 @@ impl AreaIndex {
 
     /// Evaluates candidates until `wanted` areas have the verdict `answer`. Returns these in the
     /// order of `areas`.
-    fn first(
+    fn first_with_verdict(
         &self,
         wanted: usize,
         numbers: impl Iterator<Item = usize>,
@@ -188,7 +196,7 @@ impl AreaIndex {
     ) -> Vec<Arc<IndexedArea>> {
         let (mut asked, mut found) = (BTreeSet::new(), BTreeSet::new());
         for number in numbers {
-            if asked.insert(number) && self.areas[number].area.judge(place) == answer {
+            if asked.insert(number) && self.areas[number].area.verdict_for(place) == answer {
                 found.insert(number);
                 if found.len() == wanted {
                     break;
@@ -199,39 +207,39 @@ impl AreaIndex {
     }
 
     /// Candidates for the verdict `Yes`: all areas that contain the place, and some others.
-    fn likely(&self, place: &Place) -> impl Iterator<Item = usize> {
+    fn inside_candidates(&self, place: &Place) -> impl Iterator<Item = usize> {
         let point = place.point.map(GeoPoint::position).into_iter();
-        let on_map = point.flat_map(|at| self.on_map(Rect::new(at, at)));
+        let on_map = point.flat_map(|at| self.areas_on_map(Rect::new(at, at)));
         let country = place.country.iter();
-        let countries = country.flat_map(|country| at(&self.countries, country));
+        let countries = country.flat_map(|country| areas_with_key(&self.countries, country));
         let region = place.region.iter();
-        let regions = region.flat_map(|region| at(&self.regions, region));
+        let regions = region.flat_map(|region| areas_with_key(&self.regions, region));
         let postal_code = place.postal_code.iter();
         let postal_codes = postal_code.flat_map(|code| {
-            let whole = at(&self.postal_codes, code.text());
-            whole.chain(at(&self.postal_codes, code.head()))
+            let whole = areas_with_key(&self.postal_codes, code.text());
+            whole.chain(areas_with_key(&self.postal_codes, code.first_group()))
         });
         on_map.chain(countries).chain(regions).chain(postal_codes)
     }
 
     /// Further candidates for the verdict `Maybe`.
-    fn possible(&self, place: &Place) -> impl Iterator<Item = usize> {
+    fn uncertain_candidates(&self, place: &Place) -> impl Iterator<Item = usize> {
         let reach = place.accuracy_km / EARTH_RADIUS_KM;
         let near = place.point.into_iter().flat_map(move |point| {
-            let by_distance = self.by_distance(point.direction());
+            let by_distance = self.shapes_by_distance(point.unit_vector());
             by_distance.take_while(move |(least, _)| *least <= reach)
         });
-        let near = near.map(|(_, shape)| shape.area);
+        let near = near.map(|(_, shape)| shape.area_index);
         let in_country = place
             .point
             .is_none()
-            .then(|| self.in_country(place.country));
+            .then(|| self.areas_in_country(place.country));
         // A region or postal code that is missing or too imprecise may be any in the country.
         let named = match place.country {
             Some(country) => {
-                let regions = at(&self.regions_of, &country);
-                let own = at(&self.postal_codes_of, &Some(country));
-                let any = at(&self.postal_codes_of, &None);
+                let regions = areas_with_key(&self.regions_by_country, &country);
+                let own = areas_with_key(&self.postal_codes_by_country, &Some(country));
+                let any = areas_with_key(&self.postal_codes_by_country, &None);
                 Some(regions.chain(own).chain(any))
             }
             None => None,
@@ -239,55 +247,57 @@ impl AreaIndex {
         let nameless = place
             .country
             .is_none()
-            .then_some(self.named.iter().copied());
+            .then_some(self.areas_with_codes.iter().copied());
         near.chain(in_country.into_iter().flatten())
             .chain(named.into_iter().flatten())
             .chain(nameless.into_iter().flatten())
     }
 
-    fn in_country(&self, country: Option<CountryCode>) -> impl Iterator<Item = usize> {
-        let extent = country.and_then(extent::of);
+    fn areas_in_country(&self, country: Option<CountryCode>) -> impl Iterator<Item = usize> {
+        let extent = country.and_then(country_bounds::bounds_of);
         let somewhere = extent.into_iter().flat_map(CountryBounds::rectangles);
-        let somewhere = somewhere.flat_map(|rectangle| self.on_map(rectangle));
+        let somewhere = somewhere.flat_map(|rectangle| self.areas_on_map(rectangle));
         let everywhere = extent
             .is_none()
-            .then(|| self.map.iter().map(|shape| shape.data));
+            .then(|| self.shapes_on_map.iter().map(|shape| shape.data));
         somewhere.chain(everywhere.into_iter().flatten())
     }
 
     /// The areas with a bounding box that overlaps `part`, also if one of them is shifted by a
     /// whole turn.
-    fn on_map(&self, part: Rect<f64>) -> impl Iterator<Item = usize> {
+    fn areas_on_map(&self, part: Rect<f64>) -> impl Iterator<Item = usize> {
         let turns = [-360.0, 0.0, 360.0].into_iter();
         turns.flat_map(move |turn| {
             let (low, high) = (part.min(), part.max());
             let corners = AABB::from_corners([low.x + turn, low.y], [high.x + turn, high.y]);
-            let shapes = self.map.locate_in_envelope_intersecting(&corners);
+            let shapes = self.shapes_on_map.locate_in_envelope_intersecting(&corners);
             shapes.map(|shape| shape.data).collect::<Vec<_>>()
         })
     }
 
     /// All shapes with a lower bound of their angle, in ascending order of the bound.
-    fn by_distance(&self, from: UnitVector) -> impl Iterator<Item = (f64, &IndexedShape)> {
-        let nearest = self.globe.nearest_neighbor_iter_with_distance_2(&from);
+    fn shapes_by_distance(&self, from: UnitVector) -> impl Iterator<Item = (f64, &IndexedShape)> {
+        let nearest = self
+            .shapes_in_space
+            .nearest_neighbor_iter_with_distance_2(&from);
         nearest.map(|(shape, chord_2)| (2.0 * (chord_2.sqrt() / 2.0).min(1.0).asin(), shape))
     }
 
     fn nearest(&self, point: GeoPoint) -> Option<NearestArea> {
-        let from = point.direction();
+        let from = point.unit_vector();
         let mut best = (f64::MAX, usize::MAX);
-        for (least, shape) in self.by_distance(from) {
+        for (least, shape) in self.shapes_by_distance(from) {
             if least > best.0 {
                 break;
             }
-            if shape.ball.least_angle(from) > best.0 {
+            if shape.cap.min_angle(from) > best.0 {
                 continue;
             }
-            let area = &self.areas[shape.area].area;
-            let angle = area.angle_to(shape.part, point, best.0);
-            let inside_earlier = angle <= 0.0 && shape.area < best.1;
+            let area = &self.areas[shape.area_index].area;
+            let angle = area.angle_to_shape(shape.shape_index, point, best.0);
+            let inside_earlier = angle <= 0.0 && shape.area_index < best.1;
             if angle < best.0 || inside_earlier {
-                best = (angle, shape.area);
+                best = (angle, shape.area_index);
             }
         }
         let area = self.areas.get(best.1)?.clone();
@@ -296,14 +306,17 @@ impl AreaIndex {
     }
 }
 
-fn put<K: std::hash::Hash + Eq>(numbers: &mut AreasByKey<K>, key: K, number: usize) {
+fn add_area<K: std::hash::Hash + Eq>(numbers: &mut AreasByKey<K>, key: K, number: usize) {
     let list = numbers.entry(key).or_default();
     if list.last() != Some(&number) {
         list.push(number);
     }
 }
 
-fn at<'a, K, Q>(numbers: &'a AreasByKey<K>, key: &Q) -> impl Iterator<Item = usize> + use<'a, K, Q>
+fn areas_with_key<'a, K, Q>(
+    numbers: &'a AreasByKey<K>,
+    key: &Q,
+) -> impl Iterator<Item = usize> + use<'a, K, Q>
 where
     K: std::borrow::Borrow<Q> + std::hash::Hash + Eq,
     Q: std::hash::Hash + Eq + ?Sized,

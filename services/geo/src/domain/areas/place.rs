@@ -2,7 +2,7 @@
 
 use common::geo::Location;
 
-use super::extent;
+use super::country_bounds;
 use super::{CountryCode, GeoPoint, PostalCode, RegionCode, Verdict};
 
 /// The accuracy radius of addresses without one.
@@ -24,11 +24,11 @@ pub struct Place {
 }
 
 impl Place {
-    pub(super) fn knows_its_region(&self) -> bool {
+    pub(super) fn has_reliable_region(&self) -> bool {
         self.accuracy_km <= MAX_REGION_RADIUS_KM
     }
 
-    pub(super) fn knows_its_postal_code(&self) -> bool {
+    pub(super) fn has_reliable_postal_code(&self) -> bool {
         self.accuracy_km <= MAX_POSTAL_CODE_RADIUS_KM
     }
 
@@ -38,12 +38,12 @@ impl Place {
         let known = self.country.map(|known| known == country);
         let near = || {
             let point = self.point.as_ref()?;
-            Some(extent::of(country)?.is_near(*point, self.accuracy_km))
+            Some(country_bounds::bounds_of(country)?.may_contain(*point, self.accuracy_km))
         };
         if known.or_else(near).unwrap_or(true) {
-            Verdict::Maybe
+            Verdict::Uncertain
         } else {
-            Verdict::No
+            Verdict::Outside
         }
     }
 }
@@ -65,7 +65,7 @@ impl From<&Location> for Place {
             country,
             region: country
                 .zip(region)
-                .and_then(|(country, region)| RegionCode::of(country, region)),
+                .and_then(|(country, region)| RegionCode::from_parts(country, region)),
             postal_code: location.postal_code.as_deref().and_then(PostalCode::parse),
         }
     }

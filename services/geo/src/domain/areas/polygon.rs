@@ -6,8 +6,8 @@
 
 use geojson::{GeometryValue, LineStringType, PolygonType};
 
-use super::simple;
 use super::sphere::{CoordinateOutOfRange, GeoPoint, Position};
+use super::validity;
 
 /// Positions per geometry.
 pub const MAX_VERTICES: usize = 10_000;
@@ -20,7 +20,7 @@ pub(super) type PolygonRings = Vec<Vec<Position>>;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum InvalidGeometry {
     #[error("`geometry` must be a Polygon or MultiPolygon, not a {0}")]
-    Kind(&'static str),
+    UnsupportedType(&'static str),
     #[error("a polygon must have at least one ring")]
     Empty(String),
     #[error("`geometry` must have at most {MAX_VERTICES} positions")]
@@ -30,15 +30,15 @@ pub enum InvalidGeometry {
     #[error("a ring must have at least four positions, of which three are different")]
     TooShort(String),
     #[error("the last position of a ring must equal the first")]
-    Open(String),
+    NotClosed(String),
     /// Or the ring goes more than once around the globe.
     #[error(
         "the ring goes around a pole; cut it at the antimeridian and continue along ±180 to the \
          pole"
     )]
-    RoundAPole(String),
+    AroundPole(String),
     #[error("edges cross or touch at [{}, {}]", .1.x, .1.y)]
-    Crossing(String, Position),
+    EdgesCross(String, Position),
     #[error("the hole must be inside the outer ring")]
     HoleOutside(String),
 }
@@ -48,14 +48,14 @@ impl InvalidGeometry {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Kind(_) => "GEOMETRY_TYPE_UNSUPPORTED",
+            Self::UnsupportedType(_) => "GEOMETRY_TYPE_UNSUPPORTED",
             Self::Empty(_) => "GEOMETRY_EMPTY",
             Self::TooManyVertices => "TOO_MANY_VERTICES",
             Self::Position(..) => "POSITION_INVALID",
             Self::TooShort(_) => "RING_TOO_SHORT",
-            Self::Open(_) => "RING_NOT_CLOSED",
-            Self::RoundAPole(_) => "RING_ROUND_A_POLE",
-            Self::Crossing(..) => "EDGES_CROSS",
+            Self::NotClosed(_) => "RING_NOT_CLOSED",
+            Self::AroundPole(_) => "RING_ROUND_A_POLE",
+            Self::EdgesCross(..) => "EDGES_CROSS",
             Self::HoleOutside(_) => "HOLE_OUTSIDE",
         }
     }
@@ -64,47 +64,49 @@ impl InvalidGeometry {
     #[must_use]
     pub fn field(&self) -> &str {
         match self {
-            Self::Kind(_) => "geometry.type",
+            Self::UnsupportedType(_) => "geometry.type",
             Self::TooManyVertices => "geometry.coordinates",
             Self::Empty(field)
             | Self::Position(field, _)
             | Self::TooShort(field)
-            | Self::Open(field)
-            | Self::RoundAPole(field)
-            | Self::Crossing(field, _)
+            | Self::NotClosed(field)
+            | Self::AroundPole(field)
+            | Self::EdgesCross(field, _)
             | Self::HoleOutside(field) => field,
         }
     }
 }
 
 /// Parses and validates the polygons of a geometry.
-pub(super) fn read(geometry: &GeometryValue) -> Result<Vec<PolygonRings>, InvalidGeometry> {
+pub(super) fn parse_polygons(
+    geometry: &GeometryValue,
+) -> Result<Vec<PolygonRings>, InvalidGeometry> {
     let root = "geometry.coordinates";
     match geometry {
         GeometryValue::Polygon { coordinates } => {
-            count(std::slice::from_ref(coordinates))?;
-            Ok(vec![polygon(root, coordinates)?])
+            check_vertex_count(std::slice::from_ref(coordinates))?;
+            Ok(vec![parse_polygon(root, coordinates)?])
         }
         GeometryValue::MultiPolygon { coordinates } if coordinates.is_empty() => {
             Err(InvalidGeometry::Empty(root.into()))
         }
         GeometryValue::MultiPolygon { coordinates } => {
-            count(coordinates)?;
+            check_vertex_count(coordinates)?;
             let polygons = coordinates.iter().enumerate();
             polygons
-                .map(|(n, rings)| polygon(&format!("{root}[{n}]"), rings))
+                .map(|(n, rings)| parse_polygon(&format!("{root}[{n}]"), rings))
                 .collect()
         }
-        other => Err(InvalidGeometry::Kind(other.type_name())),
+        other => Err(InvalidGeometry::UnsupportedType(other.type_name())),
     }
 }
 
 /// The number of positions.
-pub(super) fn vertices(polygons: &[PolygonRings]) -> usize {
+pub(super) fn count_vertices(polygons: &[PolygonRings]) -> usize {
     polygons.iter().flatten().map(Vec::len).sum()
 }
 
-fn count(polygons: &[PolygonType]) -> Result<(), InvalidGeometry> {
+fn check_vertex_count(polygons: &[PolygonType]) -> Result<(), InvalidGeometry> {
     let count: usize = polygons.iter().flatten().map(Vec::len).sum();
     if count > MAX_VERTICES {
         return Err(InvalidGeometry::TooManyVertices);
@@ -112,14 +114,14 @@ fn count(polygons: &[PolygonType]) -> Result<(), InvalidGeometry> {
     Ok(())
 }
 
-fn polygon(field: &str, coordinates: &PolygonType) -> Result<PolygonRings, InvalidGeometry> {
+fn parse_polygon(field: &str, coordinates: &PolygonType) -> Result<PolygonRings, InvalidGeometry> {
     let mut rings: PolygonRings = vec![];
     for (n, coordinates) in coordinates.iter().enumerate() {
         let field = format!("{field}[{n}]");
-        let mut ring = ring(&field, coordinates)?;
+        let mut ring = parse_ring(&field, coordinates)?;
         // Shifts a hole by whole turns to the longitudes of the outer ring.
-        let west = rings.first().map_or(-180.0, |outer| westmost(outer));
-        let turns = ((west - westmost(&ring)) / 360.0).ceil();
+        let west = rings.first().map_or(-180.0, |outer| min_longitude(outer));
+        let turns = ((west - min_longitude(&ring)) / 360.0).ceil();
         for at in &mut ring {
             at.x += 360.0 * turns;
         }
@@ -128,18 +130,18 @@ fn polygon(field: &str, coordinates: &PolygonType) -> Result<PolygonRings, Inval
     if rings.is_empty() {
         return Err(InvalidGeometry::Empty(field.into()));
     }
-    simple::check(field, &rings)?;
+    validity::check_rings(field, &rings)?;
     Ok(rings)
 }
 
-fn ring(field: &str, coordinates: &LineStringType) -> Result<Vec<Position>, InvalidGeometry> {
+fn parse_ring(field: &str, coordinates: &LineStringType) -> Result<Vec<Position>, InvalidGeometry> {
     if coordinates.len() < 4 {
         return Err(InvalidGeometry::TooShort(field.into()));
     }
     let mut ring: Vec<Position> = Vec::with_capacity(coordinates.len());
     let (mut before, mut turned) = (coordinates[0].as_slice().first().copied(), 0.0);
     for (n, given) in coordinates.iter().enumerate() {
-        let mut at = position(&format!("{field}[{n}]"), given)?;
+        let mut at = parse_position(&format!("{field}[{n}]"), given)?;
         let step = at.x - before.replace(at.x).unwrap_or(at.x);
         // A step of 360 degrees is an edge along a parallel, as in a rectangle around the globe.
         if 180.0 < step.abs() && step.abs() < 360.0 {
@@ -150,11 +152,11 @@ fn ring(field: &str, coordinates: &LineStringType) -> Result<Vec<Position>, Inva
     }
     let (first, last) = (&coordinates[0], &coordinates[coordinates.len() - 1]);
     if first[..2] != last[..2] {
-        return Err(InvalidGeometry::Open(field.into()));
+        return Err(InvalidGeometry::NotClosed(field.into()));
     }
     let east = ring.iter().map(|at| at.x).fold(f64::MIN, f64::max);
-    if turned != 0.0 || east - westmost(&ring) > 360.0 {
-        return Err(InvalidGeometry::RoundAPole(field.into()));
+    if turned != 0.0 || east - min_longitude(&ring) > 360.0 {
+        return Err(InvalidGeometry::AroundPole(field.into()));
     }
     ring.dedup();
     if ring.len() < 4 {
@@ -163,7 +165,7 @@ fn ring(field: &str, coordinates: &LineStringType) -> Result<Vec<Position>, Inva
     Ok(ring)
 }
 
-fn position(field: &str, given: &geojson::Position) -> Result<Position, InvalidGeometry> {
+fn parse_position(field: &str, given: &geojson::Position) -> Result<Position, InvalidGeometry> {
     let wrong = |why| InvalidGeometry::Position(field.into(), why);
     let [x, y, ..] = *given.as_slice() else {
         return Err(wrong("a position must be a longitude and a latitude"));
@@ -179,6 +181,6 @@ fn position(field: &str, given: &geojson::Position) -> Result<Position, InvalidG
     Ok(point.position())
 }
 
-fn westmost(ring: &[Position]) -> f64 {
+fn min_longitude(ring: &[Position]) -> f64 {
     ring.iter().map(|at| at.x).fold(f64::MAX, f64::min)
 }

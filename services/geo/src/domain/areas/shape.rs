@@ -3,7 +3,9 @@
 use geo_types::Rect;
 
 use super::polygon::PolygonRings;
-use super::sphere::{GeoPoint, Position, SphericalCap, UnitVector, edge_angle, max, min};
+use super::sphere::{
+    GeoPoint, Position, SphericalCap, UnitVector, component_max, component_min, edge_angle,
+};
 
 const EDGES_PER_CHUNK: usize = 16;
 
@@ -11,11 +13,11 @@ const EDGES_PER_CHUNK: usize = 16;
 #[derive(Clone, Debug)]
 pub(super) struct Polygon {
     rings: PolygonRings,
-    runs: Vec<EdgeChunk>,
+    chunks: Vec<EdgeChunk>,
     /// In longitude and latitude.
     pub bounds: Rect<f64>,
     /// A cap that contains the polygon.
-    pub ball: SphericalCap,
+    pub cap: SphericalCap,
 }
 
 /// The edges `from..to` of a ring.
@@ -24,35 +26,37 @@ struct EdgeChunk {
     ring: usize,
     from: usize,
     to: usize,
-    least: Position,
-    most: Position,
-    ball: SphericalCap,
+    min: Position,
+    max: Position,
+    cap: SphericalCap,
 }
 
 /// The side of a line on which a point lies: positive on the left, negative on the right, exactly 0
 /// on the line (Shewchuk 1997).
-pub(super) fn side(from: Position, to: Position, at: Position) -> f64 {
+pub(super) fn orientation(from: Position, to: Position, at: Position) -> f64 {
     let [from, to, at] = [from, to, at].map(|p| robust::Coord { x: p.x, y: p.y });
     robust::orient2d(from, to, at)
 }
 
 impl Polygon {
     pub fn new(rings: PolygonRings) -> Self {
-        let runs: Vec<_> = (0..rings.len()).flat_map(|n| runs(&rings, n)).collect();
-        let least = runs.iter().map(|run| run.least).reduce(min);
-        let most = runs.iter().map(|run| run.most).reduce(max);
+        let chunks: Vec<_> = (0..rings.len())
+            .flat_map(|n| edge_chunks(&rings, n))
+            .collect();
+        let least = chunks.iter().map(|run| run.min).reduce(component_min);
+        let most = chunks.iter().map(|run| run.max).reduce(component_max);
         let bounds = Rect::new(least.unwrap_or_default(), most.unwrap_or_default());
-        let ball = SphericalCap::around(bounds.min(), bounds.max());
+        let cap = SphericalCap::bounding(bounds.min(), bounds.max());
         Self {
             rings,
-            runs,
+            chunks,
             bounds,
-            ball,
+            cap,
         }
     }
 
     /// Whether a point is inside or on the border.
-    pub fn contains(&self, point: GeoPoint) -> bool {
+    pub fn contains_point(&self, point: GeoPoint) -> bool {
         let at = point.position();
         let turns = [-360.0, 0.0, 360.0].into_iter();
         let mut images = turns.map(|turn| Position {
@@ -62,16 +66,16 @@ impl Polygon {
         images.any(|at| {
             let (least, most) = (self.bounds.min(), self.bounds.max());
             let within = least.x <= at.x && at.x <= most.x && least.y <= at.y && at.y <= most.y;
-            within && self.covers(at)
+            within && self.covers_position(at)
         })
     }
 
     /// Whether a position is inside or on the border, by the number of edges that a ray to the east
     /// crosses.
-    pub fn covers(&self, at: Position) -> bool {
+    pub fn covers_position(&self, at: Position) -> bool {
         let mut inside = false;
-        for run in &self.runs {
-            if at.y < run.least.y || run.most.y < at.y || run.most.x < at.x {
+        for run in &self.chunks {
+            if at.y < run.min.y || run.max.y < at.y || run.max.x < at.x {
                 continue;
             }
             for (a, b) in self.edges(run) {
@@ -80,7 +84,7 @@ impl Polygon {
                 if at.y < low.y || high.y < at.y || a.x.max(b.x) < at.x {
                     continue;
                 }
-                let side = side(low, high, at);
+                let side = orientation(low, high, at);
                 if side == 0.0 && a.x.min(b.x) <= at.x {
                     return true;
                 }
@@ -95,22 +99,22 @@ impl Polygon {
 
     /// The smaller of `best` and the angle from a point outside to the polygon.
     pub fn angle_to(&self, from: UnitVector, best: f64) -> f64 {
-        self.nearest(from, best, |_, _| true)
+        self.min_angle(from, best, |_, _| true)
     }
 
     /// The smaller of `best` and the angle to the border, without edges along the antimeridian or
     /// at a pole.
     pub fn angle_to_border(&self, from: UnitVector, best: f64) -> f64 {
-        self.nearest(from, best, |a, b| !is_seam(a, b))
+        self.min_angle(from, best, |a, b| !is_seam(a, b))
     }
 
-    fn nearest(
+    fn min_angle(
         &self,
         from: UnitVector,
         best: f64,
         counts: impl Fn(Position, Position) -> bool,
     ) -> f64 {
-        let bounds = self.runs.iter().map(|run| run.ball.least_angle(from));
+        let bounds = self.chunks.iter().map(|run| run.cap.min_angle(from));
         let bounds: Vec<f64> = bounds.collect();
         let look = |best: f64, run: &EdgeChunk| {
             let edges = self.edges(run).filter(|(a, b)| counts(*a, *b));
@@ -118,8 +122,8 @@ impl Polygon {
         };
         // The nearest chunk first: its distance excludes most of the others.
         let first = (0..bounds.len()).min_by(|a, b| bounds[*a].total_cmp(&bounds[*b]));
-        let best = first.map_or(best, |first| look(best, &self.runs[first]));
-        let others = self.runs.iter().zip(&bounds);
+        let best = first.map_or(best, |first| look(best, &self.chunks[first]));
+        let others = self.chunks.iter().zip(&bounds);
         others.fold(
             best,
             |best, (run, least)| {
@@ -135,7 +139,7 @@ impl Polygon {
 
     /// The edges along the antimeridian as pairs of latitudes; `true` for edges at +180, to the
     /// west of the antimeridian.
-    pub fn seams(&self) -> impl Iterator<Item = (bool, f64, f64)> {
+    pub fn antimeridian_edges(&self) -> impl Iterator<Item = (bool, f64, f64)> {
         let pairs = self.rings.iter().flat_map(|ring| ring.windows(2));
         let seams = pairs.filter(|ends| is_on_antimeridian(ends[0], ends[1]));
         seams.map(|ends| {
@@ -145,21 +149,21 @@ impl Polygon {
     }
 }
 
-fn runs(rings: &PolygonRings, ring: usize) -> impl Iterator<Item = EdgeChunk> {
+fn edge_chunks(rings: &PolygonRings, ring: usize) -> impl Iterator<Item = EdgeChunk> {
     let positions = &rings[ring];
     let edges = positions.len() - 1;
     (0..edges).step_by(EDGES_PER_CHUNK).map(move |from| {
         let to = edges.min(from + EDGES_PER_CHUNK);
         let corners = &positions[from..=to];
-        let least = corners.iter().copied().fold(corners[0], min);
-        let most = corners.iter().copied().fold(corners[0], max);
+        let least = corners.iter().copied().fold(corners[0], component_min);
+        let most = corners.iter().copied().fold(corners[0], component_max);
         EdgeChunk {
             ring,
             from,
             to,
-            least,
-            most,
-            ball: SphericalCap::around(least, most),
+            min: least,
+            max: most,
+            cap: SphericalCap::bounding(least, most),
         }
     })
 }
@@ -175,8 +179,11 @@ fn is_on_antimeridian(a: Position, b: Position) -> bool {
 }
 
 /// The segments of the antimeridian with the area on one side only.
-pub(super) fn border_on_antimeridian(polygons: &[Polygon]) -> Vec<(Position, Position)> {
-    let seams: Vec<_> = polygons.iter().flat_map(Polygon::seams).collect();
+pub(super) fn antimeridian_border(polygons: &[Polygon]) -> Vec<(Position, Position)> {
+    let seams: Vec<_> = polygons
+        .iter()
+        .flat_map(Polygon::antimeridian_edges)
+        .collect();
     let mut latitudes: Vec<f64> = seams.iter().flat_map(|seam| [seam.1, seam.2]).collect();
     latitudes.sort_by(f64::total_cmp);
     latitudes.dedup();
@@ -198,7 +205,7 @@ pub(super) fn border_on_antimeridian(polygons: &[Polygon]) -> Vec<(Position, Pos
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Circle {
-    pub ball: SphericalCap,
+    pub cap: SphericalCap,
     /// In longitude and latitude.
     pub bounds: Rect<f64>,
 }
@@ -224,8 +231,8 @@ impl Circle {
             y: north.min(90.0),
         };
         Self {
-            ball: SphericalCap {
-                centre: centre.direction(),
+            cap: SphericalCap {
+                centre: centre.unit_vector(),
                 radius,
             },
             bounds: Rect::new(low, high),

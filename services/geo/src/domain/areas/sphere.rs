@@ -62,7 +62,7 @@ impl GeoPoint {
     /// The great-circle distance.
     #[must_use]
     pub fn distance_km(self, other: Self) -> f64 {
-        angle(self.direction(), other.direction()) * EARTH_RADIUS_KM
+        angle(self.unit_vector(), other.unit_vector()) * EARTH_RADIUS_KM
     }
 
     pub(super) fn position(self) -> Position {
@@ -72,12 +72,12 @@ impl GeoPoint {
         }
     }
 
-    pub(super) fn direction(self) -> UnitVector {
-        direction(self.position())
+    pub(super) fn unit_vector(self) -> UnitVector {
+        unit_vector(self.position())
     }
 }
 
-pub(super) fn direction(at: Position) -> UnitVector {
+pub(super) fn unit_vector(at: Position) -> UnitVector {
     let (sin_x, cos_x) = at.x.to_radians().sin_cos();
     let (sin_y, cos_y) = at.y.to_radians().sin_cos();
     [cos_y * cos_x, cos_y * sin_x, sin_y]
@@ -85,12 +85,12 @@ pub(super) fn direction(at: Position) -> UnitVector {
 
 /// The angle between two directions, from their chord, which is exact for small angles.
 pub(super) fn angle(a: UnitVector, b: UnitVector) -> f64 {
-    let chord = minus(a, b);
+    let chord = subtract(a, b);
     2.0 * (dot(chord, chord).sqrt() / 2.0).min(1.0).asin()
 }
 
 /// The length of the chord of an angle.
-pub(super) fn chord(angle: f64) -> f64 {
+pub(super) fn chord_length(angle: f64) -> f64 {
     2.0 * (angle.min(std::f64::consts::PI) / 2.0).sin()
 }
 
@@ -105,18 +105,18 @@ impl SphericalCap {
     /// A cap that contains a rectangle of longitudes and latitudes. The distance from the center of
     /// the rectangle to any of its points is at most the part along the parallel of the center plus
     /// the part along the meridian.
-    pub fn around(least: Position, most: Position) -> Self {
+    pub fn bounding(least: Position, most: Position) -> Self {
         let middle = (least + most) / 2.0;
         let (width, height) = (most.x - least.x, most.y - least.y);
         let way = width * middle.y.to_radians().cos() + height;
         Self {
-            centre: direction(middle),
+            centre: unit_vector(middle),
             radius: (way / 2.0).to_radians(),
         }
     }
 
     /// A lower bound of the angle from `from` to any point of the cap.
-    pub fn least_angle(&self, from: UnitVector) -> f64 {
+    pub fn min_angle(&self, from: UnitVector) -> f64 {
         (angle(from, self.centre) - self.radius).max(0.0)
     }
 }
@@ -124,17 +124,17 @@ impl SphericalCap {
 /// The smaller of `best` and the smallest angle between `from` and a point on the edge from `a` to
 /// `b`.
 pub(super) fn edge_angle(from: UnitVector, a: Position, b: Position, best: f64) -> f64 {
-    let (least, most) = (min(a, b), max(a, b));
-    let ball = SphericalCap::around(least, most);
-    if ball.least_angle(from) >= best {
+    let (least, most) = (component_min(a, b), component_max(a, b));
+    let ball = SphericalCap::bounding(least, most);
+    if ball.min_angle(from) >= best {
         return best;
     }
     if (most.x - least.x).max(most.y - least.y) <= MAX_STRAIGHT_DEGREES {
-        return best.min(straight_angle(from, a, b));
+        return best.min(short_edge_angle(from, a, b));
     }
     let middle = (a + b) / 2.0;
-    let first = angle(from, direction((a + middle) / 2.0));
-    let second = angle(from, direction((middle + b) / 2.0));
+    let first = angle(from, unit_vector((a + middle) / 2.0));
+    let second = angle(from, unit_vector((middle + b) / 2.0));
     let (near, far) = if first <= second {
         ((a, middle), (middle, b))
     } else {
@@ -146,21 +146,21 @@ pub(super) fn edge_angle(from: UnitVector, a: Position, b: Position, best: f64) 
 
 /// The smallest angle to a short edge. Projects `from` onto the chord of the edge, then repeats
 /// with narrower parts around the projection, because the edge is curved in space.
-fn straight_angle(from: UnitVector, a: Position, b: Position) -> f64 {
+fn short_edge_angle(from: UnitVector, a: Position, b: Position) -> f64 {
     let (mut low, mut high) = (0.0_f64, 1.0_f64);
     let at = |part: f64| a + (b - a) * part;
     let mut found = f64::MAX;
     for narrower in [8.0, 64.0, 512.0] {
-        let (start, end) = (direction(at(low)), direction(at(high)));
-        let line = minus(end, start);
+        let (start, end) = (unit_vector(at(low)), unit_vector(at(high)));
+        let line = subtract(end, start);
         let length = dot(line, line);
         let foot = if length > 0.0 {
-            (dot(minus(from, start), line) / length).clamp(0.0, 1.0)
+            (dot(subtract(from, start), line) / length).clamp(0.0, 1.0)
         } else {
             0.0
         };
         let foot = low + (high - low) * foot;
-        found = found.min(angle(from, direction(at(foot))));
+        found = found.min(angle(from, unit_vector(at(foot))));
         (low, high) = (
             (foot - 1.0 / narrower).max(0.0),
             (foot + 1.0 / narrower).min(1.0),
@@ -169,21 +169,21 @@ fn straight_angle(from: UnitVector, a: Position, b: Position) -> f64 {
     found
 }
 
-pub(super) fn min(a: Position, b: Position) -> Position {
+pub(super) fn component_min(a: Position, b: Position) -> Position {
     Position {
         x: a.x.min(b.x),
         y: a.y.min(b.y),
     }
 }
 
-pub(super) fn max(a: Position, b: Position) -> Position {
+pub(super) fn component_max(a: Position, b: Position) -> Position {
     Position {
         x: a.x.max(b.x),
         y: a.y.max(b.y),
     }
 }
 
-fn minus(a: UnitVector, b: UnitVector) -> UnitVector {
+fn subtract(a: UnitVector, b: UnitVector) -> UnitVector {
     [a[0] - b[0], a[1] - b[1], a[2] - b[2]]
 }
 
@@ -209,7 +209,7 @@ mod tests {
 
     /// The smallest angle to an edge, by sampling.
     fn sampled(from: UnitVector, a: Position, b: Position) -> f64 {
-        let places = (0..=100_000).map(|n| direction(a + (b - a) * (f64::from(n) / 1e5)));
+        let places = (0..=100_000).map(|n| unit_vector(a + (b - a) * (f64::from(n) / 1e5)));
         places
             .map(|place| angle(from, place))
             .fold(f64::MAX, f64::min)
@@ -249,7 +249,7 @@ mod tests {
         for (a, b) in edges {
             for x in [-179.0, -100.0, -0.2, 10.2, 60.0, 180.0] {
                 for y in [-90.0, -40.5, 0.0, 49.5, 51.5, 80.2, 89.5] {
-                    let from = direction(at(x, y));
+                    let from = unit_vector(at(x, y));
                     let (ours, real) = (edge_angle(from, a, b, f64::MAX), sampled(from, a, b));
                     let metres = (ours - real).abs() * EARTH_RADIUS_KM * 1e3;
                     // The samples themselves are up to 20 m apart on the longest edge.

@@ -12,10 +12,10 @@ mod generated;
 mod validation;
 
 fn area(draft: Value) -> CompiledArea {
-    draft_of(draft).check().unwrap()
+    spec_from_json(draft).compile().unwrap()
 }
 
-fn draft_of(mut draft: Value) -> ServiceAreaSpec {
+fn spec_from_json(mut draft: Value) -> ServiceAreaSpec {
     let fields = draft.as_object_mut().unwrap();
     fields.entry("name").or_insert("test".into());
     serde_json::from_value(draft).unwrap()

@@ -5,7 +5,7 @@ use common::visitor_analytics::VISITOR_ARRIVED;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::domain::quiet::{DayOfWeek, QuietHoursMode};
+use crate::domain::quiet_hours::{DayOfWeek, QuietHoursMode};
 
 /// A rule: which events notify which recipients, on which channels, when and how often.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -183,7 +183,7 @@ impl RuleSpec {
     /// The built-in rule: sends `visitor.arrived` to the default recipient. Strangers control the
     /// number of visitors, so the rule limits messages per network and in total.
     #[must_use]
-    pub fn visitors() -> Self {
+    pub fn default_visitor_rule() -> Self {
         Self {
             name: "Visitors".into(),
             event: VISITOR_ARRIVED.into(),

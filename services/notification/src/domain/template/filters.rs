@@ -10,7 +10,7 @@ use minijinja::tests;
 use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{Environment, Error, State, Value};
 
-use super::{MAX_OUTPUT_BYTES, refused};
+use super::{MAX_OUTPUT_BYTES, invalid_operation};
 
 /// Filters that [`add_filters`] registers.
 pub(super) const ALLOWED_FILTERS: [&str; 18] = [
@@ -64,30 +64,30 @@ impl Default for TextBudget {
 }
 
 impl TextBudget {
-    fn take(&self, bytes: usize) -> Result<(), Error> {
+    fn charge(&self, bytes: usize) -> Result<(), Error> {
         let take = |left: u64| left.checked_sub(bytes as u64 + 1);
         let taken = self
             .0
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
         taken
             .map(|_| ())
-            .map_err(|_| refused("the filters read too much text"))
+            .map_err(|_| invalid_operation("the filters read too much text"))
     }
 
     /// Returns the text of a string, number, bool or missing value, and charges it to the budget.
-    fn text<'a>(&self, value: &'a Value) -> Result<Cow<'a, str>, Error> {
+    fn charge_text<'a>(&self, value: &'a Value) -> Result<Cow<'a, str>, Error> {
         if let Some(text) = value.as_str() {
-            self.take(text.len())?;
+            self.charge(text.len())?;
             return Ok(text.into());
         }
         match value.kind() {
             ValueKind::Undefined => Ok("".into()),
             ValueKind::None | ValueKind::Bool | ValueKind::Number => {
                 let text = value.to_string();
-                self.take(text.len())?;
+                self.charge(text.len())?;
                 Ok(text.into())
             }
-            _ => Err(refused("this filter needs a string or a number")),
+            _ => Err(invalid_operation("this filter needs a string or a number")),
         }
     }
 }
@@ -95,7 +95,7 @@ impl TextBudget {
 pub(super) fn add_filters(environment: &mut Environment<'static>, budget: &TextBudget) {
     let mut add_text = |name: &'static str, change: fn(&str) -> String| {
         let budget = budget.clone();
-        let filter = move |value: &Value| Ok::<_, Error>(change(&budget.text(value)?));
+        let filter = move |value: &Value| Ok::<_, Error>(change(&budget.charge_text(value)?));
         environment.add_filter(name, filter);
     };
     add_text("lower", str::to_lowercase);
@@ -106,7 +106,7 @@ pub(super) fn add_filters(environment: &mut Environment<'static>, budget: &TextB
     environment.add_filter("trim", trim);
     let own = budget.clone();
     let truncate =
-        move |value: &Value, most: usize| Ok::<_, Error>(truncate(&own.text(value)?, most));
+        move |value: &Value, most: usize| Ok::<_, Error>(truncate(&own.charge_text(value)?, most));
     environment.add_filter("truncate", truncate);
     let own = budget.clone();
     let join = move |items: &Value, separator: Option<&str>| join(&own, items, separator);
@@ -114,7 +114,7 @@ pub(super) fn add_filters(environment: &mut Environment<'static>, budget: &TextB
     for name in ["escape", "e"] {
         let own = budget.clone();
         let escape = move |state: &mut State, value: &Value| {
-            own.take(value.as_str().map_or(MAX_OUTPUT_BYTES, str::len))?;
+            own.charge(value.as_str().map_or(MAX_OUTPUT_BYTES, str::len))?;
             builtin::escape(state, value)
         };
         environment.add_filter(name, escape);
@@ -125,7 +125,7 @@ pub(super) fn add_filters(environment: &mut Environment<'static>, budget: &TextB
     for name in ["length", "count"] {
         let own = budget.clone();
         let length = move |value: &Value| {
-            own.take(value.as_str().map_or(0, str::len))?;
+            own.charge(value.as_str().map_or(0, str::len))?;
             builtin::length(value)
         };
         environment.add_filter(name, length);
@@ -133,7 +133,7 @@ pub(super) fn add_filters(environment: &mut Environment<'static>, budget: &TextB
     environment.add_filter("first", builtin::first);
     let own = budget.clone();
     let last = move |value: Value| {
-        own.take(value.len().unwrap_or(MAX_OUTPUT_BYTES))?;
+        own.charge(value.len().unwrap_or(MAX_OUTPUT_BYTES))?;
         builtin::last(value)
     };
     environment.add_filter("last", last);
@@ -141,25 +141,25 @@ pub(super) fn add_filters(environment: &mut Environment<'static>, budget: &TextB
     environment.add_filter("abs", builtin::abs);
     let own = budget.clone();
     let int = move |state: &State, value: &Value, default: Option<Value>, more: Kwargs| {
-        own.text(value)?;
+        own.charge_text(value)?;
         builtin::int(state, value, default, None, more)
     };
     environment.add_filter("int", int);
     let own = budget.clone();
     let float = move |state: &State, value: &Value, default: Option<Value>, more: Kwargs| {
-        own.text(value)?;
+        own.charge_text(value)?;
         builtin::float(state, value, default, more)
     };
     environment.add_filter("float", float);
 }
 
 fn trim(budget: &TextBudget, value: &Value, chars: Option<&str>) -> Result<String, Error> {
-    let text = budget.text(value)?;
+    let text = budget.charge_text(value)?;
     let Some(chars) = chars else {
         return Ok(text.trim().to_owned());
     };
     let chars: Vec<char> = chars.chars().collect();
-    budget.take(text.len().saturating_mul(chars.len()))?;
+    budget.charge(text.len().saturating_mul(chars.len()))?;
     Ok(text.trim_matches(&chars[..]).to_owned())
 }
 
@@ -180,17 +180,19 @@ fn join(budget: &TextBudget, items: &Value, separator: Option<&str>) -> Result<S
         }
         match item.as_str() {
             Some(text) => {
-                budget.take(text.len())?;
+                budget.charge(text.len())?;
                 joined.push_str(text);
             }
-            None if item.kind() == ValueKind::Number => joined.push_str(&budget.text(&item)?),
-            None => return Err(refused("join needs strings or numbers")),
+            None if item.kind() == ValueKind::Number => {
+                joined.push_str(&budget.charge_text(&item)?)
+            }
+            None => return Err(invalid_operation("join needs strings or numbers")),
         }
         if joined.len() > MAX_OUTPUT_BYTES {
-            return Err(refused("the joined text is too long"));
+            return Err(invalid_operation("the joined text is too long"));
         }
     }
-    budget.take(joined.len())?;
+    budget.charge(joined.len())?;
     Ok(joined)
 }
 
@@ -213,12 +215,15 @@ pub(super) fn add_tests(environment: &mut Environment<'static>, budget: &TextBud
     environment.add_test("divisibleby", is_divisible_by);
     let own = budget.clone();
     let starting = move |value: &Value, start: &Value| {
-        Ok::<_, Error>(own.text(value)?.starts_with(&*own.text(start)?))
+        Ok::<_, Error>(
+            own.charge_text(value)?
+                .starts_with(&*own.charge_text(start)?),
+        )
     };
     environment.add_test("startingwith", starting);
     let own = budget.clone();
     let ending = move |value: &Value, end: &Value| {
-        Ok::<_, Error>(own.text(value)?.ends_with(&*own.text(end)?))
+        Ok::<_, Error>(own.charge_text(value)?.ends_with(&*own.charge_text(end)?))
     };
     environment.add_test("endingwith", ending);
     environment.add_test("in", tests::is_in);

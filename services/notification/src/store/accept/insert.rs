@@ -8,10 +8,10 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::NewNotification;
-use crate::domain::decision::PlannedDelivery;
-use crate::domain::finding::RuleResult;
-use crate::domain::notification::{Notification, priority_text};
+use crate::domain::delivery_plan::PlannedDelivery;
+use crate::domain::notification::{Notification, priority_name};
 use crate::domain::person::Person;
+use crate::domain::rule_result::RuleResult;
 use crate::store::StoreError;
 use crate::store::idempotency_key::{IdempotencyKey, KEY_RETENTION};
 use crate::store::notification::status_text;
@@ -25,11 +25,11 @@ pub(super) struct StoredKey {
 
 #[derive(Default)]
 pub(in crate::store) struct InsertResult {
-    pub(super) kept: Vec<StoredKey>,
+    pub(super) stored_keys: Vec<StoredKey>,
     /// Deliveries to suppressed addresses, with the reason.
-    pub(super) suppressed: HashMap<Uuid, String>,
+    pub(super) suppressed_deliveries: HashMap<Uuid, String>,
     /// Notifications about persons who were erased.
-    pub(super) erased: HashSet<Uuid>,
+    pub(super) erased_notifications: HashSet<Uuid>,
 }
 
 /// The stored values of a key, a suppressed delivery, or an erased notification.
@@ -53,49 +53,60 @@ impl From<Vec<InsertResultRow>> for InsertResult {
                 line.notification_id,
                 line.body_sha256,
             ) {
-                stored.kept.push(StoredKey {
+                stored.stored_keys.push(StoredKey {
                     subject,
                     key,
                     notification_id,
                     body_sha256,
                 });
             }
-            stored.suppressed.extend(line.suppressed.zip(line.why));
-            stored.erased.extend(line.erased);
+            stored
+                .suppressed_deliveries
+                .extend(line.suppressed.zip(line.why));
+            stored.erased_notifications.extend(line.erased);
         }
         stored
     }
 }
 
-fn of_each<'a, T>(
+fn delivery_column<'a, T>(
     drafts: &[(&NewNotification, &'a PlannedDelivery)],
     part: impl Fn(&'a PlannedDelivery) -> T,
 ) -> Vec<T> {
     drafts.iter().map(|(_, draft)| part(draft)).collect()
 }
 
-fn of_owners<T>(
+fn owner_column<T>(
     drafts: &[(&NewNotification, &PlannedDelivery)],
     part: impl Fn(&NewNotification) -> T,
 ) -> Vec<T> {
     drafts.iter().map(|(of, _)| part(of)).collect()
 }
 
-fn findings(new: &Notification) -> Option<Json<Vec<&RuleResult>>> {
-    let all: Vec<&RuleResult> = new.findings().collect();
+fn rule_results(new: &Notification) -> Option<Json<Vec<&RuleResult>>> {
+    let all: Vec<&RuleResult> = new.rule_results().collect();
     (!all.is_empty()).then_some(Json(all))
 }
 
-fn each_key<T>(asked: &[&NewNotification], part: impl Fn(&IdempotencyKey) -> T) -> Vec<Option<T>> {
-    let part = |asked: &&NewNotification| asked.key.as_ref().map(&part);
+fn key_column<T>(
+    asked: &[&NewNotification],
+    part: impl Fn(&IdempotencyKey) -> T,
+) -> Vec<Option<T>> {
+    let part = |asked: &&NewNotification| asked.idempotency_key.as_ref().map(&part);
     asked.iter().map(part).collect()
 }
 
-fn each<'a, T>(asked: &[&'a NewNotification], part: impl Fn(&'a Notification) -> T) -> Vec<T> {
-    asked.iter().map(|asked| part(&asked.new)).collect()
+fn notification_column<'a, T>(
+    asked: &[&'a NewNotification],
+    part: impl Fn(&'a Notification) -> T,
+) -> Vec<T> {
+    asked
+        .iter()
+        .map(|asked| part(&asked.notification))
+        .collect()
 }
 
-fn each_person<T>(persons: &[Person], part: impl Fn(&Person) -> Option<T>) -> Vec<Option<T>> {
+fn person_column<T>(persons: &[Person], part: impl Fn(&Person) -> Option<T>) -> Vec<Option<T>> {
     persons.iter().map(part).collect()
 }
 
@@ -106,21 +117,26 @@ fn each_person<T>(persons: &[Person], part: impl Fn(&Person) -> Option<T>) -> Ve
     clippy::too_many_lines,
     reason = "a single statement with its parameters"
 )]
-pub(in crate::store) async fn insert(
+pub(in crate::store) async fn insert_notifications(
     executor: impl PgExecutor<'_>,
     asked: &[&NewNotification],
     now: DateTime<Utc>,
 ) -> Result<InsertResult, StoreError> {
     let drafts = asked.iter();
-    let drafts = drafts.flat_map(|asked| asked.new.deliveries().map(move |draft| (*asked, draft)));
+    let drafts = drafts.flat_map(|asked| {
+        asked
+            .notification
+            .deliveries()
+            .map(move |draft| (*asked, draft))
+    });
     let drafts: Vec<_> = drafts.collect();
     let persons: Vec<Person> = asked
         .iter()
-        .map(|asked| Person::of(&asked.new.command.data))
+        .map(|asked| Person::from_data(&asked.notification.command.data))
         .collect();
     let keys = asked.iter().zip(&persons).flat_map(|(asked, person)| {
-        let keys = person.keys().into_iter();
-        keys.map(|key| (asked.new.id, key))
+        let keys = person.erasure_keys().into_iter();
+        keys.map(|key| (asked.notification.id, key))
     });
     let (keyed, keys): (Vec<Uuid>, Vec<Uuid>) = keys.unzip();
     let rows = sqlx::query_as!(
@@ -201,39 +217,39 @@ pub(in crate::store) async fn insert(
          union all
          select subject, key, id, body_sha256, null, null, id from asked
          where id in (select id from erased)"#,
-        &each_key(asked, |key| key.subject.clone()) as &[Option<String>],
+        &key_column(asked, |key| key.subject.clone()) as &[Option<String>],
         now - KEY_RETENTION,
-        &each(asked, |new| new.id),
-        each(asked, |new| new.command.event.as_str()) as _,
-        each(asked, |new| new.command.title.as_deref()) as _,
-        each(asked, |new| new.command.message.as_deref()) as _,
-        each(asked, |new| Json(&new.command.data)) as _,
-        each(asked, |new| priority_text(new.command.priority)) as _,
-        each(asked, |new| new.command.dedupe_key.as_deref()) as _,
-        each(asked, |new| status_text(new.status())) as _,
-        &each(asked, Notification::reason) as &[Option<String>],
-        each(asked, findings) as _,
-        &each(asked, |new| new.created_at),
-        &each_key(asked, |key| key.key.clone()) as &[Option<String>],
-        &each_key(asked, |key| key.body_sha256.to_vec()) as &[Option<Vec<u8>>],
-        &of_each(&drafts, |draft| draft.id),
-        &of_owners(&drafts, |of| of.new.id),
-        of_each(&drafts, |draft| draft.target.channel().as_str()) as _,
-        of_each(&drafts, |draft| draft.target.address()) as _,
-        of_each(&drafts, |draft| draft.title.as_deref()) as _,
-        of_each(&drafts, |draft| draft.text.as_str()) as _,
-        of_each(&drafts, |draft| draft.html.as_deref()) as _,
-        &of_each(&drafts, |draft| draft.due_at),
-        &of_each(&drafts, |draft| draft.step),
-        of_each(&drafts, PlannedDelivery::status) as _,
-        of_each(&drafts, |draft| draft.reason.as_deref()) as _,
-        &of_owners(&drafts, |of| of.new.created_at),
-        &of_owners(&drafts, |of| of.key.is_some()),
-        of_each(&drafts, |draft| draft.failure.as_deref()) as _,
-        &each_person(&persons, |person| person.visitor_id.clone()) as &[Option<String>],
-        &each_person(&persons, |person| person.user_id.clone()) as &[Option<String>],
-        &each_person(&persons, |person| person.site.clone()) as &[Option<String>],
-        &each_person(&persons, |person| person.recorded_at) as &[Option<DateTime<Utc>>],
+        &notification_column(asked, |new| new.id),
+        notification_column(asked, |new| new.command.event.as_str()) as _,
+        notification_column(asked, |new| new.command.title.as_deref()) as _,
+        notification_column(asked, |new| new.command.message.as_deref()) as _,
+        notification_column(asked, |new| Json(&new.command.data)) as _,
+        notification_column(asked, |new| priority_name(new.command.priority)) as _,
+        notification_column(asked, |new| new.command.dedupe_key.as_deref()) as _,
+        notification_column(asked, |new| status_text(new.status())) as _,
+        &notification_column(asked, Notification::reason) as &[Option<String>],
+        notification_column(asked, rule_results) as _,
+        &notification_column(asked, |new| new.created_at),
+        &key_column(asked, |key| key.key.clone()) as &[Option<String>],
+        &key_column(asked, |key| key.body_sha256.to_vec()) as &[Option<Vec<u8>>],
+        &delivery_column(&drafts, |draft| draft.id),
+        &owner_column(&drafts, |of| of.notification.id),
+        delivery_column(&drafts, |draft| draft.address.channel().as_str()) as _,
+        delivery_column(&drafts, |draft| draft.address.unmasked()) as _,
+        delivery_column(&drafts, |draft| draft.title.as_deref()) as _,
+        delivery_column(&drafts, |draft| draft.text.as_str()) as _,
+        delivery_column(&drafts, |draft| draft.html.as_deref()) as _,
+        &delivery_column(&drafts, |draft| draft.due_at),
+        &delivery_column(&drafts, |draft| draft.step),
+        delivery_column(&drafts, PlannedDelivery::status) as _,
+        delivery_column(&drafts, |draft| draft.reason.as_deref()) as _,
+        &owner_column(&drafts, |of| of.notification.created_at),
+        &owner_column(&drafts, |of| of.idempotency_key.is_some()),
+        delivery_column(&drafts, |draft| draft.failure.as_deref()) as _,
+        &person_column(&persons, |person| person.visitor_id.clone()) as &[Option<String>],
+        &person_column(&persons, |person| person.user_id.clone()) as &[Option<String>],
+        &person_column(&persons, |person| person.site.clone()) as &[Option<String>],
+        &person_column(&persons, |person| person.recorded_at) as &[Option<DateTime<Utc>>],
         &keyed,
         &keys,
     )

@@ -26,7 +26,7 @@ impl Random {
 }
 
 /// A star-shaped ring around a random center.
-fn star(random: &mut Random, size: f64) -> Vec<Coord<f64>> {
+fn star_ring(random: &mut Random, size: f64) -> Vec<Coord<f64>> {
     let corners = 3 + random.below(60);
     let (x, y) = (random.between(-180.0, 180.0), random.between(-75.0, 75.0));
     let size = size.min(14.0);
@@ -54,10 +54,10 @@ const COUNTRIES: [&str; 5] = ["GB", "US", "FJ", "NZ", "FR"];
 const CODES: [&str; 5] = ["1000", "1000 AB", "2000", "SE10", "SE10 1AA"];
 const REGIONS: [&str; 4] = ["TX", "ENG", "A", "CA"];
 
-fn some_area(random: &mut Random) -> CompiledArea {
+fn random_area(random: &mut Random) -> CompiledArea {
     let size = random.pick(&[0.05, 0.5, 3.0, 14.0]);
     let mut draft = match random.below(6) {
-        0..=2 => geometry(&star(random, size)),
+        0..=2 => geometry(&star_ring(random, size)),
         3 | 4 => json!({"center": {"latitude": random.between(-90.0, 90.0),
             "longitude": random.between(-180.0, 180.0)}, "radius_km": size * 111.0}),
         _ => json!({"countries": [random.pick(&COUNTRIES)]}),
@@ -73,9 +73,9 @@ fn some_area(random: &mut Random) -> CompiledArea {
     area(draft)
 }
 
-fn some_place(random: &mut Random) -> Place {
+fn random_place(random: &mut Random) -> Place {
     let country = CountryCode::parse(random.pick(&COUNTRIES)).filter(|_| random.below(2) == 0);
-    let region = country.and_then(|country| RegionCode::of(country, random.pick(&REGIONS)));
+    let region = country.and_then(|country| RegionCode::from_parts(country, random.pick(&REGIONS)));
     let (north, east) = (random.between(-90.0, 90.0), random.between(-180.0, 180.0));
     let east = random.pick(&[east, east, 180.0, -180.0, 179.99]);
     let point = GeoPoint::new(north, east).ok();
@@ -94,23 +94,23 @@ fn the_index_answers_what_every_area_answers() {
     let mut verdicts = [0; 3];
     for round in 0..40 {
         let count = random.pick(&[1, 5, 30, 120]);
-        let areas: Vec<_> = (0..count).map(|_| some_area(&mut random)).collect();
+        let areas: Vec<_> = (0..count).map(|_| random_area(&mut random)).collect();
         let index = index(areas.clone());
         for _ in 0..100 {
-            let place = some_place(&mut random);
-            let answers: Vec<_> = areas.iter().map(|area| area.judge(&place)).collect();
+            let place = random_place(&mut random);
+            let answers: Vec<_> = areas.iter().map(|area| area.verdict_for(&place)).collect();
             let verdict = answers.iter().copied().max().unwrap_or_default();
             verdicts[verdict as usize] += 1;
             let found = index.check(&place);
             assert_eq!(found.verdict, verdict, "round {round}: {place:?}");
-            let most = if verdict == Verdict::Yes {
+            let most = if verdict == Verdict::Inside {
                 MAX_INSIDE_AREAS
             } else {
                 MAX_UNCERTAIN_AREAS
             };
             let hit: Vec<_> = found.areas.iter().map(|hit| hit.id.as_u128()).collect();
             let same =
-                |(_, answer): &(usize, &Verdict)| **answer == verdict && verdict > Verdict::No;
+                |(_, answer): &(usize, &Verdict)| **answer == verdict && verdict > Verdict::Outside;
             let all: Vec<_> = answers
                 .iter()
                 .enumerate()
@@ -132,7 +132,7 @@ fn the_index_answers_what_every_area_answers() {
 }
 
 /// Whether a ring contains a point, and the distance to its border in kilometres, by sampling.
-fn plainly(ring: &[Coord<f64>], point: GeoPoint) -> (bool, f64) {
+fn reference_result(ring: &[Coord<f64>], point: GeoPoint) -> (bool, f64) {
     let at = |turn: f64| Coord {
         x: point.longitude() + turn,
         y: point.latitude(),
@@ -162,7 +162,7 @@ fn a_polygon_answers_what_a_plain_calculation_does() {
     let mut answers = [0; 3];
     for _ in 0..300 {
         let size = random.pick(&[0.2, 1.0, 5.0, 14.0]);
-        let ring = star(&mut random, size);
+        let ring = star_ring(&mut random, size);
         let area = area(geometry(&ring));
         for _ in 0..10 {
             let (x, y) = (ring[0].x, ring[0].y);
@@ -170,7 +170,7 @@ fn a_polygon_answers_what_a_plain_calculation_does() {
             let x = (x + random.between(-spread, spread) + 540.0).rem_euclid(360.0) - 180.0;
             let y = (y + random.between(-spread, spread)).clamp(-90.0, 90.0);
             let point = GeoPoint::new(y, x).unwrap();
-            let (inside, border) = plainly(&ring, point);
+            let (inside, border) = reference_result(&ring, point);
             let ours = area.distance_km(point).unwrap();
             let real = if inside { 0.0 } else { border };
             // The samples are up to 4 km apart on the longest edges.
@@ -181,13 +181,17 @@ fn a_polygon_answers_what_a_plain_calculation_does() {
                 continue;
             }
             let expected = match (inside, border > accuracy) {
-                (true, true) => Verdict::Yes,
-                (false, true) => Verdict::No,
-                (_, false) => Verdict::Maybe,
+                (true, true) => Verdict::Inside,
+                (false, true) => Verdict::Outside,
+                (_, false) => Verdict::Uncertain,
             };
             answers[expected as usize] += 1;
             let place = located(point.latitude(), point.longitude(), accuracy);
-            assert_eq!(area.judge(&place), expected, "{place:?} {inside} {border}");
+            assert_eq!(
+                area.verdict_for(&place),
+                expected,
+                "{place:?} {inside} {border}"
+            );
         }
     }
     assert!(answers.iter().all(|count| *count > 100), "{answers:?}");

@@ -3,7 +3,7 @@
 use super::*;
 
 fn refused(draft: Value) -> (&'static str, String, String) {
-    let error = draft_of(draft).check().unwrap_err();
+    let error = spec_from_json(draft).compile().unwrap_err();
     (error.code(), error.field(), error.to_string())
 }
 

@@ -1,0 +1,292 @@
+//! Delivery channels and addresses on them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use url::Url;
+use uuid::Uuid;
+
+use super::phone::{self, PhoneNumber};
+
+const MAX_ADDRESS_BYTES: usize = 500;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Channel {
+    Sms,
+    Email,
+    /// Web Push to a browser.
+    Push,
+    /// A signed request according to Standard Webhooks.
+    Webhook,
+    Slack,
+    Discord,
+    Telegram,
+    Ntfy,
+    /// Firebase Cloud Messaging to a mobile app.
+    Fcm,
+    /// The service's log.
+    Log,
+}
+
+impl Channel {
+    pub const ALL: [Self; 10] = [
+        Self::Sms,
+        Self::Email,
+        Self::Push,
+        Self::Webhook,
+        Self::Slack,
+        Self::Discord,
+        Self::Telegram,
+        Self::Ntfy,
+        Self::Fcm,
+        Self::Log,
+    ];
+
+    /// The name in the API and the database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sms => "sms",
+            Self::Email => "email",
+            Self::Push => "push",
+            Self::Webhook => "webhook",
+            Self::Slack => "slack",
+            Self::Discord => "discord",
+            Self::Telegram => "telegram",
+            Self::Ntfy => "ntfy",
+            Self::Fcm => "fcm",
+            Self::Log => "log",
+        }
+    }
+
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|channel| channel.as_str() == name)
+    }
+}
+
+/// An address and its channel. `Display` and `Debug` mask the address.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ChannelAddress {
+    channel: Channel,
+    address: String,
+}
+
+/// The names of all channels, for error messages.
+pub const CHANNEL_NAMES: &str =
+    "sms, email, push, webhook, slack, discord, telegram, ntfy, fcm or log";
+
+/// The formats of addresses, for error messages.
+pub const ADDRESS_FORMATS: &str = "a phone number in E.164, such as +15550100067, an email \
+    address, `webhook:ID`, `push:ID`, `slack:URL`, `discord:URL`, `telegram:CHAT`, `ntfy:TOPIC`, \
+    `fcm:TOKEN` or `log`";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("invalid address; use {ADDRESS_FORMATS}")]
+pub struct InvalidAddress;
+
+impl ChannelAddress {
+    /// The address of the log.
+    #[must_use]
+    pub fn log() -> Self {
+        Self {
+            channel: Channel::Log,
+            address: "log".into(),
+        }
+    }
+
+    #[must_use]
+    pub const fn channel(&self) -> Channel {
+        self.channel
+    }
+
+    /// The unmasked address, for providers and the database only.
+    #[must_use]
+    pub fn unmasked(&self) -> &str {
+        &self.address
+    }
+
+    /// The unmasked address without the channel's prefix, for providers only.
+    #[must_use]
+    pub fn unmasked_value(&self) -> &str {
+        match self.channel {
+            Channel::Sms | Channel::Email | Channel::Log => &self.address,
+            _ => self.address.split_once(':').map_or("", |(_, value)| value),
+        }
+    }
+}
+
+impl From<PhoneNumber> for ChannelAddress {
+    fn from(number: PhoneNumber) -> Self {
+        Self {
+            channel: Channel::Sms,
+            address: number.as_str().to_owned(),
+        }
+    }
+}
+
+impl FromStr for ChannelAddress {
+    type Err = InvalidAddress;
+
+    fn from_str(text: &str) -> Result<Self, InvalidAddress> {
+        if text.len() > MAX_ADDRESS_BYTES {
+            return Err(InvalidAddress);
+        }
+        if let Ok(number) = text.parse::<PhoneNumber>() {
+            return Ok(number.into());
+        }
+        let of = |channel| {
+            let address = text.to_owned();
+            Some(Self { channel, address })
+        };
+        let found = match text.split_once(':') {
+            _ if text == "log" => Some(Self::log()),
+            None => is_email_address(text).then(|| of(Channel::Email)).flatten(),
+            Some((name, value)) => Channel::from_name(name)
+                .filter(|channel| is_valid_value(*channel, value))
+                .and_then(of),
+        };
+        found.ok_or(InvalidAddress)
+    }
+}
+
+/// Checks the part of an address after the channel's prefix.
+fn is_valid_value(channel: Channel, value: &str) -> bool {
+    let plain = |most: usize, more: &str| {
+        let known = |c: char| c.is_ascii_alphanumeric() || more.contains(c);
+        (1..=most).contains(&value.len()) && value.chars().all(known)
+    };
+    match channel {
+        Channel::Sms | Channel::Email | Channel::Log => false,
+        // Addresses are compared as text, so only the canonical form of an id is valid.
+        Channel::Push | Channel::Webhook => value
+            .parse::<Uuid>()
+            .is_ok_and(|id| id.to_string() == value),
+        Channel::Slack | Channel::Discord => is_http_url(value),
+        Channel::Telegram => plain(40, "-@_"),
+        Channel::Ntfy => plain(64, "-_"),
+        Channel::Fcm => plain(400, "-_:"),
+    }
+}
+
+/// Whether the text is an HTTP or HTTPS URL with a host and without credentials.
+#[must_use]
+pub fn is_http_url(text: &str) -> bool {
+    let url = Url::parse(text).ok();
+    let url = url.filter(|url| matches!(url.scheme(), "https" | "http"));
+    url.is_some_and(|url| url.has_host() && url.username().is_empty() && url.password().is_none())
+}
+
+/// Accepts `local@domain` in ASCII, without quotes and comments.
+fn is_email_address(text: &str) -> bool {
+    let Some((local, domain)) = text.rsplit_once('@') else {
+        return false;
+    };
+    let known = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~.".contains(&b);
+    let dots = |part: &str| part.split('.').all(|word| !word.is_empty());
+    let label = |word: &str| {
+        let known = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        (1..=63).contains(&word.len())
+            && word.bytes().all(known)
+            && !word.starts_with('-')
+            && !word.ends_with('-')
+    };
+    text.len() <= 254
+        && (1..=64).contains(&local.len())
+        && local.bytes().all(known)
+        && dots(local)
+        && domain.split('.').all(label)
+}
+
+impl fmt::Display for ChannelAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.channel {
+            Channel::Sms => f.write_str(&phone::mask_phone_number(&self.address)),
+            Channel::Email => {
+                let (local, domain) = self.address.rsplit_once('@').unwrap_or_default();
+                let first = &local[..local.len().min(1)];
+                write!(f, "{first}•••@{domain}")
+            }
+            // These ids are not secret.
+            Channel::Log | Channel::Push | Channel::Webhook => f.write_str(&self.address),
+            // The other addresses are secrets that permit sending.
+            channel => {
+                let value = self.unmasked_value();
+                let shown = value.chars().rev().take(value.len().min(12) / 3);
+                let end: String = shown.collect::<Vec<_>>().into_iter().rev().collect();
+                write!(f, "{}:•••{end}", channel.as_str())
+            }
+        }
+    }
+}
+
+impl fmt::Debug for ChannelAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_address_is_on_its_channel_and_shows_itself_masked() {
+        for (text, channel, masked) in [
+            ("+15550100067", Channel::Sms, "+1555•••67"),
+            ("ann.b@example.com", Channel::Email, "a•••@example.com"),
+            (
+                "slack:https://hooks.slack.com/services/T0/B0/secret",
+                Channel::Slack,
+                "slack:•••cret",
+            ),
+            (
+                "discord:https://discord.com/api/webhooks/1/token",
+                Channel::Discord,
+                "discord:•••oken",
+            ),
+            ("telegram:-100123", Channel::Telegram, "telegram:•••23"),
+            ("ntfy:my-topic", Channel::Ntfy, "ntfy:•••ic"),
+            ("fcm:abc:DEF_gh-ijklmnop", Channel::Fcm, "fcm:•••mnop"),
+            ("log", Channel::Log, "log"),
+        ] {
+            let target: ChannelAddress = text.parse().unwrap();
+            assert_eq!(target.channel(), channel, "{text}");
+            assert_eq!(target.unmasked(), text);
+            assert_eq!(target.to_string(), masked);
+        }
+        let id = "webhook:01900000-0000-7000-8000-000000000001";
+        assert_eq!(id.parse::<ChannelAddress>().unwrap().to_string(), id);
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for bad in [
+            "",
+            "555-0100",
+            "ann",
+            "@example.com",
+            "ann@",
+            "a b@example.com",
+            "a..b@example.com",
+            "ann@-example.com",
+            "ann@example..com",
+            "slack:ftp://example.com",
+            "slack:x",
+            "discord:https://user:secret@example.com/",
+            "webhook:1",
+            "webhook:01900000-0000-7000-8000-00000000000A",
+            "telegram:",
+            "ntfy:a/b",
+            "fcm:a b",
+            "log:",
+            "sms:+15550100067",
+            "email:ann@example.com",
+            "pigeon:x",
+        ] {
+            assert_eq!(bad.parse::<ChannelAddress>(), Err(InvalidAddress), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The default message about a visitor: plain characters, at most two SMS segments.
+
+use serde_json::{Map, Value};
+
+/// Two segments of GSM-7.
+pub const MAX_MESSAGE_CHARS: usize = 306;
+
+/// Formats the message about a `visitor.arrived` with this `data`. Missing fields are omitted.
+#[must_use]
+pub fn format_visitor_message(data: &Map<String, Value>) -> String {
+    let visit = JsonFields(data.get("visit"));
+    let visitor = JsonFields(data.get("visitor"));
+    let lines = [
+        Some(headline(&visit, &visitor)),
+        visit.text("path", 60).map(|path| format!("Page: {path}")),
+        visit
+            .text("source", 30)
+            .map(|source| format!("From: {}", source_label(&source))),
+        visitor_line(&visit, &visitor),
+    ];
+    let lines: Vec<_> = lines.into_iter().flatten().collect();
+    lines.join("\n")
+}
+
+fn headline(visit: &JsonFields, visitor: &JsonFields) -> String {
+    let who = match visitor.flag("returning") {
+        Some(false) => "New visitor",
+        Some(true) => "Visitor back",
+        None => "Visitor",
+    };
+    let place = place_name(visit);
+    match visit.text("site", 45) {
+        Some(site) => format!("{who} on {site}: {place}"),
+        None => format!("{who}: {place}"),
+    }
+}
+
+fn place_name(visit: &JsonFields) -> String {
+    let near = visit.text("city", 30).or_else(|| visit.text("region", 30));
+    let far = visit
+        .text("country", 30)
+        .or_else(|| visit.text("country_code", 2));
+    match (near, far) {
+        (Some(near), Some(far)) => format!("{near}, {far}"),
+        (Some(place), None) | (None, Some(place)) => place,
+        (None, None) => "place unknown".into(),
+    }
+}
+
+fn source_label(source: &str) -> &str {
+    match source {
+        "(direct)" => "typed in or bookmarked",
+        source => source,
+    }
+}
+
+/// `Firefox on Windows, first visit`
+fn visitor_line(visit: &JsonFields, visitor: &JsonFields) -> Option<String> {
+    let device = match (visit.text("browser", 20), visit.text("os", 15)) {
+        (Some(browser), Some(os)) => Some(format!("{browser} on {os}")),
+        (browser, os) => browser.or(os),
+    };
+    match (device, visit_history(visitor)) {
+        (Some(device), Some(history)) => Some(format!("{device}, {history}")),
+        (Some(device), None) => Some(device),
+        (None, Some(history)) => Some(capitalize(&history)),
+        (None, None) => None,
+    }
+}
+
+fn visit_history(visitor: &JsonFields) -> Option<String> {
+    let text = match (
+        visitor.flag("returning")?,
+        visitor.number("previous_sessions"),
+    ) {
+        (false, _) => "first visit".into(),
+        (true, Some(1)) => "returning, 1 earlier session".into(),
+        (true, Some(earlier @ 2..10_000)) => format!("returning, {earlier} earlier sessions"),
+        (true, _) => "returning".into(),
+    };
+    Some(text)
+}
+
+/// The text must be ASCII and not empty.
+fn capitalize(text: &str) -> String {
+    let (first, rest) = text.split_at(1);
+    first.to_ascii_uppercase() + rest
+}
+
+/// An object in `data`. Fields with an unexpected type count as missing.
+struct JsonFields<'a>(Option<&'a Value>);
+
+impl JsonFields<'_> {
+    /// Returns a text as one line of at most `most` characters.
+    fn text(&self, name: &str, most: usize) -> Option<String> {
+        let text = self.0?.get(name)?.as_str()?;
+        let one_line: String = text
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
+        // Visitors choose the path and the source. Phones and chats must not show them as links.
+        let unlinked = one_line.replace("://", ": //");
+        let text = unlinked.trim();
+        if text.chars().nth(most).is_none() {
+            return Some(text.to_owned()).filter(|text| !text.is_empty());
+        }
+        // GSM-7 has no ellipsis character.
+        let cut: String = text.chars().take(most.saturating_sub(3)).collect();
+        Some(cut.trim_end().to_owned() + "...")
+    }
+
+    fn flag(&self, name: &str) -> Option<bool> {
+        self.0?.get(name)?.as_bool()
+    }
+
+    fn number(&self, name: &str) -> Option<u64> {
+        self.0?.get(name)?.as_u64()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn say(data: &Value) -> String {
+        format_visitor_message(data.as_object().unwrap())
+    }
+
+    fn known() -> Value {
+        json!({
+            "visit": {
+                "site": "example.com", "path": "/pricing", "source": "google", "city": "London",
+                "country": "United Kingdom", "browser": "Firefox", "os": "Windows",
+            },
+            "visitor": {"returning": false, "previous_sessions": 0},
+        })
+    }
+
+    #[test]
+    fn who_from_where_on_which_page_from_which_source() {
+        assert_eq!(
+            say(&known()),
+            "New visitor on example.com: London, United Kingdom\n\
+             Page: /pricing\nFrom: google\nFirefox on Windows, first visit"
+        );
+    }
+
+    #[test]
+    fn what_visitors_choose_becomes_no_link() {
+        let mut data = known();
+        data["visit"]["path"] = json!("/[login](https://evil.example/)");
+        data["visit"]["source"] = json!("http://evil.example");
+        let said = say(&data);
+        assert!(
+            said.contains("Page: /[login](https: //evil.example/)"),
+            "{said}"
+        );
+        assert!(!said.contains("://"), "{said}");
+    }
+
+    #[test]
+    fn a_returning_visitor_who_typed_the_address() {
+        let mut data = known();
+        data["visit"]["source"] = json!("(direct)");
+        data["visit"]["city"] = json!(null);
+        data["visitor"] = json!({"returning": true, "previous_sessions": 3});
+        assert_eq!(
+            say(&data),
+            "Visitor back on example.com: United Kingdom\n\
+             Page: /pricing\nFrom: typed in or bookmarked\n\
+             Firefox on Windows, returning, 3 earlier sessions"
+        );
+    }
+
+    #[test]
+    fn what_is_missing_or_of_another_type_is_left_out() {
+        assert_eq!(say(&json!({})), "Visitor: place unknown");
+        let odd = json!({"visit": {"site": 7, "path": ["/"], "os": "iOS"}, "visitor": "x"});
+        assert_eq!(say(&odd), "Visitor: place unknown\niOS");
+        let bare = json!({"visit": {"country_code": "SE"}, "visitor": {"returning": false}});
+        assert_eq!(say(&bare), "New visitor: SE\nFirst visit");
+    }
+
+    #[test]
+    fn the_longest_message_fits_two_segments_and_keeps_its_lines() {
+        let long = "abc\n".repeat(100);
+        let mut data = known();
+        for name in ["site", "path", "source", "city", "country", "browser", "os"] {
+            data["visit"][name] = json!(long);
+        }
+        data["visitor"] = json!({"returning": true, "previous_sessions": 9_999});
+        let said = say(&data);
+        assert!(
+            said.chars().count() <= MAX_MESSAGE_CHARS,
+            "{}",
+            said.chars().count()
+        );
+        assert_eq!(said.lines().count(), 4);
+        assert!(said.is_ascii());
+    }
+}

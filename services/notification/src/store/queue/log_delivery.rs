@@ -1,0 +1,66 @@
+//! Deliveries to the log, which need no lease.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::LEASE_DURATION;
+use crate::domain::channel_address::Channel;
+use crate::store::StoreError;
+
+#[derive(Clone, Debug)]
+pub struct LogDelivery {
+    pub id: Uuid,
+    /// The stored address.
+    pub recipient: String,
+    pub body: String,
+    pub created_at: DateTime<Utc>,
+}
+
+/// Sends at most `limit` deliveries of `channel` that are due at `now`, longest due first, and
+/// returns their number. Only for providers that answer immediately and never fail: `tell` runs
+/// after the outcomes are recorded and before the commit, so that no delivery is lost. If the
+/// commit fails, the deliveries are sent again.
+pub async fn deliver_to_log(
+    pool: &PgPool,
+    channel: Channel,
+    provider: &str,
+    now: DateTime<Utc>,
+    limit: i64,
+    tell: impl Fn(&LogDelivery),
+) -> Result<usize, StoreError> {
+    let mut transaction = pool.begin().await?;
+    let told = sqlx::query_as!(
+        LogDelivery,
+        "with due as materialized (
+             select id, attempts as made, leased_until - make_interval(secs => $5) as lost_since
+             from notification.delivery
+             where status in ('pending', 'sending') and channel = $2
+                 and coalesce(leased_until, due_at) <= $1
+             order by coalesce(leased_until, due_at) limit $3 for update skip locked),
+         lost as (
+             insert into notification.attempt (delivery_id, number, started_at, outcome, detail)
+             select id, made, lost_since, 'unknown', 'the process ended while it was sending'
+             from due where lost_since is not null
+             on conflict on constraint attempt_pkey do nothing),
+         made as (
+             insert into notification.attempt
+                 (delivery_id, number, started_at, provider, outcome, latency_ms)
+             select id, made + 1, $1, $4, 'sent', 0 from due)
+         update notification.delivery d
+         set status = 'sent', leased_until = null, attempts = attempts + 1, tries = tries + 1,
+             sent_at = $1, unknown_since = null, provider = $4, last_error = null
+         from due where d.id = due.id
+         returning d.id, recipient, body, created_at",
+        now,
+        channel.as_str(),
+        limit,
+        provider,
+        LEASE_DURATION.as_seconds_f64(),
+    )
+    .fetch_all(&mut *transaction)
+    .await?;
+    told.iter().for_each(tell);
+    transaction.commit().await?;
+    Ok(told.len())
+}
