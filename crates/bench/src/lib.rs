@@ -2,13 +2,13 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "benchmarks fail by panicking")]
 
-mod city;
+mod city_database;
 mod load;
 mod process;
 
-pub use city::{NETWORK_COUNT, city_database};
-pub use load::{LoadGenerator, LoadResult, get, post};
-pub use process::{CpuTime, MeasuredProcess, free_port, parent};
+pub use city_database::{NETWORK_COUNT, city_database};
+pub use load::{LoadGenerator, LoadResult, get_request, post_request};
+pub use process::{CpuTime, MeasuredProcess, free_port, parent_pid};
 
 /// A random number generator (xorshift) with a fixed seed, so that all runs are equal. The seed
 /// must not be 0.

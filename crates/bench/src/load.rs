@@ -11,23 +11,23 @@ use tokio::net::TcpStream;
 pub struct LoadGenerator {
     port: u16,
     requests: Arc<Vec<Vec<u8>>>,
-    items_each: usize,
-    failure: Option<&'static str>,
+    items_per_request: usize,
+    failure_text: Option<&'static str>,
     /// Index of the next request, across runs.
-    next: Arc<AtomicUsize>,
+    next_index: Arc<AtomicUsize>,
 }
 
 pub struct LoadResult {
     /// Number of items in successful requests.
     pub items: usize,
-    length: Duration,
+    duration: Duration,
     /// Sorted response times in microseconds.
-    times: Vec<u32>,
+    latencies: Vec<u32>,
 }
 
 /// Builds a `GET` request with a token.
 #[must_use]
-pub fn get(path: &str, token: &str) -> Vec<u8> {
+pub fn get_request(path: &str, token: &str) -> Vec<u8> {
     let head =
         format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n");
     head.into_bytes()
@@ -35,7 +35,7 @@ pub fn get(path: &str, token: &str) -> Vec<u8> {
 
 /// Builds a `POST` request with a JSON body and a token.
 #[must_use]
-pub fn post(path: &str, token: &str, body: &[u8]) -> Vec<u8> {
+pub fn post_request(path: &str, token: &str, body: &[u8]) -> Vec<u8> {
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
@@ -47,20 +47,20 @@ pub fn post(path: &str, token: &str, body: &[u8]) -> Vec<u8> {
 impl LoadGenerator {
     /// `items_each` is the number of items in one request.
     #[must_use]
-    pub fn new(port: u16, requests: Vec<Vec<u8>>, items_each: usize) -> Self {
+    pub fn new(port: u16, requests: Vec<Vec<u8>>, items_per_request: usize) -> Self {
         Self {
             port,
             requests: Arc::new(requests),
-            items_each,
-            failure: None,
-            next: Arc::default(),
+            items_per_request,
+            failure_text: None,
+            next_index: Arc::default(),
         }
     }
 
     /// Sets a text that marks a response as failed, whatever its status.
     #[must_use]
-    pub fn never(mut self, failure: &'static str) -> Self {
-        self.failure = Some(failure);
+    pub fn fail_on(mut self, failure: &'static str) -> Self {
+        self.failure_text = Some(failure);
         self
     }
 
@@ -70,10 +70,10 @@ impl LoadGenerator {
     }
 
     /// Sends each request once.
-    pub async fn once(&self) {
+    pub async fn send_each_once(&self) {
         let mut connection = HttpConnection::open(self.port).await;
         for request in self.requests.iter() {
-            connection.ask(request, self.failure).await;
+            connection.send(request, self.failure_text).await;
         }
     }
 
@@ -82,15 +82,16 @@ impl LoadGenerator {
         let started = Instant::now();
         let clients: Vec<_> = (0..connections)
             .map(|_| {
-                let (requests, next, port) = (self.requests.clone(), self.next.clone(), self.port);
-                let failure = self.failure;
+                let (requests, next, port) =
+                    (self.requests.clone(), self.next_index.clone(), self.port);
+                let failure = self.failure_text;
                 tokio::spawn(async move {
                     let mut connection = HttpConnection::open(port).await;
                     let mut times = vec![];
                     while started.elapsed() < length {
                         let index = next.fetch_add(1, Ordering::Relaxed) % requests.len();
                         let sent = Instant::now();
-                        connection.ask(&requests[index], failure).await;
+                        connection.send(&requests[index], failure).await;
                         times.push(u32::try_from(sent.elapsed().as_micros()).unwrap());
                     }
                     times
@@ -101,34 +102,38 @@ impl LoadGenerator {
         for client in clients {
             times.extend(client.await.unwrap());
         }
-        LoadResult::new(times.len() * self.items_each, started.elapsed(), times)
+        LoadResult::new(
+            times.len() * self.items_per_request,
+            started.elapsed(),
+            times,
+        )
     }
 }
 
 impl LoadResult {
     /// `times` are the response times in microseconds.
     #[must_use]
-    pub fn new(items: usize, length: Duration, mut times: Vec<u32>) -> Self {
-        times.sort_unstable();
+    pub fn new(items: usize, duration: Duration, mut latencies: Vec<u32>) -> Self {
+        latencies.sort_unstable();
         Self {
             items,
-            length,
-            times,
+            duration,
+            latencies,
         }
     }
 
     /// Items per second.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "only a few digits are shown")]
-    pub fn rate(&self) -> f64 {
-        self.items as f64 / self.length.as_secs_f64()
+    pub fn items_per_second(&self) -> f64 {
+        self.items as f64 / self.duration.as_secs_f64()
     }
 
     /// The response time in milliseconds within which `part` of 1,000 requests were answered.
     #[must_use]
-    pub fn per_mille(&self, part: usize) -> f64 {
-        let last = self.times.len().saturating_sub(1);
-        f64::from(self.times[last * part / 1_000]) / 1e3
+    pub fn latency_ms(&self, part: usize) -> f64 {
+        let last = self.latencies.len().saturating_sub(1);
+        f64::from(self.latencies[last * part / 1_000]) / 1e3
     }
 }
 
@@ -145,14 +150,14 @@ impl HttpConnection {
         Self { stream, buffer }
     }
 
-    async fn ask(&mut self, request: &[u8], failure: Option<&str>) {
+    async fn send(&mut self, request: &[u8], failure: Option<&str>) {
         self.stream.write_all(request).await.unwrap();
         self.buffer.clear();
         let mut whole = None;
         while whole.is_none_or(|whole| self.buffer.len() < whole) {
             let read = self.stream.read_buf(&mut self.buffer).await.unwrap();
             assert!(read > 0, "the server closed the connection");
-            whole = whole.or_else(|| answer_length(&self.buffer));
+            whole = whole.or_else(|| response_length(&self.buffer));
         }
         let failed = failure.is_some_and(|text| {
             let mut parts = self.buffer.windows(text.len());
@@ -164,7 +169,7 @@ impl HttpConnection {
 }
 
 /// The length of a response, head and body. `None` until the head is complete.
-fn answer_length(buffer: &[u8]) -> Option<usize> {
+fn response_length(buffer: &[u8]) -> Option<usize> {
     let mut from = 0;
     let mut body = 0;
     loop {

@@ -34,29 +34,29 @@ impl MeasuredProcess {
     }
 
     #[must_use]
-    pub fn id(&self) -> u32 {
+    pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// CPU time so far.
     #[must_use]
     pub fn cpu(&self) -> CpuTime {
-        CpuTime::of(self.child.id())
+        CpuTime::of_process(self.child.id())
     }
 
     /// Resident memory in MB (10⁶ bytes).
     #[must_use]
-    pub fn memory(&self) -> f64 {
-        self.status("VmRSS")
+    pub fn memory_mb(&self) -> f64 {
+        self.status_mb("VmRSS")
     }
 
     /// Peak resident memory in MB.
     #[must_use]
-    pub fn peak_memory(&self) -> f64 {
-        self.status("VmHWM")
+    pub fn peak_memory_mb(&self) -> f64 {
+        self.status_mb("VmHWM")
     }
 
-    fn status(&self, name: &str) -> f64 {
+    fn status_mb(&self, name: &str) -> f64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with(name)).unwrap();
         let kibibytes: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
@@ -75,7 +75,7 @@ pub struct CpuTime {
 impl CpuTime {
     /// CPU time so far of the process `pid`. Zero if there is no such process.
     #[must_use]
-    pub fn of(pid: u32) -> Self {
+    pub fn of_process(pid: u32) -> Self {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         // The name of the process comes first and may contain any characters.
         let fields = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
@@ -94,14 +94,16 @@ impl CpuTime {
 
     /// CPU time so far of a process and its children, such as those of a database server.
     #[must_use]
-    pub fn of_family(pid: u32) -> Self {
+    pub fn of_process_tree(pid: u32) -> Self {
         let processes = fs::read_dir("/proc").unwrap();
         let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-        let children = pids.filter(|child| parent(*child) == Some(pid));
-        children.map(Self::of).fold(Self::of(pid), |sum, one| Self {
-            user: sum.user + one.user,
-            system: sum.system + one.system,
-        })
+        let children = pids.filter(|child| parent_pid(*child) == Some(pid));
+        children
+            .map(Self::of_process)
+            .fold(Self::of_process(pid), |sum, one| Self {
+                user: sum.user + one.user,
+                system: sum.system + one.system,
+            })
     }
 
     #[must_use]
@@ -121,7 +123,7 @@ impl CpuTime {
 
 /// Returns the pid of the parent process. `None` if there is no process `pid`.
 #[must_use]
-pub fn parent(pid: u32) -> Option<u32> {
+pub fn parent_pid(pid: u32) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, rest) = stat.rsplit_once(") ")?;
     rest.split(' ').nth(1)?.parse().ok()

@@ -1,7 +1,7 @@
 //! The list of known crawlers.
 
 use serde::Deserialize;
-use user_agent::expressions::{FilteredRegexSet, RegexPattern};
+use user_agent::regex_set::{FilteredRegexSet, RegexPattern};
 
 use super::{BotCategory, BotRule};
 

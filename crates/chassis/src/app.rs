@@ -19,10 +19,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::connections::{self, ConnectionLimits};
 use crate::health::HealthChecks;
-use crate::openapi::describe;
-use crate::request::{RequestObserver, observe};
+use crate::openapi::complete;
+use crate::request::{RequestObserver, observe_request};
+use crate::server::{self, ConnectionLimits};
 use crate::settings::KeyArgs;
 use crate::{Problem, http_client, jwks, metrics};
 
@@ -41,7 +41,7 @@ pub struct App {
     pub name: &'static str,
     pub router: Router,
     workers: Vec<(&'static str, BackgroundWorker)>,
-    closing: CancellationToken,
+    shutdown_token: CancellationToken,
     observer: Arc<RequestObserver>,
     startup_checks: Vec<StartupCheck>,
     limits: ConnectionLimits,
@@ -59,7 +59,7 @@ impl App {
         clock: Clock,
     ) -> Self {
         let (api, openapi) = api.split_for_parts();
-        let openapi = describe(openapi, name, about);
+        let openapi = complete(openapi, name, about);
         let docs = utoipa_swagger_ui::SwaggerUi::new("/docs").url("/openapi.json", openapi);
         // The recorder must be installed before the first metric is recorded.
         let _ = metrics::recorder();
@@ -76,19 +76,19 @@ impl App {
             )
             .route("/metrics", {
                 get(async move || {
-                    health.set_gauges(name).await;
+                    health.collect_gauges(name).await;
                     metrics::render(name)
                 })
             })
             .fallback(async || Problem::not_found("this path does not exist; see /docs"))
             .method_not_allowed_fallback(method_not_allowed)
-            .layer(from_fn_with_state(observer.clone(), observe));
+            .layer(from_fn_with_state(observer.clone(), observe_request));
         let workers = vec![];
         Self {
             name,
             router,
             workers,
-            closing: CancellationToken::new(),
+            shutdown_token: CancellationToken::new(),
             observer,
             startup_checks: vec![],
             limits: ConnectionLimits::default(),
@@ -97,7 +97,7 @@ impl App {
 
     /// Sets the connection limits.
     #[must_use]
-    pub fn limits(mut self, limits: ConnectionLimits) -> Self {
+    pub fn with_limits(mut self, limits: ConnectionLimits) -> Self {
         self.limits = limits;
         self
     }
@@ -105,15 +105,15 @@ impl App {
     /// Cancels `closing` when the shutdown begins. Endless responses, such as live streams, must
     /// then end.
     #[must_use]
-    pub fn closing(mut self, closing: CancellationToken) -> Self {
-        self.closing = closing;
+    pub fn with_shutdown_token(mut self, closing: CancellationToken) -> Self {
+        self.shutdown_token = closing;
         self
     }
 
     /// Adds a check that runs before the first connection is accepted. If the check fails, the
     /// service does not start.
     #[must_use]
-    pub fn check_at_startup(
+    pub fn with_startup_check(
         mut self,
         check: impl Future<Output = anyhow::Result<()>> + Send + 'static,
     ) -> Self {
@@ -124,7 +124,7 @@ impl App {
     /// Adds a background worker. Its token is cancelled after the last request; the worker must
     /// then end soon.
     #[must_use]
-    pub fn worker<F>(
+    pub fn with_worker<F>(
         mut self,
         name: &'static str,
         run: impl FnOnce(CancellationToken) -> F + Send + 'static,
@@ -138,12 +138,14 @@ impl App {
     }
 
     /// Adds a worker that refreshes the public keys of `verifier`, if the settings name a key set.
-    pub fn trusting(self, keys: &KeyArgs, verifier: TokenVerifier) -> reqwest::Result<Self> {
+    pub fn with_jwks(self, keys: &KeyArgs, verifier: TokenVerifier) -> reqwest::Result<Self> {
         let Some(url) = keys.jwks_url.clone() else {
             return Ok(self);
         };
         let http = http_client::build("tetralto")?;
-        Ok(self.worker("keys", |stop| jwks::keep_fresh(url, verifier, http, stop)))
+        Ok(self.with_worker("keys", |stop| {
+            jwks::refresh_periodically(url, verifier, http, stop)
+        }))
     }
 
     /// Serves until `shutdown`. Then stops accepting connections, finishes the accepted requests,
@@ -165,7 +167,7 @@ impl App {
             let span = tracing::info_span!(parent: &span, "worker", worker);
             workers.spawn(run(stop.clone()).instrument(span));
         }
-        workers.spawn(keep_metrics_small(stop.clone()));
+        workers.spawn(run_metrics_upkeep(stop.clone()));
 
         let address = listener
             .local_addr()
@@ -173,12 +175,12 @@ impl App {
         tracing::info!(service = name, port = address.port(), "listening");
         let in_time = async {
             shutdown.cancelled().await;
-            self.closing.cancel();
+            self.shutdown_token.cancel();
             tokio::time::sleep(DRAIN_TIMEOUT).await;
         };
         let served = async {
-            connections::serve(listener, self.router, self.limits, shutdown.clone()).await;
-            self.observer.drained().await;
+            server::serve(listener, self.router, self.limits, shutdown.clone()).await;
+            self.observer.wait_until_idle().await;
         };
         tokio::select! {
             () = served => {}
@@ -228,7 +230,7 @@ pub fn listen(port: u16) -> anyhow::Result<TcpListener> {
 
 /// Histograms keep all samples until they are read or compacted. This bounds their memory if
 /// nothing reads the metrics.
-async fn keep_metrics_small(stop: CancellationToken) {
+async fn run_metrics_upkeep(stop: CancellationToken) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(1)) => metrics::recorder().run_upkeep(),

@@ -18,7 +18,7 @@ struct ScopeGuard {
 
 /// Requires a token with `scope` for all routes of `router`. The body of rejected requests is not
 /// read.
-pub fn require<S>(
+pub fn require_scope<S>(
     router: OpenApiRouter<S>,
     verifier: &TokenVerifier,
     scope: Scope,
@@ -30,17 +30,17 @@ where
         verifier: verifier.clone(),
         scope,
     });
-    router.route_layer(from_fn_with_state(guard, check))
+    router.route_layer(from_fn_with_state(guard, check_scope))
 }
 
-async fn check(
+async fn check_scope(
     State(guard): State<Arc<ScopeGuard>>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let token = bearer(&request)?;
-    let claims = guard.verifier.verify(token).map_err(refused)?;
-    if !claims.scope.allow(guard.scope) {
+    let token = bearer_token(&request)?;
+    let claims = guard.verifier.verify(token).map_err(token_problem)?;
+    if !claims.scope.allows(guard.scope) {
         let detail = format!("the token does not have the scope {}", guard.scope);
         return Err(Problem::new(StatusCode::FORBIDDEN, "SCOPE_MISSING", detail)
             .field("authorization")
@@ -50,7 +50,7 @@ async fn check(
     Ok(next.run(request).await)
 }
 
-fn bearer(request: &Request) -> Result<&str, Problem> {
+fn bearer_token(request: &Request) -> Result<&str, Problem> {
     request
         .headers()
         .get(header::AUTHORIZATION)
@@ -66,13 +66,13 @@ fn bearer(request: &Request) -> Result<&str, Problem> {
         })
 }
 
-fn refused(error: TokenError) -> Problem {
+fn token_problem(error: TokenError) -> Problem {
     let code = match error {
         TokenError::Invalid => "TOKEN_INVALID",
-        TokenError::Algorithm => "TOKEN_ALGORITHM",
+        TokenError::UnsupportedAlgorithm => "TOKEN_ALGORITHM",
         TokenError::Expired => "TOKEN_EXPIRED",
-        TokenError::NotYet => "TOKEN_NOT_YET_VALID",
-        TokenError::Audience => "TOKEN_AUDIENCE",
+        TokenError::NotYetValid => "TOKEN_NOT_YET_VALID",
+        TokenError::WrongAudience => "TOKEN_AUDIENCE",
     };
     Problem::new(StatusCode::UNAUTHORIZED, code, error.to_string())
         .field("authorization")

@@ -12,9 +12,9 @@ use futures::StreamExt as _;
 /// Bound on the memory of all request bodies in this process.
 pub const MAX_BYTES_IN_FLIGHT: usize = 67_108_864;
 /// Maximum compression ratio of a body, after the first mebibyte.
-pub const MAX_UNPACK_RATIO: u64 = 100;
+pub const MAX_COMPRESSION_RATIO: u64 = 100;
 /// Small repetitive bodies may have a higher ratio.
-const UNPACK_ALLOWANCE_BYTES: u64 = 1_048_576;
+const RATIO_EXEMPT_BYTES: u64 = 1_048_576;
 /// Compressed bytes that are decoded at a time. Each yields at most 1,032 bytes (RFC 1951).
 const DECODE_STEP_BYTES: usize = 256;
 /// Decoded chunks have at least this size, except for the last.
@@ -28,7 +28,7 @@ static BYTES_IN_FLIGHT: AtomicUsize = AtomicUsize::new(0);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
     #[error("the body has an unsupported Content-Encoding")]
-    UnknownCoding,
+    UnsupportedEncoding,
     /// The body or its compression ratio exceeds the limit.
     #[error("the body is too large")]
     TooLarge,
@@ -37,21 +37,21 @@ pub enum BodyError {
     Incomplete,
     /// All bodies together exceed [`MAX_BYTES_IN_FLIGHT`].
     #[error("the memory for request bodies is exhausted")]
-    Busy,
+    MemoryExhausted,
 }
 
 /// Reads a body in decompressed chunks of at most about 300 kB.
 pub struct BodyReader {
     stream: BodyDataStream,
-    unpacker: Option<GzipDecoder>,
+    gzip: Option<GzipDecoder>,
 }
 
 struct GzipDecoder {
     decoder: MultiGzDecoder<Vec<u8>>,
     /// Received bytes that are not decoded yet.
-    packed: Bytes,
-    received: u64,
-    unpacked: u64,
+    compressed: Bytes,
+    received_bytes: u64,
+    decompressed_bytes: u64,
     _charge: MemoryCharge,
 }
 
@@ -64,29 +64,32 @@ impl BodyReader {
             Some(coding) => match coding.as_slice() {
                 b"identity" => None,
                 b"gzip" | b"x-gzip" => Some(GzipDecoder::new()?),
-                _ => return Err(BodyError::UnknownCoding),
+                _ => return Err(BodyError::UnsupportedEncoding),
             },
         };
         let stream = body.into_data_stream();
-        Ok(Self { stream, unpacker })
+        Ok(Self {
+            stream,
+            gzip: unpacker,
+        })
     }
 
     /// Returns the next chunk, or `None` at the end.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+    pub async fn next_chunk(&mut self) -> Result<Option<Bytes>, BodyError> {
         loop {
-            if let Some(unpacker) = &mut self.unpacker
-                && let Some(piece) = unpacker.next()?
+            if let Some(unpacker) = &mut self.gzip
+                && let Some(piece) = unpacker.next_chunk()?
             {
                 return Ok(Some(piece));
             }
             let next = self.stream.next().await.transpose();
-            match (next.map_err(|_| BodyError::Incomplete)?, &mut self.unpacker) {
+            match (next.map_err(|_| BodyError::Incomplete)?, &mut self.gzip) {
                 (Some(piece), None) => return Ok(Some(piece)),
-                (Some(piece), Some(unpacker)) => unpacker.add(piece),
+                (Some(piece), Some(unpacker)) => unpacker.push(piece),
                 (None, None) => return Ok(None),
                 (None, Some(unpacker)) => {
                     let rest = unpacker.finish()?;
-                    self.unpacker = None;
+                    self.gzip = None;
                     if !rest.is_empty() {
                         return Ok(Some(rest));
                     }
@@ -99,16 +102,16 @@ impl BodyReader {
     /// [`MAX_BYTES_IN_FLIGHT`] until the returned bytes are dropped.
     pub async fn read_all(mut self, limit: usize) -> Result<Bytes, BodyError> {
         let mut charge = MemoryCharge::default();
-        let Some(first) = self.next().await? else {
+        let Some(first) = self.next_chunk().await? else {
             return Ok(Bytes::new());
         };
-        charge.set(first.len())?;
+        charge.grow_to(first.len())?;
         // Most bodies have one chunk, which needs no copy.
-        let Some(second) = self.next().await? else {
+        let Some(second) = self.next_chunk().await? else {
             if first.len() > limit {
                 return Err(BodyError::TooLarge);
             }
-            return Ok(charge.hold(first));
+            return Ok(charge.attach_to(first));
         };
         let mut all = first.to_vec();
         let mut next = Some(second);
@@ -117,40 +120,40 @@ impl BodyReader {
                 return Err(BodyError::TooLarge);
             }
             all.extend_from_slice(&piece);
-            charge.set(all.capacity())?;
-            next = self.next().await?;
+            charge.grow_to(all.capacity())?;
+            next = self.next_chunk().await?;
         }
-        Ok(charge.hold(all))
+        Ok(charge.attach_to(all))
     }
 }
 
 impl GzipDecoder {
     fn new() -> Result<Self, BodyError> {
         let mut charge = MemoryCharge::default();
-        charge.set(DECODER_BYTES)?;
+        charge.grow_to(DECODER_BYTES)?;
         Ok(Self {
             decoder: MultiGzDecoder::new(vec![]),
-            packed: Bytes::new(),
-            received: 0,
-            unpacked: 0,
+            compressed: Bytes::new(),
+            received_bytes: 0,
+            decompressed_bytes: 0,
             _charge: charge,
         })
     }
 
-    fn add(&mut self, piece: Bytes) {
-        self.received += piece.len() as u64;
-        self.packed = piece;
+    fn push(&mut self, piece: Bytes) {
+        self.received_bytes += piece.len() as u64;
+        self.compressed = piece;
     }
 
     /// Decodes the next chunk. `None` if more input is needed.
-    fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
-        while !self.packed.is_empty() {
-            let step = &self.packed[..self.packed.len().min(DECODE_STEP_BYTES)];
+    fn next_chunk(&mut self) -> Result<Option<Bytes>, BodyError> {
+        while !self.compressed.is_empty() {
+            let step = &self.compressed[..self.compressed.len().min(DECODE_STEP_BYTES)];
             let used = self.decoder.write(step);
             let used = used.map_err(|_| BodyError::Incomplete)?;
-            self.packed.advance(used);
+            self.compressed.advance(used);
             if self.decoder.get_ref().len() >= CHUNK_BYTES {
-                return self.take().map(Some);
+                return self.take_chunk().map(Some);
             }
         }
         Ok(None)
@@ -160,13 +163,15 @@ impl GzipDecoder {
     fn finish(&mut self) -> Result<Bytes, BodyError> {
         let finished = self.decoder.try_finish();
         finished.map_err(|_| BodyError::Incomplete)?;
-        self.take()
+        self.take_chunk()
     }
 
-    fn take(&mut self) -> Result<Bytes, BodyError> {
+    fn take_chunk(&mut self) -> Result<Bytes, BodyError> {
         let piece = std::mem::take(self.decoder.get_mut());
-        self.unpacked += piece.len() as u64;
-        if self.unpacked > UNPACK_ALLOWANCE_BYTES + MAX_UNPACK_RATIO * self.received {
+        self.decompressed_bytes += piece.len() as u64;
+        if self.decompressed_bytes
+            > RATIO_EXEMPT_BYTES + MAX_COMPRESSION_RATIO * self.received_bytes
+        {
             return Err(BodyError::TooLarge);
         }
         Ok(piece.into())
@@ -183,18 +188,18 @@ struct ChargedBody<T> {
 }
 
 impl MemoryCharge {
-    fn set(&mut self, bytes: usize) -> Result<(), BodyError> {
+    fn grow_to(&mut self, bytes: usize) -> Result<(), BodyError> {
         let more = bytes.saturating_sub(self.0);
         let before = BYTES_IN_FLIGHT.fetch_add(more, Relaxed);
         self.0 += more;
         // Dropping `self` subtracts what was added.
         if before + more > MAX_BYTES_IN_FLIGHT {
-            return Err(BodyError::Busy);
+            return Err(BodyError::MemoryExhausted);
         }
         Ok(())
     }
 
-    fn hold<T: AsRef<[u8]> + Send + 'static>(self, body: T) -> Bytes {
+    fn attach_to<T: AsRef<[u8]> + Send + 'static>(self, body: T) -> Bytes {
         let held = ChargedBody {
             body,
             _charge: self,

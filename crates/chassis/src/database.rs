@@ -2,9 +2,9 @@
 
 mod check;
 mod clock;
+mod error_class;
 mod pooler;
 mod schema;
-mod state;
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use sqlx::{Connection as _, PgConnection, PgPool};
 use crate::settings::secret;
 
 pub use check::DatabaseCheck;
-pub use clock::clock_skew;
-pub use pooler::{TransactionPooler, refuse_transaction_pooler};
-pub use schema::{SchemaError, migrate, newest};
-pub use state::is_away;
+pub use clock::check_clock_skew;
+pub use error_class::is_unavailable;
+pub use pooler::{TransactionPoolerError, reject_transaction_pooler};
+pub use schema::{SchemaError, migrate, newest_version};
 
 /// Settings of the database.
 #[derive(Clone, Debug, clap::Args)]
@@ -59,7 +59,7 @@ impl DatabaseArgs {
         }
         let options: PgConnectOptions = address.parse().map_err(InvalidDatabaseUrl)?;
         let options = without_brackets(options);
-        Ok(pool(
+        Ok(request_pool(
             options.application_name(application),
             self.database_connections,
         ))
@@ -92,7 +92,7 @@ impl OptionalDatabaseArgs {
 }
 
 /// A connection that was idle for longer may be broken and is pinged before use.
-const PING_AFTER: Duration = Duration::from_secs(1);
+const PING_AFTER_IDLE: Duration = Duration::from_secs(1);
 /// Idle connections are closed after this time. The pool uses connections in turn; with a longer
 /// timeout, one statement every few seconds would keep all of them open.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -122,7 +122,7 @@ const BACKGROUND_STATEMENT_TIMEOUT: (&str, &str) = ("statement_timeout", "15min"
 #[must_use]
 pub fn background_pool(requests: &PgPool, connections: u32) -> PgPool {
     let options = (*requests.connect_options()).clone();
-    pooled(
+    build_pool(
         options
             .options(SESSION_OPTIONS)
             .options([BACKGROUND_STATEMENT_TIMEOUT]),
@@ -132,11 +132,11 @@ pub fn background_pool(requests: &PgPool, connections: u32) -> PgPool {
 
 /// Creates a pool for requests. The statement timeout is shorter than the request timeout.
 #[must_use]
-pub fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
-    pooled(options.options(SESSION_OPTIONS), connections)
+pub fn request_pool(options: PgConnectOptions, connections: u32) -> PgPool {
+    build_pool(options.options(SESSION_OPTIONS), connections)
 }
 
-fn pooled(options: PgConnectOptions, connections: u32) -> PgPool {
+fn build_pool(options: PgConnectOptions, connections: u32) -> PgPool {
     use sqlx::ConnectOptions as _;
     let options = options.disable_statement_logging();
     PgPoolOptions::new()
@@ -147,7 +147,7 @@ fn pooled(options: PgConnectOptions, connections: u32) -> PgPool {
         .test_before_acquire(false)
         .before_acquire(|connection, used| {
             Box::pin(async move {
-                if used.idle_for > PING_AFTER {
+                if used.idle_for > PING_AFTER_IDLE {
                     connection.ping().await?;
                 }
                 Ok(true)
@@ -181,7 +181,7 @@ async fn is_reusable(connection: &mut PgConnection) -> bool {
 /// Connection options for statements that find every row by its key. Each statement is planned
 /// once, and the plan uses the indexes even if the tables were empty at that time.
 #[must_use]
-pub fn by_keys(pool: &PgPool) -> PgConnectOptions {
+pub fn key_lookup_options(pool: &PgPool) -> PgConnectOptions {
     (*pool.connect_options())
         .clone()
         .options(SESSION_OPTIONS)

@@ -32,21 +32,21 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        parse_object(&json_bytes(request).await?).map(Self)
+        parse_object(&read_json_bytes(request).await?).map(Self)
     }
 }
 
 /// Reads the body of a request with a JSON content type, within the limits of size and time.
-pub async fn json_bytes(request: Request) -> Result<Bytes, Problem> {
-    check_json(request.headers())?;
+pub async fn read_json_bytes(request: Request) -> Result<Bytes, Problem> {
+    check_content_type(request.headers())?;
     read_body(request, MAX_BODY_BYTES).await
 }
 
 /// Reads the body of a request without a token, at most `limit` bytes. A compressed body is
 /// rejected. Call this after all checks that need only settings and headers.
-pub async fn untrusted_bytes(request: Request, limit: usize) -> Result<Bytes, Problem> {
+pub async fn read_untrusted_bytes(request: Request, limit: usize) -> Result<Bytes, Problem> {
     if request.headers().contains_key(header::CONTENT_ENCODING) {
-        return Err(refused_body(BodyError::UnknownCoding, limit));
+        return Err(body_problem(BodyError::UnsupportedEncoding, limit));
     }
     read_body(request, limit).await
 }
@@ -56,48 +56,50 @@ async fn read_body(request: Request, limit: usize) -> Result<Bytes, Problem> {
     let length = parts.headers.get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > limit as u64) {
-        return Err(refused_body(BodyError::TooLarge, limit));
+        return Err(body_problem(BodyError::TooLarge, limit));
     }
     let read = async { BodyReader::new(&parts.headers, body)?.read_all(limit).await };
     match tokio::time::timeout(READ_TIMEOUT, read).await {
-        Ok(read) => read.map_err(|error| refused_body(error, limit)),
-        Err(_) => Err(incomplete(StatusCode::REQUEST_TIMEOUT)),
+        Ok(read) => read.map_err(|error| body_problem(error, limit)),
+        Err(_) => Err(incomplete_body(StatusCode::REQUEST_TIMEOUT)),
     }
 }
 
-fn check_json(headers: &HeaderMap) -> Result<(), Problem> {
+fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     let kind = headers.get(header::CONTENT_TYPE);
     let kind = kind.and_then(|value| value.to_str().ok()?.split(';').next());
     let kind = kind.unwrap_or_default().trim().to_ascii_lowercase();
     if kind != "application/json" && !kind.ends_with("+json") {
         let detail = "the body must be JSON with the header Content-Type: application/json";
-        return Err(unsupported("BODY_NOT_JSON", detail).field("content-type"));
+        return Err(unsupported_media_type("BODY_NOT_JSON", detail).field("content-type"));
     }
     Ok(())
 }
 
 /// The problem for a body that could not be read. `limit` is its maximum size in bytes.
 #[must_use]
-pub fn refused_body(error: BodyError, limit: usize) -> Problem {
+pub fn body_problem(error: BodyError, limit: usize) -> Problem {
     match error {
-        BodyError::UnknownCoding => {
+        BodyError::UnsupportedEncoding => {
             let detail = "unsupported Content-Encoding; send the body uncompressed or with gzip";
-            unsupported("CODING_UNKNOWN", detail).field("content-encoding")
+            unsupported_media_type("CODING_UNKNOWN", detail).field("content-encoding")
         }
         BodyError::TooLarge => {
             let detail = format!("the body must have at most {limit} bytes");
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", detail).field("body")
         }
-        BodyError::Incomplete => incomplete(StatusCode::BAD_REQUEST),
-        BodyError::Busy => Problem::busy("the memory for request bodies is exhausted; try again"),
+        BodyError::Incomplete => incomplete_body(StatusCode::BAD_REQUEST),
+        BodyError::MemoryExhausted => {
+            Problem::busy("the memory for request bodies is exhausted; try again")
+        }
     }
 }
 
-fn unsupported(code: &'static str, detail: &str) -> Problem {
+fn unsupported_media_type(code: &'static str, detail: &str) -> Problem {
     Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, code, detail)
 }
 
-fn incomplete(status: StatusCode) -> Problem {
+fn incomplete_body(status: StatusCode) -> Problem {
     let detail = "the body is incomplete";
     Problem::new(status, "BODY_INCOMPLETE", detail).field("body")
 }
@@ -130,22 +132,22 @@ pub fn parse_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem>
         let inner = error.inner();
         if inner.is_data() {
             let path = if path == "." { "body".to_owned() } else { path };
-            Problem::invalid(path, "BODY_INVALID", without_position(inner))
+            Problem::invalid(path, "BODY_INVALID", strip_position(inner))
         } else {
-            not_json(inner)
+            invalid_json(inner)
         }
     })?;
-    deserializer.end().map_err(|error| not_json(&error))?;
+    deserializer.end().map_err(|error| invalid_json(&error))?;
     Ok(value)
 }
 
-fn not_json(error: &serde_json::Error) -> Problem {
+fn invalid_json(error: &serde_json::Error) -> Problem {
     let detail = format!("the body is not valid JSON: {error}");
     Problem::new(StatusCode::BAD_REQUEST, "BODY_NOT_JSON", detail).field("body")
 }
 
 /// Removes the position from `missing field `url` at line 1 column 2`; the path is more useful.
-fn without_position(error: &serde_json::Error) -> String {
+fn strip_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rfind(" at line ") {
         Some(end) => text[..end].to_owned(),
@@ -175,14 +177,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
             .map_err(|error| {
                 let path = error.path().to_string();
                 let detail = error.inner().to_string();
-                let name = if path == "." { quoted(&detail) } else { path };
+                let name = if path == "." {
+                    quoted_name(&detail)
+                } else {
+                    path
+                };
                 Problem::new(StatusCode::BAD_REQUEST, "QUERY_INVALID", detail).field(name)
             })
     }
 }
 
 /// Extracts the field from serde's messages about missing and unknown fields.
-fn quoted(detail: &str) -> String {
+fn quoted_name(detail: &str) -> String {
     detail.split('`').nth(1).unwrap_or("query").to_owned()
 }
 

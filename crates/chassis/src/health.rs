@@ -58,9 +58,9 @@ type GaugeCollector = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 #[derive(Clone)]
 struct HealthCheck {
     name: &'static str,
-    look: CheckFn,
+    run: CheckFn,
     /// Whether the service is unavailable without this dependency.
-    is_needed: bool,
+    is_required: bool,
 }
 
 /// The checks of a service.
@@ -68,7 +68,7 @@ struct HealthCheck {
 pub struct HealthChecks {
     checks: Vec<HealthCheck>,
     collectors: Vec<GaugeCollector>,
-    last: Arc<Mutex<Option<(Instant, HealthReport)>>>,
+    last_report: Arc<Mutex<Option<(Instant, HealthReport)>>>,
     collected_at: Arc<Mutex<Option<Instant>>>,
 }
 
@@ -94,25 +94,25 @@ impl CheckResult {
 impl HealthChecks {
     /// Adds a check of a dependency that the service needs.
     #[must_use]
-    pub fn check<F, L>(self, name: &'static str, look: L) -> Self
+    pub fn with_check<F, L>(self, name: &'static str, look: L) -> Self
     where
         F: Future<Output = CheckResult> + Send + 'static,
         L: Fn() -> F + Send + Sync + 'static,
     {
-        self.add(name, true, look)
+        self.add_check(name, true, look)
     }
 
     /// Adds a check of an optional dependency. Its worst status is degraded, also after a timeout.
     #[must_use]
-    pub fn optional_check<F, L>(self, name: &'static str, look: L) -> Self
+    pub fn with_optional_check<F, L>(self, name: &'static str, look: L) -> Self
     where
         F: Future<Output = CheckResult> + Send + 'static,
         L: Fn() -> F + Send + Sync + 'static,
     {
-        self.add(name, false, look)
+        self.add_check(name, false, look)
     }
 
-    fn add<F, L>(mut self, name: &'static str, is_needed: bool, look: L) -> Self
+    fn add_check<F, L>(mut self, name: &'static str, is_needed: bool, look: L) -> Self
     where
         F: Future<Output = CheckResult> + Send + 'static,
         L: Fn() -> F + Send + Sync + 'static,
@@ -120,15 +120,15 @@ impl HealthChecks {
         let look: CheckFn = Arc::new(move || Box::pin(look()));
         self.checks.push(HealthCheck {
             name,
-            look,
-            is_needed,
+            run: look,
+            is_required: is_needed,
         });
         self
     }
 
     /// Adds a function that sets gauges when `GET /metrics` is requested.
     #[must_use]
-    pub fn collect<F, C>(mut self, collect: C) -> Self
+    pub fn with_collector<F, C>(mut self, collect: C) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
         C: Fn() -> F + Send + Sync + 'static,
@@ -139,9 +139,9 @@ impl HealthChecks {
 
     /// Adds the gauges of a connection pool.
     #[must_use]
-    pub fn pool(self, service: &'static str, name: &'static str, pool: &PgPool) -> Self {
+    pub fn with_pool(self, service: &'static str, name: &'static str, pool: &PgPool) -> Self {
         let pool = pool.clone();
-        self.collect(move || {
+        self.with_collector(move || {
             metrics::observe_pool(service, name, &pool);
             std::future::ready(())
         })
@@ -149,7 +149,7 @@ impl HealthChecks {
 
     /// Runs all collectors and all checks, which may set gauges too. Concurrent callers share one
     /// run, unless it began before the caller asked.
-    pub(crate) async fn set_gauges(&self, service: &'static str) {
+    pub(crate) async fn collect_gauges(&self, service: &'static str) {
         let asked_at = Instant::now();
         let mut collected_at = self.collected_at.lock().await;
         if collected_at.is_some_and(|begun_at| begun_at >= asked_at) {
@@ -170,10 +170,10 @@ impl HealthChecks {
     /// next run that begins after they asked.
     pub async fn report(&self, service: &'static str) -> (StatusCode, Json<HealthReport>) {
         let asked_at = Instant::now();
-        let mut last = self.last.lock().await;
+        let mut last = self.last_report.lock().await;
         let report = match last.take().filter(|(begun_at, _)| *begun_at >= asked_at) {
             Some(shared) => shared,
-            None => (Instant::now(), self.look(service).await),
+            None => (Instant::now(), self.run_checks(service).await),
         };
         let (_, report) = last.insert(report);
         let status = match report.status {
@@ -183,12 +183,12 @@ impl HealthChecks {
         (status, Json(report.clone()))
     }
 
-    async fn look(&self, service: &'static str) -> HealthReport {
+    async fn run_checks(&self, service: &'static str) -> HealthReport {
         let looks = self.checks.iter().map(async |check| {
-            let finding = tokio::time::timeout(CHECK_TIMEOUT, (check.look)()).await;
+            let finding = tokio::time::timeout(CHECK_TIMEOUT, (check.run)()).await;
             let silent = |_| CheckResult::unavailable("the check timed out");
             let mut finding = finding.unwrap_or_else(silent);
-            if !check.is_needed {
+            if !check.is_required {
                 finding.status = finding.status.min(HealthStatus::Degraded);
             }
             (check.name, finding)
@@ -212,7 +212,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_needed_degrades_and_what_is_needed_makes_unavailable() {
-        let silent = HealthChecks::default().optional_check("a", pending);
+        let silent = HealthChecks::default().with_optional_check("a", pending);
         let (http, Json(report)) = silent.report("test").await;
         assert_eq!(
             (http, report.status),
@@ -220,10 +220,10 @@ mod tests {
         );
         assert_eq!(report.checks["a"].detail, "the check timed out");
         let away = || ready(CheckResult::unavailable("no connection"));
-        let away = HealthChecks::default().optional_check("a", away);
+        let away = HealthChecks::default().with_optional_check("a", away);
         assert_eq!(away.report("test").await.0, StatusCode::OK);
         let (http, Json(report)) = HealthChecks::default()
-            .check("a", pending)
+            .with_check("a", pending)
             .report("test")
             .await;
         assert_eq!(http, StatusCode::SERVICE_UNAVAILABLE);

@@ -8,27 +8,27 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::panics::catch_panics;
-use crate::problem::chain;
+use crate::problem::error_chain;
 
 const REFRESH_INTERVAL: Duration = Duration::from_mins(5);
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Fetches the key set at `url` now and every five minutes until `shutdown`. While the issuer is
 /// unavailable, the keys that were fetched last stay trusted.
-pub async fn keep_fresh(
+pub async fn refresh_periodically(
     url: Url,
     verifier: TokenVerifier,
     http: reqwest::Client,
     shutdown: CancellationToken,
 ) {
     loop {
-        let wait = match catch_panics(renew(&url, &verifier, &http)).await {
+        let wait = match catch_panics(refresh(&url, &verifier, &http)).await {
             Ok(Ok(keys)) => {
                 tracing::info!(keys, "fetched the key set");
                 REFRESH_INTERVAL
             }
             Ok(Err(error)) => {
-                let error = chain(&error.without_url());
+                let error = error_chain(&error.without_url());
                 tracing::warn!(error, "cannot fetch the key set; the known keys stay valid");
                 RETRY_INTERVAL
             }
@@ -45,7 +45,7 @@ pub async fn keep_fresh(
 }
 
 /// Replaces the public keys and returns their number.
-async fn renew(
+async fn refresh(
     url: &Url,
     verifier: &TokenVerifier,
     http: &reqwest::Client,
@@ -53,7 +53,7 @@ async fn renew(
     let set = fetch(url, http).await?;
     let keys = verifier.keys().set_public_keys(&set);
     // Verified tokens are cached; a token of a withdrawn key must not stay valid.
-    verifier.forget();
+    verifier.clear_cache();
     Ok(keys)
 }
 

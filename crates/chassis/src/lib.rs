@@ -2,30 +2,30 @@
 //! metrics, HTTP server and clients, database pool, start and shutdown. It contains no domain code.
 #![forbid(unsafe_code)]
 
-pub mod answer;
 pub mod app;
 pub mod auth;
+pub mod batch;
 pub mod body;
-mod connections;
 pub mod database;
 pub mod extract;
-pub mod gather;
 pub mod health;
 pub mod http_client;
+pub mod json_response;
 pub mod jwks;
 pub mod metrics;
 mod openapi;
 pub mod page;
 pub mod panics;
-pub mod peer;
-pub mod places;
 pub mod problem;
 pub mod process;
 pub mod request;
+pub mod request_slots;
+mod server;
+pub mod service_client;
 pub mod settings;
 pub mod stream;
 pub mod telemetry;
 
 pub use app::App;
-pub use connections::ConnectionLimits;
 pub use problem::Problem;
+pub use server::ConnectionLimits;

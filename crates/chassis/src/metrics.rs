@@ -154,7 +154,7 @@ pub(crate) fn render(service: &'static str) -> String {
 /// Checks rendered metrics against the naming conventions of Prometheus: names, units, and a line
 /// `# HELP` for each. Returns the violations. Used by the tests of services.
 #[must_use]
-pub fn faults(rendered: &str) -> Vec<String> {
+pub fn naming_violations(rendered: &str) -> Vec<String> {
     let of = |comment: &'static str| {
         let lines = rendered.lines();
         lines.filter_map(move |line| line.strip_prefix(comment)?.split_once(' '))

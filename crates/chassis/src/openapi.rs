@@ -15,7 +15,7 @@ use crate::problem::ProblemBody;
 const PROBLEM_SCHEMA: &str = "Problem";
 
 /// Adds everything that all services have in common.
-pub(crate) fn describe(mut openapi: OpenApi, name: &str, about: &str) -> OpenApi {
+pub(crate) fn complete(mut openapi: OpenApi, name: &str, about: &str) -> OpenApi {
     openapi.info = InfoBuilder::new()
         .title(name)
         .version(env!("CARGO_PKG_VERSION"))
@@ -25,8 +25,8 @@ pub(crate) fn describe(mut openapi: OpenApi, name: &str, about: &str) -> OpenApi
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("JWT")
         .build();
-    refuse_with_problems(&mut openapi);
-    open_flattened(&mut openapi);
+    add_problem_responses(&mut openapi);
+    relax_flattened_schemas(&mut openapi);
     let components = openapi.components.get_or_insert_with(Components::new);
     let problem = <ProblemBody as PartialSchema>::schema();
     components
@@ -42,7 +42,7 @@ pub(crate) fn describe(mut openapi: OpenApi, name: &str, about: &str) -> OpenApi
 
 /// Gives each 4xx and 5xx response the content type of problems (RFC 9457). Adds a default response
 /// for errors that every operation may return, such as a missing token or a body that is too large.
-fn refuse_with_problems(openapi: &mut OpenApi) {
+fn add_problem_responses(openapi: &mut OpenApi) {
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(PROBLEM_SCHEMA)));
     let refusal = ResponseBuilder::new()
         .description("Any other error. `code` identifies the error.")
@@ -73,19 +73,19 @@ fn refuse_with_problems(openapi: &mut OpenApi) {
 
 /// Removes `additionalProperties: false` from schemas that are flattened into others
 /// (`#[serde(flatten)]`). As part of an `allOf`, such a schema would reject the other fields.
-fn open_flattened(openapi: &mut OpenApi) {
+fn relax_flattened_schemas(openapi: &mut OpenApi) {
     let Some(components) = &mut openapi.components else {
         return;
     };
     let known = components.schemas.clone();
     for schema in components.schemas.values_mut() {
-        open_parts(schema, &known);
+        relax_parts(schema, &known);
     }
 }
 
 type SchemaMap = BTreeMap<String, RefOr<Schema>>;
 
-fn open_parts(schema: &mut RefOr<Schema>, known: &SchemaMap) {
+fn relax_parts(schema: &mut RefOr<Schema>, known: &SchemaMap) {
     let RefOr::T(schema) = schema else { return };
     let inner: Vec<&mut RefOr<Schema>> = match schema {
         Schema::Object(object) => object.properties.values_mut().collect(),
@@ -97,7 +97,7 @@ fn open_parts(schema: &mut RefOr<Schema>, known: &SchemaMap) {
         Schema::AnyOf(any) => any.items.iter_mut().collect(),
         Schema::AllOf(all) => {
             for part in &mut all.items {
-                if let Some(open) = opened(part, known) {
+                if let Some(open) = relaxed_schema(part, known) {
                     *part = open;
                 }
             }
@@ -106,12 +106,12 @@ fn open_parts(schema: &mut RefOr<Schema>, known: &SchemaMap) {
         _ => vec![],
     };
     for schema in inner {
-        open_parts(schema, known);
+        relax_parts(schema, known);
     }
 }
 
 /// The referenced schema without `additionalProperties`, if it has this keyword.
-fn opened(part: &RefOr<Schema>, known: &SchemaMap) -> Option<RefOr<Schema>> {
+fn relaxed_schema(part: &RefOr<Schema>, known: &SchemaMap) -> Option<RefOr<Schema>> {
     let RefOr::Ref(part) = part else { return None };
     let name = part.ref_location.strip_prefix("#/components/schemas/")?;
     match known.get(name)? {
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn what_is_refused_is_a_problem() {
-        let described = serde_json::to_value(describe(Described::openapi(), "a", "b")).unwrap();
+        let described = serde_json::to_value(complete(Described::openapi(), "a", "b")).unwrap();
         let responses = &described["paths"]["/"]["get"]["responses"];
         for status in ["404", "default"] {
             let problem = &responses[status]["content"]["application/problem+json"]["schema"];
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn what_is_told_of_may_have_more_than_what_is_asked() {
-        let described = serde_json::to_value(describe(Described::openapi(), "a", "b")).unwrap();
+        let described = serde_json::to_value(complete(Described::openapi(), "a", "b")).unwrap();
         let schemas = &described["components"]["schemas"];
         assert_eq!(schemas["Asked"]["additionalProperties"], Value::Bool(false));
         let parts = schemas["Told"]["allOf"].as_array().unwrap();

@@ -32,13 +32,13 @@ impl PageLimit {
     /// The number of rows to query: one more than the page, to find out whether another page
     /// follows.
     #[must_use]
-    pub fn and_one(self) -> i64 {
+    pub fn with_lookahead(self) -> i64 {
         i64::from(self.0) + 1
     }
 
     /// Truncates the rows of a query with [`PageLimit::and_one`] to a page. Returns the cursor of
     /// the next page, if there is one.
-    pub fn cut<T>(self, items: &mut Vec<T>, id: impl Fn(&T) -> Uuid) -> Option<Uuid> {
+    pub fn truncate_page<T>(self, items: &mut Vec<T>, id: impl Fn(&T) -> Uuid) -> Option<Uuid> {
         let more = items.len() > usize::from(self.0);
         items.truncate(self.0.into());
         items.last().filter(|_| more).map(id)
@@ -62,9 +62,12 @@ mod tests {
     fn a_page_has_a_next_one_only_where_more_follows() {
         let id = |item: &u128| Uuid::from_u128(*item);
         let mut three = vec![9, 8, 7];
-        assert_eq!(PageLimit(2).cut(&mut three, id), Some(Uuid::from_u128(8)));
+        assert_eq!(
+            PageLimit(2).truncate_page(&mut three, id),
+            Some(Uuid::from_u128(8))
+        );
         assert_eq!(three, [9, 8]);
-        assert_eq!(PageLimit(2).cut(&mut three, id), None);
+        assert_eq!(PageLimit(2).truncate_page(&mut three, id), None);
         assert!(PageLimit::try_from(0).is_err() && PageLimit::try_from(501).is_err());
     }
 }

@@ -74,7 +74,7 @@ impl Problem {
 
     /// 500 `INTERNAL`. `cause` is only logged.
     pub fn internal(cause: &(dyn std::error::Error + 'static)) -> Self {
-        tracing::error!(error = chain(cause), "internal error");
+        tracing::error!(error = error_chain(cause), "internal error");
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "INTERNAL",
@@ -84,7 +84,7 @@ impl Problem {
 
     /// 503 with `Retry-After: 1`. `cause` is only logged.
     pub fn unavailable(cause: &(dyn std::error::Error + 'static)) -> Self {
-        tracing::warn!(error = chain(cause), "a dependency is unavailable");
+        tracing::warn!(error = error_chain(cause), "a dependency is unavailable");
         Self::busy("a dependency is temporarily unavailable; retry with the same ids")
     }
 
@@ -138,7 +138,7 @@ impl Problem {
 }
 
 /// Joins the texts of an error and its sources.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     let texts: Vec<_> = causes.map(ToString::to_string).collect();
     texts.join(": ")

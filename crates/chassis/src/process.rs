@@ -16,7 +16,7 @@ where
         .build()
     {
         Ok(runtime) => runtime,
-        Err(error) => return failed(&error.into()),
+        Err(error) => return report_failure(&error.into()),
     };
     let done = runtime.block_on(async {
         let shutdown = CancellationToken::new();
@@ -25,11 +25,11 @@ where
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&error),
+        Err(error) => report_failure(&error),
     }
 }
 
-fn failed(error: &anyhow::Error) -> ExitCode {
+fn report_failure(error: &anyhow::Error) -> ExitCode {
     tracing::error!("{error:#}");
     ExitCode::FAILURE
 }

@@ -45,7 +45,7 @@ pub struct RequestContext {
     /// At this time the client gets a 503.
     deadline: Instant,
     /// Whether the timeout is disabled.
-    is_unhurried: Arc<AtomicBool>,
+    is_timeout_disabled: Arc<AtomicBool>,
 }
 
 tokio::task_local! {
@@ -67,9 +67,9 @@ pub fn current() -> Option<RequestContext> {
 /// Whether the current request has exceeded its timeout, so that no client waits for the response.
 /// Long computations check this before each step.
 #[must_use]
-pub fn is_overdue() -> bool {
+pub fn is_timed_out() -> bool {
     let overdue = CURRENT.try_with(|context| {
-        context.deadline < Instant::now() && !context.is_unhurried.load(Ordering::Relaxed)
+        context.deadline < Instant::now() && !context.is_timeout_disabled.load(Ordering::Relaxed)
     });
     overdue.unwrap_or_default()
 }
@@ -99,16 +99,16 @@ impl RequestContext {
             id: id.try_into().unwrap(),
             traceparent: traceparent.map(|text| text.try_into().unwrap()),
             deadline: Instant::now() + REQUEST_TIMEOUT,
-            is_unhurried: Arc::default(),
+            is_timeout_disabled: Arc::default(),
         }
     }
 }
 
 /// Disables the timeout of the current request, for example because its body is a large file. The
 /// handler must then detect a stalled client itself.
-pub fn take_time() {
+pub fn disable_timeout() {
     // Outside of a request there is no timeout.
-    let _ = CURRENT.try_with(|context| context.is_unhurried.store(true, Ordering::Relaxed));
+    let _ = CURRENT.try_with(|context| context.is_timeout_disabled.store(true, Ordering::Relaxed));
 }
 
 /// State of the middleware of a service.
@@ -118,7 +118,7 @@ pub struct RequestObserver {
     clock: Clock,
     /// Histograms by route. This cache is needed because looking up a histogram by its labels costs
     /// more than all other work of the middleware.
-    times: RwLock<HashMap<String, DurationHistograms>>,
+    histograms: RwLock<HashMap<String, DurationHistograms>>,
     in_flight: Arc<Semaphore>,
 }
 
@@ -131,20 +131,23 @@ impl RequestObserver {
         Self {
             service,
             clock,
-            times: RwLock::default(),
+            histograms: RwLock::default(),
             in_flight: Arc::new(Semaphore::new(MAX_REQUESTS_IN_FLIGHT as usize)),
         }
     }
 
     /// Waits until all handlers have finished, including those whose client has disconnected.
-    pub async fn drained(&self) {
+    pub async fn wait_until_idle(&self) {
         // The semaphore is never closed.
         let _ = self.in_flight.acquire_many(MAX_REQUESTS_IN_FLIGHT).await;
     }
 
     fn record(&self, route: &str, method: &Method, status: StatusCode, took: Duration) {
         let key = (method_label(method), status);
-        let known = self.times.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self
+            .histograms
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(histogram) = known.get(route).and_then(|route| route.get(&key)) {
             return histogram.record(took.as_secs_f64());
         }
@@ -153,7 +156,10 @@ impl RequestObserver {
             "service" => self.service, "method" => key.0,
             "route" => route.to_owned(), "status" => status.as_u16().to_string());
         histogram.record(took.as_secs_f64());
-        let mut known = self.times.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self
+            .histograms
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         known
             .entry(route.to_owned())
             .or_default()
@@ -162,13 +168,13 @@ impl RequestObserver {
 }
 
 /// The middleware. It logs the route, and never a path, query or address.
-pub async fn observe(
+pub async fn observe_request(
     State(observer): State<Arc<RequestObserver>>,
     request: Request,
     next: Next,
 ) -> Response {
     let started = Instant::now();
-    let context = context(request.headers(), &observer.clock);
+    let context = build_context(request.headers(), &observer.clock);
     let (id, of_log) = (context.id.clone(), context.clone());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("(no such path)", MatchedPath::as_str);
@@ -176,8 +182,8 @@ pub async fn observe(
     let place = observer.in_flight.clone().try_acquire_owned();
     let answer = CURRENT.scope(context.clone(), async {
         match place {
-            Ok(place) => handle(context, next, request, place).await,
-            Err(_) => overloaded().into_response(),
+            Ok(place) => spawn_handler(context, next, request, place).await,
+            Err(_) => overload_problem().into_response(),
         }
     });
     let mut response = answer.await;
@@ -201,31 +207,31 @@ pub async fn observe(
 /// Runs the handler in a separate task. If the client disconnects, a read is aborted, but a write
 /// continues: a handler that is dropped between two statements would leave its transaction open in
 /// the pool, and its in-memory state would differ from the database.
-async fn handle(
+async fn spawn_handler(
     context: RequestContext,
     next: Next,
     request: Request,
     place: OwnedSemaphorePermit,
 ) -> Response {
-    let is_unhurried = context.is_unhurried.clone();
+    let is_unhurried = context.is_timeout_disabled.clone();
     let is_read = request.method().is_safe();
     let task = tokio::spawn(CURRENT.scope(context, async move {
-        let response = run(next, request).await;
+        let response = run_catching_panics(next, request).await;
         drop(place);
         response
     }));
     let mut running = RunningHandler {
         task: Some(task),
         is_read,
-        is_unhurried,
+        is_timeout_disabled: is_unhurried,
     };
-    let done = match tokio::time::timeout(REQUEST_TIMEOUT, running.done()).await {
+    let done = match tokio::time::timeout(REQUEST_TIMEOUT, running.wait()).await {
         Ok(done) => done,
-        Err(_) if running.is_unhurried.load(Ordering::Relaxed) => running.done().await,
-        Err(_) => return timed_out().into_response(),
+        Err(_) if running.is_timeout_disabled.load(Ordering::Relaxed) => running.wait().await,
+        Err(_) => return timeout_problem().into_response(),
     };
     // The task catches panics. It is cancelled only when the process ends.
-    done.unwrap_or_else(|| overloaded().into_response())
+    done.unwrap_or_else(|| overload_problem().into_response())
 }
 
 /// The task of a handler. If this is dropped before the task is done, a read is aborted and a write
@@ -234,11 +240,11 @@ async fn handle(
 struct RunningHandler {
     task: Option<JoinHandle<Response>>,
     is_read: bool,
-    is_unhurried: Arc<AtomicBool>,
+    is_timeout_disabled: Arc<AtomicBool>,
 }
 
 impl RunningHandler {
-    async fn done(&mut self) -> Option<Response> {
+    async fn wait(&mut self) -> Option<Response> {
         let response = self.task.as_mut()?.await.ok();
         self.task = None;
         response
@@ -253,7 +259,7 @@ impl Drop for RunningHandler {
         if self.is_read {
             return task.abort();
         }
-        let is_unhurried = self.is_unhurried.clone();
+        let is_unhurried = self.is_timeout_disabled.clone();
         tokio::spawn(async move {
             while tokio::time::timeout(ABANDON_AFTER, &mut task)
                 .await
@@ -271,12 +277,12 @@ impl Drop for RunningHandler {
 }
 
 /// Turns a panic of the handler into a problem.
-async fn run(next: Next, request: Request) -> Response {
+async fn run_catching_panics(next: Next, request: Request) -> Response {
     let answer = AssertUnwindSafe(next.run(request)).catch_unwind().await;
-    answer.unwrap_or_else(|_| panicked().into_response())
+    answer.unwrap_or_else(|_| panic_problem().into_response())
 }
 
-fn context(headers: &HeaderMap, clock: &Clock) -> RequestContext {
+fn build_context(headers: &HeaderMap, clock: &Clock) -> RequestContext {
     let given = headers.get(REQUEST_ID).filter(|id| {
         let bytes = id.as_bytes();
         (1..=MAX_REQUEST_ID_BYTES).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic)
@@ -289,11 +295,11 @@ fn context(headers: &HeaderMap, clock: &Clock) -> RequestContext {
         id,
         traceparent,
         deadline: Instant::now() + REQUEST_TIMEOUT,
-        is_unhurried: Arc::default(),
+        is_timeout_disabled: Arc::default(),
     }
 }
 
-fn panicked() -> Problem {
+fn panic_problem() -> Problem {
     tracing::error!("a handler panicked; the request gets a 500");
     Problem::new(
         StatusCode::INTERNAL_SERVER_ERROR,
@@ -302,11 +308,11 @@ fn panicked() -> Problem {
     )
 }
 
-fn overloaded() -> Problem {
+fn overload_problem() -> Problem {
     Problem::busy("the service is handling too many requests; try again")
 }
 
-fn timed_out() -> Problem {
+fn timeout_problem() -> Problem {
     tracing::error!("a request timed out after {REQUEST_TIMEOUT:?} and gets a 503");
     Problem::busy("the request timed out; try again")
 }

@@ -40,7 +40,7 @@ pub struct KeyArgs {
 
 impl KeyArgs {
     /// Builds the keyring. Fails if there is no key or an invalid one.
-    pub fn ring(&self) -> Result<Arc<Keyring>, KeyError> {
+    pub fn keyring(&self) -> Result<Arc<Keyring>, KeyError> {
         let private = self
             .jwt_private_key
             .as_ref()
@@ -54,14 +54,14 @@ impl KeyArgs {
         audience: &'static str,
         clock: &Clock,
     ) -> Result<TokenVerifier, KeyError> {
-        Ok(TokenVerifier::new(self.ring()?, audience, clock.clone()))
+        Ok(TokenVerifier::new(self.keyring()?, audience, clock.clone()))
     }
 }
 
 impl ServiceArgs {
     /// The address to listen on: all interfaces, IPv6 and IPv4.
     #[must_use]
-    pub fn address(&self) -> (Ipv6Addr, u16) {
+    pub fn listen_address(&self) -> (Ipv6Addr, u16) {
         (Ipv6Addr::UNSPECIFIED, self.port)
     }
 }
@@ -135,13 +135,13 @@ pub fn parse<T: Parser>() -> T {
 pub fn try_parse<T: Parser>(
     args: impl IntoIterator<Item = impl Into<std::ffi::OsString> + Clone>,
 ) -> Result<T, clap::Error> {
-    let matches = without_empty_variables(T::command()).try_get_matches_from(args);
+    let matches = ignore_empty_variables(T::command()).try_get_matches_from(args);
     let parsed = matches.and_then(|mut matches| T::from_arg_matches_mut(&mut matches));
-    parsed.map_err(without_credentials)
+    parsed.map_err(hide_credentials)
 }
 
 /// clap prints the invalid value. Hides a value that may contain credentials.
-fn without_credentials(mut error: clap::Error) -> clap::Error {
+fn hide_credentials(mut error: clap::Error) -> clap::Error {
     let value = error.get(ContextKind::InvalidValue);
     if matches!(value, Some(ContextValue::String(value)) if value.contains('@')) {
         let hidden = ContextValue::String("(not shown)".into());
@@ -154,7 +154,7 @@ fn without_credentials(mut error: clap::Error) -> clap::Error {
     clippy::disallowed_methods,
     reason = "every config.rs uses this function"
 )]
-fn without_empty_variables(command: clap::Command) -> clap::Command {
+fn ignore_empty_variables(command: clap::Command) -> clap::Command {
     let empty: Vec<_> = command
         .get_arguments()
         .filter(|arg| {

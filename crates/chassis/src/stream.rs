@@ -20,7 +20,7 @@ enum StreamItem<T> {
 /// Forwards `source` from a separate task and drops it, with the slots and buffers it holds, if the
 /// reader accepts nothing for `timeout`. The stream of a response cannot do this itself, because it
 /// is not polled then. Items that were produced before are still returned, then [`ReaderStalled`].
-pub fn give_up_when_stalled<S>(
+pub fn drop_when_stalled<S>(
     source: S,
     timeout: Duration,
 ) -> impl Stream<Item = Result<S::Item, ReaderStalled>> + Send + use<S>
@@ -28,7 +28,7 @@ where
     S: Stream<Item: Send> + Send + 'static,
 {
     let (sender, receiver) = mpsc::channel(1);
-    tokio::spawn(hand_on(source, sender, timeout));
+    tokio::spawn(forward(source, sender, timeout));
     futures::stream::unfold(Some(receiver), async |receiver| {
         let mut receiver = receiver?;
         match receiver.recv().await {
@@ -39,7 +39,7 @@ where
     })
 }
 
-async fn hand_on<S: Stream>(
+async fn forward<S: Stream>(
     source: S,
     sender: mpsc::Sender<StreamItem<S::Item>>,
     timeout: Duration,
@@ -71,7 +71,7 @@ mod tests {
         let held = Arc::new(());
         let weak = Arc::downgrade(&held);
         let source = futures::stream::repeat_with(move || Arc::strong_count(&held));
-        let mut given = Box::pin(give_up_when_stalled(source, SHORT));
+        let mut given = Box::pin(drop_when_stalled(source, SHORT));
         assert_eq!(given.next().await, Some(Ok(1)));
         while weak.upgrade().is_some() {
             tokio::time::sleep(SHORT).await;
@@ -84,7 +84,7 @@ mod tests {
     #[tokio::test]
     async fn a_whole_stream_ends_and_one_that_nobody_reads_goes() {
         let source = futures::stream::iter([1, 2, 3]);
-        let given: Vec<_> = give_up_when_stalled(source, SHORT).collect().await;
+        let given: Vec<_> = drop_when_stalled(source, SHORT).collect().await;
         assert_eq!(given, [Ok(1), Ok(2), Ok(3)]);
         let held = Arc::new(());
         let weak = Arc::downgrade(&held);
@@ -92,7 +92,7 @@ mod tests {
             std::future::pending::<()>().await;
             drop(held);
         });
-        drop(give_up_when_stalled(source, SHORT));
+        drop(drop_when_stalled(source, SHORT));
         while weak.upgrade().is_some() {
             tokio::time::sleep(SHORT).await;
         }

@@ -2,7 +2,7 @@
 
 mod output;
 mod repeats;
-mod secrets;
+mod silenced_targets;
 
 use std::io::IsTerminal as _;
 
@@ -17,7 +17,7 @@ use self::repeats::RepeatFilter;
 /// Starts logging to standard output, once per process. Also logs panics. A line that cannot be
 /// written is counted (`log_lines_lost_total`) and does not end the process.
 pub fn init() {
-    let (filter, unknown) = filter(&wanted());
+    let (filter, unknown) = parse_filter(&directives_from_env());
     let is_terminal = std::io::stdout().is_terminal();
     // By default the layer reports failed writes to standard error, and panics if that fails too.
     let lines = fmt::layer().log_internal_errors(false);
@@ -33,7 +33,7 @@ pub fn init() {
     let subscriber = tracing_subscriber::registry()
         .with(lines)
         .with(repeats)
-        .with(secrets::filter())
+        .with(silenced_targets::filter())
         .with(filter);
     // A second call in one process (tests) keeps the first subscriber.
     if subscriber.try_init().is_ok() {
@@ -53,13 +53,13 @@ pub fn init() {
     clippy::disallowed_methods,
     reason = "RUST_LOG is not a setting of one service"
 )]
-fn wanted() -> String {
+fn directives_from_env() -> String {
     std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default()
 }
 
 /// Builds the filter and returns the invalid directives. `EnvFilter` would print those to standard
 /// error, and panic if that fails.
-fn filter(wanted: &str) -> (EnvFilter, Vec<String>) {
+fn parse_filter(wanted: &str) -> (EnvFilter, Vec<String>) {
     let directives = wanted.split(',').map(str::trim).filter(|d| !d.is_empty());
     let (known, unknown): (Vec<&str>, Vec<&str>) =
         directives.partition(|directive| directive.parse::<Directive>().is_ok());
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn invalid_directives_are_named_and_the_others_hold() {
-        let (filter, unknown) = filter("warn, geo=loud,chassis=debug");
+        let (filter, unknown) = parse_filter("warn, geo=loud,chassis=debug");
         assert_eq!(unknown, ["geo=loud"]);
         let text = filter.to_string();
         assert!(
@@ -87,6 +87,6 @@ mod tests {
     }
 
     fn filter_text(wanted: &str) -> String {
-        filter(wanted).0.to_string()
+        parse_filter(wanted).0.to_string()
     }
 }

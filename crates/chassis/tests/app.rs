@@ -32,13 +32,13 @@ async fn listener() -> (TcpListener, u16) {
 
 #[tokio::test]
 async fn a_worker_that_ends_or_panics_ends_the_service() {
-    let ended = app().worker("short", |_| ready(()));
+    let ended = app().with_worker("short", |_| ready(()));
     let error = ended
         .serve(listener().await.0, CancellationToken::new())
         .await;
     let error = error.unwrap_err().to_string();
     assert_eq!(error, "a worker of test ended unexpectedly");
-    let broken = app().worker("broken", |_| async { panic!("a mistake") });
+    let broken = app().with_worker("broken", |_| async { panic!("a mistake") });
     let error = broken
         .serve(listener().await.0, CancellationToken::new())
         .await;
@@ -52,7 +52,7 @@ async fn an_idle_connection_does_not_hold_up_the_end() {
     let worker = |stop: CancellationToken| async move { stop.cancelled().await };
     let served = tokio::spawn(
         app()
-            .worker("patient", worker)
+            .with_worker("patient", worker)
             .serve(listener, stop.clone()),
     );
     let mut kept = TcpStream::connect(("127.0.0.1", port)).await.unwrap();

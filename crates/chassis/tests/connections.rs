@@ -24,7 +24,7 @@ const PING: &[u8] = b"\x00\x00\x08\x06\x00\x00\x00\x00\x0012345678";
 const REQUEST: &[u8] = b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n";
 
 /// More than all socket buffers together.
-const LARGE: usize = 33_554_432;
+const LARGE_BODY_BYTES: usize = 33_554_432;
 
 /// The idle timeout is too long to close connections; only the number of slots does.
 fn limits() -> ConnectionLimits {
@@ -37,7 +37,7 @@ fn limits() -> ConnectionLimits {
 }
 
 /// With a short idle timeout.
-fn impatient() -> ConnectionLimits {
+fn short_idle_timeout() -> ConnectionLimits {
     let idle_timeout = Duration::from_millis(400);
     ConnectionLimits {
         idle_timeout,
@@ -48,19 +48,19 @@ fn impatient() -> ConnectionLimits {
 struct Server {
     address: SocketAddr,
     /// Alive as long as a response of `/large`.
-    large: Weak<()>,
+    large_body: Weak<()>,
     /// Cancelled when a request to `/wait` arrives.
-    waits: CancellationToken,
+    wait_requested: CancellationToken,
     _stop: DropGuard,
 }
 
 /// The bytes of a body, with a reference that is dropped together with them.
-struct Held(
+struct HeldBody(
     Vec<u8>,
     #[expect(dead_code, reason = "only its drop matters")] Arc<()>,
 );
 
-impl AsRef<[u8]> for Held {
+impl AsRef<[u8]> for HeldBody {
     fn as_ref(&self) -> &[u8] {
         &self.0
     }
@@ -79,7 +79,10 @@ impl Server {
                 get(async move || {
                     // Only the first response is observed.
                     let held = answered.lock().unwrap().take().unwrap_or_default();
-                    Body::from(Bytes::from_owner(Held(vec![b'a'; LARGE], held)))
+                    Body::from(Bytes::from_owner(HeldBody(
+                        vec![b'a'; LARGE_BODY_BYTES],
+                        held,
+                    )))
                 }),
             )
             .route(
@@ -103,11 +106,11 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        tokio::spawn(app.limits(limits).serve(listener, stop.clone()));
+        tokio::spawn(app.with_limits(limits).serve(listener, stop.clone()));
         Self {
             address,
-            large,
-            waits,
+            large_body: large,
+            wait_requested: waits,
             _stop: stop.drop_guard(),
         }
     }
@@ -124,7 +127,7 @@ impl Server {
     }
 
     /// Opens `count` connections from `peers` addresses.
-    async fn crowd(&self, count: usize, peers: u8, bytes: &[u8]) -> Vec<TcpStream> {
+    async fn connect_many(&self, count: usize, peers: u8, bytes: &[u8]) -> Vec<TcpStream> {
         let mut crowd = vec![];
         for number in 0..count {
             let last = 2 + u8::try_from(number % usize::from(peers)).unwrap();
@@ -134,19 +137,19 @@ impl Server {
     }
 
     /// Whether the server responds to a new client.
-    async fn answers(&self) -> bool {
+    async fn responds(&self) -> bool {
         let mut stream = self.connect(1, REQUEST).await;
         let mut answer = [0; 12];
         let read = stream.read_exact(&mut answer).await;
         read.is_ok() && &answer == b"HTTP/1.1 200"
     }
 
-    async fn is_let_go(&self) {
-        until(async || self.large.upgrade().is_none()).await;
+    async fn wait_for_release(&self) {
+        wait_until(async || self.large_body.upgrade().is_none()).await;
     }
 }
 
-async fn until(mut holds: impl AsyncFnMut() -> bool) {
+async fn wait_until(mut holds: impl AsyncFnMut() -> bool) {
     for _ in 0..1_200 {
         if holds().await {
             return;
@@ -157,7 +160,7 @@ async fn until(mut holds: impl AsyncFnMut() -> bool) {
 }
 
 /// Waits until the server has closed a connection on which `keep` is sent repeatedly.
-async fn is_closed(mut stream: TcpStream, keep: &[u8]) {
+async fn wait_until_closed(mut stream: TcpStream, keep: &[u8]) {
     let mut bytes = [0; 1_024];
     let mut again = tokio::time::interval(Duration::from_millis(20));
     let closed = async {
@@ -191,19 +194,19 @@ async fn silent_connections_give_way_to_new_ones() {
         PREFACE,
     ];
     for bytes in kinds {
-        let _from_one = server.crowd(80, 1, bytes).await;
-        assert!(server.answers().await);
-        let _from_many = server.crowd(80, 8, bytes).await;
-        assert!(server.answers().await);
+        let _from_one = server.connect_many(80, 1, bytes).await;
+        assert!(server.responds().await);
+        let _from_many = server.connect_many(80, 8, bytes).await;
+        assert!(server.responds().await);
     }
     // Also connections that are kept alive after one request.
-    let _used = server.crowd(100, 4, REQUEST).await;
-    assert!(server.answers().await);
+    let _used = server.connect_many(100, 4, REQUEST).await;
+    assert!(server.responds().await);
 }
 
 #[tokio::test]
 async fn connections_without_requests_are_closed() {
-    let server = Server::start(impatient()).await;
+    let server = Server::start(short_idle_timeout()).await;
     let pings = [PREFACE, PING].concat();
     let cases: [(&[u8], &[u8]); 7] = [
         (b"", b""),
@@ -217,13 +220,13 @@ async fn connections_without_requests_are_closed() {
     ];
     for (first, keep) in cases {
         let stream = server.connect(2, first).await;
-        is_closed(stream, keep).await;
+        wait_until_closed(stream, keep).await;
     }
 }
 
 #[tokio::test]
 async fn a_connection_that_is_used_stays() {
-    let server = Server::start(impatient()).await;
+    let server = Server::start(short_idle_timeout()).await;
     let mut stream = server.connect(2, b"").await;
     let mut answer = vec![];
     // Three times the idle timeout.
@@ -239,7 +242,7 @@ async fn a_connection_that_is_used_stays() {
     let mut waiting = server
         .connect(2, b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n")
         .await;
-    server.waits.cancelled().await;
+    server.wait_requested.cancelled().await;
     let ended = tokio::time::timeout(Duration::from_millis(1_500), waiting.read_u8());
     assert!(ended.await.is_err());
 }
@@ -247,13 +250,13 @@ async fn a_connection_that_is_used_stays() {
 #[tokio::test]
 async fn an_answer_that_nobody_reads_is_let_go() {
     let request = b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n";
-    let server = Server::start(impatient()).await;
+    let server = Server::start(short_idle_timeout()).await;
     let _unread = server.connect(2, request).await;
-    server.is_let_go().await;
-    assert!(server.answers().await);
+    server.wait_for_release().await;
+    assert!(server.responds().await);
 
     // HTTP/2 with a client that never opens its window.
-    let server = Server::start(impatient()).await;
+    let server = Server::start(short_idle_timeout()).await;
     #[expect(
         clippy::disallowed_methods,
         reason = "chassis::http_client builds HTTP/1 clients"
@@ -262,13 +265,13 @@ async fn an_answer_that_nobody_reads_is_let_go() {
     let url = format!("http://{}/large", server.address);
     let unread = http.unwrap().get(url).send().await.unwrap();
     assert_eq!(unread.status(), 200);
-    server.is_let_go().await;
+    server.wait_for_release().await;
     assert!(unread.bytes().await.is_err());
 }
 
 #[tokio::test]
 async fn a_slow_reader_gets_all_of_its_answer() {
-    let server = Server::start(impatient()).await;
+    let server = Server::start(short_idle_timeout()).await;
     let request = b"GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     let mut slow = server.connect(2, request).await;
     let (mut total, mut piece) = (0, vec![0; 1_048_576]);
@@ -279,40 +282,40 @@ async fn a_slow_reader_gets_all_of_its_answer() {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert!(total > LARGE, "{total}");
+    assert!(total > LARGE_BODY_BYTES, "{total}");
 }
 
 #[tokio::test]
 async fn answers_that_are_not_read_give_way_to_new_connections() {
     let server = Server::start(limits()).await;
     let request = b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n";
-    let _unread = server.crowd(12, 4, request).await;
+    let _unread = server.connect_many(12, 4, request).await;
     let body = b"POST /read HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf";
-    let _unfinished = server.crowd(100, 4, body).await;
-    until(async || server.answers().await).await;
+    let _unfinished = server.connect_many(100, 4, body).await;
+    wait_until(async || server.responds().await).await;
 }
 
 #[tokio::test]
 async fn unread_answers_are_bounded_together() {
-    let max_unread_bytes = LARGE as u64 / 2;
+    let max_unread_bytes = LARGE_BODY_BYTES as u64 / 2;
     let server = Server::start(ConnectionLimits {
         max_unread_bytes,
         ..limits()
     })
     .await;
     let request = b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n";
-    let _unread = server.crowd(8, 1, request).await;
-    server.is_let_go().await;
-    assert!(server.answers().await);
+    let _unread = server.connect_many(8, 1, request).await;
+    server.wait_for_release().await;
+    assert!(server.responds().await);
 }
 
 #[tokio::test]
 async fn one_peer_cannot_take_every_place() {
     let server = Server::start(limits()).await;
     let request = b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n";
-    let _working = server.crowd(100, 1, request).await;
-    server.waits.cancelled().await;
-    assert!(server.answers().await);
+    let _working = server.connect_many(100, 1, request).await;
+    server.wait_requested.cancelled().await;
+    assert!(server.responds().await);
 }
 
 #[tokio::test]
@@ -330,8 +333,8 @@ async fn resets_in_quick_succession_end_the_connection() {
         bytes.extend(b"\x00\x00\x00\x08");
     }
     let stream = server.connect(2, &bytes).await;
-    is_closed(stream, PING).await;
-    assert!(server.answers().await);
+    wait_until_closed(stream, PING).await;
+    assert!(server.responds().await);
 }
 
 #[tokio::test]

@@ -10,18 +10,18 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use chassis::database::{pool, refuse_transaction_pooler};
+use chassis::database::{reject_transaction_pooler, request_pool};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection, PgPool};
 use tempfile::TempDir;
 
 /// A PgBouncer in front of the PostgreSQL of the tests, on a socket in a temporary folder.
-struct Pooler {
+struct PgBouncerProcess {
     process: Child,
     folder: TempDir,
 }
 
-impl Drop for Pooler {
+impl Drop for PgBouncerProcess {
     fn drop(&mut self) {
         // An error means that the process has exited already.
         let _ = self.process.kill();
@@ -29,7 +29,7 @@ impl Drop for Pooler {
     }
 }
 
-impl Pooler {
+impl PgBouncerProcess {
     /// `ignored` are startup parameters that PgBouncer drops instead of rejecting the connection.
     fn start(database: &PgConnectOptions, mode: &str, ignored: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -47,7 +47,7 @@ impl Pooler {
         );
         let file = folder.path().join("pgbouncer.ini");
         fs::write(&file, settings).unwrap();
-        let mut command = Command::new(program());
+        let mut command = Command::new(pgbouncer_path());
         command
             .arg(&file)
             .stdout(Stdio::null())
@@ -73,7 +73,7 @@ impl Pooler {
     }
 }
 
-fn program() -> PathBuf {
+fn pgbouncer_path() -> PathBuf {
     let places = [
         "/usr/sbin/pgbouncer",
         "/usr/bin/pgbouncer",
@@ -87,15 +87,15 @@ fn program() -> PathBuf {
 }
 
 /// Starts a PgBouncer and returns the startup error of a service that connects through it.
-async fn said(database: &PgPool, mode: &str, ignored: &str) -> Option<String> {
+async fn startup_error(database: &PgPool, mode: &str, ignored: &str) -> Option<String> {
     let database = (*database.connect_options()).clone();
-    let pooler = Pooler::start(&database, mode, ignored);
+    let pooler = PgBouncerProcess::start(&database, mode, ignored);
     let options = pooler.options(&database);
     // PgBouncer is ready when it accepts a connection without startup parameters.
     for _ in 0..200 {
         if let Ok(connection) = PgConnection::connect_with(&options).await {
             connection.close().await.unwrap();
-            let refused = refuse_transaction_pooler(pool(options, 2)).await;
+            let refused = reject_transaction_pooler(request_pool(options, 2)).await;
             return refused.err().map(|error| error.to_string());
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -106,7 +106,9 @@ async fn said(database: &PgPool, mode: &str, ignored: &str) -> Option<String> {
 #[sqlx::test(migrations = false)]
 async fn a_pooler_that_lends_by_the_transaction_is_refused(database: PgPool) {
     for ignored in ["extra_float_digits", "extra_float_digits,options"] {
-        let said = said(&database, "transaction", ignored).await.unwrap();
+        let said = startup_error(&database, "transaction", ignored)
+            .await
+            .unwrap();
         assert!(said.contains("pool_mode = session"), "{ignored}: {said}");
     }
 }
@@ -114,15 +116,17 @@ async fn a_pooler_that_lends_by_the_transaction_is_refused(database: PgPool) {
 #[sqlx::test(migrations = false)]
 async fn a_pooler_that_lends_by_the_session_is_not(database: PgPool) {
     let ignored = "extra_float_digits,options";
-    assert_eq!(said(&database, "session", ignored).await, None);
+    assert_eq!(startup_error(&database, "session", ignored).await, None);
 }
 
 #[sqlx::test(migrations = false)]
 async fn postgresql_itself_is_not_refused_nor_is_its_absence(database: PgPool) {
     let options = (*database.connect_options()).clone();
-    refuse_transaction_pooler(pool(options.clone(), 2))
+    reject_transaction_pooler(request_pool(options.clone(), 2))
         .await
         .unwrap();
     let nobody = options.socket("/nonexistent");
-    refuse_transaction_pooler(pool(nobody, 2)).await.unwrap();
+    reject_transaction_pooler(request_pool(nobody, 2))
+        .await
+        .unwrap();
 }

@@ -11,14 +11,14 @@ use uuid::{ClockSequence, ContextV7, NoContext, Timestamp, Uuid};
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
     /// `None` for the system clock.
-    by_hand: Option<Arc<ManualClock>>,
+    manual: Option<Arc<ManualClock>>,
 }
 
 #[derive(Debug)]
 struct ManualClock {
     /// Microseconds since the epoch.
     micros: AtomicI64,
-    moved: Notify,
+    changed: Notify,
 }
 
 impl Clock {
@@ -29,13 +29,13 @@ impl Clock {
 
     /// A manual clock that stays at `start` until [`Clock::advance`]. Clones share the time.
     #[must_use]
-    pub fn by_hand(start: DateTime<Utc>) -> Self {
+    pub fn manual(start: DateTime<Utc>) -> Self {
         let hand = ManualClock {
             micros: AtomicI64::new(start.timestamp_micros()),
-            moved: Notify::new(),
+            changed: Notify::new(),
         };
         Self {
-            by_hand: Some(Arc::new(hand)),
+            manual: Some(Arc::new(hand)),
         }
     }
 
@@ -46,7 +46,7 @@ impl Clock {
         reason = "all other code uses this function"
     )]
     pub fn now(&self) -> DateTime<Utc> {
-        let micros = match &self.by_hand {
+        let micros = match &self.manual {
             Some(hand) => hand.micros.load(Ordering::Relaxed),
             None => Utc::now().timestamp_micros(),
         };
@@ -59,21 +59,21 @@ impl Clock {
     /// Panics on the system clock.
     pub fn advance(&self, by: TimeDelta) {
         let hand = self
-            .by_hand
+            .manual
             .as_ref()
             .expect("only a manual clock can be advanced");
         let micros = by.num_microseconds().unwrap_or(i64::MAX);
         hand.micros.fetch_add(micros, Ordering::Relaxed);
-        hand.moved.notify_waiters();
+        hand.changed.notify_waiters();
     }
 
     /// Waits until a manual clock differs from `seen`, so that sleeping workers wake up when a test
     /// advances the clock. Never returns on the system clock.
-    pub async fn moved(&self, seen: DateTime<Utc>) {
-        let Some(hand) = &self.by_hand else {
+    pub async fn wait_until_changed(&self, seen: DateTime<Utc>) {
+        let Some(hand) = &self.manual else {
             return std::future::pending().await;
         };
-        let moved = hand.moved.notified();
+        let moved = hand.changed.notified();
         if self.now() == seen {
             moved.await;
         }
@@ -85,17 +85,17 @@ impl Clock {
         thread_local! {
             static CONTEXT: ContextV7 = const { ContextV7::new() };
         }
-        CONTEXT.with(|context| id(self.now(), context))
+        CONTEXT.with(|context| new_uuid(self.now(), context))
     }
 
     /// Creates a `UUIDv7` with the time `at`.
     #[must_use]
-    pub fn id_at(at: DateTime<Utc>) -> Uuid {
-        id(at, NoContext)
+    pub fn new_id_at(at: DateTime<Utc>) -> Uuid {
+        new_uuid(at, NoContext)
     }
 }
 
-fn id(at: DateTime<Utc>, context: impl ClockSequence<Output = impl Into<u128>>) -> Uuid {
+fn new_uuid(at: DateTime<Utc>, context: impl ClockSequence<Output = impl Into<u128>>) -> Uuid {
     let seconds = u64::try_from(at.timestamp()).unwrap_or(0);
     let at = Timestamp::from_unix(context, seconds, at.timestamp_subsec_nanos());
     Uuid::new_v7(at)
@@ -103,7 +103,7 @@ fn id(at: DateTime<Utc>, context: impl ClockSequence<Output = impl Into<u128>>) 
 
 /// Returns the time in a `UUIDv7` with millisecond precision, or `None` for other versions.
 #[must_use]
-pub fn moment_of(id: Uuid) -> Option<DateTime<Utc>> {
+pub fn timestamp_of(id: Uuid) -> Option<DateTime<Utc>> {
     if id.get_version_num() != 7 {
         return None;
     }
@@ -118,20 +118,20 @@ mod tests {
     #[test]
     fn an_id_carries_the_time_it_was_made_at() {
         let start = DateTime::from_timestamp(1_795_176_000, 123_000_000).unwrap();
-        let clock = Clock::by_hand(start);
-        assert_eq!(moment_of(clock.new_id()), Some(start));
+        let clock = Clock::manual(start);
+        assert_eq!(timestamp_of(clock.new_id()), Some(start));
         clock.advance(TimeDelta::milliseconds(5));
         assert_eq!(
-            moment_of(clock.new_id()),
+            timestamp_of(clock.new_id()),
             Some(start + TimeDelta::milliseconds(5))
         );
-        assert_eq!(moment_of(Uuid::nil()), None);
+        assert_eq!(timestamp_of(Uuid::nil()), None);
         // Ids for other times do not influence later ids.
         for days in [-3_000, 1, -1] {
             let at = start + TimeDelta::days(days);
-            assert_eq!(moment_of(Clock::id_at(at)), Some(at));
+            assert_eq!(timestamp_of(Clock::new_id_at(at)), Some(at));
         }
         let next = start + TimeDelta::milliseconds(5);
-        assert_eq!(moment_of(clock.new_id()), Some(next));
+        assert_eq!(timestamp_of(clock.new_id()), Some(next));
     }
 }

@@ -2,13 +2,13 @@
 //! verification ([`TokenVerifier`]) and creation ([`TokenIssuer`]).
 
 mod claims;
+mod issuer;
 mod keyring;
-mod minter;
 mod scope;
 mod verifier;
 
 pub use claims::Claims;
+pub use issuer::TokenIssuer;
 pub use keyring::{KeyError, Keyring};
-pub use minter::TokenIssuer;
 pub use scope::{AUDIENCES, Scope, ScopeSet, UnknownScope};
 pub use verifier::{TokenError, TokenVerifier};

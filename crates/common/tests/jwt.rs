@@ -16,14 +16,14 @@ use jsonwebtoken::jwk::{Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use secrecy::SecretString;
 
-const OLD: &str = "an-old-secret-that-is-being-rotated-out";
-const NEW: &str = "the-new-secret-that-signs-from-today-on";
+const OLD_SECRET: &str = "an-old-secret-that-is-being-rotated-out";
+const NEW_SECRET: &str = "the-new-secret-that-signs-from-today-on";
 
 fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_795_176_000, 0).unwrap()
 }
 
-fn ring(secrets: &[&str]) -> Arc<Keyring> {
+fn keyring(secrets: &[&str]) -> Arc<Keyring> {
     let secrets: Vec<SecretString> = secrets.iter().map(|s| (*s).into()).collect();
     Arc::new(Keyring::new(&secrets, None, false).unwrap())
 }
@@ -35,20 +35,22 @@ fn claims(scopes: &[Scope]) -> Claims {
 
 #[test]
 fn a_rotated_secret_still_verifies_and_the_first_one_signs() {
-    let clock = Clock::by_hand(now());
-    let token = ring(&[OLD]).sign(&claims(&[Scope::GeoRead])).unwrap();
-    let both = TokenVerifier::new(ring(&[NEW, OLD]), "geo", clock.clone());
+    let clock = Clock::manual(now());
+    let token = keyring(&[OLD_SECRET])
+        .sign(&claims(&[Scope::GeoRead]))
+        .unwrap();
+    let both = TokenVerifier::new(keyring(&[NEW_SECRET, OLD_SECRET]), "geo", clock.clone());
     assert!(both.verify(&token).is_ok());
     let signed_now = both.keys().sign(&claims(&[Scope::GeoRead])).unwrap();
-    let only_new = TokenVerifier::new(ring(&[NEW]), "geo", clock);
+    let only_new = TokenVerifier::new(keyring(&[NEW_SECRET]), "geo", clock);
     assert!(only_new.verify(&signed_now).is_ok());
     assert_eq!(only_new.verify(&token), Err(TokenError::Invalid));
 }
 
 #[test]
 fn a_token_ends_even_when_it_is_remembered() {
-    let clock = Clock::by_hand(now());
-    let verifier = TokenVerifier::new(ring(&[NEW]), "geo", clock.clone());
+    let clock = Clock::manual(now());
+    let verifier = TokenVerifier::new(keyring(&[NEW_SECRET]), "geo", clock.clone());
     let token = verifier.keys().sign(&claims(&[Scope::GeoRead])).unwrap();
     assert!(verifier.verify(&token).is_ok());
     clock.advance(TimeDelta::seconds(64));
@@ -59,27 +61,30 @@ fn a_token_ends_even_when_it_is_remembered() {
 
 #[test]
 fn another_audience_a_later_start_and_a_foreign_algorithm_are_told_apart() {
-    let verifier = TokenVerifier::new(ring(&[NEW]), "geo", Clock::by_hand(now()));
+    let verifier = TokenVerifier::new(keyring(&[NEW_SECRET]), "geo", Clock::manual(now()));
     let sign = |claims: &Claims| verifier.keys().sign(claims).unwrap();
     let other = sign(&claims(&[Scope::NotifySend]));
-    assert_eq!(verifier.verify(&other), Err(TokenError::Audience));
+    assert_eq!(verifier.verify(&other), Err(TokenError::WrongAudience));
     let mut later = claims(&[Scope::GeoRead]);
     later.nbf = Some(now().timestamp() + 30);
-    assert_eq!(verifier.verify(&sign(&later)), Err(TokenError::NotYet));
-    let key = EncodingKey::from_secret(NEW.as_bytes());
+    assert_eq!(verifier.verify(&sign(&later)), Err(TokenError::NotYetValid));
+    let key = EncodingKey::from_secret(NEW_SECRET.as_bytes());
     let header = jsonwebtoken::Header::new(Algorithm::HS384);
     let hs384 = jsonwebtoken::encode(&header, &claims(&[Scope::GeoRead]), &key).unwrap();
-    assert_eq!(verifier.verify(&hs384), Err(TokenError::Algorithm));
+    assert_eq!(
+        verifier.verify(&hs384),
+        Err(TokenError::UnsupportedAlgorithm)
+    );
 }
 
 #[test]
 fn alg_none_and_nonsense_are_refused() {
-    let verifier = TokenVerifier::new(ring(&[NEW]), "geo", Clock::by_hand(now()));
+    let verifier = TokenVerifier::new(keyring(&[NEW_SECRET]), "geo", Clock::manual(now()));
     let body = BASE64.encode(serde_json::to_vec(&claims(&[Scope::Admin])).unwrap());
     let header = BASE64.encode(br#"{"alg":"none","typ":"JWT"}"#);
     assert_eq!(
         verifier.verify(&format!("{header}.{body}.")),
-        Err(TokenError::Algorithm)
+        Err(TokenError::UnsupportedAlgorithm)
     );
     for nonsense in ["", "a.b.c", "Bearer", &"x".repeat(9_999)] {
         assert_eq!(verifier.verify(nonsense), Err(TokenError::Invalid));
@@ -106,7 +111,7 @@ fn an_ed25519_key_set_verifies_what_its_private_key_signed() {
         .unwrap()
     };
     let ring = Arc::new(Keyring::new(&[], None, true).unwrap());
-    let verifier = TokenVerifier::new(ring.clone(), "geo", Clock::by_hand(now()));
+    let verifier = TokenVerifier::new(ring.clone(), "geo", Clock::manual(now()));
     assert_eq!(verifier.verify(&token), Err(TokenError::Invalid));
     ring.set_public_keys(&JwkSet {
         keys: vec![jwk("another")],
@@ -124,22 +129,22 @@ fn an_ed25519_key_set_verifies_what_its_private_key_signed() {
 fn weak_or_missing_keys_stop_the_start() {
     assert!(matches!(
         Keyring::new(&[], None, false),
-        Err(KeyError::Missing)
+        Err(KeyError::NoKeys)
     ));
     assert!(matches!(
-        Keyring::new(&[NEW.into(), "short".into()], None, false),
-        Err(KeyError::Short(2))
+        Keyring::new(&[NEW_SECRET.into(), "short".into()], None, false),
+        Err(KeyError::SecretTooShort(2))
     ));
     assert!(matches!(
         Keyring::new(&[], Some(("k", &"no pem".into())), true),
-        Err(KeyError::Private)
+        Err(KeyError::InvalidPrivateKey)
     ));
 }
 
 #[test]
 fn a_minter_keeps_its_token_until_it_is_nearly_over() {
-    let clock = Clock::by_hand(now());
-    let keys = ring(&[NEW]);
+    let clock = Clock::manual(now());
+    let keys = keyring(&[NEW_SECRET]);
     let minter = TokenIssuer::new(
         keys.clone(),
         clock.clone(),
@@ -155,13 +160,13 @@ fn a_minter_keeps_its_token_until_it_is_nearly_over() {
         .verify(&second)
         .unwrap();
     assert_eq!(claims.sub, "visitor-analytics");
-    assert!(claims.scope.allow(Scope::GeoRead) && !claims.scope.allow(Scope::GeoWrite));
+    assert!(claims.scope.allows(Scope::GeoRead) && !claims.scope.allows(Scope::GeoWrite));
 }
 
 #[test]
 fn times_may_have_fractions_and_what_is_critical_is_refused() {
-    let verifier = TokenVerifier::new(ring(&[NEW]), "geo", Clock::by_hand(now()));
-    let key = EncodingKey::from_secret(NEW.as_bytes());
+    let verifier = TokenVerifier::new(keyring(&[NEW_SECRET]), "geo", Clock::manual(now()));
+    let key = EncodingKey::from_secret(NEW_SECRET.as_bytes());
     let body = |exp: f64| serde_json::json!({"sub": "x", "aud": "geo", "exp": exp, "iat": null});
     let sign = |header: &jsonwebtoken::Header, exp: f64| {
         jsonwebtoken::encode(header, &body(exp), &key).unwrap()

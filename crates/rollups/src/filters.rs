@@ -2,7 +2,7 @@
 
 use super::dimension::Dimension;
 use super::pattern::WildcardPattern;
-use super::question::{Attribute, AttributeFilter};
+use super::query::{Attribute, AttributeFilter};
 
 /// Maximum number of values in all filters of a report or segment.
 const MAX_FILTER_VALUES: usize = 100;

@@ -22,18 +22,18 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod aggregate;
+pub mod aggregate_codec;
+pub mod column_block;
 pub mod day;
 pub mod dimension;
 pub mod filters;
-pub mod fold;
 pub mod funnel;
 pub mod goal;
-pub mod journey;
-pub mod pack;
+pub mod paths;
 pub mod pattern;
-pub mod quarters;
-pub mod question;
+pub mod quarter_hours;
+pub mod query;
 pub mod retention;
 pub mod scan;
-pub mod sums;
 pub mod varint;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::pack::ColumnBlock;
+use super::column_block::ColumnBlock;
 use super::varint::{read_varint, write_varint};
 
 /// Maximum number of periods of a report.
@@ -160,7 +160,7 @@ fn record_visit(table: &mut [(u64, u32)], key: u64, period: u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pack::{BlockBuilder, BlockRow};
+    use crate::column_block::{BlockBuilder, BlockRow};
 
     #[test]
     fn a_visitor_belongs_to_the_first_period() {

@@ -7,9 +7,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::fold::Metrics;
+use super::aggregate::Metrics;
+use super::column_block::{CodedColumn, ColumnBlock, ColumnKind, SessionRows};
 use super::goal::EventTimes;
-use super::pack::{CodedColumn, ColumnBlock, ColumnKind, SessionRows};
 
 /// A filter on a column, evaluated once per distinct number.
 #[derive(Clone, Debug)]

@@ -86,7 +86,7 @@ fn scope(name: &str) -> Result<Scope, common::jwt::UnknownScope> {
 }
 
 /// Prints the error and its causes in one line.
-pub fn complain(error: &anyhow::Error) {
+pub fn print_error(error: &anyhow::Error) {
     // If standard error is closed, only the exit code reports the failure.
     let _ = writeln!(std::io::stderr(), "tetralto: {error:#}");
 }

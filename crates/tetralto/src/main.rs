@@ -4,7 +4,7 @@
 mod cli;
 mod postgres;
 mod system;
-mod throwaway;
+mod temporary_database;
 mod token;
 
 use std::process::ExitCode;
@@ -20,11 +20,11 @@ fn main() -> ExitCode {
     let cli: Cli = chassis::settings::parse();
     let done = match &cli.command {
         None => system::run(&cli.system),
-        Some(Command::Postgres { durable, command }) => throwaway::run(command, *durable),
+        Some(Command::Postgres { durable, command }) => temporary_database::run(command, *durable),
         Some(Command::Token(wanted)) => token::print(&cli.system, wanted),
     };
     done.unwrap_or_else(|error| {
-        cli::complain(&error);
+        cli::print_error(&error);
         ExitCode::FAILURE
     })
 }

@@ -8,12 +8,12 @@
 
 mod account;
 mod binaries;
+mod data_dir;
 mod environment;
 mod error;
 mod initialize;
-mod lifeline;
 mod orphan;
-mod place;
+mod parent_death;
 mod server;
 mod socket;
 #[cfg(test)]
@@ -28,9 +28,9 @@ use std::{
 
 use account::OsAccount;
 use binaries::PostgresBinaries;
+use data_dir::{ClusterLocation, ClusterLock};
 pub use error::PostgresError;
-pub use lifeline::end_with_parent;
-use place::{ClusterLocation, ClusterLock};
+pub use parent_death::end_with_parent;
 use server::ServerProcess;
 use socket::SocketDir;
 
@@ -62,14 +62,14 @@ impl Cluster {
     /// accepts connections.
     pub fn start(options: &ClusterOptions) -> Result<Self, PostgresError> {
         let ClusterLocation { data_dir, account } = ClusterLocation::find(&options.data_dir)?;
-        let lock = place::lock(&data_dir, account)?;
+        let lock = data_dir::lock(&data_dir, account)?;
         let binaries = PostgresBinaries::find(&data_dir)?;
 
         orphan::stop(&data_dir)?;
         if !data_dir.exists() {
             initialize::initialize(&binaries, &data_dir, account, options.durable)?;
         }
-        let socket = SocketDir::make(&data_dir, account)?;
+        let socket = SocketDir::create(&data_dir, account)?;
         let durable = options.durable;
         let server = start_server(&binaries, &data_dir, &socket, durable, account)?;
         Ok(Self {
@@ -84,8 +84,8 @@ impl Cluster {
     }
 
     /// Restarts the server if it has exited. Returns whether it was restarted.
-    pub fn revive(&mut self) -> Result<bool, PostgresError> {
-        if !self.server.ended() {
+    pub fn restart_if_exited(&mut self) -> Result<bool, PostgresError> {
+        if !self.server.has_exited() {
             return Ok(false);
         }
         let (durable, account) = (self.durable, self.account);
@@ -104,7 +104,7 @@ impl Cluster {
     pub fn url(&self) -> String {
         format!(
             "postgres://{SUPERUSER}@localhost/{SUPERUSER}?host={}",
-            socket::percent_encoded(&self.socket.0)
+            socket::percent_encode(&self.socket.0)
         )
     }
 
@@ -140,10 +140,10 @@ impl Cluster {
             ..
         } = self;
         drop(server);
-        fs::remove_dir_all(&data_dir).map_err(error::at("delete", &data_dir))?;
+        fs::remove_dir_all(&data_dir).map_err(error::io_error("delete", &data_dir))?;
         for extension in ["log", "lock"] {
-            let file = place::beside(&data_dir, extension);
-            fs::remove_file(&file).map_err(error::at("delete", &file))?;
+            let file = data_dir::sibling(&data_dir, extension);
+            fs::remove_file(&file).map_err(error::io_error("delete", &file))?;
         }
         drop(lock);
         Ok(())
@@ -160,7 +160,7 @@ fn start_server(
     server::start(&server::ServerOptions {
         program: &binaries.program("postgres"),
         data_dir,
-        socket_folder: &socket.0,
+        socket_dir: &socket.0,
         durable,
         account,
     })

@@ -1,7 +1,7 @@
 //! The all-in-one system: PostgreSQL and the three services.
 
 mod banner;
-mod folder;
+mod data_folder;
 pub mod keys;
 mod services;
 
@@ -22,9 +22,9 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(100);
 /// The services run on a second thread. PostgreSQL belongs to this thread, which supervises it.
 pub fn run(args: &SystemArgs) -> anyhow::Result<ExitCode> {
     chassis::telemetry::init();
-    folder::make(&args.data_dir)?;
-    let keys = keys::own_or_given(args)?;
-    let (mut cluster, url) = database(args)?;
+    data_folder::create(&args.data_dir)?;
+    let keys = keys::load_or_generate(args)?;
+    let (mut cluster, url) = connect_or_start_database(args)?;
     let services = ServiceRunner {
         args: args.clone(),
         keys,
@@ -34,7 +34,7 @@ pub fn run(args: &SystemArgs) -> anyhow::Result<ExitCode> {
     let running = std::thread::spawn(move || chassis::process::run(|stop| services.run(stop)));
     while !running.is_finished() {
         if let Some(cluster) = &mut cluster {
-            watch(cluster);
+            restart_if_exited(cluster);
         }
         std::thread::sleep(WATCH_INTERVAL);
     }
@@ -47,7 +47,7 @@ pub fn run(args: &SystemArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Returns the given database, or starts a private one.
-fn database(args: &SystemArgs) -> anyhow::Result<(Option<Cluster>, SecretString)> {
+fn connect_or_start_database(args: &SystemArgs) -> anyhow::Result<(Option<Cluster>, SecretString)> {
     if let Some(url) = &args.database_url {
         return Ok((None, url.clone()));
     }
@@ -61,8 +61,8 @@ fn database(args: &SystemArgs) -> anyhow::Result<(Option<Cluster>, SecretString)
 }
 
 /// Restarts the private PostgreSQL if it has exited. It recovers all committed data.
-fn watch(cluster: &mut Cluster) {
-    match cluster.revive() {
+fn restart_if_exited(cluster: &mut Cluster) {
+    match cluster.restart_if_exited() {
         Ok(false) => {}
         Ok(true) => tracing::warn!("PostgreSQL exited unexpectedly and was restarted"),
         Err(error) => {
@@ -72,6 +72,6 @@ fn watch(cluster: &mut Cluster) {
 }
 
 /// Passes a secret as an argument to a service within this process; no other process sees it.
-fn argument(name: &str, secret: &SecretString) -> String {
+fn secret_argument(name: &str, secret: &SecretString) -> String {
     format!("--{name}={}", secret.expose_secret())
 }

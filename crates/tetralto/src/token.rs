@@ -15,14 +15,14 @@ const SECONDS_PER_DAY: i64 = 86_400;
 /// Prints a token and nothing else. The key is `JWT_SECRETS` or `JWT_PRIVATE_KEY` if set, else the
 /// generated secret of the data folder.
 pub fn print(system: &SystemArgs, wanted: &TokenArgs) -> anyhow::Result<ExitCode> {
-    let keys = keys::own_or_given(system)?.ring()?;
-    let token = make(&keys, &wanted.sub, &wanted.scope, &wanted.site, wanted.days)?;
+    let keys = keys::load_or_generate(system)?.keyring()?;
+    let token = sign_token(&keys, &wanted.sub, &wanted.scope, &wanted.site, wanted.days)?;
     writeln!(std::io::stdout(), "{token}")?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Signs a token for `sub` that expires in `days` days. Without `sites`, it is valid for all sites.
-pub fn make(
+pub fn sign_token(
     keys: &Keyring,
     sub: &str,
     scopes: &[Scope],
@@ -36,7 +36,7 @@ pub fn make(
         now,
         days * SECONDS_PER_DAY,
     );
-    let claims = claims.limited_to(sites);
+    let claims = claims.restricted_to_sites(sites);
     keys.sign(&claims)
         .context("no key to sign with: set JWT_SECRETS or JWT_PRIVATE_KEY")
 }

@@ -219,7 +219,7 @@ fn mixtures(agents: &[String]) -> Vec<String> {
 }
 
 fn cpu<T>(work: impl FnOnce() -> T) -> (T, Duration) {
-    let total = || CpuTime::of(std::process::id()).total();
+    let total = || CpuTime::of_process(std::process::id()).total();
     let before = total();
     let done = work();
     (done, total().saturating_sub(before))

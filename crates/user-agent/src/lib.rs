@@ -20,9 +20,9 @@
 #![forbid(unsafe_code)]
 
 mod device;
-pub mod expressions;
 mod headers;
 mod hints;
+pub mod regex_set;
 mod regexes;
 
 pub use device::DeviceType;

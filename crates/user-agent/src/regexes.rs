@@ -3,7 +3,7 @@
 use regex_automata::util::captures::Captures;
 use serde::Deserialize;
 
-use crate::expressions::{FilteredRegexSet, RegexPattern};
+use crate::regex_set::{FilteredRegexSet, RegexPattern};
 
 #[derive(Deserialize)]
 struct RegexFile {

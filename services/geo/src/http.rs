@@ -38,7 +38,7 @@ pub fn router(
         .routes(routes!(service_areas::replace, service_areas::delete))
         .with_state(areas);
     let read = read.merge(check).merge(read_areas);
-    auth::require(read, verifier, Scope::GeoRead).merge(auth::require(
+    auth::require_scope(read, verifier, Scope::GeoRead).merge(auth::require_scope(
         write_areas,
         verifier,
         Scope::GeoWrite,

@@ -68,7 +68,7 @@ pub fn build_with_pool(
     let updater = database_updater(config, store.as_ref(), &clock)?;
     let health = health_checks(locator.clone(), web, updater.clone(), clock.clone());
     let areas = store.map(|store| service_areas(store, &clock));
-    let health = health.optional_check("service-areas", service_areas_check(pool));
+    let health = health.with_optional_check("service-areas", service_areas_check(pool));
     let health = match pool {
         Some(pool) => add_database_checks(health, pool),
         None => health,
@@ -78,22 +78,22 @@ pub fn build_with_pool(
     let about = "Locates IP addresses and checks them against service areas.";
     let app = App::new(SERVICE_NAME, about, api, health, clock);
     let app = match pool {
-        Some(pool) => app.check_at_startup(database::refuse_transaction_pooler(pool.clone())),
+        Some(pool) => app.with_startup_check(database::reject_transaction_pooler(pool.clone())),
         None => app,
     };
     let app = match areas {
-        Some(areas) => app.worker("service-areas", |stop| areas.cache.run(stop)),
+        Some(areas) => app.with_worker("service-areas", |stop| areas.cache.run(stop)),
         None => app,
     };
     let interval = Duration::from_millis(config.updates.geoip_watch_interval);
-    let app = app.worker("databases", move |stop| {
+    let app = app.with_worker("databases", move |stop| {
         workers::watcher::run(watch, interval, stop)
     });
     let app = match updater {
-        Some(updater) => app.worker("updater", |stop| updater.run(stop)),
+        Some(updater) => app.with_worker("updater", |stop| updater.run(stop)),
         None => app,
     };
-    Ok(app.trusting(keys, verifier)?)
+    Ok(app.with_jwks(keys, verifier)?)
 }
 
 /// Migrates the database schema to this version, if there is a database.
@@ -117,11 +117,11 @@ fn service_areas(store: Store, clock: &Clock) -> ServiceAreas {
 fn add_database_checks(health: HealthChecks, pool: &PgPool) -> HealthChecks {
     let (of_clock, of_transactions) = (pool.clone(), pool.clone());
     health
-        .pool(SERVICE_NAME, "main", pool)
-        .collect(move || observe_oldest_transaction(SERVICE_NAME, of_transactions.clone()))
-        .check("clock", move || {
+        .with_pool(SERVICE_NAME, "main", pool)
+        .with_collector(move || observe_oldest_transaction(SERVICE_NAME, of_transactions.clone()))
+        .with_check("clock", move || {
             // Compares the system clock, even if the service runs on a manual clock.
-            database::clock_skew(of_clock.clone(), Clock::system())
+            database::check_clock_skew(of_clock.clone(), Clock::system())
         })
 }
 
@@ -130,10 +130,10 @@ fn add_database_checks(health: HealthChecks, pool: &PgPool) -> HealthChecks {
 fn service_areas_check(
     pool: Option<&PgPool>,
 ) -> impl Fn() -> BoxFuture<'static, CheckResult> + use<> {
-    let newest = database::newest(&migrator());
+    let newest = database::newest_version(&migrator());
     let check = pool.map(|pool| DatabaseCheck::new(pool, SERVICE_NAME, newest));
     move || match check.clone() {
-        Some(check) => Box::pin(check.look()),
+        Some(check) => Box::pin(check.run()),
         None => Box::pin(ready(CheckResult::ok("off: DATABASE_URL is not set"))),
     }
 }
@@ -158,15 +158,15 @@ fn health_checks(
     updater: Option<Arc<DatabaseUpdater>>,
     clock: Clock,
 ) -> HealthChecks {
-    let health = HealthChecks::default().check("databases", move || {
+    let health = HealthChecks::default().with_check("databases", move || {
         std::future::ready(locator.health(clock.now()))
     });
     let health = match updater {
-        Some(updater) => health.check("updates", move || std::future::ready(updater.health())),
+        Some(updater) => health.with_check("updates", move || std::future::ready(updater.health())),
         None => health,
     };
     match web {
-        Some(web) => health.check("maxmind", move || std::future::ready(web.health())),
+        Some(web) => health.with_check("maxmind", move || std::future::ready(web.health())),
         None => health,
     }
 }

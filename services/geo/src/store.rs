@@ -23,7 +23,7 @@ pub enum StoreError {
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         chassis::metrics::count_error(&error);
-        if chassis::database::is_away(&error) {
+        if chassis::database::is_unavailable(&error) {
             Self::Unavailable(error)
         } else {
             Self::Query(error)

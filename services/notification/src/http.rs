@@ -123,9 +123,9 @@ pub fn router(shared: AppState, verifier: &TokenVerifier) -> OpenApiRouter {
             recipients::update,
             recipients::delete
         ));
-    auth::require(send, verifier, Scope::NotifySend)
-        .merge(auth::require(read, verifier, Scope::NotifyRead))
-        .merge(auth::require(write, verifier, Scope::NotifyWrite))
+    auth::require_scope(send, verifier, Scope::NotifySend)
+        .merge(auth::require_scope(read, verifier, Scope::NotifyRead))
+        .merge(auth::require_scope(write, verifier, Scope::NotifyWrite))
         .merge(signed)
         .with_state(shared)
 }

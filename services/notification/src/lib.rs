@@ -138,7 +138,7 @@ pub fn build_with(
     chassis::metrics::describe(&metrics::METRICS);
     let about = "Decides by rules whom to notify, and delivers the messages.";
     let mut app = App::new(SERVICE_NAME, about, api, health, clock.clone())
-        .check_at_startup(database::refuse_transaction_pooler(pool.clone()));
+        .with_startup_check(database::reject_transaction_pooler(pool.clone()));
     let channels = ChannelContext {
         pool: lane.clone(),
         clock: clock.clone(),
@@ -151,10 +151,10 @@ pub fn build_with(
         app = channels.add_worker(app, channel, providers);
     }
     let app = app
-        .worker("accept", |stop| writer.run(stop))
-        .worker("scheduler", |stop| scheduler.run(stop))
-        .worker("broken rules", |stop| switch.run(stop))
-        .worker("digests", |stop| digests.run(stop));
+        .with_worker("accept", |stop| writer.run(stop))
+        .with_worker("scheduler", |stop| scheduler.run(stop))
+        .with_worker("broken rules", |stop| switch.run(stop))
+        .with_worker("digests", |stop| digests.run(stop));
     let kept = config.notification_retention_days;
     let upkeep = MaintenanceWorker {
         pool,
@@ -163,8 +163,8 @@ pub fn build_with(
         retention: TimeDelta::days(kept.into()),
         secret_box: vault,
     };
-    let app = app.worker("upkeep", |stop| upkeep.run(stop));
-    Ok(app.trusting(keys, verifier)?)
+    let app = app.with_worker("upkeep", |stop| upkeep.run(stop));
+    Ok(app.with_jwks(keys, verifier)?)
 }
 
 /// The dependencies of the workers of all channels.
@@ -193,7 +193,7 @@ impl ChannelContext {
                 clock,
                 queue_signal: wake,
             };
-            return app.worker(name, |stop| teller.run(stop));
+            return app.with_worker(name, |stop| teller.run(stop));
         }
         let own = self.channel_limits.iter().find(|(own, _)| *own == channel);
         let dispatcher = Dispatcher {
@@ -210,7 +210,7 @@ impl ChannelContext {
             limiter: self.limiter.clone(),
             jitter: self.jitter,
         };
-        app.worker(name, |stop| dispatcher.run(stop))
+        app.with_worker(name, |stop| dispatcher.run(stop))
     }
 }
 
@@ -233,22 +233,22 @@ pub async fn migrate(config: &Config) -> anyhow::Result<()> {
 }
 
 fn health_checks(pool: &PgPool, clock: &Clock, shelf: &RoutingCache, sms: String) -> HealthChecks {
-    let newest = database::newest(&MIGRATOR);
+    let newest = database::newest_version(&MIGRATOR);
     let database = DatabaseCheck::new(pool, SERVICE_NAME, newest);
     let (of_clock, of_transactions) = (pool.clone(), pool.clone());
     let (pool, clock, shelf) = (pool.clone(), clock.clone(), shelf.clone());
     HealthChecks::default()
-        .collect(move || observe_oldest_transaction(SERVICE_NAME, of_transactions.clone()))
-        .check("clock", move || {
+        .with_collector(move || observe_oldest_transaction(SERVICE_NAME, of_transactions.clone()))
+        .with_check("clock", move || {
             // Compares the system clock, even if the service runs on a manual clock.
-            database::clock_skew(of_clock.clone(), Clock::system())
+            database::check_clock_skew(of_clock.clone(), Clock::system())
         })
-        .check("database", move || database.clone().look())
-        .check("delivery", move || {
+        .with_check("database", move || database.clone().run())
+        .with_check("delivery", move || {
             check_delivery(pool.clone(), clock.clone())
         })
-        .check("rules", move || std::future::ready(check_rules(&shelf)))
-        .check("sms", move || {
+        .with_check("rules", move || std::future::ready(check_rules(&shelf)))
+        .with_check("sms", move || {
             std::future::ready(CheckResult::ok(sms.clone()))
         })
 }
@@ -270,9 +270,9 @@ fn check_rules(shelf: &RoutingCache) -> CheckResult {
 /// Adds the gauges of the pools. Two pools are for a single kind of statement each.
 fn add_pool_gauges(health: HealthChecks, [main, accept, queue]: [&PgPool; 3]) -> HealthChecks {
     health
-        .pool(SERVICE_NAME, "main", main)
-        .pool(SERVICE_NAME, "accept", accept)
-        .pool(SERVICE_NAME, "queue", queue)
+        .with_pool(SERVICE_NAME, "main", main)
+        .with_pool(SERVICE_NAME, "accept", accept)
+        .with_pool(SERVICE_NAME, "queue", queue)
 }
 
 async fn check_delivery(pool: PgPool, clock: Clock) -> CheckResult {

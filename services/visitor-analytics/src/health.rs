@@ -15,22 +15,22 @@ const MAX_OUTBOX_LAG: TimeDelta = TimeDelta::minutes(1);
 
 #[must_use]
 pub fn checks(pool: &PgPool, store: &Store, clock: &Clock, max_new_sites: u32) -> HealthChecks {
-    let newest = database::newest(&migrator());
+    let newest = database::newest_version(&migrator());
     let database = DatabaseCheck::new(pool, SCHEMA_NAME, newest);
     let (of_clock, of_transactions) = (pool.clone(), pool.clone());
     let (outbox, time, places) = (store.clone(), clock.clone(), store.clone());
     let (sites, sites_clock) = (store.clone(), clock.clone());
     HealthChecks::default()
-        .pool(SERVICE_NAME, "main", pool)
-        .collect(move || observe_oldest_transaction(SERVICE_NAME, of_transactions.clone()))
-        .check("clock", move || {
+        .with_pool(SERVICE_NAME, "main", pool)
+        .with_collector(move || observe_oldest_transaction(SERVICE_NAME, of_transactions.clone()))
+        .with_check("clock", move || {
             // Always the machine's clock, even if the service uses a simulated one.
-            database::clock_skew(of_clock.clone(), Clock::system())
+            database::check_clock_skew(of_clock.clone(), Clock::system())
         })
-        .check("database", move || database.clone().look())
-        .check("outbox", move || check_outbox(outbox.clone(), time.clone()))
-        .check("locations", move || check_pending_locations(places.clone()))
-        .check("sites", move || {
+        .with_check("database", move || database.clone().run())
+        .with_check("outbox", move || check_outbox(outbox.clone(), time.clone()))
+        .with_check("locations", move || check_pending_locations(places.clone()))
+        .with_check("sites", move || {
             check_new_sites(sites.clone(), sites_clock.clone(), max_new_sites)
         })
 }

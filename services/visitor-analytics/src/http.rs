@@ -24,7 +24,7 @@ mod visits;
 use std::sync::Arc;
 
 use chassis::auth;
-use chassis::places::RequestSlots;
+use chassis::request_slots::RequestSlots;
 use common::clock::Clock;
 use common::jwt::{Scope, TokenVerifier};
 use tokio_util::sync::CancellationToken;
@@ -103,8 +103,8 @@ pub fn router(state: SharedState, verifier: &TokenVerifier) -> OpenApiRouter {
         .routes(routes!(goals::remove))
         .routes(routes!(sites::add))
         .routes(routes!(sites::change));
-    auth::require(write, verifier, Scope::VisitsWrite)
-        .merge(auth::require(read, verifier, Scope::VisitsRead))
-        .merge(auth::require(settings, verifier, Scope::Admin))
+    auth::require_scope(write, verifier, Scope::VisitsWrite)
+        .merge(auth::require_scope(read, verifier, Scope::VisitsRead))
+        .merge(auth::require_scope(settings, verifier, Scope::Admin))
         .with_state(state)
 }

@@ -171,7 +171,7 @@ impl LineSource {
             if let Some(line) = lines.next_line() {
                 return Ok(Some((line, true)));
             }
-            match tokio::time::timeout(READ_TIMEOUT, self.body.next()).await {
+            match tokio::time::timeout(READ_TIMEOUT, self.body.next_chunk()).await {
                 Ok(Ok(Some(piece))) => lines.push(&piece),
                 Ok(Ok(None)) => {
                     let last = self.decoder.take().and_then(LineDecoder::finish);

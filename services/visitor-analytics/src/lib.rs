@@ -22,8 +22,8 @@ pub mod workers;
 use std::sync::Arc;
 
 use chassis::App;
-use chassis::peer::ServiceClient;
-use chassis::places::RequestSlots;
+use chassis::request_slots::RequestSlots;
+use chassis::service_client::ServiceClient;
 use common::clock::Clock;
 use common::jwt::{Keyring, Scope, TokenIssuer};
 use sqlx::PgPool;
@@ -78,7 +78,7 @@ pub fn build(config: &Config, clock: Clock) -> anyhow::Result<App> {
 /// Builds the service on a given pool.
 pub fn build_with_pool(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::Result<App> {
     let verifier = config.service.keys.verifier(SERVICE_NAME, &clock)?;
-    let keys = config.service.keys.ring()?;
+    let keys = config.service.keys.keyring()?;
     anyhow::ensure!(
         keys.can_sign(),
         "JWT_SECRETS or JWT_PRIVATE_KEY must be set: this service calls geo and notification"
@@ -152,30 +152,30 @@ pub fn build_with_pool(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::
     };
     let api = http::router(Arc::new(state), &verifier);
     let health = health::checks(pool, &store, &clock, config.max_new_sites_per_day);
-    let health = health.collect(move || observe_recorder(&waiting));
+    let health = health.with_collector(move || observe_recorder(&waiting));
     chassis::metrics::describe(&metrics::METRICS);
     let about = "Records visits to websites, detects bots and reports on the visitors.";
     let app = App::new(SERVICE_NAME, about, api, health, clock.clone())
-        .check_at_startup(chassis::database::refuse_transaction_pooler(pool.clone()))
-        .worker("geo client", |stop| gatherer.run(stop))
-        .worker("recorder", |stop| writer.run(stop))
-        .closing(closing)
-        .worker("live stream", |stop| live.run(stop))
-        .worker("ignore rules", |stop| wishes.run(of_wishes, stop))
-        .worker("session monitor", |stop| watcher.run(stop))
-        .worker("outbox relay", |stop| announcer.run(stop))
-        .worker("site limit", |stop| site_limit.run(stop))
-        .worker("erasure", |stop| eraser.run(stop))
-        .worker("location backfill", |stop| payer.run(stop))
-        .worker("rollup", |stop| folder.run(stop))
-        .worker("maintenance", move |stop| {
+        .with_startup_check(chassis::database::reject_transaction_pooler(pool.clone()))
+        .with_worker("geo client", |stop| gatherer.run(stop))
+        .with_worker("recorder", |stop| writer.run(stop))
+        .with_shutdown_token(closing)
+        .with_worker("live stream", |stop| live.run(stop))
+        .with_worker("ignore rules", |stop| wishes.run(of_wishes, stop))
+        .with_worker("session monitor", |stop| watcher.run(stop))
+        .with_worker("outbox relay", |stop| announcer.run(stop))
+        .with_worker("site limit", |stop| site_limit.run(stop))
+        .with_worker("erasure", |stop| eraser.run(stop))
+        .with_worker("location backfill", |stop| payer.run(stop))
+        .with_worker("rollup", |stop| folder.run(stop))
+        .with_worker("maintenance", move |stop| {
             maintenance::run(background, retention, clock, stop)
         });
     let app = match prover {
-        Some(prover) => app.worker("crawler verification", |stop| prover.run(stop)),
+        Some(prover) => app.with_worker("crawler verification", |stop| prover.run(stop)),
         None => app,
     };
-    Ok(app.trusting(&config.service.keys, verifier)?)
+    Ok(app.with_jwks(&config.service.keys, verifier)?)
 }
 
 fn observe_recorder(recorder: &VisitRecorder) -> std::future::Ready<()> {

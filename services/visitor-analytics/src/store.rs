@@ -89,7 +89,7 @@ pub enum StoreError {
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         chassis::metrics::count_error(&error);
-        if chassis::database::is_away(&error) {
+        if chassis::database::is_unavailable(&error) {
             return Self::Unavailable(error);
         }
         let code = error
@@ -172,7 +172,7 @@ impl Store {
     pub fn new(pool: PgPool) -> Self {
         Self {
             writer_lease: Arc::new(Mutex::new(record::WriterLease::new(
-                chassis::database::by_keys(&pool),
+                chassis::database::key_lookup_options(&pool),
             ))),
             pool,
             dimensions: dimension::DimensionCache::new(),

@@ -88,7 +88,7 @@ async fn run_rounds<F>(
             tokio::select! {
                 () = tokio::time::sleep(pause.saturating_sub(pace.busy_interval)) => {}
                 () = wake.notified() => pause = pace.busy_interval,
-                () = clock.moved(seen) => pause = pace.busy_interval,
+                () = clock.wait_until_changed(seen) => pause = pace.busy_interval,
             }
         };
         stop.run_until_cancelled(waited).await;

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection as _, PgConnection, PgPool, Postgres};
 
-use super::pooler::TransactionPooler;
-use super::schema::applied;
-use super::state::{describe, is_startup_option_refused};
+use super::error_class::{describe_error, is_startup_option_refused};
+use super::pooler::TransactionPoolerError;
+use super::schema::applied_version_query;
 use crate::health::CheckResult;
 
 /// Bound on waiting for a connection. Shorter than the timeout of a health check.
@@ -41,29 +41,31 @@ impl DatabaseCheck {
     }
 
     /// Runs the check.
-    pub async fn look(self) -> CheckResult {
-        match self.try_look().await {
+    pub async fn run(self) -> CheckResult {
+        match self.try_run().await {
             Ok(finding) => finding,
             Err(error) if is_startup_option_refused(&error) => {
-                CheckResult::unavailable(TransactionPooler.to_string())
+                CheckResult::unavailable(TransactionPoolerError.to_string())
             }
             Err(error) if has_code(&error, "42P01") => CheckResult::unavailable(
                 "the schema is missing; run the command `migrate` of the service",
             ),
-            Err(error) => CheckResult::unavailable(describe(&error)),
+            Err(error) => CheckResult::unavailable(describe_error(&error)),
         }
     }
 
-    async fn try_look(&self) -> Result<CheckResult, sqlx::Error> {
-        let Some(mut connection) = lent(&self.pool).await? else {
-            return exhausted(&self.pool).await;
+    async fn try_run(&self) -> Result<CheckResult, sqlx::Error> {
+        let Some(mut connection) = acquire(&self.pool).await? else {
+            return check_exhausted_pool(&self.pool).await;
         };
-        let version = applied(self.schema).fetch_one(&mut *connection).await?;
+        let version = applied_version_query(self.schema)
+            .fetch_one(&mut *connection)
+            .await?;
         if version < Some(self.newest) {
             let detail = "the schema is outdated; run the command `migrate` of the service";
             return Ok(CheckResult::unavailable(detail));
         }
-        self.probe_write(&mut connection).await?;
+        self.probe_write_if_due(&mut connection).await?;
         Ok(CheckResult::ok(if version > Some(self.newest) {
             "connected; the schema is newer than this program"
         } else {
@@ -71,7 +73,7 @@ impl DatabaseCheck {
         }))
     }
 
-    async fn probe_write(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    async fn probe_write_if_due(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         let written_at = *self
             .written_at
             .lock()
@@ -91,7 +93,7 @@ impl DatabaseCheck {
 
 /// Opens a connection outside of the pool to find out whether the database is unavailable or the
 /// pool is exhausted.
-async fn exhausted(pool: &PgPool) -> Result<CheckResult, sqlx::Error> {
+async fn check_exhausted_pool(pool: &PgPool) -> Result<CheckResult, sqlx::Error> {
     let options = pool.connect_options();
     let connecting = PgConnection::connect_with(&options);
     let connection = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
@@ -103,7 +105,7 @@ async fn exhausted(pool: &PgPool) -> Result<CheckResult, sqlx::Error> {
 }
 
 /// Takes a connection from the pool; `None` if all are in use.
-async fn lent(pool: &PgPool) -> Result<Option<PoolConnection<Postgres>>, sqlx::Error> {
+async fn acquire(pool: &PgPool) -> Result<Option<PoolConnection<Postgres>>, sqlx::Error> {
     match tokio::time::timeout(CONNECT_TIMEOUT, pool.acquire()).await {
         Ok(Ok(connection)) => Ok(Some(connection)),
         Ok(Err(sqlx::Error::PoolTimedOut)) | Err(_) => Ok(None),

@@ -16,7 +16,7 @@ const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::minutes(1);
 const CLOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Compares `clock` with the clock of PostgreSQL.
-pub async fn clock_skew(pool: PgPool, clock: Clock) -> CheckResult {
+pub async fn check_clock_skew(pool: PgPool, clock: Clock) -> CheckResult {
     let before = clock.now();
     let question = sqlx::query_scalar::<_, DateTime<Utc>>("select clock_timestamp()");
     let Ok(Ok(theirs)) = timeout(CLOCK_TIMEOUT, question.fetch_one(&pool)).await else {

@@ -7,7 +7,7 @@ const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Sets the metrics of the process.
 pub(super) fn observe() {
-    if let Some((cpu, started_at)) = times() {
+    if let Some((cpu, started_at)) = cpu_and_start_time() {
         metrics::counter!("process_cpu_seconds_total").absolute(cpu);
         metrics::gauge!("process_start_time_seconds").set(started_at);
     }
@@ -24,7 +24,7 @@ pub(super) fn observe() {
 }
 
 /// Returns the used CPU time in seconds, and the start time as a Unix timestamp.
-fn times() -> Option<(u64, f64)> {
+fn cpu_and_start_time() -> Option<(u64, f64)> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
     // The name of the process may contain spaces and parentheses.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();

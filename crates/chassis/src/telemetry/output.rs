@@ -36,7 +36,7 @@ impl<'a> MakeWriter<'a> for LogOutput {
 impl Write for LogOutput {
     /// A line that cannot be written (full disk, closed pipe) is counted and dropped.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let complete = request::with_current(|context| with_ids(line, context, self.format));
+        let complete = request::with_current(|context| append_ids(line, context, self.format));
         let complete = complete.as_deref().unwrap_or(line);
         if io::stdout().lock().write_all(complete).is_err() {
             metrics::counter!("log_lines_lost_total").increment(1);
@@ -50,7 +50,7 @@ impl Write for LogOutput {
 }
 
 /// Appends the id of the request, and of its trace if there is one, to a line.
-fn with_ids(line: &[u8], context: &RequestContext, format: LogFormat) -> Vec<u8> {
+fn append_ids(line: &[u8], context: &RequestContext, format: LogFormat) -> Vec<u8> {
     let mut text = line.trim_ascii_end();
     if format == LogFormat::Json {
         text = text.strip_suffix(b"}").unwrap_or(text);
@@ -85,11 +85,11 @@ mod tests {
         let trace = "0af7651916cd43dd8448eb211c80319c";
         let context =
             RequestContext::for_test("a\"b", Some(&format!("00-{trace}-b7ad6b7169203331-01")));
-        let line = with_ids(b"{\"message\":\"x\"}\n", &context, LogFormat::Json);
+        let line = append_ids(b"{\"message\":\"x\"}\n", &context, LogFormat::Json);
         let line: serde_json::Value = serde_json::from_slice(&line).unwrap();
         let expected = serde_json::json!({"message": "x", "request_id": "a\"b", "trace_id": trace});
         assert_eq!(line, expected);
-        let line = with_ids(b"INFO x\n", &context, LogFormat::Text);
+        let line = append_ids(b"INFO x\n", &context, LogFormat::Text);
         let expected = format!("INFO x request_id=a\"b trace_id={trace}\n");
         assert_eq!(String::from_utf8(line).unwrap(), expected);
     }

@@ -57,18 +57,18 @@ struct LineKind {
 
 impl<S: Subscriber> Layer<S> for RepeatFilter {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
-        if !may_be_counted(event.metadata()) {
+        if !is_rate_limited(event.metadata()) {
             return true;
         }
         let mut line = LogLine::default();
         event.record(&mut line);
         let is_failure = line.status.is_none_or(|status| status >= 400);
-        !is_failure || self.is_first(*event.metadata().level(), line.key(event), line.text)
+        !is_failure || self.should_write(*event.metadata().level(), line.key(event), line.text)
     }
 }
 
 impl RepeatFilter {
-    fn is_first(&self, level: Level, key: u64, text: String) -> bool {
+    fn should_write(&self, level: Level, key: u64, text: String) -> bool {
         let now = Instant::now();
         let mut kinds = self.lock();
         let is_expired = |kind: &LineKind| {
@@ -162,7 +162,7 @@ impl RepeatFilter {
     }
 }
 
-fn may_be_counted(metadata: &Metadata<'_>) -> bool {
+fn is_rate_limited(metadata: &Metadata<'_>) -> bool {
     match *metadata.level() {
         Level::ERROR | Level::WARN => metadata.target() != SUMMARY_TARGET,
         Level::INFO => metadata.fields().field("status").is_some(),
@@ -226,12 +226,12 @@ mod tests {
 
     /// Collects the lines that pass the filter.
     #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<WrittenLine>>>);
+    struct CapturedLines(Arc<Mutex<Vec<WrittenLine>>>);
 
     #[derive(Default)]
-    struct Fields(String, Option<u64>);
+    struct MessageFields(String, Option<u64>);
 
-    impl Visit for Fields {
+    impl Visit for MessageFields {
         fn record_u64(&mut self, field: &Field, value: u64) {
             if field.name() == "repeats" {
                 self.1 = Some(value);
@@ -245,16 +245,16 @@ mod tests {
         }
     }
 
-    impl<S: Subscriber> Layer<S> for Written {
+    impl<S: Subscriber> Layer<S> for CapturedLines {
         fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-            let mut fields = Fields::default();
+            let mut fields = MessageFields::default();
             event.record(&mut fields);
             self.0.lock().unwrap().push((fields.0, fields.1));
         }
     }
 
     fn written(log: impl FnOnce()) -> Vec<WrittenLine> {
-        let (written, repeats) = (Written::default(), RepeatFilter::default());
+        let (written, repeats) = (CapturedLines::default(), RepeatFilter::default());
         let subscriber = tracing_subscriber::registry()
             .with(written.clone())
             .with(repeats.clone());

@@ -16,28 +16,28 @@ const MIN_SECRET_BYTES: usize = 32;
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     #[error("no keys to verify tokens with: set JWT_SECRETS (at least 32 characters) or JWKS_URL")]
-    Missing,
+    NoKeys,
     /// Holds the position of the secret, from 1.
     #[error(
         "JWT_SECRETS: secret {0} has fewer than 32 characters; create one with \
          `openssl rand -hex 32`"
     )]
-    Short(usize),
+    SecretTooShort(usize),
     /// Probably several secrets without commas. Holds the position of the secret, from 1.
     #[error("JWT_SECRETS: secret {0} contains a line break; separate secrets by commas")]
-    LineBreak(usize),
+    LineBreakInSecret(usize),
     #[error(
         "JWT_PRIVATE_KEY is not an Ed25519 key in PKCS#8 PEM; create one with \
          `openssl genpkey -algorithm ed25519`"
     )]
-    Private,
+    InvalidPrivateKey,
 }
 
 /// The keys of a service: shared secrets (HS256; the first signs, all verify), public keys of a key
 /// set (`EdDSA`), and optionally a private key that signs.
 pub struct Keyring {
     secrets: Vec<DecodingKey>,
-    public: RwLock<Arc<HashMap<String, DecodingKey>>>,
+    public_keys: RwLock<Arc<HashMap<String, DecodingKey>>>,
     signer: Option<(Header, EncodingKey)>,
 }
 
@@ -59,23 +59,23 @@ impl Keyring {
         has_key_set: bool,
     ) -> Result<Self, KeyError> {
         if secrets.is_empty() && !has_key_set {
-            return Err(KeyError::Missing);
+            return Err(KeyError::NoKeys);
         }
         let bytes = |secret: &SecretString| secret.expose_secret().as_bytes().to_vec();
         if let Some(short) = secrets
             .iter()
             .position(|s| bytes(s).len() < MIN_SECRET_BYTES)
         {
-            return Err(KeyError::Short(short + 1));
+            return Err(KeyError::SecretTooShort(short + 1));
         }
         let has_break = |s: &SecretString| bytes(s).iter().any(u8::is_ascii_control);
         if let Some(broken) = secrets.iter().position(has_break) {
-            return Err(KeyError::LineBreak(broken + 1));
+            return Err(KeyError::LineBreakInSecret(broken + 1));
         }
         let signer = match private {
             Some((kid, pem)) => {
                 let key = EncodingKey::from_ed_pem(pem.expose_secret().as_bytes())
-                    .map_err(|_| KeyError::Private)?;
+                    .map_err(|_| KeyError::InvalidPrivateKey)?;
                 let mut header = Header::new(Algorithm::EdDSA);
                 header.kid = Some(kid.to_owned());
                 Some((header, key))
@@ -90,7 +90,7 @@ impl Keyring {
                 .iter()
                 .map(|s| DecodingKey::from_secret(&bytes(s)))
                 .collect(),
-            public: RwLock::default(),
+            public_keys: RwLock::default(),
             signer,
         })
     }
@@ -108,7 +108,7 @@ impl Keyring {
             })
             .collect();
         let count = keys.len();
-        *self.public.write().expect(NOT_POISONED) = Arc::new(keys);
+        *self.public_keys.write().expect(NOT_POISONED) = Arc::new(keys);
         count
     }
 
@@ -128,8 +128,12 @@ impl Keyring {
         &self.secrets
     }
 
-    pub(super) fn public(&self, kid: &str) -> Option<DecodingKey> {
-        self.public.read().expect(NOT_POISONED).get(kid).cloned()
+    pub(super) fn public_key(&self, kid: &str) -> Option<DecodingKey> {
+        self.public_keys
+            .read()
+            .expect(NOT_POISONED)
+            .get(kid)
+            .cloned()
     }
 }
 

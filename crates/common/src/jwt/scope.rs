@@ -106,7 +106,7 @@ impl ScopeSet {
 
     /// Whether the set contains `scope` or `admin`.
     #[must_use]
-    pub const fn allow(self, scope: Scope) -> bool {
+    pub const fn allows(self, scope: Scope) -> bool {
         self.0 & (scope.bit() | Scope::Admin.bit()) != 0
     }
 
@@ -167,8 +167,8 @@ mod tests {
         let admin: ScopeSet = [Scope::Admin].into_iter().collect();
         let reader: ScopeSet = [Scope::VisitsRead].into_iter().collect();
         for scope in Scope::ALL {
-            assert!(admin.allow(scope));
-            assert_eq!(reader.allow(scope), scope == Scope::VisitsRead);
+            assert!(admin.allows(scope));
+            assert_eq!(reader.allows(scope), scope == Scope::VisitsRead);
         }
     }
 }

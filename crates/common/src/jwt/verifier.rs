@@ -21,13 +21,13 @@ pub enum TokenError {
     #[error("the token is malformed or is not signed with a known key")]
     Invalid,
     #[error("the algorithm of the token is not supported; use HS256 or EdDSA")]
-    Algorithm,
+    UnsupportedAlgorithm,
     #[error("the token has expired")]
     Expired,
     #[error("the token is not valid yet")]
-    NotYet,
+    NotYetValid,
     #[error("the token is not valid for this service; see its claim aud")]
-    Audience,
+    WrongAudience,
 }
 
 /// Verifies tokens for one audience. Caches verified tokens until they expire, because an Ed25519
@@ -37,7 +37,7 @@ pub struct TokenVerifier {
     keys: Arc<Keyring>,
     audience: &'static str,
     clock: Clock,
-    verified: Cache<String, Arc<Claims>>,
+    cache: Cache<String, Arc<Claims>>,
 }
 
 impl TokenVerifier {
@@ -48,7 +48,7 @@ impl TokenVerifier {
             keys,
             audience,
             clock,
-            verified: Cache::new(MAX_CACHED_TOKENS),
+            cache: Cache::new(MAX_CACHED_TOKENS),
         }
     }
 
@@ -59,10 +59,13 @@ impl TokenVerifier {
 
     /// Checks signature, time and audience of a token, and returns its claims.
     pub fn verify(&self, token: &str) -> Result<Arc<Claims>, TokenError> {
-        if let Some(claims) = self.verified.get(token) {
-            return self.in_time(&claims).map(|()| claims).inspect_err(|_| {
-                self.verified.invalidate(token);
-            });
+        if let Some(claims) = self.cache.get(token) {
+            return self
+                .check_validity(&claims)
+                .map(|()| claims)
+                .inspect_err(|_| {
+                    self.cache.invalidate(token);
+                });
         }
         if token.len() > MAX_TOKEN_BYTES {
             return Err(TokenError::Invalid);
@@ -71,26 +74,26 @@ impl TokenVerifier {
         if claims.sub.contains(char::is_control) {
             return Err(TokenError::Invalid);
         }
-        self.in_time(&claims)?;
+        self.check_validity(&claims)?;
         if !claims.aud.iter().any(|aud| aud == self.audience) {
-            return Err(TokenError::Audience);
+            return Err(TokenError::WrongAudience);
         }
-        self.verified.insert(token.to_owned(), claims.clone());
+        self.cache.insert(token.to_owned(), claims.clone());
         Ok(claims)
     }
 
     /// Clears the cache. Call this after keys were removed.
-    pub fn forget(&self) {
-        self.verified.invalidate_all();
+    pub fn clear_cache(&self) {
+        self.cache.invalidate_all();
     }
 
-    fn in_time(&self, claims: &Claims) -> Result<(), TokenError> {
+    fn check_validity(&self, claims: &Claims) -> Result<(), TokenError> {
         let now = self.clock.now().timestamp();
         if claims.exp.saturating_add(CLOCK_LEEWAY_SECONDS) <= now {
             return Err(TokenError::Expired);
         }
         match claims.nbf {
-            Some(begins) if begins > now + CLOCK_LEEWAY_SECONDS => Err(TokenError::NotYet),
+            Some(begins) if begins > now + CLOCK_LEEWAY_SECONDS => Err(TokenError::NotYetValid),
             _ => Ok(()),
         }
     }
@@ -98,7 +101,7 @@ impl TokenVerifier {
     fn decode(&self, token: &str) -> Result<Claims, TokenError> {
         // jsonwebtoken cannot parse a header with `alg: none`.
         let header = jsonwebtoken::decode_header(token).map_err(|error| match error.kind() {
-            ErrorKind::Json(_) => TokenError::Algorithm,
+            ErrorKind::Json(_) => TokenError::UnsupportedAlgorithm,
             _ => TokenError::Invalid,
         })?;
         // No critical header parameter is supported (RFC 7515 §4.1.11).
@@ -110,20 +113,20 @@ impl TokenVerifier {
                 .keys
                 .secrets()
                 .iter()
-                .find_map(|key| signed_by(key, header.alg, token).ok())
+                .find_map(|key| decode_with(key, header.alg, token).ok())
                 .ok_or(TokenError::Invalid),
             Algorithm::EdDSA => {
                 let kid = header.kid.ok_or(TokenError::Invalid)?;
-                let key = self.keys.public(&kid).ok_or(TokenError::Invalid)?;
-                signed_by(&key, header.alg, token)
+                let key = self.keys.public_key(&kid).ok_or(TokenError::Invalid)?;
+                decode_with(&key, header.alg, token)
             }
-            _ => Err(TokenError::Algorithm),
+            _ => Err(TokenError::UnsupportedAlgorithm),
         }
     }
 }
 
 /// Checks only the signature. The verifier checks time and audience with its own clock.
-fn signed_by(key: &DecodingKey, algorithm: Algorithm, token: &str) -> Result<Claims, TokenError> {
+fn decode_with(key: &DecodingKey, algorithm: Algorithm, token: &str) -> Result<Claims, TokenError> {
     let mut validation = Validation::new(algorithm);
     validation.validate_exp = false;
     validation.validate_aud = false;

@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     environment::sudo_caller,
-    error::{PostgresError, at},
+    error::{PostgresError, io_error},
 };
 
 /// A user and its group.
@@ -34,20 +34,20 @@ impl OsAccount {
         let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
         owner
             .filter(|owner| owner.uid != 0)
-            .or_else(Self::behind_sudo)
-            .or_else(|| Self::named("postgres", &passwd))
-            .or_else(|| Self::named("nobody", &passwd))
+            .or_else(Self::from_sudo)
+            .or_else(|| Self::from_passwd("postgres", &passwd))
+            .or_else(|| Self::from_passwd("nobody", &passwd))
             .map(Some)
             .ok_or(PostgresError::NoAccount)
     }
 
-    fn behind_sudo() -> Option<Self> {
+    fn from_sudo() -> Option<Self> {
         let (uid, gid) = sudo_caller()?;
         (uid != 0).then_some(Self { uid, gid })
     }
 
     /// Finds a user in the contents of `/etc/passwd` (passwd(5)).
-    fn named(name: &str, passwd: &str) -> Option<Self> {
+    fn from_passwd(name: &str, passwd: &str) -> Option<Self> {
         let line = passwd
             .lines()
             .find(|line| line.split(':').next() == Some(name))?;
@@ -88,11 +88,11 @@ impl OsAccount {
 }
 
 /// Makes the account of the cluster the owner of a folder or file.
-pub fn give(path: &Path, account: Option<OsAccount>) -> Result<(), PostgresError> {
+pub fn change_owner(path: &Path, account: Option<OsAccount>) -> Result<(), PostgresError> {
     let Some(OsAccount { uid, gid }) = account else {
         return Ok(());
     };
-    lchown(path, Some(uid), Some(gid)).map_err(at("change the owner of", path))
+    lchown(path, Some(uid), Some(gid)).map_err(io_error("change the owner of", path))
 }
 
 #[cfg(test)]
@@ -106,13 +106,16 @@ mod tests {
         let passwd = "root:x:0:0::/root:/bin/sh\nnobody:*:-2:-2::/:/usr/bin/false\n\
                       postgres:x:101:104::/var/lib/postgresql:/bin/bash\n";
         let account = |uid, gid| Some(OsAccount { uid, gid });
-        assert_eq!(OsAccount::named("postgres", passwd), account(101, 104));
         assert_eq!(
-            OsAccount::named("nobody", passwd),
+            OsAccount::from_passwd("postgres", passwd),
+            account(101, 104)
+        );
+        assert_eq!(
+            OsAccount::from_passwd("nobody", passwd),
             account(4_294_967_294, 4_294_967_294)
         );
-        assert_eq!(OsAccount::named("root", passwd), None);
-        assert_eq!(OsAccount::named("post", passwd), None);
+        assert_eq!(OsAccount::from_passwd("root", passwd), None);
+        assert_eq!(OsAccount::from_passwd("post", passwd), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    environment::{chosen_programs, search_path},
+    environment::{postgres_bin_override, search_path},
     error::PostgresError,
 };
 
@@ -25,18 +25,18 @@ pub struct PostgresBinaries {
 impl PostgresBinaries {
     /// Finds the newest installation, or the newest with the major version of an existing cluster.
     pub fn find(data_dir: &Path) -> Result<Self, PostgresError> {
-        let found = installed()?;
-        let Some(needed) = cluster_major(data_dir) else {
+        let found = find_installations()?;
+        let Some(needed) = read_cluster_major(data_dir) else {
             return found.last().cloned().ok_or(PostgresError::NotInstalled);
         };
         if found.is_empty() {
             return Err(PostgresError::NotInstalled);
         }
         let same = found.iter().rfind(|binaries| binaries.major == needed);
-        same.cloned().ok_or_else(|| PostgresError::OtherVersion {
+        same.cloned().ok_or_else(|| PostgresError::VersionMismatch {
             data_dir: data_dir.to_path_buf(),
             needed,
-            found: versions(&found),
+            found: join_versions(&found),
         })
     }
 
@@ -45,7 +45,7 @@ impl PostgresBinaries {
         self.folder.join(name)
     }
 
-    fn in_folder(folder: &Path) -> Option<Self> {
+    fn from_folder(folder: &Path) -> Option<Self> {
         // The server finds its libraries relative to the real path, so resolve links.
         let initdb = fs::canonicalize(folder.join("initdb")).ok()?;
         let folder = initdb.parent()?.to_path_buf();
@@ -64,11 +64,11 @@ impl PostgresBinaries {
 }
 
 /// Finds all installations. The newest is last.
-fn installed() -> Result<BTreeSet<PostgresBinaries>, PostgresError> {
-    if let Some(folder) = chosen_programs() {
-        return match PostgresBinaries::in_folder(&folder) {
+fn find_installations() -> Result<BTreeSet<PostgresBinaries>, PostgresError> {
+    if let Some(folder) = postgres_bin_override() {
+        return match PostgresBinaries::from_folder(&folder) {
             Some(binaries) => Ok(BTreeSet::from([binaries])),
-            None => Err(PostgresError::NoPrograms(folder)),
+            None => Err(PostgresError::MissingPrograms(folder)),
         };
     }
     let path = search_path();
@@ -84,7 +84,7 @@ fn installed() -> Result<BTreeSet<PostgresBinaries>, PostgresError> {
             "bin",
         ));
     Ok(folders
-        .filter_map(|folder| PostgresBinaries::in_folder(&folder))
+        .filter_map(|folder| PostgresBinaries::from_folder(&folder))
         .collect())
 }
 
@@ -103,12 +103,12 @@ fn subfolders(parent: &str, prefix: &'static str, inner: &'static str) -> Vec<Pa
         .collect()
 }
 
-fn cluster_major(data_dir: &Path) -> Option<u32> {
+fn read_cluster_major(data_dir: &Path) -> Option<u32> {
     let text = fs::read_to_string(data_dir.join("PG_VERSION")).ok()?;
     text.trim().parse().ok()
 }
 
-fn versions(found: &BTreeSet<PostgresBinaries>) -> String {
+fn join_versions(found: &BTreeSet<PostgresBinaries>) -> String {
     let versions: Vec<&str> = found.iter().map(|b| b.version.as_str()).collect();
     versions.join(", ")
 }

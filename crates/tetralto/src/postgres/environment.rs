@@ -7,7 +7,7 @@
 use std::{env, ffi::OsString, path::PathBuf};
 
 /// The folder of PostgreSQL's programs, if the user has chosen one.
-pub fn chosen_programs() -> Option<PathBuf> {
+pub fn postgres_bin_override() -> Option<PathBuf> {
     env::var_os("TETRALTO_POSTGRES_BIN").map(PathBuf::from)
 }
 

@@ -19,14 +19,14 @@ pub enum PostgresError {
         "TETRALTO_POSTGRES_BIN is {0}, but this folder has no working initdb and postgres: \
          set it to the folder of PostgreSQL's programs, or unset it"
     )]
-    NoPrograms(PathBuf),
+    MissingPrograms(PathBuf),
 
     #[error(
         "the database in {data_dir} was created by PostgreSQL {needed}, but this machine has \
          {found}: install PostgreSQL {needed}, or move the folder away to start with an empty \
          database"
     )]
-    OtherVersion {
+    VersionMismatch {
         data_dir: PathBuf,
         /// The major version that created the cluster.
         needed: u32,
@@ -36,14 +36,14 @@ pub enum PostgresError {
 
     /// Another process holds the lock.
     #[error("another tetralto is using {0}: stop it first")]
-    InUse(PathBuf),
+    AlreadyRunning(PathBuf),
 
     /// A server has outlived its launcher and cannot be stopped.
     #[error(
         "a PostgreSQL of an earlier start (process {pid}) still uses {data_dir} and does not \
          stop: end this process, then try again"
     )]
-    Orphan { pid: u32, data_dir: PathBuf },
+    OrphanedServer { pid: u32, data_dir: PathBuf },
 
     /// This process is root, and no other account was found.
     #[error(
@@ -58,7 +58,7 @@ pub enum PostgresError {
 
     /// A program of PostgreSQL exited with an error.
     #[error("{program} failed ({status}):\n{output}")]
-    Failed {
+    ProgramFailed {
         program: PathBuf,
         status: ExitStatus,
         /// The last lines of the output.
@@ -67,7 +67,7 @@ pub enum PostgresError {
 
     /// The server runs but does not accept connections.
     #[error("PostgreSQL was not ready after {seconds} seconds:\n{output}")]
-    TooSlow {
+    StartTimeout {
         seconds: u64,
         /// The last lines of the output.
         output: String,
@@ -83,7 +83,7 @@ pub enum PostgresError {
 }
 
 /// Adds the attempted action and the path to an I/O error, for `map_err`.
-pub fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PostgresError {
+pub fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PostgresError {
     move |source| PostgresError::Io {
         action,
         path: path.to_path_buf(),

@@ -11,10 +11,10 @@ use super::{
     SUPERUSER,
     account::OsAccount,
     binaries::PostgresBinaries,
-    error::{PostgresError, at, last_lines},
-    place::beside,
-    server::command,
-    socket::make_private,
+    data_dir::sibling,
+    error::{PostgresError, io_error, last_lines},
+    server::postgres_command,
+    socket::create_private_dir,
 };
 
 /// With the collation `C`, text compares by bytes, as in Rust. This character type makes `lower`
@@ -33,16 +33,16 @@ pub fn initialize(
     account: Option<OsAccount>,
     durable: bool,
 ) -> Result<(), PostgresError> {
-    let fresh = beside(data_dir, "new");
+    let fresh = sibling(data_dir, "new");
     match fs::remove_dir_all(&fresh) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
-            return Err(at("delete", &fresh)(error));
+            return Err(io_error("delete", &fresh)(error));
         }
-        _ => make_private(&fresh, account)?,
+        _ => create_private_dir(&fresh, account)?,
     }
 
     let initdb = binaries.program("initdb");
-    let mut command_line = command(&initdb, account);
+    let mut command_line = postgres_command(&initdb, account);
     command_line
         .arg("-D")
         .arg(&fresh)
@@ -51,43 +51,43 @@ pub fn initialize(
     if !durable {
         command_line.arg("--no-sync");
     }
-    run(&initdb, command_line, "")?;
+    run_program(&initdb, command_line, "")?;
 
     // Single-user mode: runs one statement without a socket.
     let postgres = binaries.program("postgres");
-    let mut command_line = command(&postgres, account);
+    let mut command_line = postgres_command(&postgres, account);
     command_line.arg("--single").arg("-D").arg(&fresh);
     if !durable {
         command_line.args(["-c", "fsync=off"]);
     }
     command_line.arg("postgres");
-    run(
+    run_program(
         &postgres,
         command_line,
         &format!("create database {SUPERUSER}\n"),
     )?;
 
-    fs::rename(&fresh, data_dir).map_err(at("move into place", data_dir))
+    fs::rename(&fresh, data_dir).map_err(io_error("move into place", data_dir))
 }
 
-fn run(program: &Path, mut command: Command, input: &str) -> Result<(), PostgresError> {
+fn run_program(program: &Path, mut command: Command, input: &str) -> Result<(), PostgresError> {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(at("run", program))?;
+        .map_err(io_error("run", program))?;
     if let Some(mut stdin) = child.stdin.take() {
         // If the program exits without reading, its output contains the reason.
         let _ = stdin.write_all(input.as_bytes());
     }
-    let output = child.wait_with_output().map_err(at("run", program))?;
+    let output = child.wait_with_output().map_err(io_error("run", program))?;
     let said = [output.stdout, output.stderr].concat();
     // The single-user server exits with success even if a statement fails.
     if output.status.success() && !String::from_utf8_lossy(&said).contains("ERROR:") {
         return Ok(());
     }
-    Err(PostgresError::Failed {
+    Err(PostgresError::ProgramFailed {
         program: program.to_path_buf(),
         status: output.status,
         output: last_lines(&said),

@@ -11,7 +11,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{
-    error::{PostgresError, at},
+    error::{PostgresError, io_error},
     server::{POLL_INTERVAL, pid_file},
 };
 
@@ -32,28 +32,28 @@ pub fn stop(data_dir: &Path) -> Result<(), PostgresError> {
     let Some(process) = Pid::from_raw(pid).filter(|_| pid > 1) else {
         return Ok(());
     };
-    if !serves(process, data_dir) {
+    if !is_server_of(process, data_dir) {
         if rustix::process::test_kill_process(process).is_ok() {
-            fs::remove_file(&path).map_err(at("delete", &path))?;
+            fs::remove_file(&path).map_err(io_error("delete", &path))?;
         }
         return Ok(());
     }
     for (signal, patience) in [(Signal::INT, 20), (Signal::QUIT, 10), (Signal::KILL, 5)] {
         // An error means that the server has exited meanwhile.
         let _ = kill_process(process, signal);
-        if ends_within(Duration::from_secs(patience), process, data_dir) {
+        if wait_for_exit(Duration::from_secs(patience), process, data_dir) {
             return Ok(());
         }
     }
-    Err(PostgresError::Orphan {
+    Err(PostgresError::OrphanedServer {
         pid: pid.cast_unsigned(),
         data_dir: data_dir.to_path_buf(),
     })
 }
 
-fn ends_within(patience: Duration, process: Pid, data_dir: &Path) -> bool {
+fn wait_for_exit(patience: Duration, process: Pid, data_dir: &Path) -> bool {
     let start = Instant::now();
-    while serves(process, data_dir) {
+    while is_server_of(process, data_dir) {
         if start.elapsed() > patience {
             return false;
         }
@@ -64,7 +64,7 @@ fn ends_within(patience: Duration, process: Pid, data_dir: &Path) -> bool {
 
 /// Whether a process is the server of this folder, by its command line (see `server::spawn`).
 /// A zombie process has no command line.
-fn serves(process: Pid, data_dir: &Path) -> bool {
+fn is_server_of(process: Pid, data_dir: &Path) -> bool {
     let pid = process.as_raw_nonzero();
     let line = match fs::read(format!("/proc/{pid}/cmdline")) {
         Ok(line) => line,

@@ -13,10 +13,10 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{
-    account::{OsAccount, give},
-    error::{PostgresError, at, last_lines},
-    lifeline::end_with_parent,
-    place::beside,
+    account::{OsAccount, change_owner},
+    data_dir::sibling,
+    error::{PostgresError, io_error, last_lines},
+    parent_death::end_with_parent,
 };
 
 pub const POLL_INTERVAL: Duration = Duration::from_millis(10);
@@ -52,7 +52,7 @@ pub struct ServerOptions<'a> {
     /// Path of `postgres`.
     pub program: &'a Path,
     pub data_dir: &'a Path,
-    pub socket_folder: &'a Path,
+    pub socket_dir: &'a Path,
     /// Whether commits are flushed to disk.
     pub durable: bool,
     /// The account to switch to, if this process is root.
@@ -63,7 +63,7 @@ pub struct ServerOptions<'a> {
 pub struct ServerProcess(Child);
 
 impl ServerProcess {
-    pub fn ended(&mut self) -> bool {
+    pub fn has_exited(&mut self) -> bool {
         !matches!(self.0.try_wait(), Ok(None))
     }
 }
@@ -73,17 +73,17 @@ impl Drop for ServerProcess {
     /// start runs recovery), then SIGKILL.
     fn drop(&mut self) {
         for (signal, patience) in [(Signal::INT, 30), (Signal::QUIT, 10)] {
-            if self.ended() {
+            if self.has_exited() {
                 return;
             }
             // The child has not been waited for, so its pid is still valid.
             let _ = kill_process(Pid::from_child(&self.0), signal);
             let start = Instant::now();
-            while !self.ended() && start.elapsed() < Duration::from_secs(patience) {
+            while !self.has_exited() && start.elapsed() < Duration::from_secs(patience) {
                 thread::sleep(POLL_INTERVAL);
             }
         }
-        if !self.ended() {
+        if !self.has_exited() {
             let _ = self.0.kill();
             let _ = self.0.wait();
         }
@@ -99,9 +99,9 @@ pub fn start(start: &ServerOptions) -> Result<ServerProcess, PostgresError> {
         match wait_until_ready(&mut server, start.data_dir) {
             Ok(None) => return Ok(server),
             Ok(Some(status)) => {
-                let output = log.since_start();
-                if begun.elapsed() > RELEASE_TIMEOUT || !is_held(&output) {
-                    return Err(PostgresError::Failed {
+                let output = log.output_since_start();
+                if begun.elapsed() > RELEASE_TIMEOUT || !is_held_by_predecessor(&output) {
+                    return Err(PostgresError::ProgramFailed {
                         program: start.program.to_path_buf(),
                         status,
                         output,
@@ -112,11 +112,11 @@ pub fn start(start: &ServerOptions) -> Result<ServerProcess, PostgresError> {
             Err(source) => {
                 drop(server);
                 if source.kind() != io::ErrorKind::TimedOut {
-                    return Err(at("wait for", start.program)(source));
+                    return Err(io_error("wait for", start.program)(source));
                 }
-                return Err(PostgresError::TooSlow {
+                return Err(PostgresError::StartTimeout {
                     seconds: START_TIMEOUT.as_secs(),
-                    output: log.since_start(),
+                    output: log.output_since_start(),
                 });
             }
         }
@@ -124,13 +124,13 @@ pub fn start(start: &ServerOptions) -> Result<ServerProcess, PostgresError> {
 }
 
 /// Whether the server failed because processes of an earlier server still hold its resources.
-fn is_held(output: &str) -> bool {
+fn is_held_by_predecessor(output: &str) -> bool {
     output.contains("lock file") || output.contains("pre-existing shared memory block")
 }
 
 /// Prepares a PostgreSQL command. It runs in its own process group, so that Ctrl-C reaches only the
 /// launcher, and ends together with the launcher.
-pub fn command(program: &Path, account: Option<OsAccount>) -> Command {
+pub fn postgres_command(program: &Path, account: Option<OsAccount>) -> Command {
     let mut command = Command::new(program);
     // The account may not be able to enter the current folder. On macOS an invalid locale prevents
     // the start.
@@ -144,14 +144,14 @@ pub fn command(program: &Path, account: Option<OsAccount>) -> Command {
 
 fn spawn(start: &ServerOptions, log: &ServerLog) -> Result<Child, PostgresError> {
     let mut socket = std::ffi::OsString::from("unix_socket_directories=");
-    socket.push(start.socket_folder);
+    socket.push(start.socket_dir);
     let not_durable = if start.durable {
         &[][..]
     } else {
         &NON_DURABLE_SETTINGS
     };
 
-    let mut command = command(start.program, start.account);
+    let mut command = postgres_command(start.program, start.account);
     command
         .arg("-D")
         .arg(start.data_dir)
@@ -166,7 +166,7 @@ fn spawn(start: &ServerOptions, log: &ServerLog) -> Result<Child, PostgresError>
         .stdin(Stdio::null())
         .stdout(log.handle()?)
         .stderr(log.handle()?);
-    command.spawn().map_err(at("run", start.program))
+    command.spawn().map_err(io_error("run", start.program))
 }
 
 /// Waits until the server is ready (`None`) or has exited.
@@ -203,40 +203,44 @@ struct ServerLog {
     file: File,
     path: PathBuf,
     /// Offset at which the output of this start begins.
-    begin: u64,
+    start_offset: u64,
 }
 
 impl ServerLog {
     fn open(start: &ServerOptions) -> Result<Self, PostgresError> {
-        let path = beside(start.data_dir, "log");
+        let path = sibling(start.data_dir, "log");
         let file = OpenOptions::new()
             .create(true)
             .read(true)
             .append(true)
             .mode(0o600)
             .open(&path)
-            .map_err(at("open", &path))?;
-        give(&path, start.account)?;
+            .map_err(io_error("open", &path))?;
+        change_owner(&path, start.account)?;
         let mut begin = file
             .metadata()
-            .map_err(at("read the metadata of", &path))?
+            .map_err(io_error("read the metadata of", &path))?
             .len();
         if begin > MAX_LOG_BYTES {
-            file.set_len(0).map_err(at("truncate", &path))?;
+            file.set_len(0).map_err(io_error("truncate", &path))?;
             begin = 0;
         }
-        Ok(Self { file, path, begin })
+        Ok(Self {
+            file,
+            path,
+            start_offset: begin,
+        })
     }
 
     fn handle(&self) -> Result<File, PostgresError> {
-        self.file.try_clone().map_err(at("open", &self.path))
+        self.file.try_clone().map_err(io_error("open", &self.path))
     }
 
-    fn since_start(&mut self) -> String {
+    fn output_since_start(&mut self) -> String {
         let mut output = Vec::new();
         let read = self
             .file
-            .seek(SeekFrom::Start(self.begin))
+            .seek(SeekFrom::Start(self.start_offset))
             .and_then(|_| (&self.file).take(1 << 20).read_to_end(&mut output));
         match read {
             Ok(_) => last_lines(&output),

@@ -11,9 +11,9 @@ use std::{
 };
 
 use super::{
-    account::{OsAccount, give},
-    error::{PostgresError, at},
-    place::short_name,
+    account::{OsAccount, change_owner},
+    data_dir::path_hash,
+    error::{PostgresError, io_error},
 };
 
 /// Leaves room for `/.s.PGSQL.5432` in the limit of macOS, 104 bytes.
@@ -24,14 +24,14 @@ pub struct SocketDir(pub PathBuf);
 
 impl SocketDir {
     /// Creates the folder and deletes the socket files of an earlier server.
-    pub fn make(data_dir: &Path, account: Option<OsAccount>) -> Result<Self, PostgresError> {
+    pub fn create(data_dir: &Path, account: Option<OsAccount>) -> Result<Self, PostgresError> {
         let folder = folder_for(data_dir, account, &env::temp_dir());
-        make_private(&folder, account)?;
+        create_private_dir(&folder, account)?;
         for name in [".s.PGSQL.5432", ".s.PGSQL.5432.lock"] {
             let left = folder.join(name);
             match fs::remove_file(&left) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {
-                    return Err(at("delete", &left)(error));
+                    return Err(io_error("delete", &left)(error));
                 }
                 _ => {}
             }
@@ -48,7 +48,7 @@ impl Drop for SocketDir {
 }
 
 fn folder_for(data_dir: &Path, account: Option<OsAccount>, temp_dir: &Path) -> PathBuf {
-    let name = format!("tetralto-{}", short_name(data_dir));
+    let name = format!("tetralto-{}", path_hash(data_dir));
     let folder = temp_dir.join(&name);
     let reachable = account.is_none_or(|account| account.can_reach(temp_dir));
     if reachable && folder.as_os_str().len() <= MAX_SOCKET_DIR_BYTES {
@@ -60,24 +60,24 @@ fn folder_for(data_dir: &Path, account: Option<OsAccount>, temp_dir: &Path) -> P
 
 /// Creates a folder that only the account can enter. An existing folder must be private already:
 /// another user could have created it, or a link, to get access.
-pub fn make_private(folder: &Path, account: Option<OsAccount>) -> Result<(), PostgresError> {
+pub fn create_private_dir(folder: &Path, account: Option<OsAccount>) -> Result<(), PostgresError> {
     match DirBuilder::new().mode(0o700).create(folder) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-            return Err(at("create", folder)(error));
+            return Err(io_error("create", folder)(error));
         }
         _ => {}
     }
-    let found = fs::symlink_metadata(folder).map_err(at("read the metadata of", folder))?;
+    let found = fs::symlink_metadata(folder).map_err(io_error("read the metadata of", folder))?;
     let owned = found.uid() == rustix::process::geteuid().as_raw()
         || account.is_some_and(|account| account.uid == found.uid());
     if !(found.is_dir() && owned && found.mode().trailing_zeros() >= 6) {
         return Err(PostgresError::NotPrivate(folder.to_path_buf()));
     }
-    give(folder, account)
+    change_owner(folder, account)
 }
 
 /// Percent-encodes a path for a URL parameter. Unreserved characters (RFC 3986) and `/` are kept.
-pub fn percent_encoded(path: &Path) -> String {
+pub fn percent_encode(path: &Path) -> String {
     let mut text = String::new();
     for &byte in path.as_os_str().as_encoded_bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
@@ -99,16 +99,16 @@ mod tests {
     fn a_folder_that_is_not_private_is_refused() {
         let base = tempfile::tempdir().unwrap();
         let folder = base.path().join("socket");
-        make_private(&folder, None).unwrap();
-        make_private(&folder, None).unwrap();
+        create_private_dir(&folder, None).unwrap();
+        create_private_dir(&folder, None).unwrap();
 
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
-        let open = make_private(&folder, None);
+        let open = create_private_dir(&folder, None);
         assert!(matches!(open, Err(PostgresError::NotPrivate(_))));
 
         let link = base.path().join("link");
         symlink(base.path(), &link).unwrap();
-        let linked = make_private(&link, None);
+        let linked = create_private_dir(&link, None);
         assert!(matches!(linked, Err(PostgresError::NotPrivate(_))));
     }
 
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn paths_survive_in_a_url() {
-        let encoded = percent_encoded(Path::new("/a b/c+d/é&x"));
+        let encoded = percent_encode(Path::new("/a b/c+d/é&x"));
         assert_eq!(encoded, "/a%20b/c%2Bd/%C3%A9%26x");
     }
 }

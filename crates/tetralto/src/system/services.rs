@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::banner::StartupBanner;
-use super::{argument, folder};
+use super::{data_folder, secret_argument};
 use crate::cli::SystemArgs;
 use crate::token;
 use common::clock::Clock;
@@ -47,7 +47,7 @@ impl ServiceRunner {
             visitor_analytics::migrate(&configs.visitor_analytics),
             notification::migrate(&configs.notification),
         )?;
-        self.announce([&geo_port, &visits_port, &notification_port], &configs)?;
+        self.print_banner([&geo_port, &visits_port, &notification_port], &configs)?;
 
         let others = CancellationToken::new();
         let visits = async {
@@ -73,7 +73,7 @@ impl ServiceRunner {
         notification: &TcpListener,
     ) -> anyhow::Result<ServiceConfigs> {
         let keys = self.key_arguments();
-        let database = argument("database-url", &self.database_url);
+        let database = secret_argument("database-url", &self.database_url);
         let with = |name: &str, more: &[String]| -> Vec<String> {
             let own = [name.to_owned(), "--port=0".to_owned()];
             own.into_iter()
@@ -106,18 +106,18 @@ impl ServiceRunner {
 
     fn key_arguments(&self) -> Vec<String> {
         let secrets = self.keys.jwt_secrets.iter();
-        let mut arguments: Vec<_> = secrets.map(|s| argument("jwt-secrets", s)).collect();
+        let mut arguments: Vec<_> = secrets.map(|s| secret_argument("jwt-secrets", s)).collect();
         let private = self.keys.jwt_private_key.iter();
-        arguments.extend(private.map(|pem| argument("jwt-private-key", pem)));
+        arguments.extend(private.map(|pem| secret_argument("jwt-private-key", pem)));
         arguments
     }
 
-    fn announce(
+    fn print_banner(
         &self,
         listeners: [&TcpListener; 3],
         configs: &ServiceConfigs,
     ) -> anyhow::Result<()> {
-        let keys = self.keys.ring()?;
+        let keys = self.keys.keyring()?;
         let token = self.write_token(&keys)?;
         let [geo, visitor_analytics, notification] = listeners;
         let stand_ins = configs.geo.stand_ins().into_iter();
@@ -133,8 +133,8 @@ impl ServiceRunner {
     }
 
     fn write_token(&self, keys: &Keyring) -> anyhow::Result<SecretString> {
-        let token = token::make(keys, "owner", &Scope::ALL, &[], TOKEN_DAYS)?;
-        folder::write_secret(&self.args.data_dir.join("token"), &token)?;
+        let token = token::sign_token(keys, "owner", &Scope::ALL, &[], TOKEN_DAYS)?;
+        data_folder::write_secret(&self.args.data_dir.join("token"), &token)?;
         Ok(token.into())
     }
 }

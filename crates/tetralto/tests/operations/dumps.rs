@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sqlx::PgPool;
 
-use crate::running::{geo, notification, url, visitor_analytics};
+use crate::running::{database_url, start_geo, start_notification, start_visitor_analytics};
 
 #[derive(Deserialize)]
 struct DumpHeader {
@@ -69,12 +69,12 @@ async fn a_database_of_each_released_version_migrates_and_answers_the_same(pool:
     let dumps = dumps();
     assert_eq!(dumps.len(), 1, "one database for each dump");
     let (header, answers) = recorded(&dumps[0]);
-    let database = url(&pool);
+    let database = database_url(&pool);
     restore(&dumps[0], &database);
-    let clock = Clock::by_hand(header.made_at);
-    let geo = geo(Some(&database), &clock).await;
-    let notification = notification(&database, &clock).await;
-    let analytics = visitor_analytics(&database, &geo, &clock).await;
+    let clock = Clock::manual(header.made_at);
+    let geo = start_geo(Some(&database), &clock).await;
+    let notification = start_notification(&database, &clock).await;
+    let analytics = start_visitor_analytics(&database, &geo, &clock).await;
     let waiting: i64 = sqlx::query_scalar("select count(*) from visitor_analytics.outbox")
         .fetch_one(&pool)
         .await

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod dumps;
+mod idle;
 mod metrics;
-mod rest;
 mod roles;
 mod running;
 mod versions;

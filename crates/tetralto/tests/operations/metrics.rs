@@ -3,13 +3,16 @@
 use common::clock::Clock;
 use sqlx::PgPool;
 
-use crate::running::{Service, geo, notification, notify, url, visit, visitor_analytics};
+use crate::running::{
+    Service, database_url, record_visits, send_notifications, start_geo, start_notification,
+    start_visitor_analytics,
+};
 
 /// Checks that the metrics of the process and the database exist, and that each metric has a
 /// description and a valid name.
-async fn are_sound(service: &Service, name: &str, own: &[&str]) {
+async fn check_metrics(service: &Service, name: &str, own: &[&str]) {
     let rendered = service.text("/metrics").await;
-    let faults = chassis::metrics::faults(&rendered);
+    let faults = chassis::metrics::naming_violations(&rendered);
     assert!(faults.is_empty(), "{faults:#?}");
     let common = [
         "http_request_duration_seconds_bucket",
@@ -46,40 +49,40 @@ async fn are_sound(service: &Service, name: &str, own: &[&str]) {
 
 #[sqlx::test(migrations = false)]
 async fn those_of_geo_are_described(pool: PgPool) {
-    let service = geo(Some(&url(&pool)), &Clock::system()).await;
+    let service = start_geo(Some(&database_url(&pool)), &Clock::system()).await;
     let ask = service.post("/geolocate");
     let body = serde_json::json!({"ips": ["81.2.69.142"]});
     ask.json(&body).send().await.unwrap();
-    are_sound(&service, geo::SERVICE_NAME, &["geo_lookups_total"]).await;
+    check_metrics(&service, geo::SERVICE_NAME, &["geo_lookups_total"]).await;
 }
 
 #[sqlx::test(migrations = false)]
 async fn those_of_visitor_analytics_are_described(pool: PgPool) {
-    let geo = geo(None, &Clock::system()).await;
-    let service = visitor_analytics(&url(&pool), &geo, &Clock::system()).await;
-    visit(&service).await;
+    let geo = start_geo(None, &Clock::system()).await;
+    let service = start_visitor_analytics(&database_url(&pool), &geo, &Clock::system()).await;
+    record_visits(&service).await;
     let own = [
         "visits_commit_size_bucket",
         "visits_recorder_waiting",
         "visits_outbox_waiting",
     ];
-    are_sound(&service, visitor_analytics::SERVICE_NAME, &own).await;
+    check_metrics(&service, visitor_analytics::SERVICE_NAME, &own).await;
 }
 
 #[sqlx::test(migrations = false)]
 async fn those_of_notification_are_described(pool: PgPool) {
-    let service = notification(&url(&pool), &Clock::system()).await;
-    notify(&service).await;
+    let service = start_notification(&database_url(&pool), &Clock::system()).await;
+    send_notifications(&service).await;
     let own = [
         "notification_commit_size_bucket",
         "notification_queue_depth",
     ];
-    are_sound(&service, notification::SERVICE_NAME, &own).await;
+    check_metrics(&service, notification::SERVICE_NAME, &own).await;
 }
 
 #[sqlx::test(migrations = false)]
 async fn errors_of_the_database_are_counted_by_their_code(pool: PgPool) {
-    let service = notification(&url(&pool), &Clock::system()).await;
+    let service = start_notification(&database_url(&pool), &Clock::system()).await;
     let broken = "alter table notification.rule rename to renamed";
     sqlx::query(broken).execute(&pool).await.unwrap();
     service.text("/rules").await;

@@ -6,26 +6,26 @@ use sqlx::{AssertSqlSafe, PgPool};
 
 use crate::running::services;
 
-async fn run(pool: &PgPool, statement: String) {
+async fn execute(pool: &PgPool, statement: String) {
     let run = sqlx::query(AssertSqlSafe(statement)).execute(pool);
     run.await.unwrap();
 }
 
 /// Creates a role and a pool for it. Roles belong to the whole server, so the role is named like
 /// the database.
-async fn as_role(pool: &PgPool, name: &str) -> PgPool {
+async fn create_role_pool(pool: &PgPool, name: &str) -> PgPool {
     let database = pool.connect_options();
     let database = database.get_database().unwrap();
     let role = format!("{database}_{name}").replace('-', "_");
     // An aborted test may have left the role behind.
-    run(pool, format!("drop role if exists \"{role}\"")).await;
-    run(pool, format!("create role \"{role}\" login password 'x'")).await;
+    execute(pool, format!("drop role if exists \"{role}\"")).await;
+    execute(pool, format!("create role \"{role}\" login password 'x'")).await;
     for statement in [
         format!("revoke all on database \"{database}\" from public"),
         "revoke all on schema public from public".to_owned(),
         format!("grant connect on database \"{database}\" to \"{role}\""),
     ] {
-        run(pool, statement).await;
+        execute(pool, statement).await;
     }
     let options = (*pool.connect_options()).clone();
     let options = options.username(&role).password("x");
@@ -38,21 +38,21 @@ async fn drop_role(pool: &PgPool, role: &PgPool) {
     let options = role.connect_options();
     role.close().await;
     let role = options.get_username();
-    run(pool, format!("drop owned by \"{role}\" cascade")).await;
-    run(pool, format!("drop role \"{role}\"")).await;
+    execute(pool, format!("drop owned by \"{role}\" cascade")).await;
+    execute(pool, format!("drop role \"{role}\"")).await;
 }
 
 #[sqlx::test(migrations = false)]
 async fn a_role_that_owns_only_its_schema_migrates_it(pool: PgPool) {
     for (name, schema, migrator) in services() {
-        let role = as_role(&pool, name).await;
+        let role = create_role_pool(&pool, name).await;
         let owner = role.connect_options();
         let owner = owner.get_username();
         // One of the schemas is only needed by an early migration, which removes it.
         let early = (name == visitor_analytics::SERVICE_NAME).then_some("visitor_analytics_before");
         for schema in [schema].into_iter().chain(early) {
             let made = format!("create schema {schema} authorization \"{owner}\"");
-            run(&pool, made).await;
+            execute(&pool, made).await;
         }
         // The second run has nothing to do.
         for migrator in [migrator, migrator_of(name)] {
@@ -65,7 +65,7 @@ async fn a_role_that_owns_only_its_schema_migrates_it(pool: PgPool) {
 #[sqlx::test(migrations = false)]
 async fn a_role_that_may_not_make_its_schema_is_told_what_to_do(pool: PgPool) {
     let (name, schema, migrator) = services().into_iter().next().unwrap();
-    let role = as_role(&pool, name).await;
+    let role = create_role_pool(&pool, name).await;
     let error = migrate(&role, schema, migrator).await.unwrap_err();
     let advice = format!("create schema {schema} authorization <the role>;");
     assert!(error.to_string().contains(&advice), "{error}");

@@ -31,7 +31,7 @@ pub fn services() -> [(&'static str, &'static str, Migrator); 3] {
 
 /// A running service. Dropping it stops the service.
 pub struct Service {
-    pub base: String,
+    pub base_url: String,
     http: reqwest::Client,
     token: String,
     _stop: DropGuard,
@@ -44,7 +44,7 @@ impl Service {
         let stop = CancellationToken::new();
         tokio::spawn(app.serve(listener, stop.clone()));
         Self {
-            base,
+            base_url: base,
             http: chassis::http_client::build("test").unwrap(),
             token: token(clock),
             _stop: stop.drop_guard(),
@@ -52,12 +52,12 @@ impl Service {
     }
 
     pub fn get(&self, path: &str) -> RequestBuilder {
-        let request = self.http.get(format!("{}{path}", self.base));
+        let request = self.http.get(format!("{}{path}", self.base_url));
         request.bearer_auth(&self.token)
     }
 
     pub fn post(&self, path: &str) -> RequestBuilder {
-        let request = self.http.post(format!("{}{path}", self.base));
+        let request = self.http.post(format!("{}{path}", self.base_url));
         request.bearer_auth(&self.token)
     }
 
@@ -71,12 +71,18 @@ fn token(clock: &Clock) -> String {
     let config: geo::config::Config = try_parse(arguments).unwrap();
     let now = clock.now().timestamp();
     let claims = Claims::new("test", Scope::ALL.into_iter().collect(), now, 3_600);
-    config.service.keys.ring().unwrap().sign(&claims).unwrap()
+    config
+        .service
+        .keys
+        .keyring()
+        .unwrap()
+        .sign(&claims)
+        .unwrap()
 }
 
 /// The URL of the database of a test.
 #[expect(clippy::disallowed_methods, reason = "tests have no config.rs")]
-pub fn url(pool: &PgPool) -> url::Url {
+pub fn database_url(pool: &PgPool) -> url::Url {
     let mut url: url::Url = std::env::var("DATABASE_URL").unwrap().parse().unwrap();
     let options = pool.connect_options();
     url.set_path(options.get_database().unwrap());
@@ -89,7 +95,7 @@ fn arguments(name: &str, more: &[String]) -> Vec<String> {
 }
 
 /// Starts geo with or without a database.
-pub async fn geo(database: Option<&url::Url>, clock: &Clock) -> Service {
+pub async fn start_geo(database: Option<&url::Url>, clock: &Clock) -> Service {
     let database = database.map_or_else(String::new, ToString::to_string);
     let more = [
         "--geoip-update=off".to_owned(),
@@ -101,10 +107,10 @@ pub async fn geo(database: Option<&url::Url>, clock: &Clock) -> Service {
 }
 
 /// Starts visitor-analytics with a geo and without a notification service.
-pub async fn visitor_analytics(database: &url::Url, geo: &Service, clock: &Clock) -> Service {
+pub async fn start_visitor_analytics(database: &url::Url, geo: &Service, clock: &Clock) -> Service {
     let more = [
         format!("--database-url={database}"),
-        format!("--geo-service-url={}", geo.base),
+        format!("--geo-service-url={}", geo.base_url),
         "--notification-service-url=http://127.0.0.1:1".to_owned(),
         "--notify-max-age=0s".to_owned(),
     ];
@@ -119,7 +125,7 @@ pub async fn visitor_analytics(database: &url::Url, geo: &Service, clock: &Clock
 }
 
 /// Starts notification with the log as its only channel.
-pub async fn notification(database: &url::Url, clock: &Clock) -> Service {
+pub async fn start_notification(database: &url::Url, clock: &Clock) -> Service {
     let more = [format!("--database-url={database}")];
     let arguments = arguments("notification", &more);
     let config: notification::config::Config = try_parse(arguments).unwrap();
@@ -129,7 +135,7 @@ pub async fn notification(database: &url::Url, clock: &Clock) -> Service {
 
 /// Records a few visits: too few for the lease of the recorder, which would be renewed for a
 /// minute.
-pub async fn visit(service: &Service) {
+pub async fn record_visits(service: &Service) {
     for n in 0..10 {
         let visit = serde_json::json!({"url": format!("https://shop.example/{n}"),
             "ip": format!("81.2.69.{n}"), "user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0"});
@@ -139,7 +145,7 @@ pub async fn visit(service: &Service) {
 }
 
 /// Sends a few notifications.
-pub async fn notify(service: &Service) {
+pub async fn send_notifications(service: &Service) {
     for n in 0..30 {
         let body = serde_json::json!({"event": "order.paid", "message": format!("order {n}")});
         let answer = service.post("/notify").json(&body).send().await.unwrap();

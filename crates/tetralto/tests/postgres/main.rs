@@ -14,7 +14,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A temporary folder for the test, to check that nothing is left in it.
-fn folder() -> tempfile::TempDir {
+fn temp_folder() -> tempfile::TempDir {
     tempfile::Builder::new()
         .permissions(fs::Permissions::from_mode(0o711))
         .tempdir()
@@ -70,7 +70,7 @@ fn wait_until(what: &str, condition: impl Fn() -> bool) {
 
 #[test]
 fn the_command_has_a_database_that_is_gone_afterwards() {
-    let folder = folder();
+    let folder = temp_folder();
     let output = run(folder.path(), r#"psql "$DATABASE_URL" -XAtc 'select 1'"#);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(output.stdout, b"1\n");
@@ -79,7 +79,7 @@ fn the_command_has_a_database_that_is_gone_afterwards() {
 
 #[test]
 fn the_exit_code_is_the_commands() {
-    let folder = folder();
+    let folder = temp_folder();
     assert_eq!(run(folder.path(), "exit 7").status.code(), Some(7));
     assert_eq!(run(folder.path(), "kill -9 $$").status.code(), Some(137));
     assert_eq!(entries(folder.path()), [] as [&Path; 0]);
@@ -87,7 +87,7 @@ fn the_exit_code_is_the_commands() {
 
 #[test]
 fn a_command_that_does_not_exist_is_named() {
-    let folder = folder();
+    let folder = temp_folder();
     let output = Command::new(env!("CARGO_BIN_EXE_tetralto"))
         .args(["postgres", "--", "no-such-command"])
         .env("TMPDIR", folder.path())
@@ -111,7 +111,7 @@ fn signals_are_passed_on_and_everything_is_cleared_away() {
             "trap 'exit 3' INT; echo ready; while :; do sleep 0.1; done",
         ),
     ] {
-        let folder = folder();
+        let folder = temp_folder();
         let mut child = start(folder.path(), script);
         send(&child, signal);
         assert_eq!(child.wait().unwrap().code(), Some(3));
@@ -123,7 +123,7 @@ fn signals_are_passed_on_and_everything_is_cleared_away() {
 #[cfg(target_os = "linux")]
 #[test]
 fn killing_the_launcher_ends_the_server() {
-    let folder = folder();
+    let folder = temp_folder();
     let mut child = start(folder.path(), "echo ready; exec sleep 1000");
     let mut found = entries(folder.path()).into_iter();
     let pid_file = found
@@ -141,7 +141,7 @@ fn killing_the_launcher_ends_the_server() {
 
 #[test]
 fn a_machine_without_postgresql_is_told_what_to_do() {
-    let folder = folder();
+    let folder = temp_folder();
     let output = tetralto(folder.path(), "true")
         .env("TETRALTO_POSTGRES_BIN", folder.path())
         .output()

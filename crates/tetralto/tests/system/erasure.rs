@@ -14,7 +14,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use visitor_analytics::store::{Store, visitor_hash};
 use visitor_analytics::verify::VerifyArgs;
 
-use crate::running::until;
+use crate::running::wait_for;
 
 const SECRET: &str = "a-secret-of-the-tests-with-32-characters";
 const FIREFOX: &str =
@@ -22,7 +22,7 @@ const FIREFOX: &str =
 const VISITOR: &str = "VisitorSecret-1";
 const USER: &str = "UserSecret-2";
 /// Values that occur only in the data of the person.
-const SECRETS: [&str; 10] = [
+const PERSONAL_VALUES: [&str; 10] = [
     VISITOR,
     USER,
     "81.2.69.77",
@@ -35,7 +35,7 @@ const SECRETS: [&str; 10] = [
     "EventSecret",
 ];
 /// Those of them that the rollups contain, too.
-const FOLDED: [&str; 5] = [
+const FOLDED_VALUES: [&str; 5] = [
     "TitleSecret",
     "PathSecret",
     "ReferrerSecret",
@@ -44,7 +44,7 @@ const FOLDED: [&str; 5] = [
 ];
 
 /// Both services on one database, with a manual clock.
-struct Both {
+struct BothServices {
     pool: PgPool,
     clock: Clock,
     http: reqwest::Client,
@@ -60,7 +60,7 @@ async fn listen() -> (TcpListener, String) {
 }
 
 /// A stub of geo that knows no location.
-async fn geo() -> String {
+async fn start_geo_stub() -> String {
     let (listener, url) = listen().await;
     let locate = |Json(body): Json<Value>| async move {
         let ips = body["ips"].as_array().unwrap().iter();
@@ -73,7 +73,7 @@ async fn geo() -> String {
     url
 }
 
-impl Both {
+impl BothServices {
     async fn start(pool: PgPool) -> Self {
         let migrate = chassis::database::migrate;
         let history = visitor_analytics::migrator();
@@ -83,7 +83,7 @@ impl Both {
         let history = notification::migrator();
         migrate(&pool, "notification", history).await.unwrap();
         let noon: DateTime<Utc> = "2026-11-20T12:00:00Z".parse().unwrap();
-        let clock = Clock::by_hand(noon);
+        let clock = Clock::manual(noon);
         let (listener, notification) = listen().await;
         let stop = CancellationToken::new();
         let usual = |name: &str| {
@@ -98,7 +98,7 @@ impl Both {
         tokio::spawn(app.serve(listener, stop.clone()));
         let mut args = usual("visitor-analytics");
         args.extend([
-            format!("--geo-service-url={}", geo().await),
+            format!("--geo-service-url={}", start_geo_stub().await),
             format!("--notification-service-url={notification}"),
             "--store-ip=full".to_owned(),
         ]);
@@ -155,7 +155,7 @@ impl Both {
     /// Advances the clock until all days are folded.
     async fn fold(&self, by: TimeDelta) {
         self.clock.advance(by);
-        until("folded days", async || {
+        wait_for("folded days", async || {
             (self.count("visitor_analytics.unfolded_day").await == 0).then_some(())
         })
         .await;
@@ -182,7 +182,7 @@ impl Both {
                 format!("select coalesce(jsonb_agg(to_jsonb(t)), '[]')::text from {table} t");
             let rows = sqlx::query_scalar(AssertSqlSafe(rows));
             let mut text: String = rows.fetch_one(&self.pool).await.unwrap();
-            let bytes = decoded(&text);
+            let bytes = decode_bytea(&text);
             text.push_str(&bytes);
             all.push((table, text));
         }
@@ -191,7 +191,7 @@ impl Both {
 }
 
 /// Decodes bytes in hexadecimal (`\x…`) as UTF-8.
-fn decoded(text: &str) -> String {
+fn decode_bytea(text: &str) -> String {
     let mut all = String::new();
     for part in text.split("\\\\x").skip(1) {
         let hex: Vec<u8> = part.bytes().take_while(u8::is_ascii_hexdigit).collect();
@@ -214,14 +214,14 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// The places that contain a secret.
-fn places(dump: &[(String, String)], secret: &str) -> Vec<String> {
+fn find_places(dump: &[(String, String)], secret: &str) -> Vec<String> {
     let hex = hex(secret.as_bytes());
     let has = |text: &str| text.contains(secret) || text.contains(&hex);
     let found = dump.iter().filter(|(_, text)| has(text));
     found.map(|(table, _)| table.clone()).collect()
 }
 
-fn page(path: &str, visitor: &str, more: &Value) -> Value {
+fn page_view(path: &str, visitor: &str, more: &Value) -> Value {
     let mut visit = json!({
         "url": format!("https://shop.example{path}"), "visitor_id": visitor, "user_agent": FIREFOX,
         "ip": "81.2.69.142", "title": "Shared",
@@ -234,7 +234,7 @@ fn page(path: &str, visitor: &str, more: &Value) -> Value {
 
 #[sqlx::test(migrations = false)]
 async fn nothing_of_an_erased_person_is_in_any_column(pool: PgPool) {
-    let both = Both::start(pool).await;
+    let both = BothServices::start(pool).await;
     both.post("/sites", json!({"domain": "shop.example"})).await;
     let named = Some(json!({"properties": ["plan"]}));
     both.call(Method::PATCH, &both.analytics, "/sites/shop.example", named)
@@ -265,15 +265,15 @@ async fn nothing_of_an_erased_person_is_in_any_column(pool: PgPool) {
         "referrer": "https://elsewhere.example/ReferrerSecret",
         "properties": {"plan": "PropertySecret", "note": "UnnamedSecret"},
     });
-    both.post("/visits", page("/", VISITOR, &secret)).await;
+    both.post("/visits", page_view("/", VISITOR, &secret)).await;
     both.post(
         "/visits",
-        page("/shared", VISITOR, &json!({"properties": {"plan": "pro"}})),
+        page_view("/shared", VISITOR, &json!({"properties": {"plan": "pro"}})),
     )
     .await;
     both.post(
         "/visits",
-        page(
+        page_view(
             "/shared",
             "somebody",
             &json!({"properties": {"plan": "pro"}}),
@@ -283,13 +283,13 @@ async fn nothing_of_an_erased_person_is_in_any_column(pool: PgPool) {
     let event = json!({"event_type": "paid", "site": "shop.example", "visitor_id": VISITOR,
         "user_id": USER, "metadata": {"coupon": "EventSecret"}});
     both.post("/analytics/events", event).await;
-    until("the announcements", async || {
+    wait_for("the announcements", async || {
         let told = both.count("visitor_analytics.announcement").await == 2;
         (told && both.count("visitor_analytics.outbox").await == 0).then_some(())
     })
     .await;
     both.clock.advance(TimeDelta::minutes(2));
-    until("the digest", async || {
+    wait_for("the digest", async || {
         let open = both.count("notification.digest").await;
         let pending = both
             .count("notification.delivery where status in ('pending', 'sending')")
@@ -299,11 +299,11 @@ async fn nothing_of_an_erased_person_is_in_any_column(pool: PgPool) {
     .await;
     both.fold(TimeDelta::hours(15)).await;
     let before = both.dump().await;
-    for secret in SECRETS {
-        assert!(!places(&before, secret).is_empty(), "{secret}");
+    for secret in PERSONAL_VALUES {
+        assert!(!find_places(&before, secret).is_empty(), "{secret}");
     }
-    for secret in FOLDED {
-        let found = places(&before, secret);
+    for secret in FOLDED_VALUES {
+        let found = find_places(&before, secret);
         assert!(
             found.contains(&"visitor_analytics.rollup_value".to_owned()),
             "{secret} {found:?}"
@@ -311,11 +311,11 @@ async fn nothing_of_an_erased_person_is_in_any_column(pool: PgPool) {
     }
     let packed = hex(&visitor_hash(VISITOR).to_le_bytes());
     assert_eq!(
-        places_of_hex(&before, &packed),
+        find_hex_places(&before, &packed),
         ["visitor_analytics.visit_pack"]
     );
     for secret in ["PathSecret", "TitleSecret", "PropertySecret", VISITOR, USER] {
-        let found = places(&before, secret);
+        let found = find_places(&before, secret);
         assert!(
             found.iter().any(|table| table.starts_with("notification.")),
             "{secret} {found:?}"
@@ -331,7 +331,7 @@ async fn nothing_of_an_erased_person_is_in_any_column(pool: PgPool) {
         (&json!(2), &json!(1)),
         "{erased}"
     );
-    until("notification's part", async || {
+    wait_for("notification's part", async || {
         (both.count("visitor_analytics.erasure_call").await == 0).then_some(())
     })
     .await;
@@ -344,10 +344,14 @@ async fn nothing_of_an_erased_person_is_in_any_column(pool: PgPool) {
     assert_eq!(both.count("visitor_analytics.erased_value").await, 0);
     // notification keeps hashes for a day, which reveal nothing.
     let after = both.dump().await;
-    for secret in SECRETS {
-        assert_eq!(places(&after, secret), Vec::<String>::new(), "{secret}");
+    for secret in PERSONAL_VALUES {
+        assert_eq!(
+            find_places(&after, secret),
+            Vec::<String>::new(),
+            "{secret}"
+        );
     }
-    assert_eq!(places_of_hex(&after, &packed), Vec::<String>::new());
+    assert_eq!(find_hex_places(&after, &packed), Vec::<String>::new());
 
     // Values that other visitors share are still there, and the rollups are correct.
     let left = both
@@ -359,7 +363,7 @@ async fn nothing_of_an_erased_person_is_in_any_column(pool: PgPool) {
     let pages = format!("/analytics/breakdown?by=page&{period}");
     let pages = both.call(Method::GET, &both.analytics, &pages, None).await;
     assert_eq!(pages["data"].as_array().unwrap().len(), 1, "{pages}");
-    assert!(!places(&after, "pro").is_empty());
+    assert!(!find_places(&after, "pro").is_empty());
     let all = VerifyArgs::default();
     let verified = visitor_analytics::verify::verify_days(&store, &all)
         .await
@@ -370,7 +374,7 @@ async fn nothing_of_an_erased_person_is_in_any_column(pool: PgPool) {
     );
 }
 
-fn places_of_hex(dump: &[(String, String)], hex: &str) -> Vec<String> {
+fn find_hex_places(dump: &[(String, String)], hex: &str) -> Vec<String> {
     let found = dump.iter().filter(|(_, text)| text.contains(hex));
     found.map(|(table, _)| table.clone()).collect()
 }

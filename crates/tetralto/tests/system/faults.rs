@@ -10,30 +10,30 @@ use common::clock::Clock;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::running::{Running, folder, start, until};
-use crate::twilio::Twilio;
+use crate::running::{RunningSystem, data_folder, start, wait_for};
+use crate::twilio::TwilioStub;
 
 const CLIENTS: usize = 8;
 
 /// Clients that send visits and retry each with the same id until it is acknowledged.
-struct Load {
+struct LoadClients {
     stop: Arc<AtomicBool>,
     recorded: Arc<AtomicUsize>,
     clients: Vec<tokio::task::JoinHandle<usize>>,
 }
 
 /// The current URL of the system, which changes with each start.
-type Address = Arc<std::sync::RwLock<(String, String)>>;
+type SystemAddress = Arc<std::sync::RwLock<(String, String)>>;
 
-fn address(system: &Running) -> (String, String) {
+fn visits_url_and_token(system: &RunningSystem) -> (String, String) {
     (
         format!("http://127.0.0.1:{}/visits", system.ports[1]),
         system.token.clone(),
     )
 }
 
-impl Load {
-    fn start(address: &Address) -> Self {
+impl LoadClients {
+    fn start(address: &SystemAddress) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let recorded = Arc::new(AtomicUsize::new(0));
         let client = |client: usize| {
@@ -61,9 +61,9 @@ impl Load {
     }
 
     /// Waits until `count` more visits are recorded.
-    async fn more(&self, count: usize) {
+    async fn wait_for_more(&self, count: usize) {
         let goal = self.recorded.load(Ordering::SeqCst) + count;
-        until("more visits", async || {
+        wait_for("more visits", async || {
             (self.recorded.load(Ordering::SeqCst) >= goal).then_some(())
         })
         .await;
@@ -83,13 +83,13 @@ impl Load {
 fn visit(client: usize, number: usize) -> Value {
     let now = Clock::system().now();
     json!({
-        "id": Clock::id_at(now), "timestamp": now, "url": "https://shop.example/",
+        "id": Clock::new_id_at(now), "timestamp": now, "url": "https://shop.example/",
         "ip": format!("81.{client}.{}.{}", number / 250, number % 250),
         "user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0"
     })
 }
 
-async fn send(http: &reqwest::Client, address: &Address, visit: &Value) -> bool {
+async fn send(http: &reqwest::Client, address: &SystemAddress, visit: &Value) -> bool {
     let (url, token) = address.read().unwrap().clone();
     let answer = http.post(url).bearer_auth(token).json(visit).send().await;
     let Ok(answer) = answer else { return false };
@@ -99,24 +99,24 @@ async fn send(http: &reqwest::Client, address: &Address, visit: &Value) -> bool 
 }
 
 /// The pid of the postmaster of the private PostgreSQL.
-pub fn postmaster(folder: &Path) -> Option<Pid> {
+pub fn postmaster_pid(folder: &Path) -> Option<Pid> {
     let file = fs::read_to_string(folder.join("postgres/postmaster.pid")).ok()?;
     Pid::from_raw(file.lines().next()?.parse().ok()?)
 }
 
 /// Checks that all visits and messages exist exactly once.
-async fn check(system: &Running, twilio: &Twilio, sent: usize) {
+async fn check_visits_and_messages(system: &RunningSystem, twilio: &TwilioStub, sent: usize) {
     let visits = system.visits().await;
     assert_eq!(visits.len(), sent);
     let mut sessions: Vec<_> = visits.iter().map(|v| v["session_id"].to_string()).collect();
     sessions.sort();
     sessions.dedup();
     assert_eq!(sessions.len(), sent);
-    until("a message for each", async || {
+    wait_for("a message for each", async || {
         (twilio.messages().len() >= sent).then_some(())
     })
     .await;
-    until("an empty outbox", async || {
+    wait_for("an empty outbox", async || {
         let health = crate::running::json(system.get(1, "/health")).await;
         let detail = health["checks"]["outbox"]["detail"].as_str()?.to_owned();
         detail.starts_with("0 waiting").then_some(())
@@ -127,37 +127,37 @@ async fn check(system: &Running, twilio: &Twilio, sent: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_is_killed_under_load_loses_and_doubles_nothing() {
-    let (folder, twilio) = (folder(), Twilio::start().await);
+    let (folder, twilio) = (data_folder(), TwilioStub::start().await);
     let system = start(folder.path(), &twilio.settings()).await;
-    system.announce_everybody().await;
-    let place = Address::new(address(&system).into());
-    let load = Load::start(&place);
+    system.remove_throttle().await;
+    let place = SystemAddress::new(visits_url_and_token(&system).into());
+    let load = LoadClients::start(&place);
     for signal in [Signal::KILL, Signal::INT, Signal::KILL] {
-        load.more(60).await;
-        kill_process(postmaster(folder.path()).unwrap(), signal).unwrap();
+        load.wait_for_more(60).await;
+        kill_process(postmaster_pid(folder.path()).unwrap(), signal).unwrap();
     }
-    load.more(60).await;
+    load.wait_for_more(60).await;
     let sent = load.finish().await;
-    check(&system, &twilio, sent).await;
+    check_visits_and_messages(&system, &twilio, sent).await;
     assert!(system.stop().await.success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_system_that_is_killed_under_load_loses_and_doubles_nothing() {
-    let (folder, twilio) = (folder(), Twilio::start().await);
+    let (folder, twilio) = (data_folder(), TwilioStub::start().await);
     let mut system = start(folder.path(), &twilio.settings()).await;
-    system.announce_everybody().await;
-    let place = Address::new(address(&system).into());
-    let load = Load::start(&place);
+    system.remove_throttle().await;
+    let place = SystemAddress::new(visits_url_and_token(&system).into());
+    let load = LoadClients::start(&place);
     for _ in 0..3 {
-        load.more(60).await;
+        load.wait_for_more(60).await;
         system.signal(Signal::KILL);
-        system.ended().await;
+        system.wait_for_exit().await;
         system = start(folder.path(), &twilio.settings()).await;
-        *place.write().unwrap() = address(&system);
+        *place.write().unwrap() = visits_url_and_token(&system);
     }
-    load.more(60).await;
+    load.wait_for_more(60).await;
     let sent = load.finish().await;
-    check(&system, &twilio, sent).await;
+    check_visits_and_messages(&system, &twilio, sent).await;
     assert!(system.stop().await.success());
 }

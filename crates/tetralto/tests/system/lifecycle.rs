@@ -7,7 +7,7 @@ use common::clock::Clock;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::running::{command, folder, json as answer, start, until};
+use crate::running::{command, data_folder, json as answer, start, wait_for};
 
 fn visit(n: usize) -> Value {
     json!({
@@ -18,7 +18,7 @@ fn visit(n: usize) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_recorded_outlives_a_stop_and_a_kill() {
-    let folder = folder();
+    let folder = data_folder();
     let first = start(folder.path(), &[]).await;
     let mode = |file: &str| {
         fs::metadata(folder.path().join(file))
@@ -42,7 +42,7 @@ async fn what_was_recorded_outlives_a_stop_and_a_kill() {
     second.token = old_token;
     answer(second.post(1, "/visits", &visit(2))).await;
     second.signal(Signal::KILL);
-    second.ended().await;
+    second.wait_for_exit().await;
 
     let third = start(folder.path(), &[]).await;
     let visits = third.visits().await;
@@ -56,7 +56,7 @@ async fn what_was_recorded_outlives_a_stop_and_a_kill() {
     let process = format!("/proc/{}", pid.lines().next().unwrap());
     assert!(third.stop().await.success());
     if cfg!(target_os = "linux") {
-        until("the end of PostgreSQL", async || {
+        wait_for("the end of PostgreSQL", async || {
             (!fs::exists(&process).unwrap()).then_some(())
         })
         .await;
@@ -65,7 +65,7 @@ async fn what_was_recorded_outlives_a_stop_and_a_kill() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_system_on_the_same_folder_or_port_says_what_is_wrong() {
-    let folder = folder();
+    let folder = data_folder();
     let first = start(folder.path(), &[]).await;
     let said = command(folder.path(), &[]).output().unwrap();
     assert!(!said.status.success());
@@ -75,7 +75,7 @@ async fn a_second_system_on_the_same_folder_or_port_says_what_is_wrong() {
         "{error}"
     );
 
-    let other = crate::running::folder();
+    let other = crate::running::data_folder();
     let port = ("GEO_PORT", first.ports[0].to_string());
     let said = command(other.path(), &[port]).output().unwrap();
     assert!(!said.status.success());
@@ -89,7 +89,7 @@ async fn a_second_system_on_the_same_folder_or_port_says_what_is_wrong() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_setting_stops_the_start_and_is_named() {
-    let folder = folder();
+    let folder = data_folder();
     let cases = [
         ("GEO_PORT", "abc", "--geo-port"),
         ("JWT_SECRETS", "short", "JWT_SECRETS"),
@@ -115,7 +115,7 @@ async fn a_bad_setting_stops_the_start_and_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_made_for_a_client_allows_what_it_says() {
-    let folder = folder();
+    let folder = data_folder();
     let system = start(folder.path(), &[]).await;
     let token = |scope: &str| {
         let mut command = command(folder.path(), &[]);

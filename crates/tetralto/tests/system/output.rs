@@ -7,10 +7,10 @@ use std::process::{Child, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::running::{command, folder, start, until};
+use crate::running::{command, data_folder, start, wait_for};
 
 /// The ports on which a process listens, from `/proc` (proc(5)). Without output there is no banner.
-fn ports(child: &Child) -> Vec<u16> {
+fn listening_ports(child: &Child) -> Vec<u16> {
     let folder = format!("/proc/{}", child.id());
     let open = fs::read_dir(format!("{folder}/fd")).into_iter().flatten();
     let open = open
@@ -33,16 +33,16 @@ fn ports(child: &Child) -> Vec<u16> {
 }
 
 /// Starts the system with `output` as its standard output and error, and sends requests.
-async fn runs_on(output: impl Fn() -> Stdio) {
-    let folder = folder();
+async fn check_keeps_running(output: impl Fn() -> Stdio) {
+    let folder = data_folder();
     let mut command = command(folder.path(), &[("RUST_LOG", "debug,loud=very".into())]);
     let mut child = command.stdout(output()).stderr(output()).spawn().unwrap();
     // The reader has closed the pipes.
     drop((child.stdout.take(), child.stderr.take()));
     let http = chassis::http_client::build("test").unwrap();
-    let visits = until("visitor-analytics", async || {
+    let visits = wait_for("visitor-analytics", async || {
         assert_eq!(child.try_wait().unwrap(), None, "the process has exited");
-        for port in ports(&child) {
+        for port in listening_ports(&child) {
             let url = format!("http://127.0.0.1:{port}");
             let Ok(answer) = http.get(format!("{url}/health")).send().await else {
                 continue;
@@ -72,14 +72,14 @@ async fn runs_on(output: impl Fn() -> Stdio) {
         .find_map(|line| line.strip_prefix("log_lines_lost_total "));
     assert!(lost.unwrap().parse::<u64>().unwrap() >= 50, "{lost:?}");
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
-    let status = until("the end", async || child.try_wait().unwrap()).await;
+    let status = wait_for("the end", async || child.try_wait().unwrap()).await;
     assert!(status.success(), "{status}");
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_under_the_log_ends_nothing() {
-    runs_on(|| {
+    check_keeps_running(|| {
         File::options()
             .write(true)
             .open("/dev/full")
@@ -92,12 +92,12 @@ async fn a_full_disk_under_the_log_ends_nothing() {
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_pipe_under_the_log_ends_nothing() {
-    runs_on(Stdio::piped).await;
+    check_keeps_running(Stdio::piped).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_of_a_request_names_it_and_its_trace_and_repeats_are_counted() {
-    let folder = folder();
+    let folder = data_folder();
     let system = start(folder.path(), &[]).await;
     let trace = "0af7651916cd43dd8448eb211c80319c";
     for n in 0..200 {
@@ -113,7 +113,7 @@ async fn a_line_of_a_request_names_it_and_its_trace_and_repeats_are_counted() {
             .filter_map(|line| serde_json::from_str(line).ok())
             .collect()
     };
-    let first = until("the first one's line", async || {
+    let first = wait_for("the first one's line", async || {
         let mut lines = lines().into_iter();
         lines.find(|line| line["request_id"] == "request-0")
     })
@@ -123,7 +123,7 @@ async fn a_line_of_a_request_names_it_and_its_trace_and_repeats_are_counted() {
         (&json!(trace), &json!(404))
     );
     // The log contains all of them, as a line or in a count.
-    until("the others are counted", async || {
+    wait_for("the others are counted", async || {
         let lines = lines();
         let written = lines.iter().filter(|line| line["status"] == 404).count() as u64;
         let summaries = lines.iter().filter(|line| {

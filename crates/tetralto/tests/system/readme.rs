@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::running::{Running, folder, json, start, until};
+use crate::running::{RunningSystem, data_folder, json, start, wait_for};
 
 /// Marks omitted fields in an object of the README.
 const OMITTED_FIELDS: &str = "…";
@@ -24,7 +24,7 @@ fn examples() -> Vec<(String, Value)> {
     examples.collect()
 }
 
-fn run(system: &Running, folder: &Path, command: &str) -> Value {
+fn run(system: &RunningSystem, folder: &Path, command: &str) -> Value {
     let mut command = command.to_owned();
     for (documented, port) in [8001, 8002, 8003].iter().zip(system.ports) {
         let (from, to) = (
@@ -46,12 +46,12 @@ fn run(system: &Running, folder: &Path, command: &str) -> Value {
 
 /// Whether the response equals the one in the README, except for ids, timestamps, latencies and
 /// omitted fields. If no fields are omitted, an additional field is a difference.
-fn same(shown: &Value, real: &Value) -> bool {
+fn matches_readme(shown: &Value, real: &Value) -> bool {
     match (shown, real) {
         (Value::Object(a), Value::Object(b)) => {
             let field = |(name, value): (&String, &Value)| {
                 let other = b.get(name);
-                other.is_some_and(|other| name == "latency_ms" || same(value, other))
+                other.is_some_and(|other| name == "latency_ms" || matches_readme(value, other))
             };
             let fields = || a.iter().filter(|(name, _)| *name != OMITTED_FIELDS);
             let has_all_fields = if a.contains_key(OMITTED_FIELDS) {
@@ -62,15 +62,17 @@ fn same(shown: &Value, real: &Value) -> bool {
             has_all_fields && fields().all(field)
         }
         (Value::Array(a), Value::Array(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| matches_readme(a, b))
         }
-        (Value::String(a), Value::String(b)) => a == b || (changes(a) && changes(b)),
+        (Value::String(a), Value::String(b)) => {
+            a == b || (differs_per_run(a) && differs_per_run(b))
+        }
         _ => shown == real,
     }
 }
 
 /// Ids, hashes and timestamps differ in each run.
-fn changes(text: &str) -> bool {
+fn differs_per_run(text: &str) -> bool {
     let hexadecimal = |c: char| c.is_ascii_hexdigit() || c == '-';
     let id = text.len() >= 32 && text.chars().all(hexadecimal);
     id || text.parse::<chrono::DateTime<chrono::Utc>>().is_ok()
@@ -78,18 +80,18 @@ fn changes(text: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_example_answers_what_it_shows() {
-    let folder = folder();
+    let folder = data_folder();
     let system = start(&folder.path().join(".tetralto"), &[]).await;
     let examples = examples();
     assert!(examples.len() > 10);
     for (command, shown) in examples {
         let real = run(&system, folder.path(), &command);
         assert!(
-            same(&shown, &real),
+            matches_readme(&shown, &real),
             "{command}\nshown {shown}\nreal  {real}"
         );
         // A reader of the README is slower than this test: accepted messages are sent by then.
-        until("everything sent", async || {
+        wait_for("everything sent", async || {
             let health = json(system.get(2, "/health")).await;
             let detail = health["checks"]["delivery"]["detail"].as_str()?.to_owned();
             detail.starts_with("0 waiting").then_some(())

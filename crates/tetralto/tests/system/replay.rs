@@ -6,8 +6,8 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use common::clock::Clock;
 use serde_json::{Value, json};
 
-use crate::running::{Running, folder, json as answer, start, until};
-use crate::twilio::Twilio;
+use crate::running::{RunningSystem, data_folder, json as answer, start, wait_for};
+use crate::twilio::TwilioStub;
 
 /// Number of page views by bots, counted by hand from the user agents in the file: crawlers, feed
 /// readers and programs (668), requests without a user agent (23), and one without a browser,
@@ -37,13 +37,13 @@ fn page_views() -> Vec<PageView> {
     let moved = visits.into_iter().map(|mut visit| {
         let timestamp = moment(&visit) + shift;
         visit["timestamp"] = json!(timestamp);
-        visit["id"] = json!(Clock::id_at(timestamp));
+        visit["id"] = json!(Clock::new_id_at(timestamp));
         PageView { timestamp, visit }
     });
     moved.collect()
 }
 
-async fn send(system: &Running, views: &[PageView]) -> Vec<Value> {
+async fn send(system: &RunningSystem, views: &[PageView]) -> Vec<Value> {
     let mut results = vec![];
     for batch in views.chunks(100) {
         let visits: Vec<_> = batch.iter().map(|view| &view.visit).collect();
@@ -84,12 +84,12 @@ fn sessions(views: &[PageView]) -> BTreeSet<BTreeSet<String>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_real_page_views() {
-    let twilio = Twilio::start().await;
+    let twilio = TwilioStub::start().await;
     let mut settings = twilio.settings();
     settings.push(("NOTIFY_MAX_AGE", "2d".into()));
-    let folder = folder();
+    let folder = data_folder();
     let system = start(folder.path(), &settings).await;
-    system.announce_everybody().await;
+    system.remove_throttle().await;
     let views = page_views();
 
     assert_eq!(count(&send(&system, &views).await, "recorded"), 1_000);
@@ -144,14 +144,14 @@ async fn a_thousand_real_page_views() {
         .iter()
         .filter(|session| !session.iter().any(is_bot))
         .count();
-    until("a message for each genuine session", async || {
+    wait_for("a message for each genuine session", async || {
         (twilio.messages().len() >= genuine).then_some(())
     })
     .await;
 
     // Sending everything again changes nothing and notifies nobody.
     assert_eq!(count(&send(&system, &views).await, "duplicate"), 1_000);
-    until("an empty outbox", async || {
+    wait_for("an empty outbox", async || {
         let health = answer(system.get(1, "/health")).await;
         let outbox = health["checks"]["outbox"]["detail"].as_str()?.to_owned();
         outbox.starts_with("0 waiting").then_some(())

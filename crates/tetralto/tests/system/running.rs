@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// A running system.
-pub struct Running {
+pub struct RunningSystem {
     child: Child,
     output: Arc<Mutex<Vec<String>>>,
     pub ports: [u16; 3],
@@ -22,7 +22,7 @@ pub struct Running {
 }
 
 /// A folder that works for a private PostgreSQL, whoever runs the tests.
-pub fn folder() -> tempfile::TempDir {
+pub fn data_folder() -> tempfile::TempDir {
     let passable = fs::Permissions::from_mode(0o711);
     tempfile::Builder::new()
         .permissions(passable)
@@ -47,12 +47,12 @@ pub fn command(data_dir: &Path, settings: &[(&str, String)]) -> Command {
 }
 
 /// Starts a system and returns when it accepts visits.
-pub async fn start(data_dir: &Path, settings: &[(&str, String)]) -> Running {
+pub async fn start(data_dir: &Path, settings: &[(&str, String)]) -> RunningSystem {
     let mut command = command(data_dir, settings);
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-    let output = gather(&mut child);
-    let ports = until("the banner", async || ports(&output.lock().unwrap())).await;
-    let running = Running {
+    let output = collect_output(&mut child);
+    let ports = wait_for("the banner", async || banner_ports(&output.lock().unwrap())).await;
+    let running = RunningSystem {
         child,
         output,
         ports,
@@ -62,7 +62,7 @@ pub async fn start(data_dir: &Path, settings: &[(&str, String)]) -> Running {
             .to_owned(),
         http: chassis::http_client::build("test").unwrap(),
     };
-    until("health", async || {
+    wait_for("health", async || {
         let answer = running.get(1, "/health").send().await;
         answer
             .is_ok_and(|answer| answer.status() == 200)
@@ -72,7 +72,7 @@ pub async fn start(data_dir: &Path, settings: &[(&str, String)]) -> Running {
     running
 }
 
-fn gather(child: &mut Child) -> Arc<Mutex<Vec<String>>> {
+fn collect_output(child: &mut Child) -> Arc<Mutex<Vec<String>>> {
     let lines = Arc::new(Mutex::new(vec![]));
     let kept = lines.clone();
     let output = BufReader::new(child.stdout.take().unwrap());
@@ -85,7 +85,7 @@ fn gather(child: &mut Child) -> Arc<Mutex<Vec<String>>> {
 }
 
 /// The ports in the banner.
-fn ports(lines: &[String]) -> Option<[u16; 3]> {
+fn banner_ports(lines: &[String]) -> Option<[u16; 3]> {
     let port = |name: &str| -> Option<u16> {
         let line = lines.iter().find(|l| l.trim_start().starts_with(name))?;
         line.split("localhost:")
@@ -102,7 +102,7 @@ fn ports(lines: &[String]) -> Option<[u16; 3]> {
     ])
 }
 
-impl Running {
+impl RunningSystem {
     pub fn get(&self, service: usize, path: &str) -> RequestBuilder {
         let url = format!("http://127.0.0.1:{}{path}", self.ports[service]);
         self.http.get(url).bearer_auth(&self.token)
@@ -129,7 +129,7 @@ impl Running {
     }
 
     /// Replaces the built-in rule by one without a throttle.
-    pub async fn announce_everybody(&self) {
+    pub async fn remove_throttle(&self) {
         let path = "/rules/01900000-0000-7000-8000-000000000001";
         let url = format!("http://127.0.0.1:{}{path}", self.ports[2]);
         let rule = serde_json::json!({"name": "Visitors", "event": "visitor.arrived"});
@@ -145,18 +145,18 @@ impl Running {
     }
 
     /// Waits until the process exits.
-    pub async fn ended(&mut self) -> ExitStatus {
-        until("the end", async || self.child.try_wait().unwrap()).await
+    pub async fn wait_for_exit(&mut self) -> ExitStatus {
+        wait_for("the end", async || self.child.try_wait().unwrap()).await
     }
 
     /// Sends SIGTERM and waits until the process exits.
     pub async fn stop(mut self) -> ExitStatus {
         self.signal(Signal::TERM);
-        self.ended().await
+        self.wait_for_exit().await
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningSystem {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -173,7 +173,7 @@ pub async fn json(request: RequestBuilder) -> Value {
 }
 
 /// Polls until there is a result. Panics after a generous timeout.
-pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn wait_for<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     for _ in 0..1_200 {
         if let Some(found) = ask().await {
             return found;

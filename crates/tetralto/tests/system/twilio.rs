@@ -13,13 +13,13 @@ use serde_json::{Value, json};
 pub type Message = (String, String);
 
 #[derive(Clone, Default)]
-pub struct Twilio {
+pub struct TwilioStub {
     pub url: String,
     /// Messages with the time at which they were accepted (RFC 2822).
     messages: Arc<Mutex<Vec<(Message, String)>>>,
 }
 
-impl Twilio {
+impl TwilioStub {
     pub async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let twilio = Self {
@@ -28,7 +28,7 @@ impl Twilio {
         };
         let path = "/2010-04-01/Accounts/{account}/Messages.json";
         let router = Router::new()
-            .route(path, post(take).get(list))
+            .route(path, post(accept_message).get(list_messages))
             .with_state(twilio.clone());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         twilio
@@ -54,8 +54,8 @@ impl Twilio {
     }
 }
 
-async fn take(
-    State(twilio): State<Twilio>,
+async fn accept_message(
+    State(twilio): State<TwilioStub>,
     Form(form): Form<Vec<(String, String)>>,
 ) -> (StatusCode, Json<Value>) {
     let field = |name: &str| form.iter().find(|(n, _)| n == name).unwrap().1.clone();
@@ -63,19 +63,21 @@ async fn take(
     let taken = (field("To"), field("Body"));
     messages.push((taken, Clock::system().now().to_rfc2822()));
     let number = messages.len();
-    let created = message(number, &messages[number - 1]);
+    let created = message_json(number, &messages[number - 1]);
     (StatusCode::CREATED, Json(created))
 }
 
 /// Lists the accepted messages, like Twilio's API for uncertain deliveries.
-async fn list(State(twilio): State<Twilio>) -> Json<Value> {
+async fn list_messages(State(twilio): State<TwilioStub>) -> Json<Value> {
     let messages = twilio.messages.lock().unwrap();
     let listed = messages.iter().enumerate();
-    let listed: Vec<_> = listed.map(|(n, taken)| message(n + 1, taken)).collect();
+    let listed: Vec<_> = listed
+        .map(|(n, taken)| message_json(n + 1, taken))
+        .collect();
     Json(json!({"messages": listed, "next_page_uri": null}))
 }
 
-fn message(number: usize, ((to, body), taken_at): &(Message, String)) -> Value {
+fn message_json(number: usize, ((to, body), taken_at): &(Message, String)) -> Value {
     json!({
         "sid": format!("SM{number:032x}"), "status": "queued", "to": to, "body": body,
         "error_code": null, "error_message": null, "num_segments": "1", "price": null,

@@ -21,7 +21,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use bench::{LoadGenerator, LoadResult, MeasuredProcess, SeededRandom, free_port, get, post};
+use bench::{
+    LoadGenerator, LoadResult, MeasuredProcess, SeededRandom, free_port, get_request, post_request,
+};
 use common::clock::Clock;
 use common::jwt::{Claims, Keyring, Scope};
 use serde_json::json;
@@ -57,17 +59,17 @@ async fn measure() {
 
     let token = token();
     let questions: Vec<_> = addresses(20_000);
-    let path = |ip: &String| get(&format!("/geolocate?ip={ip}"), &token);
+    let path = |ip: &String| get_request(&format!("/geolocate?ip={ip}"), &token);
     let single: Vec<_> = questions.iter().map(path).collect();
     let mut ratios = vec![];
     for _ in 0..ROUNDS {
         let bare = measure_load("bare handler", &bare, &single, 1, CONNECTIONS).await;
         let own = measure_load("GET /geolocate", &geo, &single, 1, CONNECTIONS).await;
-        ratios.push(own.rate() / bare.rate());
+        ratios.push(own.items_per_second() / bare.items_per_second());
     }
     print_memory("GET /geolocate", &geo);
     let batch = |ips: &[String]| {
-        post(
+        post_request(
             "/geolocate",
             &token,
             json!({"ips": ips}).to_string().as_bytes(),
@@ -85,7 +87,7 @@ async fn measure() {
 }
 
 fn print_memory(load: &str, geo: &MeasuredProcess) {
-    let (now, most) = (geo.memory(), geo.peak_memory());
+    let (now, most) = (geo.memory_mb(), geo.peak_memory_mb());
     println!("memory after {load}: {now:.1} MB, peak {most:.1} MB");
 }
 
@@ -102,10 +104,10 @@ async fn measure_load(
     let outcome = load.run(connections, MEASUREMENT_LENGTH).await;
     let used = process.cpu().since(before);
     let each = |time: Duration| time.as_secs_f64() * 1e6 / outcome.items as f64;
-    let (half, most) = (outcome.per_mille(500), outcome.per_mille(990));
+    let (half, most) = (outcome.latency_ms(500), outcome.latency_ms(990));
     println!(
         "{name:<33} {:>10.0} {half:>8.2} {most:>8.2} {:>8.2} {:>8.2} {:>8.2}",
-        outcome.rate(),
+        outcome.items_per_second(),
         each(used.total()),
         each(used.user),
         each(used.system),

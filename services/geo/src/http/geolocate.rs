@@ -6,8 +6,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use chassis::Problem;
-use chassis::answer::json;
 use chassis::extract::{Json, Query};
+use chassis::json_response::json_with_capacity;
 use common::geo::{GeolocateBatchRequest, ItemError, Location, MAX_ADDRESSES_PER_REQUEST};
 use serde::Serialize;
 
@@ -63,7 +63,7 @@ pub(super) async fn geolocate(
     let shape = FieldSelection::try_from(&wanted)?;
     let found = locator.locate(&wanted.ip, shape.language).await;
     let location = Box::new(found.map_err(error::locate_problem)?);
-    json(
+    json_with_capacity(
         StatusCode::OK,
         &shape.select(location),
         APPROX_LOCATION_BYTES,
@@ -104,7 +104,7 @@ pub(super) async fn geolocate_batch(
     let item = |(ip, found)| item(&shape, ip, found);
     let results: Vec<_> = results.map(item).collect();
     let room = APPROX_LOCATION_BYTES * (results.len() + 1);
-    json(StatusCode::OK, &GeolocateResults { results }, room)
+    json_with_capacity(StatusCode::OK, &GeolocateResults { results }, room)
 }
 
 fn item(

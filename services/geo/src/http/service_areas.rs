@@ -79,10 +79,10 @@ pub(super) async fn list(
     let areas = require_areas(shared)?;
     let found = areas
         .store
-        .list_areas(asked.cursor, asked.limit.and_one())
+        .list_areas(asked.cursor, asked.limit.with_lookahead())
         .await;
     let mut found = found.map_err(|error| error::store_problem(&error))?;
-    let next_cursor = asked.limit.cut(&mut found, |area| area.id);
+    let next_cursor = asked.limit.truncate_page(&mut found, |area| area.id);
     let data = found.into_iter().map(Into::into).collect();
     Ok(Answer(Page { data, next_cursor }))
 }
@@ -114,7 +114,7 @@ pub(super) async fn create(
     let (draft, vertices) = validate(draft).await?;
     let now = areas.clock.now();
     let new = ValidatedArea {
-        id: Clock::id_at(now),
+        id: Clock::new_id_at(now),
         spec: &draft,
         vertices,
         now,

@@ -53,7 +53,7 @@ async fn a_city_database_answers_every_field_it_knows() {
 async fn an_answer_tells_the_time_there_and_the_way_to_the_business() {
     let now = "2026-07-20T12:00:00Z".parse().unwrap();
     let settings = ["--business-location=48.8566,2.3522".to_owned()];
-    let clock = Clock::by_hand(now);
+    let clock = Clock::manual(now);
     let geo = start_with(&["GeoIP2-City-Test.mmdb"], &settings, clock).await;
     let path = "/geolocate?ip=81.2.69.142&fields=distance_km,local_time";
     let (status, found) = answer(geo.get(path).send().await.unwrap()).await;

@@ -25,7 +25,7 @@ impl Chain {
 
     pub async fn start_with(reply: Reply, databases: &[&str], more: &[String]) -> Self {
         let maxmind = MaxMind::start(reply).await;
-        let clock = Clock::by_hand("2026-11-20T12:00:00Z".parse().unwrap());
+        let clock = Clock::manual("2026-11-20T12:00:00Z".parse().unwrap());
         let arguments = [maxmind.arguments(), more.to_vec()].concat();
         let geo = start_with(databases, &arguments, clock.clone()).await;
         Self {

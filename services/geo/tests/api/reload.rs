@@ -13,7 +13,7 @@ use crate::support::{Geo, answer, database, eventually, start_from};
 const OFTEN: &str = "--geoip-watch-interval=20";
 
 async fn start(path: &Path) -> Geo {
-    let clock = Clock::by_hand("2026-03-01T12:00:00Z".parse().unwrap());
+    let clock = Clock::manual("2026-03-01T12:00:00Z".parse().unwrap());
     start_from(&[path.to_owned()], &[OFTEN.into()], clock).await
 }
 
@@ -152,7 +152,7 @@ async fn a_folder_is_followed() {
 #[tokio::test]
 async fn an_old_database_is_told() {
     let built: chrono::DateTime<chrono::Utc> = "2026-02-04T22:49:29Z".parse().unwrap();
-    let clock = Clock::by_hand(built + chrono::TimeDelta::days(45));
+    let clock = Clock::manual(built + chrono::TimeDelta::days(45));
     let geo = start_from(&[database(CITY)], &[], clock.clone()).await;
     assert_eq!(geo.check("databases").await.0, "ok");
     clock.advance(chrono::TimeDelta::days(1));

@@ -71,7 +71,7 @@ pub fn token(scopes: &[Scope], lifetime: i64) -> String {
 }
 
 fn token_at(clock: &Clock, scopes: &[Scope], lifetime: i64) -> String {
-    let keys = config(&[]).service.keys.ring().unwrap();
+    let keys = config(&[]).service.keys.keyring().unwrap();
     let now = clock.now().timestamp();
     let claims = Claims::new("test", scopes.iter().copied().collect(), now, lifetime);
     keys.sign(&claims).unwrap()

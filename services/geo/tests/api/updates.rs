@@ -30,7 +30,7 @@ impl Updating {
         Self {
             publisher,
             folder: tempfile::tempdir().unwrap(),
-            clock: Clock::by_hand("2026-02-20T12:00:00Z".parse().unwrap()),
+            clock: Clock::manual("2026-02-20T12:00:00Z".parse().unwrap()),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use bench::{CpuTime, LoadResult, parent};
+use bench::{CpuTime, LoadResult, parent_pid};
 use common::clock::Clock;
 use notification::domain::attempt::{
     ClaimedDelivery, CompletedAttempt, NextState, SendOutcome as Sent, SendResult,
@@ -37,7 +37,7 @@ pub async fn measure(database: &str) {
     let pool = PgPool::connect(database).await.unwrap();
     let backend = sqlx::query_scalar::<_, i32>("select pg_backend_pid()");
     let backend = backend.fetch_one(&pool).await.unwrap();
-    let postgres = parent(backend.cast_unsigned()).unwrap();
+    let postgres = parent_pid(backend.cast_unsigned()).unwrap();
     println!(
         "claim of {DELIVERIES_PER_CLAIM} and record outcomes     p50 ms   p95 ms   CPU µs of PostgreSQL for both"
     );
@@ -57,20 +57,20 @@ pub async fn measure(database: &str) {
         }
         let lane = queue::key_lookup_pool(&pool);
         run_claims(&lane, CLAIMS / 10).await;
-        let before = CpuTime::of_family(postgres);
+        let before = CpuTime::of_process_tree(postgres);
         let outcome = run_claims(&lane, CLAIMS).await;
-        let used = CpuTime::of_family(postgres).since(before).total();
+        let used = CpuTime::of_process_tree(postgres).since(before).total();
         println!(
             "{:<33} {:>8.2} {:>8.2} {:>8.0}",
             format!(
                 "{queued} queued{}",
                 if in_order { "" } else { ", unordered" }
             ),
-            outcome.per_mille(500),
-            outcome.per_mille(950),
+            outcome.latency_ms(500),
+            outcome.latency_ms(950),
             used.as_secs_f64() * 1e6 / CLAIMS as f64
         );
-        medians.push(outcome.per_mille(500));
+        medians.push(outcome.latency_ms(500));
     }
     println!(
         "long queue relative to short queue: {:.2}",

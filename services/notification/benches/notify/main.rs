@@ -26,7 +26,7 @@ mod sink;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use bench::{LoadGenerator, LoadResult, MeasuredProcess, free_port, post};
+use bench::{LoadGenerator, LoadResult, MeasuredProcess, free_port, post_request};
 use service::Service;
 use sink::Sink;
 
@@ -57,7 +57,7 @@ fn main() {
 async fn measure(database: &str) {
     let sink = Sink::start().await;
     let mut service = Service::start(database, sink.port).await;
-    println!("idle memory: {:.0} MB", service.process.memory());
+    println!("idle memory: {:.0} MB", service.process.memory_mb());
     measure_idle_latency(&service, &sink).await;
     println!();
     println!(
@@ -75,7 +75,7 @@ async fn measure(database: &str) {
         "held, single, relative to the bare insert: {:.2}",
         held / limit
     );
-    println!("peak memory: {:.0} MB", service.process.peak_memory());
+    println!("peak memory: {:.0} MB", service.process.peak_memory_mb());
 }
 
 /// Measures the bare insert in a separate process.
@@ -104,7 +104,7 @@ async fn measure_baseline(service: &Service) -> f64 {
         &outcome,
         &format!("bare {own:.1}, {costs}"),
     );
-    outcome.rate()
+    outcome.items_per_second()
 }
 
 /// Creates a rule whose messages are accepted but held, and removes the built-in throttle.
@@ -112,16 +112,16 @@ async fn create_rules(service: &Service) {
     let rule = r#"{"name": "Held", "event": "bench.held", "recipients": ["ntfy:bench"],
         "templates": [{"text": "{{ data.visit.city }}"}],
         "quiet_hours": [{"from": "00:00", "to": "00:00"}]}"#;
-    let request = post("/rules", &service.token, rule.as_bytes());
+    let request = post_request("/rules", &service.token, rule.as_bytes());
     let load = LoadGenerator::new(service.process.port, vec![request], 1);
-    load.once().await;
+    load.send_each_once().await;
     // The throttle of the built-in rule would hold nearly all messages back.
     let rule = r#"{"name": "Visitors", "event": "visitor.arrived"}"#;
     let path = "/rules/01900000-0000-7000-8000-000000000001";
-    let request = post(path, &service.token, rule.as_bytes());
+    let request = post_request(path, &service.token, rule.as_bytes());
     let request = String::from_utf8_lossy(&request).replacen("POST", "PUT", 1);
     let load = LoadGenerator::new(service.process.port, vec![request.into_bytes()], 1);
-    load.once().await;
+    load.send_each_once().await;
 }
 
 async fn measure_single(service: &mut Service, event: &str, name: &str) -> f64 {
@@ -142,7 +142,7 @@ async fn measure_load(
 ) -> f64 {
     let load = |run: &str, items| {
         let requests = requests::build_requests(run, event, items, each, &service.token);
-        LoadGenerator::new(service.process.port, requests, each).never(r#""error":{"#)
+        LoadGenerator::new(service.process.port, requests, each).fail_on(r#""error":{"#)
     };
     let warming = load(&format!("warm {name}"), total / 4);
     let load = load(name, total);
@@ -161,7 +161,7 @@ async fn measure_load(
         _ => costs,
     };
     print_result(name, connections, &outcome, &costs);
-    outcome.rate()
+    outcome.items_per_second()
 }
 
 /// Waits until no delivery is due, and returns the time.
@@ -213,10 +213,10 @@ async fn measure_idle_latency(service: &Service, sink: &Sink) {
         let text = format!("alone {number}");
         let body =
             format!(r#"{{"event": "bench.alone", "message": "{text}", "to": ["ntfy:bench"]}}"#);
-        let request = post("/notify", &service.token, body.as_bytes());
+        let request = post_request("/notify", &service.token, body.as_bytes());
         let asked = Instant::now();
         let load = LoadGenerator::new(service.process.port, vec![request], 1);
-        load.once().await;
+        load.send_each_once().await;
         let arrived = loop {
             if let Some(arrived) = sink.arrivals.lock().unwrap().remove(&text) {
                 break arrived;
@@ -228,8 +228,8 @@ async fn measure_idle_latency(service: &Service, sink: &Sink) {
     let outcome = LoadResult::new(IDLE_NOTIFICATIONS, started.elapsed(), times);
     println!(
         "idle, from request to ntfy: p50 {:.1} ms, p95 {:.1} ms",
-        outcome.per_mille(500),
-        outcome.per_mille(950)
+        outcome.latency_ms(500),
+        outcome.latency_ms(950)
     );
 }
 
@@ -237,8 +237,8 @@ fn print_result(name: &str, connections: usize, outcome: &LoadResult, costs: &st
     println!(
         "{:<35} {:>10.0} {:>8.2} {:>8.2}   {costs}",
         format!("{name}, {connections} connections"),
-        outcome.rate(),
-        outcome.per_mille(500),
-        outcome.per_mille(990),
+        outcome.items_per_second(),
+        outcome.latency_ms(500),
+        outcome.latency_ms(990),
     );
 }

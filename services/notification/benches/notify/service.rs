@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use bench::{CpuTime, MeasuredProcess, free_port, parent};
+use bench::{CpuTime, MeasuredProcess, free_port, parent_pid};
 use common::clock::Clock;
 use common::jwt::{Claims, Keyring, Scope};
 use sqlx::{Connection as _, PgConnection};
@@ -41,14 +41,14 @@ impl Service {
             process: MeasuredProcess::start(command, port).await,
             token: token(),
             connection,
-            postgres: parent(backend.cast_unsigned()).unwrap(),
+            postgres: parent_pid(backend.cast_unsigned()).unwrap(),
         }
     }
 
     pub fn cpu_usage(&self) -> CpuUsage {
         CpuUsage {
             service: self.process.cpu(),
-            postgres: CpuTime::of_family(self.postgres),
+            postgres: CpuTime::of_process_tree(self.postgres),
         }
     }
 

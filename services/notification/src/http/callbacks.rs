@@ -4,7 +4,7 @@ use axum::extract::{OriginalUri, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chassis::Problem;
-use chassis::extract::untrusted_bytes;
+use chassis::extract::read_untrusted_bytes;
 use secrecy::ExposeSecret as _;
 use url::Url;
 
@@ -53,7 +53,7 @@ pub(super) async fn twilio_callback(
     let given = headers.get("x-twilio-signature");
     let given = given.and_then(|value| value.to_str().ok());
     let given = given.ok_or_else(error::signature_invalid)?;
-    let form = parse_form(&untrusted_bytes(request, MAX_CALLBACK_BYTES).await?);
+    let form = parse_form(&read_untrusted_bytes(request, MAX_CALLBACK_BYTES).await?);
     let urls = signed_urls(
         public,
         uri.path_and_query().map_or("", |path| path.as_str()),
@@ -85,7 +85,7 @@ pub(super) async fn vonage_callback(
     let Some(secret) = &shared.callback_keys.vonage_signature_secret else {
         return Err(error::callbacks_not_configured());
     };
-    let form = parse_form_or_json(&untrusted_bytes(request, MAX_CALLBACK_BYTES).await?);
+    let form = parse_form_or_json(&read_untrusted_bytes(request, MAX_CALLBACK_BYTES).await?);
     let at = form_field(&form, "timestamp").and_then(|at| at.parse::<i64>().ok());
     let fresh = at
         .is_some_and(|at| shared.clock.now().timestamp().abs_diff(at) <= MAX_CALLBACK_AGE_SECONDS);

@@ -72,8 +72,8 @@ pub(super) async fn list(
     Query(asked): Query<DeadLetterListParams>,
 ) -> Result<Answer<Page<DeadLetterResponse>>, Problem> {
     let limit = asked.limit;
-    let mut rows = dead_letter::list(&shared.pool, asked.cursor, limit.and_one()).await?;
-    let next_cursor = limit.cut(&mut rows, |row| row.id);
+    let mut rows = dead_letter::list(&shared.pool, asked.cursor, limit.with_lookahead()).await?;
+    let next_cursor = limit.truncate_page(&mut rows, |row| row.id);
     let data = rows.into_iter().map(DeadLetterResponse::from).collect();
     Ok(Answer(Page { data, next_cursor }))
 }

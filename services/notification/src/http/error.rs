@@ -21,7 +21,9 @@ impl From<StoreError> for Problem {
 impl From<&StoreError> for Problem {
     fn from(error: &StoreError) -> Self {
         match error {
-            StoreError::Database(cause) if database::is_away(cause) => Self::unavailable(error),
+            StoreError::Database(cause) if database::is_unavailable(cause) => {
+                Self::unavailable(error)
+            }
             StoreError::Timeout => Self::unavailable(error),
             StoreError::Database(_) | StoreError::Corrupt(_) | StoreError::Panicked => {
                 Self::internal(error)

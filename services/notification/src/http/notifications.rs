@@ -73,8 +73,8 @@ pub(super) async fn list(
         to: asked.to,
         before: asked.cursor,
     };
-    let mut rows = notification::list(&shared.pool, &filter, asked.limit.and_one()).await?;
-    let next_cursor = asked.limit.cut(&mut rows, |row| row.id);
+    let mut rows = notification::list(&shared.pool, &filter, asked.limit.with_lookahead()).await?;
+    let next_cursor = asked.limit.truncate_page(&mut rows, |row| row.id);
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
     let deliveries = delivery::list_for_notifications(&shared.pool, &ids).await?;
     Ok(Answer(Page {

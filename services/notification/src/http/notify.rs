@@ -8,7 +8,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use chassis::Problem;
-use chassis::extract::{json_bytes, parse_json, parse_object};
+use chassis::extract::{parse_json, parse_object, read_json_bytes};
 use common::jwt::Claims;
 use common::notification::{
     MAX_NOTIFICATIONS_PER_REQUEST, NotifyRequest, NotifyResponse, NotifyResult, NotifyResults,
@@ -77,7 +77,7 @@ pub(super) async fn notify(
     request: Request,
 ) -> Result<Response, Problem> {
     let headers = request.headers().clone();
-    let body = json_bytes(request).await?;
+    let body = read_json_bytes(request).await?;
     if body.trim_ascii_start().first() == Some(&b'[') {
         idempotency::refuse_header(&headers)?;
         return notify_many(&shared, &claims.sub, &body).await;

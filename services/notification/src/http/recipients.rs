@@ -72,8 +72,9 @@ pub(super) async fn list(
     State(shared): State<AppState>,
     Query(asked): Query<RecipientListParams>,
 ) -> Result<Answer<Page<RecipientResponse>>, Problem> {
-    let mut rows = recipient::list(&shared.pool, asked.cursor, asked.limit.and_one()).await?;
-    let next_cursor = asked.limit.cut(&mut rows, |row| row.id);
+    let mut rows =
+        recipient::list(&shared.pool, asked.cursor, asked.limit.with_lookahead()).await?;
+    let next_cursor = asked.limit.truncate_page(&mut rows, |row| row.id);
     let data = rows.into_iter().map(RecipientResponse::from).collect();
     Ok(Answer(Page { data, next_cursor }))
 }

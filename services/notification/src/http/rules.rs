@@ -72,8 +72,8 @@ pub(super) async fn list(
     State(shared): State<AppState>,
     Query(asked): Query<RuleListParams>,
 ) -> Result<Answer<Page<RuleResponse>>, Problem> {
-    let mut rows = rule::list(&shared.pool, asked.cursor, asked.limit.and_one()).await?;
-    let next_cursor = asked.limit.cut(&mut rows, |row| row.id);
+    let mut rows = rule::list(&shared.pool, asked.cursor, asked.limit.with_lookahead()).await?;
+    let next_cursor = asked.limit.truncate_page(&mut rows, |row| row.id);
     let unfollowed = shared.routing_cache.unusable_rules();
     let data = rows
         .into_iter()

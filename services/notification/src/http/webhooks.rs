@@ -112,8 +112,8 @@ pub(super) async fn list(
     Query(asked): Query<WebhookListParams>,
 ) -> Result<Answer<Page<WebhookResponse>>, Problem> {
     let mut rows =
-        endpoint::list_webhooks(&shared.pool, asked.cursor, asked.limit.and_one()).await?;
-    let next_cursor = asked.limit.cut(&mut rows, |row| row.id);
+        endpoint::list_webhooks(&shared.pool, asked.cursor, asked.limit.with_lookahead()).await?;
+    let next_cursor = asked.limit.truncate_page(&mut rows, |row| row.id);
     let data = rows
         .into_iter()
         .map(|row| WebhookResponse::new(row, None))

@@ -36,7 +36,7 @@ pub enum Acceptance {
 #[must_use]
 pub fn key_lookup_pool(pool: &PgPool) -> PgPool {
     // One connection is in use at a time; the second one is for the case that it hangs.
-    database::pool(database::by_keys(pool), 2)
+    database::request_pool(database::key_lookup_options(pool), 2)
 }
 
 /// Stores all notifications in one transaction, and returns the outcome of each. Of concurrent

@@ -23,7 +23,7 @@ pub const LEASE_DURATION: TimeDelta = TimeDelta::seconds(60);
 /// and with indexes even if the queue is empty at that time.
 #[must_use]
 pub fn key_lookup_pool(pool: &PgPool) -> PgPool {
-    database::pool(database::by_keys(pool), 4)
+    database::request_pool(database::key_lookup_options(pool), 4)
 }
 
 /// Claims at most `limit` deliveries of `channel` that are due at `now`, longest due first. A

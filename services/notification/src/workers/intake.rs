@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::gather::{self, BatchReceiver, BatchSender, SubmitError};
+use chassis::batch::{self, BatchReceiver, BatchSender, SubmitError};
 use chassis::panics::catch_panics;
 use common::clock::Clock;
 use sqlx::PgPool;
@@ -50,7 +50,7 @@ impl Intake {
     /// from [`lane`](crate::store::accept::lane).
     #[must_use]
     pub fn new(lane: PgPool, clock: Clock) -> (Self, IntakeWriter) {
-        let (queue, asked) = gather::line(MAX_QUEUED_KILOBYTES, MAX_BATCH_SIZE);
+        let (queue, asked) = batch::batch_channel(MAX_QUEUED_KILOBYTES, MAX_BATCH_SIZE);
         (
             Self(queue),
             IntakeWriter {
@@ -67,7 +67,7 @@ impl Intake {
         asked: Vec<NewNotification>,
         bytes: usize,
     ) -> Result<Vec<AcceptedNotification>, AcceptError> {
-        Ok(self.0.bring(asked, bytes / 1_024 + 1).await??)
+        Ok(self.0.submit(asked, bytes / 1_024 + 1).await??)
     }
 }
 
@@ -76,10 +76,10 @@ impl IntakeWriter {
     /// even if its clients have disconnected: with idempotency keys, their retries get the same
     /// response.
     pub async fn run(mut self, stop: CancellationToken) {
-        while let Some(batch) = self.receiver.next(&stop).await {
-            metrics::histogram!("notification_commit_size").record(batch.things.len() as f64);
-            let accepted = self.commit(batch.things, &batch.sizes).await;
-            batch.waiting.answer(accepted);
+        while let Some(batch) = self.receiver.next_batch(&stop).await {
+            metrics::histogram!("notification_commit_size").record(batch.items.len() as f64);
+            let accepted = self.commit(batch.items, &batch.item_counts).await;
+            batch.replies.send(accepted);
         }
     }
 

@@ -40,7 +40,7 @@ impl MaintenanceWorker {
             self.run_jobs(round, &stop).await;
             tokio::select! {
                 () = tokio::time::sleep(RECEIPT_INTERVAL) => round += 1,
-                () = self.clock.moved(now) => round = 0,
+                () = self.clock.wait_until_changed(now) => round = 0,
                 () = stop.cancelled() => return,
             }
         }

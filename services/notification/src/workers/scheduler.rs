@@ -48,7 +48,7 @@ impl Scheduler {
                 tokio::select! {
                     () = tokio::time::sleep(wait.saturating_sub(MIN_POLL_INTERVAL)) => {}
                     () = self.queue_signal.wait_for_reschedule() => {}
-                    () = self.clock.moved(now) => {}
+                    () = self.clock.wait_until_changed(now) => {}
                 }
             };
             stop.run_until_cancelled(waited).await;

@@ -201,7 +201,7 @@ mod tests {
         let sender = Arc::new(ChannelSender {
             providers: vec![provider.into()],
             pool: pool.unwrap(),
-            clock: Clock::by_hand(now),
+            clock: Clock::manual(now),
         });
         let delivery = ClaimedDelivery {
             id: Uuid::nil(),

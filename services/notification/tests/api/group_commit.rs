@@ -1,6 +1,6 @@
 //! Group commit: concurrent requests are committed together and answered separately.
 
-use chassis::gather::SubmitError;
+use chassis::batch::SubmitError;
 use futures::FutureExt as _;
 use futures::future::join_all;
 use notification::store::accept;

@@ -25,7 +25,7 @@ pub fn initial_time() -> DateTime<Utc> {
 }
 
 pub fn clock() -> Clock {
-    Clock::by_hand(initial_time())
+    Clock::manual(initial_time())
 }
 
 /// A running service on its own port, which stops when this is dropped.

@@ -101,7 +101,7 @@ fn cpu_micros(classifier: &VisitEnricher, visits: &[NewVisit], forget: bool) -> 
     // Fewer user agents than the cache holds.
     let few = if forget { few } else { &few[..2_000] };
     let spent = |rounds: usize, work: &dyn Fn(NewVisit)| {
-        let before = CpuTime::of(std::process::id()).total();
+        let before = CpuTime::of_process(std::process::id()).total();
         for _ in 0..rounds {
             for visit in few {
                 work(visit.clone());
@@ -110,7 +110,7 @@ fn cpu_micros(classifier: &VisitEnricher, visits: &[NewVisit], forget: bool) -> 
                 classifier.clear_cache();
             }
         }
-        CpuTime::of(std::process::id())
+        CpuTime::of_process(std::process::id())
             .total()
             .saturating_sub(before)
     };

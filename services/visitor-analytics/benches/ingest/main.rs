@@ -22,7 +22,7 @@ mod visits;
 
 use std::time::Duration;
 
-use bench::{LoadGenerator, LoadResult, MeasuredProcess, post};
+use bench::{LoadGenerator, LoadResult, MeasuredProcess, post_request};
 use process::{CpuShares, Postgres, ServiceGroup};
 use visits::VisitorMix;
 
@@ -92,7 +92,7 @@ async fn measure_probe(flag: &str, name: &str, bodies: &[String], postgres: &Pos
     ]);
     let name = format!("{name}, 64 connections");
     print_result(&name, &outcome, &used.per_visit(outcome.items));
-    outcome.rate()
+    outcome.items_per_second()
 }
 
 async fn measure_service(
@@ -115,7 +115,7 @@ async fn measure_service(
     let used = system.cpu(postgres).since(&used);
     let name = format!("{name}, {connections} connections");
     print_result(&name, &outcome, &used.per_visit(outcome.items));
-    outcome.rate()
+    outcome.items_per_second()
 }
 
 /// The body is checked as well: a list is answered with success even if some of its visits are
@@ -128,9 +128,9 @@ fn load_generator(
 ) -> LoadGenerator {
     let requests = bodies
         .iter()
-        .map(|body| post("/visits", token, body.as_bytes()));
+        .map(|body| post_request("/visits", token, body.as_bytes()));
     let load = LoadGenerator::new(service.port, requests.collect(), visits_each);
-    load.never(r#""status":"rejected""#)
+    load.fail_on(r#""status":"rejected""#)
 }
 
 fn print_result(name: &str, outcome: &LoadResult, costs: &[(&str, f64)]) {
@@ -139,9 +139,9 @@ fn print_result(name: &str, outcome: &LoadResult, costs: &[(&str, f64)]) {
         .map(|(who, micros)| format!("{who} {micros:.1}"));
     println!(
         "{name:<33} {:>10.0} {:>8.2} {:>8.2}   {}",
-        outcome.rate(),
-        outcome.per_mille(500),
-        outcome.per_mille(990),
+        outcome.items_per_second(),
+        outcome.latency_ms(500),
+        outcome.latency_ms(990),
         costs.collect::<Vec<_>>().join(", ")
     );
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use bench::{CpuTime, MeasuredProcess, free_port, parent};
+use bench::{CpuTime, MeasuredProcess, free_port, parent_pid};
 use common::clock::Clock;
 use common::jwt::{Claims, Keyring, Scope};
 use sqlx::{Connection as _, PgConnection};
@@ -67,9 +67,9 @@ impl ServiceGroup {
     pub fn peak_memory(&self) -> String {
         format!(
             "visitor-analytics {:.0} MB, geo {:.0} MB, notification {:.0} MB",
-            self.visitor_analytics.peak_memory(),
-            self.geo.peak_memory(),
-            self.notification.peak_memory()
+            self.visitor_analytics.peak_memory_mb(),
+            self.geo.peak_memory_mb(),
+            self.notification.peak_memory_mb()
         )
     }
 
@@ -111,12 +111,12 @@ impl Postgres {
         let mut connection = PgConnection::connect(database).await.unwrap();
         let pid = sqlx::query_scalar("select pg_backend_pid()");
         let pid: i32 = pid.fetch_one(&mut connection).await.unwrap();
-        Self(parent(pid.cast_unsigned()).unwrap())
+        Self(parent_pid(pid.cast_unsigned()).unwrap())
     }
 
     /// CPU time of the server and its child processes, including those that have exited.
     pub fn cpu(&self) -> Duration {
-        CpuTime::of_family(self.0).total()
+        CpuTime::of_process_tree(self.0).total()
     }
 }
 

@@ -19,7 +19,7 @@ mod queries;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use bench::{CpuTime, parent};
+use bench::{CpuTime, parent_pid};
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, PgPool};
@@ -56,10 +56,10 @@ async fn prepare_dataset(visits: u32) -> Dataset {
     let options: PgConnectOptions = database.parse().unwrap();
     let name = format!("reports_{visits}");
     let created = format!("create database {name}");
-    let server = chassis::database::pool(options.clone(), 1);
+    let server = chassis::database::request_pool(options.clone(), 1);
     // The database may exist already.
     let _ = sqlx::raw_sql(AssertSqlSafe(created)).execute(&server).await;
-    let pool = chassis::database::pool(options.database(&name), 10);
+    let pool = chassis::database::request_pool(options.database(&name), 10);
     let history = visitor_analytics::migrator();
     let migrated = chassis::database::migrate(&pool, visitor_analytics::SCHEMA_NAME, history);
     migrated.await.unwrap();
@@ -111,11 +111,11 @@ async fn fold_days(pool: &PgPool, store: &Store, now: DateTime<Utc>, visits: i64
                set due_at = (day + 1)::timestamp at time zone 'UTC' + interval '6 hours'";
     sqlx::raw_sql(due).execute(pool).await.unwrap();
     let postgres = sqlx::query_scalar("select pg_backend_pid()").fetch_one(pool);
-    let postgres = parent(postgres.await.map(i32::cast_unsigned).unwrap()).unwrap();
+    let postgres = parent_pid(postgres.await.map(i32::cast_unsigned).unwrap()).unwrap();
     let used = || {
         (
-            CpuTime::of(std::process::id()).total(),
-            CpuTime::of_family(postgres).total(),
+            CpuTime::of_process(std::process::id()).total(),
+            CpuTime::of_process_tree(postgres).total(),
         )
     };
     let (begun, before, mut days) = (Instant::now(), used(), 0);

@@ -8,7 +8,7 @@ use rollups::dimension::Dimension;
 use rollups::funnel::FunnelRules;
 use rollups::goal::GoalMatcher;
 use rollups::pattern::WildcardPattern;
-use rollups::question::{Attribute, AttributeFilter, Interval, ReportPeriod};
+use rollups::query::{Attribute, AttributeFilter, Interval, ReportPeriod};
 use sqlx::{AssertSqlSafe, PgPool};
 use visitor_analytics::store::{
     BreakdownOrder, BreakdownQuery, FunnelStep, ReportQuery, ReportSite, Store,

@@ -17,7 +17,7 @@ mod visits;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bench::{CpuTime, SeededRandom, parent};
+use bench::{CpuTime, SeededRandom, parent_pid};
 use chrono::{DateTime, TimeDelta, Utc};
 use common::geo::Location;
 use serde_json::{Value, json};
@@ -39,18 +39,18 @@ const VISITS_PER_TRANSACTION: usize = 500;
 #[tokio::main]
 async fn main() {
     let database = std::env::var("DATABASE_URL").expect("start this with ./dev bench rollups");
-    let pool = chassis::database::pool(database.parse().unwrap(), 10);
+    let pool = chassis::database::request_pool(database.parse().unwrap(), 10);
     let history = visitor_analytics::migrator();
     chassis::database::migrate(&pool, visitor_analytics::SCHEMA_NAME, history)
         .await
         .unwrap();
     let postgres = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&pool);
-    let postgres = parent(postgres.await.map(i32::cast_unsigned).unwrap()).unwrap();
+    let postgres = parent_pid(postgres.await.map(i32::cast_unsigned).unwrap()).unwrap();
     let used = || {
         (
             Instant::now(),
-            CpuTime::of(std::process::id()).total(),
-            CpuTime::of_family(postgres).total(),
+            CpuTime::of_process(std::process::id()).total(),
+            CpuTime::of_process_tree(postgres).total(),
         )
     };
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chassis::peer::{ServiceClient, ServiceClientError};
+use chassis::service_client::{ServiceClient, ServiceClientError};
 use common::geo::{
     GeolocateBatchRequest, GeolocateBatchResponse, Location, MAX_ADDRESSES_PER_REQUEST,
 };
@@ -107,7 +107,9 @@ impl GeoClient {
         };
         let response: GeolocateBatchResponse = self.peer.post("/geolocate", &request, None).await?;
         if response.results.len() != ips.len() {
-            return Err(ServiceClientError::Unreadable("results are missing".into()));
+            return Err(ServiceClientError::InvalidResponse(
+                "results are missing".into(),
+            ));
         }
         let locations = response.results.into_iter().map(|result| {
             let mut location = result.location?;

@@ -1,6 +1,6 @@
 //! Client of notification.
 
-use chassis::peer::{ServiceClient, ServiceClientError};
+use chassis::service_client::{ServiceClient, ServiceClientError};
 use chrono::NaiveDate;
 use common::notification::{ErasureRequest, ErasureResponse, NotifyRequest, NotifyResults};
 use common::visitor_analytics::{VISITOR_ARRIVED, VisitorArrived};
@@ -68,7 +68,9 @@ impl NotificationClient {
     ) -> Result<Vec<Result<Option<Uuid>, String>>, ServiceClientError> {
         let response: NotifyResults = self.0.post("/notify", &requests, None).await?;
         if response.results.len() != requests.len() {
-            return Err(ServiceClientError::Unreadable("results are missing".into()));
+            return Err(ServiceClientError::InvalidResponse(
+                "results are missing".into(),
+            ));
         }
         let results = response.results.into_iter();
         let results = results.map(|result| match result.error {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rollups::filters::{self, FilterError};
-use rollups::question::AttributeFilter;
+use rollups::query::AttributeFilter;
 use serde::Deserialize;
 use utoipa::ToSchema;
 

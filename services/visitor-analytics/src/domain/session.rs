@@ -192,7 +192,7 @@ impl Session {
     fn new(first: IncomingVisit) -> Self {
         let at = (first.timestamp, first.id);
         Self {
-            id: Clock::id_at(first.timestamp),
+            id: Clock::new_id_at(first.timestamp),
             entry: at,
             exit: at,
             visits: 0,

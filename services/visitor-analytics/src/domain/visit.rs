@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use bot_detection::is_prefetch;
 use chrono::{DateTime, TimeDelta, Utc};
-use common::clock::{Clock, moment_of};
+use common::clock::{Clock, timestamp_of};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use url::Url;
@@ -245,7 +245,7 @@ impl NewVisit {
     ) -> Result<Self, ValidationError> {
         let (id, timestamp) =
             resolve_id_and_timestamp(from.id, from.timestamp, policy.retention, now)?;
-        let needs_id_check = from.id.is_some() && moment_of(id) != Some(timestamp);
+        let needs_id_check = from.id.is_some() && timestamp_of(id) != Some(timestamp);
         let mut url = parse_page_url(&from.url)?;
         let click = AdNetwork::from_url(&url);
         policy.query_parameters.strip_disallowed(&mut url);
@@ -305,7 +305,7 @@ pub(super) fn resolve_id_and_timestamp(
 ) -> Result<(Uuid, DateTime<Utc>), ValidationError> {
     let timestamp = match (timestamp, id) {
         (Some(timestamp), _) => timestamp,
-        (None, Some(id)) => moment_of(id).ok_or(ValidationError::TimestampRequired)?,
+        (None, Some(id)) => timestamp_of(id).ok_or(ValidationError::TimestampRequired)?,
         (None, None) => now,
     };
     if timestamp > now + MAX_CLOCK_SKEW {
@@ -321,7 +321,7 @@ pub(super) fn resolve_id_and_timestamp(
     // to the stored one.
     let timestamp = DateTime::from_timestamp_micros(timestamp.timestamp_micros())
         .ok_or(ValidationError::TimestampTooOld)?;
-    Ok((id.unwrap_or_else(|| Clock::id_at(timestamp)), timestamp))
+    Ok((id.unwrap_or_else(|| Clock::new_id_at(timestamp)), timestamp))
 }
 
 fn parse_page_url(text: &str) -> Result<Url, ValidationError> {

@@ -4,7 +4,7 @@
 use chrono_tz::Tz;
 use common::visitor_analytics::Visit;
 use rollups::dimension::Dimension;
-use rollups::question::{Attribute, AttributeFilter};
+use rollups::query::{Attribute, AttributeFilter};
 use serde_json::Value;
 
 /// The value of a property is cut to this length before it is compared.

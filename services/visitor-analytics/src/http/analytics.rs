@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use chassis::Problem;
 use chrono::{DateTime, Utc};
-use rollups::fold::Metrics;
+use rollups::aggregate::Metrics;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 

@@ -9,7 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use chassis::Problem;
-use chassis::extract::{json_bytes, parse_json, parse_object};
+use chassis::extract::{parse_json, parse_object, read_json_bytes};
 use chrono::{DateTime, Utc};
 use common::geo::ItemError;
 use serde::Serialize;
@@ -92,7 +92,7 @@ pub(super) async fn submit(
     scope: SiteScope,
     request: Request,
 ) -> Result<Response, Problem> {
-    let body = json_bytes(request).await?;
+    let body = read_json_bytes(request).await?;
     let now = state.clock.now();
     if body.trim_ascii_start().first() != Some(&b'[') {
         let event = accept_event(&state, &scope, parse_object(&body)?, now)?;

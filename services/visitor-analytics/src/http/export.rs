@@ -9,8 +9,8 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use chassis::Problem;
 use chassis::extract::Query;
-use chassis::places::RequestSlot;
-use chassis::stream::{ReaderStalled, STALL_TIMEOUT, give_up_when_stalled};
+use chassis::request_slots::RequestSlot;
+use chassis::stream::{ReaderStalled, STALL_TIMEOUT, drop_when_stalled};
 use utoipa::IntoParams;
 
 use super::analytics::report_request::QueryPairs;
@@ -65,7 +65,7 @@ pub(super) async fn export(
             .map_err(|e| error::from_store(&e))?
             .ok_or_else(missing)?;
     }
-    let place = state.export_slots.take(scope.subject());
+    let place = state.export_slots.acquire(scope.subject());
     let place =
         place.map_err(|_| Problem::busy("too many exports are in progress; retry later"))?;
     let is_gzip = format != ExportFormat::Parquet && accepts_gzip(&headers);
@@ -90,7 +90,7 @@ pub(super) async fn export(
     });
     let first = futures::stream::iter(first.map(Ok));
     let whole = futures::StreamExt::chain(first, rest);
-    let whole = give_up_when_stalled(whole, STALL_TIMEOUT);
+    let whole = drop_when_stalled(whole, STALL_TIMEOUT);
     // An error closes the connection, so that a partial file is not mistaken for a complete one.
     let whole = futures::StreamExt::map(whole, |piece| {
         piece.map_err(ExportStreamError::from).flatten()

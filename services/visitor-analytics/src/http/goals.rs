@@ -109,7 +109,7 @@ pub(super) async fn add(
         return Err(Problem::invalid("value", GOAL_INVALID, detail));
     }
     let now = state.clock.now();
-    let which = (Clock::id_at(now), site.as_str(), name.as_str());
+    let which = (Clock::new_id_at(now), site.as_str(), name.as_str());
     let added = state.store.add_goal(which, &target, wanted.value, now);
     let added = upsert_result(added.await.map_err(|e| error::from_store(&e))?, "goal")?;
     Ok((StatusCode::CREATED, axum::Json(to_response(added))))

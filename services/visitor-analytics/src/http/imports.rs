@@ -4,9 +4,9 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use chassis::Problem;
-use chassis::body::{BodyError, BodyReader, MAX_UNPACK_RATIO};
-use chassis::extract::{Path, Query, refused_body};
-use chassis::request::take_time;
+use chassis::body::{BodyError, BodyReader, MAX_COMPRESSION_RATIO};
+use chassis::extract::{Path, Query, body_problem};
+use chassis::request::disable_timeout;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -116,12 +116,12 @@ pub(super) async fn import(
     request: Request,
 ) -> Result<Json<ImportResponse>, Problem> {
     let wanted = parameters.into_request(&scope)?;
-    let place = state.import_slots.take(scope.subject());
+    let place = state.import_slots.acquire(scope.subject());
     let _place =
         place.map_err(|_| Problem::busy("too many imports are in progress; retry later"))?;
     let (head, file) = request.into_parts();
-    let file = BodyReader::new(&head.headers, file).map_err(|e| refused_body(e, 0))?;
-    take_time();
+    let file = BodyReader::new(&head.headers, file).map_err(|e| body_problem(e, 0))?;
+    disable_timeout();
     let importer = FileImporter {
         admission: &state.admission,
         ingest: &state.ingest,
@@ -229,7 +229,7 @@ pub(super) async fn remove(
     if import.is_running(state.clock.now()) {
         return Err(import_problem(&ImportError::AlreadyRunning));
     }
-    take_time();
+    disable_timeout();
     let mut visits = 0;
     loop {
         let removed = state
@@ -284,7 +284,7 @@ fn import_problem(why: &ImportError) -> Problem {
         ImportError::FileMismatch => conflict("IMPORT_DIFFERS", why.to_string()).field("id"),
         ImportError::Body(BodyError::TooLarge) => {
             let detail = format!(
-                "the file expands to more than {MAX_UNPACK_RATIO} times its size; split it"
+                "the file expands to more than {MAX_COMPRESSION_RATIO} times its size; split it"
             );
             let status = StatusCode::PAYLOAD_TOO_LARGE;
             Problem::new(status, "BODY_TOO_LARGE", detail).field("body")

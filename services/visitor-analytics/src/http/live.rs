@@ -8,7 +8,7 @@ use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use chassis::Problem;
 use chassis::extract::Query;
-use chassis::stream::{ReaderStalled, STALL_TIMEOUT, give_up_when_stalled};
+use chassis::stream::{ReaderStalled, STALL_TIMEOUT, drop_when_stalled};
 use chrono::{DateTime, TimeDelta, Utc};
 use common::visitor_analytics::Visit;
 use futures::Stream;
@@ -78,7 +78,7 @@ pub(super) async fn live(
         let event = listener.next_event().await?;
         Some((event, listener))
     });
-    let events = give_up_when_stalled(events, STALL_TIMEOUT);
+    let events = drop_when_stalled(events, STALL_TIMEOUT);
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT_INTERVAL)))
 }
 

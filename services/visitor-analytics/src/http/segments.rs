@@ -77,7 +77,7 @@ pub(super) async fn add(
     let now = state.clock.now();
     let added = state
         .store
-        .add_segment(Clock::id_at(now), &name, &wanted.filters, now)
+        .add_segment(Clock::new_id_at(now), &name, &wanted.filters, now)
         .await;
     let added = upsert_result(added.map_err(|e| error::from_store(&e))?, "segment")?;
     Ok((StatusCode::CREATED, axum::Json(to_response(added))))

@@ -6,8 +6,8 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use chassis::Problem;
-use chassis::answer::json;
-use chassis::extract::{json_bytes, parse_json, parse_object};
+use chassis::extract::{parse_json, parse_object, read_json_bytes};
+use chassis::json_response::json_with_capacity;
 use chrono::{DateTime, Utc};
 use common::geo::{ItemError, Location};
 use serde::{Serialize, Serializer};
@@ -114,7 +114,7 @@ pub(super) async fn submit(
     scope: SiteScope,
     request: Request,
 ) -> Result<Response, Problem> {
-    let body = json_bytes(request).await?;
+    let body = read_json_bytes(request).await?;
     let door = SubmitContext {
         state: &state,
         scope: &scope,
@@ -125,7 +125,7 @@ pub(super) async fn submit(
     }
     let visit = door.accept(parse_object(&body)?)?;
     if state.ignore_rules.count_if_ignored(&visit) {
-        return json(
+        return json_with_capacity(
             StatusCode::CREATED,
             &VisitResponse::ignored(visit.id),
             RESPONSE_BYTES_PER_VISIT,
@@ -137,7 +137,7 @@ pub(super) async fn submit(
     let received = received.await.map_err(|e| error::from_record(&e))?;
     let answer = received.into_iter().next().transpose();
     let answer = answer.map_err(refusal_problem)?.map(VisitResponse::from);
-    json(StatusCode::CREATED, &answer, RESPONSE_BYTES_PER_VISIT)
+    json_with_capacity(StatusCode::CREATED, &answer, RESPONSE_BYTES_PER_VISIT)
 }
 
 struct SubmitContext<'a> {
@@ -181,7 +181,7 @@ impl SubmitContext<'_> {
             }
         }
         let room = RESPONSE_BYTES_PER_VISIT * results.len();
-        json(StatusCode::OK, &VisitBatchResponse { results }, room)
+        json_with_capacity(StatusCode::OK, &VisitBatchResponse { results }, room)
     }
 
     fn accept(&self, visit: SubmittedVisit) -> Result<NewVisit, Problem> {

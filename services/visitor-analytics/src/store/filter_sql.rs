@@ -4,7 +4,7 @@
 use chrono_tz::Tz;
 use rollups::dimension::Dimension;
 use rollups::pattern::WildcardPattern;
-use rollups::question::{Attribute, AttributeFilter};
+use rollups::query::{Attribute, AttributeFilter};
 use sqlx::{Postgres, QueryBuilder};
 
 /// Appends ` and <condition>` for each filter. `hour` and `weekday` use the time zone `zone`; the

@@ -21,7 +21,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use rollups::day::LocalDay;
 use rollups::goal::GoalMatcher;
-use rollups::question::{AttributeFilter, ReportPeriod};
+use rollups::query::{AttributeFilter, ReportPeriod};
 use uuid::Uuid;
 
 pub use breakdown::{BreakdownOrder, BreakdownQuery, BreakdownRow};

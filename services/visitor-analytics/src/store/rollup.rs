@@ -20,10 +20,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use rollups::aggregate::Metrics;
+use rollups::column_block::ColumnBlock;
 use rollups::day::LocalDay;
 use rollups::dimension::Dimension;
-use rollups::fold::Metrics;
-use rollups::pack::ColumnBlock;
 use sqlx::PgConnection;
 use uuid::Uuid;
 

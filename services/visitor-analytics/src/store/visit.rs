@@ -13,9 +13,9 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
-use common::clock::moment_of;
+use common::clock::timestamp_of;
 use common::visitor_analytics::Visit;
-use rollups::question::AttributeFilter;
+use rollups::query::AttributeFilter;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -132,7 +132,7 @@ impl Store {
         id: Uuid,
         sites: Option<&[String]>,
     ) -> Result<SiteLookup<Visit>, StoreError> {
-        let around = moment_of(id).and_then(|moment| {
+        let around = timestamp_of(id).and_then(|moment| {
             let day = TimeDelta::days(1);
             Some((
                 moment.checked_sub_signed(day)?,

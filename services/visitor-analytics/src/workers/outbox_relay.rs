@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chassis::peer::ServiceClientError;
+use chassis::service_client::ServiceClientError;
 use chrono::TimeDelta;
 use common::clock::Clock;
 use tokio_util::sync::CancellationToken;

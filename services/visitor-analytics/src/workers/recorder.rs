@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::gather::{self, Batch, BatchReceiver, BatchSender, SubmitError};
+use chassis::batch::{self, Batch, BatchReceiver, BatchSender, SubmitError};
 use common::clock::Clock;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -59,7 +59,7 @@ impl VisitRecorder {
         telling: NotifyPolicy,
         live: VisitPublisher,
     ) -> (Self, RecorderTask) {
-        let (queue, visits) = gather::line(MAX_QUEUED_VISITS, MAX_BATCH_VISITS);
+        let (queue, visits) = batch::batch_channel(MAX_QUEUED_VISITS, MAX_BATCH_VISITS);
         let writer = RecorderTask {
             store,
             clock,
@@ -73,7 +73,7 @@ impl VisitRecorder {
     /// The number of visits in the queue.
     #[must_use]
     pub fn queue_length(&self) -> usize {
-        MAX_QUEUED_VISITS.saturating_sub(self.0.free())
+        MAX_QUEUED_VISITS.saturating_sub(self.0.free_capacity())
     }
 
     /// Records visits. They are committed when this returns `Ok`.
@@ -82,7 +82,7 @@ impl VisitRecorder {
         visits: Vec<EnrichedVisit>,
     ) -> Result<Vec<RecordedVisit>, RecordError> {
         let count = visits.len();
-        Ok(self.0.bring(visits, count).await??)
+        Ok(self.0.submit(visits, count).await??)
     }
 }
 
@@ -94,7 +94,7 @@ impl RecorderTask {
         loop {
             tokio::select! {
                 _ = tick.tick() => self.maintain_lease().await,
-                batch = self.queue.next(&stop) => match batch {
+                batch = self.queue.next_batch(&stop) => match batch {
                     Some(batch) => self.commit_batch(batch).await,
                     None => return,
                 },
@@ -113,9 +113,9 @@ impl RecorderTask {
     /// Commits a batch. A client that has disconnected sends its visits again and receives
     /// `duplicate`.
     async fn commit_batch(&mut self, batch: Batch<EnrichedVisit, RecordResult>) {
-        metrics::histogram!("visits_commit_size").record(batch.things.len() as f64);
-        let recorded = self.record_requests(&batch.things, &batch.sizes).await;
-        batch.waiting.answer(recorded);
+        metrics::histogram!("visits_commit_size").record(batch.items.len() as f64);
+        let recorded = self.record_requests(&batch.items, &batch.item_counts).await;
+        batch.replies.send(recorded);
     }
 
     /// Records the visits of several requests; `sizes` are their numbers of visits. Returns one

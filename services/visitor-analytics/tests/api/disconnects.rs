@@ -114,7 +114,7 @@ async fn missing(pool: &PgPool, table: &str, ids: &[String]) -> Vec<String> {
 #[sqlx::test(migrations = false)]
 async fn what_is_acknowledged_beside_clients_that_hang_up_is_stored(pool: PgPool) {
     let options = (*pool.connect_options()).clone();
-    let system = start(chassis::database::pool(options, 10)).await;
+    let system = start(chassis::database::request_pool(options, 10)).await;
     let requests = requests(&system).await;
     let done = AtomicBool::new(false);
     let visits = record(&system, "/visits", |number| {

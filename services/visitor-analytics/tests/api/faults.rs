@@ -242,7 +242,7 @@ async fn a_database_that_refuses_writes_is_unavailable(pool: PgPool) {
 #[sqlx::test(migrations = false)]
 async fn health_tells_an_exhausted_pool_from_a_database_that_is_away(pool: PgPool) {
     let options = (*pool.connect_options()).clone();
-    let few = chassis::database::pool(options, 2);
+    let few = chassis::database::request_pool(options, 2);
     let system = start(few.clone()).await;
     let held = join_all((0..2).map(|_| few.acquire())).await;
     let health = until("/health tells", async || {

@@ -204,7 +204,7 @@ async fn a_replica_that_is_frozen_in_a_transaction_is_cut_off(pool: PgPool) {
     let system = start(pool.clone()).await;
     system.record(&visit_before_noon(60, "somebody")).await;
     for is_alone in [false, true] {
-        let replica = chassis::database::pool((*pool.connect_options()).clone(), 1);
+        let replica = chassis::database::request_pool((*pool.connect_options()).clone(), 1);
         let mut frozen = replica.begin().await.unwrap();
         let lock = if is_alone {
             // The lease.

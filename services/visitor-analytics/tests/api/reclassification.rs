@@ -19,7 +19,7 @@ const HOW: ReclassifyArgs = ReclassifyArgs {
 
 async fn reclassify_all(system: &TestSystem, how: ReclassifyArgs) -> ReclassifyReport {
     let store = Store::new(system.pool.clone());
-    let clock = Clock::by_hand(noon());
+    let clock = Clock::manual(noon());
     reclassify::reclassify_visits(&store, &clock, how)
         .await
         .unwrap()

@@ -109,7 +109,7 @@ async fn a_visit_sent_again_changes_nothing(pool: PgPool) {
 #[sqlx::test(migrations = false)]
 async fn the_time_inside_an_id_is_the_visits_time(pool: PgPool) {
     let system = start(pool).await;
-    let id = common::clock::Clock::id_at(noon() - TimeDelta::hours(3));
+    let id = common::clock::Clock::new_id_at(noon() - TimeDelta::hours(3));
     let sent = visit(&json!({"id": id}));
     assert_eq!(system.record(&sent).await["status"], "recorded");
     system.clock.advance(TimeDelta::hours(1));

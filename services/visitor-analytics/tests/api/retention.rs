@@ -135,7 +135,7 @@ async fn what_would_have_gone_already_is_refused(pool: PgPool) {
     let code = "TIMESTAMP_BEYOND_RETENTION";
     assert_eq!(refused, (422, code.into(), "timestamp".into()));
     // The time in a UUIDv7 counts as well.
-    let id = common::clock::Clock::id_at(last - TimeDelta::seconds(1));
+    let id = common::clock::Clock::new_id_at(last - TimeDelta::seconds(1));
     let list = json!([
         old,
         visit(&json!({"id": id})),

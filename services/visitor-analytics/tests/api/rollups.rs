@@ -4,9 +4,9 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use common::jwt::Scope;
 use futures::future::join_all;
+use rollups::aggregate_codec::{self, MetricSums};
 use rollups::day::LocalDay;
 use rollups::dimension::Dimension;
-use rollups::sums::{self, MetricSums};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use visitor_analytics::store::{RollupRow, Store};
@@ -310,7 +310,7 @@ async fn countries(pool: &PgPool) -> Vec<Option<String>> {
     let numbers: Vec<Vec<u8>> = statement.fetch_all(pool).await.unwrap();
     let mut sums = <[MetricSums; 2]>::default();
     for bytes in numbers {
-        sums::add_encoded(&mut sums, &bytes, None).unwrap();
+        aggregate_codec::add_encoded(&mut sums, &bytes, None).unwrap();
     }
     let mut texts = vec![];
     for (value, _) in sums[0].entries() {

@@ -21,7 +21,7 @@ fn of(site: &str, changes: &Value) -> Value {
 /// Creates two sites, one with a visit that has [`ID`]. Returns the response for the visit.
 async fn two_sites(system: &mut TestSystem) -> Value {
     system.record(&visit(&json!({"site": "a.example"}))).await;
-    let moment = common::clock::moment_of(ID.parse().unwrap());
+    let moment = common::clock::timestamp_of(ID.parse().unwrap());
     assert_eq!(moment, AT.parse().ok(), "the id carries the time");
     system.record(&of("b.example", &json!({}))).await
 }

@@ -56,7 +56,11 @@ fn config_with(geo: &str, notification: &str, settings: &[&str]) -> Config {
 }
 
 pub fn token(clock: &Clock, scopes: &[Scope], lifetime: i64) -> String {
-    let keys = config("http://a", "http://b").service.keys.ring().unwrap();
+    let keys = config("http://a", "http://b")
+        .service
+        .keys
+        .keyring()
+        .unwrap();
     let now = clock.now().timestamp();
     let claims = Claims::new("test", scopes.iter().copied().collect(), now, lifetime);
     keys.sign(&claims).unwrap()
@@ -64,7 +68,11 @@ pub fn token(clock: &Clock, scopes: &[Scope], lifetime: i64) -> String {
 
 /// A token for another subject than `test`.
 pub fn token_for_subject(clock: &Clock, subject: &str, scopes: &[Scope]) -> String {
-    let keys = config("http://a", "http://b").service.keys.ring().unwrap();
+    let keys = config("http://a", "http://b")
+        .service
+        .keys
+        .keyring()
+        .unwrap();
     let now = clock.now().timestamp();
     let claims = Claims::new(subject, scopes.iter().copied().collect(), now, 86_400);
     keys.sign(&claims).unwrap()
@@ -72,11 +80,15 @@ pub fn token_for_subject(clock: &Clock, subject: &str, scopes: &[Scope]) -> Stri
 
 /// A token that is limited to sites.
 pub fn token_for_sites(clock: &Clock, scopes: &[Scope], sites: &[&str]) -> String {
-    let keys = config("http://a", "http://b").service.keys.ring().unwrap();
+    let keys = config("http://a", "http://b")
+        .service
+        .keys
+        .keyring()
+        .unwrap();
     let now = clock.now().timestamp();
     let claims = Claims::new("test", scopes.iter().copied().collect(), now, 86_400);
     let sites: Vec<String> = sites.iter().map(|site| (*site).to_owned()).collect();
-    keys.sign(&claims.limited_to(&sites)).unwrap()
+    keys.sign(&claims.restricted_to_sites(&sites)).unwrap()
 }
 
 pub async fn start(pool: PgPool) -> TestSystem {
@@ -108,7 +120,7 @@ async fn start_system(
     let history = visitor_analytics::migrator();
     let migrated = chassis::database::migrate(&pool, visitor_analytics::SCHEMA_NAME, history).await;
     migrated.unwrap();
-    let clock = Clock::by_hand(noon());
+    let clock = Clock::manual(noon());
     let config = config_with(&geo.url, &notification.url, settings);
     let app = visitor_analytics::build_with_pool(&config, &pool, clock.clone()).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

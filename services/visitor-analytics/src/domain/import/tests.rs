@@ -98,7 +98,7 @@ fn ids_are_the_same_each_time_and_differ_line_by_line() {
     assert_eq!(id, derive_visit_id(import, 1, "a", at));
     assert_ne!(id, derive_visit_id(import, 2, "a", at));
     assert_ne!(id, derive_visit_id(import, 1, "b", at));
-    assert_eq!(common::clock::moment_of(id), Some(at));
+    assert_eq!(common::clock::timestamp_of(id), Some(at));
 }
 
 #[test]

@@ -9,7 +9,7 @@ fn at(minute: i64) -> DateTime<Utc> {
 fn arrival(minute: i64) -> IncomingVisit {
     IncomingVisit {
         timestamp: at(minute),
-        id: Clock::id_at(at(minute)),
+        id: Clock::new_id_at(at(minute)),
         is_bot: false,
         is_recent: true,
     }

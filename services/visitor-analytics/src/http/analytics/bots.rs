@@ -6,7 +6,7 @@ use chassis::Problem;
 use chassis::extract::Query;
 use chrono::{DateTime, Utc};
 use rollups::dimension::Dimension;
-use rollups::question::Attribute;
+use rollups::query::Attribute;
 use serde::Serialize;
 use utoipa::ToSchema;
 

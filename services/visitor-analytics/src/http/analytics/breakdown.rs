@@ -8,8 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use chassis::Problem;
 use chassis::extract::Query;
-use rollups::fold::Metrics;
-use rollups::question::{Attribute, Interval};
+use rollups::aggregate::Metrics;
+use rollups::query::{Attribute, Interval};
 use serde::Serialize;
 use utoipa::ToSchema;
 

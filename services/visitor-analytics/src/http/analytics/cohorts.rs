@@ -5,7 +5,7 @@ use axum::extract::State;
 use chassis::Problem;
 use chassis::extract::Query;
 use chrono::{DateTime, Utc};
-use rollups::question::Interval;
+use rollups::query::Interval;
 use rollups::retention::MAX_COHORT_PERIODS;
 use serde::Serialize;
 use utoipa::ToSchema;

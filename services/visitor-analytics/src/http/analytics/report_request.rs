@@ -11,7 +11,7 @@ use rollups::day::LocalDay;
 use rollups::filters;
 use rollups::goal::GoalMatcher;
 use rollups::pattern::WildcardPattern;
-use rollups::question::{AttributeFilter, ReportPeriod};
+use rollups::query::{AttributeFilter, ReportPeriod};
 
 use super::super::error;
 use super::super::query_params::{self, parse_site};

@@ -4,8 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use chassis::Problem;
 use chassis::extract::Query;
-use rollups::fold::Metrics;
-use rollups::question::{Interval, ReportPeriod};
+use rollups::aggregate::Metrics;
+use rollups::query::{Interval, ReportPeriod};
 use serde::Serialize;
 use utoipa::ToSchema;
 

@@ -5,7 +5,7 @@ use axum::extract::State;
 use chassis::Problem;
 use chassis::extract::Query;
 use chrono::{DateTime, Utc};
-use rollups::question::{Interval, TimeBucket};
+use rollups::query::{Interval, TimeBucket};
 use serde::Serialize;
 use utoipa::ToSchema;
 

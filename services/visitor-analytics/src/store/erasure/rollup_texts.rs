@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
 use futures::TryStreamExt as _;
-use rollups::journey::{PathCounts, adjacent_pages};
-use rollups::pack::decode_column_values;
-use rollups::sums::{self, MetricSums};
+use rollups::aggregate_codec::{self, MetricSums};
+use rollups::column_block::decode_column_values;
+use rollups::paths::{PathCounts, adjacent_pages};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
@@ -146,7 +146,7 @@ impl TextUsage {
             };
             let is_stale = self.is_stale(row.site_id, row.day, row.is_month);
             let mut all = <[MetricSums; 2]>::default();
-            sums::add_encoded(&mut all, &row.numbers, None).ok_or(CORRUPT_ROLLUP)?;
+            aggregate_codec::add_encoded(&mut all, &row.numbers, None).ok_or(CORRUPT_ROLLUP)?;
             for (value, _) in all.iter().flat_map(MetricSums::entries) {
                 self.record_use(*value, is_stale);
             }

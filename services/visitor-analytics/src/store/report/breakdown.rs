@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use rollups::aggregate::{Metrics, NO_VALUE};
+use rollups::aggregate_codec::MetricSums;
 use rollups::day::LocalDay;
 use rollups::dimension::Dimension;
-use rollups::fold::{Metrics, NO_VALUE};
-use rollups::question::{Attribute, Interval, day_seconds, property_value};
+use rollups::query::{Attribute, Interval, day_seconds, property_value};
 use rollups::scan::GroupedMetrics;
-use rollups::sums::MetricSums;
 
 use super::column_reader::{ColumnReader, DayBlocks, Grouping};
 use super::dirty_days::DayDetail;

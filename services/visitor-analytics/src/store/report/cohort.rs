@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use rollups::day::LocalDay;
-use rollups::question::{Interval, day_seconds};
+use rollups::query::{Interval, day_seconds};
 use rollups::retention::{CohortActivity, VisitorLists, encode_visitors};
 use rollups::scan::for_each_session;
 

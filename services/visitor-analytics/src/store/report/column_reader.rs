@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use rollups::aggregate::ValueId;
+use rollups::column_block::{ColumnBlock, ColumnKind};
 use rollups::day::LocalDay;
 use rollups::dimension::Dimension;
-use rollups::fold::ValueId;
 use rollups::goal::GoalMatcher;
-use rollups::pack::{ColumnBlock, ColumnKind};
-use rollups::question::{Attribute, AttributeFilter};
+use rollups::query::{Attribute, AttributeFilter};
 use rollups::scan::{CodePredicate, GoalFilter, GroupBy, ScanBlock};
 use tokio::task::JoinHandle;
 

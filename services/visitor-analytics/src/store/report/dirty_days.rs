@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use rollups::aggregate::Metrics;
+use rollups::aggregate_codec::{MetricSums, add_encoded};
+use rollups::column_block::ColumnBlock;
 use rollups::day::LocalDay;
 use rollups::dimension::Dimension;
-use rollups::fold::Metrics;
-use rollups::pack::ColumnBlock;
-use rollups::quarters::QuarterHours;
-use rollups::question::day_seconds;
-use rollups::sums::{MetricSums, add_encoded};
+use rollups::quarter_hours::QuarterHours;
+use rollups::query::day_seconds;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -192,7 +192,7 @@ impl Store {
             }
         }
         // A report on years of dirty days stops when its request exceeds the deadline.
-        if chassis::request::is_overdue() {
+        if chassis::request::is_timed_out() {
             return Err(StoreError::DeadlineExceeded);
         }
         // A separate task, so that the result is cached even if the request is cancelled.

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use rollups::aggregate::ValueId;
+use rollups::column_block::{ColumnBlock, ColumnKind};
 use rollups::day::LocalDay;
 use rollups::dimension::Dimension;
-use rollups::fold::ValueId;
 use rollups::funnel::{FunnelEvent, FunnelEvents, FunnelRules};
-use rollups::pack::{ColumnBlock, ColumnKind};
 use rollups::pattern::WildcardPattern;
-use rollups::question::{Attribute, day_seconds};
+use rollups::query::{Attribute, day_seconds};
 use rollups::scan::{GroupBy, ScanBlock};
 
 use super::column_reader::{ColumnReader, Grouping};

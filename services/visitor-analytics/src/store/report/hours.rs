@@ -5,10 +5,10 @@ use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use futures::TryStreamExt as _;
+use rollups::aggregate_codec::{MetricSums, add_encoded};
 use rollups::day::{LocalDay, LocalHour};
 use rollups::dimension::Dimension;
-use rollups::question::TimeBucket;
-use rollups::sums::{MetricSums, add_encoded};
+use rollups::query::TimeBucket;
 
 use super::dirty_days::DayDetail;
 use super::series::TimeSeries;

@@ -5,10 +5,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use rollups::fold::ValueId;
-use rollups::journey::{AdjacentPages, PathCounts, PathKey, adjacent_pages};
+use rollups::aggregate::ValueId;
+use rollups::paths::{AdjacentPages, PathCounts, PathKey, adjacent_pages};
 use rollups::pattern::WildcardPattern;
-use rollups::question::day_seconds;
+use rollups::query::day_seconds;
 
 use super::column_reader::{ColumnReader, DayBlocks};
 use super::dirty_days::DayDetail;

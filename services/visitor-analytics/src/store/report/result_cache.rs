@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
+use rollups::aggregate::{Metrics, ValueId};
 use rollups::day::LocalDay;
-use rollups::fold::{Metrics, ValueId};
 use rollups::funnel::FunnelRules;
 use rollups::goal::GoalMatcher;
 use rollups::pattern::WildcardPattern;
-use rollups::question::{Attribute, AttributeFilter, Interval, ReportPeriod};
+use rollups::query::{Attribute, AttributeFilter, Interval, ReportPeriod};
 use uuid::Uuid;
 
 use super::lru::SizedLru;

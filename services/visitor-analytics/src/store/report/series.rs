@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use rollups::aggregate::{Metrics, ValueId};
+use rollups::aggregate_codec::{MetricSums, add_encoded};
+use rollups::column_block::ColumnKind;
 use rollups::day::LocalDay;
-use rollups::fold::{Metrics, ValueId};
-use rollups::pack::ColumnKind;
-use rollups::question::{Interval, TimeBucket, day_seconds};
+use rollups::query::{Interval, TimeBucket, day_seconds};
 use rollups::scan::GroupedMetrics;
-use rollups::sums::{MetricSums, add_encoded};
 
 use super::column_reader::{ColumnReader, DayBlocks, Grouping};
 use super::dirty_days::DayDetail;

@@ -5,11 +5,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use rollups::aggregate::Metrics;
+use rollups::column_block::ColumnBlock;
 use rollups::day::LocalDay;
-use rollups::fold::Metrics;
-use rollups::pack::ColumnBlock;
-use rollups::quarters::{QUARTER_HOUR_SECONDS, QuarterHours, count_common_visitors};
-use rollups::question::day_seconds;
+use rollups::quarter_hours::{QUARTER_HOUR_SECONDS, QuarterHours, count_common_visitors};
+use rollups::query::day_seconds;
 
 use super::dirty_days::DayDetail;
 use super::series::TimeSeries;

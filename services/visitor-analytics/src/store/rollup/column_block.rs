@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use rollups::pack::{ColumnBlock, ColumnKind};
-use rollups::question::day_seconds;
+use rollups::column_block::{ColumnBlock, ColumnKind};
+use rollups::query::day_seconds;
 use rollups::retention;
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;

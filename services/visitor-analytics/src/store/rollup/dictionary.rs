@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
+use rollups::aggregate::{AggregateVisit, DimensionValue, NO_VALUE, ValueId};
 use rollups::day::LocalHour;
 use rollups::dimension::Dimension;
-use rollups::fold::{AggregateVisit, DimensionValue, NO_VALUE, ValueId};
-use rollups::quarters::QUARTER_HOUR_SECONDS;
+use rollups::quarter_hours::QUARTER_HOUR_SECONDS;
 use sqlx::PgPool;
 
 use super::fold::VisitIds;

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use futures::TryStreamExt as _;
+use rollups::aggregate::DayAggregator;
+use rollups::column_block::{self, BlockBuilder, ColumnBlock, ColumnKind};
 use rollups::day::LocalDay;
 use rollups::dimension::Dimension;
-use rollups::fold::DayAggregator;
-use rollups::pack::{self, BlockBuilder, ColumnBlock, ColumnKind};
-use rollups::question::Attribute;
+use rollups::query::Attribute;
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -137,10 +137,10 @@ pub fn visitor_hash(visitor: &str) -> u64 {
     key([Some(visitor.as_bytes())]).as_u64_pair().0
 }
 
-fn block_row(visit: &VisitIds, texts: &HashMap<Arc<str>, i32>) -> pack::BlockRow {
+fn block_row(visit: &VisitIds, texts: &HashMap<Arc<str>, i32>) -> column_block::BlockRow {
     let id = |id: Option<i32>| id.map_or(0, i32::cast_unsigned);
     let number = |text: Option<&str>| id(text.and_then(|text| texts.get(text).copied()));
-    pack::BlockRow {
+    column_block::BlockRow {
         timestamp: visit.timestamp.timestamp(),
         is_bot: visit.is_bot,
         page: id(Some(visit.page_id)),

@@ -2,8 +2,8 @@
 
 use chrono::{Datelike as _, Months, NaiveDate};
 use futures::TryStreamExt as _;
+use rollups::aggregate_codec::{self, MetricSums};
 use rollups::dimension::Dimension;
-use rollups::sums::{self, MetricSums};
 use sqlx::{PgConnection, PgPool};
 
 use super::ClaimedDay;
@@ -48,7 +48,7 @@ pub(super) async fn replace(
         );
         let mut days = days.fetch(&mut *connection);
         while let Some(numbers) = days.try_next().await? {
-            sums::add_encoded(&mut all, &numbers, None).ok_or(CORRUPT_MONTH_METRICS)?;
+            aggregate_codec::add_encoded(&mut all, &numbers, None).ok_or(CORRUPT_MONTH_METRICS)?;
         }
         drop(days);
         sqlx::query!(
@@ -57,7 +57,7 @@ pub(super) async fn replace(
             due.site_id,
             dimension.code(),
             first,
-            &sums::encode(&all),
+            &aggregate_codec::encode(&all),
         )
         .execute(&mut *connection)
         .await?;
@@ -129,7 +129,7 @@ pub(in crate::store) async fn load_sums(
     let mut all = <[MetricSums; 2]>::default();
     let mut rows = rows.fetch(pool);
     while let Some(numbers) = rows.try_next().await? {
-        sums::add_encoded(&mut all, &numbers, is_bot).ok_or(CORRUPT_MONTH_METRICS)?;
+        aggregate_codec::add_encoded(&mut all, &numbers, is_bot).ok_or(CORRUPT_MONTH_METRICS)?;
     }
     Ok(all)
 }

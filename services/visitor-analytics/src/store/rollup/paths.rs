@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::NaiveDate;
-use rollups::journey::{self, MAX_PATH_DEPTH, adjacent_pages};
-use rollups::question::day_seconds;
+use rollups::paths::{self, MAX_PATH_DEPTH, adjacent_pages};
+use rollups::query::day_seconds;
 use sqlx::{PgConnection, PgPool};
 
 use super::{ClaimedDay, DayRollup, month};
@@ -26,7 +26,7 @@ pub(in crate::store) fn encode_day(
         id.map_or(0, |id| id.cast_unsigned())
     };
     let (packs, day) = (&folded.blocks, &day_seconds(&folded.day));
-    let mut ways = journey::encode_day(packs, day, path).into_iter();
+    let mut ways = paths::encode_day(packs, day, path).into_iter();
     let mut around = Some(adjacent_pages::encode_day(packs, day, path));
     [(); MAX_PATH_DEPTH + 1].map(|()| around.take().or_else(|| ways.next()).unwrap_or_default())
 }
@@ -65,7 +65,7 @@ pub(super) async fn replace(
         let all = if depth == 0 {
             adjacent_pages::sum_days(&days)
         } else {
-            journey::sum_days(&days)
+            paths::sum_days(&days)
         };
         *sum = all.ok_or(CORRUPT_PATHS)?;
     }

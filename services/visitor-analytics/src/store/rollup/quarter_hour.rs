@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use chrono::NaiveDate;
 use chrono_tz::Tz;
+use rollups::column_block::ColumnBlock;
 use rollups::day::LocalDay;
-use rollups::pack::ColumnBlock;
-use rollups::quarters::{MidnightOverlap, QuarterHours};
-use rollups::question::day_seconds;
+use rollups::quarter_hours::{MidnightOverlap, QuarterHours};
+use rollups::query::day_seconds;
 use sqlx::{PgConnection, PgPool};
 
 use super::{ClaimedDay, DayRollup, column_block, time_zone};

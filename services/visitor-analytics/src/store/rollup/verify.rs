@@ -7,9 +7,9 @@ mod visits;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{Datelike as _, NaiveDate};
+use rollups::aggregate::Metrics;
+use rollups::aggregate_codec::{MetricSums, add_encoded};
 use rollups::dimension::Dimension;
-use rollups::fold::Metrics;
-use rollups::sums::{MetricSums, add_encoded};
 use sqlx::PgConnection;
 
 use crate::store::{Store, StoreError};

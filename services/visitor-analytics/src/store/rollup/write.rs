@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::NaiveDate;
+use rollups::aggregate_codec::{self, MetricSums};
+use rollups::column_block::ColumnKind;
 use rollups::dimension::Dimension;
-use rollups::pack::ColumnKind;
-use rollups::sums::{self, MetricSums};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
@@ -116,7 +116,7 @@ pub(in crate::store) fn encode_metrics(
     rows: &[RollupRow],
     ids: &HashMap<Arc<str>, i32>,
 ) -> EncodedMetrics {
-    let mut lines: BTreeMap<Dimension, [Vec<sums::ValueMetrics>; 2]> = BTreeMap::new();
+    let mut lines: BTreeMap<Dimension, [Vec<aggregate_codec::ValueMetrics>; 2]> = BTreeMap::new();
     for row in rows {
         let id = row.value.as_ref().map_or(0, |text| ids[text]);
         let classes = lines.entry(row.dimension).or_default();
@@ -125,7 +125,7 @@ pub(in crate::store) fn encode_metrics(
     let lines = lines.into_iter();
     let bytes = lines.map(|(dimension, classes)| {
         let classes: [MetricSums; 2] = classes.map(|lines| lines.into_iter().collect());
-        (dimension, sums::encode(&classes))
+        (dimension, aggregate_codec::encode(&classes))
     });
     bytes.collect()
 }

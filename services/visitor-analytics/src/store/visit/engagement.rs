@@ -1,7 +1,7 @@
 //! Engagement: how long a page was visible and how far it was scrolled.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use common::clock::moment_of;
+use common::clock::timestamp_of;
 use uuid::Uuid;
 
 use crate::domain::engagement::Engagement;
@@ -17,7 +17,7 @@ impl Store {
         engagement: Engagement,
         sites: Option<&[String]>,
     ) -> Result<SiteLookup<(Engagement, DateTime<Utc>)>, StoreError> {
-        if let Some(moment) = moment_of(id) {
+        if let Some(moment) = timestamp_of(id) {
             let day = TimeDelta::days(1);
             let around = (
                 moment.checked_sub_signed(day),

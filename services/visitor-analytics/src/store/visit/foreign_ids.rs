@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use common::clock::moment_of;
+use common::clock::timestamp_of;
 use uuid::Uuid;
 
 use crate::domain::visit::NewVisit;
@@ -28,7 +28,7 @@ impl Store {
         let sites: Vec<String> = visits.iter().map(|visit| visit.site.clone()).collect();
         let from: Vec<_> = visits.iter().map(|visit| visit.timestamp - day).collect();
         let to: Vec<_> = visits.iter().map(|visit| visit.timestamp + day).collect();
-        let carried: Vec<_> = visits.iter().map(|visit| moment_of(visit.id)).collect();
+        let carried: Vec<_> = visits.iter().map(|visit| timestamp_of(visit.id)).collect();
         let taken = sqlx::query_scalar!(
             r#"select n.place as "place!"
                from (select u.*, coalesce(

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chassis::panics::catch_panics;
-use chassis::places::{NoFreeSlot, RequestSlot, RequestSlots};
+use chassis::request_slots::{NoFreeSlot, RequestSlot, RequestSlots};
 use chrono::{DateTime, Utc};
 use common::visitor_analytics::Visit;
 use tokio::sync::{Notify, broadcast, mpsc, watch};
@@ -99,7 +99,7 @@ impl LiveHub {
     /// Adds a subscriber with a token for `subject`.
     pub fn subscribe(&self, subject: &str) -> Result<Subscription, NoFreeSlot> {
         let listening = Subscription {
-            _slot: self.slots.take(subject)?,
+            _slot: self.slots.acquire(subject)?,
             hub: self.clone(),
             events: self.events.subscribe(),
         };

@@ -1,11 +1,11 @@
 //! Resolves the values in column blocks.
 
 use chrono::{DateTime, Datelike as _};
+use rollups::aggregate::{NO_VALUE, ValueId};
+use rollups::column_block::{BOT_FLAG, ColumnKind};
 use rollups::dimension::Dimension;
-use rollups::fold::{NO_VALUE, ValueId};
-use rollups::pack::{BOT_FLAG, ColumnKind};
-use rollups::quarters::QUARTER_HOUR_SECONDS;
-use rollups::question::Attribute;
+use rollups::quarter_hours::QUARTER_HOUR_SECONDS;
+use rollups::query::Attribute;
 use sqlx::PgPool;
 
 use super::{ValueDictionary, ValuesById};

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
 use chrono::Datelike as _;
-use rollups::fold::{NO_VALUE, ValueId};
-use rollups::journey::{
+use rollups::aggregate::{NO_VALUE, ValueId};
+use rollups::paths::{
     self, AdjacentPages, MAX_DAY_PATHS, MAX_PATH_DEPTH, PathCounts, adjacent_pages,
 };
 use sqlx::PgConnection;
@@ -42,7 +42,7 @@ pub(super) async fn compare_paths(
     for stops in sessions.values_mut() {
         stops.dedup_by_key(|(_, page)| *page);
     }
-    let none = journey::sum_days(&[]).unwrap_or_default();
+    let none = paths::sum_days(&[]).unwrap_or_default();
     for class in [false, true] {
         let mine = || {
             sessions
@@ -132,7 +132,7 @@ async fn compare_months(
         let days = days.fetch_all(&mut *connection).await?;
         let sum = match row.depth {
             0 => adjacent_pages::sum_days(&days),
-            _ => journey::sum_days(&days),
+            _ => paths::sum_days(&days),
         };
         comparison.compared += 1;
         if sum.ok_or(CORRUPT_VERIFIED_METRICS)? != row.ways {

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
+use rollups::aggregate::Metrics;
+use rollups::column_block::{BOT_FLAG, ColumnBlock, ColumnKind, SessionRows};
 use rollups::day::LocalDay;
-use rollups::fold::Metrics;
-use rollups::pack::{BOT_FLAG, ColumnBlock, ColumnKind, SessionRows};
-use rollups::quarters::{MidnightOverlap, QUARTER_HOUR_SECONDS, QuarterHours};
-use rollups::question::day_seconds;
+use rollups::quarter_hours::{MidnightOverlap, QUARTER_HOUR_SECONDS, QuarterHours};
+use rollups::query::day_seconds;
 use sqlx::PgConnection;
 
 use super::{MetricMismatch, RollupComparison, VerifiableDay, paths};

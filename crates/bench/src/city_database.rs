@@ -35,13 +35,13 @@ pub fn city_database(folder: &Path) -> PathBuf {
     if !path.exists() {
         std::fs::create_dir_all(folder).unwrap();
         let unfinished = path.with_extension("unfinished");
-        std::fs::write(&unfinished, bytes()).unwrap();
+        std::fs::write(&unfinished, build_database()).unwrap();
         std::fs::rename(&unfinished, &path).unwrap();
     }
     path
 }
 
-fn bytes() -> Vec<u8> {
+fn build_database() -> Vec<u8> {
     let mut random = SeededRandom(0x9e0);
     let mut data = DataSection::default();
     let cities: Vec<usize> = (0..CITY_COUNT).map(|n| data.city(n, &mut random)).collect();
@@ -54,7 +54,7 @@ fn bytes() -> Vec<u8> {
     let mut next = IPV4_ROOT_NODE + 1;
     while let Some((node, networks, depth)) = open.pop() {
         let room = 1_u64 << (31 - depth);
-        let left = share(networks, room, &mut random);
+        let left = split_networks(networks, room, &mut random);
         for (side, networks) in [left, networks - left].into_iter().enumerate() {
             nodes[node as usize][side] = if networks == 1 {
                 let city = cities[usize::try_from(random.below(CITY_COUNT as u64)).unwrap()];
@@ -82,7 +82,7 @@ fn bytes() -> Vec<u8> {
 
 /// Chooses the number of networks on the left side. Each side gets at least one, and at most as
 /// many as fit.
-fn share(networks: u32, room: u64, random: &mut SeededRandom) -> u32 {
+fn split_networks(networks: u32, room: u64, random: &mut SeededRandom) -> u32 {
     let least = u64::from(networks).saturating_sub(room).max(1);
     let most = room.min(u64::from(networks) - 1);
     let middle = u64::from(networks) / 2;
@@ -117,29 +117,29 @@ fn metadata(nodes: u32) -> Vec<u8> {
 #[derive(Default)]
 struct DataSection {
     bytes: Vec<u8>,
-    known: HashMap<String, usize>,
-    shares: bool,
+    offsets: HashMap<String, usize>,
+    use_pointers: bool,
 }
 
 impl DataSection {
     /// Writes a city and returns its offset.
     fn city(&mut self, number: usize, random: &mut SeededRandom) -> usize {
-        self.shares = true;
+        self.use_pointers = true;
         let (code, country, continent_code, continent, zone) = COUNTRIES[number % 6];
-        let country_at = self.once(country, |data| {
+        let country_at = self.get_or_write(country, |data| {
             data.map(3);
             data.pair("geoname_id", |data| data.number(6, 2_635_167));
             data.pair("iso_code", |data| data.text(code));
             data.pair("names", |data| data.names(country));
         });
-        let continent_at = self.once(continent, |data| {
+        let continent_at = self.get_or_write(continent, |data| {
             data.map(3);
             data.pair("code", |data| data.text(continent_code));
             data.pair("geoname_id", |data| data.number(6, 6_255_148));
             data.pair("names", |data| data.names(continent));
         });
         let region = format!("{code} Region {}", number % 300);
-        let region_at = self.once(&region, |data| {
+        let region_at = self.get_or_write(&region, |data| {
             data.control(11, 1);
             data.map(2);
             data.pair("iso_code", |data| data.text(&format!("R{}", number % 90)));
@@ -186,14 +186,14 @@ impl DataSection {
     }
 
     /// Returns the offset of the value for `key`, and writes the value first if it is missing.
-    fn once(&mut self, key: &str, write: impl FnOnce(&mut Self)) -> usize {
+    fn get_or_write(&mut self, key: &str, write: impl FnOnce(&mut Self)) -> usize {
         let key = format!("\0{key}");
-        if let Some(at) = self.known.get(&key) {
+        if let Some(at) = self.offsets.get(&key) {
             return *at;
         }
         let at = self.bytes.len();
         write(self);
-        self.known.insert(key, at);
+        self.offsets.insert(key, at);
         at
     }
 
@@ -207,11 +207,11 @@ impl DataSection {
     }
 
     fn text(&mut self, text: &str) {
-        if let Some(at) = self.known.get(text).copied() {
+        if let Some(at) = self.offsets.get(text).copied() {
             return self.pointer(at);
         }
-        if self.shares && text.len() > 3 {
-            self.known.insert(text.to_owned(), self.bytes.len());
+        if self.use_pointers && text.len() > 3 {
+            self.offsets.insert(text.to_owned(), self.bytes.len());
         }
         self.control(2, text.len());
         self.bytes.extend(text.as_bytes());

@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 pub use adjacent_pages::AdjacentPages;
 
-use super::fold::{NO_VALUE, ValueId};
-use super::pack::{ColumnBlock, ColumnKind, SessionRows};
+use super::aggregate::{NO_VALUE, ValueId};
+use super::column_block::{ColumnBlock, ColumnKind, SessionRows};
 use super::scan::{GroupBy, ScanBlock, for_each_session};
 use super::varint::{read_varint, write_varint};
 

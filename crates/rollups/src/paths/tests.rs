@@ -1,5 +1,5 @@
 use super::*;
-use crate::pack::{BlockBuilder, BlockRow};
+use crate::column_block::{BlockBuilder, BlockRow};
 
 fn way(pages: &[ValueId], goes_on: bool) -> PathKey {
     let mut way = [NO_VALUE; MAX_PATH_DEPTH];

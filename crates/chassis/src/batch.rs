@@ -20,51 +20,57 @@ pub enum SubmitError {
 }
 
 struct BatchJob<T, A> {
-    things: Vec<T>,
-    answer: oneshot::Sender<A>,
+    items: Vec<T>,
+    reply: oneshot::Sender<A>,
     /// Released after the reply.
-    room: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 }
 
 /// Submits items to the batch and waits for the reply.
 #[derive(Debug)]
 pub struct BatchSender<T, A> {
     jobs: mpsc::Sender<BatchJob<T, A>>,
-    room: Arc<Semaphore>,
+    capacity: Arc<Semaphore>,
 }
 
 /// Receives batches.
 pub struct BatchReceiver<T, A> {
     jobs: mpsc::Receiver<BatchJob<T, A>>,
-    batch: usize,
+    batch_size: usize,
 }
 
 /// The items of several requests.
 pub struct Batch<T, A> {
     /// All items, in the order of the requests.
-    pub things: Vec<T>,
+    pub items: Vec<T>,
     /// Number of items of each request.
-    pub sizes: Vec<usize>,
-    pub waiting: BatchReplies<A>,
+    pub item_counts: Vec<usize>,
+    pub replies: BatchReplies<A>,
 }
 
 /// Creates a queue with a capacity of `room` units. A batch is complete when it has at least
 /// `batch` items; it has more if its last request has many.
 #[must_use]
-pub fn line<T, A>(room: usize, batch: usize) -> (BatchSender<T, A>, BatchReceiver<T, A>) {
+pub fn batch_channel<T, A>(room: usize, batch: usize) -> (BatchSender<T, A>, BatchReceiver<T, A>) {
     let (sender, jobs) = mpsc::channel(MAX_QUEUED_JOBS);
     let line = BatchSender {
         jobs: sender,
-        room: Arc::new(Semaphore::new(room)),
+        capacity: Arc::new(Semaphore::new(room)),
     };
-    (line, BatchReceiver { jobs, batch })
+    (
+        line,
+        BatchReceiver {
+            jobs,
+            batch_size: batch,
+        },
+    )
 }
 
 impl<T, A> Clone for BatchSender<T, A> {
     fn clone(&self) -> Self {
         Self {
             jobs: self.jobs.clone(),
-            room: self.room.clone(),
+            capacity: self.capacity.clone(),
         }
     }
 }
@@ -72,19 +78,19 @@ impl<T, A> Clone for BatchSender<T, A> {
 impl<T, A> BatchSender<T, A> {
     /// Free capacity, in units.
     #[must_use]
-    pub fn free(&self) -> usize {
-        self.room.available_permits()
+    pub fn free_capacity(&self) -> usize {
+        self.capacity.available_permits()
     }
 
     /// Submits items that use `room` units of capacity, and waits for the reply.
-    pub async fn bring(&self, things: Vec<T>, room: usize) -> Result<A, SubmitError> {
+    pub async fn submit(&self, things: Vec<T>, room: usize) -> Result<A, SubmitError> {
         let room = u32::try_from(room).unwrap_or(u32::MAX);
-        let room = self.room.clone().try_acquire_many_owned(room);
+        let room = self.capacity.clone().try_acquire_many_owned(room);
         let (answer, answered) = oneshot::channel();
         let job = BatchJob {
-            things,
-            answer,
-            room: room.map_err(|_| SubmitError::Full)?,
+            items: things,
+            reply: answer,
+            permit: room.map_err(|_| SubmitError::Full)?,
         };
         self.jobs.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => SubmitError::Full,
@@ -97,7 +103,7 @@ impl<T, A> BatchSender<T, A> {
 impl<T, A> BatchReceiver<T, A> {
     /// Waits for the next batch. After `stop` the queue accepts no more items; when it is empty,
     /// this returns `None`. Cancel safe.
-    pub async fn next(&mut self, stop: &CancellationToken) -> Option<Batch<T, A>> {
+    pub async fn next_batch(&mut self, stop: &CancellationToken) -> Option<Batch<T, A>> {
         let first = tokio::select! {
             biased;
             () = stop.cancelled(), if !self.jobs.is_closed() => {
@@ -106,25 +112,25 @@ impl<T, A> BatchReceiver<T, A> {
             }
             job = self.jobs.recv() => job?,
         };
-        let mut count = first.things.len();
+        let mut count = first.items.len();
         let mut jobs = vec![first];
-        while count < self.batch
+        while count < self.batch_size
             && let Ok(job) = self.jobs.try_recv()
         {
-            count += job.things.len();
+            count += job.items.len();
             jobs.push(job);
         }
         // A client whose request has timed out must not find its items processed.
-        jobs.retain(|job| !job.answer.is_closed());
+        jobs.retain(|job| !job.reply.is_closed());
         let mut batch = Batch {
-            things: Vec::with_capacity(count),
-            sizes: Vec::with_capacity(jobs.len()),
-            waiting: BatchReplies(Vec::with_capacity(jobs.len())),
+            items: Vec::with_capacity(count),
+            item_counts: Vec::with_capacity(jobs.len()),
+            replies: BatchReplies(Vec::with_capacity(jobs.len())),
         };
         for job in jobs {
-            batch.sizes.push(job.things.len());
-            batch.things.extend(job.things);
-            batch.waiting.0.push((job.answer, job.room));
+            batch.item_counts.push(job.items.len());
+            batch.items.extend(job.items);
+            batch.replies.0.push((job.reply, job.permit));
         }
         Some(batch)
     }
@@ -135,7 +141,7 @@ pub struct BatchReplies<A>(Vec<(oneshot::Sender<A>, OwnedSemaphorePermit)>);
 
 impl<A> BatchReplies<A> {
     /// Sends one reply to each request, in order.
-    pub fn answer(self, answers: Vec<A>) {
+    pub fn send(self, answers: Vec<A>) {
         for ((waiting, room), answer) in self.0.into_iter().zip(answers) {
             // An error means that the request was dropped; its client will retry.
             let _ = waiting.send(answer);
@@ -156,20 +162,23 @@ mod tests {
 
     #[tokio::test]
     async fn what_comes_together_is_done_together_and_each_is_answered() {
-        let (line, mut gatherer) = line::<u8, Vec<u8>>(4, 4);
+        let (line, mut gatherer) = batch_channel::<u8, Vec<u8>>(4, 4);
         let stop = CancellationToken::new();
         let bring = |things: Vec<u8>| {
             let line = line.clone();
-            tokio::spawn(async move { line.bring(things.clone(), things.len()).await })
+            tokio::spawn(async move { line.submit(things.clone(), things.len()).await })
         };
         let (one, gone, other) = (bring(vec![1, 2]), bring(vec![9]), bring(vec![3]));
         settle().await;
-        assert_eq!(line.bring(vec![4], 1).await, Err(SubmitError::Full));
+        assert_eq!(line.submit(vec![4], 1).await, Err(SubmitError::Full));
         gone.abort();
         settle().await;
-        let batch = gatherer.next(&stop).await.unwrap();
-        assert_eq!((batch.things, batch.sizes), (vec![1, 2, 3], vec![2, 1]));
-        batch.waiting.answer(vec![vec![10, 20], vec![30]]);
+        let batch = gatherer.next_batch(&stop).await.unwrap();
+        assert_eq!(
+            (batch.items, batch.item_counts),
+            (vec![1, 2, 3], vec![2, 1])
+        );
+        batch.replies.send(vec![vec![10, 20], vec![30]]);
         assert_eq!(one.await.unwrap(), Ok(vec![10, 20]));
         assert_eq!(other.await.unwrap(), Ok(vec![30]));
 
@@ -177,11 +186,11 @@ mod tests {
         let last = bring(vec![5, 6, 7, 8]);
         settle().await;
         stop.cancel();
-        let batch = gatherer.next(&stop).await.unwrap();
-        assert_eq!(batch.things, [5, 6, 7, 8]);
-        assert_eq!(line.bring(vec![1], 0).await, Err(SubmitError::Stopping));
-        batch.waiting.answer(vec![vec![50]]);
+        let batch = gatherer.next_batch(&stop).await.unwrap();
+        assert_eq!(batch.items, [5, 6, 7, 8]);
+        assert_eq!(line.submit(vec![1], 0).await, Err(SubmitError::Stopping));
+        batch.replies.send(vec![vec![50]]);
         assert_eq!(last.await.unwrap(), Ok(vec![50]));
-        assert!(gatherer.next(&stop).await.is_none());
+        assert!(gatherer.next_batch(&stop).await.is_none());
     }
 }

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 
 /// Creates the data folder. It keeps the default mode, because PostgreSQL runs as another account
 /// when this process is root and must be able to enter the folder.
-pub fn make(folder: &Path) -> anyhow::Result<()> {
+pub fn create(folder: &Path) -> anyhow::Result<()> {
     let problem = || format!("cannot create the data folder {}", folder.display());
     fs::create_dir_all(folder).with_context(problem)
 }

@@ -27,8 +27,8 @@ pub(super) struct ConnectionTable {
     limits: ConnectionLimits,
     connections: HashMap<u64, TrackedConnection>,
     peers: HashMap<IpAddr, usize>,
-    next: u64,
-    closed: CloseCounters,
+    next_number: u64,
+    close_counters: CloseCounters,
 }
 
 /// Numbers of connections that were closed or refused because of the limits.
@@ -48,7 +48,7 @@ struct TrackedConnection {
     seen_requests: u64,
     seen_bytes: u64,
     /// Values of `queued` and `written` when the client had last read everything.
-    drained: (u64, u64),
+    drained_counters: (u64, u64),
 }
 
 /// The slot of a connection. Dropping it frees the slot.
@@ -62,7 +62,7 @@ pub(super) struct ConnectionSlot {
 
 impl ConnectionSlot {
     /// Waits until the connection must be closed.
-    pub(super) async fn closed(&self) {
+    pub(super) async fn wait_for_close(&self) {
         self.close.notified().await;
     }
 }
@@ -79,8 +79,8 @@ impl ConnectionTable {
             limits,
             connections: HashMap::new(),
             peers: HashMap::new(),
-            next: 0,
-            closed: CloseCounters::default(),
+            next_number: 0,
+            close_counters: CloseCounters::default(),
         }
     }
 
@@ -92,18 +92,18 @@ impl ConnectionTable {
         address: IpAddr,
         now: Instant,
     ) -> Option<ConnectionSlot> {
-        let peer = peer(address);
+        let peer = peer_group(address);
         if self.is_peer_full(peer) {
             self.evict(Some(peer), now);
         } else if self.is_full() {
             self.evict(None, now);
         }
         if self.is_peer_full(peer) || self.is_full() {
-            self.closed.refused += 1;
+            self.close_counters.refused += 1;
             return None;
         }
-        let (number, activity, close) = (self.next, Arc::default(), Arc::default());
-        self.next += 1;
+        let (number, activity, close) = (self.next_number, Arc::default(), Arc::default());
+        self.next_number += 1;
         *self.peers.entry(peer).or_default() += 1;
         let connection = TrackedConnection {
             peer,
@@ -112,7 +112,7 @@ impl ConnectionTable {
             progress_at: now,
             seen_requests: 0,
             seen_bytes: 0,
-            drained: (0, 0),
+            drained_counters: (0, 0),
         };
         self.connections.insert(number, connection);
         Some(ConnectionSlot {
@@ -137,7 +137,11 @@ impl ConnectionTable {
         let mut idle: Vec<_> = all
             .filter(|(_, connection)| peer.is_none_or(|peer| connection.peer == peer))
             .filter_map(|(number, connection)| {
-                Some((connection.rank(now)?, connection.progress_at(now), *number))
+                Some((
+                    connection.eviction_rank(now)?,
+                    connection.progress_at(now),
+                    *number,
+                ))
             })
             .collect();
         let count = (self.limits.max_connections / EVICTION_DIVISOR).max(1);
@@ -145,7 +149,7 @@ impl ConnectionTable {
             idle.select_nth_unstable(count);
             idle.truncate(count);
         }
-        self.closed.evicted += idle.len();
+        self.close_counters.evicted += idle.len();
         for (_, _, number) in idle {
             self.close(number);
         }
@@ -157,7 +161,7 @@ impl ConnectionTable {
         let mut expired = vec![];
         let mut unread = vec![];
         for (number, connection) in &mut self.connections {
-            connection.look(now);
+            connection.update_progress(now);
             if connection.is_expired(now, timeout) {
                 expired.push(*number);
             } else if connection.unread_bytes() > 0 {
@@ -168,7 +172,7 @@ impl ConnectionTable {
             self.close(number);
         }
         self.shed_unread(unread);
-        std::mem::take(&mut self.closed)
+        std::mem::take(&mut self.close_counters)
     }
 
     /// Closes the connections with the most unread bytes until the total is within the limit.
@@ -182,7 +186,7 @@ impl ConnectionTable {
             && let Some((bytes, number)) = unread.pop()
         {
             total -= bytes;
-            self.closed.unread += 1;
+            self.close_counters.unread += 1;
             self.close(number);
         }
     }
@@ -208,7 +212,7 @@ impl ConnectionTable {
 
 impl TrackedConnection {
     /// Whether response data wait for the client.
-    fn is_unread(&self) -> bool {
+    fn is_waiting_for_client(&self) -> bool {
         self.activity.unread.load(Relaxed) > 0 || self.activity.is_blocked.load(Relaxed)
     }
 
@@ -218,12 +222,12 @@ impl TrackedConnection {
         self.activity.working.load(Relaxed) > awaiting
     }
 
-    fn bytes(&self) -> u64 {
+    fn transferred_bytes(&self) -> u64 {
         self.activity.received.load(Relaxed) + self.activity.written.load(Relaxed)
     }
 
     fn unread_bytes(&self) -> u64 {
-        let (queued, written) = self.drained;
+        let (queued, written) = self.drained_counters;
         let queued = self.activity.queued.load(Relaxed) - queued;
         queued.saturating_sub(self.activity.written.load(Relaxed) - written)
     }
@@ -237,9 +241,12 @@ impl TrackedConnection {
         }
     }
 
-    fn look(&mut self, now: Instant) {
-        let (requests, bytes) = (self.activity.requests.load(Relaxed), self.bytes());
-        let is_unread = self.is_unread();
+    fn update_progress(&mut self, now: Instant) {
+        let (requests, bytes) = (
+            self.activity.requests.load(Relaxed),
+            self.transferred_bytes(),
+        );
+        let is_unread = self.is_waiting_for_client();
         let moves = bytes - self.seen_bytes >= MIN_PROGRESS_BYTES;
         let is_used = !is_unread && (self.is_working() || requests != self.seen_requests);
         if moves || is_used {
@@ -248,34 +255,34 @@ impl TrackedConnection {
         }
         if !is_unread {
             let queued = self.activity.queued.load(Relaxed);
-            self.drained = (queued, self.activity.written.load(Relaxed));
+            self.drained_counters = (queued, self.activity.written.load(Relaxed));
         }
     }
 
     /// A connection with a request in progress does not expire: reading a body has its own timeout.
     fn is_expired(&self, now: Instant, timeout: Duration) -> bool {
-        let is_served = self.activity.working.load(Relaxed) > 0 && !self.is_unread();
+        let is_served = self.activity.working.load(Relaxed) > 0 && !self.is_waiting_for_client();
         !is_served && now - self.progress_at >= timeout
     }
 
     /// The eviction rank, lowest first: 0 for connections without any request, 1 for idle
     /// connections, 2 for clients that neither send their body nor read the response. `None` while
     /// the service works on a request.
-    fn rank(&self, now: Instant) -> Option<u8> {
+    fn eviction_rank(&self, now: Instant) -> Option<u8> {
         if self.activity.requests.load(Relaxed) == 0 {
             return Some(0);
         }
-        if self.activity.working.load(Relaxed) == 0 && !self.is_unread() {
+        if self.activity.working.load(Relaxed) == 0 && !self.is_waiting_for_client() {
             return Some(1);
         }
         let is_stalled = now - self.progress_at(now) >= STALL_GRACE;
-        (is_stalled && (self.is_unread() || !self.is_working())).then_some(2)
+        (is_stalled && (self.is_waiting_for_client() || !self.is_working())).then_some(2)
     }
 }
 
 /// The unit of `max_per_peer`: an IPv4 address, or an IPv6 /64, which providers assign to one
 /// customer.
-fn peer(address: IpAddr) -> IpAddr {
+fn peer_group(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let network = address.to_bits() >> 64 << 64;

@@ -16,9 +16,9 @@ use crate::request;
 #[derive(Clone, Debug)]
 pub struct ServiceClient {
     http: reqwest::Client,
-    base: Url,
-    minter: std::sync::Arc<TokenIssuer>,
-    patience: Duration,
+    base_url: Url,
+    token_issuer: std::sync::Arc<TokenIssuer>,
+    timeout: Duration,
     breaker: AsyncRecloser,
 }
 
@@ -27,17 +27,17 @@ pub struct ServiceClient {
 pub enum ServiceClientError {
     /// The service did not respond, or the circuit breaker is open.
     #[error("the service is unavailable: {0}")]
-    Away(String),
+    Unavailable(String),
     /// The service responded with an error status.
     #[error("the service responded with {status} {code}")]
-    Refused {
+    ErrorStatus {
         status: StatusCode,
         /// The code of the problem, or empty.
         code: String,
     },
     /// The response body does not match the API.
     #[error("the service sent an invalid response: {0}")]
-    Unreadable(String),
+    InvalidResponse(String),
 }
 
 impl ServiceClientError {
@@ -45,8 +45,8 @@ impl ServiceClientError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Away(_) | Self::Unreadable(_) => true,
-            Self::Refused { status, .. } => {
+            Self::Unavailable(_) | Self::InvalidResponse(_) => true,
+            Self::ErrorStatus { status, .. } => {
                 // 401 and 403 are temporary while keys are rotated.
                 status.is_server_error() || matches!(status.as_u16(), 401 | 403 | 408 | 429)
             }
@@ -58,7 +58,12 @@ impl ServiceClient {
     /// Creates a client for the service at `base`. Calls carry tokens of `minter` and time out
     /// after `patience`.
     #[must_use]
-    pub fn new(http: reqwest::Client, base: Url, minter: TokenIssuer, patience: Duration) -> Self {
+    pub fn new(
+        http: reqwest::Client,
+        base_url: Url,
+        minter: TokenIssuer,
+        timeout: Duration,
+    ) -> Self {
         let breaker = Recloser::custom()
             .error_rate(0.5)
             .closed_len(10)
@@ -67,9 +72,9 @@ impl ServiceClient {
             .build();
         Self {
             http,
-            base,
-            minter: minter.into(),
-            patience,
+            base_url,
+            token_issuer: minter.into(),
+            timeout,
             breaker: AsyncRecloser::from(breaker),
         }
     }
@@ -83,12 +88,12 @@ impl ServiceClient {
     ) -> Result<T, ServiceClientError> {
         let call = self.send(path, body, idempotency_key);
         self.breaker
-            .call_with(is_failure, call)
+            .call_with(counts_as_failure, call)
             .await
             .map_err(|error| match error {
                 recloser::Error::Inner(error) => error,
                 recloser::Error::Rejected => {
-                    ServiceClientError::Away("the circuit breaker is open".into())
+                    ServiceClientError::Unavailable("the circuit breaker is open".into())
                 }
             })
     }
@@ -100,11 +105,11 @@ impl ServiceClient {
         idempotency_key: Option<&str>,
     ) -> Result<T, ServiceClientError> {
         let url = self
-            .base
+            .base_url
             .join(path)
-            .map_err(|e| ServiceClientError::Away(e.to_string()))?;
-        let mut call = self.http.post(url).timeout(self.patience).json(body);
-        if let Some(token) = self.minter.token() {
+            .map_err(|e| ServiceClientError::Unavailable(e.to_string()))?;
+        let mut call = self.http.post(url).timeout(self.timeout).json(body);
+        if let Some(token) = self.token_issuer.token() {
             call = call.bearer_auth(token);
         }
         if let Some(key) = idempotency_key {
@@ -116,27 +121,31 @@ impl ServiceClient {
                 call = call.header(request::TRACEPARENT, trace);
             }
         }
-        let response = call.send().await.map_err(|error| away(&error))?;
+        let response = call
+            .send()
+            .await
+            .map_err(|error| unavailable_error(&error))?;
         let status = response.status();
         if !status.is_success() {
             let code = problem_code(response).await;
-            return Err(ServiceClientError::Refused { status, code });
+            return Err(ServiceClientError::ErrorStatus { status, code });
         }
-        let unreadable =
-            |error: reqwest::Error| ServiceClientError::Unreadable(error.without_url().to_string());
+        let unreadable = |error: reqwest::Error| {
+            ServiceClientError::InvalidResponse(error.without_url().to_string())
+        };
         response.json().await.map_err(unreadable)
     }
 }
 
 /// Whether the circuit breaker counts an error: no response or a 5xx. A 4xx is our own mistake.
-fn is_failure(error: &ServiceClientError) -> bool {
+fn counts_as_failure(error: &ServiceClientError) -> bool {
     match error {
-        ServiceClientError::Away(_) | ServiceClientError::Unreadable(_) => true,
-        ServiceClientError::Refused { status, .. } => status.is_server_error(),
+        ServiceClientError::Unavailable(_) | ServiceClientError::InvalidResponse(_) => true,
+        ServiceClientError::ErrorStatus { status, .. } => status.is_server_error(),
     }
 }
 
-fn away(error: &reqwest::Error) -> ServiceClientError {
+fn unavailable_error(error: &reqwest::Error) -> ServiceClientError {
     let what = if error.is_timeout() {
         "timeout"
     } else if error.is_connect() {
@@ -144,7 +153,7 @@ fn away(error: &reqwest::Error) -> ServiceClientError {
     } else {
         "the connection was closed"
     };
-    ServiceClientError::Away(what.into())
+    ServiceClientError::Unavailable(what.into())
 }
 
 async fn problem_code(response: reqwest::Response) -> String {

@@ -5,10 +5,10 @@ use std::ops::Range;
 use chrono::{DateTime, Datelike as _, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 
+use super::aggregate::Metrics;
+use super::column_block::ColumnKind;
 use super::day::{LocalDay, LocalHour};
 use super::dimension::Dimension;
-use super::fold::Metrics;
-use super::pack::ColumnKind;
 use super::pattern::WildcardPattern;
 
 /// An attribute by which visits are grouped and filtered.

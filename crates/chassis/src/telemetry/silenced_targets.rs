@@ -20,10 +20,10 @@ const SILENCED_TARGETS: [&str; 10] = [
 
 /// Drops events of the silenced libraries at every level.
 pub(super) fn filter() -> FilterFn {
-    filter_fn(may_be_logged)
+    filter_fn(is_allowed)
 }
 
-fn may_be_logged(metadata: &Metadata) -> bool {
+fn is_allowed(metadata: &Metadata) -> bool {
     let library = metadata.target().split("::").next().unwrap_or_default();
     !SILENCED_TARGETS.contains(&library)
 }

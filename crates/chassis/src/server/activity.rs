@@ -64,7 +64,7 @@ impl RequestGuard {
         (guard, request)
     }
 
-    pub(super) fn answer(mut self, response: Response<Body>) -> Response<CountedResponse> {
+    pub(super) fn wrap_response(mut self, response: Response<Body>) -> Response<CountedResponse> {
         self.set_unread(true);
         response.map(|body| CountedResponse { body, guard: self })
     }

@@ -23,7 +23,7 @@ impl CountedStream {
         Self { stream, activity }
     }
 
-    fn count(&self, written: &Poll<Result<usize, Error>>) {
+    fn count_written(&self, written: &Poll<Result<usize, Error>>) {
         match written {
             Poll::Ready(Ok(bytes)) => {
                 self.activity.written.fetch_add(*bytes as u64, Relaxed);
@@ -52,7 +52,7 @@ impl AsyncWrite for CountedStream {
         bytes: &[u8],
     ) -> Poll<Result<usize, Error>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.count(&written);
+        self.count_written(&written);
         written
     }
 
@@ -62,7 +62,7 @@ impl AsyncWrite for CountedStream {
         pieces: &[IoSlice<'_>],
     ) -> Poll<Result<usize, Error>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
-        self.count(&written);
+        self.count_written(&written);
         written
     }
 

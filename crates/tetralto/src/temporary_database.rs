@@ -61,7 +61,7 @@ async fn run_in_runtime(
     let status = loop {
         tokio::select! {
             status = child.wait() => break status?,
-            signal = signals.next() => pass_on(signal, &child),
+            signal = signals.next() => forward_signal(signal, &child),
         }
     };
     cluster.remove()?;
@@ -93,7 +93,7 @@ impl TerminationSignals {
 }
 
 /// Forwards a signal to the command.
-fn pass_on(signal: Signal, child: &Child) {
+fn forward_signal(signal: Signal, child: &Child) {
     let on_terminal = stdin().is_terminal() || stdout().is_terminal() || stderr().is_terminal();
     if signal == Signal::INT && on_terminal {
         // The terminal has sent Ctrl-C to the command as well.

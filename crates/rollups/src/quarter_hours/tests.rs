@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use super::*;
-use crate::pack::{BlockBuilder, BlockRow};
+use crate::column_block::{BlockBuilder, BlockRow};
 
 /// A day of 24 hours that begins at `start`, in seconds.
 fn day(start: i64) -> Range<i64> {

@@ -5,12 +5,15 @@ use std::time::Duration;
 use common::clock::Clock;
 use sqlx::PgPool;
 
-use crate::running::{geo, notification, notify, url, visit, visitor_analytics};
+use crate::running::{
+    database_url, record_visits, send_notifications, start_geo, start_notification,
+    start_visitor_analytics,
+};
 
 /// Time for a service to become idle: its workers poll less often, and idle connections are closed.
-const SETTLE: Duration = Duration::from_secs(20);
+const SETTLE_TIME: Duration = Duration::from_secs(20);
 /// Duration of the measurement.
-const WATCH: Duration = Duration::from_secs(24);
+const MEASURE_TIME: Duration = Duration::from_secs(24);
 /// Maximum number of transactions in that time: 60 statements per minute, each followed by the
 /// empty query with which the pool checks a returned connection, and a margin for PostgreSQL's own
 /// transactions.
@@ -26,10 +29,10 @@ async fn transactions(pool: &PgPool) -> i64 {
 }
 
 /// Fails if the service exceeds the limits. The test itself has one connection.
-async fn is_at_rest(pool: &PgPool, name: &str) {
-    tokio::time::sleep(SETTLE).await;
+async fn check_idle_load(pool: &PgPool, name: &str) {
+    tokio::time::sleep(SETTLE_TIME).await;
     let before = transactions(pool).await;
-    tokio::time::sleep(WATCH).await;
+    tokio::time::sleep(MEASURE_TIME).await;
     let made = transactions(pool).await - before;
     let question = "select count(*) from pg_stat_activity
          where datname = current_database() and application_name = $1";
@@ -40,7 +43,7 @@ async fn is_at_rest(pool: &PgPool, name: &str) {
         .unwrap();
     assert!(
         made <= MAX_TRANSACTIONS,
-        "{name}: {made} transactions in {WATCH:?}"
+        "{name}: {made} transactions in {MEASURE_TIME:?}"
     );
     assert!(
         connections <= MAX_CONNECTIONS,
@@ -50,24 +53,24 @@ async fn is_at_rest(pool: &PgPool, name: &str) {
 
 #[sqlx::test(migrations = false)]
 async fn geo_rests(pool: PgPool) {
-    let service = geo(Some(&url(&pool)), &Clock::system()).await;
+    let service = start_geo(Some(&database_url(&pool)), &Clock::system()).await;
     for _ in 0..30 {
         service.text("/service-areas").await;
     }
-    is_at_rest(&pool, geo::SERVICE_NAME).await;
+    check_idle_load(&pool, geo::SERVICE_NAME).await;
 }
 
 #[sqlx::test(migrations = false)]
 async fn visitor_analytics_rests(pool: PgPool) {
-    let geo = geo(None, &Clock::system()).await;
-    let service = visitor_analytics(&url(&pool), &geo, &Clock::system()).await;
-    visit(&service).await;
-    is_at_rest(&pool, visitor_analytics::SERVICE_NAME).await;
+    let geo = start_geo(None, &Clock::system()).await;
+    let service = start_visitor_analytics(&database_url(&pool), &geo, &Clock::system()).await;
+    record_visits(&service).await;
+    check_idle_load(&pool, visitor_analytics::SERVICE_NAME).await;
 }
 
 #[sqlx::test(migrations = false)]
 async fn notification_rests(pool: PgPool) {
-    let service = notification(&url(&pool), &Clock::system()).await;
-    notify(&service).await;
-    is_at_rest(&pool, notification::SERVICE_NAME).await;
+    let service = start_notification(&database_url(&pool), &Clock::system()).await;
+    send_notifications(&service).await;
+    check_idle_load(&pool, notification::SERVICE_NAME).await;
 }

@@ -4,9 +4,9 @@
 /// read-only, rejects the role, or is not migrated. Other errors are caused by the statement or its
 /// data.
 #[must_use]
-pub fn is_away(error: &sqlx::Error) -> bool {
+pub fn is_unavailable(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| is_state_of_server(&code)),
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| is_server_state(&code)),
         sqlx::Error::Io(_)
         | sqlx::Error::Tls(_)
         | sqlx::Error::Protocol(_)
@@ -20,7 +20,7 @@ pub fn is_away(error: &sqlx::Error) -> bool {
 
 /// Whether an SQLSTATE is caused by the server or its setup and not by a statement (PostgreSQL
 /// documentation, appendix A).
-fn is_state_of_server(code: &str) -> bool {
+fn is_server_state(code: &str) -> bool {
     match &code[..2.min(code.len())] {
         // Connection exceptions; transaction state, such as read-only or idle timeout;
         // authorization; missing databases and schemas; serialization failures and deadlocks;
@@ -35,7 +35,7 @@ fn is_state_of_server(code: &str) -> bool {
 
 /// The detail of the health check for an error. The message of the server is not used, because it
 /// may contain names and addresses.
-pub(super) fn describe(error: &sqlx::Error) -> &'static str {
+pub(super) fn describe_error(error: &sqlx::Error) -> &'static str {
     let Some(error) = error.as_database_error() else {
         return match error {
             sqlx::Error::PoolTimedOut => "no connection within the time limit",
@@ -65,17 +65,17 @@ pub(super) fn is_startup_option_refused(error: &sqlx::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_state_of_server;
+    use super::is_server_state;
 
     #[test]
     fn a_server_that_refuses_is_told_from_a_bad_statement() {
         for code in [
             "25006", "28P01", "28000", "3D000", "42P01", "42501", "53100", "57P03", "25P03",
         ] {
-            assert!(is_state_of_server(code), "{code}");
+            assert!(is_server_state(code), "{code}");
         }
         for code in ["22001", "23505", "42601", "42804", "P0001", ""] {
-            assert!(!is_state_of_server(code), "{code}");
+            assert!(!is_server_state(code), "{code}");
         }
     }
 }

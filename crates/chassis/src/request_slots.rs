@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Debug)]
 pub struct RequestSlots {
     max: usize,
-    held: Mutex<SlotCounts>,
+    used: Mutex<SlotCounts>,
 }
 
 #[derive(Debug, Default)]
@@ -19,7 +19,7 @@ struct SlotCounts {
 /// A slot. Dropping it frees the slot.
 #[derive(Debug)]
 pub struct RequestSlot {
-    places: Arc<RequestSlots>,
+    slots: Arc<RequestSlots>,
     subject: String,
 }
 
@@ -32,13 +32,13 @@ impl RequestSlots {
     #[must_use]
     pub fn new(max: usize) -> Arc<Self> {
         let held = Mutex::default();
-        Arc::new(Self { max, held })
+        Arc::new(Self { max, used: held })
     }
 
     /// Takes a slot for the subject of a token. The share per subject keeps one client from
     /// blocking the others.
-    pub fn take(self: &Arc<Self>, subject: &str) -> Result<RequestSlot, NoFreeSlot> {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+    pub fn acquire(self: &Arc<Self>, subject: &str) -> Result<RequestSlot, NoFreeSlot> {
+        let mut held = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let own = held.by_subject.get(subject).copied().unwrap_or_default();
         if held.total >= self.max || own >= self.max.div_ceil(2) {
             return Err(NoFreeSlot);
@@ -46,7 +46,7 @@ impl RequestSlots {
         held.total += 1;
         held.by_subject.insert(subject.to_owned(), own + 1);
         Ok(RequestSlot {
-            places: self.clone(),
+            slots: self.clone(),
             subject: subject.to_owned(),
         })
     }
@@ -54,7 +54,7 @@ impl RequestSlots {
 
 impl Drop for RequestSlot {
     fn drop(&mut self) {
-        let held = &self.places.held;
+        let held = &self.slots.used;
         let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
         held.total -= 1;
         if let Some(own) = held.by_subject.get_mut(&self.subject) {
@@ -73,15 +73,15 @@ mod tests {
     #[test]
     fn nobody_gets_more_than_half() {
         let places = RequestSlots::new(4);
-        let first = places.take("a").unwrap();
-        let _second = places.take("a").unwrap();
-        assert_eq!(places.take("a").unwrap_err(), NoFreeSlot);
-        let _third = places.take("b").unwrap();
-        let fourth = places.take("b").unwrap();
-        assert_eq!(places.take("c").unwrap_err(), NoFreeSlot);
+        let first = places.acquire("a").unwrap();
+        let _second = places.acquire("a").unwrap();
+        assert_eq!(places.acquire("a").unwrap_err(), NoFreeSlot);
+        let _third = places.acquire("b").unwrap();
+        let fourth = places.acquire("b").unwrap();
+        assert_eq!(places.acquire("c").unwrap_err(), NoFreeSlot);
         drop(fourth);
-        let _other = places.take("c").unwrap();
+        let _other = places.acquire("c").unwrap();
         drop(first);
-        let _again = places.take("a").unwrap();
+        let _again = places.acquire("a").unwrap();
     }
 }

@@ -78,7 +78,7 @@ impl Claims {
 
     /// Restricts the token to the sites with these domains. An empty list means no restriction.
     #[must_use]
-    pub fn limited_to(mut self, sites: &[String]) -> Self {
+    pub fn restricted_to_sites(mut self, sites: &[String]) -> Self {
         self.sites = (!sites.is_empty()).then(|| sites.to_vec());
         self
     }

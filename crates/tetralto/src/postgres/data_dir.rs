@@ -12,8 +12,8 @@ use rustix::{
 };
 
 use super::{
-    account::{OsAccount, give},
-    error::{PostgresError, at},
+    account::{OsAccount, change_owner},
+    error::{PostgresError, io_error},
 };
 
 /// Parent of the data directory if this process is root and the account of the cluster cannot reach
@@ -30,34 +30,34 @@ pub struct ClusterLocation {
 impl ClusterLocation {
     /// Resolves the requested folder. Creates its parent.
     pub fn find(wanted: &Path) -> Result<Self, PostgresError> {
-        let wanted = absolute(wanted).map_err(at("find", wanted))?;
+        let wanted = absolute(wanted).map_err(io_error("find", wanted))?;
         let (Some(parent), Some(name)) = (wanted.parent(), wanted.file_name()) else {
             let root = std::io::ErrorKind::InvalidInput.into();
-            return Err(at("use", &wanted)(root));
+            return Err(io_error("use", &wanted)(root));
         };
-        fs::create_dir_all(parent).map_err(at("create", parent))?;
-        let parent = fs::canonicalize(parent).map_err(at("find", parent))?;
+        fs::create_dir_all(parent).map_err(io_error("create", parent))?;
+        let parent = fs::canonicalize(parent).map_err(io_error("find", parent))?;
         let data_dir = parent.join(name);
 
         match OsAccount::for_cluster(&data_dir)? {
-            Some(account) if !account.can_reach(&parent) => Self::elsewhere(&data_dir),
+            Some(account) if !account.can_reach(&parent) => Self::fallback(&data_dir),
             account => Ok(Self { data_dir, account }),
         }
     }
 
-    fn elsewhere(unreachable: &Path) -> Result<Self, PostgresError> {
+    fn fallback(unreachable: &Path) -> Result<Self, PostgresError> {
         let parent = Path::new(FALLBACK_DATA_DIR);
-        fs::create_dir_all(parent).map_err(at("create", parent))?;
+        fs::create_dir_all(parent).map_err(io_error("create", parent))?;
         fs::set_permissions(parent, fs::Permissions::from_mode(0o755))
-            .map_err(at("change the mode of", parent))?;
-        let data_dir = parent.join(short_name(unreachable));
+            .map_err(io_error("change the mode of", parent))?;
+        let data_dir = parent.join(path_hash(unreachable));
         let account = OsAccount::for_cluster(&data_dir)?;
         Ok(Self { data_dir, account })
     }
 }
 
 /// A sibling of the data directory with an added extension.
-pub fn beside(data_dir: &Path, extension: &str) -> PathBuf {
+pub fn sibling(data_dir: &Path, extension: &str) -> PathBuf {
     data_dir.with_added_extension(extension)
 }
 
@@ -74,22 +74,22 @@ impl Drop for ClusterLock {
 
 /// Takes the lock. Fails if another process holds it.
 pub fn lock(data_dir: &Path, account: Option<OsAccount>) -> Result<ClusterLock, PostgresError> {
-    let path = beside(data_dir, "lock");
+    let path = sibling(data_dir, "lock");
     let file = OpenOptions::new()
         .create(true)
         .append(true)
         .open(&path)
-        .map_err(at("open", &path))?;
-    give(&path, account)?;
+        .map_err(io_error("open", &path))?;
+    change_owner(&path, account)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(ClusterLock(file)),
-        Err(Errno::WOULDBLOCK) => Err(PostgresError::InUse(data_dir.to_path_buf())),
-        Err(error) => Err(at("lock", &path)(error.into())),
+        Err(Errno::WOULDBLOCK) => Err(PostgresError::AlreadyRunning(data_dir.to_path_buf())),
+        Err(error) => Err(io_error("lock", &path)(error.into())),
     }
 }
 
 /// A short, stable name for a path (FNV-1a hash).
-pub fn short_name(path: &Path) -> String {
+pub fn path_hash(path: &Path) -> String {
     let hash = path
         .as_os_str()
         .as_encoded_bytes()

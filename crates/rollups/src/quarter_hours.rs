@@ -10,8 +10,8 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::fold::Metrics;
-use super::pack::ColumnBlock;
+use super::aggregate::Metrics;
+use super::column_block::ColumnBlock;
 use super::varint::{read_varint, write_varint};
 
 pub const QUARTER_HOUR_SECONDS: i64 = 900;

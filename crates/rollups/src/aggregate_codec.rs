@@ -4,7 +4,7 @@
 //! metrics. Each is a sequence of entries in ascending order of value ids: the difference to the
 //! previous id, visits, visitors, sessions, bounces and seconds, all as [`super::varint`].
 
-use super::fold::Metrics;
+use super::aggregate::Metrics;
 use super::varint::{read_varint, write_varint};
 
 /// An id of `rollup_value` and its metrics.

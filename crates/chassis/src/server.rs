@@ -92,7 +92,7 @@ pub async fn serve(
     let accepting = async {
         let finishing = GracefulShutdown::new();
         tokio::select! {
-            () = accept(&listener, &router, &table, &finishing) => {}
+            () = run_accept_loop(&listener, &router, &table, &finishing) => {}
             () = shutdown.cancelled() => {}
         }
         drop(listener);
@@ -100,23 +100,23 @@ pub async fn serve(
     };
     tokio::select! {
         () = accepting => {}
-        () = sweep(&table, limits) => {}
+        () = run_sweeps(&table, limits) => {}
     }
 }
 
-async fn accept(
+async fn run_accept_loop(
     listener: &TcpListener,
     router: &Router,
     table: &Arc<Mutex<ConnectionTable>>,
     finishing: &GracefulShutdown,
 ) {
-    let builder = builder();
+    let builder = connection_builder();
     loop {
         match listener.accept().await {
             Ok((stream, address)) => {
                 let place = lock(table).admit(table, address.ip(), Instant::now());
                 if let Some(place) = place {
-                    start(stream, place, router, &builder, finishing);
+                    spawn_connection(stream, place, router, &builder, finishing);
                 }
             }
             Err(error) => {
@@ -129,7 +129,7 @@ async fn accept(
     }
 }
 
-fn start(
+fn spawn_connection(
     stream: TcpStream,
     place: ConnectionSlot,
     router: &Router,
@@ -145,7 +145,7 @@ fn start(
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let (guard, request) = RequestGuard::begin(&activity, request);
         let answer = router.clone().oneshot(request);
-        async move { answer.await.map(|response| guard.answer(response)) }
+        async move { answer.await.map(|response| guard.wrap_response(response)) }
     });
     let connection = builder.serve_connection(stream, service).into_owned();
     let connection = finishing.watch(connection);
@@ -153,12 +153,12 @@ fn start(
         tokio::select! {
             // An error on the connection is caused by the client.
             _ = connection => {}
-            () = place.closed() => {}
+            () = place.wait_for_close() => {}
         }
     });
 }
 
-fn builder() -> Builder<TokioExecutor> {
+fn connection_builder() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     // The sweep closes connections that send no complete head. Unlike the timer of hyper, it also
     // covers the time before the HTTP version is known.
@@ -182,7 +182,7 @@ fn builder() -> Builder<TokioExecutor> {
 }
 
 /// Closes idle connections periodically. Logs their number, but no addresses.
-async fn sweep(table: &Mutex<ConnectionTable>, limits: ConnectionLimits) {
+async fn run_sweeps(table: &Mutex<ConnectionTable>, limits: ConnectionLimits) {
     let interval = SWEEP_INTERVAL.min(limits.idle_timeout / 4);
     loop {
         tokio::time::sleep(interval).await;

@@ -12,8 +12,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::{for_each_path, join_classes, page_of_visit, read_count, split_classes};
-use crate::fold::{NO_VALUE, ValueId};
-use crate::pack::ColumnBlock;
+use crate::aggregate::{NO_VALUE, ValueId};
+use crate::column_block::ColumnBlock;
 use crate::scan::{ScanBlock, for_each_session};
 use crate::varint::{read_varint, write_varint};
 
