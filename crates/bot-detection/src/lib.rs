@@ -1,7 +1,7 @@
 //! Whether a visitor is a bot: small rules, each with a weight; together a score with reasons.
 //!
-//! [`UserAgentRules`] judges the user agent, [`judge`] the whole visit: user agent, headers, path,
-//! referrer and network. [`behaviour`] judges the visits of a session. [`judge_again`] applies new
+//! [`UserAgentRules`] judges the user agent, [`evaluate_visit`] the whole visit: user agent, headers, path,
+//! referrer and network. [`behaviour`] judges the visits of a session. [`reevaluate_visit`] applies new
 //! rules to a stored visit; [`RULESET_VERSION`] says which rules a verdict comes from. The crate
 //! does no I/O.
 //!

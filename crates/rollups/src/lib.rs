@@ -1,12 +1,12 @@
 //! The report engine: aggregates of days, and what reports compute from them.
 //!
 //! A day is a site's local day ([`day`]). Closed days are stored in two forms:
-//! - Aggregates by dimension and value: [`fold`] computes them, [`sums`] adds them up and encodes
-//!   them. [`quarters`] keeps quarter hours, from which days of other time zones follow.
-//! - The visits themselves as column blocks ([`pack`]), for reports with filters.
+//! - Aggregates by dimension and value: [`aggregate`] computes them, [`aggregate_codec`] adds them up and encodes
+//!   them. [`quarter_hours`] keeps quarter hours, from which days of other time zones follow.
+//! - The visits themselves as column blocks ([`column_block`]), for reports with filters.
 //!
-//! A report is a period and filters ([`question`], [`filters`]). [`scan`] evaluates it on column
-//! blocks; [`funnel`], [`journey`] and [`retention`] compute funnels, paths and cohorts. The crate
+//! A report is a period and filters ([`query`], [`filters`]). [`scan`] evaluates it on column
+//! blocks; [`funnel`], [`paths`] and [`retention`] compute funnels, paths and cohorts. The crate
 //! does no I/O: its user stores the bytes.
 //!
 //! ```

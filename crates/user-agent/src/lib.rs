@@ -1,7 +1,7 @@
 //! What a user agent says about browser, system and device.
 //!
 //! The names come from the expressions of uap-core. Client hints, where a browser sends them,
-//! replace what the user agent hides. [`expressions`] searches hundreds of expressions in one pass;
+//! replace what the user agent hides. [`regex_set`] searches hundreds of expressions in one pass;
 //! bot detection uses it too. The crate does no I/O.
 //!
 //! ```

@@ -47,7 +47,7 @@ pub struct IntakeWriter {
 
 impl Intake {
     /// Creates an intake and its writer. Nothing is accepted until the writer runs. The pool comes
-    /// from [`lane`](crate::store::accept::lane).
+    /// from [`key_lookup_pool`](crate::store::accept::key_lookup_pool).
     #[must_use]
     pub fn new(lane: PgPool, clock: Clock) -> (Self, IntakeWriter) {
         let (queue, asked) = batch::batch_channel(MAX_QUEUED_KILOBYTES, MAX_BATCH_SIZE);

@@ -51,7 +51,7 @@ impl LockedDownloadDir {
         Ok((known == Some(&md5)).then_some(packed))
     }
 
-    /// Verifies and installs a file that [`LockedDownloadDir::pack`] has written.
+    /// Verifies and installs a file that [`LockedDownloadDir::export`] has written.
     pub async fn restore(
         &mut self,
         edition: &str,

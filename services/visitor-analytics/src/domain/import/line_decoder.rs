@@ -22,7 +22,7 @@ pub struct LineDecoder {
 }
 
 impl LineDecoder {
-    /// Adds bytes. Call [`Self::take`] until it returns `None` first.
+    /// Adds bytes. Call [`Self::next_line`] until it returns `None` first.
     pub fn push(&mut self, piece: &[u8]) {
         self.buffer.drain(..self.start);
         self.start = 0;
