@@ -18,6 +18,7 @@ pub use self::backups::DatabaseBackups;
 use crate::clients::updates::{
     DownloadDir, LockedDownloadDir, Publisher, UpdateError, UpdateOutcome,
 };
+use crate::metrics::count_update;
 
 /// MaxMind publishes twice a week, DB-IP monthly.
 const CHECK_INTERVAL: TimeDelta = TimeDelta::hours(24);
@@ -130,13 +131,13 @@ impl DatabaseUpdater {
                 Err(error) => {
                     let next = self.record_failure(edition, &error);
                     if matches!(error, UpdateError::DownloadLimit) {
-                        self.log_state_error(folder.set_next_check(edition, next));
+                        log_state_error(folder.set_next_check(edition, next));
                     }
                 }
             }
         }
         if editions.iter().all(|edition| folder.has_database(edition)) {
-            self.log_state_error(folder.remove_other_editions(&editions));
+            log_state_error(folder.remove_other_editions(&editions));
         }
         if let Some((copies, round)) = copies.filter(|_| is_ours) {
             copies.save(round, &editions, &folder).await;
@@ -203,7 +204,7 @@ impl DatabaseUpdater {
                 ..UpdateStatus::default()
             };
         });
-        self.log_state_error(folder.set_next_check(edition, next));
+        log_state_error(folder.set_next_check(edition, next));
         match brought {
             UpdateOutcome::Installed => {
                 tracing::info!(edition, "a new database release was downloaded");
@@ -239,13 +240,6 @@ impl DatabaseUpdater {
             );
         }
         next
-    }
-
-    /// Logs a failure to write the update state. Downloads work without the state.
-    fn log_state_error(&self, remembered: Result<(), UpdateError>) {
-        if let Err(error) = remembered {
-            tracing::warn!(%error, "the update state was not saved");
-        }
     }
 
     /// The time until the next check.
@@ -299,7 +293,9 @@ fn after_next_midnight(now: DateTime<Utc>) -> DateTime<Utc> {
     day.and_time(NaiveTime::MIN).and_utc() + TimeDelta::minutes(5)
 }
 
-fn count_update(edition: &str, outcome: &'static str) {
-    let edition = edition.to_owned();
-    metrics::counter!("geo_updates_total", "edition" => edition, "outcome" => outcome).increment(1);
+/// Logs a failure to write the update state. Downloads work without the state.
+fn log_state_error(remembered: Result<(), UpdateError>) {
+    if let Err(error) = remembered {
+        tracing::warn!(%error, "the update state was not saved");
+    }
 }
