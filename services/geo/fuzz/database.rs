@@ -5,7 +5,8 @@
 use std::path::Path;
 
 use common::clock::Clock;
-use geo::clients::{LocalDatabases, Locator};
+use geo::app::Locator;
+use geo::clients::LocalDatabases;
 use geo::domain::Language;
 use libfuzzer_sys::fuzz_target;
 use tokio::runtime::{Builder, Runtime};

@@ -15,7 +15,7 @@ use moka::sync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SetOnce};
 use tokio::time::{Instant, timeout_at};
 
-pub(super) use self::client::WebLookupResult;
+pub(crate) use self::client::WebLookupResult;
 pub use self::client::WebServiceSettings;
 use self::client::{WEB_SERVICE, WebServiceClient};
 use super::count_lookup;
@@ -45,7 +45,7 @@ pub struct MaxMindWebService {
 
 /// A lookup that was started. It runs to completion even if nobody waits for it.
 #[derive(Clone)]
-pub(super) struct WebLookup {
+pub(crate) struct WebLookup {
     started_at: DateTime<Utc>,
     /// `None` if the lookup failed.
     result: Arc<SetOnce<Option<WebLookupResult>>>,
@@ -53,7 +53,7 @@ pub(super) struct WebLookup {
 
 impl WebLookup {
     /// Waits for the result; `None` after the deadline or if the lookup failed.
-    pub(super) async fn wait(&self, deadline: Instant) -> Option<&WebLookupResult> {
+    pub(crate) async fn wait(&self, deadline: Instant) -> Option<&WebLookupResult> {
         timeout_at(deadline, self.result.wait())
             .await
             .ok()?
@@ -84,7 +84,7 @@ impl MaxMindWebService {
     }
 
     /// Starts a lookup, or joins a pending or cached one; `None` if no request is allowed now.
-    pub(super) fn start(self: &Arc<Self>, ip: IpAddr) -> Option<WebLookup> {
+    pub(crate) fn start(self: &Arc<Self>, ip: IpAddr) -> Option<WebLookup> {
         let now = self.clock.now();
         if let Some(lookup) = self.cache.get(&ip).filter(|lookup| !lookup.is_expired(now)) {
             count_lookup(PROVIDER, "cached");
@@ -150,7 +150,7 @@ impl MaxMindWebService {
         }
     }
 
-    pub(super) fn source() -> LocationSource {
+    pub(crate) fn source() -> LocationSource {
         LocationSource {
             provider: PROVIDER.into(),
             database: WEB_SERVICE.into(),

@@ -39,7 +39,7 @@ pub(super) struct WebServiceClient {
     api_key: SecretString,
 }
 
-pub(in super::super) enum WebLookupResult {
+pub(crate) enum WebLookupResult {
     Found(Box<WebServiceRecord>),
     NotFound,
     /// The address is reserved and has no location.
