@@ -136,13 +136,13 @@ fn database_updater(
     store: Option<&Store>,
     clock: &Clock,
 ) -> reqwest::Result<Option<Arc<DatabaseUpdater>>> {
-    let folder = DownloadDir::new(config.updates.data_dir());
+    let Some(publisher) = config.publisher() else {
+        return Ok(None);
+    };
+    let download_dir = DownloadDir::new(config.updates.data_dir());
     let store = store.filter(|_| config.updates.has_postgres_backups());
-    let copies = store.cloned().map(DatabaseBackups::new);
-    let publisher = config.publisher();
-    let updater =
-        publisher.map(|publisher| DatabaseUpdater::new(publisher, folder, copies, clock.clone()));
-    updater.transpose()
+    let backups = store.cloned().map(DatabaseBackups::new);
+    DatabaseUpdater::new(publisher, download_dir, backups, clock.clone()).map(Some)
 }
 
 fn health_checks(

@@ -54,14 +54,14 @@ impl DatabaseUpdater {
     /// Fails if the HTTP client cannot be created.
     pub fn new(
         publisher: Publisher,
-        folder: DownloadDir,
-        copies: Option<DatabaseBackups>,
+        download_dir: DownloadDir,
+        backups: Option<DatabaseBackups>,
         clock: Clock,
     ) -> reqwest::Result<Arc<Self>> {
         Ok(Arc::new(Self {
             publisher,
-            download_dir: folder,
-            backups: copies,
+            download_dir,
+            backups,
             http: chassis::http_client::build("tetralto-geo")?,
             clock,
             statuses: Mutex::default(),
