@@ -5,9 +5,9 @@ use std::fs::File;
 use chrono::{DateTime, Utc};
 use tempfile::NamedTempFile;
 
-use super::UpdateError;
 use super::archive::{ArchiveFormat, pack};
 use super::download_dir::{DownloadedArchive, LockedDownloadDir, run_blocking};
+use super::outcome::UpdateError;
 
 /// An installed database.
 #[derive(Clone, Debug, PartialEq, Eq)]

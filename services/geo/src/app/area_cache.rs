@@ -1,19 +1,15 @@
-//! Keeps an index of the enabled service areas in memory and follows changes in the database, so
-//! that every replica uses the same areas.
+//! An index of the enabled service areas in memory.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, RwLock};
-use std::time::Duration;
 
-use chassis::panics::{catch_panic, catch_panics};
+use chassis::panics::catch_panic;
 use tokio::sync::Mutex;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::domain::areas::{AreaIndex, IndexedArea};
 use crate::store::{ServiceArea, Store, StoreError};
 
-const POLL_INTERVAL: Duration = Duration::from_secs(2);
 const MAX_AREAS_PER_QUERY: usize = 500;
 
 const NOT_POISONED: &str = "no code panics while it holds this lock";
@@ -52,30 +48,6 @@ impl AreaCache {
     #[must_use]
     pub fn index(&self) -> Option<Arc<AreaIndex>> {
         self.current.read().expect(NOT_POISONED).clone()
-    }
-
-    /// Refreshes the index periodically until `stop`. The last index stays in use while the
-    /// database is unavailable.
-    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let mut was_well = true;
-        loop {
-            let error = match catch_panics(self.refresh()).await {
-                Ok(renewed) => renewed.err().map(|error| error.to_string()),
-                Err(panic) => Some(panic.to_string()),
-            };
-            // Logged once per outage; `/health` reports it, too.
-            if let Some(error) = error.as_ref().filter(|_| was_well) {
-                tracing::warn!(
-                    error,
-                    "service areas cannot be read; the last version stays in use"
-                );
-            }
-            was_well = error.is_none();
-            tokio::select! {
-                () = tokio::time::sleep(POLL_INTERVAL) => {}
-                () = stop.cancelled() => return,
-            }
-        }
     }
 
     /// Refreshes the index if the version in the database has changed. Only changed areas are read.

@@ -9,8 +9,8 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use tokio::time::timeout;
 
-use super::count_update;
 use crate::clients::updates::{InstalledDatabase, LockedDownloadDir, UpdateError};
+use crate::metrics::count_update;
 use crate::store::{MAX_PART_BYTES, Store, StoreError, StoredDownload, UpdaterLock};
 
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);

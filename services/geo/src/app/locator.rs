@@ -10,9 +10,8 @@ use common::clock::Clock;
 use common::geo::Location;
 use tokio::time::Instant;
 
-use super::databases::{DatabaseSet, LocalDatabases};
-use super::embedded::EmbeddedDatabase;
-use super::maxmind::{MaxMindWebService, WebLookup, WebLookupResult};
+use crate::clients::maxmind::{WebLookup, WebLookupResult};
+use crate::clients::{DatabaseSet, EmbeddedDatabase, LocalDatabases, MaxMindWebService};
 use crate::domain::areas::GeoPoint;
 use crate::domain::{
     Language, LocateError, SpecialPurpose, canonical_text, countries, enrich, parse_address,
