@@ -14,12 +14,15 @@ use url::Url;
 
 use crate::clients::twilio::{TwilioSender, TwilioSettings as Twilio};
 use crate::clients::vonage::VonageSettings as Vonage;
-use crate::domain::delivery_plan::DefaultRecipient;
 use crate::domain::phone::PhoneNumber;
+use crate::domain::recipient::DefaultRecipient;
 
 pub use self::channel_limits::ChannelLimitArgs;
 pub use self::channels::ChannelArgs;
 pub use self::daily_limits::DailyLimitArgs;
+
+/// The name of the service, the audience of its tokens, and its schema in the database.
+pub const SERVICE_NAME: &str = "notification";
 
 // Flattened groups have no doc comment: clap would print it as the description of the program.
 /// Notification service: decides by rules whom to notify, and delivers the messages.

@@ -14,6 +14,7 @@ pub mod notify_command;
 pub mod person;
 pub mod phone;
 pub mod printable;
+pub mod priority;
 pub mod public_address;
 pub mod quiet_hours;
 pub mod rate_window;

@@ -29,6 +29,7 @@ use sqlx::migrate::Migrator;
 
 use crate::clients::log;
 use crate::config::Config;
+pub use crate::config::SERVICE_NAME;
 use crate::domain::backoff::JitterFn;
 use crate::domain::channel_address::Channel;
 use crate::domain::token_bucket::ChannelLimits;
@@ -47,9 +48,6 @@ use crate::workers::service_notices::ServiceNotices;
 use crate::workers::{
     dispatcher::Dispatcher, log_dispatcher::LogDispatcher, maintenance::MaintenanceWorker,
 };
-
-/// The name of the service, the audience of its tokens, and its schema in the database.
-pub const SERVICE_NAME: &str = "notification";
 
 pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations/notification");
 

@@ -7,7 +7,6 @@ use chassis::http_client;
 use common::clock::Clock;
 use secrecy::ExposeSecret as _;
 
-use crate::SERVICE_NAME;
 use crate::clients::Provider;
 use crate::clients::discord::DiscordProvider;
 use crate::clients::email::EmailProvider;
@@ -20,7 +19,7 @@ use crate::clients::twilio::TwilioProvider;
 use crate::clients::vonage::VonageProvider;
 use crate::clients::web_push::WebPushProvider;
 use crate::clients::webhook::WebhookProvider;
-use crate::config::{Config, SmsProvider};
+use crate::config::{Config, SERVICE_NAME, SmsProvider};
 use crate::domain::channel_address::Channel;
 use crate::domain::secret_box::SecretBox;
 use crate::domain::web_push::VapidSigner;

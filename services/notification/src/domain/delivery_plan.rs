@@ -10,34 +10,18 @@ use uuid::Uuid;
 
 use super::channel_address::{Channel, ChannelAddress};
 use super::expression::LazyFacts;
-use super::notification::priority_name;
 use super::notify_command::{InvalidNotification, MAX_MESSAGE_CHARS, NotifyCommand};
-use super::phone::PhoneNumber;
 use super::printable::strip_hidden_chars;
+use super::priority::priority_name;
 use super::quiet_hours::{self, QuietHoursDecision};
 use super::rate_window::{DigestEntry, RateWindow};
+use super::recipient::DefaultRecipient;
 use super::routing_table::{ResolvedRecipient, RoutingTable};
 use super::rule::{Rule, TemplateVariant};
 use super::rule_result::{RuleOutcome, RuleResult};
 use super::sms;
 use super::template::{DigestSummary, RenderError, TemplateContext};
 use super::visitor_message;
-
-/// The recipient of notifications and rules that name no other.
-#[derive(Clone, Debug, Default)]
-pub struct DefaultRecipient {
-    /// Receives text messages. Without a phone, messages go to the log.
-    pub phone: Option<PhoneNumber>,
-}
-
-impl DefaultRecipient {
-    /// Returns the phone, or the log.
-    #[must_use]
-    pub fn address(&self) -> ChannelAddress {
-        let phone = self.phone.clone().map(ChannelAddress::from);
-        phone.unwrap_or_else(ChannelAddress::log)
-    }
-}
 
 /// A message to one address.
 #[derive(Clone, Debug, PartialEq, Eq)]

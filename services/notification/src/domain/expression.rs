@@ -15,8 +15,8 @@ use cel::{Context, Value};
 use chassis::panics::catch_panic;
 use serde_json::Value as Json;
 
-use super::notification::priority_name;
 use super::notify_command::NotifyCommand;
+use super::priority::priority_name;
 
 pub const MAX_EXPRESSION_CHARS: usize = 1_000;
 /// Fuel of one evaluation, in bytes of data that are read.

@@ -6,7 +6,7 @@ use chassis::Problem;
 use common::notification::{DeliverySummary, NotifyResponse};
 use uuid::Uuid;
 
-use super::AppState;
+use super::state::AppState;
 use crate::domain::channel_address::ChannelAddress;
 use crate::domain::delivery_plan::PlannedDelivery;
 use crate::domain::notification::Notification;

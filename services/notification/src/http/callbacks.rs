@@ -8,7 +8,8 @@ use chassis::extract::untrusted_bytes;
 use secrecy::ExposeSecret as _;
 use url::Url;
 
-use super::{AppState, error};
+use super::error;
+use super::state::AppState;
 use crate::config::CallbackKeys;
 use crate::domain::callback::{self, CallbackEvent, FormFields, ProviderReceipt, form_field};
 use crate::domain::channel_address::ChannelAddress;

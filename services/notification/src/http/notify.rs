@@ -17,7 +17,8 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::acceptance::accept_all;
-use super::{AppState, error, idempotency};
+use super::state::AppState;
+use super::{error, idempotency};
 use crate::domain::delivery_plan::plan_deliveries;
 use crate::domain::notification::Notification;
 use crate::domain::notify_command::NotifyCommand;

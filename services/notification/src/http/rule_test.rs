@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{AppState, error};
+use super::error;
+use super::state::AppState;
 use crate::domain::channel_address::Channel;
 use crate::domain::delivery_plan::{DeliveryPlan, PlannedDelivery, plan_deliveries_unless};
 use crate::domain::notification::Notification;
@@ -37,7 +38,7 @@ pub(super) struct RuleTestRequest {
     /// A rule to evaluate alone, which need not be stored. Default: the stored rules.
     rule: Option<RuleSpec>,
     /// Time at which the notification would arrive (RFC 3339). Default: now.
-    #[serde(default, deserialize_with = "super::deserialize_timestamp")]
+    #[serde(default, deserialize_with = "super::deserialize::timestamp")]
     at: Option<DateTime<Utc>>,
 }
 
