@@ -19,9 +19,9 @@ use utoipa::ToSchema;
 use super::acceptance::accept_all;
 use super::state::AppState;
 use super::{error, idempotency};
-use crate::domain::delivery_plan::plan_deliveries;
 use crate::domain::notification::Notification;
 use crate::domain::notify_command::NotifyCommand;
+use crate::domain::planner::plan_deliveries;
 use crate::domain::routing_table::RoutingTable;
 use crate::store::accept::NewNotification;
 

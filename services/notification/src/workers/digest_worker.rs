@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 use super::queue_signal::QueueSignal;
 use super::routing_cache::RoutingCache;
 use super::rule_failures::RuleFailureCounter;
-use crate::domain::delivery_plan;
 use crate::domain::notification::Notification;
 use crate::domain::notify_command::NotifyCommand;
+use crate::domain::planner;
 use crate::domain::rate_window::format_duration;
 use crate::domain::recipient::DefaultRecipient;
 use crate::domain::routing_table::RoutingTable;
@@ -109,7 +109,7 @@ impl DigestWorker {
         let now = self.clock.now();
         let rule = book.rule(due.rule_id).filter(|rule| rule.active);
         let say = |rule: &Arc<_>| {
-            delivery_plan::plan_digest(rule, &command, digest, book, &self.default_recipient, now)
+            planner::plan_digest(rule, &command, digest, book, &self.default_recipient, now)
         };
         let mut branches: Vec<_> = rule.map(say).into_iter().collect();
         self.failures.record_results(&mut branches, now);

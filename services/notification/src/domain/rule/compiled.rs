@@ -55,6 +55,12 @@ impl Rule {
     pub fn is_expensive(&self) -> bool {
         self.condition.is_some() || !self.templates.is_empty()
     }
+
+    /// Returns the rule's priority, or the requested one if the rule has none.
+    #[must_use]
+    pub fn priority_for(&self, requested: Priority) -> Priority {
+        self.priority.unwrap_or(requested)
+    }
 }
 
 /// The recipients that are notified after a delay.
