@@ -1,6 +1,7 @@
 //! Clients of the providers, one file each, behind the trait [`Provider`]; and the log.
 
 pub mod body;
+pub mod callback_keys;
 pub mod discord;
 pub mod email;
 pub mod fcm;

@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 use url::Url;
 
+use crate::clients::callback_keys::CallbackKeys;
 use crate::clients::twilio::{TwilioSender, TwilioSettings as Twilio};
 use crate::clients::vonage::VonageSettings as Vonage;
 use crate::domain::phone::PhoneNumber;
@@ -184,17 +185,6 @@ impl Config {
             .map(Into::into)
             .collect()
     }
-}
-
-/// The keys that verify callbacks of providers.
-#[derive(Clone, Debug, Default)]
-pub struct CallbackKeys {
-    /// The URL of this service on the internet, which is part of Twilio's signatures.
-    pub public_url: Option<Url>,
-    /// The auth token of the Twilio account.
-    pub twilio_auth_token: Option<SecretString>,
-    /// Vonage's signature secret.
-    pub vonage_signature_secret: Option<SecretString>,
 }
 
 impl Config {

@@ -9,6 +9,7 @@ pub mod daily_limit;
 pub mod delivery_plan;
 pub mod event_pattern;
 pub mod expression;
+pub mod log_delivery;
 mod message_renderer;
 pub mod notification;
 pub mod notify_command;

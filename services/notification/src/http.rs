@@ -1,6 +1,5 @@
 //! The HTTP API: handlers, their parameters and response bodies.
 
-mod acceptance;
 mod callbacks;
 mod dead_letters;
 mod deserialize;
@@ -11,7 +10,6 @@ mod notifications;
 mod notify;
 mod push;
 mod recipients;
-pub mod rule_engine;
 mod rule_test;
 mod rules;
 mod state;

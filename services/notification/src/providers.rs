@@ -7,6 +7,7 @@ use chassis::http_client;
 use common::clock::Clock;
 use secrecy::ExposeSecret as _;
 
+use crate::app::sender::GuardedProvider;
 use crate::clients::Provider;
 use crate::clients::discord::DiscordProvider;
 use crate::clients::email::EmailProvider;
@@ -23,7 +24,6 @@ use crate::config::{Config, SERVICE_NAME, SmsProvider};
 use crate::domain::channel_address::Channel;
 use crate::domain::secret_box::SecretBox;
 use crate::domain::web_push::VapidSigner;
-use crate::workers::sender::GuardedProvider;
 
 /// The providers of each channel in the order they are tried; empty if messages are printed to the
 /// log.

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::error;
 use super::state::AppState;
-use crate::config::CallbackKeys;
+use crate::clients::callback_keys::CallbackKeys;
 use crate::domain::callback::{self, CallbackEvent, FormFields, ProviderReceipt, form_field};
 use crate::domain::channel_address::ChannelAddress;
 use crate::domain::{twilio, vonage};

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use common::clock::Clock;
 use sqlx::PgPool;
 
-use super::rule_engine::RuleEngine;
-use crate::config::CallbackKeys;
+use crate::app::acceptance::NotificationAcceptor;
+use crate::app::queue_signal::QueueSignal;
+use crate::app::routing_cache::RoutingCache;
+use crate::app::rule_engine::RuleEngine;
+use crate::app::rule_failures::RuleFailureCounter;
+use crate::clients::callback_keys::CallbackKeys;
 use crate::domain::recipient::DefaultRecipient;
 use crate::domain::secret_box::SecretBox;
 use crate::domain::web_push::VapidSigner;
-use crate::workers::intake::Intake;
-use crate::workers::queue_signal::QueueSignal;
-use crate::workers::routing_cache::RoutingCache;
-use crate::workers::rule_failures::RuleFailureCounter;
 
 #[derive(Clone)]
 pub struct AppState {
@@ -28,7 +28,7 @@ pub struct AppState {
     pub callback_keys: Arc<CallbackKeys>,
     /// Rules and recipients.
     pub routing_cache: RoutingCache,
-    pub intake: Intake,
+    pub acceptor: NotificationAcceptor,
     pub rule_failures: RuleFailureCounter,
     pub rule_engine: RuleEngine,
     /// Wakes the workers that send.

@@ -8,9 +8,9 @@ use serde_json::{Map, json};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use super::queue_signal::QueueSignal;
-use super::routing_cache::RoutingCache;
-use super::rule_failures::RuleFailureCounter;
+use crate::app::queue_signal::QueueSignal;
+use crate::app::routing_cache::RoutingCache;
+use crate::app::rule_failures::RuleFailureCounter;
 use crate::domain::notification::Notification;
 use crate::domain::notify_command::NotifyCommand;
 use crate::domain::planner;
