@@ -3,6 +3,7 @@
 pub mod acceptance;
 pub mod daily_limiter;
 pub mod intake;
+pub mod provider_events;
 pub mod queue_signal;
 pub mod routing_cache;
 pub mod rule_engine;

@@ -5,6 +5,7 @@ pub mod callback_keys;
 pub mod discord;
 pub mod email;
 pub mod fcm;
+pub mod form;
 pub mod http_result;
 pub mod log;
 pub mod ntfy;

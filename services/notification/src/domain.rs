@@ -2,7 +2,6 @@
 
 pub mod attempt;
 pub mod backoff;
-pub mod callback;
 pub mod channel_address;
 pub mod circuit_breaker;
 pub mod daily_limit;
@@ -18,6 +17,7 @@ pub mod phone;
 pub mod planner;
 pub mod printable;
 pub mod priority;
+pub mod provider_event;
 pub mod public_address;
 pub mod quiet_hours;
 pub mod rate_window;
@@ -28,11 +28,6 @@ pub mod rule;
 pub mod rule_result;
 pub mod secret_box;
 pub mod sms;
-pub mod smtp;
 pub mod template;
 pub mod token_bucket;
-pub mod twilio;
 pub mod visitor_message;
-pub mod vonage;
-pub mod web_push;
-pub mod webhook;

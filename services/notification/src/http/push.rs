@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use super::error;
 use super::state::AppState;
+use crate::clients::web_push::encryption::PushEncryptionKeys;
 use crate::domain::channel_address::is_http_url;
-use crate::domain::web_push::PushEncryptionKeys;
 use crate::store::endpoint::{self, EndpointKind};
 
 const MAX_ENDPOINT_BYTES: usize = 2_000;

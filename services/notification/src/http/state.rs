@@ -11,9 +11,9 @@ use crate::app::routing_cache::RoutingCache;
 use crate::app::rule_engine::RuleEngine;
 use crate::app::rule_failures::RuleFailureCounter;
 use crate::clients::callback_keys::CallbackKeys;
+use crate::clients::web_push::vapid::VapidSigner;
 use crate::domain::recipient::DefaultRecipient;
 use crate::domain::secret_box::SecretBox;
-use crate::domain::web_push::VapidSigner;
 
 #[derive(Clone)]
 pub struct AppState {

@@ -1,6 +1,6 @@
 //! Webhooks: signatures, outcomes, and the addresses that are refused.
 
-use notification::domain::webhook::signature_header;
+use notification::clients::webhook::signature::signature_header;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
