@@ -12,14 +12,18 @@ use clap::{Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 use url::Url;
 
+use crate::clients::callback_keys::CallbackKeys;
 use crate::clients::twilio::{TwilioSender, TwilioSettings as Twilio};
 use crate::clients::vonage::VonageSettings as Vonage;
-use crate::domain::delivery_plan::DefaultRecipient;
 use crate::domain::phone::PhoneNumber;
+use crate::domain::recipient::DefaultRecipient;
 
 pub use self::channel_limits::ChannelLimitArgs;
 pub use self::channels::ChannelArgs;
 pub use self::daily_limits::DailyLimitArgs;
+
+/// The name of the service, the audience of its tokens, and its schema in the database.
+pub const SERVICE_NAME: &str = "notification";
 
 // Flattened groups have no doc comment: clap would print it as the description of the program.
 /// Notification service: decides by rules whom to notify, and delivers the messages.
@@ -181,17 +185,6 @@ impl Config {
             .map(Into::into)
             .collect()
     }
-}
-
-/// The keys that verify callbacks of providers.
-#[derive(Clone, Debug, Default)]
-pub struct CallbackKeys {
-    /// The URL of this service on the internet, which is part of Twilio's signatures.
-    pub public_url: Option<Url>,
-    /// The auth token of the Twilio account.
-    pub twilio_auth_token: Option<SecretString>,
-    /// Vonage's signature secret.
-    pub vonage_signature_secret: Option<SecretString>,
 }
 
 impl Config {

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{AppState, error};
+use super::error;
+use super::state::AppState;
 use crate::store::dead_letter;
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -89,16 +90,16 @@ pub(super) struct RetryRequest {
     #[serde(default)]
     event: Option<String>,
     /// Only dead letters on this channel.
-    #[serde(default, deserialize_with = "super::deserialize_channel")]
+    #[serde(default, deserialize_with = "super::deserialize::channel")]
     channel: Option<String>,
     /// Only dead letters whose last attempt used this provider.
     #[serde(default)]
     provider: Option<String>,
     /// Only dead letters accepted at or after this time (RFC 3339).
-    #[serde(default, deserialize_with = "super::deserialize_timestamp")]
+    #[serde(default, deserialize_with = "super::deserialize::timestamp")]
     from: Option<DateTime<Utc>>,
     /// Only dead letters accepted before this time (RFC 3339).
-    #[serde(default, deserialize_with = "super::deserialize_timestamp")]
+    #[serde(default, deserialize_with = "super::deserialize::timestamp")]
     to: Option<DateTime<Utc>>,
 }
 

@@ -7,7 +7,7 @@ use chassis::extract::Json;
 use chrono::{DateTime, TimeDelta, Utc};
 use common::notification::{ErasureRequest, ErasureResponse, MAX_ERASED_VISITORS};
 
-use super::AppState;
+use super::state::AppState;
 use crate::domain::person::{Erasure, MAX_ID_BYTES};
 use crate::store::erasure;
 

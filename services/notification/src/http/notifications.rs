@@ -15,7 +15,8 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use self::response::{NotificationDetail, NotificationSummary};
-use super::{AppState, error};
+use super::error;
+use super::state::AppState;
 use crate::store::notification::{NotificationFilter, NotificationRow};
 use crate::store::{attempt, delivery, notification};
 
@@ -28,15 +29,15 @@ pub(super) struct NotificationListParams {
     /// Only notifications about this event.
     event: Option<String>,
     /// Only notifications with a delivery on this channel.
-    #[serde(default, deserialize_with = "super::deserialize_channel")]
+    #[serde(default, deserialize_with = "super::deserialize::channel")]
     channel: Option<String>,
     /// Only notifications with a delivery to this address, given in full (not masked).
     recipient: Option<String>,
     /// Only notifications accepted at or after this time (RFC 3339).
-    #[serde(default, deserialize_with = "super::deserialize_timestamp")]
+    #[serde(default, deserialize_with = "super::deserialize::timestamp")]
     from: Option<DateTime<Utc>>,
     /// Only notifications accepted before this time (RFC 3339).
-    #[serde(default, deserialize_with = "super::deserialize_timestamp")]
+    #[serde(default, deserialize_with = "super::deserialize::timestamp")]
     to: Option<DateTime<Utc>>,
     /// Maximum number of items per page: 1 to 500. Default: 50.
     #[serde(default)]

@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{AppState, error};
+use super::error;
+use super::state::AppState;
+use crate::clients::web_push::encryption::PushEncryptionKeys;
 use crate::domain::channel_address::is_http_url;
-use crate::domain::web_push::PushEncryptionKeys;
 use crate::store::endpoint::{self, EndpointKind};
 
 const MAX_ENDPOINT_BYTES: usize = 2_000;

@@ -13,11 +13,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{AppState, error};
+use super::error;
+use super::state::AppState;
 use crate::domain::channel_address::Channel;
-use crate::domain::delivery_plan::{DeliveryPlan, PlannedDelivery, plan_deliveries_unless};
+use crate::domain::delivery_plan::{DeliveryPlan, PlannedDelivery};
 use crate::domain::notification::Notification;
 use crate::domain::notify_command::NotifyCommand;
+use crate::domain::planner::plan_deliveries_unless;
 use crate::domain::routing_table::RoutingTable;
 use crate::domain::rule::{Rule, RuleSpec};
 use crate::domain::rule_result::RuleResult;
@@ -37,7 +39,7 @@ pub(super) struct RuleTestRequest {
     /// A rule to evaluate alone, which need not be stored. Default: the stored rules.
     rule: Option<RuleSpec>,
     /// Time at which the notification would arrive (RFC 3339). Default: now.
-    #[serde(default, deserialize_with = "super::deserialize_timestamp")]
+    #[serde(default, deserialize_with = "super::deserialize::timestamp")]
     at: Option<DateTime<Utc>>,
 }
 

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{AppState, error};
+use super::error;
+use super::state::AppState;
 use crate::domain::routing_table::UnusableRule;
 use crate::domain::rule::RuleSpec;
 use crate::store::rule;

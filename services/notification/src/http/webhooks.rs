@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{AppState, error};
+use super::error;
+use super::state::AppState;
+use crate::clients::webhook::signature::{SECRET_BYTES, format_secret};
 use crate::domain::channel_address::is_http_url;
-use crate::domain::webhook::{SECRET_BYTES, format_secret};
 use crate::store::endpoint::{self, EndpointKind, EndpointRow};
 
 const MAX_URL_BYTES: usize = 2_000;

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use chassis::Problem;
 use tokio::sync::Semaphore;
+use tokio::task::JoinError;
 use uuid::Uuid;
 
-use super::error;
 use crate::domain::delivery_plan::CancelFlag;
-use crate::domain::rule::{Rule, RuleSpec};
+use crate::domain::rule::{InvalidRule, Rule, RuleSpec};
 
 /// Further evaluations wait.
 const MAX_CONCURRENT_EVALUATIONS: usize = 2;
@@ -19,6 +18,19 @@ const MAX_CONCURRENT_EVALUATIONS: usize = 2;
 const MAX_CONCURRENT_TRIALS: usize = 1;
 /// For compiling or trying a rule, including the wait for other trials.
 const TRIAL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Why a rule has no result.
+#[derive(Debug, thiserror::Error)]
+pub enum RuleEngineError {
+    /// The trial took longer than [`TRIAL_TIMEOUT`].
+    #[error("the rule takes too long")]
+    Timeout,
+    /// The evaluation panicked.
+    #[error(transparent)]
+    Aborted(#[from] JoinError),
+    #[error(transparent)]
+    Invalid(#[from] InvalidRule),
+}
 
 #[derive(Clone, Debug)]
 pub struct RuleEngine {
@@ -37,31 +49,31 @@ impl Default for RuleEngine {
 
 impl RuleEngine {
     /// Evaluates the rules for a notification.
-    pub(super) async fn evaluate<T: Send + 'static>(
+    pub async fn evaluate<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Problem> {
+    ) -> Result<T, RuleEngineError> {
         run_blocking(&self.evaluation_slots, work).await
     }
 
     /// Runs a trial with a timeout of [`TRIAL_TIMEOUT`]. After the timeout the flag is set, and the
     /// work ends at the next rule or template. Until then no other trial starts.
-    pub(super) async fn run_trial<T: Send + 'static>(
+    pub async fn run_trial<T: Send + 'static>(
         &self,
         work: impl FnOnce(&CancelFlag) -> T + Send + 'static,
-    ) -> Result<T, Problem> {
+    ) -> Result<T, RuleEngineError> {
         let abandoned = Arc::new(CancelFlag::new(false));
         let told = abandoned.clone();
         let work = run_blocking(&self.trial_slots, move || work(&told));
         let done = tokio::time::timeout(TRIAL_TIMEOUT, work).await;
         done.unwrap_or_else(|_| {
             abandoned.store(true, Ordering::Relaxed);
-            Err(error::trial_too_slow())
+            Err(RuleEngineError::Timeout)
         })
     }
 
     /// Compiles a rule and returns its specification if it is valid.
-    pub(super) async fn validate(&self, id: Uuid, spec: RuleSpec) -> Result<RuleSpec, Problem> {
+    pub async fn validate(&self, id: Uuid, spec: RuleSpec) -> Result<RuleSpec, RuleEngineError> {
         let checked = self.run_trial(move |_| Rule::new(id, &spec).map(|_| spec));
         Ok(checked.await??)
     }
@@ -72,14 +84,13 @@ impl RuleEngine {
 async fn run_blocking<T: Send + 'static>(
     room: &Arc<Semaphore>,
     work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Problem> {
+) -> Result<T, RuleEngineError> {
     let permit = room.clone().acquire_owned().await;
     let work = move || {
         let _permit = permit;
         work()
     };
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| Problem::internal(&error))
+    Ok(tokio::task::spawn_blocking(work).await?)
 }
 
 #[cfg(test)]
@@ -96,8 +107,7 @@ mod tests {
             }
             tell.send(())
         });
-        let problem = endless.await.unwrap_err();
-        assert_eq!(problem.code(), "RULE_TOO_SLOW");
+        assert!(matches!(endless.await, Err(RuleEngineError::Timeout)));
         ended.await.unwrap();
         assert_eq!(engine.run_trial(|_| 1).await.unwrap(), 1);
     }

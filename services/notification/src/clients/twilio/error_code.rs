@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::attempt::{SendOutcome, SendResult};
+use crate::domain::attempt::{SendOutcome, SendResult};
 
 /// Classifies an error response by its HTTP status and Twilio's code.
 #[must_use]

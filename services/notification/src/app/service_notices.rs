@@ -9,9 +9,10 @@ use sqlx::PgPool;
 
 use super::queue_signal::QueueSignal;
 use super::routing_cache::RoutingCache;
-use crate::domain::delivery_plan::{DefaultRecipient, plan_deliveries};
 use crate::domain::notification::Notification;
 use crate::domain::notify_command::NotifyCommand;
+use crate::domain::planner::plan_deliveries;
+use crate::domain::recipient::DefaultRecipient;
 use crate::store::StoreError;
 use crate::store::accept::{NewNotification, accept};
 

@@ -1,7 +1,7 @@
 //! Classifies statuses of Vonage:
 //! <https://developer.vonage.com/en/messaging/sms/guides/troubleshooting-sms>.
 
-use super::attempt::SendOutcome;
+use crate::domain::attempt::SendOutcome;
 
 /// Classifies the status of a message part, which is not 0. The explanation does not quote Vonage,
 /// whose texts may contain the phone number.

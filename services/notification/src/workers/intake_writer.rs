@@ -1,74 +1,25 @@
-//! Intake of notifications by group commit: notifications of concurrent requests are committed in
-//! one transaction. A request is answered after its notifications are committed.
+//! The writer of the intake: commits the notifications of concurrent requests in one transaction.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::batch::{self, BatchReceiver, BatchSender, SubmitError};
 use chassis::panics::catch_panics;
 use common::clock::Clock;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
+use crate::app::intake::{CommitResult, IntakeReceiver};
 use crate::store::StoreError;
-use crate::store::accept::{Acceptance, NewNotification, accept};
+use crate::store::accept::{NewNotification, accept};
 
-/// Notifications per transaction: a compromise between the cost per notification and latency.
-const MAX_BATCH_SIZE: usize = 250;
-/// The size of waiting requests as JSON; in memory they are a few times larger.
-const MAX_QUEUED_KILOBYTES: usize = 8_192;
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Why a request was not accepted. It can be repeated with the same idempotency keys.
-#[derive(Debug, thiserror::Error)]
-pub enum AcceptError {
-    /// The request was not submitted to the writer.
-    #[error(transparent)]
-    Submit(#[from] SubmitError),
-    #[error(transparent)]
-    Store(#[from] Arc<StoreError>),
-}
-
-/// A notification as it was stored, with the outcome.
-pub type AcceptedNotification = (NewNotification, Acceptance);
-
-type CommitResult = Result<Vec<AcceptedNotification>, Arc<StoreError>>;
-
-/// Submits notifications to the writer.
-#[derive(Clone, Debug)]
-pub struct Intake(BatchSender<NewNotification, CommitResult>);
 
 /// Commits the submitted notifications.
 pub struct IntakeWriter {
-    pool: PgPool,
-    clock: Clock,
-    receiver: BatchReceiver<NewNotification, CommitResult>,
-}
-
-impl Intake {
-    /// Creates an intake and its writer. Nothing is accepted until the writer runs. The pool comes
-    /// from [`key_lookup_pool`](crate::store::accept::key_lookup_pool).
-    #[must_use]
-    pub fn new(lane: PgPool, clock: Clock) -> (Self, IntakeWriter) {
-        let (queue, asked) = batch::batch_channel(MAX_QUEUED_KILOBYTES, MAX_BATCH_SIZE);
-        (
-            Self(queue),
-            IntakeWriter {
-                pool: lane,
-                clock,
-                receiver: asked,
-            },
-        )
-    }
-
-    /// Submits the notifications of a request of `bytes` bytes and waits for the commit.
-    pub async fn accept(
-        &self,
-        asked: Vec<NewNotification>,
-        bytes: usize,
-    ) -> Result<Vec<AcceptedNotification>, AcceptError> {
-        Ok(self.0.submit(asked, bytes / 1_024 + 1).await??)
-    }
+    /// From [`key_lookup_pool`](crate::store::accept::key_lookup_pool).
+    pub pool: PgPool,
+    pub clock: Clock,
+    pub receiver: IntakeReceiver,
 }
 
 impl IntakeWriter {

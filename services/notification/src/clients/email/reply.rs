@@ -1,6 +1,6 @@
 //! Classifies replies of mail servers (RFC 5321 §4.2).
 
-use super::attempt::SendOutcome;
+use crate::domain::attempt::SendOutcome;
 
 /// Classifies a negative reply. The explanation does not quote the server, whose text may contain
 /// the address. `text` is used only for its enhanced status code (RFC 3463).
