@@ -38,7 +38,7 @@ struct CachedAreas {
 struct CachedArea(i64, Option<Arc<IndexedArea>>);
 
 impl AreaCache {
-    /// The cache is empty before the first [`AreaCache::renew`].
+    /// The cache is empty before the first [`AreaCache::refresh`].
     #[must_use]
     pub fn new(store: Store) -> Self {
         Self {

@@ -1,6 +1,6 @@
 //! A spatial index of all areas, so that a check evaluates few of them.
 //!
-//! The index only finds candidates; [`CompiledArea::judge`] decides.
+//! The index only finds candidates; [`CompiledArea::verdict_for`] decides.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
