@@ -1,13 +1,14 @@
 //! The report engine: aggregates of days, and what reports compute from them.
 //!
 //! A day is a site's local day ([`day`]). Closed days are stored in two forms:
-//! - Aggregates by dimension and value: [`aggregate`] computes them, [`aggregate_codec`] adds them up and encodes
-//!   them. [`quarter_hours`] keeps quarter hours, from which days of other time zones follow.
+//! - Aggregates by dimension and value: [`aggregate`] computes them, [`aggregate_codec`] encodes them
+//!   and adds them up. [`quarter_hours`] stores quarter hours, from which days of other time zones
+//!   are computed.
 //! - The visits themselves as column blocks ([`column_block`]), for reports with filters.
 //!
 //! A report is a period and filters ([`query`], [`filters`]). [`scan`] evaluates it on column
-//! blocks; [`funnel`], [`paths`] and [`retention`] compute funnels, paths and cohorts. The crate
-//! does no I/O: its user stores the bytes.
+//! blocks; [`funnel`], [`paths`] and [`cohort`] compute funnels, paths and cohorts. The crate does no
+//! I/O: its user stores the bytes.
 //!
 //! ```
 //! use rollups::funnel::{FunnelEvent, FunnelEvents, FunnelRules};
@@ -24,6 +25,7 @@
 
 pub mod aggregate;
 pub mod aggregate_codec;
+pub mod cohort;
 pub mod column_block;
 pub mod day;
 pub mod dimension;
@@ -34,6 +36,5 @@ pub mod paths;
 pub mod pattern;
 pub mod quarter_hours;
 pub mod query;
-pub mod retention;
 pub mod scan;
 pub mod varint;

@@ -43,7 +43,7 @@ struct PartialLookup {
 }
 
 impl Locator {
-    /// Locations include the distance to `business`, if it is given.
+    /// Locations include the distance to `business_location`, if it is given.
     #[must_use]
     pub fn new(
         databases: Arc<LocalDatabases>,

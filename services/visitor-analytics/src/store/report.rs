@@ -85,7 +85,7 @@ pub struct AsOf<T> {
 /// The source of the numbers for each day of a query.
 struct ReportPlan {
     /// The first and last complete day with rollups. The numbers are in `rollup_day`, except for
-    /// the days in `open` and `scanned`.
+    /// the days in `dirty` and `scanned`.
     folded: Option<(NaiveDate, NaiveDate)>,
     /// Complete dirty days.
     dirty: Vec<NaiveDate>,

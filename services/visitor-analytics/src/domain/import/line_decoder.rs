@@ -15,7 +15,7 @@ pub enum DecodedLine {
 #[derive(Debug, Default)]
 pub struct LineDecoder {
     buffer: Vec<u8>,
-    /// The start of the next line in `pieces`.
+    /// The start of the next line in `buffer`.
     start: usize,
     /// Whether the current line is too long already.
     is_too_long: bool,

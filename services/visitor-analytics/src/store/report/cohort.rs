@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use rollups::cohort::{CohortActivity, VisitorLists, encode_visitors};
 use rollups::day::LocalDay;
 use rollups::query::{Interval, day_seconds};
-use rollups::retention::{CohortActivity, VisitorLists, encode_visitors};
 use rollups::scan::for_each_session;
 
 use super::column_reader::{ColumnReader, Grouping};

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use rollups::cohort;
 use rollups::column_block::{ColumnBlock, ColumnKind};
 use rollups::query::day_seconds;
-use rollups::retention;
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
@@ -65,7 +65,7 @@ pub(super) async fn replace(
             &exit,
             properties,
             due.change,
-            &retention::encode_visitors(pack, &day_seconds(&folded.day)),
+            &cohort::encode_visitors(pack, &day_seconds(&folded.day)),
         )
         .execute(&mut *connection)
         .await?;
